@@ -1,0 +1,189 @@
+// Package mbuf holds the bytes of messages: chunks taken from a free list that
+// belongs to one event loop, and chains of chunks.
+//
+//	Chain  head ──► Chunk ──► Chunk ──► Chunk ◄── tail
+//	                │buf      │base ─► another Chunk's storage (a view)
+//	                └ r..w: the bytes that count
+//
+// Nothing here is safe for use by two threads: a Pool, and every chunk and
+// chain that comes from it, belongs to one event loop.
+//
+// Small pieces are copied into the tail of a chain. Large ones travel by
+// reference: a whole chain is spliced onto another in constant time, and a range
+// of a chunk can be shared, counted by its storage's refs.
+package mbuf
+
+import "nuthatch/internal/invariant"
+
+// Sizes of the three classes of chunks, in bytes. A chain starts with a chunk
+// that fits what is put into it and grows by chunks as large as what it already
+// holds, so that it wastes at most about as much as it stores: ten thousand
+// half-sent requests cost ten thousand small chunks, a 1 MB value eight large
+// ones.
+const (
+	SmallSize  = 2 << 10
+	MediumSize = 16 << 10
+	LargeSize  = 128 << 10
+)
+
+// ShareMin is the length, in bytes, from which a range of a chunk is shared by
+// reference instead of copied. Below it the copy is cheaper than the extra
+// iovec and the view's book-keeping.
+const ShareMin = 4 << 10
+
+type class uint8
+
+const (
+	small class = iota
+	medium
+	large
+	view // a window on another chunk's storage; has none of its own
+	numClasses
+)
+
+var classSize = [numClasses]int{SmallSize, MediumSize, LargeSize, 0}
+
+// freeMax bounds how many unused chunks of a class a Pool keeps; what exceeds it
+// is left to the garbage collector, so that memory returns after a flood.
+var freeMax = [numClasses]int{4096, 512, 64, 4096}
+
+// A Chunk is a piece of memory and the part of it that holds bytes.
+type Chunk struct {
+	next *Chunk
+	// buf is the storage. A view's buf aliases its base's.
+	buf []byte
+	// r and w bound the bytes that count: buf[r:w].
+	// Invariant: 0 <= r <= w <= len(buf).
+	r, w int
+	// base is the chunk whose storage a view looks at; nil for an owner.
+	base *Chunk
+	// refs counts the chunk itself, while it is in use, and the views on it.
+	// Invariant: 0 on the free list, >= 1 elsewhere; always 1 for a view.
+	refs  int32
+	class class
+}
+
+// Bytes returns the bytes that count. They stay valid until the chunk is
+// released or advanced past them.
+func (c *Chunk) Bytes() []byte { return c.buf[c.r:c.w] }
+
+// Len is the number of bytes that count.
+func (c *Chunk) Len() int { return c.w - c.r }
+
+// Next is the chunk behind c in its chain, or nil.
+func (c *Chunk) Next() *Chunk { return c.next }
+
+// room is what can still be appended to c. A view has none: the storage behind
+// its end is not its own.
+func (c *Chunk) room() int {
+	if c.base != nil {
+		return 0
+	}
+	return len(c.buf) - c.w
+}
+
+// A Pool is the free list of one event loop. The zero value is ready to use.
+type Pool struct {
+	free  [numClasses]*Chunk
+	nfree [numClasses]int
+	// inUse is the storage handed out and not given back, in bytes.
+	inUse int
+	// live counts the chunks handed out and not given back, views included.
+	live int
+}
+
+// InUse returns the bytes of storage handed out and not yet returned.
+func (p *Pool) InUse() int { return p.inUse }
+
+// Live returns how many chunks, views included, are handed out and not yet
+// returned. It is zero when every chain of the pool is empty.
+func (p *Pool) Live() int { return p.live }
+
+// Free returns the bytes of storage that wait on the free list.
+func (p *Pool) Free() int {
+	n := 0
+	for k := range p.nfree {
+		n += p.nfree[k] * classSize[k]
+	}
+	return n
+}
+
+// get returns an empty chunk with room for at least min(n, LargeSize) bytes.
+func (p *Pool) get(n int) *Chunk {
+	k := small
+	switch {
+	case n > MediumSize:
+		k = large
+	case n > SmallSize:
+		k = medium
+	}
+	return p.take(k)
+}
+
+func (p *Pool) take(k class) *Chunk {
+	c := p.free[k]
+	if c == nil {
+		c = &Chunk{class: k}
+		if k != view {
+			c.buf = make([]byte, classSize[k])
+		}
+	} else {
+		p.free[k] = c.next
+		p.nfree[k]--
+		c.next = nil
+	}
+	invariant.Check(c.refs == 0, "mbuf: a chunk on the free list is in use")
+	c.refs = 1
+	p.live++
+	p.inUse += classSize[k]
+	return c
+}
+
+// shareOf returns a view on the n bytes that start at offset off of c's bytes.
+func (p *Pool) shareOf(c *Chunk, off, n int) *Chunk {
+	base := c
+	if c.base != nil {
+		base = c.base
+	}
+	v := p.take(view)
+	v.buf, v.base = base.buf, base
+	v.r, v.w = c.r+off, c.r+off+n
+	base.refs++
+	return v
+}
+
+// put gives c back. Its storage is reused once no view looks at it any more.
+func (p *Pool) put(c *Chunk) {
+	if c.class == view {
+		invariant.Check(c.refs == 1, "mbuf: a view was released twice")
+		base := c.base
+		c.base, c.buf = nil, nil
+		c.refs = 0
+		p.recycle(c)
+		p.unref(base)
+		return
+	}
+	p.unref(c)
+}
+
+func (p *Pool) unref(c *Chunk) {
+	invariant.Check(c.refs > 0, "mbuf: a chunk was released twice")
+	c.refs--
+	if c.refs == 0 {
+		invariant.Poison(c.buf)
+		p.recycle(c)
+	}
+}
+
+func (p *Pool) recycle(c *Chunk) {
+	k := c.class
+	c.r, c.w, c.next = 0, 0, nil
+	p.live--
+	p.inUse -= classSize[k]
+	if p.nfree[k] >= freeMax[k] {
+		return
+	}
+	c.next = p.free[k]
+	p.free[k] = c
+	p.nfree[k]++
+}

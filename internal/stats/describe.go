@@ -1,0 +1,26 @@
+package stats
+
+import (
+	"fmt"
+	"io"
+)
+
+// Describe writes what the statistics are, laid out as `nutcracker -D` lays
+// them out after its version lines: same headings, names, order and columns;
+// the help texts are nuthatch's own. A write that fails ends the listing, as
+// there is nobody left to tell.
+func Describe(w io.Writer) {
+	out := []byte("pool stats:\n")
+	for _, f := range PoolFields {
+		out = f.appendDescription(out)
+	}
+	out = append(out, "\nserver stats:\n"...)
+	for _, f := range &ServerFields {
+		out = f.appendDescription(out)
+	}
+	_, _ = w.Write(out)
+}
+
+func (f Field) appendDescription(dst []byte) []byte {
+	return fmt.Appendf(dst, "  %-20s\"%s\"\n", f.Name, f.Help)
+}

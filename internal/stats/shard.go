@@ -1,0 +1,111 @@
+// Package stats counts what happens per pool and per server.
+//
+// There are no atomics and no locks: every event loop owns one Shard and adds
+// to it with plain additions; a reader lets each loop copy its shard (a
+// function posted to the loop calls Copy) and merges the copies with Sum.
+//
+//	loop 0: Shard ──Copy──▶ copy ─┐
+//	loop 1: Shard ──Copy──▶ copy ─┼─Sum──▶ Snapshot ──AppendJSON──▶ statistics port
+//	loop n: Shard ──Copy──▶ copy ─┘
+//
+// One table per level (PoolFields, ServerFields) holds each statistic's name,
+// kind and help; everything else is made from it.
+package stats
+
+import "slices"
+
+// PoolLayout names a pool and its servers.
+type PoolLayout struct {
+	// Name is the pool's name in the configuration.
+	Name string
+	// Servers are the names that the servers are hashed under: the configured
+	// name, or else nutcracker's rule for servers without one. They are unique
+	// within the pool.
+	Servers []string
+}
+
+// Layout says what a shard has counters for. The index of a pool or server in
+// the layout is its index in the shard. A layout that was handed to NewShard or
+// Sum must not be changed any more.
+type Layout []PoolLayout
+
+// ServerShard holds one loop's values of one server, indexed by ServerField.
+type ServerShard [numServerFields]int64
+
+// PoolShard holds one loop's values of one pool.
+type PoolShard struct {
+	// Values are the pool's own, indexed by PoolField.
+	Values [numPoolFields]int64
+	// Servers are in the layout's order. The slice itself is fixed.
+	Servers []ServerShard
+}
+
+// cacheLine keeps the shards of two loops off each other's cache lines; two
+// lines' worth, as processors fetch lines in pairs.
+const cacheLine = 128
+
+// Shard holds the statistics of one event loop. Only that loop's goroutine may
+// touch it, for reading too; others work on what Copy gave them.
+type Shard struct {
+	_ [cacheLine]byte
+
+	// Pools are in the layout's order. The slice itself is fixed.
+	Pools []PoolShard
+	// TotalConnections counts the connections this loop ever had: clients,
+	// servers, and (as nutcracker does) listeners.
+	TotalConnections int64
+	// CurrConnections is how many of those are open now.
+	CurrConnections int64
+
+	layout Layout
+
+	_ [cacheLine]byte
+}
+
+// NewShard makes a shard for the layout, all zero.
+func NewShard(layout Layout) *Shard {
+	s := &Shard{}
+	s.shape(layout)
+	return s
+}
+
+// shape gives s room for the layout, with unused elements at both ends of the
+// backing arrays, so that no other loop's values share a cache line with ours.
+func (s *Shard) shape(layout Layout) {
+	const pad = 2 // elements; of the smaller one, 72 bytes each
+	total := 0
+	for i := range layout {
+		total += len(layout[i].Servers)
+	}
+	pools := make([]PoolShard, len(layout)+2*pad)
+	servers := make([]ServerShard, total+2*pad)[pad:]
+	s.layout = layout
+	s.Pools = pools[pad : pad+len(layout) : pad+len(layout)]
+	for i := range layout {
+		n := len(layout[i].Servers)
+		s.Pools[i].Servers, servers = servers[:n:n], servers[n:]
+	}
+}
+
+// sameShape reports whether s has as many pools and servers as layout.
+func (s *Shard) sameShape(layout Layout) bool {
+	return slices.EqualFunc(s.Pools, layout, func(p PoolShard, l PoolLayout) bool {
+		return len(p.Servers) == len(l.Servers)
+	})
+}
+
+// Copy writes the state of s over dst. It runs on the loop that owns s; dst
+// belongs to the caller. It allocates only if dst was made for a layout of
+// another shape, as can happen once after a reload.
+func (s *Shard) Copy(dst *Shard) {
+	if !dst.sameShape(s.layout) {
+		dst.shape(s.layout)
+	}
+	dst.layout = s.layout
+	dst.TotalConnections = s.TotalConnections
+	dst.CurrConnections = s.CurrConnections
+	for i := range s.Pools {
+		dst.Pools[i].Values = s.Pools[i].Values
+		copy(dst.Pools[i].Servers, s.Pools[i].Servers)
+	}
+}

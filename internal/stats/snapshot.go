@@ -1,0 +1,93 @@
+package stats
+
+// ServerSnapshot is the state of one server over all loops.
+type ServerSnapshot struct {
+	// Name is the server's name in the layout.
+	Name string
+	// Values are indexed by ServerField.
+	Values [numServerFields]int64
+}
+
+// PoolSnapshot is the state of one pool over all loops.
+type PoolSnapshot struct {
+	// Name is the pool's name in the layout.
+	Name string
+	// Values are indexed by PoolField.
+	Values [numPoolFields]int64
+	// Servers are in the layout's order.
+	Servers []ServerSnapshot
+}
+
+// Snapshot is the state of the whole process at one moment, give or take the
+// turns that the loops took between their copies. Sum fills Pools and the
+// connection counts; the rest is for the caller to fill. It is plain data and
+// belongs to whoever holds it.
+type Snapshot struct {
+	// Source is the name of the host.
+	Source string
+	// Version is the version of the program that counted: nuthatch's own, not
+	// that of the nutcracker it stands in for. What graphs nutcracker shows or
+	// skips this value; a person who looks at it wants to know what runs.
+	Version string
+	// Uptime is the age of the process in seconds.
+	Uptime int64
+	// Timestamp is the time of the snapshot in seconds since the Unix epoch.
+	Timestamp int64
+	// TotalConnections counts all connections since the start.
+	TotalConnections int64
+	// CurrConnections is the number of connections open now.
+	CurrConnections int64
+	// Pools are in the layout's order.
+	Pools []PoolSnapshot
+}
+
+// Sum merges the copies of all shards into one snapshot: counters and gauges
+// are added, of timestamps the latest is taken.
+//
+// Pools and servers are matched by name. A shard of another layout than the
+// one given (a reload is under way, and some loops have made the change)
+// contributes what both have; pools and servers that only the shard has are
+// left out.
+func Sum(layout Layout, shards []*Shard) *Snapshot {
+	snap := &Snapshot{Pools: make([]PoolSnapshot, len(layout))}
+	pools := make(map[string]*PoolSnapshot, len(layout))
+	for i, l := range layout {
+		p := &snap.Pools[i]
+		p.Name = l.Name
+		p.Servers = make([]ServerSnapshot, len(l.Servers))
+		for j, name := range l.Servers {
+			p.Servers[j].Name = name
+		}
+		pools[l.Name] = p
+	}
+	for _, s := range shards {
+		snap.TotalConnections += s.TotalConnections
+		snap.CurrConnections += s.CurrConnections
+		for i, l := range s.layout {
+			if p := pools[l.Name]; p != nil {
+				p.add(l, &s.Pools[i])
+			}
+		}
+	}
+	return snap
+}
+
+// add merges one shard's view of the pool, whose layout in that shard is l.
+func (p *PoolSnapshot) add(l PoolLayout, shard *PoolShard) {
+	for f, field := range PoolFields {
+		p.Values[f] = field.Kind.combine(p.Values[f], shard.Values[f])
+	}
+	servers := make(map[string]*ServerSnapshot, len(p.Servers))
+	for i := range p.Servers {
+		servers[p.Servers[i].Name] = &p.Servers[i]
+	}
+	for i, name := range l.Servers {
+		s := servers[name]
+		if s == nil {
+			continue
+		}
+		for f, field := range &ServerFields {
+			s.Values[f] = field.Kind.combine(s.Values[f], shard.Servers[i][f])
+		}
+	}
+}
