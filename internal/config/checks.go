@@ -1,0 +1,59 @@
+package config
+
+import "go.yaml.in/yaml/v3"
+
+// checkPool checks what no single key can tell.
+func (r *reader) checkPool(b *poolBlock) {
+	for i := range poolKeys {
+		k := &poolKeys[i]
+		if _, seen := b.seen[k.name]; k.required && !seen {
+			r.fault(b.node, &b.block, k.name, "missing; every pool needs it ("+k.kind.form+")")
+		}
+	}
+	r.checkServers(b)
+	auth, redis := b.seen["redis_auth"], b.seen["redis"]
+	if len(auth.read) > 0 && !b.pool.Redis && !redis.faulty {
+		r.fault(auth.name, &b.block, "redis_auth", "only valid in a pool with 'redis: true'")
+	}
+}
+
+// checkServers finds two servers of one name. Named servers may share an
+// address: each is a place on the ring of its own.
+func (r *reader) checkServers(b *poolBlock) {
+	lines := b.seen["servers"].read
+	first := make(map[string]*yaml.Node, len(lines))
+	for i, line := range lines {
+		s := b.pool.Servers[i]
+		name := s.NodeName()
+		before, taken := first[name]
+		if !taken {
+			first[name] = line
+			continue
+		}
+		msg := quote(line.Value) + ": the name " + quote(name) + " is taken already, by the server on line " + lineOf(before)
+		if s.Name == "" {
+			msg += "; a server without a name is named by its address"
+		}
+		r.fault(line, &b.block, "servers", msg)
+	}
+}
+
+// checkListens finds two pools that listen at one address.
+func (r *reader) checkListens() {
+	first := make(map[Address]*poolBlock, len(r.pools))
+	for _, b := range r.pools {
+		listen := b.seen["listen"]
+		if len(listen.read) == 0 {
+			continue
+		}
+		where := b.pool.Listen
+		where.Mode = 0
+		before, taken := first[where]
+		if !taken {
+			first[where] = b
+			continue
+		}
+		r.fault(listen.read[0], &b.block, "listen", where.String()+" is taken already, by pool "+
+			quote(before.pool.Name)+" on line "+lineOf(before.seen["listen"].name))
+	}
+}

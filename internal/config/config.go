@@ -1,0 +1,195 @@
+// Package config reads nuthatch's configuration: nutcracker's YAML file,
+// unchanged, plus keys of nuthatch's own.
+//
+//	file ──yaml──▶ nodes ──table of keys──▶ Process, []Pool ──checks──▶ *Config
+//	                 │            │                             │
+//	                 └────────────┴── every fault, with its line ──▶ Errors
+//
+// One table (keys.go) holds what is known of a key: how its value is written,
+// its range, its default and its description. Parsing, the defaults, the
+// suggestions for misspelt keys and docs/CONFIGURATION.md all come from it.
+//
+// The package looks nothing up and opens nothing but the file: host names stay
+// text and are resolved by whoever connects or listens.
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"nuthatch/internal/hashkit"
+)
+
+// maxFileSize bounds what Load reads, so that a wrong path (a device, a log)
+// cannot fill the memory.
+const maxFileSize = 16 << 20
+
+// maxDefaultThreads is the most event loops that are started without being
+// asked for.
+const maxDefaultThreads = 4
+
+// memcachedMaxRequest is the default of max_request_size in a Memcached pool, in
+// bytes. A value is held until it has wholly come, and no server takes one of
+// half a gigabyte.
+const memcachedMaxRequest = 32 << 20
+
+// Config is one configuration file, read and checked. It is immutable: it is
+// shared between threads, and a changed file makes a new Config.
+type Config struct {
+	// File is the path as it was given to Load or Parse.
+	File string
+	// Process is the top-level block "nuthatch:".
+	Process Process
+	// Pools are in nutcracker's order, which is that of its statistics: by
+	// name, shorter names first, names of one length by their bytes.
+	// Invariant: at least one, no two of one name or one listen address.
+	Pools []Pool
+}
+
+// Process is what concerns the whole process and not one pool.
+type Process struct {
+	// Threads is the number of event loops, 1 to 64, never 0.
+	Threads int
+}
+
+// Pool is one server pool: a listener, and the servers that its keys are
+// spread over.
+type Pool struct {
+	// Name is the pool's key in the file.
+	Name string
+	// Listen is where clients connect.
+	Listen Address
+
+	// Hash turns a key into a number.
+	Hash hashkit.Hash
+	// HashTag is empty, or two bytes that enclose the part of a key to be hashed.
+	HashTag string
+	// Distribution turns that number into a server.
+	Distribution hashkit.Distribution
+
+	// Timeout is how long a server may take to connect or to reply; 0 is for ever.
+	Timeout time.Duration
+	// Backlog is listen(2)'s argument.
+	Backlog int
+	// ClientConnections is the most clients at one time; 0 is no limit.
+	ClientConnections int
+
+	// TCPKeepalive sets SO_KEEPALIVE.
+	TCPKeepalive bool
+	// ReusePort sets SO_REUSEPORT on the listener.
+	ReusePort bool
+	// Preconnect connects to every server at the start.
+	Preconnect bool
+	// Redis is true if the pool speaks Redis, false if it speaks Memcached.
+	Redis bool
+	// RedisAuth is sent to servers and demanded of clients; empty is neither.
+	// Invariant: empty unless Redis.
+	RedisAuth Secret
+	// RedisDB is the database selected on every server connection.
+	RedisDB int
+
+	// AllowFlush lets clients empty all servers, with Memcached's flush_all.
+	AllowFlush bool
+
+	// ServerConnections is the most connections to one server, at least 1.
+	ServerConnections int
+	// AutoEjectHosts takes a failing server off the ring for a while.
+	AutoEjectHosts bool
+	// ServerRetryTimeout is that while.
+	ServerRetryTimeout time.Duration
+	// ServerFailureLimit is the number of failures in a row that make a server
+	// a failing one. 0 means what 1 means: the first failure ejects.
+	ServerFailureLimit int
+
+	// Servers are in nutcracker's order, which "modula" and "random" index and
+	// its statistics follow: by NodeName, shorter names first, names of one
+	// length by their bytes. The order in the file means nothing.
+	// Invariant: at least one, no two of one NodeName.
+	Servers []Server
+
+	// MaxRequestSize is the most bytes of one request, its arguments together;
+	// a larger one is refused.
+	MaxRequestSize int64
+	// ClientMaxPipeline is the most requests of one client in flight; at that
+	// number the client is not read from.
+	ClientMaxPipeline int
+	// ClientMaxQueued is the most bytes, requests and replies together, held
+	// for one client; at that number the client is not read from. It never
+	// stops a single request or reply that is larger by itself.
+	ClientMaxQueued int64
+}
+
+// DefaultPool returns a pool with every default, and without a name, a listen
+// address and servers. Its MaxRequestSize is that of a Redis pool.
+func DefaultPool() Pool {
+	var p Pool
+	setDefaults(&p, poolKeys)
+	return p
+}
+
+// DefaultProcess returns the process-wide settings of a file without a block
+// "nuthatch:". Threads is the number of CPUs that the process may use, at most 4.
+func DefaultProcess() Process {
+	p := Process{Threads: min(runtime.GOMAXPROCS(0), maxDefaultThreads)}
+	setDefaults(&p, processKeys)
+	return p
+}
+
+// Load reads and checks the file at path. The error is an Errors if the file
+// was read and is at fault, and wraps the cause if it could not be read.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	if len(text) > maxFileSize {
+		return nil, fmt.Errorf("config: %s is larger than %d bytes", path, maxFileSize)
+	}
+	return Parse(path, text)
+}
+
+// Parse checks text as the content of a configuration file; file is its name
+// for error messages and is not opened. An error is always an Errors, with
+// every fault found, by line. The result holds no part of text.
+func Parse(file string, text []byte) (*Config, error) {
+	r := &reader{file: file}
+	root, err := decode(file, text)
+	if err != nil {
+		return nil, Errors{err}
+	}
+	cfg := r.readFile(root)
+	if len(r.errs) > 0 {
+		return nil, r.errs.sorted()
+	}
+	return cfg, nil
+}
+
+// compareNames orders pools and servers as nutcracker does.
+func compareNames(a, b string) int {
+	if c := cmp.Compare(len(a), len(b)); c != 0 {
+		return c
+	}
+	return cmp.Compare(a, b)
+}
+
+// sortPools puts pools, and the servers within them, in nutcracker's order.
+func sortPools(pools []Pool) {
+	slices.SortFunc(pools, func(a, b Pool) int { return compareNames(a.Name, b.Name) })
+	for i := range pools {
+		slices.SortFunc(pools[i].Servers, func(a, b Server) int {
+			return compareNames(a.NodeName(), b.NodeName())
+		})
+	}
+}

@@ -1,0 +1,279 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"nuthatch/internal/hashkit"
+)
+
+// mustHash and mustDistribution look names up in hashkit.
+func mustHash(t *testing.T, name string) hashkit.Hash {
+	t.Helper()
+	h, ok := hashkit.ParseHash(name)
+	if !ok {
+		t.Fatalf("hashkit knows no hash %q", name)
+	}
+	return h
+}
+
+func mustDistribution(t *testing.T, name string) hashkit.Distribution {
+	t.Helper()
+	d, ok := hashkit.ParseDistribution(name)
+	if !ok {
+		t.Fatalf("hashkit knows no distribution %q", name)
+	}
+	return d
+}
+
+// TestEveryKey reads a file with every key, each away from its default.
+func TestEveryKey(t *testing.T) {
+	cfg, err := Load("testdata/good-every-key.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := Server{
+		Address: Address{Network: NetworkTCP, Host: "cache.example", Port: 11211},
+		Weight:  1, Text: "cache.example:11211:1",
+	}
+	redis := func(text, name string, weight int) Server {
+		return Server{
+			Address: Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 6379},
+			Weight:  weight, Name: name, Text: text,
+		}
+	}
+	first, second := DefaultPool(), DefaultPool()
+	first.Name = "z"
+	first.Listen = Address{Network: NetworkTCP, Host: "::1", Port: 22123}
+	first.Servers = []Server{cache}
+	first.MaxRequestSize = memcachedMaxRequest
+	second.Name = "alpha"
+	second.Listen = Address{Network: NetworkUnix, Path: "/run/alpha.sock", Mode: 0o660}
+	second.Servers = []Server{cache}
+	second.MaxRequestSize = memcachedMaxRequest
+	third := Pool{
+		Name:               "beta",
+		Listen:             Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22122},
+		Hash:               mustHash(t, "one_at_a_time"),
+		HashTag:            "$$",
+		Distribution:       mustDistribution(t, "modula"),
+		Timeout:            400 * time.Millisecond,
+		Backlog:            1024,
+		ClientConnections:  1000,
+		TCPKeepalive:       true,
+		ReusePort:          true,
+		Preconnect:         true,
+		Redis:              true,
+		RedisAuth:          "s3cret: *#",
+		RedisDB:            7,
+		AllowFlush:         true,
+		ServerConnections:  2,
+		AutoEjectHosts:     true,
+		ServerRetryTimeout: 2 * time.Second,
+		ServerFailureLimit: 3,
+		MaxRequestSize:     64 << 20,
+		ClientMaxPipeline:  16,
+		ClientMaxQueued:    256 << 10,
+		Servers: []Server{ // shorter names first, then by bytes
+			redis("127.0.0.1:6379:2", "server1", 2),
+			redis("127.0.0.1:6379:1", "server2", 1),
+			redis("127.0.0.1:6379:10", "server10", 10),
+		},
+	}
+	want := &Config{
+		File:    "testdata/good-every-key.yml",
+		Process: Process{Threads: 3},
+		Pools:   []Pool{first, third, second},
+	}
+	if !reflect.DeepEqual(cfg, want) {
+		t.Errorf("Load:\n%+v\nwant:\n%+v", cfg, want)
+	}
+}
+
+// TestEveryKeyIsTested keeps TestEveryKey's promise as keys are added.
+func TestEveryKeyIsTested(t *testing.T) {
+	text := string(readFile(t, "testdata/good-every-key.yml"))
+	for _, name := range append(keyNames(poolKeys), keyNames(processKeys)...) {
+		if !strings.Contains(text, "\n  "+name+":") {
+			t.Errorf("testdata/good-every-key.yml has no key %q", name)
+		}
+	}
+}
+
+// TestDefaults holds nutcracker's defaults, and nuthatch's own.
+func TestDefaults(t *testing.T) {
+	want := Pool{
+		Hash:               mustHash(t, "fnv1a_64"),
+		Distribution:       mustDistribution(t, "ketama"),
+		Backlog:            512,
+		ServerConnections:  1,
+		ServerRetryTimeout: 30 * time.Second,
+		ServerFailureLimit: 2,
+		MaxRequestSize:     512 << 20,
+		ClientMaxPipeline:  1024,
+		ClientMaxQueued:    1 << 20,
+	}
+	if got := DefaultPool(); !reflect.DeepEqual(got, want) {
+		t.Errorf("DefaultPool() = %+v, want %+v", got, want)
+	}
+	if n := DefaultProcess().Threads; n < 1 || n > 4 {
+		t.Errorf("DefaultProcess().Threads = %d, want 1 to 4", n)
+	}
+}
+
+func TestLoadUnreadable(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Load(filepath.Join(dir, "none.yml")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Load of a missing file: %v, want fs.ErrNotExist", err)
+	}
+	if _, err := Load(dir); err == nil {
+		t.Error("Load of a directory: no error")
+	}
+	big := filepath.Join(dir, "big.yml")
+	writeFile(t, big, make([]byte, maxFileSize+1))
+	if _, err := Load(big); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("Load of a file over the limit: %v, want an error about its size", err)
+	}
+}
+
+// TestErrorsAs finds the single fault behind a list.
+func TestErrorsAs(t *testing.T) {
+	_, err := Parse("x.yml", []byte("alpha:\n  hash: md6\n"))
+	var fault *Error
+	if !errors.As(err, &fault) {
+		t.Fatalf("errors.As found no *Error in %v", err)
+	}
+	if fault.File != "x.yml" || fault.Line != 1 || fault.Pool != "alpha" || fault.Key != "listen" {
+		t.Errorf("first fault is %+v, want x.yml line 1, pool alpha, key listen", fault)
+	}
+}
+
+// TestConfigKeepsNoText changes the text after Parse.
+func TestConfigKeepsNoText(t *testing.T) {
+	text := readFile(t, "testdata/good-every-key.yml")
+	cfg, err := Parse("x.yml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := fmt.Sprintf("%#v", cfg.Pools)
+	clear(text)
+	if after := fmt.Sprintf("%#v", cfg.Pools); after != before {
+		t.Errorf("the configuration changed with the text:\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+// TestSecretIsNeverPrinted prints a whole configuration in every way there is.
+func TestSecretIsNeverPrinted(t *testing.T) {
+	const password = "open sesame"
+	pool := DefaultPool()
+	pool.RedisAuth = password
+	cfg := &Config{Pools: []Pool{pool}}
+
+	printed := make(map[string]string)
+	for _, verb := range []string{"%v", "%+v", "%#v"} {
+		printed["pool "+verb] = fmt.Sprintf(verb, pool)
+		printed["config "+verb] = fmt.Sprintf(verb, *cfg)
+	}
+	for _, verb := range []string{"%v", "%s", "%q", "%x", "%X", "%d", "%#v", "%10.3s"} {
+		printed["secret "+verb] = fmt.Sprintf(verb, pool.RedisAuth)
+	}
+	asJSON, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asYAML, err := yaml.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed["json"], printed["yaml"] = string(asJSON), string(asYAML)
+	var logged strings.Builder
+	slog.New(slog.NewTextHandler(&logged, nil)).Info("auth", "secret", pool.RedisAuth, "pool", pool)
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("auth", "secret", pool.RedisAuth, "pool", pool)
+	printed["slog"] = logged.String()
+
+	for how, text := range printed {
+		hexed := fmt.Sprintf("%x", password)
+		if strings.Contains(text, "sesame") || strings.Contains(strings.ToLower(text), hexed) {
+			t.Errorf("%s shows the password: %s", how, text)
+		}
+		if !strings.Contains(text, "redacted") {
+			t.Errorf("%s says nothing of a password: %s", how, text)
+		}
+	}
+}
+
+func TestSecret(t *testing.T) {
+	tests := []struct {
+		secret Secret
+		given  string
+		equal  bool
+	}{
+		{"pw", "pw", true},
+		{"pw", "pW", false},
+		{"pw", "pww", false},
+		{"pw", "p", false},
+		{"pw", "", false},
+		{"", "", false},
+		{"", "pw", false},
+	}
+	for _, tt := range tests {
+		if got := tt.secret.Equal([]byte(tt.given)); got != tt.equal {
+			t.Errorf("Secret(%q).Equal(%q) = %v, want %v", tt.secret.Reveal(), tt.given, got, tt.equal)
+		}
+	}
+	if got := Secret("").String(); got != "" {
+		t.Errorf("an empty Secret prints %q, want nothing", got)
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	names := append(keyNames(poolKeys), hashkit.HashNames()...)
+	tests := []struct{ word, want string }{
+		{"lisen", "listen"},
+		{"lsiten", "listen"},
+		{"LISTEN", "listen"},
+		{"sever_connections", "server_connections"},
+		{"fnv1a_46", "fnv1a_64"},
+		{"hashtag", "hash_tag"},
+		{"colour", ""},
+		{"x", ""},
+		{"", ""},
+	}
+	for _, tt := range tests {
+		if got := suggest(tt.word, names); got != tt.want {
+			t.Errorf("suggest(%q) = %q, want %q", tt.word, got, tt.want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	tests := []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0},
+		{"", "abc", 3},
+		{"abc", "", 3},
+		{"abc", "abc", 0},
+		{"abc", "acb", 1},
+		{"abc", "abcd", 1},
+		{"abc", "xbc", 1},
+		{"ca", "abc", 3}, // no letter is touched twice
+		{"kitten", "sitting", 3},
+	}
+	for _, tt := range tests {
+		if got := distance(tt.a, tt.b); got != tt.want {
+			t.Errorf("distance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
+		}
+	}
+}

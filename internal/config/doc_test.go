@@ -1,0 +1,136 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const (
+	docPath  = "../../docs/CONFIGURATION.md"
+	docBegin = "<!-- begin reference: written by `go test ./internal/config -update` from the table in internal/config/keys.go -->\n"
+	docEnd   = "<!-- end reference -->\n"
+)
+
+// TestReference compares the reference in docs/CONFIGURATION.md with the table
+// of keys that it is made of.
+func TestReference(t *testing.T) {
+	doc := string(readFile(t, docPath))
+	before, rest, ok := strings.Cut(doc, docBegin)
+	if !ok {
+		t.Fatalf("%s has no line %q", docPath, docBegin)
+	}
+	got, after, ok := strings.Cut(rest, docEnd)
+	if !ok {
+		t.Fatalf("%s has no line %q", docPath, docEnd)
+	}
+	want := reference()
+	if *update && got != want {
+		writeFile(t, docPath, []byte(before+docBegin+want+docEnd+after))
+		return
+	}
+	if got != want {
+		t.Errorf("the reference is not what the table of keys makes; run: go test ./internal/config -update\ngot:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestKeysAreDocumented checks what a reader needs to find in every row.
+func TestKeysAreDocumented(t *testing.T) {
+	for _, r := range rows() {
+		if r.help == "" || !strings.HasSuffix(r.help, ".") {
+			t.Errorf("%s: its help %q is not a sentence", r.name, r.help)
+		}
+		if r.def == "" {
+			t.Errorf("%s: the documentation shows no default", r.name)
+		}
+		if (r.origin == fromNuthatch) && r.differs != "" {
+			t.Errorf("%s: differs from nutcracker, which does not have it", r.name)
+		}
+	}
+}
+
+// TestExamplesInDocs parses every YAML example of the documentation that is a
+// whole file: one that begins with a comment that names it.
+func TestExamplesInDocs(t *testing.T) {
+	doc := string(readFile(t, docPath))
+	examples := regexp.MustCompile("(?s)```yaml\n(# \\S+\\.yml\n.*?)```").FindAllStringSubmatch(doc, -1)
+	if len(examples) == 0 {
+		t.Fatalf("%s has no example of a whole file", docPath)
+	}
+	for _, m := range examples {
+		name, _, _ := strings.Cut(strings.TrimPrefix(m[1], "# "), "\n")
+		if _, err := Parse(name, []byte(m[1])); err != nil {
+			t.Errorf("the example %s in %s:\n%v", name, docPath, err)
+		}
+	}
+	for _, path := range regexp.MustCompile(`conf/\w+\.yml`).FindAllString(doc, -1) {
+		if _, err := os.Stat("../../" + path); err != nil {
+			t.Errorf("%s points to a file that is not there: %v", docPath, err)
+		}
+	}
+}
+
+// row is a key of either table, as the documentation shows it.
+type row struct {
+	name, form, span, def, help, differs string
+	origin                               origin
+}
+
+func rows() []row { return append(rowsOf("", poolKeys), rowsOf(processBlock+".", processKeys)...) }
+
+func rowsOf[T any](prefix string, keys []key[T]) []row {
+	rows := make([]row, len(keys))
+	for i, k := range keys {
+		r := row{
+			name: prefix + k.name, form: k.kind.form, def: k.defNote,
+			help: k.help, differs: k.differs, origin: k.origin,
+		}
+		if k.kind.span != nil {
+			r.span = k.kind.span(k.limits)
+		}
+		switch {
+		case k.required:
+			r.def = "required"
+		case k.def != "" && k.defNote != "":
+			r.def = "`" + k.def + "` (" + k.defNote + ")"
+		case k.def != "":
+			r.def = "`" + k.def + "`"
+		}
+		rows[i] = r
+	}
+	return rows
+}
+
+// reference writes the documentation of every key: a table, then a section each.
+func reference() string {
+	var b strings.Builder
+	b.WriteString("\n| key | value | default | range | |\n|---|---|---|---|---|\n")
+	for _, r := range rows() {
+		note := ""
+		if r.origin == fromNuthatch {
+			note = "new"
+		} else if r.differs != "" {
+			note = "differs"
+		}
+		fmt.Fprintf(&b, "| [`%s`](#%s) | %s | %s | %s | %s |\n",
+			r.name, strings.ReplaceAll(r.name, ".", ""), r.form, r.def, r.span, note)
+	}
+	for _, r := range rows() {
+		fmt.Fprintf(&b, "\n#### `%s`\n\n%s\n\n", r.name, r.help)
+		fmt.Fprintf(&b, "- Value: %s", r.form)
+		if r.span != "" {
+			fmt.Fprintf(&b, ", %s", r.span)
+		}
+		fmt.Fprintf(&b, ". Default: %s.\n", r.def)
+		switch {
+		case r.origin == fromNuthatch:
+			b.WriteString("- nuthatch's own; nutcracker does not know it.\n")
+		case r.differs != "":
+			fmt.Fprintf(&b, "- Differs from nutcracker: %s\n", r.differs)
+		}
+	}
+	b.WriteString("\n")
+	return b.String()
+}

@@ -1,0 +1,106 @@
+package config
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxQuoted bounds, in bytes, how much of a file's text an error repeats.
+const maxQuoted = 80
+
+// Error is one fault in a configuration file. It never holds the value of
+// redis_auth.
+type Error struct {
+	// File is the file's name as it was given.
+	File string
+	// Line and Column count from 1. Column is 0 if only the line is known.
+	Line, Column int
+	// Pool is the pool's name, or empty outside of a pool.
+	Pool string
+	// Key is the key at fault, or empty if no single key is; keys of the block
+	// "nuthatch:" are written "nuthatch.threads".
+	Key string
+	// Msg says what was found and what was expected.
+	Msg string
+}
+
+// Error returns one line: file, line, pool, key, message.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.File)
+	b.WriteByte(':')
+	b.WriteString(strconv.Itoa(e.Line))
+	b.WriteString(": ")
+	if e.Pool != "" {
+		b.WriteString("pool ")
+		b.WriteString(quote(e.Pool))
+		b.WriteString(": ")
+	}
+	if e.Key != "" {
+		b.WriteString(e.Key)
+		b.WriteString(": ")
+	}
+	b.WriteString(e.Msg)
+	return b.String()
+}
+
+// Errors are all faults of one file, by line; at least one.
+type Errors []*Error
+
+// Error returns one line for each fault, without a newline at the end.
+func (es Errors) Error() string {
+	lines := make([]string, len(es))
+	for i, e := range es {
+		lines[i] = e.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns the faults, for errors.As.
+func (es Errors) Unwrap() []error {
+	errs := make([]error, len(es))
+	for i, e := range es {
+		errs[i] = e
+	}
+	return errs
+}
+
+// sorted orders the faults by their place in the file, in place.
+func (es Errors) sorted() Errors {
+	slices.SortStableFunc(es, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return es
+}
+
+// quote puts a file's text between single quotes, on one line and not too long.
+func quote(s string) string {
+	cut := ""
+	if len(s) > maxQuoted {
+		n := maxQuoted
+		for n > 0 && !utf8.RuneStart(s[n]) {
+			n--
+		}
+		s, cut = s[:n], "..."
+	}
+	q := strconv.Quote(s)
+	return "'" + strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`) + cut + "'"
+}
+
+// quoteKey quotes a name that stands where a key is expected. It stops at what
+// no key holds, lest a password that ran into its key be shown.
+func quoteKey(s string) string {
+	for i := range len(s) {
+		if c := lower(s[i]); c != '_' && c != '-' && c != '.' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return quote(s[:i] + "...")
+		}
+	}
+	return quote(s)
+}
+
+func lineOf(node *yaml.Node) string { return strconv.Itoa(node.Line) }

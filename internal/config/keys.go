@@ -1,0 +1,231 @@
+package config
+
+import (
+	"math"
+	"time"
+
+	"nuthatch/internal/invariant"
+)
+
+// origin says where a key comes from.
+type origin uint8
+
+const (
+	fromNutcracker origin = iota
+	fromNuthatch
+)
+
+// key is all that is known of one key of a block that is read into a T.
+type key[T any] struct {
+	name   string
+	kind   kind
+	limits limits
+	// def is the default as a file would write it; it is read by kind. Empty
+	// if there is none, or if defNote alone tells it.
+	def string
+	// defNote adds to def in the documentation.
+	defNote string
+	// required is true if a file without the key is at fault.
+	required bool
+	origin   origin
+	// help is the documentation's text; differs what it says on nutcracker.
+	help, differs string
+	set           func(into *T, v value)
+}
+
+// anyNumber are the numbers that nutcracker takes.
+func anyNumber(least int64) limits { return limits{least, math.MaxInt32} }
+
+func millis(v value) time.Duration { return time.Duration(v.number) * time.Millisecond }
+
+// poolKeys are the keys of a pool, in the order of the documentation.
+var poolKeys = []key[Pool]{
+	{
+		name: "listen", kind: kindListen, required: true,
+		help: "Where clients connect: `host:port`, or the absolute path of a unix socket. " +
+			"After the path an octal mode may follow, as in `/run/nuthatch.sock 0660`; without it, or with `0`, " +
+			"the umask decides. `0.0.0.0` listens on every IPv4 address, `[::]` on every address.",
+		differs: "An IPv6 address may stand in brackets, `[::1]:22121`; nutcracker takes only `::1:22121`, " +
+			"which works here too. A host name is looked up when the proxy starts, not by `-t`. " +
+			"A mode that is not octal is an error; nutcracker takes it for 0.",
+		set: func(p *Pool, v value) { p.Listen = v.address },
+	},
+	{
+		name: "servers", kind: kindServers, required: true,
+		help: "The servers that the keys are spread over, one to a line: `host:port:weight [name]` or " +
+			"`/path:weight [name]`. See [Server lines](#server-lines) below, and give every server a name.",
+		differs: "An IPv6 address may stand in brackets. A line that nutcracker accepts and can never use " +
+			"(no host, `a:b:6379:1`, a socket path over 107 bytes, a weight over 2147483647, an empty name) is an error.",
+		set: func(p *Pool, v value) { p.Servers = append(p.Servers, v.server) },
+	},
+	{
+		name: "redis", kind: kindBool, def: "false",
+		help: "`true` if the pool speaks Redis, `false` if it speaks Memcached.",
+		set:  func(p *Pool, v value) { p.Redis = v.flag },
+	},
+	{
+		name: "hash", kind: kindHash, def: "fnv1a_64",
+		help: "How a key becomes a number: `one_at_a_time`, `md5`, `crc16`, `crc32` (as libmemcached has it), " +
+			"`crc32a` (as the standard has it), `fnv1_64`, `fnv1a_64`, `fnv1_32`, `fnv1a_32`, `hsieh`, `murmur` or `jenkins`. " +
+			"To change it is to move nearly every key.",
+		set: func(p *Pool, v value) { p.Hash = v.hash },
+	},
+	{
+		name: "hash_tag", kind: kindHashTag, defNote: "none, the whole key is hashed",
+		help: "Two characters that enclose the part of a key to be hashed, so that keys with the same part live on " +
+			"the same server: with `\"{}\"`, `user:{42}:name` and `user:{42}:mail` do. A key without the pair, or with " +
+			"nothing between, is hashed whole. Quote the value: bare `{}` is an empty YAML mapping.",
+		set: func(p *Pool, v value) { p.HashTag = v.text },
+	},
+	{
+		name: "distribution", kind: kindDistribution, def: "ketama",
+		help: "How that number becomes a server: `ketama`, a consistent hash ring, where a server that comes or goes " +
+			"moves only its own share of the keys; `modula`, the remainder of a division, where it moves nearly all; " +
+			"`random`, any server for any request.",
+		set: func(p *Pool, v value) { p.Distribution = v.distribution },
+	},
+	{
+		name: "timeout", kind: kindMillis, limits: anyNumber(0), def: "0", defNote: "no limit",
+		help: "How long a server may take to accept a connection or to answer a request before the client gets an " +
+			"error. Set it: without it a server that hangs keeps its clients waiting for ever.",
+		set: func(p *Pool, v value) { p.Timeout = millis(v) },
+	},
+	{
+		name: "backlog", kind: kindNumber, limits: anyNumber(0), def: "512",
+		help: "How many connections the kernel holds ready for the proxy to accept: the argument of `listen(2)`, which the " +
+			"kernel cuts to `net.core.somaxconn`.",
+		set: func(p *Pool, v value) { p.Backlog = int(v.number) },
+	},
+	{
+		name: "client_connections", kind: kindNumber, limits: anyNumber(0), def: "0", defNote: "no limit",
+		help: "The most clients connected to the pool at one time. Above it, new ones are turned away until another leaves.",
+		differs: "nutcracker reads the key and then ignores it; here it is enforced. A file that has carried it " +
+			"without effect gets the limit it asks for.",
+		set: func(p *Pool, v value) { p.ClientConnections = int(v.number) },
+	},
+	{
+		name: "tcpkeepalive", kind: kindBool, def: "false",
+		help: "Sets `SO_KEEPALIVE` on TCP connections, of clients and of servers, so that a peer that is gone without a word is noticed.",
+		set:  func(p *Pool, v value) { p.TCPKeepalive = v.flag },
+	},
+	{
+		name: "reuseport", kind: kindBool, def: "false",
+		help: "Sets `SO_REUSEPORT` on the pool's listener, so that several processes may listen at one address and the kernel " +
+			"shares the clients out among them.",
+		set: func(p *Pool, v value) { p.ReusePort = v.flag },
+	},
+	{
+		name: "preconnect", kind: kindBool, def: "false",
+		help: "Connects to every server of the pool at the start, rather than when the first request for it comes.",
+		set:  func(p *Pool, v value) { p.Preconnect = v.flag },
+	},
+	{
+		name: "redis_auth", kind: kindSecret, defNote: "none",
+		help: "The password of the pool's Redis servers. The proxy sends it on every connection to a server, and asks the same of " +
+			"every client. Only in a pool with `redis: true`. No log line, error or statistic shows it. " +
+			"Quote it if it begins with a sign or holds `: ` or ` #`, which YAML would read as its own.",
+		set: func(p *Pool, v value) { p.RedisAuth = Secret(v.text) },
+	},
+	{
+		name: "redis_db", kind: kindNumber, limits: anyNumber(0), def: "0",
+		help: "The database that the proxy selects on every connection to a Redis server. Clients see it as database 0. " +
+			"A Memcached pool takes no notice of it.",
+		set: func(p *Pool, v value) { p.RedisDB = int(v.number) },
+	},
+	{
+		name: "server_connections", kind: kindNumber, limits: anyNumber(1), def: "1",
+		help: "The most connections that each event loop opens to each server.",
+		differs: "A client keeps to one connection per server, so it reads what it wrote even with more than one; " +
+			"nutcracker sends each request over the next connection, and a read may overtake a write.",
+		set: func(p *Pool, v value) { p.ServerConnections = int(v.number) },
+	},
+	{
+		name: "auto_eject_hosts", kind: kindBool, def: "false",
+		help: "Takes a server that fails `server_failure_limit` times in a row off the ring for `server_retry_timeout`; its keys " +
+			"go to the others meanwhile. Right for a cache. Wrong for data that lives in one place only: " +
+			"reads then find nothing, and writes go where nobody looks afterwards.",
+		set: func(p *Pool, v value) { p.AutoEjectHosts = v.flag },
+	},
+	{
+		name: "server_retry_timeout", kind: kindMillis, limits: anyNumber(0), def: "30000",
+		help: "How long an ejected server stays off the ring before it is tried again. Only with `auto_eject_hosts: true`.",
+		set:  func(p *Pool, v value) { p.ServerRetryTimeout = millis(v) },
+	},
+	{
+		name: "server_failure_limit", kind: kindNumber, limits: anyNumber(0), def: "2",
+		help: "How many failures in a row eject a server; 0 means what 1 means. Only with `auto_eject_hosts: true`.",
+		set:  func(p *Pool, v value) { p.ServerFailureLimit = int(v.number) },
+	},
+	{
+		name: "max_request_size", kind: kindSize, limits: limits{kb, 4 * gb}, def: "512mb", origin: fromNuthatch,
+		help: "The most bytes of one request, its arguments together. A larger one is refused with an error as soon as its size " +
+			"is known, before its bytes are in memory. In a Memcached pool the default is `32mb`, since memcached itself takes " +
+			"1 MB if it is not told otherwise (`-I`): raise it where servers take more.",
+		set: func(p *Pool, v value) { p.MaxRequestSize = v.number },
+	},
+	{
+		name: "client_max_pipeline", kind: kindNumber, limits: limits{1, 1 << 20}, def: "1024", origin: fromNuthatch,
+		help: "The most requests of one client that may be under way. At that number the client is not read from until a reply " +
+			"has gone out; nothing is refused or lost.",
+		set: func(p *Pool, v value) { p.ClientMaxPipeline = int(v.number) },
+	},
+	{
+		name: "client_max_queued", kind: kindSize, limits: limits{16 * kb, 4 * gb}, def: "1mb", origin: fromNuthatch,
+		help: "The most bytes, requests and replies together, that are held for one client. At that number the client is not " +
+			"read from until half of them have gone out. Replies to come are counted by the size of those that came before; " +
+			"nothing that is under way is dropped. So one request or reply that is larger by itself still passes, and a client " +
+			"whose replies suddenly grow, and that reads none, is held as many of them as it has requests under way.",
+		set: func(p *Pool, v value) { p.ClientMaxQueued = v.number },
+	},
+	{
+		name: "allow_flush", kind: kindBool, def: "false", origin: fromNuthatch,
+		help: "Lets the clients of a Memcached pool send `flush_all`, which then empties every server of the pool. Without it the " +
+			"command is refused. A Redis pool takes no notice of it.",
+		set: func(p *Pool, v value) { p.AllowFlush = v.flag },
+	},
+}
+
+// processBlock is the top-level name that no pool can have.
+const processBlock = "nuthatch"
+
+// processKeys are the keys of the block "nuthatch:".
+var processKeys = []key[Process]{
+	{
+		name: "threads", kind: kindNumber, limits: limits{1, 64}, origin: fromNuthatch,
+		defNote: "the CPUs that the process may use, at most 4",
+		help: "How many event loops run, each on a thread of its own with its own connections to the servers. Clients are dealt to " +
+			"them evenly.",
+		set: func(p *Process, v value) { p.Threads = int(v.number) },
+	},
+}
+
+// setDefaults reads every key's default into into.
+func setDefaults[T any](into *T, keys []key[T]) {
+	for _, k := range keys {
+		if k.def == "" {
+			continue
+		}
+		v, err := k.kind.parse(k.limits, k.def)
+		invariant.Check(err == nil, "config: the default of "+k.name+" is no value of its kind")
+		k.set(into, v)
+	}
+}
+
+// lookup returns the row of name, or nil.
+func lookup[T any](keys []key[T], name string) *key[T] {
+	for i := range keys {
+		if keys[i].name == name {
+			return &keys[i]
+		}
+	}
+	return nil
+}
+
+// keyNames returns the names of keys, in the table's order.
+func keyNames[T any](keys []key[T]) []string {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.name
+	}
+	return names
+}

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"nuthatch/internal/hashkit"
+)
+
+// value is what a kind reads from a text; which field is set is the kind's affair.
+type value struct {
+	text         string
+	number       int64
+	flag         bool
+	address      Address
+	server       Server
+	hash         hashkit.Hash
+	distribution hashkit.Distribution
+}
+
+// limits is a closed range of numbers.
+type limits struct{ min, max int64 }
+
+// kind is a way of writing a value.
+type kind struct {
+	// form is the way in words, for the documentation.
+	form string
+	// example is a value that a message can hold up; may be empty.
+	example string
+	// list is true if the value is a list of texts, each read by itself.
+	list bool
+	// parse reads one text, which is not empty. Its error says what was
+	// expected and found.
+	parse func(r limits, text string) (value, error)
+	// span describes limits in the documentation; nil if the kind has none.
+	span func(r limits) string
+}
+
+var (
+	kindListen       = kind{form: "address", parse: parseListenValue}
+	kindHash         = kind{form: "name of a hash", parse: parseHash}
+	kindDistribution = kind{form: "name of a distribution", parse: parseDistribution}
+	kindHashTag      = kind{form: "two characters", example: `"{}"`, parse: parseHashTag}
+	kindMillis       = kind{form: "milliseconds", parse: parseMillis, span: numberSpan}
+	kindNumber       = kind{form: "number", parse: parseNumber, span: numberSpan}
+	kindSize         = kind{form: "size", parse: parseSize, span: sizeSpan}
+	kindBool         = kind{form: "true or false", parse: parseBool}
+	kindSecret       = kind{form: "text", parse: parseSecret}
+	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue}
+)
+
+func parseListenValue(_ limits, text string) (value, error) {
+	a, err := ParseListen(text)
+	return value{address: a}, err
+}
+
+func parseServerValue(_ limits, text string) (value, error) {
+	s, err := ParseServer(text)
+	return value{server: s}, err
+}
+
+func parseSecret(_ limits, text string) (value, error) {
+	return value{text: text}, nil
+}
+
+func parseHash(_ limits, text string) (value, error) {
+	h, ok := hashkit.ParseHash(text)
+	if !ok {
+		return value{}, unknownName("hash", text, hashkit.HashNames())
+	}
+	return value{hash: h}, nil
+}
+
+func parseDistribution(_ limits, text string) (value, error) {
+	d, ok := hashkit.ParseDistribution(text)
+	if !ok {
+		return value{}, unknownName("distribution", text, hashkit.DistributionNames())
+	}
+	return value{distribution: d}, nil
+}
+
+func unknownName(what, text string, names []string) error {
+	return fmt.Errorf("unknown %s %s, expected one of %s%s",
+		what, quote(text), strings.Join(names, ", "), didYouMean(text, names))
+}
+
+// parseHashTag counts bytes, as nutcracker does.
+func parseHashTag(_ limits, text string) (value, error) {
+	if len(text) != 2 {
+		return value{}, errors.New(`expected exactly two characters, such as "{}", found ` + quote(text))
+	}
+	return value{text: text}, nil
+}
+
+func parseBool(_ limits, text string) (value, error) {
+	switch text {
+	case "true":
+		return value{flag: true}, nil
+	case "false":
+		return value{flag: false}, nil
+	}
+	hint := ""
+	switch strings.ToLower(text) {
+	case "true", "yes", "y", "on", "1":
+		hint = "; write true"
+	case "false", "no", "n", "off", "0":
+		hint = "; write false"
+	}
+	return value{}, errors.New("expected true or false, found " + quote(text) + hint)
+}
+
+func parseNumber(r limits, text string) (value, error) {
+	n, ok := parseDigits(text)
+	if !ok || n < r.min || n > r.max {
+		return value{}, fmt.Errorf("expected a whole number from %d to %d, found %s", r.min, r.max, quote(text))
+	}
+	return value{number: n}, nil
+}
+
+func parseMillis(r limits, text string) (value, error) {
+	n, ok := parseDigits(text)
+	if !ok || n < r.min || n > r.max {
+		return value{}, fmt.Errorf("expected milliseconds, a whole number from %d to %d without a unit, found %s",
+			r.min, r.max, quote(text))
+	}
+	return value{number: n}, nil
+}
+
+// numberSpan describes limits. The largest int of C is nutcracker's way of
+// saying that there is no limit.
+func numberSpan(r limits) string {
+	if r.max == math.MaxInt32 {
+		return fmt.Sprintf("%d or more", r.min)
+	}
+	return fmt.Sprintf("%d to %d", r.min, r.max)
+}
+
+const (
+	kb = 1 << 10
+	mb = 1 << 20
+	gb = 1 << 30
+)
+
+// sizeUnits are tried in this order: "b" ends all of them.
+var sizeUnits = []struct {
+	name  string
+	bytes int64
+}{{"kb", kb}, {"mb", mb}, {"gb", gb}, {"b", 1}, {"", 1}}
+
+// parseSize reads a number of bytes with Redis's units: kb, mb and gb are
+// powers of 1024, and upper case is lower case.
+func parseSize(r limits, text string) (value, error) {
+	lowered := strings.ToLower(text)
+	for _, unit := range sizeUnits {
+		digits, ok := strings.CutSuffix(lowered, unit.name)
+		if !ok {
+			continue
+		}
+		n, ok := parseDigits(digits)
+		if ok && n <= r.max/unit.bytes && n*unit.bytes >= r.min {
+			return value{number: n * unit.bytes}, nil
+		}
+		break
+	}
+	return value{}, errors.New("expected a size from " + sizeSpan(r) + ", such as 64mb, found " + quote(text))
+}
+
+func sizeSpan(r limits) string { return formatSize(r.min) + " to " + formatSize(r.max) }
+
+// formatSize writes a size with the largest unit that divides it.
+func formatSize(n int64) string {
+	switch {
+	case n%gb == 0:
+		return strconv.FormatInt(n/gb, 10) + "gb"
+	case n%mb == 0:
+		return strconv.FormatInt(n/mb, 10) + "mb"
+	case n%kb == 0:
+		return strconv.FormatInt(n/kb, 10) + "kb"
+	}
+	return strconv.FormatInt(n, 10)
+}

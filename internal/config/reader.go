@@ -1,0 +1,278 @@
+package config
+
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// reader turns nodes into a Config and gathers every fault on the way.
+type reader struct {
+	file  string
+	errs  Errors
+	pools []*poolBlock
+}
+
+// block is a mapping of keys that is being read: a pool, or "nuthatch:".
+type block struct {
+	pool   string // the pool's name, or empty
+	prefix string // goes before a key's name in messages
+	// seen are the keys that the block has, or was probably meant to have
+	// under a misspelt name.
+	seen map[string]seenKey
+}
+
+// seenKey is a key that a block has.
+type seenKey struct {
+	name *yaml.Node
+	// read are the values that could be read: one, or each of a list.
+	read []*yaml.Node
+	// faulty is true if some value could not be read.
+	faulty bool
+	// guessed is true if name is a misspelling of the key.
+	guessed bool
+}
+
+// poolBlock is a pool with what the checks across keys and pools need.
+type poolBlock struct {
+	block
+	pool Pool
+	node *yaml.Node // the pool's name
+}
+
+// fault records an error at node. key may be empty.
+func (r *reader) fault(node *yaml.Node, b *block, key, msg string) {
+	e := &Error{File: r.file, Line: node.Line, Column: node.Column, Key: key, Msg: msg}
+	if b != nil {
+		e.Pool = b.pool
+		if key != "" {
+			e.Key = b.prefix + key
+		}
+	}
+	r.errs = append(r.errs, e)
+}
+
+// readFile reads the whole document. The result is of use only if there was no fault.
+func (r *reader) readFile(root *yaml.Node) *Config {
+	const expected = "expected pools, each a name with its keys indented below"
+	cfg := &Config{File: r.file, Process: DefaultProcess()}
+	switch {
+	case root == nil || isEmpty(root):
+		r.fault(&yaml.Node{Line: 1}, nil, "", "the file has no pools; "+expected)
+		return nil
+	case !r.isPlain(root, nil, ""):
+		return nil
+	case root.Kind != yaml.MappingNode:
+		r.fault(root, nil, "", expected)
+		return nil
+	}
+	names := make(map[string]*yaml.Node)
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		name, body := root.Content[i], root.Content[i+1]
+		if !r.checkName(name, names) {
+			continue
+		}
+		if name.Value == processBlock {
+			r.readProcess(name, body, &cfg.Process)
+			continue
+		}
+		r.readPool(name, body)
+	}
+	delete(names, processBlock)
+	if len(names) == 0 && len(r.errs) == 0 {
+		r.fault(root, nil, "", "the file has no pools; "+expected)
+	}
+	r.checkListens()
+	for _, p := range r.pools {
+		cfg.Pools = append(cfg.Pools, p.pool)
+	}
+	sortPools(cfg.Pools)
+	return cfg
+}
+
+// checkName checks a top-level name and enters it into names. It reports false
+// if what stands below cannot be read.
+func (r *reader) checkName(name *yaml.Node, names map[string]*yaml.Node) bool {
+	if !r.isPlain(name, nil, "") {
+		return false
+	}
+	if name.Kind != yaml.ScalarNode || name.Value == "" {
+		r.fault(name, nil, "", "expected a pool's name")
+		return false
+	}
+	if first, twice := names[name.Value]; twice {
+		r.fault(name, nil, "", "the name "+quoteKey(name.Value)+" is taken already, on line "+lineOf(first))
+		return true
+	}
+	names[name.Value] = name
+	return true
+}
+
+func (r *reader) readProcess(name, body *yaml.Node, p *Process) {
+	b := &block{prefix: processBlock + ".", seen: make(map[string]seenKey)}
+	if isEmpty(body) {
+		return
+	}
+	if !r.isPlain(body, b, "") {
+		return
+	}
+	if body.Kind != yaml.MappingNode {
+		r.fault(name, nil, processBlock, "expected process-wide settings, indented below")
+		return
+	}
+	readBlock(r, b, body, p, processKeys, func(word string) string {
+		if lookup(poolKeys, word) != nil {
+			return "is a pool's key, and " + quote(processBlock) +
+				" is reserved for process-wide settings; no pool can have that name"
+		}
+		return ""
+	})
+}
+
+func (r *reader) readPool(name, body *yaml.Node) {
+	b := &poolBlock{
+		block: block{pool: name.Value, seen: make(map[string]seenKey)},
+		pool:  DefaultPool(),
+		node:  name,
+	}
+	b.pool.Name = name.Value
+	if !r.isPlain(body, &b.block, "") {
+		return
+	}
+	if body.Kind != yaml.MappingNode {
+		msg := "expected the pool's keys, indented below its name"
+		if lookup(poolKeys, name.Value) != nil {
+			msg += "; " + quote(name.Value) + " is a pool's key: is it indented too little?"
+		}
+		r.fault(name, &b.block, "", msg)
+		return
+	}
+	readBlock(r, &b.block, body, &b.pool, poolKeys, func(word string) string {
+		if lookup(processKeys, word) != nil {
+			return "belongs under the top-level name " + quote(processBlock)
+		}
+		return ""
+	})
+	if _, given := b.seen["max_request_size"]; !given && !b.pool.Redis {
+		b.pool.MaxRequestSize = memcachedMaxRequest
+	}
+	r.checkPool(b)
+	r.pools = append(r.pools, b)
+}
+
+// readBlock reads a mapping's keys into into. misplaced may know better why a
+// key is unknown.
+func readBlock[T any](r *reader, b *block, body *yaml.Node, into *T, keys []key[T], misplaced func(string) string) {
+	for i := 0; i+1 < len(body.Content); i += 2 {
+		name, val := body.Content[i], body.Content[i+1]
+		if !r.isPlain(name, b, "") {
+			continue
+		}
+		if name.Kind != yaml.ScalarNode {
+			r.fault(name, b, "", "expected the name of a key")
+			continue
+		}
+		k := lookup(keys, name.Value)
+		if k == nil {
+			r.unknownKey(b, name, keyNames(keys), misplaced(name.Value))
+			continue
+		}
+		if first, twice := b.seen[k.name]; twice && !first.guessed {
+			r.fault(name, b, k.name, "given twice; the first is on line "+lineOf(first.name))
+			continue
+		}
+		seen := seenKey{name: name}
+		seen.read, seen.faulty = readKey(r, b, k, into, val)
+		b.seen[k.name] = seen
+	}
+}
+
+// unknownKey reports a key that is in no table. What it was likely meant to be
+// counts as seen, so that one slip is not reported as a missing key too.
+func (r *reader) unknownKey(b *block, name *yaml.Node, names []string, misplaced string) {
+	msg := "unknown key"
+	if misplaced != "" {
+		msg += "; it " + misplaced
+	} else if s := suggest(name.Value, names); s != "" {
+		msg += "; did you mean " + quote(s) + "?"
+		if _, seen := b.seen[s]; !seen {
+			b.seen[s] = seenKey{name: name, faulty: true, guessed: true}
+		}
+	} else {
+		msg += ", expected one of " + strings.Join(names, ", ")
+	}
+	r.fault(name, b, strings.Trim(quoteKey(name.Value), "'"), msg)
+}
+
+// readKey reads one key's value or values into into. It returns the nodes that
+// it could read, and whether there was any that it could not.
+func readKey[T any](r *reader, b *block, k *key[T], into *T, val *yaml.Node) (read []*yaml.Node, faulty bool) {
+	items := []*yaml.Node{val}
+	if k.kind.list {
+		if !r.isPlain(val, b, k.name) {
+			return nil, true
+		}
+		if val.Kind != yaml.SequenceNode || len(val.Content) == 0 {
+			r.fault(val, b, k.name, "expected a "+k.kind.form+", each on a line that begins with '- '")
+			return nil, true
+		}
+		items = val.Content
+	}
+	for _, item := range items {
+		if readScalar(r, b, k, into, item) {
+			read = append(read, item)
+		}
+	}
+	return read, len(read) < len(items)
+}
+
+// readScalar reads a single value and reports whether it could.
+func readScalar[T any](r *reader, b *block, k *key[T], into *T, val *yaml.Node) bool {
+	if !r.isPlain(val, b, k.name) {
+		return false
+	}
+	if val.Kind != yaml.ScalarNode || val.Value == "" {
+		msg := "expected one value: " + k.kind.form
+		if k.kind.list {
+			msg = "expected " + serverForm
+		}
+		if val.Kind == yaml.ScalarNode {
+			msg += ", found nothing"
+		}
+		if k.kind.example != "" {
+			msg += "; write " + k.kind.example + ", with its quotes"
+		}
+		r.fault(val, b, k.name, msg)
+		return false
+	}
+	v, err := k.kind.parse(k.limits, val.Value)
+	if err != nil {
+		r.fault(val, b, k.name, err.Error())
+		return false
+	}
+	k.set(into, v)
+	return true
+}
+
+// isPlain reports whether node is free of YAML's anchors, aliases and tags,
+// which a configuration has no use for, and records a fault if not. A nuthatch
+// file stays readable line by line. The message does not repeat their names,
+// which may be a password's beginning.
+func (r *reader) isPlain(node *yaml.Node, b *block, key string) bool {
+	switch {
+	case node.Kind == yaml.AliasNode:
+		r.fault(node, b, key, "YAML aliases are not supported; quote a value that begins with '*'")
+	case node.Anchor != "":
+		r.fault(node, b, key, "YAML anchors are not supported; quote a value that begins with '&'")
+	case node.Style&yaml.TaggedStyle != 0:
+		r.fault(node, b, key, "YAML tags are not supported; quote a value that begins with '!'")
+	default:
+		return true
+	}
+	return false
+}
+
+// isEmpty reports whether a value was left out.
+func isEmpty(node *yaml.Node) bool {
+	return node.Kind == 0 || node.Kind == yaml.ScalarNode && node.Value == "" && node.Style == 0 && node.Anchor == ""
+}

@@ -1,0 +1,262 @@
+package eventloop
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/mbuf"
+)
+
+// A Handler is what a connection does with its bytes. Its methods are called by
+// the loop, never while another method of the same handler runs.
+type Handler interface {
+	// OnConnect: the connection that was being made is made.
+	OnConnect()
+	// OnData: these bytes were received. They are valid until it returns.
+	OnData(data []byte)
+	// OnEOF: the peer will send no more. Nothing is read from now on.
+	OnEOF()
+	// OnError: the connection is broken, or could not be made. The handler must
+	// close it.
+	OnError(err syscall.Errno)
+	// OnSent: n more bytes of the output have been handed to the kernel. After a
+	// Flush of an output that is empty n is 0.
+	OnSent(n int)
+	// Lend returns where the next bytes are to be received, if the handler knows
+	// that they belong in a place of its own; nil otherwise. What was received
+	// there is told by OnLent instead of OnData; neither comes if nothing was.
+	Lend() []byte
+	OnLent(n int)
+}
+
+// A state is where a connection stands.
+type state uint8
+
+const (
+	detached   state = iota // no descriptor
+	connecting              // waits for the kernel to connect it
+	open
+)
+
+// A Conn is one connected, or connecting, stream socket. It is embedded in what
+// handles it, so that a connection is one object. The zero value is detached.
+type Conn struct {
+	loop    *Loop
+	handler Handler
+	out     mbuf.Chain
+	fd      int
+	state   state
+	// dirty: the connection is in the loop's list of those to flush.
+	dirty bool
+	// noRead: nothing is to be read, until ResumeRead.
+	noRead bool
+	// eof: the peer has said that it sends no more.
+	eof bool
+	// interest is what epoll is asked for.
+	interest uint32
+}
+
+// Attach gives the open, non-blocking socket fd to the connection, and the
+// connection to the loop. With inProgress the socket is still being connected;
+// OnConnect or OnError will tell. On error fd is closed.
+func (l *Loop) Attach(c *Conn, fd int, inProgress bool, h Handler) error {
+	invariant.Check(c.state == detached, "eventloop: attached twice")
+	invariant.Check(c.out.Len() == 0, "eventloop: attached with output of an earlier connection")
+	c.state, c.interest = open, unix.EPOLLIN
+	if inProgress {
+		c.state, c.interest = connecting, unix.EPOLLOUT
+	}
+	if err := l.register(fd, c, c.interest); err != nil {
+		c.state = detached
+		unix.Close(fd)
+		return err
+	}
+	c.loop, c.fd, c.handler = l, fd, h
+	c.noRead, c.eof = false, false
+	return nil
+}
+
+// FD is the connection's descriptor, for the log. It is meaningless once the
+// connection is closed.
+func (c *Conn) FD() int { return c.fd }
+
+// Open reports whether the connection is made and not closed.
+func (c *Conn) Open() bool { return c.state == open }
+
+// Attached reports whether the connection is made, or being made.
+func (c *Conn) Attached() bool { return c.state != detached }
+
+// Out is the connection's output: what is appended goes out at the end of the
+// turn, if Flush is called. Bytes in it belong to the loop; they are released as
+// they are sent, and by Close.
+func (c *Conn) Out() *mbuf.Chain { return &c.out }
+
+// Flush has the output written at the end of this turn, or as soon as the
+// connection is made.
+func (c *Conn) Flush() {
+	if !c.dirty && c.state == open {
+		c.dirty = true
+		c.loop.dirty = append(c.loop.dirty, c)
+	}
+}
+
+// PauseRead stops receiving. epoll is told only if it reports bytes meanwhile,
+// so that a short pause costs nothing.
+func (c *Conn) PauseRead() { c.noRead = true }
+
+// ResumeRead receives again.
+func (c *Conn) ResumeRead() {
+	if !c.noRead {
+		return
+	}
+	c.noRead = false
+	if c.state == open && !c.eof && c.interest&unix.EPOLLIN == 0 {
+		c.ask(c.interest | unix.EPOLLIN)
+	}
+}
+
+// Close closes the connection and drops its output. It is safe to call more
+// than once, and from within the handler's methods: none is called afterwards.
+func (c *Conn) Close() {
+	if c.state == detached {
+		return
+	}
+	c.state = detached
+	c.loop.unregister(c.fd)
+	c.out.Release(&c.loop.bufs)
+}
+
+func (c *Conn) ask(interest uint32) {
+	c.interest = interest
+	c.loop.watch(c.fd, interest)
+}
+
+// ready implements source. Errors come first.
+func (c *Conn) ready(events uint32) {
+	if c.state == connecting {
+		c.connected()
+		return
+	}
+	if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 && (c.noRead || c.eof) {
+		// No read will find the error.
+		c.handler.OnError(c.socketError())
+		return
+	}
+	if events&(unix.EPOLLIN|unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+		c.read()
+	}
+	if events&unix.EPOLLOUT != 0 && c.state == open {
+		c.Flush()
+	}
+}
+
+func (c *Conn) connected() {
+	if n, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || n != 0 {
+		c.handler.OnError(syscall.Errno(n))
+		return
+	}
+	c.state = open
+	c.ask(unix.EPOLLIN)
+	c.Flush()
+	c.handler.OnConnect()
+}
+
+// socketError is the error pending on the socket; EPIPE if there is none.
+func (c *Conn) socketError() syscall.Errno {
+	n, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil || n == 0 {
+		return syscall.EPIPE
+	}
+	return syscall.Errno(n)
+}
+
+// read receives once. What is left in the socket is reported again in the next
+// turn, after the others had theirs.
+func (c *Conn) read() {
+	if c.noRead {
+		c.ask(c.interest &^ unix.EPOLLIN)
+		return
+	}
+	buf := c.handler.Lend()
+	if c.state != open {
+		return
+	}
+	lent := len(buf) > 0
+	if !lent {
+		buf = c.loop.recv
+	}
+	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(c.fd),
+		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	switch {
+	case errno == syscall.EAGAIN || errno == syscall.EINTR:
+	case errno != 0:
+		c.handler.OnError(errno)
+	case n == 0:
+		c.eof = true
+		c.ask(c.interest &^ unix.EPOLLIN)
+		c.handler.OnEOF()
+	case lent:
+		c.handler.OnLent(int(n))
+	default:
+		c.handler.OnData(buf[:n])
+		invariant.Poison(buf[:n])
+	}
+}
+
+// write sends what the output holds, as far as the kernel takes it.
+func (c *Conn) write() {
+	if c.state != open {
+		return
+	}
+	sent := 0
+	for c.out.Len() > 0 {
+		n, errno := c.send()
+		if errno == syscall.EAGAIN {
+			break
+		}
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 {
+			c.handler.OnError(errno)
+			return
+		}
+		c.out.Advance(&c.loop.bufs, n)
+		sent += n
+	}
+	switch blocked := c.out.Len() > 0; {
+	case blocked && c.interest&unix.EPOLLOUT == 0:
+		c.ask(c.interest | unix.EPOLLOUT)
+	case !blocked && c.interest&unix.EPOLLOUT != 0:
+		c.ask(c.interest &^ unix.EPOLLOUT)
+	}
+	if sent > 0 || c.out.Len() == 0 {
+		c.handler.OnSent(sent)
+	}
+}
+
+// send makes one system call: a write if the output is in one piece, a gathering
+// one otherwise.
+func (c *Conn) send() (int, syscall.Errno) {
+	head := c.out.Head()
+	if b := head.Bytes(); head.Next() == nil {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(c.fd),
+			uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		return int(n), errno
+	}
+	iov := c.loop.iovecs[:0]
+	for k := head; k != nil && len(iov) < maxIovecs; k = k.Next() {
+		if b := k.Bytes(); len(b) > 0 {
+			v := syscall.Iovec{Base: &b[0]}
+			v.SetLen(len(b))
+			iov = append(iov, v)
+		}
+	}
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(c.fd),
+		uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
+	clear(iov)
+	return int(n), errno
+}

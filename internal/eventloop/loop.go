@@ -1,0 +1,313 @@
+// Package eventloop moves bytes between sockets and their handlers: one Loop
+// per thread, many connections per Loop. It knows no messages.
+//
+//	             a turn of the loop
+//	wait ─► receive: OnData, OnEOF, OnConnect, accept  (errors first);
+//	        posted functions, where their wake-up stands among the events
+//	     ─► Hook.OnTurn: what must happen once per turn, timeouts last
+//	     ─► flush: one write per connection that has something to say: OnSent
+//	     ─► close the descriptors given up in this turn
+//
+// The interface has the shape of completions: a handler is given the bytes that
+// were received and is told how many queued bytes have gone out. Readiness, by
+// epoll, is below that line, and nothing above it can tell.
+//
+// A Loop and its connections belong to the goroutine in Run, which is locked to
+// its thread. Only Post and Stop may be called from elsewhere.
+package eventloop
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/mbuf"
+)
+
+const (
+	// recvSize is the loop's receive buffer, in bytes: what one read takes at
+	// the most. It bounds how long one connection holds up the others.
+	recvSize = 64 << 10
+	// maxEvents is how many events one turn takes from the kernel.
+	maxEvents = 512
+	// maxIovecs is how many chunks one write sends.
+	maxIovecs = 64
+)
+
+// A Hook is told of each turn of a loop.
+type Hook interface {
+	// OnTurn runs in each turn after everything received was handled, and again
+	// whenever output was flushed, until it leaves nothing to flush. It returns
+	// when, in the loop's nanoseconds, the next turn must be, whether or not
+	// anything is received; 0 if it need not.
+	OnTurn(now int64) (next int64)
+}
+
+// A source is an entry of the loop's table of descriptors.
+type source interface {
+	// ready is told what epoll found on the descriptor.
+	ready(events uint32)
+}
+
+// A Loop is one event loop.
+type Loop struct {
+	// static after New
+	epfd   int
+	wakefd int
+	hook   Hook
+	epoch  time.Time
+	recv   []byte
+
+	// owned by the goroutine in Run
+	bufs    mbuf.Pool
+	table   []source // by descriptor
+	dirty   []*Conn  // have something to say
+	closing []int    // descriptors to close at the end of the turn
+	events  []syscall.EpollEvent
+	iovecs  []syscall.Iovec
+	now     int64
+	turns   uint64
+
+	// shared
+	stopped atomic.Bool
+	mu      sync.Mutex
+	posted  []func()
+	running []func() // posted, while they run; swapped with posted
+	// ended: wakefd is closed, and its number may be anybody's.
+	ended bool
+}
+
+// New returns a loop that is not yet running. Its time is counted from epoch, so
+// that loops of one epoch agree on it.
+func New(epoch time.Time, hook Hook) (*Loop, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("eventloop: epoll: %w", os.NewSyscallError("epoll_create1", err))
+	}
+	wakefd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(epfd)
+		return nil, fmt.Errorf("eventloop: wake queue: %w", os.NewSyscallError("eventfd", err))
+	}
+	l := &Loop{
+		epfd:   epfd,
+		wakefd: wakefd,
+		hook:   hook,
+		epoch:  epoch,
+		recv:   make([]byte, recvSize),
+		events: make([]syscall.EpollEvent, maxEvents),
+		iovecs: make([]syscall.Iovec, 0, maxIovecs),
+	}
+	if err := l.register(wakefd, (*waker)(l), unix.EPOLLIN); err != nil {
+		unix.Close(epfd)
+		unix.Close(wakefd)
+		return nil, fmt.Errorf("eventloop: wake queue: %w", err)
+	}
+	return l, nil
+}
+
+// Bufs is the loop's free list of chunks.
+func (l *Loop) Bufs() *mbuf.Pool { return &l.bufs }
+
+// Now is the time of the current turn: nanoseconds since the loop's epoch, on
+// the monotonic clock. It is read once per turn.
+func (l *Loop) Now() int64 { return l.now }
+
+// WallMicros turns a time of the loop into microseconds since the epoch.
+func (l *Loop) WallMicros(now int64) int64 {
+	return l.epoch.Add(time.Duration(now)).UnixMicro()
+}
+
+// Turns counts the turns so far.
+func (l *Loop) Turns() uint64 { return l.turns }
+
+// Post has f run by the loop, soon. It may be called from any goroutine, and
+// never blocks on the loop. After the loop has ended f does not run.
+func (l *Loop) Post(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return
+	}
+	l.posted = append(l.posted, f)
+	if len(l.posted) == 1 {
+		l.wake()
+	}
+}
+
+// Stop ends Run after the turn in progress. It may be called from any
+// goroutine, more than once.
+func (l *Loop) Stop() {
+	l.stopped.Store(true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended {
+		l.wake()
+	}
+}
+
+// wake ends the wait. The caller holds mu and has seen that the loop has not
+// ended.
+func (l *Loop) wake() {
+	one := [8]byte{0: 1}
+	// A full counter is a wake-up that is still to be seen; no other error can
+	// come of an open eventfd.
+	_, _ = unix.Write(l.wakefd, one[:])
+}
+
+// A waker is the loop in its role as owner of the eventfd that wakes it.
+type waker Loop
+
+func (w *waker) ready(uint32) {
+	var b [8]byte
+	_, _ = unix.Read(w.wakefd, b[:])
+	l := (*Loop)(w)
+	l.mu.Lock()
+	l.posted, l.running = l.running[:0], l.posted
+	l.mu.Unlock()
+	for i, f := range l.running {
+		l.running[i] = nil
+		f()
+	}
+}
+
+// Run is the loop. It returns when Stop was called or the kernel refuses to
+// wait for events; by then every descriptor that the loop owned is closed, the
+// handlers untold.
+func (l *Loop) Run() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer l.close()
+	timeout := 0
+	for !l.stopped.Load() {
+		n, err := l.wait(timeout)
+		if err != nil {
+			return fmt.Errorf("eventloop: %w", os.NewSyscallError("epoll_wait", err))
+		}
+		timeout = l.turn(n)
+	}
+	return nil
+}
+
+// turn handles n events and returns how long the next wait may last, in
+// milliseconds; -1: for ever.
+func (l *Loop) turn(n int) int {
+	l.turns++
+	l.now = int64(time.Since(l.epoch))
+	for i := range l.events[:n] {
+		ev := &l.events[i]
+		// A descriptor closed by an earlier event of this turn is no longer in
+		// the table, and its number not yet given to another.
+		if s := l.table[ev.Fd]; s != nil {
+			s.ready(ev.Events)
+		}
+	}
+	next := l.hook.OnTurn(l.now)
+	for len(l.dirty) > 0 {
+		l.flush()
+		// What was sent, or could not be, gives others something to do.
+		next = l.hook.OnTurn(l.now)
+	}
+	for _, fd := range l.closing {
+		unix.Close(fd)
+	}
+	l.closing = l.closing[:0]
+	if next == 0 {
+		return -1
+	}
+	wait := next - l.now
+	if wait <= 0 {
+		return 0
+	}
+	// Rounded up: a turn too early would find nothing due, again and again. The
+	// kernel counts in an int; a turn in 24 days is early enough.
+	return int(min((wait-1)/int64(time.Millisecond)+1, math.MaxInt32))
+}
+
+// wait fills l.events. Events that are already there are taken without telling
+// the Go scheduler; only a wait that really blocks goes through it, so that
+// neither the collector nor another goroutine ever waits for the loop.
+func (l *Loop) wait(timeout int) (int, error) {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd),
+		uintptr(unsafe.Pointer(&l.events[0])), maxEvents, 0, 0, 0)
+	if errno == 0 && n == 0 && timeout != 0 {
+		n, _, errno = syscall.Syscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd),
+			uintptr(unsafe.Pointer(&l.events[0])), maxEvents, uintptr(timeout), 0, 0)
+	}
+	switch errno {
+	case 0:
+		return int(n), nil
+	case syscall.EINTR:
+		return 0, nil
+	default:
+		return 0, errno
+	}
+}
+
+// flush writes the output of every connection that has some, once each.
+func (l *Loop) flush() {
+	// Handlers may add to the list while it is walked.
+	for i := 0; i < len(l.dirty); i++ {
+		c := l.dirty[i]
+		l.dirty[i] = nil
+		c.dirty = false
+		c.write()
+	}
+	l.dirty = l.dirty[:0]
+}
+
+// register adds fd to the loop and to the table.
+func (l *Loop) register(fd int, s source, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
+	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return os.NewSyscallError("epoll_ctl", err)
+	}
+	for fd >= len(l.table) {
+		l.table = append(l.table, nil)
+	}
+	l.table[fd] = s
+	return nil
+}
+
+// watch changes what epoll reports of fd.
+func (l *Loop) watch(fd int, events uint32) {
+	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
+	// It can only fail for want of kernel memory, or for a descriptor that is
+	// not ours, which the table rules out. The next event tries again.
+	_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, fd, &ev)
+}
+
+// unregister gives fd up. It is closed at the end of the turn, so that no other
+// connection gets its number while events of the old one may be waiting.
+func (l *Loop) unregister(fd int) {
+	l.table[fd] = nil
+	l.closing = append(l.closing, fd)
+}
+
+// close gives back what the loop holds. A connection may still be closed
+// afterwards: that gives back its output and nothing else.
+func (l *Loop) close() {
+	l.mu.Lock()
+	l.ended = true
+	l.posted = nil
+	l.mu.Unlock()
+	for fd, s := range l.table {
+		if _, borrowed := s.(*Listener); s != nil && !borrowed {
+			unix.Close(fd)
+		}
+	}
+	for _, fd := range l.closing {
+		unix.Close(fd)
+	}
+	clear(l.table)
+	l.closing = nil
+	unix.Close(l.epfd)
+}

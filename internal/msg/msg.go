@@ -1,0 +1,259 @@
+// Package msg is what travels between connections: a Request as a parser found
+// it in a client's bytes, and the Msg that stands for it until its reply has
+// gone out.
+//
+//	client's bytes ─parse─► Request (a view) ─forward─► Msg
+//
+//	            client conn                     server conn
+//	out-queue:  Msg ─► Msg ─► Msg      queue:   Msg ─► Msg ─► Msg
+//	            (order of requests)             (order of replies)
+//
+// A Msg stands in both queues at once. The server's tells whose the next reply
+// is; the client's tells whose turn it is.
+package msg
+
+import (
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/mbuf"
+)
+
+// Type is a command: the number of its row in its protocol's table.
+type Type uint16
+
+// An Owner waits for a message's reply: the client connection that a request
+// came from, or whoever in the proxy sent one of its own.
+type Owner interface {
+	// OnReply hands over the reply to m. See Reply for who owns what.
+	OnReply(m *Msg, r Reply)
+	// OnFailure says that m got no reply and will get none. m.Err holds why.
+	OnFailure(m *Msg)
+}
+
+// A Reply is the bytes of one whole reply. It is valid during the call that
+// hands it over. Exactly one of the two is set: Flat lies in the connection's
+// receive buffer and is copied by who wants to keep it; Chain may be spliced
+// away, and is released by the caller if it was not.
+type Reply struct {
+	Flat  []byte
+	Chain *mbuf.Chain
+}
+
+// Len is the number of bytes of the reply.
+func (r Reply) Len() int {
+	if r.Chain != nil {
+		return r.Chain.Len()
+	}
+	return len(r.Flat)
+}
+
+// MoveTo appends the reply to dst, by reference if it is a large chain.
+func (r Reply) MoveTo(p *mbuf.Pool, dst *mbuf.Chain) {
+	if r.Chain != nil {
+		dst.Splice(p, r.Chain)
+		return
+	}
+	dst.Append(p, r.Flat)
+}
+
+// A Msg is one request on its way: from the moment it is understood until its
+// reply stands in the client's output. It comes from an event loop's Pool and
+// belongs to that loop.
+type Msg struct {
+	// In the client's out-queue, and on the free list.
+	clientNext *Msg
+	// In the server connection's queue.
+	serverNext *Msg
+
+	// Owner gets the reply. Nil: nobody waits, the reply is swallowed.
+	Owner Owner
+	// Parent is the request that this message is a fragment of, or nil.
+	Parent *Msg
+	// Frags are the fragments of a request that was split, and Seq tells for
+	// each of its keys which of them it went to. Both are owned by the parent,
+	// kept with it on the free list, and empty for a request that was not split.
+	Frags []*Msg
+	Seq   []uint16
+	// Pending is the number of fragments without a reply.
+	Pending int
+
+	// Reply holds the reply while it waits for its turn or for its siblings.
+	Reply mbuf.Chain
+
+	// Deadline is when the server must have answered, in the loop's
+	// nanoseconds; 0: never.
+	Deadline int64
+	// End is the offset in the server connection's output stream just behind
+	// this message's last byte.
+	End uint64
+	// Len is the number of bytes sent to the server for this message; for the
+	// parent of fragments, 0.
+	Len int
+	// Held is the number of bytes that count against the client's bound.
+	Held int
+
+	Type Type
+	// Nkeys is the number of keys of a request that was split.
+	Nkeys int
+	// Err is why there is no reply. Zero: there is one, or there will be.
+	Err Reason
+	// Done: the reply, or the failure, is here.
+	Done bool
+	// NoReply: the client does not wait for the answer; the server's is
+	// swallowed.
+	NoReply bool
+	// Quiet: the client may not want to hear the reply.
+	Quiet bool
+}
+
+// A queue is a first-in first-out list of messages. The zero value is empty. A
+// message is in at most one ClientQueue and one ServerQueue.
+//
+// Invariant: n is the number of messages from head to tail.
+type queue struct {
+	head, tail *Msg
+	n          int
+}
+
+// ClientQueue is a client's out-queue: its requests in the order they came.
+type ClientQueue struct{ q queue }
+
+// Len is the number of messages in the queue.
+func (q *ClientQueue) Len() int { return q.q.n }
+
+// Head is the oldest message, or nil.
+func (q *ClientQueue) Head() *Msg { return q.q.head }
+
+// Push appends m.
+func (q *ClientQueue) Push(m *Msg) {
+	invariant.Check(m.clientNext == nil && q.q.tail != m, "msg: already in a client's queue")
+	if q.q.tail == nil {
+		q.q.head = m
+	} else {
+		q.q.tail.clientNext = m
+	}
+	q.q.tail = m
+	q.q.n++
+}
+
+// Pop takes the oldest message out. The queue must not be empty.
+func (q *ClientQueue) Pop() *Msg {
+	m := q.q.head
+	q.q.head = m.clientNext
+	if q.q.head == nil {
+		q.q.tail = nil
+	}
+	m.clientNext = nil
+	q.q.n--
+	return m
+}
+
+// ServerQueue is a server connection's two queues in one list: first the
+// messages that are sent and wait for their replies (nutcracker's out-queue),
+// then those that are not yet wholly sent (its in-queue).
+//
+//	head ─► sent ─► sent ─► unsent ─► unsent ◄─ tail
+//	        out-queue     │ in-queue
+type ServerQueue struct {
+	q queue
+	// unsent is the first message of the in-queue, or nil.
+	unsent *Msg
+}
+
+// Len is the number of messages in both queues.
+func (q *ServerQueue) Len() int { return q.q.n }
+
+// Head is the message whose reply comes next, or nil.
+func (q *ServerQueue) Head() *Msg { return q.q.head }
+
+// Unsent is the first message not yet wholly sent, or nil.
+func (q *ServerQueue) Unsent() *Msg { return q.unsent }
+
+// Push appends m to the in-queue.
+func (q *ServerQueue) Push(m *Msg) {
+	invariant.Check(m.serverNext == nil && q.q.tail != m, "msg: already in a server's queue")
+	if q.q.tail == nil {
+		q.q.head = m
+	} else {
+		q.q.tail.serverNext = m
+	}
+	q.q.tail = m
+	q.q.n++
+	if q.unsent == nil {
+		q.unsent = m
+	}
+}
+
+// Sent moves the first message of the in-queue to the out-queue.
+func (q *ServerQueue) Sent() *Msg {
+	m := q.unsent
+	q.unsent = m.serverNext
+	return m
+}
+
+// Pop takes the oldest message out of the queues and tells whether it was in
+// the out-queue: a server may answer before it has read the whole request. The
+// queues must not be empty.
+func (q *ServerQueue) Pop() (m *Msg, sent bool) {
+	m = q.q.head
+	sent = m != q.unsent
+	if !sent {
+		q.unsent = m.serverNext
+	}
+	q.q.head = m.serverNext
+	if q.q.head == nil {
+		q.q.tail = nil
+	}
+	m.serverNext = nil
+	q.q.n--
+	return m, sent
+}
+
+// maxFree bounds how many unused messages a Pool keeps, and maxSeq the keys
+// whose book-keeping a message keeps with it on the free list.
+const (
+	maxFree = 16 << 10
+	maxSeq  = 1 << 10
+)
+
+// A Pool is the free list of messages of one event loop. The zero value is
+// ready to use.
+type Pool struct {
+	free  *Msg
+	nfree int
+	live  int
+}
+
+// Live is the number of messages in use.
+func (p *Pool) Live() int { return p.live }
+
+// Get returns a zeroed message.
+func (p *Pool) Get() *Msg {
+	p.live++
+	m := p.free
+	if m == nil {
+		return &Msg{}
+	}
+	p.free = m.clientNext
+	p.nfree--
+	m.clientNext = nil
+	return m
+}
+
+// Put gives m back. Its reply must have been moved or released, and it must be
+// in no queue.
+func (p *Pool) Put(m *Msg) {
+	invariant.Check(m.Reply.Head() == nil, "msg: put with a reply in it")
+	invariant.Check(m.clientNext == nil && m.serverNext == nil, "msg: put while in a queue")
+	p.live--
+	if p.nfree >= maxFree {
+		return
+	}
+	frags, seq := m.Frags[:0], m.Seq[:0]
+	clear(m.Frags)
+	if cap(seq) > maxSeq {
+		frags, seq = nil, nil
+	}
+	*m = Msg{Frags: frags, Seq: seq, clientNext: p.free}
+	p.free = m
+	p.nfree++
+}

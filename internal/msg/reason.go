@@ -1,0 +1,63 @@
+package msg
+
+// Reason is why a request was not answered by its server, or why a connection
+// was closed. One enum feeds the client's error text, the log and the
+// statistics.
+type Reason uint8
+
+// The reasons. The texts of those that nutcracker knows are its own: what the
+// operating system calls the error.
+const (
+	// OK is no reason at all.
+	OK Reason = iota
+	// ConnRefused: the server refused the connection, or no server is left.
+	ConnRefused
+	// Timedout: no answer within the pool's timeout.
+	Timedout
+	// ConnReset: the connection broke.
+	ConnReset
+	// ServerEOF: the server closed the connection.
+	ServerEOF
+	// HostUnreachable and NetUnreachable: there is no way to the server.
+	HostUnreachable
+	NetUnreachable
+	// HostDown: the server's name cannot be resolved.
+	HostDown
+	// BrokenPipe: the connection was closed while it was written to.
+	BrokenPipe
+	// BadReply: the server said something that is no reply, or that nobody
+	// asked for.
+	BadReply
+	// NoDescriptors: the process, or the system, has no descriptor left.
+	NoDescriptors
+	// SocketMissing: the server's unix socket does not exist.
+	SocketMissing
+	// AccessDenied: the server's unix socket may not be opened.
+	AccessDenied
+	// ShuttingDown: the proxy is about to end.
+	ShuttingDown
+	// OtherError is any other error of the operating system.
+	OtherError
+	numReasons
+)
+
+var reasonTexts = [numReasons]string{
+	OK:              "unknown",
+	ConnRefused:     "Connection refused",
+	Timedout:        "Connection timed out",
+	ConnReset:       "Connection reset by peer",
+	ServerEOF:       "unknown",
+	HostUnreachable: "No route to host",
+	NetUnreachable:  "Network is unreachable",
+	HostDown:        "Host is down",
+	BrokenPipe:      "Broken pipe",
+	BadReply:        "Invalid argument",
+	NoDescriptors:   "Too many open files",
+	SocketMissing:   "No such file or directory",
+	AccessDenied:    "Permission denied",
+	ShuttingDown:    "Proxy is shutting down",
+	OtherError:      "Input/output error",
+}
+
+// String is the text that clients see behind "-ERR " or "SERVER_ERROR ".
+func (r Reason) String() string { return reasonTexts[r] }

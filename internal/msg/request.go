@@ -1,0 +1,82 @@
+package msg
+
+import "nuthatch/internal/mbuf"
+
+// Treatment is what becomes of a request.
+type Treatment uint8
+
+const (
+	// Forward it, as it is, to the server that owns its keys.
+	Forward Treatment = iota
+	// Fragment it: one sub-request for each server that owns some of its keys,
+	// the replies merged. With one owner it is forwarded as it is.
+	Fragment
+	// Broadcast it, as it is, to every server of the pool; the replies merged.
+	Broadcast
+	// Local has the protocol answer the request itself, in its turn.
+	Local
+	// Quit is Local, and the client is closed behind the reply.
+	Quit
+	// Ignore is no request at all, such as an empty line.
+	Ignore
+)
+
+// A Span is a range of a message's bytes.
+type Span struct{ Off, Len uint32 }
+
+// End is the offset behind the span.
+func (s Span) End() int { return int(s.Off) + int(s.Len) }
+
+// A Request is one request as a parser found it. It owns nothing: it is valid
+// until its parser is used again, or until the bytes under View go.
+type Request struct {
+	// View is all bytes of the request.
+	View mbuf.View
+	Type Type
+	Treatment
+	// Args are the request's words: for Redis all arguments, the command's name
+	// first; for Memcached the words of the command line, likewise. Behind the
+	// words a parser may list keys a second time, so that one FirstKey and one
+	// KeyStep reach them all.
+	Args []Span
+	// FirstKey, KeyStep and Nkeys say which Args are keys:
+	// FirstKey, FirstKey+KeyStep, ...
+	//
+	// Invariant: with Forward or Fragment, Nkeys >= 1, KeyStep >= 1, and the
+	// last key's index is below len(Args).
+	FirstKey, KeyStep, Nkeys int
+	// Omit is left out when the request is forwarded: Memcached's " noreply".
+	Omit Span
+	// NoReply: the client expects no answer. The server is made to answer all
+	// the same, and the answer is swallowed.
+	NoReply bool
+	// Skip is how many bytes behind the request the client sends in vain, such as
+	// the value of a request that was refused. They are dropped, unread and
+	// unstored, before the next request is looked for.
+	Skip int
+	// Quiet: the client wants to hear some replies to this request and not
+	// others. The server is made to answer all the same; the protocol's Silent
+	// tells which of its replies are swallowed.
+	Quiet bool
+	// PlaceKey, if not nil, is what the request's only key is placed by, in place of
+	// its bytes: Memcached's base64 keys, decoded. It is valid as long as the
+	// request.
+	PlaceKey []byte
+	// Error, for Local, is why the request is not served; the protocol's own
+	// words for it come from its Local method.
+	Error string
+}
+
+// Key is the span of the i-th key.
+func (r *Request) Key(i int) Span { return r.Args[r.FirstKey+i*r.KeyStep] }
+
+// A Session is what the proxy and its protocol remember of a client connection.
+type Session struct {
+	// ID is unique among the clients of the process.
+	ID uint64
+	// Authenticated: the client may use the pool. True from the start if the
+	// pool has no password.
+	Authenticated bool
+	// Name is what CLIENT SETNAME set.
+	Name string
+}
