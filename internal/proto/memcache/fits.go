@@ -1,0 +1,55 @@
+package memcache
+
+import (
+	"bytes"
+	"slices"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// maxCode is the length, in bytes, of the longest word that a reply begins with.
+const maxCode = len("CLIENT_ERROR")
+
+// codeOf is the word that a reply begins with, or nothing for a number. A word
+// that lies across chunks is gathered in buf.
+func codeOf(r msg.Reply, buf *[maxCode]byte) []byte {
+	b := r.Flat
+	if r.Chain != nil {
+		b = buf[:gather(buf[:], r.Chain)]
+	}
+	end := 0
+	for end < len(b) && (b[end] >= 'A' && b[end] <= 'Z' || b[end] == '_') {
+		end++
+	}
+	return b[:end]
+}
+
+// gather copies the beginning of the chain to dst and returns its length.
+func gather(dst []byte, c *mbuf.Chain) (n int) {
+	for k := c.Head(); k != nil && n < len(dst); k = k.Next() {
+		n += copy(dst[n:], k.Bytes())
+	}
+	return n
+}
+
+// Fits implements proxy.Protocol: it tells by the reply's first word whether it
+// can answer the command. A server that says less, or more, than it was asked
+// (one that wants a login first, say) is found out by the first reply that
+// cannot be meant for its request.
+func (p *Protocol) Fits(t msg.Type, r msg.Reply) bool {
+	replies := commands[t].replies
+	if len(replies) == 0 {
+		return true
+	}
+	var buf [maxCode]byte
+	code := codeOf(r, &buf)
+	return slices.Contains(replies, string(code)) || bytes.HasSuffix(code, []byte("ERROR"))
+}
+
+// Silent implements proxy.Protocol: it tells by the reply's code whether
+// memcached sends it to a quiet request.
+func (p *Protocol) Silent(t msg.Type, r msg.Reply) bool {
+	var buf [maxCode]byte
+	return slices.Contains(commands[t].silent, string(codeOf(r, &buf)))
+}

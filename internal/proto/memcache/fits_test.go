@@ -1,0 +1,58 @@
+package memcache_test
+
+import (
+	"testing"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/proto/memcache"
+)
+
+// TestFits holds which replies can answer which command, flat and in a chain.
+// That all replies of a real memcached fit is shown by every test that has one.
+func TestFits(t *testing.T) {
+	for _, tt := range []struct {
+		line, reply string
+		want        bool
+	}{
+		{"get a\r\n", "END\r\n", true},
+		{"get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n", true},
+		{"get a\r\n", "SERVER_ERROR out of memory\r\n", true},
+		{"get a\r\n", "STORED\r\n", false},
+		{"get a\r\n", "VA 1\r\nx\r\n", false},
+		{"get a\r\n", "EN\r\n", false},
+		{"get a\r\n", "1\r\n", false},
+		{"incr a 1\r\n", "12\r\n", true},
+		{"incr a 1\r\n", "NOT_FOUND\r\n", true},
+		{"incr a 1\r\n", "END\r\n", false},
+		{"delete a\r\n", "DELETED\r\n", true},
+		{"delete a\r\n", "TOUCHED\r\n", false},
+		{"set a 0 0 1\r\nx\r\n", "NOT_STORED\r\n", true},
+		{"set a 0 0 1\r\nx\r\n", "CLIENT_ERROR bad data chunk\r\n", true},
+		{"set a 0 0 1\r\nx\r\n", "HD\r\n", false},
+		{"mg a v\r\n", "VA 1\r\nx\r\n", true},
+		{"mg a v\r\n", "END\r\n", false},
+		{"me a\r\n", "ME a exp=-1\r\n", true},
+		{"stats items\r\n", "RESET\r\n", true},
+	} {
+		proto := memcache.New(memcache.Options{})
+		p := proto.NewRequestParser()
+		if _, done, err := p.Parse([]byte(tt.line)); !done || err != nil {
+			t.Fatalf("%q: done %t, %v", tt.line, done, err)
+		}
+		req := p.Finish(mbuf.Flat([]byte(tt.line)))
+		if got := proto.Fits(req.Type, msg.Reply{Flat: []byte(tt.reply)}); got != tt.want {
+			t.Errorf("%q answers %q: %t", tt.reply, tt.line, got)
+		}
+		var pool mbuf.Pool
+		var c mbuf.Chain
+		c.AppendString(&pool, tt.reply)
+		reply := msg.Reply{Chain: &c}
+		if got := proto.Fits(req.Type, reply); got != tt.want {
+			t.Errorf("%q, in a chain, answers %q: %t", tt.reply, tt.line, got)
+		}
+		if n := testing.AllocsPerRun(10, func() { proto.Fits(req.Type, reply) }); n > 0 {
+			t.Errorf("%q: %v allocations", tt.line, n)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package memcache
+
+import (
+	"bytes"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// FragmentHead appends the command of a sub-request: "get", or "gat 60".
+func (p *Protocol) FragmentHead(req *msg.Request, _ int, pool *mbuf.Pool, out *mbuf.Chain) {
+	c := &commands[req.Type]
+	out.AppendString(pool, c.name)
+	for _, word := range req.Args[1:c.key] {
+		appendWord(req, word, pool, out)
+	}
+}
+
+// FragmentKey appends a space and the i-th key.
+func (p *Protocol) FragmentKey(req *msg.Request, i int, pool *mbuf.Pool, out *mbuf.Chain) {
+	appendWord(req, req.Key(i), pool, out)
+}
+
+// FragmentTail appends the line's end.
+func (p *Protocol) FragmentTail(_ *msg.Request, pool *mbuf.Pool, out *mbuf.Chain) {
+	out.AppendString(pool, crlf)
+}
+
+// appendWord appends a word that is not its line's first, with the space that
+// stands before it.
+func appendWord(req *msg.Request, word msg.Span, pool *mbuf.Pool, out *mbuf.Chain) {
+	req.View.AppendTo(pool, out, int(word.Off)-1, int(word.Len)+1)
+}
+
+// Merge makes one reply of the fragments'.
+//
+// One fragment that failed fails the request. So does one that its server
+// answered with an error, which is then the client's reply as it is. Statistics
+// alone are of use without those of a server that failed.
+func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
+	switch commands[parent.Type].merge {
+	case mergeValues:
+		failed = p.mergeValues(parent, pool, out)
+	case mergeSame:
+		failed = p.mergeSame(parent, pool, out)
+	case mergeStats:
+		failed = p.mergeStats(parent, pool, out)
+	}
+	for _, f := range parent.Frags {
+		f.Reply.Release(pool)
+	}
+	return failed
+}
+
+// mergeValues appends the values of all fragments and one END. Values are in
+// nutcracker's order: for each key of the request, the next value of the
+// fragment that the key went to. That is the order of the keys as long as all
+// are found; a miss makes the later values of its server move up.
+func (p *Protocol) mergeValues(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
+	failed, ok := p.mergeErrors(parent, pool, out)
+	if !ok {
+		return failed
+	}
+	for _, i := range parent.Seq {
+		src := &parent.Frags[i].Reply
+		move(pool, out, src, p.blockLen(src))
+	}
+	out.AppendString(pool, "END\r\n")
+	return false
+}
+
+// mergeErrors appends the first error among the fragments, those of the proxy
+// before those of servers. It is ok if there is none.
+func (p *Protocol) mergeErrors(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed, ok bool) {
+	if p.mergeFailures(parent, pool, out) {
+		return true, false
+	}
+	for _, f := range parent.Frags {
+		if endsWithEnd(&f.Reply) {
+			continue
+		}
+		for n := p.blockLen(&f.Reply); n > 0; n = p.blockLen(&f.Reply) {
+			f.Reply.Advance(pool, n)
+		}
+		if kindOf(bytes.TrimRight(p.firstLine(&f.Reply), crlf)) != errorLine {
+			p.AppendError(pool, out, msg.BadReply.String())
+			return true, false
+		}
+		out.Splice(pool, &f.Reply)
+		return false, false
+	}
+	return false, true
+}
+
+// mergeFailures appends the error of the first fragment that failed, if any did.
+func (p *Protocol) mergeFailures(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
+	for _, f := range parent.Frags {
+		if f.Err != msg.OK {
+			p.AppendError(pool, out, f.Err.String())
+			return true
+		}
+	}
+	return false
+}
+
+// end is how a reply of values ends, seen with the byte before it: the LF of the
+// last value.
+const end = "\nEND\r\n"
+
+// endsWithEnd tells whether c is a reply of values, or of none, without an
+// error.
+func endsWithEnd(c *mbuf.Chain) bool {
+	last := [len(end)]byte{'\n'}
+	if c.Len() < len(end)-1 {
+		return false
+	}
+	have := 1
+	for k := c.Head(); k != nil; k = k.Next() {
+		b := k.Bytes()
+		b = b[max(0, len(b)-len(last)):]
+		keep := min(have, len(last)-len(b))
+		copy(last[:], last[have-keep:have])
+		have = keep + copy(last[keep:], b)
+	}
+	return string(last[:have]) == end
+}
+
+// blockLen returns the length of the value that c begins with, from VALUE to the
+// line end behind the body, or 0 if it does not begin with one.
+func (p *Protocol) blockLen(c *mbuf.Chain) int {
+	line := p.firstLine(c)
+	if len(line) < len(crlf) || line[0] != 'V' {
+		return 0
+	}
+	n, ok := valueLength(line[:len(line)-len(crlf)], 4)
+	if !ok {
+		return 0
+	}
+	return min(len(line)+n+len(crlf), c.Len())
+}
+
+// firstLine returns c's first line, its end included. It is valid until the next
+// call, or until c changes.
+func (p *Protocol) firstLine(c *mbuf.Chain) []byte {
+	k := c.Head()
+	if k == nil {
+		return nil
+	}
+	if n := bytes.IndexByte(k.Bytes(), '\n'); n >= 0 {
+		return k.Bytes()[:n+1]
+	}
+	p.scratch = p.scratch[:0]
+	for ; k != nil; k = k.Next() {
+		b := k.Bytes()
+		if n := bytes.IndexByte(b, '\n'); n >= 0 {
+			p.scratch = append(p.scratch, b[:n+1]...)
+			break
+		}
+		p.scratch = append(p.scratch, b...)
+	}
+	return p.scratch
+}
+
+// move moves the first n bytes of src to the end of dst, large pieces by
+// reference.
+func move(pool *mbuf.Pool, dst, src *mbuf.Chain, n int) {
+	for n > 0 {
+		k := src.Head()
+		m := min(n, k.Len())
+		dst.AppendRange(pool, k, 0, m)
+		src.Advance(pool, m)
+		n -= m
+	}
+}

@@ -1,0 +1,238 @@
+package memcache
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+
+	"nuthatch/internal/msg"
+)
+
+// maxReplyLine bounds a line of a reply, without its end, in bytes. The longest
+// that a server has a use for is an error in words.
+const maxReplyLine = 4 << 10
+
+// lineKind is what a reply's line, known by its first word, means to the reply.
+type lineKind uint8
+
+const (
+	// foreignLine is no line of a reply.
+	foreignLine lineKind = iota
+	// valueLine is followed by a body, and then by another line of the reply.
+	valueLine
+	// lastValueLine is followed by a body, and is a reply of its own with it.
+	lastValueLine
+	// moreLine is followed by another line of the reply.
+	moreLine
+	// endLine ends a reply of any number of lines.
+	endLine
+	// errorLine ends a reply of any number of lines, with words behind it.
+	errorLine
+	// soleLine is a reply of its own, of one word.
+	soleLine
+	// textLine is a reply of its own, with words behind it.
+	textLine
+)
+
+var replyLines = []struct {
+	word string
+	kind lineKind
+}{
+	{"VALUE", valueLine},
+	{"END", endLine},
+	{"HD", textLine},
+	{"VA", lastValueLine},
+	{"EN", textLine},
+	{"STORED", soleLine},
+	{"NOT_STORED", soleLine},
+	{"EXISTS", soleLine},
+	{"NOT_FOUND", soleLine},
+	{"DELETED", soleLine},
+	{"TOUCHED", soleLine},
+	{"OK", soleLine},
+	{"ERROR", errorLine},
+	{"CLIENT_ERROR", errorLine},
+	{"SERVER_ERROR", errorLine},
+	{"VERSION", textLine},
+	{"STAT", moreLine},
+	{"RESET", soleLine},
+	{"NS", textLine},
+	{"EX", textLine},
+	{"NF", textLine},
+	{"ME", textLine},
+	{"MN", textLine},
+	{"ITEM", moreLine},
+	{"PREFIX", moreLine},
+}
+
+// kindOf tells what a line is, its CR taken off.
+func kindOf(line []byte) lineKind {
+	word, rest := line, []byte(nil)
+	if n := bytes.IndexByte(line, ' '); n >= 0 {
+		word, rest = line[:n], line[n:]
+	}
+	for i := range replyLines {
+		if replyLines[i].word != string(word) {
+			continue
+		}
+		k := replyLines[i].kind
+		if (k == soleLine || k == endLine) && !blank(rest) {
+			return foreignLine
+		}
+		return k
+	}
+	if _, ok := parseUint(word); ok && blank(rest) {
+		return soleLine
+	}
+	return foreignLine
+}
+
+// A replyParser finds replies in a server's bytes.
+//
+//	line ─┬─ one of its own ─────────────────────────────► a reply
+//	  ▲   ├─ END or an error, behind blocks or alone ────► a reply
+//	  │   ├─ VA ─► body ─────────────────────────────────► a reply
+//	  │   └─ VALUE ─► body ─┐
+//	  └─────────────────────┘
+type replyParser struct {
+	// err is sticky.
+	err *msg.ProtocolError
+	// head is the line so far, if it came in several reads.
+	head []byte
+	// lack is how many bytes are still to come of a body and its line end.
+	lack int
+	// block: the reply has begun with lines that others must follow.
+	block bool
+	// last: the body is the reply's end.
+	last bool
+}
+
+// Parse implements msg.ReplyParser.
+func (p *replyParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolError) {
+	for n < len(data) && p.err == nil {
+		if p.lack > 0 {
+			n += p.parseBody(data[n:])
+			if p.last && p.lack == 0 {
+				return n, true, nil
+			}
+			continue
+		}
+		m, done := p.parseLine(data[n:])
+		n += m
+		if done {
+			return n, true, nil
+		}
+	}
+	return n, false, p.err
+}
+
+func (p *replyParser) parseBody(data []byte) int {
+	n := min(p.lack, len(data))
+	if !endsBody(data[:n], p.lack) {
+		p.fail("memcache: the server sent a value without its line end")
+		return 0
+	}
+	p.lack -= n
+	return n
+}
+
+func (p *replyParser) parseLine(data []byte) (n int, done bool) {
+	line, _, ended := bytes.Cut(data, lf)
+	n = len(line)
+	if len(p.head)+n > maxReplyLine {
+		p.fail("memcache: the server sent a line that is too long for a reply")
+		return 0, false
+	}
+	if !ended || len(p.head) > 0 {
+		p.head = append(p.head, line...)
+		line = p.head
+	}
+	if !ended {
+		if c := line[0]; c-'A' > 'Z'-'A' && c-'0' > 9 {
+			p.foreign(line)
+		}
+		return n, false
+	}
+	p.head = p.head[:0]
+	return n + 1, p.understand(line)
+}
+
+// understand takes a line, its LF taken off, and reports whether it ends the
+// reply.
+func (p *replyParser) understand(line []byte) (done bool) {
+	if len(line) == 0 || line[len(line)-1] != '\r' {
+		p.foreign(line)
+		return false
+	}
+	line = line[:len(line)-1]
+	switch kindOf(line) {
+	case valueLine:
+		n, ok := valueLength(line, 4)
+		if !ok {
+			break
+		}
+		p.lack, p.block = n+2, true
+		return false
+	case lastValueLine:
+		n, ok := valueLength(line, 2)
+		if !ok || p.block {
+			break
+		}
+		p.lack, p.last = n+2, true
+		return false
+	case moreLine:
+		p.block = true
+		return false
+	case endLine, errorLine:
+		return true
+	case soleLine, textLine:
+		if !p.block {
+			return true
+		}
+	case foreignLine:
+	}
+	p.foreign(line)
+	return false
+}
+
+func (p *replyParser) fail(why string) { p.err = &msg.ProtocolError{Msg: why} }
+
+// foreign fails for a line that is none of a reply.
+func (p *replyParser) foreign(line []byte) {
+	const enough = 40
+	p.fail("memcache: the server sent " + strconv.Quote(string(line[:min(len(line), enough)])) + ", which is no reply")
+}
+
+// Body implements msg.ReplyParser.
+func (p *replyParser) Body() int { return p.lack }
+
+// Reset implements msg.ReplyParser.
+func (p *replyParser) Reset() { *p = replyParser{head: p.head[:0]} }
+
+// valueLength returns the length of the body that follows a line, its line end
+// taken off: of "VALUE key flags bytes", and for gets and gats the unique, the
+// 4th word; of "VA bytes", and flags, the 2nd.
+func valueLength(line []byte, nth int) (n int, ok bool) {
+	begin, end := 0, 0
+	for range nth {
+		begin = end
+		for begin < len(line) && line[begin] == ' ' {
+			begin++
+		}
+		end = begin
+		for end < len(line) && line[end] != ' ' {
+			end++
+		}
+	}
+	v, ok := parseUint(line[begin:end])
+	return int(v), ok && v <= math.MaxInt32
+}
+
+func blank(b []byte) bool {
+	for _, c := range b {
+		if c != ' ' {
+			return false
+		}
+	}
+	return true
+}

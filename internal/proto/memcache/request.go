@@ -1,0 +1,401 @@
+package memcache
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// memcached's own bounds, in bytes.
+const (
+	maxKey = 250
+	// maxLine bounds a line, without its end, that is not a get or gets: behind
+	// that many bytes memcached gives up waiting for the line's end and closes.
+	maxLine = 2048
+	// maxIndent is how many spaces it accepts before a longer get or gets.
+	maxIndent = 100
+)
+
+// binaryRequest is the first byte of every request of the binary protocol, and
+// of none here.
+const binaryRequest = 0x80
+
+// memcached's own words for what is wrong with a request.
+const (
+	errUnknown   = "ERROR"
+	errFormat    = "CLIENT_ERROR bad command line format"
+	errDataChunk = "CLIENT_ERROR bad data chunk"
+	errTooLarge  = "SERVER_ERROR object too large for cache"
+)
+
+var (
+	errBinary = &msg.ProtocolError{
+		Msg: "memcache: the client speaks the binary protocol, which is not supported",
+	}
+	errLineTooLong = &msg.ProtocolError{
+		Reply: "CLIENT_ERROR line too long\r\n",
+		Msg:   "memcache: the client's line is too long for a request",
+	}
+)
+
+// requestState is what the next byte of a client belongs to.
+type requestState uint8
+
+const (
+	// inLine: the command line of a request.
+	inLine requestState = iota
+	// inBody: the value of a storage command, or the line end behind it.
+	inBody
+)
+
+// A requestParser finds requests in a client's bytes.
+//
+//	inLine ─┬─ a storage command ─► inBody ─► a request
+//	        ├─ any other ───────────────────► a request
+//	        └─ refused, a value behind it ──► an error, and what to skip
+//
+// Between two requests it remembers nothing, so that one parser can serve many
+// clients, one request after the other.
+type requestParser struct {
+	maxRequest int
+	allowFlush bool
+
+	state requestState
+	// err is sticky.
+	err *msg.ProtocolError
+
+	// The request in progress: its bytes so far, and the words of its line.
+	size int
+	args []msg.Span
+	req  msg.Request
+	// decoded is the base64 key of the request, decoded.
+	decoded []byte
+	// lack is how many bytes are still to come of the body and its line end.
+	lack int
+
+	// The line in progress. word is where the word begins that the last read
+	// ended in, if inWord.
+	inWord bool
+	word   int
+	// cr: the line so far ends with a CR. bad: the line holds a NUL, or a CR that
+	// is not its end.
+	cr, bad bool
+	// head is the line so far, up to maxLine bytes, if it came in several reads.
+	head []byte
+}
+
+// Parse implements msg.RequestParser.
+func (p *requestParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolError) {
+	if p.err != nil || len(data) == 0 {
+		return 0, false, p.err
+	}
+	if p.state == inLine {
+		n, done = p.parseLine(data)
+		if p.err != nil || done || p.state == inLine {
+			return n, done, p.err
+		}
+	}
+	m, done := p.parseBody(data[n:])
+	return n + m, done, nil
+}
+
+// parseLine reads as much of the command line as data holds. At its end it
+// knows the request: done, or the state is inBody.
+func (p *requestParser) parseLine(data []byte) (n int, done bool) {
+	if p.size == 0 && data[0] == binaryRequest {
+		p.err = errBinary
+		return 0, false
+	}
+	piece, _, ended := bytes.Cut(data, lf)
+	p.scanWords(piece)
+	line := piece
+	if !ended || p.size > 0 {
+		p.head = append(p.head, piece[:min(len(piece), maxLine-len(p.head))]...)
+		line = p.head
+	}
+	p.size += len(piece)
+	if p.size > maxLine && !p.mayBeLong(line) {
+		p.err = errLineTooLong
+		return 0, false
+	}
+	if !ended {
+		return len(piece), false
+	}
+	p.endWords()
+	p.size++
+	p.understand(line)
+	return len(piece) + 1, p.state != inBody
+}
+
+// mayBeLong tells whether a line of more than maxLine bytes, of which line is
+// the beginning, may go on.
+func (p *requestParser) mayBeLong(line []byte) bool {
+	if p.size >= p.maxRequest || len(p.args) == 0 {
+		return false
+	}
+	name := p.args[0]
+	return name.Off <= maxIndent && name.Len <= maxName && commands[lookup(wordOf(line, name))].long
+}
+
+// scanWords finds the words in the next piece of the line. A line end's CR is
+// taken for part of its word; endWords puts that right.
+func (p *requestParser) scanWords(piece []byte) {
+	if len(piece) == 0 {
+		return
+	}
+	cr := bytes.IndexByte(piece, '\r')
+	if p.cr || cr >= 0 && cr < len(piece)-1 || bytes.IndexByte(piece, 0) >= 0 {
+		p.bad = true
+	}
+	p.cr = piece[len(piece)-1] == '\r'
+	for i := 0; ; {
+		if !p.inWord {
+			for i < len(piece) && piece[i] == ' ' {
+				i++
+			}
+			if i == len(piece) {
+				return
+			}
+			p.inWord, p.word = true, p.size+i
+		}
+		n := bytes.IndexByte(piece[i:], ' ')
+		if n < 0 {
+			return
+		}
+		i += n
+		p.endWord(p.size + i)
+		i++
+	}
+}
+
+func (p *requestParser) endWord(end int) {
+	p.args = append(p.args, msg.Span{Off: uint32(p.word), Len: uint32(end - p.word)})
+	p.inWord = false
+}
+
+// endWords ends the line's last word; size is the line's end.
+func (p *requestParser) endWords() {
+	if !p.inWord {
+		return
+	}
+	end := p.size
+	if p.cr {
+		end--
+	}
+	if end > p.word {
+		p.endWord(end)
+	}
+	p.inWord = false
+}
+
+// understand makes the line a request. Of a long line only the beginning is
+// there; its words are not looked at.
+func (p *requestParser) understand(line []byte) {
+	p.req = msg.Request{Args: p.args, Treatment: msg.Local, Error: errUnknown}
+	if len(p.args) == 0 {
+		return
+	}
+	r := &p.req
+	r.Type = lookup(wordOf(line, p.args[0]))
+	c := &commands[r.Type]
+	if r.Type == 0 {
+		p.unknown(line)
+		return
+	}
+	body, hasBody := p.bodyLength(c, line)
+	r.Error = p.objection(c, line)
+	if r.Error == "" && hasBody && body > uint64(p.maxRequest-min(p.size+2, p.maxRequest)) {
+		r.Error = errTooLarge
+	}
+	switch {
+	case r.Error == "" && hasBody:
+		p.state, p.lack = inBody, int(body)+2
+	case hasBody:
+		r.Skip = int(body) + 2
+	}
+	if r.Error == "" {
+		p.accept(c, line)
+	}
+}
+
+// unknown has a browser, or whatever else speaks HTTP, hung up on, as memcached
+// does: such a client would take errors for a page, and send more.
+func (p *requestParser) unknown(line []byte) {
+	last := p.args[len(p.args)-1]
+	if last.End() > len(line) || !bytes.HasPrefix(wordOf(line, last), []byte("HTTP/")) {
+		return
+	}
+	if first := p.args[0]; first.Len >= 2 && bytes.IndexByte([]byte("gsacidt"), line[first.Off]) < 0 {
+		p.req.Treatment, p.req.Error = msg.Quit, ""
+	}
+}
+
+// bodyLength reads how long a body follows the line, if any does. A length that
+// memcached does not read as one is none.
+func (p *requestParser) bodyLength(c *command, line []byte) (n uint64, ok bool) {
+	if c.body == 0 || len(p.args) <= c.body {
+		return 0, false
+	}
+	n, ok = parseUint(wordOf(line, p.args[c.body]))
+	return n, ok && n <= math.MaxInt32-2
+}
+
+// objection returns what is wrong with the line, or "", and finds out whether
+// the client wants to hear of it.
+func (p *requestParser) objection(c *command, line []byte) string {
+	n := len(p.args)
+	switch {
+	case n < c.min:
+		return cmp.Or(c.tooFew, errUnknown)
+	case c.max > 0 && n > c.max && c.tooMany == "":
+		return errUnknown
+	}
+	if p.isNoreply(c, line, n-1) {
+		last := p.args[n-1]
+		p.req.NoReply = true
+		p.req.Omit = msg.Span{Off: last.Off - 1, Len: last.Len + 1}
+		if p.isNoreply(c, line, n-2) {
+			return errFormat // it would be the last word, and silence the server
+		}
+	}
+	switch {
+	case c.refusal != "":
+		return c.refusal
+	case c.flush && !p.allowFlush:
+		return errNoFlush
+	case p.bad || (c.many || c.body > 0) && p.longKey(c):
+		return errFormat
+	case c.max > 0 && n > c.max:
+		return c.tooMany
+	case c.storage && !p.isStorage(c, line):
+		return errFormat
+	}
+	if _, ok := p.bodyLength(c, line); c.body > 0 && !ok {
+		return errFormat
+	}
+	if c.flags > 0 {
+		return p.takeFlags(c, line)
+	}
+	if w := c.base64; w > 0 && n > w && string(wordOf(line, p.args[w])) == "b" {
+		p.decodeKey(c, line)
+	}
+	return ""
+}
+
+// isNoreply tells whether the i-th word, if it is the line's last, silences the
+// server.
+func (p *requestParser) isNoreply(c *command, line []byte, i int) bool {
+	return c.noreply > 0 && i >= c.noreply && string(wordOf(line, p.args[i])) == "noreply"
+}
+
+// longKey tells whether a key is longer than memcached takes.
+func (p *requestParser) longKey(c *command) bool {
+	keys := p.args[c.key:]
+	if !c.many {
+		keys = keys[:1]
+	}
+	for _, key := range keys {
+		if key.Len > maxKey {
+			return true
+		}
+	}
+	return false
+}
+
+// isStorage tells whether the server will take the line of a storage command,
+// and read the body behind it, given that its length is one.
+func (p *requestParser) isStorage(c *command, line []byte) bool {
+	flags, ok := parseUint(wordOf(line, p.args[2]))
+	if !ok || flags > math.MaxUint32 || !isExptime(wordOf(line, p.args[3])) {
+		return false
+	}
+	if c.min > c.body+1 { // cas: its unique
+		_, ok = parseUint(wordOf(line, p.args[c.body+1]))
+	}
+	return ok
+}
+
+// accept fills in what becomes of a request that nothing is wrong with.
+func (p *requestParser) accept(c *command, line []byte) {
+	r := &p.req
+	r.Treatment = c.treatment
+	switch c.treatment {
+	case msg.Forward, msg.Fragment:
+		r.FirstKey, r.KeyStep, r.Nkeys = c.key, 1, 1
+	case msg.Broadcast:
+		if c.merge == mergeStats {
+			p.acceptStats(line)
+		}
+		return
+	case msg.Local, msg.Quit, msg.Ignore:
+		return
+	}
+	if !c.many {
+		return
+	}
+	r.Nkeys = len(p.args) - c.key
+	if r.Nkeys == 1 {
+		r.Treatment = msg.Forward
+	}
+}
+
+// acceptStats tells the three forms of stats apart: the proxy's own, the
+// servers', and the servers' of some kind.
+func (p *requestParser) acceptStats(line []byte) {
+	if len(p.args) == 1 {
+		p.req.Treatment = msg.Local
+		return
+	}
+	if kind := p.args[1]; string(wordOf(line, kind)) == "servers" {
+		p.req.Omit = msg.Span{Off: kind.Off - 1, Len: kind.Len + 1}
+	}
+}
+
+// parseBody reads as much of the body, and of the line end behind it, as data
+// holds.
+func (p *requestParser) parseBody(data []byte) (n int, done bool) {
+	n = min(p.lack, len(data))
+	if !endsBody(data[:n], p.lack) {
+		p.req.Treatment, p.req.Error = msg.Local, errDataChunk
+	}
+	p.lack -= n
+	p.size += n
+	return n, p.lack == 0
+}
+
+// endsBody tells whether piece fits to the CRLF that ends the lack bytes that
+// piece is the beginning of.
+func endsBody(piece []byte, lack int) bool {
+	if cr := lack - 2; cr >= 0 && cr < len(piece) && piece[cr] != '\r' {
+		return false
+	}
+	return len(piece) < lack || lack == 0 || piece[lack-1] == '\n'
+}
+
+// Finish implements msg.RequestParser.
+func (p *requestParser) Finish(v mbuf.View) *msg.Request {
+	invariant.Check(v.Len() == p.size, "memcache: the view is not the request that was parsed")
+	p.req.View = v
+	p.state, p.size = inLine, 0
+	p.cr, p.bad = false, false
+	p.head = p.head[:0]
+	if cap(p.args) > maxKeepSpans {
+		p.args = nil // the request keeps its own reference
+	}
+	p.args = p.args[:0]
+	return &p.req
+}
+
+// Body implements msg.RequestParser.
+func (p *requestParser) Body() int {
+	return p.lack
+}
+
+// Size implements msg.RequestParser.
+func (p *requestParser) Size() int { return p.size }
+
+func wordOf(line []byte, s msg.Span) []byte { return line[s.Off:s.End()] }

@@ -1,0 +1,90 @@
+package redis
+
+import "math"
+
+// maxLine is the length, in bytes, from which Redis refuses a line: an inline
+// request, a count or a length.
+const maxLine = 64 << 10
+
+// A header is the number in a line such as "*2\r\n" or "$16\r\n", behind its first
+// byte, as far as it has been read. The zero value is one of which nothing has.
+type header struct {
+	// value is the number without its sign.
+	value uint64
+	// size is the number of bytes before the line's end.
+	size int
+	neg  bool
+	// bad: this is no number as Redis writes it.
+	bad bool
+	// cr: the carriage return has been seen.
+	cr bool
+}
+
+// read goes on reading the line in data, up to and including its end. Unless it
+// is done n == len(data). A line that exceeds maxLine is done and bad.
+func (h *header) read(data []byte) (n int, done bool) {
+	for i, c := range data {
+		if h.cr {
+			h.bad = h.bad || c != '\n'
+			return i + 1, true
+		}
+		if c == '\r' {
+			h.cr = true
+			continue
+		}
+		h.digit(c)
+		if h.size > maxLine {
+			return i + 1, true
+		}
+	}
+	return len(data), false
+}
+
+// digit takes one byte of the number. As for Redis, neither "+1" nor "01" nor
+// "-0" are numbers.
+func (h *header) digit(c byte) {
+	switch {
+	case c == '-' && h.size == 0:
+		h.neg = true
+	case c < '0' || c > '9',
+		h.value == 0 && h.hasDigit(),
+		c == '0' && h.neg && h.size == 1,
+		h.value > (math.MaxUint64-9)/10:
+		h.bad = true
+	default:
+		h.value = h.value*10 + uint64(c-'0')
+	}
+	h.size++
+}
+
+func (h *header) hasDigit() bool { return h.size > 1 || h.size == 1 && !h.neg }
+
+// tooLong: the line exceeds maxLine.
+func (h *header) tooLong() bool { return h.size > maxLine }
+
+// number is the number in a line that is done; ok tells whether it is one.
+func (h *header) number() (v int64, ok bool) {
+	if h.bad || !h.hasDigit() || h.tooLong() {
+		return 0, false
+	}
+	if h.neg {
+		return -int64(h.value), h.value <= 1<<63
+	}
+	return int64(h.value), h.value <= math.MaxInt64
+}
+
+// shortNumber reads the number of one to nine digits, and its line end, that
+// begin at data[i]. It returns the number and the offset behind the line end. If
+// anything else is there, or not all of it is, ok is false and next is where the
+// digits end, the first nine.
+func shortNumber(data []byte, i int) (n, next int, ok bool) {
+	j := i
+	for j < len(data) && data[j]-'0' <= 9 && j < i+9 {
+		n = n*10 + int(data[j]-'0')
+		j++
+	}
+	if j+1 >= len(data) || data[j] != '\r' || data[j+1] != '\n' || j == i || data[i] == '0' && j > i+1 {
+		return n, j, false
+	}
+	return n, j + 2, true
+}

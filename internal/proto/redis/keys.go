@@ -1,0 +1,208 @@
+package redis
+
+import "nuthatch/internal/msg"
+
+// keyRule says how the keys among a command's words are found.
+type keyRule uint8
+
+const (
+	noKey       keyRule = iota
+	oneKey              // the word at first
+	rangeOfKeys         // first to last, by step; a negative last counts from the end
+	countedKeys         // the word at first-1 is their number; last > 0: one more, at last
+	storeKey            // the word at first, and the one behind STORE among those from last on
+	streamKeys          // the first half of the words behind STREAMS
+)
+
+// keys says which of a command's words are keys. first, last and step are
+// indices of words, as in Redis's COMMAND.
+type keys struct {
+	rule              keyRule
+	first, last, step int
+}
+
+// The ways of Redis's commands.
+var (
+	key1    = keys{rule: oneKey, first: 1, last: 1, step: 1}
+	key2    = keys{rule: oneKey, first: 2, last: 2, step: 1}
+	twoKeys = keys{rule: rangeOfKeys, first: 1, last: 2, step: 1}
+	allKeys = keys{rule: rangeOfKeys, first: 1, last: -1, step: 1}
+	pairs   = keys{rule: rangeOfKeys, first: 1, last: -1, step: 2}
+	after1  = keys{rule: rangeOfKeys, first: 2, last: -1, step: 1}
+
+	count1         = keys{rule: countedKeys, first: 2, step: 1}
+	count2         = keys{rule: countedKeys, first: 3, step: 1}
+	count2AndStore = keys{rule: countedKeys, first: 3, last: 1, step: 1}
+
+	storeFrom2 = keys{rule: storeKey, first: 1, last: 2, step: 1}
+	storeFrom5 = keys{rule: storeKey, first: 1, last: 5, step: 1}
+	streams    = keys{rule: streamKeys, step: 1}
+)
+
+// positions are first, last and step as COMMAND reports them: of the keys whose
+// place is fixed.
+func (k *keys) positions() (first, last, step int) {
+	switch k.rule {
+	case oneKey, rangeOfKeys:
+		return k.first, k.last, k.step
+	case storeKey:
+		return k.first, k.first, k.step
+	case countedKeys:
+		if k.last > 0 {
+			return k.last, k.last, k.step
+		}
+	case noKey, streamKeys:
+	}
+	return 0, 0, 0
+}
+
+// isMovable tells whether the place of some key depends on the words.
+func (k *keys) isMovable() bool {
+	return k.rule == countedKeys || k.rule == storeKey || k.rule == streamKeys
+}
+
+// Why the keys of a request could not be found. The texts are Redis's, or the
+// beginning of it.
+const (
+	wrongArity  = "wrong number of arguments"
+	needsKey    = "at least 1 input key is needed"
+	notInteger  = "value is not an integer or out of range"
+	tooManyKeys = "Number of keys can't be greater than number of args"
+	syntaxError = "syntax error"
+)
+
+// locate fills in which of r.Args are keys, or makes r a local error. It returns
+// r.Args, which it may have extended by spans of keys.
+func (k *keys) locate(r *msg.Request) []msg.Span {
+	why := ""
+	switch k.rule {
+	case noKey, oneKey:
+		r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, 1
+	case rangeOfKeys:
+		why = k.locateRange(r)
+	case countedKeys:
+		why = k.locateCounted(r)
+	case storeKey:
+		k.locateStore(r)
+	case streamKeys:
+		why = k.locateStreams(r)
+	}
+	if why != "" {
+		r.Treatment, r.Error = msg.Local, why
+		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
+	}
+	return r.Args
+}
+
+func (k *keys) locateRange(r *msg.Request) string {
+	last := k.last
+	if last < 0 {
+		last += len(r.Args)
+	}
+	if last < k.first || k.step > 1 && (len(r.Args)-k.first)%k.step != 0 {
+		return wrongArity
+	}
+	r.FirstKey, r.KeyStep, r.Nkeys = k.first, k.step, (last-k.first)/k.step+1
+	return ""
+}
+
+func (k *keys) locateCounted(r *msg.Request) string {
+	n, ok := number(r, k.first-1)
+	switch {
+	case !ok:
+		return notInteger
+	case n <= 0:
+		return needsKey
+	case n > int64(len(r.Args)-k.first):
+		return tooManyKeys
+	}
+	r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, int(n)
+	if k.last > 0 {
+		r.Args = append(r.Args, r.Args[k.last])
+		relist(r)
+	}
+	return ""
+}
+
+// relist lists the keys that r names now behind all other words, where one more
+// key has been listed already.
+func relist(r *msg.Request) {
+	first := len(r.Args) - 1
+	r.Args = append(r.Args, r.Args[r.FirstKey:r.FirstKey+r.Nkeys]...)
+	r.FirstKey = first
+	r.Nkeys++
+}
+
+// locateStore looks for the option that names one more key: STORE of SORT and of
+// GEORADIUS, and STOREDIST of the latter. As for Redis, the last one counts. The
+// words behind SORT's other options are no options.
+func (k *keys) locateStore(r *msg.Request) {
+	r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, 1
+	store := 0
+	n := len(r.Args)
+	for i := k.last; i+1 < n; i++ {
+		switch {
+		case isWord(r, i, "store"), isWord(r, i, "storedist"):
+			i++
+			store = i
+		case k.last == storeFrom2.last && isWord(r, i, "limit"):
+			i += 2
+		case k.last == storeFrom2.last && (isWord(r, i, "by") || isWord(r, i, "get")):
+			i++
+		}
+	}
+	if store > 0 {
+		r.Args = append(r.Args, r.Args[store])
+		relist(r)
+	}
+}
+
+// locateStreams finds the keys of XREAD and XREADGROUP.
+func (k *keys) locateStreams(r *msg.Request) string {
+	n := len(r.Args)
+	for i := 1; i < n; i++ {
+		switch {
+		case isWord(r, i, "block"):
+			return ownConnection
+		case isWord(r, i, "count"):
+			i++
+		case isWord(r, i, "group"):
+			i += 2
+		case isWord(r, i, "streams"):
+			rest := n - i - 1
+			if rest == 0 || rest%2 != 0 {
+				return syntaxError
+			}
+			r.FirstKey, r.KeyStep, r.Nkeys = i+1, k.step, rest/2
+			return ""
+		}
+	}
+	return syntaxError
+}
+
+// isWord tells whether the i-th word of a request is the given one, which is in
+// lower case and at most maxName long.
+func isWord(r *msg.Request, i int, word string) bool {
+	s := r.Args[i]
+	if int(s.Len) != len(word) {
+		return false
+	}
+	var buf [maxName]byte
+	b, _ := r.View.Bytes(int(s.Off), int(s.Len), buf[:0])
+	return isNamed(word, b)
+}
+
+// number is the i-th word of a request as a number.
+func number(r *msg.Request, i int) (v int64, ok bool) {
+	s := r.Args[i]
+	if int(s.Len) > maxName {
+		return 0, false
+	}
+	var buf [maxName]byte
+	b, _ := r.View.Bytes(int(s.Off), int(s.Len), buf[:0])
+	var h header
+	for _, c := range b {
+		h.digit(c)
+	}
+	return h.number()
+}

@@ -1,0 +1,134 @@
+package redis
+
+import (
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// serverVersion is the release of Redis that clients are told they speak with:
+// the one whose commands the table has.
+const serverVersion = "7.0.15"
+
+// maxWord is the longest word, in bytes, that the proxy itself makes sense of.
+const maxWord = 64 << 10
+
+// Local appends the answer to a request that goes to no server: to a command that
+// the proxy serves itself, to one that it does not support, and to any from a
+// client that must first say AUTH.
+func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) {
+	cmd := &commands[req.Type]
+	w := writer{pool, out}
+	if !s.Authenticated && !beforeAuth(cmd.answer) {
+		w.raw(noAuth)
+		return
+	}
+	if req.Error != "" {
+		p.refuse(req, cmd, w)
+		return
+	}
+	switch cmd.answer {
+	case answerAuth:
+		p.answerAuth(req, s, w)
+	case answerHello:
+		p.answerHello(req, s, w)
+	case answerClient:
+		p.answerClient(req, s, w)
+	case answerCommand:
+		p.answerCommand(req, w)
+	case answerConfig:
+		p.answerConfig(req, w)
+	case answerEcho:
+		p.echo(req, 1, w)
+	case answerPing:
+		p.answerPing(req, w)
+	case answerSelect:
+		p.answerSelect(req, w)
+	case answerInfo:
+		p.answerInfo(req, w)
+	case answerLolwut:
+		w.bulkString("Redis ver. " + serverVersion + ", nuthatch ver. " + p.version + "\n")
+	case answerQuit:
+		w.ok()
+	case answerHTTP, answerNone:
+	}
+}
+
+// beforeAuth tells who answers clients that have not said AUTH.
+func beforeAuth(a answer) bool {
+	return a == answerAuth || a == answerHello || a == answerQuit || a == answerHTTP
+}
+
+// refuse appends why a request is not served.
+func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
+	switch req.Error {
+	case unknownCommand:
+		p.refuseUnknown(req, w)
+	case wrongArity, needsKey:
+		w.fail("ERR ", req.Error, " for '", cmd.name, "' command")
+	case notInteger, tooManyKeys, syntaxError:
+		w.fail("ERR ", req.Error)
+	default:
+		w.fail("ERR '", plain(p.word(req, 0), maxShown), "' is not supported by nuthatch: ", req.Error)
+	}
+}
+
+// refuseUnknown says what Redis says: the command and the first of its words.
+func (p *Protocol) refuseUnknown(req *msg.Request, w writer) {
+	name := plain(p.word(req, 0), maxShown)
+	args := make([]byte, 0, maxShown+8)
+	for i := 1; i < len(req.Args) && len(args) < maxShown; i++ {
+		args = append(args, '\'')
+		args = append(args, plain(p.word(req, i), maxShown+1-len(args))...)
+		args = append(args, "' "...)
+	}
+	w.fail("ERR unknown command '", name, "', with args beginning with: ", string(args))
+}
+
+// word is the i-th word of a request, valid until the next call; of a word that
+// exceeds maxWord, nothing.
+func (p *Protocol) word(req *msg.Request, i int) []byte {
+	a := req.Args[i]
+	if a.Len > maxWord {
+		return nil
+	}
+	var b []byte
+	b, p.scratch = req.View.Bytes(int(a.Off), int(a.Len), p.scratch)
+	return b
+}
+
+// is tells whether the i-th word of a request is the given one, which is in lower
+// case, in any case.
+func (p *Protocol) is(req *msg.Request, i int, word string) bool {
+	return i < len(req.Args) && isNamed(word, p.word(req, i))
+}
+
+// echo appends the i-th word as it came, line end and length included.
+func (p *Protocol) echo(req *msg.Request, i int, w writer) {
+	off := req.Args[i-1].End() + 2
+	req.View.AppendTo(w.pool, w.out, off, req.Args[i].End()+2-off)
+}
+
+func (p *Protocol) answerPing(req *msg.Request, w writer) {
+	switch len(req.Args) {
+	case 1:
+		w.raw("+PONG\r\n")
+	case 2:
+		p.echo(req, 1, w)
+	default:
+		w.fail("ERR wrong number of arguments for 'ping' command")
+	}
+}
+
+// answerSelect agrees to the one database there is, which Redis numbers from 0
+// and the pool may have configured by another number.
+func (p *Protocol) answerSelect(req *msg.Request, w writer) {
+	n, ok := number(req, 1)
+	switch {
+	case !ok:
+		w.fail("ERR value is not an integer or out of range")
+	case n != 0 && n != int64(p.db):
+		w.fail("ERR DB index is out of range")
+	default:
+		w.ok()
+	}
+}

@@ -1,0 +1,315 @@
+package redis
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// bulkOf is s as a reply.
+func bulkOf(s string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(s), s) }
+
+// An exchange is a request and its answer.
+type exchange struct{ say, want string }
+
+// conversations go to no server.
+var conversations = []struct {
+	name    string
+	options Options
+	talk    []exchange
+}{
+	{
+		"nutcracker's answers to AUTH",
+		Options{Auth: "pw"},
+		[]exchange{
+			{"PING", "-NOAUTH Authentication required\r\n"},
+			{"GET a", "-NOAUTH Authentication required\r\n"},
+			{"NOSUCH a", "-NOAUTH Authentication required\r\n"},
+			{"MULTI", "-NOAUTH Authentication required\r\n"},
+			{"AUTH no", "-ERR invalid password\r\n"},
+			{"AUTH p", "-ERR invalid password\r\n"},
+			{"AUTH pwx", "-ERR invalid password\r\n"},
+			{"AUTH ''", "-ERR invalid password\r\n"},
+			{"auth pw", "+OK\r\n"},
+			{"PING", "+PONG\r\n"},
+			{"GET a", "+forwarded\r\n"},
+			{"AUTH no", "-ERR invalid password\r\n"},
+			{"GET a", "-NOAUTH Authentication required\r\n"},
+		},
+	},
+	{
+		"no password set",
+		Options{},
+		[]exchange{
+			{"PING", "+PONG\r\n"},
+			{"AUTH pw", "-ERR Client sent AUTH, but no password is set\r\n"},
+			{"AUTH ''", "-ERR Client sent AUTH, but no password is set\r\n"},
+			{"AUTH default pw", "+OK\r\n"},
+			{"AUTH nobody pw", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"},
+			{"GET a", "+forwarded\r\n"},
+		},
+	},
+	{
+		"users",
+		Options{Auth: "pw"},
+		[]exchange{
+			{"AUTH nobody pw", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"},
+			{"AUTH default no", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"},
+			{"AUTH DEFAULT pw", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"},
+			{"GET a", "-NOAUTH Authentication required\r\n"},
+			{"AUTH default pw", "+OK\r\n"},
+			{"MGET a b", "+fragmented\r\n"},
+			{"AUTH", "-ERR wrong number of arguments for 'auth' command\r\n"},
+			{"AUTH a b c", "-ERR syntax error\r\n"},
+			{"GET a", "+forwarded\r\n"},
+		},
+	},
+	{
+		"HELLO",
+		Options{Auth: "pw"},
+		[]exchange{
+			{"HELLO 3 AUTH default pw", helloNoRESP3},
+			{"GET a", "-NOAUTH Authentication required\r\n"},
+			{"HELLO", helloNoAuth},
+			{"HELLO 2", helloNoAuth},
+			{"HELLO 2 SETNAME me", helloNoAuth},
+			{"HELLO 2 AUTH default no", authWrong},
+			{"HELLO x", "-ERR Protocol version is not an integer or out of range\r\n"},
+			{"HELLO 2 AUTH default pw SETNAME me", hello},
+			{"CLIENT GETNAME", "$2\r\nme\r\n"},
+			{"HELLO", hello},
+			{"HELLO 1", helloNoRESP3},
+			{"GET a", "+forwarded\r\n"},
+		},
+	},
+	{
+		"CLIENT",
+		Options{},
+		[]exchange{
+			{"CLIENT ID", ":7\r\n"},
+			{"CLIENT SETINFO LIB-NAME x", "+OK\r\n"},
+			{"CLIENT setinfo lib-ver 1", "+OK\r\n"},
+			{"CLIENT NO-EVICT ON", "+OK\r\n"},
+			{"CLIENT NO-TOUCH ON", "+OK\r\n"},
+			{"CLIENT REPLY OFF", "-ERR 'CLIENT REPLY' is not supported by nuthatch: it needs a connection of its own\r\n"},
+			{"CLIENT TRACKING ON", "-ERR 'CLIENT TRACKING' is not supported by nuthatch: it needs a connection of its own\r\n"},
+			{"CLIENT LIST", "-ERR unknown subcommand 'LIST' of 'client' in nuthatch\r\n"},
+			{"CLIENT INFO", bulkOf("id=7 name= db=0 user=default resp=2\n")},
+			{"CLIENT SETNAME " + strings.Repeat("x", maxClientName+1), "-ERR Client names cannot be longer than 1024 bytes.\r\n"},
+		},
+	},
+	{
+		"a database",
+		Options{DB: 3},
+		[]exchange{
+			{"SELECT 0", "+OK\r\n"},
+			{"SELECT 3", "+OK\r\n"},
+			{"SELECT 1", "-ERR DB index is out of range\r\n"},
+			{"SELECT -3", "-ERR DB index is out of range\r\n"},
+		},
+	},
+	{
+		"the proxy itself",
+		Options{Version: "1.2.3"},
+		[]exchange{
+			{"LOLWUT", bulkOf("Redis ver. 7.0.15, nuthatch ver. 1.2.3\n")},
+			{"LOLWUT VERSION 5", bulkOf("Redis ver. 7.0.15, nuthatch ver. 1.2.3\n")},
+			{"INFO replication", bulkOf("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n")},
+			{"INFO nosuch", "$0\r\n\r\n"},
+			{"INFO SERVER cluster", bulkOf("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nnuthatch_version:1.2.3\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n")},
+			{"CONFIG GET max* timeout", "*6\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n$7\r\ntimeout\r\n$1\r\n0\r\n"},
+			{"CONFIG GET [", "*0\r\n"},
+			{"CONFIG SET a b", "-ERR 'config' is supported with GET only: it is about one server; ask that server itself\r\n"},
+			{"COMMAND INFO get multi zunionstore ping", "*4\r\n" +
+				"*6\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n" + "$-1\r\n" +
+				"*6\r\n$11\r\nzunionstore\r\n:-4\r\n*2\r\n+write\r\n+movablekeys\r\n:1\r\n:1\r\n:1\r\n" +
+				"*6\r\n$4\r\nping\r\n:-1\r\n*0\r\n:0\r\n:0\r\n:0\r\n"},
+			{"COMMAND DOCS", "-ERR unknown subcommand 'DOCS' of 'command' in nuthatch\r\n"},
+		},
+	},
+	{
+		"what is not supported",
+		Options{},
+		[]exchange{
+			{"Multi", "-ERR 'Multi' is not supported by nuthatch: it needs a connection of its own\r\n"},
+			{"FLUSHALL", "-ERR 'FLUSHALL' is not supported by nuthatch: it concerns every server\r\n"},
+			{"TIME", "-ERR 'TIME' is not supported by nuthatch: it does not say which server to ask\r\n"},
+			{"SHUTDOWN NOW", "-ERR 'SHUTDOWN' is not supported by nuthatch: it is about one server; ask that server itself\r\n"},
+			{"CLUSTER SLOTS", "-ERR 'CLUSTER' is not supported by nuthatch: it belongs to Redis Cluster\r\n"},
+			{"MIGRATE a", "-ERR 'MIGRATE' is not supported by nuthatch: it makes a server talk to another one\r\n"},
+			{"XREAD COUNT 1 BLOCK 5 STREAMS a 0", "-ERR 'XREAD' is not supported by nuthatch: it needs a connection of its own\r\n"},
+			{"EVAL s 0", "-ERR at least 1 input key is needed for 'eval' command\r\n"},
+			{"OBJECT HELP", "-ERR wrong number of arguments for 'object' command\r\n"},
+			{"GET a", "+forwarded\r\n"},
+		},
+	},
+}
+
+func TestLocal(t *testing.T) {
+	for _, tt := range conversations {
+		t.Run(tt.name, func(t *testing.T) {
+			c := converse(t, tt.options)
+			for _, x := range tt.talk {
+				if got, closed := c.say([]byte(x.say + "\r\n")); got != x.want || closed {
+					t.Errorf("%.90s: %q, closed %t, want %q", x.say, got, closed, x.want)
+				}
+			}
+		})
+	}
+}
+
+const hello = "*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:7\r\n" +
+	"$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
+
+// TestQuit: also a client that has not said AUTH may leave, and what speaks HTTP
+// is cut off.
+func TestQuit(t *testing.T) {
+	for say, want := range map[string]string{"QUIT\r\n": "+OK\r\n", "POST / HTTP/1.1\r\nSET a b\r\n": "", "host: x\r\n": ""} {
+		for _, auth := range []config.Secret{"", "pw"} {
+			if got, closed := converse(t, Options{Auth: auth}).say([]byte(say)); got != want || !closed {
+				t.Errorf("%q with password %t: %q, closed %t, want %q", say, auth != "", got, closed, want)
+			}
+		}
+	}
+}
+
+// TestCommandList: COMMAND, COMMAND COUNT and COMMAND LIST agree, and list what is
+// served.
+func TestCommandList(t *testing.T) {
+	c := converse(t, Options{})
+	ask := func(text string) any {
+		answer, _ := c.say([]byte(text + "\r\n"))
+		v, rest := decode(t, answer)
+		if rest != "" {
+			t.Errorf("%s: %q is behind the answer", text, rest)
+		}
+		return v
+	}
+	all, count, names := ask("COMMAND").([]any), ask("COMMAND COUNT").(int), ask("COMMAND LIST").([]any)
+	if len(all) != count || len(names) != count {
+		t.Fatalf("%d commands, count %d, %d names", len(all), count, len(names))
+	}
+	for i, name := range names {
+		if all[i].([]any)[0] != name {
+			t.Errorf("entry %d is %v, name %v", i, all[i], name)
+		}
+		if c := lookup([]byte(name.(string))); c.id == unknown || c.reason != "" {
+			t.Errorf("%s is listed and not served", name)
+		}
+	}
+}
+
+// TestLocalInChunks: what is answered may be large, and lie in chunks.
+func TestLocalInChunks(t *testing.T) {
+	var pool mbuf.Pool
+	p := New(Options{})
+	parser := p.NewRequestParser()
+	body := strings.Repeat("x", 300_000)
+	data := resp("ECHO", body)
+	if n, done, err := parser.Parse(data); n != len(data) || !done || err != nil {
+		t.Fatal(n, done, err)
+	}
+	in := chainOf(&pool, data, 9)
+	var out mbuf.Chain
+	p.Local(parser.Finish(mbuf.Whole(in)), &msg.Session{Authenticated: true}, &pool, &out)
+	if got, want := string(out.AppendTo(nil)), "$300000\r\n"+body+"\r\n"; got != want {
+		t.Errorf("%d bytes differ from the %d wanted", len(got), len(want))
+	}
+	in.Release(&pool)
+	out.Release(&pool)
+	if pool.Live() != 0 {
+		t.Errorf("%d chunks are still in use", pool.Live())
+	}
+}
+
+func TestHandshake(t *testing.T) {
+	tests := []struct {
+		name    string
+		options Options
+		want    string
+		replies []string
+		objects []string
+	}{
+		{"nothing to say", Options{}, "", nil, nil},
+		{"AUTH", Options{Auth: "pw"}, "*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n", []string{"+OK\r\n"}, []string{""}},
+		{"SELECT", Options{DB: 12}, "*2\r\n$6\r\nSELECT\r\n$2\r\n12\r\n", []string{"-ERR DB index is out of range\r\n"}, []string{"SELECT 12: ERR DB index is out of range"}},
+		{
+			"both",
+			Options{Auth: "p\r\nw", DB: 1},
+			"*2\r\n$4\r\nAUTH\r\n$4\r\np\r\nw\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n",
+			[]string{"-ERR Client sent AUTH, but no password is set\r\n", "+OK\r\n"},
+			[]string{"AUTH: ERR Client sent AUTH, but no password is set", ""},
+		},
+		{
+			"an error with the password",
+			Options{Auth: "secret"},
+			"*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n",
+			[]string{"-ERR unknown command 'AUTH', with args beginning with: 'secret' \r\n"},
+			[]string{"AUTH: ERR unknown command 'AUTH'"},
+		},
+		{
+			"the password in another form",
+			Options{Auth: "secret"},
+			"*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n",
+			[]string{"-ERR no secret today\r\n"},
+			[]string{"AUTH: refused"},
+		},
+		{"no status", Options{DB: 1}, "*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n", []string{":1\r\n"}, []string{"SELECT 1: an unexpected reply"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var pool mbuf.Pool
+			var out mbuf.Chain
+			p := New(tt.options)
+			n := p.Handshake(&pool, &out)
+			if got := string(out.AppendTo(nil)); got != tt.want || n != len(tt.replies) {
+				t.Errorf("%q and %d replies, want %q and %d", got, n, tt.want, len(tt.replies))
+			}
+			for i, r := range tt.replies {
+				if got := p.HandshakeReply(i, []byte(r)); got != tt.objects[i] {
+					t.Errorf("to %q it objects %q, want %q", r, got, tt.objects[i])
+				}
+			}
+		})
+	}
+}
+
+func TestErrors(t *testing.T) {
+	var pool mbuf.Pool
+	var out mbuf.Chain
+	p := New(Options{})
+	p.AppendError(&pool, &out, "Connection refused")
+	p.AppendCrossServer(&pool, &out, &msg.Request{Type: lookup([]byte("RENAME")).id},
+		[]byte("a'\r\n\\\xff"), []byte(strings.Repeat("k", 200)))
+	want := "-ERR Connection refused\r\n" +
+		`-CROSSSLOT Keys in request don't hash to the same server: 'a\'\x0d\x0a\\\xff' and '` + strings.Repeat("k", 128) + "'... of 'rename'\r\n"
+	if got := string(out.AppendTo(nil)); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestLookup: names are found in any case, and nothing else is.
+func TestLookup(t *testing.T) {
+	for i := range commands[1:] {
+		c := &commands[i+1]
+		for _, name := range []string{c.name, strings.ToUpper(c.name), strings.ToUpper(c.name[:1]) + c.name[1:]} {
+			if got := lookup([]byte(name)); got != c {
+				t.Errorf("%s finds %q", name, got.name)
+			}
+		}
+		for _, name := range []string{c.name + "x", "x" + c.name, c.name + "\x00"} {
+			if got := lookup([]byte(name)); got.name != "" && got.name != name {
+				t.Errorf("%q finds %q", name, got.name)
+			}
+		}
+	}
+	for _, name := range []string{"", "\x00", strings.Repeat("g", maxName), strings.Repeat("g", maxName+1), "SORT\x7fRO", "ge\x14"} {
+		if got := lookup([]byte(name)); got.id != unknown {
+			t.Errorf("%q finds %q", name, got.name)
+		}
+	}
+}

@@ -1,0 +1,382 @@
+package redis
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// Redis's limits: the length of one argument in bytes, and the number of
+// arguments of one request.
+const (
+	maxBulk = 512 << 20
+	maxArgs = math.MaxInt32
+)
+
+// maxKept is how many spans, and keptLine how many bytes of an inline request, a
+// parser keeps room for between two requests.
+const (
+	maxKept  = 1 << 10
+	keptLine = 1 << 10
+)
+
+// requestState is what a parser expects next.
+type requestState uint8
+
+const (
+	atStart  requestState = iota // a request's first byte
+	inCount                      // the rest of "*2\r\n"
+	atMark                       // an argument's '$'
+	inLength                     // the rest of "$16\r\n"
+	inBody                       // the argument, and its line end
+	inInline                     // the rest of an inline request's line
+	atEnd                        // nothing: the request is whole, Finish is due
+	failed                       // nothing: the bytes are not the protocol
+)
+
+// A requestParser implements msg.RequestParser.
+//
+// It is stricter than Redis in one thing: Redis skips two bytes where a line ends
+// and looks at neither, so that bytes which are no request for another server
+// are one for Redis. What is forwarded here ends its lines in "\r\n".
+type requestParser struct {
+	// Static after construction.
+
+	// max is the largest request in bytes, at most MaxUint32.
+	max     int
+	tooLong *msg.ProtocolError
+
+	// The request in progress.
+
+	state requestState
+	// done is the number of its bytes in earlier calls of Parse.
+	done int
+	// left is the number of arguments that are not whole.
+	left int
+	// need, inBody, is the number of bytes missing, the line end's two included.
+	need int
+	head header
+	err  *msg.ProtocolError
+	// spans are the arguments so far.
+	spans []msg.Span
+	few   [6]msg.Span // spans' first room
+	inl   inline
+
+	// What Finish returned.
+	req msg.Request
+}
+
+func newRequestParser(maxSize int, tooLong *msg.ProtocolError) *requestParser {
+	p := &requestParser{max: maxSize, tooLong: tooLong}
+	p.spans = p.few[:0]
+	return p
+}
+
+// Size implements msg.RequestParser.
+func (p *requestParser) Size() int { return p.done }
+
+// Body implements msg.RequestParser. The line end behind the body counts.
+func (p *requestParser) Body() int {
+	if p.state != inBody {
+		return 0
+	}
+	return p.need
+}
+
+// Parse implements msg.RequestParser.
+func (p *requestParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolError) {
+	invariant.Check(p.state != atEnd, "redis: Parse before Finish")
+	i := 0
+	for i < len(data) && p.state < atEnd {
+		switch p.state {
+		case atStart:
+			i = p.start(data)
+		case inCount:
+			i = p.count(data, i)
+		case atMark:
+			i = p.args(data, i)
+		case inLength:
+			i = p.length(data, i)
+		case inBody:
+			i = p.body(data, i)
+		case inInline:
+			i = p.inline(data, i)
+		case atEnd, failed:
+		}
+	}
+	p.done += i
+	return i, p.state == atEnd, p.err
+}
+
+// start looks at the first bytes of a request.
+func (p *requestParser) start(data []byte) int {
+	p.spans = p.spans[:0]
+	if cap(p.spans) > maxKept {
+		p.spans = p.few[:0]
+	}
+	if data[0] != '*' {
+		p.inl.reset()
+		p.state = inInline
+		return 0
+	}
+	p.head = header{}
+	p.state = inCount
+	// Nearly all requests have between one and nine arguments.
+	if len(data) >= 4 && data[2] == '\r' && data[3] == '\n' && data[1]-'1' < 9 {
+		p.left = int(data[1] - '0')
+		p.state = atMark
+		return 4
+	}
+	return 1
+}
+
+// count goes on reading the number of arguments.
+func (p *requestParser) count(data []byte, i int) int {
+	n, done := p.head.read(data[i:])
+	if !done {
+		return i + n
+	}
+	v, ok := p.head.number()
+	switch {
+	case p.head.tooLong():
+		p.fail(errLongCount)
+	case !ok || v > maxArgs:
+		p.fail(errCount)
+	case v <= 0:
+		p.state = atEnd
+	default:
+		p.left, p.state = int(v), atMark
+	}
+	return i + n
+}
+
+// args reads arguments for as long as they are whole.
+func (p *requestParser) args(data []byte, i int) int {
+	spans, left := p.spans, p.left
+	// limit is the offset in data that no argument's end may exceed.
+	base, limit := p.done, p.max-p.done
+	for left > 0 && i < len(data) {
+		if data[i] != '$' {
+			p.fail(errMark(data[i]))
+			break
+		}
+		n, body, ok := shortNumber(data, i+1)
+		if !ok {
+			i = p.oddLength(data, i+1, body, n)
+			break
+		}
+		end := body + n + 2
+		if n > maxBulk || end > limit {
+			p.large(n)
+			break
+		}
+		spans = append(spans, msg.Span{Off: uint32(base + body), Len: uint32(n)})
+		if end > len(data) {
+			i, p.need, p.state = body, n+2, inBody
+			break
+		}
+		if data[end-2] != '\r' || data[end-1] != '\n' {
+			p.fail(errEnd)
+			break
+		}
+		i = end
+		left--
+	}
+	if left == 0 {
+		p.state = atEnd
+	}
+	p.spans, p.left = spans, left
+	return i
+}
+
+// oddLength is called for a length that begins at data[i], whose digits end at
+// data[j] and have the value n, and that is either not a number or not all here.
+// It leaves the state to length, which reads on where data ends.
+func (p *requestParser) oddLength(data []byte, i, j, n int) int {
+	p.state = inLength
+	p.head = header{}
+	leading0 := j > i+1 && data[i] == '0'
+	switch {
+	case leading0:
+		return i
+	case j == len(data):
+		p.head.value, p.head.size = uint64(n), j-i
+		return j
+	case j+1 == len(data) && data[j] == '\r':
+		p.head.value, p.head.size, p.head.cr = uint64(n), j-i, true
+		return j + 1
+	default:
+		return i
+	}
+}
+
+// length goes on reading the length of an argument.
+func (p *requestParser) length(data []byte, i int) int {
+	n, done := p.head.read(data[i:])
+	i += n
+	if !done {
+		return i
+	}
+	v, ok := p.head.number()
+	switch {
+	case p.head.tooLong():
+		p.fail(errLongLength)
+	case !ok || v < 0 || v > maxBulk:
+		p.fail(errLength)
+	case p.done+i+int(v)+2 > p.max:
+		p.fail(p.tooLong)
+	default:
+		p.spans = append(p.spans, msg.Span{Off: uint32(p.done + i), Len: uint32(v)})
+		p.need, p.state = int(v)+2, inBody
+	}
+	return i
+}
+
+// body skips what is here of an argument and checks its line end.
+func (p *requestParser) body(data []byte, i int) int {
+	if p.need > 2 {
+		n := min(p.need-2, len(data)-i)
+		p.need -= n
+		i += n
+	}
+	for p.need <= 2 && p.need > 0 && i < len(data) {
+		if data[i] != "\n\r"[p.need-1] {
+			p.fail(errEnd)
+			return i
+		}
+		p.need--
+		i++
+	}
+	if p.need > 0 {
+		return i
+	}
+	p.left--
+	p.state = atMark
+	if p.left == 0 {
+		p.state = atEnd
+	}
+	return i
+}
+
+// inline takes what is here of an inline request's line.
+func (p *requestParser) inline(data []byte, i int) int {
+	end := bytes.IndexByte(data[i:], '\n')
+	piece := data[i:]
+	if end >= 0 {
+		piece = piece[:end]
+	}
+	switch n := len(p.inl.line) + len(piece); {
+	case n > p.max && p.max < maxLine:
+		p.fail(p.tooLong)
+		return i
+	case n > maxLine:
+		p.fail(errLongInline)
+		return i
+	}
+	p.inl.line = append(p.inl.line, piece...)
+	if end < 0 {
+		return len(data)
+	}
+	spans, ok := p.inl.split(p.spans)
+	p.spans = spans
+	p.state = atEnd
+	if !ok {
+		p.fail(errQuotes)
+	}
+	return i + end + 1
+}
+
+func (p *requestParser) fail(err *msg.ProtocolError) {
+	p.state, p.err = failed, err
+}
+
+// large refuses an argument of n bytes: for Redis's reason if it is one.
+func (p *requestParser) large(n int) {
+	if n > maxBulk {
+		p.fail(errLength)
+		return
+	}
+	p.fail(p.tooLong)
+}
+
+// Finish implements msg.RequestParser. The view of an inline request is that of
+// the same request as RESP, in a buffer of the parser's own.
+//
+// The keys of a few commands are in no regular order: those of ZUNIONSTORE, or of
+// SORT with STORE. Their spans are listed once more behind the request's words,
+// where FirstKey then points.
+func (p *requestParser) Finish(v mbuf.View) *msg.Request {
+	invariant.Check(p.state == atEnd, "redis: Finish of a request that is not whole")
+	r := &p.req
+	p.state, p.done = atStart, 0
+	if p.inl.used {
+		v = mbuf.Flat(p.inl.resp)
+		p.inl.used = false
+	}
+	r.View = v
+	r.Error = ""
+	r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
+	if len(p.spans) == 0 {
+		r.Type, r.Treatment, r.Args = unknown, msg.Ignore, nil
+		return r
+	}
+	name := p.spans[0]
+	var cmd *command
+	if flat := r.View.FlatBytes(); flat != nil {
+		cmd = lookup(flat[name.Off:name.End()])
+	} else {
+		cmd = p.lookupAcross(name)
+	}
+	r.Type, r.Treatment, r.Args = cmd.id, cmd.treatment, p.spans
+	switch {
+	case len(p.spans) < cmd.minArgs, len(p.spans) > cmd.maxArgs:
+		r.Treatment, r.Error = msg.Local, wrongArity
+	case cmd.treatment > msg.Fragment:
+		r.Error = cmd.reason
+	case cmd.keys.rule == oneKey:
+		r.FirstKey, r.KeyStep, r.Nkeys = cmd.keys.first, 1, 1
+	default:
+		p.spans = cmd.keys.locate(r)
+	}
+	return r
+}
+
+// lookupAcross finds the command whose name lies in more than one chunk.
+func (p *requestParser) lookupAcross(name msg.Span) *command {
+	if int(name.Len) > maxName {
+		return &commands[unknown]
+	}
+	var buf [maxName]byte
+	b, _ := p.req.View.Bytes(int(name.Off), int(name.Len), buf[:0])
+	return lookup(b)
+}
+
+// The errors of the request parser, in Redis's words where it has any.
+var (
+	errCount      = protocolError("invalid multibulk length")
+	errLongCount  = protocolError("too big mbulk count string")
+	errLength     = protocolError("invalid bulk length")
+	errLongLength = protocolError("too big bulk count string")
+	errLongInline = protocolError("too big inline request")
+	errQuotes     = protocolError("unbalanced quotes in request")
+	errEnd        = protocolError(`expected "\r\n" behind a bulk`)
+)
+
+func errMark(got byte) *msg.ProtocolError {
+	if got == '\r' || got == '\n' {
+		got = ' ' // it would end the reply's line
+	}
+	return protocolError("expected '$', got '" + string([]byte{got}) + "'")
+}
+
+func errTooLarge(limit int) *msg.ProtocolError {
+	return protocolError("request exceeds the limit of " + strconv.Itoa(limit) + " bytes")
+}
+
+func protocolError(text string) *msg.ProtocolError {
+	return &msg.ProtocolError{Reply: "-ERR Protocol error: " + text + "\r\n", Msg: "Protocol error: " + text}
+}

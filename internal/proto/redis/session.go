@@ -1,0 +1,196 @@
+package redis
+
+import (
+	"strconv"
+
+	"nuthatch/internal/msg"
+)
+
+// What a client says about itself: AUTH, HELLO, CLIENT.
+
+// The answers to AUTH. Where nutcracker has one, it is nutcracker's to the byte.
+const (
+	noAuth       = "-NOAUTH Authentication required\r\n"
+	authNotSet   = "-ERR Client sent AUTH, but no password is set\r\n"
+	authInvalid  = "-ERR invalid password\r\n"
+	authWrong    = "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+	helloNoAuth  = "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time\r\n"
+	helloNoRESP3 = "-ERR unknown command 'HELLO' with a protocol version other than 2: nuthatch speaks RESP2\r\n"
+)
+
+// defaultUser is the one user that there is.
+const defaultUser = "default"
+
+// maxClientName bounds what CLIENT SETNAME may set, in bytes.
+const maxClientName = 1 << 10
+
+// answerAuth answers AUTH password and AUTH user password. A wrong password takes
+// back what a right one gave, as with nutcracker.
+func (p *Protocol) answerAuth(req *msg.Request, s *msg.Session, w writer) {
+	switch {
+	case len(req.Args) > 3:
+		w.fail("ERR ", syntaxError)
+	case len(req.Args) == 3:
+		if !p.login(req, 1, s) {
+			w.raw(authWrong)
+			return
+		}
+		w.ok()
+	case p.auth == "":
+		w.raw(authNotSet)
+	default:
+		s.Authenticated = p.auth.Equal(p.word(req, 1))
+		if !s.Authenticated {
+			w.raw(authInvalid)
+			return
+		}
+		w.ok()
+	}
+}
+
+// login checks the user and password that are the i-th word of a request and the
+// next. Without a password of the pool's any will do, as for Redis's user
+// default.
+func (p *Protocol) login(req *msg.Request, i int, s *msg.Session) bool {
+	known := string(p.word(req, i)) == defaultUser
+	switch {
+	case known && p.auth == "":
+		return true
+	case p.auth == "":
+		return false
+	}
+	s.Authenticated = p.auth.Equal(p.word(req, i+1)) && known
+	return s.Authenticated
+}
+
+// A greeting is the options of a HELLO.
+type greeting struct {
+	// user is the index of AUTH's first word, name that of SETNAME's; 0: none.
+	user, name int
+	// odd is the index of a word that is no option; 0: none.
+	odd int
+}
+
+func (p *Protocol) greeting(req *msg.Request) greeting {
+	var g greeting
+	n := len(req.Args)
+	for i := 2; i < n; i++ {
+		switch {
+		case p.is(req, i, "auth") && i+2 < n:
+			g.user = i + 1
+			i += 2
+		case p.is(req, i, "setname") && i+1 < n:
+			g.name = i + 1
+			i++
+		default:
+			g.odd = i
+			return g
+		}
+	}
+	return g
+}
+
+// answerHello agrees to RESP2 and refuses RESP3 in the words on which clients
+// fall back. Nothing of a refused HELLO is carried out.
+func (p *Protocol) answerHello(req *msg.Request, s *msg.Session, w writer) {
+	if len(req.Args) > 1 {
+		version, ok := number(req, 1)
+		if !ok {
+			w.fail("ERR Protocol version is not an integer or out of range")
+			return
+		}
+		if version != 2 {
+			w.raw(helloNoRESP3)
+			return
+		}
+	}
+	g := p.greeting(req)
+	switch {
+	case g.odd > 0:
+		w.fail("ERR Syntax error in HELLO option '", plain(p.word(req, g.odd), maxShown), "'")
+		return
+	case g.user > 0 && !p.login(req, g.user, s):
+		w.raw(authWrong)
+		return
+	case !s.Authenticated:
+		w.raw(helloNoAuth)
+		return
+	case g.name > 0 && !p.setName(req, g.name, s, w):
+		return
+	}
+	w.array(14)
+	w.bulkString("server")
+	w.bulkString("redis")
+	w.bulkString("version")
+	w.bulkString(serverVersion)
+	w.bulkString("proto")
+	w.integer(2)
+	w.bulkString("id")
+	w.integer(int64(s.ID))
+	w.bulkString("mode")
+	w.bulkString("standalone")
+	w.bulkString("role")
+	w.bulkString("master")
+	w.bulkString("modules")
+	w.array(0)
+}
+
+// setName takes the i-th word as the client's name. If it cannot be one it says
+// so and returns false.
+func (p *Protocol) setName(req *msg.Request, i int, s *msg.Session, w writer) bool {
+	name := p.word(req, i)
+	if req.Args[i].Len > maxClientName {
+		w.fail("ERR Client names cannot be longer than ", strconv.Itoa(maxClientName), " bytes.")
+		return false
+	}
+	for _, c := range name {
+		if c < '!' || c > '~' {
+			w.fail("ERR Client names cannot contain spaces, newlines or special characters.")
+			return false
+		}
+	}
+	s.Name = string(name)
+	return true
+}
+
+// answerClient answers the subcommands with which clients introduce themselves.
+func (p *Protocol) answerClient(req *msg.Request, s *msg.Session, w writer) {
+	n := len(req.Args)
+	switch {
+	case p.is(req, 1, "setname") && n == 3:
+		if p.setName(req, 2, s, w) {
+			w.ok()
+		}
+	case p.is(req, 1, "getname") && n == 2:
+		if s.Name == "" {
+			w.null()
+			return
+		}
+		w.bulkString(s.Name)
+	case p.is(req, 1, "id") && n == 2:
+		w.integer(int64(s.ID))
+	case p.is(req, 1, "info") && n == 2:
+		w.bulkString("id=" + strconv.FormatUint(s.ID, 10) + " name=" + s.Name + " db=0 user=" + defaultUser + " resp=2\n")
+	case p.is(req, 1, "setinfo") && n == 4,
+		(p.is(req, 1, "no-evict") || p.is(req, 1, "no-touch")) && n == 3,
+		p.is(req, 1, "reply") && n == 3 && p.is(req, 2, "on"):
+		w.ok()
+	default:
+		p.refuseClient(req, w)
+	}
+}
+
+// refuseClient says why a subcommand of CLIENT is not served.
+func (p *Protocol) refuseClient(req *msg.Request, w writer) {
+	for _, sub := range []string{"setname", "getname", "id", "info", "setinfo", "no-evict", "no-touch"} {
+		if p.is(req, 1, sub) {
+			w.fail("ERR wrong number of arguments for 'client|", sub, "' command")
+			return
+		}
+	}
+	if p.is(req, 1, "reply") || p.is(req, 1, "tracking") || p.is(req, 1, "caching") {
+		w.fail("ERR 'CLIENT ", plain(p.word(req, 1), maxShown), "' is not supported by nuthatch: ", ownConnection)
+		return
+	}
+	p.unknownSubcommand(req, w)
+}

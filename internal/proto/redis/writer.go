@@ -1,0 +1,90 @@
+package redis
+
+import (
+	"strconv"
+
+	"nuthatch/internal/mbuf"
+)
+
+// A writer appends replies to a chain.
+type writer struct {
+	pool *mbuf.Pool
+	out  *mbuf.Chain
+}
+
+func (w writer) raw(s string) { w.out.AppendString(w.pool, s) }
+
+func (w writer) number(first string, n int64) {
+	w.raw(first)
+	w.out.AppendInt(w.pool, n)
+	w.raw("\r\n")
+}
+
+func (w writer) ok()             { w.raw("+OK\r\n") }
+func (w writer) null()           { w.raw("$-1\r\n") }
+func (w writer) array(n int)     { w.number("*", int64(n)) }
+func (w writer) integer(n int64) { w.number(":", n) }
+
+func (w writer) status(s string) {
+	w.raw("+")
+	w.raw(s)
+	w.raw("\r\n")
+}
+
+func (w writer) bulkString(s string) {
+	w.number("$", int64(len(s)))
+	w.raw(s)
+	w.raw("\r\n")
+}
+
+// fail appends an error; its parts contain no line ends.
+func (w writer) fail(parts ...string) {
+	w.raw("-")
+	for _, s := range parts {
+		w.raw(s)
+	}
+	w.raw("\r\n")
+}
+
+// maxShown is how many bytes of what a client sent an error shows. It is Redis's
+// number.
+const maxShown = 128
+
+// plain is at most n bytes of b as an error of Redis shows them: up to a NUL, and
+// with spaces for line ends.
+func plain(b []byte, n int) string {
+	s := make([]byte, 0, min(len(b), n))
+	for _, c := range b[:min(len(b), n)] {
+		if c == 0 {
+			break
+		}
+		if c == '\r' || c == '\n' {
+			c = ' '
+		}
+		s = append(s, c)
+	}
+	return string(s)
+}
+
+// quote is b in single quotes, cut off behind maxShown bytes, with escapes for
+// what is not printable ASCII.
+func quote(b []byte) string {
+	s := []byte{'\''}
+	for _, c := range b[:min(len(b), maxShown)] {
+		switch {
+		case c == '\'' || c == '\\':
+			s = append(s, '\\', c)
+		case c < ' ' || c > '~':
+			s = append(s, `\x`...)
+			s = append(s, strconv.FormatUint(uint64(c)>>4, 16)...)
+			s = append(s, strconv.FormatUint(uint64(c)&15, 16)...)
+		default:
+			s = append(s, c)
+		}
+	}
+	s = append(s, '\'')
+	if len(b) > maxShown {
+		s = append(s, "..."...)
+	}
+	return string(s)
+}
