@@ -1,0 +1,337 @@
+package proxy
+
+import (
+	"syscall"
+
+	"nuthatch/internal/eventloop"
+	"nuthatch/internal/logging"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// A clientState is where a client connection stands.
+type clientState uint8
+
+const (
+	// clientOpen: requests are taken.
+	clientOpen clientState = iota
+	// clientClosing: no more requests are taken; the connection closes when
+	// those in flight are answered and the answers sent.
+	clientClosing
+	clientClosed
+)
+
+// firstReplyGuess is what the first replies to a client are taken to be, in
+// bytes, until some have been seen. It makes a client start with a few dozen
+// requests in flight at the default bound.
+const firstReplyGuess = 16 << 10
+
+// A client is one client connection.
+//
+//	           OnData                request               out-queue
+//	bytes ─► (stash) ─► parser ─► Request ─► Msg ─► ... ─► head: its turn ─► Out
+//
+// Replies leave in the order of requests: one whose turn it is goes straight to
+// the output; one that overtakes waits in its Msg.
+type client struct {
+	eventloop.Conn
+
+	// static after construction
+	pool *ServerPool
+
+	// owned by the loop
+	session msg.Session
+	// outq are the requests that wait for their replies, or for their turn.
+	outq msg.ClientQueue
+	// partial is the request that has not wholly come, or nil.
+	partial *partial
+	// stash is what was received while there was no room for its requests.
+	//
+	// Invariant: empty unless the connection is not read from.
+	stash mbuf.Chain
+	// held is the sum of Held over the client's messages: what is in flight to
+	// servers and what waits for its turn, in bytes.
+	held int
+	// replySize estimates how large this client's replies are: the largest seen,
+	// forgotten little by little.
+	replySize int
+	// skip is how many of the bytes that come next are neither parsed nor kept.
+	skip int
+	// quiet is the number of messages in flight that the client does not wait
+	// for; they are not in outq.
+	quiet int
+	// lastErr is why the client will be closed, for log and statistics.
+	lastErr   closeReason
+	state     clientState
+	resumable bool // in ctx.resumable
+}
+
+func newClient(p *ServerPool) *client {
+	c := &client{pool: p, replySize: min(firstReplyGuess, int(p.conf.ClientMaxQueued/64))}
+	c.session.ID = p.ctx.identity.last.Add(1)
+	c.session.Authenticated = p.conf.RedisAuth == ""
+	return c
+}
+
+// opened counts and logs a new client.
+func (c *client) opened() {
+	p := c.pool
+	p.stats.Values[stats.ClientConnections]++
+	p.ctx.shard.TotalConnections++
+	p.ctx.shard.CurrConnections++
+	if log := p.ctx.log; log.Enabled(logging.Info) {
+		log.Info("accepted client", c.attrs()...)
+	}
+}
+
+// OnConnect implements eventloop.Handler. A client comes connected.
+func (c *client) OnConnect() {}
+
+// OnData implements eventloop.Handler.
+func (c *client) OnData(data []byte) {
+	n := c.consume(data)
+	if c.state == clientOpen && n < len(data) {
+		c.PauseRead()
+		c.stash.Append(c.pool.ctx.bufs, data[n:])
+	}
+	c.settle()
+}
+
+// consume takes requests off data while there is room for them, and returns how
+// many bytes it took.
+func (c *client) consume(data []byte) int {
+	rest := data
+	for len(rest) > 0 && c.state == clientOpen {
+		if c.skip > 0 {
+			n := min(c.skip, len(rest))
+			c.skip -= n
+			rest = rest[n:]
+			continue
+		}
+		if !c.admits() {
+			break
+		}
+		if c.partial != nil {
+			rest = rest[c.consumePartial(rest):]
+			continue
+		}
+		p := c.pool
+		n, done, err := p.parser.Parse(rest)
+		switch {
+		case err != nil:
+			p.parser = p.proto.NewRequestParser()
+			c.protocolError(err)
+		case !done:
+			c.partial = p.begin()
+			c.partial.bytes.Append(p.ctx.bufs, rest)
+		default:
+			c.request(p.parser.Finish(mbuf.Flat(rest[:n])))
+		}
+		rest = rest[n:]
+	}
+	return len(data) - len(rest)
+}
+
+// consumePartial goes on with the request that has not wholly come.
+func (c *client) consumePartial(data []byte) int {
+	q := c.partial
+	n, done, err := q.parser.Parse(data)
+	q.bytes.Append(c.pool.ctx.bufs, data[:n])
+	c.partialParsed(done, err)
+	return n
+}
+
+// partialParsed handles what the parser found in the partial's last bytes.
+func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
+	q := c.partial
+	switch {
+	case err != nil:
+		q.parser = c.pool.proto.NewRequestParser()
+		c.protocolError(err)
+	case done:
+		c.request(q.parser.Finish(mbuf.Whole(&q.bytes)))
+	default:
+		return
+	}
+	// The client may have been closed meanwhile, and its partial with it.
+	if c.partial == q {
+		c.partial = nil
+		c.pool.finish(q)
+	}
+}
+
+// Lend implements eventloop.Handler: the rest of a large body is received
+// behind what has come of it.
+func (c *client) Lend() []byte {
+	if q := c.partial; q != nil {
+		if body := q.parser.Body(); body >= mbuf.MediumSize {
+			return q.bytes.Lend(c.pool.ctx.bufs, body)
+		}
+	}
+	return nil
+}
+
+// OnLent implements eventloop.Handler.
+func (c *client) OnLent(n int) {
+	q := c.partial
+	_, done, err := q.parser.Parse(q.bytes.Lent(n))
+	c.partialParsed(done, err)
+	c.settle()
+}
+
+// admits reports whether there is room for one more request: within the bounds
+// on requests and on bytes, the replies that are to come included, or nothing in
+// flight at all.
+func (c *client) admits() bool { return c.within(1) }
+
+// within reports whether the client holds less than the 1/part of its bounds.
+func (c *client) within(part int) bool {
+	n := c.outq.Len() + c.quiet
+	bytes := c.held + c.Out().Len()
+	if n == 0 && bytes == 0 {
+		return true
+	}
+	conf := c.pool.conf
+	return n < max(1, conf.ClientMaxPipeline/part) &&
+		int64(bytes+c.outq.Len()*c.replySize) < conf.ClientMaxQueued/int64(part)
+}
+
+// sawReply keeps the estimate of the client's replies.
+func (c *client) sawReply(n int) {
+	if n >= c.replySize {
+		c.replySize = n
+	} else {
+		c.replySize -= (c.replySize - n + 7) / 8
+	}
+}
+
+// mayResume has a client that waits for room, and has enough of it again, taken
+// up at the end of the turn. Half of the bounds must be free, so that clients do
+// not stop and go for every request.
+func (c *client) mayResume() {
+	if c.stash.Len() > 0 && !c.resumable && c.state == clientOpen && c.within(2) {
+		c.resumable = true
+		c.pool.ctx.resumable = append(c.pool.ctx.resumable, c)
+	}
+}
+
+// resume goes on with what was received and not yet parsed.
+func (c *client) resume() {
+	for c.state == clientOpen {
+		k := c.stash.Head()
+		if k == nil {
+			c.ResumeRead()
+			break
+		}
+		n := c.consume(k.Bytes())
+		if c.state != clientOpen || n == 0 {
+			break
+		}
+		c.stash.Advance(c.pool.ctx.bufs, n)
+	}
+	c.settle()
+}
+
+// OnSent implements eventloop.Handler.
+func (c *client) OnSent(int) {
+	c.mayResume()
+	c.settle()
+}
+
+// OnEOF implements eventloop.Handler. A client that sends no more still gets
+// its replies.
+func (c *client) OnEOF() {
+	if c.state == clientOpen {
+		c.closing(byEOF)
+	}
+	c.settle()
+}
+
+// OnError implements eventloop.Handler.
+func (c *client) OnError(err syscall.Errno) {
+	if c.state == clientOpen {
+		c.lastErr = closeReason{errno: err}
+	}
+	c.close()
+}
+
+// protocolError answers bytes that are no request, in their turn, and closes
+// the client behind the answer. Nobody else is concerned.
+func (c *client) protocolError(err *msg.ProtocolError) {
+	c.closing(closeReason{protocol: err})
+	ctx := c.pool.ctx
+	if c.outq.Len() == 0 {
+		c.Out().AppendString(ctx.bufs, err.Reply)
+		c.Flush()
+		return
+	}
+	m := ctx.msgs.Get()
+	m.Owner, m.Done = c, true
+	m.Reply.AppendString(ctx.bufs, err.Reply)
+	c.outq.Push(m)
+}
+
+// closing takes no more requests. What was received and not yet parsed is
+// dropped.
+func (c *client) closing(why closeReason) {
+	c.state, c.lastErr = clientClosing, why
+	c.PauseRead()
+	c.stash.Release(c.pool.ctx.bufs)
+}
+
+// settle closes a client that is closing and has got all its replies.
+func (c *client) settle() {
+	if c.state == clientClosing && c.outq.Len() == 0 && c.Out().Len() == 0 {
+		c.close()
+	}
+}
+
+// close closes the connection. Replies that are still to come are swallowed;
+// they are dropped when they come.
+func (c *client) close() {
+	if c.state == clientClosed {
+		return
+	}
+	p := c.pool
+	ctx := p.ctx
+	c.state = clientClosed
+	c.logClose()
+	c.Close()
+	c.stash.Release(ctx.bufs)
+	if q := c.partial; q != nil {
+		c.partial = nil
+		q.parser = p.proto.NewRequestParser()
+		p.finish(q)
+	}
+	for c.outq.Len() > 0 {
+		ctx.swallow(c.outq.Pop())
+	}
+	p.topo.clients.Add(-1)
+	ctx.nclients.Add(-1)
+	p.stats.Values[stats.ClientConnections]--
+	ctx.shard.CurrConnections--
+	if c.lastErr.isError() {
+		p.stats.Values[stats.ClientErr]++
+	} else {
+		p.stats.Values[stats.ClientEOF]++
+	}
+}
+
+// swallow drops a request that nobody waits for any more, now or when its reply
+// comes.
+func (ctx *Context) swallow(m *msg.Msg) {
+	for _, f := range m.Frags {
+		f.Parent = nil
+		ctx.swallow(f)
+	}
+	switch {
+	case m.Done:
+		m.Reply.Release(ctx.bufs)
+		ctx.msgs.Put(m)
+	case len(m.Frags) > 0:
+		ctx.msgs.Put(m)
+	default:
+		m.Owner = nil // and on in its server's queue
+	}
+}

@@ -1,0 +1,178 @@
+// Package proxy forwards: it takes requests off client connections, finds the
+// server that owns their keys, and brings the replies back in order.
+//
+//	Context (one per event loop)
+//	├─ ServerPool ─── Topology (shared by all loops: ring, health, addresses)
+//	│  ├─ client ... client              one per client connection of this loop
+//	│  └─ Server ─── serverConn ...      this loop's connections to one server
+//	└─ free lists: messages, chunks
+//
+//	request:  client.OnData ─► parse ─► Ring ─► Server ─► serverConn (in-queue) ─► flush
+//	reply:    serverConn.OnData ─► parse ─► the request it answers ─► client ─► flush
+//
+// No handler writes to a socket: what is to be sent is appended to a
+// connection's output, and the loop flushes each output once, at the end of the
+// turn. Everything under a Context belongs to its loop; there are no locks, no
+// goroutines and no clock but the loop's. What the loops share (Topology, Budget)
+// is atomics and immutable snapshots.
+package proxy
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/eventloop"
+	"nuthatch/internal/logging"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// acceptPause is how long, in nanoseconds, a listener rests when there is no
+// descriptor for one more connection.
+const acceptPause = int64(100 * time.Millisecond)
+
+// A Context is what one event loop knows: it travels with everything that the
+// loop does.
+type Context struct {
+	// static after construction
+	id       int
+	loop     *eventloop.Loop
+	log      *logging.Logger
+	shard    *stats.Shard
+	pools    []*ServerPool
+	identity *Identity
+	// nclients is how many clients this loop has been dealt. The acceptor adds,
+	// the loop subtracts.
+	nclients *atomic.Int64
+
+	// owned by the loop
+	bufs *mbuf.Pool
+	msgs msg.Pool
+	rnd  rand.PCG
+	// resumable are the clients that wait for room, and may have some now.
+	resumable []*client
+	// resting are the listeners that wait for a descriptor.
+	resting []*Listener
+	// nextDeadline is never later than the first deadline of any message; 0 if
+	// there is none.
+	nextDeadline int64
+	// scratch
+	key1, key2 []byte
+	owners     []uint16
+	used       []uint16
+}
+
+// An Identity hands out client ids, unique in the process. It is shared by all
+// loops.
+type Identity struct{ last atomic.Uint64 }
+
+// Options is what a Context is made of.
+type Options struct {
+	ID       int
+	Epoch    time.Time // that all loops of the process count from
+	Log      *logging.Logger
+	Shard    *stats.Shard // laid out in the order of Pools
+	Identity *Identity
+	Pools    []PoolOptions
+}
+
+// PoolOptions is one pool of a Context.
+type PoolOptions struct {
+	Config   *config.Pool
+	Topology *Topology
+	Protocol Protocol
+}
+
+// NewContext makes an event loop and what it knows. Loop().Run() runs it.
+func NewContext(o Options) (*Context, error) {
+	ctx := &Context{
+		id:       o.ID,
+		log:      o.Log,
+		shard:    o.Shard,
+		identity: o.Identity,
+		nclients: new(atomic.Int64),
+	}
+	ctx.rnd.Seed(uint64(o.Epoch.UnixNano()), uint64(o.ID))
+	loop, err := eventloop.New(o.Epoch, ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx.loop, ctx.bufs = loop, loop.Bufs()
+	for i, p := range o.Pools {
+		ctx.pools = append(ctx.pools, newServerPool(ctx, i, p))
+	}
+	return ctx, nil
+}
+
+// Loop is the context's event loop.
+func (ctx *Context) Loop() *eventloop.Loop { return ctx.loop }
+
+// Clients is how many clients the context has. It may be called from any
+// goroutine.
+func (ctx *Context) Clients() int { return int(ctx.nclients.Load()) }
+
+// CopyStats copies the context's statistics to dst. It must run on the loop.
+func (ctx *Context) CopyStats(dst *stats.Shard) { ctx.shard.Copy(dst) }
+
+// Live returns how many messages and chunks are in use. Both are zero when
+// nothing is in flight. It must run on the loop.
+func (ctx *Context) Live() (msgs, chunks int) { return ctx.msgs.Live(), ctx.bufs.Live() }
+
+// Preconnect opens the connections of the pools that ask for it. It must run on
+// the loop.
+func (ctx *Context) Preconnect() {
+	for _, p := range ctx.pools {
+		if !p.conf.Preconnect {
+			continue
+		}
+		for _, s := range p.servers {
+			for slot := range s.conns {
+				s.conn(slot)
+			}
+		}
+	}
+}
+
+// OnTurn implements eventloop.Hook: what is overdue fails, and clients that
+// waited for room, which that may have given them, go on.
+func (ctx *Context) OnTurn(now int64) int64 {
+	if ctx.nextDeadline != 0 && now >= ctx.nextDeadline {
+		ctx.expire(now)
+	}
+	ctx.resumeClients()
+	return ctx.wakeListeners(now)
+}
+
+// resumeClients takes up what clients sent while they had too much in flight.
+// Clients that become resumable meanwhile have their turn too.
+func (ctx *Context) resumeClients() {
+	for i := 0; i < len(ctx.resumable); i++ {
+		c := ctx.resumable[i]
+		ctx.resumable[i] = nil
+		c.resumable = false
+		c.resume()
+	}
+	ctx.resumable = ctx.resumable[:0]
+}
+
+// wakeListeners resumes the listeners that have rested long enough and returns
+// when the next turn is due.
+func (ctx *Context) wakeListeners(now int64) int64 {
+	next := ctx.nextDeadline
+	kept := ctx.resting[:0]
+	for _, ln := range ctx.resting {
+		if now >= ln.restUntil {
+			ln.wake()
+			continue
+		}
+		kept = append(kept, ln)
+		if next == 0 || ln.restUntil < next {
+			next = ln.restUntil
+		}
+	}
+	ctx.resting = kept
+	return next
+}

@@ -1,0 +1,212 @@
+package proxy_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/logging"
+	"nuthatch/internal/proto/memcache"
+	"nuthatch/internal/proto/redis"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/socket"
+	"nuthatch/internal/stats"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 10 * time.Second
+
+// A rig is one pool on its event loops, without the process around them.
+type rig struct {
+	t        testing.TB
+	conf     *config.Config
+	topo     *proxy.Topology
+	contexts []*proxy.Context
+	addr     string
+}
+
+// startRig runs the one pool of a configuration text. A "%s" in it is replaced
+// by a free listen address.
+func startRig(t testing.TB, text string) *rig {
+	t.Helper()
+	fd, err := socket.Listen(t.Context(), socket.ListenSpec{Host: "127.0.0.1", Backlog: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, addr: socket.LocalName(fd)}
+	r.conf, err = config.Parse("rig.yml", []byte(strings.Replace(text, "%s", r.addr, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := &r.conf.Pools[0]
+	r.topo = proxy.NewTopology(pool)
+	layout := stats.Layout{{Name: pool.Name}}
+	for i, s := range pool.Servers {
+		layout[0].Servers = append(layout[0].Servers, s.StatsName())
+		sa, err := socket.Resolve(t.Context(), s.Address.Host, s.Address.Port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.topo.SetAddrs(i, sa)
+	}
+	identity, epoch := new(proxy.Identity), time.Now()
+	ended := make(chan error, r.conf.Process.Threads)
+	for id := range r.conf.Process.Threads {
+		ctx, err := proxy.NewContext(proxy.Options{
+			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(layout), Identity: identity,
+			Pools: []proxy.PoolOptions{{Config: pool, Topology: r.topo, Protocol: protocolOf(pool)}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.contexts = append(r.contexts, ctx)
+		go func() { ended <- ctx.Loop().Run() }()
+	}
+	t.Cleanup(func() {
+		for _, ctx := range r.contexts {
+			ctx.Loop().Stop()
+		}
+		for range r.contexts {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		unix.Close(fd)
+	})
+	r.on(0, func(ctx *proxy.Context) {
+		if _, err := ctx.Listen(0, fd, r.contexts); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func protocolOf(p *config.Pool) proxy.Protocol {
+	if p.Redis {
+		return redis.New(redis.Options{Auth: p.RedisAuth, DB: p.RedisDB, MaxRequestSize: p.MaxRequestSize, Version: "0"})
+	}
+	o := memcache.Options{MaxRequestSize: p.MaxRequestSize, AllowFlush: p.AllowFlush}
+	for i := range p.Servers {
+		o.Servers = append(o.Servers, p.Servers[i].StatsName())
+	}
+	return memcache.New(o)
+}
+
+// on runs f on the i-th loop and waits for it.
+func (r *rig) on(i int, f func(*proxy.Context)) {
+	r.t.Helper()
+	done := make(chan struct{})
+	r.contexts[i].Loop().Post(func() {
+		defer close(done)
+		f(r.contexts[i])
+	})
+	select {
+	case <-done:
+	case <-time.After(patience):
+		r.t.Fatal("the loop does not answer")
+	}
+}
+
+// awaitIdle waits until nothing is in flight on any loop: no message and no
+// chunk is in use.
+func (r *rig) awaitIdle() {
+	r.t.Helper()
+	deadline := time.Now().Add(patience)
+	for i := range r.contexts {
+		for {
+			var msgs, chunks int
+			r.on(i, func(ctx *proxy.Context) { msgs, chunks = ctx.Live() })
+			if msgs == 0 && chunks == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				r.t.Fatalf("loop %d still uses %d messages and %d chunks", i, msgs, chunks)
+			}
+		}
+	}
+}
+
+// stat is the pool's statistics, summed over the loops.
+func (r *rig) stat() stats.PoolSnapshot {
+	r.t.Helper()
+	pool := &r.conf.Pools[0]
+	layout := stats.Layout{{Name: pool.Name}}
+	for i := range pool.Servers {
+		layout[0].Servers = append(layout[0].Servers, pool.Servers[i].StatsName())
+	}
+	var shards []*stats.Shard
+	for i := range r.contexts {
+		s := stats.NewShard(layout)
+		r.on(i, func(ctx *proxy.Context) { ctx.CopyStats(s) })
+		shards = append(shards, s)
+	}
+	return stats.Sum(layout, shards).Pools[0]
+}
+
+// A user is a client connection of a test.
+type user struct {
+	t testing.TB
+	net.Conn
+	in *bufio.Reader
+}
+
+func (r *rig) dial() *user {
+	r.t.Helper()
+	c, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		r.t.Fatal(err)
+	}
+	return &user{t: r.t, Conn: c, in: bufio.NewReader(c)}
+}
+
+func (u *user) send(s string) {
+	u.t.Helper()
+	if _, err := io.WriteString(u, s); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// expect reads exactly want.
+func (u *user) expect(want string) {
+	u.t.Helper()
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(u.in, got)
+	if err != nil {
+		u.t.Fatalf("got %q, then %v; want %q", got[:n], err, want)
+	}
+	if string(got) != want {
+		u.t.Fatalf("got %q, want %q", got, want)
+	}
+}
+
+// expectEOF fails unless the proxy closes the connection without another byte.
+func (u *user) expectEOF() {
+	u.t.Helper()
+	b, err := io.ReadAll(u.in)
+	if err != nil || len(b) > 0 {
+		u.t.Fatalf("got %q and %v, want the end", b, err)
+	}
+}
+
+// command is a Redis request.
+func command(args ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "*%d\r\n", len(args))
+	for _, a := range args {
+		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
+	}
+	return b.String()
+}
+
+func bulk(s string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(s), s) }

@@ -1,0 +1,152 @@
+package proxy
+
+import (
+	"nuthatch/internal/config"
+	"nuthatch/internal/hashkit"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// A ServerPool is one pool as one loop sees it: its clients, and its servers
+// with the connections of this loop.
+type ServerPool struct {
+	// static after construction
+	ctx     *Context
+	index   int
+	conf    *config.Pool
+	topo    *Topology
+	proto   Protocol
+	servers []*Server
+	stats   *stats.PoolShard
+
+	// back logs that a server is on the ring again: p.logBack, made once.
+	back func(server int)
+
+	// owned by the loop
+	//
+	// parser is for requests that begin; one that does not end with the bytes
+	// at hand keeps the parser, and another takes its place.
+	parser   msg.RequestParser
+	partials *partial // free list
+	// counts is scratch: how many keys of a request each server owns.
+	//
+	// Invariant: all zero between requests.
+	counts []int32
+}
+
+// A partial is a request that has not wholly come.
+type partial struct {
+	parser msg.RequestParser
+	bytes  mbuf.Chain
+	next   *partial // on the free list
+}
+
+func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
+	p := &ServerPool{
+		ctx:    ctx,
+		index:  index,
+		conf:   o.Config,
+		topo:   o.Topology,
+		proto:  o.Protocol,
+		stats:  &ctx.shard.Pools[index],
+		parser: o.Protocol.NewRequestParser(),
+		counts: make([]int32, len(o.Config.Servers)),
+	}
+	p.back = p.logBack
+	for i := range o.Config.Servers {
+		p.servers = append(p.servers, newServer(p, i))
+	}
+	return p
+}
+
+// begin gives a client whose request has begun, and not ended, the parser that
+// knows how far it came.
+func (p *ServerPool) begin() *partial {
+	q := p.partials
+	if q == nil {
+		q = &partial{parser: p.proto.NewRequestParser()}
+	} else {
+		p.partials = q.next
+		q.next = nil
+	}
+	q.parser, p.parser = p.parser, q.parser
+	return q
+}
+
+// finish takes back what begin gave. The parser must be in its first state.
+func (p *ServerPool) finish(q *partial) {
+	q.bytes.Release(p.ctx.bufs)
+	q.next = p.partials
+	p.partials = q
+}
+
+// random is a number for the random distribution; the others need none.
+func (p *ServerPool) random() uint32 {
+	if p.conf.Distribution != hashkit.Random {
+		return 0
+	}
+	return uint32(p.ctx.rnd.Uint64())
+}
+
+// noServer is owner's answer when every server is ejected, and crossServer when
+// the keys have different ones.
+const (
+	noServer    = -1
+	crossServer = -2
+)
+
+// owner returns the index of the server that owns all keys of req, or noServer
+// or crossServer. With crossServer the context's key1 and key2 hold two keys
+// that differ.
+func (p *ServerPool) owner(req *msg.Request) int {
+	ctx := p.ctx
+	ring := p.topo.current(ctx.loop.Now(), p.back)
+	// One number for all keys, so that a random owner is one owner.
+	rnd := p.random()
+	if req.PlaceKey != nil {
+		return ring.Server(req.PlaceKey, rnd)
+	}
+	k := req.Key(0)
+	var key, other []byte
+	key, ctx.key1 = req.View.Bytes(int(k.Off), int(k.Len), ctx.key1)
+	first := ring.Server(key, rnd)
+	if req.Nkeys == 1 || len(p.servers) == 1 || first == noServer {
+		return first
+	}
+	for i := 1; i < req.Nkeys; i++ {
+		k := req.Key(i)
+		other, ctx.key2 = req.View.Bytes(int(k.Off), int(k.Len), ctx.key2)
+		if ring.Server(other, rnd) != first {
+			ctx.key1 = append(ctx.key1[:0], key...)
+			ctx.key2 = append(ctx.key2[:0], other...)
+			return crossServer
+		}
+	}
+	return first
+}
+
+// spread notes in ctx.owners which server owns each key of req, in p.counts how
+// many keys each server owns, and in ctx.used the servers that own any, in the
+// order of their first keys. It reports false if every server is ejected. The
+// caller zeroes p.counts for the servers used.
+func (p *ServerPool) spread(req *msg.Request) bool {
+	ctx := p.ctx
+	ring := p.topo.current(ctx.loop.Now(), p.back)
+	ctx.owners, ctx.used = ctx.owners[:0], ctx.used[:0]
+	for i := range req.Nkeys {
+		k := req.Key(i)
+		var key []byte
+		key, ctx.key1 = req.View.Bytes(int(k.Off), int(k.Len), ctx.key1)
+		s := ring.Server(key, p.random())
+		if s == noServer {
+			return false
+		}
+		ctx.owners = append(ctx.owners, uint16(s))
+		if p.counts[s] == 0 {
+			ctx.used = append(ctx.used, uint16(s))
+		}
+		p.counts[s]++
+	}
+	return true
+}

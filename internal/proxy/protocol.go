@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// Protocol is what a pool needs to know of Redis or Memcached. One Protocol
+// serves one pool on one event loop, so it may keep scratch space.
+//
+// It is declared here, where it is used; the protocols satisfy it without
+// knowing this package.
+type Protocol interface {
+	// NewRequestParser and NewReplyParser return parsers in their first state.
+	NewRequestParser() msg.RequestParser
+	NewReplyParser() msg.ReplyParser
+
+	// Handshake appends what a fresh server connection says first, before any
+	// request, and returns how many replies that will bring. Those are given to
+	// HandshakeReply, one by one, and seen by no client.
+	Handshake(p *mbuf.Pool, out *mbuf.Chain) int
+	// HandshakeReply looks at the i-th reply of the handshake, flat in b. The
+	// text is empty if the server agreed, and else is what it objected.
+	HandshakeReply(i int, b []byte) string
+
+	// Local appends the answer to a request whose treatment is Local or Quit, or
+	// to any request of a client that is not authenticated. It may change s.
+	Local(req *msg.Request, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain)
+
+	// FragmentHead, FragmentKey and FragmentTail build one sub-request: the head
+	// for nkeys keys of req, then each of its keys i in ascending order (with
+	// what belongs to the key, such as MSET's value), then the tail.
+	FragmentHead(req *msg.Request, nkeys int, p *mbuf.Pool, out *mbuf.Chain)
+	FragmentKey(req *msg.Request, i int, p *mbuf.Pool, out *mbuf.Chain)
+	FragmentTail(req *msg.Request, p *mbuf.Pool, out *mbuf.Chain)
+	// Merge appends to out the one reply to parent, from the replies, or
+	// failures (Err), of parent.Frags; it leaves their Reply chains empty. It
+	// reports whether the reply is an error that the proxy made itself.
+	Merge(parent *msg.Msg, p *mbuf.Pool, out *mbuf.Chain) (failed bool)
+
+	// Fits reports whether the reply can be one to a request of type t. One that
+	// cannot shows that the server is out of step.
+	Fits(t msg.Type, r msg.Reply) bool
+	// Silent reports whether the client of a quiet request wants not to hear
+	// this reply to it. The reply is not changed.
+	Silent(t msg.Type, r msg.Reply) bool
+
+	// AppendError appends an error in the protocol's form, for a request that
+	// could not be served.
+	AppendError(p *mbuf.Pool, out *mbuf.Chain, why string)
+	// AppendCrossServer appends the error for a request that cannot be split and
+	// whose keys a and b, among others, have different owners.
+	AppendCrossServer(p *mbuf.Pool, out *mbuf.Chain, req *msg.Request, a, b []byte)
+}

@@ -1,0 +1,263 @@
+package proxy
+
+import (
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// request does what is to be done with a whole request. The request is valid
+// during the call.
+func (c *client) request(req *msg.Request) {
+	c.skip = req.Skip
+	if !c.session.Authenticated && req.Treatment != msg.Quit && req.Treatment != msg.Ignore {
+		c.local(req)
+		return
+	}
+	switch req.Treatment {
+	case msg.Forward:
+		c.forward(req)
+	case msg.Fragment:
+		c.fragment(req)
+	case msg.Broadcast:
+		c.broadcast(req)
+	case msg.Local:
+		c.local(req)
+	case msg.Quit:
+		c.local(req)
+		c.closing(closeReason{})
+	case msg.Ignore:
+	}
+}
+
+// local has the protocol answer the request, in its turn.
+func (c *client) local(req *msg.Request) {
+	p := c.pool
+	ctx := p.ctx
+	if c.outq.Len() == 0 && !req.NoReply {
+		p.proto.Local(req, &c.session, ctx.bufs, c.Out())
+		c.Flush()
+		return
+	}
+	m := ctx.msgs.Get()
+	m.Owner, m.Type, m.Done = c, req.Type, true
+	p.proto.Local(req, &c.session, ctx.bufs, &m.Reply)
+	if req.NoReply {
+		m.Reply.Release(ctx.bufs)
+		ctx.msgs.Put(m)
+		return
+	}
+	c.hold(m, m.Reply.Len())
+	c.outq.Push(m)
+}
+
+// hold counts n bytes of m against the client's bound, in place of what m
+// counted before.
+func (c *client) hold(m *msg.Msg, n int) {
+	c.held += n - m.Held
+	m.Held = n
+}
+
+// forward sends the request, as it is, to the server that owns its keys.
+func (c *client) forward(req *msg.Request) {
+	p := c.pool
+	switch owner := p.owner(req); owner {
+	case noServer:
+		c.refuse(req, msg.ConnRefused)
+	case crossServer:
+		c.refuseCross(req)
+	default:
+		c.forwardTo(p.servers[owner], req)
+	}
+}
+
+// forwardTo sends the request to s.
+func (c *client) forwardTo(s *Server, req *msg.Request) {
+	conn, why := s.conn(c.slot())
+	if why != msg.OK {
+		c.refuse(req, why)
+		return
+	}
+	size := req.View.Len()
+	c.write(req, conn)
+	m := c.newMsg(req)
+	if m.NoReply {
+		c.quiet++
+	} else {
+		c.outq.Push(m)
+	}
+	c.hold(m, size)
+	conn.enqueue(m, size-int(req.Omit.Len))
+	s.stats[stats.Requests]++
+	s.stats[stats.RequestBytes] += int64(size)
+}
+
+// write appends the request to the connection's output, without what is to be
+// left out.
+func (c *client) write(req *msg.Request, conn *serverConn) {
+	bufs, out := c.pool.ctx.bufs, conn.Out()
+	size := req.View.Len()
+	if omit := req.Omit; omit.Len == 0 {
+		req.View.AppendTo(bufs, out, 0, size)
+	} else {
+		req.View.AppendTo(bufs, out, 0, int(omit.Off))
+		req.View.AppendTo(bufs, out, omit.End(), size-omit.End())
+	}
+}
+
+// broadcast sends the request, as it is, to every server of the pool.
+func (c *client) broadcast(req *msg.Request) {
+	p := c.pool
+	if req.NoReply {
+		for _, s := range p.servers {
+			c.forwardTo(s, req)
+		}
+		return
+	}
+	parent := c.newMsg(req)
+	c.outq.Push(parent)
+	c.hold(parent, req.View.Len())
+	for _, s := range p.servers {
+		f := c.newFragment(parent, s)
+		if f.Done {
+			continue
+		}
+		conn := s.conns[c.slot()]
+		f.Len = conn.Out().Len()
+		c.write(req, conn)
+		c.sendFragment(f, s)
+	}
+	p.stats.Values[stats.Fragments] += int64(len(parent.Frags))
+	if parent.Pending == 0 {
+		c.merge(parent)
+	}
+}
+
+// slot is which of a server's connections the client keeps to.
+func (c *client) slot() int {
+	if n := c.pool.conf.ServerConnections; n > 1 {
+		return int(c.session.ID % uint64(n))
+	}
+	return 0
+}
+
+func (c *client) newMsg(req *msg.Request) *msg.Msg {
+	m := c.pool.ctx.msgs.Get()
+	m.Owner, m.Type, m.NoReply, m.Quiet = c, req.Type, req.NoReply, req.Quiet
+	return m
+}
+
+// fragment sends one sub-request to each server that owns some of the request's
+// keys. If that is one server the request goes to it as it is.
+func (c *client) fragment(req *msg.Request) {
+	p := c.pool
+	ctx := p.ctx
+	if len(p.servers) == 1 || req.Nkeys == 1 {
+		c.forward(req)
+		return
+	}
+	alive := p.spread(req)
+	switch {
+	case !alive:
+		c.refuse(req, msg.ConnRefused)
+	case len(ctx.used) == 1:
+		c.forwardTo(p.servers[ctx.used[0]], req)
+	default:
+		c.split(req)
+	}
+	for _, s := range ctx.used {
+		p.counts[s] = 0
+	}
+}
+
+// split makes the fragments, from what spread found. Their bytes are written
+// straight to the servers' outputs, key by key: nothing else is written there
+// meanwhile, so each sub-request stays in one piece.
+func (c *client) split(req *msg.Request) {
+	p := c.pool
+	ctx := p.ctx
+	parent := c.newMsg(req)
+	parent.Nkeys = req.Nkeys
+	c.outq.Push(parent)
+	c.hold(parent, req.View.Len())
+	for i, s := range ctx.used {
+		f := c.newFragment(parent, p.servers[s])
+		if !f.Done {
+			conn := p.servers[s].conns[c.slot()]
+			f.Len = conn.Out().Len()
+			p.proto.FragmentHead(req, int(p.counts[s]), ctx.bufs, conn.Out())
+		}
+		p.counts[s] = int32(i) // from here on: which fragment is the server's
+	}
+	for i, s := range ctx.owners {
+		n := p.counts[s]
+		parent.Seq = append(parent.Seq, uint16(n))
+		if !parent.Frags[n].Done {
+			p.proto.FragmentKey(req, i, ctx.bufs, p.servers[s].conns[c.slot()].Out())
+		}
+	}
+	for i, s := range ctx.used {
+		if f := parent.Frags[i]; !f.Done {
+			p.proto.FragmentTail(req, ctx.bufs, p.servers[s].conns[c.slot()].Out())
+			c.sendFragment(f, p.servers[s])
+		}
+	}
+	p.stats.Values[stats.Fragments] += int64(len(parent.Frags))
+	if parent.Pending == 0 {
+		c.merge(parent)
+	}
+}
+
+// newFragment adds a fragment for s to parent. It is Done, with the reason, if
+// there is no connection to s.
+func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
+	f := c.pool.ctx.msgs.Get()
+	f.Owner, f.Type, f.Parent = c, parent.Type, parent
+	parent.Frags = append(parent.Frags, f)
+	_, why := s.conn(c.slot())
+	if why != msg.OK {
+		f.Err, f.Done = why, true
+		return f
+	}
+	parent.Pending++
+	return f
+}
+
+// sendFragment queues the sub-request that was written to s. f.Len is the length
+// of the output before it.
+func (c *client) sendFragment(f *msg.Msg, s *Server) {
+	conn := s.conns[c.slot()]
+	n := conn.Out().Len() - f.Len
+	invariant.Check(n > 0, "proxy: an empty fragment")
+	conn.enqueue(f, n)
+	s.stats[stats.Requests]++
+	s.stats[stats.RequestBytes] += int64(n)
+}
+
+// refuse answers a request that cannot be sent, in its turn.
+func (c *client) refuse(req *msg.Request, why msg.Reason) {
+	if req.NoReply {
+		return
+	}
+	m := c.newMsg(req)
+	c.outq.Push(m)
+	m.Err = why
+	c.OnFailure(m)
+}
+
+// refuseCross answers a request whose keys, found by owner, have different
+// owners.
+func (c *client) refuseCross(req *msg.Request) {
+	if req.NoReply {
+		return
+	}
+	p := c.pool
+	ctx := p.ctx
+	p.stats.Values[stats.ForwardError]++
+	m := c.newMsg(req)
+	p.proto.AppendCrossServer(ctx.bufs, &m.Reply, req, ctx.key1, ctx.key2)
+	m.Done = true
+	c.hold(m, m.Reply.Len())
+	c.outq.Push(m)
+	c.advance()
+}

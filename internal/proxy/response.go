@@ -1,0 +1,114 @@
+package proxy
+
+import (
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// OnReply implements msg.Owner.
+func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
+	ctx := c.pool.ctx
+	if m.NoReply {
+		c.quieted(m)
+		return
+	}
+	if m.Parent != nil {
+		r.MoveTo(ctx.bufs, &m.Reply)
+		c.fragmentDone(m)
+		return
+	}
+	c.sawReply(r.Len())
+	if m.Quiet && c.pool.proto.Silent(m.Type, r) {
+		r = msg.Reply{}
+	}
+	if c.outq.Head() != m {
+		c.hold(m, r.Len())
+		r.MoveTo(ctx.bufs, &m.Reply)
+		m.Done = true
+		return
+	}
+	r.MoveTo(ctx.bufs, c.Out())
+	c.outq.Pop()
+	c.retire(m)
+	c.advance()
+}
+
+// OnFailure implements msg.Owner.
+func (c *client) OnFailure(m *msg.Msg) {
+	if m.NoReply {
+		c.quieted(m)
+		return
+	}
+	if m.Parent != nil {
+		c.fragmentDone(m)
+		return
+	}
+	p := c.pool
+	p.stats.Values[stats.ForwardError]++
+	p.proto.AppendError(p.ctx.bufs, &m.Reply, m.Err.String())
+	m.Done = true
+	c.hold(m, m.Reply.Len())
+	c.advance()
+}
+
+// quieted ends a message that the client did not wait for.
+func (c *client) quieted(m *msg.Msg) {
+	c.quiet--
+	c.retire(m)
+	c.mayResume()
+}
+
+// retire ends a message that is in no queue any more.
+func (c *client) retire(m *msg.Msg) {
+	c.hold(m, 0)
+	c.pool.ctx.msgs.Put(m)
+}
+
+// advance sends the replies whose turn it is.
+func (c *client) advance() {
+	bufs := c.pool.ctx.bufs
+	for m := c.outq.Head(); m != nil && m.Done; m = c.outq.Head() {
+		c.outq.Pop()
+		c.Out().Splice(bufs, &m.Reply)
+		c.retire(m)
+	}
+	c.Flush()
+	c.mayResume()
+}
+
+// fragmentDone notes that f has its reply, or has none to come. The last one
+// brings the whole request's reply.
+func (c *client) fragmentDone(f *msg.Msg) {
+	f.Done = true
+	parent := f.Parent
+	c.hold(parent, parent.Held+f.Reply.Len())
+	parent.Pending--
+	if parent.Pending == 0 {
+		c.merge(parent)
+	}
+}
+
+// merge makes one reply of the fragments' and ends them.
+func (c *client) merge(parent *msg.Msg) {
+	p := c.pool
+	bufs := p.ctx.bufs
+	out := &parent.Reply
+	if c.outq.Head() == parent {
+		out = c.Out()
+	}
+	before := out.Len()
+	if p.proto.Merge(parent, bufs, out) {
+		p.stats.Values[stats.ForwardError]++
+	}
+	n := out.Len() - before
+	c.sawReply(n)
+	c.hold(parent, parent.Reply.Len())
+	for i, f := range parent.Frags {
+		parent.Frags[i] = nil
+		f.Reply.Release(bufs)
+		p.ctx.msgs.Put(f)
+	}
+	parent.Frags = parent.Frags[:0]
+	parent.Done = true
+	c.advance()
+}

@@ -1,0 +1,317 @@
+package proxy
+
+import (
+	"syscall"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/eventloop"
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/logging"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/socket"
+	"nuthatch/internal/stats"
+)
+
+// A Server is one Redis or Memcached, and this loop's connections to it.
+type Server struct {
+	// static after construction
+	pool   *ServerPool
+	index  int
+	conf   *config.Server
+	health *Health
+	stats  *stats.ServerShard
+	// conns are this loop's connections, server_connections of them, opened when
+	// they are first needed. A client keeps to one of them, so that it reads
+	// what it wrote.
+	conns []*serverConn
+	// nextAddr is which of the server's addresses is tried next.
+	nextAddr int
+}
+
+func newServer(p *ServerPool, index int) *Server {
+	s := &Server{
+		pool:   p,
+		index:  index,
+		conf:   &p.conf.Servers[index],
+		health: p.topo.health[index],
+		stats:  &p.stats.Servers[index],
+		conns:  make([]*serverConn, p.conf.ServerConnections),
+	}
+	for i := range s.conns {
+		c := &serverConn{server: s, pool: p}
+		c.handshake.conn = c
+		s.conns[i] = c
+	}
+	return s
+}
+
+// conn returns the connection in the given slot, opening it if need be. A
+// reason other than OK says why there is none.
+func (s *Server) conn(slot int) (*serverConn, msg.Reason) {
+	c := s.conns[slot]
+	if c.Attached() {
+		return c, msg.OK
+	}
+	if why := c.dial(); why != msg.OK {
+		return nil, why
+	}
+	return c, msg.OK
+}
+
+// A serverConn is one connection to a server.
+//
+//	           enqueue                    flush
+//	requests ───────────► in-queue, Out ───────► out-queue
+//	                                                 │ head
+//	replies ◄── Owner.OnReply ◄── parser ◄───────────┘
+//
+// Replies come in the order of requests, so the reply that is being parsed
+// always belongs to the head of the queue.
+type serverConn struct {
+	eventloop.Conn
+
+	// static after construction
+	server *Server
+	pool   *ServerPool
+
+	// owned by the loop
+	queue msg.ServerQueue
+	// parser is new with every connection: the last one may have ended anywhere.
+	parser msg.ReplyParser
+	// reply is what has come of a reply that has not wholly come.
+	reply mbuf.Chain
+	// written is the number of bytes appended to the output since the connection
+	// was dialled, sent how many of them the kernel took.
+	written, sent uint64
+	handshake     handshake
+}
+
+// dial opens the connection and queues the handshake, which therefore goes out
+// before any request.
+func (c *serverConn) dial() msg.Reason {
+	s := c.server
+	addrs := s.health.addrs.Load()
+	if addrs == nil {
+		return c.dialFailed(syscall.EHOSTDOWN)
+	}
+	sa := (*addrs)[s.nextAddr%len(*addrs)]
+	fd, inProgress, err := socket.Dial(sa)
+	if err != nil {
+		s.nextAddr++
+		return c.dialFailed(err)
+	}
+	socket.Tune(fd, c.pool.conf.TCPKeepalive)
+	ctx := c.pool.ctx
+	if err := ctx.loop.Attach(&c.Conn, fd, inProgress, c); err != nil {
+		return c.dialFailed(err)
+	}
+	ctx.shard.TotalConnections++
+	ctx.shard.CurrConnections++
+	c.written, c.sent = 0, 0
+	c.parser = c.pool.proto.NewReplyParser()
+	c.handshake.begin()
+	if !inProgress {
+		c.OnConnect()
+	}
+	return msg.OK
+}
+
+func (c *serverConn) dialFailed(err error) msg.Reason {
+	why := reasonOf(err)
+	c.server.stats[stats.ServerErr]++
+	c.logClose(why)
+	c.countFailure()
+	return why
+}
+
+// enqueue puts m, whose n bytes the caller has just appended to the output, at
+// the end of the queue.
+func (c *serverConn) enqueue(m *msg.Msg, n int) {
+	ctx := c.pool.ctx
+	c.written += uint64(n)
+	m.End, m.Len = c.written, n
+	if t := c.pool.conf.Timeout; t > 0 {
+		m.Deadline = ctx.loop.Now() + int64(t)
+		if ctx.nextDeadline == 0 || m.Deadline < ctx.nextDeadline {
+			ctx.nextDeadline = m.Deadline
+		}
+	}
+	c.queue.Push(m)
+	c.server.stats[stats.InQueue]++
+	c.server.stats[stats.InQueueBytes] += int64(n)
+	c.Flush()
+}
+
+// OnConnect implements eventloop.Handler.
+func (c *serverConn) OnConnect() {
+	c.server.stats[stats.ServerConnections]++
+	if log := c.pool.ctx.log; log.Enabled(logging.Info) {
+		log.Info("connected to server", c.attrs()...)
+	}
+}
+
+// OnSent implements eventloop.Handler: messages move from the in-queue to the
+// out-queue.
+func (c *serverConn) OnSent(n int) {
+	c.sent += uint64(n)
+	st := c.server.stats
+	for m := c.queue.Unsent(); m != nil && m.End <= c.sent; m = c.queue.Unsent() {
+		c.queue.Sent()
+		st[stats.InQueue]--
+		st[stats.InQueueBytes] -= int64(m.Len)
+		st[stats.OutQueue]++
+		st[stats.OutQueueBytes] += int64(m.Len)
+	}
+}
+
+// pop takes the message whose reply has come, or will not come, off the queue.
+func (c *serverConn) pop() *msg.Msg {
+	m, sent := c.queue.Pop()
+	st := c.server.stats
+	if sent {
+		st[stats.OutQueue]--
+		st[stats.OutQueueBytes] -= int64(m.Len)
+	} else {
+		st[stats.InQueue]--
+		st[stats.InQueueBytes] -= int64(m.Len)
+	}
+	return m
+}
+
+// Lend implements eventloop.Handler: the rest of a large body is received
+// behind what has come of it.
+func (c *serverConn) Lend() []byte {
+	if body := c.parser.Body(); body >= mbuf.MediumSize {
+		return c.reply.Lend(c.pool.ctx.bufs, body)
+	}
+	return nil
+}
+
+// OnLent implements eventloop.Handler.
+func (c *serverConn) OnLent(n int) {
+	b := c.reply.Lent(n)
+	used, done, err := c.parser.Parse(b)
+	invariant.Check(err != nil || used == n, "proxy: more was lent than the body")
+	if err != nil {
+		c.logBadReply(err)
+		c.fail(msg.BadReply)
+		return
+	}
+	if done {
+		c.parser.Reset()
+		c.deliver(msg.Reply{Chain: &c.reply})
+	}
+}
+
+// OnData implements eventloop.Handler: every whole reply goes to the request at
+// the head of the queue, the rest is kept.
+func (c *serverConn) OnData(data []byte) {
+	for len(data) > 0 {
+		head := c.queue.Head()
+		if head == nil || c.sent+uint64(head.Len) <= head.End {
+			// Nobody asked: not one byte of the next request has gone out.
+			c.fail(msg.BadReply)
+			return
+		}
+		n, done, err := c.parser.Parse(data)
+		if err != nil {
+			c.logBadReply(err)
+			c.fail(msg.BadReply)
+			return
+		}
+		if !done {
+			c.reply.Append(c.pool.ctx.bufs, data)
+			return
+		}
+		c.parser.Reset()
+		r := msg.Reply{Flat: data[:n]}
+		if c.reply.Len() > 0 {
+			c.reply.Append(c.pool.ctx.bufs, data[:n])
+			r = msg.Reply{Chain: &c.reply}
+		}
+		data = data[n:]
+		c.deliver(r)
+		if !c.Attached() {
+			return
+		}
+	}
+}
+
+var errOutOfStep = &msg.ProtocolError{Msg: "a reply that does not answer the request"}
+
+// deliver gives the reply to whoever waits for it. Only replies that a client
+// waits for count, and prove that the server is well.
+func (c *serverConn) deliver(r msg.Reply) {
+	if t := c.queue.Head().Type; !c.pool.proto.Fits(t, r) {
+		c.logBadReply(errOutOfStep)
+		c.fail(msg.BadReply)
+		return
+	}
+	m := c.pop()
+	if m.Owner == nil {
+		c.pool.ctx.msgs.Put(m)
+	} else {
+		if !m.NoReply {
+			c.server.health.answered()
+			c.server.stats[stats.Responses]++
+			c.server.stats[stats.ResponseBytes] += int64(r.Len())
+		}
+		m.Owner.OnReply(m, r)
+	}
+	if r.Chain != nil {
+		r.Chain.Release(c.pool.ctx.bufs)
+	}
+}
+
+// OnEOF implements eventloop.Handler. A server that sends no more has no use
+// for what we would send.
+func (c *serverConn) OnEOF() { c.fail(msg.ServerEOF) }
+
+// OnError implements eventloop.Handler.
+func (c *serverConn) OnError(err syscall.Errno) { c.fail(reasonOf(err)) }
+
+// fail closes the connection; all that wait on it are told why.
+func (c *serverConn) fail(why msg.Reason) {
+	ctx, st := c.pool.ctx, c.server.stats
+	c.logClose(why)
+	if c.Open() {
+		st[stats.ServerConnections]--
+	} else {
+		c.server.nextAddr++
+	}
+	ctx.shard.CurrConnections--
+	c.Close()
+	c.reply.Release(ctx.bufs)
+	switch why {
+	case msg.ServerEOF:
+		st[stats.ServerEOF]++
+	case msg.Timedout:
+		st[stats.ServerTimedout]++
+	default:
+		st[stats.ServerErr]++
+	}
+	c.countFailure()
+	for c.queue.Len() > 0 {
+		m := c.pop()
+		if m.Owner == nil {
+			ctx.msgs.Put(m)
+			continue
+		}
+		m.Err = why
+		m.Owner.OnFailure(m)
+	}
+}
+
+// countFailure counts against the server, which may be ejected for it.
+func (c *serverConn) countFailure() {
+	ctx, s := c.pool.ctx, c.server
+	now := ctx.loop.Now()
+	if !c.pool.topo.failed(s.index, now) {
+		return
+	}
+	c.pool.stats.Values[stats.ServerEjects]++
+	s.stats[stats.ServerEjectedAt] = ctx.loop.WallMicros(now)
+	ctx.log.Warn("server ejected", append(c.attrs(),
+		durationAttr("retry_after", c.pool.conf.ServerRetryTimeout))...)
+}

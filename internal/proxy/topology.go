@@ -1,0 +1,140 @@
+package proxy
+
+import (
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/hashkit"
+)
+
+// A Topology is what all loops share of one pool: where its servers are, how
+// they are, and the ring that follows from that. Loops read snapshots; whoever
+// changes something publishes a new one.
+type Topology struct {
+	// static after construction
+	conf   *config.Pool
+	health []*Health // in the order of conf.Servers
+
+	// published
+	ring atomic.Pointer[ringState]
+	// clients is how many clients the pool has, in all loops.
+	clients atomic.Int64
+}
+
+// Health is what all loops share of one server.
+type Health struct {
+	// addrs are the server's addresses; nil while its name is not resolved.
+	addrs atomic.Pointer[[]unix.Sockaddr]
+	// failures counts the failures since the last reply.
+	failures atomic.Int64
+	// retryAt is when, in the loops' nanoseconds, an ejected server is put back
+	// on the ring; 0 if it is on it.
+	retryAt atomic.Int64
+}
+
+// A ringState is the ring, and when it is out of date. It is immutable.
+type ringState struct {
+	hashkit.Ring
+	// rebuildAt is when the first of the ejected servers comes back; 0 if none
+	// is ejected.
+	rebuildAt int64
+}
+
+// NewTopology returns the topology of a pool with all servers on the ring and
+// no addresses yet.
+func NewTopology(conf *config.Pool) *Topology {
+	t := &Topology{conf: conf}
+	for range conf.Servers {
+		t.health = append(t.health, &Health{})
+	}
+	t.rebuild(0, nil)
+	return t
+}
+
+// SetAddrs publishes the addresses of the i-th server, nil if they are unknown.
+// It may be called from any goroutine.
+func (t *Topology) SetAddrs(i int, addrs []unix.Sockaddr) {
+	if len(addrs) == 0 {
+		t.health[i].addrs.Store(nil)
+		return
+	}
+	t.health[i].addrs.Store(&addrs)
+}
+
+// current is the ring at time now: servers whose time of ejection is over are
+// back on it. Those that this call brought back are told to back.
+func (t *Topology) current(now int64, back func(server int)) *ringState {
+	s := t.ring.Load()
+	if s.rebuildAt != 0 && now > s.rebuildAt {
+		return t.rebuild(now, back)
+	}
+	return s
+}
+
+// rebuild publishes the ring of the servers that are not ejected at time now.
+// Several loops may do so at once: the one that comes second sees that the ring
+// has changed and looks at the servers again. The servers that this call found
+// to be back are told to back, which may be nil.
+func (t *Topology) rebuild(now int64, back func(server int)) *ringState {
+	for {
+		old := t.ring.Load()
+		next := &ringState{Ring: hashkit.Ring{Hash: t.conf.Hash, Tag: tagOf(t.conf.HashTag)}}
+		nodes := make([]hashkit.Node, len(t.conf.Servers))
+		for i := range t.conf.Servers {
+			s := &t.conf.Servers[i]
+			nodes[i] = hashkit.Node{Name: s.NodeName(), Weight: s.Weight}
+			at := t.health[i].retryAt.Load()
+			switch {
+			case at == 0:
+			case at <= now:
+				if t.health[i].retryAt.CompareAndSwap(at, 0) && back != nil {
+					back(i)
+				}
+			default:
+				nodes[i].Down = true
+				if next.rebuildAt == 0 || at < next.rebuildAt {
+					next.rebuildAt = at
+				}
+			}
+		}
+		next.Continuum = hashkit.NewContinuum(t.conf.Distribution, nodes)
+		if t.ring.CompareAndSwap(old, next) {
+			return next
+		}
+	}
+}
+
+func tagOf(s string) hashkit.Tag {
+	var t hashkit.Tag
+	copy(t[:], s)
+	return t
+}
+
+// failed notes that a connection to the i-th server failed at time now, and
+// reports whether that ejected the server. Of an ejected one, what happens to
+// the connections that it still has tells nothing new.
+func (t *Topology) failed(i int, now int64) bool {
+	if !t.conf.AutoEjectHosts {
+		return false
+	}
+	h := t.health[i]
+	at := h.retryAt.Load()
+	if at > now || h.failures.Add(1) < int64(t.conf.ServerFailureLimit) {
+		return false
+	}
+	if !h.retryAt.CompareAndSwap(at, now+int64(t.conf.ServerRetryTimeout)) {
+		return false // another loop has just ejected it
+	}
+	h.failures.Store(0)
+	t.rebuild(now, nil)
+	return true
+}
+
+// answered notes that a server replied: its failures were not consecutive.
+func (h *Health) answered() {
+	if h.failures.Load() != 0 {
+		h.failures.Store(0)
+	}
+}
