@@ -1,0 +1,204 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"nuthatch/internal/logging"
+	"nuthatch/internal/stats"
+)
+
+const (
+	// maxStatsConns is how many clients of the statistics port are served at a
+	// time; more wait in the listener's backlog.
+	maxStatsConns = 16
+	// statsWriteTimeout is how long a client may take to read the document.
+	statsWriteTimeout = 5 * time.Second
+	// statsLinger is how long a client may take to close after the document. A
+	// socket that is closed with unread bytes in it (of an HTTP request, say) is
+	// reset, and the reset may overtake the document; so those are read first.
+	statsLinger = time.Second
+	// statsAcceptPause is the wait after a failure to accept, of descriptors
+	// running out above all.
+	statsAcceptPause = 100 * time.Millisecond
+)
+
+// StatsPort is nutcracker's statistics port: whoever connects gets one JSON
+// document, without any header and whatever they send, and the end of the
+// stream. It runs in goroutines of its own.
+type StatsPort struct {
+	// Fixed after construction.
+	listener net.Listener
+	snapshot func() *stats.Snapshot
+	logger   *logging.Logger
+
+	slots   chan struct{} // one token per connection being served
+	closing chan struct{} // closed by Close
+	once    sync.Once
+	running sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{} // being served; nil after Close
+}
+
+// ListenStats listens on addr and port and serves until Close. addr is an IP
+// address or a host name, of which the first address is taken; 0.0.0.0 is IPv4
+// only, :: both. An addr that begins with a slash is the path of a unix socket,
+// which must not exist, and port is not used. Port 0 lets the system choose (on
+// the command line nutcracker refuses it, and so does nuthatch).
+//
+// snapshot is called once per connection, by several goroutines at a time; nil
+// from it means that there is nothing to show (the process is about to end) and
+// closes the connection. It should return within a second or so, as Close waits
+// for it.
+func ListenStats(addr string, port int, snapshot func() *stats.Snapshot, logger *logging.Logger) (*StatsPort, error) {
+	network, address, err := statsAddress(addr, port)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen(network, address)
+	if err != nil {
+		return nil, fmt.Errorf("admin: statistics port: %w", err)
+	}
+	p := &StatsPort{
+		listener: listener,
+		snapshot: snapshot,
+		logger:   logger,
+		slots:    make(chan struct{}, maxStatsConns),
+		closing:  make(chan struct{}),
+		conns:    make(map[net.Conn]struct{}),
+	}
+	p.running.Go(p.accept)
+	logger.Notice("statistics port is listening", slog.String("addr", listener.Addr().String()))
+	return p, nil
+}
+
+// statsAddress gives net.Listen's arguments.
+func statsAddress(addr string, port int) (network, address string, err error) {
+	if strings.HasPrefix(addr, "/") {
+		return "unix", addr, nil
+	}
+	if port < 0 || port > 65535 {
+		return "", "", fmt.Errorf("admin: statistics port %d is not in 0..65535", port)
+	}
+	network = "tcp"
+	if ip, err := netip.ParseAddr(addr); err == nil && ip.Is4() {
+		network = "tcp4" // with "tcp", 0.0.0.0 would be :: as well
+	}
+	return network, net.JoinHostPort(addr, strconv.Itoa(port)), nil
+}
+
+// Addr gives the address that the port listens on.
+func (p *StatsPort) Addr() net.Addr {
+	return p.listener.Addr()
+}
+
+// Close stops listening, cuts off who is being served, and returns when all
+// goroutines have ended. A second Close does nothing.
+func (p *StatsPort) Close() error {
+	var err error
+	p.once.Do(func() {
+		close(p.closing)
+		err = p.listener.Close()
+		p.mu.Lock()
+		for c := range p.conns {
+			_ = c.Close() // nobody is interested any more
+		}
+		p.conns = nil
+		p.mu.Unlock()
+	})
+	p.running.Wait()
+	if err != nil {
+		return fmt.Errorf("admin: statistics port: %w", err)
+	}
+	return nil
+}
+
+// accept takes one connection per free slot.
+func (p *StatsPort) accept() {
+	for {
+		select {
+		case p.slots <- struct{}{}:
+		case <-p.closing:
+			return
+		}
+		c, err := p.listener.Accept()
+		if err == nil && p.enter(c) {
+			p.running.Go(func() { p.serve(c) })
+			continue
+		}
+		<-p.slots
+		if err == nil || errors.Is(err, net.ErrClosed) {
+			return
+		}
+		p.logger.Warn("accept on the statistics port failed", slog.Any("error", err))
+		select {
+		case <-time.After(statsAcceptPause):
+		case <-p.closing:
+			return
+		}
+	}
+}
+
+// enter registers a connection, unless the port is closed; then it closes it.
+func (p *StatsPort) enter(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conns == nil {
+		_ = c.Close() // Close missed it
+		return false
+	}
+	p.conns[c] = struct{}{}
+	return true
+}
+
+func (p *StatsPort) leave(c net.Conn) {
+	_ = c.Close() // what mattered has been written, or the failure logged
+	p.mu.Lock()
+	delete(p.conns, c)
+	p.mu.Unlock()
+	<-p.slots
+}
+
+func (p *StatsPort) serve(c net.Conn) {
+	defer p.leave(c)
+	snapshot := p.snapshot()
+	if snapshot == nil {
+		return
+	}
+	if err := p.send(c, snapshot.AppendJSON(nil)); err != nil && !errors.Is(err, net.ErrClosed) {
+		p.logger.Warn("sending statistics failed",
+			slog.String("client", c.RemoteAddr().String()), slog.Any("error", err))
+	}
+}
+
+// send writes the document and the end of the stream, and then reads until the
+// client closes, as long as statsLinger allows.
+func (p *StatsPort) send(c net.Conn, document []byte) error {
+	if err := c.SetWriteDeadline(time.Now().Add(statsWriteTimeout)); err != nil {
+		return err
+	}
+	if _, err := c.Write(document); err != nil {
+		return err
+	}
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		// ENOTCONN: the client has what it wanted, and has gone first.
+		if err := half.CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) {
+			return err
+		}
+	}
+	if err := c.SetReadDeadline(time.Now().Add(statsLinger)); err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, c) // any end is the end: closed, reset, too slow
+	return nil
+}

@@ -1,0 +1,126 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+)
+
+// Run runs a proxy until a signal or a failure ends it. With Daemonize it
+// returns in the process that the user started as soon as the one in the
+// background serves, or with the reason why it does not.
+func Run(o Options) error {
+	if !o.Daemonize {
+		return serve(o, func(error) {})
+	}
+	report, err := Daemonize()
+	if err != nil || report == nil {
+		return err
+	}
+	return serve(o, report)
+}
+
+// serve runs the proxy in this process and reports how its start went.
+func serve(o Options, report func(error)) error {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP,
+		syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	in, err := start(o)
+	report(err)
+	if err != nil {
+		return err
+	}
+	go in.obey(signals)
+	err = in.Wait()
+	return errors.Join(err, removePidFile(o.PidFile))
+}
+
+// start writes the pid file, so that it is there when the proxy listens, and
+// starts the proxy. If that fails the file is what it was: a second start that
+// finds the port taken does not cost the first one its file.
+func start(o Options) (*Instance, error) {
+	restore, err := writePidFile(o.PidFile)
+	if err != nil {
+		return nil, err
+	}
+	in, err := Start(o)
+	if err != nil {
+		return nil, errors.Join(err, restore())
+	}
+	return in, nil
+}
+
+// obey does what signals ask for, in nutcracker's meaning: TTIN and TTOU turn
+// the log up and down, HUP reopens it, INT and TERM end the proxy. A second INT
+// or TERM ends it without waiting.
+func (in *Instance) obey(signals <-chan os.Signal) {
+	ending := false
+	for {
+		select {
+		case <-in.ended:
+			return
+		case s := <-signals:
+			switch s {
+			case syscall.SIGTTIN:
+				in.log.LevelUp()
+			case syscall.SIGTTOU:
+				in.log.LevelDown()
+			case syscall.SIGHUP:
+				in.reopenLog()
+			case syscall.SIGINT, syscall.SIGTERM:
+				if ending {
+					os.Exit(1)
+				}
+				ending = true
+				in.log.Always("signal received, exiting", slog.String("signal", s.String()))
+				go in.Stop()
+			default:
+				in.log.Notice("signal received, nothing to do", slog.String("signal", s.String()))
+			}
+		}
+	}
+}
+
+func (in *Instance) reopenLog() {
+	in.log.Always("signal received, reopening log file", slog.String("signal", syscall.SIGHUP.String()))
+	if err := in.log.Reopen(); err != nil {
+		in.log.Error("cannot reopen the log", errAttr(err))
+	}
+}
+
+func errAttr(err error) slog.Attr { return slog.String("error", err.Error()) }
+
+func pathAttr(path string) slog.Attr { return slog.String("path", path) }
+
+// writePidFile writes the file, if there is to be one. What it returns undoes it.
+func writePidFile(path string) (restore func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	before, missing := os.ReadFile(path)
+	restore = func() error {
+		if missing != nil {
+			return removePidFile(path)
+		}
+		return os.WriteFile(path, before, 0o644)
+	}
+	if err := os.WriteFile(path, strconv.AppendInt(nil, int64(os.Getpid()), 10), 0o644); err != nil {
+		return nil, fmt.Errorf("pid file: %w", err)
+	}
+	return restore, nil
+}
+
+func removePidFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("pid file: %w", err)
+	}
+	return nil
+}

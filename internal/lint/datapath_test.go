@@ -1,0 +1,118 @@
+package lint
+
+import (
+	"go/ast"
+	"strings"
+	"testing"
+)
+
+// clocks are the functions of package time that read a clock or start a timer.
+var clocks = map[string]bool{
+	"Now": true, "Since": true, "Until": true, "Sleep": true, "After": true,
+	"AfterFunc": true, "NewTimer": true, "NewTicker": true, "Tick": true,
+}
+
+// calls visits every call in a file: of pkg.Func or value.Method with the name
+// before the dot, of a plain function with an empty receiver.
+func calls(f *source, visit func(call *ast.CallExpr, receiver, name string)) {
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		switch fun := call.Fun.(type) {
+		case *ast.Ident:
+			visit(call, "", fun.Name)
+		case *ast.SelectorExpr:
+			if x, ok := fun.X.(*ast.Ident); ok {
+				visit(call, x.Name, fun.Sel.Name)
+			}
+		}
+		return true
+	})
+}
+
+// dataPathFaults returns what a file does that nothing on the data path may do.
+func dataPathFaults(f *source) []string {
+	if f.test || !matches(dataPath, f.dir) {
+		return nil
+	}
+	var faults []string
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		if g, ok := n.(*ast.GoStmt); ok {
+			faults = append(faults, f.at(g.Pos())+": starts a goroutine: the loop's own goroutine does everything here; "+
+				"whatever must wait belongs outside, and posts its result to the loop")
+		}
+		return true
+	})
+	calls(f, func(call *ast.CallExpr, receiver, name string) {
+		if receiver == "time" && clocks[name] {
+			faults = append(faults, f.at(call.Pos())+": calls time."+name+": the loop reads the clock once per turn; take its time")
+		}
+	})
+	return faults
+}
+
+// panics returns the calls of panic in a file that must not have any.
+func panics(f *source) []string {
+	if f.test || !strings.HasPrefix(f.dir, "internal/") || matches([]string{"internal/invariant"}, f.dir) || matches(outside, f.dir) {
+		return nil
+	}
+	var faults []string
+	calls(f, func(call *ast.CallExpr, receiver, name string) {
+		if receiver == "" && name == "panic" {
+			faults = append(faults, f.at(call.Pos())+": panics: errors are values here; what must always hold is an invariant.Check")
+		}
+	})
+	return faults
+}
+
+func TestDataPathKeepsToItsLoop(t *testing.T) {
+	for _, f := range tree(t) {
+		for _, fault := range dataPathFaults(f) {
+			t.Error(fault)
+		}
+	}
+}
+
+func TestOnlyInvariantsPanic(t *testing.T) {
+	for _, f := range tree(t) {
+		for _, fault := range panics(f) {
+			t.Error(fault)
+		}
+	}
+}
+
+// TestDataPathRulesCatch proves that the checks above can fail.
+func TestDataPathRulesCatch(t *testing.T) {
+	tests := []struct {
+		name, path, body string
+		want             []string // parts of the faults, in order
+	}{
+		{"clean", "internal/proxy/a.go", `x := f(); x.Now()`, nil},
+		{"goroutine", "internal/proxy/a.go", `go f()`, []string{"a.go:2: starts a goroutine"}},
+		{"clock", "internal/proto/redis/a.go", `f(time.Now())`, []string{"calls time.Now"}},
+		{"timer", "internal/msg/a.go", `defer time.AfterFunc(0, f)`, []string{"calls time.AfterFunc"}},
+		{"panic", "internal/mbuf/a.go", `panic("no")`, []string{"panics"}},
+		{"a test may", "internal/proxy/a_test.go", `go f(); time.Sleep(1); panic("no")`, nil},
+		{"invariant may panic", "internal/invariant/a.go", `panic("yes")`, nil},
+		{"outside the data path", "internal/daemon/a.go", `go f(); time.Now()`, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := parse(tt.path, []byte("package p\nfunc _() { "+tt.body+" }\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := append(dataPathFaults(f), panics(f)...)
+			if len(got) != len(tt.want) {
+				t.Fatalf("faults %q, want %d", got, len(tt.want))
+			}
+			for i := range got {
+				if !strings.Contains(got[i], tt.want[i]) {
+					t.Errorf("fault %q, want one with %q", got[i], tt.want[i])
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,112 @@
+package testkit
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Ports are taken from below the range that the kernel hands out to outgoing
+// connections, so that no client's own port can get in the way between choosing
+// a port and listening on it.
+const (
+	firstPort = 10_000
+	lastPort  = 32_000
+)
+
+// FreeAddr returns an address on 127.0.0.1 that nobody listens on. It stays
+// reserved, also against tests in other processes, until the test ends.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	return FreeAddrOn(t, "127.0.0.1")
+}
+
+// FreeAddrOn is FreeAddr on another loopback host, such as "::1".
+func FreeAddrOn(t testing.TB, host string) string {
+	t.Helper()
+	for range 1000 {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if reserve(t, host, port) {
+			return net.JoinHostPort(host, strconv.Itoa(port))
+		}
+	}
+	t.Fatalf("no free port on %s between %d and %d", host, firstPort, lastPort)
+	return ""
+}
+
+// LoopbackHosts returns n addresses of 127.0.0.0/8 on which the given port is
+// free, reserved like FreeAddr's. It is for tests that need one port on several
+// hosts.
+func LoopbackHosts(t testing.TB, n, port int) []string {
+	t.Helper()
+	var hosts []string
+	for range 1000 {
+		host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(255), 1+rand.IntN(254))
+		if reserve(t, host, port) {
+			hosts = append(hosts, host)
+		}
+		if len(hosts) == n {
+			return hosts
+		}
+	}
+	t.Fatalf("no %d loopback hosts with port %d free", n, port)
+	return nil
+}
+
+// reserve claims host:port for this test. The claim between processes is an
+// abstract Unix socket: it needs no file and dies with its process.
+func reserve(t testing.TB, host string, port int) bool {
+	t.Helper()
+	claim, err := net.Listen("unix", fmt.Sprintf("@nuthatch-testkit-%s-%d", host, port))
+	if err != nil {
+		return false
+	}
+	if !free(host, port) {
+		_ = claim.Close()
+		return false
+	}
+	t.Cleanup(func() { _ = claim.Close() })
+	return true
+}
+
+// free reports whether host:port can be listened on. No process is forked
+// meanwhile: between its fork and its exec a child holds a copy of the probe, and
+// the port would be taken for a moment after the probe is closed here.
+func free(host string, port int) bool {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	probe, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	_ = probe.Close()
+	return true
+}
+
+// SocketPath returns a path for a Unix socket in a folder of the test's own,
+// short enough for a socket address.
+func SocketPath(t testing.TB, name string) string {
+	t.Helper()
+	return filepath.Join(shortTempDir(t), name)
+}
+
+// Refused returns a loopback address that refuses connections for as long as
+// the test runs.
+func Refused(t testing.TB) string {
+	t.Helper()
+	return FreeAddr(t)
+}
+
+// network tells which network an address of this package is on: a path is a
+// Unix socket.
+func network(addr string) string {
+	if strings.HasPrefix(addr, "/") {
+		return "unix"
+	}
+	return "tcp"
+}

@@ -1,0 +1,67 @@
+package testkit
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// binaryEnv names a ready nuthatch to test instead of building one, for example
+// the release build. It may also be nutcracker, which proves the tests
+// themselves: all but those of intended differences must then pass.
+const binaryEnv = "NUTHATCH_BIN"
+
+// build is nuthatch's binary, made at most once per test binary.
+var build struct {
+	once sync.Once
+	dir  string // set by Main, removed by it
+	path string
+	err  error
+}
+
+// Main runs a package's tests and then removes the nuthatch that they built. A
+// package that starts nuthatch has
+//
+//	func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }
+func Main(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "nuthatch-test")
+	if err != nil {
+		panic(err)
+	}
+	build.dir = dir
+	defer func() { _ = os.RemoveAll(dir) }()
+	return m.Run()
+}
+
+// Binary returns the path of nuthatch, built on first use from this module with
+// the invariants tag (and -race if the test has it).
+func Binary(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv(binaryEnv); path != "" {
+		return path
+	}
+	if build.dir == "" {
+		t.Fatal("testkit: the package's TestMain must call testkit.Main")
+	}
+	build.once.Do(func() { build.path, build.err = buildBinary(build.dir) })
+	if build.err != nil {
+		t.Fatal(build.err)
+	}
+	return build.path
+}
+
+func buildBinary(dir string) (string, error) {
+	path := filepath.Join(dir, "nuthatch")
+	args := []string{"build", "-tags", "invariants", "-o", path}
+	if raceBuild {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "nuthatch/cmd/nuthatch")...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building nuthatch: %w\n%s", err, out)
+	}
+	return path, nil
+}
