@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+	"io"
+)
+
+// command is a subcommand of nuthatch. nutcracker has none.
+type command struct {
+	name     string
+	synopsis string // its arguments
+	help     string
+	run      func(args []string, stdout, stderr io.Writer) int
+}
+
+// commands lists them in the order of the usage text.
+func commands() []command {
+	return []command{
+		{"demo", "[-m] [-l address]", "run a proxy over three servers of its own", runDemo},
+	}
+}
+
+// runCommand runs the subcommand of that name.
+func runCommand(name string, args []string, stdout, stderr io.Writer) int {
+	for _, c := range commands() {
+		if c.name == name {
+			return c.run(args, stdout, stderr)
+		}
+	}
+	fmt.Fprintf(stderr, "%s: unknown command %q\n", nuthatch, name)
+	writeUsage(stderr, nuthatch)
+	return exitFailure
+}

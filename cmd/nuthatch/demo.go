@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/signal"
+	"syscall"
+
+	"nuthatch/internal/demo"
+)
+
+// runDemo is "nuthatch demo": it serves until SIGINT or SIGTERM.
+func runDemo(args []string, stdout, stderr io.Writer) int {
+	opts := demo.Options{Listen: demo.DefaultListen, Out: stdout}
+	var help bool
+	table := []option{
+		{'h', "help", noArgument, "this help", set(&help)},
+		{'m', "memcached", noArgument, "run memcached programs instead of in-memory Redis servers", set(&opts.Memcached)},
+		{'l', "listen", text, "address of the proxy, port 0 for any (default: " + demo.DefaultListen + ")", setText(&opts.Listen)},
+	}
+	operands, err := getopt(table, args)
+	if err == nil && len(operands) > 0 {
+		err = fmt.Errorf("unexpected argument %q", operands[0])
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s demo: %v\n", nuthatch, err)
+		writeOptions(stderr, table)
+		return exitFailure
+	}
+	if help {
+		fmt.Fprintf(stdout, "Usage: %s demo [-m] [-l address]\n\n", nuthatch)
+		writeOptions(stdout, table)
+		return 0
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := demo.Run(ctx, opts); err != nil {
+		fmt.Fprintf(stderr, "%s demo: %v\n", nuthatch, err)
+		return exitFailure
+	}
+	return 0
+}

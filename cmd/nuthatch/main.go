@@ -1,0 +1,121 @@
+// Command nuthatch is a proxy that shards keys over Redis and Memcached servers.
+//
+// It takes nutcracker's flags and nutcracker's configuration file:
+//
+//	nuthatch -c conf/nutcracker.yml
+//	nuthatch -t -c conf/nutcracker.yml
+//	nuthatch demo
+//
+// Called by the name nutcracker, through a link for example, it is nutcracker on
+// the outside: it names itself so, has no subcommands, and ignores operands.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/daemon"
+	"nuthatch/internal/stats"
+	"nuthatch/internal/version"
+)
+
+// The names that the program can be called by.
+const (
+	nuthatch   = "nuthatch"
+	nutcracker = "nutcracker"
+)
+
+// exitFailure is the status of every failure, as nutcracker's.
+const exitFailure = 1
+
+func main() {
+	os.Exit(run(os.Args, os.Stdout, os.Stderr))
+}
+
+// run is the program without the process around it: args[0] is the name it was
+// called by, and the result is its exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	program := programName(args)
+	args = args[min(1, len(args)):]
+
+	if program == nuthatch && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return runCommand(args[0], args[1:], stdout, stderr)
+	}
+
+	f, err := parseFlags(program, args)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", program, err)
+		writeUsage(stderr, program)
+		return exitFailure
+	}
+	switch {
+	case f.help, f.version, f.describeStats:
+		return showVersion(f, program, stderr)
+	case f.testConf:
+		return testConf(f, program, stderr)
+	}
+	return serve(f, program, stderr)
+}
+
+// programName returns the name the program answers to: nutcracker if that is
+// what it was called, and its own otherwise.
+func programName(args []string) string {
+	if len(args) > 0 && filepath.Base(args[0]) == nutcracker {
+		return nutcracker
+	}
+	return nuthatch
+}
+
+// showVersion writes what -V, -h and -D ask for. The first two lines have
+// nutcracker's form. Called nutcracker, the first is nutcracker's own, of the
+// release that is kept to, because tools compare it; the third says what runs.
+func showVersion(f *flags, program string, w io.Writer) int {
+	if program == nutcracker {
+		fmt.Fprintf(w, "This is %s-%s\n", nutcracker, version.Nutcracker)
+	} else {
+		fmt.Fprintf(w, "This is %s-%s\n", nuthatch, version.Version)
+	}
+	fmt.Fprintln(w, "async event backend: epoll")
+	if program == nutcracker {
+		fmt.Fprintf(w, "served by %s-%s\n", nuthatch, version.Version)
+	}
+	fmt.Fprintln(w)
+	if f.help {
+		writeUsage(w, program)
+	}
+	if f.describeStats {
+		stats.Describe(w)
+	}
+	return 0
+}
+
+// testConf says whether the configuration file is valid, after every fault in it.
+func testConf(f *flags, program string, w io.Writer) int {
+	if _, err := config.Load(f.confFile); err != nil {
+		fmt.Fprintln(w, err)
+		fmt.Fprintf(w, "%s: configuration file '%s' syntax is invalid\n", program, f.confFile)
+		return exitFailure
+	}
+	fmt.Fprintf(w, "%s: configuration file '%s' syntax is ok\n", program, f.confFile)
+	return 0
+}
+
+// serve runs the proxy until a signal ends it. A requested end is a success
+// here; nutcracker exits with 1 on SIGINT and dies of SIGTERM.
+func serve(f *flags, program string, stderr io.Writer) int {
+	cfg, err := config.Load(f.confFile)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		fmt.Fprintf(stderr, "%s: configuration file '%s' is invalid, not started\n", program, f.confFile)
+		return exitFailure
+	}
+	if err := daemon.Run(f.options(program, cfg)); err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", program, err)
+		return exitFailure
+	}
+	return 0
+}

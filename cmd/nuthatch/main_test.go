@@ -1,0 +1,289 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"nuthatch/internal/testkit"
+	"nuthatch/internal/version"
+)
+
+// outcome is what a call of the program shows to whoever made it.
+type outcome struct {
+	status int
+	stderr string
+}
+
+// firstLine is where a fault is named; what follows it is the usage text.
+func (o outcome) firstLine() string {
+	line, _, _ := strings.Cut(o.stderr, "\n")
+	return line
+}
+
+// runAs calls this program by a name.
+func runAs(t *testing.T, name string, args ...string) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	status := run(append([]string{"/usr/sbin/" + name}, args...), &stdout, &stderr)
+	if stdout.Len() > 0 {
+		t.Errorf("%s %q wrote to standard output, where nutcracker writes nothing:\n%s", name, args, &stdout)
+	}
+	return outcome{status, stderr.String()}
+}
+
+// runReal calls the real nutcracker. Only arguments that make it exit at once
+// may be given.
+func runReal(t *testing.T, args ...string) outcome {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.Command(testkit.Program(t, nutcracker), args...)
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		if _, ok := errors.AsType[*exec.ExitError](err); !ok {
+			t.Fatal(err)
+		}
+	}
+	return outcome{cmd.ProcessState.ExitCode(), strings.ReplaceAll(stderr.String(), "\r\n", "\n")}
+}
+
+// commandLines are calls that make nutcracker exit at once.
+var commandLines = [][]string{
+	{"-V"},
+	{"--version"},
+	{"-h"},
+	{"--help"},
+	{"-D"},
+	{"--describe-stats"},
+	{"-hD"},
+	{"-tV"},
+	{"-z"},
+	{"-?"},
+	{"-Vz"},
+	{"-V", "-z"},
+	{"-z", "-V"},
+	{"-Vv"},
+	{"-v6V"},
+	{"-Vsx"},
+	{"-é"},
+	{"-v"},
+	{"-v", ""},
+	{"-v", "x"},
+	{"-v", "-1"},
+	{"-v", "+1"},
+	{"-v", "0x1"},
+	{"-v", "1 "},
+	{"-v=6"},
+	{"-v="},
+	{"-v", "007", "-V"},
+	{"-v", "99", "-V"},
+	{"-v6", "-V"},
+	{"-dv6", "-V"},
+	{"-v", "-V"},
+	{"-s"},
+	{"-s", "0"},
+	{"-s", "1", "-V"},
+	{"-s", "65535", "-V"},
+	{"-s", "65536"},
+	{"-s", "-5"},
+	{"-s", "http"},
+	{"-i"},
+	{"-i", "-1"},
+	{"-i", "0", "-V"},
+	{"-i", "1s"},
+	{"-m"},
+	{"-m", "0"},
+	{"-m", "x"},
+	{"-m", "511"},
+	{"-m", "512", "-V"},
+	{"-m", "16777216", "-V"},
+	{"-m", "16777217"},
+	{"-c"},
+	{"-o"},
+	{"-p"},
+	{"-a"},
+	{"-a", "", "-V"},
+	{"--verbose"},
+	{"--verbose=x"},
+	{"--verbose=6", "-V"},
+	{"--verbose", "6", "-V"},
+	{"--verbose="},
+	{"--verb=3", "-V"},
+	{"--daem", "-V"},
+	{"--stats-p=1", "-V"},
+	{"--stats-port"},
+	{"--stats-addr"},
+	{"--conf-file"},
+	{"--output"},
+	{"--pid-file"},
+	{"--mbuf-size"},
+	{"--mbuf-size=1"},
+	{"--version=3"},
+	{"--daemonize=yes"},
+	{"foo", "-V"},
+	{"-V", "foo"},
+	{"-V", "--", "-z"},
+	{"-V", "-"},
+}
+
+// TestCommandLineIsNutcrackers gives the same arguments to both programs:
+// status and first line must be the same.
+func TestCommandLineIsNutcrackers(t *testing.T) {
+	conf := writeConf(t, "pool:\n  listen: 127.0.0.1:22121\n  servers:\n   - 127.0.0.1:6379:1\n")
+	for _, args := range append(commandLines,
+		[]string{"-t", "-c", conf}, []string{"-tc", conf}, []string{"-tc" + conf},
+		[]string{"-t", "--conf-file=" + conf}, []string{"foo", "-t", "-c", conf},
+	) {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			theirs, ours := runReal(t, args...), runAs(t, nutcracker, args...)
+			if theirs.status != ours.status {
+				t.Errorf("exit status %d, nutcracker's is %d", ours.status, theirs.status)
+			}
+			if got, want := ours.firstLine(), theirs.firstLine(); got != want {
+				t.Errorf("says %q, nutcracker says %q", got, want)
+			}
+		})
+	}
+}
+
+// TestUnknownLongOption: nutcracker shows a NUL byte for the name; the name is
+// of more use.
+func TestUnknownLongOption(t *testing.T) {
+	tests := []struct{ arg, want string }{
+		{"--zzz", "nutcracker: invalid option -- 'zzz'"},
+		{"--zzz=1", "nutcracker: invalid option -- 'zzz'"},
+		{"--stats", "nutcracker: invalid option -- 'stats'"}, // ambiguous
+		{"--=1", "nutcracker: invalid option -- ''"},
+	}
+	for _, tt := range tests {
+		theirs, ours := runReal(t, tt.arg), runAs(t, nutcracker, tt.arg)
+		if theirs.status != ours.status || ours.firstLine() != tt.want {
+			t.Errorf("%s: status %d and %q, want nutcracker's status %d and %q",
+				tt.arg, ours.status, ours.firstLine(), theirs.status, tt.want)
+		}
+	}
+}
+
+// TestUsageHasNutcrackersOptions compares what the two usage texts offer:
+// synopsis, letters, names and argument kinds, and the defaults that packages
+// of nutcracker do not change.
+func TestUsageHasNutcrackersOptions(t *testing.T) {
+	row := regexp.MustCompile(`(?m)^  (-.), (--\S+)`)
+	synopsis := regexp.MustCompile(`(?s)Usage:.*?\n\n`)
+	defaults := regexp.MustCompile(`default: [0-9][0-9.]*`)
+	theirs, ours := runReal(t, "-h").stderr, runAs(t, nutcracker, "-h").stderr
+	for _, re := range []*regexp.Regexp{row, synopsis, defaults} {
+		want, got := re.FindAllString(theirs, -1), re.FindAllString(ours, -1)
+		if len(want) == 0 || strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("%s in the usage text: %q, nutcracker's: %q", re, got, want)
+		}
+	}
+	if strings.Contains(ours, "demo") {
+		t.Error("the usage text offers subcommands under nutcracker's name")
+	}
+}
+
+func TestVersion(t *testing.T) {
+	tests := []struct{ name, want string }{
+		{"nuthatch", "This is nuthatch-" + version.Version + "\nasync event backend: epoll\n\n"},
+		{"nutcracker", "This is nutcracker-0.5.0\nasync event backend: epoll\nserved by nuthatch-" + version.Version + "\n\n"},
+		{"any other name", "This is nuthatch-" + version.Version + "\nasync event backend: epoll\n\n"},
+	}
+	for _, tt := range tests {
+		if got := runAs(t, tt.name, "-V"); got.status != 0 || got.stderr != tt.want {
+			t.Errorf("%s -V: status %d and %q, want 0 and %q", tt.name, got.status, got.stderr, tt.want)
+		}
+	}
+}
+
+func TestTestConf(t *testing.T) {
+	tests := []struct {
+		name, conf string
+		status     int
+		want       []string // in this order
+	}{
+		{
+			"valid", "pool:\n  listen: 127.0.0.1:22121\n  servers:\n   - 127.0.0.1:6379:1\n", 0,
+			[]string{"nuthatch: configuration file 'FILE' syntax is ok\n"},
+		},
+		{
+			"two faults", "pool:\n  listen: 127.0.0.1:22121\n  hasch: murmur\n  timeout: soon\n  servers:\n   - 127.0.0.1:6379:1\n", 1,
+			[]string{"hasch", "timeout", "nuthatch: configuration file 'FILE' syntax is invalid\n"},
+		},
+		{"empty", "", 1, []string{"nuthatch: configuration file 'FILE' syntax is invalid\n"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := writeConf(t, tt.conf)
+			got := runAs(t, nuthatch, "-t", "-c", path)
+			if got.status != tt.status {
+				t.Errorf("exit status %d, want %d", got.status, tt.status)
+			}
+			rest := strings.ReplaceAll(got.stderr, path, "FILE")
+			for _, want := range tt.want {
+				_, after, found := strings.Cut(rest, want)
+				if !found {
+					t.Fatalf("%q is not in what is left of the output, %q", want, rest)
+				}
+				rest = after
+			}
+			if rest != "" {
+				t.Errorf("%q follows the verdict", rest)
+			}
+		})
+	}
+}
+
+func TestMissingConf(t *testing.T) {
+	theirs, ours := runReal(t, "-t", "-c", "/does/not/exist"), runAs(t, nutcracker, "-t", "-c", "/does/not/exist")
+	if theirs.status != ours.status || !strings.HasSuffix(ours.stderr, theirs.stderr) {
+		t.Errorf("status %d and %q, want nutcracker's status %d and at the end its %q",
+			ours.status, ours.stderr, theirs.status, theirs.stderr)
+	}
+	if !strings.Contains(ours.firstLine(), "no such file or directory") {
+		t.Errorf("%q does not say what is wrong", ours.firstLine())
+	}
+}
+
+// TestInvalidConfIsNotServed: the faults are told, and nothing is started.
+func TestInvalidConfIsNotServed(t *testing.T) {
+	path := writeConf(t, "pool:\n  listen: nowhere\n")
+	got := runAs(t, nuthatch, "-d", "-c", path)
+	if got.status != 1 || !strings.Contains(got.stderr, "listen") || !strings.HasSuffix(got.stderr, "is invalid, not started\n") {
+		t.Errorf("status %d, standard error %q", got.status, got.stderr)
+	}
+}
+
+func TestOurOwnName(t *testing.T) {
+	tests := []struct {
+		args []string
+		want string // first line
+	}{
+		{[]string{"dmeo"}, `nuthatch: unknown command "dmeo"`},
+		{[]string{"-v"}, "nuthatch: option -v requires a number"},
+		{[]string{"-t", "my.yml"}, `nuthatch: unexpected argument "my.yml" (a configuration file is given with -c)`},
+		{[]string{"demo", "-z"}, "nuthatch demo: invalid option -- 'z'"},
+		{[]string{"demo", "now"}, `nuthatch demo: unexpected argument "now"`},
+		{[]string{"demo", "--listen"}, "nuthatch demo: option -l requires a string"},
+		{[]string{"demo", "--listen", "22121"}, "nuthatch demo: --listen 22121: want host:port, like 127.0.0.1:22121"},
+	}
+	for _, tt := range tests {
+		if got := runAs(t, nuthatch, tt.args...); got.status != 1 || got.firstLine() != tt.want {
+			t.Errorf("nuthatch %q: status %d and %q, want 1 and %q", tt.args, got.status, got.firstLine(), tt.want)
+		}
+	}
+}
+
+func writeConf(t *testing.T, yaml string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "nutcracker.yml")
+	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

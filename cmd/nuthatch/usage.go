@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// writeUsage writes what -h shows, and what follows a fault in the command line.
+func writeUsage(w io.Writer, program string) {
+	indent := strings.Repeat(" ", len("Usage: ")+len(program))
+	fmt.Fprintf(w, "Usage: %s [-?hVdDt] [-v verbosity level] [-o output file]\n", program)
+	fmt.Fprintf(w, "%s [-c conf file] [-s stats port] [-a stats addr]\n", indent)
+	fmt.Fprintf(w, "%s [-i stats interval] [-p pid file] [-m mbuf size]\n", indent)
+	if program == nuthatch {
+		for _, c := range commands() {
+			fmt.Fprintf(w, "       %s %s %s\n", program, c.name, c.synopsis)
+		}
+	}
+	fmt.Fprintln(w)
+	writeOptions(w, (&flags{}).table())
+	if program == nuthatch {
+		fmt.Fprintln(w, "\nCommands:")
+		for _, c := range commands() {
+			fmt.Fprintf(w, "  %-22s : %s\n", c.name, c.help)
+		}
+	}
+	fmt.Fprintln(w)
+}
+
+// writeOptions writes one line for every row of a table of options.
+func writeOptions(w io.Writer, table []option) {
+	fmt.Fprintln(w, "Options:")
+	for _, o := range table {
+		name := o.long
+		switch o.argument {
+		case noArgument:
+		case number:
+			name += "=N"
+		case fileName, text:
+			name += "=S"
+		}
+		fmt.Fprintf(w, "  -%c, --%-16s : %s\n", o.short, name, o.help)
+	}
+}
