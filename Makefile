@@ -1,0 +1,78 @@
+# make help lists the targets. Go is the only thing that must be there already;
+# what the tests run besides (redis-server, memcached, nutcracker) `make deps`
+# installs, and the linters are pinned in tools/go.mod.
+
+GO      ?= go
+BIN     ?= bin/nuthatch
+LDFLAGS ?=
+# How long `make fuzz-short` gives each fuzz target.
+FUZZTIME ?= 5s
+# What `make demo` and `make bench` pass on.
+ARGS ?=
+
+TOOL := $(GO) tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := build
+.PHONY: help build demo test race invariants fuzz-short compat integration bench lint fmt deps clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/nuthatch (the default)
+	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/nuthatch
+
+demo: build ## run a proxy over three in-process servers (ARGS=--memcached for memcached)
+	$(BIN) demo $(ARGS)
+
+test: deps ## run every test
+	$(GO) test ./...
+
+race: deps ## run the tests under the race detector, those of whole programs in their short form
+	$(GO) test -race ./internal/... ./cmd/...
+	$(GO) test -race -short ./test/...
+
+invariants: deps ## run the packages' tests with assertions on and released buffers overwritten
+	$(GO) test -tags invariants ./internal/...
+
+fuzz-short: ## run each fuzz target for FUZZTIME
+	@set -eu; \
+	for pkg in $$($(GO) list ./...); do \
+		listed=$$($(GO) test -tags invariants -list '^Fuzz' "$$pkg"); \
+		for target in $$(echo "$$listed" | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -tags invariants -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
+		done; \
+	done
+
+compat: deps ## send the same bytes to nutcracker and to nuthatch, and compare
+	$(GO) test -count=1 ./test/compat/...
+
+integration: deps ## run against real servers and injected faults
+	$(GO) test -count=1 ./test/integration/...
+
+bench: deps ## measure side by side with nutcracker
+	$(GO) run ./bench $(ARGS)
+
+lint: ## what CI runs first: formatting, vet, and the linters of .golangci.yml
+	@unformatted=$$($(TOOL) gofumpt -l .) || exit 1; \
+	if [ -n "$$unformatted" ]; then echo "not gofumpt-clean (make fmt):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags invariants ./...
+	$(TOOL) golangci-lint run ./...
+
+fmt: ## format every Go file
+	$(TOOL) gofumpt -w .
+
+deps: ## install what the tests run, where it is missing (Debian, Ubuntu)
+	@missing=""; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v redis-cli    >/dev/null || missing="$$missing redis-tools"; \
+	command -v memcached    >/dev/null || missing="$$missing memcached"; \
+	PATH="$$PATH:/usr/sbin"; command -v nutcracker >/dev/null || missing="$$missing nutcracker"; \
+	command -v memccapable  >/dev/null || missing="$$missing libmemcached-tools"; \
+	/usr/bin/python3 -c 'import pymemcache' 2>/dev/null || missing="$$missing python3-pymemcache"; \
+	python3 -c 'import redis' 2>/dev/null || /usr/bin/python3 -c 'import redis' 2>/dev/null || missing="$$missing python3-redis"; \
+	if [ -n "$$missing" ]; then .ci/apt-install $$missing; fi
+
+clean: ## remove what build made
+	rm -rf bin dist
