@@ -188,8 +188,8 @@ func (c *Conn) read() {
 	if !lent {
 		buf = c.loop.recv
 	}
-	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(c.fd),
-		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(c.fd),
+		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
 	switch {
 	case errno == syscall.EAGAIN || errno == syscall.EINTR:
 	case errno != 0:
@@ -243,8 +243,8 @@ func (c *Conn) write() {
 func (c *Conn) send() (int, syscall.Errno) {
 	head := c.out.Head()
 	if b := head.Bytes(); head.Next() == nil {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(c.fd),
-			uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(c.fd),
+			uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
 		return int(n), errno
 	}
 	iov := c.loop.iovecs[:0]

@@ -38,6 +38,9 @@ const (
 	recvSize = 64 << 10
 	// maxEvents is how many events one turn takes from the kernel.
 	maxEvents = 512
+	// briefWait is how long, in milliseconds, a wait is hidden from the Go
+	// scheduler.
+	briefWait = 1
 	// maxIovecs is how many chunks one write sends.
 	maxIovecs = 64
 )
@@ -232,13 +235,20 @@ func (l *Loop) turn(n int) int {
 	return int(min((wait-1)/int64(time.Millisecond)+1, math.MaxInt32))
 }
 
-// wait fills l.events. Events that are already there are taken without telling
-// the Go scheduler; only a wait that really blocks goes through it, so that
-// neither the collector nor another goroutine ever waits for the loop.
+// wait fills l.events. A short wait is hidden from the Go scheduler: to tell it
+// costs two system calls in every turn that has to wait, and a thread of the
+// runtime that looks in every 20 microseconds from then on. Only what turns out
+// to be a long wait is told, so that neither the collector nor another goroutine
+// waits for the loop for more than briefWait. The signal by which the collector
+// asks for the thread ends the hidden wait at once.
 func (l *Loop) wait(timeout int) (int, error) {
+	brief := timeout
+	if brief < 0 || brief > briefWait {
+		brief = briefWait
+	}
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd),
-		uintptr(unsafe.Pointer(&l.events[0])), maxEvents, 0, 0, 0)
-	if errno == 0 && n == 0 && timeout != 0 {
+		uintptr(unsafe.Pointer(&l.events[0])), maxEvents, uintptr(brief), 0, 0)
+	if errno == syscall.EINTR || errno == 0 && n == 0 && timeout != brief {
 		n, _, errno = syscall.Syscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd),
 			uintptr(unsafe.Pointer(&l.events[0])), maxEvents, uintptr(timeout), 0, 0)
 	}
