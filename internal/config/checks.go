@@ -1,6 +1,10 @@
 package config
 
-import "go.yaml.in/yaml/v3"
+import (
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // checkPool checks what no single key can tell.
 func (r *reader) checkPool(b *poolBlock) {
@@ -11,9 +15,20 @@ func (r *reader) checkPool(b *poolBlock) {
 		}
 	}
 	r.checkServers(b)
+	r.checkDatabases(b)
 	auth, redis := b.seen["redis_auth"], b.seen["redis"]
 	if len(auth.read) > 0 && !b.pool.Redis && !redis.faulty {
 		r.fault(auth.name, &b.block, "redis_auth", "only valid in a pool with 'redis: true'")
+	}
+}
+
+// checkDatabases finds a redis_db that no client could choose, where they can
+// choose.
+func (r *reader) checkDatabases(b *poolBlock) {
+	db := b.seen["redis_db"]
+	if len(db.read) > 0 && b.pool.Databases > 1 && b.pool.RedisDB >= b.pool.Databases {
+		r.fault(db.name, &b.block, "redis_db", "database "+strconv.Itoa(b.pool.RedisDB)+" is not one of the "+
+			strconv.Itoa(b.pool.Databases)+" of 'databases', which begin at 0")
 	}
 }
 

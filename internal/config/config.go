@@ -90,8 +90,11 @@ type Pool struct {
 	// RedisAuth is sent to servers and demanded of clients; empty is neither.
 	// Invariant: empty unless Redis.
 	RedisAuth Secret
-	// RedisDB is the database selected on every server connection.
+	// RedisDB is the database of clients that have not chosen one.
 	RedisDB int
+	// Databases is how many databases clients may choose from; 1: they may not.
+	// Invariant: greater than RedisDB, or 1.
+	Databases int
 
 	// AllowFlush lets clients empty all servers, with Memcached's flush_all.
 	AllowFlush bool

@@ -128,9 +128,20 @@ var poolKeys = []key[Pool]{
 	},
 	{
 		name: "redis_db", kind: kindNumber, limits: anyNumber(0), def: "0",
-		help: "The database that the proxy selects on every connection to a Redis server. Clients see it as database 0. " +
+		help: "The database of the pool's clients. The proxy selects it on every connection to a Redis server. Clients see it as " +
+			"database 0, and may call it by its own number; with `databases` above 1 they may choose others. " +
 			"A Memcached pool takes no notice of it.",
-		set: func(p *Pool, v value) { p.RedisDB = int(v.number) },
+		differs: "A server that refuses the database gets no request, and clients get an error; nutcracker goes on in database 0.",
+		set:     func(p *Pool, v value) { p.RedisDB = int(v.number) },
+	},
+	{
+		name: "databases", kind: kindNumber, limits: limits{1, 1024}, def: "1", origin: fromNuthatch,
+		help: "How many databases the clients of a Redis pool may choose from with `SELECT`. With `1` there is the one of " +
+			"`redis_db`, whatever its number, and `SELECT 0` agrees to it. With more, `SELECT n` is database n of every server, for " +
+			"the client that says it; a client that says nothing is in that of `redis_db`, which must be one of them. Each database " +
+			"that clients use has its own connections to the servers, which are closed when the last of those clients has been " +
+			"gone for ten seconds.",
+		set: func(p *Pool, v value) { p.Databases = int(v.number) },
 	},
 	{
 		name: "server_connections", kind: kindNumber, limits: anyNumber(1), def: "1",

@@ -161,6 +161,7 @@ func (in *Instance) protocol(p *config.Pool) proxy.Protocol {
 		return redis.New(redis.Options{
 			Auth:           p.RedisAuth,
 			DB:             p.RedisDB,
+			Databases:      p.Databases,
 			MaxRequestSize: p.MaxRequestSize,
 			Version:        in.opts.Version,
 		})

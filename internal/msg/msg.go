@@ -103,6 +103,8 @@ type Msg struct {
 	NoReply bool
 	// Quiet: the client may not want to hear the reply.
 	Quiet bool
+	// RESP3: the client is to get the reply in RESP3.
+	RESP3 bool
 }
 
 // A queue is a first-in first-out list of messages. The zero value is empty. A

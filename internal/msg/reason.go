@@ -36,6 +36,12 @@ const (
 	AccessDenied
 	// ShuttingDown: the proxy is about to end.
 	ShuttingDown
+	// NoRESP3: the server does not speak RESP3, which the client asked for.
+	NoRESP3
+	// LoginRefused: the server refused the pool's password.
+	LoginRefused
+	// NoDatabase: the server refused the database that the request is for.
+	NoDatabase
 	// OtherError is any other error of the operating system.
 	OtherError
 	numReasons
@@ -56,6 +62,9 @@ var reasonTexts = [numReasons]string{
 	SocketMissing:   "No such file or directory",
 	AccessDenied:    "Permission denied",
 	ShuttingDown:    "Proxy is shutting down",
+	NoRESP3:         "the server of this key does not speak RESP3",
+	LoginRefused:    "the server of this key refused the pool's password",
+	NoDatabase:      "the server of this key refused the database",
 	OtherError:      "Input/output error",
 }
 

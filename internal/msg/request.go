@@ -13,6 +13,9 @@ const (
 	Fragment
 	// Broadcast it, as it is, to every server of the pool; the replies merged.
 	Broadcast
+	// Learn has the protocol ask a server what the request means; then it is
+	// parsed again.
+	Learn
 	// Local has the protocol answer the request itself, in its turn.
 	Local
 	// Quit is Local, and the client is closed behind the reply.
@@ -79,4 +82,22 @@ type Session struct {
 	Authenticated bool
 	// Name is what CLIENT SETNAME set.
 	Name string
+	// Lane is what the client's requests need of the connections that they
+	// travel on.
+	Lane Lane
 }
+
+// A Lane is a kind of server connection: which form of the protocol it speaks
+// and which database it is in. Requests that differ in that never share one.
+type Lane struct {
+	// RESP is the version of Redis's protocol, 2 or 3. 0 means 2.
+	RESP uint8
+	// DB is the database, counted from the pool's own: 0 is that one.
+	DB int
+}
+
+// IsRESP3 reports whether the lane speaks RESP3.
+func (l Lane) IsRESP3() bool { return l.RESP == 3 }
+
+// DefaultLane is that of a client that has said nothing.
+var DefaultLane = Lane{RESP: 2}

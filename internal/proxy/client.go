@@ -42,6 +42,8 @@ type client struct {
 
 	// owned by the loop
 	session msg.Session
+	// lane is the index of session.Lane in the pool's lanes.
+	lane int
 	// outq are the requests that wait for their replies, or for their turn.
 	outq msg.ClientQueue
 	// partial is the request that has not wholly come, or nil.
@@ -62,14 +64,18 @@ type client struct {
 	// for; they are not in outq.
 	quiet int
 	// lastErr is why the client will be closed, for log and statistics.
-	lastErr   closeReason
-	state     clientState
+	lastErr closeReason
+	state   clientState
+	// waits is what keeps the next request from being taken, however much room
+	// there is.
+	waits     wait
 	resumable bool // in ctx.resumable
 }
 
 func newClient(p *ServerPool) *client {
 	c := &client{pool: p, replySize: min(firstReplyGuess, int(p.conf.ClientMaxQueued/64))}
 	c.session.ID = p.ctx.identity.last.Add(1)
+	c.session.Lane = msg.DefaultLane
 	c.session.Authenticated = p.conf.RedisAuth == ""
 	return c
 }
@@ -183,7 +189,7 @@ func (c *client) OnLent(n int) {
 // admits reports whether there is room for one more request: within the bounds
 // on requests and on bytes, the replies that are to come included, or nothing in
 // flight at all.
-func (c *client) admits() bool { return c.within(1) }
+func (c *client) admits() bool { return (c.waits == waitsForNothing || c.waited()) && c.within(1) }
 
 // within reports whether the client holds less than the 1/part of its bounds.
 func (c *client) within(part int) bool {
@@ -210,7 +216,8 @@ func (c *client) sawReply(n int) {
 // up at the end of the turn. Half of the bounds must be free, so that clients do
 // not stop and go for every request.
 func (c *client) mayResume() {
-	if c.stash.Len() > 0 && !c.resumable && c.state == clientOpen && c.within(2) {
+	if c.stash.Len() > 0 && !c.resumable && c.state == clientOpen &&
+		(c.waits == waitsForNothing || c.waited()) && c.within(2) {
 		c.resumable = true
 		c.pool.ctx.resumable = append(c.pool.ctx.resumable, c)
 	}
@@ -298,6 +305,7 @@ func (c *client) close() {
 	c.state = clientClosed
 	c.logClose()
 	c.Close()
+	c.leaveLane()
 	c.stash.Release(ctx.bufs)
 	if q := c.partial; q != nil {
 		c.partial = nil

@@ -59,6 +59,8 @@ type Context struct {
 	// nextDeadline is never later than the first deadline of any message; 0 if
 	// there is none.
 	nextDeadline int64
+	// nextSweep is when lanes without clients are looked for; 0: there are none.
+	nextSweep int64
 	// scratch
 	key1, key2 []byte
 	owners     []uint16
@@ -129,8 +131,8 @@ func (ctx *Context) Preconnect() {
 			continue
 		}
 		for _, s := range p.servers {
-			for slot := range s.conns {
-				s.conn(slot)
+			for slot := range p.conf.ServerConnections {
+				s.conn(0, slot)
 			}
 		}
 	}
@@ -141,6 +143,9 @@ func (ctx *Context) Preconnect() {
 func (ctx *Context) OnTurn(now int64) int64 {
 	if ctx.nextDeadline != 0 && now >= ctx.nextDeadline {
 		ctx.expire(now)
+	}
+	if ctx.nextSweep != 0 && now >= ctx.nextSweep {
+		ctx.sweepLanes(now)
 	}
 	ctx.resumeClients()
 	return ctx.wakeListeners(now)
@@ -162,6 +167,9 @@ func (ctx *Context) resumeClients() {
 // when the next turn is due.
 func (ctx *Context) wakeListeners(now int64) int64 {
 	next := ctx.nextDeadline
+	if next == 0 || ctx.nextSweep != 0 && ctx.nextSweep < next {
+		next = ctx.nextSweep
+	}
 	kept := ctx.resting[:0]
 	for _, ln := range ctx.resting {
 		if now >= ln.restUntil {

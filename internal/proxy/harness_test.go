@@ -90,7 +90,7 @@ func startRig(t testing.TB, text string) *rig {
 
 func protocolOf(p *config.Pool) proxy.Protocol {
 	if p.Redis {
-		return redis.New(redis.Options{Auth: p.RedisAuth, DB: p.RedisDB, MaxRequestSize: p.MaxRequestSize, Version: "0"})
+		return redis.New(redis.Options{Auth: p.RedisAuth, DB: p.RedisDB, Databases: p.Databases, MaxRequestSize: p.MaxRequestSize, Version: "0"})
 	}
 	o := memcache.Options{MaxRequestSize: p.MaxRequestSize, AllowFlush: p.AllowFlush}
 	for i := range p.Servers {

@@ -75,13 +75,19 @@ func (c *serverConn) attrs() []slog.Attr {
 
 func (c *serverConn) logClose(why msg.Reason) {
 	level := logging.Warn
-	if why == msg.ServerEOF && c.queue.Len() == 0 {
+	switch {
+	case why == msg.ServerEOF && c.queue.Len() == 0:
 		level = logging.Notice // a server may close what is idle
+	case why == msg.OK:
+		level = logging.Info
 	}
 	if log := c.pool.ctx.log; log.Enabled(level) {
 		reason := why.String()
-		if why == msg.ServerEOF {
+		switch why {
+		case msg.ServerEOF:
 			reason = "eof"
+		case msg.OK:
+			reason = "idle"
 		}
 		log.Log(level, "closed server connection", append(c.attrs(),
 			slog.String("reason", reason),

@@ -25,6 +25,8 @@ type ServerPool struct {
 
 	// owned by the loop
 	//
+	// lanes are the lanes that were ever used, the first one the default.
+	lanes []lane
 	// parser is for requests that begin; one that does not end with the bytes
 	// at hand keeps the parser, and another takes its place.
 	parser   msg.RequestParser
@@ -54,6 +56,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		counts: make([]int32, len(o.Config.Servers)),
 	}
 	p.back = p.logBack
+	p.lanes = []lane{{key: msg.DefaultLane}}
 	for i := range o.Config.Servers {
 		p.servers = append(p.servers, newServer(p, i))
 	}

@@ -15,13 +15,15 @@ type Protocol interface {
 	NewRequestParser() msg.RequestParser
 	NewReplyParser() msg.ReplyParser
 
-	// Handshake appends what a fresh server connection says first, before any
-	// request, and returns how many replies that will bring. Those are given to
-	// HandshakeReply, one by one, and seen by no client.
-	Handshake(p *mbuf.Pool, out *mbuf.Chain) int
+	// Handshake appends what a fresh server connection of a lane says first,
+	// before any request, and returns how many replies that will bring. Those are
+	// given to HandshakeReply, one by one, and seen by no client.
+	Handshake(lane msg.Lane, p *mbuf.Pool, out *mbuf.Chain) int
 	// HandshakeReply looks at the i-th reply of the handshake, flat in b. The
-	// text is empty if the server agreed, and else is what it objected.
-	HandshakeReply(i int, b []byte) string
+	// text is empty if the server agreed, and else is what it objected. A reason
+	// says that the connection is then not what the lane promises, and must not
+	// be used.
+	HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason)
 
 	// Local appends the answer to a request whose treatment is Local or Quit, or
 	// to any request of a client that is not authenticated. It may change s.

@@ -37,6 +37,7 @@ func (c *client) local(req *msg.Request) {
 	if c.outq.Len() == 0 && !req.NoReply {
 		p.proto.Local(req, &c.session, ctx.bufs, c.Out())
 		c.Flush()
+		c.changeLane()
 		return
 	}
 	m := ctx.msgs.Get()
@@ -45,10 +46,11 @@ func (c *client) local(req *msg.Request) {
 	if req.NoReply {
 		m.Reply.Release(ctx.bufs)
 		ctx.msgs.Put(m)
-		return
+	} else {
+		c.hold(m, m.Reply.Len())
+		c.outq.Push(m)
 	}
-	c.hold(m, m.Reply.Len())
-	c.outq.Push(m)
+	c.changeLane()
 }
 
 // hold counts n bytes of m against the client's bound, in place of what m
@@ -73,7 +75,7 @@ func (c *client) forward(req *msg.Request) {
 
 // forwardTo sends the request to s.
 func (c *client) forwardTo(s *Server, req *msg.Request) {
-	conn, why := s.conn(c.slot())
+	conn, why := c.conn(s)
 	if why != msg.OK {
 		c.refuse(req, why)
 		return
@@ -122,7 +124,7 @@ func (c *client) broadcast(req *msg.Request) {
 		if f.Done {
 			continue
 		}
-		conn := s.conns[c.slot()]
+		conn := c.made(s)
 		f.Len = conn.Out().Len()
 		c.write(req, conn)
 		c.sendFragment(f, s)
@@ -132,6 +134,12 @@ func (c *client) broadcast(req *msg.Request) {
 		c.merge(parent)
 	}
 }
+
+// conn is the client's connection to s, opened if need be.
+func (c *client) conn(s *Server) (*serverConn, msg.Reason) { return s.conn(c.lane, c.slot()) }
+
+// made is the client's connection to s, which conn has returned in this turn.
+func (c *client) made(s *Server) *serverConn { return s.lanes[c.lane][c.slot()] }
 
 // slot is which of a server's connections the client keeps to.
 func (c *client) slot() int {
@@ -144,6 +152,7 @@ func (c *client) slot() int {
 func (c *client) newMsg(req *msg.Request) *msg.Msg {
 	m := c.pool.ctx.msgs.Get()
 	m.Owner, m.Type, m.NoReply, m.Quiet = c, req.Type, req.NoReply, req.Quiet
+	m.RESP3 = c.session.Lane.IsRESP3()
 	return m
 }
 
@@ -183,7 +192,7 @@ func (c *client) split(req *msg.Request) {
 	for i, s := range ctx.used {
 		f := c.newFragment(parent, p.servers[s])
 		if !f.Done {
-			conn := p.servers[s].conns[c.slot()]
+			conn := c.made(p.servers[s])
 			f.Len = conn.Out().Len()
 			p.proto.FragmentHead(req, int(p.counts[s]), ctx.bufs, conn.Out())
 		}
@@ -193,12 +202,12 @@ func (c *client) split(req *msg.Request) {
 		n := p.counts[s]
 		parent.Seq = append(parent.Seq, uint16(n))
 		if !parent.Frags[n].Done {
-			p.proto.FragmentKey(req, i, ctx.bufs, p.servers[s].conns[c.slot()].Out())
+			p.proto.FragmentKey(req, i, ctx.bufs, c.made(p.servers[s]).Out())
 		}
 	}
 	for i, s := range ctx.used {
 		if f := parent.Frags[i]; !f.Done {
-			p.proto.FragmentTail(req, ctx.bufs, p.servers[s].conns[c.slot()].Out())
+			p.proto.FragmentTail(req, ctx.bufs, c.made(p.servers[s]).Out())
 			c.sendFragment(f, p.servers[s])
 		}
 	}
@@ -214,7 +223,7 @@ func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
 	f := c.pool.ctx.msgs.Get()
 	f.Owner, f.Type, f.Parent = c, parent.Type, parent
 	parent.Frags = append(parent.Frags, f)
-	_, why := s.conn(c.slot())
+	_, why := c.conn(s)
 	if why != msg.OK {
 		f.Err, f.Done = why, true
 		return f
@@ -226,7 +235,7 @@ func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
 // sendFragment queues the sub-request that was written to s. f.Len is the length
 // of the output before it.
 func (c *client) sendFragment(f *msg.Msg, s *Server) {
-	conn := s.conns[c.slot()]
+	conn := c.made(s)
 	n := conn.Out().Len() - f.Len
 	invariant.Check(n > 0, "proxy: an empty fragment")
 	conn.enqueue(f, n)

@@ -21,37 +21,36 @@ type Server struct {
 	conf   *config.Server
 	health *Health
 	stats  *stats.ServerShard
-	// conns are this loop's connections, server_connections of them, opened when
-	// they are first needed. A client keeps to one of them, so that it reads
-	// what it wrote.
-	conns []*serverConn
+	// lanes are this loop's connections, by lane and slot: server_connections of
+	// them in each lane that was ever used, opened when they are first needed. A
+	// client keeps to one slot, so that it reads what it wrote.
+	lanes [][]*serverConn
 	// nextAddr is which of the server's addresses is tried next.
 	nextAddr int
 }
 
 func newServer(p *ServerPool, index int) *Server {
-	s := &Server{
+	return &Server{
 		pool:   p,
 		index:  index,
 		conf:   &p.conf.Servers[index],
 		health: p.topo.health[index],
 		stats:  &p.stats.Servers[index],
-		conns:  make([]*serverConn, p.conf.ServerConnections),
 	}
-	for i := range s.conns {
-		c := &serverConn{server: s, pool: p}
-		c.handshake.conn = c
-		s.conns[i] = c
-	}
-	return s
 }
 
-// conn returns the connection in the given slot, opening it if need be. A
-// reason other than OK says why there is none.
-func (s *Server) conn(slot int) (*serverConn, msg.Reason) {
-	c := s.conns[slot]
+// conn returns the connection in the given lane and slot, opening it if need be.
+// A reason other than OK says why there is none.
+func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
+	if lane >= len(s.lanes) || s.lanes[lane] == nil {
+		s.addLane(lane)
+	}
+	c := s.lanes[lane][slot]
 	if c.Attached() {
 		return c, msg.OK
+	}
+	if why := c.unfit; why != msg.OK && s.pool.ctx.loop.Now() < c.unfitUntil {
+		return nil, why
 	}
 	if why := c.dial(); why != msg.OK {
 		return nil, why
@@ -74,6 +73,7 @@ type serverConn struct {
 	// static after construction
 	server *Server
 	pool   *ServerPool
+	lane   int
 
 	// owned by the loop
 	queue msg.ServerQueue
@@ -85,10 +85,22 @@ type serverConn struct {
 	// was dialled, sent how many of them the kernel took.
 	written, sent uint64
 	handshake     handshake
+	// unfit is why the server could not be made to serve the lane, and until
+	// when it is not asked again.
+	unfit      msg.Reason
+	unfitUntil int64
 }
 
-// dial opens the connection and queues the handshake, which therefore goes out
-// before any request.
+// Out is where requests are written: behind the handshake once it is over, and
+// until then where they wait for its end.
+func (c *serverConn) Out() *mbuf.Chain {
+	if c.handshake.pending > 0 {
+		return &c.handshake.behind
+	}
+	return c.Conn.Out()
+}
+
+// dial opens the connection and begins the handshake.
 func (c *serverConn) dial() msg.Reason {
 	s := c.server
 	addrs := s.health.addrs.Load()
@@ -109,6 +121,7 @@ func (c *serverConn) dial() msg.Reason {
 	ctx.shard.TotalConnections++
 	ctx.shard.CurrConnections++
 	c.written, c.sent = 0, 0
+	c.unfit = msg.OK
 	c.parser = c.pool.proto.NewReplyParser()
 	c.handshake.begin()
 	if !inProgress {
@@ -280,9 +293,7 @@ func (c *serverConn) fail(why msg.Reason) {
 	} else {
 		c.server.nextAddr++
 	}
-	ctx.shard.CurrConnections--
-	c.Close()
-	c.reply.Release(ctx.bufs)
+	c.drop()
 	switch why {
 	case msg.ServerEOF:
 		st[stats.ServerEOF]++
@@ -291,7 +302,10 @@ func (c *serverConn) fail(why msg.Reason) {
 	default:
 		st[stats.ServerErr]++
 	}
-	c.countFailure()
+	if c.unfit == msg.OK || c.lane == 0 {
+		// A server that only lacks another lane serves the clients of the first.
+		c.countFailure()
+	}
 	for c.queue.Len() > 0 {
 		m := c.pop()
 		if m.Owner == nil {
@@ -301,6 +315,25 @@ func (c *serverConn) fail(why msg.Reason) {
 		m.Err = why
 		m.Owner.OnFailure(m)
 	}
+}
+
+// drop gives up the socket, and what has come or waits to go on it.
+func (c *serverConn) drop() {
+	ctx := c.pool.ctx
+	ctx.shard.CurrConnections--
+	c.Close()
+	c.reply.Release(ctx.bufs)
+	c.handshake.end()
+}
+
+// retire closes a connection that nobody needs any more, and that owes nothing.
+func (c *serverConn) retire() {
+	invariant.Check(c.queue.Len() == 0, "proxy: a retired connection owes replies")
+	c.logClose(msg.OK)
+	if c.Open() {
+		c.server.stats[stats.ServerConnections]--
+	}
+	c.drop()
 }
 
 // countFailure counts against the server, which may be ejected for it.

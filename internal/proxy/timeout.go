@@ -16,7 +16,7 @@ func (ctx *Context) expire(now int64) {
 			continue
 		}
 		for _, s := range p.servers {
-			for _, c := range s.conns {
+			for c := range s.conns() {
 				ctx.expireConn(c, now)
 			}
 		}

@@ -89,10 +89,10 @@ func (p *Protocol) NewRequestParser() msg.RequestParser {
 func (p *Protocol) NewReplyParser() msg.ReplyParser { return &replyParser{} }
 
 // Handshake appends nothing: a server expects no greeting.
-func (p *Protocol) Handshake(*mbuf.Pool, *mbuf.Chain) int { return 0 }
+func (p *Protocol) Handshake(msg.Lane, *mbuf.Pool, *mbuf.Chain) int { return 0 }
 
 // HandshakeReply is never asked: there is no handshake.
-func (p *Protocol) HandshakeReply(int, []byte) string { return "" }
+func (p *Protocol) HandshakeReply(msg.Lane, int, []byte) (string, msg.Reason) { return "", msg.OK }
 
 // Local appends the error in req, or the proxy's own answer, or nothing for a
 // quit or where the client expects no answer. A request that is not for the

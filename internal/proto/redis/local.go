@@ -17,7 +17,7 @@ const maxWord = 64 << 10
 // client that must first say AUTH.
 func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) {
 	cmd := &commands[req.Type]
-	w := writer{pool, out}
+	w := writer{pool, out, s.Lane.IsRESP3()}
 	if !s.Authenticated && !beforeAuth(cmd.answer) {
 		w.raw(noAuth)
 		return
@@ -42,11 +42,11 @@ func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out 
 	case answerPing:
 		p.answerPing(req, w)
 	case answerSelect:
-		p.answerSelect(req, w)
+		p.answerSelect(req, s, w)
 	case answerInfo:
 		p.answerInfo(req, w)
 	case answerLolwut:
-		w.bulkString("Redis ver. " + serverVersion + ", nuthatch ver. " + p.version + "\n")
+		w.verbatim("Redis ver. " + serverVersion + ", nuthatch ver. " + p.version + "\n")
 	case answerQuit:
 		w.ok()
 	case answerHTTP, answerNone:
@@ -119,16 +119,19 @@ func (p *Protocol) answerPing(req *msg.Request, w writer) {
 	}
 }
 
-// answerSelect agrees to the one database there is, which Redis numbers from 0
-// and the pool may have configured by another number.
-func (p *Protocol) answerSelect(req *msg.Request, w writer) {
+// answerSelect puts the client in another database. If there is only one, Redis
+// numbers it from 0, and the pool may have configured it by another number.
+func (p *Protocol) answerSelect(req *msg.Request, s *msg.Session, w writer) {
 	n, ok := number(req, 1)
 	switch {
 	case !ok:
 		w.fail("ERR value is not an integer or out of range")
-	case n != 0 && n != int64(p.db):
+		return
+	case p.dbs > 1 && n >= 0 && n < int64(p.dbs):
+		s.Lane.DB = int(n) - p.db
+	case p.dbs > 1 || n != 0 && n != int64(p.db):
 		w.fail("ERR DB index is out of range")
-	default:
-		w.ok()
+		return
 	}
+	w.ok()
 }

@@ -265,12 +265,12 @@ func TestHandshake(t *testing.T) {
 			var pool mbuf.Pool
 			var out mbuf.Chain
 			p := New(tt.options)
-			n := p.Handshake(&pool, &out)
+			n := p.Handshake(msg.DefaultLane, &pool, &out)
 			if got := string(out.AppendTo(nil)); got != tt.want || n != len(tt.replies) {
 				t.Errorf("%q and %d replies, want %q and %d", got, n, tt.want, len(tt.replies))
 			}
 			for i, r := range tt.replies {
-				if got := p.HandshakeReply(i, []byte(r)); got != tt.objects[i] {
+				if got, _ := p.HandshakeReply(msg.DefaultLane, i, []byte(r)); got != tt.objects[i] {
 					t.Errorf("to %q it objects %q, want %q", r, got, tt.objects[i])
 				}
 			}

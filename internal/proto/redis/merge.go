@@ -88,7 +88,7 @@ func (p *Protocol) mergeSum(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 		}
 		sum += n
 	}
-	writer{pool, out}.integer(sum)
+	writer{pool: pool, out: out}.integer(sum)
 	return msg.OK
 }
 
@@ -102,7 +102,7 @@ func (p *Protocol) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Cha
 			return msg.BadReply
 		}
 	}
-	writer{pool, out}.array(parent.Nkeys)
+	writer{pool: pool, out: out}.array(parent.Nkeys)
 	for _, f := range parent.Seq {
 		c := &p.cursors[f]
 		if !c.moveBulk(pool, out) {

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"bytes"
 	"math"
 	"strconv"
 
@@ -15,9 +14,12 @@ type Options struct {
 	// Auth is what the servers are told with AUTH and what clients must say;
 	// empty: neither.
 	Auth config.Secret
-	// DB is the database that the servers are asked for with SELECT; 0: they are
-	// not asked.
+	// DB is the database of clients that have not said SELECT. The servers are
+	// asked for it if it is not 0.
 	DB int
+	// Databases is how many databases clients may SELECT. With 0 and 1 there is
+	// one, DB, which they may also call 0.
+	Databases int
 	// MaxRequestSize bounds a request, in bytes. 0, and what exceeds 4 GB, mean
 	// 4 GB.
 	MaxRequestSize int64
@@ -30,6 +32,7 @@ type Protocol struct {
 	// Static after construction.
 	auth    config.Secret
 	db      int
+	dbs     int
 	max     int
 	version string
 	tooLong *msg.ProtocolError
@@ -49,7 +52,7 @@ func New(o Options) *Protocol {
 		limit = int(o.MaxRequestSize)
 	}
 	return &Protocol{
-		auth: o.Auth, db: o.DB, max: limit, version: o.Version,
+		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, version: o.Version,
 		tooLong: errTooLarge(limit),
 	}
 }
@@ -61,55 +64,6 @@ func (p *Protocol) NewRequestParser() msg.RequestParser { return newRequestParse
 // NewReplyParser returns a parser of a server's bytes. It takes RESP2's replies
 // and RESP3's, except for those of unknown length.
 func (p *Protocol) NewReplyParser() msg.ReplyParser { return &replyParser{outstanding: 1} }
-
-// Handshake appends AUTH and SELECT, as far as they are configured, and returns
-// how many replies they will bring.
-func (p *Protocol) Handshake(pool *mbuf.Pool, out *mbuf.Chain) int {
-	n := 0
-	w := writer{pool, out}
-	if p.auth != "" {
-		w.array(2)
-		w.bulkString("AUTH")
-		w.bulkString(p.auth.Reveal())
-		n++
-	}
-	if p.db > 0 {
-		w.array(2)
-		w.bulkString("SELECT")
-		w.bulkString(strconv.Itoa(p.db))
-		n++
-	}
-	return n
-}
-
-// HandshakeReply returns what the server objected in its i-th reply, which is b,
-// or nothing if it agreed. The text never contains the password, even if the
-// server's does.
-func (p *Protocol) HandshakeReply(i int, b []byte) string {
-	if len(b) > 0 && b[0] == '+' {
-		return ""
-	}
-	text := "an unexpected reply"
-	if len(b) > 0 && b[0] == '-' {
-		text = string(bytes.TrimRight(b[1:], "\r\n"))
-	}
-	if p.auth == "" || i > 0 {
-		return "SELECT " + strconv.Itoa(p.db) + ": " + text
-	}
-	return "AUTH: " + p.withoutPassword(text)
-}
-
-// withoutPassword keeps of a server's answer to AUTH what cannot be an argument:
-// a server that does not know AUTH lists them.
-func (p *Protocol) withoutPassword(text string) string {
-	if at := bytes.Index([]byte(text), []byte(", with args")); at >= 0 {
-		text = text[:at]
-	}
-	if bytes.Contains([]byte(text), []byte(p.auth.Reveal())) {
-		return "refused"
-	}
-	return text
-}
 
 // FragmentHead appends the beginning of a request for nkeys of req's keys.
 func (p *Protocol) FragmentHead(req *msg.Request, nkeys int, pool *mbuf.Pool, out *mbuf.Chain) {
@@ -134,12 +88,12 @@ func (p *Protocol) FragmentTail(*msg.Request, *mbuf.Pool, *mbuf.Chain) {}
 
 // AppendError appends "-ERR why\r\n".
 func (p *Protocol) AppendError(pool *mbuf.Pool, out *mbuf.Chain, why string) {
-	writer{pool, out}.fail("ERR ", why)
+	writer{pool: pool, out: out}.fail("ERR ", why)
 }
 
 // AppendCrossServer appends the error for a request whose keys a and b have
 // different owners. It begins as Redis Cluster's for keys in different slots.
 func (p *Protocol) AppendCrossServer(pool *mbuf.Pool, out *mbuf.Chain, req *msg.Request, a, b []byte) {
-	writer{pool, out}.fail("CROSSSLOT Keys in request don't hash to the same server: ",
+	writer{pool: pool, out: out}.fail("CROSSSLOT Keys in request don't hash to the same server: ",
 		quote(a), " and ", quote(b), " of '", commands[req.Type].name, "'")
 }

@@ -26,7 +26,7 @@ func (p *Protocol) answerInfo(req *msg.Request, w writer) {
 		}
 		text += s.text
 	}
-	w.bulkString(text)
+	w.verbatim(text)
 }
 
 // wants tells whether an INFO asks for a section.

@@ -6,10 +6,11 @@ import (
 	"nuthatch/internal/mbuf"
 )
 
-// A writer appends replies to a chain.
+// A writer appends replies to a chain, in RESP2 or RESP3, and requests.
 type writer struct {
-	pool *mbuf.Pool
-	out  *mbuf.Chain
+	pool  *mbuf.Pool
+	out   *mbuf.Chain
+	resp3 bool
 }
 
 func (w writer) raw(s string) { w.out.AppendString(w.pool, s) }
@@ -21,9 +22,57 @@ func (w writer) number(first string, n int64) {
 }
 
 func (w writer) ok()             { w.raw("+OK\r\n") }
-func (w writer) null()           { w.raw("$-1\r\n") }
 func (w writer) array(n int)     { w.number("*", int64(n)) }
 func (w writer) integer(n int64) { w.number(":", n) }
+
+// null is the null of a value.
+func (w writer) null() {
+	if w.resp3 {
+		w.raw("_\r\n")
+		return
+	}
+	w.raw("$-1\r\n")
+}
+
+// nullArray is the null of an array.
+func (w writer) nullArray() {
+	if w.resp3 {
+		w.raw("_\r\n")
+		return
+	}
+	w.raw("*-1\r\n")
+}
+
+// mapping begins a map of n pairs, which RESP2 has as an array of keys and
+// values.
+func (w writer) mapping(n int) {
+	if w.resp3 {
+		w.number("%", int64(n))
+		return
+	}
+	w.array(2 * n)
+}
+
+// set begins a set of n elements, which RESP2 has as an array.
+func (w writer) set(n int) {
+	if w.resp3 {
+		w.number("~", int64(n))
+		return
+	}
+	w.array(n)
+}
+
+// verbatim is a text for people to read, which RESP2 has as a bulk.
+func (w writer) verbatim(s string) {
+	if !w.resp3 {
+		w.bulkString(s)
+		return
+	}
+	w.number("=", int64(len(s)+len("txt:")))
+	w.raw("txt:")
+	w.raw(s)
+	w.raw("\r\n")
+}
 
 func (w writer) status(s string) {
 	w.raw("+")
@@ -35,6 +84,14 @@ func (w writer) bulkString(s string) {
 	w.number("$", int64(len(s)))
 	w.raw(s)
 	w.raw("\r\n")
+}
+
+// request is a request of the given words.
+func (w writer) request(words ...string) {
+	w.array(len(words))
+	for _, s := range words {
+		w.bulkString(s)
+	}
 }
 
 // fail appends an error; its parts contain no line ends.

@@ -1,0 +1,108 @@
+package redis
+
+import (
+	"bytes"
+	"strconv"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// A step is one request of the handshake with a server.
+type step uint8
+
+const (
+	stepHello  step = iota // HELLO 3, with the login if there is one
+	stepAuth               // AUTH
+	stepSelect             // SELECT
+)
+
+// steps are those of a lane's handshake.
+func (p *Protocol) steps(lane msg.Lane) []step {
+	var s [2]step
+	n := s[:0]
+	switch {
+	case lane.IsRESP3():
+		n = append(n, stepHello)
+	case p.auth != "":
+		n = append(n, stepAuth)
+	}
+	if p.database(lane) != 0 {
+		n = append(n, stepSelect)
+	}
+	return n
+}
+
+// database is the number that the lane's database has on the servers.
+func (p *Protocol) database(lane msg.Lane) int { return p.db + lane.DB }
+
+// Handshake appends what makes a fresh connection one of the lane: the login, as
+// AUTH or within HELLO 3, and SELECT, as far as they are needed. It returns how
+// many replies that will bring.
+func (p *Protocol) Handshake(lane msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) int {
+	w := writer{pool: pool, out: out}
+	steps := p.steps(lane)
+	for _, s := range steps {
+		switch s {
+		case stepHello:
+			if p.auth == "" {
+				w.request("HELLO", "3")
+			} else {
+				w.request("HELLO", "3", "AUTH", defaultUser, p.auth.Reveal())
+			}
+		case stepAuth:
+			w.request("AUTH", p.auth.Reveal())
+		case stepSelect:
+			w.request("SELECT", strconv.Itoa(p.database(lane)))
+		}
+	}
+	return len(steps)
+}
+
+// HandshakeReply returns what the server objected in its i-th reply, which is b,
+// or nothing if it agreed. The text never contains the password, even if the
+// server's does.
+//
+// Without its protocol version or its database a connection is unfit. Without a
+// login it is not: the requests get the server's own errors, or none if the
+// server has no password.
+func (p *Protocol) HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason) {
+	s := p.steps(lane)[i]
+	first := byte(0)
+	if len(b) > 0 {
+		first = b[0]
+	}
+	if first == '+' && s != stepHello || first == '%' && s == stepHello {
+		return "", msg.OK
+	}
+	text := "an unexpected reply"
+	if first == '-' {
+		text = string(bytes.TrimRight(b[1:], "\r\n"))
+	}
+	loginFailed := bytes.HasPrefix(b, []byte("-NOAUTH")) || bytes.HasPrefix(b, []byte("-WRONGPASS"))
+	switch {
+	case s == stepAuth:
+		return "AUTH: " + p.withoutPassword(text), msg.OK
+	case s == stepHello && loginFailed:
+		return "HELLO 3: " + p.withoutPassword(text), msg.LoginRefused
+	case s == stepHello:
+		return "HELLO 3: " + p.withoutPassword(text), msg.NoRESP3
+	case loginFailed:
+		unfit = msg.LoginRefused
+	default:
+		unfit = msg.NoDatabase
+	}
+	return "SELECT " + strconv.Itoa(p.database(lane)) + ": " + text, unfit
+}
+
+// withoutPassword keeps of a server's answer to a login what cannot be an
+// argument: a server that does not know the command lists them.
+func (p *Protocol) withoutPassword(text string) string {
+	if at := bytes.Index([]byte(text), []byte(", with args")); at >= 0 {
+		text = text[:at]
+	}
+	if p.auth != "" && bytes.Contains([]byte(text), []byte(p.auth.Reveal())) {
+		return "refused"
+	}
+	return text
+}

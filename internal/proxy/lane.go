@@ -1,0 +1,173 @@
+package proxy
+
+import (
+	"iter"
+	"time"
+
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/msg"
+)
+
+// Lanes keep apart what must not share a server connection: clients that speak
+// RESP2 and such as speak RESP3, and clients in different databases.
+//
+//	                     lane 0: RESP2, the pool's database    lane 1: RESP3     ...
+//	client ── its lane ─► server ─► slot, slot, ...            slot, slot, ...
+//
+// A lane is known once a client has asked for it, and never forgotten: the
+// protocol bounds how many there can be. Its connections are opened when they
+// are needed and closed when it has had no client for a while.
+
+// laneLinger is how long, in nanoseconds, the connections of a lane outlive its
+// last client.
+const laneLinger = int64(10 * time.Second)
+
+// unfitPause is how long, in nanoseconds, a server that could not be made to
+// serve a lane is not asked again.
+const unfitPause = int64(time.Second)
+
+// A lane is what a pool knows, on one loop, of one of its lanes.
+type lane struct {
+	key msg.Lane
+	// clients are those in the lane; the default lane's are not counted.
+	clients int
+	// idleSince is when the last client left.
+	idleSince int64
+}
+
+// A wait is what a client that sent a request is waiting for before the next one
+// is taken.
+type wait uint8
+
+const (
+	waitsForNothing wait = iota
+	// waitsForReplies: its lane changed. A request on the new lane's connections
+	// could overtake one that is still on the old lane's.
+	waitsForReplies
+)
+
+// waited reports whether a client that waits need not do so any longer.
+func (c *client) waited() bool {
+	if c.waits == waitsForReplies && c.outq.Len()+c.quiet == 0 {
+		c.waits = waitsForNothing
+	}
+	return c.waits == waitsForNothing
+}
+
+// changeLane has the client use the lane that its session is in. What it has in
+// flight is answered first.
+func (c *client) changeLane() {
+	if c.session.Lane == c.pool.lanes[c.lane].key {
+		return
+	}
+	c.leaveLane()
+	c.lane = c.pool.lane(c.session.Lane)
+	if c.lane > 0 {
+		c.pool.lanes[c.lane].clients++
+	}
+	if c.outq.Len()+c.quiet > 0 {
+		c.waits = waitsForReplies
+	}
+}
+
+// leaveLane notes that the client uses its lane no more.
+func (c *client) leaveLane() {
+	if c.lane == 0 {
+		return
+	}
+	ctx := c.pool.ctx
+	l := &c.pool.lanes[c.lane]
+	l.clients--
+	invariant.Check(l.clients >= 0, "proxy: a lane with fewer clients than none")
+	if l.clients == 0 {
+		l.idleSince = ctx.loop.Now()
+		if ctx.nextSweep == 0 {
+			ctx.nextSweep = l.idleSince + laneLinger
+		}
+	}
+	c.lane = 0
+}
+
+// lane returns the index of the lane with the given key.
+func (p *ServerPool) lane(key msg.Lane) int {
+	for i := range p.lanes {
+		if p.lanes[i].key == key {
+			return i
+		}
+	}
+	p.lanes = append(p.lanes, lane{key: key})
+	return len(p.lanes) - 1
+}
+
+// addLane makes room for the server's connections in a lane.
+func (s *Server) addLane(i int) {
+	for len(s.lanes) <= i {
+		s.lanes = append(s.lanes, nil)
+	}
+	conns := make([]*serverConn, s.pool.conf.ServerConnections)
+	for slot := range conns {
+		c := &serverConn{server: s, pool: s.pool, lane: i}
+		c.handshake.conn = c
+		conns[slot] = c
+	}
+	s.lanes[i] = conns
+}
+
+// conns are all of the server's connections, open or not.
+func (s *Server) conns() iter.Seq[*serverConn] {
+	return func(yield func(*serverConn) bool) {
+		for _, lane := range s.lanes {
+			for _, c := range lane {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// sweepLanes closes the connections of the lanes that have had no client for a
+// while, and finds out when to look again. Requests that a client left behind
+// are waited for.
+func (ctx *Context) sweepLanes(now int64) {
+	ctx.nextSweep = 0
+	for _, p := range ctx.pools {
+		for i := range p.lanes[1:] {
+			l := &p.lanes[i+1]
+			if l.clients > 0 {
+				continue
+			}
+			due := l.idleSince + laneLinger
+			if now >= due {
+				if p.closeLane(i + 1) {
+					continue
+				}
+				due = now + laneLinger
+			}
+			if ctx.nextSweep == 0 || due < ctx.nextSweep {
+				ctx.nextSweep = due
+			}
+		}
+	}
+}
+
+// closeLane closes the connections of a lane that owe no reply, and reports
+// whether that was all of them.
+func (p *ServerPool) closeLane(i int) bool {
+	all := true
+	for _, s := range p.servers {
+		if i >= len(s.lanes) {
+			continue
+		}
+		for _, c := range s.lanes[i] {
+			switch {
+			case !c.Attached():
+			case c.queue.Len() > 0:
+				all = false
+			default:
+				c.retire()
+			}
+		}
+	}
+	return all
+}
