@@ -50,8 +50,8 @@ compat: deps ## send the same bytes to nutcracker and to nuthatch, and compare
 integration: deps ## run against real servers and injected faults
 	$(GO) test -count=1 ./test/integration/...
 
-bench: deps ## measure side by side with nutcracker
-	$(GO) run ./bench $(ARGS)
+bench: deps ## measure side by side with other proxies, in ten minutes (ARGS=-quick: in one; ARGS=-h)
+	$(GO) run ./bench $(if $(ARGS),$(ARGS),-o docs/BENCHMARKS.md)
 
 lint: ## what CI runs first: formatting, vet, and the linters of .golangci.yml
 	@unformatted=$$($(TOOL) gofumpt -l .) || exit 1; \

@@ -1,19 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
-	"net"
 	"os"
-	"runtime"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestParseArgs(t *testing.T) {
@@ -22,7 +17,7 @@ func TestParseArgs(t *testing.T) {
 		want string // in the complaint; empty if it is fine
 	}{
 		{args: ""},
-		{args: "-rounds 1 -n 0.5 -works mget-100,get-p1 -proxies nuthatch -markdown"},
+		{args: "-rounds 1 -n 0.5 -works mget-100,get-p1 -proxies nuthatch -o x.md"},
 		{args: "-works get-p2", want: `no work is called "get-p2"; there are get-p1, get-p16`},
 		{args: "-proxies nutcraker", want: `no proxy is called "nutcraker"; there are nutcracker, nuthatch`},
 		{args: "-rounds 0", want: "at least one"},
@@ -37,6 +32,35 @@ func TestParseArgs(t *testing.T) {
 	}
 }
 
+// TestWhatIsMeasured: everything, or only what the command line names.
+func TestWhatIsMeasured(t *testing.T) {
+	main := len(slices.DeleteFunc(works(), func(w work) bool { return w.growth }))
+	for _, tt := range []struct {
+		args                          string
+		works                         int // -1 for some
+		growth, open, memory, threads bool
+	}{
+		{"", len(works()), true, true, true, true},
+		{"-works all", main, false, false, false, false},
+		{"-works get-p1,get-s3", 2, false, false, false, false},
+		{"-open", 0, false, true, false, false},
+		{"-memory -threads", 0, false, false, true, true},
+		{"-growth", -1, true, false, false, false},
+		{"-quick", strings.Count(quickWorks, ",") + 1, false, false, false, false},
+	} {
+		o, err := parseArgs(strings.Fields(tt.args), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.works >= 0 && len(o.works) != tt.works || tt.works < 0 && len(o.works) == 0 {
+			t.Errorf("%q: %d works, want %d", tt.args, len(o.works), tt.works)
+		}
+		if o.growth != tt.growth || o.open != tt.open || o.memory != tt.memory || o.threads != tt.threads {
+			t.Errorf("%q: growth %t, open %t, memory %t, threads %t", tt.args, o.growth, o.open, o.memory, o.threads)
+		}
+	}
+}
+
 func TestChooseKeepsTheTablesOrder(t *testing.T) {
 	got, err := choose("work", works(), "mget-100, get-p1")
 	if err != nil || strings.Join(names(got), " ") != "get-p1 mget-100" {
@@ -44,230 +68,164 @@ func TestChooseKeepsTheTablesOrder(t *testing.T) {
 	}
 }
 
-func TestWorksHaveOnePoolAndNameEach(t *testing.T) {
+func TestWorksAreSound(t *testing.T) {
 	seen := map[string]bool{}
 	for _, w := range works() {
-		if seen[w.name] || w.pool < 0 || w.pool >= len(pools) || w.warm < clients {
-			t.Errorf("%s: used twice, no such pool, or too little to warm up with", w.name)
+		if seen[w.name] || w.clients < 1 || w.topology.servers < 1 || w.topology.pools < 1 {
+			t.Errorf("%s: used twice, or without clients, servers or pools", w.name)
 		}
 		seen[w.name] = true
-		if _, isRedis := w.load.(redisBenchmark); isRedis != pools[w.pool].redis {
-			t.Errorf("%s: its load and its pool speak different protocols", w.name)
+		e := w.one()
+		if e.requests < 1 || len(e.request) == 0 || len(e.reply) == 0 {
+			t.Errorf("%s: an exchange of %d requests, %d bytes and a reply of %d", w.name, e.requests, len(e.request), len(e.reply))
+		}
+		if redis := e.request[0] == '*'; redis != w.topology.redis {
+			t.Errorf("%s: its requests and its topology speak different protocols", w.name)
+		}
+		for _, d := range w.seeds {
+			if !strings.Contains(string(e.request), d.kind+":") && w.name != "mixed-get" {
+				t.Errorf("%s: is seeded with %s and asks for none", w.name, d.kind)
+			}
+		}
+	}
+	for _, axis := range axes {
+		for _, p := range axis.points {
+			if !seen[p.work] {
+				t.Errorf("%s: there is no work %q", axis.title, p.work)
+			}
 		}
 	}
 }
 
-func TestParseStat(t *testing.T) {
-	const rest = " R 1 2 3 4 -1 4194304 103 0 0 0 250 1750 7 8 20 0 1 0 182296"
-	for _, line := range []string{"22 (cat)" + rest, "22 (a) b (c)" + rest} {
-		user, system, err := parseStat(line)
-		if err != nil || user != 2500*time.Millisecond || system != 17500*time.Millisecond {
-			t.Errorf("%q: user %v, system %v, %v", line, user, system, err)
-		}
-	}
-	if _, _, err := parseStat("22 (cat) R 1 2"); err == nil {
-		t.Error("a line without the times has no error")
+// TestFirstWorkIsGET: open.go and memory.go take it for a GET.
+func TestFirstWorkIsGET(t *testing.T) {
+	if w := works()[0]; w.name != "get-p1" || w.clients != usualClients {
+		t.Errorf("the first work is %s with %d clients", w.name, w.clients)
 	}
 }
 
-func TestCPUTimeSince(t *testing.T) {
-	before := cpuTime{total: 10 * time.Second, user: 2 * time.Second, system: 8 * time.Second, waited: time.Second}
-	after := cpuTime{total: 14 * time.Second, user: 3 * time.Second, system: 11 * time.Second, waited: 3 * time.Second}
-	want := cpuTime{total: 4 * time.Second, user: time.Second, system: 3 * time.Second, waited: 2 * time.Second}
-	if got := after.since(before); got != want {
-		t.Errorf("%+v, want %+v", got, want)
-	}
-	short := cpuTime{total: 3 * time.Millisecond}
-	if got := short.since(cpuTime{}); got.total != got.user+got.system {
-		t.Errorf("without a tick: %+v, which does not add up", got)
-	}
-}
-
-func TestReadCPUCountsThisProcess(t *testing.T) {
-	before, err := readCPU(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	work := 0
-	for start := time.Now(); time.Since(start) < 5*time.Millisecond; work++ {
-		runtime.Gosched()
-	}
-	after, err := readCPU(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if used := after.since(before).total; used <= 0 {
-		t.Errorf("busy for 5 ms (%d times around), and %v of CPU time was used", work, used)
-	}
-}
-
-func TestPinnedRunsWhereItIsTold(t *testing.T) {
-	c, err := splitCores()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.rest.IsSet(c.proxy) {
-		t.Error("the proxy's core is also the servers'")
-	}
-	var before, during, after unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &before); err != nil {
-		t.Fatal(err)
-	}
-	err = pinned(only(c.proxy), func() error {
-		return errors.Join(unix.SchedGetaffinity(0, &during), io.EOF)
-	})
-	if !errors.Is(err, io.EOF) {
-		t.Errorf("start's error is lost: %v", err)
-	}
-	if during != only(c.proxy) {
-		t.Errorf("ran on %v, want %v", during, only(c.proxy))
-	}
-	if err := unix.SchedGetaffinity(0, &after); err != nil || after != before {
-		t.Errorf("the thread was left on %v, was on %v (%v)", after, before, err)
-	}
-}
-
-func TestParseRate(t *testing.T) {
-	const table = `"test","rps","avg_latency_ms"` + "\n" + `"GET key:__rand_int__","61349.69","0.6"` + "\n"
-	for _, output := range []string{table, "WARNING: Could not fetch server CONFIG\n" + table} {
-		if rate, err := parseRate(output); err != nil || rate != 61349.69 {
-			t.Errorf("%q: %v, %v", output, rate, err)
-		}
-	}
-	for _, output := range []string{"", "Could not connect", `"test","avg"` + "\n" + `"GET","1"`, `"test","rps"`} {
-		if rate, err := parseRate(output); err == nil {
-			t.Errorf("%q: %v, want an error", output, rate)
-		}
-	}
-}
-
-func TestServerError(t *testing.T) {
-	err := serverError("\"test\"\nError from server: ERR no such key\n")
-	if err == nil || !strings.Contains(err.Error(), "no such key") {
-		t.Errorf("got %v", err)
-	}
-	if err := serverError("WARNING: Could not fetch server CONFIG\n"); err != nil {
-		t.Errorf("a warning that has nothing to do with it: %v", err)
-	}
-}
-
-func TestRedisCommandEncode(t *testing.T) {
-	c := redisCommand{args: []string{"GET", "key:" + randomInt}}
-	if got, want := string(c.encode()), "*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000000\r\n"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
-// TestTake gives a client every reply in pieces of each size.
-func TestTake(t *testing.T) {
-	want := memcachedReply(3)
-	other := bytes.Replace(want, []byte("key:000000000000"), []byte("key:000000000042"), 1)
+func TestExchanges(t *testing.T) {
+	two := dataset{"k", 1, 2}
+	get := redisGet(two)
+	const request, reply = "*2\r\n$3\r\nGET\r\n$14\r\nk:000000000000\r\n", "$2\r\nxx\r\n"
 	for _, tt := range []struct {
-		name  string
-		reply []byte
-		ok    bool
+		name           string
+		one            func() exchange
+		request, reply string
+		requests       int
 	}{
-		{"as expected", want, true},
-		{"other keys", other, true},
-		{"a miss", []byte("END\r\n"), false},
-		{"an error", []byte("SERVER_ERROR Connection refused\r\n"), false},
-		{"too long", append(slices.Clip(want), "END\r\n"...), false},
-		{"another end", append(slices.Clip(want[:len(want)-5]), "xyz\r\n"...), false},
+		{"GET", get, request, reply, 1},
+		{"pipelined", pipelined(3, get), strings.Repeat(request, 3), strings.Repeat(reply, 3), 3},
+		{"SET", redisSet(two), "*3\r\n$3\r\nSET\r\n$14\r\nk:000000000000\r\n$2\r\nxx\r\n", "+OK\r\n", 1},
 	} {
-		for size := 1; size <= len(tt.reply); size++ {
-			var c loopClient
-			var err error
-			for b := tt.reply; len(b) > 0 && err == nil; {
-				n := min(size, len(b))
-				err = c.take(b[:n], want)
-				b = b[n:]
-			}
-			if (err == nil) != tt.ok {
-				t.Errorf("%s, %d bytes at a time: %v", tt.name, size, err)
-			}
+		e := tt.one()
+		if string(e.request) != tt.request || string(e.reply) != tt.reply || e.requests != tt.requests {
+			t.Errorf("%s: %q, %q, %d", tt.name, e.request, e.reply, e.requests)
 		}
 	}
-	var c loopClient
-	if err := c.take([]byte("+OK\r\n"), []byte("+OK\r\n")); err != nil {
-		t.Errorf("a reply as short as the ends: %v", err)
+	every := mixed(get, redisSet(two), 3)
+	var got []byte
+	for range 6 {
+		got = append(got, every().request[8])
 	}
-	c = loopClient{}
-	if err := c.take([]byte("+\r\n"), []byte("+\r\n")); err != nil {
-		t.Errorf("a reply shorter than the ends: %v", err)
+	if string(got) != "GGSGGS" {
+		t.Errorf("each third of another kind: %s", got)
 	}
 }
 
-// serveLines answers every line on every connection.
-func serveLines(t *testing.T, reply string) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+func TestVariantsAreBounded(t *testing.T) {
+	if n := len(variants(redisGet(small))); n != maxVariants {
+		t.Errorf("%d small ones", n)
+	}
+	large := variants(redisSet(oneMB))
+	if n := len(large); n != maxVariantBytes>>20 {
+		t.Errorf("%d large ones", n)
+	}
+	if &large[0].reply[0] != &large[1].reply[0] {
+		t.Error("equal replies are held twice")
+	}
+}
+
+func TestDistinctKeys(t *testing.T) {
+	keys := small.distinct(small.keys)
+	slices.Sort(keys)
+	if n := len(slices.Compact(keys)); n != small.keys {
+		t.Errorf("%d different ones of %d", n, small.keys)
+	}
+}
+
+func TestManyServersShareTheRealOnes(t *testing.T) {
+	s := servers{redis: []string{"127.0.0.1:1", "127.0.0.1:2"}, memcached: []string{"127.0.0.1:3"}}
+	yaml := nuthatchYAML(2)(s, topology{redis: true, servers: 3, pools: 2}, []string{"127.0.0.1:8", "127.0.0.1:9"})
+	for _, want := range []string{
+		"pool0:\n  listen: 127.0.0.1:8\n", "pool1:\n  listen: 127.0.0.1:9\n",
+		"- 127.0.0.1:1:1 server0\n    - 127.0.0.1:2:1 server1\n    - 127.0.0.1:1:1 server2\n", "threads: 2",
+	} {
+		if !strings.Contains(yaml, want) {
+			t.Errorf("no %q in\n%s", want, yaml)
+		}
+	}
+	if got := haproxyConfig(s, memcachedOne, []string{"127.0.0.1:8"}); !strings.Contains(got, "bind 127.0.0.1:8 ") || !strings.Contains(got, "server0 127.0.0.1:3\n") {
+		t.Errorf("HAProxy:\n%s", got)
+	}
+	if got := predixyConfig(s, redisThree, []string{"127.0.0.1:8"}); strings.Count(got, "Group ") != 3 {
+		t.Errorf("predixy:\n%s", got)
+	}
+}
+
+func TestWhatProxiesCan(t *testing.T) {
+	can := map[string]func(work) bool{}
+	for _, kind := range proxyKinds() {
+		can[kind.name] = kind.can
+	}
+	mget, memcached, many := work{topology: redisThree}, work{topology: memcachedOne}, work{topology: redisOne, clients: 10_000}
+	for _, tt := range []struct {
+		proxy string
+		work  work
+		want  bool
+	}{
+		{baseline, mget, true},
+		{ours, many, true},
+		{"haproxy", mget, false},
+		{"haproxy", memcached, true},
+		{"haproxy", many, false},
+		{"predixy", mget, true},
+		{"predixy", memcached, false},
+	} {
+		if got := can[tt.proxy](tt.work); got != tt.want {
+			t.Errorf("%s, %+v: %t", tt.proxy, tt.work.topology, got)
+		}
+	}
+}
+
+func TestLocate(t *testing.T) {
+	dir := t.TempDir()
+	made := proxyKind{name: "made", build: func(context.Context, string) (string, error) { return filepath.Join(dir, "made"), nil }}
+	missing := proxyKind{name: "no such proxy", optional: true}
+	found, err := locate(t.Context(), []proxyKind{made, missing}, dir)
+	if err != nil || len(found) != 1 || found[0].path != filepath.Join(dir, "made") {
+		t.Errorf("%v, %v", found, err)
+	}
+	missing.optional = false
+	if _, err := locate(t.Context(), []proxyKind{missing}, dir); err == nil {
+		t.Error("a proxy that must be there is not missed")
+	}
+}
+
+func TestVersionLineHasNoPath(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "proxy")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho \"$0 proxy-1.0\"\necho more\nexit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = conn.Close() }()
-				buf := make([]byte, 4096)
-				for {
-					n, err := conn.Read(buf)
-					if err != nil {
-						return
-					}
-					if _, err := io.WriteString(conn, strings.Repeat(reply, bytes.Count(buf[:n], []byte("\n")))); err != nil {
-						return
-					}
-				}
-			}()
-		}
-	}()
-	return ln.Addr().String()
-}
-
-func TestClosedLoop(t *testing.T) {
-	l := closedLoop{requests: [][]byte{[]byte("a\n"), []byte("bb\n")}, reply: []byte("STORED\r\n")}
-	res, err := l.run(t.Context(), serveLines(t, "STORED\r\n"), 1234)
-	if err != nil || res.requests != 1234 || res.rate <= 0 {
-		t.Errorf("%+v, %v", res, err)
-	}
-	_, err = l.run(t.Context(), serveLines(t, "ERROR\r\n"), 1234)
-	if err == nil || !strings.Contains(err.Error(), "ERROR") {
-		t.Errorf("wrong replies: %v", err)
-	}
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, errTooSlow)
-	defer cancel()
-	if _, err = l.run(ctx, serveLines(t, ""), 1234); !errors.Is(err, errTooSlow) {
-		t.Errorf("no replies: %v", err)
-	}
-}
-
-func TestMedian(t *testing.T) {
-	for _, tt := range []struct {
-		values []float64
-		want   float64
-	}{
-		{nil, 0},
-		{[]float64{3}, 3},
-		{[]float64{9, 1, 2}, 2},
-		{[]float64{4, 1, 3, 2}, 2.5},
-	} {
-		if got := median(tt.values); got != tt.want {
-			t.Errorf("median of %v: %v, want %v", tt.values, got, tt.want)
-		}
+	if got := versionLine(t.Context(), path); got != "proxy-1.0" {
+		t.Errorf("%q", got)
 	}
 }
 
 func TestTurnsTakeTurns(t *testing.T) {
 	for round, want := range [][]int{{0, 1, 2}, {1, 2, 0}, {2, 0, 1}, {0, 1, 2}} {
-		for i, got := range turns(round, 3) {
-			if got != want[i] {
-				t.Errorf("round %d: place %d has proxy %d, want %d", round, i, got, want[i])
-			}
+		if got := turns(round, 3); !slices.Equal(got, want) {
+			t.Errorf("round %d: %v, want %v", round, got, want)
 		}
 	}
 }
@@ -289,45 +247,41 @@ func TestDisturbed(t *testing.T) {
 	}
 }
 
-func TestPrintReport(t *testing.T) {
-	get, set := work{name: "get", title: "GET"}, work{name: "set", title: "SET"}
-	results := []result{
-		{work: get, proxy: baseline, samples: []sample{
-			{total: 10, user: 1, system: 9, rate: 1000},
-			{total: 20, user: 2, system: 18, rate: 2000},
-			{total: 8, user: 1, system: 7, rate: 900, disturbed: 0.5},
-		}},
-		{work: get, proxy: "nuthatch", samples: []sample{
-			{total: 5, user: 1, system: 4, rate: 1500},
-			{total: 18, user: 2, system: 16, rate: 2000},
-			{total: 6, user: 1, system: 5, rate: 1800},
-		}},
-		{work: set, proxy: "nuthatch", err: errors.New("it ended"), samples: []sample{{total: 1}}},
+func TestParsePerf(t *testing.T) {
+	got, err := parsePerf("12345,,raw_syscalls:sys_enter,1000,100.00,,\n")
+	if err != nil || got.total() != 12345 || got[everyCall] != 12345 {
+		t.Errorf("%v, %v", got, err)
 	}
-	for _, tt := range []struct {
-		markdown bool
-		want     string
-	}{
-		{false, `here
-
-work  proxy       us/request  user  system  ratio  min   max   requests/s  ratio  waited
-GET   nutcracker  10.00       1.00  9.00    1.00   1.00  1.00  1000        1.00   50%
-GET   nuthatch    6.00        1.00  5.00    0.75   0.50  0.90  1800        1.50   0%
-SET   nuthatch    failed
-`},
-		{true, `here
-
-| work | proxy | us/request | user | system | ratio | min | max | requests/s | ratio | waited |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| GET | nutcracker | 10.00 | 1.00 | 9.00 | 1.00 | 1.00 | 1.00 | 1000 | 1.00 | 50% |
-| GET | nuthatch | 6.00 | 1.00 | 5.00 | 0.75 | 0.50 | 0.90 | 1800 | 1.50 | 0% |
-| SET | nuthatch | failed |  |  |  |  |  |  |  |  |
-`},
-	} {
-		var out strings.Builder
-		printReport(&out, []string{"here"}, results, tt.markdown)
-		if out.String() != tt.want {
-			t.Errorf("markdown %t:\n%s\nwant\n%s", tt.markdown, out.String(), tt.want)
+	for _, output := range []string{"", "<not counted>,,raw_syscalls:sys_enter,0,0,,\n", "perf: no permission\n"} {
+		if got, err := parsePerf(output); err == nil {
+			t.Errorf("%q: %v", output, got)
 		}
+	}
+}
+
+func TestParseStrace(t *testing.T) {
+	const output = `strace: Process 7 attached
+% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+ 60.00    0.001200           1      1000           read
+ 40.00    0.000800           2       400         7 epoll_wait
+------ ----------- ----------- --------- --------- ----------------
+100.00    0.002000           1      1400         7 total
+`
+	got, err := parseStrace(output)
+	if err != nil || len(got) != 2 || got["read"] != 1000 || got["epoll_wait"] != 400 || got.total() != 1400 {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := parseStrace("strace: attach: Operation not permitted\n"); err == nil {
+		t.Errorf("no table: %v", got)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	if err := interrupted(nil); err != nil {
+		t.Error(err)
+	}
+	if err := interrupted(errors.New("no")); err == nil {
+		t.Error("another error is taken for an interruption")
 	}
 }

@@ -116,29 +116,43 @@ func readCPU(pid int) (cpuTime, error) {
 	return c, err
 }
 
-// readWaited adds up what the scheduler says of a process's threads. Those that
-// have ended do not count.
+// readWaited adds up what the scheduler says of a process's threads.
 func readWaited(pid int) (time.Duration, error) {
+	var sum time.Duration
+	err := eachThread(pid, func(_ string, _, waited time.Duration) { sum += waited })
+	return sum, err
+}
+
+// readThreads is the CPU time of each thread of a process.
+func readThreads(pid int) (map[string]time.Duration, error) {
+	times := map[string]time.Duration{}
+	err := eachThread(pid, func(tid string, ran, _ time.Duration) { times[tid] = ran })
+	return times, err
+}
+
+// eachThread tells what the scheduler says of a process's threads: how long
+// they ran and how long they waited for a core. Those that have ended do not
+// count.
+func eachThread(pid int, visit func(tid string, ran, waited time.Duration)) error {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
-		return 0, fmt.Errorf("threads of process %d: %w", pid, err)
+		return fmt.Errorf("threads of process %d: %w", pid, err)
 	}
-	var sum time.Duration
 	for _, name := range files {
 		b, err := os.ReadFile(name)
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 			continue
 		}
 		if err != nil {
-			return 0, fmt.Errorf("run queue: %w", err)
+			return fmt.Errorf("run queue: %w", err)
 		}
 		var ran, waited, slices int64 // in ns, ns, and a count
 		if _, err := fmt.Sscan(string(b), &ran, &waited, &slices); err != nil {
-			return 0, fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
-		sum += time.Duration(waited)
+		visit(filepath.Base(filepath.Dir(name)), time.Duration(ran), time.Duration(waited))
 	}
-	return sum, nil
+	return nil
 }
 
 // parseStat finds utime and stime in a line of /proc/PID/stat; see proc(5).

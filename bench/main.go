@@ -1,5 +1,6 @@
 // Command bench measures proxies side by side: what a request costs each of
-// them in CPU time, and how many they carry.
+// them in CPU time, how many they carry, how long replies take, and how much
+// memory clients cost.
 //
 //	core B: load ──► core A: proxy ──► core B: redis-server, memcached
 //
@@ -9,9 +10,10 @@
 // compared have met the same machine: absolute values drift with whatever else
 // it does, the ratios within a round do not.
 //
-// The load is a closed loop: a client sends its next request, or its next
-// pipeline of requests, when it has the reply. A proxy that is faster than the
-// load idles, and its CPU time per request says what the throughput cannot.
+// The load of a piece of work is a closed loop: a client sends its next request,
+// or its next pipeline of requests, when it has the reply. A proxy that is faster
+// than the load idles, and its CPU time per request says what the throughput
+// cannot. How latency grows with the rate is measured with an open loop.
 //
 // Nothing here is part of nuthatch; nothing imports it.
 package main
@@ -24,22 +26,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 )
-
-// options are the command line.
-type options struct {
-	rounds   int
-	scale    float64 // of each measurement's length
-	works    []work
-	proxies  []proxyKind
-	markdown bool
-}
-
-// length is about how long one measurement lasts.
-func (o options) length() time.Duration { return time.Duration(float64(sampleTime) * o.scale) }
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
@@ -69,84 +58,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// parseArgs reads the command line; its complaints and the help go to stderr.
-func parseArgs(args []string, stderr io.Writer) (options, error) {
-	opts := options{}
-	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.IntVar(&opts.rounds, "rounds", 3, "how often each piece of work is measured through each proxy")
-	fs.Float64Var(&opts.scale, "n", 1, fmt.Sprintf("scale of the number of requests: 1 lasts about %v", sampleTime))
-	fs.BoolVar(&opts.markdown, "markdown", false, "print the table as Markdown")
-	workNames := fs.String("works", "", "pieces of work, comma separated (default: all): "+strings.Join(names(works()), ", "))
-	proxyNames := fs.String("proxies", "", "proxies, comma separated (default: all): "+strings.Join(names(proxyKinds()), ", "))
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return opts, err
-		}
-		return opts, fmt.Errorf("command line: %w", err)
-	}
-	if fs.NArg() > 0 {
-		return opts, fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	}
-	if opts.rounds < 1 {
-		return opts, fmt.Errorf("-rounds %d: there must be at least one", opts.rounds)
-	}
-	if opts.scale <= 0 {
-		return opts, fmt.Errorf("-n %g: the scale must be above 0", opts.scale)
-	}
-	var err error
-	if opts.works, err = choose("work", works(), *workNames); err != nil {
-		return opts, err
-	}
-	opts.proxies, err = choose("proxy", proxyKinds(), *proxyNames)
-	return opts, err
-}
-
-// named is a row of a table that the command line chooses from.
-type named interface{ label() string }
-
-// names lists the rows' names in the table's order.
-func names[T named](table []T) []string {
-	var list []string
-	for _, row := range table {
-		list = append(list, row.label())
-	}
-	return list
-}
-
-// choose returns the rows that a comma separated list names, in the table's
-// order, and all of them for an empty list.
-func choose[T named](what string, table []T, list string) ([]T, error) {
-	if list == "" {
-		return table, nil
-	}
-	wanted := map[string]bool{}
-	for name := range strings.SplitSeq(list, ",") {
-		wanted[strings.TrimSpace(name)] = true
-	}
-	var chosen []T
-	for _, row := range table {
-		if wanted[row.label()] {
-			chosen = append(chosen, row)
-			delete(wanted, row.label())
-		}
-	}
-	for name := range wanted {
-		return nil, fmt.Errorf("no %s is called %q; there are %s", what, name, strings.Join(names(table), ", "))
-	}
-	return chosen, nil
-}
-
-// bench starts what the options name, measures, and prints the report. Whatever
-// it started has ended when it returns.
+// bench starts what the options name, measures, and reports. Whatever it
+// started has ended when it returns.
 func bench(ctx context.Context, opts options, stdout, stderr io.Writer) (err error) {
-	cores, err := splitCores()
-	if err != nil {
-		return err
-	}
-	if err := pinSelf(cores.rest); err != nil {
-		return err
-	}
 	dir, err := os.MkdirTemp("", "nuthatch-bench")
 	if err != nil {
 		return fmt.Errorf("a folder for configurations and logs: %w", err)
@@ -158,19 +72,99 @@ func bench(ctx context.Context, opts options, stdout, stderr io.Writer) (err err
 		}
 		_ = os.RemoveAll(dir)
 	}()
-
-	rig, err := startRig(ctx, dir, cores, opts)
-	defer func() { err = errors.Join(err, rig.stop()) }()
+	r, err := newRig(ctx, opts, dir, stderr)
 	if err != nil {
 		return err
 	}
-	if err := rig.seed(); err != nil {
+	defer func() { err = errors.Join(err, r.stop()) }()
+	if err := r.startServers(ctx); err != nil {
 		return err
 	}
-	results, err := rig.measure(ctx, opts, stderr)
-	if errors.Is(err, context.Canceled) {
-		return err
+	found, err := r.runAll(ctx, opts)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	printReport(stdout, describe(ctx, opts, rig, cores), results, opts.markdown)
+	report := found.report(r.describe(ctx))
+	fmt.Fprint(stdout, report)
+	if opts.output != "" && err == nil {
+		if err := os.WriteFile(opts.output, []byte(report), 0o644); err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+	}
 	return err
+}
+
+// newRig finds the proxies and divides the machine.
+func newRig(ctx context.Context, opts options, dir string, progress io.Writer) (*rig, error) {
+	descriptors, err := raiseDescriptors()
+	if err != nil {
+		return nil, err
+	}
+	cores, err := splitCores()
+	if err != nil {
+		return nil, err
+	}
+	programs, err := locate(ctx, opts.proxies, dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := pinSelf(cores.rest); err != nil {
+		return nil, err
+	}
+	r := &rig{
+		dir: dir, cores: cores, length: opts.length(), rounds: opts.rounds, programs: programs,
+		descriptors: descriptors, progress: progress, began: time.Now(),
+	}
+	r.countCalls, r.countedWith = newSyscallCounter(ctx, opts.strace)
+	return r, nil
+}
+
+// raiseDescriptors lets this process, and what it starts, have as many
+// descriptors as the hard limit allows.
+func raiseDescriptors() (int, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("limit of descriptors: %w", err)
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("limit of descriptors: %w", err)
+	}
+	return int(min(limit.Max, 1<<30)), nil
+}
+
+// findings are the results of all experiments that were made.
+type findings struct {
+	works   []result
+	growth  bool // the tables of growth were asked for
+	open    *openResult
+	memory  []memoryResult
+	threads []threadsResult
+}
+
+// runAll makes the experiments, one after the other. A failed one leaves its
+// part empty.
+func (r *rig) runAll(ctx context.Context, opts options) (findings, error) {
+	var f findings
+	var errs []error
+	note := func(err error) { errs = append(errs, err) }
+	var err error
+	if len(opts.works) > 0 {
+		f.growth = opts.growth
+		f.works, err = r.measure(ctx, opts.works)
+		note(err)
+	}
+	if opts.open && ctx.Err() == nil {
+		f.open, err = r.measureOpen(ctx)
+		note(err)
+	}
+	if opts.memory && ctx.Err() == nil {
+		f.memory, err = r.measureMemory(ctx)
+		note(err)
+	}
+	if opts.threads && ctx.Err() == nil {
+		f.threads, err = r.measureThreads(ctx)
+		note(err)
+	}
+	return f, errors.Join(errs...)
 }

@@ -4,23 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"slices"
 	"time"
 )
 
-// sampleTime is about how long one measurement lasts at scale 1. The CPU clock
-// is exact; the proportion of user and system time is sampled every 10 ms.
-const sampleTime = 3 * time.Second
+// sampleTime is about how long one measurement lasts at scale 1.
+const sampleTime = time.Second
 
 // sample is one measurement: one piece of work through one proxy in one round.
 type sample struct {
 	// CPU time of the proxy per request, in microseconds.
 	total, user, system float64
 	rate                float64 // requests per second
-	// disturbed is the part of the proxy's time, 0 to 1, that it waited for its
-	// core because something else had it.
-	disturbed float64
+	p50, p99, p999      float64 // latencies of exchanges, in microseconds
+	memory              float64 // resident, at the end, in bytes
+	// Parts of the time, 0 to 1, that the proxy and the load's thread used, and
+	// that the proxy waited for its core because something else had it.
+	proxyBusy, loadBusy, disturbed float64
 }
 
 // result is all that was measured of one piece of work through one proxy.
@@ -28,43 +29,48 @@ type result struct {
 	work    work
 	proxy   string
 	samples []sample // by round
+	counts  counts   // of its system calls
 	err     error    // why there are fewer samples than rounds
 }
 
 // A round in which a proxy waited for its core for more than a part of its time
-// is done again, as long as the whole run has spareRounds' worth of time left
-// for that; after it, disturbed rounds count too.
+// is done again, as long as the whole run has time left for that, which is a
+// part of what it takes anyhow; after it, disturbed rounds count too.
 const (
 	disturbedAbove = 0.1
-	spareRounds    = 15
+	sparePart      = 0.25
 )
 
-// measure does every piece of work with every proxy, in every round. A proxy
-// that fails at one is not asked again to do it; the error tells of all of them.
-func (r *rig) measure(ctx context.Context, opts options, progress io.Writer) ([]result, error) {
+// measure does every piece of work with every proxy that can, in every round. A
+// proxy that fails at one is not asked again to do it; the error tells of all.
+func (r *rig) measure(ctx context.Context, works []work) ([]result, error) {
 	var results []result
 	var errs []error
-	spare := spareRounds * time.Duration(len(r.proxies)) * opts.length()
-	for _, w := range opts.works {
-		c := r.newContest(ctx, w, opts.length())
-		for round := 0; round < opts.rounds && ctx.Err() == nil; {
+	spare := time.Duration(sparePart * float64(len(works)*r.rounds*len(r.programs)) * float64(r.length))
+	for _, w := range works {
+		if !r.enoughDescriptors(w) {
+			continue
+		}
+		c := r.newContest(ctx, w)
+		for round := 0; round < r.rounds && ctx.Err() == nil; {
 			start := time.Now()
-			samples := c.round(ctx, round, progress)
+			samples := c.round(ctx, round)
 			if disturbed(samples) && spare > 0 {
 				spare -= time.Since(start)
-				fmt.Fprintln(progress, "  the machine was busy with something else: that round again")
+				fmt.Fprintln(r.progress, "  the machine was busy with something else: that round again")
 				continue
 			}
 			c.keep(samples)
 			round++
 		}
+		c.countSyscalls(ctx)
+		c.stop()
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		for i := range c.results {
-			if err := c.results[i].err; err != nil {
-				err = errors.Join(err, r.proxies[i].ended())
-				errs = append(errs, fmt.Errorf("%s, %s: %w", w.name, r.proxies[i].name, err))
+			if res := &c.results[i]; res.err != nil {
+				errs = append(errs, fmt.Errorf("%s, %s: %w", w.name, res.proxy, res.err))
 			}
 		}
 		results = append(results, c.results...)
@@ -72,44 +78,58 @@ func (r *rig) measure(ctx context.Context, opts options, progress io.Writer) ([]
 	return results, errors.Join(errs...)
 }
 
-// contest is one piece of work with all proxies. What it holds for each is at
-// the proxy's index.
+// contest is one piece of work with all proxies that can do it. What it holds
+// for each is at the proxy's index. Proxies are started anew for each, so that
+// one's memory is that of this work.
 type contest struct {
-	proxies  []*proxy
-	work     work
-	length   time.Duration // about, of a measurement
-	requests []int         // that take so long
-	results  []result
+	*rig
+	work      work
+	exchanges []exchange
+	proxies   []*proxy // nil if it could not be started
+	results   []result
 }
 
-// newContest warms the proxies up.
-func (r *rig) newContest(ctx context.Context, w work, length time.Duration) *contest {
-	c := &contest{
-		proxies: r.proxies, work: w, length: length,
-		requests: make([]int, len(r.proxies)), results: make([]result, len(r.proxies)),
-	}
-	for i, p := range r.proxies {
-		c.results[i] = result{work: w, proxy: p.name}
-		c.requests[i], c.results[i].err = p.warmUp(ctx, w, length)
+// newContest starts the proxies and warms them up.
+func (r *rig) newContest(ctx context.Context, w work) *contest {
+	c := &contest{rig: r, work: w, exchanges: variants(w.one)}
+	for _, p := range r.programs {
+		if !p.can(w) {
+			continue
+		}
+		running, err := r.start(ctx, p, w)
+		if err == nil {
+			_, err = c.sample(ctx, running, r.length/4)
+		}
+		c.proxies = append(c.proxies, running)
+		c.results = append(c.results, result{work: w, proxy: p.name, err: err})
 	}
 	return c
 }
 
+// stop ends the proxies.
+func (c *contest) stop() {
+	for i, p := range c.proxies {
+		if p != nil {
+			c.results[i].err = errors.Join(c.results[i].err, p.stop())
+		}
+	}
+}
+
 // round measures every proxy that has not failed; the others' sample is nil.
-func (c *contest) round(ctx context.Context, round int, progress io.Writer) []*sample {
+func (c *contest) round(ctx context.Context, round int) []*sample {
 	samples := make([]*sample, len(c.proxies))
 	for _, i := range turns(round, len(c.proxies)) {
 		if c.results[i].err != nil {
 			continue
 		}
-		s, err := c.proxies[i].sample(ctx, c.work, c.requests[i], c.length)
+		s, err := c.sample(ctx, c.proxies[i], c.length)
 		if err != nil {
 			c.results[i].err = fmt.Errorf("round %d: %w", round+1, err)
 			continue
 		}
 		samples[i] = &s
-		fmt.Fprintf(progress, "round %d  %-10s  %-10s  %8.3f us/request  %8.0f requests/s  %3.0f%% waiting for the core\n",
-			round+1, c.work.name, c.proxies[i].name, s.total, s.rate, 100*s.disturbed)
+		fmt.Fprintf(c.progress, "round %d  %-12s  %-10s  %8.3f us/request  %8.0f requests/s  p99 %8.0f us  busy: proxy %3.0f%%, load %3.0f%%; waiting %3.0f%%\n",
+			round+1, c.work.name, c.results[i].proxy, s.total, s.rate, s.p99, 100*s.proxyBusy, 100*s.loadBusy, 100*s.disturbed)
 	}
 	return samples
 }
@@ -138,46 +158,70 @@ func turns(round, n int) []int {
 	return order
 }
 
-// warmUp makes sure that the proxy can do the work and returns how many
-// requests a measurement of some length takes.
-func (p *proxy) warmUp(ctx context.Context, w work, length time.Duration) (int, error) {
-	addr := p.addrs[w.pool]
-	if err := w.load.check(ctx, addr); err != nil {
-		return 0, err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errTooSlow)
-	defer cancel()
-	res, err := w.load.run(ctx, addr, w.warm)
-	if err != nil {
-		return 0, fmt.Errorf("warming up: %w", err)
-	}
-	return max(1, int(res.rate*length.Seconds())), nil
-}
-
 var errTooSlow = errors.New("it took far too long")
 
-// sample measures n requests, which should take about so long.
-func (p *proxy) sample(ctx context.Context, w work, n int, length time.Duration) (sample, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 3*patience+3*length, errTooSlow)
+// within bounds the time of a measurement that should take so long.
+func within(ctx context.Context, length time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, 2*patience+3*length, errTooSlow)
+}
+
+// sample measures a proxy for a time.
+func (c *contest) sample(ctx context.Context, p *proxy, length time.Duration) (sample, error) {
+	ctx, cancel := within(ctx, length)
 	defer cancel()
+	s, err := openSession(ctx, c.exchanges, c.work.clients, p.addrs...)
+	if err != nil {
+		return sample{}, errors.Join(err, p.ended())
+	}
+	defer s.close()
+	used, res, err := p.using(func() (loadResult, error) { return s.closedLoop(ctx, length) })
+	if err != nil {
+		return sample{}, err
+	}
+	memory, err := readMemory(p.pid())
+	return newSample(used, res, memory), err
+}
+
+// using measures what CPU time the proxy takes for a load.
+func (p *proxy) using(load func() (loadResult, error)) (cpuTime, loadResult, error) {
 	before, err := readCPU(p.pid())
 	if err != nil {
-		return sample{}, err
+		return cpuTime{}, loadResult{}, err
 	}
-	res, err := w.load.run(ctx, p.addrs[w.pool], n)
+	res, err := load()
 	if err != nil {
-		return sample{}, err
+		return cpuTime{}, loadResult{}, errors.Join(err, p.ended())
 	}
 	after, err := readCPU(p.pid())
-	if err != nil {
-		return sample{}, err
-	}
-	used := after.since(before)
-	each := func(d time.Duration) float64 {
-		return float64(d) / float64(time.Microsecond) / float64(res.requests)
-	}
+	return after.since(before), res, err
+}
+
+func newSample(used cpuTime, res loadResult, memory int) sample {
+	each := func(d time.Duration) float64 { return micros(int64(d)) / float64(res.requests) }
 	return sample{
-		total: each(used.total), user: each(used.user), system: each(used.system), rate: res.rate,
+		total: each(used.total), user: each(used.user), system: each(used.system),
+		rate:      res.rate(),
+		p50:       micros(res.latency.ValueAtQuantile(50)),
+		p99:       micros(res.latency.ValueAtQuantile(99)),
+		p999:      micros(res.latency.ValueAtQuantile(99.9)),
+		memory:    float64(memory),
+		proxyBusy: used.total.Seconds() / res.elapsed.Seconds(),
+		loadBusy:  res.cpu.Seconds() / res.elapsed.Seconds(),
 		disturbed: used.waited.Seconds() / (used.waited + used.total).Seconds(),
-	}, nil
+	}
+}
+
+func micros(nanoseconds int64) float64 { return float64(nanoseconds) / float64(time.Microsecond) }
+
+// readMemory is a process's resident memory in bytes.
+func readMemory(pid int) (int, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, fmt.Errorf("memory: %w", err)
+	}
+	var size, resident int // in pages
+	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
+		return 0, fmt.Errorf("memory: /proc/PID/statm: %w", err)
+	}
+	return resident * os.Getpagesize(), nil
 }

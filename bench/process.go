@@ -139,11 +139,10 @@ func ends(name string) string {
 // packages are the Debian packages of the programs that are measured or
 // measured with.
 var packages = map[string]string{
-	"redis-server":    "redis-server",
-	"redis-benchmark": "redis-tools",
-	"memcached":       "memcached",
-	"nutcracker":      "nutcracker",
-	"go":              "golang",
+	"redis-server": "redis-server",
+	"memcached":    "memcached",
+	"nutcracker":   "nutcracker",
+	"go":           "golang",
 }
 
 // find returns the path of an installed program, or an error that says how to
@@ -157,7 +156,10 @@ func find(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%s is not installed: `make deps`, or apt-get install %s", name, packages[name])
+	if pkg := packages[name]; pkg != "" {
+		return "", fmt.Errorf("%s is not installed: `make deps`, or apt-get install %s", name, pkg)
+	}
+	return "", fmt.Errorf("%s is not installed", name)
 }
 
 // freeAddrs returns n addresses on 127.0.0.1 that nobody listens on. The ports

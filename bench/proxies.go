@@ -8,20 +8,31 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
-// baseline is the proxy that the others' ratios refer to.
-const baseline = "nutcracker"
+// The proxy that the others' ratios refer to, and the one whose targets they
+// are held against.
+const (
+	baseline = "nutcracker"
+	ours     = "nuthatch"
+)
 
 // proxyKind is a row of the table of proxies.
 type proxyKind struct {
 	name string
-	// locate finds or builds the program; dir is a place for what it makes.
-	locate func(ctx context.Context, dir string) (path string, err error)
-	config func(s servers, listen []string) string
+	// optional proxies are left out where they are not installed.
+	optional bool
+	// build makes the program in a folder and returns its path; without it the
+	// program of that name is looked for.
+	build  func(ctx context.Context, dir string) (path string, err error)
+	config func(s servers, t topology, listen []string) string
 	// args is the command line, for a configuration file, a file to log to, and
 	// an address of its own for statistics.
 	args func(config, log, stats string) ([]string, error)
+	// can tells whether the proxy can be asked to do a piece of work.
+	can func(w work) bool
 	// version is the arguments that make it print its version.
 	version []string
 }
@@ -32,23 +43,27 @@ func (k proxyKind) label() string { return k.name }
 func proxyKinds() []proxyKind {
 	return []proxyKind{
 		{
-			name:    baseline,
-			locate:  func(context.Context, string) (string, error) { return find("nutcracker") },
-			config:  nutcrackerYAML,
-			args:    nutcrackerArgs,
+			name: baseline, config: nutcrackerYAML, args: nutcrackerArgs, can: anything, version: []string{"-V"},
+		},
+		{
+			name: ours, build: buildNuthatch, config: nuthatchYAML(1), args: nutcrackerArgs, can: anything,
 			version: []string{"-V"},
 		},
 		{
-			name:   "nuthatch",
-			locate: buildNuthatch,
-			config: func(s servers, listen []string) string {
-				return nutcrackerYAML(s, listen) + "nuthatch:\n  threads: 1\n"
-			},
-			args:    nutcrackerArgs,
-			version: []string{"-V"},
+			// It uses two descriptors for each client, and knows no keys.
+			name: "haproxy", optional: true, config: haproxyConfig, version: []string{"-v"},
+			args: func(config, _, _ string) ([]string, error) { return []string{"-db", "-f", config}, nil },
+			can:  func(w work) bool { return w.topology.servers == 1 && w.topology.pools == 1 && w.clients <= 1000 },
+		},
+		{
+			name: "predixy", optional: true, config: predixyConfig, version: []string{"-v"},
+			args: func(config, _, _ string) ([]string, error) { return []string{config}, nil },
+			can:  func(w work) bool { return w.topology.redis && w.topology.pools == 1 },
 		},
 	}
 }
+
+func anything(work) bool { return true }
 
 // nutcrackerArgs is nutcracker's command line, which nuthatch shares.
 func nutcrackerArgs(config, log, stats string) ([]string, error) {
@@ -66,7 +81,7 @@ func buildNuthatch(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "nuthatch")
+	path := filepath.Join(dir, ours)
 	out, err := exec.CommandContext(ctx, tool, "build", "-o", path, "nuthatch/cmd/nuthatch").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building nuthatch (run bench inside its source tree): %w\n%s", err, out)
@@ -74,51 +89,71 @@ func buildNuthatch(ctx context.Context, dir string) (string, error) {
 	return path, nil
 }
 
+// program is a proxy that can be started.
+type program struct {
+	proxyKind
+	path string
+}
+
+// locate finds or builds the proxies; optional ones may be missing.
+func locate(ctx context.Context, kinds []proxyKind, dir string) ([]program, error) {
+	var found []program
+	for _, kind := range kinds {
+		build := kind.build
+		if build == nil {
+			build = func(context.Context, string) (string, error) { return find(kind.name) }
+		}
+		path, err := build(ctx, dir)
+		switch {
+		case err == nil:
+			found = append(found, program{kind, path})
+		case !kind.optional:
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
 // proxy is a running proxy.
 type proxy struct {
 	*process
-	kind  proxyKind
-	path  string
-	addrs []string // of the pools, by their index
+	addrs []string // of the pools
 }
 
-// startProxy returns when every pool accepts connections. With an error, it may
-// return a proxy that is running all the same, and has to be stopped.
-func startProxy(ctx context.Context, kind proxyKind, dir string, c cores, s servers) (*proxy, error) {
-	path, err := kind.locate(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	addrs, err := freeAddrs(len(pools) + 1)
+// start returns when every pool accepts connections.
+func (p program) start(ctx context.Context, dir string, set unix.CPUSet, s servers, t topology) (*proxy, error) {
+	addrs, err := freeAddrs(t.pools + 1)
 	if err != nil {
 		return nil, err
 	}
 	stats, addrs := addrs[0], addrs[1:]
-	config := filepath.Join(dir, kind.name+".yml")
-	if err := os.WriteFile(config, []byte(kind.config(s, addrs)), 0o600); err != nil {
-		return nil, fmt.Errorf("%s: %w", kind.name, err)
+	config := filepath.Join(dir, p.name+".conf")
+	if err := os.WriteFile(config, []byte(p.config(s, t, addrs)), 0o600); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}
-	log := filepath.Join(dir, kind.name+".log")
-	args, err := kind.args(config, log, stats)
+	log := filepath.Join(dir, p.name+".log")
+	args, err := p.args(config, log, stats)
 	if err != nil {
 		return nil, err
 	}
-	proc, err := startProcess(kind.name, dir, only(c.proxy), path, args...)
+	proc, err := startProcess(p.name, dir, set, p.path, args...)
 	if err != nil {
 		return nil, err
 	}
 	proc.logs = append(proc.logs, log)
-	p := &proxy{process: proc, kind: kind, path: path, addrs: addrs}
-	err = p.awaitListening(ctx, addrs...)
-	return p, err
+	if err := proc.awaitListening(ctx, addrs...); err != nil {
+		proc.kill()
+		return nil, err
+	}
+	return &proxy{proc, addrs}, nil
 }
 
 // versionLine is the first line of what a program prints about itself.
 func versionLine(ctx context.Context, path string, args ...string) string {
 	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	if err != nil {
+	if err != nil && line == "" {
 		return fmt.Sprintf("%s (version unknown: %v)", filepath.Base(path), err)
 	}
-	return line
+	return strings.TrimSpace(strings.ReplaceAll(line, path, "")) // some begin with how they were called
 }

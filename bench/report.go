@@ -1,184 +1,213 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"os"
-	"runtime"
 	"slices"
 	"strings"
-	"text/tabwriter"
-
-	"golang.org/x/sys/unix"
 )
 
-// describe says what was compared, where and how: without that a table of
-// numbers cannot be read a month later.
-func describe(ctx context.Context, opts options, r *rig, c cores) []string {
-	var programs []string
-	for _, p := range r.proxies {
-		programs = append(programs, versionLine(ctx, p.path, p.kind.version...))
+// report is the document that docs/BENCHMARKS.md holds.
+func (f findings) report(description []string) string {
+	var b strings.Builder
+	b.WriteString("# Benchmarks\n\nWritten by `make bench`; run it to measure your own machine. ")
+	b.WriteString("Absolute values drift with the hour and the machine's neighbours; the ratios within a round do not.\n\n")
+	for _, line := range description {
+		b.WriteString("- " + line + "\n")
 	}
-	for _, server := range []string{"redis-server", "memcached"} {
-		if path, err := find(server); err == nil {
-			programs = append(programs, versionLine(ctx, path, "--version"))
+	section := func(title, text string, t table) {
+		if len(t.rows) > 0 {
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s", title, text, t)
 		}
 	}
-	return []string{
-		strings.Join(programs, "; "),
-		fmt.Sprintf("%s; %d cores, the proxy on core %d, servers and load on the others", machine(), len(c.all), c.proxy),
-		fmt.Sprintf("%d clients, closed loop, loopback; %d rounds of about %v, the proxies in turn; medians, ratios within a round",
-			clients, opts.rounds, opts.length()),
-		"times: CPU microseconds of the proxy; waited: how much of its time something else had its core, in the worst round",
+	section("Targets", "What nuthatch sets itself, as a ratio to nutcracker in the same round, and what this run has seen.", f.targets())
+	section("Ratios to nutcracker",
+		"Median of the rounds (least–greatest). CPU, its user and its system part, and system calls: per request. "+
+			"Below 1 is better, but for throughput. Where a proxy waits for the load, its throughput says nothing; its CPU time does.",
+		f.ratioTable())
+	section("What was measured",
+		"Medians. Times in microseconds: CPU per request; latencies of a request, or of a whole pipeline. Memory is resident, at the end of a round. "+
+			"Busy: the part of the time that the proxy, and the load's thread, ran; where the load's is near 100%, it was the bottleneck. "+
+			"Waited: how much of the proxy's time something else had its core, in the worst round; above a few percent the row is worth little.",
+		f.workTable())
+	section("System calls by name", "Per request, counted by strace, which slows what it counts.", f.callTable())
+	if f.open != nil {
+		section("Latency against offered load",
+			fmt.Sprintf("GET, 50 clients, open loop: requests leave at a fixed rate, and a latency counts from when its request should have left. "+
+				"100%% is what nutcracker carries in a closed loop, %s requests/s. Latencies in microseconds, medians of the rounds.",
+				number(f.open.saturation)),
+			f.open.table())
 	}
-}
-
-// machine names the kernel and the processor.
-func machine() string {
-	var uts unix.Utsname
-	kernel := runtime.GOOS
-	if unix.Uname(&uts) == nil {
-		kernel = "Linux " + unix.ByteSliceToString(uts.Release[:])
-	}
-	cpu := runtime.GOARCH
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(b)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				cpu = strings.TrimSpace(value)
-				break
+	section("Memory of idle clients",
+		"Resident, in MB (10^6 bytes), of a proxy whose clients have each spoken once and then been silent for 3 seconds. Medians; ratio to nutcracker.",
+		memoryTable(f.memory))
+	section("Threads",
+		"nuthatch with one and two event loops. Uneven: what the busiest loop used above an even share of the CPU time. "+
+			"On fewer than four cores loops, servers and load compete for all of them, and throughput says little.",
+		threadsTable(f.threads))
+	if f.growth {
+		b.WriteString("\n## Growth\n\nCPU microseconds per request, medians, and the ratio to nutcracker. ")
+		b.WriteString("A pool of 100 or 1,000 servers names the same three many times.\n")
+		for _, a := range axes {
+			if t := f.growthTable(a); len(t.rows) > 1 {
+				fmt.Fprintf(&b, "\n%s:\n\n%s", a.title, t)
 			}
 		}
 	}
-	return kernel + ", " + cpu
+	return b.String()
 }
 
-// columns are the report's head. Where the last is above a few percent, the
-// machine was busy with something else, and the row is worth little.
-var columns = []string{
-	"work", "proxy", "us/request", "user", "system", "ratio", "min", "max", "requests/s", "ratio", "waited",
+// metric is a number of a sample, for the table of ratios.
+type metric struct {
+	name string
+	of   func(sample) float64
 }
 
-// printReport writes the description and the table.
-func printReport(out io.Writer, description []string, results []result, markdown bool) {
-	rows := [][]string{columns}
-	if markdown {
-		rows = append(rows, rule(columns))
+var metrics = []metric{
+	{"CPU", func(s sample) float64 { return s.total }},
+	{"user", func(s sample) float64 { return s.user }},
+	{"system", func(s sample) float64 { return s.system }},
+	{"throughput", func(s sample) float64 { return s.rate }},
+	{"p50", func(s sample) float64 { return s.p50 }},
+	{"p99", func(s sample) float64 { return s.p99 }},
+	{"p99.9", func(s sample) float64 { return s.p999 }},
+	{"memory", func(s sample) float64 { return s.memory }},
+}
+
+// cpu is the metric of the works' targets.
+func cpu(s sample) float64 { return s.total }
+
+// find returns the result of a piece of work and a proxy, or nothing.
+func (f findings) find(work, proxy string) *result {
+	i := slices.IndexFunc(f.works, func(r result) bool { return r.work.name == work && r.proxy == proxy })
+	if i < 0 {
+		return &result{}
 	}
-	for _, r := range results {
-		rows = append(rows, row(r, reference(results, r.work)))
+	return &f.works[i]
+}
+
+// against are a result's ratios to the baseline.
+func (f findings) against(r *result, of func(sample) float64) []float64 {
+	return ratios(each(r.samples, of), each(f.find(r.work.name, baseline).samples, of))
+}
+
+func (f findings) ratioTable() table {
+	t := table{left: 2, head: []string{"work", "proxy"}}
+	for _, m := range metrics {
+		t.head = append(t.head, m.name)
 	}
-	for _, line := range description {
-		fmt.Fprintln(out, line)
-		if markdown {
-			fmt.Fprintln(out)
+	t.head = append(t.head, "system calls")
+	for i := range f.works {
+		r := &f.works[i]
+		base := f.find(r.work.name, baseline)
+		if r.work.growth || r.proxy == baseline || len(base.samples) == 0 {
+			continue
+		}
+		row := []string{r.work.title, r.proxy}
+		if r.err != nil {
+			t.add(append(row, "failed")...)
+			continue
+		}
+		for _, m := range metrics {
+			row = append(row, spread(f.against(r, m.of)))
+		}
+		calls := ratios([]float64{r.counts.total()}, []float64{base.counts.total()})
+		t.add(append(row, spread(calls))...)
+	}
+	return t
+}
+
+func (f findings) workTable() table {
+	t := table{left: 2, head: []string{
+		"work", "proxy", "CPU", "user", "system", "requests/s", "p50", "p99", "p99.9", "memory, MB", "system calls",
+		"proxy busy", "load busy", "waited",
+	}}
+	for i := range f.works {
+		r := &f.works[i]
+		row := []string{r.work.title, r.proxy}
+		if r.err != nil || len(r.samples) == 0 {
+			t.add(append(row, "failed")...)
+			continue
+		}
+		for _, m := range metrics[:len(metrics)-1] {
+			row = append(row, number(median(each(r.samples, m.of))))
+		}
+		row = append(row, number(median(each(r.samples, func(s sample) float64 { return s.memory / 1e6 }))))
+		calls := "-"
+		if len(r.counts) > 0 {
+			calls = number(r.counts.total())
+		}
+		t.add(append(row, calls,
+			percent(median(each(r.samples, func(s sample) float64 { return s.proxyBusy }))),
+			percent(median(each(r.samples, func(s sample) float64 { return s.loadBusy }))),
+			percent(slices.Max(each(r.samples, func(s sample) float64 { return s.disturbed }))))...)
+	}
+	return t
+}
+
+// callTable has the most frequent system calls, where they are told apart.
+func (f findings) callTable() table {
+	const shown = 8
+	t := table{left: 3, head: []string{"work", "proxy", "calls per request"}}
+	for i := range f.works {
+		r := &f.works[i]
+		if _, apart := r.counts[everyCall]; apart || len(r.counts) == 0 {
+			continue
+		}
+		var calls []string
+		for name := range r.counts {
+			calls = append(calls, name)
+		}
+		slices.SortFunc(calls, func(a, b string) int {
+			if r.counts[a] > r.counts[b] {
+				return -1
+			}
+			return 1
+		})
+		calls = calls[:min(shown, len(calls))]
+		for i, name := range calls {
+			calls[i] = fmt.Sprintf("%s %.3f", name, r.counts[name])
+		}
+		t.add(r.work.title, r.proxy, strings.Join(calls, ", "))
+	}
+	return t
+}
+
+// The targets that are no work's: see work.target.
+const (
+	memoryTarget = 1.0 // idle clients
+	halfTarget   = 0.9 // p99 at half of the baseline's saturation
+)
+
+// targets holds nuthatch against what it sets itself.
+func (f findings) targets() table {
+	t := table{left: 1, head: []string{"work", "ratio of", "at most", "measured", ""}}
+	judge := func(title, of string, most float64, seen []float64) {
+		if len(seen) == 0 {
+			return
+		}
+		verdict := "reached"
+		if median(seen) > most {
+			verdict = "**not reached**"
+		}
+		t.add(title, of, fmt.Sprintf("%.2f", most), spread(seen), verdict)
+	}
+	for i := range f.works {
+		r := &f.works[i]
+		if r.proxy == ours && r.work.target > 0 {
+			judge(r.work.title, "CPU", r.work.target, f.against(r, cpu))
 		}
 	}
-	if markdown {
-		for _, cells := range rows {
-			fmt.Fprintf(out, "| %s |\n", strings.Join(cells, " | "))
-		}
-		return
-	}
-	fmt.Fprintln(out)
-	var table strings.Builder
-	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	for _, cells := range rows {
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
-	}
-	_ = w.Flush() // a Builder takes everything
-	for line := range strings.Lines(table.String()) {
-		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
-	}
-}
-
-// rule is Markdown's line under the head; numbers are aligned to the right.
-func rule(head []string) []string {
-	line := []string{"---", "---"}
-	for range head[len(line):] {
-		line = append(line, "---:")
-	}
-	return line
-}
-
-// reference finds the baseline's samples of a piece of work; none if it was
-// not measured.
-func reference(results []result, w work) []sample {
-	for _, r := range results {
-		if r.work.name == w.name && r.proxy == baseline {
-			return r.samples
+	for _, m := range f.memory {
+		if m.proxy == ours && m.clients == idleClients[0] {
+			judge(number(float64(m.clients))+" idle clients", "memory", memoryTarget, memoryRatios(f.memory, m))
 		}
 	}
-	return nil
-}
-
-// row shows one result as compared with the baseline's samples.
-func row(r result, base []sample) []string {
-	cells := []string{r.work.title, r.proxy}
-	if r.err != nil || len(r.samples) == 0 {
-		cells = append(cells, "failed")
-		return append(cells, make([]string, len(columns)-len(cells))...)
-	}
-	total := func(s sample) float64 { return s.total }
-	rate := func(s sample) float64 { return s.rate }
-	for _, of := range []func(sample) float64{
-		total,
-		func(s sample) float64 { return s.user },
-		func(s sample) float64 { return s.system },
-	} {
-		cells = append(cells, fmt.Sprintf("%.2f", median(each(r.samples, of))))
-	}
-	cells = append(cells, spread(ratios(r.samples, base, total))...)
-	disturbed := slices.Max(each(r.samples, func(s sample) float64 { return s.disturbed }))
-	return append(cells,
-		fmt.Sprintf("%.0f", median(each(r.samples, rate))),
-		spread(ratios(r.samples, base, rate))[0],
-		fmt.Sprintf("%.0f%%", 100*disturbed))
-}
-
-// each takes one number from every sample.
-func each(samples []sample, of func(sample) float64) []float64 {
-	var values []float64
-	for _, s := range samples {
-		values = append(values, of(s))
-	}
-	return values
-}
-
-// ratios compares the rounds in which both were measured. A round's samples
-// are its neighbours in time, so that what the machine did besides is in both.
-func ratios(samples, base []sample, of func(sample) float64) []float64 {
-	var values []float64
-	for i := range min(len(samples), len(base)) {
-		if b := of(base[i]); b > 0 {
-			values = append(values, of(samples[i])/b)
+	if f.open != nil {
+		for _, p := range f.open.points {
+			if p.proxy == ours && p.fraction == half {
+				judge("GET at half of nutcracker's saturation", "p99", halfTarget, f.open.ratios(p))
+			}
 		}
 	}
-	return values
-}
-
-// spread formats the median, the least and the greatest value.
-func spread(values []float64) []string {
-	if len(values) == 0 {
-		return []string{"-", "-", "-"}
-	}
-	var cells []string
-	for _, v := range []float64{median(values), slices.Min(values), slices.Max(values)} {
-		cells = append(cells, fmt.Sprintf("%.2f", v))
-	}
-	return cells
-}
-
-// median is the middle value, or the mean of the two in the middle; 0 if there
-// is none.
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
-	}
-	return (sorted[middle-1] + sorted[middle]) / 2
+	return t
 }

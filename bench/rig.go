@@ -9,142 +9,144 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// rig is all that runs during the measurements.
+// rig is what every experiment is made with: running servers, and proxies that
+// can be started in front of them.
 type rig struct {
-	programs []*process // the servers
-	servers  servers
-	proxies  []*proxy
+	dir      string // for configurations and logs
+	cores    cores
+	length   time.Duration // of one measurement
+	rounds   int
+	programs []program
+	progress io.Writer
+	began    time.Time
+	// descriptors is how many a process may have.
+	descriptors int
+	countCalls  syscallCounter
+	countedWith string // the tool's name
+
+	running []*process // the servers
+	servers servers
 }
 
-// startRig starts the servers, and the proxies in front of them. What was
-// started before an error is in the rig, which is never nil.
-func startRig(ctx context.Context, dir string, c cores, opts options) (*rig, error) {
-	r := &rig{}
+// startServers starts the servers that the works need.
+func (r *rig) startServers(ctx context.Context) error {
 	redis, err := find("redis-server")
-	if err != nil {
-		return r, err
-	}
-	memcached, err := find("memcached")
-	if err != nil {
-		return r, err
-	}
-	if _, err := find("redis-benchmark"); err != nil {
-		return r, err
-	}
-	addrs, err := freeAddrs(2 * serversPerProtocol)
-	if err != nil {
-		return r, err
-	}
-	r.servers = servers{redis: addrs[:serversPerProtocol], memcached: addrs[serversPerProtocol:]}
-	for i := range serversPerProtocol {
-		addr := r.servers.redis[i]
-		err = r.startServer(ctx, fmt.Sprintf("redis-server%d", i), dir, c, addr, redis,
-			"--port", port(addr), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
-		if err != nil {
-			return r, err
-		}
-		addr = r.servers.memcached[i]
-		err = r.startServer(ctx, fmt.Sprintf("memcached%d", i), dir, c, addr, memcached,
-			"-p", port(addr), "-l", "127.0.0.1", "-U", "0", "-t", "1", "-u", "root")
-		if err != nil {
-			return r, err
-		}
-	}
-	for _, kind := range opts.proxies {
-		p, err := startProxy(ctx, kind, dir, c, r.servers)
-		if p != nil {
-			r.proxies = append(r.proxies, p)
-		}
-		if err != nil {
-			return r, err
-		}
-	}
-	return r, nil
-}
-
-func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
-
-func (r *rig) startServer(ctx context.Context, name, dir string, c cores, addr, path string, args ...string) error {
-	p, err := startProcess(name, dir, c.rest, path, args...)
 	if err != nil {
 		return err
 	}
-	r.programs = append(r.programs, p)
-	return p.awaitListening(ctx, addr)
-}
-
-// stop ends everything, the proxies first. A proxy that had ended before is an
-// error.
-func (r *rig) stop() error {
-	var errs []error
-	for _, p := range r.proxies {
-		errs = append(errs, p.stop())
+	memcached, err := find("memcached")
+	if err != nil {
+		return err
 	}
-	for _, p := range r.programs {
-		p.kill()
+	addrs, err := freeAddrs(2 * realServers)
+	if err != nil {
+		return err
 	}
-	return errors.Join(errs...)
-}
-
-// seed writes every key that the works read, through each proxy: where two
-// proxies put a key in different places, each finds its own.
-func (r *rig) seed() error {
-	for _, p := range r.proxies {
-		for i := range pools {
-			if err := seedPool(p.addrs[i], pools[i].redis); err != nil {
-				return fmt.Errorf("writing keys to %s through %s: %w", pools[i].name, p.name, errors.Join(err, p.ended()))
-			}
+	r.servers = servers{redis: addrs[:realServers], memcached: addrs[realServers:]}
+	for i := range realServers {
+		addr := r.servers.redis[i]
+		err := r.startServer(ctx, fmt.Sprintf("redis-server%d", i), addr, redis,
+			"--port", port(addr), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+		if err != nil {
+			return err
+		}
+		addr = r.servers.memcached[i]
+		err = r.startServer(ctx, fmt.Sprintf("memcached%d", i), addr, memcached,
+			"-p", port(addr), "-l", "127.0.0.1", "-U", "0", "-t", "1", "-u", "root")
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// seedPool writes the keys to a pool, a batch at a time.
-func seedPool(addr string, redis bool) error {
+func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
+
+func (r *rig) startServer(ctx context.Context, name, addr, path string, args ...string) error {
+	p, err := startProcess(name, r.dir, r.cores.rest, path, args...)
+	if err != nil {
+		return err
+	}
+	r.running = append(r.running, p)
+	return p.awaitListening(ctx, addr)
+}
+
+// stop ends the servers. One that had ended before is an error.
+func (r *rig) stop() error {
+	var errs []error
+	for _, p := range r.running {
+		errs = append(errs, p.ended())
+		p.kill()
+	}
+	return errors.Join(errs...)
+}
+
+// start starts a proxy on its core, and writes the keys of a piece of work
+// through it: where two proxies put a key in different places, each finds its
+// own.
+func (r *rig) start(ctx context.Context, p program, w work) (*proxy, error) {
+	return r.startOn(ctx, only(r.cores.proxy), p, w)
+}
+
+func (r *rig) startOn(ctx context.Context, set unix.CPUSet, p program, w work) (*proxy, error) {
+	running, err := p.start(ctx, r.dir, set, r.servers, w.topology)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range w.seeds {
+		if err := d.write(running.addrs[0], w.topology.redis); err != nil {
+			err = fmt.Errorf("writing keys through %s: %w", p.name, errors.Join(err, running.ended()))
+			running.kill()
+			return nil, err
+		}
+	}
+	return running, nil
+}
+
+// write writes the keys to a pool, a batch at a time.
+func (d dataset) write(addr string, redis bool) error {
 	conn, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	write, reply := memcachedSet, "STORED\r\n"
+	value := d.value()
+	request, reply := func(i int) []byte { return memcachedWrite(d.key(i), value) }, "STORED\r\n"
 	if redis {
-		write, reply = redisSet, "+OK\r\n"
+		request, reply = func(i int) []byte { return respRequest("SET", d.key(i), value) }, "+OK\r\n"
 	}
-	small := func(i int) []byte { return write(key("key", i), smallValue) }
-	if err := writeAll(conn, keyspace, small, reply); err != nil || !redis {
-		return err
-	}
-	big := bigValue()
-	return writeAll(conn, bigKeyspace, func(i int) []byte { return write(key("big", i), big) }, reply)
-}
-
-func redisSet(key, value string) []byte {
-	return redisCommand{args: []string{"SET", key, value}}.encode()
-}
-
-// writeAll sends n requests in pipelines, and wants the same reply to each.
-func writeAll(conn net.Conn, n int, request func(i int) []byte, reply string) error {
-	const batch = 200
-	got := make([]byte, batch*len(reply))
-	for i := 0; i < n; i += batch {
+	const most = 200 // requests at once
+	for i := 0; i < d.keys; i += most {
 		var b []byte
-		for j := range batch {
+		n := min(most, d.keys-i)
+		for j := range n {
 			b = append(b, request(i+j)...)
 		}
-		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-			return fmt.Errorf("deadline: %w", err)
+		if err := ask(conn, b, strings.Repeat(reply, n)); err != nil {
+			return err
 		}
-		if _, err := conn.Write(b); err != nil {
-			return fmt.Errorf("write: %w", err)
-		}
-		if k, err := io.ReadFull(conn, got); err != nil {
-			return fmt.Errorf("read: %w after %s", err, abridged(got[:k]))
-		}
-		if want := strings.Repeat(reply, batch); !bytes.Equal(got, []byte(want)) {
-			return fmt.Errorf("replies %s, want %s", abridged(got), abridged([]byte(want)))
-		}
+	}
+	return nil
+}
+
+// ask writes a request and wants a certain reply.
+func ask(conn net.Conn, request []byte, reply string) error {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return fmt.Errorf("deadline: %w", err)
+	}
+	if _, err := conn.Write(request); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	got := make([]byte, len(reply))
+	if n, err := io.ReadFull(conn, got); err != nil {
+		return fmt.Errorf("read: %w after %s", err, abridged(got[:n]))
+	}
+	if !bytes.Equal(got, []byte(reply)) {
+		return fmt.Errorf("replies %s, want %s", abridged(got), abridged([]byte(reply)))
 	}
 	return nil
 }

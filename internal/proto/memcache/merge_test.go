@@ -299,16 +299,3 @@ func TestMergeDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations per merge of 100 keys, want 0", got)
 	}
 }
-
-func BenchmarkMerge(b *testing.B) {
-	for _, n := range []int{100, 1000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			m := newMerger(n, 3)
-			b.SetBytes(int64(m.merge()))
-			b.ReportAllocs()
-			for b.Loop() {
-				m.merge()
-			}
-		})
-	}
-}

@@ -86,3 +86,107 @@ func BenchmarkParseReply(b *testing.B) {
 		})
 	}
 }
+
+// manyKeys are the numbers of keys that splitting and merging are measured at:
+// the cost of a key must not depend on them.
+var manyKeys = []int{100, 1000, 10_000, 100_000}
+
+// perKey reports what a benchmark's turn costs for each of n keys.
+func perKey(b *testing.B, n int) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/key")
+}
+
+// manyOf is a request of n keys, each with a value of 32 bytes if it is MSET.
+func manyOf(command string, n int) []byte {
+	words := []string{command}
+	for i := range n {
+		words = append(words, fmt.Sprintf("key:%012d", i))
+		if command == "MSET" {
+			words = append(words, strings.Repeat("v", 32))
+		}
+	}
+	return resp(words...)
+}
+
+// BenchmarkSplit parses a request of many keys and writes it out again as three
+// requests, the keys dealt in turn.
+func BenchmarkSplit(b *testing.B) {
+	const servers = 3
+	for _, command := range []string{"MGET", "MSET", "DEL"} {
+		for _, n := range manyKeys {
+			b.Run(fmt.Sprintf("%s%d", command, n), func(b *testing.B) {
+				var pool mbuf.Pool
+				var outs [servers]mbuf.Chain
+				p := New(Options{})
+				parser := p.NewRequestParser()
+				data := manyOf(command, n)
+				b.SetBytes(int64(len(data)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if taken, done, err := parser.Parse(data); taken != len(data) || !done || err != nil {
+						b.Fatal(taken, done, err)
+					}
+					r := parser.Finish(mbuf.Flat(data))
+					for s := range outs {
+						p.FragmentHead(r, (n+servers-1-s)/servers, &pool, &outs[s])
+					}
+					for i := range n {
+						p.FragmentKey(r, i, &pool, &outs[i%servers])
+					}
+					for s := range outs {
+						p.FragmentTail(r, &pool, &outs[s])
+						outs[s].Release(&pool)
+					}
+				}
+				perKey(b, n)
+			})
+		}
+	}
+}
+
+// sameParts is the message of a command of n keys whose three servers' replies
+// are all the same.
+func sameParts(command string, n int, reply string) (fill func(*mbuf.Pool) *msg.Msg) {
+	m := &msg.Msg{Type: lookup([]byte(command)).id, Nkeys: n}
+	for i := range n {
+		m.Seq = append(m.Seq, uint16(i%3))
+	}
+	for range 3 {
+		m.Frags = append(m.Frags, &msg.Msg{})
+	}
+	return func(p *mbuf.Pool) *msg.Msg {
+		for _, f := range m.Frags {
+			f.Reply.AppendString(p, reply)
+		}
+		return m
+	}
+}
+
+// BenchmarkMerge makes one reply of three.
+func BenchmarkMerge(b *testing.B) {
+	for _, bm := range []struct {
+		command string
+		fill    func(n int) func(*mbuf.Pool) *msg.Msg
+	}{
+		{"MGET", func(n int) func(*mbuf.Pool) *msg.Msg { return mgetParts(n, strings.Repeat("v", 32)) }},
+		{"MSET", func(n int) func(*mbuf.Pool) *msg.Msg { return sameParts("mset", n, "+OK\r\n") }},
+		{"DEL", func(n int) func(*mbuf.Pool) *msg.Msg { return sameParts("del", n, ":1234\r\n") }},
+	} {
+		for _, n := range manyKeys {
+			b.Run(fmt.Sprintf("%s%d", bm.command, n), func(b *testing.B) {
+				var pool mbuf.Pool
+				var out mbuf.Chain
+				p := New(Options{})
+				fill := bm.fill(n)
+				b.ReportAllocs()
+				for b.Loop() {
+					if p.Merge(fill(&pool), &pool, &out) {
+						b.Fatalf("%.100q", out.AppendTo(nil))
+					}
+					out.Release(&pool)
+				}
+				perKey(b, n)
+			})
+		}
+	}
+}

@@ -207,23 +207,6 @@ func TestMergeDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func BenchmarkMerge(b *testing.B) {
-	for _, n := range []int{100, 1000, 10_000} {
-		b.Run(fmt.Sprintf("MGET%d", n), func(b *testing.B) {
-			var pool mbuf.Pool
-			var out mbuf.Chain
-			p := New(Options{})
-			fill := mgetParts(n, strings.Repeat("v", 32))
-			b.ReportAllocs()
-			for b.Loop() {
-				p.Merge(fill(&pool), &pool, &out)
-				out.Release(&pool)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/key")
-		})
-	}
-}
-
 // TestFragments splits requests and puts the pieces together again.
 func TestFragments(t *testing.T) {
 	tests := []struct {

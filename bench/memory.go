@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// idleTime is how long clients have been silent when memory is looked at.
+const idleTime = 3 * time.Second
+
+// idleClients are the numbers of idle clients, of which the target is judged
+// at the first.
+var idleClients = []int{10_000, 50_000}
+
+// descriptorReserve is how many descriptors a process needs besides one for
+// each client.
+const descriptorReserve = 200
+
+// memoryResult is what one proxy needs for a number of idle clients.
+type memoryResult struct {
+	clients       int
+	proxy         string
+	before, after []float64 // bytes, by round
+}
+
+// measureMemory lets many clients speak once, and looks at the proxy's resident
+// memory when they have been idle for a while. Each round starts it anew.
+func (r *rig) measureMemory(ctx context.Context) ([]memoryResult, error) {
+	var results []memoryResult
+	for _, clients := range idleClients {
+		w := works()[0]
+		w.clients = clients
+		if !r.enoughDescriptors(w) {
+			continue
+		}
+		for _, p := range r.programs {
+			if !p.can(w) {
+				continue
+			}
+			res := memoryResult{clients: clients, proxy: p.name}
+			for range r.rounds {
+				before, after, err := r.idle(ctx, p, w)
+				if err != nil {
+					return results, fmt.Errorf("%d idle clients of %s: %w", clients, p.name, err)
+				}
+				res.before, res.after = append(res.before, before), append(res.after, after)
+				fmt.Fprintf(r.progress, "%d idle clients  %-10s  %.1f MB, %.1f MB before\n", clients, p.name, after/1e6, before/1e6)
+			}
+			results = append(results, res)
+		}
+	}
+	return results, nil
+}
+
+// enoughDescriptors tells whether one process may have all of a work's clients,
+// and says so if not.
+func (r *rig) enoughDescriptors(w work) bool {
+	if w.clients+descriptorReserve <= r.descriptors {
+		return true
+	}
+	fmt.Fprintf(r.progress, "%d clients are left out: a process may have %d descriptors (ulimit -Hn)\n", w.clients, r.descriptors)
+	return false
+}
+
+// idle measures once.
+func (r *rig) idle(ctx context.Context, p program, w work) (before, after float64, err error) {
+	running, err := r.start(ctx, p, w)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, running.stop()) }()
+	first, err := readMemory(running.pid())
+	if err != nil {
+		return 0, 0, err
+	}
+	ctx, cancel := within(ctx, idleTime)
+	defer cancel()
+	s, err := openSession(ctx, variants(w.one), w.clients, running.addrs...)
+	if err != nil {
+		return 0, 0, errors.Join(err, running.ended())
+	}
+	defer s.close()
+	select {
+	case <-ctx.Done():
+		return 0, 0, context.Cause(ctx)
+	case <-time.After(idleTime):
+	}
+	last, err := readMemory(running.pid())
+	return float64(first), float64(last), err
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// options are the command line.
+type options struct {
+	rounds  int
+	scale   float64 // of each measurement's length
+	proxies []proxyKind
+	strace  bool
+	output  string
+
+	// The experiments.
+	works  []work
+	growth bool
+	open   bool
+	memory bool
+	// threads compares nuthatch's numbers of threads.
+	threads bool
+}
+
+// length is about how long one measurement lasts.
+func (o options) length() time.Duration { return time.Duration(float64(sampleTime) * o.scale) }
+
+// quickWorks are those of -quick, one of each sort.
+const quickWorks = "get-p1,get-p16,get-p100,mget-100,get-10kb,mc-get,mc-get-100"
+
+// parseArgs reads the command line; its complaints and the help go to stderr.
+func parseArgs(args []string, stderr io.Writer) (options, error) {
+	opts := options{}
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		fmt.Fprintln(stderr, "Measures proxies side by side. Without -works, -growth, -open, -memory, -threads or -quick: all of it.")
+		fs.PrintDefaults()
+	}
+	fs.IntVar(&opts.rounds, "rounds", 3, "how often each thing is measured with each proxy")
+	fs.Float64Var(&opts.scale, "n", 1, fmt.Sprintf("scale of the length of a measurement: 1 is %v", sampleTime))
+	fs.StringVar(&opts.output, "o", "", "a file to write the report to as well, if nothing fails")
+	fs.BoolVar(&opts.strace, "strace", false, "count system calls by name, with strace")
+	fs.BoolVar(&opts.growth, "growth", false, "how cost grows with servers, pools, connections, keys, depth and size")
+	fs.BoolVar(&opts.open, "open", false, "latency against offered load")
+	fs.BoolVar(&opts.memory, "memory", false, "memory of idle clients")
+	fs.BoolVar(&opts.threads, "threads", false, "nuthatch with one and with two event loops")
+	quick := fs.Bool("quick", false, "a few pieces of work, one short round")
+	workNames := fs.String("works", "", "pieces of work, comma separated, or all: "+strings.Join(names(works()), ", "))
+	proxyNames := fs.String("proxies", "", "proxies, comma separated (default: all that are installed): "+
+		strings.Join(names(proxyKinds()), ", "))
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return opts, err
+		}
+		return opts, fmt.Errorf("command line: %w", err)
+	}
+	if fs.NArg() > 0 {
+		return opts, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if *quick {
+		opts.rounds, opts.scale, *workNames = 1, opts.scale/2, quickWorks
+	}
+	if opts.rounds < 1 {
+		return opts, fmt.Errorf("-rounds %d: there must be at least one", opts.rounds)
+	}
+	if opts.scale <= 0 {
+		return opts, fmt.Errorf("-n %g: the scale must be above 0", opts.scale)
+	}
+	if *workNames == "" && !opts.growth && !opts.open && !opts.memory && !opts.threads {
+		*workNames, opts.growth, opts.open, opts.memory, opts.threads = "all", true, true, true, true
+	}
+	var err error
+	if opts.works, err = chooseWorks(*workNames, opts.growth); err != nil {
+		return opts, err
+	}
+	opts.proxies, err = choose("proxy", proxyKinds(), *proxyNames)
+	return opts, err
+}
+
+// chooseWorks returns the works that a list names, and those that the tables of
+// growth need.
+func chooseWorks(list string, growth bool) ([]work, error) {
+	wanted := map[string]bool{}
+	if growth {
+		for _, axis := range axes {
+			for _, p := range axis.points {
+				wanted[p.work] = true
+			}
+		}
+	}
+	if list != "" && list != "all" {
+		named, err := choose("work", works(), list)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range named {
+			wanted[w.name] = true
+		}
+	}
+	var chosen []work
+	for _, w := range works() {
+		if wanted[w.name] || list == "all" && !w.growth {
+			chosen = append(chosen, w)
+		}
+	}
+	return chosen, nil
+}
+
+// named is a row of a table that the command line chooses from.
+type named interface{ label() string }
+
+// names lists the rows' names in the table's order.
+func names[T named](table []T) []string {
+	var list []string
+	for _, row := range table {
+		list = append(list, row.label())
+	}
+	return list
+}
+
+// choose returns the rows that a comma separated list names, in the table's
+// order, and all of them for an empty list.
+func choose[T named](what string, table []T, list string) ([]T, error) {
+	if list == "" {
+		return table, nil
+	}
+	wanted := map[string]bool{}
+	for name := range strings.SplitSeq(list, ",") {
+		wanted[strings.TrimSpace(name)] = true
+	}
+	var chosen []T
+	for _, row := range table {
+		if wanted[row.label()] {
+			chosen = append(chosen, row)
+			delete(wanted, row.label())
+		}
+	}
+	for name := range wanted {
+		return nil, fmt.Errorf("no %s is called %q; there are %s", what, name, strings.Join(names(table), ", "))
+	}
+	return chosen, nil
+}
