@@ -231,7 +231,7 @@ func TestTurnsTakeTurns(t *testing.T) {
 }
 
 func TestDisturbed(t *testing.T) {
-	calm, busy := &sample{disturbed: disturbedAbove}, &sample{disturbed: disturbedAbove + 0.01}
+	calm, busy := &sample{others: disturbedAbove}, &sample{others: disturbedAbove + 0.01}
 	for _, tt := range []struct {
 		name    string
 		samples []*sample
@@ -244,6 +244,16 @@ func TestDisturbed(t *testing.T) {
 		if got := disturbed(tt.samples); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
 		}
+	}
+}
+
+func TestTooManyClients(t *testing.T) {
+	r := &rig{descriptors: 20_000}
+	if why := r.tooManyFor(work{clients: 10_000}); why != "" {
+		t.Error(why)
+	}
+	if why := r.tooManyFor(work{clients: 50_000}); why != "50,000 clients are left out: a process could have 20,000 descriptors (ulimit -Hn)." {
+		t.Errorf("%q", why)
 	}
 }
 

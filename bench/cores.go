@@ -90,9 +90,6 @@ type cpuTime struct {
 	// The kernel samples these 100 times a second: only their proportion is of
 	// use, and only over a second or more.
 	user, system time.Duration
-	// waited is how long its threads were ready to run while something else had
-	// the core. Nothing of ours does: it tells of a machine that is not idle.
-	waited time.Duration
 }
 
 // readCPU reads the clock of a process that was not waited for yet.
@@ -112,31 +109,16 @@ func readCPU(pid int) (cpuTime, error) {
 	if c.user, c.system, err = parseStat(string(b)); err != nil {
 		return cpuTime{}, err
 	}
-	c.waited, err = readWaited(pid)
-	return c, err
+	return c, nil
 }
 
-// readWaited adds up what the scheduler says of a process's threads.
-func readWaited(pid int) (time.Duration, error) {
-	var sum time.Duration
-	err := eachThread(pid, func(_ string, _, waited time.Duration) { sum += waited })
-	return sum, err
-}
-
-// readThreads is the CPU time of each thread of a process.
+// readThreads is the CPU time of each thread of a process. Those that have ended
+// do not count.
 func readThreads(pid int) (map[string]time.Duration, error) {
 	times := map[string]time.Duration{}
-	err := eachThread(pid, func(tid string, ran, _ time.Duration) { times[tid] = ran })
-	return times, err
-}
-
-// eachThread tells what the scheduler says of a process's threads: how long
-// they ran and how long they waited for a core. Those that have ended do not
-// count.
-func eachThread(pid int, visit func(tid string, ran, waited time.Duration)) error {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
-		return fmt.Errorf("threads of process %d: %w", pid, err)
+		return nil, fmt.Errorf("threads of process %d: %w", pid, err)
 	}
 	for _, name := range files {
 		b, err := os.ReadFile(name)
@@ -144,22 +126,56 @@ func eachThread(pid int, visit func(tid string, ran, waited time.Duration)) erro
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("run queue: %w", err)
+			return nil, fmt.Errorf("thread: %w", err)
 		}
-		var ran, waited, slices int64 // in ns, ns, and a count
-		if _, err := fmt.Sscan(string(b), &ran, &waited, &slices); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		var ran int64 // ns, the first of several numbers
+		if _, err := fmt.Sscan(string(b), &ran); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		visit(filepath.Base(filepath.Dir(name)), time.Duration(ran), time.Duration(waited))
+		times[filepath.Base(filepath.Dir(name))] = time.Duration(ran)
 	}
-	return nil
+	return times, nil
 }
+
+// readMachine is the CPU time that all programs have used on all cores, and what
+// a hypervisor gave to others instead.
+func readMachine() (time.Duration, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("the machine's CPU time: %w", err)
+	}
+	return parseMachine(string(b))
+}
+
+// parseMachine reads the first line of /proc/stat; see proc(5).
+func parseMachine(text string) (time.Duration, error) {
+	const idle, iowait, steal = 4, 5, 8 // fields; time as a guest counts as user time, too
+	line, _, _ := strings.Cut(text, "\n")
+	fields := strings.Fields(line)
+	if len(fields) <= steal {
+		return 0, fmt.Errorf("/proc/stat: %q", line)
+	}
+	var sum time.Duration
+	for i, field := range fields[:steal+1] {
+		if i == 0 || i == idle || i == iowait {
+			continue
+		}
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/stat: %w", err)
+		}
+		sum += time.Duration(n) * tick
+	}
+	return sum, nil
+}
+
+// tick is the kernel's USER_HZ.
+const tick = time.Second / 100
 
 // parseStat finds utime and stime in a line of /proc/PID/stat; see proc(5).
 func parseStat(line string) (user, system time.Duration, err error) {
 	const (
-		tick  = time.Second / 100 // the kernel's USER_HZ
-		utime = 14 - 3            // fields are counted from 1, and the third follows the name
+		utime = 14 - 3 // fields are counted from 1, and the third follows the name
 		stime = 15 - 3
 	)
 	// The second field is the program's name in parentheses, which may contain
@@ -182,7 +198,7 @@ func parseStat(line string) (user, system time.Duration, err error) {
 // since returns what was used after an earlier reading, with user and system
 // scaled so that they add up to the total.
 func (c cpuTime) since(earlier cpuTime) cpuTime {
-	d := cpuTime{total: c.total - earlier.total, waited: c.waited - earlier.waited}
+	d := cpuTime{total: c.total - earlier.total}
 	user, system := float64(c.user-earlier.user), float64(c.system-earlier.system)
 	if user+system > 0 {
 		d.user = time.Duration(float64(d.total) * user / (user + system))

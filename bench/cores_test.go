@@ -24,10 +24,20 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
+func TestParseMachine(t *testing.T) {
+	got, err := parseMachine("cpu  100 20 3 99999 88888 4 5 6 700 0\ncpu0 1 1 1 1 1 1 1 1\n")
+	if err != nil || got != 1380*time.Millisecond {
+		t.Errorf("%v, %v, want all but idle, waiting for a disk, and guests", got, err)
+	}
+	if got, err := parseMachine("cpu 1 2 3\n"); err == nil {
+		t.Errorf("too few fields: %v", got)
+	}
+}
+
 func TestCPUTimeSince(t *testing.T) {
-	before := cpuTime{total: 10 * time.Second, user: 2 * time.Second, system: 8 * time.Second, waited: time.Second}
-	after := cpuTime{total: 14 * time.Second, user: 3 * time.Second, system: 11 * time.Second, waited: 3 * time.Second}
-	want := cpuTime{total: 4 * time.Second, user: time.Second, system: 3 * time.Second, waited: 2 * time.Second}
+	before := cpuTime{total: 10 * time.Second, user: 2 * time.Second, system: 8 * time.Second}
+	after := cpuTime{total: 14 * time.Second, user: 3 * time.Second, system: 11 * time.Second}
+	want := cpuTime{total: 4 * time.Second, user: time.Second, system: 3 * time.Second}
 	if got := after.since(before); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

@@ -139,6 +139,7 @@ type findings struct {
 	growth  bool // the tables of growth were asked for
 	open    *openResult
 	memory  []memoryResult
+	leftOut string // a sentence about numbers of clients that are not in memory
 	threads []threadsResult
 }
 
@@ -159,7 +160,7 @@ func (r *rig) runAll(ctx context.Context, opts options) (findings, error) {
 		note(err)
 	}
 	if opts.memory && ctx.Err() == nil {
-		f.memory, err = r.measureMemory(ctx)
+		f.memory, f.leftOut, err = r.measureMemory(ctx)
 		note(err)
 	}
 	if opts.threads && ctx.Err() == nil {

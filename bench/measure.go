@@ -19,9 +19,11 @@ type sample struct {
 	rate                float64 // requests per second
 	p50, p99, p999      float64 // latencies of exchanges, in microseconds
 	memory              float64 // resident, at the end, in bytes
-	// Parts of the time, 0 to 1, that the proxy and the load's thread used, and
-	// that the proxy waited for its core because something else had it.
-	proxyBusy, loadBusy, disturbed float64
+	// Parts of the time, 0 to 1, that the proxy and the load's thread used.
+	proxyBusy, loadBusy float64
+	// others is the part of the whole machine that programs used which have
+	// nothing to do with the measurement.
+	others float64
 }
 
 // result is all that was measured of one piece of work through one proxy.
@@ -33,12 +35,12 @@ type result struct {
 	err     error    // why there are fewer samples than rounds
 }
 
-// A round in which a proxy waited for its core for more than a part of its time
-// is done again, as long as the whole run has time left for that, which is a
-// part of what it takes anyhow; after it, disturbed rounds count too.
+// A round in which others used more than a part of the machine is done again,
+// as long as the whole run has time left for that, which is a part of what it
+// takes anyhow; after it, disturbed rounds count too.
 const (
 	disturbedAbove = 0.1
-	sparePart      = 0.25
+	sparePart      = 0.15
 )
 
 // measure does every piece of work with every proxy that can, in every round. A
@@ -48,7 +50,8 @@ func (r *rig) measure(ctx context.Context, works []work) ([]result, error) {
 	var errs []error
 	spare := time.Duration(sparePart * float64(len(works)*r.rounds*len(r.programs)) * float64(r.length))
 	for _, w := range works {
-		if !r.enoughDescriptors(w) {
+		if why := r.tooManyFor(w); why != "" {
+			fmt.Fprintln(r.progress, why)
 			continue
 		}
 		c := r.newContest(ctx, w)
@@ -128,8 +131,8 @@ func (c *contest) round(ctx context.Context, round int) []*sample {
 			continue
 		}
 		samples[i] = &s
-		fmt.Fprintf(c.progress, "round %d  %-12s  %-10s  %8.3f us/request  %8.0f requests/s  p99 %8.0f us  busy: proxy %3.0f%%, load %3.0f%%; waiting %3.0f%%\n",
-			round+1, c.work.name, c.results[i].proxy, s.total, s.rate, s.p99, 100*s.proxyBusy, 100*s.loadBusy, 100*s.disturbed)
+		fmt.Fprintf(c.progress, "round %d  %-12s  %-10s  %8.3f us/request  %8.0f requests/s  p99 %8.0f us  busy: proxy %3.0f%%, load %3.0f%%; others %3.0f%%\n",
+			round+1, c.work.name, c.results[i].proxy, s.total, s.rate, s.p99, 100*s.proxyBusy, 100*s.loadBusy, 100*s.others)
 	}
 	return samples
 }
@@ -145,7 +148,7 @@ func (c *contest) keep(samples []*sample) {
 
 // disturbed tells whether a round should be done again.
 func disturbed(samples []*sample) bool {
-	return slices.ContainsFunc(samples, func(s *sample) bool { return s != nil && s.disturbed > disturbedAbove })
+	return slices.ContainsFunc(samples, func(s *sample) bool { return s != nil && s.others > disturbedAbove })
 }
 
 // turns is the order of n proxies in a round. It begins with another one each
@@ -174,29 +177,65 @@ func (c *contest) sample(ctx context.Context, p *proxy, length time.Duration) (s
 		return sample{}, errors.Join(err, p.ended())
 	}
 	defer s.close()
-	used, res, err := p.using(func() (loadResult, error) { return s.closedLoop(ctx, length) })
+	res, err := c.using(p, func() (loadResult, error) { return s.closedLoop(ctx, length) })
 	if err != nil {
 		return sample{}, err
 	}
 	memory, err := readMemory(p.pid())
-	return newSample(used, res, memory), err
+	res.memory = float64(memory)
+	return res, err
 }
 
-// using measures what CPU time the proxy takes for a load.
-func (p *proxy) using(load func() (loadResult, error)) (cpuTime, loadResult, error) {
-	before, err := readCPU(p.pid())
+// using measures a proxy while a load runs.
+func (r *rig) using(p *proxy, load func() (loadResult, error)) (sample, error) {
+	before, err := r.readUsage(p)
 	if err != nil {
-		return cpuTime{}, loadResult{}, err
+		return sample{}, err
 	}
 	res, err := load()
 	if err != nil {
-		return cpuTime{}, loadResult{}, errors.Join(err, p.ended())
+		return sample{}, errors.Join(err, p.ended())
 	}
-	after, err := readCPU(p.pid())
-	return after.since(before), res, err
+	after, err := r.readUsage(p)
+	if err != nil {
+		return sample{}, err
+	}
+	s := newSample(after.proxy.since(before.proxy), res)
+	others := (after.machine - before.machine) - (after.known - before.known)
+	s.others = max(0, others.Seconds()/res.elapsed.Seconds()/float64(len(r.cores.all)))
+	return s, nil
 }
 
-func newSample(used cpuTime, res loadResult, memory int) sample {
+// usage is CPU time that was used up to now.
+type usage struct {
+	proxy   cpuTime
+	known   time.Duration // by all that takes part in the measurement
+	machine time.Duration // by everything
+}
+
+func (r *rig) readUsage(p *proxy) (u usage, err error) {
+	if u.machine, err = readMachine(); err != nil {
+		return u, err
+	}
+	if u.proxy, err = readCPU(p.pid()); err != nil {
+		return u, err
+	}
+	u.known = u.proxy.total
+	pids := []int{os.Getpid()}
+	for _, server := range r.running {
+		pids = append(pids, server.pid())
+	}
+	for _, pid := range pids {
+		c, err := readCPU(pid)
+		if err != nil {
+			return u, err
+		}
+		u.known += c.total
+	}
+	return u, nil
+}
+
+func newSample(used cpuTime, res loadResult) sample {
 	each := func(d time.Duration) float64 { return micros(int64(d)) / float64(res.requests) }
 	return sample{
 		total: each(used.total), user: each(used.user), system: each(used.system),
@@ -204,10 +243,8 @@ func newSample(used cpuTime, res loadResult, memory int) sample {
 		p50:       micros(res.latency.ValueAtQuantile(50)),
 		p99:       micros(res.latency.ValueAtQuantile(99)),
 		p999:      micros(res.latency.ValueAtQuantile(99.9)),
-		memory:    float64(memory),
 		proxyBusy: used.total.Seconds() / res.elapsed.Seconds(),
 		loadBusy:  res.cpu.Seconds() / res.elapsed.Seconds(),
-		disturbed: used.waited.Seconds() / (used.waited + used.total).Seconds(),
 	}
 }
 

@@ -27,12 +27,12 @@ type memoryResult struct {
 
 // measureMemory lets many clients speak once, and looks at the proxy's resident
 // memory when they have been idle for a while. Each round starts it anew.
-func (r *rig) measureMemory(ctx context.Context) ([]memoryResult, error) {
-	var results []memoryResult
+func (r *rig) measureMemory(ctx context.Context) (results []memoryResult, leftOut string, err error) {
 	for _, clients := range idleClients {
 		w := works()[0]
 		w.clients = clients
-		if !r.enoughDescriptors(w) {
+		if why := r.tooManyFor(w); why != "" {
+			leftOut += " " + why
 			continue
 		}
 		for _, p := range r.programs {
@@ -43,7 +43,7 @@ func (r *rig) measureMemory(ctx context.Context) ([]memoryResult, error) {
 			for range r.rounds {
 				before, after, err := r.idle(ctx, p, w)
 				if err != nil {
-					return results, fmt.Errorf("%d idle clients of %s: %w", clients, p.name, err)
+					return results, leftOut, fmt.Errorf("%d idle clients of %s: %w", clients, p.name, err)
 				}
 				res.before, res.after = append(res.before, before), append(res.after, after)
 				fmt.Fprintf(r.progress, "%d idle clients  %-10s  %.1f MB, %.1f MB before\n", clients, p.name, after/1e6, before/1e6)
@@ -51,17 +51,16 @@ func (r *rig) measureMemory(ctx context.Context) ([]memoryResult, error) {
 			results = append(results, res)
 		}
 	}
-	return results, nil
+	return results, leftOut, nil
 }
 
-// enoughDescriptors tells whether one process may have all of a work's clients,
-// and says so if not.
-func (r *rig) enoughDescriptors(w work) bool {
+// tooManyFor says why one process cannot have all of a work's clients, or "".
+func (r *rig) tooManyFor(w work) string {
 	if w.clients+descriptorReserve <= r.descriptors {
-		return true
+		return ""
 	}
-	fmt.Fprintf(r.progress, "%d clients are left out: a process may have %d descriptors (ulimit -Hn)\n", w.clients, r.descriptors)
-	return false
+	return fmt.Sprintf("%s clients are left out: a process could have %s descriptors (ulimit -Hn).",
+		number(float64(w.clients)), number(float64(r.descriptors)))
 }
 
 // idle measures once.

@@ -65,8 +65,8 @@ func (r *rig) measureOpen(ctx context.Context) (res *openResult, err error) {
 				}
 				p := &res.points[first+i]
 				p.samples = append(p.samples, s)
-				fmt.Fprintf(r.progress, "round %d  open, %3.0f%%    %-10s  %8.0f requests/s  p50 %6.0f us  p99 %8.0f us  busy: proxy %3.0f%%, load %3.0f%%; waiting %3.0f%%\n",
-					round+1, 100*fraction, p.proxy, s.rate, s.p50, s.p99, 100*s.proxyBusy, 100*s.loadBusy, 100*s.disturbed)
+				fmt.Fprintf(r.progress, "round %d  open, %3.0f%%    %-10s  %8.0f requests/s  p50 %6.0f us  p99 %8.0f us  busy: proxy %3.0f%%, load %3.0f%%; others %3.0f%%\n",
+					round+1, 100*fraction, p.proxy, s.rate, s.p50, s.p99, 100*s.proxyBusy, 100*s.loadBusy, 100*s.others)
 			}
 		}
 	}
@@ -82,9 +82,5 @@ func (c *contest) offered(ctx context.Context, p *proxy, rate float64) (sample, 
 		return sample{}, errors.Join(err, p.ended())
 	}
 	defer s.close()
-	used, res, err := p.using(func() (loadResult, error) { return s.openLoop(ctx, rate, c.length) })
-	if err != nil {
-		return sample{}, err
-	}
-	return newSample(used, res, 0), nil
+	return c.using(p, func() (loadResult, error) { return s.openLoop(ctx, rate, c.length) })
 }

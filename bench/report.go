@@ -27,7 +27,8 @@ func (f findings) report(description []string) string {
 	section("What was measured",
 		"Medians. Times in microseconds: CPU per request; latencies of a request, or of a whole pipeline. Memory is resident, at the end of a round. "+
 			"Busy: the part of the time that the proxy, and the load's thread, ran; where the load's is near 100%, it was the bottleneck. "+
-			"Waited: how much of the proxy's time something else had its core, in the worst round; above a few percent the row is worth little.",
+			"Others: the part of the whole machine that programs used which have nothing to do with the measurement, in the worst round; "+
+			"above a few percent the row is worth little. The kernel samples user and system time 100 times a second; their sum is exact.",
 		f.workTable())
 	section("System calls by name", "Per request, counted by strace, which slows what it counts.", f.callTable())
 	if f.open != nil {
@@ -38,7 +39,8 @@ func (f findings) report(description []string) string {
 			f.open.table())
 	}
 	section("Memory of idle clients",
-		"Resident, in MB (10^6 bytes), of a proxy whose clients have each spoken once and then been silent for 3 seconds. Medians; ratio to nutcracker.",
+		"Resident, in MB (10^6 bytes), of a proxy whose clients have each spoken once and then been silent for 3 seconds. Medians; ratio to nutcracker."+
+			f.leftOut,
 		memoryTable(f.memory))
 	section("Threads",
 		"nuthatch with one and two event loops. Uneven: what the busiest loop used above an even share of the CPU time. "+
@@ -119,7 +121,7 @@ func (f findings) ratioTable() table {
 func (f findings) workTable() table {
 	t := table{left: 2, head: []string{
 		"work", "proxy", "CPU", "user", "system", "requests/s", "p50", "p99", "p99.9", "memory, MB", "system calls",
-		"proxy busy", "load busy", "waited",
+		"proxy busy", "load busy", "others",
 	}}
 	for i := range f.works {
 		r := &f.works[i]
@@ -139,7 +141,7 @@ func (f findings) workTable() table {
 		t.add(append(row, calls,
 			percent(median(each(r.samples, func(s sample) float64 { return s.proxyBusy }))),
 			percent(median(each(r.samples, func(s sample) float64 { return s.loadBusy }))),
-			percent(slices.Max(each(r.samples, func(s sample) float64 { return s.disturbed }))))...)
+			percent(slices.Max(each(r.samples, func(s sample) float64 { return s.others }))))...)
 	}
 	return t
 }
