@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -118,5 +119,17 @@ func TestLoopCores(t *testing.T) {
 		if got := set.Count(); got != tt.want {
 			t.Errorf("%d loops on a machine of %d cores have %d, want %d", tt.threads, tt.cores, got, tt.want)
 		}
+	}
+}
+
+func TestReadWatched(t *testing.T) {
+	s, err := openSession(t.Context(), []exchange{line("a\n", "STORED\r\n")}, 17, serveLines(t, "STORED\r\n", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	watched, err := readWatched(os.Getpid())
+	if err != nil || !slices.Contains(watched, 17) || !slices.IsSortedFunc(watched, func(a, b int) int { return b - a }) {
+		t.Errorf("%v, %v, want one of 17 among them, and the most first", watched, err)
 	}
 }

@@ -44,6 +44,7 @@ func (f findings) report(description []string) string {
 		memoryTable(f.memory))
 	section("Threads",
 		"nuthatch with one and two event loops. Uneven: what the busiest loop used above an even share of the CPU time. "+
+			"Watched: how many descriptors each loop's epoll holds with 50 clients, which tells how they were dealt. "+
 			"On fewer than four cores loops, servers and load compete for all of them, and throughput says little.",
 		threadsTable(f.threads))
 	if f.growth {

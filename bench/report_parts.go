@@ -104,7 +104,7 @@ func memoryTable(all []memoryResult) table {
 }
 
 func threadsTable(all []threadsResult) table {
-	t := table{left: 1, head: []string{"work", "threads", "CPU per request", "requests/s", "throughput to one thread", "uneven"}}
+	t := table{left: 1, head: []string{"work", "threads", "CPU per request", "requests/s", "throughput to one thread", "uneven", "watched"}}
 	rate := func(s sample) float64 { return s.rate }
 	one := &threadsResult{}
 	for i := range all {
@@ -113,7 +113,8 @@ func threadsTable(all []threadsResult) table {
 			one = r
 		}
 		t.add(r.work.title, fmt.Sprint(r.threads), number(median(each(r.samples, cpu))), number(median(each(r.samples, rate))),
-			spread(ratios(each(r.samples, rate), each(one.samples, rate))), percent(median(r.uneven)))
+			spread(ratios(each(r.samples, rate), each(one.samples, rate))), percent(median(r.uneven)),
+			strings.Trim(fmt.Sprint(r.watched), "[]"))
 	}
 	return t
 }

@@ -88,8 +88,8 @@ func TestReport(t *testing.T) {
 			{10_000, ours, []float64{1e6}, []float64{202e6}},
 		},
 		threads: []threadsResult{
-			{get, 1, samples(10), []float64{0}},
-			{get, 2, samples(5), []float64{0.1}},
+			{get, 1, samples(10), []float64{0}, []int{53}},
+			{get, 2, samples(5), []float64{0.1}, []int{28, 27}},
 		},
 	}
 	got := f.report([]string{"here"})
@@ -109,7 +109,7 @@ func TestReport(t *testing.T) {
 		// Memory: 100 MB for 10,000 clients.
 		"|  10,000 | nutcracker |   1.00 |   101 |          10.0 | 1.00 |",
 		// Threads.
-		"| GET  |       2 |            5.00 |    200,000 |                   2.00 |    10% |",
+		"| GET  |       2 |            5.00 |    200,000 |                   2.00 |    10% | 28 27 |",
 		// Growth.
 		"GET by the depth of pipelines:",
 		"| 1 | 10.0 | 6.00 | 0.75 (0.50–0.90) |",

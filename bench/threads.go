@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +26,10 @@ type threadsResult struct {
 	// uneven is how much more CPU time than an even share the busiest loop used,
 	// by round.
 	uneven []float64
+	// watched is how many descriptors each loop watches while all clients are
+	// connected, in the last round, the most first: clients, servers, and a few
+	// of its own.
+	watched []int
 }
 
 // measureThreads compares nuthatch's numbers of event loops. Where there are no
@@ -44,15 +50,14 @@ func (r *rig) measureThreads(ctx context.Context) ([]threadsResult, error) {
 			for _, i := range turns(round, len(threadNumbers)) {
 				p := r.programs[at]
 				p.config = nuthatchYAML(threadNumbers[i])
-				s, uneven, err := r.withThreads(ctx, p, chosen[0], threadNumbers[i])
-				if err != nil {
-					return nil, fmt.Errorf("%s with %d threads: %w", name, threadNumbers[i], err)
-				}
-				fmt.Fprintf(r.progress, "round %d  %-12s  %d threads  %8.3f us/request  %8.0f requests/s\n",
-					round+1, name, threadNumbers[i], s.total, s.rate)
 				res := &compared[i]
 				res.work, res.threads = chosen[0], threadNumbers[i]
-				res.samples, res.uneven = append(res.samples, s), append(res.uneven, uneven)
+				if err := r.withThreads(ctx, p, res); err != nil {
+					return nil, fmt.Errorf("%s with %d threads: %w", name, threadNumbers[i], err)
+				}
+				s := res.samples[len(res.samples)-1]
+				fmt.Fprintf(r.progress, "round %d  %-12s  %d threads  %8.3f us/request  %8.0f requests/s; others %3.0f%%\n",
+					round+1, name, threadNumbers[i], s.total, s.rate, 100*s.others)
 			}
 		}
 		results = append(results, compared...)
@@ -74,26 +79,66 @@ func (c cores) loopCores(threads int) unix.CPUSet {
 	return set
 }
 
-// withThreads measures once.
-func (r *rig) withThreads(ctx context.Context, p program, w work, threads int) (s sample, uneven float64, err error) {
-	running, err := r.startOn(ctx, r.cores.loopCores(threads), p, w)
+// withThreads measures once more.
+func (r *rig) withThreads(ctx context.Context, p program, res *threadsResult) (err error) {
+	running, err := r.startOn(ctx, r.cores.loopCores(res.threads), p, res.work)
 	if err != nil {
-		return sample{}, 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, running.stop()) }()
-	c := &contest{rig: r, work: w, exchanges: variants(w.one)}
+	c := &contest{rig: r, work: res.work, exchanges: variants(res.work.one)}
+	if res.watched, err = c.watchedBy(ctx, running, res.threads); err != nil {
+		return err
+	}
 	if _, err := c.sample(ctx, running, r.length/4); err != nil {
-		return sample{}, 0, err
+		return err
 	}
 	before, err := readThreads(running.pid())
 	if err != nil {
-		return sample{}, 0, err
+		return err
 	}
-	if s, err = c.sample(ctx, running, r.length); err != nil {
-		return sample{}, 0, err
+	s, err := c.sample(ctx, running, r.length)
+	if err != nil {
+		return err
 	}
 	after, err := readThreads(running.pid())
-	return s, unevenness(before, after, threads), err
+	res.samples = append(res.samples, s)
+	res.uneven = append(res.uneven, unevenness(before, after, res.threads))
+	return err
+}
+
+// watchedBy lets all clients connect and counts what each loop watches.
+func (c *contest) watchedBy(ctx context.Context, p *proxy, loops int) ([]int, error) {
+	s, err := openSession(ctx, c.exchanges, c.work.clients, p.addrs...)
+	if err != nil {
+		return nil, errors.Join(err, p.ended())
+	}
+	defer s.close()
+	watched, err := readWatched(p.pid())
+	return watched[:min(loops, len(watched))], err
+}
+
+// readWatched counts the descriptors that each epoll of a process watches, the
+// most first.
+func readWatched(pid int) ([]int, error) {
+	folder := fmt.Sprintf("/proc/%d", pid)
+	fds, err := os.ReadDir(folder + "/fd")
+	if err != nil {
+		return nil, fmt.Errorf("descriptors: %w", err)
+	}
+	var watched []int
+	for _, fd := range fds {
+		if target, err := os.Readlink(folder + "/fd/" + fd.Name()); err != nil || target != "anon_inode:[eventpoll]" {
+			continue
+		}
+		info, err := os.ReadFile(folder + "/fdinfo/" + fd.Name())
+		if err != nil {
+			return nil, fmt.Errorf("epoll: %w", err)
+		}
+		watched = append(watched, strings.Count(string(info), "tfd:"))
+	}
+	slices.SortFunc(watched, func(a, b int) int { return b - a })
+	return watched, nil
 }
 
 // unevenness is what the busiest of so many threads used over an even share.

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestWholeRun measures for a moment with real servers and proxies: what it
+// says is worth nothing, but all of it must be there, and nothing of this
+// machine's names.
+func TestWholeRun(t *testing.T) {
+	var before unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // a run pins its process
+		if err := pinSelf(before); err != nil {
+			t.Error(err)
+		}
+	})
+	file := filepath.Join(t.TempDir(), "report.md")
+	var stdout, stderr bytes.Buffer
+	args := strings.Fields("-rounds 1 -n 0.02 -works get-p16,mc-get -open -proxies nutcracker,nuthatch -o " + file)
+	if code := run(args, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit status %d\n%s", code, stderr.String())
+	}
+	got := stdout.String()
+	for _, want := range []string{
+		"nutcracker-0.", "This is nuthatch-", "Redis server", "memcached 1.",
+		"## Targets", "## Ratios to nutcracker", "## What was measured", "## Latency against offered load",
+		"| GET, pipeline 16 ", "| memcached get ", " 50% |",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	for _, unwanted := range []string{"failed", "NaN", "Inf", os.TempDir(), "/bin/"} {
+		if strings.Contains(got, unwanted) {
+			t.Errorf("%q is in it", unwanted)
+		}
+	}
+	if host, err := os.Hostname(); err == nil && len(host) > 3 && strings.Contains(got, host) {
+		t.Errorf("the machine's name %q is in it", host)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != got {
+		t.Errorf("the file differs from what was printed (%v)", err)
+	}
+	if t.Failed() {
+		t.Logf("\n%s\n%s", got, stderr.String())
+	}
+}
