@@ -35,9 +35,9 @@ type result struct {
 	err     error    // why there are fewer samples than rounds
 }
 
-// A round in which others used more than a part of the machine is done again,
-// as long as the whole run has time left for that, which is a part of what it
-// takes anyhow; after it, disturbed rounds count too.
+// A round in which others used more than a part of the machine is done again, as
+// many times as there are rounds, as long as the whole run has time left for
+// that, which is a part of what it takes anyhow; then disturbed rounds count too.
 const (
 	disturbedAbove = 0.1
 	sparePart      = 0.15
@@ -55,11 +55,12 @@ func (r *rig) measure(ctx context.Context, works []work) ([]result, error) {
 			continue
 		}
 		c := r.newContest(ctx, w)
-		for round := 0; round < r.rounds && ctx.Err() == nil; {
+		for round, again := 0, 0; round < r.rounds && ctx.Err() == nil; {
 			start := time.Now()
 			samples := c.round(ctx, round)
-			if disturbed(samples) && spare > 0 {
+			if disturbed(samples) && spare > 0 && again < r.rounds {
 				spare -= time.Since(start)
+				again++
 				fmt.Fprintln(r.progress, "  the machine was busy with something else: that round again")
 				continue
 			}
