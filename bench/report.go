@@ -14,6 +14,7 @@ func (f findings) report(description []string) string {
 	for _, line := range description {
 		b.WriteString("- " + line + "\n")
 	}
+	b.WriteString(f.disturbance())
 	section := func(title, text string, t table) {
 		if len(t.rows) > 0 {
 			fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s", title, text, t)
@@ -57,6 +58,25 @@ func (f findings) report(description []string) string {
 		}
 	}
 	return b.String()
+}
+
+// busyAbove is the part of the machine that others may use before the report
+// warns of it.
+const busyAbove = 0.05
+
+// disturbance is a line that says how busy the machine was with something else,
+// or nothing if it was not.
+func (f findings) disturbance() string {
+	var others []float64
+	for i := range f.works {
+		others = append(others, each(f.works[i].samples, func(s sample) float64 { return s.others })...)
+	}
+	if median(others) <= busyAbove {
+		return ""
+	}
+	return fmt.Sprintf("- **The machine was busy with something else**, which used %s of it (median; %s to %s): "+
+		"absolute values and latencies mean nothing, ratios something.\n",
+		percent(median(others)), percent(slices.Min(others)), percent(slices.Max(others)))
 }
 
 // metric is a number of a sample, for the table of ratios.

@@ -142,7 +142,10 @@ func (f findings) growthTable(a axis) table {
 			if len(samples) > 0 {
 				found = true
 				mid := median(each(samples, cpu))
-				cost, part = number(mid), fmt.Sprintf("%.3f", mid/a.parts(p.x))
+				cost = number(mid)
+				if n := a.parts(p.x); n >= 1 {
+					part = fmt.Sprintf("%.3f", mid/n)
+				}
 			}
 			if row = append(row, cost); a.per != "" {
 				row = append(row, part)

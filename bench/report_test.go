@@ -136,6 +136,22 @@ func closed(text string) string {
 	return strings.Join(lines, "\n")
 }
 
+func TestBusyMachine(t *testing.T) {
+	with := func(others ...float64) string {
+		var list []sample
+		for _, o := range others {
+			list = append(list, sample{others: o})
+		}
+		return findings{works: []result{{samples: list}}}.disturbance()
+	}
+	if got := with(0.01, 0.02, 0.9); got != "" {
+		t.Errorf("a machine that was busy once: %q", got)
+	}
+	if got := with(0.01, 0.2, 0.9); !strings.Contains(got, "20% of it (median; 1% to 90%)") {
+		t.Errorf("a busy machine: %q", got)
+	}
+}
+
 func TestEmptyReportHasNoTables(t *testing.T) {
 	if got := (findings{}).report(nil); strings.Contains(got, "|") || strings.Contains(got, "##") {
 		t.Errorf("\n%s", got)
