@@ -190,8 +190,8 @@ var poolKeys = []key[Pool]{
 	},
 	{
 		name: "allow_flush", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Lets the clients of a Memcached pool send `flush_all`, which then empties every server of the pool. Without it the " +
-			"command is refused. A Redis pool takes no notice of it.",
+		help: "Lets clients empty every server of the pool: with `FLUSHALL` and `FLUSHDB` if it is a Redis pool, with `flush_all` " +
+			"if it is a Memcached pool. Without it these commands are refused.",
 		set: func(p *Pool, v value) { p.AllowFlush = v.flag },
 	},
 }

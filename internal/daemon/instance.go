@@ -163,6 +163,7 @@ func (in *Instance) protocol(p *config.Pool) proxy.Protocol {
 			DB:             p.RedisDB,
 			Databases:      p.Databases,
 			MaxRequestSize: p.MaxRequestSize,
+			AllowFlush:     p.AllowFlush,
 			Version:        in.opts.Version,
 		})
 	}

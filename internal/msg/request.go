@@ -13,11 +13,16 @@ const (
 	Fragment
 	// Broadcast it, as it is, to every server of the pool; the replies merged.
 	Broadcast
+	// One server is asked, with the request as the protocol writes it for that
+	// server; the protocol also writes the reply.
+	One
 	// Learn has the protocol ask a server what the request means; then it is
 	// parsed again.
 	Learn
 	// Local has the protocol answer the request itself, in its turn.
 	Local
+	// Gather is Local, of what all event loops of the process have to say.
+	Gather
 	// Quit is Local, and the client is closed behind the reply.
 	Quit
 	// Ignore is no request at all, such as an empty line.

@@ -21,7 +21,7 @@ func (c *client) request(req *msg.Request) {
 		c.fragment(req)
 	case msg.Broadcast:
 		c.broadcast(req)
-	case msg.Local:
+	case msg.One, msg.Learn, msg.Local, msg.Gather:
 		c.local(req)
 	case msg.Quit:
 		c.local(req)

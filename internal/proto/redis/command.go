@@ -3,74 +3,174 @@ package redis
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/msg"
 )
 
-// A command is all that is known of one of Redis's commands: a row of the table.
+// A command is all that is known of one of Redis's commands, or of one of its
+// subcommands: a row of the table.
 type command struct {
-	// name is the command's name in lower case.
+	// name is the command's name in lower case; a subcommand's is behind that of
+	// its container and a bar: "object|encoding".
 	name string
-	// arity is the number of words, the name included: exactly, or at least, if
-	// negative.
-	arity int
-	// writes: the command may change a key.
-	writes bool
-	keys   keys
-	// treatment is what becomes of the request, and answer, for Local and Quit,
-	// who answers it.
-	treatment msg.Treatment
-	answer    answer
-	// reason is why the command is not supported, or empty if it is.
-	reason string
+	keys keys
 
-	// Derived from the above when the table is built.
+	// Derived when the table is built.
 
-	id msg.Type
 	// minArgs and maxArgs bound the number of words. If a server is to answer,
 	// there is no upper bound: it refuses a word too many in Redis's words, and
 	// a newer one may know what to do with it.
 	minArgs, maxArgs int
+	id               msg.Type
+	// subs is the number of subcommands. Their rows are the next ones.
+	subs uint8
+	// group is the chapter of Redis's manual that the command is in.
+	group string
+	// sub is the last part of a subcommand's name.
+	sub string
 	// head is what a fragment's request begins with, behind its count.
 	head string
+
+	// treatment is what becomes of the request, answer, for Local and Quit, who
+	// answers it, and merge, for Fragment and Broadcast, what is made of the
+	// replies.
+	treatment msg.Treatment
+	answer    answer
+	merge     mergeKind
+	// flushes: the command empties servers, and is refused unless the pool's
+	// allow_flush is on.
+	flushes bool
+	access  access
+	// arity is the number of words, the name included: exactly, or at least, if
+	// negative.
+	arity int
+	// reason is why the command is not supported, or empty if it is.
+	reason string
+	// since is the release that brought the command, summary what it does.
+	since, summary string
+	// example are the words of a right call behind the name, over the keys that
+	// the differential test makes. Every command that a server answers for its
+	// keys has one.
+	example string
 }
 
 // unknown is the row of commands that have none.
 const unknown msg.Type = 0
 
-// maxName is the length of the longest name in the table.
-const maxName = len("georadiusbymember_ro")
+// maxName is the length of the longest name in the table, of those that a client
+// sends as one word.
+const maxName = len("count-failure-reports")
 
-// access says whether a command may change keys.
-type access bool
+// access says what a command does with keys.
+type access uint8
 
 const (
-	read  access = false
-	write access = true
+	neither access = iota // no key is touched, or nobody can tell: scripts
+	read
+	write
 )
+
+func (a access) String() string { return [...]string{"", "read", "write"}[a] }
+
+// mergeKind says how one reply is made of those of several servers.
+type mergeKind uint8
+
+const (
+	mergeNone     mergeKind = iota
+	mergeElements           // arrays with an element for each key, in the order of the keys
+	mergeStatus             // the first one's status, if all have one
+	mergeSum                // the sum of integers
+	mergeMin                // the least of integers
+	mergeConcat             // arrays or sets, joined
+	mergeAny                // one that is not null, if there is one
+	mergeSame               // one of replies that are all equal
+	mergeAllOf              // arrays of 0 and 1: 1 where all have 1
+	mergePairSums           // arrays of names and numbers: the numbers of equal names added
+	mergeOneOK              // OK if one server says so, else the first one's error
+)
+
+// A row's parts, in the order of the constructors' parameters: the name, the
+// arity, what it does with keys, where they are, how replies are merged, since
+// when there is the command, what it does, and an example.
 
 // forward is the row of a command that goes to the one server that owns its
 // keys.
-func forward(name string, arity int, a access, k keys) command {
-	return command{name: name, arity: arity, writes: bool(a), keys: k, treatment: msg.Forward}
+func forward(name string, arity int, a access, k keys, since, summary, example string) command {
+	return command{
+		name: name, arity: arity, access: a, keys: k, treatment: msg.Forward,
+		since: since, summary: summary, example: example,
+	}
 }
 
 // fragment is the row of a command that is split by server.
-func fragment(name string, arity int, a access, k keys) command {
-	return command{name: name, arity: arity, writes: bool(a), keys: k, treatment: msg.Fragment}
+func fragment(name string, arity int, a access, k keys, m mergeKind, since, summary, example string) command {
+	return command{
+		name: name, arity: arity, access: a, keys: k, treatment: msg.Fragment, merge: m,
+		since: since, summary: summary, example: example,
+	}
+}
+
+// broadcast is the row of a command that goes to all servers.
+func broadcast(name string, arity int, a access, m mergeKind, since, summary string) command {
+	return command{name: name, arity: arity, access: a, treatment: msg.Broadcast, merge: m, since: since, summary: summary}
+}
+
+// flush is the row of a command that empties all servers.
+func flush(name string, arity int, since, summary string) command {
+	c := broadcast(name, arity, write, mergeStatus, since, summary)
+	c.flushes = true
+	return c
+}
+
+// one is the row of a command that goes to one server at a time.
+func one(name string, arity int, a access, since, summary string) command {
+	return command{name: name, arity: arity, access: a, treatment: msg.One, since: since, summary: summary}
+}
+
+// gather is the row of a command that all event loops answer together.
+func gather(name string, arity int, since, summary string) command {
+	return command{name: name, arity: arity, treatment: msg.Gather, since: since, summary: summary}
 }
 
 // local is the row of a command that the proxy answers.
-func local(name string, arity int, by answer) command {
-	return command{name: name, arity: arity, treatment: msg.Local, answer: by}
+func local(name string, arity int, by answer, since, summary string) command {
+	return command{name: name, arity: arity, treatment: msg.Local, answer: by, since: since, summary: summary}
 }
 
-// refuse are the rows of commands that are not supported, for one reason.
-func refuse(reason string, names ...string) []command {
-	rows := make([]command, 0, len(names))
-	for _, name := range names {
-		rows = append(rows, command{name: name, arity: -1, treatment: msg.Local, reason: reason})
+// quit is the row of a command that ends the connection.
+func quit(name string, arity int, by answer, since, summary string) command {
+	return command{name: name, arity: arity, treatment: msg.Quit, answer: by, since: since, summary: summary}
+}
+
+// container is the row of a command that is nothing without a subcommand.
+func container(name string, arity int, since, summary string) command {
+	return local(name, arity, answerNone, since, summary)
+}
+
+// help is the row of the subcommand that lists its siblings.
+func help(name, since string) command {
+	return local(name, 2, answerHelp, since, "The subcommands")
+}
+
+// session is the row of a command that changes what its connection is, or holds
+// it up, so that no other client can use it.
+func session(name string, arity int, a access, k keys, since, summary string) command {
+	c := refuse(name, arity, ownConnection, since, summary)
+	c.access, c.keys = a, k
+	return c
+}
+
+// refuse is the row of a command that is not supported.
+func refuse(name string, arity int, reason, since, summary string) command {
+	return command{name: name, arity: arity, treatment: msg.Local, reason: reason, since: since, summary: summary}
+}
+
+// group are the rows of one chapter of Redis's manual.
+func group(name string, rows []command) []command {
+	for i := range rows {
+		rows[i].group = name
 	}
 	return rows
 }
@@ -88,28 +188,49 @@ func buildCommands() []command {
 	rows := slices.Concat(
 		[]command{{treatment: msg.Local, reason: unknownCommand}},
 		stringCommands, keyCommands, bitCommands, hashCommands, listCommands, setCommands,
-		sortedSetCommands, geoCommands, hyperLogLogCommands, streamCommands, scriptCommands,
-		connectionCommands, refusedCommands,
+		sortedSetCommands, geoCommands, hyperLogLogCommands, streamCommands, pubsubCommands,
+		scriptCommands, transactionCommands, connectionCommands, serverCommands, clusterCommands, strayCommands,
 	)
+	last := 0 // the last row that is not a subcommand's
 	for i := range rows {
 		c := &rows[i]
 		c.id = msg.Type(i)
-		c.minArgs, c.maxArgs = max(c.arity, -c.arity), maxArgs
-		if c.treatment == msg.Local && c.arity > 0 {
-			c.maxArgs = c.arity
+		if of, sub, ok := strings.Cut(c.name, "|"); ok {
+			invariant.Check(of == rows[last].name, "redis: a subcommand's row away from its container's")
+			c.sub = sub
+			rows[last].subs++
+		} else {
+			last = i
 		}
+		c.bound()
 		if c.treatment == msg.Fragment {
 			c.head = "\r\n$" + string(rune('0'+len(c.name))) + "\r\n" + c.name + "\r\n"
 		}
-		invariant.Check(len(c.name) <= maxName, "redis: a name longer than maxName")
+		invariant.Check(len(c.name) <= maxName || c.sub != "", "redis: a name longer than maxName")
+		invariant.Check(len(c.sub) <= maxName, "redis: a subcommand longer than maxName")
 	}
 	return rows
+}
+
+// bound sets the bounds of the number of words. A command that is not supported
+// is refused for that, whatever its words.
+func (c *command) bound() {
+	c.minArgs, c.maxArgs = max(c.arity, -c.arity), maxArgs
+	switch {
+	case c.reason != "":
+		c.minArgs = 1
+	case (c.treatment == msg.Local || c.treatment == msg.Quit) && c.arity > 0:
+		c.maxArgs = c.arity
+	}
 }
 
 func buildSlots() *[1 << slotBits]msg.Type {
 	var t [1 << slotBits]msg.Type
 	for i := range commands[1:] {
 		c := &commands[i+1]
+		if c.sub != "" {
+			continue
+		}
 		h := hashName([]byte(c.name))
 		for t[h] != unknown {
 			h = (h + 1) % uint32(len(t))
@@ -131,6 +252,23 @@ func lookup(name []byte) *command {
 			return c
 		}
 	}
+}
+
+// subcommands are the rows of c's subcommands.
+func (c *command) subcommands() []command {
+	return commands[int(c.id)+1 : int(c.id)+1+int(c.subs)]
+}
+
+// lookupSub finds the row of a subcommand by its name, in any case. It returns
+// nil if there is none.
+func (c *command) lookupSub(name []byte) *command {
+	subs := c.subcommands()
+	for i := range subs {
+		if isNamed(subs[i].sub, name) {
+			return &subs[i]
+		}
+	}
+	return nil
 }
 
 // isNamed tells whether b is the lower-case name in any case.

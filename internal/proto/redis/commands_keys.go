@@ -1,75 +1,40 @@
 package redis
 
-// Commands on strings and on keys of any type.
+// Commands on keys of any type, and on all keys.
 
-var stringCommands = []command{
-	forward("get", 2, read, key1),
-	forward("set", -3, write, key1),
-	fragment("mget", -2, read, allKeys),
-	fragment("mset", -3, write, pairs),
-	forward("append", 3, write, key1),
-	forward("decr", 2, write, key1),
-	forward("decrby", 3, write, key1),
-	forward("getdel", 2, write, key1),
-	forward("getex", -2, write, key1),
-	forward("getrange", 4, read, key1),
-	forward("getset", 3, write, key1),
-	forward("incr", 2, write, key1),
-	forward("incrby", 3, write, key1),
-	forward("incrbyfloat", 3, write, key1),
-	forward("lcs", -3, read, twoKeys),
-	forward("msetnx", -3, write, pairs),
-	forward("psetex", 4, write, key1),
-	forward("setex", 4, write, key1),
-	forward("setnx", 3, write, key1),
-	forward("setrange", 4, write, key1),
-	forward("strlen", 2, read, key1),
-	forward("substr", 4, read, key1),
-}
-
-var keyCommands = []command{
-	fragment("del", -2, write, allKeys),
-	fragment("exists", -2, read, allKeys),
-	fragment("touch", -2, read, allKeys),
-	fragment("unlink", -2, write, allKeys),
-	forward("copy", -3, write, twoKeys),
-	forward("dump", 2, read, key1),
-	forward("expire", -3, write, key1),
-	forward("expireat", -3, write, key1),
-	forward("expiretime", 2, read, key1),
-	forward("move", 3, write, key1),
-	// OBJECT, MEMORY, XGROUP and XINFO name their key behind a subcommand. What
-	// they can do without a key is not for a proxy.
-	forward("memory", -3, read, key2),
-	forward("object", -3, read, key2),
-	forward("persist", 2, write, key1),
-	forward("pexpire", -3, write, key1),
-	forward("pexpireat", -3, write, key1),
-	forward("pexpiretime", 2, read, key1),
-	forward("pttl", 2, read, key1),
-	forward("rename", 3, write, twoKeys),
-	forward("renamenx", 3, write, twoKeys),
-	forward("restore", -4, write, key1),
-	// The keys that SORT's BY and GET make from patterns are looked up on the
-	// server of the list itself.
-	forward("sort", -2, write, storeFrom2),
-	forward("sort_ro", -2, read, key1),
-	forward("ttl", 2, read, key1),
-	forward("type", 2, read, key1),
-}
-
-var bitCommands = []command{
-	forward("bitcount", -2, read, key1),
-	forward("bitfield", -2, write, key1),
-	forward("bitfield_ro", -2, read, key1),
-	forward("bitop", -4, write, after1),
-	forward("bitpos", -3, read, key1),
-	forward("getbit", 3, read, key1),
-	forward("setbit", 4, write, key1),
-}
-
-var hyperLogLogCommands = []command{
-	forward("pfadd", -2, write, key1),
-	forward("pfcount", -2, read, allKeys),
-	forward("pfmerge", -2, write, allKeys),
-}
+var keyCommands = group("generic", []command{
+	fragment("del", -2, write, allKeys, mergeSum, "1.0.0", "Delete keys", "str list missing"),
+	fragment("exists", -2, read, allKeys, mergeSum, "1.0.0", "How many of the keys exist", "str str missing"),
+	fragment("touch", -2, read, allKeys, mergeSum, "3.2.1", "Count the keys that exist, as used just now", "str list missing"),
+	fragment("unlink", -2, write, allKeys, mergeSum, "4.0.0", "Delete keys and free their memory in the background", "str list missing"),
+	forward("copy", -3, write, twoKeys, "6.2.0", "Copy a key", "str new replace"),
+	forward("dump", 2, read, key1, "2.6.0", "A key's value in Redis's own form", "str"),
+	forward("expire", -3, write, key1, "1.0.0", "Set a key's time to live in seconds", "str 1000 nx"),
+	forward("expireat", -3, write, key1, "1.2.0", "Set the second at which a key expires", "str 4000000000 nx"),
+	forward("expiretime", 2, read, key1, "7.0.0", "The second at which a key expires", "str"),
+	broadcast("keys", 2, read, mergeConcat, "1.0.0", "The keys that match a pattern"),
+	refuse("migrate", -6, otherServer, "2.6.0", "Move a key to another server"),
+	forward("move", 3, write, key1, "1.0.0", "Move a key to another database", "str 1"),
+	container("object", -2, "2.2.3", "What the server keeps about a key"),
+	forward("object|encoding", 3, read, key2, "2.2.3", "How a value is stored", "list"),
+	forward("object|freq", 3, read, key2, "4.0.0", "How often a key is used", "str"),
+	help("object|help", "6.2.0"),
+	forward("object|idletime", 3, read, key2, "2.2.3", "The seconds since a key was used", "missing"),
+	forward("object|refcount", 3, read, key2, "2.2.3", "How many references a value has", "str"),
+	forward("persist", 2, write, key1, "2.2.0", "Remove a key's expiry", "str"),
+	forward("pexpire", -3, write, key1, "2.6.0", "Set a key's time to live in milliseconds", "str 1000000 xx"),
+	forward("pexpireat", -3, write, key1, "2.6.0", "Set the millisecond at which a key expires", "str 4000000000000 nx"),
+	forward("pexpiretime", 2, read, key1, "7.0.0", "The millisecond at which a key expires", "str"),
+	forward("pttl", 2, read, key1, "2.6.0", "A key's time to live in milliseconds", "str"),
+	broadcast("randomkey", 1, read, mergeAny, "1.0.0", "Some key"),
+	forward("rename", 3, write, twoKeys, "1.0.0", "Rename a key", "str new"),
+	forward("renamenx", 3, write, twoKeys, "1.0.0", "Rename a key unless the new name is taken", "str new"),
+	forward("restore", -4, write, key1, "2.6.0", "Make a key of what DUMP gave", "new 0 x"),
+	one("scan", -2, read, "2.8.0", "Walk through the keys"),
+	forward("sort", -2, write, storeFrom2, "1.0.0", "Sort a list, a set or a sorted set, and keep the result if asked", "list alpha by w_* get # limit 0 2 store new"),
+	forward("sort_ro", -2, read, key1, "7.0.0", "Sort a list, a set or a sorted set", "list alpha desc"),
+	forward("ttl", 2, read, key1, "1.0.0", "A key's time to live in seconds", "str"),
+	forward("type", 2, read, key1, "1.0.0", "What kind of value a key has", "list"),
+	broadcast("wait", 3, neither, mergeMin, "3.0.0", "Wait until replicas have what this connection wrote"),
+	session("waitaof", 4, neither, noKeys, "7.2.0", "Wait until what this connection wrote is on disk"),
+})

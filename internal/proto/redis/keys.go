@@ -11,7 +11,7 @@ const (
 	rangeOfKeys         // first to last, by step; a negative last counts from the end
 	countedKeys         // the word at first-1 is their number; last > 0: one more, at last
 	storeKey            // the word at first, and the one behind STORE among those from last on
-	streamKeys          // the first half of the words behind STREAMS
+	streamKeys          // the first half of the words behind STREAMS, which is at first or later
 )
 
 // keys says which of a command's words are keys. first, last and step are
@@ -19,24 +19,32 @@ const (
 type keys struct {
 	rule              keyRule
 	first, last, step int
+	// dest: the first key, or the one more, is written and the others are read.
+	dest bool
 }
 
 // The ways of Redis's commands.
 var (
+	noKeys  = keys{}
 	key1    = keys{rule: oneKey, first: 1, last: 1, step: 1}
 	key2    = keys{rule: oneKey, first: 2, last: 2, step: 1}
 	twoKeys = keys{rule: rangeOfKeys, first: 1, last: 2, step: 1}
 	allKeys = keys{rule: rangeOfKeys, first: 1, last: -1, step: 1}
+	butLast = keys{rule: rangeOfKeys, first: 1, last: -2, step: 1}
 	pairs   = keys{rule: rangeOfKeys, first: 1, last: -1, step: 2}
-	after1  = keys{rule: rangeOfKeys, first: 2, last: -1, step: 1}
+	after1  = keys{rule: rangeOfKeys, first: 2, last: -1, step: 1, dest: true}
 
+	destAndKeys    = keys{rule: rangeOfKeys, first: 1, last: -1, step: 1, dest: true}
 	count1         = keys{rule: countedKeys, first: 2, step: 1}
 	count2         = keys{rule: countedKeys, first: 3, step: 1}
-	count2AndStore = keys{rule: countedKeys, first: 3, last: 1, step: 1}
+	count2AndStore = keys{rule: countedKeys, first: 3, last: 1, step: 1, dest: true}
 
-	storeFrom2 = keys{rule: storeKey, first: 1, last: 2, step: 1}
-	storeFrom5 = keys{rule: storeKey, first: 1, last: 5, step: 1}
-	streams    = keys{rule: streamKeys, step: 1}
+	storeFrom2 = keys{rule: storeKey, first: 1, last: 2, step: 1, dest: true}
+	storeFrom5 = keys{rule: storeKey, first: 1, last: 5, step: 1, dest: true}
+	storeFrom6 = keys{rule: storeKey, first: 1, last: 6, step: 1, dest: true}
+
+	streams      = keys{rule: streamKeys, first: 1, step: 1}
+	groupStreams = keys{rule: streamKeys, first: 4, step: 1}
 )
 
 // positions are first, last and step as COMMAND reports them: of the keys whose
@@ -61,60 +69,78 @@ func (k *keys) isMovable() bool {
 	return k.rule == countedKeys || k.rule == storeKey || k.rule == streamKeys
 }
 
-// Why the keys of a request could not be found. The texts are Redis's, or the
+// Why a request is refused before a server sees it. The texts are Redis's, or the
 // beginning of it.
 const (
 	wrongArity  = "wrong number of arguments"
 	needsKey    = "at least 1 input key is needed"
-	notInteger  = "value is not an integer or out of range"
-	tooManyKeys = "Number of keys can't be greater than number of args"
 	syntaxError = "syntax error"
 )
 
+// misplaced: the words do not say where the keys are, so that no server would
+// carry the request out.
+const misplaced = "misplaced keys"
+
 // locate fills in which of r.Args are keys, or makes r a local error. It returns
 // r.Args, which it may have extended by spans of keys.
+//
+// A request that is wrong in a way that hides its keys goes to the owner of its
+// first word, to be refused there: in Redis's words, which differ by command and
+// release.
 func (k *keys) locate(r *msg.Request) []msg.Span {
-	why := ""
-	switch k.rule {
-	case noKey, oneKey:
-		r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, 1
-	case rangeOfKeys:
-		why = k.locateRange(r)
-	case countedKeys:
-		why = k.locateCounted(r)
-	case storeKey:
-		k.locateStore(r)
-	case streamKeys:
-		why = k.locateStreams(r)
-	}
-	if why != "" {
+	switch why := k.find(r); why {
+	case "":
+	case misplaced:
+		r.Treatment = msg.Forward
+		r.FirstKey, r.KeyStep, r.Nkeys = 1, 1, 1
+	default:
 		r.Treatment, r.Error = msg.Local, why
 		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
 	}
 	return r.Args
 }
 
-func (k *keys) locateRange(r *msg.Request) string {
+// find fills in which of r.Args are keys, or returns why it cannot.
+func (k *keys) find(r *msg.Request) string {
+	switch k.rule {
+	case oneKey:
+		r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, 1
+	case rangeOfKeys:
+		return k.findRange(r)
+	case countedKeys:
+		return k.findCounted(r)
+	case storeKey:
+		k.findStore(r)
+	case streamKeys:
+		return k.findStreams(r)
+	case noKey:
+		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
+	}
+	return ""
+}
+
+func (k *keys) findRange(r *msg.Request) string {
 	last := k.last
 	if last < 0 {
 		last += len(r.Args)
 	}
 	if last < k.first || k.step > 1 && (len(r.Args)-k.first)%k.step != 0 {
-		return wrongArity
+		return misplaced
 	}
 	r.FirstKey, r.KeyStep, r.Nkeys = k.first, k.step, (last-k.first)/k.step+1
 	return ""
 }
 
-func (k *keys) locateCounted(r *msg.Request) string {
+// findCounted finds the keys behind their number. Only scripts, whose number is
+// their third word, may have none: they would run on any server, and so on none
+// for certain.
+func (k *keys) findCounted(r *msg.Request) string {
 	n, ok := number(r, k.first-1)
 	switch {
-	case !ok:
-		return notInteger
-	case n <= 0:
+	case ok && n == 0 && k.first == count2.first && !k.dest:
 		return needsKey
-	case n > int64(len(r.Args)-k.first):
-		return tooManyKeys
+	case !ok, n <= 0, n > int64(len(r.Args)-k.first):
+		return misplaced
 	}
 	r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, int(n)
 	if k.last > 0 {
@@ -133,10 +159,10 @@ func relist(r *msg.Request) {
 	r.Nkeys++
 }
 
-// locateStore looks for the option that names one more key: STORE of SORT and of
+// findStore looks for the option that names one more key: STORE of SORT and of
 // GEORADIUS, and STOREDIST of the latter. As for Redis, the last one counts. The
 // words behind SORT's other options are no options.
-func (k *keys) locateStore(r *msg.Request) {
+func (k *keys) findStore(r *msg.Request) {
 	r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, 1
 	store := 0
 	n := len(r.Args)
@@ -157,13 +183,16 @@ func (k *keys) locateStore(r *msg.Request) {
 	}
 }
 
-// locateStreams finds the keys of XREAD and XREADGROUP.
-func (k *keys) locateStreams(r *msg.Request) string {
+// findStreams finds the keys of XREAD and XREADGROUP. It finds them even if it
+// returns ownConnection, for BLOCK.
+func (k *keys) findStreams(r *msg.Request) string {
 	n := len(r.Args)
+	why := ""
 	for i := 1; i < n; i++ {
 		switch {
 		case isWord(r, i, "block"):
-			return ownConnection
+			why = ownConnection
+			i++
 		case isWord(r, i, "count"):
 			i++
 		case isWord(r, i, "group"):
@@ -171,13 +200,13 @@ func (k *keys) locateStreams(r *msg.Request) string {
 		case isWord(r, i, "streams"):
 			rest := n - i - 1
 			if rest == 0 || rest%2 != 0 {
-				return syntaxError
+				return misplaced
 			}
 			r.FirstKey, r.KeyStep, r.Nkeys = i+1, k.step, rest/2
-			return ""
+			return why
 		}
 	}
-	return syntaxError
+	return misplaced
 }
 
 // isWord tells whether the i-th word of a request is the given one, which is in

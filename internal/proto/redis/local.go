@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"strings"
+
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
@@ -33,14 +35,22 @@ func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out 
 		p.answerHello(req, s, w)
 	case answerClient:
 		p.answerClient(req, s, w)
+	case answerCluster:
+		w.raw(noCluster)
 	case answerCommand:
-		p.answerCommand(req, w)
+		p.answerCommand(req, w, false)
 	case answerConfig:
 		p.answerConfig(req, w)
 	case answerEcho:
 		p.echo(req, 1, w)
+	case answerHelp:
+		answerHelpOf(cmd, w)
 	case answerPing:
 		p.answerPing(req, w)
+	case answerReset:
+		p.answerReset(s, w)
+	case answerRole:
+		w.raw(roleMaster)
 	case answerSelect:
 		p.answerSelect(req, s, w)
 	case answerInfo:
@@ -49,7 +59,9 @@ func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out 
 		w.verbatim("Redis ver. " + serverVersion + ", nuthatch ver. " + p.version + "\n")
 	case answerQuit:
 		w.ok()
-	case answerHTTP, answerNone:
+	case answerNone:
+		p.unsupported(req, everyServer, w)
+	case answerHTTP:
 	}
 }
 
@@ -63,13 +75,22 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 	switch req.Error {
 	case unknownCommand:
 		p.refuseUnknown(req, w)
+	case unknownSubcommand:
+		w.fail("ERR unknown subcommand '", plain(p.word(req, 1), maxShown), "'. Try ", strings.ToUpper(cmd.name), " HELP.")
 	case wrongArity, needsKey:
 		w.fail("ERR ", req.Error, " for '", cmd.name, "' command")
-	case notInteger, tooManyKeys, syntaxError:
-		w.fail("ERR ", req.Error)
 	default:
-		w.fail("ERR '", plain(p.word(req, 0), maxShown), "' is not supported by nuthatch: ", req.Error)
+		p.unsupported(req, req.Error, w)
 	}
+}
+
+// unsupported says why nuthatch does not do what Redis does.
+func (p *Protocol) unsupported(req *msg.Request, why string, w writer) {
+	name := plain(p.word(req, 0), maxShown)
+	if commands[req.Type].sub != "" {
+		name += " " + plain(p.word(req, 1), maxShown)
+	}
+	w.fail("ERR '", name, "' is not supported by nuthatch: ", why)
 }
 
 // refuseUnknown says what Redis says: the command and the first of its words.

@@ -97,7 +97,7 @@ var conversations = []struct {
 			{"CLIENT NO-TOUCH ON", "+OK\r\n"},
 			{"CLIENT REPLY OFF", "-ERR 'CLIENT REPLY' is not supported by nuthatch: it needs a connection of its own\r\n"},
 			{"CLIENT TRACKING ON", "-ERR 'CLIENT TRACKING' is not supported by nuthatch: it needs a connection of its own\r\n"},
-			{"CLIENT LIST", "-ERR unknown subcommand 'LIST' of 'client' in nuthatch\r\n"},
+			{"CLIENT PAUSE 1", "-ERR 'CLIENT PAUSE' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
 			{"CLIENT INFO", bulkOf("id=7 name= db=0 user=default resp=2\n")},
 			{"CLIENT SETNAME " + strings.Repeat("x", maxClientName+1), "-ERR Client names cannot be longer than 1024 bytes.\r\n"},
 		},
@@ -123,12 +123,7 @@ var conversations = []struct {
 			{"INFO SERVER cluster", bulkOf("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nnuthatch_version:1.2.3\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n")},
 			{"CONFIG GET max* timeout", "*6\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n$7\r\ntimeout\r\n$1\r\n0\r\n"},
 			{"CONFIG GET [", "*0\r\n"},
-			{"CONFIG SET a b", "-ERR 'config' is supported with GET only: it is about one server; ask that server itself\r\n"},
-			{"COMMAND INFO get multi zunionstore ping", "*4\r\n" +
-				"*6\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n" + "$-1\r\n" +
-				"*6\r\n$11\r\nzunionstore\r\n:-4\r\n*2\r\n+write\r\n+movablekeys\r\n:1\r\n:1\r\n:1\r\n" +
-				"*6\r\n$4\r\nping\r\n:-1\r\n*0\r\n:0\r\n:0\r\n:0\r\n"},
-			{"COMMAND DOCS", "-ERR unknown subcommand 'DOCS' of 'command' in nuthatch\r\n"},
+			{"CONFIG SET a b", "-ERR 'CONFIG SET' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
 		},
 	},
 	{
@@ -136,17 +131,32 @@ var conversations = []struct {
 		Options{},
 		[]exchange{
 			{"Multi", "-ERR 'Multi' is not supported by nuthatch: it needs a connection of its own\r\n"},
-			{"FLUSHALL", "-ERR 'FLUSHALL' is not supported by nuthatch: it concerns every server\r\n"},
+			{"FLUSHALL", "-ERR 'FLUSHALL' is not supported by nuthatch: the pool's allow_flush is off\r\n"},
 			{"TIME", "-ERR 'TIME' is not supported by nuthatch: it does not say which server to ask\r\n"},
-			{"SHUTDOWN NOW", "-ERR 'SHUTDOWN' is not supported by nuthatch: it is about one server; ask that server itself\r\n"},
-			{"CLUSTER SLOTS", "-ERR 'CLUSTER' is not supported by nuthatch: it belongs to Redis Cluster\r\n"},
+			{"SHUTDOWN NOW", "-ERR 'SHUTDOWN' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
+			{"CLUSTER SLOTS", "-ERR 'CLUSTER SLOTS' is not supported by nuthatch: it belongs to Redis Cluster; nuthatch shows its clients one server\r\n"},
 			{"MIGRATE a", "-ERR 'MIGRATE' is not supported by nuthatch: it makes a server talk to another one\r\n"},
 			{"XREAD COUNT 1 BLOCK 5 STREAMS a 0", "-ERR 'XREAD' is not supported by nuthatch: it needs a connection of its own\r\n"},
 			{"EVAL s 0", "-ERR at least 1 input key is needed for 'eval' command\r\n"},
-			{"OBJECT HELP", "-ERR wrong number of arguments for 'object' command\r\n"},
+			{"OBJECT HELP a", "-ERR wrong number of arguments for 'object|help' command\r\n"},
+			{"Object Nosuch", "-ERR unknown subcommand 'Nosuch'. Try OBJECT HELP.\r\n"},
+			{"MODULE LIST a b", "-ERR 'MODULE LIST' is not supported by nuthatch: it is about one server; ask that server itself\r\n"},
+			{"FUNCTION HELP", helpOf("FUNCTION",
+				"DELETE", "Remove a library of functions", "DUMP", "All libraries in Redis's own form", "FLUSH", "Remove all libraries",
+				"HELP", "The subcommands", "KILL", "Stop the function that runs", "LIST", "The libraries and their functions",
+				"LOAD", "Load a library of functions", "RESTORE", "Load the libraries that DUMP gave")},
 			{"GET a", "+forwarded\r\n"},
 		},
 	},
+}
+
+// helpOf is the answer to a container's HELP: pairs of names and summaries.
+func helpOf(name string, pairs ...string) string {
+	lines := fmt.Sprintf("*%d\r\n+%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n", 1+len(pairs), name)
+	for i := 0; i < len(pairs); i += 2 {
+		lines += fmt.Sprintf("+%s\r\n+    %s.\r\n", pairs[i], pairs[i+1])
+	}
+	return lines
 }
 
 func TestLocal(t *testing.T) {
@@ -173,32 +183,6 @@ func TestQuit(t *testing.T) {
 			if got, closed := converse(t, Options{Auth: auth}).say([]byte(say)); got != want || !closed {
 				t.Errorf("%q with password %t: %q, closed %t, want %q", say, auth != "", got, closed, want)
 			}
-		}
-	}
-}
-
-// TestCommandList: COMMAND, COMMAND COUNT and COMMAND LIST agree, and list what is
-// served.
-func TestCommandList(t *testing.T) {
-	c := converse(t, Options{})
-	ask := func(text string) any {
-		answer, _ := c.say([]byte(text + "\r\n"))
-		v, rest := decode(t, answer)
-		if rest != "" {
-			t.Errorf("%s: %q is behind the answer", text, rest)
-		}
-		return v
-	}
-	all, count, names := ask("COMMAND").([]any), ask("COMMAND COUNT").(int), ask("COMMAND LIST").([]any)
-	if len(all) != count || len(names) != count {
-		t.Fatalf("%d commands, count %d, %d names", len(all), count, len(names))
-	}
-	for i, name := range names {
-		if all[i].([]any)[0] != name {
-			t.Errorf("entry %d is %v, name %v", i, all[i], name)
-		}
-		if c := lookup([]byte(name.(string))); c.id == unknown || c.reason != "" {
-			t.Errorf("%s is listed and not served", name)
 		}
 	}
 }
@@ -294,22 +278,34 @@ func TestErrors(t *testing.T) {
 
 // TestLookup: names are found in any case, and nothing else is.
 func TestLookup(t *testing.T) {
+	var container *command
 	for i := range commands[1:] {
 		c := &commands[i+1]
-		for _, name := range []string{c.name, strings.ToUpper(c.name), strings.ToUpper(c.name[:1]) + c.name[1:]} {
-			if got := lookup([]byte(name)); got != c {
-				t.Errorf("%s finds %q", name, got.name)
+		find, name := lookup, c.name
+		if c.sub == "" {
+			container = c
+		} else {
+			find, name = container.lookupSub, c.sub
+		}
+		for _, name := range []string{name, strings.ToUpper(name), strings.ToUpper(name[:1]) + name[1:]} {
+			if got := find([]byte(name)); got != c {
+				t.Errorf("%s: %s is not found", c.name, name)
 			}
 		}
-		for _, name := range []string{c.name + "x", "x" + c.name, c.name + "\x00"} {
-			if got := lookup([]byte(name)); got.name != "" && got.name != name {
-				t.Errorf("%q finds %q", name, got.name)
+		for _, name := range []string{name + "x", "x" + name, name + "\x00"} {
+			if got := find([]byte(name)); got != nil && got.name != "" && got.name != name {
+				t.Errorf("%s: %q finds %q", c.name, name, got.name)
 			}
 		}
 	}
-	for _, name := range []string{"", "\x00", strings.Repeat("g", maxName), strings.Repeat("g", maxName+1), "SORT\x7fRO", "ge\x14"} {
+	for _, name := range []string{
+		"", "\x00", strings.Repeat("g", maxName), strings.Repeat("g", maxName+1), "SORT\x7fRO", "ge\x14", "object|freq",
+	} {
 		if got := lookup([]byte(name)); got.id != unknown {
 			t.Errorf("%q finds %q", name, got.name)
+		}
+		if got := lookup([]byte("object")).lookupSub([]byte(name)); got != nil {
+			t.Errorf("object %q finds %q", name, got.name)
 		}
 	}
 }

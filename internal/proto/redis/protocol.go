@@ -23,6 +23,8 @@ type Options struct {
 	// MaxRequestSize bounds a request, in bytes. 0, and what exceeds 4 GB, mean
 	// 4 GB.
 	MaxRequestSize int64
+	// AllowFlush lets clients empty all servers, with FLUSHALL and FLUSHDB.
+	AllowFlush bool
 	// Version is this program's, for INFO and LOLWUT.
 	Version string
 }
@@ -30,12 +32,13 @@ type Options struct {
 // A Protocol serves one pool on one event loop.
 type Protocol struct {
 	// Static after construction.
-	auth    config.Secret
-	db      int
-	dbs     int
-	max     int
-	version string
-	tooLong *msg.ProtocolError
+	auth       config.Secret
+	db         int
+	dbs        int
+	max        int
+	allowFlush bool
+	version    string
+	tooLong    *msg.ProtocolError
 
 	// Scratch space, of use during one call only.
 
@@ -52,14 +55,18 @@ func New(o Options) *Protocol {
 		limit = int(o.MaxRequestSize)
 	}
 	return &Protocol{
-		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, version: o.Version,
+		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, allowFlush: o.AllowFlush, version: o.Version,
 		tooLong: errTooLarge(limit),
 	}
 }
 
 // NewRequestParser returns a parser of a client's bytes: requests in RESP, and
 // inline requests as from telnet.
-func (p *Protocol) NewRequestParser() msg.RequestParser { return newRequestParser(p.max, p.tooLong) }
+func (p *Protocol) NewRequestParser() msg.RequestParser {
+	parser := newRequestParser(p.max, p.tooLong)
+	parser.allowFlush = p.allowFlush
+	return parser
+}
 
 // NewReplyParser returns a parser of a server's bytes. It takes RESP2's replies
 // and RESP3's, except for those of unknown length.

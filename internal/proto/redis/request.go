@@ -49,6 +49,8 @@ type requestParser struct {
 	// max is the largest request in bytes, at most MaxUint32.
 	max     int
 	tooLong *msg.ProtocolError
+	// allowFlush: the pool's setting of that name.
+	allowFlush bool
 
 	// The request in progress.
 
@@ -331,12 +333,23 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	} else {
 		cmd = p.lookupAcross(name)
 	}
+	if cmd.subs > 0 && len(p.spans) > 1 {
+		sub := p.lookupSub(cmd)
+		if sub == nil {
+			r.Type, r.Treatment, r.Args, r.Error = cmd.id, msg.Local, p.spans, unknownSubcommand
+			return r
+		}
+		cmd = sub
+	}
 	r.Type, r.Treatment, r.Args = cmd.id, cmd.treatment, p.spans
 	switch {
 	case len(p.spans) < cmd.minArgs, len(p.spans) > cmd.maxArgs:
 		r.Treatment, r.Error = msg.Local, wrongArity
 	case cmd.treatment > msg.Fragment:
 		r.Error = cmd.reason
+		if cmd.flushes && !p.allowFlush {
+			r.Treatment, r.Error = msg.Local, noFlush
+		}
 	case cmd.keys.rule == oneKey:
 		r.FirstKey, r.KeyStep, r.Nkeys = cmd.keys.first, 1, 1
 	default:
@@ -353,6 +366,17 @@ func (p *requestParser) lookupAcross(name msg.Span) *command {
 	var buf [maxName]byte
 	b, _ := p.req.View.Bytes(int(name.Off), int(name.Len), buf[:0])
 	return lookup(b)
+}
+
+// lookupSub finds the subcommand of cmd that the second word names, or nil.
+func (p *requestParser) lookupSub(cmd *command) *command {
+	word := p.spans[1]
+	if int(word.Len) > maxName {
+		return nil
+	}
+	var buf [maxName + 1]byte
+	b, _ := p.req.View.Bytes(int(word.Off), int(word.Len), buf[:0])
+	return cmd.lookupSub(b)
 }
 
 // The errors of the request parser, in Redis's words where it has any.

@@ -7,7 +7,7 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// What the proxy says of itself: INFO, COMMAND, CONFIG GET.
+// What the proxy says of itself: INFO, HELP, ROLE, CONFIG GET.
 
 // answerInfo answers with the few lines that clients look for.
 func (p *Protocol) answerInfo(req *msg.Request, w writer) {
@@ -41,82 +41,29 @@ func (p *Protocol) wants(req *msg.Request, section string) bool {
 	return len(req.Args) == 1
 }
 
-// answerCommand describes the commands that are served.
-func (p *Protocol) answerCommand(req *msg.Request, w writer) {
-	switch {
-	case len(req.Args) == 1, p.is(req, 1, "info") && len(req.Args) == 2:
-		w.array(served())
-		eachServed(func(c *command) { describe(c, w) })
-	case p.is(req, 1, "count"):
-		w.integer(int64(served()))
-	case p.is(req, 1, "list") && len(req.Args) == 2:
-		w.array(served())
-		eachServed(func(c *command) { w.bulkString(c.name) })
-	case p.is(req, 1, "info"):
-		w.array(len(req.Args) - 2)
-		for i := 2; i < len(req.Args); i++ {
-			p.describeNamed(p.word(req, i), w)
-		}
-	default:
-		// redis-cli then asks for COMMAND, as it does with old servers.
-		p.unknownSubcommand(req, w)
-	}
-}
-
-func (p *Protocol) unknownSubcommand(req *msg.Request, w writer) {
-	sub := plain(p.word(req, 1), maxShown)
-	w.fail("ERR unknown subcommand '", sub, "' of '", commands[req.Type].name, "' in nuthatch")
-}
-
-func isServed(c *command) bool { return c.reason == "" && c.answer != answerHTTP }
-
-func served() int {
-	n := 0
-	eachServed(func(*command) { n++ })
-	return n
-}
-
-func eachServed(visit func(*command)) {
-	for i := range commands {
-		if c := &commands[i]; isServed(c) {
-			visit(c)
+// answerHelpOf lists a container's subcommands. Those that are not supported are
+// left out.
+func answerHelpOf(help *command, w writer) {
+	name, _, _ := strings.Cut(help.name, "|")
+	subs := lookup([]byte(name)).subcommands()
+	lines := []string{strings.ToUpper(name) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"}
+	for i := range subs {
+		if sub := &subs[i]; sub.reason == "" {
+			lines = append(lines, strings.ToUpper(sub.sub), "    "+sub.summary+".")
 		}
 	}
+	w.array(len(lines))
+	for _, line := range lines {
+		w.status(line)
+	}
 }
 
-func (p *Protocol) describeNamed(name []byte, w writer) {
-	if c := lookup(name); isServed(c) {
-		describe(c, w)
-		return
-	}
-	w.null()
-}
+// roleMaster answers ROLE: a master without replicas, like INFO says.
+const roleMaster = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
 
-// describe appends what COMMAND says of a command, in the form that it had before
-// Redis 6.
-func describe(c *command, w writer) {
-	first, last, step := c.keys.positions()
-	w.array(6)
-	w.bulkString(c.name)
-	w.integer(int64(c.arity))
-	var flags []string
-	switch {
-	case c.writes:
-		flags = append(flags, "write")
-	case c.treatment != msg.Local && c.treatment != msg.Quit:
-		flags = append(flags, "readonly")
-	}
-	if c.keys.isMovable() {
-		flags = append(flags, "movablekeys")
-	}
-	w.array(len(flags))
-	for _, f := range flags {
-		w.status(f)
-	}
-	w.integer(int64(first))
-	w.integer(int64(last))
-	w.integer(int64(step))
-}
+// noCluster answers READONLY, READWRITE and ASKING, as Redis does that is not in
+// a cluster.
+const noCluster = "-ERR This instance has cluster support disabled\r\n"
 
 // configs are what CONFIG GET knows: what benchmarks and clients ask for, and
 // what is true of any pool.
@@ -130,14 +77,6 @@ var configs = []struct{ name, value string }{
 }
 
 func (p *Protocol) answerConfig(req *msg.Request, w writer) {
-	if !p.is(req, 1, "get") {
-		w.fail("ERR '", commands[req.Type].name, "' is supported with GET only: ", oneServer)
-		return
-	}
-	if len(req.Args) < 3 {
-		w.fail("ERR wrong number of arguments for 'config|get' command")
-		return
-	}
 	var found []string
 	for _, c := range configs {
 		if p.matches(req, c.name) {

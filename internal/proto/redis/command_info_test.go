@@ -1,0 +1,165 @@
+package redis
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/testkit"
+)
+
+// ask returns the decoded answer to a request in one line.
+func ask(t *testing.T, c *conversation, text string) any {
+	t.Helper()
+	answer, _ := c.say([]byte(text + "\r\n"))
+	v, rest := decode(t, answer)
+	if rest != "" {
+		t.Errorf("%s: %q is behind the answer", text, rest)
+	}
+	return v
+}
+
+// TestCommandList: COMMAND, COMMAND COUNT, COMMAND LIST and COMMAND DOCS agree,
+// and list what is served.
+func TestCommandList(t *testing.T) {
+	for _, allowFlush := range []bool{false, true} {
+		c := converse(t, Options{AllowFlush: allowFlush})
+		all, count := ask(t, c, "COMMAND").([]any), ask(t, c, "COMMAND COUNT").(int)
+		names, docs := ask(t, c, "COMMAND LIST").([]any), ask(t, c, "COMMAND DOCS").([]any)
+		if len(all) != count || len(docs) != 2*count {
+			t.Fatalf("%d commands, count %d, %d described", len(all), count, len(docs)/2)
+		}
+		var listed []any
+		for i, entry := range all {
+			entry := entry.([]any)
+			if len(entry) != 10 || docs[2*i] != entry[0] {
+				t.Errorf("entry %d has %d elements and is %v, described is %v", i, len(entry), entry[0], docs[2*i])
+			}
+			listed = append(listed, entry[0])
+			for _, sub := range entry[9].([]any) {
+				listed = append(listed, sub.([]any)[0])
+			}
+		}
+		if !slices.Equal(names, listed) {
+			t.Errorf("the names are %v, the commands %v", names, listed)
+		}
+		for name, want := range map[string]bool{
+			"get": true, "object": true, "object|freq": true, "flushall": allowFlush, "multi": false, "acl": false, "acl|help": false, "config|set": false, "post": false,
+		} {
+			if got := slices.Contains(names, any(name)); got != want {
+				t.Errorf("%s is listed: %t, want %t", name, got, want)
+			}
+		}
+	}
+}
+
+// TestCommandAgainstRedis: what redis-server knows of a command, too, it says
+// likewise: name, arity, keys and where they are. What is done with them, the
+// table knows less exactly.
+func TestCommandAgainstRedis(t *testing.T) {
+	server := testkit.StartRedis(t).Dial()
+	c := converse(t, Options{AllowFlush: true})
+	compared := 0
+	for i := range commands {
+		name := commands[i].name
+		if !c.proto.isServed(&commands[i]) {
+			if got, _ := c.say(resp("COMMAND", "INFO", name)); i > 0 && got != "*1\r\n$-1\r\n" {
+				t.Errorf("%s is not served, and described: %.100q", name, got)
+			}
+			continue
+		}
+		theirs, _ := decode(t, server.Do("COMMAND", "INFO", name))
+		want, known := theirs.([]any)[0].([]any)
+		if !known || !reachesServers(&commands[i]) {
+			continue
+		}
+		got := ask(t, c, "COMMAND INFO "+name).([]any)[0].([]any)
+		if exceptions[fmt.Sprintf("%s %d", name, want[1])] != "" {
+			want[1] = got[1]
+		}
+		if !slices.Equal(got[:2], want[:2]) || !slices.Equal(got[3:6], want[3:6]) {
+			t.Errorf("%s: %v, redis says %v", name, got[:6], want[:6])
+		}
+		if got, want := places(got[8]), places(want[8]); got != want && specExceptions[name] == "" {
+			t.Errorf("%s: keys at %s, redis says %s", name, got, want)
+		}
+		compared++
+	}
+	if compared < 150 {
+		t.Errorf("only %d commands were compared", compared)
+	}
+}
+
+// specExceptions are the commands whose key specifications differ in their form.
+var specExceptions = map[string]string{
+	"sort": "the keys that BY and GET make are not told", "sort_ro": "the keys that BY and GET make are not told",
+}
+
+// places are where key specifications say that keys are, without the flags. Two
+// neighbours and a range of two are the same.
+func places(specs any) string {
+	var all []string
+	for _, spec := range specs.([]any) {
+		spec := spec.([]any)
+		all = append(all, fmt.Sprint(spec[len(spec)-4:]))
+	}
+	text := strings.Join(all, " ")
+	one := func(at int) string {
+		return fmt.Sprintf("[begin_search [type index spec [index %d]] find_keys [type range spec [lastkey 0 keystep 1 limit 0]]]", at)
+	}
+	return strings.ReplaceAll(text, one(1)+" "+one(2),
+		"[begin_search [type index spec [index 1]] find_keys [type range spec [lastkey 1 keystep 1 limit 0]]]")
+}
+
+// TestCommandInRESP3: sets and maps are such.
+func TestCommandInRESP3(t *testing.T) {
+	for text, want := range map[string]string{
+		"COMMAND INFO nosuch echo": "*2\r\n_\r\n*10\r\n$4\r\necho\r\n:2\r\n~0\r\n:0\r\n:0\r\n:0\r\n~1\r\n+@connection\r\n~0\r\n~0\r\n~0\r\n",
+		"COMMAND DOCS echo":        "%1\r\n$4\r\necho\r\n%3\r\n$7\r\nsummary\r\n$22\r\nThe word that was sent\r\n$5\r\nsince\r\n$5\r\n1.0.0\r\n$5\r\ngroup\r\n$10\r\nconnection\r\n",
+		"COMMAND INFO get": "*1\r\n*10\r\n$3\r\nget\r\n:2\r\n~1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n~2\r\n+@read\r\n+@string\r\n~0\r\n" +
+			"~1\r\n%3\r\n$5\r\nflags\r\n~2\r\n+RO\r\n+access\r\n$12\r\nbegin_search\r\n%2\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n%1\r\n$5\r\nindex\r\n:1\r\n" +
+			"$9\r\nfind_keys\r\n%2\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n%3\r\n$7\r\nlastkey\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n~0\r\n",
+		"COMMAND GETKEYSANDFLAGS SORT a STORE b": "*2\r\n*2\r\n$1\r\na\r\n~2\r\n+RO\r\n+access\r\n*2\r\n$1\r\nb\r\n~2\r\n+OW\r\n+update\r\n",
+	} {
+		var pool mbuf.Pool
+		var out mbuf.Chain
+		p := New(Options{})
+		parser := p.NewRequestParser()
+		data := resp(strings.Fields(text)...)
+		if n, done, err := parser.Parse(data); n != len(data) || !done || err != nil {
+			t.Fatal(n, done, err)
+		}
+		p.answerCommand(parser.Finish(mbuf.Flat(data)), writer{pool: &pool, out: &out}, true)
+		if got := string(out.AppendTo(nil)); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+		out.Release(&pool)
+	}
+}
+
+// TestMisplacedKeys: a request that hides its keys goes to one server, which
+// refuses it; a script without keys goes to none.
+func TestMisplacedKeys(t *testing.T) {
+	for _, text := range []string{
+		"MSET a b c", "MSETNX a b c", "EVAL x a b", "EVAL x 2 a", "EVAL x -1 a", "EVAL x 99999999999999999999 a", "ZUNION 0 a", "ZUNION a a", "ZUNION -9223372036854775808 a",
+		"ZINTERSTORE d 0 a", "ZDIFFSTORE d 9223372036854775807 a", "SINTERCARD 5 a", "LMPOP 0 a LEFT", "XREAD COUNT 1 STREAMS", "XREAD a b c d", "XREAD STREAMS a b 0",
+	} {
+		data := resp(strings.Fields(text)...)
+		parser := New(Options{}).NewRequestParser()
+		if _, _, err := parser.Parse(data); err != nil {
+			t.Fatal(err)
+		}
+		r := parser.Finish(mbuf.Flat(data))
+		if r.Treatment != msg.Forward || r.Nkeys != 1 || r.FirstKey != 1 {
+			t.Errorf("%s: treatment %d, %d keys from %d", text, r.Treatment, r.Nkeys, r.FirstKey)
+		}
+	}
+	for _, text := range []string{"EVAL x 0", "EVAL x 0 a", "FCALL_RO f 0"} {
+		if got, _ := converse(t, Options{}).say([]byte(text + "\r\n")); !strings.HasPrefix(got, "-ERR at least 1 input key is needed for ") {
+			t.Errorf("%s: %q", text, got)
+		}
+	}
+}

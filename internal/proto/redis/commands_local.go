@@ -1,0 +1,47 @@
+package redis
+
+// answer is who answers a Local request.
+type answer uint8
+
+const (
+	answerNone answer = iota
+	answerAuth
+	answerClient
+	answerCluster
+	answerCommand
+	answerConfig
+	answerEcho
+	answerHello
+	answerHelp
+	answerInfo
+	answerLolwut
+	answerPing
+	answerQuit
+	answerReset
+	answerRole
+	answerSelect
+	answerHTTP
+)
+
+// Why a command is not supported: what forbids it is that servers are shared by
+// clients, or data by servers. Users read these behind "it".
+const (
+	unknownCommand    = "unknown command"
+	unknownSubcommand = "unknown subcommand"
+	ownConnection     = "it needs a connection of its own"
+	everyServer       = "it concerns every server"
+	noServer          = "it does not say which server to ask"
+	oneServer         = "it is about one server; ask that server itself"
+	sharedServer      = "it changes or stops a server that other clients share; tell that server itself"
+	clusterOnly       = "it belongs to Redis Cluster; nuthatch shows its clients one server"
+	otherServer       = "it makes a server talk to another one"
+	noFlush           = "the pool's allow_flush is off"
+)
+
+// strayCommands are words that are no commands. A browser that was made to POST
+// to a Redis port speaks in inline commands. As Redis does, it is cut off at the
+// first that no HTTP request lacks.
+var strayCommands = []command{
+	quit("post", -1, answerHTTP, "", ""),
+	quit("host:", -1, answerHTTP, "", ""),
+}
