@@ -100,16 +100,21 @@ func readBody(r *bufio.Reader, into []byte, n int) ([]byte, error) {
 	return into, nil
 }
 
-// readRESP appends one RESP2 reply to into.
+// readRESP appends one reply of RESP2 or RESP3 to into.
 func readRESP(r *bufio.Reader, into []byte) ([]byte, error) {
 	into, line, err := readLine(r, into)
 	if err != nil {
 		return into, err
 	}
+	elements := 0 // for each that the line announces
 	switch line[0] {
-	case '+', '-', ':':
+	case '+', '-', ':', '_', '#', ',', '(':
 		return into, nil
-	case '$', '*':
+	case '$', '!', '=':
+	case '*', '~', '>':
+		elements = 1
+	case '%', '|':
+		elements = 2
 	default:
 		return into, fmt.Errorf("%w: line %q", errFraming, line)
 	}
@@ -117,11 +122,15 @@ func readRESP(r *bufio.Reader, into []byte) ([]byte, error) {
 	if err != nil {
 		return into, fmt.Errorf("%w: length: %w", errFraming, err)
 	}
-	if line[0] == '$' {
+	if elements == 0 {
 		if n < 0 {
 			return into, nil
 		}
 		return readBody(r, into, n)
+	}
+	n *= elements
+	if line[0] == '|' {
+		n++ // what the attribute belongs to
 	}
 	for range n {
 		if into, err = readRESP(r, into); err != nil {

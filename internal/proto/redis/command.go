@@ -16,23 +16,6 @@ type command struct {
 	// its container and a bar: "object|encoding".
 	name string
 	keys keys
-
-	// Derived when the table is built.
-
-	// minArgs and maxArgs bound the number of words. If a server is to answer,
-	// there is no upper bound: it refuses a word too many in Redis's words, and
-	// a newer one may know what to do with it.
-	minArgs, maxArgs int
-	id               msg.Type
-	// subs is the number of subcommands. Their rows are the next ones.
-	subs uint8
-	// group is the chapter of Redis's manual that the command is in.
-	group string
-	// sub is the last part of a subcommand's name.
-	sub string
-	// head is what a fragment's request begins with, behind its count.
-	head string
-
 	// treatment is what becomes of the request, answer, for Local and Quit, who
 	// answers it, and merge, for Fragment and Broadcast, what is made of the
 	// replies.
@@ -43,6 +26,26 @@ type command struct {
 	// allow_flush is on.
 	flushes bool
 	access  access
+
+	// Derived from the row when the table is built. What every request looks at
+	// stands together.
+
+	// subs is the number of subcommands. Their rows are the next ones.
+	subs uint8
+	id   msg.Type
+	// minArgs and maxArgs bound the number of words. If a server is to answer,
+	// there is no upper bound: it refuses a word too many in Redis's words, and
+	// a newer one may know what to do with it.
+	minArgs, maxArgs int
+	// sub is the last part of a subcommand's name.
+	sub string
+	// head is what a fragment's request begins with, behind its count.
+	head string
+	// group is the chapter of Redis's manual that the command is in.
+	group string
+
+	// The rest of the row.
+
 	// arity is the number of words, the name included: exactly, or at least, if
 	// negative.
 	arity int

@@ -1,0 +1,150 @@
+package redis
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"nuthatch/internal/msg"
+)
+
+var update = flag.Bool("update", false, "write the table of commands into docs/COMMANDS.md")
+
+const (
+	docPath  = "../../../docs/COMMANDS.md"
+	docBegin = "<!-- begin commands: written by `go test ./internal/proto/redis -update` from the table in internal/proto/redis -->\n"
+	docEnd   = "<!-- end commands -->\n"
+)
+
+// TestReference compares the list of commands in docs/COMMANDS.md with the table
+// that it is made of.
+func TestReference(t *testing.T) {
+	b, err := os.ReadFile(docPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(b), docBegin)
+	if !ok {
+		t.Fatalf("%s has no line %q", docPath, docBegin)
+	}
+	got, after, ok := strings.Cut(rest, docEnd)
+	if !ok {
+		t.Fatalf("%s has no line %q", docPath, docEnd)
+	}
+	want := reference()
+	if *update {
+		if err := os.WriteFile(docPath, []byte(before+docBegin+want+docEnd+after), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != want {
+		t.Error("the list is not what the table of commands makes; run: go test ./internal/proto/redis -update")
+	}
+}
+
+// groupTitles are the chapters, in the order of the table.
+var groupTitles = map[string]string{
+	"string": "Strings", "generic": "Keys", "bitmap": "Bits", "hash": "Hashes", "list": "Lists", "set": "Sets",
+	"sorted_set": "Sorted sets", "geo": "Places", "hyperloglog": "HyperLogLogs", "stream": "Streams",
+	"pubsub": "Channels", "scripting": "Scripts and functions", "transactions": "Transactions",
+	"connection": "Connection", "server": "Server", "cluster": "Cluster",
+}
+
+// reference writes the documentation of every command.
+func reference() string {
+	var b strings.Builder
+	group := ""
+	for i := range commands[1:] {
+		c := &commands[i+1]
+		if c.answer == answerHTTP || c.isContainer() {
+			continue
+		}
+		if c.group != group {
+			group = c.group
+			fmt.Fprintf(&b, "\n## %s\n\n| command | does | what becomes of it | keys |\n|---|---|---|---|\n", groupTitles[group])
+		}
+		name := strings.ReplaceAll(strings.ToUpper(c.name), "|", " ")
+		keys := ""
+		if c.reason == "" {
+			keys = c.keys.text()
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, c.summary, fate(c), keys)
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+// mergeTexts say what becomes of the replies of several servers.
+var mergeTexts = map[mergeKind]string{
+	mergeElements: "the elements in the order of the keys",
+	mergeStatus:   "OK if all say so",
+	mergeSum:      "the sum",
+	mergeMin:      "the least",
+	mergeConcat:   "joined",
+	mergeAny:      "one of them",
+	mergeSame:     "the one reply that all gave",
+	mergeAllOf:    "1 where all say so",
+	mergePairSums: "the numbers added by name",
+	mergeOneOK:    "OK if one says so",
+}
+
+// fate says what becomes of a command.
+func fate(c *command) string {
+	if c.reason != "" {
+		return "refused: " + c.reason
+	}
+	switch c.treatment {
+	case msg.Forward:
+		if c.keys.rule == streamKeys {
+			return "by key; refused with `BLOCK`: " + ownConnection
+		}
+		return "by key"
+	case msg.Fragment:
+		return "split: " + mergeTexts[c.merge]
+	case msg.Broadcast:
+		if c.flushes {
+			return "all servers: " + mergeTexts[c.merge] + "; refused without `allow_flush: true`"
+		}
+		return "all servers: " + mergeTexts[c.merge]
+	case msg.One:
+		return "one server"
+	case msg.Local, msg.Quit:
+		return "proxy"
+	case msg.Gather:
+		return "all clients"
+	case msg.Learn, msg.Ignore:
+	}
+	return ""
+}
+
+// text says which words are keys.
+func (k *keys) text() string {
+	switch k.rule {
+	case oneKey:
+		return fmt.Sprint(k.first)
+	case rangeOfKeys:
+		switch {
+		case k.last > 0:
+			return fmt.Sprintf("%d and %d", k.first, k.last)
+		case k.step > 1:
+			return fmt.Sprintf("%d and every second word behind it", k.first)
+		default:
+			return fmt.Sprintf("%d to the last", k.first)
+		}
+	case countedKeys:
+		text := fmt.Sprintf("from %d on, as many as word %d says", k.first, k.first-1)
+		if k.dest {
+			return fmt.Sprintf("%d, and %s", k.last, text)
+		}
+		return text
+	case storeKey:
+		return fmt.Sprintf("%d, and the word behind `STORE`", k.first)
+	case streamKeys:
+		return "the first half of the words behind `STREAMS`"
+	case noKey:
+	}
+	return ""
+}
