@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"nuthatch/internal/msg"
@@ -62,6 +63,10 @@ func (d describer) count(name string, n int) {
 	d.bulkString(name)
 	d.integer(int64(n))
 }
+
+// maxNames bounds how many commands one request may ask about: what is said of
+// one is a hundred times as long as its name.
+const maxNames = 1 << 10
 
 // answerCommand describes the commands that are served.
 func (p *Protocol) answerCommand(req *msg.Request, w writer, resp3 bool) {
@@ -141,6 +146,9 @@ func (p *Protocol) describeCommands(req *msg.Request, d describer) {
 		p.describeAll(d)
 		return
 	}
+	if !withinNames(req, d) {
+		return
+	}
 	d.array(len(req.Args) - 2)
 	for i := 2; i < len(req.Args); i++ {
 		if c := p.named(p.word(req, i)); c != nil {
@@ -149,6 +157,15 @@ func (p *Protocol) describeCommands(req *msg.Request, d describer) {
 		}
 		d.nothing()
 	}
+}
+
+// withinNames refuses a request that asks about too many commands.
+func withinNames(req *msg.Request, d describer) bool {
+	if len(req.Args)-2 > maxNames {
+		d.fail("ERR too many commands are asked about: at most ", strconv.Itoa(maxNames), " at a time")
+		return false
+	}
+	return true
 }
 
 // describe appends what COMMAND says of a command, in the form of Redis 7: name,
@@ -221,6 +238,9 @@ func (c *command) categories() []string {
 // documentCommands answers COMMAND DOCS.
 func (p *Protocol) documentCommands(req *msg.Request, d describer) {
 	found := p.served(commands)
+	if !withinNames(req, d) {
+		return
+	}
 	if len(req.Args) > 2 {
 		found = found[:0]
 		for i := 2; i < len(req.Args); i++ {

@@ -163,3 +163,37 @@ func TestMisplacedKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestManyArguments: a request of a million words is understood, or refused, and
+// what is said about it is not much longer than itself.
+func TestManyArguments(t *testing.T) {
+	const n = 1_000_000
+	many := func(words ...string) []byte {
+		b := fmt.Appendf(nil, "*%d\r\n", len(words)+n)
+		for _, w := range words {
+			b = fmt.Appendf(b, "$%d\r\n%s\r\n", len(w), w)
+		}
+		return append(b, strings.Repeat("$3\r\nget\r\n", n)...)
+	}
+	tooMany := "-ERR too many commands are asked about: at most 1024 at a time\r\n"
+	for _, tt := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"MGET"}, "+fragmented\r\n"},
+		{[]string{"EVAL", "s", fmt.Sprint(n)}, "+forwarded\r\n"},
+		{[]string{"EVAL", "s", fmt.Sprint(n + 1)}, "+forwarded\r\n"},
+		{[]string{"SORT", "a"}, "+forwarded\r\n"},
+		{[]string{"XREAD"}, "+forwarded\r\n"},
+		{[]string{"OBJECT", "nosuch"}, "-ERR unknown subcommand 'nosuch'. Try OBJECT HELP.\r\n"},
+		{[]string{"COMMAND", "INFO"}, tooMany},
+		{[]string{"COMMAND", "DOCS"}, tooMany},
+		{[]string{"COMMAND", "LIST"}, "-ERR syntax error\r\n"},
+		{[]string{"COMMAND", "GETKEYS", "MGET"}, fmt.Sprintf("*%d\r\n", n) + strings.Repeat("$3\r\nget\r\n", n)},
+		{[]string{"COMMAND", "GETKEYS", "EVAL", "s", "-1"}, "-ERR Invalid arguments specified for command\r\n"},
+	} {
+		if got, closed := converse(t, Options{}).say(many(tt.words...)); got != tt.want || closed {
+			t.Errorf("%q and a million words: %.100q, closed %t, want %.100q", tt.words, got, closed, tt.want)
+		}
+	}
+}
