@@ -148,8 +148,8 @@ func quit(name string, arity int, by answer, since, summary string) command {
 }
 
 // container is the row of a command that is nothing without a subcommand.
-func container(name string, arity int, since, summary string) command {
-	return local(name, arity, answerNone, since, summary)
+func container(name, since, summary string) command {
+	return local(name, -2, answerNone, since, summary)
 }
 
 // help is the row of the subcommand that lists its siblings.

@@ -13,55 +13,24 @@ import (
 
 // COMMAND: what the table says, in Redis's form.
 
-// A describer writes in the client's version of the protocol what RESP2 has no
-// words for.
-type describer struct {
-	writer
-	resp3 bool
-}
-
-func (d describer) set(n int) {
-	if d.resp3 {
-		d.number("~", int64(n))
-		return
-	}
-	d.array(n)
-}
-
-// mapping begins a map of n pairs.
-func (d describer) mapping(n int) {
-	if d.resp3 {
-		d.number("%", int64(n))
-		return
-	}
-	d.array(2 * n)
-}
-
-func (d describer) nothing() {
-	if d.resp3 {
-		d.raw("_\r\n")
-		return
-	}
-	d.null()
-}
-
 // statuses is a set of simple strings.
-func (d describer) statuses(words []string) {
-	d.set(len(words))
+func (w writer) statuses(words []string) {
+	w.set(len(words))
 	for _, s := range words {
-		d.status(s)
+		w.status(s)
 	}
 }
 
-// pair is a word and a string, or the beginning of a pair.
-func (d describer) pair(name, value string) {
-	d.bulkString(name)
-	d.bulkString(value)
+// pair is two strings.
+func (w writer) pair(name, value string) {
+	w.bulkString(name)
+	w.bulkString(value)
 }
 
-func (d describer) count(name string, n int) {
-	d.bulkString(name)
-	d.integer(int64(n))
+// count is a string and a number.
+func (w writer) count(name string, n int) {
+	w.bulkString(name)
+	w.integer(int64(n))
 }
 
 // maxNames bounds how many commands one request may ask about: what is said of
@@ -69,23 +38,22 @@ func (d describer) count(name string, n int) {
 const maxNames = 1 << 10
 
 // answerCommand describes the commands that are served.
-func (p *Protocol) answerCommand(req *msg.Request, w writer, resp3 bool) {
-	d := describer{writer: w, resp3: resp3}
+func (p *Protocol) answerCommand(req *msg.Request, w writer) {
 	switch commands[req.Type].sub {
 	case "count":
-		d.integer(int64(len(p.served(commands))))
+		w.integer(int64(len(p.served(commands))))
 	case "docs":
-		p.documentCommands(req, d)
+		p.documentCommands(req, w)
 	case "getkeys":
-		p.listKeys(req, d, false)
+		p.listKeys(req, w, false)
 	case "getkeysandflags":
-		p.listKeys(req, d, true)
+		p.listKeys(req, w, true)
 	case "info":
-		p.describeCommands(req, d)
+		p.describeCommands(req, w)
 	case "list":
-		p.listCommands(req, d)
+		p.listCommands(req, w)
 	default:
-		p.describeAll(d)
+		p.describeAll(w)
 	}
 }
 
@@ -133,36 +101,36 @@ func (p *Protocol) named(name []byte) *command {
 	return c
 }
 
-func (p *Protocol) describeAll(d describer) {
+func (p *Protocol) describeAll(w writer) {
 	served := p.served(commands)
-	d.array(len(served))
+	w.array(len(served))
 	for _, c := range served {
-		p.describe(c, d)
+		p.describe(c, w)
 	}
 }
 
-func (p *Protocol) describeCommands(req *msg.Request, d describer) {
+func (p *Protocol) describeCommands(req *msg.Request, w writer) {
 	if len(req.Args) == 2 {
-		p.describeAll(d)
+		p.describeAll(w)
 		return
 	}
-	if !withinNames(req, d) {
+	if !withinNames(req, w) {
 		return
 	}
-	d.array(len(req.Args) - 2)
+	w.array(len(req.Args) - 2)
 	for i := 2; i < len(req.Args); i++ {
 		if c := p.named(p.word(req, i)); c != nil {
-			p.describe(c, d)
+			p.describe(c, w)
 			continue
 		}
-		d.nothing()
+		w.null()
 	}
 }
 
 // withinNames refuses a request that asks about too many commands.
-func withinNames(req *msg.Request, d describer) bool {
+func withinNames(req *msg.Request, w writer) bool {
 	if len(req.Args)-2 > maxNames {
-		d.fail("ERR too many commands are asked about: at most ", strconv.Itoa(maxNames), " at a time")
+		w.fail("ERR too many commands are asked about: at most ", strconv.Itoa(maxNames), " at a time")
 		return false
 	}
 	return true
@@ -172,30 +140,30 @@ func withinNames(req *msg.Request, d describer) bool {
 // arity, flags, first key, last key, step, categories, tips, key
 // specifications, subcommands. Tips are for clients of a cluster: there are
 // none.
-func (p *Protocol) describe(c *command, d describer) {
+func (p *Protocol) describe(c *command, w writer) {
 	first, last, step := c.keys.positions()
-	d.array(10)
-	d.bulkString(c.name)
-	d.integer(int64(c.arity))
-	d.statuses(c.flags())
-	d.integer(int64(first))
-	d.integer(int64(last))
-	d.integer(int64(step))
-	d.statuses(c.categories())
-	d.set(0)
+	w.array(10)
+	w.bulkString(c.name)
+	w.integer(int64(c.arity))
+	w.statuses(c.flags())
+	w.integer(int64(first))
+	w.integer(int64(last))
+	w.integer(int64(step))
+	w.statuses(c.categories())
+	w.set(0)
 	specs := c.keySpecs()
-	d.set(len(specs))
+	w.set(len(specs))
 	for i := range specs {
-		specs[i].describe(d)
+		specs[i].describe(w)
 	}
 	subs := p.served(c.subcommands())
 	if len(subs) == 0 {
-		d.set(0)
+		w.set(0)
 		return
 	}
-	d.array(len(subs))
+	w.array(len(subs))
 	for _, sub := range subs {
-		p.describe(sub, d)
+		p.describe(sub, w)
 	}
 }
 
@@ -236,9 +204,9 @@ func (c *command) categories() []string {
 }
 
 // documentCommands answers COMMAND DOCS.
-func (p *Protocol) documentCommands(req *msg.Request, d describer) {
+func (p *Protocol) documentCommands(req *msg.Request, w writer) {
 	found := p.served(commands)
-	if !withinNames(req, d) {
+	if !withinNames(req, w) {
 		return
 	}
 	if len(req.Args) > 2 {
@@ -249,32 +217,32 @@ func (p *Protocol) documentCommands(req *msg.Request, d describer) {
 			}
 		}
 	}
-	p.document(found, d)
+	p.document(found, w)
 }
 
-func (p *Protocol) document(found []*command, d describer) {
-	d.mapping(len(found))
+func (p *Protocol) document(found []*command, w writer) {
+	w.mapping(len(found))
 	for _, c := range found {
-		d.bulkString(c.name)
+		w.bulkString(c.name)
 		subs := p.served(c.subcommands())
-		d.mapping(3 + min(len(subs), 1))
-		d.pair("summary", c.summary)
-		d.pair("since", c.since)
-		d.pair("group", c.group)
+		w.mapping(3 + min(len(subs), 1))
+		w.pair("summary", c.summary)
+		w.pair("since", c.since)
+		w.pair("group", c.group)
 		if len(subs) > 0 {
-			d.bulkString("subcommands")
-			p.document(subs, d)
+			w.bulkString("subcommands")
+			p.document(subs, w)
 		}
 	}
 }
 
 // listCommands answers COMMAND LIST, with its filters: names by pattern, and
 // those of a category. No command is of a module.
-func (p *Protocol) listCommands(req *msg.Request, d describer) {
+func (p *Protocol) listCommands(req *msg.Request, w writer) {
 	keep := func(*command) bool { return true }
 	if len(req.Args) > 2 {
 		if len(req.Args) != 5 || !p.is(req, 2, "filterby") {
-			d.fail("ERR ", syntaxError)
+			w.fail("ERR ", syntaxError)
 			return
 		}
 		by := strings.ToLower(string(p.word(req, 4)))
@@ -289,7 +257,7 @@ func (p *Protocol) listCommands(req *msg.Request, d describer) {
 				return ok && err == nil
 			}
 		default:
-			d.fail("ERR ", syntaxError)
+			w.fail("ERR ", syntaxError)
 			return
 		}
 	}
@@ -301,9 +269,9 @@ func (p *Protocol) listCommands(req *msg.Request, d describer) {
 			}
 		}
 	}
-	d.array(len(names))
+	w.array(len(names))
 	for _, name := range names {
-		d.bulkString(name)
+		w.bulkString(name)
 	}
 }
 
@@ -315,7 +283,7 @@ type foundKey struct {
 
 // listKeys answers COMMAND GETKEYS and COMMAND GETKEYSANDFLAGS, for commands that
 // are not served, too.
-func (p *Protocol) listKeys(req *msg.Request, d describer, flags bool) {
+func (p *Protocol) listKeys(req *msg.Request, w writer, flags bool) {
 	c := lookup(p.word(req, 2))
 	if c.subs > 0 && len(req.Args) > 3 {
 		c = c.lookupSub(p.word(req, 3))
@@ -323,30 +291,30 @@ func (p *Protocol) listKeys(req *msg.Request, d describer, flags bool) {
 	n := len(req.Args) - 2
 	switch {
 	case c == nil, c.id == unknown:
-		d.fail("ERR Invalid command specified")
+		w.fail("ERR Invalid command specified")
 		return
 	case c.keys.rule == noKey:
-		d.fail("ERR The command has no key arguments")
+		w.fail("ERR The command has no key arguments")
 		return
 	case c.arity > 0 && n != c.arity, n < -c.arity:
-		d.fail("ERR Invalid number of arguments specified for command")
+		w.fail("ERR Invalid number of arguments specified for command")
 		return
 	}
 	found, ok := c.findKeys(req)
 	if !ok {
-		d.fail("ERR Invalid arguments specified for command")
+		w.fail("ERR Invalid arguments specified for command")
 		return
 	}
-	d.array(len(found))
+	w.array(len(found))
 	for _, k := range found {
 		if flags {
-			d.array(2)
+			w.array(2)
 		}
-		d.number("$", int64(k.Len))
-		req.View.AppendTo(d.pool, d.out, int(k.Off), int(k.Len))
-		d.raw("\r\n")
+		w.number("$", int64(k.Len))
+		req.View.AppendTo(w.pool, w.out, int(k.Off), int(k.Len))
+		w.raw("\r\n")
 		if flags {
-			d.statuses(k.use)
+			w.statuses(k.use)
 		}
 	}
 }

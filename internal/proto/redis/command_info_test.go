@@ -132,7 +132,7 @@ func TestCommandInRESP3(t *testing.T) {
 		if n, done, err := parser.Parse(data); n != len(data) || !done || err != nil {
 			t.Fatal(n, done, err)
 		}
-		p.answerCommand(parser.Finish(mbuf.Flat(data)), writer{pool: &pool, out: &out}, true)
+		p.Local(parser.Finish(mbuf.Flat(data)), &msg.Session{Authenticated: true, Lane: msg.Lane{RESP: 3}}, &pool, &out)
 		if got := string(out.AppendTo(nil)); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}

@@ -76,49 +76,49 @@ func (c *command) keySpecs() []keySpec {
 }
 
 // describe appends the specification as COMMAND INFO has it.
-func (s *keySpec) describe(d describer) {
-	d.mapping(3)
-	d.bulkString("flags")
-	d.statuses(s.use)
-	d.bulkString("begin_search")
-	d.mapping(2)
+func (s *keySpec) describe(w writer) {
+	w.mapping(3)
+	w.bulkString("flags")
+	w.statuses(s.use)
+	w.bulkString("begin_search")
+	w.mapping(2)
 	switch {
 	case s.at == 0:
-		d.pair("type", "unknown")
-		d.bulkString("spec")
-		d.mapping(0)
+		w.pair("type", "unknown")
+		w.bulkString("spec")
+		w.mapping(0)
 	case s.keyword != "":
-		d.pair("type", "keyword")
-		d.bulkString("spec")
-		d.mapping(2)
-		d.pair("keyword", s.keyword)
-		d.count("startfrom", s.at)
+		w.pair("type", "keyword")
+		w.bulkString("spec")
+		w.mapping(2)
+		w.pair("keyword", s.keyword)
+		w.count("startfrom", s.at)
 	default:
-		d.pair("type", "index")
-		d.bulkString("spec")
-		d.mapping(1)
-		d.count("index", s.at)
+		w.pair("type", "index")
+		w.bulkString("spec")
+		w.mapping(1)
+		w.count("index", s.at)
 	}
-	d.bulkString("find_keys")
-	d.mapping(2)
+	w.bulkString("find_keys")
+	w.mapping(2)
 	switch {
 	case s.at == 0:
-		d.pair("type", "unknown")
-		d.bulkString("spec")
-		d.mapping(0)
+		w.pair("type", "unknown")
+		w.bulkString("spec")
+		w.mapping(0)
 	case s.counted:
-		d.pair("type", "keynum")
-		d.bulkString("spec")
-		d.mapping(3)
-		d.count("keynumidx", 0)
-		d.count("firstkey", 1)
-		d.count("keystep", s.step)
+		w.pair("type", "keynum")
+		w.bulkString("spec")
+		w.mapping(3)
+		w.count("keynumidx", 0)
+		w.count("firstkey", 1)
+		w.count("keystep", s.step)
 	default:
-		d.pair("type", "range")
-		d.bulkString("spec")
-		d.mapping(3)
-		d.count("lastkey", s.last)
-		d.count("keystep", s.step)
-		d.count("limit", s.limit)
+		w.pair("type", "range")
+		w.bulkString("spec")
+		w.mapping(3)
+		w.count("lastkey", s.last)
+		w.count("keystep", s.step)
+		w.count("limit", s.limit)
 	}
 }

@@ -15,7 +15,7 @@ var keyCommands = group("generic", []command{
 	broadcast("keys", 2, read, mergeConcat, "1.0.0", "The keys that match a pattern"),
 	refuse("migrate", -6, otherServer, "2.6.0", "Move a key to another server"),
 	forward("move", 3, write, key1, "1.0.0", "Move a key to another database", "str 1"),
-	container("object", -2, "2.2.3", "What the server keeps about a key"),
+	container("object", "2.2.3", "What the server keeps about a key"),
 	forward("object|encoding", 3, read, key2, "2.2.3", "How a value is stored", "list"),
 	forward("object|freq", 3, read, key2, "4.0.0", "How often a key is used", "str"),
 	help("object|help", "6.2.0"),

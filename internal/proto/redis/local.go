@@ -38,7 +38,7 @@ func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out 
 	case answerCluster:
 		w.raw(noCluster)
 	case answerCommand:
-		p.answerCommand(req, w, false)
+		p.answerCommand(req, w)
 	case answerConfig:
 		p.answerConfig(req, w)
 	case answerEcho:
