@@ -96,6 +96,10 @@ type Pool struct {
 	// Invariant: greater than RedisDB, or 1.
 	Databases int
 
+	// UnknownCommands is what a Redis pool does with commands that nuthatch does
+	// not know.
+	UnknownCommands UnknownCommands
+
 	// AllowFlush lets clients empty all servers, with Memcached's flush_all.
 	AllowFlush bool
 

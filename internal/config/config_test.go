@@ -77,6 +77,7 @@ func TestEveryKey(t *testing.T) {
 		RedisAuth:          "s3cret: *#",
 		RedisDB:            7,
 		Databases:          8,
+		UnknownCommands:    UnknownRefuse,
 		AllowFlush:         true,
 		ServerConnections:  2,
 		AutoEjectHosts:     true,

@@ -144,6 +144,13 @@ var poolKeys = []key[Pool]{
 		set: func(p *Pool, v value) { p.Databases = int(v.number) },
 	},
 	{
+		name: "unknown_commands", kind: kindUnknown, def: "learn", origin: fromNuthatch,
+		help: "What becomes of a Redis command that nuthatch does not know, such as a module's. `learn`: a server is asked for it " +
+			"once, with `COMMAND INFO`, and from then on the command goes to the owner of its keys. `refuse`: an error. A command " +
+			"that names no key is served only in a pool of one server. A Memcached pool takes no notice of it.",
+		set: func(p *Pool, v value) { p.UnknownCommands = UnknownCommands(v.number) },
+	},
+	{
 		name: "server_connections", kind: kindNumber, limits: anyNumber(1), def: "1",
 		help: "The most connections that each event loop opens to each server.",
 		differs: "A client keeps to one connection per server, so it reads what it wrote even with more than one; " +

@@ -49,6 +49,7 @@ var (
 	kindSize         = kind{form: "size", parse: parseSize, span: sizeSpan}
 	kindBool         = kind{form: "true or false", parse: parseBool}
 	kindSecret       = kind{form: "text", parse: parseSecret}
+	kindUnknown      = kind{form: "learn or refuse", parse: parseUnknown}
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue}
 )
 

@@ -44,6 +44,7 @@ type Instance struct {
 	epoch     time.Time
 	layout    stats.Layout
 	topo      []*proxy.Topology
+	learned   []*redis.Learned // one per pool, for those that speak Redis
 	contexts  []*proxy.Context
 	listeners []listener
 	statsPort *admin.StatsPort
@@ -91,6 +92,7 @@ func (in *Instance) start() error {
 	for i := range in.opts.Config.Pools {
 		p := &in.opts.Config.Pools[i]
 		in.topo = append(in.topo, proxy.NewTopology(p))
+		in.learned = append(in.learned, new(redis.Learned))
 		in.layout = append(in.layout, layoutOf(p))
 	}
 	if err := in.startLoops(); err != nil {
@@ -141,7 +143,7 @@ func (in *Instance) startLoops() error {
 		for i := range in.opts.Config.Pools {
 			p := &in.opts.Config.Pools[i]
 			o.Pools = append(o.Pools, proxy.PoolOptions{
-				Config: p, Topology: in.topo[i], Protocol: in.protocol(p),
+				Config: p, Topology: in.topo[i], Protocol: in.protocol(i),
 			})
 		}
 		ctx, err := proxy.NewContext(o)
@@ -155,13 +157,17 @@ func (in *Instance) startLoops() error {
 	return nil
 }
 
-// protocol is what the pool speaks.
-func (in *Instance) protocol(p *config.Pool) proxy.Protocol {
+// protocol is what the i-th pool speaks, for one loop.
+func (in *Instance) protocol(i int) proxy.Protocol {
+	p := &in.opts.Config.Pools[i]
 	if p.Redis {
 		return redis.New(redis.Options{
 			Auth:           p.RedisAuth,
 			DB:             p.RedisDB,
 			Databases:      p.Databases,
+			Learned:        in.learned[i],
+			RefuseUnknown:  p.UnknownCommands == config.UnknownRefuse,
+			Servers:        len(p.Servers),
 			MaxRequestSize: p.MaxRequestSize,
 			AllowFlush:     p.AllowFlush,
 			Version:        in.opts.Version,
@@ -172,8 +178,8 @@ func (in *Instance) protocol(p *config.Pool) proxy.Protocol {
 		AllowFlush:     p.AllowFlush,
 		Facts:          in.facts(p),
 	}
-	for i := range p.Servers {
-		o.Servers = append(o.Servers, p.Servers[i].StatsName())
+	for s := range p.Servers {
+		o.Servers = append(o.Servers, p.Servers[s].StatsName())
 	}
 	return memcache.New(o)
 }

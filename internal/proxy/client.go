@@ -68,7 +68,13 @@ type client struct {
 	state   clientState
 	// waits is what keeps the next request from being taken, however much room
 	// there is.
-	waits     wait
+	waits wait
+	// again is a request that is to be parsed again, on its way to the stash.
+	//
+	// Invariant: empty between two calls of the loop's.
+	again mbuf.Chain
+	// answered is the question that the client last waited for.
+	answered  *question
 	resumable bool // in ctx.resumable
 }
 
@@ -101,6 +107,7 @@ func (c *client) OnData(data []byte) {
 		c.PauseRead()
 		c.stash.Append(c.pool.ctx.bufs, data[n:])
 	}
+	c.putBack()
 	c.settle()
 }
 
@@ -133,6 +140,9 @@ func (c *client) consume(data []byte) int {
 			c.partial.bytes.Append(p.ctx.bufs, rest)
 		default:
 			c.request(p.parser.Finish(mbuf.Flat(rest[:n])))
+			if c.waits == waitsForAnswer {
+				n = 0 // it is taken again
+			}
 		}
 		rest = rest[n:]
 	}
@@ -157,6 +167,9 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 		c.protocolError(err)
 	case done:
 		c.request(q.parser.Finish(mbuf.Whole(&q.bytes)))
+		if c.waits == waitsForAnswer {
+			c.again.Splice(c.pool.ctx.bufs, &q.bytes)
+		}
 	default:
 		return
 	}
@@ -183,6 +196,7 @@ func (c *client) OnLent(n int) {
 	q := c.partial
 	_, done, err := q.parser.Parse(q.bytes.Lent(n))
 	c.partialParsed(done, err)
+	c.putBack()
 	c.settle()
 }
 
@@ -236,6 +250,7 @@ func (c *client) resume() {
 			break
 		}
 		c.stash.Advance(c.pool.ctx.bufs, n)
+		c.putBack()
 	}
 	c.settle()
 }

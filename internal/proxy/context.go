@@ -54,6 +54,8 @@ type Context struct {
 	rnd  rand.PCG
 	// resumable are the clients that wait for room, and may have some now.
 	resumable []*client
+	// answered are the questions that clients are to be told the end of.
+	answered []*question
 	// resting are the listeners that wait for a descriptor.
 	resting []*Listener
 	// nextDeadline is never later than the first deadline of any message; 0 if
@@ -151,14 +153,17 @@ func (ctx *Context) OnTurn(now int64) int64 {
 	return ctx.wakeListeners(now)
 }
 
-// resumeClients takes up what clients sent while they had too much in flight.
-// Clients that become resumable meanwhile have their turn too.
+// resumeClients takes up what clients sent while they had too much in flight, or
+// waited for an answer. Clients that become resumable meanwhile have their turn
+// too.
 func (ctx *Context) resumeClients() {
+	ctx.tellAnswered()
 	for i := 0; i < len(ctx.resumable); i++ {
 		c := ctx.resumable[i]
 		ctx.resumable[i] = nil
 		c.resumable = false
 		c.resume()
+		ctx.tellAnswered()
 	}
 	ctx.resumable = ctx.resumable[:0]
 }

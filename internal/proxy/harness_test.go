@@ -56,12 +56,13 @@ func startRig(t testing.TB, text string) *rig {
 		}
 		r.topo.SetAddrs(i, sa)
 	}
+	learned := new(redis.Learned)
 	identity, epoch := new(proxy.Identity), time.Now()
 	ended := make(chan error, r.conf.Process.Threads)
 	for id := range r.conf.Process.Threads {
 		ctx, err := proxy.NewContext(proxy.Options{
 			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(layout), Identity: identity,
-			Pools: []proxy.PoolOptions{{Config: pool, Topology: r.topo, Protocol: protocolOf(pool)}},
+			Pools: []proxy.PoolOptions{{Config: pool, Topology: r.topo, Protocol: protocolOf(pool, learned)}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -88,9 +89,12 @@ func startRig(t testing.TB, text string) *rig {
 	return r
 }
 
-func protocolOf(p *config.Pool) proxy.Protocol {
+func protocolOf(p *config.Pool, learned *redis.Learned) proxy.Protocol {
 	if p.Redis {
-		return redis.New(redis.Options{Auth: p.RedisAuth, DB: p.RedisDB, Databases: p.Databases, MaxRequestSize: p.MaxRequestSize, Version: "0"})
+		return redis.New(redis.Options{
+			Auth: p.RedisAuth, DB: p.RedisDB, Databases: p.Databases, Servers: len(p.Servers), Learned: learned,
+			RefuseUnknown: p.UnknownCommands == config.UnknownRefuse, MaxRequestSize: p.MaxRequestSize, Version: "0",
+		})
 	}
 	o := memcache.Options{MaxRequestSize: p.MaxRequestSize, AllowFlush: p.AllowFlush}
 	for i := range p.Servers {
@@ -197,6 +201,16 @@ func (u *user) expectEOF() {
 	if err != nil || len(b) > 0 {
 		u.t.Fatalf("got %q and %v, want the end", b, err)
 	}
+}
+
+// rest reads to the end.
+func (u *user) rest() string {
+	u.t.Helper()
+	b, err := io.ReadAll(u.in)
+	if err != nil {
+		u.t.Fatalf("got %q, then %v", b, err)
+	}
+	return string(b)
 }
 
 // command is a Redis request.

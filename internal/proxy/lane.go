@@ -44,6 +44,9 @@ const (
 	// waitsForReplies: its lane changed. A request on the new lane's connections
 	// could overtake one that is still on the old lane's.
 	waitsForReplies
+	// waitsForAnswer: a server was asked what the request means. The request is
+	// in the stash again.
+	waitsForAnswer
 )
 
 // waited reports whether a client that waits need not do so any longer.

@@ -27,6 +27,9 @@ type ServerPool struct {
 	//
 	// lanes are the lanes that were ever used, the first one the default.
 	lanes []lane
+	// questions are those that servers have been asked, by topic; nil until the
+	// first one.
+	questions map[string]*question
 	// parser is for requests that begin; one that does not end with the bytes
 	// at hand keeps the parser, and another takes its place.
 	parser   msg.RequestParser

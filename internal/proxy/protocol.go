@@ -29,6 +29,17 @@ type Protocol interface {
 	// to any request of a client that is not authenticated. It may change s.
 	Local(req *msg.Request, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain)
 
+	// Ask appends the question that a request whose treatment is Learn raises, to
+	// a server on the default lane, and returns what it is about: one answer does
+	// for all requests with the same topic. If the topic is empty there is
+	// nothing to ask, and Local answers.
+	Ask(req *msg.Request, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain) (topic string)
+	// Learn keeps what a server's answer, flat in reply, says about the topic, for
+	// all loops; the request is then parsed again. If the reply is no answer the
+	// text is what the server says instead. A request that is to be learnt still
+	// after that is one for Local.
+	Learn(topic string, reply []byte) (objection string)
+
 	// FragmentHead, FragmentKey and FragmentTail build one sub-request: the head
 	// for nkeys keys of req, then each of its keys i in ascending order (with
 	// what belongs to the key, such as MSET's value), then the tail.

@@ -10,7 +10,7 @@ import (
 // during the call.
 func (c *client) request(req *msg.Request) {
 	c.skip = req.Skip
-	if !c.session.Authenticated && req.Treatment != msg.Quit && req.Treatment != msg.Ignore {
+	if !c.session.Authenticated && !beforeLogin(req.Treatment) {
 		c.local(req)
 		return
 	}
@@ -21,7 +21,9 @@ func (c *client) request(req *msg.Request) {
 		c.fragment(req)
 	case msg.Broadcast:
 		c.broadcast(req)
-	case msg.One, msg.Learn, msg.Local, msg.Gather:
+	case msg.Learn:
+		c.learn(req)
+	case msg.One, msg.Local, msg.Gather:
 		c.local(req)
 	case msg.Quit:
 		c.local(req)
@@ -29,6 +31,10 @@ func (c *client) request(req *msg.Request) {
 	case msg.Ignore:
 	}
 }
+
+// beforeLogin reports whether a request with that treatment may be taken of a
+// client that has not logged in. For Learn the protocol's Ask decides.
+func beforeLogin(t msg.Treatment) bool { return t == msg.Learn || t == msg.Quit || t == msg.Ignore }
 
 // local has the protocol answer the request, in its turn.
 func (c *client) local(req *msg.Request) {

@@ -94,6 +94,12 @@ func (p *Protocol) Handshake(msg.Lane, *mbuf.Pool, *mbuf.Chain) int { return 0 }
 // HandshakeReply is never asked: there is no handshake.
 func (p *Protocol) HandshakeReply(msg.Lane, int, []byte) (string, msg.Reason) { return "", msg.OK }
 
+// Ask is never called: nothing is learnt from servers.
+func (p *Protocol) Ask(*msg.Request, *msg.Session, *mbuf.Pool, *mbuf.Chain) string { return "" }
+
+// Learn is never called.
+func (p *Protocol) Learn(string, []byte) string { return "" }
+
 // Local appends the error in req, or the proxy's own answer, or nothing for a
 // quit or where the client expects no answer. A request that is not for the
 // proxy to answer is one of a client that is not authenticated, and told so.

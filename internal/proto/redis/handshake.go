@@ -86,6 +86,7 @@ func (p *Protocol) HandshakeReply(lane msg.Lane, i int, b []byte) (objection str
 	case s == stepHello && loginFailed:
 		return "HELLO 3: " + p.withoutPassword(text), msg.LoginRefused
 	case s == stepHello:
+		p.learned.setRESP3(untested)
 		return "HELLO 3: " + p.withoutPassword(text), msg.NoRESP3
 	case loginFailed:
 		unfit = msg.LoginRefused

@@ -78,7 +78,11 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 	case unknownSubcommand:
 		w.fail("ERR unknown subcommand '", plain(p.word(req, 1), maxShown), "'. Try ", strings.ToUpper(cmd.name), " HELP.")
 	case wrongArity, needsKey:
-		w.fail("ERR ", req.Error, " for '", cmd.name, "' command")
+		name := cmd.name
+		if cmd.id == unknown { // a learnt one
+			name = plain(lower(nil, p.word(req, 0)), maxShown)
+		}
+		w.fail("ERR ", req.Error, " for '", name, "' command")
 	default:
 		p.unsupported(req, req.Error, w)
 	}

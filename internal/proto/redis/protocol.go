@@ -25,6 +25,14 @@ type Options struct {
 	MaxRequestSize int64
 	// AllowFlush lets clients empty all servers, with FLUSHALL and FLUSHDB.
 	AllowFlush bool
+	// Learned is what the loops of the pool have learnt together; nil if this is
+	// the only one.
+	Learned *Learned
+	// RefuseUnknown: servers are not asked what the commands are that the table
+	// does not have.
+	RefuseUnknown bool
+	// Servers is the number of servers.
+	Servers int
 	// Version is this program's, for INFO and LOLWUT.
 	Version string
 }
@@ -37,6 +45,9 @@ type Protocol struct {
 	dbs        int
 	max        int
 	allowFlush bool
+	learned    *Learned
+	learns     bool
+	servers    int
 	version    string
 	tooLong    *msg.ProtocolError
 
@@ -54,7 +65,12 @@ func New(o Options) *Protocol {
 	if o.MaxRequestSize > 0 && o.MaxRequestSize < math.MaxUint32 {
 		limit = int(o.MaxRequestSize)
 	}
+	learned := o.Learned
+	if learned == nil {
+		learned = new(Learned)
+	}
 	return &Protocol{
+		learned: learned, learns: !o.RefuseUnknown, servers: o.Servers,
 		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, allowFlush: o.AllowFlush, version: o.Version,
 		tooLong: errTooLarge(limit),
 	}
@@ -65,6 +81,7 @@ func New(o Options) *Protocol {
 func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser := newRequestParser(p.max, p.tooLong)
 	parser.allowFlush = p.allowFlush
+	parser.learned, parser.learns, parser.servers = p.learned, p.learns, p.servers
 	return parser
 }
 

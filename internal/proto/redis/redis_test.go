@@ -62,7 +62,7 @@ func (c *conversation) answer(r *msg.Request) (closed bool) {
 	if r.Treatment == msg.Ignore {
 		return false
 	}
-	if r.Treatment < msg.Local && c.session.Authenticated {
+	if r.Treatment < msg.Learn && c.session.Authenticated {
 		c.out.AppendString(&c.pool, []string{"+forwarded\r\n", "+fragmented\r\n"}[r.Treatment])
 		return false
 	}

@@ -51,6 +51,11 @@ type requestParser struct {
 	tooLong *msg.ProtocolError
 	// allowFlush: the pool's setting of that name.
 	allowFlush bool
+	// learned is what the pool has learnt; nil: nothing is to be learnt. learns:
+	// so are unknown commands. servers is the number of servers.
+	learned *Learned
+	learns  bool
+	servers int
 
 	// The request in progress.
 
@@ -349,6 +354,9 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		r.Error = cmd.reason
 		if cmd.flushes && !p.allowFlush {
 			r.Treatment, r.Error = msg.Local, noFlush
+		}
+		if cmd.id == unknown || cmd.answer == answerHello {
+			p.study(r, cmd)
 		}
 	case cmd.keys.rule == oneKey:
 		r.FirstKey, r.KeyStep, r.Nkeys = cmd.keys.first, 1, 1

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"path"
+	"strconv"
 	"strings"
 
 	"nuthatch/internal/msg"
@@ -69,7 +70,7 @@ const noCluster = "-ERR This instance has cluster support disabled\r\n"
 // what is true of any pool.
 var configs = []struct{ name, value string }{
 	{"appendonly", "no"},
-	{"databases", "1"},
+	{"databases", ""},
 	{"maxmemory", "0"},
 	{"maxmemory-policy", "noeviction"},
 	{"save", ""},
@@ -80,10 +81,14 @@ func (p *Protocol) answerConfig(req *msg.Request, w writer) {
 	var found []string
 	for _, c := range configs {
 		if p.matches(req, c.name) {
-			found = append(found, c.name, c.value)
+			value := c.value
+			if c.name == "databases" {
+				value = strconv.Itoa(max(p.dbs, 1))
+			}
+			found = append(found, c.name, value)
 		}
 	}
-	w.array(len(found))
+	w.mapping(len(found) / 2)
 	for _, s := range found {
 		w.bulkString(s)
 	}

@@ -15,7 +15,10 @@ const (
 	authInvalid  = "-ERR invalid password\r\n"
 	authWrong    = "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
 	helloNoAuth  = "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time\r\n"
-	helloNoRESP3 = "-ERR unknown command 'HELLO' with a protocol version other than 2: nuthatch speaks RESP2\r\n"
+	helloNoProto = "-NOPROTO unsupported protocol version\r\n"
+	// Clients take it for what the servers would say themselves, and some of them
+	// fall back to RESP2 on no other text.
+	helloNoRESP3 = "-ERR unknown command 'HELLO' with protocol version 3: the pool's servers speak RESP2\r\n"
 )
 
 // defaultUser is the one user that there is.
@@ -90,19 +93,25 @@ func (p *Protocol) greeting(req *msg.Request) greeting {
 	return g
 }
 
-// answerHello agrees to RESP2 and refuses RESP3 in the words on which clients
-// fall back. Nothing of a refused HELLO is carried out.
+// answerHello agrees to RESP2, and to RESP3 if the servers speak it; if not it
+// refuses in the words on which clients fall back. Nothing of a refused HELLO is
+// carried out.
 func (p *Protocol) answerHello(req *msg.Request, s *msg.Session, w writer) {
+	lane := s.Lane
 	if len(req.Args) > 1 {
 		version, ok := number(req, 1)
-		if !ok {
+		switch {
+		case !ok:
 			w.fail("ERR Protocol version is not an integer or out of range")
 			return
-		}
-		if version != 2 {
+		case version != 2 && version != 3:
+			w.raw(helloNoProto)
+			return
+		case version == 3 && p.learned.load().resp3 != able:
 			w.raw(helloNoRESP3)
 			return
 		}
+		lane.RESP = uint8(version)
 	}
 	g := p.greeting(req)
 	switch {
@@ -118,13 +127,15 @@ func (p *Protocol) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	case g.name > 0 && !p.setName(req, g.name, s, w):
 		return
 	}
-	w.array(14)
+	s.Lane = lane
+	w.resp3 = lane.IsRESP3()
+	w.mapping(7)
 	w.bulkString("server")
 	w.bulkString("redis")
 	w.bulkString("version")
 	w.bulkString(serverVersion)
 	w.bulkString("proto")
-	w.integer(2)
+	w.integer(version(lane))
 	w.bulkString("id")
 	w.integer(int64(s.ID))
 	w.bulkString("mode")
@@ -133,6 +144,14 @@ func (p *Protocol) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	w.bulkString("master")
 	w.bulkString("modules")
 	w.array(0)
+}
+
+// version is the lane's version of the protocol.
+func version(l msg.Lane) int64 {
+	if l.IsRESP3() {
+		return 3
+	}
+	return 2
 }
 
 // setName takes the i-th word as the client's name. If it cannot be one it says
@@ -153,10 +172,19 @@ func (p *Protocol) setName(req *msg.Request, i int, s *msg.Session, w writer) bo
 	return true
 }
 
+// shownDatabase is the number of the lane's database for its clients.
+func (p *Protocol) shownDatabase(lane msg.Lane) int {
+	if p.dbs > 1 {
+		return p.database(lane)
+	}
+	return 0
+}
+
 // answerReset makes the session as new.
 func (p *Protocol) answerReset(s *msg.Session, w writer) {
 	s.Name = ""
 	s.Authenticated = p.auth == ""
+	s.Lane = msg.DefaultLane
 	w.status("RESET")
 }
 
@@ -176,7 +204,8 @@ func (p *Protocol) answerClient(req *msg.Request, s *msg.Session, w writer) {
 	case "id":
 		w.integer(int64(s.ID))
 	case "info":
-		w.bulkString("id=" + strconv.FormatUint(s.ID, 10) + " name=" + s.Name + " db=0 user=" + defaultUser + " resp=2\n")
+		w.verbatim("id=" + strconv.FormatUint(s.ID, 10) + " name=" + s.Name + " db=" + strconv.Itoa(p.shownDatabase(s.Lane)) +
+			" user=" + defaultUser + " resp=" + strconv.FormatInt(version(s.Lane), 10) + "\n")
 	case "reply":
 		if !p.is(req, 2, "on") {
 			p.unsupported(req, ownConnection, w)

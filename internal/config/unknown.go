@@ -1,0 +1,23 @@
+package config
+
+// UnknownCommands is what a Redis pool does with commands that nuthatch does not
+// know.
+type UnknownCommands uint8
+
+const (
+	// UnknownLearn asks a server where their keys are, and routes them by these.
+	UnknownLearn UnknownCommands = iota
+	// UnknownRefuse answers them with an error.
+	UnknownRefuse
+)
+
+var unknownNames = []string{UnknownLearn: "learn", UnknownRefuse: "refuse"}
+
+func parseUnknown(_ limits, text string) (value, error) {
+	for i, name := range unknownNames {
+		if text == name {
+			return value{number: int64(i)}, nil
+		}
+	}
+	return value{}, unknownName("unknown_commands", text, unknownNames)
+}

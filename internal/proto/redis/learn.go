@@ -1,0 +1,202 @@
+package redis
+
+import (
+	"bytes"
+	"maps"
+	"strings"
+	"sync/atomic"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// What is learnt from servers: the commands of their modules, and whether they
+// speak RESP3.
+//
+//	request ─► parser ─► Learned ─┬─ known: Forward, by the keys that it has
+//	                              └─ not known: Learn ─► Ask ─► server ─► Learn ─┐
+//	                                    ▲            (COMMAND INFO, HELLO)       │
+//	                                    └────────────────────────────────────────┘
+
+// Learned is what the event loops of a pool have learnt together. Its methods may
+// be called from any of them.
+type Learned struct{ now atomic.Pointer[lessons] }
+
+// lessons are what has been learnt so far. They are never changed, only replaced.
+type lessons struct {
+	resp3 verdict
+	// commands are by lower-case name.
+	commands map[string]*lesson
+}
+
+// A verdict is what is known of something that servers can do or not.
+type verdict uint8
+
+const (
+	untested verdict = iota
+	able
+	unable
+)
+
+const (
+	// maxLearned bounds how many commands are kept; the one too many begins anew.
+	maxLearned = 1 << 10
+	// maxLearnedName is the longest name, in bytes, that servers are asked for.
+	maxLearnedName = 64
+)
+
+var nothingLearned = &lessons{}
+
+// load returns what is known. Nothing is known to a nil Learned.
+func (l *Learned) load() *lessons {
+	if l != nil {
+		if now := l.now.Load(); now != nil {
+			return now
+		}
+	}
+	return nothingLearned
+}
+
+// update replaces what is known by a copy that change has changed.
+func (l *Learned) update(change func(*lessons)) {
+	for {
+		old := l.now.Load()
+		next := &lessons{}
+		if old != nil {
+			*next = *old
+		}
+		change(next)
+		if l.now.CompareAndSwap(old, next) {
+			return
+		}
+	}
+}
+
+func (l *Learned) keep(c *lesson) {
+	l.update(func(n *lessons) {
+		if len(n.commands) >= maxLearned {
+			n.commands = nil
+		}
+		m := make(map[string]*lesson, len(n.commands)+1)
+		maps.Copy(m, n.commands)
+		m[c.name] = c
+		n.commands = m
+	})
+}
+
+func (l *Learned) setRESP3(v verdict) { l.update(func(n *lessons) { n.resp3 = v }) }
+
+// command returns what is known of a command by its name in any case, or nil.
+func (l *Learned) command(name []byte) *lesson {
+	commands := l.load().commands
+	if len(commands) == 0 || len(name) > maxLearnedName {
+		return nil
+	}
+	var buf [maxLearnedName]byte
+	return commands[string(lower(buf[:0], name))]
+}
+
+// lower appends b to dst with its letters in lower case.
+func lower(dst, b []byte) []byte {
+	for _, c := range b {
+		if c-'A' < 26 {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// study is what becomes of a request that the table alone does not explain: one
+// for a command that it has no row of, and HELLO.
+func (p *requestParser) study(r *msg.Request, cmd *command) {
+	switch {
+	case p.learned == nil:
+	case cmd.answer == answerHello:
+		if len(r.Args) > 1 && isWord(r, 1, "3") && p.learned.load().resp3 == untested {
+			r.Treatment = msg.Learn
+		}
+	case cmd.id == unknown && p.learns && r.Args[0].Len > 0 && r.Args[0].Len <= maxLearnedName:
+		var buf [maxLearnedName]byte
+		name := r.Args[0]
+		b, _ := r.View.Bytes(int(name.Off), int(name.Len), buf[:0])
+		c := p.learned.command(b)
+		if c == nil {
+			r.Treatment = msg.Learn
+			return
+		}
+		c.locate(r, p.servers)
+		p.spans = r.Args
+	}
+}
+
+// The topics of questions: HELLO, or a command's name behind a prefix.
+const (
+	aboutHello   = "hello"
+	aboutCommand = "command:"
+)
+
+// Ask implements proxy.Protocol. A client that has not logged in may make the
+// proxy ask for HELLO only, which says nothing of the servers' data.
+func (p *Protocol) Ask(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) (topic string) {
+	w := writer{pool: pool, out: out}
+	if commands[req.Type].answer == answerHello {
+		w.request("HELLO")
+		return aboutHello
+	}
+	if !s.Authenticated {
+		return ""
+	}
+	name := string(lower(nil, p.word(req, 0)))
+	w.request("COMMAND", "INFO", name)
+	return aboutCommand + name
+}
+
+// Learn implements proxy.Protocol. That servers do not know a command is no news
+// to keep: a module may be loaded later.
+func (p *Protocol) Learn(topic string, reply []byte) (objection string) {
+	if topic == aboutHello {
+		return p.learnHello(reply)
+	}
+	if text, ok := errorText(reply); ok {
+		return text
+	}
+	v, ok := readReply(reply)
+	if !ok || len(v.elems) != 1 {
+		return "an unexpected reply"
+	}
+	c := v.elems[0]
+	if len(c.elems) == 0 { // null: the server does not know it
+		return ""
+	}
+	l, ok := newLesson(c)
+	if !ok || l.name != strings.TrimPrefix(topic, aboutCommand) {
+		return "an unexpected reply"
+	}
+	p.learned.keep(l)
+	return ""
+}
+
+// learnHello judges the reply to HELLO without a version, which changes nothing
+// and which servers answer since there is RESP3: with what they are, or, before
+// Redis 6.2, by asking for the version.
+func (p *Protocol) learnHello(reply []byte) (objection string) {
+	text, failed := errorText(reply)
+	switch {
+	case !failed, strings.Contains(text, wrongArity):
+		p.learned.setRESP3(able)
+	case strings.Contains(strings.ToLower(text), unknownCommand):
+		p.learned.setRESP3(unable)
+	default:
+		return p.withoutPassword(text)
+	}
+	return ""
+}
+
+// errorText is the text of a reply that is an error.
+func errorText(reply []byte) (text string, ok bool) {
+	if len(reply) == 0 || reply[0] != '-' {
+		return "", false
+	}
+	return string(bytes.TrimRight(reply[1:], "\r\n")), true
+}

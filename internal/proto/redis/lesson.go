@@ -1,0 +1,313 @@
+package redis
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"nuthatch/internal/msg"
+)
+
+// A lesson is a command as a server's COMMAND INFO describes it: the row that the
+// table does not have.
+type lesson struct {
+	// name is in lower case; a subcommand's is behind that of its container and a
+	// bar.
+	name string
+	// minArgs is the least number of words.
+	minArgs int
+	// reason is why the command cannot be served, or empty.
+	reason string
+	specs  []keySpan
+	subs   []*lesson
+}
+
+// A keySpan says where some of a command's keys are: one of Redis's key
+// specifications.
+type keySpan struct {
+	// keyword, if not empty, is the word behind which they begin, looked for
+	// from the word at from on, and back from there if from is negative, which
+	// counts from the end. Else they begin at from.
+	keyword string
+	from    int
+	// counted: the word at number tells how many they are, and the first is at
+	// first, both counted from the beginning.
+	counted       bool
+	number, first int
+	// last is the last one, counted from the beginning, or if negative from the
+	// end. limit divides the words to the end, if it is more than 1.
+	last, limit int
+	step        int
+}
+
+// hiddenKeys is why a learnt command is not served.
+const hiddenKeys = "the servers do not say where its keys are"
+
+// newLesson reads an element of a reply to COMMAND INFO. Before Redis 7 it ends
+// with the step, or the categories; since then it has key specifications and
+// subcommands.
+func newLesson(v replyValue) (*lesson, bool) {
+	if len(v.elems) < 6 {
+		return nil, false
+	}
+	l := &lesson{name: strings.ToLower(v.elems[0].text)}
+	l.minArgs = max(1, int(min(max(v.elems[1].number, -v.elems[1].number), math.MaxInt16)))
+	movable := false
+	for _, flag := range v.elems[2].elems {
+		switch flag.text {
+		case "blocking", "pubsub":
+			l.reason = ownConnection
+		case "movablekeys":
+			movable = true
+		}
+	}
+	if len(v.elems) > 9 {
+		for _, sub := range v.elems[9].elems {
+			if s, ok := newLesson(sub); ok {
+				l.subs = append(l.subs, s)
+			}
+		}
+	}
+	known := true
+	if len(v.elems) > 8 && len(v.elems[8].elems) > 0 {
+		known = l.readSpecs(v.elems[8].elems)
+	}
+	first, last, step := v.elems[3].index(), v.elems[4].index(), v.elems[5].index()
+	switch {
+	case l.reason != "" || len(l.specs) > 0:
+	case !known:
+		l.reason = hiddenKeys
+	case first > 0:
+		l.specs = []keySpan{{from: first, last: last, step: max(step, 1)}}
+		if last >= 0 {
+			l.specs[0].last = last - first
+		}
+	case movable:
+		l.reason = hiddenKeys
+	}
+	return l, true
+}
+
+// readSpecs reads key specifications. It reports false if there is one that says
+// less than where the keys are.
+func (l *lesson) readSpecs(specs []replyValue) bool {
+	for _, v := range specs {
+		begin, find := v.field("begin_search"), v.field("find_keys")
+		at, how := begin.field("spec"), find.field("spec")
+		var k keySpan
+		switch begin.field("type").text {
+		case "index":
+			k.from = at.field("index").index()
+		case "keyword":
+			k.keyword = strings.ToLower(at.field("keyword").text)
+			k.from = at.field("startfrom").index()
+		default:
+			l.specs = nil
+			return false
+		}
+		switch find.field("type").text {
+		case "range":
+			k.last, k.limit = how.field("lastkey").index(), how.field("limit").index()
+		case "keynum":
+			k.counted = true
+			k.number, k.first = how.field("keynumidx").index(), how.field("firstkey").index()
+		default:
+			l.specs = nil
+			return false
+		}
+		k.step = max(how.field("keystep").index(), 1)
+		l.specs = append(l.specs, k)
+	}
+	return true
+}
+
+// locate says what becomes of a request for the command in a pool of so many
+// servers. It may extend r.Args by spans of keys.
+func (l *lesson) locate(r *msg.Request, servers int) {
+	if sub := l.sub(r); sub != nil {
+		l = sub
+	}
+	words := len(r.Args)
+	r.Treatment, r.Error = msg.Local, l.reason
+	switch {
+	case l.reason != "":
+		return
+	case words < l.minArgs:
+		r.Error = wrongArity
+		return
+	}
+	for i := range l.specs {
+		k := &l.specs[i]
+		first, last, ok := k.find(r, words)
+		if !ok {
+			continue
+		}
+		if len(l.specs) == 1 {
+			r.FirstKey, r.KeyStep, r.Nkeys = first, k.step, (last-first)/k.step+1
+			break
+		}
+		for at := first; at <= last; at += k.step {
+			r.Args = append(r.Args, r.Args[at])
+		}
+		r.FirstKey, r.KeyStep, r.Nkeys = words, 1, len(r.Args)-words
+	}
+	switch {
+	case r.Nkeys > 0:
+	case servers == 1:
+		// Any word will do to find the one server.
+		r.FirstKey, r.KeyStep, r.Nkeys = 0, 1, 1
+	case len(l.specs) > 0 && words > 1:
+		// A server is to say what is wrong with the words.
+		r.FirstKey, r.KeyStep, r.Nkeys = 1, 1, 1
+	default:
+		r.Error = noServer
+		return
+	}
+	r.Treatment, r.Error = msg.Forward, ""
+}
+
+// sub is the subcommand that the request's second word names, or nil.
+func (l *lesson) sub(r *msg.Request) *lesson {
+	if len(l.subs) == 0 || len(r.Args) < 2 || r.Args[1].Len > maxLearnedName {
+		return nil
+	}
+	var buf, low [maxLearnedName]byte
+	word := r.Args[1]
+	b, _ := r.View.Bytes(int(word.Off), int(word.Len), buf[:0])
+	name := lower(low[:0], b)
+	at := slices.IndexFunc(l.subs, func(s *lesson) bool {
+		_, sub, _ := strings.Cut(s.name, "|")
+		return sub == string(name)
+	})
+	if at < 0 {
+		return nil
+	}
+	return l.subs[at]
+}
+
+// find returns the places of the first and last of the keys, among the given
+// number of words. ok is false if there are none, or there should be one where
+// there is no word.
+func (k *keySpan) find(r *msg.Request, words int) (first, last int, ok bool) {
+	begin := k.from
+	if k.keyword != "" {
+		begin = k.findWord(r, words)
+	}
+	if begin <= 0 || begin >= words {
+		return 0, 0, false
+	}
+	first = begin
+	switch {
+	case k.counted:
+		if begin+k.number >= words {
+			return 0, 0, false
+		}
+		n, isNumber := number(r, begin+k.number)
+		if !isNumber || n <= 0 || n > int64(words) {
+			return 0, 0, false
+		}
+		first = begin + k.first
+		last = first + (int(n)-1)*k.step
+	case k.last >= 0:
+		last = first + k.last
+	case k.limit > 1:
+		last = first + (words-first)/k.limit + k.last
+	default:
+		last = words + k.last
+	}
+	return first, last, first > 0 && last >= first && last < words
+}
+
+// findWord returns the place behind the keyword, or 0.
+func (k *keySpan) findWord(r *msg.Request, words int) int {
+	if k.from < 0 {
+		for i := words + k.from; i > 0; i-- {
+			if isWord(r, i, k.keyword) {
+				return i + 1
+			}
+		}
+		return 0
+	}
+	for i := max(k.from, 1); i < words; i++ {
+		if isWord(r, i, k.keyword) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// A replyValue is a reply, or an element of one, with its elements. It is for
+// what the proxy itself asks of servers, off the way of requests.
+type replyValue struct {
+	first  byte
+	text   string
+	number int64
+	elems  []replyValue
+}
+
+// maxDepth is how deep the elements of a reply that is read may lie in others.
+const maxDepth = 16
+
+// readReply reads a whole reply, as a reply parser has accepted it.
+func readReply(b []byte) (replyValue, bool) {
+	v, rest, ok := readValue(b, maxDepth)
+	return v, ok && len(rest) == 0
+}
+
+func readValue(b []byte, depth int) (v replyValue, rest []byte, ok bool) {
+	end := bytes.IndexByte(b, '\n')
+	if end < 2 || depth == 0 {
+		return v, nil, false
+	}
+	v.first, v.text = b[0], string(b[1:end-1])
+	rest = b[end+1:]
+	s := shapes[v.first]
+	if s == line {
+		return v, rest, true
+	}
+	n, err := strconv.ParseInt(v.text, 10, 64)
+	v.number = n
+	switch {
+	case err != nil || s == noReply || s == attribute:
+		return v, nil, false
+	case s == integer || n < 0:
+		return v, rest, true
+	case s == bulk:
+		if n > int64(len(rest)-2) {
+			return v, nil, false
+		}
+		v.text = string(rest[:n])
+		return v, rest[n+2:], true
+	case s == pairing:
+		n *= 2
+	}
+	for range n {
+		var e replyValue
+		if e, rest, ok = readValue(rest, depth-1); !ok {
+			return v, nil, false
+		}
+		v.elems = append(v.elems, e)
+	}
+	return v, rest, true
+}
+
+// index is a number as the place of a word; what can be none is 0.
+func (v replyValue) index() int {
+	if v.number < math.MinInt16 || v.number > math.MaxInt16 {
+		return 0
+	}
+	return int(v.number)
+}
+
+// field is the value of a map's key, which RESP2 has in an array; zero if there
+// is none.
+func (v replyValue) field(name string) replyValue {
+	for i := 0; i+1 < len(v.elems); i += 2 {
+		if v.elems[i].text == name {
+			return v.elems[i+1]
+		}
+	}
+	return replyValue{}
+}
