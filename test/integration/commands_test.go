@@ -59,7 +59,7 @@ var byShape = map[string]string{
 }
 
 // protocols are the versions of RESP that the calls are made in.
-var protocols = []string{"2"}
+var protocols = []string{"2", "3"}
 
 func TestCommandsLikeRedis(t *testing.T) {
 	for _, version := range protocols {
