@@ -270,3 +270,33 @@ func TestRESP3Replies(t *testing.T) {
 		r.awaitIdle()
 	}
 }
+
+// The keys of a learnt command must have one owner, as any other's.
+func TestLearntKeysOfTwoServers(t *testing.T) {
+	asked := make(chan string, 10)
+	two := func(name string) func(*testkit.Talk) {
+		inner := module(name, asked)
+		return func(k *testkit.Talk) {
+			args, ok := k.Command()
+			if !ok {
+				return
+			}
+			if args[0] == "COMMAND" {
+				k.Reply("*1\r\n*6\r\n$7\r\nx.merge\r\n:-2\r\n*1\r\n+write\r\n:1\r\n:-1\r\n:1\r\n")
+			} else {
+				k.Reply("+" + name + " " + args[1] + "\r\n")
+			}
+			inner(k)
+		}
+	}
+	one, other := testkit.StartScripted(t, two("one")), testkit.StartScripted(t, two("two"))
+	r := startRig(t, twoServers(one.Addr(), other.Addr(), ""))
+	u := r.dial()
+	u.send(command("X.Merge", "a", "b", "c", "d", "e", "f") + "PING\r\n")
+	line, err := u.in.ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "-CROSSSLOT ") || !strings.HasSuffix(line, " of 'x.merge'\r\n") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	u.expect("+PONG\r\n")
+	r.awaitIdle()
+}

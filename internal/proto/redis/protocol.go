@@ -118,6 +118,10 @@ func (p *Protocol) AppendError(pool *mbuf.Pool, out *mbuf.Chain, why string) {
 // AppendCrossServer appends the error for a request whose keys a and b have
 // different owners. It begins as Redis Cluster's for keys in different slots.
 func (p *Protocol) AppendCrossServer(pool *mbuf.Pool, out *mbuf.Chain, req *msg.Request, a, b []byte) {
+	name := commands[req.Type].name
+	if req.Type == unknown { // a learnt one
+		name = plain(lower(nil, p.word(req, 0)), maxShown)
+	}
 	writer{pool: pool, out: out}.fail("CROSSSLOT Keys in request don't hash to the same server: ",
-		quote(a), " and ", quote(b), " of '", commands[req.Type].name, "'")
+		quote(a), " and ", quote(b), " of '", name, "'")
 }
