@@ -83,10 +83,10 @@ func (c *serverConn) logClose(why msg.Reason) {
 	}
 	if log := c.pool.ctx.log; log.Enabled(level) {
 		reason := why.String()
-		switch why {
-		case msg.ServerEOF:
+		if why == msg.ServerEOF {
 			reason = "eof"
-		case msg.OK:
+		}
+		if why == msg.OK {
 			reason = "idle"
 		}
 		log.Log(level, "closed server connection", append(c.attrs(),

@@ -49,10 +49,7 @@ func TestDatabasesOfGoRedis(t *testing.T) {
 		}
 	}
 	for name, c := range clients {
-		var db int
-		if _, err := fmt.Sscanf(name[strings.Index(name, "db"):], "db%d", &db); err != nil {
-			t.Fatal(err)
-		}
+		db := c.Options().DB
 		for _, writer := range []int{2, 3} {
 			var keys []string
 			for i := range 30 {

@@ -34,15 +34,6 @@ func (w writer) null() {
 	w.raw("$-1\r\n")
 }
 
-// nullArray is the null of an array.
-func (w writer) nullArray() {
-	if w.resp3 {
-		w.raw("_\r\n")
-		return
-	}
-	w.raw("*-1\r\n")
-}
-
 // mapping begins a map of n pairs, which RESP2 has as an array of keys and
 // values.
 func (w writer) mapping(n int) {
