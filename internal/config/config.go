@@ -103,6 +103,12 @@ type Pool struct {
 	// AllowFlush lets clients empty all servers, with Memcached's flush_all.
 	AllowFlush bool
 
+	// AllowKeys lets the clients of a Redis pool send KEYS to all servers.
+	AllowKeys bool
+	// PartialResults is what a Redis pool answers when some of the servers that a
+	// request went to failed.
+	PartialResults PartialResults
+
 	// ServerConnections is the most connections to one server, at least 1.
 	ServerConnections int
 	// AutoEjectHosts takes a failing server off the ring for a while.

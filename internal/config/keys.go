@@ -201,6 +201,24 @@ var poolKeys = []key[Pool]{
 			"if it is a Memcached pool. Without it these commands are refused.",
 		set: func(p *Pool, v value) { p.AllowFlush = v.flag },
 	},
+	{
+		name: "allow_keys", kind: kindBool, def: "true", origin: fromNuthatch,
+		help: "Lets the clients of a Redis pool send `KEYS`, which goes to every server of the pool and keeps each busy until it has " +
+			"looked at all of its keys. With `false` the command is refused with an error that names `SCAN`. " +
+			"A Memcached pool takes no notice of it.",
+		set: func(p *Pool, v value) { p.AllowKeys = v.flag },
+	},
+	{
+		name: "partial_results", kind: kindPartial, def: "error", origin: fromNuthatch,
+		help: "What a Redis request for several servers is answered when some of them fail or answer with an error. `error`: one " +
+			"error for the whole. `nulls`: a request that reads gets what the other servers have: `MGET` a null for " +
+			"each key that could not be read, which cannot be told from a key that does not exist; `EXISTS`, `TOUCH`, `DBSIZE`, " +
+			"`KEYS` and `PUBSUB` what the others count or list; `PUBLISH` the receivers that it reached. `errors`: `MGET` gets an error " +
+			"in place of each value that could not be read, which not every client library takes; all else is as with `error`. " +
+			"A request that writes (`MSET`, `DEL`, `UNLINK`) is always answered with an error, and if no server answers so is any. " +
+			"A Memcached pool takes no notice of it.",
+		set: func(p *Pool, v value) { p.PartialResults = PartialResults(v.number) },
+	},
 }
 
 // processBlock is the top-level name that no pool can have.

@@ -50,6 +50,7 @@ var (
 	kindBool         = kind{form: "true or false", parse: parseBool}
 	kindSecret       = kind{form: "text", parse: parseSecret}
 	kindUnknown      = kind{form: "learn or refuse", parse: parseUnknown}
+	kindPartial      = kind{form: "error, nulls or errors", parse: parsePartial}
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue}
 )
 

@@ -92,6 +92,9 @@ type Msg struct {
 	Held int
 
 	Type Type
+	// Server is the index of the server that a fragment went to, and Servers, of
+	// a request for one server in turn, the number of servers of the pool.
+	Server, Servers uint16
 	// Nkeys is the number of keys of a request that was split.
 	Nkeys int
 	// Err is why there is no reply. Zero: there is one, or there will be.

@@ -92,6 +92,8 @@ const (
 	mergeAllOf              // arrays of 0 and 1: 1 where all have 1
 	mergePairSums           // arrays of names and numbers: the numbers of equal names added
 	mergeOneOK              // OK if one server says so, else the first one's error
+	mergeScan               // one server's cursor and keys: the cursor for the next call, and the keys
+	mergeLoad               // as mergeSame, of a script, which the pool remembers
 )
 
 // A row's parts, in the order of the constructors' parameters: the name, the
@@ -129,7 +131,7 @@ func flush(name string, arity int, since, summary string) command {
 
 // one is the row of a command that goes to one server at a time.
 func one(name string, arity int, a access, since, summary string) command {
-	return command{name: name, arity: arity, access: a, treatment: msg.One, since: since, summary: summary}
+	return command{name: name, arity: arity, access: a, treatment: msg.One, merge: mergeScan, since: since, summary: summary}
 }
 
 // gather is the row of a command that all event loops answer together.

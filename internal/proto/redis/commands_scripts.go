@@ -25,7 +25,7 @@ var scriptCommands = group("scripting", []command{
 	broadcast("script|flush", -2, neither, mergeStatus, "2.6.0", "Remove all scripts"),
 	help("script|help", "5.0.0"),
 	broadcast("script|kill", 2, neither, mergeOneOK, "2.6.0", "Stop the script that runs"),
-	broadcast("script|load", 3, neither, mergeSame, "2.6.0", "Load a script on every server"),
+	broadcast("script|load", 3, neither, mergeLoad, "2.6.0", "Load a script on every server"),
 	broadcast("script|show", 3, neither, mergeSame, "8.0.0", "A script's text (Valkey)"),
 })
 

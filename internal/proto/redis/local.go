@@ -83,6 +83,8 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 			name = plain(lower(nil, p.word(req, 0)), maxShown)
 		}
 		w.fail("ERR ", req.Error, " for '", name, "' command")
+	case invalidCursor, longPattern, waitNotInteger, waitNegative:
+		w.fail("ERR ", req.Error)
 	default:
 		p.unsupported(req, req.Error, w)
 	}

@@ -1,22 +1,19 @@
 package redis
 
 import (
-	"bytes"
-
+	"nuthatch/internal/config"
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
 
-// Merge appends to out the one reply to parent, which was split:
-//
-//	MGET                        the elements in the order of the keys
-//	DEL UNLINK EXISTS TOUCH     the sum
-//	MSET                        OK
+// Merge appends to out the one reply to parent, which went to several servers.
 //
 // If a fragment failed, the reply is an error that names the reason of the first
 // that did, and failed is true. If a server answered with an error, that error
-// is the reply: the one that concerns the first key, if there are several.
+// is the reply: the one that concerns the first key, if there are several, or
+// that of the first server. The pool's partial_results may have it otherwise,
+// and so may the command's mergeKind.
 //
 // The fragments' Reply chains are empty afterwards.
 func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
@@ -33,33 +30,75 @@ func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (fai
 	return true
 }
 
-// merge appends the reply, or returns why there is none.
+// merge appends the reply, or returns why there is none. In the latter case
+// nothing was appended.
 func (p *Protocol) merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	p.cursors = p.cursors[:0]
-	refused := false
+	var failure msg.Reason
+	refused, good := false, false
 	for _, f := range parent.Frags {
-		if f.Err != msg.OK {
-			return f.Err
-		}
 		c := newCursor(&f.Reply)
-		refused = refused || c.isError()
+		switch {
+		case f.Err != msg.OK:
+			c.absent = true
+			if failure == msg.OK {
+				failure = f.Err
+			}
+		case c.isError():
+			c.absent, refused = true, true
+		default:
+			good = true
+			p.skipAttributes(&c)
+		}
 		p.cursors = append(p.cursors, c)
 	}
-	if refused {
+	cmd := &commands[parent.Type]
+	switch {
+	case cmd.merge == mergeOneOK:
+		return p.mergeOneOK(parent, failure, pool, out)
+	case cmd.merge == mergeAny && good:
+		return p.mergeAny(parent, failure, pool, out)
+	case cmd.merge == mergeLoad && !refused && good:
+		return p.mergeLoad(parent, failure, pool, out)
+	case !refused && failure == msg.OK, good && p.allows(cmd):
+	case failure != msg.OK:
+		return failure
+	default:
 		p.passError(parent, pool, out)
 		return msg.OK
 	}
-	switch commands[parent.Type].name {
-	case "mget":
-		return p.mergeElements(parent, pool, out)
-	case "mset":
-		return p.mergeStatus(pool, out)
-	default:
-		return p.mergeSum(pool, out)
+	if len(parent.Frags) == 1 && cmd.merge != mergeScan {
+		out.Splice(pool, &parent.Frags[0].Reply)
+		return msg.OK
 	}
+	return p.mergeReplies(cmd.merge, parent, pool, out)
 }
 
-// passError moves the first server's error, in the order of the keys, to out.
+// mergeReplies merges the replies of all servers, but for those that the pool
+// lets be absent.
+func (p *Protocol) mergeReplies(kind mergeKind, parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	switch kind {
+	case mergeElements:
+		return p.mergeElements(parent, pool, out)
+	case mergeStatus:
+		return p.mergeStatus(pool, out)
+	case mergeSum:
+		return p.mergeSum(pool, out)
+	case mergeMin, mergeAllOf:
+		return p.mergeMin(pool, out)
+	case mergeConcat:
+		return p.mergeConcat(parent, pool, out)
+	case mergePairSums:
+		return p.mergePairSums(pool, out)
+	case mergeScan:
+		return p.mergeScan(parent, pool, out)
+	case mergeNone, mergeSame, mergeAny, mergeOneOK, mergeLoad:
+	}
+	return p.mergeSame(parent, pool, out)
+}
+
+// passError moves a server's error to out: the first, in the order of the keys
+// or else of the servers.
 func (p *Protocol) passError(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) {
 	for _, f := range parent.Seq {
 		if p.cursors[f].isError() {
@@ -67,175 +106,25 @@ func (p *Protocol) passError(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) 
 			return
 		}
 	}
-}
-
-func (p *Protocol) mergeStatus(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	for i := range p.cursors {
-		if p.cursors[i].first() != '+' {
-			return msg.BadReply
-		}
-	}
-	out.AppendString(pool, "+OK\r\n")
-	return msg.OK
-}
-
-func (p *Protocol) mergeSum(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
-	sum := int64(0)
-	for i := range p.cursors {
-		n, ok := p.count(&p.cursors[i], ':')
-		if !ok {
-			return msg.BadReply
-		}
-		sum += n
-	}
-	writer{pool: pool, out: out}.integer(sum)
-	return msg.OK
-}
-
-func (p *Protocol) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
-	for _, f := range parent.Seq {
-		p.cursors[f].keys++
-	}
-	for i := range p.cursors {
-		c := &p.cursors[i]
-		if n, ok := p.count(c, '*'); !ok || n != c.keys {
-			return msg.BadReply
-		}
-	}
-	writer{pool: pool, out: out}.array(parent.Nkeys)
-	for _, f := range parent.Seq {
-		c := &p.cursors[f]
-		if !c.moveBulk(pool, out) {
-			p.moveElement(c, pool, out)
-		}
-	}
-	return msg.OK
-}
-
-// count reads a line that begins with the given byte and holds a number.
-func (p *Protocol) count(c *cursor, first byte) (n int64, ok bool) {
-	if c.first() != first {
-		return 0, false
-	}
-	var h header
-	h.read(p.line(c)[1:])
-	return h.number()
-}
-
-// line reads a line, its end included. It is valid until the next call.
-func (p *Protocol) line(c *cursor) []byte {
-	p.scratch = p.scratch[:0]
-	for {
-		b := c.rest()
-		invariant.Check(len(b) > 0, "redis: a merged reply ends within a line")
-		if at := bytes.IndexByte(b, '\n'); at >= 0 {
-			c.off += at + 1
-			if len(p.scratch) == 0 {
-				return b[:at+1]
-			}
-			p.scratch = append(p.scratch, b[:at+1]...)
-			return p.scratch
-		}
-		p.scratch = append(p.scratch, b...)
-		c.off += len(b)
-	}
-}
-
-// moveElement appends the next element of any kind, wherever it lies, to out.
-func (p *Protocol) moveElement(c *cursor, pool *mbuf.Pool, out *mbuf.Chain) {
-	for outstanding := int64(1); outstanding > 0; outstanding-- {
-		b := p.line(c)
-		s := shapes[b[0]]
-		n := int64(0)
-		if s != line {
-			var h header
-			h.read(b[1:])
-			n, _ = h.number()
-		}
-		out.Append(pool, b)
-		switch s {
-		case bulk:
-			if n >= 0 {
-				c.move(pool, out, int(n)+2)
-			}
-		case array:
-			outstanding += max(n, 0)
-		case pairing:
-			outstanding += 2 * n
-		case attribute:
-			outstanding += 2*n + 1
-		case noReply, line, integer:
+		if p.cursors[i].isError() {
+			out.Splice(pool, &parent.Frags[i].Reply)
+			return
 		}
 	}
 }
 
-// A cursor stands somewhere in a chain that a reply parser has accepted.
-type cursor struct {
-	chunk *mbuf.Chunk
-	// off is the offset of the next byte in chunk.
-	off int
-	// keys is how many keys the chain's reply is about.
-	keys int64
-}
-
-func newCursor(c *mbuf.Chain) cursor { return cursor{chunk: c.Head()} }
-
-// rest returns what follows in the chunk of the next byte: nothing at the
-// chain's end.
-func (c *cursor) rest() []byte {
-	for c.chunk != nil {
-		if b := c.chunk.Bytes()[c.off:]; len(b) > 0 {
-			return b
-		}
-		c.chunk, c.off = c.chunk.Next(), 0
+// allows tells whether a command may be answered without some of its servers, as
+// the pool's partial_results has it. One that writes may not: nobody is to
+// believe done what is not. Nor is there less than an error to be said of the
+// least of numbers, or of what all servers must have.
+func (p *Protocol) allows(cmd *command) bool {
+	switch cmd.merge {
+	case mergeElements:
+		return p.partial != config.PartialError
+	case mergeSum, mergeConcat, mergePairSums:
+		return p.partial == config.PartialNulls && cmd.access != write
+	case mergeNone, mergeStatus, mergeMin, mergeAny, mergeSame, mergeAllOf, mergeOneOK, mergeScan, mergeLoad:
 	}
-	return nil
-}
-
-// first is the next byte, or 0 at the chain's end.
-func (c *cursor) first() byte {
-	if b := c.rest(); len(b) > 0 {
-		return b[0]
-	}
-	return 0
-}
-
-// isError tells whether the chain, where the cursor stands at its beginning, is
-// an error of RESP2 or RESP3.
-func (c *cursor) isError() bool { return c.first() == '-' || c.first() == '!' }
-
-// move appends the next n bytes to out.
-func (c *cursor) move(pool *mbuf.Pool, out *mbuf.Chain, n int) {
-	for n > 0 {
-		b := c.rest()
-		invariant.Check(len(b) > 0, "redis: a merged reply ends within a bulk")
-		k := min(n, len(b))
-		out.AppendRange(pool, c.chunk, c.off, k)
-		c.off += k
-		n -= k
-	}
-}
-
-// moveBulk appends the next element to out if it is a bulk that lies in one
-// chunk.
-func (c *cursor) moveBulk(pool *mbuf.Pool, out *mbuf.Chain) bool {
-	b := c.rest()
-	if len(b) < len("$0\r\n\r\n") || b[0] != '$' {
-		return false
-	}
-	n, i := 0, 1
-	for i < len(b) && b[i] != '\r' {
-		n = n*10 + int(b[i]-'0')
-		i++
-	}
-	end := i + 2 + n + 2
-	if b[1] == '-' {
-		end = len("$-1\r\n")
-	}
-	if end > len(b) {
-		return false
-	}
-	out.AppendRange(pool, c.chunk, c.off, end)
-	c.off += end
-	return true
+	return false
 }

@@ -19,7 +19,7 @@ type part struct {
 // split makes the message of a request that was split; the first chunk of each
 // reply ends behind cut bytes, if cut is not 0.
 func split(p *mbuf.Pool, name string, parts []part, seq []uint16, cut int) *msg.Msg {
-	m := &msg.Msg{Type: lookup([]byte(name)).id, Nkeys: len(seq), Seq: seq}
+	m := &msg.Msg{Type: rowOf(name).id, Nkeys: len(seq), Seq: seq}
 	for _, part := range parts {
 		f := &msg.Msg{Err: part.err, Parent: m}
 		if n := min(cut, len(part.reply)); n > 0 {

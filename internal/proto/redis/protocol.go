@@ -2,7 +2,9 @@ package redis
 
 import (
 	"math"
+	"math/rand/v2"
 	"strconv"
+	"time"
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/mbuf"
@@ -35,6 +37,16 @@ type Options struct {
 	Servers int
 	// Version is this program's, for INFO and LOLWUT.
 	Version string
+	// PartialResults is what requests to several servers are answered when some
+	// of them fail.
+	PartialResults config.PartialResults
+	// AllowKeys lets clients send KEYS.
+	AllowKeys bool
+	// Timeout is how long a server may take to answer; 0: for ever.
+	Timeout time.Duration
+	// Scripts is what the pool remembers of scripts, in all loops. Nil: what only
+	// this loop's clients load.
+	Scripts *Scripts
 }
 
 // A Protocol serves one pool on one event loop.
@@ -50,6 +62,16 @@ type Protocol struct {
 	servers    int
 	version    string
 	tooLong    *msg.ProtocolError
+	partial    config.PartialResults
+	allowKeys  bool
+	scripts    *Scripts
+	// maxWait is the longest timeout of a WAIT, in milliseconds.
+	maxWait int64
+
+	// Owned by the loop.
+
+	loading loading
+	rnd     rand.PCG
 
 	// Scratch space, of use during one call only.
 
@@ -57,6 +79,8 @@ type Protocol struct {
 	scratch []byte
 	// cursors stand in the replies of a split request.
 	cursors []cursor
+	// rewritten is a request that is sent in other words than it came.
+	rewritten []byte
 }
 
 // New returns a pool's protocol for one event loop.
@@ -69,10 +93,15 @@ func New(o Options) *Protocol {
 	if learned == nil {
 		learned = new(Learned)
 	}
+	scripts := o.Scripts
+	if scripts == nil {
+		scripts = NewScripts()
+	}
 	return &Protocol{
 		learned: learned, learns: !o.RefuseUnknown, servers: o.Servers,
 		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, allowFlush: o.AllowFlush, version: o.Version,
-		tooLong: errTooLarge(limit),
+		tooLong: errTooLarge(limit), partial: o.PartialResults,
+		scripts: scripts, maxWait: waitBound(o.Timeout), allowKeys: o.AllowKeys,
 	}
 }
 

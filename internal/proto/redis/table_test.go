@@ -152,7 +152,7 @@ func TestRows(t *testing.T) {
 		if keyed := c.treatment <= msg.Fragment; keyed != (c.keys.rule != noKey && c.reason == "") {
 			t.Errorf("%s is placed by its keys, %t, and has the key rule %d", c.name, keyed, c.keys.rule)
 		}
-		if merged := c.treatment == msg.Fragment || c.treatment == msg.Broadcast; merged != (c.merge != mergeNone) {
+		if merged := c.treatment == msg.Fragment || c.treatment == msg.Broadcast || c.treatment == msg.One; merged != (c.merge != mergeNone) {
 			t.Errorf("%s goes to several servers, %t, and is merged by kind %d", c.name, merged, c.merge)
 		}
 		if c.treatment <= msg.Fragment && c.example == "" {

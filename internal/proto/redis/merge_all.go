@@ -1,0 +1,295 @@
+package redis
+
+import (
+	"bytes"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// Replies to requests that went, as they were, to all servers.
+
+// mergeMin appends the least of the servers' numbers; of arrays of numbers, an
+// array of the least at each place.
+func (p *Protocol) mergeMin(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	if p.cursors[0].first() == ':' {
+		least, ok := p.least()
+		if !ok {
+			return msg.BadReply
+		}
+		writer{pool: pool, out: out}.integer(least)
+		return msg.OK
+	}
+	n, ok := p.sameCount()
+	if !ok {
+		return msg.BadReply
+	}
+	var all mbuf.Chain
+	w := writer{pool: pool, out: &all}
+	w.array(int(n))
+	for range n {
+		least, ok := p.least()
+		if !ok {
+			all.Release(pool)
+			return msg.BadReply
+		}
+		w.integer(least)
+	}
+	out.Splice(pool, &all)
+	return msg.OK
+}
+
+// least reads a number from every server and returns the least.
+func (p *Protocol) least() (least int64, ok bool) {
+	for i := range p.cursors {
+		n, ok := p.count(&p.cursors[i], ':')
+		if !ok {
+			return 0, false
+		}
+		if i == 0 || n < least {
+			least = n
+		}
+	}
+	return least, true
+}
+
+// sameCount reads the beginning of an array from every server that is not absent
+// and returns the number of its elements, if that is the same for all.
+func (p *Protocol) sameCount() (n int64, ok bool) {
+	n = -1
+	for i := range p.cursors {
+		c := &p.cursors[i]
+		if c.absent {
+			continue
+		}
+		m, ok := p.count(c, '*')
+		if !ok || m < 0 || n >= 0 && m != n {
+			return 0, false
+		}
+		n = m
+	}
+	return n, n >= 0
+}
+
+// mergeConcat appends the elements of all servers: of arrays, of sets or of maps,
+// but of one kind. A null has none. The elements are not looked at: what follows
+// a reply's head is moved as it is, by reference if it is much.
+func (p *Protocol) mergeConcat(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	kind, total := byte(0), int64(0)
+	for i := range p.cursors {
+		c := &p.cursors[i]
+		if c.absent {
+			continue
+		}
+		if p.isNull(c) {
+			c.absent = true
+			continue
+		}
+		first := c.first()
+		if first != '*' && first != '~' && first != '%' || kind != 0 && first != kind {
+			return msg.BadReply
+		}
+		n, ok := p.count(c, first)
+		if !ok {
+			return msg.BadReply
+		}
+		kind = first
+		total += n
+	}
+	if kind == 0 {
+		kind = '*'
+	}
+	w := writer{pool: pool, out: out}
+	w.number(string(rune(kind)), total)
+	for i := range p.cursors {
+		if c := &p.cursors[i]; !c.absent {
+			reply := &parent.Frags[i].Reply
+			reply.Advance(pool, c.used)
+			out.Splice(pool, reply)
+		}
+	}
+	return msg.OK
+}
+
+// mergeAny moves one server's reply that is not null, of a server picked at
+// random, so that RANDOMKEY favours none. If all that answered have none, one
+// that did not might have had some.
+func (p *Protocol) mergeAny(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	n := len(p.cursors)
+	start := int(p.rnd.Uint64() % uint64(n))
+	null := -1
+	for i := range n {
+		at := (start + i) % n
+		c := &p.cursors[at]
+		if c.absent {
+			continue
+		}
+		if !p.isNull(c) {
+			out.Splice(pool, &parent.Frags[at].Reply)
+			return msg.OK
+		}
+		null = at
+	}
+	switch {
+	case failure != msg.OK:
+		return failure
+	case p.anyError():
+		p.passError(parent, pool, out)
+	default:
+		out.Splice(pool, &parent.Frags[null].Reply)
+	}
+	return msg.OK
+}
+
+func (p *Protocol) anyError() bool {
+	for i := range p.cursors {
+		if p.cursors[i].isError() {
+			return true
+		}
+	}
+	return false
+}
+
+// repliesDiffer is the answer where servers that were told the same do not say
+// the same.
+const repliesDiffer = "ERR the servers of the pool give different answers; ask each of them itself"
+
+// maxAlike is the longest bulk, its head and line ends included, that counts as
+// a name: servers that say the same say it in the same bytes.
+const maxAlike = 256
+
+// mergeSame moves the first server's reply. Lines and names must be alike. Of
+// arrays, maps and long texts, such as FUNCTION DUMP's, whose order is a server's
+// own affair, only the kind must be.
+func (p *Protocol) mergeSame(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	chosen := -1
+	for i := range p.cursors {
+		switch {
+		case p.cursors[i].absent:
+		case chosen < 0:
+			chosen = i
+		case !p.alike(chosen, i, parent):
+			writer{pool: pool, out: out}.fail(repliesDiffer)
+			return msg.OK
+		}
+	}
+	out.Splice(pool, &parent.Frags[chosen].Reply)
+	return msg.OK
+}
+
+func (p *Protocol) alike(i, j int, parent *msg.Msg) bool {
+	first := p.cursors[i].first()
+	x, y := &parent.Frags[i].Reply, &parent.Frags[j].Reply
+	switch s := shapes[first]; {
+	case s == array, s == pairing, s == bulk && x.Len() > maxAlike:
+		return p.cursors[j].first() == first
+	default:
+		return sameBytes(x, y)
+	}
+}
+
+// sameBytes tells whether two chains hold the same.
+func sameBytes(x, y *mbuf.Chain) bool {
+	if x.Len() != y.Len() {
+		return false
+	}
+	a, b := newCursor(x), newCursor(y)
+	for {
+		ab, bb := a.rest(), b.rest()
+		n := min(len(ab), len(bb))
+		if n == 0 {
+			return true
+		}
+		if !bytes.Equal(ab[:n], bb[:n]) {
+			return false
+		}
+		a.pass(n)
+		b.pass(n)
+	}
+}
+
+// notBusy is how a server answers SCRIPT KILL when it runs no script.
+const notBusy = "-NOTBUSY"
+
+// mergeOneOK moves the reply of a server that did what it was told, if one did.
+// Otherwise it tells what kept a server from it, but for the servers that had
+// nothing to do.
+func (p *Protocol) mergeOneOK(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	chosen, idle := -1, -1
+	for i := range p.cursors {
+		c := &p.cursors[i]
+		switch {
+		case !c.absent:
+			out.Splice(pool, &parent.Frags[i].Reply)
+			return msg.OK
+		case !c.isError():
+		case hasPrefix(c, notBusy):
+			idle = i
+		case chosen < 0:
+			chosen = i
+		}
+	}
+	switch {
+	case chosen >= 0:
+	case failure != msg.OK:
+		return failure
+	default:
+		chosen = idle
+	}
+	out.Splice(pool, &parent.Frags[chosen].Reply)
+	return msg.OK
+}
+
+// hasPrefix tells whether what follows begins with prefix.
+func hasPrefix(c *cursor, prefix string) bool {
+	at := *c
+	for len(prefix) > 0 {
+		b := at.rest()
+		n := min(len(b), len(prefix))
+		if n == 0 || string(b[:n]) != prefix[:n] {
+			return false
+		}
+		at.pass(n)
+		prefix = prefix[n:]
+	}
+	return true
+}
+
+// mergePairSums appends names, and behind each the sum of the servers' numbers:
+// PUBSUB NUMSUB, for which all servers list the names that they were asked for.
+func (p *Protocol) mergePairSums(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	n, ok := p.sameCount()
+	if !ok || n%2 != 0 {
+		return msg.BadReply
+	}
+	var sums mbuf.Chain
+	w := writer{pool: pool, out: &sums}
+	w.array(int(n))
+	for range n / 2 {
+		first := true
+		sum := int64(0)
+		for i := range p.cursors {
+			c := &p.cursors[i]
+			if c.absent {
+				continue
+			}
+			if first {
+				p.moveElement(c, pool, &sums)
+				first = false
+			} else {
+				p.moveElement(c, nil, nil)
+			}
+			v, ok := p.count(c, ':')
+			if ok {
+				sum, ok = add(sum, v)
+			}
+			if !ok {
+				sums.Release(pool)
+				return msg.BadReply
+			}
+		}
+		w.integer(sum)
+	}
+	out.Splice(pool, &sums)
+	return msg.OK
+}

@@ -1,0 +1,100 @@
+package redis
+
+import (
+	"math/bits"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// Replies to requests that were split by their keys: each server answered for
+// its own.
+
+// mergeElements appends the servers' elements in the order of the keys.
+func (p *Protocol) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	for _, f := range parent.Seq {
+		p.cursors[f].keys++
+	}
+	for i := range p.cursors {
+		c := &p.cursors[i]
+		if c.absent {
+			continue
+		}
+		if n, ok := p.count(c, '*'); !ok || n != c.keys {
+			return msg.BadReply
+		}
+	}
+	writer{pool: pool, out: out}.array(parent.Nkeys)
+	for _, f := range parent.Seq {
+		c := &p.cursors[f]
+		switch {
+		case c.absent:
+			p.appendAbsent(parent, parent.Frags[f], pool, out)
+		case !c.moveBulk(pool, out):
+			p.moveElement(c, pool, out)
+		}
+	}
+	return msg.OK
+}
+
+// maxErrorElement is the longest error, in bytes, that is repeated for each key
+// of the server that gave it.
+const maxErrorElement = 512
+
+// appendAbsent appends what stands for a key whose server failed, or answered
+// with an error: an error that says so, or a null.
+func (p *Protocol) appendAbsent(parent, f *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) {
+	switch {
+	case p.partial != config.PartialErrors && parent.RESP3:
+		out.AppendString(pool, "_\r\n")
+	case p.partial != config.PartialErrors:
+		out.AppendString(pool, "$-1\r\n")
+	case f.Err != msg.OK:
+		p.AppendError(pool, out, f.Err.String())
+	case f.Reply.Len() > maxErrorElement:
+		p.AppendError(pool, out, "the server answered with an error too long to repeat")
+	default:
+		for k := f.Reply.Head(); k != nil; k = k.Next() {
+			out.Append(pool, k.Bytes())
+		}
+	}
+}
+
+// mergeStatus appends OK if every server said something of the kind.
+func (p *Protocol) mergeStatus(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	for i := range p.cursors {
+		if p.cursors[i].first() != '+' {
+			return msg.BadReply
+		}
+	}
+	out.AppendString(pool, "+OK\r\n")
+	return msg.OK
+}
+
+// mergeSum appends the sum of the servers' numbers.
+func (p *Protocol) mergeSum(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	sum := int64(0)
+	for i := range p.cursors {
+		c := &p.cursors[i]
+		if c.absent {
+			continue
+		}
+		n, ok := p.count(c, ':')
+		if ok {
+			sum, ok = add(sum, n)
+		}
+		if !ok {
+			return msg.BadReply
+		}
+	}
+	writer{pool: pool, out: out}.integer(sum)
+	return msg.OK
+}
+
+// add is a+b, if that is a number that Redis could have sent.
+func add(a, b int64) (sum int64, ok bool) {
+	s, _ := bits.Add64(uint64(a), uint64(b), 0)
+	sum = int64(s)
+	return sum, (a < 0) != (b < 0) || (a < 0) == (sum < 0)
+}

@@ -1,0 +1,93 @@
+package redis
+
+import (
+	"strconv"
+	"time"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// maxWait bounds how long a WAIT may hold up a server connection, which it
+// shares with other clients.
+const maxWait = time.Second
+
+// maxPattern is the longest pattern of KEYS, in bytes: servers compare it with
+// every key.
+const maxPattern = 64 << 10
+
+// Why requests for every server are refused.
+const (
+	keysOff        = "the pool's allow_keys is off; use SCAN"
+	longPattern    = "pattern is too long"
+	waitNotInteger = "timeout is not an integer or out of range"
+	waitNegative   = "timeout is negative"
+)
+
+// Prepare implements proxy.Protocol: it looks at a request that is to go to every
+// server. It refuses what the pool does not allow, bounds how long a WAIT waits,
+// and remembers scripts.
+func (p *Protocol) Prepare(req *msg.Request) {
+	switch cmd := &commands[req.Type]; {
+	case cmd.name == "keys":
+		p.prepareKeys(req)
+	case cmd.merge == mergeMin:
+		p.prepareWait(req)
+	case cmd.merge == mergeLoad:
+		p.prepareScript(req)
+	case cmd.name == "script|flush":
+		p.scripts.flush()
+		p.loading = loading{}
+	}
+}
+
+func (p *Protocol) prepareKeys(req *msg.Request) {
+	switch {
+	case !p.allowKeys:
+		req.Treatment, req.Error = msg.Local, keysOff
+	case req.Args[len(req.Args)-1].Len > maxPattern:
+		req.Treatment, req.Error = msg.Local, longPattern
+	}
+}
+
+// prepareWait bounds the timeout of a WAIT, its last word: nothing else travels
+// on the connection before the answer. 0 is no limit to Redis, and the bound
+// here.
+func (p *Protocol) prepareWait(req *msg.Request) {
+	last := len(req.Args) - 1
+	millis, ok := number(req, last)
+	switch {
+	case !ok:
+		req.Treatment, req.Error = msg.Local, waitNotInteger
+	case millis < 0:
+		req.Treatment, req.Error = msg.Local, waitNegative
+	case millis == 0 || millis > p.maxWait:
+		p.rewriteLast(req, p.maxWait)
+	}
+}
+
+// rewriteLast puts a number in place of a request's last word.
+func (p *Protocol) rewriteLast(req *msg.Request, n int64) {
+	end := req.Args[len(req.Args)-2].End() + 2
+	var head []byte
+	head, p.scratch = req.View.Bytes(0, end, p.scratch)
+	digits := strconv.FormatInt(n, 10)
+	b := append(p.rewritten[:0], head...)
+	b = append(b, '$')
+	b = strconv.AppendInt(b, int64(len(digits)), 10)
+	b = append(b, "\r\n"...)
+	b = append(b, digits...)
+	b = append(b, "\r\n"...)
+	p.rewritten = b
+	req.View = mbuf.Flat(b)
+}
+
+// waitBound is the most milliseconds that a WAIT may wait in a pool with the
+// given timeout: half of that, so that the wait alone never fails the connection.
+func waitBound(timeout time.Duration) int64 {
+	bound := maxWait
+	if timeout > 0 {
+		bound = min(bound, timeout/2)
+	}
+	return max(1, bound.Milliseconds())
+}

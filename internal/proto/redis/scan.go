@@ -1,0 +1,121 @@
+package redis
+
+import (
+	"math"
+	"math/bits"
+	"strconv"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// SCAN goes from server to server. Its cursor tells where it stands:
+//
+//	cursor = server's cursor * number of servers + index of the server
+//
+// so that 0 begins with the first server, the end of one server, whose cursor is
+// 0, leads to the beginning of the next, and the end of the last is 0 again. A
+// full iteration brings what each server's own would.
+
+// invalidCursor is Redis's text.
+const invalidCursor = "invalid cursor"
+
+// OneServer implements proxy.Protocol: it picks the server that a SCAN's cursor
+// names.
+func (p *Protocol) OneServer(req *msg.Request, nservers int) (server int, ok bool) {
+	cursor, ok := p.cursorOf(req)
+	if !ok {
+		req.Error = invalidCursor
+		return 0, false
+	}
+	return int(cursor % uint64(nservers)), true
+}
+
+func (p *Protocol) cursorOf(req *msg.Request) (cursor uint64, ok bool) {
+	return parseCursor(p.word(req, 1))
+}
+
+// parseCursor reads a number of 64 bits.
+func parseCursor(b []byte) (n uint64, ok bool) {
+	if len(b) == 0 || len(b) > len("18446744073709551615") {
+		return 0, false
+	}
+	for _, c := range b {
+		hi, lo := bits.Mul64(n, 10)
+		sum, carry := bits.Add64(lo, uint64(c-'0'), 0)
+		if c-'0' > 9 || hi != 0 || carry != 0 {
+			return 0, false
+		}
+		n = sum
+	}
+	return n, true
+}
+
+// AppendOne implements proxy.Protocol: it appends the request with the cursor
+// that its server gave.
+func (p *Protocol) AppendOne(req *msg.Request, nservers int, pool *mbuf.Pool, out *mbuf.Chain) {
+	cursor, _ := p.cursorOf(req)
+	var buf, number [24]byte
+	digits := strconv.AppendUint(number[:0], cursor/uint64(nservers), 10)
+	b := append(buf[:0], "\r\n$"...)
+	b = strconv.AppendInt(b, int64(len(digits)), 10)
+	b = append(b, "\r\n"...)
+	name := req.Args[0].End()
+	req.View.AppendTo(pool, out, 0, name)
+	out.Append(pool, b)
+	out.Append(pool, digits)
+	rest := req.Args[1].End()
+	req.View.AppendTo(pool, out, rest, req.View.Len()-rest)
+}
+
+// mergeScan moves a server's answer to SCAN, with the cursor for the next call
+// in place of the server's own. The parent's Servers says of how many servers it
+// is one.
+func (p *Protocol) mergeScan(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	f := parent.Frags[0]
+	c := &p.cursors[0]
+	if n, ok := p.count(c, '*'); !ok || n != 2 {
+		return msg.BadReply
+	}
+	size, ok := p.count(c, '$')
+	if !ok || size <= 0 || size > maxLine {
+		return msg.BadReply
+	}
+	line := p.line(c)
+	if len(line) != int(size)+2 {
+		return msg.BadReply // the bulk itself holds a line end
+	}
+	cursor, ok := parseCursor(line[:size])
+	if !ok {
+		return msg.BadReply
+	}
+	next, ok := nextCursor(cursor, uint64(f.Server), uint64(parent.Servers))
+	if !ok {
+		writer{pool: pool, out: out}.fail("ERR the server's cursor is too large to be shared with other servers")
+		return msg.OK
+	}
+	var number [24]byte
+	digits := strconv.AppendUint(number[:0], next, 10)
+	w := writer{pool: pool, out: out}
+	w.array(2)
+	w.number("$", int64(len(digits)))
+	out.Append(pool, digits)
+	w.raw("\r\n")
+	f.Reply.Advance(pool, c.used)
+	out.Splice(pool, &f.Reply)
+	return msg.OK
+}
+
+// nextCursor is the cursor for the next call, or not ok if it has no room.
+func nextCursor(cursor, server, servers uint64) (next uint64, ok bool) {
+	if cursor == 0 {
+		if server+1 == servers {
+			return 0, true
+		}
+		return server + 1, true
+	}
+	if cursor > (math.MaxUint64-server)/servers {
+		return 0, false
+	}
+	return cursor*servers + server, true
+}

@@ -1,0 +1,179 @@
+package redis
+
+import (
+	"crypto/sha1" //nolint:gosec // It is how Redis names a script; nothing is kept secret by it.
+	"encoding/hex"
+	"sync/atomic"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// Bounds of what a pool remembers of scripts. They also bound what a server is
+// told when it comes back, before the first request.
+const (
+	maxScripts     = 1000
+	maxScriptBytes = 4 << 20
+)
+
+// Scripts are the scripts that a pool's clients have loaded with SCRIPT LOAD, so
+// that a server that was away can be told them again. All event loops share
+// them: each reads a snapshot, and whoever changes something publishes a new one.
+//
+//	SCRIPT LOAD ─► loading (of the loop) ── the servers agree ─► Scripts
+//	                                                               │
+//	              a server's first connection after a failure ◄── Restore
+//
+// Scripts that came with EVAL are not among them: their clients send the text
+// again when they are told NOSCRIPT.
+type Scripts struct{ set atomic.Pointer[scriptSet] }
+
+// NewScripts returns an empty memory.
+func NewScripts() *Scripts {
+	s := &Scripts{}
+	s.set.Store(&scriptSet{})
+	return s
+}
+
+// A scriptSet is the scripts of one moment. It is immutable.
+type scriptSet struct {
+	// scripts are the scripts, the oldest first, and bytes their size.
+	scripts []script
+	bytes   int
+	// flushes counts the SCRIPT FLUSHes before.
+	flushes uint64
+}
+
+type script struct {
+	sha, text string
+	// flushes is the set's when the script was loaded.
+	flushes uint64
+}
+
+// add remembers a script that was loaded, unless it was flushed since. It forgets
+// the oldest where there is no room.
+func (s *Scripts) add(one script) {
+	for {
+		old := s.set.Load()
+		if one.flushes != old.flushes || old.has(one.sha) {
+			return
+		}
+		next := &scriptSet{bytes: old.bytes + len(one.text), flushes: old.flushes}
+		kept := old.scripts
+		for len(kept) > 0 && (len(kept) >= maxScripts || next.bytes > maxScriptBytes) {
+			next.bytes -= len(kept[0].text)
+			kept = kept[1:]
+		}
+		next.scripts = append(append(make([]script, 0, len(kept)+1), kept...), one)
+		if s.set.CompareAndSwap(old, next) {
+			return
+		}
+	}
+}
+
+func (set *scriptSet) has(sha string) bool {
+	for i := range set.scripts {
+		if set.scripts[i].sha == sha {
+			return true
+		}
+	}
+	return false
+}
+
+// flush forgets all scripts.
+func (s *Scripts) flush() {
+	for {
+		old := s.set.Load()
+		if s.set.CompareAndSwap(old, &scriptSet{flushes: old.flushes + 1}) {
+			return
+		}
+	}
+}
+
+// A loading is the scripts that this loop's clients are loading: from SCRIPT
+// LOAD to its reply. Those that no server takes stay until there is no room.
+type loading struct {
+	scripts []script
+	bytes   int
+}
+
+func (l *loading) add(one script) {
+	l.bytes += len(one.text)
+	l.scripts = append(l.scripts, one)
+	for len(l.scripts) > maxScripts || l.bytes > maxScriptBytes {
+		l.take(0)
+	}
+}
+
+// take takes the i-th script out.
+func (l *loading) take(i int) script {
+	one := l.scripts[i]
+	l.bytes -= len(one.text)
+	l.scripts = append(l.scripts[:i], l.scripts[i+1:]...)
+	if len(l.scripts) == 0 {
+		l.scripts = nil
+	}
+	return one
+}
+
+// prepareScript notes what a SCRIPT LOAD loads. One that is larger than all that
+// may be remembered never will be.
+func (p *Protocol) prepareScript(req *msg.Request) {
+	text := req.Args[len(req.Args)-1]
+	if text.Len > maxScriptBytes {
+		return
+	}
+	var b []byte
+	b, p.scratch = req.View.Bytes(int(text.Off), int(text.Len), p.scratch)
+	sum := sha1.Sum(b) //nolint:gosec // See the import.
+	p.loading.add(script{
+		sha: hex.EncodeToString(sum[:]), text: string(b), flushes: p.scripts.set.Load().flushes,
+	})
+}
+
+// loaded remembers the script that a server has loaded under the name sha, and
+// reports whether it could: it must have come through this loop.
+func (p *Protocol) loaded(sha string) bool {
+	for i := range p.loading.scripts {
+		if p.loading.scripts[i].sha == sha {
+			p.scripts.add(p.loading.take(i))
+			return true
+		}
+	}
+	return p.scripts.set.Load().has(sha)
+}
+
+// mergeLoad moves the reply to SCRIPT LOAD, which is the script's name. Servers
+// that could not be reached are told the script when they come back, so that the
+// others are enough, as long as the script is remembered.
+func (p *Protocol) mergeLoad(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	sha := ""
+	for i := range p.cursors {
+		c := p.cursors[i]
+		if c.absent {
+			continue
+		}
+		if n, ok := p.count(&c, '$'); !ok || n != 2*sha1.Size {
+			return msg.BadReply
+		}
+		sha = string(p.line(&c)[:2*sha1.Size])
+	}
+	if !p.loaded(sha) && failure != msg.OK {
+		return failure
+	}
+	return p.mergeSame(parent, pool, out)
+}
+
+// Restore implements proxy.Protocol: it appends a SCRIPT LOAD for every script
+// that is remembered.
+func (p *Protocol) Restore(pool *mbuf.Pool, out *mbuf.Chain) int {
+	set := p.scripts.set.Load()
+	w := writer{pool: pool, out: out}
+	for i := range set.scripts {
+		w.array(3)
+		w.bulkString("SCRIPT")
+		w.bulkString("LOAD")
+		w.bulkString(set.scripts[i].text)
+	}
+	return len(set.scripts)
+}
