@@ -45,6 +45,7 @@ type Instance struct {
 	layout    stats.Layout
 	topo      []*proxy.Topology
 	learned   []*redis.Learned // one per pool, for those that speak Redis
+	scripts   []*redis.Scripts // likewise
 	contexts  []*proxy.Context
 	listeners []listener
 	statsPort *admin.StatsPort
@@ -93,6 +94,7 @@ func (in *Instance) start() error {
 		p := &in.opts.Config.Pools[i]
 		in.topo = append(in.topo, proxy.NewTopology(p))
 		in.learned = append(in.learned, new(redis.Learned))
+		in.scripts = append(in.scripts, redis.NewScripts())
 		in.layout = append(in.layout, layoutOf(p))
 	}
 	if err := in.startLoops(); err != nil {
@@ -171,6 +173,10 @@ func (in *Instance) protocol(i int) proxy.Protocol {
 			MaxRequestSize: p.MaxRequestSize,
 			AllowFlush:     p.AllowFlush,
 			Version:        in.opts.Version,
+			PartialResults: p.PartialResults,
+			AllowKeys:      p.AllowKeys,
+			Timeout:        p.Timeout,
+			Scripts:        in.scripts[i],
 		})
 	}
 	o := memcache.Options{

@@ -133,17 +133,19 @@ func (l *Loop) WallMicros(now int64) int64 {
 func (l *Loop) Turns() uint64 { return l.turns }
 
 // Post has f run by the loop, soon. It may be called from any goroutine, and
-// never blocks on the loop. After the loop has ended f does not run.
-func (l *Loop) Post(f func()) {
+// never blocks on the loop. After the loop has ended f does not run; Post returns
+// false if it has.
+func (l *Loop) Post(f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
-		return
+		return false
 	}
 	l.posted = append(l.posted, f)
 	if len(l.posted) == 1 {
 		l.wake()
 	}
+	return true
 }
 
 // Stop ends Run after the turn in progress. It may be called from any

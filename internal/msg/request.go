@@ -87,6 +87,8 @@ type Session struct {
 	Authenticated bool
 	// Name is what CLIENT SETNAME set.
 	Name string
+	// LibName and LibVersion are what CLIENT SETINFO set.
+	LibName, LibVersion string
 	// Lane is what the client's requests need of the connections that they
 	// travel on.
 	Lane Lane

@@ -39,9 +39,20 @@ type client struct {
 
 	// static after construction
 	pool *ServerPool
+	// since is when the client came, in the loop's nanoseconds.
+	since int64
 
 	// owned by the loop
-	session msg.Session
+	//
+	// prev and next are the neighbours in the pool's list of clients.
+	prev, next *client
+	session    msg.Session
+	// addr and localAddr are the two ends' addresses, once somebody has asked.
+	addr, localAddr string
+	// active is when the client last sent something, lastType the command that it
+	// sent last.
+	active   int64
+	lastType msg.Type
 	// lane is the index of session.Lane in the pool's lanes.
 	lane int
 	// outq are the requests that wait for their replies, or for their turn.
@@ -80,6 +91,8 @@ type client struct {
 
 func newClient(p *ServerPool) *client {
 	c := &client{pool: p, replySize: min(firstReplyGuess, int(p.conf.ClientMaxQueued/64))}
+	c.since = p.ctx.loop.Now()
+	c.active = c.since
 	c.session.ID = p.ctx.identity.last.Add(1)
 	c.session.Lane = msg.DefaultLane
 	c.session.Authenticated = p.conf.RedisAuth == ""
@@ -89,6 +102,7 @@ func newClient(p *ServerPool) *client {
 // opened counts and logs a new client.
 func (c *client) opened() {
 	p := c.pool
+	c.enter()
 	p.stats.Values[stats.ClientConnections]++
 	p.ctx.shard.TotalConnections++
 	p.ctx.shard.CurrConnections++
@@ -102,6 +116,7 @@ func (c *client) OnConnect() {}
 
 // OnData implements eventloop.Handler.
 func (c *client) OnData(data []byte) {
+	c.active = c.pool.ctx.loop.Now()
 	n := c.consume(data)
 	if c.state == clientOpen && n < len(data) {
 		c.PauseRead()
@@ -193,6 +208,7 @@ func (c *client) Lend() []byte {
 
 // OnLent implements eventloop.Handler.
 func (c *client) OnLent(n int) {
+	c.active = c.pool.ctx.loop.Now()
 	q := c.partial
 	_, done, err := q.parser.Parse(q.bytes.Lent(n))
 	c.partialParsed(done, err)
@@ -320,6 +336,7 @@ func (c *client) close() {
 	c.state = clientClosed
 	c.logClose()
 	c.Close()
+	c.leave()
 	c.leaveLane()
 	c.stash.Release(ctx.bufs)
 	if q := c.partial; q != nil {

@@ -19,6 +19,7 @@ package proxy
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -69,9 +70,30 @@ type Context struct {
 	used       []uint16
 }
 
-// An Identity hands out client ids, unique in the process. It is shared by all
-// loops.
-type Identity struct{ last atomic.Uint64 }
+// An Identity is what makes the loops of a process one proxy: it hands out client
+// ids, unique in the process, and knows the contexts. It is shared by all loops.
+type Identity struct {
+	last     atomic.Uint64
+	contexts atomic.Pointer[[]*Context]
+}
+
+// join adds a context.
+func (id *Identity) join(ctx *Context) {
+	for {
+		old := id.contexts.Load()
+		var next []*Context
+		if old != nil {
+			next = slices.Clone(*old)
+		}
+		next = append(next, ctx)
+		if id.contexts.CompareAndSwap(old, &next) {
+			return
+		}
+	}
+}
+
+// loops are the contexts of the process, at the least the one that asks.
+func (id *Identity) loops() []*Context { return *id.contexts.Load() }
 
 // Options is what a Context is made of.
 type Options struct {
@@ -108,6 +130,7 @@ func NewContext(o Options) (*Context, error) {
 	for i, p := range o.Pools {
 		ctx.pools = append(ctx.pools, newServerPool(ctx, i, p))
 	}
+	o.Identity.join(ctx)
 	return ctx, nil
 }
 

@@ -18,6 +18,10 @@ type handshake struct {
 	// pending is the number of replies that are still to come, next the number
 	// of the one that comes next.
 	pending, next int
+	// own is how many replies are to the handshake itself. Those that follow are
+	// to what restores the server's memory; restoring is true until all are there.
+	own       int
+	restoring bool
 	// behind are the requests that wait.
 	behind mbuf.Chain
 	buf    []byte
@@ -30,7 +34,13 @@ func (h *handshake) begin() {
 	h.next = 0
 	out := c.Conn.Out()
 	before := out.Len()
-	n := c.pool.proto.Handshake(c.key(), ctx.bufs, out)
+	h.own = c.pool.proto.Handshake(c.key(), ctx.bufs, out)
+	n := h.own
+	if c.server.forgetful {
+		n += c.pool.proto.Restore(ctx.bufs, out)
+		h.restoring = n > h.own
+		c.server.forgetful = h.restoring
+	}
 	for i := range n {
 		m := ctx.msgs.Get()
 		m.Owner, m.NoReply = h, true
@@ -58,6 +68,10 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	c := h.conn
 	ctx := c.pool.ctx
 	ctx.msgs.Put(m)
+	if h.next >= h.own {
+		h.restored(r)
+		return
+	}
 	h.buf = h.buf[:0]
 	if r.Chain != nil {
 		h.buf = r.Chain.AppendTo(h.buf)
@@ -74,12 +88,41 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 		c.fail(unfit)
 		return
 	}
+	h.answered()
+}
+
+// answered counts a reply. Behind the last one the requests go on.
+func (h *handshake) answered() {
+	c := h.conn
 	h.next++
 	h.pending--
 	if h.pending == 0 {
-		c.Conn.Out().Splice(ctx.bufs, &h.behind)
+		c.Conn.Out().Splice(c.pool.ctx.bufs, &h.behind)
 		c.Flush()
 	}
+}
+
+// restored takes the reply to something that the server was told again. What it
+// objects to it has to do without, as it would without us.
+func (h *handshake) restored(r msg.Reply) {
+	if h.pending == 1 {
+		h.restoring = false
+		h.conn.server.forgetful = false
+	}
+	h.answered()
+}
+
+// failed notes that the connection has failed: the server may have forgotten
+// what it was told. One that is too slow to be told again, within the timeout,
+// is not told the next time, or it could never be used.
+func (h *handshake) failed(why msg.Reason) {
+	c := h.conn
+	tooSlow := h.restoring && why == msg.Timedout && c.Open()
+	if tooSlow {
+		c.pool.ctx.log.Warn("server is too slow to load its scripts again within the timeout", c.attrs()...)
+	}
+	h.restoring = false
+	c.server.forgetful = !tooSlow
 }
 
 // OnFailure implements msg.Owner.

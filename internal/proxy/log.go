@@ -16,9 +16,13 @@ type closeReason struct {
 	errno    syscall.Errno
 	protocol *msg.ProtocolError
 	eof      bool
+	killed   bool
 }
 
-var byEOF = closeReason{eof: true}
+var (
+	byEOF  = closeReason{eof: true}
+	byKill = closeReason{killed: true}
+)
 
 // isError reports whether the reason is a fault of the client or its
 // connection. Anything else counts as an end of file, a quit included.
@@ -32,6 +36,8 @@ func (r closeReason) String() string {
 		return r.protocol.Msg
 	case r.eof:
 		return "eof"
+	case r.killed:
+		return "killed by another client"
 	default:
 		return "quit"
 	}

@@ -25,6 +25,8 @@ type ServerPool struct {
 
 	// owned by the loop
 	//
+	// clients is the first of the pool's clients on this loop.
+	clients *client
 	// lanes are the lanes that were ever used, the first one the default.
 	lanes []lane
 	// questions are those that servers have been asked, by topic; nil until the

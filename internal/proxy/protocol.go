@@ -51,6 +51,21 @@ type Protocol interface {
 	// reports whether the reply is an error that the proxy made itself.
 	Merge(parent *msg.Msg, p *mbuf.Pool, out *mbuf.Chain) (failed bool)
 
+	// Prepare looks at a request that is to go to every server. It may have the
+	// proxy answer it, as Local, or send other bytes.
+	Prepare(req *msg.Request)
+	// OneServer picks which of the pool's n servers a request goes to whose
+	// treatment is One. If it is not ok the request is Local's to answer.
+	// AppendOne then appends what goes to that server.
+	OneServer(req *msg.Request, n int) (server int, ok bool)
+	AppendOne(req *msg.Request, n int, p *mbuf.Pool, out *mbuf.Chain)
+	// Inquire is what a request whose treatment is Gather wants to know. If it is
+	// nil the request is Local's to answer.
+	Inquire(req *msg.Request, s *msg.Session) msg.Inquiry
+	// Restore appends what a server must be told that may have forgotten
+	// everything, and returns how many replies that will bring.
+	Restore(p *mbuf.Pool, out *mbuf.Chain) int
+
 	// Fits reports whether the reply can be one to a request of type t. One that
 	// cannot shows that the server is out of step.
 	Fits(t msg.Type, r msg.Reply) bool

@@ -10,6 +10,7 @@ import (
 // during the call.
 func (c *client) request(req *msg.Request) {
 	c.skip = req.Skip
+	c.lastType = req.Type
 	if !c.session.Authenticated && !beforeLogin(req.Treatment) {
 		c.local(req)
 		return
@@ -21,9 +22,13 @@ func (c *client) request(req *msg.Request) {
 		c.fragment(req)
 	case msg.Broadcast:
 		c.broadcast(req)
+	case msg.One:
+		c.one(req)
+	case msg.Gather:
+		c.gather(req)
 	case msg.Learn:
 		c.learn(req)
-	case msg.One, msg.Local, msg.Gather:
+	case msg.Local:
 		c.local(req)
 	case msg.Quit:
 		c.local(req)
@@ -113,9 +118,15 @@ func (c *client) write(req *msg.Request, conn *serverConn) {
 	}
 }
 
-// broadcast sends the request, as it is, to every server of the pool.
+// broadcast sends the request, as it is or as the protocol would rather have it,
+// to every server of the pool.
 func (c *client) broadcast(req *msg.Request) {
 	p := c.pool
+	p.proto.Prepare(req)
+	if req.Treatment == msg.Local {
+		c.local(req)
+		return
+	}
 	if req.NoReply {
 		for _, s := range p.servers {
 			c.forwardTo(s, req)
@@ -227,7 +238,7 @@ func (c *client) split(req *msg.Request) {
 // there is no connection to s.
 func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
 	f := c.pool.ctx.msgs.Get()
-	f.Owner, f.Type, f.Parent = c, parent.Type, parent
+	f.Owner, f.Type, f.Parent, f.Server = c, parent.Type, parent, uint16(s.index)
 	parent.Frags = append(parent.Frags, f)
 	_, why := c.conn(s)
 	if why != msg.OK {

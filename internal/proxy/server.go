@@ -27,6 +27,10 @@ type Server struct {
 	lanes [][]*serverConn
 	// nextAddr is which of the server's addresses is tried next.
 	nextAddr int
+	// forgetful: the server may have forgotten what clients told it for all
+	// clients, because a connection to it failed since, or none was tried. Fresh
+	// connections tell it again, until one has.
+	forgetful bool
 }
 
 func newServer(p *ServerPool, index int) *Server {
@@ -36,6 +40,8 @@ func newServer(p *ServerPool, index int) *Server {
 		conf:   &p.conf.Servers[index],
 		health: p.topo.health[index],
 		stats:  &p.stats.Servers[index],
+
+		forgetful: true,
 	}
 }
 
@@ -132,6 +138,7 @@ func (c *serverConn) dial() msg.Reason {
 
 func (c *serverConn) dialFailed(err error) msg.Reason {
 	why := reasonOf(err)
+	c.server.forgetful = true
 	c.server.stats[stats.ServerErr]++
 	c.logClose(why)
 	c.countFailure()
@@ -288,6 +295,7 @@ func (c *serverConn) OnError(err syscall.Errno) { c.fail(reasonOf(err)) }
 func (c *serverConn) fail(why msg.Reason) {
 	ctx, st := c.pool.ctx, c.server.stats
 	c.logClose(why)
+	c.handshake.failed(why)
 	if c.Open() {
 		st[stats.ServerConnections]--
 	} else {

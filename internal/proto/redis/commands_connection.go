@@ -12,7 +12,7 @@ var connectionCommands = group("connection", []command{
 	help("client|help", "5.0.0"),
 	local("client|id", 2, answerClient, "5.0.0", "The connection's number"),
 	refuse("client|import-source", 3, sharedServer, "8.1.0", "Say that this client imports keys (Valkey)"),
-	local("client|info", 2, answerClient, "6.2.0", "This connection"),
+	gather("client|info", 2, "6.2.0", "This connection"),
 	gather("client|kill", -3, "2.4.0", "Close connections"),
 	gather("client|list", -2, "2.4.0", "The connections of clients"),
 	local("client|no-evict", 3, answerClient, "7.0.0", "Ask not to be closed for want of memory"),

@@ -83,9 +83,13 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 			name = plain(lower(nil, p.word(req, 0)), maxShown)
 		}
 		w.fail("ERR ", req.Error, " for '", name, "' command")
-	case invalidCursor, longPattern, waitNotInteger, waitNegative:
+	case syntaxError, invalidCursor, longPattern, waitNotInteger, waitNegative:
 		w.fail("ERR ", req.Error)
 	default:
+		if cmd.treatment == msg.Gather && isInquiryFault(req.Error) {
+			w.fail("ERR ", req.Error)
+			return
+		}
 		p.unsupported(req, req.Error, w)
 	}
 }

@@ -99,7 +99,6 @@ var conversations = []struct {
 			{"CLIENT REPLY OFF", "-ERR 'CLIENT REPLY' is not supported by nuthatch: it needs a connection of its own\r\n"},
 			{"CLIENT TRACKING ON", "-ERR 'CLIENT TRACKING' is not supported by nuthatch: it needs a connection of its own\r\n"},
 			{"CLIENT PAUSE 1", "-ERR 'CLIENT PAUSE' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
-			{"CLIENT INFO", bulkOf("id=7 name= db=0 user=default resp=2\n")},
 			{"CLIENT SETNAME " + strings.Repeat("x", maxClientName+1), "-ERR Client names cannot be longer than 1024 bytes.\r\n"},
 		},
 	},

@@ -203,9 +203,8 @@ func (p *Protocol) answerClient(req *msg.Request, s *msg.Session, w writer) {
 		w.bulkString(s.Name)
 	case "id":
 		w.integer(int64(s.ID))
-	case "info":
-		w.verbatim("id=" + strconv.FormatUint(s.ID, 10) + " name=" + s.Name + " db=" + strconv.Itoa(p.shownDatabase(s.Lane)) +
-			" user=" + defaultUser + " resp=" + strconv.FormatInt(version(s.Lane), 10) + "\n")
+	case "setinfo":
+		p.setInfo(req, s, w)
 	case "reply":
 		if !p.is(req, 2, "on") {
 			p.unsupported(req, ownConnection, w)

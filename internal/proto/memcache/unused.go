@@ -1,0 +1,25 @@
+package memcache
+
+import (
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// What proxy.Protocol has for requests that Memcached does not know.
+
+// Prepare implements proxy.Protocol: requests for every server go as they are.
+func (p *Protocol) Prepare(*msg.Request) {}
+
+// OneServer implements proxy.Protocol. No request goes to a server of its
+// choice.
+func (p *Protocol) OneServer(*msg.Request, int) (server int, ok bool) { return 0, false }
+
+// AppendOne implements proxy.Protocol.
+func (p *Protocol) AppendOne(*msg.Request, int, *mbuf.Pool, *mbuf.Chain) {}
+
+// Inquire implements proxy.Protocol. No request is about clients.
+func (p *Protocol) Inquire(*msg.Request, *msg.Session) msg.Inquiry { return nil }
+
+// Restore implements proxy.Protocol: servers are told nothing that they could
+// forget.
+func (p *Protocol) Restore(*mbuf.Pool, *mbuf.Chain) int { return 0 }

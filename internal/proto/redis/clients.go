@@ -1,0 +1,279 @@
+package redis
+
+import (
+	"strconv"
+	"strings"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// CLIENT LIST, CLIENT INFO and CLIENT KILL: about the pool's clients, wherever
+// they are.
+
+// An inquiry is one of those requests. It implements msg.Inquiry.
+type inquiry struct {
+	what  inquirySubject
+	resp3 bool
+	// database is the number of a lane's database for its clients.
+	database func(msg.Lane) int
+
+	// What a client must be, to be meant; zero values are no condition.
+
+	ids             []uint64
+	addr, localAddr string
+	// minAge is in seconds.
+	minAge int64
+	// none: no client is meant, since none can be of the kind asked for.
+	none bool
+	// except is the client that is not meant.
+	except uint64
+}
+
+// inquirySubject is what is asked for.
+type inquirySubject uint8
+
+const (
+	listClients inquirySubject = iota
+	killClients                // the answer is how many
+	killByAddr                 // the answer is OK, or that there is none
+)
+
+// Matches implements msg.Inquiry.
+func (q *inquiry) Matches(c *msg.ClientFacts) bool {
+	switch {
+	case q.none,
+		q.except != 0 && c.ID == q.except,
+		q.addr != "" && c.Addr != q.addr,
+		q.localAddr != "" && c.LocalAddr != q.localAddr,
+		c.Age < q.minAge:
+		return false
+	case q.ids == nil:
+		return true
+	}
+	for _, id := range q.ids {
+		if c.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// Kills implements msg.Inquiry.
+func (q *inquiry) Kills() bool { return q.what != listClients }
+
+// Answer implements msg.Inquiry.
+func (q *inquiry) Answer(found []msg.ClientFacts, pool *mbuf.Pool, out *mbuf.Chain) {
+	w := writer{pool, out, q.resp3}
+	switch {
+	case q.what == killClients:
+		w.integer(int64(len(found)))
+	case q.what == killByAddr && len(found) == 0:
+		w.fail("ERR No such client")
+	case q.what == killByAddr:
+		w.ok()
+	default:
+		var text []byte
+		for i := range found {
+			text = appendClient(text, &found[i], q.database(found[i].Lane))
+		}
+		w.verbatim(string(text))
+	}
+}
+
+// appendClient appends the line that Redis has for a client. What a proxy has no
+// equal of is 0, as it is for a plain client of Redis.
+func appendClient(b []byte, c *msg.ClientFacts, db int) []byte {
+	number := func(name string, n int64) {
+		b = append(append(append(b, ' '), name...), '=')
+		b = strconv.AppendInt(b, n, 10)
+	}
+	text := func(name, s string) {
+		b = append(append(append(append(b, ' '), name...), '='), s...)
+	}
+	b = append(b, "id="...)
+	b = strconv.AppendUint(b, c.ID, 10)
+	text("addr", c.Addr)
+	text("laddr", c.LocalAddr)
+	number("fd", int64(c.FD))
+	text("name", c.Name)
+	number("age", c.Age)
+	number("idle", c.Idle)
+	flags := "N"
+	if c.Closing {
+		flags = "c"
+	}
+	text("flags", flags)
+	number("db", int64(db))
+	text("sub", "0 psub=0 ssub=0 multi=-1 watch=0")
+	number("qbuf", int64(c.Received))
+	text("qbuf-free", "0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0")
+	number("oll", int64(c.InFlight))
+	number("omem", int64(c.Held+c.Unsent))
+	number("tot-mem", int64(c.Received+c.Held+c.Unsent))
+	text("events", "r")
+	last := commands[c.Last].name
+	if last == "" {
+		last = "NULL"
+	}
+	text("cmd", last)
+	text("user", defaultUser)
+	number("redir", -1)
+	number("resp", max(2, int64(c.Lane.RESP)))
+	text("lib-name", c.LibName)
+	text("lib-ver", c.LibVersion)
+	return append(b, '\n')
+}
+
+// Why a request about clients is refused, in Redis's words.
+const (
+	badClientID   = "Invalid client ID"
+	zeroClientID  = "client-id should be greater than 0"
+	badMaxAge     = "maxage is not an integer or out of range"
+	noSuchUser    = "No such user"
+	badClientType = "Unknown client type"
+)
+
+// Inquire implements proxy.Protocol.
+func (p *Protocol) Inquire(req *msg.Request, s *msg.Session) msg.Inquiry {
+	q := &inquiry{resp3: s.Lane.IsRESP3(), database: p.shownDatabase}
+	switch commands[req.Type].sub {
+	case "info":
+		q.ids = []uint64{s.ID}
+	case "list":
+		req.Error = p.inquireList(req, q)
+	default:
+		req.Error = p.inquireKill(req, q, s)
+	}
+	if req.Error != "" {
+		return nil
+	}
+	return q
+}
+
+func (p *Protocol) inquireList(req *msg.Request, q *inquiry) (fault string) {
+	n := len(req.Args)
+	switch {
+	case n == 2:
+		return ""
+	case p.is(req, 2, "type") && n == 4:
+		return p.clientType(req, 3, q)
+	case p.is(req, 2, "id") && n > 3:
+		for i := 3; i < n; i++ {
+			id, ok := number(req, i)
+			if !ok || id < 1 {
+				return badClientID
+			}
+			q.ids = append(q.ids, uint64(id))
+		}
+		return ""
+	default:
+		return syntaxError
+	}
+}
+
+// clientType reads the kind of clients that is meant. There are only normal ones.
+func (p *Protocol) clientType(req *msg.Request, i int, q *inquiry) (fault string) {
+	switch {
+	case p.is(req, i, "normal"):
+	case p.is(req, i, "master"), p.is(req, i, "replica"), p.is(req, i, "slave"), p.is(req, i, "pubsub"):
+		q.none = true
+	default:
+		return badClientType + " '" + plain(p.word(req, i), maxShown) + "'"
+	}
+	return ""
+}
+
+// inquireKill reads CLIENT KILL: of one address, or of all clients that meet
+// every condition.
+func (p *Protocol) inquireKill(req *msg.Request, q *inquiry, s *msg.Session) (fault string) {
+	n := len(req.Args)
+	if n == 3 {
+		q.what, q.addr = killByAddr, string(p.word(req, 2))
+		q.none = q.addr == ""
+		return ""
+	}
+	if n%2 != 0 {
+		return syntaxError
+	}
+	q.what, q.except = killClients, s.ID
+	for i := 2; i < n; i += 2 {
+		if fault := p.killCondition(req, i, q, s); fault != "" {
+			return fault
+		}
+	}
+	return ""
+}
+
+// killCondition reads the condition that the i-th word names and the next tells.
+func (p *Protocol) killCondition(req *msg.Request, i int, q *inquiry, s *msg.Session) (fault string) {
+	switch {
+	case p.is(req, i, "id"):
+		id, ok := number(req, i+1)
+		if !ok || id < 1 {
+			return zeroClientID
+		}
+		q.ids = []uint64{uint64(id)}
+	case p.is(req, i, "type"):
+		return p.clientType(req, i+1, q)
+	case p.is(req, i, "addr"):
+		q.addr = string(p.word(req, i+1))
+		q.none = q.none || q.addr == ""
+	case p.is(req, i, "laddr"):
+		q.localAddr = string(p.word(req, i+1))
+		q.none = q.none || q.localAddr == ""
+	case p.is(req, i, "user"):
+		if user := string(p.word(req, i+1)); user != defaultUser {
+			return noSuchUser + " '" + plain([]byte(user), maxShown) + "'"
+		}
+	case p.is(req, i, "maxage"):
+		age, ok := number(req, i+1)
+		if !ok || age < 1 {
+			return badMaxAge
+		}
+		q.minAge = age
+	case p.is(req, i, "skipme") && p.is(req, i+1, "yes"):
+		q.except = s.ID
+	case p.is(req, i, "skipme") && p.is(req, i+1, "no"):
+		q.except = 0
+	default:
+		return syntaxError
+	}
+	return ""
+}
+
+// isInquiryFault tells whether a request about clients was refused in Redis's own
+// words.
+func isInquiryFault(why string) bool {
+	switch why {
+	case badClientID, zeroClientID, badMaxAge, syntaxError:
+		return true
+	}
+	return strings.HasPrefix(why, noSuchUser) || strings.HasPrefix(why, badClientType)
+}
+
+// setInfo is CLIENT SETINFO.
+func (p *Protocol) setInfo(req *msg.Request, s *msg.Session, w writer) {
+	value := p.word(req, 3)
+	for _, c := range value {
+		if c < '!' || c > '~' {
+			w.fail("ERR ", strings.ToLower(plain(p.word(req, 2), maxShown)), " cannot contain spaces, newlines or special characters.")
+			return
+		}
+	}
+	if req.Args[3].Len > maxClientName {
+		w.fail("ERR library names and versions cannot be longer than ", strconv.Itoa(maxClientName), " bytes.")
+		return
+	}
+	text := string(value)
+	switch {
+	case p.is(req, 2, "lib-name"):
+		s.LibName = text
+	case p.is(req, 2, "lib-ver"):
+		s.LibVersion = text
+	default:
+		w.fail("ERR Unrecognized option '", plain(p.word(req, 2), maxShown), "'")
+		return
+	}
+	w.ok()
+}
