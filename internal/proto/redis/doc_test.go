@@ -86,6 +86,7 @@ var mergeTexts = map[mergeKind]string{
 	mergeConcat:   "joined",
 	mergeAny:      "one of them",
 	mergeSame:     "the one reply that all gave",
+	mergeLoad:     "the one reply that all gave, of those that can be reached",
 	mergeAllOf:    "1 where all say so",
 	mergePairSums: "the numbers added by name",
 	mergeOneOK:    "OK if one says so",
