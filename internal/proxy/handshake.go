@@ -69,7 +69,7 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	ctx := c.pool.ctx
 	ctx.msgs.Put(m)
 	if h.next >= h.own {
-		h.restored(r)
+		h.restored()
 		return
 	}
 	h.buf = h.buf[:0]
@@ -104,7 +104,7 @@ func (h *handshake) answered() {
 
 // restored takes the reply to something that the server was told again. What it
 // objects to it has to do without, as it would without us.
-func (h *handshake) restored(r msg.Reply) {
+func (h *handshake) restored() {
 	if h.pending == 1 {
 		h.restoring = false
 		h.conn.server.forgetful = false

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,15 +49,8 @@ func (q *inquiry) Matches(c *msg.ClientFacts) bool {
 		q.localAddr != "" && c.LocalAddr != q.localAddr,
 		c.Age < q.minAge:
 		return false
-	case q.ids == nil:
-		return true
 	}
-	for _, id := range q.ids {
-		if c.ID == id {
-			return true
-		}
-	}
-	return false
+	return q.ids == nil || slices.Contains(q.ids, c.ID)
 }
 
 // Kills implements msg.Inquiry.

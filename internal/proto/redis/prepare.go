@@ -72,7 +72,8 @@ func (p *Protocol) rewriteLast(req *msg.Request, n int64) {
 	var head []byte
 	head, p.scratch = req.View.Bytes(0, end, p.scratch)
 	digits := strconv.FormatInt(n, 10)
-	b := append(p.rewritten[:0], head...)
+	b := p.rewritten[:0]
+	b = append(b, head...)
 	b = append(b, '$')
 	b = strconv.AppendInt(b, int64(len(digits)), 10)
 	b = append(b, "\r\n"...)

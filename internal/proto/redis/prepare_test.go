@@ -1,0 +1,79 @@
+package redis
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"nuthatch/internal/msg"
+)
+
+func TestPrepare(t *testing.T) {
+	long := strings.Repeat("*", maxPattern+1)
+	for _, tt := range []struct {
+		options Options
+		request []string
+		sent    []string
+		fault   string
+	}{
+		{Options{AllowKeys: true}, []string{"KEYS", "a*"}, []string{"KEYS", "a*"}, ""},
+		{Options{AllowKeys: true}, []string{"KEYS", long}, nil, longPattern},
+		{Options{}, []string{"KEYS", "a*"}, nil, keysOff},
+		{Options{}, []string{"DBSIZE"}, []string{"DBSIZE"}, ""},
+		{Options{}, []string{"WAIT", "2", "999"}, []string{"WAIT", "2", "999"}, ""},
+		{Options{}, []string{"WAIT", "2", "0"}, []string{"WAIT", "2", "1000"}, ""},
+		{Options{}, []string{"wait", "", "9223372036854775807"}, []string{"wait", "", "1000"}, ""},
+		{Options{Timeout: time.Second}, []string{"WAIT", "2", "501"}, []string{"WAIT", "2", "500"}, ""},
+		{Options{Timeout: time.Second}, []string{"WAIT", "2", "500"}, []string{"WAIT", "2", "500"}, ""},
+		{Options{Timeout: time.Millisecond}, []string{"WAIT", "2", "500"}, []string{"WAIT", "2", "1"}, ""},
+		{Options{}, []string{"WAIT", "2", "-1"}, nil, waitNegative},
+		{Options{}, []string{"WAIT", "2", "9223372036854775808"}, nil, waitNotInteger},
+		{Options{}, []string{"WAIT", "2", "010"}, nil, waitNotInteger},
+		{Options{}, []string{"WAIT", "2", ""}, nil, waitNotInteger},
+	} {
+		p := New(tt.options)
+		req := parseOne(t, p, tt.request...)
+		p.Prepare(req)
+		if tt.fault != "" {
+			if req.Treatment != msg.Local || req.Error != tt.fault {
+				t.Errorf("%.40q: treatment %d, %q, want %q", tt.request, req.Treatment, req.Error, tt.fault)
+			}
+			continue
+		}
+		if got, want := string(req.View.FlatBytes()), string(resp(tt.sent...)); req.Treatment != msg.Broadcast || got != want {
+			t.Errorf("%.40q: treatment %d, %q is sent, want %q", tt.request, req.Treatment, got, want)
+		}
+	}
+}
+
+func TestFits(t *testing.T) {
+	for _, tt := range []struct {
+		command, yes, no string
+	}{
+		{"get", "+-:$*_#,(!=~>%|", ""},
+		{"mget", "*-!|", "+:$_~%"},
+		{"mset", "+-!|", ":$*_"},
+		{"del", ":-!|", "+$*_"},
+		{"dbsize", ":-!|", "+$*_"},
+		{"wait", ":*-!|", "+$_"},
+		{"keys", "*~%_$-!|", "+:"},
+		{"scan", "*-!|", "+:$_"},
+		{"randomkey", "$_-+", ""},
+		{"script|load", "$-", "+:*"},
+		{"script|exists", "*-", "+:$"},
+		{"pubsub|numsub", "*-", "+:$"},
+		{"flushall", "+-", ":$*"},
+	} {
+		p := New(Options{})
+		for _, c := range tt.yes {
+			if !p.Fits(rowOf(tt.command).id, msg.Reply{Flat: []byte{byte(c)}}) {
+				t.Errorf("%s cannot be answered with %c", tt.command, c)
+			}
+		}
+		for _, c := range tt.no {
+			if p.Fits(rowOf(tt.command).id, msg.Reply{Flat: []byte{byte(c)}}) {
+				t.Errorf("%s can be answered with %c", tt.command, c)
+			}
+		}
+	}
+}
