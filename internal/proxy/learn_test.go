@@ -214,7 +214,7 @@ func TestHelloMixedServers(t *testing.T) {
 	u.send("QUIT\r\n")
 	u.rest()
 	u = r.dial()
-	u.send(command("HELLO", "3") + command("GET", key) + command("MGET", "a", "b", "c", "d", "e", "f", "g") + "QUIT\r\n")
+	u.send(command("HELLO", "3") + command("GET", key) + command("MSET", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1", "f", "1") + "QUIT\r\n")
 	if got := u.rest(); !strings.HasSuffix(got, what+what+"+OK\r\n") {
 		t.Errorf("got %q", got)
 	}

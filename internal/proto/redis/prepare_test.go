@@ -32,7 +32,7 @@ func TestPrepare(t *testing.T) {
 		{Options{}, []string{"WAIT", "2", ""}, nil, waitNotInteger},
 	} {
 		p := New(tt.options)
-		req := parseOne(t, p, tt.request...)
+		req := parseWords(t, p, tt.request...)
 		p.Prepare(req)
 		if tt.fault != "" {
 			if req.Treatment != msg.Local || req.Error != tt.fault {
@@ -50,7 +50,7 @@ func TestFits(t *testing.T) {
 	for _, tt := range []struct {
 		command, yes, no string
 	}{
-		{"get", "+-:$*_#,(!=~>%|", ""},
+		{"get", "+-:$*_#,(!=~%|", ">"},
 		{"mget", "*-!|", "+:$_~%"},
 		{"mset", "+-!|", ":$*_"},
 		{"del", ":-!|", "+$*_"},

@@ -11,8 +11,8 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// parseOne parses a request of one piece.
-func parseOne(t *testing.T, p *Protocol, words ...string) *msg.Request {
+// parseWords parses a request of one piece.
+func parseWords(t *testing.T, p *Protocol, words ...string) *msg.Request {
 	t.Helper()
 	data := resp(words...)
 	parser := p.NewRequestParser()
@@ -57,7 +57,7 @@ func TestScanCursors(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s of %d", tt.cursor, tt.servers), func(t *testing.T) {
 			p := New(Options{})
-			req := parseOne(t, p, "sCaN", tt.cursor, "match", "a*", "COUNT", "7")
+			req := parseWords(t, p, "sCaN", tt.cursor, "match", "a*", "COUNT", "7")
 			server, ok := p.OneServer(req, tt.servers)
 			if !ok {
 				if tt.server >= 0 || req.Error != invalidCursor {
