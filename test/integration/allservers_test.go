@@ -346,7 +346,7 @@ func TestClientListAndKill(t *testing.T) {
 			ids := make([]string, n)
 			for i, line := range lines() {
 				facts := map[string]string{}
-				for _, fact := range strings.FieldsSeq(line) {
+				for fact := range strings.FieldsSeq(line) {
 					name, value, _ := strings.Cut(fact, "=")
 					facts[name] = value
 				}

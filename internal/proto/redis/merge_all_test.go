@@ -318,3 +318,34 @@ func rowOf(name string) *command {
 	}
 	return c
 }
+
+// BenchmarkMergeKinds: the cost of a key does not depend on how many there are.
+func BenchmarkMergeKinds(b *testing.B) {
+	for _, n := range []int{100, 1000, 10_000, 100_000} {
+		third := fmt.Sprintf("*%d\r\n%s", n/3, strings.Repeat("$16\r\nkkkkkkkkkkkkkkkk\r\n", n/3))
+		seq := make([]uint16, n/3*3)
+		for i := range seq {
+			seq[i] = uint16(i % 3)
+		}
+		for _, bm := range []struct {
+			command, reply string
+			seq            []uint16
+		}{{"mget", third, seq}, {"del", ":1\r\n", seq}, {"mset", "+OK\r\n", seq}, {"keys", third, nil}} {
+			b.Run(fmt.Sprintf("%s%d", bm.command, n), func(b *testing.B) {
+				var pool mbuf.Pool
+				var out mbuf.Chain
+				p := New(Options{})
+				m := split(&pool, bm.command, replies("", "", ""), bm.seq, 0)
+				b.ReportAllocs()
+				for b.Loop() {
+					for _, f := range m.Frags {
+						f.Reply.AppendString(&pool, bm.reply)
+					}
+					p.Merge(m, &pool, &out)
+					out.Release(&pool)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/key")
+			})
+		}
+	}
+}
