@@ -32,6 +32,8 @@ type kind struct {
 	example string
 	// list is true if the value is a list of texts, each read by itself.
 	list bool
+	// secret is true if no message may show the value.
+	secret bool
 	// parse reads one text, which is not empty. Its error says what was
 	// expected and found.
 	parse func(r limits, text string) (value, error)
@@ -48,7 +50,7 @@ var (
 	kindNumber       = kind{form: "number", parse: parseNumber, span: numberSpan}
 	kindSize         = kind{form: "size", parse: parseSize, span: sizeSpan}
 	kindBool         = kind{form: "true or false", parse: parseBool}
-	kindSecret       = kind{form: "text", parse: parseSecret}
+	kindSecret       = kind{form: "text", secret: true, parse: parseSecret}
 	kindUnknown      = kind{form: "learn or refuse", parse: parseUnknown}
 	kindPartial      = kind{form: "error, nulls or errors", parse: parsePartial}
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue}

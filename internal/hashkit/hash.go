@@ -73,6 +73,15 @@ func (h Hash) String() string {
 // slice is the caller's.
 func HashNames() []string { return slices.Clone(hashNames[:]) }
 
+// Bits returns how many of the 32 bits the hash uses, the low ones. Only CRC32
+// leaves some at zero, which crowds its keys at the beginning of a ketama ring.
+func (h Hash) Bits() int {
+	if h == CRC32 {
+		return 15
+	}
+	return 32
+}
+
 // Sum returns nutcracker's value of h for key. nutcracker never hashes an empty
 // key (see Ring.KeyHash), so the value for one is merely some fixed number. Sum
 // does not allocate and does not keep key. A Hash that is none of this

@@ -1,0 +1,117 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+
+	"nuthatch/internal/hashkit"
+)
+
+// A Change is a key whose value differs between two configurations. The values
+// are as a file would write them; empty is the lack of one.
+type Change struct {
+	Key string `json:"key"`
+	Old string `json:"old"`
+	New string `json:"new"`
+}
+
+// PoolChanges returns the keys, other than "servers", by which the pools
+// differ, in the order of the documentation. Secrets are not shown.
+func PoolChanges(old, changed *Pool) []Change { return changes("", poolKeys, old, changed) }
+
+// ProcessChanges is PoolChanges for the block "nuthatch:".
+func ProcessChanges(old, changed *Process) []Change {
+	return changes(processBlock+".", processKeys, old, changed)
+}
+
+func changes[T any](prefix string, keys []key[T], old, changed *T) []Change {
+	var all []Change
+	for _, k := range keys {
+		if k.kind.list {
+			continue
+		}
+		c := Change{Key: prefix + k.name, Old: k.text(old), New: k.text(changed)}
+		if c.Old == c.New {
+			continue
+		}
+		if k.kind.secret {
+			c.Old, c.New = hidden(c.Old, "the old one"), hidden(c.New, "a new one")
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// hidden stands for a secret, if there is one.
+func hidden(secret, which string) string {
+	if secret == "" {
+		return ""
+	}
+	return which
+}
+
+// text is the key's value in from, as a file would write it; empty if there is
+// none. A secret is not hidden.
+func (k *key[T]) text(from *T) string {
+	field := k.field(reflect.ValueOf(from).Elem())
+	if !field.IsValid() {
+		return ""
+	}
+	switch v := field.Interface().(type) {
+	case Secret:
+		return v.Reveal()
+	case Address:
+		return listenText(v)
+	case time.Duration:
+		if k.kind.form == kindMillis.form {
+			return strconv.FormatInt(v.Milliseconds(), 10)
+		}
+		return v.String()
+	case int64:
+		if k.kind.form == kindSize.form {
+			return formatSize(v)
+		}
+		return strconv.FormatInt(v, 10)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// probe has every field set, so that what a key sets can be seen.
+var probe = value{
+	text: "x", number: 1, flag: true, address: Address{Path: "/"}, server: Server{Text: "x"},
+	hash: hashkit.Jenkins, distribution: hashkit.Random,
+}
+
+// field is the field of in that the key sets. A row says how a key is written
+// down and not how it is read back: which field that is shows when the key is
+// set.
+func (k *key[T]) field(in reflect.Value) reflect.Value {
+	var set T
+	k.set(&set, probe)
+	return nonZero(reflect.ValueOf(&set).Elem(), in)
+}
+
+// nonZero returns the field of in whose counterpart in set is not zero.
+func nonZero(set, in reflect.Value) reflect.Value {
+	for i := range set.NumField() {
+		f := set.Field(i)
+		if f.IsZero() || !set.Type().Field(i).IsExported() {
+			continue
+		}
+		if _, whole := f.Interface().(Address); f.Kind() == reflect.Struct && !whole {
+			return nonZero(f, in.Field(i))
+		}
+		return in.Field(i)
+	}
+	return reflect.Value{}
+}
+
+func listenText(a Address) string {
+	if a.Mode != 0 {
+		return a.String() + " 0" + strconv.FormatUint(uint64(a.Mode), 8)
+	}
+	return a.String()
+}

@@ -1,0 +1,99 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestKeysAreReadBack: what is told as a key's value, the kind reads to the same value
+// again, whether the value is the default or another.
+func TestKeysAreReadBack(t *testing.T) {
+	cfg, err := Parse("every-key", readFile(t, "testdata/good-every-key.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	def := DefaultPool()
+	def.Listen = Address{Network: NetworkUnix, Path: "/run/a.sock", Mode: 0o60}
+	for _, p := range append([]Pool{def}, cfg.Pools...) {
+		readBack(t, poolKeys, &p)
+	}
+	readBack(t, processKeys, &cfg.Process)
+}
+
+func readBack[T any](t *testing.T, keys []key[T], from *T) {
+	t.Helper()
+	for _, k := range keys {
+		if k.kind.list {
+			continue
+		}
+		if !k.field(reflect.ValueOf(from).Elem()).IsValid() {
+			t.Errorf("%s sets no field when it is given the probe: its changes would be told to nobody", k.name)
+			continue
+		}
+		text := k.text(from)
+		if text == "" {
+			continue
+		}
+		v, err := k.kind.parse(k.limits, text)
+		if err != nil {
+			t.Errorf("%s: the text is %q: %v", k.name, text, err)
+			continue
+		}
+		copied := *from
+		k.set(&copied, v)
+		if !reflect.DeepEqual(copied, *from) {
+			t.Errorf("%s: the text is %q, which is read as another value", k.name, text)
+		}
+	}
+}
+
+// TestEveryKeyIsNoticed gives every key another value, one at a time.
+func TestEveryKeyIsNoticed(t *testing.T) {
+	values := map[string]string{
+		"listen": "127.0.0.1:9999", "hash": "md5", "hash_tag": "{}", "distribution": "modula", "redis_auth": "open sesame",
+		"max_request_size": "7kb", "client_max_queued": "77kb",
+	}
+	old := DefaultPool()
+	for _, k := range poolKeys {
+		if k.kind.list {
+			continue
+		}
+		text := values[k.name]
+		if text == "" {
+			text = otherValue(k.text(&old))
+		}
+		v, err := k.kind.parse(k.limits, text)
+		if err != nil {
+			t.Fatalf("%s: %v", k.name, err)
+		}
+		changed := old
+		k.set(&changed, v)
+		want := []Change{{Key: k.name, Old: k.text(&old), New: text}}
+		if k.kind.secret {
+			want[0].New = "a new one"
+		}
+		if got := PoolChanges(&old, &changed); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: changes %v, want %v", k.name, got, want)
+		}
+	}
+}
+
+func otherValue(text string) string {
+	switch text {
+	case "true":
+		return "false"
+	case "false":
+		return "true"
+	}
+	return "1" + strings.TrimLeft(text, "0")
+}
+
+func TestSecretsAreNotShown(t *testing.T) {
+	old, changed := DefaultPool(), DefaultPool()
+	old.RedisAuth, changed.RedisAuth = "swordfish", "open sesame"
+	want := []Change{{Key: "redis_auth", Old: "the old one", New: "a new one"}}
+	if got := PoolChanges(&old, &changed); !reflect.DeepEqual(got, want) {
+		t.Errorf("changes %v, want %v", got, want)
+	}
+}
