@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,7 +43,8 @@ type flags struct {
 	statsAddr     string
 	statsInterval int // milliseconds
 	pidFile       string
-	mbufSize      int // bytes; checked and otherwise ignored: buffers grow in chunks of their own
+	against       string // a configuration file to compare with; only under our own name
+	mbufSize      int    // bytes; checked and otherwise ignored: buffers grow in chunks of their own
 }
 
 // parseFlags reads the command line. nutcracker ignores operands, so they are
@@ -59,9 +61,12 @@ func parseFlags(program string, args []string) (*flags, error) {
 		pidFile:       defaultPidFile,
 		mbufSize:      defaultMbufSize,
 	}
-	operands, err := getopt(f.table(), args)
+	operands, err := getopt(f.table(program), args)
 	if err != nil {
 		return nil, err
+	}
+	if f.against != "" && !f.testConf {
+		return nil, errors.New("option --against goes with -t")
 	}
 	if program == nuthatch && len(operands) > 0 {
 		return nil, fmt.Errorf("unexpected argument %q (a configuration file is given with -c)", operands[0])
@@ -70,8 +75,20 @@ func parseFlags(program string, args []string) (*flags, error) {
 }
 
 // table is the only place that knows the options: parsing and the usage text
-// both come from it.
-func (f *flags) table() []option {
+// both come from it. Those that nutcracker does not have are only there under our
+// own name.
+func (f *flags) table(program string) []option {
+	options := f.nutcrackerTable()
+	if program == nuthatch {
+		options = append(options, option{
+			0, "against", fileName, "with -t: show what changes, and which keys move, from that file to this one",
+			setText(&f.against),
+		})
+	}
+	return options
+}
+
+func (f *flags) nutcrackerTable() []option {
 	byDefault := func(help string, value any) string {
 		return fmt.Sprintf("%s (default: %v)", help, value)
 	}

@@ -25,7 +25,7 @@ const (
 
 // option is one row of a command's table of options.
 type option struct {
-	short    byte
+	short    byte // 0 if the option has only its long name
 	long     string
 	argument argument
 	help     string
@@ -97,7 +97,7 @@ func longOption(table []option, arg string, args []string) ([]string, error) {
 		return o.take(value, attached, args)
 	}
 	if attached {
-		return nil, invalidOption(string(o.short))
+		return nil, invalidOption(o.letter())
 	}
 	return args, o.set("")
 }
@@ -120,11 +120,27 @@ func (o *option) take(value string, attached bool, args []string) ([]string, err
 
 // requires is the error for a missing or malformed argument, in nutcracker's form.
 func (o *option) requires() error {
-	return fmt.Errorf("option -%c requires a %s", o.short, o.argument)
+	return fmt.Errorf("option %s requires a %s", o.name(), o.argument)
+}
+
+// letter is what nutcracker calls the option by in a fault.
+func (o *option) letter() string {
+	if o.short == 0 {
+		return o.long
+	}
+	return string(o.short)
+}
+
+// name is the option as it is written.
+func (o *option) name() string {
+	if o.short == 0 {
+		return "--" + o.long
+	}
+	return "-" + string(o.short)
 }
 
 func findShort(table []option, short byte) *option {
-	i := slices.IndexFunc(table, func(o option) bool { return o.short == short })
+	i := slices.IndexFunc(table, func(o option) bool { return o.short == short && short != 0 })
 	if i < 0 {
 		return nil
 	}

@@ -19,6 +19,7 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/daemon"
+	"nuthatch/internal/preview"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/version"
 )
@@ -31,6 +32,10 @@ const (
 
 // exitFailure is the status of every failure, as nutcracker's.
 const exitFailure = 1
+
+// exitWarned is the status of a preview that warns: both files are valid, and
+// keys move that need not.
+const exitWarned = 2
 
 func main() {
 	os.Exit(run(os.Args, os.Stdout, os.Stderr))
@@ -56,7 +61,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case f.help, f.version, f.describeStats:
 		return showVersion(f, program, stderr)
 	case f.testConf:
-		return testConf(f, program, stderr)
+		return testConf(f, program, stdout, stderr)
 	}
 	return serve(f, program, stderr)
 }
@@ -93,14 +98,38 @@ func showVersion(f *flags, program string, w io.Writer) int {
 	return 0
 }
 
-// testConf says whether the configuration file is valid, after every fault in it.
-func testConf(f *flags, program string, w io.Writer) int {
-	if _, err := config.Load(f.confFile); err != nil {
-		fmt.Fprintln(w, err)
-		fmt.Fprintf(w, "%s: configuration file '%s' syntax is invalid\n", program, f.confFile)
+// testConf says whether the configuration file is valid, after every fault in
+// it, and what changes if there is a file to compare it with.
+func testConf(f *flags, program string, stdout, stderr io.Writer) int {
+	cfg, err := config.Load(f.confFile)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		fmt.Fprintf(stderr, "%s: configuration file '%s' syntax is invalid\n", program, f.confFile)
 		return exitFailure
 	}
-	fmt.Fprintf(w, "%s: configuration file '%s' syntax is ok\n", program, f.confFile)
+	fmt.Fprintf(stderr, "%s: configuration file '%s' syntax is ok\n", program, f.confFile)
+	if f.against == "" {
+		return 0
+	}
+	return showPreview(f.against, cfg, stdout, stderr)
+}
+
+// showPreview writes what changes from the file at path to cfg.
+func showPreview(path string, cfg *config.Config, stdout, stderr io.Writer) int {
+	old, err := config.Load(path)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		fmt.Fprintf(stderr, "%s: configuration file '%s' is invalid, nothing to compare with\n", nuthatch, path)
+		return exitFailure
+	}
+	report := preview.Compare(old, cfg)
+	if err := report.Write(stdout); err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", nuthatch, err)
+		return exitFailure
+	}
+	if report.Warned() {
+		return exitWarned
+	}
 	return 0
 }
 

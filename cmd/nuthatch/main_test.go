@@ -287,3 +287,38 @@ func writeConf(t *testing.T, yaml string) string {
 	}
 	return path
 }
+
+func TestPreview(t *testing.T) {
+	const head = "pool:\n  listen: 127.0.0.1:22121\n  servers:\n   - 127.0.0.1:6379:1 a\n   - 127.0.0.1:6380:"
+	old := writeConf(t, head+"1 b\n")
+	tests := []struct {
+		name, conf, against string
+		status              int
+		stdout, stderr      string // a part of each
+	}{
+		{"nothing changes", old, old, 0, "nothing changes\n", "syntax is ok"},
+		{"keys move because they must", writeConf(t, head+"1 b\n   - 127.0.0.1:6381:1 c\n"), old, 0, " a ", "syntax is ok"},
+		{"keys move that need not", writeConf(t, head+"5 b\n"), old, 2, "warning: weights change", "syntax is ok"},
+		{"the new one is invalid", writeConf(t, head+"0 b\n"), old, 1, "", "syntax is invalid"},
+		{"the old one is missing", old, "/does/not/exist", 1, "", "nothing to compare with"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			status := run([]string{"nuthatch", "-t", "-c", tt.conf, "--against", tt.against}, &stdout, &stderr)
+			if status != tt.status || !strings.Contains(stdout.String(), tt.stdout) || !strings.Contains(stderr.String(), tt.stderr) {
+				t.Errorf("status %d, standard output %q, standard error %q; want %d, %q, %q",
+					status, &stdout, &stderr, tt.status, tt.stdout, tt.stderr)
+			}
+		})
+	}
+	if got := runAs(t, nuthatch, "--against", old); got.status != 1 || got.firstLine() != "nuthatch: option --against goes with -t" {
+		t.Errorf("--against without -t: status %d and %q", got.status, got.firstLine())
+	}
+	if got := runAs(t, nuthatch, "-t", "--against"); got.firstLine() != "nuthatch: option --against requires a file name" {
+		t.Errorf("--against without a file: %q", got.firstLine())
+	}
+	if got := runAs(t, nutcracker, "-t", "--against", old); got.firstLine() != "nutcracker: invalid option -- 'against'" {
+		t.Errorf("called nutcracker: %q", got.firstLine())
+	}
+}

@@ -18,7 +18,7 @@ func writeUsage(w io.Writer, program string) {
 		}
 	}
 	fmt.Fprintln(w)
-	writeOptions(w, (&flags{}).table())
+	writeOptions(w, (&flags{}).table(program))
 	if program == nuthatch {
 		fmt.Fprintln(w, "\nCommands:")
 		for _, c := range commands() {
@@ -40,6 +40,10 @@ func writeOptions(w io.Writer, table []option) {
 		case fileName, text:
 			name += "=S"
 		}
-		fmt.Fprintf(w, "  -%c, --%-16s : %s\n", o.short, name, o.help)
+		short := "   "
+		if o.short != 0 {
+			short = "-" + string(o.short) + ","
+		}
+		fmt.Fprintf(w, "  %s --%-16s : %s\n", short, name, o.help)
 	}
 }

@@ -27,6 +27,7 @@ var levels = map[string]int{
 	"internal/msg":       1,
 	"internal/config":    1,
 
+	"internal/preview":        2,
 	"internal/proto/redis":    2,
 	"internal/proto/memcache": 2,
 

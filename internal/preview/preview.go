@@ -1,0 +1,163 @@
+// Package preview says what it means to go from one configuration to another:
+// which pools come and go, which settings change, and for each pool the share of
+// keys that will be looked for on another server.
+//
+//	old ─┐            settings: the table of keys in config
+//	     ├─ Compare ─ keys: both continua, walked side by side (hashkit.Overlap)
+//	new ─┘            warnings: the same again, with the names or weights kept
+//
+// Nothing here is sampled: shares are counted over all values of the hash. That
+// they are shares of keys supposes that the hash spreads the keys evenly, and of
+// a new hash that it has nothing to do with the old one.
+package preview
+
+import (
+	"cmp"
+	"slices"
+
+	"nuthatch/internal/config"
+)
+
+// A Report is what changes between two configurations.
+type Report struct {
+	// Process are the changes in the block "nuthatch:".
+	Process []config.Change `json:"process,omitempty"`
+	// Added and Removed are the names of pools.
+	Added   []string `json:"added,omitempty"`
+	Removed []string `json:"removed,omitempty"`
+	// Pools are those that stay and change.
+	Pools []Pool `json:"pools,omitempty"`
+}
+
+// A Pool is what changes in a pool that stays.
+type Pool struct {
+	Name     string          `json:"name"`
+	Settings []config.Change `json:"settings,omitempty"`
+	Servers  []Server        `json:"servers,omitempty"`
+	Keys     []Keys          `json:"keys,omitempty"`
+	Warnings []Warning       `json:"warnings,omitempty"`
+}
+
+// A Server is a server that comes, goes or changes. It is known by the name
+// that places it on the ring. Old or New is empty if it was not, or will not be,
+// there.
+type Server struct {
+	Name string `json:"name"`
+	// Old and New are the server's lines in the file.
+	Old string `json:"old,omitempty"`
+	New string `json:"new,omitempty"`
+}
+
+// Keys is what happens to a pool's keys, or to a class of them.
+type Keys struct {
+	// Which are the keys, and How their share was computed.
+	Which string `json:"which"`
+	How   string `json:"how"`
+	// Moved is the share of the keys that will be looked for elsewhere, 0 to 1.
+	Moved float64 `json:"moved"`
+	// Moves are its parts, the largest first.
+	Moves []Move `json:"moves,omitempty"`
+}
+
+// A Move is the share of the keys that will be looked for on To instead of From.
+type Move struct {
+	From  string  `json:"from"`
+	To    string  `json:"to"`
+	Share float64 `json:"share"`
+}
+
+// A Warning is about keys that move and need not.
+type Warning struct {
+	// What moves them, and how much of them it moves.
+	What string `json:"what"`
+	// Instead is how not to.
+	Instead string `json:"instead"`
+}
+
+// Empty reports whether nothing changes.
+func (r *Report) Empty() bool {
+	return len(r.Process)+len(r.Added)+len(r.Removed)+len(r.Pools) == 0
+}
+
+// Warned reports whether the report has warnings.
+func (r *Report) Warned() bool {
+	return slices.ContainsFunc(r.Pools, func(p Pool) bool { return len(p.Warnings) > 0 })
+}
+
+// Compare returns what changes from old to changed. Pools are known by their
+// names.
+func Compare(old, changed *config.Config) *Report {
+	r := &Report{Process: config.ProcessChanges(&old.Process, &changed.Process)}
+	for i := range old.Pools {
+		p := &old.Pools[i]
+		if q := poolNamed(changed, p.Name); q == nil {
+			r.Removed = append(r.Removed, p.Name)
+		} else if d := comparePool(p, q); d != nil {
+			r.Pools = append(r.Pools, *d)
+		}
+	}
+	for i := range changed.Pools {
+		if name := changed.Pools[i].Name; poolNamed(old, name) == nil {
+			r.Added = append(r.Added, name)
+		}
+	}
+	return r
+}
+
+func poolNamed(c *config.Config, name string) *config.Pool {
+	i := slices.IndexFunc(c.Pools, func(p config.Pool) bool { return p.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &c.Pools[i]
+}
+
+// comparePool returns what changes from old to changed, nil if nothing does.
+func comparePool(old, changed *config.Pool) *Pool {
+	d := &Pool{
+		Name:     old.Name,
+		Settings: config.PoolChanges(old, changed),
+		Servers:  compareServers(old, changed),
+	}
+	if len(d.Settings) == 0 && len(d.Servers) == 0 {
+		return nil
+	}
+	d.Keys = compareKeys(old, changed)
+	d.Warnings = warn(old, changed, d)
+	return d
+}
+
+// compareServers lists what is not the same in both, by name.
+func compareServers(old, changed *config.Pool) []Server {
+	var all []Server
+	for i := range old.Servers {
+		s := &old.Servers[i]
+		d := Server{Name: s.NodeName(), Old: s.Text}
+		if t := serverNamed(changed, d.Name); t != nil {
+			d.New = t.Text
+		}
+		if d.Old != d.New {
+			all = append(all, d)
+		}
+	}
+	for i := range changed.Servers {
+		s := &changed.Servers[i]
+		if name := s.NodeName(); serverNamed(old, name) == nil {
+			all = append(all, Server{Name: name, New: s.Text})
+		}
+	}
+	return all
+}
+
+func serverNamed(p *config.Pool, name string) *config.Server {
+	i := slices.IndexFunc(p.Servers, func(s config.Server) bool { return s.NodeName() == name })
+	if i < 0 {
+		return nil
+	}
+	return &p.Servers[i]
+}
+
+// sortMoves puts the largest share first.
+func sortMoves(moves []Move) {
+	slices.SortStableFunc(moves, func(a, b Move) int { return cmp.Compare(b.Share, a.Share) })
+}
