@@ -68,7 +68,7 @@ func (k *key[T]) text(from *T) string {
 		if k.kind.form == kindMillis.form {
 			return strconv.FormatInt(v.Milliseconds(), 10)
 		}
-		return v.String()
+		return formatDuration(v)
 	case int64:
 		if k.kind.form == kindSize.form {
 			return formatSize(v)

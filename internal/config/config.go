@@ -15,8 +15,10 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -55,6 +57,12 @@ type Config struct {
 type Process struct {
 	// Threads is the number of event loops, 1 to 64, never 0.
 	Threads int
+	// Watch reloads the file when it changes.
+	Watch bool
+	// DrainTimeout is how long what is to end may take to finish.
+	DrainTimeout time.Duration
+	// DrainDelay is how long it takes before draining begins.
+	DrainDelay time.Duration
 }
 
 // Pool is one server pool: a listener, and the servers that its keys are
@@ -160,7 +168,7 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	text, err := readStable(f)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
@@ -171,6 +179,39 @@ func Load(path string) (*Config, error) {
 		return nil, fmt.Errorf("config: %s is larger than %d bytes", path, maxFileSize)
 	}
 	return Parse(path, text)
+}
+
+// ErrChanging means that a file was written to while it was read, so that what
+// was read may be half of it.
+var ErrChanging = errors.New("the file changed while it was read")
+
+// A file is what readStable needs of an *os.File.
+type file interface {
+	io.Reader
+	Name() string
+	Stat() (fs.FileInfo, error)
+}
+
+// readStable reads a file that nobody changes meanwhile, up to one byte more
+// than maxFileSize.
+func readStable(f file) ([]byte, error) {
+	before, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil || !before.Mode().IsRegular() {
+		return text, err
+	}
+	after, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	grown := len(text) <= maxFileSize && after.Size() != int64(len(text))
+	if grown || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
+		return nil, fmt.Errorf("%s: %w", f.Name(), ErrChanging)
+	}
+	return text, nil
 }
 
 // Parse checks text as the content of a configuration file; file is its name

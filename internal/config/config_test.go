@@ -95,7 +95,7 @@ func TestEveryKey(t *testing.T) {
 	}
 	want := &Config{
 		File:    "testdata/good-every-key.yml",
-		Process: Process{Threads: 3},
+		Process: Process{Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond},
 		Pools:   []Pool{first, third, second},
 	}
 	if !reflect.DeepEqual(cfg, want) {

@@ -233,6 +233,25 @@ var processKeys = []key[Process]{
 			"them evenly.",
 		set: func(p *Process, v value) { p.Threads = int(v.number) },
 	},
+	{
+		name: "watch", kind: kindBool, def: "false", origin: fromNuthatch,
+		help: "Reloads the configuration when its file changes, also when it is a symbolic link that is pointed elsewhere, as in a " +
+			"mounted ConfigMap. A file that is at fault changes nothing, and the log tells its faults.",
+		set: func(p *Process, v value) { p.Watch = v.flag },
+	},
+	{
+		name: "drain_timeout", kind: kindDuration, limits: anyDuration, def: "30s", origin: fromNuthatch,
+		help: "How long what is to end may take to finish: the clients of a proxy that got SIGTERM, and after a reload the " +
+			"connections that are no longer wanted. Requests that have begun to come are answered; idle clients are told to " +
+			"leave at once. `0` ends everything at once, as nutcracker does.",
+		set: func(p *Process, v value) { p.DrainTimeout = v.duration() },
+	},
+	{
+		name: "drain_delay", kind: kindDuration, limits: anyDuration, def: "0", origin: fromNuthatch,
+		help: "How long a proxy that got SIGTERM says that it is not ready, and still serves new clients, before it drains: time " +
+			"for a load balancer to notice.",
+		set: func(p *Process, v value) { p.DrainDelay = v.duration() },
+	},
 }
 
 // setDefaults reads every key's default into into.

@@ -8,17 +8,16 @@
 package daemon
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
@@ -42,14 +41,18 @@ type Instance struct {
 	opts      Options
 	log       *logging.Logger
 	epoch     time.Time
-	layout    stats.Layout
-	topo      []*proxy.Topology
-	learned   []*redis.Learned // one per pool, for those that speak Redis
-	scripts   []*redis.Scripts // likewise
 	contexts  []*proxy.Context
-	listeners []listener
 	statsPort *admin.StatsPort
-	resolver  *resolver
+
+	// current is what the configuration in force made.
+	current atomic.Pointer[generation]
+	// draining: the end has been asked for, and the proxy is not ready any more.
+	draining atomic.Bool
+
+	// changing is held by whoever makes a change: one at a time.
+	changing sync.Mutex
+
+	pauses pauses
 
 	stopOnce sync.Once
 	loops    sync.WaitGroup
@@ -58,12 +61,6 @@ type Instance struct {
 
 	mu  sync.Mutex
 	err error // why the instance ended of itself
-}
-
-// A listener is a pool's listening socket.
-type listener struct {
-	fd   int
-	path string // to be removed at the end; empty for TCP
 }
 
 // Start starts a proxy: it returns when all pools listen, and then the proxy
@@ -90,30 +87,32 @@ func Start(o Options) (*Instance, error) {
 
 func (in *Instance) start() error {
 	raiseProcs(in.opts.Config.Process.Threads + spareProcs)
-	for i := range in.opts.Config.Pools {
-		p := &in.opts.Config.Pools[i]
-		in.topo = append(in.topo, proxy.NewTopology(p))
-		in.learned = append(in.learned, new(redis.Learned))
-		in.scripts = append(in.scripts, redis.NewScripts())
-		in.layout = append(in.layout, layoutOf(p))
+	g := newGeneration(in.opts.Config)
+	for i := range g.conf.Pools {
+		g.topo = append(g.topo, proxy.NewTopology(&g.conf.Pools[i]))
+		g.learned = append(g.learned, new(redis.Learned))
+		g.scripts = append(g.scripts, redis.NewScripts())
 	}
-	if err := in.startLoops(); err != nil {
+	in.current.Store(g)
+	if err := in.startLoops(g); err != nil {
 		return err
 	}
-	in.resolver = newResolver(in.opts.Config, in.topo, in.log)
-	in.resolver.start()
+	g.resolver = newResolver(g.conf, g.topo, in.log)
+	g.resolver.start()
 	if err := in.startStats(); err != nil {
 		return err
 	}
-	for i := range in.opts.Config.Pools {
-		if err := in.listen(i); err != nil {
-			return err
+	if err := in.openListeners(g, nil); err != nil {
+		return err
+	}
+	return in.onLoop(in.contexts[0], func(ctx *proxy.Context) {
+		for i, l := range g.listeners {
+			l.accept.Serve(g.topo[i])
 		}
-	}
-	for _, ctx := range in.contexts {
-		ctx.Loop().Post(ctx.Preconnect)
-	}
-	return nil
+		for _, ctx := range in.contexts {
+			ctx.Loop().Post(ctx.Preconnect)
+		}
+	})
 }
 
 // raiseProcs lets at least n threads run Go code at once.
@@ -123,32 +122,18 @@ func raiseProcs(n int) {
 	}
 }
 
-func layoutOf(p *config.Pool) stats.PoolLayout {
-	l := stats.PoolLayout{Name: p.Name}
-	for i := range p.Servers {
-		l.Servers = append(l.Servers, p.Servers[i].StatsName())
-	}
-	return l
-}
-
 // startLoops makes the contexts and runs each on a thread of its own.
-func (in *Instance) startLoops() error {
+func (in *Instance) startLoops(g *generation) error {
 	identity := new(proxy.Identity)
-	for id := range in.opts.Config.Process.Threads {
-		o := proxy.Options{
+	for id := range g.conf.Process.Threads {
+		ctx, err := proxy.NewContext(proxy.Options{
 			ID:       id,
 			Epoch:    in.epoch,
 			Log:      in.log,
-			Shard:    stats.NewShard(in.layout),
+			Shard:    stats.NewShard(g.layout),
 			Identity: identity,
-		}
-		for i := range in.opts.Config.Pools {
-			p := &in.opts.Config.Pools[i]
-			o.Pools = append(o.Pools, proxy.PoolOptions{
-				Config: p, Topology: in.topo[i], Protocol: in.protocol(i),
-			})
-		}
-		ctx, err := proxy.NewContext(o)
+			Pools:    in.poolOptions(g),
+		})
 		if err != nil {
 			return err
 		}
@@ -159,15 +144,63 @@ func (in *Instance) startLoops() error {
 	return nil
 }
 
-// protocol is what the i-th pool speaks, for one loop.
-func (in *Instance) protocol(i int) proxy.Protocol {
-	p := &in.opts.Config.Pools[i]
+// poolOptions is what a loop is told of the pools. Every loop has protocols of
+// its own.
+func (in *Instance) poolOptions(g *generation) []proxy.PoolOptions {
+	pools := make([]proxy.PoolOptions, len(g.conf.Pools))
+	for i := range g.conf.Pools {
+		p := &g.conf.Pools[i]
+		pools[i] = proxy.PoolOptions{Config: p, Topology: g.topo[i], Protocol: in.protocol(p, g.learned[i], g.scripts[i])}
+	}
+	return pools
+}
+
+// now is the loops' time.
+func (in *Instance) now() int64 { return int64(time.Since(in.epoch)) }
+
+// onLoop runs f on one loop and waits for it. The error says that the instance
+// ends.
+func (in *Instance) onLoop(ctx *proxy.Context, f func(*proxy.Context)) error {
+	done := make(chan struct{})
+	ctx.Loop().Post(func() {
+		defer close(done)
+		f(ctx)
+	})
+	select {
+	case <-done:
+		return nil
+	case <-in.stopping:
+		return errors.Join(ErrEnding, in.failure())
+	}
+}
+
+// onLoops runs f on every loop, the accepting one last, and waits for all.
+func (in *Instance) onLoops(f func(*proxy.Context)) error {
+	done := make(chan struct{}, len(in.contexts))
+	for _, ctx := range slices.Backward(in.contexts) {
+		ctx.Loop().Post(func() {
+			f(ctx)
+			done <- struct{}{}
+		})
+	}
+	for range in.contexts {
+		select {
+		case <-done:
+		case <-in.stopping:
+			return errors.Join(ErrEnding, in.failure())
+		}
+	}
+	return nil
+}
+
+// protocol is what a pool speaks, for one loop.
+func (in *Instance) protocol(p *config.Pool, learned *redis.Learned, scripts *redis.Scripts) proxy.Protocol {
 	if p.Redis {
 		return redis.New(redis.Options{
 			Auth:           p.RedisAuth,
 			DB:             p.RedisDB,
 			Databases:      p.Databases,
-			Learned:        in.learned[i],
+			Learned:        learned,
 			RefuseUnknown:  p.UnknownCommands == config.UnknownRefuse,
 			Servers:        len(p.Servers),
 			MaxRequestSize: p.MaxRequestSize,
@@ -176,7 +209,7 @@ func (in *Instance) protocol(i int) proxy.Protocol {
 			PartialResults: p.PartialResults,
 			AllowKeys:      p.AllowKeys,
 			Timeout:        p.Timeout,
-			Scripts:        in.scripts[i],
+			Scripts:        scripts,
 		})
 	}
 	o := memcache.Options{
@@ -200,7 +233,7 @@ func (in *Instance) facts(p *config.Pool) func(tell func(name, value string)) {
 		tell("time", strconv.FormatInt(now.Unix(), 10))
 		tell("version", in.opts.Version)
 		tell("pointer_size", strconv.Itoa(strconv.IntSize))
-		tell("threads", strconv.Itoa(in.opts.Config.Process.Threads))
+		tell("threads", strconv.Itoa(len(in.contexts)))
 		tell("pool", p.Name)
 		tell("servers", strconv.Itoa(len(p.Servers)))
 	}
@@ -235,33 +268,6 @@ func (in *Instance) startStats() error {
 	return nil
 }
 
-// listen opens the i-th pool's listening socket and has the first loop accept
-// from it, for all loops.
-func (in *Instance) listen(i int) error {
-	p := &in.opts.Config.Pools[i]
-	fd, err := socket.Listen(context.Background(), socket.ListenSpec{
-		Path: p.Listen.Path, Mode: p.Listen.Mode,
-		Host: p.Listen.Host, Port: p.Listen.Port,
-		Backlog: p.Backlog, ReusePort: p.ReusePort,
-	})
-	if err != nil {
-		return fmt.Errorf("pool '%s': listen on '%s': %w", p.Name, p.Listen, err)
-	}
-	in.listeners = append(in.listeners, listener{fd: fd, path: p.Listen.Path})
-	first := in.contexts[0]
-	result := make(chan error, 1)
-	first.Loop().Post(func() {
-		_, err := first.Listen(i, fd, in.contexts)
-		result <- err
-	})
-	select {
-	case err := <-result:
-		return err
-	case <-in.stopping:
-		return in.failure()
-	}
-}
-
 // name is the program and its release, and what it was called if that differs.
 func (in *Instance) name() string {
 	name := "nuthatch-" + in.opts.Version
@@ -274,15 +280,16 @@ func (in *Instance) name() string {
 // announce logs what runs.
 func (in *Instance) announce() {
 	in.log.Always(fmt.Sprintf("%s started on pid %d", in.name(), os.Getpid()))
-	for i := range in.opts.Config.Pools {
-		p := &in.opts.Config.Pools[i]
+	g := in.current.Load()
+	for i := range g.conf.Pools {
+		p := &g.conf.Pools[i]
 		in.log.Notice(fmt.Sprintf("pool '%s' listens on '%s' with %d servers",
-			p.Name, socket.LocalName(in.listeners[i].fd), len(p.Servers)))
+			p.Name, socket.LocalName(g.listeners[i].fd), len(p.Servers)))
 	}
 }
 
 // Addr is the address that the i-th pool of the configuration listens on.
-func (in *Instance) Addr(i int) string { return socket.LocalName(in.listeners[i].fd) }
+func (in *Instance) Addr(i int) string { return socket.LocalName(in.current.Load().listeners[i].fd) }
 
 // StatsAddr is the address of the statistics port, or nil.
 func (in *Instance) StatsAddr() net.Addr {
@@ -294,10 +301,11 @@ func (in *Instance) StatsAddr() net.Addr {
 
 // Snapshot is the statistics of this moment. It is nil when the instance ends.
 func (in *Instance) Snapshot() *stats.Snapshot {
+	layout := in.current.Load().layout
 	shards := make([]*stats.Shard, 0, len(in.contexts))
 	copies := make(chan *stats.Shard, len(in.contexts))
 	for _, ctx := range in.contexts {
-		dst := stats.NewShard(in.layout)
+		dst := stats.NewShard(layout)
 		ctx.Loop().Post(func() {
 			ctx.CopyStats(dst)
 			copies <- dst
@@ -311,7 +319,7 @@ func (in *Instance) Snapshot() *stats.Snapshot {
 			return nil
 		}
 	}
-	snap := stats.Sum(in.layout, shards)
+	snap := stats.Sum(layout, shards)
 	now := time.Now()
 	snap.Source = hostname()
 	snap.Version = in.opts.Version
@@ -333,20 +341,22 @@ func hostname() string {
 func (in *Instance) Stop() {
 	in.stopOnce.Do(func() {
 		close(in.stopping)
+		in.pauses.endAll()
 		if in.statsPort != nil {
 			if err := in.statsPort.Close(); err != nil {
 				in.log.Warn("statistics port", errAttr(err))
 			}
 		}
-		if in.resolver != nil {
-			in.resolver.stop()
+		g := in.current.Load()
+		if g != nil && g.resolver != nil {
+			g.resolver.stop()
 		}
 		for _, ctx := range in.contexts {
 			ctx.Loop().Stop()
 		}
 		in.loops.Wait()
-		for _, l := range in.listeners {
-			in.closeListener(l)
+		if g != nil {
+			in.closeListeners(g.listeners)
 		}
 		in.log.Always(in.name() + " ended")
 		// What the log could not write at the very end it cannot tell either.
@@ -354,17 +364,6 @@ func (in *Instance) Stop() {
 		close(in.ended)
 	})
 	<-in.ended
-}
-
-// closeListener closes the socket and removes its path.
-func (in *Instance) closeListener(l listener) {
-	unix.Close(l.fd)
-	if l.path == "" {
-		return
-	}
-	if err := unix.Unlink(l.path); err != nil && !errors.Is(err, unix.ENOENT) {
-		in.log.Warn("cannot remove the listening socket", pathAttr(l.path), errAttr(err))
-	}
 }
 
 // Wait waits until the proxy has ended, and returns why if it ended of itself.

@@ -55,11 +55,12 @@ func start(o Options) (*Instance, error) {
 	return in, nil
 }
 
-// obey does what signals ask for, in nutcracker's meaning: TTIN and TTOU turn
-// the log up and down, HUP reopens it, INT and TERM end the proxy. A second INT
-// or TERM ends it without waiting.
+// obey does what signals ask for. In nutcracker's meaning TTIN and TTOU turn the
+// log up and down, HUP reopens it, and INT ends the proxy at once. TERM drains it
+// first, USR1 reloads the configuration. A second INT or TERM ends what the first
+// began, and a third does not wait for anything.
 func (in *Instance) obey(signals <-chan os.Signal) {
-	ending := false
+	ends := 0
 	for {
 		select {
 		case <-in.ended:
@@ -73,12 +74,19 @@ func (in *Instance) obey(signals <-chan os.Signal) {
 			case syscall.SIGHUP:
 				in.reopenLog()
 			case syscall.SIGINT, syscall.SIGTERM:
-				if ending {
-					os.Exit(1)
-				}
-				ending = true
+				ends++
 				in.log.Always("signal received, exiting", slog.String("signal", s.String()))
-				go in.Stop()
+				switch {
+				case ends > 2:
+					os.Exit(1)
+				case ends == 1 && s == syscall.SIGTERM:
+					in.Drain("signal")
+				default:
+					go in.Stop()
+				}
+			case syscall.SIGUSR1:
+				// What went wrong is in the log.
+				go func() { _, _ = in.Reload("signal") }()
 			default:
 				in.log.Notice("signal received, nothing to do", slog.String("signal", s.String()))
 			}

@@ -129,6 +129,15 @@ func (c *Conn) Close() {
 	c.out.Release(&c.loop.bufs)
 }
 
+// CloseWrite says to the peer that nothing more comes. Reading goes on.
+func (c *Conn) CloseWrite() {
+	invariant.Check(c.out.Len() == 0, "eventloop: output is left behind the end of the stream")
+	if c.state == open {
+		// A peer that is gone shows as an error or an end of file.
+		_ = unix.Shutdown(c.fd, unix.SHUT_WR)
+	}
+}
+
 func (c *Conn) ask(interest uint32) {
 	c.interest = interest
 	c.loop.watch(c.fd, interest)

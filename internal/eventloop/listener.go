@@ -55,21 +55,41 @@ func (ln *Listener) Resume() {
 	}
 }
 
-func (ln *Listener) ready(uint32) {
-	for i := 0; i < acceptBatch && !ln.paused; i++ {
-		fd, _, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		if err == nil {
-			ln.acceptor.OnAccept(fd)
-			continue
-		}
-		errno, ok := errors.AsType[syscall.Errno](err)
-		if !ok || errno == unix.EAGAIN {
-			return
-		}
-		if errno == unix.EINTR || errno == unix.ECONNABORTED {
-			continue
-		}
-		ln.acceptor.OnAcceptError(errno)
-		return
+// AcceptRest accepts the connections that wait in the kernel, unless the listener
+// is paused, or pauses.
+func (ln *Listener) AcceptRest() {
+	for !ln.paused && ln.accept() {
+		continue
 	}
+}
+
+// Close takes the socket out of the loop and leaves it open. Its descriptor may be
+// closed, by whoever made it, once the turn is over.
+func (ln *Listener) Close() {
+	ln.paused = true
+	ln.loop.forget(ln.fd)
+}
+
+func (ln *Listener) ready(uint32) {
+	for i := 0; i < acceptBatch && !ln.paused && ln.accept(); i++ {
+		continue
+	}
+}
+
+// accept hands over one connection, and reports whether there may be more.
+func (ln *Listener) accept() bool {
+	fd, _, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	if err == nil {
+		ln.acceptor.OnAccept(fd)
+		return true
+	}
+	errno, ok := errors.AsType[syscall.Errno](err)
+	switch {
+	case !ok || errno == unix.EAGAIN:
+		return false
+	case errno == unix.EINTR || errno == unix.ECONNABORTED:
+		return true
+	}
+	ln.acceptor.OnAcceptError(errno)
+	return false
 }

@@ -304,6 +304,13 @@ func (l *Loop) unregister(fd int) {
 	l.closing = append(l.closing, fd)
 }
 
+// forget gives up a descriptor that the loop does not own.
+func (l *Loop) forget(fd int) {
+	l.table[fd] = nil
+	// It can only fail for a descriptor that is not ours, which the table rules out.
+	_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, fd, nil)
+}
+
 // close gives back what the loop holds. A connection may still be closed
 // afterwards: that gives back its output and nothing else.
 func (l *Loop) close() {

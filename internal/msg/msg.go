@@ -213,6 +213,13 @@ func (q *ServerQueue) Pop() (m *Msg, sent bool) {
 	return m, sent
 }
 
+// Reschedule gives every message of both queues the same deadline.
+func (q *ServerQueue) Reschedule(deadline int64) {
+	for m := q.q.head; m != nil; m = m.serverNext {
+		m.Deadline = deadline
+	}
+}
+
 // maxFree bounds how many unused messages a Pool keeps, and maxSeq the keys
 // whose book-keeping a message keeps with it on the free list.
 const (

@@ -42,6 +42,8 @@ const (
 	LoginRefused
 	// NoDatabase: the server refused the database that the request is for.
 	NoDatabase
+	// Disabled: an operator has taken the server out of service.
+	Disabled
 	// OtherError is any other error of the operating system.
 	OtherError
 	numReasons
@@ -65,6 +67,7 @@ var reasonTexts = [numReasons]string{
 	NoRESP3:         "the server of this key does not speak RESP3",
 	LoginRefused:    "the server of this key refused the pool's password",
 	NoDatabase:      "the server of this key refused the database",
+	Disabled:        "the server of this key is disabled",
 	OtherError:      "Input/output error",
 }
 

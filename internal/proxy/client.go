@@ -19,6 +19,9 @@ const (
 	// clientClosing: no more requests are taken; the connection closes when
 	// those in flight are answered and the answers sent.
 	clientClosing
+	// clientParted: we have closed our side, and drop what comes until the client
+	// closes its own.
+	clientParted
 	clientClosed
 )
 
@@ -77,6 +80,9 @@ type client struct {
 	// lastErr is why the client will be closed, for log and statistics.
 	lastErr closeReason
 	state   clientState
+	// leaveBy is when a client that is to leave goes at the latest; 0 for all
+	// others.
+	leaveBy int64
 	// waits is what keeps the next request from being taken, however much room
 	// there is.
 	waits wait
@@ -93,6 +99,7 @@ func newClient(p *ServerPool) *client {
 	c := &client{pool: p, replySize: min(firstReplyGuess, int(p.conf.ClientMaxQueued/64))}
 	c.since = p.ctx.loop.Now()
 	c.active = c.since
+	c.waits = p.standingWait()
 	c.session.ID = p.ctx.identity.last.Add(1)
 	c.session.Lane = msg.DefaultLane
 	c.session.Authenticated = p.conf.RedisAuth == ""
@@ -223,7 +230,7 @@ func (c *client) admits() bool { return (c.waits == waitsForNothing || c.waited(
 
 // within reports whether the client holds less than the 1/part of its bounds.
 func (c *client) within(part int) bool {
-	n := c.outq.Len() + c.quiet
+	n := c.inFlight()
 	bytes := c.held + c.Out().Len()
 	if n == 0 && bytes == 0 {
 		return true
@@ -280,8 +287,12 @@ func (c *client) OnSent(int) {
 // OnEOF implements eventloop.Handler. A client that sends no more still gets
 // its replies.
 func (c *client) OnEOF() {
-	if c.state == clientOpen {
+	switch c.state {
+	case clientOpen:
 		c.closing(byEOF)
+	case clientParted:
+		c.close()
+	case clientClosing, clientClosed:
 	}
 	c.settle()
 }
@@ -318,12 +329,24 @@ func (c *client) closing(why closeReason) {
 	c.stash.Release(c.pool.ctx.bufs)
 }
 
-// settle closes a client that is closing and has got all its replies.
+// settle closes a client that is closing, or is to leave, and has got all its
+// replies.
 func (c *client) settle() {
-	if c.state == clientClosing && c.outq.Len() == 0 && c.Out().Len() == 0 {
-		c.close()
+	switch c.state {
+	case clientClosing:
+		if c.outq.Len() == 0 && c.Out().Len() == 0 {
+			c.close()
+		}
+	case clientOpen:
+		if c.leaveBy != 0 {
+			c.part()
+		}
+	case clientParted, clientClosed:
 	}
 }
+
+// inFlight is how many requests have been taken and not yet answered.
+func (c *client) inFlight() int { return c.outq.Len() + c.quiet }
 
 // close closes the connection. Replies that are still to come are swallowed;
 // they are dropped when they come.

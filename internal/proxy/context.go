@@ -64,6 +64,7 @@ type Context struct {
 	nextDeadline int64
 	// nextSweep is when lanes without clients are looked for; 0: there are none.
 	nextSweep int64
+	leaving   leaving
 	// scratch
 	key1, key2 []byte
 	owners     []uint16
@@ -152,13 +153,17 @@ func (ctx *Context) Live() (msgs, chunks int) { return ctx.msgs.Live(), ctx.bufs
 // the loop.
 func (ctx *Context) Preconnect() {
 	for _, p := range ctx.pools {
-		if !p.conf.Preconnect {
-			continue
-		}
-		for _, s := range p.servers {
-			for slot := range p.conf.ServerConnections {
-				s.conn(0, slot)
-			}
+		p.preconnect()
+	}
+}
+
+func (p *ServerPool) preconnect() {
+	if !p.conf.Preconnect {
+		return
+	}
+	for _, s := range p.servers {
+		for slot := range p.conf.ServerConnections {
+			s.conn(0, slot)
 		}
 	}
 }
@@ -172,8 +177,11 @@ func (ctx *Context) OnTurn(now int64) int64 {
 	if ctx.nextSweep != 0 && now >= ctx.nextSweep {
 		ctx.sweepLanes(now)
 	}
+	if ctx.leaving.next != 0 && now >= ctx.leaving.next {
+		ctx.leaveDue(now)
+	}
 	ctx.resumeClients()
-	return ctx.wakeListeners(now)
+	return soonest(ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextSweep, ctx.leaving.next)
 }
 
 // resumeClients takes up what clients sent while they had too much in flight, or
@@ -191,13 +199,20 @@ func (ctx *Context) resumeClients() {
 	ctx.resumable = ctx.resumable[:0]
 }
 
-// wakeListeners resumes the listeners that have rested long enough and returns
-// when the next turn is due.
-func (ctx *Context) wakeListeners(now int64) int64 {
-	next := ctx.nextDeadline
-	if next == 0 || ctx.nextSweep != 0 && ctx.nextSweep < next {
-		next = ctx.nextSweep
+// soonest is the first of several times, of which 0 is never.
+func soonest(times ...int64) int64 {
+	first := int64(0)
+	for _, t := range times {
+		if t != 0 && (first == 0 || t < first) {
+			first = t
+		}
 	}
+	return first
+}
+
+// wakeListeners resumes the listeners that have rested long enough and returns
+// when the next one will have.
+func (ctx *Context) wakeListeners(now int64) (next int64) {
 	kept := ctx.resting[:0]
 	for _, ln := range ctx.resting {
 		if now >= ln.restUntil {
@@ -205,9 +220,7 @@ func (ctx *Context) wakeListeners(now int64) int64 {
 			continue
 		}
 		kept = append(kept, ln)
-		if next == 0 || ln.restUntil < next {
-			next = ln.restUntil
-		}
+		next = soonest(next, ln.restUntil)
 	}
 	ctx.resting = kept
 	return next

@@ -44,14 +44,17 @@ func (c *client) gather(req *msg.Request) {
 	}
 	m := c.newMsg(req)
 	c.outq.Push(m)
-	loops := p.ctx.identity.loops()
+	loops, id := p.ctx.identity.loops(), p.topo.lineage
 	g := &gathering{client: c, m: m, inquiry: inquiry, pending: len(loops)}
 	for _, ctx := range loops {
 		if ctx == p.ctx {
 			continue
 		}
 		posted := ctx.loop.Post(func() {
-			found := ctx.pools[p.index].look(inquiry)
+			var found []msg.ClientFacts
+			if there := ctx.poolOf(id); there != nil { // a reload may be removing it
+				found = there.look(inquiry)
+			}
 			p.ctx.loop.Post(func() { g.add(found) })
 		})
 		if !posted {

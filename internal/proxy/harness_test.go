@@ -82,9 +82,12 @@ func startRig(t testing.TB, text string) *rig {
 		unix.Close(fd)
 	})
 	r.on(0, func(ctx *proxy.Context) {
-		if _, err := ctx.Listen(0, fd, r.contexts); err != nil {
+		ln, err := ctx.Listen(fd, r.contexts)
+		if err != nil {
 			t.Error(err)
+			return
 		}
+		ln.Serve(r.topo)
 	})
 	return r
 }

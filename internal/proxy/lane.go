@@ -41,20 +41,24 @@ type wait uint8
 
 const (
 	waitsForNothing wait = iota
-	// waitsForReplies: its lane changed. A request on the new lane's connections
-	// could overtake one that is still on the old lane's.
+	// waitsForReplies: its lane changed, or the connections of its lane. A
+	// request on the new connections could overtake one that is still on the old
+	// ones.
 	waitsForReplies
 	// waitsForAnswer: a server was asked what the request means. The request is
 	// in the stash again.
 	waitsForAnswer
+	// waitsForPool: the pool is paused.
+	waitsForPool
 )
 
 // waited reports whether a client that waits need not do so any longer.
 func (c *client) waited() bool {
-	if c.waits == waitsForReplies && c.outq.Len()+c.quiet == 0 {
-		c.waits = waitsForNothing
+	if c.waits == waitsForAnswer || c.pool.paused || c.inFlight() > 0 {
+		return false
 	}
-	return c.waits == waitsForNothing
+	c.waits = waitsForNothing
+	return true
 }
 
 // changeLane has the client use the lane that its session is in. What it has in
@@ -68,7 +72,7 @@ func (c *client) changeLane() {
 	if c.lane > 0 {
 		c.pool.lanes[c.lane].clients++
 	}
-	if c.outq.Len()+c.quiet > 0 {
+	if c.inFlight() > 0 && c.waits == waitsForNothing {
 		c.waits = waitsForReplies
 	}
 }

@@ -158,7 +158,7 @@ func (ctx *Context) tellAnswered() {
 			if c.state != clientOpen {
 				continue
 			}
-			c.waits, c.answered = waitsForNothing, q
+			c.waits, c.answered = c.pool.standingWait(), q
 			c.mayResume()
 		}
 		q.waiting = nil

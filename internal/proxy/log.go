@@ -16,7 +16,9 @@ type closeReason struct {
 	errno    syscall.Errno
 	protocol *msg.ProtocolError
 	eof      bool
-	killed   bool
+	// killed and dismissed: somebody ended the connection, or had the client
+	// leave.
+	killed, dismissed bool
 }
 
 var (
@@ -37,7 +39,9 @@ func (r closeReason) String() string {
 	case r.eof:
 		return "eof"
 	case r.killed:
-		return "killed by another client"
+		return "killed"
+	case r.dismissed:
+		return "told to leave"
 	default:
 		return "quit"
 	}
@@ -123,9 +127,9 @@ func (p *ServerPool) logRefused(fd int, limit int64) {
 	}
 }
 
-func (p *ServerPool) logAcceptError(err syscall.Errno) {
-	if log := p.ctx.log; log.Enabled(logging.Err) {
-		log.Log(logging.Err, "cannot accept clients", slog.String("pool", p.conf.Name),
+func (ctx *Context) logAcceptError(fd int, err syscall.Errno) {
+	if log := ctx.log; log.Enabled(logging.Err) {
+		log.Log(logging.Err, "cannot accept clients", slog.String("listen", socket.LocalName(fd)),
 			slog.String("reason", err.Error()), durationAttr("pause", time.Duration(acceptPause)))
 	}
 }

@@ -36,6 +36,11 @@ type ServerPool struct {
 	// at hand keeps the parser, and another takes its place.
 	parser   msg.RequestParser
 	partials *partial // free list
+	// paused: no request is taken.
+	paused bool
+	// leaveBy is when a pool that was removed goes at the latest; 0 for all
+	// others.
+	leaveBy int64
 	// counts is scratch: how many keys of a request each server owns.
 	//
 	// Invariant: all zero between requests.
@@ -45,6 +50,7 @@ type ServerPool struct {
 // A partial is a request that has not wholly come.
 type partial struct {
 	parser msg.RequestParser
+	proto  Protocol // whose parser it is
 	bytes  mbuf.Chain
 	next   *partial // on the free list
 }
@@ -73,7 +79,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 func (p *ServerPool) begin() *partial {
 	q := p.partials
 	if q == nil {
-		q = &partial{parser: p.proto.NewRequestParser()}
+		q = &partial{parser: p.proto.NewRequestParser(), proto: p.proto}
 	} else {
 		p.partials = q.next
 		q.next = nil
@@ -85,6 +91,9 @@ func (p *ServerPool) begin() *partial {
 // finish takes back what begin gave. The parser must be in its first state.
 func (p *ServerPool) finish(q *partial) {
 	q.bytes.Release(p.ctx.bufs)
+	if q.proto != p.proto {
+		return // a reload has replaced it meanwhile
+	}
 	q.next = p.partials
 	p.partials = q
 }

@@ -56,6 +56,7 @@ func (c *client) quieted(m *msg.Msg) {
 	c.quiet--
 	c.retire(m)
 	c.mayResume()
+	c.settle()
 }
 
 // retire ends a message that is in no queue any more.

@@ -25,6 +25,8 @@ type Server struct {
 	// them in each lane that was ever used, opened when they are first needed. A
 	// client keeps to one slot, so that it reads what it wrote.
 	lanes [][]*serverConn
+	// removed: a reload took the server out of the pool.
+	removed bool
 	// nextAddr is which of the server's addresses is tried next.
 	nextAddr int
 	// forgetful: the server may have forgotten what clients told it for all
@@ -52,6 +54,9 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 		s.addLane(lane)
 	}
 	c := s.lanes[lane][slot]
+	if s.health.inService() == Refused {
+		return nil, msg.Disabled
+	}
 	if c.Attached() {
 		return c, msg.OK
 	}
@@ -95,6 +100,8 @@ type serverConn struct {
 	// when it is not asked again.
 	unfit      msg.Reason
 	unfitUntil int64
+	// retireBy is when a connection that is to go goes at the latest.
+	retireBy int64
 }
 
 // Out is where requests are written: behind the handshake once it is over, and
@@ -348,6 +355,9 @@ func (c *serverConn) retire() {
 func (c *serverConn) countFailure() {
 	ctx, s := c.pool.ctx, c.server
 	now := ctx.loop.Now()
+	if s.removed {
+		return
+	}
 	if !c.pool.topo.failed(s.index, now) {
 		return
 	}

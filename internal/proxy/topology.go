@@ -12,13 +12,21 @@ import (
 // A Topology is what all loops share of one pool: where its servers are, how
 // they are, and the ring that follows from that. Loops read snapshots; whoever
 // changes something publishes a new one.
+//
+// A reload makes a new topology of the old one. What outlives it is in health,
+// of the servers that stay, and in lineage.
 type Topology struct {
 	// static after construction
 	conf   *config.Pool
 	health []*Health // in the order of conf.Servers
+	*lineage
 
 	// published
 	ring atomic.Pointer[ringState]
+}
+
+// A lineage is what makes a pool the same pool after a reload.
+type lineage struct {
 	// clients is how many clients the pool has, in all loops.
 	clients atomic.Int64
 }
@@ -32,6 +40,8 @@ type Health struct {
 	// retryAt is when, in the loops' nanoseconds, an ejected server is put back
 	// on the ring; 0 if it is on it.
 	retryAt atomic.Int64
+	// service is a Service: what an operator wants of the server.
+	service atomic.Int32
 }
 
 // A ringState is the ring, and when it is out of date. It is immutable.
@@ -45,12 +55,49 @@ type ringState struct {
 // NewTopology returns the topology of a pool with all servers on the ring and
 // no addresses yet.
 func NewTopology(conf *config.Pool) *Topology {
-	t := &Topology{conf: conf}
+	t := &Topology{conf: conf, lineage: new(lineage)}
 	for range conf.Servers {
 		t.health = append(t.health, &Health{})
 	}
 	t.rebuild(0, nil)
 	return t
+}
+
+// Next returns the topology of the same pool with another configuration, at time
+// now. Servers of the same name and address keep what is known of them.
+//
+// While some loops use the old one and some the next, a server may be ejected
+// from the old ring alone. Refresh, when all use the next, makes up for that.
+func (t *Topology) Next(conf *config.Pool, now int64) *Topology {
+	n := &Topology{conf: conf, lineage: t.lineage}
+	for i := range conf.Servers {
+		n.health = append(n.health, t.healthOf(&conf.Servers[i]))
+		if !conf.AutoEjectHosts {
+			n.health[i].retryAt.Store(0)
+		}
+	}
+	n.rebuild(now, nil)
+	return n
+}
+
+// Refresh publishes the ring anew. It may be called from any goroutine.
+func (t *Topology) Refresh(now int64) { t.rebuild(now, nil) }
+
+// SamePool reports whether both are topologies of one pool, before and after a
+// reload.
+func (t *Topology) SamePool(other *Topology) bool { return t.lineage == other.lineage }
+
+// Clients is how many clients the pool has. It may be called from any goroutine.
+func (t *Topology) Clients() int { return int(t.clients.Load()) }
+
+// healthOf returns what is known of a server, if it is not a new one.
+func (t *Topology) healthOf(s *config.Server) *Health {
+	for i := range t.conf.Servers {
+		if was := &t.conf.Servers[i]; was.NodeName() == s.NodeName() && was.Address == s.Address {
+			return t.health[i]
+		}
+	}
+	return &Health{}
 }
 
 // SetAddrs publishes the addresses of the i-th server, nil if they are unknown.
@@ -87,6 +134,8 @@ func (t *Topology) rebuild(now int64, back func(server int)) *ringState {
 			nodes[i] = hashkit.Node{Name: s.NodeName(), Weight: s.Weight}
 			at := t.health[i].retryAt.Load()
 			switch {
+			case t.health[i].inService() == OffTheRing:
+				nodes[i].Down = true
 			case at == 0:
 			case at <= now:
 				if t.health[i].retryAt.CompareAndSwap(at, 0) && back != nil {

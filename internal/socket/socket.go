@@ -170,6 +170,15 @@ func Tune(fd int, keepalive bool) {
 	}
 }
 
+// Unread is how many received bytes of a connected socket wait to be read.
+func Unread(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // Resolve returns the addresses of host, at least one. An empty host is every
 // address of the machine. An IP address needs no resolver.
 func Resolve(ctx context.Context, host string, port int) ([]unix.Sockaddr, error) {

@@ -1,0 +1,44 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"time"
+)
+
+var kindDuration = kind{form: "duration", parse: parseDuration, span: durationSpan}
+
+// durations is a range of durations, as limits.
+func durations(least, most time.Duration) limits { return limits{int64(least), int64(most)} }
+
+var anyDuration = durations(0, 24*time.Hour)
+
+func (v value) duration() time.Duration { return time.Duration(v.number) }
+
+// parseDuration reads Go's form of a duration: 200ms, 5s, 1m30s.
+func parseDuration(r limits, text string) (value, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || int64(d) < r.min || int64(d) > r.max {
+		return value{}, errors.New("expected a duration from " + durationSpan(r) + ", such as 200ms or 5s, found " + quote(text))
+	}
+	return value{number: int64(d)}, nil
+}
+
+func durationSpan(r limits) string {
+	return formatDuration(time.Duration(r.min)) + " to " + formatDuration(time.Duration(r.max))
+}
+
+// formatDuration leaves out the units that are zero.
+func formatDuration(d time.Duration) string {
+	if d == 0 {
+		return "0"
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

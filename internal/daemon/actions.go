@@ -1,0 +1,184 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/proxy"
+)
+
+// What an action can be refused for.
+var (
+	ErrNoPool   = errors.New("no such pool")
+	ErrNoServer = errors.New("no such server")
+	ErrNoClient = errors.New("no such client")
+	// ErrBusy means that requests were still in flight when the time was over.
+	ErrBusy = errors.New("requests are still in flight")
+)
+
+// pausePoll is how often a pause looks whether the pool's requests are
+// answered.
+const pausePoll = 2 * time.Millisecond
+
+// DefaultPause is how long a pool stays paused if nobody resumes it.
+const DefaultPause = 30 * time.Second
+
+// Pause has the clients of a pool wait, at most for limit: their requests are
+// taken up again when the pool is resumed, by Resume or when the time is over. It
+// returns when all requests that were under way are answered, and ErrBusy if that
+// is not so when ctx ends; the pool is paused all the same. by says who asked for
+// it.
+func (in *Instance) Pause(ctx context.Context, pool string, limit time.Duration, by string) error {
+	t, err := in.topology(pool)
+	if err != nil {
+		return err
+	}
+	if in.draining.Load() {
+		return ErrEnding
+	}
+	in.log.Always("pool paused", slog.String("pool", pool), slog.Duration("limit", limit), slog.String("by", by))
+	if err := in.onLoops(func(ctx *proxy.Context) { ctx.Pause(t) }); err != nil {
+		return err
+	}
+	in.pauses.begin(pool, time.AfterFunc(limit, func() {
+		in.log.Warn("pool resumed: the time of its pause is over", slog.String("pool", pool))
+		// That the proxy ends resumes nothing, and needs not.
+		_ = in.onLoops(func(ctx *proxy.Context) { ctx.Resume(t) })
+	}))
+	return in.awaitAnswers(ctx, t)
+}
+
+// awaitAnswers waits until nothing of the pool is in flight.
+func (in *Instance) awaitAnswers(ctx context.Context, t *proxy.Topology) error {
+	tick := time.NewTicker(pausePoll)
+	defer tick.Stop()
+	for {
+		counts := make(chan int, len(in.contexts))
+		if err := in.onLoops(func(ctx *proxy.Context) { counts <- ctx.InFlight(t) }); err != nil {
+			return err
+		}
+		n := 0
+		for range in.contexts {
+			n += <-counts
+		}
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %d", ErrBusy, n)
+		}
+	}
+}
+
+// Resume undoes Pause.
+func (in *Instance) Resume(pool, by string) error {
+	t, err := in.topology(pool)
+	if err != nil {
+		return err
+	}
+	in.pauses.end(pool)
+	in.log.Always("pool resumed", slog.String("pool", pool), slog.String("by", by))
+	return in.onLoops(func(ctx *proxy.Context) { ctx.Resume(t) })
+}
+
+// SetService takes a server out of service, or puts it back. Out of service its
+// keys go to the other servers (proxy.OffTheRing) or get an error
+// (proxy.Refused); its connections finish what they have. It lasts until it is
+// undone, through reloads, or until the proxy ends.
+func (in *Instance) SetService(pool, server string, s proxy.Service, by string) error {
+	in.changing.Lock()
+	defer in.changing.Unlock()
+	t, i, err := in.server(pool, server)
+	if err != nil {
+		return err
+	}
+	t.SetService(i, s, in.now())
+	in.log.Always("server's service changed", slog.String("pool", pool), slog.String("server", server),
+		slog.String("service", s.String()), slog.String("by", by))
+	if s == proxy.InService {
+		return nil
+	}
+	return in.reconnect(t, i)
+}
+
+// OutOfService is what becomes by default of a disabled server's keys: what
+// becomes of an ejected one's.
+func (in *Instance) OutOfService(pool string) proxy.Service {
+	g := in.current.Load()
+	if i := g.pool(pool); i >= 0 && g.conf.Pools[i].AutoEjectHosts {
+		return proxy.OffTheRing
+	}
+	return proxy.Refused
+}
+
+// Reconnect has the loops connect anew to a server of a pool, or to all if server
+// is empty. The connections there are finish what they have.
+func (in *Instance) Reconnect(pool, server, by string) error {
+	in.changing.Lock()
+	defer in.changing.Unlock()
+	i := -1
+	t, err := in.topology(pool)
+	if err == nil && server != "" {
+		t, i, err = in.server(pool, server)
+	}
+	if err != nil {
+		return err
+	}
+	in.log.Always("connecting to servers anew", slog.String("pool", pool), slog.String("server", server), slog.String("by", by))
+	return in.reconnect(t, i)
+}
+
+func (in *Instance) reconnect(t *proxy.Topology, i int) error {
+	by := in.leaveBy(in.current.Load())
+	return in.onLoops(func(ctx *proxy.Context) { ctx.Reconnect(t, i, by) })
+}
+
+// KillClient closes the connection of the client with the given id at once.
+func (in *Instance) KillClient(id uint64, by string) error {
+	found := make(chan bool, len(in.contexts))
+	if err := in.onLoops(func(ctx *proxy.Context) { found <- ctx.Kill(id) }); err != nil {
+		return err
+	}
+	close(found)
+	for killed := range found {
+		if killed {
+			in.log.Always("client killed", slog.Uint64("client", id), slog.String("by", by))
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %d", ErrNoClient, id)
+}
+
+func (in *Instance) topology(pool string) (*proxy.Topology, error) {
+	g := in.current.Load()
+	i := g.pool(pool)
+	if i < 0 {
+		return nil, fmt.Errorf("%w: %q", ErrNoPool, pool)
+	}
+	return g.topo[i], nil
+}
+
+// server finds a server by its name in the statistics or by its address.
+func (in *Instance) server(pool, server string) (*proxy.Topology, int, error) {
+	t, err := in.topology(pool)
+	if err != nil {
+		return nil, 0, err
+	}
+	g := in.current.Load()
+	servers := g.conf.Pools[g.pool(pool)].Servers
+	i := slices.IndexFunc(servers, func(s config.Server) bool { return s.StatsName() == server })
+	if i < 0 {
+		i = slices.IndexFunc(servers, func(s config.Server) bool { return s.Address.String() == server })
+	}
+	if i < 0 {
+		return nil, 0, fmt.Errorf("%w in pool %q: %q", ErrNoServer, pool, server)
+	}
+	return t, i, nil
+}

@@ -1,0 +1,94 @@
+package daemon
+
+import (
+	"log/slog"
+	"time"
+
+	"nuthatch/internal/proxy"
+)
+
+// drainPoll is how often a draining proxy looks whether its clients are gone.
+const drainPoll = 5 * time.Millisecond
+
+// leaveBy is when, in the loops' time, what is to end goes at the latest.
+func (in *Instance) leaveBy(g *generation) int64 {
+	return in.now() + int64(g.conf.Process.DrainTimeout)
+}
+
+// Ready reports whether the proxy takes new clients and means to go on doing so.
+func (in *Instance) Ready() bool {
+	select {
+	case <-in.stopping:
+		return false
+	default:
+		return !in.draining.Load()
+	}
+}
+
+// Drain ends the proxy without losing a request, and returns at once. The proxy
+// says that it is not ready, accepts no more clients after drain_delay, answers
+// the requests that have begun to come, tells idle clients to leave, and ends
+// when the last client is gone, or after drain_timeout. by says who asked for it.
+func (in *Instance) Drain(by string) {
+	if !in.draining.CompareAndSwap(false, true) {
+		return
+	}
+	conf := &in.current.Load().conf.Process
+	in.log.Always("draining", slog.String("by", by), slog.Int("clients", in.clients()),
+		slog.Duration("delay", conf.DrainDelay), slog.Duration("timeout", conf.DrainTimeout))
+	go in.drain(conf.DrainDelay)
+}
+
+func (in *Instance) drain(delay time.Duration) {
+	defer in.Stop()
+	select {
+	case <-time.After(delay):
+	case <-in.stopping:
+		return
+	}
+	in.changing.Lock() // a reload that is under way comes to its end
+	defer in.changing.Unlock()
+	g := in.current.Load()
+	if g.conf.Process.DrainTimeout == 0 {
+		return
+	}
+	accepted := in.onLoop(in.contexts[0], func(*proxy.Context) {
+		for _, l := range g.listeners {
+			l.accept.AcceptRest()
+		}
+	})
+	if accepted != nil {
+		return
+	}
+	in.closeListeners(g.listeners)
+	in.emptyLoops(in.leaveBy(g))
+}
+
+// emptyLoops has all clients leave, and returns when they have.
+func (in *Instance) emptyLoops(by int64) {
+	gone := in.onLoops(func(ctx *proxy.Context) {
+		ctx.ResumeAll()
+		ctx.Drain(by)
+	})
+	if gone != nil {
+		return
+	}
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	for in.clients() > 0 {
+		select {
+		case <-tick.C:
+		case <-in.stopping:
+			return
+		}
+	}
+}
+
+// clients is how many clients there are.
+func (in *Instance) clients() int {
+	n := 0
+	for _, ctx := range in.contexts {
+		n += ctx.Clients()
+	}
+	return n
+}

@@ -1,0 +1,174 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/proto/redis"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/socket"
+	"nuthatch/internal/stats"
+)
+
+// A generation is what one configuration made: a reload makes the next one. It
+// is not changed once it is current.
+type generation struct {
+	conf   *config.Config
+	layout stats.Layout
+	// In the order of conf.Pools. Of a pool that stays, the topology is made of
+	// the one before; of an address that stays, the listener is the same.
+	topo      []*proxy.Topology
+	learned   []*redis.Learned // what the loops know of a Redis pool's commands
+	scripts   []*redis.Scripts // and what its servers were told
+	listeners []*listener
+	resolver  *resolver
+}
+
+// A listener is a listening socket.
+type listener struct {
+	addr config.Address
+	fd   int
+	once sync.Once // closes fd
+	// accept is the accepting loop's, which alone may touch it.
+	accept *proxy.Listener
+}
+
+func newGeneration(conf *config.Config) *generation {
+	g := &generation{conf: conf}
+	for i := range conf.Pools {
+		g.layout = append(g.layout, layoutOf(&conf.Pools[i]))
+	}
+	return g
+}
+
+func layoutOf(p *config.Pool) stats.PoolLayout {
+	l := stats.PoolLayout{Name: p.Name}
+	for i := range p.Servers {
+		l.Servers = append(l.Servers, p.Servers[i].StatsName())
+	}
+	return l
+}
+
+// follow makes the topologies of the generation that follows old at time now.
+// A pool that speaks another protocol than before is another pool.
+func (g *generation) follow(old *generation, now int64) {
+	for i := range g.conf.Pools {
+		p := &g.conf.Pools[i]
+		if at := old.pool(p.Name); at >= 0 && old.conf.Pools[at].Redis == p.Redis {
+			g.topo = append(g.topo, old.topo[at].Next(p, now))
+			g.learned = append(g.learned, old.learned[at])
+			g.scripts = append(g.scripts, old.scripts[at])
+		} else {
+			g.topo = append(g.topo, proxy.NewTopology(p))
+			g.learned = append(g.learned, new(redis.Learned))
+			g.scripts = append(g.scripts, redis.NewScripts())
+		}
+	}
+}
+
+// pool returns the index of the pool of that name, or -1.
+func (g *generation) pool(name string) int {
+	return slices.IndexFunc(g.conf.Pools, func(p config.Pool) bool { return p.Name == name })
+}
+
+// listenerAt returns the listener at an address, or nil. g may be nil.
+func (g *generation) listenerAt(addr config.Address) *listener {
+	if g == nil {
+		return nil
+	}
+	for _, l := range g.listeners {
+		if l.addr.String() == addr.String() {
+			return l
+		}
+	}
+	return nil
+}
+
+// openListeners gives g its listeners: those that old has at the same addresses,
+// and new ones, which do not accept yet. On error, which tells all that could not
+// be opened, none of the new ones is left.
+func (in *Instance) openListeners(g, old *generation) error {
+	var opened []*listener
+	var faults []error
+	for i := range g.conf.Pools {
+		p := &g.conf.Pools[i]
+		l := old.listenerAt(p.Listen)
+		if l == nil {
+			var err error
+			if l, err = in.openListener(p); err != nil {
+				faults = append(faults, fmt.Errorf("pool '%s': listen on '%s': %w", p.Name, p.Listen, err))
+				continue
+			}
+			opened = append(opened, l)
+		}
+		g.listeners = append(g.listeners, l)
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	g.listeners = nil
+	in.closeListeners(opened)
+	return errors.Join(faults...)
+}
+
+// openListener opens a pool's listening socket and enters it into the first
+// loop, which accepts for all.
+func (in *Instance) openListener(p *config.Pool) (*listener, error) {
+	fd, err := socket.Listen(context.Background(), socket.ListenSpec{
+		Path: p.Listen.Path, Mode: p.Listen.Mode,
+		Host: p.Listen.Host, Port: p.Listen.Port,
+		Backlog: p.Backlog, ReusePort: p.ReusePort,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{addr: p.Listen, fd: fd}
+	var refused error
+	ended := in.onLoop(in.contexts[0], func(ctx *proxy.Context) {
+		l.accept, refused = ctx.Listen(fd, in.contexts)
+	})
+	if err := errors.Join(ended, refused); err != nil {
+		l.close(in)
+		return nil, err
+	}
+	return l, nil
+}
+
+// closeListeners closes listening sockets and removes their paths. No loop
+// accepts from them when it returns; nil is none.
+func (in *Instance) closeListeners(list []*listener) {
+	if len(list) == 0 {
+		return
+	}
+	// That the loops have ended is as good.
+	_ = in.onLoop(in.contexts[0], func(*proxy.Context) {
+		for _, l := range list {
+			l.accept.Close()
+		}
+	})
+	// The second turn begins when the first, in which an event of a listener may
+	// have been waiting, is over.
+	_ = in.onLoop(in.contexts[0], func(*proxy.Context) {})
+	for _, l := range list {
+		l.close(in)
+	}
+}
+
+// close closes the socket and removes its path. A second call does nothing.
+func (l *listener) close(in *Instance) {
+	l.once.Do(func() {
+		unix.Close(l.fd)
+		if l.addr.Path == "" {
+			return
+		}
+		if err := unix.Unlink(l.addr.Path); err != nil && !errors.Is(err, unix.ENOENT) {
+			in.log.Warn("cannot remove the listening socket", pathAttr(l.addr.Path), errAttr(err))
+		}
+	})
+}

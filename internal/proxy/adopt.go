@@ -1,0 +1,121 @@
+package proxy
+
+import (
+	"slices"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/stats"
+)
+
+// Adopt makes pools, for which layout has the statistics, the context's pools:
+// the loop's part of a reload. It must run on the loop, and so between two
+// events, when no request is half way through.
+//
+// A pool that was there before keeps its clients, with all that they have in
+// flight, and of its servers those that it still has, with their connections.
+// What is no longer wanted finishes what it has, at most until by.
+func (ctx *Context) Adopt(layout stats.Layout, pools []PoolOptions, by int64) {
+	old := ctx.pools
+	from := make([]int, len(pools))
+	for i, o := range pools {
+		from[i] = slices.IndexFunc(old, func(p *ServerPool) bool { return p.topo.SamePool(o.Topology) })
+	}
+	ctx.shard.Reshape(layout, from)
+	ctx.pools = make([]*ServerPool, len(pools))
+	for i, o := range pools {
+		if from[i] < 0 {
+			ctx.pools[i] = newServerPool(ctx, i, o)
+			ctx.pools[i].preconnect()
+			continue
+		}
+		ctx.pools[i] = old[from[i]]
+		ctx.pools[i].adopt(i, o, by)
+	}
+	for i, p := range old {
+		if !slices.Contains(from, i) {
+			p.leave(by)
+		}
+	}
+}
+
+// adopt gives the pool another configuration.
+func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
+	before, servers := p.conf, p.servers
+	p.index, p.conf, p.topo, p.proto = index, o.Config, o.Topology, o.Protocol
+	p.stats = &p.ctx.shard.Pools[index]
+	// The parser is between two requests; those that have begun have their own.
+	p.parser, p.partials = p.proto.NewRequestParser(), nil
+	p.counts = make([]int32, len(p.conf.Servers))
+	p.servers = nil
+	for i := range p.conf.Servers {
+		p.servers = append(p.servers, p.adoptServer(servers, i))
+	}
+	for _, s := range servers {
+		if !slices.Contains(p.servers, s) {
+			p.removeServer(s, by)
+		}
+	}
+	if otherConnections(before, p.conf) {
+		for _, s := range p.servers {
+			s.renew(by)
+		}
+		p.holdClients()
+	}
+	if before.Timeout != p.conf.Timeout {
+		p.reschedule()
+	}
+	p.preconnect()
+}
+
+// adoptServer returns the i-th server, which is one of the old ones if it was
+// known before.
+func (p *ServerPool) adoptServer(old []*Server, i int) *Server {
+	at := slices.IndexFunc(old, func(s *Server) bool { return s.health == p.topo.health[i] })
+	if at < 0 {
+		return newServer(p, i)
+	}
+	s := old[at]
+	s.index, s.conf, s.stats = i, &p.conf.Servers[i], &p.stats.Servers[i]
+	return s
+}
+
+// removeServer lets a server go. If another one has its name now, the two share
+// their statistics until it is gone.
+func (p *ServerPool) removeServer(s *Server, by int64) {
+	s.removed = true
+	for i := range p.servers {
+		if p.servers[i].conf.StatsName() == s.conf.StatsName() {
+			s.stats = &p.stats.Servers[i]
+		}
+	}
+	s.renew(by)
+}
+
+// otherConnections reports whether connections to servers that were made for
+// one configuration are not those that the other asks for.
+func otherConnections(a, b *config.Pool) bool {
+	return a.RedisDB != b.RedisDB || a.RedisAuth != b.RedisAuth || a.ServerConnections != b.ServerConnections
+}
+
+// reschedule gives what is in flight the new timeout, counted from now: a
+// connection's queue must stay in the order of its deadlines.
+func (p *ServerPool) reschedule() {
+	ctx := p.ctx
+	deadline := int64(0)
+	if p.conf.Timeout > 0 {
+		deadline = ctx.loop.Now() + int64(p.conf.Timeout)
+	}
+	for _, s := range p.servers {
+		for c := range s.conns() {
+			c.queue.Reschedule(deadline)
+		}
+	}
+	for _, c := range ctx.leaving.conns {
+		if c.pool == p {
+			c.queue.Reschedule(deadline)
+		}
+	}
+	if deadline != 0 && (ctx.nextDeadline == 0 || deadline < ctx.nextDeadline) {
+		ctx.nextDeadline = deadline
+	}
+}

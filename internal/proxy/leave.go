@@ -1,0 +1,160 @@
+package proxy
+
+import (
+	"slices"
+	"time"
+
+	"nuthatch/internal/msg"
+	"nuthatch/internal/socket"
+)
+
+// What is no longer wanted finishes what it began, and then goes:
+//
+//	client      requests that have come, or begun to come, are answered; at the
+//	            first moment when none is, we say that no more comes, and wait
+//	            for the client to do the same
+//	connection  of a server that is removed, or that is to be connected to anew:
+//	            no new requests; closed when those it has are answered
+//	pool        of the file before: when its clients are gone, so are its servers
+//
+// Each has a time by which it goes whether it has finished or not.
+
+const (
+	// partingLinger is how long, in nanoseconds, a client has to close its side
+	// after we closed ours. To close at once, with bytes of the client unread,
+	// would have the kernel reset the connection and drop our last replies.
+	partingLinger = int64(time.Second)
+	// leavePoll is how often, in nanoseconds, what leaves is looked at, as long
+	// as anything does.
+	leavePoll = int64(20 * time.Millisecond)
+)
+
+// leaving is what is about to go, on one loop.
+type leaving struct {
+	clients []*client
+	conns   []*serverConn
+	pools   []*ServerPool
+	// next is when to look again; 0 if nothing is about to go.
+	next int64
+}
+
+// Leaving reports whether anything has yet to go. It must run on the loop.
+func (ctx *Context) Leaving() bool { return ctx.leaving.next != 0 }
+
+// Drain has all clients leave, at the latest at time by. It must run on the
+// loop.
+func (ctx *Context) Drain(by int64) {
+	for _, p := range ctx.pools {
+		p.dismiss(by)
+	}
+}
+
+// dismiss has the pool's clients leave.
+func (p *ServerPool) dismiss(by int64) {
+	var next *client
+	for c := p.clients; c != nil; c = next {
+		next = c.next // dismiss may close c
+		c.dismiss(by)
+	}
+}
+
+// dismiss has the client go when it has its replies, at the latest at time by.
+func (c *client) dismiss(by int64) {
+	if c.leaveBy == 0 {
+		c.pool.ctx.leaving.clients = append(c.pool.ctx.leaving.clients, c)
+		c.pool.ctx.lookSoon()
+	}
+	c.leaveBy = by
+	c.settle()
+}
+
+// part closes our side of an idle client that is to leave.
+func (c *client) part() {
+	busy := c.inFlight() > 0 || c.Out().Len() > 0 || c.partial != nil || c.skip > 0 || c.stash.Len() > 0
+	if busy || socket.Unread(c.FD()) > 0 {
+		return
+	}
+	c.state = clientParted
+	c.lastErr = closeReason{dismissed: true}
+	c.leaveBy = min(c.leaveBy, c.pool.ctx.loop.Now()+partingLinger)
+	c.CloseWrite()
+}
+
+// renew has the server use new connections. Clients that have requests on the
+// old ones must be held up (see holdClients).
+func (s *Server) renew(by int64) {
+	ctx := s.pool.ctx
+	for c := range s.conns() {
+		if !c.Attached() {
+			continue
+		}
+		if c.queue.Len() == 0 {
+			c.retire()
+			continue
+		}
+		c.retireBy = by
+		ctx.leaving.conns = append(ctx.leaving.conns, c)
+		ctx.lookSoon()
+	}
+	s.lanes = nil
+}
+
+// holdClients has the clients that have requests in flight wait for the replies
+// before they send more: on another connection, a request could overtake.
+func (p *ServerPool) holdClients() {
+	for c := p.clients; c != nil; c = c.next {
+		if c.inFlight() > 0 && c.waits == waitsForNothing {
+			c.waits = waitsForReplies
+		}
+	}
+}
+
+// leave has the whole pool go.
+func (p *ServerPool) leave(by int64) {
+	p.leaveBy = by
+	p.resume()
+	p.ctx.leaving.pools = append(p.ctx.leaving.pools, p)
+	p.ctx.lookSoon()
+	p.dismiss(by)
+}
+
+func (ctx *Context) lookSoon() { ctx.leaving.next = ctx.loop.Now() + leavePoll }
+
+// leaveDue lets go what has finished and what is overdue.
+func (ctx *Context) leaveDue(now int64) {
+	l := &ctx.leaving
+	for _, c := range l.clients {
+		switch {
+		case c.state == clientClosed:
+		case now >= c.leaveBy:
+			c.lastErr = closeReason{dismissed: true}
+			c.close()
+		default:
+			c.settle()
+		}
+	}
+	for _, c := range l.conns {
+		switch {
+		case !c.Attached():
+		case c.queue.Len() == 0:
+			c.retire()
+		case now >= c.retireBy:
+			c.fail(msg.ShuttingDown)
+		}
+	}
+	for _, p := range l.pools {
+		if p.clients == nil {
+			for _, s := range p.servers {
+				s.renew(p.leaveBy)
+			}
+			p.servers = nil
+		}
+	}
+	l.clients = slices.DeleteFunc(l.clients, func(c *client) bool { return c.state == clientClosed })
+	l.conns = slices.DeleteFunc(l.conns, func(c *serverConn) bool { return !c.Attached() })
+	l.pools = slices.DeleteFunc(l.pools, func(p *ServerPool) bool { return p.servers == nil })
+	l.next = now + leavePoll
+	if len(l.clients)+len(l.conns)+len(l.pools) == 0 {
+		*l = leaving{}
+	}
+}
