@@ -46,22 +46,26 @@ func (in *Instance) drain(delay time.Duration) {
 	case <-in.stopping:
 		return
 	}
-	in.changing.Lock() // a reload that is under way comes to its end
+	g := in.stopAccepting()
+	if g.conf.Process.DrainTimeout > 0 {
+		in.emptyLoops(in.leaveBy(g))
+	}
+}
+
+// stopAccepting closes the listeners, when a change that is under way has come
+// to its end. There is none afterwards.
+func (in *Instance) stopAccepting() *generation {
+	in.changing.Lock()
 	defer in.changing.Unlock()
 	g := in.current.Load()
-	if g.conf.Process.DrainTimeout == 0 {
-		return
-	}
-	accepted := in.onLoop(in.contexts[0], func(*proxy.Context) {
+	// That the loops have ended is as good.
+	_ = in.onLoop(in.contexts[0], func(*proxy.Context) {
 		for _, l := range g.listeners {
 			l.accept.AcceptRest()
 		}
 	})
-	if accepted != nil {
-		return
-	}
 	in.closeListeners(g.listeners)
-	in.emptyLoops(in.leaveBy(g))
+	return g
 }
 
 // emptyLoops has all clients leave, and returns when they have.
