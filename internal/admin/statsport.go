@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,6 +51,10 @@ type StatsPort struct {
 	conns map[net.Conn]struct{} // being served; nil after Close
 }
 
+// Listen opens a listening socket, as net.Listen does, or finds one that the
+// process was started with.
+type Listen func(network, address string) (net.Listener, error)
+
 // ListenStats listens on addr and port and serves until Close. addr is an IP
 // address or a host name, of which the first address is taken; 0.0.0.0 is IPv4
 // only, :: both. An addr that begins with a slash is the path of a unix socket,
@@ -60,12 +65,14 @@ type StatsPort struct {
 // from it means that there is nothing to show (the process is about to end) and
 // closes the connection. It should return within a second or so, as Close waits
 // for it.
-func ListenStats(addr string, port int, snapshot func() *stats.Snapshot, logger *logging.Logger) (*StatsPort, error) {
+func ListenStats(
+	listen Listen, addr string, port int, snapshot func() *stats.Snapshot, logger *logging.Logger,
+) (*StatsPort, error) {
 	network, address, err := statsAddress(addr, port)
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen(network, address)
+	listener, err := listen(network, address)
 	if err != nil {
 		return nil, fmt.Errorf("admin: statistics port: %w", err)
 	}
@@ -95,6 +102,23 @@ func statsAddress(addr string, port int) (network, address string, err error) {
 		network = "tcp4" // with "tcp", 0.0.0.0 would be :: as well
 	}
 	return network, net.JoinHostPort(addr, strconv.Itoa(port)), nil
+}
+
+// File returns a copy of the listening socket for another process, which goes on
+// listening when this one does not.
+func (p *StatsPort) File() (*os.File, error) {
+	if l, ok := p.listener.(interface{ File() (*os.File, error) }); ok {
+		return l.File()
+	}
+	return nil, fmt.Errorf("admin: a %T has no file", p.listener)
+}
+
+// OwnPath says whether Close removes a unix socket's path. A socket that Listen
+// found keeps its path until this says otherwise.
+func (p *StatsPort) OwnPath(own bool) {
+	if l, ok := p.listener.(*net.UnixListener); ok {
+		l.SetUnlinkOnClose(own)
+	}
 }
 
 // Addr gives the address that the port listens on.

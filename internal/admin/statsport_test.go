@@ -28,7 +28,7 @@ func snapshot() *stats.Snapshot {
 
 func listen(t *testing.T, snapshot func() *stats.Snapshot) *StatsPort {
 	t.Helper()
-	p, err := ListenStats("127.0.0.1", 0, snapshot, logging.Discard())
+	p, err := ListenStats(net.Listen, "127.0.0.1", 0, snapshot, logging.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestAddresses(t *testing.T) {
 		{filepath.Join(dir, "stats.sock"), filepath.Join(dir, "stats.sock")},
 	} {
 		t.Run(c.addr, func(t *testing.T) {
-			p, err := ListenStats(c.addr, 0, snapshot, nil)
+			p, err := ListenStats(net.Listen, c.addr, 0, snapshot, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +133,7 @@ func TestListenErrors(t *testing.T) {
 		{"a port out of range", "127.0.0.1", 65536, nil},
 		{"no directory", "/nonexistent/stats.sock", 0, nil},
 	} {
-		p, err := ListenStats(c.addr, c.port, snapshot, nil)
+		p, err := ListenStats(net.Listen, c.addr, c.port, snapshot, nil)
 		if err == nil {
 			t.Errorf("%s: listens on %v", c.what, p.Addr())
 			_ = p.Close()
@@ -192,7 +192,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 // Clients that have their document and do not close must not hold Close.
 func TestCloseCutsOffWhoIsBeingServed(t *testing.T) {
 	called := make(chan struct{}, maxStatsConns)
-	p, err := ListenStats("127.0.0.1", 0, func() *stats.Snapshot {
+	p, err := ListenStats(net.Listen, "127.0.0.1", 0, func() *stats.Snapshot {
 		called <- struct{}{}
 		return snapshot()
 	}, nil)

@@ -36,6 +36,7 @@ func (in *Instance) Drain(by string) {
 	conf := &in.current.Load().conf.Process
 	in.log.Always("draining", slog.String("by", by), slog.Int("clients", in.clients()),
 		slog.Duration("delay", conf.DrainDelay), slog.Duration("timeout", conf.DrainTimeout))
+	in.notify("STOPPING=1")
 	go in.drain(conf.DrainDelay)
 }
 

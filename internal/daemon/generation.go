@@ -120,11 +120,12 @@ func (in *Instance) openListeners(g, old *generation) error {
 // openListener opens a pool's listening socket and enters it into the first
 // loop, which accepts for all.
 func (in *Instance) openListener(p *config.Pool) (*listener, error) {
-	fd, err := socket.Listen(context.Background(), socket.ListenSpec{
+	spec := socket.ListenSpec{
 		Path: p.Listen.Path, Mode: p.Listen.Mode,
 		Host: p.Listen.Host, Port: p.Listen.Port,
 		Backlog: p.Backlog, ReusePort: p.ReusePort,
-	})
+	}
+	fd, err := in.opts.inherited.listenOn(context.Background(), spec)
 	if err != nil {
 		return nil, err
 	}
@@ -160,11 +161,17 @@ func (in *Instance) closeListeners(list []*listener) {
 	}
 }
 
+// leavesPaths: the paths of unix sockets are another program's: the one that
+// takes over, or, while this one starts and takes over itself, the one before.
+func (in *Instance) leavesPaths() bool {
+	return in.replaced.Load() || in.opts.inherited.handedOver() && !in.serving.Load()
+}
+
 // close closes the socket and removes its path. A second call does nothing.
 func (l *listener) close(in *Instance) {
 	l.once.Do(func() {
 		unix.Close(l.fd)
-		if l.addr.Path == "" {
+		if l.addr.Path == "" || in.leavesPaths() {
 			return
 		}
 		if err := unix.Unlink(l.addr.Path); err != nil && !errors.Is(err, unix.ENOENT) {

@@ -49,6 +49,11 @@ type Instance struct {
 	// draining: the end has been asked for, and the proxy is not ready any more.
 	draining atomic.Bool
 
+	// serving: the start has succeeded.
+	serving atomic.Bool
+	// replaced: another program has the listening sockets and the pid file.
+	replaced atomic.Bool
+
 	// changing is held by whoever makes a change: one at a time.
 	changing sync.Mutex
 
@@ -81,6 +86,10 @@ func Start(o Options) (*Instance, error) {
 		in.Stop()
 		return nil, err
 	}
+	in.serving.Store(true)
+	if in.statsPort != nil {
+		in.statsPort.OwnPath(true)
+	}
 	in.announce()
 	return in, nil
 }
@@ -105,6 +114,7 @@ func (in *Instance) start() error {
 	if err := in.openListeners(g, nil); err != nil {
 		return err
 	}
+	in.opts.inherited.closeRest()
 	return in.onLoop(in.contexts[0], func(ctx *proxy.Context) {
 		for i, l := range g.listeners {
 			l.accept.Serve(g.topo[i])
@@ -260,7 +270,7 @@ func (in *Instance) startStats() error {
 	if in.opts.StatsPort == 0 {
 		return nil
 	}
-	sp, err := admin.ListenStats(in.opts.StatsAddr, in.opts.StatsPort, in.Snapshot, in.log)
+	sp, err := admin.ListenStats(in.opts.inherited.listen, in.opts.StatsAddr, in.opts.StatsPort, in.Snapshot, in.log)
 	if err != nil {
 		return err
 	}
@@ -342,11 +352,7 @@ func (in *Instance) Stop() {
 	in.stopOnce.Do(func() {
 		close(in.stopping)
 		in.pauses.endAll()
-		if in.statsPort != nil {
-			if err := in.statsPort.Close(); err != nil {
-				in.log.Warn("statistics port", errAttr(err))
-			}
-		}
+		in.closeStats()
 		g := in.current.Load()
 		if g != nil && g.resolver != nil {
 			g.resolver.stop()
@@ -364,6 +370,15 @@ func (in *Instance) Stop() {
 		close(in.ended)
 	})
 	<-in.ended
+}
+
+func (in *Instance) closeStats() {
+	if in.statsPort == nil {
+		return
+	}
+	if err := in.statsPort.Close(); err != nil {
+		in.log.Warn("statistics port", errAttr(err))
+	}
 }
 
 // Wait waits until the proxy has ended, and returns why if it ended of itself.

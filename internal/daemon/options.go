@@ -44,6 +44,10 @@ type Options struct {
 	// PidFile is written at the start and removed at the end; empty means none.
 	PidFile string
 
+	// inherited are the listening sockets that the process was started with; nil
+	// if there are none.
+	inherited *inherited
+
 	// Daemonize makes Run continue in the background.
 	Daemonize bool
 }

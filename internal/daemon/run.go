@@ -13,8 +13,18 @@ import (
 // Run runs a proxy until a signal or a failure ends it. With Daemonize it
 // returns in the process that the user started as soon as the one in the
 // background serves, or with the reason why it does not.
+//
+// A program that takes over from a running one reports to that one, and is in
+// the background if that one is.
 func Run(o Options) error {
-	if !o.Daemonize {
+	o.inherited = inherit()
+	switch {
+	case o.inherited.handedOver():
+		if o.Daemonize {
+			syscall.Umask(0)
+		}
+		return serve(o, o.inherited.report)
+	case !o.Daemonize:
 		return serve(o, func(error) {})
 	}
 	report, err := Daemonize()
@@ -36,7 +46,11 @@ func serve(o Options, report func(error)) error {
 		return err
 	}
 	go in.obey(signals)
+	go in.tend()
 	err = in.Wait()
+	if in.replaced.Load() {
+		return err // the file is the other program's now
+	}
 	return errors.Join(err, removePidFile(o.PidFile))
 }
 
@@ -58,7 +72,7 @@ func start(o Options) (*Instance, error) {
 // obey does what signals ask for. In nutcracker's meaning TTIN and TTOU turn the
 // log up and down, HUP reopens it, and INT ends the proxy at once. TERM drains it
 // first, USR1 reloads the configuration. A second INT or TERM ends what the first
-// began, and a third does not wait for anything.
+// began, and a third does not wait for anything. USR2 upgrades the program.
 func (in *Instance) obey(signals <-chan os.Signal) {
 	ends := 0
 	for {
@@ -87,6 +101,8 @@ func (in *Instance) obey(signals <-chan os.Signal) {
 			case syscall.SIGUSR1:
 				// What went wrong is in the log.
 				go func() { _, _ = in.Reload("signal") }()
+			case syscall.SIGUSR2:
+				go func() { _ = in.Upgrade("signal") }()
 			default:
 				in.log.Notice("signal received, nothing to do", slog.String("signal", s.String()))
 			}

@@ -50,6 +50,34 @@ func Listen(ctx context.Context, s ListenSpec) (fd int, err error) {
 	return fd, nil
 }
 
+// Name is the address as LocalName tells it of a socket that listens there.
+func (s ListenSpec) Name(ctx context.Context) (string, error) {
+	sa, err := s.sockaddr(ctx)
+	if err != nil {
+		return "", err
+	}
+	return Name(sa), nil
+}
+
+// Adopt prepares a listening socket that was made elsewhere for an event loop.
+func Adopt(fd, backlog int) error {
+	unix.CloseOnExec(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return os.NewSyscallError("fcntl O_NONBLOCK", err)
+	}
+	return os.NewSyscallError("listen", unix.Listen(fd, backlog))
+}
+
+// File returns a copy of a socket for another process. The socket stays
+// non-blocking.
+func File(fd int) (*os.File, error) {
+	copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
+	}
+	return os.NewFile(uintptr(copied), LocalName(fd)), nil
+}
+
 func (s ListenSpec) sockaddr(ctx context.Context) (unix.Sockaddr, error) {
 	if s.Path != "" {
 		return &unix.SockaddrUnix{Name: s.Path}, nil

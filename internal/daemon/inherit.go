@@ -1,0 +1,132 @@
+package daemon
+
+import (
+	"context"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/socket"
+)
+
+// handoverMarker is set in the environment of a program that takes over from a
+// running one: the inode of the pipe that it reports on, a colon, and how many
+// listening sockets follow the pipe. It is removed before anything else can
+// inherit it.
+const handoverMarker = "NUTHATCH_HANDOVER"
+
+// inherited are listening sockets that the process was started with, by the
+// program that ran before (see Upgrade) or by systemd. They are known by the
+// addresses that they are bound to. A nil *inherited has none.
+type inherited struct {
+	fds map[string]int // by address
+	// report tells the process that handed the sockets over how the start went;
+	// nil if it was systemd.
+	report func(error)
+}
+
+// inherit finds the sockets that the process was started with.
+func inherit() *inherited {
+	if in := inheritFromProgram(); in != nil {
+		return in
+	}
+	in := &inherited{fds: make(map[string]int)}
+	// Its descriptors are close-on-exec, and its variables are removed.
+	for _, f := range activation.Files(true) {
+		// The file closes its own descriptor when it is collected.
+		if fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			in.add(fd)
+		}
+		f.Close()
+	}
+	return in
+}
+
+func inheritFromProgram() *inherited {
+	marker := os.Getenv(handoverMarker)
+	if marker == "" || os.Unsetenv(handoverMarker) != nil {
+		return nil
+	}
+	inode, number, _ := strings.Cut(marker, ":")
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return nil
+	}
+	if found, err := inodeOf(daemonPipe); err != nil || found != inode {
+		return nil // set by hand
+	}
+	syscall.CloseOnExec(daemonPipe)
+	pipe := os.NewFile(daemonPipe, "handover report")
+	in := &inherited{fds: make(map[string]int), report: func(err error) { sendReport(pipe, err) }}
+	for fd := daemonPipe + 1; fd <= daemonPipe+n; fd++ {
+		in.add(fd)
+	}
+	return in
+}
+
+// add notes a socket, which is ours from now on.
+func (in *inherited) add(fd int) {
+	syscall.CloseOnExec(fd)
+	in.fds[socket.LocalName(fd)] = fd
+}
+
+// Fail tells the program that handed its sockets over to this one, if there is
+// one, why this one does not start. It is for what goes wrong before Run.
+func Fail(err error) {
+	if in := inheritFromProgram(); in != nil {
+		in.report(err)
+	}
+}
+
+// handedOver reports whether another program handed sockets over.
+func (in *inherited) handedOver() bool { return in != nil && in.report != nil }
+
+// take returns the socket bound to an address, and whether there is one.
+func (in *inherited) take(name string) (fd int, ok bool) {
+	if in == nil {
+		return -1, false
+	}
+	fd, ok = in.fds[name]
+	delete(in.fds, name)
+	return fd, ok
+}
+
+// listenOn opens a listening socket for an event loop, or takes the one that was
+// inherited.
+func (in *inherited) listenOn(ctx context.Context, spec socket.ListenSpec) (int, error) {
+	name, err := spec.Name(ctx)
+	if err != nil {
+		return -1, err
+	}
+	if fd, ok := in.take(name); ok {
+		return fd, socket.Adopt(fd, spec.Backlog)
+	}
+	return socket.Listen(ctx, spec)
+}
+
+// listen is net.Listen, and implements admin.Listen.
+func (in *inherited) listen(network, address string) (net.Listener, error) {
+	fd, ok := in.take(address)
+	if !ok {
+		return net.Listen(network, address)
+	}
+	f := os.NewFile(uintptr(fd), address)
+	defer f.Close() // FileListener has its own
+	return net.FileListener(f)
+}
+
+// closeRest closes what nobody wanted.
+func (in *inherited) closeRest() {
+	if in == nil {
+		return
+	}
+	for name, fd := range in.fds {
+		unix.Close(fd)
+		delete(in.fds, name)
+	}
+}

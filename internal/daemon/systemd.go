@@ -1,0 +1,43 @@
+package daemon
+
+import (
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"nuthatch/internal/proxy"
+)
+
+// notify tells the service manager about the state of the process, if there is
+// one that wants to know.
+func (in *Instance) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		in.log.Warn("cannot notify the service manager", errAttr(err))
+	}
+}
+
+// tend keeps the service manager informed: that the proxy is ready, and from then
+// on, if it has a watchdog, that every event loop turns.
+func (in *Instance) tend() {
+	in.notify(daemon.SdNotifyReady)
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		in.log.Warn("the service manager's watchdog", errAttr(err))
+	}
+	if every == 0 {
+		return
+	}
+	tick := time.NewTicker(every / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-in.ended:
+			return
+		}
+		// A loop that hangs answers never, and the manager is not told.
+		if in.onLoops(func(*proxy.Context) {}) == nil {
+			in.notify(daemon.SdNotifyWatchdog)
+		}
+	}
+}
