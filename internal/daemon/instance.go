@@ -57,7 +57,8 @@ type Instance struct {
 	// changing is held by whoever makes a change: one at a time.
 	changing sync.Mutex
 
-	pauses pauses
+	pauses  pauses
+	watcher watcher
 
 	stopOnce sync.Once
 	loops    sync.WaitGroup
@@ -87,6 +88,7 @@ func Start(o Options) (*Instance, error) {
 		return nil, err
 	}
 	in.serving.Store(true)
+	in.watch(in.opts.Config.Process.Watch)
 	if in.statsPort != nil {
 		in.statsPort.OwnPath(true)
 	}
@@ -352,6 +354,7 @@ func (in *Instance) Stop() {
 	in.stopOnce.Do(func() {
 		close(in.stopping)
 		in.pauses.endAll()
+		in.watcher.stop()
 		in.closeStats()
 		g := in.current.Load()
 		if g != nil && g.resolver != nil {

@@ -89,6 +89,7 @@ func (in *Instance) reload() (*Change, error) {
 		return slices.Contains(g.listeners, l)
 	}))
 	in.tuneListeners(old, g)
+	in.watch(conf.Process.Watch)
 	return change, nil
 }
 

@@ -1,0 +1,131 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+const (
+	// watchQuiet is how long nothing must happen to a file before it is read: who
+	// writes it may not be done.
+	watchQuiet = 200 * time.Millisecond
+	// watchPoll is how often the file is looked at where the file system does not
+	// tell of changes, as network file systems do not.
+	watchPoll = 5 * time.Second
+)
+
+// A watcher reloads the configuration when its file changes. What counts is what
+// can be read at the file's path: it may be written, renamed into place, or
+// reached by a symbolic link that is pointed elsewhere, as a ConfigMap's
+// "..data" is.
+type watcher struct {
+	mu     sync.Mutex
+	cancel context.CancelFunc // nil: not watching
+	done   chan struct{}
+}
+
+// watch begins or ends to watch the file, as the configuration has it.
+func (in *Instance) watch(on bool) {
+	w := &in.watcher
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if on == (w.cancel != nil) || in.opts.ConfigFile == "" {
+		return
+	}
+	if !on {
+		w.cancel()
+		w.cancel = nil
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel, w.done = cancel, make(chan struct{})
+	go in.follow(ctx, w.done, fileSum(in.opts.ConfigFile))
+}
+
+// stop ends the watch and waits for the reload that may be under way.
+func (w *watcher) stop() {
+	w.mu.Lock()
+	cancel, done := w.cancel, w.done
+	w.cancel = nil
+	w.mu.Unlock()
+	if cancel != nil {
+		cancel()
+		<-done
+	}
+}
+
+// follow reloads the file whenever it is not what it was, which at first is sum.
+func (in *Instance) follow(ctx context.Context, done chan<- struct{}, sum [sha256.Size]byte) {
+	defer close(done)
+	var events chan fsnotify.Event // never ready, without a notifier
+	notifier, err := newNotifier(in.opts.ConfigFile)
+	if err != nil {
+		in.log.Warn("cannot be told of changes of the configuration file, it is looked at from time to time",
+			slog.Duration("every", watchPoll), errAttr(err))
+	} else {
+		defer notifier.Close()
+		events = notifier.Events
+	}
+	poll := time.NewTicker(watchPoll)
+	defer poll.Stop()
+	var quiet <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-events:
+			quiet = time.After(watchQuiet)
+			continue
+		case <-poll.C:
+		case <-quiet:
+		}
+		if now := fileSum(in.opts.ConfigFile); now != sum {
+			sum = now
+			// What went wrong is in the log.
+			_, _ = in.Reload("watch")
+			if notifier != nil {
+				watchPlaces(notifier, in.opts.ConfigFile)
+			}
+		}
+	}
+}
+
+func newNotifier(file string) (*fsnotify.Watcher, error) {
+	n, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for range n.Errors { // an overflow: the next look finds what was missed
+			continue
+		}
+	}()
+	watchPlaces(n, file)
+	return n, nil
+}
+
+// watchPlaces watches the folder of the file, and the one that its links lead
+// to. What cannot be watched is looked at from time to time.
+func watchPlaces(n *fsnotify.Watcher, file string) {
+	_ = n.Add(filepath.Dir(file))
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		_ = n.Add(filepath.Dir(target))
+	}
+}
+
+// fileSum identifies what can be read at path; what cannot be read is all the
+// same.
+func fileSum(path string) [sha256.Size]byte {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return [sha256.Size]byte{}
+	}
+	return sha256.Sum256(text)
+}
