@@ -131,12 +131,27 @@ func writePidFile(path string) (restore func() error, err error) {
 		if missing != nil {
 			return removePidFile(path)
 		}
-		return os.WriteFile(path, before, 0o644)
+		return putPidFile(path, before)
 	}
-	if err := os.WriteFile(path, strconv.AppendInt(nil, int64(os.Getpid()), 10), 0o644); err != nil {
+	if err := putPidFile(path, strconv.AppendInt(nil, int64(os.Getpid()), 10)); err != nil {
 		return nil, fmt.Errorf("pid file: %w", err)
 	}
 	return restore, nil
+}
+
+// putPidFile writes the file. One that is there is replaced in one step, if the
+// folder allows it, so that whoever reads it during an upgrade finds a pid.
+func putPidFile(path string, text []byte) error {
+	if fi, err := os.Lstat(path); err == nil && fi.Mode().IsRegular() {
+		next := path + "." + strconv.Itoa(os.Getpid())
+		if os.WriteFile(next, text, 0o644) == nil {
+			if os.Rename(next, path) == nil {
+				return nil
+			}
+			os.Remove(next)
+		}
+	}
+	return os.WriteFile(path, text, 0o644)
 }
 
 func removePidFile(path string) error {
