@@ -59,6 +59,9 @@ func (k *key[T]) text(from *T) string {
 	if !field.IsValid() {
 		return ""
 	}
+	if words := k.kind.words; words != nil {
+		return words[int(number(field))]
+	}
 	switch v := field.Interface().(type) {
 	case Secret:
 		return v.Reveal()
@@ -77,6 +80,14 @@ func (k *key[T]) text(from *T) string {
 	default:
 		return fmt.Sprint(v)
 	}
+}
+
+// number is the value of a field of any integer type.
+func number(field reflect.Value) int64 {
+	if field.CanInt() {
+		return field.Int()
+	}
+	return int64(field.Uint())
 }
 
 // probe has every field set, so that what a key sets can be seen.
@@ -101,7 +112,7 @@ func nonZero(set, in reflect.Value) reflect.Value {
 		if f.IsZero() || !set.Type().Field(i).IsExported() {
 			continue
 		}
-		if _, whole := f.Interface().(Address); f.Kind() == reflect.Struct && !whole {
+		if _, whole := reflect.TypeAssert[Address](f); f.Kind() == reflect.Struct && !whole {
 			return nonZero(f, in.Field(i))
 		}
 		return in.Field(i)

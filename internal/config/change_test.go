@@ -52,7 +52,7 @@ func readBack[T any](t *testing.T, keys []key[T], from *T) {
 func TestEveryKeyIsNoticed(t *testing.T) {
 	values := map[string]string{
 		"listen": "127.0.0.1:9999", "hash": "md5", "hash_tag": "{}", "distribution": "modula", "redis_auth": "open sesame",
-		"max_request_size": "7kb", "client_max_queued": "77kb",
+		"unknown_commands": "refuse", "partial_results": "nulls", "max_request_size": "7kb", "client_max_queued": "77kb",
 	}
 	old := DefaultPool()
 	for _, k := range poolKeys {

@@ -32,6 +32,9 @@ type kind struct {
 	example string
 	// list is true if the value is a list of texts, each read by itself.
 	list bool
+	// words are the values of a kind that has only so many, in the order of their
+	// numbers; nil if it has others.
+	words []string
 	// secret is true if no message may show the value.
 	secret bool
 	// parse reads one text, which is not empty. Its error says what was
@@ -51,8 +54,8 @@ var (
 	kindSize         = kind{form: "size", parse: parseSize, span: sizeSpan}
 	kindBool         = kind{form: "true or false", parse: parseBool}
 	kindSecret       = kind{form: "text", secret: true, parse: parseSecret}
-	kindUnknown      = kind{form: "learn or refuse", parse: parseUnknown}
-	kindPartial      = kind{form: "error, nulls or errors", parse: parsePartial}
+	kindUnknown      = kind{form: "learn or refuse", words: unknownNames, parse: parseUnknown}
+	kindPartial      = kind{form: "error, nulls or errors", words: partialNames, parse: parsePartial}
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue}
 )
 

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -24,7 +23,7 @@ func (g *growing) Read(b []byte) (int, error) {
 			return n, openErr
 		}
 		defer f.Close()
-		if _, writeErr := io.WriteString(f, more); writeErr != nil {
+		if _, writeErr := f.WriteString(more); writeErr != nil {
 			return n, writeErr
 		}
 	}
@@ -39,9 +38,9 @@ func TestChangingFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
 		if _, err := readStable(&growing{f, more}); errors.Is(err, ErrChanging) != (more != "") {
 			t.Errorf("with %q appended: %v", more, err)
 		}
+		f.Close()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -237,17 +238,18 @@ func TestReloadLeaksNothing(t *testing.T) {
 	}
 	settle := func() (held string) {
 		testkit.Await(t, "the loops to be idle", func() error {
-			busy, chunks := 0, 0
+			var busy atomic.Bool
+			chunks := 0
 			err := s.onLoop(s.contexts[0], func(ctx *proxy.Context) { _, chunks = ctx.Live() })
 			if err != nil || s.clients() > 0 || chunks > 0 {
 				return fmt.Errorf("%d clients, %d chunks, %w", s.clients(), chunks, err)
 			}
 			_ = s.onLoops(func(ctx *proxy.Context) {
 				if ctx.Leaving() {
-					busy = 1 // both loops write the same
+					busy.Store(true)
 				}
 			})
-			if busy > 0 {
+			if busy.Load() {
 				return errors.New("something has yet to go")
 			}
 			return nil

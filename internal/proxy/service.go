@@ -4,11 +4,11 @@ package proxy
 type Service int32
 
 const (
-	// InService: the server gets its requests.
+	// InService means that the server gets its requests.
 	InService Service = iota
-	// OffTheRing: the other servers get its requests, as if it were ejected.
+	// OffTheRing means that the other servers get its requests, as if it were ejected.
 	OffTheRing
-	// Refused: its requests get an error.
+	// Refused means that its requests get an error.
 	Refused
 )
 
