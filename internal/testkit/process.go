@@ -40,7 +40,8 @@ func (p *Process) start() {
 		if p.abrupt && !p.Ended() {
 			p.Kill()
 		}
-		p.Stop()
+		// What a test has left in flight is not waited for.
+		p.end(syscall.SIGINT)
 		if p.t.Failed() {
 			p.showLogs()
 		}
@@ -145,17 +146,22 @@ func (p *Process) Wait() *os.ProcessState {
 // of a crash, fails the test.
 func (p *Process) Stop() {
 	p.t.Helper()
+	p.end(syscall.SIGTERM)
+}
+
+func (p *Process) end(sig syscall.Signal) {
+	p.t.Helper()
 	if p.Ended() {
 		p.judge()
 		return
 	}
 	p.ending = true
 	_ = p.cmd.Process.Signal(syscall.SIGCONT) // it may be paused, or just have ended
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.cmd.Process.Signal(sig)
 	select {
 	case <-p.exited:
 	case <-time.After(Patience):
-		p.t.Errorf("%s (pid %d) did not end on SIGTERM", p.name, p.Pid())
+		p.t.Errorf("%s (pid %d) did not end on %v", p.name, p.Pid(), sig)
 		p.Kill()
 	}
 	p.judge()
