@@ -271,11 +271,16 @@ func TestReply(t *testing.T) {
 	}
 }
 
-func TestReasonsHaveTexts(t *testing.T) {
-	for r := range numReasons {
+func TestReasonsHaveTextsAndNames(t *testing.T) {
+	seen := map[string]Reason{}
+	for r := range Reason(NumReasons) {
 		if r.String() == "" {
 			t.Errorf("reason %d has no text", r)
 		}
+		if other, twice := seen[r.Name()]; r.Name() == "" || twice {
+			t.Errorf("reason %d is named %q, as is %d", r, r.Name(), other)
+		}
+		seen[r.Name()] = r
 	}
 }
 

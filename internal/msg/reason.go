@@ -46,10 +46,24 @@ const (
 	Disabled
 	// OtherError is any other error of the operating system.
 	OtherError
-	numReasons
+	// CrossServer: the keys of a request that cannot be split have different
+	// owners.
+	CrossServer
+	// Asked: the client asked for the end of its connection.
+	Asked
+	// ClientEOF: the client closed its connection.
+	ClientEOF
+	// NotProtocol: the client sent what is no request.
+	NotProtocol
+	// Killed: somebody ended the client's connection.
+	Killed
+	// Dismissed: the client was made to leave, by a reload or the proxy's end.
+	Dismissed
+	// NumReasons is how many there are.
+	NumReasons = iota
 )
 
-var reasonTexts = [numReasons]string{
+var reasonTexts = [NumReasons]string{
 	OK:              "unknown",
 	ConnRefused:     "Connection refused",
 	Timedout:        "Connection timed out",
@@ -69,7 +83,45 @@ var reasonTexts = [numReasons]string{
 	NoDatabase:      "the server of this key refused the database",
 	Disabled:        "the server of this key is disabled",
 	OtherError:      "Input/output error",
+	CrossServer:     "keys of several servers",
+	Asked:           "quit",
+	ClientEOF:       "eof",
+	NotProtocol:     "protocol error",
+	Killed:          "killed",
+	Dismissed:       "told to leave",
 }
+
+// reasonNames are what the statistics call the reasons.
+var reasonNames = [NumReasons]string{
+	OK:              "none",
+	ConnRefused:     "conn_refused",
+	Timedout:        "timed_out",
+	ConnReset:       "conn_reset",
+	ServerEOF:       "server_eof",
+	HostUnreachable: "host_unreachable",
+	NetUnreachable:  "net_unreachable",
+	HostDown:        "host_down",
+	BrokenPipe:      "broken_pipe",
+	BadReply:        "bad_reply",
+	NoDescriptors:   "no_descriptors",
+	SocketMissing:   "socket_missing",
+	AccessDenied:    "access_denied",
+	ShuttingDown:    "shutting_down",
+	NoRESP3:         "no_resp3",
+	LoginRefused:    "login_refused",
+	NoDatabase:      "no_database",
+	Disabled:        "disabled",
+	OtherError:      "other_error",
+	CrossServer:     "cross_server",
+	Asked:           "quit",
+	ClientEOF:       "client_eof",
+	NotProtocol:     "not_protocol",
+	Killed:          "killed",
+	Dismissed:       "dismissed",
+}
+
+// Name is what the statistics call the reason: lower case, with underscores.
+func (r Reason) Name() string { return reasonNames[r] }
 
 // String is the text that clients see behind "-ERR " or "SERVER_ERROR ".
 func (r Reason) String() string { return reasonTexts[r] }

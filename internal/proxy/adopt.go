@@ -75,7 +75,8 @@ func (p *ServerPool) adoptServer(old []*Server, i int) *Server {
 		return newServer(p, i)
 	}
 	s := old[at]
-	s.index, s.conf, s.stats = i, &p.conf.Servers[i], &p.stats.Servers[i]
+	s.index, s.conf = i, &p.conf.Servers[i]
+	s.stats, s.reasons = &p.stats.Servers[i], &p.stats.Reasons[i]
 	return s
 }
 
@@ -85,7 +86,7 @@ func (p *ServerPool) removeServer(s *Server, by int64) {
 	s.removed = true
 	for i := range p.servers {
 		if p.servers[i].conf.StatsName() == s.conf.StatsName() {
-			s.stats = &p.stats.Servers[i]
+			s.stats, s.reasons = &p.stats.Servers[i], &p.stats.Reasons[i]
 		}
 	}
 	s.renew(by)

@@ -373,6 +373,7 @@ func (c *client) close() {
 	p.topo.clients.Add(-1)
 	ctx.nclients.Add(-1)
 	p.stats.Values[stats.ClientConnections]--
+	p.stats.Vectors[stats.ClosedClients][c.lastErr.reason()]++
 	ctx.shard.CurrConnections--
 	if c.lastErr.isError() {
 		p.stats.Values[stats.ClientErr]++

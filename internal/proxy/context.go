@@ -31,6 +31,9 @@ import (
 	"nuthatch/internal/stats"
 )
 
+// Every reason has its place in the statistics.
+const _ = uint(stats.MaxReasons - msg.NumReasons)
+
 // acceptPause is how long, in nanoseconds, a listener rests when there is no
 // descriptor for one more connection.
 const acceptPause = int64(100 * time.Millisecond)
@@ -143,7 +146,14 @@ func (ctx *Context) Loop() *eventloop.Loop { return ctx.loop }
 func (ctx *Context) Clients() int { return int(ctx.nclients.Load()) }
 
 // CopyStats copies the context's statistics to dst. It must run on the loop.
-func (ctx *Context) CopyStats(dst *stats.Shard) { ctx.shard.Copy(dst) }
+func (ctx *Context) CopyStats(dst *stats.Shard) {
+	v := &ctx.shard.Values
+	v[stats.Turns] = int64(ctx.loop.Turns())
+	v[stats.LoopClients] = ctx.nclients.Load()
+	msgs, chunks := ctx.Live()
+	v[stats.LiveMessages], v[stats.LiveChunks] = int64(msgs), int64(chunks)
+	ctx.shard.Copy(dst)
+}
 
 // Live returns how many messages and chunks are in use. Both are zero when
 // nothing is in flight. It must run on the loop.

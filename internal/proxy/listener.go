@@ -9,6 +9,7 @@ import (
 	"nuthatch/internal/eventloop"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/socket"
+	"nuthatch/internal/stats"
 )
 
 // tooManyClients is what Redis says to a client above its limit.
@@ -120,6 +121,7 @@ func (l *Listener) admit(fd int) bool {
 		return true
 	}
 	p.topo.clients.Add(-1)
+	p.stats.Values[stats.ClientsRefused]++
 	var out mbuf.Chain
 	p.proto.AppendError(l.ctx.bufs, &out, tooManyClients)
 	// A fresh socket takes a line. If it does not, the client learns from the

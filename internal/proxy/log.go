@@ -30,6 +30,24 @@ var (
 // connection. Anything else counts as an end of file, a quit included.
 func (r closeReason) isError() bool { return r.errno != 0 || r.protocol != nil }
 
+// reason is the close reason in the statistics.
+func (r closeReason) reason() msg.Reason {
+	switch {
+	case r.errno != 0:
+		return reasonOf(r.errno)
+	case r.protocol != nil:
+		return msg.NotProtocol
+	case r.eof:
+		return msg.ClientEOF
+	case r.killed:
+		return msg.Killed
+	case r.dismissed:
+		return msg.Dismissed
+	default:
+		return msg.Asked
+	}
+}
+
 func (r closeReason) String() string {
 	switch {
 	case r.errno != 0:

@@ -11,6 +11,7 @@ import (
 func (c *client) request(req *msg.Request) {
 	c.skip = req.Skip
 	c.lastType = req.Type
+	c.pool.stats.Values[stats.ClientRequests]++
 	if !c.session.Authenticated && !beforeLogin(req.Treatment) {
 		c.local(req)
 		return
@@ -279,7 +280,7 @@ func (c *client) refuseCross(req *msg.Request) {
 	}
 	p := c.pool
 	ctx := p.ctx
-	p.stats.Values[stats.ForwardError]++
+	p.countFailed(msg.CrossServer)
 	m := c.newMsg(req)
 	p.proto.AppendCrossServer(ctx.bufs, &m.Reply, req, ctx.key1, ctx.key2)
 	m.Done = true

@@ -44,7 +44,7 @@ func (c *client) OnFailure(m *msg.Msg) {
 		return
 	}
 	p := c.pool
-	p.stats.Values[stats.ForwardError]++
+	p.countFailed(m.Err)
 	p.proto.AppendError(p.ctx.bufs, &m.Reply, m.Err.String())
 	m.Done = true
 	c.hold(m, m.Reply.Len())
@@ -89,6 +89,23 @@ func (c *client) fragmentDone(f *msg.Msg) {
 	}
 }
 
+// countFailed counts a request that the proxy answers with an error of its own.
+func (p *ServerPool) countFailed(why msg.Reason) {
+	p.stats.Values[stats.ForwardError]++
+	p.stats.Vectors[stats.FailedRequests][why]++
+}
+
+// firstFailure is why the first of the fragments that failed did. There may be
+// none: replies can be good, each by itself, and not fit together.
+func firstFailure(frags []*msg.Msg) msg.Reason {
+	for _, f := range frags {
+		if f.Err != msg.OK {
+			return f.Err
+		}
+	}
+	return msg.BadReply
+}
+
 // merge makes one reply of the fragments' and ends them.
 func (c *client) merge(parent *msg.Msg) {
 	p := c.pool
@@ -99,7 +116,7 @@ func (c *client) merge(parent *msg.Msg) {
 	}
 	before := out.Len()
 	if p.proto.Merge(parent, bufs, out) {
-		p.stats.Values[stats.ForwardError]++
+		p.countFailed(firstFailure(parent.Frags))
 	}
 	n := out.Len() - before
 	c.sawReply(n)

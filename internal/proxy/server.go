@@ -21,6 +21,8 @@ type Server struct {
 	conf   *config.Server
 	health *Health
 	stats  *stats.ServerShard
+	// reasons are what of the statistics is kept by msg.Reason.
+	reasons *stats.ServerReasons
 	// lanes are this loop's connections, by lane and slot: server_connections of
 	// them in each lane that was ever used, opened when they are first needed. A
 	// client keeps to one slot, so that it reads what it wrote.
@@ -43,6 +45,7 @@ func newServer(p *ServerPool, index int) *Server {
 		health: p.topo.health[index],
 		stats:  &p.stats.Servers[index],
 
+		reasons:   &p.stats.Reasons[index],
 		forgetful: true,
 	}
 }
@@ -116,6 +119,7 @@ func (c *serverConn) Out() *mbuf.Chain {
 // dial opens the connection and begins the handshake.
 func (c *serverConn) dial() msg.Reason {
 	s := c.server
+	s.stats[stats.Dials]++
 	addrs := s.health.addrs.Load()
 	if addrs == nil {
 		return c.dialFailed(syscall.EHOSTDOWN)
@@ -147,6 +151,7 @@ func (c *serverConn) dialFailed(err error) msg.Reason {
 	why := reasonOf(err)
 	c.server.forgetful = true
 	c.server.stats[stats.ServerErr]++
+	c.server.reasons[stats.ClosedConnections][why]++
 	c.logClose(why)
 	c.countFailure()
 	return why
@@ -309,6 +314,7 @@ func (c *serverConn) fail(why msg.Reason) {
 		c.server.nextAddr++
 	}
 	c.drop()
+	c.server.reasons[stats.ClosedConnections][why]++
 	switch why {
 	case msg.ServerEOF:
 		st[stats.ServerEOF]++
@@ -327,6 +333,7 @@ func (c *serverConn) fail(why msg.Reason) {
 			ctx.msgs.Put(m)
 			continue
 		}
+		c.server.reasons[stats.ServerFailedRequests][why]++
 		m.Err = why
 		m.Owner.OnFailure(m)
 	}
@@ -345,6 +352,7 @@ func (c *serverConn) drop() {
 func (c *serverConn) retire() {
 	invariant.Check(c.queue.Len() == 0, "proxy: a retired connection owes replies")
 	c.logClose(msg.OK)
+	c.server.reasons[stats.ClosedConnections][msg.OK]++
 	if c.Open() {
 		c.server.stats[stats.ServerConnections]--
 	}
@@ -362,6 +370,7 @@ func (c *serverConn) countFailure() {
 		return
 	}
 	c.pool.stats.Values[stats.ServerEjects]++
+	s.stats[stats.Ejections]++
 	s.stats[stats.ServerEjectedAt] = ctx.loop.WallMicros(now)
 	ctx.log.Warn("server ejected", append(c.attrs(),
 		durationAttr("retry_after", c.pool.conf.ServerRetryTimeout))...)

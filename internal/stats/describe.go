@@ -5,17 +5,17 @@ import (
 	"io"
 )
 
-// Describe writes what the statistics are, laid out as `nutcracker -D` lays
+// Describe writes what nutcracker's statistics are, laid out as `nutcracker -D` lays
 // them out after its version lines: same headings, names, order and columns;
 // the help texts are nuthatch's own. A write that fails ends the listing, as
 // there is nobody left to tell.
 func Describe(w io.Writer) {
 	out := []byte("pool stats:\n")
-	for _, f := range PoolFields {
+	for _, f := range PoolFields[:NutcrackerPoolFields] {
 		out = f.appendDescription(out)
 	}
 	out = append(out, "\nserver stats:\n"...)
-	for _, f := range &ServerFields {
+	for _, f := range ServerFields[:NutcrackerServerFields] {
 		out = f.appendDescription(out)
 	}
 	_, _ = w.Write(out)

@@ -1,5 +1,18 @@
 package stats
 
+// To add a statistic of our own, add one constant to the group of its level
+// (PoolField, ServerField, LoopField, PoolVector or ServerVector) and one row to
+// the table of that level; then count where it happens:
+//
+//	p.stats.Values[stats.MyField]++                 // a pool's
+//	s.stats.Values[stats.MyField]++                 // a server's
+//	ctx.shard.Values[stats.MyField]++               // an event loop's
+//	p.stats.Vectors[stats.MyVector][reason]++       // a pool's, one value for each msg.Reason
+//
+// Nothing else is to be done: the JSON API, Prometheus, INFO and docs/METRICS.md
+// (`go test ./internal/stats -run Metrics -update`) come from the tables.
+// nutcracker's document and -D show nutcracker's own rows alone.
+
 // Kind says how a statistic's values behave over time, and with that how the
 // values of several shards become one.
 type Kind uint8
@@ -37,17 +50,70 @@ func (k Kind) combine(a, b int64) int64 {
 	return a + b
 }
 
+// Unit is what a statistic's values count.
+type Unit uint8
+
+const (
+	// Things is no unit: requests, connections.
+	Things Unit = iota
+	// Bytes are bytes.
+	Bytes
+	// Nanoseconds are counted as such, and shown as seconds.
+	Nanoseconds
+	// Microseconds likewise.
+	Microseconds
+)
+
+// String is the unit that a value is counted in.
+func (u Unit) String() string {
+	switch u {
+	case Things:
+		return ""
+	case Bytes:
+		return "bytes"
+	case Nanoseconds:
+		return "nanoseconds"
+	case Microseconds:
+		return "microseconds"
+	}
+	return "unknown"
+}
+
+// Base gives a value in the unit that Prometheus wants: bytes, seconds, or none.
+func (u Unit) Base(v int64) float64 {
+	switch u {
+	case Nanoseconds:
+		return float64(v) / 1e9
+	case Microseconds:
+		return float64(v) / 1e6
+	case Things, Bytes:
+	}
+	return float64(v)
+}
+
 // Field is one row of a field table: all that is known about a statistic. The
 // JSON document, the -D listing and every other form of a statistic are made
 // from its row.
 type Field struct {
-	// Name is the key in the JSON document. It is nutcracker's and never changes.
+	// Name is the key in JSON. Of nutcracker's statistics it is nutcracker's and
+	// never changes.
 	Name string
+	// Prom is the name in Prometheus. Values there are in Unit.Base.
+	Prom string
 	// Kind says how the values of shards are merged.
 	Kind Kind
+	// Unit is what the values count.
+	Unit Unit
 	// Help is one line of text without quotes, for people.
 	Help string
 }
+
+// Reasons are the values of a vector: one for each msg.Reason, by its number. Who
+// shows them names them; a reason without a name has no value.
+type Reasons [MaxReasons]int64
+
+// MaxReasons is how many reasons there may be.
+const MaxReasons = 48
 
 // PoolField is the index of a statistic that a pool keeps once.
 type PoolField uint8
@@ -67,7 +133,17 @@ const (
 	// Fragments counts the sub-requests that requests of several keys were split into.
 	Fragments
 
-	numPoolFields
+	// NutcrackerPoolFields is how many of a pool's statistics are nutcracker's.
+	NutcrackerPoolFields = iota
+)
+
+// The statistics of a pool that nutcracker does not have. Their rows in
+// PoolFields say what they are.
+const (
+	ClientRequests PoolField = iota + NutcrackerPoolFields
+	ClientsRefused
+
+	numPoolFields = iota + NutcrackerPoolFields
 )
 
 // ServerField is the index of a statistic that every server of a pool keeps.
@@ -102,32 +178,109 @@ const (
 	// OutQueueBytes is the number of bytes of the requests that wait for their response.
 	OutQueueBytes
 
-	numServerFields
+	// NutcrackerServerFields is how many of a server's statistics are nutcracker's.
+	NutcrackerServerFields = iota
 )
 
-// PoolFields describes the statistics of a pool. It is read-only.
+// The statistics of a server that nutcracker does not have. Their rows in
+// ServerFields say what they are.
+const (
+	Dials ServerField = iota + NutcrackerServerFields
+	Ejections
+
+	numServerFields = iota + NutcrackerServerFields
+)
+
+// LoopField is the index of a statistic that every event loop keeps.
+type LoopField uint8
+
+// The statistics of an event loop. nutcracker has none. Their rows in LoopFields
+// say what they are.
+const (
+	Turns LoopField = iota
+	LoopClients
+	LiveMessages
+	LiveChunks
+
+	numLoopFields = iota
+)
+
+// PoolVector is the index of a statistic that a pool keeps for each reason.
+type PoolVector uint8
+
+// The vectors of a pool. Their rows in PoolVectors say what they are.
+const (
+	FailedRequests PoolVector = iota
+	ClosedClients
+
+	numPoolVectors = iota
+)
+
+// ServerVector is the index of a statistic that a server keeps for each reason.
+type ServerVector uint8
+
+// The vectors of a server. Their rows in ServerVectors say what they are.
+const (
+	ServerFailedRequests ServerVector = iota
+	ClosedConnections
+
+	numServerVectors = iota
+)
+
+// PoolFields describes the statistics of a pool, nutcracker's first. It is
+// read-only.
 var PoolFields = [numPoolFields]Field{
-	ClientEOF:         {"client_eof", Counter, "client connections closed by the client"},
-	ClientErr:         {"client_err", Counter, "client connections ended by an error"},
-	ClientConnections: {"client_connections", Gauge, "client connections open now"},
-	ServerEjects:      {"server_ejects", Counter, "ejections of servers from the pool"},
-	ForwardError:      {"forward_error", Counter, "requests that could not be forwarded"},
-	Fragments:         {"fragments", Counter, "sub-requests made from requests of several keys"},
+	ClientEOF:         {"client_eof", "nuthatch_client_eof_total", Counter, Things, "client connections closed by the client"},
+	ClientErr:         {"client_err", "nuthatch_client_errors_total", Counter, Things, "client connections ended by an error"},
+	ClientConnections: {"client_connections", "nuthatch_client_connections", Gauge, Things, "client connections open now"},
+	ServerEjects:      {"server_ejects", "nuthatch_pool_ejections_total", Counter, Things, "ejections of servers from the pool"},
+	ForwardError:      {"forward_error", "nuthatch_forward_errors_total", Counter, Things, "requests that could not be forwarded"},
+	Fragments:         {"fragments", "nuthatch_fragments_total", Counter, Things, "sub-requests made from requests of several keys"},
+
+	ClientRequests: {"client_requests", "nuthatch_client_requests_total", Counter, Things, "requests taken from clients"},
+	ClientsRefused: {"clients_refused", "nuthatch_clients_refused_total", Counter, Things, "client connections turned away at client_connections"},
 }
 
-// ServerFields describes the statistics of a server. It is read-only.
+// ServerFields describes the statistics of a server, nutcracker's first. It is
+// read-only.
 var ServerFields = [numServerFields]Field{
-	ServerEOF:         {"server_eof", Counter, "server connections closed by the server"},
-	ServerErr:         {"server_err", Counter, "server connections ended by an error"},
-	ServerTimedout:    {"server_timedout", Counter, "server connections given up after the timeout"},
-	ServerConnections: {"server_connections", Gauge, "server connections open now"},
-	ServerEjectedAt:   {"server_ejected_at", Timestamp, "last ejection, in microseconds since the epoch"},
-	Requests:          {"requests", Counter, "requests sent to the server"},
-	RequestBytes:      {"request_bytes", Counter, "bytes of requests sent to the server"},
-	Responses:         {"responses", Counter, "responses received from the server"},
-	ResponseBytes:     {"response_bytes", Counter, "bytes of responses received from the server"},
-	InQueue:           {"in_queue", Gauge, "requests waiting to be sent"},
-	InQueueBytes:      {"in_queue_bytes", Gauge, "bytes of requests waiting to be sent"},
-	OutQueue:          {"out_queue", Gauge, "requests waiting for their response"},
-	OutQueueBytes:     {"out_queue_bytes", Gauge, "bytes of requests waiting for their response"},
+	ServerEOF:         {"server_eof", "nuthatch_server_eof_total", Counter, Things, "server connections closed by the server"},
+	ServerErr:         {"server_err", "nuthatch_server_errors_total", Counter, Things, "server connections ended by an error"},
+	ServerTimedout:    {"server_timedout", "nuthatch_server_timeouts_total", Counter, Things, "server connections given up after the timeout"},
+	ServerConnections: {"server_connections", "nuthatch_server_connections", Gauge, Things, "server connections open now"},
+	ServerEjectedAt:   {"server_ejected_at", "nuthatch_server_ejected_timestamp_seconds", Timestamp, Microseconds, "last ejection, in microseconds since the epoch"},
+	Requests:          {"requests", "nuthatch_server_requests_total", Counter, Things, "requests sent to the server"},
+	RequestBytes:      {"request_bytes", "nuthatch_server_request_bytes_total", Counter, Bytes, "bytes of requests sent to the server"},
+	Responses:         {"responses", "nuthatch_server_responses_total", Counter, Things, "responses received from the server"},
+	ResponseBytes:     {"response_bytes", "nuthatch_server_response_bytes_total", Counter, Bytes, "bytes of responses received from the server"},
+	InQueue:           {"in_queue", "nuthatch_server_in_queue", Gauge, Things, "requests waiting to be sent"},
+	InQueueBytes:      {"in_queue_bytes", "nuthatch_server_in_queue_bytes", Gauge, Bytes, "bytes of requests waiting to be sent"},
+	OutQueue:          {"out_queue", "nuthatch_server_out_queue", Gauge, Things, "requests waiting for their response"},
+	OutQueueBytes:     {"out_queue_bytes", "nuthatch_server_out_queue_bytes", Gauge, Bytes, "bytes of requests waiting for their response"},
+
+	Dials:     {"dials", "nuthatch_server_dials_total", Counter, Things, "connections to the server that were tried"},
+	Ejections: {"ejections", "nuthatch_server_ejections_total", Counter, Things, "ejections of the server"},
+}
+
+// LoopFields describes the statistics of an event loop. In Prometheus they have the
+// label loop. It is read-only.
+var LoopFields = [numLoopFields]Field{
+	Turns:        {"turns", "nuthatch_loop_turns_total", Counter, Things, "turns of the event loop"},
+	LoopClients:  {"clients", "nuthatch_loop_clients", Gauge, Things, "clients that the event loop has been dealt"},
+	LiveMessages: {"live_messages", "nuthatch_loop_live_messages", Gauge, Things, "requests in flight, and parts of them, that the event loop holds"},
+	LiveChunks:   {"live_chunks", "nuthatch_loop_live_chunks", Gauge, Things, "pieces of buffer memory that the event loop has in use"},
+}
+
+// PoolVectors describes the statistics that a pool keeps by reason. In Prometheus
+// they have the label reason. It is read-only.
+var PoolVectors = [numPoolVectors]Field{
+	FailedRequests: {"failed_requests", "nuthatch_failed_requests_total", Counter, Things, "requests that the proxy answered with an error of its own, by reason"},
+	ClosedClients:  {"closed_clients", "nuthatch_client_closes_total", Counter, Things, "client connections that ended, by reason"},
+}
+
+// ServerVectors describes the statistics that a server keeps by reason. In
+// Prometheus they have the label reason. It is read-only.
+var ServerVectors = [numServerVectors]Field{
+	ServerFailedRequests: {"failed_requests", "nuthatch_server_failed_requests_total", Counter, Things, "requests to the server, or parts of requests, that got no response, by reason"},
+	ClosedConnections:    {"closed_connections", "nuthatch_server_closes_total", Counter, Things, "connections to the server that ended or could not be made, by reason"},
 }

@@ -51,7 +51,7 @@ const separator = ", "
 
 func (p *PoolSnapshot) appendJSON(dst []byte) []byte {
 	dst = appendName(dst, p.Name)
-	for f, field := range PoolFields {
+	for f, field := range PoolFields[:NutcrackerPoolFields] {
 		dst = appendNum(dst, field.Name, p.Values[f])
 	}
 	servers := make([]*ServerSnapshot, len(p.Servers))
@@ -64,7 +64,7 @@ func (p *PoolSnapshot) appendJSON(dst []byte) []byte {
 			dst = append(dst, ',')
 		}
 		dst = appendName(dst, srv.Name)
-		for f, field := range &ServerFields {
+		for f, field := range ServerFields[:NutcrackerServerFields] {
 			dst = appendNum(dst, field.Name, srv.Values[f])
 		}
 		dst = append(dst[:len(dst)-len(separator)], '}')

@@ -156,12 +156,12 @@ func snapshotOf(t *testing.T, doc []byte, layout Layout) *Snapshot {
 	shard := NewShard(layout)
 	for i, l := range layout {
 		pool := object(m, l.Name)
-		for f, field := range PoolFields {
+		for f, field := range PoolFields[:NutcrackerPoolFields] {
 			shard.Pools[i].Values[f] = number(t, pool[field.Name], field.Name)
 		}
 		for j, name := range l.Servers {
 			server := object(pool, name)
-			for f, field := range &ServerFields {
+			for f, field := range ServerFields[:NutcrackerServerFields] {
 				shard.Pools[i].Servers[j][f] = number(t, server[field.Name], field.Name)
 			}
 		}

@@ -14,10 +14,11 @@ func (s *Shard) Reshape(layout Layout, from []int) {
 		if j < 0 {
 			continue
 		}
-		s.Pools[i].Values = pools[j].Values
+		s.Pools[i].Values, s.Pools[i].Vectors = pools[j].Values, pools[j].Vectors
 		for k, name := range layout[i].Servers {
 			if was := slices.Index(before[j].Servers, name); was >= 0 {
 				s.Pools[i].Servers[k] = pools[j].Servers[was]
+				s.Pools[i].Reasons[k] = pools[j].Reasons[was]
 			}
 		}
 	}

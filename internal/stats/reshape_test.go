@@ -13,6 +13,7 @@ func TestReshape(t *testing.T) {
 		s.Pools[i].Values[ClientEOF] = int64(10 * i)
 		for j := range s.Pools[i].Servers {
 			s.Pools[i].Servers[j][Requests] = int64(10*i + j + 1)
+			s.Pools[i].Reasons[j][ClosedConnections][2] = int64(10*i + j + 1)
 		}
 	}
 	old := &s.Pools[1].Servers[1]
@@ -32,6 +33,9 @@ func TestReshape(t *testing.T) {
 	for j, want := range []int64{13, 0, 11} {
 		if got := s.Pools[0].Servers[j][Requests]; got != want {
 			t.Errorf("server %d counts %d, want %d", j, got, want)
+		}
+		if got := s.Pools[0].Reasons[j][ClosedConnections][2]; got != want {
+			t.Errorf("server %d counts %d by reason, want %d", j, got, want)
 		}
 	}
 	for i := 1; i < 3; i++ {

@@ -8,8 +8,9 @@
 //	loop 1: Shard ──Copy──▶ copy ─┼─Sum──▶ Snapshot ──AppendJSON──▶ statistics port
 //	loop n: Shard ──Copy──▶ copy ─┘
 //
-// One table per level (PoolFields, ServerFields) holds each statistic's name,
-// kind and help; everything else is made from it.
+// One table per level (PoolFields, ServerFields, LoopFields, PoolVectors,
+// ServerVectors) holds each statistic's name, kind, unit and help; everything else
+// is made from it.
 package stats
 
 import "slices"
@@ -32,12 +33,19 @@ type Layout []PoolLayout
 // ServerShard holds one loop's values of one server, indexed by ServerField.
 type ServerShard [numServerFields]int64
 
+// ServerReasons holds one loop's vectors of one server, indexed by ServerVector.
+type ServerReasons [numServerVectors]Reasons
+
 // PoolShard holds one loop's values of one pool.
 type PoolShard struct {
 	// Values are the pool's own, indexed by PoolField.
 	Values [numPoolFields]int64
-	// Servers are in the layout's order. The slice itself is fixed.
+	// Vectors are the pool's own, indexed by PoolVector.
+	Vectors [numPoolVectors]Reasons
+	// Servers and Reasons, of the servers, are in the layout's order. The slices
+	// themselves are fixed.
 	Servers []ServerShard
+	Reasons []ServerReasons
 }
 
 // cacheLine keeps the shards of two loops off each other's cache lines; two
@@ -56,6 +64,8 @@ type Shard struct {
 	TotalConnections int64
 	// CurrConnections is how many of those are open now.
 	CurrConnections int64
+	// Values are the loop's own, indexed by LoopField.
+	Values [numLoopFields]int64
 
 	layout Layout
 
@@ -72,18 +82,20 @@ func NewShard(layout Layout) *Shard {
 // shape gives s room for the layout, with unused elements at both ends of the
 // backing arrays, so that no other loop's values share a cache line with ours.
 func (s *Shard) shape(layout Layout) {
-	const pad = 2 // elements; of the smaller one, 72 bytes each
+	const pad = 2 // elements; of the smallest one, over 64 bytes each
 	total := 0
 	for i := range layout {
 		total += len(layout[i].Servers)
 	}
 	pools := make([]PoolShard, len(layout)+2*pad)
 	servers := make([]ServerShard, total+2*pad)[pad:]
+	reasons := make([]ServerReasons, total+2*pad)[pad:]
 	s.layout = layout
 	s.Pools = pools[pad : pad+len(layout) : pad+len(layout)]
 	for i := range layout {
 		n := len(layout[i].Servers)
 		s.Pools[i].Servers, servers = servers[:n:n], servers[n:]
+		s.Pools[i].Reasons, reasons = reasons[:n:n], reasons[n:]
 	}
 }
 
@@ -104,8 +116,10 @@ func (s *Shard) Copy(dst *Shard) {
 	dst.layout = s.layout
 	dst.TotalConnections = s.TotalConnections
 	dst.CurrConnections = s.CurrConnections
+	dst.Values = s.Values
 	for i := range s.Pools {
-		dst.Pools[i].Values = s.Pools[i].Values
+		dst.Pools[i].Values, dst.Pools[i].Vectors = s.Pools[i].Values, s.Pools[i].Vectors
 		copy(dst.Pools[i].Servers, s.Pools[i].Servers)
+		copy(dst.Pools[i].Reasons, s.Pools[i].Reasons)
 	}
 }

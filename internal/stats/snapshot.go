@@ -6,6 +6,8 @@ type ServerSnapshot struct {
 	Name string
 	// Values are indexed by ServerField.
 	Values [numServerFields]int64
+	// Vectors are indexed by ServerVector.
+	Vectors [numServerVectors]Reasons
 }
 
 // PoolSnapshot is the state of one pool over all loops.
@@ -14,6 +16,8 @@ type PoolSnapshot struct {
 	Name string
 	// Values are indexed by PoolField.
 	Values [numPoolFields]int64
+	// Vectors are indexed by PoolVector.
+	Vectors [numPoolVectors]Reasons
 	// Servers are in the layout's order.
 	Servers []ServerSnapshot
 }
@@ -39,7 +43,12 @@ type Snapshot struct {
 	CurrConnections int64
 	// Pools are in the layout's order.
 	Pools []PoolSnapshot
+	// Loops are the event loops, in the order of the shards.
+	Loops []LoopSnapshot
 }
+
+// LoopSnapshot is the state of one event loop, indexed by LoopField.
+type LoopSnapshot [numLoopFields]int64
 
 // Sum merges the copies of all shards into one snapshot: counters and gauges
 // are added, of timestamps the latest is taken.
@@ -63,6 +72,7 @@ func Sum(layout Layout, shards []*Shard) *Snapshot {
 	for _, s := range shards {
 		snap.TotalConnections += s.TotalConnections
 		snap.CurrConnections += s.CurrConnections
+		snap.Loops = append(snap.Loops, s.Values)
 		for i, l := range s.layout {
 			if p := pools[l.Name]; p != nil {
 				p.add(l, &s.Pools[i])
@@ -77,6 +87,9 @@ func (p *PoolSnapshot) add(l PoolLayout, shard *PoolShard) {
 	for f, field := range PoolFields {
 		p.Values[f] = field.Kind.combine(p.Values[f], shard.Values[f])
 	}
+	for v, field := range &PoolVectors {
+		p.Vectors[v].add(field.Kind, &shard.Vectors[v])
+	}
 	servers := make(map[string]*ServerSnapshot, len(p.Servers))
 	for i := range p.Servers {
 		servers[p.Servers[i].Name] = &p.Servers[i]
@@ -89,5 +102,15 @@ func (p *PoolSnapshot) add(l PoolLayout, shard *PoolShard) {
 		for f, field := range &ServerFields {
 			s.Values[f] = field.Kind.combine(s.Values[f], shard.Servers[i][f])
 		}
+		for v, field := range &ServerVectors {
+			s.Vectors[v].add(field.Kind, &shard.Reasons[i][v])
+		}
+	}
+}
+
+// add merges the values of another shard.
+func (r *Reasons) add(k Kind, other *Reasons) {
+	for i, v := range other {
+		r[i] = k.combine(r[i], v)
 	}
 }

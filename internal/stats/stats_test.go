@@ -22,6 +22,11 @@ func TestSumMergesByKind(t *testing.T) {
 	b.Pools[0].Values[Fragments] = 3
 	a.Pools[0].Servers[1][ServerConnections] = 2
 	b.Pools[0].Servers[1][ServerConnections] = 4
+	a.Pools[1].Vectors[FailedRequests][3] = 2
+	b.Pools[1].Vectors[FailedRequests][3] = 4
+	a.Pools[0].Reasons[1][ClosedConnections][5] = 6
+	b.Pools[0].Reasons[1][ClosedConnections][5] = 1
+	a.Values[Turns], b.Values[Turns] = 11, 12
 	a.Pools[1].Servers[0][ServerEjectedAt] = 1_700_000_000_000_000
 	b.Pools[1].Servers[0][ServerEjectedAt] = 1_600_000_000_000_000
 
@@ -35,6 +40,11 @@ func TestSumMergesByKind(t *testing.T) {
 		{"counter", s.Pools[0].Values[Fragments], 13},
 		{"gauge", s.Pools[0].Servers[1].Values[ServerConnections], 6},
 		{"timestamp", s.Pools[1].Servers[0].Values[ServerEjectedAt], 1_700_000_000_000_000},
+		{"pool's vector", s.Pools[1].Vectors[FailedRequests][3], 6},
+		{"server's vector", s.Pools[0].Servers[1].Vectors[ClosedConnections][5], 7},
+		{"another reason", s.Pools[0].Servers[1].Vectors[ClosedConnections][4], 0},
+		{"first loop's", s.Loops[0][Turns], 11},
+		{"second loop's", s.Loops[1][Turns], 12},
 		{"untouched", s.Pools[0].Servers[0].Values[Requests], 0},
 	} {
 		if c.got != c.want {
@@ -156,22 +166,57 @@ func TestShardsAreReadThroughTheirOwners(t *testing.T) {
 	wg.Wait()
 }
 
+// allFields are the rows of all tables, by level.
+func allFields() map[string][]Field {
+	return map[string][]Field{
+		"pool": append(PoolFields[:], PoolVectors[:]...), "server": append(ServerFields[:], ServerVectors[:]...),
+		"loop": LoopFields[:],
+	}
+}
+
 func TestFieldTablesAreComplete(t *testing.T) {
-	seen := map[string]bool{}
-	check := func(index int, f Field) {
-		if f.Name == "" || f.Help == "" || strings.ContainsAny(f.Help, "\"\n") {
-			t.Errorf("row %d is not usable: %+v", index, f)
+	prom := map[string]bool{}
+	for level, fields := range allFields() {
+		seen := map[string]bool{}
+		for i, f := range fields {
+			if f.Name == "" || f.Help == "" || strings.ContainsAny(f.Help, "\"\n") {
+				t.Errorf("row %d of %s is not usable: %+v", i, level, f)
+			}
+			if seen[f.Name] {
+				t.Errorf("%q names two statistics of a %s", f.Name, level)
+			}
+			seen[f.Name] = true
+			if prom[f.Prom] {
+				t.Errorf("%q names two statistics in Prometheus", f.Prom)
+			}
+			prom[f.Prom] = true
+			checkPrometheusName(t, f)
 		}
-		if seen[f.Name] {
-			t.Errorf("%q names two statistics", f.Name)
+	}
+}
+
+// checkPrometheusName holds a name against Prometheus's conventions.
+func checkPrometheusName(t *testing.T, f Field) {
+	t.Helper()
+	base, total := strings.CutSuffix(f.Prom, "_total")
+	if total != (f.Kind == Counter) {
+		t.Errorf("%s is a %s named %q", f.Name, f.Kind, f.Prom)
+	}
+	unit := map[Unit]string{Bytes: "_bytes", Nanoseconds: "_seconds", Microseconds: "_seconds"}[f.Unit]
+	if !strings.HasPrefix(base, "nuthatch_") || !strings.HasSuffix(base, unit) {
+		t.Errorf("%s counts %q and is named %q", f.Name, f.Unit, f.Prom)
+	}
+}
+
+func TestUnits(t *testing.T) {
+	for _, c := range []struct {
+		u    Unit
+		text string
+		want float64
+	}{{Things, "", 1500}, {Bytes, "bytes", 1500}, {Nanoseconds, "nanoseconds", 1.5e-6}, {Microseconds, "microseconds", 1.5e-3}, {99, "unknown", 1500}} {
+		if c.u.String() != c.text || c.u.Base(1500) != c.want {
+			t.Errorf("unit %d: %q, 1500 is %v, want %q and %v", c.u, c.u, c.u.Base(1500), c.text, c.want)
 		}
-		seen[f.Name] = true
-	}
-	for i, f := range PoolFields {
-		check(i, f)
-	}
-	for i, f := range ServerFields {
-		check(i, f)
 	}
 }
 
