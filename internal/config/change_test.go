@@ -53,6 +53,8 @@ func TestEveryKeyIsNoticed(t *testing.T) {
 	values := map[string]string{
 		"listen": "127.0.0.1:9999", "hash": "md5", "hash_tag": "{}", "distribution": "modula", "redis_auth": "open sesame",
 		"unknown_commands": "refuse", "partial_results": "nulls", "max_request_size": "7kb", "client_max_queued": "77kb",
+		"client_output_limit": "8mb", "client_output_soft_limit": "1mb",
+		"tcpkeepalive_idle": "1m", "tcpkeepalive_interval": "5s", "client_idle_timeout": "1m", "client_output_soft_time": "1m",
 	}
 	old := DefaultPool()
 	for _, k := range poolKeys {

@@ -63,6 +63,8 @@ type Process struct {
 	DrainTimeout time.Duration
 	// DrainDelay is how long it takes before draining begins.
 	DrainDelay time.Duration
+	// MaxMemory is the most memory of the process; 0: whoever runs it decides.
+	MaxMemory int64
 }
 
 // Pool is one server pool: a listener, and the servers that its keys are
@@ -87,8 +89,11 @@ type Pool struct {
 	// ClientConnections is the most clients at one time; 0 is no limit.
 	ClientConnections int
 
-	// TCPKeepalive sets SO_KEEPALIVE.
-	TCPKeepalive bool
+	// TCPKeepalive sets SO_KEEPALIVE, and the other three how; 0 leaves what the
+	// kernel has.
+	TCPKeepalive                           bool
+	TCPKeepaliveIdle, TCPKeepaliveInterval time.Duration
+	TCPKeepaliveCount                      int
 	// ReusePort sets SO_REUSEPORT on the listener.
 	ReusePort bool
 	// Preconnect connects to every server at the start.
@@ -143,6 +148,17 @@ type Pool struct {
 	// for one client; at that number the client is not read from. It never
 	// stops a single request or reply that is larger by itself.
 	ClientMaxQueued int64
+	// MaxKeys is the most keys of one request.
+	MaxKeys int
+	// ClientIdleTimeout is how long a client may be idle; 0 is for ever.
+	ClientIdleTimeout time.Duration
+	// ClientOutputLimit is the most bytes of replies that may wait for a client to
+	// read them; 0 is no limit.
+	ClientOutputLimit int64
+	// ClientOutputSoftLimit bytes may wait if the client takes as many in
+	// ClientOutputSoftTime; 0 is no limit.
+	ClientOutputSoftLimit int64
+	ClientOutputSoftTime  time.Duration
 }
 
 // DefaultPool returns a pool with every default, and without a name, a listen

@@ -87,6 +87,16 @@ func TestEveryKey(t *testing.T) {
 		MaxRequestSize:     64 << 20,
 		ClientMaxPipeline:  16,
 		ClientMaxQueued:    256 << 10,
+
+		TCPKeepaliveIdle:      time.Minute,
+		TCPKeepaliveInterval:  10 * time.Second,
+		TCPKeepaliveCount:     3,
+		MaxKeys:               1000,
+		ClientIdleTimeout:     10 * time.Minute,
+		ClientOutputLimit:     32 << 20,
+		ClientOutputSoftLimit: 8 << 20,
+		ClientOutputSoftTime:  time.Minute,
+
 		Servers: []Server{ // shorter names first, then by bytes
 			redis("127.0.0.1:6379:2", "server1", 2),
 			redis("127.0.0.1:6379:1", "server2", 1),
@@ -94,9 +104,11 @@ func TestEveryKey(t *testing.T) {
 		},
 	}
 	want := &Config{
-		File:    "testdata/good-every-key.yml",
-		Process: Process{Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond},
-		Pools:   []Pool{first, third, second},
+		File: "testdata/good-every-key.yml",
+		Process: Process{
+			Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, MaxMemory: 2 << 30,
+		},
+		Pools: []Pool{first, third, second},
 	}
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("Load:\n%+v\nwant:\n%+v", cfg, want)
@@ -127,6 +139,10 @@ func TestDefaults(t *testing.T) {
 		MaxRequestSize:     512 << 20,
 		ClientMaxPipeline:  1024,
 		ClientMaxQueued:    1 << 20,
+
+		MaxKeys:               1 << 20,
+		ClientOutputSoftLimit: 64 << 10,
+		ClientOutputSoftTime:  5 * time.Minute,
 	}
 	if got := DefaultPool(); !reflect.DeepEqual(got, want) {
 		t.Errorf("DefaultPool() = %+v, want %+v", got, want)

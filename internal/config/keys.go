@@ -109,6 +109,22 @@ var poolKeys = []key[Pool]{
 		set:  func(p *Pool, v value) { p.TCPKeepalive = v.flag },
 	},
 	{
+		name: "tcpkeepalive_idle", kind: kindDuration, limits: keepaliveTimes, def: "0", defNote: "the kernel's", origin: fromNuthatch,
+		help: "How long a TCP connection is silent before the kernel asks the peer whether it is there (`TCP_KEEPIDLE`). The kernel " +
+			"counts whole seconds. Only with `tcpkeepalive: true`.",
+		set: func(p *Pool, v value) { p.TCPKeepaliveIdle = v.duration() },
+	},
+	{
+		name: "tcpkeepalive_interval", kind: kindDuration, limits: keepaliveTimes, def: "0", defNote: "the kernel's", origin: fromNuthatch,
+		help: "How long the kernel waits for the answer before it asks again (`TCP_KEEPINTVL`). Only with `tcpkeepalive: true`.",
+		set:  func(p *Pool, v value) { p.TCPKeepaliveInterval = v.duration() },
+	},
+	{
+		name: "tcpkeepalive_count", kind: kindNumber, limits: limits{0, 127}, def: "0", defNote: "the kernel's", origin: fromNuthatch,
+		help: "How often it asks in vain before the connection is taken for broken (`TCP_KEEPCNT`). Only with `tcpkeepalive: true`.",
+		set:  func(p *Pool, v value) { p.TCPKeepaliveCount = int(v.number) },
+	},
+	{
 		name: "reuseport", kind: kindBool, def: "false",
 		help: "Sets `SO_REUSEPORT` on the pool's listener, so that several processes may listen at one address and the kernel " +
 			"shares the clients out among them.",
@@ -196,6 +212,34 @@ var poolKeys = []key[Pool]{
 		set: func(p *Pool, v value) { p.ClientMaxQueued = v.number },
 	},
 	{
+		name: "max_keys", kind: kindNumber, limits: anyNumber(1), def: "1048576", origin: fromNuthatch,
+		help: "The most keys of one request. One with more gets an error, and the connection goes on.",
+		set:  func(p *Pool, v value) { p.MaxKeys = int(v.number) },
+	},
+	{
+		name: "client_idle_timeout", kind: kindDuration, limits: anyDuration, def: "0", defNote: "no limit", origin: fromNuthatch,
+		help: "How long a client may send nothing, and take nothing, while it has no request under way, before it is closed. A client " +
+			"whose request has only begun to come counts too. It is looked at now and then, so a client may stay up to a quarter longer.",
+		set: func(p *Pool, v value) { p.ClientIdleTimeout = v.duration() },
+	},
+	{
+		name: "client_output_limit", kind: kindSize, limits: limits{0, tb}, def: "0", defNote: "no limit", origin: fromNuthatch,
+		help: "The most bytes of replies that may wait for one client to read them. A client that has more is closed, as by the " +
+			"hard limit of Redis's `client-output-buffer-limit`. What the kernel holds for it does not count.",
+		set: func(p *Pool, v value) { p.ClientOutputLimit = v.number },
+	},
+	{
+		name: "client_output_soft_limit", kind: kindSize, limits: limits{0, tb}, def: "64kb", defNote: "`0` is no limit", origin: fromNuthatch,
+		help: "A client that has more bytes of replies waiting than this, and for `client_output_soft_time` takes less than this, is " +
+			"closed. So one that has stopped reading does not hold memory for ever, and one that reads slowly a reply of any size may do so.",
+		set: func(p *Pool, v value) { p.ClientOutputSoftLimit = v.number },
+	},
+	{
+		name: "client_output_soft_time", kind: kindDuration, limits: durations(100*time.Millisecond, 24*time.Hour), def: "5m", origin: fromNuthatch,
+		help: "See `client_output_soft_limit`.",
+		set:  func(p *Pool, v value) { p.ClientOutputSoftTime = v.duration() },
+	},
+	{
 		name: "allow_flush", kind: kindBool, def: "false", origin: fromNuthatch,
 		help: "Lets clients empty every server of the pool: with `FLUSHALL` and `FLUSHDB` if it is a Redis pool, with `flush_all` " +
 			"if it is a Memcached pool. Without it these commands are refused.",
@@ -220,6 +264,9 @@ var poolKeys = []key[Pool]{
 		set: func(p *Pool, v value) { p.PartialResults = PartialResults(v.number) },
 	},
 }
+
+// keepaliveTimes are what the kernel takes, and 0 for its own.
+var keepaliveTimes = durations(0, 32767*time.Second)
 
 // processBlock is the top-level name that no pool can have.
 const processBlock = "nuthatch"
@@ -251,6 +298,15 @@ var processKeys = []key[Process]{
 		help: "How long a proxy that got SIGTERM says that it is not ready, and still serves new clients, before it drains: time " +
 			"for a load balancer to notice.",
 		set: func(p *Process, v value) { p.DrainDelay = v.duration() },
+	},
+	{
+		name: "max_memory", kind: kindSize, limits: limits{32 * mb, 16 * tb}, origin: fromNuthatch,
+		defNote: "three quarters of what the process may use",
+		help: "The most memory of the process, about: what is resident may be a few megabytes more, for the program itself. Near it " +
+			"clients are not read from, those that hold the most first, until others have got their replies; who then holds the most " +
+			"and does not read is closed. A request that is larger than an eighth of it is refused. What the process may use is the limit of " +
+			"its control group, or the machine's memory. See [OPERATIONS.md](OPERATIONS.md#memory-and-limits).",
+		set: func(p *Process, v value) { p.MaxMemory = v.number },
 	},
 }
 

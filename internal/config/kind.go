@@ -149,6 +149,7 @@ const (
 	kb = 1 << 10
 	mb = 1 << 20
 	gb = 1 << 30
+	tb = 1 << 40
 )
 
 // sizeUnits are tried in this order: "b" ends all of them.
@@ -180,6 +181,8 @@ func sizeSpan(r limits) string { return formatSize(r.min) + " to " + formatSize(
 // formatSize writes a size with the largest unit that divides it.
 func formatSize(n int64) string {
 	switch {
+	case n == 0:
+		return "0"
 	case n%gb == 0:
 		return strconv.FormatInt(n/gb, 10) + "gb"
 	case n%mb == 0:

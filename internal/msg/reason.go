@@ -59,6 +59,16 @@ const (
 	Killed
 	// Dismissed: the client was made to leave, by a reload or the proxy's end.
 	Dismissed
+	// TooManyClients: the pool has as many clients as client_connections allows.
+	TooManyClients
+	// ClientIdle: the client sent nothing for client_idle_timeout.
+	ClientIdle
+	// OutputLimit: the client does not read its replies.
+	OutputLimit
+	// NoMemory: the proxy holds as much as max_memory allows.
+	NoMemory
+	// TooManyKeys: the request has more keys than max_keys allows.
+	TooManyKeys
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -89,6 +99,11 @@ var reasonTexts = [NumReasons]string{
 	NotProtocol:     "protocol error",
 	Killed:          "killed",
 	Dismissed:       "told to leave",
+	TooManyClients:  "max number of clients reached",
+	ClientIdle:      "idle",
+	OutputLimit:     "replies not read",
+	NoMemory:        "the proxy is out of memory",
+	TooManyKeys:     "too many keys in one request",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -118,6 +133,11 @@ var reasonNames = [NumReasons]string{
 	NotProtocol:     "not_protocol",
 	Killed:          "killed",
 	Dismissed:       "dismissed",
+	TooManyClients:  "too_many_clients",
+	ClientIdle:      "client_idle",
+	OutputLimit:     "output_limit",
+	NoMemory:        "no_memory",
+	TooManyKeys:     "too_many_keys",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

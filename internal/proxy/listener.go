@@ -147,7 +147,7 @@ func (l *Listener) wake() { l.ln.Resume() }
 // accept makes a client of the connected socket fd.
 func (p *ServerPool) accept(fd int) {
 	ctx := p.ctx
-	socket.Tune(fd, p.conf.TCPKeepalive)
+	socket.Tune(fd, keepaliveOf(p.conf))
 	c := newClient(p)
 	if err := ctx.loop.Attach(&c.Conn, fd, false, c); err != nil {
 		ctx.nclients.Add(-1)

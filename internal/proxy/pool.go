@@ -5,6 +5,7 @@ import (
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 )
 
@@ -166,4 +167,12 @@ func (p *ServerPool) spread(req *msg.Request) bool {
 		p.counts[s]++
 	}
 	return true
+}
+
+// keepaliveOf is what a pool's connections, of clients and of servers, have of
+// TCP keepalive.
+func keepaliveOf(p *config.Pool) socket.Keepalive {
+	return socket.Keepalive{
+		On: p.TCPKeepalive, Idle: p.TCPKeepaliveIdle, Interval: p.TCPKeepaliveInterval, Count: p.TCPKeepaliveCount,
+	}
 }

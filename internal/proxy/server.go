@@ -130,7 +130,7 @@ func (c *serverConn) dial() msg.Reason {
 		s.nextAddr++
 		return c.dialFailed(err)
 	}
-	socket.Tune(fd, c.pool.conf.TCPKeepalive)
+	socket.Tune(fd, keepaliveOf(c.pool.conf))
 	ctx := c.pool.ctx
 	if err := ctx.loop.Attach(&c.Conn, fd, inProgress, c); err != nil {
 		return c.dialFailed(err)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -186,17 +187,36 @@ func open(sa unix.Sockaddr) (int, error) {
 	return fd, nil
 }
 
+// A Keepalive says whether and how the kernel asks a silent peer if it is there.
+// Of the times, which it counts in seconds, and the count 0 leaves its own.
+type Keepalive struct {
+	On             bool
+	Idle, Interval time.Duration
+	Count          int
+}
+
 // Tune sets the options of a connected socket: no delay for small messages, and
 // TCP keepalive if asked for. On a unix socket it does nothing. What the kernel
 // refuses is left as it is: the connection works without.
-func Tune(fd int, keepalive bool) {
-	if unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) != nil {
+func Tune(fd int, k Keepalive) {
+	if unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) != nil || !k.On {
 		return
 	}
-	if keepalive {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+	set(fd, unix.TCP_KEEPIDLE, seconds(k.Idle))
+	set(fd, unix.TCP_KEEPINTVL, seconds(k.Interval))
+	set(fd, unix.TCP_KEEPCNT, k.Count)
+}
+
+// set sets one of TCP's numbers, unless it is 0.
+func set(fd, option, n int) {
+	if n > 0 {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, option, n)
 	}
 }
+
+// seconds is d in whole seconds, rounded up.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // Unread is how many received bytes of a connected socket wait to be read.
 func Unread(fd int) int {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -400,7 +401,7 @@ func TestTune(t *testing.T) {
 	ln := listen(t, ListenSpec{Host: "127.0.0.1"})
 	for _, keepalive := range []bool{false, true} {
 		fd := dial(t, boundTo(t, ln))
-		Tune(fd, keepalive)
+		Tune(fd, Keepalive{On: keepalive, Idle: 90 * time.Second, Interval: 1500 * time.Millisecond, Count: 4})
 		nodelay, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY)
 		if err != nil || nodelay == 0 {
 			t.Errorf("small messages are delayed (%v)", err)
@@ -409,10 +410,15 @@ func TestTune(t *testing.T) {
 		if err != nil || (alive != 0) != keepalive {
 			t.Errorf("keepalive is %d (%v), want %t", alive, err, keepalive)
 		}
+		for opt, want := range map[int]int{unix.TCP_KEEPIDLE: 90, unix.TCP_KEEPINTVL: 2, unix.TCP_KEEPCNT: 4} {
+			if n, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, opt); err != nil || (n == want) != keepalive {
+				t.Errorf("keepalive %t: option %d is %d (%v), asked for %d", keepalive, opt, n, err, want)
+			}
+		}
 	}
 	path := listen(t, ListenSpec{Path: filepath.Join(t.TempDir(), "s")})
 	fd := dial(t, boundTo(t, path))
-	Tune(fd, true)
+	Tune(fd, Keepalive{On: true})
 	if alive, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE); err != nil || alive != 0 {
 		t.Errorf("a unix socket was tuned: keepalive %d (%v)", alive, err)
 	}
