@@ -45,17 +45,35 @@ type Point struct {
 //
 // There are about as many starts as points, so the scan is expected to be less
 // than one step long for values that are spread evenly.
+//
+// Most values need not even that: a finer table (owner) says who owns a whole
+// part of the values, where one server does. There are at least ownerGrain times
+// as many parts as points, so that the branch on what is there is nearly always
+// guessed right by the processor; of a scan's length it cannot be.
 type Continuum struct {
 	points []point  // Invariant: sorted by value; the last is a guard at MaxUint32.
 	start  []uint32 // start[v>>shift] is the first point that v can belong to
 	shift  uint8
-	modulo uint32 // values are reduced by this first; 0: they are not
+	// owner[v>>ownerShift] is the server that owns v, or divided.
+	owner      []uint16
+	ownerShift uint8
+	modulo     uint32 // values are reduced by this first; 0: they are not
 
 	distribution Distribution
 	servers      int // nodes, live or not
 	live         int
 	slots        int
 }
+
+const (
+	// ownerGrain is how many parts there are for each point, at the least.
+	ownerGrain = 4
+	// maxOwner is the largest table of owners: one of 128 KB. Continuums of more
+	// points than maxOwner/ownerGrain do without.
+	maxOwner = 1 << 16
+	// divided says that a part has several owners.
+	divided = math.MaxUint16
+)
 
 // point is Point at half its size: the value and its owner share a cache line.
 type point struct {
@@ -143,39 +161,72 @@ func (c *Continuum) buildIndex() {
 		}
 		c.start[i] = uint32(at)
 	}
+	c.buildOwner(highest)
+}
+
+// buildOwner fills owner, for values up to highest.
+func (c *Continuum) buildOwner(highest uint32) {
+	n := len(c.points)
+	if n > maxOwner/ownerGrain || c.servers >= divided {
+		c.owner, c.ownerShift = []uint16{divided}, 32
+		return
+	}
+	// Four times as many as must be, if there is room.
+	parts := min(bits.Len(uint(4*ownerGrain*n-1)), bits.Len(maxOwner)-1)
+	c.ownerShift = uint8(max(bits.Len32(highest)-parts, 0))
+	c.owner = make([]uint16, highest>>c.ownerShift+1)
+	at := 0
+	for i := range c.owner {
+		first := uint32(i) << c.ownerShift
+		last := min(first|(1<<c.ownerShift-1), highest)
+		for c.points[at].value < first {
+			at++
+		}
+		c.owner[i] = uint16(c.points[at].server)
+		for j := at; c.points[j].value < last; j++ {
+			if c.points[j+1].server != c.points[at].server {
+				c.owner[i] = divided
+				break
+			}
+		}
+	}
 }
 
 // Index returns the index of the server that owns hash, or -1 if no server is
 // live. For random, hash is any random number.
 func (c *Continuum) Index(hash uint32) int {
-	p := c.find(hash)
-	if p == nil {
+	if len(c.points) == 0 {
 		return -1
 	}
-	return int(p.server)
+	if c.modulo > 0 {
+		hash %= c.modulo
+	}
+	if s := c.owner[hash>>c.ownerShift]; s != divided {
+		return int(s)
+	}
+	return int(c.find(hash).server)
 }
 
 // Lookup returns the point that decides about hash; its Server is what Index
 // returns. ok is false if no server is live. Above the last point of a ketama
 // ring the first one decides, and is returned with its own value.
 func (c *Continuum) Lookup(hash uint32) (p Point, ok bool) {
-	found := c.find(hash)
-	if found == nil {
+	if len(c.points) == 0 {
 		return Point{}, false
 	}
+	if c.modulo > 0 {
+		hash %= c.modulo
+	}
+	found := c.find(hash)
 	if found == &c.points[len(c.points)-1] {
 		found = &c.points[0]
 	}
 	return Point{Value: found.value, Server: int(found.server)}, true
 }
 
+// find is the point that decides about a value, which has been reduced. There
+// must be one.
 func (c *Continuum) find(hash uint32) *point {
-	if len(c.points) == 0 {
-		return nil
-	}
-	if c.modulo > 0 {
-		hash %= c.modulo
-	}
 	at := c.start[hash>>c.shift]
 	for c.points[at].value < hash {
 		at++

@@ -71,6 +71,10 @@ func compareSearches(t *testing.T, c *Continuum) {
 		edge := uint32(i) << c.shift
 		hashes = append(hashes, edge-1, edge, edge+1)
 	}
+	for i := range c.owner {
+		edge := uint32(i) << c.ownerShift
+		hashes = append(hashes, edge-1, edge, edge+1)
+	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
 		hashes = append(hashes, random.Uint32())
@@ -293,5 +297,26 @@ func BenchmarkNewContinuum(b *testing.B) {
 				NewContinuum(Ketama, nodes)
 			}
 		})
+	}
+}
+
+// TestOwnersAreMostlyKnown checks what makes a lookup one step: how many of the
+// values have an owner that the table of owners knows.
+func TestOwnersAreMostlyKnown(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		servers int
+		known   float64
+	}{{3, 0.9}, {10, 0.9}, {100, 0.75}} {
+		c := NewContinuum(Ketama, equalNodes(test.servers))
+		known := 0
+		for _, s := range c.owner {
+			if s != divided {
+				known++
+			}
+		}
+		if share := float64(known) / float64(len(c.owner)); share < test.known {
+			t.Errorf("%d servers: the table knows %.3f of the values, want %.2f", test.servers, share, test.known)
+		}
 	}
 }
