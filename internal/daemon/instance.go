@@ -218,6 +218,7 @@ func (in *Instance) protocol(p *config.Pool, learned *redis.Learned, scripts *re
 			MaxRequestSize: p.MaxRequestSize,
 			AllowFlush:     p.AllowFlush,
 			Version:        in.opts.Version,
+			Started:        in.epoch,
 			PartialResults: p.PartialResults,
 			AllowKeys:      p.AllowKeys,
 			Timeout:        p.Timeout,

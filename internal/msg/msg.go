@@ -106,6 +106,9 @@ type Msg struct {
 	NoReply bool
 	// Quiet: the client may not want to hear the reply.
 	Quiet bool
+	// Muted: the client does not want to hear the reply, whatever it is. It is
+	// dropped when its turn comes.
+	Muted bool
 	// RESP3: the client is to get the reply in RESP3.
 	RESP3 bool
 }

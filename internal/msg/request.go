@@ -92,6 +92,41 @@ type Session struct {
 	// Lane is what the client's requests need of the connections that they
 	// travel on.
 	Lane Lane
+	// Replies is which replies the client wants to hear from now on, and Muted
+	// that the request in progress is not answered. Who answers a request may
+	// change both.
+	Replies Replies
+	Muted   bool
+	// WallMicros is the time at which a request is answered by the proxy itself,
+	// in microseconds since 1970.
+	WallMicros int64
+}
+
+// Replies says which replies a client wants to hear: CLIENT REPLY.
+type Replies uint8
+
+const (
+	// RepliesOn: all.
+	RepliesOn Replies = iota
+	// RepliesOff: none.
+	RepliesOff
+	// RepliesSkip: all but that to the next request.
+	RepliesSkip
+)
+
+// Begin says that a request is taken.
+func (s *Session) Begin() {
+	s.Muted = s.Replies != RepliesOn
+	if s.Replies == RepliesSkip {
+		s.Replies = RepliesOn
+	}
+}
+
+// Again says that the request that was taken last will be taken again.
+func (s *Session) Again() {
+	if s.Muted && s.Replies == RepliesOn {
+		s.Replies = RepliesSkip
+	}
 }
 
 // A Lane is a kind of server connection: which form of the protocol it speaks

@@ -309,6 +309,9 @@ func (c *client) OnError(err syscall.Errno) {
 // the client behind the answer. Nobody else is concerned.
 func (c *client) protocolError(err *msg.ProtocolError) {
 	c.closing(closeReason{protocol: err})
+	if c.session.Replies != msg.RepliesOn {
+		return
+	}
 	ctx := c.pool.ctx
 	if c.outq.Len() == 0 {
 		c.Out().AppendString(ctx.bufs, err.Reply)

@@ -56,6 +56,7 @@ func (c *client) learn(req *msg.Request) {
 		return
 	}
 	c.waits = waitsForAnswer
+	c.session.Again()
 	q := p.questions[topic]
 	if q != nil {
 		q.waiting = append(q.waiting, c)

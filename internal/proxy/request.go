@@ -12,6 +12,7 @@ func (c *client) request(req *msg.Request) {
 	c.skip = req.Skip
 	c.lastType = req.Type
 	c.pool.stats.Values[stats.ClientRequests]++
+	c.session.Begin()
 	if !c.session.Authenticated && !beforeLogin(req.Treatment) {
 		c.local(req)
 		return
@@ -46,7 +47,8 @@ func beforeLogin(t msg.Treatment) bool { return t == msg.Learn || t == msg.Quit 
 func (c *client) local(req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
-	if c.outq.Len() == 0 && !req.NoReply {
+	c.session.WallMicros = ctx.loop.WallMicros(ctx.loop.Now())
+	if c.outq.Len() == 0 && !req.NoReply && !c.session.Muted {
 		p.proto.Local(req, &c.session, ctx.bufs, c.Out())
 		c.Flush()
 		c.changeLane()
@@ -55,12 +57,13 @@ func (c *client) local(req *msg.Request) {
 	m := ctx.msgs.Get()
 	m.Owner, m.Type, m.Done = c, req.Type, true
 	p.proto.Local(req, &c.session, ctx.bufs, &m.Reply)
-	if req.NoReply {
+	if req.NoReply || c.session.Muted {
 		m.Reply.Release(ctx.bufs)
 		ctx.msgs.Put(m)
 	} else {
 		c.hold(m, m.Reply.Len())
 		c.outq.Push(m)
+		c.advance()
 	}
 	c.changeLane()
 }
@@ -170,7 +173,7 @@ func (c *client) slot() int {
 func (c *client) newMsg(req *msg.Request) *msg.Msg {
 	m := c.pool.ctx.msgs.Get()
 	m.Owner, m.Type, m.NoReply, m.Quiet = c, req.Type, req.NoReply, req.Quiet
-	m.RESP3 = c.session.Lane.IsRESP3()
+	m.RESP3, m.Muted = c.session.Lane.IsRESP3(), c.session.Muted
 	return m
 }
 

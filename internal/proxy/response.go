@@ -18,7 +18,7 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 		return
 	}
 	c.sawReply(r.Len())
-	if m.Quiet && c.pool.proto.Silent(m.Type, r) {
+	if m.Muted || m.Quiet && c.pool.proto.Silent(m.Type, r) {
 		r = msg.Reply{}
 	}
 	if c.outq.Head() != m {
@@ -70,6 +70,9 @@ func (c *client) advance() {
 	bufs := c.pool.ctx.bufs
 	for m := c.outq.Head(); m != nil && m.Done; m = c.outq.Head() {
 		c.outq.Pop()
+		if m.Muted {
+			m.Reply.Release(bufs)
+		}
 		c.Out().Splice(bufs, &m.Reply)
 		c.retire(m)
 	}
@@ -111,7 +114,7 @@ func (c *client) merge(parent *msg.Msg) {
 	p := c.pool
 	bufs := p.ctx.bufs
 	out := &parent.Reply
-	if c.outq.Head() == parent {
+	if c.outq.Head() == parent && !parent.Muted {
 		out = c.Out()
 	}
 	before := out.Len()

@@ -93,6 +93,7 @@ const (
 	mergePairSums           // arrays of names and numbers: the numbers of equal names added
 	mergeOneOK              // OK if one server says so, else the first one's error
 	mergeScan               // one server's cursor and keys: the cursor for the next call, and the keys
+	mergeBusy               // the first one of a server that runs something, else the first
 	mergeLoad               // as mergeSame, of a script, which the pool remembers
 )
 

@@ -85,7 +85,7 @@ func (p *Protocol) isServed(c *command) bool {
 }
 
 // isContainer tells whether a command is nothing without a subcommand.
-func (c *command) isContainer() bool { return c.subs > 0 && c.answer == answerNone }
+func (c *command) isContainer() bool { return c.subs > 0 && c.answer == answerNone && c.reason == "" }
 
 // named finds the served command of that name, which may be a subcommand's, with
 // a bar. It returns nil if there is none.

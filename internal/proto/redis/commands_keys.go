@@ -36,5 +36,5 @@ var keyCommands = group("generic", []command{
 	forward("ttl", 2, read, key1, "1.0.0", "A key's time to live in seconds", "str"),
 	forward("type", 2, read, key1, "1.0.0", "What kind of value a key has", "list"),
 	broadcast("wait", 3, neither, mergeMin, "3.0.0", "Wait until replicas have what this connection wrote"),
-	session("waitaof", 4, neither, noKeys, "7.2.0", "Wait until what this connection wrote is on disk"),
+	broadcast("waitaof", 4, neither, mergeMin, "7.2.0", "Wait until what this connection wrote is on disk"),
 })

@@ -14,12 +14,14 @@ const (
 	answerHello
 	answerHelp
 	answerInfo
+	answerLastSave
 	answerLolwut
 	answerPing
 	answerQuit
 	answerReset
 	answerRole
 	answerSelect
+	answerTime
 	answerHTTP
 )
 

@@ -18,7 +18,7 @@ var scriptCommands = group("scripting", []command{
 	broadcast("function|list", -2, neither, mergeSame, "7.0.0", "The libraries and their functions"),
 	broadcast("function|load", -3, write, mergeSame, "7.0.0", "Load a library of functions"),
 	broadcast("function|restore", -3, write, mergeStatus, "7.0.0", "Load the libraries that DUMP gave"),
-	refuse("function|stats", 2, oneServer, "7.0.0", "The function that runs, and the engines"),
+	broadcast("function|stats", 2, neither, mergeBusy, "7.0.0", "The function that runs, and the engines"),
 	container("script", "2.6.0", "Load, look for and remove the scripts of all servers"),
 	session("script|debug", 3, neither, noKeys, "3.2.0", "Step through a script"),
 	broadcast("script|exists", -3, neither, mergeAllOf, "2.6.0", "Which scripts are loaded on every server"),

@@ -40,11 +40,14 @@ var serverCommands = group("server", []command{
 	refuse("config|set", -4, sharedServer, "2.0.0", "Change settings"),
 	broadcast("dbsize", 1, read, mergeSum, "1.0.0", "How many keys there are"),
 	refuse("debug", -2, sharedServer, "1.0.0", "For developers of servers"),
+	forward("debug|digest-value", -3, read, from2, "5.0.0", "The digests of values", "str list"),
+	forward("debug|object", -3, read, key2, "1.0.0", "How a value is stored, in more words", "str"),
+	forward("debug|sdslen", 3, read, key2, "3.0.0", "How much memory a string takes", "str"),
 	refuse("failover", -1, otherServer, "6.2.0", "Make a replica the master"),
 	flush("flushall", -1, "1.0.0", "Delete every key of every database"),
 	flush("flushdb", -1, "1.0.0", "Delete every key"),
 	local("info", -1, answerInfo, "1.0.0", "What the proxy says of itself"),
-	refuse("lastsave", 1, oneServer, "1.0.0", "When the data were saved"),
+	local("lastsave", 1, answerLastSave, "1.0.0", "When the proxy started; it saves nothing"),
 	container("latency", "2.8.13", "What takes long"),
 	refuse("latency|doctor", 2, oneServer, "2.8.13", "Advice about what takes long"),
 	refuse("latency|graph", 3, oneServer, "2.8.13", "A drawing of what takes long"),
@@ -83,7 +86,7 @@ var serverCommands = group("server", []command{
 	refuse("slowlog|reset", 2, sharedServer, "2.2.12", "Empty the slow log"),
 	refuse("swapdb", 3, sharedServer, "4.0.0", "Exchange two databases"),
 	refuse("sync", 1, otherServer, "1.0.0", "Begin to replicate; PSYNC's old name"),
-	refuse("time", 1, noServer, "2.6.0", "The server's time"),
+	local("time", 1, answerTime, "2.6.0", "The proxy's time"),
 })
 
 var clusterCommands = group("cluster", []command{

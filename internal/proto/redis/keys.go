@@ -32,6 +32,7 @@ var (
 	allKeys = keys{rule: rangeOfKeys, first: 1, last: -1, step: 1}
 	butLast = keys{rule: rangeOfKeys, first: 1, last: -2, step: 1}
 	pairs   = keys{rule: rangeOfKeys, first: 1, last: -1, step: 2}
+	from2   = keys{rule: rangeOfKeys, first: 2, last: -1, step: 1}
 	after1  = keys{rule: rangeOfKeys, first: 2, last: -1, step: 1, dest: true}
 
 	destAndKeys    = keys{rule: rangeOfKeys, first: 1, last: -1, step: 1, dest: true}

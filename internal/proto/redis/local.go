@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"strconv"
 	"strings"
 
 	"nuthatch/internal/mbuf"
@@ -55,10 +56,16 @@ func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out 
 		p.answerSelect(req, s, w)
 	case answerInfo:
 		p.answerInfo(req, w)
+	case answerLastSave:
+		w.integer(p.started.Unix())
 	case answerLolwut:
 		w.verbatim("Redis ver. " + serverVersion + ", nuthatch ver. " + p.version + "\n")
 	case answerQuit:
 		w.ok()
+	case answerTime:
+		w.array(2)
+		w.bulkString(strconv.FormatInt(s.WallMicros/1e6, 10))
+		w.bulkString(strconv.FormatInt(s.WallMicros%1e6, 10))
 	case answerNone:
 		p.unsupported(req, everyServer, w)
 	case answerHTTP:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/mbuf"
@@ -96,7 +97,10 @@ var conversations = []struct {
 			{"CLIENT setinfo lib-ver 1", "+OK\r\n"},
 			{"CLIENT NO-EVICT ON", "+OK\r\n"},
 			{"CLIENT NO-TOUCH ON", "+OK\r\n"},
-			{"CLIENT REPLY OFF", "-ERR 'CLIENT REPLY' is not supported by nuthatch: it needs a connection of its own\r\n"},
+			{"CLIENT NO-EVICT off", "+OK\r\n"},
+			{"CLIENT NO-EVICT x", "-ERR syntax error\r\n"},
+			{"CLIENT REPLY x", "-ERR syntax error\r\n"},
+			{"CLIENT REPLY on", "+OK\r\n"},
 			{"CLIENT TRACKING ON", "-ERR 'CLIENT TRACKING' is not supported by nuthatch: it needs a connection of its own\r\n"},
 			{"CLIENT PAUSE 1", "-ERR 'CLIENT PAUSE' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
 			{"CLIENT SETNAME " + strings.Repeat("x", maxClientName+1), "-ERR Client names cannot be longer than 1024 bytes.\r\n"},
@@ -114,8 +118,12 @@ var conversations = []struct {
 	},
 	{
 		"the proxy itself",
-		Options{Version: "1.2.3"},
+		Options{Version: "1.2.3", Started: time.Unix(1234567890, 0)},
 		[]exchange{
+			{"LASTSAVE", ":1234567890\r\n"},
+			{"TIME", "*2\r\n$10\r\n2000000000\r\n$2\r\n17\r\n"},
+			{"DEBUG SLEEP 1", "-ERR 'DEBUG' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
+			{"DEBUG OBJECT a", "+forwarded\r\n"},
 			{"LOLWUT", bulkOf("Redis ver. 7.0.15, nuthatch ver. 1.2.3\n")},
 			{"LOLWUT VERSION 5", bulkOf("Redis ver. 7.0.15, nuthatch ver. 1.2.3\n")},
 			{"INFO replication", bulkOf("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n")},
@@ -132,7 +140,6 @@ var conversations = []struct {
 		[]exchange{
 			{"Multi", "-ERR 'Multi' is not supported by nuthatch: it needs a connection of its own\r\n"},
 			{"FLUSHALL", "-ERR 'FLUSHALL' is not supported by nuthatch: the pool's allow_flush is off\r\n"},
-			{"TIME", "-ERR 'TIME' is not supported by nuthatch: it does not say which server to ask\r\n"},
 			{"SHUTDOWN NOW", "-ERR 'SHUTDOWN' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
 			{"CLUSTER SLOTS", "-ERR 'CLUSTER SLOTS' is not supported by nuthatch: it belongs to Redis Cluster; nuthatch shows its clients one server\r\n"},
 			{"MIGRATE a", "-ERR 'MIGRATE' is not supported by nuthatch: it makes a server talk to another one\r\n"},
@@ -144,7 +151,8 @@ var conversations = []struct {
 			{"FUNCTION HELP", helpOf("FUNCTION",
 				"DELETE", "Remove a library of functions", "DUMP", "All libraries in Redis's own form", "FLUSH", "Remove all libraries",
 				"HELP", "The subcommands", "KILL", "Stop the function that runs", "LIST", "The libraries and their functions",
-				"LOAD", "Load a library of functions", "RESTORE", "Load the libraries that DUMP gave")},
+				"LOAD", "Load a library of functions", "RESTORE", "Load the libraries that DUMP gave",
+				"STATS", "The function that runs, and the engines")},
 			{"GET a", "+forwarded\r\n"},
 		},
 	},

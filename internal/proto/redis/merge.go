@@ -90,6 +90,8 @@ func (p *Protocol) mergeReplies(kind mergeKind, parent *msg.Msg, pool *mbuf.Pool
 		return p.mergeConcat(parent, pool, out)
 	case mergePairSums:
 		return p.mergePairSums(pool, out)
+	case mergeBusy:
+		return p.mergeBusy(parent, pool, out)
 	case mergeScan:
 		return p.mergeScan(parent, pool, out)
 	case mergeNone, mergeSame, mergeAny, mergeOneOK, mergeLoad:
@@ -124,7 +126,7 @@ func (p *Protocol) allows(cmd *command) bool {
 		return p.partial != config.PartialError
 	case mergeSum, mergeConcat, mergePairSums:
 		return p.partial == config.PartialNulls && cmd.access != write
-	case mergeNone, mergeStatus, mergeMin, mergeAny, mergeSame, mergeAllOf, mergeOneOK, mergeScan, mergeLoad:
+	case mergeNone, mergeStatus, mergeMin, mergeAny, mergeSame, mergeAllOf, mergeOneOK, mergeScan, mergeBusy, mergeLoad:
 	}
 	return false
 }

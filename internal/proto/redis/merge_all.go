@@ -208,6 +208,28 @@ func sameBytes(x, y *mbuf.Chain) bool {
 	}
 }
 
+// mergeBusy moves the reply of a server that runs something: FUNCTION STATS, a
+// map whose first value is null on all others. If none does, the first reply.
+func (p *Protocol) mergeBusy(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	chosen := 0
+	for i := range p.cursors {
+		c := &p.cursors[i]
+		if n, ok := p.count(c, c.first()); !ok || n < 1 {
+			return msg.BadReply
+		}
+		p.moveElement(c, nil, nil)
+		if c.first() == 0 {
+			return msg.BadReply // an array of one
+		}
+		if !p.isNull(c) {
+			chosen = i
+			break
+		}
+	}
+	out.Splice(pool, &parent.Frags[chosen].Reply)
+	return msg.OK
+}
+
 // notBusy is how a server answers SCRIPT KILL when it runs no script.
 const notBusy = "-NOTBUSY"
 

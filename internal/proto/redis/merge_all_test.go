@@ -111,6 +111,16 @@ var mergeAllTests = []struct {
 	{"pairs out of range", "pubsub|numsub", parts("*2\r\n+a\r\n:9223372036854775807\r\n", "*2\r\n+a\r\n:1\r\n"), badReply, true},
 	{"pairs with a failure", "pubsub|numsub", parts("*0\r\n", refused), gone, true},
 
+	{"the least of each", "waitaof", parts("*2\r\n:1\r\n:3\r\n", "*2\r\n:1\r\n:2\r\n", "*2\r\n:0\r\n:5\r\n"), "*2\r\n:0\r\n:2\r\n", false},
+	{"not all can wait", "waitaof", parts("*2\r\n:1\r\n:3\r\n", "-ERR x\r\n"), "-ERR x\r\n", false},
+
+	{"idle", "function|stats", parts("*4\r\n+r\r\n$-1\r\n+e\r\n:1\r\n", "*4\r\n+r\r\n$-1\r\n+e\r\n:2\r\n"), "*4\r\n+r\r\n$-1\r\n+e\r\n:1\r\n", false},
+	{"busy", "function|stats", parts("*4\r\n+r\r\n$-1\r\n+e\r\n:1\r\n", "*4\r\n+r\r\n*1\r\n+x\r\n+e\r\n:2\r\n"), "*4\r\n+r\r\n*1\r\n+x\r\n+e\r\n:2\r\n", false},
+	{"busy in RESP3", "function|stats", parts("%2\r\n+r\r\n_\r\n+e\r\n:1\r\n", "%2\r\n+r\r\n%1\r\n+x\r\n:1\r\n+e\r\n:2\r\n"), "%2\r\n+r\r\n%1\r\n+x\r\n:1\r\n+e\r\n:2\r\n", false},
+	{"no statistics", "function|stats", parts("*0\r\n", "*0\r\n"), badReply, true},
+	{"half of the statistics", "function|stats", parts("*1\r\n+r\r\n", "*1\r\n+r\r\n"), badReply, true},
+	{"statistics with a failure", "function|stats", parts("%1\r\n+r\r\n_\r\n", refused), gone, true},
+
 	{"flushed", "flushall", parts("+OK\r\n", "+OK\r\n"), "+OK\r\n", false},
 	{"not all flushed", "flushall", parts("+OK\r\n", "-READONLY x\r\n"), "-READONLY x\r\n", false},
 	{"flushed, in other words", "flushall", parts("+OK\r\n", ":1\r\n"), badReply, true},

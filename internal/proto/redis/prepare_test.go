@@ -30,6 +30,8 @@ func TestPrepare(t *testing.T) {
 		{Options{}, []string{"WAIT", "2", "9223372036854775808"}, nil, waitNotInteger},
 		{Options{}, []string{"WAIT", "2", "010"}, nil, waitNotInteger},
 		{Options{}, []string{"WAIT", "2", ""}, nil, waitNotInteger},
+		{Options{}, []string{"WAITAOF", "1", "2", "0"}, []string{"WAITAOF", "1", "2", "1000"}, ""},
+		{Options{}, []string{"WAITAOF", "1", "2", "-1"}, nil, waitNegative},
 	} {
 		p := New(tt.options)
 		req := parseWords(t, p, tt.request...)
@@ -63,6 +65,7 @@ func TestFits(t *testing.T) {
 		{"script|exists", "*-", "+:$"},
 		{"pubsub|numsub", "*-", "+:$"},
 		{"flushall", "+-", ":$*"},
+		{"function|stats", "*%-", "+:$"},
 	} {
 		p := New(Options{})
 		for _, c := range tt.yes {

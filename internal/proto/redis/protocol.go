@@ -35,6 +35,8 @@ type Options struct {
 	RefuseUnknown bool
 	// Servers is the number of servers.
 	Servers int
+	// Started is when this process did, for LASTSAVE.
+	Started time.Time
 	// Version is this program's, for INFO and LOLWUT.
 	Version string
 	// PartialResults is what requests to several servers are answered when some
@@ -61,6 +63,7 @@ type Protocol struct {
 	learns     bool
 	servers    int
 	version    string
+	started    time.Time
 	tooLong    *msg.ProtocolError
 	partial    config.PartialResults
 	allowKeys  bool
@@ -99,7 +102,7 @@ func New(o Options) *Protocol {
 	}
 	return &Protocol{
 		learned: learned, learns: !o.RefuseUnknown, servers: o.Servers,
-		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, allowFlush: o.AllowFlush, version: o.Version,
+		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, allowFlush: o.AllowFlush, version: o.Version, started: o.Started,
 		tooLong: errTooLarge(limit), partial: o.PartialResults,
 		scripts: scripts, maxWait: waitBound(o.Timeout), allowKeys: o.AllowKeys,
 	}

@@ -31,7 +31,9 @@ type conversation struct {
 
 func converse(t testing.TB, o Options) *conversation {
 	p := New(o)
-	return &conversation{t: t, proto: p, parser: p.NewRequestParser(), session: msg.Session{ID: 7, Authenticated: o.Auth == ""}}
+	return &conversation{t: t, proto: p, parser: p.NewRequestParser(), session: msg.Session{
+		ID: 7, Authenticated: o.Auth == "", WallMicros: 2_000_000_000_000_017,
+	}}
 }
 
 // say returns the answers to data, and whether the connection ends behind them.

@@ -339,12 +339,12 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		cmd = p.lookupAcross(name)
 	}
 	if cmd.subs > 0 && len(p.spans) > 1 {
-		sub := p.lookupSub(cmd)
-		if sub == nil {
+		if sub := p.lookupSub(cmd); sub != nil {
+			cmd = sub
+		} else if cmd.reason == "" {
 			r.Type, r.Treatment, r.Args, r.Error = cmd.id, msg.Local, p.spans, unknownSubcommand
 			return r
 		}
-		cmd = sub
 	}
 	r.Type, r.Treatment, r.Args = cmd.id, cmd.treatment, p.spans
 	switch {

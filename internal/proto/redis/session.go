@@ -185,6 +185,9 @@ func (p *Protocol) answerReset(s *msg.Session, w writer) {
 	s.Name = ""
 	s.Authenticated = p.auth == ""
 	s.Lane = msg.DefaultLane
+	if s.Replies == msg.RepliesOff {
+		s.Replies, s.Muted = msg.RepliesOn, false
+	}
 	w.status("RESET")
 }
 
@@ -206,12 +209,33 @@ func (p *Protocol) answerClient(req *msg.Request, s *msg.Session, w writer) {
 	case "setinfo":
 		p.setInfo(req, s, w)
 	case "reply":
-		if !p.is(req, 2, "on") {
-			p.unsupported(req, ownConnection, w)
+		p.answerReply(req, s, w)
+	case "no-evict", "no-touch": // they make no difference to a proxy
+		if !p.is(req, 2, "on") && !p.is(req, 2, "off") {
+			w.fail("ERR ", syntaxError)
 			return
 		}
 		w.ok()
-	default: // what makes no difference to a proxy
+	default: // nor does the rest
 		w.ok()
+	}
+}
+
+// answerReply is CLIENT REPLY. What is switched off are the client's replies
+// alone: servers answer as ever, and the proxy drops the answers in their turn.
+func (p *Protocol) answerReply(req *msg.Request, s *msg.Session, w writer) {
+	switch {
+	case p.is(req, 2, "on"):
+		s.Replies, s.Muted = msg.RepliesOn, false
+		w.ok()
+	case p.is(req, 2, "off"):
+		s.Replies, s.Muted = msg.RepliesOff, true
+	case p.is(req, 2, "skip"):
+		if s.Replies != msg.RepliesOff {
+			s.Replies = msg.RepliesSkip
+		}
+		s.Muted = true
+	default:
+		w.fail("ERR ", syntaxError)
 	}
 }

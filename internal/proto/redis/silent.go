@@ -26,6 +26,8 @@ func (p *Protocol) Fits(t msg.Type, r msg.Reply) bool {
 		return first == '*'
 	case mergeConcat:
 		return first == '*' || first == '~' || first == '%' || first == '_' || first == '$'
+	case mergeBusy:
+		return first == '*' || first == '%'
 	case mergeLoad:
 		return first == '$'
 	case mergeNone, mergeAny, mergeSame, mergeOneOK:
