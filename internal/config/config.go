@@ -126,6 +126,8 @@ type Pool struct {
 	ServerConnections int
 	// AutoEjectHosts takes a failing server off the ring for a while.
 	AutoEjectHosts bool
+	// Eject is whether an ejected server's keys go to the others.
+	Eject Eject
 	// ServerRetryTimeout is that while.
 	ServerRetryTimeout time.Duration
 	// ServerFailureLimit is the number of failures in a row that make a server

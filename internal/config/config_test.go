@@ -84,6 +84,7 @@ func TestEveryKey(t *testing.T) {
 		AutoEjectHosts:     true,
 		ServerRetryTimeout: 2 * time.Second,
 		ServerFailureLimit: 3,
+		Eject:              EjectFail,
 		MaxRequestSize:     64 << 20,
 		ClientMaxPipeline:  16,
 		ClientMaxQueued:    256 << 10,

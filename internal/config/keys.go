@@ -191,6 +191,15 @@ var poolKeys = []key[Pool]{
 		set:  func(p *Pool, v value) { p.ServerFailureLimit = int(v.number) },
 	},
 	{
+		name: "eject", kind: kindEject, def: "ring", origin: fromNuthatch,
+		help: "What `auto_eject_hosts: true` does with a server that fails. `ring`: its keys go to the other servers, as with " +
+			"nutcracker. `fail`: its keys stay where they are, and requests for them are answered with an error at once, " +
+			"without waiting for the server: right for data that lives in one place only. After `server_retry_timeout` " +
+			"one request is let through; if it is answered so are all from then on, if not the next one is let through " +
+			"after the same time again.",
+		set: func(p *Pool, v value) { p.Eject = Eject(v.number) },
+	},
+	{
 		name: "max_request_size", kind: kindSize, limits: limits{kb, 4 * gb}, def: "512mb", origin: fromNuthatch,
 		help: "The most bytes of one request, its arguments together. A larger one is refused with an error as soon as its size " +
 			"is known, before its bytes are in memory. In a Memcached pool the default is `32mb`, since memcached itself takes " +

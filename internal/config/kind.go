@@ -56,6 +56,7 @@ var (
 	kindSecret       = kind{form: "text", secret: true, parse: parseSecret}
 	kindUnknown      = kind{form: "learn or refuse", words: unknownNames, parse: parseUnknown}
 	kindPartial      = kind{form: "error, nulls or errors", words: partialNames, parse: parsePartial}
+	kindEject        = kind{form: "ring or fail", words: ejectNames, parse: parseEject}
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue}
 )
 

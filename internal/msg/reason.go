@@ -44,6 +44,20 @@ const (
 	NoDatabase
 	// Disabled: an operator has taken the server out of service.
 	Disabled
+	// ServerBusy: as much waits for the server as is allowed to.
+	ServerBusy
+	// CircuitOpen: the server has failed, and is left alone until it answers.
+	CircuitOpen
+	// RequestTimedout: no answer within the time that a client's request may take.
+	RequestTimedout
+	// Loading: the server is reading its data in.
+	Loading
+	// MasterDown: the server is a replica that has lost its master.
+	MasterDown
+	// ReadOnly: the server takes no writes.
+	ReadOnly
+	// ScriptBusy: the server runs a script that does not end.
+	ScriptBusy
 	// OtherError is any other error of the operating system.
 	OtherError
 	// CrossServer: the keys of a request that cannot be split have different
@@ -92,6 +106,13 @@ var reasonTexts = [NumReasons]string{
 	LoginRefused:    "the server of this key refused the pool's password",
 	NoDatabase:      "the server of this key refused the database",
 	Disabled:        "the server of this key is disabled",
+	ServerBusy:      "server busy",
+	CircuitOpen:     "the server of this key fails, and is left alone until it answers",
+	RequestTimedout: "request timed out",
+	Loading:         "the server of this key is loading its data",
+	MasterDown:      "the server of this key has lost its master",
+	ReadOnly:        "the server of this key takes no writes",
+	ScriptBusy:      "the server of this key is busy with a script",
 	OtherError:      "Input/output error",
 	CrossServer:     "keys of several servers",
 	Asked:           "quit",
@@ -126,6 +147,13 @@ var reasonNames = [NumReasons]string{
 	LoginRefused:    "login_refused",
 	NoDatabase:      "no_database",
 	Disabled:        "disabled",
+	ServerBusy:      "server_busy",
+	CircuitOpen:     "circuit_open",
+	RequestTimedout: "request_timed_out",
+	Loading:         "loading",
+	MasterDown:      "master_down",
+	ReadOnly:        "read_only",
+	ScriptBusy:      "script_busy",
 	OtherError:      "other_error",
 	CrossServer:     "cross_server",
 	Asked:           "quit",

@@ -8,6 +8,7 @@ import (
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/socket"
+	"nuthatch/internal/stats"
 )
 
 // A closeReason is why a client connection ends. The zero value is no reason:
@@ -101,6 +102,11 @@ func (c *serverConn) attrs() []slog.Attr {
 	}
 }
 
+// attrs names the server in a log line.
+func (s *Server) attrs() []slog.Attr {
+	return []slog.Attr{slog.String("pool", s.pool.conf.Name), slog.String("server", s.conf.Text)}
+}
+
 func (c *serverConn) logClose(why msg.Reason) {
 	level := logging.Warn
 	switch {
@@ -130,8 +136,9 @@ func (c *serverConn) logBadReply(err *msg.ProtocolError) {
 	}
 }
 
-// logBack tells that a server that was ejected is on the ring again.
+// logBack counts and tells that a server that was ejected is on the ring again.
 func (p *ServerPool) logBack(server int) {
+	p.stats.Servers[server][stats.Returns]++
 	p.ctx.log.Warn("server is back on the ring", slog.String("pool", p.conf.Name),
 		slog.String("server", p.conf.Servers[server].Text))
 }

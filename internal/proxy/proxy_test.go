@@ -95,9 +95,10 @@ func TestOrderAcrossServers(t *testing.T) {
 }
 
 func serverStat(r *rig, name string) stats.ServerSnapshot {
-	for _, s := range r.stat().Servers {
-		if s.Name == name {
-			return s
+	servers := r.stat().Servers
+	for i := range servers {
+		if servers[i].Name == name {
+			return servers[i]
 		}
 	}
 	r.t.Fatalf("no server %s", name)

@@ -57,8 +57,10 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 		s.addLane(lane)
 	}
 	c := s.lanes[lane][slot]
-	if s.health.inService() == Refused {
-		return nil, msg.Disabled
+	if !s.health.passes() {
+		if why := s.admit(); why != msg.OK {
+			return nil, why
+		}
 	}
 	if c.Attached() {
 		return c, msg.OK
@@ -153,7 +155,7 @@ func (c *serverConn) dialFailed(err error) msg.Reason {
 	c.server.stats[stats.ServerErr]++
 	c.server.reasons[stats.ClosedConnections][why]++
 	c.logClose(why)
-	c.countFailure()
+	c.countFailure(why)
 	return why
 }
 
@@ -285,7 +287,9 @@ func (c *serverConn) deliver(r msg.Reply) {
 		c.pool.ctx.msgs.Put(m)
 	} else {
 		if !m.NoReply {
-			c.server.health.answered()
+			if c.server.health.failures.Load() != 0 {
+				c.server.countAnswer()
+			}
 			c.server.stats[stats.Responses]++
 			c.server.stats[stats.ResponseBytes] += int64(r.Len())
 		}
@@ -325,7 +329,7 @@ func (c *serverConn) fail(why msg.Reason) {
 	}
 	if c.unfit == msg.OK || c.lane == 0 {
 		// A server that only lacks another lane serves the clients of the first.
-		c.countFailure()
+		c.countFailure(why)
 	}
 	for c.queue.Len() > 0 {
 		m := c.pop()
@@ -357,21 +361,4 @@ func (c *serverConn) retire() {
 		c.server.stats[stats.ServerConnections]--
 	}
 	c.drop()
-}
-
-// countFailure counts against the server, which may be ejected for it.
-func (c *serverConn) countFailure() {
-	ctx, s := c.pool.ctx, c.server
-	now := ctx.loop.Now()
-	if s.removed {
-		return
-	}
-	if !c.pool.topo.failed(s.index, now) {
-		return
-	}
-	c.pool.stats.Values[stats.ServerEjects]++
-	s.stats[stats.Ejections]++
-	s.stats[stats.ServerEjectedAt] = ctx.loop.WallMicros(now)
-	ctx.log.Warn("server ejected", append(c.attrs(),
-		durationAttr("retry_after", c.pool.conf.ServerRetryTimeout))...)
 }

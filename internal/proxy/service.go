@@ -30,7 +30,9 @@ func (h *Health) inService() Service { return Service(h.service.Load()) }
 // SetService takes the i-th server out of service, or puts it back, at time now.
 // It may be called from any goroutine.
 func (t *Topology) SetService(i int, s Service, now int64) {
-	t.health[i].service.Store(int32(s))
+	if was := t.health[i].service.Swap(int32(s)); was != int32(s) {
+		t.health[i].serviceSince.Store(now)
+	}
 	t.rebuild(now, nil)
 }
 

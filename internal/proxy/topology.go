@@ -31,19 +31,6 @@ type lineage struct {
 	clients atomic.Int64
 }
 
-// Health is what all loops share of one server.
-type Health struct {
-	// addrs are the server's addresses; nil while its name is not resolved.
-	addrs atomic.Pointer[[]unix.Sockaddr]
-	// failures counts the failures since the last reply.
-	failures atomic.Int64
-	// retryAt is when, in the loops' nanoseconds, an ejected server is put back
-	// on the ring; 0 if it is on it.
-	retryAt atomic.Int64
-	// service is a Service: what an operator wants of the server.
-	service atomic.Int32
-}
-
 // A ringState is the ring, and when it is out of date. It is immutable.
 type ringState struct {
 	hashkit.Ring
@@ -71,10 +58,11 @@ func NewTopology(conf *config.Pool) *Topology {
 func (t *Topology) Next(conf *config.Pool, now int64) *Topology {
 	n := &Topology{conf: conf, lineage: t.lineage}
 	for i := range conf.Servers {
-		n.health = append(n.health, t.healthOf(&conf.Servers[i]))
+		h := t.healthOf(&conf.Servers[i])
 		if !conf.AutoEjectHosts {
-			n.health[i].retryAt.Store(0)
+			h.back(now)
 		}
+		n.health = append(n.health, h)
 	}
 	n.rebuild(now, nil)
 	return n
@@ -136,9 +124,9 @@ func (t *Topology) rebuild(now int64, back func(server int)) *ringState {
 			switch {
 			case t.health[i].inService() == OffTheRing:
 				nodes[i].Down = true
-			case at == 0:
+			case at == 0 || t.conf.Eject == config.EjectFail:
 			case at <= now:
-				if t.health[i].retryAt.CompareAndSwap(at, 0) && back != nil {
+				if t.health[i].backSince(at, now) && back != nil {
 					back(i)
 				}
 			default:
@@ -159,31 +147,4 @@ func tagOf(s string) hashkit.Tag {
 	var t hashkit.Tag
 	copy(t[:], s)
 	return t
-}
-
-// failed notes that a connection to the i-th server failed at time now, and
-// reports whether that ejected the server. Of an ejected one, what happens to
-// the connections that it still has tells nothing new.
-func (t *Topology) failed(i int, now int64) bool {
-	if !t.conf.AutoEjectHosts {
-		return false
-	}
-	h := t.health[i]
-	at := h.retryAt.Load()
-	if at > now || h.failures.Add(1) < int64(t.conf.ServerFailureLimit) {
-		return false
-	}
-	if !h.retryAt.CompareAndSwap(at, now+int64(t.conf.ServerRetryTimeout)) {
-		return false // another loop has just ejected it
-	}
-	h.failures.Store(0)
-	t.rebuild(now, nil)
-	return true
-}
-
-// answered notes that a server replied: its failures were not consecutive.
-func (h *Health) answered() {
-	if h.failures.Load() != 0 {
-		h.failures.Store(0)
-	}
 }

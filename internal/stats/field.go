@@ -187,6 +187,8 @@ const (
 const (
 	Dials ServerField = iota + NutcrackerServerFields
 	Ejections
+	Returns
+	Probes
 
 	numServerFields = iota + NutcrackerServerFields
 )
@@ -260,6 +262,8 @@ var ServerFields = [numServerFields]Field{
 
 	Dials:     {"dials", "nuthatch_server_dials_total", Counter, Things, "connections to the server that were tried"},
 	Ejections: {"ejections", "nuthatch_server_ejections_total", Counter, Things, "ejections of the server"},
+	Returns:   {"returns", "nuthatch_server_returns_total", Counter, Things, "ends of an ejection of the server"},
+	Probes:    {"probes", "nuthatch_server_probes_total", Counter, Things, "requests let through to the server, ejected, to see whether it answers"},
 }
 
 // LoopFields describes the statistics of an event loop. In Prometheus they have the

@@ -1,0 +1,23 @@
+package config
+
+// Eject is what it means that a server is ejected.
+type Eject uint8
+
+const (
+	// EjectRing gives its keys to the other servers, as nutcracker does.
+	EjectRing Eject = iota
+	// EjectFail leaves its keys with it, and answers requests for them with an
+	// error at once.
+	EjectFail
+)
+
+var ejectNames = []string{EjectRing: "ring", EjectFail: "fail"}
+
+func parseEject(_ limits, text string) (value, error) {
+	for i, name := range ejectNames {
+		if text == name {
+			return value{number: int64(i)}, nil
+		}
+	}
+	return value{}, unknownName("eject", text, ejectNames)
+}

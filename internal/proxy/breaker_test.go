@@ -1,0 +1,150 @@
+package proxy_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"nuthatch/internal/msg"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/stats"
+	"nuthatch/internal/testkit"
+)
+
+// A mood is how a scripted server is: it answers, or takes requests and closes.
+type mood struct {
+	sick atomic.Bool
+	// asked counts the requests that came while it was sick.
+	asked atomic.Int64
+}
+
+func (m *mood) serve(k *testkit.Talk) {
+	for {
+		args, ok := k.Command()
+		if !ok {
+			return
+		}
+		if m.sick.Load() {
+			m.asked.Add(1)
+			return
+		}
+		k.Reply(bulk(args[1]))
+	}
+}
+
+// line sends a request and returns the first line of the reply.
+func (u *user) line(request string) string {
+	u.t.Helper()
+	u.send(request)
+	line, err := u.in.ReadString('\n')
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	if strings.HasPrefix(line, "$") && line != "$-1\r\n" {
+		body, err := u.in.ReadString('\n')
+		if err != nil {
+			u.t.Fatal(err)
+		}
+		line += body
+	}
+	return line
+}
+
+// With eject: fail a server that fails keeps its keys; their requests fail at
+// once, one at a time is let through, and the first that is answered ends it.
+func TestBreaker(t *testing.T) {
+	var sick mood
+	s := testkit.StartScripted(t, sick.serve)
+	well := testkit.StartScripted(t, echo)
+	r := startRig(t, twoServers(s.Addr(), well.Addr(),
+		"  auto_eject_hosts: true\n  eject: fail\n  server_failure_limit: 2\n  server_retry_timeout: 100\n"))
+	u := r.dial()
+	key := ""
+	for _, k := range []string{"a", "b", "c", "d", "e", "f", "g"} {
+		u.send(command("GET", k))
+		u.expect(bulk(k))
+		if serverStat(r, "one").Values[stats.Requests] == 1 {
+			key = k
+			break
+		}
+	}
+	if key == "" {
+		t.Fatal("the first server owns none of the keys")
+	}
+	get := command("GET", key)
+
+	sick.sick.Store(true)
+	for range 2 {
+		if got := u.line(get); !strings.HasPrefix(got, "-ERR ") {
+			t.Fatalf("a server that closes: %q", got)
+		}
+	}
+	open := "-ERR " + msg.CircuitOpen.String() + "\r\n"
+	if got := u.line(get); got != open {
+		t.Fatalf("behind two failures: %q, want %q", got, open)
+	}
+	state := r.topo.State(serverIndex(t, r, "one"))
+	if state.State != proxy.Ejected || state.Reason != msg.ServerEOF || state.Since == 0 || state.RetryAt < state.Since {
+		t.Errorf("the server is %v: %+v", state.State, state)
+	}
+	asked := sick.asked.Load()
+	await(t, "a request to be let through", func() bool { return u.line(get) != open })
+	if n := sick.asked.Load(); n != asked+1 {
+		t.Errorf("%d requests were let through at once, want 1", n-asked)
+	}
+	if got := u.line(get); got != open {
+		t.Errorf("behind a probe that failed: %q, want %q", got, open)
+	}
+
+	sick.sick.Store(false)
+	await(t, "the server to be up", func() bool { return u.line(get) == bulk(key) })
+	if state := r.topo.State(serverIndex(t, r, "one")); state.State != proxy.Up || state.Failures != 0 {
+		t.Errorf("the server is %v: %+v", state.State, state)
+	}
+	got := serverStat(r, "one").Values
+	if got[stats.Ejections] != 1 || got[stats.Returns] != 1 || got[stats.Probes] < 2 {
+		t.Errorf("%d ejections, %d returns, %d probes", got[stats.Ejections], got[stats.Returns], got[stats.Probes])
+	}
+	if n := serverStat(r, "two").Values[stats.Ejections]; n != 0 {
+		t.Errorf("the other server was ejected %d times", n)
+	}
+	r.awaitIdle()
+}
+
+func serverIndex(t *testing.T, r *rig, name string) int {
+	t.Helper()
+	for i := range r.conf.Pools[0].Servers {
+		if r.conf.Pools[0].Servers[i].StatsName() == name {
+			return i
+		}
+	}
+	t.Fatalf("no server %s", name)
+	return -1
+}
+
+// A pool without ejection tells all the same that a server fails.
+func TestFailingIsTold(t *testing.T) {
+	var sick mood
+	sick.sick.Store(true)
+	s := testkit.StartScripted(t, sick.serve)
+	r := startRig(t, oneServer(s.Addr(), ""))
+	u := r.dial()
+	for range 3 {
+		if got := u.line(command("GET", "a")); !strings.HasPrefix(got, "-ERR ") {
+			t.Fatalf("a server that closes: %q", got)
+		}
+	}
+	if state := r.topo.State(0); state.State != proxy.Failing || state.Failures != 3 || state.Reason != msg.ServerEOF {
+		t.Errorf("the server is %v: %+v", state.State, state)
+	}
+	sick.sick.Store(false)
+	u.send(command("GET", "a"))
+	u.expect(bulk("a"))
+	if state := r.topo.State(0); state.State != proxy.Up || state.Failures != 0 {
+		t.Errorf("the server is %v: %+v", state.State, state)
+	}
+	r.topo.SetService(0, proxy.Refused, 7)
+	if state := r.topo.State(0); state.State != proxy.Disabled || state.Since != 7 || state.Service != proxy.Refused {
+		t.Errorf("the server is %v: %+v", state.State, state)
+	}
+}
