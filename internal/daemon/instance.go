@@ -41,11 +41,14 @@ type Instance struct {
 	opts      Options
 	log       *logging.Logger
 	epoch     time.Time
+	identity  *proxy.Identity
 	contexts  []*proxy.Context
 	statsPort *admin.StatsPort
 
 	// current is what the configuration in force made.
 	current atomic.Pointer[generation]
+	// descriptors is how they are shared out; nil if their limit is not known.
+	descriptors atomic.Pointer[Descriptors]
 	// draining: the end has been asked for, and the proxy is not ready any more.
 	draining atomic.Bool
 
@@ -80,6 +83,7 @@ func Start(o Options) (*Instance, error) {
 		opts:     o,
 		log:      log,
 		epoch:    time.Now(),
+		identity: new(proxy.Identity),
 		stopping: make(chan struct{}),
 		ended:    make(chan struct{}),
 	}
@@ -105,6 +109,7 @@ func (in *Instance) start() error {
 		g.scripts = append(g.scripts, redis.NewScripts())
 	}
 	in.current.Store(g)
+	in.shareDescriptors(g)
 	if err := in.startLoops(g); err != nil {
 		return err
 	}
@@ -136,14 +141,13 @@ func raiseProcs(n int) {
 
 // startLoops makes the contexts and runs each on a thread of its own.
 func (in *Instance) startLoops(g *generation) error {
-	identity := new(proxy.Identity)
 	for id := range g.conf.Process.Threads {
 		ctx, err := proxy.NewContext(proxy.Options{
 			ID:       id,
 			Epoch:    in.epoch,
 			Log:      in.log,
 			Shard:    stats.NewShard(g.layout),
-			Identity: identity,
+			Identity: in.identity,
 			Pools:    in.poolOptions(g),
 		})
 		if err != nil {

@@ -82,6 +82,7 @@ func (in *Instance) reload() (*Change, error) {
 	}
 	old.resolver.stop()
 	in.current.Store(g)
+	in.shareDescriptors(g)
 	for _, t := range g.topo {
 		t.Refresh(in.now())
 	}

@@ -22,8 +22,8 @@ type Handler interface {
 	// OnError: the connection is broken, or could not be made. The handler must
 	// close it.
 	OnError(err syscall.Errno)
-	// OnSent: n more bytes of the output have been handed to the kernel. After a
-	// Flush of an output that is empty n is 0.
+	// OnSent: the output was flushed, and the kernel took n more bytes of it. n is
+	// 0 if the output was empty, or if the kernel took nothing.
 	OnSent(n int)
 	// Lend returns where the next bytes are to be received, if the handler knows
 	// that they belong in a place of its own; nil otherwise. What was received
@@ -242,9 +242,7 @@ func (c *Conn) write() {
 	case !blocked && c.interest&unix.EPOLLOUT != 0:
 		c.ask(c.interest &^ unix.EPOLLOUT)
 	}
-	if sent > 0 || c.out.Len() == 0 {
-		c.handler.OnSent(sent)
-	}
+	c.handler.OnSent(sent)
 }
 
 // send makes one system call: a write if the output is in one piece, a gathering

@@ -61,6 +61,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 		}
 		p.holdClients()
 	}
+	p.checkBy(p.ctx.loop.Now())
 	if before.Timeout != p.conf.Timeout {
 		p.reschedule()
 	}

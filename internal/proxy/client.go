@@ -52,7 +52,7 @@ type client struct {
 	session    msg.Session
 	// addr and localAddr are the two ends' addresses, once somebody has asked.
 	addr, localAddr string
-	// active is when the client last sent something, lastType the command that it
+	// active is when the client last sent something, or took some of its replies, lastType the command that it
 	// sent last.
 	active   int64
 	lastType msg.Type
@@ -77,6 +77,10 @@ type client struct {
 	// quiet is the number of messages in flight that the client does not wait
 	// for; they are not in outq.
 	quiet int
+	// slowSince is since when the client has had more to read than
+	// client_output_soft_limit, or when it last had read as much as that; 0 if it
+	// has not. slowTook is what it has read since.
+	slowSince, slowTook int64
 	// lastErr is why the client will be closed, for log and statistics.
 	lastErr closeReason
 	state   clientState
@@ -110,6 +114,9 @@ func newClient(p *ServerPool) *client {
 func (c *client) opened() {
 	p := c.pool
 	c.enter()
+	if d := p.conf.ClientIdleTimeout; d > 0 {
+		p.checkBy(c.since + checkPeriod(d))
+	}
 	p.stats.Values[stats.ClientConnections]++
 	p.ctx.shard.TotalConnections++
 	p.ctx.shard.CurrConnections++
@@ -279,9 +286,14 @@ func (c *client) resume() {
 }
 
 // OnSent implements eventloop.Handler.
-func (c *client) OnSent(int) {
-	c.mayResume()
-	c.settle()
+func (c *client) OnSent(n int) {
+	if n > 0 {
+		c.active = c.pool.ctx.loop.Now()
+	}
+	if c.tookOutput(n) {
+		c.mayResume()
+		c.settle()
+	}
 }
 
 // OnEOF implements eventloop.Handler. A client that sends no more still gets
@@ -373,8 +385,10 @@ func (c *client) close() {
 	for c.outq.Len() > 0 {
 		ctx.swallow(c.outq.Pop())
 	}
-	p.topo.clients.Add(-1)
-	ctx.nclients.Add(-1)
+	ctx.lost(p.topo.lineage)
+	if c.slowSince != 0 {
+		p.slow--
+	}
 	p.stats.Values[stats.ClientConnections]--
 	p.stats.Vectors[stats.ClosedClients][c.lastErr.reason()]++
 	ctx.shard.CurrConnections--

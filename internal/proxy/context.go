@@ -65,6 +65,11 @@ type Context struct {
 	// nextDeadline is never later than the first deadline of any message; 0 if
 	// there is none.
 	nextDeadline int64
+	// nextCheck is when clients are looked at that may have been idle, or slow to
+	// read, for too long; 0: there are none.
+	nextCheck int64
+	// paces are those of log lines about clients, by reason.
+	paces [msg.NumReasons]pace
 	// nextSweep is when lanes without clients are looked for; 0: there are none.
 	nextSweep int64
 	leaving   leaving
@@ -79,7 +84,11 @@ type Context struct {
 type Identity struct {
 	last     atomic.Uint64
 	contexts atomic.Pointer[[]*Context]
+	limits   Limits
 }
+
+// Limits are what bounds the loops together.
+func (id *Identity) Limits() *Limits { return &id.limits }
 
 // join adds a context.
 func (id *Identity) join(ctx *Context) {
@@ -190,8 +199,11 @@ func (ctx *Context) OnTurn(now int64) int64 {
 	if ctx.leaving.next != 0 && now >= ctx.leaving.next {
 		ctx.leaveDue(now)
 	}
+	if ctx.nextCheck != 0 && now >= ctx.nextCheck {
+		ctx.checkClients(now)
+	}
 	ctx.resumeClients()
-	return soonest(ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextSweep, ctx.leaving.next)
+	return soonest(ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextSweep, ctx.nextCheck, ctx.leaving.next)
 }
 
 // resumeClients takes up what clients sent while they had too much in flight, or

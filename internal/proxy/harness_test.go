@@ -28,6 +28,7 @@ type rig struct {
 	t        testing.TB
 	conf     *config.Config
 	topo     *proxy.Topology
+	identity *proxy.Identity
 	contexts []*proxy.Context
 	addr     string
 }
@@ -57,11 +58,12 @@ func startRig(t testing.TB, text string) *rig {
 		r.topo.SetAddrs(i, sa)
 	}
 	learned := new(redis.Learned)
-	identity, epoch := new(proxy.Identity), time.Now()
+	r.identity = new(proxy.Identity)
+	epoch := time.Now()
 	ended := make(chan error, r.conf.Process.Threads)
 	for id := range r.conf.Process.Threads {
 		ctx, err := proxy.NewContext(proxy.Options{
-			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(layout), Identity: identity,
+			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(layout), Identity: r.identity,
 			Pools: []proxy.PoolOptions{{Config: pool, Topology: r.topo, Protocol: protocolOf(pool, learned)}},
 		})
 		if err != nil {

@@ -8,12 +8,10 @@ import (
 
 	"nuthatch/internal/eventloop"
 	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 )
-
-// tooManyClients is what Redis says to a client above its limit.
-const tooManyClients = "max number of clients reached"
 
 // A Listener accepts a pool's clients on one loop and deals them to all. All but
 // Listen runs on that loop.
@@ -27,6 +25,7 @@ type Listener struct {
 	ln        *eventloop.Listener
 	pool      *lineage // nil before Serve
 	restUntil int64
+	pace      pace
 }
 
 // Listen prepares ctx's loop to accept clients from the listening socket fd, and
@@ -93,9 +92,14 @@ func (ctx *Context) accept(id *lineage, fd int) {
 		p.accept(fd)
 		return
 	}
-	ctx.nclients.Add(-1)
-	id.clients.Add(-1)
+	ctx.lost(id)
 	unix.Close(fd)
+}
+
+// lost counts a client that is gone, of those that the loop was dealt.
+func (ctx *Context) lost(id *lineage) {
+	ctx.nclients.Add(-1)
+	ctx.identity.limits.part(id)
 }
 
 // poolOf returns the pool of that identity, or nil.
@@ -108,35 +112,43 @@ func (ctx *Context) poolOf(id *lineage) *ServerPool {
 	return nil
 }
 
-// admit counts the client against the pool's client_connections. The one too
-// many is told so and closed.
+// admit counts the client against the limits. The one too many is told so and
+// closed.
 func (l *Listener) admit(fd int) bool {
-	n := l.pool.clients.Add(1)
 	p := l.ctx.poolOf(l.pool)
-	if p == nil {
-		return true // it is being removed, and accept finds that out
+	limit := int64(0)
+	if p != nil { // else it is being removed, and accept finds that out
+		limit = int64(p.conf.ClientConnections)
 	}
-	limit := int64(p.conf.ClientConnections)
-	if limit == 0 || n <= limit {
+	why := l.ctx.identity.limits.join(l.pool, limit)
+	if why == msg.OK {
 		return true
 	}
-	p.topo.clients.Add(-1)
-	p.stats.Values[stats.ClientsRefused]++
+	if p != nil {
+		p.refuse(fd, why)
+	}
+	unix.Close(fd)
+	return false
+}
+
+// refuse tells a client that there is no room for it.
+func (p *ServerPool) refuse(fd int, why msg.Reason) {
+	ctx := p.ctx
+	p.countRefused(why)
 	var out mbuf.Chain
-	p.proto.AppendError(l.ctx.bufs, &out, tooManyClients)
+	p.proto.AppendError(ctx.bufs, &out, msg.TooManyClients.String())
 	// A fresh socket takes a line. If it does not, the client learns from the
 	// close alone.
 	_, _ = unix.Write(fd, out.Head().Bytes())
-	out.Release(l.ctx.bufs)
-	p.logRefused(fd, limit)
-	unix.Close(fd)
-	return false
+	out.Release(ctx.bufs)
+	p.logRefused(fd, why)
 }
 
 // OnAcceptError implements eventloop.Acceptor: without a descriptor the listener
 // rests, instead of being asked again and again.
 func (l *Listener) OnAcceptError(err syscall.Errno) {
-	l.ctx.logAcceptError(l.fd, err)
+	l.ctx.shard.Values[stats.AcceptErrors]++
+	l.logAcceptError(err)
 	l.ln.Pause()
 	l.restUntil = l.ctx.loop.Now() + acceptPause
 	l.ctx.resting = append(l.ctx.resting, l)
@@ -150,8 +162,7 @@ func (p *ServerPool) accept(fd int) {
 	socket.Tune(fd, keepaliveOf(p.conf))
 	c := newClient(p)
 	if err := ctx.loop.Attach(&c.Conn, fd, false, c); err != nil {
-		ctx.nclients.Add(-1)
-		p.topo.clients.Add(-1)
+		ctx.lost(p.topo.lineage)
 		return
 	}
 	c.opened()

@@ -20,6 +20,8 @@ type closeReason struct {
 	// killed and dismissed: somebody ended the connection, or had the client
 	// leave.
 	killed, dismissed bool
+	// cut is what the client may not do; OK if it is not that.
+	cut msg.Reason
 }
 
 var (
@@ -29,7 +31,10 @@ var (
 
 // isError reports whether the reason is a fault of the client or its
 // connection. Anything else counts as an end of file, a quit included.
-func (r closeReason) isError() bool { return r.errno != 0 || r.protocol != nil }
+func (r closeReason) isError() bool { return r.errno != 0 || r.protocol != nil || r.isOffence() }
+
+// isOffence reports whether the client was cut for what it did.
+func (r closeReason) isOffence() bool { return r.cut != msg.OK && r.cut != msg.ClientIdle }
 
 // reason is the close reason in the statistics.
 func (r closeReason) reason() msg.Reason {
@@ -44,6 +49,8 @@ func (r closeReason) reason() msg.Reason {
 		return msg.Killed
 	case r.dismissed:
 		return msg.Dismissed
+	case r.cut != msg.OK:
+		return r.cut
 	default:
 		return msg.Asked
 	}
@@ -61,6 +68,8 @@ func (r closeReason) String() string {
 		return "killed"
 	case r.dismissed:
 		return "told to leave"
+	case r.cut != msg.OK:
+		return r.cut.String()
 	default:
 		return "quit"
 	}
@@ -82,15 +91,25 @@ func (c *client) attrs() []slog.Attr {
 }
 
 func (c *client) logClose() {
+	ctx := c.pool.ctx
 	level := logging.Info
-	if c.lastErr.protocol != nil {
+	if c.lastErr.protocol != nil || c.lastErr.isOffence() {
 		level = logging.Warn
 	}
-	if log := c.pool.ctx.log; log.Enabled(level) {
-		log.Log(level, "closed client", append(c.attrs(),
-			slog.String("reason", c.lastErr.String()),
-			slog.Int("outstanding", c.outq.Len()))...)
+	if !ctx.log.Enabled(level) {
+		return
 	}
+	attrs := append(c.attrs(),
+		slog.String("reason", c.lastErr.String()),
+		slog.Int("outstanding", c.outq.Len()))
+	if c.lastErr.isOffence() {
+		missed, ok := ctx.paces[c.lastErr.cut].pass(ctx.loop.Now())
+		if !ok {
+			return
+		}
+		attrs = append(attrs, slog.Int("unread", c.Out().Len()), slog.Int("more_not_logged", missed))
+	}
+	ctx.log.Log(level, "closed client", attrs...)
 }
 
 // attrs names the server connection in a log line.
@@ -143,18 +162,31 @@ func (p *ServerPool) logBack(server int) {
 		slog.String("server", p.conf.Servers[server].Text))
 }
 
-func (p *ServerPool) logRefused(fd int, limit int64) {
-	if log := p.ctx.log; log.Enabled(logging.Warn) {
-		log.Warn("client refused: client_connections reached",
-			slog.String("pool", p.conf.Name),
-			slog.String("peer", socket.PeerName(fd)),
-			slog.Int64("client_connections", limit))
+func (p *ServerPool) logRefused(fd int, why msg.Reason) {
+	ctx := p.ctx
+	if !ctx.log.Enabled(logging.Warn) {
+		return
 	}
+	missed, ok := ctx.paces[why].pass(ctx.loop.Now())
+	if !ok {
+		return
+	}
+	text, limit := "client refused: client_connections reached", p.conf.ClientConnections
+	if why == msg.NoDescriptors {
+		text, limit = "client refused: no descriptors are left for clients", ctx.identity.limits.MaxClients()
+	}
+	ctx.log.Warn(text, slog.String("pool", p.conf.Name), slog.String("peer", socket.PeerName(fd)),
+		slog.Int("limit", limit), slog.Int("more_not_logged", missed))
 }
 
-func (ctx *Context) logAcceptError(fd int, err syscall.Errno) {
-	if log := ctx.log; log.Enabled(logging.Err) {
-		log.Log(logging.Err, "cannot accept clients", slog.String("listen", socket.LocalName(fd)),
-			slog.String("reason", err.Error()), durationAttr("pause", time.Duration(acceptPause)))
+func (l *Listener) logAcceptError(err syscall.Errno) {
+	log := l.ctx.log
+	if !log.Enabled(logging.Err) {
+		return
+	}
+	if missed, ok := l.pace.pass(l.ctx.loop.Now()); ok {
+		log.Log(logging.Err, "cannot accept clients", slog.String("listen", socket.LocalName(l.fd)),
+			slog.String("reason", err.Error()), durationAttr("pause", time.Duration(acceptPause)),
+			slog.Int("more_not_logged", missed))
 	}
 }

@@ -37,6 +37,8 @@ type ServerPool struct {
 	// at hand keeps the parser, and another takes its place.
 	parser   msg.RequestParser
 	partials *partial // free list
+	// slow is how many clients have slowSince set.
+	slow int
 	// paused: no request is taken.
 	paused bool
 	// leaveBy is when a pool that was removed goes at the latest; 0 for all

@@ -17,6 +17,10 @@ func (c *client) request(req *msg.Request) {
 		c.local(req)
 		return
 	}
+	if req.Nkeys > c.pool.conf.MaxKeys {
+		c.refuse(req, msg.TooManyKeys)
+		return
+	}
 	switch req.Treatment {
 	case msg.Forward:
 		c.forward(req)

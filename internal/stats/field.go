@@ -203,6 +203,7 @@ const (
 	LoopClients
 	LiveMessages
 	LiveChunks
+	AcceptErrors
 
 	numLoopFields = iota
 )
@@ -214,6 +215,7 @@ type PoolVector uint8
 const (
 	FailedRequests PoolVector = iota
 	ClosedClients
+	RefusedClients
 
 	numPoolVectors = iota
 )
@@ -240,7 +242,7 @@ var PoolFields = [numPoolFields]Field{
 	Fragments:         {"fragments", "nuthatch_fragments_total", Counter, Things, "sub-requests made from requests of several keys"},
 
 	ClientRequests: {"client_requests", "nuthatch_client_requests_total", Counter, Things, "requests taken from clients"},
-	ClientsRefused: {"clients_refused", "nuthatch_clients_refused_total", Counter, Things, "client connections turned away at client_connections"},
+	ClientsRefused: {"clients_refused", "nuthatch_clients_refused_total", Counter, Things, "client connections turned away"},
 }
 
 // ServerFields describes the statistics of a server, nutcracker's first. It is
@@ -273,6 +275,7 @@ var LoopFields = [numLoopFields]Field{
 	LoopClients:  {"clients", "nuthatch_loop_clients", Gauge, Things, "clients that the event loop has been dealt"},
 	LiveMessages: {"live_messages", "nuthatch_loop_live_messages", Gauge, Things, "requests in flight, and parts of them, that the event loop holds"},
 	LiveChunks:   {"live_chunks", "nuthatch_loop_live_chunks", Gauge, Things, "pieces of buffer memory that the event loop has in use"},
+	AcceptErrors: {"accept_errors", "nuthatch_loop_accept_errors_total", Counter, Things, "times that no client could be accepted, for want of a descriptor or of memory"},
 }
 
 // PoolVectors describes the statistics that a pool keeps by reason. In Prometheus
@@ -280,6 +283,7 @@ var LoopFields = [numLoopFields]Field{
 var PoolVectors = [numPoolVectors]Field{
 	FailedRequests: {"failed_requests", "nuthatch_failed_requests_total", Counter, Things, "requests that the proxy answered with an error of its own, by reason"},
 	ClosedClients:  {"closed_clients", "nuthatch_client_closes_total", Counter, Things, "client connections that ended, by reason"},
+	RefusedClients: {"refused_clients", "nuthatch_client_refusals_total", Counter, Things, "client connections turned away, by reason"},
 }
 
 // ServerVectors describes the statistics that a server keeps by reason. In

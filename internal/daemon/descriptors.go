@@ -1,0 +1,106 @@
+package daemon
+
+import (
+	"log/slog"
+	"math"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
+)
+
+// Descriptors is how the process's file descriptors are shared out. Every
+// connection takes one.
+type Descriptors struct {
+	// Limit is how many the process may have.
+	Limit int
+	// Servers are for connections to servers, Own for listeners, event loops, log and
+	// the like.
+	Servers, Own int
+	// Clients is what is left for clients: above it new ones are turned away.
+	Clients int
+	// Scarce: too few are left for clients, so they are given some of the servers'.
+	Scarce bool
+}
+
+const (
+	// ownDescriptors are for standard input and output, log, pid file, statistics
+	// and their readers, the resolver, a watched file, the Go runtime, and an
+	// upgrade's pipe.
+	ownDescriptors = 64
+	// loopDescriptors are an event loop's epoll and eventfd.
+	loopDescriptors = 2
+	// listenerDescriptors are a pool's listener, and its copy or its successor
+	// during an upgrade or a reload.
+	listenerDescriptors = 2
+	// maxLanes bounds the lanes, of the many that clients could ask for, that are
+	// reckoned with.
+	maxLanes = 16
+	// leastClients is the part of all descriptors that is the clients' at least.
+	leastClients = 1.0 / 4
+)
+
+// descriptorsOf shares limit descriptors out, as nutcracker does (max_nfd,
+// max_nsconn, max_ncconn), for every loop opens its own connections to servers.
+func descriptorsOf(conf *config.Config, limit int) Descriptors {
+	d := Descriptors{Limit: limit, Own: ownDescriptors + loopDescriptors*conf.Process.Threads}
+	for i := range conf.Pools {
+		p := &conf.Pools[i]
+		d.Own += listenerDescriptors
+		d.Servers += len(p.Servers) * p.ServerConnections * conf.Process.Threads * lanesOf(p)
+	}
+	d.Clients = limit - d.Servers - d.Own
+	if least := int(float64(limit) * leastClients); d.Clients < least {
+		d.Clients, d.Scarce = least, true
+	}
+	return d
+}
+
+// lanesOf is how many kinds of connections to a server clients can make a pool
+// have: two versions of RESP, times the databases.
+func lanesOf(p *config.Pool) int {
+	if !p.Redis {
+		return 1
+	}
+	return min(2*p.Databases, maxLanes)
+}
+
+// descriptorLimit is how many descriptors the process may have. The Go runtime
+// has raised the soft limit to the hard one when the program started; programs
+// that this one starts get back what it was.
+func descriptorLimit() (int, error) {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		return 0, err
+	}
+	return int(min(r.Cur, math.MaxInt32)), nil
+}
+
+// shareDescriptors bounds the clients by what g leaves of the descriptors.
+func (in *Instance) shareDescriptors(g *generation) {
+	limit, err := descriptorLimit()
+	if err != nil {
+		in.log.Warn("cannot tell how many descriptors there may be; clients are not bounded by them", errAttr(err))
+		return
+	}
+	d := descriptorsOf(g.conf, limit)
+	if was := in.descriptors.Swap(&d); was != nil && *was == d {
+		return
+	}
+	in.identity.Limits().SetMaxClients(d.Clients)
+	in.log.Notice("descriptors", slog.Int("limit", d.Limit), slog.Int("servers", d.Servers),
+		slog.Int("own", d.Own), slog.Int("clients", d.Clients))
+	if d.Scarce {
+		in.log.Warn("too few descriptors for all connections to servers: raise the limit (ulimit -n, LimitNOFILE=)")
+	}
+	for i := range g.conf.Pools {
+		if p := &g.conf.Pools[i]; p.ClientConnections > d.Clients {
+			in.log.Warn("there are not as many descriptors as client_connections asks for", slog.String("pool", p.Name),
+				slog.Int("client_connections", p.ClientConnections), slog.Int("clients", d.Clients))
+		}
+	}
+}
+
+// Descriptors is how the descriptors are shared out; nil if their limit is not
+// known.
+func (in *Instance) Descriptors() *Descriptors { return in.descriptors.Load() }

@@ -1,0 +1,48 @@
+package daemon
+
+import (
+	"testing"
+
+	"nuthatch/internal/config"
+)
+
+func TestDescriptors(t *testing.T) {
+	pool := func(redis bool, servers, connections, databases int) config.Pool {
+		return config.Pool{
+			Redis: redis, Servers: make([]config.Server, servers), ServerConnections: connections, Databases: databases,
+		}
+	}
+	for name, c := range map[string]struct {
+		pools []config.Pool
+		limit int
+		want  Descriptors
+	}{
+		"memcached": {
+			[]config.Pool{pool(false, 10, 2, 1)},
+			1024,
+			Descriptors{Limit: 1024, Servers: 40, Own: 70, Clients: 914},
+		},
+		"two versions of RESP, and a second pool": {
+			[]config.Pool{pool(true, 3, 1, 1), pool(false, 1, 1, 1)},
+			1000,
+			Descriptors{Limit: 1000, Servers: 14, Own: 72, Clients: 914},
+		},
+		"many databases": {
+			[]config.Pool{pool(true, 1, 1, 1000)},
+			1000,
+			Descriptors{Limit: 1000, Servers: 32, Own: 70, Clients: 898},
+		},
+		"scarce": {
+			[]config.Pool{pool(false, 200, 2, 1)},
+			400,
+			Descriptors{Limit: 400, Servers: 800, Own: 70, Clients: 100, Scarce: true},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conf := &config.Config{Process: config.Process{Threads: 2}, Pools: c.pools}
+			if got := descriptorsOf(conf, c.limit); got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}

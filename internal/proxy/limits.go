@@ -1,0 +1,186 @@
+package proxy
+
+import (
+	"sync/atomic"
+	"time"
+
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// What a client may not do is looked for here, and costs nothing per request:
+//
+//	refused   above client_connections, or with no descriptor left   on accept
+//	cut       replies not read, client_output_limit                  after a write
+//	          and client_output_soft_limit; client_idle_timeout      in a walk over all
+//	                                                                 clients, now and then
+//
+// Bounds on what one client has in flight are admits' in client.go; those of the
+// process's memory are in memory.go.
+
+// checkPeriod bounds, in nanoseconds, the time between two walks over a pool's
+// clients.
+const (
+	minCheckPeriod = int64(10 * time.Millisecond)
+	maxCheckPeriod = int64(10 * time.Second)
+)
+
+// Limits bound the event loops of a process together. The zero value bounds
+// nothing.
+type Limits struct {
+	// clients is how many clients all pools have.
+	clients    atomic.Int64
+	maxClients atomic.Int64 // 0: no limit
+}
+
+// SetMaxClients bounds how many clients all pools may have together; 0 is no
+// bound. It may be called from any goroutine.
+func (l *Limits) SetMaxClients(n int) { l.maxClients.Store(int64(n)) }
+
+// MaxClients is that bound. It may be called from any goroutine.
+func (l *Limits) MaxClients() int { return int(l.maxClients.Load()) }
+
+// Clients is how many clients all pools have. It may be called from any
+// goroutine.
+func (l *Limits) Clients() int { return int(l.clients.Load()) }
+
+// join counts a client of the pool. A reason other than OK says why there is no
+// room for it; it is not counted then.
+func (l *Limits) join(id *lineage, poolLimit int64) msg.Reason {
+	n, all, limit := id.clients.Add(1), l.clients.Add(1), l.maxClients.Load()
+	switch {
+	case poolLimit > 0 && n > poolLimit:
+		l.part(id)
+		return msg.TooManyClients
+	case limit > 0 && all > limit:
+		l.part(id)
+		return msg.NoDescriptors
+	}
+	return msg.OK
+}
+
+// part takes back what join counted.
+func (l *Limits) part(id *lineage) {
+	id.clients.Add(-1)
+	l.clients.Add(-1)
+}
+
+// cut closes the client for something that it may not do.
+func (c *client) cut(why msg.Reason) {
+	c.lastErr = closeReason{cut: why}
+	c.close()
+}
+
+// tookOutput looks at what waits for the client to read it, after a write of
+// which the client, or the kernel for it, took n bytes. It reports false if that
+// is too much and the client was cut.
+func (c *client) tookOutput(n int) bool {
+	p := c.pool
+	waiting := int64(c.Out().Len())
+	if hard := p.conf.ClientOutputLimit; hard > 0 && waiting > hard {
+		c.cut(msg.OutputLimit)
+		return false
+	}
+	soft := p.conf.ClientOutputSoftLimit
+	now := p.ctx.loop.Now()
+	if soft == 0 || waiting <= soft {
+		if c.slowSince != 0 {
+			c.slowSince = 0
+			p.slow--
+		}
+		return true
+	}
+	if c.slowSince == 0 {
+		p.slow++
+		c.slowSince, c.slowTook = now, 0
+		p.checkBy(now + checkPeriod(p.conf.ClientOutputSoftTime))
+		return true
+	}
+	c.slowTook += int64(n)
+	if c.slowTook >= soft {
+		c.slowSince, c.slowTook = now, 0
+	}
+	return true
+}
+
+// idle reports whether the client has nothing to wait for, and has been silent
+// since the given time.
+func (c *client) idle(since int64) bool {
+	return c.active < since && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == waitsForNothing
+}
+
+// checkPeriod is how often clients are looked at that may be closed after d.
+func checkPeriod(d time.Duration) int64 {
+	return min(max(int64(d)/4, minCheckPeriod), maxCheckPeriod)
+}
+
+// checkBy has the clients looked at, at the latest at time t.
+func (p *ServerPool) checkBy(t int64) {
+	if ctx := p.ctx; ctx.nextCheck == 0 || t < ctx.nextCheck {
+		ctx.nextCheck = t
+	}
+}
+
+// checkClients walks over the clients of the pools that have a limit of time,
+// and finds out when to do so again.
+func (ctx *Context) checkClients(now int64) {
+	ctx.nextCheck = 0
+	for _, p := range ctx.pools {
+		if d := p.conf.ClientIdleTimeout; d > 0 && p.clients != nil {
+			p.closeIdle(now - int64(d))
+			p.checkBy(now + checkPeriod(d))
+		}
+		if p.slow > 0 {
+			p.cutSlow(now - int64(p.conf.ClientOutputSoftTime))
+			p.checkBy(now + checkPeriod(p.conf.ClientOutputSoftTime))
+		}
+	}
+}
+
+// closeIdle closes the clients that have been idle since the given time.
+func (p *ServerPool) closeIdle(since int64) {
+	var next *client
+	for c := p.clients; c != nil; c = next {
+		next = c.next
+		if c.idle(since) {
+			c.cut(msg.ClientIdle)
+		}
+	}
+}
+
+// cutSlow cuts the clients that have had too much to read since the given time,
+// and have not read on.
+func (p *ServerPool) cutSlow(since int64) {
+	var next *client
+	for c := p.clients; c != nil; c = next {
+		next = c.next
+		if c.slowSince != 0 && c.slowSince < since {
+			c.cut(msg.OutputLimit)
+		}
+	}
+}
+
+// countCut counts a client that was cut, or refused.
+func (p *ServerPool) countRefused(why msg.Reason) {
+	p.stats.Values[stats.ClientsRefused]++
+	p.stats.Vectors[stats.RefusedClients][why]++
+}
+
+// A pace lets one line of a kind into the log each second, and counts those that
+// it keeps back.
+type pace struct {
+	next   int64
+	missed int
+}
+
+// pass reports whether a line may be written at time now, and how many were kept
+// back since the last one.
+func (p *pace) pass(now int64) (missed int, ok bool) {
+	if now < p.next {
+		p.missed++
+		return 0, false
+	}
+	missed, p.missed = p.missed, 0
+	p.next = now + int64(time.Second)
+	return missed, true
+}

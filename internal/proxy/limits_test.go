@@ -1,0 +1,142 @@
+package proxy_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+	"nuthatch/internal/testkit"
+)
+
+// closed is how many of the pool's clients were closed for that reason.
+func (r *rig) closed(why msg.Reason) int64 { return r.stat().Vectors[stats.ClosedClients][why] }
+
+// The client above a limit is told so and closed; when another leaves there is
+// room again.
+func TestOneClientTooMany(t *testing.T) {
+	s := testkit.StartScripted(t, echo)
+	for _, c := range []struct {
+		why   msg.Reason
+		lines string
+		max   int
+	}{
+		{msg.TooManyClients, "  client_connections: 2\n", 0},
+		{msg.NoDescriptors, "", 2},
+	} {
+		t.Run(c.why.Name(), func(t *testing.T) {
+			r := startRig(t, oneServer(s.Addr(), c.lines))
+			r.identity.Limits().SetMaxClients(c.max)
+			first, second := r.dial(), r.dial()
+			first.send(command("GET", "a"))
+			first.expect(bulk("a"))
+			second.send(command("GET", "b"))
+			second.expect(bulk("b"))
+			if got, want := r.dial().rest(), "-ERR max number of clients reached\r\n"; got != want {
+				t.Errorf("one too many is told %q, want %q", got, want)
+			}
+			if n := r.stat().Vectors[stats.RefusedClients][c.why]; n != 1 {
+				t.Errorf("%d refusals are counted, want 1", n)
+			}
+			first.Close()
+			await(t, "the first client to be gone", func() bool { return r.identity.Limits().Clients() == 1 })
+			third := r.dial()
+			third.send(command("GET", "c"))
+			third.expect(bulk("c"))
+		})
+	}
+}
+
+// A client that sends nothing is closed; one that waits for a reply is not idle,
+// and one that has only begun a request is.
+func TestIdleClients(t *testing.T) {
+	release := make(chan struct{})
+	s := testkit.StartScripted(t, func(k *testkit.Talk) {
+		for args, ok := k.Command(); ok; args, ok = k.Command() {
+			<-release
+			k.Reply(bulk(args[1]))
+		}
+	})
+	r := startRig(t, oneServer(s.Addr(), "  client_idle_timeout: 50ms\n"))
+	waits, silent, slow := r.dial(), r.dial(), r.dial()
+	waits.send(command("GET", "a"))
+	slow.send("*2\r\n$3\r\nGE")
+	silent.expectEOF()
+	slow.expectEOF()
+	if n := r.closed(msg.ClientIdle); n != 2 {
+		t.Errorf("%d idle clients are counted, want 2", n)
+	}
+	close(release)
+	waits.expect(bulk("a"))
+	waits.expectEOF()
+	r.awaitIdle()
+}
+
+// bigReplies answers every request with a megabyte.
+func bigReplies(k *testkit.Talk) {
+	reply := bulk(strings.Repeat("v", 1<<20))
+	for _, ok := k.Command(); ok; _, ok = k.Command() {
+		k.Reply(reply)
+	}
+}
+
+// A client that does not read its replies is cut, by either limit, and one that
+// reads them is not.
+func TestClientThatDoesNotRead(t *testing.T) {
+	for name, lines := range map[string]string{
+		"hard": "  client_output_limit: 2mb\n",
+		"soft": "  client_output_soft_limit: 100kb\n  client_output_soft_time: 200ms\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := testkit.StartScripted(t, bigReplies)
+			r := startRig(t, oneServer(s.Addr(), "  client_max_queued: 64mb\n"+lines))
+			reads, value := r.dial(), bulk(strings.Repeat("v", 1<<20))
+			for range 10 {
+				reads.send(command("GET", "a"))
+				reads.expect(value)
+			}
+			r.dial().send(strings.Repeat(command("GET", "a"), 60))
+			await(t, "the client to be cut", func() bool { return r.closed(msg.OutputLimit) == 1 })
+			r.awaitIdle()
+			reads.send(command("GET", "a"))
+			reads.expect(value)
+		})
+	}
+}
+
+func TestTooManyKeys(t *testing.T) {
+	one, two := testkit.StartScripted(t, echo), testkit.StartScripted(t, echo)
+	r := startRig(t, twoServers(one.Addr(), two.Addr(), "  max_keys: 3\n"))
+	u := r.dial()
+	u.send(command("DEL", "a", "b", "c", "d") + command("GET", "a"))
+	u.expect("-ERR too many keys in one request\r\n" + bulk("a"))
+	if n := r.stat().Vectors[stats.FailedRequests][msg.TooManyKeys]; n != 1 {
+		t.Errorf("%d requests with too many keys are counted, want 1", n)
+	}
+}
+
+// Clients that send a byte now and then are no burden for others.
+func TestManySlowClients(t *testing.T) {
+	s := testkit.StartScripted(t, echo)
+	r := startRig(t, oneServer(s.Addr(), ""))
+	const clients = 500
+	slow := make([]*user, clients)
+	for i := range slow {
+		slow[i] = r.dial()
+	}
+	u := r.dial()
+	request := command("GET", "slowly")
+	for i := range len(request) {
+		for _, c := range slow {
+			c.send(request[i : i+1])
+		}
+		key := fmt.Sprint("quick", i)
+		u.send(command("GET", key))
+		u.expect(bulk(key))
+	}
+	for _, c := range slow {
+		c.expect(bulk("slowly"))
+	}
+	r.awaitIdle()
+}
