@@ -204,9 +204,12 @@ func (l *Loop) Run() error {
 
 // turn handles n events and returns how long the next wait may last, in
 // milliseconds; -1: for ever.
-func (l *Loop) turn(n int) int {
+func (l *Loop) turn(n int) int { return l.turnAt(n, int64(time.Since(l.epoch))) }
+
+// turnAt is turn at the time now.
+func (l *Loop) turnAt(n int, now int64) int {
 	l.turns++
-	l.now = int64(time.Since(l.epoch))
+	l.now = now
 	for i := range l.events[:n] {
 		ev := &l.events[i]
 		// A descriptor closed by an earlier event of this turn is no longer in

@@ -1,0 +1,214 @@
+package proxy_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A variant is a configuration that conversations are held with.
+type variant struct {
+	name  string
+	lines string
+	auth  string
+}
+
+var (
+	redisVariants = []variant{
+		{"plain", "  redis: true\n  timeout: 400\n", ""},
+		{"patient", "  redis: true\n", ""},
+		{"eject", "  redis: true\n  timeout: 400\n  auto_eject_hosts: true\n  server_failure_limit: 2\n  server_retry_timeout: 2000\n", ""},
+		{"narrow", "  redis: true\n  timeout: 400\n  client_max_pipeline: 3\n  client_max_queued: 16kb\n", ""},
+		{"lanes", "  redis: true\n  timeout: 400\n  databases: 4\n  server_connections: 2\n  preconnect: true\n", ""},
+		{"login", "  redis: true\n  timeout: 400\n  redis_auth: secret\n  redis_db: 2\n", "secret"},
+		{"one connection each", "  redis: true\n  timeout: 400\n  distribution: modula\n  partial_results: nulls\n", ""},
+	}
+	memcacheVariants = []variant{
+		{"plain", "  timeout: 400\n", ""},
+		{"patient", "  distribution: modula\n", ""},
+		{"eject", "  timeout: 400\n  auto_eject_hosts: true\n  server_failure_limit: 1\n  server_retry_timeout: 2000\n", ""},
+		{"narrow", "  timeout: 400\n  client_max_pipeline: 3\n  client_max_queued: 16kb\n  server_connections: 2\n", ""},
+	}
+)
+
+// A script is the bytes that a conversation is made of. At its end it is zeros.
+type script []byte
+
+func (s *script) next() byte {
+	if len(*s) == 0 {
+		return 0
+	}
+	b := (*s)[0]
+	*s = (*s)[1:]
+	return b
+}
+
+func (s *script) some(n byte) []byte {
+	k := min(int(n), len(*s))
+	b := (*s)[:k]
+	*s = (*s)[k:]
+	return b
+}
+
+// maxEvents bounds a conversation.
+const maxEvents = 400
+
+// play holds the conversation that a script tells.
+func play(t testing.TB, s script) {
+	head := s.next()
+	var lang dialect
+	var v variant
+	if head&1 == 0 {
+		v = redisVariants[int(head>>4)%len(redisVariants)]
+		lang = resp{password: v.auth}
+	} else {
+		v = memcacheVariants[int(head>>4)%len(memcacheVariants)]
+		lang = text{}
+	}
+	c := converse(t, v.lines, lang, 1+int(head>>1&1))
+	c.join()
+	for n := 0; n < maxEvents && len(s) > 0; n++ {
+		c.event(&s)
+	}
+	c.end(head&4 == 0)
+}
+
+// event is one event of a script: what, by whom, and how much. Unless what has
+// its highest bit set the loops have their turn.
+func (c *conversation) event(s *script) {
+	what, who, amount := s.next(), s.next(), s.next()
+	if what&0x40 == 0 {
+		c.partyEvent(s, c.parties[int(who)%len(c.parties)], what&0x3f, amount)
+	} else {
+		c.stubEvent(s, c.stubs[int(who)%len(c.stubs)], int(who)/len(c.stubs), what&0x3f, amount)
+	}
+	if what&0x80 == 0 {
+		c.turn()
+	}
+}
+
+// maxParties bounds the clients of a conversation.
+const maxParties = 12
+
+// partyEvent is something that a client does.
+func (c *conversation) partyEvent(s *script, p *party, what, amount byte) {
+	switch {
+	case what < 32 && (p.half || p.closed):
+	case what < 16:
+		c.lang.ask(p, what, amount)
+		p.say(len(p.out))
+	case what < 32:
+		c.lang.ask(p, what, amount)
+	case what < 38:
+		p.say(int(amount))
+	case what < 40:
+		p.say(len(p.out))
+	case what < 44:
+		p.hear(1 + int(amount)*int(amount))
+	case what < 48:
+		p.hear(1 << 20)
+	case what < 52:
+		if len(c.parties) < maxParties {
+			c.join()
+		}
+	case what < 54:
+		p.stop()
+	case what < 56:
+		p.close()
+	case what < 58:
+		p.mutter(s.some(amount))
+		p.say(len(p.out))
+	case what < 62:
+		c.turn()
+	default:
+		c.pass(time.Duration(amount) * time.Duration(amount) * time.Millisecond)
+	}
+}
+
+// stubEvent is something that a server, or its i-th connection, does.
+func (c *conversation) stubEvent(sc *script, s *stub, i int, what, amount byte) {
+	s.read()
+	conn := s.conn(i)
+	switch {
+	case what < 4:
+		s.up()
+		c.topo.SetAddrs(s.index, []unix.Sockaddr{s.addr})
+		return
+	case what < 6:
+		s.down()
+		return
+	case what < 7:
+		c.upset = true
+		c.topo.SetAddrs(s.index, nil)
+		return
+	case what < 12:
+		for _, conn := range s.conns {
+			conn.answer(len(conn.todo))
+			conn.say(len(conn.out))
+		}
+		return
+	}
+	if conn == nil {
+		return
+	}
+	switch {
+	case what < 30:
+		conn.answer(1 + int(amount))
+		conn.say(len(conn.out))
+	case what < 36:
+		conn.answer(1)
+		conn.say(int(amount))
+	case what < 42:
+		conn.say(int(amount))
+	case what < 44:
+		conn.refuse()
+		conn.say(len(conn.out))
+	case what < 46:
+		conn.stop()
+	case what < 48:
+		conn.close()
+	case what < 50:
+		conn.stray()
+	case what < 52:
+		conn.nonsense(amount)
+	case what < 54:
+		conn.mutter(sc.some(amount))
+	case what < 60:
+		conn.answer(1 + int(amount))
+	}
+}
+
+// FuzzConversation: whatever clients and servers say and do, in whatever order,
+// and whatever time passes meanwhile, every client gets the replies to its own
+// requests, in their order, or errors; no write is sent twice; and at the end
+// nothing is left.
+func FuzzConversation(f *testing.F) {
+	for seed := range uint64(40) {
+		f.Add(improvised(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) { play(t, b) })
+}
+
+// improvised is a script made up at random.
+func improvised(seed uint64) []byte {
+	r := rand.New(rand.NewPCG(seed, 7))
+	b := make([]byte, 1+3*r.IntN(200))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	b[0] = byte(seed)<<4 | byte(r.Uint32()&7)
+	return b
+}
+
+// Many conversations, made up at random.
+func TestConversations(t *testing.T) {
+	const many = 300
+	for seed := range uint64(many) {
+		play(t, improvised(seed+1000))
+		if t.Failed() {
+			t.Fatalf("seed %d", seed+1000)
+		}
+	}
+}

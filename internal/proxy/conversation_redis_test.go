@@ -1,0 +1,232 @@
+package proxy_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+var errNoReply = errors.New("no reply of the protocol")
+
+// cutLine returns the first line of b without its end, and the length with it; 0
+// if it is not whole.
+func cutLine(b []byte) (line string, n int) {
+	end := bytes.Index(b, []byte("\r\n"))
+	if end < 0 {
+		return "", 0
+	}
+	return string(b[:end]), end + 2
+}
+
+// resp is the dialect of Redis.
+type resp struct{ password string }
+
+// frame implements dialect.
+func (d resp) frame(b []byte) (int, error) {
+	line, n := cutLine(b)
+	if n == 0 {
+		return 0, nil
+	}
+	if line == "" || strings.IndexByte("+-:_#,($!=*~%", line[0]) < 0 {
+		return 0, fmt.Errorf("%w: %q", errNoReply, line)
+	}
+	if strings.IndexByte("+-:_#,(", line[0]) >= 0 {
+		return n, nil
+	}
+	count, err := strconv.Atoi(line[1:])
+	if err != nil || count < -1 {
+		return 0, fmt.Errorf("%w: %q", errNoReply, line)
+	}
+	if count < 0 {
+		return n, nil
+	}
+	if strings.IndexByte("$!=", line[0]) >= 0 {
+		if n += count + 2; n > len(b) {
+			return 0, nil
+		}
+		if string(b[n-2:n]) != "\r\n" {
+			return 0, fmt.Errorf("%w: a bulk of %d bytes that ends with %q", errNoReply, count, b[n-2:n])
+		}
+		return n, nil
+	}
+	if line[0] == '%' {
+		count *= 2
+	}
+	for range count {
+		m, err := d.frame(b[n:])
+		if m == 0 {
+			return 0, err
+		}
+		n += m
+	}
+	return n, nil
+}
+
+// isError implements dialect.
+func (resp) isError(reply string) bool { return reply[0] == '-' }
+
+func is(want string) func(string) bool { return func(got string) bool { return got == want } }
+
+func begins(want string) func(string) bool {
+	return func(got string) bool { return strings.HasPrefix(got, want) }
+}
+
+// ask implements dialect.
+func (d resp) ask(p *party, kind, size byte) {
+	if d.password != "" && p.seq == 0 {
+		p.request(command("AUTH", d.password), is("+OK\r\n"))
+		p.seq++
+	}
+	n := sizeOf(size)
+	switch kind % 16 {
+	case 0, 1:
+		k := p.key(n, false)
+		p.request(command("GET", k), is(bulk(valueOf(k))), k)
+	case 2:
+		k := p.key(n, true)
+		p.request(command("SET", k, valueOf(k)), is("+OK\r\n"), k)
+	case 3, 4:
+		d.askMany(p, n/4, 2+int(size%5))
+	case 5:
+		keys := []string{p.key(0, true), p.key(0, true), p.key(0, true)}
+		p.request(command(append([]string{"DEL"}, keys...)...), is(":3\r\n"), keys...)
+	case 6:
+		args := []string{"MSET"}
+		var keys []string
+		for range 3 {
+			k := p.key(n/4, true)
+			keys, args = append(keys, k), append(args, k, valueOf(k))
+		}
+		p.request(command(args...), is("+OK\r\n"), keys...)
+	case 7:
+		k := p.key(0, true)
+		p.request(command("INCR", k), is(":"+strconv.Itoa(p.seq)+"\r\n"), k)
+	case 8:
+		p.request(command("PING"), is("+PONG\r\n"))
+	case 9:
+		p.request("PING\r\n", is("+PONG\r\n"))
+	case 10:
+		p.request(command("SELECT", strconv.Itoa(int(size%2))), begins("+OK"))
+		p.talk.upset = p.talk.upset || p.talk.pool.Databases < 2
+	case 11:
+		version := 2 + int(size%2)
+		p.request(command("HELLO", strconv.Itoa(version)), func(r string) bool { return r[0] == "*%"[version-2] })
+	case 12:
+		p.request(command("DBSIZE"), is(":15\r\n"))
+	case 13:
+		p.request(command("CLIENT", "LIST"), func(r string) bool { return strings.Contains(r, "id=") })
+	case 14:
+		k := p.key(n, false)
+		p.request(command("FOO.GET", k), is(bulk(valueOf(k))), k)
+	case 15:
+		p.request(command("RENAME", p.key(0, false), p.key(0, false)), func(r string) bool { return r[0] == '-' || r == "+OK\r\n" })
+	}
+}
+
+func (d resp) askMany(p *party, size, count int) {
+	var keys []string
+	want := fmt.Sprintf("*%d\r\n", count)
+	for range count {
+		k := p.key(size, false)
+		keys, want = append(keys, k), want+bulk(valueOf(k))
+	}
+	p.request(command(append([]string{"MGET"}, keys...)...), is(want), keys...)
+}
+
+// sizeOf is the size of a value, mostly small, sometimes larger than any buffer.
+func sizeOf(b byte) int {
+	switch {
+	case b < 200:
+		return int(b)
+	case b < 250:
+		return int(b) * 50
+	default:
+		return int(b) * 1200
+	}
+}
+
+// parse implements dialect: a request is an array of bulk strings.
+func (d resp) parse(b []byte) (args []string, n int, err error) {
+	line, n := cutLine(b)
+	if n == 0 {
+		return nil, 0, nil
+	}
+	count, err := strconv.Atoi(strings.TrimPrefix(line, "*"))
+	if err != nil || line[0] != '*' {
+		return nil, 0, fmt.Errorf("%w: %q", errNoReply, line)
+	}
+	for range count {
+		m, err := d.frame(b[n:])
+		if m == 0 {
+			return nil, 0, err
+		}
+		if b[n] != '$' {
+			return nil, 0, fmt.Errorf("%w: %q is no argument", errNoReply, b[n:n+m])
+		}
+		_, head := cutLine(b[n:])
+		args = append(args, string(b[n+head:n+m-2]))
+		n += m
+	}
+	return args, n, nil
+}
+
+// answer implements dialect.
+func (d resp) answer(s *stub, conn *stubConn, args []string) string {
+	switch strings.ToUpper(args[0]) {
+	case "GET", "FOO.GET":
+		return bulk(valueOf(args[1]))
+	case "MGET":
+		reply := fmt.Sprintf("*%d\r\n", len(args)-1)
+		for _, k := range args[1:] {
+			reply += bulk(valueOf(k))
+		}
+		return reply
+	case "SET", "MSET":
+		for i := 1; i+1 < len(args); i += 2 {
+			if s.talk.sent[args[i]] != nil && args[i+1] != valueOf(args[i]) {
+				s.talk.t.Errorf("server %d is to set %q to %.100q", s.index, args[i], args[i+1])
+			}
+		}
+	case "INCR":
+		if key := s.talk.sent[args[1]]; key != nil {
+			return fmt.Sprintf(":%d\r\n", key.seq)
+		}
+		return ":1\r\n"
+	case "DEL":
+		return fmt.Sprintf(":%d\r\n", len(args)-1)
+	case "DBSIZE":
+		return ":5\r\n"
+	case "PING":
+		return "+PONG\r\n"
+	case "HELLO":
+		if len(args) == 1 {
+			return "*2\r\n" + bulk("proto") + ":2\r\n"
+		}
+		return "%1\r\n" + bulk("proto") + ":3\r\n"
+	case "COMMAND":
+		return d.describe(args)
+	}
+	return "+OK\r\n"
+}
+
+// describe answers COMMAND INFO: the one command of a module is known.
+func (resp) describe(args []string) string {
+	if len(args) != 3 || !strings.EqualFold(args[2], "foo.get") {
+		return "*1\r\n*-1\r\n"
+	}
+	return "*1\r\n*6\r\n" + bulk("foo.get") + ":2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n"
+}
+
+// stray implements dialect.
+func (resp) stray() string { return bulk("stray") }
+
+// nonsense implements dialect.
+func (resp) nonsense(i byte) string {
+	all := []string{"garbage\r\n", "\r\n", "$x\r\n", "$-2\r\n", "$3\r\nabcdef", "*-2\r\n", ":12x\r\n", "\x00\x01\x02\xff"}
+	return all[int(i)%len(all)]
+}
+
+// failure implements dialect.
+func (resp) failure() string { return "-ERR own words\r\n" }

@@ -1,0 +1,510 @@
+package proxy_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/logging"
+	"nuthatch/internal/proto/redis"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/stats"
+)
+
+// A conversation is clients and servers that talk through event loops which the
+// test runs by hand, turn by turn, with a time of its own:
+//
+//	party ... party ◄── unix sockets ──► Context, Context ◄── unix sockets ──► stub ... stub
+//
+// Nothing runs but what the test calls, so the same events bring the same
+// conversation. Every key names the client that sent it and the request that it
+// was in, and every value its key, so that a reply shows whose it is.
+type conversation struct {
+	t     testing.TB
+	lang  dialect
+	pool  *config.Pool
+	topo  *proxy.Topology
+	loops []*proxy.Context
+	now   time.Duration
+	fd    int // listens
+	addr  unix.Sockaddr
+	// parties are the clients, gone ones included.
+	parties []*party
+	stubs   []*stub
+	// sent are the keys that clients sent, each of them once.
+	sent map[string]*sentKey
+	// upset: something was done that may cost a request its reply.
+	upset bool
+	// wild: a client sent bytes that nobody has an expectation of.
+	wild  bool
+	moved int // bytes, connections and ends so far, to tell progress by
+}
+
+// A sentKey is what the test knows of a key.
+type sentKey struct {
+	party, seq int
+	write      bool
+	arrived    int  // how often a server has read it
+	anything   bool // its server said something else than it should
+}
+
+// A dialect is a protocol as the two ends of a conversation speak it.
+type dialect interface {
+	// frame returns the length of the first reply in b; 0 if it is not whole.
+	frame(b []byte) (int, error)
+	isError(reply string) bool
+	// ask has p send a request of the given kind.
+	ask(p *party, kind, size byte)
+	// parse returns the first request in b and its length; 0 if it is not whole.
+	parse(b []byte) (args []string, n int, err error)
+	// answer is what a server replies.
+	answer(s *stub, conn *stubConn, args []string) string
+	// stray is a reply that nobody asked for, nonsense is none at all, and
+	// failure an error of the server's own.
+	stray() string
+	nonsense(i byte) string
+	failure() string
+}
+
+// parsed are the configurations of conversations, by their texts.
+var parsed = map[string]*config.Config{}
+
+// patient, in a configuration, is a pool without a timeout.
+const listenLine = "  listen: /nuthatch-conversation.sock\n"
+
+// converse starts a conversation with a pool of that configuration, whose servers
+// are stubs, on n loops.
+func converse(t testing.TB, lines string, lang dialect, loops int) *conversation {
+	t.Helper()
+	text := "pool:\n" + listenLine + lines + "  servers:\n   - /a:1 a\n   - /b:1 b\n   - /c:1 c\n"
+	conf := parsed[text]
+	if conf == nil {
+		var err error
+		if conf, err = config.Parse("conversation.yml", []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		parsed[text] = conf
+	}
+	c := &conversation{t: t, lang: lang, pool: &conf.Pools[0], now: time.Second, sent: map[string]*sentKey{}}
+	c.topo = proxy.NewTopology(c.pool)
+	for i := range c.pool.Servers {
+		s := &stub{talk: c, fd: -1, index: i, addr: &unix.SockaddrUnix{Name: abstract(fmt.Sprintf("server%d", i))}}
+		s.up()
+		c.topo.SetAddrs(i, []unix.Sockaddr{s.addr})
+		c.stubs = append(c.stubs, s)
+	}
+	c.addr = &unix.SockaddrUnix{Name: abstract("listen")}
+	c.fd = listenUnix(t, c.addr)
+	identity, epoch, learned := new(proxy.Identity), time.Unix(1e9, 0), new(redis.Learned)
+	for id := range loops {
+		ctx, err := proxy.NewContext(proxy.Options{
+			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(c.layout()), Identity: identity,
+			Pools: []proxy.PoolOptions{{Config: c.pool, Topology: c.topo, Protocol: protocolOf(c.pool, learned)}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.loops = append(c.loops, ctx)
+	}
+	c.turn()
+	for _, ctx := range c.loops {
+		ctx.Preconnect()
+	}
+	ln, err := c.loops[0].Listen(c.fd, c.loops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Serve(c.topo)
+	return c
+}
+
+// abstract is a socket name of this process that needs no file.
+func abstract(name string) string { return fmt.Sprintf("@nuthatch-%d-%s", os.Getpid(), name) }
+
+func listenUnix(t testing.TB, addr unix.Sockaddr) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(fd, addr); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 128); err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+func (c *conversation) layout() stats.Layout {
+	layout := stats.Layout{{Name: c.pool.Name}}
+	for i := range c.pool.Servers {
+		layout[0].Servers = append(layout[0].Servers, c.pool.Servers[i].StatsName())
+	}
+	return layout
+}
+
+// turn runs one turn of every loop and reports whether any had something to do.
+func (c *conversation) turn() bool {
+	busy := false
+	for _, ctx := range c.loops {
+		n, err := ctx.Loop().Step(int64(c.now))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		busy = busy || n > 0
+	}
+	return busy
+}
+
+// manyTurns is far more turns than what any event needs.
+const manyTurns = 10_000
+
+// calm runs turns until no loop has anything to do.
+func (c *conversation) calm() {
+	c.t.Helper()
+	for i := 0; c.turn(); i++ {
+		if i == manyTurns {
+			c.t.Fatalf("the loops have something to do for ever")
+		}
+	}
+}
+
+// pass lets time go by.
+func (c *conversation) pass(d time.Duration) {
+	if d > 0 {
+		c.upset = true
+		c.now += d
+	}
+}
+
+// heal makes every server one that can be reached.
+func (c *conversation) heal() {
+	for i, s := range c.stubs {
+		s.up()
+		c.topo.SetAddrs(i, []unix.Sockaddr{s.addr})
+		for _, conn := range s.conns {
+			if conn.spoilt {
+				conn.close()
+			}
+		}
+	}
+}
+
+// finish has everybody say what they have to say, and hear what there is to hear.
+// With answering the servers answer all that they are asked; without, nobody hears
+// from them, and the timeout ends what waits.
+func (c *conversation) finish(answering bool) {
+	c.t.Helper()
+	c.heal()
+	idle := 0
+	for rounds := 0; idle < 3; rounds++ {
+		if rounds == manyTurns {
+			c.t.Fatal("the conversation does not end")
+		}
+		before := c.moved
+		for _, p := range c.parties {
+			p.say(len(p.out))
+			p.hear(1 << 20)
+		}
+		for _, s := range c.stubs {
+			s.read()
+			for _, conn := range s.conns {
+				if answering {
+					conn.answer(len(conn.todo))
+					conn.say(len(conn.out))
+				}
+			}
+		}
+		c.calm()
+		switch {
+		case c.moved != before:
+			idle = 0
+		case c.settled():
+			return
+		default:
+			idle++
+			c.pass(c.pool.Timeout + time.Millisecond)
+		}
+	}
+}
+
+// settled reports whether everybody has heard what they waited for, and whether, if
+// all have gone, what they left behind has gone too.
+func (c *conversation) settled() bool {
+	gone := true
+	for _, p := range c.parties {
+		if p.waits() {
+			return false
+		}
+		gone = gone && p.closed
+	}
+	msgs, chunks := c.live()
+	return !gone || msgs == 0 && chunks == 0
+}
+
+// live is what is in use on all loops.
+func (c *conversation) live() (msgs, chunks int) {
+	for _, ctx := range c.loops {
+		m, k := ctx.Live()
+		msgs, chunks = msgs+m, chunks+k
+	}
+	return msgs, chunks
+}
+
+// end finishes the conversation, judges it, and ends what it held.
+func (c *conversation) end(answering bool) {
+	c.t.Helper()
+	if c.pool.Timeout == 0 {
+		answering = true
+	}
+	c.finish(answering)
+	for _, p := range c.parties {
+		p.judge()
+	}
+	for _, p := range c.parties {
+		p.close()
+	}
+	c.finish(answering)
+	if m, k := c.live(); m != 0 || k != 0 {
+		c.t.Errorf("at the end %d messages and %d chunks are in use", m, k)
+	}
+	c.checkGauges()
+	for _, ctx := range c.loops {
+		ctx.Loop().Stop()
+		if err := ctx.Loop().Run(); err != nil {
+			c.t.Error(err)
+		}
+	}
+	for _, s := range c.stubs {
+		s.down()
+	}
+	unix.Close(c.fd)
+}
+
+// checkGauges fails unless the statistics say what is there: no client, nothing
+// queued, and as many server connections as there are.
+func (c *conversation) checkGauges() {
+	c.t.Helper()
+	var shards []*stats.Shard
+	for _, ctx := range c.loops {
+		s := stats.NewShard(c.layout())
+		ctx.CopyStats(s)
+		shards = append(shards, s)
+	}
+	sum := stats.Sum(c.layout(), shards)
+	total := int64(1) // the listener
+	for i, s := range c.stubs {
+		got := &sum.Pools[0].Servers[i].Values
+		for _, f := range []stats.ServerField{stats.InQueue, stats.InQueueBytes, stats.OutQueue, stats.OutQueueBytes} {
+			if got[f] != 0 {
+				c.t.Errorf("at the end server %d has %s %d", i, stats.ServerFields[f].Name, got[f])
+			}
+		}
+		if open := int64(s.open()); got[stats.ServerConnections] != open {
+			c.t.Errorf("at the end server %d has %d connections, server_connections says %d", i, open, got[stats.ServerConnections])
+		}
+		total += got[stats.ServerConnections]
+	}
+	if got := sum.Pools[0].Values[stats.ClientConnections]; got != 0 {
+		c.t.Errorf("at the end client_connections is %d", got)
+	}
+	if sum.CurrConnections != total {
+		c.t.Errorf("at the end curr_connections is %d, want %d", sum.CurrConnections, total)
+	}
+}
+
+// A party is a client of a conversation.
+type party struct {
+	talk *conversation
+	id   int
+	fd   int
+	// out is what it has to say, in what it has heard and not understood.
+	out, in []byte
+	expects []expectation
+	seq     int
+	// lost: it said something that may cost it its connection.
+	lost bool
+	// half: it says no more. ended: the proxy has closed. closed: it has.
+	half, ended, closed bool
+}
+
+// An expectation is what a client waits for.
+type expectation struct {
+	request string
+	right   func(reply string) bool
+	keys    []string
+}
+
+// join adds a client.
+func (c *conversation) join() *party {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	p := &party{talk: c, id: len(c.parties), fd: fd}
+	if err := unix.Connect(fd, c.addr); err != nil {
+		c.t.Fatal(err)
+	}
+	c.parties = append(c.parties, p)
+	c.moved++
+	return p
+}
+
+// key is a new key of p's, for a value of about that size.
+func (p *party) key(size int, write bool) string {
+	key := fmt.Sprintf("k%d.%d.%d", p.id, p.seq, size)
+	p.seq++
+	if p.lost {
+		return key // whatever stands before it may make it mean anything
+	}
+	p.talk.sent[key] = &sentKey{party: p.id, seq: p.seq, write: write}
+	return key
+}
+
+// valueOf is the only value that a key has.
+func valueOf(key string) string {
+	var id, seq, size int
+	if n, _ := fmt.Sscanf(key, "k%d.%d.%d", &id, &seq, &size); n != 3 {
+		return "none"
+	}
+	return key + "=" + strings.Repeat("v", size)
+}
+
+// request has p say s, and expect a reply that is right or an error.
+func (p *party) request(s string, right func(string) bool, keys ...string) {
+	p.out = append(p.out, s...)
+	if right != nil && !p.lost {
+		p.expects = append(p.expects, expectation{request: s, right: right, keys: keys})
+	}
+}
+
+// mutter has p say bytes of no meaning.
+func (p *party) mutter(b []byte) {
+	p.out = append(p.out, b...)
+	p.lost, p.talk.wild, p.talk.upset = true, true, true
+}
+
+// say sends n bytes of what p has to say.
+func (p *party) say(n int) {
+	for n = min(n, len(p.out)); n > 0 && !p.half && !p.closed; {
+		sent, err := unix.SendmsgN(p.fd, p.out[:n], nil, nil, unix.MSG_NOSIGNAL)
+		if err != nil {
+			if !errors.Is(err, unix.EAGAIN) {
+				p.out = p.out[:0] // the proxy has closed
+			}
+			return
+		}
+		p.talk.moved += sent
+		p.out = p.out[sent:]
+		n -= sent
+	}
+}
+
+// hear receives up to n bytes and compares what is whole of them.
+func (p *party) hear(n int) {
+	buf := make([]byte, 32<<10)
+	for n > 0 && !p.ended && !p.closed {
+		got, err := unix.Read(p.fd, buf[:min(n, len(buf))])
+		if errors.Is(err, unix.EAGAIN) {
+			break
+		}
+		p.talk.moved++
+		if err != nil || got == 0 {
+			p.ended = true
+			break
+		}
+		p.in = append(p.in, buf[:got]...)
+		n -= got
+	}
+	p.understand()
+}
+
+func (p *party) understand() {
+	c := p.talk
+	for len(p.in) > 0 && len(p.expects) > 0 {
+		n, err := c.lang.frame(p.in)
+		if err != nil {
+			c.t.Fatalf("client %d: after %.60q: %v", p.id, p.expects[0].request, err)
+		}
+		if n == 0 {
+			return
+		}
+		reply := string(p.in[:n])
+		p.in = p.in[n:]
+		e := p.expects[0]
+		p.expects = p.expects[1:]
+		if !c.accepts(e, reply) {
+			c.t.Fatalf("client %d: %.60q got %.100q", p.id, e.request, reply)
+		}
+	}
+	if len(p.expects) == 0 && len(p.in) > 0 && !p.lost {
+		c.t.Fatalf("client %d: got %.100q, that nobody asked for", p.id, p.in)
+	}
+}
+
+func (c *conversation) accepts(e expectation, reply string) bool {
+	if e.right(reply) || c.upset && c.lang.isError(reply) {
+		return true
+	}
+	for _, s := range c.stubs {
+		s.read() // what went to a server that said anything at all
+	}
+	for _, key := range e.keys {
+		if c.sent[key].anything {
+			return true
+		}
+	}
+	return false
+}
+
+// waits reports whether p has something to say or to hear.
+func (p *party) waits() bool {
+	if p.closed || p.ended || p.lost {
+		return false
+	}
+	return len(p.expects) > 0 || p.half
+}
+
+// judge fails unless p has heard all it waited for.
+func (p *party) judge() {
+	if p.closed || p.lost {
+		return
+	}
+	p.talk.t.Helper()
+	switch {
+	case p.ended && !p.half && !p.talk.wild:
+		p.talk.t.Errorf("client %d lost its connection", p.id)
+	case len(p.expects) > 0 && !p.talk.wild:
+		p.talk.t.Errorf("client %d waits for %d replies, of %.60q first", p.id, len(p.expects), p.expects[0].request)
+	case p.half && !p.ended:
+		p.talk.t.Errorf("client %d has said its last, and its connection does not end", p.id)
+	}
+}
+
+// stop says that p says no more.
+func (p *party) stop() {
+	if !p.half && !p.closed {
+		p.say(len(p.out))
+		if len(p.out) > 0 {
+			p.lost = true // its last request is not whole
+		}
+		p.half = true
+		_ = unix.Shutdown(p.fd, unix.SHUT_WR)
+	}
+}
+
+// close closes p's end: with what it has not read, that is a reset.
+func (p *party) close() {
+	if !p.closed {
+		p.closed = true
+		unix.Close(p.fd)
+		p.talk.moved++
+	}
+}
