@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -177,6 +178,49 @@ func (c *conversation) stubEvent(sc *script, s *stub, i int, what, amount byte) 
 		conn.mutter(sc.some(amount))
 	case what < 60:
 		conn.answer(1 + int(amount))
+	}
+}
+
+// Moments that chance would seldom meet.
+func TestConversationMoments(t *testing.T) {
+	for name, moment := range map[string]func(c *conversation, p *party){
+		// A reply comes when the next request has been taken and not yet sent.
+		"a stray reply before the request is sent": func(c *conversation, p *party) {
+			p.say(len(p.out))
+			c.stubs[0].conns[0].stray()
+			c.turn()
+		},
+		// What is left of a reply has no place on the next connection.
+		"a connection cut in the middle of a reply": func(c *conversation, p *party) {
+			p.say(len(p.out))
+			c.calm()
+			c.stubs[0].read()
+			k := c.stubs[0].conns[0]
+			k.answer(1)
+			k.say(len(k.out) - 4)
+			c.turn()
+			k.close()
+		},
+	} {
+		for _, lang := range []dialect{resp{}, text{}} {
+			t.Run(fmt.Sprintf("%s, %T", name, lang), func(t *testing.T) {
+				lines := "  timeout: 400\n"
+				if lang == (resp{}) {
+					lines += "  redis: true\n"
+				}
+				c := converse(t, lines, lang, 1)
+				p := c.join()
+				for range 20 { // enough for every server to get one
+					lang.ask(p, 0, 100)
+				}
+				c.finish(true)
+				for range 20 {
+					lang.ask(p, 0, 100)
+				}
+				moment(c, p)
+				c.end(true)
+			})
+		}
 	}
 }
 

@@ -75,7 +75,7 @@ type dialect interface {
 // parsed are the configurations of conversations, by their texts.
 var parsed = map[string]*config.Config{}
 
-// patient, in a configuration, is a pool without a timeout.
+// listenLine is only what a configuration must have: the test listens.
 const listenLine = "  listen: /nuthatch-conversation.sock\n"
 
 // converse starts a conversation with a pool of that configuration, whose servers
@@ -94,12 +94,12 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 	c := &conversation{t: t, lang: lang, pool: &conf.Pools[0], now: time.Second, sent: map[string]*sentKey{}}
 	c.topo = proxy.NewTopology(c.pool)
 	for i := range c.pool.Servers {
-		s := &stub{talk: c, fd: -1, index: i, addr: &unix.SockaddrUnix{Name: abstract(fmt.Sprintf("server%d", i))}}
+		s := &stub{talk: c, fd: -1, index: i, addr: &unix.SockaddrUnix{Name: abstract()}}
 		s.up()
 		c.topo.SetAddrs(i, []unix.Sockaddr{s.addr})
 		c.stubs = append(c.stubs, s)
 	}
-	c.addr = &unix.SockaddrUnix{Name: abstract("listen")}
+	c.addr = &unix.SockaddrUnix{Name: abstract()}
 	c.fd = listenUnix(t, c.addr)
 	identity, epoch, learned := new(proxy.Identity), time.Unix(1e9, 0), new(redis.Learned)
 	for id := range loops {
@@ -124,8 +124,14 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 	return c
 }
 
-// abstract is a socket name of this process that needs no file.
-func abstract(name string) string { return fmt.Sprintf("@nuthatch-%d-%s", os.Getpid(), name) }
+// names counts the socket names given out so far.
+var names int
+
+// abstract is a new socket name, that needs no file.
+func abstract() string {
+	names++
+	return fmt.Sprintf("@nuthatch-%d-%d", os.Getpid(), names)
+}
 
 func listenUnix(t testing.TB, addr unix.Sockaddr) int {
 	t.Helper()
@@ -235,6 +241,29 @@ func (c *conversation) finish(answering bool) {
 	}
 }
 
+// recovery is how long after the last trouble all is well again.
+const recovery = 40 * time.Second
+
+// healed has a client that comes after all trouble ask every server: it must be
+// served.
+func (c *conversation) healed() {
+	c.t.Helper()
+	c.finish(true)
+	c.pass(recovery)
+	c.finish(true)
+	c.upset = false
+	p := c.join()
+	for i := range 2 * len(c.stubs) {
+		c.lang.ask(p, 0, byte(i))
+		c.lang.ask(p, 3, byte(i))
+	}
+	c.finish(true)
+	p.judge()
+	if c.upset {
+		c.t.Error("after the trouble time must pass before a client is served")
+	}
+}
+
 // settled reports whether everybody has heard what they waited for, and whether, if
 // all have gone, what they left behind has gone too.
 func (c *conversation) settled() bool {
@@ -268,6 +297,7 @@ func (c *conversation) end(answering bool) {
 	for _, p := range c.parties {
 		p.judge()
 	}
+	c.healed()
 	for _, p := range c.parties {
 		p.close()
 	}
