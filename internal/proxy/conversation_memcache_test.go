@@ -68,7 +68,9 @@ func values(keys ...string) string {
 	return b.String() + "END\r\n"
 }
 
-func metaValue(key string) string { return fmt.Sprintf("VA %d\r\n%s\r\n", len(valueOf(key)), valueOf(key)) }
+func metaValue(key string) string {
+	return fmt.Sprintf("VA %d\r\n%s\r\n", len(valueOf(key)), valueOf(key))
+}
 
 // ask implements dialect.
 func (d text) ask(p *party, kind, size byte) {
