@@ -26,6 +26,51 @@ func ProcessChanges(old, changed *Process) []Change {
 	return changes(processBlock+".", processKeys, old, changed)
 }
 
+// A Setting is a key and its value in force, as a file would write it; empty is
+// the lack of one.
+type Setting struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	// Default is the value that the key has if the file leaves it out.
+	Default string `json:"default"`
+	// Text is true if a file must quote the value.
+	Text bool `json:"-"`
+}
+
+// PoolSettings returns the keys of a pool other than "servers", in the order of
+// the documentation. Secrets are not shown.
+func PoolSettings(p *Pool) []Setting {
+	def := DefaultPool()
+	if !p.Redis {
+		def.MaxRequestSize = memcachedMaxRequest
+	}
+	return settings(poolKeys, p, &def)
+}
+
+// ProcessSettings is PoolSettings for the block "nuthatch:".
+func ProcessSettings(p *Process) []Setting {
+	def := DefaultProcess()
+	return settings(processKeys, p, &def)
+}
+
+func settings[T any](keys []key[T], from, def *T) []Setting {
+	var all []Setting
+	for _, k := range keys {
+		if k.kind.list {
+			continue
+		}
+		s := Setting{Key: k.name, Value: k.written(from), Text: k.kind.text}
+		if !k.required {
+			s.Default = k.written(def)
+		}
+		if k.kind.secret {
+			s.Value = Secret(s.Value).String()
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
 func changes[T any](prefix string, keys []key[T], old, changed *T) []Change {
 	var all []Change
 	for _, k := range keys {
@@ -66,6 +111,9 @@ func (k *key[T]) text(from *T) string {
 	case Secret:
 		return v.Reveal()
 	case Address:
+		if v == (Address{}) && k.kind.form == kindAdmin.form {
+			return adminOff
+		}
 		return listenText(v)
 	case time.Duration:
 		if k.kind.form == kindMillis.form {
@@ -80,6 +128,19 @@ func (k *key[T]) text(from *T) string {
 	default:
 		return fmt.Sprint(v)
 	}
+}
+
+// written is text, or empty if the value is one that only the lack of the key
+// means.
+func (k *key[T]) written(from *T) string {
+	text := k.text(from)
+	if text == "" {
+		return ""
+	}
+	if _, err := k.kind.parse(k.limits, text); err != nil {
+		return ""
+	}
+	return text
 }
 
 // number is the value of a field of any integer type.

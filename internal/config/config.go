@@ -35,6 +35,10 @@ const maxFileSize = 16 << 20
 // asked for.
 const maxDefaultThreads = 4
 
+// processCPUs is how many CPUs the process may use. It is looked up once: a proxy
+// that runs raises GOMAXPROCS, and its default must not rise with it.
+var processCPUs = runtime.GOMAXPROCS(0)
+
 // memcachedMaxRequest is the default of max_request_size in a Memcached pool, in
 // bytes. A value is held until it has wholly come, and no server takes one of
 // half a gigabyte.
@@ -65,6 +69,23 @@ type Process struct {
 	DrainDelay time.Duration
 	// MaxMemory is the most memory of the process; 0: whoever runs it decides.
 	MaxMemory int64
+
+	// Admin is where the admin listener is; the zero Address if there is none.
+	Admin Address
+	// AdminWritten is true if the file has Admin, and false if it is the default.
+	AdminWritten bool
+	// AdminToken is asked of those who connect there; empty if none is.
+	AdminToken Secret
+	// AdminTokenFile is the file that holds the token, or empty.
+	AdminTokenFile string
+	// AdminInsecure consents to an admin listener that is open to other hosts
+	// and asks for no token.
+	AdminInsecure bool
+	// AdminPprof adds Go's profiles to the admin listener.
+	AdminPprof bool
+	// ReadyServers is the share, in percent, of each pool's servers that must be
+	// up for the proxy to be ready.
+	ReadyServers int
 }
 
 // Pool is one server pool: a listener, and the servers that its keys are
@@ -174,7 +195,7 @@ func DefaultPool() Pool {
 // DefaultProcess returns the process-wide settings of a file without a block
 // "nuthatch:". Threads is the number of CPUs that the process may use, at most 4.
 func DefaultProcess() Process {
-	p := Process{Threads: min(runtime.GOMAXPROCS(0), maxDefaultThreads)}
+	p := Process{Threads: min(processCPUs, maxDefaultThreads)}
 	setDefaults(&p, processKeys)
 	return p
 }

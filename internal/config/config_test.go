@@ -47,10 +47,8 @@ func TestEveryKey(t *testing.T) {
 		Weight:  1, Text: "cache.example:11211:1",
 	}
 	redis := func(text, name string, weight int) Server {
-		return Server{
-			Address: Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 6379},
-			Weight:  weight, Name: name, Text: text,
-		}
+		local := Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 6379}
+		return Server{Address: local, Weight: weight, Name: name, Text: text}
 	}
 	first, second := DefaultPool(), DefaultPool()
 	first.Name = "z"
@@ -108,6 +106,8 @@ func TestEveryKey(t *testing.T) {
 		File: "testdata/good-every-key.yml",
 		Process: Process{
 			Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, MaxMemory: 2 << 30,
+			Admin: Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 9100}, AdminWritten: true,
+			AdminToken: "t0ken: *#", AdminTokenFile: "/run/secrets/admin", AdminInsecure: true, AdminPprof: true, ReadyServers: 50,
 		},
 		Pools: []Pool{first, third, second},
 	}

@@ -317,6 +317,45 @@ var processKeys = []key[Process]{
 			"its control group, or the machine's memory. See [OPERATIONS.md](OPERATIONS.md#memory-and-limits).",
 		set: func(p *Process, v value) { p.MaxMemory = v.number },
 	},
+	{
+		name: "admin", kind: kindAdmin, def: defaultAdmin, origin: fromNuthatch,
+		help: "Where the admin listener is: HTTP with the page, the JSON API, the metrics, and the orders of `nuthatch ctl`. " +
+			"`host:port`, the absolute path of a unix socket (with an octal mode after it; `0600` without), or `off`. " +
+			"If the file does not name an address and the default one is taken, by another nuthatch on the same host, the proxy " +
+			"says so in its log and runs without; an address that the file names must be free. An address that other hosts can " +
+			"reach needs a token, or `admin_insecure`.",
+		set: func(p *Process, v value) { p.Admin = v.address },
+	},
+	{
+		name: "admin_token", kind: kindSecret, defNote: "none", origin: fromNuthatch,
+		help: "A token that every request to the admin listener must bear (`Authorization: Bearer ...`), but for `/healthz`, " +
+			"`/readyz` and the empty page. On a unix socket it is not asked for: the socket's mode says who may connect.",
+		set: func(p *Process, v value) { p.AdminToken = Secret(v.text) },
+	},
+	{
+		name: "admin_token_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		help: "The path of a file that holds the token, for a secret that is mounted. It is read at the start and at each reload; " +
+			"white space around the token does not count. With `admin_token` too, either is taken, so that one can follow the other.",
+		set: func(p *Process, v value) { p.AdminTokenFile = v.text },
+	},
+	{
+		name: "admin_insecure", kind: kindBool, def: "false", origin: fromNuthatch,
+		help: "Consents to an admin listener that other hosts can reach and that asks for no token: whoever reaches it sees " +
+			"everything, and can reload, drain and upgrade the proxy and kill its clients.",
+		set: func(p *Process, v value) { p.AdminInsecure = v.flag },
+	},
+	{
+		name: "admin_pprof", kind: kindBool, def: "false", origin: fromNuthatch,
+		help: "Adds the profiles of Go's `net/http/pprof` to the admin listener, under `/debug/pprof/`.",
+		set:  func(p *Process, v value) { p.AdminPprof = v.flag },
+	},
+	{
+		name: "ready_servers", kind: kindPercent, limits: limits{0, 100}, def: "0", origin: fromNuthatch,
+		help: "How much of each pool, in percent of its servers, must be up for `/readyz` to say that the proxy is ready. With `0` " +
+			"servers do not count: every proxy in front of the same servers sees the same of them, and to take all proxies out " +
+			"of service helps no client.",
+		set: func(p *Process, v value) { p.ReadyServers = int(v.number) },
+	},
 }
 
 // setDefaults reads every key's default into into.

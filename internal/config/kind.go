@@ -35,6 +35,8 @@ type kind struct {
 	// words are the values of a kind that has only so many, in the order of their
 	// numbers; nil if it has others.
 	words []string
+	// text is true if the value may hold what YAML would take for its own.
+	text bool
 	// secret is true if no message may show the value.
 	secret bool
 	// parse reads one text, which is not empty. Its error says what was
@@ -45,15 +47,15 @@ type kind struct {
 }
 
 var (
-	kindListen       = kind{form: "address", parse: parseListenValue}
+	kindListen       = kind{form: "address", text: true, parse: parseListenValue}
 	kindHash         = kind{form: "name of a hash", parse: parseHash}
 	kindDistribution = kind{form: "name of a distribution", parse: parseDistribution}
-	kindHashTag      = kind{form: "two characters", example: `"{}"`, parse: parseHashTag}
+	kindHashTag      = kind{form: "two characters", example: `"{}"`, text: true, parse: parseHashTag}
 	kindMillis       = kind{form: "milliseconds", parse: parseMillis, span: numberSpan}
 	kindNumber       = kind{form: "number", parse: parseNumber, span: numberSpan}
 	kindSize         = kind{form: "size", parse: parseSize, span: sizeSpan}
 	kindBool         = kind{form: "true or false", parse: parseBool}
-	kindSecret       = kind{form: "text", secret: true, parse: parseSecret}
+	kindSecret       = kind{form: "text", text: true, secret: true, parse: parseSecret}
 	kindUnknown      = kind{form: "learn or refuse", words: unknownNames, parse: parseUnknown}
 	kindPartial      = kind{form: "error, nulls or errors", words: partialNames, parse: parsePartial}
 	kindEject        = kind{form: "ring or fail", words: ejectNames, parse: parseEject}

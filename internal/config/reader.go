@@ -127,6 +127,7 @@ func (r *reader) readProcess(name, body *yaml.Node, p *Process) {
 		}
 		return ""
 	})
+	r.checkProcess(b, p)
 }
 
 func (r *reader) readPool(name, body *yaml.Node) {

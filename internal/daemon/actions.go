@@ -2,35 +2,23 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"time"
 
+	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
 	"nuthatch/internal/proxy"
-)
-
-// What an action can be refused for.
-var (
-	ErrNoPool   = errors.New("no such pool")
-	ErrNoServer = errors.New("no such server")
-	ErrNoClient = errors.New("no such client")
-	// ErrBusy means that requests were still in flight when the time was over.
-	ErrBusy = errors.New("requests are still in flight")
 )
 
 // pausePoll is how often a pause looks whether the pool's requests are
 // answered.
 const pausePoll = 2 * time.Millisecond
 
-// DefaultPause is how long a pool stays paused if nobody resumes it.
-const DefaultPause = 30 * time.Second
-
 // Pause has the clients of a pool wait, at most for limit: their requests are
 // taken up again when the pool is resumed, by Resume or when the time is over. It
-// returns when all requests that were under way are answered, and ErrBusy if that
+// returns when all requests that were under way are answered, and admin.ErrBusy if that
 // is not so when ctx ends; the pool is paused all the same. by says who asked for
 // it.
 func (in *Instance) Pause(ctx context.Context, pool string, limit time.Duration, by string) error {
@@ -39,18 +27,24 @@ func (in *Instance) Pause(ctx context.Context, pool string, limit time.Duration,
 		return err
 	}
 	if in.draining.Load() {
-		return ErrEnding
+		return admin.ErrEnding
 	}
 	in.log.Always("pool paused", slog.String("pool", pool), slog.Duration("limit", limit), slog.String("by", by))
-	if err := in.onLoops(func(ctx *proxy.Context) { ctx.Pause(t) }); err != nil {
+	if err := in.pause(t, pool, limit); err != nil {
 		return err
 	}
-	in.pauses.begin(pool, time.AfterFunc(limit, func() {
+	return in.awaitAnswers(ctx, t)
+}
+
+func (in *Instance) pause(t *proxy.Topology, pool string, limit time.Duration) error {
+	in.pauses.order.Lock()
+	defer in.pauses.order.Unlock()
+	in.pauses.begin(pool, limit, func() {
 		in.log.Warn("pool resumed: the time of its pause is over", slog.String("pool", pool))
 		// That the proxy ends resumes nothing, and needs not.
 		_ = in.onLoops(func(ctx *proxy.Context) { ctx.Resume(t) })
-	}))
-	return in.awaitAnswers(ctx, t)
+	})
+	return in.onLoops(func(ctx *proxy.Context) { ctx.Pause(t) })
 }
 
 // awaitAnswers waits until nothing of the pool is in flight.
@@ -72,7 +66,7 @@ func (in *Instance) awaitAnswers(ctx context.Context, t *proxy.Topology) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %d", ErrBusy, n)
+			return fmt.Errorf("%w: %d", admin.ErrBusy, n)
 		}
 	}
 }
@@ -83,6 +77,8 @@ func (in *Instance) Resume(pool, by string) error {
 	if err != nil {
 		return err
 	}
+	in.pauses.order.Lock()
+	defer in.pauses.order.Unlock()
 	in.pauses.end(pool)
 	in.log.Always("pool resumed", slog.String("pool", pool), slog.String("by", by))
 	return in.onLoops(func(ctx *proxy.Context) { ctx.Resume(t) })
@@ -99,7 +95,7 @@ func (in *Instance) SetService(pool, server string, s proxy.Service, by string) 
 	if err != nil {
 		return err
 	}
-	t.SetService(i, s, in.now())
+	t.SetService(i, s, in.Now())
 	in.log.Always("server's service changed", slog.String("pool", pool), slog.String("server", server),
 		slog.String("service", s.String()), slog.String("by", by))
 	if s == proxy.InService {
@@ -153,14 +149,14 @@ func (in *Instance) KillClient(id uint64, by string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %d", ErrNoClient, id)
+	return fmt.Errorf("%w: %d", admin.ErrNoClient, id)
 }
 
 func (in *Instance) topology(pool string) (*proxy.Topology, error) {
 	g := in.current.Load()
 	i := g.pool(pool)
 	if i < 0 {
-		return nil, fmt.Errorf("%w: %q", ErrNoPool, pool)
+		return nil, fmt.Errorf("%w: %q", admin.ErrNoPool, pool)
 	}
 	return g.topo[i], nil
 }
@@ -178,7 +174,7 @@ func (in *Instance) server(pool, server string) (*proxy.Topology, int, error) {
 		i = slices.IndexFunc(servers, func(s config.Server) bool { return s.Address.String() == server })
 	}
 	if i < 0 {
-		return nil, 0, fmt.Errorf("%w in pool %q: %q", ErrNoServer, pool, server)
+		return nil, 0, fmt.Errorf("%w in pool %q: %q", admin.ErrNoServer, pool, server)
 	}
 	return t, i, nil
 }

@@ -12,7 +12,7 @@ const drainPoll = 5 * time.Millisecond
 
 // leaveBy is when, in the loops' time, what is to end goes at the latest.
 func (in *Instance) leaveBy(g *generation) int64 {
-	return in.now() + int64(g.conf.Process.DrainTimeout)
+	return in.Now() + int64(g.conf.Process.DrainTimeout)
 }
 
 // Ready reports whether the proxy takes new clients and means to go on doing so.

@@ -28,6 +28,8 @@ type generation struct {
 	scripts   []*redis.Scripts // and what its servers were told
 	listeners []*listener
 	resolver  *resolver
+	// tokens open the admin listener.
+	tokens []config.Secret
 }
 
 // A listener is a listening socket.

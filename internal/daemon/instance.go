@@ -45,6 +45,8 @@ type Instance struct {
 	contexts  []*proxy.Context
 	statsPort *admin.StatsPort
 
+	// adminPort is the admin listener; nil if there is none.
+	adminPort atomic.Pointer[admin.HTTPPort]
 	// current is what the configuration in force made.
 	current atomic.Pointer[generation]
 	// descriptors is how they are shared out; nil if their limit is not known.
@@ -62,6 +64,7 @@ type Instance struct {
 
 	pauses  pauses
 	watcher watcher
+	busy    busyMeter
 
 	stopOnce sync.Once
 	loops    sync.WaitGroup
@@ -96,6 +99,10 @@ func Start(o Options) (*Instance, error) {
 	if in.statsPort != nil {
 		in.statsPort.OwnPath(true)
 	}
+	if h := in.adminPort.Load(); h != nil {
+		h.OwnPath(true)
+		h.Serve()
+	}
 	in.announce()
 	return in, nil
 }
@@ -103,6 +110,10 @@ func Start(o Options) (*Instance, error) {
 func (in *Instance) start() error {
 	raiseProcs(in.opts.Config.Process.Threads + spareProcs)
 	g := newGeneration(in.opts.Config)
+	var err error
+	if g.tokens, err = readTokens(&g.conf.Process); err != nil {
+		return err
+	}
 	for i := range g.conf.Pools {
 		g.topo = append(g.topo, proxy.NewTopology(&g.conf.Pools[i]))
 		g.learned = append(g.learned, new(redis.Learned))
@@ -121,6 +132,11 @@ func (in *Instance) start() error {
 	if err := in.openListeners(g, nil); err != nil {
 		return err
 	}
+	h, err := in.openAdmin(&g.conf.Process)
+	if err != nil {
+		return err
+	}
+	in.adminPort.Store(h)
 	in.opts.inherited.closeRest()
 	return in.onLoop(in.contexts[0], func(ctx *proxy.Context) {
 		for i, l := range g.listeners {
@@ -171,9 +187,6 @@ func (in *Instance) poolOptions(g *generation) []proxy.PoolOptions {
 	return pools
 }
 
-// now is the loops' time.
-func (in *Instance) now() int64 { return int64(time.Since(in.epoch)) }
-
 // onLoop runs f on one loop and waits for it. The error says that the instance
 // ends.
 func (in *Instance) onLoop(ctx *proxy.Context, f func(*proxy.Context)) error {
@@ -186,7 +199,7 @@ func (in *Instance) onLoop(ctx *proxy.Context, f func(*proxy.Context)) error {
 	case <-done:
 		return nil
 	case <-in.stopping:
-		return errors.Join(ErrEnding, in.failure())
+		return errors.Join(admin.ErrEnding, in.failure())
 	}
 }
 
@@ -203,7 +216,7 @@ func (in *Instance) onLoops(f func(*proxy.Context)) error {
 		select {
 		case <-done:
 		case <-in.stopping:
-			return errors.Join(ErrEnding, in.failure())
+			return errors.Join(admin.ErrEnding, in.failure())
 		}
 	}
 	return nil
@@ -371,6 +384,9 @@ func (in *Instance) Stop() {
 		in.loops.Wait()
 		if g != nil {
 			in.closeListeners(g.listeners)
+		}
+		if h := in.adminPort.Load(); h != nil {
+			h.Close()
 		}
 		in.log.Always(in.name() + " ended")
 		// What the log could not write at the very end it cannot tell either.

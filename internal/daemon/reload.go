@@ -10,32 +10,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
 	"nuthatch/internal/preview"
 	"nuthatch/internal/proxy"
 )
-
-var (
-	// ErrEnding means that a change came too late: the proxy is about to end.
-	ErrEnding = errors.New("the proxy is ending")
-	// ErrNoFile means that there is nothing to reload.
-	ErrNoFile = errors.New("the configuration was not read from a file")
-)
-
-// A Change is what a reload did.
-type Change struct {
-	// Report is the difference between the configuration before and the new one.
-	*preview.Report
-	// NotApplied are the settings of the file that a running proxy cannot take on.
-	NotApplied []NotApplied `json:"not_applied,omitempty"`
-}
-
-// NotApplied is a setting that waits for the next start.
-type NotApplied struct {
-	config.Change
-	Pool string `json:"pool,omitempty"`
-	Why  string `json:"why"`
-}
 
 // Reload reads the configuration file again and makes it the one in force. It
 // is applied as a whole or not at all; the error tells every reason why not.
@@ -45,7 +24,7 @@ type NotApplied struct {
 //	    any fault: all as it was up      it
 //
 // Clients of pools that stay notice nothing. by says who asked for it.
-func (in *Instance) Reload(by string) (*Change, error) {
+func (in *Instance) Reload(by string) (*preview.Change, error) {
 	in.changing.Lock()
 	defer in.changing.Unlock()
 	change, err := in.reload()
@@ -57,34 +36,43 @@ func (in *Instance) Reload(by string) (*Change, error) {
 	return change, nil
 }
 
-func (in *Instance) reload() (*Change, error) {
+func (in *Instance) reload() (*preview.Change, error) {
 	if in.draining.Load() {
-		return nil, ErrEnding
+		return nil, admin.ErrEnding
 	}
 	conf, err := in.loadConfig()
 	if err != nil {
 		return nil, err
 	}
 	old := in.current.Load()
-	change := &Change{Report: preview.Compare(old.conf, conf)}
+	change := &preview.Change{Report: preview.Compare(old.conf, conf)}
 	conf, change.NotApplied = keepStatic(old.conf, conf)
-	change.drop()
+	change.Drop()
 	g := newGeneration(conf)
-	if err := in.openListeners(g, old); err != nil {
+	if g.tokens, err = readTokens(&conf.Process); err != nil {
 		return nil, err
 	}
-	g.follow(old, in.now())
+	h, moved, err := in.changeAdmin(&old.conf.Process, &conf.Process)
+	if err := errors.Join(err, in.openListeners(g, old)); err != nil {
+		closeAdmin(h)
+		return nil, err
+	}
+	g.follow(old, in.Now())
 	g.resolver = newResolver(g.conf, g.topo, in.log)
 	g.resolver.start()
 	if err := in.adopt(g); err != nil {
 		g.resolver.stop()
+		closeAdmin(h)
 		return nil, err
 	}
 	old.resolver.stop()
 	in.current.Store(g)
 	in.shareDescriptors(g)
+	if moved {
+		in.serveAdmin(h)
+	}
 	for _, t := range g.topo {
-		t.Refresh(in.now())
+		t.Refresh(in.Now())
 	}
 	in.closeListeners(slices.DeleteFunc(slices.Clone(old.listeners), func(l *listener) bool {
 		return slices.Contains(g.listeners, l)
@@ -94,23 +82,25 @@ func (in *Instance) reload() (*Change, error) {
 	return change, nil
 }
 
-// Preview is what Reload would do, as far as that can be known without doing
-// it.
-func (in *Instance) Preview() (*Change, error) {
-	conf, err := in.loadConfig()
-	if err != nil {
-		return nil, err
+// Preview is what it would change to run with conf, or, if that is nil, with what
+// is in the file now, as far as that can be known without doing it.
+func (in *Instance) Preview(conf *config.Config) (*preview.Change, error) {
+	if conf == nil {
+		var err error
+		if conf, err = in.loadConfig(); err != nil {
+			return nil, err
+		}
 	}
 	old := in.current.Load()
-	change := &Change{Report: preview.Compare(old.conf, conf)}
+	change := &preview.Change{Report: preview.Compare(old.conf, conf)}
 	_, change.NotApplied = keepStatic(old.conf, conf)
-	change.drop()
+	change.Drop()
 	return change, nil
 }
 
 func (in *Instance) loadConfig() (*config.Config, error) {
 	if in.opts.ConfigFile == "" {
-		return nil, ErrNoFile
+		return nil, admin.ErrNoFile
 	}
 	return config.Load(in.opts.ConfigFile)
 }
@@ -134,21 +124,23 @@ func (in *Instance) adopt(g *generation) error {
 	})
 }
 
-// live are the settings of the process that a reload applies.
+// live are the settings of the process that a reload applies: all but a few.
 func live(p *config.Process, from *config.Process) {
-	p.Watch, p.DrainTimeout, p.DrainDelay = from.Watch, from.DrainTimeout, from.DrainDelay
+	old := *p
+	*p = *from
+	p.Threads, p.MaxMemory = old.Threads, old.MaxMemory
 }
 
 // keepStatic returns the configuration with those settings that a running proxy
 // cannot change as they were in old, and tells which of them the file has
 // otherwise.
-func keepStatic(old, conf *config.Config) (*config.Config, []NotApplied) {
+func keepStatic(old, conf *config.Config) (*config.Config, []preview.NotApplied) {
 	kept := *conf
 	kept.Process = old.Process
 	live(&kept.Process, &conf.Process)
-	var not []NotApplied
+	var not []preview.NotApplied
 	for _, c := range config.ProcessChanges(&kept.Process, &conf.Process) {
-		not = append(not, NotApplied{Change: c, Why: "it is set when the program starts; restart or upgrade it"})
+		not = append(not, preview.NotApplied{Change: c, Why: "it is set when the program starts; restart or upgrade it"})
 	}
 	for i := range conf.Pools {
 		p := &conf.Pools[i]
@@ -157,7 +149,7 @@ func keepStatic(old, conf *config.Config) (*config.Config, []NotApplied) {
 			if was.Listen.String() != p.Listen.String() || was.ReusePort == p.ReusePort {
 				continue
 			}
-			not = append(not, NotApplied{
+			not = append(not, preview.NotApplied{
 				Pool:   p.Name,
 				Change: config.Change{Key: "reuseport", Old: fmt.Sprint(was.ReusePort), New: fmt.Sprint(p.ReusePort)},
 				Why:    "it is set when a socket begins to listen, and this one goes on listening",
@@ -165,13 +157,6 @@ func keepStatic(old, conf *config.Config) (*config.Config, []NotApplied) {
 		}
 	}
 	return &kept, not
-}
-
-// drop takes what is not applied out of the report of the process's changes.
-func (c *Change) drop() {
-	c.Process = slices.DeleteFunc(c.Process, func(p config.Change) bool {
-		return slices.ContainsFunc(c.NotApplied, func(n NotApplied) bool { return n.Pool == "" && n.Key == p.Key })
-	})
 }
 
 // tuneListeners applies what can be changed of listeners that stay.
@@ -196,7 +181,7 @@ func (in *Instance) tuneListeners(old, g *generation) {
 }
 
 // logChange tells what a reload did, in one line for each thing.
-func (in *Instance) logChange(c *Change, by string) {
+func (in *Instance) logChange(c *preview.Change, by string) {
 	in.log.Always("configuration reloaded", slog.String("by", by), slog.String("file", in.opts.ConfigFile))
 	if c.Empty() {
 		in.log.Notice("reload: nothing changed")

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
+	"nuthatch/internal/preview"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/testkit"
 )
@@ -54,7 +56,7 @@ func (s *stage) write(text string) {
 	}
 }
 
-func (s *stage) mustReload(text string) *Change {
+func (s *stage) mustReload(text string) *preview.Change {
 	s.t.Helper()
 	s.write(text)
 	change, err := s.Reload("test")
@@ -340,12 +342,12 @@ func TestPause(t *testing.T) {
 	awaitInFlight(t, s, "alpha", 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if err := s.Pause(ctx, "alpha", time.Minute, "test"); !errors.Is(err, ErrBusy) {
+	if err := s.Pause(ctx, "alpha", time.Minute, "test"); !errors.Is(err, admin.ErrBusy) {
 		t.Errorf("a pause with a request in flight: %v", err)
 	}
 	server.Resume()
 	before.Expect("$1\r\nw\r\n")
-	if err := s.Pause(t.Context(), "none", time.Minute, "test"); !errors.Is(err, ErrNoPool) {
+	if err := s.Pause(t.Context(), "none", time.Minute, "test"); !errors.Is(err, admin.ErrNoPool) {
 		t.Errorf("a pool that is not there: %v", err)
 	}
 }
@@ -412,7 +414,7 @@ func TestDisable(t *testing.T) {
 	if err := s.SetService("alpha", one.Addr(), proxy.Refused, "test"); err != nil {
 		t.Errorf("a server by its address: %v", err)
 	}
-	if err := s.SetService("alpha", "s9", proxy.Refused, "test"); !errors.Is(err, ErrNoServer) {
+	if err := s.SetService("alpha", "s9", proxy.Refused, "test"); !errors.Is(err, admin.ErrNoServer) {
 		t.Errorf("a server that is not there: %v", err)
 	}
 }
@@ -467,7 +469,7 @@ func TestKillClient(t *testing.T) {
 	}
 	victim.ExpectEnd()
 	other.Do("PING")
-	if err := s.KillClient(n, "test"); !errors.Is(err, ErrNoClient) {
+	if err := s.KillClient(n, "test"); !errors.Is(err, admin.ErrNoClient) {
 		t.Errorf("the same client once more: %v", err)
 	}
 }
@@ -498,7 +500,7 @@ func TestDrain(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := s.Reload("test"); !errors.Is(err, ErrEnding) {
+	if _, err := s.Reload("test"); !errors.Is(err, admin.ErrEnding) {
 		t.Errorf("a reload while draining: %v", err)
 	}
 	half.Send(request[9:])

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"nuthatch/internal/admin"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
 )
@@ -41,7 +42,7 @@ func (in *Instance) Upgrade(by string) error {
 	in.changing.Lock()
 	defer in.changing.Unlock()
 	if in.draining.Load() {
-		return ErrEnding
+		return admin.ErrEnding
 	}
 	pid, err := in.startSuccessor()
 	if err != nil {
@@ -63,6 +64,10 @@ func (in *Instance) Upgrade(by string) error {
 		in.statsPort.OwnPath(false)
 	}
 	in.closeStats()
+	if h := in.adminPort.Load(); h != nil {
+		h.OwnPath(false)
+		h.Leave()
+	}
 	go func() {
 		defer in.Stop()
 		in.emptyLoops(in.leaveBy(g))
@@ -155,6 +160,13 @@ func (in *Instance) sockets() ([]*os.File, error) {
 	}
 	if in.statsPort != nil {
 		f, err := in.statsPort.File()
+		if err != nil {
+			return files, err
+		}
+		files = append(files, f)
+	}
+	if h := in.adminPort.Load(); h != nil {
+		f, err := h.File()
 		if err != nil {
 			return files, err
 		}

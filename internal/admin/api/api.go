@@ -1,0 +1,290 @@
+// Package api is what admin's HTTP API says, as Go types: the server writes them
+// and clients read them. docs/API.md tells which path answers with which.
+//
+// A field that is empty where that says nothing is left out. Times are RFC 3339,
+// durations are seconds, sizes are bytes, shares are 0 to 1. Fields are added as
+// time goes by and never change their meaning.
+package api
+
+import "time"
+
+// Info is GET /api/v1/info: the program and its process.
+type Info struct {
+	Program string    `json:"program"`
+	Version string    `json:"version"`
+	Go      string    `json:"go"`
+	Host    string    `json:"host"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	Time    time.Time `json:"time"` // of this answer
+	Uptime  float64   `json:"uptime"`
+	// ConfigFile is empty if the configuration was not read from a file.
+	ConfigFile string `json:"config_file,omitempty"`
+	// State is "serving", or "draining" from the moment when the end was asked for.
+	State string `json:"state"`
+	// Ready is what /readyz says, and NotReady why it does not.
+	Ready    bool        `json:"ready"`
+	NotReady []string    `json:"not_ready,omitempty"`
+	Process  ProcessInfo `json:"process"`
+	Loops    []LoopInfo  `json:"loops"`
+}
+
+// ProcessInfo is what the process uses.
+type ProcessInfo struct {
+	// Connections are those of clients and servers that are open now, and
+	// TotalConnections those that ever were.
+	Connections      int64 `json:"connections"`
+	TotalConnections int64 `json:"total_connections"`
+	// Descriptors are in use, and MaxDescriptors is their limit; 0 is not known.
+	Descriptors    int `json:"descriptors"`
+	MaxDescriptors int `json:"max_descriptors"`
+	// ResidentMemory is what the kernel counts, HeapMemory what Go's heap holds.
+	ResidentMemory int64 `json:"resident_memory"`
+	HeapMemory     int64 `json:"heap_memory"`
+	// CPU is the time that all threads have run.
+	CPU        float64 `json:"cpu"`
+	Goroutines int     `json:"goroutines"`
+}
+
+// LoopInfo is one event loop.
+type LoopInfo struct {
+	ID int `json:"id"`
+	// CPU is the time that the loop's thread has run; it only grows. Busy is the
+	// share of the time in which it ran, since the last time that anybody asked
+	// (a second ago or more), or since the start.
+	CPU  float64 `json:"cpu"`
+	Busy float64 `json:"busy"`
+	// Counters are the loop's statistics by name.
+	Counters map[string]int64 `json:"counters"`
+}
+
+// Pools is GET /api/v1/pools.
+type Pools struct {
+	// Time is when the counters were read. Rates are the difference of two
+	// answers' counters, divided by that of their times.
+	Time  time.Time `json:"time"`
+	Pools []Pool    `json:"pools"`
+}
+
+// Pool is one pool.
+type Pool struct {
+	Name     string `json:"name"`
+	Protocol string `json:"protocol"` // "redis" or "memcached"
+	// Listen is the address as the file has it.
+	Listen       string `json:"listen"`
+	Hash         string `json:"hash"`
+	HashTag      string `json:"hash_tag,omitempty"`
+	Distribution string `json:"distribution"`
+	// Clients are those that are connected now.
+	Clients int `json:"clients"`
+	// Paused: requests wait, at the latest until PausedUntil.
+	Paused      bool       `json:"paused"`
+	PausedUntil *time.Time `json:"paused_until,omitempty"`
+	// Counters are the pool's statistics by name; GET /api/v1/fields tells what
+	// each is.
+	Counters map[string]int64 `json:"counters"`
+	// Reasons are the pool's statistics that are counted by reason: by name, and
+	// within it by reason. What is 0 is left out.
+	Reasons map[string]map[string]int64 `json:"reasons"`
+	// Latency is the time from a request to its reply as the clients see it; left
+	// out as long as nothing was measured.
+	Latency *Latency `json:"latency,omitempty"`
+	// Servers are in the order of the statistics, shorter names first.
+	Servers []Server `json:"servers"`
+}
+
+// Servers is GET /api/v1/servers.
+type Servers struct {
+	Time    time.Time `json:"time"`
+	Servers []Server  `json:"servers"`
+}
+
+// Server is one server of a pool.
+type Server struct {
+	Pool    string `json:"pool"`
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	Weight  int    `json:"weight"`
+	// Share is the part of the pool's keys that it owns now.
+	Share float64 `json:"share"`
+	// State is "up", "failing" (and gets its requests all the same), "ejected" (its
+	// keys go elsewhere, or get an error), "probing" (it is ejected, and one request
+	// is under way to see whether it answers) or "disabled" (an operator took it out
+	// of service).
+	State string `json:"state"`
+	// Since is when it came into that state; left out if it always was.
+	Since *time.Time `json:"since,omitempty"`
+	// Reason is why it is not up or, if it is, why it last was not.
+	Reason string `json:"reason,omitempty"`
+	// Failures is how often it failed since it last answered.
+	Failures int64 `json:"failures"`
+	// Service is "in service" unless an operator wants it otherwise: "off the ring"
+	// or "refused".
+	Service string `json:"service"`
+	// Until is when an ejected server is tried again.
+	Until *time.Time `json:"until,omitempty"`
+	// Counters are the server's statistics by name, queue depths among them.
+	Counters map[string]int64 `json:"counters"`
+	// Reasons are the server's statistics that are counted by reason.
+	Reasons map[string]map[string]int64 `json:"reasons"`
+	// Latency is the time from when a request is sent to the server to its reply.
+	Latency *Latency `json:"latency,omitempty"`
+}
+
+// Latency is a distribution of times, in seconds, since the start.
+type Latency struct {
+	Count int64   `json:"count"`
+	Sum   float64 `json:"sum"`
+	P50   float64 `json:"p50"`
+	P90   float64 `json:"p90"`
+	P99   float64 `json:"p99"`
+	P999  float64 `json:"p999"`
+	Max   float64 `json:"max"`
+}
+
+// Fields is GET /api/v1/fields: what the counters mean.
+type Fields struct {
+	Pool   []Field `json:"pool"`
+	Server []Field `json:"server"`
+	Loop   []Field `json:"loop"`
+	// PoolReasons and ServerReasons are those that are counted by reason.
+	PoolReasons   []Field `json:"pool_reasons"`
+	ServerReasons []Field `json:"server_reasons"`
+}
+
+// Field is one statistic.
+type Field struct {
+	Name string `json:"name"`
+	// Kind is "counter" (only grows), "gauge" (goes up and down) or "timestamp"
+	// (microseconds since the Unix epoch, 0 for never).
+	Kind string `json:"kind"`
+	// Unit is what is counted: "bytes", "nanoseconds", "microseconds"; left out if
+	// it is things.
+	Unit string `json:"unit,omitempty"`
+	// Metric is its name in /metrics.
+	Metric string `json:"metric"`
+	Help   string `json:"help"`
+}
+
+// Clients is GET /api/v1/clients.
+type Clients struct {
+	Time time.Time `json:"time"`
+	// Total is how many there are; at most "limit" of them, the newest of each
+	// event loop, are told.
+	Total   int      `json:"total"`
+	Clients []Client `json:"clients"`
+}
+
+// Client is one client connection.
+type Client struct {
+	ID      uint64 `json:"id"`
+	Pool    string `json:"pool"`
+	Loop    int    `json:"loop"`
+	Address string `json:"address"`
+	// Name, Library and LibraryVersion are what the client says of itself
+	// (CLIENT SETNAME and SETINFO).
+	Name           string `json:"name,omitempty"`
+	Library        string `json:"library,omitempty"`
+	LibraryVersion string `json:"library_version,omitempty"`
+	// Age and Idle are the seconds since it came, and since it last sent something.
+	Age  int64 `json:"age"`
+	Idle int64 `json:"idle"`
+	// Protocol is the version of RESP, 0 in a Memcached pool.
+	Protocol int `json:"protocol,omitempty"`
+	// InFlight are its requests without a reply. Received are the bytes that wait
+	// to become requests, Held what is held of requests and replies, Unsent the
+	// bytes of replies that wait to be sent.
+	InFlight int  `json:"in_flight"`
+	Received int  `json:"received"`
+	Held     int  `json:"held"`
+	Unsent   int  `json:"unsent"`
+	Closing  bool `json:"closing,omitempty"`
+}
+
+// Where is GET /api/v1/where: for each pool asked about, and each key, who owns
+// it and why.
+type Where struct {
+	Placements []Placement `json:"placements"`
+}
+
+// Placement is where a key is.
+type Placement struct {
+	Pool string `json:"pool"`
+	Key  string `json:"key"`
+	// Hashed is the part of the key that was hashed, Tagged whether that is what
+	// stands in its hash tag.
+	Hashed string `json:"hashed"`
+	Tagged bool   `json:"tagged,omitempty"`
+	// Function is the hash's name, Hash its value, and Point the first point of
+	// the ring that is not below it (of modula: the slot's end).
+	Function     string  `json:"hash_function"`
+	Hash         uint32  `json:"hash"`
+	Distribution string  `json:"distribution"`
+	Point        *uint32 `json:"point,omitempty"`
+	// Server owns the key now; empty if no server is live, or any may (random).
+	Server  string `json:"server,omitempty"`
+	Address string `json:"address,omitempty"`
+	State   string `json:"state,omitempty"`
+	// Home owns it when no server is off the ring; left out if that is Server.
+	Home string `json:"home,omitempty"`
+	// Why says it in a sentence.
+	Why string `json:"why"`
+}
+
+// Configuration is GET /api/v1/config: what is in force, without secrets.
+type Configuration struct {
+	File    string              `json:"file,omitempty"`
+	Process []Setting           `json:"process"`
+	Pools   []PoolConfiguration `json:"pools"`
+	// Text is the same as a file would have it.
+	Text string `json:"text"`
+}
+
+// PoolConfiguration is what is in force of one pool.
+type PoolConfiguration struct {
+	Name     string    `json:"name"`
+	Settings []Setting `json:"settings"`
+	// Servers are the lines of "servers".
+	Servers []string `json:"servers"`
+}
+
+// Setting is a key, its value in force and its default, as a file would write
+// them; empty is the lack of a value.
+type Setting struct {
+	Key     string `json:"key"`
+	Value   string `json:"value"`
+	Default string `json:"default"`
+}
+
+// Done is the answer to an order that has nothing to tell.
+type Done struct {
+	Done string `json:"done"`
+}
+
+// Fault is the body of every answer with a status of 400 or more.
+type Fault struct {
+	Error string `json:"error"`
+	// Reasons are its parts, if there are several: the faults of a configuration.
+	Reasons []string `json:"reasons,omitempty"`
+}
+
+// PauseOrder is the body of POST /api/v1/pools/{pool}/pause. It may be left out.
+type PauseOrder struct {
+	// Limit is after how many seconds the pool is resumed if nobody has done it;
+	// 30 if it is 0.
+	Limit float64 `json:"limit,omitempty"`
+}
+
+// DisableOrder is the body of POST /api/v1/pools/{pool}/servers/{server}/disable. It
+// may be left out.
+type DisableOrder struct {
+	// Keys is KeysMove or KeysFail; if it is empty the server's keys are treated as
+	// those of a failing one: they move if the pool ejects servers, and fail if not.
+	Keys string `json:"keys,omitempty"`
+}
+
+// What becomes of a disabled server's keys.
+const (
+	KeysMove = "move" // the other servers get them
+	KeysFail = "fail" // requests for them get an error
+)

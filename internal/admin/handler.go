@@ -1,0 +1,247 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"mime"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"strings"
+	"time"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/config"
+)
+
+// A handler answers what comes to the admin listener:
+//
+//	request ─► headers, size ─► from a page? ─► token ─► route ─► JSON
+//	              │               │               └ 401
+//	              │               └ 403: a page of another site asks
+//	              └ 404, 405
+//
+// Nothing of it runs on an event loop; what it needs from one, Instance asks for.
+type handler struct {
+	// static after construction
+	HTTPOptions
+	// local: only this host's users can connect, and unix: by a unix socket.
+	local, unix bool
+	mux         *http.ServeMux
+	origins     *http.CrossOriginProtection
+
+	snapshots snapshots
+}
+
+func newHandler(addr config.Address, o HTTPOptions) http.Handler {
+	h := &handler{
+		HTTPOptions: o,
+		local:       addr.IsLocal(),
+		unix:        addr.Network == config.NetworkUnix,
+		mux:         http.NewServeMux(),
+		origins:     http.NewCrossOriginProtection(),
+	}
+	h.snapshots.take = o.Instance.Snapshot
+	for pattern, f := range h.routes() {
+		h.mux.HandleFunc(pattern, f)
+	}
+	return http.MaxBytesHandler(h, maxHTTPBody)
+}
+
+// routes are all paths but those that are open to those without a token.
+func (h *handler) routes() map[string]http.HandlerFunc {
+	routes := map[string]http.HandlerFunc{
+		"GET /healthz":             h.healthz,
+		"GET /readyz":              h.readyz,
+		"GET /api/v1/info":         h.info,
+		"GET /api/v1/pools":        h.pools,
+		"GET /api/v1/servers":      h.servers,
+		"GET /api/v1/fields":       h.fields,
+		"GET /api/v1/clients":      h.clients,
+		"GET /api/v1/where":        h.where,
+		"GET /api/v1/config":       h.config,
+		"GET /debug/pprof/":        h.pprof(pprof.Index),
+		"GET /debug/pprof/cmdline": h.pprof(pprof.Cmdline),
+		"GET /debug/pprof/profile": h.pprof(pprof.Profile),
+		"GET /debug/pprof/symbol":  h.pprof(pprof.Symbol),
+		"GET /debug/pprof/trace":   h.pprof(pprof.Trace),
+	}
+	for pattern, f := range h.orders() {
+		routes[pattern] = f
+	}
+	if h.Page != nil {
+		routes["GET /{$}"] = h.Page.ServeHTTP
+		routes["GET /page/"] = h.Page.ServeHTTP
+	}
+	return routes
+}
+
+// open reports whether those without a token may see a path.
+func open(path string) bool {
+	return path == "/" || path == "/healthz" || path == "/readyz" || strings.HasPrefix(path, "/page/")
+}
+
+// ServeHTTP implements http.Handler.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	head := w.Header()
+	head.Set("X-Content-Type-Options", "nosniff")
+	head.Set("X-Frame-Options", "DENY")
+	head.Set("Referrer-Policy", "no-referrer")
+	head.Set("Cross-Origin-Resource-Policy", "same-origin")
+	head.Set("Cache-Control", "no-store")
+	head.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+
+	found, pattern := h.mux.Handler(r)
+	if pattern == "" {
+		h.notFound(w, r, found)
+		return
+	}
+	if why := h.suspect(r); why != "" {
+		fail(w, http.StatusForbidden, why)
+		return
+	}
+	if !open(r.URL.Path) && !h.bearsToken(r) {
+		head.Set("WWW-Authenticate", `Bearer realm="nuthatch"`)
+		fail(w, http.StatusUnauthorized, "a token is needed: Authorization: Bearer ...")
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
+
+// notFound answers a request that has no route; found is what the mux would have
+// it answered by.
+func (h *handler) notFound(w http.ResponseWriter, r *http.Request, found http.Handler) {
+	judge := &verdict{head: make(http.Header)}
+	found.ServeHTTP(judge, r)
+	switch allow := judge.head.Get("Allow"); {
+	case judge.status == http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", allow)
+		fail(w, judge.status, "the method is not one of "+allow)
+	default:
+		fail(w, http.StatusNotFound, "no such path; docs/API.md lists them")
+	}
+}
+
+// A verdict is a ResponseWriter that keeps the head of an answer alone.
+type verdict struct {
+	head   http.Header
+	status int
+}
+
+func (v *verdict) Header() http.Header         { return v.head }
+func (v *verdict) Write(b []byte) (int, error) { return len(b), nil }
+func (v *verdict) WriteHeader(status int)      { v.status = status }
+
+// suspect tells what is wrong with a request that a browser may have sent for a
+// page of another site; empty if nothing is.
+func (h *handler) suspect(r *http.Request) string {
+	// A page whose name was made to point here, after the browser loaded it, is of
+	// one origin with this listener. Its name gives it away. Where a token is
+	// asked for it has none, and where none is needed to connect from other hosts,
+	// somebody has consented to all.
+	if h.local && !h.unix && len(h.Tokens()) == 0 && !trustedHost(r.Host) {
+		return "the Host header names neither an IP address nor localhost"
+	}
+	if err := h.origins.Check(r); err != nil {
+		return "an order must not come from a page of another site"
+	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return ""
+	}
+	// A page of another site can send what a form sends and nothing else, unless
+	// it is allowed to, which it is not.
+	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
+	case "application/json", "application/yaml":
+		return ""
+	}
+	return "an order needs the header Content-Type: application/json"
+}
+
+// trustedHost reports whether a Host header is no name that a stranger can have
+// pointed at this host.
+func trustedHost(host string) bool {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+	}
+	name = strings.Trim(name, "[]")
+	if strings.EqualFold(name, "localhost") {
+		return true
+	}
+	_, err = netip.ParseAddr(name)
+	return err == nil
+}
+
+// bearsToken reports whether the request may pass.
+func (h *handler) bearsToken(r *http.Request) bool {
+	tokens := h.Tokens()
+	if h.unix || len(tokens) == 0 {
+		return true
+	}
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	good := false
+	for _, t := range tokens {
+		// Every one is compared, so that the time does not tell which it was.
+		good = t.Equal([]byte(given)) || good
+	}
+	return good && strings.EqualFold(scheme, "Bearer")
+}
+
+// pprof is a profile, if the configuration has them. One may take longer than
+// other answers.
+func (h *handler) pprof(f http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if conf, _ := h.Instance.InForce(); !conf.Process.AdminPprof {
+			fail(w, http.StatusNotFound, "profiles are off; admin_pprof turns them on")
+			return
+		}
+		// The index is a page with links and a little style of its own.
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+		// A server that sets no deadlines needs none to be lifted.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		f(w, r)
+	}
+}
+
+// answer writes a body of the API.
+func answer(w http.ResponseWriter, body any) {
+	write(w, http.StatusOK, body)
+}
+
+func write(w http.ResponseWriter, status int, body any) {
+	text, err := json.MarshalIndent(body, "", "  ")
+	if err != nil {
+		status, text = http.StatusInternalServerError, []byte(`{"error": "the answer cannot be written as JSON"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// Whoever asked may have gone.
+	_, _ = w.Write(append(text, '\n'))
+}
+
+// fail writes a fault.
+func fail(w http.ResponseWriter, status int, why string) {
+	write(w, status, api.Fault{Error: why})
+}
+
+// refuse writes why an order or a question failed, with the status that says so.
+func refuse(w http.ResponseWriter, err error) {
+	fault := api.Fault{Error: err.Error()}
+	status := http.StatusInternalServerError
+	var faults config.Errors
+	switch {
+	case errors.As(err, &faults):
+		status = http.StatusUnprocessableEntity
+		for _, f := range faults {
+			fault.Reasons = append(fault.Reasons, f.Error())
+		}
+	case errors.Is(err, ErrNoPool), errors.Is(err, ErrNoServer), errors.Is(err, ErrNoClient):
+		status = http.StatusNotFound
+	case errors.Is(err, ErrBusy), errors.Is(err, ErrNoFile):
+		status = http.StatusConflict
+	case errors.Is(err, ErrEnding):
+		status = http.StatusServiceUnavailable
+	}
+	write(w, status, fault)
+}

@@ -1,0 +1,135 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/logging"
+)
+
+// Whoever connects to the admin listener is given this much and not more.
+const (
+	// maxHTTPConns is how many connections are served at a time; more wait in the
+	// listener's backlog.
+	maxHTTPConns = 128
+	// maxHTTPHeader and maxHTTPBody are the most bytes of one request.
+	maxHTTPHeader = 32 << 10
+	maxHTTPBody   = 4 << 20
+	// httpHeaderTimeout is how long the header of a request may take to come,
+	// httpReadTimeout the whole request, httpWriteTimeout the request and its
+	// answer, httpIdleTimeout the next request.
+	httpHeaderTimeout = 5 * time.Second
+	httpReadTimeout   = 10 * time.Second
+	httpWriteTimeout  = 90 * time.Second
+	httpIdleTimeout   = 30 * time.Second
+	// httpCloseTimeout is how long requests under way may take when the listener
+	// is closed for another one.
+	httpCloseTimeout = 90 * time.Second
+	// httpLinger is how long they may take when the process ends: the answer to
+	// the order to end is among them.
+	httpLinger = 500 * time.Millisecond
+)
+
+// HTTPOptions is what the admin listener is made of.
+type HTTPOptions struct {
+	Instance Instance
+	// Tokens are those that requests must bear one of; none: no token is asked
+	// for. It is called for each request.
+	Tokens func() []config.Secret
+	// Page is what GET / and everything below /page/ answers with; nil if there
+	// is no page. It is shown to those without a token too.
+	Page   http.Handler
+	Logger *logging.Logger
+}
+
+// HTTPPort is the admin listener. It runs in goroutines of its own.
+type HTTPPort struct {
+	// static after construction
+	addr     config.Address
+	listener net.Listener
+	server   http.Server
+	logger   *logging.Logger
+
+	serving sync.WaitGroup
+}
+
+// NewHTTP makes the admin listener of a socket that listens at addr, which is
+// the HTTPPort's from now on. It serves from Serve on.
+func NewHTTP(listener net.Listener, addr config.Address, o HTTPOptions) *HTTPPort {
+	h := &HTTPPort{addr: addr, listener: listener, logger: o.Logger}
+	h.server = http.Server{
+		Handler:           newHandler(addr, o),
+		MaxHeaderBytes:    maxHTTPHeader,
+		ReadHeaderTimeout: httpHeaderTimeout,
+		ReadTimeout:       httpReadTimeout,
+		WriteTimeout:      httpWriteTimeout,
+		IdleTimeout:       httpIdleTimeout,
+		ErrorLog:          slog.NewLogLogger(o.Logger.Slog().Handler(), slog.LevelDebug),
+	}
+	return h
+}
+
+// Serve begins to serve.
+func (h *HTTPPort) Serve() {
+	h.logger.Notice("admin listener is listening", slog.String("addr", h.listener.Addr().String()))
+	h.serving.Go(func() {
+		err := h.server.Serve(netutil.LimitListener(identifying{h.listener}, maxHTTPConns))
+		if !errors.Is(err, http.ErrServerClosed) {
+			h.logger.Error("admin listener failed", slog.String("error", err.Error()))
+		}
+	})
+}
+
+// Addr is the address that it listens on.
+func (h *HTTPPort) Addr() net.Addr { return h.listener.Addr() }
+
+// At reports whether it was opened for that address.
+func (h *HTTPPort) At(addr config.Address) bool { return h.addr == addr }
+
+// File returns a copy of the listening socket for another process.
+func (h *HTTPPort) File() (*os.File, error) {
+	if l, ok := h.listener.(interface{ File() (*os.File, error) }); ok {
+		return l.File()
+	}
+	return nil, fmt.Errorf("admin: a %T has no file", h.listener)
+}
+
+// OwnPath says whether Close removes a unix socket's path. It does not until this
+// says otherwise.
+func (h *HTTPPort) OwnPath(own bool) {
+	if l, ok := h.listener.(*net.UnixListener); ok {
+		l.SetUnlinkOnClose(own)
+	}
+}
+
+// Leave stops listening and returns at once: requests under way are answered.
+func (h *HTTPPort) Leave() {
+	h.serving.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), httpCloseTimeout)
+		defer cancel()
+		// Close comes when the time is over, or earlier.
+		_ = h.server.Shutdown(ctx)
+	})
+}
+
+// Close stops listening, gives those who are being served a moment, cuts them off,
+// and returns when nobody is left.
+func (h *HTTPPort) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), httpLinger)
+	defer cancel()
+	// What is left when the time is over is closed.
+	_ = h.server.Shutdown(ctx)
+	_ = h.server.Close()
+	_ = h.listener.Close() // the server's, unless it never served
+	h.serving.Wait()
+}

@@ -1,0 +1,90 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/config"
+)
+
+// config shows the configuration in force.
+func (h *handler) config(w http.ResponseWriter, _ *http.Request) {
+	conf, _ := h.Instance.InForce()
+	shown := api.Configuration{
+		File:    h.Instance.Facts().ConfigFile,
+		Process: settingsOf(config.ProcessSettings(&conf.Process)),
+		Text:    textOf(conf),
+	}
+	for i := range conf.Pools {
+		p := &conf.Pools[i]
+		shown.Pools = append(shown.Pools, api.PoolConfiguration{
+			Name: p.Name, Settings: settingsOf(config.PoolSettings(p)), Servers: linesOf(p),
+		})
+	}
+	answer(w, shown)
+}
+
+func settingsOf(list []config.Setting) []api.Setting {
+	shown := make([]api.Setting, len(list))
+	for i, s := range list {
+		shown[i] = api.Setting{Key: s.Key, Value: s.Value, Default: s.Default}
+	}
+	return shown
+}
+
+// linesOf are the pool's servers as the file has them.
+func linesOf(p *config.Pool) []string {
+	lines := make([]string, len(p.Servers))
+	for i, s := range p.Servers {
+		lines[i] = s.Text
+		if s.Name != "" {
+			lines[i] += " " + s.Name
+		}
+	}
+	return lines
+}
+
+// textOf writes the configuration as a file, with every setting that has a
+// value.
+func textOf(conf *config.Config) string {
+	var b strings.Builder
+	b.WriteString("nuthatch:\n")
+	writeSettings(&b, config.ProcessSettings(&conf.Process))
+	for i := range conf.Pools {
+		p := &conf.Pools[i]
+		fmt.Fprintf(&b, "%s:\n", quoted(p.Name))
+		writeSettings(&b, config.PoolSettings(p))
+		b.WriteString("  servers:\n")
+		for _, line := range linesOf(p) {
+			fmt.Fprintf(&b, "    - %s\n", quoted(line))
+		}
+	}
+	return b.String()
+}
+
+func writeSettings(b *strings.Builder, list []config.Setting) {
+	for _, s := range list {
+		if s.Value == "" {
+			continue
+		}
+		text := s.Value
+		if s.Text {
+			text = quoted(text)
+		}
+		fmt.Fprintf(b, "  %s: %s\n", s.Key, text)
+	}
+}
+
+// quoted puts a text in quotes, if YAML could take it for anything else.
+func quoted(text string) string {
+	plain := strings.IndexFunc(text, func(c rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:- ", c)
+	}) < 0
+	if plain && !strings.Contains(text, ": ") && text != "" && !strings.HasPrefix(text, "-") {
+		return text
+	}
+	return strconv.Quote(text)
+}

@@ -1,0 +1,72 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/config"
+	"nuthatch/internal/preview"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/stats"
+)
+
+// What an order, or a question, can be refused for.
+var (
+	ErrNoPool   = errors.New("no such pool")
+	ErrNoServer = errors.New("no such server")
+	ErrNoClient = errors.New("no such client")
+	// ErrBusy means that requests were still in flight when the time was over.
+	ErrBusy = errors.New("requests are still in flight")
+	// ErrEnding means that the proxy is about to end.
+	ErrEnding = errors.New("the proxy is ending")
+	// ErrNoFile means that there is nothing to reload.
+	ErrNoFile = errors.New("the configuration was not read from a file")
+)
+
+// Instance is the running proxy, as far as it is shown and ordered about. It is
+// declared here, where it is used; daemon's satisfies it. All methods may be
+// called from any goroutine; those that ask the event loops say so.
+type Instance interface {
+	// Facts tell what the program is. Process and Loops are not filled.
+	Facts() api.Info
+	// Usage tells what the process and its loops use. It asks the loops, and
+	// fails when the proxy ends.
+	Usage() (api.ProcessInfo, []api.LoopInfo, error)
+	// Ready reports whether the proxy takes clients and means to go on doing so,
+	// and Alive, which asks the loops, whether all of them turn.
+	Ready() bool
+	Alive(ctx context.Context) error
+
+	// InForce is the configuration, and the topologies of its pools in the same
+	// order. Neither is changed.
+	InForce() (*config.Config, []*proxy.Topology)
+	// Now is the loops' time, and Wall the time of day at a time of the loops.
+	Now() int64
+	Wall(at int64) time.Time
+	// Snapshot asks the loops for the statistics of this moment; nil when the
+	// proxy ends.
+	Snapshot() *stats.Snapshot
+	// PausedUntil is when the pause of a pool ends; zero if it is not paused.
+	PausedUntil(pool string) time.Time
+	// Clients asks the loops for the newest clients of a pool, at most so many of
+	// each loop.
+	Clients(pool string, most int) ([]api.Client, error)
+
+	// The rest are orders; by is who gives them.
+
+	// Preview is what it would change to run with conf, or, if that is nil, with
+	// what is in the configuration file now.
+	Preview(conf *config.Config) (*preview.Change, error)
+	Reload(by string) (*preview.Change, error)
+	Drain(by string)
+	Upgrade(by string) error
+	Pause(ctx context.Context, pool string, limit time.Duration, by string) error
+	Resume(pool, by string) error
+	SetService(pool, server string, s proxy.Service, by string) error
+	// OutOfService is what becomes by default of a disabled server's keys.
+	OutOfService(pool string) proxy.Service
+	Reconnect(pool, server, by string) error
+	KillClient(id uint64, by string) error
+}

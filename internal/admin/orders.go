@@ -1,0 +1,192 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/config"
+	"nuthatch/internal/proxy"
+)
+
+// Orders: what the admin listener has the proxy do. Each is logged with who gave
+// it, by the Instance.
+
+const (
+	// defaultPause and maxPause are how long a pool stays paused if nobody resumes
+	// it.
+	defaultPause, maxPause = 30 * time.Second, time.Hour
+	// settleTimeout is how long an order to pause waits for the requests that are
+	// under way.
+	settleTimeout = 10 * time.Second
+)
+
+func (h *handler) orders() map[string]http.HandlerFunc {
+	const pool, server = "/api/v1/pools/{pool}", "/api/v1/pools/{pool}/servers/{server}"
+	return map[string]http.HandlerFunc{
+		"POST /api/v1/preview":           h.preview,
+		"POST /api/v1/reload":            h.reload,
+		"POST /api/v1/drain":             h.drain,
+		"POST /api/v1/upgrade":           h.upgrade,
+		"POST " + pool + "/pause":        h.pause,
+		"POST " + pool + "/resume":       h.resume,
+		"POST " + pool + "/reconnect":    h.reconnect,
+		"POST " + server + "/disable":    h.disable,
+		"POST " + server + "/enable":     h.enable,
+		"POST " + server + "/reconnect":  h.reconnect,
+		"POST /api/v1/clients/{id}/kill": h.kill,
+		"DELETE /api/v1/clients/{id}":    h.kill,
+	}
+}
+
+// done answers an order.
+func done(w http.ResponseWriter, err error, what string) {
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	answer(w, api.Done{Done: what})
+}
+
+// preview tells what would change with the configuration in the body, or, if that
+// is empty, with the file as it is now.
+func (h *handler) preview(w http.ResponseWriter, r *http.Request) {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		failBody(w, err)
+		return
+	}
+	var conf *config.Config
+	if len(text) > 0 {
+		if conf, err = config.Parse("preview", text); err != nil {
+			refuse(w, err)
+			return
+		}
+	}
+	change, err := h.Instance.Preview(conf)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	answer(w, change)
+}
+
+func (h *handler) reload(w http.ResponseWriter, r *http.Request) {
+	change, err := h.Instance.Reload(whoAsks(r))
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	answer(w, change)
+}
+
+func (h *handler) drain(w http.ResponseWriter, r *http.Request) {
+	h.Instance.Drain(whoAsks(r))
+	done(w, nil, "draining")
+}
+
+func (h *handler) upgrade(w http.ResponseWriter, r *http.Request) {
+	done(w, h.Instance.Upgrade(whoAsks(r)), "another program has taken over, this one drains")
+}
+
+func (h *handler) pause(w http.ResponseWriter, r *http.Request) {
+	order := api.PauseOrder{}
+	if !decode(w, r, &order) {
+		return
+	}
+	limit := defaultPause
+	if order.Limit != 0 {
+		limit = time.Duration(order.Limit * float64(time.Second))
+	}
+	if limit <= 0 || limit > maxPause {
+		fail(w, http.StatusBadRequest, fmt.Sprintf("limit is a number of seconds up to %d", maxPause/time.Second))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), settleTimeout)
+	defer cancel()
+	err := h.Instance.Pause(ctx, r.PathValue("pool"), limit, whoAsks(r))
+	if errors.Is(err, ErrBusy) {
+		err = fmt.Errorf("paused, but: %w", err)
+	}
+	done(w, err, "paused, and nothing is in flight")
+}
+
+func (h *handler) resume(w http.ResponseWriter, r *http.Request) {
+	done(w, h.Instance.Resume(r.PathValue("pool"), whoAsks(r)), "resumed")
+}
+
+func (h *handler) reconnect(w http.ResponseWriter, r *http.Request) {
+	done(w, h.Instance.Reconnect(r.PathValue("pool"), r.PathValue("server"), whoAsks(r)), "connecting anew")
+}
+
+// disable takes a server out of service.
+func (h *handler) disable(w http.ResponseWriter, r *http.Request) {
+	order := api.DisableOrder{}
+	if !decode(w, r, &order) {
+		return
+	}
+	pool := r.PathValue("pool")
+	service := h.Instance.OutOfService(pool)
+	switch order.Keys {
+	case "":
+	case api.KeysMove:
+		service = proxy.OffTheRing
+	case api.KeysFail:
+		service = proxy.Refused
+	default:
+		fail(w, http.StatusBadRequest, fmt.Sprintf("keys is %q or %q", api.KeysMove, api.KeysFail))
+		return
+	}
+	err := h.Instance.SetService(pool, r.PathValue("server"), service, whoAsks(r))
+	what := "disabled: its keys go to the other servers"
+	if service == proxy.Refused {
+		what = "disabled: its keys get an error"
+	}
+	done(w, err, what)
+}
+
+func (h *handler) enable(w http.ResponseWriter, r *http.Request) {
+	err := h.Instance.SetService(r.PathValue("pool"), r.PathValue("server"), proxy.InService, whoAsks(r))
+	done(w, err, "enabled")
+}
+
+func (h *handler) kill(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
+	if err != nil {
+		fail(w, http.StatusBadRequest, "a client's id is a number")
+		return
+	}
+	done(w, h.Instance.KillClient(id, whoAsks(r)), "killed")
+}
+
+// decode reads the order in the body, which may be empty. It reports false if it
+// is at fault, and answers then.
+func decode(w http.ResponseWriter, r *http.Request, order any) bool {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	err := d.Decode(order)
+	if err == nil && d.More() {
+		err = errors.New("more than one value")
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return true
+	}
+	failBody(w, err)
+	return false
+}
+
+// failBody answers a request whose body is at fault.
+func failBody(w http.ResponseWriter, err error) {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", large.Limit))
+		return
+	}
+	fail(w, http.StatusBadRequest, "the body: "+err.Error())
+}

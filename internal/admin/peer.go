@@ -1,0 +1,63 @@
+package admin
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+)
+
+// userHeader is by which a client may say who its user is, for the log.
+const userHeader = "X-Nuthatch-User"
+
+// maxUser is the most bytes of a user's name that are kept.
+const maxUser = 64
+
+// identifying is a listener whose unix connections have an address that tells
+// who connected, as the kernel knows it.
+type identifying struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l identifying) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if u, ok := c.(*net.UnixConn); ok {
+		return peerConn{u}, nil
+	}
+	return c, err
+}
+
+// A peerConn is a unix connection whose peer is known.
+type peerConn struct{ *net.UnixConn }
+
+// RemoteAddr implements net.Conn.
+func (c peerConn) RemoteAddr() net.Addr {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return c.UnixConn.RemoteAddr()
+	}
+	var cred *syscall.Ucred
+	var refused error
+	err = raw.Control(func(fd uintptr) {
+		cred, refused = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	})
+	if err != nil || refused != nil {
+		return c.UnixConn.RemoteAddr()
+	}
+	return &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("uid=%d,pid=%d", cred.Uid, cred.Pid)}
+}
+
+// whoAsks is who sent a request, for the log: from where, and who it says it is.
+func whoAsks(r *http.Request) string {
+	by := "admin " + r.RemoteAddr
+	user := strings.Map(func(c rune) rune {
+		if c <= ' ' || c > '~' || c == '"' {
+			return -1
+		}
+		return c
+	}, r.Header.Get(userHeader))
+	if user != "" {
+		by += " user " + user[:min(len(user), maxUser)]
+	}
+	return by
+}

@@ -1,0 +1,275 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/config"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/stats"
+)
+
+// What the admin listener shows.
+
+const (
+	// aliveTimeout is how long a loop may take to have a turn.
+	aliveTimeout = 5 * time.Second
+	// defaultClients and maxClients are how many clients are shown.
+	defaultClients, maxClients = 100, 1000
+)
+
+// healthz says whether the process works at all: every event loop turns.
+func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), aliveTimeout)
+	defer cancel()
+	if err := h.Instance.Alive(ctx); err != nil {
+		fail(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	answer(w, api.Done{Done: "alive"})
+}
+
+// readyz says whether clients should be sent here.
+func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) {
+	if why := h.notReady(); len(why) > 0 {
+		write(w, http.StatusServiceUnavailable, api.Fault{Error: "not ready", Reasons: why})
+		return
+	}
+	answer(w, api.Done{Done: "ready"})
+}
+
+// notReady tells why no clients should be sent here; empty if they should.
+func (h *handler) notReady() []string {
+	if !h.Instance.Ready() {
+		return []string{"draining"}
+	}
+	conf, topo := h.Instance.InForce()
+	var why []string
+	for i := range conf.Pools {
+		up, n := 0, len(conf.Pools[i].Servers)
+		for j := range n {
+			if topo[i].State(j).State == proxy.Up {
+				up++
+			}
+		}
+		if up*100 < conf.Process.ReadyServers*n {
+			why = append(why, fmt.Sprintf("pool %q: %d of %d servers are up, less than %d%%",
+				conf.Pools[i].Name, up, n, conf.Process.ReadyServers))
+		}
+	}
+	return why
+}
+
+func (h *handler) info(w http.ResponseWriter, _ *http.Request) {
+	process, loops, err := h.Instance.Usage()
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	snap, _ := h.snapshots.get()
+	if snap == nil {
+		refuse(w, ErrEnding)
+		return
+	}
+	info := h.Instance.Facts()
+	info.NotReady = h.notReady()
+	info.Ready = len(info.NotReady) == 0
+	process.Connections, process.TotalConnections = snap.CurrConnections, snap.TotalConnections
+	info.Process, info.Loops = process, loops
+	for i := range min(len(loops), len(snap.Loops)) {
+		loops[i].Counters = countersOf(stats.LoopFields[:], snap.Loops[i][:])
+	}
+	answer(w, info)
+}
+
+func (h *handler) fields(w http.ResponseWriter, _ *http.Request) {
+	answer(w, api.Fields{
+		Pool: fieldsOf(stats.PoolFields[:]), Server: fieldsOf(stats.ServerFields[:]), Loop: fieldsOf(stats.LoopFields[:]),
+		PoolReasons: fieldsOf(stats.PoolVectors[:]), ServerReasons: fieldsOf(stats.ServerVectors[:]),
+	})
+}
+
+func fieldsOf(rows []stats.Field) []api.Field {
+	shown := make([]api.Field, len(rows))
+	for i, row := range rows {
+		shown[i] = api.Field{
+			Name: row.Name, Kind: row.Kind.String(), Unit: row.Unit.String(), Metric: row.Prom, Help: row.Help,
+		}
+	}
+	return shown
+}
+
+// countersOf names the values of a table's rows.
+func countersOf(rows []stats.Field, values []int64) map[string]int64 {
+	named := make(map[string]int64, len(rows))
+	for i, row := range rows {
+		named[row.Name] = values[i]
+	}
+	return named
+}
+
+// reasonsOf names the values of a table's rows that are counted by reason.
+func reasonsOf(rows []stats.Field, values []stats.Reasons) map[string]map[string]int64 {
+	named := make(map[string]map[string]int64, len(rows))
+	for i, row := range rows {
+		byReason := make(map[string]int64)
+		for r := range msg.NumReasons {
+			if n := values[i][r]; n != 0 {
+				byReason[msg.Reason(r).Name()] = n
+			}
+		}
+		named[row.Name] = byReason
+	}
+	return named
+}
+
+func (h *handler) pools(w http.ResponseWriter, r *http.Request) {
+	pools, at, err := h.poolsNow(r.FormValue("pool"))
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	answer(w, api.Pools{Time: at, Pools: pools})
+}
+
+func (h *handler) servers(w http.ResponseWriter, r *http.Request) {
+	pools, at, err := h.poolsNow(r.FormValue("pool"))
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	list := api.Servers{Time: at, Servers: []api.Server{}}
+	for i := range pools {
+		list.Servers = append(list.Servers, pools[i].Servers...)
+	}
+	answer(w, list)
+}
+
+// poolsNow is the pool of that name, or all if it is empty, and when they were
+// looked at.
+func (h *handler) poolsNow(name string) ([]api.Pool, time.Time, error) {
+	snap, at := h.snapshots.get()
+	if snap == nil {
+		return nil, at, ErrEnding
+	}
+	conf, topo := h.Instance.InForce()
+	pools := []api.Pool{}
+	for i := range conf.Pools {
+		p := &conf.Pools[i]
+		if name != "" && p.Name != name {
+			continue
+		}
+		// A reload may have come between the snapshot and the configuration.
+		j := slices.IndexFunc(snap.Pools, func(s stats.PoolSnapshot) bool { return s.Name == p.Name })
+		var counted stats.PoolSnapshot
+		if j >= 0 {
+			counted = snap.Pools[j]
+		}
+		pools = append(pools, h.pool(p, topo[i], &counted))
+	}
+	if len(pools) == 0 {
+		return nil, at, fmt.Errorf("%w: %q", ErrNoPool, name)
+	}
+	return pools, at, nil
+}
+
+func (h *handler) pool(p *config.Pool, t *proxy.Topology, counted *stats.PoolSnapshot) api.Pool {
+	shown := api.Pool{
+		Name: p.Name, Protocol: protocolOf(p), Listen: p.Listen.String(),
+		Hash: p.Hash.String(), HashTag: p.HashTag, Distribution: p.Distribution.String(),
+		Clients:  t.Clients(),
+		Counters: countersOf(stats.PoolFields[:], counted.Values[:]),
+		Reasons:  reasonsOf(stats.PoolVectors[:], counted.Vectors[:]),
+		Servers:  make([]api.Server, 0, len(p.Servers)),
+	}
+	if until := h.Instance.PausedUntil(p.Name); !until.IsZero() {
+		shown.Paused, shown.PausedUntil = true, &until
+	}
+	servers := make(map[string]*stats.ServerSnapshot, len(counted.Servers))
+	for i := range counted.Servers {
+		servers[counted.Servers[i].Name] = &counted.Servers[i]
+	}
+	shares := t.Ring(h.Instance.Now()).Continuum.Shares(p.Hash)
+	for i := range p.Servers {
+		s := h.server(p, t, i, servers[p.Servers[i].StatsName()])
+		s.Share = shares[i]
+		shown.Servers = append(shown.Servers, s)
+	}
+	return shown
+}
+
+// server is the i-th server of a pool; counted is nil if nothing was.
+func (h *handler) server(p *config.Pool, t *proxy.Topology, i int, counted *stats.ServerSnapshot) api.Server {
+	if counted == nil {
+		counted = new(stats.ServerSnapshot)
+	}
+	s, state := &p.Servers[i], t.State(i)
+	shown := api.Server{
+		Pool: p.Name, Name: s.StatsName(), Address: s.Address.String(), Weight: s.Weight,
+		State: state.State.String(), Failures: state.Failures, Service: state.Service.String(),
+		Counters: countersOf(stats.ServerFields[:], counted.Values[:]),
+		Reasons:  reasonsOf(stats.ServerVectors[:], counted.Vectors[:]),
+	}
+	if state.Reason != msg.OK {
+		shown.Reason = state.Reason.Name()
+	}
+	if state.Since != 0 {
+		since := h.Instance.Wall(state.Since)
+		shown.Since = &since
+	}
+	if state.RetryAt != 0 {
+		until := h.Instance.Wall(state.RetryAt)
+		shown.Until = &until
+	}
+	return shown
+}
+
+func protocolOf(p *config.Pool) string {
+	if p.Redis {
+		return "redis"
+	}
+	return "memcached"
+}
+
+// clients shows the newest clients of one pool, or of all.
+func (h *handler) clients(w http.ResponseWriter, r *http.Request) {
+	most := defaultClients
+	if text := r.FormValue("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > maxClients {
+			fail(w, http.StatusBadRequest, fmt.Sprintf("limit is a number from 1 to %d", maxClients))
+			return
+		}
+		most = n
+	}
+	name := r.FormValue("pool")
+	conf, topo := h.Instance.InForce()
+	list := api.Clients{Time: time.Now(), Clients: []api.Client{}}
+	known := false
+	for i := range conf.Pools {
+		if name != "" && conf.Pools[i].Name != name {
+			continue
+		}
+		known = true
+		list.Total += topo[i].Clients()
+		found, err := h.Instance.Clients(conf.Pools[i].Name, most)
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		list.Clients = append(list.Clients, found...)
+	}
+	if !known {
+		refuse(w, fmt.Errorf("%w: %q", ErrNoPool, name))
+		return
+	}
+	slices.SortFunc(list.Clients, func(a, b api.Client) int { return int(b.ID) - int(a.ID) })
+	list.Clients = list.Clients[:min(most, len(list.Clients))]
+	answer(w, list)
+}

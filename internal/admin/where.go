@@ -1,0 +1,92 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/config"
+	"nuthatch/internal/hashkit"
+	"nuthatch/internal/proxy"
+)
+
+// maxKeys is how many keys one question may be about.
+const maxKeys = 1000
+
+// where tells who owns keys, and why.
+func (h *handler) where(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	keys, name := query["key"], query.Get("pool")
+	if len(keys) == 0 || len(keys) > maxKeys {
+		fail(w, http.StatusBadRequest, fmt.Sprintf("needs key=..., 1 to %d times", maxKeys))
+		return
+	}
+	conf, topo := h.Instance.InForce()
+	now := h.Instance.Now()
+	found := api.Where{Placements: []api.Placement{}}
+	for i := range conf.Pools {
+		if name != "" && conf.Pools[i].Name != name {
+			continue
+		}
+		ring := topo[i].Ring(now)
+		home := homeRing(&conf.Pools[i], ring)
+		for _, key := range keys {
+			found.Placements = append(found.Placements, place(&conf.Pools[i], topo[i], &ring, &home, key))
+		}
+	}
+	if len(found.Placements) == 0 {
+		refuse(w, fmt.Errorf("%w: %q", ErrNoPool, name))
+		return
+	}
+	answer(w, found)
+}
+
+// homeRing is the ring with every server on it.
+func homeRing(p *config.Pool, ring hashkit.Ring) hashkit.Ring {
+	nodes := make([]hashkit.Node, len(p.Servers))
+	for i := range p.Servers {
+		nodes[i] = hashkit.Node{Name: p.Servers[i].NodeName(), Weight: p.Servers[i].Weight}
+	}
+	ring.Continuum = hashkit.NewContinuum(p.Distribution, nodes)
+	return ring
+}
+
+func place(p *config.Pool, t *proxy.Topology, ring, home *hashkit.Ring, key string) api.Placement {
+	hashed := string(ring.Tag.Of([]byte(key)))
+	hash := ring.KeyHash([]byte(key))
+	found := api.Placement{
+		Pool: p.Name, Key: key, Hashed: hashed, Tagged: hashed != key,
+		Function: p.Hash.String(), Hash: hash, Distribution: p.Distribution.String(),
+	}
+	switch {
+	case len(p.Servers) == 1:
+		found.Why = "it is the pool's only server"
+	case p.Distribution == hashkit.Random:
+		found.Why = "any server may get it: the pool is distributed at random"
+		return found
+	}
+	at := ring.Server([]byte(key), 0)
+	if at < 0 {
+		found.Why = "no server is live"
+		return found
+	}
+	s := &p.Servers[at]
+	found.Server, found.Address, found.State = s.StatsName(), s.Address.String(), t.State(at).State.String()
+	if len(p.Servers) == 1 {
+		return found
+	}
+	point, _ := ring.Continuum.Lookup(hash)
+	found.Point = &point.Value
+	found.Why = fmt.Sprintf("%s(%q) is %d; the next point of the ring is %d, which is %s's",
+		found.Function, hashed, hash, point.Value, found.Server)
+	if p.Distribution == hashkit.Modula {
+		slots := uint32(ring.Continuum.Points())
+		found.Why = fmt.Sprintf("%s(%q) is %d; divided by %d slots that leaves %d, which is %s's",
+			found.Function, hashed, hash, slots, hash%slots, found.Server)
+	}
+	if owner := home.Server([]byte(key), 0); owner != at {
+		found.Home = p.Servers[owner].StatsName()
+		found.Why += "; its own server, " + found.Home + ", is " + t.State(owner).State.String()
+	}
+	return found
+}

@@ -1,0 +1,60 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+)
+
+// adminOff is how a file turns the admin listener off.
+const adminOff = "off"
+
+// defaultAdmin is where the admin listener is if the file says nothing.
+const defaultAdmin = "127.0.0.1:22223"
+
+// kindAdmin is kindListen or "off", which is the zero Address.
+var kindAdmin = kind{form: "address or off", text: true, parse: parseAdmin}
+
+// kindPath is the path of a file.
+var kindPath = kind{form: "path", text: true, parse: parsePath}
+
+// kindPercent is a whole number without a sign behind it.
+var kindPercent = kind{form: "percent", parse: parseNumber, span: numberSpan}
+
+func parseAdmin(r limits, text string) (value, error) {
+	if text == adminOff {
+		return value{}, nil
+	}
+	return parseListenValue(r, text)
+}
+
+func parsePath(_ limits, text string) (value, error) {
+	if !strings.HasPrefix(text, "/") {
+		return value{}, errors.New("expected an absolute path, found " + quote(text))
+	}
+	return value{text: text}, nil
+}
+
+// IsLocal reports whether nobody but this host's own users can connect to the
+// address: a unix socket, an IP address that loops back, or the name localhost.
+func (a Address) IsLocal() bool {
+	if a.Network == NetworkUnix {
+		return true
+	}
+	ip, err := netip.ParseAddr(a.Host)
+	if err != nil {
+		return strings.EqualFold(a.Host, "localhost")
+	}
+	return ip.IsLoopback()
+}
+
+// checkProcess checks what no single key of the block "nuthatch:" can tell.
+func (r *reader) checkProcess(b *block, p *Process) {
+	admin, token, file := b.seen["admin"], b.seen["admin_token"], b.seen["admin_token_file"]
+	p.AdminWritten = len(admin.read) > 0
+	hasToken := p.AdminToken != "" || p.AdminTokenFile != "" || token.faulty || file.faulty
+	if p.AdminWritten && p.Admin.Network != "" && !p.Admin.IsLocal() && !hasToken && !p.AdminInsecure {
+		r.fault(admin.read[0], b, "admin", "whoever reaches "+p.Admin.String()+" could give orders: set 'admin_token' or "+
+			"'admin_token_file', listen on 127.0.0.1 or a unix socket, or consent with 'admin_insecure: true'")
+	}
+}

@@ -1,0 +1,182 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/config"
+	"nuthatch/internal/proxy"
+)
+
+// What an Instance tells those who watch it, through the admin listener. It
+// implements admin.Instance.
+
+// busyWindow is over how long, at the least, a loop's busy share is taken.
+const busyWindow = time.Second
+
+// Facts implements admin.Instance.
+func (in *Instance) Facts() api.Info {
+	now := time.Now()
+	info := api.Info{
+		Program: in.opts.Program, Version: in.opts.Version, Go: runtime.Version(), Host: hostname(), PID: os.Getpid(),
+		Started: in.epoch, Time: now, Uptime: now.Sub(in.epoch).Seconds(),
+		ConfigFile: in.opts.ConfigFile, State: "serving",
+	}
+	if !in.Ready() {
+		info.State = "draining"
+	}
+	return info
+}
+
+// InForce implements admin.Instance.
+func (in *Instance) InForce() (*config.Config, []*proxy.Topology) {
+	g := in.current.Load()
+	return g.conf, g.topo
+}
+
+// Now implements admin.Instance.
+func (in *Instance) Now() int64 { return int64(time.Since(in.epoch)) }
+
+// Wall implements admin.Instance.
+func (in *Instance) Wall(at int64) time.Time { return in.epoch.Add(time.Duration(at)) }
+
+// PausedUntil implements admin.Instance.
+func (in *Instance) PausedUntil(pool string) time.Time { return in.pauses.until(pool) }
+
+// Alive implements admin.Instance: it returns when every loop has had a turn.
+func (in *Instance) Alive(ctx context.Context) error {
+	turned := make(chan error, 1)
+	go func() { turned <- in.onLoops(func(*proxy.Context) {}) }()
+	select {
+	case err := <-turned:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("an event loop does not turn: %w", ctx.Err())
+	}
+}
+
+// Clients implements admin.Instance.
+func (in *Instance) Clients(pool string, most int) ([]api.Client, error) {
+	t, err := in.topology(pool)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	var all []api.Client
+	err = in.onLoops(func(ctx *proxy.Context) {
+		watched := ctx.Watch(t, most)
+		clients := make([]api.Client, len(watched))
+		for i := range watched {
+			f := &watched[i]
+			clients[i] = api.Client{
+				ID: f.ID, Pool: pool, Loop: ctx.ID(), Address: f.Addr,
+				Name: f.Name, Library: f.LibName, LibraryVersion: f.LibVersion, Age: f.Age, Idle: f.Idle,
+				Protocol: int(f.Lane.RESP), InFlight: f.InFlight,
+				Received: f.Received, Held: f.Held, Unsent: f.Unsent, Closing: f.Closing,
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, clients...)
+	})
+	return all, err
+}
+
+// Usage implements admin.Instance.
+func (in *Instance) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
+	loops := make([]api.LoopInfo, len(in.contexts))
+	if err := in.onLoops(func(ctx *proxy.Context) { loops[ctx.ID()] = loopInfo(ctx) }); err != nil {
+		return api.ProcessInfo{}, nil, err
+	}
+	in.busy.measure(in.epoch, loops)
+	return processInfo(), loops, nil
+}
+
+// loopInfo runs on the loop.
+func loopInfo(ctx *proxy.Context) api.LoopInfo {
+	return api.LoopInfo{ID: ctx.ID(), CPU: cpuTime(unix.RUSAGE_THREAD)}
+}
+
+// cpuTime is how many seconds this thread, or the process, has run.
+func cpuTime(who int) float64 {
+	var u unix.Rusage
+	if err := unix.Getrusage(who, &u); err != nil {
+		return 0
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / float64(time.Second)
+}
+
+func processInfo() api.ProcessInfo {
+	p := api.ProcessInfo{
+		HeapMemory: heapMemory(), Goroutines: runtime.NumGoroutine(),
+		CPU: cpuTime(unix.RUSAGE_SELF), ResidentMemory: residentMemory(),
+	}
+	if fds, err := os.ReadDir("/proc/self/fd"); err == nil {
+		p.Descriptors = len(fds)
+	}
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
+		p.MaxDescriptors = int(limit.Cur)
+	}
+	return p
+}
+
+// heapMemory is what Go's heap holds. runtime.ReadMemStats would stop the loops.
+func heapMemory() int64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return int64(sample[0].Value.Uint64())
+}
+
+// residentMemory is 0 where the kernel does not tell.
+func residentMemory() int64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	var size, resident int64
+	if _, err := fmt.Fscan(strings.NewReader(string(text)), &size, &resident); err != nil {
+		return 0
+	}
+	return resident * int64(os.Getpagesize())
+}
+
+// A busyMeter turns what the loops' threads have run into shares of the time.
+type busyMeter struct {
+	mu     sync.Mutex
+	taken  time.Time
+	cpu    []float64 // at that time, by loop
+	shares []float64 // of the window before
+}
+
+// measure fills the loops' Busy.
+func (b *busyMeter) measure(epoch time.Time, loops []api.LoopInfo) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.taken.IsZero() {
+		b.taken, b.cpu, b.shares = epoch, make([]float64, len(loops)), make([]float64, len(loops))
+	}
+	now := time.Now()
+	if window := now.Sub(b.taken); window >= busyWindow {
+		for i := range loops {
+			b.shares[i] = min(max((loops[i].CPU-b.cpu[i])/window.Seconds(), 0), 1)
+			b.cpu[i] = loops[i].CPU
+		}
+		b.taken = now
+	}
+	for i := range loops {
+		loops[i].Busy = b.shares[i]
+	}
+}
