@@ -2,6 +2,7 @@ package config
 
 import (
 	"strconv"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -16,9 +17,25 @@ func (r *reader) checkPool(b *poolBlock) {
 	}
 	r.checkServers(b)
 	r.checkDatabases(b)
+	r.checkHealthCheck(b)
 	auth, redis := b.seen["redis_auth"], b.seen["redis"]
 	if len(auth.read) > 0 && !b.pool.Redis && !redis.faulty {
 		r.fault(auth.name, &b.block, "redis_auth", "only valid in a pool with 'redis: true'")
+	}
+}
+
+// leastInterval is the shortest time between two checks of a server.
+const leastInterval = 10 * time.Millisecond
+
+// checkHealthCheck finds settings of checks that are never made, or too often.
+func (r *reader) checkHealthCheck(b *poolBlock) {
+	check, given := b.seen["health_check"]
+	if _, set := b.seen["health_check.interval"]; given && !check.faulty && !set {
+		r.fault(check.name, &b.block, "health_check", "there are no checks without 'interval', such as interval: 2s")
+	}
+	if i := b.pool.HealthCheck.Interval; i > 0 && i < leastInterval {
+		r.fault(b.seen["health_check.interval"].name, &b.block, "health_check.interval",
+			"expected 0, for no checks, or "+formatDuration(leastInterval)+" or more")
 	}
 }
 

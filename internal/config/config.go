@@ -151,6 +151,12 @@ type Pool struct {
 	Eject Eject
 	// ServerRetryTimeout is that while.
 	ServerRetryTimeout time.Duration
+	// HealthCheck is how servers are checked.
+	HealthCheck HealthCheck
+	// ReconnectBackoff is the most that the first pause between attempts to
+	// connect to a server lasts, 0 for no pauses, and ReconnectBackoffMax the most
+	// that any lasts.
+	ReconnectBackoff, ReconnectBackoffMax time.Duration
 	// ServerFailureLimit is the number of failures in a row that make a server
 	// a failing one. 0 means what 1 means: the first failure ejects.
 	ServerFailureLimit int
@@ -182,6 +188,17 @@ type Pool struct {
 	// ClientOutputSoftTime; 0 is no limit.
 	ClientOutputSoftLimit int64
 	ClientOutputSoftTime  time.Duration
+}
+
+// A HealthCheck is how the servers of a pool are asked whether they are well.
+type HealthCheck struct {
+	// Interval is the time between two checks of a server; 0: there are none.
+	Interval time.Duration
+	// Timeout is how long an answer may take.
+	Timeout time.Duration
+	// Rise is how many checks in a row must succeed for a server to be well, and
+	// Fall how many must fail for it not to be.
+	Rise, Fall int
 }
 
 // DefaultPool returns a pool with every default, and without a name, a listen

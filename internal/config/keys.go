@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"nuthatch/internal/invariant"
@@ -200,6 +201,46 @@ var poolKeys = []key[Pool]{
 		set: func(p *Pool, v value) { p.Eject = Eject(v.number) },
 	},
 	{
+		name: "health_check.interval", kind: kindDuration, limits: durations(0, time.Hour), def: "0", defNote: "no checks",
+		origin: fromNuthatch,
+		help: "How often each server is asked whether it is well, on a connection of its own: with `PING`, behind `AUTH` if there is a " +
+			"`redis_auth`, or with Memcached's `version`. With `auto_eject_hosts: true` a server is then ejected by checks too, " +
+			"and an ejected one comes back when it answers, not when `server_retry_timeout` is over. Without it, checks change " +
+			"nothing but what is told of the server. One process sends one check per server, whatever `threads` is.",
+		set: func(p *Pool, v value) { p.HealthCheck.Interval = v.duration() },
+	},
+	{
+		name: "health_check.timeout", kind: kindDuration, limits: durations(time.Millisecond, time.Minute), def: "1s", origin: fromNuthatch,
+		help: "How long a server may take to connect and to answer a check. A server that is loading its data, a replica that " +
+			"has lost its master (`replica-serve-stale-data no`), one that refuses the password, and one that a script keeps busy " +
+			"answer, but not as they should: the check has failed.",
+		set: func(p *Pool, v value) { p.HealthCheck.Timeout = v.duration() },
+	},
+	{
+		name: "health_check.rise", kind: kindNumber, limits: limits{1, 1000}, def: "2", origin: fromNuthatch,
+		help: "How many checks in a row must succeed for an ejected server to come back.",
+		set:  func(p *Pool, v value) { p.HealthCheck.Rise = int(v.number) },
+	},
+	{
+		name: "health_check.fall", kind: kindNumber, limits: limits{1, 1000}, def: "3", origin: fromNuthatch,
+		help: "How many checks in a row must fail for a server to be ejected. Failures of requests count apart, by " +
+			"`server_failure_limit`.",
+		set: func(p *Pool, v value) { p.HealthCheck.Fall = int(v.number) },
+	},
+	{
+		name: "reconnect_backoff", kind: kindDuration, limits: durations(0, time.Minute), def: "0", defNote: "none", origin: fromNuthatch,
+		help: "How long a server that could not be connected to, or that closed a connection without an answer, is left alone before " +
+			"the next request connects to it again: a random time up to this after the first such failure, up to twice as " +
+			"much after the second, and so on up to `reconnect_backoff_max`. Meanwhile requests for it fail at once, with the reason " +
+			"of the failure. Each event loop counts for itself. Without it every request tries, as with nutcracker.",
+		set: func(p *Pool, v value) { p.ReconnectBackoff = v.duration() },
+	},
+	{
+		name: "reconnect_backoff_max", kind: kindDuration, limits: durations(time.Millisecond, time.Hour), def: "2s", origin: fromNuthatch,
+		help: "The most that `reconnect_backoff` grows to.",
+		set:  func(p *Pool, v value) { p.ReconnectBackoffMax = v.duration() },
+	},
+	{
 		name: "max_request_size", kind: kindSize, limits: limits{kb, 4 * gb}, def: "512mb", origin: fromNuthatch,
 		help: "The most bytes of one request, its arguments together. A larger one is refused with an error as soon as its size " +
 			"is known, before its bytes are in memory. In a Memcached pool the default is `32mb`, since memcached itself takes " +
@@ -380,11 +421,29 @@ func lookup[T any](keys []key[T], name string) *key[T] {
 	return nil
 }
 
-// keyNames returns the names of keys, in the table's order.
+// under returns the rows of a block within a block, such as those of
+// "health_check.interval" and its neighbours, without the block's name. It is nil
+// if there is no such block.
+func under[T any](keys []key[T], block string) []key[T] {
+	var rows []key[T]
+	for _, k := range keys {
+		if name, ok := strings.CutPrefix(k.name, block+"."); ok {
+			k.name = name
+			rows = append(rows, k)
+		}
+	}
+	return rows
+}
+
+// keyNames returns the names of keys, in the table's order. A block within the
+// block has one name.
 func keyNames[T any](keys []key[T]) []string {
-	names := make([]string, len(keys))
-	for i, k := range keys {
-		names[i] = k.name
+	var names []string
+	for _, k := range keys {
+		name, _, _ := strings.Cut(k.name, ".")
+		if len(names) == 0 || names[len(names)-1] != name {
+			names = append(names, name)
+		}
 	}
 	return names
 }

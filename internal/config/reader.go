@@ -173,6 +173,10 @@ func readBlock[T any](r *reader, b *block, body *yaml.Node, into *T, keys []key[
 			r.fault(name, b, "", "expected the name of a key")
 			continue
 		}
+		if sub := under(keys, name.Value); sub != nil {
+			readNested(r, b, name, val, into, sub)
+			continue
+		}
 		k := lookup(keys, name.Value)
 		if k == nil {
 			r.unknownKey(b, name, keyNames(keys), misplaced(name.Value))
@@ -185,6 +189,28 @@ func readBlock[T any](r *reader, b *block, body *yaml.Node, into *T, keys []key[
 		seen := seenKey{name: name}
 		seen.read, seen.faulty = readKey(r, b, k, into, val)
 		b.seen[k.name] = seen
+	}
+}
+
+// readNested reads a key whose value is a mapping of keys of its own.
+func readNested[T any](r *reader, b *block, name, body *yaml.Node, into *T, keys []key[T]) {
+	if first, twice := b.seen[name.Value]; twice && !first.guessed {
+		r.fault(name, b, name.Value, "given twice; the first is on line "+lineOf(first.name))
+		return
+	}
+	b.seen[name.Value] = seenKey{name: name, faulty: true}
+	if !r.isPlain(body, b, name.Value) {
+		return
+	}
+	if body.Kind != yaml.MappingNode || len(body.Content) == 0 {
+		r.fault(body, b, name.Value, "expected keys of its own: "+strings.Join(keyNames(keys), ", "))
+		return
+	}
+	inner := &block{pool: b.pool, prefix: b.prefix + name.Value + ".", seen: make(map[string]seenKey)}
+	readBlock(r, inner, body, into, keys, func(string) string { return "" })
+	b.seen[name.Value] = seenKey{name: name}
+	for within, seen := range inner.seen {
+		b.seen[name.Value+"."+within] = seen
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/health"
+	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
@@ -30,6 +32,7 @@ type generation struct {
 	resolver  *resolver
 	// tokens open the admin listener.
 	tokens []config.Secret
+	checks *health.Checks
 }
 
 // A listener is a listening socket.
@@ -72,6 +75,19 @@ func (g *generation) follow(old *generation, now int64) {
 			g.scripts = append(g.scripts, redis.NewScripts())
 		}
 	}
+}
+
+// startChecks begins the health checks of g. The first loop counts what they
+// find.
+func (in *Instance) startChecks(g *generation) {
+	g.checks = health.Start(g.conf, g.topo, in.Now,
+		func(t *proxy.Topology, server int, why msg.Reason, changed proxy.Verdict) {
+			if why == msg.OK && changed == proxy.SameAsBefore {
+				return
+			}
+			ctx := in.contexts[0]
+			ctx.Loop().Post(func() { ctx.Checked(t, server, why, changed) })
+		})
 }
 
 // pool returns the index of the pool of that name, or -1.

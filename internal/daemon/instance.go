@@ -2,7 +2,7 @@
 // statistics and signals together, and takes them apart again.
 //
 //	Instance
-//	├─ Logger, StatsPort, resolver        goroutines of their own
+//	├─ Logger, StatsPort, resolver, health checks: goroutines of their own
 //	├─ Topology, one per pool             shared by the loops
 //	└─ proxy.Context, one per thread      an event loop each; the first accepts
 package daemon
@@ -137,6 +137,7 @@ func (in *Instance) start() error {
 		return err
 	}
 	in.adminPort.Store(h)
+	in.startChecks(g)
 	in.opts.inherited.closeRest()
 	return in.onLoop(in.contexts[0], func(ctx *proxy.Context) {
 		for i, l := range g.listeners {
@@ -377,6 +378,9 @@ func (in *Instance) Stop() {
 		g := in.current.Load()
 		if g != nil && g.resolver != nil {
 			g.resolver.stop()
+		}
+		if g != nil {
+			g.checks.Stop()
 		}
 		for _, ctx := range in.contexts {
 			ctx.Loop().Stop()

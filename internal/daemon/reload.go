@@ -66,6 +66,7 @@ func (in *Instance) reload() (*preview.Change, error) {
 		return nil, err
 	}
 	old.resolver.stop()
+	old.checks.Stop()
 	in.current.Store(g)
 	in.shareDescriptors(g)
 	if moved {
@@ -74,6 +75,7 @@ func (in *Instance) reload() (*preview.Change, error) {
 	for _, t := range g.topo {
 		t.Refresh(in.Now())
 	}
+	in.startChecks(g)
 	in.closeListeners(slices.DeleteFunc(slices.Clone(old.listeners), func(l *listener) bool {
 		return slices.Contains(g.listeners, l)
 	}))

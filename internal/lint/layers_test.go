@@ -35,6 +35,7 @@ var levels = map[string]int{
 
 	"internal/admin":     4,
 	"internal/dashboard": 4,
+	"internal/health":    4,
 
 	"internal/daemon":  5,
 	"internal/testkit": 5,

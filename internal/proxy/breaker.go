@@ -38,6 +38,7 @@ func (s *Server) admit() msg.Reason {
 		return msg.CircuitOpen
 	}
 	h.failures.Add(1)
+	s.reconnect = reconnect{}
 	h.become(Probing, msg.OK, now)
 	s.stats[stats.Probes]++
 	s.pool.ctx.log.Notice("server is tried again with one request", s.attrs()...)
@@ -72,8 +73,38 @@ func (s *Server) countEjected(why msg.Reason) {
 	if p.conf.Eject == config.EjectFail {
 		what = "server ejected: its requests fail until it answers"
 	}
-	ctx.log.Warn(what, append(s.attrs(), slog.String("reason", why.String()),
-		durationAttr("retry_after", p.conf.ServerRetryTimeout))...)
+	attrs := append(s.attrs(), slog.String("reason", why.String()))
+	if p.conf.HealthCheck.Interval > 0 {
+		attrs = append(attrs, slog.Int("until_checks_succeed", p.conf.HealthCheck.Rise))
+	} else {
+		attrs = append(attrs, durationAttr("retry_after", p.conf.ServerRetryTimeout))
+	}
+	ctx.log.Warn(what, attrs...)
+}
+
+// Checked counts and tells what a health check of the i-th server of the pool of t
+// found, and what that changed. It must run on the loop, and is to run on one
+// loop of all.
+func (ctx *Context) Checked(t *Topology, i int, why msg.Reason, changed Verdict) {
+	p := ctx.poolOf(t.lineage)
+	if p == nil || p.topo != t {
+		return // a reload has come between
+	}
+	s := p.servers[i]
+	if why != msg.OK {
+		s.stats[stats.FailedChecks]++
+	}
+	switch {
+	case changed == Risen && p.conf.AutoEjectHosts:
+		s.stats[stats.Returns]++
+		ctx.log.Warn("server passes its checks again: it is back", s.attrs()...)
+	case changed == Risen:
+		ctx.log.Notice("server passes its checks again", s.attrs()...)
+	case changed == Fallen && p.conf.AutoEjectHosts:
+		s.countEjected(why)
+	case changed == Fallen:
+		ctx.log.Warn("server fails its checks", append(s.attrs(), slog.String("reason", why.String()))...)
+	}
 }
 
 // countAnswer notes that the server, which has failed since it last did, has

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"math"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -29,8 +30,11 @@ type Health struct {
 	// server is ejected whose keys stay with it, so that the next reply is noticed.
 	failures atomic.Int64
 	// retryAt is when, in the loops' nanoseconds, an ejected server is put back
-	// on the ring, or the next request let through to it; 0 if it is not ejected.
+	// on the ring, or the next request let through to it; 0 if it is not ejected,
+	// untilChecked if it is checks that bring it back.
 	retryAt atomic.Int64
+	// checks is how many checks in a row succeeded or, if negative, failed.
+	checks atomic.Int64
 	// service is a Service: what an operator wants of the server, serviceSince
 	// since when.
 	service      atomic.Int32
@@ -38,6 +42,9 @@ type Health struct {
 	// condition is how the server is; nil: well, from the beginning.
 	condition atomic.Pointer[condition]
 }
+
+// untilChecked is a time that never comes.
+const untilChecked = math.MaxInt64
 
 // A condition is how a server is, since when and why. It is immutable.
 type condition struct {
@@ -102,6 +109,9 @@ type ServerState struct {
 func (t *Topology) State(i int) ServerState {
 	h := t.health[i]
 	s := ServerState{Failures: h.failures.Load(), Service: h.inService(), RetryAt: h.retryAt.Load()}
+	if s.RetryAt == untilChecked {
+		s.RetryAt = 0
+	}
 	if c := h.condition.Load(); c != nil {
 		s.State, s.Since, s.Reason = c.state, c.since, c.why
 	}
@@ -143,26 +153,46 @@ func (t *Topology) failed(i int, why msg.Reason, now int64) outcome {
 		return nothingNew
 	}
 	n, limit := h.failures.Add(1), max(1, int64(t.conf.ServerFailureLimit))
-	if !t.conf.AutoEjectHosts {
-		if n == limit {
-			h.become(Failing, why, now)
-		}
-		return nothingNew
-	}
 	if n < limit {
 		return nothingNew
 	}
-	if !h.retryAt.CompareAndSwap(at, now+int64(t.conf.ServerRetryTimeout)) {
+	if !t.conf.AutoEjectHosts {
+		h.fails(why, now)
+		return nothingNew
+	}
+	until := now + int64(t.conf.ServerRetryTimeout)
+	if t.conf.HealthCheck.Interval > 0 {
+		until = untilChecked
+	}
+	if !t.eject(i, at, until, why, now) {
 		return nothingNew // another loop has just ejected it
 	}
+	return ejected
+}
+
+// eject ejects the i-th server, if it is still to be tried again at time at, and
+// reports whether this call did.
+func (t *Topology) eject(i int, at, until int64, why msg.Reason, now int64) bool {
+	h := t.health[i]
+	if !h.retryAt.CompareAndSwap(at, until) {
+		return false
+	}
+	h.checks.Store(0)
 	h.become(Ejected, why, now)
 	if t.conf.Eject == config.EjectFail {
-		h.failures.Store(limit)
-		return ejected
+		h.failures.Store(1)
+		return true
 	}
 	h.failures.Store(0)
 	t.rebuild(now, nil)
-	return ejected
+	return true
+}
+
+// fails notes that a server fails that is not ejected for it.
+func (h *Health) fails(why msg.Reason, now int64) {
+	if c := h.condition.Load(); c == nil || c.state == Up {
+		h.become(Failing, why, now)
+	}
 }
 
 // answered notes that the i-th server, which has failed since it last did,
@@ -171,13 +201,81 @@ func (t *Topology) failed(i int, why msg.Reason, now int64) outcome {
 func (t *Topology) answered(i int, now int64) outcome {
 	h := t.health[i]
 	h.failures.Store(0)
-	if t.conf.Eject == config.EjectFail && h.back(now) {
+	at := h.retryAt.Load()
+	if t.conf.Eject == config.EjectFail && at != untilChecked && h.backSince(at, now) {
 		return isBack
 	}
-	if c := h.condition.Load(); c != nil && c.state != Up && h.retryAt.Load() == 0 {
-		h.become(Up, msg.OK, now)
-	}
+	h.well(now)
 	return nothingNew
+}
+
+// well notes that nothing speaks against the server any more, unless it is
+// ejected.
+func (h *Health) well(now int64) bool {
+	c := h.condition.Load()
+	if c == nil || c.state == Up || h.retryAt.Load() != 0 {
+		return false
+	}
+	h.become(Up, msg.OK, now)
+	return true
+}
+
+// A Verdict is what a health check changed.
+type Verdict uint8
+
+const (
+	// SameAsBefore means that it changed nothing.
+	SameAsBefore Verdict = iota
+	// Fallen means that the server is not well any more: it was ejected, where
+	// servers are.
+	Fallen
+	// Risen means that it is well again.
+	Risen
+)
+
+// Checked notes what a health check of the i-th server found at time now: msg.OK,
+// or why it is not well. One goroutine at a time may call it for a server.
+func (t *Topology) Checked(i int, why msg.Reason, now int64) Verdict {
+	h, conf := t.health[i], t.conf
+	if why == msg.OK {
+		run := max(0, h.checks.Load()) + 1
+		h.checks.Store(run)
+		if run < int64(conf.HealthCheck.Rise) {
+			return SameAsBefore
+		}
+		return t.risen(i, now)
+	}
+	run := min(0, h.checks.Load()) - 1
+	h.checks.Store(run)
+	if -run < int64(conf.HealthCheck.Fall) {
+		return SameAsBefore
+	}
+	if conf.AutoEjectHosts {
+		if h.retryAt.Load() == 0 && t.eject(i, 0, untilChecked, why, now) {
+			return Fallen
+		}
+		return SameAsBefore
+	}
+	h.fails(why, now)
+	if -run == int64(conf.HealthCheck.Fall) {
+		return Fallen
+	}
+	return SameAsBefore
+}
+
+// risen notes that the i-th server's checks succeed. Failures of its requests, if
+// they go on, have the last word.
+func (t *Topology) risen(i int, now int64) Verdict {
+	h := t.health[i]
+	if h.back(now) {
+		h.failures.Store(0)
+		t.rebuild(now, nil)
+		return Risen
+	}
+	if h.failures.Load() < max(1, int64(t.conf.ServerFailureLimit)) && h.well(now) {
+		return Risen
+	}
+	return SameAsBefore
 }
 
 // back ends the server's ejection, if it is ejected, and reports whether this

@@ -31,6 +31,8 @@ type Server struct {
 	removed bool
 	// nextAddr is which of the server's addresses is tried next.
 	nextAddr int
+	// reconnect is when the server may be connected to.
+	reconnect reconnect
 	// forgetful: the server may have forgotten what clients told it for all
 	// clients, because a connection to it failed since, or none was tried. Fresh
 	// connections tell it again, until one has.
@@ -66,6 +68,9 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 		return c, msg.OK
 	}
 	if why := c.unfit; why != msg.OK && s.pool.ctx.loop.Now() < c.unfitUntil {
+		return nil, why
+	}
+	if why := s.mayDial(s.pool.ctx.loop.Now()); why != msg.OK {
 		return nil, why
 	}
 	if why := c.dial(); why != msg.OK {
@@ -156,6 +161,7 @@ func (c *serverConn) dialFailed(err error) msg.Reason {
 	c.server.reasons[stats.ClosedConnections][why]++
 	c.logClose(why)
 	c.countFailure(why)
+	c.server.pauseDialling(why, false)
 	return why
 }
 
@@ -312,7 +318,8 @@ func (c *serverConn) fail(why msg.Reason) {
 	ctx, st := c.pool.ctx, c.server.stats
 	c.logClose(why)
 	c.handshake.failed(why)
-	if c.Open() {
+	connected := c.Open()
+	if connected {
 		st[stats.ServerConnections]--
 	} else {
 		c.server.nextAddr++
@@ -330,6 +337,7 @@ func (c *serverConn) fail(why msg.Reason) {
 	if c.unfit == msg.OK || c.lane == 0 {
 		// A server that only lacks another lane serves the clients of the first.
 		c.countFailure(why)
+		c.server.pauseDialling(why, connected && c.queue.Len() == 0)
 	}
 	for c.queue.Len() > 0 {
 		m := c.pop()

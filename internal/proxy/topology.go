@@ -59,8 +59,12 @@ func (t *Topology) Next(conf *config.Pool, now int64) *Topology {
 	n := &Topology{conf: conf, lineage: t.lineage}
 	for i := range conf.Servers {
 		h := t.healthOf(&conf.Servers[i])
-		if !conf.AutoEjectHosts {
+		switch {
+		case !conf.AutoEjectHosts:
 			h.back(now)
+		case conf.HealthCheck.Interval == 0:
+			// No check is to come that would bring it back: time does.
+			h.retryAt.CompareAndSwap(untilChecked, now+int64(conf.ServerRetryTimeout))
 		}
 		n.health = append(n.health, h)
 	}
@@ -96,6 +100,15 @@ func (t *Topology) SetAddrs(i int, addrs []unix.Sockaddr) {
 		return
 	}
 	t.health[i].addrs.Store(&addrs)
+}
+
+// Addrs are the addresses of the i-th server, none if they are unknown. They are
+// not to be changed. It may be called from any goroutine.
+func (t *Topology) Addrs(i int) []unix.Sockaddr {
+	if addrs := t.health[i].addrs.Load(); addrs != nil {
+		return *addrs
+	}
+	return nil
 }
 
 // current is the ring at time now: servers whose time of ejection is over are

@@ -278,6 +278,22 @@ func LocalName(fd int) string {
 	return Name(sa)
 }
 
+// NetAddr is sa as package net has it.
+func NetAddr(sa unix.Sockaddr) net.Addr {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return &net.TCPAddr{IP: net.IP(sa.Addr[:]), Port: sa.Port}
+	case *unix.SockaddrInet6:
+		a := &net.TCPAddr{IP: net.IP(sa.Addr[:]), Port: sa.Port}
+		if sa.ZoneId != 0 {
+			a.Zone = strconv.FormatUint(uint64(sa.ZoneId), 10)
+		}
+		return a
+	default:
+		return &net.UnixAddr{Name: Name(sa), Net: "unix"}
+	}
+}
+
 // Name is sa as text: host:port, [host]:port, or a path.
 func Name(sa unix.Sockaddr) string {
 	switch sa := sa.(type) {

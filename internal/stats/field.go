@@ -189,6 +189,7 @@ const (
 	Ejections
 	Returns
 	Probes
+	FailedChecks
 
 	numServerFields = iota + NutcrackerServerFields
 )
@@ -266,6 +267,8 @@ var ServerFields = [numServerFields]Field{
 	Ejections: {"ejections", "nuthatch_server_ejections_total", Counter, Things, "ejections of the server"},
 	Returns:   {"returns", "nuthatch_server_returns_total", Counter, Things, "ends of an ejection of the server"},
 	Probes:    {"probes", "nuthatch_server_probes_total", Counter, Things, "requests let through to the server, ejected, to see whether it answers"},
+
+	FailedChecks: {"failed_checks", "nuthatch_server_failed_checks_total", Counter, Things, "health checks that the server failed"},
 }
 
 // LoopFields describes the statistics of an event loop. In Prometheus they have the

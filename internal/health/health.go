@@ -1,0 +1,239 @@
+// Package health asks the servers of the pools whether they are well, each on a
+// connection of its own and outside the event loops.
+//
+//	checker (one per server) ── PING, or version ──► server
+//	   │
+//	   └─► Topology.Checked ─► the server's Health, and the ring
+//
+// What is known of a server outlives a reload, since it is in its Health; the
+// checkers do not: each configuration has its own.
+package health
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/proto/memcache"
+	"nuthatch/internal/proto/redis"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/socket"
+)
+
+// maxAnswer is the longest line, in bytes, that an answer to a check may have.
+const maxAnswer = 512
+
+// Told is called with what a check found: on which server, at fault for which
+// reason if not msg.OK, and what that changed. It is called on any goroutine, and
+// must not wait.
+type Told func(t *proxy.Topology, server int, why msg.Reason, changed proxy.Verdict)
+
+// Checks are the checks of one configuration.
+type Checks struct {
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+// Start begins the checks that the pools of conf ask for. now is the loops' time.
+func Start(conf *config.Config, topo []*proxy.Topology, now func() int64, told Told) *Checks {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Checks{cancel: cancel}
+	for i := range conf.Pools {
+		p := &conf.Pools[i]
+		if p.HealthCheck.Interval == 0 {
+			continue
+		}
+		for s := range p.Servers {
+			k := newChecker(p, topo[i], s)
+			c.running.Go(func() { k.run(ctx, now, told) })
+		}
+	}
+	return c
+}
+
+// Stop ends the checks, and returns when none is under way. Checks that were
+// never begun may be nil.
+func (c *Checks) Stop() {
+	if c == nil {
+		return
+	}
+	c.cancel()
+	c.running.Wait()
+}
+
+// A checker asks one server.
+type checker struct {
+	// static after construction
+	conf   config.HealthCheck
+	topo   *proxy.Topology
+	server int
+	asked  [][]byte
+	pong   func(line []byte) msg.Reason
+
+	// owned by run
+	//
+	// conn is kept from one check to the next, nil if there is none, and in reads
+	// from it.
+	conn net.Conn
+	in   *bufio.Reader
+	// next is which of the server's addresses is tried next.
+	next int
+}
+
+func newChecker(p *config.Pool, t *proxy.Topology, server int) *checker {
+	k := &checker{conf: p.HealthCheck, topo: t, server: server}
+	if p.Redis {
+		k.asked, k.pong = redis.Ping(p.RedisAuth), redis.Pong
+	} else {
+		k.asked, k.pong = memcache.Ping(), memcache.Pong
+	}
+	return k
+}
+
+// run checks the server until ctx ends. The times vary by a tenth, so that many
+// checkers, and many proxies, do not ask all at once.
+func (k *checker) run(ctx context.Context, now func() int64, told Told) {
+	defer k.close()
+	for {
+		why := k.check(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		told(k.topo, k.server, why, k.topo.Checked(k.server, why, now()))
+		tenth := k.conf.Interval / 10
+		pause := time.NewTimer(k.conf.Interval - tenth + rand.N(2*tenth+1))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		}
+	}
+}
+
+// check asks the server once. A connection that was kept and has ended meanwhile
+// says nothing about the server, which may close what is idle: it is asked on
+// another one.
+func (k *checker) check(ctx context.Context) msg.Reason {
+	ctx, cancel := context.WithTimeout(ctx, k.conf.Timeout)
+	defer cancel()
+	if k.conn != nil {
+		why, err := k.ask(ctx, k.asked[len(k.asked)-1:])
+		if err == nil || ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			return k.settle(why, err)
+		}
+		k.close()
+	}
+	if err := k.dial(ctx); err != nil {
+		return k.settle(msg.OK, err)
+	}
+	return k.settle(k.ask(ctx, k.asked))
+}
+
+// settle closes the connection if the check has failed.
+func (k *checker) settle(why msg.Reason, err error) msg.Reason {
+	if err != nil {
+		why = reasonOf(err)
+	}
+	if why != msg.OK {
+		k.close()
+	}
+	return why
+}
+
+var errUnresolved = errors.New("the server's name is not resolved")
+
+// dial connects to the server, at its next address if the last one failed.
+func (k *checker) dial(ctx context.Context) error {
+	addrs := k.topo.Addrs(k.server)
+	if len(addrs) == 0 {
+		return errUnresolved
+	}
+	addr := socket.NetAddr(addrs[k.next%len(addrs)])
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, addr.Network(), addr.String())
+	if err != nil {
+		k.next++
+		return err
+	}
+	k.conn, k.in = conn, bufio.NewReaderSize(conn, maxAnswer)
+	return nil
+}
+
+// ask sends what is to be asked and judges the last answer.
+func (k *checker) ask(ctx context.Context, asked [][]byte) (msg.Reason, error) {
+	deadline, _ := ctx.Deadline()
+	if err := k.conn.SetDeadline(deadline); err != nil {
+		return msg.OK, err
+	}
+	conn := k.conn
+	// An end that comes before the answer ends the wait for it.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	var line []byte
+	for _, part := range asked {
+		if _, err := conn.Write(part); err != nil {
+			return msg.OK, err
+		}
+		var err error
+		line, err = k.in.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			return msg.BadReply, nil
+		}
+		if err != nil {
+			return msg.OK, err
+		}
+	}
+	if k.in.Buffered() > 0 {
+		return msg.BadReply, nil // more than was asked for
+	}
+	return k.pong(line), nil
+}
+
+func (k *checker) close() {
+	if k.conn == nil {
+		return
+	}
+	// It is given up, whatever is left of it.
+	_ = k.conn.Close()
+	k.conn, k.in = nil, nil
+}
+
+// reasonOf is what an error of a connection means.
+func reasonOf(err error) msg.Reason {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, errUnresolved):
+		return msg.HostDown
+	case errors.Is(err, io.EOF):
+		return msg.ServerEOF
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return msg.Timedout
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return msg.ConnRefused
+	case errors.Is(err, syscall.ECONNRESET):
+		return msg.ConnReset
+	case errors.Is(err, syscall.EHOSTUNREACH):
+		return msg.HostUnreachable
+	case errors.Is(err, syscall.ENETUNREACH):
+		return msg.NetUnreachable
+	case errors.Is(err, syscall.EPIPE):
+		return msg.BrokenPipe
+	case errors.Is(err, syscall.ENOENT):
+		return msg.SocketMissing
+	case errors.Is(err, syscall.EACCES):
+		return msg.AccessDenied
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return msg.NoDescriptors
+	}
+	return msg.OtherError
+}

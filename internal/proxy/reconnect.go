@@ -1,0 +1,61 @@
+package proxy
+
+import (
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// maxDoublings bounds how often a pause is doubled, far above what its own bound
+// leaves of it.
+const maxDoublings = 30
+
+// A reconnect is when a loop may connect again to a server that it could not
+// connect to, or whose connection ended without one answer.
+//
+// Pauses grow exponentially with "full jitter" (Brooker, Exponential Backoff And
+// Jitter, AWS Architecture Blog, 2015): each is a random part of its bound, so
+// that loops and proxies that lost a server at once do not come back at once.
+type reconnect struct {
+	// attempts is how many in a row failed.
+	attempts int
+	// until is when the next may be made, why the reason of the last one.
+	until int64
+	why   msg.Reason
+	// answers is what the server's count of responses was at the last attempt.
+	answers int64
+}
+
+// mayDial returns why the server is not to be connected to now, or msg.OK.
+func (s *Server) mayDial(now int64) msg.Reason {
+	r := &s.reconnect
+	if now < r.until {
+		return r.why
+	}
+	r.answers = s.stats[stats.Responses]
+	return msg.OK
+}
+
+// pauseDialling has the server left alone for a while after a failure. One that
+// has answered since the last attempt to connect, or that had nothing to answer
+// (idle), is connected to at once, the first time.
+func (s *Server) pauseDialling(why msg.Reason, idle bool) {
+	conf, r, ctx := s.pool.conf, &s.reconnect, s.pool.ctx
+	if conf.ReconnectBackoff == 0 {
+		return
+	}
+	if idle || s.stats[stats.Responses] != r.answers {
+		r.attempts, r.until = 0, 0
+		return
+	}
+	bound := conf.ReconnectBackoffMax
+	if d := conf.ReconnectBackoff << min(r.attempts, maxDoublings); d > 0 && d < bound {
+		bound = d
+	}
+	r.attempts++
+	r.why = why
+	r.until = ctx.loop.Now() + int64(ctx.rnd.Uint64()%uint64(bound)) + 1
+	if r.attempts == 1 {
+		ctx.log.Notice("server is left alone for a while before each further attempt to connect",
+			append(s.attrs(), durationAttr("at_most", conf.ReconnectBackoffMax))...)
+	}
+}
