@@ -46,10 +46,6 @@ func TestEveryKey(t *testing.T) {
 		Address: Address{Network: NetworkTCP, Host: "cache.example", Port: 11211},
 		Weight:  1, Text: "cache.example:11211:1",
 	}
-	redis := func(text, name string, weight int) Server {
-		local := Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 6379}
-		return Server{Address: local, Weight: weight, Name: name, Text: text}
-	}
 	first, second := DefaultPool(), DefaultPool()
 	first.Name = "z"
 	first.Listen = Address{Network: NetworkTCP, Host: "::1", Port: 22123}
@@ -59,7 +55,29 @@ func TestEveryKey(t *testing.T) {
 	second.Listen = Address{Network: NetworkUnix, Path: "/run/alpha.sock", Mode: 0o660}
 	second.Servers = []Server{cache}
 	second.MaxRequestSize = memcachedMaxRequest
-	third := Pool{
+	third := beta(t)
+	want := &Config{
+		File: "testdata/good-every-key.yml",
+		Process: Process{
+			Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, MaxMemory: 2 << 30,
+			Admin: Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 9100}, AdminWritten: true,
+			AdminToken: "t0ken: *#", AdminTokenFile: "/run/secrets/admin", AdminInsecure: true, AdminPprof: true, ReadyServers: 50,
+		},
+		Pools: []Pool{first, third, second},
+	}
+	if !reflect.DeepEqual(cfg, want) {
+		t.Errorf("Load:\n%+v\nwant:\n%+v", cfg, want)
+	}
+}
+
+// beta is the pool of testdata/good-every-key.yml that has every key.
+func beta(t *testing.T) Pool {
+	t.Helper()
+	redis := func(text, name string, weight int) Server {
+		local := Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 6379}
+		return Server{Address: local, Weight: weight, Name: name, Text: text}
+	}
+	return Pool{
 		Name:               "beta",
 		Listen:             Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22122},
 		Hash:               mustHash(t, "one_at_a_time"),
@@ -105,18 +123,6 @@ func TestEveryKey(t *testing.T) {
 			redis("127.0.0.1:6379:1", "server2", 1),
 			redis("127.0.0.1:6379:10", "server10", 10),
 		},
-	}
-	want := &Config{
-		File: "testdata/good-every-key.yml",
-		Process: Process{
-			Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, MaxMemory: 2 << 30,
-			Admin: Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 9100}, AdminWritten: true,
-			AdminToken: "t0ken: *#", AdminTokenFile: "/run/secrets/admin", AdminInsecure: true, AdminPprof: true, ReadyServers: 50,
-		},
-		Pools: []Pool{first, third, second},
-	}
-	if !reflect.DeepEqual(cfg, want) {
-		t.Errorf("Load:\n%+v\nwant:\n%+v", cfg, want)
 	}
 }
 
