@@ -54,6 +54,7 @@ func (h *handler) routes() map[string]http.HandlerFunc {
 	routes := map[string]http.HandlerFunc{
 		"GET /healthz":             h.healthz,
 		"GET /readyz":              h.readyz,
+		"GET /metrics":             metricsHandler(h.Instance, &h.snapshots).ServeHTTP,
 		"GET /api/v1/info":         h.info,
 		"GET /api/v1/pools":        h.pools,
 		"GET /api/v1/servers":      h.servers,

@@ -93,7 +93,7 @@ func (in *instance) Snapshot() *stats.Snapshot {
 		}
 		layout = append(layout, l)
 	}
-	snap := stats.Sum(layout, nil)
+	snap := stats.Sum(layout, []*stats.Shard{stats.NewShard(layout)})
 	snap.Pools[0].Servers[1].Values[stats.Requests] = 42
 	snap.Pools[0].Servers[1].Vectors[stats.ClosedConnections][msg.ConnReset] = 3
 	return snap

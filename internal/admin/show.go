@@ -37,7 +37,7 @@ func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
 
 // readyz says whether clients should be sent here.
 func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) {
-	if why := h.notReady(); len(why) > 0 {
+	if why := notReady(h.Instance); len(why) > 0 {
 		write(w, http.StatusServiceUnavailable, api.Fault{Error: "not ready", Reasons: why})
 		return
 	}
@@ -45,11 +45,11 @@ func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) {
 }
 
 // notReady tells why no clients should be sent here; empty if they should.
-func (h *handler) notReady() []string {
-	if !h.Instance.Ready() {
+func notReady(in Instance) []string {
+	if !in.Ready() {
 		return []string{"draining"}
 	}
-	conf, topo := h.Instance.InForce()
+	conf, topo := in.InForce()
 	var why []string
 	for i := range conf.Pools {
 		up, n := 0, len(conf.Pools[i].Servers)
@@ -78,7 +78,7 @@ func (h *handler) info(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	info := h.Instance.Facts()
-	info.NotReady = h.notReady()
+	info.NotReady = notReady(h.Instance)
 	info.Ready = len(info.NotReady) == 0
 	process.Connections, process.TotalConnections = snap.CurrConnections, snap.TotalConnections
 	info.Process, info.Loops = process, loops

@@ -71,6 +71,9 @@ const (
 	Disabled
 )
 
+// States are all states.
+var States = []State{Up, Failing, Ejected, Probing, Disabled}
+
 // String is the state as the statistics have it.
 func (s State) String() string {
 	switch s {

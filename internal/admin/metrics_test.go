@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/stats"
+)
+
+func testCollector(t *testing.T) (*instance, *collector) {
+	in := newInstance(t, testConfig)
+	return in, newCollector(in, &snapshots{take: in.Snapshot})
+}
+
+// TestMetricsAreWellNamed by the conventions of Prometheus.
+func TestMetricsAreWellNamed(t *testing.T) {
+	_, c := testCollector(t)
+	problems, err := testutil.CollectAndLint(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// TestEveryRowIsAMetric, and what it is described as.
+func TestEveryRowIsAMetric(t *testing.T) {
+	_, c := testCollector(t)
+	r := prometheus.NewPedanticRegistry()
+	if err := r.Register(c); err != nil {
+		t.Fatal(err)
+	}
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool)
+	for _, f := range families {
+		known[f.GetName()] = true
+	}
+	for _, rows := range [][]stats.Field{stats.PoolFields[:], stats.ServerFields[:], stats.LoopFields[:]} {
+		for _, row := range rows {
+			if !known[row.Prom] {
+				t.Errorf("%s is no metric", row.Prom)
+			}
+		}
+	}
+}
+
+func TestMetricValues(t *testing.T) {
+	in, c := testCollector(t)
+	in.topo[1].SetService(1, proxy.OffTheRing, 1)
+	want := `
+# HELP nuthatch_server_closes_total connections to the server that ended or could not be made, by reason
+# TYPE nuthatch_server_closes_total counter
+nuthatch_server_closes_total{pool="beta",reason="conn_reset",server="two"} 3
+# HELP nuthatch_server_requests_total requests sent to the server
+# TYPE nuthatch_server_requests_total counter
+nuthatch_server_requests_total{pool="alpha",server="one"} 0
+nuthatch_server_requests_total{pool="alpha",server="two"} 0
+nuthatch_server_requests_total{pool="beta",server="one"} 0
+nuthatch_server_requests_total{pool="beta",server="two"} 42
+# HELP nuthatch_server_ring_ratio the part of the pool's keys that the server owns now
+# TYPE nuthatch_server_ring_ratio gauge
+nuthatch_server_ring_ratio{pool="alpha",server="one"} 1
+nuthatch_server_ring_ratio{pool="alpha",server="two"} 0
+nuthatch_server_ring_ratio{pool="beta",server="one"} 0.5
+nuthatch_server_ring_ratio{pool="beta",server="two"} 0.5
+# HELP nuthatch_server_up 1 if the server gets its requests
+# TYPE nuthatch_server_up gauge
+nuthatch_server_up{pool="alpha",server="one"} 1
+nuthatch_server_up{pool="alpha",server="two"} 0
+nuthatch_server_up{pool="beta",server="one"} 1
+nuthatch_server_up{pool="beta",server="two"} 1
+`
+	names := []string{
+		"nuthatch_server_closes_total", "nuthatch_server_requests_total", "nuthatch_server_ring_ratio", "nuthatch_server_up",
+	}
+	if err := testutil.CollectAndCompare(c, strings.NewReader(want), names...); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMetricsPage(t *testing.T) {
+	s := newStage(t)
+	status, head, text := s.do(http.MethodGet, "/metrics", "")
+	if status != http.StatusOK || !strings.HasPrefix(head.Get("Content-Type"), "text/plain") {
+		t.Fatalf("status %d, %s", status, head)
+	}
+	for _, want := range []string{"nuthatch_build_info{", "process_resident_memory_bytes ", "go_goroutines ", "nuthatch_ready 1"} {
+		if !strings.Contains(text, "\n"+want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	s.refuse = ErrEnding
+	if status, _, text := s.do(http.MethodGet, "/metrics", ""); status != http.StatusOK || !strings.Contains(text, "nuthatch_build_info") {
+		t.Errorf("while the proxy ends: status %d: %s", status, text)
+	}
+}
