@@ -72,6 +72,8 @@ deps: ## install what the tests run, where it is missing (Debian, Ubuntu)
 	command -v memccapable  >/dev/null || missing="$$missing libmemcached-tools"; \
 	/usr/bin/python3 -c 'import pymemcache' 2>/dev/null || missing="$$missing python3-pymemcache"; \
 	python3 -c 'import redis' 2>/dev/null || /usr/bin/python3 -c 'import redis' 2>/dev/null || missing="$$missing python3-redis"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm  >/dev/null || missing="$$missing npm"; \
 	if [ -n "$$missing" ]; then .ci/apt-install $$missing; fi
 
 clean: ## remove what build made

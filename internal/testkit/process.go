@@ -255,7 +255,7 @@ func lookProgram(t testing.TB, name string) string {
 			t.Fatal(err)
 		}
 	}
-	t.Fatalf("%s is not installed: apt-get install redis-server memcached nutcracker python3-redis", name)
+	t.Fatalf("%s is not installed: make deps installs what the tests need", name)
 	return ""
 }
 

@@ -1,4 +1,5 @@
-"""Drives a proxy at 127.0.0.1:<port> through redis-py; prints "ok" at the end.
+"""Drives a proxy at 127.0.0.1:<port> through redis-py, in RESP2 or RESP3; prints
+"ok" at the end, or that this release of redis-py has no RESP3.
 
 Needs Debian's package python3-redis.
 """
@@ -10,11 +11,32 @@ try:
 except ImportError:
     sys.exit("redis-py is not installed: apt-get install python3-redis")
 
+RELEASE = tuple(int(part) for part in redis.__version__.split(".")[:2])
 
-def main(port):
-    client = redis.Redis(host="127.0.0.1", port=port, client_name="redispy", socket_timeout=20)
+
+def refused(text, call, *args):
+    """The call fails, and says so in these words."""
+    try:
+        call(*args)
+    except redis.RedisError as error:
+        assert text in str(error), error
+    else:
+        raise AssertionError(f"{call.__name__} {args} succeeds")
+
+
+def main(port, resp):
+    options = {}
+    if RELEASE >= (5, 0):
+        options["protocol"] = resp
+    elif resp == 3:
+        print(f"redis-py {redis.__version__} has no RESP3")
+        return
+    client = redis.Redis(host="127.0.0.1", port=port, client_name="redispy", socket_timeout=20, **options)
     assert client.ping() is True
+    assert client.client_getname() in ("redispy", b"redispy")
+    assert "redis_version" in client.info("server")
 
+    # Keys of every server, set and read at once.
     keys = [f"{i * 2654435761 % 2**32:08x}" for i in range(1, 101)]
     assert client.mset({key: f"value of {key}" for key in keys}) is True
     assert client.mget(keys + ["none"]) == [f"value of {key}".encode() for key in keys] + [None]
@@ -22,11 +44,36 @@ def main(port):
     assert client.get("one") == b"1"
     assert client.get("none") is None
     assert client.incr("one") == 2
-    assert client.exists("one") == 1
+    assert client.exists("one", *keys) == 101
+
+    # Bytes that are no text, and a value larger than any buffer on its way.
+    binary = bytes(range(256)) * 4096
+    assert client.set("binary", binary) is True
+    assert client.get("binary") == binary
+
+    # What RESP3 has types of its own for.
     assert client.lpush("list", "a", "b", "c") == 3
     assert client.lrange("list", 0, -1) == [b"c", b"b", b"a"]
     assert client.hset("hash", mapping={"f": "v"}) == 1
     assert client.hgetall("hash") == {b"f": b"v"}
+    assert client.sadd("set", "x", "y") == 2
+    assert set(client.smembers("set")) == {b"x", b"y"}
+    assert client.zadd("zset", {"a": 1.5, "b": 2}) == 2
+    assert client.zscore("zset", "a") == 1.5
+    assert [tuple(pair) for pair in client.zrange("zset", 0, -1, withscores=True)] == [(b"a", 1.5), (b"b", 2.0)]
+
+    # A script, by its hash once the server has it, and one for every server.
+    joined = client.register_script("return redis.call('GET', KEYS[1]) .. ARGV[1]")
+    for key in keys[:10]:
+        assert joined(keys=[key], args=["?"]) == f"value of {key}?".encode()
+    sha = client.script_load("return ARGV[1]")
+    for key in keys[:20]:
+        assert client.evalsha(sha, 1, key, key) == key.encode()
+
+    # All keys of all servers, once each.
+    found = list(client.scan_iter(count=10))
+    assert len(found) == len(set(found)) == client.dbsize(), len(found)
+    assert {key.encode() for key in keys} <= set(found)
 
     pipe = client.pipeline(transaction=False)
     for key in keys:
@@ -35,20 +82,18 @@ def main(port):
     assert replies[::2] == [f"value of {key}".encode() for key in keys], replies
     assert replies[1::2] == [1] * len(keys), replies
 
+    # What is refused is refused in words, and the connection goes on.
     try:
         client.incr("list")
     except redis.ResponseError as error:
         assert str(error).startswith("WRONGTYPE") or "wrong kind" in str(error), error
     else:
         raise AssertionError("INCR of a list succeeds")
-    try:
-        client.execute_command("FROBNICATE")
-    except redis.ResponseError as error:
-        assert "FROBNICATE" in str(error).upper(), error
-    else:
-        raise AssertionError("an unknown command succeeds")
+    refused("FROBNICATE", client.execute_command, "FROBNICATE")
+    refused("CROSSSLOT", client.sinter, keys)
+    refused("a connection of its own", client.blpop, ["list"], 1)
     assert client.get("one") == b"2"
     print("ok")
 
 
-main(int(sys.argv[1]))
+main(int(sys.argv[1]), int(sys.argv[2]))

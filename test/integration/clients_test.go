@@ -254,13 +254,3 @@ func TestGoMemcache(t *testing.T) {
 		t.Errorf("1 MB comes back as %d bytes", len(got.Value))
 	}
 }
-
-// redis-py, as Debian packages it, with a script of its own.
-func TestRedisPy(t *testing.T) {
-	t.Parallel()
-	s := redisStage(t)
-	out := command(t, "", "/usr/bin/python3", "../clients/redispy.py", port(t, s.proxy))
-	if out != "ok\n" {
-		t.Errorf("redispy.py: %s", out)
-	}
-}

@@ -1,0 +1,74 @@
+// Drives a proxy at 127.0.0.1:<port> through ioredis; prints "ok" at the end.
+
+import assert from "node:assert/strict";
+import Redis from "ioredis";
+
+const port = Number(process.argv[2]);
+
+const client = new Redis({ host: "127.0.0.1", port, connectionName: "ioredis", enableAutoPipelining: true, retryStrategy: null });
+client.on("error", (error) => {
+  throw error;
+});
+
+// It asks for INFO before it is ready, and waits while that says "loading".
+assert.equal(await client.ping(), "PONG");
+assert.equal(await client.client("GETNAME"), "ioredis");
+
+// Keys of every server, set and read at once.
+const keys = Array.from({ length: 100 }, (_, i) => (((i + 1) * 2654435761) >>> 0).toString(16).padStart(8, "0"));
+const values = keys.map((key) => `value of ${key}`);
+assert.equal(await client.mset(new Map(keys.map((key, i) => [key, values[i]]))), "OK");
+assert.deepEqual(await client.mget([...keys, "none"]), [...values, null]);
+assert.equal(await client.exists(...keys, "none"), 100);
+
+// Pipelines: by hand, and of what one turn of the event loop brings.
+const pipeline = client.pipeline();
+keys.forEach((key) => pipeline.append(key, "!").get(key));
+assert.deepEqual(await pipeline.exec(), keys.flatMap((key, i) => [[null, values[i].length + 1], [null, `${values[i]}!`]]));
+const together = await Promise.all(keys.flatMap((key) => [client.get(key), client.get(`no ${key}`)]));
+assert.deepEqual(together, keys.flatMap((key, i) => [`${values[i]}!`, null]));
+
+// Bytes that are no text, and a value larger than any buffer on its way.
+const binary = Buffer.alloc(1 << 20, Buffer.from(Array.from({ length: 256 }, (_, i) => i)));
+assert.equal(await client.set("binary", binary), "OK");
+assert.ok(binary.equals(await client.getBuffer("binary")));
+
+assert.equal(await client.hset("hash", { f: "v", g: "w" }), 2);
+assert.deepEqual(await client.hgetall("hash"), { f: "v", g: "w" });
+assert.equal(await client.zadd("zset", 1.5, "a", 2, "b"), 2);
+assert.deepEqual(await client.zrange("zset", 0, -1, "WITHSCORES"), ["a", "1.5", "b", "2"]);
+assert.equal(await client.rpush("list", "1", "2", "3"), 3);
+assert.deepEqual(await client.lrange("list", 0, -1), ["1", "2", "3"]);
+
+// A script, by its hash once the server has it, and one for every server.
+client.defineCommand("joined", { numberOfKeys: 1, lua: "return redis.call('GET', KEYS[1]) .. ARGV[1]" });
+for (const key of keys.slice(0, 10)) {
+  assert.equal(await client.joined(key, "?"), `value of ${key}!?`);
+}
+const sha = await client.script("LOAD", "return ARGV[1]");
+for (const key of keys.slice(0, 20)) {
+  assert.equal(await client.evalsha(sha, 1, key, key), key);
+}
+
+// All keys of all servers, once each.
+const found = new Set();
+for await (const batch of client.scanStream({ count: 10 })) {
+  for (const key of batch) {
+    assert.ok(!found.has(key), key);
+    found.add(key);
+  }
+}
+assert.equal(found.size, await client.dbsize());
+assert.ok(keys.every((key) => found.has(key)));
+
+// What is refused is refused in words, and the connection goes on.
+await assert.rejects(client.incr("list"), /WRONGTYPE/);
+await assert.rejects(client.call("FROBNICATE", "x"), /unknown command 'FROBNICATE'/);
+await assert.rejects(client.sinter(keys), /CROSSSLOT/);
+await assert.rejects(client.watch("list"), /a connection of its own/);
+assert.equal(await client.get(keys[0]), `${values[0]}!`);
+
+assert.equal(await client.del(...keys, "binary", "none"), 101);
+assert.equal(await client.quit(), "OK");
+console.log("ok");
+process.exit(0); // it would wait for a timer of the client's own
