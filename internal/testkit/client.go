@@ -93,6 +93,28 @@ func (c *Client) Reply() string {
 	return string(b)
 }
 
+// TryExpect reads as many bytes as want has and compares them. Its error shows
+// where they begin to differ.
+func (c *Client) TryExpect(want []byte) error {
+	if err := c.conn.SetReadDeadline(time.Now().Add(Patience)); err != nil {
+		return fmt.Errorf("testkit: %w", err)
+	}
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(c.in, got)
+	at := 0
+	for at < n && got[at] == want[at] {
+		at++
+	}
+	if at < n {
+		from := max(0, at-shownBytes/2)
+		return fmt.Errorf("testkit: byte %d of %d: got %s, want %s", at, len(want), show(string(got[from:n])), show(string(want[from:])))
+	}
+	if err != nil {
+		return fmt.Errorf("testkit: after %d of %d bytes: %w", n, len(want), err)
+	}
+	return nil
+}
+
 // Expect reads as many replies as it is given and compares them.
 func (c *Client) Expect(replies ...string) {
 	c.t.Helper()

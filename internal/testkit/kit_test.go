@@ -253,7 +253,7 @@ func TestAwait(t *testing.T) {
 func TestMissingProgram(t *testing.T) {
 	t.Parallel()
 	messages := record(t, func(t testing.TB) { lookProgram(t, "no-such-program") })
-	expectOne(t, messages, "no-such-program is not installed: apt-get install")
+	expectOne(t, messages, "no-such-program is not installed: make deps")
 }
 
 func TestGoVerdict(t *testing.T) {
