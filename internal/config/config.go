@@ -151,6 +151,11 @@ type Pool struct {
 	Eject Eject
 	// ServerRetryTimeout is that while.
 	ServerRetryTimeout time.Duration
+	// ServerMaxQueued is the most requests on one connection to a server, and
+	// ServerMaxQueuedBytes the number of bytes to be sent on one at which it takes
+	// no further request.
+	ServerMaxQueued      int
+	ServerMaxQueuedBytes int64
 	// HealthCheck is how servers are checked.
 	HealthCheck HealthCheck
 	// ReconnectBackoff is the most that the first pause between attempts to

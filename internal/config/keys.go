@@ -241,6 +241,18 @@ var poolKeys = []key[Pool]{
 		set:  func(p *Pool, v value) { p.ReconnectBackoffMax = v.duration() },
 	},
 	{
+		name: "server_max_queued", kind: kindNumber, limits: limits{1, 1 << 24}, def: "1048576", origin: fromNuthatch,
+		help: "The most requests that may be under way on one connection to a server: to be sent, or to be answered. One more is " +
+			"answered with the error `server busy` at once. The default is far above what clients of a server that works bring together.",
+		set: func(p *Pool, v value) { p.ServerMaxQueued = int(v.number) },
+	},
+	{
+		name: "server_max_queued_bytes", kind: kindSize, limits: limits{kb, 64 * gb}, def: "1gb", origin: fromNuthatch,
+		help: "The most bytes of requests that may wait to be sent on one connection to a server. While there are as many, requests " +
+			"are answered with the error `server busy` at once. It never stops a single request that is larger by itself.",
+		set: func(p *Pool, v value) { p.ServerMaxQueuedBytes = v.number },
+	},
+	{
 		name: "max_request_size", kind: kindSize, limits: limits{kb, 4 * gb}, def: "512mb", origin: fromNuthatch,
 		help: "The most bytes of one request, its arguments together. A larger one is refused with an error as soon as its size " +
 			"is known, before its bytes are in memory. In a Memcached pool the default is `32mb`, since memcached itself takes " +

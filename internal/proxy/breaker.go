@@ -35,6 +35,7 @@ func (s *Server) admit() msg.Reason {
 	}
 	now := s.pool.ctx.loop.Now()
 	if at > now || !h.retryAt.CompareAndSwap(at, now+int64(conf.ServerRetryTimeout)) {
+		s.reasons[stats.ServerFailedRequests][msg.CircuitOpen]++
 		return msg.CircuitOpen
 	}
 	h.failures.Add(1)

@@ -33,6 +33,8 @@ type Server struct {
 	nextAddr int
 	// reconnect is when the server may be connected to.
 	reconnect reconnect
+	// busyTold is when it was last told that the server is busy.
+	busyTold int64
 	// forgetful: the server may have forgotten what clients told it for all
 	// clients, because a connection to it failed since, or none was tried. Fresh
 	// connections tell it again, until one has.
@@ -65,7 +67,11 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 		}
 	}
 	if c.Attached() {
-		return c, msg.OK
+		conf := s.pool.conf
+		if c.queue.Len() < conf.ServerMaxQueued && int64(c.Out().Len()) < conf.ServerMaxQueuedBytes {
+			return c, msg.OK
+		}
+		return nil, s.busy(c)
 	}
 	if why := c.unfit; why != msg.OK && s.pool.ctx.loop.Now() < c.unfitUntil {
 		return nil, why
