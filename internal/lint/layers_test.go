@@ -49,6 +49,7 @@ var levels = map[string]int{
 	"examples":         8,
 	"test/compat":      8,
 	"test/integration": 8,
+	"test/soak":        8,
 }
 
 // listed returns the listed package that dir is or lies below.

@@ -87,7 +87,7 @@ func cutBulk(reply string) (value string, found bool, rest string, err error) {
 		return "", false, "", errNotOurs
 	}
 	n, err := strconv.Atoi(head[1:])
-	if err != nil || len(rest) < n+2 {
+	if err != nil || n >= 0 && len(rest) < n+2 {
 		return "", false, "", errNotOurs
 	}
 	if n < 0 {
@@ -183,37 +183,46 @@ func (k *checker) count() []question {
 	}
 }
 
-// get asks for the keys, whose values come in their order.
+// get asks for the keys. Values come in the order of the keys, but that where a
+// server misses one its later values move up.
 func (k *checker) get(keys string, all []lookup) question {
 	return question{[]byte("get " + keys + "\r\n"), func(reply string) error {
 		if reply == "" {
 			return nil
 		}
-		rest := []byte(reply)
+		values, err := readValues([]byte(reply))
+		if err != nil {
+			return err
+		}
 		for _, l := range all {
-			value, found, after, err := cutValue(rest, l.key)
-			if err != nil {
-				return err
-			}
+			value, found := values[l.key]
 			if err := l.read(value, found); err != nil {
 				return fmt.Errorf("%s: %w", l.key, err)
 			}
-			rest = after
+			delete(values, l.key)
 		}
-		return oneOf(string(rest), "END\r\n")
+		if len(values) > 0 {
+			return errNotOurs
+		}
+		return nil
 	}}
 }
 
-// cutValue takes the key's value, if it comes next, off a reply's beginning.
-func cutValue(reply []byte, key string) (value string, found bool, rest []byte, err error) {
-	head, body, _ := bytes.Cut(reply, []byte("\r\n"))
-	words := strings.Fields(string(head))
-	if len(words) != 4 || words[0] != "VALUE" || words[1] != key {
-		return "", false, reply, nil
+// readValues takes a reply of values apart.
+func readValues(reply []byte) (map[string]string, error) {
+	values := map[string]string{}
+	for string(reply) != "END\r\n" {
+		head, body, _ := bytes.Cut(reply, []byte("\r\n"))
+		words := strings.Fields(string(head))
+		if len(words) != 4 || words[0] != "VALUE" {
+			return nil, errNotOurs
+		}
+		n, err := strconv.Atoi(words[3])
+		if _, twice := values[words[1]]; err != nil || len(body) < n+2 || twice {
+			return nil, errNotOurs
+		}
+		values[words[1]] = string(body[:n])
+		reply = body[n+2:]
 	}
-	n, err := strconv.Atoi(words[3])
-	if err != nil || len(body) < n+2 {
-		return "", false, nil, errNotOurs
-	}
-	return string(body[:n]), true, body[n+2:], nil
+	return values, nil
 }

@@ -1,0 +1,120 @@
+package soak
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"nuthatch/internal/testkit"
+)
+
+// timeout is the pools', and grace how much later than that an answer may be.
+const (
+	timeout = 400 * time.Millisecond
+	grace   = 100 * time.Millisecond
+)
+
+// Servers are killed, stopped and restarted in random order under two hundred
+// clients: no value is wrong, no reply out of turn, nobody waits longer than the
+// timeout, and nothing is left of it afterwards.
+func TestChaos(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		protocol testkit.Protocol
+		moves    bool
+		pool     []string
+	}{
+		{"redis", testkit.Redis, false, nil},
+		{"memcached", testkit.Memcache, false, nil},
+		{"redis, ejected", testkit.Redis, true, []string{"auto_eject_hosts: true", "server_failure_limit: 2", "server_retry_timeout: 300"}},
+		{
+			"redis, failed fast", testkit.Redis, false,
+			[]string{"auto_eject_hosts: true", "server_failure_limit: 2", "server_retry_timeout: 300", "eject: fail", "server_connections: 2"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if length == 0 {
+				t.Parallel()
+			}
+			chaos(t, c.name, c.protocol, c.moves, append(c.pool, fmt.Sprintf("timeout: %d", timeout.Milliseconds())))
+		})
+	}
+}
+
+func chaos(t *testing.T, name string, protocol testkit.Protocol, moves bool, pool []string) {
+	seed, rng := seeded(t)
+	s := newStage(t, protocol, "", pool...)
+	r := &row{piece: "chaos", what: name + ": servers killed, stopped, restarted"}
+	report(t, r)
+	before := s.left()
+	p := s.startPulse()
+	rss := s.watchRSS()
+	crowd := testkit.Traffic{
+		Protocol: protocol, Addr: s.proxy.Addr(), Clients: times(200, 60), Moves: moves, Seed: seed,
+		Pause: 50 * time.Millisecond, Round: 12,
+	}.Start(t)
+	crowd.AwaitMore(&crowd.Served, 1000)
+	events := map[string]int{}
+	for end := time.Now().Add(share(15, 2*time.Minute, 3*time.Second)); time.Now().Before(end) && !t.Failed(); {
+		events[s.trouble(rng, crowd)]++
+		time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond) // how long all is well between two troubles
+	}
+	crowd.AwaitMore(&crowd.Served, 1000) // all is well again
+	seen := crowd.Stop()
+	figures, control := p.end()
+	r.saw(seen)
+	r.rss = rss()
+	r.notes = fmt.Sprintf("%s; %s", strings.Trim(fmt.Sprint(events), "map[]"), figures)
+	s.awaitLeft(before)
+	r.left = "nothing: " + before
+	if limit := timeout + grace + control; length > 0 && seen.Longest > limit {
+		t.Errorf("a round took %v, above the timeout, %v and what the machine is to answer for: %v", seen.Longest, grace, limit)
+	}
+	t.Logf("%+v", *r)
+}
+
+// trouble makes one, waits some time, ends it, and tells what it was.
+func (s *stage) trouble(rng *rand.Rand, crowd *testkit.Crowd) string {
+	server := s.servers[rng.IntN(len(s.servers))]
+	some := time.Duration(rng.IntN(1000)) * time.Millisecond // how long the trouble lasts
+	switch rng.IntN(8) {
+	case 0, 1, 2:
+		crowd.Lost()
+		server.Kill()
+		time.Sleep(some)
+		server.Restart()
+		return "killed"
+	case 3, 4:
+		server.Pause()
+		time.Sleep(some)
+		server.Resume()
+		return "stopped"
+	case 5:
+		server.Pause()
+		time.Sleep(some)
+		crowd.Lost()
+		server.Kill()
+		server.Restart()
+		return "stopped, then killed"
+	case 6:
+		crowd.Lost()
+		for _, server := range s.servers {
+			server.Kill()
+		}
+		time.Sleep(some)
+		for _, server := range s.servers {
+			server.Restart()
+		}
+		return "all killed"
+	default:
+		for range 5 {
+			server.Pause()
+			time.Sleep(some / 20)
+			server.Resume()
+			time.Sleep(some / 20)
+		}
+		return "stuttering"
+	}
+}
