@@ -7,13 +7,15 @@ BIN     ?= bin/nuthatch
 LDFLAGS ?=
 # How long `make fuzz-short` gives each fuzz target.
 FUZZTIME ?= 5s
+# How long `make soak` takes, about.
+SOAK    ?= 10m
 # What `make demo` and `make bench` pass on.
 ARGS ?=
 
 TOOL := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test race invariants fuzz-short compat integration bench lint fmt deps clean
+.PHONY: help build demo test race invariants fuzz-short compat integration soak bench lint fmt deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +51,9 @@ compat: deps ## send the same bytes to nutcracker and to nuthatch, and compare
 
 integration: deps ## run against real servers and injected faults
 	$(GO) test -count=1 ./test/integration/...
+
+soak: deps build ## hold it under fire, and print a table of what was seen (SOAK=2h: for two hours; NUTHATCH_SEED=n: again)
+	NUTHATCH_BIN=$(abspath $(BIN)) NUTHATCH_SOAK=$(SOAK) $(GO) test -v -count=1 -timeout 0 ./test/soak
 
 bench: deps ## measure side by side with other proxies, in ten minutes (ARGS=-quick: in one; ARGS=-h)
 	$(GO) run ./bench $(if $(ARGS),$(ARGS),-o docs/BENCHMARKS.md)

@@ -87,9 +87,9 @@ func (s *stage) awaitLeft(before string) {
 // others, and how long the machine kept either from running; the control, the same
 // with a server that does nothing else, shows the latter.
 type pulse struct {
-	t             *testing.T
-	stop          chan struct{}
-	running       sync.WaitGroup
+	t              *testing.T
+	stop           chan struct{}
+	running        sync.WaitGroup
 	proxy, control *hdrhistogram.Histogram
 }
 
