@@ -2,23 +2,30 @@ package mbuf
 
 import "nuthatch/internal/invariant"
 
+// A Span is a range of a message's bytes.
+type Span struct{ Off, Len uint32 }
+
+// End is the offset behind the span.
+func (s Span) End() int { return int(s.Off) + int(s.Len) }
+
 // A View is the bytes of one message, wherever they lie: in one piece, or along
 // a chain. It owns nothing and is valid as long as the bytes under it.
 //
 // Ranges are read fastest in ascending order: a View over a chain remembers the
 // chunk of its last range and walks on from there.
 type View struct {
-	flat  []byte
-	chain *Chain
-	n     int
-	// at is the chunk of the last range read and atOff the offset, in the
-	// message, of at's first byte.
-	at    *Chunk
-	atOff int
+	// near is the bytes that were last looked at, all of them if they lie in one
+	// piece, and nearOff the offset of the first of them.
+	near    []byte
+	nearOff int
+	n       int
+	chain   *Chain
+	// at is the chunk that near is of.
+	at *Chunk
 }
 
 // Flat returns a view of b.
-func Flat(b []byte) View { return View{flat: b, n: len(b)} }
+func Flat(b []byte) View { return View{near: b, n: len(b)} }
 
 // Whole returns a view of all of c's bytes. The chain must not change while the
 // view is used.
@@ -29,7 +36,7 @@ func Whole(c *Chain) View {
 	if c.head == c.tail {
 		return Flat(c.head.Bytes())
 	}
-	return View{chain: c, n: c.n, at: c.head}
+	return View{near: c.head.Bytes(), n: c.n, chain: c, at: c.head}
 }
 
 // Len is the number of bytes in the view.
@@ -39,7 +46,22 @@ func (v *View) Len() int { return v.n }
 func (v *View) Chain() *Chain { return v.chain }
 
 // FlatBytes is all of the view's bytes if they lie in one piece, or nil.
-func (v *View) FlatBytes() []byte { return v.flat }
+func (v *View) FlatBytes() []byte {
+	if v.chain != nil {
+		return nil
+	}
+	return v.near
+}
+
+// Near returns the bytes that lie in one piece with the one at offset off, and
+// the offset of the first of them. They are valid as long as the view's own. At
+// the view's end, there may be none.
+func (v *View) Near(off int) (piece []byte, first int) {
+	if v.chain != nil {
+		v.seek(off)
+	}
+	return v.near, v.nearOff
+}
 
 // Bytes returns the n bytes at offset off in one piece. If they do not lie in
 // one piece they are gathered into scratch, which grows as needed; the second
@@ -47,21 +69,26 @@ func (v *View) FlatBytes() []byte { return v.flat }
 // the view's own bytes go.
 func (v *View) Bytes(off, n int, scratch []byte) (piece, newScratch []byte) {
 	invariant.Check(off >= 0 && n >= 0 && off+n <= v.n, "mbuf: a range outside the view")
-	if v.chain == nil {
-		return v.flat[off : off+n], scratch
+	if i := off - v.nearOff; i >= 0 && i+n <= len(v.near) {
+		return v.near[i : i+n], scratch
 	}
 	v.seek(off)
-	if b := v.at.Bytes()[off-v.atOff:]; len(b) >= n {
+	if b := v.near[off-v.nearOff:]; len(b) >= n {
 		return b[:n], scratch
 	}
-	scratch = scratch[:0]
+	scratch = v.Gather(off, n, scratch[:0])
+	return scratch, scratch
+}
+
+// Gather appends the n bytes at offset off to dst.
+func (v *View) Gather(off, n int, dst []byte) []byte {
 	for n > 0 {
 		b := v.here(off, n)
-		scratch = append(scratch, b...)
+		dst = append(dst, b...)
 		off += len(b)
 		n -= len(b)
 	}
-	return scratch, scratch
+	return dst
 }
 
 // AppendTo appends the n bytes at offset off to dst: large pieces of a chain by
@@ -69,32 +96,67 @@ func (v *View) Bytes(off, n int, scratch []byte) (piece, newScratch []byte) {
 func (v *View) AppendTo(p *Pool, dst *Chain, off, n int) {
 	invariant.Check(off >= 0 && n >= 0 && off+n <= v.n, "mbuf: a range outside the view")
 	if v.chain == nil {
-		dst.Append(p, v.flat[off:off+n])
+		dst.Append(p, v.near[off:off+n])
 		return
 	}
 	for n > 0 {
 		b := v.here(off, n)
-		dst.AppendRange(p, v.at, off-v.atOff, len(b))
+		dst.AppendRange(p, v.at, off-v.nearOff, len(b))
 		off += len(b)
 		n -= len(b)
+	}
+}
+
+// dealSize is the length of the pieces, in bytes, that Deal copies without
+// looking at how long they are.
+const dealSize = 32
+
+// Deal appends each span of the view to a chain: the i-th to dst[to[i]], or to
+// none if that is nil. to may be longer than spans. It is AppendTo for many small pieces, none of them empty.
+//
+// A piece of at most dealSize bytes is copied as if it were so long, where there
+// are so many bytes to copy and room for them: that takes two instructions. What
+// is too much is written over by the next piece, or never looked at.
+func (v *View) Deal(p *Pool, spans []Span, to []uint16, dst []*Chain) {
+	to = to[:len(spans)]
+	near, first := v.near, v.nearOff
+	for i, s := range spans {
+		c := dst[to[i]]
+		if c == nil {
+			continue
+		}
+		from, n := int(s.Off)-first, int(s.Len)
+		if t := c.tail; n <= dealSize && t != nil && t.base == nil && t.w+dealSize <= len(t.buf) &&
+			from >= 0 && from+dealSize <= len(near) {
+			*(*[dealSize]byte)(t.buf[t.w:]) = *(*[dealSize]byte)(near[from:])
+			t.w += n
+			c.n += n
+			continue
+		}
+		v.AppendTo(p, c, int(s.Off), n)
+		near, first = v.near, v.nearOff
 	}
 }
 
 // here returns the bytes from offset off to the end of their chunk, n at most.
 func (v *View) here(off, n int) []byte {
 	v.seek(off)
-	b := v.at.Bytes()[off-v.atOff:]
+	b := v.near[off-v.nearOff:]
 	return b[:min(n, len(b))]
 }
 
-// seek makes at the chunk that holds the byte at offset off, or the last one if
-// off is the view's end.
+// seek makes near the chunk that holds the byte at offset off, or the last one
+// if off is the view's end.
 func (v *View) seek(off int) {
-	if off < v.atOff {
-		v.at, v.atOff = v.chain.head, 0
+	if v.chain == nil {
+		return
 	}
-	for off >= v.atOff+v.at.Len() && v.at.next != nil {
-		v.atOff += v.at.Len()
+	if off < v.nearOff {
+		v.at, v.nearOff = v.chain.head, 0
+	}
+	for off >= v.nearOff+v.at.Len() && v.at.next != nil {
+		v.nearOff += v.at.Len()
 		v.at = v.at.next
 	}
+	v.near = v.at.Bytes()
 }

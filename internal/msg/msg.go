@@ -223,11 +223,14 @@ func (q *ServerQueue) Reschedule(deadline int64) {
 	}
 }
 
-// maxFree bounds how many unused messages a Pool keeps, and maxSeq the keys
-// whose book-keeping a message keeps with it on the free list.
+// maxFree bounds how many unused messages a Pool keeps, maxSeq the keys whose
+// book-keeping a message keeps with it on the free list, and maxLong how many
+// longer ones a Pool keeps, each for up to longSeq keys.
 const (
 	maxFree = 16 << 10
 	maxSeq  = 1 << 10
+	maxLong = 64
+	longSeq = 16 << 10
 )
 
 // A Pool is the free list of messages of one event loop. The zero value is
@@ -236,6 +239,9 @@ type Pool struct {
 	free  *Msg
 	nfree int
 	live  int
+	// long are the Seqs that are too long to be kept with messages, all with room
+	// for longSeq keys.
+	long [][]uint16
 }
 
 // Live is the number of messages in use.
@@ -254,6 +260,18 @@ func (p *Pool) Get() *Msg {
 	return m
 }
 
+// SetSeq makes m's Seq a copy of seq.
+func (p *Pool) SetSeq(m *Msg, seq []uint16) {
+	if n := len(seq); n > maxSeq && n <= longSeq && cap(m.Seq) < n {
+		if last := len(p.long) - 1; last >= 0 {
+			m.Seq, p.long = p.long[last], p.long[:last]
+		} else {
+			m.Seq = make([]uint16, 0, longSeq)
+		}
+	}
+	m.Seq = append(m.Seq[:0], seq...)
+}
+
 // Put gives m back. Its reply must have been moved or released, and it must be
 // in no queue.
 func (p *Pool) Put(m *Msg) {
@@ -266,7 +284,10 @@ func (p *Pool) Put(m *Msg) {
 	frags, seq := m.Frags[:0], m.Seq[:0]
 	clear(m.Frags)
 	if cap(seq) > maxSeq {
-		frags, seq = nil, nil
+		if cap(seq) == longSeq && len(p.long) < maxLong {
+			p.long = append(p.long, seq)
+		}
+		seq = nil
 	}
 	*m = Msg{Frags: frags, Seq: seq, clientNext: p.free}
 	p.free = m

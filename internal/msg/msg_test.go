@@ -1,9 +1,11 @@
 package msg
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"nuthatch/internal/invariant"
@@ -180,7 +182,7 @@ func TestPoolBounds(t *testing.T) {
 	m.Frags = make([]*Msg, 3)
 	m.Seq = make([]uint16, maxSeq+1)
 	p.Put(m)
-	if m = p.Get(); m.Frags != nil || m.Seq != nil {
+	if m = p.Get(); m.Seq != nil {
 		t.Errorf("the book-keeping of %d keys is kept", maxSeq+1)
 	}
 	p.Put(m)
@@ -285,15 +287,84 @@ func TestReasonsHaveTextsAndNames(t *testing.T) {
 }
 
 func TestRequestKeys(t *testing.T) {
-	r := Request{
-		Args:     []Span{{0, 4}, {5, 1}, {7, 2}, {10, 3}, {14, 4}},
-		FirstKey: 1, KeyStep: 2, Nkeys: 2,
+	text := "MSET a b cc d"
+	r := Request{FirstKey: 1, KeyStep: 2, Nkeys: 2}
+	for at := 0; at < len(text); {
+		word, _, _ := strings.Cut(text[at:], " ")
+		r.Args = append(r.Args, Span{Off: uint32(at), Len: uint32(len(word))})
+		at += len(word) + 1
 	}
-	if r.Key(0) != (Span{5, 1}) || r.Key(1) != (Span{10, 3}) {
+	if r.Key(0) != r.Args[1] || r.Key(1) != r.Args[3] {
 		t.Errorf("keys %v and %v, want the second and the fourth word", r.Key(0), r.Key(1))
 	}
 	if end := (Span{Off: 1 << 31, Len: 1 << 31}).End(); end != 1<<32 {
 		t.Errorf("End of the widest span is %d", end)
+	}
+}
+
+// TestKeys gathers keys of all lengths from wherever they lie, block by block.
+func TestKeys(t *testing.T) {
+	var pool mbuf.Pool
+	for _, size := range []int{0, 1, 100, mbuf.SmallSize - 1, 3 * mbuf.LargeSize} {
+		var chain mbuf.Chain
+		var want [][]byte
+		r := Request{FirstKey: 1, KeyStep: 2, Args: []Span{{Len: 0}}}
+		for i := range 20 {
+			key := bytes.Repeat([]byte{byte('a' + i)}, size*(i%3))
+			r.Args = append(r.Args, Span{Off: uint32(chain.Len()), Len: uint32(len(key))}, Span{})
+			r.Nkeys++
+			chain.Append(&pool, key)
+			want = append(want, key)
+		}
+		for name, view := range map[string]mbuf.View{"flat": mbuf.Flat(chain.AppendTo(nil)), "chain": mbuf.Whole(&chain)} {
+			r.View = view
+			var scratch []byte
+			for _, first := range []int{0, 7, 14, 3} {
+				keys := make([][]byte, 6)
+				scratch = r.Keys(first, keys, scratch)
+				if !slices.EqualFunc(keys, want[first:first+6], bytes.Equal) {
+					t.Errorf("%s: six keys of %d bytes from the %d-th on are not what they should be", name, size, first)
+				}
+			}
+		}
+		chain.Release(&pool)
+	}
+}
+
+// TestLongSeqs: what a request of many keys needs is used again, by another
+// message, within bounds.
+func TestLongSeqs(t *testing.T) {
+	var p Pool
+	keys := make([]uint16, 10_000)
+	keys[9_999] = 7
+	for range 3 * maxLong {
+		m := p.Get()
+		p.SetSeq(m, keys)
+		if len(m.Seq) != len(keys) || m.Seq[9_999] != 7 {
+			t.Fatalf("a Seq of %d, want %d", len(m.Seq), len(keys))
+		}
+		p.Put(m)
+	}
+	if len(p.long) != 1 {
+		t.Errorf("%d long Seqs are kept for one message at a time", len(p.long))
+	}
+	if n := testing.AllocsPerRun(10, func() {
+		m := p.Get()
+		p.SetSeq(m, keys)
+		p.Put(m)
+	}); n > 0 {
+		t.Errorf("the Seq of many keys is allocated each time")
+	}
+	var all []*Msg
+	for range 2 * maxLong {
+		all = append(all, p.Get())
+		p.SetSeq(all[len(all)-1], keys)
+	}
+	for _, m := range all {
+		p.Put(m)
+	}
+	if len(p.long) > maxLong {
+		t.Errorf("%d long Seqs are kept, want at most %d", len(p.long), maxLong)
 	}
 }
 

@@ -30,10 +30,7 @@ const (
 )
 
 // A Span is a range of a message's bytes.
-type Span struct{ Off, Len uint32 }
-
-// End is the offset behind the span.
-func (s Span) End() int { return int(s.Off) + int(s.Len) }
+type Span = mbuf.Span
 
 // A Request is one request as a parser found it. It owns nothing: it is valid
 // until its parser is used again, or until the bytes under View go.
@@ -77,6 +74,34 @@ type Request struct {
 
 // Key is the span of the i-th key.
 func (r *Request) Key(i int) Span { return r.Args[r.FirstKey+i*r.KeyStep] }
+
+// Keys makes dst the keys from the i-th on, each in one piece. Those that do not
+// lie in one piece are gathered behind scratch, which is returned for the next
+// call. The keys are valid until then, or until the view's bytes go.
+func (r *Request) Keys(i int, dst [][]byte, scratch []byte) []byte {
+	scratch = scratch[:0]
+	var near []byte
+	first := 0
+	at := r.FirstKey + i*r.KeyStep
+	for k := range dst {
+		s := r.Args[at]
+		at += r.KeyStep
+		off, n := int(s.Off)-first, int(s.Len)
+		if off < 0 || off+n > len(near) {
+			near, first = r.View.Near(int(s.Off))
+			off = int(s.Off) - first
+		}
+		if off+n <= len(near) {
+			dst[k] = near[off : off+n]
+			continue
+		}
+		// Where scratch grows, the keys gathered before stay where they are.
+		begin := len(scratch)
+		scratch = r.View.Gather(int(s.Off), n, scratch)
+		dst[k] = scratch[begin:]
+	}
+	return scratch
+}
 
 // A Session is what the proxy and its protocol remember of a client connection.
 type Session struct {

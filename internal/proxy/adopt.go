@@ -45,7 +45,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.stats = &p.ctx.shard.Pools[index]
 	// The parser is between two requests; those that have begun have their own.
 	p.parser, p.partials = p.proto.NewRequestParser(), nil
-	p.counts = make([]int32, len(p.conf.Servers))
+	p.shares = make([]uint16, len(p.conf.Servers))
 	p.servers = nil
 	for i := range p.conf.Servers {
 		p.servers = append(p.servers, p.adoptServer(servers, i))

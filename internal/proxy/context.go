@@ -75,8 +75,7 @@ type Context struct {
 	leaving   leaving
 	// scratch
 	key1, key2 []byte
-	owners     []uint16
-	used       []uint16
+	deal       deal
 }
 
 // An Identity is what makes the loops of a process one proxy: it hands out client

@@ -44,10 +44,11 @@ type ServerPool struct {
 	// leaveBy is when a pool that was removed goes at the latest; 0 for all
 	// others.
 	leaveBy int64
-	// counts is scratch: how many keys of a request each server owns.
+	// shares is scratch: 1 more than the index of a server's share of a request
+	// in ctx.dealing, or 0.
 	//
 	// Invariant: all zero between requests.
-	counts []int32
+	shares []uint16
 }
 
 // A partial is a request that has not wholly come.
@@ -67,7 +68,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		proto:  o.Protocol,
 		stats:  &ctx.shard.Pools[index],
 		parser: o.Protocol.NewRequestParser(),
-		counts: make([]int32, len(o.Config.Servers)),
+		shares: make([]uint16, len(o.Config.Servers)),
 	}
 	p.back = p.logBack
 	p.lanes = []lane{{key: msg.DefaultLane}}
@@ -144,31 +145,6 @@ func (p *ServerPool) owner(req *msg.Request) int {
 		}
 	}
 	return first
-}
-
-// spread notes in ctx.owners which server owns each key of req, in p.counts how
-// many keys each server owns, and in ctx.used the servers that own any, in the
-// order of their first keys. It reports false if every server is ejected. The
-// caller zeroes p.counts for the servers used.
-func (p *ServerPool) spread(req *msg.Request) bool {
-	ctx := p.ctx
-	ring := p.topo.current(ctx.loop.Now(), p.back)
-	ctx.owners, ctx.used = ctx.owners[:0], ctx.used[:0]
-	for i := range req.Nkeys {
-		k := req.Key(i)
-		var key []byte
-		key, ctx.key1 = req.View.Bytes(int(k.Off), int(k.Len), ctx.key1)
-		s := ring.Server(key, p.random())
-		if s == noServer {
-			return false
-		}
-		ctx.owners = append(ctx.owners, uint16(s))
-		if p.counts[s] == 0 {
-			ctx.used = append(ctx.used, uint16(s))
-		}
-		p.counts[s]++
-	}
-	return true
 }
 
 // keepaliveOf is what a pool's connections, of clients and of servers, have of

@@ -40,11 +40,12 @@ type Protocol interface {
 	// after that is one for Local.
 	Learn(topic string, reply []byte) (objection string)
 
-	// FragmentHead, FragmentKey and FragmentTail build one sub-request: the head
-	// for nkeys keys of req, then each of its keys i in ascending order (with
-	// what belongs to the key, such as MSET's value), then the tail.
+	// FragmentHead, FragmentKeys and FragmentTail build the sub-requests of req:
+	// the head of each, for nkeys keys; then all keys in ascending order, with what
+	// belongs to each, such as MSET's value, the i-th to outs[dealt[i]], or to none
+	// if that is nil; then each tail.
 	FragmentHead(req *msg.Request, nkeys int, p *mbuf.Pool, out *mbuf.Chain)
-	FragmentKey(req *msg.Request, i int, p *mbuf.Pool, out *mbuf.Chain)
+	FragmentKeys(req *msg.Request, dealt []uint16, p *mbuf.Pool, outs []*mbuf.Chain)
 	FragmentTail(req *msg.Request, p *mbuf.Pool, out *mbuf.Chain)
 	// Merge appends to out the one reply to parent, from the replies, or
 	// failures (Err), of parent.Frags; it leaves their Reply chains empty. It

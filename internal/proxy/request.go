@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"nuthatch/internal/invariant"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
@@ -179,93 +178,6 @@ func (c *client) newMsg(req *msg.Request) *msg.Msg {
 	m.Owner, m.Type, m.NoReply, m.Quiet = c, req.Type, req.NoReply, req.Quiet
 	m.RESP3, m.Muted = c.session.Lane.IsRESP3(), c.session.Muted
 	return m
-}
-
-// fragment sends one sub-request to each server that owns some of the request's
-// keys. If that is one server the request goes to it as it is.
-func (c *client) fragment(req *msg.Request) {
-	p := c.pool
-	ctx := p.ctx
-	if len(p.servers) == 1 || req.Nkeys == 1 {
-		c.forward(req)
-		return
-	}
-	alive := p.spread(req)
-	switch {
-	case !alive:
-		c.refuse(req, msg.ConnRefused)
-	case len(ctx.used) == 1:
-		c.forwardTo(p.servers[ctx.used[0]], req)
-	default:
-		c.split(req)
-	}
-	for _, s := range ctx.used {
-		p.counts[s] = 0
-	}
-}
-
-// split makes the fragments, from what spread found. Their bytes are written
-// straight to the servers' outputs, key by key: nothing else is written there
-// meanwhile, so each sub-request stays in one piece.
-func (c *client) split(req *msg.Request) {
-	p := c.pool
-	ctx := p.ctx
-	parent := c.newMsg(req)
-	parent.Nkeys = req.Nkeys
-	c.outq.Push(parent)
-	c.hold(parent, req.View.Len())
-	for i, s := range ctx.used {
-		f := c.newFragment(parent, p.servers[s])
-		if !f.Done {
-			conn := c.made(p.servers[s])
-			f.Len = conn.Out().Len()
-			p.proto.FragmentHead(req, int(p.counts[s]), ctx.bufs, conn.Out())
-		}
-		p.counts[s] = int32(i) // from here on: which fragment is the server's
-	}
-	for i, s := range ctx.owners {
-		n := p.counts[s]
-		parent.Seq = append(parent.Seq, uint16(n))
-		if !parent.Frags[n].Done {
-			p.proto.FragmentKey(req, i, ctx.bufs, c.made(p.servers[s]).Out())
-		}
-	}
-	for i, s := range ctx.used {
-		if f := parent.Frags[i]; !f.Done {
-			p.proto.FragmentTail(req, ctx.bufs, c.made(p.servers[s]).Out())
-			c.sendFragment(f, p.servers[s])
-		}
-	}
-	p.stats.Values[stats.Fragments] += int64(len(parent.Frags))
-	if parent.Pending == 0 {
-		c.merge(parent)
-	}
-}
-
-// newFragment adds a fragment for s to parent. It is Done, with the reason, if
-// there is no connection to s.
-func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
-	f := c.pool.ctx.msgs.Get()
-	f.Owner, f.Type, f.Parent, f.Server = c, parent.Type, parent, uint16(s.index)
-	parent.Frags = append(parent.Frags, f)
-	_, why := c.conn(s)
-	if why != msg.OK {
-		f.Err, f.Done = why, true
-		return f
-	}
-	parent.Pending++
-	return f
-}
-
-// sendFragment queues the sub-request that was written to s. f.Len is the length
-// of the output before it.
-func (c *client) sendFragment(f *msg.Msg, s *Server) {
-	conn := c.made(s)
-	n := conn.Out().Len() - f.Len
-	invariant.Check(n > 0, "proxy: an empty fragment")
-	conn.enqueue(f, n)
-	s.stats[stats.Requests]++
-	s.stats[stats.RequestBytes] += int64(n)
 }
 
 // refuse answers a request that cannot be sent, in its turn.

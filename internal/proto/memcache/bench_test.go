@@ -28,6 +28,14 @@ func BenchmarkSplit(b *testing.B) {
 			var outs [servers]mbuf.Chain
 			p := memcache.New(memcache.Options{})
 			parser := p.NewRequestParser()
+			dealt := make([]uint16, n)
+			for i := range dealt {
+				dealt[i] = uint16(i % servers)
+			}
+			var chains []*mbuf.Chain
+			for s := range outs {
+				chains = append(chains, &outs[s])
+			}
 			data := []byte("get" + strings.Repeat(" memtier-1234567", n) + "\r\n")
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
@@ -36,9 +44,7 @@ func BenchmarkSplit(b *testing.B) {
 				for s := range outs {
 					p.FragmentHead(r, (n+servers-1-s)/servers, &pool, &outs[s])
 				}
-				for i := range n {
-					p.FragmentKey(r, i, &pool, &outs[i%servers])
-				}
+				p.FragmentKeys(r, dealt, &pool, chains)
 				for s := range outs {
 					p.FragmentTail(r, &pool, &outs[s])
 					outs[s].Release(&pool)

@@ -69,6 +69,8 @@ type Protocol struct {
 	facts      func(tell func(name, value string))
 	// scratch gathers the head of a block that lies across chunks.
 	scratch []byte
+	// pieces are some of a request's keys, each with the space before it.
+	pieces [64]mbuf.Span
 }
 
 // New returns a Protocol with the given options.

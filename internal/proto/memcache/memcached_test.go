@@ -147,11 +147,13 @@ func (p *pool) split(req *msg.Request) *msg.Msg {
 		frag := &msg.Msg{}
 		parent.Frags = append(parent.Frags, frag)
 		p.proto.FragmentHead(req, req.Nkeys, &p.bufs, &sub)
-		for i := range req.Nkeys {
-			if p.owner(req, i) == s {
-				p.proto.FragmentKey(req, i, &p.bufs, &sub)
-			}
+		outs := make([]*mbuf.Chain, len(p.servers))
+		outs[s] = &sub // the others' keys are dealt to nobody
+		dealt := make([]uint16, req.Nkeys)
+		for i := range dealt {
+			dealt[i] = uint16(p.owner(req, i))
 		}
+		p.proto.FragmentKeys(req, dealt, &p.bufs, outs)
 		p.proto.FragmentTail(req, &p.bufs, &sub)
 		line := []byte(flatten(&p.bufs, &sub))
 		if !bytes.Contains(bytes.TrimSpace(line), []byte(" ")) {

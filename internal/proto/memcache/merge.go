@@ -16,9 +16,20 @@ func (p *Protocol) FragmentHead(req *msg.Request, _ int, pool *mbuf.Pool, out *m
 	}
 }
 
-// FragmentKey appends a space and the i-th key.
-func (p *Protocol) FragmentKey(req *msg.Request, i int, pool *mbuf.Pool, out *mbuf.Chain) {
-	appendWord(req, req.Key(i), pool, out)
+// FragmentKeys appends each key, and a space before it, to the request that it is
+// dealt to.
+func (p *Protocol) FragmentKeys(req *msg.Request, dealt []uint16, pool *mbuf.Pool, outs []*mbuf.Chain) {
+	at := req.FirstKey
+	for len(dealt) > 0 {
+		pieces := p.pieces[:min(len(p.pieces), len(dealt))]
+		for i := range pieces {
+			word := req.Args[at]
+			at += req.KeyStep
+			pieces[i] = mbuf.Span{Off: word.Off - 1, Len: word.Len + 1}
+		}
+		req.View.Deal(pool, pieces, dealt, outs)
+		dealt = dealt[len(pieces):]
+	}
 }
 
 // FragmentTail appends the line's end.

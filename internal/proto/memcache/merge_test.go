@@ -219,9 +219,12 @@ func TestFragments(t *testing.T) {
 			}
 			req := parser.Finish(view)
 			proto.FragmentHead(req, len(tt.keys), &p, &out)
+			// The keys that are not wanted are dealt to nobody.
+			dealt := make([]uint16, req.Nkeys)
 			for _, i := range tt.keys {
-				proto.FragmentKey(req, i, &p, &out)
+				dealt[i] = 1
 			}
+			proto.FragmentKeys(req, dealt, &p, []*mbuf.Chain{nil, &out})
 			proto.FragmentTail(req, &p, &out)
 			if got := flatten(&p, &out); got != tt.want {
 				t.Errorf("%q, keys %v: %q, want %q", tt.in, tt.keys, got, tt.want)

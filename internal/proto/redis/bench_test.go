@@ -120,6 +120,14 @@ func BenchmarkSplit(b *testing.B) {
 				p := New(Options{})
 				parser := p.NewRequestParser()
 				data := manyOf(command, n)
+				dealt := make([]uint16, n)
+				chains := make([]*mbuf.Chain, servers)
+				for i := range dealt {
+					dealt[i] = uint16(i % servers)
+				}
+				for s := range outs {
+					chains[s] = &outs[s]
+				}
 				b.SetBytes(int64(len(data)))
 				b.ReportAllocs()
 				for b.Loop() {
@@ -130,9 +138,7 @@ func BenchmarkSplit(b *testing.B) {
 					for s := range outs {
 						p.FragmentHead(r, (n+servers-1-s)/servers, &pool, &outs[s])
 					}
-					for i := range n {
-						p.FragmentKey(r, i, &pool, &outs[i%servers])
-					}
+					p.FragmentKeys(r, dealt, &pool, chains)
 					for s := range outs {
 						p.FragmentTail(r, &pool, &outs[s])
 						outs[s].Release(&pool)

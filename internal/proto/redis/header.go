@@ -88,3 +88,24 @@ func shortNumber(data []byte, i int) (n, next int, ok bool) {
 	}
 	return n, j + 2, true
 }
+
+// lineEnd is "\r\n" as the low half of a little-endian word.
+const lineEnd = '\n'<<8 | '\r'
+
+// shortBulk reads the head of a bulk of at most 99 bytes, such as "$16\r\n", from
+// the word that it begins, little-endian. It returns the bulk's length and the
+// head's; the latter is 0 if anything else is there.
+func shortBulk(word uint64) (n, size int) {
+	d := uint32(byte(word>>8) - '0')
+	if byte(word) != '$' || d > 9 {
+		return 0, 0
+	}
+	if uint16(word>>16) == lineEnd {
+		return int(d), 4
+	}
+	e := uint32(byte(word>>16) - '0')
+	if d == 0 || e > 9 || uint16(word>>24) != lineEnd {
+		return 0, 0
+	}
+	return int(d*10 + e), 5
+}

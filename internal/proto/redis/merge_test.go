@@ -238,9 +238,12 @@ func TestFragments(t *testing.T) {
 				}
 				var out mbuf.Chain
 				p.FragmentHead(r, len(tt.pick), &pool, &out)
+				// The keys that are not picked are dealt to nobody.
+				dealt := make([]uint16, r.Nkeys)
 				for _, i := range tt.pick {
-					p.FragmentKey(r, i, &pool, &out)
+					dealt[i] = 1
 				}
+				p.FragmentKeys(r, dealt, &pool, []*mbuf.Chain{nil, &out})
 				p.FragmentTail(r, &pool, &out)
 				if got := string(out.AppendTo(nil)); got != tt.want {
 					t.Errorf("cut at %d: %.100q, want %.100q", cut+1, got, tt.want)

@@ -98,7 +98,7 @@ func checkRequest(t testing.TB, r *msg.Request) {
 // checkRoom checks that a parser holds no more than what it was given explains.
 func checkRoom(t testing.TB, p *requestParser, given int) {
 	t.Helper()
-	if room := cap(p.spans); room > given+len(p.few) {
+	if room := cap(p.desk.spans); room > 2*given+firstDesk {
 		t.Fatalf("room for %d spans after %d bytes", room, given)
 	}
 	if room := cap(p.inl.line) + cap(p.inl.resp); room > 16*given+64 {
@@ -284,11 +284,41 @@ func TestRequestBody(t *testing.T) {
 // TestRequestRoomIsGivenBack: what a huge request needed is not kept.
 func TestRequestRoomIsGivenBack(t *testing.T) {
 	p := New(Options{}).NewRequestParser().(*requestParser)
-	parseAll(t, p, mgetOf(10_000))
+	parseAll(t, p, mgetOf(2*maxDesk))
 	parseAll(t, p, []byte("GET "+strings.Repeat("k", 10_000)+"\r\n"))
 	parseAll(t, p, []byte("GET a\r\n"))
-	if cap(p.spans) > maxKept || cap(p.inl.line) > keptLine || cap(p.inl.resp) > keptLine {
-		t.Errorf("room for %d spans, lines of %d and %d bytes", cap(p.spans), cap(p.inl.line), cap(p.inl.resp))
+	if cap(p.desk.spans) > maxDesk || cap(p.inl.line) > keptLine || cap(p.inl.resp) > keptLine {
+		t.Errorf("room for %d spans, lines of %d and %d bytes", cap(p.desk.spans), cap(p.inl.line), cap(p.inl.resp))
+	}
+}
+
+// TestHalfOfManyWords: a request of many words that has not wholly come costs its
+// parser nothing, and its words are found all the same, whatever other parsers of
+// the protocol have read meanwhile.
+func TestHalfOfManyWords(t *testing.T) {
+	for _, n := range []int{1, maxOwn - 2, maxOwn - 1, maxOwn, 1000} {
+		proto := New(Options{})
+		p, other := proto.NewRequestParser().(*requestParser), proto.NewRequestParser()
+		data := mgetOf(n)
+		for from := 0; from < len(data); {
+			to := min(from+1+len(data)/3, len(data))
+			if taken, _, err := p.Parse(data[from:to]); taken != to-from || err != nil {
+				t.Fatal(taken, err)
+			}
+			if room := cap(p.spans); to < len(data) && room > maxOwn {
+				t.Errorf("%d keys: half a request has room for %d spans", n, room)
+			}
+			if to < len(data) {
+				parseAll(t, other, mgetOf(20))
+			}
+			from = to
+		}
+		var pool mbuf.Pool
+		chain := chainOf(&pool, data, 1000)
+		if got, want := words(p.Finish(mbuf.Whole(chain))), n+1; len(got) != want || got[n] != fmt.Sprintf("key:%012d", n-1) {
+			t.Errorf("%d keys: %d words, the last %q", n, len(got), got[len(got)-1])
+		}
+		chain.Release(&pool)
 	}
 }
 
@@ -394,7 +424,7 @@ func TestParsingDoesNotAllocate(t *testing.T) {
 	replies := New(Options{}).NewReplyParser()
 	for _, data := range [][]byte{
 		resp("GET", "key:000000000001"), resp("SET", "key:000000000001", strings.Repeat("v", 5000)),
-		resp("zunionstore", "d", "2", "a", "b"), resp("nosuch", "a", "b"), mgetOf(100), []byte("get a\r\n"),
+		resp("zunionstore", "d", "2", "a", "b"), resp("nosuch", "a", "b"), mgetOf(100), mgetOf(10_000), []byte("get a\r\n"),
 	} {
 		allocs := testing.AllocsPerRun(100, func() {
 			n, done, err := p.Parse(data[:len(data)/2])

@@ -75,6 +75,7 @@ type Protocol struct {
 
 	loading loading
 	rnd     rand.PCG
+	desk    desk
 
 	// Scratch space, of use during one call only.
 
@@ -82,6 +83,8 @@ type Protocol struct {
 	scratch []byte
 	// cursors stand in the replies of a split request.
 	cursors []cursor
+	// pieces are what belongs to some of a request's keys.
+	pieces [64]mbuf.Span
 	// rewritten is a request that is sent in other words than it came.
 	rewritten []byte
 }
@@ -105,13 +108,14 @@ func New(o Options) *Protocol {
 		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, allowFlush: o.AllowFlush, version: o.Version, started: o.Started,
 		tooLong: errTooLarge(limit), partial: o.PartialResults,
 		scripts: scripts, maxWait: waitBound(o.Timeout), allowKeys: o.AllowKeys,
+		desk: desk{spans: make([]msg.Span, 0, firstDesk)},
 	}
 }
 
 // NewRequestParser returns a parser of a client's bytes: requests in RESP, and
 // inline requests as from telnet.
 func (p *Protocol) NewRequestParser() msg.RequestParser {
-	parser := newRequestParser(p.max, p.tooLong)
+	parser := newRequestParser(p.max, p.tooLong, &p.desk)
 	parser.allowFlush = p.allowFlush
 	parser.learned, parser.learns, parser.servers = p.learned, p.learns, p.servers
 	return parser
@@ -130,13 +134,23 @@ func (p *Protocol) FragmentHead(req *msg.Request, nkeys int, pool *mbuf.Pool, ou
 	out.Append(pool, b)
 }
 
-// FragmentKey appends the i-th of req's keys and what belongs to it. In req they
-// lie between the line ends of the word before and of the last one of them.
-func (p *Protocol) FragmentKey(req *msg.Request, i int, pool *mbuf.Pool, out *mbuf.Chain) {
-	first := req.FirstKey + i*req.KeyStep
-	off := req.Args[first-1].End() + 2
-	end := req.Args[first+req.KeyStep-1].End() + 2
-	req.View.AppendTo(pool, out, off, end-off)
+// FragmentKeys appends each of req's keys, and what belongs to it, to the request
+// that it is dealt to. In req they lie between the line ends of the word before and
+// of the last one of them.
+func (p *Protocol) FragmentKeys(req *msg.Request, dealt []uint16, pool *mbuf.Pool, outs []*mbuf.Chain) {
+	at := req.FirstKey - 1
+	off := req.Args[at].End() + 2
+	for len(dealt) > 0 {
+		pieces := p.pieces[:min(len(p.pieces), len(dealt))]
+		for i := range pieces {
+			at += req.KeyStep
+			end := req.Args[at].End() + 2
+			pieces[i] = mbuf.Span{Off: uint32(off), Len: uint32(end - off)}
+			off = end
+		}
+		req.View.Deal(pool, pieces, dealt, outs)
+		dealt = dealt[len(pieces):]
+	}
 }
 
 // FragmentTail appends nothing: a request in RESP has no tail.

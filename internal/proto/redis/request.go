@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"strconv"
 
@@ -17,12 +18,9 @@ const (
 	maxArgs = math.MaxInt32
 )
 
-// maxKept is how many spans, and keptLine how many bytes of an inline request, a
-// parser keeps room for between two requests.
-const (
-	maxKept  = 1 << 10
-	keptLine = 1 << 10
-)
+// keptLine is how many bytes of an inline request a parser keeps room for between
+// two requests.
+const keptLine = 1 << 10
 
 // requestState is what a parser expects next.
 type requestState uint8
@@ -68,19 +66,15 @@ type requestParser struct {
 	need int
 	head header
 	err  *msg.ProtocolError
-	// spans are the arguments so far.
-	spans []msg.Span
-	few   [6]msg.Span // spans' first room
-	inl   inline
+	wordSpans
+	inl inline
 
 	// What Finish returned.
 	req msg.Request
 }
 
-func newRequestParser(maxSize int, tooLong *msg.ProtocolError) *requestParser {
-	p := &requestParser{max: maxSize, tooLong: tooLong}
-	p.spans = p.few[:0]
-	return p
+func newRequestParser(maxSize int, tooLong *msg.ProtocolError, desk *desk) *requestParser {
+	return &requestParser{max: maxSize, tooLong: tooLong, wordSpans: wordSpans{desk: desk}}
 }
 
 // Size implements msg.RequestParser.
@@ -97,6 +91,18 @@ func (p *requestParser) Body() int {
 // Parse implements msg.RequestParser.
 func (p *requestParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolError) {
 	invariant.Check(p.state != atEnd, "redis: Parse before Finish")
+	if p.state != atStart {
+		p.wordSpans.takeUp()
+	}
+	n = p.read(data)
+	if p.state < atEnd {
+		p.wordSpans.putDown()
+	}
+	return n, p.state == atEnd, p.err
+}
+
+// read is Parse for a parser whose words lie on the desk.
+func (p *requestParser) read(data []byte) int {
 	i := 0
 	for i < len(data) && p.state < atEnd {
 		switch p.state {
@@ -116,15 +122,12 @@ func (p *requestParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolE
 		}
 	}
 	p.done += i
-	return i, p.state == atEnd, p.err
+	return i
 }
 
 // start looks at the first bytes of a request.
 func (p *requestParser) start(data []byte) int {
-	p.spans = p.spans[:0]
-	if cap(p.spans) > maxKept {
-		p.spans = p.few[:0]
-	}
+	p.wordSpans.begin()
 	if data[0] != '*' {
 		p.inl.reset()
 		p.state = inInline
@@ -167,21 +170,32 @@ func (p *requestParser) args(data []byte, i int) int {
 	// limit is the offset in data that no argument's end may exceed.
 	base, limit := p.done, p.max-p.done
 	for left > 0 && i < len(data) {
-		if data[i] != '$' {
-			p.fail(errMark(data[i]))
-			break
+		n, body := 0, i
+		if i+8 <= len(data) {
+			var size int
+			n, size = shortBulk(binary.LittleEndian.Uint64(data[i:]))
+			body += size
 		}
-		n, body, ok := shortNumber(data, i+1)
-		if !ok {
-			i = p.oddLength(data, i+1, body, n)
-			break
+		if body == i {
+			if data[i] != '$' {
+				p.fail(errMark(data[i]))
+				break
+			}
+			var ok bool
+			n, body, ok = shortNumber(data, i+1)
+			if !ok {
+				i = p.oddLength(data, i+1, body, n)
+				break
+			}
 		}
 		end := body + n + 2
 		if n > maxBulk || end > limit {
 			p.large(n)
 			break
 		}
-		spans = append(spans, msg.Span{Off: uint32(base + body), Len: uint32(n)})
+		if !p.lost {
+			spans = append(spans, msg.Span{Off: uint32(base + body), Len: uint32(n)})
+		}
 		if end > len(data) {
 			i, p.need, p.state = body, n+2, inBody
 			break
@@ -237,7 +251,7 @@ func (p *requestParser) length(data []byte, i int) int {
 	case p.done+i+int(v)+2 > p.max:
 		p.fail(p.tooLong)
 	default:
-		p.spans = append(p.spans, msg.Span{Off: uint32(p.done + i), Len: uint32(v)})
+		p.wordSpans.add(p.done+i, int(v))
 		p.need, p.state = int(v)+2, inBody
 	}
 	return i
@@ -320,6 +334,9 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	invariant.Check(p.state == atEnd, "redis: Finish of a request that is not whole")
 	r := &p.req
 	p.state, p.done = atStart, 0
+	if p.lost {
+		p.wordSpans.find(v, p.max)
+	}
 	if p.inl.used {
 		v = mbuf.Flat(p.inl.resp)
 		p.inl.used = false

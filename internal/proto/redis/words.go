@@ -1,0 +1,102 @@
+package redis
+
+import (
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// Where the words of a request are is written down on a desk that all parsers of
+// a protocol share: a request that is all there is parsed, served and forgotten
+// before the next one is looked at. A parser whose request is not all there takes
+// what it has from the desk, if that is little. If it is much it forgets it, and
+// reads the request a second time when it is whole, so that what a client has half
+// sent costs its bytes and no more.
+//
+//	begin ─► desk ── not all there ─► own ── more comes ─► desk ─► Finish
+//	                            └──► lost ── all there ── find ──┘
+
+const (
+	// firstDesk is how many words the desk has room for at first.
+	firstDesk = 32
+	// maxOwn is how many words a parser keeps of a request that is not all there.
+	maxOwn = 8
+	// maxDesk is how many words the desk keeps room for between two requests.
+	maxDesk = 64 << 10
+)
+
+// A desk is where the parsers of one protocol write.
+type desk struct {
+	spans []msg.Span
+	// again reads requests for the second time; nil until there was one.
+	again *requestParser
+}
+
+// wordSpans are the words of the request in progress.
+type wordSpans struct {
+	desk *desk // static after construction
+
+	// spans are the words so far. They lie on the desk during a call of Parse,
+	// and from the last one until the request is forgotten.
+	spans []msg.Span
+	// lost: there were too many to keep.
+	lost bool
+	own  [maxOwn]msg.Span
+}
+
+// begin clears the desk for a new request.
+func (w *wordSpans) begin() {
+	w.leave()
+	w.spans, w.lost = w.desk.spans[:0], false
+}
+
+// takeUp puts on the desk what putDown took from there.
+func (w *wordSpans) takeUp() {
+	if !w.lost {
+		w.spans = append(w.desk.spans[:0], w.spans...)
+	}
+}
+
+// putDown takes from the desk what the parser needs when it goes on.
+func (w *wordSpans) putDown() {
+	w.leave()
+	if len(w.spans) > maxOwn {
+		w.lost = true
+	}
+	if w.lost {
+		w.spans = nil
+		return
+	}
+	w.spans = w.own[:copy(w.own[:], w.spans)]
+}
+
+// leave has the desk keep the room that it was given. Its first room is more than
+// maxOwn, so that a parser's own never becomes the desk's.
+func (w *wordSpans) leave() {
+	if c := cap(w.spans); c > cap(w.desk.spans) && c <= maxDesk {
+		w.desk.spans = w.spans[:0]
+	}
+}
+
+// add adds a word.
+func (w *wordSpans) add(off, n int) {
+	if !w.lost {
+		w.spans = append(w.spans, msg.Span{Off: uint32(off), Len: uint32(n)})
+	}
+}
+
+// find looks for the words of a request that has been found to be whole and at
+// most limit bytes long.
+func (w *wordSpans) find(v mbuf.View, limit int) {
+	p := w.desk.again
+	if p == nil {
+		p = newRequestParser(limit, nil, w.desk)
+		w.desk.again = p
+	}
+	p.state, p.done = atStart, 0
+	for off := 0; off < v.Len(); {
+		b, first := v.Near(off)
+		p.read(b)
+		off = first + len(b)
+	}
+	w.spans, w.lost = p.spans, false
+}

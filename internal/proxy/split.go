@@ -1,0 +1,163 @@
+package proxy
+
+import (
+	"slices"
+
+	"nuthatch/internal/hashkit"
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// A deal is which server gets which of a request's keys. It is scratch.
+type deal struct {
+	// to is, for each key, the index in shares of its owner's.
+	to []uint16
+	// shares are those of the servers that own any, in the order of their first
+	// keys.
+	shares []share
+	// keys are some of the keys, gathered those of them that lie in two chunks.
+	keys     [dealBlock][]byte
+	gathered []byte
+	// outs are where the shares are written.
+	outs []*mbuf.Chain
+}
+
+// A share is what one server gets.
+type share struct {
+	server uint16
+	keys   int32
+}
+
+// dealBlock is how many keys are placed at a time.
+const dealBlock = 64
+
+// fragment sends one sub-request to each server that owns some of the request's
+// keys. If that is one server the request goes to it as it is.
+func (c *client) fragment(req *msg.Request) {
+	p := c.pool
+	if len(p.servers) == 1 || req.Nkeys == 1 {
+		c.forward(req)
+		return
+	}
+	switch d := &p.ctx.deal; {
+	case !p.dealKeys(req):
+		c.refuse(req, msg.ConnRefused)
+	case len(d.shares) == 1:
+		c.forwardTo(p.servers[d.shares[0].server], req)
+	default:
+		c.split(req)
+	}
+}
+
+// dealKeys makes ctx.deal what each server gets of req. It reports false if every
+// server is ejected.
+func (p *ServerPool) dealKeys(req *msg.Request) bool {
+	ctx := p.ctx
+	d := &ctx.deal
+	ring := p.topo.current(ctx.loop.Now(), p.back)
+	d.to = slices.Grow(d.to[:0], req.Nkeys)[:req.Nkeys]
+	for i := 0; i < len(d.to); i += dealBlock {
+		to := d.to[i:min(i+dealBlock, len(d.to))]
+		keys := d.keys[:len(to)]
+		d.gathered = req.Keys(i, keys, d.gathered)
+		if !p.place(ring, keys, to) {
+			return false
+		}
+	}
+	d.shares = d.shares[:0]
+	for i, s := range d.to {
+		n := p.shares[s]
+		if n == 0 {
+			d.shares = append(d.shares, share{server: s})
+			n = uint16(len(d.shares))
+			p.shares[s] = n
+		}
+		d.to[i] = n - 1
+		d.shares[n-1].keys++
+	}
+	for i := range d.shares {
+		p.shares[d.shares[i].server] = 0
+	}
+	return true
+}
+
+// place makes to the owners of keys.
+func (p *ServerPool) place(ring *ringState, keys [][]byte, to []uint16) bool {
+	if p.conf.Distribution != hashkit.Random {
+		return ring.Servers(keys, to)
+	}
+	for i, key := range keys {
+		s := ring.Server(key, p.random())
+		if s == noServer {
+			return false
+		}
+		to[i] = uint16(s)
+	}
+	return true
+}
+
+// split makes the fragments, from what dealKeys found. Their bytes are written
+// straight to the servers' outputs: nothing else is written there meanwhile, so
+// each sub-request stays in one piece.
+func (c *client) split(req *msg.Request) {
+	p := c.pool
+	ctx := p.ctx
+	d := &ctx.deal
+	parent := c.newMsg(req)
+	parent.Nkeys = req.Nkeys
+	ctx.msgs.SetSeq(parent, d.to)
+	c.outq.Push(parent)
+	c.hold(parent, req.View.Len())
+	d.outs = d.outs[:0]
+	for _, share := range d.shares {
+		s := p.servers[share.server]
+		f := c.newFragment(parent, s)
+		if f.Done {
+			d.outs = append(d.outs, nil)
+			continue
+		}
+		out := c.made(s).Out()
+		f.Len = out.Len()
+		p.proto.FragmentHead(req, int(share.keys), ctx.bufs, out)
+		d.outs = append(d.outs, out)
+	}
+	p.proto.FragmentKeys(req, d.to, ctx.bufs, d.outs)
+	for i, f := range parent.Frags {
+		if !f.Done {
+			p.proto.FragmentTail(req, ctx.bufs, d.outs[i])
+			c.sendFragment(f, p.servers[f.Server])
+		}
+	}
+	p.stats.Values[stats.Fragments] += int64(len(parent.Frags))
+	if parent.Pending == 0 {
+		c.merge(parent)
+	}
+}
+
+// newFragment adds a fragment for s to parent. It is Done, with the reason, if
+// there is no connection to s.
+func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
+	f := c.pool.ctx.msgs.Get()
+	f.Owner, f.Type, f.Parent, f.Server = c, parent.Type, parent, uint16(s.index)
+	parent.Frags = append(parent.Frags, f)
+	_, why := c.conn(s)
+	if why != msg.OK {
+		f.Err, f.Done = why, true
+		return f
+	}
+	parent.Pending++
+	return f
+}
+
+// sendFragment queues the sub-request that was written to s. f.Len is the length
+// of the output before it.
+func (c *client) sendFragment(f *msg.Msg, s *Server) {
+	conn := c.made(s)
+	n := conn.Out().Len() - f.Len
+	invariant.Check(n > 0, "proxy: an empty fragment")
+	conn.enqueue(f, n)
+	s.stats[stats.Requests]++
+	s.stats[stats.RequestBytes] += int64(n)
+}
