@@ -10,8 +10,11 @@ import (
 // A cursor stands somewhere in a chain that a reply parser has accepted.
 type cursor struct {
 	chunk *mbuf.Chunk
-	// off is the offset of the next byte in chunk, used in the whole chain.
-	off, used int
+	// near is the chunk's bytes, at the offset in them of the next one, and passed
+	// the number of bytes in the chunks before.
+	near   []byte
+	at     int
+	passed int
 	// keys is how many keys the chain's reply is about.
 	keys int64
 	// absent: there is no reply, or none that can be merged, and the others make
@@ -19,25 +22,32 @@ type cursor struct {
 	absent bool
 }
 
-func newCursor(c *mbuf.Chain) cursor { return cursor{chunk: c.Head()} }
+func newCursor(c *mbuf.Chain) cursor {
+	k := c.Head()
+	if k == nil {
+		return cursor{}
+	}
+	return cursor{chunk: k, near: k.Bytes()}
+}
+
+// used is the number of bytes before the cursor.
+func (c *cursor) used() int { return c.passed + c.at }
 
 // rest returns what follows in the chunk of the next byte: nothing at the
 // chain's end.
 func (c *cursor) rest() []byte {
-	for c.chunk != nil {
-		if b := c.chunk.Bytes()[c.off:]; len(b) > 0 {
-			return b
+	for c.at == len(c.near) && c.chunk != nil {
+		c.passed += c.at
+		c.at, c.near = 0, nil
+		if c.chunk = c.chunk.Next(); c.chunk != nil {
+			c.near = c.chunk.Bytes()
 		}
-		c.chunk, c.off = c.chunk.Next(), 0
 	}
-	return nil
+	return c.near[c.at:]
 }
 
 // pass steps over n bytes of rest.
-func (c *cursor) pass(n int) {
-	c.off += n
-	c.used += n
-}
+func (c *cursor) pass(n int) { c.at += n }
 
 // first is the next byte, or 0 at the chain's end.
 func (c *cursor) first() byte {
@@ -57,7 +67,7 @@ func (c *cursor) move(pool *mbuf.Pool, out *mbuf.Chain, n int) {
 		invariant.Check(len(b) > 0, "redis: a merged reply ends within a bulk")
 		k := min(n, len(b))
 		if out != nil {
-			out.AppendRange(pool, c.chunk, c.off, k)
+			out.AppendRange(pool, c.chunk, c.at, k)
 		}
 		c.pass(k)
 		n -= k
@@ -83,7 +93,7 @@ func (c *cursor) moveBulk(pool *mbuf.Pool, out *mbuf.Chain) bool {
 	if end > len(b) {
 		return false
 	}
-	out.AppendRange(pool, c.chunk, c.off, end)
+	out.AppendRange(pool, c.chunk, c.at, end)
 	c.pass(end)
 	return true
 }

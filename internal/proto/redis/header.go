@@ -109,3 +109,47 @@ func shortBulk(word uint64) (n, size int) {
 	}
 	return int(d*10 + e), 5
 }
+
+// A head is that of a bulk that was read, to know another of the same length by.
+// To compare is not only less work than to read: the processor goes on behind the
+// bulk before it has seen how long it is, guessing that it is as long as the last
+// one, where a number that is read must be waited for.
+type head struct {
+	// word is the first eight bytes of the bulk, where mask has bits.
+	word, mask uint64
+	// size is the length of the head, end that of all of the bulk.
+	size, end int
+}
+
+// isAt tells whether a bulk with that head, and so of that length, begins with the
+// word.
+func (h *head) isAt(word uint64) bool { return word&h.mask == h.word }
+
+// readHead reads the head of a bulk of at most 9999 bytes from its first eight
+// bytes. With nulls that of RESP2's null is one, too. ok is false if anything else
+// is there.
+func readHead(word uint64, nulls bool) (h head, ok bool) {
+	const null = '$' | '-'<<8 | '1'<<16 | lineEnd<<24
+	if nulls && word<<24 == null<<24 {
+		return head{word: null, mask: 1<<40 - 1, size: 5, end: 5}, true
+	}
+	if byte(word) != '$' {
+		return head{}, false
+	}
+	n, digits := 0, 0
+	for w := word >> 8; digits < 4; w >>= 8 {
+		d := byte(w) - '0'
+		if d > 9 {
+			break
+		}
+		n = n*10 + int(d)
+		digits++
+	}
+	leading0 := digits > 1 && byte(word>>8) == '0'
+	if digits == 0 || leading0 || uint16(word>>(8+8*digits)) != lineEnd {
+		return head{}, false
+	}
+	size := 1 + digits + 2
+	mask := uint64(1)<<(8*size) - 1
+	return head{word: word & mask, mask: mask, size: size, end: size + n + 2}, true
+}

@@ -104,7 +104,7 @@ func (p *Protocol) mergeConcat(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain
 	for i := range p.cursors {
 		if c := &p.cursors[i]; !c.absent {
 			reply := &parent.Frags[i].Reply
-			reply.Advance(pool, c.used)
+			reply.Advance(pool, c.used())
 			out.Splice(pool, reply)
 		}
 	}

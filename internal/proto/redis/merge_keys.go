@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"encoding/binary"
 	"math/bits"
 
 	"nuthatch/internal/config"
@@ -26,7 +27,13 @@ func (p *Protocol) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Cha
 		}
 	}
 	writer{pool: pool, out: out}.array(parent.Nkeys)
-	for _, f := range parent.Seq {
+	for seq := parent.Seq; len(seq) > 0; {
+		seq = seq[p.moveSmall(seq, pool, out):]
+		if len(seq) == 0 {
+			break
+		}
+		f := seq[0]
+		seq = seq[1:]
 		c := &p.cursors[f]
 		switch {
 		case c.absent:
@@ -36,6 +43,55 @@ func (p *Protocol) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Cha
 		}
 	}
 	return msg.OK
+}
+
+// smallElement is the length, in bytes, up to which elements are copied without
+// looking at how long they are.
+const smallElement = 32
+
+// moveSmall appends the next elements, each of the fragment that seq tells, for as
+// long as they are short bulks in one chunk, and returns how many.
+//
+// An element is copied as if it had smallElement bytes, where there are so many to
+// copy and room for them: that takes two instructions. What is too much is written
+// over by the next one, or never looked at.
+func (p *Protocol) moveSmall(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) int {
+	free, used := out.Reserve(pool, smallElement), 0
+	cursors := p.cursors
+	last := head{word: 1} // nothing
+	done := 0
+	for _, f := range seq {
+		c := &cursors[f]
+		near := c.near[c.at:]
+		if len(near) < smallElement || len(free)-used < smallElement {
+			break
+		}
+		word := binary.LittleEndian.Uint64(near)
+		if !last.isAt(word) {
+			h, ok := readHead(word, true)
+			if !ok {
+				break
+			}
+			last = h
+		}
+		n := last.end
+		switch {
+		case n <= smallElement:
+			*(*[smallElement]byte)(free[used:]) = *(*[smallElement]byte)(near)
+		case n < mbuf.ShareMin && n <= len(near) && n <= len(free)-used:
+			copy(free[used:], near[:n])
+		default:
+			n = 0
+		}
+		if n == 0 {
+			break
+		}
+		used += n
+		c.at += n
+		done++
+	}
+	out.Commit(used)
+	return done
 }
 
 // maxErrorElement is the longest error, in bytes, that is repeated for each key

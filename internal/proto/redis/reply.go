@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"encoding/binary"
 	"math"
 
 	"nuthatch/internal/msg"
@@ -104,6 +105,9 @@ func (p *replyParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolErr
 // element reads elements for as long as they are short numbers, or bulks that are
 // whole, and begins the next one.
 func (p *replyParser) element(data []byte, i int) int {
+	if p.outstanding >= manyElements {
+		i = p.many(data, i)
+	}
 	for i < len(data) && (data[i] == '$' || data[i] == ':') {
 		n, next, ok := shortNumber(data, i+1)
 		if !ok || data[i] == '$' && n > maxReplyBulk {
@@ -137,6 +141,33 @@ func (p *replyParser) element(data []byte, i int) int {
 		p.state, p.head = replyHeader, header{}
 	}
 	return i + 1
+}
+
+// manyElements is from how many elements on they are expected to be alike.
+const manyElements = 8
+
+// many reads elements for as long as they are whole bulks, or nulls, not very long,
+// and nothing is wrong with them; the rest, and the last one, is left to element.
+func (p *replyParser) many(data []byte, i int) int {
+	left, stop := p.outstanding, len(data)-8
+	last := head{word: 1} // nothing
+	for ; left > 1 && i <= stop; left-- {
+		word := binary.LittleEndian.Uint64(data[i:])
+		if !last.isAt(word) {
+			h, ok := readHead(word, true)
+			if !ok {
+				break
+			}
+			last = h
+		}
+		end := i + last.end
+		if end > stop || binary.LittleEndian.Uint16(data[end-2:]) != lineEnd {
+			break
+		}
+		i = end
+	}
+	p.outstanding = left
+	return i
 }
 
 // line skips what is here of a text.

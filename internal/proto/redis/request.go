@@ -166,6 +166,9 @@ func (p *requestParser) count(data []byte, i int) int {
 
 // args reads arguments for as long as they are whole.
 func (p *requestParser) args(data []byte, i int) int {
+	if p.left >= manyArgs {
+		i = p.many(data, i)
+	}
 	spans, left := p.spans, p.left
 	// limit is the offset in data that no argument's end may exceed.
 	base, limit := p.done, p.max-p.done
@@ -209,6 +212,41 @@ func (p *requestParser) args(data []byte, i int) int {
 	}
 	if left == 0 {
 		p.state = atEnd
+	}
+	p.spans, p.left = spans, left
+	return i
+}
+
+// manyArgs is from how many arguments on they are expected to be alike.
+const manyArgs = 8
+
+// many reads arguments for as long as they are whole, not very long, and nothing
+// is wrong with them; the rest is left to args. In a request of many, each is
+// mostly as long as the last one, or, of keys with values, as the one before that.
+func (p *requestParser) many(data []byte, i int) int {
+	spans, left, base := p.spans, p.left, uint32(p.done)
+	stop := min(len(data)-8, p.max-p.done)
+	var last, other head
+	other.word = 1 // nothing
+	last.word = 1
+	for ; left > 0 && i <= stop; left-- {
+		word := binary.LittleEndian.Uint64(data[i:])
+		if !other.isAt(word) {
+			h, ok := readHead(word, false)
+			if !ok {
+				break
+			}
+			other = h
+		}
+		end := i + other.end
+		if end > stop || binary.LittleEndian.Uint16(data[end-2:]) != lineEnd {
+			break
+		}
+		if !p.lost {
+			spans = append(spans, msg.Span{Off: base + uint32(i+other.size), Len: uint32(other.end - other.size - 2)})
+		}
+		i = end
+		last, other = other, last
 	}
 	p.spans, p.left = spans, left
 	return i

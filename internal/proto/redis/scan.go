@@ -101,7 +101,7 @@ func (p *Protocol) mergeScan(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) 
 	w.number("$", int64(len(digits)))
 	out.Append(pool, digits)
 	w.raw("\r\n")
-	f.Reply.Advance(pool, c.used)
+	f.Reply.Advance(pool, c.used())
 	out.Splice(pool, &f.Reply)
 	return msg.OK
 }
