@@ -32,6 +32,20 @@ func TestParseArgs(t *testing.T) {
 	}
 }
 
+// TestOtherBuild: another build of nuthatch is one more proxy, and optional ones
+// stay.
+func TestOtherBuild(t *testing.T) {
+	opts, err := parseArgs([]string{"-works", "get-p1", "-with", "some/nuthatch"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := opts.proxies[len(opts.proxies)-1]
+	path, err := last.build(t.Context(), "")
+	if len(opts.proxies) != len(proxyKinds())+1 || err != nil || !strings.HasSuffix(path, "/bench/some/nuthatch") {
+		t.Errorf("of %d proxies the last is %q, in %q, error %v", len(opts.proxies), last.name, path, err)
+	}
+}
+
 // TestWhatIsMeasured: everything, or only what the command line names.
 func TestWhatIsMeasured(t *testing.T) {
 	main := len(slices.DeleteFunc(works(), func(w work) bool { return w.growth }))

@@ -53,6 +53,7 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	workNames := fs.String("works", "", "pieces of work, comma separated, or all: "+strings.Join(names(works()), ", "))
 	proxyNames := fs.String("proxies", "", "proxies, comma separated (default: all that are installed): "+
 		strings.Join(names(proxyKinds()), ", "))
+	other := fs.String("with", "", "another build of nuthatch, to be measured beside this one")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return opts, err
@@ -79,6 +80,9 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 		return opts, err
 	}
 	opts.proxies, err = choose("proxy", proxyKinds(), *proxyNames)
+	if *other != "" {
+		opts.proxies = append(opts.proxies, otherBuild(*other))
+	}
 	return opts, err
 }
 

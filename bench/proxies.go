@@ -63,6 +63,15 @@ func proxyKinds() []proxyKind {
 	}
 }
 
+// otherBuild is a nuthatch that was built before, such as the one that a change is
+// compared with.
+func otherBuild(path string) proxyKind {
+	return proxyKind{
+		name: "other", config: nuthatchYAML(1), args: nutcrackerArgs, can: anything, version: []string{"-V"},
+		build: func(context.Context, string) (string, error) { return filepath.Abs(path) },
+	}
+}
+
 func anything(work) bool { return true }
 
 // nutcrackerArgs is nutcracker's command line, which nuthatch shares.
