@@ -31,7 +31,7 @@ func (p *Protocol) Prepare(req *msg.Request) {
 	switch cmd := &commands[req.Type]; {
 	case cmd.name == "keys":
 		p.prepareKeys(req)
-	case cmd.merge == mergeMin:
+	case cmd.merge == mergeMin && len(req.Args) == cmd.arity:
 		p.prepareWait(req)
 	case cmd.merge == mergeLoad:
 		p.prepareScript(req)

@@ -30,6 +30,7 @@ func TestPrepare(t *testing.T) {
 		{Options{}, []string{"WAIT", "2", "9223372036854775808"}, nil, waitNotInteger},
 		{Options{}, []string{"WAIT", "2", "010"}, nil, waitNotInteger},
 		{Options{}, []string{"WAIT", "2", ""}, nil, waitNotInteger},
+		{Options{}, []string{"WAIT", "1", "2", "x"}, []string{"WAIT", "1", "2", "x"}, ""}, // the servers refuse it
 		{Options{}, []string{"WAITAOF", "1", "2", "0"}, []string{"WAITAOF", "1", "2", "1000"}, ""},
 		{Options{}, []string{"WAITAOF", "1", "2", "-1"}, nil, waitNegative},
 	} {
