@@ -250,6 +250,11 @@ var badRequests = []string{
 	"*x\r\n", "*1\r\n!3\r\nGET\r\n", "*2\r\n$3\r\nGET\r\n$x\r\n", "*2\r\n$3\r\nGET\r\n$-1\r\n", "*2\r\n$3\r\nGETxx$1\r\na\r\n",
 	"*2\r\n$3\r\nGET\r\n:1\r\n", "*99999999999\r\n", "*2\r\n$3\r\nGET\r\n$99999999999\r\na", "*2\n$x\r\n",
 	"*2\r\n$3\r\nGET\r\n$1\r\naXX",
+	// Arrays within a request, and lengths that overflow what counts them.
+	"*1\r\n*1\r\n$4\r\nPING\r\n", "*2\r\n$3\r\nGET\r\n*1\r\n$1\r\na\r\n", "*2\r\n$4\r\nMGET\r\n%1\r\n",
+	"*9223372036854775808\r\n", "*18446744073709551617\r\n", "*2147483648\r\n", "*4294967297\r\n", "*" + strings.Repeat("9", 100) + "\r\n",
+	"*2\r\n$3\r\nGET\r\n$536870913\r\n", "*2\r\n$3\r\nGET\r\n$4294967297\r\na\r\n", "*2\r\n$3\r\nGET\r\n$18446744073709551617\r\na\r\n",
+	"*2\r\n$3\r\nGET\r\n$-9223372036854775808\r\n", "*1\r\n$0000000000000000000004\r\nPING\r\n",
 }
 
 // Invalid bytes cost the client that sent them its connection, after an error
