@@ -16,6 +16,7 @@ type command struct {
 // commands lists them in the order of the usage text.
 func commands() []command {
 	return []command{
+		{"ctl", "COMMAND [ARGUMENT]...", "ask a running proxy, and give it orders (nuthatch ctl help)", runCtl},
 		{"demo", "[-m] [-l address]", "run a proxy over three servers of its own", runDemo},
 	}
 }

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/ctl"
+)
+
+// exitNoAnswer is the status of a command that found no running proxy.
+const exitNoAnswer = 3
+
+// The environment variables that say where the admin listener is, and what it
+// asks for. A token is no argument: arguments are everybody's to see.
+const (
+	adminVariable = "NUTHATCH_ADMIN"
+	tokenVariable = "NUTHATCH_ADMIN_TOKEN"
+)
+
+// ctlFlags is the command line of "nuthatch ctl".
+type ctlFlags struct {
+	ctl.Options
+	help                         bool
+	address, confFile, tokenFile string
+}
+
+func (f *ctlFlags) table() []option {
+	return []option{
+		{'h', "help", noArgument, "this help", set(&f.help)},
+		{'a', "address", text, "admin listener: host:port, path or URL (default: $" + adminVariable + ", or of -c, or " +
+			ctl.DefaultAddress + ")", setText(&f.address)},
+		{'c', "conf-file", fileName, "the proxy's configuration file, for the address and the token", setText(&f.confFile)},
+		{'T', "token-file", fileName, "file that holds the token (default: $" + tokenVariable + ", or of -c)", setText(&f.tokenFile)},
+		{'j', "json", noArgument, "write the answer as JSON", set(&f.JSON)},
+		{'p', "pool", text, "only this pool", setText(&f.Pool)},
+		{'n', "limit", number, "how many rows to show", natural(&f.Limit)},
+		{0, "for", text, "pause: how long at the most, such as 10s (default: 30s)", f.setFor},
+		{0, "keys", text, "disable: move its keys to the others, or have them fail (default: as with a failing server)", setText(&f.Keys)},
+	}
+}
+
+func (f *ctlFlags) setFor(value string) error {
+	d, err := time.ParseDuration(value)
+	if err != nil || d <= 0 {
+		return fmt.Errorf("option --for: %q is no duration, such as 10s", value)
+	}
+	f.For = d
+	return nil
+}
+
+// runCtl is "nuthatch ctl".
+func runCtl(args []string, stdout, stderr io.Writer) int {
+	f := &ctlFlags{}
+	operands, err := getopt(f.table(), args)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s ctl: %v; see '%s ctl help'\n", nuthatch, err, nuthatch)
+		return exitFailure
+	}
+	if f.help || len(operands) > 0 && operands[0] == "help" {
+		fmt.Fprintf(stdout, "Usage: %s ctl [options] COMMAND [ARGUMENT]...\n\nCommands:\n", nuthatch)
+		ctl.WriteCommands(stdout)
+		fmt.Fprintln(stdout)
+		writeOptions(stdout, f.table())
+		fmt.Fprintf(stdout, "\nExit status: 0 done, %d refused or not understood, %d preview warns, %d no answer.\n",
+			exitFailure, exitWarned, exitNoAnswer)
+		return 0
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	return report(f.run(ctx, operands, stdout), stderr)
+}
+
+func (f *ctlFlags) run(ctx context.Context, operands []string, stdout io.Writer) error {
+	target, err := f.target()
+	if err != nil {
+		return err
+	}
+	client, err := ctl.NewClient(target)
+	if err != nil {
+		return err
+	}
+	return ctl.Run(ctx, client, f.Options, operands, stdout)
+}
+
+// target is the proxy that is meant: what is said with options goes before the
+// environment, and that before the configuration file.
+func (f *ctlFlags) target() (ctl.Target, error) {
+	t := ctl.Target{Address: ctl.DefaultAddress}
+	if f.confFile != "" {
+		conf, err := config.Load(f.confFile)
+		if err != nil {
+			return t, err
+		}
+		if t, err = ctl.Of(conf); err != nil && f.address == "" {
+			return t, err
+		}
+	}
+	t.Address = orElse(f.address, orElse(os.Getenv(adminVariable), t.Address))
+	t.Token = orElse(os.Getenv(tokenVariable), t.Token)
+	if f.tokenFile == "" {
+		return t, nil
+	}
+	var err error
+	t.Token, err = ctl.ReadToken(f.tokenFile)
+	return t, err
+}
+
+// report writes why a command failed, and returns the exit status that says so.
+func report(err error, stderr io.Writer) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, ctl.ErrWarned):
+		return exitWarned
+	}
+	fmt.Fprintf(stderr, "%s ctl: %v\n", nuthatch, err)
+	if errors.Is(err, ctl.ErrNoAnswer) {
+		return exitNoAnswer
+	}
+	return exitFailure
+}

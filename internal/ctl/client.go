@@ -1,0 +1,193 @@
+// Package ctl is the other side of the admin listener: it asks a running proxy,
+// gives it orders, and writes the answers for people.
+package ctl
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/config"
+)
+
+// DefaultAddress is where a proxy's admin listener is if nobody says otherwise.
+const DefaultAddress = "127.0.0.1:22223"
+
+const (
+	// timeout is how long an answer may take: an upgrade waits a minute for the
+	// new program.
+	timeout = 90 * time.Second
+	// maxAnswer is the most bytes of an answer.
+	maxAnswer = 256 << 20
+	// maxTokenFile is the most bytes of a token's file.
+	maxTokenFile = 4096
+)
+
+// ErrNoAnswer means that nobody answered, or not as a proxy does.
+var ErrNoAnswer = errors.New("no answer from the proxy")
+
+// A Target is a running proxy.
+type Target struct {
+	// Address is its admin listener: host:port, the path of a unix socket, or a URL.
+	Address string
+	// Token is what it asks for; may be empty.
+	Token string
+}
+
+// Of is the target that a configuration file describes: its admin listener, and
+// the token if this user may read it.
+func Of(conf *config.Config) (Target, error) {
+	p := &conf.Process
+	if p.Admin.Network == "" {
+		return Target{}, errors.New("the configuration turns the admin listener off")
+	}
+	t := Target{Address: reachable(p.Admin), Token: p.AdminToken.Reveal()}
+	if t.Token != "" || p.AdminTokenFile == "" || p.Admin.Network == config.NetworkUnix {
+		return t, nil
+	}
+	var err error
+	t.Token, err = ReadToken(p.AdminTokenFile)
+	return t, err
+}
+
+// reachable is an address to connect to, for one that is listened on.
+func reachable(a config.Address) string {
+	if ip := net.ParseIP(a.Host); ip != nil && ip.IsUnspecified() {
+		a.Host = "127.0.0.1"
+		if ip.To4() == nil {
+			a.Host = "::1"
+		}
+	}
+	return a.String()
+}
+
+// ReadToken reads a token from a file.
+func ReadToken(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile))
+	return strings.TrimSpace(string(text)), err
+}
+
+// A Client talks to one admin listener.
+type Client struct {
+	base  string
+	token string
+	http  http.Client
+}
+
+// NewClient returns a client of the target. It connects when it is first used.
+func NewClient(t Target) (*Client, error) {
+	c := &Client{base: "http://nuthatch", token: t.Token}
+	// No environment variable sends a token through somebody's proxy.
+	transport := &http.Transport{}
+	c.http = http.Client{
+		Transport: transport, Timeout: timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	switch {
+	case strings.HasPrefix(t.Address, "/"):
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", t.Address)
+		}
+	case strings.Contains(t.Address, "://"):
+		u, err := url.Parse(t.Address)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, fmt.Errorf("%q is no http:// or https:// address", t.Address)
+		}
+		c.base = u.Scheme + "://" + u.Host + strings.TrimSuffix(u.Path, "/")
+	default:
+		if _, _, err := net.SplitHostPort(t.Address); err != nil {
+			return nil, fmt.Errorf("%q is no host:port, path or URL", t.Address)
+		}
+		c.base = "http://" + t.Address
+	}
+	return c, nil
+}
+
+// A Refusal is an answer that says no.
+type Refusal struct {
+	Status int
+	api.Fault
+}
+
+// Error implements error.
+func (r *Refusal) Error() string {
+	if len(r.Reasons) > 1 || len(r.Reasons) == 1 && r.Reasons[0] != r.Fault.Error {
+		return strings.Join(r.Reasons, "\n")
+	}
+	return r.Fault.Error
+}
+
+// Get asks a question and returns the answer as it came.
+func (c *Client) Get(ctx context.Context, path string, query url.Values) ([]byte, error) {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return c.do(ctx, http.MethodGet, path, "", nil)
+}
+
+// Post gives an order, whose body is made of order as JSON unless it is nil.
+func (c *Client) Post(ctx context.Context, path string, order any) ([]byte, error) {
+	var body []byte
+	if order != nil {
+		var err error
+		if body, err = json.Marshal(order); err != nil {
+			return nil, err
+		}
+	}
+	return c.do(ctx, http.MethodPost, path, "application/json", body)
+}
+
+// Preview asks what would change with the text of a configuration; nil: with what
+// is in the proxy's file now.
+func (c *Client) Preview(ctx context.Context, text []byte) ([]byte, error) {
+	return c.do(ctx, http.MethodPost, "/api/v1/preview", "application/yaml", text)
+}
+
+func (c *Client) do(ctx context.Context, method, path, kind string, body []byte) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if kind != "" {
+		r.Header.Set("Content-Type", kind)
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if u, err := user.Current(); err == nil {
+		r.Header.Set("X-Nuthatch-User", u.Username)
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
+	}
+	if answer.StatusCode == http.StatusOK {
+		return text, nil
+	}
+	refusal := &Refusal{Status: answer.StatusCode}
+	if json.Unmarshal(text, &refusal.Fault) != nil || refusal.Fault.Error == "" {
+		return nil, fmt.Errorf("%w: %s from %s, which does not look like a nuthatch", ErrNoAnswer, answer.Status, c.base)
+	}
+	return text, refusal
+}

@@ -1,0 +1,141 @@
+package ctl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// Options is what the command line says besides the command.
+type Options struct {
+	// Pool limits what is shown to one pool.
+	Pool string
+	// Limit is how many rows to ask for; 0: as many as the proxy thinks right.
+	Limit int
+	// For is how long a pause lasts at the most; 0: as the proxy has it.
+	For time.Duration
+	// Keys is what becomes of a disabled server's keys: "move", "fail" or, as the
+	// pool has it, "".
+	Keys string
+	// JSON writes answers as they come.
+	JSON bool
+}
+
+// ErrUsage means that the command line is at fault.
+var ErrUsage = errors.New("see 'ctl help'")
+
+// ErrWarned means that what was asked for is told, and has warnings.
+var ErrWarned = errors.New("there are warnings")
+
+// A session is one command.
+type session struct {
+	Options
+	ctx    context.Context //nolint:containedctx // a session is one command, which ctx is for
+	client *Client
+	out    io.Writer
+}
+
+// A Command is one of ctl's.
+type Command struct {
+	Name, Synopsis, Help string
+	// least and most are the numbers of arguments; most is -1 for any.
+	least, most int
+	run         func(s *session, args []string) error
+}
+
+// Commands lists them, questions first.
+func Commands() []Command {
+	return []Command{
+		{"info", "", "the program, its process and its event loops", 0, 0, (*session).info},
+		{"stats", "[POOL]", "each pool in a line", 0, 1, (*session).stats},
+		{"servers", "[POOL]", "each server in a line: state, share of the keys, queues", 0, 1, (*session).servers},
+		{"clients", "[POOL]", "the newest clients (--limit)", 0, 1, (*session).clients},
+		{"where", "KEY...", "which server owns a key, and why (--pool)", 1, -1, (*session).where},
+		{"config", "", "the configuration in force", 0, 0, (*session).config},
+		{"ready", "", "whether clients should be sent here", 0, 0, (*session).ready},
+		{"preview", "[FILE]", "what would change with FILE, or with the proxy's own file as it is now", 0, 1, (*session).preview},
+		{"reload", "", "read the configuration again", 0, 0, (*session).reload},
+		{"drain", "", "answer what has come, take no more, end", 0, 0, order("/api/v1/drain")},
+		{"upgrade", "", "start the program anew and hand over to it", 0, 0, order("/api/v1/upgrade")},
+		{"pause", "POOL", "have the pool's requests wait (--for)", 1, 1, (*session).pause},
+		{"resume", "POOL", "have them go on", 1, 1, poolOrder("resume")},
+		{"disable", "POOL SERVER", "take a server out of service (--keys move|fail)", 2, 2, (*session).disable},
+		{"enable", "POOL SERVER", "put it back", 2, 2, poolOrder("enable")},
+		{"reconnect", "POOL [SERVER]", "have new connections made to the servers", 1, 2, poolOrder("reconnect")},
+		{"kill", "CLIENT...", "close clients, by id", 1, -1, (*session).kill},
+	}
+}
+
+// Run runs a command: its name and its arguments.
+func Run(ctx context.Context, c *Client, o Options, args []string, out io.Writer) error {
+	if len(args) == 0 {
+		return fmt.Errorf("a command is missing; %w", ErrUsage)
+	}
+	commands := Commands()
+	i := slices.IndexFunc(commands, func(c Command) bool { return c.Name == args[0] })
+	if i < 0 {
+		return fmt.Errorf("no command %q; %w", args[0], ErrUsage)
+	}
+	cmd, args := &commands[i], args[1:]
+	if len(args) < cmd.least || cmd.most >= 0 && len(args) > cmd.most {
+		return fmt.Errorf("it is: %s %s; %w", cmd.Name, cmd.Synopsis, ErrUsage)
+	}
+	return cmd.run(&session{Options: o, ctx: ctx, client: c, out: out}, args)
+}
+
+// WriteCommands writes what there is, in a line each.
+func WriteCommands(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, c := range Commands() {
+		fmt.Fprintf(t, "  %s %s\t%s\n", c.Name, c.Synopsis, c.Help)
+	}
+	// A writer that fails leaves nobody to tell.
+	_ = t.Flush()
+}
+
+// ask asks a question. Its answer is written if that is to be JSON, and else is
+// read into body.
+func (s *session) ask(path string, query map[string][]string, body any) (written bool, err error) {
+	text, err := s.client.Get(s.ctx, path, query)
+	return s.take(text, err, body)
+}
+
+// take handles an answer. A refusal is JSON too.
+func (s *session) take(text []byte, err error, body any) (written bool, _ error) {
+	if s.JSON && text != nil {
+		if _, failed := s.out.Write(text); failed != nil {
+			return true, failed
+		}
+		return true, err
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(text, body); err != nil {
+		return false, fmt.Errorf("%w: %w", ErrNoAnswer, err)
+	}
+	return false, nil
+}
+
+// table writes an aligned table: a head, and what rows adds.
+func (s *session) table(head string, rows func(add func(cells ...any))) error {
+	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	if head != "" {
+		fmt.Fprintln(t, head)
+	}
+	rows(func(cells ...any) {
+		for i, c := range cells {
+			if i > 0 {
+				fmt.Fprint(t, "\t")
+			}
+			fmt.Fprint(t, plain(fmt.Sprint(c)))
+		}
+		fmt.Fprintln(t)
+	})
+	return t.Flush()
+}

@@ -1,0 +1,235 @@
+package ctl
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"nuthatch/internal/config"
+)
+
+// A proxy stands in for one: it answers from a table, and notes what it is asked.
+type proxy struct {
+	answers map[string]string // by method and path
+	asked   []string
+	head    http.Header // of the last request
+}
+
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	p.asked = append(p.asked, strings.TrimSpace(fmt.Sprintf("%s %s %s", r.Method, r.RequestURI, body)))
+	p.head = r.Header
+	text, ok := p.answers[r.Method+" "+r.URL.Path]
+	if !ok {
+		w.WriteHeader(http.StatusNotFound)
+		text = `{"error": "no such pool: \"none\""}`
+	}
+	if _, err := io.WriteString(w, text); err != nil {
+		return // the client has gone
+	}
+}
+
+const (
+	donePage  = `{"done": "resumed"}`
+	poolsPage = `{"time": "2026-01-01T00:00:00Z", "pools": [{"name": "alpha", "protocol": "redis", "listen": "127.0.0.1:1",
+		"clients": 3, "paused": true, "counters": {"client_requests": 70, "server_ejects": 2},
+		"reasons": {"failed_requests": {"timed_out": 4, "disabled": 1}},
+		"latency": {"count": 70, "p50": 0.000123, "p99": 0.0456, "max": 1.5},
+		"servers": [{"name": "a", "state": "up"}, {"name": "b", "state": "ejected"}]}]}`
+	serversPage = `{"time": "2026-01-01T00:01:30Z", "servers": [{"pool": "alpha", "name": "b", "address": "10.0.0.1:6379",
+		"state": "ejected", "since": "2026-01-01T00:00:00Z", "reason": "timed_out", "share": 0.25,
+		"counters": {"server_connections": 1, "in_queue": 2, "out_queue": 3, "requests": 4}, "reasons": {}}]}`
+	clientsPage = `{"total": 9, "clients": [{"id": 7, "pool": "alpha", "address": "1.2.3.4:5", "name": "\u001b[2Jx", "age": 90, "idle": 3700}]}`
+)
+
+func run(t *testing.T, p *proxy, o Options, args ...string) (string, error) {
+	t.Helper()
+	server := httptest.NewServer(p)
+	t.Cleanup(server.Close)
+	c, err := NewClient(Target{Address: server.URL, Token: "t0ken"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	err = Run(t.Context(), c, o, args, &out)
+	return out.String(), err
+}
+
+// TestTables: what the answers look like to people.
+func TestTables(t *testing.T) {
+	p := &proxy{answers: map[string]string{
+		"GET /api/v1/pools": poolsPage, "GET /api/v1/servers": serversPage, "GET /api/v1/clients": clientsPage,
+	}}
+	for name, want := range map[string][]string{
+		"stats":   {"POOL", "alpha  redis", "1/2", "70", " 5 ", "123µs", "45.6ms", "1.5s", "paused"},
+		"servers": {"alpha  b", "ejected  1m30s  timed_out  25.00%  1", "  2 ", "  3 ", "  4 "},
+		"clients": {"7   alpha", `"\x1b[2Jx"`, "1m30s", "1h01m", "1 of 9 clients"},
+	} {
+		out, err := run(t, p, Options{}, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(out, w) {
+				t.Errorf("%s: no %q in\n%s", name, w, out)
+			}
+		}
+	}
+	out, err := run(t, p, Options{JSON: true}, "stats")
+	if err != nil || out != poolsPage {
+		t.Errorf("as JSON: %q and %v, want the answer as it came", out, err)
+	}
+	if got := p.head.Get("Authorization"); got != "Bearer t0ken" {
+		t.Errorf("the token is given as %q", got)
+	}
+}
+
+// TestOrders: which command asks for what.
+func TestOrders(t *testing.T) {
+	tests := []struct {
+		args    []string
+		options Options
+		want    string
+	}{
+		{[]string{"drain"}, Options{}, "POST /api/v1/drain"},
+		{[]string{"upgrade"}, Options{}, "POST /api/v1/upgrade"},
+		{[]string{"pause", "a/b"}, Options{For: 1500 * time.Millisecond}, `POST /api/v1/pools/a%2Fb/pause {"limit":1.5}`},
+		{[]string{"resume", "alpha"}, Options{}, "POST /api/v1/pools/alpha/resume"},
+		{[]string{"disable", "alpha", "/run/a.sock:"}, Options{Keys: "fail"}, `POST /api/v1/pools/alpha/servers/%2Frun%2Fa.sock:/disable {"keys":"fail"}`},
+		{[]string{"enable", "alpha", "one"}, Options{}, "POST /api/v1/pools/alpha/servers/one/enable"},
+		{[]string{"reconnect", "alpha"}, Options{}, "POST /api/v1/pools/alpha/reconnect"},
+		{[]string{"reconnect", "alpha", "one"}, Options{}, "POST /api/v1/pools/alpha/servers/one/reconnect"},
+		{[]string{"kill", "7"}, Options{}, "POST /api/v1/clients/7/kill"},
+		{[]string{"reload"}, Options{}, "POST /api/v1/reload"},
+		{[]string{"preview"}, Options{}, "POST /api/v1/preview"},
+		{[]string{"where", "k 1", "k2"}, Options{Pool: "alpha"}, "GET /api/v1/where?key=k+1&key=k2&pool=alpha"},
+		{[]string{"clients", "alpha"}, Options{Limit: 5}, "GET /api/v1/clients?limit=5&pool=alpha"},
+	}
+	for _, tt := range tests {
+		p := &proxy{}
+		_, err := run(t, p, tt.options, tt.args...)
+		var refused *Refusal
+		if !errors.As(err, &refused) || refused.Status != http.StatusNotFound || err.Error() != `no such pool: "none"` && tt.args[0] != "kill" {
+			t.Errorf("%v: the refusal is %v", tt.args, err)
+		}
+		if len(p.asked) != 1 || p.asked[0] != tt.want {
+			t.Errorf("%v asks for %q, want %q", tt.args, p.asked, tt.want)
+		}
+		if p.head.Get("X-Nuthatch-User") == "" {
+			t.Errorf("%v does not say who gives the order", tt.args)
+		}
+	}
+}
+
+func TestPreviewOfAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "new.yml")
+	if err := os.WriteFile(file, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{answers: map[string]string{"POST /api/v1/preview": `{"pools": [{"name": "alpha",
+		"warnings": [{"what": "hash changes", "instead": "keep it"}]}],
+		"not_applied": [{"key": "nuthatch.threads", "old": "1", "new": "2", "why": "it is set at the start"}]}`}}
+	for _, asJSON := range []bool{false, true} {
+		out, err := run(t, p, Options{JSON: asJSON}, "preview", file)
+		if !errors.Is(err, ErrWarned) {
+			t.Errorf("the error is %v, want that there are warnings", err)
+		}
+		if p.asked[0] != "POST /api/v1/preview text" || !strings.Contains(out, "hash changes") || !strings.Contains(out, "nuthatch.threads") {
+			t.Errorf("asked %q, and told\n%s", p.asked, out)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range [][]string{{}, {"dance"}, {"where"}, {"pause"}, {"pause", "a", "b"}, {"disable", "a"}, {"info", "x"}} {
+		p := &proxy{}
+		if _, err := run(t, p, Options{}, args...); !errors.Is(err, ErrUsage) || len(p.asked) > 0 {
+			t.Errorf("%q: %v, and asked %q", args, err, p.asked)
+		}
+	}
+}
+
+// TestNoAnswer: what is no proxy is told from one that refuses.
+func TestNoAnswer(t *testing.T) {
+	page := httptest.NewServer(http.NotFoundHandler())
+	defer page.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	for _, address := range []string{page.URL, l.Addr().String(), "/nonexistent/admin.sock"} {
+		c, err := NewClient(Target{Address: address})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Run(t.Context(), c, Options{}, []string{"info"}, io.Discard); !errors.Is(err, ErrNoAnswer) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	for _, address := range []string{"localhost", "ftp://x", "http://", ""} {
+		if _, err := NewClient(Target{Address: address}); err == nil {
+			t.Errorf("%q is taken for an address", address)
+		}
+	}
+}
+
+func TestUnixSocket(t *testing.T) {
+	dir, err := os.MkdirTemp("", "ctl") // a short path: socket names have at most 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{answers: map[string]string{"GET /readyz": donePage}}
+	server := &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	c, err := NewClient(Target{Address: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Run(t.Context(), c, Options{}, []string{"ready"}, io.Discard); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTargetOfAConfiguration: the address and the token are those of the file.
+func TestTargetOfAConfiguration(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte(" fr0m file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for block, want := range map[string]Target{
+		"":                                    {Address: DefaultAddress},
+		"admin: 0.0.0.0:9\n  admin_token: x":  {Address: "127.0.0.1:9", Token: "x"},
+		"admin: '[::]:9'\n  admin_token: 'x'": {Address: "[::1]:9", Token: "x"},
+		"admin: /run/admin.sock":              {Address: "/run/admin.sock"},
+		"admin_token_file: " + token:          {Address: DefaultAddress, Token: "fr0m file"},
+	} {
+		text := "nuthatch:\n  " + block + "\nalpha:\n  listen: 127.0.0.1:1\n  servers:\n    - 127.0.0.1:2:1\n"
+		conf, err := config.Parse("test.yml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Of(conf); err != nil || got != want {
+			t.Errorf("%q: %+v and %v, want %+v", block, got, err, want)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package ctl
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/preview"
+)
+
+// order is a command that is an order without anything to add.
+func order(path string) func(*session, []string) error {
+	return func(s *session, _ []string) error { return s.give(path, nil) }
+}
+
+// poolOrder is a command about a pool, or about a server of it.
+func poolOrder(what string) func(*session, []string) error {
+	return func(s *session, args []string) error { return s.give(pathOf(args)+what, nil) }
+}
+
+// pathOf is the path of a pool, or of a server of it.
+func pathOf(args []string) string {
+	path := "/api/v1/pools/" + url.PathEscape(args[0]) + "/"
+	if len(args) > 1 {
+		path += "servers/" + url.PathEscape(args[1]) + "/"
+	}
+	return path
+}
+
+func (s *session) give(path string, order any) error {
+	text, err := s.client.Post(s.ctx, path, order)
+	var d api.Done
+	if written, err := s.take(text, err, &d); written || err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(s.out, d.Done)
+	return err
+}
+
+func (s *session) pause(args []string) error {
+	return s.give(pathOf(args)+"pause", api.PauseOrder{Limit: s.For.Seconds()})
+}
+
+func (s *session) disable(args []string) error {
+	return s.give(pathOf(args)+"disable", api.DisableOrder{Keys: s.Keys})
+}
+
+func (s *session) kill(ids []string) error {
+	for _, id := range ids {
+		if err := s.give("/api/v1/clients/"+url.PathEscape(id)+"/kill", nil); err != nil {
+			return fmt.Errorf("client %s: %w", plain(id), err)
+		}
+	}
+	return nil
+}
+
+func (s *session) reload([]string) error {
+	text, err := s.client.Post(s.ctx, "/api/v1/reload", nil)
+	_, err = s.change(text, err)
+	return err
+}
+
+func (s *session) preview(args []string) error {
+	var conf []byte
+	if len(args) > 0 {
+		var err error
+		if conf, err = os.ReadFile(args[0]); err != nil {
+			return err
+		}
+	}
+	text, err := s.client.Preview(s.ctx, conf)
+	change, err := s.change(text, err)
+	if err == nil && change.Warned() {
+		return ErrWarned
+	}
+	return err
+}
+
+// change writes what changes.
+func (s *session) change(text []byte, err error) (*preview.Change, error) {
+	c := &preview.Change{Report: new(preview.Report)}
+	written, err := s.take(text, err, c)
+	if written && err == nil {
+		err = json.Unmarshal(text, c)
+	}
+	if written || err != nil {
+		return c, err
+	}
+	if err := c.Write(s.out); err != nil {
+		return c, err
+	}
+	for _, n := range c.NotApplied {
+		where := n.Key
+		if n.Pool != "" {
+			where = n.Pool + ": " + n.Key
+		}
+		if _, err := fmt.Fprintf(s.out, "not applied: %s from %s to %s (%s)\n", where, orDash(n.Old), orDash(n.New), n.Why); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}

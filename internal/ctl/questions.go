@@ -1,0 +1,230 @@
+package ctl
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"nuthatch/internal/admin/api"
+)
+
+func (s *session) info([]string) error {
+	var i api.Info
+	if written, err := s.ask("/api/v1/info", nil, &i); written || err != nil {
+		return err
+	}
+	return s.table("", func(add func(...any)) {
+		add("program", fmt.Sprintf("%s %s (%s)", i.Program, i.Version, i.Go))
+		add("process", fmt.Sprintf("%d on %s, up %s", i.PID, i.Host, age(time.Duration(i.Uptime*float64(time.Second)))))
+		add("config", orDash(i.ConfigFile))
+		ready := "ready"
+		if !i.Ready {
+			ready = "not ready: " + strings.Join(i.NotReady, "; ")
+		}
+		add("state", i.State+", "+ready)
+		p := &i.Process
+		add("connections", fmt.Sprintf("%d (%d since the start)", p.Connections, p.TotalConnections))
+		add("descriptors", fmt.Sprintf("%d of %d", p.Descriptors, p.MaxDescriptors))
+		add("memory", size(p.ResidentMemory)+" resident, "+size(p.HeapMemory)+" on the heap")
+		add("cpu", fmt.Sprintf("%.1fs", p.CPU))
+		for _, l := range i.Loops {
+			add(fmt.Sprintf("loop %d", l.ID), fmt.Sprintf("%d%% busy, %d clients", int(l.Busy*100+0.5), l.Counters["clients"]))
+		}
+	})
+}
+
+// pools asks for the pool in args or options, or for all.
+func (s *session) pools(args []string) (p api.Pools, written bool, err error) {
+	written, err = s.ask("/api/v1/pools", s.poolQuery(args), &p)
+	return p, written, err
+}
+
+func (s *session) poolQuery(args []string) map[string][]string {
+	query := make(map[string][]string)
+	if len(args) > 0 {
+		s.Pool = args[0]
+	}
+	if s.Pool != "" {
+		query["pool"] = []string{s.Pool}
+	}
+	return query
+}
+
+func (s *session) stats(args []string) error {
+	pools, written, err := s.pools(args)
+	if written || err != nil {
+		return err
+	}
+	head := "POOL\tPROTOCOL\tLISTEN\tCLIENTS\tSERVERS UP\tREQUESTS\tFAILED\tEJECTIONS\tP50\tP99\tMAX\tSTATE"
+	return s.table(head, func(add func(...any)) {
+		for i := range pools.Pools {
+			p := &pools.Pools[i]
+			up := 0
+			for j := range p.Servers {
+				if p.Servers[j].State == "up" {
+					up++
+				}
+			}
+			state := "open"
+			if p.Paused {
+				state = "paused"
+			}
+			p50, p99, most := latency(p.Latency)
+			add(p.Name, p.Protocol, p.Listen, p.Clients, fmt.Sprintf("%d/%d", up, len(p.Servers)),
+				p.Counters["client_requests"], sum(p.Reasons["failed_requests"]), p.Counters["server_ejects"], p50, p99, most, state)
+		}
+	})
+}
+
+func (s *session) servers(args []string) error {
+	var list api.Servers
+	if written, err := s.ask("/api/v1/servers", s.poolQuery(args), &list); written || err != nil {
+		return err
+	}
+	head := "POOL\tSERVER\tADDRESS\tSTATE\tSINCE\tREASON\tSHARE\tCONNS\tIN QUEUE\tOUT QUEUE\tREQUESTS\tFAILED\tP50\tP99"
+	return s.table(head, func(add func(...any)) {
+		for i := range list.Servers {
+			v := &list.Servers[i]
+			since := "-"
+			if v.Since != nil {
+				since = age(list.Time.Sub(*v.Since))
+			}
+			p50, p99, _ := latency(v.Latency)
+			add(v.Pool, v.Name, v.Address, v.State, since, orDash(v.Reason), fmt.Sprintf("%.2f%%", v.Share*100),
+				v.Counters["server_connections"], v.Counters["in_queue"], v.Counters["out_queue"],
+				v.Counters["requests"], sum(v.Reasons["failed_requests"]), p50, p99)
+		}
+	})
+}
+
+func (s *session) clients(args []string) error {
+	query := s.poolQuery(args)
+	s.limit(query)
+	var list api.Clients
+	if written, err := s.ask("/api/v1/clients", query, &list); written || err != nil {
+		return err
+	}
+	err := s.table("ID\tPOOL\tLOOP\tADDRESS\tNAME\tLIBRARY\tAGE\tIDLE\tIN FLIGHT\tHELD\tUNSENT", func(add func(...any)) {
+		for i := range list.Clients {
+			c := &list.Clients[i]
+			add(c.ID, c.Pool, c.Loop, c.Address, orDash(c.Name), orDash(strings.TrimSpace(c.Library+" "+c.LibraryVersion)),
+				age(time.Duration(c.Age)*time.Second), age(time.Duration(c.Idle)*time.Second), c.InFlight,
+				size(int64(c.Held)), size(int64(c.Unsent)))
+		}
+	})
+	if shown := len(list.Clients); err == nil && shown < list.Total {
+		_, err = fmt.Fprintf(s.out, "%d of %d clients; --limit shows more\n", shown, list.Total)
+	}
+	return err
+}
+
+func (s *session) limit(query map[string][]string) {
+	if s.Limit > 0 {
+		query["limit"] = []string{strconv.Itoa(s.Limit)}
+	}
+}
+
+func (s *session) where(keys []string) error {
+	query := s.poolQuery(nil)
+	query["key"] = keys
+	var found api.Where
+	if written, err := s.ask("/api/v1/where", query, &found); written || err != nil {
+		return err
+	}
+	return s.table("POOL\tKEY\tSERVER\tADDRESS\tSTATE\tWHY", func(add func(...any)) {
+		for i := range found.Placements {
+			p := &found.Placements[i]
+			add(p.Pool, p.Key, orDash(p.Server), orDash(p.Address), orDash(p.State), p.Why)
+		}
+	})
+}
+
+func (s *session) config([]string) error {
+	var c api.Configuration
+	if written, err := s.ask("/api/v1/config", nil, &c); written || err != nil {
+		return err
+	}
+	_, err := fmt.Fprint(s.out, c.Text)
+	return err
+}
+
+func (s *session) ready([]string) error {
+	var d api.Done
+	if written, err := s.ask("/readyz", nil, &d); written || err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(s.out, d.Done)
+	return err
+}
+
+func sum(byReason map[string]int64) int64 {
+	n := int64(0)
+	for _, v := range byReason {
+		n += v
+	}
+	return n
+}
+
+func latency(l *api.Latency) (p50, p99, most string) {
+	if l == nil {
+		return "-", "-", "-"
+	}
+	return seconds(l.P50), seconds(l.P99), seconds(l.Max)
+}
+
+// seconds writes a short time with three digits.
+func seconds(s float64) string {
+	switch {
+	case s < 1e-3:
+		return fmt.Sprintf("%.3gµs", s*1e6)
+	case s < 1:
+		return fmt.Sprintf("%.3gms", s*1e3)
+	}
+	return fmt.Sprintf("%.3gs", s)
+}
+
+// age writes a long time with its two largest units.
+func age(d time.Duration) string {
+	d = max(d, 0).Round(time.Second)
+	switch day := 24 * time.Hour; {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	case d < day:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	default:
+		return fmt.Sprintf("%dd%02dh", d/day, d%day/time.Hour)
+	}
+}
+
+func size(n int64) string {
+	switch {
+	case n < 10<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 10<<20:
+		return fmt.Sprintf("%d KB", n>>10)
+	case n < 10<<30:
+		return fmt.Sprintf("%d MB", n>>20)
+	}
+	return fmt.Sprintf("%d GB", n>>30)
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// plain is text without what a terminal, or the table, would take for a command:
+// names of clients and keys are theirs to choose.
+func plain(text string) string {
+	for _, c := range text {
+		if !strconv.IsPrint(c) {
+			return strconv.Quote(text)
+		}
+	}
+	return text
+}
