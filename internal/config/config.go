@@ -67,6 +67,16 @@ type Process struct {
 	DrainTimeout time.Duration
 	// DrainDelay is how long it takes before draining begins.
 	DrainDelay time.Duration
+	// Latency measures how long requests take.
+	Latency bool
+	// SlowlogSlowerThan is how long a request takes that is kept in the slow log;
+	// 0 keeps all. SlowlogMaxLen is how many are kept; 0 keeps none. SlowlogKeys
+	// keeps the first key of each with it.
+	SlowlogSlowerThan time.Duration
+	SlowlogMaxLen     int
+	SlowlogKeys       bool
+	// HotKeys looks for the keys that are asked for most, and the largest.
+	HotKeys bool
 	// MaxMemory is the most memory of the process; 0: whoever runs it decides.
 	MaxMemory int64
 

@@ -59,8 +59,10 @@ func TestEveryKey(t *testing.T) {
 	want := &Config{
 		File: "testdata/good-every-key.yml",
 		Process: Process{
-			Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, MaxMemory: 2 << 30,
-			Admin: Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 9100}, AdminWritten: true,
+			Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond,
+			SlowlogSlowerThan: 20 * time.Millisecond, SlowlogMaxLen: 1000, SlowlogKeys: true,
+			MaxMemory: 2 << 30,
+			Admin:     Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 9100}, AdminWritten: true,
 			AdminToken: "t0ken: *#", AdminTokenFile: "/run/secrets/admin", AdminInsecure: true, AdminPprof: true, ReadyServers: 50,
 		},
 		Pools: []Pool{first, third, second},

@@ -409,6 +409,36 @@ var processKeys = []key[Process]{
 			"of service helps no client.",
 		set: func(p *Process, v value) { p.ReadyServers = int(v.number) },
 	},
+	{
+		name: "latency", kind: kindBool, def: "true", origin: fromNuthatch,
+		help: "Measures how long requests take: for clients, by pool and command, and at the servers, by server and kind of " +
+			"command. It costs less than 1% of the processor time; `false` saves that, and the memory of the histograms, typically 3 KB " +
+			"for each event loop and each command of a pool and each kind of command of a server that is used, at most 11 KB.",
+		set: func(p *Process, v value) { p.Latency = v.flag },
+	},
+	{
+		name: "slowlog_slower_than", kind: kindDuration, limits: anyDuration, def: "10ms", origin: fromNuthatch,
+		help: "A request that takes at least as long, from when it is taken from its client until its reply can go out, is kept in " +
+			"the slow log, with where the time went. See `SLOWLOG` in [OPERATIONS.md](OPERATIONS.md#the-slow-log). `0` keeps every request.",
+		set: func(p *Process, v value) { p.SlowlogSlowerThan = v.duration() },
+	},
+	{
+		name: "slowlog_max_len", kind: kindNumber, limits: limits{0, 1 << 16}, def: "128", origin: fromNuthatch,
+		help: "How many requests the slow log keeps, the latest of them; `0` turns it off.",
+		set:  func(p *Process, v value) { p.SlowlogMaxLen = int(v.number) },
+	},
+	{
+		name: "slowlog_keys", kind: kindBool, def: "false", origin: fromNuthatch,
+		help: "Keeps the first 128 bytes of a request's first key in the slow log. Without it the slow log tells commands and sizes, " +
+			"and no keys. Values are never kept.",
+		set: func(p *Process, v value) { p.SlowlogKeys = v.flag },
+	},
+	{
+		name: "hotkeys", kind: kindBool, def: "true", origin: fromNuthatch,
+		help: "Looks at a sample of the requests, about a thousand a second, to find each pool's keys that are asked for most, and " +
+			"the largest requests and replies. They are shown to operators only, and in no metric.",
+		set: func(p *Process, v value) { p.HotKeys = v.flag },
+	},
 }
 
 // setDefaults reads every key's default into into.

@@ -25,6 +25,7 @@ import (
 	"nuthatch/internal/proto/memcache"
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/slowlog"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 )
@@ -62,6 +63,10 @@ type Instance struct {
 	// changing is held by whoever makes a change: one at a time.
 	changing sync.Mutex
 
+	// slow is the slow log, and latencies what readers of the latencies share.
+	slow      *slowlog.Log
+	latencies latencies
+
 	pauses  pauses
 	watcher watcher
 	busy    busyMeter
@@ -88,6 +93,7 @@ func Start(o Options) (*Instance, error) {
 		epoch:    time.Now(),
 		identity: new(proxy.Identity),
 		stopping: make(chan struct{}),
+		slow:     slowlog.New(o.Config.Process.SlowlogMaxLen),
 		ended:    make(chan struct{}),
 	}
 	if err := in.start(); err != nil {
@@ -165,6 +171,7 @@ func (in *Instance) startLoops(g *generation) error {
 			Log:      in.log,
 			Shard:    stats.NewShard(g.layout),
 			Identity: in.identity,
+			Measures: in.measures(&g.conf.Process),
 			Pools:    in.poolOptions(g),
 		})
 		if err != nil {

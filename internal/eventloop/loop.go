@@ -52,6 +52,8 @@ type Hook interface {
 	// when, in the loop's nanoseconds, the next turn must be, whether or not
 	// anything is received; 0 if it need not.
 	OnTurn(now int64) (next int64)
+	// OnFlush runs before each flush.
+	OnFlush()
 }
 
 // A source is an entry of the loop's table of descriptors.
@@ -77,7 +79,9 @@ type Loop struct {
 	events  []syscall.EpollEvent
 	iovecs  []syscall.Iovec
 	now     int64
-	turns   uint64
+	// byHand: Step gives the time.
+	byHand bool
+	turns  uint64
 
 	// shared
 	stopped atomic.Bool
@@ -123,6 +127,15 @@ func (l *Loop) Bufs() *mbuf.Pool { return &l.bufs }
 // Now is the time of the current turn: nanoseconds since the loop's epoch, on
 // the monotonic clock. It is read once per turn.
 func (l *Loop) Now() int64 { return l.now }
+
+// Clock is the time at this moment, which Now is not: it costs a look at the
+// clock.
+func (l *Loop) Clock() int64 {
+	if l.byHand {
+		return l.now
+	}
+	return int64(time.Since(l.epoch))
+}
 
 // WallMicros turns a time of the loop into microseconds since the epoch.
 func (l *Loop) WallMicros(now int64) int64 {
@@ -220,6 +233,7 @@ func (l *Loop) turnAt(n int, now int64) int {
 	}
 	next := l.hook.OnTurn(l.now)
 	for len(l.dirty) > 0 {
+		l.hook.OnFlush()
 		l.flush()
 		// What was sent, or could not be, gives others something to do.
 		next = l.hook.OnTurn(l.now)

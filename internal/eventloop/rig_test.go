@@ -25,6 +25,8 @@ type rig struct {
 	t testing.TB
 	// onTurn is the hook's, if it is not nil.
 	onTurn func(now int64) int64
+	// flushes counts the hook's calls before a flush.
+	flushes int
 }
 
 // OnTurn implements Hook.
@@ -34,6 +36,9 @@ func (r *rig) OnTurn(now int64) int64 {
 	}
 	return 0
 }
+
+// OnFlush implements Hook.
+func (r *rig) OnFlush() { r.flushes++ }
 
 func newRig(t testing.TB) *rig {
 	t.Helper()

@@ -14,6 +14,7 @@ func (l *Loop) Step(now int64) (ready int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("eventloop: %w", os.NewSyscallError("epoll_wait", err))
 	}
+	l.byHand = true
 	l.turnAt(n, now)
 	return n, nil
 }

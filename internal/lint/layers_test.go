@@ -20,6 +20,9 @@ var levels = map[string]int{
 	"internal/mbuf":    0,
 	"internal/hashkit": 0,
 	"internal/stats":   0,
+	"internal/latency": 0,
+	"internal/slowlog": 0,
+	"internal/hotkeys": 0,
 	"internal/logging": 0,
 
 	"internal/eventloop": 1,

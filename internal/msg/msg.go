@@ -82,11 +82,17 @@ type Msg struct {
 	// Deadline is when the server must have answered, in the loop's
 	// nanoseconds; 0: never.
 	Deadline int64
+	// Start is when the request was taken, Sent when its last byte was handed to
+	// the kernel, and Replied when its reply came, if that had to wait for its turn,
+	// in the loop's nanoseconds; 0: not yet, or never.
+	Start, Sent, Replied int64
+	// Note is the request's first key, if somebody wants to know it later.
+	Note *Note
 	// End is the offset in the server connection's output stream just behind
 	// this message's last byte.
 	End uint64
 	// Len is the number of bytes sent to the server for this message; for the
-	// parent of fragments, 0.
+	// parent of fragments, for those that are done.
 	Len int
 	// Held is the number of bytes that count against the client's bound.
 	Held int
@@ -95,6 +101,9 @@ type Msg struct {
 	// Server is the index of the server that a fragment went to, and Servers, of
 	// a request for one server in turn, the number of servers of the pool.
 	Server, Servers uint16
+	// Via is the index of the server that the message went to, plus one; of a
+	// request that was split, that of the fragment that was answered last.
+	Via uint16
 	// Nkeys is the number of keys of a request that was split.
 	Nkeys int
 	// Err is why there is no reply. Zero: there is one, or there will be.
@@ -241,7 +250,8 @@ type Pool struct {
 	live  int
 	// long are the Seqs that are too long to be kept with messages, all with room
 	// for longSeq keys.
-	long [][]uint16
+	long  [][]uint16
+	notes *Note
 }
 
 // Live is the number of messages in use.
@@ -277,6 +287,10 @@ func (p *Pool) SetSeq(m *Msg, seq []uint16) {
 func (p *Pool) Put(m *Msg) {
 	invariant.Check(m.Reply.Head() == nil, "msg: put with a reply in it")
 	invariant.Check(m.clientNext == nil && m.serverNext == nil, "msg: put while in a queue")
+	if m.Note != nil {
+		m.Note.next, p.notes = p.notes, m.Note
+		m.Note = nil
+	}
 	p.live--
 	if p.nfree >= maxFree {
 		return
@@ -292,4 +306,31 @@ func (p *Pool) Put(m *Msg) {
 	*m = Msg{Frags: frags, Seq: seq, clientNext: p.free}
 	p.free = m
 	p.nfree++
+}
+
+// NoteKey is how many bytes of a key a Note holds.
+const NoteKey = 128
+
+// A Note is the beginning of a key. It goes back to the Pool with its message.
+type Note struct {
+	n, len int
+	text   [NoteKey]byte
+	next   *Note // on the free list
+}
+
+// Key is the beginning of the key, valid as long as the message, and the length
+// of the whole.
+func (n *Note) Key() (text []byte, length int) { return n.text[:n.n], n.len }
+
+// Take gives m a note of the key.
+func (p *Pool) Take(m *Msg, key []byte) {
+	n := m.Note
+	if n == nil {
+		if n = p.notes; n == nil {
+			n = &Note{}
+		}
+		p.notes, n.next = n.next, nil
+		m.Note = n
+	}
+	n.n, n.len = copy(n.text[:], key), len(key)
 }

@@ -129,6 +129,7 @@ func fillMsg(t *testing.T, m *Msg) {
 	t.Helper()
 	m.Owner = owner{}
 	m.Parent = &Msg{}
+	m.Note = &Note{}
 	m.Frags = append(m.Frags[:0], &Msg{}, &Msg{})
 	m.Seq = append(m.Seq[:0], 1, 0, 1)
 	v := reflect.ValueOf(m).Elem()

@@ -331,7 +331,7 @@ func (c *client) protocolError(err *msg.ProtocolError) {
 		return
 	}
 	m := ctx.msgs.Get()
-	m.Owner, m.Done = c, true
+	m.Owner, m.Done, m.Start = c, true, ctx.loop.Now()
 	m.Reply.AppendString(ctx.bufs, err.Reply)
 	c.outq.Push(m)
 }

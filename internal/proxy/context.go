@@ -73,6 +73,7 @@ type Context struct {
 	// nextSweep is when lanes without clients are looked for; 0: there are none.
 	nextSweep int64
 	leaving   leaving
+	measures  measures
 	// scratch
 	key1, key2 []byte
 	deal       deal
@@ -114,6 +115,7 @@ type Options struct {
 	Log      *logging.Logger
 	Shard    *stats.Shard // laid out in the order of Pools
 	Identity *Identity
+	Measures Measures
 	Pools    []PoolOptions
 }
 
@@ -133,6 +135,7 @@ func NewContext(o Options) (*Context, error) {
 		identity: o.Identity,
 		nclients: new(atomic.Int64),
 	}
+	ctx.measures.Measures = o.Measures
 	ctx.rnd.Seed(uint64(o.Epoch.UnixNano()), uint64(o.ID))
 	loop, err := eventloop.New(o.Epoch, ctx)
 	if err != nil {
@@ -202,6 +205,7 @@ func (ctx *Context) OnTurn(now int64) int64 {
 		ctx.checkClients(now)
 	}
 	ctx.resumeClients()
+	ctx.endServerRuns()
 	return soonest(ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextSweep, ctx.nextCheck, ctx.leaving.next)
 }
 

@@ -26,14 +26,15 @@ import (
 // conversation. Every key names the client that sent it and the request that it
 // was in, and every value its key, so that a reply shows whose it is.
 type conversation struct {
-	t     testing.TB
-	lang  dialect
-	pool  *config.Pool
-	topo  *proxy.Topology
-	loops []*proxy.Context
-	now   time.Duration
-	fd    int // listens
-	addr  unix.Sockaddr
+	measures proxy.Measures
+	t        testing.TB
+	lang     dialect
+	pool     *config.Pool
+	topo     *proxy.Topology
+	loops    []*proxy.Context
+	now      time.Duration
+	fd       int // listens
+	addr     unix.Sockaddr
 	// parties are the clients, gone ones included.
 	parties []*party
 	stubs   []*stub
@@ -91,7 +92,7 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 		}
 		parsed[text] = conf
 	}
-	c := &conversation{t: t, lang: lang, pool: &conf.Pools[0], now: time.Second, sent: map[string]*sentKey{}}
+	c := &conversation{t: t, lang: lang, pool: &conf.Pools[0], now: time.Second, sent: map[string]*sentKey{}, measures: allMeasures()}
 	c.topo = proxy.NewTopology(c.pool)
 	for i := range c.pool.Servers {
 		s := &stub{talk: c, fd: -1, index: i, addr: &unix.SockaddrUnix{Name: abstract()}}
@@ -104,7 +105,7 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 	identity, epoch, learned := new(proxy.Identity), time.Unix(1e9, 0), new(redis.Learned)
 	for id := range loops {
 		ctx, err := proxy.NewContext(proxy.Options{
-			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(c.layout()), Identity: identity,
+			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(c.layout()), Identity: identity, Measures: c.measures,
 			Pools: []proxy.PoolOptions{{Config: c.pool, Topology: c.topo, Protocol: protocolOf(c.pool, learned)}},
 		})
 		if err != nil {

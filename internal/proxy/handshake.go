@@ -97,6 +97,7 @@ func (h *handshake) answered() {
 	h.next++
 	h.pending--
 	if h.pending == 0 {
+		c.ready = c.pool.ctx.loop.Now()
 		c.Conn.Out().Splice(c.pool.ctx.bufs, &h.behind)
 		c.Flush()
 	}

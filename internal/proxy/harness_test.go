@@ -60,10 +60,12 @@ func startRig(t testing.TB, text string) *rig {
 	learned := new(redis.Learned)
 	r.identity = new(proxy.Identity)
 	epoch := time.Now()
+	measures := allMeasures()
+	measures.SlowerThan = time.Hour // the machine may be busy
 	ended := make(chan error, r.conf.Process.Threads)
 	for id := range r.conf.Process.Threads {
 		ctx, err := proxy.NewContext(proxy.Options{
-			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(layout), Identity: r.identity,
+			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(layout), Identity: r.identity, Measures: measures,
 			Pools: []proxy.PoolOptions{{Config: pool, Topology: r.topo, Protocol: protocolOf(pool, learned)}},
 		})
 		if err != nil {

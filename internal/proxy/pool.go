@@ -3,6 +3,7 @@ package proxy
 import (
 	"nuthatch/internal/config"
 	"nuthatch/internal/hashkit"
+	"nuthatch/internal/latency"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/socket"
@@ -20,6 +21,8 @@ type ServerPool struct {
 	proto   Protocol
 	servers []*Server
 	stats   *stats.PoolShard
+	// commands are the protocol's, by msg.Type.
+	commands []msg.Command
 
 	// back logs that a server is on the ring again: p.logBack, made once.
 	back func(server int)
@@ -44,6 +47,10 @@ type ServerPool struct {
 	// leaveBy is when a pool that was removed goes at the latest; 0 for all
 	// others.
 	leaveBy int64
+	// latency is how long requests took, by msg.Type; nil for commands that were
+	// never sent.
+	latency []*latency.Histogram
+	keys    keySampler
 	// shares is scratch: 1 more than the index of a server's share of a request
 	// in ctx.dealing, or 0.
 	//
@@ -70,6 +77,9 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		parser: o.Protocol.NewRequestParser(),
 		shares: make([]uint16, len(o.Config.Servers)),
 	}
+	p.commands = o.Protocol.Commands()
+	p.latency = make([]*latency.Histogram, len(p.commands))
+	p.keys.set(ctx.measures.Measures)
 	p.back = p.logBack
 	p.lanes = []lane{{key: msg.DefaultLane}}
 	for i := range o.Config.Servers {

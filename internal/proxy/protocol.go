@@ -15,6 +15,9 @@ type Protocol interface {
 	NewRequestParser() msg.RequestParser
 	NewReplyParser() msg.ReplyParser
 
+	// Commands are the protocol's commands, by msg.Type. They never change.
+	Commands() []msg.Command
+
 	// Handshake appends what a fresh server connection of a lane says first,
 	// before any request, and returns how many replies that will bring. Those are
 	// given to HandshakeReply, one by one, and seen by no client.

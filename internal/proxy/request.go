@@ -53,12 +53,13 @@ func (c *client) local(req *msg.Request) {
 	c.session.WallMicros = ctx.loop.WallMicros(ctx.loop.Now())
 	if c.outq.Len() == 0 && !req.NoReply && !c.session.Muted {
 		p.proto.Local(req, &c.session, ctx.bufs, c.Out())
+		p.taken(req.Type, ctx.loop.Now())
 		c.Flush()
 		c.changeLane()
 		return
 	}
 	m := ctx.msgs.Get()
-	m.Owner, m.Type, m.Done = c, req.Type, true
+	m.Owner, m.Type, m.Done, m.Start = c, req.Type, true, ctx.loop.Now()
 	p.proto.Local(req, &c.session, ctx.bufs, &m.Reply)
 	if req.NoReply || c.session.Muted {
 		m.Reply.Release(ctx.bufs)
@@ -101,6 +102,7 @@ func (c *client) forwardTo(s *Server, req *msg.Request) {
 	size := req.View.Len()
 	c.write(req, conn)
 	m := c.newMsg(req)
+	m.Via = uint16(s.index) + 1
 	if m.NoReply {
 		c.quiet++
 	} else {
@@ -177,6 +179,8 @@ func (c *client) newMsg(req *msg.Request) *msg.Msg {
 	m := c.pool.ctx.msgs.Get()
 	m.Owner, m.Type, m.NoReply, m.Quiet = c, req.Type, req.NoReply, req.Quiet
 	m.RESP3, m.Muted = c.session.Lane.IsRESP3(), c.session.Muted
+	m.Start = c.pool.ctx.loop.Now()
+	c.pool.keys.look(c.pool, req, m)
 	return m
 }
 

@@ -17,18 +17,25 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 		c.fragmentDone(m)
 		return
 	}
-	c.sawReply(r.Len())
+	n := r.Len()
+	c.sawReply(n)
+	if n > c.pool.keys.largeReply {
+		c.pool.sawLarge(m, n)
+	}
 	if m.Muted || m.Quiet && c.pool.proto.Silent(m.Type, r) {
 		r = msg.Reply{}
 	}
 	if c.outq.Head() != m {
 		c.hold(m, r.Len())
 		r.MoveTo(ctx.bufs, &m.Reply)
-		m.Done = true
+		m.Done, m.Replied = true, ctx.loop.Now()
 		return
 	}
 	r.MoveTo(ctx.bufs, c.Out())
 	c.outq.Pop()
+	if c.pool.taken(m.Type, m.Start) {
+		c.logSlow(m)
+	}
 	c.retire(m)
 	c.advance()
 }
@@ -46,7 +53,7 @@ func (c *client) OnFailure(m *msg.Msg) {
 	p := c.pool
 	p.countFailed(m.Err)
 	p.proto.AppendError(p.ctx.bufs, &m.Reply, m.Err.String())
-	m.Done = true
+	m.Done, m.Replied = true, p.ctx.loop.Now()
 	c.hold(m, m.Reply.Len())
 	c.advance()
 }
@@ -74,6 +81,9 @@ func (c *client) advance() {
 			m.Reply.Release(bufs)
 		}
 		c.Out().Splice(bufs, &m.Reply)
+		if c.pool.taken(m.Type, m.Start) {
+			c.logSlow(m)
+		}
 		c.retire(m)
 	}
 	c.Flush()
@@ -85,9 +95,11 @@ func (c *client) advance() {
 func (c *client) fragmentDone(f *msg.Msg) {
 	f.Done = true
 	parent := f.Parent
+	parent.Len += f.Len
 	c.hold(parent, parent.Held+f.Reply.Len())
 	parent.Pending--
 	if parent.Pending == 0 {
+		parent.Via, parent.Sent, parent.Replied = f.Via, f.Sent, c.pool.ctx.loop.Now()
 		c.merge(parent)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"nuthatch/internal/config"
 	"nuthatch/internal/eventloop"
 	"nuthatch/internal/invariant"
+	"nuthatch/internal/latency"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
@@ -27,6 +28,9 @@ type Server struct {
 	// them in each lane that was ever used, opened when they are first needed. A
 	// client keeps to one slot, so that it reads what it wrote.
 	lanes [][]*serverConn
+	// latency is how long the server took, by family; nil for what it was never
+	// asked.
+	latency [msg.NumFamilies]*latency.Histogram
 	// removed: a reload took the server out of the pool.
 	removed bool
 	// nextAddr is which of the server's addresses is tried next.
@@ -111,7 +115,10 @@ type serverConn struct {
 	// written is the number of bytes appended to the output since the connection
 	// was dialled, sent how many of them the kernel took.
 	written, sent uint64
-	handshake     handshake
+	// ready is when the connection was ready for requests, in the loop's
+	// nanoseconds; 0: not yet.
+	ready     int64
+	handshake handshake
 	// unfit is why the server could not be made to serve the lane, and until
 	// when it is not asked again.
 	unfit      msg.Reason
@@ -150,7 +157,7 @@ func (c *serverConn) dial() msg.Reason {
 	}
 	ctx.shard.TotalConnections++
 	ctx.shard.CurrConnections++
-	c.written, c.sent = 0, 0
+	c.written, c.sent, c.ready = 0, 0, 0
 	c.unfit = msg.OK
 	c.parser = c.pool.proto.NewReplyParser()
 	c.handshake.begin()
@@ -192,6 +199,9 @@ func (c *serverConn) enqueue(m *msg.Msg, n int) {
 // OnConnect implements eventloop.Handler.
 func (c *serverConn) OnConnect() {
 	c.server.stats[stats.ServerConnections]++
+	if c.handshake.pending == 0 {
+		c.ready = c.pool.ctx.loop.Now()
+	}
 	if log := c.pool.ctx.log; log.Enabled(logging.Info) {
 		log.Info("connected to server", c.attrs()...)
 	}
@@ -201,9 +211,10 @@ func (c *serverConn) OnConnect() {
 // out-queue.
 func (c *serverConn) OnSent(n int) {
 	c.sent += uint64(n)
-	st := c.server.stats
+	st, sent := c.server.stats, c.pool.ctx.measures.flushed
 	for m := c.queue.Unsent(); m != nil && m.End <= c.sent; m = c.queue.Unsent() {
 		c.queue.Sent()
+		m.Sent = sent
 		st[stats.InQueue]--
 		st[stats.InQueueBytes] -= int64(m.Len)
 		st[stats.OutQueue]++
@@ -302,6 +313,7 @@ func (c *serverConn) deliver(r msg.Reply) {
 			if c.server.health.failures.Load() != 0 {
 				c.server.countAnswer()
 			}
+			c.server.answered(m)
 			c.server.stats[stats.Responses]++
 			c.server.stats[stats.ResponseBytes] += int64(r.Len())
 		}

@@ -141,6 +141,7 @@ func (c *client) split(req *msg.Request) {
 func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
 	f := c.pool.ctx.msgs.Get()
 	f.Owner, f.Type, f.Parent, f.Server = c, parent.Type, parent, uint16(s.index)
+	f.Via = f.Server + 1
 	parent.Frags = append(parent.Frags, f)
 	_, why := c.conn(s)
 	if why != msg.OK {

@@ -142,6 +142,7 @@ const (
 const (
 	ClientRequests PoolField = iota + NutcrackerPoolFields
 	ClientsRefused
+	SlowRequests
 
 	numPoolFields = iota + NutcrackerPoolFields
 )
@@ -244,6 +245,7 @@ var PoolFields = [numPoolFields]Field{
 
 	ClientRequests: {"client_requests", "nuthatch_client_requests_total", Counter, Things, "requests taken from clients"},
 	ClientsRefused: {"clients_refused", "nuthatch_clients_refused_total", Counter, Things, "client connections turned away"},
+	SlowRequests:   {"slow_requests", "nuthatch_slow_requests_total", Counter, Things, "requests that took at least slowlog_slower_than"},
 }
 
 // ServerFields describes the statistics of a server, nutcracker's first. It is

@@ -184,6 +184,34 @@ var commands = [...]command{
 	},
 }
 
+// commandFacts is the table as the measurements see it.
+var commandFacts = func() []msg.Command {
+	facts := make([]msg.Command, len(commands))
+	for i := range commands {
+		facts[i] = msg.Command{Name: commands[i].name, Family: commands[i].family()}
+	}
+	facts[0].Name = "unknown"
+	return facts
+}()
+
+// Commands are the table's commands, by msg.Type.
+func Commands() []msg.Command { return commandFacts }
+
+// Commands are the table's commands, by msg.Type.
+func (p *Protocol) Commands() []msg.Command { return commandFacts }
+
+// family is the command's in the statistics. A get is a read however many keys
+// it has; gat, which also touches, is one too.
+func (c *command) family() msg.Family {
+	switch {
+	case c.treatment == msg.Fragment, c.name == "mg", c.name == "me":
+		return msg.Reads
+	case c.key != 0:
+		return msg.Writes
+	}
+	return msg.OtherCommands
+}
+
 func refusal(name, why string) string {
 	return "SERVER_ERROR '" + name + "' is not supported by nuthatch. " + why
 }

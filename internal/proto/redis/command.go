@@ -218,6 +218,37 @@ func buildCommands() []command {
 	return rows
 }
 
+// commandFacts is the table as the measurements see it.
+var commandFacts = func() []msg.Command {
+	facts := make([]msg.Command, len(commands))
+	for i := range commands {
+		facts[i] = msg.Command{Name: commands[i].name, Family: commands[i].family()}
+	}
+	facts[unknown].Name = "unknown"
+	return facts
+}()
+
+// Commands are the table's commands, by msg.Type.
+func Commands() []msg.Command { return commandFacts }
+
+// Commands are the table's commands, by msg.Type.
+func (p *Protocol) Commands() []msg.Command { return commandFacts }
+
+// family is the command's in the statistics.
+func (c *command) family() msg.Family {
+	switch {
+	case c.group == "scripting":
+		return msg.Scripts
+	case c.treatment == msg.Fragment:
+		return msg.Multis
+	case c.access == read:
+		return msg.Reads
+	case c.access == write:
+		return msg.Writes
+	}
+	return msg.OtherCommands
+}
+
 // bound sets the bounds of the number of words. A command that is not supported
 // is refused for that, whatever its words.
 func (c *command) bound() {

@@ -1,0 +1,218 @@
+package daemon
+
+import (
+	"sync"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/hotkeys"
+	"nuthatch/internal/latency"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/proto/memcache"
+	"nuthatch/internal/proto/redis"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/slowlog"
+)
+
+// serversAtOnce is of how many servers a loop copies the histograms in one turn: it
+// takes some 100 microseconds.
+const serversAtOnce = 32
+
+// measures is what the configuration wants measured.
+func (in *Instance) measures(p *config.Process) proxy.Measures {
+	m := proxy.Measures{Latency: p.Latency, HotKeys: p.HotKeys, SlowerThan: p.SlowlogSlowerThan, SlowKeys: p.SlowlogKeys}
+	if p.SlowlogMaxLen > 0 {
+		m.Slow = in.slow
+	}
+	return m
+}
+
+// commandsOf are the commands of a pool's protocol, by msg.Type.
+func commandsOf(p *config.Pool) []msg.Command {
+	if p.Redis {
+		return redis.Commands()
+	}
+	return memcache.Commands()
+}
+
+// SlowLog is the slow log of the process.
+func (in *Instance) SlowLog() *slowlog.Log { return in.slow }
+
+// PoolLatency is how long the requests of a pool took, since the start, in all
+// loops. It belongs to whoever asked for it.
+type PoolLatency struct {
+	Name string
+	// Commands are the times for clients, by command, in the order of the
+	// protocol's table. Those that were never sent are left out.
+	Commands []CommandLatency
+	// Servers are the times at the servers, in the configuration's order.
+	Servers []ServerLatency
+}
+
+// CommandLatency is how long requests with a command took, for clients: from
+// when a request was taken until its reply went out.
+type CommandLatency struct {
+	msg.Command
+	latency.Histogram
+}
+
+// ServerLatency is how long a server took, by family: from when a request was sent
+// until its reply came.
+type ServerLatency struct {
+	Name     string
+	Families [msg.NumFamilies]latency.Histogram
+}
+
+// Families are the times for clients, by family.
+func (p *PoolLatency) Families() *[msg.NumFamilies]latency.Histogram {
+	var f [msg.NumFamilies]latency.Histogram
+	for i := range p.Commands {
+		c := &p.Commands[i]
+		f[c.Family].Merge(&c.Histogram)
+	}
+	return &f
+}
+
+// latencies keeps the copies that loops have made, for their memory to be used
+// again.
+type latencies struct {
+	mu     sync.Mutex
+	copies map[latencyCopy]*proxy.PoolLatency
+}
+
+type latencyCopy struct {
+	ctx  *proxy.Context
+	topo *proxy.Topology
+}
+
+// Latency asks the loops how long requests took. The error says that the instance
+// ends.
+func (in *Instance) Latency() ([]PoolLatency, error) {
+	g := in.current.Load()
+	l := &in.latencies
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	copies := make(map[latencyCopy]*proxy.PoolLatency)
+	for _, ctx := range in.contexts {
+		for _, t := range g.topo {
+			c := latencyCopy{ctx, t}
+			if copies[c] = l.copies[c]; copies[c] == nil {
+				copies[c] = new(proxy.PoolLatency)
+			}
+		}
+	}
+	l.copies = copies
+	pools := make([]PoolLatency, len(g.topo))
+	for i, t := range g.topo {
+		servers := g.conf.Pools[i].Servers
+		for first := 0; first < len(servers); first += serversAtOnce {
+			err := in.onLoops(func(ctx *proxy.Context) {
+				ctx.CopyLatency(t, first, first+serversAtOnce, copies[latencyCopy{ctx, t}])
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+		pools[i] = PoolLatency{Name: g.conf.Pools[i].Name, Servers: make([]ServerLatency, len(servers))}
+		for j := range servers {
+			pools[i].Servers[j].Name = servers[j].StatsName()
+		}
+		for _, ctx := range in.contexts {
+			pools[i].add(copies[latencyCopy{ctx, t}])
+		}
+		pools[i].name(commandsOf(&g.conf.Pools[i]))
+	}
+	return pools, nil
+}
+
+// add merges what one loop has measured. Commands are by their number until name
+// is called.
+func (p *PoolLatency) add(c *proxy.PoolLatency) {
+	for len(p.Commands) < len(c.Commands) {
+		p.Commands = append(p.Commands, CommandLatency{})
+	}
+	for i := range c.Commands {
+		p.Commands[i].Merge(&c.Commands[i])
+	}
+	for i := range min(len(c.Servers), len(p.Servers)) {
+		for f := range c.Servers[i] {
+			p.Servers[i].Families[f].Merge(&c.Servers[i][f])
+		}
+	}
+}
+
+// name gives the commands their names and drops those that were never sent.
+func (p *PoolLatency) name(table []msg.Command) {
+	kept := p.Commands[:0]
+	for i := range p.Commands {
+		if p.Commands[i].Count() > 0 {
+			c := p.Commands[i]
+			c.Command = table[i]
+			kept = append(kept, c)
+		}
+	}
+	p.Commands = kept
+}
+
+// PoolKeys are the keys of a pool that are asked for most, and the largest requests
+// and replies of the last hour.
+type PoolKeys struct {
+	Name              string
+	Hot               []hotkeys.Key
+	Requests, Replies []Large
+}
+
+// Large is a large request or reply: of which key and command, how many bytes, and
+// when.
+type Large struct {
+	Key     string // its beginning
+	KeyLen  int
+	Size    int
+	Command string
+	At      time.Time
+}
+
+// HotKeys asks the loops for the keys of each pool, the n hottest and the n
+// largest. The error says that the instance ends.
+func (in *Instance) HotKeys(n int) ([]PoolKeys, error) {
+	g := in.current.Load()
+	// One place for each pool and loop: the loops write at the same time.
+	found := make([][]proxy.Keys, len(g.topo))
+	for i := range found {
+		found[i] = make([]proxy.Keys, len(in.contexts))
+	}
+	err := in.onLoops(func(ctx *proxy.Context) {
+		for i, t := range g.topo {
+			found[i][ctx.ID()] = ctx.HotKeys(t, 4*n)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	pools := make([]PoolKeys, len(g.topo))
+	for i, loops := range found {
+		var hot [][]hotkeys.Key
+		var requests, replies [][]hotkeys.Large
+		for _, k := range loops {
+			hot, requests, replies = append(hot, k.Hot), append(requests, k.Requests), append(replies, k.Replies)
+		}
+		commands := commandsOf(&g.conf.Pools[i])
+		pools[i] = PoolKeys{
+			Name: g.conf.Pools[i].Name, Hot: hotkeys.Merge(n, hot...),
+			Requests: in.large(hotkeys.MergeLargest(n, requests...), commands),
+			Replies:  in.large(hotkeys.MergeLargest(n, replies...), commands),
+		}
+	}
+	return pools, nil
+}
+
+func (in *Instance) large(list []hotkeys.Large, commands []msg.Command) []Large {
+	named := make([]Large, len(list))
+	for i, l := range list {
+		named[i] = Large{
+			Key: l.Key, KeyLen: l.Len, Size: l.Size, Command: commands[l.Type].Name,
+			At: in.epoch.Add(time.Duration(l.At)),
+		}
+	}
+	return named
+}

@@ -1,0 +1,34 @@
+package msg
+
+// A Family is a kind of command. What is measured per server is kept by family,
+// so that its size does not grow with the number of commands.
+type Family uint8
+
+const (
+	// OtherCommands are those that touch no key, and those that are not known.
+	OtherCommands Family = iota
+	// Reads and Writes are commands about one key, or about keys of one server.
+	Reads
+	Writes
+	// Multis are commands that are split by server.
+	Multis
+	// Scripts are scripts and functions, which may do anything.
+	Scripts
+	// NumFamilies is how many there are.
+	NumFamilies = iota
+)
+
+var familyNames = [NumFamilies]string{
+	OtherCommands: "other", Reads: "read", Writes: "write", Multis: "multi", Scripts: "script",
+}
+
+// String is the family's name in the statistics.
+func (f Family) String() string { return familyNames[f] }
+
+// A Command is what the measurements need to know of a command.
+type Command struct {
+	// Name is the command's, in lower case; a subcommand's follows its
+	// container's and a bar.
+	Name   string
+	Family Family
+}

@@ -1,0 +1,151 @@
+package proxy
+
+import (
+	"math"
+	"time"
+
+	"nuthatch/internal/hotkeys"
+	"nuthatch/internal/msg"
+)
+
+const (
+	// samplesPerSecond is about how many requests of a pool each loop looks at for
+	// hot keys.
+	samplesPerSecond = 1000
+	// samplePeriod is how often, in nanoseconds, the share of requests that is
+	// looked at is fitted to their number, and maxSamples how many samples at the
+	// most are between.
+	samplePeriod = int64(time.Second)
+	maxSamples   = samplesPerSecond / 4
+	maxEvery     = 1 << 16
+	// noteBurst is how many requests are noted after a large reply whose key nobody
+	// knows, and notePause how long, in nanoseconds, at the least it takes until the
+	// next such burst. Who asks for a large value does so again.
+	noteBurst = 64
+	notePause = int64(50 * time.Millisecond)
+)
+
+// A keySampler looks for the keys that are asked for most, and for the largest
+// requests and replies: it looks at every so-manieth request, whatever it is, and
+// at those that are large.
+type keySampler struct {
+	// left is how many requests pass until one is looked at, and every how many
+	// each of those stands for.
+	left, every int64
+	// notes is how many of the next requests get a note of their key; largeRequest
+	// and largeReply are the sizes above which one is looked at.
+	notes                    int
+	largeRequest, largeReply int
+
+	hot               *hotkeys.Sketch
+	requests, replies hotkeys.Largest
+	// taken is the number of samples since fitted.
+	taken           int64
+	fitted, noticed int64
+}
+
+// set begins or ends what is asked for.
+func (k *keySampler) set(m Measures) {
+	k.left, k.every, k.notes = math.MaxInt64, 1, 0
+	k.largeRequest, k.largeReply = math.MaxInt, math.MaxInt
+	if m.HotKeys {
+		k.left = 0
+		k.largeRequest, k.largeReply = k.requests.Least(), k.replies.Least()
+	}
+	if m.SlowKeys && m.Slow != nil {
+		k.notes = math.MaxInt
+	}
+}
+
+// look looks at the request that m stands for, if it is its turn.
+func (k *keySampler) look(p *ServerPool, req *msg.Request, m *msg.Msg) {
+	if k.left--; k.left < 0 {
+		k.sample(p, req)
+	}
+	if k.notes > 0 {
+		k.note(p, req, m)
+	}
+	if n := req.View.Len(); n > k.largeRequest && req.Nkeys == 1 {
+		key := p.keyOf(req, 0)
+		k.requests.Add(n, uint16(m.Type), key, len(key), p.ctx.loop.Now())
+		k.largeRequest = k.requests.Least()
+	}
+}
+
+// sample counts one of the request's keys, for all that were not looked at.
+func (k *keySampler) sample(p *ServerPool, req *msg.Request) {
+	now := p.ctx.loop.Now()
+	k.left = k.every - 1
+	k.taken++
+	if elapsed := now - k.fitted; elapsed >= samplePeriod || k.taken >= maxSamples {
+		perSecond := float64(k.taken*k.every) / (float64(max(elapsed, 1)) / float64(time.Second))
+		k.every = min(max(int64(perSecond)/samplesPerSecond, 1), maxEvery)
+		k.taken, k.fitted = 0, now
+	}
+	if req.Nkeys == 0 {
+		return
+	}
+	if k.hot == nil {
+		k.hot = hotkeys.NewSketch(now)
+	}
+	i := 0
+	if req.Nkeys > 1 {
+		i = int(p.ctx.rnd.Uint64() % uint64(req.Nkeys))
+	}
+	k.hot.Add(p.keyOf(req, i), uint64(k.every)*uint64(req.Nkeys), now)
+}
+
+// note gives m a note of the request's first key.
+func (k *keySampler) note(p *ServerPool, req *msg.Request, m *msg.Msg) {
+	k.notes--
+	if req.Nkeys > 0 {
+		p.ctx.msgs.Take(m, p.keyOf(req, 0))
+	}
+}
+
+// keyOf is the request's i-th key, valid until the next call.
+func (p *ServerPool) keyOf(req *msg.Request, i int) []byte {
+	s := req.Key(i)
+	var key []byte
+	key, p.ctx.measures.sampled = req.View.Bytes(int(s.Off), int(s.Len), p.ctx.measures.sampled)
+	return key
+}
+
+// sawLarge takes note of a large reply. If nobody knows whose it is, the next
+// requests get notes.
+func (p *ServerPool) sawLarge(m *msg.Msg, size int) {
+	k := &p.keys
+	now := p.ctx.loop.Now()
+	if m.Note == nil {
+		if now-k.noticed >= notePause {
+			k.noticed = now
+			k.notes = max(k.notes, noteBurst)
+		}
+		return
+	}
+	text, n := m.Note.Key()
+	k.replies.Add(size, uint16(m.Type), text, n, now)
+	k.largeReply = k.replies.Least()
+}
+
+// Keys are the hot keys of a pool, and the largest requests and replies, as one
+// loop knows them.
+type Keys struct {
+	Hot               []hotkeys.Key
+	Requests, Replies []hotkeys.Large
+}
+
+// HotKeys returns what the loop knows of the keys of the pool of t, the n hottest of
+// them. It must run on the loop.
+func (ctx *Context) HotKeys(t *Topology, n int) Keys {
+	p := ctx.poolOf(t.lineage)
+	if p == nil {
+		return Keys{}
+	}
+	now, k := ctx.loop.Now(), &p.keys
+	keys := Keys{Requests: k.requests.Top(now), Replies: k.replies.Top(now)}
+	if k.hot != nil {
+		keys.Hot = k.hot.Top(n, now)
+	}
+	return keys
+}

@@ -1,0 +1,221 @@
+package proxy
+
+import (
+	"math/bits"
+	"time"
+
+	"nuthatch/internal/latency"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/slowlog"
+)
+
+// How long requests take is measured with the loop's own times:
+//
+//	turn 1           flush              turn 2                flush
+//	│ request taken  │ it is sent   ... │ reply comes          │ it is sent
+//	│                └─ server's time ──┘                      │
+//	└───────────────────── client's time ──────────────────────┘
+//
+// One look at the clock before a flush tells when all of it was sent. Requests
+// that came in one turn, and whose replies come in one turn, have the same time if
+// they are of one command: such a run is counted once, when another begins or at
+// the end of the turn. Several are open at a time, or commands that take turns would
+// end each other's.
+
+// Measures is what a context measures beyond counting.
+type Measures struct {
+	// Latency: how long requests take, for clients and at servers.
+	Latency bool
+	// Slow takes the requests that took at least SlowerThan, if it is not nil.
+	// SlowKeys: with their keys.
+	Slow       *slowlog.Log
+	SlowerThan time.Duration
+	SlowKeys   bool
+	// HotKeys: which keys are asked for most, and which are large.
+	HotKeys bool
+}
+
+// measures is a context's state of measuring. It belongs to the loop.
+type measures struct {
+	Measures
+	// flushed is when the last flush began, in the loop's nanoseconds.
+	flushed int64
+	// clients are the open runs of replies that stand in clients' outputs, and
+	// ended those of this turn that are over; none of them has gone out.
+	clients [openRuns]clientRun
+	ended   []clientRun
+	// servers are the open runs of replies that came from servers.
+	servers [openRuns]serverRun
+	// clientsOpen and serversOpen have a bit for each run that is open.
+	clientsOpen, serversOpen uint8
+	slow                     slowBudget
+	// sampled is scratch.
+	sampled []byte
+}
+
+// openRuns is how many runs are open at a time: one for each remainder of the
+// commands' numbers.
+const openRuns = 8
+
+// maxEnded bounds the runs that wait for the end of their turn.
+const maxEnded = 1 << 12
+
+// A clientRun is n replies of one command to requests taken at the same time.
+type clientRun struct {
+	pool  *ServerPool
+	start int64
+	n     uint64
+	typ   msg.Type
+	// slow: they took so long that the slow log wants them.
+	slow bool
+}
+
+// A serverRun is n replies of one server, of one command, to requests that were
+// sent at the same time.
+type serverRun struct {
+	server *Server
+	sent   int64
+	n      uint64
+	typ    msg.Type
+}
+
+// SetMeasures says what is measured from now on. It must run on the loop.
+func (ctx *Context) SetMeasures(m Measures) {
+	ctx.endRuns(ctx.loop.Now())
+	ctx.measures.Measures = m
+	for _, p := range ctx.pools {
+		p.keys.set(m)
+	}
+}
+
+// OnFlush implements eventloop.Hook: what was answered in this turn goes out now.
+func (ctx *Context) OnFlush() {
+	m := &ctx.measures
+	m.flushed = ctx.loop.Now()
+	if m.Latency || m.Slow != nil {
+		m.flushed = ctx.loop.Clock()
+		ctx.endRuns(m.flushed)
+	}
+}
+
+// taken notes that the reply to a request stands in the client's output, and
+// reports whether that took so long that the slow log wants it.
+func (p *ServerPool) taken(typ msg.Type, start int64) (slow bool) {
+	m := &p.ctx.measures
+	r := &m.clients[typ%openRuns]
+	switch {
+	case r.start == start && r.typ == typ && r.pool == p:
+		r.n++
+	case m.Latency || m.Slow != nil:
+		if r.n > 0 {
+			m.ended = append(m.ended, *r)
+			if len(m.ended) >= maxEnded {
+				p.ctx.endRuns(p.ctx.loop.Now())
+			}
+		}
+		*r = clientRun{pool: p, start: start, n: 1, typ: typ}
+		r.slow = m.Slow != nil && p.ctx.loop.Now()-start >= int64(m.SlowerThan)
+		m.clientsOpen |= 1 << (typ % openRuns)
+	}
+	return r.slow
+}
+
+// answered notes that the server has answered m.
+func (s *Server) answered(m *msg.Msg) {
+	ms := &s.pool.ctx.measures
+	r := &ms.servers[m.Type%openRuns]
+	switch {
+	case r.sent == m.Sent && r.typ == m.Type && r.server == s:
+		r.n++
+	case ms.Latency && m.Sent != 0: // 0: the server was faster than we
+		if r.n > 0 {
+			s.pool.ctx.endServerRun(r)
+		}
+		*r = serverRun{server: s, sent: m.Sent, n: 1, typ: m.Type}
+		ms.serversOpen |= 1 << (m.Type % openRuns)
+	}
+}
+
+// endServerRuns counts the open runs of servers' replies. They must be of this
+// turn.
+func (ctx *Context) endServerRuns() {
+	m := &ctx.measures
+	for ; m.serversOpen != 0; m.serversOpen &= m.serversOpen - 1 {
+		ctx.endServerRun(&m.servers[bits.TrailingZeros8(m.serversOpen)])
+	}
+}
+
+func (ctx *Context) endServerRun(r *serverRun) {
+	s := r.server
+	f := s.pool.commands[r.typ].Family
+	if s.latency[f] == nil {
+		s.latency[f] = new(latency.Histogram)
+	}
+	s.latency[f].Add(ctx.loop.Now()-r.sent, r.n)
+	*r = serverRun{}
+}
+
+// endRuns counts the runs of this turn; what clients were answered goes out at
+// time flush.
+func (ctx *Context) endRuns(flush int64) {
+	ctx.endServerRuns()
+	m := &ctx.measures
+	for ; m.clientsOpen != 0; m.clientsOpen &= m.clientsOpen - 1 {
+		r := &m.clients[bits.TrailingZeros8(m.clientsOpen)]
+		m.ended = append(m.ended, *r)
+		*r = clientRun{}
+	}
+	for i := range m.ended {
+		r := &m.ended[i]
+		if h := &r.pool.latency[r.typ]; m.Latency {
+			if *h == nil {
+				*h = new(latency.Histogram)
+			}
+			(*h).Add(flush-r.start, r.n)
+		}
+		r.pool = nil
+	}
+	m.ended = m.ended[:0]
+}
+
+// PoolLatency is a copy of what one loop has measured of one pool.
+type PoolLatency struct {
+	// Commands are the times for clients, by msg.Type.
+	Commands []latency.Histogram
+	// Servers are the times at the servers, by family.
+	Servers [][msg.NumFamilies]latency.Histogram
+}
+
+// CopyLatency copies what the loop has measured of the pool of t: the times for
+// clients, and those of the servers from the first on, up to the last, so that a
+// reader of many servers need not stop the loop for long. dst may be a copy of
+// before, whose memory is then used. It must run on the loop.
+func (ctx *Context) CopyLatency(t *Topology, first, last int, dst *PoolLatency) {
+	p := ctx.poolOf(t.lineage)
+	if p == nil {
+		return
+	}
+	for len(dst.Commands) < len(p.latency) {
+		dst.Commands = append(dst.Commands, latency.Histogram{})
+	}
+	if first == 0 {
+		for i, h := range p.latency {
+			if h != nil {
+				h.CopyTo(&dst.Commands[i])
+			}
+		}
+	}
+	for len(dst.Servers) < len(t.health) {
+		dst.Servers = append(dst.Servers, [msg.NumFamilies]latency.Histogram{})
+	}
+	for i := first; i < min(last, len(p.servers), len(t.health)); i++ {
+		if p.servers[i].health != t.health[i] {
+			continue // a reload is under way
+		}
+		for f, h := range p.servers[i].latency {
+			if h != nil {
+				h.CopyTo(&dst.Servers[i][f])
+			}
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package proxy
+
+import (
+	"time"
+
+	"nuthatch/internal/msg"
+	"nuthatch/internal/slowlog"
+	"nuthatch/internal/socket"
+	"nuthatch/internal/stats"
+)
+
+// A slowBudget bounds what the slow log costs when every request is slow: each loop
+// puts slowBurst entries into it in slowPeriod.
+type slowBudget struct {
+	since int64
+	spent int
+}
+
+const (
+	slowBurst  = 50
+	slowPeriod = int64(100 * time.Millisecond)
+)
+
+// logSlow puts m, whose reply stands in the client's output, into the slow log.
+func (c *client) logSlow(m *msg.Msg) {
+	p := c.pool
+	ctx := p.ctx
+	p.stats.Values[stats.SlowRequests]++
+	ms := &ctx.measures
+	now := ctx.loop.Now()
+	if now-ms.slow.since >= slowPeriod {
+		ms.slow = slowBudget{since: now}
+	}
+	if ms.slow.spent++; ms.slow.spent > slowBurst {
+		return
+	}
+	e := &slowlog.Entry{
+		Time:         time.UnixMicro(ctx.loop.WallMicros(m.Start)),
+		Duration:     time.Duration(now - m.Start),
+		Pool:         p.conf.Name,
+		Command:      p.commands[m.Type].Name,
+		Keys:         m.Nkeys,
+		RequestBytes: m.Len,
+		ClientID:     c.session.ID,
+		Client:       c.peer(),
+		ClientName:   c.session.Name,
+	}
+	if m.Err != msg.OK {
+		e.Error = m.Err.Name()
+	}
+	if m.Note != nil && ms.SlowKeys {
+		text, n := m.Note.Key()
+		e.Key, e.KeyLen = string(text), n
+	}
+	c.divide(m, now, e)
+	ms.Slow.Add(e)
+}
+
+// divide tells where the time of m went.
+func (c *client) divide(m *msg.Msg, now int64, e *slowlog.Entry) {
+	replied := m.Replied
+	if replied == 0 {
+		replied = now
+	}
+	e.Turn = time.Duration(now - replied)
+	conn := c.via(m)
+	if conn == nil {
+		return
+	}
+	e.ServerName = conn.server.conf.StatsName()
+	sent := m.Sent
+	if sent == 0 || sent > replied {
+		sent = replied // it was never sent
+	}
+	ready := conn.ready
+	if ready == 0 && m.Sent == 0 {
+		ready = sent // nor was there ever a connection
+	}
+	ready = min(max(ready, m.Start), sent)
+	e.Connect = time.Duration(ready - m.Start)
+	e.Queue = time.Duration(sent - ready)
+	e.Server = time.Duration(replied - sent)
+}
+
+// via is the connection that m went over, or nil if it went to no server.
+func (c *client) via(m *msg.Msg) *serverConn {
+	i := int(m.Via) - 1
+	if i < 0 || i >= len(c.pool.servers) {
+		return nil
+	}
+	if lanes := c.pool.servers[i].lanes; c.lane < len(lanes) && c.slot() < len(lanes[c.lane]) {
+		return lanes[c.lane][c.slot()]
+	}
+	return nil
+}
+
+// peer is the client's address. The kernel is asked once.
+func (c *client) peer() string {
+	if c.addr == "" {
+		c.addr, c.localAddr = socket.PeerName(c.FD()), socket.LocalName(c.FD())
+	}
+	return c.addr
+}
