@@ -7,30 +7,45 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/msg"
 )
 
 // A variant is a configuration that conversations are held with.
 type variant struct {
-	name  string
 	lines string
 	auth  string
+	// cuts: clients may lose their connections by it, or be refused.
+	cuts bool
 }
+
+const ejects = "  auto_eject_hosts: true\n  server_failure_limit: 2\n  server_retry_timeout: 2000\n"
 
 var (
 	redisVariants = []variant{
-		{"plain", "  redis: true\n  timeout: 400\n", ""},
-		{"patient", "  redis: true\n", ""},
-		{"eject", "  redis: true\n  timeout: 400\n  auto_eject_hosts: true\n  server_failure_limit: 2\n  server_retry_timeout: 2000\n", ""},
-		{"narrow", "  redis: true\n  timeout: 400\n  client_max_pipeline: 3\n  client_max_queued: 16kb\n", ""},
-		{"lanes", "  redis: true\n  timeout: 400\n  databases: 4\n  server_connections: 2\n  preconnect: true\n", ""},
-		{"login", "  redis: true\n  timeout: 400\n  redis_auth: secret\n  redis_db: 2\n", "secret"},
-		{"one connection each", "  redis: true\n  timeout: 400\n  distribution: modula\n  partial_results: nulls\n", ""},
+		{lines: "  timeout: 400\n"},
+		{}, // without a timeout
+		{lines: "  timeout: 400\n" + ejects},
+		{lines: "  timeout: 400\n  client_max_pipeline: 3\n  client_max_queued: 16kb\n"},
+		{lines: "  timeout: 400\n  databases: 4\n  server_connections: 2\n  preconnect: true\n"},
+		{lines: "  timeout: 400\n  redis_auth: secret\n  redis_db: 2\n", auth: "secret"},
+		{lines: "  timeout: 400\n  distribution: modula\n  partial_results: nulls\n"},
+		{lines: "  timeout: 400\n  eject: fail\n" + ejects + "  databases: 2\n"},
+		{lines: "  timeout: 400\n  health_check: {interval: 1s, timeout: 500ms}\n  reconnect_backoff: 200ms\n" + ejects},
+		{lines: "  timeout: 400\n  health_check: {interval: 300ms, timeout: 1s, rise: 1, fall: 1}\n  eject: fail\n  redis_auth: s\n" + ejects, auth: "s"},
+		{lines: "  timeout: 400\n  server_max_queued: 4\n  server_max_queued_bytes: 2kb\n  reconnect_backoff: 1s\n", cuts: true},
+		{lines: "  timeout: 400\n  client_output_limit: 20kb\n  client_idle_timeout: 2s\n  max_keys: 3\n", cuts: true},
+		{lines: "  client_output_soft_limit: 4kb\n  client_output_soft_time: 200ms\n  client_connections: 5\n", cuts: true},
 	}
 	memcacheVariants = []variant{
-		{"plain", "  timeout: 400\n", ""},
-		{"patient", "  distribution: modula\n", ""},
-		{"eject", "  timeout: 400\n  auto_eject_hosts: true\n  server_failure_limit: 1\n  server_retry_timeout: 2000\n", ""},
-		{"narrow", "  timeout: 400\n  client_max_pipeline: 3\n  client_max_queued: 16kb\n  server_connections: 2\n", ""},
+		{lines: "  timeout: 400\n"},
+		{lines: "  distribution: modula\n"},
+		{lines: "  timeout: 400\n" + ejects},
+		{lines: "  timeout: 400\n  client_max_pipeline: 3\n  client_max_queued: 16kb\n  server_connections: 2\n"},
+		{lines: "  timeout: 400\n  eject: fail\n" + ejects},
+		{lines: "  timeout: 400\n  health_check: {interval: 1s, timeout: 500ms}\n  reconnect_backoff: 200ms\n" + ejects},
+		{lines: "  timeout: 400\n  server_max_queued: 4\n  server_max_queued_bytes: 2kb\n", cuts: true},
+		{lines: "  timeout: 400\n  client_output_limit: 20kb\n  client_idle_timeout: 2s\n", cuts: true},
 	}
 )
 
@@ -59,16 +74,15 @@ const maxEvents = 400
 // play holds the conversation that a script tells.
 func play(t testing.TB, s script) {
 	head := s.next()
-	var lang dialect
-	var v variant
+	var lang dialect = text{}
+	v := memcacheVariants[int(head>>3)%len(memcacheVariants)]
 	if head&1 == 0 {
-		v = redisVariants[int(head>>4)%len(redisVariants)]
+		v = redisVariants[int(head>>3)%len(redisVariants)]
+		v.lines += "  redis: true\n"
 		lang = resp{password: v.auth}
-	} else {
-		v = memcacheVariants[int(head>>4)%len(memcacheVariants)]
-		lang = text{}
 	}
 	c := converse(t, v.lines, lang, 1+int(head>>1&1))
+	c.cuts, c.upset = v.cuts, v.cuts
 	c.join()
 	for n := 0; n < maxEvents && len(s) > 0; n++ {
 		c.event(&s)
@@ -150,6 +164,10 @@ func (c *conversation) stubEvent(sc *script, s *stub, i int, what, amount byte) 
 			conn.say(len(conn.out))
 		}
 		return
+	case what >= 60:
+		c.upset = true
+		c.check(s.index, []msg.Reason{msg.OK, msg.ConnRefused}[amount&1])
+		return
 	}
 	if conn == nil {
 		return
@@ -229,7 +247,7 @@ func TestConversationMoments(t *testing.T) {
 // requests, in their order, or errors; no write is sent twice; and at the end
 // nothing is left.
 func FuzzConversation(f *testing.F) {
-	for seed := range uint64(40) {
+	for seed := range uint64(32) {
 		f.Add(improvised(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) { play(t, b) })
@@ -242,7 +260,7 @@ func improvised(seed uint64) []byte {
 	for i := range b {
 		b[i] = byte(r.Uint32())
 	}
-	b[0] = byte(seed)<<4 | byte(r.Uint32()&7)
+	b[0] = byte(seed)<<3 | byte(r.Uint32()&7)
 	return b
 }
 
