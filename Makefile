@@ -79,6 +79,7 @@ deps: ## install what the tests run, where it is missing (Debian, Ubuntu)
 	python3 -c 'import redis' 2>/dev/null || /usr/bin/python3 -c 'import redis' 2>/dev/null || missing="$$missing python3-redis"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm  >/dev/null || missing="$$missing npm"; \
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	if [ -n "$$missing" ]; then .ci/apt-install $$missing; fi
 
 clean: ## remove what build made

@@ -14,6 +14,7 @@ import (
 
 	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
+	"nuthatch/internal/dashboard"
 	"nuthatch/internal/socket"
 )
 
@@ -64,7 +65,7 @@ func (in *Instance) openAdmin(conf *config.Process) (*admin.HTTPPort, error) {
 	switch {
 	case err == nil:
 		return admin.NewHTTP(listener, conf.Admin, admin.HTTPOptions{
-			Instance: in, Logger: in.log,
+			Instance: in, Logger: in.log, Page: dashboard.Handler(),
 			Tokens: func() []config.Secret { return in.current.Load().tokens },
 		}), nil
 	case !conf.AdminWritten && errors.Is(err, unix.EADDRINUSE):

@@ -99,9 +99,9 @@ var rules = []rule{
 	},
 	{
 		from:   everywhere,
-		to:     []string{"github.com/redis/...", "github.com/bradfitz/...", "github.com/google/go-cmp/..."},
+		to:     []string{"github.com/redis/...", "github.com/bradfitz/...", "github.com/google/go-cmp/...", "github.com/chromedp/..."},
 		except: outside,
-		why:    "client libraries and comparers are for tests and measurements; the proxy speaks both protocols itself",
+		why:    "client libraries, browsers and comparers are for tests and measurements; the proxy speaks both protocols itself",
 	},
 }
 

@@ -1,0 +1,248 @@
+package dashboard_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/dashboard"
+)
+
+// fixture is an API without a proxy: pools and servers of any number, whose
+// counters grow with a clock that every answer turns by a second.
+type fixture struct {
+	url string
+
+	mu      sync.Mutex
+	token   string // asked for if it is not empty
+	broken  bool   // every answer is 503
+	tick    int
+	servers int
+	ill     map[int]string // state by the index of the server
+	clients []api.Client
+	asked   []string // paths below /api/v1/
+}
+
+// began is when the fixture's proxy started.
+var began = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+
+func startFixture(t testing.TB, servers int) *fixture {
+	t.Helper()
+	f := &fixture{servers: servers, ill: map[int]string{}}
+	mux := http.NewServeMux()
+	mux.Handle("/", dashboard.Handler())
+	mux.HandleFunc("/api/v1/", f.answer)
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	f.url = s.URL
+	return f
+}
+
+// with changes the fixture between two answers.
+func (f *fixture) with(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+func (f *fixture) answer(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	path := strings.TrimPrefix(r.URL.Path, "/api/v1/")
+	f.asked = append(f.asked, path)
+	w.Header().Set("Content-Type", "application/json")
+	if f.token != "" && r.Header.Get("Authorization") != "Bearer "+f.token {
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = w.Write([]byte(`{"error":"a token is needed"}`))
+		return
+	}
+	if f.broken {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte(`{"error":"the proxy is ending"}`))
+		return
+	}
+	documents := map[string]func() any{
+		"info": f.info, "pools": f.pools, "clients": f.clientList, "slowlog": f.slowlog, "hotkeys": f.hotkeys,
+		"config": f.config, "where": func() any { return f.where(r.FormValue("key")) },
+	}
+	document := documents[path]
+	if document == nil {
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"error":"no such path"}`))
+		return
+	}
+	_ = json.NewEncoder(w).Encode(document())
+}
+
+func (f *fixture) now() time.Time {
+	return began.Add(3*24*time.Hour + 4*time.Hour + time.Duration(f.tick)*time.Second)
+}
+
+func (f *fixture) info() any {
+	loops := make([]api.LoopInfo, 4)
+	for i := range loops {
+		loops[i] = api.LoopInfo{ID: i, Counters: map[string]int64{"clients": 52 + int64(i)}, Busy: 0.31 + 0.06*float64(i) + 0.05*math.Sin(float64(f.tick)/7)}
+	}
+	return api.Info{
+		Program: "nuthatch", Version: "0.1.0", Go: "go1.26.0", Host: "cache-proxy-3", PID: 4711, Started: began,
+		Time: f.now(), Uptime: f.now().Sub(began).Seconds(), ConfigFile: "/etc/nuthatch/nutcracker.yml",
+		State: "serving", Ready: true, Loops: loops,
+		Process: api.ProcessInfo{
+			Connections: 240, TotalConnections: 18230, Descriptors: 268, MaxDescriptors: 65536,
+			ResidentMemory: 92<<20 + int64(f.tick)<<14, HeapMemory: 61 << 20, CPU: 6212, Goroutines: 19,
+		},
+	}
+}
+
+// wave is a load that goes up and down, of requests per second and server.
+func wave(i, tick int) float64 {
+	phase := float64(i%7) / 3
+	return 900 + 250*math.Sin(float64(tick)/11+phase) + 90*math.Sin(float64(tick)/2.3+phase*5) + float64(i*37%400)
+}
+
+// grown is how much wave has let through until tick.
+func grown(i, tick int) int64 {
+	total := 1e6
+	for t := range tick {
+		total += wave(i, t)
+	}
+	return int64(total)
+}
+
+func (f *fixture) pools() any {
+	f.tick++
+	names := []string{"sessions", "catalog", "ratelimit"}
+	p := api.Pools{Time: f.now()}
+	for n, name := range names {
+		from, to := n*f.servers/len(names), (n+1)*f.servers/len(names)
+		p.Pools = append(p.Pools, f.pool(name, from, to))
+	}
+	return p
+}
+
+func (f *fixture) pool(name string, from, to int) api.Pool {
+	p := api.Pool{
+		Name: name, Protocol: "redis", Listen: "0.0.0.0:22121", Hash: "fnv1a_64", Distribution: "ketama",
+		Clients: 70 + from%9, Latency: f.latency(from, 1.4),
+	}
+	var requests, failed int64
+	for i := from; i < to; i++ {
+		s := f.server(name, i, to-from)
+		requests += s.Counters["responses"]
+		failed += s.Reasons["failed_requests"]["Connection refused"]
+		p.Servers = append(p.Servers, s)
+	}
+	p.Counters = map[string]int64{
+		"client_eof": 812, "client_err": 3, "client_connections": int64(p.Clients), "server_ejects": 4,
+		"forward_error": failed, "fragments": requests / 5, "client_requests": requests,
+	}
+	p.Reasons = map[string]map[string]int64{"failed_requests": {"Connection refused": failed, "Connection timed out": 14}}
+	return p
+}
+
+func (f *fixture) server(pool string, i, siblings int) api.Server {
+	state := f.ill[i]
+	s := api.Server{
+		Pool: pool, Name: fmt.Sprintf("%s-%03d", pool, i), Address: fmt.Sprintf("10.20.%d.%d:6379", i/200, i%200+10), Weight: 1,
+		Share: 1 / float64(siblings), State: "up", Latency: f.latency(i, 1),
+	}
+	n := grown(i, f.tick)
+	failed := int64(i % 3)
+	if state != "" {
+		since := began.Add(76 * time.Hour).Add(-time.Duration(i*17) * time.Second)
+		s.State, s.Since, s.Share = state, &since, 0
+		s.Reason = "Connection refused"
+		n = 1e6
+		failed += int64(f.tick * 3)
+	}
+	if failed > 0 {
+		s.Reasons = map[string]map[string]int64{
+			"failed_requests": {"Connection refused": failed}, "closed_connections": {"Connection refused": failed, "Broken pipe": 2},
+		}
+	}
+	s.Counters = map[string]int64{
+		"server_eof": 1, "server_err": 2, "server_timedout": 2, "server_connections": 4, "requests": n, "request_bytes": n * 58,
+		"responses": n - 1, "response_bytes": n * 410, "in_queue": int64(i % 4), "in_queue_bytes": int64(i % 4 * 58),
+		"out_queue": int64(8 + i%11), "out_queue_bytes": 512,
+	}
+	return s
+}
+
+func (f *fixture) latency(i int, factor float64) *api.Latency {
+	median := (180 + 30*math.Sin(float64(f.tick)/9+float64(i)) + float64(i%13)*4) * 1e-6 * factor
+	tail := 1 + 0.4*math.Sin(float64(f.tick)/4+float64(i))
+	return &api.Latency{
+		Count: grown(i, f.tick), P50: median, P90: median * 2.1, P99: median * 5 * tail, P999: median * 22 * tail, Max: 0.241,
+	}
+}
+
+func (f *fixture) clientList() any {
+	clients := f.clients
+	for i := range 220 {
+		clients = append(clients, api.Client{
+			ID: uint64(1000 + i), Pool: "sessions", Loop: i % 4, Address: fmt.Sprintf("10.1.%d.%d:%d", i/50, i%50, 40000+i),
+			Name: "checkout-" + fmt.Sprint(i%12), Library: "go-redis", LibraryVersion: "9.23.0", Age: int64(i * 211), Idle: int64(i % 40),
+			Protocol: 2 + i%2, InFlight: i % 17, Held: i * i % 9000, Unsent: i % 5 * 900,
+		})
+	}
+	return api.Clients{Time: f.now(), Total: len(clients) + 30, Clients: clients}
+}
+
+func (f *fixture) slowlog() any {
+	var entries []map[string]any
+	for i := range 40 {
+		took := 0.012 + float64(i*i%23)/200
+		entries = append(entries, map[string]any{
+			"id": 40 - i, "time": f.now().Add(-time.Duration(i*41) * time.Second), "pool": "catalog", "server": "catalog-00" + fmt.Sprint(i%4),
+			"client": "10.1.0.7:40112", "command": "mget", "key": "item:" + fmt.Sprint(i*7919), "duration": took,
+			"connect": took * 0.1 * float64(i%3), "queue": took * 0.15, "server_time": took * 0.5, "turn": took * 0.05,
+		})
+	}
+	return map[string]any{"entries": entries}
+}
+
+func (f *fixture) hotkeys() any {
+	var keys, big []map[string]any
+	for i := range 24 {
+		keys = append(keys, map[string]any{"key": fmt.Sprintf("session:{%x}", i*7919), "rate": 4200 / (1 + float64(i)*0.7), "share": 0.11 / (1 + float64(i)*0.7)})
+		big = append(big, map[string]any{"key": fmt.Sprintf("export:%d", i), "size": 9 << 20 / (i + 1), "command": "get"})
+	}
+	return map[string]any{"pools": []any{map[string]any{"pool": "sessions", "keys": keys, "big_replies": big}}}
+}
+
+func (f *fixture) config() any {
+	settings := []api.Setting{
+		{Key: "listen", Value: "0.0.0.0:22121"},
+		{Key: "hash", Value: "fnv1a_64", Default: "fnv1a_64"},
+		{Key: "timeout", Value: "400", Default: ""},
+		{Key: "distribution", Value: "ketama", Default: "ketama"},
+		{Key: "server_retry_timeout", Value: "2000", Default: "30000"},
+		{Key: "auto_eject_hosts", Value: "true", Default: "false"},
+		{Key: "redis", Value: "true", Default: "false"},
+		{Key: "client_max_pipeline", Value: "1024", Default: "1024"},
+		{Key: "client_max_queued", Value: "1mb", Default: "1mb"},
+	}
+	c := api.Configuration{
+		File: "/etc/nuthatch/nutcracker.yml", Text: "sessions:\n  listen: 0.0.0.0:22121\n",
+		Process: []api.Setting{{Key: "threads", Value: "4", Default: "1"}, {Key: "admin", Value: "127.0.0.1:22223", Default: "127.0.0.1:22223"}},
+	}
+	for _, name := range []string{"sessions", "catalog", "ratelimit"} {
+		c.Pools = append(c.Pools, api.PoolConfiguration{Name: name, Settings: settings, Servers: []string{"10.20.0.10:6379:1 " + name + "-000"}})
+	}
+	return c
+}
+
+func (f *fixture) where(key string) any {
+	point := uint32(0x8a30f1c2)
+	return api.Where{Placements: []api.Placement{{
+		Pool: "sessions", Key: key, Hashed: key, Function: "fnv1a_64", Hash: 0x8a2b11e4, Distribution: "ketama", Point: &point,
+		Server: "sessions-000", Address: "10.20.0.10:6379", State: "up", Why: "The hash falls between two points; the upper one is sessions-000's.",
+	}}}
+}

@@ -1,0 +1,257 @@
+// The page: views by the address's #, one poll at a time, and what is said when the proxy cannot be reached.
+
+import * as api from './api.js';
+import { attr, byId, fill, h, text } from './dom.js';
+import { clock, span } from './format.js';
+import { Model } from './model.js';
+import { Clients } from './views/clients.js';
+import { Configuration } from './views/config.js';
+import { Keys } from './views/keys.js';
+import { Overview } from './views/overview.js';
+import { Servers } from './views/servers.js';
+import { Sheet } from './views/sheet.js';
+import { SlowLog } from './views/slowlog.js';
+import { Where } from './views/where.js';
+
+const quick = 1000; // milliseconds between two polls
+const slowest = 10000; // between two tries of a proxy that does not answer
+
+// A view has show(model) for what every poll brings, read(api) for a document of its own, or both.
+const views = [
+  { name: 'overview', title: 'Overview', make: Overview },
+  { name: 'servers', title: 'Servers', make: Servers },
+  { name: 'clients', title: 'Clients', make: Clients },
+  { name: 'keys', title: 'Keys', make: Keys },
+  { name: 'slowlog', title: 'Slow log', make: SlowLog },
+  { name: 'where', title: 'Where', make: Where },
+  { name: 'config', title: 'Configuration', make: Configuration },
+];
+
+class App {
+  constructor() {
+    this.api = api;
+    this.model = new Model();
+    this.failures = 0;
+    this.paused = false;
+    this.timer = 0;
+    this.pace = quick;
+    this.polling = false;
+    this.tabs = views.map((v) => h('a', { href: `#${v.name}` }, v.title));
+    fill(byId('tabs'), this.tabs);
+    this.sheet = new Sheet(this);
+    this.current = null;
+    this.listen();
+    this.route();
+  }
+
+  listen() {
+    addEventListener('hashchange', () => this.route(true));
+    document.addEventListener('visibilitychange', () => this.soon(0));
+    addEventListener('online', () => this.soon(0));
+    document.addEventListener('keydown', (e) => this.key(e));
+    byId('pause').addEventListener('click', () => this.pause());
+    byId('theme').addEventListener('click', () => this.theme());
+    byId('help-open').addEventListener('click', () => byId('help').showModal());
+    byId('login-form').addEventListener('submit', (e) => this.login(e));
+    this.showTheme(window.nuthatchTheme.current());
+  }
+
+  // route shows the view that the address names; views are made when they are first seen.
+  route(moved = false) {
+    const view = views.find((v) => `#${v.name}` === location.hash) || views[0];
+    if (!view.host) {
+      view.host = h('div', { class: `view view-${view.name}` });
+      byId('main').append(view.host);
+      view.page = new view.make(view.host, this);
+    }
+    for (const v of views) if (v.host) v.host.hidden = v !== view;
+    views.forEach((v, i) => attr(this.tabs[i], 'aria-current', v === view ? 'page' : null));
+    this.current = view;
+    document.title = `${view.title} · nuthatch`;
+    if (moved) scrollTo(0, 0);
+    this.tabs[views.indexOf(view)].scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    this.draw();
+    this.soon(0);
+  }
+
+  // soon makes the next poll come after so many milliseconds.
+  soon(delay) {
+    clearTimeout(this.timer);
+    if (document.hidden) return;
+    this.timer = setTimeout(() => this.poll(), delay);
+  }
+
+  async poll() {
+    if (this.polling) return;
+    if (this.paused && this.model.info && !this.current.page.read) return;
+    this.polling = true;
+    const view = this.current;
+    const began = performance.now();
+    try {
+      if (!this.paused || !this.model.info) {
+        const [info, pools] = await Promise.all([api.get('info'), api.get('pools')]);
+        this.model.take(info, pools);
+        this.reached();
+        this.draw();
+      }
+      if (view.page.read && (!this.paused || !view.seen)) {
+        await view.page.read(api);
+        view.seen = true;
+        this.reached();
+      }
+    } catch (fault) {
+      this.lost(fault);
+    }
+    this.polling = false;
+    // A proxy with very many servers is not asked more often than a quarter of the time.
+    this.pace = Math.max(quick, 4 * (performance.now() - began));
+    if (view !== this.current) this.soon(0);
+    else if (this.failures) this.retry();
+    else if (!this.paused && !byId('login').open) this.soon(this.pace);
+  }
+
+  // gap is the time between two samples above which a line breaks.
+  gap() {
+    return Math.max(4000, 3.5 * this.pace);
+  }
+
+  draw() {
+    const { model } = this;
+    if (!model.info) return;
+    this.showIdentity(model.info);
+    this.current.page.show?.(model);
+    this.sheet.show(model);
+    const ill = model.servers.filter((s) => s.state !== 'up').length;
+    const tab = this.tabs[1];
+    if (tab.ill !== ill) {
+      tab.ill = ill;
+      fill(tab, 'Servers ', ill ? h('b', { class: 'num', 'aria-label': `${ill} not up` }, String(ill)) : null);
+    }
+  }
+
+  showIdentity(info) {
+    const state = info.state !== 'serving' ? info.state : info.ready ? 'ready' : 'not ready';
+    const rows = [['', info.host, ''], ['state', state, info.ready ? 'up' : 'ejected'], ['up', span(info.uptime), ''], ['version', info.version, '', 'wide'], ['pid', String(info.pid), '', 'wide']];
+    const key = JSON.stringify(rows);
+    if (key === this.identityKey) return;
+    this.identityKey = key;
+    fill(byId('identity'), rows.map(([k, v, tone, wide]) => h('div', { class: wide }, h('dt', null, k || h('span', { class: 'hidden' }, 'host')), h('dd', { class: `num ${tone}`, title: v }, v))));
+  }
+
+  reached() {
+    this.failures = 0;
+    byId('notice').hidden = true;
+    document.body.classList.remove('stale');
+    this.pulse(this.paused ? 'held' : 'live', this.paused ? `held at ${clock(this.model.local)}` : 'live');
+  }
+
+  lost(fault) {
+    if (this.refused(fault)) return;
+    this.failures++;
+    this.fault = fault instanceof TypeError || fault.name === 'TimeoutError' || fault.name === 'AbortError' ? 'The proxy cannot be reached.' : `The proxy cannot be read: ${fault.message}.`;
+  }
+
+  // refused asks for the token if that is what is missing.
+  refused(fault) {
+    if (!(fault instanceof api.Refused)) return false;
+    const dialog = byId('login');
+    if (!dialog.open) {
+      text(byId('login-fault'), api.token.get() ? 'That token is not the one.' : '');
+      api.token.forget();
+      dialog.showModal();
+    }
+    this.pulse('lost', 'needs a token');
+    return true;
+  }
+
+  login(event) {
+    event.preventDefault();
+    const input = byId('token');
+    api.token.set(input.value);
+    input.value = '';
+    byId('login').close();
+    this.failures = 0;
+    this.soon(0);
+  }
+
+  // retry counts down to the next try, in sight.
+  retry() {
+    const until = Date.now() + Math.min(slowest, quick * 2 ** Math.min(this.failures - 1, 4));
+    const notice = byId('notice');
+    const words = h('span');
+    fill(notice, words, h('button', { type: 'button', onclick: () => this.soon(0) }, 'Try now'));
+    document.body.classList.add('stale');
+    this.pulse('lost', 'no connection');
+    const step = () => {
+      const left = Math.ceil((until - Date.now()) / 1000);
+      if (left <= 0) {
+        this.poll();
+        return;
+      }
+      const since = this.model.local ? ` What is shown is of ${clock(this.model.local)}.` : '';
+      text(words, `${this.fault}${since} Next try in ${left} s.`);
+      this.timer = setTimeout(step, 250);
+    };
+    clearTimeout(this.timer);
+    if (!document.hidden) step();
+    notice.hidden = false;
+  }
+
+  pulse(tone, words) {
+    const el = byId('pulse');
+    if (el.className !== `pulse ${tone}`) el.className = `pulse ${tone}`;
+    text(el, words);
+  }
+
+  pause() {
+    this.paused = !this.paused;
+    const button = byId('pause');
+    attr(button, 'aria-pressed', String(this.paused));
+    text(button, this.paused ? 'Go on' : 'Pause');
+    if (!this.failures && this.model.info) this.reached();
+    this.soon(0);
+  }
+
+  theme() {
+    this.showTheme(window.nuthatchTheme.next());
+  }
+
+  showTheme(choice) {
+    text(byId('theme'), { auto: 'Auto', light: 'Light', dark: 'Dark' }[choice]);
+    attr(byId('theme'), 'aria-label', `Colours: ${choice}`);
+  }
+
+  openServer(id) {
+    this.sheet.open(id);
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+    if (event.key === 'Escape' && typing) {
+      if (event.target.value && event.target.type === 'search') {
+        event.target.value = '';
+        event.target.dispatchEvent(new Event('input'));
+      } else event.target.blur();
+    }
+    if (typing) return;
+    const actions = { '/': () => this.search(), p: () => this.pause(), t: () => this.theme(), '?': () => byId('help').showModal() };
+    const view = views[Number(event.key) - 1];
+    if (view) location.hash = view.name;
+    else if (actions[event.key]) {
+      event.preventDefault();
+      actions[event.key]();
+    }
+  }
+
+  // search goes to the view's filter; a view without one leaves for the servers.
+  search() {
+    if (!this.current.host.querySelector('[data-filter]')) {
+      location.hash = 'servers';
+      this.route();
+    }
+    this.current.host.querySelector('[data-filter]').focus();
+  }
+}
+
+new App();

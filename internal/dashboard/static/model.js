@@ -1,0 +1,144 @@
+// From the API's documents to what the views show: rates out of counters, histories, sums. The only file, with the views
+// of keys, slow log and the like, that knows the documents' fields (docs/API.md).
+
+import { Rates, Series } from './history.js';
+
+const long = 3700; // samples kept of the whole and of each pool: an hour, one a second
+const short = 180; // of each server
+
+const totals = ['requests', 'errors', 'p50', 'p99', 'p999', 'clients', 'memory', 'busy', 'queue', 'bytes'];
+const perServer = ['requests', 'errors', 'p50', 'p99', 'queue'];
+
+// sum of the numbers that there are; undefined if there is none.
+function sum(values) {
+  const there = values.filter((v) => v !== undefined && !Number.isNaN(v));
+  return there.length ? there.reduce((a, b) => a + b, 0) : undefined;
+}
+
+const moment = (time) => (time ? Date.parse(time) : undefined);
+
+// recent is the distribution of the last seconds, that since the start if the API does not tell.
+function recent(latency) {
+  return latency?.recent || latency || {};
+}
+
+export class Model {
+  constructor() {
+    this.rates = new Rates();
+    this.all = new Series(totals, long);
+    this.pools = [];
+    this.servers = [];
+    this.poolHistory = new Map();
+    this.serverHistory = new Map();
+    this.reasons = [];
+    this.info = null;
+    this.time = 0;
+  }
+
+  // take reads one round of documents: Info and Pools.
+  take(info, document) {
+    const time = moment(document.time) || Date.now();
+    if (time === this.time) return;
+    if (this.info && this.info.started !== info.started) this.rates = new Rates();
+    this.info = info;
+    this.time = time;
+    this.local = Date.now();
+    this.rates.begin(time);
+    this.pools = document.pools.map((p) => this.pool(p));
+    this.servers = this.pools.flatMap((p) => p.servers);
+    this.reasons = this.pools.flatMap((p) => p.reasons);
+    this.forget();
+    this.sample(time);
+  }
+
+  pool(p) {
+    const c = p.counters || {};
+    const of = (name) => this.rates.of(`${p.name}\n${name}`, c[name]);
+    const servers = p.servers.map((s) => this.server(p, s));
+    const reasons = this.failures(p.name, p.reasons?.failed_requests).map((r) => ({ ...r, pool: p.name }));
+    const latency = recent(p.latency);
+    const queue = (name) => sum(servers.map((s) => s.counters[name])) || 0;
+    return {
+      ...p,
+      counters: c,
+      reasons,
+      servers,
+      requests: of('client_requests') ?? sum(servers.map((s) => s.requests)),
+      errors: this.failed(p.name, reasons),
+      p50: latency.p50, p99: latency.p99, p999: latency.p999,
+      inQueue: queue('in_queue'), outQueue: queue('out_queue'),
+      bytesIn: sum(servers.map((s) => s.bytesIn)), bytesOut: sum(servers.map((s) => s.bytesOut)),
+      up: servers.filter((s) => s.state === 'up').length,
+      pausedUntil: moment(p.paused_until),
+    };
+  }
+
+  server(p, s) {
+    const c = s.counters || {};
+    const id = `${p.name}\n${s.name}`;
+    const of = (name) => this.rates.of(`${id}\n${name}`, c[name]);
+    const latency = recent(s.latency);
+    const reasons = this.failures(id, s.reasons?.failed_requests);
+    const closed = Object.entries(s.reasons?.closed_connections || {}).map(([reason, total]) => ({ reason, total }));
+    return {
+      ...s,
+      id, reasons, closed,
+      pool: p.name,
+      counters: c,
+      since: moment(s.since), until: moment(s.until),
+      requests: of('requests'),
+      errors: this.failed(id, reasons),
+      bytesIn: of('request_bytes'), bytesOut: of('response_bytes'),
+      inQueue: c.in_queue, outQueue: c.out_queue, connections: c.server_connections,
+      p50: latency.p50, p99: latency.p99, p999: latency.p999, max: latency.max,
+      total: s.latency,
+    };
+  }
+
+  // failures are counts by reason, with their rates. A reason that has not occurred is left out.
+  failures(of, counts = {}) {
+    return Object.entries(counts).map(([reason, total]) => ({ reason, total, rate: this.rates.of(`${of}\nreason\n${reason}`, total, 0) }));
+  }
+
+  failed(of, reasons) {
+    return this.rates.of(`${of}\nfailed`, sum(reasons.map((r) => r.total)) || 0);
+  }
+
+  // forget drops the history of what is gone from the configuration.
+  forget() {
+    const pools = new Set(this.pools.map((p) => p.name));
+    const servers = new Set(this.servers.map((s) => s.id));
+    for (const name of this.poolHistory.keys()) if (!pools.has(name)) this.poolHistory.delete(name);
+    for (const id of this.serverHistory.keys()) if (!servers.has(id)) this.serverHistory.delete(id);
+  }
+
+  sample(time) {
+    const { info } = this;
+    const worst = (name) => this.pools.reduce((a, p) => (p[name] > (a ?? -1) ? p[name] : a), undefined);
+    this.now = {
+      requests: sum(this.pools.map((p) => p.requests)),
+      errors: sum(this.pools.map((p) => p.errors)),
+      p50: worst('p50'), p99: worst('p99'), p999: worst('p999'),
+      clients: sum(this.pools.map((p) => p.clients)),
+      memory: memoryOf(info.process).used,
+      busy: info.loops.reduce((a, l) => Math.max(a, l.busy), 0),
+      queue: sum(this.pools.map((p) => p.inQueue + p.outQueue)),
+      bytes: sum(this.pools.flatMap((p) => [p.bytesIn, p.bytesOut])),
+    };
+    this.all.push(time, this.now);
+    for (const p of this.pools) series(this.poolHistory, p.name, totals, long).push(time, { ...p, queue: p.inQueue + p.outQueue });
+    for (const s of this.servers) series(this.serverHistory, s.id, perServer, short).push(time, { ...s, queue: s.inQueue + s.outQueue });
+  }
+}
+
+function series(map, key, names, capacity) {
+  let s = map.get(key);
+  if (!s) map.set(key, s = new Series(names, capacity));
+  return s;
+}
+
+// memoryOf tells the memory in use and its bound: that of the configuration if there is one.
+export function memoryOf(process) {
+  if (process.max_memory) return { used: process.memory, bound: process.max_memory };
+  return { used: process.resident_memory, bound: 0 };
+}

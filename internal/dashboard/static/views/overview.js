@@ -1,0 +1,226 @@
+// The first look: is it well, what is not, since when; and the last minutes as plots.
+
+import { attr, badge, fill, h, mark, meter, place, text } from '../dom.js';
+import { bytes, count, latency, percent, plural, rate, span } from '../format.js';
+import { memoryOf } from '../model.js';
+import { Plot, spark } from '../plot.js';
+
+const windows = [['2 m', 120e3], ['10 m', 600e3], ['1 h', 3600e3]];
+const mapped = 4000; // servers that the map shows at most
+
+export class Overview {
+  constructor(host, app) {
+    this.app = app;
+    this.window = windows[0][1];
+    this.pool = '';
+    this.build(host);
+  }
+
+  build(host) {
+    this.vitals = vitalTiles();
+    this.picker = h('select', { 'aria-label': 'Pool of the plots', onchange: () => { this.pool = this.picker.value; this.show(this.app.model); } });
+    this.spans = windows.map(([label, ms]) => h('button', {
+      type: 'button', class: 'chip', 'aria-pressed': String(ms === this.window), onclick: () => this.choose(ms),
+    }, label));
+    const requests = h('div');
+    const delays = h('div');
+    const errors = h('div');
+    this.trouble = h('ul', { class: 'trouble' });
+    this.troubleNote = h('small');
+    this.poolRows = h('div');
+    this.process = h('dl', { class: 'bars' });
+    this.reasons = h('div');
+    this.map = h('div', { class: 'maps' });
+    this.mapNote = h('small');
+    fill(host,
+      h('h1', { class: 'hidden' }, 'Overview'),
+      h('dl', { class: 'vitals', 'aria-label': 'At this moment' }, this.vitals.map((v) => v.el)),
+      h('div', { class: 'columns' },
+        h('section', { class: 'card', 'aria-label': 'Over time' },
+          h('header', null, h('h2', null, 'Over time'), h('div', { class: 'filter tail' }, this.picker, h('div', { class: 'chips', role: 'group', 'aria-label': 'Time shown' }, this.spans))),
+          h('div', { class: 'plots' }, requests, delays, errors)),
+        h('div', { class: 'stack' },
+          h('section', { class: 'card first', 'aria-label': 'What needs a look' }, h('header', null, h('h2', null, 'What needs a look', this.troubleNote)), this.trouble),
+          h('section', { class: 'card', 'aria-label': 'Pools' }, h('header', null, h('h2', null, 'Pools')), this.poolRows),
+          h('section', { class: 'card', 'aria-label': 'Failed requests by reason' }, h('header', null, h('h2', null, 'Failed requests by reason')), this.reasons),
+          h('section', { class: 'card', 'aria-label': 'Process' }, h('header', null, h('h2', null, 'Process')), this.process))),
+      h('section', { class: 'card', 'aria-label': 'Map of the servers' },
+        h('header', null, h('h2', null, 'Servers', this.mapNote)), this.map));
+    this.plots = [
+      new Plot(requests, { label: 'Requests per second', format: rate, lines: [{ name: 'requests', label: '', tone: 'slate' }] }),
+      new Plot(delays, {
+        label: 'Latency, as clients see it', format: latency, log: true,
+        lines: [{ name: 'p50', label: 'median', tone: 'slate' }, { name: 'p99', label: 'p99', tone: 'rust' }, { name: 'p999', label: 'p99.9', tone: 'plum' }],
+      }),
+      new Plot(errors, { label: 'Failed requests per second', format: rate, integer: true, lines: [{ name: 'errors', label: '', tone: 'bad' }] }),
+    ];
+    this.tiles = new Map();
+  }
+
+  choose(ms) {
+    this.window = ms;
+    this.spans.forEach((b, i) => attr(b, 'aria-pressed', String(windows[i][1] === ms)));
+    this.show(this.app.model);
+  }
+
+  show(model) {
+    if (!model.info) return;
+    this.showVitals(model);
+    this.showPlots(model);
+    this.showTrouble(model);
+    this.showPools(model);
+    this.showReasons(model);
+    this.showProcess(model);
+    this.showMap(model);
+  }
+
+  showVitals(model) {
+    const { now, info } = model;
+    const memory = memoryOf(info.process);
+    const failing = now.errors > 0;
+    const figures = {
+      requests: [rate(now.requests), `${bytes(now.bytes)}/s to and from servers`],
+      p99: [latency(now.p99), `median ${latency(now.p50)}`],
+      errors: [rate(now.errors), failing ? `${percent(now.errors / now.requests)} of requests` : 'none fails'],
+      clients: [count(now.clients), `${plural(info.process.connections, 'connection')} in all`],
+      memory: [bytes(memory.used), memory.bound ? `of ${bytes(memory.bound)}` : 'resident, no bound set'],
+      busy: [percent(now.busy), `busiest of ${plural(info.loops.length, 'loop')}`],
+    };
+    for (const v of this.vitals) {
+      const [figure, note] = figures[v.name];
+      text(v.figure, figure);
+      text(v.note, note);
+      spark(v.spark, model.all, v.name, model.time, 120e3);
+      if (v.name === 'errors') {
+        v.figure.classList.toggle('bad', failing);
+        v.spark.classList.toggle('bad', failing);
+      }
+    }
+  }
+
+  showPlots(model) {
+    const names = model.pools.map((p) => p.name);
+    if (this.picker.childElementCount !== names.length + 1 || names.some((n, i) => this.picker.options[i + 1].value !== n)) {
+      fill(this.picker, h('option', { value: '' }, 'all pools'), names.map((n) => h('option', { value: n }, n)));
+      if (!names.includes(this.pool)) this.pool = '';
+      this.picker.value = this.pool;
+    }
+    this.picker.hidden = names.length < 2;
+    const series = this.pool ? model.poolHistory.get(this.pool) : model.all;
+    text(this.plots[1].note, this.pool || names.length < 2 ? '' : 'of the slowest pool');
+    for (const plot of this.plots) plot.show(series, model.time, this.window, this.app.gap());
+  }
+
+  showTrouble(model) {
+    const paused = model.pools.filter((p) => p.paused);
+    const ill = model.servers.filter((s) => s.state !== 'up')
+      .sort((a, b) => place(a.state) - place(b.state) || (b.since || 0) - (a.since || 0));
+    const key = [...paused.map((p) => p.name), ...ill.map((s) => s.id + s.state + s.reason), ...(model.info.not_ready || [])].join('\n');
+    text(this.troubleNote, ill.length ? `${plural(ill.length, 'server')} of ${model.servers.length}` : '');
+    if (key !== this.troubleKey) {
+      this.troubleKey = key;
+      const rows = [
+        ...(model.info.not_ready || []).map((why) => troubleRow('ejected', 'This proxy', null, why, 'not ready')),
+        ...paused.map((p) => troubleRow('disabled', p.name, null, 'Requests wait until it is resumed.', 'paused')),
+        ...ill.slice(0, 8).map((s) => troubleRow(s.state, `${s.pool} / ${s.name}`, () => this.app.openServer(s.id), s.reason)),
+      ];
+      if (ill.length > 8) rows.push({ el: h('li', null, h('span'), h('a', { href: '#servers' }, `and ${ill.length - 8} more`)) });
+      this.sinces = rows.map((r) => r.since);
+      fill(this.trouble, rows.length ? rows.map((r) => r.el) : h('li', { class: 'calm' }, mark('up'),
+        h('span', null, `Nothing. ${model.servers.length === 1 ? 'The server is' : `All ${model.servers.length} servers are`} up.`)));
+      this.trouble.classList.toggle('quiet', rows.length === 0);
+    }
+    const offset = (model.info.not_ready || []).length + paused.length;
+    ill.slice(0, 8).forEach((s, i) => text(this.sinces[offset + i], s.since ? `for ${span((model.time - s.since) / 1000)}` : ''));
+  }
+
+  showPools(model) {
+    const rows = model.pools.map((p) => h('tr', null,
+      h('th', { scope: 'row', title: `${p.protocol} on ${p.listen}` }, p.name),
+      h('td', { class: p.up < p.servers.length ? 'num bad-value' : 'num' }, `${p.up}/${p.servers.length}`),
+      h('td', { class: 'num' }, rate(p.requests)), h('td', { class: 'num p2' }, latency(p.p99)),
+      h('td', { class: p.errors > 0 ? 'num bad-value' : 'num' }, rate(p.errors)),
+      h('td', { class: 'num p2' }, count(p.inQueue + p.outQueue))));
+    fill(this.poolRows, h('div', { class: 'scroll-x' }, h('table', { class: 'plain' }, h('caption', { class: 'hidden' }, 'Pools'), h('thead', null, h('tr', null,
+      h('th', { scope: 'col' }, 'pool'), ...[['up'], ['req/s'], ['p99', 'p2'], ['failed/s'], ['queued', 'p2']].map(([l, p]) => h('th', { scope: 'col', class: `num ${p || ''}` }, l)))),
+    h('tbody', null, rows))));
+  }
+
+  showReasons(model) {
+    const seen = model.reasons.filter((r) => r.total > 0).sort((a, b) => (b.rate || 0) - (a.rate || 0) || b.total - a.total).slice(0, 6);
+    if (!seen.length) {
+      fill(this.reasons, h('p', { class: 'soft' }, 'None since the start.'));
+      return;
+    }
+    fill(this.reasons, h('table', { class: 'plain' }, h('caption', { class: 'hidden' }, 'Failed requests by reason'),
+      h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'reason'), h('th', { scope: 'col', class: 'num' }, 'per second'), h('th', { scope: 'col', class: 'num' }, 'since start'))),
+      h('tbody', null, seen.map((r) => h('tr', null,
+        h('th', { scope: 'row', title: `${r.pool}: ${r.reason}` }, r.reason, model.pools.length > 1 ? h('span', { class: 'soft' }, ` ${r.pool}`) : null),
+        h('td', { class: r.rate > 0 ? 'num bad-value' : 'num' }, rate(r.rate)), h('td', { class: 'num' }, count(r.total)))))));
+  }
+
+  showProcess({ info }) {
+    const p = info.process;
+    const memory = memoryOf(p);
+    const rows = info.loops.map((l) => [`loop ${l.id}`, l.busy, `${percent(l.busy)} busy, ${plural(l.counters.clients, 'client')}`]);
+    if (memory.bound) rows.push(['memory', memory.used / memory.bound, `${bytes(memory.used)} of ${bytes(memory.bound)}`]);
+    if (p.max_descriptors) rows.push(['descriptors', p.descriptors / p.max_descriptors, `${count(p.descriptors)} of ${count(p.max_descriptors)}`]);
+    fill(this.process, rows.map(([name, share, words]) => h('div', null, h('dt', null, name),
+      h('dd', { class: 'bar' }, meter(share, `${name}: ${words}`, share > 0.95 ? 'bad' : share > 0.8 ? 'warn' : '')), h('dd', { class: 'num' }, words))),
+    h('div', null, h('dt', null, memory.bound ? 'resident' : 'memory'), h('dd', { class: 'num long' }, `${bytes(p.resident_memory)} resident, ${bytes(p.heap_memory)} heap`)));
+  }
+
+  // showMap keeps one button for each server; its fill is its load next to the busiest.
+  showMap(model) {
+    const servers = model.servers.slice(0, mapped);
+    text(this.mapNote, model.servers.length > mapped ? `the first ${mapped} of ${model.servers.length}` : 'fill: load next to the busiest of its pool');
+    const key = servers.map((s) => s.id).join('\t');
+    if (key !== this.mapKey) {
+      this.mapKey = key;
+      this.tiles.clear();
+      fill(this.map, model.pools.map((p) => h('section', { class: 'map-pool', 'aria-label': `Servers of ${p.name}` }, model.pools.length > 1 ? h('h3', null, p.name) : null,
+        h('div', { class: 'map' }, servers.filter((s) => s.pool === p.name).map((s) => {
+          const tile = h('button', { type: 'button', onclick: () => this.app.openServer(s.id) });
+          this.tiles.set(s.id, { el: tile });
+          return tile;
+        })))));
+    }
+    const most = new Map(model.pools.map((p) => [p.name, p.servers.reduce((a, s) => Math.max(a, s.requests || 0), 0)]));
+    for (const s of servers) this.showTile(this.tiles.get(s.id), s, most.get(s.pool));
+  }
+
+  showTile(tile, s, most) {
+    if (tile.state !== s.state) {
+      tile.state = s.state;
+      tile.el.className = s.state;
+      fill(tile.el, mark(s.state));
+    }
+    const load = most ? ((s.requests || 0) / most).toFixed(2) : '0';
+    if (tile.load !== load) {
+      tile.load = load;
+      tile.el.style.setProperty('--load', load);
+    }
+    const words = `${s.pool} / ${s.name}: ${s.state}, ${rate(s.requests)} requests per second`;
+    attr(tile.el, 'aria-label', words);
+    attr(tile.el, 'title', words);
+  }
+}
+
+function vitalTiles() {
+  const tiles = [['requests', 'Requests per second', ''], ['p99', 'Latency, p99', 'rust'], ['errors', 'Failed per second', ''],
+    ['clients', 'Clients', ''], ['memory', 'Memory', ''], ['busy', 'Event loops', '']];
+  return tiles.map(([name, label, tone]) => {
+    const figure = h('dd', { class: 'figure num' }, '–');
+    const note = h('dd', { class: 'note' });
+    const line = h('svg', { class: 'spark', 'aria-hidden': 'true' });
+    return { name, figure, note, spark: line, el: h('div', { class: `vital ${tone}`, 'data-vital': name }, h('dt', null, label), figure, note, h('dd', { class: 'spark-host' }, line)) };
+  });
+}
+
+function troubleRow(state, who, open, why, words = state) {
+  const since = h('span', { class: 'since num' });
+  const el = h('li', null, badge(state, words),
+    h('span', { class: 'who' }, open ? h('button', { type: 'button', onclick: open }, who) : who), since,
+    why ? h('span', { class: 'why' }, why) : null);
+  return { el, since };
+}

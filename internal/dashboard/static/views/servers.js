@@ -1,0 +1,125 @@
+// Every server with its state and numbers: sortable, filtered by words and by state.
+
+import { attr, badge, fill, h, mark, place, text } from '../dom.js';
+import { bytes, count, latency, percent, rate, span } from '../format.js';
+import { spark } from '../plot.js';
+import { Table } from '../table.js';
+
+export class Servers {
+  constructor(host, app) {
+    this.app = app;
+    this.state = '';
+    this.search = h('input', {
+      type: 'search', placeholder: 'Filter: name, address, reason  ( / )', 'aria-label': 'Filter servers', 'data-filter': true,
+      spellcheck: 'false', oninput: () => this.filter(),
+    });
+    this.pool = h('select', { 'aria-label': 'Pool', onchange: () => this.filter() });
+    this.chips = h('div', { class: 'chips', role: 'group', 'aria-label': 'State' });
+    const list = h('div');
+    fill(host, h('h1', { class: 'hidden' }, 'Servers'), h('section', { class: 'card flush', 'aria-label': 'Servers' },
+      h('header', null, h('div', { class: 'filter' }, this.search, this.pool, this.chips)), list));
+    this.table = new Table(list, {
+      caption: 'Servers', noun: 'server', empty: 'No pool has a server.', key: (s) => s.id,
+      words: (s) => `${s.pool} ${s.name} ${s.address} ${s.state} ${s.reason || ''}`,
+      sort: { name: 'state', down: false }, open: (s) => app.openServer(s.id), columns: this.columns(),
+    });
+  }
+
+  columns() {
+    const now = () => this.app.model.time;
+    return [
+      { name: 'name', label: 'server', value: (s) => s.name, cell: (el, s) => named(el, s) },
+      { name: 'pool', label: 'pool', width: '120px', priority: 3, value: (s) => s.pool },
+      { name: 'state', label: 'state', width: '196px', priority: 2, value: (s) => rank(s), cell: (el, s) => stated(el, s, now()) },
+      { name: 'requests', label: 'req/s', title: 'requests per second', num: true, width: '82px', narrow: '62px', value: (s) => s.requests, show: (s) => rate(s.requests) },
+      { name: 'trend', label: '3 min', title: 'requests per second over the last minutes', width: '120px', priority: 4, value: (s) => s.requests, cell: (el, s) => this.trend(el, s) },
+      { name: 'p50', label: 'median', title: 'of the time from sending to the reply', num: true, width: '88px', priority: 3, value: (s) => s.p50, show: (s) => latency(s.p50) },
+      { name: 'p99', label: 'p99', title: 'of the time from sending to the reply', num: true, width: '88px', narrow: '72px', value: (s) => s.p99, show: (s) => latency(s.p99) },
+      { name: 'errors', label: 'failed/s', num: true, width: '86px', narrow: '66px', value: (s) => s.errors, cell: (el, s) => failing(el, s) },
+      { name: 'in', label: 'in queue', title: 'requests that wait to be sent', num: true, width: '88px', priority: 4, value: (s) => s.inQueue, show: (s) => count(s.inQueue) },
+      { name: 'out', label: 'out queue', title: 'requests that wait for their reply', num: true, width: '94px', priority: 3, value: (s) => s.outQueue, show: (s) => count(s.outQueue) },
+      { name: 'connections', label: 'conns', num: true, width: '74px', priority: 3, value: (s) => s.connections, show: (s) => count(s.connections) },
+      { name: 'bytes', label: 'bytes/s', title: 'to and from the server', num: true, width: '96px', priority: 4, value: (s) => traffic(s), show: (s) => bytes(traffic(s)) },
+      { name: 'share', label: 'keys', title: 'share of the pool’s keys', num: true, width: '76px', priority: 4, value: (s) => s.share, show: (s) => percent(s.share) },
+    ];
+  }
+
+  trend(td, s) {
+    if (!td.firstChild) td.append(h('svg', { class: 'spark', 'aria-hidden': 'true' }));
+    spark(td.firstChild, this.app.model.serverHistory.get(s.id), 'requests', this.app.model.time, 180e3);
+  }
+
+  filter() {
+    const pool = this.pool.value;
+    this.table.filter(this.search.value, (s) => (!pool || s.pool === pool) && (!this.state || s.state === this.state));
+  }
+
+  show(model) {
+    this.showPools(model.pools.map((p) => p.name));
+    this.showChips(model.servers);
+    this.table.update(model.servers);
+  }
+
+  showPools(names) {
+    const key = names.join('\n');
+    if (key === this.poolKey) return;
+    this.poolKey = key;
+    const chosen = this.pool.value;
+    fill(this.pool, h('option', { value: '' }, 'all pools'), names.map((n) => h('option', { value: n }, n)));
+    this.pool.value = names.includes(chosen) ? chosen : '';
+    this.pool.hidden = names.length < 2;
+  }
+
+  showChips(servers) {
+    const counts = new Map();
+    for (const s of servers) counts.set(s.state, (counts.get(s.state) || 0) + 1);
+    const key = JSON.stringify([...counts, this.state]);
+    if (key === this.chipKey) return;
+    this.chipKey = key;
+    if (this.state && !counts.has(this.state)) counts.set(this.state, 0);
+    const names = [...counts.keys()].sort((a, b) => place(b) - place(a));
+    const focused = this.chips.contains(document.activeElement) ? document.activeElement.dataset.state : null;
+    fill(this.chips, names.map((name) => h('button', {
+      type: 'button', class: 'chip', 'data-state': name, 'aria-pressed': String(this.state === name), onclick: () => this.choose(name),
+    }, h('span', { class: name }, mark(name)), name, ' ', h('b', { class: 'num' }, count(counts.get(name))))));
+    if (focused) this.chips.querySelector(`[data-state="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  choose(state) {
+    this.state = this.state === state ? '' : state;
+    this.showChips(this.app.model.servers);
+    this.filter();
+  }
+}
+
+const traffic = (s) => (s.bytesIn === undefined ? undefined : s.bytesIn + (s.bytesOut || 0));
+
+// rank sorts by state, and within a state the newest change first.
+function rank(s) {
+  return place(s.state) * 1e14 - (s.state === 'up' ? 0 : s.since || 0);
+}
+
+function named(el, s) {
+  if (!el.lastChild) el.append(h('span', { class: 'mark-host' }), h('span', { class: 'name' }));
+  if (el.state !== s.state) {
+    el.state = s.state;
+    el.firstChild.className = `mark-host ${s.state}`;
+    fill(el.firstChild, mark(s.state), h('span', { class: 'hidden' }, s.state));
+  }
+  text(el.lastChild, s.name);
+  attr(el, 'title', s.name === s.address ? s.name : `${s.name} (${s.address})`);
+}
+
+function stated(td, s, now) {
+  if (td.state !== s.state) {
+    td.state = s.state;
+    fill(td, badge(s.state), h('span', { class: 'soft num' }));
+  }
+  text(td.lastChild, s.state !== 'up' && s.since ? ` ${span((now - s.since) / 1000)}` : '');
+  attr(td, 'title', s.reason || null);
+}
+
+function failing(td, s) {
+  text(td, rate(s.errors));
+  td.classList.toggle('bad-value', s.errors > 0);
+}

@@ -1,0 +1,75 @@
+// One server in full, in a sheet beside the page.
+
+import { badge, byId, fill, h, text } from '../dom.js';
+import { bytes, clock, count, latency, percent, rate, span } from '../format.js';
+import { Plot } from '../plot.js';
+
+export class Sheet {
+  constructor(app) {
+    this.app = app;
+    this.dialog = byId('sheet');
+    this.id = null;
+    this.dialog.addEventListener('close', () => { this.id = null; });
+    this.dialog.addEventListener('click', (e) => { if (e.target === this.dialog) this.dialog.close(); });
+  }
+
+  open(id) {
+    this.id = id;
+    this.build();
+    this.dialog.showModal();
+    this.show(this.app.model);
+  }
+
+  build() {
+    this.title = h('h2', { id: 'sheet-title' });
+    this.address = h('p', { class: 'soft mono' });
+    this.state = h('div');
+    this.facts = h('dl', { class: 'facts' });
+    this.delays = h('dl', { class: 'facts numbers' });
+    this.counters = h('dl', { class: 'facts numbers' });
+    this.reasons = h('div');
+    const requests = h('div');
+    const delay = h('div');
+    fill(this.dialog, h('div', null,
+      h('header', null, h('div', null, this.title, this.address), h('button', { type: 'button', class: 'tool', onclick: () => this.dialog.close() }, 'Close')),
+      this.state, this.facts,
+      requests, h('section', null, delay, this.delays),
+      this.reasons,
+      h('section', null, h('h3', null, 'Counters since the start'), this.counters)));
+    this.plots = [
+      new Plot(requests, { label: 'Requests per second', format: rate, lines: [{ name: 'requests', label: '', tone: 'slate' }] }),
+      new Plot(delay, { label: 'Time from sending to the reply', format: latency, log: true, lines: [{ name: 'p50', label: 'median', tone: 'slate' }, { name: 'p99', label: 'p99', tone: 'rust' }] }),
+    ];
+  }
+
+  show(model) {
+    if (this.id === null) return;
+    const s = model.servers.find((one) => one.id === this.id);
+    if (!s) {
+      this.dialog.close();
+      return;
+    }
+    text(this.title, s.name);
+    text(this.address, s.address);
+    fill(this.state, badge(s.state), s.since ? h('span', { class: 'soft num' }, `  for ${span((model.time - s.since) / 1000)}, since ${clock(s.since)}`) : null);
+    const facts = [['pool', s.pool], ['last failure', s.reason], ['failures in a row', s.failures ? count(s.failures) : null],
+      ['service', s.service === 'in service' ? null : s.service], ['tried again in', s.until > model.time ? span((s.until - model.time) / 1000) : null],
+      ['weight', String(s.weight)], ['keys', `${percent(s.share)} of the pool’s`],
+      ['traffic', `${bytes(s.bytesIn)}/s to it, ${bytes(s.bytesOut)}/s from it`],
+      ['queues', `${count(s.inQueue)} to be sent (${bytes(s.counters.in_queue_bytes)}), ${count(s.outQueue)} wait for a reply`],
+      ['connections', count(s.connections)]];
+    fill(this.facts, facts.filter(([, v]) => v).map(([k, v]) => [h('dt', null, k), h('dd', { class: 'num' }, v)]));
+    for (const plot of this.plots) plot.show(model.serverHistory.get(s.id), model.time, 180e3, this.app.gap());
+    const t = s.total;
+    fill(this.delays, t ? [['median', t.p50], ['p90', t.p90], ['p99', t.p99], ['p99.9', t.p999], ['longest', t.max]].map(([k, v]) => [h('dt', null, `${k} since the start`), h('dd', { class: 'num' }, latency(v))]) : null);
+    fill(this.reasons, reasons('Failed requests, by reason', s.reasons), reasons('Connections that ended, by reason', s.closed));
+    fill(this.counters, Object.entries(s.counters).filter(([name]) => !name.endsWith('_at')).map(([name, v]) => [h('dt', null, name.replaceAll('_', ' ')), h('dd', { class: 'num' }, name.endsWith('bytes') ? bytes(v) : v.toLocaleString('en'))]));
+  }
+}
+
+function reasons(title, list) {
+  const seen = list.filter((r) => r.total > 0).sort((a, b) => b.total - a.total);
+  if (!seen.length) return null;
+  return h('section', null, h('h3', null, title), h('dl', { class: 'facts numbers' },
+    seen.map((r) => [h('dt', null, r.reason), h('dd', { class: 'num' }, r.total.toLocaleString('en'))])));
+}
