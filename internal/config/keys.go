@@ -424,7 +424,7 @@ var processKeys = []key[Process]{
 	},
 	{
 		name: "slowlog_max_len", kind: kindNumber, limits: limits{0, 1 << 16}, def: "128", origin: fromNuthatch,
-		help: "How many requests the slow log keeps, the latest of them; `0` turns it off.",
+		help: "How many requests the slow log of each pool keeps, the latest of them; `0` turns it off.",
 		set:  func(p *Process, v value) { p.SlowlogMaxLen = int(v.number) },
 	},
 	{

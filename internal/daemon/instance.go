@@ -25,7 +25,6 @@ import (
 	"nuthatch/internal/proto/memcache"
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/proxy"
-	"nuthatch/internal/slowlog"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 )
@@ -63,8 +62,6 @@ type Instance struct {
 	// changing is held by whoever makes a change: one at a time.
 	changing sync.Mutex
 
-	// slow is the slow log, and latencies what readers of the latencies share.
-	slow      *slowlog.Log
 	latencies latencies
 
 	pauses  pauses
@@ -93,7 +90,6 @@ func Start(o Options) (*Instance, error) {
 		epoch:    time.Now(),
 		identity: new(proxy.Identity),
 		stopping: make(chan struct{}),
-		slow:     slowlog.New(o.Config.Process.SlowlogMaxLen),
 		ended:    make(chan struct{}),
 	}
 	if err := in.start(); err != nil {
@@ -164,6 +160,7 @@ func raiseProcs(n int) {
 
 // startLoops makes the contexts and runs each on a thread of its own.
 func (in *Instance) startLoops(g *generation) error {
+	measures := in.measures(g)
 	for id := range g.conf.Process.Threads {
 		ctx, err := proxy.NewContext(proxy.Options{
 			ID:       id,
@@ -171,7 +168,7 @@ func (in *Instance) startLoops(g *generation) error {
 			Log:      in.log,
 			Shard:    stats.NewShard(g.layout),
 			Identity: in.identity,
-			Measures: in.measures(&g.conf.Process),
+			Measures: measures,
 			Pools:    in.poolOptions(g),
 		})
 		if err != nil {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -18,13 +19,16 @@ import (
 // takes some 100 microseconds.
 const serversAtOnce = 32
 
-// measures is what the configuration wants measured.
-func (in *Instance) measures(p *config.Process) proxy.Measures {
-	m := proxy.Measures{Latency: p.Latency, HotKeys: p.HotKeys, SlowerThan: p.SlowlogSlowerThan, SlowKeys: p.SlowlogKeys}
-	if p.SlowlogMaxLen > 0 {
-		m.Slow = in.slow
+// measures is what the configuration wants measured. The slow logs get their room.
+func (in *Instance) measures(g *generation) proxy.Measures {
+	p := &g.conf.Process
+	for _, t := range g.topo {
+		t.SlowLog().Resize(p.SlowlogMaxLen)
 	}
-	return m
+	return proxy.Measures{
+		Latency: p.Latency, HotKeys: p.HotKeys,
+		SlowLog: p.SlowlogMaxLen > 0, SlowerThan: p.SlowlogSlowerThan, SlowKeys: p.SlowlogKeys,
+	}
 }
 
 // commandsOf are the commands of a pool's protocol, by msg.Type.
@@ -35,8 +39,16 @@ func commandsOf(p *config.Pool) []msg.Command {
 	return memcache.Commands()
 }
 
-// SlowLog is the slow log of the process.
-func (in *Instance) SlowLog() *slowlog.Log { return in.slow }
+// SlowLog returns the latest n entries of all pools' slow logs, the latest first.
+// They are not changed any more.
+func (in *Instance) SlowLog(n int) []*slowlog.Entry {
+	var all []*slowlog.Entry
+	for _, t := range in.current.Load().topo {
+		all = append(all, t.SlowLog().Latest(n)...)
+	}
+	slices.SortStableFunc(all, func(a, b *slowlog.Entry) int { return b.Time.Compare(a.Time) })
+	return all[:min(n, len(all))]
+}
 
 // PoolLatency is how long the requests of a pool took, since the start, in all
 // loops. It belongs to whoever asked for it.

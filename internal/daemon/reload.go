@@ -115,8 +115,7 @@ func (in *Instance) adopt(g *generation) error {
 	for _, ctx := range in.contexts {
 		options[ctx] = in.poolOptions(g)
 	}
-	in.slow.Resize(g.conf.Process.SlowlogMaxLen)
-	measures := in.measures(&g.conf.Process)
+	measures := in.measures(g)
 	return in.onLoops(func(ctx *proxy.Context) {
 		ctx.Adopt(g.layout, options[ctx], by)
 		ctx.SetMeasures(measures)

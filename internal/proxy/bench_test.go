@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/proxy"
-	"nuthatch/internal/slowlog"
 )
 
 // countingServer answers each request of the given length with the reply.
@@ -74,7 +73,7 @@ func BenchmarkForward(b *testing.B) {
 
 // allMeasures is the default of a proxy.
 func allMeasures() proxy.Measures {
-	return proxy.Measures{Latency: true, HotKeys: true, Slow: slowlog.New(128), SlowerThan: 10 * time.Millisecond}
+	return proxy.Measures{Latency: true, HotKeys: true, SlowLog: true, SlowerThan: 10 * time.Millisecond}
 }
 
 // forward has the commands take turns. All are as long as the servers take them to

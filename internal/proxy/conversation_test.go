@@ -97,6 +97,7 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 	}
 	c := &conversation{t: t, lang: lang, pool: &conf.Pools[0], now: time.Second, sent: map[string]*sentKey{}, measures: allMeasures()}
 	c.topo = proxy.NewTopology(c.pool)
+	c.topo.SlowLog().Resize(128)
 	for i := range c.pool.Servers {
 		s := &stub{talk: c, fd: -1, index: i, addr: &unix.SockaddrUnix{Name: abstract()}}
 		s.up()

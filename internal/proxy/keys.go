@@ -52,7 +52,7 @@ func (k *keySampler) set(m Measures) {
 		k.left = 0
 		k.largeRequest, k.largeReply = k.requests.Least(), k.replies.Least()
 	}
-	if m.SlowKeys && m.Slow != nil {
+	if m.SlowKeys && m.SlowLog {
 		k.notes = math.MaxInt
 	}
 }

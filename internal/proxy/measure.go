@@ -6,7 +6,6 @@ import (
 
 	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/slowlog"
 )
 
 // How long requests take is measured with the loop's own times:
@@ -26,9 +25,9 @@ import (
 type Measures struct {
 	// Latency: how long requests take, for clients and at servers.
 	Latency bool
-	// Slow takes the requests that took at least SlowerThan, if it is not nil.
+	// SlowLog: the pools' slow logs get the requests that took at least SlowerThan;
 	// SlowKeys: with their keys.
-	Slow       *slowlog.Log
+	SlowLog    bool
 	SlowerThan time.Duration
 	SlowKeys   bool
 	// HotKeys: which keys are asked for most, and which are large.
@@ -92,7 +91,7 @@ func (ctx *Context) SetMeasures(m Measures) {
 func (ctx *Context) OnFlush() {
 	m := &ctx.measures
 	m.flushed = ctx.loop.Now()
-	if m.Latency || m.Slow != nil {
+	if m.Latency || m.SlowLog {
 		m.flushed = ctx.loop.Clock()
 		ctx.endRuns(m.flushed)
 	}
@@ -106,7 +105,7 @@ func (p *ServerPool) taken(typ msg.Type, start int64) (slow bool) {
 	switch {
 	case r.start == start && r.typ == typ && r.pool == p:
 		r.n++
-	case m.Latency || m.Slow != nil:
+	case m.Latency || m.SlowLog:
 		if r.n > 0 {
 			m.ended = append(m.ended, *r)
 			if len(m.ended) >= maxEnded {
@@ -114,7 +113,7 @@ func (p *ServerPool) taken(typ msg.Type, start int64) (slow bool) {
 			}
 		}
 		*r = clientRun{pool: p, start: start, n: 1, typ: typ}
-		r.slow = m.Slow != nil && p.ctx.loop.Now()-start >= int64(m.SlowerThan)
+		r.slow = m.SlowLog && p.ctx.loop.Now()-start >= int64(m.SlowerThan)
 		m.clientsOpen |= 1 << (typ % openRuns)
 	}
 	return r.slow

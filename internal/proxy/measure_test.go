@@ -171,14 +171,14 @@ func TestMeasuresOff(t *testing.T) {
 	c, p := quick(t, "")
 	c.loops[0].SetMeasures(proxy.Measures{})
 	before := c.latencies().Commands[commandNamed("get")].Count()
-	slow := len(c.measures.Slow.Latest(-1))
+	slow := len(c.topo.SlowLog().Latest(-1))
 	c.ask(p, command("GET", c.keyAt(0, 0)))
 	c.later(time.Second)
 	c.answerAll(0)
 	if after := c.latencies().Commands[commandNamed("get")].Count(); after != before {
 		t.Errorf("%d times measured", after-before)
 	}
-	if n := len(c.measures.Slow.Latest(-1)); n != slow {
+	if n := len(c.topo.SlowLog().Latest(-1)); n != slow {
 		t.Errorf("%d slow requests kept", n-slow)
 	}
 }
@@ -199,7 +199,7 @@ func TestSlowLog(t *testing.T) {
 	c.answerAll(1)
 	c.later(30 * time.Millisecond)
 	c.answerAll(0)
-	entries := c.measures.Slow.Latest(-1)
+	entries := c.topo.SlowLog().Latest(-1)
 	if len(entries) != 2 {
 		t.Fatalf("%d entries, want 2", len(entries))
 	}
@@ -237,7 +237,7 @@ func TestSlowLogOfFailures(t *testing.T) {
 	c.ask(p, command("GET", key))
 	c.later(401 * time.Millisecond)
 	c.calm()
-	entries := c.measures.Slow.Latest(1)
+	entries := c.topo.SlowLog().Latest(1)
 	if len(entries) != 1 {
 		t.Fatal("no entry")
 	}
@@ -250,7 +250,7 @@ func TestSlowLogOfFailures(t *testing.T) {
 // all.
 func TestSlowLogIsBounded(t *testing.T) {
 	c, p := quick(t, "")
-	before := len(c.measures.Slow.Latest(-1))
+	before := len(c.topo.SlowLog().Latest(-1))
 	requests := make([]string, 60)
 	for i := range requests {
 		requests[i] = command("GET", c.keyAt(0, 0))
@@ -258,7 +258,7 @@ func TestSlowLogIsBounded(t *testing.T) {
 	c.ask(p, requests...)
 	c.later(time.Second)
 	c.answerAll(0)
-	if n := len(c.measures.Slow.Latest(-1)) - before; n != 50 {
+	if n := len(c.topo.SlowLog().Latest(-1)) - before; n != 50 {
 		t.Errorf("%d entries, want 50", n)
 	}
 	if n := c.stats().Values[stats.SlowRequests]; n != 60 {

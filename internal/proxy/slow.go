@@ -53,7 +53,7 @@ func (c *client) logSlow(m *msg.Msg) {
 		e.Key, e.KeyLen = string(text), n
 	}
 	c.divide(m, now, e)
-	ms.Slow.Add(e)
+	p.topo.slow.Add(e)
 }
 
 // divide tells where the time of m went.

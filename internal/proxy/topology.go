@@ -7,6 +7,7 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/hashkit"
+	"nuthatch/internal/slowlog"
 )
 
 // A Topology is what all loops share of one pool: where its servers are, how
@@ -29,6 +30,8 @@ type Topology struct {
 type lineage struct {
 	// clients is how many clients the pool has, in all loops.
 	clients atomic.Int64
+	// slow is the pool's slow log.
+	slow *slowlog.Log
 }
 
 // A ringState is the ring, and when it is out of date. It is immutable.
@@ -42,7 +45,7 @@ type ringState struct {
 // NewTopology returns the topology of a pool with all servers on the ring and
 // no addresses yet.
 func NewTopology(conf *config.Pool) *Topology {
-	t := &Topology{conf: conf, lineage: new(lineage)}
+	t := &Topology{conf: conf, lineage: &lineage{slow: slowlog.New(0)}}
 	for range conf.Servers {
 		t.health = append(t.health, &Health{})
 	}
@@ -91,6 +94,9 @@ func (t *Topology) healthOf(s *config.Server) *Health {
 	}
 	return &Health{}
 }
+
+// SlowLog is the pool's slow log, which has no room until somebody gives it some.
+func (t *Topology) SlowLog() *slowlog.Log { return t.slow }
 
 // SetAddrs publishes the addresses of the i-th server, nil if they are unknown.
 // It may be called from any goroutine.

@@ -14,7 +14,7 @@ import (
 
 // An Entry is one request. It is immutable once it is in the log.
 type Entry struct {
-	// ID counts the entries since the program started.
+	// ID counts the entries of the pool since the program started.
 	ID int64
 	// Time is when the request was taken from its client.
 	Time time.Time
@@ -51,13 +51,15 @@ type Entry struct {
 	Error string
 }
 
-// A Log is the slow log of the process. All methods may be called from any
+// A Log is the slow log of a pool. All methods may be called from any
 // goroutine. None waits.
 type Log struct {
 	ring atomic.Pointer[[]atomic.Pointer[Entry]]
 	// next is the id of the next entry, and first that of the first one that has
 	// not been forgotten.
 	next, first atomic.Int64
+	// firstEvent is the id of the first entry that is still an event.
+	firstEvent atomic.Int64
 }
 
 // New returns a log of n entries.
@@ -69,6 +71,9 @@ func New(n int) *Log {
 
 // Resize has the log keep n entries. What it has, it keeps as far as it fits.
 func (l *Log) Resize(n int) {
+	if p := l.ring.Load(); p != nil && len(*p) == n {
+		return
+	}
 	before := l.Latest(n)
 	ring := make([]atomic.Pointer[Entry], n)
 	for _, e := range before {
@@ -89,6 +94,21 @@ func (l *Log) Add(e *Entry) {
 
 // Reset forgets all entries.
 func (l *Log) Reset() { l.first.Store(l.next.Load()) }
+
+// Events are the entries that ResetEvents has not made forgotten, the latest first:
+// a second view of the log, for Redis's LATENCY.
+func (l *Log) Events() []*Entry {
+	all, first := l.Latest(-1), l.firstEvent.Load()
+	for i, e := range all {
+		if e.ID < first {
+			return all[:i]
+		}
+	}
+	return all
+}
+
+// ResetEvents has Events forget what is in the log.
+func (l *Log) ResetEvents() { l.firstEvent.Store(l.next.Load()) }
 
 // Latest returns the last n entries, or all if n is negative, the latest first.
 func (l *Log) Latest(n int) []*Entry {

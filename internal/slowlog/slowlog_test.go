@@ -29,12 +29,17 @@ func TestLatest(t *testing.T) {
 			t.Errorf("the latest %d are %v, want %v", c.n, got, c.want)
 		}
 	}
+	l.ResetEvents()
+	l.Add(&Entry{})
+	if got := ids(l.Events()); !slices.Equal(got, []int64{6}) || l.Len() != 4 {
+		t.Errorf("events after ResetEvents and one more: %v, of %d entries", got, l.Len())
+	}
 	l.Reset()
-	if l.Len() != 0 {
+	if l.Len() != 0 || len(l.Events()) != 0 {
 		t.Errorf("%d entries are left after Reset", l.Len())
 	}
 	l.Add(&Entry{})
-	if got := ids(l.Latest(-1)); !slices.Equal(got, []int64{6}) {
+	if got := ids(l.Latest(-1)); !slices.Equal(got, []int64{7}) {
 		t.Errorf("after Reset and one more: %v", got)
 	}
 }
