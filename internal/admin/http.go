@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,11 +16,12 @@ import (
 	"nuthatch/internal/logging"
 )
 
+// MaxHTTPConns is how many connections of the admin listener are served at a
+// time; more wait in its backlog.
+const MaxHTTPConns = 64
+
 // Whoever connects to the admin listener is given this much and not more.
 const (
-	// maxHTTPConns is how many connections are served at a time; more wait in the
-	// listener's backlog.
-	maxHTTPConns = 128
 	// maxHTTPHeader and maxHTTPBody are the most bytes of one request.
 	maxHTTPHeader = 32 << 10
 	maxHTTPBody   = 4 << 20
@@ -38,6 +38,8 @@ const (
 	// httpLinger is how long they may take when the process ends: the answer to
 	// the order to end is among them.
 	httpLinger = 500 * time.Millisecond
+	// httpLeavePoll is how often it is looked whether they are answered.
+	httpLeavePoll = 2 * time.Millisecond
 )
 
 // HTTPOptions is what the admin listener is made of.
@@ -61,12 +63,25 @@ type HTTPPort struct {
 	logger   *logging.Logger
 
 	serving sync.WaitGroup
+	// accepting is closed when no more connections are accepted.
+	accepting chan struct{}
+	leaving   sync.Once
+
+	mu sync.Mutex
+	// started: Serve has begun, and closed: it never will.
+	started, closed bool
+	// busy are the connections on which a request has not been answered, or has
+	// yet to come.
+	busy map[net.Conn]struct{}
 }
 
 // NewHTTP makes the admin listener of a socket that listens at addr, which is
 // the HTTPPort's from now on. It serves from Serve on.
 func NewHTTP(listener net.Listener, addr config.Address, o HTTPOptions) *HTTPPort {
-	h := &HTTPPort{addr: addr, listener: listener, logger: o.Logger}
+	h := &HTTPPort{
+		addr: addr, listener: listener, logger: o.Logger,
+		accepting: make(chan struct{}), busy: make(map[net.Conn]struct{}),
+	}
 	h.server = http.Server{
 		Handler:           newHandler(addr, o),
 		MaxHeaderBytes:    maxHTTPHeader,
@@ -74,6 +89,7 @@ func NewHTTP(listener net.Listener, addr config.Address, o HTTPOptions) *HTTPPor
 		ReadTimeout:       httpReadTimeout,
 		WriteTimeout:      httpWriteTimeout,
 		IdleTimeout:       httpIdleTimeout,
+		ConnState:         h.note,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Slog().Handler(), slog.LevelDebug),
 	}
 	return h
@@ -81,13 +97,31 @@ func NewHTTP(listener net.Listener, addr config.Address, o HTTPOptions) *HTTPPor
 
 // Serve begins to serve.
 func (h *HTTPPort) Serve() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
+	h.started = true
 	h.logger.Notice("admin listener is listening", slog.String("addr", h.listener.Addr().String()))
 	h.serving.Go(func() {
-		err := h.server.Serve(netutil.LimitListener(identifying{h.listener}, maxHTTPConns))
-		if !errors.Is(err, http.ErrServerClosed) {
+		defer close(h.accepting)
+		err := h.server.Serve(netutil.LimitListener(identifying{h.listener}, MaxHTTPConns))
+		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			h.logger.Error("admin listener failed", slog.String("error", err.Error()))
 		}
 	})
+}
+
+// note implements http.Server's ConnState.
+func (h *HTTPPort) note(c net.Conn, s http.ConnState) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s == http.StateNew || s == http.StateActive {
+		h.busy[c] = struct{}{}
+	} else {
+		delete(h.busy, c)
+	}
 }
 
 // Addr is the address that it listens on.
@@ -114,22 +148,48 @@ func (h *HTTPPort) OwnPath(own bool) {
 
 // Leave stops listening and returns at once: requests under way are answered.
 func (h *HTTPPort) Leave() {
-	h.serving.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), httpCloseTimeout)
-		defer cancel()
-		// Close comes when the time is over, or earlier.
-		_ = h.server.Shutdown(ctx)
-	})
+	h.serving.Go(func() { h.leave(httpCloseTimeout) })
 }
 
 // Close stops listening, gives those who are being served a moment, cuts them off,
 // and returns when nobody is left.
 func (h *HTTPPort) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), httpLinger)
-	defer cancel()
-	// What is left when the time is over is closed.
-	_ = h.server.Shutdown(ctx)
-	_ = h.server.Close()
-	_ = h.listener.Close() // the server's, unless it never served
+	h.mu.Lock()
+	h.closed = true
+	started := h.started
+	h.mu.Unlock()
+	if !started {
+		_ = h.listener.Close() // nobody has ever used it
+		return
+	}
+	h.leave(httpLinger)
+	_ = h.server.Close() // of connections that nobody is interested in any more
 	h.serving.Wait()
+}
+
+// leave stops listening and returns when everything that has come is answered, or
+// the time is over. http.Server.Shutdown would leave a request without an answer
+// that comes on a connection which has just been accepted.
+func (h *HTTPPort) leave(patience time.Duration) {
+	h.leaving.Do(func() {
+		h.server.SetKeepAlivesEnabled(false)
+		_ = h.listener.Close() // the descriptor is gone whatever it says
+	})
+	<-h.accepting
+	over := time.After(patience)
+	tick := time.NewTicker(httpLeavePoll)
+	defer tick.Stop()
+	for h.isBusy() {
+		select {
+		case <-tick.C:
+		case <-over:
+			return
+		}
+	}
+}
+
+func (h *HTTPPort) isBusy() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.busy) > 0
 }

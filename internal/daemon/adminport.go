@@ -127,6 +127,7 @@ func (in *Instance) changeAdmin(old, conf *config.Process) (h *admin.HTTPPort, c
 	return h, true, err
 }
 
+// closeAdmin ends an admin listener, if there is one.
 func closeAdmin(h *admin.HTTPPort) {
 	if h != nil {
 		h.Close()

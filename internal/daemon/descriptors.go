@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
 )
 
@@ -24,7 +25,7 @@ type Descriptors struct {
 }
 
 const (
-	// ownDescriptors are for standard input and output, log, pid file, statistics
+	// ownDescriptors, beside the admin listener's clients, are for standard input and output, log, pid file, statistics
 	// and their readers, the resolver, a watched file, the Go runtime, and an
 	// upgrade's pipe.
 	ownDescriptors = 64
@@ -43,7 +44,7 @@ const (
 // descriptorsOf shares limit descriptors out, as nutcracker does (max_nfd,
 // max_nsconn, max_ncconn), for every loop opens its own connections to servers.
 func descriptorsOf(conf *config.Config, limit int) Descriptors {
-	d := Descriptors{Limit: limit, Own: ownDescriptors + loopDescriptors*conf.Process.Threads}
+	d := Descriptors{Limit: limit, Own: ownDescriptors + admin.MaxHTTPConns + loopDescriptors*conf.Process.Threads}
 	for i := range conf.Pools {
 		p := &conf.Pools[i]
 		d.Own += listenerDescriptors

@@ -20,22 +20,22 @@ func TestDescriptors(t *testing.T) {
 		"memcached": {
 			[]config.Pool{pool(false, 10, 2, 1)},
 			1024,
-			Descriptors{Limit: 1024, Servers: 40, Own: 70, Clients: 914},
+			Descriptors{Limit: 1024, Servers: 40, Own: 134, Clients: 850},
 		},
 		"two versions of RESP, and a second pool": {
 			[]config.Pool{pool(true, 3, 1, 1), pool(false, 1, 1, 1)},
 			1000,
-			Descriptors{Limit: 1000, Servers: 14, Own: 72, Clients: 914},
+			Descriptors{Limit: 1000, Servers: 14, Own: 136, Clients: 850},
 		},
 		"many databases": {
 			[]config.Pool{pool(true, 1, 1, 1000)},
 			1000,
-			Descriptors{Limit: 1000, Servers: 32, Own: 70, Clients: 898},
+			Descriptors{Limit: 1000, Servers: 32, Own: 134, Clients: 834},
 		},
 		"scarce": {
 			[]config.Pool{pool(false, 200, 2, 1)},
 			400,
-			Descriptors{Limit: 400, Servers: 800, Own: 70, Clients: 100, Scarce: true},
+			Descriptors{Limit: 400, Servers: 800, Own: 134, Clients: 100, Scarce: true},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

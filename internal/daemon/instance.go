@@ -393,9 +393,7 @@ func (in *Instance) Stop() {
 		if g != nil {
 			in.closeListeners(g.listeners)
 		}
-		if h := in.adminPort.Load(); h != nil {
-			h.Close()
-		}
+		closeAdmin(in.adminPort.Load())
 		in.log.Always(in.name() + " ended")
 		// What the log could not write at the very end it cannot tell either.
 		_ = in.log.Close()
