@@ -33,6 +33,10 @@ func TestChaos(t *testing.T) {
 			"redis, failed fast", testkit.Redis, false,
 			[]string{"auto_eject_hosts: true", "server_failure_limit: 2", "server_retry_timeout: 300", "eject: fail", "server_connections: 2"},
 		},
+		{
+			"memcached, checked", testkit.Memcache, true,
+			[]string{"auto_eject_hosts: true", "health_check: {interval: 100ms, timeout: 200ms}", "reconnect_backoff: 20ms"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if length == 0 {
@@ -63,13 +67,14 @@ func chaos(t *testing.T, name string, protocol testkit.Protocol, moves bool, poo
 	}
 	crowd.AwaitMore(&crowd.Served, 1000) // all is well again
 	seen := crowd.Stop()
-	figures, control := p.end()
+	figures, machine := p.end()
 	r.saw(seen)
 	r.rss = rss()
 	r.notes = fmt.Sprintf("%s; %s", strings.Trim(fmt.Sprint(events), "map[]"), figures)
+	r.errors = s.reasons()
 	s.awaitLeft(before)
-	r.left = "nothing: " + before
-	if limit := timeout + grace + control; length > 0 && seen.Longest > limit {
+	r.left = "as before: " + before
+	if limit := timeout + grace + machine; length > 0 && seen.Longest > limit {
 		t.Errorf("a round took %v, above the timeout, %v and what the machine is to answer for: %v", seen.Longest, grace, limit)
 	}
 	t.Logf("%+v", *r)

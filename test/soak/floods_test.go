@@ -86,7 +86,7 @@ func TestVanishing(t *testing.T) {
 	undisturbed(t, crowd, r)
 	s.awaitLeft(before)
 	r.what = fmt.Sprintf("%d clients connect, speak and vanish, %d times over", clients, done)
-	r.left = "nothing"
+	r.left = "as before"
 	r.rss = rss()
 	r.notes = fmt.Sprintf("RSS after the first time %d MB, after the last %d MB", first>>20, last>>20)
 	if growth := last - first; growth > first/2+32<<20 {
@@ -154,7 +154,7 @@ func TestIdleClients(t *testing.T) {
 	inParallel(t, clients, func(i int) error { return vanish(conns[i], i) })
 	undisturbed(t, crowd, r)
 	s.awaitLeft(before)
-	r.left, r.rss = "nothing", rss()
+	r.left, r.rss = "as before", rss()
 	r.notes = fmt.Sprintf("RSS %d MB without them, %d MB with them: %.1f KB each", empty>>20, full>>20, float64(full-empty)/1024/float64(clients))
 	if grown := full - empty; grown > int64(clients)*20<<10+32<<20 {
 		t.Errorf("they cost too much: %s", r.notes)
@@ -189,7 +189,7 @@ func TestSlowloris(t *testing.T) {
 	inParallel(t, clients, func(i int) error { return vanish(conns[i], i) })
 	undisturbed(t, crowd, r)
 	s.awaitLeft(before)
-	r.left, r.rss = "nothing", rss()
+	r.left, r.rss = "as before", rss()
 	r.notes = fmt.Sprintf("%d bytes of each", bytes)
 	t.Log(r.notes)
 }
@@ -260,7 +260,7 @@ func announce(t *testing.T, name string, request []byte, stopped bool) {
 		undisturbed(t, crowd, r)
 	}
 	s.awaitLeft(before)
-	r.left, r.rss = "nothing", rss()
+	r.left, r.rss = "as before", rss()
 	r.notes = fmt.Sprintf("%d MB taken of them", sent.Load()>>20)
 	if length > 0 && r.rss > r.bound {
 		t.Errorf("RSS %d MB, above %d MB", r.rss>>20, r.bound>>20)

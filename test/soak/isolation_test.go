@@ -40,7 +40,7 @@ func TestIsolation(t *testing.T) {
 	r.notes = fmt.Sprintf("p99 %.2f ms before, %.2f ms during: ratio %.2f; p50 %.2f and %.2f",
 		ms(well.ValueAtQuantile(99)), r.p99, ratio, ms(well.ValueAtQuantile(50)), r.p50)
 	s.awaitLeft(before)
-	r.left = "nothing"
+	r.left = "as before"
 	if length > 0 && ratio > calmRatio {
 		t.Errorf("p99 is %.2f times what it was before", ratio)
 	}

@@ -1,15 +1,25 @@
 package soak
 
 import (
+	"cmp"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
+	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"nuthatch/internal/admin/api"
 	"nuthatch/internal/testkit"
 )
 
@@ -22,6 +32,8 @@ type stage struct {
 	protocol testkit.Protocol
 	proxy    *testkit.Proxy
 	servers  []*testkit.Server
+	// admin asks the proxy's admin listener.
+	admin *http.Client
 }
 
 // newStage puts nuthatch in front of three servers, with keys added to the pool
@@ -37,7 +49,14 @@ func newStage(t *testing.T, protocol testkit.Protocol, process string, pool ...s
 		}
 	}
 	text := testkit.Pool{Protocol: protocol, Servers: testkit.Names(s.servers...), Lines: pool}.String()
-	text += fmt.Sprintf("\nnuthatch:\n  threads: %d\n%s", loops, process)
+	path := testkit.SocketPath(t, "admin")
+	text += fmt.Sprintf("\nnuthatch:\n  threads: %d\n  admin: %s\n%s", loops, path, process)
+	s.admin = &http.Client{Timeout: testkit.Patience, Transport: &http.Transport{
+		DisableKeepAlives: true, // a connection that is kept would be one of the proxy's descriptors
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
+	}}
 	s.proxy = testkit.StartNuthatch(t, text)
 	s.proxy.AwaitStat(0, "alpha", "client_connections") // that it was ready was seen by a client
 	return s
@@ -45,22 +64,54 @@ func newStage(t *testing.T, protocol testkit.Protocol, process string, pool ...s
 
 var errLeft = errors.New("it is not as it was")
 
+// ask reads what the admin listener says at a path into v.
+func (s *stage) ask(path string, v any) {
+	s.t.Helper()
+	testkit.Await(s.t, "the admin listener", func() error {
+		r, err := s.admin.Get("http://nuthatch" + path)
+		if err != nil {
+			return fmt.Errorf("GET %s: %w", path, err)
+		}
+		defer func() { _ = r.Body.Close() }()
+		return json.NewDecoder(r.Body).Decode(v)
+	})
+}
+
 // left is what the proxy holds apart from its connections to servers, as text to
 // compare: what it was before is what it must be afterwards.
 func (s *stage) left() string {
-	stats := s.proxy.Stats()
-	servers := int64(0)
-	queued := int64(0)
-	for i := range s.servers {
-		name := fmt.Sprintf("s%d", i+1)
-		servers += stats.Value("alpha", name, "server_connections")
+	s.t.Helper()
+	var info api.Info
+	var pools api.Pools
+	s.ask("/api/v1/info", &info)
+	s.ask("/api/v1/pools", &pools)
+	servers, queued := int64(0), int64(0)
+	for _, server := range pools.Pools[0].Servers {
+		servers += server.Counters["server_connections"]
 		for _, field := range []string{"in_queue", "in_queue_bytes", "out_queue", "out_queue_bytes"} {
-			queued += stats.Value("alpha", name, field)
+			queued += server.Counters[field]
 		}
 	}
-	return fmt.Sprintf("fds %d, clients %d, connections %d, queued %d",
-		int64(s.descriptors())-servers, stats.Value("alpha", "client_connections"),
-		stats.Value("curr_connections")-servers, queued)
+	messages, chunks := int64(0), int64(0)
+	for _, loop := range info.Loops {
+		messages += loop.Counters["live_messages"]
+		chunks += loop.Counters["live_chunks"]
+	}
+	return fmt.Sprintf("%d descriptors, %d clients, %d connections, %d queued, %d messages, %d chunks",
+		int64(s.descriptors())-servers, pools.Pools[0].Counters["client_connections"],
+		info.Process.Connections-servers, queued, messages, chunks)
+}
+
+// reasons are why requests failed, and how often, as the proxy counts them.
+func (s *stage) reasons() string {
+	var pools api.Pools
+	s.ask("/api/v1/pools", &pools)
+	counts := pools.Pools[0].Reasons["failed_requests"]
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Compare(counts[b], counts[a]) })
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d %s", counts[name], name)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (s *stage) descriptors() int {
@@ -91,16 +142,75 @@ type pulse struct {
 	stop           chan struct{}
 	running        sync.WaitGroup
 	proxy, control *hdrhistogram.Histogram
+	rack           *rack
 }
 
 // beat is how often a pulse asks.
 const beat = 2 * time.Millisecond
 
+// A rack notes how long the proxy's threads wait, ready to run, for a CPU: what
+// the machine, and not the proxy, makes clients wait.
+type rack struct {
+	stage   *stage
+	stop    chan struct{}
+	running sync.WaitGroup
+	longest time.Duration
+}
+
+// glance is how often a rack looks. Waits of one thread between two looks count as
+// one.
+const glance = 5 * time.Millisecond
+
+func (s *stage) startRack() *rack {
+	r := &rack{stage: s, stop: make(chan struct{})}
+	r.running.Go(func() {
+		last := map[string]time.Duration{}
+		for {
+			r.look(last)
+			select {
+			case <-r.stop:
+				return
+			case <-time.After(glance):
+			}
+		}
+	})
+	return r
+}
+
+// look reads how long each thread has waited up to now, in nanoseconds: the second
+// number of its schedstat.
+func (r *rack) look(last map[string]time.Duration) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", r.stage.proxy.Pid()))
+	if err != nil {
+		return
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue // the thread has ended
+		}
+		var ran, waited int64
+		if _, err := fmt.Sscan(string(b), &ran, &waited); err != nil {
+			continue
+		}
+		if before, known := last[name]; known {
+			r.longest = max(r.longest, time.Duration(waited)-before)
+		}
+		last[name] = time.Duration(waited)
+	}
+}
+
+func (r *rack) end() time.Duration {
+	close(r.stop)
+	r.running.Wait()
+	return r.longest
+}
+
 // startPulse must be called before other clients come, who are then dealt to the
 // loops as evenly.
 func (s *stage) startPulse() *pulse {
 	s.t.Helper()
-	p := &pulse{t: s.t, stop: make(chan struct{}), proxy: newHistogram(), control: newHistogram()}
+	p := &pulse{t: s.t, stop: make(chan struct{}), proxy: newHistogram(), control: newHistogram(), rack: s.startRack()}
 	ask, answer := "PING\r\n", "+PONG\r\n"
 	if s.protocol == testkit.Memcache {
 		ask, answer = "mn\r\n", "MN\r\n"
@@ -152,13 +262,15 @@ func (p *pulse) run(c *testkit.Client, ask, answer string, mu *sync.Mutex, into 
 }
 
 // end stops the pulse and returns what it has seen as text, and the longest time
-// of the control, which the machine is to answer for.
-func (p *pulse) end() (figures string, control time.Duration) {
+// that the machine is to answer for.
+func (p *pulse) end() (figures string, machine time.Duration) {
 	close(p.stop)
 	p.running.Wait()
-	control = time.Duration(p.control.Max()) * time.Microsecond
-	return fmt.Sprintf("loop answers within %.1f / %.1f ms (p99 / longest), control %.1f / %.1f",
-		ms(p.proxy.ValueAtQuantile(99)), ms(p.proxy.Max()), ms(p.control.ValueAtQuantile(99)), ms(p.control.Max())), control
+	waited := p.rack.end()
+	machine = max(waited, time.Duration(p.control.Max())*time.Microsecond)
+	return fmt.Sprintf("loops answer within %.1f / %.1f ms (p99 / longest), control %.1f / %.1f; longest wait for a CPU %.1f ms",
+		ms(p.proxy.ValueAtQuantile(99)), ms(p.proxy.Max()), ms(p.control.ValueAtQuantile(99)), ms(p.control.Max()),
+		ms(waited.Microseconds())), machine
 }
 
 func ms(micros int64) float64 { return float64(micros) / 1000 }
