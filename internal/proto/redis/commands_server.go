@@ -66,7 +66,7 @@ var serverCommands = group("server", []command{
 	forward("memory|usage", -3, read, key2, "4.0.0", "How many bytes a key takes", "str samples 5"),
 	container("module", "4.0.0", "The server's modules"),
 	help("module|help", "5.0.0"),
-	refuse("module|list", 2, oneServer, "4.0.0", "The modules that are loaded"),
+	broadcast("module|list", 2, neither, mergeSame, "4.0.0", "The modules that are loaded"),
 	refuse("module|load", -3, sharedServer, "4.0.0", "Load a module"),
 	refuse("module|loadex", -3, sharedServer, "7.0.0", "Load a module with settings"),
 	refuse("module|unload", 3, sharedServer, "4.0.0", "Unload a module"),

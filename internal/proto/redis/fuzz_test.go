@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +52,12 @@ func FuzzCommands(f *testing.F) {
 	}
 	f.Add("command\ngetkeysandflags\nzunionstore\nd\n2\na\nb")
 	f.Add("command\ninfo\nobject|freq\n|\nget")
+	for _, words := range []string{
+		"scan\n7\ncount\n5", "scan\n18446744073709551616", "wait\n1\n0", "waitaof\n1\n1\n-1", "keys\n*", "client\nlist\nid\n7\n8",
+		"client\nkill\nid\n7\nskipme\nno\nmaxage\n5", "client\nkill\n1.1.1.1:1", "client\nreply\nskip", "mset\na\n1\nb", "debug\nobject\na", "debug\nsleep",
+	} {
+		f.Add(words)
+	}
 	f.Add("xread\nblock\ncount\nstreams\nstreams\na\n0")
 	f.Fuzz(func(t *testing.T, lines string) {
 		words := strings.Split(lines, "\n")
@@ -61,21 +68,106 @@ func FuzzCommands(f *testing.F) {
 			t.Fatal(n, done, err)
 		}
 		r := c.parser.Finish(mbuf.Flat(data))
-		switch {
-		case r.Treatment <= msg.Fragment:
-			if r.Nkeys < 1 || r.KeyStep < 1 || r.FirstKey < 1 || r.FirstKey+(r.Nkeys-1)*r.KeyStep >= len(r.Args) {
-				t.Fatalf("%d keys from %d by %d of %d words", r.Nkeys, r.FirstKey, r.KeyStep, len(r.Args))
+		switch r.Treatment {
+		case msg.Forward:
+			c.checkKeys(r)
+		case msg.Fragment:
+			c.checkKeys(r)
+			c.checkFragments(r)
+		case msg.Broadcast:
+			c.proto.Prepare(r)
+			if r.Treatment == msg.Local {
+				c.checkAnswer(r)
+				return
 			}
-		case r.Treatment == msg.Quit:
-		case r.Treatment == msg.Local:
-			c.proto.Local(r, &c.session, &c.pool, &c.out)
-			answer := c.out.AppendTo(nil)
-			c.out.Release(&c.pool)
-			if w := refReplies(answer); len(w.sizes) != 1 || w.sizes[0] != len(answer) {
-				t.Fatalf("the answer is not one reply: %.200q", answer)
+			c.checkRequest(r.View.AppendTo, r.View.Len(), len(r.Args))
+		case msg.One:
+			const servers = 3
+			if server, ok := c.proto.OneServer(r, servers); !ok {
+				c.checkAnswer(r)
+			} else if server < 0 || server >= servers {
+				t.Fatalf("server %d of %d", server, servers)
+			} else {
+				c.proto.AppendOne(r, servers, &c.pool, &c.out)
+				c.checkOut(len(r.Args))
 			}
+		case msg.Gather:
+			inquiry := c.proto.Inquire(r, &c.session)
+			if inquiry == nil {
+				c.checkAnswer(r)
+				return
+			}
+			facts := []msg.ClientFacts{{ID: 7, Addr: "1.1.1.1:1"}, {ID: 8, Age: 5}}
+			facts = slices.DeleteFunc(facts, func(f msg.ClientFacts) bool { return !inquiry.Matches(&f) })
+			inquiry.Answer(facts, &c.pool, &c.out)
+			c.checkReply()
+		case msg.Learn, msg.Local:
+			c.checkAnswer(r)
+		case msg.Quit, msg.Ignore:
 		}
 	})
+}
+
+// checkKeys fails if the keys that were found are not among the words.
+func (c *conversation) checkKeys(r *msg.Request) {
+	if r.Nkeys < 1 || r.KeyStep < 1 || r.FirstKey < 1 || r.FirstKey+(r.Nkeys-1)*r.KeyStep >= len(r.Args) {
+		c.t.Fatalf("%d keys from %d by %d of %d words", r.Nkeys, r.FirstKey, r.KeyStep, len(r.Args))
+	}
+}
+
+// checkFragments deals the keys to two servers in turn: what either gets is one
+// request, with its keys and what belongs to them.
+func (c *conversation) checkFragments(r *msg.Request) {
+	var other mbuf.Chain
+	dealt := make([]uint16, r.Nkeys)
+	for i := range dealt {
+		dealt[i] = uint16(1 + i%2)
+	}
+	c.proto.FragmentHead(r, (r.Nkeys+1)/2, &c.pool, &c.out)
+	c.proto.FragmentHead(r, r.Nkeys/2, &c.pool, &other)
+	c.proto.FragmentKeys(r, dealt, &c.pool, []*mbuf.Chain{nil, &c.out, &other})
+	c.checkOut(1 + (r.Nkeys+1)/2*r.KeyStep)
+	if c.out.Splice(&c.pool, &other); r.Nkeys > 1 {
+		c.checkOut(1 + r.Nkeys/2*r.KeyStep)
+	}
+	c.out.Release(&c.pool)
+}
+
+// checkAnswer fails if what the proxy answers is not one reply, or, to CLIENT
+// REPLY, none.
+func (c *conversation) checkAnswer(r *msg.Request) {
+	c.proto.Local(r, &c.session, &c.pool, &c.out)
+	if c.session.Muted && c.out.Len() == 0 {
+		return
+	}
+	c.checkReply()
+}
+
+func (c *conversation) checkReply() {
+	answer := c.out.AppendTo(nil)
+	c.out.Release(&c.pool)
+	if w := refReplies(answer); len(w.sizes) != 1 || w.sizes[0] != len(answer) {
+		c.t.Fatalf("the answer is not one reply: %.200q", answer)
+	}
+}
+
+func (c *conversation) checkRequest(appendTo func(*mbuf.Pool, *mbuf.Chain, int, int), n, words int) {
+	appendTo(&c.pool, &c.out, 0, n)
+	c.checkOut(words)
+}
+
+// checkOut fails if what a server is sent is not one request of that many words.
+func (c *conversation) checkOut(words int) {
+	sent := c.out.AppendTo(nil)
+	c.out.Release(&c.pool)
+	p := New(Options{}).NewRequestParser()
+	n, done, err := p.Parse(sent)
+	if n != len(sent) || !done || err != nil {
+		c.t.Fatalf("what is sent is not one request: %.200q", sent)
+	}
+	if got := len(p.Finish(mbuf.Flat(sent)).Args); got < words {
+		c.t.Fatalf("what is sent has %d words, want %d: %.200q", got, words, sent)
+	}
 }
 
 // FuzzReplyParser does the same for replies.

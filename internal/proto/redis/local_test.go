@@ -147,7 +147,7 @@ var conversations = []struct {
 			{"EVAL s 0", "-ERR at least 1 input key is needed for 'eval' command\r\n"},
 			{"OBJECT HELP a", "-ERR wrong number of arguments for 'object|help' command\r\n"},
 			{"Object Nosuch", "-ERR unknown subcommand 'Nosuch'. Try OBJECT HELP.\r\n"},
-			{"MODULE LIST a b", "-ERR 'MODULE LIST' is not supported by nuthatch: it is about one server; ask that server itself\r\n"},
+			{"ACL LIST a b", "-ERR 'ACL LIST' is not supported by nuthatch: it is about one server; ask that server itself\r\n"},
 			{"FUNCTION HELP", helpOf("FUNCTION",
 				"DELETE", "Remove a library of functions", "DUMP", "All libraries in Redis's own form", "FLUSH", "Remove all libraries",
 				"HELP", "The subcommands", "KILL", "Stop the function that runs", "LIST", "The libraries and their functions",

@@ -73,7 +73,11 @@ var configs = []struct{ name, value string }{
 	{"databases", ""},
 	{"maxmemory", "0"},
 	{"maxmemory-policy", "noeviction"},
+	{"notify-keyspace-events", ""},
+	{"proto-max-bulk-len", "536870912"},
+	{"replica-read-only", "yes"},
 	{"save", ""},
+	{"slave-read-only", "yes"},
 	{"timeout", "0"},
 }
 
