@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/netutil"
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/logging"
+	"nuthatch/internal/socket"
 )
 
 // MaxHTTPConns is how many connections of the admin listener are served at a
@@ -131,11 +133,24 @@ func (h *HTTPPort) Addr() net.Addr { return h.listener.Addr() }
 func (h *HTTPPort) At(addr config.Address) bool { return h.addr == addr }
 
 // File returns a copy of the listening socket for another process.
-func (h *HTTPPort) File() (*os.File, error) {
-	if l, ok := h.listener.(interface{ File() (*os.File, error) }); ok {
-		return l.File()
+func (h *HTTPPort) File() (*os.File, error) { return fileOf(h.listener) }
+
+// fileOf returns a copy of a listening socket. The one that package net gives
+// becomes a blocking one when another process is started with it, and so do all
+// copies: an Accept that waits then could not be ended any more.
+func fileOf(l net.Listener) (f *os.File, err error) {
+	c, ok := l.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("admin: a %T has no file", l)
 	}
-	return nil, fmt.Errorf("admin: a %T has no file", h.listener)
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	if controlled := raw.Control(func(fd uintptr) { f, err = socket.File(int(fd)) }); controlled != nil {
+		return nil, controlled
+	}
+	return f, err
 }
 
 // OwnPath says whether Close removes a unix socket's path. It does not until this

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"nuthatch/internal/config"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/testkit"
@@ -137,5 +139,22 @@ func TestLargeHeader(t *testing.T) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("status %d", answer.StatusCode)
+	}
+}
+
+// TestFileStaysNonBlocking: a process that is started with it must not change it
+// for us.
+func TestFileStaysNonBlocking(t *testing.T) {
+	s, p := newStage(t), listen(t, snapshot)
+	for name, file := range map[string]func() (*os.File, error){"HTTP": s.port.File, "statistics": p.File} {
+		f, err := file()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0) // Fd is what os/exec calls
+		if err != nil || flags&unix.O_NONBLOCK == 0 {
+			t.Errorf("%s: the socket's flags are %#o, %v", name, flags, err)
+		}
 	}
 }

@@ -106,12 +106,7 @@ func statsAddress(addr string, port int) (network, address string, err error) {
 
 // File returns a copy of the listening socket for another process, which goes on
 // listening when this one does not.
-func (p *StatsPort) File() (*os.File, error) {
-	if l, ok := p.listener.(interface{ File() (*os.File, error) }); ok {
-		return l.File()
-	}
-	return nil, fmt.Errorf("admin: a %T has no file", p.listener)
-}
+func (p *StatsPort) File() (*os.File, error) { return fileOf(p.listener) }
 
 // OwnPath says whether Close removes a unix socket's path. A socket that Listen
 // found keeps its path until this says otherwise.

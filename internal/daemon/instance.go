@@ -131,14 +131,15 @@ func (in *Instance) start() error {
 	if err := in.startStats(); err != nil {
 		return err
 	}
-	if err := in.openListeners(g, nil); err != nil {
-		return err
-	}
+	// It listens when the pools do, though it serves a moment later.
 	h, err := in.openAdmin(&g.conf.Process)
 	if err != nil {
 		return err
 	}
 	in.adminPort.Store(h)
+	if err := in.openListeners(g, nil); err != nil {
+		return err
+	}
 	in.startChecks(g)
 	in.opts.inherited.closeRest()
 	return in.onLoop(in.contexts[0], func(ctx *proxy.Context) {
