@@ -146,7 +146,7 @@ func (c *collector) collectLoops(s *scrape, snap *stats.Snapshot) {
 // collectStates tells how a pool and its servers are.
 func (c *collector) collectStates(s *scrape, p *config.Pool, t *proxy.Topology) {
 	s.gauge(c.poolPaused, flag(!c.in.PausedUntil(p.Name).IsZero()), p.Name)
-	shares := t.Ring(c.in.Now()).Continuum.Shares(p.Hash)
+	shares := t.Ring().Continuum.Shares(p.Hash)
 	for i := range p.Servers {
 		name, now := p.Servers[i].StatsName(), t.State(i).State
 		s.gauge(c.serverUp, flag(now == proxy.Up || now == proxy.Failing), p.Name, name)

@@ -195,7 +195,7 @@ func (h *handler) pool(p *config.Pool, t *proxy.Topology, counted *stats.PoolSna
 	for i := range counted.Servers {
 		servers[counted.Servers[i].Name] = &counted.Servers[i]
 	}
-	shares := t.Ring(h.Instance.Now()).Continuum.Shares(p.Hash)
+	shares := t.Ring().Continuum.Shares(p.Hash)
 	for i := range p.Servers {
 		s := h.server(p, t, i, servers[p.Servers[i].StatsName()])
 		s.Share = shares[i]

@@ -22,13 +22,12 @@ func (h *handler) where(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conf, topo := h.Instance.InForce()
-	now := h.Instance.Now()
 	found := api.Where{Placements: []api.Placement{}}
 	for i := range conf.Pools {
 		if name != "" && conf.Pools[i].Name != name {
 			continue
 		}
-		ring := topo[i].Ring(now)
+		ring := topo[i].Ring()
 		home := homeRing(&conf.Pools[i], ring)
 		for _, key := range keys {
 			found.Placements = append(found.Placements, place(&conf.Pools[i], topo[i], &ring, &home, key))

@@ -115,6 +115,13 @@ type Pool struct {
 
 	// Timeout is how long a server may take to connect or to reply; 0 is for ever.
 	Timeout time.Duration
+	// ConnectTimeout is how long a server may take to connect; 0: as Timeout.
+	ConnectTimeout time.Duration
+	// RequestTimeout is how long a client's request may take; 0 is for ever.
+	RequestTimeout time.Duration
+	// ServerIdleTimeout is after which time without a request a server connection
+	// is closed; 0 is never.
+	ServerIdleTimeout time.Duration
 	// Backlog is listen(2)'s argument.
 	Backlog int
 	// ClientConnections is the most clients at one time; 0 is no limit.

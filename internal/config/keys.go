@@ -92,6 +92,27 @@ var poolKeys = []key[Pool]{
 		set: func(p *Pool, v value) { p.Timeout = millis(v) },
 	},
 	{
+		name: "connect_timeout", kind: kindDuration, limits: durations(0, time.Hour), def: "0", defNote: "that of `timeout`", origin: fromNuthatch,
+		help: "How long a server may take to accept a connection, where that is to be less than `timeout`, or where there is no `timeout`.",
+		set:  func(p *Pool, v value) { p.ConnectTimeout = v.duration() },
+	},
+	{
+		name: "request_timeout", kind: kindDuration, limits: durations(0, 24*time.Hour), def: "0", defNote: "no limit", origin: fromNuthatch,
+		help: "How long a client's request may take, from the moment that it has come until its reply is there: with all that it " +
+			"waits for, be it a connection, requests before it, several servers or the end of a pause. After that the client gets an " +
+			"error, in its turn. The connection to the server goes on: the late reply is dropped when it comes, and other " +
+			"clients notice nothing. A request that has been sent may still be carried out. It does not count as a failure of " +
+			"the server; `timeout` does, and it also ends the server's connection with all that is on it, so set this one lower.",
+		set: func(p *Pool, v value) { p.RequestTimeout = v.duration() },
+	},
+	{
+		name: "server_idle_timeout", kind: kindDuration, limits: durations(0, 24*time.Hour), def: "0", defNote: "no limit", origin: fromNuthatch,
+		help: "Closes a connection to a server that has had no request for this long, give or take a quarter. The next request " +
+			"opens another. Set it below the server's own (`timeout` in redis.conf, `idle_timeout` of memcached), or that of a " +
+			"firewall in between, so that it is not a request that finds the connection dead.",
+		set: func(p *Pool, v value) { p.ServerIdleTimeout = v.duration() },
+	},
+	{
 		name: "backlog", kind: kindNumber, limits: anyNumber(0), def: "512",
 		help: "How many connections the kernel holds ready for the proxy to accept: the argument of `listen(2)`, which the " +
 			"kernel cuts to `net.core.somaxconn`.",

@@ -88,6 +88,9 @@ type Msg struct {
 	Start, Sent, Replied int64
 	// Note is the request's first key, if somebody wants to know it later.
 	Note *Note
+	// Expires is when the client must have its reply, in the loop's nanoseconds;
+	// 0: never.
+	Expires int64
 	// End is the offset in the server connection's output stream just behind
 	// this message's last byte.
 	End uint64
@@ -162,6 +165,13 @@ func (q *ClientQueue) Pop() *Msg {
 	m.clientNext = nil
 	q.q.n--
 	return m
+}
+
+// Reschedule gives every message of the queue the same time to expire.
+func (q *ClientQueue) Reschedule(expires int64) {
+	for m := q.q.head; m != nil; m = m.clientNext {
+		m.Expires = expires
+	}
 }
 
 // ServerQueue is a server connection's two queues in one list: first the

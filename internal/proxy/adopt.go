@@ -65,6 +65,10 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	if before.Timeout != p.conf.Timeout {
 		p.reschedule()
 	}
+	if before.RequestTimeout != p.conf.RequestTimeout {
+		p.rescheduleRequests()
+	}
+	p.lookForIdle()
 	p.preconnect()
 }
 
@@ -97,6 +101,28 @@ func (p *ServerPool) removeServer(s *Server, by int64) {
 // one configuration are not those that the other asks for.
 func otherConnections(a, b *config.Pool) bool {
 	return a.RedisDB != b.RedisDB || a.RedisAuth != b.RedisAuth || a.ServerConnections != b.ServerConnections
+}
+
+// rescheduleRequests gives clients' requests the new time that they may take,
+// counted from now, for the same reason as reschedule.
+func (p *ServerPool) rescheduleRequests() {
+	ctx := p.ctx
+	expires := int64(0)
+	if p.conf.RequestTimeout > 0 {
+		expires = ctx.loop.Now() + int64(p.conf.RequestTimeout)
+		ctx.nextExpiry = soonest(ctx.nextExpiry, expires)
+	}
+	for c := p.clients; c != nil; c = c.next {
+		c.outq.Reschedule(expires)
+	}
+}
+
+// lookForIdle has it looked soon for connections to servers that are not used, if
+// they are not to stay.
+func (p *ServerPool) lookForIdle() {
+	if limit := int64(p.conf.ServerIdleTimeout); limit > 0 {
+		p.ctx.nextIdle = soonest(p.ctx.nextIdle, p.ctx.loop.Now()+limit/idleLooks+1)
+	}
 }
 
 // reschedule gives what is in flight the new timeout, counted from now: a

@@ -2,15 +2,10 @@ package proxy
 
 import (
 	"log/slog"
-	"time"
 
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
-
-// tellEvery is how often, in nanoseconds, the log is told of something that may
-// happen with every request.
-const tellEvery = int64(time.Second)
 
 // busy refuses a request for a server that has as many as it may on c. A server
 // that is slow or gone is thus no place where memory goes, whatever the timeout
@@ -18,10 +13,9 @@ const tellEvery = int64(time.Second)
 func (s *Server) busy(c *serverConn) msg.Reason {
 	ctx := s.pool.ctx
 	s.reasons[stats.ServerFailedRequests][msg.ServerBusy]++
-	if now := ctx.loop.Now(); s.busyTold == 0 || now-s.busyTold >= tellEvery {
-		s.busyTold = now
+	if missed, ok := s.busyPace.pass(ctx.loop.Now()); ok {
 		ctx.log.Warn("server busy: requests are refused", append(c.attrs(),
-			slog.Int("queued", c.queue.Len()), slog.Int("unsent_bytes", c.Out().Len()))...)
+			slog.Int("queued", c.queue.Len()), slog.Int("unsent_bytes", c.Out().Len()), slog.Int("not_logged", missed))...)
 	}
 	return msg.ServerBusy
 }

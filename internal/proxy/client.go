@@ -66,6 +66,10 @@ type client struct {
 	//
 	// Invariant: empty unless the connection is not read from.
 	stash mbuf.Chain
+	// stashedAt is when what is first in the stash came.
+	stashedAt int64
+	// overdue: what is in the stash has waited too long, and is refused.
+	overdue bool
 	// held is the sum of Held over the client's messages: what is in flight to
 	// servers and what waits for its turn, in bytes.
 	held int
@@ -134,6 +138,7 @@ func (c *client) OnData(data []byte) {
 	n := c.consume(data)
 	if c.state == clientOpen && n < len(data) {
 		c.PauseRead()
+		c.stashed()
 		c.stash.Append(c.pool.ctx.bufs, data[n:])
 	}
 	c.putBack()
@@ -233,7 +238,9 @@ func (c *client) OnLent(n int) {
 // admits reports whether there is room for one more request: within the bounds
 // on requests and on bytes, the replies that are to come included, or nothing in
 // flight at all.
-func (c *client) admits() bool { return (c.waits == waitsForNothing || c.waited()) && c.within(1) }
+func (c *client) admits() bool {
+	return (c.waits == waitsForNothing || c.overdue || c.waited()) && c.within(1)
+}
 
 // within reports whether the client holds less than the 1/part of its bounds.
 func (c *client) within(part int) bool {
@@ -269,6 +276,10 @@ func (c *client) mayResume() {
 
 // resume goes on with what was received and not yet parsed.
 func (c *client) resume() {
+	if limit := int64(c.pool.conf.RequestTimeout); limit > 0 {
+		c.overdue = c.stash.Len() > 0 && c.pool.ctx.loop.Now() >= c.stashedAt+limit
+		defer func() { c.overdue = false }()
+	}
 	for c.state == clientOpen {
 		k := c.stash.Head()
 		if k == nil {

@@ -70,6 +70,12 @@ type Context struct {
 	nextCheck int64
 	// paces are those of log lines about clients, by reason.
 	paces [msg.NumReasons]pace
+	// nextExpiry is never later than the first moment when a client's request has
+	// taken too long; 0 if there is none.
+	nextExpiry int64
+	// nextIdle is when connections to servers that are not used are looked for; 0:
+	// never.
+	nextIdle int64
 	// nextSweep is when lanes without clients are looked for; 0: there are none.
 	nextSweep int64
 	leaving   leaving
@@ -195,6 +201,12 @@ func (ctx *Context) OnTurn(now int64) int64 {
 	if ctx.nextDeadline != 0 && now >= ctx.nextDeadline {
 		ctx.expire(now)
 	}
+	if ctx.nextExpiry != 0 && now >= ctx.nextExpiry {
+		ctx.expireRequests(now)
+	}
+	if ctx.nextIdle != 0 && now >= ctx.nextIdle {
+		ctx.closeIdleServers(now)
+	}
 	if ctx.nextSweep != 0 && now >= ctx.nextSweep {
 		ctx.sweepLanes(now)
 	}
@@ -206,7 +218,7 @@ func (ctx *Context) OnTurn(now int64) int64 {
 	}
 	ctx.resumeClients()
 	ctx.endServerRuns()
-	return soonest(ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextSweep, ctx.nextCheck, ctx.leaving.next)
+	return soonest(ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextExpiry, ctx.nextIdle, ctx.nextSweep, ctx.nextCheck, ctx.leaving.next)
 }
 
 // resumeClients takes up what clients sent while they had too much in flight, or

@@ -95,6 +95,9 @@ func (c *client) putBack() {
 		return
 	}
 	c.PauseRead()
+	if c.stash.Len() == 0 {
+		c.stashed()
+	}
 	c.again.Splice(c.pool.ctx.bufs, &c.stash)
 	c.stash, c.again = c.again, mbuf.Chain{}
 }

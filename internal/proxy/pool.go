@@ -42,6 +42,8 @@ type ServerPool struct {
 	partials *partial // free list
 	// slow is how many clients have slowSince set.
 	slow int
+	// expiredPace is when it may next be told that requests took too long.
+	expiredPace pace
 	// paused: no request is taken.
 	paused bool
 	// leaveBy is when a pool that was removed goes at the latest; 0 for all
@@ -85,6 +87,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	for i := range o.Config.Servers {
 		p.servers = append(p.servers, newServer(p, i))
 	}
+	p.lookForIdle()
 	return p
 }
 

@@ -16,6 +16,10 @@ func (c *client) request(req *msg.Request) {
 		c.local(req)
 		return
 	}
+	if c.overdue && req.Treatment != msg.Ignore && req.Treatment != msg.Quit {
+		c.refuse(req, msg.RequestTimedout)
+		return
+	}
 	if req.Nkeys > c.pool.conf.MaxKeys {
 		c.refuse(req, msg.TooManyKeys)
 		return
@@ -178,6 +182,9 @@ func (c *client) slot() int {
 func (c *client) newMsg(req *msg.Request) *msg.Msg {
 	m := c.pool.ctx.msgs.Get()
 	m.Owner, m.Type, m.NoReply, m.Quiet = c, req.Type, req.NoReply, req.Quiet
+	if limit := c.pool.conf.RequestTimeout; limit > 0 && !req.NoReply {
+		c.expireBy(m, limit)
+	}
 	m.RESP3, m.Muted = c.session.Lane.IsRESP3(), c.session.Muted
 	m.Start = c.pool.ctx.loop.Now()
 	c.pool.keys.look(c.pool, req, m)

@@ -37,8 +37,8 @@ type Server struct {
 	nextAddr int
 	// reconnect is when the server may be connected to.
 	reconnect reconnect
-	// busyTold is when it was last told that the server is busy.
-	busyTold int64
+	// busyPace is when it may next be told that the server is busy.
+	busyPace pace
 	// forgetful: the server may have forgotten what clients told it for all
 	// clients, because a connection to it failed since, or none was tried. Fresh
 	// connections tell it again, until one has.
@@ -123,6 +123,13 @@ type serverConn struct {
 	// when it is not asked again.
 	unfit      msg.Reason
 	unfitUntil int64
+	// connectBy is when a connection that is being made must be; 0: there is no
+	// such time.
+	connectBy int64
+	// counted is what written was when it was last looked at whether the
+	// connection is used, and still how often it has not changed since.
+	counted uint64
+	still   int
 	// retireBy is when a connection that is to go goes at the latest.
 	retireBy int64
 }
@@ -161,8 +168,12 @@ func (c *serverConn) dial() msg.Reason {
 	c.unfit = msg.OK
 	c.parser = c.pool.proto.NewReplyParser()
 	c.handshake.begin()
+	c.connectBy = 0
 	if !inProgress {
 		c.OnConnect()
+	} else if t := c.pool.conf.ConnectTimeout; t > 0 {
+		c.connectBy = ctx.loop.Now() + int64(t)
+		ctx.nextDeadline = soonest(ctx.nextDeadline, c.connectBy)
 	}
 	return msg.OK
 }

@@ -5,8 +5,9 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// Ring is the ring at time now. It may be called from any goroutine.
-func (t *Topology) Ring(now int64) hashkit.Ring { return t.current(now, nil).Ring }
+// Ring is the ring as it was last published. To end an ejection whose time is
+// over is left to a loop, which tells of it. It may be called from any goroutine.
+func (t *Topology) Ring() hashkit.Ring { return t.ring.Load().Ring }
 
 // ID is the loop's number, from 0.
 func (ctx *Context) ID() int { return ctx.id }

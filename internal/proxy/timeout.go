@@ -1,6 +1,11 @@
 package proxy
 
-import "nuthatch/internal/msg"
+import (
+	"log/slog"
+	"time"
+
+	"nuthatch/internal/msg"
+)
 
 // expire fails the server connections whose oldest request is overdue at time
 // now, and finds the next deadline.
@@ -18,14 +23,12 @@ func (ctx *Context) expire(now int64) {
 		p.expire(now)
 	}
 	for _, c := range ctx.leaving.conns {
-		if c.pool.conf.Timeout > 0 {
-			ctx.expireConn(c, now)
-		}
+		ctx.expireConn(c, now)
 	}
 }
 
 func (p *ServerPool) expire(now int64) {
-	if p.conf.Timeout <= 0 {
+	if p.conf.Timeout <= 0 && p.conf.ConnectTimeout <= 0 {
 		return
 	}
 	for _, s := range p.servers {
@@ -36,15 +39,158 @@ func (p *ServerPool) expire(now int64) {
 }
 
 func (ctx *Context) expireConn(c *serverConn, now int64) {
-	head := c.queue.Head()
-	if head == nil {
+	deadline := int64(0)
+	if head := c.queue.Head(); head != nil {
+		deadline = head.Deadline
+	}
+	if c.connectBy != 0 && c.Attached() && !c.Open() {
+		deadline = soonest(deadline, c.connectBy)
+	}
+	if deadline == 0 {
 		return
 	}
-	if head.Deadline <= now {
+	if deadline <= now {
 		c.fail(msg.Timedout)
 		return
 	}
-	if ctx.nextDeadline == 0 || head.Deadline < ctx.nextDeadline {
-		ctx.nextDeadline = head.Deadline
+	ctx.nextDeadline = soonest(ctx.nextDeadline, deadline)
+}
+
+// expiryStep is the least time, in nanoseconds, between two looks for requests
+// that have taken too long, so that many clients whose times are all a little
+// different cost no more than a hundred walks over them in a second.
+const expiryStep = int64(10 * time.Millisecond)
+
+// expireBy has the request fail if its reply is not there in time. It counts from
+// when the request came, which may have been a while ago.
+func (c *client) expireBy(m *msg.Msg, limit time.Duration) {
+	ctx := c.pool.ctx
+	since := ctx.loop.Now()
+	if c.stash.Len() > 0 {
+		since = c.stashedAt
+	}
+	m.Expires = since + int64(limit)
+	ctx.nextExpiry = soonest(ctx.nextExpiry, m.Expires)
+}
+
+// stashed notes that the stash has begun to fill. In a paused pool what is in it
+// may have to be refused before the pause is over.
+func (c *client) stashed() {
+	ctx := c.pool.ctx
+	c.stashedAt = ctx.loop.Now()
+	if limit := c.pool.conf.RequestTimeout; limit > 0 {
+		ctx.nextExpiry = soonest(ctx.nextExpiry, c.stashedAt+int64(limit))
+	}
+}
+
+// expireRequests answers the requests of clients that have taken too long at time
+// now, and finds out when to look again. Like the queues of servers, those of
+// clients are in the order of these times.
+func (ctx *Context) expireRequests(now int64) {
+	ctx.nextExpiry = 0
+	for _, p := range ctx.pools {
+		p.expireRequests(now)
+	}
+	for _, p := range ctx.leaving.pools {
+		p.expireRequests(now)
+	}
+	if ctx.nextExpiry != 0 {
+		ctx.nextExpiry = max(ctx.nextExpiry, now+expiryStep)
+	}
+}
+
+func (p *ServerPool) expireRequests(now int64) {
+	var next *client
+	for c := p.clients; c != nil; c = next {
+		next = c.next // c may be closed
+		c.expire(now)
+	}
+}
+
+// expire answers the client's requests that have taken too long. Their messages
+// stay in the queues of their servers, owned by nobody, so that order there
+// holds: the replies are dropped when they come.
+func (c *client) expire(now int64) {
+	p := c.pool
+	ctx := p.ctx
+	expired := 0
+	for m := c.outq.Head(); m != nil && m.Expires != 0 && m.Expires <= now; m = c.outq.Head() {
+		c.outq.Pop()
+		c.hold(m, 0)
+		p.countFailed(msg.RequestTimedout)
+		if !m.Muted {
+			p.proto.AppendError(ctx.bufs, c.Out(), msg.RequestTimedout.String())
+		}
+		if p.taken(m.Type, m.Start) {
+			c.logSlow(m)
+		}
+		ctx.swallow(m)
+		c.advance()
+		expired++
+	}
+	if expired > 0 {
+		p.tellExpired(expired)
+	}
+	if c.waits == waitsForPool && c.stash.Len() > 0 && p.conf.RequestTimeout > 0 {
+		due := c.stashedAt + int64(p.conf.RequestTimeout)
+		if due <= now {
+			c.resume()
+		} else {
+			ctx.nextExpiry = soonest(ctx.nextExpiry, due)
+		}
+	}
+	if m := c.outq.Head(); m != nil {
+		ctx.nextExpiry = soonest(ctx.nextExpiry, m.Expires)
+	}
+	if expired > 0 {
+		c.settle()
+	}
+}
+
+// tellExpired tells that requests have taken too long.
+func (p *ServerPool) tellExpired(n int) {
+	missed, ok := p.expiredPace.pass(p.ctx.loop.Now())
+	if !ok {
+		return
+	}
+	p.ctx.log.Warn("requests took longer than request_timeout", slog.String("pool", p.conf.Name),
+		slog.Int("requests", n), slog.Int("not_logged", missed))
+}
+
+// idleLooks is how often a connection to a server must be found unused, one after
+// the other, to be closed.
+const idleLooks = 4
+
+// closeIdleServers closes the connections to servers that have not been used for
+// server_idle_timeout, and finds out when to look again. It is looked for whether
+// anything was written since the last time, so that a request costs nothing.
+func (ctx *Context) closeIdleServers(now int64) {
+	ctx.nextIdle = 0
+	for _, p := range ctx.pools {
+		limit := int64(p.conf.ServerIdleTimeout)
+		if limit == 0 {
+			continue
+		}
+		for _, s := range p.servers {
+			for c := range s.conns() {
+				c.closeIdle()
+			}
+		}
+		ctx.nextIdle = soonest(ctx.nextIdle, now+limit/idleLooks+1)
+	}
+}
+
+func (c *serverConn) closeIdle() {
+	if !c.Attached() {
+		return
+	}
+	if c.written != c.counted || c.queue.Len() > 0 {
+		c.counted, c.still = c.written, 0
+		return
+	}
+	c.still++
+	if c.still >= idleLooks {
+		c.still = 0
+		c.retire()
 	}
 }
