@@ -165,6 +165,7 @@ func (c *serverConn) dial() msg.Reason {
 	ctx.shard.TotalConnections++
 	ctx.shard.CurrConnections++
 	c.written, c.sent, c.ready = 0, 0, 0
+	c.counted, c.still = 0, 0
 	c.unfit = msg.OK
 	c.parser = c.pool.proto.NewReplyParser()
 	c.handshake.begin()
