@@ -17,6 +17,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"ctl", "COMMAND [ARGUMENT]...", "ask a running proxy, and give it orders (nuthatch ctl help)", runCtl},
+		{"top", "[-a address] [-i interval]", "watch a running proxy in the terminal", runTop},
 		{"demo", "[-m] [-l address]", "run a proxy over three servers of its own", runDemo},
 	}
 }

@@ -24,26 +24,37 @@ const (
 	tokenVariable = "NUTHATCH_ADMIN_TOKEN"
 )
 
-// ctlFlags is the command line of "nuthatch ctl".
-type ctlFlags struct {
-	ctl.Options
-	help                         bool
+// targetFlags are the options that say which running proxy is meant.
+type targetFlags struct {
 	address, confFile, tokenFile string
 }
 
-func (f *ctlFlags) table() []option {
+func (f *targetFlags) table() []option {
 	return []option{
-		{'h', "help", noArgument, "this help", set(&f.help)},
 		{'a', "address", text, "admin listener: host:port, path or URL (default: $" + adminVariable + ", or of -c, or " +
 			ctl.DefaultAddress + ")", setText(&f.address)},
 		{'c', "conf-file", fileName, "the proxy's configuration file, for the address and the token", setText(&f.confFile)},
 		{'T', "token-file", fileName, "file that holds the token (default: $" + tokenVariable + ", or of -c)", setText(&f.tokenFile)},
-		{'j', "json", noArgument, "write the answer as JSON", set(&f.JSON)},
-		{'p', "pool", text, "only this pool", setText(&f.Pool)},
-		{'n', "limit", number, "how many rows to show", natural(&f.Limit)},
-		{0, "for", text, "pause: how long at the most, such as 10s (default: 30s)", f.setFor},
-		{0, "keys", text, "disable: move its keys to the others, or have them fail (default: as with a failing server)", setText(&f.Keys)},
 	}
+}
+
+// ctlFlags is the command line of "nuthatch ctl".
+type ctlFlags struct {
+	ctl.Options
+	targetFlags
+	help bool
+}
+
+func (f *ctlFlags) table() []option {
+	table := []option{{'h', "help", noArgument, "this help", set(&f.help)}}
+	table = append(table, f.targetFlags.table()...)
+	return append(table,
+		option{'j', "json", noArgument, "write the answer as JSON", set(&f.JSON)},
+		option{'p', "pool", text, "only this pool", setText(&f.Pool)},
+		option{'n', "limit", number, "how many rows to show", natural(&f.Limit)},
+		option{0, "for", text, "pause: how long at the most, such as 10s (default: 30s)", f.setFor},
+		option{0, "keys", text, "disable: move its keys to the others, or have them fail (default: as with a failing server)", setText(&f.Keys)},
+	)
 }
 
 func (f *ctlFlags) setFor(value string) error {
@@ -74,24 +85,29 @@ func runCtl(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	return report(f.run(ctx, operands, stdout), stderr)
+	return report("ctl", f.run(ctx, operands, stdout), stderr)
 }
 
 func (f *ctlFlags) run(ctx context.Context, operands []string, stdout io.Writer) error {
-	target, err := f.target()
-	if err != nil {
-		return err
-	}
-	client, err := ctl.NewClient(target)
+	client, err := f.client()
 	if err != nil {
 		return err
 	}
 	return ctl.Run(ctx, client, f.Options, operands, stdout)
 }
 
+// client is the client of the proxy that is meant.
+func (f *targetFlags) client() (*ctl.Client, error) {
+	t, err := f.target()
+	if err != nil {
+		return nil, err
+	}
+	return ctl.NewClient(t)
+}
+
 // target is the proxy that is meant: what is said with options goes before the
 // environment, and that before the configuration file.
-func (f *ctlFlags) target() (ctl.Target, error) {
+func (f *targetFlags) target() (ctl.Target, error) {
 	t := ctl.Target{Address: ctl.DefaultAddress}
 	if f.confFile != "" {
 		conf, err := config.Load(f.confFile)
@@ -112,15 +128,16 @@ func (f *ctlFlags) target() (ctl.Target, error) {
 	return t, err
 }
 
-// report writes why a command failed, and returns the exit status that says so.
-func report(err error, stderr io.Writer) int {
+// report writes why the command of that name failed, and returns the exit status
+// that says so.
+func report(name string, err error, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, ctl.ErrWarned):
 		return exitWarned
 	}
-	fmt.Fprintf(stderr, "%s ctl: %v\n", nuthatch, err)
+	fmt.Fprintf(stderr, "%s %s: %v\n", nuthatch, name, err)
 	if errors.Is(err, ctl.ErrNoAnswer) {
 		return exitNoAnswer
 	}

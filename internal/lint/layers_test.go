@@ -46,6 +46,7 @@ var levels = map[string]int{
 	"internal/lint":    5,
 
 	"internal/demo": 6,
+	"internal/top":  6,
 
 	"cmd/nuthatch": 7,
 

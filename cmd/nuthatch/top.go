@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"nuthatch/internal/top"
+)
+
+// leastInterval is how often nuthatch top asks at the most: a proxy's counters are
+// read ten times a second and no more.
+const leastInterval = 200 * time.Millisecond
+
+// topFlags is the command line of "nuthatch top".
+type topFlags struct {
+	targetFlags
+	help     bool
+	interval time.Duration
+}
+
+func (f *topFlags) table() []option {
+	return append([]option{
+		{'h', "help", noArgument, "this help", set(&f.help)},
+		{'i', "interval", text, "time between two looks, such as 500ms (default: 1s)", f.setInterval},
+	}, f.targetFlags.table()...)
+}
+
+func (f *topFlags) setInterval(value string) error {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < leastInterval {
+		return fmt.Errorf("option --interval: %q is no duration of %v or more, such as 2s", value, leastInterval)
+	}
+	f.interval = d
+	return nil
+}
+
+// runTop is "nuthatch top".
+func runTop(args []string, stdout, stderr io.Writer) int {
+	f := &topFlags{interval: time.Second}
+	operands, err := getopt(f.table(), args)
+	if err == nil && len(operands) > 0 {
+		err = fmt.Errorf("unexpected argument %q", operands[0])
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s top: %v; see '%s top -h'\n", nuthatch, err, nuthatch)
+		return exitFailure
+	}
+	if f.help {
+		fmt.Fprintf(stdout, "Usage: %s top [options]\n\nShows the pools and servers of a running proxy; ? lists the keys.\n\n", nuthatch)
+		writeOptions(stdout, f.table())
+		return 0
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	client, err := f.client()
+	if err == nil {
+		err = top.Run(ctx, client, f.interval)
+	}
+	return report("top", err, stderr)
+}

@@ -1,0 +1,153 @@
+package top
+
+import (
+	"math"
+	"time"
+
+	"nuthatch/internal/admin/api"
+)
+
+// A row is what is shown of a server; of a pool, what its servers have in sum.
+// Rates are per second, times in seconds; unknown where they cannot be told.
+type row struct {
+	pool, name, address    string
+	state, reason, service string
+	since                  time.Duration // how long it is in its state; 0 is not known
+
+	requests, failed, bytes float64
+	p50, p99                float64
+	queued                  float64 // requests to be sent, and sent without a reply
+	connections             float64
+	share                   float64
+
+	// of a pool
+	clients     float64
+	up, servers int
+	paused      bool
+}
+
+// A sample is the proxy at one moment.
+type sample struct {
+	info    api.Info
+	at      time.Time
+	pools   []row
+	servers []row
+}
+
+// counters are kept of a sample to make the next one's rates.
+type counters map[string]int64
+
+// A meter makes rates of counters. It is used by one goroutine.
+type meter struct {
+	before, after counters
+	at            time.Time
+	elapsed       float64 // seconds since the sample before; 0 if there is none
+}
+
+// of is the rate of a counter. Of one that was not there before it is unknown, and
+// so it is of one that went back: that is another process.
+func (m *meter) of(name string, v int64) float64 {
+	m.after[name] = v
+	before, ok := m.before[name]
+	if !ok || v < before || m.elapsed <= 0 {
+		return unknown
+	}
+	return float64(v-before) / m.elapsed
+}
+
+// take makes a sample of the API's answers.
+func (m *meter) take(info *api.Info, pools *api.Pools) *sample {
+	m.before, m.after = m.after, counters{}
+	m.elapsed = 0
+	if !m.at.IsZero() {
+		m.elapsed = pools.Time.Sub(m.at).Seconds()
+	}
+	m.at = pools.Time
+	s := &sample{info: *info, at: pools.Time}
+	for i := range pools.Pools {
+		p := &pools.Pools[i]
+		total := m.pool(p)
+		for j := range p.Servers {
+			one := m.server(p.Name, &p.Servers[j], pools.Time)
+			total.queued += one.queued
+			total.connections += one.connections
+			total.bytes += one.bytes
+			if one.state == up {
+				total.up++
+			}
+			s.servers = append(s.servers, one)
+		}
+		s.pools = append(s.pools, total)
+	}
+	return s
+}
+
+func (m *meter) pool(p *api.Pool) row {
+	r := row{
+		name: plain(p.Name), address: plain(p.Listen), clients: float64(p.Clients), servers: len(p.Servers), paused: p.Paused,
+		requests: m.of(p.Name+"\nrequests", p.Counters["client_requests"]),
+		failed:   m.of(p.Name+"\nfailed", total(p.Reasons["failed_requests"])),
+	}
+	r.p50, r.p99 = percentiles(p.Latency)
+	return r
+}
+
+func (m *meter) server(pool string, s *api.Server, now time.Time) row {
+	key := pool + "\n" + s.Name + "\n"
+	r := row{
+		pool: plain(pool), name: plain(s.Name), address: plain(s.Address),
+		state: plain(s.State), reason: plain(s.Reason), service: plain(s.Service),
+		requests:    m.of(key+"requests", s.Counters["requests"]),
+		failed:      m.of(key+"failed", total(s.Reasons["failed_requests"])),
+		bytes:       m.of(key+"bytes", s.Counters["request_bytes"]+s.Counters["response_bytes"]),
+		queued:      float64(s.Counters["in_queue"] + s.Counters["out_queue"]),
+		connections: float64(s.Counters["server_connections"]),
+		share:       s.Share,
+	}
+	if s.Since != nil {
+		r.since = now.Sub(*s.Since)
+	}
+	r.p50, r.p99 = percentiles(s.Latency)
+	return r
+}
+
+// total is the sum over all reasons.
+func total(reasons map[string]int64) int64 {
+	var n int64
+	for _, v := range reasons {
+		n += v
+	}
+	return n
+}
+
+func percentiles(l *api.Latency) (p50, p99 float64) {
+	if l == nil {
+		return unknown, unknown
+	}
+	return l.P50, l.P99
+}
+
+// sum adds what is known of the rows; it is unknown if nothing is.
+func sum(rows []row, of func(*row) float64) float64 {
+	sum, known := 0.0, false
+	for i := range rows {
+		if v := of(&rows[i]); !math.IsNaN(v) {
+			sum, known = sum+v, true
+		}
+	}
+	if !known {
+		return unknown
+	}
+	return sum
+}
+
+// most is the greatest of what is known of the rows.
+func most(rows []row, of func(*row) float64) float64 {
+	most := unknown
+	for i := range rows {
+		if v := of(&rows[i]); math.IsNaN(most) || v > most {
+			most = v
+		}
+	}
+	return most
+}

@@ -1,0 +1,106 @@
+package top
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"nuthatch/internal/ctl"
+)
+
+func TestRates(t *testing.T) {
+	var m meter
+	take := func(seconds int64) *sample {
+		info, pools := answers(seconds)
+		return m.take(info, pools)
+	}
+	if s := take(0); !math.IsNaN(s.servers[0].requests) || !math.IsNaN(s.pools[0].failed) {
+		t.Errorf("rates of one sample: %v, %v", s.servers[0].requests, s.pools[0].failed)
+	}
+	s := take(10)
+	if s.servers[1].requests != 1020 || s.pools[0].requests != 5200 || s.pools[0].failed != 5 || s.servers[2].failed != 5 {
+		t.Errorf("requests %v and %v, failed %v and %v", s.servers[1].requests, s.pools[0].requests, s.pools[0].failed, s.servers[2].failed)
+	}
+	if s.pools[0].up != 4 || s.pools[0].connections != 20 || s.servers[2].since != 130*time.Second {
+		t.Errorf("%d up, %v connections, ejected for %v", s.pools[0].up, s.pools[0].connections, s.servers[2].since)
+	}
+	if s := take(5); !math.IsNaN(s.servers[1].requests) {
+		t.Errorf("a counter that went back has the rate %v", s.servers[1].requests)
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	tests := []struct{ got, want string }{
+		{count(0), "0"},
+		{count(950), "950"},
+		{count(1240), "1.24k"},
+		{count(999.9), "1.00k"},
+		{count(31e6), "31.0M"},
+		{count(unknown), "–"},
+		{rate(0), "0"},
+		{rate(0.05), "<0.1"},
+		{rate(3.14), "3.1"},
+		{rate(9.99), "10"},
+		{size(512), "512B"},
+		{size(93 << 20), "93.0MB"},
+		{delay(0), "0"},
+		{delay(84e-6), "84µs"},
+		{delay(0.00124), "1.24ms"},
+		{delay(2.1), "2.10s"},
+		{span(59 * time.Second), "59s"},
+		{span(130 * time.Second), "2m10s"},
+		{span(28 * time.Hour), "1d04h"},
+		{span(-time.Second), "0s"},
+		{percent(0.125), "13%"},
+		{percent(unknown), "–"},
+	}
+	for _, tt := range tests {
+		if tt.got != tt.want {
+			t.Errorf("%q, want %q", tt.got, tt.want)
+		}
+	}
+}
+
+func TestAsker(t *testing.T) {
+	info, pools := answers(0)
+	token := ""
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token = r.Header.Get("Authorization")
+		switch r.URL.Path {
+		case "/api/v1/info":
+			_ = json.NewEncoder(w).Encode(info)
+		case "/api/v1/pools":
+			_ = json.NewEncoder(w).Encode(pools)
+		}
+	}))
+	defer s.Close()
+	client, err := ctl.NewClient(ctl.Target{Address: s.URL, Token: "sesame"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &asker{ctx: context.Background(), client: client}
+	got := a.answer()
+	if got.fault != nil || len(got.sample.servers) != 15 || got.sample.info.Host != "cache-proxy-3" || token != "Bearer sesame" {
+		t.Errorf("fault %v, sample %+v, token %q", got.fault, got.sample, token)
+	}
+	s.Close()
+	if got := a.answer(); got.fault == nil {
+		t.Error("an answer of a proxy that is not there")
+	}
+}
+
+func TestRunNeedsAProxy(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	defer s.Close()
+	client, err := ctl.NewClient(ctl.Target{Address: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Run(context.Background(), client, time.Second); err == nil {
+		t.Error("the screen is taken although there is no proxy")
+	}
+}
