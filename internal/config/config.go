@@ -65,6 +65,8 @@ type Process struct {
 	Watch bool
 	// DrainTimeout is how long what is to end may take to finish.
 	DrainTimeout time.Duration
+	// ResolveInterval is how often names of servers are looked up.
+	ResolveInterval time.Duration
 	// DrainDelay is how long it takes before draining begins.
 	DrainDelay time.Duration
 	// Latency measures how long requests take.

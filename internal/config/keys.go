@@ -377,6 +377,14 @@ var processKeys = []key[Process]{
 		set: func(p *Process, v value) { p.DrainTimeout = v.duration() },
 	},
 	{
+		name: "resolve_interval", kind: kindDuration, limits: durations(100*time.Millisecond, 24*time.Hour), def: "5s", origin: fromNuthatch,
+		help: "How often the names of servers are looked up again. New connections go to the addresses that are found, connections " +
+			"that there are stay. A server that cannot be connected to is looked up at once, at most once in a second. All of a " +
+			"name's addresses are tried, IPv6 and IPv4, before a connection has failed. A name that cannot be looked up keeps the " +
+			"addresses that it had; one that never could does not keep the proxy from starting.",
+		set: func(p *Process, v value) { p.ResolveInterval = v.duration() },
+	},
+	{
 		name: "drain_delay", kind: kindDuration, limits: anyDuration, def: "0", origin: fromNuthatch,
 		help: "How long a proxy that got SIGTERM says that it is not ready, and still serves new clients, before it drains: time " +
 			"for a load balancer to notice.",

@@ -126,7 +126,7 @@ func (in *Instance) start() error {
 	if err := in.startLoops(g); err != nil {
 		return err
 	}
-	g.resolver = newResolver(g.conf, g.topo, in.log)
+	g.resolver = newResolver(g.conf, g.topo, in.log, in.opts.lookup)
 	g.resolver.start()
 	if err := in.startStats(); err != nil {
 		return err

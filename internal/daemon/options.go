@@ -48,6 +48,9 @@ type Options struct {
 	// if there are none.
 	inherited *inherited
 
+	// lookup resolves the names of servers; nil: as the system does.
+	lookup lookup
+
 	// Daemonize makes Run continue in the background.
 	Daemonize bool
 }

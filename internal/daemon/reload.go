@@ -58,7 +58,7 @@ func (in *Instance) reload() (*preview.Change, error) {
 		return nil, err
 	}
 	g.follow(old, in.Now())
-	g.resolver = newResolver(g.conf, g.topo, in.log)
+	g.resolver = newResolver(g.conf, g.topo, in.log, in.opts.lookup)
 	g.resolver.start()
 	if err := in.adopt(g); err != nil {
 		g.resolver.stop()

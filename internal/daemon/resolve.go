@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// resolveEvery is how often names are resolved again, so that a new
-	// connection goes to where the name points now.
-	resolveEvery = 5 * time.Second
+	// resolveAgain is the least time between two look-ups of a name, however often
+	// its server cannot be connected to.
+	resolveAgain = time.Second
 	// resolveTimeout bounds one round of look-ups, the one before the proxy
 	// listens included.
 	resolveTimeout = 5 * time.Second
@@ -27,12 +27,23 @@ const (
 
 // A resolver turns the names of servers into addresses and publishes them to
 // the loops. A name that cannot be resolved keeps the addresses that it had.
+//
+//	every resolve_interval ───────────────► all names  ─┐
+//	a server that cannot be connected to ─► its name   ─┴─► Topology.SetAddrs
 type resolver struct {
-	log     *logging.Logger
-	targets []*target
-	cancel  context.CancelFunc
-	done    chan struct{}
+	log      *logging.Logger
+	interval time.Duration
+	lookup   lookup
+	targets  []*target
+	cancel   context.CancelFunc
+	done     chan struct{}
+	// unreachable has something in it if a server could not be connected to.
+	unreachable chan struct{}
 }
+
+// A lookup turns a name, or an address, into addresses: at least one, or an
+// error.
+type lookup func(ctx context.Context, host string, port int) ([]unix.Sockaddr, error)
 
 // A target is a server whose host is a name.
 type target struct {
@@ -46,8 +57,14 @@ type target struct {
 }
 
 // newResolver publishes the addresses that need no look-up.
-func newResolver(cfg *config.Config, topo []*proxy.Topology, log *logging.Logger) *resolver {
-	r := &resolver{log: log, done: make(chan struct{})}
+func newResolver(cfg *config.Config, topo []*proxy.Topology, log *logging.Logger, find lookup) *resolver {
+	r := &resolver{
+		log: log, interval: cfg.Process.ResolveInterval, lookup: find,
+		done: make(chan struct{}), unreachable: make(chan struct{}, 1),
+	}
+	if find == nil {
+		r.lookup = socket.Resolve
+	}
 	for i := range cfg.Pools {
 		for j := range cfg.Pools[i].Servers {
 			addr := cfg.Pools[i].Servers[j].Address
@@ -74,20 +91,54 @@ func (r *resolver) start() {
 		close(r.done)
 		return
 	}
-	r.round(ctx)
+	r.round(ctx, r.targets)
+	for _, t := range r.targets {
+		t.topo.OnUnreachable(r.wake)
+	}
 	go func() {
 		defer close(r.done)
-		tick := time.NewTicker(resolveEvery)
+		tick := time.NewTicker(r.interval)
 		defer tick.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				r.round(ctx)
+				r.round(ctx, r.targets)
+			case <-r.unreachable:
+				r.roundOfUnreachable(ctx)
 			}
 		}
 	}()
+}
+
+// wake has the names of servers that could not be connected to looked up.
+func (r *resolver) wake() {
+	select {
+	case r.unreachable <- struct{}{}:
+	default: // it is in there already
+	}
+}
+
+// roundOfUnreachable resolves the names of servers that could not be connected
+// to, and rests, so that none is resolved too often.
+func (r *resolver) roundOfUnreachable(ctx context.Context) {
+	var targets []*target
+	for _, t := range r.targets {
+		if t.topo.WasUnreachable(t.index) {
+			targets = append(targets, t)
+		}
+	}
+	if len(targets) == 0 {
+		return // servers without a name
+	}
+	r.round(ctx, targets)
+	rest := time.NewTimer(min(resolveAgain, r.interval))
+	defer rest.Stop()
+	select {
+	case <-ctx.Done():
+	case <-rest.C:
+	}
 }
 
 // stop ends the look-ups and waits for the last.
@@ -96,19 +147,19 @@ func (r *resolver) stop() {
 	<-r.done
 }
 
-// round resolves all names at once, so that one that hangs holds up no other.
-func (r *resolver) round(ctx context.Context) {
+// round resolves the names at once, so that one that hangs holds up no other.
+func (r *resolver) round(ctx context.Context, targets []*target) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	var wg sync.WaitGroup
-	for _, t := range r.targets {
+	for _, t := range targets {
 		wg.Go(func() { r.resolve(ctx, t) })
 	}
 	wg.Wait()
 }
 
 func (r *resolver) resolve(ctx context.Context, t *target) {
-	addrs, err := socket.Resolve(ctx, t.addr.Host, t.addr.Port)
+	addrs, err := r.lookup(ctx, t.addr.Host, t.addr.Port)
 	if err != nil {
 		if !t.failing && ctx.Err() == nil || t.known == nil && !t.failing {
 			t.failing = true

@@ -163,6 +163,7 @@ func (k *checker) dial(ctx context.Context) error {
 	conn, err := d.DialContext(ctx, addr.Network(), addr.String())
 	if err != nil {
 		k.next++
+		k.topo.Unreachable(k.server)
 		return err
 	}
 	k.conn, k.in = conn, bufio.NewReaderSize(conn, maxAnswer)

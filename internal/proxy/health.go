@@ -26,6 +26,9 @@ import (
 type Health struct {
 	// addrs are the server's addresses; nil while its name is not resolved.
 	addrs atomic.Pointer[[]unix.Sockaddr]
+	// unreachable: the server could not be connected to since its name was last
+	// looked up.
+	unreachable atomic.Bool
 	// failures counts the failures since the last reply. It is not 0 while a
 	// server is ejected whose keys stay with it, so that the next reply is noticed.
 	failures atomic.Int64

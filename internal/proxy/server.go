@@ -10,7 +10,6 @@ import (
 	"nuthatch/internal/logging"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 )
 
@@ -123,6 +122,8 @@ type serverConn struct {
 	// when it is not asked again.
 	unfit      msg.Reason
 	unfitUntil int64
+	// untried is how many of the server's addresses are left to try.
+	untried int
 	// connectBy is when a connection that is being made must be; 0: there is no
 	// such time.
 	connectBy int64
@@ -141,53 +142,6 @@ func (c *serverConn) Out() *mbuf.Chain {
 		return &c.handshake.behind
 	}
 	return c.Conn.Out()
-}
-
-// dial opens the connection and begins the handshake.
-func (c *serverConn) dial() msg.Reason {
-	s := c.server
-	s.stats[stats.Dials]++
-	addrs := s.health.addrs.Load()
-	if addrs == nil {
-		return c.dialFailed(syscall.EHOSTDOWN)
-	}
-	sa := (*addrs)[s.nextAddr%len(*addrs)]
-	fd, inProgress, err := socket.Dial(sa)
-	if err != nil {
-		s.nextAddr++
-		return c.dialFailed(err)
-	}
-	socket.Tune(fd, keepaliveOf(c.pool.conf))
-	ctx := c.pool.ctx
-	if err := ctx.loop.Attach(&c.Conn, fd, inProgress, c); err != nil {
-		return c.dialFailed(err)
-	}
-	ctx.shard.TotalConnections++
-	ctx.shard.CurrConnections++
-	c.written, c.sent, c.ready = 0, 0, 0
-	c.counted, c.still = 0, 0
-	c.unfit = msg.OK
-	c.parser = c.pool.proto.NewReplyParser()
-	c.handshake.begin()
-	c.connectBy = 0
-	if !inProgress {
-		c.OnConnect()
-	} else if t := c.pool.conf.ConnectTimeout; t > 0 {
-		c.connectBy = ctx.loop.Now() + int64(t)
-		ctx.nextDeadline = soonest(ctx.nextDeadline, c.connectBy)
-	}
-	return msg.OK
-}
-
-func (c *serverConn) dialFailed(err error) msg.Reason {
-	why := reasonOf(err)
-	c.server.forgetful = true
-	c.server.stats[stats.ServerErr]++
-	c.server.reasons[stats.ClosedConnections][why]++
-	c.logClose(why)
-	c.countFailure(why)
-	c.server.pauseDialling(why, false)
-	return why
 }
 
 // enqueue puts m, whose n bytes the caller has just appended to the output, at
@@ -341,7 +295,11 @@ func (c *serverConn) deliver(r msg.Reply) {
 func (c *serverConn) OnEOF() { c.fail(msg.ServerEOF) }
 
 // OnError implements eventloop.Handler.
-func (c *serverConn) OnError(err syscall.Errno) { c.fail(reasonOf(err)) }
+func (c *serverConn) OnError(err syscall.Errno) {
+	if !c.tryNext(reasonOf(err)) {
+		c.fail(reasonOf(err))
+	}
+}
 
 // fail closes the connection; all that wait on it are told why.
 func (c *serverConn) fail(why msg.Reason) {
@@ -353,6 +311,7 @@ func (c *serverConn) fail(why msg.Reason) {
 		st[stats.ServerConnections]--
 	} else {
 		c.server.nextAddr++
+		c.pool.topo.Unreachable(c.server.index)
 	}
 	c.drop()
 	c.server.reasons[stats.ClosedConnections][why]++

@@ -44,6 +44,10 @@ func (ctx *Context) expireConn(c *serverConn, now int64) {
 		deadline = head.Deadline
 	}
 	if c.connectBy != 0 && c.Attached() && !c.Open() {
+		if c.connectBy <= now && (deadline == 0 || now < deadline) && c.tryNext(msg.Timedout) {
+			ctx.nextDeadline = soonest(ctx.nextDeadline, deadline)
+			return
+		}
 		deadline = soonest(deadline, c.connectBy)
 	}
 	if deadline == 0 {

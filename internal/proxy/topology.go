@@ -24,6 +24,8 @@ type Topology struct {
 
 	// published
 	ring atomic.Pointer[ringState]
+	// onUnreachable looks servers' names up again.
+	onUnreachable atomic.Pointer[func()]
 }
 
 // A lineage is what makes a pool the same pool after a reload.
@@ -116,6 +118,26 @@ func (t *Topology) Addrs(i int) []unix.Sockaddr {
 	}
 	return nil
 }
+
+// OnUnreachable has f called when a server cannot be connected to, on any
+// goroutine. It must not wait.
+func (t *Topology) OnUnreachable(f func()) { t.onUnreachable.Store(&f) }
+
+// Unreachable notes that the i-th server could not be connected to at any of its
+// addresses: its name may stand for others by now. It may be called from any
+// goroutine.
+func (t *Topology) Unreachable(i int) {
+	if i >= len(t.health) {
+		return // of a removed server, with an index of before
+	}
+	t.health[i].unreachable.Store(true)
+	if f := t.onUnreachable.Load(); f != nil {
+		(*f)()
+	}
+}
+
+// WasUnreachable reports whether that was noted since the last call.
+func (t *Topology) WasUnreachable(i int) bool { return t.health[i].unreachable.Swap(false) }
 
 // current is the ring at time now: servers whose time of ejection is over are
 // back on it. Those that this call brought back are told to back.

@@ -1,0 +1,160 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/socket"
+	"nuthatch/internal/testkit"
+)
+
+// A directory is a resolver of names that tests change.
+type directory struct {
+	t *testing.T
+	// addrs is what every name stands for; nil: it is not known.
+	addrs atomic.Pointer[[]unix.Sockaddr]
+	asked atomic.Int64
+}
+
+var errNoSuchHost = errors.New("no such host")
+
+func (d *directory) lookup(_ context.Context, _ string, _ int) ([]unix.Sockaddr, error) {
+	d.asked.Add(1)
+	if addrs := d.addrs.Load(); addrs != nil {
+		return *addrs, nil
+	}
+	return nil, errNoSuchHost
+}
+
+// point has names stand for the addresses of these listeners.
+func (d *directory) point(listeners ...string) {
+	d.t.Helper()
+	var all []unix.Sockaddr
+	for _, addr := range listeners {
+		host, text, err := net.SplitHostPort(addr)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		port, err := strconv.Atoi(text)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		s, err := socket.Resolve(d.t.Context(), host, port)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		all = append(all, s...)
+	}
+	d.addrs.Store(&all)
+}
+
+// startNamed starts a proxy for one server, called redis.example.
+func startNamed(t *testing.T, d *directory, interval time.Duration) *testkit.Client {
+	t.Helper()
+	conf, err := config.Parse("named.yml", fmt.Appendf(nil, "p:\n  listen: %s\n  redis: true\n  timeout: 5000\n"+
+		"  servers:\n  - redis.example:6379:1 one\nnuthatch:\n  threads: 2\n  resolve_interval: %v\n", testkit.FreeAddr(t), interval))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := Start(Options{Program: "nuthatch", Version: "test", Config: conf, LogFile: t.TempDir() + "/log", lookup: d.lookup})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(in.Stop)
+	return testkit.Dial(t, testkit.Redis, in.Addr(0))
+}
+
+func named(name string) func(*testkit.Talk) {
+	return func(k *testkit.Talk) {
+		for _, ok := k.Command(); ok; _, ok = k.Command() {
+			k.Reply(testkit.Bulk(name))
+		}
+	}
+}
+
+func awaitReply(t *testing.T, c *testkit.Client, want string) {
+	t.Helper()
+	testkit.Await(t, fmt.Sprintf("the reply %q", want), func() error {
+		if got := c.Do("GET", "k"); got != want {
+			return fmt.Errorf("it is %q", got)
+		}
+		return nil
+	})
+}
+
+// A proxy starts with a server whose name is not known. When a request has found
+// it so the name is looked up again at once, and not only after resolve_interval.
+func TestUnknownName(t *testing.T) {
+	d := &directory{t: t}
+	c := startNamed(t, d, time.Hour)
+	if got := c.Do("GET", "k"); got != "-ERR Host is down\r\n" {
+		t.Errorf("a name that is not known: %q", got)
+	}
+	d.point(testkit.StartScripted(t, named("one")).Addr())
+	awaitReply(t, c, testkit.Bulk("one"))
+}
+
+// A server that has moved is found when it cannot be connected to at its old
+// address, whichever of its new ones is good.
+func TestMovedServer(t *testing.T) {
+	d := &directory{t: t}
+	old := testkit.StartScripted(t, named("old"))
+	d.point(old.Addr())
+	c := startNamed(t, d, time.Hour)
+	awaitReply(t, c, testkit.Bulk("old"))
+	d.point(testkit.FreeAddr(t), testkit.StartScripted(t, named("new")).Addr())
+	old.Stop()
+	awaitReply(t, c, testkit.Bulk("new"))
+}
+
+// However many requests fail, a name is looked up at most once in a second.
+func TestLookUpsAreBounded(t *testing.T) {
+	d := &directory{t: t}
+	d.point(testkit.FreeAddr(t))
+	c := startNamed(t, d, time.Hour)
+	began := time.Now()
+	for range 500 {
+		if got := c.Do("GET", "k"); got != "-ERR Connection refused\r\n" {
+			t.Fatalf("a server that is gone: %q", got)
+		}
+	}
+	testkit.Await(t, "a look-up after the first", func() error {
+		if d.asked.Load() < 2 {
+			return errNoSuchHost
+		}
+		return nil
+	})
+	// The one at the start, one at once, and one for each second that has begun.
+	if n, most := d.asked.Load(), 2+int64(time.Since(began)/resolveAgain)+1; n > most {
+		t.Errorf("%d look-ups in %v, want at most %d", n, time.Since(began), most)
+	}
+}
+
+// Names are looked up regularly, whether or not a connection fails. A name that
+// is not known any more keeps its addresses.
+func TestNamesAreLookedUpAgain(t *testing.T) {
+	d := &directory{t: t}
+	d.point(testkit.StartScripted(t, named("one")).Addr())
+	c := startNamed(t, d, 100*time.Millisecond)
+	awaitReply(t, c, testkit.Bulk("one"))
+	asked := d.asked.Load()
+	d.addrs.Store(nil)
+	testkit.Await(t, "two more look-ups", func() error {
+		if d.asked.Load() < asked+3 {
+			return errNoSuchHost
+		}
+		return nil
+	})
+	if got := c.Do("GET", "k"); got != testkit.Bulk("one") {
+		t.Errorf("a name that is not known any more: %q", got)
+	}
+}

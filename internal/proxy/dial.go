@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"log/slog"
+	"syscall"
+
+	"nuthatch/internal/logging"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/socket"
+	"nuthatch/internal/stats"
+)
+
+// To connect to a server all of its addresses are tried, one after the other,
+// from the one that was good last: its name may stand for several machines, or
+// for one with an IPv6 and an IPv4 address of which only one works. Requests wait
+// meanwhile, and only when none is left have they failed, and has the server.
+//
+//	dial ─► connect ─► made: OnConnect
+//	           ▲  └──► fails at once: the next address
+//	        tryNext ◄─ fails later, or connect_timeout is over
+
+// dial opens the connection and begins the handshake.
+func (c *serverConn) dial() msg.Reason {
+	ctx := c.pool.ctx
+	c.untried = 1
+	if addrs := c.server.health.addrs.Load(); addrs != nil {
+		c.untried = len(*addrs)
+	}
+	inProgress, err := c.connect()
+	if err != nil {
+		return c.dialFailed(err)
+	}
+	ctx.shard.TotalConnections++
+	ctx.shard.CurrConnections++
+	c.written, c.sent, c.ready = 0, 0, 0
+	c.counted, c.still = 0, 0
+	c.unfit = msg.OK
+	c.parser = c.pool.proto.NewReplyParser()
+	c.handshake.begin()
+	if !inProgress {
+		c.OnConnect()
+	}
+	return msg.OK
+}
+
+// connect begins to connect to the next of the server's addresses that does not
+// fail at once.
+func (c *serverConn) connect() (inProgress bool, err error) {
+	s, ctx := c.server, c.pool.ctx
+	err = syscall.EHOSTDOWN
+	for c.untried > 0 {
+		addrs := s.health.addrs.Load()
+		if addrs == nil {
+			break
+		}
+		c.untried--
+		s.stats[stats.Dials]++
+		var fd int
+		fd, inProgress, err = socket.Dial((*addrs)[s.nextAddr%len(*addrs)])
+		if err != nil {
+			s.nextAddr++
+			continue
+		}
+		socket.Tune(fd, keepaliveOf(c.pool.conf))
+		if err = ctx.loop.Attach(&c.Conn, fd, inProgress, c); err != nil {
+			break
+		}
+		c.connectBy = 0
+		if t := c.pool.conf.ConnectTimeout; inProgress && t > 0 {
+			c.connectBy = ctx.loop.Now() + int64(t)
+			ctx.nextDeadline = soonest(ctx.nextDeadline, c.connectBy)
+		}
+		return inProgress, nil
+	}
+	return false, err
+}
+
+// tryNext goes on with the next address of a server that could not be connected
+// to, and reports whether there is one. What waits to be sent goes there, since
+// none of it has gone anywhere.
+func (c *serverConn) tryNext(why msg.Reason) bool {
+	if c.Open() || c.untried == 0 {
+		return false
+	}
+	ctx := c.pool.ctx
+	if log := ctx.log; log.Enabled(logging.Info) {
+		log.Info("cannot connect to server: trying its next address",
+			append(c.attrs(), slog.String("reason", why.String()))...)
+	}
+	var waiting mbuf.Chain
+	waiting.Splice(ctx.bufs, c.Conn.Out())
+	c.Close()
+	c.server.nextAddr++
+	inProgress, err := c.connect()
+	if err != nil {
+		waiting.Release(ctx.bufs)
+		return false
+	}
+	c.Conn.Out().Splice(ctx.bufs, &waiting)
+	if !inProgress {
+		c.Flush()
+		c.OnConnect()
+	}
+	return true
+}
+
+func (c *serverConn) dialFailed(err error) msg.Reason {
+	why := reasonOf(err)
+	c.server.forgetful = true
+	c.server.stats[stats.ServerErr]++
+	c.server.reasons[stats.ClosedConnections][why]++
+	c.logClose(why)
+	c.pool.topo.Unreachable(c.server.index)
+	c.countFailure(why)
+	c.server.pauseDialling(why, false)
+	return why
+}
