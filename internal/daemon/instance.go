@@ -25,6 +25,7 @@ import (
 	"nuthatch/internal/proto/memcache"
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/slowlog"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 )
@@ -63,6 +64,7 @@ type Instance struct {
 	changing sync.Mutex
 
 	latencies latencies
+	reporter  reporter
 
 	pauses  pauses
 	watcher watcher
@@ -123,6 +125,7 @@ func (in *Instance) start() error {
 	}
 	in.current.Store(g)
 	in.shareDescriptors(g)
+	in.startReporter()
 	if err := in.startLoops(g); err != nil {
 		return err
 	}
@@ -170,6 +173,7 @@ func (in *Instance) startLoops(g *generation) error {
 			Shard:    stats.NewShard(g.layout),
 			Identity: in.identity,
 			Measures: measures,
+			Outside:  in.outside,
 			Pools:    in.poolOptions(g),
 		})
 		if err != nil {
@@ -188,7 +192,7 @@ func (in *Instance) poolOptions(g *generation) []proxy.PoolOptions {
 	pools := make([]proxy.PoolOptions, len(g.conf.Pools))
 	for i := range g.conf.Pools {
 		p := &g.conf.Pools[i]
-		pools[i] = proxy.PoolOptions{Config: p, Topology: g.topo[i], Protocol: in.protocol(p, g.learned[i], g.scripts[i])}
+		pools[i] = proxy.PoolOptions{Config: p, Topology: g.topo[i], Protocol: in.protocol(p, g.learned[i], g.scripts[i], g.topo[i].SlowLog())}
 	}
 	return pools
 }
@@ -229,7 +233,8 @@ func (in *Instance) onLoops(f func(*proxy.Context)) error {
 }
 
 // protocol is what a pool speaks, for one loop.
-func (in *Instance) protocol(p *config.Pool, learned *redis.Learned, scripts *redis.Scripts) proxy.Protocol {
+func (in *Instance) protocol(p *config.Pool, learned *redis.Learned, scripts *redis.Scripts, slow *slowlog.Log) proxy.Protocol {
+	name := p.Name
 	if p.Redis {
 		return redis.New(redis.Options{
 			Auth:           p.RedisAuth,
@@ -246,6 +251,8 @@ func (in *Instance) protocol(p *config.Pool, learned *redis.Learned, scripts *re
 			AllowKeys:      p.AllowKeys,
 			Timeout:        p.Timeout,
 			Scripts:        scripts,
+			SlowLog:        slow,
+			Facts:          func() *redis.Facts { return in.redisFacts(name) },
 		})
 	}
 	o := memcache.Options{

@@ -27,12 +27,20 @@ type stage struct {
 	t       *testing.T
 	file    string
 	servers []*testkit.Server
+	// process are more lines of the block "nuthatch:".
+	process string
 }
 
 // startStage starts an instance with a configuration text.
 func startStage(t *testing.T, text string, servers ...*testkit.Server) *stage {
 	t.Helper()
-	s := &stage{t: t, file: filepath.Join(t.TempDir(), "nuthatch.yml"), servers: servers}
+	return startStageWith(t, text, "", servers...)
+}
+
+// startStageWith is startStage with more lines of the block "nuthatch:".
+func startStageWith(t *testing.T, text, process string, servers ...*testkit.Server) *stage {
+	t.Helper()
+	s := &stage{t: t, file: filepath.Join(t.TempDir(), "nuthatch.yml"), servers: servers, process: process}
 	s.write(text)
 	conf, err := config.Load(s.file)
 	if err != nil {
@@ -51,7 +59,7 @@ func startStage(t *testing.T, text string, servers ...*testkit.Server) *stage {
 
 func (s *stage) write(text string) {
 	s.t.Helper()
-	if err := os.WriteFile(s.file, []byte(text+"nuthatch:\n  threads: 2\n  drain_timeout: 5s\n"), 0o600); err != nil {
+	if err := os.WriteFile(s.file, []byte(text+"nuthatch:\n  threads: 2\n  drain_timeout: 5s\n"+s.process), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
 }

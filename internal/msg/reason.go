@@ -83,6 +83,8 @@ const (
 	NoMemory
 	// TooManyKeys: the request has more keys than max_keys allows.
 	TooManyKeys
+	// TooManyReports: too many requests ask for what the whole process knows.
+	TooManyReports
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -125,6 +127,7 @@ var reasonTexts = [NumReasons]string{
 	OutputLimit:     "replies not read",
 	NoMemory:        "the proxy is out of memory",
 	TooManyKeys:     "too many keys in one request",
+	TooManyReports:  "too many questions about the proxy at one time",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -166,6 +169,7 @@ var reasonNames = [NumReasons]string{
 	OutputLimit:     "output_limit",
 	NoMemory:        "no_memory",
 	TooManyKeys:     "too_many_keys",
+	TooManyReports:  "too_many_reports",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

@@ -23,6 +23,9 @@ const (
 	Local
 	// Gather is Local, of what all event loops of the process have to say.
 	Gather
+	// Report is Local, of what the whole process has to say; the reply is made
+	// outside the event loops.
+	Report
 	// Quit is Local, and the client is closed behind the reply.
 	Quit
 	// Ignore is no request at all, such as an empty line.

@@ -48,6 +48,7 @@ type Context struct {
 	shard    *stats.Shard
 	pools    []*ServerPool
 	identity *Identity
+	outside  func(f func()) bool
 	// nclients is how many clients this loop has been dealt. The acceptor adds,
 	// the loop subtracts.
 	nclients *atomic.Int64
@@ -122,7 +123,10 @@ type Options struct {
 	Shard    *stats.Shard // laid out in the order of Pools
 	Identity *Identity
 	Measures Measures
-	Pools    []PoolOptions
+	// Outside runs a function outside the loops, or reports that it has too much to
+	// do; it does not wait. Nil: there is nobody to do so.
+	Outside func(f func()) bool
+	Pools   []PoolOptions
 }
 
 // PoolOptions is one pool of a Context.
@@ -140,6 +144,7 @@ func NewContext(o Options) (*Context, error) {
 		shard:    o.Shard,
 		identity: o.Identity,
 		nclients: new(atomic.Int64),
+		outside:  o.Outside,
 	}
 	ctx.measures.Measures = o.Measures
 	ctx.rnd.Seed(uint64(o.Epoch.UnixNano()), uint64(o.ID))

@@ -66,6 +66,10 @@ type Protocol interface {
 	// Inquire is what a request whose treatment is Gather wants to know. If it is
 	// nil the request is Local's to answer.
 	Inquire(req *msg.Request, s *msg.Session) msg.Inquiry
+	// Report is what makes the reply to a request whose treatment is Report. It is
+	// called outside the event loops, and may wait for them. If it is nil the
+	// request is Local's to answer.
+	Report(req *msg.Request, s *msg.Session) func() []byte
 	// Restore appends what a server must be told that may have forgotten
 	// everything, and returns how many replies that will bring.
 	Restore(p *mbuf.Pool, out *mbuf.Chain) int

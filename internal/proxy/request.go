@@ -35,6 +35,8 @@ func (c *client) request(req *msg.Request) {
 		c.one(req)
 	case msg.Gather:
 		c.gather(req)
+	case msg.Report:
+		c.report(req)
 	case msg.Learn:
 		c.learn(req)
 	case msg.Local:

@@ -20,6 +20,9 @@ func (p *Protocol) AppendOne(*msg.Request, int, *mbuf.Pool, *mbuf.Chain) {}
 // Inquire implements proxy.Protocol. No request is about clients.
 func (p *Protocol) Inquire(*msg.Request, *msg.Session) msg.Inquiry { return nil }
 
+// Report implements proxy.Protocol. "stats" is told by Local.
+func (p *Protocol) Report(*msg.Request, *msg.Session) func() []byte { return nil }
+
 // Restore implements proxy.Protocol: servers are told nothing that they could
 // forget.
 func (p *Protocol) Restore(*mbuf.Pool, *mbuf.Chain) int { return 0 }

@@ -140,6 +140,14 @@ func gather(name string, arity int, since, summary string) command {
 	return command{name: name, arity: arity, treatment: msg.Gather, since: since, summary: summary}
 }
 
+// report is the row of a command that the proxy answers with what all event loops
+// know.
+func report(name string, arity int, by answer, since, summary string) command {
+	c := local(name, arity, by, since, summary)
+	c.treatment = msg.Report
+	return c
+}
+
 // local is the row of a command that the proxy answers.
 func local(name string, arity int, by answer, since, summary string) command {
 	return command{name: name, arity: arity, treatment: msg.Local, answer: by, since: since, summary: summary}
@@ -256,7 +264,7 @@ func (c *command) bound() {
 	switch {
 	case c.reason != "":
 		c.minArgs = 1
-	case (c.treatment == msg.Local || c.treatment == msg.Quit) && c.arity > 0:
+	case (c.treatment == msg.Local || c.treatment == msg.Quit || c.treatment == msg.Report) && c.arity > 0:
 		c.maxArgs = c.arity
 	}
 }

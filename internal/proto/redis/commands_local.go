@@ -15,12 +15,14 @@ const (
 	answerHelp
 	answerInfo
 	answerLastSave
+	answerLatency
 	answerLolwut
 	answerPing
 	answerQuit
 	answerReset
 	answerRole
 	answerSelect
+	answerSlowlog
 	answerTime
 	answerHTTP
 )

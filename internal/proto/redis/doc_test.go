@@ -112,7 +112,7 @@ func fate(c *command) string {
 		return "all servers: " + mergeTexts[c.merge]
 	case msg.One:
 		return "one server"
-	case msg.Local, msg.Quit:
+	case msg.Local, msg.Quit, msg.Report:
 		return "proxy"
 	case msg.Gather:
 		return "all clients"

@@ -58,6 +58,10 @@ func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out 
 		p.answerInfo(req, w)
 	case answerLastSave:
 		w.integer(p.started.Unix())
+	case answerLatency:
+		p.answerLatency(req, cmd, w)
+	case answerSlowlog:
+		p.answerSlowlog(req, cmd, w)
 	case answerLolwut:
 		w.verbatim("Redis ver. " + serverVersion + ", nuthatch ver. " + p.version + "\n")
 	case answerQuit:

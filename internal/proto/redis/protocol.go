@@ -9,6 +9,7 @@ import (
 	"nuthatch/internal/config"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/slowlog"
 )
 
 // Options are a pool's settings for its protocol.
@@ -49,6 +50,11 @@ type Options struct {
 	// Scripts is what the pool remembers of scripts, in all loops. Nil: what only
 	// this loop's clients load.
 	Scripts *Scripts
+	// SlowLog is the pool's; nil: there is none.
+	SlowLog *slowlog.Log
+	// Facts are what INFO and LATENCY tell. It may wait for the event loops, and so
+	// is called outside them. Nil: nobody knows.
+	Facts func() *Facts
 }
 
 // A Protocol serves one pool on one event loop.
@@ -68,6 +74,8 @@ type Protocol struct {
 	partial    config.PartialResults
 	allowKeys  bool
 	scripts    *Scripts
+	slow       *slowlog.Log
+	facts      func() *Facts
 	// maxWait is the longest timeout of a WAIT, in milliseconds.
 	maxWait int64
 
@@ -103,7 +111,12 @@ func New(o Options) *Protocol {
 	if scripts == nil {
 		scripts = NewScripts()
 	}
+	slow := o.SlowLog
+	if slow == nil {
+		slow = slowlog.New(0)
+	}
 	return &Protocol{
+		slow: slow, facts: o.Facts,
 		learned: learned, learns: !o.RefuseUnknown, servers: o.Servers,
 		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, allowFlush: o.AllowFlush, version: o.Version, started: o.Started,
 		tooLong: errTooLarge(limit), partial: o.PartialResults,

@@ -8,38 +8,16 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// What the proxy says of itself: INFO, HELP, ROLE, CONFIG GET.
+// What the proxy says of itself: HELP, ROLE, CONFIG GET.
 
-// answerInfo answers with the few lines that clients look for.
+// answerInfo answers with the few lines that clients look for, when there is
+// nobody who knows more.
 func (p *Protocol) answerInfo(req *msg.Request, w writer) {
-	sections := []struct{ name, text string }{
-		{"server", "# Server\r\nredis_version:" + serverVersion + "\r\nredis_mode:standalone\r\nnuthatch_version:" + p.version + "\r\n"},
-		{"replication", "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"},
-		{"cluster", "# Cluster\r\ncluster_enabled:0\r\n"},
-	}
-	text := ""
-	for _, s := range sections {
-		if !p.wants(req, s.name) {
-			continue
-		}
-		if text != "" {
-			text += "\r\n"
-		}
-		text += s.text
-	}
-	w.verbatim(text)
-}
-
-// wants tells whether an INFO asks for a section.
-func (p *Protocol) wants(req *msg.Request, section string) bool {
+	var words []string
 	for i := 1; i < len(req.Args); i++ {
-		for _, word := range []string{section, "default", "all", "everything"} {
-			if p.is(req, i, word) {
-				return true
-			}
-		}
+		words = append(words, strings.ToLower(plain(p.word(req, i), maxShown)))
 	}
-	return len(req.Args) == 1
+	w.verbatim(p.info(words, nil))
 }
 
 // answerHelpOf lists a container's subcommands. Those that are not supported are

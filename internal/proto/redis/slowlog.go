@@ -1,0 +1,198 @@
+package redis
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"nuthatch/internal/msg"
+	"nuthatch/internal/slowlog"
+)
+
+// SLOWLOG, and those of LATENCY's subcommands that are about the slow requests. Both
+// show those of the client's own pool.
+
+const (
+	// slowlogGet is how many entries SLOWLOG GET shows that is not told.
+	slowlogGet = 10
+	// eventName is the only event that LATENCY knows: a slow request.
+	eventName = "command"
+	// historyLen is how many events LATENCY HISTORY shows.
+	historyLen = 160
+)
+
+func (p *Protocol) answerSlowlog(req *msg.Request, cmd *command, w writer) {
+	switch cmd.sub {
+	case "get":
+		p.slowlogGet(req, w)
+	case "len":
+		w.integer(int64(p.slow.Len()))
+	case "reset":
+		p.slow.Reset()
+		w.ok()
+	}
+}
+
+func (p *Protocol) slowlogGet(req *msg.Request, w writer) {
+	n := int64(slowlogGet)
+	switch {
+	case len(req.Args) > 3:
+		w.fail("ERR wrong number of arguments for 'slowlog|get' command")
+		return
+	case len(req.Args) == 3:
+		var ok bool
+		if n, ok = number(req, 2); !ok || n < -1 {
+			w.fail("ERR count should be greater than or equal to -1")
+			return
+		}
+	}
+	entries := p.slow.Latest(int(min(n, 1<<20)))
+	w.array(len(entries))
+	for _, e := range entries {
+		w.array(6)
+		w.integer(e.ID)
+		w.integer(e.Time.Unix())
+		w.integer(e.Duration.Microseconds())
+		words := slowWords(e)
+		w.array(len(words))
+		for _, s := range words {
+			w.bulkString(s)
+		}
+		w.bulkString(e.Client)
+		w.bulkString(e.ClientName)
+	}
+}
+
+// slowWords are what stands in place of the request's words: the command, the key
+// if it was kept, and where the time went.
+func slowWords(e *slowlog.Entry) []string {
+	words := strings.Split(strings.ToUpper(e.Command), "|")
+	if e.Key != "" {
+		key := e.Key
+		if more := e.KeyLen - len(e.Key); more > 0 {
+			key += "... (" + strconv.Itoa(more) + " more bytes)"
+		}
+		words = append(words, key)
+	}
+	if e.Keys > 1 {
+		words = append(words, "... ("+strconv.Itoa(e.Keys)+" keys)")
+	}
+	if e.ServerName != "" {
+		words = append(words, "server="+e.ServerName)
+	}
+	for _, part := range slowParts(e) {
+		words = append(words, part.name+"_usec="+strconv.FormatInt(part.time.Microseconds(), 10))
+	}
+	if e.Error != "" {
+		words = append(words, "error="+e.Error)
+	}
+	return words
+}
+
+// A slowPart is a part of a slow request's time.
+type slowPart struct {
+	name string
+	time time.Duration
+}
+
+func slowParts(e *slowlog.Entry) [4]slowPart {
+	return [4]slowPart{{"connect", e.Connect}, {"queue", e.Queue}, {"server", e.Server}, {"turn", e.Turn}}
+}
+
+func (p *Protocol) answerLatency(req *msg.Request, cmd *command, w writer) {
+	events := p.slow.Events()
+	switch cmd.sub {
+	case "latest":
+		p.latencyLatest(events, w)
+	case "history":
+		if !p.is(req, 2, eventName) {
+			events = nil
+		}
+		events = events[:min(len(events), historyLen)]
+		w.array(len(events))
+		for i := range events {
+			e := events[len(events)-1-i]
+			w.array(2)
+			w.integer(e.Time.Unix())
+			w.integer(e.Duration.Milliseconds())
+		}
+	case "reset":
+		forget := len(req.Args) == 2
+		for i := 2; i < len(req.Args); i++ {
+			forget = forget || p.is(req, i, eventName)
+		}
+		if !forget || len(events) == 0 {
+			w.integer(0)
+			return
+		}
+		p.slow.ResetEvents()
+		w.integer(1)
+	case "doctor":
+		w.verbatim(diagnosis(events))
+	}
+}
+
+func (p *Protocol) latencyLatest(events []*slowlog.Entry, w writer) {
+	if len(events) == 0 {
+		w.array(0)
+		return
+	}
+	longest := events[0]
+	for _, e := range events {
+		if e.Duration > longest.Duration {
+			longest = e
+		}
+	}
+	w.array(1)
+	w.array(4)
+	w.bulkString(eventName)
+	w.integer(events[0].Time.Unix())
+	w.integer(events[0].Duration.Milliseconds())
+	w.integer(longest.Duration.Milliseconds())
+}
+
+// remedies say what can be done about a part of the time that is the longest.
+var remedies = map[string]string{
+	"connect": "Connections to servers are made too late or too slowly: `preconnect: true` makes them at the start, and a server " +
+		"that closes idle connections should not.",
+	"queue":  "Requests wait to be sent: servers do not read as fast as clients write. Large values, or too few connections, are the usual reason.",
+	"server": "The servers take that time. Look at their own SLOWLOG, and at the share of each here.",
+	"turn":   "Replies wait for those of earlier requests of the same client: one slow request holds up the pipeline behind it.",
+}
+
+// diagnosis says where the time of the slow requests went.
+func diagnosis(events []*slowlog.Entry) string {
+	if len(events) == 0 {
+		return "No request was slow, as slowlog_slower_than says what that is.\n"
+	}
+	var total time.Duration
+	var sums [4]slowPart
+	servers := map[string]int{}
+	worst := ""
+	for _, e := range events {
+		total += e.Duration
+		for i, part := range slowParts(e) {
+			sums[i].name = part.name
+			sums[i].time += part.time
+		}
+		if servers[e.ServerName]++; e.ServerName != "" && servers[e.ServerName] > servers[worst] || worst == "" {
+			worst = e.ServerName
+		}
+	}
+	longest := sums[0]
+	text := strconv.Itoa(len(events)) + " slow requests, " + total.Round(time.Millisecond).String() + " in all:\n"
+	for _, s := range sums {
+		text += "- " + s.name + ": " + percent(s.time, total) + "\n"
+		if s.time > longest.time {
+			longest = s
+		}
+	}
+	if worst != "" {
+		text += strconv.Itoa(servers[worst]) + " of them went to " + worst + ", more than to any other server.\n"
+	}
+	return text + remedies[longest.name] + "\n"
+}
+
+func percent(part, total time.Duration) string {
+	return strconv.FormatInt(int64(100*part/max(total, 1)), 10) + "%"
+}
