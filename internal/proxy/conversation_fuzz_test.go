@@ -35,6 +35,8 @@ var (
 		{lines: "  timeout: 400\n  health_check: {interval: 300ms, timeout: 1s, rise: 1, fall: 1}\n  eject: fail\n  redis_auth: s\n" + ejects, auth: "s"},
 		{lines: "  timeout: 400\n  server_max_queued: 4\n  server_max_queued_bytes: 2kb\n  reconnect_backoff: 1s\n", cuts: true},
 		{lines: "  timeout: 400\n  client_output_limit: 20kb\n  client_idle_timeout: 2s\n  max_keys: 3\n", cuts: true},
+		{lines: "  timeout: 400\n  request_timeout: 150ms\n  connect_timeout: 100ms\n  server_idle_timeout: 1s\n  client_max_pipeline: 20\n"},
+		{lines: "  request_timeout: 300ms\n  databases: 2\n  server_connections: 2\n" + ejects},
 		{lines: "  client_output_soft_limit: 4kb\n  client_output_soft_time: 200ms\n  client_connections: 5\n", cuts: true},
 	}
 	memcacheVariants = []variant{
@@ -45,6 +47,8 @@ var (
 		{lines: "  timeout: 400\n  eject: fail\n" + ejects},
 		{lines: "  timeout: 400\n  health_check: {interval: 1s, timeout: 500ms}\n  reconnect_backoff: 200ms\n" + ejects},
 		{lines: "  timeout: 400\n  server_max_queued: 4\n  server_max_queued_bytes: 2kb\n", cuts: true},
+		{lines: "  timeout: 400\n  request_timeout: 150ms\n  connect_timeout: 100ms\n  server_idle_timeout: 1s\n"},
+		{lines: "  request_timeout: 300ms\n  server_connections: 2\n"},
 		{lines: "  timeout: 400\n  client_output_limit: 20kb\n  client_idle_timeout: 2s\n", cuts: true},
 	}
 )
@@ -110,12 +114,12 @@ const maxParties = 12
 // partyEvent is something that a client does.
 func (c *conversation) partyEvent(s *script, p *party, what, amount byte) {
 	switch {
-	case what < 32 && (p.half || p.closed):
+	case what < 32 && (p.half || p.closed || p.quits):
 	case what < 16:
-		c.lang.ask(p, what, amount)
+		c.lang.ask(p, what|amount&1<<4, amount)
 		p.say(len(p.out))
 	case what < 32:
-		c.lang.ask(p, what, amount)
+		c.lang.ask(p, what&15|amount&1<<4, amount)
 	case what < 38:
 		p.say(int(amount))
 	case what < 40:
@@ -135,8 +139,10 @@ func (c *conversation) partyEvent(s *script, p *party, what, amount byte) {
 	case what < 58:
 		p.mutter(s.some(amount))
 		p.say(len(p.out))
-	case what < 62:
+	case what < 59:
 		c.turn()
+	case what < 62:
+		c.order(amount, amount>>3)
 	default:
 		c.pass(time.Duration(amount) * time.Duration(amount) * time.Millisecond)
 	}

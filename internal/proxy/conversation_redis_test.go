@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bytes"
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"strconv"
@@ -80,7 +81,7 @@ func (d resp) ask(p *party, kind, size byte) {
 		p.seq++
 	}
 	n := sizeOf(size)
-	switch kind % 16 {
+	switch kind % 32 {
 	case 0, 1:
 		k := p.key(n, false)
 		p.request(command("GET", k), is(bulk(valueOf(k))), k)
@@ -120,10 +121,31 @@ func (d resp) ask(p *party, kind, size byte) {
 	case 14:
 		k := p.key(n, false)
 		p.request(command("FOO.GET", k), is(bulk(valueOf(k))), k)
-	case 15:
+	case 16:
+		p.request(command("SCAN", "0"), begins("*2\r\n"))
+	case 17:
+		p.request(command("CLIENT", "REPLY", "SKIP")+command("GET", p.key(n, false)), nil)
+	case 18, 19:
+		p.request(command("SCRIPT", "LOAD", script1), is(bulk(sha1of(script1))))
+	case 20, 21:
+		k := p.key(n, false)
+		p.request(command("EVALSHA", sha1of(script1), "1", k), is(bulk(valueOf(k))), k)
+	case 22:
+		if !p.quits {
+			p.request(command("QUIT"), is("+OK\r\n"))
+			p.quits = true
+		}
+	case 15, 23:
 		p.request(command("RENAME", p.key(0, false), p.key(0, false)), func(r string) bool { return r[0] == '-' || r == "+OK\r\n" })
+	default:
+		d.ask(p, kind%8, size)
 	}
 }
+
+// script1 is the script of all clients.
+const script1 = "return redis.call('get', KEYS[1])"
+
+func sha1of(s string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(s))) }
 
 func (d resp) askMany(p *party, size, count int) {
 	var keys []string
@@ -194,6 +216,12 @@ func (d resp) answer(s *stub, conn *stubConn, args []string) string {
 			return fmt.Sprintf(":%d\r\n", key.seq)
 		}
 		return ":1\r\n"
+	case "SCAN":
+		return "*2\r\n" + bulk("0") + "*0\r\n"
+	case "SCRIPT":
+		return bulk(sha1of(args[len(args)-1]))
+	case "EVALSHA":
+		return bulk(valueOf(args[len(args)-1]))
 	case "DEL":
 		return fmt.Sprintf(":%d\r\n", len(args)-1)
 	case "DBSIZE":

@@ -30,12 +30,16 @@ type conversation struct {
 	measures proxy.Measures
 	t        testing.TB
 	lang     dialect
-	pool     *config.Pool
-	topo     *proxy.Topology
-	loops    []*proxy.Context
-	now      time.Duration
-	fd       int // listens
-	addr     unix.Sockaddr
+	// lines are the pool's configuration, as a text; pool is it as it was read.
+	lines string
+	pool  *config.Pool
+	topo  *proxy.Topology
+	// learned is what the servers have told of themselves.
+	learned *redis.Learned
+	loops   []*proxy.Context
+	now     time.Duration
+	fd      int // listens
+	addr    unix.Sockaddr
 	// parties are the clients, gone ones included.
 	parties []*party
 	stubs   []*stub
@@ -86,16 +90,10 @@ const listenLine = "  listen: /nuthatch-conversation.sock\n"
 // are stubs, on n loops.
 func converse(t testing.TB, lines string, lang dialect, loops int) *conversation {
 	t.Helper()
-	text := "pool:\n" + listenLine + lines + "  servers:\n   - /a:1 a\n   - /b:1 b\n   - /c:1 c\n"
-	conf := parsed[text]
-	if conf == nil {
-		var err error
-		if conf, err = config.Parse("conversation.yml", []byte(text)); err != nil {
-			t.Fatal(err)
-		}
-		parsed[text] = conf
+	c := &conversation{
+		t: t, lang: lang, lines: lines, now: time.Second, sent: map[string]*sentKey{}, learned: new(redis.Learned), measures: allMeasures(),
 	}
-	c := &conversation{t: t, lang: lang, pool: &conf.Pools[0], now: time.Second, sent: map[string]*sentKey{}, measures: allMeasures()}
+	c.pool = c.read(lines)
 	c.topo = proxy.NewTopology(c.pool)
 	c.topo.SlowLog().Resize(128)
 	for i := range c.pool.Servers {
@@ -106,11 +104,11 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 	}
 	c.addr = &unix.SockaddrUnix{Name: abstract()}
 	c.fd = listenUnix(t, c.addr)
-	identity, epoch, learned := new(proxy.Identity), time.Unix(1e9, 0), new(redis.Learned)
+	identity, epoch := new(proxy.Identity), time.Unix(1e9, 0)
 	for id := range loops {
 		ctx, err := proxy.NewContext(proxy.Options{
 			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(c.layout()), Identity: identity, Measures: c.measures,
-			Pools: []proxy.PoolOptions{{Config: c.pool, Topology: c.topo, Protocol: protocolOf(c.pool, learned)}},
+			Pools: c.poolOptions(),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -127,6 +125,26 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 	}
 	ln.Serve(c.topo)
 	return c
+}
+
+// read reads a pool's configuration.
+func (c *conversation) read(lines string) *config.Pool {
+	c.t.Helper()
+	text := "pool:\n" + listenLine + lines + "  servers:\n   - /a:1 a\n   - /b:1 b\n   - /c:1 c\n"
+	conf := parsed[text]
+	if conf == nil {
+		var err error
+		if conf, err = config.Parse("conversation.yml", []byte(text)); err != nil {
+			c.t.Fatal(err)
+		}
+		parsed[text] = conf
+	}
+	return &conf.Pools[0]
+}
+
+// poolOptions are one loop's.
+func (c *conversation) poolOptions() []proxy.PoolOptions {
+	return []proxy.PoolOptions{{Config: c.pool, Topology: c.topo, Protocol: protocolOf(c.pool, c.learned)}}
 }
 
 // names counts the socket names given out so far.
@@ -205,9 +223,11 @@ func (c *conversation) check(i int, why msg.Reason) {
 
 // heal makes every server one that can be reached.
 func (c *conversation) heal() {
+	c.resume()
 	for i, s := range c.stubs {
 		s.up()
 		c.topo.SetAddrs(i, []unix.Sockaddr{s.addr})
+		c.topo.SetService(i, proxy.InService, int64(c.now))
 		for _, conn := range s.conns {
 			if conn.spoilt {
 				conn.close()
@@ -382,6 +402,8 @@ type party struct {
 	out, in []byte
 	expects []expectation
 	seq     int
+	// quits: it has asked for the end of its connection.
+	quits bool
 	// lost: it said something that may cost it its connection.
 	lost bool
 	// half: it says no more. ended: the proxy has closed. closed: it has.
@@ -522,7 +544,7 @@ func (p *party) waits() bool {
 	if p.closed || p.ended || p.lost {
 		return false
 	}
-	return len(p.expects) > 0 || p.half
+	return len(p.expects) > 0 || p.half || p.quits
 }
 
 // judge fails unless p has heard all it waited for.
@@ -533,11 +555,11 @@ func (p *party) judge() {
 	p.talk.t.Helper()
 	switch {
 	case p.ended && (p.talk.wild || p.talk.cuts):
-	case p.ended && !p.half:
+	case p.ended && !p.half && !p.quits:
 		p.talk.t.Errorf("client %d lost its connection", p.id)
 	case len(p.expects) > 0:
 		p.talk.t.Errorf("client %d waits for %d replies, of %.60q first", p.id, len(p.expects), p.expects[0].request)
-	case p.half && !p.ended:
+	case (p.half || p.quits) && !p.ended && len(p.out) == 0:
 		p.talk.t.Errorf("client %d has said its last, and its connection does not end", p.id)
 	}
 }
