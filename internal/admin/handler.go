@@ -32,6 +32,7 @@ type handler struct {
 	origins     *http.CrossOriginProtection
 
 	snapshots snapshots
+	latencies latencies
 }
 
 func newHandler(addr config.Address, o HTTPOptions) http.Handler {
@@ -42,7 +43,7 @@ func newHandler(addr config.Address, o HTTPOptions) http.Handler {
 		mux:         http.NewServeMux(),
 		origins:     http.NewCrossOriginProtection(),
 	}
-	h.snapshots.take = o.Instance.Snapshot
+	h.snapshots.take, h.latencies.take = o.Instance.Snapshot, o.Instance.Latency
 	for pattern, f := range h.routes() {
 		h.mux.HandleFunc(pattern, f)
 	}
@@ -54,12 +55,15 @@ func (h *handler) routes() map[string]http.HandlerFunc {
 	routes := map[string]http.HandlerFunc{
 		"GET /healthz":             h.healthz,
 		"GET /readyz":              h.readyz,
-		"GET /metrics":             metricsHandler(h.Instance, &h.snapshots).ServeHTTP,
+		"GET /metrics":             metricsHandler(h.Instance, &h.snapshots, &h.latencies).ServeHTTP,
 		"GET /api/v1/info":         h.info,
 		"GET /api/v1/pools":        h.pools,
 		"GET /api/v1/servers":      h.servers,
 		"GET /api/v1/fields":       h.fields,
 		"GET /api/v1/clients":      h.clients,
+		"GET /api/v1/latency":      h.latency,
+		"GET /api/v1/slowlog":      h.slowlog,
+		"GET /api/v1/hotkeys":      h.hotkeys,
 		"GET /api/v1/where":        h.where,
 		"GET /api/v1/config":       h.config,
 		"GET /debug/pprof/":        h.pprof(pprof.Index),

@@ -12,10 +12,12 @@ import (
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
+	"nuthatch/internal/hotkeys"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/preview"
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/slowlog"
 	"nuthatch/internal/stats"
 )
 
@@ -47,6 +49,7 @@ type instance struct {
 	orders []string
 	refuse error // what orders are answered
 	drains bool
+	asked  uint64 // how often for latencies
 }
 
 func newInstance(t *testing.T, text string) *instance {
@@ -97,6 +100,45 @@ func (in *instance) Snapshot() *stats.Snapshot {
 	snap.Pools[0].Servers[1].Values[stats.Requests] = 42
 	snap.Pools[0].Servers[1].Vectors[stats.ClosedConnections][msg.ConnReset] = 3
 	return snap
+}
+
+// Latency grows with each call: of beta's second server, one read of 1 ms more, of
+// its clients two.
+func (in *instance) Latency() ([]PoolLatency, error) {
+	in.asked++
+	var pools []PoolLatency
+	for i := range in.conf.Pools {
+		p := PoolLatency{Name: in.conf.Pools[i].Name}
+		for j := range in.conf.Pools[i].Servers {
+			p.Servers = append(p.Servers, ServerLatency{Name: in.conf.Pools[i].Servers[j].StatsName()})
+		}
+		pools = append(pools, p)
+	}
+	get := CommandLatency{Command: msg.Command{Name: "get", Family: msg.Reads}}
+	get.Add(int64(time.Millisecond), 2*in.asked)
+	pools[0].Commands = []CommandLatency{get}
+	pools[0].Servers[1].Families[msg.Reads].Add(int64(time.Millisecond), in.asked)
+	return pools, in.refuse
+}
+
+func (in *instance) HotKeys(n int) ([]PoolKeys, error) {
+	keys := make([]hotkeys.Key, n)
+	for i := range keys {
+		keys[i] = hotkeys.Key{Key: fmt.Sprint("hot", i), Len: 4, Rate: 10}
+	}
+	large := []Large{{Key: "large", KeyLen: 5, Size: 9000, Command: "set"}}
+	return []PoolKeys{{Name: "beta", Hot: keys, Requests: large}, {Name: "alpha"}}, in.refuse
+}
+
+func (in *instance) SlowLog(n int) []*slowlog.Entry {
+	all := []*slowlog.Entry{
+		{ID: 2, Pool: "alpha", Command: "get", Duration: 3 * time.Second, Server: 2 * time.Second, Queue: time.Second},
+		{ID: 1, Pool: "beta", Command: "set"},
+	}
+	if n < 0 {
+		return all
+	}
+	return all[:min(n, len(all))]
 }
 
 func (in *instance) Preview(conf *config.Config) (*preview.Change, error) {

@@ -9,6 +9,7 @@ import (
 	"nuthatch/internal/config"
 	"nuthatch/internal/preview"
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/slowlog"
 	"nuthatch/internal/stats"
 )
 
@@ -53,6 +54,14 @@ type Instance interface {
 	// Clients asks the loops for the newest clients of a pool, at most so many of
 	// each loop.
 	Clients(pool string, most int) ([]api.Client, error)
+
+	// Latency asks the loops how long requests took, and HotKeys for the n hottest
+	// and the n largest keys of each pool. The result belongs to the caller.
+	Latency() ([]PoolLatency, error)
+	HotKeys(n int) ([]PoolKeys, error)
+	// SlowLog is the latest n slow requests, or all if n is negative, the latest
+	// first. They are not changed.
+	SlowLog(n int) []*slowlog.Entry
 
 	// The rest are orders; by is who gives them.
 

@@ -4,12 +4,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
@@ -19,10 +21,10 @@ import (
 const maxScrapes = 4
 
 // metricsHandler answers GET /metrics.
-func metricsHandler(in Instance, snapshots *snapshots) http.Handler {
+func metricsHandler(in Instance, snapshots *snapshots, latencies *latencies) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		newCollector(in, snapshots),
+		newCollector(in, snapshots, latencies),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -46,19 +48,21 @@ type metric struct {
 type collector struct {
 	in        Instance
 	snapshots *snapshots
+	latencies *latencies
 
 	pool, server, loop         []metric
 	poolReasons, serverReasons []metric
 
 	build, ready, poolPaused, serverUp, serverState, serverShare, loopCPU *prometheus.Desc
+	clientTime, serverTime                                                *prometheus.Desc
 }
 
-func newCollector(in Instance, s *snapshots) *collector {
+func newCollector(in Instance, s *snapshots, l *latencies) *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return &collector{
-		in: in, snapshots: s,
+		in: in, snapshots: s, latencies: l,
 		pool:          metricsOf(stats.PoolFields[:], "pool"),
 		server:        metricsOf(stats.ServerFields[:], "pool", "server"),
 		loop:          metricsOf(stats.LoopFields[:], "loop"),
@@ -72,6 +76,10 @@ func newCollector(in Instance, s *snapshots) *collector {
 		serverState: desc("nuthatch_server_state", "1 for the state that the server is in, 0 for all others", "pool", "server", "state"),
 		serverShare: desc("nuthatch_server_ring_ratio", "the part of the pool's keys that the server owns now", "pool", "server"),
 		loopCPU:     desc("nuthatch_loop_cpu_seconds_total", "time that the event loop's thread has run", "loop"),
+		clientTime: desc("nuthatch_client_request_duration_seconds",
+			"time from when a request was taken until its reply went out", "pool", "family"),
+		serverTime: desc("nuthatch_server_request_duration_seconds",
+			"time from when a request was sent to the server until its reply came", "pool", "server", "family"),
 	}
 }
 
@@ -99,6 +107,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	}
 	for _, d := range []*prometheus.Desc{
 		c.build, c.ready, c.poolPaused, c.serverUp, c.serverState, c.serverShare, c.loopCPU,
+		c.clientTime, c.serverTime,
 	} {
 		out <- d
 	}
@@ -124,6 +133,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			s.reasons(c.serverReasons, p.Servers[j].Vectors[:], p.Name, p.Servers[j].Name)
 		}
 	}
+	c.collectTimes(s)
 	conf, topo := c.in.InForce()
 	for i := range conf.Pools {
 		c.collectStates(s, &conf.Pools[i], topo[i])
@@ -168,12 +178,17 @@ func (s *scrape) counter(d *prometheus.Desc, v float64, labels ...string) {
 	s.sample(d, prometheus.CounterValue, v, labels)
 }
 
-// sample writes one sample. A name that is no UTF-8 would spoil the whole answer.
+// sample writes one sample.
 func (s *scrape) sample(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels []string) {
+	s.out <- prometheus.MustNewConstMetric(d, kind, v, valid(labels)...)
+}
+
+// valid makes labels UTF-8, in place: one that is not would spoil the whole answer.
+func valid(labels []string) []string {
 	for i, l := range labels {
 		labels[i] = strings.ToValidUTF8(l, "?")
 	}
-	s.out <- prometheus.MustNewConstMetric(d, kind, v, labels...)
+	return labels
 }
 
 // values writes the values of a table's rows.
@@ -202,4 +217,45 @@ func flag(yes bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// What a histogram of Prometheus tells apart, in seconds. Servers, of which there
+// may be hundreds, have fewer steps.
+var (
+	clientSteps = []float64{
+		.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10,
+	}
+	serverSteps = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .05, .25, 1}
+)
+
+// collectTimes tells how long requests took, of the families of commands that
+// were ever sent.
+func (c *collector) collectTimes(s *scrape) {
+	times, err := c.latencies.get()
+	if err != nil {
+		return // the proxy ends
+	}
+	for i := range times.pools {
+		p := &times.pools[i]
+		for f, h := range p.Families() {
+			s.histogram(c.clientTime, &h, clientSteps, p.Name, msg.Family(f).String())
+		}
+		for j := range p.Servers {
+			for f := range p.Servers[j].Families {
+				s.histogram(c.serverTime, &p.Servers[j].Families[f], serverSteps, p.Name, p.Servers[j].Name, msg.Family(f).String())
+			}
+		}
+	}
+}
+
+// histogram writes a histogram that is not empty.
+func (s *scrape) histogram(d *prometheus.Desc, h *latency.Histogram, steps []float64, labels ...string) {
+	if h.Count() == 0 {
+		return
+	}
+	buckets := make(map[float64]uint64, len(steps))
+	for _, step := range steps {
+		buckets[step] = h.AtMost(time.Duration(step * float64(time.Second)))
+	}
+	s.out <- prometheus.MustNewConstHistogram(d, h.Count(), h.Sum().Seconds(), buckets, valid(labels)...)
 }

@@ -14,7 +14,7 @@ import (
 
 func testCollector(t *testing.T) (*instance, *collector) {
 	in := newInstance(t, testConfig)
-	return in, newCollector(in, &snapshots{take: in.Snapshot})
+	return in, newCollector(in, &snapshots{take: in.Snapshot}, &latencies{take: in.Latency})
 }
 
 // TestMetricsAreWellNamed by the conventions of Prometheus.
@@ -60,6 +60,21 @@ func TestMetricValues(t *testing.T) {
 # HELP nuthatch_server_closes_total connections to the server that ended or could not be made, by reason
 # TYPE nuthatch_server_closes_total counter
 nuthatch_server_closes_total{pool="beta",reason="conn_reset",server="two"} 3
+# HELP nuthatch_server_request_duration_seconds time from when a request was sent to the server until its reply came
+# TYPE nuthatch_server_request_duration_seconds histogram
+nuthatch_server_request_duration_seconds_bucket{family="read",pool="beta",server="two",le="0.0001"} 0
+nuthatch_server_request_duration_seconds_bucket{family="read",pool="beta",server="two",le="0.00025"} 0
+nuthatch_server_request_duration_seconds_bucket{family="read",pool="beta",server="two",le="0.0005"} 0
+nuthatch_server_request_duration_seconds_bucket{family="read",pool="beta",server="two",le="0.001"} 1
+nuthatch_server_request_duration_seconds_bucket{family="read",pool="beta",server="two",le="0.0025"} 1
+nuthatch_server_request_duration_seconds_bucket{family="read",pool="beta",server="two",le="0.005"} 1
+nuthatch_server_request_duration_seconds_bucket{family="read",pool="beta",server="two",le="0.01"} 1
+nuthatch_server_request_duration_seconds_bucket{family="read",pool="beta",server="two",le="0.05"} 1
+nuthatch_server_request_duration_seconds_bucket{family="read",pool="beta",server="two",le="0.25"} 1
+nuthatch_server_request_duration_seconds_bucket{family="read",pool="beta",server="two",le="1"} 1
+nuthatch_server_request_duration_seconds_bucket{family="read",pool="beta",server="two",le="+Inf"} 1
+nuthatch_server_request_duration_seconds_sum{family="read",pool="beta",server="two"} 0.001
+nuthatch_server_request_duration_seconds_count{family="read",pool="beta",server="two"} 1
 # HELP nuthatch_server_requests_total requests sent to the server
 # TYPE nuthatch_server_requests_total counter
 nuthatch_server_requests_total{pool="alpha",server="one"} 0
@@ -81,6 +96,7 @@ nuthatch_server_up{pool="beta",server="two"} 1
 `
 	names := []string{
 		"nuthatch_server_closes_total", "nuthatch_server_requests_total", "nuthatch_server_ring_ratio", "nuthatch_server_up",
+		"nuthatch_server_request_duration_seconds",
 	}
 	if err := testutil.CollectAndCompare(c, strings.NewReader(want), names...); err != nil {
 		t.Error(err)

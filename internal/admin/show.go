@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"nuthatch/internal/admin/api"
@@ -158,6 +157,10 @@ func (h *handler) poolsNow(name string) ([]api.Pool, time.Time, error) {
 	if snap == nil {
 		return nil, at, ErrEnding
 	}
+	times, err := h.latencies.get()
+	if err != nil {
+		return nil, at, err
+	}
 	conf, topo := h.Instance.InForce()
 	pools := []api.Pool{}
 	for i := range conf.Pools {
@@ -171,7 +174,12 @@ func (h *handler) poolsNow(name string) ([]api.Pool, time.Time, error) {
 		if j >= 0 {
 			counted = snap.Pools[j]
 		}
-		pools = append(pools, h.pool(p, topo[i], &counted))
+		shown := h.pool(p, topo[i], &counted)
+		shown.Latency = times.of(p.Name, "")
+		for j := range shown.Servers {
+			shown.Servers[j].Latency = times.of(p.Name, shown.Servers[j].Name)
+		}
+		pools = append(pools, shown)
 	}
 	if len(pools) == 0 {
 		return nil, at, fmt.Errorf("%w: %q", ErrNoPool, name)
@@ -239,14 +247,9 @@ func protocolOf(p *config.Pool) string {
 
 // clients shows the newest clients of one pool, or of all.
 func (h *handler) clients(w http.ResponseWriter, r *http.Request) {
-	most := defaultClients
-	if text := r.FormValue("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxClients {
-			fail(w, http.StatusBadRequest, fmt.Sprintf("limit is a number from 1 to %d", maxClients))
-			return
-		}
-		most = n
+	most, ok := limit(w, r, defaultClients, maxClients)
+	if !ok {
+		return
 	}
 	name := r.FormValue("pool")
 	conf, topo := h.Instance.InForce()

@@ -70,7 +70,7 @@ func (s *session) stats(args []string) error {
 			if p.Paused {
 				state = "paused"
 			}
-			p50, p99, most := latency(p.Latency)
+			p50, p99, most := times(p.Latency)
 			add(p.Name, p.Protocol, p.Listen, p.Clients, fmt.Sprintf("%d/%d", up, len(p.Servers)),
 				p.Counters["client_requests"], sum(p.Reasons["failed_requests"]), p.Counters["server_ejects"], p50, p99, most, state)
 		}
@@ -90,7 +90,7 @@ func (s *session) servers(args []string) error {
 			if v.Since != nil {
 				since = age(list.Time.Sub(*v.Since))
 			}
-			p50, p99, _ := latency(v.Latency)
+			p50, p99, _ := times(v.Latency)
 			add(v.Pool, v.Name, v.Address, v.State, since, orDash(v.Reason), fmt.Sprintf("%.2f%%", v.Share*100),
 				v.Counters["server_connections"], v.Counters["in_queue"], v.Counters["out_queue"],
 				v.Counters["requests"], sum(v.Reasons["failed_requests"]), p50, p99)
@@ -166,9 +166,14 @@ func sum(byReason map[string]int64) int64 {
 	return n
 }
 
-func latency(l *api.Latency) (p50, p99, most string) {
+// times are those of the last moments, if they are known, and else since the
+// start.
+func times(l *api.Latency) (p50, p99, most string) {
 	if l == nil {
 		return "-", "-", "-"
+	}
+	if l.Recent != nil {
+		l = &l.Recent.Latency
 	}
 	return seconds(l.P50), seconds(l.P99), seconds(l.Max)
 }
@@ -176,6 +181,8 @@ func latency(l *api.Latency) (p50, p99, most string) {
 // seconds writes a short time with three digits.
 func seconds(s float64) string {
 	switch {
+	case s == 0:
+		return "0"
 	case s < 1e-3:
 		return fmt.Sprintf("%.3gµs", s*1e6)
 	case s < 1:

@@ -5,9 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
 	"nuthatch/internal/hotkeys"
-	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/memcache"
 	"nuthatch/internal/proto/redis"
@@ -39,7 +39,8 @@ func commandsOf(p *config.Pool) []msg.Command {
 	return memcache.Commands()
 }
 
-// SlowLog returns the latest n entries of all pools' slow logs, the latest first.
+// SlowLog returns the latest n entries of all pools' slow logs, or all if n is
+// negative, the latest first.
 // They are not changed any more.
 func (in *Instance) SlowLog(n int) []*slowlog.Entry {
 	var all []*slowlog.Entry
@@ -47,42 +48,10 @@ func (in *Instance) SlowLog(n int) []*slowlog.Entry {
 		all = append(all, t.SlowLog().Latest(n)...)
 	}
 	slices.SortStableFunc(all, func(a, b *slowlog.Entry) int { return b.Time.Compare(a.Time) })
-	return all[:min(n, len(all))]
-}
-
-// PoolLatency is how long the requests of a pool took, since the start, in all
-// loops. It belongs to whoever asked for it.
-type PoolLatency struct {
-	Name string
-	// Commands are the times for clients, by command, in the order of the
-	// protocol's table. Those that were never sent are left out.
-	Commands []CommandLatency
-	// Servers are the times at the servers, in the configuration's order.
-	Servers []ServerLatency
-}
-
-// CommandLatency is how long requests with a command took, for clients: from
-// when a request was taken until its reply went out.
-type CommandLatency struct {
-	msg.Command
-	latency.Histogram
-}
-
-// ServerLatency is how long a server took, by family: from when a request was sent
-// until its reply came.
-type ServerLatency struct {
-	Name     string
-	Families [msg.NumFamilies]latency.Histogram
-}
-
-// Families are the times for clients, by family.
-func (p *PoolLatency) Families() *[msg.NumFamilies]latency.Histogram {
-	var f [msg.NumFamilies]latency.Histogram
-	for i := range p.Commands {
-		c := &p.Commands[i]
-		f[c.Family].Merge(&c.Histogram)
+	if n < 0 {
+		return all
 	}
-	return &f
+	return all[:min(n, len(all))]
 }
 
 // latencies keeps the copies that loops have made, for their memory to be used
@@ -99,7 +68,7 @@ type latencyCopy struct {
 
 // Latency asks the loops how long requests took. The error says that the instance
 // ends.
-func (in *Instance) Latency() ([]PoolLatency, error) {
+func (in *Instance) Latency() ([]admin.PoolLatency, error) {
 	g := in.current.Load()
 	l := &in.latencies
 	l.mu.Lock()
@@ -114,7 +83,7 @@ func (in *Instance) Latency() ([]PoolLatency, error) {
 		}
 	}
 	l.copies = copies
-	pools := make([]PoolLatency, len(g.topo))
+	pools := make([]admin.PoolLatency, len(g.topo))
 	for i, t := range g.topo {
 		servers := g.conf.Pools[i].Servers
 		for first := 0; first < len(servers); first += serversAtOnce {
@@ -125,23 +94,23 @@ func (in *Instance) Latency() ([]PoolLatency, error) {
 				return nil, err
 			}
 		}
-		pools[i] = PoolLatency{Name: g.conf.Pools[i].Name, Servers: make([]ServerLatency, len(servers))}
+		pools[i] = admin.PoolLatency{Name: g.conf.Pools[i].Name, Servers: make([]admin.ServerLatency, len(servers))}
 		for j := range servers {
 			pools[i].Servers[j].Name = servers[j].StatsName()
 		}
 		for _, ctx := range in.contexts {
-			pools[i].add(copies[latencyCopy{ctx, t}])
+			addLatency(&pools[i], copies[latencyCopy{ctx, t}])
 		}
-		pools[i].name(commandsOf(&g.conf.Pools[i]))
+		nameCommands(&pools[i], commandsOf(&g.conf.Pools[i]))
 	}
 	return pools, nil
 }
 
-// add merges what one loop has measured. Commands are by their number until name
-// is called.
-func (p *PoolLatency) add(c *proxy.PoolLatency) {
+// addLatency merges what one loop has measured. Commands are by their number until
+// nameCommands is called.
+func addLatency(p *admin.PoolLatency, c *proxy.PoolLatency) {
 	for len(p.Commands) < len(c.Commands) {
-		p.Commands = append(p.Commands, CommandLatency{})
+		p.Commands = append(p.Commands, admin.CommandLatency{})
 	}
 	for i := range c.Commands {
 		p.Commands[i].Merge(&c.Commands[i])
@@ -153,8 +122,8 @@ func (p *PoolLatency) add(c *proxy.PoolLatency) {
 	}
 }
 
-// name gives the commands their names and drops those that were never sent.
-func (p *PoolLatency) name(table []msg.Command) {
+// nameCommands gives the commands their names and drops those that were never sent.
+func nameCommands(p *admin.PoolLatency, table []msg.Command) {
 	kept := p.Commands[:0]
 	for i := range p.Commands {
 		if p.Commands[i].Count() > 0 {
@@ -166,27 +135,9 @@ func (p *PoolLatency) name(table []msg.Command) {
 	p.Commands = kept
 }
 
-// PoolKeys are the keys of a pool that are asked for most, and the largest requests
-// and replies of the last hour.
-type PoolKeys struct {
-	Name              string
-	Hot               []hotkeys.Key
-	Requests, Replies []Large
-}
-
-// Large is a large request or reply: of which key and command, how many bytes, and
-// when.
-type Large struct {
-	Key     string // its beginning
-	KeyLen  int
-	Size    int
-	Command string
-	At      time.Time
-}
-
 // HotKeys asks the loops for the keys of each pool, the n hottest and the n
 // largest. The error says that the instance ends.
-func (in *Instance) HotKeys(n int) ([]PoolKeys, error) {
+func (in *Instance) HotKeys(n int) ([]admin.PoolKeys, error) {
 	g := in.current.Load()
 	// One place for each pool and loop: the loops write at the same time.
 	found := make([][]proxy.Keys, len(g.topo))
@@ -201,7 +152,7 @@ func (in *Instance) HotKeys(n int) ([]PoolKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	pools := make([]PoolKeys, len(g.topo))
+	pools := make([]admin.PoolKeys, len(g.topo))
 	for i, loops := range found {
 		var hot [][]hotkeys.Key
 		var requests, replies [][]hotkeys.Large
@@ -209,7 +160,7 @@ func (in *Instance) HotKeys(n int) ([]PoolKeys, error) {
 			hot, requests, replies = append(hot, k.Hot), append(requests, k.Requests), append(replies, k.Replies)
 		}
 		commands := commandsOf(&g.conf.Pools[i])
-		pools[i] = PoolKeys{
+		pools[i] = admin.PoolKeys{
 			Name: g.conf.Pools[i].Name, Hot: hotkeys.Merge(n, hot...),
 			Requests: in.large(hotkeys.MergeLargest(n, requests...), commands),
 			Replies:  in.large(hotkeys.MergeLargest(n, replies...), commands),
@@ -218,10 +169,10 @@ func (in *Instance) HotKeys(n int) ([]PoolKeys, error) {
 	return pools, nil
 }
 
-func (in *Instance) large(list []hotkeys.Large, commands []msg.Command) []Large {
-	named := make([]Large, len(list))
+func (in *Instance) large(list []hotkeys.Large, commands []msg.Command) []admin.Large {
+	named := make([]admin.Large, len(list))
 	for i, l := range list {
-		named[i] = Large{
+		named[i] = admin.Large{
 			Key: l.Key, KeyLen: l.Len, Size: l.Size, Command: commands[l.Type].Name,
 			At: in.epoch.Add(time.Duration(l.At)),
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"nuthatch/internal/admin"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/testkit"
 )
@@ -52,13 +53,13 @@ func TestMeasures(t *testing.T) {
 	}
 }
 
-func latencyOf(t *testing.T, s *stage, pool string) *PoolLatency {
+func latencyOf(t *testing.T, s *stage, pool string) *admin.PoolLatency {
 	t.Helper()
 	pools, err := s.Latency()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &pools[slices.IndexFunc(pools, func(p PoolLatency) bool { return p.Name == pool })]
+	return &pools[slices.IndexFunc(pools, func(p admin.PoolLatency) bool { return p.Name == pool })]
 }
 
 func checkLatency(t *testing.T, s *stage) {

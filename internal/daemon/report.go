@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/proxy"
@@ -108,11 +109,11 @@ func (in *Instance) commandTimes(t *proxy.Topology, p *config.Pool) []redis.Comm
 	if err != nil {
 		return nil
 	}
-	var sum PoolLatency
+	var sum admin.PoolLatency
 	for i := range copies {
-		sum.add(&copies[i])
+		addLatency(&sum, &copies[i])
 	}
-	sum.name(commandsOf(p))
+	nameCommands(&sum, commandsOf(p))
 	times := make([]redis.CommandTimes, len(sum.Commands))
 	for i := range sum.Commands {
 		c := &sum.Commands[i]

@@ -140,6 +140,111 @@ type Latency struct {
 	P99   float64 `json:"p99"`
 	P999  float64 `json:"p999"`
 	Max   float64 `json:"max"`
+	// Recent is the same since somebody asked before, a second ago or more; left
+	// out if nobody has for a minute.
+	Recent *RecentLatency `json:"recent,omitempty"`
+}
+
+// RecentLatency is a distribution of times within the last Window seconds.
+type RecentLatency struct {
+	Window float64 `json:"window"`
+	Latency
+}
+
+// Latencies is GET /api/v1/latency: the times in detail, since the start.
+type Latencies struct {
+	Pools []PoolLatency `json:"pools"`
+}
+
+// PoolLatency is how long a pool's requests took.
+type PoolLatency struct {
+	Pool string `json:"pool"`
+	// Commands are those that were ever sent: the times as clients see them.
+	Commands []CommandLatency `json:"commands"`
+	// Servers are the times from when a request is sent to its reply.
+	Servers []ServerLatency `json:"servers"`
+}
+
+// CommandLatency is how long requests with a command took.
+type CommandLatency struct {
+	Command string `json:"command"`
+	Family  string `json:"family"` // "read", "write", "multi", "script" or "other"
+	Latency
+}
+
+// ServerLatency is how long a server took for requests of each family.
+type ServerLatency struct {
+	Server   string             `json:"server"`
+	Families map[string]Latency `json:"families"`
+}
+
+// SlowLog is GET /api/v1/slowlog: the slowest requests, the latest first.
+type SlowLog struct {
+	Entries []SlowEntry `json:"entries"`
+}
+
+// SlowEntry is one slow request. Its duration is the sum of Connect (it waited for
+// a connection to be made), Queue (for its last byte to be sent), ServerTime (for the reply)
+// and Turn (for the replies of earlier requests of its client).
+type SlowEntry struct {
+	ID   int64     `json:"id"` // counts the entries of a pool
+	Time time.Time `json:"time"`
+	Pool string    `json:"pool"`
+	// Server is empty if the request went to several.
+	Server     string  `json:"server,omitempty"`
+	Command    string  `json:"command"`
+	Duration   float64 `json:"duration"`
+	Connect    float64 `json:"connect"`
+	Queue      float64 `json:"queue"`
+	ServerTime float64 `json:"server_time"`
+	Turn       float64 `json:"turn"`
+	// Key is the beginning of the first key, of KeyLength bytes, if keys are kept;
+	// Keys is how many there are, if the request was split.
+	Key          string `json:"key,omitempty"`
+	KeyLength    int    `json:"key_length,omitempty"`
+	Keys         int    `json:"keys,omitempty"`
+	RequestBytes int    `json:"request_bytes"`
+	ClientID     uint64 `json:"client_id"`
+	Client       string `json:"client"`
+	ClientName   string `json:"client_name,omitempty"`
+	// Error is why the proxy answered with an error of its own.
+	Error string `json:"error,omitempty"`
+}
+
+// HotKeys is GET /api/v1/hotkeys.
+type HotKeys struct {
+	Pools []PoolKeys `json:"pools"`
+}
+
+// PoolKeys are the keys of a pool that are asked for most, and the largest requests
+// and replies of the last hour; what is hottest, or largest, first.
+type PoolKeys struct {
+	Pool        string     `json:"pool"`
+	Keys        []HotKey   `json:"keys"`
+	BigRequests []LargeKey `json:"big_requests"`
+	BigReplies  []LargeKey `json:"big_replies"`
+}
+
+// HotKey is a key that is asked for often.
+type HotKey struct {
+	// Key is its beginning, KeyLength the length of the whole.
+	Key       string `json:"key"`
+	KeyLength int    `json:"key_length"`
+	// Rate is how often it is asked for in a second, at the most; Error by how much
+	// that may be too high.
+	Rate  float64 `json:"rate"`
+	Error float64 `json:"error"`
+	// Share is about its part of the pool's requests; left out if not known.
+	Share float64 `json:"share,omitempty"`
+}
+
+// LargeKey is a key with a large request or reply.
+type LargeKey struct {
+	Key       string    `json:"key"`
+	KeyLength int       `json:"key_length"`
+	Size      int       `json:"size"`
+	Command   string    `json:"command"`
+	Time      time.Time `json:"time"`
 }
 
 // Fields is GET /api/v1/fields: what the counters mean.

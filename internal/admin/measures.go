@@ -1,0 +1,62 @@
+package admin
+
+import (
+	"time"
+
+	"nuthatch/internal/hotkeys"
+	"nuthatch/internal/latency"
+	"nuthatch/internal/msg"
+)
+
+// PoolLatency is how long the requests of a pool took, since the start, in all
+// loops. It belongs to whoever asked for it.
+type PoolLatency struct {
+	Name string
+	// Commands are the times for clients, by command, in the order of the
+	// protocol's table. Those that were never sent are left out.
+	Commands []CommandLatency
+	// Servers are the times at the servers, in the configuration's order.
+	Servers []ServerLatency
+}
+
+// CommandLatency is how long requests with a command took, for clients: from
+// when a request was taken until its reply went out.
+type CommandLatency struct {
+	msg.Command
+	latency.Histogram
+}
+
+// ServerLatency is how long a server took, by family: from when a request was sent
+// until its reply came.
+type ServerLatency struct {
+	Name     string
+	Families [msg.NumFamilies]latency.Histogram
+}
+
+// Families are the times for clients, by family.
+func (p *PoolLatency) Families() *[msg.NumFamilies]latency.Histogram {
+	var f [msg.NumFamilies]latency.Histogram
+	for i := range p.Commands {
+		c := &p.Commands[i]
+		f[c.Family].Merge(&c.Histogram)
+	}
+	return &f
+}
+
+// PoolKeys are the keys of a pool that are asked for most, and the largest requests
+// and replies of the last hour.
+type PoolKeys struct {
+	Name              string
+	Hot               []hotkeys.Key
+	Requests, Replies []Large
+}
+
+// Large is a large request or reply: of which key and command, how many bytes, and
+// when.
+type Large struct {
+	Key     string // its beginning
+	KeyLen  int
+	Size    int
+	Command string
+	At      time.Time
+}

@@ -1,0 +1,76 @@
+package ctl
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"nuthatch/internal/admin/api"
+)
+
+func (s *session) latency(args []string) error {
+	var l api.Latencies
+	if written, err := s.ask("/api/v1/latency", s.poolQuery(args), &l); written || err != nil {
+		return err
+	}
+	return s.table("POOL\tCOMMAND\tFAMILY\tREQUESTS\tP50\tP90\tP99\tP99.9\tMAX", func(add func(...any)) {
+		for i := range l.Pools {
+			for _, c := range l.Pools[i].Commands {
+				add(l.Pools[i].Pool, c.Command, c.Family, c.Count,
+					seconds(c.P50), seconds(c.P90), seconds(c.P99), seconds(c.P999), seconds(c.Max))
+			}
+		}
+	})
+}
+
+func (s *session) slowlog(args []string) error {
+	query := s.poolQuery(args)
+	s.limit(query)
+	var l api.SlowLog
+	if written, err := s.ask("/api/v1/slowlog", query, &l); written || err != nil {
+		return err
+	}
+	head := "TIME\tPOOL\tCOMMAND\tKEY\tTOOK\tCONNECT\tQUEUE\tSERVER\tTURN\tAT\tCLIENT\tERROR"
+	return s.table(head, func(add func(...any)) {
+		for i := range l.Entries {
+			e := &l.Entries[i]
+			add(e.Time.Local().Format(time.DateTime), e.Pool, e.Command, orDash(keyOf(e.Key, e.KeyLength)), seconds(e.Duration),
+				seconds(e.Connect), seconds(e.Queue), seconds(e.ServerTime), seconds(e.Turn), orDash(e.Server), e.Client, orDash(e.Error))
+		}
+	})
+}
+
+func (s *session) hotkeys(args []string) error {
+	query := s.poolQuery(args)
+	s.limit(query)
+	var h api.HotKeys
+	if written, err := s.ask("/api/v1/hotkeys", query, &h); written || err != nil {
+		return err
+	}
+	return s.table("POOL\tWHAT\tKEY\tPER SECOND\tSHARE\tSIZE\tCOMMAND", func(add func(...any)) {
+		for i := range h.Pools {
+			p := &h.Pools[i]
+			for _, k := range p.Keys {
+				share := "-"
+				if k.Share > 0 {
+					share = fmt.Sprintf("%.1f%%", k.Share*100)
+				}
+				add(p.Pool, "hot", keyOf(k.Key, k.KeyLength), strconv.FormatFloat(k.Rate, 'f', 1, 64), share, "-", "-")
+			}
+			for _, k := range p.BigRequests {
+				add(p.Pool, "large request", keyOf(k.Key, k.KeyLength), "-", "-", size(int64(k.Size)), k.Command)
+			}
+			for _, k := range p.BigReplies {
+				add(p.Pool, "large reply", keyOf(k.Key, k.KeyLength), "-", "-", size(int64(k.Size)), k.Command)
+			}
+		}
+	})
+}
+
+// keyOf is a key of which the beginning is known.
+func keyOf(key string, length int) string {
+	if len(key) < length {
+		return plain(key) + fmt.Sprintf("... (%d bytes)", length)
+	}
+	return key
+}
