@@ -267,6 +267,9 @@ type Pool struct {
 // Live is the number of messages in use.
 func (p *Pool) Live() int { return p.live }
 
+// Free is the number of messages that wait to be used again.
+func (p *Pool) Free() int { return p.nfree }
+
 // Get returns a zeroed message.
 func (p *Pool) Get() *Msg {
 	p.live++

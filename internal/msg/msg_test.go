@@ -198,7 +198,7 @@ func TestPoolBounds(t *testing.T) {
 	for _, m := range all {
 		p.Put(m)
 	}
-	if p.Live() != 0 || p.nfree != maxFree {
+	if p.Live() != 0 || p.Free() != maxFree {
 		t.Errorf("%d messages are in use, want none; %d are kept, want %d", p.Live(), p.nfree, maxFree)
 	}
 	seen := map[*Msg]bool{}

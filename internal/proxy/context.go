@@ -174,6 +174,8 @@ func (ctx *Context) CopyStats(dst *stats.Shard) {
 	v[stats.LoopClients] = ctx.nclients.Load()
 	msgs, chunks := ctx.Live()
 	v[stats.LiveMessages], v[stats.LiveChunks] = int64(msgs), int64(chunks)
+	v[stats.FreeMessages] = int64(ctx.msgs.Free())
+	v[stats.ChunkBytes], v[stats.FreeBytes] = int64(ctx.bufs.InUse()), int64(ctx.bufs.Free())
 	ctx.shard.Copy(dst)
 }
 

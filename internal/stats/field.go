@@ -205,6 +205,9 @@ const (
 	LoopClients
 	LiveMessages
 	LiveChunks
+	FreeMessages
+	ChunkBytes
+	FreeBytes
 	AcceptErrors
 
 	numLoopFields = iota
@@ -280,6 +283,9 @@ var LoopFields = [numLoopFields]Field{
 	LoopClients:  {"clients", "nuthatch_loop_clients", Gauge, Things, "clients that the event loop has been dealt"},
 	LiveMessages: {"live_messages", "nuthatch_loop_live_messages", Gauge, Things, "requests in flight, and parts of them, that the event loop holds"},
 	LiveChunks:   {"live_chunks", "nuthatch_loop_live_chunks", Gauge, Things, "pieces of buffer memory that the event loop has in use"},
+	FreeMessages: {"free_messages", "nuthatch_loop_free_messages", Gauge, Things, "messages on the event loop's free list"},
+	ChunkBytes:   {"chunk_bytes", "nuthatch_loop_chunk_bytes", Gauge, Bytes, "buffer memory that the event loop has in use"},
+	FreeBytes:    {"free_bytes", "nuthatch_loop_free_bytes", Gauge, Bytes, "buffer memory on the event loop's free lists"},
 	AcceptErrors: {"accept_errors", "nuthatch_loop_accept_errors_total", Counter, Things, "times that no client could be accepted, for want of a descriptor or of memory"},
 }
 
