@@ -52,6 +52,13 @@ func (f *fixture) with(change func()) {
 	change()
 }
 
+// count is how many questions have been asked.
+func (f *fixture) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.asked)
+}
+
 func (f *fixture) answer(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -17,9 +17,11 @@ function sum(values) {
 
 const moment = (time) => (time ? Date.parse(time) : undefined);
 
-// recent is the distribution of the last seconds, that since the start if the API does not tell.
+// recent is the distribution of the last seconds, that since the start if the API does not tell; empty if there was no
+// request.
 function recent(latency) {
-  return latency?.recent || latency || {};
+  const latest = latency?.recent || latency;
+  return latest?.count > 0 ? latest : {};
 }
 
 export class Model {

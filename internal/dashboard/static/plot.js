@@ -125,7 +125,7 @@ export class Plot {
       parts.push(h('line', { class: 'rule', x1: margin.left, x2: w - margin.right, y1: at, y2: at }));
       parts.push(h('text', { class: 'tick', x: margin.left - 8, y: at + 3.5, 'text-anchor': 'end' }, this.options.format(v).replace(/\.0+(?= |$)/, '')));
     }
-    const steps = w > 420 ? 4 : 2;
+    const steps = w > 420 ? (this.width % 180e3 === 0 && this.width < 600e3 ? 3 : 4) : 2;
     for (let i = 0; i <= steps; i++) {
       const time = this.now - this.width + (this.width * i) / steps;
       const anchor = i === 0 ? 'start' : i === steps ? 'end' : 'middle';
@@ -189,8 +189,7 @@ export class Plot {
 
 function ago(ms) {
   const s = Math.round(ms / 1000);
-  if (s < 120) return `${s} s`;
-  return s % 60 === 0 ? `${s / 60} m` : `${(s / 60).toFixed(1)} m`;
+  return s < 120 || s % 30 !== 0 ? `${s} s` : `${s / 60} m`;
 }
 
 // spark draws the latest samples of one name into an <svg class="spark">, without axes.

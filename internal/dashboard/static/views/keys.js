@@ -1,8 +1,11 @@
 // Hot keys and big keys: what the sampling of each pool has found.
 
 import { fill, h, meter, text } from '../dom.js';
-import { bytes, percent, plural, rate } from '../format.js';
+import { bytes, clock, percent, plural, rate } from '../format.js';
 import { Table } from '../table.js';
+
+// whole marks a key of which the API tells the beginning only.
+const whole = (k) => (k.key_length > k.key.length ? `${k.key}…  (${k.key_length} bytes)` : k.key);
 
 export class Keys {
   constructor(host, app) {
@@ -22,9 +25,9 @@ export class Keys {
       caption: 'Hot keys', noun: 'key', empty: 'No key has been sampled yet.', key: (k) => `${k.pool}\n${k.key}`, words: (k) => `${k.pool} ${k.key}`,
       sort: { name: 'rate', down: true },
       columns: [
-        { name: 'key', label: 'key', mono: true, value: (k) => k.key },
+        { name: 'key', label: 'key', mono: true, value: (k) => k.key, show: whole },
         { name: 'pool', label: 'pool', width: '140px', priority: 2, value: (k) => k.pool },
-        { name: 'rate', label: 'req/s', num: true, width: '92px', value: (k) => k.rate, show: (k) => rate(k.rate) },
+        { name: 'rate', label: 'req/s', num: true, width: '92px', title: 'at the most; sampled', value: (k) => k.rate, show: (k) => rate(k.rate) },
         { name: 'share', label: 'share', title: 'of the pool’s requests', num: true, width: '78px', value: (k) => k.share, show: (k) => percent(k.share) },
         { name: 'bar', label: '', title: 'share of the pool’s requests', width: '110px', priority: 3, value: (k) => k.share, cell: (td, k) => fill(td, meter(k.share, percent(k.share))) },
       ],
@@ -33,10 +36,11 @@ export class Keys {
       caption: 'Big requests and replies', noun: 'key', empty: 'Nothing big has passed.', key: (k) => `${k.pool}\n${k.kind}\n${k.key}`, words: (k) => `${k.pool} ${k.key} ${k.command} ${k.kind}`,
       sort: { name: 'size', down: true },
       columns: [
-        { name: 'key', label: 'key', mono: true, value: (k) => k.key },
+        { name: 'key', label: 'key', mono: true, value: (k) => k.key, show: whole },
         { name: 'pool', label: 'pool', width: '140px', priority: 2, value: (k) => k.pool },
         { name: 'command', label: 'command', width: '130px', priority: 3, value: (k) => k.command || '' },
         { name: 'kind', label: 'what', width: '92px', value: (k) => k.kind },
+        { name: 'when', label: 'when', num: true, width: '92px', priority: 4, value: (k) => Date.parse(k.time), show: (k) => clock(Date.parse(k.time)) },
         { name: 'size', label: 'size', num: true, width: '92px', value: (k) => k.size, show: (k) => bytes(k.size) },
       ],
     });

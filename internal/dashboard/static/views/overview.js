@@ -36,18 +36,18 @@ export class Overview {
       h('h1', { class: 'hidden' }, 'Overview'),
       h('dl', { class: 'vitals', 'aria-label': 'At this moment' }, this.vitals.map((v) => v.el)),
       h('div', { class: 'columns' },
-        h('section', { class: 'card', 'aria-label': 'Over time' },
-          h('header', null, h('h2', null, 'Over time'), h('div', { class: 'filter tail' }, this.picker, h('div', { class: 'chips', role: 'group', 'aria-label': 'Time shown' }, this.spans))),
-          h('div', { class: 'plots' }, requests, delays, errors)),
         h('div', { class: 'stack' },
-          h('section', { class: 'card first', 'aria-label': 'What needs a look' }, h('header', null, h('h2', null, 'What needs a look', this.troubleNote)), this.trouble),
-          h('section', { class: 'card', 'aria-label': 'Pools' }, h('header', null, h('h2', null, 'Pools')), this.poolRows),
-          h('section', { class: 'card', 'aria-label': 'Failed requests by reason' }, h('header', null, h('h2', null, 'Failed requests by reason')), this.reasons),
-          h('section', { class: 'card', 'aria-label': 'Process' }, h('header', null, h('h2', null, 'Process')), this.process))),
-      h('section', { class: 'card', 'aria-label': 'Map of the servers' },
-        h('header', null, h('h2', null, 'Servers', this.mapNote)), this.map));
+          h('section', { class: 'card', 'aria-label': 'Over time' },
+            h('header', null, h('h2', null, 'Over time'), h('div', { class: 'filter tail' }, this.picker, h('div', { class: 'chips', role: 'group', 'aria-label': 'Time shown' }, this.spans))),
+            h('div', { class: 'plots' }, requests, delays, errors)),
+          section('Process', null, this.process)),
+        h('div', { class: 'stack' },
+          section('What needs a look', this.troubleNote, this.trouble, 'first'),
+          section('Pools', null, this.poolRows),
+          section('Failed requests by reason', null, this.reasons))),
+      section('Servers', this.mapNote, this.map));
     this.plots = [
-      new Plot(requests, { label: 'Requests per second', format: rate, lines: [{ name: 'requests', label: '', tone: 'slate' }] }),
+      new Plot(requests, { label: 'Requests per second', format: rate, integer: true, lines: [{ name: 'requests', label: '', tone: 'slate' }] }),
       new Plot(delays, {
         label: 'Latency, as clients see it', format: latency, log: true,
         lines: [{ name: 'p50', label: 'median', tone: 'slate' }, { name: 'p99', label: 'p99', tone: 'rust' }, { name: 'p999', label: 'p99.9', tone: 'plum' }],
@@ -204,6 +204,10 @@ export class Overview {
     attr(tile.el, 'aria-label', words);
     attr(tile.el, 'title', words);
   }
+}
+
+function section(title, note, content, placed = '') {
+  return h('section', { class: `card ${placed}`, 'aria-label': title }, h('header', null, h('h2', null, title, note)), content);
 }
 
 function vitalTiles() {

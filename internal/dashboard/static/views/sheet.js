@@ -25,19 +25,19 @@ export class Sheet {
     this.address = h('p', { class: 'soft mono' });
     this.state = h('div');
     this.facts = h('dl', { class: 'facts' });
-    this.delays = h('dl', { class: 'facts numbers' });
+    this.delays = h('div');
     this.counters = h('dl', { class: 'facts numbers' });
-    this.reasons = h('div');
+    this.reasons = h('div', { class: 'parts' });
     const requests = h('div');
     const delay = h('div');
     fill(this.dialog, h('div', null,
       h('header', null, h('div', null, this.title, this.address), h('button', { type: 'button', class: 'tool', onclick: () => this.dialog.close() }, 'Close')),
       this.state, this.facts,
-      requests, h('section', null, delay, this.delays),
+      requests, delay, this.delays,
       this.reasons,
       h('section', null, h('h3', null, 'Counters since the start'), this.counters)));
     this.plots = [
-      new Plot(requests, { label: 'Requests per second', format: rate, lines: [{ name: 'requests', label: '', tone: 'slate' }] }),
+      new Plot(requests, { label: 'Requests per second', format: rate, integer: true, lines: [{ name: 'requests', label: '', tone: 'slate' }] }),
       new Plot(delay, { label: 'Time from sending to the reply', format: latency, log: true, lines: [{ name: 'p50', label: 'median', tone: 'slate' }, { name: 'p99', label: 'p99', tone: 'rust' }] }),
     ];
   }
@@ -61,7 +61,8 @@ export class Sheet {
     fill(this.facts, facts.filter(([, v]) => v).map(([k, v]) => [h('dt', null, k), h('dd', { class: 'num' }, v)]));
     for (const plot of this.plots) plot.show(model.serverHistory.get(s.id), model.time, 180e3, this.app.gap());
     const t = s.total;
-    fill(this.delays, t ? [['median', t.p50], ['p90', t.p90], ['p99', t.p99], ['p99.9', t.p999], ['longest', t.max]].map(([k, v]) => [h('dt', null, `${k} since the start`), h('dd', { class: 'num' }, latency(v))]) : null);
+    fill(this.delays, t ? h('section', null, h('h3', null, 'Time from sending to the reply, since the start'), h('dl', { class: 'facts numbers' },
+      [['median', t.p50], ['p90', t.p90], ['p99', t.p99], ['p99.9', t.p999], ['longest', t.max]].map(([k, v]) => [h('dt', null, k), h('dd', { class: 'num' }, latency(v))]))) : null);
     fill(this.reasons, reasons('Failed requests, by reason', s.reasons), reasons('Connections that ended, by reason', s.closed));
     fill(this.counters, Object.entries(s.counters).filter(([name]) => !name.endsWith('_at')).map(([name, v]) => [h('dt', null, name.replaceAll('_', ' ')), h('dd', { class: 'num' }, name.endsWith('bytes') ? bytes(v) : v.toLocaleString('en'))]));
   }

@@ -8,9 +8,15 @@ import { Table } from '../table.js';
 const parts = [
   { name: 'connect', label: 'waits for a connection', tone: 'plum' },
   { name: 'queue', label: 'waits in the queue', tone: 'rust' },
-  { name: 'server', label: 'at the server', tone: 'slate' },
+  { name: 'server_time', label: 'at the server', tone: 'slate' },
   { name: 'turn', label: 'waits for its turn', tone: 'grey' },
 ];
+
+// request is the command and what is kept of its key. Its error, if it had one, comes behind.
+function request(e) {
+  const key = e.key_length > (e.key || '').length && e.key ? `${e.key}…` : e.key;
+  return [e.command, key, e.keys > 1 ? `(${e.keys} keys)` : '', e.error ? `: ${e.error}` : ''].filter(Boolean).join(' ');
+}
 
 export class SlowLog {
   constructor(host, app) {
@@ -24,14 +30,14 @@ export class SlowLog {
     fill(host, h('h1', { class: 'hidden' }, 'Slow log'), h('section', { class: 'card flush', 'aria-label': 'Slow log' },
       h('header', null, h('div', { class: 'filter' }, this.search, h('span', { class: 'legend' }, parts.map((p) => h('span', null, h('i', { class: `block ${p.tone}` }), p.label)))), this.note), list));
     this.table = new Table(list, {
-      caption: 'Slow log', noun: 'entry', empty: 'No request was slow.', key: (e) => String(e.id),
-      words: (e) => `${e.command} ${e.key || ''} ${e.pool} ${e.server || ''} ${e.client || ''}`, sort: { name: 'time', down: true },
+      caption: 'Slow log', noun: 'entry', empty: 'No request was slow.', key: (e) => `${e.pool}\n${e.id}`,
+      words: (e) => `${request(e)} ${e.pool} ${e.server || ''} ${e.client || ''} ${e.client_name || ''} ${e.error || ''}`, sort: { name: 'time', down: true },
       columns: [
-        { name: 'command', label: 'request', mono: true, value: (e) => [e.command, e.key].filter(Boolean).join(' ') },
+        { name: 'command', label: 'request', mono: true, value: request },
         { name: 'time', label: 'when', width: '176px', num: true, priority: 2, value: (e) => e.at, show: (e) => clock(e.at) },
         { name: 'duration', label: 'took', num: true, width: '90px', narrow: '74px', value: (e) => e.duration, show: (e) => latency(e.duration) },
         { name: 'split', label: 'where the time went', width: '200px', priority: 3, value: (e) => e.server_time, cell: split },
-        { name: 'server', label: 'server', width: '170px', narrow: '100px', value: (e) => e.server || '' },
+        { name: 'server', label: 'server', width: '170px', narrow: '100px', value: (e) => e.server || 'several' },
         { name: 'pool', label: 'pool', width: '120px', priority: 4, value: (e) => e.pool },
         { name: 'client', label: 'client', mono: true, width: '170px', priority: 4, value: (e) => e.client || '' },
       ],
