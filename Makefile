@@ -8,7 +8,7 @@ LDFLAGS ?=
 # How long `make fuzz-short` gives each fuzz target.
 FUZZTIME ?= 5s
 # How long `make soak` takes, about.
-SOAK    ?= 10m
+SOAK    ?= 12m
 # What `make demo` and `make bench` pass on.
 ARGS ?=
 

@@ -16,7 +16,7 @@ func (c *client) request(req *msg.Request) {
 		c.local(req)
 		return
 	}
-	if c.overdue && req.Treatment != msg.Ignore && req.Treatment != msg.Quit {
+	if c.overdue && waitsForServers(req.Treatment) {
 		c.refuse(req, msg.RequestTimedout)
 		return
 	}
@@ -47,6 +47,11 @@ func (c *client) request(req *msg.Request) {
 	case msg.Ignore:
 	}
 }
+
+// waitsForServers reports whether a request with that treatment can come too late.
+// What the proxy answers itself never does: it may change what the client's next
+// requests and replies mean.
+func waitsForServers(t msg.Treatment) bool { return t != msg.Local && t != msg.Quit && t != msg.Ignore }
 
 // beforeLogin reports whether a request with that treatment may be taken of a
 // client that has not logged in. For Learn the protocol's Ask decides.

@@ -24,30 +24,35 @@ func TestChaos(t *testing.T) {
 		name     string
 		protocol testkit.Protocol
 		moves    bool
-		pool     []string
+		// share and floor are how long it takes: see share.
+		share int
+		floor time.Duration
+		pool  []string
 	}{
-		{"redis", testkit.Redis, false, nil},
-		{"memcached", testkit.Memcache, false, nil},
-		{"redis, ejected", testkit.Redis, true, []string{"auto_eject_hosts: true", "server_failure_limit: 2", "server_retry_timeout: 300"}},
+		{"redis", testkit.Redis, false, 16, 2 * time.Minute, nil},
+		{"memcached", testkit.Memcache, false, 16, 2 * time.Minute, nil},
 		{
-			"redis, failed fast", testkit.Redis, false,
+			"redis, ejected", testkit.Redis, true, 9, 30 * time.Second,
+			[]string{"auto_eject_hosts: true", "server_failure_limit: 2", "server_retry_timeout: 300"},
+		},
+		{
+			"redis, failed fast", testkit.Redis, false, 9, 30 * time.Second,
 			[]string{"auto_eject_hosts: true", "server_failure_limit: 2", "server_retry_timeout: 300", "eject: fail", "server_connections: 2"},
 		},
 		{
-			"memcached, checked", testkit.Memcache, true,
+			"memcached, checked", testkit.Memcache, true, 9, 30 * time.Second,
 			[]string{"auto_eject_hosts: true", "health_check: {interval: 100ms, timeout: 200ms}", "reconnect_backoff: 20ms"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if length == 0 {
-				t.Parallel()
-			}
-			chaos(t, c.name, c.protocol, c.moves, append(c.pool, fmt.Sprintf("timeout: %d", timeout.Milliseconds())))
+			beside(t)
+			pool := append(c.pool, fmt.Sprintf("timeout: %d", timeout.Milliseconds()))
+			chaos(t, c.name, c.protocol, c.moves, share(c.share, c.floor, 2*time.Second), pool)
 		})
 	}
 }
 
-func chaos(t *testing.T, name string, protocol testkit.Protocol, moves bool, pool []string) {
+func chaos(t *testing.T, name string, protocol testkit.Protocol, moves bool, d time.Duration, pool []string) {
 	seed, rng := seeded(t)
 	s := newStage(t, protocol, "", pool...)
 	r := &row{piece: "chaos", what: name + ": servers killed, stopped, restarted"}
@@ -61,7 +66,7 @@ func chaos(t *testing.T, name string, protocol testkit.Protocol, moves bool, poo
 	}.Start(t)
 	crowd.AwaitMore(&crowd.Served, 1000)
 	events := map[string]int{}
-	for end := time.Now().Add(share(15, 2*time.Minute, 3*time.Second)); time.Now().Before(end) && !t.Failed(); {
+	for end := time.Now().Add(d); time.Now().Before(end) && !t.Failed(); {
 		events[s.trouble(rng, crowd)]++
 		time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond) // how long all is well between two troubles
 	}

@@ -57,6 +57,7 @@ func inParallel(t *testing.T, n int, f func(i int) error) {
 // for an answer, some in the middle of a word: nothing is left of them, and others
 // are served.
 func TestVanishing(t *testing.T) {
+	beside(t)
 	s := newStage(t, testkit.Redis, "")
 	clients, rounds := times(10_000, 300), times(100, 4)
 	r := &row{piece: "vanish"}
@@ -67,7 +68,7 @@ func TestVanishing(t *testing.T) {
 	conns := make([]net.Conn, clients)
 	done := 0
 	var first, last int64
-	end := time.Now().Add(share(25, 100*time.Second, 10*time.Second))
+	end := time.Now().Add(share(15, 100*time.Second, 10*time.Second))
 	for ; done < rounds && time.Now().Before(end) && !t.Failed(); done++ {
 		inParallel(t, clients, func(i int) error {
 			conn, err := net.Dial("tcp", s.proxy.Addr())
@@ -135,6 +136,7 @@ func vanish(conn net.Conn, i int) error {
 // Thousands of idle clients are held: they cost little, and when they go their
 // memory is there for others.
 func TestIdleClients(t *testing.T) {
+	beside(t)
 	s := newStage(t, testkit.Redis, "")
 	clients := times(10_000, 500)
 	r := &row{piece: "idle", what: fmt.Sprintf("%d idle clients held", clients)}
@@ -165,6 +167,7 @@ func TestIdleClients(t *testing.T) {
 // Thousands of clients whose requests never end, a byte now and then: others are
 // served.
 func TestSlowloris(t *testing.T) {
+	beside(t)
 	s := newStage(t, testkit.Redis, "")
 	clients := times(5000, 300)
 	r := &row{piece: "slowloris", what: fmt.Sprintf("%d clients that send a byte now and then of a request without an end", clients)}
@@ -215,6 +218,7 @@ func TestAnnouncers(t *testing.T) {
 }
 
 func announce(t *testing.T, name string, request []byte, stopped bool) {
+	beside(t)
 	s := newStage(t, testkit.Redis, fmt.Sprintf("  max_memory: %dmb\n", maxMemory>>20), "timeout: 2000")
 	r := &row{piece: "announce", what: "clients announce 10,000 " + name + " and never read", bound: maxMemory * 3 / 2}
 	report(t, r)

@@ -3,7 +3,7 @@
 // clients that never read, requests that never end.
 //
 //	go test ./test/soak    every piece in its shortest form
-//	make soak              all pieces, for ten minutes, and a table of what was seen
+//	make soak              all pieces, for about twelve minutes, and a table of what was seen
 //	SOAK=2h make soak      the same for two hours
 //
 // Pieces judge what they can on any machine in any form. What depends on the
@@ -70,6 +70,14 @@ func times(long, short int) int {
 		return short
 	}
 	return long
+}
+
+// beside lets a piece run beside others, in the short form.
+func beside(t *testing.T) {
+	t.Helper()
+	if length == 0 {
+		t.Parallel()
+	}
 }
 
 // seeded returns the run's seed, which is printed, and its random numbers.
