@@ -170,8 +170,12 @@ func (p *Protocol) Learn(topic string, reply []byte) (objection string) {
 		return ""
 	}
 	l, ok := newLesson(c)
-	if !ok || l.name != strings.TrimPrefix(topic, aboutCommand) {
+	if !ok {
 		return "an unexpected reply"
+	}
+	if l.name != strings.TrimPrefix(topic, aboutCommand) {
+		// A server's rename-command: what it hides is not to be had by another name.
+		return "they have it as '" + plain([]byte(l.name), maxShown) + "', renamed"
 	}
 	p.learned.keep(l)
 	return ""

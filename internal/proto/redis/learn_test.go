@@ -152,7 +152,7 @@ func TestNotLearnt(t *testing.T) {
 		{"command:foo", "*1\r\n$-1\r\n", ""},
 		{"command:foo", "-NOPERM no\r\n", "NOPERM no"},
 		{"command:foo", "+OK\r\n", "an unexpected reply"},
-		{"command:foo", infoOf("bar", 1, 1, 1, 1), "an unexpected reply"},
+		{"command:foo", infoOf("bar", 1, 1, 1, 1), "they have it as 'bar', renamed"},
 		{"command:foo", strings.Repeat("*1\r\n", 40) + ":1\r\n", "an unexpected reply"},
 		{"hello", "-NOAUTH Authentication required.\r\n", "NOAUTH Authentication required."},
 	}
