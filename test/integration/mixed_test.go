@@ -33,6 +33,9 @@ const (
 func TestMixedCommands(t *testing.T) {
 	t.Parallel()
 	total := mixedRequests
+	if testing.Short() {
+		total /= 5
+	}
 	if text := os.Getenv("NUTHATCH_MIXED_REQUESTS"); text != "" {
 		var err error
 		if total, err = strconv.Atoi(text); err != nil {
