@@ -134,11 +134,11 @@ type Session struct {
 type Replies uint8
 
 const (
-	// RepliesOn: all.
+	// RepliesOn is all of them.
 	RepliesOn Replies = iota
-	// RepliesOff: none.
+	// RepliesOff is none.
 	RepliesOff
-	// RepliesSkip: all but that to the next request.
+	// RepliesSkip is all but that to the next request.
 	RepliesSkip
 )
 

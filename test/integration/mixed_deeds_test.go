@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"nuthatch/internal/testkit"
@@ -270,7 +271,7 @@ func (b *book) pushDeed(command string) {
 	if command == "LPUSH" {
 		b.lists[i] = append([]string{s}, list...)
 	} else {
-		b.lists[i] = append(list[:len(list):len(list)], s)
+		b.lists[i] = append(slices.Clip(list), s)
 	}
 	b.expectInt(len(list) + 1)
 }
