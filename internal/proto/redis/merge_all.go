@@ -214,7 +214,11 @@ func (p *Protocol) mergeBusy(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) 
 	chosen := 0
 	for i := range p.cursors {
 		c := &p.cursors[i]
-		if n, ok := p.count(c, c.first()); !ok || n < 1 {
+		first := c.first()
+		if first != '*' && first != '%' {
+			return msg.BadReply
+		}
+		if n, ok := p.count(c, first); !ok || n < 1 {
 			return msg.BadReply
 		}
 		p.moveElement(c, nil, nil)

@@ -117,6 +117,7 @@ var mergeAllTests = []struct {
 	{"idle", "function|stats", parts("*4\r\n+r\r\n$-1\r\n+e\r\n:1\r\n", "*4\r\n+r\r\n$-1\r\n+e\r\n:2\r\n"), "*4\r\n+r\r\n$-1\r\n+e\r\n:1\r\n", false},
 	{"busy", "function|stats", parts("*4\r\n+r\r\n$-1\r\n+e\r\n:1\r\n", "*4\r\n+r\r\n*1\r\n+x\r\n+e\r\n:2\r\n"), "*4\r\n+r\r\n*1\r\n+x\r\n+e\r\n:2\r\n", false},
 	{"busy in RESP3", "function|stats", parts("%2\r\n+r\r\n_\r\n+e\r\n:1\r\n", "%2\r\n+r\r\n%1\r\n+x\r\n:1\r\n+e\r\n:2\r\n"), "%2\r\n+r\r\n%1\r\n+x\r\n:1\r\n+e\r\n:2\r\n", false},
+	{"statistics that are none", "function|stats", parts("#1\r\n", "#0\r\n"), badReply, true},
 	{"no statistics", "function|stats", parts("*0\r\n", "*0\r\n"), badReply, true},
 	{"half of the statistics", "function|stats", parts("*1\r\n+r\r\n", "*1\r\n+r\r\n"), badReply, true},
 	{"statistics with a failure", "function|stats", parts("%1\r\n+r\r\n_\r\n", refused), gone, true},
