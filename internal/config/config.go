@@ -69,6 +69,8 @@ type Process struct {
 	ResolveInterval time.Duration
 	// DrainDelay is how long it takes before draining begins.
 	DrainDelay time.Duration
+	// LogFormat is the form of the log's lines.
+	LogFormat LogFormat
 	// Latency measures how long requests take.
 	Latency bool
 	// SlowlogSlowerThan is how long a request takes that is kept in the slow log;

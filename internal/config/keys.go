@@ -439,6 +439,12 @@ var processKeys = []key[Process]{
 		set: func(p *Process, v value) { p.ReadyServers = int(v.number) },
 	},
 	{
+		name: "log_format", kind: kindLogFormat, def: "text", origin: fromNuthatch,
+		help: "The form of the log's lines: `text` is nutcracker's, `json` is one JSON object per line, with `time`, `level`, `source`, " +
+			"`msg`, and one more member for each thing that the line tells: `pool`, `server`, `client`, `reason`.",
+		set: func(p *Process, v value) { p.LogFormat = LogFormat(v.number) },
+	},
+	{
 		name: "latency", kind: kindBool, def: "true", origin: fromNuthatch,
 		help: "Measures how long requests take: for clients, by pool and command, and at the servers, by server and kind of " +
 			"command. It costs less than 1% of the processor time; `false` saves that, and the memory of the histograms, typically 3 KB " +

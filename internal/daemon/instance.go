@@ -82,7 +82,9 @@ type Instance struct {
 // Start starts a proxy: it returns when all pools listen, and then the proxy
 // serves until Stop is called. On error nothing is left behind.
 func Start(o Options) (*Instance, error) {
-	log, err := logging.New(logging.Options{Path: o.LogFile, Level: logging.Level(o.LogLevel)})
+	log, err := logging.New(logging.Options{
+		Path: o.LogFile, Level: logging.Level(o.LogLevel), JSON: o.Config.Process.LogFormat == config.LogJSON,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -132,7 +132,7 @@ func (in *Instance) adopt(g *generation) error {
 func live(p *config.Process, from *config.Process) {
 	old := *p
 	*p = *from
-	p.Threads, p.MaxMemory = old.Threads, old.MaxMemory
+	p.Threads, p.MaxMemory, p.LogFormat = old.Threads, old.MaxMemory, old.LogFormat
 }
 
 // keepStatic returns the configuration with those settings that a running proxy

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -48,6 +49,8 @@ type core struct {
 	queue    chan entry
 	stopped  chan struct{} // closed when the writer has ended
 	patience time.Duration
+	format   form
+	limiter  *limiter
 
 	level        atomic.Int32
 	closed       atomic.Bool
@@ -64,7 +67,10 @@ func newCore(opts Options) (*core, error) {
 	if lines <= 0 {
 		lines = defaultQueue
 	}
-	c := &core{queue: make(chan entry, lines), stopped: make(chan struct{}), patience: patience}
+	c := &core{queue: make(chan entry, lines), stopped: make(chan struct{}), patience: patience, format: textForm, limiter: newLimiter()}
+	if opts.JSON {
+		c.format = jsonForm
+	}
 	c.level.Store(int32(opts.Level.clamp()))
 	out := &sink{w: opts.Writer}
 	if opts.Path != "" {
@@ -96,18 +102,18 @@ func (c *core) open() (*os.File, error) {
 
 // newLine gives a buffer with all of a line that stands before the attributes.
 // enqueue takes it back.
-func (c *core) newLine(when time.Time, pc uintptr, msg string) *[]byte {
+func (c *core) newLine(level Level, when time.Time, pc uintptr, msg string) *[]byte {
 	line, ok := c.lines.Get().(*[]byte)
 	if !ok {
 		line = new([]byte)
 	}
-	*line = appendHead((*line)[:0], when, pc, msg)
+	*line = c.format.head((*line)[:0], level, when, pc, msg)
 	return line
 }
 
 // enqueue hands the line to the writer, or drops it. It does not wait.
 func (c *core) enqueue(line *[]byte) {
-	*line = finishLine(*line)
+	*line = c.format.finish(*line)
 	if !c.closed.Load() {
 		select {
 		case c.queue <- entry{line: line}:
@@ -201,9 +207,21 @@ func (c *core) close() error {
 func (c *core) write(out *sink) {
 	defer close(c.stopped)
 	batch := make([]byte, 0, batchBytes+maxLine)
+	var due <-chan time.Time // when to tell what the limiter left out
 	for {
-		e := <-c.queue
 		batch = batch[:0]
+		var e entry
+		select {
+		case e = <-c.queue:
+		case <-c.limiter.excess:
+			if due == nil {
+				due = time.After(time.Second)
+			}
+			continue
+		case <-due:
+			due = nil
+			batch = c.appendLost(batch)
+		}
 		for e.line != nil {
 			batch = append(batch, *e.line...)
 			c.release(e.line)
@@ -214,6 +232,9 @@ func (c *core) write(out *sink) {
 				default:
 				}
 			}
+		}
+		if e.do != nil {
+			batch = c.appendLost(batch)
 		}
 		c.put(out, c.appendDropped(batch))
 		if e.do != nil {
@@ -232,8 +253,9 @@ func (c *core) appendDropped(batch []byte) []byte {
 	if n == 0 {
 		return batch
 	}
-	batch = time.Now().AppendFormat(batch, timeLayout)
-	return fmt.Appendf(batch, "logging/core.go log lines dropped, as the queue was full dropped=%d\n", n)
+	line := c.format.head(nil, Warn, time.Now(), 0, "log lines dropped, as the queue was full")
+	line = c.format.attrs(line, "", []slog.Attr{slog.Uint64("dropped", n)})
+	return append(batch, c.format.finish(line)...)
 }
 
 func (c *core) put(out *sink, batch []byte) {

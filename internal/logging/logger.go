@@ -3,11 +3,13 @@
 // slog.Attr, and Slog gives a logger for code that knows nothing else.
 //
 //	[2026-11-23 03:00:00.123] proxy/server.go:120 message key=value key="a value"
+//	{"time":"2026-11-23T03:00:00.123Z","level":"warn","source":"proxy/server.go:120","msg":"message","key":"value"}
 //
 // The caller formats its line and puts it into a bounded queue; one goroutine
 // takes lines out and writes them, many at a time. A caller never waits for
 // the disk: when the queue is full its line is dropped, and the next line
-// that gets through is followed by one that says how many were lost.
+// that gets through is followed by one that says how many were lost. Of one kind
+// of line 20 are written in a second; how many more there were is told.
 //
 //	event loops ─┐
 //	goroutines  ─┼─▶ queue (Options.QueueLines) ─▶ writer ─▶ file or stderr
@@ -35,6 +37,8 @@ type Options struct {
 	Path string
 	// Level is where the logger starts; out of range it is moved to the nearer end.
 	Level Level
+	// JSON writes each line as an object, in place of nutcracker's form.
+	JSON bool
 	// QueueLines is how many lines may wait to be written; 0 means 8192. A line
 	// is at most 4096 bytes long.
 	QueueLines int
@@ -61,6 +65,9 @@ func New(opts Options) (*Logger, error) {
 	return &Logger{core: c}, nil
 }
 
+// always is the level of lines that are written whatever the level is.
+const always = Notice - 100
+
 // Discard gives a logger that writes nothing: the nil one.
 func Discard() *Logger {
 	return nil
@@ -76,7 +83,7 @@ func (l *Logger) Enabled(level Level) bool {
 // or what they refer to; a []byte value is written as text.
 func (l *Logger) Log(level Level, msg string, attrs ...slog.Attr) {
 	if l.Enabled(level) {
-		l.emit(msg, attrs)
+		l.emit(level, msg, attrs)
 	}
 }
 
@@ -84,7 +91,7 @@ func (l *Logger) Log(level Level, msg string, attrs ...slog.Attr) {
 // every log, such as the start and the end of the process.
 func (l *Logger) Always(msg string, attrs ...slog.Attr) {
 	if l != nil {
-		l.emit(msg, attrs)
+		l.emit(always, msg, attrs)
 	}
 }
 
@@ -92,42 +99,42 @@ func (l *Logger) Always(msg string, attrs ...slog.Attr) {
 // written from level Alert on, not only from Err on.
 func (l *Logger) Error(msg string, attrs ...slog.Attr) {
 	if l.Enabled(Alert) {
-		l.emit(msg, attrs)
+		l.emit(Alert, msg, attrs)
 	}
 }
 
 // Warn writes a line at level Warn.
 func (l *Logger) Warn(msg string, attrs ...slog.Attr) {
 	if l.Enabled(Warn) {
-		l.emit(msg, attrs)
+		l.emit(Warn, msg, attrs)
 	}
 }
 
 // Notice writes a line at level Notice, which is the default level.
 func (l *Logger) Notice(msg string, attrs ...slog.Attr) {
 	if l.Enabled(Notice) {
-		l.emit(msg, attrs)
+		l.emit(Notice, msg, attrs)
 	}
 }
 
 // Info writes a line at level Info.
 func (l *Logger) Info(msg string, attrs ...slog.Attr) {
 	if l.Enabled(Info) {
-		l.emit(msg, attrs)
+		l.emit(Info, msg, attrs)
 	}
 }
 
 // Debug writes a line at level Debug.
 func (l *Logger) Debug(msg string, attrs ...slog.Attr) {
 	if l.Enabled(Debug) {
-		l.emit(msg, attrs)
+		l.emit(Debug, msg, attrs)
 	}
 }
 
 // Verbose writes a line at level Verb.
 func (l *Logger) Verbose(msg string, attrs ...slog.Attr) {
 	if l.Enabled(Verb) {
-		l.emit(msg, attrs)
+		l.emit(Verb, msg, attrs)
 	}
 }
 
@@ -137,7 +144,7 @@ func (l *Logger) With(attrs ...slog.Attr) *Logger {
 	if l == nil || len(attrs) == 0 {
 		return l
 	}
-	return &Logger{core: l.core, attrs: appendAttrs(slices.Clone(l.attrs), "", attrs)}
+	return &Logger{core: l.core, attrs: l.core.format.attrs(slices.Clone(l.attrs), "", attrs)}
 }
 
 // Slog gives a log/slog logger that writes to the same place; FromSlog says at
@@ -248,11 +255,15 @@ func (l *Logger) Close() error {
 
 // emit formats a line and queues it. It must be called by exported methods
 // directly, as it reports their caller's place.
-func (l *Logger) emit(msg string, attrs []slog.Attr) {
+func (l *Logger) emit(level Level, msg string, attrs []slog.Attr) {
 	var pc [1]uintptr
 	runtime.Callers(3, pc[:]) // runtime.Callers, emit, the method
-	line := l.core.newLine(time.Now(), pc[0], msg)
+	now := time.Now()
+	if level != always && !l.core.limiter.admits(level, now, pc[0], msg, attrs) {
+		return
+	}
+	line := l.core.newLine(level, now, pc[0], msg)
 	*line = append(*line, l.attrs...)
-	*line = appendAttrs(*line, "", attrs)
+	*line = l.core.format.attrs(*line, "", attrs)
 	l.core.enqueue(line)
 }

@@ -26,10 +26,14 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	if when.IsZero() {
 		when = time.Now()
 	}
-	line := c.newLine(when, r.PC, r.Message)
+	level := FromSlog(r.Level)
+	if !c.limiter.admits(level, when, r.PC, r.Message, nil) {
+		return nil
+	}
+	line := c.newLine(level, when, r.PC, r.Message)
 	*line = append(*line, h.logger.attrs...)
 	r.Attrs(func(a slog.Attr) bool {
-		*line = appendAttr(*line, h.group, a)
+		*line = c.format.attrs(*line, h.group, []slog.Attr{a})
 		return true
 	})
 	c.enqueue(line)
@@ -38,7 +42,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 
 // WithAttrs implements slog.Handler.
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	l := &Logger{core: h.logger.core, attrs: appendAttrs(slices.Clone(h.logger.attrs), h.group, attrs)}
+	l := &Logger{core: h.logger.core, attrs: h.logger.core.format.attrs(slices.Clone(h.logger.attrs), h.group, attrs)}
 	return &handler{logger: l, group: h.group}
 }
 
