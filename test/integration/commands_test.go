@@ -134,6 +134,7 @@ func (d *duel) compareRow(row redis.Row) int {
 		d.t.Errorf("%s: only %d calls", name, len(calls))
 	}
 	d.stock()
+	wrongArity, wrongType := false, false
 	for i, call := range calls {
 		if !isKnown && len(call) < row.MinWords {
 			continue // nuthatch knows the command, and how many words it needs, and the server does not
@@ -145,6 +146,8 @@ func (d *duel) compareRow(row redis.Row) int {
 		d.server.Send(b)
 		d.proxy.Send(b)
 		want, got := d.server.Reply(), d.proxy.Reply()
+		wrongArity = wrongArity || strings.Contains(want, "wrong number of arguments")
+		wrongType = wrongType || strings.HasPrefix(want, "-WRONGTYPE")
 		switch {
 		case i == 0 && isKnown && strings.HasPrefix(want, "-") && !refusedExamples[name]:
 			d.t.Errorf("%q: the example is wrong: %q", call, want)
@@ -157,8 +160,17 @@ func (d *duel) compareRow(row redis.Row) int {
 			d.t.Errorf("%.300q:\n\tnuthatch %.300q\n\tredis    %.300q", call, got, want)
 		}
 	}
+	if isKnown && (!wrongArity || !wrongType && !slices.Contains(ofAnyType, name)) {
+		d.t.Errorf("%s: among its calls is one with a wrong number of words, %t, and with a key of a wrong type, %t", name, wrongArity, wrongType)
+	}
 	return len(calls)
 }
+
+// ofAnyType are the commands that no key has the wrong type for, or that say so
+// in words of their own: LCS.
+var ofAnyType = strings.Split("mget,mset,msetnx,setex,psetex,setnx,lcs,del,exists,touch,unlink,copy,dump,restore,type,move,rename,renamenx,"+
+	"expire,expireat,expiretime,pexpire,pexpireat,pexpiretime,persist,ttl,pttl,object encoding,object freq,object idletime,object refcount,"+
+	"memory usage,spublish,eval,eval_ro,evalsha,evalsha_ro,fcall,fcall_ro", ",")
 
 // refusedExamples are the examples that Redis refuses: what they need cannot be
 // written down.
