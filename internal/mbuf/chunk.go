@@ -82,6 +82,15 @@ func (c *Chunk) room() int {
 	return len(c.buf) - c.w
 }
 
+// scrap is the room, in bytes, below which c is not worth a read of its own: an
+// eighth, but any room of a small chunk, or of a view, which has none.
+func (c *Chunk) scrap() int {
+	if c.base != nil || c.class == small {
+		return MediumSize
+	}
+	return len(c.buf) / 8
+}
+
 // A Pool is the free list of one event loop. The zero value is ready to use.
 type Pool struct {
 	free  [numClasses]*Chunk

@@ -370,3 +370,24 @@ func BenchmarkChain(b *testing.B) {
 		})
 	}
 }
+
+// A body that comes byte by byte takes no more storage than one that comes at once.
+func TestLendByteByByte(t *testing.T) {
+	var p Pool
+	var c Chain
+	const body = 100_000
+	c.AppendString(&p, "$100000\r\n")
+	for c.Len() < body {
+		b := c.Lend(&p, body-c.Len())
+		b[0] = 'x'
+		c.Lent(1)
+		most := 2*c.Len() + SmallSize + MediumSize
+		if c.Len() > MediumSize {
+			most += LargeSize // the chunk that is being filled
+		}
+		if p.InUse() > most {
+			t.Fatalf("%d bytes are stored in %d", c.Len(), p.InUse())
+		}
+	}
+	c.Release(&p)
+}

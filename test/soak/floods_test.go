@@ -14,6 +14,30 @@ import (
 	"nuthatch/internal/testkit"
 )
 
+// maxMemory is what the process may use in floods, and maxResident what of it may
+// be resident, the program itself included.
+const (
+	maxMemory   = 64 << 20
+	maxResident = maxMemory * 3 / 2
+)
+
+// newFlood is a stage with that bound, and the watch over its memory, which judges
+// it when the flood is over.
+func newFlood(t *testing.T, r *row, pool ...string) (s *stage, judge func()) {
+	t.Helper()
+	beside(t)
+	s = newStage(t, testkit.Redis, fmt.Sprintf("  max_memory: %dmb\n", maxMemory>>20), pool...)
+	report(t, r)
+	r.bound = maxResident
+	rss := s.watchRSS()
+	return s, func() {
+		t.Helper()
+		if r.rss = rss(); r.rss > r.bound {
+			t.Errorf("RSS %d MB, above %d MB", r.rss>>20, r.bound>>20)
+		}
+	}
+}
+
 // others is the traffic that a flood must not disturb.
 func (s *stage) others(t *testing.T) *testkit.Crowd {
 	t.Helper()
@@ -57,13 +81,10 @@ func inParallel(t *testing.T, n int, f func(i int) error) {
 // for an answer, some in the middle of a word: nothing is left of them, and others
 // are served.
 func TestVanishing(t *testing.T) {
-	beside(t)
-	s := newStage(t, testkit.Redis, "")
-	clients, rounds := times(10_000, 300), times(100, 4)
 	r := &row{piece: "vanish"}
-	report(t, r)
+	s, judge := newFlood(t, r)
+	clients, rounds := times(10_000, 300), times(100, 4)
 	before := s.left()
-	rss := s.watchRSS()
 	crowd := s.others(t)
 	conns := make([]net.Conn, clients)
 	done := 0
@@ -88,7 +109,7 @@ func TestVanishing(t *testing.T) {
 	s.awaitLeft(before)
 	r.what = fmt.Sprintf("%d clients connect, speak and vanish, %d times over", clients, done)
 	r.left = "as before"
-	r.rss = rss()
+	judge()
 	r.notes = fmt.Sprintf("RSS after the first time %d MB, after the last %d MB", first>>20, last>>20)
 	if growth := last - first; growth > first/2+32<<20 {
 		t.Errorf("its memory grows: %s", r.notes)
@@ -136,13 +157,10 @@ func vanish(conn net.Conn, i int) error {
 // Thousands of idle clients are held: they cost little, and when they go their
 // memory is there for others.
 func TestIdleClients(t *testing.T) {
-	beside(t)
-	s := newStage(t, testkit.Redis, "")
 	clients := times(10_000, 500)
 	r := &row{piece: "idle", what: fmt.Sprintf("%d idle clients held", clients)}
-	report(t, r)
+	s, judge := newFlood(t, r)
 	before := s.left()
-	rss := s.watchRSS()
 	crowd := s.others(t)
 	empty := s.proxy.RSS()
 	conns := make([]net.Conn, clients)
@@ -156,7 +174,8 @@ func TestIdleClients(t *testing.T) {
 	inParallel(t, clients, func(i int) error { return vanish(conns[i], i) })
 	undisturbed(t, crowd, r)
 	s.awaitLeft(before)
-	r.left, r.rss = "as before", rss()
+	r.left = "as before"
+	judge()
 	r.notes = fmt.Sprintf("RSS %d MB without them, %d MB with them: %.1f KB each", empty>>20, full>>20, float64(full-empty)/1024/float64(clients))
 	if grown := full - empty; grown > int64(clients)*20<<10+32<<20 {
 		t.Errorf("they cost too much: %s", r.notes)
@@ -167,13 +186,10 @@ func TestIdleClients(t *testing.T) {
 // Thousands of clients whose requests never end, a byte now and then: others are
 // served.
 func TestSlowloris(t *testing.T) {
-	beside(t)
-	s := newStage(t, testkit.Redis, "")
 	clients := times(5000, 300)
 	r := &row{piece: "slowloris", what: fmt.Sprintf("%d clients that send a byte now and then of a request without an end", clients)}
-	report(t, r)
+	s, judge := newFlood(t, r)
 	before := s.left()
-	rss := s.watchRSS()
 	crowd := s.others(t)
 	conns := make([]net.Conn, clients)
 	inParallel(t, clients, func(i int) (err error) {
@@ -192,13 +208,11 @@ func TestSlowloris(t *testing.T) {
 	inParallel(t, clients, func(i int) error { return vanish(conns[i], i) })
 	undisturbed(t, crowd, r)
 	s.awaitLeft(before)
-	r.left, r.rss = "as before", rss()
+	r.left = "as before"
+	judge()
 	r.notes = fmt.Sprintf("%d bytes of each", bytes)
 	t.Log(r.notes)
 }
-
-// maxMemory is what the process may use in the floods that would use more.
-const maxMemory = 64 << 20
 
 // Clients announce thousands of requests of a megabyte each, or for as much, and
 // never read: the memory stays within its bound, and others are served.
@@ -218,16 +232,13 @@ func TestAnnouncers(t *testing.T) {
 }
 
 func announce(t *testing.T, name string, request []byte, stopped bool) {
-	beside(t)
-	s := newStage(t, testkit.Redis, fmt.Sprintf("  max_memory: %dmb\n", maxMemory>>20), "timeout: 2000")
-	r := &row{piece: "announce", what: "clients announce 10,000 " + name + " and never read", bound: maxMemory * 3 / 2}
-	report(t, r)
+	r := &row{piece: "announce", what: "clients announce 10,000 " + name + " and never read"}
+	s, judge := newFlood(t, r, "timeout: 2000")
 	before := s.left()
 	c := s.proxy.Dial(testkit.Redis)
 	c.Send(testkit.RESP("SET", "big", strings.Repeat("b", 1<<20)))
 	c.Expect("+OK\r\n")
 	c.Close()
-	rss := s.watchRSS()
 	crowd := s.others(t)
 	if stopped {
 		s.servers[s.owner("big")].Pause()
@@ -264,11 +275,9 @@ func announce(t *testing.T, name string, request []byte, stopped bool) {
 		undisturbed(t, crowd, r)
 	}
 	s.awaitLeft(before)
-	r.left, r.rss = "as before", rss()
+	r.left = "as before"
+	judge()
 	r.notes = fmt.Sprintf("%d MB taken of them", sent.Load()>>20)
-	if length > 0 && r.rss > r.bound {
-		t.Errorf("RSS %d MB, above %d MB", r.rss>>20, r.bound>>20)
-	}
 	t.Log(r.notes, "RSS", r.rss>>20)
 }
 
