@@ -25,7 +25,6 @@ import (
 	"nuthatch/internal/proto/memcache"
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/proxy"
-	"nuthatch/internal/slowlog"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 )
@@ -52,6 +51,8 @@ type Instance struct {
 	current atomic.Pointer[generation]
 	// descriptors is how they are shared out; nil if their limit is not known.
 	descriptors atomic.Pointer[Descriptors]
+	// maxMemory is what was applied; 0: nothing.
+	maxMemory atomic.Int64
 	// draining: the end has been asked for, and the proxy is not ready any more.
 	draining atomic.Bool
 
@@ -101,6 +102,7 @@ func Start(o Options) (*Instance, error) {
 		return nil, err
 	}
 	in.serving.Store(true)
+	go in.returnMemory()
 	in.watch(in.opts.Config.Process.Watch)
 	if in.statsPort != nil {
 		in.statsPort.OwnPath(true)
@@ -127,6 +129,7 @@ func (in *Instance) start() error {
 	}
 	in.current.Store(g)
 	in.shareDescriptors(g)
+	in.limitMemory(g)
 	in.startReporter()
 	if err := in.startLoops(g); err != nil {
 		return err
@@ -194,7 +197,7 @@ func (in *Instance) poolOptions(g *generation) []proxy.PoolOptions {
 	pools := make([]proxy.PoolOptions, len(g.conf.Pools))
 	for i := range g.conf.Pools {
 		p := &g.conf.Pools[i]
-		pools[i] = proxy.PoolOptions{Config: p, Topology: g.topo[i], Protocol: in.protocol(p, g.learned[i], g.scripts[i], g.topo[i].SlowLog())}
+		pools[i] = proxy.PoolOptions{Config: p, Topology: g.topo[i], Protocol: in.protocol(g, i)}
 	}
 	return pools
 }
@@ -234,31 +237,32 @@ func (in *Instance) onLoops(f func(*proxy.Context)) error {
 	return nil
 }
 
-// protocol is what a pool speaks, for one loop.
-func (in *Instance) protocol(p *config.Pool, learned *redis.Learned, scripts *redis.Scripts, slow *slowlog.Log) proxy.Protocol {
+// protocol is what the i-th pool speaks, for one loop.
+func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
+	p := &g.conf.Pools[i]
 	name := p.Name
 	if p.Redis {
 		return redis.New(redis.Options{
 			Auth:           p.RedisAuth,
 			DB:             p.RedisDB,
 			Databases:      p.Databases,
-			Learned:        learned,
+			Learned:        g.learned[i],
 			RefuseUnknown:  p.UnknownCommands == config.UnknownRefuse,
 			Servers:        len(p.Servers),
-			MaxRequestSize: p.MaxRequestSize,
+			MaxRequestSize: g.maxRequest(p.MaxRequestSize),
 			AllowFlush:     p.AllowFlush,
 			Version:        in.opts.Version,
 			Started:        in.epoch,
 			PartialResults: p.PartialResults,
 			AllowKeys:      p.AllowKeys,
 			Timeout:        p.Timeout,
-			Scripts:        scripts,
-			SlowLog:        slow,
+			Scripts:        g.scripts[i],
+			SlowLog:        g.topo[i].SlowLog(),
 			Facts:          func() *redis.Facts { return in.redisFacts(name) },
 		})
 	}
 	o := memcache.Options{
-		MaxRequestSize: p.MaxRequestSize,
+		MaxRequestSize: g.maxRequest(p.MaxRequestSize),
 		AllowFlush:     p.AllowFlush,
 		Facts:          in.facts(p),
 	}

@@ -69,6 +69,7 @@ func (in *Instance) reload() (*preview.Change, error) {
 	old.checks.Stop()
 	in.current.Store(g)
 	in.shareDescriptors(g)
+	in.limitMemory(g)
 	if moved {
 		in.serveAdmin(h)
 	}
@@ -132,7 +133,7 @@ func (in *Instance) adopt(g *generation) error {
 func live(p *config.Process, from *config.Process) {
 	old := *p
 	*p = *from
-	p.Threads, p.MaxMemory, p.LogFormat = old.Threads, old.MaxMemory, old.LogFormat
+	p.Threads, p.LogFormat = old.Threads, old.LogFormat
 }
 
 // keepStatic returns the configuration with those settings that a running proxy

@@ -25,8 +25,9 @@ type Handler interface {
 	// OnSent: the output was flushed, and the kernel took n more bytes of it. n is
 	// 0 if the output was empty, or if the kernel took nothing.
 	OnSent(n int)
-	// Lend returns where the next bytes are to be received, if the handler knows
-	// that they belong in a place of its own; nil otherwise. What was received
+	// Lend is called before bytes are received; PauseRead in it puts that off. It
+	// returns where they are to be received, if the handler knows that they belong
+	// in a place of its own; nil otherwise. What was received
 	// there is told by OnLent instead of OnData; neither comes if nothing was.
 	Lend() []byte
 	OnLent(n int)
@@ -190,7 +191,7 @@ func (c *Conn) read() {
 		return
 	}
 	buf := c.handler.Lend()
-	if c.state != open {
+	if c.state != open || c.noRead {
 		return
 	}
 	lent := len(buf) > 0

@@ -97,6 +97,8 @@ type Pool struct {
 	nfree [numClasses]int
 	// inUse is the storage handed out and not given back, in bytes.
 	inUse int
+	// shrink halves the free lists' bounds that many times.
+	shrink uint
 	// live counts the chunks handed out and not given back, views included.
 	live int
 }
@@ -115,6 +117,43 @@ func (p *Pool) Free() int {
 		n += p.nfree[k] * classSize[k]
 	}
 	return n
+}
+
+// Bound is how many bytes of storage the free lists may keep.
+func (p *Pool) Bound() int {
+	n := 0
+	for k, most := range freeMax {
+		n += most >> p.shrink * classSize[k]
+	}
+	return n
+}
+
+// Keep bounds the free lists to n bytes of storage, or what is more by less than
+// the largest chunk, and leaves what they have above that to the garbage
+// collector. Without Keep they have a bound of a few megabytes.
+func (p *Pool) Keep(n int) {
+	p.shrink = 0
+	for p.Bound() > n {
+		p.shrink++
+	}
+	for k := range p.free {
+		for p.nfree[k] > freeMax[k]>>p.shrink {
+			c := p.free[k]
+			p.free[k], c.next = c.next, nil
+			p.nfree[k]--
+		}
+	}
+}
+
+// Trim leaves all unused chunks to the garbage collector.
+func (p *Pool) Trim() {
+	for k := range p.free {
+		for p.free[k] != nil {
+			c := p.free[k]
+			p.free[k], c.next = c.next, nil
+		}
+		p.nfree[k] = 0
+	}
 }
 
 // get returns an empty chunk with room for at least min(n, LargeSize) bytes.
@@ -189,7 +228,7 @@ func (p *Pool) recycle(c *Chunk) {
 	c.r, c.w, c.next = 0, 0, nil
 	p.live--
 	p.inUse -= classSize[k]
-	if p.nfree[k] >= freeMax[k] {
+	if p.nfree[k] >= freeMax[k]>>p.shrink {
 		return
 	}
 	c.next = p.free[k]

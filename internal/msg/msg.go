@@ -99,6 +99,9 @@ type Msg struct {
 	Len int
 	// Held is the number of bytes that count against the client's bound.
 	Held int
+	// Expected is the number of bytes that count against the memory of the process
+	// for the reply that is to come.
+	Expected int
 
 	Type Type
 	// Server is the index of the server that a fragment went to, and Servers, of
@@ -269,6 +272,9 @@ func (p *Pool) Live() int { return p.live }
 
 // Free is the number of messages that wait to be used again.
 func (p *Pool) Free() int { return p.nfree }
+
+// Trim leaves all unused messages to the garbage collector.
+func (p *Pool) Trim() { p.free, p.nfree = nil, 0 }
 
 // Get returns a zeroed message.
 func (p *Pool) Get() *Msg {

@@ -76,11 +76,16 @@ type client struct {
 	// replySize estimates how large this client's replies are: the largest seen,
 	// forgotten little by little.
 	replySize int
+	// guesses: it has had none.
+	guesses bool
 	// skip is how many of the bytes that come next are neither parsed nor kept.
 	skip int
 	// quiet is the number of messages in flight that the client does not wait
 	// for; they are not in outq.
 	quiet int
+	// unreadSince is since when the client has had replies to read and not read any;
+	// 0 if it has none.
+	unreadSince int64
 	// slowSince is since when the client has had more to read than
 	// client_output_soft_limit, or when it last had read as much as that; 0 if it
 	// has not. slowTook is what it has read since.
@@ -101,10 +106,12 @@ type client struct {
 	// answered is the question that the client last waited for.
 	answered  *question
 	resumable bool // in ctx.resumable
+	starved   bool // in ctx.memory.clients
+	sips      bool // what comes next is in ctx.memory.sip
 }
 
 func newClient(p *ServerPool) *client {
-	c := &client{pool: p, replySize: min(firstReplyGuess, int(p.conf.ClientMaxQueued/64))}
+	c := &client{pool: p, replySize: p.firstReply(), guesses: true}
 	c.since = p.ctx.loop.Now()
 	c.active = c.since
 	c.waits = p.standingWait()
@@ -140,6 +147,9 @@ func (c *client) OnData(data []byte) {
 		c.PauseRead()
 		c.stashed()
 		c.stash.Append(c.pool.ctx.bufs, data[n:])
+		if c.scarce() {
+			c.starve()
+		}
 	}
 	c.putBack()
 	c.settle()
@@ -215,18 +225,33 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 }
 
 // Lend implements eventloop.Handler: the rest of a large body is received
-// behind what has come of it.
+// behind what has come of it. Without memory nothing is received.
 func (c *client) Lend() []byte {
+	ctx := c.pool.ctx
+	ctx.weigh()
+	if ctx.memory.tight && !c.mayRead() {
+		c.starve()
+		return nil
+	}
+	c.sips = false
 	if q := c.partial; q != nil {
 		if body := q.parser.Body(); body >= mbuf.MediumSize {
-			return q.bytes.Lend(c.pool.ctx.bufs, body)
+			return q.bytes.Lend(ctx.bufs, body)
 		}
+	}
+	if ctx.memory.tight {
+		c.sips = true
+		return ctx.memory.sip
 	}
 	return nil
 }
 
 // OnLent implements eventloop.Handler.
 func (c *client) OnLent(n int) {
+	if c.sips {
+		c.OnData(c.pool.ctx.memory.sip[:n])
+		return
+	}
 	c.active = c.pool.ctx.loop.Now()
 	q := c.partial
 	_, done, err := q.parser.Parse(q.bytes.Lent(n))
@@ -247,15 +272,22 @@ func (c *client) within(part int) bool {
 	n := c.inFlight()
 	bytes := c.held + c.Out().Len()
 	if n == 0 && bytes == 0 {
-		return true
+		return c.fits()
 	}
-	conf := c.pool.conf
-	return n < max(1, conf.ClientMaxPipeline/part) &&
-		int64(bytes+c.outq.Len()*c.replySize) < conf.ClientMaxQueued/int64(part)
+	conf, to := c.pool.conf, int64(part)
+	come := int64(bytes + c.outq.Len()*c.expects())
+	return n < max(1, conf.ClientMaxPipeline/part) && come < conf.ClientMaxQueued/to &&
+		come+int64(c.stash.Len())+int64(n)*msgSize < c.pool.ctx.memory.share/to
 }
 
 // sawReply keeps the estimate of the client's replies.
 func (c *client) sawReply(n int) {
+	if c.guesses {
+		c.guesses, c.replySize = false, min(c.replySize, firstReplyGuess)
+	}
+	if p := c.pool; n > firstReplyGuess || p.largest > firstReplyGuess {
+		p.largest = max(n, p.largest-p.largest>>8)
+	}
 	if n >= c.replySize {
 		c.replySize = n
 	} else {
@@ -267,10 +299,15 @@ func (c *client) sawReply(n int) {
 // up at the end of the turn. Half of the bounds must be free, so that clients do
 // not stop and go for every request.
 func (c *client) mayResume() {
-	if c.stash.Len() > 0 && !c.resumable && c.state == clientOpen &&
-		(c.waits == waitsForNothing || c.waited()) && c.within(2) {
+	if c.stash.Len() == 0 || c.resumable || c.state != clientOpen || c.waits != waitsForNothing && !c.waited() {
+		return
+	}
+	switch {
+	case c.within(2):
 		c.resumable = true
 		c.pool.ctx.resumable = append(c.pool.ctx.resumable, c)
+	case c.scarce():
+		c.starve()
 	}
 }
 
@@ -413,6 +450,7 @@ func (c *client) close() {
 // swallow drops a request that nobody waits for any more, now or when its reply
 // comes.
 func (ctx *Context) swallow(m *msg.Msg) {
+	ctx.expect(m, 0)
 	for _, f := range m.Frags {
 		f.Parent = nil
 		ctx.swallow(f)

@@ -81,6 +81,7 @@ type Context struct {
 	nextSweep int64
 	leaving   leaving
 	measures  measures
+	memory    memory
 	// scratch
 	key1, key2 []byte
 	deal       deal
@@ -157,6 +158,8 @@ func NewContext(o Options) (*Context, error) {
 		ctx.pools = append(ctx.pools, newServerPool(ctx, i, p))
 	}
 	o.Identity.join(ctx)
+	ctx.memory.sip = make([]byte, sip)
+	ctx.look()
 	return ctx, nil
 }
 
@@ -176,6 +179,7 @@ func (ctx *Context) CopyStats(dst *stats.Shard) {
 	v[stats.LiveMessages], v[stats.LiveChunks] = int64(msgs), int64(chunks)
 	v[stats.FreeMessages] = int64(ctx.msgs.Free())
 	v[stats.ChunkBytes], v[stats.FreeBytes] = int64(ctx.bufs.InUse()), int64(ctx.bufs.Free())
+	v[stats.MemoryHeld] = ctx.memory.told
 	ctx.shard.Copy(dst)
 }
 
@@ -223,9 +227,11 @@ func (ctx *Context) OnTurn(now int64) int64 {
 	if ctx.nextCheck != 0 && now >= ctx.nextCheck {
 		ctx.checkClients(now)
 	}
+	relief := ctx.relieve(now)
 	ctx.resumeClients()
 	ctx.endServerRuns()
-	return soonest(ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextExpiry, ctx.nextIdle, ctx.nextSweep, ctx.nextCheck, ctx.leaving.next)
+	return soonest(relief, ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextExpiry, ctx.nextIdle, ctx.nextSweep,
+		ctx.nextCheck, ctx.leaving.next)
 }
 
 // resumeClients takes up what clients sent while they had too much in flight, or

@@ -31,6 +31,9 @@ type Limits struct {
 	// clients is how many clients all pools have.
 	clients    atomic.Int64
 	maxClients atomic.Int64 // 0: no limit
+	// held is what the loops hold together, in bytes, due what they expect of
+	// replies, soft and hard what they may hold.
+	held, due, soft, hard atomic.Int64
 }
 
 // SetMaxClients bounds how many clients all pools may have together; 0 is no
@@ -83,6 +86,12 @@ func (c *client) tookOutput(n int) bool {
 	}
 	soft := p.conf.ClientOutputSoftLimit
 	now := p.ctx.loop.Now()
+	switch {
+	case waiting == 0:
+		c.unreadSince = 0
+	case n > 0 || c.unreadSince == 0:
+		c.unreadSince = now
+	}
 	if soft == 0 || waiting <= soft {
 		if c.slowSince != 0 {
 			c.slowSince = 0

@@ -40,6 +40,8 @@ type ServerPool struct {
 	// at hand keeps the parser, and another takes its place.
 	parser   msg.RequestParser
 	partials *partial // free list
+	// largest estimates how large the large replies are that clients get, in bytes.
+	largest int
 	// slow is how many clients have slowSince set.
 	slow int
 	// expiredPace is when it may next be told that requests took too long.

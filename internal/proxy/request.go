@@ -188,6 +188,7 @@ func (c *client) slot() int {
 
 func (c *client) newMsg(req *msg.Request) *msg.Msg {
 	m := c.pool.ctx.msgs.Get()
+	c.pool.ctx.expect(m, c.expects())
 	m.Owner, m.Type, m.NoReply, m.Quiet = c, req.Type, req.NoReply, req.Quiet
 	if limit := c.pool.conf.RequestTimeout; limit > 0 && !req.NoReply {
 		c.expireBy(m, limit)

@@ -133,6 +133,11 @@ type serverConn struct {
 	still   int
 	// retireBy is when a connection that is to go goes at the latest.
 	retireBy int64
+	// starved: in ctx.memory.conns.
+	starved bool
+	// discarded: of the reply that is being parsed, which nobody waits for, what had
+	// come was dropped.
+	discarded bool
 }
 
 // Out is where requests are written: behind the handshake once it is over, and
@@ -203,10 +208,16 @@ func (c *serverConn) pop() *msg.Msg {
 }
 
 // Lend implements eventloop.Handler: the rest of a large body is received
-// behind what has come of it.
+// behind what has come of it. Without memory nothing is received.
 func (c *serverConn) Lend() []byte {
+	ctx := c.pool.ctx
+	ctx.weigh()
+	if ctx.memory.tight && !c.mayRead() {
+		c.starve()
+		return nil
+	}
 	if body := c.parser.Body(); body >= mbuf.MediumSize {
-		return c.reply.Lend(c.pool.ctx.bufs, body)
+		return c.reply.Lend(ctx.bufs, body)
 	}
 	return nil
 }
@@ -221,9 +232,19 @@ func (c *serverConn) OnLent(n int) {
 		c.fail(msg.BadReply)
 		return
 	}
-	if done {
-		c.parser.Reset()
-		c.deliver(msg.Reply{Chain: &c.reply})
+	if !done {
+		c.discard()
+		return
+	}
+	c.parser.Reset()
+	c.deliver(msg.Reply{Chain: &c.reply})
+}
+
+// discard drops what has come of a large reply that nobody waits for.
+func (c *serverConn) discard() {
+	if c.reply.Len() >= mbuf.LargeSize && c.queue.Head().Owner == nil {
+		c.reply.Release(c.pool.ctx.bufs)
+		c.discarded = true
 	}
 }
 
@@ -245,6 +266,7 @@ func (c *serverConn) OnData(data []byte) {
 		}
 		if !done {
 			c.reply.Append(c.pool.ctx.bufs, data)
+			c.discard()
 			return
 		}
 		c.parser.Reset()
@@ -266,7 +288,9 @@ var errOutOfStep = &msg.ProtocolError{Msg: "a reply that does not answer the req
 // deliver gives the reply to whoever waits for it. Only replies that a client
 // waits for count, and prove that the server is well.
 func (c *serverConn) deliver(r msg.Reply) {
-	if t := c.queue.Head().Type; !c.pool.proto.Fits(t, r) {
+	discarded := c.discarded
+	c.discarded = false
+	if t := c.queue.Head().Type; !discarded && !c.pool.proto.Fits(t, r) {
 		c.logBadReply(errOutOfStep)
 		c.fail(msg.BadReply)
 		return
@@ -346,6 +370,7 @@ func (c *serverConn) drop() {
 	ctx.shard.CurrConnections--
 	c.Close()
 	c.reply.Release(ctx.bufs)
+	c.discarded = false
 	c.handshake.end()
 }
 

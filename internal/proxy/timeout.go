@@ -50,7 +50,7 @@ func (ctx *Context) expireConn(c *serverConn, now int64) {
 		}
 		deadline = soonest(deadline, c.connectBy)
 	}
-	if deadline == 0 {
+	if deadline == 0 || c.starved { // feed reschedules
 		return
 	}
 	if deadline <= now {

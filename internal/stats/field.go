@@ -209,6 +209,8 @@ const (
 	ChunkBytes
 	FreeBytes
 	AcceptErrors
+	MemoryHeld
+	MemoryPauses
 
 	numLoopFields = iota
 )
@@ -286,6 +288,8 @@ var LoopFields = [numLoopFields]Field{
 	FreeMessages: {"free_messages", "nuthatch_loop_free_messages", Gauge, Things, "messages on the event loop's free list"},
 	ChunkBytes:   {"chunk_bytes", "nuthatch_loop_chunk_bytes", Gauge, Bytes, "buffer memory that the event loop has in use"},
 	FreeBytes:    {"free_bytes", "nuthatch_loop_free_bytes", Gauge, Bytes, "buffer memory on the event loop's free lists"},
+	MemoryHeld:   {"memory_held", "nuthatch_loop_memory_bytes", Gauge, Bytes, "memory that the event loop holds for clients and what they have in flight"},
+	MemoryPauses: {"memory_pauses", "nuthatch_loop_memory_pauses_total", Counter, Things, "times that a connection was not read from for want of memory"},
 	AcceptErrors: {"accept_errors", "nuthatch_loop_accept_errors_total", Counter, Things, "times that no client could be accepted, for want of a descriptor or of memory"},
 }
 

@@ -1,0 +1,188 @@
+package daemon
+
+import (
+	"io/fs"
+	"log/slog"
+	"math"
+	"os"
+	"path"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/proxy"
+)
+
+// max_memory is what the process should have resident, about:
+//
+//	program, stacks, tables     Go's collector and       what the loops hold for clients
+//	and structures              garbage                  (soft and hard mark, see proxy)
+//	└─ baseMemory ──────────────┴────────────────────────┴──────────────────────────────┘
+//
+// The loops keep to their marks; the Go runtime is told the whole, and collects
+// and gives back as it must.
+const (
+	// baseMemory is what a process without clients takes, in bytes.
+	baseMemory = 12 << 20
+	// softPart and hardPart are the loops' marks, as parts of the rest.
+	softPart, hardPart = 0.55, 0.70
+	// defaultPart is which part of what the process may use is max_memory if the
+	// file does not tell: below it there must be room for the kernel's buffers, and
+	// for whoever else is in the control group.
+	defaultPart = 0.75
+	// requestPart is which part of max_memory one request may be.
+	requestPart = 8
+	// binaryMemory is how much of what is resident the Go runtime does not count.
+	binaryMemory = 8 << 20
+)
+
+// Memory is how the process's memory is bounded.
+type Memory struct {
+	// Limit is max_memory, from the file or by default, in bytes; 0 is no limit.
+	Limit int64
+	// Held is what the event loops hold for clients, Soft and Hard the marks above
+	// which less and nothing is read.
+	Held, Soft, Hard int64
+}
+
+// Memory tells how the process's memory is bounded.
+func (in *Instance) Memory() Memory {
+	m := Memory{Limit: in.maxMemory.Load()}
+	m.Held, m.Soft, m.Hard = in.identity.Limits().Memory()
+	return m
+}
+
+// limitMemory applies max_memory.
+func (in *Instance) limitMemory(g *generation) {
+	limit := g.maxMemory()
+	if in.maxMemory.Swap(limit) == limit {
+		return
+	}
+	if limit == 0 {
+		in.log.Warn("cannot tell how much memory there is; it is not bounded")
+		return
+	}
+	rest := float64(limit - baseMemory)
+	in.identity.Limits().SetMemory(int64(rest*softPart), int64(rest*hardPart))
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limit - binaryMemory)
+	}
+	in.log.Notice("memory", slog.Int64("max_memory", limit), slog.Int64("soft", int64(rest*softPart)),
+		slog.Int64("hard", int64(rest*hardPart)))
+}
+
+// maxMemory is the file's, or the default; 0 if there is none.
+func (g *generation) maxMemory() int64 {
+	if n := g.conf.Process.MaxMemory; n > 0 {
+		return n
+	}
+	n := int64(float64(availableMemory(os.DirFS("/"))) * defaultPart)
+	if n <= 2*baseMemory {
+		return 0
+	}
+	return n
+}
+
+// maxRequest is the largest request of a pool, in bytes.
+func (g *generation) maxRequest(ofPool int64) int64 {
+	if limit := g.maxMemory(); limit > 0 {
+		return min(ofPool, limit/requestPart)
+	}
+	return ofPool
+}
+
+// availableMemory is how much memory the process may use: the least of what its
+// control groups allow and what the machine has; 0 if neither can be told.
+func availableMemory(root fs.FS) int64 {
+	most := int64(math.MaxInt64)
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err == nil {
+		most = int64(info.Totalram) * int64(info.Unit)
+	}
+	if most = min(most, groupLimit(root)); most == math.MaxInt64 {
+		return 0
+	}
+	return most
+}
+
+// groupLimit is the least limit of memory of the process's control groups, of
+// either version, and of those that they are in.
+func groupLimit(root fs.FS) int64 {
+	least := int64(math.MaxInt64)
+	text, err := fs.ReadFile(root, "proc/self/cgroup")
+	if err != nil {
+		return least
+	}
+	for line := range strings.Lines(string(text)) {
+		// hierarchy:controllers:path
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) < 3 {
+			continue
+		}
+		mount, file := "sys/fs/cgroup", "memory.max"
+		switch {
+		case slices.Contains(strings.Split(parts[1], ","), "memory"):
+			mount, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+		case parts[1] != "":
+			continue
+		}
+		// A container may see its own group where the machine has the root.
+		for dir := path.Join("/", parts[2]); ; dir = path.Dir(dir) {
+			least = min(least, readLimit(root, path.Join(mount, dir, file)))
+			if dir == "/" {
+				break
+			}
+		}
+	}
+	return least
+}
+
+// readLimit reads a limit from a file. That there is none is the largest number.
+func readLimit(root fs.FS, name string) int64 {
+	text, err := fs.ReadFile(root, name)
+	if err != nil {
+		return math.MaxInt64
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil || n <= 0 {
+		return math.MaxInt64
+	}
+	return n
+}
+
+const (
+	// returnPeriod is how often it is looked whether there is memory to give back.
+	returnPeriod = 5 * time.Second
+	// returnLeast is how much more must be resident, in bytes, than when that was
+	// done last.
+	returnLeast = 32 << 20
+)
+
+// returnMemory gives memory that a flood has left unused back to the system. The
+// Go runtime does so too, but collects only as memory is asked for, which after
+// a flood may be never.
+func (in *Instance) returnMemory() {
+	tick := time.NewTicker(returnPeriod)
+	defer tick.Stop()
+	before, _, _ := in.identity.Limits().Memory()
+	least := residentMemory() - before
+	for {
+		select {
+		case <-in.stopping:
+			return
+		case <-tick.C:
+		}
+		held, _, _ := in.identity.Limits().Memory()
+		if held <= before && residentMemory()-held > least+returnLeast {
+			// That the loops have ended is as good.
+			_ = in.onLoops((*proxy.Context).Trim)
+			debug.FreeOSMemory()
+			least = residentMemory() - held
+		}
+		before = held
+	}
+}

@@ -1,0 +1,120 @@
+package proxy
+
+import (
+	"cmp"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// A holder is a client, and what is held for it, in bytes.
+type holder struct {
+	*client
+	bytes int
+}
+
+// cutHolders cuts those who keep memory from others because they do not read, or
+// do not send the rest of a request, until there is memory again. It is for the
+// loop that holds its part of the memory at the least.
+func (ctx *Context) cutHolders(now int64) {
+	m, loops := &ctx.memory, int64(len(ctx.identity.loops()))
+	if m.told < m.held/loops {
+		return
+	}
+	enough := m.soft - m.soft/4
+	stuck, largest := ctx.holders(now)
+	slices.SortFunc(stuck, func(a, b holder) int { return cmp.Compare(b.bytes, a.bytes) })
+	for _, h := range stuck {
+		if m.held < enough {
+			return
+		}
+		h.cutForMemory()
+		ctx.weigh()
+	}
+	if m.full && len(stuck) == 0 && now-m.fullSince > lastGrace && largest.client != nil {
+		largest.cutForMemory()
+		m.fullSince = now
+	}
+}
+
+// holders are the clients that have stood still for too long at time now, through
+// no fault of ours, and the client for which most is held.
+func (ctx *Context) holders(now int64) (stuck []holder, largest holder) {
+	grace := softGrace
+	if ctx.memory.full {
+		grace = hardGrace
+	}
+	for _, pools := range [][]*ServerPool{ctx.pools, ctx.leaving.pools} {
+		for _, p := range pools {
+			claims := p.claims()
+			for c := p.clients; c != nil; c = c.next {
+				claim := claims[c]
+				h := holder{c, c.holds() + claim.begun}
+				if h.bytes > largest.bytes {
+					largest = h
+				}
+				patience := grace
+				if claim.blocks {
+					patience = min(grace, blockGrace)
+				}
+				if h.bytes > 0 && c.stuck(now-patience) {
+					stuck = append(stuck, h)
+				}
+			}
+		}
+	}
+	return stuck, largest
+}
+
+// stuck reports whether the client has not read, or not sent the rest of its
+// request, since the given time.
+func (c *client) stuck(since int64) bool {
+	if c.unreadSince != 0 {
+		return c.unreadSince < since
+	}
+	return c.partial != nil && !c.starved && c.inFlight() == 0 && c.active < since
+}
+
+// A claim is what a client has of connections to servers: how many bytes have
+// come of replies to it that are not whole, and whether one is not read from
+// because the client does not read.
+type claim struct {
+	begun  int
+	blocks bool
+}
+
+// claims are those of the clients whose replies are the next ones of their
+// servers.
+func (p *ServerPool) claims() map[*client]claim {
+	all := make(map[*client]claim)
+	for _, s := range p.servers {
+		for conn := range s.conns() {
+			head := conn.queue.Head()
+			if head == nil {
+				continue
+			}
+			if c, ok := head.Owner.(*client); ok {
+				was := all[c]
+				all[c] = claim{was.begun + conn.reply.Len(), was.blocks || conn.starved}
+			}
+		}
+	}
+	return all
+}
+
+// cutForMemory cuts a client. If it is in the middle of a request, and has no
+// replies to come, it is told why.
+func (c *client) cutForMemory() {
+	if c.inFlight() == 0 && c.Out().Len() == 0 {
+		ctx := c.pool.ctx
+		var out mbuf.Chain
+		c.pool.proto.AppendError(ctx.bufs, &out, msg.NoMemory.String())
+		// If it does not go out at once the close has to do.
+		_, _ = unix.Write(c.FD(), out.Head().Bytes())
+		out.Release(ctx.bufs)
+	}
+	c.cut(msg.NoMemory)
+}

@@ -1,0 +1,402 @@
+package proxy
+
+import (
+	"cmp"
+	"math"
+	"reflect"
+	"time"
+
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// The memory of the process is bounded (max_memory). Each loop tells an account
+// that all share what it holds: chunks, messages and clients.
+//
+//	0 ──────────────────────────── soft ─────────────── hard
+//	a client may hold half of      only clients that    nobody is read from, but for what
+//	what is left below soft: the   hold nothing are     brings an end: one request and one
+//	more is held, the fewer of     read from; servers,  reply at a time that have begun
+//	the large holders are read     unless the reply is
+//	from                           for one who does not
+//	                               read
+//	                               ── clients that do not read or send are cut, the largest first ──
+//
+// The rule below soft is that of Choudhury and Hahne for switches ("Dynamic Queue
+// Length Thresholds for Shared-Memory Packet Switches", 1998): it needs no list of
+// holders and no hysteresis, and always leaves room for one more.
+//
+// Between soft and hard a request that has begun goes on if what is missing of it
+// fits. At hard one per loop goes on in any case, the favoured one, so that
+// requests which together fill the memory do not wait for each other for ever.
+//
+// Nobody is asked before a read whether there is room as long as there is; what a
+// loop holds is compared with what it has told, which is two additions per read.
+
+const (
+	// grain is how many bytes more or less a loop holds before it tells the
+	// account.
+	grain = 64 << 10
+	// keptPart is which part of the soft mark a loop's free lists may keep.
+	keptPart = 16
+	// outFull is how many bytes of replies a client may have waiting before it
+	// keeps its servers from being read, above the soft mark.
+	outFull = 64 << 10
+	// plenty is the soft mark, in bytes, from which on nothing is known of replies
+	// that may be large does not matter. largeReply is how large they are taken to
+	// be at the most.
+	plenty     = 1 << 30
+	largeReply = 1 << 20
+	// sip is how much is read at once, in bytes, above the soft mark.
+	sip = 2 << 10
+	// reliefPeriod is how often, in nanoseconds, those that are not read from are
+	// looked at, and cutPeriod how often those are that may be cut.
+	reliefPeriod = int64(2 * time.Millisecond)
+	cutPeriod    = int64(50 * time.Millisecond)
+	// softGrace and hardGrace are how long a client may neither send nor read
+	// before it is cut, above the marks, and blockGrace how long one may not read
+	// for whom a server is not read from. lastGrace is how long memory may be above
+	// the hard mark before the largest holder is cut whatever it does.
+	softGrace  = int64(time.Second)
+	blockGrace = int64(250 * time.Millisecond)
+	hardGrace  = int64(100 * time.Millisecond)
+	lastGrace  = int64(time.Second)
+	// tricklePeriod is how often, in nanoseconds, a large reply may begin to come at
+	// the hard mark.
+	tricklePeriod = int64(10 * time.Millisecond)
+	// favour is how long the favoured client may send nothing.
+	favour = int64(100 * time.Millisecond)
+)
+
+// msgSize and clientSize are what a message and a client count for, in bytes.
+var (
+	msgSize    = int64(reflect.TypeFor[msg.Msg]().Size())
+	clientSize = int64(reflect.TypeFor[client]().Size()) + 128
+)
+
+// SetMemory bounds what the loops hold together, in bytes: see memory for the
+// marks. 0 is no bound. It may be called from any goroutine.
+func (l *Limits) SetMemory(soft, hard int64) {
+	l.soft.Store(soft)
+	l.hard.Store(hard)
+}
+
+// Memory is what the loops hold together, in bytes, and the marks. It may be
+// called from any goroutine.
+func (l *Limits) Memory() (held, soft, hard int64) {
+	return l.held.Load(), l.soft.Load(), l.hard.Load()
+}
+
+// memory is what one loop knows of the process's memory.
+type memory struct {
+	// expected is how many bytes of replies are to come, as far as can be told.
+	expected int64
+	// told is what the account has of this loop, in bytes, and toldDue what it has
+	// of expected.
+	told, toldDue int64
+	// held is what it has of all loops, as seen last.
+	held int64
+	// share is what one client may hold.
+	share int64
+	// room is what is left below the hard mark when all that is expected has come.
+	room int64
+	// tight: above the soft mark. full: above the hard mark.
+	tight, full bool
+	// soft and hard are the marks, as seen last.
+	soft, hard int64
+	fullSince  int64
+	// clients and conns are those that are not read from for want of memory, in the
+	// order in which that began.
+	clients []*client
+	conns   []*serverConn
+	// sip is where little is read.
+	sip []byte
+	// favoured is the client whose request goes on at the hard mark, if it still
+	// has one; likewise favouredConn for a reply.
+	favoured     *client
+	favouredConn *serverConn
+	// nextLarge is when a large reply may begin to come at the hard mark.
+	nextLarge int64
+	// nextRelief and nextCut are when to look at them, and at those to be cut.
+	nextRelief, nextCut int64
+}
+
+// weigh tells the account what the loop holds and expects, if that has changed by
+// much.
+func (ctx *Context) weigh() {
+	m := &ctx.memory
+	held := int64(ctx.bufs.InUse()) + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
+	more, later := held-m.told, m.expected-m.toldDue
+	if more >= grain || more <= -grain || later >= grain || later <= -grain || m.tight {
+		m.told, m.toldDue = held, m.expected
+		ctx.identity.limits.held.Add(more)
+		ctx.identity.limits.due.Add(later)
+		ctx.look()
+	}
+}
+
+// look reads the account.
+func (ctx *Context) look() {
+	m, l := &ctx.memory, &ctx.identity.limits
+	soft, hard := l.soft.Load(), l.hard.Load()
+	if soft != m.soft {
+		m.soft = soft
+		ctx.bufs.Keep(int(cmp.Or(soft/keptPart, math.MaxInt)))
+	}
+	if soft == 0 {
+		m.share, m.room, m.tight, m.full = math.MaxInt64, math.MaxInt64, false, false
+		return
+	}
+	due := l.due.Load()
+	m.held, m.hard = l.held.Load(), hard
+	m.share = max(0, soft-m.held-due) / 2
+	m.room = hard - m.held - due
+	m.tight = m.held >= soft
+	full := m.held >= hard
+	if full && !m.full {
+		m.fullSince = ctx.loop.Now()
+	}
+	m.full = full
+}
+
+// Trim leaves unused memory of the loop's free lists to the collector. It must run
+// on the loop.
+func (ctx *Context) Trim() {
+	ctx.bufs.Trim()
+	ctx.msgs.Trim()
+}
+
+// firstReply is what the first replies to a client are taken to be, in bytes: the
+// more, the less memory there is.
+func (p *ServerPool) firstReply() int {
+	guess := min(firstReplyGuess, p.conf.ClientMaxQueued/64)
+	if soft := p.ctx.identity.limits.soft.Load(); soft > 0 {
+		guess = min(guess*max(1, plenty/soft), max(guess, largeReply))
+	}
+	return int(guess)
+}
+
+// expect counts n bytes of a reply to come for m, in place of what m counted
+// before.
+func (ctx *Context) expect(m *msg.Msg, n int) {
+	ctx.memory.expected += int64(n - m.Expected)
+	m.Expected = n
+}
+
+// expects is how many bytes the reply to the client's next request may be. One
+// that has had no reply may ask for what others ask for.
+func (c *client) expects() int {
+	if c.guesses {
+		return max(c.replySize, c.pool.largest)
+	}
+	return c.replySize
+}
+
+// fits reports whether there is memory for one more request of a client that has
+// none in flight, and for its reply if that is a large one. Of whose replies
+// nothing is known that is not asked, so that a server which does not answer keeps
+// nobody out.
+func (c *client) fits() bool {
+	m := &c.pool.ctx.memory
+	if n := c.expects(); n > firstReplyGuess && !c.guesses && int64(n) > m.room && m.expected > 0 {
+		return false
+	}
+	return !m.full || c.favour()
+}
+
+// holds is what is held for the client, in bytes.
+func (c *client) holds() int {
+	n := c.held + c.Out().Len() + c.stash.Len()
+	if c.partial != nil {
+		n += c.partial.bytes.Len()
+	}
+	return n
+}
+
+// mayRead reports whether there is memory for what the client may send next.
+func (c *client) mayRead() bool {
+	m := &c.pool.ctx.memory
+	switch {
+	case !m.tight:
+		return true
+	case c.partial == nil:
+		return c.inFlight() == 0 && c.holds() == 0 && c.fits()
+	}
+	rest := int64(c.partial.parser.Body())
+	return rest == 0 && !m.full || rest > 0 && rest <= (m.soft+m.hard)/2-m.held || c.favour()
+}
+
+// favour has the client go on with what it has sent, or begun to send, unless
+// another one does.
+func (c *client) favour() bool {
+	m := &c.pool.ctx.memory
+	now := c.pool.ctx.loop.Now()
+	if f := m.favoured; f != c {
+		if f != nil && f.state == clientOpen && !f.starved && f.holds() > 0 && now-f.active < favour || c.holds() == 0 {
+			return false
+		}
+		c.active = now
+	}
+	m.favoured = c
+	return true
+}
+
+// starve does not read from the client until there is memory again.
+func (c *client) starve() {
+	c.PauseRead()
+	if c.starved {
+		return
+	}
+	c.starved = true
+	ctx := c.pool.ctx
+	ctx.memory.clients = append(ctx.memory.clients, c)
+	ctx.shard.Values[stats.MemoryPauses]++
+}
+
+// scarce reports whether it is memory that bounds the client.
+func (c *client) scarce() bool {
+	m := &c.pool.ctx.memory
+	return m.full || m.share < c.pool.conf.ClientMaxQueued || m.room < int64(c.expects())
+}
+
+// feed reads from a starved client again if there is memory, and reports whether
+// it need not be looked at any more.
+func (c *client) feed() bool {
+	if c.state != clientOpen {
+		return true
+	}
+	if c.stash.Len() == 0 {
+		if !c.mayRead() {
+			return false
+		}
+		c.active = c.pool.ctx.loop.Now() // it could not send
+		c.ResumeRead()
+		return true
+	}
+	if (c.waits == waitsForNothing || c.waited()) && c.within(2) {
+		c.resume()
+	}
+	return c.state != clientOpen || c.stash.Len() == 0 || !c.scarce()
+}
+
+// mayRead reports whether there is memory for what the server may send next.
+func (c *serverConn) mayRead() bool {
+	m := &c.pool.ctx.memory
+	head := c.queue.Head()
+	if !m.tight || head == nil {
+		return true
+	}
+	owner, ok := head.Owner.(*client)
+	switch {
+	case !ok:
+		return true // what nobody waits for is dropped as it comes
+	case m.full && c.reply.Len() > 0:
+		return c.favour()
+	case owner.Out().Len() >= outFull:
+		return false
+	}
+	// A small reply gives back more than it takes. Of the large ones, some must come
+	// for their clients to show that they read.
+	return !m.full || head.Expected <= firstReplyGuess || c.pool.ctx.trickle()
+}
+
+// trickle reports whether a large reply may begin to come at the hard mark.
+func (ctx *Context) trickle() bool {
+	now := ctx.loop.Now()
+	if now < ctx.memory.nextLarge {
+		return false
+	}
+	ctx.memory.nextLarge = now + tricklePeriod
+	return true
+}
+
+// favour has the connection go on that has begun a reply, unless another one
+// does.
+func (c *serverConn) favour() bool {
+	m := &c.pool.ctx.memory
+	if int64(c.parser.Body()) > m.hard {
+		return false
+	}
+	if f := m.favouredConn; f != nil && f != c && f.reply.Len() > 0 && !f.starved {
+		return false
+	}
+	m.favouredConn = c
+	return true
+}
+
+// starve does not read from the server until there is memory again. Its requests
+// do not time out meanwhile.
+func (c *serverConn) starve() {
+	c.PauseRead()
+	if c.starved {
+		return
+	}
+	c.starved = true
+	ctx := c.pool.ctx
+	ctx.memory.conns = append(ctx.memory.conns, c)
+	ctx.shard.Values[stats.MemoryPauses]++
+}
+
+// feed reads from a starved connection again if there is memory, and reports
+// whether it need not be looked at any more. Its requests have all their time
+// again.
+func (c *serverConn) feed() bool {
+	if !c.Attached() {
+		return true
+	}
+	if !c.mayRead() {
+		return false
+	}
+	if t := c.pool.conf.Timeout; t > 0 {
+		ctx := c.pool.ctx
+		deadline := ctx.loop.Now() + int64(t)
+		c.queue.Reschedule(deadline)
+		ctx.nextDeadline = soonest(ctx.nextDeadline, deadline)
+	}
+	c.ResumeRead()
+	return true
+}
+
+// relieve reads again from those for whom there is memory, and cuts clients if
+// there is none. It returns when to do so next; 0: when memory is scarce again.
+func (ctx *Context) relieve(now int64) int64 {
+	ctx.weigh()
+	m := &ctx.memory
+	if !m.tight && len(m.clients) == 0 && len(m.conns) == 0 {
+		return 0
+	}
+	if now < m.nextRelief {
+		return m.nextRelief
+	}
+	m.nextRelief = now + reliefPeriod
+	ctx.look()
+	ctx.feed()
+	if m.tight && now >= m.nextCut {
+		m.nextCut = now + cutPeriod
+		ctx.cutHolders(now)
+	}
+	return m.nextRelief
+}
+
+// feed reads again from those for whom there is memory.
+func (ctx *Context) feed() {
+	m := &ctx.memory
+	conns, clients := m.conns, m.clients
+	m.conns, m.clients = nil, nil
+	for _, c := range conns {
+		ctx.weigh()
+		c.starved = false
+		if !c.feed() {
+			c.starved = true
+			m.conns = append(m.conns, c)
+		}
+	}
+	for _, c := range clients {
+		ctx.weigh()
+		c.starved = false
+		if !c.feed() && !c.starved {
+			c.starved = true
+			m.clients = append(m.clients, c)
+		}
+	}
+}
