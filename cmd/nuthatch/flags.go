@@ -43,7 +43,7 @@ type flags struct {
 	statsAddr     string
 	statsInterval int // milliseconds
 	pidFile       string
-	against       string // a configuration file to compare with; only under our own name
+	against       string // what to compare with; only under our own name
 	mbufSize      int    // bytes; checked and otherwise ignored: buffers grow in chunks of their own
 }
 
@@ -81,7 +81,8 @@ func (f *flags) table(program string) []option {
 	options := f.nutcrackerTable()
 	if program == nuthatch {
 		options = append(options, option{
-			0, "against", fileName, "with -t: show what changes, and which keys move, from that file to this one",
+			0, "against", fileName, "with -t: show what changes, and which keys move, from that file to this one; " +
+				"'running' or a URL: from what runs (admin listener)",
 			setText(&f.against),
 		})
 	}

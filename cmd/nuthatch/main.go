@@ -19,7 +19,6 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/daemon"
-	"nuthatch/internal/preview"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/version"
 )
@@ -111,26 +110,7 @@ func testConf(f *flags, program string, stdout, stderr io.Writer) int {
 	if f.against == "" {
 		return 0
 	}
-	return showPreview(f.against, cfg, stdout, stderr)
-}
-
-// showPreview writes what changes from the file at path to cfg.
-func showPreview(path string, cfg *config.Config, stdout, stderr io.Writer) int {
-	old, err := config.Load(path)
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		fmt.Fprintf(stderr, "%s: configuration file '%s' is invalid, nothing to compare with\n", nuthatch, path)
-		return exitFailure
-	}
-	report := preview.Compare(old, cfg)
-	if err := report.Write(stdout); err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", nuthatch, err)
-		return exitFailure
-	}
-	if report.Warned() {
-		return exitWarned
-	}
-	return 0
+	return showPreview(f, cfg, stdout, stderr)
 }
 
 // serve runs the proxy until a signal ends it. A requested end is a success

@@ -40,6 +40,7 @@ var levels = map[string]int{
 	"internal/dashboard": 4,
 	"internal/health":    4,
 
+	"internal/check":   5,
 	"internal/ctl":     5,
 	"internal/daemon":  5,
 	"internal/testkit": 5,

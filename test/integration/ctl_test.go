@@ -110,6 +110,10 @@ func TestOrdersUnderLoad(t *testing.T) {
 		if out := c.do("preview"); !strings.Contains(out, "timeout") {
 			t.Errorf("the preview of the file says\n%s", out)
 		}
+		running := exec.Command(testkit.Binary(t), "-t", "-c", p.Config, "--against", "running")
+		if out, err := running.CombinedOutput(); err != nil || !strings.Contains(string(out), "timeout") {
+			t.Errorf("the preview against what runs: %v\n%s", err, out)
+		}
 		if out := c.do("reload"); !strings.Contains(out, "timeout") {
 			t.Errorf("the reload says\n%s", out)
 		}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"slices"
+	"syscall"
+	"text/tabwriter"
+
+	"nuthatch/internal/check"
+	"nuthatch/internal/config"
+)
+
+// checkFlags is the command line of "nuthatch check".
+type checkFlags struct {
+	help, write, json     bool
+	proxy, confFile, pool string
+	keys                  int
+}
+
+func (f *checkFlags) table() []option {
+	return []option{
+		{'h', "help", noArgument, "this help", set(&f.help)},
+		{0, "against-nutcracker", text, "where nutcracker's pool listens: host:port or a path", setText(&f.proxy)},
+		{'c', "conf-file", fileName, "configuration file (default: " + defaultConfFile + ")", setText(&f.confFile)},
+		{'p', "pool", text, "the pool, if the file has several", setText(&f.pool)},
+		{'n', "keys", number, fmt.Sprintf("keys of each server (default: %d)", check.DefaultKeys), natural(&f.keys)},
+		{0, "write", noArgument, "store scratch keys and look for them, where the counters tell too little", set(&f.write)},
+		{'j', "json", noArgument, "write the result as JSON", set(&f.json)},
+	}
+}
+
+// runCheck is "nuthatch check".
+func runCheck(args []string, stdout, stderr io.Writer) int {
+	f := &checkFlags{confFile: defaultConfFile, keys: check.DefaultKeys}
+	operands, err := getopt(f.table(), args)
+	switch {
+	case err != nil:
+	case f.help:
+		fmt.Fprintf(stdout, "Usage: %s check --against-nutcracker address [options]\n\n", nuthatch)
+		writeOptions(stdout, f.table())
+		fmt.Fprintf(stdout, "\nExit status: 0 all keys are where the file has them, %d nothing was found out, %d some are not.\n",
+			exitFailure, exitWarned)
+		return 0
+	case len(operands) > 0:
+		err = fmt.Errorf("unexpected argument %q", operands[0])
+	case f.proxy == "" || f.keys < 1:
+		err = errors.New("needs --against-nutcracker, and one key or more; see 'nuthatch check -h'")
+	}
+	var found *check.Result
+	if err == nil {
+		found, err = f.run()
+	}
+	if err == nil {
+		err = f.show(found, stdout)
+	}
+	switch {
+	case err != nil:
+		fmt.Fprintf(stderr, "%s check: %v\n", nuthatch, err)
+		return exitFailure
+	case !found.Same():
+		return exitWarned
+	}
+	return 0
+}
+
+func (f *checkFlags) run() (*check.Result, error) {
+	conf, err := config.Load(f.confFile)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(conf.Pools, func(p config.Pool) bool { return p.Name == f.pool || f.pool == "" && len(conf.Pools) == 1 })
+	if i < 0 {
+		return nil, fmt.Errorf("%s has no pool %q; say which with --pool", f.confFile, f.pool)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	return check.Run(ctx, check.Options{Pool: &conf.Pools[i], Proxy: f.proxy, Keys: f.keys, Write: f.write})
+}
+
+func (f *checkFlags) show(r *check.Result, w io.Writer) error {
+	if f.json {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SERVER\tADDRESS\tKEYS BY THE FILE\tFOUND THERE")
+	for _, s := range r.Servers {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\n", s.Name, s.Address, s.Keys, s.Found)
+	}
+	for _, e := range r.Examples {
+		at := e.Nutcracker
+		if at == "" {
+			at = "none of them"
+		}
+		fmt.Fprintf(t, "%s: by the file at %s, by nutcracker at %s\n", e.Key, e.Ring, at)
+	}
+	verdict := "every key is where the file has it"
+	if !r.Same() {
+		verdict = "nutcracker looks for keys elsewhere: the file is not the one that it runs with"
+	}
+	fmt.Fprintf(t, "%s (asked with %s)\n", verdict, r.Command)
+	return t.Flush()
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/preview"
+)
+
+// againstRunning is the argument of --against that means the proxy whose admin
+// listener the file names.
+const againstRunning = "running"
+
+// showPreview writes what changes from what --against says to cfg.
+func showPreview(f *flags, cfg *config.Config, stdout, stderr io.Writer) int {
+	if f.against == againstRunning || strings.Contains(f.against, "://") {
+		return previewRunning(f, stdout, stderr)
+	}
+	old, err := config.Load(f.against)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		fmt.Fprintf(stderr, "%s: configuration file '%s' is invalid, nothing to compare with\n", nuthatch, f.against)
+		return exitFailure
+	}
+	report := preview.Compare(old, cfg)
+	if err := report.Write(stdout); err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", nuthatch, err)
+		return exitFailure
+	}
+	if report.Warned() {
+		return exitWarned
+	}
+	return 0
+}
+
+// previewRunning has a running proxy say what the file would change.
+func previewRunning(f *flags, stdout, stderr io.Writer) int {
+	c := &ctlFlags{targetFlags: targetFlags{confFile: f.confFile}}
+	if f.against != againstRunning {
+		c.address = f.against
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	return report("-t", c.run(ctx, []string{"preview", f.confFile}, stdout), stderr)
+}

@@ -1,0 +1,357 @@
+// Package check finds out where a running nutcracker looks for keys, and compares
+// that with the ring that a configuration makes.
+//
+// It asks nutcracker for keys that do not exist, with a command that hardly anybody
+// uses, and sees in the servers' own counters which of them was asked:
+//
+//	count ─► ask nutcracker for the keys of half of the servers ─► count
+//
+// The halves are cut anew along each bit of the servers' numbers, so no two servers
+// are always on the same side, and a key that goes to the wrong one is seen.
+// Nothing is written, unless that is asked for.
+package check
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/hashkit"
+)
+
+var (
+	// ErrRandom means that there is nothing to compare.
+	ErrRandom = errors.New("the pool is distributed at random: no server owns a key")
+	// ErrBusy means that the counters tell too little, because others move them.
+	ErrBusy = errors.New("others use every command whose counter could tell; try again, or with --write")
+	// ErrUnowned means that no keys were found for a server.
+	ErrUnowned = errors.New("a server owns too few keys to be found")
+)
+
+const (
+	// DefaultKeys is how many keys of each server are asked for.
+	DefaultKeys = 20
+	// maxTries bounds the search for keys of every server, per key.
+	maxTries = 100_000
+	// maxExamples is how many keys that are elsewhere are named.
+	maxExamples = 5
+	// quiet is how long a counter must stand still to be trusted, and attempts how
+	// often a count that others disturbed is made again.
+	quiet    = 200 * time.Millisecond
+	attempts = 3
+	// scratchTTL is after how many seconds a key that was written goes by itself.
+	scratchTTL = 60
+	// ioTimeout is how long an answer may take.
+	ioTimeout = 5 * time.Second
+)
+
+// Options is what to check.
+type Options struct {
+	Pool *config.Pool
+	// Proxy is the address of nutcracker's listener, host:port or a path.
+	Proxy string
+	// Keys is how many keys of each server are asked for.
+	Keys int
+	// Write stores keys under a scratch prefix instead, and deletes them.
+	Write bool
+}
+
+// A Result is what was found.
+type Result struct {
+	// Servers are those of the pool, one for each address.
+	Servers []Server `json:"servers"`
+	// Examples are some of the keys that are elsewhere.
+	Examples []Example `json:"examples,omitempty"`
+	// Command is the one that keys were asked for with.
+	Command string `json:"command"`
+}
+
+// A Server is where keys should be, and were found.
+type Server struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	// Keys is how many keys the ring gives it, Found how many nutcracker sends
+	// there.
+	Keys  int `json:"keys"`
+	Found int `json:"found"`
+}
+
+// An Example is a key that is elsewhere.
+type Example struct {
+	Key  string `json:"key"`
+	Ring string `json:"ring"`
+	// Nutcracker is the server that nutcracker asks; empty: none of the file's.
+	Nutcracker string `json:"nutcracker"`
+}
+
+// Same reports whether every key is where the ring has it.
+func (r *Result) Same() bool {
+	return len(r.Examples) == 0 && !slices.ContainsFunc(r.Servers, func(s Server) bool { return s.Keys != s.Found })
+}
+
+// A sample is a key and the number of the server that owns it.
+type sample struct {
+	key    string
+	server int
+}
+
+// A checker is one check.
+type checker struct {
+	Options
+	ring    hashkit.Ring
+	servers []Server
+	owners  []int // the number in servers, by the number in the pool
+	keys    []sample
+	proxy   *wire
+	links   []*wire // to the servers
+}
+
+// Run checks. The error says that nothing was found out.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	if o.Pool.Distribution == hashkit.Random {
+		return nil, ErrRandom
+	}
+	c := newChecker(o)
+	if err := c.findKeys(); err != nil {
+		return nil, err
+	}
+	defer c.close()
+	if err := c.connect(ctx); err != nil {
+		return nil, err
+	}
+	if o.Write {
+		return c.byWriting()
+	}
+	return c.byCounting()
+}
+
+func newChecker(o Options) *checker {
+	c := &checker{Options: o}
+	nodes := make([]hashkit.Node, len(o.Pool.Servers))
+	for i := range o.Pool.Servers {
+		s := &o.Pool.Servers[i]
+		nodes[i] = hashkit.Node{Name: s.NodeName(), Weight: s.Weight}
+		// Servers of several names at one address cannot be told apart by what is
+		// counted there.
+		at := slices.IndexFunc(c.servers, func(known Server) bool { return known.Address == s.Address.String() })
+		if at < 0 {
+			at = len(c.servers)
+			c.servers = append(c.servers, Server{Name: s.NodeName(), Address: s.Address.String()})
+		}
+		c.owners = append(c.owners, at)
+	}
+	c.ring = hashkit.Ring{Hash: o.Pool.Hash, Continuum: hashkit.NewContinuum(o.Pool.Distribution, nodes)}
+	copy(c.ring.Tag[:], o.Pool.HashTag)
+	return c
+}
+
+// findKeys makes keys that nobody has, so many for each server. If the pool has a
+// hash tag, every other key has it.
+func (c *checker) findKeys() error {
+	prefix := "nuthatch-check:" + rand.Text()[:12] + ":"
+	left := len(c.servers) * c.Options.Keys
+	for n := 0; left > 0; n++ {
+		if n > maxTries+c.Options.Keys*len(c.servers)*1000 {
+			return ErrUnowned
+		}
+		key := fmt.Sprint(prefix, n)
+		if tag := c.Pool.HashTag; tag != "" && n%2 == 1 {
+			key = fmt.Sprintf("%s%c%d%c:%d", prefix, tag[0], n, tag[1], n%7)
+		}
+		owner := c.owners[c.ring.Server([]byte(key), 0)]
+		if c.servers[owner].Keys == c.Options.Keys {
+			continue
+		}
+		c.servers[owner].Keys++
+		c.keys = append(c.keys, sample{key, owner})
+		left--
+	}
+	return nil
+}
+
+// connect connects to nutcracker and to every server.
+func (c *checker) connect(ctx context.Context) (err error) {
+	if c.proxy, err = dial(ctx, c.Pool, c.Proxy); err != nil {
+		return fmt.Errorf("nutcracker at %s: %w", c.Proxy, err)
+	}
+	for i := range c.servers {
+		w, err := dial(ctx, c.Pool, c.servers[i].Address)
+		if err != nil {
+			return fmt.Errorf("server %s: %w", c.servers[i].Name, err)
+		}
+		c.links = append(c.links, w)
+	}
+	return nil
+}
+
+func (c *checker) close() {
+	for _, w := range append(c.links, c.proxy) {
+		if w != nil {
+			w.conn.Close()
+		}
+	}
+}
+
+// byCounting asks for the keys and sees at the servers' counters where they go.
+func (c *checker) byCounting() (*Result, error) {
+	q, err := c.quietest()
+	if err != nil {
+		return nil, err
+	}
+	wrong := false
+	rounds := max(bits.Len(uint(len(c.servers)-1)), 1)
+	for bit := range rounds {
+		for side := range 2 {
+			part := slices.DeleteFunc(slices.Clone(c.keys), func(s sample) bool { return s.server>>bit&1 != side })
+			seen, err := c.observe(q, part)
+			if err != nil {
+				return nil, err
+			}
+			for i, n := range seen {
+				want := 0
+				if i>>bit&1 == side {
+					want = c.servers[i].Keys
+				}
+				wrong = wrong || n != want
+				if bit == 0 { // its two sides are all keys, once
+					c.servers[i].Found += n
+				}
+			}
+		}
+	}
+	r := &Result{Servers: c.servers, Command: q.name}
+	if wrong {
+		r.Examples, err = c.examples(q)
+	}
+	return r, err
+}
+
+// examples names some of the keys that are elsewhere, by asking for them one by
+// one.
+func (c *checker) examples(q *probe) ([]Example, error) {
+	var found []Example
+	for _, s := range c.keys {
+		if len(found) == maxExamples {
+			break
+		}
+		seen, err := c.observe(q, []sample{s})
+		if err != nil {
+			return nil, err
+		}
+		if seen[s.server] == 1 {
+			continue
+		}
+		e := Example{Key: s.key, Ring: c.servers[s.server].Name}
+		if at := slices.Index(seen, 1); at >= 0 {
+			e.Nutcracker = c.servers[at].Name
+		}
+		found = append(found, e)
+	}
+	return found, nil
+}
+
+// observe asks nutcracker for keys, and returns how many of them each server was
+// asked for. If the servers count more than was asked for, others do the same, and
+// it begins anew. They may count fewer: nutcracker may ask servers that the file
+// does not have.
+func (c *checker) observe(q *probe, keys []sample) ([]int, error) {
+	for range attempts {
+		before, err := c.counts(q)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range keys {
+			if err := c.proxy.ask(q, s.key); err != nil {
+				return nil, fmt.Errorf("nutcracker: %w", err)
+			}
+		}
+		seen, err := c.counts(q)
+		if err != nil {
+			return nil, err
+		}
+		sum := 0
+		for i := range seen {
+			seen[i] -= before[i]
+			sum += seen[i]
+		}
+		if sum <= len(keys) {
+			return seen, nil
+		}
+	}
+	return nil, ErrBusy
+}
+
+// counts is how often each server has been asked with the probe's command.
+func (c *checker) counts(q *probe) ([]int, error) {
+	counts := make([]int, len(c.links))
+	for i, w := range c.links {
+		n, err := w.count(q)
+		if err != nil {
+			return nil, fmt.Errorf("server %s: %w", c.servers[i].Name, err)
+		}
+		counts[i] = n
+	}
+	return counts, nil
+}
+
+// quietest finds a command that nobody else uses.
+func (c *checker) quietest() (*probe, error) {
+	probes := probesOf(c.Pool)
+	before := make([][]int, len(probes))
+	for i := range probes {
+		var err error
+		if before[i], err = c.counts(&probes[i]); err != nil {
+			return nil, err
+		}
+	}
+	time.Sleep(quiet)
+	for i := range probes {
+		after, err := c.counts(&probes[i])
+		if err != nil {
+			return nil, err
+		}
+		if slices.Equal(after, before[i]) {
+			return &probes[i], nil
+		}
+	}
+	return nil, ErrBusy
+}
+
+// byWriting stores the keys through nutcracker, looks for them on the servers, and
+// deletes them there.
+func (c *checker) byWriting() (*Result, error) {
+	r := &Result{Command: "set"}
+	for _, s := range c.keys {
+		if err := c.proxy.store(s.key); err != nil {
+			return nil, fmt.Errorf("nutcracker: %w", err)
+		}
+		at := -1
+		for i, w := range c.links {
+			there, err := w.take(s.key)
+			if err != nil {
+				return nil, fmt.Errorf("server %s: %w", c.servers[i].Name, err)
+			}
+			if there {
+				at = i
+			}
+		}
+		if at >= 0 {
+			c.servers[at].Found++
+		}
+		if at == s.server || len(r.Examples) == maxExamples {
+			continue
+		}
+		e := Example{Key: s.key, Ring: c.servers[s.server].Name}
+		if at >= 0 {
+			e.Nutcracker = c.servers[at].Name
+		}
+		r.Examples = append(r.Examples, e)
+	}
+	r.Servers = c.servers
+	return r, nil
+}
