@@ -106,17 +106,7 @@ func TestOrdersUnderLoad(t *testing.T) {
 		c.do("reconnect", "alpha", name)
 		crowd.AwaitMore(&crowd.Served, 2000)
 
-		rewrite(t, p, strings.Replace(text, "timeout: 5000", "timeout: 6000", 1))
-		if out := c.do("preview"); !strings.Contains(out, "timeout") {
-			t.Errorf("the preview of the file says\n%s", out)
-		}
-		running := exec.Command(testkit.Binary(t), "-t", "-c", p.Config, "--against", "running")
-		if out, err := running.CombinedOutput(); err != nil || !strings.Contains(string(out), "timeout") {
-			t.Errorf("the preview against what runs: %v\n%s", err, out)
-		}
-		if out := c.do("reload"); !strings.Contains(out, "timeout") {
-			t.Errorf("the reload says\n%s", out)
-		}
+		changeTimeout(t, p, c, text)
 		rewrite(t, p, text)
 		c.do("reload")
 		crowd.AwaitMore(&crowd.Served, 2000)
@@ -147,6 +137,22 @@ func TestOrdersUnderLoad(t *testing.T) {
 	awaitLogged(t, p, 1, "client killed")
 	if got := logged(t, p, `by="admin 127.0.0.1:`); got < 10 {
 		t.Errorf("%d lines of the log tell who gave an order", got)
+	}
+}
+
+// changeTimeout previews another timeout in every way, and then has it taken on.
+func changeTimeout(t *testing.T, p *testkit.Proxy, c *controller, text string) {
+	t.Helper()
+	rewrite(t, p, strings.Replace(text, "timeout: 5000", "timeout: 6000", 1))
+	if out := c.do("preview"); !strings.Contains(out, "timeout") {
+		t.Errorf("the preview of the file says\n%s", out)
+	}
+	running := exec.Command(testkit.Binary(t), "-t", "-c", p.Config, "--against", "running")
+	if out, err := running.CombinedOutput(); err != nil || !strings.Contains(string(out), "timeout") {
+		t.Errorf("the preview against what runs: %v\n%s", err, out)
+	}
+	if out := c.do("reload"); !strings.Contains(out, "timeout") {
+		t.Errorf("the reload says\n%s", out)
 	}
 }
 
