@@ -27,6 +27,9 @@ func (s *session) info([]string) error {
 		add("connections", fmt.Sprintf("%d (%d since the start)", p.Connections, p.TotalConnections))
 		add("descriptors", fmt.Sprintf("%d of %d", p.Descriptors, p.MaxDescriptors))
 		add("memory", size(p.ResidentMemory)+" resident, "+size(p.HeapMemory)+" on the heap")
+		if p.MaxMemory > 0 {
+			add("held for clients", size(p.HeldMemory)+" of "+size(p.SoftMemory)+" (max_memory "+size(p.MaxMemory)+")")
+		}
 		add("cpu", fmt.Sprintf("%.1fs", p.CPU))
 		for _, l := range i.Loops {
 			add(fmt.Sprintf("loop %d", l.ID), fmt.Sprintf("%d%% busy, %d clients", int(l.Busy*100+0.5), l.Counters["clients"]))

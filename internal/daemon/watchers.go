@@ -98,7 +98,10 @@ func (in *Instance) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
 		return api.ProcessInfo{}, nil, err
 	}
 	in.busy.measure(in.epoch, loops)
-	return processInfo(), loops, nil
+	p, m := processInfo(), in.Memory()
+	p.MaxMemory, p.HeldMemory, p.SoftMemory, p.HardMemory = m.Limit, m.Held, m.Soft, m.Hard
+	p.MaxClients = in.identity.Limits().MaxClients()
+	return p, loops, nil
 }
 
 // loopInfo runs on the loop.

@@ -41,6 +41,15 @@ type ProcessInfo struct {
 	// ResidentMemory is what the kernel counts, HeapMemory what Go's heap holds.
 	ResidentMemory int64 `json:"resident_memory"`
 	HeapMemory     int64 `json:"heap_memory"`
+	// MaxMemory is max_memory, HeldMemory what the event loops hold for clients;
+	// above SoftMemory clients are held up, and above HardMemory nearly all is. 0 is
+	// no bound.
+	MaxMemory  int64 `json:"max_memory"`
+	HeldMemory int64 `json:"held_memory"`
+	SoftMemory int64 `json:"soft_memory"`
+	HardMemory int64 `json:"hard_memory"`
+	// MaxClients is how many clients there are descriptors for; 0 is not known.
+	MaxClients int `json:"max_clients"`
 	// CPU is the time that all threads have run.
 	CPU        float64 `json:"cpu"`
 	Goroutines int     `json:"goroutines"`
