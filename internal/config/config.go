@@ -177,6 +177,8 @@ type Pool struct {
 	// no further request.
 	ServerMaxQueued      int
 	ServerMaxQueuedBytes int64
+	// Retry is which requests are sent again whose connection was lost.
+	Retry Retry
 	// HealthCheck is how servers are checked.
 	HealthCheck HealthCheck
 	// ReconnectBackoff is the most that the first pause between attempts to

@@ -108,6 +108,7 @@ func beta(t *testing.T) Pool {
 		Eject:              EjectFail,
 		HealthCheck:        HealthCheck{Interval: 2 * time.Second, Timeout: 500 * time.Millisecond, Rise: 4, Fall: 5},
 
+		Retry:                RetryIdempotent,
 		ServerMaxQueued:      4096,
 		ServerMaxQueuedBytes: 16 << 20,
 		ReconnectBackoff:     20 * time.Millisecond,

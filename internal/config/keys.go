@@ -262,6 +262,16 @@ var poolKeys = []key[Pool]{
 		set:  func(p *Pool, v value) { p.ReconnectBackoffMax = v.duration() },
 	},
 	{
+		name: "retry", kind: kindRetry, def: "none", origin: fromNuthatch,
+		help: "Which requests are sent again, once, on a fresh connection, when the server closes or resets the one that they were on. " +
+			"`none`: none; clients get an error, as with nutcracker. `unsent`: those of which not one byte had been handed to the " +
+			"kernel, reads and writes. `idempotent`: also reads that had been sent, if no byte of the reply has come, and if the " +
+			"client had not sent a write behind them on that connection, which they might see now. A write that may have been " +
+			"carried out is never sent again. At most one request in ten is, counted over those of late. A time-out is no loss of " +
+			"the connection, and what could not be connected to has been tried at all addresses. With Memcached reads are `get` and `gets`.",
+		set: func(p *Pool, v value) { p.Retry = Retry(v.number) },
+	},
+	{
 		name: "server_max_queued", kind: kindNumber, limits: limits{1, 1 << 24}, def: "1048576", origin: fromNuthatch,
 		help: "The most requests that may be under way on one connection to a server: to be sent, or to be answered. One more is " +
 			"answered with the error `server busy` at once. The default is far above what clients of a server that works bring together.",

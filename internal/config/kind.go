@@ -58,6 +58,7 @@ var (
 	kindSecret       = kind{form: "text", text: true, secret: true, parse: parseSecret}
 	kindUnknown      = kind{form: "learn or refuse", words: unknownNames, parse: parseUnknown}
 	kindPartial      = kind{form: "error, nulls or errors", words: partialNames, parse: parsePartial}
+	kindRetry        = kind{form: "none, unsent or idempotent", words: retryNames, parse: parseRetry}
 	kindEject        = kind{form: "ring or fail", words: ejectNames, parse: parseEject}
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue}
 )

@@ -31,4 +31,6 @@ type Command struct {
 	// container's and a bar.
 	Name   string
 	Family Family
+	// Pure: it changes nothing on a server, so that it may be carried out twice.
+	Pure bool
 }

@@ -79,6 +79,9 @@ type Msg struct {
 	// Reply holds the reply while it waits for its turn or for its siblings.
 	Reply mbuf.Chain
 
+	// Kept is what was sent to the server, if it may have to be sent again.
+	Kept mbuf.Chain
+
 	// Deadline is when the server must have answered, in the loop's
 	// nanoseconds; 0: never.
 	Deadline int64
@@ -124,6 +127,9 @@ type Msg struct {
 	// Muted: the client does not want to hear the reply, whatever it is. It is
 	// dropped when its turn comes.
 	Muted bool
+	// Keep: what is sent to the server is to be kept. Retried: it has been sent
+	// again.
+	Keep, Retried bool
 	// RESP3: the client is to get the reply in RESP3.
 	RESP3 bool
 }
@@ -305,6 +311,7 @@ func (p *Pool) SetSeq(m *Msg, seq []uint16) {
 // in no queue.
 func (p *Pool) Put(m *Msg) {
 	invariant.Check(m.Reply.Head() == nil, "msg: put with a reply in it")
+	invariant.Check(m.Kept.Head() == nil, "msg: put with a request in it")
 	invariant.Check(m.clientNext == nil && m.serverNext == nil, "msg: put while in a queue")
 	if m.Note != nil {
 		m.Note.next, p.notes = p.notes, m.Note

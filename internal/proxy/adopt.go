@@ -69,6 +69,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 		p.rescheduleRequests()
 	}
 	p.lookForIdle()
+	p.keepsPure = p.conf.Retry == config.RetryIdempotent
 	p.preconnect()
 }
 

@@ -108,6 +108,11 @@ type client struct {
 	resumable bool // in ctx.resumable
 	starved   bool // in ctx.memory.clients
 	sips      bool // what comes next is in ctx.memory.sip
+	// unsure: a write of the client's may have been carried out on a connection
+	// that has failed.
+	//
+	// Invariant: false but while salvage runs.
+	unsure bool
 }
 
 func newClient(p *ServerPool) *client {

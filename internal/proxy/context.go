@@ -82,6 +82,8 @@ type Context struct {
 	leaving   leaving
 	measures  measures
 	memory    memory
+	// waiting is scratch: what waited on a connection that failed.
+	waiting []*msg.Msg
 	// scratch
 	key1, key2 []byte
 	deal       deal

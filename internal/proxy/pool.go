@@ -44,6 +44,8 @@ type ServerPool struct {
 	largest int
 	// slow is how many clients have slowSince set.
 	slow int
+	// retryPace is when it may next be told that requests were sent again.
+	retryPace pace
 	// expiredPace is when it may next be told that requests took too long.
 	expiredPace pace
 	// paused: no request is taken.
@@ -51,6 +53,10 @@ type ServerPool struct {
 	// leaveBy is when a pool that was removed goes at the latest; 0 for all
 	// others.
 	leaveBy int64
+	// keepsPure: reads are kept until they are answered, to be sent again.
+	keepsPure bool
+	// retries is how many requests may be sent again.
+	retries retryBudget
 	// latency is how long requests took, by msg.Type; nil for commands that were
 	// never sent.
 	latency []*latency.Histogram
@@ -90,6 +96,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		p.servers = append(p.servers, newServer(p, i))
 	}
 	p.lookForIdle()
+	p.keepsPure = p.conf.Retry == config.RetryIdempotent
 	return p
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
@@ -111,8 +112,11 @@ func (c *client) forwardTo(s *Server, req *msg.Request) {
 		return
 	}
 	size := req.View.Len()
-	c.write(req, conn)
+	c.write(req, conn.Out())
 	m := c.newMsg(req)
+	if m.Keep {
+		c.write(req, &m.Kept)
+	}
 	m.Via = uint16(s.index) + 1
 	if m.NoReply {
 		c.quiet++
@@ -125,10 +129,9 @@ func (c *client) forwardTo(s *Server, req *msg.Request) {
 	s.stats[stats.RequestBytes] += int64(size)
 }
 
-// write appends the request to the connection's output, without what is to be
-// left out.
-func (c *client) write(req *msg.Request, conn *serverConn) {
-	bufs, out := c.pool.ctx.bufs, conn.Out()
+// write appends the request to out, without what is to be left out.
+func (c *client) write(req *msg.Request, out *mbuf.Chain) {
+	bufs := c.pool.ctx.bufs
 	size := req.View.Len()
 	if omit := req.Omit; omit.Len == 0 {
 		req.View.AppendTo(bufs, out, 0, size)
@@ -163,7 +166,7 @@ func (c *client) broadcast(req *msg.Request) {
 		}
 		conn := c.made(s)
 		f.Len = conn.Out().Len()
-		c.write(req, conn)
+		c.write(req, conn.Out())
 		c.sendFragment(f, s)
 	}
 	p.stats.Values[stats.Fragments] += int64(len(parent.Frags))
@@ -193,6 +196,7 @@ func (c *client) newMsg(req *msg.Request) *msg.Msg {
 	if limit := c.pool.conf.RequestTimeout; limit > 0 && !req.NoReply {
 		c.expireBy(m, limit)
 	}
+	m.Keep = c.pool.keepsPure && c.pool.commands[req.Type].Pure
 	m.RESP3, m.Muted = c.session.Lane.IsRESP3(), c.session.Muted
 	m.Start = c.pool.ctx.loop.Now()
 	c.pool.keys.look(c.pool, req, m)

@@ -193,8 +193,17 @@ func (c *serverConn) OnSent(n int) {
 	}
 }
 
-// pop takes the message whose reply has come, or will not come, off the queue.
+// pop takes the message whose reply has come off the queue.
 func (c *serverConn) pop() *msg.Msg {
+	m := c.take()
+	if m.Keep {
+		m.Kept.Release(c.pool.ctx.bufs)
+	}
+	return m
+}
+
+// take takes the oldest message off the queue.
+func (c *serverConn) take() *msg.Msg {
 	m, sent := c.queue.Pop()
 	st := c.server.stats
 	if sent {
@@ -325,7 +334,8 @@ func (c *serverConn) OnError(err syscall.Errno) {
 	}
 }
 
-// fail closes the connection; all that wait on it are told why.
+// fail closes the connection. What waits on it is sent again, as far as it may
+// be; all others are told why.
 func (c *serverConn) fail(why msg.Reason) {
 	ctx, st := c.pool.ctx, c.server.stats
 	c.logClose(why)
@@ -336,6 +346,15 @@ func (c *serverConn) fail(why msg.Reason) {
 	} else {
 		c.server.nextAddr++
 		c.pool.topo.Unreachable(c.server.index)
+	}
+	waiting := ctx.waiting[:0]
+	ctx.waiting = nil // in use
+	for c.queue.Len() > 0 {
+		waiting = append(waiting, c.take())
+	}
+	lost, again := waiting, []*msg.Msg(nil)
+	if connected && c.mayRetry(why) {
+		lost, again = c.salvage(waiting)
 	}
 	c.drop()
 	c.server.reasons[stats.ClosedConnections][why]++
@@ -350,10 +369,21 @@ func (c *serverConn) fail(why msg.Reason) {
 	if c.unfit == msg.OK || c.lane == 0 {
 		// A server that only lacks another lane serves the clients of the first.
 		c.countFailure(why)
-		c.server.pauseDialling(why, connected && c.queue.Len() == 0)
+		c.server.pauseDialling(why, connected && len(waiting) == 0)
 	}
-	for c.queue.Len() > 0 {
-		m := c.pop()
+	if len(again) > 0 {
+		c.retry(again, why)
+	}
+	c.failAll(lost, why)
+	clear(waiting)
+	ctx.waiting = waiting
+}
+
+// failAll tells all whose messages these are that they get no reply.
+func (c *serverConn) failAll(lost []*msg.Msg, why msg.Reason) {
+	ctx := c.pool.ctx
+	for _, m := range lost {
+		m.Kept.Release(ctx.bufs)
 		if m.Owner == nil {
 			ctx.msgs.Put(m)
 			continue

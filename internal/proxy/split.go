@@ -120,6 +120,9 @@ func (c *client) split(req *msg.Request) {
 		}
 		out := c.made(s).Out()
 		f.Len = out.Len()
+		if f.Keep = parent.Keep; f.Keep {
+			out = &f.Kept
+		}
 		p.proto.FragmentHead(req, int(share.keys), ctx.bufs, out)
 		d.outs = append(d.outs, out)
 	}
@@ -156,6 +159,10 @@ func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
 // of the output before it.
 func (c *client) sendFragment(f *msg.Msg, s *Server) {
 	conn := c.made(s)
+	if f.Keep {
+		kept := mbuf.Whole(&f.Kept)
+		kept.AppendTo(c.pool.ctx.bufs, conn.Out(), 0, kept.Len())
+	}
 	n := conn.Out().Len() - f.Len
 	invariant.Check(n > 0, "proxy: an empty fragment")
 	conn.enqueue(f, n)

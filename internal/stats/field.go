@@ -191,6 +191,8 @@ const (
 	Returns
 	Probes
 	FailedChecks
+	Retries
+	RetriesRefused
 
 	numServerFields = iota + NutcrackerServerFields
 )
@@ -274,6 +276,9 @@ var ServerFields = [numServerFields]Field{
 	Ejections: {"ejections", "nuthatch_server_ejections_total", Counter, Things, "ejections of the server"},
 	Returns:   {"returns", "nuthatch_server_returns_total", Counter, Things, "ends of an ejection of the server"},
 	Probes:    {"probes", "nuthatch_server_probes_total", Counter, Things, "requests let through to the server, ejected, to see whether it answers"},
+
+	Retries:        {"retries", "nuthatch_server_retries_total", Counter, Things, "requests sent to the server again, on a fresh connection"},
+	RetriesRefused: {"retries_refused", "nuthatch_server_retries_refused_total", Counter, Things, "requests not sent again because too many of late were"},
 
 	FailedChecks: {"failed_checks", "nuthatch_server_failed_checks_total", Counter, Things, "health checks that the server failed"},
 }

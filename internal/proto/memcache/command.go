@@ -188,7 +188,7 @@ var commands = [...]command{
 var commandFacts = func() []msg.Command {
 	facts := make([]msg.Command, len(commands))
 	for i := range commands {
-		facts[i] = msg.Command{Name: commands[i].name, Family: commands[i].family()}
+		facts[i] = msg.Command{Name: commands[i].name, Family: commands[i].family(), Pure: commands[i].pure()}
 	}
 	facts[0].Name = "unknown"
 	return facts
@@ -211,6 +211,9 @@ func (c *command) family() msg.Family {
 	}
 	return msg.OtherCommands
 }
+
+// pure reports whether the command changes nothing. A meta get may, by its flags.
+func (c *command) pure() bool { return c.name == "get" || c.name == "gets" }
 
 func refusal(name, why string) string {
 	return "SERVER_ERROR '" + name + "' is not supported by nuthatch. " + why

@@ -230,7 +230,7 @@ func buildCommands() []command {
 var commandFacts = func() []msg.Command {
 	facts := make([]msg.Command, len(commands))
 	for i := range commands {
-		facts[i] = msg.Command{Name: commands[i].name, Family: commands[i].family()}
+		facts[i] = msg.Command{Name: commands[i].name, Family: commands[i].family(), Pure: commands[i].access == read}
 	}
 	facts[unknown].Name = "unknown"
 	return facts
