@@ -57,7 +57,7 @@ func (c *serverConn) countFailure(why msg.Reason) {
 	case ejected:
 		s.countEjected(why)
 	case probeFailed:
-		ctx.log.Notice("server still fails", append(s.attrs(), slog.String("reason", why.String()))...)
+		ctx.log.Notice("server still fails", append(s.attrs(), reasonAttr(why))...)
 	case nothingNew, isBack:
 	}
 }
@@ -74,7 +74,7 @@ func (s *Server) countEjected(why msg.Reason) {
 	if p.conf.Eject == config.EjectFail {
 		what = "server ejected: its requests fail until it answers"
 	}
-	attrs := append(s.attrs(), slog.String("reason", why.String()))
+	attrs := append(s.attrs(), reasonAttr(why))
 	if p.conf.HealthCheck.Interval > 0 {
 		attrs = append(attrs, slog.Int("until_checks_succeed", p.conf.HealthCheck.Rise))
 	} else {
@@ -104,7 +104,7 @@ func (ctx *Context) Checked(t *Topology, i int, why msg.Reason, changed Verdict)
 	case changed == Fallen && p.conf.AutoEjectHosts:
 		s.countEjected(why)
 	case changed == Fallen:
-		ctx.log.Warn("server fails its checks", append(s.attrs(), slog.String("reason", why.String()))...)
+		ctx.log.Warn("server fails its checks", append(s.attrs(), reasonAttr(why))...)
 	}
 }
 

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"log/slog"
 	"syscall"
 
 	"nuthatch/internal/logging"
@@ -86,7 +85,7 @@ func (c *serverConn) tryNext(why msg.Reason) bool {
 	ctx := c.pool.ctx
 	if log := ctx.log; log.Enabled(logging.Info) {
 		log.Info("cannot connect to server: trying its next address",
-			append(c.attrs(), slog.String("reason", why.String()))...)
+			append(c.attrs(), reasonAttr(why))...)
 	}
 	var waiting mbuf.Chain
 	waiting.Splice(ctx.bufs, c.Conn.Out())

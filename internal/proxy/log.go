@@ -121,6 +121,14 @@ func (c *serverConn) attrs() []slog.Attr {
 	}
 }
 
+// reasonAttr tells why something happened to a connection to a server.
+func reasonAttr(why msg.Reason) slog.Attr {
+	if why == msg.ServerEOF {
+		return slog.String("reason", "eof") // clients read nutcracker's word for it
+	}
+	return slog.String("reason", why.String())
+}
+
 // attrs names the server in a log line.
 func (s *Server) attrs() []slog.Attr {
 	return []slog.Attr{slog.String("pool", s.pool.conf.Name), slog.String("server", s.conf.Text)}
