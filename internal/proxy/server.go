@@ -334,6 +334,10 @@ func (c *serverConn) OnError(err syscall.Errno) {
 	}
 }
 
+// maxWaiting bounds, in messages, the scratch space that is kept for the next
+// connection that fails.
+const maxWaiting = 16 << 10
+
 // fail closes the connection. What waits on it is sent again, as far as it may
 // be; all others are told why.
 func (c *serverConn) fail(why msg.Reason) {
@@ -375,8 +379,10 @@ func (c *serverConn) fail(why msg.Reason) {
 		c.retry(again, why)
 	}
 	c.failAll(lost, why)
-	clear(waiting)
-	ctx.waiting = waiting
+	if cap(waiting) <= maxWaiting {
+		clear(waiting)
+		ctx.waiting = waiting
+	}
 }
 
 // failAll tells all whose messages these are that they get no reply.
