@@ -17,6 +17,8 @@ type variant struct {
 	auth  string
 	// cuts: clients may lose their connections by it, or be refused.
 	cuts bool
+	// memory is what the loops may hold, in bytes; 0 is no bound.
+	memory int64
 }
 
 const ejects = "  auto_eject_hosts: true\n  server_failure_limit: 2\n  server_retry_timeout: 2000\n"
@@ -37,6 +39,8 @@ var (
 		{lines: "  timeout: 400\n  client_output_limit: 20kb\n  client_idle_timeout: 2s\n  max_keys: 3\n", cuts: true},
 		{lines: "  timeout: 400\n  request_timeout: 150ms\n  connect_timeout: 100ms\n  server_idle_timeout: 1s\n  client_max_pipeline: 20\n"},
 		{lines: "  request_timeout: 300ms\n  databases: 2\n  server_connections: 2\n" + ejects},
+		{lines: "  timeout: 400\n", cuts: true, memory: 400 << 10},
+		{lines: "  timeout: 400\n  client_max_queued: 64kb\n", cuts: true, memory: 2 << 20},
 		{lines: "  client_output_soft_limit: 4kb\n  client_output_soft_time: 200ms\n  client_connections: 5\n", cuts: true},
 	}
 	memcacheVariants = []variant{
@@ -49,6 +53,7 @@ var (
 		{lines: "  timeout: 400\n  server_max_queued: 4\n  server_max_queued_bytes: 2kb\n", cuts: true},
 		{lines: "  timeout: 400\n  request_timeout: 150ms\n  connect_timeout: 100ms\n  server_idle_timeout: 1s\n"},
 		{lines: "  request_timeout: 300ms\n  server_connections: 2\n"},
+		{lines: "  timeout: 400\n", cuts: true, memory: 400 << 10},
 		{lines: "  timeout: 400\n  client_output_limit: 20kb\n  client_idle_timeout: 2s\n", cuts: true},
 	}
 )
@@ -87,6 +92,9 @@ func play(t testing.TB, s script) {
 	}
 	c := converse(t, v.lines, lang, 1+int(head>>1&1))
 	c.cuts, c.upset = v.cuts, v.cuts
+	if v.memory > 0 {
+		c.identity.Limits().SetMemory(v.memory/2, v.memory)
+	}
 	c.join()
 	for n := 0; n < maxEvents && len(s) > 0; n++ {
 		c.event(&s)

@@ -34,6 +34,8 @@ type conversation struct {
 	lines string
 	pool  *config.Pool
 	topo  *proxy.Topology
+	// identity is what the loops share.
+	identity *proxy.Identity
 	// learned is what the servers have told of themselves.
 	learned *redis.Learned
 	loops   []*proxy.Context
@@ -104,10 +106,11 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 	}
 	c.addr = &unix.SockaddrUnix{Name: abstract()}
 	c.fd = listenUnix(t, c.addr)
-	identity, epoch := new(proxy.Identity), time.Unix(1e9, 0)
+	c.identity = new(proxy.Identity)
+	epoch := time.Unix(1e9, 0)
 	for id := range loops {
 		ctx, err := proxy.NewContext(proxy.Options{
-			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(c.layout()), Identity: identity, Measures: c.measures,
+			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(c.layout()), Identity: c.identity, Measures: c.measures,
 			Pools: c.poolOptions(),
 		})
 		if err != nil {
@@ -236,6 +239,10 @@ func (c *conversation) heal() {
 	}
 }
 
+// patientRounds is for how many timeouts in a row nothing may happen before nothing
+// is taken to happen any more.
+const patientRounds = 10
+
 // finish has everybody say what they have to say, and hear what there is to hear.
 // With answering the servers answer all that they are asked; without, nobody hears
 // from them, and the timeout ends what waits.
@@ -243,7 +250,7 @@ func (c *conversation) finish(answering bool) {
 	c.t.Helper()
 	c.heal()
 	idle := 0
-	for rounds := 0; idle < 3; rounds++ {
+	for rounds := 0; idle < patientRounds; rounds++ {
 		if rounds == manyTurns {
 			c.t.Fatal("the conversation does not end")
 		}

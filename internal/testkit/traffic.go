@@ -35,6 +35,8 @@ type Traffic struct {
 	// Moves: keys move between servers, so an old value may come back.
 	Moves bool
 	Seed  uint64
+	// Late is how long a round takes to be noted in Seen.Late; 0: no round is.
+	Late time.Duration
 }
 
 // Keys of each client of its own, and keys that all share.
@@ -106,6 +108,7 @@ func (c *Crowd) Stop() Seen {
 		}
 		s.Latency.Merge(k.latency)
 		s.Longest = max(s.Longest, k.longest)
+		s.Late = append(s.Late, k.late...)
 	}
 	s.Served, s.Failed = c.Served.Load(), c.Failed.Load()
 	return s
@@ -120,6 +123,13 @@ type Seen struct {
 	// sent to the last reply, and Longest the longest one.
 	Latency *hdrhistogram.Histogram
 	Longest time.Duration
+	Late    []Round
+}
+
+// A Round is when a round began and how long it took.
+type Round struct {
+	Began time.Time
+	Took  time.Duration
 }
 
 // ErrorTexts are the errors and their counts, the most frequent first.
@@ -140,6 +150,7 @@ type checker struct {
 	own     [ownKeys]cell
 	latency *hdrhistogram.Histogram
 	longest time.Duration
+	late    []Round
 	errors  map[string]int64
 	// sent is the number of its last write.
 	sent atomic.Int64
@@ -227,6 +238,9 @@ func (k *checker) round(n int) error {
 	}
 	took := time.Since(began)
 	k.longest = max(k.longest, took)
+	if late := k.crowd.traffic.Late; late > 0 && took > late {
+		k.late = append(k.late, Round{began, took})
+	}
 	_ = k.latency.RecordValue(took.Microseconds()) // a minute, its highest, is above Patience
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -142,75 +141,16 @@ type pulse struct {
 	stop           chan struct{}
 	running        sync.WaitGroup
 	proxy, control *hdrhistogram.Histogram
-	rack           *rack
 }
 
 // beat is how often a pulse asks.
 const beat = 2 * time.Millisecond
 
-// A rack notes how long the proxy's threads wait, ready to run, for a CPU: what
-// the machine, and not the proxy, makes clients wait.
-type rack struct {
-	stage   *stage
-	stop    chan struct{}
-	running sync.WaitGroup
-	longest time.Duration
-}
-
-// glance is how often a rack looks. Waits of one thread between two looks count as
-// one.
-const glance = 5 * time.Millisecond
-
-func (s *stage) startRack() *rack {
-	r := &rack{stage: s, stop: make(chan struct{})}
-	r.running.Go(func() {
-		last := map[string]time.Duration{}
-		for {
-			r.look(last)
-			select {
-			case <-r.stop:
-				return
-			case <-time.After(glance):
-			}
-		}
-	})
-	return r
-}
-
-// look reads how long each thread has waited up to now, in nanoseconds: the second
-// number of its schedstat.
-func (r *rack) look(last map[string]time.Duration) {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", r.stage.proxy.Pid()))
-	if err != nil {
-		return
-	}
-	for _, name := range files {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			continue // the thread has ended
-		}
-		var ran, waited int64
-		if _, err := fmt.Sscan(string(b), &ran, &waited); err != nil {
-			continue
-		}
-		if before, known := last[name]; known {
-			r.longest = max(r.longest, time.Duration(waited)-before)
-		}
-		last[name] = time.Duration(waited)
-	}
-}
-
-func (r *rack) end() time.Duration {
-	close(r.stop)
-	r.running.Wait()
-	return r.longest
-}
-
 // startPulse must be called before other clients come, who are then dealt to the
 // loops as evenly.
 func (s *stage) startPulse() *pulse {
 	s.t.Helper()
-	p := &pulse{t: s.t, stop: make(chan struct{}), proxy: newHistogram(), control: newHistogram(), rack: s.startRack()}
+	p := &pulse{t: s.t, stop: make(chan struct{}), proxy: newHistogram(), control: newHistogram()}
 	ask, answer := "PING\r\n", "+PONG\r\n"
 	if s.protocol == testkit.Memcache {
 		ask, answer = "mn\r\n", "MN\r\n"
@@ -261,16 +201,12 @@ func (p *pulse) run(c *testkit.Client, ask, answer string, mu *sync.Mutex, into 
 	}
 }
 
-// end stops the pulse and returns what it has seen as text, and the longest time
-// that the machine is to answer for.
-func (p *pulse) end() (figures string, machine time.Duration) {
+// end stops the pulse and returns what it has seen, as text.
+func (p *pulse) end() string {
 	close(p.stop)
 	p.running.Wait()
-	waited := p.rack.end()
-	machine = max(waited, time.Duration(p.control.Max())*time.Microsecond)
-	return fmt.Sprintf("loops answer within %.1f / %.1f ms (p99 / longest), control %.1f / %.1f; longest wait for a CPU %.1f ms",
-		ms(p.proxy.ValueAtQuantile(99)), ms(p.proxy.Max()), ms(p.control.ValueAtQuantile(99)), ms(p.control.Max()),
-		ms(waited.Microseconds())), machine
+	return fmt.Sprintf("loops answer within %.1f / %.1f ms (p99 / longest), control %.1f / %.1f",
+		ms(p.proxy.ValueAtQuantile(99)), ms(p.proxy.Max()), ms(p.control.ValueAtQuantile(99)), ms(p.control.Max()))
 }
 
 func ms(micros int64) float64 { return float64(micros) / 1000 }
