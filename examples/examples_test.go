@@ -25,6 +25,12 @@ type object struct {
 				Grace      int `yaml:"terminationGracePeriodSeconds"`
 				Containers []struct {
 					Args  []string
+					Ready struct {
+						HTTPGet probe `yaml:"httpGet"`
+					} `yaml:"readinessProbe"`
+					Live struct {
+						HTTPGet probe `yaml:"httpGet"`
+					} `yaml:"livenessProbe"`
 					Ports []struct {
 						Name          string
 						ContainerPort int `yaml:"containerPort"`
@@ -34,6 +40,8 @@ type object struct {
 		}
 	}
 }
+
+type probe struct{ Path, Port string }
 
 func read(t *testing.T, path string) string {
 	t.Helper()
@@ -81,6 +89,13 @@ func TestKubernetes(t *testing.T) {
 	pod := all["Deployment"].Spec.Template.Spec
 	if grace := time.Duration(pod.Grace) * time.Second; grace <= cfg.Process.DrainDelay+cfg.Process.DrainTimeout {
 		t.Errorf("a pod is killed after %v, before it has drained", grace)
+	}
+	c := &pod.Containers[0]
+	if c.Ready.HTTPGet != (probe{"/readyz", "admin"}) || c.Live.HTTPGet != (probe{"/healthz", "admin"}) {
+		t.Errorf("probes: %+v, %+v", c.Ready, c.Live)
+	}
+	if admin := c.Ports[2]; admin.Name != "admin" || admin.ContainerPort != cfg.Process.Admin.Port {
+		t.Errorf("the admin listener's port is %+v, the file's %d", admin, cfg.Process.Admin.Port)
 	}
 	if port := pod.Containers[0].Ports[0].ContainerPort; port != cfg.Pools[0].Listen.Port {
 		t.Errorf("the container's port is %d, the pool's %d", port, cfg.Pools[0].Listen.Port)

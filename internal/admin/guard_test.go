@@ -137,7 +137,7 @@ func TestPagesOfOthers(t *testing.T) {
 
 func TestTokens(t *testing.T) {
 	open := config.Address{Network: config.NetworkTCP, Host: "0.0.0.0", Port: 22223}
-	s := listenAt(t, open, newInstance(t, testConfig), "first", "second")
+	s := listenAt(t, open, newInstance(t), "first", "second")
 	tests := []struct {
 		path, authorization string
 		status              int

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -72,9 +73,7 @@ func (h *handler) routes() map[string]http.HandlerFunc {
 		"GET /debug/pprof/symbol":  h.pprof(pprof.Symbol),
 		"GET /debug/pprof/trace":   h.pprof(pprof.Trace),
 	}
-	for pattern, f := range h.orders() {
-		routes[pattern] = f
-	}
+	maps.Copy(routes, h.orders())
 	if h.Page != nil {
 		routes["GET /{$}"] = h.Page.ServeHTTP
 		routes["GET /page/"] = h.Page.ServeHTTP
@@ -119,13 +118,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) notFound(w http.ResponseWriter, r *http.Request, found http.Handler) {
 	judge := &verdict{head: make(http.Header)}
 	found.ServeHTTP(judge, r)
-	switch allow := judge.head.Get("Allow"); {
-	case judge.status == http.StatusMethodNotAllowed:
-		w.Header().Set("Allow", allow)
-		fail(w, judge.status, "the method is not one of "+allow)
-	default:
+	if judge.status != http.StatusMethodNotAllowed {
 		fail(w, http.StatusNotFound, "no such path; docs/API.md lists them")
+		return
 	}
+	allow := judge.head.Get("Allow")
+	w.Header().Set("Allow", allow)
+	fail(w, judge.status, "the method is not one of "+allow)
 }
 
 // A verdict is a ResponseWriter that keeps the head of an answer alone.

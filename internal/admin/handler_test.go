@@ -52,9 +52,9 @@ type instance struct {
 	asked  uint64 // how often for latencies
 }
 
-func newInstance(t *testing.T, text string) *instance {
+func newInstance(t *testing.T) *instance {
 	t.Helper()
-	conf, err := config.Parse("test.yml", []byte(text))
+	conf, err := config.Parse("test.yml", []byte(testConfig))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,10 +89,11 @@ func (in *instance) Snapshot() *stats.Snapshot {
 		return nil
 	}
 	var layout stats.Layout
-	for _, p := range in.conf.Pools {
+	for i := range in.conf.Pools {
+		p := &in.conf.Pools[i]
 		l := stats.PoolLayout{Name: p.Name}
-		for _, s := range p.Servers {
-			l.Servers = append(l.Servers, s.StatsName())
+		for j := range p.Servers {
+			l.Servers = append(l.Servers, p.Servers[j].StatsName())
 		}
 		layout = append(layout, l)
 	}
@@ -194,7 +195,7 @@ func listenAt(t *testing.T, addr config.Address, in *instance, tokens ...config.
 func newStage(t *testing.T, tokens ...config.Secret) *stage {
 	t.Helper()
 	loopback := config.Address{Network: config.NetworkTCP, Host: "127.0.0.1", Port: 22223}
-	return listenAt(t, loopback, newInstance(t, testConfig), tokens...)
+	return listenAt(t, loopback, newInstance(t), tokens...)
 }
 
 // do sends a request. headers are names and values in turn; an order has the

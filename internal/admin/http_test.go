@@ -83,7 +83,7 @@ func TestCloseWithoutServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := NewHTTP(l, config.Address{Host: "127.0.0.1"}, HTTPOptions{Instance: newInstance(t, testConfig), Logger: logging.Discard()})
+	h := NewHTTP(l, config.Address{Host: "127.0.0.1"}, HTTPOptions{Instance: newInstance(t), Logger: logging.Discard()})
 	h.Close()
 	h.Serve()
 	h.Close()
@@ -105,7 +105,7 @@ func TestUnixSocketTellsWho(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := newInstance(t, testConfig)
+	in := newInstance(t)
 	h := NewHTTP(l, config.Address{Network: config.NetworkUnix, Path: path}, HTTPOptions{
 		Instance: in, Logger: logging.Discard(), Tokens: func() []config.Secret { return []config.Secret{"t0ken"} },
 	})
@@ -151,7 +151,7 @@ func TestFileStaysNonBlocking(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
+		t.Cleanup(func() { _ = f.Close() })
 		flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0) // Fd is what os/exec calls
 		if err != nil || flags&unix.O_NONBLOCK == 0 {
 			t.Errorf("%s: the socket's flags are %#o, %v", name, flags, err)

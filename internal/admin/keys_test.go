@@ -54,7 +54,7 @@ func TestLatency(t *testing.T) {
 
 // TestRecentLatency: what is new since somebody asked before.
 func TestRecentLatency(t *testing.T) {
-	in := newInstance(t, testConfig)
+	in := newInstance(t)
 	l := &latencies{take: in.Latency}
 	ask := func(earlier time.Duration) *latencySample {
 		l.taken = l.taken.Add(-earlier)

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -206,7 +207,7 @@ func (s *scrape) reasons(rows []metric, values []stats.Reasons, labels ...string
 		m := &rows[i]
 		for r := range int(msg.NumReasons) {
 			if n := values[i][r]; n != 0 {
-				s.sample(m.desc, m.kind, m.field.Unit.Base(n), append(labels[:len(labels):len(labels)], msg.Reason(r).Name()))
+				s.sample(m.desc, m.kind, m.field.Unit.Base(n), append(slices.Clip(labels), msg.Reason(r).Name()))
 			}
 		}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func testCollector(t *testing.T) (*instance, *collector) {
-	in := newInstance(t, testConfig)
+	in := newInstance(t)
 	return in, newCollector(in, &snapshots{take: in.Snapshot}, &latencies{take: in.Latency})
 }
 

@@ -183,8 +183,7 @@ func decode(w http.ResponseWriter, r *http.Request, order any) bool {
 
 // failBody answers a request whose body is at fault.
 func failBody(w http.ResponseWriter, err error) {
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", large.Limit))
 		return
 	}

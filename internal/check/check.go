@@ -154,9 +154,10 @@ func newChecker(o Options) *checker {
 // hash tag, every other key has it.
 func (c *checker) findKeys() error {
 	prefix := "nuthatch-check:" + rand.Text()[:12] + ":"
-	left := len(c.servers) * c.Options.Keys
+	each := c.Keys
+	left := len(c.servers) * each
 	for n := 0; left > 0; n++ {
-		if n > maxTries+c.Options.Keys*len(c.servers)*1000 {
+		if n > maxTries+each*len(c.servers)*1000 {
 			return ErrUnowned
 		}
 		key := fmt.Sprint(prefix, n)
@@ -164,7 +165,7 @@ func (c *checker) findKeys() error {
 			key = fmt.Sprintf("%s%c%d%c:%d", prefix, tag[0], n, tag[1], n%7)
 		}
 		owner := c.owners[c.ring.Server([]byte(key), 0)]
-		if c.servers[owner].Keys == c.Options.Keys {
+		if c.servers[owner].Keys == each {
 			continue
 		}
 		c.servers[owner].Keys++

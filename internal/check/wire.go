@@ -107,13 +107,16 @@ func (w *wire) count(q *probe) (int, error) {
 		return callsOf(text, q.counter)
 	}
 	line, err := w.say("stats\r\n")
-	n := 0
+	count := "0"
 	for ; err == nil && line != "END"; line, err = w.line() {
 		if value, ok := strings.CutPrefix(line, "STAT "+q.counter+" "); ok {
-			n, err = strconv.Atoi(value)
+			count = value
 		}
 	}
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(count)
 }
 
 // callsOf reads a line of INFO commandstats; a command that was never called has

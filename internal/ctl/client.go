@@ -119,14 +119,14 @@ func NewClient(t Target) (*Client, error) {
 	return c, nil
 }
 
-// A Refusal is an answer that says no.
-type Refusal struct {
+// A RefusedError is an answer that says no.
+type RefusedError struct {
 	Status int
 	api.Fault
 }
 
 // Error implements error.
-func (r *Refusal) Error() string {
+func (r *RefusedError) Error() string {
 	if len(r.Reasons) > 1 || len(r.Reasons) == 1 && r.Reasons[0] != r.Fault.Error {
 		return strings.Join(r.Reasons, "\n")
 	}
@@ -185,7 +185,7 @@ func (c *Client) do(ctx context.Context, method, path, kind string, body []byte)
 	if answer.StatusCode == http.StatusOK {
 		return text, nil
 	}
-	refusal := &Refusal{Status: answer.StatusCode}
+	refusal := &RefusedError{Status: answer.StatusCode}
 	if json.Unmarshal(text, &refusal.Fault) != nil || refusal.Fault.Error == "" {
 		return nil, fmt.Errorf("%w: %s from %s, which does not look like a nuthatch", ErrNoAnswer, answer.Status, c.base)
 	}

@@ -132,7 +132,7 @@ func TestOrders(t *testing.T) {
 	for _, tt := range tests {
 		p := &proxy{}
 		_, err := run(t, p, tt.options, tt.args...)
-		var refused *Refusal
+		var refused *RefusedError
 		if !errors.As(err, &refused) || refused.Status != http.StatusNotFound || err.Error() != `no such pool: "none"` && tt.args[0] != "kill" {
 			t.Errorf("%v: the refusal is %v", tt.args, err)
 		}

@@ -118,6 +118,20 @@ func TestOrdersUnderLoad(t *testing.T) {
 	crowd.AwaitMore(&crowd.Failed, 100)
 	c.do("enable", "alpha", name)
 
+	killByName(t, c, victim)
+	seen := crowd.Stop()
+	if other := seen.Failed - seen.Errors["-ERR the server of this key is disabled"]; other != 0 {
+		t.Errorf("%d requests failed for other reasons: %s", other, seen.ErrorTexts())
+	}
+	awaitLogged(t, p, 1, "client killed")
+	if got := logged(t, p, `by="admin 127.0.0.1:`); got < 10 {
+		t.Errorf("%d lines of the log tell who gave an order", got)
+	}
+}
+
+// killByName finds the client named victim among all, and kills it.
+func killByName(t *testing.T, c *controller, victim *testkit.Client) {
+	t.Helper()
 	list := read[api.Clients](c, "clients", "--limit", "1000")
 	if list.Total != 31 {
 		t.Errorf("%d clients are told, want 31", list.Total)
@@ -129,14 +143,6 @@ func TestOrdersUnderLoad(t *testing.T) {
 	}
 	if _, err := victim.TryReply(); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the killed client reads %v", err)
-	}
-	seen := crowd.Stop()
-	if other := seen.Failed - seen.Errors["-ERR the server of this key is disabled"]; other != 0 {
-		t.Errorf("%d requests failed for other reasons: %s", other, seen.ErrorTexts())
-	}
-	awaitLogged(t, p, 1, "client killed")
-	if got := logged(t, p, `by="admin 127.0.0.1:`); got < 10 {
-		t.Errorf("%d lines of the log tell who gave an order", got)
 	}
 }
 
