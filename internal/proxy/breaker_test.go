@@ -83,7 +83,7 @@ func TestBreaker(t *testing.T) {
 	if got := u.line(get); got != open {
 		t.Fatalf("behind two failures: %q, want %q", got, open)
 	}
-	state := r.topo.State(serverIndex(t, r, "one"))
+	state := r.topo.State(serverOne(t, r))
 	if state.State != proxy.Ejected || state.Reason != msg.ServerEOF || state.Since == 0 || state.RetryAt < state.Since {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
@@ -98,7 +98,7 @@ func TestBreaker(t *testing.T) {
 
 	sick.sick.Store(false)
 	await(t, "the server to be up", func() bool { return u.line(get) == bulk(key) })
-	if state := r.topo.State(serverIndex(t, r, "one")); state.State != proxy.Up || state.Failures != 0 {
+	if state := r.topo.State(serverOne(t, r)); state.State != proxy.Up || state.Failures != 0 {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
 	got := serverStat(r, "one").Values
@@ -111,14 +111,15 @@ func TestBreaker(t *testing.T) {
 	r.awaitIdle()
 }
 
-func serverIndex(t *testing.T, r *rig, name string) int {
+// serverOne is the index of the server of that name.
+func serverOne(t *testing.T, r *rig) int {
 	t.Helper()
 	for i := range r.conf.Pools[0].Servers {
-		if r.conf.Pools[0].Servers[i].StatsName() == name {
+		if r.conf.Pools[0].Servers[i].StatsName() == "one" {
 			return i
 		}
 	}
-	t.Fatalf("no server %s", name)
+	t.Fatal("no server one")
 	return -1
 }
 

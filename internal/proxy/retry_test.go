@@ -130,7 +130,7 @@ func TestRetryOfAPart(t *testing.T) {
 	two := testkit.StartScripted(t, (&closer{}).serve)
 	r := startRig(t, twoServers(one.Addr(), two.Addr(), "  retry: idempotent\n"))
 	u := r.dial()
-	its, other := keysOf(r, serverIndex(t, r, "one"))
+	its, other := keysOf(r, serverOne(t, r))
 	earn(u)
 	server.take.Store(1)
 	value := strings.Repeat("k", 10_000) // one that is kept by reference

@@ -75,7 +75,7 @@ func TestRequestTimeoutOfSiblings(t *testing.T) {
 	r := startRig(t, twoServers(one.Addr(), two.Addr(), "  request_timeout: 50ms\n"))
 	u := r.dial()
 	var parts [2]string
-	for _, key := range strings.Fields("a b c d e f g h") {
+	for key := range strings.FieldsSeq("a b c d e f g h") {
 		u.send(command("GET", key))
 		line, err := u.in.ReadString('\n')
 		if err != nil {
@@ -142,7 +142,7 @@ func TestConnectTimeout(t *testing.T) {
 	r := startRig(t, twoServers(silentBacklog(t), two.Addr(), "  connect_timeout: 100ms\n  auto_eject_hosts: true\n"+
 		"  server_failure_limit: 2\n  eject: fail\n"))
 	u, other := r.dial(), r.dial()
-	one := serverIndex(t, r, "one")
+	one := serverOne(t, r)
 	hung, well := keysOf(r, one)
 	for range 2 {
 		u.send(command("GET", hung))
@@ -160,7 +160,7 @@ func TestConnectTimeout(t *testing.T) {
 func keysOf(r *rig, server int) (its, other string) {
 	r.t.Helper()
 	ring := r.topo.Ring()
-	for _, key := range strings.Fields("a b c d e f g h i j k l m n") {
+	for key := range strings.FieldsSeq("a b c d e f g h i j k l m n") {
 		if ring.Server([]byte(key), 0) == server {
 			its = key
 		} else {
