@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -43,6 +44,15 @@ func TestServerMaxQueued(t *testing.T) {
 		t.Errorf("%d requests are counted as refused, want 3", n)
 	}
 	r.awaitIdle()
+}
+
+// Memcached's clients are told in Memcached's words.
+func TestMemcachedBusy(t *testing.T) {
+	s := testkit.StartScripted(t, func(k *testkit.Talk) { k.Drain() })
+	r := startRig(t, fmt.Sprintf("p:\n  listen: %%s\n  server_max_queued: 1\n  request_timeout: 50ms\n  servers:\n  - %s:1\n", s.Addr()))
+	u := r.dial()
+	u.send("get a\r\nget b\r\nset c 0 0 1\r\nx\r\n")
+	u.expect("SERVER_ERROR request timed out\r\nSERVER_ERROR server busy\r\nSERVER_ERROR server busy\r\n")
 }
 
 // The same of the bytes that wait to be sent to a server that reads nothing.

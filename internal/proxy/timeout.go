@@ -139,7 +139,9 @@ func (c *client) expire(now int64) {
 		due := c.stashedAt + int64(p.conf.RequestTimeout)
 		if due <= now {
 			c.resume()
-		} else {
+			due = now + expiryStep // for what there was no room to answer
+		}
+		if c.stash.Len() > 0 {
 			ctx.nextExpiry = soonest(ctx.nextExpiry, due)
 		}
 	}
