@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"strconv"
 	"strings"
 
 	"nuthatch/internal/mbuf"
@@ -67,9 +66,7 @@ func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out 
 	case answerQuit:
 		w.ok()
 	case answerTime:
-		w.array(2)
-		w.bulkString(strconv.FormatInt(s.WallMicros/1e6, 10))
-		w.bulkString(strconv.FormatInt(s.WallMicros%1e6, 10))
+		w.time(s.WallMicros)
 	case answerNone:
 		p.unsupported(req, everyServer, w)
 	case answerHTTP:

@@ -44,6 +44,14 @@ func (w writer) mapping(n int) {
 	w.array(2 * n)
 }
 
+// time is a time in microseconds since 1970, as TIME tells it.
+func (w writer) time(micros int64) {
+	const second = 1e6
+	w.array(2)
+	w.bulkString(strconv.FormatInt(micros/second, 10))
+	w.bulkString(strconv.FormatInt(micros%second, 10))
+}
+
 // set begins a set of n elements, which RESP2 has as an array.
 func (w writer) set(n int) {
 	if w.resp3 {
