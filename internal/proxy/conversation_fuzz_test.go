@@ -39,6 +39,9 @@ var (
 		{lines: "  timeout: 400\n  client_output_limit: 20kb\n  client_idle_timeout: 2s\n  max_keys: 3\n", cuts: true},
 		{lines: "  timeout: 400\n  request_timeout: 150ms\n  connect_timeout: 100ms\n  server_idle_timeout: 1s\n  client_max_pipeline: 20\n"},
 		{lines: "  request_timeout: 300ms\n  databases: 2\n  server_connections: 2\n" + ejects},
+		{lines: "  timeout: 400\n  retry: idempotent\n  redis_db: 2\n"},
+		{lines: "  retry: idempotent\n  request_timeout: 150ms\n  server_connections: 2\n  reconnect_backoff: 50ms\n"},
+		{lines: "  timeout: 400\n  retry: unsent\n  redis_auth: s\n  server_max_queued: 9\n" + ejects, auth: "s", cuts: true},
 		{lines: "  timeout: 400\n", cuts: true, memory: 400 << 10},
 		{lines: "  timeout: 400\n  client_max_queued: 64kb\n", cuts: true, memory: 2 << 20},
 		{lines: "  client_output_soft_limit: 4kb\n  client_output_soft_time: 200ms\n  client_connections: 5\n", cuts: true},
@@ -53,6 +56,7 @@ var (
 		{lines: "  timeout: 400\n  server_max_queued: 4\n  server_max_queued_bytes: 2kb\n", cuts: true},
 		{lines: "  timeout: 400\n  request_timeout: 150ms\n  connect_timeout: 100ms\n  server_idle_timeout: 1s\n"},
 		{lines: "  request_timeout: 300ms\n  server_connections: 2\n"},
+		{lines: "  timeout: 400\n  retry: idempotent\n  eject: fail\n" + ejects},
 		{lines: "  timeout: 400\n", cuts: true, memory: 400 << 10},
 		{lines: "  timeout: 400\n  client_output_limit: 20kb\n  client_idle_timeout: 2s\n", cuts: true},
 	}
