@@ -44,6 +44,9 @@ var (
 		{lines: "  timeout: 400\n  retry: unsent\n  redis_auth: s\n  server_max_queued: 9\n" + ejects, auth: "s", cuts: true},
 		{lines: "  timeout: 400\n", cuts: true, memory: 400 << 10},
 		{lines: "  timeout: 400\n  client_max_queued: 64kb\n", cuts: true, memory: 2 << 20},
+		{lines: "  timeout: 400\n  retry: unsent\n"},
+		{lines: "  timeout: 400\n  retry: idempotent\n  server_connections: 2\n  databases: 2\n"},
+		{lines: "  retry: idempotent\n  request_timeout: 300ms\n  reconnect_backoff: 100ms\n" + ejects},
 		{lines: "  client_output_soft_limit: 4kb\n  client_output_soft_time: 200ms\n  client_connections: 5\n", cuts: true},
 	}
 	memcacheVariants = []variant{

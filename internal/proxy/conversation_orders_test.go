@@ -18,6 +18,7 @@ func (c *conversation) order(what, amount byte) {
 	case 1:
 		c.resume()
 	case 2, 3:
+		c.renewed = true
 		for _, ctx := range c.loops {
 			ctx.Reconnect(c.topo, i-1, int64(c.now+time.Second))
 		}
@@ -27,6 +28,7 @@ func (c *conversation) order(what, amount byte) {
 	case 5:
 		c.topo.SetService(i, proxy.InService, int64(c.now))
 	case 6, 7:
+		c.renewed = true
 		c.reload(amount&4 != 0)
 	}
 }

@@ -13,6 +13,14 @@ type stub struct {
 	fd    int // listens; -1: connections are refused
 	addr  unix.Sockaddr
 	conns []*stubConn
+	// last is, by client, the last write that it was asked for.
+	last map[int]lastWrite
+}
+
+// A lastWrite is the number of a client's write, and the connection that it came on.
+type lastWrite struct {
+	seq  int
+	conn *stubConn
 }
 
 // A stubConn is a connection that a stub has accepted.
@@ -31,8 +39,6 @@ type stubConn struct {
 	// raw: it has said that with bytes that may be anything. What it was asked
 	// may be answered by them.
 	raw bool
-	// last is, by client, the number of the last write that it was asked for.
-	last map[int]int
 }
 
 // up listens.
@@ -70,7 +76,7 @@ func (s *stub) read() {
 			break
 		}
 		s.talk.moved++
-		s.conns = append(s.conns, &stubConn{stub: s, fd: fd, last: map[int]int{}})
+		s.conns = append(s.conns, &stubConn{stub: s, fd: fd})
 	}
 	for _, conn := range s.conns {
 		conn.read()
@@ -118,10 +124,13 @@ func (k *stubConn) read() {
 	}
 }
 
-// note checks what is known of the keys of a request: a write comes once, and one
-// client's come in the order in which it sent them.
+// note checks what is known of the keys of a request: a write comes once, and what
+// one client sent comes behind none of its later writes. Connections are read in the
+// order of their coming, so that what was sent on an old one is known before. When
+// connections are replaced an old one may still bring what its client has been told
+// to have failed.
 func (k *stubConn) note(args []string) {
-	c := k.stub.talk
+	s, c := k.stub, k.stub.talk
 	for _, arg := range args {
 		key := c.sent[arg]
 		if key == nil {
@@ -129,16 +138,15 @@ func (k *stubConn) note(args []string) {
 		}
 		key.arrived++
 		key.anything = key.anything || k.raw
-		if !key.write {
-			continue
+		if key.write && key.arrived > 1 {
+			c.t.Errorf("server %d was asked for the write %.100q, which a server has had before", s.index, args)
 		}
-		if key.arrived > 1 {
-			c.t.Errorf("server %d was asked for the write %.100q, which a server has had before", k.stub.index, args)
+		if last := s.last[key.party]; key.seq < last.seq && (last.conn == k || !c.renewed) {
+			c.t.Errorf("server %d was asked for %.100q, behind a later write of that client", s.index, args)
 		}
-		if key.seq < k.last[key.party] {
-			c.t.Errorf("server %d was asked for %.100q, behind a later write of that client", k.stub.index, args)
+		if key.write {
+			s.last[key.party] = lastWrite{key.seq, k}
 		}
-		k.last[key.party] = key.seq
 	}
 }
 

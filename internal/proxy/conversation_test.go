@@ -49,6 +49,8 @@ type conversation struct {
 	sent map[string]*sentKey
 	// upset: something was done that may cost a request its reply.
 	upset bool
+	// renewed: connections to servers were replaced.
+	renewed bool
 	// cuts: clients may lose their connections.
 	cuts bool
 	// wild: a client sent bytes that nobody has an expectation of.
@@ -99,7 +101,7 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 	c.topo = proxy.NewTopology(c.pool)
 	c.topo.SlowLog().Resize(128)
 	for i := range c.pool.Servers {
-		s := &stub{talk: c, fd: -1, index: i, addr: &unix.SockaddrUnix{Name: abstract()}}
+		s := &stub{talk: c, fd: -1, index: i, addr: &unix.SockaddrUnix{Name: abstract()}, last: map[int]lastWrite{}}
 		s.up()
 		c.topo.SetAddrs(i, []unix.Sockaddr{s.addr})
 		c.stubs = append(c.stubs, s)
