@@ -104,6 +104,15 @@ func (d resp) ask(p *party, kind, size byte) {
 	case 7:
 		k := p.key(0, true)
 		p.request(command("INCR", k), is(":"+strconv.Itoa(p.seq)+"\r\n"), k)
+	default:
+		d.askMore(p, kind, size)
+	}
+}
+
+// askMore has p send a request of one of the rarer kinds.
+func (d resp) askMore(p *party, kind, size byte) {
+	n := sizeOf(size)
+	switch kind % 32 {
 	case 8:
 		p.request(command("PING"), is("+PONG\r\n"))
 	case 9:

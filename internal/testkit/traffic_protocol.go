@@ -3,6 +3,7 @@ package testkit
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -72,10 +73,8 @@ func (k *checker) setRedis() question {
 }
 
 func oneOf(reply string, right ...string) error {
-	for _, r := range right {
-		if reply == r {
-			return nil
-		}
+	if slices.Contains(right, reply) {
+		return nil
 	}
 	return errNotOurs
 }

@@ -51,16 +51,16 @@ type Fault struct {
 type End int
 
 const (
-	// Never: as its sender ends it.
+	// Never means that its sender ends it.
 	Never End = iota
-	// Closed: both sides see an orderly end of the connection.
+	// Closed means that both sides see an orderly end of the connection.
 	Closed
-	// Broken: both sides see a reset.
+	// Broken means that both sides see a reset.
 	Broken
-	// Half: the receiver sees the end of what the sender says, and may go on
+	// Half means that the receiver sees the end of what the sender says, and may go on
 	// itself. What the sender says from then on is lost.
 	Half
-	// Hole: nothing more arrives, and nobody is told.
+	// Hole means that nothing more arrives, and that nobody is told.
 	Hole
 )
 

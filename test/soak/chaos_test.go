@@ -46,7 +46,8 @@ func TestChaos(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			beside(t)
-			pool := append(c.pool, fmt.Sprintf("timeout: %d", timeout.Milliseconds()))
+			pool := append([]string(nil), c.pool...)
+			pool = append(pool, fmt.Sprintf("timeout: %d", timeout.Milliseconds()))
 			chaos(t, c.name, c.protocol, c.moves, share(c.share, c.floor, 2*time.Second), pool)
 		})
 	}

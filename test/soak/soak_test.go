@@ -143,7 +143,8 @@ func table(rows []row) string {
 	var b strings.Builder
 	b.WriteString("\n| piece | what | requests | errors | p50 / p99 / longest, ms | RSS, most (bound), MB | left behind | figures | verdict |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|\n")
-	for _, r := range rows {
+	for i := range rows {
+		r := &rows[i]
 		memory := fmt.Sprint(r.rss >> 20)
 		if r.bound > 0 {
 			memory += fmt.Sprintf(" (%d)", r.bound>>20)

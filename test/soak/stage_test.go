@@ -85,10 +85,11 @@ func (s *stage) left() string {
 	s.ask("/api/v1/info", &info)
 	s.ask("/api/v1/pools", &pools)
 	servers, queued := int64(0), int64(0)
-	for _, server := range pools.Pools[0].Servers {
-		servers += server.Counters["server_connections"]
+	for i := range pools.Pools[0].Servers {
+		counters := pools.Pools[0].Servers[i].Counters
+		servers += counters["server_connections"]
 		for _, field := range []string{"in_queue", "in_queue_bytes", "out_queue", "out_queue_bytes"} {
-			queued += server.Counters[field]
+			queued += counters[field]
 		}
 	}
 	messages, chunks := int64(0), int64(0)
