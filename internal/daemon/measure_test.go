@@ -23,7 +23,7 @@ func TestMeasures(t *testing.T) {
 	// Three connections: of the two loops both are used.
 	for i := range 3 {
 		c := redis.NewClient(&redis.Options{Addr: listen, ClientName: "tester", Protocol: 2 + i%2, DisableIdentity: true})
-		defer c.Close()
+		t.Cleanup(func() { _ = c.Close() })
 		for range 10 {
 			if err := c.Set(ctx, "some:key", "value", 0).Err(); err != nil {
 				t.Fatal(err)

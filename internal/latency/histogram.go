@@ -76,7 +76,7 @@ func (h *Histogram) Add(ns int64, n uint64) {
 
 // cover makes room for the buckets from first up to end.
 func (h *Histogram) cover(first, end int) {
-	first = first &^ (subBuckets - 1)
+	first &^= subBuckets - 1
 	end = (end + subBuckets - 1) &^ (subBuckets - 1)
 	if len(h.counts) == 0 {
 		h.first, h.counts = first, make([]uint64, end-first)
@@ -108,9 +108,8 @@ func (h *Histogram) Merge(other *Histogram) {
 
 // CopyTo makes dst equal to h. It allocates only if dst is too small.
 func (h *Histogram) CopyTo(dst *Histogram) {
-	counts := append(dst.counts[:0], h.counts...)
-	*dst = *h
-	dst.counts = counts
+	dst.count, dst.sum, dst.max, dst.first = h.count, h.sum, h.max, h.first
+	dst.counts = append(dst.counts[:0], h.counts...)
 }
 
 // Since is what h has counted that an earlier copy of it had not. Its longest time
@@ -136,9 +135,13 @@ func (h *Histogram) Since(before *Histogram) Histogram {
 	return d
 }
 
-// Count is how many times were counted, Sum their sum and Max the longest.
-func (h *Histogram) Count() uint64      { return h.count }
+// Count is how many times were counted.
+func (h *Histogram) Count() uint64 { return h.count }
+
+// Sum is the sum of the times.
 func (h *Histogram) Sum() time.Duration { return time.Duration(h.sum) }
+
+// Max is the longest of the times.
 func (h *Histogram) Max() time.Duration { return time.Duration(h.max) }
 
 // Mean is the mean of the times, 0 if there are none.

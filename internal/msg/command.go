@@ -7,8 +7,9 @@ type Family uint8
 const (
 	// OtherCommands are those that touch no key, and those that are not known.
 	OtherCommands Family = iota
-	// Reads and Writes are commands about one key, or about keys of one server.
+	// Reads are commands that read one key, or keys of one server.
 	Reads
+	// Writes are commands that write one key, or keys of one server.
 	Writes
 	// Multis are commands that are split by server.
 	Multis

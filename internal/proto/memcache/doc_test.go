@@ -98,7 +98,7 @@ func fate(c *command) string {
 		return "answered by the proxy"
 	case msg.Quit:
 		return "closes the connection"
-	case msg.One, msg.Learn, msg.Gather, msg.Ignore:
+	case msg.One, msg.Learn, msg.Gather, msg.Report, msg.Ignore:
 	}
 	return ""
 }

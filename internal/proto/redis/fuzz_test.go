@@ -101,7 +101,7 @@ func FuzzCommands(f *testing.F) {
 			facts = slices.DeleteFunc(facts, func(f msg.ClientFacts) bool { return !inquiry.Matches(&f) })
 			inquiry.Answer(facts, &c.pool, &c.out)
 			c.checkReply()
-		case msg.Learn, msg.Local:
+		case msg.Learn, msg.Local, msg.Report:
 			c.checkAnswer(r)
 		case msg.Quit, msg.Ignore:
 		}

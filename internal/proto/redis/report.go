@@ -252,14 +252,14 @@ func infoServers(_ *Protocol, f *Facts, line func(string, any)) {
 	}
 	for i := range f.Pool.Servers {
 		s := &f.Pool.Servers[i]
-		text := "name=" + s.Name
+		parts := []string{"name=" + s.Name}
 		if i < len(f.States) {
-			text += ",state=" + f.States[i]
+			parts = append(parts, "state="+f.States[i])
 		}
 		for j, field := range &stats.ServerFields {
-			text += "," + field.Name + "=" + strconv.FormatInt(s.Values[j], 10)
+			parts = append(parts, field.Name+"="+strconv.FormatInt(s.Values[j], 10))
 		}
-		line("server"+strconv.Itoa(i), text)
+		line("server"+strconv.Itoa(i), strings.Join(parts, ","))
 	}
 }
 

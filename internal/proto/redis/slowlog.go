@@ -127,6 +127,8 @@ func (p *Protocol) answerLatency(req *msg.Request, cmd *command, w writer) {
 		}
 		p.slow.ResetEvents()
 		w.integer(1)
+	case "histogram": // when there is nobody who knows
+		histograms(nil, nil, w)
 	case "doctor":
 		w.verbatim(diagnosis(events))
 	}
@@ -180,17 +182,17 @@ func diagnosis(events []*slowlog.Entry) string {
 		}
 	}
 	longest := sums[0]
-	text := strconv.Itoa(len(events)) + " slow requests, " + total.Round(time.Millisecond).String() + " in all:\n"
+	lines := []string{strconv.Itoa(len(events)) + " slow requests, " + total.Round(time.Millisecond).String() + " in all:"}
 	for _, s := range sums {
-		text += "- " + s.name + ": " + percent(s.time, total) + "\n"
+		lines = append(lines, "- "+s.name+": "+percent(s.time, total))
 		if s.time > longest.time {
 			longest = s
 		}
 	}
 	if worst != "" {
-		text += strconv.Itoa(servers[worst]) + " of them went to " + worst + ", more than to any other server.\n"
+		lines = append(lines, strconv.Itoa(servers[worst])+" of them went to "+worst+", more than to any other server.")
 	}
-	return text + remedies[longest.name] + "\n"
+	return strings.Join(append(lines, remedies[longest.name]), "\n") + "\n"
 }
 
 func percent(part, total time.Duration) string {
