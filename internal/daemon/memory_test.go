@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"testing/fstest"
+
+	"nuthatch/internal/testkit"
 )
 
 func TestGroupLimit(t *testing.T) {
@@ -37,5 +39,37 @@ func TestGroupLimit(t *testing.T) {
 				t.Errorf("%d, want %d", got, c.want)
 			}
 		})
+	}
+}
+
+// Limits take effect on clients that are there already.
+func TestReloadLimits(t *testing.T) {
+	server := testkit.StartRedis(t)
+	listen := testkit.FreeAddr(t)
+	names := testkit.Names(server)
+	s := startStage(t, pool("alpha", listen, names), server)
+	if m := s.Memory(); m.Limit <= 0 || m.Soft <= 0 || m.Hard <= m.Soft || m.Limit <= m.Hard {
+		t.Errorf("without max_memory: %+v", m)
+	}
+	if d := s.Descriptors(); d == nil || d.Clients <= 0 {
+		t.Errorf("descriptors: %+v", d)
+	}
+	c, idle := testkit.Dial(t, testkit.Redis, listen), testkit.Dial(t, testkit.Redis, listen)
+	c.Do("MSET", "a", "1", "b", "2")
+	idle.Do("PING")
+	s.process = "  max_memory: 4gb\n"
+	s.mustReload(pool("alpha", listen, names, "max_keys: 1", "client_connections: 1"))
+	if m := s.Memory(); m.Limit != 4<<30 {
+		t.Errorf("with max_memory: %+v", m)
+	}
+	if got, want := c.Do("MGET", "a", "b"), "-ERR too many keys in one request\r\n"; got != want {
+		t.Errorf("max_keys: %q, want %q", got, want)
+	}
+	if got, want := testkit.Dial(t, testkit.Redis, listen).ExpectEnd(), "-ERR max number of clients reached\r\n"; got != want {
+		t.Errorf("client_connections: %q, want %q", got, want)
+	}
+	s.mustReload(pool("alpha", listen, names, "client_idle_timeout: 100ms"))
+	if got := idle.ExpectEnd(); got != "" {
+		t.Errorf("client_idle_timeout: %q", got)
 	}
 }

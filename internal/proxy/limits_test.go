@@ -140,3 +140,52 @@ func TestManySlowClients(t *testing.T) {
 	}
 	r.awaitIdle()
 }
+
+// A reply that is larger than all memory there is costs its client the
+// connection, and nobody else anything. When it is gone all memory is free.
+func TestReplyLargerThanMemory(t *testing.T) {
+	s := testkit.StartScripted(t, func(k *testkit.Talk) {
+		for args, ok := k.Command(); ok; args, ok = k.Command() {
+			if args[1] == "large" {
+				k.Reply(bulk(strings.Repeat("v", 8<<20)))
+				continue
+			}
+			k.Reply(bulk(args[1]))
+		}
+	})
+	r := startRig(t, oneServer(s.Addr(), "  timeout: 9000\n"))
+	u := r.dial()
+	u.send(command("GET", "a"))
+	u.expect(bulk("a"))
+	r.identity.Limits().SetMemory(2<<20, 3<<20)
+	greedy := r.dial()
+	greedy.send(command("GET", "large"))
+	await(t, "the client to be cut", func() bool { return r.closed(msg.NoMemory) == 1 })
+	u.send(command("GET", "b"))
+	u.expect(bulk("b"))
+	r.awaitIdle()
+	if held, _, _ := r.identity.Limits().Memory(); held > 1<<20 {
+		t.Errorf("%d bytes are held when nothing is in flight", held)
+	}
+}
+
+// Requests that together do not fit are served one after the other.
+func TestRequestsLargerThanMemory(t *testing.T) {
+	s := testkit.StartScripted(t, echo)
+	r := startRig(t, oneServer(s.Addr(), ""))
+	r.identity.Limits().SetMemory(2<<20, 3<<20)
+	const clients = 16
+	request := command("SET", "a", strings.Repeat("v", 1<<20))
+	users := make([]*user, clients)
+	for i := range users {
+		users[i] = r.dial()
+		go func() { _, _ = users[i].Write([]byte(request)) }()
+	}
+	for _, u := range users {
+		u.expect("+OK\r\n")
+	}
+	if n := r.closed(msg.NoMemory); n != 0 {
+		t.Errorf("%d clients were cut", n)
+	}
+	r.awaitIdle()
+}
