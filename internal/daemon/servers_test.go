@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"nuthatch/internal/msg"
@@ -29,14 +30,14 @@ func TestReloadOfHealthChecks(t *testing.T) {
 	server := testkit.StartRedis(t)
 	listen, names := testkit.FreeAddr(t), testkit.Names(server)
 	ejects := []string{"auto_eject_hosts: true", "server_retry_timeout: 100"}
-	checks := append(ejects, "health_check: {interval: 20ms, timeout: 5s, rise: 1, fall: 1}")
+	checks := slices.Concat(ejects, []string{"health_check: {interval: 20ms, timeout: 5s, rise: 1, fall: 1}"})
 	s := startStage(t, pool("alpha", listen, names, ejects...), server)
 	server.Stop()
 	s.mustReload(pool("alpha", listen, names, checks...))
 	if got := s.awaitState(proxy.Ejected); got.Reason != msg.ConnRefused || got.RetryAt != 0 {
 		t.Errorf("it is ejected: %+v", got)
 	}
-	s.mustReload(pool("alpha", listen, names, append(checks, "timeout: 700")...))
+	s.mustReload(pool("alpha", listen, names, slices.Concat(checks, []string{"timeout: 700"})...))
 	if got := s.current.Load().topo[0].State(0); got.State != proxy.Ejected || got.RetryAt != 0 {
 		t.Errorf("behind a reload it is %v: %+v", got.State, got)
 	}
