@@ -103,7 +103,8 @@ func (f *fixture) info() any {
 		State: "serving", Ready: true, Loops: loops,
 		Process: api.ProcessInfo{
 			Connections: 240, TotalConnections: 18230, Descriptors: 268, MaxDescriptors: 65536,
-			ResidentMemory: 92<<20 + int64(f.tick)<<14, HeapMemory: 61 << 20, CPU: 6212, Goroutines: 19,
+			ResidentMemory: 92<<20 + int64(f.tick)<<14, HeapMemory: 61 << 20, MaxMemory: 1 << 30,
+			HeldMemory: 31 << 20, SoftMemory: 500 << 20, HardMemory: 640 << 20, MaxClients: 65000, CPU: 6212, Goroutines: 19,
 		},
 	}
 }
@@ -203,25 +204,29 @@ func (f *fixture) clientList() any {
 }
 
 func (f *fixture) slowlog() any {
-	var entries []map[string]any
+	var log api.SlowLog
 	for i := range 40 {
 		took := 0.012 + float64(i*i%23)/200
-		entries = append(entries, map[string]any{
-			"id": 40 - i, "time": f.now().Add(-time.Duration(i*41) * time.Second), "pool": "catalog", "server": "catalog-00" + fmt.Sprint(i%4),
-			"client": "10.1.0.7:40112", "command": "mget", "key": "item:" + fmt.Sprint(i*7919), "duration": took,
-			"connect": took * 0.1 * float64(i%3), "queue": took * 0.15, "server_time": took * 0.5, "turn": took * 0.05,
+		wait := took * 0.1 * float64(i%3)
+		log.Entries = append(log.Entries, api.SlowEntry{
+			ID: int64(40 - i), Time: f.now().Add(-time.Duration(i*41) * time.Second), Pool: "catalog", Server: fmt.Sprintf("catalog-%03d", i%4),
+			Client: "10.1.0.7:40112", Command: "mget", Key: fmt.Sprint("item:", i*7919), KeyLength: 12, Duration: took,
+			Connect: wait, Queue: took * 0.15, Turn: took * 0.05, ServerTime: took*0.8 - wait,
 		})
 	}
-	return map[string]any{"entries": entries}
+	return log
 }
 
 func (f *fixture) hotkeys() any {
-	var keys, big []map[string]any
+	p := api.PoolKeys{Pool: "sessions"}
 	for i := range 24 {
-		keys = append(keys, map[string]any{"key": fmt.Sprintf("session:{%x}", i*7919), "rate": 4200 / (1 + float64(i)*0.7), "share": 0.11 / (1 + float64(i)*0.7)})
-		big = append(big, map[string]any{"key": fmt.Sprintf("export:%d", i), "size": 9 << 20 / (i + 1), "command": "get"})
+		part := 1 / (1 + float64(i)*0.7)
+		p.Keys = append(p.Keys, api.HotKey{Key: fmt.Sprintf("session:{%x}", i*7919), KeyLength: 12, Rate: 4200 * part, Share: 0.11 * part})
+		p.BigReplies = append(p.BigReplies, api.LargeKey{
+			Key: fmt.Sprint("export:", i), KeyLength: 9, Size: 9 << 20 / (i + 1), Command: "get", Time: f.now(),
+		})
 	}
-	return map[string]any{"pools": []any{map[string]any{"pool": "sessions", "keys": keys, "big_replies": big}}}
+	return api.HotKeys{Pools: []api.PoolKeys{p}}
 }
 
 func (f *fixture) config() any {

@@ -61,6 +61,7 @@ func TestServerGoesDownAndComesUp(t *testing.T) {
 	b.await("a line", plot)
 	before := value[string](b, plot)
 	b.await("the line to move", fmt.Sprintf("%s !== %q", plot, before))
+	b.await("latencies", `document.querySelectorAll(".plot")[1].querySelector(".line").getAttribute("d") && document.querySelector('[data-vital="p99"] .figure').textContent.endsWith("s")`)
 	b.await("all servers up", look+`.includes("All 3 servers are up") && `+tile+`.className === "up"`)
 
 	servers["one"].Kill()
@@ -79,6 +80,9 @@ func TestServerGoesDownAndComesUp(t *testing.T) {
 		t.Errorf("key:1 lives on %q", got)
 	}
 	b.view("clients")
+	b.view("keys")
+	b.do(`location.hash = "slowlog"`)
+	b.await("the slow log", `document.querySelector(".view-slowlog .empty, .view-slowlog tbody th")`)
 	b.view("config")
 	b.await("the address that the pool listens on", fmt.Sprintf(`document.querySelector(".settings").closest("main").innerText.includes(%q)`, proxy.Addr()))
 

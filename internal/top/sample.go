@@ -120,11 +120,18 @@ func total(reasons map[string]int64) int64 {
 	return n
 }
 
+// percentiles are those of the last seconds, or since the start if nobody asked
+// before.
 func percentiles(l *api.Latency) (p50, p99 float64) {
-	if l == nil {
+	switch {
+	case l == nil:
+		return unknown, unknown
+	case l.Recent == nil:
+		return l.P50, l.P99
+	case l.Recent.Count == 0:
 		return unknown, unknown
 	}
-	return l.P50, l.P99
+	return l.Recent.P50, l.Recent.P99
 }
 
 // sum adds what is known of the rows; it is unknown if nothing is.

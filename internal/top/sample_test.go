@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"nuthatch/internal/admin/api"
 	"nuthatch/internal/ctl"
 )
 
@@ -30,6 +31,22 @@ func TestRates(t *testing.T) {
 	}
 	if s := take(5); !math.IsNaN(s.servers[1].requests) {
 		t.Errorf("a counter that went back has the rate %v", s.servers[1].requests)
+	}
+}
+
+// TestLatencyIsOfTheLastSeconds: what happened an hour ago is not of this moment.
+func TestLatencyIsOfTheLastSeconds(t *testing.T) {
+	l := &api.Latency{Count: 9, P50: 1, P99: 2}
+	if p50, p99 := percentiles(l); p50 != 1 || p99 != 2 {
+		t.Errorf("since the start: %v, %v", p50, p99)
+	}
+	l.Recent = &api.RecentLatency{Window: 1, Latency: api.Latency{Count: 3, P50: 0.1, P99: 0.2}}
+	if p50, p99 := percentiles(l); p50 != 0.1 || p99 != 0.2 {
+		t.Errorf("recently: %v, %v", p50, p99)
+	}
+	l.Recent.Count = 0
+	if p50, p99 := percentiles(l); !math.IsNaN(p50) || !math.IsNaN(p99) {
+		t.Errorf("of no request: %v, %v", p50, p99)
 	}
 }
 

@@ -27,7 +27,7 @@ func answers(seconds int64) (*api.Info, *api.Pools) {
 	now := began.Add(28*time.Hour + time.Duration(seconds)*time.Second)
 	info := &api.Info{
 		Program: "nuthatch", Version: "0.1.0", Host: "cache-proxy-3", Uptime: now.Sub(began).Seconds(), State: "serving", Ready: true,
-		Process: api.ProcessInfo{Descriptors: 268, MaxDescriptors: 65536, ResidentMemory: 93 << 20},
+		Process: api.ProcessInfo{Descriptors: 268, MaxDescriptors: 65536, ResidentMemory: 93 << 20, MaxMemory: 1 << 30},
 		Loops:   []api.LoopInfo{{ID: 0, Busy: 0.31}, {ID: 1, Busy: 0.94}},
 	}
 	pools := &api.Pools{Time: now}

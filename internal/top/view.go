@@ -159,6 +159,9 @@ func (m *model) process(k *inks) string {
 	}
 	p := &i.Process
 	parts := []string{"loops busy " + strings.Join(loops, " "), "memory " + size(float64(p.ResidentMemory))}
+	if p.MaxMemory > 0 {
+		parts[1] += " of " + size(float64(p.MaxMemory))
+	}
 	if p.MaxDescriptors > 0 {
 		parts = append(parts, fmt.Sprintf("descriptors %d/%s", p.Descriptors, count(float64(p.MaxDescriptors))))
 	}

@@ -139,8 +139,7 @@ function series(map, key, names, capacity) {
   return s;
 }
 
-// memoryOf tells the memory in use and its bound: that of the configuration if there is one.
+// memoryOf tells the memory in use and its bound, max_memory; 0 is no bound.
 export function memoryOf(process) {
-  if (process.max_memory) return { used: process.memory, bound: process.max_memory };
-  return { used: process.resident_memory, bound: 0 };
+  return { used: process.resident_memory, bound: process.max_memory || 0 };
 }

@@ -83,7 +83,7 @@ export class Overview {
       p99: [latency(now.p99), `median ${latency(now.p50)}`],
       errors: [rate(now.errors), failing ? `${percent(now.errors / now.requests)} of requests` : 'none fails'],
       clients: [count(now.clients), `${plural(info.process.connections, 'connection')} in all`],
-      memory: [bytes(memory.used), memory.bound ? `of ${bytes(memory.bound)}` : 'resident, no bound set'],
+      memory: [bytes(memory.used), memory.bound ? `of ${bytes(memory.bound)}` : 'resident, no bound'],
       busy: [percent(now.busy), `busiest of ${plural(info.loops.length, 'loop')}`],
     };
     for (const v of this.vitals) {
@@ -164,10 +164,12 @@ export class Overview {
     const memory = memoryOf(p);
     const rows = info.loops.map((l) => [`loop ${l.id}`, l.busy, `${percent(l.busy)} busy, ${plural(l.counters.clients, 'client')}`]);
     if (memory.bound) rows.push(['memory', memory.used / memory.bound, `${bytes(memory.used)} of ${bytes(memory.bound)}`]);
+    if (p.hard_memory) rows.push(['for clients', p.held_memory / p.hard_memory, `${bytes(p.held_memory)} held, bound ${bytes(p.hard_memory)}`]);
+    if (p.max_clients) rows.push(['clients', this.app.model.now.clients / p.max_clients, `${count(this.app.model.now.clients)} of ${count(p.max_clients)}`]);
     if (p.max_descriptors) rows.push(['descriptors', p.descriptors / p.max_descriptors, `${count(p.descriptors)} of ${count(p.max_descriptors)}`]);
     fill(this.process, rows.map(([name, share, words]) => h('div', null, h('dt', null, name),
       h('dd', { class: 'bar' }, meter(share, `${name}: ${words}`, share > 0.95 ? 'bad' : share > 0.8 ? 'warn' : '')), h('dd', { class: 'num' }, words))),
-    h('div', null, h('dt', null, memory.bound ? 'resident' : 'memory'), h('dd', { class: 'num long' }, `${bytes(p.resident_memory)} resident, ${bytes(p.heap_memory)} heap`)));
+    h('div', null, h('dt', null, 'heap'), h('dd', { class: 'num long' }, bytes(p.heap_memory))));
   }
 
   // showMap keeps one button for each server; its fill is its load next to the busiest.
