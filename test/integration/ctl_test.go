@@ -136,7 +136,8 @@ func killByName(t *testing.T, c *controller, victim *testkit.Client) {
 	if list.Total != 31 {
 		t.Errorf("%d clients are told, want 31", list.Total)
 	}
-	for _, one := range list.Clients {
+	for i := range list.Clients {
+		one := &list.Clients[i]
 		if one.Name == "victim" {
 			c.do("kill", fmt.Sprint(one.ID))
 		}
