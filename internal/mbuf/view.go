@@ -126,7 +126,7 @@ func (v *View) Deal(p *Pool, spans []Span, to []uint16, dst []*Chain) {
 			continue
 		}
 		from, n := int(s.Off)-first, int(s.Len)
-		if t := c.tail; n <= dealSize && t != nil && t.base == nil && t.w+dealSize <= len(t.buf) &&
+		if t := c.tail; n <= dealSize && t != nil && t.room() >= dealSize &&
 			from >= 0 && from+dealSize <= len(near) {
 			*(*[dealSize]byte)(t.buf[t.w:]) = *(*[dealSize]byte)(near[from:])
 			t.w += n

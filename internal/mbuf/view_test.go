@@ -2,6 +2,7 @@ package mbuf
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -126,4 +127,75 @@ func TestViewSharesLargePieces(t *testing.T) {
 		dst.Release(&p)
 	}
 	src.Release(&p)
+}
+
+// TestDeal deals spans of all lengths to chains that are empty, nearly full, or
+// end in a view, out of one piece and out of many.
+func TestDeal(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for range 300 {
+		var p Pool
+		var sizes []int
+		for range 1 + rnd.IntN(4) {
+			sizes = append(sizes, rnd.IntN(1<<rnd.IntN(14)))
+		}
+		src, all := chained(&p, sizes...)
+		views := []View{Whole(&src), Flat(all)}
+		var outs [4]Chain
+		var want [4][]byte
+		dst := []*Chain{&outs[0], &outs[1], nil, &outs[3]}
+		outs[1].Append(&p, pattern(SmallSize-rnd.IntN(100)))
+		want[1] = outs[1].AppendTo(nil)
+		if src.Head().Len() >= ShareMin {
+			outs[3].AppendRange(&p, src.Head(), 0, ShareMin)
+			want[3] = outs[3].AppendTo(nil)
+		}
+		for v := range views {
+			var spans []Span
+			var to []uint16
+			for off := 0; off < len(all); {
+				n := min(1+rnd.IntN(1+rnd.IntN(100)), len(all)-off)
+				spans = append(spans, Span{Off: uint32(off), Len: uint32(n)})
+				to = append(to, uint16(rnd.IntN(len(dst))))
+				want[to[len(to)-1]] = append(want[to[len(to)-1]], all[off:off+n]...)
+				off += n + rnd.IntN(3)
+			}
+			views[v].Deal(&p, spans, append(to, 99), dst)
+		}
+		for i, c := range dst {
+			if c == nil {
+				continue
+			}
+			if got := c.AppendTo(nil); !bytes.Equal(got, want[i]) {
+				t.Fatalf("chunks of %v: chain %d holds %d bytes that are not the %d dealt to it", sizes, i, len(got), len(want[i]))
+			}
+			c.Release(&p)
+		}
+		src.Release(&p)
+		if p.Live() != 0 {
+			t.Fatalf("%d chunks are left", p.Live())
+		}
+	}
+}
+
+// BenchmarkDeal deals pieces such as the keys of a request, in turn.
+func BenchmarkDeal(b *testing.B) {
+	const pieces, size = 64, 23
+	var p Pool
+	var outs [3]Chain
+	v := Flat(pattern(pieces * size))
+	spans, to := make([]Span, pieces), make([]uint16, pieces)
+	for i := range spans {
+		spans[i] = Span{Off: uint32(i * size), Len: size}
+		to[i] = uint16(i % len(outs))
+	}
+	dst := []*Chain{&outs[0], &outs[1], &outs[2]}
+	b.ReportAllocs()
+	for b.Loop() {
+		v.Deal(&p, spans, to, dst)
+		for _, c := range dst {
+			c.Release(&p)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/pieces, "ns/piece")
 }

@@ -113,7 +113,8 @@ type Msg struct {
 	// Via is the index of the server that the message went to, plus one; of a
 	// request that was split, that of the fragment that was answered last.
 	Via uint16
-	// Nkeys is the number of keys of a request that was split.
+	// Nkeys is the number of keys of a request that was split, and of a fragment of
+	// one.
 	Nkeys int
 	// Err is why there is no reply. Zero: there is one, or there will be.
 	Err Reason

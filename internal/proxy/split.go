@@ -66,21 +66,27 @@ func (p *ServerPool) dealKeys(req *msg.Request) bool {
 			return false
 		}
 	}
-	d.shares = d.shares[:0]
-	for i, s := range d.to {
-		n := p.shares[s]
-		if n == 0 {
-			d.shares = append(d.shares, share{server: s})
-			n = uint16(len(d.shares))
-			p.shares[s] = n
-		}
-		d.to[i] = n - 1
-		d.shares[n-1].keys++
-	}
-	for i := range d.shares {
-		p.shares[d.shares[i].server] = 0
-	}
+	d.share(p.shares)
 	return true
+}
+
+// share turns to, which holds servers, into shares. of is the pool's scratch.
+func (d *deal) share(of []uint16) {
+	to, shares := d.to, d.shares[:0]
+	for i, s := range to {
+		n := of[s]
+		if n == 0 {
+			shares = append(shares, share{server: s})
+			n = uint16(len(shares))
+			of[s] = n
+		}
+		to[i] = n - 1
+		shares[n-1].keys++
+	}
+	for i := range shares {
+		of[shares[i].server] = 0
+	}
+	d.shares = shares
 }
 
 // place makes to the owners of keys.
@@ -114,6 +120,7 @@ func (c *client) split(req *msg.Request) {
 	for _, share := range d.shares {
 		s := p.servers[share.server]
 		f := c.newFragment(parent, s)
+		f.Nkeys = int(share.keys)
 		if f.Done {
 			d.outs = append(d.outs, nil)
 			continue

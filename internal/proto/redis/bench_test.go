@@ -160,6 +160,7 @@ func sameParts(command string, n int, reply string) (fill func(*mbuf.Pool) *msg.
 	for range 3 {
 		m.Frags = append(m.Frags, &msg.Msg{})
 	}
+	countKeys(m)
 	return func(p *mbuf.Pool) *msg.Msg {
 		for _, f := range m.Frags {
 			f.Reply.AppendString(p, reply)

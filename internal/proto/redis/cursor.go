@@ -15,8 +15,6 @@ type cursor struct {
 	near   []byte
 	at     int
 	passed int
-	// keys is how many keys the chain's reply is about.
-	keys int64
 	// absent: there is no reply, or none that can be merged, and the others make
 	// up for it.
 	absent bool

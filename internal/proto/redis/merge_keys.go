@@ -14,15 +14,12 @@ import (
 
 // mergeElements appends the servers' elements in the order of the keys.
 func (p *Protocol) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
-	for _, f := range parent.Seq {
-		p.cursors[f].keys++
-	}
 	for i := range p.cursors {
 		c := &p.cursors[i]
 		if c.absent {
 			continue
 		}
-		if n, ok := p.count(c, '*'); !ok || n != c.keys {
+		if n, ok := p.count(c, '*'); !ok || n != int64(parent.Frags[i].Nkeys) {
 			return msg.BadReply
 		}
 	}
@@ -77,7 +74,9 @@ func (p *Protocol) moveSmall(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) int
 		n := last.end
 		switch {
 		case n <= smallElement:
-			*(*[smallElement]byte)(free[used:]) = *(*[smallElement]byte)(near)
+			// Slices of a known capacity are the cheapest to make.
+			*(*[smallElement]byte)(free[used : used+smallElement : used+smallElement]) =
+				*(*[smallElement]byte)(near[:smallElement:smallElement])
 		case n < mbuf.ShareMin && n <= len(near) && n <= len(free)-used:
 			copy(free[used:], near[:n])
 		default:

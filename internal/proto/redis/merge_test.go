@@ -30,7 +30,15 @@ func split(p *mbuf.Pool, name string, parts []part, seq []uint16, cut int) *msg.
 		}
 		m.Frags = append(m.Frags, f)
 	}
+	countKeys(m)
 	return m
+}
+
+// countKeys tells each fragment how many of the keys are its.
+func countKeys(m *msg.Msg) {
+	for _, f := range m.Seq {
+		m.Frags[f].Nkeys++
+	}
 }
 
 // replies makes parts of replies.
@@ -186,6 +194,7 @@ func mgetParts(n int, value string) (fill func(*mbuf.Pool) *msg.Msg) {
 		bodies[f] = fmt.Sprintf("*%d\r\n%s", counts[f], builders[f].String())
 		m.Frags = append(m.Frags, &msg.Msg{})
 	}
+	countKeys(m)
 	return func(p *mbuf.Pool) *msg.Msg {
 		for f := range bodies {
 			m.Frags[f].Reply.AppendString(p, bodies[f])
