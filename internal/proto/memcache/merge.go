@@ -139,6 +139,11 @@ func endsWithEnd(c *mbuf.Chain) bool {
 // blockLen returns the length of the value that c begins with, from VALUE to the
 // line end behind the body, or 0 if it does not begin with one.
 func (p *Protocol) blockLen(c *mbuf.Chain) int {
+	if k := c.Head(); k != nil {
+		if head, body := plainValue(k.Bytes()); head > 0 {
+			return min(head+body+len(crlf), c.Len())
+		}
+	}
 	line := p.firstLine(c)
 	if len(line) < len(crlf) || line[0] != 'V' {
 		return 0

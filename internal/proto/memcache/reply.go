@@ -2,6 +2,7 @@ package memcache
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"strconv"
 
@@ -117,6 +118,12 @@ func (p *replyParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolErr
 			}
 			continue
 		}
+		if len(p.head) == 0 {
+			n += p.parseValues(data[n:])
+			if n == len(data) {
+				break
+			}
+		}
 		m, done := p.parseLine(data[n:])
 		n += m
 		if done {
@@ -134,6 +141,60 @@ func (p *replyParser) parseBody(data []byte) int {
 	}
 	p.lack -= n
 	return n
+}
+
+// parseValues takes the values that data begins with, as long as they are whole and
+// as memcached writes them. What follows is left to parseLine.
+func (p *replyParser) parseValues(data []byte) int {
+	n := 0
+	for {
+		head, body := plainValue(data[n:])
+		end := n + head + body + len(crlf)
+		if head == 0 || end > len(data) || data[end-2] != '\r' || data[end-1] != '\n' {
+			return n
+		}
+		p.block = true
+		n = end
+	}
+}
+
+// plainValue returns the length of the line that b begins with, its end included,
+// and that of the body behind it, if it is "VALUE key flags bytes" with single
+// spaces and a body of less than a gigabyte. If it is not, or not all here, head
+// is 0.
+func plainValue(b []byte) (head, body int) {
+	const word = 'V' | 'A'<<8 | 'L'<<16 | 'U'<<24 | 'E'<<32 | ' '<<40
+	if len(b) < 16 || binary.LittleEndian.Uint64(b)<<16 != word<<16 {
+		return 0, 0
+	}
+	i := 6
+	for i < len(b) && b[i] > ' ' { // the key
+		i++
+	}
+	if i == 6 || i == len(b) || b[i] != ' ' {
+		return 0, 0
+	}
+	i++
+	flags := i
+	for i < len(b) && b[i]-'0' <= 9 {
+		i++
+	}
+	if i == flags || i > flags+10 || i == len(b) || b[i] != ' ' {
+		return 0, 0
+	}
+	i++
+	for from := i; i+1 < len(b) && i < from+10; i++ {
+		d := b[i] - '0'
+		if d <= 9 {
+			body = body*10 + int(d)
+			continue
+		}
+		if i == from || b[i] != '\r' || b[i+1] != '\n' {
+			break
+		}
+		return i + 2, body
+	}
+	return 0, 0
 }
 
 func (p *replyParser) parseLine(data []byte) (n int, done bool) {
