@@ -75,8 +75,7 @@ func (p *Protocol) moveSmall(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) int
 		switch {
 		case n <= smallElement:
 			// Slices of a known capacity are the cheapest to make.
-			*(*[smallElement]byte)(free[used : used+smallElement : used+smallElement]) =
-				*(*[smallElement]byte)(near[:smallElement:smallElement])
+			*(*[smallElement]byte)(free[used : used+smallElement : used+smallElement]) = *(*[smallElement]byte)(near[:smallElement:smallElement])
 		case n < mbuf.ShareMin && n <= len(near) && n <= len(free)-used:
 			copy(free[used:], near[:n])
 		default:
