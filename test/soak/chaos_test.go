@@ -36,12 +36,12 @@ func TestChaos(t *testing.T) {
 			[]string{"auto_eject_hosts: true", "server_failure_limit: 2", "server_retry_timeout: 300"},
 		},
 		{
-			"redis, failed fast", testkit.Redis, false, 9, 30 * time.Second,
-			[]string{"auto_eject_hosts: true", "server_failure_limit: 2", "server_retry_timeout: 300", "eject: fail", "server_connections: 2"},
+			"redis, failed fast, reads retried", testkit.Redis, false, 9, 30 * time.Second,
+			[]string{"auto_eject_hosts: true", "server_failure_limit: 2", "server_retry_timeout: 300", "eject: fail", "server_connections: 2", "retry: idempotent"},
 		},
 		{
-			"memcached, checked", testkit.Memcache, true, 9, 30 * time.Second,
-			[]string{"auto_eject_hosts: true", "health_check: {interval: 100ms, timeout: 200ms}", "reconnect_backoff: 20ms"},
+			"memcached, checked, reads retried", testkit.Memcache, true, 9, 30 * time.Second,
+			[]string{"auto_eject_hosts: true", "health_check: {interval: 100ms, timeout: 200ms}", "reconnect_backoff: 20ms", "retry: idempotent"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

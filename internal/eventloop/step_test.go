@@ -1,0 +1,28 @@
+package eventloop
+
+import (
+	"testing"
+	"time"
+)
+
+// A loop that is run by hand has the time that it is told, does what was posted,
+// and does not wait.
+func TestStep(t *testing.T) {
+	l, err := New(time.Now(), &rig{t: t})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const hour = int64(time.Hour)
+	var at int64
+	l.Post(func() { at = l.Now() })
+	if n, err := l.Step(hour); n != 1 || err != nil || at != hour {
+		t.Errorf("a step with something posted: %d ready, %v, at %d, want 1 at %d", n, err, at, hour)
+	}
+	if n, err := l.Step(2 * hour); n != 0 || err != nil || l.Now() != 2*hour {
+		t.Errorf("a step with nothing to do: %d ready, %v, at %d", n, err, l.Now())
+	}
+	l.Stop()
+	if err := l.Run(); err != nil {
+		t.Error(err)
+	}
+}
