@@ -72,9 +72,12 @@ func (c *Chain) Reserve(p *Pool, n int) []byte {
 
 // Lend is Reserve for a read straight into the chain: it returns at most n
 // bytes, and not just a scrap at the end of the last chunk when n is more. A chunk
-// is filled before the next one is taken, however little each read brings.
+// is filled before the next one is taken, however little each read brings, and as
+// long as next to nothing has come the first one has to do.
 func (c *Chain) Lend(p *Pool, n int) []byte {
-	if t := c.tail; t == nil || t.room() < min(n, t.scrap()) {
+	t := c.tail
+	begun := t != nil && t.room() > 0 && c.n < SmallSize/4
+	if t == nil || !begun && t.room() < min(n, t.scrap()) {
 		c.link(p.get(min(n, max(MediumSize, c.n))))
 	}
 	b := c.tail.buf[c.tail.w:]

@@ -89,7 +89,7 @@ func TestVanishing(t *testing.T) {
 	conns := make([]net.Conn, clients)
 	done := 0
 	var first, last int64
-	end := time.Now().Add(share(15, 100*time.Second, 10*time.Second))
+	end := time.Now().Add(share(15, 150*time.Second, 10*time.Second))
 	for ; done < rounds && time.Now().Before(end) && !t.Failed(); done++ {
 		inParallel(t, clients, func(i int) error {
 			conn, err := net.Dial("tcp", s.proxy.Addr())
