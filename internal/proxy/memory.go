@@ -297,7 +297,11 @@ func (c *serverConn) mayRead() bool {
 	}
 	// A small reply gives back more than it takes. Of the large ones, some must come
 	// for their clients to show that they read.
-	return !m.full || head.Expected <= firstReplyGuess || c.pool.ctx.trickle()
+	expected := head.Expected
+	if head.Parent != nil {
+		expected = head.Parent.Expected
+	}
+	return !m.full || expected <= firstReplyGuess || c.pool.ctx.trickle()
 }
 
 // trickle reports whether a large reply may begin to come at the hard mark.
