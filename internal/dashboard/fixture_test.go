@@ -210,7 +210,7 @@ func (f *fixture) slowlog() any {
 		wait := took * 0.1 * float64(i%3)
 		log.Entries = append(log.Entries, api.SlowEntry{
 			ID: int64(40 - i), Time: f.now().Add(-time.Duration(i*41) * time.Second), Pool: "catalog", Server: fmt.Sprintf("catalog-%03d", i%4),
-			Client: "10.1.0.7:40112", Command: "mget", Key: fmt.Sprint("item:", i*7919), KeyLength: 12, Duration: took,
+			Client: "10.1.0.7:40112", Command: "mget", Key: fmt.Sprint("item:", i*7919), KeyLength: len(fmt.Sprint("item:", i*7919)), Duration: took,
 			Connect: wait, Queue: took * 0.15, Turn: took * 0.05, ServerTime: took*0.8 - wait,
 		})
 	}
@@ -221,7 +221,7 @@ func (f *fixture) hotkeys() any {
 	p := api.PoolKeys{Pool: "sessions"}
 	for i := range 24 {
 		part := 1 / (1 + float64(i)*0.7)
-		p.Keys = append(p.Keys, api.HotKey{Key: fmt.Sprintf("session:{%x}", i*7919), KeyLength: 12, Rate: 4200 * part, Share: 0.11 * part})
+		p.Keys = append(p.Keys, api.HotKey{Key: fmt.Sprintf("session:{%x}", i*7919), KeyLength: 11, Rate: 4200 * part, Share: 0.11 * part})
 		p.BigReplies = append(p.BigReplies, api.LargeKey{
 			Key: fmt.Sprint("export:", i), KeyLength: 9, Size: 9 << 20 / (i + 1), Command: "get", Time: f.now(),
 		})

@@ -79,3 +79,9 @@ export function clock(ms) {
 export function plural(n, one, many = `${one}s`) {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
+
+// keyText marks a key of which the API tells the beginning only; length is that of the whole, in bytes.
+export function keyText(key, length, words = true) {
+  if (!key || !(length > new TextEncoder().encode(key).length)) return key;
+  return words ? `${key}…  (${length} bytes)` : `${key}…`;
+}

@@ -1,11 +1,10 @@
 // Hot keys and big keys: what the sampling of each pool has found.
 
 import { fill, h, meter, text } from '../dom.js';
-import { bytes, clock, percent, plural, rate } from '../format.js';
+import { bytes, clock, keyText, percent, plural, rate } from '../format.js';
 import { Table } from '../table.js';
 
-// whole marks a key of which the API tells the beginning only.
-const whole = (k) => (k.key_length > k.key.length ? `${k.key}…  (${k.key_length} bytes)` : k.key);
+const whole = (k) => keyText(k.key, k.key_length);
 
 export class Keys {
   constructor(host, app) {

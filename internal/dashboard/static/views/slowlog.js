@@ -1,7 +1,7 @@
 // The slow log: which requests took long, and where the time went.
 
 import { attr, fill, h, text } from '../dom.js';
-import { clock, latency, plural } from '../format.js';
+import { clock, keyText, latency, plural } from '../format.js';
 import { Table } from '../table.js';
 
 // Where a request's time goes, in the order in which it passes.
@@ -14,8 +14,7 @@ const parts = [
 
 // request is the command and what is kept of its key. Its error, if it had one, comes behind.
 function request(e) {
-  const key = e.key_length > (e.key || '').length && e.key ? `${e.key}…` : e.key;
-  return [e.command, key, e.keys > 1 ? `(${e.keys} keys)` : '', e.error ? `: ${e.error}` : ''].filter(Boolean).join(' ');
+  return [e.command, keyText(e.key, e.key_length, false), e.keys > 1 ? `(${e.keys} keys)` : '', e.error ? `: ${e.error}` : ''].filter(Boolean).join(' ');
 }
 
 export class SlowLog {
