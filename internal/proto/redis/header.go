@@ -89,8 +89,11 @@ func shortNumber(data []byte, i int) (n, next int, ok bool) {
 	return n, j + 2, true
 }
 
-// lineEnd is "\r\n" as the low half of a little-endian word.
+// lineEnd is "\r\n" as a little-endian number.
 const lineEnd = '\n'<<8 | '\r'
+
+// isLineEnd tells whether a little-endian word begins with "\r\n".
+func isLineEnd(word uint64) bool { return word&0xffff == lineEnd }
 
 // shortBulk reads the head of a bulk of at most 99 bytes, such as "$16\r\n", from
 // the word that it begins, little-endian. It returns the bulk's length and the
@@ -100,11 +103,11 @@ func shortBulk(word uint64) (n, size int) {
 	if byte(word) != '$' || d > 9 {
 		return 0, 0
 	}
-	if uint16(word>>16) == lineEnd {
+	if isLineEnd(word >> 16) {
 		return int(d), 4
 	}
 	e := uint32(byte(word>>16) - '0')
-	if d == 0 || e > 9 || uint16(word>>24) != lineEnd {
+	if d == 0 || e > 9 || !isLineEnd(word>>24) {
 		return 0, 0
 	}
 	return int(d*10 + e), 5
@@ -146,7 +149,7 @@ func readHead(word uint64, nulls bool) (h head, ok bool) {
 		digits++
 	}
 	leading0 := digits > 1 && byte(word>>8) == '0'
-	if digits == 0 || leading0 || uint16(word>>(8+8*digits)) != lineEnd {
+	if digits == 0 || leading0 || !isLineEnd(word>>(8+8*digits)) {
 		return head{}, false
 	}
 	size := 1 + digits + 2

@@ -92,11 +92,11 @@ func (p *requestParser) Body() int {
 func (p *requestParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolError) {
 	invariant.Check(p.state != atEnd, "redis: Parse before Finish")
 	if p.state != atStart {
-		p.wordSpans.takeUp()
+		p.takeUp()
 	}
 	n = p.read(data)
 	if p.state < atEnd {
-		p.wordSpans.putDown()
+		p.putDown()
 	}
 	return n, p.state == atEnd, p.err
 }
@@ -127,7 +127,7 @@ func (p *requestParser) read(data []byte) int {
 
 // start looks at the first bytes of a request.
 func (p *requestParser) start(data []byte) int {
-	p.wordSpans.begin()
+	p.begin()
 	if data[0] != '*' {
 		p.inl.reset()
 		p.state = inInline
@@ -289,7 +289,7 @@ func (p *requestParser) length(data []byte, i int) int {
 	case p.done+i+int(v)+2 > p.max:
 		p.fail(p.tooLong)
 	default:
-		p.wordSpans.add(p.done+i, int(v))
+		p.add(p.done+i, int(v))
 		p.need, p.state = int(v)+2, inBody
 	}
 	return i
@@ -373,7 +373,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	r := &p.req
 	p.state, p.done = atStart, 0
 	if p.lost {
-		p.wordSpans.find(v, p.max)
+		p.find(v, p.max)
 	}
 	if p.inl.used {
 		v = mbuf.Flat(p.inl.resp)
