@@ -92,9 +92,6 @@ func shortNumber(data []byte, i int) (n, next int, ok bool) {
 // lineEnd is "\r\n" as a little-endian number.
 const lineEnd = '\n'<<8 | '\r'
 
-// isLineEnd tells whether a little-endian word begins with "\r\n".
-func isLineEnd(word uint64) bool { return word&0xffff == lineEnd }
-
 // shortBulk reads the head of a bulk of at most 99 bytes, such as "$16\r\n", from
 // the word that it begins, little-endian. It returns the bulk's length and the
 // head's; the latter is 0 if anything else is there.
@@ -103,11 +100,11 @@ func shortBulk(word uint64) (n, size int) {
 	if byte(word) != '$' || d > 9 {
 		return 0, 0
 	}
-	if isLineEnd(word >> 16) {
+	if word>>16&0xffff == lineEnd {
 		return int(d), 4
 	}
 	e := uint32(byte(word>>16) - '0')
-	if d == 0 || e > 9 || !isLineEnd(word>>24) {
+	if d == 0 || e > 9 || word>>24&0xffff != lineEnd {
 		return 0, 0
 	}
 	return int(d*10 + e), 5
@@ -149,7 +146,7 @@ func readHead(word uint64, nulls bool) (h head, ok bool) {
 		digits++
 	}
 	leading0 := digits > 1 && byte(word>>8) == '0'
-	if digits == 0 || leading0 || !isLineEnd(word>>(8+8*digits)) {
+	if digits == 0 || leading0 || word>>(8+8*digits)&0xffff != lineEnd {
 		return head{}, false
 	}
 	size := 1 + digits + 2
