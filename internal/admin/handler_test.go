@@ -72,7 +72,7 @@ func (in *instance) order(form string, args ...any) error {
 
 func (in *instance) Facts() api.Info { return api.Info{Program: "nuthatch", State: "serving"} }
 func (in *instance) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
-	return api.ProcessInfo{}, []api.LoopInfo{{}}, in.refuse
+	return api.ProcessInfo{HeldMemory: 1, SoftMemory: 2, HardMemory: 3, MaxMemory: 4}, []api.LoopInfo{{}}, in.refuse
 }
 func (in *instance) Ready() bool                                  { return !in.drains }
 func (in *instance) Alive(context.Context) error                  { return in.refuse }

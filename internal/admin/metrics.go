@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
@@ -55,6 +56,7 @@ type collector struct {
 	poolReasons, serverReasons []metric
 
 	build, ready, poolPaused, serverUp, serverState, serverShare, loopCPU *prometheus.Desc
+	memoryHeld, memorySoft, memoryHard, memoryMax, maxClients             *prometheus.Desc
 	clientTime, serverTime                                                *prometheus.Desc
 }
 
@@ -77,6 +79,11 @@ func newCollector(in Instance, s *snapshots, l *latencies) *collector {
 		serverState: desc("nuthatch_server_state", "1 for the state that the server is in, 0 for all others", "pool", "server", "state"),
 		serverShare: desc("nuthatch_server_ring_ratio", "the part of the pool's keys that the server owns now", "pool", "server"),
 		loopCPU:     desc("nuthatch_loop_cpu_seconds_total", "time that the event loop's thread has run", "loop"),
+		memoryHeld:  desc("nuthatch_memory_held_bytes", "what the event loops hold together for clients and what they have in flight"),
+		memorySoft:  desc("nuthatch_memory_soft_limit_bytes", "what they may hold before clients are made to wait"),
+		memoryHard:  desc("nuthatch_memory_hard_limit_bytes", "what they may hold before nearly nothing is read"),
+		memoryMax:   desc("nuthatch_memory_max_bytes", "max_memory, as it is in force"),
+		maxClients:  desc("nuthatch_max_clients", "how many clients there are descriptors for"),
 		clientTime: desc("nuthatch_client_request_duration_seconds",
 			"time from when a request was taken until its reply went out", "pool", "family"),
 		serverTime: desc("nuthatch_server_request_duration_seconds",
@@ -108,6 +115,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	}
 	for _, d := range []*prometheus.Desc{
 		c.build, c.ready, c.poolPaused, c.serverUp, c.serverState, c.serverShare, c.loopCPU,
+		c.memoryHeld, c.memorySoft, c.memoryHard, c.memoryMax, c.maxClients,
 		c.clientTime, c.serverTime,
 	} {
 		out <- d
@@ -145,12 +153,27 @@ func (c *collector) collectLoops(s *scrape, snap *stats.Snapshot) {
 	for i := range snap.Loops {
 		s.values(c.loop, snap.Loops[i][:], strconv.Itoa(i))
 	}
-	_, loops, err := c.in.Usage()
+	process, loops, err := c.in.Usage()
 	if err != nil {
 		return // the proxy ends
 	}
+	c.collectLimits(s, &process)
 	for _, l := range loops {
 		s.counter(c.loopCPU, l.CPU, strconv.Itoa(l.ID))
+	}
+}
+
+// collectLimits tells how near the process is to its bounds. A bound that is not
+// known is left out, as 0 would be none.
+func (c *collector) collectLimits(s *scrape, p *api.ProcessInfo) {
+	s.gauge(c.memoryHeld, float64(p.HeldMemory))
+	if p.MaxMemory > 0 {
+		s.gauge(c.memorySoft, float64(p.SoftMemory))
+		s.gauge(c.memoryHard, float64(p.HardMemory))
+		s.gauge(c.memoryMax, float64(p.MaxMemory))
+	}
+	if p.MaxClients > 0 {
+		s.gauge(c.maxClients, float64(p.MaxClients))
 	}
 }
 

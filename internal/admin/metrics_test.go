@@ -57,6 +57,15 @@ func TestMetricValues(t *testing.T) {
 	in, c := testCollector(t)
 	in.topo[1].SetService(1, proxy.OffTheRing, 1)
 	want := `
+# HELP nuthatch_memory_held_bytes what the event loops hold together for clients and what they have in flight
+# TYPE nuthatch_memory_held_bytes gauge
+nuthatch_memory_held_bytes 1
+# HELP nuthatch_memory_max_bytes max_memory, as it is in force
+# TYPE nuthatch_memory_max_bytes gauge
+nuthatch_memory_max_bytes 4
+# HELP nuthatch_memory_soft_limit_bytes what they may hold before clients are made to wait
+# TYPE nuthatch_memory_soft_limit_bytes gauge
+nuthatch_memory_soft_limit_bytes 2
 # HELP nuthatch_server_closes_total connections to the server that ended or could not be made, by reason
 # TYPE nuthatch_server_closes_total counter
 nuthatch_server_closes_total{pool="beta",reason="conn_reset",server="two"} 3
@@ -96,7 +105,8 @@ nuthatch_server_up{pool="beta",server="two"} 1
 `
 	names := []string{
 		"nuthatch_server_closes_total", "nuthatch_server_requests_total", "nuthatch_server_ring_ratio", "nuthatch_server_up",
-		"nuthatch_server_request_duration_seconds",
+		"nuthatch_server_request_duration_seconds", "nuthatch_memory_held_bytes", "nuthatch_memory_soft_limit_bytes",
+		"nuthatch_memory_max_bytes", "nuthatch_max_clients", // which is not known
 	}
 	if err := testutil.CollectAndCompare(c, strings.NewReader(want), names...); err != nil {
 		t.Error(err)

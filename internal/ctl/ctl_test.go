@@ -57,7 +57,7 @@ const (
 const (
 	slowPage = `{"entries": [{"id": 1, "time": "2026-01-01T00:00:00Z", "pool": "alpha", "command": "get", "key": "abc", "key_length": 900,
 		"duration": 0.003, "queue": 0.001, "server_time": 0.002, "client": "1.2.3.4:5", "error": "timed_out"}]}`
-	hotPage = `{"pools": [{"pool": "alpha", "keys": [{"key": "h", "key_length": 1, "rate": 12.34, "share": 0.5}],
+	hotPage = `{"pools": [{"pool": "alpha", "keys": [{"key": "h", "key_length": 1, "rate": 12.34, "error": 1.234, "share": 0.5}],
 		"big_requests": [{"key": "r", "key_length": 1, "size": 9000, "command": "set"}], "big_replies": []}]}`
 	latencyPage = `{"pools": [{"pool": "alpha", "commands": [{"command": "get", "family": "read", "count": 5, "p50": 0.001}]}]}`
 )
@@ -86,7 +86,7 @@ func TestTables(t *testing.T) {
 		"servers": {"alpha  b", "ejected  1m30s  timed_out  25.00%  1", "  2 ", "  3 ", "  4 "},
 		"clients": {"7   alpha", `"\x1b[2Jx"`, "1m30s", "1h01m", "1 of 9 clients"},
 		"slowlog": {"alpha  get      abc... (900 bytes)  3ms   0        1ms    2ms", "timed_out"},
-		"hotkeys": {"hot            h    12.3        50.0%", "large request  r    -           -      9000 B  set"},
+		"hotkeys": {"hot            h    12.3        ±10%    50.0%", "large request  r    -           -       -      9000 B  set"},
 		"latency": {"alpha  get      read    5         1ms"},
 	} {
 		out, err := run(t, p, Options{}, name)

@@ -34,7 +34,11 @@ func (s *session) slowlog(args []string) error {
 	return s.table(head, func(add func(...any)) {
 		for i := range l.Entries {
 			e := &l.Entries[i]
-			add(e.Time.Local().Format(time.DateTime), e.Pool, e.Command, orDash(keyOf(e.Key, e.KeyLength)), seconds(e.Duration),
+			key := orDash(keyOf(e.Key, e.KeyLength))
+			if e.Keys > 1 {
+				key += fmt.Sprintf(" (%d keys)", e.Keys)
+			}
+			add(e.Time.Local().Format(time.DateTime), e.Pool, e.Command, key, seconds(e.Duration),
 				seconds(e.Connect), seconds(e.Queue), seconds(e.ServerTime), seconds(e.Turn), orDash(e.Server), e.Client, orDash(e.Error))
 		}
 	})
@@ -47,7 +51,7 @@ func (s *session) hotkeys(args []string) error {
 	if written, err := s.ask("/api/v1/hotkeys", query, &h); written || err != nil {
 		return err
 	}
-	return s.table("POOL\tWHAT\tKEY\tPER SECOND\tSHARE\tSIZE\tCOMMAND", func(add func(...any)) {
+	return s.table("POOL\tWHAT\tKEY\tPER SECOND\tWITHIN\tSHARE\tSIZE\tCOMMAND", func(add func(...any)) {
 		for i := range h.Pools {
 			p := &h.Pools[i]
 			for _, k := range p.Keys {
@@ -55,16 +59,24 @@ func (s *session) hotkeys(args []string) error {
 				if k.Share > 0 {
 					share = fmt.Sprintf("%.1f%%", k.Share*100)
 				}
-				add(p.Pool, "hot", keyOf(k.Key, k.KeyLength), strconv.FormatFloat(k.Rate, 'f', 1, 64), share, "-", "-")
+				add(p.Pool, "hot", keyOf(k.Key, k.KeyLength), strconv.FormatFloat(k.Rate, 'f', 1, 64), within(k), share, "-", "-")
 			}
 			for _, k := range p.BigRequests {
-				add(p.Pool, "large request", keyOf(k.Key, k.KeyLength), "-", "-", size(int64(k.Size)), k.Command)
+				add(p.Pool, "large request", keyOf(k.Key, k.KeyLength), "-", "-", "-", size(int64(k.Size)), k.Command)
 			}
 			for _, k := range p.BigReplies {
-				add(p.Pool, "large reply", keyOf(k.Key, k.KeyLength), "-", "-", size(int64(k.Size)), k.Command)
+				add(p.Pool, "large reply", keyOf(k.Key, k.KeyLength), "-", "-", "-", size(int64(k.Size)), k.Command)
 			}
 		}
 	})
+}
+
+// within is how exactly a rate is known.
+func within(k api.HotKey) string {
+	if k.Rate == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("±%.0f%%", 100*k.Error/k.Rate)
 }
 
 // keyOf is a key of which the beginning is known.

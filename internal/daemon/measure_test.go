@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +83,11 @@ func checkLatency(t *testing.T, s *stage) {
 func checkReports(t *testing.T, s *stage, c *redis.Client) {
 	t.Helper()
 	ctx := t.Context()
+	limits, err := c.Info(ctx, "memory", "clients").Result()
+	if m := s.Memory().Limit; err != nil || m == 0 || !strings.Contains(limits, fmt.Sprintf("\r\nmaxmemory:%d\r\n", m)) ||
+		strings.Contains(limits, "maxclients:0\r\n") {
+		t.Errorf("INFO tells other limits than those in force: %v, %q", err, limits)
+	}
 	info, err := c.Info(ctx, "commandstats", "stats").Result()
 	if err != nil || !strings.Contains(info, "cmdstat_set:calls=30,") || !strings.Contains(info, "\r\nfragments:0\r\n") {
 		t.Errorf("INFO: %v, %q", err, info)

@@ -77,7 +77,7 @@ func (in *Instance) redisFacts(name string) *redis.Facts {
 	p := &g.conf.Pools[i]
 	k := &knownFacts{at: time.Now(), Facts: redis.Facts{
 		PID: os.Getpid(), Threads: len(in.contexts), Port: p.Listen.Port, ConfigFile: in.opts.ConfigFile, Uptime: time.Since(in.epoch),
-		Resident: residentMemory(), MaxMemory: g.conf.Process.MaxMemory, MaxClients: p.ClientConnections,
+		Resident: residentMemory(), MaxMemory: in.Memory().Limit, MaxClients: in.maxClients(p),
 	}}
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err == nil {
@@ -100,6 +100,16 @@ func (in *Instance) redisFacts(name string) *redis.Facts {
 	}
 	r.known[name] = k
 	return &k.Facts
+}
+
+// maxClients is how many clients the pool can have: as many as it may, or as there
+// are descriptors for; 0 is not known.
+func (in *Instance) maxClients(p *config.Pool) int {
+	n := in.identity.Limits().MaxClients()
+	if p.ClientConnections > 0 && (n == 0 || p.ClientConnections < n) {
+		return p.ClientConnections
+	}
+	return n
 }
 
 // commandTimes are how long the requests of a pool took, by command.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -70,8 +71,7 @@ func (in *Instance) Clients(pool string, most int) ([]api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	var mu sync.Mutex
-	var all []api.Client
+	found := make([][]api.Client, len(in.contexts))
 	err = in.onLoops(func(ctx *proxy.Context) {
 		watched := ctx.Watch(t, most)
 		clients := make([]api.Client, len(watched))
@@ -84,11 +84,12 @@ func (in *Instance) Clients(pool string, most int) ([]api.Client, error) {
 				Received: f.Received, Held: f.Held, Unsent: f.Unsent, Closing: f.Closing,
 			}
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		all = append(all, clients...)
+		found[ctx.ID()] = clients
 	})
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(found...), nil
 }
 
 // Usage implements admin.Instance.

@@ -8,6 +8,11 @@
 // was taken over, and every key that has more than its share of the counters is
 // there. Counts halve every ten seconds, so that they tell of now.
 //
+// A sampled request stands for w of them, so a count is off by chance, with a variance
+// of w(w-1) for each sample. Both errors are told, and a key that may be asked for half
+// as often as its count says, or less, is not called hot: where all keys are asked for
+// alike there is none.
+//
 // A Sketch belongs to one event loop, which adds a sample of its requests. The
 // sketches of several loops are merged as their copies are.
 package hotkeys
@@ -15,6 +20,7 @@ package hotkeys
 import (
 	"cmp"
 	"hash/maphash"
+	"math"
 	"slices"
 	"time"
 )
@@ -23,7 +29,7 @@ const (
 	// MaxKey is how many bytes of a key are kept.
 	MaxKey = 128
 	// counters is how many keys a sketch counts.
-	counters = 128
+	counters = 256
 	// halfLife is how often counts are halved.
 	halfLife = int64(10 * time.Second)
 )
@@ -48,10 +54,11 @@ type Sketch struct {
 	// through.
 	hashes [counters]uint64
 	counts [counters]float64
-	// taken is what was in a counter when its key took it over.
-	taken [counters]float64
-	keys  [counters]key
-	used  int
+	// taken is what was in a counter when its key took it over, and spread the
+	// variance of what was added since.
+	taken, spread [counters]float64
+	keys          [counters]key
+	used          int
 	// halved is when the counts were last halved, and before how many seconds the
 	// counts of then are worth.
 	halved int64
@@ -61,7 +68,8 @@ type Sketch struct {
 // NewSketch returns an empty sketch, at time now in nanoseconds.
 func NewSketch(now int64) *Sketch { return &Sketch{halved: now} }
 
-// Add counts weight requests for the key at time now.
+// Add counts a sampled request for the key at time now. It stands for weight of
+// them.
 func (s *Sketch) Add(text []byte, weight uint64, now int64) {
 	s.decay(now)
 	hash := maphash.Bytes(seed, text)
@@ -81,11 +89,13 @@ func (s *Sketch) Add(text []byte, weight uint64, now int64) {
 		}
 		s.enter(i, hash, text, s.counts[i])
 	}
-	s.counts[i] += float64(weight)
+	w := float64(weight)
+	s.counts[i] += w
+	s.spread[i] += w * (w - 1)
 }
 
 func (s *Sketch) enter(i int, hash uint64, text []byte, taken float64) {
-	s.hashes[i], s.counts[i], s.taken[i] = hash, taken, taken
+	s.hashes[i], s.counts[i], s.taken[i], s.spread[i] = hash, taken, taken, 0
 	s.keys[i].set(hash, text, len(text))
 }
 
@@ -103,6 +113,7 @@ func (s *Sketch) decay(now int64) {
 		for i := range s.used {
 			s.counts[i] /= 2
 			s.taken[i] /= 2
+			s.spread[i] /= 4
 		}
 	}
 }
@@ -112,11 +123,14 @@ type Key struct {
 	// Key is the beginning of the key, and Len the length of the whole.
 	Key string
 	Len int
-	// Rate is how often it was asked for in a second, at the most, and Error by how
-	// much that may be too high.
+	// Rate is about how often it was asked for in a second, and Error by how much
+	// that may be off, in nineteen cases of twenty.
 	Rate, Error float64
 
-	hash uint64
+	// taken is the part of Error that is for certain not exceeded, spread the
+	// variance of Rate.
+	taken, spread float64
+	hash          uint64
 }
 
 // Top is what the sketch knows at time now: the n hottest keys, the hottest first.
@@ -128,11 +142,15 @@ func (s *Sketch) Top(n int, now int64) []Key {
 		k := &s.keys[i]
 		keys = append(keys, Key{
 			Key: string(k.text[:k.n]), Len: k.len, hash: k.hash,
-			Rate: s.counts[i] / window, Error: s.taken[i] / window,
+			Rate: s.counts[i] / window, taken: s.taken[i] / window, spread: s.spread[i] / (window * window),
 		})
+		keys[i].judge()
 	}
 	return hottest(keys, n)
 }
+
+// judge sets Error.
+func (k *Key) judge() { k.Error = k.taken + 2*math.Sqrt(k.spread) }
 
 func hottest(keys []Key, n int) []Key {
 	slices.SortFunc(keys, func(a, b Key) int {
@@ -141,7 +159,8 @@ func hottest(keys []Key, n int) []Key {
 	return keys[:min(n, len(keys))]
 }
 
-// Merge makes one list of several loops': the n hottest keys of all.
+// Merge makes one list of several loops': the n hottest keys of all. Those that may
+// not be hot are left out.
 func Merge(n int, lists ...[]Key) []Key {
 	at := make(map[uint64]int)
 	var all []Key
@@ -149,12 +168,17 @@ func Merge(n int, lists ...[]Key) []Key {
 		for _, k := range list {
 			if i, ok := at[k.hash]; ok {
 				all[i].Rate += k.Rate
-				all[i].Error += k.Error
+				all[i].taken += k.taken
+				all[i].spread += k.spread
 				continue
 			}
 			at[k.hash] = len(all)
 			all = append(all, k)
 		}
 	}
+	for i := range all {
+		all[i].judge()
+	}
+	all = slices.DeleteFunc(all, func(k Key) bool { return k.Error > k.Rate/2 })
 	return hottest(all, n)
 }

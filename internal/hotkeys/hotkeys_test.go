@@ -76,6 +76,39 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// Where all keys are asked for alike none is hot, however few samples were taken; one
+// that stands out is.
+func TestNoneIsHot(t *testing.T) {
+	s := NewSketch(0)
+	rnd := rand.New(rand.NewPCG(2, 1))
+	add := func(samples int, weight uint64) {
+		for range samples {
+			s.Add(fmt.Appendf(nil, "key:%d", rnd.IntN(1000)), weight, 0)
+		}
+	}
+	for _, samples := range []int{100, 20_000} {
+		if add(samples, 350); len(Merge(20, s.Top(counters, second))) != 0 {
+			t.Errorf("after %d samples of keys that are asked for alike: %+v", samples, Merge(20, s.Top(counters, second)))
+		}
+	}
+	for range 1000 {
+		add(20, 350)
+		s.Add([]byte("hot"), 350, 0)
+	}
+	if top := Merge(20, s.Top(counters, second)); len(top) != 1 || top[0].Key != "hot" || math.Abs(top[0].Rate-350_000) > top[0].Error {
+		t.Errorf("with one that stands out: %+v", top)
+	}
+}
+
+// Few requests, of which none was left out, are told as they are.
+func TestFewRequests(t *testing.T) {
+	s := NewSketch(0)
+	s.Add([]byte("once"), 1, 0)
+	if top := Merge(20, s.Top(counters, second)); len(top) != 1 || top[0].Rate != 1 || top[0].Error != 0 {
+		t.Errorf("%+v", top)
+	}
+}
+
 // Long keys are told apart by what is not shown of them.
 func TestLongKeys(t *testing.T) {
 	s := NewSketch(0)

@@ -199,7 +199,8 @@ type SlowEntry struct {
 	ID   int64     `json:"id"` // counts the entries of a pool
 	Time time.Time `json:"time"`
 	Pool string    `json:"pool"`
-	// Server is empty if the request went to several.
+	// Server is empty if the request went to none; of several it is the one that
+	// answered last.
 	Server     string  `json:"server,omitempty"`
 	Command    string  `json:"command"`
 	Duration   float64 `json:"duration"`
@@ -239,8 +240,8 @@ type HotKey struct {
 	// Key is its beginning, KeyLength the length of the whole.
 	Key       string `json:"key"`
 	KeyLength int    `json:"key_length"`
-	// Rate is how often it is asked for in a second, at the most; Error by how much
-	// that may be too high.
+	// Rate is about how often it is asked for in a second; Error by how much that may
+	// be off, in nineteen cases of twenty.
 	Rate  float64 `json:"rate"`
 	Error float64 `json:"error"`
 	// Share is about its part of the pool's requests; left out if not known.

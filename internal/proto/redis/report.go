@@ -29,7 +29,7 @@ type Facts struct {
 	Resident, MaxMemory int64
 	// CPUUser and CPUSystem are in seconds.
 	CPUUser, CPUSystem float64
-	// MaxClients is the pool's client_connections; 0: no bound.
+	// MaxClients is how many clients the pool can have; 0: not known.
 	MaxClients int
 	Pool       *stats.PoolSnapshot
 	Commands   []CommandTimes
