@@ -1,12 +1,14 @@
 package hashkit
 
+import "sort"
+
 // Overlap counts, for two continua, the hash values that server i owns in a and
 // server j owns in b: the result's [i][j]. Every value that h can take counts
 // once, so the counts sum up to 2^h.Bits(). It is exact. A continuum without a
 // live server owns nothing.
 //
 //	a  |····0····|··1··|······2······|····0····|   the larger period, walked
-//	b  |0··|1··|0··|1··|0··|1··|0··|1··|0··|1··|   the smaller, counted in closed form
+//	b  |0··|1··|0··|1··|0··|1··|0··|1··|0··|1··|   the smaller, in closed form where it repeats
 //
 // Of modula, which repeats, one common period is walked and multiplied.
 func Overlap(a, b *Continuum, h Hash) [][]uint64 {
@@ -81,19 +83,36 @@ func overlapOnce(a, b []run, limit uint64, add func(i, j int, n uint64)) {
 }
 
 // overlapPeriods walks the runs of a, again and again up to limit, and counts in
-// each how often b's runs come by.
+// each how often b's runs come by: those in which b does not begin anew are few,
+// and are walked; in others all of b's are counted in closed form.
 func overlapPeriods(a, b runs, limit uint64, add func(i, j int, n uint64)) {
 	start := uint64(0)
+	at, again := 0, uint64(0) // the run of b that owns start, and where its period began
 	for base := uint64(0); base < limit; base += a.period {
 		for _, r := range a.list {
 			end := min(base+r.end, limit)
-			from := uint64(0)
-			for _, s := range b.list {
-				n := below(end, from, s.end, b.period) - below(start, from, s.end, b.period)
-				add(r.server, s.server, n)
-				from = s.end
+			if end-start >= b.period {
+				from := uint64(0)
+				for _, s := range b.list {
+					n := below(end, from, s.end, b.period) - below(start, from, s.end, b.period)
+					add(r.server, s.server, n)
+					from = s.end
+				}
+				start, again = end, end/b.period*b.period
+				at = sort.Search(len(b.list)-1, func(i int) bool { return b.list[i].end > end-again })
+				continue
 			}
-			start = end
+			for start < end {
+				to := min(again+b.list[at].end, end)
+				add(r.server, b.list[at].server, to-start)
+				start = to
+				if to == again+b.list[at].end {
+					at++
+				}
+				if at == len(b.list) {
+					at, again = 0, again+b.period
+				}
+			}
 		}
 	}
 }

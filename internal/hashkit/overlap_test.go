@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -26,6 +27,8 @@ func TestOverlapCountsEveryValue(t *testing.T) {
 		"large weights":  nodesOf(1000, 20_011, 4),
 		"over 15 bits":   nodesOf(30_000, 30_000),
 		"over 32 bits":   nodesOf(math.MaxInt32, math.MaxInt32, math.MaxInt32),
+		"many":           nodesOf(slices.Repeat([]int{1, 7, 2, 5}, 10)...),
+		"many, large":    nodesOf(slices.Repeat([]int{101, 77, 250}, 20)...),
 		"one ejected":    {{Name: "a", Weight: 1}, {Name: "b", Weight: 2, Down: true}, {Name: "c", Weight: 1}},
 		"all ejected":    {{Name: "a", Weight: 1, Down: true}},
 	}

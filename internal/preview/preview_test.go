@@ -168,6 +168,44 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestManyRenamed: many renamings are one warning, which tells what they cost
+// together and does not grow with them.
+func TestManyRenamed(t *testing.T) {
+	var before, after []string
+	for i := range 60 {
+		addr := fmt.Sprintf("10.0.0.%d:6379:1", i+1)
+		before, after = append(before, addr), append(after, fmt.Sprintf("%s s%d", addr, i))
+	}
+	moves := parse(t, after)
+	for i := range moves.Pools[0].Servers {
+		s := &moves.Pools[0].Servers[i]
+		s.Address.Port, s.Text = 6380, strings.Replace(s.Text, "6379", "6380", 1)
+	}
+	tests := []struct {
+		name         string
+		changed      *config.Config
+		what, advice string
+	}{
+		{"names given", parse(t, after), "renamed from 10.0.0.1:6379 to s0; ", "keep the names: 10.0.0.1:6379:1 10.0.0.1:6379, "},
+		{"names and addresses", moves, "s0 takes the place of 10.0.0.1:6379; ", "10.0.0.1:6380:1 10.0.0.1:6379, "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			warnings := Compare(parse(t, before), tt.changed).Pools[0].Warnings
+			if len(warnings) != 1 {
+				t.Fatalf("%d warnings", len(warnings))
+			}
+			w := warnings[0]
+			if !strings.Contains(w.What, tt.what) || !strings.Contains(w.What, "; and 50 more") || !strings.HasSuffix(w.What, " 0% without that") {
+				t.Errorf("what: %s", w.What)
+			}
+			if !strings.Contains(w.Instead, tt.advice) || !strings.HasSuffix(w.Instead, ", and 50 more") {
+				t.Errorf("instead: %s", w.Instead)
+			}
+		})
+	}
+}
+
 // TestKeptNameMovesNothing: what a warning advises has the effect that it
 // promises.
 func TestKeptNameMovesNothing(t *testing.T) {

@@ -33,10 +33,10 @@ func warn(old, changed *config.Pool, d *Pool) []Warning {
 			"keep distribution: "+old.Distribution.String())
 	}
 	for _, r := range renamed(old, changed) {
-		all = appendCostly(all, old, changed, r.kept, r.what, r.instead)
+		all = appendCostly(all, old, changed, withNames(changed, r.names), r.what(), r.instead())
 	}
 	if kept, names := withWeights(old, changed); len(names) > 0 {
-		all = appendCostly(all, old, changed, kept, "weights change ("+strings.Join(names, ", ")+")",
+		all = appendCostly(all, old, changed, kept, "weights change ("+list(names, ", ")+")",
 			"keep the weights, or change them when keys may be lost; on ketama only their proportions count")
 	}
 	if old.Distribution == hashkit.Modula && changed.Distribution == hashkit.Modula && len(all) == 0 {
@@ -93,75 +93,101 @@ func withWeights(old, changed *config.Pool) (kept *config.Pool, names []string) 
 	return &q, names
 }
 
-// A renaming is a server that seems to be an old one under a new name, and the
-// new pool with the old name kept.
-type renaming struct {
-	what, instead string
-	kept          *config.Pool
+// renamings are servers that seem to be old ones under new names. They are undone
+// together: to undo one of many alone would show next to nothing, and costs a ring.
+type renamings struct {
+	// names are the old names, by the index of the server in the new pool.
+	names map[int]string
+	// whats are what happened to each, with why behind them; lines are how each
+	// keeps its old name, with advice before them.
+	whats, lines []string
+	why, advice  string
+}
+
+func (r *renamings) add(at int, name, what, line string) {
+	if r.names == nil {
+		r.names = make(map[int]string)
+	}
+	r.names[at] = name
+	r.whats, r.lines = append(r.whats, what), append(r.lines, line)
+}
+
+func (r *renamings) what() string { return list(r.whats, "; ") + r.why }
+
+func (r *renamings) instead() string { return r.advice + list(r.lines, ", ") }
+
+// maxListed is how many servers a warning names.
+const maxListed = 10
+
+func list(all []string, sep string) string {
+	if n := len(all) - maxListed; n > 0 {
+		return strings.Join(all[:maxListed], sep) + fmt.Sprintf("%sand %d more", sep, n)
+	}
+	return strings.Join(all, sep)
 }
 
 // renamed finds servers that lost their place on the ring with their name:
 // those whose address was known under another name, and those that came, as many
 // as went, in the place of servers whose name was their address.
-func renamed(old, changed *config.Pool) []renaming {
+func renamed(old, changed *config.Pool) []renamings {
 	gone := missingFrom(old, changed)
-	come := missingFrom(changed, old)
-	var all []renaming
-	for _, s := range slices.Clone(come) {
-		i := slices.IndexFunc(gone, func(g config.Server) bool { return g.Address == s.Address })
+	byName := renamings{advice: "keep the names: "}
+	var come []int
+	for _, at := range missingFrom(changed, old) {
+		s := &changed.Servers[at]
+		i := slices.IndexFunc(gone, func(g int) bool { return old.Servers[g].Address == s.Address })
 		if i < 0 {
+			come = append(come, at)
 			continue
 		}
-		was := gone[i]
+		was := old.Servers[gone[i]].NodeName()
 		gone = slices.Delete(gone, i, i+1)
-		come = slices.DeleteFunc(come, func(c config.Server) bool { return c == s })
-		all = append(all, renaming{
-			what:    fmt.Sprintf("the server at %s is renamed from %s to %s", s.Address, was.NodeName(), s.NodeName()),
-			instead: "keep its name: " + lineWithName(s, was.NodeName()),
-			kept:    withName(changed, s, was.NodeName()),
-		})
+		byName.add(at, was, fmt.Sprintf("the server at %s is renamed from %s to %s", s.Address, was, s.NodeName()),
+			lineWithName(s, was))
 	}
-	if len(come) != len(gone) {
-		return all
+	byPlace := renamings{
+		why: ", which had no name, so its address placed its keys", advice: "if it takes over the keys too, " +
+			"give it the old address for a name: ",
 	}
-	for i, was := range gone {
-		if was.Name != "" {
+	for i, g := range gone {
+		was := &old.Servers[g]
+		if len(come) != len(gone) || was.Name != "" {
 			continue
 		}
-		s := come[i]
-		all = append(all, renaming{
-			what: fmt.Sprintf("%s takes the place of %s, which had no name, so its address placed its keys",
-				s.NodeName(), was.NodeName()),
-			instead: "if it takes over the keys too, give it the old address for a name: " + lineWithName(s, was.NodeName()),
-			kept:    withName(changed, s, was.NodeName()),
-		})
+		s := &changed.Servers[come[i]]
+		byPlace.add(come[i], was.NodeName(), fmt.Sprintf("%s takes the place of %s", s.NodeName(), was.NodeName()),
+			lineWithName(s, was.NodeName()))
 	}
-	return all
+	return slices.DeleteFunc([]renamings{byName, byPlace}, func(r renamings) bool { return len(r.names) == 0 })
 }
 
-// missingFrom returns the servers of p whose names other does not have.
-func missingFrom(p, other *config.Pool) []config.Server {
-	var all []config.Server
+// missingFrom returns the indices of the servers of p whose names other does not
+// have.
+func missingFrom(p, other *config.Pool) []int {
+	names := make(map[string]bool, len(other.Servers))
+	for i := range other.Servers {
+		names[other.Servers[i].NodeName()] = true
+	}
+	var all []int
 	for i := range p.Servers {
-		if serverNamed(other, p.Servers[i].NodeName()) == nil {
-			all = append(all, p.Servers[i])
+		if !names[p.Servers[i].NodeName()] {
+			all = append(all, i)
 		}
 	}
 	return all
 }
 
-func withName(p *config.Pool, s config.Server, name string) *config.Pool {
+// withNames is p with other names for some of its servers.
+func withNames(p *config.Pool, names map[int]string) *config.Pool {
 	q := *p
 	q.Servers = slices.Clone(p.Servers)
-	for i := range q.Servers {
-		if q.Servers[i] == s {
-			q.Servers[i].Name = name
-		}
+	for at, name := range names {
+		q.Servers[at].Name = name
 	}
 	return &q
 }
 
-func lineWithName(s config.Server, name string) string { return s.Text + " " + name }
+func lineWithName(s *config.Server, name string) string { return s.Text + " " + name }
 
 // Percent writes a share with as many digits as tell it from 0 and from 1.
 func Percent(share float64) string {

@@ -5,11 +5,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"nuthatch/internal/testkit"
 )
@@ -138,22 +135,23 @@ func TestReloadUnderLoad(t *testing.T) {
 	idle := descriptors(t, p)
 	stop := make(chan struct{})
 	served, failed, wait := crowd(t, p, 100, stop)
-	slowest := watchLatency(t, p, stop)
+	watch := testkit.StartStopwatch(t, p.Addr(), servers[0].Addr())
 	awaitMore(t, served, 20_000)
-	before := slowest.Swap(0)
+	before := watch.Lap()
 	for i := range rounds(t, 15) {
 		change(i + 1)
 		awaitMore(t, served, 500)
 	}
-	during := slowest.Load()
+	during := watch.Lap()
 	change(0)
 	close(stop)
 	wait()
 	if n := failed.Load(); n != 0 {
 		t.Errorf("%d requests got an error", n)
 	}
-	t.Logf("%d reloads, %d replies; slowest request of one client without pipeline: %v before, %v during",
-		reloads, served.Load(), time.Duration(before), time.Duration(during))
+	t.Logf("%d reloads, %d replies; a request of one client without pipeline took\n"+
+		"before: %v\nduring: %v\nwithout the proxy, before: %v\nduring: %v",
+		reloads, served.Load(), before[0], during[0], before[1], during[1])
 	if got := logged(t, p, notReloaded); got != 0 {
 		t.Errorf("%d reloads were refused", got)
 	}
@@ -186,37 +184,4 @@ func awaitRows(t *testing.T, p *testkit.Proxy, names ...string) {
 		}
 		return nil
 	})
-}
-
-// watchLatency has one more client send one request after the other until stop is
-// closed. The result holds the longest time that one took, in nanoseconds.
-func watchLatency(t *testing.T, p *testkit.Proxy, stop <-chan struct{}) *atomic.Int64 {
-	t.Helper()
-	var slowest atomic.Int64
-	client := p.Dial(testkit.Redis)
-	var running sync.WaitGroup
-	running.Go(func() {
-		request := testkit.RESP("GET", "watched")
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			began := time.Now()
-			err := client.TrySend(request)
-			if err == nil {
-				_, err = client.TryReply()
-			}
-			if err != nil {
-				t.Errorf("the client that watches: %v", err)
-				return
-			}
-			if took := int64(time.Since(began)); took > slowest.Load() {
-				slowest.Store(took)
-			}
-		}
-	})
-	t.Cleanup(running.Wait)
-	return &slowest
 }
