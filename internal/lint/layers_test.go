@@ -16,6 +16,7 @@ const ground = -1
 var levels = map[string]int{
 	"internal/invariant": ground,
 	"internal/version":   ground,
+	"internal/pages":     ground,
 
 	"internal/mbuf":    0,
 	"internal/hashkit": 0,

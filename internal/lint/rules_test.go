@@ -72,12 +72,12 @@ var rules = []rule{
 	{
 		from: []string{"internal/..."}, to: []string{"golang.org/x/sys/..."},
 		// proxy holds the addresses that socket resolved, and calls nothing.
-		except: append([]string{"internal/eventloop/...", "internal/socket/...", "internal/proxy", "internal/daemon"}, outside...),
-		why:    "raw system calls live in eventloop and socket, so that everything above them is free of the platform",
+		except: append([]string{"internal/eventloop/...", "internal/socket/...", "internal/pages", "internal/proxy", "internal/daemon"}, outside...),
+		why:    "raw system calls live in eventloop, socket and pages, so that everything above them is free of the platform",
 	},
 	{
 		from: everywhere, to: []string{"unsafe", "C"},
-		except: []string{"internal/eventloop", "internal/socket", "internal/mbuf"},
+		except: []string{"internal/eventloop", "internal/socket", "internal/mbuf", "internal/pages"},
 		why:    "memory is only taken by the neck where the kernel asks for it: eventloop, socket, mbuf",
 	},
 	{

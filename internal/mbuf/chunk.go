@@ -13,7 +13,10 @@
 // of a chunk can be shared, counted by its storage's refs.
 package mbuf
 
-import "nuthatch/internal/invariant"
+import (
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/pages"
+)
 
 // Sizes of the three classes of chunks, in bytes. A chain starts with a chunk
 // that fits what is put into it and grows by chunks as large as what it already
@@ -43,8 +46,8 @@ const (
 
 var classSize = [numClasses]int{SmallSize, MediumSize, LargeSize, 0}
 
-// freeMax bounds how many unused chunks of a class a Pool keeps; what exceeds it
-// is left to the garbage collector, so that memory returns after a flood.
+// freeMax bounds how many unused chunks of a class a Pool keeps warm; the pages of
+// what exceeds it are given back to the system.
 var freeMax = [numClasses]int{4096, 512, 64, 4096}
 
 // A Chunk is a piece of memory and the part of it that holds bytes.
@@ -59,8 +62,18 @@ type Chunk struct {
 	base *Chunk
 	// refs counts the chunk itself, while it is in use, and the views on it.
 	// Invariant: 0 on the free list, >= 1 elsewhere; always 1 for a view.
-	refs  int32
+	refs int32
+	// first is the offset in the region of the first of the chunk and its mates.
+	first uint32
 	class class
+	// warm: it is on the free list, where prev is the chunk before it, unless it is
+	// the first.
+	warm bool
+	prev *Chunk
+	// region is where the storage is; nil if it is on Go's heap.
+	region *pages.Region
+	// mate is the next one of the ring of chunks that share a page.
+	mate *Chunk
 }
 
 // Bytes returns the bytes that count. They stay valid until the chunk is
@@ -95,6 +108,10 @@ func (c *Chunk) scrap() int {
 type Pool struct {
 	free  [numClasses]*Chunk
 	nfree [numClasses]int
+	// cold are unused chunks whose pages the system has, one for it and its mates.
+	cold [numClasses]*Chunk
+	// slab is what new chunks are made of.
+	slab slab
 	// inUse is the storage handed out and not given back, in bytes.
 	inUse int
 	// shrink halves the free lists' bounds that many times.
@@ -128,32 +145,33 @@ func (p *Pool) Bound() int {
 	return n
 }
 
+// Held returns the bytes of storage that are resident and not the free lists' to
+// keep: in use, or in a page with what is in use.
+func (p *Pool) Held() int {
+	n := p.inUse
+	for k := small; k < large; k++ {
+		n += max(0, p.nfree[k]-p.most(k)) * classSize[k]
+	}
+	return n
+}
+
 // Keep bounds the free lists to n bytes of storage, or what is more by less than
-// the largest chunk, and leaves what they have above that to the garbage
-// collector. Without Keep they have a bound of a few megabytes.
+// the largest chunk, and gives what they have above that back to the system.
+// Without Keep they have a bound of a few megabytes.
 func (p *Pool) Keep(n int) {
 	p.shrink = 0
 	for p.Bound() > n {
 		p.shrink++
 	}
-	for k := range p.free {
-		for p.nfree[k] > freeMax[k]>>p.shrink {
-			c := p.free[k]
-			p.free[k], c.next = c.next, nil
-			p.nfree[k]--
-		}
-	}
+	p.resettle()
 }
 
-// Trim leaves all unused chunks to the garbage collector.
+// Trim gives all unused storage back to the system.
 func (p *Pool) Trim() {
-	for k := range p.free {
-		for p.free[k] != nil {
-			c := p.free[k]
-			p.free[k], c.next = c.next, nil
-		}
-		p.nfree[k] = 0
-	}
+	shrink := p.shrink
+	p.shrink = 63
+	p.resettle()
+	p.shrink = shrink
 }
 
 // get returns an empty chunk with room for at least min(n, LargeSize) bytes.
@@ -170,15 +188,17 @@ func (p *Pool) get(n int) *Chunk {
 
 func (p *Pool) take(k class) *Chunk {
 	c := p.free[k]
-	if c == nil {
-		c = &Chunk{class: k}
-		if k != view {
-			c.buf = make([]byte, classSize[k])
-		}
-	} else {
+	switch {
+	case c != nil:
 		p.free[k] = c.next
 		p.nfree[k]--
-		c.next = nil
+		c.next, c.warm = nil, false
+	case k == view:
+		c = &Chunk{class: k}
+	case p.cold[k] != nil:
+		c = p.thaw(k)
+	default:
+		c = p.carve(k)
 	}
 	invariant.Check(c.refs == 0, "mbuf: a chunk on the free list is in use")
 	c.refs = 1
@@ -228,10 +248,5 @@ func (p *Pool) recycle(c *Chunk) {
 	c.r, c.w, c.next = 0, 0, nil
 	p.live--
 	p.inUse -= classSize[k]
-	if p.nfree[k] >= freeMax[k]>>p.shrink {
-		return
-	}
-	c.next = p.free[k]
-	p.free[k] = c
-	p.nfree[k]++
+	p.settle(c)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"nuthatch/internal/invariant"
+	"nuthatch/internal/pages"
 )
 
 // pattern returns n bytes of which no two near each other are alike.
@@ -60,8 +61,9 @@ func TestChunkSizes(t *testing.T) {
 				t.Errorf("%d bytes of storage are in use, want %d", p.InUse(), tt.inUse)
 			}
 			c.Release(&p)
-			if p.Free() != tt.inUse {
-				t.Errorf("%d bytes are free after Release, want %d", p.Free(), tt.inUse)
+			// A small chunk comes with those that share its page.
+			if n := p.Free(); n < tt.inUse || n >= tt.inUse+pages.Size {
+				t.Errorf("%d bytes are free after Release, want %d", n, tt.inUse)
 			}
 		})
 	}
@@ -255,8 +257,9 @@ func TestPoolIsBounded(t *testing.T) {
 		}
 		c.Release(&p)
 		p.put(owner)
-		if p.nfree[class] != freeMax[class] {
-			t.Errorf("class %d: %d chunks are kept, want %d", class, p.nfree[class], freeMax[class])
+		// One that is kept goes if that frees a page.
+		if n := p.nfree[class]; n > freeMax[class] || n < freeMax[class]-1 {
+			t.Errorf("class %d: %d chunks are kept, want %d", class, n, freeMax[class])
 		}
 		if p.Live() != 0 || p.InUse() != 0 {
 			t.Errorf("class %d: %d chunks of %d bytes are left", class, p.Live(), p.InUse())

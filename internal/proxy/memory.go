@@ -125,7 +125,7 @@ type memory struct {
 // much.
 func (ctx *Context) weigh() {
 	m := &ctx.memory
-	held := int64(ctx.bufs.InUse()) + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
+	held := int64(ctx.bufs.Held()) + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
 	more, later := held-m.told, m.expected-m.toldDue
 	if more >= grain || more <= -grain || later >= grain || later <= -grain || m.tight {
 		m.told, m.toldDue = held, m.expected

@@ -1,0 +1,154 @@
+package mbuf
+
+import (
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/pages"
+)
+
+// Storage is mapped outside Go's heap, so that what a pool has given up is not
+// resident at that moment, and not when the collector comes to it: a loop takes and
+// gives back storage faster than a collector on a busy machine can follow.
+//
+//	in use ──► warm: on the free list ──► cold: the system has its pages
+//	   ▲             │                      │
+//	   └─────────────┴──────────────────────┘
+//
+// The system takes whole pages. Chunks that share one, the small ones, are mates:
+// they go cold together, when none of them is in use, and come back together. A page is that of Bonwick's slabs ("The
+// Slab Allocator", 1994), though what is freed first is used first.
+
+// slabSize is how much is mapped at once, in bytes. Nothing of it is resident
+// before it is written.
+const slabSize = 1 << 20
+
+// A slab is a region, and how much of it chunks have, in bytes.
+type slab struct {
+	*pages.Region
+	carved int
+}
+
+// groupSize is what chunks of class k go cold in, in bytes.
+func groupSize(k class) int { return max(pages.Size, classSize[k]) }
+
+// carve makes a chunk and its mates.
+func (p *Pool) carve(k class) *Chunk {
+	size, group := classSize[k], groupSize(k)
+	s := &p.slab
+	if s.Region == nil || slabSize-s.carved < group {
+		*s = slab{Region: pages.Map(slabSize)}
+	}
+	if s.Region == nil {
+		c := &Chunk{class: k, buf: make([]byte, size)}
+		c.mate = c
+		return c
+	}
+	first := s.carved
+	s.carved += group
+	var head *Chunk
+	for at := first; at < first+group; at += size {
+		c := &Chunk{class: k, buf: s.Bytes[at : at+size : at+size], region: s.Region, first: uint32(first)}
+		if head == nil {
+			head, c.mate = c, c
+			continue
+		}
+		c.mate, head.mate = head.mate, c
+	}
+	p.warmMates(head)
+	return head
+}
+
+// thaw takes a cold chunk back into use, of which there is one.
+func (p *Pool) thaw(k class) *Chunk {
+	c := p.cold[k]
+	p.cold[k], c.next = c.next, nil
+	p.warmMates(c)
+	return c
+}
+
+// warmMates puts the mates of c, which is about to be used, on the free list.
+func (p *Pool) warmMates(c *Chunk) {
+	for m := c.mate; m != c; m = m.mate {
+		p.warm(m)
+	}
+}
+
+// warm puts c on the free list.
+func (p *Pool) warm(c *Chunk) {
+	k := c.class
+	head := p.free[k]
+	if head != nil {
+		head.prev = c
+	}
+	c.next, c.warm = head, true
+	p.free[k] = c
+	p.nfree[k]++
+}
+
+// unwarm takes c off the free list.
+func (p *Pool) unwarm(c *Chunk) {
+	k := c.class
+	if p.free[k] == c {
+		p.free[k] = c.next
+	} else {
+		c.prev.next = c.next
+		if c.next != nil {
+			c.next.prev = c.prev
+		}
+	}
+	c.next, c.prev, c.warm = nil, nil, false
+	p.nfree[k]--
+}
+
+// cool gives the pages of c, which is on no list, back to the system, unless a
+// mate needs them.
+func (p *Pool) cool(c *Chunk) bool {
+	invariant.Check(c.refs == 0 && !c.warm, "mbuf: a chunk goes cold that is not free")
+	if c.region == nil {
+		return true // the collector's
+	}
+	for m := c.mate; m != c; m = m.mate {
+		if m.refs > 0 {
+			return false
+		}
+	}
+	for m := c.mate; m != c; m = m.mate {
+		if m.warm {
+			p.unwarm(m)
+		}
+	}
+	c.next = p.cold[c.class]
+	p.cold[c.class] = c
+	c.region.Drop(int(c.first), groupSize(c.class))
+	return true
+}
+
+// most is how many chunks of class k the free list keeps.
+func (p *Pool) most(k class) int { return freeMax[k] >> p.shrink }
+
+// settle brings c, which is on no list, where unused chunks are.
+func (p *Pool) settle(c *Chunk) {
+	switch k := c.class; {
+	case p.nfree[k] < p.most(k):
+		p.warm(c)
+	case k == view: // the collector's
+	case !p.cool(c):
+		p.warm(c)
+	}
+}
+
+// resettle brings all chunks of the free lists where they belong.
+func (p *Pool) resettle() {
+	for k := range p.free {
+		c := p.free[k]
+		p.free[k], p.nfree[k] = nil, 0
+		for m := c; m != nil; m = m.next {
+			m.warm, m.prev = false, nil
+		}
+		for c != nil {
+			next := c.next
+			c.next = nil
+			p.settle(c)
+			c = next
+		}
+	}
+}
