@@ -106,6 +106,7 @@ func TestLearn(t *testing.T) {
 		{"blocking", infoOf("x.wait", -2, 1, 1, 1, status("blocking")), "x.wait a", 3, msg.Local, "", ownConnection},
 		{"publishing", infoOf("x.listen", -2, 0, 0, 0, status("pubsub")), "x.listen a", 1, msg.Local, "", ownConnection},
 		{"hidden keys", infoOf("x.sum", -2, 0, 0, 0, status("movablekeys")), "x.sum 1 a", 3, msg.Local, "", hiddenKeys},
+		{"hidden keys, one server", infoOf("x.sum", -2, 0, 0, 0, status("movablekeys")), "x.sum 1 a", 1, msg.Forward, "x.sum", ""},
 		{"odd positions", infoOf("x.odd", -1, 9, 1, 0), "x.odd a b", 3, msg.Forward, "a", ""},
 		{"far positions", infoOf("x.far", -1, 1<<40, -1<<40, 1<<40), "x.far a b", 3, msg.Local, "", noServer},
 	}

@@ -292,6 +292,33 @@ func TestRequestRoomIsGivenBack(t *testing.T) {
 	}
 }
 
+// TestRoomForManyWordsAtOnce: for the words of a request that has come in pieces room
+// is made once, however many they are, and the protocol keeps none that is huge.
+func TestRoomForManyWordsAtOnce(t *testing.T) {
+	const keys = 2 * maxDesk
+	proto := New(Options{})
+	parser := proto.NewRequestParser()
+	data := mgetOf(keys)
+	allocs := testing.AllocsPerRun(5, func() {
+		for rest := data; len(rest) > 0; {
+			n := min(readSize, len(rest))
+			if taken, done, err := parser.Parse(rest[:n]); taken != n || done != (n == len(rest)) || err != nil {
+				t.Fatal(taken, done, err)
+			}
+			rest = rest[n:]
+		}
+		if r := parser.Finish(mbuf.Flat(data)); r.Nkeys != keys {
+			t.Fatalf("%d keys", r.Nkeys)
+		}
+	})
+	if allocs > 1 {
+		t.Errorf("%v allocations for a request", allocs)
+	}
+	if n := max(cap(proto.desk.spans), cap(proto.desk.again.spans)); n > maxDesk {
+		t.Errorf("room for %d words is kept", n)
+	}
+}
+
 // TestHalfOfManyWords: a request of many words that has not wholly come costs its
 // parser nothing, and its words are found all the same, whatever other parsers of
 // the protocol have read meanwhile.

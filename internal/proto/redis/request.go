@@ -60,8 +60,8 @@ type requestParser struct {
 	state requestState
 	// done is the number of its bytes in earlier calls of Parse.
 	done int
-	// left is the number of arguments that are not whole.
-	left int
+	// left is the number of arguments that are not whole, of words in all.
+	left, words int
 	// need, inBody, is the number of bytes missing, the line end's two included.
 	need int
 	head header
@@ -138,6 +138,7 @@ func (p *requestParser) start(data []byte) int {
 	// Nearly all requests have between one and nine arguments.
 	if len(data) >= 4 && data[2] == '\r' && data[3] == '\n' && data[1]-'1' < 9 {
 		p.left = int(data[1] - '0')
+		p.words = p.left
 		p.state = atMark
 		return 4
 	}
@@ -159,7 +160,7 @@ func (p *requestParser) count(data []byte, i int) int {
 	case v <= 0:
 		p.state = atEnd
 	default:
-		p.left, p.state = int(v), atMark
+		p.left, p.words, p.state = int(v), int(v), atMark
 	}
 	return i + n
 }
@@ -373,7 +374,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	r := &p.req
 	p.state, p.done = atStart, 0
 	if p.lost {
-		p.find(v, p.max)
+		p.find(v, p.max, p.words)
 	}
 	if p.inl.used {
 		v = mbuf.Flat(p.inl.resp)

@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"slices"
+
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
@@ -84,14 +86,16 @@ func (w *wordSpans) add(off, n int) {
 	}
 }
 
-// find looks for the words of a request that has been found to be whole and at
-// most limit bytes long.
-func (w *wordSpans) find(v mbuf.View, limit int) {
+// find looks for the words of a request that has been found to be whole, of at most
+// limit bytes and of that many words, for which it makes room at once.
+func (w *wordSpans) find(v mbuf.View, limit, words int) {
 	p := w.desk.again
 	if p == nil {
 		p = newRequestParser(limit, nil, w.desk)
 		w.desk.again = p
 	}
+	kept := w.desk.spans
+	w.desk.spans = slices.Grow(kept[:0], words)
 	p.state, p.done = atStart, 0
 	for off := 0; off < v.Len(); {
 		b, first := v.Near(off)
@@ -99,4 +103,8 @@ func (w *wordSpans) find(v mbuf.View, limit int) {
 		off = first + len(b)
 	}
 	w.spans, w.lost = p.spans, false
+	p.spans = nil
+	if cap(w.desk.spans) > maxDesk {
+		w.desk.spans = kept
+	}
 }
