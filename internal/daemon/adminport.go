@@ -73,7 +73,7 @@ func (in *Instance) openAdmin(conf *config.Process) (*admin.HTTPPort, error) {
 			slog.String("addr", conf.Admin.String()))
 		return nil, nil
 	}
-	return nil, fmt.Errorf("admin listener: listen on '%s': %w", conf.Admin, err)
+	return nil, fmt.Errorf("admin listener: listen on '%s': %w", conf.Admin, in.takenBy(err, conf.Admin))
 }
 
 func (in *Instance) listenAdmin(addr config.Address) (net.Listener, error) {

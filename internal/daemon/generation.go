@@ -120,7 +120,7 @@ func (in *Instance) openListeners(g, old *generation) error {
 		if l == nil {
 			var err error
 			if l, err = in.openListener(p); err != nil {
-				faults = append(faults, fmt.Errorf("pool '%s': listen on '%s': %w", p.Name, p.Listen, err))
+				faults = append(faults, fmt.Errorf("pool '%s': listen on '%s': %w", p.Name, p.Listen, in.takenBy(err, p.Listen)))
 				continue
 			}
 			opened = append(opened, l)
@@ -133,6 +133,28 @@ func (in *Instance) openListeners(g, old *generation) error {
 	g.listeners = nil
 	in.closeListeners(opened)
 	return errors.Join(faults...)
+}
+
+// takenBy adds to the error of a listener at addr that the port is taken by this
+// proxy itself, at another host: the old listener closes when the new one is open.
+func (in *Instance) takenBy(err error, addr config.Address) error {
+	g := in.current.Load()
+	if g == nil || addr.Port == 0 || !errors.Is(err, unix.EADDRINUSE) {
+		return err
+	}
+	var ours []config.Address
+	if in.adminPort.Load() != nil {
+		ours = append(ours, g.conf.Process.Admin)
+	}
+	for _, l := range g.listeners {
+		ours = append(ours, l.addr)
+	}
+	for _, own := range ours {
+		if own.Port == addr.Port {
+			return fmt.Errorf("%w, by this proxy's own listener at '%s': change to another port first, or restart it", err, own)
+		}
+	}
+	return err
 }
 
 // openListener opens a pool's listening socket and enters it into the first

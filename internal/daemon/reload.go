@@ -147,8 +147,9 @@ func keepStatic(old, conf *config.Config) (*config.Config, []preview.NotApplied)
 	for _, c := range config.ProcessChanges(&kept.Process, &conf.Process) {
 		not = append(not, preview.NotApplied{Change: c, Why: "it is set when the program starts; restart or upgrade it"})
 	}
-	for i := range conf.Pools {
-		p := &conf.Pools[i]
+	kept.Pools = slices.Clone(conf.Pools)
+	for i := range kept.Pools {
+		p := &kept.Pools[i]
 		for j := range old.Pools {
 			was := &old.Pools[j]
 			if was.Listen.String() != p.Listen.String() || was.ReusePort == p.ReusePort {
@@ -159,6 +160,8 @@ func keepStatic(old, conf *config.Config) (*config.Config, []preview.NotApplied)
 				Change: config.Change{Key: "reuseport", Old: fmt.Sprint(was.ReusePort), New: fmt.Sprint(p.ReusePort)},
 				Why:    "it is set when a socket begins to listen, and this one goes on listening",
 			})
+			p.ReusePort = was.ReusePort
+			break
 		}
 	}
 	return &kept, not

@@ -21,9 +21,16 @@ type NotApplied struct {
 	Why  string `json:"why"`
 }
 
-// Drop takes what is not applied out of the report of the process's changes.
+// Drop takes what is not applied out of the report of what changes.
 func (c *Change) Drop() {
-	c.Process = slices.DeleteFunc(c.Process, func(p config.Change) bool {
-		return slices.ContainsFunc(c.NotApplied, func(n NotApplied) bool { return n.Pool == "" && n.Key == p.Key })
-	})
+	drop := func(pool string, settings []config.Change) []config.Change {
+		return slices.DeleteFunc(settings, func(s config.Change) bool {
+			return slices.ContainsFunc(c.NotApplied, func(n NotApplied) bool { return n.Pool == pool && n.Key == s.Key })
+		})
+	}
+	c.Process = drop("", c.Process)
+	for i := range c.Pools {
+		c.Pools[i].Settings = drop(c.Pools[i].Name, c.Pools[i].Settings)
+	}
+	c.Pools = slices.DeleteFunc(c.Pools, func(p Pool) bool { return len(p.Settings)+len(p.Servers) == 0 })
 }

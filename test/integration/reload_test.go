@@ -136,9 +136,12 @@ func TestReloadUnderLoad(t *testing.T) {
 	stop := make(chan struct{})
 	served, failed, wait := crowd(t, p, 100, stop)
 	watch := testkit.StartStopwatch(t, p.Addr(), servers[0].Addr())
-	awaitMore(t, served, 20_000)
+	n := rounds(t, 15)
+	awaitMore(t, served, 10_000)
+	watch.Lap()
+	awaitMore(t, served, int64(1000*n))
 	before := watch.Lap()
-	for i := range rounds(t, 15) {
+	for i := range n {
 		change(i + 1)
 		awaitMore(t, served, 500)
 	}
