@@ -221,7 +221,7 @@ func (f *fixture) hotkeys() any {
 	p := api.PoolKeys{Pool: "sessions"}
 	for i := range 24 {
 		part := 1 / (1 + float64(i)*0.7)
-		p.Keys = append(p.Keys, api.HotKey{Key: fmt.Sprintf("session:{%x}", i*7919), KeyLength: 11, Rate: 4200 * part, Share: 0.11 * part})
+		p.Keys = append(p.Keys, api.HotKey{Key: fmt.Sprintf("session:{%x}", i*7919), KeyLength: 11, Rate: 4200 * part, Error: 40 + 300*part*part, Share: 0.11 * part})
 		p.BigReplies = append(p.BigReplies, api.LargeKey{
 			Key: fmt.Sprint("export:", i), KeyLength: 9, Size: 9 << 20 / (i + 1), Command: "get", Time: f.now(),
 		})

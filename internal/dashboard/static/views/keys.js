@@ -21,12 +21,13 @@ export class Keys {
       h('div', { class: 'pairs' }, h('section', { class: 'card flush', 'aria-label': 'Hot keys' }, h('header', null, h('h2', null, 'Hot keys', h('small', null, 'estimated from samples'))), hot),
       h('section', { class: 'card flush', 'aria-label': 'Big requests and replies' }, h('header', null, h('h2', null, 'Big requests and replies')), big)));
     this.hot = new Table(hot, {
-      caption: 'Hot keys', noun: 'key', empty: 'No key has been sampled yet.', key: (k) => `${k.pool}\n${k.key}`, words: (k) => `${k.pool} ${k.key}`,
+      caption: 'Hot keys', noun: 'key', empty: 'No key stands out.', key: (k) => `${k.pool}\n${k.key}`, words: (k) => `${k.pool} ${k.key}`,
       sort: { name: 'rate', down: true },
       columns: [
         { name: 'key', label: 'key', mono: true, value: (k) => k.key, show: whole },
         { name: 'pool', label: 'pool', width: '140px', priority: 2, value: (k) => k.pool },
-        { name: 'rate', label: 'req/s', num: true, width: '92px', title: 'at the most; sampled', value: (k) => k.rate, show: (k) => rate(k.rate) },
+        { name: 'rate', label: 'req/s', num: true, width: '92px', title: 'about, from samples', value: (k) => k.rate, show: (k) => rate(k.rate) },
+        { name: 'within', label: 'within', num: true, width: '92px', priority: 2, title: 'how exactly the rate is known', value: (k) => k.error / k.rate, show: (k) => `± ${percent(k.error / k.rate)}` },
         { name: 'share', label: 'share', title: 'of the pool’s requests', num: true, width: '78px', value: (k) => k.share, show: (k) => percent(k.share) },
         { name: 'bar', label: '', title: 'share of the pool’s requests', width: '110px', priority: 3, value: (k) => k.share, cell: (td, k) => fill(td, meter(k.share, percent(k.share))) },
       ],
@@ -36,10 +37,10 @@ export class Keys {
       sort: { name: 'size', down: true },
       columns: [
         { name: 'key', label: 'key', mono: true, value: (k) => k.key, show: whole },
-        { name: 'pool', label: 'pool', width: '140px', priority: 2, value: (k) => k.pool },
-        { name: 'command', label: 'command', width: '130px', priority: 3, value: (k) => k.command || '' },
-        { name: 'kind', label: 'what', width: '92px', value: (k) => k.kind },
-        { name: 'when', label: 'when', num: true, width: '92px', priority: 4, value: (k) => Date.parse(k.time), show: (k) => clock(Date.parse(k.time)) },
+        { name: 'pool', label: 'pool', width: '110px', priority: 2, value: (k) => k.pool },
+        { name: 'command', label: 'command', width: '96px', priority: 3, value: (k) => k.command || '' },
+        { name: 'kind', label: 'what', width: '80px', value: (k) => k.kind },
+        { name: 'when', label: 'when', num: true, width: '92px', priority: 4, value: (k) => Date.parse(k.time), show: (k) => clock(Date.parse(k.time)).slice(-8) },
         { name: 'size', label: 'size', num: true, width: '92px', value: (k) => k.size, show: (k) => bytes(k.size) },
       ],
     });
