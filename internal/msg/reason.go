@@ -81,6 +81,8 @@ const (
 	OutputLimit
 	// NoMemory: the proxy holds as much as max_memory allows.
 	NoMemory
+	// SlowRequest: a request kept memory from others, and did not come on.
+	SlowRequest
 	// TooManyKeys: the request has more keys than max_keys allows.
 	TooManyKeys
 	// TooManyReports: too many requests ask for what the whole process knows.
@@ -126,6 +128,7 @@ var reasonTexts = [NumReasons]string{
 	ClientIdle:      "idle",
 	OutputLimit:     "replies not read",
 	NoMemory:        "the proxy is out of memory",
+	SlowRequest:     "the proxy is short of memory, and the request came too slowly",
 	TooManyKeys:     "too many keys in one request",
 	TooManyReports:  "too many questions about the proxy at one time",
 }
@@ -168,6 +171,7 @@ var reasonNames = [NumReasons]string{
 	ClientIdle:      "client_idle",
 	OutputLimit:     "output_limit",
 	NoMemory:        "no_memory",
+	SlowRequest:     "slow_request",
 	TooManyKeys:     "too_many_keys",
 	TooManyReports:  "too_many_reports",
 }

@@ -240,6 +240,7 @@ func (c *client) Lend() []byte {
 	}
 	c.sips = false
 	if q := c.partial; q != nil {
+		q.pace.once = false
 		if body := q.parser.Body(); body >= mbuf.MediumSize {
 			return q.bytes.Lend(ctx.bufs, body)
 		}

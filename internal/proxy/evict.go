@@ -31,17 +31,21 @@ func (ctx *Context) cutHolders(now int64) {
 		if m.held < enough {
 			return
 		}
-		h.cutForMemory()
+		why := msg.NoMemory
+		if h.partial != nil && h.inFlight() == 0 && h.unreadSince == 0 {
+			why = msg.SlowRequest
+		}
+		h.cutForMemory(why)
 		ctx.weigh()
 	}
 	if m.full && len(stuck) == 0 && now-m.fullSince > lastGrace && largest.client != nil {
-		largest.cutForMemory()
+		largest.cutForMemory(msg.NoMemory)
 		m.fullSince = now
 	}
 }
 
-// holders are the clients that have stood still for too long at time now, through
-// no fault of ours, and the client for which most is held.
+// holders are the clients that have stood still or crept for too long at time now,
+// through no fault of ours, and the client for which most is held.
 func (ctx *Context) holders(now int64) (stuck []holder, largest holder) {
 	grace := softGrace
 	if ctx.memory.full {
@@ -60,7 +64,7 @@ func (ctx *Context) holders(now int64) (stuck []holder, largest holder) {
 				if claim.blocks {
 					patience = min(grace, blockGrace)
 				}
-				if h.bytes > 0 && c.stuck(now-patience) {
+				if h.bytes > 0 && (c.stuck(now-patience) || c.creeps(now)) {
 					stuck = append(stuck, h)
 				}
 			}
@@ -107,14 +111,14 @@ func (p *ServerPool) claims() map[*client]claim {
 
 // cutForMemory cuts a client. If it is in the middle of a request, and has no
 // replies to come, it is told why.
-func (c *client) cutForMemory() {
+func (c *client) cutForMemory(why msg.Reason) {
 	if c.inFlight() == 0 && c.Out().Len() == 0 {
 		ctx := c.pool.ctx
 		var out mbuf.Chain
-		c.pool.proto.AppendError(ctx.bufs, &out, msg.NoMemory.String())
+		c.pool.proto.AppendError(ctx.bufs, &out, why.String())
 		// If it does not go out at once the close has to do.
 		_, _ = unix.Write(c.FD(), out.Head().Bytes())
 		out.Release(ctx.bufs)
 	}
-	c.cut(msg.NoMemory)
+	c.cut(why)
 }

@@ -3,7 +3,9 @@ package proxy_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
@@ -137,6 +139,59 @@ func TestManySlowClients(t *testing.T) {
 	}
 	for _, c := range slow {
 		c.expect(bulk("slowly"))
+	}
+	r.awaitIdle()
+}
+
+// Clients that send a request a byte now and then are cut when they hold the
+// memory, so many at a time that others do not starve. One whose request ends is
+// served.
+func TestSlowRequestsFillMemory(t *testing.T) {
+	s := testkit.StartScripted(t, echo)
+	r := startRig(t, oneServer(s.Addr(), ""))
+	const clients, begun = 200, 20_000
+	slow := make([]*user, clients)
+	for i := range slow {
+		slow[i] = r.dial()
+		slow[i].send(command("SET", "a", strings.Repeat("v", 1<<20))[:begun])
+	}
+	held := func() int64 { n, _, _ := r.identity.Limits().Memory(); return n }
+	await(t, "the requests to have begun", func() bool { return held() > clients*begun })
+	stop := make(chan struct{})
+	var creeping sync.WaitGroup
+	creeping.Go(func() {
+		for {
+			for _, c := range slow {
+				_, _ = c.Write([]byte("v"))
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	})
+	honest, fast := r.dial(), r.dial()
+	request := command("SET", "b", strings.Repeat("v", 60_000))
+	honest.send(request[:40_000])
+	await(t, "another one to have begun", func() bool { return r.stat().Values[stats.ClientConnections] == clients+2 })
+	hard := held() * 3 / 4
+	r.identity.Limits().SetMemory(hard*3/4, hard)
+	honest.send(request[40_000:])
+	honest.expect("+OK\r\n")
+	fast.send(request)
+	fast.expect("+OK\r\n")
+	await(t, "memory again", func() bool { return held() < hard*3/4 })
+	close(stop)
+	creeping.Wait()
+	if n := r.closed(msg.SlowRequest); n < clients/4 || n == clients {
+		t.Errorf("%d of %d slow clients were cut", n, clients)
+	}
+	if n := r.closed(msg.NoMemory); n != 0 {
+		t.Errorf("%d clients were cut for another reason", n)
+	}
+	for _, c := range slow {
+		c.Close()
 	}
 	r.awaitIdle()
 }

@@ -221,6 +221,8 @@ func (c *client) mayRead() bool {
 		return true
 	case c.partial == nil:
 		return c.inFlight() == 0 && c.holds() == 0 && c.fits()
+	case c.partial.pace.once:
+		return true
 	}
 	rest := int64(c.partial.parser.Body())
 	return rest == 0 && !m.full || rest > 0 && rest <= (m.soft+m.hard)/2-m.held || c.favour()

@@ -74,6 +74,7 @@ type partial struct {
 	proto  Protocol // whose parser it is
 	bytes  mbuf.Chain
 	next   *partial // on the free list
+	pace   progress
 }
 
 func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
@@ -111,6 +112,7 @@ func (p *ServerPool) begin() *partial {
 		q.next = nil
 	}
 	q.parser, p.parser = p.parser, q.parser
+	q.pace = progress{since: p.ctx.loop.Now()}
 	return q
 }
 
