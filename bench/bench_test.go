@@ -309,3 +309,19 @@ func TestInterrupted(t *testing.T) {
 		t.Error("another error is taken for an interruption")
 	}
 }
+
+// TestOnPaper: 10 clients cost 1 MB each on top of 5 MB, so 50 would need 55.
+func TestOnPaper(t *testing.T) {
+	measured := []memoryResult{
+		{clients: 5, proxy: "one", before: []float64{0}, after: []float64{1e9}},
+		{clients: 10, proxy: "one", before: []float64{5e6}, after: []float64{15e6}},
+		{clients: 10, proxy: "two", before: []float64{5e6}, after: []float64{4e6}},
+	}
+	const want = " On paper, each of them as large as one of 10.0, they would need: one 55.0 MB, two 5.00 MB."
+	if got := onPaper(measured, 50); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := onPaper(nil, 50); got != "" {
+		t.Errorf("of nothing: %q", got)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -32,7 +33,7 @@ func (r *rig) measureMemory(ctx context.Context) (results []memoryResult, leftOu
 		w := works()[0]
 		w.clients = clients
 		if why := r.tooManyFor(w); why != "" {
-			leftOut += " " + why
+			leftOut += " " + why + onPaper(results, clients)
 			continue
 		}
 		for _, p := range r.programs {
@@ -52,6 +53,26 @@ func (r *rig) measureMemory(ctx context.Context) (results []memoryResult, leftOu
 		}
 	}
 	return results, leftOut, nil
+}
+
+// onPaper says what more clients than can be measured would need, if each needed
+// as much as those that were measured last; nothing if none were.
+func onPaper(results []memoryResult, clients int) string {
+	if len(results) == 0 {
+		return ""
+	}
+	measured := results[len(results)-1].clients
+	var needs []string
+	for _, m := range results {
+		if m.clients != measured {
+			continue
+		}
+		before, after := median(m.before), median(m.after)
+		all := before + max(0, after-before)/float64(measured)*float64(clients)
+		needs = append(needs, fmt.Sprintf("%s %s MB", m.proxy, number(all/1e6)))
+	}
+	return fmt.Sprintf(" On paper, each of them as large as one of %s, they would need: %s.",
+		number(float64(measured)), strings.Join(needs, ", "))
 }
 
 // tooManyFor says why one process cannot have all of a work's clients, or "".
