@@ -151,7 +151,8 @@ const (
 func (t *Topology) failed(i int, why msg.Reason, now int64) outcome {
 	h := t.health[i]
 	at := h.retryAt.Load()
-	if at > now {
+	if at > now || at != 0 && t.conf.Eject == config.EjectFail {
+		// A probe may fail when the next one is due: its server was ejected before.
 		c := h.condition.Load()
 		if c != nil && c.state == Probing && h.condition.CompareAndSwap(c, &condition{Ejected, now, why}) {
 			return probeFailed
