@@ -270,9 +270,17 @@ type Pool struct {
 	live  int
 	// long are the Seqs that are too long to be kept with messages, all with room
 	// for longSeq keys.
-	long  [][]uint16
+	long [][]uint16
+	// seqs is what the Seqs of messages in use take, in bytes.
+	seqs  int
 	notes *Note
 }
+
+// seqSize is what a Seq takes for a key, in bytes.
+const seqSize = 2
+
+// SeqBytes is what the Seqs of messages in use take, in bytes.
+func (p *Pool) SeqBytes() int { return p.seqs }
 
 // Live is the number of messages in use.
 func (p *Pool) Live() int { return p.live }
@@ -298,14 +306,16 @@ func (p *Pool) Get() *Msg {
 
 // SetSeq makes m's Seq a copy of seq.
 func (p *Pool) SetSeq(m *Msg, seq []uint16) {
-	if n := len(seq); n > maxSeq && n <= longSeq && cap(m.Seq) < n {
-		if last := len(p.long) - 1; last >= 0 {
+	n := len(seq)
+	if n > maxSeq && cap(m.Seq) < n {
+		if last := len(p.long) - 1; last >= 0 && n <= longSeq {
 			m.Seq, p.long = p.long[last], p.long[:last]
 		} else {
-			m.Seq = make([]uint16, 0, longSeq)
+			m.Seq = make([]uint16, 0, max(n, longSeq))
 		}
 	}
 	m.Seq = append(m.Seq[:0], seq...)
+	p.seqs += cap(m.Seq) * seqSize
 }
 
 // Put gives m back. Its reply must have been moved or released, and it must be
@@ -319,6 +329,9 @@ func (p *Pool) Put(m *Msg) {
 		m.Note = nil
 	}
 	p.live--
+	if len(m.Seq) > 0 {
+		p.seqs -= cap(m.Seq) * seqSize
+	}
 	if p.nfree >= maxFree {
 		return
 	}

@@ -21,6 +21,11 @@ type RequestParser interface {
 	Body() int
 	// Size is the number of bytes of the request in progress so far.
 	Size() int
+	// Held is how many bytes of memory the parser itself holds for the request in
+	// progress.
+	Held() int
+	// Forget gives up what Finish returned, and the memory of it.
+	Forget()
 }
 
 // A ReplyParser finds replies in a server's bytes, in the manner of

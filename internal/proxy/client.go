@@ -187,6 +187,7 @@ func (c *client) consume(data []byte) int {
 		case !done:
 			c.partial = p.begin()
 			c.partial.bytes.Append(p.ctx.bufs, rest)
+			p.ctx.count(c.partial)
 		default:
 			c.request(p.parser.Finish(mbuf.Flat(rest[:n])))
 			if c.waits == waitsForAnswer {
@@ -220,6 +221,7 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 			c.again.Splice(c.pool.ctx.bufs, &q.bytes)
 		}
 	default:
+		c.pool.ctx.count(q)
 		return
 	}
 	// The client may have been closed meanwhile, and its partial with it.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nuthatch/internal/msg"
+	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/testkit"
 )
@@ -122,7 +123,7 @@ func TestTooManyKeys(t *testing.T) {
 func TestManySlowClients(t *testing.T) {
 	s := testkit.StartScripted(t, echo)
 	r := startRig(t, oneServer(s.Addr(), ""))
-	const clients = 500
+	const clients = 200
 	slow := make([]*user, clients)
 	for i := range slow {
 		slow[i] = r.dial()
@@ -243,4 +244,46 @@ func TestRequestsLargerThanMemory(t *testing.T) {
 		t.Errorf("%d clients were cut", n)
 	}
 	r.awaitIdle()
+}
+
+// What is known of the words of a request counts as memory as its bytes do: of one
+// that is half sent, and of one that waits for its servers.
+func TestMemoryOfManyWords(t *testing.T) {
+	const words = 100_000
+	silent := func(k *testkit.Talk) { k.Drain() }
+	one, two := testkit.StartScripted(t, silent), testkit.StartScripted(t, silent)
+	pool := twoServers(one.Addr(), two.Addr(), "")
+	mget := fmt.Sprintf("*%d\r\n$4\r\nMGET\r\n", words+1) + strings.Repeat("$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n", words/4)
+	for name, c := range map[string]struct {
+		pool, request string
+		least         int64
+	}{
+		"sent":      {pool, mget, 2 * words},
+		"half sent": {strings.Replace(pool, "redis: true", "redis: false", 1), "get" + strings.Repeat(" a", words), 10 * words},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := startRig(t, c.pool)
+			r.identity.Limits().SetMemory(1<<30, 2<<30)
+			held := func() int64 {
+				n, _, _ := r.identity.Limits().Memory()
+				return n
+			}
+			u := r.dial()
+			u.send(c.request)
+			await(t, "what is known to count", func() bool {
+				chunks := 0
+				r.on(0, func(ctx *proxy.Context) { _, chunks = ctx.Live() })
+				r.on(0, func(*proxy.Context) {}) // a turn behind the one that was looked at
+				return held() >= c.least && (name != "sent" || chunks == 0)
+			})
+			if name == "sent" {
+				return // its client waits
+			}
+			u.Close()
+			await(t, "its memory to be free", func() bool {
+				r.on(0, func(*proxy.Context) {})
+				return held() < 64<<10
+			})
+		})
+	}
 }

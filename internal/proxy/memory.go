@@ -11,7 +11,8 @@ import (
 )
 
 // The memory of the process is bounded (max_memory). Each loop tells an account
-// that all share what it holds: chunks, messages and clients.
+// that all share what it holds: chunks, messages, what is known of half sent
+// requests, and clients.
 //
 //	0 ──────────────────────────── soft ─────────────── hard
 //	a client may hold half of      only clients that    nobody is read from, but for what
@@ -91,6 +92,9 @@ func (l *Limits) Memory() (held, soft, hard int64) {
 type memory struct {
 	// expected is how many bytes of replies are to come, as far as can be told.
 	expected int64
+	// parsers is what the parsers of requests that have not wholly come hold beside
+	// their bytes.
+	parsers int64
 	// told is what the account has of this loop, in bytes, and toldDue what it has
 	// of expected.
 	told, toldDue int64
@@ -125,7 +129,7 @@ type memory struct {
 // much.
 func (ctx *Context) weigh() {
 	m := &ctx.memory
-	held := int64(ctx.bufs.Held()) + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
+	held := int64(ctx.bufs.Held()+ctx.msgs.SeqBytes()) + ctx.memory.parsers + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
 	more, later := held-m.told, m.expected-m.toldDue
 	if more >= grain || more <= -grain || later >= grain || later <= -grain || m.tight {
 		m.told, m.toldDue = held, m.expected
@@ -208,7 +212,7 @@ func (c *client) fits() bool {
 func (c *client) holds() int {
 	n := c.held + c.Out().Len() + c.stash.Len()
 	if c.partial != nil {
-		n += c.partial.bytes.Len()
+		n += c.partial.bytes.Len() + c.partial.held
 	}
 	return n
 }

@@ -75,6 +75,8 @@ type partial struct {
 	bytes  mbuf.Chain
 	next   *partial // on the free list
 	pace   progress
+	// held is what the parser holds, as it was counted last, in bytes.
+	held int
 }
 
 func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
@@ -116,9 +118,19 @@ func (p *ServerPool) begin() *partial {
 	return q
 }
 
+// count counts what the parser of a request that has not wholly come holds.
+func (ctx *Context) count(q *partial) {
+	held := q.parser.Held()
+	ctx.memory.parsers += int64(held - q.held)
+	q.held = held
+}
+
 // finish takes back what begin gave. The parser must be in its first state.
 func (p *ServerPool) finish(q *partial) {
 	q.bytes.Release(p.ctx.bufs)
+	q.parser.Forget()
+	p.ctx.memory.parsers -= int64(q.held)
+	q.held = 0
 	if q.proto != p.proto {
 		return // a reload has replaced it meanwhile
 	}

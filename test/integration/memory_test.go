@@ -35,6 +35,10 @@ func floodTime() time.Duration {
 // megabyte is a value of that size.
 var megabyte = strings.Repeat("v", 1<<20)
 
+// tinyKeys is a request for very many keys of one byte: what is known of each of
+// them may well be more than its bytes.
+var tinyKeys = "*400001\r\n$4\r\nMGET\r\n" + strings.Repeat("$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n", 100_000)
+
 // peak is the most memory that the process has had resident, in bytes.
 func peak(t *testing.T, p *testkit.Process) int64 {
 	t.Helper()
@@ -120,7 +124,9 @@ var floods = map[string]struct {
 	"many that begin a request": {1000, func(_ int, conn net.Conn) {
 		_, _ = io.WriteString(conn, "*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$1048576\r\n"+megabyte[:300_000])
 	}},
-	"many small requests, and none read": {200, pour(strings.Repeat(string(testkit.RESP("GET", "small")), 1000), 1000)},
+	"many that ask for hundreds of thousands of tiny keys":     {100, pour(tinyKeys, 100)},
+	"many that begin to ask for hundreds of thousands of them": {100, pour(tinyKeys[:len(tinyKeys)-1], 1)},
+	"many small requests, and none read":                       {200, pour(strings.Repeat(string(testkit.RESP("GET", "small")), 1000), 1000)},
 }
 
 // Whatever floods do, memory stays within its bound, and others are served, with

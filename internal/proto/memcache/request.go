@@ -390,6 +390,15 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	return &p.req
 }
 
+// spanSize is what a word in args takes, in bytes.
+const spanSize = 8
+
+// Held implements msg.RequestParser.
+func (p *requestParser) Held() int { return cap(p.args)*spanSize + cap(p.head) }
+
+// Forget implements msg.RequestParser.
+func (p *requestParser) Forget() { p.req = msg.Request{} }
+
 // Body implements msg.RequestParser.
 func (p *requestParser) Body() int {
 	return p.lack

@@ -80,6 +80,15 @@ func newRequestParser(maxSize int, tooLong *msg.ProtocolError, desk *desk) *requ
 // Size implements msg.RequestParser.
 func (p *requestParser) Size() int { return p.done }
 
+// Held implements msg.RequestParser. Of words it keeps next to nothing.
+func (p *requestParser) Held() int { return cap(p.inl.line) }
+
+// Forget implements msg.RequestParser.
+func (p *requestParser) Forget() {
+	p.wordSpans.forget()
+	p.req.Args = nil
+}
+
 // Body implements msg.RequestParser. The line end behind the body counts.
 func (p *requestParser) Body() int {
 	if p.state != inBody {

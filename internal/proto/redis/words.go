@@ -86,6 +86,9 @@ func (w *wordSpans) add(off, n int) {
 	}
 }
 
+// forget gives up the words of a request that has been served.
+func (w *wordSpans) forget() { w.spans = nil }
+
 // find looks for the words of a request that has been found to be whole, of at most
 // limit bytes and of that many words, for which it makes room at once.
 func (w *wordSpans) find(v mbuf.View, limit, words int) {
