@@ -48,7 +48,7 @@ var classSize = [numClasses]int{SmallSize, MediumSize, LargeSize, 0}
 
 // freeMax bounds how many unused chunks of a class a Pool keeps warm; the pages of
 // what exceeds it are given back to the system.
-var freeMax = [numClasses]int{4096, 512, 64, 4096}
+var freeMax = [numClasses]int{4096, 512, 512, 4096}
 
 // A Chunk is a piece of memory and the part of it that holds bytes.
 type Chunk struct {
@@ -114,8 +114,8 @@ type Pool struct {
 	slab slab
 	// inUse is the storage handed out and not given back, in bytes.
 	inUse int
-	// shrink halves the free lists' bounds that many times.
-	shrink uint
+	// less is what Keep takes off freeMax.
+	less [numClasses]int
 	// live counts the chunks handed out and not given back, views included.
 	live int
 }
@@ -139,8 +139,8 @@ func (p *Pool) Free() int {
 // Bound is how many bytes of storage the free lists may keep.
 func (p *Pool) Bound() int {
 	n := 0
-	for k, most := range freeMax {
-		n += most >> p.shrink * classSize[k]
+	for k := range view {
+		n += p.most(k) * classSize[k]
 	}
 	return n
 }
@@ -149,29 +149,28 @@ func (p *Pool) Bound() int {
 // keep: in use, or in a page with what is in use.
 func (p *Pool) Held() int {
 	n := p.inUse
-	for k := small; k < large; k++ {
+	for k := range large {
 		n += max(0, p.nfree[k]-p.most(k)) * classSize[k]
 	}
 	return n
 }
 
-// Keep bounds the free lists to n bytes of storage, or what is more by less than
-// the largest chunk, and gives what they have above that back to the system.
-// Without Keep they have a bound of a few megabytes.
+// Keep bounds the free lists to n bytes of storage, a third for each size, and
+// gives what they have above that back to the system. Without Keep they have a
+// bound of 80 MB.
 func (p *Pool) Keep(n int) {
-	p.shrink = 0
-	for p.Bound() > n {
-		p.shrink++
+	for k := range view {
+		p.less[k] = max(0, freeMax[k]-n/int(view)/classSize[k])
 	}
 	p.resettle()
 }
 
 // Trim gives all unused storage back to the system.
 func (p *Pool) Trim() {
-	shrink := p.shrink
-	p.shrink = 63
+	less := p.less
+	p.less = freeMax
 	p.resettle()
-	p.shrink = shrink
+	p.less = less
 }
 
 // get returns an empty chunk with room for at least min(n, LargeSize) bytes.

@@ -123,7 +123,7 @@ func (p *Pool) cool(c *Chunk) bool {
 }
 
 // most is how many chunks of class k the free list keeps.
-func (p *Pool) most(k class) int { return freeMax[k] >> p.shrink }
+func (p *Pool) most(k class) int { return freeMax[k] - p.less[k] }
 
 // settle brings c, which is on no list, where unused chunks are.
 func (p *Pool) settle(c *Chunk) {

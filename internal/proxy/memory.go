@@ -38,8 +38,8 @@ const (
 	// grain is how many bytes more or less a loop holds before it tells the
 	// account.
 	grain = 64 << 10
-	// keptPart is which part of the soft mark a loop's free lists may keep.
-	keptPart = 16
+	// keptPart is which part of the soft mark the loops' free lists may keep.
+	keptPart = 8
 	// outFull is how many bytes of replies a client may have waiting before it
 	// keeps its servers from being read, above the soft mark.
 	outFull = 64 << 10
@@ -109,6 +109,8 @@ type memory struct {
 	// soft and hard are the marks, as seen last.
 	soft, hard int64
 	fullSince  int64
+	// loops is how many share the account, as seen last.
+	loops int64
 	// clients and conns are those that are not read from for want of memory, in the
 	// order in which that began.
 	clients []*client
@@ -143,9 +145,9 @@ func (ctx *Context) weigh() {
 func (ctx *Context) look() {
 	m, l := &ctx.memory, &ctx.identity.limits
 	soft, hard := l.soft.Load(), l.hard.Load()
-	if soft != m.soft {
-		m.soft = soft
-		ctx.bufs.Keep(int(cmp.Or(soft/keptPart, math.MaxInt)))
+	if loops := int64(len(ctx.identity.loops())); soft != m.soft || loops != m.loops {
+		m.soft, m.loops = soft, loops
+		ctx.bufs.Keep(int(cmp.Or(soft/keptPart/loops, math.MaxInt)))
 	}
 	if soft == 0 {
 		m.share, m.room, m.tight, m.full = math.MaxInt64, math.MaxInt64, false, false
