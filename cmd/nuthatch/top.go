@@ -50,7 +50,7 @@ func runTop(args []string, stdout, stderr io.Writer) int {
 		return exitFailure
 	}
 	if f.help {
-		fmt.Fprintf(stdout, "Usage: %s top [options]\n\nShows the pools and servers of a running proxy; ? lists the keys.\n\n", nuthatch)
+		fmt.Fprintf(stdout, "Usage: %s top [options]\n\nShows a running proxy: pools, servers, failures, keys, slow log, clients; ? lists the keys.\n\n", nuthatch)
 		writeOptions(stdout, f.table())
 		return 0
 	}

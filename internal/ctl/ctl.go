@@ -136,7 +136,7 @@ func (s *session) table(head string, rows func(add func(cells ...any))) error {
 			if i > 0 {
 				fmt.Fprint(t, "\t")
 			}
-			fmt.Fprint(t, plain(fmt.Sprint(c)))
+			fmt.Fprint(t, Plain(fmt.Sprint(c)))
 		}
 		fmt.Fprintln(t)
 	})

@@ -34,7 +34,7 @@ func (s *session) slowlog(args []string) error {
 	return s.table(head, func(add func(...any)) {
 		for i := range l.Entries {
 			e := &l.Entries[i]
-			key := orDash(keyOf(e.Key, e.KeyLength))
+			key := orDash(KeyText(e.Key, e.KeyLength))
 			if e.Keys > 1 {
 				key += fmt.Sprintf(" (%d keys)", e.Keys)
 			}
@@ -59,13 +59,13 @@ func (s *session) hotkeys(args []string) error {
 				if k.Share > 0 {
 					share = fmt.Sprintf("%.1f%%", k.Share*100)
 				}
-				add(p.Pool, "hot", keyOf(k.Key, k.KeyLength), strconv.FormatFloat(k.Rate, 'f', 1, 64), within(k), share, "-", "-")
+				add(p.Pool, "hot", KeyText(k.Key, k.KeyLength), strconv.FormatFloat(k.Rate, 'f', 1, 64), within(k), share, "-", "-")
 			}
 			for _, k := range p.BigRequests {
-				add(p.Pool, "large request", keyOf(k.Key, k.KeyLength), "-", "-", "-", size(int64(k.Size)), k.Command)
+				add(p.Pool, "large request", KeyText(k.Key, k.KeyLength), "-", "-", "-", size(int64(k.Size)), k.Command)
 			}
 			for _, k := range p.BigReplies {
-				add(p.Pool, "large reply", keyOf(k.Key, k.KeyLength), "-", "-", "-", size(int64(k.Size)), k.Command)
+				add(p.Pool, "large reply", KeyText(k.Key, k.KeyLength), "-", "-", "-", size(int64(k.Size)), k.Command)
 			}
 		}
 	})
@@ -79,10 +79,10 @@ func within(k api.HotKey) string {
 	return fmt.Sprintf("±%.0f%%", 100*k.Error/k.Rate)
 }
 
-// keyOf is a key of which the beginning is known.
-func keyOf(key string, length int) string {
+// KeyText is how a key is shown of which the beginning is known.
+func KeyText(key string, length int) string {
 	if len(key) < length {
-		return plain(key) + fmt.Sprintf("... (%d bytes)", length)
+		return Plain(key) + fmt.Sprintf("... (%d bytes)", length)
 	}
-	return key
+	return Plain(key)
 }

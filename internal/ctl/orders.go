@@ -50,7 +50,7 @@ func (s *session) disable(args []string) error {
 func (s *session) kill(ids []string) error {
 	for _, id := range ids {
 		if err := s.give("/api/v1/clients/"+url.PathEscape(id)+"/kill", nil); err != nil {
-			return fmt.Errorf("client %s: %w", plain(id), err)
+			return fmt.Errorf("client %s: %w", Plain(id), err)
 		}
 	}
 	return nil

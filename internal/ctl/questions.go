@@ -228,9 +228,9 @@ func orDash(text string) string {
 	return text
 }
 
-// plain is text without what a terminal, or the table, would take for a command:
+// Plain is text without what a terminal, or the table, would take for a command:
 // names of clients and keys are theirs to choose.
-func plain(text string) string {
+func Plain(text string) string {
 	for _, c := range text {
 		if !strconv.IsPrint(c) {
 			return strconv.Quote(text)

@@ -2,7 +2,6 @@ package top
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"strings"
 )
@@ -23,20 +22,21 @@ func mark(state string) string {
 	return "?"
 }
 
-// A column is one of the table of servers.
-type column struct {
-	title string
-	width int
-	// from is the width of the screen from which on it is shown.
-	from int
-	// number is what a column of numbers is sorted by, downwards at first; if it is
-	// nil, text is.
-	number func(*row) float64
-	text   func(*row) string
+// toneOf is the tone of a state.
+func toneOf(state string) tone {
+	switch state {
+	case up:
+		return good
+	case "probing", "failing":
+		return odd
+	case "disabled":
+		return idle
+	}
+	return ill
 }
 
-// columns are those of servers. The first takes what room is left.
-var columns = []column{
+// serverColumns are those of servers. The first takes what room is left.
+var serverColumns = []column[row]{
 	{"SERVER", 0, 0, nil, func(r *row) string { return r.name }},
 	{"POOL", 11, 72, nil, func(r *row) string { return r.pool }},
 	{"STATE", 10, 0, func(r *row) float64 { return float64(-slices.Index(states, r.state)) }, func(r *row) string { return mark(r.state) + " " + r.state }},
@@ -54,6 +54,12 @@ var columns = []column{
 // byState is the column that servers are sorted by at first.
 const byState = 2
 
+func newServerSheet() *sheet {
+	s := newSheet(headsOf(serverColumns), byState, "no server")
+	s.heads[byState].left, s.marked = true, byState
+	return s
+}
+
 // since tells how long a server that is not up is so.
 func since(r *row) string {
 	if r.state == up || r.since == 0 {
@@ -62,48 +68,35 @@ func since(r *row) string {
 	return span(r.since)
 }
 
-// shown are the columns for a screen of that width, by their place in columns.
-func shown(width int) []int {
-	var list []int
-	for i := range columns {
-		if columns[i].from <= width {
-			list = append(list, i)
+// serverEntries are the lines of servers, by pool and name.
+func serverEntries(servers []row) []entry {
+	list := make([]entry, len(servers))
+	for i := range servers {
+		r := &servers[i]
+		list[i] = entry{
+			id: r.pool + "\n" + r.name, pool: r.pool, values: valuesOf(serverColumns, r), detail: serverDetail(r), tone: toneOf(r.state),
+			words: strings.ToLower(r.pool + " " + r.name + " " + r.address + " " + r.state + " " + r.reason),
 		}
 	}
+	slices.SortStableFunc(list, func(a, b entry) int {
+		return cmp.Or(strings.Compare(a.pool, b.pool), strings.Compare(a.values[0].text, b.values[0].text))
+	})
 	return list
 }
 
-// order sorts rows by a column; up turns it around. What cannot be told comes
-// last either way, and rows that are alike come by pool and name.
-func order(rows []row, by int, reversed bool) {
-	c := &columns[by]
-	sign := 1
-	if reversed {
-		sign = -1
+// serverDetail tells of a server what has no column.
+func serverDetail(r *row) string {
+	words := []string{r.pool + "/" + r.name}
+	if r.address != r.name {
+		words = append(words, r.address)
 	}
-	slices.SortStableFunc(rows, func(a, b row) int {
-		if n := sign * compare(c, &a, &b); n != 0 && !lacks(c, &a) && !lacks(c, &b) {
-			return n
-		}
-		if n := cmp.Compare(rank(lacks(c, &a)), rank(lacks(c, &b))); n != 0 {
-			return n
-		}
-		return cmp.Or(strings.Compare(a.pool, b.pool), strings.Compare(a.name, b.name))
-	})
-}
-
-func compare(c *column, a, b *row) int {
-	if c.number == nil {
-		return strings.Compare(c.text(a), c.text(b))
+	state := r.state
+	if since := since(r); since != "" {
+		state += " for " + since
 	}
-	return cmp.Compare(c.number(b), c.number(a))
-}
-
-func lacks(c *column, r *row) bool { return c.number != nil && math.IsNaN(c.number(r)) }
-
-func rank(last bool) int {
-	if last {
-		return 1
+	words = append(words, state)
+	if r.reason != "" && r.state != up {
+		words = append(words, r.reason)
 	}
-	return 0
+	return strings.Join(words, "  ")
 }

@@ -1,9 +1,13 @@
-// Package top is "nuthatch top": the pools and servers of a running proxy in a
-// terminal, as the page shows them in a browser.
+// Package top is "nuthatch top": a running proxy in a terminal, as the page shows
+// it in a browser.
 //
-//	admin listener ── /info, /pools ──▶ ask ──▶ sample (rates) ──▶ model ──▶ View: lines of text
-//	                                                                ▲
-//	                                                  keys, size, the terminal's ground
+//	admin listener ── /info, and what ──▶ ask ──▶ sample (rates, entries) ──▶ model ──▶ View: lines of text
+//	                  the view wants                                           ▲
+//	                                                             keys, size, the terminal's ground
+//
+// A view is a sheet (a table of entries to sort, to filter and to move in) or the
+// plots of the past, which is kept here. What clients choose (keys, names, commands)
+// becomes text through ctl.Plain, which escapes what a terminal would obey.
 //
 // The model is a pure function of what it is told, so that a frame of any size
 // can be drawn in a test. Only ask does I/O.

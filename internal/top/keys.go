@@ -2,7 +2,6 @@ package top
 
 import (
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
@@ -10,11 +9,13 @@ import (
 
 // keyHelp is what the keys do, for the screen of help.
 var keyHelp = [][2]string{
+	{"1 to 6", "servers, over time, failures, keys, slow log, clients"},
+	{"v", "the next of these views"},
 	{"↑ ↓  j k", "move the cursor; PgUp, PgDn, Home and End go further"},
 	{"← →  < >", "sort by the column to the left, to the right"},
 	{"r", "turn the order around"},
-	{"s", "sort by state, as at the start"},
-	{"/", "filter by pool, name, address, state or reason; Esc ends it"},
+	{"s", "sort as at the start"},
+	{"/", "filter the lines by what they tell; Esc ends it"},
 	{"Tab", "one pool after the other, then all"},
 	{"p  Space", "hold the screen still, and go on"},
 	{"?  h", "this help"},
@@ -39,73 +40,95 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	case "?", "h":
 		m.help = true
 	case "/":
-		m.typing = true
+		m.typing = m.sheet() != nil
 	case "esc":
-		m.filter = ""
-		m.arrange()
+		if s := m.sheet(); s != nil {
+			s.filter = ""
+			m.arrange()
+		}
 	case "p", "space":
 		m.paused = !m.paused
 		return m.question()
 	case "tab":
 		m.nextPool()
+		if views[m.view].path != poolsPath {
+			return m.question()
+		}
+	case "1", "2", "3", "4", "5", "6":
+		return m.show(view(name[0] - '1'))
+	case "v":
+		return m.show((m.view + 1) % viewCount)
 	default:
 		m.steer(name)
 	}
 	return nil
 }
 
+// show brings a view in sight, and asks what it needs.
+func (m *model) show(v view) tea.Cmd {
+	m.view = v
+	m.arrange()
+	return m.question()
+}
+
 // typed takes a key for the filter.
 func (m *model) typed(k tea.KeyPressMsg) {
+	s := m.sheet()
 	switch k.String() {
 	case "enter":
 		m.typing = false
 	case "esc":
-		m.typing, m.filter = false, ""
+		m.typing, s.filter = false, ""
 	case "backspace":
-		_, n := utf8.DecodeLastRuneInString(m.filter)
-		m.filter = strings.TrimSuffix(m.filter, m.filter[len(m.filter)-n:])
+		_, n := utf8.DecodeLastRuneInString(s.filter)
+		s.filter = s.filter[:len(s.filter)-n]
 	case "ctrl+u":
-		m.filter = ""
+		s.filter = ""
 	default:
-		m.filter += plain(k.Text)
+		s.filter += plain(k.Text)
 	}
 	m.arrange()
 }
 
 // steer takes a key that moves the cursor or changes the order.
 func (m *model) steer(name string) {
+	s := m.sheet()
+	if s == nil {
+		return
+	}
 	switch name {
 	case "up", "k":
-		m.move(m.cursor() - 1)
+		s.move(s.cursor()-1, m.room())
 	case "down", "j":
-		m.move(m.cursor() + 1)
+		s.move(s.cursor()+1, m.room())
 	case "pgup":
-		m.move(m.cursor() - m.room())
+		s.move(s.cursor()-m.room(), m.room())
 	case "pgdown":
-		m.move(m.cursor() + m.room())
+		s.move(s.cursor()+m.room(), m.room())
 	case "home", "g":
-		m.move(0)
+		s.move(0, m.room())
 	case "end", "G":
-		m.move(len(m.rows) - 1)
+		s.move(len(s.rows)-1, m.room())
 	case "left", "<":
 		m.sort(-1)
 	case "right", ">":
 		m.sort(1)
 	case "r":
-		m.reversed = !m.reversed
+		s.reversed = !s.reversed
 		m.arrange()
 	case "s":
-		m.sortBy, m.reversed = byState, false
+		s.sortBy, s.reversed = s.first, false
 		m.arrange()
 	}
 }
 
 // sort goes a column further in one direction, among those that are shown.
 func (m *model) sort(step int) {
-	list := shown(m.width)
-	at := slices.Index(list, m.sortBy)
-	m.sortBy = list[min(max(at+step, 0), len(list)-1)]
-	m.reversed = false
+	s := m.sheet()
+	list := s.shown(m.width)
+	at := slices.Index(list, s.sortBy)
+	s.sortBy = list[min(max(at+step, 0), len(list)-1)]
+	s.reversed = false
 	m.arrange()
 }
 

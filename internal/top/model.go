@@ -2,7 +2,6 @@ package top
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -10,35 +9,33 @@ import (
 
 // A model is what the screen shows. Only Update changes it.
 type model struct {
-	// ask brings the next sample; static.
-	ask func() tea.Msg
+	// ask brings the answer to a question; static.
+	ask func(question) tea.Msg
 	// interval is the time from one answer to the next question.
 	interval time.Duration
 
 	width, height int
 	dark          bool
 
-	last  *sample
+	last  *sample // of pools
+	past  past
 	fault error // of the last question; nil if it was answered
 	tries int   // questions without an answer
 
 	// What the user has chosen.
-	paused   bool
-	asking   bool // a question is under way
-	help     bool
-	typing   bool // keys go to the filter
-	filter   string
-	pool     string // the only pool shown; all if it is empty
-	sortBy   int
-	reversed bool
-	selected string // pool and name of the server that the cursor is on
-	first    int    // the row at the top of the table
-	rows     []row  // the servers shown, in order
-	ticks    int    // ticks that were ordered; the last one counts
+	paused bool
+	asking bool // a question is under way
+	help   bool
+	typing bool   // keys go to the filter
+	pool   string // the only pool shown; all if it is empty
+	view   view
+	sheets [viewCount]*sheet // by view; nil if it has none
+	ticks  int               // ticks that were ordered; the last one counts
 }
 
 // answered is a sample that has come, or why none has.
 type answered struct {
+	to     question
 	sample *sample
 	fault  error
 }
@@ -46,8 +43,26 @@ type answered struct {
 // tick ends the wait for the next question. It bears its number.
 type tick int
 
-func newModel(ask func() tea.Msg, interval time.Duration) *model {
-	return &model{ask: ask, interval: interval, dark: true, sortBy: byState, width: 80, height: 24}
+func newModel(ask func(question) tea.Msg, interval time.Duration) *model {
+	return &model{
+		ask: ask, interval: interval, dark: true, width: 80, height: 24, past: past{},
+		sheets: [viewCount]*sheet{
+			viewServers: newServerSheet(), viewFailures: newFailureSheet(), viewKeys: newKeySheet(), viewSlow: newSlowSheet(),
+			viewClients: newClientSheet(),
+		},
+	}
+}
+
+// sheet is the table in sight; nil if there is none.
+func (m *model) sheet() *sheet { return m.sheets[m.view] }
+
+// wanted is what the view in sight asks: of others nothing is asked.
+func (m *model) wanted() question {
+	q := question{path: views[m.view].path}
+	if q.path != poolsPath {
+		q.pool = m.pool
+	}
+	return q
 }
 
 // Init implements tea.Model.
@@ -71,7 +86,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 	case tea.PasteMsg:
 		if m.typing {
-			m.filter += plain(msg.Content)
+			m.sheet().filter += plain(msg.Content)
 			m.arrange()
 		}
 	case tea.KeyPressMsg:
@@ -86,7 +101,8 @@ func (m *model) question() tea.Cmd {
 		return nil
 	}
 	m.asking = true
-	return m.ask
+	q := m.wanted()
+	return func() tea.Msg { return m.ask(q) }
 }
 
 // take shows an answer and orders the next question: after a failure later each
@@ -98,8 +114,11 @@ func (m *model) take(a answered) tea.Cmd {
 		wait = min(m.interval<<min(m.tries-1, 4), max(10*time.Second, m.interval))
 	} else {
 		m.tries = 0
-		m.last = a.sample
+		m.keep(a)
 		m.arrange()
+		if a.to != m.wanted() && !m.paused {
+			return m.question() // another view came in sight meanwhile
+		}
 	}
 	return m.wait(wait)
 }
@@ -111,47 +130,33 @@ func (m *model) wait(d time.Duration) tea.Cmd {
 	return tea.Tick(d, func(time.Time) tea.Msg { return n })
 }
 
-// arrange chooses and sorts the rows, and keeps the cursor on its server and in
-// sight.
-func (m *model) arrange() {
-	m.rows = m.rows[:0]
-	if m.last == nil {
+// keep puts an answer where its views look for it.
+func (m *model) keep(a answered) {
+	s := a.sample
+	if a.to.path != poolsPath {
+		m.last.info = s.info
+		for i := range views {
+			if views[i].path == a.to.path {
+				m.sheets[i].all, m.sheets[i].total, m.sheets[i].of = s.entries, s.total, a.to
+			}
+		}
 		return
 	}
-	if m.pool != "" && !slices.ContainsFunc(m.last.pools, func(p row) bool { return p.name == m.pool }) {
+	m.last = s
+	if len(m.past) > 0 || s.elapsed > 0 {
+		m.past.add(s, s.elapsed > max(5*m.interval, 5*time.Second))
+	}
+	m.sheets[viewServers].all = serverEntries(s.servers)
+	m.sheets[viewFailures].all = failureEntries(s.failures)
+	m.sheets[viewServers].of, m.sheets[viewFailures].of = a.to, a.to
+	if !slices.ContainsFunc(s.pools, func(p row) bool { return p.name == m.pool }) {
 		m.pool = ""
 	}
-	want := strings.ToLower(m.filter)
-	for i := range m.last.servers {
-		r := &m.last.servers[i]
-		words := strings.ToLower(r.pool + " " + r.name + " " + r.address + " " + r.state + " " + r.reason)
-		if (m.pool == "" || r.pool == m.pool) && strings.Contains(words, want) {
-			m.rows = append(m.rows, *r)
-		}
+}
+
+// arrange sorts the table in sight anew.
+func (m *model) arrange() {
+	if s := m.sheet(); s != nil && m.last != nil {
+		s.arrange(m.pool, m.room())
 	}
-	order(m.rows, m.sortBy, m.reversed)
-	m.look()
-}
-
-// cursor is the place of the selected server among the rows; the first, if it is
-// not among them.
-func (m *model) cursor() int {
-	return max(0, slices.IndexFunc(m.rows, func(r row) bool { return r.pool+"\n"+r.name == m.selected }))
-}
-
-// move puts the cursor on another row.
-func (m *model) move(to int) {
-	if len(m.rows) == 0 {
-		return
-	}
-	r := &m.rows[min(max(to, 0), len(m.rows)-1)]
-	m.selected = r.pool + "\n" + r.name
-	m.look()
-}
-
-// look scrolls so far that the cursor is in sight.
-func (m *model) look() {
-	room, at := m.room(), m.cursor()
-	m.first = min(m.first, max(0, len(m.rows)-room))
-	m.first = max(min(m.first, at), at-room+1)
 }

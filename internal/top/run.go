@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -20,7 +21,7 @@ const patience = 10 * time.Second
 // the user leaves or ctx ends.
 func Run(ctx context.Context, client *ctl.Client, interval time.Duration) error {
 	a := &asker{ctx: ctx, client: client}
-	first := a.answer()
+	first := a.answer(question{path: poolsPath})
 	if first.fault != nil {
 		return first.fault // before the screen is taken
 	}
@@ -40,25 +41,56 @@ type asker struct {
 	meter  meter
 }
 
-func (a *asker) ask() tea.Msg { return a.answer() }
+func (a *asker) ask(q question) tea.Msg { return a.answer(q) }
 
-func (a *asker) answer() answered {
-	var info api.Info
-	var pools api.Pools
-	err := a.get("/api/v1/info", &info)
+// answer asks for the process, and for what q wants.
+func (a *asker) answer(q question) answered {
+	s := &sample{}
+	err := a.get(infoPath, "", &s.info)
 	if err == nil {
-		err = a.get("/api/v1/pools", &pools)
+		s, err = a.fill(s, q)
 	}
 	if err != nil {
-		return answered{fault: err}
+		return answered{to: q, fault: err}
 	}
-	return answered{sample: a.meter.take(&info, &pools)}
+	return answered{to: q, sample: s}
 }
 
-func (a *asker) get(path string, into any) error {
+func (a *asker) fill(s *sample, q question) (*sample, error) {
+	now := s.info.Time
+	switch q.path {
+	case keysPath:
+		var keys api.HotKeys
+		err := a.get(q.path, q.pool, &keys)
+		s.entries = keyEntries(&keys, now)
+		return s, err
+	case slowPath:
+		var slow api.SlowLog
+		err := a.get(q.path, q.pool, &slow)
+		s.entries = slowEntries(&slow, now)
+		return s, err
+	case clientsPath:
+		var clients api.Clients
+		err := a.get(q.path, q.pool, &clients)
+		s.entries, s.total = clientEntries(&clients), clients.Total
+		return s, err
+	}
+	var pools api.Pools
+	if err := a.get(poolsPath, "", &pools); err != nil {
+		return nil, err
+	}
+	return a.meter.take(&s.info, &pools), nil
+}
+
+// get asks about a pool, or about all if it is empty.
+func (a *asker) get(path, pool string, into any) error {
 	ctx, cancel := context.WithTimeout(a.ctx, patience)
 	defer cancel()
-	text, err := a.client.Get(ctx, path, nil)
+	var query url.Values
+	if pool != "" {
+		query = url.Values{"pool": {pool}}
+	}
+	text, err := a.client.Get(ctx, path, query)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,9 @@
 package top
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"nuthatch/internal/admin/api"
@@ -28,10 +30,16 @@ type row struct {
 
 // A sample is the proxy at one moment.
 type sample struct {
-	info    api.Info
-	at      time.Time
-	pools   []row
-	servers []row
+	info     api.Info
+	at       time.Time
+	elapsed  time.Duration // since the sample before; 0 if there is none
+	pools    []row
+	servers  []row
+	failures []failure
+	// Of another question than that for pools there are only the lines of its view,
+	// and how many there would be.
+	entries []entry
+	total   int
 }
 
 // counters are kept of a sample to make the next one's rates.
@@ -63,12 +71,15 @@ func (m *meter) take(info *api.Info, pools *api.Pools) *sample {
 		m.elapsed = pools.Time.Sub(m.at).Seconds()
 	}
 	m.at = pools.Time
-	s := &sample{info: *info, at: pools.Time}
+	s := &sample{info: *info, at: pools.Time, elapsed: time.Duration(m.elapsed * float64(time.Second))}
 	for i := range pools.Pools {
 		p := &pools.Pools[i]
 		total := m.pool(p)
+		s.failures = append(s.failures, m.failures(p.Name, "", p.Reasons["failed_requests"])...)
 		for j := range p.Servers {
-			one := m.server(p.Name, &p.Servers[j], pools.Time)
+			v := &p.Servers[j]
+			one := m.server(p.Name, v, pools.Time)
+			s.failures = append(s.failures, m.failures(p.Name, v.Name, v.Reasons["failed_requests"])...)
 			total.queued += one.queued
 			total.connections += one.connections
 			total.bytes += one.bytes
@@ -110,6 +121,25 @@ func (m *meter) server(pool string, s *api.Server, now time.Time) row {
 	r.p50, r.p99 = percentiles(s.Latency)
 	return r
 }
+
+// failures are those of a pool, or of a server, by reason. A reason that was not
+// there before has begun from nothing.
+func (m *meter) failures(pool, server string, reasons map[string]int64) []failure {
+	list := make([]failure, 0, len(reasons))
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		name := pool + "\n" + server + "\nreason\n" + reason
+		if _, ok := m.before[name]; !ok && m.before[watched(pool, server)] == 1 {
+			m.before[name] = 0
+		}
+		n := reasons[reason]
+		list = append(list, failure{plain(pool), plain(server), plain(reason), m.of(name, n), float64(n)})
+	}
+	m.after[watched(pool, server)] = 1
+	return list
+}
+
+// watched is the mark, among the counters, of a pool or server that has been seen.
+func watched(pool, server string) string { return pool + "\n" + server + "\nwatched" }
 
 // total is the sum over all reasons.
 func total(reasons map[string]int64) int64 {

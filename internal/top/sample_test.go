@@ -100,12 +100,12 @@ func TestAsker(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := &asker{ctx: context.Background(), client: client}
-	got := a.answer()
+	got := a.answer(question{path: poolsPath})
 	if got.fault != nil || len(got.sample.servers) != 15 || got.sample.info.Host != "cache-proxy-3" || token != "Bearer sesame" {
 		t.Errorf("fault %v, sample %+v, token %q", got.fault, got.sample, token)
 	}
 	s.Close()
-	if got := a.answer(); got.fault == nil {
+	if got := a.answer(question{path: poolsPath}); got.fault == nil {
 		t.Error("an answer of a proxy that is not there")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,12 +61,12 @@ func answers(seconds int64) (*api.Info, *api.Pools) {
 
 // watching is a model that has seen two samples, ten seconds apart.
 func watching(width, height int) *model {
-	m := newModel(func() tea.Msg { return nil }, time.Second)
+	m := newModel(func(q question) tea.Msg { return answered{to: q, fault: errors.New("asked for " + q.path)} }, time.Second)
 	m.Update(tea.WindowSizeMsg{Width: width, Height: height})
 	var rates meter
 	for _, seconds := range []int64{0, 10} {
 		info, pools := answers(seconds)
-		m.Update(answered{sample: rates.take(info, pools)})
+		m.Update(answered{to: question{path: poolsPath}, sample: rates.take(info, pools)})
 	}
 	return m
 }
@@ -158,51 +159,73 @@ func TestFramesFit(t *testing.T) {
 func TestCursorStaysOnItsServer(t *testing.T) {
 	m := watching(80, 24)
 	press(m, "down", "down", "down")
-	was := m.selected
+	s := m.sheet()
+	was := s.selected
 	press(m, "right", "r")
 	m.Update(tea.WindowSizeMsg{Width: 80, Height: 14})
-	if m.selected != was || m.rows[m.cursor()].name != strings.SplitAfter(was, "\n")[1] {
-		t.Errorf("the cursor went from %q to %q", was, m.selected)
+	if s.selected != was || s.rows[s.cursor()].values[0].text != strings.SplitAfter(was, "\n")[1] {
+		t.Errorf("the cursor went from %q to %q", was, s.selected)
 	}
-	if at := m.cursor(); at < m.first || at >= m.first+m.room() {
-		t.Errorf("row %d is not among the %d from %d on", at, m.room(), m.first)
+	if at := s.cursor(); at < s.top || at >= s.top+m.room() {
+		t.Errorf("row %d is not among the %d from %d on", at, m.room(), s.top)
 	}
 	press(m, "end")
-	if m.cursor() != 14 {
-		t.Errorf("the last row is %d", m.cursor())
+	if s.cursor() != 14 {
+		t.Errorf("the last row is %d", s.cursor())
 	}
 }
 
+// TestOrders sorts every view by every column, both ways.
 func TestOrders(t *testing.T) {
 	m := watching(200, 40)
-	first := func() string { return m.rows[0].name }
-	if got := first(); got != "sessions-02" {
+	feed(m)
+	if got := m.sheet().rows[0].values[0].text; got != "sessions-02" {
 		t.Errorf("by state %s is first, want the one that is ejected", got)
 	}
-	for i := range columns {
-		m.sortBy, m.reversed = i, false
-		m.arrange()
-		top := m.rows[0]
-		m.reversed = true
-		m.arrange()
-		bottom := m.rows[len(m.rows)-1]
-		c := &columns[i]
-		if c.number != nil && c.number(&top) < c.number(&bottom) || c.number == nil && c.text(&top) > c.text(&bottom) {
-			t.Errorf("by %s: %s comes before %s", c.title, c.text(&top), c.text(&bottom))
+	for v := range viewCount {
+		m.show(v)
+		s := m.sheet()
+		if s == nil {
+			continue
+		}
+		if len(s.all) < 3 {
+			t.Fatalf("%s: %d lines", views[v].name, len(s.all))
+		}
+		for i := range s.heads {
+			for _, s.reversed = range []bool{false, true} {
+				s.sortBy = i
+				m.arrange()
+				inOrder(t, s)
+			}
+		}
+	}
+}
+
+// inOrder looks at neighbours: of numbers those that are not known come last.
+func inOrder(t *testing.T, s *sheet) {
+	t.Helper()
+	for i := 1; i < len(s.rows); i++ {
+		a, b := s.rows[i-1].values[s.sortBy], s.rows[i].values[s.sortBy]
+		if s.reversed && !math.IsNaN(a.number) && !math.IsNaN(b.number) {
+			a, b = b, a
+		}
+		h := &s.heads[s.sortBy]
+		if h.numeric && (a.number < b.number || math.IsNaN(a.number) && !math.IsNaN(b.number)) || !h.numeric && a.text > b.text {
+			t.Errorf("by %s, reversed %t: %v stands before %v", h.title, s.reversed, s.rows[i-1].values[s.sortBy], s.rows[i].values[s.sortBy])
 		}
 	}
 }
 
 func TestWhatCannotBeToldComesLast(t *testing.T) {
-	rows := []row{{name: "a", p99: unknown}, {name: "b", p99: 1}, {name: "c", p99: 2}}
-	at := 0
-	for columns[at].title != "P99" {
-		at++
-	}
 	for _, reversed := range []bool{false, true} {
-		order(rows, at, reversed)
-		if rows[2].name != "a" {
-			t.Errorf("reversed %t: %s is last", reversed, rows[2].name)
+		rows := []entry{
+			{id: "a", values: []value{{number: unknown}}},
+			{id: "b", values: []value{{number: 1}}},
+			{id: "c", values: []value{{number: 2}}},
+		}
+		order(rows, 0, true, reversed)
+		if rows[2].id != "a" || (rows[0].id == "b") != reversed {
+			t.Errorf("reversed %t: %s, %s, %s", reversed, rows[0].id, rows[1].id, rows[2].id)
 		}
 	}
 }
@@ -242,7 +265,7 @@ func TestNamesDoNotMoveTheCursor(t *testing.T) {
 	pools.Pools[0].Servers[0].Name = "\x1b[2J\x1b]0;title\x07evil\r\n"
 	pools.Pools[0].Servers[0].Reason = "\x1b[31m"
 	m := newModel(nil, time.Second)
-	m.Update(answered{sample: new(meter).take(info, pools)})
+	m.Update(answered{to: question{path: poolsPath}, sample: new(meter).take(info, pools)})
 	press(m, "/", "evil")
 	frame := m.View().Content
 	for _, bad := range []string{"\x1b[2J", "\x1b]", "\x07", "\r"} {

@@ -2,6 +2,7 @@ package top
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,17 +34,20 @@ func inksOn(dark bool) inks {
 	}
 }
 
-// of is the ink of a state.
-func (k *inks) of(state string) lipgloss.Style {
-	switch state {
-	case up:
+// in is the ink of a tone.
+func (k *inks) in(t tone) lipgloss.Style {
+	switch t {
+	case good:
 		return k.good
-	case "probing", "failing":
+	case odd:
 		return k.warn
-	case "disabled":
+	case idle:
 		return k.soft
+	case ill:
+		return k.bad
+	default:
+		return lipgloss.NewStyle()
 	}
-	return k.bad
 }
 
 // View implements tea.Model.
@@ -65,10 +69,21 @@ func (m *model) frame() []string {
 	case m.last == nil:
 		return m.fit([]string{m.title(&k)})
 	}
-	lines := []string{m.title(&k), m.totals(&k), m.process(&k), ""}
-	lines = append(lines, m.poolLines(&k)...)
-	lines = append(lines, "")
-	lines = append(lines, m.serverLines(&k)...)
+	lines := []string{m.title(&k)}
+	if m.ofPools() {
+		lines = append(lines, m.totals(&k))
+	}
+	lines = append(lines, m.process(&k), m.tabs(&k))
+	switch m.view {
+	case viewTime:
+		lines = append(lines, m.plotLines(&k, m.room())...)
+	case viewServers:
+		lines = append(lines, m.poolLines(&k)...)
+		fallthrough
+	default:
+		lines = append(lines, "")
+		lines = append(lines, m.sheet().lines(&k, m.width, m.room(), m.wanted())...)
+	}
 	for len(lines) < m.height-2 {
 		lines = append(lines, "")
 	}
@@ -76,6 +91,7 @@ func (m *model) frame() []string {
 }
 
 func (m *model) fit(lines []string) []string {
+	lines = lines[:min(len(lines), m.height)]
 	for i := range lines {
 		lines[i] = ansi.Truncate(lines[i], m.width, "…")
 	}
@@ -117,6 +133,35 @@ func (m *model) status(k *inks) string {
 		return k.warn.Render("paused")
 	}
 	return k.soft.Render("every " + m.interval.String())
+}
+
+// ofPools tells whether the view in sight asks for pools, so that the totals are of
+// now.
+func (m *model) ofPools() bool { return views[m.view].path == poolsPath }
+
+// tabs are the views, by the key that shows them. Where they do not fit, the others
+// have no names.
+func (m *model) tabs(k *inks) string {
+	pool := ""
+	if m.pool != "" {
+		pool = "pool " + m.pool
+	}
+	long, short := make([]string, viewCount), make([]string, viewCount)
+	for i := range views {
+		number := strconv.Itoa(i + 1)
+		long[i], short[i] = number+" "+views[i].name, number
+		if view(i) == m.view {
+			long[i] = k.bold.Render(long[i])
+			short[i] = long[i]
+		} else {
+			long[i], short[i] = k.soft.Render(long[i]), k.soft.Render(short[i])
+		}
+	}
+	text := strings.Join(long, "  ")
+	if ansi.StringWidth(text)+ansi.StringWidth(pool) >= m.width {
+		text = strings.Join(short, "  ")
+	}
+	return m.spread(text, pool)
 }
 
 func (m *model) totals(k *inks) string {
@@ -172,17 +217,24 @@ func (m *model) process(k *inks) string {
 // have together.
 func (m *model) poolRoom() int { return min(len(m.last.pools), max(1, (m.height-10)/3)) }
 
-// room is how many servers are shown.
+// room is how many lines the view has for its table, or for what is drawn.
 func (m *model) room() int {
-	if m.last == nil {
-		return 1
+	// title, process, tabs, detail, footer
+	room := m.height - 5
+	if m.ofPools() {
+		room-- // totals
 	}
-	// title, totals, process, blank, pools with their head, blank, head, detail, footer
-	return max(1, m.height-9-m.poolRoom())
+	if m.sheet() != nil {
+		room -= 2 // blank, head
+	}
+	if m.view == viewServers && m.last != nil {
+		room -= 1 + m.poolRoom() // with their head
+	}
+	return max(1, room)
 }
 
 func (m *model) poolLines(k *inks) []string {
-	lines := []string{k.head.Render(m.line(m.width, cells("POOL", "UP", "CLIENTS", "REQ/S", "P50", "P99", "FAIL/S", "QUEUED")))}
+	lines := []string{k.head.Render(line(m.width, cells("POOL", "UP", "CLIENTS", "REQ/S", "P50", "P99", "FAIL/S", "QUEUED")))}
 	pools := m.last.pools
 	room := m.poolRoom()
 	from := 0
@@ -200,17 +252,17 @@ func (m *model) poolLines(k *inks) []string {
 		if p.paused {
 			name += " (paused)"
 		}
-		line := m.line(m.width, cells(name, fmt.Sprintf("%d/%d", p.up, p.servers), count(p.clients), rate(p.requests), delay(p.p50), delay(p.p99),
+		text := line(m.width, cells(name, fmt.Sprintf("%d/%d", p.up, p.servers), count(p.clients), rate(p.requests), delay(p.p50), delay(p.p99),
 			rate(p.failed), count(p.queued)))
 		switch {
 		case p.name == m.pool:
-			line = k.bold.Render(line)
+			text = k.bold.Render(text)
 		case m.pool != "":
-			line = k.soft.Render(line)
+			text = k.soft.Render(text)
 		case p.up < p.servers || p.paused:
-			line = k.warn.Render(line)
+			text = k.warn.Render(text)
 		}
-		lines = append(lines, line)
+		lines = append(lines, text)
 	}
 	return lines
 }
@@ -234,7 +286,7 @@ func cells(texts ...string) []cell {
 }
 
 // line joins cells to a line of the given width. Cells that do not fit go.
-func (m *model) line(width int, list []cell) string {
+func line(width int, list []cell) string {
 	rest, n := width, 1
 	for ; n < len(list) && rest-list[n].width-1 >= 12; n++ {
 		rest -= list[n].width + 1
@@ -259,83 +311,36 @@ func pad(c cell) string {
 	return blank + text
 }
 
-func (m *model) serverLines(k *inks) []string {
-	list := shown(m.width)
-	head := make([]cell, len(list))
-	for i, at := range list {
-		c := &columns[at]
-		head[i] = cell{text: c.title, width: c.width, left: c.number == nil || at == byState}
-		if at != m.sortBy {
-			continue
-		}
-		arrow := "▼"
-		if (c.number == nil) != m.reversed {
-			arrow = "▲"
-		}
-		head[i].text += arrow
-	}
-	lines := []string{k.head.Render(m.line(m.width, head))}
-	if len(m.rows) == 0 {
-		return append(lines, k.soft.Render("no server matches"))
-	}
-	at := m.cursor()
-	for i := m.first; i < min(m.first+m.room(), len(m.rows)); i++ {
-		lines = append(lines, m.serverLine(k, &m.rows[i], list, i == at))
-	}
-	return lines
-}
-
-func (m *model) serverLine(k *inks, r *row, list []int, here bool) string {
-	row := make([]cell, len(list))
-	for i, at := range list {
-		c := &columns[at]
-		row[i] = cell{text: c.text(r), width: c.width, left: c.number == nil || at == byState}
-		if at == byState && r.state == up && !here {
-			row[i].ink = &k.good
-		}
-	}
-	line := m.line(m.width, row)
-	switch {
-	case here:
-		return k.cursor.Render(line)
-	case r.state != up:
-		return k.of(r.state).Render(line)
-	}
-	return line
-}
-
-// detail tells of the server under the cursor what has no column.
+// detail tells of the line under the cursor what has no column.
 func (m *model) detail(k *inks) string {
-	if m.fault != nil {
+	s := m.sheet()
+	switch {
+	case m.fault != nil:
 		return k.bad.Render(plain(m.fault.Error()))
-	}
-	if len(m.rows) == 0 {
+	case s == nil:
+		return k.soft.Render(m.plotDetail())
+	case len(s.rows) == 0:
 		return ""
 	}
-	r := &m.rows[m.cursor()]
-	words := []string{r.pool + "/" + r.name}
-	if r.address != r.name {
-		words = append(words, r.address)
-	}
-	state := r.state
-	if since := since(r); since != "" {
-		state += " for " + since
-	}
-	words = append(words, state)
-	if r.reason != "" && r.state != up {
-		words = append(words, r.reason)
-	}
-	return k.of(r.state).Render(strings.Join(words, "  "))
+	e := &s.rows[s.cursor()]
+	return k.in(e.tone).Render(e.detail)
 }
 
 func (m *model) footer(k *inks) string {
-	if m.typing {
-		return "/" + m.filter + k.cursor.Render(" ")
+	s := m.sheet()
+	if s == nil {
+		return k.soft.Render("q leave  ? help  1-6 views  tab pool  p pause")
 	}
-	place := fmt.Sprintf("%d/%d", min(m.cursor()+1, len(m.rows)), len(m.rows))
-	keys := "q leave  ? help  / filter  ←→ sort  r reverse  tab pool  p pause"
-	if m.filter != "" {
-		keys = "filter: " + m.filter + "  (esc)  " + keys
+	if m.typing {
+		return "/" + s.filter + k.cursor.Render(" ")
+	}
+	place := fmt.Sprintf("%d/%d", min(s.cursor()+1, len(s.rows)), len(s.rows))
+	if s.total > len(s.all) {
+		place += " of " + count(float64(s.total))
+	}
+	keys := "q leave  ? help  1-6 views  / filter  ←→ sort  r reverse  tab pool  p pause"
+	if s.filter != "" {
+		keys = "filter: " + s.filter + "  (esc)  " + keys
 	}
 	return m.spread(k.soft.Render(keys), place)
 }
@@ -347,7 +352,7 @@ func (m *model) helpLines(k *inks) []string {
 	}
 	lines = append(lines, "", "  States: ")
 	for _, s := range states {
-		lines[len(lines)-1] += k.of(s).Render(mark(s)+" "+s) + "  "
+		lines[len(lines)-1] += k.in(toneOf(s)).Render(mark(s)+" "+s) + "  "
 	}
 	return append(lines, "", k.soft.Render("  any key goes back"))
 }

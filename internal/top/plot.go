@@ -1,0 +1,167 @@
+package top
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// remembered is how many moments of the past are kept: as many as the widest
+// screen shows.
+const remembered = 512
+
+// A moment is what a pool, or all, did at one time.
+type moment struct {
+	at                         time.Time
+	requests, p50, p99, failed float64
+}
+
+// A past is what was seen since the program began, by pool; of all under "".
+type past map[string][]moment
+
+// add remembers a sample. If gap, nobody looked for a while before it, and its
+// rates are of that time: it leaves a gap.
+func (p past) add(s *sample, gap bool) {
+	now := map[string]moment{"": all(s)}
+	for i := range s.pools {
+		r := &s.pools[i]
+		now[r.name] = moment{s.at, r.requests, r.p50, r.p99, r.failed}
+	}
+	for name := range p {
+		if _, ok := now[name]; !ok {
+			delete(p, name)
+		}
+	}
+	for name, one := range now {
+		if gap {
+			one = moment{s.at, unknown, unknown, unknown, unknown}
+		}
+		p[name] = append(p[name], one)
+		p[name] = p[name][max(0, len(p[name])-remembered):]
+	}
+}
+
+// all is what all pools did, as the line of totals tells it.
+func all(s *sample) moment {
+	return moment{
+		at:       s.at,
+		requests: sum(s.pools, func(r *row) float64 { return r.requests }),
+		p50:      most(s.pools, func(r *row) float64 { return r.p50 }),
+		p99:      most(s.pools, func(r *row) float64 { return r.p99 }),
+		failed:   sum(s.pools, func(r *row) float64 { return r.failed }),
+	}
+}
+
+// plots are what is drawn over time.
+var plots = []struct {
+	name  string
+	value func(*moment) float64
+	text  func(float64) string
+}{
+	{"req/s", func(m *moment) float64 { return m.requests }, rate},
+	{"p50", func(m *moment) float64 { return m.p50 }, delay},
+	{"p99", func(m *moment) float64 { return m.p99 }, delay},
+	{"failed/s", func(m *moment) float64 { return m.failed }, rate},
+}
+
+// margin is the width of a plot's name and numbers, at its left.
+const margin = 18
+
+// plotLines draw the past of the chosen pool, now at the right edge, in so many
+// lines.
+func (m *model) plotLines(k *inks, room int) []string {
+	each, blank := room/len(plots), 0
+	if each > 2 {
+		each, blank = each-1, 1
+	}
+	seen := m.seen()
+	var lines []string
+	for i := range plots {
+		values, most := make([]float64, len(seen)), 0.0
+		for j := range seen {
+			values[j] = plots[i].value(&seen[j])
+			most = max(most, zeroIfUnknown(values[j]))
+		}
+		now := unknown
+		if len(values) > 0 {
+			now = values[len(values)-1]
+		}
+		ink := k.good
+		if i == len(plots)-1 {
+			ink = k.bad
+		}
+		for n, bars := range bars(values, most, each) {
+			label := strings.Repeat(" ", margin)
+			switch n {
+			case 0:
+				label = k.bold.Render(caption(plots[i].name, plots[i].text(now)))
+			case 1:
+				label = k.soft.Render(caption("most", plots[i].text(most)))
+			}
+			space := strings.Repeat(" ", m.width-margin-ansi.StringWidth(bars))
+			lines = append(lines, label+space+ink.Render(bars))
+		}
+		lines = append(lines, make([]string, blank)...)
+	}
+	return lines
+}
+
+// seen is so much of the chosen pool's past as there is room for.
+func (m *model) seen() []moment {
+	seen := m.past[m.pool]
+	return seen[max(0, len(seen)-(m.width-margin)):]
+}
+
+// caption is a name and a number in the margin.
+func caption(name, number string) string {
+	return pad(cell{text: name, width: 9, left: true}) + pad(cell{text: number, width: margin - 11}) + "  "
+}
+
+// plotDetail tells whose past is drawn, and how long it is.
+func (m *model) plotDetail() string {
+	of := "all pools"
+	if m.pool != "" {
+		of = "pool " + m.pool
+	}
+	seen := m.seen()
+	if len(seen) < 2 {
+		return of + "  it begins now"
+	}
+	return of + fmt.Sprintf("  the last %s, now at the right", span(seen[len(seen)-1].at.Sub(seen[0].at)))
+}
+
+// blocks are a cell filled by so many eighths.
+var blocks = []rune(" ▁▂▃▄▅▆▇█")
+
+// bars draw values as columns so many lines high, the greatest filling them. Zero is
+// a dot, and what is not known is blank.
+func bars(values []float64, most float64, height int) []string {
+	lines := make([]string, height)
+	for n := range lines {
+		below := 8 * (height - 1 - n) // eighths in the lines below this one
+		line := make([]rune, len(values))
+		for i, v := range values {
+			line[i] = ' '
+			switch {
+			case math.IsNaN(v):
+			case v > 0:
+				eighths := max(1, int(math.Round(v/most*8*float64(height))))
+				line[i] = blocks[min(max(eighths-below, 0), 8)]
+			case below == 0:
+				line[i] = '·'
+			}
+		}
+		lines[n] = string(line)
+	}
+	return lines
+}
+
+func zeroIfUnknown(v float64) float64 {
+	if math.IsNaN(v) {
+		return 0
+	}
+	return v
+}

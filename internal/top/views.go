@@ -1,0 +1,35 @@
+package top
+
+// A view is what fills the screen below the lines that tell of the whole proxy.
+type view int
+
+const (
+	viewServers view = iota
+	viewTime
+	viewFailures
+	viewKeys
+	viewSlow
+	viewClients
+	viewCount
+)
+
+const (
+	infoPath    = "/api/v1/info"
+	poolsPath   = "/api/v1/pools"
+	keysPath    = "/api/v1/hotkeys"
+	slowPath    = "/api/v1/slowlog"
+	clientsPath = "/api/v1/clients"
+)
+
+// views are what they are called, and what they ask beside infoPath.
+var views = [viewCount]struct{ name, path string }{
+	{"servers", poolsPath},
+	{"over time", poolsPath},
+	{"failures", poolsPath},
+	{"keys", keysPath},
+	{"slow log", slowPath},
+	{"clients", clientsPath},
+}
+
+// A question is asked of the proxy beside infoPath. Its pool is empty for all.
+type question struct{ path, pool string }
