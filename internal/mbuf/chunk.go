@@ -67,9 +67,10 @@ type Chunk struct {
 	first uint32
 	class class
 	// warm: it is on the free list, where prev is the chunk before it, unless it is
-	// the first.
-	warm bool
-	prev *Chunk
+	// the first. cold: the system has its pages; of it and its mates one is on the
+	// list of those.
+	warm, cold bool
+	prev       *Chunk
 	// region is where the storage is; nil if it is on Go's heap.
 	region *pages.Region
 	// mate is the next one of the ring of chunks that share a page.

@@ -60,7 +60,7 @@ func (p *Pool) carve(k class) *Chunk {
 // thaw takes a cold chunk back into use, of which there is one.
 func (p *Pool) thaw(k class) *Chunk {
 	c := p.cold[k]
-	p.cold[k], c.next = c.next, nil
+	p.cold[k], c.next, c.cold = c.next, nil, false
 	p.warmMates(c)
 	return c
 }
@@ -79,7 +79,7 @@ func (p *Pool) warm(c *Chunk) {
 	if head != nil {
 		head.prev = c
 	}
-	c.next, c.warm = head, true
+	c.next, c.warm, c.cold = head, true, false
 	p.free[k] = c
 	p.nfree[k]++
 }
@@ -115,7 +115,9 @@ func (p *Pool) cool(c *Chunk) bool {
 		if m.warm {
 			p.unwarm(m)
 		}
+		m.cold = true
 	}
+	c.cold = true
 	c.next = p.cold[c.class]
 	p.cold[c.class] = c
 	c.region.Drop(int(c.first), groupSize(c.class))
@@ -146,8 +148,9 @@ func (p *Pool) resettle() {
 		}
 		for c != nil {
 			next := c.next
-			c.next = nil
-			p.settle(c)
+			if c.next = nil; !c.cold { // else a mate has taken it along
+				p.settle(c)
+			}
 			c = next
 		}
 	}

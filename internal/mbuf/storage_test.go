@@ -81,3 +81,44 @@ func TestStorageIsUsedAgain(t *testing.T) {
 		t.Errorf("%d bytes are mapped for %d", p.slab.carved, 3*LargeSize)
 	}
 }
+
+// TestStorageIsUsedOnce: whatever a bound that changes has done to unused chunks,
+// each is handed out once.
+func TestStorageIsUsedOnce(t *testing.T) {
+	for k := range view {
+		rnd := rand.New(rand.NewPCG(2, uint64(k)))
+		var p Pool
+		used := map[*Chunk]bool{}
+		for round := range 50 {
+			for range rnd.IntN(40) {
+				c := p.take(k)
+				if used[c] {
+					t.Fatalf("size %d, round %d: a chunk that is in use is handed out", classSize[k], round)
+				}
+				used[c] = true
+			}
+			for c := range used {
+				if rnd.IntN(3) > 0 {
+					delete(used, c)
+					p.put(c)
+				}
+			}
+			if round%2 == 0 {
+				p.Trim()
+			} else {
+				p.Keep(rnd.IntN(20) * classSize[k])
+			}
+			if round%10 > 0 {
+				continue
+			}
+			for c := range used {
+				delete(used, c)
+				p.put(c)
+			}
+			p.Trim()
+			if p.Free() > 0 {
+				t.Fatalf("size %d, round %d: %d bytes are kept after a trim", classSize[k], round, p.Free())
+			}
+		}
+	}
+}
