@@ -44,7 +44,8 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.index, p.conf, p.topo, p.proto = index, o.Config, o.Topology, o.Protocol
 	p.stats = &p.ctx.shard.Pools[index]
 	// The parser is between two requests; those that have begun have their own.
-	p.parser, p.partials = p.proto.NewRequestParser(), nil
+	p.parser = p.proto.NewRequestParser()
+	p.trim()
 	p.shares = make([]uint16, len(p.conf.Servers))
 	p.servers = nil
 	for i := range p.conf.Servers {

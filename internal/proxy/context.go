@@ -179,7 +179,10 @@ func (ctx *Context) CopyStats(dst *stats.Shard) {
 	v[stats.LoopClients] = ctx.nclients.Load()
 	msgs, chunks := ctx.Live()
 	v[stats.LiveMessages], v[stats.LiveChunks] = int64(msgs), int64(chunks)
-	v[stats.FreeMessages] = int64(ctx.msgs.Free())
+	v[stats.FreeMessages], v[stats.FreeParsers] = int64(ctx.msgs.Free()), 0
+	for _, p := range ctx.pools {
+		v[stats.FreeParsers] += int64(p.npartials)
+	}
 	v[stats.ChunkBytes], v[stats.FreeBytes] = int64(ctx.bufs.InUse()), int64(ctx.bufs.Free())
 	v[stats.MemoryHeld] = ctx.memory.told
 	ctx.shard.Copy(dst)

@@ -144,14 +144,20 @@ func (r *rig) awaitIdle() {
 	}
 }
 
-// stat is the pool's statistics, summed over the loops.
-func (r *rig) stat() stats.PoolSnapshot {
-	r.t.Helper()
+// layout is the pool's place in the statistics.
+func (r *rig) layout() stats.Layout {
 	pool := &r.conf.Pools[0]
 	layout := stats.Layout{{Name: pool.Name}}
 	for i := range pool.Servers {
 		layout[0].Servers = append(layout[0].Servers, pool.Servers[i].StatsName())
 	}
+	return layout
+}
+
+// stat is the pool's statistics, summed over the loops.
+func (r *rig) stat() stats.PoolSnapshot {
+	r.t.Helper()
+	layout := r.layout()
 	var shards []*stats.Shard
 	for i := range r.contexts {
 		s := stats.NewShard(layout)

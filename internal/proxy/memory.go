@@ -170,6 +170,9 @@ func (ctx *Context) look() {
 func (ctx *Context) Trim() {
 	ctx.bufs.Trim()
 	ctx.msgs.Trim()
+	for _, p := range ctx.pools {
+		p.trim()
+	}
 }
 
 // firstReply is what the first replies to a client are taken to be, in bytes: the

@@ -38,8 +38,9 @@ type ServerPool struct {
 	questions map[string]*question
 	// parser is for requests that begin; one that does not end with the bytes
 	// at hand keeps the parser, and another takes its place.
-	parser   msg.RequestParser
-	partials *partial // free list
+	parser    msg.RequestParser
+	partials  *partial // free list
+	npartials int      // its length
 	// largest estimates how large the large replies are that clients get, in bytes.
 	largest int
 	// slow is how many clients have slowSince set.
@@ -67,6 +68,13 @@ type ServerPool struct {
 	// Invariant: all zero between requests.
 	shares []uint16
 }
+
+const (
+	// maxPartials is how many partials a pool's free list holds, and maxKeptParser
+	// how many bytes the parser of one may hold there.
+	maxPartials   = 128
+	maxKeptParser = 4 << 10
+)
 
 // A partial is a request that has not wholly come.
 type partial struct {
@@ -111,6 +119,7 @@ func (p *ServerPool) begin() *partial {
 		q = &partial{parser: p.proto.NewRequestParser(), proto: p.proto}
 	} else {
 		p.partials = q.next
+		p.npartials--
 		q.next = nil
 	}
 	q.parser, p.parser = p.parser, q.parser
@@ -131,12 +140,17 @@ func (p *ServerPool) finish(q *partial) {
 	q.parser.Forget()
 	p.ctx.memory.parsers -= int64(q.held)
 	q.held = 0
-	if q.proto != p.proto {
-		return // a reload has replaced it meanwhile
+	// A reload may have replaced the protocol meanwhile.
+	if q.proto != p.proto || p.npartials == maxPartials || q.parser.Held() > maxKeptParser {
+		return
 	}
 	q.next = p.partials
 	p.partials = q
+	p.npartials++
 }
+
+// trim leaves what is on the free list to the collector.
+func (p *ServerPool) trim() { p.partials, p.npartials = nil, 0 }
 
 // random is a number for the random distribution; the others need none.
 func (p *ServerPool) random() uint32 {

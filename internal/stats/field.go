@@ -208,6 +208,7 @@ const (
 	LiveMessages
 	LiveChunks
 	FreeMessages
+	FreeParsers
 	ChunkBytes
 	FreeBytes
 	AcceptErrors
@@ -291,6 +292,7 @@ var LoopFields = [numLoopFields]Field{
 	LiveMessages: {"live_messages", "nuthatch_loop_live_messages", Gauge, Things, "requests in flight, and parts of them, that the event loop holds"},
 	LiveChunks:   {"live_chunks", "nuthatch_loop_live_chunks", Gauge, Things, "pieces of buffer memory that the event loop has in use"},
 	FreeMessages: {"free_messages", "nuthatch_loop_free_messages", Gauge, Things, "messages on the event loop's free list"},
+	FreeParsers:  {"free_parsers", "nuthatch_loop_free_parsers", Gauge, Things, "parsers of half sent requests on the event loop's free lists"},
 	ChunkBytes:   {"chunk_bytes", "nuthatch_loop_chunk_bytes", Gauge, Bytes, "buffer memory that the event loop has in use"},
 	FreeBytes:    {"free_bytes", "nuthatch_loop_free_bytes", Gauge, Bytes, "buffer memory on the event loop's free lists"},
 	MemoryHeld:   {"memory_held", "nuthatch_loop_memory_bytes", Gauge, Bytes, "memory that the event loop holds for clients and what they have in flight"},
