@@ -5,6 +5,7 @@ package pages
 import (
 	"os"
 	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,6 +34,12 @@ func Map(n int) *Region {
 	return r
 }
 
+// Slice returns the region as an empty slice of Ts, which must have no pointers.
+func Slice[T any](r *Region) []T {
+	var t T
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(r.Bytes))), len(r.Bytes)/int(unsafe.Sizeof(t)))[:0]
+}
+
 // Drop gives n bytes at offset off, whole pages, back to the system. They are zero
 // and resident again when they are next used.
 func (r *Region) Drop(off, n int) {
@@ -51,4 +58,14 @@ func (r *Region) Resident() (int, error) {
 		n += int(p&1) * Size
 	}
 	return n, nil
+}
+
+// mincore asks for a byte per page of mem.
+func mincore(mem, pages []byte) error {
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(unsafe.SliceData(mem))), uintptr(len(mem)),
+		uintptr(unsafe.Pointer(unsafe.SliceData(pages))))
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }

@@ -32,3 +32,17 @@ func TestMapTooMuch(t *testing.T) {
 		t.Error("more is mapped than there is")
 	}
 }
+
+func TestSlice(t *testing.T) {
+	type pair struct{ a, b uint32 }
+	r := Map(Size)
+	s := Slice[pair](r)
+	if len(s) != 0 || cap(s) != Size/8 {
+		t.Fatalf("a slice of %d of %d, want 0 of %d", len(s), cap(s), Size/8)
+	}
+	s = append(s, pair{}, pair{a: 7})
+	if r.Bytes[8] != 7 && r.Bytes[11] != 7 {
+		t.Error("the slice lies elsewhere")
+	}
+	resident(t, r, Size)
+}

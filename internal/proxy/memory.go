@@ -65,7 +65,8 @@ const (
 	// tricklePeriod is how often, in nanoseconds, a large reply may begin to come at
 	// the hard mark.
 	tricklePeriod = int64(10 * time.Millisecond)
-	// favour is how long the favoured client may send nothing.
+	// favour is how long the favoured client may send nothing; lastGrace if its
+	// request is on its way.
 	favour = int64(100 * time.Millisecond)
 )
 
@@ -243,13 +244,26 @@ func (c *client) favour() bool {
 	m := &c.pool.ctx.memory
 	now := c.pool.ctx.loop.Now()
 	if f := m.favoured; f != c {
-		if f != nil && f.state == clientOpen && !f.starved && f.holds() > 0 && now-f.active < favour || c.holds() == 0 {
+		if f != nil && f.needsFavour(now) || c.holds() == 0 {
 			return false
 		}
 		c.active = now
 	}
 	m.favoured = c
 	return true
+}
+
+// needsFavour reports whether the favoured client is still to be waited for: it
+// sends, or what it has sent waits for its servers, whose memory is not free
+// before they have taken it.
+func (c *client) needsFavour(now int64) bool {
+	switch {
+	case c.state != clientOpen:
+		return false
+	case c.inFlight() > 0:
+		return now-c.active < lastGrace
+	}
+	return !c.starved && c.holds() > 0 && now-c.active < favour
 }
 
 // starve does not read from the client until there is memory again.

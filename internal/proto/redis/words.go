@@ -5,6 +5,7 @@ import (
 
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/pages"
 )
 
 // Where the words of a request are is written down on a desk that all parsers of
@@ -31,6 +32,24 @@ type desk struct {
 	spans []msg.Span
 	// again reads requests for the second time; nil until there was one.
 	again *requestParser
+	// wide is where the words of one request lie that are more than maxDesk, so that
+	// such requests make no garbage; nil until there was one.
+	wide *pages.Region
+}
+
+// room is where that many words can be written.
+func (d *desk) room(words int) []msg.Span {
+	const spanSize = 8
+	if words <= maxDesk {
+		return slices.Grow(d.spans[:0], words)
+	}
+	if d.wide == nil || len(d.wide.Bytes) < words*spanSize {
+		d.wide = pages.Map((words*spanSize + pages.Size - 1) / pages.Size * pages.Size)
+	}
+	if d.wide == nil {
+		return make([]msg.Span, 0, words)
+	}
+	return pages.Slice[msg.Span](d.wide)
 }
 
 // wordSpans are the words of the request in progress.
@@ -87,7 +106,12 @@ func (w *wordSpans) add(off, n int) {
 }
 
 // forget gives up the words of a request that has been served.
-func (w *wordSpans) forget() { w.spans = nil }
+func (w *wordSpans) forget() {
+	if wide := w.desk.wide; wide != nil && cap(w.spans) > maxDesk {
+		wide.Drop(0, len(wide.Bytes))
+	}
+	w.spans = nil
+}
 
 // find looks for the words of a request that has been found to be whole, of at most
 // limit bytes and of that many words, for which it makes room at once.
@@ -98,7 +122,7 @@ func (w *wordSpans) find(v mbuf.View, limit, words int) {
 		w.desk.again = p
 	}
 	kept := w.desk.spans
-	w.desk.spans = slices.Grow(kept[:0], words)
+	w.desk.spans = w.desk.room(words)
 	p.state, p.done = atStart, 0
 	for off := 0; off < v.Len(); {
 		b, first := v.Near(off)
