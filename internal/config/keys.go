@@ -102,7 +102,9 @@ var poolKeys = []key[Pool]{
 			"waits for, be it a connection, requests before it, several servers or the end of a pause. After that the client gets an " +
 			"error, in its turn. The connection to the server goes on: the late reply is dropped when it comes, and other " +
 			"clients notice nothing. A request that has been sent may still be carried out. It does not count as a failure of " +
-			"the server; `timeout` does, and it also ends the server's connection with all that is on it, so set this one lower.",
+			"the server; `timeout` does, and it also ends the server's connection with all that is on it, so set this one lower. " +
+			"It does not end the wait of a client whose command the proxy does not know, while a server is asked about it: `timeout` does, " +
+			"for each server that is asked.",
 		set: func(p *Pool, v value) { p.RequestTimeout = v.duration() },
 	},
 	{
@@ -268,7 +270,9 @@ var poolKeys = []key[Pool]{
 			"kernel, reads and writes. `idempotent`: also reads that had been sent, if no byte of the reply has come, and if the " +
 			"client had not sent a write behind them on that connection, which they might see now. A write that may have been " +
 			"carried out is never sent again. At most one request in ten is, counted over those of late. A time-out is no loss of " +
-			"the connection, and what could not be connected to has been tried at all addresses. With Memcached reads are `get` and `gets`.",
+			"the connection, and what could not be connected to has been tried at all addresses. " +
+			"With Memcached the reads are `get` and `gets`; `mg`, `gat` and `gats` may change what they read, and are never repeated " +
+			"once they have been sent.",
 		set: func(p *Pool, v value) { p.Retry = Retry(v.number) },
 	},
 	{
