@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"nuthatch/internal/msg"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
 )
@@ -49,6 +50,58 @@ func TestEveryRowIsAMetric(t *testing.T) {
 			if !known[row.Prom] {
 				t.Errorf("%s is no metric", row.Prom)
 			}
+		}
+	}
+}
+
+// TestEveryReasonIsALabel: whatever a request failed for, or a connection was cut
+// or refused for, is a series with the name of the reason.
+func TestEveryReasonIsALabel(t *testing.T) {
+	in := newInstance(t)
+	count := func(vectors []stats.Reasons) {
+		for v := range vectors {
+			for r := range int(msg.NumReasons) {
+				vectors[v][r] = int64(100*v + r + 1)
+			}
+		}
+	}
+	c := newCollector(in, &snapshots{take: func() *stats.Snapshot {
+		snap := in.Snapshot()
+		count(snap.Pools[0].Vectors[:])
+		count(snap.Pools[0].Servers[0].Vectors[:])
+		return snap
+	}}, &latencies{take: in.Latency})
+	r := prometheus.NewPedanticRegistry()
+	if err := r.Register(c); err != nil {
+		t.Fatal(err)
+	}
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]float64)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			series := f.GetName()
+			for _, l := range m.GetLabel() { // in the order of their names
+				series += " " + l.GetValue()
+			}
+			got[series] = m.GetCounter().GetValue()
+		}
+	}
+	pool := in.Snapshot().Pools[0]
+	expect := func(series string, want int) {
+		if got[series] != float64(want) {
+			t.Errorf("%s is %v, want %d", series, got[series], want)
+		}
+	}
+	for r := range int(msg.NumReasons) {
+		name := msg.Reason(r).Name()
+		for v, f := range stats.PoolVectors {
+			expect(f.Prom+" "+pool.Name+" "+name, 100*v+r+1)
+		}
+		for v, f := range stats.ServerVectors {
+			expect(f.Prom+" "+pool.Name+" "+name+" "+pool.Servers[0].Name, 100*v+r+1)
 		}
 	}
 }

@@ -37,6 +37,11 @@ type rig struct {
 // by a free listen address.
 func startRig(t testing.TB, text string) *rig {
 	t.Helper()
+	return startLoggedRig(t, text, logging.Discard())
+}
+
+func startLoggedRig(t testing.TB, text string, log *logging.Logger) *rig {
+	t.Helper()
 	fd, err := socket.Listen(t.Context(), socket.ListenSpec{Host: "127.0.0.1", Backlog: 64})
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +70,7 @@ func startRig(t testing.TB, text string) *rig {
 	ended := make(chan error, r.conf.Process.Threads)
 	for id := range r.conf.Process.Threads {
 		ctx, err := proxy.NewContext(proxy.Options{
-			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(layout), Identity: r.identity, Measures: measures,
+			ID: id, Epoch: epoch, Log: log, Shard: stats.NewShard(layout), Identity: r.identity, Measures: measures,
 			Pools: []proxy.PoolOptions{{Config: pool, Topology: r.topo, Protocol: protocolOf(pool, learned)}},
 		})
 		if err != nil {
