@@ -85,7 +85,7 @@ func (p *requestParser) Held() int { return cap(p.inl.line) }
 
 // Forget implements msg.RequestParser.
 func (p *requestParser) Forget() {
-	p.wordSpans.forget()
+	p.forget()
 	p.req.Args = nil
 }
 
