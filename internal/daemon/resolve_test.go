@@ -158,3 +158,30 @@ func TestNamesAreLookedUpAgain(t *testing.T) {
 		t.Errorf("a name that is not known any more: %q", got)
 	}
 }
+
+// A server whose name has several addresses, and which listens at one of them
+// only, is found there by the first request, whichever it is.
+func TestServerAtOneOfItsAddresses(t *testing.T) {
+	_, port, err := net.SplitHostPort(testkit.FreeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []string{net.JoinHostPort("::1", port), net.JoinHostPort("127.0.0.1", port)}
+	for _, host := range testkit.LoopbackHosts(t, 1, number) {
+		all = append(all, net.JoinHostPort(host, port))
+	}
+	for _, addr := range all[1:] { // there may be no IPv6
+		t.Run(addr, func(t *testing.T) {
+			d := &directory{t: t}
+			d.point(all...)
+			testkit.StartRedisAt(t, addr)
+			if got := startNamed(t, d, time.Hour).Do("SET", "k", "v"); got != "+OK\r\n" {
+				t.Errorf("SET: %q", got)
+			}
+		})
+	}
+}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"nuthatch/internal/testkit"
 )
 
@@ -173,6 +175,62 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	}
 }
 
+// inBackground stops a proxy and starts it again with -d, by the given command
+// line. It returns the pid of the new one, which ends with the test.
+func inBackground(t *testing.T, first *testkit.Proxy, line ...string) int {
+	t.Helper()
+	first.Stop()
+	line = append(line, "-d", "-c", first.Config, "-o", first.Log, "-p", first.PidFile, "-a", "127.0.0.1",
+		"-s", first.StatsAddr[strings.LastIndexByte(first.StatsAddr, ':')+1:])
+	if out, err := exec.Command(line[0], line[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	pid := successor(t, first)
+	t.Cleanup(func() { endProcess(t, pid) })
+	return pid
+}
+
+// TestUpgradeWithALoweredLimit: a program that was started with few descriptors
+// by its soft limit raises it, and so do those that replace it: clients get all
+// that there are.
+func TestUpgradeWithALoweredLimit(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	first := testkit.StartNuthatch(t, testkit.Pool{Protocol: testkit.Redis, Servers: testkit.Names(server)}.String())
+	pid := inBackground(t, first, "sh", "-c", `ulimit -Sn 300 && exec "$0" "$@"`, testkit.Binary(t))
+	for n := 2; n <= 4; n++ {
+		awaitLogged(t, first, n, " descriptors limit=")
+		if all := budgets(t, first); all[n-1] != all[1] {
+			t.Errorf("program %d has %s, the first one in the background had %s", n, all[n-1], all[1])
+		}
+		var is unix.Rlimit
+		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &is); err != nil {
+			t.Fatal(err)
+		}
+		if is.Cur < is.Max-1 || is.Max <= 301 { // the Go runtime leaves one
+			t.Errorf("program %d has %d descriptors of %d", n, is.Cur, is.Max)
+		}
+		if n < 4 {
+			pid = upgrade(t, first, pid)
+		}
+	}
+}
+
+// budgets are what the log says of how descriptors are shared out.
+func budgets(t *testing.T, p *testkit.Proxy) (all []string) {
+	t.Helper()
+	log, err := os.ReadFile(p.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log)) {
+		if _, budget, ok := strings.Cut(line, " descriptors limit="); ok {
+			all = append(all, strings.TrimSpace(budget))
+		}
+	}
+	return all
+}
+
 // TestUpgradeInTheBackground: with -d, the pid file leads to the new program.
 func TestUpgradeInTheBackground(t *testing.T) {
 	t.Parallel()
@@ -182,14 +240,7 @@ func TestUpgradeInTheBackground(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first.Stop()
-	run := exec.Command(testkit.Binary(t), "-d", "-c", first.Config, "-o", first.Log, "-p", first.PidFile, "-a", "127.0.0.1",
-		"-s", first.StatsAddr[strings.LastIndexByte(first.StatsAddr, ':')+1:])
-	if out, err := run.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	pid := successor(t, first)
-	t.Cleanup(func() { endProcess(t, pid) })
+	pid := inBackground(t, first, testkit.Binary(t))
 	next := upgrade(t, first, pid)
 	if got := first.Dial(testkit.Redis).Do("PING"); got != "+PONG\r\n" {
 		t.Errorf("PING: %q", got)
