@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Process is a program that a test started. It ends with the test at the
@@ -122,8 +124,23 @@ func (p *Process) Signal(sig syscall.Signal) {
 }
 
 // Pause stops the process where it stands (SIGSTOP): its sockets stay open, the
-// kernel goes on accepting for it, and it answers nothing until Resume.
-func (p *Process) Pause() { p.Signal(syscall.SIGSTOP) }
+// kernel goes on accepting for it, and it answers nothing until Resume. It returns
+// when all its threads stand: the signal alone leaves them time for an answer.
+func (p *Process) Pause() {
+	p.t.Helper()
+	p.Signal(syscall.SIGSTOP)
+	err := await(func() error {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, p.Pid(), &info, unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err == nil && info.Signo == 0 {
+			err = errors.New("it still runs")
+		}
+		return err
+	}, Patience)
+	if err != nil {
+		p.t.Errorf("%s was not stopped: %v", p.name, err)
+	}
+}
 
 // Resume lets a paused process go on.
 func (p *Process) Resume() { p.Signal(syscall.SIGCONT) }
