@@ -63,8 +63,10 @@ const (
 	hardGrace  = int64(100 * time.Millisecond)
 	lastGrace  = int64(time.Second)
 	// tricklePeriod is how often, in nanoseconds, a large reply may begin to come at
-	// the hard mark.
+	// the hard mark, and tricklePart which part of that mark may come of them within
+	// hardGrace, in all loops together: from then on those who do not read are cut.
 	tricklePeriod = int64(10 * time.Millisecond)
+	tricklePart   = 8
 	// favour is how long the favoured client may send nothing; lastGrace if its
 	// request is on its way.
 	favour = int64(100 * time.Millisecond)
@@ -122,6 +124,8 @@ type memory struct {
 	// has one; likewise favouredConn for a reply.
 	favoured     *client
 	favouredConn *serverConn
+	// favouredEnd is the End of the message whose reply that is.
+	favouredEnd uint64
 	// nextLarge is when a large reply may begin to come at the hard mark.
 	nextLarge int64
 	// nextRelief and nextCut are when to look at them, and at those to be cut.
@@ -316,7 +320,7 @@ func (c *serverConn) mayRead() bool {
 	case !ok:
 		return true // what nobody waits for is dropped as it comes
 	case m.full && c.reply.Len() > 0:
-		return c.favour()
+		return c.favour(head)
 	case owner.Out().Len() >= outFull:
 		return false
 	}
@@ -339,17 +343,34 @@ func (ctx *Context) trickle() bool {
 	return true
 }
 
-// favour has the connection go on that has begun a reply, unless another one
-// does.
-func (c *serverConn) favour() bool {
-	m := &c.pool.ctx.memory
-	if int64(c.parser.Body()) > m.hard {
+// trickled counts n bytes of a large reply that have come. At the hard mark they
+// put off the next one: how large a reply is, nobody knows before it comes.
+func (ctx *Context) trickled(n int) {
+	m := &ctx.memory
+	if !m.full {
+		return
+	}
+	share := max(1, m.hard/tricklePart/m.loops)
+	m.nextLarge = max(m.nextLarge, ctx.loop.Now()) + int64(n)*hardGrace/share
+}
+
+// favour has the connection go on with the reply to m, which has begun to come,
+// unless another one does. One that began in the same bytes as the end of the one
+// before has its turn like any large reply.
+func (c *serverConn) favour(m *msg.Msg) bool {
+	mem := &c.pool.ctx.memory
+	f := mem.favouredConn
+	switch {
+	case int64(c.parser.Body()) > mem.hard:
+		return false
+	case f == c && mem.favouredEnd == m.End:
+		return true
+	case f != nil && f != c && f.reply.Len() > 0 && !f.starved:
+		return false
+	case f == c && !c.pool.ctx.trickle():
 		return false
 	}
-	if f := m.favouredConn; f != nil && f != c && f.reply.Len() > 0 && !f.starved {
-		return false
-	}
-	m.favouredConn = c
+	mem.favouredConn, mem.favouredEnd = c, m.End
 	return true
 }
 

@@ -233,6 +233,7 @@ func (c *serverConn) Lend() []byte {
 
 // OnLent implements eventloop.Handler.
 func (c *serverConn) OnLent(n int) {
+	c.pool.ctx.trickled(n)
 	b := c.reply.Lent(n)
 	used, done, err := c.parser.Parse(b)
 	invariant.Check(err != nil || used == n, "proxy: more was lent than the body")
