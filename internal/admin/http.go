@@ -163,6 +163,7 @@ func (h *HTTPPort) OwnPath(own bool) {
 
 // Leave stops listening and returns at once: requests under way are answered.
 func (h *HTTPPort) Leave() {
+	h.leaving.Do(h.stopListening) // before it returns: the address may be asked for again
 	h.serving.Go(func() { h.leave(httpCloseTimeout) })
 }
 
@@ -186,10 +187,7 @@ func (h *HTTPPort) Close() {
 // the time is over. http.Server.Shutdown would leave a request without an answer
 // that comes on a connection which has just been accepted.
 func (h *HTTPPort) leave(patience time.Duration) {
-	h.leaving.Do(func() {
-		h.server.SetKeepAlivesEnabled(false)
-		_ = h.listener.Close() // the descriptor is gone whatever it says
-	})
+	h.leaving.Do(h.stopListening)
 	<-h.accepting
 	over := time.After(patience)
 	tick := time.NewTicker(httpLeavePoll)
@@ -201,6 +199,11 @@ func (h *HTTPPort) leave(patience time.Duration) {
 			return
 		}
 	}
+}
+
+func (h *HTTPPort) stopListening() {
+	h.server.SetKeepAlivesEnabled(false)
+	_ = h.listener.Close() // the descriptor is gone whatever it says
 }
 
 func (h *HTTPPort) isBusy() bool {

@@ -124,8 +124,13 @@ func TestNoDescriptors(t *testing.T) {
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: full, Max: full}, nil); err != nil {
 		t.Fatal(err)
 	}
-	late := stage.proxy.Dial(testkit.Redis)
-	late.Send(testkit.RESP("GET", "a"))
+	// More than one, since what had the descriptor that was just counted may be
+	// gone; and nothing that takes one to a server.
+	late := make([]*testkit.Client, 4)
+	for i := range late {
+		late[i] = stage.proxy.Dial(testkit.Redis)
+		late[i].Send(testkit.RESP("PING"))
+	}
 	awaitLogged(t, stage.proxy, 1, "cannot accept clients")
 	// How long it runs while it can do nothing is what is tested.
 	spent := processorTime(t, pid)
@@ -136,5 +141,7 @@ func TestNoDescriptors(t *testing.T) {
 	c.Send(testkit.RESP("GET", "b"))
 	c.Expect(testkit.Bulk("2"))
 	m.leave()
-	late.Expect(testkit.Bulk("1"))
+	for _, c := range late {
+		c.Expect("+PONG\r\n")
+	}
 }

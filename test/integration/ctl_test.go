@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/testkit"
@@ -90,7 +91,8 @@ func TestOrdersUnderLoad(t *testing.T) {
 		if paused := read[api.Pools](c, "stats").Pools[0]; !paused.Paused || paused.PausedUntil == nil {
 			t.Error("the pool is not shown as paused")
 		}
-		if before := read[api.Pools](c, "stats"); served(before) != served(read[api.Pools](c, "stats")) {
+		before := poolsAfter(c, time.Now())
+		if served(before) != served(poolsAfter(c, before.Time)) {
 			t.Error("requests are taken while the pool is paused")
 		}
 		c.do("resume", "alpha")
@@ -164,6 +166,19 @@ func changeTimeout(t *testing.T, p *testkit.Proxy, c *controller, text string) {
 }
 
 // served is how many requests the first pool has taken.
+// poolsAfter returns what the counters were at a moment after at: for a while all
+// who ask are shown the same.
+func poolsAfter(c *controller, at time.Time) (p api.Pools) {
+	c.t.Helper()
+	testkit.Await(c.t, "counters of a later moment", func() error {
+		if p = read[api.Pools](c, "stats"); !p.Time.After(at) {
+			return errors.New("they are of before")
+		}
+		return nil
+	})
+	return p
+}
+
 func served(p api.Pools) int64 { return p.Pools[0].Counters["client_requests"] }
 
 // TestUpgradeByOrder: the new program has the admin listener, at which nobody is
