@@ -71,6 +71,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer proxy.Stop()
+	p.admin = proxy.AdminAddr()
 
 	if err := p.place(sampleKeys); err != nil {
 		return err

@@ -23,6 +23,7 @@ type page struct {
 	host      string
 	port      int
 	statsPort int
+	admin     net.Addr // of the admin listener; nil if its port was taken
 	servers   []*server
 }
 
@@ -67,6 +68,9 @@ func (p *page) String() string {
 	w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(w, "  proxy\t%s\t%s protocol\n", p.address(), p.title)
 	fmt.Fprintf(w, "  statistics\t127.0.0.1:%d\tconnect and read one JSON document\n", p.statsPort)
+	if p.admin != nil {
+		fmt.Fprintf(w, "  page\thttp://%s/\tfor a browser; in a terminal: nuthatch top\n", p.admin)
+	}
 	for _, s := range p.servers {
 		fmt.Fprintf(w, "  %s\t%s\t%s\n", s.name, s.address, strings.Join(s.keys, " "))
 	}
