@@ -12,12 +12,3 @@ const (
 )
 
 var ejectNames = []string{EjectRing: "ring", EjectFail: "fail"}
-
-func parseEject(_ limits, text string) (value, error) {
-	for i, name := range ejectNames {
-		if text == name {
-			return value{number: int64(i)}, nil
-		}
-	}
-	return value{}, unknownName("eject", text, ejectNames)
-}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,10 +57,10 @@ var (
 	kindSize         = kind{form: "size", parse: parseSize, span: sizeSpan}
 	kindBool         = kind{form: "true or false", parse: parseBool}
 	kindSecret       = kind{form: "text", text: true, secret: true, parse: parseSecret}
-	kindUnknown      = kind{form: "learn or refuse", words: unknownNames, parse: parseUnknown}
-	kindPartial      = kind{form: "error, nulls or errors", words: partialNames, parse: parsePartial}
-	kindRetry        = kind{form: "none, unsent or idempotent", words: retryNames, parse: parseRetry}
-	kindEject        = kind{form: "ring or fail", words: ejectNames, parse: parseEject}
+	kindUnknown      = oneOf("unknown_commands", unknownNames)
+	kindPartial      = oneOf("partial_results", partialNames)
+	kindRetry        = oneOf("retry", retryNames)
+	kindEject        = oneOf("eject", ejectNames)
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue}
 )
 
@@ -91,6 +92,23 @@ func parseDistribution(_ limits, text string) (value, error) {
 		return value{}, unknownName("distribution", text, hashkit.DistributionNames())
 	}
 	return value{distribution: d}, nil
+}
+
+// oneOf is the kind of a key that has one of these words, whose places are their
+// numbers.
+func oneOf(key string, words []string) kind {
+	last := len(words) - 1
+	return kind{
+		form:  strings.Join(words[:last], ", ") + " or " + words[last],
+		words: words,
+		parse: func(_ limits, text string) (value, error) {
+			i := slices.Index(words, text)
+			if i < 0 {
+				return value{}, unknownName(key, text, words)
+			}
+			return value{number: int64(i)}, nil
+		},
+	}
 }
 
 func unknownName(what, text string, names []string) error {

@@ -12,13 +12,4 @@ const (
 
 var logFormatNames = []string{LogText: "text", LogJSON: "json"}
 
-var kindLogFormat = kind{form: "text or json", words: logFormatNames, parse: parseLogFormat}
-
-func parseLogFormat(_ limits, text string) (value, error) {
-	for i, name := range logFormatNames {
-		if text == name {
-			return value{number: int64(i)}, nil
-		}
-	}
-	return value{}, unknownName("log_format", text, logFormatNames)
-}
+var kindLogFormat = oneOf("log_format", logFormatNames)

@@ -17,12 +17,3 @@ const (
 )
 
 var partialNames = []string{PartialError: "error", PartialNulls: "nulls", PartialErrors: "errors"}
-
-func parsePartial(_ limits, text string) (value, error) {
-	for i, name := range partialNames {
-		if text == name {
-			return value{number: int64(i)}, nil
-		}
-	}
-	return value{}, unknownName("partial_results", text, partialNames)
-}

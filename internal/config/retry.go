@@ -13,12 +13,3 @@ const (
 )
 
 var retryNames = []string{RetryNone: "none", RetryUnsent: "unsent", RetryIdempotent: "idempotent"}
-
-func parseRetry(_ limits, text string) (value, error) {
-	for i, name := range retryNames {
-		if text == name {
-			return value{number: int64(i)}, nil
-		}
-	}
-	return value{}, unknownName("retry", text, retryNames)
-}

@@ -12,12 +12,3 @@ const (
 )
 
 var unknownNames = []string{UnknownLearn: "learn", UnknownRefuse: "refuse"}
-
-func parseUnknown(_ limits, text string) (value, error) {
-	for i, name := range unknownNames {
-		if text == name {
-			return value{number: int64(i)}, nil
-		}
-	}
-	return value{}, unknownName("unknown_commands", text, unknownNames)
-}
