@@ -247,19 +247,17 @@ func protocolOf(p *config.Pool) string {
 
 // clients shows the newest clients of one pool, or of all.
 func (h *handler) clients(w http.ResponseWriter, r *http.Request) {
+	name := r.FormValue("pool")
 	most, ok := limit(w, r, defaultClients, maxClients)
-	if !ok {
+	if !ok || !h.known(w, name) {
 		return
 	}
-	name := r.FormValue("pool")
 	conf, topo := h.Instance.InForce()
 	list := api.Clients{Time: time.Now(), Clients: []api.Client{}}
-	known := false
 	for i := range conf.Pools {
 		if name != "" && conf.Pools[i].Name != name {
 			continue
 		}
-		known = true
 		list.Total += topo[i].Clients()
 		found, err := h.Instance.Clients(conf.Pools[i].Name, most)
 		if err != nil {
@@ -267,10 +265,6 @@ func (h *handler) clients(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		list.Clients = append(list.Clients, found...)
-	}
-	if !known {
-		refuse(w, fmt.Errorf("%w: %q", ErrNoPool, name))
-		return
 	}
 	slices.SortFunc(list.Clients, func(a, b api.Client) int { return int(b.ID) - int(a.ID) })
 	list.Clients = list.Clients[:min(most, len(list.Clients))]
