@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -154,4 +155,18 @@ func (c *client) leave() {
 		c.next.prev = c.prev
 	}
 	c.prev, c.next = nil, nil
+}
+
+// everyClient are the pool's clients on this loop. The one at hand may be closed
+// meanwhile, no other.
+func (p *ServerPool) everyClient() iter.Seq[*client] {
+	return func(yield func(*client) bool) {
+		var next *client
+		for c := p.clients; c != nil; c = next {
+			next = c.next
+			if !yield(c) {
+				return
+			}
+		}
+	}
 }

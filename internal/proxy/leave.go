@@ -51,9 +51,7 @@ func (ctx *Context) Drain(by int64) {
 
 // dismiss has the pool's clients leave.
 func (p *ServerPool) dismiss(by int64) {
-	var next *client
-	for c := p.clients; c != nil; c = next {
-		next = c.next // dismiss may close c
+	for c := range p.everyClient() {
 		c.dismiss(by)
 	}
 }
@@ -75,7 +73,7 @@ func (c *client) part() {
 		return
 	}
 	c.state = clientParted
-	c.lastErr = closeReason{dismissed: true}
+	c.lastErr = byDismissal
 	c.leaveBy = min(c.leaveBy, c.pool.ctx.loop.Now()+partingLinger)
 	c.CloseWrite()
 }
@@ -127,7 +125,7 @@ func (ctx *Context) leaveDue(now int64) {
 		switch {
 		case c.state == clientClosed:
 		case now >= c.leaveBy:
-			c.lastErr = closeReason{dismissed: true}
+			c.lastErr = byDismissal
 			c.close()
 		default:
 			c.settle()

@@ -70,7 +70,7 @@ func (l *Limits) part(id *lineage) {
 
 // cut closes the client for something that it may not do.
 func (c *client) cut(why msg.Reason) {
-	c.lastErr = closeReason{cut: why}
+	c.lastErr = closeReason{why: why}
 	c.close()
 }
 
@@ -148,9 +148,7 @@ func (ctx *Context) checkClients(now int64) {
 
 // closeIdle closes the clients that have been idle since the given time.
 func (p *ServerPool) closeIdle(since int64) {
-	var next *client
-	for c := p.clients; c != nil; c = next {
-		next = c.next
+	for c := range p.everyClient() {
 		if c.idle(since) {
 			c.cut(msg.ClientIdle)
 		}
@@ -160,16 +158,14 @@ func (p *ServerPool) closeIdle(since int64) {
 // cutSlow cuts the clients that have had too much to read since the given time,
 // and have not read on.
 func (p *ServerPool) cutSlow(since int64) {
-	var next *client
-	for c := p.clients; c != nil; c = next {
-		next = c.next
+	for c := range p.everyClient() {
 		if c.slowSince != 0 && c.slowSince < since {
 			c.cut(msg.OutputLimit)
 		}
 	}
 }
 
-// countCut counts a client that was cut, or refused.
+// countRefused counts a client that was turned away.
 func (p *ServerPool) countRefused(why msg.Reason) {
 	p.stats.Values[stats.ClientsRefused]++
 	p.stats.Vectors[stats.RefusedClients][why]++

@@ -16,17 +16,14 @@ import (
 type closeReason struct {
 	errno    syscall.Errno
 	protocol *msg.ProtocolError
-	eof      bool
-	// killed and dismissed: somebody ended the connection, or had the client
-	// leave.
-	killed, dismissed bool
-	// cut is what the client may not do; OK if it is not that.
-	cut msg.Reason
+	// why is any other reason.
+	why msg.Reason
 }
 
 var (
-	byEOF  = closeReason{eof: true}
-	byKill = closeReason{killed: true}
+	byEOF       = closeReason{why: msg.ClientEOF}
+	byKill      = closeReason{why: msg.Killed}
+	byDismissal = closeReason{why: msg.Dismissed}
 )
 
 // isError reports whether the reason is a fault of the client or its
@@ -34,7 +31,14 @@ var (
 func (r closeReason) isError() bool { return r.errno != 0 || r.protocol != nil || r.isOffence() }
 
 // isOffence reports whether the client was cut for what it did.
-func (r closeReason) isOffence() bool { return r.cut != msg.OK && r.cut != msg.ClientIdle }
+func (r closeReason) isOffence() bool {
+	switch r.why {
+	case msg.OK, msg.ClientEOF, msg.Killed, msg.Dismissed, msg.ClientIdle:
+		return false
+	default:
+		return true
+	}
+}
 
 // reason is the close reason in the statistics.
 func (r closeReason) reason() msg.Reason {
@@ -43,16 +47,10 @@ func (r closeReason) reason() msg.Reason {
 		return reasonOf(r.errno)
 	case r.protocol != nil:
 		return msg.NotProtocol
-	case r.eof:
-		return msg.ClientEOF
-	case r.killed:
-		return msg.Killed
-	case r.dismissed:
-		return msg.Dismissed
-	case r.cut != msg.OK:
-		return r.cut
-	default:
+	case r.why == msg.OK:
 		return msg.Asked
+	default:
+		return r.why
 	}
 }
 
@@ -62,16 +60,8 @@ func (r closeReason) String() string {
 		return r.errno.Error()
 	case r.protocol != nil:
 		return r.protocol.Msg
-	case r.eof:
-		return "eof"
-	case r.killed:
-		return "killed"
-	case r.dismissed:
-		return "told to leave"
-	case r.cut != msg.OK:
-		return r.cut.String()
 	default:
-		return "quit"
+		return r.reason().String()
 	}
 }
 
@@ -103,7 +93,7 @@ func (c *client) logClose() {
 		slog.String("reason", c.lastErr.String()),
 		slog.Int("outstanding", c.outq.Len()))
 	if c.lastErr.isOffence() {
-		missed, ok := ctx.paces[c.lastErr.cut].pass(ctx.loop.Now())
+		missed, ok := ctx.paces[c.lastErr.why].pass(ctx.loop.Now())
 		if !ok {
 			return
 		}

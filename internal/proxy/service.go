@@ -107,7 +107,7 @@ func (ctx *Context) Kill(id uint64) bool {
 	for _, p := range ctx.pools {
 		for c := p.clients; c != nil; c = c.next {
 			if c.session.ID == id {
-				c.lastErr = closeReason{killed: true}
+				c.lastErr = byKill
 				c.close()
 				return true
 			}

@@ -104,9 +104,7 @@ func (ctx *Context) expireRequests(now int64) {
 }
 
 func (p *ServerPool) expireRequests(now int64) {
-	var next *client
-	for c := p.clients; c != nil; c = next {
-		next = c.next // c may be closed
+	for c := range p.everyClient() {
 		c.expire(now)
 	}
 }
