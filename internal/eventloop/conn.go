@@ -50,8 +50,9 @@ type Conn struct {
 	out     mbuf.Chain
 	fd      int
 	state   state
-	// dirty: the connection is in the loop's list of those to flush.
-	dirty bool
+	// dirty: the connection is in the loop's list of those to flush; late: in that
+	// of those that can wait.
+	dirty, late bool
 	// noRead: nothing is to be read, until ResumeRead.
 	noRead bool
 	// eof: the peer has said that it sends no more.
@@ -101,6 +102,25 @@ func (c *Conn) Flush() {
 	if !c.dirty && c.state == open {
 		c.dirty = true
 		c.loop.dirty = append(c.loop.dirty, c)
+	}
+}
+
+// FlushLate has the output written when the loop has nothing else to do: as long
+// as more is ready to be received, more may come to be sent with it. It goes out
+// after 100 microseconds at the latest, or when the turn then in progress ends, and
+// in this turn if it is long.
+func (c *Conn) FlushLate() {
+	if c.out.Len() >= lateSize {
+		c.Flush()
+		return
+	}
+	if !c.late && !c.dirty && c.state == open {
+		l := c.loop
+		if len(l.late) == 0 {
+			l.waiting = l.now
+		}
+		c.late = true
+		l.late = append(l.late, c)
 	}
 }
 

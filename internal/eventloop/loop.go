@@ -5,7 +5,9 @@
 //	wait ─► receive: OnData, OnEOF, OnConnect, accept  (errors first);
 //	        posted functions, where their wake-up stands among the events
 //	     ─► Hook.OnTurn: what must happen once per turn, timeouts last
-//	     ─► flush: one write per connection that has something to say: OnSent
+//	     ─► flush: one write per connection that has something to say: OnSent;
+//	        last those that can wait (FlushLate), and only if nothing more is
+//	        ready, or they have waited for long enough
 //	     ─► close the descriptors given up in this turn
 //
 // The interface has the shape of completions: a handler is given the bytes that
@@ -43,6 +45,11 @@ const (
 	briefWait = 9
 	// maxIovecs is how many chunks one write sends.
 	maxIovecs = 64
+	// maxLate is how old, in nanoseconds, output may become that waits for more of
+	// its kind, and lateSize how long, in bytes: by then a write costs little
+	// against what it carries.
+	maxLate  = int64(500 * time.Microsecond)
+	lateSize = 16 << 10
 )
 
 // A Hook is told of each turn of a loop.
@@ -75,12 +82,16 @@ type Loop struct {
 	bufs    mbuf.Pool
 	table   []source // by descriptor
 	dirty   []*Conn  // have something to say
+	late    []*Conn  // have something to say that can wait
+	waiting int64    // since when there are any in late
 	closing []int    // descriptors to close at the end of the turn
 	events  []syscall.EpollEvent
 	iovecs  []syscall.Iovec
 	now     int64
 	// byHand: Step gives the time.
 	byHand bool
+	// flushed: this turn has written, which takes time.
+	flushed bool
 	turns  uint64
 
 	// shared
@@ -223,6 +234,9 @@ func (l *Loop) turn(n int) int { return l.turnAt(n, int64(time.Since(l.epoch))) 
 func (l *Loop) turnAt(n int, now int64) int {
 	l.turns++
 	l.now = now
+	if len(l.late) > 0 && now-l.waiting >= maxLate {
+		l.flushLate()
+	}
 	for i := range l.events[:n] {
 		ev := &l.events[i]
 		// A descriptor closed by an earlier event of this turn is no longer in
@@ -231,17 +245,19 @@ func (l *Loop) turnAt(n int, now int64) int {
 			s.ready(ev.Events)
 		}
 	}
-	next := l.hook.OnTurn(l.now)
-	for len(l.dirty) > 0 {
-		l.hook.OnFlush()
-		l.flush()
-		// What was sent, or could not be, gives others something to do.
-		next = l.hook.OnTurn(l.now)
+	l.flushed = false
+	next := l.settle()
+	if len(l.late) > 0 && !l.flushed {
+		l.flushLate()
+		next = l.settle()
 	}
 	for _, fd := range l.closing {
 		unix.Close(fd)
 	}
 	l.closing = l.closing[:0]
+	if len(l.late) > 0 {
+		return 0
+	}
 	if next == 0 {
 		return -1
 	}
@@ -252,6 +268,29 @@ func (l *Loop) turnAt(n int, now int64) int {
 	// Rounded up: a turn too early would find nothing due, again and again. The
 	// kernel counts in an int; a turn in 24 days is early enough.
 	return int(min((wait-1)/int64(time.Millisecond)+1, math.MaxInt32))
+}
+
+// settle does what must be done once per turn, and again as long as that leaves
+// something to flush: what was sent, or could not be, gives others something to do.
+func (l *Loop) settle() (next int64) {
+	next = l.hook.OnTurn(l.now)
+	for len(l.dirty) > 0 {
+		l.hook.OnFlush()
+		l.flush()
+		l.flushed = true
+		next = l.hook.OnTurn(l.now)
+	}
+	return next
+}
+
+// flushLate has the output flushed that could wait.
+func (l *Loop) flushLate() {
+	for i, c := range l.late {
+		l.late[i] = nil
+		c.late = false
+		c.Flush()
+	}
+	l.late = l.late[:0]
 }
 
 // wait fills l.events. A wait that may be short is hidden from the Go scheduler:

@@ -164,7 +164,7 @@ func (c *serverConn) enqueue(m *msg.Msg, n int) {
 	c.queue.Push(m)
 	c.server.stats[stats.InQueue]++
 	c.server.stats[stats.InQueueBytes] += int64(n)
-	c.Flush()
+	c.FlushLate()
 }
 
 // OnConnect implements eventloop.Handler.
