@@ -184,6 +184,9 @@ func open(sa unix.Sockaddr) (int, error) {
 	if err != nil {
 		return -1, err
 	}
+	if isLoopback(sa) {
+		unpace(fd)
+	}
 	return fd, nil
 }
 
@@ -195,11 +198,19 @@ type Keepalive struct {
 	Count          int
 }
 
-// Tune sets the options of a connected socket: no delay for small messages, and
-// TCP keepalive if asked for. On a unix socket it does nothing. What the kernel
+// Tune sets the options of a connected socket: no delay for small messages, no
+// pacing within the machine, and TCP keepalive if asked for. On a unix socket it
+// does nothing. What the kernel
 // refuses is left as it is: the connection works without.
 func Tune(fd int, k Keepalive) {
-	if unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) != nil || !k.On {
+	if unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) != nil {
+		return
+	}
+	// An accepted one may be within the machine although its listener is not.
+	if sa, err := unix.Getsockname(fd); err == nil && isLoopback(sa) {
+		unpace(fd)
+	}
+	if !k.On {
 		return
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
