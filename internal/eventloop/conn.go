@@ -51,15 +51,31 @@ type Conn struct {
 	fd      int
 	state   state
 	// dirty: the connection is in the loop's list of those to flush; late: in that
-	// of those that can wait.
-	dirty, late bool
+	// of those that can wait; again: in that of those with something left to read.
+	dirty, late, again bool
 	// noRead: nothing is to be read, until ResumeRead.
 	noRead bool
-	// eof: the peer has said that it sends no more.
-	eof bool
-	// interest is what epoll is asked for.
+	// unread: something may be left in the socket, which epoll will not tell of.
+	unread bool
+	// ending: the peer has said that it sends no more, or the connection is broken,
+	// which is found behind all that can be read; eof: the former was found.
+	ending, eof bool
+	// blocked: the kernel took less than the output holds.
+	blocked bool
+	// interest is what epoll is asked for. It grows only.
 	interest uint32
 }
+
+// epoll tells once of what comes, when it comes (edge-triggered): it then need not
+// look at a connection again to see that it was read. So the loop must know itself
+// where something is left: a read that fills its buffer leaves more, one that does
+// not has emptied the socket, unless the end of the stream is behind. Room for
+// output is asked for when it lacks for the first time, and stays asked for: the
+// kernel tells of it only if it lacked.
+const (
+	bytesCome = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+	ends      = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+)
 
 // Attach gives the open, non-blocking socket fd to the connection, and the
 // connection to the loop. With inProgress the socket is still being connected;
@@ -67,9 +83,9 @@ type Conn struct {
 func (l *Loop) Attach(c *Conn, fd int, inProgress bool, h Handler) error {
 	invariant.Check(c.state == detached, "eventloop: attached twice")
 	invariant.Check(c.out.Len() == 0, "eventloop: attached with output of an earlier connection")
-	c.state, c.interest = open, unix.EPOLLIN
+	c.state, c.interest = open, bytesCome
 	if inProgress {
-		c.state, c.interest = connecting, unix.EPOLLOUT
+		c.state, c.interest = connecting, bytesCome|unix.EPOLLOUT
 	}
 	if err := l.register(fd, c, c.interest); err != nil {
 		c.state = detached
@@ -77,7 +93,7 @@ func (l *Loop) Attach(c *Conn, fd int, inProgress bool, h Handler) error {
 		return err
 	}
 	c.loop, c.fd, c.handler = l, fd, h
-	c.noRead, c.eof = false, false
+	c.noRead, c.unread, c.ending, c.eof, c.blocked = false, false, false, false, false
 	return nil
 }
 
@@ -124,18 +140,25 @@ func (c *Conn) FlushLate() {
 	}
 }
 
-// PauseRead stops receiving. epoll is told only if it reports bytes meanwhile,
-// so that a short pause costs nothing.
+// PauseRead stops receiving. epoll is not told, so that a short pause costs
+// nothing.
 func (c *Conn) PauseRead() { c.noRead = true }
 
 // ResumeRead receives again.
 func (c *Conn) ResumeRead() {
-	if !c.noRead {
-		return
+	if c.noRead {
+		c.noRead = false
+		if c.unread && c.state == open {
+			c.readAgain()
+		}
 	}
-	c.noRead = false
-	if c.state == open && !c.eof && c.interest&unix.EPOLLIN == 0 {
-		c.ask(c.interest | unix.EPOLLIN)
+}
+
+// readAgain has the next turn read, without being told to by epoll.
+func (c *Conn) readAgain() {
+	if !c.again {
+		c.again = true
+		c.loop.again = append(c.loop.again, c)
 	}
 }
 
@@ -159,15 +182,10 @@ func (c *Conn) CloseWrite() {
 	}
 }
 
-func (c *Conn) ask(interest uint32) {
-	c.interest = interest
-	c.loop.watch(c.fd, interest)
-}
-
 // ready implements source. Errors come first.
 func (c *Conn) ready(events uint32) {
 	if c.state == connecting {
-		c.connected()
+		c.connected(events)
 		return
 	}
 	if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 && (c.noRead || c.eof) {
@@ -175,21 +193,29 @@ func (c *Conn) ready(events uint32) {
 		c.handler.OnError(c.socketError())
 		return
 	}
-	if events&(unix.EPOLLIN|unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+	if events&ends != 0 {
+		c.ending = true
+	}
+	// One that was read in this turn already waits for the next.
+	if events&(unix.EPOLLIN|ends) != 0 && !c.again {
 		c.read()
 	}
-	if events&unix.EPOLLOUT != 0 && c.state == open {
+	if events&unix.EPOLLOUT != 0 && c.blocked && c.state == open {
 		c.Flush()
 	}
 }
 
-func (c *Conn) connected() {
+func (c *Conn) connected(events uint32) {
 	if n, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || n != 0 {
 		c.handler.OnError(syscall.Errno(n))
 		return
 	}
 	c.state = open
-	c.ask(unix.EPOLLIN)
+	if events&(unix.EPOLLIN|ends) != 0 {
+		// Of what came with this news epoll tells no second time.
+		c.unread, c.ending = true, events&ends != 0
+		c.readAgain()
+	}
 	c.Flush()
 	c.handler.OnConnect()
 }
@@ -203,11 +229,14 @@ func (c *Conn) socketError() syscall.Errno {
 	return syscall.Errno(n)
 }
 
-// read receives once. What is left in the socket is reported again in the next
-// turn, after the others had theirs.
+// read receives once. What is left in the socket is read in the next turn, after
+// the others had theirs.
 func (c *Conn) read() {
+	if c.eof {
+		return
+	}
+	c.unread = true
 	if c.noRead {
-		c.ask(c.interest &^ unix.EPOLLIN)
 		return
 	}
 	buf := c.handler.Lend()
@@ -221,16 +250,23 @@ func (c *Conn) read() {
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(c.fd),
 		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
 	switch {
-	case errno == syscall.EAGAIN || errno == syscall.EINTR:
+	case errno == syscall.EAGAIN:
+		c.unread = false
+	case errno == syscall.EINTR:
+		c.readAgain()
 	case errno != 0:
 		c.handler.OnError(errno)
 	case n == 0:
-		c.eof = true
-		c.ask(c.interest &^ unix.EPOLLIN)
+		c.unread, c.eof = false, true
 		c.handler.OnEOF()
-	case lent:
-		c.handler.OnLent(int(n))
 	default:
+		if c.unread = int(n) == len(buf) || c.ending; c.unread {
+			c.readAgain()
+		}
+		if lent {
+			c.handler.OnLent(int(n))
+			return
+		}
 		c.handler.OnData(buf[:n])
 		invariant.Poison(buf[:n])
 	}
@@ -257,11 +293,10 @@ func (c *Conn) write() {
 		c.out.Advance(&c.loop.bufs, n)
 		sent += n
 	}
-	switch blocked := c.out.Len() > 0; {
-	case blocked && c.interest&unix.EPOLLOUT == 0:
-		c.ask(c.interest | unix.EPOLLOUT)
-	case !blocked && c.interest&unix.EPOLLOUT != 0:
-		c.ask(c.interest &^ unix.EPOLLOUT)
+	c.blocked = c.out.Len() > 0
+	if c.blocked && c.interest&unix.EPOLLOUT == 0 {
+		c.interest |= unix.EPOLLOUT
+		c.loop.watch(c.fd, c.interest)
 	}
 	c.handler.OnSent(sent)
 }

@@ -50,12 +50,10 @@ func (k *talk) round() error {
 			sent += n
 		}
 		for got < sent {
-			n, err := k.r.wait(patience)
-			if err != nil || n == 0 {
-				return io.ErrNoProgress
+			if err := k.r.tryStep(); err != nil {
+				return err
 			}
-			k.r.turn(n)
-			n, err = unix.Read(k.far.fd, k.back[got:])
+			n, err := unix.Read(k.far.fd, k.back[got:])
 			if err != nil || n == 0 {
 				return io.ErrUnexpectedEOF
 			}

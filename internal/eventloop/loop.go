@@ -84,14 +84,15 @@ type Loop struct {
 	dirty   []*Conn  // have something to say
 	late    []*Conn  // have something to say that can wait
 	waiting int64    // since when there are any in late
+	flushed bool     // something was written in this turn, which takes time
+	again   []*Conn  // have something left to read
+	reread  []*Conn  // again, while it is worked on; swapped with it
 	closing []int    // descriptors to close at the end of the turn
 	events  []syscall.EpollEvent
 	iovecs  []syscall.Iovec
 	now     int64
 	// byHand: Step gives the time.
 	byHand bool
-	// flushed: this turn has written, which takes time.
-	flushed bool
 	turns  uint64
 
 	// shared
@@ -237,6 +238,7 @@ func (l *Loop) turnAt(n int, now int64) int {
 	if len(l.late) > 0 && now-l.waiting >= maxLate {
 		l.flushLate()
 	}
+	l.readAgain()
 	for i := range l.events[:n] {
 		ev := &l.events[i]
 		// A descriptor closed by an earlier event of this turn is no longer in
@@ -255,7 +257,7 @@ func (l *Loop) turnAt(n int, now int64) int {
 		unix.Close(fd)
 	}
 	l.closing = l.closing[:0]
-	if len(l.late) > 0 {
+	if len(l.late) > 0 || len(l.again) > 0 {
 		return 0
 	}
 	if next == 0 {
@@ -268,6 +270,20 @@ func (l *Loop) turnAt(n int, now int64) int {
 	// Rounded up: a turn too early would find nothing due, again and again. The
 	// kernel counts in an int; a turn in 24 days is early enough.
 	return int(min((wait-1)/int64(time.Millisecond)+1, math.MaxInt32))
+}
+
+// readAgain reads from the connections of which the last turn has left something.
+func (l *Loop) readAgain() {
+	l.again, l.reread = l.reread, l.again
+	for i, c := range l.reread {
+		l.reread[i] = nil
+		c.again = false
+		// It may be another connection than it was.
+		if c.state == open && c.unread {
+			c.read()
+		}
+	}
+	l.reread = l.reread[:0]
 }
 
 // settle does what must be done once per turn, and again as long as that leaves

@@ -15,6 +15,7 @@ func (l *Loop) Step(now int64) (ready int, err error) {
 		return 0, fmt.Errorf("eventloop: %w", os.NewSyscallError("epoll_wait", err))
 	}
 	l.byHand = true
+	n += len(l.again)
 	l.turnAt(n, now)
 	return n, nil
 }
