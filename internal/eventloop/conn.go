@@ -121,10 +121,10 @@ func (c *Conn) Flush() {
 	}
 }
 
-// FlushLate has the output written when the loop has nothing else to do: as long
-// as more is ready to be received, more may come to be sent with it. It goes out
-// after 100 microseconds at the latest, or when the turn then in progress ends, and
-// in this turn if it is long.
+// FlushLate has the output written at the end of the first turn that writes nothing
+// else: what is written elsewhere takes its time, in which more may come to be sent
+// with this. It goes out after half a millisecond at the latest, or when the turn
+// then in progress ends; at the end of this turn if it is long.
 func (c *Conn) FlushLate() {
 	if c.out.Len() >= lateSize {
 		c.Flush()

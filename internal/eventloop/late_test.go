@@ -6,104 +6,121 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// A lateRig is a loop with a connection whose output can wait and one whose cannot,
+// and their peers.
+type lateRig struct {
+	*rig
+	late, now       *probe
+	farLate, farNow *peer
+}
+
+func newLateRig(t *testing.T) *lateRig {
+	r := &lateRig{rig: newRig(t)}
+	r.late, r.farLate = r.pair("tcp")
+	r.now, r.farNow = r.pair("tcp")
+	return r
+}
+
+// say has the first connection say something that can wait.
+func (r *lateRig) say(text string) {
+	r.late.Out().AppendString(&r.bufs, text)
+	r.late.FlushLate()
+}
+
+// silent fails if anything of that was sent.
+func (r *lateRig) silent() {
+	r.t.Helper()
+	if b := r.farLate.drain(100); len(b) > 0 {
+		r.t.Fatalf("%q was sent already", b)
+	}
+}
+
 // TestFlushLate: output that can wait does so while the loop has something else to
 // do, and no longer.
 func TestFlushLate(t *testing.T) {
-	say := func(c *probe, text string) {
-		c.Out().AppendString(&c.rig.bufs, text)
-		c.FlushLate()
-	}
-	silent := func(t *testing.T, p *peer) {
-		t.Helper()
-		if b := p.drain(100); len(b) > 0 {
-			t.Fatalf("%q was sent already", b)
-		}
-	}
-	pairs := func(t *testing.T) (r *rig, late, other *probe, farLate, farOther *peer) {
-		r = newRig(t)
-		late, farLate = r.pair("tcp")
-		other, farOther = r.pair("tcp")
-		return r, late, other, farLate, farOther
-	}
 	t.Run("nothing else was written", func(t *testing.T) {
-		r, late, _, far, _ := pairs(t)
-		say(late, "one")
-		say(late, "two")
+		r := newLateRig(t)
+		r.say("one")
+		r.say("two")
 		if next := r.turnAt(1, 1); next != -1 {
 			t.Errorf("the next turn is in %d ms, want none", next)
 		}
-		far.want("onetwo")
-		late.wantLog("sent")
+		r.farLate.want("onetwo")
+		r.late.wantLog("sent")
 	})
 	t.Run("something else was written", func(t *testing.T) {
-		r, late, other, far, farOther := pairs(t)
-		say(late, "one")
-		other.say("now")
+		r := newLateRig(t)
+		r.say("one")
+		r.now.say("now")
 		if next := r.turnAt(1, 1); next != 0 {
 			t.Errorf("the next turn is in %d ms, want at once", next)
 		}
-		farOther.want("now")
-		silent(t, far)
-		say(late, "two")
+		r.farNow.want("now")
+		r.silent()
+		r.say("two")
 		r.turnAt(0, 2)
-		far.want("onetwo")
-		late.wantLog("sent")
+		r.farLate.want("onetwo")
+		r.late.wantLog("sent")
 		r.quiet("after all was sent")
 	})
 	t.Run("for long enough", func(t *testing.T) {
-		r, late, other, far, _ := pairs(t)
+		r := newLateRig(t)
 		for now := int64(1); now <= 1+maxLate; now += maxLate / 5 {
-			silent(t, far)
-			say(late, ".")
-			other.say("now")
+			r.silent()
+			r.say(".")
+			r.now.say("now")
 			r.turnAt(1, now)
 		}
-		far.want("......")
-		say(late, "again")
-		other.say("now")
+		r.farLate.want("......")
+		r.say("again")
+		r.now.say("now")
 		r.turnAt(1, 2*maxLate)
-		silent(t, far)
+		r.silent()
 	})
-	t.Run("long output", func(t *testing.T) {
-		r, late, other, far, _ := pairs(t)
-		say(late, "one")
+}
+
+// TestFlushLateEnds: what else can become of output that waits.
+func TestFlushLateEnds(t *testing.T) {
+	t.Run("it grows long", func(t *testing.T) {
+		r := newLateRig(t)
+		r.say("one")
 		text := string(noise(lateSize))
-		say(late, text)
-		other.say("now")
+		r.say(text)
+		r.now.say("now")
 		r.turnAt(1, 1)
-		far.want("one" + text)
+		r.farLate.want("one" + text)
 		r.turnAt(0, 2)
 	})
-	t.Run("then at once", func(t *testing.T) {
-		r, late, other, far, _ := pairs(t)
-		say(late, "one")
-		late.say("two")
-		other.say("now")
+	t.Run("more comes that cannot wait", func(t *testing.T) {
+		r := newLateRig(t)
+		r.say("one")
+		r.late.say("two")
+		r.now.say("now")
 		r.turnAt(1, 1)
-		far.want("onetwo")
+		r.farLate.want("onetwo")
 		r.turnAt(0, 2)
-		late.wantLog("sent", "sent")
+		r.late.wantLog("sent", "sent")
 	})
-	t.Run("closed", func(t *testing.T) {
-		r, late, other, _, _ := pairs(t)
-		say(late, "one")
-		other.say("now")
+	t.Run("the connection is closed", func(t *testing.T) {
+		r := newLateRig(t)
+		r.say("one")
+		r.now.say("now")
 		r.turnAt(1, 1)
-		late.Close()
+		r.late.Close()
 		r.turnAt(0, 2)
-		late.wantLog()
+		r.late.wantLog()
 	})
-	t.Run("closed and made anew", func(t *testing.T) {
-		r, late, other, _, _ := pairs(t)
+	t.Run("the connection is closed and made anew", func(t *testing.T) {
+		r := newLateRig(t)
 		ln, sa := listenTCP(t)
-		say(late, "lost")
-		other.say("now")
+		r.say("lost")
+		r.now.say("now")
 		r.turnAt(1, 1)
-		late.Close()
+		r.late.Close()
 		fd, inProgress := connect(t, sa)
-		r.attachAs(late, fd, inProgress)
-		late.Out().AppendString(&r.bufs, "hello")
-		r.until("sent", func() bool { return late.sent > 0 })
+		r.attachAs(r.late, fd, inProgress)
+		r.late.Out().AppendString(&r.bufs, "hello")
+		r.until("sent", func() bool { return r.late.sent > 0 })
 		nfd, _, err := unix.Accept(ln)
 		if err != nil {
 			t.Fatal(err)

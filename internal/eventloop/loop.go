@@ -6,8 +6,8 @@
 //	        posted functions, where their wake-up stands among the events
 //	     ─► Hook.OnTurn: what must happen once per turn, timeouts last
 //	     ─► flush: one write per connection that has something to say: OnSent;
-//	        last those that can wait (FlushLate), and only if nothing more is
-//	        ready, or they have waited for long enough
+//	        those that can wait (FlushLate) only in a turn that wrote nothing
+//	        else, or when they have waited for long enough
 //	     ─► close the descriptors given up in this turn
 //
 // The interface has the shape of completions: a handler is given the bytes that
@@ -369,8 +369,8 @@ func (l *Loop) register(fd int, s source, events uint32) error {
 // watch changes what epoll reports of fd.
 func (l *Loop) watch(fd int, events uint32) {
 	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
-	// It can only fail for want of kernel memory, or for a descriptor that is
-	// not ours, which the table rules out. The next event tries again.
+	// A change needs no memory, so it can only fail for a descriptor that is not
+	// ours, which the table rules out.
 	_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, fd, &ev)
 }
 
