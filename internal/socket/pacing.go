@@ -9,7 +9,7 @@ import (
 
 // unpace takes BBR off a socket that stays within the machine. On the loopback
 // device there is no congestion to find out, and the timers by which BBR paces cost
-// an eighth of the time that replies of 1 MB take. New Reno, which every Linux has
+// a quarter of the time that replies of 1 MB take. New Reno, which every Linux has
 // and lets everybody use, takes its place.
 //
 // It must come before the connection is made, or accepted by a listener that hands
