@@ -69,6 +69,8 @@ type Protocol struct {
 	facts      func(tell func(name, value string))
 	// scratch gathers the head of a block that lies across chunks.
 	scratch []byte
+	// sources is scratch: where the fragments stand that are being merged.
+	sources []source
 	// pieces are some of a request's keys, each with the space before it.
 	pieces [64]mbuf.Span
 }

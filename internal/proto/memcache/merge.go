@@ -63,23 +63,6 @@ func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (fai
 	return failed
 }
 
-// mergeValues appends the values of all fragments and one END. Values are in
-// nutcracker's order: for each key of the request, the next value of the
-// fragment that the key went to. That is the order of the keys as long as all
-// are found; a miss makes the later values of its server move up.
-func (p *Protocol) mergeValues(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
-	failed, ok := p.mergeErrors(parent, pool, out)
-	if !ok {
-		return failed
-	}
-	for _, i := range parent.Seq {
-		src := &parent.Frags[i].Reply
-		move(pool, out, src, p.blockLen(src))
-	}
-	out.AppendString(pool, "END\r\n")
-	return false
-}
-
 // mergeErrors appends the first error among the fragments, those of the proxy
 // before those of servers. It is ok if there is none.
 func (p *Protocol) mergeErrors(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed, ok bool) {
@@ -175,16 +158,4 @@ func (p *Protocol) firstLine(c *mbuf.Chain) []byte {
 		p.scratch = append(p.scratch, b...)
 	}
 	return p.scratch
-}
-
-// move moves the first n bytes of src to the end of dst, large pieces by
-// reference.
-func move(pool *mbuf.Pool, dst, src *mbuf.Chain, n int) {
-	for n > 0 {
-		k := src.Head()
-		m := min(n, k.Len())
-		dst.AppendRange(pool, k, 0, m)
-		src.Advance(pool, m)
-		n -= m
-	}
 }

@@ -2,6 +2,8 @@ package memcache_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -161,6 +163,53 @@ func TestMergeAcrossChunks(t *testing.T) {
 		}
 		if p.Live() != 0 {
 			t.Fatalf("a first value of %d bytes: %d chunks are lost", n, p.Live())
+		}
+	}
+}
+
+// TestMergeValues compares merges of values of all lengths, some of them missing,
+// received in pieces, with what a simpler way gives.
+func TestMergeValues(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	proto := memcache.New(memcache.Options{})
+	lengths := []int{0, 1, 3, 30, 40, 41, 42, 43, 44, 45, 46, 100, 1000, mbuf.ShareMin - 30, mbuf.ShareMin, 3 * mbuf.ShareMin}
+	for round := range 300 {
+		var p mbuf.Pool
+		var out mbuf.Chain
+		parent := &msg.Msg{}
+		replies := make([][]string, 1+rnd.IntN(4))
+		for i := range 1 + rnd.IntN(60) {
+			f := rnd.IntN(len(replies))
+			parent.Seq = append(parent.Seq, uint16(f))
+			if rnd.IntN(10) > 0 {
+				key := strings.Repeat("k", 1+rnd.IntN(30)) + strconv.Itoa(i)
+				replies[f] = append(replies[f], value(key, strings.Repeat("v", lengths[rnd.IntN(len(lengths))])))
+			}
+		}
+		for _, values := range replies {
+			f := &msg.Msg{}
+			for all := strings.Join(values, "") + "END\r\n"; all != ""; {
+				n := 1 + rnd.IntN(len(all))
+				var piece mbuf.Chain
+				piece.AppendString(&p, all[:n])
+				f.Reply.Splice(&p, &piece)
+				all = all[n:]
+			}
+			parent.Frags = append(parent.Frags, f)
+		}
+		want := ""
+		for _, f := range parent.Seq {
+			if len(replies[f]) > 0 {
+				want += replies[f][0]
+				replies[f] = replies[f][1:]
+			}
+		}
+		failed := proto.Merge(parent, &p, &out)
+		if got := flatten(&p, &out); got != want+"END\r\n" || failed {
+			t.Fatalf("round %d: failed %v, got %q, want %q", round, failed, got, want+"END\r\n")
+		}
+		if p.Live() != 0 {
+			t.Fatalf("round %d: %d chunks are lost", round, p.Live())
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"math/bits"
 	"strconv"
 
 	"nuthatch/internal/msg"
@@ -167,10 +168,7 @@ func plainValue(b []byte) (head, body int) {
 	if len(b) < 16 || binary.LittleEndian.Uint64(b)<<16 != word<<16 {
 		return 0, 0
 	}
-	i := 6
-	for i < len(b) && b[i] > ' ' { // the key
-		i++
-	}
+	i := blankFrom(b, 6) // behind the key
 	if i == 6 || i == len(b) || b[i] != ' ' {
 		return 0, 0
 	}
@@ -195,6 +193,24 @@ func plainValue(b []byte) (head, body int) {
 		return i + 2, body
 	}
 	return 0, 0
+}
+
+// blankFrom returns the offset in b of the first byte from i on that is a space or a
+// control character; len(b) if there is none. It looks at eight bytes at a time: a
+// byte less than 0x21 borrows into its highest bit, and the lowest such byte is
+// always right (the "hasless" of Bit Twiddling Hacks, Sean Eron Anderson).
+func blankFrom(b []byte, i int) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(b); i += 8 {
+		word := binary.LittleEndian.Uint64(b[i:])
+		if less := (word - ones*0x21) &^ word & highs; less != 0 {
+			return i + bits.TrailingZeros64(less)>>3
+		}
+	}
+	for i < len(b) && b[i] > ' ' {
+		i++
+	}
+	return i
 }
 
 func (p *replyParser) parseLine(data []byte) (n int, done bool) {

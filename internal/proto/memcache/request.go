@@ -3,7 +3,9 @@ package memcache
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"math"
+	"math/bits"
 
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
@@ -152,29 +154,39 @@ func (p *requestParser) scanWords(piece []byte) {
 		p.bad = true
 	}
 	p.cr = piece[len(piece)-1] == '\r'
-	for i := 0; ; {
-		if !p.inWord {
-			for i < len(piece) && piece[i] == ' ' {
-				i++
-			}
-			if i == len(piece) {
-				return
-			}
-			p.inWord, p.word = true, p.size+i
-		}
-		n := bytes.IndexByte(piece[i:], ' ')
-		if n < 0 {
-			return
-		}
-		i += n
-		p.endWord(p.size + i)
-		i++
+	begin := p.size
+	if p.inWord {
+		begin = p.word
 	}
+	i := 0
+	for ; i+8 <= len(piece); i += 8 {
+		for found := spacesOf(binary.LittleEndian.Uint64(piece[i:])); found != 0; found &= found - 1 {
+			begin = p.space(begin, p.size+i+bits.TrailingZeros64(found)>>3)
+		}
+	}
+	for ; i < len(piece); i++ {
+		if piece[i] == ' ' {
+			begin = p.space(begin, p.size+i)
+		}
+	}
+	p.word, p.inWord = begin, begin < p.size+len(piece)
 }
 
-func (p *requestParser) endWord(end int) {
-	p.args = append(p.args, msg.Span{Off: uint32(p.word), Len: uint32(end - p.word)})
-	p.inWord = false
+// spacesOf returns a set bit, its highest, for each of a word's eight bytes that is a
+// space.
+func spacesOf(word uint64) uint64 {
+	const spaces, sevens = 0x2020202020202020, 0x7f7f7f7f7f7f7f7f
+	word ^= spaces
+	return ^(word&sevens + sevens | word | sevens)
+}
+
+// space ends the word that begins at begin, if there is one, with the space at at,
+// and returns where the next may begin.
+func (p *requestParser) space(begin, at int) int {
+	if at > begin {
+		p.args = append(p.args, msg.Span{Off: uint32(begin), Len: uint32(at - begin)})
+	}
+	return at + 1
 }
 
 // endWords ends the line's last word; size is the line's end.
@@ -186,9 +198,7 @@ func (p *requestParser) endWords() {
 	if p.cr {
 		end--
 	}
-	if end > p.word {
-		p.endWord(end)
-	}
+	p.space(p.word, end)
 	p.inWord = false
 }
 
