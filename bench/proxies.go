@@ -49,6 +49,7 @@ func proxyKinds() []proxyKind {
 			name: ours, build: buildNuthatch, config: nuthatchYAML(1), args: nutcrackerArgs, can: anything,
 			version: []string{"-V"},
 		},
+		relayKind(),
 		{
 			// It uses two descriptors for each client, and knows no keys.
 			name: "haproxy", optional: true, config: haproxyConfig, version: []string{"-v"},
