@@ -82,6 +82,16 @@ func TestChooseKeepsTheTablesOrder(t *testing.T) {
 	}
 }
 
+// TestRelayIsChosen: it is among the proxies unless others are named.
+func TestRelayIsChosen(t *testing.T) {
+	for args, want := range map[string]bool{"": true, "-proxies relay": true, "-proxies nutcracker,nuthatch": false} {
+		opts, err := parseArgs(strings.Fields(args), io.Discard)
+		if got := slices.Contains(names(opts.proxies), relayName); got != want || err != nil {
+			t.Errorf("%q: %t (%v)", args, got, err)
+		}
+	}
+}
+
 func TestWorksAreSound(t *testing.T) {
 	seen := map[string]bool{}
 	for _, w := range works() {
@@ -200,6 +210,9 @@ func TestWhatProxiesCan(t *testing.T) {
 	}{
 		{baseline, mget, true},
 		{ours, many, true},
+		{relayName, mget, false},
+		{relayName, memcached, true},
+		{relayName, many, true},
 		{"haproxy", mget, false},
 		{"haproxy", memcached, true},
 		{"haproxy", many, false},

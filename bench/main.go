@@ -8,7 +8,8 @@
 // share the rest of the machine with the load. A piece of work (works.go) is
 // done through each proxy in turn, and again in each round, so that the proxies
 // compared have met the same machine: absolute values drift with whatever else
-// it does, the ratios within a round do not.
+// it does, the ratios within a round do not. One proxy is this program itself, in
+// another role: the relay (relay.go), which shows what the others cannot avoid.
 //
 // The load of a piece of work is a closed loop: a client sends its next request,
 // or its next pipeline of requests, when it has the reply. A proxy that is faster

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -29,10 +30,22 @@ func (r *rig) describe(ctx context.Context) []string {
 	return []string{
 		fmt.Sprintf("Date: %s.", r.began.Format("2 January 2006")),
 		"Programs: " + strings.Join(programs, "; ") + "; " + runtime.Version() + ".",
-		fmt.Sprintf("Machine: %s, %d cores; the proxy alone on one, servers and load on the rest.", machine(), len(r.cores.all)),
+		fmt.Sprintf("Machine: %s, %d cores, TCP congestion control %s; the proxy alone on one core, servers and load on the rest.",
+			machine(), len(r.cores.all), congestionControl()),
 		fmt.Sprintf("Method: loopback, %d clients where a row does not say otherwise, closed loop; every proxy with one thread and started anew "+
-			"for each piece of work; %d rounds of %v, the proxies in turn in each. System calls are %s.", usualClients, r.rounds, r.length, counted),
+			"for each piece of work; %d rounds of %v, the proxies in turn in each. System calls are %s.%s", usualClients, r.rounds, r.length, counted,
+			r.aboutFloor()),
 	}
+}
+
+// aboutFloor says what the relay is there for, if it is there.
+func (r *rig) aboutFloor() string {
+	if !slices.ContainsFunc(r.programs, func(p program) bool { return p.name == relayName }) {
+		return ""
+	}
+	return " `relay` is a part of this benchmark, and the floor: it finds where requests and replies end, forwards to one server and gives " +
+		"replies to clients in order, and does nothing else, neither routing nor statistics, timeouts, nor bounds. What it costs, " +
+		"a proxy on epoll cannot avoid."
 }
 
 // machine names the kernel and the processor.
