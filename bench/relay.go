@@ -73,8 +73,8 @@ func newRelay(listen, server string, redis bool) (*relay, error) {
 	r := &relay{
 		request: &textFramer{}, reply: &textFramer{},
 		events: make([]syscall.EpollEvent, 512),
-		in:     make([]byte, relayReplies),
-		out:    unsent{buf: make([]byte, 0, relayRequests)},
+		in:     make([]byte, relayRoom),
+		out:    unsent{buf: make([]byte, 0, relayRoom)},
 	}
 	if redis {
 		r.request, r.reply = &respFramer{}, &respFramer{}

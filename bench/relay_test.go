@@ -235,7 +235,7 @@ func hear(t *testing.T, conn net.Conn, want string) {
 func TestRelayKeepsRequestsWhole(t *testing.T) {
 	p, server := startRelay(t, true)
 	a, b := dialRelay(t, p), dialRelay(t, p)
-	set := string(respRequest("SET", "k", strings.Repeat("x", 3*relayRequests)))
+	set := string(respRequest("SET", "k", strings.Repeat("x", 3*relayRoom)))
 	get, ping := string(respRequest("GET", "k")), string(respRequest("PING"))
 	say(t, a, get+set[:100])
 	hear(t, server, get+set[:100])

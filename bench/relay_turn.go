@@ -11,12 +11,10 @@ import (
 )
 
 const (
-	// relayRequests is the room for requests that wait for the server, and
-	// leastRoom what must be free of it for a client to be read.
-	relayRequests = 256 << 10
-	leastRoom     = 64 << 10
-	// relayReplies is what one read from the server takes at the most.
-	relayReplies = 128 << 10
+	// relayRoom is the room for requests that wait for the server, of which
+	// leastRoom must be free for a client to be read, and that for replies.
+	relayRoom = 256 << 10
+	leastRoom = 64 << 10
 	// lateSize is how long requests become before they no longer wait for more.
 	lateSize = 16 << 10
 	// briefWait is how long, in milliseconds, a wait is hidden from the Go
@@ -94,14 +92,13 @@ func (r *relay) wait() (int, error) {
 		n, _, errno = syscall.Syscall6(syscall.SYS_EPOLL_PWAIT, uintptr(r.epoll),
 			uintptr(unsafe.Pointer(&r.events[0])), uintptr(len(r.events)), uintptr(timeout), 0, 0)
 	}
-	switch errno {
-	case 0:
-		return int(n), nil
-	case syscall.EINTR:
+	if errno == syscall.EINTR {
 		return 0, nil
-	default:
+	}
+	if errno != 0 {
 		return 0, fmt.Errorf("epoll: %w", errno)
 	}
+	return int(n), nil
 }
 
 // goesOn tells whether there is something to do without an event.
@@ -203,9 +200,6 @@ func (r *relay) read(c *relayClient) error {
 	switch {
 	case errno == syscall.EAGAIN:
 		return nil
-	case errno == syscall.EINTR:
-		r.later(c)
-		return nil
 	case errno != 0 || n == 0:
 		return r.drop(c)
 	}
@@ -239,19 +233,15 @@ func (r *relay) read(c *relayClient) error {
 // readServer receives replies, and writes each client's at once.
 func (r *relay) readServer() error {
 	n, errno := receive(r.server, r.in)
+	r.serverUnread = n == len(r.in)
 	switch {
 	case errno == syscall.EAGAIN:
-		r.serverUnread = false
-		return nil
-	case errno == syscall.EINTR:
-		r.serverUnread = true
 		return nil
 	case errno != 0:
 		return fmt.Errorf("server: %w", errno)
 	case n == 0:
 		return errors.New("the server closed the connection")
 	}
-	r.serverUnread = n == len(r.in)
 	for b := r.in[:n]; len(b) > 0; {
 		first := r.queue.first()
 		if first == nil {
@@ -286,7 +276,7 @@ func (r *relay) answer(c *relayClient, b []byte) error {
 	r.answered = true
 	if len(c.out.buf) == 0 {
 		n, errno := send(c.fd, b)
-		if errno != 0 && errno != syscall.EAGAIN && errno != syscall.EINTR {
+		if errno != 0 && errno != syscall.EAGAIN {
 			return r.drop(c)
 		}
 		if b = b[n:]; len(b) == 0 {
@@ -362,15 +352,13 @@ type unsent struct {
 func (u *unsent) flush(fd int) syscall.Errno {
 	for u.sent < len(u.buf) {
 		n, errno := send(fd, u.buf[u.sent:])
-		switch errno {
-		case 0:
-			u.sent += n
-		case syscall.EAGAIN:
+		if errno == syscall.EAGAIN {
 			return 0
-		case syscall.EINTR:
-		default:
+		}
+		if errno != 0 {
 			return errno
 		}
+		u.sent += n
 	}
 	u.buf, u.sent = u.buf[:0], 0
 	return 0
@@ -417,20 +405,16 @@ func (q *relayQueue) push(c *relayClient, requests int) {
 	q.after++
 }
 
-// receive and send make one system call that neither blocks nor is told to the Go
-// scheduler.
-func receive(fd int, b []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(fd),
-		uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), 0
-}
+// receive and send make one system call, which does not block and of which the Go
+// scheduler is not told.
+func receive(fd int, b []byte) (int, syscall.Errno) { return transfer(syscall.SYS_RECVFROM, fd, b, 0) }
 
 func send(fd int, b []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd),
-		uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+	return transfer(syscall.SYS_SENDTO, fd, b, unix.MSG_NOSIGNAL)
+}
+
+func transfer(call uintptr, fd int, b []byte, flags uintptr) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
