@@ -6,16 +6,16 @@ import (
 )
 
 // Step runs one turn without waiting, on what is ready, as if the time were now.
-// It returns on how many descriptors something was ready. It is for whoever runs a
-// loop by hand, with a time of his own, in place of Run; Run after Stop then closes
-// what the loop holds.
+// It returns on how many descriptors something was ready, or left to read. It is for
+// whoever runs a loop by hand, with a time of his own, in place of Run; Run after
+// Stop then closes what the loop holds.
 func (l *Loop) Step(now int64) (ready int, err error) {
 	n, err := l.wait(0)
 	if err != nil {
 		return 0, fmt.Errorf("eventloop: %w", os.NewSyscallError("epoll_wait", err))
 	}
 	l.byHand = true
-	n += len(l.again)
+	ready = n + len(l.again)
 	l.turnAt(n, now)
-	return n, nil
+	return ready, nil
 }

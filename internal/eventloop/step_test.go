@@ -26,3 +26,17 @@ func TestStep(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestStepLeft: a step on what the last one left to read sees no old events.
+func TestStepLeft(t *testing.T) {
+	r := newRig(t)
+	c, far := r.pair("unix")
+	c.lend = func() []byte { return nil }
+	far.write(string(noise(recvSize)))
+	for i, want := range []int{1, 1, 0} {
+		if n, err := r.Step(1); n != want || err != nil {
+			t.Errorf("step %d: %d ready, %v, want %d", i, n, err, want)
+		}
+	}
+	c.wantLog("lend", "data", "lend")
+}
