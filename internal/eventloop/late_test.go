@@ -128,3 +128,25 @@ func TestFlushLateEnds(t *testing.T) {
 		own(t, nfd).want("hello")
 	})
 }
+
+// TestFlushLateStop: output that waits when the loop is stopped goes out.
+func TestFlushLateStop(t *testing.T) {
+	r := run(t, hookFunc(never))
+	hand := &rig{t: t, Loop: r.Loop}
+	var late, now *probe
+	var farLate, farNow *peer
+	r.do(func() {
+		late, farLate = hand.pair("unix")
+		now, farNow = hand.pair("unix")
+	})
+	r.do(func() {
+		late.Out().AppendString(&r.bufs, "held")
+		late.FlushLate()
+		now.say("now")
+		r.Stop()
+	})
+	r.end()
+	farNow.want("now")
+	farLate.want("held")
+	farLate.wantEnd()
+}

@@ -224,6 +224,11 @@ func (l *Loop) Run() error {
 		}
 		timeout = l.turn(n)
 	}
+	if len(l.late) > 0 {
+		// It has no other turn to wait for.
+		l.flushLate()
+		l.settle()
+	}
 	return nil
 }
 
