@@ -57,9 +57,10 @@ type Conn struct {
 	noRead bool
 	// unread: something may be left in the socket, which epoll will not tell of.
 	unread bool
-	// ending: the peer has said that it sends no more, or the connection is broken,
-	// which is found behind all that can be read; eof: the former was found.
-	ending, eof bool
+	// behind: behind what can be read there is something that a read stops short of:
+	// the end of the stream (eof, once it was read), an error, or urgent bytes, which
+	// are passed over. broken: the connection is of no use any more.
+	behind, eof, broken bool
 	// blocked: the kernel took less than the output holds.
 	blocked bool
 	// interest is what epoll is asked for. It grows only.
@@ -69,12 +70,14 @@ type Conn struct {
 // epoll tells once of what comes, when it comes (edge-triggered): it then need not
 // look at a connection again to see that it was read. So the loop must know itself
 // where something is left: a read that fills its buffer leaves more, one that does
-// not has emptied the socket, unless the end of the stream is behind. Room for
-// output is asked for when it lacks for the first time, and stays asked for: the
-// kernel tells of it only if it lacked.
+// not has emptied the socket, unless it stopped short of something. Room for output
+// is asked for when it lacks for the first time, and stays asked for: of TCP's the
+// kernel tells only if it lacked. (On a unix socket a read also stops short behind
+// descriptors that are passed. A peer that does that waits until it sends more.)
 const (
-	bytesCome = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
-	ends      = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	bytesCome = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET
+	breaks    = unix.EPOLLHUP | unix.EPOLLERR
+	stops     = unix.EPOLLRDHUP | unix.EPOLLPRI | breaks
 )
 
 // Attach gives the open, non-blocking socket fd to the connection, and the
@@ -93,7 +96,8 @@ func (l *Loop) Attach(c *Conn, fd int, inProgress bool, h Handler) error {
 		return err
 	}
 	c.loop, c.fd, c.handler = l, fd, h
-	c.noRead, c.unread, c.ending, c.eof, c.blocked = false, false, false, false, false
+	c.noRead, c.unread, c.blocked = false, false, false
+	c.behind, c.eof, c.broken = false, false, false
 	return nil
 }
 
@@ -123,8 +127,8 @@ func (c *Conn) Flush() {
 
 // FlushLate has the output written at the end of the first turn that writes nothing
 // else: what is written elsewhere takes its time, in which more may come to be sent
-// with this. It goes out after half a millisecond at the latest, or when the turn
-// then in progress ends; at the end of this turn if it is long.
+// with this. It goes out at the end of the first turn that begins half a millisecond
+// later, at the latest; at the end of this turn if it is long.
 func (c *Conn) FlushLate() {
 	if c.out.Len() >= lateSize {
 		c.Flush()
@@ -188,21 +192,25 @@ func (c *Conn) ready(events uint32) {
 		c.connected(events)
 		return
 	}
-	if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 && (c.noRead || c.eof) {
+	c.note(events)
+	if c.broken && (c.noRead || c.eof) {
 		// No read will find the error.
 		c.handler.OnError(c.socketError())
 		return
 	}
-	if events&ends != 0 {
-		c.ending = true
-	}
 	// One that was read in this turn already waits for the next.
-	if events&(unix.EPOLLIN|ends) != 0 && !c.again {
+	if events&(unix.EPOLLIN|stops) != 0 && !c.again {
 		c.read()
 	}
 	if events&unix.EPOLLOUT != 0 && c.blocked && c.state == open {
 		c.Flush()
 	}
+}
+
+// note keeps what events tell only once.
+func (c *Conn) note(events uint32) {
+	c.behind = c.behind || events&stops != 0
+	c.broken = c.broken || events&breaks != 0
 }
 
 func (c *Conn) connected(events uint32) {
@@ -211,9 +219,10 @@ func (c *Conn) connected(events uint32) {
 		return
 	}
 	c.state = open
-	if events&(unix.EPOLLIN|ends) != 0 {
+	if events&(unix.EPOLLIN|stops) != 0 {
 		// Of what came with this news epoll tells no second time.
-		c.unread, c.ending = true, events&ends != 0
+		c.note(events)
+		c.unread = true
 		c.readAgain()
 	}
 	c.Flush()
@@ -236,11 +245,18 @@ func (c *Conn) read() {
 		return
 	}
 	c.unread = true
-	if c.noRead {
-		return
+	var buf []byte
+	if !c.noRead {
+		buf = c.handler.Lend()
 	}
-	buf := c.handler.Lend()
-	if c.state != open || c.noRead {
+	switch {
+	case c.state != open:
+		return
+	case c.noRead && c.broken:
+		// The pause is younger than the event that told of it.
+		c.handler.OnError(c.socketError())
+		return
+	case c.noRead:
 		return
 	}
 	lent := len(buf) > 0
@@ -259,8 +275,12 @@ func (c *Conn) read() {
 	case n == 0:
 		c.unread, c.eof = false, true
 		c.handler.OnEOF()
+		if c.broken && c.state == open {
+			// No other read will find it.
+			c.handler.OnError(c.socketError())
+		}
 	default:
-		if c.unread = int(n) == len(buf) || c.ending; c.unread {
+		if c.unread = int(n) == len(buf) || c.behind; c.unread {
 			c.readAgain()
 		}
 		if lent {

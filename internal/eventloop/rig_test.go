@@ -119,7 +119,7 @@ func (r *rig) quiet(when string) {
 		r.t.Errorf("%s: descriptor %d still reports %#x", when, r.events[i].Fd, r.events[i].Events)
 	}
 	for _, c := range r.again {
-		if c.state != open || !c.unread {
+		if c.state != open || !c.unread || c.noRead {
 			continue
 		}
 		r.t.Errorf("%s: descriptor %d is still to be read", when, c.fd)

@@ -200,8 +200,8 @@ type Keepalive struct {
 
 // Tune sets the options of a connected socket: no delay for small messages, no
 // pacing within the machine, and TCP keepalive if asked for. On a unix socket it
-// does nothing. What the kernel
-// refuses is left as it is: the connection works without.
+// does nothing. What the kernel refuses is left as it is: the connection works
+// without.
 func Tune(fd int, k Keepalive) {
 	if unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) != nil {
 		return
