@@ -44,8 +44,8 @@ func (r *rig) aboutFloor() string {
 		return ""
 	}
 	return " `relay` is a part of this benchmark, and the floor: it finds where requests and replies end, forwards to one server and gives " +
-		"replies to clients in order, and does nothing else, neither routing nor statistics, timeouts, nor bounds. What it costs, " +
-		"a proxy on epoll cannot avoid."
+		"replies to clients in order, and does nothing else, neither routing nor statistics, timeouts, nor bounds. A proxy on epoll " +
+		"will hardly cost less."
 }
 
 // machine names the kernel and the processor.
