@@ -161,6 +161,35 @@ func TestGoneAtOnce(t *testing.T) {
 	c.wantLog("data", "eof", "error")
 }
 
+// TestAnewWithMoreToRead: what was left to read, or behind it, is the old
+// connection's, not that which is made with the same object in the same turn.
+func TestAnewWithMoreToRead(t *testing.T) {
+	r := newRig(t)
+	c, peer := r.pair("unix")
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := own(t, fds[1])
+	c.lend = func() []byte { return nil }
+	c.onData = func([]byte) {
+		c.onData = nil
+		c.Close()
+		r.attachAs(c, fds[0], false)
+	}
+	peer.write(string(noise(recvSize)))
+	peer.close()
+	r.step()
+	r.step()
+	r.quiet("with nothing to read")
+	next.write("hello")
+	r.step()
+	r.quiet("after all was read")
+	next.endWriting()
+	r.step()
+	c.wantLog("lend", "data", "lend", "data", "lend", "eof")
+}
+
 // TestUrgent: a read stops short of urgent bytes, which nobody wants, and what is
 // behind them comes all the same.
 func TestUrgent(t *testing.T) {
