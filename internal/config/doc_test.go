@@ -6,34 +6,16 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"nuthatch/internal/testkit"
 )
 
-const (
-	docPath  = "../../docs/CONFIGURATION.md"
-	docBegin = "<!-- begin reference: written by `go test ./internal/config -update` from the table in internal/config/keys.go -->\n"
-	docEnd   = "<!-- end reference -->\n"
-)
+const docPath = "../../docs/CONFIGURATION.md"
 
 // TestReference compares the reference in docs/CONFIGURATION.md with the table
 // of keys that it is made of.
 func TestReference(t *testing.T) {
-	doc := string(readFile(t, docPath))
-	before, rest, ok := strings.Cut(doc, docBegin)
-	if !ok {
-		t.Fatalf("%s has no line %q", docPath, docBegin)
-	}
-	got, after, ok := strings.Cut(rest, docEnd)
-	if !ok {
-		t.Fatalf("%s has no line %q", docPath, docEnd)
-	}
-	want := reference()
-	if *update && got != want {
-		writeFile(t, docPath, []byte(before+docBegin+want+docEnd+after))
-		return
-	}
-	if got != want {
-		t.Errorf("the reference is not what the table of keys makes; run: go test ./internal/config -update\ngot:\n%s\nwant:\n%s", got, want)
-	}
+	testkit.CheckPart(t, docPath, "reference", reference(), *update)
 }
 
 // TestKeysAreDocumented checks what a reader needs to find in every row.

@@ -3,46 +3,19 @@ package stats_test
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "write the tables of statistics into docs/METRICS.md")
 
-const (
-	docPath  = "../../docs/METRICS.md"
-	docBegin = "<!-- begin fields: written by `go test ./internal/stats -run Metrics -update` from the tables in internal/stats/field.go -->\n"
-	docEnd   = "<!-- end fields -->\n"
-)
-
 // TestMetrics compares docs/METRICS.md with the tables that it is made of.
 func TestMetrics(t *testing.T) {
-	b, err := os.ReadFile(docPath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok := strings.Cut(string(b), docBegin)
-	if !ok {
-		t.Fatalf("%s has no line %q", docPath, docBegin)
-	}
-	got, after, ok := strings.Cut(rest, docEnd)
-	if !ok {
-		t.Fatalf("%s has no line %q", docPath, docEnd)
-	}
-	want := reference()
-	if *update {
-		if err := os.WriteFile(docPath, []byte(before+docBegin+want+docEnd+after), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if got != want {
-		t.Error("the tables are not what internal/stats/field.go makes; run: go test ./internal/stats -run Metrics -update")
-	}
+	testkit.CheckPart(t, "../../docs/METRICS.md", "fields", reference(), *update)
 }
 
 // reference writes the documentation of every statistic.

@@ -14,5 +14,8 @@
 // test has failed. Nothing here waits a fixed time for something that can be
 // asked about: see Await.
 //
+// CheckPart stands beside all this: it compares documents with the tables that they
+// are made of, for tests of any package.
+//
 // Only tests import this package.
 package testkit

@@ -3,46 +3,19 @@ package memcache
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"nuthatch/internal/msg"
+	"nuthatch/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "write the table of commands into docs/MEMCACHED.md")
 
-const (
-	docPath  = "../../../docs/MEMCACHED.md"
-	docBegin = "<!-- begin commands: written by `go test ./internal/proto/memcache -update` from the table in internal/proto/memcache/command.go -->\n"
-	docEnd   = "<!-- end commands -->\n"
-)
-
 // TestReference compares the list of commands in docs/MEMCACHED.md with the
 // table that it is made of.
 func TestReference(t *testing.T) {
-	b, err := os.ReadFile(docPath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok := strings.Cut(string(b), docBegin)
-	if !ok {
-		t.Fatalf("%s has no line %q", docPath, docBegin)
-	}
-	got, after, ok := strings.Cut(rest, docEnd)
-	if !ok {
-		t.Fatalf("%s has no line %q", docPath, docEnd)
-	}
-	want := reference()
-	if *update {
-		if err := os.WriteFile(docPath, []byte(before+docBegin+want+docEnd+after), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if got != want {
-		t.Errorf("the list is not what the table of commands makes; run: go test ./internal/proto/memcache -update\ngot:\n%s\nwant:\n%s", got, want)
-	}
+	testkit.CheckPart(t, "../../../docs/MEMCACHED.md", "commands", reference(), *update)
 }
 
 // TestTable checks what every row must have.

@@ -3,46 +3,19 @@ package redis
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"nuthatch/internal/msg"
+	"nuthatch/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "write the table of commands into docs/COMMANDS.md")
 
-const (
-	docPath  = "../../../docs/COMMANDS.md"
-	docBegin = "<!-- begin commands: written by `go test ./internal/proto/redis -update` from the table in internal/proto/redis -->\n"
-	docEnd   = "<!-- end commands -->\n"
-)
-
 // TestReference compares the list of commands in docs/COMMANDS.md with the table
 // that it is made of.
 func TestReference(t *testing.T) {
-	b, err := os.ReadFile(docPath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok := strings.Cut(string(b), docBegin)
-	if !ok {
-		t.Fatalf("%s has no line %q", docPath, docBegin)
-	}
-	got, after, ok := strings.Cut(rest, docEnd)
-	if !ok {
-		t.Fatalf("%s has no line %q", docPath, docEnd)
-	}
-	want := reference()
-	if *update {
-		if err := os.WriteFile(docPath, []byte(before+docBegin+want+docEnd+after), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if got != want {
-		t.Error("the list is not what the table of commands makes; run: go test ./internal/proto/redis -update")
-	}
+	testkit.CheckPart(t, "../../../docs/COMMANDS.md", "commands", reference(), *update)
 }
 
 // groupTitles are the chapters, in the order of the table.
