@@ -166,6 +166,7 @@ func BenchmarkSplit(b *testing.B) {
 						outs[s].Release(&pool)
 					}
 					gathered.Release(&pool)
+					parser.Forget()
 				}
 				perKey(b, n)
 			})

@@ -32,8 +32,13 @@ type desk struct {
 	spans []msg.Span
 	// again reads requests for the second time; nil until there was one.
 	again *requestParser
-	// wide is where the words of one request lie that are more than maxDesk, so that
-	// such requests make no garbage; nil until there was one.
+	// wide is where the words of one request lie that are more than maxDesk; nil until
+	// there was one. max_memory does not count them, so they go back to the system with
+	// the request. On Go's heap they would wait for the collector: under a flood of MGETs
+	// of 400,000 keys, with 64 MB, 76 to 84 MB were then resident at the peak instead of
+	// 72, and with eight clients' MGETs of a million keys 91 to 96 instead of 76. What it
+	// costs are fresh pages, a fifth of the time of splitting; of the whole process's
+	// there was no more, since the collector has less to do.
 	wide *pages.Region
 }
 
