@@ -105,6 +105,29 @@ func TestPauseHoldsThePage(t *testing.T) {
 	b.await("the page going on", `document.querySelector("#pulse").textContent === "live" && document.querySelector(".vitals").innerText !== `+fmt.Sprintf("%q", shown))
 }
 
+// TestAnswerAfterPause: what was asked before a pause and is answered after it does
+// not move the page.
+func TestAnswerAfterPause(t *testing.T) {
+	f := startFixture(t, 3)
+	b := open(t, f.url, 768, "light")
+	b.await("figures", `document.querySelector("#pulse").textContent === "live"`)
+	shown := ""
+	f.with(func() { // nothing is answered meanwhile
+		b.do(`window.began = performance.now()`)
+		b.await("a question", `performance.now() - window.began > 300`)
+		b.key("p")
+		b.await("the pause", `document.querySelector("#pause").getAttribute("aria-pressed") === "true"`)
+		shown = b.text(".vitals")
+	})
+	b.do(`window.began = performance.now()`)
+	b.await("the answer", `performance.now() - window.began > 300`)
+	if got := b.text(".vitals"); got != shown {
+		t.Errorf("the page, which is paused, went from %q to %q", shown, got)
+	}
+	b.key("p")
+	b.await("the page going on", `document.querySelector(".vitals").innerText !== `+fmt.Sprintf("%q", shown))
+}
+
 func TestKeyboardReachesEverything(t *testing.T) {
 	f := startFixture(t, 6)
 	f.ill = map[int]string{2: "ejected"}

@@ -90,9 +90,12 @@ class App {
     try {
       if (!this.paused || !this.model.info) {
         const [info, pools] = await Promise.all([api.get('info'), api.get('pools')]);
-        this.model.take(info, pools);
+        // What was asked before a pause may come after it, and is not to move what is held.
+        if (!this.paused || !this.model.info) {
+          this.model.take(info, pools);
+          this.draw();
+        }
         this.reached();
-        this.draw();
       }
       if (view.page.read && (!this.paused || !view.seen)) {
         await view.page.read(api);
