@@ -51,7 +51,7 @@ func TestServerGoesDownAndComesUp(t *testing.T) {
 	servers := map[string]*testkit.Server{"one": testkit.StartRedis(t), "two": testkit.StartRedis(t), "three": testkit.StartRedis(t)}
 	proxy, url := startProxy(t, servers)
 	load(t, proxy.Addr())
-	b := open(t, url, 1440, "light", "ERR_CONNECTION_REFUSED")
+	b := open(t, url, 1440, "light", "ERR_CONNECTION_REFUSED", "503 (Service Unavailable)")
 
 	const (
 		plot = `document.querySelector(".plot .line").getAttribute("d")`

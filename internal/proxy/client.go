@@ -338,6 +338,11 @@ func (c *client) resume() {
 		c.stash.Advance(c.pool.ctx.bufs, n)
 		c.putBack()
 	}
+	if c.state == clientOpen && c.stash.Len() > 0 && c.scarce() {
+		// What there was when it became resumable, another has taken in this turn. It
+		// may have nothing in flight whose end would have it looked at again.
+		c.starve()
+	}
 	c.settle()
 }
 
