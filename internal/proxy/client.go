@@ -338,9 +338,9 @@ func (c *client) resume() {
 		c.stash.Advance(c.pool.ctx.bufs, n)
 		c.putBack()
 	}
-	if c.state == clientOpen && c.stash.Len() > 0 && c.scarce() {
-		// What there was when it became resumable, another has taken in this turn. It
-		// may have nothing in flight whose end would have it looked at again.
+	if c.state == clientOpen && c.stash.Len() > 0 && c.inFlight() == 0 && c.Out().Len() == 0 && c.scarce() {
+		// What there was when it became resumable, another has taken in this turn, and
+		// it has nothing in flight whose end would have it looked at again.
 		c.starve()
 	}
 	c.settle()
