@@ -186,6 +186,26 @@ func fillOutput(c *probe) []byte {
 	return out.AppendTo(nil)
 }
 
+// takeRest has the peer take want a piece at a time, of which the connection has
+// begun to send a part, and told nothing of anything before.
+func takeRest(c *probe, peer *peer, want []byte) {
+	t := c.rig.t
+	t.Helper()
+	var got []byte
+	for len(got) < len(want) {
+		got = append(got, peer.drain(100<<10)...)
+		n, err := c.rig.wait(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.rig.turn(n)
+		if c.sent+c.Out().Len() != len(want) {
+			t.Fatalf("%d bytes are told to be sent, %d are left, of %d", c.sent, c.Out().Len(), len(want))
+		}
+	}
+	wantBytes(t, "the peer received", got, want)
+}
+
 // TestShortWrites: a slow reader gets all of a large output, and the kernel is
 // asked to tell when there is room only once it lacked.
 func TestShortWrites(t *testing.T) {
@@ -202,19 +222,7 @@ func TestShortWrites(t *testing.T) {
 			t.Fatalf("%d of %d bytes were sent at once; want a short write", c.sent, len(want))
 		}
 		r.quiet("while there is no room")
-		var got []byte
-		for len(got) < len(want) {
-			got = append(got, peer.drain(100<<10)...)
-			n, err := r.wait(0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.turn(n)
-			if c.sent+c.Out().Len() != len(want) {
-				t.Fatalf("%d bytes are told to be sent, %d are left, of %d", c.sent, c.Out().Len(), len(want))
-			}
-		}
-		wantBytes(t, "the peer received", got, want)
+		takeRest(c, peer, want)
 		if c.blocked || c.sent != len(want) {
 			t.Errorf("blocked: %t, after all was sent; %d bytes told, want %d", c.blocked, c.sent, len(want))
 		}
@@ -244,16 +252,8 @@ func TestShortWritesAgain(t *testing.T) {
 			if !c.blocked {
 				t.Fatalf("time %d: all was sent at once; want a short write", i)
 			}
-			var got []byte
-			for len(got) < len(want) {
-				got = append(got, peer.drain(100<<10)...)
-				n, err := r.wait(0)
-				if err != nil {
-					t.Fatal(err)
-				}
-				r.turn(n)
-			}
-			wantBytes(t, "the peer received", got, want)
+			takeRest(c, peer, want)
+			c.sent = 0
 		}
 	})
 }
