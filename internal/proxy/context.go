@@ -82,6 +82,7 @@ type Context struct {
 	leaving   leaving
 	measures  measures
 	memory    memory
+	turn      turn
 	// waiting is scratch: what waited on a connection that failed.
 	waiting []*msg.Msg
 	// scratch
@@ -150,6 +151,7 @@ func NewContext(o Options) (*Context, error) {
 		outside:  o.Outside,
 	}
 	ctx.measures.Measures = o.Measures
+	ctx.turn.budget = turnBudget
 	ctx.rnd.Seed(uint64(o.Epoch.UnixNano()), uint64(o.ID))
 	loop, err := eventloop.New(o.Epoch, ctx)
 	if err != nil {
@@ -214,6 +216,10 @@ func (p *ServerPool) preconnect() {
 // OnTurn implements eventloop.Hook: what is overdue fails, and clients that
 // waited for room, which that may have given them, go on.
 func (ctx *Context) OnTurn(now int64) int64 {
+	if n := ctx.loop.Turns(); n != ctx.turn.at {
+		ctx.turn.at = n
+		ctx.turn.close()
+	}
 	if ctx.nextDeadline != 0 && now >= ctx.nextDeadline {
 		ctx.expire(now)
 	}
@@ -234,6 +240,9 @@ func (ctx *Context) OnTurn(now int64) int64 {
 	}
 	relief := ctx.relieve(now)
 	ctx.resumeClients()
+	if ctx.work() {
+		relief = now // the next turn follows at once
+	}
 	ctx.endServerRuns()
 	return soonest(relief, ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextExpiry, ctx.nextIdle, ctx.nextSweep,
 		ctx.nextCheck, ctx.leaving.next)

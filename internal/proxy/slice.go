@@ -1,0 +1,102 @@
+package proxy
+
+// No request, and no order, holds a loop for long. What may be large is a job: it
+// is done in steps, as many in a turn as its budget allows, and the rest in the
+// next turns, after the others have had theirs:
+//
+//	turn 1   events ─► small requests, done at once ─► OnTurn: steps ─► flush
+//	turn 2   events ─► small requests, done at once ─► OnTurn: steps ─► flush
+//	         (there is no wait before it)
+//
+// The oldest job comes first, and is worked on until it is done: of two that take
+// turns both would be late. A budget counts keys, clients and bytes, not time: the
+// loop reads no clock for it, and what a turn does does not depend on the machine.
+
+// An Amount is how much of the work that can be large is done: keys that are read,
+// dealt to servers or merged; clients that are looked at one by one, connected,
+// told something or closed, and likewise connections to servers; bytes that are
+// looked at or given back.
+type Amount struct{ Keys, Clients, Bytes int }
+
+// within reports whether a is less than the bound in every respect.
+func (a Amount) within(bound Amount) bool {
+	return a.Keys < bound.Keys && a.Clients < bound.Clients && a.Bytes < bound.Bytes
+}
+
+// turnBudget is what one turn does of jobs. All of it is about a millisecond: see
+// BenchmarkSlices.
+var turnBudget = Amount{Keys: 16 << 10, Clients: 256, Bytes: 1 << 20}
+
+// A job is work that may be too much for one turn.
+type job interface {
+	// step does some of the work, not much more than what ctx.turn.left() says, and
+	// reports whether that was the rest. It counts what it does in ctx.turn.
+	step(ctx *Context) (done bool)
+}
+
+// A turn is what a context does in the present turn of its loop, and what it has yet
+// to do.
+type turn struct {
+	// budget is what jobs may do in a turn.
+	budget Amount
+	// at is the number of the turn that did is of, and most what one turn did at the
+	// most, each of them by itself.
+	at        uint64
+	did, most Amount
+	// jobs are those that are not done, the oldest first.
+	jobs []job
+}
+
+// left is what jobs may still do in this turn.
+func (t *turn) left() Amount {
+	return Amount{
+		Keys:    max(0, t.budget.Keys-t.did.Keys),
+		Clients: max(0, t.budget.Clients-t.did.Clients),
+		Bytes:   max(0, t.budget.Bytes-t.did.Bytes),
+	}
+}
+
+// count counts what was done in this turn.
+func (t *turn) count(a Amount) {
+	t.did.Keys += a.Keys
+	t.did.Clients += a.Clients
+	t.did.Bytes += a.Bytes
+}
+
+// close keeps what was most, and begins to count anew.
+func (t *turn) close() {
+	t.most.Keys = max(t.most.Keys, t.did.Keys)
+	t.most.Clients = max(t.most.Clients, t.did.Clients)
+	t.most.Bytes = max(t.most.Bytes, t.did.Bytes)
+	t.did = Amount{}
+}
+
+// later has the job done, beginning in this turn if there is room in it.
+func (ctx *Context) later(j job) { ctx.turn.jobs = append(ctx.turn.jobs, j) }
+
+// work goes on with what is to be done, within this turn's budget, and reports
+// whether anything is left for the next one.
+func (ctx *Context) work() (more bool) {
+	t := &ctx.turn
+	for len(t.jobs) > 0 && t.did.within(t.budget) {
+		if t.jobs[0].step(ctx) {
+			t.jobs[0] = nil
+			t.jobs = t.jobs[1:]
+		}
+	}
+	return len(t.jobs) > 0
+}
+
+// SetBudget bounds what one turn does of work that is done in slices. It must run
+// on the loop.
+func (ctx *Context) SetBudget(a Amount) { ctx.turn.budget = a }
+
+// MostInTurn is what one turn has done at the most, since the last call, of the
+// work that can be large. It must run on the loop.
+func (ctx *Context) MostInTurn() Amount {
+	t := &ctx.turn
+	t.close()
+	most := t.most
+	t.most = Amount{}
+	return most
+}
