@@ -290,6 +290,14 @@ func TestWhere(t *testing.T) {
 	if !strings.Contains(slots.Why, "divided by 2 slots") {
 		t.Errorf("modula's reason is %q", slots.Why)
 	}
+	for i := range s.conf.Pools[0].Servers {
+		s.conf.Pools[0].Servers[i].Weight = 1 << 31 // together 1<<32, which is 0 in 32 bits
+	}
+	s.topo[0].Refresh(1)
+	slots = get[api.Where](s, "/api/v1/where?pool=beta&key=x").Placements[0]
+	if !strings.Contains(slots.Why, fmt.Sprintf("divided by 4294967296 slots that leaves %d", slots.Hash)) {
+		t.Errorf("modula's reason with as many slots as hashes is %q", slots.Why)
+	}
 	if all := get[api.Where](s, "/api/v1/where?key=x").Placements; len(all) != 2 {
 		t.Errorf("a key in all pools: %+v", all)
 	}

@@ -79,9 +79,10 @@ func place(p *config.Pool, t *proxy.Topology, ring, home *hashkit.Ring, key stri
 	found.Why = fmt.Sprintf("%s(%q) is %d; the next point of the ring is %d, which is %s's",
 		found.Function, hashed, hash, point.Value, found.Server)
 	if p.Distribution == hashkit.Modula {
-		slots := uint32(ring.Continuum.Points())
+		// There may be more slots than a hash can tell apart.
+		slots := uint64(ring.Continuum.Points())
 		found.Why = fmt.Sprintf("%s(%q) is %d; divided by %d slots that leaves %d, which is %s's",
-			found.Function, hashed, hash, slots, hash%slots, found.Server)
+			found.Function, hashed, hash, slots, uint64(hash)%slots, found.Server)
 	}
 	if owner := home.Server([]byte(key), 0); owner != at {
 		found.Home = p.Servers[owner].StatsName()

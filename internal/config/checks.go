@@ -1,6 +1,7 @@
 package config
 
 import (
+	"math"
 	"strconv"
 	"time"
 
@@ -49,10 +50,19 @@ func (r *reader) checkDatabases(b *poolBlock) {
 	}
 }
 
-// checkServers finds two servers of one name. Named servers may share an
+// MaxServers is how many servers a pool may have: a request's keys know theirs by a
+// number of 16 bits.
+const MaxServers = math.MaxUint16
+
+// checkServers finds too many servers, and two of one name. Named servers may share an
 // address: each is a place on the ring of its own.
 func (r *reader) checkServers(b *poolBlock) {
 	lines := b.seen["servers"].read
+	if len(lines) > MaxServers {
+		r.fault(lines[MaxServers], &b.block, "servers", "a pool has at most "+strconv.Itoa(MaxServers)+" servers, this one has "+
+			strconv.Itoa(len(lines)))
+		return
+	}
 	first := make(map[string]*yaml.Node, len(lines))
 	for i, line := range lines {
 		s := b.pool.Servers[i]

@@ -56,7 +56,8 @@ var poolKeys = []key[Pool]{
 		help: "The servers that the keys are spread over, one to a line: `host:port:weight [name]` or " +
 			"`/path:weight [name]`. See [Server lines](#server-lines) below, and give every server a name.",
 		differs: "An IPv6 address may stand in brackets. A line that nutcracker accepts and can never use " +
-			"(no host, `a:b:6379:1`, a socket path over 107 bytes, a weight over 2147483647, an empty name) is an error.",
+			"(no host, `a:b:6379:1`, a socket path over 107 bytes, a weight over 2147483647, an empty name) is an error. " +
+			"A pool has at most 65535 servers.",
 		set: func(p *Pool, v value) { p.Servers = append(p.Servers, v.server) },
 	},
 	{
@@ -191,10 +192,11 @@ var poolKeys = []key[Pool]{
 		set: func(p *Pool, v value) { p.UnknownCommands = UnknownCommands(v.number) },
 	},
 	{
-		name: "server_connections", kind: kindNumber, limits: anyNumber(1), def: "1",
+		name: "server_connections", kind: kindNumber, limits: limits{1, math.MaxUint16}, def: "1",
 		help: "The most connections that each event loop opens to each server.",
 		differs: "A client keeps to one connection per server, so it reads what it wrote even with more than one; " +
-			"nutcracker sends each request over the next connection, and a read may overtake a write.",
+			"nutcracker sends each request over the next connection, and a read may overtake a write. " +
+			"More than 65535 is an error.",
 		set: func(p *Pool, v value) { p.ServerConnections = int(v.number) },
 	},
 	{

@@ -111,21 +111,23 @@ func (s *Server) addLane(i int) {
 	for len(s.lanes) <= i {
 		s.lanes = append(s.lanes, nil)
 	}
-	conns := make([]*serverConn, s.pool.conf.ServerConnections)
-	for slot := range conns {
-		c := &serverConn{server: s, pool: s.pool, lane: i}
-		c.handshake.conn = c
-		conns[slot] = c
-	}
-	s.lanes[i] = conns
+	s.lanes[i] = make([]*serverConn, s.pool.conf.ServerConnections)
 }
 
-// conns are all of the server's connections, open or not.
+// addConn makes the connection in a lane and slot, when it is first needed.
+func (s *Server) addConn(lane, slot int) *serverConn {
+	c := &serverConn{server: s, pool: s.pool, lane: lane}
+	c.handshake.conn = c
+	s.lanes[lane][slot] = c
+	return c
+}
+
+// conns are all of the server's connections that were ever needed, open or not.
 func (s *Server) conns() iter.Seq[*serverConn] {
 	return func(yield func(*serverConn) bool) {
 		for _, lane := range s.lanes {
 			for _, c := range lane {
-				if !yield(c) {
+				if c != nil && !yield(c) {
 					return
 				}
 			}
@@ -168,7 +170,7 @@ func (p *ServerPool) closeLane(i int) bool {
 		}
 		for _, c := range s.lanes[i] {
 			switch {
-			case !c.Attached():
+			case c == nil || !c.Attached():
 			case c.queue.Len() > 0:
 				all = false
 			default:

@@ -64,6 +64,9 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 		s.addLane(lane)
 	}
 	c := s.lanes[lane][slot]
+	if c == nil {
+		c = s.addConn(lane, slot)
+	}
 	if !s.health.passes() {
 		if why := s.admit(); why != msg.OK {
 			return nil, why

@@ -3,6 +3,7 @@ package proxy
 import (
 	"slices"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
@@ -23,6 +24,10 @@ type deal struct {
 	// outs are where the shares are written.
 	outs []*mbuf.Chain
 }
+
+// The number of a server, and of a share, has room in 16 bits, one more than the
+// greatest included.
+const _ uint16 = config.MaxServers
 
 // A share is what one server gets.
 type share struct {
