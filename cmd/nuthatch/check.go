@@ -100,10 +100,19 @@ func (f *checkFlags) show(r *check.Result, w io.Writer) error {
 		}
 		fmt.Fprintf(t, "%s: by the file at %s, by nutcracker at %s\n", e.Key, e.Ring, at)
 	}
-	verdict := "every key is where the file has it"
+	asked := 0
+	for _, s := range r.Servers {
+		asked += s.Keys
+	}
+	verdict := fmt.Sprintf("all %d keys are where the file has them", asked)
 	if !r.Same() {
 		verdict = "nutcracker looks for keys elsewhere: the file is not the one that it runs with"
 	}
 	fmt.Fprintf(t, "%s (asked with %s)\n", verdict, r.Command)
+	fmt.Fprintf(t, "they cover %d of the ring's %d points", r.Covered, r.Points)
+	if r.Same() {
+		fmt.Fprintf(t, "; up to %.2g%% of all keys may be elsewhere unseen (95%% certain; more --keys find less)", 100*r.Missed)
+	}
+	fmt.Fprintln(t)
 	return t.Flush()
 }

@@ -13,7 +13,6 @@ package check
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -35,7 +34,7 @@ var (
 
 const (
 	// DefaultKeys is how many keys of each server are asked for.
-	DefaultKeys = 20
+	DefaultKeys = 100
 	// maxTries bounds the search for keys of every server, per key.
 	maxTries = 100_000
 	// maxExamples is how many keys that are elsewhere are named.
@@ -69,6 +68,7 @@ type Result struct {
 	Examples []Example `json:"examples,omitempty"`
 	// Command is the one that keys were asked for with.
 	Command string `json:"command"`
+	Coverage
 }
 
 // A Server is where keys should be, and were found.
@@ -94,12 +94,6 @@ func (r *Result) Same() bool {
 	return len(r.Examples) == 0 && !slices.ContainsFunc(r.Servers, func(s Server) bool { return s.Keys != s.Found })
 }
 
-// A sample is a key and the number of the server that owns it.
-type sample struct {
-	key    string
-	server int
-}
-
 // A checker is one check.
 type checker struct {
 	Options
@@ -107,8 +101,10 @@ type checker struct {
 	servers []Server
 	owners  []int // the number in servers, by the number in the pool
 	keys    []sample
-	proxy   *wire
-	links   []*wire // to the servers
+	// coverage is how much the keys say.
+	coverage Coverage
+	proxy    *wire
+	links    []*wire // to the servers
 }
 
 // Run checks. The error says that nothing was found out.
@@ -148,31 +144,6 @@ func newChecker(o Options) *checker {
 	c.ring = hashkit.Ring{Hash: o.Pool.Hash, Continuum: hashkit.NewContinuum(o.Pool.Distribution, nodes)}
 	copy(c.ring.Tag[:], o.Pool.HashTag)
 	return c
-}
-
-// findKeys makes keys that nobody has, so many for each server. If the pool has a
-// hash tag, every other key has it.
-func (c *checker) findKeys() error {
-	prefix := "nuthatch-check:" + rand.Text()[:12] + ":"
-	each := c.Keys
-	left := len(c.servers) * each
-	for n := 0; left > 0; n++ {
-		if n > maxTries+each*len(c.servers)*1000 {
-			return ErrUnowned
-		}
-		key := fmt.Sprint(prefix, n)
-		if tag := c.Pool.HashTag; tag != "" && n%2 == 1 {
-			key = fmt.Sprintf("%s%c%d%c:%d", prefix, tag[0], n, tag[1], n%7)
-		}
-		owner := c.owners[c.ring.Server([]byte(key), 0)]
-		if c.servers[owner].Keys == each {
-			continue
-		}
-		c.servers[owner].Keys++
-		c.keys = append(c.keys, sample{key, owner})
-		left--
-	}
-	return nil
 }
 
 // connect connects to nutcracker and to every server.
@@ -225,7 +196,7 @@ func (c *checker) byCounting() (*Result, error) {
 			}
 		}
 	}
-	r := &Result{Servers: c.servers, Command: q.name}
+	r := &Result{Servers: c.servers, Command: q.name, Coverage: c.coverage}
 	if wrong {
 		r.Examples, err = c.examples(q)
 	}
@@ -326,7 +297,7 @@ func (c *checker) quietest() (*probe, error) {
 // byWriting stores the keys through nutcracker, looks for them on the servers, and
 // deletes them there.
 func (c *checker) byWriting() (*Result, error) {
-	r := &Result{Command: "set"}
+	r := &Result{Command: "set", Coverage: c.coverage}
 	for _, s := range c.keys {
 		if err := c.proxy.store(s.key); err != nil {
 			return nil, fmt.Errorf("nutcracker: %w", err)

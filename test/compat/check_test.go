@@ -3,6 +3,7 @@ package compat
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,6 +89,39 @@ func checkBoth(t *testing.T, nutcracker *testkit.Proxy, pool testkit.Pool, args 
 			if e.Nutcracker == e.Ring || e.Nutcracker == "" {
 				t.Errorf("%q: %s: an example is %+v", args, what, e)
 			}
+		}
+	}
+}
+
+// TestCheckSeesWeights: a file whose weights differ from the running nutcracker's
+// is found out, though few keys move.
+func TestCheckSeesWeights(t *testing.T) {
+	t.Parallel()
+	servers := startThree(t, func() *testkit.Server { return testkit.StartRedis(t) })
+	weighted := func(weights ...int) testkit.Pool {
+		pool := testkit.Pool{Protocol: testkit.Redis}
+		for i, w := range weights {
+			pool.Servers = append(pool.Servers, fmt.Sprintf("%s:%d s%d", servers[i].Addr(), w, i))
+		}
+		return pool
+	}
+	pool := weighted(100, 100, 100)
+	nutcracker := testkit.StartNutcracker(t, pool.String())
+	for _, tt := range []struct {
+		weights []int
+		keys    string
+		status  int
+	}{
+		{[]int{100, 100, 100}, "1000", 0},
+		{[]int{100, 100, 105}, "1000", 2},
+		{[]int{10, 10, 11}, "500", 2},
+		{[]int{1, 1, 2}, "100", 2},
+	} {
+		other := weighted(tt.weights...)
+		other.Listen = nutcracker.Addrs[0]
+		r, status := checkAgainst(t, nutcracker, other.String(), "--keys", tt.keys)
+		if status != tt.status || r.Covered < 150 || r.Missed <= 0 || r.Missed > 0.016 {
+			t.Errorf("%v: status %d, want %d; %+v", tt.weights, status, tt.status, r)
 		}
 	}
 }
