@@ -18,8 +18,11 @@ import (
 // errReply means that an answer was not what it should be.
 var errReply = errors.New("unexpected answer")
 
-// maxBulk is the most bytes of one answer.
-const maxBulk = 16 << 20
+// maxBulk is the most bytes of one answer, and maxLine those of a line of one.
+const (
+	maxBulk = 16 << 20
+	maxLine = 64 << 10
+)
 
 // A probe is a command that changes nothing, and the counter that tells how often
 // a server got it.
@@ -73,7 +76,7 @@ func dial(ctx context.Context, p *config.Pool, address string) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{conn: conn, in: bufio.NewReader(conn), redis: p.Redis}
+	w := newWire(conn, p.Redis)
 	if p.RedisAuth == "" {
 		return w, nil
 	}
@@ -82,6 +85,10 @@ func dial(ctx context.Context, p *config.Pool, address string) (*wire, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+func newWire(conn net.Conn, redis bool) *wire {
+	return &wire{conn: conn, in: bufio.NewReaderSize(conn, maxLine), redis: redis}
 }
 
 // ask asks for a key that is not there.
@@ -206,6 +213,9 @@ func (w *wire) say(text string) (string, error) {
 }
 
 func (w *wire) line() (string, error) {
-	line, err := w.in.ReadString('\n')
-	return strings.TrimRight(line, "\r\n"), err
+	line, err := w.in.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return "", fmt.Errorf("%w: a line of more than %d bytes", errReply, maxLine)
+	}
+	return strings.TrimRight(string(line), "\r\n"), err
 }

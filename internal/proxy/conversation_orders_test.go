@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"strings"
+	"testing"
 	"time"
 
 	"nuthatch/internal/proxy"
@@ -53,4 +54,31 @@ func (c *conversation) reload(other bool) {
 		ctx.Adopt(c.layout(), c.poolOptions(), int64(c.now+time.Second))
 	}
 	c.topo.Refresh(int64(c.now))
+}
+
+// A handshake that a reload finds half way is finished as it began, whatever the new
+// configuration would have said to the server.
+func TestReloadDuringHandshake(t *testing.T) {
+	c := converse(t, "  redis: true\n  redis_auth: secret\n  redis_db: 1\n  timeout: 400\n", resp{password: "secret"}, 1)
+	c.renewed, c.upset = true, true // what waits behind the handshake may get an error
+	p := c.join()
+	for range 20 {
+		c.lang.ask(p, 0, 0)
+	}
+	p.say(len(p.out))
+	c.calm()
+	asked := 0
+	for _, s := range c.stubs {
+		s.read()
+		for _, conn := range s.conns {
+			asked += len(conn.todo)
+		}
+	}
+	if want := 2 * len(c.stubs); asked != want {
+		t.Fatalf("servers were told %d things, want AUTH and SELECT of each, %d in all", asked, want)
+	}
+	c.lines = "  redis: true\n  timeout: 400\n"
+	c.reload(false)
+	c.finish(true)
+	p.judge()
 }

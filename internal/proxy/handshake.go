@@ -15,6 +15,9 @@ import (
 // another one.
 type handshake struct {
 	conn *serverConn
+	// proto is what wrote it, and so knows the replies: a reload may have given the
+	// pool another one meanwhile.
+	proto Protocol
 	// pending is the number of replies that are still to come, next the number
 	// of the one that comes next.
 	pending, next int
@@ -31,13 +34,13 @@ type handshake struct {
 func (h *handshake) begin() {
 	c := h.conn
 	ctx := c.pool.ctx
-	h.next = 0
+	h.next, h.proto = 0, c.pool.proto
 	out := c.Conn.Out()
 	before := out.Len()
-	h.own = c.pool.proto.Handshake(c.key(), ctx.bufs, out)
+	h.own = h.proto.Handshake(c.key(), ctx.bufs, out)
 	n := h.own
 	if c.server.forgetful {
-		n += c.pool.proto.Restore(ctx.bufs, out)
+		n += h.proto.Restore(ctx.bufs, out)
 		h.restoring = n > h.own
 		c.server.forgetful = h.restoring
 	}
@@ -78,7 +81,7 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	} else {
 		h.buf = append(h.buf, r.Flat...)
 	}
-	objection, unfit := c.pool.proto.HandshakeReply(c.key(), h.next, h.buf)
+	objection, unfit := h.proto.HandshakeReply(c.key(), h.next, h.buf)
 	if objection != "" {
 		ctx.log.Warn("server objects to the handshake",
 			append(c.attrs(), slog.String("reply", objection))...)

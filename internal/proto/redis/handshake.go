@@ -3,6 +3,7 @@ package redis
 import (
 	"bytes"
 	"strconv"
+	"strings"
 
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
@@ -75,19 +76,20 @@ func (p *Protocol) HandshakeReply(lane msg.Lane, i int, b []byte) (objection str
 	if first == '+' && s != stepHello || first == '%' && s == stepHello {
 		return "", msg.OK
 	}
-	text := "an unexpected reply"
-	if first == '-' {
-		text = string(bytes.TrimRight(b[1:], "\r\n"))
+	text, failed := errorText(b)
+	if !failed {
+		text = unexpectedReply
 	}
+	text = p.withoutPassword(text)
 	loginFailed := bytes.HasPrefix(b, []byte("-NOAUTH")) || bytes.HasPrefix(b, []byte("-WRONGPASS"))
 	switch {
 	case s == stepAuth:
-		return "AUTH: " + p.withoutPassword(text), msg.OK
+		return "AUTH: " + text, msg.OK
 	case s == stepHello && loginFailed:
-		return "HELLO 3: " + p.withoutPassword(text), msg.LoginRefused
+		return "HELLO 3: " + text, msg.LoginRefused
 	case s == stepHello:
 		p.learned.setRESP3(untested)
-		return "HELLO 3: " + p.withoutPassword(text), msg.NoRESP3
+		return "HELLO 3: " + text, msg.NoRESP3
 	case loginFailed:
 		unfit = msg.LoginRefused
 	default:
@@ -96,14 +98,13 @@ func (p *Protocol) HandshakeReply(lane msg.Lane, i int, b []byte) (objection str
 	return "SELECT " + strconv.Itoa(p.database(lane)) + ": " + text, unfit
 }
 
-// withoutPassword keeps of a server's answer to a login what cannot be an
-// argument: a server that does not know the command lists them.
+// withoutPassword keeps of a server's error what can be told to anybody, on one
+// line: what cannot be an argument, since a server that does not know the command
+// lists them.
 func (p *Protocol) withoutPassword(text string) string {
-	if at := bytes.Index([]byte(text), []byte(", with args")); at >= 0 {
-		text = text[:at]
-	}
-	if p.auth != "" && bytes.Contains([]byte(text), []byte(p.auth.Reveal())) {
+	text, _, _ = strings.Cut(text, ", with args")
+	if p.auth != "" && strings.Contains(text, p.auth.Reveal()) {
 		return "refused"
 	}
-	return text
+	return plain([]byte(text), maxShown)
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"bytes"
 	"maps"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -43,7 +44,13 @@ const (
 	maxLearned = 1 << 10
 	// maxLearnedName is the longest name, in bytes, that servers are asked for.
 	maxLearnedName = 64
+	// maxLesson is the longest reply, in bytes, that is read as a command's
+	// description. Redis's longest, that of CLUSTER, has 10 KB.
+	maxLesson = 64 << 10
 )
+
+// unexpectedReply is what is said of a server whose reply is no answer.
+const unexpectedReply = "an unexpected reply"
 
 var nothingLearned = &lessons{}
 
@@ -159,11 +166,14 @@ func (p *Protocol) Learn(topic string, reply []byte) (objection string) {
 		return p.learnHello(reply)
 	}
 	if text, ok := errorText(reply); ok {
-		return text
+		return p.withoutPassword(text)
+	}
+	if len(reply) > maxLesson {
+		return "a reply of more than " + strconv.Itoa(maxLesson) + " bytes"
 	}
 	v, ok := readReply(reply)
 	if !ok || len(v.elems) != 1 {
-		return "an unexpected reply"
+		return unexpectedReply
 	}
 	c := v.elems[0]
 	if len(c.elems) == 0 { // null: the server does not know it
@@ -171,7 +181,7 @@ func (p *Protocol) Learn(topic string, reply []byte) (objection string) {
 	}
 	l, ok := newLesson(c)
 	if !ok {
-		return "an unexpected reply"
+		return unexpectedReply
 	}
 	if l.name != strings.TrimPrefix(topic, aboutCommand) {
 		// A server's rename-command: what it hides is not to be had by another name.

@@ -34,6 +34,8 @@ type keySpan struct {
 	from    int
 	// counted: the word at number tells how many they are, and the first is at
 	// first, both counted from the beginning.
+	//
+	// Invariant: neither is negative.
 	counted       bool
 	number, first int
 	// last is the last one, counted from the beginning, or if negative from the
@@ -45,10 +47,26 @@ type keySpan struct {
 // hiddenKeys is why a learnt command is not served.
 const hiddenKeys = "the servers do not say where its keys are"
 
+// maxSpecs is the most key specifications that a command is taken to have.
+const maxSpecs = 16
+
 // newLesson reads an element of a reply to COMMAND INFO. Before Redis 7 it ends
 // with the step, or the categories; since then it has key specifications and
 // subcommands.
 func newLesson(v replyValue) (*lesson, bool) {
+	l, ok := readLesson(v)
+	if ok && len(v.elems) > 9 {
+		for _, sub := range v.elems[9].elems {
+			if s, ok := readLesson(sub); ok {
+				l.subs = append(l.subs, s)
+			}
+		}
+	}
+	return l, ok
+}
+
+// readLesson is newLesson without the subcommands.
+func readLesson(v replyValue) (*lesson, bool) {
 	if len(v.elems) < 6 {
 		return nil, false
 	}
@@ -61,13 +79,6 @@ func newLesson(v replyValue) (*lesson, bool) {
 			l.reason = ownConnection
 		case "movablekeys":
 			movable = true
-		}
-	}
-	if len(v.elems) > 9 {
-		for _, sub := range v.elems[9].elems {
-			if s, ok := newLesson(sub); ok {
-				l.subs = append(l.subs, s)
-			}
 		}
 	}
 	known := true
@@ -93,34 +104,53 @@ func newLesson(v replyValue) (*lesson, bool) {
 // readSpecs reads key specifications. It reports false if there is one that says
 // less than where the keys are.
 func (l *lesson) readSpecs(specs []replyValue) bool {
+	if len(specs) > maxSpecs {
+		return false
+	}
 	for _, v := range specs {
-		begin, find := v.field("begin_search"), v.field("find_keys")
-		at, how := begin.field("spec"), find.field("spec")
-		var k keySpan
-		switch begin.field("type").text {
-		case "index":
-			k.from = at.field("index").index()
-		case "keyword":
-			k.keyword = strings.ToLower(at.field("keyword").text)
-			k.from = at.field("startfrom").index()
-		default:
+		k, ok := newKeySpan(v)
+		if !ok {
 			l.specs = nil
 			return false
 		}
-		switch find.field("type").text {
-		case "range":
-			k.last, k.limit = how.field("lastkey").index(), how.field("limit").index()
-		case "keynum":
-			k.counted = true
-			k.number, k.first = how.field("keynumidx").index(), how.field("firstkey").index()
-		default:
-			l.specs = nil
-			return false
-		}
-		k.step = max(how.field("keystep").index(), 1)
 		l.specs = append(l.specs, k)
 	}
 	return true
+}
+
+// newKeySpan reads one key specification. It is not ok unless that tells, in a form
+// that Redis knows, where the keys are.
+func newKeySpan(v replyValue) (k keySpan, ok bool) {
+	begin, find := v.field("begin_search"), v.field("find_keys")
+	at, how := begin.field("spec"), find.field("spec")
+	known := true
+	place := func(v replyValue, name string) int {
+		n, ok := v.field(name).place()
+		known = known && ok
+		return n
+	}
+	switch begin.field("type").text {
+	case "index":
+		k.from = place(at, "index")
+	case "keyword":
+		k.keyword = strings.ToLower(at.field("keyword").text)
+		k.from = place(at, "startfrom")
+		known = known && k.keyword != ""
+	default:
+		return k, false
+	}
+	switch find.field("type").text {
+	case "range":
+		k.last, k.limit = place(how, "lastkey"), place(how, "limit")
+	case "keynum":
+		k.counted = true
+		k.number, k.first = place(how, "keynumidx"), place(how, "firstkey")
+		known = known && k.number >= 0 && k.first >= 0
+	default:
+		return k, false
+	}
+	k.step = max(place(how, "keystep"), 1)
+	return k, known
 }
 
 // locate says what becomes of a request for the command in a pool of so many
@@ -149,12 +179,21 @@ func (l *lesson) locate(r *msg.Request, servers int) {
 			r.FirstKey, r.KeyStep, r.Nkeys = first, k.step, (last-first)/k.step+1
 			break
 		}
+		if r.Nkeys += (last-first)/k.step + 1; r.Nkeys > words {
+			break
+		}
 		for at := first; at <= last; at += k.step {
 			r.Args = append(r.Args, r.Args[at])
 		}
-		r.FirstKey, r.KeyStep, r.Nkeys = words, 1, len(r.Args)-words
+		r.FirstKey, r.KeyStep = words, 1
 	}
 	switch {
+	case r.Nkeys > words:
+		// By its specifications some words are several keys.
+		r.Error = hiddenKeys
+		r.Args = r.Args[:words]
+		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
+		return
 	case r.Nkeys > 0:
 	case servers == 1:
 		// Any word will do to find the one server.
@@ -202,7 +241,7 @@ func (k *keySpan) find(r *msg.Request, words int) (first, last int, ok bool) {
 	first = begin
 	switch {
 	case k.counted:
-		if begin+k.number >= words {
+		if begin+k.number >= words { // neither is negative
 			return 0, 0, false
 		}
 		n, isNumber := number(r, begin+k.number)
@@ -296,10 +335,17 @@ func readValue(b []byte, depth int) (v replyValue, rest []byte, ok bool) {
 
 // index is a number as the place of a word; what can be none is 0.
 func (v replyValue) index() int {
-	if v.number < math.MinInt16 || v.number > math.MaxInt16 {
-		return 0
+	n, _ := v.place()
+	return n
+}
+
+// place is a number as the place of a word, counted from the beginning or, if
+// negative, from the end. It is not ok if it can be none.
+func (v replyValue) place() (n int, ok bool) {
+	if v.first != ':' || v.number < math.MinInt16 || v.number > math.MaxInt16 {
+		return 0, false
 	}
-	return int(v.number)
+	return int(v.number), true
 }
 
 // field is the value of a map's key, which RESP2 has in an array; zero if there

@@ -156,7 +156,11 @@ func (p *Protocol) mergeLoad(parent *msg.Msg, failure msg.Reason, pool *mbuf.Poo
 		if n, ok := p.count(&c, '$'); !ok || n != 2*sha1.Size {
 			return msg.BadReply
 		}
-		sha = string(p.line(&c)[:2*sha1.Size])
+		line := p.line(&c)
+		if len(line) != 2*sha1.Size+2 {
+			return msg.BadReply // the bulk itself holds a line end
+		}
+		sha = string(line[:2*sha1.Size])
 	}
 	if !p.loaded(sha) && failure != msg.OK {
 		return failure
