@@ -249,6 +249,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Learned:        g.learned[i],
 			RefuseUnknown:  p.UnknownCommands == config.UnknownRefuse,
 			Servers:        len(p.Servers),
+			HashTag:        p.HashTag,
 			MaxRequestSize: g.maxRequest(p.MaxRequestSize),
 			AllowFlush:     p.AllowFlush,
 			Version:        in.opts.Version,

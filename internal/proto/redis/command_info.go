@@ -329,7 +329,7 @@ func (c *command) findKeys(req *msg.Request) (found []foundKey, ok bool) {
 	others := c.use()
 	for i := range r.Nkeys {
 		k := foundKey{r.Key(i), others}
-		if i == 0 && c.keys.dest && (c.keys.rule != storeKey || r.Nkeys > 1) {
+		if i == 0 && c.keys.dest && (c.keys.rule != storeKey && c.keys.rule != sortKeys || r.Nkeys > 1) {
 			k.use = stored
 		}
 		found = append(found, k)

@@ -59,10 +59,12 @@ func (c *command) keySpecs() []keySpec {
 			return []keySpec{one(stored, k.last), counted}
 		}
 		return []keySpec{counted}
-	case storeKey:
-		if k.last == storeFrom2.last {
-			return []keySpec{one(use, k.first), {use: stored}}
+	case sortKeys:
+		if k.dest {
+			return []keySpec{one(use, k.first), {use: looked}, {use: stored}}
 		}
+		return []keySpec{one(use, k.first), {use: looked}}
+	case storeKey:
 		return []keySpec{
 			one(use, k.first),
 			{use: stored, at: k.last, keyword: "STORE", step: 1},

@@ -76,6 +76,9 @@ func fate(c *command) string {
 		if c.keys.rule == streamKeys {
 			return "by key; refused with `BLOCK`: " + ownConnection
 		}
+		if c.keys.rule == sortKeys {
+			return "by key; over several servers, patterns that lead elsewhere are refused"
+		}
 		return "by key"
 	case msg.Fragment:
 		return "split: " + mergeTexts[c.merge]
@@ -115,6 +118,11 @@ func (k *keys) text() string {
 			return fmt.Sprintf("%d, and %s", k.last, text)
 		}
 		return text
+	case sortKeys:
+		if !k.dest {
+			return fmt.Sprint(k.first)
+		}
+		return fmt.Sprintf("%d, and the word behind `STORE`", k.first)
 	case storeKey:
 		return fmt.Sprintf("%d, and the word behind `STORE`", k.first)
 	case streamKeys:

@@ -11,6 +11,7 @@ const (
 	rangeOfKeys         // first to last, by step; a negative last counts from the end
 	countedKeys         // the word at first-1 is their number; last > 0: one more, at last
 	storeKey            // the word at first, and the one behind STORE among those from last on
+	sortKeys            // the word at first, the one behind STORE, and what the patterns behind BY and GET lead to
 	streamKeys          // the first half of the words behind STREAMS, which is at first or later
 )
 
@@ -40,7 +41,8 @@ var (
 	count2         = keys{rule: countedKeys, first: 3, step: 1}
 	count2AndStore = keys{rule: countedKeys, first: 3, last: 1, step: 1, dest: true}
 
-	storeFrom2 = keys{rule: storeKey, first: 1, last: 2, step: 1, dest: true}
+	sorted     = keys{rule: sortKeys, first: 1, step: 1}
+	sortStore  = keys{rule: sortKeys, first: 1, step: 1, dest: true}
 	storeFrom5 = keys{rule: storeKey, first: 1, last: 5, step: 1, dest: true}
 	storeFrom6 = keys{rule: storeKey, first: 1, last: 6, step: 1, dest: true}
 
@@ -54,7 +56,7 @@ func (k *keys) positions() (first, last, step int) {
 	switch k.rule {
 	case oneKey, rangeOfKeys:
 		return k.first, k.last, k.step
-	case storeKey:
+	case storeKey, sortKeys:
 		return k.first, k.first, k.step
 	case countedKeys:
 		if k.last > 0 {
@@ -67,7 +69,7 @@ func (k *keys) positions() (first, last, step int) {
 
 // isMovable tells whether the place of some key depends on the words.
 func (k *keys) isMovable() bool {
-	return k.rule == countedKeys || k.rule == storeKey || k.rule == streamKeys
+	return k.rule > rangeOfKeys
 }
 
 // Why a request is refused before a server sees it. The texts are Redis's, or the
@@ -112,6 +114,8 @@ func (k *keys) find(r *msg.Request) string {
 		return k.findCounted(r)
 	case storeKey:
 		k.findStore(r)
+	case sortKeys:
+		k.findSort(r)
 	case streamKeys:
 		return k.findStreams(r)
 	case noKey:
@@ -160,22 +164,15 @@ func relist(r *msg.Request) {
 	r.Nkeys++
 }
 
-// findStore looks for the option that names one more key: STORE of SORT and of
-// GEORADIUS, and STOREDIST of the latter. As for Redis, the last one counts. The
-// words behind SORT's other options are no options.
+// findStore looks for the option that names one more key: STORE and STOREDIST of
+// GEORADIUS. As for Redis, the last one counts.
 func (k *keys) findStore(r *msg.Request) {
 	r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, 1
 	store := 0
-	n := len(r.Args)
-	for i := k.last; i+1 < n; i++ {
-		switch {
-		case isWord(r, i, "store"), isWord(r, i, "storedist"):
+	for i := k.last; i+1 < len(r.Args); i++ {
+		if isWord(r, i, "store") || isWord(r, i, "storedist") {
 			i++
 			store = i
-		case k.last == storeFrom2.last && isWord(r, i, "limit"):
-			i += 2
-		case k.last == storeFrom2.last && (isWord(r, i, "by") || isWord(r, i, "get")):
-			i++
 		}
 	}
 	if store > 0 {

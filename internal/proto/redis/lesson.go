@@ -72,18 +72,18 @@ func readLesson(v replyValue) (*lesson, bool) {
 	}
 	l := &lesson{name: strings.ToLower(v.elems[0].text)}
 	l.minArgs = max(1, int(min(max(v.elems[1].number, -v.elems[1].number), math.MaxInt16)))
-	movable := false
-	for _, flag := range v.elems[2].elems {
-		switch flag.text {
-		case "blocking", "pubsub":
-			l.reason = ownConnection
-		case "movablekeys":
-			movable = true
-		}
+	flags := v.elems[2]
+	movable := flags.has("movablekeys")
+	if flags.has("blocking") || flags.has("pubsub") {
+		l.reason = ownConnection
 	}
 	known := true
 	if len(v.elems) > 8 && len(v.elems[8].elems) > 0 {
 		known = l.readSpecs(v.elems[8].elems)
+	}
+	if movable && !slices.ContainsFunc(l.specs, keySpan.moves) {
+		// Only the server's own code can tell: the fixed places are not all.
+		known, l.specs = false, nil
 	}
 	first, last, step := v.elems[3].index(), v.elems[4].index(), v.elems[5].index()
 	switch {
@@ -95,8 +95,6 @@ func readLesson(v replyValue) (*lesson, bool) {
 		if last >= 0 {
 			l.specs[0].last = last - first
 		}
-	case movable:
-		l.reason = hiddenKeys
 	}
 	return l, true
 }
@@ -109,7 +107,7 @@ func (l *lesson) readSpecs(specs []replyValue) bool {
 	}
 	for _, v := range specs {
 		k, ok := newKeySpan(v)
-		if !ok {
+		if !ok || v.field("flags").has("incomplete") {
 			l.specs = nil
 			return false
 		}
@@ -152,6 +150,9 @@ func newKeySpan(v replyValue) (k keySpan, ok bool) {
 	k.step = max(place(how, "keystep"), 1)
 	return k, known
 }
+
+// moves tells whether the keys' places depend on the words.
+func (k keySpan) moves() bool { return k.counted || k.keyword != "" }
 
 // locate says what becomes of a request for the command in a pool of so many
 // servers. It may extend r.Args by spans of keys.
@@ -346,6 +347,11 @@ func (v replyValue) place() (n int, ok bool) {
 		return 0, false
 	}
 	return int(v.number), true
+}
+
+// has tells whether one of the elements is that word.
+func (v replyValue) has(word string) bool {
+	return slices.ContainsFunc(v.elems, func(e replyValue) bool { return e.text == word })
 }
 
 // field is the value of a map's key, which RESP2 has in an array; zero if there

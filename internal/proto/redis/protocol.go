@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/hashkit"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/slowlog"
@@ -36,6 +37,9 @@ type Options struct {
 	RefuseUnknown bool
 	// Servers is the number of servers.
 	Servers int
+	// HashTag is empty, or two bytes that enclose the part of a key that tells its
+	// server.
+	HashTag string
 	// Started is when this process did, for LASTSAVE.
 	Started time.Time
 	// Version is this program's, for INFO and LOLWUT.
@@ -68,6 +72,7 @@ type Protocol struct {
 	learned    *Learned
 	learns     bool
 	servers    int
+	tag        hashkit.Tag
 	version    string
 	started    time.Time
 	tooLong    *msg.ProtocolError
@@ -115,7 +120,7 @@ func New(o Options) *Protocol {
 	if slow == nil {
 		slow = slowlog.New(0)
 	}
-	return &Protocol{
+	p := &Protocol{
 		slow: slow, facts: o.Facts,
 		learned: learned, learns: !o.RefuseUnknown, servers: o.Servers,
 		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, allowFlush: o.AllowFlush, version: o.Version, started: o.Started,
@@ -123,6 +128,8 @@ func New(o Options) *Protocol {
 		scripts: scripts, maxWait: waitBound(o.Timeout), allowKeys: o.AllowKeys,
 		desk: desk{spans: make([]msg.Span, 0, firstDesk)},
 	}
+	copy(p.tag[:], o.HashTag)
+	return p
 }
 
 // NewRequestParser returns a parser of a client's bytes: requests in RESP, and
@@ -130,7 +137,7 @@ func New(o Options) *Protocol {
 func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser := newRequestParser(p.max, p.tooLong, &p.desk)
 	parser.allowFlush = p.allowFlush
-	parser.learned, parser.learns, parser.servers = p.learned, p.learns, p.servers
+	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
 	return parser
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 
+	"nuthatch/internal/hashkit"
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
@@ -54,6 +55,8 @@ type requestParser struct {
 	learned *Learned
 	learns  bool
 	servers int
+	// tag is the pool's hash tag.
+	tag hashkit.Tag
 
 	// The request in progress.
 
@@ -426,7 +429,11 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	case cmd.keys.rule == oneKey:
 		r.FirstKey, r.KeyStep, r.Nkeys = cmd.keys.first, 1, 1
 	default:
+		words := len(p.spans)
 		p.spans = cmd.keys.locate(r)
+		if cmd.keys.rule == sortKeys && p.servers > 1 {
+			p.checkPatterns(r, words)
+		}
 	}
 	return r
 }
