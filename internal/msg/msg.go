@@ -13,6 +13,8 @@
 package msg
 
 import (
+	"iter"
+
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
 )
@@ -204,6 +206,18 @@ func (q *ServerQueue) Head() *Msg { return q.q.head }
 
 // Unsent is the first message not yet wholly sent, or nil.
 func (q *ServerQueue) Unsent() *Msg { return q.unsent }
+
+// All are the messages of both queues, the oldest first. None may be added or taken
+// out meanwhile.
+func (q *ServerQueue) All() iter.Seq[*Msg] {
+	return func(yield func(*Msg) bool) {
+		for m := q.q.head; m != nil; m = m.serverNext {
+			if !yield(m) {
+				return
+			}
+		}
+	}
+}
 
 // Push appends m to the in-queue.
 func (q *ServerQueue) Push(m *Msg) {

@@ -60,7 +60,6 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 		for _, s := range p.servers {
 			s.renew(by)
 		}
-		p.holdClients()
 	}
 	p.checkBy(p.ctx.loop.Now())
 	if before.Timeout != p.conf.Timeout {

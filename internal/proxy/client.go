@@ -96,7 +96,7 @@ type client struct {
 	// leaveBy is when a client that is to leave goes at the latest; 0 for all
 	// others.
 	leaveBy int64
-	// waits is what keeps the next request from being taken, however much room
+	// waits are the reasons why the next request is not taken, however much room
 	// there is.
 	waits wait
 	// again is a request that is to be parsed again, on its way to the stash.
@@ -119,7 +119,9 @@ func newClient(p *ServerPool) *client {
 	c := &client{pool: p, replySize: p.firstReply(), guesses: true}
 	c.since = p.ctx.loop.Now()
 	c.active = c.since
-	c.waits = p.standingWait()
+	if p.paused {
+		c.waits = waitsForPool
+	}
 	c.session.ID = p.ctx.identity.last.Add(1)
 	c.session.Lane = msg.DefaultLane
 	c.session.Authenticated = p.conf.RedisAuth == ""
@@ -190,7 +192,7 @@ func (c *client) consume(data []byte) int {
 			p.ctx.count(c.partial)
 		default:
 			c.request(p.parser.Finish(mbuf.Flat(rest[:n])))
-			if c.waits == waitsForAnswer {
+			if c.waits&waitsForAnswer != 0 {
 				n = 0 // it is taken again
 			}
 		}
@@ -217,7 +219,7 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 		c.protocolError(err)
 	case done:
 		c.request(q.parser.Finish(mbuf.Whole(&q.bytes)))
-		if c.waits == waitsForAnswer {
+		if c.waits&waitsForAnswer != 0 {
 			c.again.Splice(c.pool.ctx.bufs, &q.bytes)
 		}
 	default:
@@ -272,7 +274,7 @@ func (c *client) OnLent(n int) {
 // on requests and on bytes, the replies that are to come included, or nothing in
 // flight at all.
 func (c *client) admits() bool {
-	return (c.waits == waitsForNothing || c.overdue || c.waited()) && c.within(1)
+	return (c.waits == 0 || c.overdue || c.waited()) && c.within(1)
 }
 
 // within reports whether the client holds less than the 1/part of its bounds.
@@ -307,7 +309,7 @@ func (c *client) sawReply(n int) {
 // up at the end of the turn. Half of the bounds must be free, so that clients do
 // not stop and go for every request.
 func (c *client) mayResume() {
-	if c.stash.Len() == 0 || c.resumable || c.state != clientOpen || c.waits != waitsForNothing && !c.waited() {
+	if c.stash.Len() == 0 || c.resumable || c.state != clientOpen || c.waits != 0 && !c.waited() {
 		return
 	}
 	switch {

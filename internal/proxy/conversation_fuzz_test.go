@@ -129,7 +129,7 @@ const maxParties = 12
 // partyEvent is something that a client does.
 func (c *conversation) partyEvent(s *script, p *party, what, amount byte) {
 	switch {
-	case what < 32 && (p.half || p.closed || p.quits):
+	case (what < 32 || what == 58) && (p.half || p.closed || p.quits):
 	case what < 16:
 		c.lang.ask(p, what|amount&1<<4, amount)
 		p.say(len(p.out))
@@ -155,7 +155,11 @@ func (c *conversation) partyEvent(s *script, p *party, what, amount byte) {
 		p.mutter(s.some(amount))
 		p.say(len(p.out))
 	case what < 59:
-		c.turn()
+		// Requests for several servers before and behind one that waits to be understood.
+		for _, kind := range []byte{3, 2, 14, 3, 2} {
+			c.lang.ask(p, kind, amount|1)
+		}
+		p.say(len(p.out))
 	case what < 62:
 		c.order(amount, amount>>3)
 	default:
@@ -170,14 +174,14 @@ func (c *conversation) stubEvent(sc *script, s *stub, i int, what, amount byte) 
 	switch {
 	case what < 4:
 		s.up()
-		c.topo.SetAddrs(s.index, []unix.Sockaddr{s.addr})
+		c.topo.SetAddrs(s.place, []unix.Sockaddr{s.addr})
 		return
 	case what < 6:
 		s.down()
 		return
 	case what < 7:
 		c.upset = true
-		c.topo.SetAddrs(s.index, nil)
+		c.topo.SetAddrs(s.place, nil)
 		return
 	case what < 12:
 		for _, conn := range s.conns {
@@ -187,7 +191,7 @@ func (c *conversation) stubEvent(sc *script, s *stub, i int, what, amount byte) 
 		return
 	case what >= 60:
 		c.upset = true
-		c.check(s.index, []msg.Reason{msg.OK, msg.ConnRefused}[amount&1])
+		c.check(s.place, []msg.Reason{msg.OK, msg.ConnRefused}[amount&1])
 		return
 	}
 	if conn == nil {

@@ -1,10 +1,15 @@
 package proxy_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
 	"nuthatch/internal/proxy"
 )
 
@@ -30,6 +35,10 @@ func (c *conversation) order(what, amount byte) {
 		c.topo.SetService(i, proxy.InService, int64(c.now))
 	case 6, 7:
 		c.renewed = true
+		if amount&8 != 0 {
+			// Another server by name, at the same address. It moves all of them.
+			c.stubs[i].renamed++
+		}
 		c.reload(amount&4 != 0)
 	}
 }
@@ -50,6 +59,7 @@ func (c *conversation) reload(other bool) {
 	}
 	c.pool = c.read(lines)
 	c.topo = c.topo.Next(c.pool, int64(c.now))
+	c.publish()
 	for _, ctx := range c.loops {
 		ctx.Adopt(c.layout(), c.poolOptions(), int64(c.now+time.Second))
 	}
@@ -81,4 +91,27 @@ func TestReloadDuringHandshake(t *testing.T) {
 	c.reload(false)
 	c.finish(true)
 	p.judge()
+}
+
+// servers are the lines of the pool's servers.
+func (c *conversation) servers() string {
+	lines := "  servers:\n"
+	for _, s := range c.stubs {
+		lines += fmt.Sprintf("   - %s:1 %c%s\n", s.path(), 'a'+s.index, strings.Repeat("'", s.renamed&1))
+	}
+	return lines
+}
+
+// path is the server's address in the configuration.
+func (s *stub) path() string { return fmt.Sprintf("/%c", 'a'+s.index) }
+
+// publish finds the servers in the configuration, which sorts them by their names,
+// and tells where those are of which that is not known.
+func (c *conversation) publish() {
+	for _, s := range c.stubs {
+		s.place = slices.IndexFunc(c.pool.Servers, func(o config.Server) bool { return o.Address.Path == s.path() })
+		if c.topo.Addrs(s.place) == nil {
+			c.topo.SetAddrs(s.place, []unix.Sockaddr{s.addr})
+		}
+	}
 }

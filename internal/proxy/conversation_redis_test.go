@@ -128,6 +128,11 @@ func (d resp) askMore(p *party, kind, size byte) {
 	case 13:
 		p.request(command("CLIENT", "LIST"), func(r string) bool { return strings.Contains(r, "id=") })
 	case 14:
+		if size%2 == 1 {
+			// The servers are asked what it is, and do not know it.
+			p.request(command("NO.SUCH", p.key(0, false)), begins("-ERR unknown command"))
+			return
+		}
 		k := p.key(n, false)
 		p.request(command("FOO.GET", k), is(bulk(valueOf(k))), k)
 	case 16:

@@ -10,9 +10,12 @@ import (
 type stub struct {
 	talk  *conversation
 	index int
-	fd    int // listens; -1: connections are refused
-	addr  unix.Sockaddr
-	conns []*stubConn
+	// place is the server's index in the configuration, which changes with names;
+	// renamed is how often its own has.
+	place, renamed int
+	fd             int // listens; -1: connections are refused
+	addr           unix.Sockaddr
+	conns          []*stubConn
 	// last is, by client, the last write that it was asked for.
 	last map[int]lastWrite
 }
@@ -23,13 +26,19 @@ type lastWrite struct {
 	conn *stubConn
 }
 
+// An asked is a request as a server was sent it, and what is known of its keys.
+type asked struct {
+	args []string
+	keys []*sentKey
+}
+
 // A stubConn is a connection that a stub has accepted.
 type stubConn struct {
 	stub *stub
 	fd   int
 	in   []byte
 	// todo are the requests that it has not answered, out what it has to say.
-	todo [][]string
+	todo []asked
 	out  []byte
 	// ended: the proxy has closed. closed: the stub has.
 	ended, closed bool
@@ -81,6 +90,9 @@ func (s *stub) read() {
 	for _, conn := range s.conns {
 		conn.read()
 	}
+	for _, conn := range s.conns {
+		conn.take()
+	}
 }
 
 // open is how many connections the proxy has to it.
@@ -110,6 +122,11 @@ func (k *stubConn) read() {
 		}
 		k.in = append(k.in, buf[:n]...)
 	}
+}
+
+// take finds the requests in what was read.
+func (k *stubConn) take() {
+	c := k.stub.talk
 	for len(k.in) > 0 {
 		args, n, err := c.lang.parse(k.in)
 		if err != nil {
@@ -119,41 +136,70 @@ func (k *stubConn) read() {
 			return
 		}
 		k.in = k.in[n:]
-		k.todo = append(k.todo, args)
-		k.note(args)
+		a := asked{args: args}
+		for _, arg := range args {
+			if key := c.sent[arg]; key != nil {
+				a.keys = append(a.keys, key)
+			}
+		}
+		k.note(a)
+		k.todo = append(k.todo, a)
 	}
 }
 
 // note checks what is known of the keys of a request: a write comes once, and what
-// one client sent comes behind none of its later writes. Connections are read in the
-// order of their coming, so that what was sent on an old one is known before. When
-// connections are replaced an old one may still bring what its client has been told
-// to have failed.
-func (k *stubConn) note(args []string) {
+// one client sent is carried out in its order, on whatever connections it comes. So
+// it stands behind no later write of that client, and comes on no connection as long
+// as an earlier request is still to be carried out on another.
+func (k *stubConn) note(a asked) {
 	s, c := k.stub, k.stub.talk
-	for _, arg := range args {
-		key := c.sent[arg]
-		if key == nil {
-			continue
-		}
+	for _, key := range a.keys {
 		key.arrived++
 		key.anything = key.anything || k.raw
 		if key.write && key.arrived > 1 {
-			c.t.Errorf("server %d was asked for the write %.100q, which a server has had before", s.index, args)
+			c.t.Errorf("server %d was asked for the write %.100q, which a server has had before", s.index, a.args)
 		}
-		if last := s.last[key.party]; key.seq < last.seq && (last.conn == k || !c.renewed) {
-			c.t.Errorf("server %d was asked for %.100q, behind a later write of that client", s.index, args)
+		if last := s.last[key.party]; key.seq < last.seq && (last.conn == k || !c.renewed || k.awaited(key)) {
+			c.t.Errorf("server %d was asked for %.100q, behind a later write of that client", s.index, a.args)
 		}
 		if key.write {
 			s.last[key.party] = lastWrite{key.seq, k}
 		}
+		for _, other := range s.conns {
+			if first := other.before(key); other != k && first != nil {
+				c.t.Errorf("server %d was asked for %.100q, and has yet to answer %.100q of that client on another connection",
+					s.index, a.args, first)
+			}
+		}
 	}
+}
+
+// before is a request of the same client that was sent before key's, on this
+// connection, and waits for its reply; nil if there is none.
+func (k *stubConn) before(key *sentKey) []string {
+	for _, a := range k.todo {
+		for _, was := range a.keys {
+			if was.party == key.party && was.seq < key.seq && k.awaited(was) {
+				return a.args
+			}
+		}
+	}
+	return nil
+}
+
+// awaited reports whether the client of a key, which was sent on this connection,
+// waits for its reply. It has been told of a failure if the connection has ended, or
+// said nonsense, or the time for a request is over.
+func (k *stubConn) awaited(key *sentKey) bool {
+	c := k.stub.talk
+	limit := c.pool.RequestTimeout
+	return !k.ended && !k.closed && !k.spoilt && (limit == 0 || c.now < key.asked+limit)
 }
 
 // answer makes up the replies to n requests.
 func (k *stubConn) answer(n int) {
 	for range min(n, len(k.todo)) {
-		reply := k.stub.talk.lang.answer(k.stub, k, k.todo[0])
+		reply := k.stub.talk.lang.answer(k.stub, k, k.todo[0].args)
 		if k.spoilt && !k.raw {
 			reply = k.stub.talk.lang.stray()
 		}
@@ -206,11 +252,9 @@ func (k *stubConn) spoil(s string) {
 // mutter says bytes of no meaning, which may be anything.
 func (k *stubConn) mutter(b []byte) {
 	k.raw = true
-	for _, args := range k.todo {
-		for _, arg := range args {
-			if key := k.stub.talk.sent[arg]; key != nil {
-				key.anything = true
-			}
+	for _, a := range k.todo {
+		for _, key := range a.keys {
+			key.anything = true
 		}
 	}
 	k.spoil(string(b))

@@ -62,8 +62,9 @@ type conversation struct {
 type sentKey struct {
 	party, seq int
 	write      bool
-	arrived    int  // how often a server has read it
-	anything   bool // its server said something else than it should
+	asked      time.Duration // when the client had it to say
+	arrived    int           // how often a server has read it
+	anything   bool          // its server said something else than it should
 }
 
 // A dialect is a protocol as the two ends of a conversation speak it.
@@ -97,15 +98,15 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 	c := &conversation{
 		t: t, lang: lang, lines: lines, now: time.Second, sent: map[string]*sentKey{}, learned: new(redis.Learned), measures: allMeasures(),
 	}
+	for i := range 3 {
+		s := &stub{talk: c, fd: -1, index: i, addr: &unix.SockaddrUnix{Name: abstract()}, last: map[int]lastWrite{}}
+		s.up()
+		c.stubs = append(c.stubs, s)
+	}
 	c.pool = c.read(lines)
 	c.topo = proxy.NewTopology(c.pool)
 	c.topo.SlowLog().Resize(128)
-	for i := range c.pool.Servers {
-		s := &stub{talk: c, fd: -1, index: i, addr: &unix.SockaddrUnix{Name: abstract()}, last: map[int]lastWrite{}}
-		s.up()
-		c.topo.SetAddrs(i, []unix.Sockaddr{s.addr})
-		c.stubs = append(c.stubs, s)
-	}
+	c.publish()
 	c.addr = &unix.SockaddrUnix{Name: abstract()}
 	c.fd = listenUnix(t, c.addr)
 	c.identity = new(proxy.Identity)
@@ -135,7 +136,7 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 // read reads a pool's configuration.
 func (c *conversation) read(lines string) *config.Pool {
 	c.t.Helper()
-	text := "pool:\n" + listenLine + lines + "  servers:\n   - /a:1 a\n   - /b:1 b\n   - /c:1 c\n"
+	text := "pool:\n" + listenLine + lines + c.servers()
 	conf := parsed[text]
 	if conf == nil {
 		var err error
@@ -229,10 +230,10 @@ func (c *conversation) check(i int, why msg.Reason) {
 // heal makes every server one that can be reached.
 func (c *conversation) heal() {
 	c.resume()
-	for i, s := range c.stubs {
+	c.publish()
+	for _, s := range c.stubs {
 		s.up()
-		c.topo.SetAddrs(i, []unix.Sockaddr{s.addr})
-		c.topo.SetService(i, proxy.InService, int64(c.now))
+		c.topo.SetService(s.place, proxy.InService, int64(c.now))
 		for _, conn := range s.conns {
 			if conn.spoilt {
 				conn.close()
@@ -383,7 +384,7 @@ func (c *conversation) checkGauges() {
 	sum := stats.Sum(c.layout(), shards)
 	total := int64(1) // the listener
 	for i, s := range c.stubs {
-		got := &sum.Pools[0].Servers[i].Values
+		got := &sum.Pools[0].Servers[s.place].Values
 		for _, f := range []stats.ServerField{stats.InQueue, stats.InQueueBytes, stats.OutQueue, stats.OutQueueBytes} {
 			if got[f] != 0 {
 				c.t.Errorf("at the end server %d has %s %d", i, stats.ServerFields[f].Name, got[f])
@@ -448,7 +449,7 @@ func (p *party) key(size int, write bool) string {
 	if p.lost {
 		return key // whatever stands before it may make it mean anything
 	}
-	p.talk.sent[key] = &sentKey{party: p.id, seq: p.seq, write: write}
+	p.talk.sent[key] = &sentKey{party: p.id, seq: p.seq, write: write, asked: p.talk.now}
 	return key
 }
 

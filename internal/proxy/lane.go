@@ -35,30 +35,37 @@ type lane struct {
 	idleSince int64
 }
 
-// A wait is what a client that sent a request is waiting for before the next one
-// is taken.
+// A wait is a set of reasons why a client's next request is not taken, whatever
+// room there is. The reasons are independent of each other: each is set and
+// cleared by its owner alone, and the client goes on when none is left.
 type wait uint8
 
 const (
-	waitsForNothing wait = iota
-	// waitsForReplies: its lane changed, or the connections of its lane. A
-	// request on the new connections could overtake one that is still on the old
-	// ones.
-	waitsForReplies
-	// waitsForAnswer: a server was asked what the request means. The request is
-	// in the stash again.
+	// waitsForReplies: the client's lane changed, or the connections of its lane.
+	// A request on the new connections could overtake one that is still on the old
+	// ones. Set by awaitReplies, cleared by waited.
+	waitsForReplies wait = 1 << iota
+	// waitsForAnswer: a server was asked what the request means. The request is in
+	// the stash again. Set by learn, cleared by tellAnswered.
 	waitsForAnswer
-	// waitsForPool: the pool is paused.
+	// waitsForPool: the pool is paused. Set by Pause, cleared by resume.
 	waitsForPool
 )
 
+// awaitReplies has nothing more taken of the client before it has the replies to
+// what it has in flight.
+func (c *client) awaitReplies() {
+	if c.inFlight() > 0 {
+		c.waits |= waitsForReplies
+	}
+}
+
 // waited reports whether a client that waits need not do so any longer.
 func (c *client) waited() bool {
-	if c.waits == waitsForAnswer || c.pool.paused || c.inFlight() > 0 {
-		return false
+	if c.inFlight() == 0 {
+		c.waits &^= waitsForReplies
 	}
-	c.waits = waitsForNothing
-	return true
+	return c.waits == 0
 }
 
 // changeLane has the client use the lane that its session is in. What it has in
@@ -72,9 +79,7 @@ func (c *client) changeLane() {
 	if c.lane > 0 {
 		c.pool.lanes[c.lane].clients++
 	}
-	if c.inFlight() > 0 && c.waits == waitsForNothing {
-		c.waits = waitsForReplies
-	}
+	c.awaitReplies()
 }
 
 // leaveLane notes that the client uses its lane no more.

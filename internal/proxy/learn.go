@@ -55,7 +55,7 @@ func (c *client) learn(req *msg.Request) {
 		c.unlearnt(answered, req)
 		return
 	}
-	c.waits = waitsForAnswer
+	c.waits |= waitsForAnswer
 	c.session.Again()
 	q := p.questions[topic]
 	if q != nil {
@@ -162,7 +162,8 @@ func (ctx *Context) tellAnswered() {
 			if c.state != clientOpen {
 				continue
 			}
-			c.waits, c.answered = c.pool.standingWait(), q
+			c.waits &^= waitsForAnswer
+			c.answered = q
 			c.mayResume()
 		}
 		q.waiting = nil

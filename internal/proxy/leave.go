@@ -79,7 +79,8 @@ func (c *client) part() {
 }
 
 // renew has the server use new connections. Clients that have requests on the
-// old ones must be held up (see holdClients).
+// old ones get their replies before more is taken from them: on another connection
+// the next request could overtake.
 func (s *Server) renew(by int64) {
 	ctx := s.pool.ctx
 	for c := range s.conns() {
@@ -90,21 +91,16 @@ func (s *Server) renew(by int64) {
 			c.retire()
 			continue
 		}
+		for m := range c.queue.All() {
+			if owner, ok := m.Owner.(*client); ok {
+				owner.awaitReplies()
+			}
+		}
 		c.retireBy = by
 		ctx.leaving.conns = append(ctx.leaving.conns, c)
 		ctx.lookSoon()
 	}
 	s.lanes = nil
-}
-
-// holdClients has the clients that have requests in flight wait for the replies
-// before they send more: on another connection, a request could overtake.
-func (p *ServerPool) holdClients() {
-	for c := p.clients; c != nil; c = c.next {
-		if c.inFlight() > 0 && c.waits == waitsForNothing {
-			c.waits = waitsForReplies
-		}
-	}
 }
 
 // leave has the whole pool go.

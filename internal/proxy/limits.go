@@ -115,7 +115,7 @@ func (c *client) tookOutput(n int) bool {
 // idle reports whether the client has nothing to wait for, and has been silent
 // since the given time.
 func (c *client) idle(since int64) bool {
-	return c.active < since && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == waitsForNothing
+	return c.active < since && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == 0
 }
 
 // checkPeriod is how often clients are looked at that may be closed after d.

@@ -302,7 +302,7 @@ func (c *client) feed() bool {
 		c.ResumeRead()
 		return true
 	}
-	if (c.waits == waitsForNothing || c.waited()) && c.within(2) {
+	if (c.waits == 0 || c.waited()) && c.within(2) {
 		c.resume()
 	}
 	return c.state != clientOpen || c.stash.Len() == 0 || !c.scarce()

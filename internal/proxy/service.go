@@ -50,19 +50,8 @@ func (ctx *Context) Pause(t *Topology) {
 	}
 	p.paused = true
 	for c := p.clients; c != nil; c = c.next {
-		if c.waits != waitsForAnswer {
-			c.waits = waitsForPool
-		}
+		c.waits |= waitsForPool
 	}
-}
-
-// standingWait is what a client of the pool waits for that has no reason of its
-// own to wait.
-func (p *ServerPool) standingWait() wait {
-	if p.paused {
-		return waitsForPool
-	}
-	return waitsForNothing
 }
 
 // Resume undoes Pause. It must run on the loop.
@@ -85,6 +74,7 @@ func (p *ServerPool) resume() {
 	}
 	p.paused = false
 	for c := p.clients; c != nil; c = c.next {
+		c.waits &^= waitsForPool
 		c.mayResume()
 	}
 }
@@ -129,5 +119,4 @@ func (ctx *Context) Reconnect(t *Topology, i int, by int64) {
 			s.renew(by)
 		}
 	}
-	p.holdClients()
 }

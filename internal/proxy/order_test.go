@@ -1,0 +1,150 @@
+package proxy_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// A client's requests are carried out in its order when its connections to servers
+// are replaced, whatever else it waits for at that moment.
+func TestOrderAcrossConnections(t *testing.T) {
+	reconnect := func(c *conversation) {
+		for _, ctx := range c.loops {
+			ctx.Reconnect(c.topo, -1, int64(c.now+time.Second))
+		}
+	}
+	pause := func(c *conversation) {
+		for _, ctx := range c.loops {
+			ctx.Pause(c.topo)
+		}
+	}
+	for name, replace := range map[string]func(*conversation){
+		"reconnect":            reconnect,
+		"other connections":    func(c *conversation) { c.reload(true) },
+		"pause, reconnect":     func(c *conversation) { pause(c); reconnect(c); c.resume() },
+		"reconnect in a pause": func(c *conversation) { pause(c); c.calm(); reconnect(c); c.calm(); c.resume() },
+		"another name": func(c *conversation) {
+			for _, s := range c.stubs {
+				s.renamed++
+			}
+			c.reload(false)
+		},
+	} {
+		for kind, wait := range map[string]string{
+			"nothing": "", "an unknown command": command("NO.SUCH", "a"), "a known one": command("FOO.GET", "a"),
+			"another lane": command("SELECT", "1"), "RESP3": command("HELLO", "3"),
+		} {
+			t.Run(name+" behind "+kind, func(t *testing.T) {
+				c := converse(t, "  redis: true\n  timeout: 400\n  databases: 2\n", resp{}, 1)
+				p := c.join()
+				ask := func() {
+					for range 5 { // enough for every server to get some, few enough for no bound
+						c.lang.ask(p, 2, 10)
+						c.lang.ask(p, 0, 10)
+					}
+				}
+				ask()
+				if wait != "" {
+					p.request(wait, func(string) bool { return true })
+				}
+				p.say(len(p.out))
+				c.calm()
+				c.renewed = true
+				replace(c)
+				ask()
+				p.say(len(p.out))
+				c.calm()
+				// One server answers, and with it the question if there is one. Then each of
+				// the others sees what else it is asked before it has answered the first.
+				for _, s := range c.stubs {
+					s.read()
+					for _, k := range s.conns {
+						k.answer(len(k.todo))
+						k.say(len(k.out))
+						c.calm()
+						for _, s := range c.stubs {
+							s.read()
+						}
+					}
+				}
+				c.end(true)
+			})
+		}
+	}
+}
+
+// A judge is a test whose failures are what is looked for.
+type judge struct {
+	testing.TB
+	failures []string
+}
+
+func (j *judge) Errorf(format string, args ...any) {
+	j.failures = append(j.failures, fmt.Sprintf(format, args...))
+}
+
+// The model sees when a request overtakes an earlier one of its client, on another
+// connection and on the same, also after connections were replaced, and does not take
+// for that what has failed.
+func TestConversationSeesOvertaking(t *testing.T) {
+	for name, tt := range map[string]struct {
+		events func(c *conversation, old, fresh *stubConn, first, second string)
+		seen   bool
+	}{
+		"in order": {events: func(_ *conversation, old, fresh *stubConn, first, second string) {
+			old.hear(command("SET", first, valueOf(first)))
+			old.answer(1)
+			fresh.hear(command("GET", second))
+		}},
+		"the first waits on another connection": {events: func(_ *conversation, old, fresh *stubConn, first, second string) {
+			old.hear(command("SET", first, valueOf(first)))
+			fresh.hear(command("GET", second))
+		}, seen: true},
+		"a read waits there": {events: func(_ *conversation, old, fresh *stubConn, first, second string) {
+			old.hear(command("GET", first))
+			fresh.hear(command("SET", second, valueOf(second)))
+		}, seen: true},
+		"the first comes last": {events: func(_ *conversation, old, fresh *stubConn, first, second string) {
+			fresh.hear(command("SET", second, valueOf(second)))
+			old.hear(command("GET", first))
+		}, seen: true},
+		"it comes last on the same connection": {events: func(_ *conversation, old, _ *stubConn, first, second string) {
+			old.hear(command("SET", second, valueOf(second)))
+			old.hear(command("GET", first))
+		}, seen: true},
+		"the old connection has ended": {events: func(_ *conversation, old, fresh *stubConn, first, second string) {
+			old.hear(command("SET", first, valueOf(first)))
+			old.ended = true
+			fresh.hear(command("GET", second))
+		}},
+		"the time of the first is over": {events: func(c *conversation, old, fresh *stubConn, first, second string) {
+			old.hear(command("SET", first, valueOf(first)))
+			c.pass(time.Second)
+			fresh.hear(command("GET", second))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := converse(t, "  redis: true\n  request_timeout: 1s\n", resp{}, 1)
+			j := &judge{TB: t}
+			c.t, c.renewed = j, true
+			p, s := c.join(), c.stubs[0]
+			old, fresh := &stubConn{stub: s, fd: -1}, &stubConn{stub: s, fd: -1}
+			s.conns = append(s.conns, old, fresh)
+			first := p.key(0, true)
+			tt.events(c, old, fresh, first, p.key(0, true))
+			if seen := len(j.failures) > 0; seen != tt.seen {
+				t.Errorf("the model found %q", j.failures)
+			}
+			s.conns = nil
+			c.t = t
+			c.end(true)
+		})
+	}
+}
+
+// hear has the stub read that on the connection.
+func (k *stubConn) hear(request string) {
+	k.in = append(k.in, request...)
+	k.take()
+}
