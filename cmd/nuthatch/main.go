@@ -11,6 +11,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -101,6 +102,9 @@ func showVersion(f *flags, program string, w io.Writer) int {
 // it, and what changes if there is a file to compare it with.
 func testConf(f *flags, program string, stdout, stderr io.Writer) int {
 	cfg, err := config.Load(f.confFile)
+	if err == nil {
+		err = daemon.CheckListens(context.Background(), cfg)
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		fmt.Fprintf(stderr, "%s: configuration file '%s' syntax is invalid\n", program, f.confFile)

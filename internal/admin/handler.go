@@ -14,6 +14,7 @@ import (
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
+	"nuthatch/internal/inet"
 )
 
 // A handler answers what comes to the admin listener:
@@ -173,7 +174,7 @@ func trustedHost(host string) bool {
 	if strings.EqualFold(name, "localhost") {
 		return true
 	}
-	_, err = netip.ParseAddr(name)
+	_, err = netip.ParseAddr(inet.Canonical(name))
 	return err == nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"nuthatch/internal/inet"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/stats"
 )
@@ -97,6 +98,7 @@ func statsAddress(addr string, port int) (network, address string, err error) {
 	if port < 0 || port > 65535 {
 		return "", "", fmt.Errorf("admin: statistics port %d is not in 0..65535", port)
 	}
+	addr = inet.Canonical(addr)
 	network = "tcp"
 	if ip, err := netip.ParseAddr(addr); err == nil && ip.Is4() {
 		network = "tcp4" // with "tcp", 0.0.0.0 would be :: as well

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/inet"
 )
 
 // errReply means that an answer was not what it should be.
@@ -72,7 +73,7 @@ func dial(ctx context.Context, p *config.Pool, address string) (*wire, error) {
 	if strings.HasPrefix(address, "/") {
 		network = config.NetworkUnix
 	}
-	conn, err := (&net.Dialer{Timeout: ioTimeout}).DialContext(ctx, network, address)
+	conn, err := (&net.Dialer{Timeout: ioTimeout}).DialContext(ctx, network, inet.CanonicalHostPort(address))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"nuthatch/internal/inet"
 )
 
 // maxSocketPath is sockaddr_un's room for a path on Linux, less the zero byte.
@@ -25,8 +27,9 @@ const (
 type Address struct {
 	// Network is NetworkTCP or NetworkUnix.
 	Network string
-	// Host is a name or an IP address, an IPv6 address without its brackets;
-	// not resolved. Empty for a unix socket.
+	// Host is a name or an IP address, not resolved: an IPv4 address with four decimal
+	// numbers however it was written, an IPv6 address without its brackets. Empty for
+	// a unix socket.
 	Host string
 	// Port is 1 to 65535, or 0 for a unix socket.
 	Port int
@@ -102,8 +105,9 @@ func parseHostPort(host, port string) (Address, error) {
 	return Address{Network: NetworkTCP, Host: bare, Port: int(n)}, nil
 }
 
-// parseHost checks a host as far as that can be done without looking it up, and
-// takes off an IPv6 address's brackets.
+// parseHost checks a host as far as that can be done without looking it up. It
+// takes off an IPv6 address's brackets, and writes an IPv4 address with four decimal
+// numbers.
 func parseHost(host string) (string, error) {
 	if host == "" {
 		return "", errors.New("expected a host name or an IP address before the port")
@@ -117,7 +121,7 @@ func parseHost(host string) (string, error) {
 		bare = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	}
 	if !bracketed && !strings.Contains(host, ":") {
-		return host, nil
+		return inet.Canonical(host), nil
 	}
 	ip, err := netip.ParseAddr(bare)
 	if err != nil || !ip.Is6() || (bracketed && host != "["+bare+"]") {

@@ -19,6 +19,7 @@ import (
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
+	"nuthatch/internal/inet"
 )
 
 // DefaultAddress is where a proxy's admin listener is if nobody says otherwise.
@@ -109,12 +110,12 @@ func NewClient(t Target) (*Client, error) {
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return nil, fmt.Errorf("%q is no http:// or https:// address", t.Address)
 		}
-		c.base = u.Scheme + "://" + u.Host + strings.TrimSuffix(u.Path, "/")
+		c.base = u.Scheme + "://" + inet.CanonicalHostPort(u.Host) + strings.TrimSuffix(u.Path, "/")
 	default:
 		if _, _, err := net.SplitHostPort(t.Address); err != nil {
 			return nil, fmt.Errorf("%q is no host:port, path or URL", t.Address)
 		}
-		c.base = "http://" + t.Address
+		c.base = "http://" + inet.CanonicalHostPort(t.Address)
 	}
 	return c, nil
 }

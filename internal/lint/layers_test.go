@@ -18,6 +18,7 @@ var levels = map[string]int{
 	"internal/version":   ground,
 	"internal/pages":     ground,
 
+	"internal/inet":    0,
 	"internal/mbuf":    0,
 	"internal/hashkit": 0,
 	"internal/stats":   0,

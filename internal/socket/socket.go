@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/inet"
 )
 
 // A ListenSpec says what to listen on.
@@ -239,12 +241,13 @@ func Unread(fd int) int {
 }
 
 // Resolve returns the addresses of host, at least one. An empty host is every
-// address of the machine. An IP address needs no resolver.
+// address of the machine. An IP address needs no resolver, in whichever form
+// getaddrinfo takes it.
 func Resolve(ctx context.Context, host string, port int) ([]unix.Sockaddr, error) {
 	if host == "" {
 		host = "0.0.0.0"
 	}
-	ips, err := net.DefaultResolver.LookupIPAddr(ctx, host)
+	ips, err := net.DefaultResolver.LookupIPAddr(ctx, inet.Canonical(host))
 	if err != nil {
 		return nil, fmt.Errorf("resolve '%s': %w", host, err)
 	}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"nuthatch/internal/inet"
 )
 
 // A Proxy is a running nutcracker or nuthatch.
@@ -98,13 +100,14 @@ func startProxy(t testing.TB, name, path, yaml string, opts []Option) *Proxy {
 }
 
 // dialable turns a listen address of a configuration file, which may have an
-// IPv6 address without brackets, into one for Dial.
+// IPv6 address without brackets or a numeric one that only getaddrinfo takes, into
+// one for Dial.
 func dialable(listen string) string {
 	if network(listen) == "unix" {
 		return listen
 	}
 	colon := strings.LastIndexByte(listen, ':')
-	return net.JoinHostPort(strings.Trim(listen[:max(colon, 0)], "[]"), listen[colon+1:])
+	return net.JoinHostPort(inet.Canonical(strings.Trim(listen[:max(colon, 0)], "[]")), listen[colon+1:])
 }
 
 // acceptsAll returns a readiness check that connects to each address until it
