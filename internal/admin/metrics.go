@@ -55,9 +55,10 @@ type collector struct {
 	pool, server, loop         []metric
 	poolReasons, serverReasons []metric
 
-	build, ready, poolPaused, serverUp, serverState, serverShare, loopCPU *prometheus.Desc
-	memoryHeld, memorySoft, memoryHard, memoryMax, maxClients             *prometheus.Desc
-	clientTime, serverTime                                                *prometheus.Desc
+	build, ready, poolPaused, loopCPU                         *prometheus.Desc
+	serverUp, serverInService, serverState, serverShare       *prometheus.Desc
+	memoryHeld, memorySoft, memoryHard, memoryMax, maxClients *prometheus.Desc
+	clientTime, serverTime                                    *prometheus.Desc
 }
 
 func newCollector(in Instance, s *snapshots, l *latencies) *collector {
@@ -72,10 +73,12 @@ func newCollector(in Instance, s *snapshots, l *latencies) *collector {
 		poolReasons:   metricsOf(stats.PoolVectors[:], "pool", "reason"),
 		serverReasons: metricsOf(stats.ServerVectors[:], "pool", "server", "reason"),
 
-		build:       desc("nuthatch_build_info", "what runs: always 1", "program", "version", "go"),
-		ready:       desc("nuthatch_ready", "1 if /readyz says so"),
-		poolPaused:  desc("nuthatch_pool_paused", "1 if the requests of the pool wait", "pool"),
-		serverUp:    desc("nuthatch_server_up", "1 if the server gets its requests", "pool", "server"),
+		build:      desc("nuthatch_build_info", "what runs: always 1", "program", "version", "go"),
+		ready:      desc("nuthatch_ready", "1 if /readyz says so"),
+		poolPaused: desc("nuthatch_pool_paused", "1 if the requests of the pool wait", "pool"),
+		serverUp:   desc("nuthatch_server_up", "1 if the server is up: nothing speaks against it", "pool", "server"),
+		serverInService: desc("nuthatch_server_in_service",
+			"1 if the server gets the requests for its keys, whether or not it answers", "pool", "server"),
 		serverState: desc("nuthatch_server_state", "1 for the state that the server is in, 0 for all others", "pool", "server", "state"),
 		serverShare: desc("nuthatch_server_ring_ratio", "the part of the pool's keys that the server owns now", "pool", "server"),
 		loopCPU:     desc("nuthatch_loop_cpu_seconds_total", "time that the event loop's thread has run", "loop"),
@@ -114,7 +117,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		}
 	}
 	for _, d := range []*prometheus.Desc{
-		c.build, c.ready, c.poolPaused, c.serverUp, c.serverState, c.serverShare, c.loopCPU,
+		c.build, c.ready, c.poolPaused, c.serverUp, c.serverInService, c.serverState, c.serverShare, c.loopCPU,
 		c.memoryHeld, c.memorySoft, c.memoryHard, c.memoryMax, c.maxClients,
 		c.clientTime, c.serverTime,
 	} {
@@ -183,7 +186,8 @@ func (c *collector) collectStates(s *scrape, p *config.Pool, t *proxy.Topology) 
 	shares := t.Ring().Continuum.Shares(p.Hash)
 	for i := range p.Servers {
 		name, now := p.Servers[i].StatsName(), t.State(i).State
-		s.gauge(c.serverUp, flag(now == proxy.Up || now == proxy.Failing), p.Name, name)
+		s.gauge(c.serverUp, flag(now == proxy.Up), p.Name, name)
+		s.gauge(c.serverInService, flag(t.Gets(i)), p.Name, name)
 		s.gauge(c.serverShare, shares[i], p.Name, name)
 		for _, state := range proxy.States {
 			s.gauge(c.serverState, flag(now == state), p.Name, name, state.String())

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
@@ -31,7 +32,7 @@ func TestMetricsAreWellNamed(t *testing.T) {
 }
 
 // series are those that a registry gets of a collector: a metric's name and the values
-// of its labels, in the order of the labels' names, and the value if it is a counter.
+// of its labels, in the order of the labels' names, and the value if it is a counter or a gauge.
 func series(t *testing.T, c prometheus.Collector) map[string]float64 {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
@@ -49,7 +50,7 @@ func series(t *testing.T, c prometheus.Collector) map[string]float64 {
 			for _, l := range m.GetLabel() {
 				name += " " + l.GetValue()
 			}
-			all[name] = m.GetCounter().GetValue()
+			all[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
 		}
 	}
 	return all
@@ -68,6 +69,36 @@ func TestEveryRowIsAMetric(t *testing.T) {
 			if !known[row.Prom] {
 				t.Errorf("%s is no metric", row.Prom)
 			}
+		}
+	}
+}
+
+// A server that fails is not up, whether or not it gets requests all the same; the
+// two are told apart.
+func TestServerUpIsItsState(t *testing.T) {
+	conf := func(more string) *config.Pool {
+		c, err := config.Parse("up.yml", []byte("p:\n  listen: 127.0.0.1:1\n  servers: [127.0.0.1:2:1]\n  health_check: {interval: 1s, fall: 1, rise: 1}\n"+more))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &c.Pools[0]
+	}
+	in, c := testCollector(t)
+	for more, service := range map[string]float64{"": 1, "  auto_eject_hosts: true\n": 0, "  auto_eject_hosts: true\n  eject: fail\n": 0} {
+		topo := proxy.NewTopology(conf(more))
+		in.conf.Pools, in.topo = append(in.conf.Pools[:2:2], *conf(more)), append(in.topo[:2:2], topo)
+		topo.Checked(0, msg.ConnRefused, 1)
+		got := series(t, c)
+		name := topo.State(0).State.String()
+		if up := got["nuthatch_server_up p 127.0.0.1:2"]; up != 0 {
+			t.Errorf("a server that is %s: up is %v", name, up)
+		}
+		if in := got["nuthatch_server_in_service p 127.0.0.1:2"]; in != service {
+			t.Errorf("a server that is %s: in service is %v, want %v", name, in, service)
+		}
+		topo.Checked(0, msg.OK, 2)
+		if up := series(t, c)["nuthatch_server_up p 127.0.0.1:2"]; up != 1 {
+			t.Errorf("a server that is %v: up is %v", topo.State(0).State, up)
 		}
 	}
 }
@@ -123,6 +154,12 @@ nuthatch_memory_soft_limit_bytes 2
 # HELP nuthatch_server_closes_total connections to the server that ended or could not be made, by reason
 # TYPE nuthatch_server_closes_total counter
 nuthatch_server_closes_total{pool="beta",reason="conn_reset",server="two"} 3
+# HELP nuthatch_server_in_service 1 if the server gets the requests for its keys, whether or not it answers
+# TYPE nuthatch_server_in_service gauge
+nuthatch_server_in_service{pool="alpha",server="one"} 1
+nuthatch_server_in_service{pool="alpha",server="two"} 0
+nuthatch_server_in_service{pool="beta",server="one"} 1
+nuthatch_server_in_service{pool="beta",server="two"} 1
 # HELP nuthatch_server_request_duration_seconds time from when a request was sent to the server until its reply came
 # TYPE nuthatch_server_request_duration_seconds histogram
 nuthatch_server_request_duration_seconds_bucket{family="read",pool="beta",server="two",le="0.0001"} 0
@@ -150,7 +187,7 @@ nuthatch_server_ring_ratio{pool="alpha",server="one"} 1
 nuthatch_server_ring_ratio{pool="alpha",server="two"} 0
 nuthatch_server_ring_ratio{pool="beta",server="one"} 0.5
 nuthatch_server_ring_ratio{pool="beta",server="two"} 0.5
-# HELP nuthatch_server_up 1 if the server gets its requests
+# HELP nuthatch_server_up 1 if the server is up: nothing speaks against it
 # TYPE nuthatch_server_up gauge
 nuthatch_server_up{pool="alpha",server="one"} 1
 nuthatch_server_up{pool="alpha",server="two"} 0
@@ -159,6 +196,7 @@ nuthatch_server_up{pool="beta",server="two"} 1
 `
 	names := []string{
 		"nuthatch_server_closes_total", "nuthatch_server_requests_total", "nuthatch_server_ring_ratio", "nuthatch_server_up",
+		"nuthatch_server_in_service",
 		"nuthatch_server_request_duration_seconds", "nuthatch_memory_held_bytes", "nuthatch_memory_soft_limit_bytes",
 		"nuthatch_memory_max_bytes", "nuthatch_max_clients", // which is not known
 	}

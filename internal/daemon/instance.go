@@ -103,6 +103,7 @@ func Start(o Options) (*Instance, error) {
 	}
 	in.serving.Store(true)
 	go in.returnMemory()
+	go in.tellTrouble()
 	in.watch(in.opts.Config.Process.Watch)
 	if in.statsPort != nil {
 		in.statsPort.OwnPath(true)

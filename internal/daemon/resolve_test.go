@@ -96,7 +96,7 @@ func awaitReply(t *testing.T, c *testkit.Client, want string) {
 func TestUnknownName(t *testing.T) {
 	d := &directory{t: t}
 	c := startNamed(t, d, time.Hour)
-	if got := c.Do("GET", "k"); got != "-ERR Host is down\r\n" {
+	if got := c.Do("GET", "k"); got != "-ERR the name of this key's server cannot be resolved\r\n" {
 		t.Errorf("a name that is not known: %q", got)
 	}
 	d.point(testkit.StartScripted(t, named("one")).Addr())

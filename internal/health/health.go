@@ -214,7 +214,7 @@ func reasonOf(err error) msg.Reason {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, errUnresolved):
-		return msg.HostDown
+		return msg.Unresolved
 	case errors.Is(err, io.EOF):
 		return msg.ServerEOF
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -223,7 +223,7 @@ func TestUnreachable(t *testing.T) {
 	}
 	topo.SetAddrs(0, nil)
 	why := msg.OK
-	for why != msg.HostDown {
+	for why != msg.Unresolved {
 		why = next(t, found).why
 	}
 	s := testkit.StartScripted(t, func(k *testkit.Talk) { k.Drain() })

@@ -21,8 +21,10 @@ const (
 	// HostUnreachable and NetUnreachable: there is no way to the server.
 	HostUnreachable
 	NetUnreachable
-	// HostDown: the server's name cannot be resolved.
+	// HostDown: the server's machine does not answer.
 	HostDown
+	// Unresolved: the server's name cannot be resolved.
+	Unresolved
 	// BrokenPipe: the connection was closed while it was written to.
 	BrokenPipe
 	// BadReply: the server said something that is no reply, or that nobody
@@ -100,6 +102,7 @@ var reasonTexts = [NumReasons]string{
 	HostUnreachable: "No route to host",
 	NetUnreachable:  "Network is unreachable",
 	HostDown:        "Host is down",
+	Unresolved:      "the name of this key's server cannot be resolved",
 	BrokenPipe:      "Broken pipe",
 	BadReply:        "Invalid argument",
 	NoDescriptors:   "Too many open files",
@@ -143,6 +146,7 @@ var reasonNames = [NumReasons]string{
 	HostUnreachable: "host_unreachable",
 	NetUnreachable:  "net_unreachable",
 	HostDown:        "host_down",
+	Unresolved:      "unresolved",
 	BrokenPipe:      "broken_pipe",
 	BadReply:        "bad_reply",
 	NoDescriptors:   "no_descriptors",

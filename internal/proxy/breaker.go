@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"log/slog"
-
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
@@ -35,14 +33,13 @@ func (s *Server) admit() msg.Reason {
 	}
 	now := s.pool.ctx.loop.Now()
 	if at > now || !h.retryAt.CompareAndSwap(at, now+int64(conf.ServerRetryTimeout)) {
-		s.reasons[stats.ServerFailedRequests][msg.CircuitOpen]++
 		return msg.CircuitOpen
 	}
 	h.failures.Add(1)
 	s.reconnect = reconnect{}
 	h.become(Probing, msg.OK, now)
 	s.stats[stats.Probes]++
-	s.pool.ctx.log.Notice("server is tried again with one request", s.attrs()...)
+	s.logTried()
 	return msg.OK
 }
 
@@ -52,35 +49,24 @@ func (c *serverConn) countFailure(why msg.Reason) {
 	if s.removed {
 		return
 	}
-	now := ctx.loop.Now()
-	switch c.pool.topo.failed(s.index, why, now) {
+	switch c.pool.topo.failed(s.index, why, ctx.loop.Now()) {
+	case fails:
+		s.logFails(why)
 	case ejected:
-		s.countEjected(why)
-	case probeFailed:
-		ctx.log.Notice("server still fails", append(s.attrs(), reasonAttr(why))...)
-	case nothingNew, isBack:
+		s.countEjected()
+		s.logFails(why)
+	case ejectedAgain:
+		s.countEjected()
+	case nothingNew, stillFails, answers, isBack:
 	}
 }
 
-// countEjected counts and tells that this loop has found the server to be
-// ejected.
-func (s *Server) countEjected(why msg.Reason) {
-	p := s.pool
-	ctx := p.ctx
-	p.stats.Values[stats.ServerEjects]++
+// countEjected counts that this loop has found the server to be ejected.
+func (s *Server) countEjected() {
+	ctx := s.pool.ctx
+	s.pool.stats.Values[stats.ServerEjects]++
 	s.stats[stats.Ejections]++
 	s.stats[stats.ServerEjectedAt] = ctx.loop.WallMicros(ctx.loop.Now())
-	what := "server ejected"
-	if p.conf.Eject == config.EjectFail {
-		what = "server ejected: its requests fail until it answers"
-	}
-	attrs := append(s.attrs(), reasonAttr(why))
-	if p.conf.HealthCheck.Interval > 0 {
-		attrs = append(attrs, slog.Int("until_checks_succeed", p.conf.HealthCheck.Rise))
-	} else {
-		attrs = append(attrs, durationAttr("retry_after", p.conf.ServerRetryTimeout))
-	}
-	ctx.log.Warn(what, attrs...)
 }
 
 // Checked counts and tells what a health check of the i-th server of the pool of t
@@ -95,16 +81,18 @@ func (ctx *Context) Checked(t *Topology, i int, why msg.Reason, changed Verdict)
 	if why != msg.OK {
 		s.stats[stats.FailedChecks]++
 	}
-	switch {
-	case changed == Risen && p.conf.AutoEjectHosts:
-		s.stats[stats.Returns]++
-		ctx.log.Warn("server passes its checks again: it is back", s.attrs()...)
-	case changed == Risen:
-		ctx.log.Notice("server passes its checks again", s.attrs()...)
-	case changed == Fallen && p.conf.AutoEjectHosts:
-		s.countEjected(why)
-	case changed == Fallen:
-		ctx.log.Warn("server fails its checks", append(s.attrs(), reasonAttr(why))...)
+	switch changed {
+	case Risen:
+		if p.conf.AutoEjectHosts {
+			s.stats[stats.Returns]++
+		}
+		s.logWell("passes its checks again")
+	case Fallen:
+		if p.conf.AutoEjectHosts {
+			s.countEjected()
+		}
+		s.logFails(why)
+	case SameAsBefore:
 	}
 }
 
@@ -114,8 +102,12 @@ func (s *Server) countAnswer() {
 	if s.removed {
 		return
 	}
-	if s.pool.topo.answered(s.index, s.pool.ctx.loop.Now()) == isBack {
+	switch s.pool.topo.answered(s.index, s.pool.ctx.loop.Now()) {
+	case isBack:
 		s.stats[stats.Returns]++
-		s.pool.ctx.log.Warn("server answers again: its requests pass", s.attrs()...)
+		s.logWell("answers again")
+	case answers:
+		s.logWell("answers again")
+	case nothingNew, fails, ejected, stillFails, ejectedAgain:
 	}
 }

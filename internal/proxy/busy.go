@@ -4,7 +4,6 @@ import (
 	"log/slog"
 
 	"nuthatch/internal/msg"
-	"nuthatch/internal/stats"
 )
 
 // busy refuses a request for a server that has as many as it may on c. A server
@@ -12,7 +11,6 @@ import (
 // is and however many clients there are.
 func (s *Server) busy(c *serverConn) msg.Reason {
 	ctx := s.pool.ctx
-	s.reasons[stats.ServerFailedRequests][msg.ServerBusy]++
 	if missed, ok := s.busyPace.pass(ctx.loop.Now()); ok {
 		ctx.log.Warn("server busy: requests are refused", append(c.attrs(),
 			slog.Int("queued", c.queue.Len()), slog.Int("unsent_bytes", c.Out().Len()), slog.Int("not_logged", missed))...)

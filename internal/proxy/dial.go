@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"syscall"
+	"errors"
 
 	"nuthatch/internal/logging"
 	"nuthatch/internal/mbuf"
@@ -43,11 +43,14 @@ func (c *serverConn) dial() msg.Reason {
 	return msg.OK
 }
 
+// errUnresolved means that the server has no addresses, or none any more.
+var errUnresolved = errors.New("the server's name is not resolved")
+
 // connect begins to connect to the next of the server's addresses that does not
 // fail at once.
 func (c *serverConn) connect() (inProgress bool, err error) {
 	s, ctx := c.server, c.pool.ctx
-	err = syscall.EHOSTDOWN
+	err = errUnresolved
 	for c.untried > 0 {
 		addrs := s.health.addrs.Load()
 		if addrs == nil {

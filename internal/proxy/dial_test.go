@@ -88,7 +88,7 @@ func TestNoAddressIsGood(t *testing.T) {
 	}
 	r.topo.SetAddrs(0, nil)
 	u.send(command("GET", "a"))
-	u.expect("-ERR Host is down\r\n")
+	u.expect("-ERR the name of this key's server cannot be resolved\r\n")
 	<-told
 	r.awaitIdle()
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"log/slog"
 
+	"nuthatch/internal/logging"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
@@ -83,8 +84,10 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	}
 	objection, unfit := h.proto.HandshakeReply(c.key(), h.next, h.buf)
 	if objection != "" {
-		ctx.log.Warn("server objects to the handshake",
-			append(c.attrs(), slog.String("reply", objection))...)
+		if level, missed, ok := c.mayLog(logging.Warn, &c.server.objectionPace); ok {
+			ctx.log.Log(level, "server objects to the handshake", append(c.attrs(),
+				slog.String("reply", objection), slog.Int("more_not_logged", missed))...)
+		}
 	}
 	if unfit != msg.OK {
 		c.unfit, c.unfitUntil = unfit, ctx.loop.Now()+unfitPause

@@ -3,6 +3,7 @@ package proxy
 import (
 	"math"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,11 +16,15 @@ import (
 //	     server_failure_limit failures in a row
 //	up ────────────────────────────────────────► ejected ◄──────┐
 //	 ▲                                             │            │ it fails
-//	 │ eject: ring   server_retry_timeout is over  │            │
-//	 ├─────────────────────────────────────────────┤            │
-//	 │ eject: fail   likewise: one request is      ▼            │
-//	 └───────────────────────────────────────── probing ────────┘
-//	                 let through; it is answered
+//	 │              server_retry_timeout is over   │            │
+//	 │              eject: ring   it is on the     │            │
+//	 │                            ring again       │            │
+//	 │              eject: fail   one request is   ▼            │
+//	 └────────────────────────────let through── probing ────────┘
+//	     it answers
+//
+// In a pool that does not eject it is failing instead, until it answers. So is one
+// that wants a login which the pool does not have.
 //
 // Loops note what happens to their connections, and whichever is the one to
 // notice that it changes something, changes it for all.
@@ -29,8 +34,9 @@ type Health struct {
 	// unreachable: the server could not be connected to since its name was last
 	// looked up.
 	unreachable atomic.Bool
-	// failures counts the failures since the last reply. It is not 0 while a
-	// server is ejected whose keys stay with it, so that the next reply is noticed.
+	// failures counts the failures since the last reply, plus unproven while the
+	// server has yet to show that it is well: then it is not 0, so that the next
+	// reply is noticed.
 	failures atomic.Int64
 	// retryAt is when, in the loops' nanoseconds, an ejected server is put back
 	// on the ring, or the next request let through to it; 0 if it is not ejected,
@@ -49,11 +55,20 @@ type Health struct {
 // untilChecked is a time that never comes.
 const untilChecked = math.MaxInt64
 
+// unproven is far above any number of failures.
+const unproven = 1 << 40
+
 // A condition is how a server is, since when and why. It is immutable.
 type condition struct {
 	state State
+	// since is when the server ceased to be up, whatever its state has been since,
+	// or when it was last up again.
 	since int64
-	why   msg.Reason
+	// why is why it is not up, the latest reason that is known; msg.OK if it is up.
+	why msg.Reason
+	// before is, of a server that is up, the since of when it was not; 0: it always
+	// was up.
+	before int64
 }
 
 // A State is how a server is.
@@ -62,13 +77,14 @@ type State uint8
 const (
 	// Up means that nothing speaks against the server.
 	Up State = iota
-	// Failing means that it fails, and gets its requests all the same.
+	// Failing means that it fails, or refuses the pool's login, and gets its requests
+	// all the same.
 	Failing
 	// Ejected means that it has failed: its keys go to other servers, or requests
 	// for them get an error.
 	Ejected
-	// Probing means that it is ejected, and one request is under way to find out
-	// whether it answers.
+	// Probing means that it was ejected and is tried again: nothing has answered yet.
+	// With eject: fail one request is under way, else it has its keys.
 	Probing
 	// Disabled means that an operator has taken it out of service.
 	Disabled
@@ -97,10 +113,11 @@ func (s State) String() string {
 // A ServerState is how a server is at a moment.
 type ServerState struct {
 	State State
-	// Since is when that began, in the loops' nanoseconds; 0: with the server.
+	// Since is when the server ceased to be up, or when it was last up again, in the
+	// loops' nanoseconds; 0: it always was up.
 	Since int64
-	// Reason is why the server is not up or, if it is, why it last was not;
-	// msg.OK if it always was.
+	// Reason is why the server is not up: what it failed for last. It is msg.OK if it
+	// is up.
 	Reason msg.Reason
 	// RetryAt is when an ejected server is tried again, in the loops'
 	// nanoseconds; 0: that is not known, or it is not ejected.
@@ -114,7 +131,7 @@ type ServerState struct {
 // State is how the i-th server is. It may be called from any goroutine.
 func (t *Topology) State(i int) ServerState {
 	h := t.health[i]
-	s := ServerState{Failures: h.failures.Load(), Service: h.inService(), RetryAt: h.retryAt.Load()}
+	s := ServerState{Failures: h.failures.Load() & (unproven - 1), Service: h.inService(), RetryAt: h.retryAt.Load()}
 	if s.RetryAt == untilChecked {
 		s.RetryAt = 0
 	}
@@ -127,12 +144,69 @@ func (t *Topology) State(i int) ServerState {
 	return s
 }
 
-// become publishes a state. The reason stays what it was if why is msg.OK.
-func (h *Health) become(s State, why msg.Reason, now int64) {
-	if was := h.condition.Load(); was != nil && why == msg.OK {
-		why = was.why
+// Gets reports whether the i-th server gets the requests for its keys, whether or
+// not it answers them.
+func (t *Topology) Gets(i int) bool { return t.health[i].passes() }
+
+// become publishes a state, and returns the one before. The reason stays what it
+// was if why is msg.OK and the server is not up.
+func (h *Health) become(s State, why msg.Reason, now int64) (before State) {
+	for {
+		old := h.condition.Load()
+		was := old
+		if was == nil {
+			was = &condition{}
+		}
+		next := &condition{state: s, since: now, why: why}
+		switch {
+		case s == Up:
+			next.why, next.before = msg.OK, was.since
+		case was.state != Up:
+			next.since = was.since
+			if why == msg.OK {
+				next.why = was.why
+			}
+		}
+		if was.state == s && (s == Up || *was == *next) || h.condition.CompareAndSwap(old, next) {
+			return was.state
+		}
 	}
-	h.condition.Store(&condition{state: s, since: now, why: why})
+}
+
+// refuses notes that the server, which answers, refuses what every request needs.
+// It reports whether it was up before.
+func (h *Health) refuses(why msg.Reason, now int64) bool {
+	c := h.condition.Load()
+	if c != nil && c.state != Up {
+		h.because(why)
+		return false
+	}
+	h.failures.Or(unproven)
+	return h.condition.CompareAndSwap(c, &condition{state: Failing, since: now, why: why})
+}
+
+// trouble is how long a server that is up was not, the last time.
+func (h *Health) trouble() time.Duration {
+	if c := h.condition.Load(); c != nil && c.state == Up {
+		return time.Duration(c.since - c.before)
+	}
+	return 0
+}
+
+// isUp reports whether nothing speaks against the server.
+func (h *Health) isUp() bool {
+	c := h.condition.Load()
+	return c == nil || c.state == Up
+}
+
+// because notes why a server is not up that was not up before.
+func (h *Health) because(why msg.Reason) {
+	c := h.condition.Load()
+	if c == nil || c.state == Up || c.why == why {
+		return
+	}
+	// If somebody else has changed it, that is as new.
+	h.condition.CompareAndSwap(c, &condition{state: c.state, since: c.since, why: why})
 }
 
 // An outcome is what a failure or an answer changed.
@@ -140,8 +214,15 @@ type outcome uint8
 
 const (
 	nothingNew outcome = iota
+	// fails: a server that is not ejected for it is not up any more.
+	fails
 	ejected
-	probeFailed
+	// stillFails: a server that was tried again has failed again. ejectedAgain: and
+	// was ejected again.
+	stillFails
+	ejectedAgain
+	// answers: it is up again. isBack: and was ejected.
+	answers
 	isBack
 )
 
@@ -154,77 +235,74 @@ func (t *Topology) failed(i int, why msg.Reason, now int64) outcome {
 	if at > now || at != 0 && t.conf.Eject == config.EjectFail {
 		// A probe may fail when the next one is due: its server was ejected before.
 		c := h.condition.Load()
-		if c != nil && c.state == Probing && h.condition.CompareAndSwap(c, &condition{Ejected, now, why}) {
-			return probeFailed
+		if c != nil && c.state == Probing && h.condition.CompareAndSwap(c, &condition{state: Ejected, since: c.since, why: why}) {
+			return stillFails
 		}
 		return nothingNew
 	}
-	n, limit := h.failures.Add(1), max(1, int64(t.conf.ServerFailureLimit))
-	if n < limit {
+	n, limit := h.failures.Add(1)&(unproven-1), max(1, int64(t.conf.ServerFailureLimit))
+	switch {
+	case n < limit:
+		h.because(why)
 		return nothingNew
-	}
-	if !t.conf.AutoEjectHosts {
-		h.fails(why, now)
+	case !t.conf.AutoEjectHosts:
+		if h.become(Failing, why, now) == Up {
+			return fails
+		}
 		return nothingNew
 	}
 	until := now + int64(t.conf.ServerRetryTimeout)
 	if t.conf.HealthCheck.Interval > 0 {
 		until = untilChecked
 	}
-	if !t.eject(i, at, until, why, now) {
+	switch was, done := t.eject(i, at, until, why, now); {
+	case !done:
 		return nothingNew // another loop has just ejected it
+	case was == Probing:
+		return ejectedAgain
+	default:
+		return ejected
 	}
-	return ejected
 }
 
 // eject ejects the i-th server, if it is still to be tried again at time at, and
-// reports whether this call did.
-func (t *Topology) eject(i int, at, until int64, why msg.Reason, now int64) bool {
+// reports whether this call did, and how the server was.
+func (t *Topology) eject(i int, at, until int64, why msg.Reason, now int64) (was State, done bool) {
 	h := t.health[i]
 	if !h.retryAt.CompareAndSwap(at, until) {
-		return false
+		return was, false
 	}
 	h.checks.Store(0)
-	h.become(Ejected, why, now)
+	was = h.become(Ejected, why, now)
 	if t.conf.Eject == config.EjectFail {
 		h.failures.Store(1)
-		return true
+		return was, true
 	}
 	h.failures.Store(0)
 	t.rebuild(now, nil)
-	return true
-}
-
-// fails notes that a server fails that is not ejected for it.
-func (h *Health) fails(why msg.Reason, now int64) {
-	if c := h.condition.Load(); c == nil || c.state == Up {
-		h.become(Failing, why, now)
-	}
+	return was, true
 }
 
 // answered notes that the i-th server, which has failed since it last did,
-// replied at time now: its failures were not consecutive. If it is ejected, and
-// its keys are still its own, it has come back.
+// replied at time now: its failures were not consecutive. If it was not up for
+// them it is now.
 func (t *Topology) answered(i int, now int64) outcome {
 	h := t.health[i]
 	h.failures.Store(0)
 	at := h.retryAt.Load()
-	if t.conf.Eject == config.EjectFail && at != untilChecked && h.backSince(at, now) {
+	switch {
+	case t.conf.Eject == config.EjectFail && at != untilChecked && h.backSince(at, now):
 		return isBack
+	case h.well(now):
+		return answers
 	}
-	h.well(now)
 	return nothingNew
 }
 
 // well notes that nothing speaks against the server any more, unless it is
-// ejected.
+// ejected. It reports whether anything did until this call.
 func (h *Health) well(now int64) bool {
-	c := h.condition.Load()
-	if c == nil || c.state == Up || h.retryAt.Load() != 0 {
-		return false
-	}
-	h.become(Up, msg.OK, now)
-	return true
+	return !h.isUp() && h.retryAt.Load() == 0 && h.become(Up, msg.OK, now) != Up
 }
 
 // A Verdict is what a health check changed.
@@ -258,13 +336,15 @@ func (t *Topology) Checked(i int, why msg.Reason, now int64) Verdict {
 		return SameAsBefore
 	}
 	if conf.AutoEjectHosts {
-		if h.retryAt.Load() == 0 && t.eject(i, 0, untilChecked, why, now) {
-			return Fallen
+		if h.retryAt.Load() == 0 {
+			if _, done := t.eject(i, 0, untilChecked, why, now); done {
+				return Fallen
+			}
 		}
+		h.because(why)
 		return SameAsBefore
 	}
-	h.fails(why, now)
-	if -run == int64(conf.HealthCheck.Fall) {
+	if h.become(Failing, why, now) == Up {
 		return Fallen
 	}
 	return SameAsBefore
@@ -279,7 +359,7 @@ func (t *Topology) risen(i int, now int64) Verdict {
 		t.rebuild(now, nil)
 		return Risen
 	}
-	if h.failures.Load() < max(1, int64(t.conf.ServerFailureLimit)) && h.well(now) {
+	if h.failures.Load()&(unproven-1) < max(1, int64(t.conf.ServerFailureLimit)) && h.well(now) {
 		return Risen
 	}
 	return SameAsBefore
@@ -295,5 +375,16 @@ func (h *Health) backSince(at, now int64) bool {
 		return false
 	}
 	h.become(Up, msg.OK, now)
+	return true
+}
+
+// tried puts a server whose time of ejection is over, at time at, back on the
+// ring, and reports whether this call did. It is up when it has answered.
+func (h *Health) tried(at, now int64) bool {
+	if !h.retryAt.CompareAndSwap(at, 0) {
+		return false
+	}
+	h.failures.Or(unproven)
+	h.become(Probing, msg.OK, now)
 	return true
 }

@@ -101,7 +101,22 @@ func TestChecksWithoutEjection(t *testing.T) {
 	if got := topo.Checked(0, msg.OK, 4); got != proxy.Risen {
 		t.Errorf("two successes: %v", got)
 	}
-	if s := topo.State(0); s.State != proxy.Up || s.Since != 4 || s.Reason != msg.Timedout {
+	if s := topo.State(0); s.State != proxy.Up || s.Since != 4 || s.Reason != msg.OK {
+		t.Errorf("the server is %v: %+v", s.State, s)
+	}
+}
+
+// The reason is why the server is not up now: the latest one, by checks of an
+// ejected server too, and none of one that is up.
+func TestReasonIsThePresentOne(t *testing.T) {
+	topo := fall(t)
+	topo.Checked(0, msg.ConnRefused, 9)
+	if s := topo.State(0); s.State != proxy.Ejected || s.Since != 2 || s.Reason != msg.ConnRefused {
+		t.Errorf("the ejected server is %v: %+v", s.State, s)
+	}
+	topo.Checked(0, msg.OK, 10)
+	topo.Checked(0, msg.OK, 11)
+	if s := topo.State(0); s.State != proxy.Up || s.Since != 11 || s.Reason != msg.OK {
 		t.Errorf("the server is %v: %+v", s.State, s)
 	}
 }

@@ -178,14 +178,17 @@ type pace struct {
 	missed int
 }
 
-// pass reports whether a line may be written at time now, and how many were kept
-// back since the last one.
-func (p *pace) pass(now int64) (missed int, ok bool) {
+// pass reports whether a line may be written at time now, one in a second, and
+// how many were kept back since the last one.
+func (p *pace) pass(now int64) (missed int, ok bool) { return p.passAfter(now, int64(time.Second)) }
+
+// passAfter is pass, with a line in each period.
+func (p *pace) passAfter(now, period int64) (missed int, ok bool) {
 	if now < p.next {
 		p.missed++
 		return 0, false
 	}
 	missed, p.missed = p.missed, 0
-	p.next = now + int64(time.Second)
+	p.next = now + period
 	return missed, true
 }

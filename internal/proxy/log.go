@@ -8,7 +8,6 @@ import (
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/socket"
-	"nuthatch/internal/stats"
 )
 
 // A closeReason is why a client connection ends. The zero value is no reason:
@@ -107,6 +106,7 @@ func (c *serverConn) attrs() []slog.Attr {
 	return []slog.Attr{
 		slog.String("pool", c.pool.conf.Name),
 		slog.String("server", c.server.conf.Text),
+		slog.String("name", c.server.conf.StatsName()),
 		slog.Int("fd", c.FD()),
 	}
 }
@@ -121,7 +121,9 @@ func reasonAttr(why msg.Reason) slog.Attr {
 
 // attrs names the server in a log line.
 func (s *Server) attrs() []slog.Attr {
-	return []slog.Attr{slog.String("pool", s.pool.conf.Name), slog.String("server", s.conf.Text)}
+	return []slog.Attr{
+		slog.String("pool", s.pool.conf.Name), slog.String("server", s.conf.Text), slog.String("name", s.conf.StatsName()),
+	}
 }
 
 func (c *serverConn) logClose(why msg.Reason) {
@@ -132,7 +134,7 @@ func (c *serverConn) logClose(why msg.Reason) {
 	case why == msg.OK:
 		level = logging.Info
 	}
-	if log := c.pool.ctx.log; log.Enabled(level) {
+	if level, missed, ok := c.mayLog(level, &c.server.closePace); ok {
 		reason := why.String()
 		if why == msg.ServerEOF {
 			reason = "eof"
@@ -140,24 +142,19 @@ func (c *serverConn) logClose(why msg.Reason) {
 		if why == msg.OK {
 			reason = "idle"
 		}
-		log.Log(level, "closed server connection", append(c.attrs(),
+		c.pool.ctx.log.Log(level, "closed server connection", append(c.attrs(),
 			slog.String("reason", reason),
-			slog.Int("outstanding", c.queue.Len()))...)
+			slog.Int("outstanding", c.queue.Len()),
+			slog.Int("more_not_logged", missed))...)
 	}
 }
 
 func (c *serverConn) logBadReply(err *msg.ProtocolError) {
-	if log := c.pool.ctx.log; log.Enabled(logging.Err) {
-		log.Log(logging.Err, "server sent what is no reply", append(c.attrs(),
-			slog.String("fault", err.Msg))...)
+	if level, missed, ok := c.mayLog(logging.Err, &c.server.badReplyPace); ok {
+		c.pool.ctx.log.Log(level, "server sent what is no reply", append(c.attrs(),
+			slog.String("fault", err.Msg),
+			slog.Int("more_not_logged", missed))...)
 	}
-}
-
-// logBack counts and tells that a server that was ejected is on the ring again.
-func (p *ServerPool) logBack(server int) {
-	p.stats.Servers[server][stats.Returns]++
-	p.ctx.log.Warn("server is back on the ring", slog.String("pool", p.conf.Name),
-		slog.String("server", p.conf.Servers[server].Text))
 }
 
 func (p *ServerPool) logRefused(fd int, why msg.Reason) {

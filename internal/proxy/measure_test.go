@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -244,6 +245,42 @@ func TestSlowLogOfFailures(t *testing.T) {
 	if e := entries[0]; e.Error != "timed_out" || e.Key != key || e.KeyLen != len(key) || e.Server != e.Duration || e.ServerName != "c" {
 		t.Errorf("%+v", e)
 	}
+}
+
+// Whatever made a request fail, its entry says so: one that was split, one that was
+// split and took longer than its client wanted to wait, one whose keys have several
+// owners.
+func TestSlowLogOfFailuresOfEveryKind(t *testing.T) {
+	c, p := quick(t, "  timeout: 400\n  request_timeout: 300ms\n")
+	latest := func(command, want string) {
+		t.Helper()
+		entries := c.topo.SlowLog().Latest(1)
+		if len(entries) != 1 || entries[0].Command != command || entries[0].Error != want {
+			t.Errorf("%+v, want %s of %s", entries, want, command)
+		}
+	}
+	keys := []string{c.keyAt(0, 0), c.keyAt(1, 0)}
+	for _, failed := range [][]string{{"MGET", keys[0], keys[1]}, {"MSET", keys[0], "v", keys[1], "v"}} {
+		name := strings.ToLower(failed[0])
+		c.ask(p, command(failed...))
+		c.later(320 * time.Millisecond)
+		c.calm()
+		latest(name, "request_timed_out")
+		c.later(100 * time.Millisecond)
+		c.calm()
+	}
+
+	c, p = quick(t, "  timeout: 400\n")
+	for _, failed := range [][]string{{"MGET", keys[0], keys[1]}, {"MSET", keys[0], "v", keys[1], "v"}} {
+		c.ask(p, command(failed...))
+		c.later(401 * time.Millisecond)
+		c.calm()
+		latest(strings.ToLower(failed[0]), "timed_out")
+	}
+	c.ask(p, command("GET", keys[1]), command("RENAME", keys[0], keys[1]))
+	c.later(20 * time.Millisecond)
+	c.answerAll(1)
+	latest("rename", "cross_server")
 }
 
 // When every request is slow the log takes some of them, and the statistics count

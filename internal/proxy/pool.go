@@ -24,7 +24,7 @@ type ServerPool struct {
 	// commands are the protocol's, by msg.Type.
 	commands []msg.Command
 
-	// back logs that a server is on the ring again: p.logBack, made once.
+	// back counts that a server is on the ring again: p.countTried, made once.
 	back func(server int)
 
 	// owned by the loop
@@ -101,7 +101,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	p.commands = o.Protocol.Commands()
 	p.latency = make([]*latency.Histogram, len(p.commands))
 	p.keys.set(ctx.measures.Measures)
-	p.back = p.logBack
+	p.back = p.countTried
 	p.lanes = []lane{{key: msg.DefaultLane}}
 	for i := range o.Config.Servers {
 		p.servers = append(p.servers, newServer(p, i))

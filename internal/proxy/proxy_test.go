@@ -437,7 +437,7 @@ func TestEjectedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if line == "-ERR Connection refused\r\n" {
+		if strings.HasPrefix(line, "-ERR ") { // it is ejected; on a busy machine it may be late again
 			return false
 		}
 		users[0].expect("a\r\n")

@@ -9,6 +9,9 @@ import (
 
 // reasonOf is what the operating system's error means to us.
 func reasonOf(err error) msg.Reason {
+	if errors.Is(err, errUnresolved) {
+		return msg.Unresolved
+	}
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
 		return msg.OtherError

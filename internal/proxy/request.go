@@ -175,8 +175,15 @@ func (c *client) broadcast(req *msg.Request) {
 	}
 }
 
-// conn is the client's connection to s, opened if need be.
-func (c *client) conn(s *Server) (*serverConn, msg.Reason) { return s.conn(c.lane, c.slot()) }
+// conn is the client's connection to s, opened if need be, for a request or a part
+// of one. If there is none, that has failed at s.
+func (c *client) conn(s *Server) (*serverConn, msg.Reason) {
+	conn, why := s.conn(c.lane, c.slot())
+	if why != msg.OK {
+		s.reasons[stats.ServerFailedRequests][why]++
+	}
+	return conn, why
+}
 
 // made is the client's connection to s, which conn has returned in this turn.
 func (c *client) made(s *Server) *serverConn { return s.lanes[c.lane][c.slot()] }
@@ -222,8 +229,8 @@ func (c *client) refuseCross(req *msg.Request) {
 	}
 	p := c.pool
 	ctx := p.ctx
-	p.countFailed(msg.CrossServer)
 	m := c.newMsg(req)
+	p.failed(m, msg.CrossServer)
 	p.proto.AppendCrossServer(ctx.bufs, &m.Reply, req, ctx.key1, ctx.key2)
 	m.Done = true
 	c.hold(m, m.Reply.Len())

@@ -52,7 +52,7 @@ func (c *client) OnFailure(m *msg.Msg) {
 		return
 	}
 	p := c.pool
-	p.countFailed(m.Err)
+	p.failed(m, m.Err)
 	p.proto.AppendError(p.ctx.bufs, &m.Reply, m.Err.String())
 	m.Done, m.Replied = true, p.ctx.loop.Now()
 	c.hold(m, m.Reply.Len())
@@ -106,8 +106,9 @@ func (c *client) fragmentDone(f *msg.Msg) {
 	}
 }
 
-// countFailed counts a request that the proxy answers with an error of its own.
-func (p *ServerPool) countFailed(why msg.Reason) {
+// failed notes that the proxy answers m with an error of its own.
+func (p *ServerPool) failed(m *msg.Msg, why msg.Reason) {
+	m.Err = why
 	p.stats.Values[stats.ForwardError]++
 	p.stats.Vectors[stats.FailedRequests][why]++
 }
@@ -133,7 +134,7 @@ func (c *client) merge(parent *msg.Msg) {
 	}
 	before := out.Len()
 	if p.proto.Merge(parent, bufs, out) {
-		p.countFailed(firstFailure(parent.Frags))
+		p.failed(parent, firstFailure(parent.Frags))
 	}
 	n := out.Len() - before
 	c.sawReply(n)

@@ -38,6 +38,11 @@ type Server struct {
 	reconnect reconnect
 	// busyPace is when it may next be told that the server is busy.
 	busyPace pace
+	// closePace, badReplyPace and objectionPace are when it may next be told that a
+	// connection was closed, that a reply is none, that a handshake is objected to.
+	closePace, badReplyPace, objectionPace pace
+	// triedPace is when it may next be told that the server is tried again.
+	triedPace pace
 	// forgetful: the server may have forgotten what clients told it for all
 	// clients, because a connection to it failed since, or none was tried. Fresh
 	// connections tell it again, until one has.

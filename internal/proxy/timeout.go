@@ -119,7 +119,7 @@ func (c *client) expire(now int64) {
 	for m := c.outq.Head(); m != nil && m.Expires != 0 && m.Expires <= now; m = c.outq.Head() {
 		c.outq.Pop()
 		c.hold(m, 0)
-		p.countFailed(msg.RequestTimedout)
+		p.failed(m, msg.RequestTimedout)
 		if !m.Muted {
 			p.proto.AppendError(ctx.bufs, c.Out(), msg.RequestTimedout.String())
 		}

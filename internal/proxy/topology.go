@@ -140,7 +140,7 @@ func (t *Topology) Unreachable(i int) {
 func (t *Topology) WasUnreachable(i int) bool { return t.health[i].unreachable.Swap(false) }
 
 // current is the ring at time now: servers whose time of ejection is over are
-// back on it. Those that this call brought back are told to back.
+// back on it, to be tried again. Those that this call brought back are told to back.
 func (t *Topology) current(now int64, back func(server int)) *ringState {
 	s := t.ring.Load()
 	if s.rebuildAt != 0 && now > s.rebuildAt {
@@ -167,7 +167,7 @@ func (t *Topology) rebuild(now int64, back func(server int)) *ringState {
 				nodes[i].Down = true
 			case at == 0 || t.conf.Eject == config.EjectFail:
 			case at <= now:
-				if t.health[i].backSince(at, now) && back != nil {
+				if t.health[i].tried(at, now) && back != nil {
 					back(i)
 				}
 			default:

@@ -117,13 +117,14 @@ type Server struct {
 	// Share is the part of the pool's keys that it owns now.
 	Share float64 `json:"share"`
 	// State is "up", "failing" (and gets its requests all the same), "ejected" (its
-	// keys go elsewhere, or get an error), "probing" (it is ejected, and one request
-	// is under way to see whether it answers) or "disabled" (an operator took it out
-	// of service).
+	// keys go elsewhere, or get an error), "probing" (it was ejected and is tried
+	// again, and nothing has answered yet) or "disabled" (an operator took it out of
+	// service).
 	State string `json:"state"`
-	// Since is when it came into that state; left out if it always was.
+	// Since is when it ceased to be up or, if it is up, when it was up again; left out
+	// if it always was. Of a disabled one it is when it was taken out of service.
 	Since *time.Time `json:"since,omitempty"`
-	// Reason is why it is not up or, if it is, why it last was not.
+	// Reason is why it is not up: its latest failure.
 	Reason string `json:"reason,omitempty"`
 	// Failures is how often it failed since it last answered.
 	Failures int64 `json:"failures"`

@@ -1,0 +1,124 @@
+package daemon
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/logging"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/stats"
+)
+
+const (
+	// troubleLook is how often it is looked for servers that are not up, and
+	// troublePeriod how often it is told of each of them.
+	troubleLook   = 10 * time.Second
+	troublePeriod = time.Minute
+)
+
+// A troubleTeller tells of servers that go on failing, once in a minute of each,
+// with what failed meanwhile. That one has begun to fail, or answers again, is told
+// by the event loop that finds it.
+type troubleTeller struct {
+	log  *logging.Logger
+	snap func() *stats.Snapshot
+	// of are the servers that are not up.
+	of map[serverID]*trouble
+}
+
+type serverID struct{ pool, server string }
+
+// A trouble is what was known of a server when it was told of it last.
+type trouble struct {
+	since, told int64
+	counts      stats.ServerSnapshot
+}
+
+// tellTrouble looks for servers that fail until the instance ends.
+func (in *Instance) tellTrouble() {
+	t := &troubleTeller{log: in.log, snap: in.Snapshot, of: make(map[serverID]*trouble)}
+	tick := time.NewTicker(troubleLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			g := in.current.Load()
+			t.look(g.conf, g.topo, in.Now())
+		case <-in.stopping:
+			return
+		}
+	}
+}
+
+// look tells of the servers that it is time for. The loops are asked only if there
+// is something to tell, or to begin with.
+func (t *troubleTeller) look(conf *config.Config, topo []*proxy.Topology, now int64) {
+	var counted *stats.Snapshot
+	there := make(map[serverID]*trouble)
+	for i := range conf.Pools {
+		p := &conf.Pools[i]
+		for j := range p.Servers {
+			state := topo[i].State(j)
+			if state.State == proxy.Up || state.State == proxy.Disabled {
+				continue
+			}
+			id := serverID{p.Name, p.Servers[j].StatsName()}
+			known := t.of[id]
+			if known != nil && known.since == state.Since && now-known.told < int64(troublePeriod) {
+				there[id] = known
+				continue
+			}
+			if counted == nil {
+				if counted = t.snap(); counted == nil {
+					return // the proxy ends
+				}
+			}
+			counts := countsOf(counted, id)
+			if known != nil && known.since == state.Since {
+				t.tell(p, j, &state, known, &counts, now)
+			}
+			there[id] = &trouble{since: state.Since, told: now, counts: counts}
+		}
+	}
+	t.of = there
+}
+
+// countsOf are the counters of a server.
+func countsOf(snap *stats.Snapshot, id serverID) stats.ServerSnapshot {
+	for i := range snap.Pools {
+		if snap.Pools[i].Name != id.pool {
+			continue
+		}
+		servers := snap.Pools[i].Servers
+		if j := slices.IndexFunc(servers, func(s stats.ServerSnapshot) bool { return s.Name == id.server }); j >= 0 {
+			return servers[j]
+		}
+	}
+	return stats.ServerSnapshot{}
+}
+
+// tell writes the line about one server, with what it has counted since the last one.
+func (t *troubleTeller) tell(p *config.Pool, server int, state *proxy.ServerState, before *trouble, counts *stats.ServerSnapshot, now int64) {
+	s := &p.Servers[server]
+	attrs := []slog.Attr{
+		slog.String("pool", p.Name), slog.String("server", s.Text), slog.String("name", s.StatsName()), slog.String("reason", state.Reason.Name()),
+		slog.Duration("in", time.Duration(now-before.told).Round(time.Second)),
+	}
+	since := func(v stats.ServerVector) (n int64) {
+		for r := range msg.NumReasons {
+			n += counts.Vectors[v][r] - before.counts.Vectors[v][r]
+		}
+		return n
+	}
+	attrs = append(attrs,
+		slog.Int64("requests_failed", since(stats.ServerFailedRequests)),
+		slog.Int64("connections_failed", since(stats.ClosedConnections)),
+		slog.Int64("tried", counts.Values[stats.Dials]-before.counts.Values[stats.Dials]),
+		slog.Int64("failed_checks", counts.Values[stats.FailedChecks]-before.counts.Values[stats.FailedChecks]))
+	after := time.Duration(now - state.Since).Round(time.Second)
+	t.log.Warn(fmt.Sprintf("%s still fails after %v: %s", proxy.Subject(s), after, proxy.ReasonText(state.Reason)), attrs...)
+}

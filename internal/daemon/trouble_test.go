@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/logging"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/stats"
+)
+
+// Of a server that goes on failing one line is written in a minute, with what
+// failed in that minute; of one that answers again, or is disabled, none.
+func TestTroubleIsToldOnceAMinute(t *testing.T) {
+	conf, err := config.Parse("trouble.yml", []byte("p:\n  listen: 127.0.0.1:1\n  health_check: {interval: 1s, fall: 1, rise: 1}\n"+
+		"  servers:\n  - 127.0.0.1:2:1 one\n  - 127.0.0.1:3:1 two\n  - 127.0.0.1:4:1 three\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	topo := []*proxy.Topology{proxy.NewTopology(&conf.Pools[0])}
+	var text bytes.Buffer
+	log, err := logging.New(logging.Options{Level: logging.Notice, Writer: &text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap, asked := stats.Sum(stats.Layout{{Name: "p", Servers: []string{"one", "two", "three"}}}, nil), 0
+	teller := &troubleTeller{log: log, snap: func() *stats.Snapshot {
+		asked++
+		n := *snap
+		n.Pools = []stats.PoolSnapshot{snap.Pools[0]}
+		n.Pools[0].Servers = append([]stats.ServerSnapshot(nil), snap.Pools[0].Servers...)
+		return &n
+	}, of: make(map[serverID]*trouble)}
+
+	now := int64(0)
+	pass := func(d time.Duration) {
+		for end := now + int64(d); now < end; {
+			now += int64(troubleLook)
+			snap.Pools[0].Servers[0].Vectors[stats.ServerFailedRequests][msg.ConnRefused] += 100
+			teller.look(conf, topo, now)
+		}
+	}
+	pass(10 * time.Minute)
+	if asked != 0 {
+		t.Errorf("the loops were asked %d times when all servers were up", asked)
+	}
+	topo[0].Checked(0, msg.Timedout, now)
+	topo[0].Checked(0, msg.ConnRefused, now+1)
+	topo[0].SetService(1, proxy.Refused, now)
+	topo[0].Checked(2, msg.Timedout, now)
+	topo[0].Checked(2, msg.OK, now+1)
+	asked = 0
+	pass(3*time.Minute + 10*time.Second)
+	if asked != 4 {
+		t.Errorf("the loops were asked %d times in three minutes", asked)
+	}
+	topo[0].Checked(0, msg.OK, now)
+	pass(10 * time.Minute)
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("%d lines, want 3:\n%s", len(lines), &text)
+	}
+	for i, after := range []string{"1m10s", "2m10s", "3m10s"} {
+		want := "server one (127.0.0.1:2) still fails after " + after + ": Connection refused pool=p server=127.0.0.1:2:1 name=one " +
+			"reason=conn_refused in=1m0s requests_failed=600 connections_failed=0 tried=0 failed_checks=0"
+		if !strings.HasSuffix(lines[i], want) {
+			t.Errorf("%s\nwant %s", lines[i], want)
+		}
+	}
+}

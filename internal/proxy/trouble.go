@@ -1,0 +1,108 @@
+package proxy
+
+import (
+	"log/slog"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/logging"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// What the log tells of a server that fails:
+//
+//	Warn     server s1 (10.0.0.1:6379) fails: Connection refused       once, by the loop that finds it
+//	Notice   server s1 (10.0.0.1:6379) is tried again                  once in a minute at the most
+//	Warn     server s1 (10.0.0.1:6379) still fails after 1m0s: ...     once in a minute, by the daemon, with counts
+//	Warn     server s1 (10.0.0.1:6379) answers again after 61s         once, by the loop that finds it
+//
+// What happens to single connections and requests meanwhile is told on level Info
+// alone: every request to a dead server may bring a line.
+
+// troublePeriod is how often, in nanoseconds, what goes on and on is told.
+const troublePeriod = int64(time.Minute)
+
+// Subject names a server at the beginning of a sentence in the log: by its name
+// and, if that is not its name, by its address.
+func Subject(s *config.Server) string {
+	name, addr := s.StatsName(), s.Address.String()
+	if name == addr {
+		return "server " + addr
+	}
+	return "server " + name + " (" + addr + ")"
+}
+
+// logFails tells that the server is not up any more, why, and what follows.
+func (s *Server) logFails(why msg.Reason) {
+	conf := s.pool.conf
+	s.triedPace = pace{}
+	attrs := append(s.attrs(), reasonAttr(why))
+	follows := "; it gets its requests all the same"
+	switch {
+	case why == msg.LoginRefused:
+	case !conf.AutoEjectHosts:
+		follows = "; it is tried for each of its requests"
+	case conf.Eject == config.EjectFail:
+		follows = "; ejected: its requests fail until it answers"
+	default:
+		follows = "; ejected: the other servers get its keys"
+	}
+	if conf.AutoEjectHosts && why != msg.LoginRefused {
+		if conf.HealthCheck.Interval > 0 {
+			attrs = append(attrs, slog.Int("until_checks_succeed", conf.HealthCheck.Rise))
+		} else {
+			attrs = append(attrs, durationAttr("retry_after", conf.ServerRetryTimeout))
+		}
+	}
+	s.pool.ctx.log.Warn(Subject(s.conf)+" fails: "+ReasonText(why)+follows, attrs...)
+}
+
+// logWell tells that the server is up again, by what, and after how long.
+func (s *Server) logWell(by string) {
+	after := s.health.trouble().Round(time.Millisecond)
+	if after > 10*time.Second {
+		after = after.Round(time.Second)
+	}
+	s.pool.ctx.log.Warn(Subject(s.conf)+" "+by+" after "+after.String(), append(s.attrs(), durationAttr("after", after))...)
+}
+
+// logTried tells that the server, which has failed, gets a request again.
+func (s *Server) logTried() {
+	now := s.pool.ctx.loop.Now()
+	if missed, ok := s.triedPace.passAfter(now, troublePeriod); ok {
+		s.pool.ctx.log.Notice(Subject(s.conf)+" is tried again", append(s.attrs(), slog.Int("more_not_logged", missed))...)
+	}
+}
+
+// countTried counts and tells that a server that was ejected is on the ring again,
+// to be tried.
+func (p *ServerPool) countTried(server int) {
+	s := p.servers[server]
+	s.stats[stats.Returns]++
+	s.logTried()
+}
+
+// mayLog reports whether a line about one connection to the server may be written,
+// on which level, and how many such lines were left out before it. Of a server that
+// is known to fail such lines are for those who ask for more.
+func (c *serverConn) mayLog(level logging.Level, p *pace) (at logging.Level, missed int, ok bool) {
+	ctx := c.pool.ctx
+	if level >= logging.Info || !c.server.health.isUp() {
+		return logging.Info, 0, ctx.log.Enabled(logging.Info)
+	}
+	if !ctx.log.Enabled(level) {
+		return level, 0, false
+	}
+	missed, ok = p.pass(ctx.loop.Now())
+	return level, missed, ok
+}
+
+// ReasonText is the reason why a server fails, as the log has it: the client's
+// text, but for those where that says nothing.
+func ReasonText(why msg.Reason) string {
+	if why == msg.ServerEOF {
+		return "it closed the connection"
+	}
+	return why.String()
+}
