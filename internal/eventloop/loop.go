@@ -77,6 +77,9 @@ type Loop struct {
 	hook   Hook
 	epoch  time.Time
 	recv   []byte
+	// poll waits in the kernel for that many milliseconds (-1: for ever), hidden
+	// from the Go scheduler or not, and fills events.
+	poll func(timeout int, hidden bool) (n int, errno syscall.Errno)
 
 	// owned by the goroutine in Run
 	bufs    mbuf.Pool
@@ -91,6 +94,7 @@ type Loop struct {
 	events  []syscall.EpollEvent
 	iovecs  []syscall.Iovec
 	now     int64
+	next    int64 // when the next turn must be; 0: it need not
 	// byHand: Step gives the time.
 	byHand bool
 	turns  uint64
@@ -125,6 +129,7 @@ func New(epoch time.Time, hook Hook) (*Loop, error) {
 		events: make([]syscall.EpollEvent, maxEvents),
 		iovecs: make([]syscall.Iovec, 0, maxIovecs),
 	}
+	l.poll = l.epoll
 	if err := l.register(wakefd, (*waker)(l), unix.EPOLLIN); err != nil {
 		unix.Close(epfd)
 		unix.Close(wakefd)
@@ -253,10 +258,10 @@ func (l *Loop) turnAt(n int, now int64) int {
 		}
 	}
 	l.flushed = false
-	next := l.settle()
+	l.next = l.settle()
 	if len(l.late) > 0 && !l.flushed {
 		l.flushLate()
-		next = l.settle()
+		l.next = l.settle()
 	}
 	for _, fd := range l.closing {
 		unix.Close(fd)
@@ -265,10 +270,16 @@ func (l *Loop) turnAt(n int, now int64) int {
 	if len(l.late) > 0 || len(l.again) > 0 {
 		return 0
 	}
-	if next == 0 {
+	return l.until(l.now)
+}
+
+// until is how long the loop may wait from time now on, in milliseconds; -1: for
+// ever.
+func (l *Loop) until(now int64) int {
+	if l.next == 0 {
 		return -1
 	}
-	wait := next - l.now
+	wait := l.next - now
 	if wait <= 0 {
 		return 0
 	}
@@ -330,20 +341,35 @@ func (l *Loop) wait(timeout int) (int, error) {
 	if brief < 0 || brief > briefWait {
 		brief = briefWait
 	}
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd),
-		uintptr(unsafe.Pointer(&l.events[0])), maxEvents, uintptr(brief), 0, 0)
+	n, errno := l.poll(brief, true)
 	if errno == syscall.EINTR || errno == 0 && n == 0 && timeout != brief {
-		n, _, errno = syscall.Syscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd),
-			uintptr(unsafe.Pointer(&l.events[0])), maxEvents, uintptr(timeout), 0, 0)
+		if timeout > 0 {
+			timeout = l.until(l.Clock()) // what the hidden wait has left of it
+		}
+		n, errno = l.poll(timeout, false)
 	}
 	switch errno {
 	case 0:
-		return int(n), nil
+		return n, nil
 	case syscall.EINTR:
 		return 0, nil
 	default:
 		return 0, errno
 	}
+}
+
+// epoll asks the kernel once.
+func (l *Loop) epoll(timeout int, hidden bool) (int, syscall.Errno) {
+	var n uintptr
+	var errno syscall.Errno
+	if hidden {
+		n, _, errno = syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd),
+			uintptr(unsafe.Pointer(&l.events[0])), maxEvents, uintptr(timeout), 0, 0)
+	} else {
+		n, _, errno = syscall.Syscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd),
+			uintptr(unsafe.Pointer(&l.events[0])), maxEvents, uintptr(timeout), 0, 0)
+	}
+	return int(n), errno
 }
 
 // flush writes the output of every connection that has some, once each.
