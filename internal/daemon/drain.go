@@ -59,14 +59,23 @@ func (in *Instance) stopAccepting() *generation {
 	in.changing.Lock()
 	defer in.changing.Unlock()
 	g := in.current.Load()
-	// That the loops have ended is as good.
-	_ = in.onLoop(in.contexts[0], func(*proxy.Context) {
-		for _, l := range g.listeners {
-			l.accept.AcceptRest()
-		}
-	})
+	for i, l := range g.listeners {
+		in.acceptRest(l, g.conf.Pools[i].Backlog+1)
+	}
 	in.closeListeners(g.listeners)
 	return g
+}
+
+// acceptRest accepts the clients that wait in the kernel, but no more than can have
+// waited when it began, however many come meanwhile.
+func (in *Instance) acceptRest(l *listener, most int) {
+	for more := true; more && most > 0; {
+		var n int
+		if in.onLoop(in.contexts[0], func(*proxy.Context) { n, more = l.accept.AcceptSome(most) }) != nil {
+			return // that the loops have ended is as good
+		}
+		most -= n
+	}
 }
 
 // emptyLoops has all clients leave, and returns when they have.

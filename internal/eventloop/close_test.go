@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"slices"
 	"syscall"
 	"testing"
 
@@ -301,5 +302,22 @@ func TestErrorLeavesOthersAlone(t *testing.T) {
 	b.wantLog("data")
 	if a.errs[0] != syscall.ECONNRESET {
 		t.Errorf("error %v, want %v", a.errs[0], syscall.ECONNRESET)
+	}
+}
+
+// A connection whose error cannot be asked for has failed for that reason, and not
+// for none.
+func TestConnectErrorUnknown(t *testing.T) {
+	r := newRig(t)
+	fd, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK) // ready, and no socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &probe{rig: r}
+	r.attachAs(c, fd, true)
+	r.step()
+	c.wantLog("error")
+	if !slices.Equal(c.errs, []syscall.Errno{unix.ENOTSOCK}) {
+		t.Errorf("the errors are %v", c.errs)
 	}
 }

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"errors"
 	"syscall"
 	"unsafe"
 
@@ -214,8 +215,8 @@ func (c *Conn) note(events uint32) {
 }
 
 func (c *Conn) connected(events uint32) {
-	if n, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || n != 0 {
-		c.handler.OnError(syscall.Errno(n))
+	if errno := c.pending(); errno != 0 {
+		c.handler.OnError(errno)
 		return
 	}
 	c.state = open
@@ -231,11 +232,23 @@ func (c *Conn) connected(events uint32) {
 
 // socketError is the error pending on the socket; EPIPE if there is none.
 func (c *Conn) socketError() syscall.Errno {
-	n, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil || n == 0 {
-		return syscall.EPIPE
+	if errno := c.pending(); errno != 0 {
+		return errno
 	}
-	return syscall.Errno(n)
+	return syscall.EPIPE
+}
+
+// pending is the error pending on the socket, or why that cannot be known; 0 if
+// there is none.
+func (c *Conn) pending() syscall.Errno {
+	n, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil {
+		return syscall.Errno(n)
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
+	}
+	return syscall.EPIPE
 }
 
 // read receives once. What is left in the socket is read in the next turn, after

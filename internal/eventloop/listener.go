@@ -55,12 +55,17 @@ func (ln *Listener) Resume() {
 	}
 }
 
-// AcceptRest accepts the connections that wait in the kernel, unless the listener
-// is paused, or pauses.
-func (ln *Listener) AcceptRest() {
-	for !ln.paused && ln.accept() {
-		continue
+// AcceptSome accepts connections that wait in the kernel, as many as it does in one
+// turn, or at most so many, unless the listener is paused, or pauses. It returns how
+// many, and whether there may be more.
+func (ln *Listener) AcceptSome(most int) (n int, more bool) {
+	most = min(most, acceptBatch)
+	for ; n < most; n++ {
+		if ln.paused || !ln.accept() {
+			return n, false
+		}
 	}
+	return n, true
 }
 
 // Close takes the socket out of the loop and leaves it open. Its descriptor may be
@@ -71,9 +76,7 @@ func (ln *Listener) Close() {
 }
 
 func (ln *Listener) ready(uint32) {
-	for i := 0; i < acceptBatch && !ln.paused && ln.accept(); i++ {
-		continue
-	}
+	ln.AcceptSome(acceptBatch)
 }
 
 // accept hands over one connection, and reports whether there may be more.

@@ -177,3 +177,30 @@ func TestListenFails(t *testing.T) {
 		t.Errorf("Listen = %v, %v, want an error that names epoll_ctl", ln, err)
 	}
 }
+
+// A listener that is about to be closed accepts as many as it is told, in pieces, and
+// no more, however many come meanwhile.
+func TestAcceptSome(t *testing.T) {
+	r := newRig(t)
+	ln, a, sa := r.listen(2 * acceptBatch)
+	dial(t, sa, acceptBatch+10)
+	if n, more := ln.AcceptSome(5); n != 5 || !more {
+		t.Errorf("of 5: %d, and %v that there are more", n, more)
+	}
+	if n, more := ln.AcceptSome(1000); n != acceptBatch || !more {
+		t.Errorf("of 1000 in one turn: %d, and %v that there are more", n, more)
+	}
+	if n, more := ln.AcceptSome(1000); n != 5 || more {
+		t.Errorf("of those that were left: %d, and %v that there are more", n, more)
+	}
+	if n, more := ln.AcceptSome(0); n != 0 || !more {
+		t.Errorf("of none: %d, and %v that there are more", n, more)
+	}
+	ln.Pause()
+	if n, more := ln.AcceptSome(1); n != 0 || more {
+		t.Errorf("of a listener that pauses: %d, and %v that there are more", n, more)
+	}
+	if len(a.fds) != acceptBatch+10 {
+		t.Errorf("%d were accepted", len(a.fds))
+	}
+}

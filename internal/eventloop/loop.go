@@ -102,8 +102,8 @@ type Loop struct {
 	// shared
 	stopped atomic.Bool
 	mu      sync.Mutex
-	posted  []func()
-	running []func() // posted, while they run; swapped with posted
+	posted  []posting
+	running []posting // posted, while they run; swapped with posted
 	// ended: wakefd is closed, and its number may be anybody's.
 	ended bool
 }
@@ -162,16 +162,35 @@ func (l *Loop) WallMicros(now int64) int64 {
 // Turns counts the turns so far.
 func (l *Loop) Turns() uint64 { return l.turns }
 
+// A posting is a function that the loop is to run, and the descriptor that it is
+// for; -1: none.
+type posting struct {
+	f  func()
+	fd int
+}
+
 // Post has f run by the loop, soon. It may be called from any goroutine, and
 // never blocks on the loop. After the loop has ended f does not run; Post returns
 // false if it has.
-func (l *Loop) Post(f func()) bool {
+func (l *Loop) Post(f func()) bool { return l.post(posting{f, -1}) }
+
+// Hand is Post of a function that takes the descriptor fd over. If the loop ends
+// before it has run f, or has ended, the descriptor is closed.
+func (l *Loop) Hand(fd int, f func()) bool {
+	posted := l.post(posting{f, fd})
+	if !posted {
+		unix.Close(fd)
+	}
+	return posted
+}
+
+func (l *Loop) post(p posting) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
 		return false
 	}
-	l.posted = append(l.posted, f)
+	l.posted = append(l.posted, p)
 	if len(l.posted) == 1 {
 		l.wake()
 	}
@@ -208,9 +227,9 @@ func (w *waker) ready(uint32) {
 	l.mu.Lock()
 	l.posted, l.running = l.running[:0], l.posted
 	l.mu.Unlock()
-	for i, f := range l.running {
-		l.running[i] = nil
-		f()
+	for i, p := range l.running {
+		l.running[i] = posting{}
+		p.f()
 	}
 }
 
@@ -424,6 +443,11 @@ func (l *Loop) forget(fd int) {
 func (l *Loop) close() {
 	l.mu.Lock()
 	l.ended = true
+	for _, p := range l.posted {
+		if p.fd >= 0 {
+			unix.Close(p.fd)
+		}
+	}
 	l.posted = nil
 	l.mu.Unlock()
 	for fd, s := range l.table {

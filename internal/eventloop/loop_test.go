@@ -452,3 +452,38 @@ func TestNewFails(t *testing.T) {
 		}
 	}
 }
+
+// A descriptor that was handed to a loop is whoever's the function gives it to, or is
+// closed if the loop ends first.
+func TestHand(t *testing.T) {
+	before := descriptors(t)
+	fd := func() int {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fd
+	}
+	l, err := New(time.Now(), &rig{t: t})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, ran := fd(), 0
+	l.Hand(kept, func() { ran++ })
+	if _, err := l.Step(1); err != nil || ran != 1 {
+		t.Fatalf("the function ran %d times, %v", ran, err)
+	}
+	l.Hand(fd(), func() { ran++ })
+	l.Post(func() { ran++ })
+	l.Stop()
+	if err := l.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if l.Hand(fd(), func() { ran++ }) {
+		t.Error("a loop that has ended takes a descriptor")
+	}
+	unix.Close(kept)
+	if after := descriptors(t); ran != 1 || after != before {
+		t.Errorf("%d functions ran, and %d descriptors are open, %d were before", ran, after, before)
+	}
+}

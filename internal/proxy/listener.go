@@ -53,9 +53,9 @@ func (l *Listener) Serve(t *Topology) {
 	}
 }
 
-// AcceptRest accepts the clients that wait in the kernel, for a listener that is
-// about to be closed.
-func (l *Listener) AcceptRest() { l.ln.AcceptRest() }
+// AcceptSome accepts clients that wait in the kernel, at most so many, for a listener
+// that is about to be closed. It returns how many, and whether there may be more.
+func (l *Listener) AcceptSome(most int) (n int, more bool) { return l.ln.AcceptSome(most) }
 
 // Close accepts no more. The descriptor may be closed once the turn is over.
 func (l *Listener) Close() {
@@ -82,7 +82,9 @@ func (l *Listener) OnAccept(fd int) {
 		to.accept(pool, fd)
 		return
 	}
-	to.loop.Post(func() { to.accept(pool, fd) })
+	if !to.loop.Hand(fd, func() { to.accept(pool, fd) }) {
+		to.lost(pool)
+	}
 }
 
 // accept makes a client of the pool of the connected socket fd. The pool may

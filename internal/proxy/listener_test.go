@@ -90,3 +90,20 @@ func TestClientsAreDealtEvenly(t *testing.T) {
 		})
 	}
 }
+
+// A client that is dealt to a loop which has ended is closed, and counted no more.
+func TestClientOfAnEndedLoop(t *testing.T) {
+	r := startRig(t, "p:\n  listen: %s\n  redis: true\n  servers:\n  - 127.0.0.1:1:1\nnuthatch:\n  threads: 2\n")
+	r.contexts[1].Loop().Stop()
+	await(t, "the loop to end", func() bool { return !r.contexts[1].Loop().Post(func() {}) })
+	stays := r.dial()
+	stays.send("PING\r\n")
+	stays.expect("+PONG\r\n")
+	for range 5 {
+		u := r.dial()
+		u.expectEOF()
+	}
+	if n, all := r.contexts[1].Clients(), r.identity.Limits().Clients(); n != 0 || all != 1 {
+		t.Errorf("the loop has %d clients, and there are %d in all; want 0 and 1", n, all)
+	}
+}
