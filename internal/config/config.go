@@ -198,6 +198,8 @@ type Pool struct {
 	// MaxRequestSize is the most bytes of one request, its arguments together;
 	// a larger one is refused.
 	MaxRequestSize int64
+	// ServerMaxReply is the most bytes of the reply to one request.
+	ServerMaxReply int64
 	// ClientMaxPipeline is the most requests of one client in flight; at that
 	// number the client is not read from.
 	ClientMaxPipeline int

@@ -111,6 +111,7 @@ func beta(t *testing.T) Pool {
 		Retry:                RetryIdempotent,
 		ServerMaxQueued:      4096,
 		ServerMaxQueuedBytes: 16 << 20,
+		ServerMaxReply:       32 << 20,
 		ReconnectBackoff:     20 * time.Millisecond,
 		ReconnectBackoffMax:  3 * time.Second,
 		MaxRequestSize:       64 << 20,
@@ -158,6 +159,7 @@ func TestDefaults(t *testing.T) {
 
 		ServerMaxQueued:      1 << 20,
 		ServerMaxQueuedBytes: 1 << 30,
+		ServerMaxReply:       1 << 30,
 		ReconnectBackoffMax:  2 * time.Second,
 		AllowKeys:            true,
 		MaxRequestSize:       512 << 20,

@@ -292,6 +292,14 @@ var poolKeys = []key[Pool]{
 		set: func(p *Pool, v value) { p.ServerMaxQueuedBytes = v.number },
 	},
 	{
+		name: "server_max_reply", kind: kindSize, limits: limits{64 * kb, 4 * gb}, def: "1gb", origin: fromNuthatch,
+		help: "The most bytes of the reply to one request, those of all servers together if it was split. An eighth of " +
+			"`max_memory` is the most in any case. A request whose reply is larger gets an error that names the bound, in its " +
+			"turn, and what else comes of the reply is dropped; only the connection of a reply that goes on for more than 1 GB is " +
+			"closed. What the proxy itself tells of its clients (`CLIENT LIST`) and of the process has the same bound.",
+		set: func(p *Pool, v value) { p.ServerMaxReply = v.number },
+	},
+	{
 		name: "max_request_size", kind: kindSize, limits: limits{kb, 4 * gb}, def: "512mb", origin: fromNuthatch,
 		help: "The most bytes of one request, its arguments together. A larger one is refused with an error as soon as its size " +
 			"is known, before its bytes are in memory. In a Memcached pool the default is `32mb`, since memcached itself takes " +
@@ -413,7 +421,7 @@ var processKeys = []key[Process]{
 		defNote: "three quarters of what the process may use",
 		help: "The most memory of the process, about: what is resident may be a few megabytes more, for the program itself. Near it " +
 			"clients are not read from, those that hold the most first, until others have got their replies; who then holds the most " +
-			"and does not read is closed. A request that is larger than an eighth of it is refused. What the process may use is the limit of " +
+			"and does not read is closed. A request, or a reply, that is larger than an eighth of it is refused. What the process may use is the limit of " +
 			"its control group, or the machine's memory. See [OPERATIONS.md](OPERATIONS.md#memory-and-limits).",
 		set: func(p *Process, v value) { p.MaxMemory = v.number },
 	},

@@ -34,7 +34,7 @@ const (
 	// file does not tell: below it there must be room for the kernel's buffers, and
 	// for whoever else is in the control group.
 	defaultPart = 0.75
-	// requestPart is which part of max_memory one request may be.
+	// requestPart is which part of max_memory one request, or one reply, may be.
 	requestPart = 8
 	// binaryMemory is how much of what is resident the Go runtime does not count.
 	binaryMemory = 8 << 20
@@ -68,6 +68,7 @@ func (in *Instance) limitMemory(g *generation) {
 	}
 	rest := float64(limit - baseMemory)
 	in.identity.Limits().SetMemory(int64(rest*softPart), int64(rest*hardPart))
+	in.identity.Limits().SetMaxReply(limit / requestPart)
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(limit - binaryMemory)
 	}

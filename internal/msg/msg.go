@@ -13,6 +13,7 @@
 package msg
 
 import (
+	"fmt"
 	"iter"
 
 	"nuthatch/internal/invariant"
@@ -107,6 +108,10 @@ type Msg struct {
 	// Expected is the number of bytes that count against the memory of the process
 	// for the reply that is to come.
 	Expected int
+	// Come is how large the reply is, in bytes, as far as it has come or its length
+	// is known; of a request that was split, that of all its fragments. It is kept
+	// for what comes in pieces, and MaxReply only if it is more than that.
+	Come, MaxReply int64
 
 	Type Type
 	// Server is the index of the server that a fragment went to, and Servers, of
@@ -135,6 +140,14 @@ type Msg struct {
 	Keep, Retried bool
 	// RESP3: the client is to get the reply in RESP3.
 	RESP3 bool
+}
+
+// Why is what the client is told if why is the reason that there is no reply to m.
+func (m *Msg) Why(why Reason) string {
+	if why == ReplyTooLarge && m.MaxReply > 0 {
+		return fmt.Sprintf("the reply has %d bytes or more, and server_max_reply allows %d", m.Come, m.MaxReply)
+	}
+	return why.String()
 }
 
 // A queue is a first-in first-out list of messages. The zero value is empty. A
@@ -257,6 +270,22 @@ func (q *ServerQueue) Pop() (m *Msg, sent bool) {
 	m.serverNext = nil
 	q.q.n--
 	return m, sent
+}
+
+// ReplaceHead puts by, whose place in the server connection's output is the same,
+// in the place of the head, and returns that.
+func (q *ServerQueue) ReplaceHead(by *Msg) *Msg {
+	m := q.q.head
+	invariant.Check(by.serverNext == nil && by.End == m.End && by.Len == m.Len, "msg: a replacement for another place")
+	by.serverNext, m.serverNext = m.serverNext, nil
+	q.q.head = by
+	if q.q.tail == m {
+		q.q.tail = by
+	}
+	if q.unsent == m {
+		q.unsent = by
+	}
+	return m
 }
 
 // Reschedule gives every message of both queues the same deadline.

@@ -89,6 +89,8 @@ const (
 	TooManyKeys
 	// TooManyReports: too many requests ask for what the whole process knows.
 	TooManyReports
+	// ReplyTooLarge: the reply is larger than server_max_reply allows.
+	ReplyTooLarge
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -134,6 +136,7 @@ var reasonTexts = [NumReasons]string{
 	SlowRequest:     "the proxy is short of memory, and the request came too slowly",
 	TooManyKeys:     "too many keys in one request",
 	TooManyReports:  "too many questions about the proxy at one time",
+	ReplyTooLarge:   "the server of this key sent a reply larger than server_max_reply",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -178,6 +181,7 @@ var reasonNames = [NumReasons]string{
 	SlowRequest:     "slow_request",
 	TooManyKeys:     "too_many_keys",
 	TooManyReports:  "too_many_reports",
+	ReplyTooLarge:   "reply_too_large",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

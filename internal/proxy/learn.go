@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"strconv"
+
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
@@ -151,6 +153,9 @@ func (q *question) OnReply(m *msg.Msg, r msg.Reply) {
 // OnFailure implements msg.Owner.
 func (q *question) OnFailure(m *msg.Msg) {
 	q.failure, q.objection = m.Err, ""
+	if m.Err == msg.ReplyTooLarge {
+		q.failure, q.objection = msg.OK, "their answer has more than "+strconv.Itoa(maxAnswer)+" bytes"
+	}
 	q.pool.ctx.msgs.Put(m)
 	q.ask()
 }

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"cmp"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +36,16 @@ type Limits struct {
 	// held is what the loops hold together, in bytes, due what they expect of
 	// replies, soft and hard what they may hold.
 	held, due, soft, hard atomic.Int64
+	// maxReply is how many bytes one reply may have; 0: no limit.
+	maxReply atomic.Int64
 }
+
+// SetMaxReply bounds what one reply may have, whatever its pool allows, in bytes; 0
+// is no bound. It may be called from any goroutine.
+func (l *Limits) SetMaxReply(n int64) { l.maxReply.Store(n) }
+
+// MaxReply is that bound. It may be called from any goroutine.
+func (l *Limits) MaxReply() int64 { return cmp.Or(l.maxReply.Load(), math.MaxInt64) }
 
 // SetMaxClients bounds how many clients all pools may have together; 0 is no
 // bound. It may be called from any goroutine.

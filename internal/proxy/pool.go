@@ -49,6 +49,8 @@ type ServerPool struct {
 	retryPace pace
 	// expiredPace is when it may next be told that requests took too long.
 	expiredPace pace
+	// largePace is when it may next be told that a reply was too large.
+	largePace pace
 	// paused: no request is taken.
 	paused bool
 	// leaveBy is when a pool that was removed goes at the latest; 0 for all

@@ -13,7 +13,12 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 		return
 	}
 	if m.Parent != nil {
-		r.MoveTo(ctx.bufs, &m.Reply)
+		if c.pool.counts(m, r.Len()) {
+			r.MoveTo(ctx.bufs, &m.Reply)
+		} else {
+			c.pool.tellLarge(m, nil)
+			m.Err = msg.ReplyTooLarge
+		}
 		c.fragmentDone(m)
 		return
 	}
@@ -53,7 +58,7 @@ func (c *client) OnFailure(m *msg.Msg) {
 	}
 	p := c.pool
 	p.failed(m, m.Err)
-	p.proto.AppendError(p.ctx.bufs, &m.Reply, m.Err.String())
+	p.proto.AppendError(p.ctx.bufs, &m.Reply, m.Why(m.Err))
 	m.Done, m.Replied = true, p.ctx.loop.Now()
 	c.hold(m, m.Reply.Len())
 	c.advance()
@@ -97,6 +102,9 @@ func (c *client) advance() {
 func (c *client) fragmentDone(f *msg.Msg) {
 	f.Done = true
 	parent := f.Parent
+	if f.Err == msg.ReplyTooLarge {
+		c.forget(parent)
+	}
 	parent.Len += f.Len
 	c.hold(parent, parent.Held+f.Reply.Len())
 	parent.Pending--

@@ -143,9 +143,9 @@ type serverConn struct {
 	retireBy int64
 	// starved: in ctx.memory.conns.
 	starved bool
-	// discarded: of the reply that is being parsed, which nobody waits for, what had
-	// come was dropped.
-	discarded bool
+	// discarded is how many bytes were dropped of the reply that is being parsed,
+	// which nobody waits for any more.
+	discarded int64
 }
 
 // Out is where requests are written: behind the handshake once it is over, and
@@ -251,19 +251,11 @@ func (c *serverConn) OnLent(n int) {
 		return
 	}
 	if !done {
-		c.discard()
+		c.grown()
 		return
 	}
 	c.parser.Reset()
 	c.deliver(msg.Reply{Chain: &c.reply})
-}
-
-// discard drops what has come of a large reply that nobody waits for.
-func (c *serverConn) discard() {
-	if c.reply.Len() >= mbuf.LargeSize && c.queue.Head().Owner == nil {
-		c.reply.Release(c.pool.ctx.bufs)
-		c.discarded = true
-	}
 }
 
 // OnData implements eventloop.Handler: every whole reply goes to the request at
@@ -284,7 +276,7 @@ func (c *serverConn) OnData(data []byte) {
 		}
 		if !done {
 			c.reply.Append(c.pool.ctx.bufs, data)
-			c.discard()
+			c.grown()
 			return
 		}
 		c.parser.Reset()
@@ -306,8 +298,11 @@ var errOutOfStep = &msg.ProtocolError{Msg: "a reply that does not answer the req
 // deliver gives the reply to whoever waits for it. Only replies that a client
 // waits for count, and prove that the server is well.
 func (c *serverConn) deliver(r msg.Reply) {
-	discarded := c.discarded
-	c.discarded = false
+	if r.Chain != nil && !c.endsWithin(r.Len()) {
+		return
+	}
+	discarded := c.discarded > 0
+	c.discarded = 0
 	if t := c.queue.Head().Type; !discarded && !c.pool.proto.Fits(t, r) {
 		c.logBadReply(errOutOfStep)
 		c.fail(msg.BadReply)
@@ -379,8 +374,9 @@ func (c *serverConn) fail(why msg.Reason) {
 	default:
 		st[stats.ServerErr]++
 	}
-	if c.unfit == msg.OK || c.lane == 0 {
-		// A server that only lacks another lane serves the clients of the first.
+	if why != msg.ReplyTooLarge && (c.unfit == msg.OK || c.lane == 0) {
+		// A server that answers at length is well, and one that lacks another lane
+		// serves the clients of the first.
 		c.countFailure(why)
 		c.server.pauseDialling(why, connected && len(waiting) == 0)
 	}
@@ -415,7 +411,7 @@ func (c *serverConn) drop() {
 	ctx.shard.CurrConnections--
 	c.Close()
 	c.reply.Release(ctx.bufs)
-	c.discarded = false
+	c.discarded = 0
 	c.handshake.end()
 }
 

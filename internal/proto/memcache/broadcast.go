@@ -52,7 +52,7 @@ func (p *Protocol) mergeStats(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain)
 	}
 	for i, f := range parent.Frags {
 		if f.Err != msg.OK {
-			p.appendStat(pool, out, i, "STAT", "error SERVER_ERROR "+f.Err.String())
+			p.appendStat(pool, out, i, "STAT", "error SERVER_ERROR "+parent.Why(f.Err))
 			continue
 		}
 		p.moveStats(pool, out, i, &f.Reply)

@@ -90,7 +90,7 @@ func (p *Protocol) mergeErrors(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain
 func (p *Protocol) mergeFailures(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
 	for _, f := range parent.Frags {
 		if f.Err != msg.OK {
-			p.AppendError(pool, out, f.Err.String())
+			p.AppendError(pool, out, parent.Why(f.Err))
 			return true
 		}
 	}

@@ -26,7 +26,7 @@ func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (fai
 	if why == msg.OK {
 		return false
 	}
-	p.AppendError(pool, out, why.String())
+	p.AppendError(pool, out, parent.Why(why))
 	return true
 }
 

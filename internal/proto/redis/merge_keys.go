@@ -105,7 +105,7 @@ func (p *Protocol) appendAbsent(parent, f *msg.Msg, pool *mbuf.Pool, out *mbuf.C
 	case p.partial != config.PartialErrors:
 		out.AppendString(pool, "$-1\r\n")
 	case f.Err != msg.OK:
-		p.AppendError(pool, out, f.Err.String())
+		p.AppendError(pool, out, parent.Why(f.Err))
 	case f.Reply.Len() > maxErrorElement:
 		p.AppendError(pool, out, "the server answered with an error too long to repeat")
 	default:

@@ -1,0 +1,148 @@
+package proxy
+
+import (
+	"cmp"
+	"log/slog"
+	"math"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// A reply is kept until it is whole, so it has a bound (server_max_reply), and so
+// have all replies to the parts of one request together:
+//
+//	more than the bound  ─► its client gets an error, in its turn
+//	what else comes of it ─► dropped as it comes; the requests behind it go on
+//	more than maxDropped  ─► the connection is closed: the reply may have no end
+//
+// That a reply is too large is known when the length of its next bulk is, so that
+// nothing of a large value is received in vain but what must be dropped.
+
+const (
+	// maxAnswer bounds, in bytes, the replies to what the proxy itself asks.
+	maxAnswer = 1 << 20
+	// maxDropped is how many bytes of a reply are dropped before its connection is
+	// closed.
+	maxDropped = 1 << 30
+)
+
+// maxReplySize is how many bytes the reply to one request may have.
+func (p *ServerPool) maxReplySize() int64 {
+	return min(cmp.Or(p.conf.ServerMaxReply, math.MaxInt64), p.ctx.identity.limits.MaxReply())
+}
+
+// counts notes that the reply to m has n bytes at the least, and reports whether
+// that is not too much, together with those to the other fragments.
+func (p *ServerPool) counts(m *msg.Msg, n int) bool {
+	more := int64(n) - m.Come
+	m.Come = int64(n)
+	if m.Parent != nil {
+		m = m.Parent
+		m.Come += more
+	}
+	return m.Come <= p.maxReplySize()
+}
+
+// grown looks at a reply that has come in part, and drops what has come of it if
+// it is too large, or if nobody waits for it.
+func (c *serverConn) grown() {
+	head := c.queue.Head()
+	if head.Owner != nil && !c.within(head, c.reply.Len()+c.parser.Body()) {
+		c.giveUp(head)
+		return
+	}
+	if head.Owner != nil || c.reply.Len() < mbuf.LargeSize && c.discarded == 0 {
+		return
+	}
+	c.discard()
+	if c.discarded > maxDropped {
+		c.fail(msg.ReplyTooLarge)
+	}
+}
+
+// endsWithin looks at a reply that has come in pieces and is whole. It reports
+// false if it was too large, and drops it then.
+func (c *serverConn) endsWithin(n int) bool {
+	head := c.queue.Head()
+	if head.Owner == nil || c.within(head, n) {
+		return true
+	}
+	c.giveUp(head)
+	if c.Attached() {
+		c.pool.ctx.msgs.Put(c.pop())
+		c.discarded = 0
+	}
+	return false
+}
+
+// within reports whether n bytes are not too much for the reply to m.
+func (c *serverConn) within(m *msg.Msg, n int) bool {
+	if _, ok := m.Owner.(*client); !ok && n > maxAnswer {
+		return false
+	}
+	return c.pool.counts(m, n)
+}
+
+// giveUp tells whoever waits for m, the head of the queue, that its reply is too
+// large, and drops what has come of it. A message that nobody waits for takes its
+// place, so that the rest is dropped too.
+func (c *serverConn) giveUp(m *msg.Msg) {
+	ctx := c.pool.ctx
+	if _, ok := m.Owner.(*handshake); ok {
+		c.fail(msg.ReplyTooLarge)
+		return
+	}
+	rest := ctx.msgs.Get()
+	rest.Type, rest.End, rest.Len, rest.Deadline, rest.Start, rest.Sent = m.Type, m.End, m.Len, m.Deadline, m.Start, m.Sent
+	c.queue.ReplaceHead(rest)
+	c.discard()
+	c.pool.tellLarge(m, c.server)
+	c.failAll([]*msg.Msg{m}, msg.ReplyTooLarge)
+}
+
+// discard drops what has come of the reply.
+func (c *serverConn) discard() {
+	c.discarded += max(1, int64(c.reply.Len()))
+	c.reply.Release(c.pool.ctx.bufs)
+}
+
+// forget drops the replies to the fragments of a request whose replies are too
+// large together.
+func (c *client) forget(parent *msg.Msg) {
+	if parent.Err == msg.ReplyTooLarge {
+		return
+	}
+	parent.Err = msg.ReplyTooLarge
+	for _, f := range parent.Frags {
+		if !f.Done || f.Err == msg.ReplyTooLarge {
+			continue
+		}
+		f.Err = msg.ReplyTooLarge
+		c.hold(parent, parent.Held-f.Reply.Len())
+		f.Reply.Release(c.pool.ctx.bufs)
+	}
+}
+
+// tellLarge notes the bound in m, whose reply exceeds it, or in the request that m
+// is a fragment of, and logs it. s is the server if it is at hand.
+func (p *ServerPool) tellLarge(m *msg.Msg, s *Server) {
+	if m.Parent != nil {
+		m = m.Parent
+	}
+	if m.MaxReply != 0 {
+		return // it is known, from another fragment
+	}
+	m.MaxReply = p.maxReplySize()
+	missed, ok := p.largePace.pass(p.ctx.loop.Now())
+	if !ok {
+		return
+	}
+	attrs := []slog.Attr{slog.String("pool", p.conf.Name)}
+	if s != nil {
+		attrs = s.attrs()
+	}
+	p.ctx.log.Warn("a reply is larger than server_max_reply: its client gets an error",
+		append(attrs, slog.String("command", p.commands[m.Type].Name), slog.Int64("bytes", m.Come),
+			slog.Int64("server_max_reply", m.MaxReply), slog.Int("more_not_logged", missed))...)
+}
