@@ -181,6 +181,12 @@ func (k *Talk) Line() (line string, ok bool) {
 // Reply writes s. That the peer has gone by then is for the next read to tell.
 func (k *Talk) Reply(s string) { _, _ = io.WriteString(k.conn, s) }
 
+// Pour writes s, and reports whether the peer is still there.
+func (k *Talk) Pour(s string) bool {
+	_, err := io.WriteString(k.conn, s)
+	return err == nil
+}
+
 // ReplyPieces writes s in pieces of at most size bytes with a pause before each.
 func (k *Talk) ReplyPieces(s string, size int, pause time.Duration) {
 	for len(s) > 0 && k.Late(pause) {
