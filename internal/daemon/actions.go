@@ -26,7 +26,7 @@ func (in *Instance) Pause(ctx context.Context, pool string, limit time.Duration,
 	if err != nil {
 		return err
 	}
-	if in.draining.Load() {
+	if in.ending() {
 		return admin.ErrEnding
 	}
 	in.log.Always("pool paused", slog.String("pool", pool), slog.Duration("limit", limit), slog.String("by", by))
@@ -39,12 +39,19 @@ func (in *Instance) Pause(ctx context.Context, pool string, limit time.Duration,
 func (in *Instance) pause(t *proxy.Topology, pool string, limit time.Duration) error {
 	in.pauses.order.Lock()
 	defer in.pauses.order.Unlock()
-	in.pauses.begin(pool, limit, func() {
+	if !in.current.Load().has(t) { // a reload took it away meanwhile
+		return fmt.Errorf("%w: %q", admin.ErrNoPool, pool)
+	}
+	in.pauses.begin(t, limit, func() {
 		in.log.Warn("pool resumed: the time of its pause is over", slog.String("pool", pool))
 		// That the proxy ends resumes nothing, and needs not.
 		_ = in.onLoops(func(ctx *proxy.Context) { ctx.Resume(t) })
 	})
-	return in.onLoops(func(ctx *proxy.Context) { ctx.Pause(t) })
+	err := in.onLoops(func(ctx *proxy.Context) { ctx.Pause(t) })
+	if err != nil {
+		in.pauses.end(t.SamePool)
+	}
+	return err
 }
 
 // awaitAnswers waits until nothing of the pool is in flight.
@@ -79,7 +86,7 @@ func (in *Instance) Resume(pool, by string) error {
 	}
 	in.pauses.order.Lock()
 	defer in.pauses.order.Unlock()
-	in.pauses.end(pool)
+	in.pauses.end(t.SamePool)
 	in.log.Always("pool resumed", slog.String("pool", pool), slog.String("by", by))
 	return in.onLoops(func(ctx *proxy.Context) { ctx.Resume(t) })
 }

@@ -27,8 +27,12 @@ const (
 	maxToken = 4096
 )
 
-// errNoToken means that the file for it holds none.
-var errNoToken = errors.New("the file holds no token")
+var (
+	// errNoToken means that the file for it holds none.
+	errNoToken = errors.New("the file holds no token")
+	// errNoSocket means that something else is at a socket's path.
+	errNoSocket = errors.New("it is no socket")
+)
 
 // readTokens are the tokens that conf names.
 func readTokens(conf *config.Process) ([]config.Secret, error) {
@@ -57,7 +61,8 @@ func readTokens(conf *config.Process) ([]config.Secret, error) {
 
 // openAdmin opens the admin listener that conf asks for; nil if there is to be
 // none, or if the address is the default, which nobody asked for, and is taken.
-func (in *Instance) openAdmin(conf *config.Process) (*admin.HTTPPort, error) {
+func (in *Instance) openAdmin(c *config.Config) (*admin.HTTPPort, error) {
+	conf := &c.Process
 	if conf.Admin.Network == "" {
 		return nil, nil
 	}
@@ -77,10 +82,7 @@ func (in *Instance) openAdmin(conf *config.Process) (*admin.HTTPPort, error) {
 }
 
 func (in *Instance) listenAdmin(addr config.Address) (net.Listener, error) {
-	spec := socket.ListenSpec{Path: addr.Path, Mode: addr.Mode, Host: addr.Host, Port: addr.Port, Backlog: adminBacklog}
-	if spec.Mode == 0 {
-		spec.Mode = adminMode
-	}
+	spec := socket.ListenSpec{Path: addr.Path, Mode: adminModeOf(addr), Host: addr.Host, Port: addr.Port, Backlog: adminBacklog}
 	fd, err := in.opts.inherited.listenOn(context.Background(), spec)
 	if err != nil {
 		return nil, err
@@ -109,27 +111,29 @@ func (in *Instance) AdminAddr() net.Addr {
 	return nil
 }
 
-// changeAdmin opens the admin listener for conf, if that is not the one that
-// there is. changed is false if it is.
-func (in *Instance) changeAdmin(old, conf *config.Process) (h *admin.HTTPPort, changed bool, err error) {
-	there := in.adminPort.Load() != nil
-	switch {
-	case there && old.Admin == conf.Admin, !there && conf.Admin.Network == "":
-		return nil, false, nil
-	case there && old.Admin.String() == conf.Admin.String():
-		mode := conf.Admin.Mode
-		if mode == 0 {
-			mode = adminMode
-		}
-		return nil, false, os.Chmod(conf.Admin.Path, mode)
+// adminIsToMove reports whether the admin listener that there is, or that there is
+// none, is not what conf asks for.
+func (in *Instance) adminIsToMove(old, conf *config.Config) bool {
+	was, is := old.Process.Admin, conf.Process.Admin
+	if in.adminPort.Load() == nil {
+		return is.Network != ""
 	}
-	h, err = in.openAdmin(conf)
-	return h, true, err
+	return was.String() != is.String()
 }
 
-// closeAdmin ends an admin listener, if there is one.
-func closeAdmin(h *admin.HTTPPort) {
+// adminModeOf is the mode of the admin listener's socket.
+func adminModeOf(a config.Address) os.FileMode {
+	if a.Mode == 0 {
+		return adminMode
+	}
+	return a.Mode
+}
+
+// discardAdmin ends an admin listener that never served, if there is one, and
+// removes its path.
+func discardAdmin(h *admin.HTTPPort) {
 	if h != nil {
+		h.OwnPath(true)
 		h.Close()
 	}
 }

@@ -33,6 +33,7 @@ func (in *Instance) Drain(by string) {
 	if !in.draining.CompareAndSwap(false, true) {
 		return
 	}
+	in.end()
 	conf := &in.current.Load().conf.Process
 	in.log.Always("draining", slog.String("by", by), slog.Int("clients", in.clients()),
 		slog.Duration("delay", conf.DrainDelay), slog.Duration("timeout", conf.DrainTimeout))
@@ -80,6 +81,7 @@ func (in *Instance) acceptRest(l *listener, most int) {
 
 // emptyLoops has all clients leave, and returns when they have.
 func (in *Instance) emptyLoops(by int64) {
+	in.endAllPauses()
 	gone := in.onLoops(func(ctx *proxy.Context) {
 		ctx.ResumeAll()
 		ctx.Drain(by)

@@ -60,7 +60,8 @@ func layoutOf(p *config.Pool) stats.PoolLayout {
 	return l
 }
 
-// follow makes the topologies of the generation that follows old at time now.
+// follow makes the topologies of the generation that follows old at time now. It
+// changes nothing of old.
 // A pool that speaks another protocol than before is another pool.
 func (g *generation) follow(old *generation, now int64) {
 	for i := range g.conf.Pools {
@@ -95,6 +96,9 @@ func (g *generation) pool(name string) int {
 	return slices.IndexFunc(g.conf.Pools, func(p config.Pool) bool { return p.Name == name })
 }
 
+// has reports whether the pool of t is one of g's.
+func (g *generation) has(t *proxy.Topology) bool { return slices.ContainsFunc(g.topo, t.SamePool) }
+
 // listenerAt returns the listener at an address, or nil. g may be nil.
 func (g *generation) listenerAt(addr config.Address) *listener {
 	if g == nil {
@@ -106,6 +110,11 @@ func (g *generation) listenerAt(addr config.Address) *listener {
 		}
 	}
 	return nil
+}
+
+// listenersWithout are those listeners of g that other does not have.
+func (g *generation) listenersWithout(other *generation) []*listener {
+	return slices.DeleteFunc(slices.Clone(g.listeners), func(l *listener) bool { return slices.Contains(other.listeners, l) })
 }
 
 // openListeners gives g its listeners: those that old has at the same addresses,

@@ -69,10 +69,16 @@ func inheritFromProgram() *inherited {
 	return in
 }
 
-// add notes a socket, which is ours from now on.
+// add notes a socket, which is ours from now on. Of two at one address the second
+// is of no use.
 func (in *inherited) add(fd int) {
 	syscall.CloseOnExec(fd)
-	in.fds[socket.LocalName(fd)] = fd
+	name := socket.LocalName(fd)
+	if _, twice := in.fds[name]; twice {
+		unix.Close(fd)
+		return
+	}
+	in.fds[name] = fd
 }
 
 // Fail tells the program that handed its sockets over to this one, if there is
@@ -103,10 +109,15 @@ func (in *inherited) listenOn(ctx context.Context, spec socket.ListenSpec) (int,
 	if err != nil {
 		return -1, err
 	}
-	if fd, ok := in.take(name); ok {
-		return fd, socket.Adopt(fd, spec.Backlog)
+	fd, ok := in.take(name)
+	if !ok {
+		return socket.Listen(ctx, spec)
 	}
-	return socket.Listen(ctx, spec)
+	if err := socket.Adopt(fd, spec.Backlog); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // listen is net.Listen, and implements admin.Listen.

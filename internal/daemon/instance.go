@@ -8,6 +8,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -55,6 +56,9 @@ type Instance struct {
 	maxMemory atomic.Int64
 	// draining: the end has been asked for, and the proxy is not ready any more.
 	draining atomic.Bool
+	// life is done when an end has been asked for, in whatever way, which end says.
+	life context.Context
+	end  context.CancelFunc
 
 	// serving: the start has succeeded.
 	serving atomic.Bool
@@ -73,6 +77,8 @@ type Instance struct {
 
 	stopOnce sync.Once
 	loops    sync.WaitGroup
+	// loopEnded is closed when a loop runs nothing any more; by its context's ID.
+	loopEnded []chan struct{}
 	// stopping is closed when the loops are about to end, ended when all has.
 	stopping, ended chan struct{}
 
@@ -97,7 +103,9 @@ func Start(o Options) (*Instance, error) {
 		stopping: make(chan struct{}),
 		ended:    make(chan struct{}),
 	}
+	in.life, in.end = context.WithCancel(context.Background())
 	if err := in.start(); err != nil {
+		in.logNotStarted(err)
 		in.Stop()
 		return nil, err
 	}
@@ -136,12 +144,13 @@ func (in *Instance) start() error {
 		return err
 	}
 	g.resolver = newResolver(g.conf, g.topo, in.log, in.opts.lookup)
+	g.resolver.lookUp(in.life)
 	g.resolver.start()
 	if err := in.startStats(); err != nil {
 		return err
 	}
 	// It listens when the pools do, though it serves a moment later.
-	h, err := in.openAdmin(&g.conf.Process)
+	h, err := in.openAdmin(g.conf)
 	if err != nil {
 		return err
 	}
@@ -186,6 +195,7 @@ func (in *Instance) startLoops(g *generation) error {
 			return err
 		}
 		in.contexts = append(in.contexts, ctx)
+		in.loopEnded = append(in.loopEnded, make(chan struct{}))
 		in.loops.Add(1)
 		go in.run(ctx)
 	}
@@ -203,39 +213,53 @@ func (in *Instance) poolOptions(g *generation) []proxy.PoolOptions {
 	return pools
 }
 
-// onLoop runs f on one loop and waits for it. The error says that the instance
-// ends.
+// onLoop runs f on one loop and waits for it. With an error, which says that the
+// instance ends, f has not run and never will.
 func (in *Instance) onLoop(ctx *proxy.Context, f func(*proxy.Context)) error {
+	return in.await(ctx, in.begin(ctx, f))
+}
+
+// onLoops runs f on every loop, the accepting one last, and waits for all. With an
+// error, which says that the instance ends, f runs on no loop any more.
+func (in *Instance) onLoops(f func(*proxy.Context)) error {
+	done := make([]<-chan struct{}, len(in.contexts))
+	for i, ctx := range slices.Backward(in.contexts) {
+		done[i] = in.begin(ctx, f)
+	}
+	var err error
+	for i, ctx := range in.contexts {
+		if ended := in.await(ctx, done[i]); err == nil {
+			err = ended
+		}
+	}
+	return err
+}
+
+// begin has a loop run f. The channel is closed when it has.
+func (in *Instance) begin(ctx *proxy.Context, f func(*proxy.Context)) <-chan struct{} {
 	done := make(chan struct{})
-	ctx.Loop().Post(func() {
+	// A loop that takes nothing any more has ended, which await finds out.
+	_ = ctx.Loop().Post(func() {
 		defer close(done)
 		f(ctx)
 	})
+	return done
+}
+
+// await waits for what begin began.
+func (in *Instance) await(ctx *proxy.Context, done <-chan struct{}) error {
+	ended := in.loopEnded[ctx.ID()]
 	select {
 	case <-done:
 		return nil
-	case <-in.stopping:
+	case <-ended:
+	}
+	select {
+	case <-done: // it was among the last things that the loop did
+		return nil
+	default:
 		return errors.Join(admin.ErrEnding, in.failure())
 	}
-}
-
-// onLoops runs f on every loop, the accepting one last, and waits for all.
-func (in *Instance) onLoops(f func(*proxy.Context)) error {
-	done := make(chan struct{}, len(in.contexts))
-	for _, ctx := range slices.Backward(in.contexts) {
-		ctx.Loop().Post(func() {
-			f(ctx)
-			done <- struct{}{}
-		})
-	}
-	for range in.contexts {
-		select {
-		case <-done:
-		case <-in.stopping:
-			return errors.Join(admin.ErrEnding, in.failure())
-		}
-	}
-	return nil
 }
 
 // protocol is what the i-th pool speaks, for one loop.
@@ -292,19 +316,17 @@ func (in *Instance) facts(p *config.Pool) func(tell func(name, value string)) {
 
 func (in *Instance) run(ctx *proxy.Context) {
 	err := ctx.Loop().Run()
-	in.loops.Done()
 	if err != nil {
-		in.fail(err)
+		in.mu.Lock()
+		in.err = errors.Join(in.err, err)
+		in.mu.Unlock()
 	}
-}
-
-// fail ends the instance for want of a loop.
-func (in *Instance) fail(err error) {
-	in.mu.Lock()
-	in.err = errors.Join(in.err, err)
-	in.mu.Unlock()
-	in.log.Error("event loop failed", errAttr(err))
-	go in.Stop()
+	close(in.loopEnded[ctx.ID()])
+	in.loops.Done()
+	if err != nil { // the instance ends for want of a loop
+		in.log.Error("event loop failed", errAttr(err))
+		go in.Stop()
+	}
 }
 
 func (in *Instance) startStats() error {
@@ -317,6 +339,11 @@ func (in *Instance) startStats() error {
 	}
 	in.statsPort = sp
 	return nil
+}
+
+// logNotStarted tells why the proxy does not start, whatever the level is.
+func (in *Instance) logNotStarted(err error) {
+	in.log.Log(logging.Emerg, "not started", errAttr(err))
 }
 
 // name is the program and its release, and what it was called if that differs.
@@ -391,15 +418,14 @@ func hostname() string {
 // returns when all is gone, and may be called more than once.
 func (in *Instance) Stop() {
 	in.stopOnce.Do(func() {
+		in.end()
 		close(in.stopping)
-		in.pauses.endAll()
+		g := in.last()
+		in.endAllPauses()
 		in.watcher.stop()
 		in.closeStats()
-		g := in.current.Load()
-		if g != nil && g.resolver != nil {
-			g.resolver.stop()
-		}
 		if g != nil {
+			g.resolver.stop()
 			g.checks.Stop()
 		}
 		for _, ctx := range in.contexts {
@@ -409,14 +435,33 @@ func (in *Instance) Stop() {
 		if g != nil {
 			in.closeListeners(g.listeners)
 		}
-		closeAdmin(in.adminPort.Load())
-		in.log.Always(in.name() + " ended")
+		switch h := in.adminPort.Load(); {
+		case h == nil:
+		case in.serving.Load() || in.leavesPaths():
+			h.Close()
+		default:
+			discardAdmin(h)
+		}
+		if in.serving.Load() {
+			in.log.Always(in.name() + " ended")
+		}
 		// What the log could not write at the very end it cannot tell either.
 		_ = in.log.Close()
 		close(in.ended)
 	})
 	<-in.ended
 }
+
+// last returns the last generation that there is, when a change that is under way
+// has come to its end.
+func (in *Instance) last() *generation {
+	in.changing.Lock()
+	defer in.changing.Unlock()
+	return in.current.Load()
+}
+
+// ending reports whether an end has been asked for: nothing is changed any more.
+func (in *Instance) ending() bool { return in.draining.Load() || in.life.Err() != nil }
 
 func (in *Instance) closeStats() {
 	if in.statsPort == nil {

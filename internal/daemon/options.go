@@ -51,6 +51,10 @@ type Options struct {
 	// lookup resolves the names of servers; nil: as the system does.
 	lookup lookup
 
+	// failing is a test's: it is told of each step of a reload that has been
+	// prepared, and its error makes it fail.
+	failing func(step string) error
+
 	// Daemonize makes Run continue in the background.
 	Daemonize bool
 }

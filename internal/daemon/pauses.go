@@ -1,8 +1,11 @@
 package daemon
 
 import (
+	"slices"
 	"sync"
 	"time"
+
+	"nuthatch/internal/proxy"
 )
 
 // pauses are the pauses of pools that nobody has ended yet.
@@ -12,76 +15,85 @@ type pauses struct {
 	order sync.Mutex
 
 	mu      sync.Mutex
-	running map[string]*pause
+	running []*pause
 }
 
-// A pause ends by itself.
+// A pause ends by itself. It is of one pool, and not of another one that has its
+// name later.
 type pause struct {
+	topo  *proxy.Topology
 	timer *time.Timer
 	until time.Time
 }
 
 // begin notes a pool's pause, in place of the one before. When the time is over
 // it calls end. The caller holds order.
-func (p *pauses) begin(pool string, limit time.Duration, end func()) {
+func (p *pauses) begin(t *proxy.Topology, limit time.Duration, end func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.drop(pool)
-	if p.running == nil {
-		p.running = make(map[string]*pause)
-	}
-	q := &pause{until: time.Now().Add(limit)}
+	p.drop(t.SamePool)
+	q := &pause{topo: t, until: time.Now().Add(limit)}
 	q.timer = time.AfterFunc(limit, func() {
 		p.order.Lock()
 		defer p.order.Unlock()
-		if p.expire(pool, q) {
+		if p.expire(q) {
 			end()
 		}
 	})
-	p.running[pool] = q
+	p.running = append(p.running, q)
 }
 
 // expire ends a pause whose time is over, and reports false if somebody else has.
-func (p *pauses) expire(pool string, q *pause) bool {
+func (p *pauses) expire(q *pause) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.running[pool] != q {
+	i := slices.Index(p.running, q)
+	if i < 0 {
 		return false
 	}
-	delete(p.running, pool)
+	p.running = slices.Delete(p.running, i, i+1)
 	return true
 }
 
-// end ends a pool's pause, if there is one.
-func (p *pauses) end(pool string) {
+// end ends the pauses of those pools.
+func (p *pauses) end(which func(*proxy.Topology) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.drop(pool)
+	p.drop(which)
 }
 
 // drop is end; the caller holds mu.
-func (p *pauses) drop(pool string) {
-	if q := p.running[pool]; q != nil {
-		q.timer.Stop()
-		delete(p.running, pool)
-	}
+func (p *pauses) drop(which func(*proxy.Topology) bool) {
+	p.running = slices.DeleteFunc(p.running, func(q *pause) bool {
+		over := which(q.topo)
+		if over {
+			q.timer.Stop()
+		}
+		return over
+	})
 }
 
 // until is when a pool's pause ends; zero if there is none.
-func (p *pauses) until(pool string) time.Time {
+func (p *pauses) until(t *proxy.Topology) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if q := p.running[pool]; q != nil {
-		return q.until
+	for _, q := range p.running {
+		if q.topo.SamePool(t) {
+			return q.until
+		}
 	}
 	return time.Time{}
 }
 
-// endAll ends all pauses.
-func (p *pauses) endAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for pool := range p.running {
-		p.drop(pool)
-	}
+// endPausesWithout ends the pauses of pools that g, which is current, does not have.
+// The loops have let their clients go on.
+func (in *Instance) endPausesWithout(g *generation) {
+	in.pauses.order.Lock()
+	defer in.pauses.order.Unlock()
+	in.pauses.end(func(t *proxy.Topology) bool { return !g.has(t) })
+}
+
+// endAllPauses is for the end of the proxy.
+func (in *Instance) endAllPauses() {
+	in.pauses.end(func(*proxy.Topology) bool { return true })
 }

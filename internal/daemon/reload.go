@@ -3,7 +3,6 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -19,9 +18,10 @@ import (
 // Reload reads the configuration file again and makes it the one in force. It
 // is applied as a whole or not at all; the error tells every reason why not.
 //
-//	read, check ─► listeners ─► names ─► every loop, between two ─► what is no longer
-//	               opened       looked   of its events, adopts      wanted finishes
-//	    any fault: all as it was up      it
+//	prepare: what can fail, each step with its undo        commit: what cannot
+//	read, check ─► tokens ─► listeners ─► names looked up ─► every loop, between two ─► what is no longer
+//	      └───────────┴──────────┴─────────────┘             of its events, adopts      wanted finishes
+//	                 any fault: abort, all as it was         it
 //
 // Clients of pools that stay notice nothing. by says who asked for it.
 func (in *Instance) Reload(by string) (*preview.Change, error) {
@@ -37,52 +37,170 @@ func (in *Instance) Reload(by string) (*preview.Change, error) {
 }
 
 func (in *Instance) reload() (*preview.Change, error) {
-	if in.draining.Load() {
+	if in.ending() {
 		return nil, admin.ErrEnding
 	}
-	conf, err := in.loadConfig()
+	r := &reloading{in: in, old: in.current.Load()}
+	err := r.prepare()
+	if err == nil {
+		err = r.commit()
+	}
 	if err != nil {
+		r.abort()
 		return nil, err
 	}
-	old := in.current.Load()
-	change := &preview.Change{Report: preview.Compare(old.conf, conf)}
-	conf, change.NotApplied = keepStatic(old.conf, conf)
-	change.Drop()
-	g := newGeneration(conf)
-	if g.tokens, err = readTokens(&conf.Process); err != nil {
-		return nil, err
+	return r.change, nil
+}
+
+// A reloading is a reload that is under way. Until commit it changes nothing of
+// what is in force: it opens, reads and looks up what the next generation needs.
+type reloading struct {
+	in        *Instance
+	old, next *generation
+	change    *preview.Change
+	// admin takes the place of the admin listener if it moves, nil if there is to be
+	// none.
+	admin      *admin.HTTPPort
+	adminMoves bool
+	// undo takes back what was prepared, the last first.
+	undo []func()
+}
+
+// A reloadStep is what can fail of a reload.
+type reloadStep struct {
+	name string
+	// first and last are steps without which others make no sense, or which wait for
+	// others: with a fault before them the last are left out.
+	first, last bool
+	do          func(*reloading) error
+}
+
+// reloadSteps are in the order in which they are done. All faults are told, of
+// steps after a fault too.
+var reloadSteps = []reloadStep{
+	{name: "file", first: true, do: (*reloading).read},
+	{name: "tokens", do: (*reloading).readTokens},
+	{name: "admin listener", do: (*reloading).openAdmin},
+	{name: "modes", do: (*reloading).checkModes},
+	{name: "listeners", do: (*reloading).openListeners},
+	{name: "names", last: true, do: (*reloading).lookUp},
+}
+
+func (r *reloading) prepare() error {
+	var faults []error
+	for _, s := range reloadSteps {
+		if s.last && len(faults) > 0 {
+			break
+		}
+		err := s.do(r)
+		if fail := r.in.opts.failing; err == nil && fail != nil {
+			err = fail(s.name)
+		}
+		if err == nil {
+			continue
+		}
+		faults = append(faults, err)
+		if s.first {
+			break
+		}
 	}
-	h, moved, err := in.changeAdmin(&old.conf.Process, &conf.Process)
-	if err := errors.Join(err, in.openListeners(g, old)); err != nil {
-		closeAdmin(h)
-		return nil, err
+	return errors.Join(faults...)
+}
+
+// abort takes back what was prepared.
+func (r *reloading) abort() {
+	for _, undo := range slices.Backward(r.undo) {
+		undo()
 	}
-	g.follow(old, in.Now())
+}
+
+func (r *reloading) onAbort(undo func()) { r.undo = append(r.undo, undo) }
+
+func (r *reloading) read() error {
+	conf, err := r.in.loadConfig()
+	if err != nil {
+		return err
+	}
+	r.change = &preview.Change{Report: preview.Compare(r.old.conf, conf)}
+	conf, r.change.NotApplied = keepStatic(r.old.conf, conf)
+	r.change.Drop()
+	r.next = newGeneration(conf)
+	return nil
+}
+
+func (r *reloading) readTokens() (err error) {
+	r.next.tokens, err = readTokens(&r.next.conf.Process)
+	return err
+}
+
+func (r *reloading) openAdmin() (err error) {
+	if !r.in.adminIsToMove(r.old.conf, r.next.conf) {
+		return nil
+	}
+	r.adminMoves = true
+	r.admin, err = r.in.openAdmin(r.next.conf)
+	r.onAbort(func() { discardAdmin(r.admin) })
+	return err
+}
+
+// checkModes finds unix sockets whose mode is to change and cannot.
+func (r *reloading) checkModes() error {
+	var faults []error
+	for _, c := range r.modeChanges() {
+		if err := mayChmod(c.path); err != nil {
+			faults = append(faults, fmt.Errorf("%s: change the mode of '%s': %w", c.of, c.path, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (r *reloading) openListeners() error {
+	err := r.in.openListeners(r.next, r.old)
+	r.onAbort(func() { r.in.closeListeners(r.next.listenersWithout(r.old)) })
+	return err
+}
+
+func (r *reloading) lookUp() error {
+	in, g := r.in, r.next
+	g.follow(r.old, in.Now())
 	g.resolver = newResolver(g.conf, g.topo, in.log, in.opts.lookup)
+	g.resolver.lookUp(in.life)
+	if in.ending() {
+		return admin.ErrEnding
+	}
+	return nil
+}
+
+// commit makes the next generation the one in force. It fails only if a loop has
+// ended, and the proxy with it.
+func (r *reloading) commit() error {
+	in, old, g := r.in, r.old, r.next
+	for _, t := range g.topo {
+		t.Settle(in.Now())
+	}
+	r.onAbort(g.resolver.stop)
 	g.resolver.start()
 	if err := in.adopt(g); err != nil {
-		g.resolver.stop()
-		closeAdmin(h)
-		return nil, err
+		return err
 	}
 	old.resolver.stop()
 	old.checks.Stop()
 	in.current.Store(g)
+	in.endPausesWithout(g)
 	in.shareDescriptors(g)
 	in.limitMemory(g)
-	if moved {
-		in.serveAdmin(h)
+	if r.adminMoves {
+		in.serveAdmin(r.admin)
 	}
 	for _, t := range g.topo {
 		t.Refresh(in.Now())
 	}
 	in.startChecks(g)
-	in.closeListeners(slices.DeleteFunc(slices.Clone(old.listeners), func(l *listener) bool {
-		return slices.Contains(g.listeners, l)
-	}))
-	in.tuneListeners(old, g)
-	in.watch(conf.Process.Watch)
-	return change, nil
+	in.closeListeners(old.listenersWithout(g))
+	r.applyModes()
+	in.applyBacklogs(old, g)
+	in.watch(g.conf.Process.Watch)
+	return nil
 }
 
 // Preview is what it would change to run with conf, or, if that is nil, with what
@@ -167,23 +285,72 @@ func keepStatic(old, conf *config.Config) (*config.Config, []preview.NotApplied)
 	return &kept, not
 }
 
-// tuneListeners applies what can be changed of listeners that stay.
-func (in *Instance) tuneListeners(old, g *generation) {
+// A modeChange is a unix socket that stays and gets another mode.
+type modeChange struct {
+	of, path string
+	mode     os.FileMode
+}
+
+// modeChanges are the changes of modes that the next generation asks for.
+func (r *reloading) modeChanges() []modeChange {
+	var all []modeChange
+	before := make(map[string]os.FileMode)
+	for i := range r.old.conf.Pools {
+		if l := r.old.conf.Pools[i].Listen; l.Network == config.NetworkUnix {
+			before[l.Path] = l.Mode
+		}
+	}
+	for i := range r.next.conf.Pools {
+		p := &r.next.conf.Pools[i]
+		if was, stays := before[p.Listen.Path]; stays && p.Listen.Mode != was && p.Listen.Mode != 0 {
+			all = append(all, modeChange{"pool '" + p.Name + "'", p.Listen.Path, p.Listen.Mode})
+		}
+	}
+	was, is := r.old.conf.Process.Admin, r.next.conf.Process.Admin
+	if !r.adminMoves && is.Network == config.NetworkUnix && adminModeOf(was) != adminModeOf(is) {
+		all = append(all, modeChange{"admin listener", is.Path, adminModeOf(is)})
+	}
+	return all
+}
+
+// mayChmod tells why the mode of a unix socket cannot be changed. The socket stays
+// as it is.
+func mayChmod(path string) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return errNoSocket
+	}
+	if uid := os.Geteuid(); uid != 0 && uint32(uid) != st.Uid {
+		return unix.EPERM
+	}
+	return nil
+}
+
+// applyModes changes the modes of unix sockets that stay.
+func (r *reloading) applyModes() {
+	for _, c := range r.modeChanges() {
+		if err := os.Chmod(c.path, c.mode); err != nil {
+			r.in.log.Error("cannot change the listening socket's mode", pathAttr(c.path), errAttr(err))
+		}
+	}
+}
+
+// applyBacklogs changes the backlogs of listeners that stay.
+func (in *Instance) applyBacklogs(old, g *generation) {
 	for i, l := range g.listeners {
 		j := slices.Index(old.listeners, l)
 		if j < 0 {
 			continue
 		}
 		was, p := &old.conf.Pools[j], &g.conf.Pools[i]
-		if was.Backlog != p.Backlog {
-			if err := unix.Listen(l.fd, p.Backlog); err != nil {
-				in.log.Warn("cannot change the backlog", slog.String("pool", p.Name), errAttr(err))
-			}
+		if was.Backlog == p.Backlog {
+			continue
 		}
-		if mode := p.Listen.Mode; mode != was.Listen.Mode && mode != 0 {
-			if err := os.Chmod(p.Listen.Path, mode); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				in.log.Warn("cannot change the listening socket's mode", pathAttr(p.Listen.Path), errAttr(err))
-			}
+		if err := unix.Listen(l.fd, p.Backlog); err != nil {
+			in.log.Warn("cannot change the backlog", slog.String("pool", p.Name), errAttr(err))
 		}
 	}
 }

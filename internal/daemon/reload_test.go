@@ -42,19 +42,25 @@ func startStageWith(t *testing.T, text, process string, servers ...*testkit.Serv
 	t.Helper()
 	s := &stage{t: t, file: filepath.Join(t.TempDir(), "nuthatch.yml"), servers: servers, process: process}
 	s.write(text)
+	s.start(Options{})
+	return s
+}
+
+// start starts the instance with what s has written and o asks for besides.
+func (s *stage) start(o Options) {
+	s.t.Helper()
+	t := s.t
 	conf, err := config.Load(s.file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Instance, err = Start(Options{
-		Program: "nuthatch", Version: "test", Config: conf, ConfigFile: s.file,
-		LogLevel: 5, LogFile: filepath.Join(t.TempDir(), "log"),
-	})
+	o.Program, o.Version, o.Config, o.ConfigFile = "nuthatch", "test", conf, s.file
+	o.LogLevel, o.LogFile = 5, filepath.Join(t.TempDir(), "log")
+	s.Instance, err = Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Stop)
-	return s
 }
 
 func (s *stage) write(text string) {

@@ -30,11 +30,15 @@ const (
 //
 //	every resolve_interval ───────────────► all names  ─┐
 //	a server that cannot be connected to ─► its name   ─┴─► Topology.SetAddrs
+//
+// Nothing is published before start.
 type resolver struct {
 	log      *logging.Logger
 	interval time.Duration
 	lookup   lookup
-	targets  []*target
+	targets  []*target // servers that are named
+	fixed    []*target // servers that have an address
+	started  bool
 	cancel   context.CancelFunc
 	done     chan struct{}
 	// unreachable has something in it if a server could not be connected to.
@@ -45,18 +49,19 @@ type resolver struct {
 // error.
 type lookup func(ctx context.Context, host string, port int) ([]unix.Sockaddr, error)
 
-// A target is a server whose host is a name.
+// A target is a server whose addresses are to be found.
 type target struct {
 	topo  *proxy.Topology
 	index int
 	pool  string
 	addr  config.Address
-	known []string // the addresses last published, as text
+	known []string        // the addresses last published, as text
+	found []unix.Sockaddr // found, and not published yet
 	// failing: the last look-up failed, and that was logged.
 	failing bool
 }
 
-// newResolver publishes the addresses that need no look-up.
+// newResolver finds the addresses that need no look-up.
 func newResolver(cfg *config.Config, topo []*proxy.Topology, log *logging.Logger, find lookup) *resolver {
 	r := &resolver{
 		log: log, interval: cfg.Process.ResolveInterval, lookup: find,
@@ -68,13 +73,15 @@ func newResolver(cfg *config.Config, topo []*proxy.Topology, log *logging.Logger
 	for i := range cfg.Pools {
 		for j := range cfg.Pools[i].Servers {
 			addr := cfg.Pools[i].Servers[j].Address
+			t := &target{topo: topo[i], index: j, pool: cfg.Pools[i].Name, addr: addr}
 			if addr.Network == config.NetworkUnix {
-				topo[i].SetAddrs(j, []unix.Sockaddr{&unix.SockaddrUnix{Name: addr.Path}})
+				t.found = []unix.Sockaddr{&unix.SockaddrUnix{Name: addr.Path}}
+				r.fixed = append(r.fixed, t)
 				continue
 			}
-			t := &target{topo: topo[i], index: j, pool: cfg.Pools[i].Name, addr: addr}
 			if _, err := netip.ParseAddr(addr.Host); err == nil {
 				r.resolve(context.Background(), t)
+				r.fixed = append(r.fixed, t)
 				continue
 			}
 			r.targets = append(r.targets, t)
@@ -83,17 +90,27 @@ func newResolver(cfg *config.Config, topo []*proxy.Topology, log *logging.Logger
 	return r
 }
 
-// start resolves all names once, and from then on regularly.
+// lookUp resolves all names once, before start.
+func (r *resolver) lookUp(ctx context.Context) {
+	if len(r.targets) > 0 {
+		r.round(ctx, r.targets)
+	}
+}
+
+// start publishes what was found, and resolves the names regularly from then on.
 func (r *resolver) start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
+	r.cancel, r.started = cancel, true
+	for _, t := range r.fixed {
+		t.publish()
+	}
+	for _, t := range r.targets {
+		t.publish()
+		t.topo.OnUnreachable(r.wake)
+	}
 	if len(r.targets) == 0 {
 		close(r.done)
 		return
-	}
-	r.round(ctx, r.targets)
-	for _, t := range r.targets {
-		t.topo.OnUnreachable(r.wake)
 	}
 	go func() {
 		defer close(r.done)
@@ -141,8 +158,12 @@ func (r *resolver) roundOfUnreachable(ctx context.Context) {
 	}
 }
 
-// stop ends the look-ups and waits for the last.
+// stop ends the look-ups and waits for the last. One that was never started, or
+// made, has none.
 func (r *resolver) stop() {
+	if r == nil || r.cancel == nil {
+		return
+	}
 	r.cancel()
 	<-r.done
 }
@@ -181,6 +202,16 @@ func (r *resolver) resolve(ctx context.Context, t *target) {
 		r.log.Notice("server has new addresses", slog.String("pool", t.pool),
 			slog.String("server", t.addr.String()), slog.Any("addresses", names))
 	}
-	t.known = names
-	t.topo.SetAddrs(t.index, addrs)
+	t.known, t.found = names, addrs
+	if r.started {
+		t.publish()
+	}
+}
+
+// publish gives the loops what was found since it was called last.
+func (t *target) publish() {
+	if t.found != nil {
+		t.topo.SetAddrs(t.index, t.found)
+		t.found = nil
+	}
 }

@@ -41,7 +41,7 @@ var ErrNotReady = errors.New("the new program is not ready in time")
 func (in *Instance) Upgrade(by string) error {
 	in.changing.Lock()
 	defer in.changing.Unlock()
-	if in.draining.Load() {
+	if in.ending() {
 		return admin.ErrEnding
 	}
 	pid, err := in.startSuccessor()

@@ -51,7 +51,13 @@ func (in *Instance) Now() int64 { return int64(time.Since(in.epoch)) }
 func (in *Instance) Wall(at int64) time.Time { return in.epoch.Add(time.Duration(at)) }
 
 // PausedUntil implements admin.Instance.
-func (in *Instance) PausedUntil(pool string) time.Time { return in.pauses.until(pool) }
+func (in *Instance) PausedUntil(pool string) time.Time {
+	t, err := in.topology(pool)
+	if err != nil {
+		return time.Time{}
+	}
+	return in.pauses.until(t)
+}
 
 // Alive implements admin.Instance: it returns when every loop has had a turn.
 func (in *Instance) Alive(ctx context.Context) error {

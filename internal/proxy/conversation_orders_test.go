@@ -60,6 +60,7 @@ func (c *conversation) reload(other bool) {
 	c.pool = c.read(lines)
 	c.topo = c.topo.Next(c.pool, int64(c.now))
 	c.publish()
+	c.topo.Settle(int64(c.now))
 	for _, ctx := range c.loops {
 		ctx.Adopt(c.layout(), c.poolOptions(), int64(c.now+time.Second))
 	}

@@ -80,7 +80,12 @@ func TestChecksAndReload(t *testing.T) {
 		{checking, proxy.Up, 0},
 		{"", proxy.Up, 0},
 	} {
-		next := fall(t).Next(poolOf(t, tt.lines), now)
+		fallen := fall(t)
+		next := fallen.Next(poolOf(t, tt.lines), now)
+		if s := fallen.State(0); s.State != proxy.Ejected || s.RetryAt != 0 {
+			t.Errorf("before the reload is settled the server is %v: %+v", s.State, s)
+		}
+		next.Settle(now)
 		if s := next.State(0); s.State != tt.want || s.RetryAt != tt.retry {
 			t.Errorf("with\n%sthe server is %v: %+v", tt.lines, s.State, s)
 		}

@@ -56,25 +56,39 @@ func NewTopology(conf *config.Pool) *Topology {
 }
 
 // Next returns the topology of the same pool with another configuration, at time
-// now. Servers of the same name and address keep what is known of them.
+// now. Servers of the same name and address keep what is known of them. It changes
+// nothing: Settle is called before the first loop uses it.
 //
 // While some loops use the old one and some the next, a server may be ejected
 // from the old ring alone. Refresh, when all use the next, makes up for that.
 func (t *Topology) Next(conf *config.Pool, now int64) *Topology {
 	n := &Topology{conf: conf, lineage: t.lineage}
 	for i := range conf.Servers {
-		h := t.healthOf(&conf.Servers[i])
-		switch {
-		case !conf.AutoEjectHosts:
-			h.back(now)
-		case conf.HealthCheck.Interval == 0:
-			// No check is to come that would bring it back: time does.
-			h.retryAt.CompareAndSwap(untilChecked, now+int64(conf.ServerRetryTimeout))
-		}
-		n.health = append(n.health, h)
+		n.health = append(n.health, t.healthOf(&conf.Servers[i]))
 	}
 	n.rebuild(now, nil)
 	return n
+}
+
+// Settle ends those ejections that the configuration does not have, or that nothing
+// else would end any more.
+func (t *Topology) Settle(now int64) {
+	settled := false
+	for _, h := range t.health {
+		at := h.retryAt.Load()
+		switch {
+		case !t.conf.AutoEjectHosts:
+			h.back(now)
+			settled = settled || at != 0
+		case t.conf.HealthCheck.Interval == 0 && at == untilChecked:
+			// No check is to come that would bring it back: time does.
+			h.retryAt.CompareAndSwap(untilChecked, now+int64(t.conf.ServerRetryTimeout))
+			settled = true
+		}
+	}
+	if settled {
+		t.rebuild(now, nil)
+	}
 }
 
 // Refresh publishes the ring anew. It may be called from any goroutine.
