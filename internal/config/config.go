@@ -164,6 +164,10 @@ type Pool struct {
 	// request went to failed.
 	PartialResults PartialResults
 
+	// KeylessScripts is what a Redis pool of several servers does with scripts and
+	// functions that name no key.
+	KeylessScripts KeylessScripts
+
 	// ServerConnections is the most connections to one server, at least 1.
 	ServerConnections int
 	// AutoEjectHosts takes a failing server off the ring for a while.

@@ -101,6 +101,7 @@ func beta(t *testing.T) Pool {
 		UnknownCommands:    UnknownRefuse,
 		AllowFlush:         true,
 		PartialResults:     PartialNulls,
+		KeylessScripts:     KeylessAny,
 		ServerConnections:  2,
 		AutoEjectHosts:     true,
 		ServerRetryTimeout: 2 * time.Second,

@@ -372,6 +372,15 @@ var poolKeys = []key[Pool]{
 			"A Memcached pool takes no notice of it.",
 		set: func(p *Pool, v value) { p.PartialResults = PartialResults(v.number) },
 	},
+	{
+		name: "keyless_scripts", kind: kindKeyless, def: "refuse", origin: fromNuthatch,
+		help: "What becomes of scripts and functions (`EVAL`, `EVALSHA`, `FCALL` and their `_RO` forms) that name no key, in a Redis " +
+			"pool of several servers. `refuse`: an error that says so. `any`: one of the servers runs it, always the same for the " +
+			"same script, whether it comes as its text or as its SHA1, and for the same function; it finds the keys of that server " +
+			"alone, and what it writes is found there alone. In a pool of one server they are that server's, whatever is set here. " +
+			"A Memcached pool takes no notice of it.",
+		set: func(p *Pool, v value) { p.KeylessScripts = KeylessScripts(v.number) },
+	},
 }
 
 // keepaliveTimes are what the kernel takes, and 0 for its own.

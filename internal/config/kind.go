@@ -59,6 +59,7 @@ var (
 	kindSecret       = kind{form: "text", text: true, secret: true, parse: parseSecret}
 	kindUnknown      = oneOf("unknown_commands", unknownNames)
 	kindPartial      = oneOf("partial_results", partialNames)
+	kindKeyless      = oneOf("keyless_scripts", keylessNames)
 	kindRetry        = oneOf("retry", retryNames)
 	kindEject        = oneOf("eject", ejectNames)
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue}

@@ -281,6 +281,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Started:        in.epoch,
 			PartialResults: p.PartialResults,
 			AllowKeys:      p.AllowKeys,
+			KeylessScripts: p.KeylessScripts,
 			Timeout:        p.Timeout,
 			Scripts:        g.scripts[i],
 			SlowLog:        g.topo[i].SlowLog(),

@@ -51,7 +51,8 @@ type Request struct {
 	// FirstKey, FirstKey+KeyStep, ...
 	//
 	// Invariant: with Forward or Fragment, Nkeys >= 1, KeyStep >= 1, and the
-	// last key's index is below len(Args).
+	// last key's index is below len(Args); or, with Forward, there is no key, and
+	// PlaceKey is set.
 	FirstKey, KeyStep, Nkeys int
 	// Omit is left out when the request is forwarded: Memcached's " noreply".
 	Omit Span
@@ -67,8 +68,8 @@ type Request struct {
 	// tells which of its replies are swallowed.
 	Quiet bool
 	// PlaceKey, if not nil, is what the request's only key is placed by, in place of
-	// its bytes: Memcached's base64 keys, decoded. It is valid as long as the
-	// request.
+	// its bytes: Memcached's base64 keys, decoded; or, of a request without keys, the
+	// name of the script that it runs. It is valid as long as the request.
 	PlaceKey []byte
 	// Error, for Local, is why the request is not served; the protocol's own
 	// words for it come from its Local method.

@@ -151,8 +151,6 @@ func (d *duel) compareRow(row redis.Row) int {
 		switch {
 		case i == 0 && isKnown && strings.HasPrefix(want, "-") && !refusedExamples[name]:
 			d.t.Errorf("%q: the example is wrong: %q", call, want)
-		case isScriptWithoutKeys(call):
-			want = fmt.Sprintf("-ERR at least 1 input key is needed for '%s' command\r\n", name)
 		case byShape[name] != "":
 			want, got = shape(want), shape(got)
 		}
@@ -175,12 +173,6 @@ var ofAnyType = strings.Split("mget,mset,msetnx,setex,psetex,setnx,lcs,del,exist
 // refusedExamples are the examples that Redis refuses: what they need cannot be
 // written down.
 var refusedExamples = map[string]bool{"restore": true, "evalsha": true, "evalsha_ro": true, "object freq": true}
-
-// isScriptWithoutKeys: a script that names no key goes to no server.
-func isScriptWithoutKeys(call []string) bool {
-	scripts := []string{"eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"}
-	return len(call) > 2 && call[2] == "0" && slices.Contains(scripts, call[0])
-}
 
 // callsOf makes a command's calls of its example: that first; then with too few
 // words and one too many; and with each word replaced by others.

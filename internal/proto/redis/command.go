@@ -32,7 +32,9 @@ type command struct {
 
 	// subs is the number of subcommands. Their rows are the next ones.
 	subs uint8
-	id   msg.Type
+	// runsText: its first word is a script, and not the name of one.
+	runsText bool
+	id       msg.Type
 	// minArgs and maxArgs bound the number of words. If a server is to answer,
 	// there is no upper bound: it refuses a word too many in Redis's words, and
 	// a newer one may know what to do with it.
@@ -217,6 +219,7 @@ func buildCommands() []command {
 			last = i
 		}
 		c.bound()
+		c.runsText = c.name == "eval" || c.name == "eval_ro"
 		if c.treatment == msg.Fragment {
 			c.head = "\r\n$" + string(rune('0'+len(c.name))) + "\r\n" + c.name + "\r\n"
 		}

@@ -3,12 +3,12 @@ package redis
 // Scripts, functions and transactions.
 
 var scriptCommands = group("scripting", []command{
-	forward("eval", -3, neither, count2, "2.6.0", "Run a script", `"return {KEYS[1],ARGV[1],redis.call('type',KEYS[1])}" 1 str arg`),
-	forward("eval_ro", -3, read, count2, "7.0.0", "Run a script that only reads", `"return {KEYS[1],ARGV[1]}" 1 str arg`),
-	forward("evalsha", -3, neither, count2, "2.6.0", "Run a script by its hash", "0000000000000000000000000000000000000000 1 str arg"),
-	forward("evalsha_ro", -3, read, count2, "7.0.0", "Run a script that only reads by its hash", "0000000000000000000000000000000000000000 1 str arg"),
-	forward("fcall", -3, neither, count2, "7.0.0", "Call a function", "echo 1 str arg"),
-	forward("fcall_ro", -3, read, count2, "7.0.0", "Call a function that only reads", "echo 1 str arg"),
+	forward("eval", -3, neither, scripted, "2.6.0", "Run a script", `"return {KEYS[1],ARGV[1],redis.call('type',KEYS[1])}" 1 str arg`),
+	forward("eval_ro", -3, read, scripted, "7.0.0", "Run a script that only reads", `"return {KEYS[1],ARGV[1]}" 1 str arg`),
+	forward("evalsha", -3, neither, scripted, "2.6.0", "Run a script by its hash", "0000000000000000000000000000000000000000 1 str arg"),
+	forward("evalsha_ro", -3, read, scripted, "7.0.0", "Run a script that only reads by its hash", "0000000000000000000000000000000000000000 1 str arg"),
+	forward("fcall", -3, neither, scripted, "7.0.0", "Call a function", "echo 1 str arg"),
+	forward("fcall_ro", -3, read, scripted, "7.0.0", "Call a function that only reads", "echo 1 str arg"),
 	container("function", "7.0.0", "Load, list and remove the functions of all servers"),
 	broadcast("function|delete", 3, write, mergeStatus, "7.0.0", "Remove a library of functions"),
 	broadcast("function|dump", 2, neither, mergeSame, "7.0.0", "All libraries in Redis's own form"),

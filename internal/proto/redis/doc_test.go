@@ -76,6 +76,9 @@ func fate(c *command) string {
 		if c.keys.rule == streamKeys {
 			return "by key; refused with `BLOCK`: " + ownConnection
 		}
+		if c.keys.rule == scriptKeys {
+			return "by key; without one by its name, if the pool lets it"
+		}
 		if c.keys.rule == sortKeys {
 			return "by key; over several servers, patterns that lead elsewhere are refused"
 		}
@@ -112,7 +115,7 @@ func (k *keys) text() string {
 		default:
 			return fmt.Sprintf("%d to the last", k.first)
 		}
-	case countedKeys:
+	case countedKeys, scriptKeys:
 		text := fmt.Sprintf("from %d on, as many as word %d says", k.first, k.first-1)
 		if k.dest {
 			return fmt.Sprintf("%d, and %s", k.last, text)

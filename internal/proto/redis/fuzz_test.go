@@ -110,6 +110,9 @@ func FuzzCommands(f *testing.F) {
 
 // checkKeys fails if the keys that were found are not among the words.
 func (c *conversation) checkKeys(r *msg.Request) {
+	if r.PlaceKey != nil && r.Nkeys == 0 {
+		return // a script without keys
+	}
 	if r.Nkeys < 1 || r.KeyStep < 1 || r.FirstKey < 1 || r.FirstKey+(r.Nkeys-1)*r.KeyStep >= len(r.Args) {
 		c.t.Fatalf("%d keys from %d by %d of %d words", r.Nkeys, r.FirstKey, r.KeyStep, len(r.Args))
 	}

@@ -10,6 +10,7 @@ const (
 	oneKey              // the word at first
 	rangeOfKeys         // first to last, by step; a negative last counts from the end
 	countedKeys         // the word at first-1 is their number; last > 0: one more, at last
+	scriptKeys          // as countedKeys, and there may be none
 	storeKey            // the word at first, and the one behind STORE among those from last on
 	sortKeys            // the word at first, the one behind STORE, and what the patterns behind BY and GET lead to
 	streamKeys          // the first half of the words behind STREAMS, which is at first or later
@@ -39,6 +40,7 @@ var (
 	destAndKeys    = keys{rule: rangeOfKeys, first: 1, last: -1, step: 1, dest: true}
 	count1         = keys{rule: countedKeys, first: 2, step: 1}
 	count2         = keys{rule: countedKeys, first: 3, step: 1}
+	scripted       = keys{rule: scriptKeys, first: 3, step: 1}
 	count2AndStore = keys{rule: countedKeys, first: 3, last: 1, step: 1, dest: true}
 
 	sorted     = keys{rule: sortKeys, first: 1, step: 1}
@@ -62,7 +64,7 @@ func (k *keys) positions() (first, last, step int) {
 		if k.last > 0 {
 			return k.last, k.last, k.step
 		}
-	case noKey, streamKeys:
+	case noKey, streamKeys, scriptKeys:
 	}
 	return 0, 0, 0
 }
@@ -76,13 +78,16 @@ func (k *keys) isMovable() bool {
 // beginning of it.
 const (
 	wrongArity  = "wrong number of arguments"
-	needsKey    = "at least 1 input key is needed"
 	syntaxError = "syntax error"
 )
 
-// misplaced: the words do not say where the keys are, so that no server would
-// carry the request out.
-const misplaced = "misplaced keys"
+const (
+	// misplaced: the words do not say where the keys are, so that no server would
+	// carry the request out.
+	misplaced = "misplaced keys"
+	// keyless: the words say that there are none.
+	keyless = "no keys"
+)
 
 // locate fills in which of r.Args are keys, or makes r a local error. It returns
 // r.Args, which it may have extended by spans of keys.
@@ -110,7 +115,7 @@ func (k *keys) find(r *msg.Request) string {
 		r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, 1
 	case rangeOfKeys:
 		return k.findRange(r)
-	case countedKeys:
+	case countedKeys, scriptKeys:
 		return k.findCounted(r)
 	case storeKey:
 		k.findStore(r)
@@ -136,14 +141,13 @@ func (k *keys) findRange(r *msg.Request) string {
 	return ""
 }
 
-// findCounted finds the keys behind their number. Only scripts, whose number is
-// their third word, may have none: they would run on any server, and so on none
-// for certain.
+// findCounted finds the keys behind their number. Only scripts may have none.
 func (k *keys) findCounted(r *msg.Request) string {
 	n, ok := number(r, k.first-1)
 	switch {
-	case ok && n == 0 && k.first == count2.first && !k.dest:
-		return needsKey
+	case ok && n == 0 && k.rule == scriptKeys:
+		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
+		return keyless
 	case !ok, n <= 0, n > int64(len(r.Args)-k.first):
 		return misplaced
 	}

@@ -85,7 +85,7 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 		p.refuseUnknown(req, w)
 	case unknownSubcommand:
 		w.fail("ERR unknown subcommand '", plain(p.word(req, 1), maxShown), "'. Try ", strings.ToUpper(cmd.name), " HELP.")
-	case wrongArity, needsKey:
+	case wrongArity:
 		name := cmd.name
 		if cmd.id == unknown { // a learnt one
 			name = plain(lower(nil, p.word(req, 0)), maxShown)

@@ -144,7 +144,6 @@ var conversations = []struct {
 			{"CLUSTER SLOTS", "-ERR 'CLUSTER SLOTS' is not supported by nuthatch: it belongs to Redis Cluster; nuthatch shows its clients one server\r\n"},
 			{"MIGRATE a", "-ERR 'MIGRATE' is not supported by nuthatch: it makes a server talk to another one\r\n"},
 			{"XREAD COUNT 1 BLOCK 5 STREAMS a 0", "-ERR 'XREAD' is not supported by nuthatch: it needs a connection of its own\r\n"},
-			{"EVAL s 0", "-ERR at least 1 input key is needed for 'eval' command\r\n"},
 			{"OBJECT HELP a", "-ERR wrong number of arguments for 'object|help' command\r\n"},
 			{"Object Nosuch", "-ERR unknown subcommand 'Nosuch'. Try OBJECT HELP.\r\n"},
 			{"ACL LIST a b", "-ERR 'ACL LIST' is not supported by nuthatch: it is about one server; ask that server itself\r\n"},

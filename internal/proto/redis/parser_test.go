@@ -90,6 +90,9 @@ func checkRequest(t testing.TB, r *msg.Request) {
 	if r.Treatment > msg.Fragment {
 		return
 	}
+	if r.PlaceKey != nil && r.Treatment == msg.Forward && r.Nkeys == 0 {
+		return // a script without keys
+	}
 	if r.Nkeys < 1 || r.KeyStep < 1 || r.FirstKey < 1 || r.FirstKey+(r.Nkeys-1)*r.KeyStep >= len(r.Args) {
 		t.Fatalf("%q: keys %d, %d, %d of %d words", words(r), r.FirstKey, r.KeyStep, r.Nkeys, len(r.Args))
 	}

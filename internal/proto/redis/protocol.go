@@ -49,6 +49,9 @@ type Options struct {
 	PartialResults config.PartialResults
 	// AllowKeys lets clients send KEYS.
 	AllowKeys bool
+	// KeylessScripts is what becomes of scripts that name no key, over several
+	// servers.
+	KeylessScripts config.KeylessScripts
 	// Timeout is how long a server may take to answer; 0: for ever.
 	Timeout time.Duration
 	// Scripts is what the pool remembers of scripts, in all loops. Nil: what only
@@ -78,6 +81,7 @@ type Protocol struct {
 	tooLong    *msg.ProtocolError
 	partial    config.PartialResults
 	allowKeys  bool
+	keyless    config.KeylessScripts
 	scripts    *Scripts
 	slow       *slowlog.Log
 	facts      func() *Facts
@@ -125,7 +129,7 @@ func New(o Options) *Protocol {
 		learned: learned, learns: !o.RefuseUnknown, servers: o.Servers,
 		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, allowFlush: o.AllowFlush, version: o.Version, started: o.Started,
 		tooLong: errTooLarge(limit), partial: o.PartialResults,
-		scripts: scripts, maxWait: waitBound(o.Timeout), allowKeys: o.AllowKeys,
+		scripts: scripts, maxWait: waitBound(o.Timeout), allowKeys: o.AllowKeys, keyless: o.KeylessScripts,
 		desk: desk{spans: make([]msg.Span, 0, firstDesk)},
 	}
 	copy(p.tag[:], o.HashTag)
@@ -136,7 +140,7 @@ func New(o Options) *Protocol {
 // inline requests as from telnet.
 func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser := newRequestParser(p.max, p.tooLong, &p.desk)
-	parser.allowFlush = p.allowFlush
+	parser.allowFlush, parser.keyless = p.allowFlush, p.keyless
 	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
 	return parser
 }

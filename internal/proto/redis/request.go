@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
@@ -57,6 +58,8 @@ type requestParser struct {
 	servers int
 	// tag is the pool's hash tag.
 	tag hashkit.Tag
+	// keyless is the pool's keyless_scripts.
+	keyless config.KeylessScripts
 
 	// The request in progress.
 
@@ -72,8 +75,9 @@ type requestParser struct {
 	wordSpans
 	inl inline
 
-	// What Finish returned.
-	req msg.Request
+	// What Finish returned, and room for its PlaceKey.
+	req   msg.Request
+	place [placeSize]byte
 }
 
 func newRequestParser(maxSize int, tooLong *msg.ProtocolError, desk *desk) *requestParser {
@@ -393,7 +397,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		p.inl.used = false
 	}
 	r.View = v
-	r.Error = ""
+	r.Error, r.PlaceKey = "", nil
 	r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
 	if len(p.spans) == 0 {
 		r.Type, r.Treatment, r.Args = unknown, msg.Ignore, nil
@@ -431,8 +435,12 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	default:
 		words := len(p.spans)
 		p.spans = cmd.keys.locate(r)
-		if cmd.keys.rule == sortKeys && p.servers > 1 {
+		switch cmd.keys.rule {
+		case sortKeys:
 			p.checkPatterns(r, words)
+		case scriptKeys:
+			p.placeScript(r, cmd)
+		case noKey, oneKey, rangeOfKeys, countedKeys, storeKey, streamKeys:
 		}
 	}
 	return r

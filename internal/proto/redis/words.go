@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"crypto/sha1" //nolint:gosec // See keyless.go.
+	"hash"
 	"slices"
 
 	"nuthatch/internal/mbuf"
@@ -40,6 +42,10 @@ type desk struct {
 	// costs are fresh pages, a fifth of the time of splitting; of the whole process's
 	// there was no more, since the collector has less to do.
 	wide *pages.Region
+
+	// sum hashes scripts, nil until the first; digest is room for what it finds.
+	sum    hash.Hash
+	digest [sha1.Size]byte
 }
 
 // room is where that many words can be written.
