@@ -1,14 +1,14 @@
 package eventloop
 
 import (
-	"errors"
+	"math"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
+	"nuthatch/internal/socket"
 )
 
 // A Handler is what a connection does with its bytes. Its methods are called by
@@ -26,13 +26,20 @@ type Handler interface {
 	// OnSent: the output was flushed, and the kernel took n more bytes of it. n is
 	// 0 if the output was empty, or if the kernel took nothing.
 	OnSent(n int)
-	// Lend is called before bytes are received; PauseRead in it puts that off. It
-	// returns where they are to be received, if the handler knows that they belong
-	// in a place of its own; nil otherwise. What was received
-	// there is told by OnLent instead of OnData; neither comes if nothing was.
+	// Grant is called before bytes are received, and returns how many may come at the
+	// most: Unlimited, or, where memory is scarce, a few. PauseRead in it, or in Lend,
+	// puts that off until ResumeRead.
+	Grant() int
+	// Lend is called behind Grant. It returns where the bytes are to be received, if
+	// the handler knows that they belong in a place of its own; nil otherwise. The
+	// place must be left alone until OnLent tells what was received there, instead of
+	// OnData, or until the connection is closed. Neither comes if nothing was.
 	Lend() []byte
 	OnLent(n int)
 }
+
+// Unlimited is a Grant for as many bytes as one receive takes.
+const Unlimited = math.MaxInt
 
 // A state is where a connection stands.
 type state uint8
@@ -49,37 +56,18 @@ type Conn struct {
 	loop    *Loop
 	handler Handler
 	out     mbuf.Chain
-	fd      int
-	state   state
+	// fd is the socket's number. Only the engine knows what it is a number of.
+	fd    int
+	state state
 	// dirty: the connection is in the loop's list of those to flush; late: in that
-	// of those that can wait; again: in that of those with something left to read.
-	dirty, late, again bool
+	// of those that can wait.
+	dirty, late bool
 	// noRead: nothing is to be read, until ResumeRead.
 	noRead bool
-	// unread: something may be left in the socket, which epoll will not tell of.
-	unread bool
-	// behind: behind what can be read there is something that a read stops short of:
-	// the end of the stream (eof, once it was read), an error, or urgent bytes, which
-	// are passed over. broken: the connection is of no use any more.
-	behind, eof, broken bool
-	// blocked: the kernel took less than the output holds.
-	blocked bool
-	// interest is what epoll is asked for. It grows only.
-	interest uint32
-}
 
-// epoll tells once of what comes, when it comes (edge-triggered): it then need not
-// look at a connection again to see that it was read. So the loop must know itself
-// where something is left: a read that fills its buffer leaves more, one that does
-// not has emptied the socket, unless it stopped short of something. Room for output
-// is asked for when it lacks for the first time, and stays asked for: of TCP's the
-// kernel tells only if it lacked. (On a unix socket a read also stops short behind
-// descriptors that are passed. A peer that does that waits until it sends more.)
-const (
-	bytesCome = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET
-	breaks    = unix.EPOLLHUP | unix.EPOLLERR
-	stops     = unix.EPOLLRDHUP | unix.EPOLLPRI | breaks
-)
+	// owned by the engine
+	readiness
+}
 
 // Attach gives the open, non-blocking socket fd to the connection, and the
 // connection to the loop. With inProgress the socket is still being connected;
@@ -87,24 +75,69 @@ const (
 func (l *Loop) Attach(c *Conn, fd int, inProgress bool, h Handler) error {
 	invariant.Check(c.state == detached, "eventloop: attached twice")
 	invariant.Check(c.out.Len() == 0, "eventloop: attached with output of an earlier connection")
-	c.state, c.interest = open, bytesCome
+	c.loop, c.fd, c.handler = l, fd, h
+	c.state, c.noRead = open, false
 	if inProgress {
-		c.state, c.interest = connecting, bytesCome|unix.EPOLLOUT
+		c.state = connecting
 	}
-	if err := l.register(fd, c, c.interest); err != nil {
+	if err := l.engine.attach(c); err != nil {
 		c.state = detached
-		unix.Close(fd)
+		l.engine.discard(fd)
 		return err
 	}
-	c.loop, c.fd, c.handler = l, fd, h
-	c.noRead, c.unread, c.blocked = false, false, false
-	c.behind, c.eof, c.broken = false, false, false
 	return nil
 }
 
-// FD is the connection's descriptor, for the log. It is meaningless once the
+// Dial begins to connect to the address, and attaches the connection. If it is made
+// at once inProgress is false, and OnConnect is not called; otherwise OnConnect or
+// OnError will tell. An error is that of the call that failed; the connection is
+// then detached. The address is only read, and may be in use elsewhere.
+func (l *Loop) Dial(c *Conn, sa unix.Sockaddr, k socket.Keepalive, h Handler) (inProgress bool, err error) {
+	fd, inProgress, err := l.engine.dial(sa, k)
+	if err != nil {
+		return false, err
+	}
+	return inProgress, l.Attach(c, fd, inProgress, h)
+}
+
+// FD is the connection's number, for the log. It is meaningless once the
 // connection is closed.
 func (c *Conn) FD() int { return c.fd }
+
+// PeerName is the address of the other end. It is "unknown" once the connection is
+// closed.
+func (c *Conn) PeerName() string {
+	if c.state == detached {
+		return "unknown"
+	}
+	return c.loop.engine.peerName(c.fd)
+}
+
+// LocalName is the address of our end. It is "unknown" once the connection is closed.
+func (c *Conn) LocalName() string {
+	if c.state == detached {
+		return "unknown"
+	}
+	return c.loop.engine.localName(c.fd)
+}
+
+// Unread is how many bytes have come that the handler has not had. ok is false if
+// that cannot be told.
+func (c *Conn) Unread() (n int, ok bool) {
+	if c.state != open {
+		return 0, false
+	}
+	return c.loop.engine.unread(c.fd)
+}
+
+// LastWords sends b at once, past the output, if it can be: it is for a connection
+// that has no output and is about to be closed.
+func (c *Conn) LastWords(b []byte) {
+	invariant.Check(c.out.Len() == 0, "eventloop: last words before the output")
+	if c.state == open {
+		c.loop.engine.lastWords(c.fd, b)
+	}
+}
 
 // Open reports whether the connection is made and not closed.
 func (c *Conn) Open() bool { return c.state == open }
@@ -114,7 +147,8 @@ func (c *Conn) Attached() bool { return c.state != detached }
 
 // Out is the connection's output: what is appended goes out at the end of the
 // turn, if Flush is called. Bytes in it belong to the loop; they are released as
-// they are sent, and by Close.
+// they are sent, and by Close. What is at its front may be on its way, so that
+// nothing but Close may take it off.
 func (c *Conn) Out() *mbuf.Chain { return &c.out }
 
 // Flush has the output written at the end of this turn, or as soon as the
@@ -145,7 +179,7 @@ func (c *Conn) FlushLate() {
 	}
 }
 
-// PauseRead stops receiving. epoll is not told, so that a short pause costs
+// PauseRead stops receiving. The kernel is not told, so that a short pause costs
 // nothing.
 func (c *Conn) PauseRead() { c.noRead = true }
 
@@ -153,17 +187,9 @@ func (c *Conn) PauseRead() { c.noRead = true }
 func (c *Conn) ResumeRead() {
 	if c.noRead {
 		c.noRead = false
-		if c.unread && c.state == open {
-			c.readAgain()
+		if c.state == open {
+			c.loop.engine.receive(c)
 		}
-	}
-}
-
-// readAgain has the next turn read, without being told to by epoll.
-func (c *Conn) readAgain() {
-	if !c.again {
-		c.again = true
-		c.loop.again = append(c.loop.again, c)
 	}
 }
 
@@ -174,7 +200,7 @@ func (c *Conn) Close() {
 		return
 	}
 	c.state = detached
-	c.loop.unregister(c.fd)
+	c.loop.engine.release(c)
 	c.out.Release(&c.loop.bufs)
 }
 
@@ -182,177 +208,32 @@ func (c *Conn) Close() {
 func (c *Conn) CloseWrite() {
 	invariant.Check(c.out.Len() == 0, "eventloop: output is left behind the end of the stream")
 	if c.state == open {
-		// A peer that is gone shows as an error or an end of file.
-		_ = unix.Shutdown(c.fd, unix.SHUT_WR)
+		c.loop.engine.closeWrite(c)
 	}
 }
 
-// ready implements source. Errors come first.
-func (c *Conn) ready(events uint32) {
-	if c.state == connecting {
-		c.connected(events)
-		return
-	}
-	c.note(events)
-	if c.broken && (c.noRead || c.eof) {
-		// No read will find the error.
-		c.handler.OnError(c.socketError())
-		return
-	}
-	// One that was read in this turn already waits for the next.
-	if events&(unix.EPOLLIN|stops) != 0 && !c.again {
-		c.read()
-	}
-	if events&unix.EPOLLOUT != 0 && c.blocked && c.state == open {
-		c.Flush()
-	}
-}
-
-// note keeps what events tell only once.
-func (c *Conn) note(events uint32) {
-	c.behind = c.behind || events&stops != 0
-	c.broken = c.broken || events&breaks != 0
-}
-
-func (c *Conn) connected(events uint32) {
-	if errno := c.pending(); errno != 0 {
-		c.handler.OnError(errno)
-		return
-	}
+// connected tells that the connection is made.
+func (c *Conn) connected() {
 	c.state = open
-	if events&(unix.EPOLLIN|stops) != 0 {
-		// Of what came with this news epoll tells no second time.
-		c.note(events)
-		c.unread = true
-		c.readAgain()
-	}
 	c.Flush()
 	c.handler.OnConnect()
 }
 
-// socketError is the error pending on the socket; EPIPE if there is none.
-func (c *Conn) socketError() syscall.Errno {
-	if errno := c.pending(); errno != 0 {
-		return errno
-	}
-	return syscall.EPIPE
-}
+// failed tells that the connection is broken, or could not be made.
+func (c *Conn) failed(errno syscall.Errno) { c.handler.OnError(errno) }
 
-// pending is the error pending on the socket, or why that cannot be known; 0 if
-// there is none.
-func (c *Conn) pending() syscall.Errno {
-	n, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err == nil {
-		return syscall.Errno(n)
+// grant asks the handler for room, and returns what it lends, if it does, and how many
+// bytes it takes. Reading may be paused, or the connection closed, when it returns.
+func (c *Conn) grant() (own []byte, most int) {
+	if c.noRead {
+		return nil, 0
 	}
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno
+	most = c.handler.Grant()
+	if c.noRead || c.state != open {
+		return nil, 0
 	}
-	return syscall.EPIPE
-}
-
-// read receives once. What is left in the socket is read in the next turn, after
-// the others had theirs.
-func (c *Conn) read() {
-	if c.eof {
-		return
+	if own = c.handler.Lend(); len(own) > 0 {
+		most = len(own)
 	}
-	c.unread = true
-	var buf []byte
-	if !c.noRead {
-		buf = c.handler.Lend()
-	}
-	switch {
-	case c.state != open:
-		return
-	case c.noRead && c.broken:
-		// The pause is younger than the event that told of it.
-		c.handler.OnError(c.socketError())
-		return
-	case c.noRead:
-		return
-	}
-	lent := len(buf) > 0
-	if !lent {
-		buf = c.loop.recv
-	}
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(c.fd),
-		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
-	switch {
-	case errno == syscall.EAGAIN:
-		c.unread = false
-	case errno == syscall.EINTR:
-		c.readAgain()
-	case errno != 0:
-		c.handler.OnError(errno)
-	case n == 0:
-		c.unread, c.eof = false, true
-		c.handler.OnEOF()
-		if c.broken && c.state == open {
-			// No other read will find it.
-			c.handler.OnError(c.socketError())
-		}
-	default:
-		if c.unread = int(n) == len(buf) || c.behind; c.unread {
-			c.readAgain()
-		}
-		if lent {
-			c.handler.OnLent(int(n))
-			return
-		}
-		c.handler.OnData(buf[:n])
-		invariant.Poison(buf[:n])
-	}
-}
-
-// write sends what the output holds, as far as the kernel takes it.
-func (c *Conn) write() {
-	if c.state != open {
-		return
-	}
-	sent := 0
-	for c.out.Len() > 0 {
-		n, errno := c.send()
-		if errno == syscall.EAGAIN {
-			break
-		}
-		if errno == syscall.EINTR {
-			continue
-		}
-		if errno != 0 {
-			c.handler.OnError(errno)
-			return
-		}
-		c.out.Advance(&c.loop.bufs, n)
-		sent += n
-	}
-	c.blocked = c.out.Len() > 0
-	if c.blocked && c.interest&unix.EPOLLOUT == 0 {
-		c.interest |= unix.EPOLLOUT
-		c.loop.watch(c.fd, c.interest)
-	}
-	c.handler.OnSent(sent)
-}
-
-// send makes one system call: a write if the output is in one piece, a gathering
-// one otherwise.
-func (c *Conn) send() (int, syscall.Errno) {
-	head := c.out.Head()
-	if b := head.Bytes(); head.Next() == nil {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(c.fd),
-			uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
-		return int(n), errno
-	}
-	iov := c.loop.iovecs[:0]
-	for k := head; k != nil && len(iov) < maxIovecs; k = k.Next() {
-		if b := k.Bytes(); len(b) > 0 {
-			v := syscall.Iovec{Base: &b[0]}
-			v.SetLen(len(b))
-			iov = append(iov, v)
-		}
-	}
-	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(c.fd),
-		uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
-	clear(iov)
-	return int(n), errno
+	return own, most
 }

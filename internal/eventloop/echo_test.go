@@ -97,6 +97,7 @@ func (ignored) OnConnect()         {}
 func (ignored) OnEOF()             {}
 func (ignored) OnError(unix.Errno) {}
 func (ignored) OnSent(int)         {}
+func (ignored) Grant() int         { return Unlimited }
 
 var talks = []struct {
 	name string

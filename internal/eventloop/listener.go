@@ -5,6 +5,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/socket"
 )
 
 // acceptBatch is how many connections one turn accepts from one listener.
@@ -12,8 +14,8 @@ const acceptBatch = 64
 
 // An Acceptor gets a listener's connections.
 type Acceptor interface {
-	// OnAccept hands over the descriptor of a new connection, non-blocking and
-	// close-on-exec. The acceptor owns it.
+	// OnAccept hands over the socket of a new connection. The acceptor owns it: it
+	// has a loop Attach it or Refuse it.
 	OnAccept(fd int)
 	// OnAcceptError says why no connection could be accepted. The connections
 	// wait in the kernel; unless the acceptor pauses the listener it is asked
@@ -33,17 +35,36 @@ type Listener struct {
 // loop does not own fd: Close leaves it open, for whoever made it.
 func (l *Loop) Listen(fd int, a Acceptor) (*Listener, error) {
 	ln := &Listener{loop: l, acceptor: a, fd: fd}
-	if err := l.register(fd, ln, unix.EPOLLIN); err != nil {
+	if err := l.engine.listen(ln); err != nil {
 		return nil, err
 	}
 	return ln, nil
 }
 
+// Refuse closes the socket fd, which was accepted and no connection has. It says
+// words first, if they go out at once and are not empty. It may be called from any
+// goroutine.
+func (l *Loop) Refuse(fd int, words []byte) {
+	if len(words) > 0 {
+		l.engine.lastWords(fd, words)
+	}
+	l.engine.discard(fd)
+}
+
+// Tune prepares an accepted socket: no delay for small messages, and keepalive.
+func (l *Loop) Tune(fd int, k socket.Keepalive) { l.engine.tune(fd, k) }
+
+// PeerName is the address of the other end of the socket fd.
+func (l *Loop) PeerName(fd int) string { return l.engine.peerName(fd) }
+
+// LocalName is the address that the socket fd is bound to.
+func (l *Loop) LocalName(fd int) string { return l.engine.localName(fd) }
+
 // Pause stops accepting until Resume.
 func (ln *Listener) Pause() {
 	if !ln.paused {
 		ln.paused = true
-		ln.loop.watch(ln.fd, 0)
+		ln.loop.engine.pause(ln)
 	}
 }
 
@@ -51,7 +72,7 @@ func (ln *Listener) Pause() {
 func (ln *Listener) Resume() {
 	if ln.paused {
 		ln.paused = false
-		ln.loop.watch(ln.fd, unix.EPOLLIN)
+		ln.loop.engine.pause(ln)
 	}
 }
 
@@ -61,7 +82,7 @@ func (ln *Listener) Resume() {
 func (ln *Listener) AcceptSome(most int) (n int, more bool) {
 	most = min(most, acceptBatch)
 	for ; n < most; n++ {
-		if ln.paused || !ln.accept() {
+		if ln.paused || !ln.loop.engine.accept(ln) {
 			return n, false
 		}
 	}
@@ -72,16 +93,12 @@ func (ln *Listener) AcceptSome(most int) (n int, more bool) {
 // closed, by whoever made it, once the turn is over.
 func (ln *Listener) Close() {
 	ln.paused = true
-	ln.loop.forget(ln.fd)
+	ln.loop.engine.forget(ln)
 }
 
-func (ln *Listener) ready(uint32) {
-	ln.AcceptSome(acceptBatch)
-}
-
-// accept hands over one connection, and reports whether there may be more.
-func (ln *Listener) accept() bool {
-	fd, _, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+// accepted hands over a connection, or the error that came in its place, and reports
+// whether there may be more.
+func (ln *Listener) accepted(fd int, err error) (more bool) {
 	if err == nil {
 		ln.acceptor.OnAccept(fd)
 		return true

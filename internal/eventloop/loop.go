@@ -11,8 +11,8 @@
 //	     ─► close the descriptors given up in this turn
 //
 // The interface has the shape of completions: a handler is given the bytes that
-// were received and is told how many queued bytes have gone out. Readiness, by
-// epoll, is below that line, and nothing above it can tell.
+// were received and is told how many queued bytes have gone out. What moves them is
+// an engine, below that line, and nothing above it can tell which.
 //
 // A Loop and its connections belong to the goroutine in Run, which is locked to
 // its thread. Only Post and Stop may be called from elsewhere.
@@ -21,30 +21,18 @@ package eventloop
 import (
 	"fmt"
 	"math"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/mbuf"
 )
 
 const (
-	// recvSize is the loop's receive buffer, in bytes: what one read takes at
-	// the most. It bounds how long one connection holds up the others.
+	// recvSize is the most that one receive takes, in bytes. It bounds how long one
+	// connection holds up the others.
 	recvSize = 64 << 10
-	// maxEvents is how many events one turn takes from the kernel.
-	maxEvents = 512
-	// briefWait is how long, in milliseconds, a wait is hidden from the Go
-	// scheduler: less than the ten after which it asks for the thread.
-	briefWait = 9
-	// maxIovecs is how many chunks one write sends.
-	maxIovecs = 64
 	// maxLate is how old, in nanoseconds, output may become that waits for more of
 	// its kind, and lateSize how long, in bytes: by then a write costs little
 	// against what it carries.
@@ -63,78 +51,46 @@ type Hook interface {
 	OnFlush()
 }
 
-// A source is an entry of the loop's table of descriptors.
-type source interface {
-	// ready is told what epoll found on the descriptor.
-	ready(events uint32)
-}
-
 // A Loop is one event loop.
 type Loop struct {
 	// static after New
-	epfd   int
-	wakefd int
+	engine engine
 	hook   Hook
 	epoch  time.Time
-	recv   []byte
-	// poll waits in the kernel for that many milliseconds (-1: for ever), hidden
-	// from the Go scheduler or not, and fills events.
-	poll func(timeout int, hidden bool) (n int, errno syscall.Errno)
 
 	// owned by the goroutine in Run
 	bufs    mbuf.Pool
-	table   []source // by descriptor
-	dirty   []*Conn  // have something to say
-	late    []*Conn  // have something to say that can wait
-	waiting int64    // since when there are any in late
-	flushed bool     // something was written in this turn, which takes time
-	again   []*Conn  // have something left to read
-	reread  []*Conn  // again, while it is worked on; swapped with it
-	closing []int    // descriptors to close at the end of the turn
-	events  []syscall.EpollEvent
-	iovecs  []syscall.Iovec
-	now     int64
-	next    int64 // when the next turn must be; 0: it need not
-	// byHand: Step gives the time.
-	byHand bool
-	turns  uint64
+	dirty   []*Conn // have something to say
+	late    []*Conn // have something to say that can wait
+	waiting int64   // since when there are any in late
+	flushed bool    // something was written in this turn, which takes time
+	// ahead is how many bytes the engine has received, or may receive, that no handler
+	// was asked room for.
+	ahead int
+	now   int64
+	next  int64 // when the next turn must be; 0: it need not
+	// byHand: Step gives the time. started: the engine is.
+	byHand, started bool
+	turns           uint64
 
 	// shared
 	stopped atomic.Bool
 	mu      sync.Mutex
 	posted  []posting
 	running []posting // posted, while they run; swapped with posted
-	// ended: wakefd is closed, and its number may be anybody's.
+	// ended: the engine is closed, and cannot be woken.
 	ended bool
 }
 
-// New returns a loop that is not yet running. Its time is counted from epoch, so
-// that loops of one epoch agree on it.
+// New returns a loop on epoll that is not yet running. Its time is counted from
+// epoch, so that loops of one epoch agree on it.
 func New(epoch time.Time, hook Hook) (*Loop, error) {
-	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	l := &Loop{hook: hook, epoch: epoch}
+	e, err := newEpoll(l)
 	if err != nil {
-		return nil, fmt.Errorf("eventloop: epoll: %w", os.NewSyscallError("epoll_create1", err))
+		return nil, fmt.Errorf("eventloop: %w", err)
 	}
-	wakefd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		unix.Close(epfd)
-		return nil, fmt.Errorf("eventloop: wake queue: %w", os.NewSyscallError("eventfd", err))
-	}
-	l := &Loop{
-		epfd:   epfd,
-		wakefd: wakefd,
-		hook:   hook,
-		epoch:  epoch,
-		recv:   make([]byte, recvSize),
-		events: make([]syscall.EpollEvent, maxEvents),
-		iovecs: make([]syscall.Iovec, 0, maxIovecs),
-	}
-	l.poll = l.epoll
-	if err := l.register(wakefd, (*waker)(l), unix.EPOLLIN); err != nil {
-		unix.Close(epfd)
-		unix.Close(wakefd)
-		return nil, fmt.Errorf("eventloop: wake queue: %w", err)
-	}
+	l.engine = e
 	return l, nil
 }
 
@@ -159,6 +115,10 @@ func (l *Loop) WallMicros(now int64) int64 {
 	return l.epoch.Add(time.Duration(now)).UnixMicro()
 }
 
+// Ahead is how many bytes have been received, or may be, that no handler has had and
+// none was asked room for. They are the process's memory like any other.
+func (l *Loop) Ahead() int { return l.ahead }
+
 // Turns counts the turns so far.
 func (l *Loop) Turns() uint64 { return l.turns }
 
@@ -179,7 +139,7 @@ func (l *Loop) Post(f func()) bool { return l.post(posting{f, -1}) }
 func (l *Loop) Hand(fd int, f func()) bool {
 	posted := l.post(posting{f, fd})
 	if !posted {
-		unix.Close(fd)
+		l.engine.discard(fd)
 	}
 	return posted
 }
@@ -192,7 +152,7 @@ func (l *Loop) post(p posting) bool {
 	}
 	l.posted = append(l.posted, p)
 	if len(l.posted) == 1 {
-		l.wake()
+		l.engine.wake()
 	}
 	return true
 }
@@ -204,26 +164,12 @@ func (l *Loop) Stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.ended {
-		l.wake()
+		l.engine.wake()
 	}
 }
 
-// wake ends the wait. The caller holds mu and has seen that the loop has not
-// ended.
-func (l *Loop) wake() {
-	one := [8]byte{0: 1}
-	// A full counter is a wake-up that is still to be seen; no other error can
-	// come of an open eventfd.
-	_, _ = unix.Write(l.wakefd, one[:])
-}
-
-// A waker is the loop in its role as owner of the eventfd that wakes it.
-type waker Loop
-
-func (w *waker) ready(uint32) {
-	var b [8]byte
-	_, _ = unix.Read(w.wakefd, b[:])
-	l := (*Loop)(w)
+// runPosted runs what was posted.
+func (l *Loop) runPosted() {
 	l.mu.Lock()
 	l.posted, l.running = l.running[:0], l.posted
 	l.mu.Unlock()
@@ -240,11 +186,14 @@ func (l *Loop) Run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer l.close()
+	if err := l.start(); err != nil {
+		return err
+	}
 	timeout := 0
 	for !l.stopped.Load() {
-		n, err := l.wait(timeout)
+		n, err := l.engine.wait(timeout)
 		if err != nil {
-			return fmt.Errorf("eventloop: %w", os.NewSyscallError("epoll_wait", err))
+			return fmt.Errorf("eventloop: %w", err)
 		}
 		timeout = l.turn(n)
 	}
@@ -252,6 +201,18 @@ func (l *Loop) Run() error {
 		// It has no other turn to wait for.
 		l.flushLate()
 		l.settle()
+	}
+	return nil
+}
+
+// start starts the engine, once.
+func (l *Loop) start() error {
+	if l.started {
+		return nil
+	}
+	l.started = true
+	if err := l.engine.start(); err != nil {
+		return fmt.Errorf("eventloop: %w", err)
 	}
 	return nil
 }
@@ -267,26 +228,15 @@ func (l *Loop) turnAt(n int, now int64) int {
 	if len(l.late) > 0 && now-l.waiting >= maxLate {
 		l.flushLate()
 	}
-	l.readAgain()
-	for i := range l.events[:n] {
-		ev := &l.events[i]
-		// A descriptor closed by an earlier event of this turn is no longer in
-		// the table, and its number not yet given to another.
-		if s := l.table[ev.Fd]; s != nil {
-			s.ready(ev.Events)
-		}
-	}
+	l.engine.deliver(n)
 	l.flushed = false
 	l.next = l.settle()
 	if len(l.late) > 0 && !l.flushed {
 		l.flushLate()
 		l.next = l.settle()
 	}
-	for _, fd := range l.closing {
-		unix.Close(fd)
-	}
-	l.closing = l.closing[:0]
-	if len(l.late) > 0 || len(l.again) > 0 {
+	l.engine.endTurn()
+	if len(l.late) > 0 || l.engine.pending() > 0 {
 		return 0
 	}
 	return l.until(l.now)
@@ -305,20 +255,6 @@ func (l *Loop) until(now int64) int {
 	// Rounded up: a turn too early would find nothing due, again and again. The
 	// kernel counts in an int; a turn in 24 days is early enough.
 	return int(min((wait-1)/int64(time.Millisecond)+1, math.MaxInt32))
-}
-
-// readAgain reads from the connections of which the last turn has left something.
-func (l *Loop) readAgain() {
-	l.again, l.reread = l.reread, l.again
-	for i, c := range l.reread {
-		l.reread[i] = nil
-		c.again = false
-		// It may be another connection than it was.
-		if c.state == open && c.unread {
-			c.read()
-		}
-	}
-	l.reread = l.reread[:0]
 }
 
 // settle does what must be done once per turn, and again as long as that leaves
@@ -344,53 +280,6 @@ func (l *Loop) flushLate() {
 	l.late = l.late[:0]
 }
 
-// wait fills l.events. A wait that may be short is hidden from the Go scheduler:
-// to tell it costs two system calls in every turn that has to wait, and a thread
-// of the runtime that looks in every 20 microseconds from then on. Only what turns
-// out to be a long wait is told. The collector does not wait for the loop: the
-// signal by which it asks for the thread ends the hidden wait at once. Nor do other
-// goroutines, if there may run one more thread than there are loops.
-//
-// A hidden wait of a millisecond would do for that as well, but has the kernel set
-// the processor's timer each time, as the next thing to happen; one near the end of
-// what the scheduler allows mostly is not, and an idle proxy's request costs a
-// fifth less.
-func (l *Loop) wait(timeout int) (int, error) {
-	brief := timeout
-	if brief < 0 || brief > briefWait {
-		brief = briefWait
-	}
-	n, errno := l.poll(brief, true)
-	if errno == syscall.EINTR || errno == 0 && n == 0 && timeout != brief {
-		if timeout > 0 {
-			timeout = l.until(l.Clock()) // what the hidden wait has left of it
-		}
-		n, errno = l.poll(timeout, false)
-	}
-	switch errno {
-	case 0:
-		return n, nil
-	case syscall.EINTR:
-		return 0, nil
-	default:
-		return 0, errno
-	}
-}
-
-// epoll asks the kernel once.
-func (l *Loop) epoll(timeout int, hidden bool) (int, syscall.Errno) {
-	var n uintptr
-	var errno syscall.Errno
-	if hidden {
-		n, _, errno = syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd),
-			uintptr(unsafe.Pointer(&l.events[0])), maxEvents, uintptr(timeout), 0, 0)
-	} else {
-		n, _, errno = syscall.Syscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd),
-			uintptr(unsafe.Pointer(&l.events[0])), maxEvents, uintptr(timeout), 0, 0)
-	}
-	return int(n), errno
-}
-
 // flush writes the output of every connection that has some, once each.
 func (l *Loop) flush() {
 	// Handlers may add to the list while it is walked.
@@ -398,44 +287,11 @@ func (l *Loop) flush() {
 		c := l.dirty[i]
 		l.dirty[i] = nil
 		c.dirty = false
-		c.write()
+		if c.state == open {
+			l.engine.send(c)
+		}
 	}
 	l.dirty = l.dirty[:0]
-}
-
-// register adds fd to the loop and to the table.
-func (l *Loop) register(fd int, s source, events uint32) error {
-	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
-	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
-		return os.NewSyscallError("epoll_ctl", err)
-	}
-	for fd >= len(l.table) {
-		l.table = append(l.table, nil)
-	}
-	l.table[fd] = s
-	return nil
-}
-
-// watch changes what epoll reports of fd.
-func (l *Loop) watch(fd int, events uint32) {
-	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
-	// A change needs no memory, so it can only fail for a descriptor that is not
-	// ours, which the table rules out.
-	_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, fd, &ev)
-}
-
-// unregister gives fd up. It is closed at the end of the turn, so that no other
-// connection gets its number while events of the old one may be waiting.
-func (l *Loop) unregister(fd int) {
-	l.table[fd] = nil
-	l.closing = append(l.closing, fd)
-}
-
-// forget gives up a descriptor that the loop does not own.
-func (l *Loop) forget(fd int) {
-	l.table[fd] = nil
-	// It can only fail for a descriptor that is not ours, which the table rules out.
-	_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, fd, nil)
 }
 
 // close gives back what the loop holds. A connection may still be closed
@@ -445,20 +301,10 @@ func (l *Loop) close() {
 	l.ended = true
 	for _, p := range l.posted {
 		if p.fd >= 0 {
-			unix.Close(p.fd)
+			l.engine.discard(p.fd)
 		}
 	}
 	l.posted = nil
 	l.mu.Unlock()
-	for fd, s := range l.table {
-		if _, borrowed := s.(*Listener); s != nil && !borrowed {
-			unix.Close(fd)
-		}
-	}
-	for _, fd := range l.closing {
-		unix.Close(fd)
-	}
-	clear(l.table)
-	l.closing = nil
-	unix.Close(l.epfd)
+	l.engine.close()
 }

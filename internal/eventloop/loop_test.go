@@ -186,7 +186,7 @@ func TestStopBeforeRun(t *testing.T) {
 // not write to whatever has its descriptors now.
 func TestAfterTheEnd(t *testing.T) {
 	r := run(t, hookFunc(never))
-	wakefd := r.wakefd
+	wakefd := r.engine.(*epoll).wakefd
 	r.end()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -426,7 +426,7 @@ func TestRunFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	// In the place of the epoll descriptor stands one that is none.
-	if err := unix.Dup3(other, l.epfd, unix.O_CLOEXEC); err != nil {
+	if err := unix.Dup3(other, l.engine.(*epoll).epfd, unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
 	unix.Close(other)

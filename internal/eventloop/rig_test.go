@@ -62,6 +62,12 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
+// epoll is the loop's engine.
+func (r *rig) epoll() *epoll { return r.engine.(*epoll) }
+
+// wait waits as the loop does.
+func (r *rig) wait(timeout int) (int, error) { return r.engine.wait(timeout) }
+
 // descriptors counts the process's open descriptors.
 func descriptors(t testing.TB) int {
 	t.Helper()
@@ -83,7 +89,7 @@ func (r *rig) step() {
 // tryStep is step for a benchmark's inner loop.
 func (r *rig) tryStep() error {
 	timeout := patience
-	if len(r.again) > 0 {
+	if r.engine.pending() > 0 {
 		timeout = 0
 	}
 	n, err := r.wait(timeout)
@@ -115,10 +121,10 @@ func (r *rig) quiet(when string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	for i := range r.events[:n] {
-		r.t.Errorf("%s: descriptor %d still reports %#x", when, r.events[i].Fd, r.events[i].Events)
+	for _, ev := range r.epoll().events[:n] {
+		r.t.Errorf("%s: descriptor %d still reports %#x", when, ev.Fd, ev.Events)
 	}
-	for _, c := range r.again {
+	for _, c := range r.epoll().again {
 		if c.state != open || !c.unread || c.noRead {
 			continue
 		}
@@ -193,6 +199,8 @@ func (p *probe) OnSent(n int) {
 		p.onSent(n)
 	}
 }
+
+func (p *probe) Grant() int { return Unlimited }
 
 func (p *probe) Lend() []byte {
 	if p.lend == nil {

@@ -49,7 +49,7 @@ func TestWaitEndsInTime(t *testing.T) {
 				r.onTurn = func(int64) int64 { return begin + tt.next }
 			}
 			var polls []poll
-			r.poll = func(timeout int, hidden bool) (int, syscall.Errno) {
+			r.epoll().poll = func(timeout int, hidden bool) (int, syscall.Errno) {
 				i := len(polls)
 				polls = append(polls, poll{timeout, hidden})
 				r.now += tt.takes[i] // which is what Clock tells

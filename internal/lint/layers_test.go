@@ -17,8 +17,8 @@ var levels = map[string]int{
 	"internal/invariant": ground,
 	"internal/version":   ground,
 	"internal/pages":     ground,
+	"internal/inet":      ground,
 
-	"internal/inet":    0,
 	"internal/mbuf":    0,
 	"internal/hashkit": 0,
 	"internal/stats":   0,
@@ -28,7 +28,7 @@ var levels = map[string]int{
 	"internal/logging": 0,
 
 	"internal/eventloop": 1,
-	"internal/socket":    1,
+	"internal/socket":    0,
 	"internal/msg":       1,
 	"internal/config":    1,
 

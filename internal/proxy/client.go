@@ -107,7 +107,6 @@ type client struct {
 	answered  *question
 	resumable bool // in ctx.resumable
 	starved   bool // in ctx.memory.clients
-	sips      bool // what comes next is in ctx.memory.sip
 	// unsure: a write of the client's may have been carried out on a connection
 	// that has failed.
 	//
@@ -233,35 +232,35 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 	}
 }
 
-// Lend implements eventloop.Handler: the rest of a large body is received
-// behind what has come of it. Without memory nothing is received.
-func (c *client) Lend() []byte {
+// Grant implements eventloop.Handler: where memory is scarce little is received, and
+// without any nothing.
+func (c *client) Grant() int {
 	ctx := c.pool.ctx
 	ctx.weigh()
-	if ctx.memory.tight && !c.mayRead() {
-		c.starve()
-		return nil
+	if !ctx.memory.tight {
+		return eventloop.Unlimited
 	}
-	c.sips = false
+	if !c.mayRead() {
+		c.starve()
+		return 0
+	}
+	return sip
+}
+
+// Lend implements eventloop.Handler: the rest of a large body is received
+// behind what has come of it.
+func (c *client) Lend() []byte {
 	if q := c.partial; q != nil {
 		q.pace.once = false
 		if body := q.parser.Body(); body >= mbuf.MediumSize {
-			return q.bytes.Lend(ctx.bufs, body)
+			return q.bytes.Lend(c.pool.ctx.bufs, body)
 		}
-	}
-	if ctx.memory.tight {
-		c.sips = true
-		return ctx.memory.sip
 	}
 	return nil
 }
 
 // OnLent implements eventloop.Handler.
 func (c *client) OnLent(n int) {
-	if c.sips {
-		c.OnData(c.pool.ctx.memory.sip[:n])
-		return
-	}
 	c.active = c.pool.ctx.loop.Now()
 	q := c.partial
 	_, done, err := q.parser.Parse(q.bytes.Lent(n))

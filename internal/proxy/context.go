@@ -130,6 +130,8 @@ type Options struct {
 	// Outside runs a function outside the loops, or reports that it has too much to
 	// do; it does not wait. Nil: there is nobody to do so.
 	Outside func(f func()) bool
+	// NewLoop makes the event loop; nil: eventloop.New.
+	NewLoop func(epoch time.Time, hook eventloop.Hook) (*eventloop.Loop, error)
 	Pools   []PoolOptions
 }
 
@@ -153,7 +155,10 @@ func NewContext(o Options) (*Context, error) {
 	ctx.measures.Measures = o.Measures
 	ctx.turn.budget = turnBudget
 	ctx.rnd.Seed(uint64(o.Epoch.UnixNano()), uint64(o.ID))
-	loop, err := eventloop.New(o.Epoch, ctx)
+	if o.NewLoop == nil {
+		o.NewLoop = eventloop.New
+	}
+	loop, err := o.NewLoop(o.Epoch, ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +167,6 @@ func NewContext(o Options) (*Context, error) {
 		ctx.pools = append(ctx.pools, newServerPool(ctx, i, p))
 	}
 	o.Identity.join(ctx)
-	ctx.memory.sip = make([]byte, sip)
 	ctx.look()
 	return ctx, nil
 }

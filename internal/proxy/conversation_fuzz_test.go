@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -87,8 +88,8 @@ func (s *script) some(n byte) []byte {
 // maxEvents bounds a conversation.
 const maxEvents = 400
 
-// play holds the conversation that a script tells.
-func play(t testing.TB, s script) {
+// play holds the conversation that a script tells, in a world of that name.
+func play(t testing.TB, in string, s script) {
 	head := s.next()
 	var lang dialect = text{}
 	v := memcacheVariants[int(head>>3)%len(memcacheVariants)]
@@ -97,7 +98,7 @@ func play(t testing.TB, s script) {
 		v.lines += "  redis: true\n"
 		lang = resp{password: v.auth}
 	}
-	c := converse(t, v.lines, lang, 1+int(head>>1&1))
+	c := converseIn(t, worlds[in](), v.lines, lang, 1+int(head>>1&1))
 	c.cuts, c.upset = v.cuts, v.cuts
 	if v.memory > 0 {
 		c.identity.Limits().SetMemory(v.memory/2, v.memory)
@@ -245,13 +246,13 @@ func TestConversationMoments(t *testing.T) {
 			k.close()
 		},
 	} {
-		for _, lang := range []dialect{resp{}, text{}} {
-			t.Run(fmt.Sprintf("%s, %T", name, lang), func(t *testing.T) {
+		for in, lang := range worldsAndDialects() {
+			t.Run(fmt.Sprintf("%s, %s, %T", name, in, lang), func(t *testing.T) {
 				lines := "  timeout: 400\n"
 				if lang == (resp{}) {
 					lines += "  redis: true\n"
 				}
-				c := converse(t, lines, lang, 1)
+				c := converseIn(t, worlds[in](), lines, lang, 1)
 				p := c.join()
 				for range 20 { // enough for every server to get one
 					lang.ask(p, 0, 100)
@@ -267,15 +268,30 @@ func TestConversationMoments(t *testing.T) {
 	}
 }
 
+// worldsAndDialects are all pairs of a world's name and a dialect.
+func worldsAndDialects() iter.Seq2[string, dialect] {
+	return func(yield func(string, dialect) bool) {
+		for in := range worlds {
+			for _, lang := range []dialect{resp{}, text{}} {
+				if !yield(in, lang) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // FuzzConversation: whatever clients and servers say and do, in whatever order,
 // and whatever time passes meanwhile, every client gets the replies to its own
 // requests, in their order, or errors; no write is sent twice; and at the end
 // nothing is left.
 func FuzzConversation(f *testing.F) {
-	for seed := range uint64(32) {
-		f.Add(improvised(seed))
+	for seed := range uint64(64) {
+		f.Add(improvised(seed), seed%2 == 0)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) { play(t, b) })
+	f.Fuzz(func(t *testing.T, b []byte, completions bool) {
+		play(t, map[bool]string{false: "fake", true: "completions"}[completions], b)
+	})
 }
 
 // improvised is a script made up at random.
@@ -289,13 +305,16 @@ func improvised(seed uint64) []byte {
 	return b
 }
 
-// Many conversations, made up at random.
+// Many conversations, made up at random; on epoll, which is slower, fewer.
 func TestConversations(t *testing.T) {
-	const many = 300
-	for seed := range uint64(many) {
-		play(t, improvised(seed+1000))
-		if t.Failed() {
-			t.Fatalf("seed %d", seed+1000)
-		}
+	for in, many := range map[string]uint64{"fake": 2000, "completions": 2000, "epoll": 100} {
+		t.Run(in, func(t *testing.T) {
+			for seed := range many {
+				play(t, in, improvised(seed+1000))
+				if t.Failed() {
+					t.Fatalf("seed %d", seed+1000)
+				}
+			}
+		})
 	}
 }

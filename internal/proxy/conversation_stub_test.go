@@ -13,7 +13,7 @@ type stub struct {
 	// place is the server's index in the configuration, which changes with names;
 	// renamed is how often its own has.
 	place, renamed int
-	fd             int // listens; -1: connections are refused
+	port           port // nil: connections are refused
 	addr           unix.Sockaddr
 	conns          []*stubConn
 	// last is, by client, the last write that it was asked for.
@@ -35,7 +35,7 @@ type asked struct {
 // A stubConn is a connection that a stub has accepted.
 type stubConn struct {
 	stub *stub
-	fd   int
+	end  end
 	in   []byte
 	// todo are the requests that it has not answered, out what it has to say.
 	todo []asked
@@ -52,17 +52,17 @@ type stubConn struct {
 
 // up listens.
 func (s *stub) up() {
-	if s.fd < 0 {
-		s.fd = listenUnix(s.talk.t, s.addr)
+	if s.port == nil {
+		s.port = s.talk.world.serve(s.talk.t, s.addr)
 	}
 }
 
 // down listens no more, and breaks every connection.
 func (s *stub) down() {
 	s.talk.upset = true
-	if s.fd >= 0 {
-		unix.Close(s.fd) // those that it had not accepted are reset
-		s.fd = -1
+	if s.port != nil {
+		s.port.close() // those that it had not accepted are reset
+		s.port = nil
 	}
 	for _, conn := range s.conns {
 		conn.close()
@@ -79,13 +79,13 @@ func (s *stub) conn(i int) *stubConn {
 
 // read accepts the connections that wait, and reads all that was sent on all.
 func (s *stub) read() {
-	for s.fd >= 0 {
-		fd, _, err := unix.Accept4(s.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		if err != nil {
+	for s.port != nil {
+		end, ok := s.port.accept()
+		if !ok {
 			break
 		}
 		s.talk.moved++
-		s.conns = append(s.conns, &stubConn{stub: s, fd: fd})
+		s.conns = append(s.conns, &stubConn{stub: s, end: end})
 	}
 	for _, conn := range s.conns {
 		conn.read()
@@ -109,9 +109,9 @@ func (s *stub) open() int {
 
 func (k *stubConn) read() {
 	c := k.stub.talk
-	buf := make([]byte, 32<<10)
+	buf := c.buf[:]
 	for !k.ended && !k.closed {
-		n, err := unix.Read(k.fd, buf)
+		n, err := k.end.Read(buf)
 		if errors.Is(err, unix.EAGAIN) {
 			break
 		}
@@ -220,7 +220,7 @@ func (k *stubConn) refuse() {
 // say sends n bytes of what the stub has to say.
 func (k *stubConn) say(n int) {
 	for n = min(n, len(k.out)); n > 0 && !k.closed; {
-		sent, err := unix.SendmsgN(k.fd, k.out[:n], nil, nil, unix.MSG_NOSIGNAL)
+		sent, err := k.end.Write(k.out[:n])
 		if err != nil {
 			if !errors.Is(err, unix.EAGAIN) {
 				k.out = k.out[:0]
@@ -265,7 +265,7 @@ func (k *stubConn) stop() {
 	if !k.closed {
 		k.stub.talk.upset = true
 		k.say(len(k.out))
-		_ = unix.Shutdown(k.fd, unix.SHUT_WR)
+		k.end.CloseWrite()
 	}
 }
 
@@ -274,7 +274,7 @@ func (k *stubConn) close() {
 	if !k.closed {
 		k.stub.talk.upset = true
 		k.closed = true
-		unix.Close(k.fd)
+		k.end.Close()
 		k.stub.talk.moved++
 	}
 }

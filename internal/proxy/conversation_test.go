@@ -3,7 +3,6 @@ package proxy_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -21,12 +20,13 @@ import (
 // A conversation is clients and servers that talk through event loops which the
 // test runs by hand, turn by turn, with a time of its own:
 //
-//	party ... party ◄── unix sockets ──► Context, Context ◄── unix sockets ──► stub ... stub
+//	party ... party ◄── its world ──► Context, Context ◄── its world ──► stub ... stub
 //
-// Nothing runs but what the test calls, so the same events bring the same
+// The world is the kernel with unix sockets, or the fake network of eventloop. Nothing runs but what the test calls, so the same events bring the same
 // conversation. Every key names the client that sent it and the request that it
 // was in, and every value its key, so that a reply shows whose it is.
 type conversation struct {
+	world    world
 	measures proxy.Measures
 	t        testing.TB
 	lang     dialect
@@ -56,6 +56,8 @@ type conversation struct {
 	// wild: a client sent bytes that nobody has an expectation of.
 	wild  bool
 	moved int // bytes, connections and ends so far, to tell progress by
+	// buf is where is read.
+	buf [32 << 10]byte
 }
 
 // A sentKey is what the test knows of a key.
@@ -95,11 +97,17 @@ const listenLine = "  listen: /nuthatch-conversation.sock\n"
 // are stubs, on n loops.
 func converse(t testing.TB, lines string, lang dialect, loops int) *conversation {
 	t.Helper()
+	return converseIn(t, worlds["fake"](), lines, lang, loops)
+}
+
+// converseIn is converse in a world.
+func converseIn(t testing.TB, in world, lines string, lang dialect, loops int) *conversation {
+	t.Helper()
 	c := &conversation{
-		t: t, lang: lang, lines: lines, now: time.Second, sent: map[string]*sentKey{}, learned: new(redis.Learned), measures: allMeasures(),
+		world: in, t: t, lang: lang, lines: lines, now: time.Second, sent: map[string]*sentKey{}, learned: new(redis.Learned), measures: allMeasures(),
 	}
 	for i := range 3 {
-		s := &stub{talk: c, fd: -1, index: i, addr: &unix.SockaddrUnix{Name: abstract()}, last: map[int]lastWrite{}}
+		s := &stub{talk: c, index: i, addr: &unix.SockaddrUnix{Name: abstract()}, last: map[int]lastWrite{}}
 		s.up()
 		c.stubs = append(c.stubs, s)
 	}
@@ -108,13 +116,13 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 	c.topo.SlowLog().Resize(128)
 	c.publish()
 	c.addr = &unix.SockaddrUnix{Name: abstract()}
-	c.fd = listenUnix(t, c.addr)
+	c.fd = in.listen(t, c.addr)
 	c.identity = new(proxy.Identity)
 	epoch := time.Unix(1e9, 0)
 	for id := range loops {
 		ctx, err := proxy.NewContext(proxy.Options{
 			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(c.layout()), Identity: c.identity, Measures: c.measures,
-			Pools: c.poolOptions(),
+			Pools: c.poolOptions(), NewLoop: in.newLoop(),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -151,30 +159,6 @@ func (c *conversation) read(lines string) *config.Pool {
 // poolOptions are one loop's.
 func (c *conversation) poolOptions() []proxy.PoolOptions {
 	return []proxy.PoolOptions{{Config: c.pool, Topology: c.topo, Protocol: protocolOf(c.pool, c.learned)}}
-}
-
-// names counts the socket names given out so far.
-var names int
-
-// abstract is a new socket name, that needs no file.
-func abstract() string {
-	names++
-	return fmt.Sprintf("@nuthatch-%d-%d", os.Getpid(), names)
-}
-
-func listenUnix(t testing.TB, addr unix.Sockaddr) int {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Bind(fd, addr); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Listen(fd, 128); err != nil {
-		t.Fatal(err)
-	}
-	return fd
 }
 
 func (c *conversation) layout() stats.Layout {
@@ -233,7 +217,9 @@ func (c *conversation) heal() {
 	c.publish()
 	for _, s := range c.stubs {
 		s.up()
-		c.topo.SetService(s.place, proxy.InService, int64(c.now))
+		if c.topo.Service(s.place) != proxy.InService {
+			c.topo.SetService(s.place, proxy.InService, int64(c.now)) // it makes the ring anew
+		}
 		for _, conn := range s.conns {
 			if conn.spoilt {
 				conn.close()
@@ -368,7 +354,7 @@ func (c *conversation) end(answering bool) {
 	for _, s := range c.stubs {
 		s.down()
 	}
-	unix.Close(c.fd)
+	c.world.close(c.fd)
 }
 
 // checkGauges fails unless the statistics say what is there: no client, nothing
@@ -407,7 +393,7 @@ func (c *conversation) checkGauges() {
 type party struct {
 	talk *conversation
 	id   int
-	fd   int
+	end  end
 	// out is what it has to say, in what it has heard and not understood.
 	out, in []byte
 	expects []expectation
@@ -429,14 +415,7 @@ type expectation struct {
 
 // join adds a client.
 func (c *conversation) join() *party {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	p := &party{talk: c, id: len(c.parties), fd: fd}
-	if err := unix.Connect(fd, c.addr); err != nil {
-		c.t.Fatal(err)
-	}
+	p := &party{talk: c, id: len(c.parties), end: c.world.dial(c.t, c.addr)}
 	c.parties = append(c.parties, p)
 	c.moved++
 	return p
@@ -479,7 +458,7 @@ func (p *party) mutter(b []byte) {
 // say sends n bytes of what p has to say.
 func (p *party) say(n int) {
 	for n = min(n, len(p.out)); n > 0 && !p.half && !p.closed; {
-		sent, err := unix.SendmsgN(p.fd, p.out[:n], nil, nil, unix.MSG_NOSIGNAL)
+		sent, err := p.end.Write(p.out[:n])
 		if err != nil {
 			if !errors.Is(err, unix.EAGAIN) {
 				p.out = p.out[:0] // the proxy has closed
@@ -494,9 +473,9 @@ func (p *party) say(n int) {
 
 // hear receives up to n bytes and compares what is whole of them.
 func (p *party) hear(n int) {
-	buf := make([]byte, 32<<10)
+	buf := p.talk.buf[:]
 	for n > 0 && !p.ended && !p.closed {
-		got, err := unix.Read(p.fd, buf[:min(n, len(buf))])
+		got, err := p.end.Read(buf[:min(n, len(buf))])
 		if errors.Is(err, unix.EAGAIN) {
 			break
 		}
@@ -582,7 +561,7 @@ func (p *party) stop() {
 			p.lost = true // its last request is not whole
 		}
 		p.half = true
-		_ = unix.Shutdown(p.fd, unix.SHUT_WR)
+		p.end.CloseWrite()
 	}
 }
 
@@ -590,7 +569,7 @@ func (p *party) stop() {
 func (p *party) close() {
 	if !p.closed {
 		p.closed, p.in = true, nil
-		unix.Close(p.fd)
+		p.end.Close()
 		p.talk.moved++
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"nuthatch/internal/logging"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 )
 
@@ -58,15 +57,10 @@ func (c *serverConn) connect() (inProgress bool, err error) {
 		}
 		c.untried--
 		s.stats[stats.Dials]++
-		var fd int
-		fd, inProgress, err = socket.Dial((*addrs)[s.nextAddr%len(*addrs)])
-		if err != nil {
+		addr := (*addrs)[s.nextAddr%len(*addrs)]
+		if inProgress, err = ctx.loop.Dial(&c.Conn, addr, keepaliveOf(c.pool.conf), c); err != nil {
 			s.nextAddr++
 			continue
-		}
-		socket.Tune(fd, keepaliveOf(c.pool.conf))
-		if err = ctx.loop.Attach(&c.Conn, fd, inProgress, c); err != nil {
-			break
 		}
 		c.connectBy = 0
 		if t := c.pool.conf.ConnectTimeout; inProgress && t > 0 {

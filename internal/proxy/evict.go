@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
@@ -116,8 +114,7 @@ func (c *client) cutForMemory(why msg.Reason) {
 		ctx := c.pool.ctx
 		var out mbuf.Chain
 		c.pool.proto.AppendError(ctx.bufs, &out, why.String())
-		// If it does not go out at once the close has to do.
-		_, _ = unix.Write(c.FD(), out.Head().Bytes())
+		c.LastWords(out.Head().Bytes())
 		out.Release(ctx.bufs)
 	}
 	c.cut(why)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"nuthatch/internal/msg"
-	"nuthatch/internal/socket"
 )
 
 // Some requests are about the pool's clients, which all event loops have some of:
@@ -118,7 +117,7 @@ func (p *ServerPool) lookFor(g *gathering) []msg.ClientFacts {
 // facts are what is known of the client.
 func (c *client) facts() msg.ClientFacts {
 	if c.addr == "" {
-		c.addr, c.localAddr = socket.PeerName(c.FD()), socket.LocalName(c.FD())
+		c.addr, c.localAddr = c.PeerName(), c.LocalName()
 	}
 	now := c.pool.ctx.loop.Now()
 	received := c.stash.Len()

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"nuthatch/internal/msg"
-	"nuthatch/internal/socket"
 )
 
 // What is no longer wanted finishes what it began, and then goes:
@@ -69,7 +68,10 @@ func (c *client) dismiss(by int64) {
 // part closes our side of an idle client that is to leave.
 func (c *client) part() {
 	busy := c.inFlight() > 0 || c.Out().Len() > 0 || c.partial != nil || c.skip > 0 || c.stash.Len() > 0
-	if busy || socket.Unread(c.FD()) > 0 {
+	if busy {
+		return
+	}
+	if n, _ := c.Unread(); n > 0 {
 		return
 	}
 	c.state = clientParted

@@ -4,12 +4,9 @@ import (
 	"slices"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"nuthatch/internal/eventloop"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 )
 
@@ -95,7 +92,7 @@ func (ctx *Context) accept(id *lineage, fd int) {
 		return
 	}
 	ctx.lost(id)
-	unix.Close(fd)
+	ctx.loop.Refuse(fd, nil)
 }
 
 // lost counts a client that is gone, of those that the loop was dealt.
@@ -128,22 +125,23 @@ func (l *Listener) admit(fd int) bool {
 	}
 	if p != nil {
 		p.refuse(fd, why)
+	} else {
+		l.ctx.loop.Refuse(fd, nil)
 	}
-	unix.Close(fd)
 	return false
 }
 
-// refuse tells a client that there is no room for it.
+// refuse tells a client that there is no room for it, and closes its socket.
 func (p *ServerPool) refuse(fd int, why msg.Reason) {
 	ctx := p.ctx
 	p.countRefused(why)
 	var out mbuf.Chain
 	p.proto.AppendError(ctx.bufs, &out, msg.TooManyClients.String())
+	p.logRefused(fd, why)
 	// A fresh socket takes a line. If it does not, the client learns from the
 	// close alone.
-	_, _ = unix.Write(fd, out.Head().Bytes())
+	ctx.loop.Refuse(fd, out.Head().Bytes())
 	out.Release(ctx.bufs)
-	p.logRefused(fd, why)
 }
 
 // OnAcceptError implements eventloop.Acceptor: without a descriptor the listener
@@ -161,7 +159,7 @@ func (l *Listener) wake() { l.ln.Resume() }
 // accept makes a client of the connected socket fd.
 func (p *ServerPool) accept(fd int) {
 	ctx := p.ctx
-	socket.Tune(fd, keepaliveOf(p.conf))
+	ctx.loop.Tune(fd, keepaliveOf(p.conf))
 	c := newClient(p)
 	if err := ctx.loop.Attach(&c.Conn, fd, false, c); err != nil {
 		ctx.lost(p.topo.lineage)

@@ -7,7 +7,6 @@ import (
 
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/socket"
 )
 
 // A closeReason is why a client connection ends. The zero value is no reason:
@@ -75,7 +74,7 @@ func (c *client) attrs() []slog.Attr {
 		slog.String("pool", c.pool.conf.Name),
 		slog.Uint64("client", c.session.ID),
 		slog.Int("fd", c.FD()),
-		slog.String("peer", socket.PeerName(c.FD())),
+		slog.String("peer", c.PeerName()),
 	}
 }
 
@@ -170,7 +169,7 @@ func (p *ServerPool) logRefused(fd int, why msg.Reason) {
 	if why == msg.NoDescriptors {
 		text, limit = "client refused: no descriptors are left for clients", ctx.identity.limits.MaxClients()
 	}
-	ctx.log.Warn(text, slog.String("pool", p.conf.Name), slog.String("peer", socket.PeerName(fd)),
+	ctx.log.Warn(text, slog.String("pool", p.conf.Name), slog.String("peer", ctx.loop.PeerName(fd)),
 		slog.Int("limit", limit), slog.Int("more_not_logged", missed))
 }
 
@@ -180,7 +179,7 @@ func (l *Listener) logAcceptError(err syscall.Errno) {
 		return
 	}
 	if missed, ok := l.pace.pass(l.ctx.loop.Now()); ok {
-		log.Log(logging.Err, "cannot accept clients", slog.String("listen", socket.LocalName(l.fd)),
+		log.Log(logging.Err, "cannot accept clients", slog.String("listen", l.ctx.loop.LocalName(l.fd)),
 			slog.String("reason", err.Error()), durationAttr("pause", time.Duration(acceptPause)),
 			slog.Int("more_not_logged", missed))
 	}

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
@@ -41,7 +39,7 @@ func (c *conversation) answerAll(server int) {
 func (p *party) drain() {
 	buf := make([]byte, 64<<10)
 	for {
-		if n, err := unix.Read(p.fd, buf); err != nil || n == 0 {
+		if n, err := p.end.Read(buf); err != nil || n == 0 {
 			return
 		}
 	}
@@ -128,7 +126,7 @@ func (c *conversation) stop() {
 	for _, s := range c.stubs {
 		s.down()
 	}
-	unix.Close(c.fd)
+	c.world.close(c.fd)
 }
 
 // Times are those that went by: for clients until the reply could go out, at the

@@ -118,8 +118,6 @@ type memory struct {
 	// order in which that began.
 	clients []*client
 	conns   []*serverConn
-	// sip is where little is read.
-	sip []byte
 	// favoured is the client whose request goes on at the hard mark, if it still
 	// has one; likewise favouredConn for a reply.
 	favoured     *client
@@ -136,7 +134,7 @@ type memory struct {
 // much.
 func (ctx *Context) weigh() {
 	m := &ctx.memory
-	held := int64(ctx.bufs.Held()+ctx.msgs.SeqBytes()) + ctx.memory.parsers + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
+	held := int64(ctx.bufs.Held()+ctx.msgs.SeqBytes()+ctx.loop.Ahead()) + ctx.memory.parsers + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
 	more, later := held-m.told, m.expected-m.toldDue
 	if more >= grain || more <= -grain || later >= grain || later <= -grain || m.tight {
 		m.told, m.toldDue = held, m.expected

@@ -129,7 +129,7 @@ func TestConversationSeesOvertaking(t *testing.T) {
 			j := &judge{TB: t}
 			c.t, c.renewed = j, true
 			p, s := c.join(), c.stubs[0]
-			old, fresh := &stubConn{stub: s, fd: -1}, &stubConn{stub: s, fd: -1}
+			old, fresh := &stubConn{stub: s, end: unixEnd(-1)}, &stubConn{stub: s, end: unixEnd(-1)}
 			s.conns = append(s.conns, old, fresh)
 			first := p.key(0, true)
 			tt.events(c, old, fresh, first, p.key(0, true))

@@ -1,7 +1,5 @@
 package proxy
 
-import "golang.org/x/sys/unix"
-
 // A request that comes a byte now and then holds memory as long as its client
 // likes, and is never still for long. So above the soft mark it must come at a
 // rate, as web servers ask of bodies; the more it holds, the faster. Looked at is
@@ -44,9 +42,9 @@ func (c *client) creeps(now int64) bool {
 	case now-pace.since < progressTime:
 		return false
 	}
-	waits, err := unix.IoctlGetInt(c.FD(), unix.TIOCINQ)
+	waits, ok := c.Unread()
 	switch {
-	case err != nil || waits == 0:
+	case !ok || waits == 0:
 		return true
 	case have-pace.seen+waits >= enough:
 		return false

@@ -224,17 +224,22 @@ func (c *serverConn) take() *msg.Msg {
 	return m
 }
 
-// Lend implements eventloop.Handler: the rest of a large body is received
-// behind what has come of it. Without memory nothing is received.
-func (c *serverConn) Lend() []byte {
+// Grant implements eventloop.Handler: without memory nothing is received.
+func (c *serverConn) Grant() int {
 	ctx := c.pool.ctx
 	ctx.weigh()
 	if ctx.memory.tight && !c.mayRead() {
 		c.starve()
-		return nil
+		return 0
 	}
+	return eventloop.Unlimited
+}
+
+// Lend implements eventloop.Handler: the rest of a large body is received
+// behind what has come of it.
+func (c *serverConn) Lend() []byte {
 	if body := c.parser.Body(); body >= mbuf.MediumSize {
-		return c.reply.Lend(ctx.bufs, body)
+		return c.reply.Lend(c.pool.ctx.bufs, body)
 	}
 	return nil
 }

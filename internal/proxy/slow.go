@@ -5,7 +5,6 @@ import (
 
 	"nuthatch/internal/msg"
 	"nuthatch/internal/slowlog"
-	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 )
 
@@ -97,7 +96,7 @@ func (c *client) via(m *msg.Msg) *serverConn {
 // peer is the client's address. The kernel is asked once.
 func (c *client) peer() string {
 	if c.addr == "" {
-		c.addr, c.localAddr = socket.PeerName(c.FD()), socket.LocalName(c.FD())
+		c.addr, c.localAddr = c.PeerName(), c.LocalName()
 	}
 	return c.addr
 }

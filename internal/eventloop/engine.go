@@ -1,0 +1,130 @@
+package eventloop
+
+import (
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/socket"
+)
+
+// An engine moves the bytes of one loop's connections. It is all that is below the
+// loop, and the only one that knows descriptors:
+//
+//	Handler ◄─ OnData, OnSent, ... ─ Conn ◄─ received, sent, ended, failed ─ engine
+//	Handler ─ Flush, PauseRead, Close ─► Conn ─ send, receive, release ─────► engine
+//
+// There are two: epoll (readiness), and fake (for tests: no descriptors). The
+// contract has the shape of completions, so that one which submits operations and
+// hears of their end later fits it. What such an engine needs was found out with one
+// on io_uring:
+//
+//   - It belongs to the thread that made it, so it is made by start.
+//   - Bytes may have been received before Handler.Grant is asked for room, and there may
+//     be no room, or reading paused, when they have come. Those, and what it may yet
+//     receive in this way, are in Loop.ahead until a handler has had them.
+//   - attach tells nothing itself: handlers are not ready before it has returned.
+//   - A large body has a receive of its own, into memory that Handler.Lend gives.
+//     That memory is the engine's until OnLent, or until release returns.
+//   - A send completes in its own time: what is in flight stays at the front of the
+//     output, at the same place, until sent says that it has gone. release takes over
+//     what is in flight.
+//   - What is submitted in a turn may go out with the next wait.
+//   - release is the request to close. The socket's number is not given to another
+//     connection as long as anything that is under way names it, at least until the
+//     end of the turn.
+//   - The end of the stream, and its breaking, are told while reading is paused, if
+//     the engine finds out. At the latest they are told by the receive after that.
+//
+// All but wake is called by the loop's goroutine.
+type engine interface {
+	// start is called before all else but wake and close, by the goroutine, and on the
+	// thread, that will call the rest.
+	start() error
+	// wait waits for something to tell, for timeout milliseconds at the most; -1: for
+	// ever. It returns how much there is.
+	wait(timeout int) (events int, err error)
+	// deliver tells all that the last wait has found.
+	deliver(events int)
+	// pending is how many connections have something to tell that is known without a
+	// wait, so that the next one must not last.
+	pending() int
+	// endTurn lets go what was released in this turn.
+	endTurn()
+	// wake ends a wait, and has deliver run what was posted. It may be called from
+	// any goroutine until close.
+	wake()
+	// close ends the engine, and every socket in it but those that listen.
+	close()
+
+	// dial makes a socket and begins to connect it. An error is that of the call that
+	// failed.
+	dial(sa unix.Sockaddr, k socket.Keepalive) (fd int, inProgress bool, err error)
+	// attach takes over the socket c.fd, of which c.connected will be told if it is
+	// being connected.
+	attach(c *Conn) error
+	// receive receives again: c.noRead has ended.
+	receive(c *Conn)
+	// send sends what the output holds, as far as it goes now. c.sent follows, at once
+	// or later; what is appended meanwhile may wait for the next send.
+	send(c *Conn)
+	// closeWrite tells the peer that no more comes.
+	closeWrite(c *Conn)
+	// release closes the socket of c, which is detached by now.
+	release(c *Conn)
+
+	// listen accepts connections for ln, as long as it is not paused.
+	listen(ln *Listener) error
+	// pause stops accepting, or goes on with it, as ln.paused says.
+	pause(ln *Listener)
+	// accept takes one connection that waits, and reports whether there may be more.
+	accept(ln *Listener) (more bool)
+	// forget takes the socket out of the engine and leaves it open.
+	forget(ln *Listener)
+
+	sockets
+}
+
+// sockets are what can be done with a socket by its number, whether or not it
+// belongs to a connection.
+type sockets interface {
+	// tune prepares a socket that was accepted.
+	tune(fd int, k socket.Keepalive)
+	// discard closes a socket that no connection has.
+	discard(fd int)
+	// unread is how many received bytes nobody has had; ok is false if that cannot be
+	// told.
+	unread(fd int) (n int, ok bool)
+	// lastWords sends b if it goes out at once.
+	lastWords(fd int, b []byte)
+	// peerName and localName are the two ends' addresses.
+	peerName(fd int) string
+	localName(fd int) string
+}
+
+// kernelSockets are the kernel's.
+type kernelSockets struct{}
+
+func (kernelSockets) tune(fd int, k socket.Keepalive) { socket.Tune(fd, k) }
+
+func (kernelSockets) discard(fd int) { unix.Close(fd) }
+
+func (kernelSockets) unread(fd int) (n int, ok bool) {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	return n, err == nil
+}
+
+func (kernelSockets) lastWords(fd int, b []byte) {
+	// If it does not go out at once the close has to do.
+	_, _ = unix.SendmsgN(fd, b, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+}
+
+func (kernelSockets) peerName(fd int) string { return socket.PeerName(fd) }
+
+func (kernelSockets) localName(fd int) string { return socket.LocalName(fd) }
+
+func (kernelSockets) dial(sa unix.Sockaddr, k socket.Keepalive) (fd int, inProgress bool, err error) {
+	fd, inProgress, err = socket.Dial(sa)
+	if err == nil {
+		socket.Tune(fd, k)
+	}
+	return fd, inProgress, err
+}

@@ -1,0 +1,478 @@
+package eventloop
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/invariant"
+)
+
+const (
+	// maxEvents is how many events one turn takes from the kernel.
+	maxEvents = 512
+	// briefWait is how long, in milliseconds, a wait is hidden from the Go
+	// scheduler: less than the ten after which it asks for the thread.
+	briefWait = 9
+	// maxIovecs is how many chunks one write sends.
+	maxIovecs = 64
+)
+
+// epoll tells once of what comes, when it comes (edge-triggered): it then need not
+// look at a connection again to see that it was read. So the engine must know itself
+// where something is left: a read that fills its buffer leaves more, one that does
+// not has emptied the socket, unless it stopped short of something. Room for output
+// is asked for when it lacks for the first time, and stays asked for: of TCP's the
+// kernel tells only if it lacked. (On a unix socket a read also stops short behind
+// descriptors that are passed. A peer that does that waits until it sends more.)
+const (
+	bytesCome = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET
+	breaks    = unix.EPOLLHUP | unix.EPOLLERR
+	stops     = unix.EPOLLRDHUP | unix.EPOLLPRI | breaks
+)
+
+// A source is an entry of the table of descriptors.
+type source interface {
+	// ready is told what epoll found on the descriptor.
+	ready(e *epoll, events uint32)
+}
+
+// A readiness is what epoll's engine knows of a connection.
+type readiness struct {
+	// again: the connection is in the list of those with something left to read.
+	again bool
+	// unread: something may be left in the socket, which epoll will not tell of.
+	unread bool
+	// behind: behind what can be read there is something that a read stops short of:
+	// the end of the stream (eof, once it was read), an error, or urgent bytes, which
+	// are passed over. broken: the connection is of no use any more.
+	behind, eof, broken bool
+	// blocked: the kernel took less than the output holds.
+	blocked bool
+	// interest is what epoll is asked for. It grows only.
+	interest uint32
+}
+
+// An epoll is the engine on epoll.
+type epoll struct {
+	kernelSockets
+
+	// static after construction
+	loop   *Loop
+	epfd   int
+	wakefd int
+	recv   []byte
+	// poll waits in the kernel for that many milliseconds (-1: for ever), hidden
+	// from the Go scheduler or not, and fills events.
+	poll func(timeout int, hidden bool) (n int, errno syscall.Errno)
+
+	// owned by the loop's goroutine
+	table   []source // by descriptor
+	again   []*Conn  // have something left to read
+	reread  []*Conn  // again, while it is worked on; swapped with it
+	closing []int    // descriptors to close at the end of the turn
+	events  []syscall.EpollEvent
+	iovecs  []syscall.Iovec
+}
+
+func newEpoll(l *Loop) (*epoll, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", os.NewSyscallError("epoll_create1", err))
+	}
+	wakefd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(epfd)
+		return nil, fmt.Errorf("wake queue: %w", os.NewSyscallError("eventfd", err))
+	}
+	e := &epoll{
+		loop:   l,
+		epfd:   epfd,
+		wakefd: wakefd,
+		recv:   make([]byte, recvSize),
+		events: make([]syscall.EpollEvent, maxEvents),
+		iovecs: make([]syscall.Iovec, 0, maxIovecs),
+	}
+	e.poll = e.ask
+	if err := e.register(wakefd, (*waker)(l), unix.EPOLLIN); err != nil {
+		unix.Close(epfd)
+		unix.Close(wakefd)
+		return nil, fmt.Errorf("wake queue: %w", err)
+	}
+	return e, nil
+}
+
+// start implements engine.
+func (e *epoll) start() error { return nil }
+
+// wake implements engine. The caller holds the loop's mu and has seen that the loop
+// has not ended.
+func (e *epoll) wake() {
+	one := [8]byte{0: 1}
+	// A full counter is a wake-up that is still to be seen; no other error can
+	// come of an open eventfd.
+	_, _ = unix.Write(e.wakefd, one[:])
+}
+
+// A waker is the loop in its role as owner of the eventfd that wakes it.
+type waker Loop
+
+func (w *waker) ready(e *epoll, _ uint32) {
+	var b [8]byte
+	_, _ = unix.Read(e.wakefd, b[:])
+	(*Loop)(w).runPosted()
+}
+
+// wait implements engine. A wait that may be short is hidden from the Go scheduler:
+// to tell it costs two system calls in every turn that has to wait, and a thread
+// of the runtime that looks in every 20 microseconds from then on. Only what turns
+// out to be a long wait is told. The collector does not wait for the loop: the
+// signal by which it asks for the thread ends the hidden wait at once. Nor do other
+// goroutines, if there may run one more thread than there are loops.
+//
+// A hidden wait of a millisecond would do for that as well, but has the kernel set
+// the processor's timer each time, as the next thing to happen; one near the end of
+// what the scheduler allows mostly is not, and an idle proxy's request costs a
+// fifth less.
+func (e *epoll) wait(timeout int) (int, error) {
+	brief := timeout
+	if brief < 0 || brief > briefWait {
+		brief = briefWait
+	}
+	n, errno := e.poll(brief, true)
+	if errno == syscall.EINTR || errno == 0 && n == 0 && timeout != brief {
+		if timeout > 0 {
+			timeout = e.loop.until(e.loop.Clock()) // what the hidden wait has left of it
+		}
+		n, errno = e.poll(timeout, false)
+	}
+	switch errno {
+	case 0:
+		return n, nil
+	case syscall.EINTR:
+		return 0, nil
+	default:
+		return 0, os.NewSyscallError("epoll_wait", errno)
+	}
+}
+
+// ask asks the kernel once.
+func (e *epoll) ask(timeout int, hidden bool) (int, syscall.Errno) {
+	var n uintptr
+	var errno syscall.Errno
+	if hidden {
+		n, _, errno = syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(e.epfd),
+			uintptr(unsafe.Pointer(&e.events[0])), maxEvents, uintptr(timeout), 0, 0)
+	} else {
+		n, _, errno = syscall.Syscall6(syscall.SYS_EPOLL_PWAIT, uintptr(e.epfd),
+			uintptr(unsafe.Pointer(&e.events[0])), maxEvents, uintptr(timeout), 0, 0)
+	}
+	return int(n), errno
+}
+
+// deliver implements engine: first what the last turn has left.
+func (e *epoll) deliver(events int) {
+	e.readAgain()
+	for i := range e.events[:events] {
+		ev := &e.events[i]
+		// A descriptor closed by an earlier event of this turn is no longer in
+		// the table, and its number not yet given to another.
+		if s := e.table[ev.Fd]; s != nil {
+			s.ready(e, ev.Events)
+		}
+	}
+}
+
+// pending implements engine.
+func (e *epoll) pending() int { return len(e.again) }
+
+// readAgain reads from the connections of which the last turn has left something.
+func (e *epoll) readAgain() {
+	e.again, e.reread = e.reread, e.again
+	for i, c := range e.reread {
+		e.reread[i] = nil
+		c.again = false
+		// It may be another connection than it was.
+		if c.state == open && c.unread {
+			e.read(c)
+		}
+	}
+	e.reread = e.reread[:0]
+}
+
+// endTurn implements engine.
+func (e *epoll) endTurn() {
+	for _, fd := range e.closing {
+		unix.Close(fd)
+	}
+	e.closing = e.closing[:0]
+}
+
+// register adds fd to epoll and to the table.
+func (e *epoll) register(fd int, s source, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
+	if err := unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return os.NewSyscallError("epoll_ctl", err)
+	}
+	for fd >= len(e.table) {
+		e.table = append(e.table, nil)
+	}
+	e.table[fd] = s
+	return nil
+}
+
+// watch changes what epoll reports of fd.
+func (e *epoll) watch(fd int, events uint32) {
+	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
+	// A change needs no memory, so it can only fail for a descriptor that is not
+	// ours, which the table rules out.
+	_ = unix.EpollCtl(e.epfd, unix.EPOLL_CTL_MOD, fd, &ev)
+}
+
+// close implements engine.
+func (e *epoll) close() {
+	for fd, s := range e.table {
+		if _, borrowed := s.(*Listener); s != nil && !borrowed {
+			unix.Close(fd)
+		}
+	}
+	for _, fd := range e.closing {
+		unix.Close(fd)
+	}
+	clear(e.table)
+	e.closing = nil
+	unix.Close(e.epfd)
+}
+
+// attach implements engine.
+func (e *epoll) attach(c *Conn) error {
+	c.readiness = readiness{again: c.again, interest: bytesCome}
+	if c.state == connecting {
+		c.interest |= unix.EPOLLOUT
+	}
+	return e.register(c.fd, c, c.interest)
+}
+
+// receive implements engine.
+func (e *epoll) receive(c *Conn) {
+	if c.unread {
+		e.readLater(c)
+	}
+}
+
+// readLater has the next turn read, without being told to by epoll.
+func (e *epoll) readLater(c *Conn) {
+	if !c.again {
+		c.again = true
+		e.again = append(e.again, c)
+	}
+}
+
+// closeWrite implements engine.
+func (e *epoll) closeWrite(c *Conn) {
+	// A peer that is gone shows as an error or an end of file.
+	_ = unix.Shutdown(c.fd, unix.SHUT_WR)
+}
+
+// release implements engine. The descriptor is closed at the end of the turn, so
+// that no other connection gets its number while events of the old one may be
+// waiting.
+func (e *epoll) release(c *Conn) {
+	e.table[c.fd] = nil
+	e.closing = append(e.closing, c.fd)
+}
+
+// ready implements source. Errors come first.
+func (c *Conn) ready(e *epoll, events uint32) {
+	if c.state == connecting {
+		c.connectReady(e, events)
+		return
+	}
+	c.note(events)
+	if c.broken && (c.noRead || c.eof) {
+		// No read will find the error.
+		c.failed(c.socketError())
+		return
+	}
+	// One that was read in this turn already waits for the next.
+	if events&(unix.EPOLLIN|stops) != 0 && !c.again {
+		e.read(c)
+	}
+	if events&unix.EPOLLOUT != 0 && c.blocked && c.state == open {
+		c.Flush()
+	}
+}
+
+// note keeps what events tell only once.
+func (c *Conn) note(events uint32) {
+	c.behind = c.behind || events&stops != 0
+	c.broken = c.broken || events&breaks != 0
+}
+
+// connectReady tells how an attempt to connect has ended.
+func (c *Conn) connectReady(e *epoll, events uint32) {
+	if errno := c.pendingError(); errno != 0 {
+		c.failed(errno)
+		return
+	}
+	if events&(unix.EPOLLIN|stops) != 0 {
+		// Of what came with this news epoll tells no second time.
+		c.note(events)
+		c.unread = true
+		e.readLater(c)
+	}
+	c.connected()
+}
+
+// socketError is the error pending on the socket; EPIPE if there is none.
+func (c *Conn) socketError() syscall.Errno {
+	if errno := c.pendingError(); errno != 0 {
+		return errno
+	}
+	return syscall.EPIPE
+}
+
+// pendingError is the error pending on the socket, or why that cannot be known; 0 if
+// there is none.
+func (c *Conn) pendingError() syscall.Errno {
+	n, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil {
+		return syscall.Errno(n)
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
+	}
+	return syscall.EPIPE
+}
+
+// read receives once. What is left in the socket is read in the next turn, after
+// the others had theirs.
+func (e *epoll) read(c *Conn) {
+	if c.eof {
+		return
+	}
+	c.unread = true
+	buf, most := c.grant()
+	switch {
+	case c.state != open:
+		return
+	case c.noRead && c.broken:
+		// The pause is younger than the event that told of it.
+		c.failed(c.socketError())
+		return
+	case c.noRead:
+		return
+	}
+	lent := len(buf) > 0
+	if !lent {
+		buf = e.recv[:min(most, len(e.recv))]
+	}
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(c.fd),
+		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
+	switch {
+	case errno == syscall.EAGAIN:
+		c.unread = false
+	case errno == syscall.EINTR:
+		e.readLater(c)
+	case errno != 0:
+		c.failed(errno)
+	case n == 0:
+		c.unread, c.eof = false, true
+		c.handler.OnEOF()
+		if c.broken && c.state == open {
+			// No other read will find it.
+			c.failed(c.socketError())
+		}
+	default:
+		if c.unread = int(n) == len(buf) || c.behind; c.unread {
+			e.readLater(c)
+		}
+		if lent {
+			c.handler.OnLent(int(n))
+			return
+		}
+		c.handler.OnData(buf[:n])
+		invariant.Poison(buf[:n])
+	}
+}
+
+// send implements engine.
+func (e *epoll) send(c *Conn) {
+	sent := 0
+	for c.out.Len() > 0 {
+		n, errno := e.write(c)
+		if errno == syscall.EAGAIN {
+			break
+		}
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 {
+			c.failed(errno)
+			return
+		}
+		c.out.Advance(&e.loop.bufs, n)
+		sent += n
+	}
+	c.blocked = c.out.Len() > 0
+	if c.blocked && c.interest&unix.EPOLLOUT == 0 {
+		c.interest |= unix.EPOLLOUT
+		e.watch(c.fd, c.interest)
+	}
+	c.handler.OnSent(sent)
+}
+
+// write makes one system call: a write if the output is in one piece, a gathering
+// one otherwise.
+func (e *epoll) write(c *Conn) (int, syscall.Errno) {
+	head := c.out.Head()
+	if b := head.Bytes(); head.Next() == nil {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(c.fd),
+			uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+		return int(n), errno
+	}
+	iov := e.iovecs[:0]
+	for k := head; k != nil && len(iov) < maxIovecs; k = k.Next() {
+		if b := k.Bytes(); len(b) > 0 {
+			v := syscall.Iovec{Base: &b[0]}
+			v.SetLen(len(b))
+			iov = append(iov, v)
+		}
+	}
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(c.fd),
+		uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
+	clear(iov)
+	return int(n), errno
+}
+
+// listen implements engine.
+func (e *epoll) listen(ln *Listener) error { return e.register(ln.fd, ln, unix.EPOLLIN) }
+
+// pause implements engine.
+func (e *epoll) pause(ln *Listener) {
+	if ln.paused {
+		e.watch(ln.fd, 0)
+	} else {
+		e.watch(ln.fd, unix.EPOLLIN)
+	}
+}
+
+// forget implements engine.
+func (e *epoll) forget(ln *Listener) {
+	e.table[ln.fd] = nil
+	// It can only fail for a descriptor that is not ours, which the table rules out.
+	_ = unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, ln.fd, nil)
+}
+
+// ready implements source.
+func (ln *Listener) ready(*epoll, uint32) { ln.AcceptSome(acceptBatch) }
+
+// accept implements engine.
+func (e *epoll) accept(ln *Listener) bool {
+	fd, _, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	return ln.accepted(fd, err)
+}

@@ -1,0 +1,143 @@
+package proxy_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/eventloop"
+)
+
+// A world is what a conversation's connections are made of.
+type world interface {
+	// newLoop is proxy.Options.NewLoop; nil for epoll.
+	newLoop() func(epoch time.Time, hook eventloop.Hook) (*eventloop.Loop, error)
+	// listen returns the number of a listening socket for the proxy, close closes it.
+	listen(t testing.TB, sa unix.Sockaddr) int
+	close(fd int)
+	// serve listens for a stub, and dial connects a party to the proxy.
+	serve(t testing.TB, sa unix.Sockaddr) port
+	dial(t testing.TB, sa unix.Sockaddr) end
+}
+
+// A port is a stub's listening socket.
+type port interface {
+	accept() (end, bool)
+	close()
+}
+
+// An end is the test's end of a connection. Nothing in it waits.
+type end interface {
+	Read(b []byte) (int, error)
+	Write(b []byte) (int, error)
+	CloseWrite()
+	Close()
+}
+
+// worlds are all there are, by name.
+var worlds = map[string]func() world{
+	"epoll": func() world { return kernel{} },
+	"fake":  func() world { return fake{eventloop.NewNetwork()} },
+	"completions": func() world {
+		n := eventloop.NewNetwork()
+		n.Completions = true
+		return fake{n}
+	},
+}
+
+// A fake is a world without descriptors.
+type fake struct{ net *eventloop.Network }
+
+func (f fake) newLoop() func(time.Time, eventloop.Hook) (*eventloop.Loop, error) { return f.net.New }
+
+func (f fake) listen(_ testing.TB, sa unix.Sockaddr) int { return f.net.Listen(sa) }
+
+func (f fake) close(int) {}
+
+func (f fake) serve(_ testing.TB, sa unix.Sockaddr) port { return fakePort{f.net.Serve(sa)} }
+
+func (f fake) dial(t testing.TB, sa unix.Sockaddr) end {
+	p, err := f.net.Dial(sa)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+type fakePort struct{ p *eventloop.Port }
+
+func (f fakePort) accept() (end, bool) {
+	p := f.p.Accept()
+	return p, p != nil
+}
+
+func (f fakePort) close() { f.p.Close() }
+
+// The kernel is a world of unix sockets and epoll.
+type kernel struct{}
+
+func (kernel) newLoop() func(time.Time, eventloop.Hook) (*eventloop.Loop, error) { return nil }
+
+func (kernel) listen(t testing.TB, sa unix.Sockaddr) int {
+	fd := unixSocket(t)
+	if err := unix.Bind(fd, sa); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 128); err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+func (kernel) close(fd int) { unix.Close(fd) }
+
+func (k kernel) serve(t testing.TB, sa unix.Sockaddr) port { return unixPort(k.listen(t, sa)) }
+
+func (kernel) dial(t testing.TB, sa unix.Sockaddr) end {
+	fd := unixSocket(t)
+	if err := unix.Connect(fd, sa); err != nil {
+		t.Fatal(err)
+	}
+	return unixEnd(fd)
+}
+
+func unixSocket(t testing.TB) int {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+type unixPort int
+
+func (p unixPort) accept() (end, bool) {
+	fd, _, err := unix.Accept4(int(p), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	return unixEnd(fd), err == nil
+}
+
+func (p unixPort) close() { unix.Close(int(p)) }
+
+type unixEnd int
+
+func (e unixEnd) Read(b []byte) (int, error) { return unix.Read(int(e), b) }
+
+func (e unixEnd) Write(b []byte) (int, error) {
+	return unix.SendmsgN(int(e), b, nil, nil, unix.MSG_NOSIGNAL)
+}
+
+func (e unixEnd) CloseWrite() { _ = unix.Shutdown(int(e), unix.SHUT_WR) }
+
+func (e unixEnd) Close() { unix.Close(int(e)) }
+
+// names counts the socket names given out so far.
+var names int
+
+// abstract is a new socket name, that needs no file.
+func abstract() string {
+	names++
+	return fmt.Sprintf("@nuthatch-%d-%d", os.Getpid(), names)
+}
