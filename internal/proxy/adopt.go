@@ -61,6 +61,9 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 			s.renew(by)
 		}
 	}
+	for _, q := range p.questions {
+		q.again()
+	}
 	p.checkBy(p.ctx.loop.Now())
 	if before.Timeout != p.conf.Timeout {
 		p.reschedule()

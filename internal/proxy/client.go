@@ -103,8 +103,11 @@ type client struct {
 	//
 	// Invariant: empty between two calls of the loop's.
 	again mbuf.Chain
-	// answered is the question that the client last waited for.
-	answered  *question
+	// asks is the question that the client waits for, askPrev and askNext are its
+	// neighbours among those that do, and answered is the one that it last waited for.
+	asks, answered   *question
+	askPrev, askNext *client
+
 	resumable bool // in ctx.resumable
 	starved   bool // in ctx.memory.clients
 	// unsure: a write of the client's may have been carried out on a connection
@@ -438,6 +441,9 @@ func (c *client) close() {
 	c.Close()
 	c.leave()
 	c.leaveLane()
+	if c.asks != nil {
+		c.asks.remove(c)
+	}
 	c.stash.Release(ctx.bufs)
 	if q := c.partial; q != nil {
 		c.partial = nil

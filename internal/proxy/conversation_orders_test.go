@@ -116,3 +116,9 @@ func (c *conversation) publish() {
 		}
 	}
 }
+
+// outside keeps what a loop gives to be done outside it.
+func (c *conversation) outside(f func()) bool {
+	c.reports = append(c.reports, f)
+	return true
+}

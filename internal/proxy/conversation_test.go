@@ -52,7 +52,8 @@ type conversation struct {
 	// renewed: connections to servers were replaced.
 	renewed bool
 	// cuts: clients may lose their connections.
-	cuts bool
+	cuts    bool
+	reports []func() // what was to be done outside the loops
 	// wild: a client sent bytes that nobody has an expectation of.
 	wild  bool
 	moved int // bytes, connections and ends so far, to tell progress by
@@ -122,7 +123,7 @@ func converseIn(t testing.TB, in world, lines string, lang dialect, loops int) *
 	for id := range loops {
 		ctx, err := proxy.NewContext(proxy.Options{
 			ID: id, Epoch: epoch, Log: logging.Discard(), Shard: stats.NewShard(c.layout()), Identity: c.identity, Measures: c.measures,
-			Pools: c.poolOptions(), NewLoop: in.newLoop(),
+			Pools: c.poolOptions(), NewLoop: in.newLoop(), Outside: c.outside,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -105,6 +105,7 @@ func protocolOf(p *config.Pool, learned *redis.Learned) proxy.Protocol {
 	if p.Redis {
 		return redis.New(redis.Options{
 			Auth: p.RedisAuth, DB: p.RedisDB, Databases: p.Databases, Servers: len(p.Servers), HashTag: p.HashTag, KeylessScripts: p.KeylessScripts, Learned: learned,
+			Facts:         func() *redis.Facts { return &redis.Facts{Pool: &stats.PoolSnapshot{}} },
 			RefuseUnknown: p.UnknownCommands == config.UnknownRefuse, MaxRequestSize: p.MaxRequestSize, Version: "0",
 		})
 	}

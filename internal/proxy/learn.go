@@ -1,43 +1,20 @@
 package proxy
 
 import (
-	"strconv"
+	"time"
 
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
 
-// A question is what servers are asked, on the default lane, so that requests
-// can be understood: where an unknown command has its keys, say.
-//
-//	request ─► Learn ─► question ─► server 0, or the next one that answers
-//	   ▲                                │
-//	   └──── parsed again ◄──── Protocol.Learn keeps the answer for all loops
-//
-// The clients that sent such a request wait, with the request back at the front
-// of their stash; those with the same question share it. Known commands never
-// come here.
-type question struct {
-	// static after construction
-	pool  *ServerPool
-	topic string
-	text  []byte
-
-	// owned by the loop
-	waiting []*client
-	// next is the server that is asked next.
-	next int
-	// reply gathers the server's.
-	reply []byte
-
-	// The end, once the question is answered or no server is left to ask.
-
-	// objection is what the last server said instead of an answer, failure why
-	// there was no reply at all.
-	objection string
-	failure   msg.Reason
-}
+const (
+	// unknownFor is how long, in nanoseconds, it is kept that servers do not know a
+	// command. A module may be loaded at any time.
+	unknownFor = int64(time.Second)
+	// maxUnknown bounds how many such commands are kept; the one too many begins anew.
+	maxUnknown = 1 << 10
+)
 
 // learn has a server asked what the request means, unless that has just been
 // done in vain.
@@ -57,14 +34,18 @@ func (c *client) learn(req *msg.Request) {
 		c.unlearnt(answered, req)
 		return
 	}
-	c.waits |= waitsForAnswer
+	if ctx.loop.Now() < p.unknown[topic] {
+		c.local(req)
+		return
+	}
 	c.session.Again()
 	q := p.questions[topic]
 	if q != nil {
-		q.waiting = append(q.waiting, c)
+		q.add(c)
 		return
 	}
-	q = &question{pool: p, topic: topic, text: text.AppendTo(nil), waiting: []*client{c}}
+	q = &question{pool: p, topic: topic, text: text.AppendTo(nil)}
+	q.add(c)
 	if p.questions == nil {
 		p.questions = make(map[string]*question)
 	}
@@ -87,8 +68,20 @@ func (c *client) unlearnt(q *question, req *msg.Request) {
 		c.outq.Push(m)
 		c.advance()
 	default:
+		c.pool.keepUnknown(q.topic)
 		c.local(req)
 	}
+}
+
+// keepUnknown keeps for a while that the servers do not know what that is.
+func (p *ServerPool) keepUnknown(topic string) {
+	if p.unknown == nil {
+		p.unknown = make(map[string]int64)
+	}
+	if len(p.unknown) >= maxUnknown {
+		clear(p.unknown)
+	}
+	p.unknown[topic] = p.ctx.loop.Now() + unknownFor
 }
 
 // putBack moves a request that is to be parsed again to the front of the stash.
@@ -104,74 +97,14 @@ func (c *client) putBack() {
 	c.stash, c.again = c.again, mbuf.Chain{}
 }
 
-// ask puts the question to the next server that can be reached.
-func (q *question) ask() {
-	p := q.pool
-	ctx := p.ctx
-	for q.next < len(p.servers) {
-		s := p.servers[q.next]
-		q.next++
-		conn, why := s.conn(0, 0)
-		if why != msg.OK {
-			q.failure, q.objection = why, ""
-			continue
-		}
-		m := ctx.msgs.Get()
-		m.Owner, m.NoReply = q, true
-		conn.Out().Append(ctx.bufs, q.text)
-		conn.enqueue(m, len(q.text))
-		return
-	}
-	q.end()
-}
-
-// end has the clients told, in this turn, once they have put their requests
-// back.
-func (q *question) end() {
-	delete(q.pool.questions, q.topic)
-	q.pool.ctx.answered = append(q.pool.ctx.answered, q)
-}
-
-// OnReply implements msg.Owner.
-func (q *question) OnReply(m *msg.Msg, r msg.Reply) {
-	p := q.pool
-	p.ctx.msgs.Put(m)
-	if r.Chain != nil {
-		q.reply = r.Chain.AppendTo(q.reply[:0])
-	} else {
-		q.reply = append(q.reply[:0], r.Flat...)
-	}
-	q.failure = msg.OK
-	q.objection = p.proto.Learn(q.topic, q.reply)
-	if q.objection != "" {
-		q.ask()
-		return
-	}
-	q.end()
-}
-
-// OnFailure implements msg.Owner.
-func (q *question) OnFailure(m *msg.Msg) {
-	q.failure, q.objection = m.Err, ""
-	if m.Err == msg.ReplyTooLarge {
-		q.failure, q.objection = msg.OK, "their answer has more than "+strconv.Itoa(maxAnswer)+" bytes"
-	}
-	q.pool.ctx.msgs.Put(m)
-	q.ask()
-}
-
 // tellAnswered has the clients go on whose questions have come to their end.
 func (ctx *Context) tellAnswered() {
 	for _, q := range ctx.answered {
-		for _, c := range q.waiting {
-			if c.state != clientOpen {
-				continue
-			}
-			c.waits &^= waitsForAnswer
+		for c := q.first; c != nil; c = q.first {
+			q.remove(c)
 			c.answered = q
 			c.mayResume()
 		}
-		q.waiting = nil
 	}
 	clear(ctx.answered)
 	ctx.answered = ctx.answered[:0]

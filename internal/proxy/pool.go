@@ -36,6 +36,9 @@ type ServerPool struct {
 	// questions are those that servers have been asked, by topic; nil until the
 	// first one.
 	questions map[string]*question
+	// unknown is until when it is kept that servers do not know what a topic is about;
+	// nil until the first one.
+	unknown map[string]int64
 	// parser is for requests that begin; one that does not end with the bytes
 	// at hand keeps the parser, and another takes its place.
 	parser    msg.RequestParser

@@ -36,6 +36,8 @@ type Server struct {
 	nextAddr int
 	// reconnect is when the server may be connected to.
 	reconnect reconnect
+	// mute is how many questions it has left unanswered, and still may answer.
+	mute int
 	// busyPace is when it may next be told that the server is busy.
 	busyPace pace
 	// closePace, badReplyPace and objectionPace are when it may next be told that a

@@ -133,9 +133,13 @@ func (c *client) expire(now int64) {
 	if expired > 0 {
 		p.tellExpired(expired)
 	}
-	if c.waits&waitsForPool != 0 && c.waits&waitsForAnswer == 0 && c.stash.Len() > 0 && p.conf.RequestTimeout > 0 {
+	if c.waits != 0 && c.stash.Len() > 0 && p.conf.RequestTimeout > 0 {
 		due := c.stashedAt + int64(p.conf.RequestTimeout)
 		if due <= now {
+			if q := c.asks; q != nil {
+				q.remove(c)
+				q.overdue()
+			}
 			c.resume()
 			due = now + expiryStep // for what there was no room to answer
 		}

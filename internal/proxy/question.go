@@ -1,0 +1,222 @@
+package proxy
+
+import (
+	"strconv"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/msg"
+)
+
+// A question is what servers are asked, on the default lane, so that requests
+// can be understood: where an unknown command has its keys, say.
+//
+//	request ─► Learn ─► question ─► a server, or the next one that answers
+//	   ▲                                │
+//	   └──── parsed again ◄──── Protocol.Learn keeps the answer for all loops
+//
+// The clients that sent such a request wait, with the request back at the front
+// of their stash; those with the same question share it. Known commands never
+// come here.
+//
+// Servers that are well are asked first, then those that fail. One that is
+// ejected gets a question only where it gets requests, as its probe. One that
+// says nothing holds a question up for request_timeout, if there is one: then the
+// next is asked.
+type question struct {
+	// static after construction
+	pool  *ServerPool
+	topic string
+	text  []byte
+
+	// owned by the loop
+	//
+	// first and last are the ends of the list of clients that wait.
+	first, last *client
+	// next is the index of the server that is looked at next, failing and ejected
+	// are those that were passed over.
+	//
+	// Invariant: next is 0 after a reload, which gives servers other places.
+	next             int
+	failing, ejected []*Server
+	// server is the one that was asked last, at time askedAt, by m; nil once that
+	// has been answered, or is given up.
+	server  *Server
+	m       *msg.Msg
+	askedAt int64
+	// reply gathers the server's.
+	reply []byte
+
+	// The end, once the question is answered or no server is left to ask.
+
+	// objection is what the last server said instead of an answer, failure why
+	// there was no reply at all.
+	objection string
+	failure   msg.Reason
+}
+
+// add has the client wait for the answer.
+func (q *question) add(c *client) {
+	invariant.Check(c.asks == nil, "proxy: a client waits for two answers")
+	c.waits |= waitsForAnswer
+	c.asks, c.askPrev, c.askNext = q, q.last, nil
+	if q.last == nil {
+		q.first = c
+	} else {
+		q.last.askNext = c
+	}
+	q.last = c
+}
+
+// remove has the client wait for the answer no longer.
+func (q *question) remove(c *client) {
+	c.waits &^= waitsForAnswer
+	if c.askPrev == nil {
+		q.first = c.askNext
+	} else {
+		c.askPrev.askNext = c.askNext
+	}
+	if c.askNext == nil {
+		q.last = c.askPrev
+	} else {
+		c.askNext.askPrev = c.askPrev
+	}
+	c.asks, c.askPrev, c.askNext = nil, nil, nil
+}
+
+// candidate is the server to ask next, or nil.
+func (q *question) candidate() *Server {
+	for servers := q.pool.servers; q.next < len(servers); {
+		s := servers[q.next]
+		q.next++
+		switch h := s.health; {
+		case !h.passes():
+			q.ejected = append(q.ejected, s)
+		case s.mute > 0 || h.failures.Load() != 0 || !h.isUp():
+			q.failing = append(q.failing, s)
+		default:
+			return s
+		}
+	}
+	var s *Server
+	switch {
+	case len(q.failing) > 0:
+		s, q.failing = q.failing[0], q.failing[1:]
+	case len(q.ejected) > 0:
+		s, q.ejected = q.ejected[0], q.ejected[1:]
+	}
+	return s
+}
+
+// again has all servers asked anew, when a reload has given them other places.
+func (q *question) again() { q.next, q.failing, q.ejected = 0, nil, nil }
+
+// ask puts the question to the next server that can be reached. A server that
+// requests pass by, since others have its keys, is not asked.
+func (q *question) ask() {
+	p := q.pool
+	ctx := p.ctx
+	p.topo.current(ctx.loop.Now(), p.back)
+	for s := q.candidate(); s != nil; s = q.candidate() {
+		conn, why := (*serverConn)(nil), msg.ConnRefused
+		if s.keepsRequests() {
+			conn, why = s.conn(0, 0)
+		}
+		if why != msg.OK {
+			q.failed(why)
+			continue
+		}
+		m := ctx.msgs.Get()
+		m.Owner, m.NoReply = q, true
+		q.server, q.m, q.askedAt = s, m, ctx.loop.Now()
+		conn.Out().Append(ctx.bufs, q.text)
+		conn.enqueue(m, len(q.text))
+		return
+	}
+	q.end()
+}
+
+// keepsRequests reports whether requests for the server's keys come to it, and not to
+// others in its place.
+func (s *Server) keepsRequests() bool {
+	h := s.health
+	return h.inService() != OffTheRing && (h.retryAt.Load() == 0 || s.pool.conf.Eject == config.EjectFail)
+}
+
+// end has the clients told, in this turn, once they have put their requests
+// back.
+func (q *question) end() {
+	delete(q.pool.questions, q.topic)
+	q.pool.ctx.answered = append(q.pool.ctx.answered, q)
+}
+
+// OnReply implements msg.Owner.
+func (q *question) OnReply(m *msg.Msg, r msg.Reply) {
+	p := q.pool
+	p.ctx.msgs.Put(m)
+	s := q.server
+	q.server, q.m = nil, nil
+	if r.Chain != nil {
+		q.reply = r.Chain.AppendTo(q.reply[:0])
+	} else {
+		q.reply = append(q.reply[:0], r.Flat...)
+	}
+	q.failure = msg.OK
+	q.objection = p.proto.Learn(q.topic, q.reply)
+	if q.objection != "" {
+		q.ask()
+		return
+	}
+	if s.health.failures.Load() != 0 {
+		s.countAnswer()
+	}
+	q.end()
+}
+
+// OnFailure implements msg.Owner.
+func (q *question) OnFailure(m *msg.Msg) {
+	q.server, q.m = nil, nil
+	if m.Err == msg.ReplyTooLarge {
+		q.failure, q.objection = msg.OK, "their answer has more than "+strconv.Itoa(maxAnswer)+" bytes"
+	} else {
+		q.failed(m.Err)
+	}
+	q.pool.ctx.msgs.Put(m)
+	q.ask()
+}
+
+// failed notes why a server did not answer. What another one said tells more.
+func (q *question) failed(why msg.Reason) {
+	if q.objection == "" {
+		q.failure = why
+	}
+}
+
+// overdue has the next server asked if the one that was asked has been silent for
+// as long as a request may take.
+func (q *question) overdue() {
+	p := q.pool
+	if q.m == nil || p.ctx.loop.Now() < q.askedAt+int64(p.conf.RequestTimeout) {
+		return
+	}
+	q.server.mute++
+	q.m.Owner = &unanswered{q.server}
+	q.server, q.m = nil, nil
+	q.failed(msg.RequestTimedout)
+	q.ask()
+}
+
+// An unanswered is a question that was put to a server, and to others when it did
+// not answer.
+type unanswered struct{ server *Server }
+
+// OnReply implements msg.Owner.
+func (u *unanswered) OnReply(m *msg.Msg, _ msg.Reply) { u.end(m) }
+
+// OnFailure implements msg.Owner.
+func (u *unanswered) OnFailure(m *msg.Msg) { u.end(m) }
+
+func (u *unanswered) end(m *msg.Msg) {
+	u.server.mute--
+	u.server.pool.ctx.msgs.Put(m)
+}
