@@ -41,7 +41,7 @@ func exposed(t *testing.T) map[string]bool {
 	for _, m := range regexp.MustCompile(`(?m)^[a-z]\w*`).FindAllString(string(text), -1) {
 		names[m] = true
 	}
-	for _, row := range slices.Concat(stats.PoolVectors[:], stats.ServerVectors[:]) {
+	for _, row := range slices.Concat(stats.PoolVectors[:], stats.ServerVectors[:], []stats.Field{stats.ServerErrors}) {
 		names[row.Prom] = true
 	}
 	return names

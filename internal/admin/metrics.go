@@ -45,8 +45,8 @@ type metric struct {
 // is how pools, servers and the program are now.
 //
 // There are as many series as the configuration has pools and servers, times the
-// rows of the tables. Of the statistics that are counted by reason, a series is
-// there from the first time on.
+// rows of the tables. Of the statistics that are counted by reason, and of the error
+// replies of servers, a series is there from the first time on.
 type collector struct {
 	in        Instance
 	snapshots *snapshots
@@ -54,6 +54,7 @@ type collector struct {
 
 	pool, server, loop         []metric
 	poolReasons, serverReasons []metric
+	serverErrors               []metric
 
 	build, ready, poolPaused, loopCPU                         *prometheus.Desc
 	serverUp, serverInService, serverState, serverShare       *prometheus.Desc
@@ -72,6 +73,7 @@ func newCollector(in Instance, s *snapshots, l *latencies) *collector {
 		loop:          metricsOf(stats.LoopFields[:], "loop"),
 		poolReasons:   metricsOf(stats.PoolVectors[:], "pool", "reason"),
 		serverReasons: metricsOf(stats.ServerVectors[:], "pool", "server", "reason"),
+		serverErrors:  metricsOf([]stats.Field{stats.ServerErrors}, "pool", "server", "error"),
 
 		build:      desc("nuthatch_build_info", "what runs: always 1", "program", "version", "go"),
 		ready:      desc("nuthatch_ready", "1 if /readyz says so"),
@@ -111,7 +113,7 @@ func metricsOf(rows []stats.Field, labels ...string) []metric {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, rows := range [][]metric{c.pool, c.server, c.loop, c.poolReasons, c.serverReasons} {
+	for _, rows := range [][]metric{c.pool, c.server, c.loop, c.poolReasons, c.serverReasons, c.serverErrors} {
 		for _, m := range rows {
 			out <- m.desc
 		}
@@ -143,6 +145,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		for j := range p.Servers {
 			s.values(c.server, p.Servers[j].Values[:], p.Name, p.Servers[j].Name)
 			s.reasons(c.serverReasons, p.Servers[j].Vectors[:], p.Name, p.Servers[j].Name)
+			for prefix, n := range p.Servers[j].ErrorReplies(snap.ErrorNames) {
+				s.values(c.serverErrors, []int64{n}, p.Name, p.Servers[j].Name, prefix)
+			}
 		}
 	}
 	c.collectTimes(s)

@@ -91,6 +91,7 @@ func (h *handler) fields(w http.ResponseWriter, _ *http.Request) {
 	answer(w, api.Fields{
 		Pool: fieldsOf(stats.PoolFields[:]), Server: fieldsOf(stats.ServerFields[:]), Loop: fieldsOf(stats.LoopFields[:]),
 		PoolReasons: fieldsOf(stats.PoolVectors[:]), ServerReasons: fieldsOf(stats.ServerVectors[:]),
+		ServerErrors: fieldsOf([]stats.Field{stats.ServerErrors}),
 	})
 }
 
@@ -174,7 +175,7 @@ func (h *handler) poolsNow(name string) ([]api.Pool, time.Time, error) {
 		if j >= 0 {
 			counted = snap.Pools[j]
 		}
-		shown := h.pool(p, topo[i], &counted)
+		shown := h.pool(p, topo[i], &counted, snap.ErrorNames)
 		shown.Latency = times.of(p.Name, "")
 		for j := range shown.Servers {
 			shown.Servers[j].Latency = times.of(p.Name, shown.Servers[j].Name)
@@ -187,7 +188,7 @@ func (h *handler) poolsNow(name string) ([]api.Pool, time.Time, error) {
 	return pools, at, nil
 }
 
-func (h *handler) pool(p *config.Pool, t *proxy.Topology, counted *stats.PoolSnapshot) api.Pool {
+func (h *handler) pool(p *config.Pool, t *proxy.Topology, counted *stats.PoolSnapshot, errorNames []string) api.Pool {
 	shown := api.Pool{
 		Name: p.Name, Protocol: protocolOf(p), Listen: p.Listen.String(),
 		Hash: p.Hash.String(), HashTag: p.HashTag, Distribution: p.Distribution.String(),
@@ -205,8 +206,12 @@ func (h *handler) pool(p *config.Pool, t *proxy.Topology, counted *stats.PoolSna
 	}
 	shares := t.Ring().Continuum.Shares(p.Hash)
 	for i := range p.Servers {
-		s := h.server(p, t, i, servers[p.Servers[i].StatsName()])
+		counted := servers[p.Servers[i].StatsName()]
+		s := h.server(p, t, i, counted)
 		s.Share = shares[i]
+		if counted != nil {
+			s.ErrorReplies = counted.ErrorReplies(errorNames)
+		}
 		shown.Servers = append(shown.Servers, s)
 	}
 	return shown

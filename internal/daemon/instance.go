@@ -400,6 +400,7 @@ func (in *Instance) Snapshot() *stats.Snapshot {
 	}
 	snap := stats.Sum(layout, shards)
 	now := time.Now()
+	snap.ErrorNames = in.identity.Errors().Names()
 	snap.Source = hostname()
 	snap.Version = in.opts.Version
 	snap.Uptime = int64(now.Sub(in.epoch) / time.Second)

@@ -91,6 +91,7 @@ func (in *Instance) redisFacts(name string) *redis.Facts {
 	if k.Pool == nil { // a reload took it away meanwhile
 		k.Pool = &stats.PoolSnapshot{Name: name}
 	}
+	k.ErrorReplies = k.Pool.ErrorReplies(snap.ErrorNames)
 	for j := range p.Servers {
 		k.States = append(k.States, g.topo[i].State(j).State.String())
 	}

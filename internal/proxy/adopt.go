@@ -85,7 +85,7 @@ func (p *ServerPool) adoptServer(old []*Server, i int) *Server {
 	}
 	s := old[at]
 	s.index, s.conf = i, &p.conf.Servers[i]
-	s.stats, s.reasons = &p.stats.Servers[i], &p.stats.Reasons[i]
+	s.stats, s.reasons, s.errors = &p.stats.Servers[i], &p.stats.Reasons[i], &p.stats.Errors[i]
 	return s
 }
 
@@ -95,7 +95,7 @@ func (p *ServerPool) removeServer(s *Server, by int64) {
 	s.removed = true
 	for i := range p.servers {
 		if p.servers[i].conf.StatsName() == s.conf.StatsName() {
-			s.stats, s.reasons = &p.stats.Servers[i], &p.stats.Reasons[i]
+			s.stats, s.reasons, s.errors = &p.stats.Servers[i], &p.stats.Reasons[i], &p.stats.Errors[i]
 		}
 	}
 	s.renew(by)

@@ -87,6 +87,7 @@ type Context struct {
 	waiting []*msg.Msg
 	// scratch
 	key1, key2 []byte
+	errorText  [64]byte
 	deal       deal
 }
 
@@ -96,7 +97,11 @@ type Identity struct {
 	last     atomic.Uint64
 	contexts atomic.Pointer[[]*Context]
 	limits   Limits
+	errors   stats.ErrorNames
 }
+
+// Errors are the prefixes of the error replies that servers gave.
+func (id *Identity) Errors() *stats.ErrorNames { return &id.errors }
 
 // Limits are what bounds the loops together.
 func (id *Identity) Limits() *Limits { return &id.limits }

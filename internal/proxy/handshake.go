@@ -3,7 +3,6 @@ package proxy
 import (
 	"log/slog"
 
-	"nuthatch/internal/logging"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
@@ -84,8 +83,8 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	}
 	objection, unfit := h.proto.HandshakeReply(c.key(), h.next, h.buf)
 	if objection != "" {
-		if level, missed, ok := c.mayLog(logging.Warn, &c.server.objectionPace); ok {
-			ctx.log.Log(level, "server objects to the handshake", append(c.attrs(),
+		if missed, ok := c.server.objectionPace.passAfter(ctx.loop.Now(), troublePeriod); ok {
+			ctx.log.Warn("server objects to the handshake", append(c.attrs(),
 				slog.String("reply", objection), slog.Int("more_not_logged", missed))...)
 		}
 	}

@@ -87,7 +87,7 @@ func TestLinesAboutAServerAreLimited(t *testing.T) {
 			closed += int(n)
 		}
 		lines := book.lines()
-		if n := len(with(lines, "server "+s.Addr()+" fails: Invalid argument; ejected: its requests fail until it answers")); n != 1 {
+		if n := len(with(lines, "server "+s.Addr()+" fails: what it says is no reply to what it was asked; ejected: its requests fail until it answers")); n != 1 {
 			t.Errorf("level %v: that the server fails is told %d times", level, n)
 		}
 		if n := len(with(lines, "server "+s.Addr()+" is tried again")); n != 1 {

@@ -23,6 +23,8 @@ type Server struct {
 	stats  *stats.ServerShard
 	// reasons are what of the statistics is kept by msg.Reason.
 	reasons *stats.ServerReasons
+	// errors are the error replies of the server.
+	errors **stats.ErrorCounts
 	// lanes are this loop's connections, by lane and slot: server_connections of
 	// them in each lane that was ever used, opened when they are first needed. A
 	// client keeps to one slot, so that it reads what it wrote.
@@ -60,6 +62,7 @@ func newServer(p *ServerPool, index int) *Server {
 		stats:  &p.stats.Servers[index],
 
 		reasons:   &p.stats.Reasons[index],
+		errors:    &p.stats.Errors[index],
 		forgetful: true,
 	}
 }
@@ -315,12 +318,13 @@ func (c *serverConn) deliver(r msg.Reply) {
 		c.fail(msg.BadReply)
 		return
 	}
+	refuses := mayBeError(r) && c.server.refused(r)
 	m := c.pop()
 	if m.Owner == nil {
 		c.pool.ctx.msgs.Put(m)
 	} else {
 		if !m.NoReply {
-			if c.server.health.failures.Load() != 0 {
+			if c.server.health.failures.Load() != 0 && !refuses {
 				c.server.countAnswer()
 			}
 			c.server.answered(m)

@@ -101,8 +101,16 @@ func (c *serverConn) mayLog(level logging.Level, p *pace) (at logging.Level, mis
 // ReasonText is the reason why a server fails, as the log has it: the client's
 // text, but for those where that says nothing.
 func ReasonText(why msg.Reason) string {
-	if why == msg.ServerEOF {
+	switch why {
+	case msg.ServerEOF:
 		return "it closed the connection"
+	case msg.LoginRefused:
+		return "it refuses the pool's login (redis_auth)"
+	case msg.Unresolved:
+		return "its name cannot be resolved"
+	case msg.BadReply:
+		return "what it says is no reply to what it was asked"
+	default:
+		return why.String()
 	}
-	return why.String()
 }

@@ -19,6 +19,7 @@ func (s *Shard) Reshape(layout Layout, from []int) {
 			if was := slices.Index(before[j].Servers, name); was >= 0 {
 				s.Pools[i].Servers[k] = pools[j].Servers[was]
 				s.Pools[i].Reasons[k] = pools[j].Reasons[was]
+				s.Pools[i].Errors[k] = (*ErrorCounts)(nil).add(pools[j].Errors[was])
 			}
 		}
 	}

@@ -42,10 +42,11 @@ type PoolShard struct {
 	Values [numPoolFields]int64
 	// Vectors are the pool's own, indexed by PoolVector.
 	Vectors [numPoolVectors]Reasons
-	// Servers and Reasons, of the servers, are in the layout's order. The slices
-	// themselves are fixed.
+	// Servers, Reasons and Errors, of the servers, are in the layout's order. The
+	// slices themselves are fixed. Errors are nil for a server that gave none.
 	Servers []ServerShard
 	Reasons []ServerReasons
+	Errors  []*ErrorCounts
 }
 
 // cacheLine keeps the shards of two loops off each other's cache lines; two
@@ -90,12 +91,15 @@ func (s *Shard) shape(layout Layout) {
 	pools := make([]PoolShard, len(layout)+2*pad)
 	servers := make([]ServerShard, total+2*pad)[pad:]
 	reasons := make([]ServerReasons, total+2*pad)[pad:]
+	const errorsPad = 16 // of pointers: two cache lines
+	errors := make([]*ErrorCounts, total+2*errorsPad)[errorsPad:]
 	s.layout = layout
 	s.Pools = pools[pad : pad+len(layout) : pad+len(layout)]
 	for i := range layout {
 		n := len(layout[i].Servers)
 		s.Pools[i].Servers, servers = servers[:n:n], servers[n:]
 		s.Pools[i].Reasons, reasons = reasons[:n:n], reasons[n:]
+		s.Pools[i].Errors, errors = errors[:n:n], errors[n:]
 	}
 }
 
@@ -121,5 +125,8 @@ func (s *Shard) Copy(dst *Shard) {
 		dst.Pools[i].Values, dst.Pools[i].Vectors = s.Pools[i].Values, s.Pools[i].Vectors
 		copy(dst.Pools[i].Servers, s.Pools[i].Servers)
 		copy(dst.Pools[i].Reasons, s.Pools[i].Reasons)
+		for j, counts := range s.Pools[i].Errors {
+			dst.Pools[i].Errors[j] = (*ErrorCounts)(nil).add(counts)
+		}
 	}
 }

@@ -8,6 +8,8 @@ type ServerSnapshot struct {
 	Values [numServerFields]int64
 	// Vectors are indexed by ServerVector.
 	Vectors [numServerVectors]Reasons
+	// Errors are the error replies by prefix; nil if there were none.
+	Errors *ErrorCounts
 }
 
 // PoolSnapshot is the state of one pool over all loops.
@@ -43,6 +45,8 @@ type Snapshot struct {
 	CurrConnections int64
 	// Pools are in the layout's order.
 	Pools []PoolSnapshot
+	// ErrorNames are the prefixes of error replies, by their index in ErrorCounts.
+	ErrorNames []string
 	// Loops are the event loops, in the order of the shards.
 	Loops []LoopSnapshot
 }
@@ -105,6 +109,7 @@ func (p *PoolSnapshot) add(l PoolLayout, shard *PoolShard) {
 		for v, field := range &ServerVectors {
 			s.Vectors[v].add(field.Kind, &shard.Reasons[i][v])
 		}
+		s.Errors = s.Errors.add(shard.Errors[i])
 	}
 }
 

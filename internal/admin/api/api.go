@@ -137,6 +137,9 @@ type Server struct {
 	Counters map[string]int64 `json:"counters"`
 	// Reasons are the server's statistics that are counted by reason.
 	Reasons map[string]map[string]int64 `json:"reasons"`
+	// ErrorReplies are the error replies that the server gave, by the word that they
+	// begin with ("OOM", "NOAUTH"); left out if there were none.
+	ErrorReplies map[string]int64 `json:"error_replies,omitempty"`
 	// Latency is the time from when a request is sent to the server to its reply.
 	Latency *Latency `json:"latency,omitempty"`
 }
@@ -266,6 +269,8 @@ type Fields struct {
 	// PoolReasons and ServerReasons are those that are counted by reason.
 	PoolReasons   []Field `json:"pool_reasons"`
 	ServerReasons []Field `json:"server_reasons"`
+	// ServerErrors are those that are counted by the prefix of an error reply.
+	ServerErrors []Field `json:"server_errors"`
 }
 
 // Field is one statistic.

@@ -47,6 +47,16 @@ func (p *Protocol) Fits(t msg.Type, r msg.Reply) bool {
 	return slices.Contains(replies, string(code)) || bytes.HasSuffix(code, []byte("ERROR"))
 }
 
+// ErrorPrefix implements proxy.Protocol.
+func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses bool) {
+	var code [maxCode]byte
+	prefix = codeOf(r, &code)
+	if !bytes.HasSuffix(prefix, []byte("ERROR")) {
+		return nil, false
+	}
+	return append(buf, prefix...), false
+}
+
 // Silent implements proxy.Protocol: it tells by the reply's code whether
 // memcached sends it to a quiet request.
 func (p *Protocol) Silent(t msg.Type, r msg.Reply) bool {

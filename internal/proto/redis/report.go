@@ -3,6 +3,7 @@ package redis
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -33,6 +34,8 @@ type Facts struct {
 	MaxClients int
 	Pool       *stats.PoolSnapshot
 	Commands   []CommandTimes
+	// ErrorReplies are the error replies of all servers together, by prefix.
+	ErrorReplies map[string]int64
 	// States say how the servers are, in the order of Pool.Servers.
 	States []string
 }
@@ -189,7 +192,11 @@ func infoStats(_ *Protocol, f *Facts, line func(string, any)) {
 	line("total_net_input_bytes", in)
 	line("total_net_output_bytes", out)
 	line("rejected_connections", v[stats.ClientsRefused])
-	line("total_error_replies", v[stats.ForwardError])
+	replies := v[stats.ForwardError]
+	for _, n := range f.ErrorReplies {
+		replies += n
+	}
+	line("total_error_replies", replies)
 	for i, field := range &stats.PoolFields {
 		line(field.Name, v[i])
 	}
@@ -218,7 +225,8 @@ func infoCommands(_ *Protocol, f *Facts, line func(string, any)) {
 	}
 }
 
-// infoErrors counts the errors of the proxy's own, by reason.
+// infoErrors counts the errors of the proxy's own, by reason, in small letters, and
+// those of the servers, by prefix, in capitals.
 func infoErrors(_ *Protocol, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
@@ -227,6 +235,9 @@ func infoErrors(_ *Protocol, f *Facts, line func(string, any)) {
 		if n > 0 {
 			line("errorstat_"+msg.Reason(r).Name(), fmt.Sprintf("count=%d", n))
 		}
+	}
+	for _, prefix := range slices.Sorted(maps.Keys(f.ErrorReplies)) {
+		line("errorstat_"+prefix, fmt.Sprintf("count=%d", f.ErrorReplies[prefix]))
 	}
 }
 

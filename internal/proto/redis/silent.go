@@ -1,6 +1,11 @@
 package redis
 
-import "nuthatch/internal/msg"
+import (
+	"bytes"
+
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
 
 // Fits implements proxy.Protocol: of a command whose replies are merged, it tells
 // by the first byte whether a reply has a shape that can be. Any can be an error,
@@ -34,6 +39,42 @@ func (p *Protocol) Fits(t msg.Type, r msg.Reply) bool {
 	}
 	return true
 }
+
+// ErrorPrefix implements proxy.Protocol: it is what stands before the first blank.
+// A RESP3 error may be a text with its length before it.
+func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses bool) {
+	b := r.Flat
+	if r.Chain != nil {
+		for k := r.Chain.Head(); k != nil && len(buf) < maxErrorHead; k = k.Next() {
+			b := k.Bytes()
+			buf = append(buf, b[:min(len(b), maxErrorHead-len(buf))]...)
+		}
+		b = buf
+	}
+	switch {
+	case len(b) == 0:
+		return nil, false
+	case b[0] == '!':
+		_, b, _ = bytes.Cut(b, []byte("\r\n"))
+	case b[0] == '-':
+		b = b[1:]
+	default:
+		return nil, false
+	}
+	end := 0
+	for end < len(b) && end <= stats.MaxErrorName && b[end] > ' ' {
+		end++
+	}
+	prefix = b[:end:end]
+	if prefix == nil {
+		prefix = []byte{}
+	}
+	return prefix, string(prefix) == "NOAUTH" || string(prefix) == "WRONGPASS"
+}
+
+// maxErrorHead is as much of an error as ErrorPrefix looks at: its length, if it has
+// one, and its prefix.
+const maxErrorHead = 24 + stats.MaxErrorName
 
 func firstByte(r msg.Reply) byte {
 	if r.Chain != nil {

@@ -92,6 +92,7 @@ func someFacts() *Facts {
 		PID: 77, Threads: 3, Port: 22121, ConfigFile: "/etc/n.yml", Uptime: 49 * time.Hour,
 		Resident: 3 << 20, MaxMemory: 1 << 30, CPUUser: 1.5, MaxClients: 100,
 		Pool: p, Commands: []CommandTimes{{"set", set}, {"get", get}}, States: []string{"up", "ejected"},
+		ErrorReplies: map[string]int64{"OOM": 794, "ERR": 2},
 	}
 }
 
@@ -117,7 +118,8 @@ func TestInfo(t *testing.T) {
 		"# Server", "redis_version:7.0.15", "nuthatch_version:1.2.3", "process_id:77", "uptime_in_days:2", "threads:3", "config_file:/etc/n.yml",
 		"connected_clients:2", "maxclients:100", "used_memory_human:3.00M", "maxmemory_human:1.00G", "loading:0",
 		"total_connections_received:7", "total_commands_processed:6", "total_net_input_bytes:99", "client_eof:5", "slow_requests:0",
-		"role:master", "used_cpu_user:1.500000", "errorstat_timed_out:count=4", "cluster_enabled:0",
+		"role:master", "used_cpu_user:1.500000", "errorstat_timed_out:count=4",
+		"errorstat_OOM:count=794", "errorstat_ERR:count=2", "total_error_replies:796", "cluster_enabled:0",
 	} {
 		if !strings.Contains(usual, line+"\r\n") {
 			t.Errorf("INFO has no line %q", line)

@@ -1,0 +1,45 @@
+package proxy
+
+import (
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// Error replies of servers are counted by server and by the word that they begin
+// with. Whether a reply may be an error is seen by its first bytes, in line, since
+// it is asked of every reply; the protocol is asked only then.
+
+// mayBeError reports whether the reply may be an error, of Redis (-, !) or of
+// Memcached (ERROR, SERVER_ERROR, CLIENT_ERROR), and not what begins with the same
+// letter and comes often (END, EXISTS, STORED).
+func mayBeError(r msg.Reply) bool {
+	b := r.Flat
+	if r.Chain != nil {
+		b = r.Chain.Head().Bytes()
+	}
+	if len(b) == 0 {
+		return false
+	}
+	switch b[0] {
+	case '-', '!':
+		return true
+	case 'E', 'S', 'C':
+		return len(b) == 1 || b[1] == 'R' || b[1] == 'E' || b[1] == 'L'
+	}
+	return false
+}
+
+// refused counts the reply if it is an error, and reports whether the server refuses
+// all requests with it: it answers, and is not well for that.
+func (s *Server) refused(r msg.Reply) bool {
+	ctx := s.pool.ctx
+	prefix, refuses := s.pool.proto.ErrorPrefix(r, ctx.errorText[:0])
+	if prefix == nil {
+		return false
+	}
+	stats.Count(s.errors, ctx.identity.errors.Index(prefix))
+	if refuses && !s.removed && s.health.refuses(msg.LoginRefused, ctx.loop.Now()) {
+		s.logFails(msg.LoginRefused)
+	}
+	return refuses
+}
