@@ -204,7 +204,7 @@ func buildCommands() []command {
 	rows := slices.Concat(
 		[]command{{treatment: msg.Local, reason: unknownCommand}},
 		stringCommands, keyCommands, bitCommands, hashCommands, listCommands, setCommands,
-		sortedSetCommands, geoCommands, hyperLogLogCommands, streamCommands, pubsubCommands,
+		sortedSetCommands, arrayCommands, vectorSetCommands, geoCommands, hyperLogLogCommands, streamCommands, pubsubCommands,
 		scriptCommands, transactionCommands, connectionCommands, serverCommands, clusterCommands, strayCommands,
 	)
 	last := 0 // the last row that is not a subcommand's

@@ -53,7 +53,7 @@ func (c *command) keySpecs() []keySpec {
 			last -= k.first
 		}
 		return []keySpec{{use: use, at: k.first, last: last, step: k.step}}
-	case countedKeys, scriptKeys:
+	case countedKeys, pairedKeys, scriptKeys:
 		counted := keySpec{use: use, at: k.first - 1, counted: true, step: k.step}
 		if k.dest {
 			return []keySpec{one(stored, k.last), counted}

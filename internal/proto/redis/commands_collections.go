@@ -12,6 +12,11 @@ var hashCommands = group("hash", []command{
 	forward("hgetall", 2, read, key1, "2.0.0", "All fields of a hash and their values", "hash"),
 	forward("hgetdel", -5, write, key1, "8.0.0", "Fields' values, and delete them", "hash fields 1 f"),
 	forward("hgetex", -5, write, key1, "8.0.0", "Fields' values, and set or remove their expiry", "hash ex 1000 fields 1 f"),
+	container("himport", "8.10.0", "Make many hashes with the same fields"),
+	session("himport|discard", 3, neither, noKeys, "8.10.0", "Forget the fields that this connection named"),
+	session("himport|discardall", 2, neither, noKeys, "8.10.0", "Forget all fields that this connection named"),
+	session("himport|prepare", -4, neither, noKeys, "8.10.0", "Name the fields of the hashes that this connection makes"),
+	session("himport|set", -5, write, key2, "8.10.0", "Make a hash with fields that this connection named"),
 	forward("hincrby", 4, write, key1, "2.0.0", "Add to a field that is a number", "hash n 3"),
 	forward("hincrbyfloat", 4, write, key1, "2.6.0", "Add to a field that is a number with a fraction", "hash n 1.5"),
 	forward("hkeys", 2, read, key1, "2.0.0", "The fields of a hash", "hash"),
@@ -35,6 +40,7 @@ var hashCommands = group("hash", []command{
 
 var listCommands = group("list", []command{
 	session("blmove", 6, write, twoKeys, "6.2.0", "Move an element between lists, and wait for one"),
+	session("blmovem", -6, write, twoKeys, "8.10.0", "Move elements between lists, and wait for them"),
 	session("blmpop", -5, write, count2, "7.0.0", "Take elements off the first list that has some, and wait for one"),
 	session("blpop", -3, write, butLast, "2.0.0", "Take a list's first element, and wait for one"),
 	session("brpop", -3, write, butLast, "2.0.0", "Take a list's last element, and wait for one"),
@@ -43,6 +49,7 @@ var listCommands = group("list", []command{
 	forward("linsert", 5, write, key1, "2.2.0", "Insert before or after an element of a list", "list before b x"),
 	forward("llen", 2, read, key1, "1.0.0", "A list's length", "list"),
 	forward("lmove", 5, write, twoKeys, "6.2.0", "Move an element between lists", "list list2 left right"),
+	forward("lmovem", -5, write, twoKeys, "8.10.0", "Move elements between lists", "list list2 LEFT LEFT COUNT 2 OBO"),
 	forward("lmpop", -4, write, count1, "7.0.0", "Take elements off the first list that has some", "2 missing list left count 2"),
 	forward("lpop", -2, write, key1, "1.0.0", "Take a list's first elements", "list 2"),
 	forward("lpos", -3, read, key1, "6.0.6", "Where an element is in a list", "list b rank 1 count 0 maxlen 10"),
@@ -62,6 +69,7 @@ var setCommands = group("set", []command{
 	forward("sadd", -3, write, key1, "1.0.0", "Add members to a set", "set 5 6"),
 	forward("scard", 2, read, key1, "1.0.0", "How many members a set has", "set"),
 	forward("sdiff", -2, read, allKeys, "1.0.0", "The members of a set that others lack", "set set2"),
+	forward("sdiffcard", -3, read, count1, "8.10.0", "How many members of a set others lack", "2 set set2 LIMIT 1"),
 	forward("sdiffstore", -3, write, destAndKeys, "1.0.0", "Store the members of a set that others lack", "new set set2"),
 	forward("sinter", -2, read, allKeys, "1.0.0", "The members that sets share", "set set2"),
 	forward("sintercard", -3, read, count1, "7.0.0", "How many members sets share", "2 set set2 limit 1"),
@@ -75,6 +83,7 @@ var setCommands = group("set", []command{
 	forward("srem", -3, write, key1, "1.0.0", "Remove members of a set", "set 1 9"),
 	forward("sscan", -3, read, key1, "2.8.0", "Walk through a set", "set 0 match * count 10"),
 	forward("sunion", -2, read, allKeys, "1.0.0", "The members of any of the sets", "set set2"),
+	forward("sunioncard", -3, read, count1, "8.10.0", "How many members any of the sets has", "2 set set2 APPROX"),
 	forward("sunionstore", -3, write, destAndKeys, "1.0.0", "Store the members of any of the sets", "new set set2"),
 })
 

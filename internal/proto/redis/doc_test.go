@@ -21,7 +21,7 @@ func TestReference(t *testing.T) {
 // groupTitles are the chapters, in the order of the table.
 var groupTitles = map[string]string{
 	"string": "Strings", "generic": "Keys", "bitmap": "Bits", "hash": "Hashes", "list": "Lists", "set": "Sets",
-	"sorted_set": "Sorted sets", "geo": "Places", "hyperloglog": "HyperLogLogs", "stream": "Streams",
+	"sorted_set": "Sorted sets", "array": "Arrays", "vector_set": "Vector sets", "geo": "Places", "hyperloglog": "HyperLogLogs", "stream": "Streams",
 	"pubsub": "Channels", "scripting": "Scripts and functions", "transactions": "Transactions",
 	"connection": "Connection", "server": "Server", "cluster": "Cluster",
 }
@@ -44,10 +44,21 @@ func reference() string {
 		if c.reason == "" {
 			keys = c.keys.text()
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, c.summary, fate(c), keys)
+		mark := ""
+		if isUntried(c) {
+			mark = " †"
+		}
+		fmt.Fprintf(&b, "| `%s`%s | %s | %s | %s |\n", name, mark, c.summary, fate(c), keys)
 	}
 	b.WriteString("\n")
 	return b.String()
+}
+
+// isUntried tells whether servers get the command, and the redis-server of the tests
+// does not know it.
+func isUntried(c *command) bool {
+	major, rest, _ := strings.Cut(c.since, ".")
+	return c.reason == "" && c.treatment <= msg.One && (major > "7" || major == "7" && rest > "0.15")
 }
 
 // mergeTexts say what becomes of the replies of several servers.
@@ -84,6 +95,9 @@ func fate(c *command) string {
 		}
 		return "by key"
 	case msg.Fragment:
+		if c.keys.rule == pairedKeys {
+			return "split: " + mergeTexts[c.merge] + "; by key with `NX` or `XX`"
+		}
 		return "split: " + mergeTexts[c.merge]
 	case msg.Broadcast:
 		if c.flushes {
@@ -115,6 +129,8 @@ func (k *keys) text() string {
 		default:
 			return fmt.Sprintf("%d to the last", k.first)
 		}
+	case pairedKeys:
+		return "2 and every second word behind it, as many as word 1 says"
 	case countedKeys, scriptKeys:
 		text := fmt.Sprintf("from %d on, as many as word %d says", k.first, k.first-1)
 		if k.dest {

@@ -54,7 +54,7 @@ func FuzzCommands(f *testing.F) {
 	f.Add("command\ninfo\nobject|freq\n|\nget")
 	for _, words := range []string{
 		"scan\n7\ncount\n5", "scan\n18446744073709551616", "wait\n1\n0", "waitaof\n1\n1\n-1", "keys\n*", "client\nlist\nid\n7\n8",
-		"client\nkill\nid\n7\nskipme\nno\nmaxage\n5", "client\nkill\n1.1.1.1:1", "client\nreply\nskip", "mset\na\n1\nb", "debug\nobject\na", "debug\nsleep",
+		"client\nkill\nid\n7\nskipme\nno\nmaxage\n5", "client\nkill\n1.1.1.1:1", "client\nreply\nskip", "mset\na\n1\nb", "msetex\n2\na\n1\nb\n2\nex\n5", "msetex\n1\na\n1\nnx", "clusterscan\n7\nslot\n5", "clusterscan\n7\ncount\n5", "debug\nobject\na", "debug\nsleep",
 	} {
 		f.Add(words)
 	}
@@ -129,9 +129,12 @@ func (c *conversation) checkFragments(r *msg.Request) {
 	c.proto.FragmentHead(r, (r.Nkeys+1)/2, &c.pool, &c.out)
 	c.proto.FragmentHead(r, r.Nkeys/2, &c.pool, &other)
 	c.proto.FragmentKeys(r, dealt, &c.pool, []*mbuf.Chain{nil, &c.out, &other})
-	c.checkOut(1 + (r.Nkeys+1)/2*r.KeyStep)
+	c.proto.FragmentTail(r, &c.pool, &c.out)
+	c.proto.FragmentTail(r, &c.pool, &other)
+	rest := len(r.Args) - r.Nkeys*r.KeyStep
+	c.checkOut(rest + (r.Nkeys+1)/2*r.KeyStep)
 	if c.out.Splice(&c.pool, &other); r.Nkeys > 1 {
-		c.checkOut(1 + r.Nkeys/2*r.KeyStep)
+		c.checkOut(rest + r.Nkeys/2*r.KeyStep)
 	}
 	c.out.Release(&c.pool)
 }

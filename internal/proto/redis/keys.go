@@ -10,6 +10,7 @@ const (
 	oneKey              // the word at first
 	rangeOfKeys         // first to last, by step; a negative last counts from the end
 	countedKeys         // the word at first-1 is their number; last > 0: one more, at last
+	pairedKeys          // the word at first-1 is the number of keys, each with a value behind it
 	scriptKeys          // as countedKeys, and there may be none
 	storeKey            // the word at first, and the one behind STORE among those from last on
 	sortKeys            // the word at first, the one behind STORE, and what the patterns behind BY and GET lead to
@@ -39,6 +40,7 @@ var (
 
 	destAndKeys    = keys{rule: rangeOfKeys, first: 1, last: -1, step: 1, dest: true}
 	count1         = keys{rule: countedKeys, first: 2, step: 1}
+	countedPairs   = keys{rule: pairedKeys, first: 2, step: 2}
 	count2         = keys{rule: countedKeys, first: 3, step: 1}
 	scripted       = keys{rule: scriptKeys, first: 3, step: 1}
 	count2AndStore = keys{rule: countedKeys, first: 3, last: 1, step: 1, dest: true}
@@ -64,7 +66,7 @@ func (k *keys) positions() (first, last, step int) {
 		if k.last > 0 {
 			return k.last, k.last, k.step
 		}
-	case noKey, streamKeys, scriptKeys:
+	case noKey, streamKeys, scriptKeys, pairedKeys:
 	}
 	return 0, 0, 0
 }
@@ -117,6 +119,8 @@ func (k *keys) find(r *msg.Request) string {
 		return k.findRange(r)
 	case countedKeys, scriptKeys:
 		return k.findCounted(r)
+	case pairedKeys:
+		return k.findPairs(r)
 	case storeKey:
 		k.findStore(r)
 	case sortKeys:
@@ -155,6 +159,22 @@ func (k *keys) findCounted(r *msg.Request) string {
 	if k.last > 0 {
 		r.Args = append(r.Args, r.Args[k.last])
 		relist(r)
+	}
+	return ""
+}
+
+// findPairs finds MSETEX's keys. With a condition on all of them they must have one
+// owner.
+func (k *keys) findPairs(r *msg.Request) string {
+	n, ok := number(r, k.first-1)
+	if !ok || n <= 0 || n > int64(len(r.Args)-k.first)/int64(k.step) {
+		return misplaced
+	}
+	r.FirstKey, r.KeyStep, r.Nkeys = k.first, k.step, int(n)
+	for i := k.first + r.Nkeys*k.step; i < len(r.Args); i++ {
+		if isWord(r, i, "nx") || isWord(r, i, "xx") {
+			r.Treatment = msg.Forward
+		}
 	}
 	return ""
 }

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"strconv"
 	"time"
 
 	"nuthatch/internal/mbuf"
@@ -71,14 +70,8 @@ func (p *Protocol) rewriteLast(req *msg.Request, n int64) {
 	end := req.Args[len(req.Args)-2].End() + 2
 	var head []byte
 	head, p.scratch = req.View.Bytes(0, end, p.scratch)
-	digits := strconv.FormatInt(n, 10)
-	b := p.rewritten[:0]
-	b = append(b, head...)
-	b = append(b, '$')
-	b = strconv.AppendInt(b, int64(len(digits)), 10)
-	b = append(b, "\r\n"...)
-	b = append(b, digits...)
-	b = append(b, "\r\n"...)
+	b := append(p.rewritten[:0], head...)
+	b = appendNumber(b, int(n))
 	p.rewritten = b
 	req.View = mbuf.Flat(b)
 }

@@ -152,10 +152,25 @@ func (p *Protocol) NewReplyParser() msg.ReplyParser { return &replyParser{outsta
 // FragmentHead appends the beginning of a request for nkeys of req's keys.
 func (p *Protocol) FragmentHead(req *msg.Request, nkeys int, pool *mbuf.Pool, out *mbuf.Chain) {
 	var buf [64]byte
+	others := len(req.Args) - req.Nkeys*req.KeyStep
 	b := append(buf[:0], '*')
-	b = strconv.AppendInt(b, int64(1+nkeys*req.KeyStep), 10)
+	b = strconv.AppendInt(b, int64(others+nkeys*req.KeyStep), 10)
 	b = append(b, commands[req.Type].head...)
+	if req.FirstKey > 1 { // behind their number
+		b = appendNumber(b, nkeys)
+	}
 	out.Append(pool, b)
+}
+
+// appendNumber appends a number as a word of a request.
+func appendNumber(b []byte, n int) []byte {
+	var digits [20]byte
+	text := strconv.AppendInt(digits[:0], int64(n), 10)
+	b = append(b, '$')
+	b = strconv.AppendInt(b, int64(len(text)), 10)
+	b = append(b, "\r\n"...)
+	b = append(b, text...)
+	return append(b, "\r\n"...)
 }
 
 // FragmentKeys appends each of req's keys, and what belongs to it, to the request
@@ -177,8 +192,15 @@ func (p *Protocol) FragmentKeys(req *msg.Request, dealt []uint16, pool *mbuf.Poo
 	}
 }
 
-// FragmentTail appends nothing: a request in RESP has no tail.
-func (p *Protocol) FragmentTail(*msg.Request, *mbuf.Pool, *mbuf.Chain) {}
+// FragmentTail appends the words behind the keys: MSETEX's options.
+func (p *Protocol) FragmentTail(req *msg.Request, pool *mbuf.Pool, out *mbuf.Chain) {
+	last := req.FirstKey + req.Nkeys*req.KeyStep - 1
+	if last == len(req.Args)-1 {
+		return
+	}
+	tail := req.Args[last].End() + len("\r\n")
+	req.View.AppendTo(pool, out, tail, req.View.Len()-tail)
+}
 
 // AppendError appends "-ERR why\r\n".
 func (p *Protocol) AppendError(pool *mbuf.Pool, out *mbuf.Chain, why string) {

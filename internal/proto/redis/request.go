@@ -440,7 +440,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 			p.checkPatterns(r, words)
 		case scriptKeys:
 			p.placeScript(r, cmd)
-		case noKey, oneKey, rangeOfKeys, countedKeys, storeKey, streamKeys:
+		case noKey, oneKey, rangeOfKeys, countedKeys, pairedKeys, storeKey, streamKeys:
 		}
 	}
 	return r

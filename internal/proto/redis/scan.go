@@ -20,9 +20,35 @@ import (
 // invalidCursor is Redis's text.
 const invalidCursor = "invalid cursor"
 
+// CLUSTERSCAN is SCAN for the keys of a cluster. What this pool has in its place are
+// its servers, so that they are told SCAN.
+const clusterScan = "clusterscan"
+
+// noSlots is why CLUSTERSCAN is refused with SLOT.
+const noSlots = "its slots belong to Redis Cluster; nuthatch shows its clients one server"
+
+// hasSlot tells whether a CLUSTERSCAN has the option SLOT.
+func (p *Protocol) hasSlot(req *msg.Request) bool {
+	for i := 2; i < len(req.Args); i += 2 {
+		if p.is(req, i, "slot") {
+			return true
+		}
+	}
+	return false
+}
+
 // OneServer implements proxy.Protocol: it picks the server that a SCAN's cursor
 // names.
 func (p *Protocol) OneServer(req *msg.Request, nservers int) (server int, ok bool) {
+	if commands[req.Type].name == clusterScan {
+		if nservers == 1 {
+			return 0, true // its cursors are the server's own affair
+		}
+		if p.hasSlot(req) {
+			req.Error = noSlots
+			return 0, false
+		}
+	}
 	cursor, ok := p.cursorOf(req)
 	if !ok {
 		req.Error = invalidCursor
@@ -60,8 +86,13 @@ func (p *Protocol) AppendOne(req *msg.Request, nservers int, pool *mbuf.Pool, ou
 	b := append(buf[:0], "\r\n$"...)
 	b = strconv.AppendInt(b, int64(len(digits)), 10)
 	b = append(b, "\r\n"...)
-	name := req.Args[0].End()
-	req.View.AppendTo(pool, out, 0, name)
+	name := req.Args[0]
+	if commands[req.Type].name == clusterScan {
+		req.View.AppendTo(pool, out, 0, int(name.Off)-len("$11\r\n"))
+		out.AppendString(pool, "$4\r\nSCAN")
+	} else {
+		req.View.AppendTo(pool, out, 0, name.End())
+	}
 	out.Append(pool, b)
 	out.Append(pool, digits)
 	rest := req.Args[1].End()
