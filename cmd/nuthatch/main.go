@@ -124,7 +124,7 @@ func serve(f *flags, program string, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		fmt.Fprintf(stderr, "%s: configuration file '%s' is invalid, not started\n", program, f.confFile)
-		daemon.Fail(err)
+		daemon.Fail(f.options(program, nil), err)
 		return exitFailure
 	}
 	if err := daemon.Run(f.options(program, cfg)); err != nil {

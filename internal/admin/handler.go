@@ -243,7 +243,7 @@ func refuse(w http.ResponseWriter, err error) {
 		}
 	case errors.Is(err, ErrNoPool), errors.Is(err, ErrNoServer), errors.Is(err, ErrNoClient):
 		status = http.StatusNotFound
-	case errors.Is(err, ErrBusy), errors.Is(err, ErrNoFile):
+	case errors.Is(err, ErrBusy), errors.Is(err, ErrUpgrading), errors.Is(err, ErrNoFile):
 		status = http.StatusConflict
 	case errors.Is(err, ErrEnding):
 		status = http.StatusServiceUnavailable

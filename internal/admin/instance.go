@@ -22,6 +22,8 @@ var (
 	ErrBusy = errors.New("requests are still in flight")
 	// ErrEnding means that the proxy is about to end.
 	ErrEnding = errors.New("the proxy is ending")
+	// ErrUpgrading means that another program is about to take over.
+	ErrUpgrading = errors.New("an upgrade is under way")
 	// ErrNoFile means that there is nothing to reload.
 	ErrNoFile = errors.New("the configuration was not read from a file")
 )

@@ -38,8 +38,14 @@ const daemonPipe = 3
 // is the text of an error.
 const started = "started"
 
-// errNoReport means that the daemon ended before it had reported anything.
-var errNoReport = errors.New("daemon: the background process ended before it listened")
+// A reportedError is what the background process has reported, and logged.
+type reportedError string
+
+// Error implements error.
+func (e reportedError) Error() string { return string(e) }
+
+// errDaemonEnded means that the daemon ended before it had reported anything.
+var errDaemonEnded = errors.New("daemon: the background process ended before it listened")
 
 // Daemonize continues the running program in the background: in its own
 // session, with standard input, output and error on /dev/null and a file mode
@@ -136,12 +142,12 @@ func startBackground() error {
 	case string(text) == started:
 		return cmd.Process.Release()
 	case len(text) > 0:
-		return errors.New(string(text))
+		return reportedError(text)
 	}
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("%w: %w", errNoReport, err)
+		return fmt.Errorf("%w: %w", errDaemonEnded, err)
 	}
-	return errNoReport
+	return errDaemonEnded
 }
 
 // programPath returns the path to start this program by. It prefers the path

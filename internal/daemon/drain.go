@@ -30,10 +30,15 @@ func (in *Instance) Ready() bool {
 // the requests that have begun to come, tells idle clients to leave, and ends
 // when the last client is gone, or after drain_timeout. by says who asked for it.
 func (in *Instance) Drain(by string) {
-	if !in.draining.CompareAndSwap(false, true) {
+	in.fate.Lock()
+	first := in.draining.CompareAndSwap(false, true)
+	if first {
+		in.end()
+	}
+	in.fate.Unlock()
+	if !first {
 		return
 	}
-	in.end()
 	conf := &in.current.Load().conf.Process
 	in.log.Always("draining", slog.String("by", by), slog.Int("clients", in.clients()),
 		slog.Duration("delay", conf.DrainDelay), slog.Duration("timeout", conf.DrainTimeout))

@@ -4,8 +4,6 @@ import (
 	"context"
 	"net"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -14,28 +12,25 @@ import (
 	"nuthatch/internal/socket"
 )
 
-// handoverMarker is set in the environment of a program that takes over from a
-// running one: the inode of the pipe that it reports on, a colon, and how many
-// listening sockets follow the pipe. It is removed before anything else can
-// inherit it.
-const handoverMarker = "NUTHATCH_HANDOVER"
-
 // inherited are listening sockets that the process was started with, by the
 // program that ran before (see Upgrade) or by systemd. They are known by the
 // addresses that they are bound to. A nil *inherited has none.
 type inherited struct {
 	fds map[string]int // by address
-	// report tells the process that handed the sockets over how the start went;
-	// nil if it was systemd.
-	report func(error)
+	// from is the program that hands the sockets over; nil if it was systemd.
+	from *predecessor
 }
 
 // inherit finds the sockets that the process was started with.
-func inherit() *inherited {
-	if in := inheritFromProgram(); in != nil {
-		return in
+func inherit() (*inherited, error) {
+	in := &inherited{fds: make(map[string]int), from: findPredecessor()}
+	if in.from != nil {
+		fds, err := in.from.takeSockets()
+		for _, fd := range fds {
+			in.add(fd)
+		}
+		return in, err
 	}
-	in := &inherited{fds: make(map[string]int)}
 	// Its descriptors are close-on-exec, and its variables are removed.
 	for _, f := range activation.Files(true) {
 		// The file closes its own descriptor when it is collected.
@@ -44,29 +39,7 @@ func inherit() *inherited {
 		}
 		f.Close()
 	}
-	return in
-}
-
-func inheritFromProgram() *inherited {
-	marker := os.Getenv(handoverMarker)
-	if marker == "" || os.Unsetenv(handoverMarker) != nil {
-		return nil
-	}
-	inode, number, _ := strings.Cut(marker, ":")
-	n, err := strconv.Atoi(number)
-	if err != nil {
-		return nil
-	}
-	if found, err := inodeOf(daemonPipe); err != nil || found != inode {
-		return nil // set by hand
-	}
-	syscall.CloseOnExec(daemonPipe)
-	pipe := os.NewFile(daemonPipe, "handover report")
-	in := &inherited{fds: make(map[string]int), report: func(err error) { sendReport(pipe, err) }}
-	for fd := daemonPipe + 1; fd <= daemonPipe+n; fd++ {
-		in.add(fd)
-	}
-	return in
+	return in, nil
 }
 
 // add notes a socket, which is ours from now on. Of two at one address the second
@@ -81,16 +54,17 @@ func (in *inherited) add(fd int) {
 	in.fds[name] = fd
 }
 
-// Fail tells the program that handed its sockets over to this one, if there is
-// one, why this one does not start. It is for what goes wrong before Run.
-func Fail(err error) {
-	if in := inheritFromProgram(); in != nil {
-		in.report(err)
-	}
-}
+// handedOver reports whether another program hands sockets over.
+func (in *inherited) handedOver() bool { return in != nil && in.from != nil }
 
-// handedOver reports whether another program handed sockets over.
-func (in *inherited) handedOver() bool { return in != nil && in.report != nil }
+// ready returns when the proxy may serve: at once, or when the program before lets
+// it.
+func (in *inherited) ready() error {
+	if !in.handedOver() {
+		return nil
+	}
+	return in.from.ready()
+}
 
 // take returns the socket bound to an address, and whether there is one.
 func (in *inherited) take(name string) (fd int, ok bool) {

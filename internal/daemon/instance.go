@@ -65,8 +65,13 @@ type Instance struct {
 	// replaced: another program has the listening sockets and the pid file.
 	replaced atomic.Bool
 
-	// changing is held by whoever makes a change: one at a time.
-	changing sync.Mutex
+	// changing is held by whoever makes a change: one at a time. upgrading is the one
+	// that may take long.
+	changing  sync.Mutex
+	upgrading atomic.Bool
+	// fate is held while it is decided that the proxy ends, or that another program
+	// takes over: one or the other.
+	fate sync.Mutex
 
 	latencies latencies
 	reporter  reporter
@@ -89,9 +94,7 @@ type Instance struct {
 // Start starts a proxy: it returns when all pools listen, and then the proxy
 // serves until Stop is called. On error nothing is left behind.
 func Start(o Options) (*Instance, error) {
-	log, err := logging.New(logging.Options{
-		Path: o.LogFile, Level: logging.Level(o.LogLevel), JSON: o.Config.Process.LogFormat == config.LogJSON,
-	})
+	log, err := logging.New(logOptions(o))
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +108,7 @@ func Start(o Options) (*Instance, error) {
 	}
 	in.life, in.end = context.WithCancel(context.Background())
 	if err := in.start(); err != nil {
-		in.logNotStarted(err)
+		logFaults(in.log, notStarted, err)
 		in.Stop()
 		return nil, err
 	}
@@ -158,8 +161,11 @@ func (in *Instance) start() error {
 	if err := in.openListeners(g, nil); err != nil {
 		return err
 	}
-	in.startChecks(g)
 	in.opts.inherited.closeRest()
+	if err := in.opts.inherited.ready(); err != nil {
+		return err
+	}
+	in.startChecks(g)
 	return in.onLoop(in.contexts[0], func(ctx *proxy.Context) {
 		for i, l := range g.listeners {
 			l.accept.Serve(g.topo[i])
@@ -342,11 +348,6 @@ func (in *Instance) startStats() error {
 	return nil
 }
 
-// logNotStarted tells why the proxy does not start, whatever the level is.
-func (in *Instance) logNotStarted(err error) {
-	in.log.Log(logging.Emerg, "not started", errAttr(err))
-}
-
 // name is the program and its release, and what it was called if that differs.
 func (in *Instance) name() string {
 	name := "nuthatch-" + in.opts.Version
@@ -420,7 +421,9 @@ func hostname() string {
 // returns when all is gone, and may be called more than once.
 func (in *Instance) Stop() {
 	in.stopOnce.Do(func() {
+		in.fate.Lock()
 		in.end()
+		in.fate.Unlock()
 		close(in.stopping)
 		g := in.last()
 		in.endAllPauses()

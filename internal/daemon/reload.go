@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -29,7 +30,10 @@ func (in *Instance) Reload(by string) (*preview.Change, error) {
 	defer in.changing.Unlock()
 	change, err := in.reload()
 	if err != nil {
-		in.log.Error("configuration not reloaded, all stays as it was", slog.String("by", by), errAttr(err))
+		for fault := range strings.Lines(err.Error()) {
+			in.log.Error("configuration not reloaded, all stays as it was", slog.String("by", by),
+				slog.String("error", strings.TrimSuffix(fault, "\n")))
+		}
 		return nil, err
 	}
 	in.logChange(change, by)

@@ -7,31 +7,103 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/logging"
 )
 
 // Run runs a proxy until a signal or a failure ends it. With Daemonize it
 // returns in the process that the user started as soon as the one in the
-// background serves, or with the reason why it does not.
+// background serves, or with the reason why it does not. Why it does not start is in
+// the log too.
 //
 // A program that takes over from a running one reports to that one, and is in
 // the background if that one is.
 func Run(o Options) error {
-	o.inherited = inherit()
-	switch {
-	case o.inherited.handedOver():
-		if o.Daemonize {
-			syscall.Umask(0)
-		}
-		return serve(o, o.inherited.report)
-	case !o.Daemonize:
+	var err error
+	o.inherited, err = inherit()
+	if p := o.inherited.from; p != nil {
+		return takeOver(o, p, err)
+	}
+	if !o.Daemonize {
 		return serve(o, func(error) {})
 	}
 	report, err := Daemonize()
-	if err != nil || report == nil {
+	if err != nil {
+		if _, told := errors.AsType[reportedError](err); !told {
+			logOutside(o, notStarted, err)
+		}
 		return err
 	}
+	if report == nil {
+		return nil
+	}
 	return serve(o, report)
+}
+
+// takeOver is Run in a program that takes over from p, if its sockets have come.
+func takeOver(o Options, p *predecessor, err error) error {
+	if err != nil {
+		logOutside(o, notStarted, err)
+		return err
+	}
+	if o.Daemonize {
+		syscall.Umask(0)
+	}
+	p.follow(func(err error) {
+		logOutside(o, notStarted, err)
+		os.Exit(1)
+	})
+	return serve(o, func(err error) {
+		if err != nil {
+			p.failed(err)
+		}
+	})
+}
+
+// Fail is for what goes wrong before Run: why the program does not start is written
+// to its log file, if it is to have one, and told to the program that hands its sockets
+// over, if there is one.
+func Fail(o Options, err error) {
+	logOutside(o, notStarted, err)
+	if p := findPredecessor(); p != nil {
+		p.failed(err)
+	}
+}
+
+// notStarted is what the log says of a program that does not start.
+const notStarted = "not started"
+
+// logOutside writes to the log file while no Instance has it open. Without a file it
+// writes nothing: what it has to say comes on standard error too.
+func logOutside(o Options, text string, err error) {
+	if o.LogFile == "" {
+		return
+	}
+	log, failed := logging.New(logOptions(o))
+	if failed != nil {
+		return // there is nothing to write to
+	}
+	logFaults(log, text, err)
+	// What could not be written can be told nowhere else.
+	_ = log.Close()
+}
+
+// logFaults writes a line for each line of err, whatever the log's level is.
+func logFaults(log *logging.Logger, text string, err error) {
+	for line := range strings.Lines(err.Error()) {
+		log.Log(logging.Emerg, text, slog.String("error", strings.TrimSuffix(line, "\n")))
+	}
+}
+
+// logOptions are how o wants the log.
+func logOptions(o Options) logging.Options {
+	return logging.Options{
+		Path: o.LogFile, Level: logging.Level(o.LogLevel),
+		JSON: o.Config != nil && o.Config.Process.LogFormat == config.LogJSON,
+	}
 }
 
 // serve runs the proxy in this process and reports how its start went.
@@ -51,7 +123,11 @@ func serve(o Options, report func(error)) error {
 	if in.replaced.Load() {
 		return err // the file is the other program's now
 	}
-	return errors.Join(err, removePidFile(o.PidFile))
+	left := removePidFile(o.PidFile)
+	if left != nil {
+		logOutside(o, "ended, and something is left", left)
+	}
+	return errors.Join(err, left)
 }
 
 // start writes the pid file, so that it is there when the proxy listens, and
@@ -60,13 +136,18 @@ func serve(o Options, report func(error)) error {
 func start(o Options) (*Instance, error) {
 	restore, err := writePidFile(o.PidFile)
 	if err != nil {
+		logOutside(o, notStarted, err)
 		return nil, err
 	}
 	in, err := Start(o)
-	if err != nil {
-		return nil, errors.Join(err, restore())
+	if err == nil {
+		return in, nil
 	}
-	return in, nil
+	left := restore()
+	if left != nil {
+		logOutside(o, notStarted, left)
+	}
+	return nil, errors.Join(err, left)
 }
 
 // obey does what signals ask for. In nutcracker's meaning TTIN and TTOU turn the

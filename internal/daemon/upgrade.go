@@ -1,18 +1,16 @@
 package daemon
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
+	"runtime"
 	"strconv"
-	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/admin"
 	"nuthatch/internal/proxy"
@@ -25,34 +23,24 @@ const upgradeTimeout = time.Minute
 // ErrNotReady means that the new program was not ready in time.
 var ErrNotReady = errors.New("the new program is not ready in time")
 
-// Upgrade starts the program anew, from the path that it was started from, and
-// hands its listening sockets over:
-//
-//	this process                               the new one
-//	────────────                               ───────────
-//	start it with copies of all ─────────────> reads its configuration, takes the
-//	listening sockets, and a pipe              sockets, writes the pid file
-//	        <───────── "started", or the error ─── serves
-//	accepts no more, drains, ends
-//
-// Both accept for a moment, so that no client is refused. If the new program
-// does not get so far it is ended, and nothing has changed. by says who asked for
-// it.
+// Upgrade starts the program anew, from the path that it was started from, hands
+// its listening sockets over (see handover.go), and drains. If the new program does
+// not get so far, or if this one is to end meanwhile, the new one is ended and nothing
+// has changed. by says who asked for it.
 func (in *Instance) Upgrade(by string) error {
+	if !in.upgrading.CompareAndSwap(false, true) {
+		in.log.Warn("program not upgraded again: an upgrade is under way", slog.String("by", by))
+		return admin.ErrUpgrading
+	}
+	defer in.upgrading.Store(false)
 	in.changing.Lock()
 	defer in.changing.Unlock()
-	if in.ending() {
-		return admin.ErrEnding
-	}
-	pid, err := in.startSuccessor()
+	s, err := in.upgrade()
 	if err != nil {
 		in.log.Error("program not upgraded, this one goes on", slog.String("by", by), errAttr(err))
 		return fmt.Errorf("upgrade: %w", err)
 	}
-	in.log.Always("program upgraded", slog.String("by", by), slog.Int("pid", pid))
-	in.replaced.Store(true)
-	in.draining.Store(true)
-	in.notify("MAINPID=" + strconv.Itoa(pid))
+	in.log.Always("program upgraded", slog.String("by", by), slog.Int("pid", s.pid))
 	g := in.current.Load()
 	// That the loops have ended is as good.
 	_ = in.onLoop(in.contexts[0], func(*proxy.Context) {
@@ -75,17 +63,10 @@ func (in *Instance) Upgrade(by string) error {
 	return nil
 }
 
-// startSuccessor starts the new program and returns its pid when it serves.
-func (in *Instance) startSuccessor() (pid int, err error) {
-	ours, theirs, err := os.Pipe()
-	if err != nil {
-		return 0, err
-	}
-	defer ours.Close()
-	defer theirs.Close()
-	inode, err := inodeOf(int(theirs.Fd()))
-	if err != nil {
-		return 0, err
+// upgrade starts the new program and has it serve. On error it is gone.
+func (in *Instance) upgrade() (*successor, error) {
+	if in.ending() {
+		return nil, admin.ErrEnding
 	}
 	sockets, err := in.sockets()
 	defer func() {
@@ -94,57 +75,61 @@ func (in *Instance) startSuccessor() (pid int, err error) {
 		}
 	}()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	path, err := calledPath()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	s, err := startSuccessor(len(sockets))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	cmd := exec.Cmd{
-		Path: path, Args: os.Args,
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Env:        append(successorEnv(), fmt.Sprintf("%s=%s:%d", handoverMarker, inode, len(sockets))),
-		ExtraFiles: slices.Concat([]*os.File{theirs}, sockets),
+	err = s.awaitReady(in.life, sockets)
+	if err == nil {
+		err = in.handOver(s)
 	}
-	if err := cmd.Start(); err != nil {
-		return 0, err
+	if err == nil {
+		return s, nil
 	}
-	theirs.Close() // the program holds the only other end: its death is our end of file
-	if err := awaitReport(ours); err != nil {
-		// It may have ended by itself.
-		_ = cmd.Process.Kill()
-		if ended := cmd.Wait(); errors.Is(err, errNoReport) {
-			err = fmt.Errorf("%w: %w", err, ended)
-		}
-		return 0, err
-	}
-	pid = cmd.Process.Pid
-	return pid, cmd.Process.Release()
-}
-
-// successorEnv is the environment without what is meant for this process alone.
-func successorEnv() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WATCHDOG_PID=") })
-}
-
-// awaitReport waits until the new program serves. The error is the one that it
-// reports.
-func awaitReport(pipe *os.File) error {
-	if err := pipe.SetReadDeadline(time.Now().Add(upgradeTimeout)); err != nil {
-		return err
-	}
-	text, err := io.ReadAll(pipe)
+	ended := s.giveUp()
+	in.takeBack()
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return ErrNotReady
-	case err != nil:
-		return err
-	case bytes.Equal(text, []byte(started)):
-		return nil
-	case len(text) > 0:
-		return errors.New(string(text))
+	case errors.Is(err, errNoReport) && ended != nil:
+		err = fmt.Errorf("%w: %w", err, ended)
+	case errors.Is(err, context.Canceled):
+		err = admin.ErrEnding
 	}
-	return errNoReport
+	return nil, err
+}
+
+// handOver has the new program serve, unless this one is to end.
+func (in *Instance) handOver(s *successor) error {
+	in.fate.Lock()
+	defer in.fate.Unlock()
+	if in.ending() {
+		return admin.ErrEnding
+	}
+	in.notify("MAINPID=" + strconv.Itoa(s.pid))
+	if err := s.letGo(); err != nil {
+		in.notify("MAINPID=" + strconv.Itoa(os.Getpid()))
+		return errNoReport
+	}
+	in.replaced.Store(true)
+	in.draining.Store(true)
+	return nil
+}
+
+// takeBack undoes what a program that was given up may have done: to the pid file,
+// and to the backlogs of the sockets, which are the same as ours.
+func (in *Instance) takeBack() {
+	if _, err := writePidFile(in.opts.PidFile); err != nil {
+		in.log.Error("cannot write the pid file anew", pathAttr(in.opts.PidFile), errAttr(err))
+	}
+	g := in.current.Load()
+	for i, l := range g.listeners {
+		if err := unix.Listen(l.fd, g.conf.Pools[i].Backlog); err != nil {
+			in.log.Warn("cannot change the backlog", slog.String("pool", g.conf.Pools[i].Name), errAttr(err))
+		}
+	}
 }
 
 // sockets are copies of all listening sockets. They are the caller's, also with
@@ -173,14 +158,4 @@ func (in *Instance) sockets() ([]*os.File, error) {
 		files = append(files, f)
 	}
 	return files, nil
-}
-
-// calledPath is the path that the program was started from. What is there now
-// may be another program.
-func calledPath() (string, error) {
-	called := os.Args[0]
-	if !strings.Contains(called, "/") {
-		return exec.LookPath(called)
-	}
-	return filepath.Abs(called)
 }

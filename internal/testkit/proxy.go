@@ -33,6 +33,7 @@ type Option func(*launch)
 type launch struct {
 	threads int
 	args    []string
+	path    string
 }
 
 // Threads sets nuthatch's number of event loops; nutcracker, which has one,
@@ -43,6 +44,9 @@ func Threads(n int) Option { return func(l *launch) { l.threads = n } }
 func Args(args ...string) Option {
 	return func(l *launch) { l.args = append(l.args, args...) }
 }
+
+// From starts the program at another path, such as a copy that a test replaces.
+func From(path string) Option { return func(l *launch) { l.path = path } }
 
 // StartNutcracker starts nutcracker with a configuration, in which each
 // ListenToken becomes a free address, and statistics brought up to date every
@@ -68,6 +72,9 @@ func startProxy(t testing.TB, name, path, yaml string, opts []Option) *Proxy {
 	var l launch
 	for _, o := range opts {
 		o(&l)
+	}
+	if l.path != "" {
+		path = l.path
 	}
 	for strings.Contains(yaml, ListenToken) {
 		yaml = strings.Replace(yaml, ListenToken, FreeAddr(t), 1)

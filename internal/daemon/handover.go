@@ -1,0 +1,342 @@
+package daemon
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Two programs talk over one socket while the new one takes over from the running
+// one:
+//
+//	the running program                          the new one
+//	───────────────────                          ───────────
+//	starts it, with one end of the socket ─────► finds the socket
+//	        ◄────────────────── "sockets" ─────
+//	copies of all listening sockets ───────────► reads its configuration, takes the
+//	                                             sockets, writes the pid file
+//	        ◄──── "ready PID", or "failed" and the reason
+//	decides: "go" ─────────────────────────────► accepts
+//	accepts no more, drains, ends
+//
+// Whoever finds the socket closed knows that the other one is gone, or has given up,
+// and until "go" the new one ends then. A program that knows nothing of this, or
+// hangs, never has a listening socket; the kernel ends it with the running program
+// (PR_SET_PDEATHSIG), which before ends its process group when it gives up.
+
+// handoverMarker is set in the environment of a program that takes over from a
+// running one: the inode of the socket that it inherits, a colon, and how many
+// listening sockets it gets. It is removed before anything else can inherit it.
+const handoverMarker = "NUTHATCH_HANDOVER"
+
+// What is said. Each is a line.
+const (
+	saySockets = "sockets\n"
+	sayReady   = "ready " // and the pid
+	sayFailed  = "failed\n"
+	sayGo      = "go\n"
+)
+
+const (
+	// socketsAtOnce is how many descriptors one message carries; the kernel takes 253.
+	socketsAtOnce = 64
+	// maxReason is the most bytes that are read of why a program did not start.
+	maxReason = 64 << 10
+)
+
+var (
+	// errNoReport means that a program ended before it had reported anything.
+	errNoReport = errors.New("the new program ended before it served")
+	// errAlone means that the program that was to hand over is gone, or has given up.
+	errAlone = errors.New("the program that was to hand over its sockets has ended, or does not hand over any more")
+	// errThread means that the kernel would end this program with the one before.
+	errThread = errors.New("the start has left the main thread")
+)
+
+// A successor is the new program, seen from the running one.
+type successor struct {
+	cmd  *exec.Cmd
+	conn *net.UnixConn
+	in   *bufio.Reader
+	// pid is who reported to be ready: what was started may have put it into the
+	// background.
+	pid int
+}
+
+// startSuccessor starts the program that is to get n sockets. The caller's thread
+// must live as long as the program is not ready: with the thread the kernel would end
+// the program.
+func startSuccessor(n int) (*successor, error) {
+	path, err := calledPath()
+	if err != nil {
+		return nil, err
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "handover"), os.NewFile(uintptr(fds[1]), "handover")
+	defer ours.Close()
+	defer theirs.Close()
+	inode, err := inodeOf(fds[1])
+	if err != nil {
+		return nil, err
+	}
+	conn, err := unixConn(ours)
+	if err != nil {
+		return nil, err
+	}
+	s := &successor{conn: conn, in: bufio.NewReader(conn), cmd: &exec.Cmd{
+		Path: path, Args: os.Args,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Env:         append(successorEnv(), fmt.Sprintf("%s=%s:%d", handoverMarker, inode, n)),
+		ExtraFiles:  []*os.File{theirs},
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	}}
+	if err := s.cmd.Start(); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// unixConn is the connection of a socket. The file stays the caller's.
+func unixConn(f *os.File) (*net.UnixConn, error) {
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	conn, ok := c.(*net.UnixConn)
+	if !ok {
+		c.Close()
+		return nil, fmt.Errorf("%s is a %s", f.Name(), c.LocalAddr().Network())
+	}
+	return conn, nil
+}
+
+// awaitReady gives the program its sockets and returns when it is ready. The error is
+// the one that it reports, or of ctx.
+func (s *successor) awaitReady(ctx context.Context, sockets []*os.File) error {
+	if err := s.conn.SetDeadline(time.Now().Add(upgradeTimeout)); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	for {
+		line, err := s.in.ReadString('\n')
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return ErrNotReady
+		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+			return errNoReport
+		case err != nil:
+			return err
+		case line == saySockets:
+			err = sendSockets(s.conn, sockets)
+		case line == sayFailed:
+			why, _ := io.ReadAll(io.LimitReader(s.in, maxReason)) // what has come of it
+			err = errors.New(string(why))
+		case strings.HasPrefix(line, sayReady):
+			s.pid, err = strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(line, sayReady)))
+			if err == nil {
+				return nil
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// letGo has the program serve. It cannot be taken back.
+func (s *successor) letGo() error {
+	if err := s.conn.SetDeadline(time.Now().Add(upgradeTimeout)); err != nil {
+		return err
+	}
+	_, err := io.WriteString(s.conn, sayGo)
+	s.conn.Close()
+	if err == nil {
+		go func() { _ = s.cmd.Wait() }() // how it ends is its own concern
+	}
+	return err
+}
+
+// giveUp ends the program, and what it has started, and returns how it ended.
+func (s *successor) giveUp() error {
+	s.conn.Close()
+	// Either may have ended by itself.
+	_ = unix.Kill(-s.cmd.Process.Pid, unix.SIGKILL)
+	_ = s.cmd.Process.Kill()
+	return s.cmd.Wait()
+}
+
+// sendSockets hands descriptors over.
+func sendSockets(conn *net.UnixConn, sockets []*os.File) error {
+	for len(sockets) > 0 {
+		n := min(len(sockets), socketsAtOnce)
+		fds := make([]int, n)
+		for i, f := range sockets[:n] {
+			fds[i] = int(f.Fd())
+		}
+		if _, _, err := conn.WriteMsgUnix([]byte{'\n'}, unix.UnixRights(fds...), nil); err != nil {
+			return err
+		}
+		sockets = sockets[n:]
+	}
+	return nil
+}
+
+// A predecessor is the running program, seen from the new one.
+type predecessor struct {
+	conn *net.UnixConn
+	n    int // how many sockets it has for us
+	// asked: this program is ready. Before that nobody waits for answered.
+	asked    chan struct{}
+	answered chan error
+	over     atomic.Bool // this program does not start
+}
+
+// init keeps a program that takes over on its main thread, which alone can undo what
+// the program before has asked of the kernel: to end this one with that one.
+func init() {
+	if os.Getenv(handoverMarker) != "" {
+		runtime.LockOSThread()
+	}
+}
+
+// findPredecessor returns the program that this one is to take over from, or nil. A
+// marker that does not name the socket, set by hand, is ignored.
+func findPredecessor() *predecessor {
+	marker := os.Getenv(handoverMarker)
+	if marker == "" || os.Unsetenv(handoverMarker) != nil {
+		return nil
+	}
+	inode, number, _ := strings.Cut(marker, ":")
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return nil
+	}
+	if found, err := inodeOf(daemonPipe); err != nil || found != inode {
+		return nil
+	}
+	f := os.NewFile(daemonPipe, "handover")
+	defer f.Close()
+	conn, err := unixConn(f)
+	if err != nil {
+		return nil
+	}
+	return &predecessor{conn: conn, n: n, asked: make(chan struct{}), answered: make(chan error, 1)}
+}
+
+// takeSockets returns the listening sockets that are handed over.
+func (p *predecessor) takeSockets() ([]int, error) {
+	if _, err := io.WriteString(p.conn, saySockets); err != nil {
+		return nil, errAlone
+	}
+	var fds []int
+	oob := make([]byte, unix.CmsgSpace(4*socketsAtOnce))
+	for len(fds) < p.n {
+		_, size, _, _, err := p.conn.ReadMsgUnix(make([]byte, 1), oob)
+		if err != nil || size == 0 {
+			return nil, errAlone
+		}
+		messages, err := unix.ParseSocketControlMessage(oob[:size])
+		if err != nil {
+			return nil, err
+		}
+		for i := range messages {
+			got, err := unix.ParseUnixRights(&messages[i])
+			if err != nil {
+				return nil, err
+			}
+			fds = append(fds, got...)
+		}
+	}
+	return fds, nil
+}
+
+// follow calls alone, once, if the other program is gone before this one is ready.
+// What it says later is ready's.
+func (p *predecessor) follow(alone func(error)) {
+	go func() {
+		answer := make([]byte, len(sayGo))
+		_, err := io.ReadFull(p.conn, answer)
+		if err != nil || string(answer) != sayGo {
+			err = errAlone
+		}
+		select {
+		case <-p.asked:
+			p.answered <- err
+		default:
+			if !p.over.Load() {
+				alone(errAlone)
+			}
+		}
+	}()
+}
+
+// ready tells the other program that this one can serve, and returns when it shall,
+// or the reason why it shall not. It runs on the main thread.
+func (p *predecessor) ready() error {
+	if unix.Gettid() != os.Getpid() {
+		return errThread
+	}
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl PR_SET_PDEATHSIG", err)
+	}
+	runtime.UnlockOSThread()
+	close(p.asked)
+	if _, err := fmt.Fprintf(p.conn, "%s%d\n", sayReady, os.Getpid()); err != nil {
+		return errAlone
+	}
+	err := <-p.answered
+	if err == nil {
+		p.conn.Close()
+	}
+	return err
+}
+
+// failed tells the other program why this one does not start.
+func (p *predecessor) failed(why error) {
+	p.over.Store(true)
+	// Whoever does not listen any more need not know.
+	_, _ = io.WriteString(p.conn, sayFailed+why.Error())
+	p.conn.Close()
+}
+
+// successorEnv is the environment without what is meant for this process alone.
+func successorEnv() []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "WATCHDOG_PID=") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+// calledPath is the path that the program was started from. What is there now
+// may be another program.
+func calledPath() (string, error) {
+	called := os.Args[0]
+	if !strings.Contains(called, "/") {
+		return exec.LookPath(called)
+	}
+	return filepath.Abs(called)
+}
