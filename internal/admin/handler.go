@@ -45,7 +45,7 @@ func newHandler(addr config.Address, o HTTPOptions) http.Handler {
 		mux:         http.NewServeMux(),
 		origins:     http.NewCrossOriginProtection(),
 	}
-	h.snapshots.take, h.latencies.take = o.Instance.Snapshot, o.Instance.Latency
+	h.snapshots.take, h.latencies.take, h.latencies.recorder = o.Instance.Snapshot, o.Instance.Latency, o.Recorder
 	for pattern, f := range h.routes() {
 		h.mux.HandleFunc(pattern, f)
 	}

@@ -50,6 +50,8 @@ type instance struct {
 	refuse error // what orders are answered
 	drains bool
 	asked  uint64 // how often for latencies
+	cpu    float64
+	paused string // the pool that is
 }
 
 func newInstance(t *testing.T) *instance {
@@ -72,14 +74,21 @@ func (in *instance) order(form string, args ...any) error {
 
 func (in *instance) Facts() api.Info { return api.Info{Program: "nuthatch", State: "serving"} }
 func (in *instance) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
-	return api.ProcessInfo{HeldMemory: 1, SoftMemory: 2, HardMemory: 3, MaxMemory: 4}, []api.LoopInfo{{}}, in.refuse
+	return api.ProcessInfo{HeldMemory: 1, SoftMemory: 2, HardMemory: 3, MaxMemory: 4}, []api.LoopInfo{{CPU: in.cpu}}, in.refuse
 }
 func (in *instance) Ready() bool                                  { return !in.drains }
 func (in *instance) Alive(context.Context) error                  { return in.refuse }
 func (in *instance) InForce() (*config.Config, []*proxy.Topology) { return in.conf, in.topo }
 func (in *instance) Now() int64                                   { return 1 }
 func (in *instance) Wall(at int64) time.Time                      { return time.Unix(0, at) }
-func (in *instance) PausedUntil(string) time.Time                 { return time.Time{} }
+func (in *instance) LoopCPU() ([]float64, error)                  { return []float64{in.cpu}, in.refuse }
+func (in *instance) PausedBy(string) string                       { return "admin 1.2.3.4:5 somebody" }
+func (in *instance) PausedUntil(pool string) time.Time {
+	if pool != in.paused {
+		return time.Time{}
+	}
+	return time.Unix(1e9, 0)
+}
 func (in *instance) Clients(pool string, most int) ([]api.Client, error) {
 	return []api.Client{{ID: 7, Pool: pool}, {ID: 9, Pool: pool}}[:min(most, 2)], in.refuse
 }
@@ -184,7 +193,7 @@ func listenAt(t *testing.T, addr config.Address, in *instance, tokens ...config.
 		t.Fatal(err)
 	}
 	h := NewHTTP(l, addr, HTTPOptions{
-		Instance: in, Logger: logging.Discard(),
+		Instance: in, Recorder: NewRecorder(in), Logger: logging.Discard(),
 		Tokens: func() []config.Secret { return tokens },
 	})
 	h.Serve()

@@ -47,6 +47,8 @@ const (
 // HTTPOptions is what the admin listener is made of.
 type HTTPOptions struct {
 	Instance Instance
+	// Recorder has written down how the instance was some seconds ago.
+	Recorder *Recorder
 	// Tokens are those that requests must bear one of; none: no token is asked
 	// for. It is called for each request.
 	Tokens func() []config.Secret

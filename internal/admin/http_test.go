@@ -83,7 +83,7 @@ func TestCloseWithoutServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := NewHTTP(l, config.Address{Host: "127.0.0.1"}, HTTPOptions{Instance: newInstance(t), Logger: logging.Discard()})
+	h := NewHTTP(l, config.Address{Host: "127.0.0.1"}, HTTPOptions{Instance: newInstance(t), Recorder: NewRecorder(newInstance(t)), Logger: logging.Discard()})
 	h.Close()
 	h.Serve()
 	h.Close()

@@ -34,9 +34,11 @@ var (
 type Instance interface {
 	// Facts tell what the program is. Process and Loops are not filled.
 	Facts() api.Info
-	// Usage tells what the process and its loops use. It asks the loops, and
-	// fails when the proxy ends.
+	// Usage tells what the process and its loops use, but for Busy, and LoopCPU how
+	// long the loops have run, in seconds. They ask the loops, and fail when the proxy
+	// ends.
 	Usage() (api.ProcessInfo, []api.LoopInfo, error)
+	LoopCPU() ([]float64, error)
 	// Ready reports whether the proxy takes clients and means to go on doing so,
 	// and Alive, which asks the loops, whether all of them turn.
 	Ready() bool
@@ -51,8 +53,10 @@ type Instance interface {
 	// Snapshot asks the loops for the statistics of this moment; nil when the
 	// proxy ends.
 	Snapshot() *stats.Snapshot
-	// PausedUntil is when the pause of a pool ends; zero if it is not paused.
+	// PausedUntil is when the pause of a pool ends, and PausedBy who ordered it; zero
+	// if it is not paused.
 	PausedUntil(pool string) time.Time
+	PausedBy(pool string) string
 	// Clients asks the loops for the newest clients of a pool, at most so many of
 	// each loop.
 	Clients(pool string, most int) ([]api.Client, error)

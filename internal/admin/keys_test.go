@@ -1,11 +1,16 @@
 package admin
 
 import (
+	"encoding/json"
 	"errors"
+	"maps"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/stats"
 )
 
 func TestSlowLog(t *testing.T) {
@@ -44,7 +49,7 @@ func TestLatency(t *testing.T) {
 		t.Errorf("its second server's: %+v", read)
 	}
 	pools := get[api.Pools](s, "/api/v1/pools").Pools
-	if l := pools[0].Latency; l == nil || l.Count != 2 || l.Recent != nil {
+	if l := pools[0].Latency; l == nil || l.Count != 2 || l.Recent == nil || l.Recent.Count != 2 {
 		t.Errorf("in the list of pools: %+v", l)
 	}
 	if l := pools[1].Latency; l != nil {
@@ -52,12 +57,17 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-// TestRecentLatency: what is new since somebody asked before.
+// TestRecentLatency: what is new in the last seconds, whoever asks, and whether or
+// not anybody has asked before.
 func TestRecentLatency(t *testing.T) {
 	in := newInstance(t)
-	l := &latencies{take: in.Latency}
+	r := NewRecorder(in)
+	l := &latencies{take: in.Latency, recorder: r}
 	ask := func(earlier time.Duration) *latencySample {
 		l.taken = l.taken.Add(-earlier)
+		for _, one := range r.records {
+			one.at = one.at.Add(-earlier)
+		}
 		s, err := l.get()
 		if err != nil {
 			t.Fatal(err)
@@ -68,19 +78,96 @@ func TestRecentLatency(t *testing.T) {
 	if again := ask(0); again != first || in.asked != 1 {
 		t.Error("the loops are asked twice within a second")
 	}
-	second := ask(2*time.Second).of("beta", "two")
-	if second.Count != 2 || second.Recent == nil || second.Recent.Count != 1 || second.Recent.Window < 2 {
-		t.Errorf("two seconds later: %+v", second)
+	if of := first.of("beta", "two"); of.Count != 1 || of.Recent.Count != 1 {
+		t.Errorf("at the start: %+v", of)
 	}
-	if rate := l.last.rate("beta"); rate < 0.5 || rate > 1 {
-		t.Errorf("two requests in two seconds are %v in a second", rate)
+	r.write() // asks too, so 2 were there
+	late := ask(11*time.Second).of("beta", "two")
+	if late.Count != 3 || late.Recent.Count != 1 || late.Recent.Window < 11 || late.Recent.Window > 12 {
+		t.Errorf("eleven seconds later: %+v", late)
 	}
-	if late := ask(2*time.Minute).of("beta", "two"); late.Count != 3 || late.Recent != nil {
-		t.Errorf("two minutes later: %+v", late)
+	if rate := l.last.rate("beta"); rate < 0.15 || rate > 0.19 {
+		t.Errorf("two requests in eleven seconds are %v in a second", rate)
 	}
 	in.refuse = errors.New("refused")
 	l.taken = time.Time{}
 	if _, err := l.get(); err == nil {
 		t.Error("the refusal is not told")
+	}
+}
+
+// What was not asked for lately has no percentiles: 0 would be very fast.
+func TestNoPercentilesOfNothing(t *testing.T) {
+	in := newInstance(t)
+	r := NewRecorder(in)
+	r.write()
+	in.asked-- // nothing has come since
+	r.records = r.records[1:]
+	l := &latencies{take: in.Latency, recorder: r}
+	sample, err := l.get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(sample.of("beta", "two"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read api.Latency
+	if err := json.Unmarshal(text, &read); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), `"count":0,"sum":0,"p50":null,"p90":null,"p99":null,"p999":null,"max":null`) ||
+		read.Count != 1 || math.IsNaN(float64(read.P99)) || !math.IsNaN(float64(read.Recent.P99)) {
+		t.Errorf("%s, read as %+v", text, read)
+	}
+}
+
+// The rates and the loops' shares are of the last seconds, too, and of those alone.
+func TestRecentRates(t *testing.T) {
+	in := newInstance(t)
+	r := NewRecorder(in)
+	r.write()
+	in.cpu = 3
+	r.write()
+	in.cpu = 8
+	now := time.Now()
+	for i, ago := range []time.Duration{time.Hour, 5 * time.Second, 10 * time.Second} {
+		r.records[i].at = now.Add(-ago)
+	}
+	r.records[1], r.records[2] = r.records[2], r.records[1]
+	r.records[1].counts = maps.Clone(r.records[1].counts)
+	r.records[1].counts[serverKey{"beta", "two"}] = counts{requests: 2}
+	snap := in.Snapshot()
+	oom := (&stats.ErrorNames{}).Index([]byte("OOM"))
+	snap.ErrorNames = (&stats.ErrorNames{}).Names()
+	stats.Count(&snap.Pools[0].Servers[1].Errors, oom)
+	rates := r.windowOf(snap, now).rates(serverKey{"beta", "two"})
+	if rates.Window != 10 || rates.Requests != 4 || rates.Failed != 0 || rates.ErrorReplies["OOM"] != 0.1 || len(rates.ErrorReplies) != 1 {
+		t.Errorf("the rates are %+v, want 40 requests and an error in 10 s", rates)
+	}
+	loops := []api.LoopInfo{{CPU: in.cpu}}
+	r.busy(loops)
+	if b := loops[0].Busy; b < 0.49 || b > 0.5 {
+		t.Errorf("5 s of 10 s are %v", b)
+	}
+	if r.write(); len(r.records) > recordsKept {
+		t.Errorf("%d records are kept", len(r.records))
+	}
+}
+
+// A paused pool is shown with when it goes on by itself, and who paused it.
+func TestPausedIsShown(t *testing.T) {
+	s := newStage(t)
+	s.paused = "alpha"
+	for _, p := range get[api.Pools](s, "/api/v1/pools").Pools {
+		if p.Name != "alpha" {
+			if p.Paused || p.PausedUntil != nil || p.PausedBy != "" {
+				t.Errorf("%s: %+v", p.Name, p)
+			}
+			continue
+		}
+		if !p.Paused || p.PausedUntil.Unix() != 1e9 || p.PausedBy != "admin 1.2.3.4:5 somebody" {
+			t.Errorf("%+v", p)
+		}
 	}
 }

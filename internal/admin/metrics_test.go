@@ -16,7 +16,7 @@ import (
 
 func testCollector(t *testing.T) (*instance, *collector) {
 	in := newInstance(t)
-	return in, newCollector(in, &snapshots{take: in.Snapshot}, &latencies{take: in.Latency})
+	return in, newCollector(in, &snapshots{take: in.Snapshot}, &latencies{take: in.Latency, recorder: NewRecorder(in)})
 }
 
 // TestMetricsAreWellNamed by the conventions of Prometheus.
@@ -119,7 +119,7 @@ func TestEveryReasonIsALabel(t *testing.T) {
 		count(snap.Pools[0].Vectors[:])
 		count(snap.Pools[0].Servers[0].Vectors[:])
 		return snap
-	}}, &latencies{take: in.Latency})
+	}}, &latencies{take: in.Latency, recorder: NewRecorder(in)})
 	got := series(t, c)
 	pool := in.Snapshot().Pools[0]
 	expect := func(series string, want int) {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -8,20 +9,16 @@ import (
 	"nuthatch/internal/latency"
 )
 
-const (
-	// recentWindow is over how long, at the least, recent latencies are taken, and
-	// for how long they are shown; recentMost is over how long at the most.
-	recentWindow = time.Second
-	recentMost   = time.Minute
-)
+// latencyAge is how old a sample may be that is shown once more.
+const latencyAge = time.Second
 
-// latencies takes latencies for those who ask at the same time, and tells what
-// is new since they asked before.
+// latencies takes latencies for those who ask at the same time.
 //
 //	since the start   ├──────────────────────────────────────────────┤ now
-//	recent                                         before ├──────────┤
+//	recent                                    a record ├─────────────┤
 type latencies struct {
-	take func() ([]PoolLatency, error)
+	take     func() ([]PoolLatency, error)
+	recorder *Recorder
 
 	mu    sync.Mutex
 	last  *latencySample
@@ -33,8 +30,7 @@ type latencySample struct {
 	pools []PoolLatency
 	// total is of each pool, and of each of its servers, all together.
 	total map[serverKey]*latency.Histogram
-	// recent is what is new since the sample before, window ago; nil if that is too
-	// long ago.
+	// recent is what is new since a record, window ago.
 	recent map[serverKey]*latency.Histogram
 	window time.Duration
 }
@@ -42,67 +38,72 @@ type latencySample struct {
 // A serverKey names a server of a pool, or, with an empty server, the pool.
 type serverKey struct{ pool, server string }
 
-// get returns a sample that is not older than recentWindow.
+// get returns a sample that is not older than latencyAge.
 func (l *latencies) get() (*latencySample, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	window := now.Sub(l.taken)
-	if l.last != nil && window < recentWindow {
+	if l.last != nil && time.Since(l.taken) < latencyAge {
 		return l.last, nil
 	}
 	pools, err := l.take()
 	if err != nil {
 		return nil, err
 	}
-	next := newSample(pools)
-	if l.last != nil && window <= recentMost {
-		next.since(l.last, window)
-	}
+	now := time.Now()
+	next := &latencySample{pools: pools, total: totals(pools)}
+	next.since(l.recorder.before(now), now)
 	l.last, l.taken = next, now
 	return next, nil
 }
 
-func newSample(pools []PoolLatency) *latencySample {
-	s := &latencySample{pools: pools, total: make(map[serverKey]*latency.Histogram)}
+// totals are the times of each pool and of each server, all families together;
+// those that nothing was measured of are left out.
+func totals(pools []PoolLatency) map[serverKey]*latency.Histogram {
+	total := make(map[serverKey]*latency.Histogram)
+	put := func(key serverKey, h *latency.Histogram) {
+		if h.Count() > 0 {
+			total[key] = h
+		}
+	}
 	for i := range pools {
 		p := &pools[i]
 		all := new(latency.Histogram)
 		for j := range p.Commands {
 			all.Merge(&p.Commands[j].Histogram)
 		}
-		s.total[serverKey{pool: p.Name}] = all
+		put(serverKey{pool: p.Name}, all)
 		for j := range p.Servers {
 			one := new(latency.Histogram)
 			for f := range p.Servers[j].Families {
 				one.Merge(&p.Servers[j].Families[f])
 			}
-			s.total[serverKey{p.Name, p.Servers[j].Name}] = one
+			put(serverKey{p.Name, p.Servers[j].Name}, one)
 		}
 	}
-	return s
+	return total
 }
 
-func (s *latencySample) since(before *latencySample, window time.Duration) {
-	s.window, s.recent = window, make(map[serverKey]*latency.Histogram, len(s.total))
+// since finds what is new since a record.
+func (s *latencySample) since(before *record, now time.Time) {
+	s.window, s.recent = now.Sub(before.at), make(map[serverKey]*latency.Histogram, len(s.total))
 	for k, h := range s.total {
-		if was := before.total[k]; was != nil {
-			d := h.Since(was)
-			s.recent[k] = &d
+		was := before.times[k]
+		if was == nil {
+			was = new(latency.Histogram)
 		}
+		d := h.Since(was)
+		s.recent[k] = &d
 	}
 }
 
 // of is the latency of a server, or of a pool; nil if nothing was measured.
 func (s *latencySample) of(pool, server string) *api.Latency {
 	h := s.total[serverKey{pool, server}]
-	if h == nil || h.Count() == 0 {
+	if h == nil {
 		return nil
 	}
 	shown := latencyOf(h)
-	if r := s.recent[serverKey{pool, server}]; r != nil {
-		shown.Recent = &api.RecentLatency{Window: s.window.Seconds(), Latency: *latencyOf(r)}
-	}
+	shown.Recent = &api.RecentLatency{Window: s.window.Seconds(), Latency: *latencyOf(s.recent[serverKey{pool, server}])}
 	return shown
 }
 
@@ -110,16 +111,22 @@ func (s *latencySample) of(pool, server string) *api.Latency {
 // is not known.
 func (s *latencySample) rate(pool string) float64 {
 	r := s.recent[serverKey{pool: pool}]
-	if r == nil {
+	if r == nil || s.window <= 0 {
 		return 0
 	}
 	return float64(r.Count()) / s.window.Seconds()
 }
 
+// latencyOf are the times of a histogram. Of one without any there are none.
 func latencyOf(h *latency.Histogram) *api.Latency {
-	return &api.Latency{
+	at := func(q float64) api.Seconds { return api.Seconds(h.Quantile(q).Seconds()) }
+	shown := &api.Latency{
 		Count: int64(h.Count()), Sum: h.Sum().Seconds(),
-		P50: h.Quantile(0.5).Seconds(), P90: h.Quantile(0.9).Seconds(), P99: h.Quantile(0.99).Seconds(),
-		P999: h.Quantile(0.999).Seconds(), Max: h.Max().Seconds(),
+		P50: at(0.5), P90: at(0.9), P99: at(0.99), P999: at(0.999), Max: api.Seconds(h.Max().Seconds()),
 	}
+	if h.Count() == 0 {
+		none := api.Seconds(math.NaN())
+		shown.P50, shown.P90, shown.P99, shown.P999, shown.Max = none, none, none, none, none
+	}
+	return shown
 }

@@ -80,6 +80,7 @@ func (h *handler) info(w http.ResponseWriter, _ *http.Request) {
 	info.NotReady = notReady(h.Instance)
 	info.Ready = len(info.NotReady) == 0
 	process.Connections, process.TotalConnections = snap.CurrConnections, snap.TotalConnections
+	h.Recorder.busy(loops)
 	info.Process, info.Loops = process, loops
 	for i := range min(len(loops), len(snap.Loops)) {
 		loops[i].Counters = countersOf(stats.LoopFields[:], snap.Loops[i][:])
@@ -162,6 +163,7 @@ func (h *handler) poolsNow(name string) ([]api.Pool, time.Time, error) {
 	if err != nil {
 		return nil, at, err
 	}
+	window := h.Recorder.windowOf(snap, at)
 	conf, topo := h.Instance.InForce()
 	pools := []api.Pool{}
 	for i := range conf.Pools {
@@ -176,9 +178,10 @@ func (h *handler) poolsNow(name string) ([]api.Pool, time.Time, error) {
 			counted = snap.Pools[j]
 		}
 		shown := h.pool(p, topo[i], &counted, snap.ErrorNames)
-		shown.Latency = times.of(p.Name, "")
+		shown.Latency, shown.Recent = times.of(p.Name, ""), window.rates(serverKey{pool: p.Name})
 		for j := range shown.Servers {
-			shown.Servers[j].Latency = times.of(p.Name, shown.Servers[j].Name)
+			s := &shown.Servers[j]
+			s.Latency, s.Recent = times.of(p.Name, s.Name), window.rates(serverKey{p.Name, s.Name})
 		}
 		pools = append(pools, shown)
 	}
@@ -198,7 +201,7 @@ func (h *handler) pool(p *config.Pool, t *proxy.Topology, counted *stats.PoolSna
 		Servers:  make([]api.Server, 0, len(p.Servers)),
 	}
 	if until := h.Instance.PausedUntil(p.Name); !until.IsZero() {
-		shown.Paused, shown.PausedUntil = true, &until
+		shown.Paused, shown.PausedUntil, shown.PausedBy = true, &until, h.Instance.PausedBy(p.Name)
 	}
 	servers := make(map[string]*stats.ServerSnapshot, len(counted.Servers))
 	for i := range counted.Servers {

@@ -44,13 +44,15 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const (
 	donePage  = `{"done": "resumed"}`
 	poolsPage = `{"time": "2026-01-01T00:00:00Z", "pools": [{"name": "alpha", "protocol": "redis", "listen": "127.0.0.1:1",
-		"clients": 3, "paused": true, "counters": {"client_requests": 70, "server_ejects": 2},
+		"clients": 3, "paused": true, "paused_until": "2026-01-01T00:00:42Z", "paused_by": "admin 1.2.3.4:5", "counters": {"client_requests": 70, "server_ejects": 2},
 		"reasons": {"failed_requests": {"timed_out": 4, "disabled": 1}},
-		"latency": {"count": 70, "p50": 0.000123, "p99": 0.0456, "max": 1.5},
-		"servers": [{"name": "a", "state": "up"}, {"name": "b", "state": "ejected"}]}]}`
+		"latency": {"count": 70, "p50": 0.000123, "p99": 0.0456, "max": 1.5}, "recent": {"window": 10, "requests": 1234.5, "failed": 0.01},
+		"servers": [{"name": "a", "state": "up", "error_replies": {"OOM": 790, "ERR": 4}}, {"name": "b", "state": "ejected"}]}]}`
 	serversPage = `{"time": "2026-01-01T00:01:30Z", "servers": [{"pool": "alpha", "name": "b", "address": "10.0.0.1:6379",
 		"state": "ejected", "since": "2026-01-01T00:00:00Z", "reason": "timed_out", "share": 0.25,
-		"counters": {"server_connections": 1, "in_queue": 2, "out_queue": 3, "requests": 4}, "reasons": {}}]}`
+		"counters": {"server_connections": 1, "in_queue": 2, "out_queue": 3, "requests": 4}, "reasons": {},
+		"error_replies": {"OOM": 790, "ERR": 4, "NOAUTH": 4, "READONLY": 1, "LOADING": 1},
+		"latency": {"count": 70, "p50": 1, "p99": 2, "recent": {"window": 10, "count": 0, "p50": null, "p99": null, "max": null}}}]}`
 	clientsPage = `{"total": 9, "clients": [{"id": 7, "pool": "alpha", "address": "1.2.3.4:5", "name": "\u001b[2Jx", "age": 90, "idle": 3700}]}`
 )
 
@@ -82,8 +84,8 @@ func TestTables(t *testing.T) {
 		"GET /api/v1/slowlog": slowPage, "GET /api/v1/hotkeys": hotPage, "GET /api/v1/latency": latencyPage,
 	}}
 	for name, want := range map[string][]string{
-		"stats":   {"POOL", "alpha  redis", "1/2", "70", " 5 ", "123µs", "45.6ms", "1.5s", "paused"},
-		"servers": {"alpha  b", "ejected  1m30s  timed_out  25.00%  1", "  2 ", "  3 ", "  4 "},
+		"stats":   {"POOL", "alpha  redis", "1/2", "70", " 5 ", "123µs", "45.6ms", "1.5s", "paused for 42s more by admin 1.2.3.4:5", "  1234  ", "  0.1  ", "  794  "},
+		"servers": {"alpha  b", "ejected  1m30s  timed_out  25.00%  1", "  2 ", "  3 ", "  4 ", "790 OOM, 4 ERR, 4 NOAUTH, 2 more  -    -"},
 		"clients": {"7   alpha", `"\x1b[2Jx"`, "1m30s", "1h01m", "1 of 9 clients"},
 		"slowlog": {"alpha  get      abc... (900 bytes)  3ms   0        1ms    2ms", "timed_out"},
 		"hotkeys": {"hot            h    12.3        ±10%    50.0%", "large request  r    -           -       -      9000 B  set"},

@@ -1,7 +1,11 @@
 package ctl
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +36,7 @@ func (s *session) info([]string) error {
 		}
 		add("cpu", fmt.Sprintf("%.1fs", p.CPU))
 		for _, l := range i.Loops {
-			add(fmt.Sprintf("loop %d", l.ID), fmt.Sprintf("%d%% busy, %d clients", int(l.Busy*100+0.5), l.Counters["clients"]))
+			add(fmt.Sprintf("loop %d", l.ID), fmt.Sprintf("%d%% busy in the last seconds, %d clients", int(l.Busy*100+0.5), l.Counters["clients"]))
 		}
 	})
 }
@@ -59,25 +63,40 @@ func (s *session) stats(args []string) error {
 	if written || err != nil {
 		return err
 	}
-	head := "POOL\tPROTOCOL\tLISTEN\tCLIENTS\tSERVERS UP\tREQUESTS\tFAILED\tEJECTIONS\tP50\tP99\tMAX\tSTATE"
+	head := "POOL\tPROTOCOL\tLISTEN\tCLIENTS\tSERVERS UP\tREQUESTS\tREQ/S\tFAILED\tFAIL/S\tERROR REPLIES\tEJECTIONS\tP50\tP99\tMAX\tSTATE"
 	return s.table(head, func(add func(...any)) {
 		for i := range pools.Pools {
 			p := &pools.Pools[i]
-			up := 0
+			up, errors := 0, int64(0)
 			for j := range p.Servers {
 				if p.Servers[j].State == "up" {
 					up++
 				}
-			}
-			state := "open"
-			if p.Paused {
-				state = "paused"
+				errors += sum(p.Servers[j].ErrorReplies)
 			}
 			p50, p99, most := times(p.Latency)
+			requests, failed := rates(p.Recent)
 			add(p.Name, p.Protocol, p.Listen, p.Clients, fmt.Sprintf("%d/%d", up, len(p.Servers)),
-				p.Counters["client_requests"], sum(p.Reasons["failed_requests"]), p.Counters["server_ejects"], p50, p99, most, state)
+				p.Counters["client_requests"], requests, sum(p.Reasons["failed_requests"]), failed, errors,
+				p.Counters["server_ejects"], p50, p99, most, poolState(p, pools.Time))
 		}
 	})
+}
+
+// poolState says whether the pool's requests wait, and until when if nobody resumes
+// it.
+func poolState(p *api.Pool, now time.Time) string {
+	switch {
+	case !p.Paused:
+		return "open"
+	case p.PausedUntil == nil:
+		return "paused"
+	}
+	state := "paused for " + age(p.PausedUntil.Sub(now)) + " more"
+	if p.PausedBy != "" {
+		state += " by " + p.PausedBy
+	}
+	return state
 }
 
 func (s *session) servers(args []string) error {
@@ -85,7 +104,7 @@ func (s *session) servers(args []string) error {
 	if written, err := s.ask("/api/v1/servers", s.poolQuery(args), &list); written || err != nil {
 		return err
 	}
-	head := "POOL\tSERVER\tADDRESS\tSTATE\tSINCE\tREASON\tSHARE\tCONNS\tIN QUEUE\tOUT QUEUE\tREQUESTS\tFAILED\tP50\tP99"
+	head := "POOL\tSERVER\tADDRESS\tSTATE\tSINCE\tREASON\tSHARE\tCONNS\tIN QUEUE\tOUT QUEUE\tREQUESTS\tREQ/S\tFAILED\tFAIL/S\tERROR REPLIES\tP50\tP99"
 	return s.table(head, func(add func(...any)) {
 		for i := range list.Servers {
 			v := &list.Servers[i]
@@ -94,9 +113,10 @@ func (s *session) servers(args []string) error {
 				since = age(list.Time.Sub(*v.Since))
 			}
 			p50, p99, _ := times(v.Latency)
+			requests, failed := rates(v.Recent)
 			add(v.Pool, v.Name, v.Address, v.State, since, orDash(v.Reason), fmt.Sprintf("%.2f%%", v.Share*100),
 				v.Counters["server_connections"], v.Counters["in_queue"], v.Counters["out_queue"],
-				v.Counters["requests"], sum(v.Reasons["failed_requests"]), p50, p99)
+				v.Counters["requests"], requests, sum(v.Reasons["failed_requests"]), failed, errorReplies(v.ErrorReplies), p50, p99)
 		}
 	})
 }
@@ -181,9 +201,50 @@ func times(l *api.Latency) (p50, p99, most string) {
 	return seconds(l.P50), seconds(l.P99), seconds(l.Max)
 }
 
+// rates are the requests, and those that failed, per second, in the last seconds.
+func rates(r *api.Rates) (requests, failed string) {
+	if r == nil {
+		return "-", "-"
+	}
+	return perSecond(r.Requests), perSecond(r.Failed)
+}
+
+func perSecond(v float64) string {
+	if v == 0 || v >= 10 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.1f", max(v, 0.1))
+}
+
+// maxErrorsShown is how many prefixes of error replies are named in a line.
+const maxErrorsShown = 3
+
+// errorReplies are a server's error replies, the most frequent ones by name.
+func errorReplies(of map[string]int64) string {
+	if len(of) == 0 {
+		return "0"
+	}
+	prefixes := slices.SortedFunc(maps.Keys(of), func(a, b string) int {
+		return cmp.Or(cmp.Compare(of[b], of[a]), cmp.Compare(a, b))
+	})
+	var words []string
+	rest := sum(of)
+	for _, prefix := range prefixes[:min(len(prefixes), maxErrorsShown)] {
+		words = append(words, fmt.Sprintf("%d %s", of[prefix], prefix))
+		rest -= of[prefix]
+	}
+	if rest > 0 {
+		words = append(words, fmt.Sprintf("%d more", rest))
+	}
+	return strings.Join(words, ", ")
+}
+
 // seconds writes a short time with three digits.
-func seconds(s float64) string {
+func seconds[S float64 | api.Seconds](t S) string {
+	s := float64(t)
 	switch {
+	case math.IsNaN(s):
+		return "-"
 	case s == 0:
 		return "0"
 	case s < 1e-3:

@@ -30,19 +30,19 @@ func (in *Instance) Pause(ctx context.Context, pool string, limit time.Duration,
 		return admin.ErrEnding
 	}
 	in.log.Always("pool paused", slog.String("pool", pool), slog.Duration("limit", limit), slog.String("by", by))
-	if err := in.pause(t, pool, limit); err != nil {
+	if err := in.pause(t, pool, limit, by); err != nil {
 		return err
 	}
 	return in.awaitAnswers(ctx, t)
 }
 
-func (in *Instance) pause(t *proxy.Topology, pool string, limit time.Duration) error {
+func (in *Instance) pause(t *proxy.Topology, pool string, limit time.Duration, by string) error {
 	in.pauses.order.Lock()
 	defer in.pauses.order.Unlock()
 	if !in.current.Load().has(t) { // a reload took it away meanwhile
 		return fmt.Errorf("%w: %q", admin.ErrNoPool, pool)
 	}
-	in.pauses.begin(t, limit, func() {
+	in.pauses.begin(t, limit, by, func() {
 		in.log.Warn("pool resumed: the time of its pause is over", slog.String("pool", pool))
 		// That the proxy ends resumes nothing, and needs not.
 		_ = in.onLoops(func(ctx *proxy.Context) { ctx.Resume(t) })

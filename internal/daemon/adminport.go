@@ -70,7 +70,7 @@ func (in *Instance) openAdmin(c *config.Config) (*admin.HTTPPort, error) {
 	switch {
 	case err == nil:
 		return admin.NewHTTP(listener, conf.Admin, admin.HTTPOptions{
-			Instance: in, Logger: in.log, Page: dashboard.Handler(),
+			Instance: in, Recorder: in.recorder, Logger: in.log, Page: dashboard.Handler(),
 			Tokens: func() []config.Secret { return in.current.Load().tokens },
 		}), nil
 	case !conf.AdminWritten && errors.Is(err, unix.EADDRINUSE):

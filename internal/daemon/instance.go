@@ -75,10 +75,10 @@ type Instance struct {
 
 	latencies latencies
 	reporter  reporter
+	recorder  *admin.Recorder
 
 	pauses  pauses
 	watcher watcher
-	busy    busyMeter
 
 	stopOnce sync.Once
 	loops    sync.WaitGroup
@@ -115,6 +115,7 @@ func Start(o Options) (*Instance, error) {
 	in.serving.Store(true)
 	go in.returnMemory()
 	go in.tellTrouble()
+	go in.recorder.Run(in.stopping)
 	in.watch(in.opts.Config.Process.Watch)
 	if in.statsPort != nil {
 		in.statsPort.OwnPath(true)
@@ -143,6 +144,7 @@ func (in *Instance) start() error {
 	in.shareDescriptors(g)
 	in.limitMemory(g)
 	in.startReporter()
+	in.recorder = admin.NewRecorder(in)
 	if err := in.startLoops(g); err != nil {
 		return err
 	}

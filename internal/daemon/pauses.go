@@ -24,15 +24,16 @@ type pause struct {
 	topo  *proxy.Topology
 	timer *time.Timer
 	until time.Time
+	by    string
 }
 
-// begin notes a pool's pause, in place of the one before. When the time is over
-// it calls end. The caller holds order.
-func (p *pauses) begin(t *proxy.Topology, limit time.Duration, end func()) {
+// begin notes a pool's pause and who ordered it, in place of the one before. When
+// the time is over it calls end. The caller holds order.
+func (p *pauses) begin(t *proxy.Topology, limit time.Duration, by string, end func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop(t.SamePool)
-	q := &pause{topo: t, until: time.Now().Add(limit)}
+	q := &pause{topo: t, until: time.Now().Add(limit), by: by}
 	q.timer = time.AfterFunc(limit, func() {
 		p.order.Lock()
 		defer p.order.Unlock()
@@ -73,16 +74,16 @@ func (p *pauses) drop(which func(*proxy.Topology) bool) {
 	})
 }
 
-// until is when a pool's pause ends; zero if there is none.
-func (p *pauses) until(t *proxy.Topology) time.Time {
+// of is when a pool's pause ends, and who ordered it; zero if there is none.
+func (p *pauses) of(t *proxy.Topology) (until time.Time, by string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, q := range p.running {
 		if q.topo.SamePool(t) {
-			return q.until
+			return q.until, q.by
 		}
 	}
-	return time.Time{}
+	return time.Time{}, ""
 }
 
 // endPausesWithout ends the pauses of pools that g, which is current, does not have.

@@ -321,7 +321,7 @@ func TestPauseOfARemovedPool(t *testing.T) {
 	if got := s.PausedUntil("beta"); !got.IsZero() {
 		t.Errorf("a pool that is gone is paused until %v", got)
 	}
-	if err := s.pause(gone, "beta", time.Hour); !errors.Is(err, admin.ErrNoPool) {
+	if err := s.pause(gone, "beta", time.Hour, "somebody"); !errors.Is(err, admin.ErrNoPool) {
 		t.Errorf("a pause that comes beside the reload: %v", err)
 	}
 	s.mustReload(alpha + beta)
@@ -336,8 +336,8 @@ func TestPauseOfARemovedPool(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.mustReload(alpha + beta)
-	if s.PausedUntil("alpha").IsZero() {
-		t.Error("a reload ends the pause of a pool that stays")
+	if s.PausedUntil("alpha").IsZero() || s.PausedBy("alpha") != "test" {
+		t.Error("a reload ends the pause of a pool that stays, or forgets who ordered it")
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"runtime/metrics"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,9 +19,6 @@ import (
 
 // What an Instance tells those who watch it, through the admin listener. It
 // implements admin.Instance.
-
-// busyWindow is over how long, at the least, a loop's busy share is taken.
-const busyWindow = time.Second
 
 // Facts implements admin.Instance.
 func (in *Instance) Facts() api.Info {
@@ -52,11 +48,22 @@ func (in *Instance) Wall(at int64) time.Time { return in.epoch.Add(time.Duration
 
 // PausedUntil implements admin.Instance.
 func (in *Instance) PausedUntil(pool string) time.Time {
+	until, _ := in.paused(pool)
+	return until
+}
+
+// PausedBy implements admin.Instance.
+func (in *Instance) PausedBy(pool string) string {
+	_, by := in.paused(pool)
+	return by
+}
+
+func (in *Instance) paused(pool string) (until time.Time, by string) {
 	t, err := in.topology(pool)
 	if err != nil {
-		return time.Time{}
+		return time.Time{}, ""
 	}
-	return in.pauses.until(t)
+	return in.pauses.of(t)
 }
 
 // Alive implements admin.Instance: it returns when every loop has had a turn.
@@ -104,11 +111,17 @@ func (in *Instance) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
 	if err := in.onLoops(func(ctx *proxy.Context) { loops[ctx.ID()] = loopInfo(ctx) }); err != nil {
 		return api.ProcessInfo{}, nil, err
 	}
-	in.busy.measure(in.epoch, loops)
 	p, m := processInfo(), in.Memory()
 	p.MaxMemory, p.HeldMemory, p.SoftMemory, p.HardMemory = m.Limit, m.Held, m.Soft, m.Hard
 	p.MaxClients = in.identity.Limits().MaxClients()
 	return p, loops, nil
+}
+
+// LoopCPU implements admin.Instance.
+func (in *Instance) LoopCPU() ([]float64, error) {
+	cpu := make([]float64, len(in.contexts))
+	err := in.onLoops(func(ctx *proxy.Context) { cpu[ctx.ID()] = cpuTime(unix.RUSAGE_THREAD) })
+	return cpu, err
 }
 
 // loopInfo runs on the loop.
@@ -161,32 +174,4 @@ func residentMemory() int64 {
 		return 0
 	}
 	return resident * int64(os.Getpagesize())
-}
-
-// A busyMeter turns what the loops' threads have run into shares of the time.
-type busyMeter struct {
-	mu     sync.Mutex
-	taken  time.Time
-	cpu    []float64 // at that time, by loop
-	shares []float64 // of the window before
-}
-
-// measure fills the loops' Busy.
-func (b *busyMeter) measure(epoch time.Time, loops []api.LoopInfo) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.taken.IsZero() {
-		b.taken, b.cpu, b.shares = epoch, make([]float64, len(loops)), make([]float64, len(loops))
-	}
-	now := time.Now()
-	if window := now.Sub(b.taken); window >= busyWindow {
-		for i := range loops {
-			b.shares[i] = min(max((loops[i].CPU-b.cpu[i])/window.Seconds(), 0), 1)
-			b.cpu[i] = loops[i].CPU
-		}
-		b.taken = now
-	}
-	for i := range loops {
-		loops[i].Busy = b.shares[i]
-	}
 }

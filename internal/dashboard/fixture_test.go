@@ -184,8 +184,8 @@ func (f *fixture) server(pool string, i, siblings int) api.Server {
 }
 
 func (f *fixture) latency(i int, factor float64) *api.Latency {
-	median := (180 + 30*math.Sin(float64(f.tick)/9+float64(i)) + float64(i%13)*4) * 1e-6 * factor
-	tail := 1 + 0.4*math.Sin(float64(f.tick)/4+float64(i))
+	median := api.Seconds(180+30*math.Sin(float64(f.tick)/9+float64(i))+float64(i%13)*4) * 1e-6 * api.Seconds(factor)
+	tail := api.Seconds(1 + 0.4*math.Sin(float64(f.tick)/4+float64(i)))
 	return &api.Latency{
 		Count: grown(i, f.tick), P50: median, P90: median * 2.1, P99: median * 5 * tail, P999: median * 22 * tail, Max: 0.241,
 	}

@@ -98,5 +98,8 @@ func serverDetail(r *row) string {
 	if r.reason != "" && r.state != up {
 		words = append(words, r.reason)
 	}
+	if len(r.errors) > 0 {
+		words = append(words, "error replies "+strings.Join(r.errors, ", "))
+	}
 	return strings.Join(words, "  ")
 }

@@ -1,6 +1,7 @@
 package top
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -26,6 +27,9 @@ type row struct {
 	clients     float64
 	up, servers int
 	paused      bool
+	pausedFor   time.Duration // until it ends by itself
+	// of a server: how many error replies it gave, by prefix
+	errors []string
 }
 
 // A sample is the proxy at one moment.
@@ -80,6 +84,7 @@ func (m *meter) take(info *api.Info, pools *api.Pools) *sample {
 			v := &p.Servers[j]
 			one := m.server(p.Name, v, pools.Time)
 			s.failures = append(s.failures, m.failures(p.Name, v.Name, v.Reasons["failed_requests"])...)
+			s.failures = append(s.failures, m.failures(p.Name, v.Name, replies(v.ErrorReplies))...)
 			total.queued += one.queued
 			total.connections += one.connections
 			total.bytes += one.bytes
@@ -100,7 +105,26 @@ func (m *meter) pool(p *api.Pool) row {
 		failed:   m.of(p.Name+"\nfailed", total(p.Reasons["failed_requests"])),
 	}
 	r.p50, r.p99 = percentiles(p.Latency)
+	if p.PausedUntil != nil {
+		r.pausedFor = p.PausedUntil.Sub(m.at)
+	}
+	r.atFirst(p.Recent)
 	return r
+}
+
+// atFirst fills the rates that no sample before tells from those that the proxy
+// tells of the last seconds.
+func (r *row) atFirst(recent *api.Rates) {
+	if recent == nil {
+		return
+	}
+	for of, rate := range map[*float64]float64{
+		&r.requests: recent.Requests, &r.failed: recent.Failed, &r.bytes: recent.RequestBytes + recent.ResponseBytes,
+	} {
+		if math.IsNaN(*of) {
+			*of = rate
+		}
+	}
 }
 
 func (m *meter) server(pool string, s *api.Server, now time.Time) row {
@@ -119,6 +143,10 @@ func (m *meter) server(pool string, s *api.Server, now time.Time) row {
 		r.since = now.Sub(*s.Since)
 	}
 	r.p50, r.p99 = percentiles(s.Latency)
+	r.atFirst(s.Recent)
+	for _, prefix := range slices.Sorted(maps.Keys(s.ErrorReplies)) {
+		r.errors = append(r.errors, fmt.Sprintf("%s %s", count(float64(s.ErrorReplies[prefix])), plain(prefix)))
+	}
 	return r
 }
 
@@ -138,6 +166,15 @@ func (m *meter) failures(pool, server string, reasons map[string]int64) []failur
 	return list
 }
 
+// replies are error replies, named as reasons.
+func replies(errors map[string]int64) map[string]int64 {
+	named := make(map[string]int64, len(errors))
+	for prefix, n := range errors {
+		named["reply "+prefix] = n
+	}
+	return named
+}
+
 // watched is the mark, among the counters, of a pool or server that has been seen.
 func watched(pool, server string) string { return pool + "\n" + server + "\nwatched" }
 
@@ -150,18 +187,18 @@ func total(reasons map[string]int64) int64 {
 	return n
 }
 
-// percentiles are those of the last seconds, or since the start if nobody asked
-// before.
+// percentiles are those of the last seconds, or since the start if the proxy does
+// not tell.
 func percentiles(l *api.Latency) (p50, p99 float64) {
 	switch {
 	case l == nil:
 		return unknown, unknown
 	case l.Recent == nil:
-		return l.P50, l.P99
+		return float64(l.P50), float64(l.P99)
 	case l.Recent.Count == 0:
 		return unknown, unknown
 	}
-	return l.Recent.P50, l.Recent.P99
+	return float64(l.Recent.P50), float64(l.Recent.P99)
 }
 
 // sum adds what is known of the rows; it is unknown if nothing is.

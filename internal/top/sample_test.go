@@ -6,6 +6,8 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +23,18 @@ func TestRates(t *testing.T) {
 	}
 	if s := take(0); !math.IsNaN(s.servers[0].requests) || !math.IsNaN(s.pools[0].failed) {
 		t.Errorf("rates of one sample: %v, %v", s.servers[0].requests, s.pools[0].failed)
+	}
+	// The first look has the rates that the proxy knows of the last seconds.
+	info, pools := answers(0)
+	pools.Pools[0].Recent = &api.Rates{Window: 10, Requests: 7, Failed: 2}
+	pools.Pools[0].Servers[0].Recent = &api.Rates{Window: 10, Requests: 3, RequestBytes: 10, ResponseBytes: 20}
+	pools.Pools[0].Servers[0].ErrorReplies = map[string]int64{"OOM": 5, "ERR": 1}
+	if s := new(meter).take(info, pools); s.pools[0].requests != 7 || s.pools[0].failed != 2 || s.servers[0].requests != 3 || s.servers[0].bytes != 30 {
+		t.Errorf("at the first look: %+v and %+v", s.pools[0], s.servers[0])
+	} else if text := serverDetail(&s.servers[0]); !strings.HasSuffix(text, "error replies 1 ERR, 5 OOM") {
+		t.Errorf("the detail of a server with error replies is %q", text)
+	} else if i := slices.IndexFunc(s.failures, func(f failure) bool { return f.reason == "reply OOM" }); i < 0 || s.failures[i].total != 5 {
+		t.Errorf("failures: %+v", s.failures)
 	}
 	s := take(10)
 	if s.servers[1].requests != 1020 || s.pools[0].requests != 5200 || s.pools[0].failed != 5 || s.servers[2].failed != 5 {

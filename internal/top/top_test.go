@@ -42,7 +42,7 @@ func answers(seconds int64) (*api.Info, *api.Pools) {
 					"requests": 1000 + seconds*int64(900+120*i+7*p), "request_bytes": seconds * 40960, "response_bytes": seconds * 1 << 20,
 					"in_queue": int64(i), "out_queue": int64(7 + i), "server_connections": 4,
 				},
-				Latency: &api.Latency{P50: 1.7e-4 + float64(i)*1e-5, P99: 9e-4 + float64(i*p)*3e-4},
+				Latency: &api.Latency{P50: api.Seconds(1.7e-4 + float64(i)*1e-5), P99: api.Seconds(9e-4 + float64(i*p)*3e-4)},
 			}
 			if state := ill[s.Name]; state != "" {
 				since := began.Add(28*time.Hour - time.Duration(40*(i+1))*time.Second)

@@ -250,7 +250,11 @@ func (m *model) poolLines(k *inks) []string {
 			name = "▸ " + name
 		}
 		if p.paused {
-			name += " (paused)"
+			name += " (paused"
+			if p.pausedFor > 0 {
+				name += ", " + span(p.pausedFor) + " more"
+			}
+			name += ")"
 		}
 		text := line(m.width, cells(name, fmt.Sprintf("%d/%d", p.up, p.servers), count(p.clients), rate(p.requests), delay(p.p50), delay(p.p99),
 			rate(p.failed), count(p.queued)))

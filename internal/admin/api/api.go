@@ -59,8 +59,7 @@ type ProcessInfo struct {
 type LoopInfo struct {
 	ID int `json:"id"`
 	// CPU is the time that the loop's thread has run; it only grows. Busy is the
-	// share of the time in which it ran, since the last time that anybody asked
-	// (a second ago or more), or since the start.
+	// share of the time in which it ran, in the last ten seconds or so.
 	CPU  float64 `json:"cpu"`
 	Busy float64 `json:"busy"`
 	// Counters are the loop's statistics by name.
@@ -86,9 +85,11 @@ type Pool struct {
 	Distribution string `json:"distribution"`
 	// Clients are those that are connected now.
 	Clients int `json:"clients"`
-	// Paused: requests wait, at the latest until PausedUntil.
+	// Paused: requests wait, at the latest until PausedUntil, when the pause ends by
+	// itself; PausedBy is who ordered it.
 	Paused      bool       `json:"paused"`
 	PausedUntil *time.Time `json:"paused_until,omitempty"`
+	PausedBy    string     `json:"paused_by,omitempty"`
 	// Counters are the pool's statistics by name; GET /api/v1/fields tells what
 	// each is.
 	Counters map[string]int64 `json:"counters"`
@@ -98,6 +99,8 @@ type Pool struct {
 	// Latency is the time from a request to its reply as the clients see it; left
 	// out as long as nothing was measured.
 	Latency *Latency `json:"latency,omitempty"`
+	// Recent are the rates of the last seconds.
+	Recent *Rates `json:"recent,omitempty"`
 	// Servers are in the order of the statistics, shorter names first.
 	Servers []Server `json:"servers"`
 }
@@ -142,20 +145,36 @@ type Server struct {
 	ErrorReplies map[string]int64 `json:"error_replies,omitempty"`
 	// Latency is the time from when a request is sent to the server to its reply.
 	Latency *Latency `json:"latency,omitempty"`
+	// Recent are the rates of the last seconds.
+	Recent *Rates `json:"recent,omitempty"`
 }
 
-// Latency is a distribution of times, in seconds, since the start.
+// Latency is a distribution of times, in seconds, since the start. Where Count is 0
+// the others are null, but for Sum.
 type Latency struct {
 	Count int64   `json:"count"`
 	Sum   float64 `json:"sum"`
-	P50   float64 `json:"p50"`
-	P90   float64 `json:"p90"`
-	P99   float64 `json:"p99"`
-	P999  float64 `json:"p999"`
-	Max   float64 `json:"max"`
-	// Recent is the same since somebody asked before, a second ago or more; left
-	// out if nobody has for a minute.
+	P50   Seconds `json:"p50"`
+	P90   Seconds `json:"p90"`
+	P99   Seconds `json:"p99"`
+	P999  Seconds `json:"p999"`
+	Max   Seconds `json:"max"`
+	// Recent is the same of the last ten seconds or so.
 	Recent *RecentLatency `json:"recent,omitempty"`
+}
+
+// Rates are what happened in the last Window seconds, ten or so, for each second.
+type Rates struct {
+	Window float64 `json:"window"`
+	// Requests are, of a pool, those that clients sent, of a server, those that were
+	// sent to it; Failed those that failed, for whatever reason.
+	Requests float64 `json:"requests"`
+	Failed   float64 `json:"failed"`
+	// RequestBytes went to servers, ResponseBytes came from them.
+	RequestBytes  float64 `json:"request_bytes"`
+	ResponseBytes float64 `json:"response_bytes"`
+	// ErrorReplies are, of a server, its error replies by prefix; what is 0 is left out.
+	ErrorReplies map[string]float64 `json:"error_replies,omitempty"`
 }
 
 // RecentLatency is a distribution of times within the last Window seconds.
