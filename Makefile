@@ -5,8 +5,10 @@
 GO      ?= go
 BIN     ?= bin/nuthatch
 LDFLAGS ?=
-# How long `make fuzz-short` gives each fuzz target.
-FUZZTIME ?= 5s
+# How many seconds `make fuzz-short` spreads over the fuzz targets.
+FUZZ ?= 60
+# What `make matrix` runs everything in once more (internal/testkit/variant.go).
+VARIANTS ?= threads
 # How long `make soak` takes, about.
 SOAK    ?= 12m
 # What `make demo` and `make bench` pass on.
@@ -15,7 +17,7 @@ ARGS ?=
 TOOL := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test race invariants fuzz-short compat integration soak bench lint fmt deps clean
+.PHONY: help build demo test race invariants fuzz-short stacks matrix examples cross verify compat integration soak bench lint fmt deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,25 +28,44 @@ build: ## build bin/nuthatch (the default)
 demo: build ## run a proxy over three in-process servers (ARGS=--memcached for memcached)
 	$(BIN) demo $(ARGS)
 
-test: deps ## run every test
+test: deps ## run every test, in its shortest form
 	$(GO) test ./...
 
-race: deps ## run the tests under the race detector, those of whole programs in their short form
-	$(GO) test -race ./internal/... ./cmd/...
-	$(GO) test -race -short ./test/...
+invariants: deps ## run every test but the browser's with assertions on and released buffers overwritten
+	$(GO) test -tags invariants $$($(GO) list ./... | grep -v /internal/dashboard)
 
-invariants: deps ## run the packages' tests with assertions on and released buffers overwritten
-	$(GO) test -tags invariants ./internal/...
+# What shares state between goroutines. Whole programs run in their short form.
+RACE := admin ctl daemon demo eventloop health logging proto/redis proxy slowlog stats top
 
-fuzz-short: ## run each fuzz target for FUZZTIME
-	@set -eu; \
-	for pkg in $$($(GO) list ./...); do \
-		listed=$$($(GO) test -tags invariants -list '^Fuzz' "$$pkg"); \
-		for target in $$(echo "$$listed" | grep '^Fuzz' || true); do \
-			echo "== $$pkg $$target"; \
-			$(GO) test -tags invariants -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
-		done; \
+race: deps ## run the packages that hold shared state, and whole programs, under the race detector
+	$(GO) test -race -short $(RACE:%=./internal/%) ./cmd/...
+	$(GO) test -race -short ./test/integration
+
+fuzz-short: ## spread FUZZ seconds (60) over the fuzz targets
+	GO=$(GO) .ci/fuzz $(FUZZ)
+
+STACKS := ^Test(RedisPy|Node|RedisCLI|RedisTools|RedisBenchmark|GoRedis|Pymemcache|GoMemcache|Libmemcached)
+
+stacks: deps ## run the clients that applications use, in their own languages, against the proxy
+	$(GO) test -count=1 -run '$(STACKS)' ./test/integration
+
+matrix: deps ## run conversations, integration and faults once more for each of VARIANTS
+	@set -eu; for variant in $(VARIANTS); do \
+		echo "== variant $$variant"; \
+		NUTHATCH_VARIANT=$$variant $(GO) test -count=1 ./test/integration; \
 	done
+
+examples: build ## check every configuration file and example, once
+	@set -eu; for file in conf/*.yml; do echo "$$file: $$($(BIN) -t -c $$file 2>&1)"; done
+	$(GO) test -count=1 ./examples
+
+cross: ## build for the other architecture that is released
+	GOARCH=arm64 $(GO) build ./...
+	GOARCH=arm64 $(GO) vet ./...
+
+verify: ## hold the modules against their checksums
+	$(GO) mod verify
+	$(GO) mod verify -modfile=tools/go.mod
 
 compat: deps ## send the same bytes to nutcracker and to nuthatch, and compare
 	$(GO) test -count=1 ./test/compat/...

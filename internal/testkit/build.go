@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"nuthatch/internal/invariant"
 )
 
 // binaryEnv names a ready nuthatch to test instead of building one, for example
@@ -44,8 +46,8 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// Binary returns the path of nuthatch, built on first use from this module with
-// the invariants tag (and -race if the test has it).
+// Binary returns the path of nuthatch, built on first use from this module as the
+// test is: with the invariants tag if that has it, and with -race.
 func Binary(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv(binaryEnv); path != "" {
@@ -63,7 +65,10 @@ func Binary(t testing.TB) string {
 
 func buildBinary(dir string) (string, error) {
 	path := filepath.Join(dir, "nuthatch")
-	args := []string{"build", "-tags", "invariants", "-o", path}
+	args := []string{"build", "-o", path}
+	if invariant.On {
+		args = append(args, "-tags", "invariants")
+	}
 	if raceBuild {
 		args = append(args, "-race")
 	}

@@ -82,6 +82,9 @@ func startProxy(t testing.TB, name, path, yaml string, opts []Option) *Proxy {
 	if l.threads > 0 && filepath.Base(path) != "nutcracker" {
 		yaml += fmt.Sprintf("\nnuthatch:\n  threads: %d\n", l.threads)
 	}
+	if name == "nuthatch" && filepath.Base(path) != "nutcracker" {
+		yaml = vary(t, yaml)
+	}
 	dir := shortTempDir(t)
 	p := &Proxy{
 		StatsAddr: FreeAddr(t),

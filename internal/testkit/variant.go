@@ -1,0 +1,53 @@
+package testkit
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// variantEnv names the variant in which nuthatch is started; empty: as its
+// configuration says.
+const variantEnv = "NUTHATCH_VARIANT"
+
+// A variant is a way to run nuthatch in which all must hold that holds otherwise:
+// settings that are added to those under `nuthatch:`, unless a test has its own.
+//
+// `make matrix` runs conversations, integration and faults once for each.
+var variants = map[string]map[string]string{
+	"threads": {"threads": "4"},
+}
+
+// vary adds the settings of the variant that is asked for to a configuration.
+func vary(t testing.TB, yaml string) string {
+	t.Helper()
+	name := os.Getenv(variantEnv)
+	if name == "" {
+		return yaml
+	}
+	settings, ok := variants[name]
+	if !ok {
+		t.Fatalf("%s=%s: there is no such variant; there are %v", variantEnv, name, slices.Sorted(maps.Keys(variants)))
+	}
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		yaml = withSetting(yaml, key, settings[key])
+	}
+	return yaml
+}
+
+// withSetting adds a setting of the process, unless it is there.
+func withSetting(yaml, key, value string) string {
+	const head = "nuthatch:\n"
+	line := "  " + key + ": " + value + "\n"
+	switch at := strings.Index("\n"+yaml, "\n"+head); {
+	case strings.Contains(yaml, " "+key+":") || strings.Contains(yaml, "{"+key+":"):
+		return yaml
+	case at >= 0:
+		return yaml[:at] + head + line + yaml[at+len(head):]
+	case strings.Contains("\n"+yaml, "\nnuthatch:"): // in one line
+		return yaml
+	}
+	return yaml + "\n" + head + line
+}
