@@ -27,11 +27,21 @@ type ClientFacts struct {
 // An Inquiry is a request about the clients of a pool, on all event loops. It is
 // immutable: the loops share it.
 type Inquiry interface {
+	// ID is the client that the request is about, if it is about one; 0: it is about
+	// all those that match.
+	ID() uint64
+	// ReadIDs appends to ids the clients that the request names, until ids is full
+	// or no whole one is left in text, of which it has read the first used bytes. A
+	// fault is why there is no such client's id; it is what the client is told.
+	ReadIDs(text []byte, ids []uint64) (used int, read []uint64, fault string)
 	// Matches tells whether the request is about a client.
 	Matches(c *ClientFacts) bool
 	// Kills tells whether those clients are to be closed.
 	Kills() bool
-	// Answer appends the reply. found are the clients that it is about, in the
-	// order of their ids.
-	Answer(found []ClientFacts, p *mbuf.Pool, out *mbuf.Chain)
+	// AppendClient appends to text what the reply says of a client; nothing if it
+	// tells their number alone.
+	AppendClient(text []byte, c *ClientFacts) []byte
+	// Answer appends the reply, which is about n clients. text is what AppendClient
+	// wrote of them, in the order of their ids or of the request, and is moved.
+	Answer(n int, text *mbuf.Chain, p *mbuf.Pool, out *mbuf.Chain)
 }

@@ -99,6 +99,9 @@ type client struct {
 	// waits are the reasons why the next request is not taken, however much room
 	// there is.
 	waits wait
+	// gatherings are the requests about clients, in their order, that are not
+	// answered.
+	gatherings []*gathering
 	// again is a request that is to be parsed again, on its way to the stash.
 	//
 	// Invariant: empty between two calls of the loop's.

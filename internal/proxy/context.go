@@ -82,6 +82,7 @@ type Context struct {
 	leaving   leaving
 	measures  measures
 	memory    memory
+	inquiries inquiries
 	turn      turn
 	// waiting is scratch: what waited on a connection that failed.
 	waiting []*msg.Msg
@@ -248,12 +249,15 @@ func (ctx *Context) OnTurn(now int64) int64 {
 		ctx.checkClients(now)
 	}
 	relief := ctx.relieve(now)
+	if ctx.inquiries.next != 0 && now >= ctx.inquiries.next {
+		ctx.nextInquiry()
+	}
 	ctx.resumeClients()
 	if ctx.work() {
 		relief = now // the next turn follows at once
 	}
 	ctx.endServerRuns()
-	return soonest(relief, ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextExpiry, ctx.nextIdle, ctx.nextSweep,
+	return soonest(relief, ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextExpiry, ctx.nextIdle, ctx.nextSweep, ctx.inquiries.next,
 		ctx.nextCheck, ctx.leaving.next)
 }
 

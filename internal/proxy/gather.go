@@ -1,21 +1,60 @@
 package proxy
 
 import (
-	"cmp"
-	"iter"
-	"slices"
 	"time"
 
+	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
 
 // Some requests are about the pool's clients, which all event loops have some of:
 //
-//	client ─► gather ─┬─ post ─► loop 0: look ─┐
-//	                  ├─ post ─► loop 1: look ─┼─ post ─► add ... the last one: answer
-//	                  └─ own loop: look ───────┘
+//	client ─► gather ─► its turn ─┬─ post ─► loop 0: look ─┐
+//	                              ├─ post ─► loop 1: look ─┼─ post ─► take ─► step ... answer
+//	                              └─ own loop: look ───────┘                   │
+//	                                    ▲                                      │
+//	                                    └──────────── more of them ◄───────────┘
 //
-// Meanwhile the request's Msg waits in its client's out-queue like any other.
+// Each loop has a block of its clients at a time, in slices, and what the reply says
+// of them is written while the next blocks come. One loop answers one such request
+// at a time, and begins only if there is memory for the reply, and if its client has
+// not much to read: many requests about many clients would fill the memory, and
+// keep the loops from all else. Meanwhile the request's Msg waits in its client's
+// out-queue like any other.
+
+const (
+	// blockClients is how many clients a loop tells of at a time, and blockIDs how
+	// many it is asked for by their ids.
+	blockClients, blockIDs = 256, 1 << 10
+	// readWords is how many bytes of a request's words are looked at at a time.
+	readWords = 16 << 10
+	// gatheringSize is what a gathering counts for, in bytes, and lineSize what is
+	// said of a client, as long as nothing is known.
+	gatheringSize, lineSize = 512, 350
+	// closeCost is how many clients that are looked at one that is closed counts for.
+	closeCost = 8
+	// gatherPeriod is how often, in nanoseconds, it is looked whether the next
+	// request can be answered that waits for memory or for its client to read;
+	// gatherTries is how many of them are looked at, and gatherPatience how long
+	// one waits for memory.
+	gatherPeriod   = int64(2 * time.Millisecond)
+	gatherTries    = 64
+	gatherPatience = int64(100 * time.Millisecond)
+)
+
+// inquiries are the requests of one loop's clients about clients.
+type inquiries struct {
+	// waiting are the first ones of their clients that have not begun.
+	waiting []*gathering
+	// active is the one that is being answered, or nil.
+	active *gathering
+	// next is when to look whether one can begin; 0: it is looked when active ends.
+	next int64
+	// lineSize is what was said of a client in the last large reply, in bytes.
+	lineSize int64
+	// line and words are scratch.
+	line, words []byte
+}
 
 // A gathering is a request that all event loops have a part in. It belongs to
 // the loop of the client that sent it.
@@ -24,63 +63,275 @@ type gathering struct {
 	client  *client
 	m       *msg.Msg
 	inquiry msg.Inquiry
+	// named: it is about clients that its words name.
+	named bool
+	// last is the newest client that it is about.
+	last uint64
 
 	// owned by the loop
 	//
-	// pending is the number of loops that have not said what they have.
-	pending int
-	found   []msg.ClientFacts
+	// since is when it first waited.
+	since int64
+	// words name clients that have not been asked for.
+	words mbuf.Chain
+	parts []part
+	// asked is how many loops have been asked and have not answered.
+	asked int
+	// text is what the reply says of n clients so far.
+	text mbuf.Chain
+	n    int
 	// self: the client itself is to be closed, behind the answer.
 	self bool
+}
+
+// A part is what one loop has to say.
+type part struct {
+	ctx *Context
+	// walk is used on that loop alone.
+	walk *walk
+	// block is what it has said, of which the first taken are in the text.
+	block []finding
+	taken int
+	// ended: it has no more to say.
+	ended bool
+}
+
+// A finding is a client, and its place in the reply.
+type finding struct {
+	msg.ClientFacts
+	place uint64
 }
 
 // gather has all event loops answer the request, in its turn.
 func (c *client) gather(req *msg.Request) {
 	p := c.pool
-	inquiry := p.proto.Inquire(req, &c.session)
+	ctx := p.ctx
+	var words mbuf.Chain
+	inquiry := p.proto.Inquire(req, &c.session, ctx.bufs, &words)
 	if inquiry == nil {
 		c.local(req)
 		return
 	}
 	m := c.newMsg(req)
 	c.outq.Push(m)
-	loops, id := p.ctx.identity.loops(), p.topo.lineage
-	g := &gathering{client: c, m: m, inquiry: inquiry, pending: len(loops)}
-	for _, ctx := range loops {
-		if ctx == p.ctx {
-			continue
-		}
-		posted := ctx.loop.Post(func() {
-			var found []msg.ClientFacts
-			if there := ctx.poolOf(id); there != nil { // a reload may be removing it
-				found = there.look(inquiry)
-			}
-			p.ctx.loop.Post(func() { g.add(found) })
-		})
-		if !posted {
-			g.add(nil) // that loop has ended, and its clients with it
-		}
+	c.hold(m, req.View.Len())
+	g := &gathering{client: c, m: m, inquiry: inquiry, named: words.Len() > 0, words: words}
+	ctx.memory.parsers += gatheringSize
+	c.gatherings = append(c.gatherings, g)
+	if len(c.gatherings) == 1 {
+		g.wait()
+		ctx.nextInquiry()
 	}
-	g.add(p.lookFor(g))
 }
 
-// add takes what one loop has. The last one brings the answer.
-func (g *gathering) add(found []msg.ClientFacts) {
-	g.found = append(g.found, found...)
-	g.pending--
-	if g.pending > 0 {
+// wait has the request answered when it can be.
+func (g *gathering) wait() {
+	ctx := g.client.pool.ctx
+	g.since = ctx.loop.Now()
+	ctx.inquiries.waiting = append(ctx.inquiries.waiting, g)
+}
+
+// nextInquiry begins to answer the next request that can be answered, if none is.
+func (ctx *Context) nextInquiry() {
+	q := &ctx.inquiries
+	q.next = 0
+	if q.active != nil {
 		return
 	}
-	c, m := g.client, g.m
-	ctx := c.pool.ctx
-	if m.Owner == nil { // the client has gone
-		ctx.msgs.Put(m)
+	for range min(len(q.waiting), gatherTries) {
+		g := q.waiting[0]
+		q.waiting[0] = nil
+		q.waiting = q.waiting[1:]
+		if g.mayBegin() {
+			q.active = g
+			g.begin()
+			return
+		}
+		q.waiting = append(q.waiting, g)
+	}
+	if len(q.waiting) > 0 {
+		q.next = ctx.loop.Now() + gatherPeriod
+	}
+}
+
+// mayBegin reports whether there is room for the reply: its client reads, and there
+// is memory. For one that nobody waits for, there is.
+func (g *gathering) mayBegin() bool {
+	c, ctx := g.client, g.client.pool.ctx
+	if g.m.Owner == nil || !g.lists() {
+		return true
+	}
+	if c.Out().Len()+c.held-g.m.Held >= outFull {
+		return false
+	}
+	ctx.weigh()
+	ctx.look()
+	m := &ctx.memory
+	if ctx.loop.Now()-g.since < gatherPatience {
+		return !m.tight && g.estimate()/2 < m.share
+	}
+	return !m.full
+}
+
+// lists reports whether the reply may be large.
+func (g *gathering) lists() bool { return !g.inquiry.Kills() && g.inquiry.ID() == 0 }
+
+// estimate is how large the reply will be, about, in bytes.
+func (g *gathering) estimate() int64 {
+	p := g.client.pool
+	return p.topo.lineage.clients.Load() * max(lineSize, p.ctx.inquiries.lineSize)
+}
+
+// begin asks the loops.
+func (g *gathering) begin() {
+	id := g.client.pool.ctx.identity
+	ctx := g.client.pool.ctx
+	if g.m.Owner == nil {
+		g.end()
 		return
 	}
-	slices.SortFunc(g.found, func(a, b msg.ClientFacts) int { return cmp.Compare(a.ID, b.ID) })
-	g.inquiry.Answer(g.found, ctx.bufs, &m.Reply)
+	if g.lists() {
+		ctx.expect(g.m, int(g.estimate()))
+	}
+	g.last = id.last.Load()
+	for _, loop := range id.loops() {
+		g.parts = append(g.parts, part{ctx: loop, walk: new(walk)})
+	}
+	ctx.later(g)
+}
+
+// ask asks those loops for the next block that have no more of the last one.
+func (g *gathering) ask() {
+	own := g.client.pool.ctx
+	var ids []uint64
+	if id := g.inquiry.ID(); id != 0 {
+		ids = []uint64{id}
+	} else if g.named {
+		var fault string
+		if ids, fault = g.readIDs(); fault != "" {
+			g.refuse(fault)
+			return
+		}
+	}
+	g.asked = len(g.parts)
+	for i := range g.parts {
+		p := &g.parts[i]
+		if p.ended && ids == nil || p.taken < len(p.block) {
+			g.asked--
+			continue
+		}
+		l := &look{g: g, part: i, walk: p.walk, id: g.client.pool.topo.lineage, ids: ids}
+		if p.ctx == own {
+			own.later(l)
+			continue
+		}
+		if !p.ctx.loop.Post(func() { p.ctx.later(l) }) {
+			p.ended, p.block, p.taken = true, nil, 0 // that loop has ended, and its clients with it
+			g.asked--
+		}
+	}
+	if g.asked == 0 {
+		own.later(g)
+	}
+}
+
+// readIDs reads the next words.
+func (g *gathering) readIDs() (ids []uint64, fault string) {
+	ctx := g.client.pool.ctx
+	q := &ctx.inquiries
+	view := mbuf.Whole(&g.words)
+	q.words = view.Gather(0, min(view.Len(), readWords), q.words[:0])
+	most := max(1, min(blockIDs, ctx.turn.left().Keys))
+	used, ids, fault := g.inquiry.ReadIDs(q.words, make([]uint64, 0, most))
+	g.words.Advance(ctx.bufs, used)
+	if used == 0 { // what is left is no word
+		g.words.Release(ctx.bufs)
+	}
+	ctx.turn.count(Amount{Keys: len(ids), Bytes: used})
+	return ids, fault
+}
+
+// take takes what one loop has said.
+func (g *gathering) take(i int, block []finding, n int, self, ended bool) {
+	p := &g.parts[i]
+	p.block, p.taken, p.ended = block, 0, ended
+	g.n += n
+	g.self = g.self || self
+	g.asked--
+	if g.asked == 0 {
+		g.client.pool.ctx.later(g)
+	}
+}
+
+// step implements job: it writes what the reply says of the clients that are known,
+// and asks for more of them when one loop's are at their end.
+func (g *gathering) step(ctx *Context) (done bool) {
+	q := &ctx.inquiries
+	if g.m.Owner == nil {
+		g.end()
+		return true
+	}
+	for ctx.turn.did.within(ctx.turn.budget) {
+		p := g.first()
+		if p == nil {
+			if g.words.Len() > 0 || !g.ended() {
+				g.ask()
+			} else {
+				g.answer()
+			}
+			return true
+		}
+		q.line = g.inquiry.AppendClient(q.line[:0], &p.block[p.taken].ClientFacts)
+		g.text.Append(ctx.bufs, q.line)
+		p.taken++
+		ctx.turn.count(Amount{Clients: 1, Bytes: len(q.line)})
+		if int64(g.text.Len()) > g.client.pool.maxReplySize() {
+			g.tooLarge()
+			return true
+		}
+		if p.taken == len(p.block) && !p.ended {
+			g.ask()
+			return true
+		}
+	}
+	return false
+}
+
+// first is the part whose next client comes first in the reply, or nil if none has
+// any.
+func (g *gathering) first() *part {
+	var first *part
+	for i := range g.parts {
+		p := &g.parts[i]
+		if p.taken < len(p.block) && (first == nil || p.block[p.taken].place < first.block[first.taken].place) {
+			first = p
+		}
+	}
+	return first
+}
+
+// ended reports whether no loop has more to say.
+func (g *gathering) ended() bool {
+	for i := range g.parts {
+		if !g.parts[i].ended {
+			return false
+		}
+	}
+	return true
+}
+
+// answer ends the gathering with its reply.
+func (g *gathering) answer() {
+	c, m, ctx := g.client, g.m, g.client.pool.ctx
+	size := g.text.Len()
+	if g.n > blockClients && g.lists() {
+		ctx.inquiries.lineSize = int64(size / g.n)
+	}
+	g.inquiry.Answer(g.n, &g.text, ctx.bufs, &m.Reply)
 	m.Done = true
+	c.sawReply(size)
 	c.hold(m, m.Reply.Len())
+	g.end()
 	c.advance()
 	if g.self && c.state == clientOpen {
 		c.closing(byKill)
@@ -88,84 +339,154 @@ func (g *gathering) add(found []msg.ClientFacts) {
 	c.settle()
 }
 
-// look returns what the inquiry is about among this loop's clients of the pool,
-// and closes them if it says so.
-func (p *ServerPool) look(inquiry msg.Inquiry) []msg.ClientFacts {
-	return p.lookFor(&gathering{inquiry: inquiry})
+// tooLarge ends the gathering, whose reply is larger than one may be.
+func (g *gathering) tooLarge() {
+	m := g.m
+	m.Come = int64(g.text.Len())
+	g.client.pool.tellLarge(m, nil)
+	m.Err = msg.ReplyTooLarge
+	g.fail()
 }
 
-func (p *ServerPool) lookFor(g *gathering) []msg.ClientFacts {
-	var found []msg.ClientFacts
-	for c := p.clients; c != nil; {
-		next := c.next
-		if f := c.facts(); g.inquiry.Matches(&f) {
-			found = append(found, f)
-			switch {
-			case !g.inquiry.Kills():
-			case c == g.client:
-				g.self = true
-			default:
-				c.lastErr = byKill
-				c.close()
-			}
+// refuse ends the gathering for a fault of the request.
+func (g *gathering) refuse(fault string) {
+	c, m := g.client, g.m
+	c.pool.proto.AppendError(c.pool.ctx.bufs, &m.Reply, fault)
+	m.Done = true
+	c.hold(m, m.Reply.Len())
+	g.end()
+	c.advance()
+	c.settle()
+}
+
+// fail ends the gathering for the reason in its message.
+func (g *gathering) fail() {
+	c, m := g.client, g.m
+	g.end()
+	c.OnFailure(m)
+	c.settle()
+}
+
+// end gives up what the gathering has, and has the next one begin.
+func (g *gathering) end() {
+	c, ctx := g.client, g.client.pool.ctx
+	for i := range g.parts {
+		p := &g.parts[i]
+		switch {
+		case p.ended: // the look has ended the walk
+		case p.ctx == ctx:
+			p.walk.end()
+		default:
+			p.ctx.loop.Post(p.walk.end) // if it has ended, so have its walks
 		}
-		c = next
 	}
-	return found
-}
-
-// facts are what is known of the client.
-func (c *client) facts() msg.ClientFacts {
-	if c.addr == "" {
-		c.addr, c.localAddr = c.PeerName(), c.LocalName()
+	g.parts = nil
+	g.words.Release(ctx.bufs)
+	g.text.Release(ctx.bufs)
+	ctx.memory.parsers -= gatheringSize
+	if g.m.Owner == nil { // the client has gone, or waits no longer
+		ctx.msgs.Put(g.m)
 	}
-	now := c.pool.ctx.loop.Now()
-	received := c.stash.Len()
-	if c.partial != nil {
-		received += c.partial.bytes.Len()
-	}
-	return msg.ClientFacts{
-		ID: c.session.ID, Addr: c.addr, LocalAddr: c.localAddr, FD: c.FD(),
-		Name: c.session.Name, LibName: c.session.LibName, LibVersion: c.session.LibVersion,
-		Age: (now - c.since) / int64(time.Second), Idle: (now - c.active) / int64(time.Second),
-		Lane: c.session.Lane, Received: received, Held: c.held, Unsent: c.Out().Len(),
-		InFlight: c.outq.Len() + c.quiet, Last: c.lastType, Closing: c.state == clientClosing,
-	}
-}
-
-// enter adds the client to its pool's list.
-func (c *client) enter() {
-	p := c.pool
-	c.next = p.clients
-	if c.next != nil {
-		c.next.prev = c
-	}
-	p.clients = c
-}
-
-// leave takes the client off its pool's list.
-func (c *client) leave() {
-	if c.prev == nil {
-		c.pool.clients = c.next
+	c.gatherings[0] = nil
+	if c.gatherings = c.gatherings[1:]; len(c.gatherings) > 0 {
+		c.gatherings[0].wait()
 	} else {
-		c.prev.next = c.next
+		c.gatherings = nil
 	}
-	if c.next != nil {
-		c.next.prev = c.prev
-	}
-	c.prev, c.next = nil, nil
+	ctx.inquiries.active = nil
+	ctx.inquiries.next = ctx.loop.Now()
 }
 
-// everyClient are the pool's clients on this loop. The one at hand may be closed
-// meanwhile, no other.
-func (p *ServerPool) everyClient() iter.Seq[*client] {
-	return func(yield func(*client) bool) {
-		var next *client
-		for c := p.clients; c != nil; c = next {
-			next = c.next
-			if !yield(c) {
-				return
-			}
+// A look is one loop's work for a block.
+type look struct {
+	// static after construction
+	g    *gathering // of which only what is static is used here
+	part int
+	id   *lineage
+	ids  []uint64
+
+	// owned by the loop that looks
+	walk  *walk
+	found []finding
+	// asked is how many of the ids were looked at, and killed how many clients were
+	// closed, or will be.
+	asked, killed int
+	self          bool
+}
+
+// step implements job.
+func (l *look) step(ctx *Context) (done bool) {
+	p := ctx.poolOf(l.id)
+	if l.ids == nil && l.walk.pool == nil && p != nil {
+		l.walk.begin(p)
+	}
+	for ctx.turn.did.within(ctx.turn.budget) {
+		c, ended := l.next(ctx, p)
+		switch {
+		case ended:
+			l.walk.end()
+			l.tell(ctx, true)
+			return true
+		case c != nil:
+			l.see(ctx, c)
+		}
+		if l.ids == nil && len(l.found) == blockClients {
+			l.tell(ctx, false)
+			return true
 		}
 	}
+	return false
+}
+
+// next is the next client to look at, if there is one with the id at hand.
+func (l *look) next(ctx *Context, p *ServerPool) (c *client, ended bool) {
+	if l.ids == nil {
+		c = l.walk.next()
+		ctx.turn.count(Amount{Clients: 1})
+		return c, c == nil || c.session.ID > l.g.last
+	}
+	if p == nil || l.asked == len(l.ids) {
+		return nil, true
+	}
+	c = p.byID[l.ids[l.asked]]
+	l.asked++
+	ctx.turn.count(Amount{Keys: 1})
+	return c, false
+}
+
+// see notes the client, and closes it, if it is meant.
+func (l *look) see(ctx *Context, c *client) {
+	f := c.facts()
+	switch q := l.g.inquiry; {
+	case !q.Matches(&f):
+		return
+	case !q.Kills():
+		place := f.ID
+		if l.ids != nil {
+			place = uint64(l.asked)
+			ctx.turn.count(Amount{Clients: 1})
+		}
+		l.found = append(l.found, finding{f, place})
+		return
+	}
+	l.killed++
+	if c == l.g.client {
+		l.self = true
+		return
+	}
+	ctx.turn.count(Amount{Clients: closeCost})
+	c.lastErr = byKill
+	c.close()
+}
+
+// tell gives the gathering the block.
+func (l *look) tell(ctx *Context, ended bool) {
+	g, n := l.g, l.killed+len(l.found)
+	own := g.client.pool.ctx
+	if own == ctx {
+		g.take(l.part, l.found, n, l.self, ended)
+		return
+	}
+	// A loop that has ended, and its clients with it, needs no answer.
+	own.loop.Post(func() { g.take(l.part, l.found, n, l.self, ended) })
 }

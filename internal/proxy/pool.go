@@ -29,8 +29,12 @@ type ServerPool struct {
 
 	// owned by the loop
 	//
-	// clients is the first of the pool's clients on this loop.
-	clients *client
+	// clients is the first of the pool's clients on this loop, the oldest, and newest
+	// the last: they are in the order of their ids. byID is all of them.
+	clients, newest *client
+	byID            map[uint64]*client
+	// walks are those that inquiries are on through the pool's clients.
+	walks []*walk
 	// lanes are the lanes that were ever used, the first one the default.
 	lanes []lane
 	// questions are those that servers have been asked, by topic; nil until the
@@ -103,6 +107,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		parser: o.Protocol.NewRequestParser(),
 		shares: make([]uint16, len(o.Config.Servers)),
 	}
+	p.byID = make(map[uint64]*client)
 	p.commands = o.Protocol.Commands()
 	p.latency = make([]*latency.Histogram, len(p.commands))
 	p.keys.set(ctx.measures.Measures)

@@ -64,8 +64,9 @@ type Protocol interface {
 	OneServer(req *msg.Request, n int) (server int, ok bool)
 	AppendOne(req *msg.Request, n int, p *mbuf.Pool, out *mbuf.Chain)
 	// Inquire is what a request whose treatment is Gather wants to know. If it is
-	// nil the request is Local's to answer.
-	Inquire(req *msg.Request, s *msg.Session) msg.Inquiry
+	// nil the request is Local's to answer. If it is about clients that the request
+	// names one by one, these are appended to words, for ReadIDs.
+	Inquire(req *msg.Request, s *msg.Session, p *mbuf.Pool, words *mbuf.Chain) msg.Inquiry
 	// Report is what makes the reply to a request whose treatment is Report. It is
 	// called outside the event loops, and may wait for them. If it is nil the
 	// request is Local's to answer.

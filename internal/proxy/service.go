@@ -95,12 +95,10 @@ func (ctx *Context) InFlight(t *Topology) int {
 // has it. It must run on the loop.
 func (ctx *Context) Kill(id uint64) bool {
 	for _, p := range ctx.pools {
-		for c := p.clients; c != nil; c = c.next {
-			if c.session.ID == id {
-				c.lastErr = byKill
-				c.close()
-				return true
-			}
+		if c := p.byID[id]; c != nil {
+			c.lastErr = byKill
+			c.close()
+			return true
 		}
 	}
 	return false

@@ -20,7 +20,7 @@ func (ctx *Context) Watch(t *Topology, most int) []msg.ClientFacts {
 		return nil
 	}
 	var newest []msg.ClientFacts
-	for c := p.clients; c != nil && len(newest) < most; c = c.next {
+	for c := p.newest; c != nil && len(newest) < most; c = c.prev {
 		newest = append(newest, c.facts())
 	}
 	return newest

@@ -18,7 +18,9 @@ func (p *Protocol) OneServer(*msg.Request, int) (server int, ok bool) { return 0
 func (p *Protocol) AppendOne(*msg.Request, int, *mbuf.Pool, *mbuf.Chain) {}
 
 // Inquire implements proxy.Protocol. No request is about clients.
-func (p *Protocol) Inquire(*msg.Request, *msg.Session) msg.Inquiry { return nil }
+func (p *Protocol) Inquire(*msg.Request, *msg.Session, *mbuf.Pool, *mbuf.Chain) msg.Inquiry {
+	return nil
+}
 
 // Report implements proxy.Protocol. "stats" is told by Local.
 func (p *Protocol) Report(*msg.Request, *msg.Session) func() []byte { return nil }

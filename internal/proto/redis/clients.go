@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -21,7 +20,8 @@ type inquiry struct {
 
 	// What a client must be, to be meant; zero values are no condition.
 
-	ids             []uint64
+	// id is the only one; 0: all, or those that the words of the request name.
+	id              uint64
 	addr, localAddr string
 	// minAge is in seconds.
 	minAge int64
@@ -44,34 +44,69 @@ const (
 func (q *inquiry) Matches(c *msg.ClientFacts) bool {
 	switch {
 	case q.none,
+		q.id != 0 && c.ID != q.id,
 		q.except != 0 && c.ID == q.except,
 		q.addr != "" && c.Addr != q.addr,
 		q.localAddr != "" && c.LocalAddr != q.localAddr,
 		c.Age < q.minAge:
 		return false
 	}
-	return q.ids == nil || slices.Contains(q.ids, c.ID)
+	return true
 }
 
 // Kills implements msg.Inquiry.
 func (q *inquiry) Kills() bool { return q.what != listClients }
 
+// ID implements msg.Inquiry.
+func (q *inquiry) ID() uint64 { return q.id }
+
+// maxID is the longest word, in bytes, that can be a client's id.
+const maxID = 20
+
+// ReadIDs implements msg.Inquiry: text is words as a request in RESP has them.
+func (q *inquiry) ReadIDs(text []byte, ids []uint64) (used int, read []uint64, fault string) {
+	for used < len(text) && len(ids) < cap(ids) {
+		n, at, ok := shortNumber(text, used+1)
+		if !ok && len(text)-used <= maxID || ok && at+n+2 > len(text) && n <= maxID {
+			break // it is not all here
+		}
+		if !ok || n > maxID {
+			return used, ids, badClientID
+		}
+		var h header
+		for _, c := range text[at : at+n] {
+			h.digit(c)
+		}
+		id, ok := h.number()
+		if !ok || id < 1 {
+			return used, ids, badClientID
+		}
+		ids = append(ids, uint64(id))
+		used = at + n + 2
+	}
+	return used, ids, ""
+}
+
+// AppendClient implements msg.Inquiry.
+func (q *inquiry) AppendClient(text []byte, c *msg.ClientFacts) []byte {
+	if q.what != listClients {
+		return text
+	}
+	return appendClient(text, c, q.database(c.Lane))
+}
+
 // Answer implements msg.Inquiry.
-func (q *inquiry) Answer(found []msg.ClientFacts, pool *mbuf.Pool, out *mbuf.Chain) {
+func (q *inquiry) Answer(n int, text *mbuf.Chain, pool *mbuf.Pool, out *mbuf.Chain) {
 	w := writer{pool, out, q.resp3}
 	switch {
 	case q.what == killClients:
-		w.integer(int64(len(found)))
-	case q.what == killByAddr && len(found) == 0:
+		w.integer(int64(n))
+	case q.what == killByAddr && n == 0:
 		w.fail("ERR No such client")
 	case q.what == killByAddr:
 		w.ok()
 	default:
-		var text []byte
-		for i := range found {
-			text = appendClient(text, &found[i], q.database(found[i].Lane))
-		}
-		w.verbatim(string(text))
+		w.verbatimChain(text)
 	}
 }
 
@@ -129,13 +164,13 @@ const (
 )
 
 // Inquire implements proxy.Protocol.
-func (p *Protocol) Inquire(req *msg.Request, s *msg.Session) msg.Inquiry {
+func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, words *mbuf.Chain) msg.Inquiry {
 	q := &inquiry{resp3: s.Lane.IsRESP3(), database: p.shownDatabase}
 	switch commands[req.Type].sub {
 	case "info":
-		q.ids = []uint64{s.ID}
+		q.id = s.ID
 	case "list":
-		req.Error = p.inquireList(req, q)
+		req.Error = p.inquireList(req, q, pool, words)
 	default:
 		req.Error = p.inquireKill(req, q, s)
 	}
@@ -145,7 +180,7 @@ func (p *Protocol) Inquire(req *msg.Request, s *msg.Session) msg.Inquiry {
 	return q
 }
 
-func (p *Protocol) inquireList(req *msg.Request, q *inquiry) (fault string) {
+func (p *Protocol) inquireList(req *msg.Request, q *inquiry, pool *mbuf.Pool, words *mbuf.Chain) (fault string) {
 	n := len(req.Args)
 	switch {
 	case n == 2:
@@ -153,16 +188,25 @@ func (p *Protocol) inquireList(req *msg.Request, q *inquiry) (fault string) {
 	case p.is(req, 2, "type") && n == 4:
 		return p.clientType(req, 3, q)
 	case p.is(req, 2, "id") && n > 3:
-		for i := 3; i < n; i++ {
-			id, ok := number(req, i)
-			if !ok || id < 1 {
-				return badClientID
-			}
-			q.ids = append(q.ids, uint64(id))
-		}
+		keepWords(req, 3, pool, words)
 		return ""
 	default:
 		return syntaxError
+	}
+}
+
+// keepWords appends the words of a request from the i-th on, as RESP has them.
+func keepWords(req *msg.Request, i int, pool *mbuf.Pool, out *mbuf.Chain) {
+	if first, _ := req.View.Near(0); first[0] == '*' {
+		off := req.Args[i-1].End() + 2
+		req.View.AppendTo(pool, out, off, req.View.Len()-off)
+		return
+	}
+	w := writer{pool: pool, out: out}
+	for _, a := range req.Args[i:] { // of one line, which is not long
+		w.number("$", int64(a.Len))
+		req.View.AppendTo(pool, out, int(a.Off), int(a.Len))
+		w.raw("\r\n")
 	}
 }
 
@@ -207,7 +251,7 @@ func (p *Protocol) killCondition(req *msg.Request, i int, q *inquiry, s *msg.Ses
 		if !ok || id < 1 {
 			return zeroClientID
 		}
-		q.ids = []uint64{uint64(id)}
+		q.id = uint64(id)
 	case p.is(req, i, "type"):
 		return p.clientType(req, i+1, q)
 	case p.is(req, i, "addr"):

@@ -92,14 +92,30 @@ func FuzzCommands(f *testing.F) {
 				c.checkOut(len(r.Args))
 			}
 		case msg.Gather:
-			inquiry := c.proto.Inquire(r, &c.session)
+			var words mbuf.Chain
+			inquiry := c.proto.Inquire(r, &c.session, &c.pool, &words)
 			if inquiry == nil {
 				c.checkAnswer(r)
 				return
 			}
+			for words.Len() > 0 {
+				used, ids, fault := inquiry.ReadIDs(words.AppendTo(nil), make([]uint64, 0, 3))
+				if fault != "" {
+					break
+				}
+				if used == 0 || len(ids) == 0 {
+					t.Fatalf("nothing is read of %q", words.AppendTo(nil))
+				}
+				words.Advance(&c.pool, used)
+			}
+			words.Release(&c.pool)
 			facts := []msg.ClientFacts{{ID: 7, Addr: "1.1.1.1:1"}, {ID: 8, Age: 5}}
 			facts = slices.DeleteFunc(facts, func(f msg.ClientFacts) bool { return !inquiry.Matches(&f) })
-			inquiry.Answer(facts, &c.pool, &c.out)
+			var text mbuf.Chain
+			for i := range facts {
+				text.Append(&c.pool, inquiry.AppendClient(nil, &facts[i]))
+			}
+			inquiry.Answer(len(facts), &text, &c.pool, &c.out)
 			c.checkReply()
 		case msg.Learn, msg.Local, msg.Report:
 			c.checkAnswer(r)

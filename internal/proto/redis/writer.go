@@ -73,6 +73,18 @@ func (w writer) verbatim(s string) {
 	w.raw("\r\n")
 }
 
+// verbatimChain is verbatim of a text that is moved.
+func (w writer) verbatimChain(text *mbuf.Chain) {
+	if w.resp3 {
+		w.number("=", int64(text.Len()+len("txt:")))
+		w.raw("txt:")
+	} else {
+		w.number("$", int64(text.Len()))
+	}
+	w.out.Splice(w.pool, text)
+	w.raw("\r\n")
+}
+
 func (w writer) status(s string) {
 	w.raw("+")
 	w.raw(s)

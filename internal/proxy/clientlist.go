@@ -1,0 +1,110 @@
+package proxy
+
+import (
+	"iter"
+	"slices"
+	"time"
+
+	"nuthatch/internal/msg"
+)
+
+// The pool's clients on one loop, in the order in which they came.
+
+// enter adds the client to its pool's list.
+func (c *client) enter() {
+	p := c.pool
+	c.prev = p.newest
+	if c.prev != nil {
+		c.prev.next = c
+	} else {
+		p.clients = c
+	}
+	p.newest = c
+	p.byID[c.session.ID] = c
+}
+
+// leave takes the client off its pool's list.
+func (c *client) leave() {
+	p := c.pool
+	for _, w := range p.walks {
+		if w.at == c {
+			w.at = c.next
+		}
+	}
+	if c.prev == nil {
+		p.clients = c.next
+	} else {
+		c.prev.next = c.next
+	}
+	if c.next == nil {
+		p.newest = c.prev
+	} else {
+		c.next.prev = c.prev
+	}
+	c.prev, c.next = nil, nil
+	delete(p.byID, c.session.ID)
+}
+
+// A walk goes through the pool's clients, over many turns, in which some of them may
+// go.
+type walk struct {
+	pool *ServerPool
+	// at is the next client; nil: there is none.
+	at *client
+}
+
+// begin puts the walk before the first client.
+func (w *walk) begin(p *ServerPool) {
+	w.pool, w.at = p, p.clients
+	p.walks = append(p.walks, w)
+}
+
+// next is the next client, or nil if there is none.
+func (w *walk) next() *client {
+	c := w.at
+	if c != nil {
+		w.at = c.next
+	}
+	return c
+}
+
+// end ends the walk, if it has begun.
+func (w *walk) end() {
+	if p := w.pool; p != nil {
+		p.walks = slices.DeleteFunc(p.walks, func(x *walk) bool { return x == w })
+	}
+	*w = walk{}
+}
+
+// facts are what is known of the client.
+func (c *client) facts() msg.ClientFacts {
+	if c.addr == "" {
+		c.addr, c.localAddr = c.PeerName(), c.LocalName()
+	}
+	now := c.pool.ctx.loop.Now()
+	received := c.stash.Len()
+	if c.partial != nil {
+		received += c.partial.bytes.Len()
+	}
+	return msg.ClientFacts{
+		ID: c.session.ID, Addr: c.addr, LocalAddr: c.localAddr, FD: c.FD(),
+		Name: c.session.Name, LibName: c.session.LibName, LibVersion: c.session.LibVersion,
+		Age: (now - c.since) / int64(time.Second), Idle: (now - c.active) / int64(time.Second),
+		Lane: c.session.Lane, Received: received, Held: c.held, Unsent: c.Out().Len(),
+		InFlight: c.outq.Len() + c.quiet, Last: c.lastType, Closing: c.state == clientClosing,
+	}
+}
+
+// everyClient are the pool's clients on this loop. The one at hand may be closed
+// meanwhile, no other.
+func (p *ServerPool) everyClient() iter.Seq[*client] {
+	return func(yield func(*client) bool) {
+		var next *client
+		for c := p.clients; c != nil; c = next {
+			next = c.next
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
