@@ -72,6 +72,9 @@ type Loop struct {
 	// byHand: Step gives the time. started: the engine is.
 	byHand, started bool
 	turns           uint64
+	// timed: what turns cost is measured; longest is the most so far.
+	timed   bool
+	longest time.Duration
 
 	// shared
 	stopped atomic.Bool
@@ -195,7 +198,7 @@ func (l *Loop) Run() error {
 		if err != nil {
 			return fmt.Errorf("eventloop: %w", err)
 		}
-		timeout = l.turn(n)
+		timeout = l.timedTurn(n)
 	}
 	if len(l.late) > 0 {
 		// It has no other turn to wait for.

@@ -15,6 +15,7 @@ package msg
 import (
 	"fmt"
 	"iter"
+	"slices"
 
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
@@ -135,6 +136,9 @@ type Msg struct {
 	// Muted: the client does not want to hear the reply, whatever it is. It is
 	// dropped when its turn comes.
 	Muted bool
+	// Working: the request is dealt to its servers, or its replies are merged, in
+	// slices. Whoever has it no more makes its Owner nil, and leaves it to that job.
+	Working bool
 	// Keep: what is sent to the server is to be kept. Retried: it has been sent
 	// again.
 	Keep, Retried bool
@@ -349,7 +353,12 @@ func (p *Pool) Get() *Msg {
 
 // SetSeq makes m's Seq a copy of seq.
 func (p *Pool) SetSeq(m *Msg, seq []uint16) {
-	n := len(seq)
+	p.MakeSeq(m, len(seq))
+	copy(m.Seq, seq)
+}
+
+// MakeSeq gives m a Seq of n keys, of which nothing is said.
+func (p *Pool) MakeSeq(m *Msg, n int) {
 	if n > maxSeq && cap(m.Seq) < n {
 		if last := len(p.long) - 1; last >= 0 && n <= longSeq {
 			m.Seq, p.long = p.long[last], p.long[:last]
@@ -357,7 +366,7 @@ func (p *Pool) SetSeq(m *Msg, seq []uint16) {
 			m.Seq = make([]uint16, 0, max(n, longSeq))
 		}
 	}
-	m.Seq = append(m.Seq[:0], seq...)
+	m.Seq = slices.Grow(m.Seq[:0], n)[:n]
 	p.seqs += cap(m.Seq) * seqSize
 }
 

@@ -12,6 +12,14 @@ type RequestParser interface {
 	// sticky, and its text is a whole error reply for the client, line end
 	// included. Parse never looks at bytes behind a request's end.
 	Parse(data []byte) (n int, done bool, err *ProtocolError)
+	// Words is how many words the request has that Parse found.
+	Words() int
+	// Ready does a part of what Finish has to do for a request of many words, whose
+	// bytes v holds: it looks at about so many of them, returns how many it was, and
+	// reports whether that was the last part. Finish does the rest, and must follow
+	// the last call. Between two calls other parsers may be used, but not this one;
+	// between Finish and Forget, Ready of no other parser of the protocol.
+	Ready(v *mbuf.View, words int) (read int, ready bool)
 	// Finish describes the request that Parse found, whose bytes v holds, and
 	// makes the parser ready for the next. The Request is valid until the next
 	// call of Parse or Finish.

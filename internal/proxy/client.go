@@ -111,6 +111,10 @@ type client struct {
 	asks, answered   *question
 	askPrev, askNext *client
 
+	// large is the client's request that is done in slices, or nil.
+	//
+	// Invariant: not nil as long as the client waits for slices.
+	large     *largeRequest
 	resumable bool // in ctx.resumable
 	starved   bool // in ctx.memory.clients
 	// unsure: a write of the client's may have been carried out on a connection
@@ -195,6 +199,10 @@ func (c *client) consume(data []byte) int {
 			c.partial = p.begin()
 			c.partial.bytes.Append(p.ctx.bufs, rest)
 			p.ctx.count(c.partial)
+		case n > p.ctx.turn.flat && p.ctx.turn.isLarge(p.parser.Words(), n):
+			q := p.begin()
+			q.bytes.Append(p.ctx.bufs, rest[:n])
+			c.goOn(q)
 		default:
 			c.request(p.parser.Finish(mbuf.Flat(rest[:n])))
 			if c.waits&waitsForAnswer != 0 {
@@ -222,6 +230,9 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 	case err != nil:
 		q.parser = c.pool.proto.NewRequestParser()
 		c.protocolError(err)
+	case done && c.pool.ctx.turn.isLarge(q.parser.Words(), q.bytes.Len()):
+		c.goOn(q)
+		return
 	case done:
 		c.request(q.parser.Finish(mbuf.Whole(&q.bytes)))
 		if c.waits&waitsForAnswer != 0 {
@@ -279,7 +290,7 @@ func (c *client) OnLent(n int) {
 // on requests and on bytes, the replies that are to come included, or nothing in
 // flight at all.
 func (c *client) admits() bool {
-	return (c.waits == 0 || c.overdue || c.waited()) && c.within(1)
+	return (c.waits == 0 || c.overdue && c.waits&waitsForSlices == 0 || c.waited()) && c.within(1)
 }
 
 // within reports whether the client holds less than the 1/part of its bounds.
@@ -314,6 +325,9 @@ func (c *client) sawReply(n int) {
 // up at the end of the turn. Half of the bounds must be free, so that clients do
 // not stop and go for every request.
 func (c *client) mayResume() {
+	if c.large != nil {
+		c.large.unpark()
+	}
 	if c.stash.Len() == 0 || c.resumable || c.state != clientOpen || c.waits != 0 && !c.waited() {
 		return
 	}
@@ -335,7 +349,9 @@ func (c *client) resume() {
 	for c.state == clientOpen {
 		k := c.stash.Head()
 		if k == nil {
-			c.ResumeRead()
+			if c.waits&waitsForSlices == 0 {
+				c.ResumeRead()
+			}
 			break
 		}
 		n := c.consume(k.Bytes())
@@ -456,6 +472,10 @@ func (c *client) close() {
 	for c.outq.Len() > 0 {
 		ctx.swallow(c.outq.Pop())
 	}
+	if j := c.large; j != nil {
+		c.large = nil
+		j.unpark()
+	}
 	ctx.lost(p.topo.lineage)
 	if c.slowSince != 0 {
 		p.slow--
@@ -474,6 +494,10 @@ func (c *client) close() {
 // comes.
 func (ctx *Context) swallow(m *msg.Msg) {
 	ctx.expect(m, 0)
+	if m.Working {
+		m.Owner = nil // its job sees that
+		return
+	}
 	for _, f := range m.Frags {
 		f.Parent = nil
 		ctx.swallow(f)

@@ -159,7 +159,7 @@ func NewContext(o Options) (*Context, error) {
 		outside:  o.Outside,
 	}
 	ctx.measures.Measures = o.Measures
-	ctx.turn.budget = turnBudget
+	ctx.SetBudget(turnBudget)
 	ctx.rnd.Seed(uint64(o.Epoch.UnixNano()), uint64(o.ID))
 	if o.NewLoop == nil {
 		o.NewLoop = eventloop.New

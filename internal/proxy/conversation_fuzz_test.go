@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/msg"
+	"nuthatch/internal/proxy"
 )
 
 // A variant is a configuration that conversations are held with.
@@ -66,6 +67,11 @@ var (
 	}
 )
 
+// budgets are what a turn does of what is done in slices. With the default one, no
+// request of a conversation is large enough for that; with the least, all are that
+// have two words.
+var budgets = []proxy.Amount{{}, {Keys: 16, Clients: 4, Bytes: 2000}, {Keys: 4, Clients: 1, Bytes: 200}}
+
 // A script is the bytes that a conversation is made of. At its end it is zeros.
 type script []byte
 
@@ -102,6 +108,11 @@ func play(t testing.TB, in string, s script) {
 	c.cuts, c.upset = v.cuts, v.cuts
 	if v.memory > 0 {
 		c.identity.Limits().SetMemory(v.memory/2, v.memory)
+	}
+	if b := budgets[int(head>>3)%len(budgets)]; b != (proxy.Amount{}) {
+		for _, ctx := range c.loops {
+			ctx.SetBudget(b)
+		}
 	}
 	c.join()
 	for n := 0; n < maxEvents && len(s) > 0; n++ {

@@ -50,6 +50,9 @@ const (
 	waitsForAnswer
 	// waitsForPool: the pool is paused. Set by Pause, cleared by resume.
 	waitsForPool
+	// waitsForSlices: the client's last request is large, and not wholly sent. Set by
+	// goOn, cleared when the job ends.
+	waitsForSlices
 )
 
 // awaitReplies has nothing more taken of the client before it has the replies to

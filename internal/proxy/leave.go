@@ -67,7 +67,7 @@ func (c *client) dismiss(by int64) {
 
 // part closes our side of an idle client that is to leave.
 func (c *client) part() {
-	busy := c.inFlight() > 0 || c.Out().Len() > 0 || c.partial != nil || c.skip > 0 || c.stash.Len() > 0
+	busy := c.inFlight() > 0 || c.Out().Len() > 0 || c.partial != nil || c.large != nil || c.skip > 0 || c.stash.Len() > 0
 	if busy {
 		return
 	}

@@ -297,7 +297,9 @@ func (c *client) feed() bool {
 			return false
 		}
 		c.active = c.pool.ctx.loop.Now() // it could not send
-		c.ResumeRead()
+		if c.waits&waitsForSlices == 0 {
+			c.ResumeRead()
+		}
 		return true
 	}
 	if (c.waits == 0 || c.waited()) && c.within(2) {

@@ -45,15 +45,20 @@ type Protocol interface {
 
 	// FragmentHead, FragmentKeys and FragmentTail build the sub-requests of req:
 	// the head of each, for nkeys keys; then all keys in ascending order, with what
-	// belongs to each, such as MSET's value, the i-th to outs[dealt[i]], or to none
+	// belongs to each, such as MSET's value, key from+i to outs[dealt[i]], or to none
 	// if that is nil; then each tail.
 	FragmentHead(req *msg.Request, nkeys int, p *mbuf.Pool, out *mbuf.Chain)
-	FragmentKeys(req *msg.Request, dealt []uint16, p *mbuf.Pool, outs []*mbuf.Chain)
+	FragmentKeys(req *msg.Request, from int, dealt []uint16, p *mbuf.Pool, outs []*mbuf.Chain)
 	FragmentTail(req *msg.Request, p *mbuf.Pool, out *mbuf.Chain)
 	// Merge appends to out the one reply to parent, from the replies, or
 	// failures (Err), of parent.Frags; it leaves their Reply chains empty. It
 	// reports whether the reply is an error that the proxy made itself.
 	Merge(parent *msg.Msg, p *mbuf.Pool, out *mbuf.Chain) (failed bool)
+	// MergeSome is Merge in slices, for one request at a time: each call merges what
+	// belongs to about so many keys, until it is done. MergeStop gives up the request
+	// that was begun, if one was.
+	MergeSome(parent *msg.Msg, keys int, p *mbuf.Pool, out *mbuf.Chain) (done, failed bool)
+	MergeStop(p *mbuf.Pool)
 
 	// Prepare looks at a request that is to go to every server. It may have the
 	// proxy answer it, as Local, or send other bytes.

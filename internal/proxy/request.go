@@ -94,6 +94,10 @@ func (c *client) hold(m *msg.Msg, n int) {
 // forward sends the request, as it is, to the server that owns its keys.
 func (c *client) forward(req *msg.Request) {
 	p := c.pool
+	if c.large != nil && p.ctx.turn.isLarge(req.Nkeys, 0) && p.ownersOf(req) && !req.NoReply {
+		c.large.deal()
+		return
+	}
 	switch owner := p.owner(req); owner {
 	case noServer:
 		c.refuse(req, msg.ConnRefused)
@@ -111,18 +115,34 @@ func (c *client) forwardTo(s *Server, req *msg.Request) {
 		c.refuse(req, why)
 		return
 	}
-	size := req.View.Len()
-	c.write(req, conn.Out())
 	m := c.newMsg(req)
-	if m.Keep {
-		c.write(req, &m.Kept)
-	}
-	m.Via = uint16(s.index) + 1
 	if m.NoReply {
 		c.quiet++
 	} else {
 		c.outq.Push(m)
 	}
+	c.pass(m, req, conn)
+}
+
+// sendWhole sends the request to s. Its message stands in the out-queue.
+func (c *client) sendWhole(m *msg.Msg, req *msg.Request, s *Server) {
+	conn, why := c.conn(s)
+	if why != msg.OK {
+		m.Err = why
+		c.OnFailure(m)
+		return
+	}
+	c.pass(m, req, conn)
+}
+
+// pass writes the request that m stands for to a connection.
+func (c *client) pass(m *msg.Msg, req *msg.Request, conn *serverConn) {
+	s, size := conn.server, req.View.Len()
+	c.write(req, conn.Out())
+	if m.Keep {
+		c.write(req, &m.Kept)
+	}
+	m.Via = uint16(s.index) + 1
 	c.hold(m, size)
 	conn.enqueue(m, size-int(req.Omit.Len))
 	s.stats[stats.Requests]++
@@ -227,13 +247,18 @@ func (c *client) refuseCross(req *msg.Request) {
 	if req.NoReply {
 		return
 	}
+	m := c.newMsg(req)
+	c.outq.Push(m)
+	c.cross(m, req)
+}
+
+// cross answers such a request, whose message stands in the out-queue.
+func (c *client) cross(m *msg.Msg, req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
-	m := c.newMsg(req)
 	p.failed(m, msg.CrossServer)
 	p.proto.AppendCrossServer(ctx.bufs, &m.Reply, req, ctx.key1, ctx.key2)
 	m.Done = true
 	c.hold(m, m.Reply.Len())
-	c.outq.Push(m)
 	c.advance()
 }

@@ -132,27 +132,43 @@ func firstFailure(frags []*msg.Msg) msg.Reason {
 	return msg.BadReply
 }
 
-// merge makes one reply of the fragments' and ends them.
+// merge makes one reply of the fragments' and ends them, now or in slices.
 func (c *client) merge(parent *msg.Msg) {
 	p := c.pool
+	if p.ctx.turn.isLargeMerge(parent) {
+		c.mergeLater(parent)
+		return
+	}
+	p.ctx.turn.countAtOnce(Amount{Keys: parent.Nkeys})
 	bufs := p.ctx.bufs
 	out := &parent.Reply
 	if c.outq.Head() == parent && !parent.Muted {
 		out = c.Out()
 	}
 	before := out.Len()
-	if p.proto.Merge(parent, bufs, out) {
+	failed := p.proto.Merge(parent, bufs, out)
+	c.merged(parent, out.Len()-before, failed)
+}
+
+// merged ends the fragments of parent, whose reply of n bytes is there.
+func (c *client) merged(parent *msg.Msg, n int, failed bool) {
+	p := c.pool
+	if failed {
 		p.failed(parent, firstFailure(parent.Frags))
 	}
-	n := out.Len() - before
 	c.sawReply(n)
 	c.hold(parent, parent.Reply.Len())
-	for i, f := range parent.Frags {
-		parent.Frags[i] = nil
-		f.Reply.Release(bufs)
-		p.ctx.msgs.Put(f)
-	}
-	parent.Frags = parent.Frags[:0]
+	p.ctx.dropMerged(parent)
 	parent.Done = true
 	c.advance()
+}
+
+// dropMerged ends the fragments of a request, all of which are answered.
+func (ctx *Context) dropMerged(parent *msg.Msg) {
+	for i, f := range parent.Frags {
+		parent.Frags[i] = nil
+		f.Reply.Release(ctx.bufs)
+		ctx.msgs.Put(f)
+	}
+	parent.Frags = parent.Frags[:0]
 }

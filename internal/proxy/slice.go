@@ -25,7 +25,7 @@ func (a Amount) within(bound Amount) bool {
 
 // turnBudget is what one turn does of jobs. All of it is about a millisecond: see
 // BenchmarkSlices.
-var turnBudget = Amount{Keys: 16 << 10, Clients: 256, Bytes: 1 << 20}
+var turnBudget = Amount{Keys: 32 << 10, Clients: 256, Bytes: 4 << 20}
 
 // A job is work that may be too much for one turn.
 type job interface {
@@ -37,12 +37,17 @@ type job interface {
 // A turn is what a context does in the present turn of its loop, and what it has yet
 // to do.
 type turn struct {
-	// budget is what jobs may do in a turn.
-	budget Amount
+	// budget is what jobs may do in a turn, and atOnce what of a request is done at
+	// once. A request of so few bytes as flat cannot have more words than that.
+	budget, atOnce Amount
+	flat           int
 	// at is the number of the turn that did is of, and most what one turn did at the
 	// most, each of them by itself.
 	at        uint64
 	did, most Amount
+	// spent is what of did was done by jobs. worked: there was one.
+	spent  Amount
+	worked bool
 	// jobs are those that are not done, the oldest first.
 	jobs []job
 }
@@ -50,46 +55,66 @@ type turn struct {
 // left is what jobs may still do in this turn.
 func (t *turn) left() Amount {
 	return Amount{
-		Keys:    max(0, t.budget.Keys-t.did.Keys),
-		Clients: max(0, t.budget.Clients-t.did.Clients),
-		Bytes:   max(0, t.budget.Bytes-t.did.Bytes),
+		Keys:    max(0, t.budget.Keys-t.spent.Keys),
+		Clients: max(0, t.budget.Clients-t.spent.Clients),
+		Bytes:   max(0, t.budget.Bytes-t.spent.Bytes),
 	}
 }
 
-// count counts what was done in this turn.
-func (t *turn) count(a Amount) {
-	t.did.Keys += a.Keys
-	t.did.Clients += a.Clients
-	t.did.Bytes += a.Bytes
+// add adds b to a.
+func (a *Amount) add(b Amount) {
+	a.Keys += b.Keys
+	a.Clients += b.Clients
+	a.Bytes += b.Bytes
 }
+
+// count counts what a job did in this turn.
+func (t *turn) count(a Amount) {
+	t.did.add(a)
+	t.spent.add(a)
+}
+
+// countAtOnce counts what was done without a job: how much that is does not keep jobs
+// from going on.
+func (t *turn) countAtOnce(a Amount) { t.did.add(a) }
 
 // close keeps what was most, and begins to count anew.
 func (t *turn) close() {
 	t.most.Keys = max(t.most.Keys, t.did.Keys)
 	t.most.Clients = max(t.most.Clients, t.did.Clients)
 	t.most.Bytes = max(t.most.Bytes, t.did.Bytes)
-	t.did = Amount{}
+	t.did, t.spent, t.worked = Amount{}, Amount{}, false
 }
 
 // later has the job done, beginning in this turn if there is room in it.
 func (ctx *Context) later(j job) { ctx.turn.jobs = append(ctx.turn.jobs, j) }
 
 // work goes on with what is to be done, within this turn's budget, and reports
-// whether anything is left for the next one.
+// whether the next turn is to follow at once: as long as anything is left, and behind
+// the last of it, which may bring something to tell.
 func (ctx *Context) work() (more bool) {
 	t := &ctx.turn
-	for len(t.jobs) > 0 && t.did.within(t.budget) {
+	for len(t.jobs) > 0 && t.spent.within(t.budget) {
+		t.worked = true
 		if t.jobs[0].step(ctx) {
 			t.jobs[0] = nil
 			t.jobs = t.jobs[1:]
 		}
 	}
-	return len(t.jobs) > 0
+	return len(t.jobs) > 0 || t.worked
 }
 
-// SetBudget bounds what one turn does of work that is done in slices. It must run
-// on the loop.
-func (ctx *Context) SetBudget(a Amount) { ctx.turn.budget = a }
+// leastWord is how many bytes a word has at the least, with what is between words.
+const leastWord = 2
+
+// SetBudget bounds what one turn does of work that is done in slices. What needs a
+// quarter of it is done at once. It must run on the loop.
+func (ctx *Context) SetBudget(a Amount) {
+	t := &ctx.turn
+	t.budget = a
+	t.atOnce = Amount{Keys: a.Keys / 4, Clients: a.Clients / 4, Bytes: a.Bytes / 4}
+	t.flat = t.atOnce.Keys * leastWord
+}
 
 // MostInTurn is what one turn has done at the most, since the last call, of the
 // work that can be large. It must run on the loop.

@@ -55,7 +55,7 @@ func TestJobsAreDoneInSlices(t *testing.T) {
 	if len(done) != 2 || done[0] != "first" {
 		t.Errorf("done are %q", done)
 	}
-	if want := 9; turns != want { // ten turns of four steps, of three keys or, the last one of a job, of one
+	if want := 10; turns != want { // ten turns of four steps, of three keys or, the last one of a job, of one
 		t.Errorf("%d turns were followed by another at once, want %d", turns, want)
 	}
 	if most := ctx.MostInTurn(); most != (Amount{Keys: 12}) {

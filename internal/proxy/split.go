@@ -46,6 +46,11 @@ func (c *client) fragment(req *msg.Request) {
 		c.forward(req)
 		return
 	}
+	if c.large != nil && p.ctx.turn.isLarge(req.Nkeys, req.View.Len()) {
+		c.large.deal()
+		return
+	}
+	p.ctx.turn.countAtOnce(Amount{Keys: req.Nkeys})
 	switch d := &p.ctx.deal; {
 	case !p.dealKeys(req):
 		c.refuse(req, msg.ConnRefused)
@@ -138,7 +143,7 @@ func (c *client) split(req *msg.Request) {
 		p.proto.FragmentHead(req, int(share.keys), ctx.bufs, out)
 		d.outs = append(d.outs, out)
 	}
-	p.proto.FragmentKeys(req, d.to, ctx.bufs, d.outs)
+	p.proto.FragmentKeys(req, 0, d.to, ctx.bufs, d.outs)
 	for i, f := range parent.Frags {
 		if !f.Done {
 			p.proto.FragmentTail(req, ctx.bufs, d.outs[i])
@@ -154,16 +159,22 @@ func (c *client) split(req *msg.Request) {
 // newFragment adds a fragment for s to parent. It is Done, with the reason, if
 // there is no connection to s.
 func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
-	f := c.pool.ctx.msgs.Get()
-	f.Owner, f.Type, f.Parent, f.Server = c, parent.Type, parent, uint16(s.index)
-	f.Via = f.Server + 1
-	parent.Frags = append(parent.Frags, f)
+	f := c.addFragment(parent, s)
 	_, why := c.conn(s)
 	if why != msg.OK {
 		f.Err, f.Done = why, true
 		return f
 	}
 	parent.Pending++
+	return f
+}
+
+// addFragment adds a fragment for s to parent, of which nothing is said.
+func (c *client) addFragment(parent *msg.Msg, s *Server) *msg.Msg {
+	f := c.pool.ctx.msgs.Get()
+	f.Owner, f.Type, f.Parent, f.Server = c, parent.Type, parent, uint16(s.index)
+	f.Via = f.Server + 1
+	parent.Frags = append(parent.Frags, f)
 	return f
 }
 
@@ -177,7 +188,12 @@ func (c *client) sendFragment(f *msg.Msg, s *Server) {
 	}
 	n := conn.Out().Len() - f.Len
 	invariant.Check(n > 0, "proxy: an empty fragment")
-	conn.enqueue(f, n)
-	s.stats[stats.Requests]++
-	s.stats[stats.RequestBytes] += int64(n)
+	conn.sendFragment(f, n)
+}
+
+// sendFragment queues the sub-request whose n bytes stand at the end of the output.
+func (c *serverConn) sendFragment(f *msg.Msg, n int) {
+	c.enqueue(f, n)
+	c.server.stats[stats.Requests]++
+	c.server.stats[stats.RequestBytes] += int64(n)
 }

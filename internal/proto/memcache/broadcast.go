@@ -29,7 +29,7 @@ func (p *Protocol) firstKind(c *mbuf.Chain) lineKind {
 	return kindOf(bytes.TrimRight(p.firstLine(c), crlf))
 }
 
-// mergeStats appends the lines of all servers and one END. Each line gets its
+// mergeStats begins to append the lines of all servers and one END. Each line gets its
 // server's name before its second word:
 //
 //	STAT pid 17        STAT alpha:pid 17
@@ -50,15 +50,19 @@ func (p *Protocol) mergeStats(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain)
 		out.Splice(pool, &parent.Frags[0].Reply)
 		return false
 	}
-	for i, f := range parent.Frags {
+	p.left = len(parent.Frags)
+	return false
+}
+
+// moveServers appends the statistics of n servers.
+func (p *Protocol) moveServers(parent *msg.Msg, from, n int, pool *mbuf.Pool, out *mbuf.Chain) {
+	for i, f := range parent.Frags[from : from+n] {
 		if f.Err != msg.OK {
-			p.appendStat(pool, out, i, "STAT", "error SERVER_ERROR "+parent.Why(f.Err))
+			p.appendStat(pool, out, from+i, "STAT", "error SERVER_ERROR "+parent.Why(f.Err))
 			continue
 		}
-		p.moveStats(pool, out, i, &f.Reply)
+		p.moveStats(pool, out, from+i, &f.Reply)
 	}
-	out.AppendString(pool, "END\r\n")
-	return false
 }
 
 // moveStats moves the lines of server i's reply, but for its END.

@@ -69,8 +69,10 @@ type Protocol struct {
 	facts      func(tell func(name, value string))
 	// scratch gathers the head of a block that lies across chunks.
 	scratch []byte
-	// sources is scratch: where the fragments stand that are being merged.
-	sources []source
+	// The mergeState is how far the merging of a split request's replies has come, and aside
+	// that of one that is merged in slices.
+	mergeState
+	aside mergeState
 	// pieces are some of a request's keys, each with the space before it.
 	pieces [64]mbuf.Span
 }

@@ -153,7 +153,7 @@ func (p *pool) split(req *msg.Request) *msg.Msg {
 		for i := range dealt {
 			dealt[i] = uint16(p.owner(req, i))
 		}
-		p.proto.FragmentKeys(req, dealt, &p.bufs, outs)
+		p.proto.FragmentKeys(req, 0, dealt, &p.bufs, outs)
 		p.proto.FragmentTail(req, &p.bufs, &sub)
 		line := []byte(flatten(&p.bufs, &sub))
 		if !bytes.Contains(bytes.TrimSpace(line), []byte(" ")) {

@@ -16,10 +16,10 @@ func (p *Protocol) FragmentHead(req *msg.Request, _ int, pool *mbuf.Pool, out *m
 	}
 }
 
-// FragmentKeys appends each key, and a space before it, to the request that it is
-// dealt to.
-func (p *Protocol) FragmentKeys(req *msg.Request, dealt []uint16, pool *mbuf.Pool, outs []*mbuf.Chain) {
-	at := req.FirstKey
+// FragmentKeys appends as many keys, the first of them number from, as dealt is long,
+// and a space before each, to the request that it is dealt to.
+func (p *Protocol) FragmentKeys(req *msg.Request, from int, dealt []uint16, pool *mbuf.Pool, outs []*mbuf.Chain) {
+	at := req.FirstKey + from*req.KeyStep
 	for len(dealt) > 0 {
 		pieces := p.pieces[:min(len(p.pieces), len(dealt))]
 		for i := range pieces {
@@ -49,6 +49,53 @@ func appendWord(req *msg.Request, word msg.Span, pool *mbuf.Pool, out *mbuf.Chai
 // answered with an error, which is then the client's reply as it is. Statistics
 // alone are of use without those of a server that failed.
 func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
+	failed = p.merge(parent, pool, out)
+	for p.left > 0 {
+		p.mergeMore(parent, p.left, pool, out)
+	}
+	p.endMerge(parent, pool)
+	return failed
+}
+
+// MergeSome is Merge in slices: it merges what belongs to about so many keys, and is
+// called again, with the same out, until it is done. Only one request is merged in
+// slices at a time; if it comes to nothing MergeStop is to be called.
+func (p *Protocol) MergeSome(parent *msg.Msg, keys int, pool *mbuf.Pool, out *mbuf.Chain) (done, failed bool) {
+	p.mergeState, p.aside = p.aside, p.mergeState
+	if p.begun {
+		p.mergeMore(parent, keys, pool, out)
+	} else {
+		p.begun = true
+		failed = p.merge(parent, pool, out)
+	}
+	done = p.left == 0
+	if done {
+		p.endMerge(parent, pool)
+	}
+	p.mergeState, p.aside = p.aside, p.mergeState
+	return done, failed
+}
+
+// MergeStop forgets the request that was merged in slices.
+func (p *Protocol) MergeStop(*mbuf.Pool) { p.aside.forgetMerge() }
+
+// A mergeState is how far the replies of a split request have been merged.
+type mergeState struct {
+	// sources are where the fragments stand.
+	sources []source
+	// at is how many keys have been merged, or servers' statistics, left how many have
+	// not.
+	at, left int
+	begun    bool
+}
+
+func (m *mergeState) forgetMerge() {
+	clear(m.sources)
+	*m = mergeState{sources: m.sources[:0]}
+}
+
+// merge appends the reply, or the beginning of it: left is not 0 then.
+func (p *Protocol) merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
 	switch commands[parent.Type].merge {
 	case mergeValues:
 		failed = p.mergeValues(parent, pool, out)
@@ -57,10 +104,33 @@ func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (fai
 	case mergeStats:
 		failed = p.mergeStats(parent, pool, out)
 	}
+	return failed
+}
+
+// statsOfServer is how many keys a server's statistics cost as much as.
+const statsOfServer = 64
+
+// mergeMore goes on with what merge has begun, for that many keys.
+func (p *Protocol) mergeMore(parent *msg.Msg, keys int, pool *mbuf.Pool, out *mbuf.Chain) {
+	n := min(keys, p.left)
+	if commands[parent.Type].merge == mergeValues {
+		p.moveValues(parent, parent.Seq[p.at:p.at+n], pool, out)
+	} else {
+		n = min(max(1, keys/statsOfServer), p.left)
+		p.moveServers(parent, p.at, n, pool, out)
+	}
+	p.at += n
+	p.left -= n
+	if p.left == 0 {
+		out.AppendString(pool, "END\r\n")
+	}
+}
+
+func (p *Protocol) endMerge(parent *msg.Msg, pool *mbuf.Pool) {
 	for _, f := range parent.Frags {
 		f.Reply.Release(pool)
 	}
-	return failed
+	p.forgetMerge()
 }
 
 // mergeErrors appends the first error among the fragments, those of the proxy

@@ -273,7 +273,7 @@ func TestFragments(t *testing.T) {
 			for _, i := range tt.keys {
 				dealt[i] = 1
 			}
-			proto.FragmentKeys(req, dealt, &p, []*mbuf.Chain{nil, &out})
+			proto.FragmentKeys(req, 0, dealt, &p, []*mbuf.Chain{nil, &out})
 			proto.FragmentTail(req, &p, &out)
 			if got := flatten(&p, &out); got != tt.want {
 				t.Errorf("%q, keys %v: %q, want %q", tt.in, tt.keys, got, tt.want)

@@ -5,7 +5,7 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// mergeValues appends the values of all fragments and one END. Values are in
+// mergeValues begins to append the values of all fragments and one END. Values are in
 // nutcracker's order: for each key of the request, the next value of the
 // fragment that the key went to. That is the order of the keys as long as all
 // are found; a miss makes the later values of its server move up.
@@ -18,7 +18,15 @@ func (p *Protocol) mergeValues(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain
 	for _, f := range parent.Frags {
 		p.sources = append(p.sources, newSource(&f.Reply))
 	}
-	for seq := parent.Seq; len(seq) > 0; {
+	if p.left = len(parent.Seq); p.left == 0 {
+		out.AppendString(pool, "END\r\n")
+	}
+	return false
+}
+
+// moveValues appends the next values, each of the fragment that seq tells.
+func (p *Protocol) moveValues(parent *msg.Msg, seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) {
+	for len(seq) > 0 {
 		seq = seq[p.copyValues(seq, pool, out):]
 		if len(seq) == 0 {
 			break
@@ -31,9 +39,6 @@ func (p *Protocol) mergeValues(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain
 		move(pool, out, src, p.blockLen(src))
 		p.sources[f] = newSource(src)
 	}
-	clear(p.sources)
-	out.AppendString(pool, "END\r\n")
-	return false
 }
 
 // A source is what of a fragment's reply lies in its first chunk, and the offset in

@@ -386,6 +386,12 @@ func endsBody(piece []byte, lack int) bool {
 	return len(piece) < lack || lack == 0 || piece[lack-1] == '\n'
 }
 
+// Words implements msg.RequestParser.
+func (p *requestParser) Words() int { return len(p.args) }
+
+// Ready implements msg.RequestParser: all words are known.
+func (p *requestParser) Ready(*mbuf.View, int) (read int, ready bool) { return 0, true }
+
 // Finish implements msg.RequestParser.
 func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	invariant.Check(v.Len() == p.size, "memcache: the view is not the request that was parsed")

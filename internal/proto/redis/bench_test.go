@@ -160,7 +160,7 @@ func BenchmarkSplit(b *testing.B) {
 					for s := range outs {
 						p.FragmentHead(r, (n+servers-1-s)/servers, &pool, &outs[s])
 					}
-					p.FragmentKeys(r, dealt, &pool, chains)
+					p.FragmentKeys(r, 0, dealt, &pool, chains)
 					for s := range outs {
 						p.FragmentTail(r, &pool, &outs[s])
 						outs[s].Release(&pool)

@@ -144,7 +144,7 @@ func (c *conversation) checkFragments(r *msg.Request) {
 	}
 	c.proto.FragmentHead(r, (r.Nkeys+1)/2, &c.pool, &c.out)
 	c.proto.FragmentHead(r, r.Nkeys/2, &c.pool, &other)
-	c.proto.FragmentKeys(r, dealt, &c.pool, []*mbuf.Chain{nil, &c.out, &other})
+	c.proto.FragmentKeys(r, 0, dealt, &c.pool, []*mbuf.Chain{nil, &c.out, &other})
 	c.proto.FragmentTail(r, &c.pool, &c.out)
 	c.proto.FragmentTail(r, &c.pool, &other)
 	rest := len(r.Args) - r.Nkeys*r.KeyStep

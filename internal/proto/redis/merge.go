@@ -19,10 +19,64 @@ import (
 func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
 	invariant.Check(len(parent.Seq) == parent.Nkeys, "redis: a split request without the order of its keys")
 	why := p.merge(parent, pool, out)
+	for why == msg.OK && p.left > 0 {
+		why = p.mergeMore(parent, p.left, pool, out)
+	}
+	return p.endMerge(parent, why, pool, out)
+}
+
+// MergeSome is Merge in slices: it merges what belongs to about so many keys, and is
+// called again, with the same out, until it is done. Only one request is merged in
+// slices at a time; if it comes to nothing MergeStop is to be called.
+func (p *Protocol) MergeSome(parent *msg.Msg, keys int, pool *mbuf.Pool, out *mbuf.Chain) (done, failed bool) {
+	p.mergeState, p.aside = p.aside, p.mergeState
+	defer func() { p.mergeState, p.aside = p.aside, p.mergeState }()
+	why := msg.OK
+	if p.begun {
+		why = p.mergeMore(parent, keys, pool, out)
+	} else {
+		why = p.merge(parent, pool, out)
+		p.begun = true
+	}
+	if why == msg.OK && p.left > 0 {
+		return false, false
+	}
+	return true, p.endMerge(parent, why, pool, out)
+}
+
+// MergeStop forgets the request that was merged in slices.
+func (p *Protocol) MergeStop(pool *mbuf.Pool) {
+	p.mergeState, p.aside = p.aside, p.mergeState
+	p.made.Release(pool)
+	p.forgetMerge()
+	p.mergeState, p.aside = p.aside, p.mergeState
+}
+
+// A mergeState is how far the replies of a split request have been merged.
+type mergeState struct {
+	// cursors stand in the replies.
+	cursors []cursor
+	kind    mergeKind
+	// at is how many elements have been merged, left how many have not, of those that
+	// are merged one by one.
+	at, left int
+	// made is what has been made of a reply that may yet come to nothing.
+	made  mbuf.Chain
+	begun bool
+}
+
+func (m *mergeState) forgetMerge() {
+	clear(m.cursors)
+	*m = mergeState{cursors: m.cursors[:0]}
+}
+
+// endMerge ends what merge began. If there is no reply, the reply is why.
+func (p *Protocol) endMerge(parent *msg.Msg, why msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
 	for _, f := range parent.Frags {
 		f.Reply.Release(pool)
 	}
-	clear(p.cursors)
+	p.made.Release(pool)
+	p.forgetMerge()
 	if why == msg.OK {
 		return false
 	}
@@ -30,10 +84,11 @@ func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (fai
 	return true
 }
 
-// merge appends the reply, or returns why there is none. In the latter case
-// nothing was appended.
+// merge appends the reply, or the beginning of it (left is not 0 then), or returns
+// why there is none. In the latter case nothing was appended.
 func (p *Protocol) merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	p.cursors = p.cursors[:0]
+	p.left = 0
 	var failure msg.Reason
 	refused, good := false, false
 	for _, f := range parent.Frags {
@@ -74,9 +129,34 @@ func (p *Protocol) merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.
 	return p.mergeReplies(cmd.merge, parent, pool, out)
 }
 
+// mergeMore merges the next n elements, of a reply that is merged one by one.
+func (p *Protocol) mergeMore(parent *msg.Msg, n int, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	n = min(n, p.left)
+	ok := true
+	switch p.kind {
+	case mergeElements:
+		p.moveElements(parent, parent.Seq[p.at:p.at+n], pool, out)
+	case mergeMin, mergeAllOf:
+		ok = p.moveLeast(n, pool)
+	case mergePairSums:
+		ok = p.movePairSums(n, pool)
+	case mergeNone, mergeStatus, mergeSum, mergeConcat, mergeBusy, mergeScan, mergeSame, mergeAny, mergeOneOK, mergeLoad:
+	}
+	if !ok {
+		return msg.BadReply
+	}
+	p.at += n
+	p.left -= n
+	if p.left == 0 {
+		out.Splice(pool, &p.made)
+	}
+	return msg.OK
+}
+
 // mergeReplies merges the replies of all servers, but for those that the pool
 // lets be absent.
 func (p *Protocol) mergeReplies(kind mergeKind, parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	p.kind, p.at = kind, 0
 	switch kind {
 	case mergeElements:
 		return p.mergeElements(parent, pool, out)

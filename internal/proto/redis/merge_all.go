@@ -10,7 +10,7 @@ import (
 // Replies to requests that went, as they were, to all servers.
 
 // mergeMin appends the least of the servers' numbers; of arrays of numbers, an
-// array of the least at each place.
+// array of the least at each place, which is begun.
 func (p *Protocol) mergeMin(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	if p.cursors[0].first() == ':' {
 		least, ok := p.least()
@@ -24,19 +24,25 @@ func (p *Protocol) mergeMin(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	if !ok {
 		return msg.BadReply
 	}
-	var all mbuf.Chain
-	w := writer{pool: pool, out: &all}
-	w.array(int(n))
+	if n == 0 {
+		writer{pool: pool, out: out}.array(0)
+		return msg.OK
+	}
+	writer{pool: pool, out: &p.made}.array(int(n))
+	p.left = int(n)
+	return msg.OK
+}
+
+// moveLeast makes the next n elements of that array.
+func (p *Protocol) moveLeast(n int, pool *mbuf.Pool) (ok bool) {
 	for range n {
 		least, ok := p.least()
 		if !ok {
-			all.Release(pool)
-			return msg.BadReply
+			return false
 		}
-		w.integer(least)
+		writer{pool: pool, out: &p.made}.integer(least)
 	}
-	out.Splice(pool, &all)
-	return msg.OK
+	return true
 }
 
 // least reads a number from every server and returns the least.
@@ -281,17 +287,26 @@ func hasPrefix(c *cursor, prefix string) bool {
 	return true
 }
 
-// mergePairSums appends names, and behind each the sum of the servers' numbers:
-// PUBSUB NUMSUB, for which all servers list the names that they were asked for.
+// mergePairSums begins to append names, and behind each the sum of the servers'
+// numbers: PUBSUB NUMSUB, for which all servers list the names that they were asked
+// for.
 func (p *Protocol) mergePairSums(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	n, ok := p.sameCount()
 	if !ok || n%2 != 0 {
 		return msg.BadReply
 	}
-	var sums mbuf.Chain
-	w := writer{pool: pool, out: &sums}
-	w.array(int(n))
-	for range n / 2 {
+	if n == 0 {
+		writer{pool: pool, out: out}.array(0)
+		return msg.OK
+	}
+	writer{pool: pool, out: &p.made}.array(int(n))
+	p.left = int(n / 2)
+	return msg.OK
+}
+
+// movePairSums makes the next n of those pairs.
+func (p *Protocol) movePairSums(n int, pool *mbuf.Pool) (ok bool) {
+	for range n {
 		first := true
 		sum := int64(0)
 		for i := range p.cursors {
@@ -300,7 +315,7 @@ func (p *Protocol) mergePairSums(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 				continue
 			}
 			if first {
-				p.moveElement(c, pool, &sums)
+				p.moveElement(c, pool, &p.made)
 				first = false
 			} else {
 				p.moveElement(c, nil, nil)
@@ -310,12 +325,10 @@ func (p *Protocol) mergePairSums(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 				sum, ok = add(sum, v)
 			}
 			if !ok {
-				sums.Release(pool)
-				return msg.BadReply
+				return false
 			}
 		}
-		w.integer(sum)
+		writer{pool: pool, out: &p.made}.integer(sum)
 	}
-	out.Splice(pool, &sums)
-	return msg.OK
+	return true
 }

@@ -12,7 +12,7 @@ import (
 // Replies to requests that were split by their keys: each server answered for
 // its own.
 
-// mergeElements appends the servers' elements in the order of the keys.
+// mergeElements begins to append the servers' elements in the order of the keys.
 func (p *Protocol) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	for i := range p.cursors {
 		c := &p.cursors[i]
@@ -24,7 +24,13 @@ func (p *Protocol) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Cha
 		}
 	}
 	writer{pool: pool, out: out}.array(parent.Nkeys)
-	for seq := parent.Seq; len(seq) > 0; {
+	p.left = parent.Nkeys
+	return msg.OK
+}
+
+// moveElements appends the next elements, each of the fragment that seq tells.
+func (p *Protocol) moveElements(parent *msg.Msg, seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) {
+	for len(seq) > 0 {
 		seq = seq[p.moveSmall(seq, pool, out):]
 		if len(seq) == 0 {
 			break
@@ -39,7 +45,6 @@ func (p *Protocol) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Cha
 			p.moveElement(c, pool, out)
 		}
 	}
-	return msg.OK
 }
 
 // smallElement is the length, in bytes, up to which elements are copied without

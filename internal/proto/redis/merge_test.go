@@ -252,7 +252,7 @@ func TestFragments(t *testing.T) {
 				for _, i := range tt.pick {
 					dealt[i] = 1
 				}
-				p.FragmentKeys(r, dealt, &pool, []*mbuf.Chain{nil, &out})
+				p.FragmentKeys(r, 0, dealt, &pool, []*mbuf.Chain{nil, &out})
 				p.FragmentTail(r, &pool, &out)
 				if got := string(out.AppendTo(nil)); got != tt.want {
 					t.Errorf("cut at %d: %.100q, want %.100q", cut+1, got, tt.want)

@@ -101,7 +101,7 @@ func TestSplitMSETEX(t *testing.T) {
 				}
 				p.FragmentHead(r, n, &pool, out)
 			}
-			p.FragmentKeys(r, tt.dealt, &pool, outs)
+			p.FragmentKeys(r, 0, tt.dealt, &pool, outs)
 			for i, out := range outs {
 				p.FragmentTail(r, &pool, out)
 				if got, want := string(out.AppendTo(nil)), string(resp(strings.Fields(tt.want[i])...)); got != want {

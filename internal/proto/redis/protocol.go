@@ -98,8 +98,10 @@ type Protocol struct {
 
 	// scratch gathers a word that lies in several chunks, or a line of a reply.
 	scratch []byte
-	// cursors stand in the replies of a split request.
-	cursors []cursor
+	// The mergeState is how far the merging of a split request's replies has come, and aside
+	// that of one that is merged in slices.
+	mergeState
+	aside mergeState
 	// pieces are what belongs to some of a request's keys.
 	pieces [64]mbuf.Span
 	// rewritten is a request that is sent in other words than it came.
@@ -173,11 +175,12 @@ func appendNumber(b []byte, n int) []byte {
 	return append(b, "\r\n"...)
 }
 
-// FragmentKeys appends each of req's keys, and what belongs to it, to the request
-// that it is dealt to. In req they lie between the line ends of the word before and
+// FragmentKeys appends as many of req's keys, the first of them number from, as dealt
+// is long, with what belongs to each, to the request that it is dealt to. In req they
+// lie between the line ends of the word before and
 // of the last one of them.
-func (p *Protocol) FragmentKeys(req *msg.Request, dealt []uint16, pool *mbuf.Pool, outs []*mbuf.Chain) {
-	at := req.FirstKey - 1
+func (p *Protocol) FragmentKeys(req *msg.Request, from int, dealt []uint16, pool *mbuf.Pool, outs []*mbuf.Chain) {
+	at := req.FirstKey - 1 + from*req.KeyStep
 	off := req.Args[at].End() + 2
 	for len(dealt) > 0 {
 		pieces := p.pieces[:min(len(p.pieces), len(dealt))]

@@ -42,6 +42,9 @@ type desk struct {
 	// costs are fresh pages, a fifth of the time of splitting; of the whole process's
 	// there was no more, since the collector has less to do.
 	wide *pages.Region
+	// reader is the parser that reads a request for the second time, in slices, and
+	// writes its words down there.
+	reader *requestParser
 
 	// sum hashes scripts, nil until the first; digest is room for what it finds.
 	sum    hash.Hash
@@ -50,10 +53,15 @@ type desk struct {
 
 // room is where that many words can be written.
 func (d *desk) room(words int) []msg.Span {
-	const spanSize = 8
 	if words <= maxDesk {
 		return slices.Grow(d.spans[:0], words)
 	}
+	return d.far(words)
+}
+
+// far is where that many words can be written, and stay.
+func (d *desk) far(words int) []msg.Span {
+	const spanSize = 8
 	if d.wide == nil || len(d.wide.Bytes) < words*spanSize {
 		d.wide = pages.Map((words*spanSize + pages.Size - 1) / pages.Size * pages.Size)
 	}
@@ -73,6 +81,10 @@ type wordSpans struct {
 	// lost: there were too many to keep.
 	lost bool
 	own  [maxOwn]msg.Span
+	// second reads the request for the second time, in slices; nil: it does not.
+	second *requestParser
+	// readTo is how far it has come.
+	readTo int
 }
 
 // begin clears the desk for a new request.
@@ -118,10 +130,58 @@ func (w *wordSpans) add(off, n int) {
 
 // forget gives up the words of a request that has been served.
 func (w *wordSpans) forget() {
-	if wide := w.desk.wide; wide != nil && cap(w.spans) > maxDesk {
-		wide.Drop(0, len(wide.Bytes))
+	d := w.desk
+	if d.wide != nil && (w.second != nil && d.reader == w.second || w.second == nil && cap(w.spans) > maxDesk) {
+		d.wide.Drop(0, len(d.wide.Bytes))
 	}
-	w.spans = nil
+	w.spans, w.second = nil, nil
+}
+
+// Words implements msg.RequestParser.
+func (p *requestParser) Words() int {
+	if p.inl.used {
+		return len(p.spans)
+	}
+	return p.words
+}
+
+// pieceOfWords is how many bytes are read at a time for each word that is wanted: the
+// least that a word has.
+const pieceOfWords = len("$0\r\n\r\n")
+
+// Ready implements msg.RequestParser: it reads the request for the second time, in
+// pieces. Meanwhile other requests are on the desk, so the words are written down
+// where it is wide; there is room for keys that are listed once more. Who finds that
+// another request was read in this way meanwhile begins anew.
+func (p *requestParser) Ready(v *mbuf.View, words int) (read int, ready bool) {
+	if p.inl.used {
+		flat := mbuf.Flat(p.inl.resp)
+		v = &flat
+	}
+	if p.second == nil || p.desk.reader != p.second {
+		p.second, p.readTo = newRequestParser(p.max, nil, p.desk), 0
+		p.desk.reader = p.second
+		p.spans, p.lost = nil, true
+	}
+	q := p.second
+	if q.state == atEnd {
+		return 0, true
+	}
+	before := len(q.spans)
+	kept := p.desk.spans
+	if p.readTo == 0 {
+		p.desk.spans = p.desk.far(2*p.Words() + 2) // where q begins to write
+	}
+	piece, first := v.Near(p.readTo)
+	piece = piece[p.readTo-first:]
+	p.readTo += q.read(piece[:min(len(piece), words*pieceOfWords)])
+	p.desk.spans = kept
+	read = len(q.spans) - before
+	if q.state != atEnd {
+		return read, false
+	}
+	p.spans, p.lost = q.spans, false
+	return read, true
 }
 
 // find looks for the words of a request that has been found to be whole, of at most

@@ -1,0 +1,437 @@
+package proxy
+
+import (
+	"nuthatch/internal/hashkit"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// A request of many words is a job (see slice.go):
+//
+//	whole ─► read ─────► request() ─► place ──────► copy ──────► send
+//	         its words   what it is   its keys'     its bytes,   the sub-requests,
+//	         are found                servers are   by server    to one server
+//	                                  found                      after the other
+//
+// Its client is not read on before all of it is sent, so that the order of its
+// requests holds; from place on its Msg stands in the client's out-queue, so that
+// the order of its replies does. What has been placed goes by one ring: if a reload
+// brings another one, before anything was sent, it is placed anew.
+//
+// Who ends the request meanwhile, by closing its client or since it took too long,
+// takes the Msg off the out-queue and leaves it without an owner. The job finds that
+// out, and gives back what it holds.
+type largeRequest struct {
+	c     *client
+	phase phase
+	// q has the request's bytes, and the parser that knows its words; nil when it is
+	// to be sent. view is of those bytes.
+	q    *partial
+	view mbuf.View
+	req  *msg.Request
+	// m is the request's message, nil before place.
+	m *msg.Msg
+	// ring is the one that places the keys, and servers those that it knows.
+	ring    *ringState
+	servers []*Server
+	// of is, for each server, 1 more than the number of its share, or 0.
+	of     []uint16
+	shares []share
+	// next is the key that is placed or copied next, or the share that is sent.
+	next int
+	outs []*mbuf.Chain
+	// parked: it waits for the client's earlier replies, and is not among the jobs.
+	// overdue: it came too late, and is refused.
+	parked, overdue bool
+}
+
+// A phase is what is being done to a large request.
+type phase uint8
+
+const (
+	reads phase = iota
+	places
+	copies
+	sends
+	sendsWhole
+	ends
+)
+
+// keyStep is how many keys are placed, copied or merged in a step.
+const keyStep = 1024
+
+// fewWords is how many words a request may have that is done at once however many
+// bytes it has: they are passed on as they are, but for the ends of pieces.
+const fewWords = 256
+
+// isLarge reports whether the whole request is too much to be done at once.
+func (t *turn) isLarge(words, bytes int) bool {
+	return words > t.atOnce.Keys || bytes > t.atOnce.Bytes && words > fewWords
+}
+
+// goOn has the client's request, which is whole and large, done in slices.
+func (c *client) goOn(q *partial) {
+	ctx := c.pool.ctx
+	ctx.count(q)
+	j := &largeRequest{c: c, q: q, view: mbuf.Whole(&q.bytes), overdue: c.overdue}
+	c.partial, c.large = nil, j
+	c.held += q.bytes.Len()
+	c.waits |= waitsForSlices
+	c.PauseRead()
+	ctx.later(j)
+}
+
+// step implements job.
+func (j *largeRequest) step(ctx *Context) (done bool) {
+	if j.c.large != j || j.m != nil && j.m.Owner == nil {
+		j.cancel()
+		return true
+	}
+	switch j.phase {
+	case reads:
+		j.read(ctx)
+	case places:
+		j.place(ctx)
+	case copies:
+		j.copy(ctx)
+	case sends:
+		j.send(ctx)
+	case sendsWhole:
+		j.whole()
+	case ends:
+	}
+	if j.phase == ends {
+		j.end()
+	}
+	return j.phase == ends || j.parked
+}
+
+// read finds some of the request's words. When all are known the request is taken.
+func (j *largeRequest) read(ctx *Context) {
+	words, ready := j.q.parser.Ready(&j.view, min(keyStep, ctx.turn.left().Keys))
+	ctx.turn.count(Amount{Keys: words + 1})
+	if !ready || j.park() {
+		return
+	}
+	c := j.c
+	c.held -= j.q.bytes.Len()
+	j.req = j.q.parser.Finish(mbuf.Whole(&j.q.bytes))
+	j.phase = ends // unless request has more to do
+	if c.state != clientOpen {
+		return
+	}
+	c.overdue = j.overdue
+	c.request(j.req)
+	c.overdue = false
+	if c.waits&waitsForAnswer != 0 {
+		c.again.Splice(ctx.bufs, &j.q.bytes)
+		c.putBack()
+	}
+}
+
+// deal has the keys of the request, which it is the turn of, placed in slices.
+func (j *largeRequest) deal() {
+	c, req := j.c, j.req
+	m := c.newMsg(req)
+	m.Nkeys, m.Working = req.Nkeys, true
+	c.pool.ctx.msgs.MakeSeq(m, req.Nkeys)
+	c.outq.Push(m)
+	c.hold(m, req.View.Len())
+	j.m = m
+	j.replace()
+}
+
+// replace begins to place the keys, by the ring of this moment.
+func (j *largeRequest) replace() {
+	p := j.c.pool
+	ctx := p.ctx
+	for _, f := range j.m.Frags {
+		f.Kept.Release(ctx.bufs)
+		ctx.msgs.Put(f)
+	}
+	clear(j.m.Frags)
+	j.m.Frags = j.m.Frags[:0]
+	j.ring, j.servers = p.topo.current(ctx.loop.Now(), p.back), p.servers
+	j.of = make([]uint16, len(p.servers))
+	j.shares, j.next, j.phase = nil, 0, places
+}
+
+// place finds the servers of some of the keys.
+func (j *largeRequest) place(ctx *Context) {
+	n := min(keyStep, ctx.turn.left().Keys, j.req.Nkeys-j.next)
+	d := &ctx.deal
+	for end := j.next + n; j.next < end; {
+		to := j.m.Seq[j.next:min(j.next+dealBlock, end)]
+		keys := d.keys[:len(to)]
+		d.gathered = j.req.Keys(j.next, keys, d.gathered)
+		if !j.c.pool.place(j.ring, keys, to) {
+			j.fail(msg.ConnRefused)
+			return
+		}
+		for i, s := range to {
+			at := j.of[s]
+			if at == 0 {
+				j.shares = append(j.shares, share{server: s})
+				at = uint16(len(j.shares))
+				j.of[s] = at
+			}
+			to[i] = at - 1
+			j.shares[at-1].keys++
+		}
+		j.next += len(to)
+	}
+	ctx.turn.count(Amount{Keys: n})
+	if j.next < j.req.Nkeys {
+		return
+	}
+	switch {
+	case len(j.shares) == 1:
+		j.phase = sendsWhole
+	case j.req.Treatment != msg.Fragment:
+		j.cross()
+	default:
+		j.divide()
+	}
+}
+
+// fail answers the request, of which nothing was sent.
+func (j *largeRequest) fail(why msg.Reason) {
+	j.phase = ends
+	j.m.Working = false
+	j.m.Err = why
+	j.c.OnFailure(j.m)
+}
+
+// whole sends the request as it is to the one server that has all its keys.
+func (j *largeRequest) whole() {
+	if j.park() {
+		return
+	}
+	j.c.pool.ctx.turn.count(Amount{Clients: 1})
+	j.phase = ends
+	j.m.Working = false
+	j.c.sendWhole(j.m, j.req, j.servers[j.shares[0].server])
+}
+
+// cross answers a request that cannot be divided.
+func (j *largeRequest) cross() {
+	c := j.c
+	p := c.pool
+	ctx := p.ctx
+	other := 0
+	for j.m.Seq[other] == 0 {
+		other++
+	}
+	ctx.key1 = append(ctx.key1[:0], p.keyOf(j.req, 0)...)
+	ctx.key2 = append(ctx.key2[:0], p.keyOf(j.req, other)...)
+	j.phase = ends
+	j.m.Working = false
+	c.cross(j.m, j.req)
+}
+
+// divide makes the sub-requests, with their heads.
+func (j *largeRequest) divide() {
+	p := j.c.pool
+	j.phase, j.next = copies, 0
+	j.outs = j.outs[:0]
+	for _, share := range j.shares {
+		f := j.c.addFragment(j.m, j.servers[share.server])
+		f.Nkeys, f.Keep = int(share.keys), j.m.Keep
+		p.proto.FragmentHead(j.req, f.Nkeys, p.ctx.bufs, &f.Kept)
+		j.outs = append(j.outs, &f.Kept)
+	}
+}
+
+// copy writes some of the keys, with what belongs to them, to their sub-requests.
+func (j *largeRequest) copy(ctx *Context) {
+	p, req := j.c.pool, j.req
+	// As many keys as have, if all are alike, as many bytes as one may copy.
+	fit := ctx.turn.left().Bytes / (req.View.Len()/req.Nkeys + 1)
+	n := min(keyStep, ctx.turn.left().Keys, max(1, fit), req.Nkeys-j.next)
+	p.proto.FragmentKeys(req, j.next, j.m.Seq[j.next:j.next+n], ctx.bufs, j.outs)
+	from, to := req.Key(j.next).Off, req.Key(j.next+n-1).Off
+	ctx.turn.count(Amount{Keys: n, Bytes: int(to - from)})
+	if j.next += n; j.next < req.Nkeys {
+		return
+	}
+	for _, out := range j.outs {
+		p.proto.FragmentTail(req, ctx.bufs, out)
+	}
+	p.stats.Values[stats.Fragments] += int64(len(j.m.Frags))
+	j.m.Pending = len(j.m.Frags) + 1 // one more than there are, until all are sent
+	j.release()
+	j.outs, j.phase, j.next = nil, sends, 0
+}
+
+// release gives up the request's bytes and words.
+func (j *largeRequest) release() {
+	if q := j.q; q != nil {
+		j.q, j.req, j.view = nil, nil, mbuf.View{}
+		j.c.pool.finish(q)
+	}
+}
+
+// send sends some of the sub-requests.
+func (j *largeRequest) send(ctx *Context) {
+	if j.park() {
+		return
+	}
+	c := j.c
+	frags := j.m.Frags
+	for n := max(1, ctx.turn.left().Clients); n > 0 && j.next < len(frags); n-- {
+		f := frags[j.next]
+		s := j.servers[j.shares[j.next].server]
+		j.next++
+		conn, why := (*serverConn)(nil), msg.ShuttingDown
+		if !s.removed {
+			conn, why = c.conn(s)
+		}
+		if why != msg.OK {
+			f.Kept.Release(ctx.bufs)
+			f.Err = why
+			c.OnFailure(f)
+			continue
+		}
+		f.Server, f.Via = uint16(s.index), uint16(s.index)+1
+		size := f.Kept.Len()
+		if f.Keep {
+			kept := mbuf.Whole(&f.Kept)
+			kept.AppendTo(ctx.bufs, conn.Out(), 0, size)
+		} else {
+			conn.Out().Splice(ctx.bufs, &f.Kept)
+		}
+		conn.sendFragment(f, size)
+		ctx.turn.count(Amount{Clients: 1})
+	}
+	if j.next < len(frags) {
+		return
+	}
+	j.phase = ends
+	j.m.Working = false
+	j.m.Pending--
+	if j.m.Pending == 0 {
+		c.merge(j.m)
+	}
+}
+
+// park has the job wait for the client's earlier replies, if the connections were
+// replaced meanwhile: on another one the request could overtake the earlier ones. It
+// reports whether it does.
+func (j *largeRequest) park() bool {
+	j.parked = j.c.waits&waitsForReplies != 0 && !j.isNext()
+	return j.parked
+}
+
+// isNext reports whether the client has nothing in flight but the request.
+func (j *largeRequest) isNext() bool { return j.c.outq.Head() == j.m && j.c.quiet == 0 }
+
+// unpark has the request go on that has waited for the client's earlier replies, or
+// that nobody waits for any more.
+func (j *largeRequest) unpark() {
+	if j.parked && (j.c.large != j || j.m != nil && j.m.Owner == nil || j.isNext()) {
+		j.parked = false
+		j.c.pool.ctx.later(j)
+	}
+}
+
+// cancel gives back what the job holds of a request that nobody waits for any more.
+// What was sent is answered, and dropped then.
+func (j *largeRequest) cancel() {
+	ctx := j.c.pool.ctx
+	if q := j.q; q != nil && j.phase == reads {
+		q.parser.Forget()
+		q.parser = j.c.pool.proto.NewRequestParser() // that one is in the middle of it
+	}
+	if m := j.m; m != nil {
+		for i, f := range m.Frags {
+			f.Parent = nil
+			if j.phase == sends && i < j.next {
+				ctx.swallow(f)
+				continue
+			}
+			f.Kept.Release(ctx.bufs)
+			ctx.msgs.Put(f)
+		}
+		clear(m.Frags)
+		m.Frags = m.Frags[:0]
+		ctx.msgs.Put(m)
+	}
+	j.end()
+}
+
+// end has the client go on.
+func (j *largeRequest) end() {
+	j.release()
+	c := j.c
+	if c.large != j {
+		return // the client is gone
+	}
+	c.large = nil
+	c.waits &^= waitsForSlices
+	if c.state == clientOpen && c.stash.Len() == 0 && !c.starved {
+		c.ResumeRead()
+	}
+	c.mayResume()
+	c.settle()
+}
+
+// dealAnew has the requests placed anew, of a pool that has got other servers, of
+// which nothing was sent.
+func (p *ServerPool) dealAnew() {
+	for _, job := range p.ctx.turn.jobs {
+		if j, ok := job.(*largeRequest); ok && j.c.pool == p && j.c.large == j && (j.phase == places || j.phase == copies) {
+			j.replace()
+		}
+	}
+}
+
+// ownersOf reports whether the servers of the request's keys are found one by one.
+func (p *ServerPool) ownersOf(req *msg.Request) bool {
+	return len(p.servers) > 1 && p.conf.Distribution != hashkit.Random && req.PlaceKey == nil
+}
+
+// A largeMerge is the merging of replies that are too large, or too many, for one
+// turn. The reply leaves when it is whole.
+type largeMerge struct {
+	c     *client
+	m     *msg.Msg
+	proto Protocol
+	// keys is how many are merged in a step.
+	keys int
+}
+
+// isLargeMerge reports whether the replies to parent's fragments are too much to be
+// merged at once.
+func (t *turn) isLargeMerge(parent *msg.Msg) bool {
+	return parent.Nkeys > t.atOnce.Keys || parent.Held > t.atOnce.Bytes || len(parent.Frags) > t.atOnce.Clients
+}
+
+// mergeLater has the replies to parent's fragments merged in slices.
+func (c *client) mergeLater(parent *msg.Msg) {
+	parent.Working = true
+	each := parent.Held/max(1, parent.Nkeys) + 1
+	c.pool.ctx.later(&largeMerge{c: c, m: parent, proto: c.pool.proto, keys: min(keyStep, c.pool.ctx.turn.atOnce.Bytes/each+1)})
+}
+
+// step implements job.
+func (j *largeMerge) step(ctx *Context) (done bool) {
+	m := j.m
+	if m.Owner == nil {
+		j.proto.MergeStop(ctx.bufs)
+		m.Reply.Release(ctx.bufs)
+		m.Working = false
+		ctx.dropMerged(m)
+		ctx.msgs.Put(m)
+		return true
+	}
+	n := min(j.keys, ctx.turn.left().Keys)
+	before := m.Reply.Len()
+	done, failed := j.proto.MergeSome(m, n, ctx.bufs, &m.Reply)
+	ctx.turn.count(Amount{Keys: n, Bytes: m.Reply.Len() - before})
+	if done {
+		m.Working = false
+		j.c.merged(m, m.Reply.Len(), failed)
+	}
+	return done
+}
