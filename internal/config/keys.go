@@ -215,7 +215,7 @@ var poolKeys = []key[Pool]{
 	},
 	{
 		name: "server_failure_limit", kind: kindNumber, limits: anyNumber(0), def: "2",
-		help: "How many failures in a row eject a server; 0 means what 1 means. Only with `auto_eject_hosts: true`.",
+		help: "How many failures in a row eject a server; 0 means what 1 means. Connections that fail together are one failure, and one that ends while it owes no reply is none. Only with `auto_eject_hosts: true`.",
 		set:  func(p *Pool, v value) { p.ServerFailureLimit = int(v.number) },
 	},
 	{

@@ -49,7 +49,7 @@ func (c *serverConn) countFailure(why msg.Reason) {
 	if s.removed {
 		return
 	}
-	switch c.pool.topo.failed(s.index, why, ctx.loop.Now()) {
+	switch c.pool.topo.failed(s.index, why, c.made, ctx.loop.Now()) {
 	case fails:
 		s.logFails(why)
 	case ejected:

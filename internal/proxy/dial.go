@@ -21,6 +21,7 @@ import (
 // dial opens the connection and begins the handshake.
 func (c *serverConn) dial() msg.Reason {
 	ctx := c.pool.ctx
+	c.made, c.proven, c.turnedAway = ctx.loop.Now(), false, msg.OK
 	c.untried = 1
 	if addrs := c.server.health.addrs.Load(); addrs != nil {
 		c.untried = len(*addrs)

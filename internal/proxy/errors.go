@@ -29,16 +29,17 @@ func mayBeError(r msg.Reply) bool {
 	return false
 }
 
-// refused counts the reply if it is an error, and reports whether the server refuses
-// all requests with it: it answers, and is not well for that.
-func (s *Server) refused(r msg.Reply) bool {
+// refused counts the reply if it is an error, and returns why the server refuses all
+// requests with it, or the connection; msg.OK if it does not. One that wants a login
+// answers, and is not well for that.
+func (s *Server) refused(r msg.Reply) msg.Reason {
 	ctx := s.pool.ctx
 	prefix, refuses := s.pool.proto.ErrorPrefix(r, ctx.errorText[:0])
 	if prefix == nil {
-		return false
+		return msg.OK
 	}
 	stats.Count(s.errors, ctx.identity.errors.Index(prefix))
-	if refuses && !s.removed && s.health.refuses(msg.LoginRefused, ctx.loop.Now()) {
+	if refuses == msg.LoginRefused && !s.removed && s.health.refuses(msg.LoginRefused, ctx.loop.Now()) {
 		s.logFails(msg.LoginRefused)
 	}
 	return refuses

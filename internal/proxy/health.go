@@ -38,6 +38,9 @@ type Health struct {
 	// server has yet to show that it is well: then it is not 0, so that the next
 	// reply is noticed.
 	failures atomic.Int64
+	// failedAt is when the last failure was counted, in the loops' nanoseconds; 0: none
+	// was.
+	failedAt atomic.Int64
 	// retryAt is when, in the loops' nanoseconds, an ejected server is put back
 	// on the ring, or the next request let through to it; 0 if it is not ejected,
 	// untilChecked if it is checks that bring it back.
@@ -226,10 +229,30 @@ const (
 	isBack
 )
 
-// failed notes that a connection to the i-th server failed at time now. Of an
-// ejected one, what happens to the connections that it still has tells nothing
-// new, unless a request was let through to it.
-func (t *Topology) failed(i int, why msg.Reason, now int64) outcome {
+// moment is how long, in nanoseconds, after a failure the end of connections that
+// were there before has the same cause.
+const moment = int64(time.Second)
+
+// isAnother reports whether a connection that was dialled at time made, and failed at
+// time now, is another failure than the last, and notes it then. Connections that
+// fail together are one failure, in all loops together: what was dialled before the
+// last was counted can tell nothing of what has happened since.
+func (h *Health) isAnother(made, now int64) bool {
+	for {
+		at := h.failedAt.Load()
+		if made < at && now-at < moment {
+			return false
+		}
+		if h.failedAt.CompareAndSwap(at, now) {
+			return true
+		}
+	}
+}
+
+// failed notes that a connection to the i-th server, dialled at time made, failed at
+// time now. Of an ejected one, what happens to the connections that it still has
+// tells nothing new, unless a request was let through to it.
+func (t *Topology) failed(i int, why msg.Reason, made, now int64) outcome {
 	h := t.health[i]
 	at := h.retryAt.Load()
 	if at > now || at != 0 && t.conf.Eject == config.EjectFail {
@@ -238,6 +261,9 @@ func (t *Topology) failed(i int, why msg.Reason, now int64) outcome {
 		if c != nil && c.state == Probing && h.condition.CompareAndSwap(c, &condition{state: Ejected, since: c.since, why: why}) {
 			return stillFails
 		}
+		return nothingNew
+	}
+	if !h.isAnother(made, now) {
 		return nothingNew
 	}
 	n, limit := h.failures.Add(1)&(unproven-1), max(1, int64(t.conf.ServerFailureLimit))

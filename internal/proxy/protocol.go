@@ -85,8 +85,10 @@ type Protocol interface {
 	Fits(t msg.Type, r msg.Reply) bool
 	// ErrorPrefix is the word that the reply begins with if it is an error, at most
 	// stats.MaxErrorName bytes and one more of it, in buf (64 bytes) or where it lies;
-	// nil if the reply is none. refuses: the server wants a login that the pool does not have.
-	ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses bool)
+	// nil if the reply is none. refuses says why it is no answer to the request: the server
+	// wants a login that the pool does not have (msg.LoginRefused), or will not have the
+	// connection (msg.NoDescriptors, msg.AccessDenied).
+	ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses msg.Reason)
 	// Silent reports whether the client of a quiet request wants not to hear
 	// this reply to it. The reply is not changed.
 	Silent(t msg.Type, r msg.Reply) bool

@@ -415,7 +415,7 @@ func TestEjectedOnce(t *testing.T) {
 		k.Drain()
 	})
 	r := startRig(t, oneServer(s.Addr(), "  timeout: 50\n  server_connections: 4\n  auto_eject_hosts: true\n"+
-		"  server_failure_limit: 2\n  server_retry_timeout: 300\n"))
+		"  server_failure_limit: 1\n  server_retry_timeout: 300\n"))
 	var users []*user
 	for range 4 {
 		users = append(users, r.dial())

@@ -131,6 +131,13 @@ type serverConn struct {
 	// nanoseconds; 0: not yet.
 	ready     int64
 	handshake handshake
+	// made is when the connection was dialled, in the loop's nanoseconds.
+	made int64
+	// proven: it has brought a reply that is no error.
+	proven bool
+	// turnedAway is why the server, in place of its first reply, would not have the
+	// connection; msg.OK: it did not say so.
+	turnedAway msg.Reason
 	// unfit is why the server could not be made to serve the lane, and until
 	// when it is not asked again.
 	unfit      msg.Reason
@@ -275,7 +282,7 @@ func (c *serverConn) OnData(data []byte) {
 		head := c.queue.Head()
 		if head == nil || c.sent+uint64(head.Len) <= head.End {
 			// Nobody asked: not one byte of the next request has gone out.
-			c.fail(msg.BadReply)
+			c.fail(c.unasked(data))
 			return
 		}
 		n, done, err := c.parser.Parse(data)
@@ -318,7 +325,8 @@ func (c *serverConn) deliver(r msg.Reply) {
 		c.fail(msg.BadReply)
 		return
 	}
-	refuses := mayBeError(r) && c.server.refused(r)
+	refuses := mayBeError(r) && c.refused(r)
+	c.proven = c.proven || !refuses
 	m := c.pop()
 	if m.Owner == nil {
 		c.pool.ctx.msgs.Put(m)
@@ -366,6 +374,7 @@ func (c *serverConn) fail(why msg.Reason) {
 		c.server.nextAddr++
 		c.pool.topo.Unreachable(c.server.index)
 	}
+	begun := c.begun()
 	waiting := ctx.waiting[:0]
 	ctx.waiting = nil // in use
 	for c.queue.Len() > 0 {
@@ -388,8 +397,11 @@ func (c *serverConn) fail(why msg.Reason) {
 	if why != msg.ReplyTooLarge && (c.unfit == msg.OK || c.lane == 0) {
 		// A server that answers at length is well, and one that lacks another lane
 		// serves the clients of the first.
-		c.countFailure(why)
-		c.server.pauseDialling(why, connected && len(waiting) == 0)
+		fault := c.fault(why, ending{connected: connected, begun: begun, waiting: len(waiting), lost: len(lost)})
+		if fault != msg.OK {
+			c.countFailure(fault)
+		}
+		c.server.pauseDialling(why, fault == msg.OK)
 	}
 	if len(again) > 0 {
 		c.retry(again, why)

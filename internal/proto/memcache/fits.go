@@ -48,13 +48,25 @@ func (p *Protocol) Fits(t msg.Type, r msg.Reply) bool {
 }
 
 // ErrorPrefix implements proxy.Protocol.
-func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses bool) {
+func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses msg.Reason) {
 	var code [maxCode]byte
 	prefix = codeOf(r, &code)
 	if !bytes.HasSuffix(prefix, []byte("ERROR")) {
-		return nil, false
+		return nil, msg.OK
 	}
-	return append(buf, prefix...), false
+	if text := head(r, buf); bytes.HasPrefix(text, []byte("ERROR Too many open connections")) {
+		refuses = msg.NoDescriptors
+	}
+	return append(buf[:0], prefix...), refuses
+}
+
+// head is the beginning of the reply, in buf or where it lies.
+func head(r msg.Reply, buf []byte) []byte {
+	if r.Chain == nil {
+		return r.Flat
+	}
+	buf = buf[:cap(buf)]
+	return buf[:gather(buf, r.Chain)]
 }
 
 // Silent implements proxy.Protocol: it tells by the reply's code whether

@@ -13,17 +13,21 @@ func TestErrorPrefix(t *testing.T) {
 	for _, tt := range []struct {
 		reply, prefix string
 		isError       bool
-		refuses       bool
+		refuses       msg.Reason
 	}{
-		{"-OOM command not allowed when used memory > 'maxmemory'.\r\n", "OOM", true, false},
-		{"-ERR\r\n", "ERR", true, false},
-		{"-NOAUTH Authentication required.\r\n", "NOAUTH", true, true},
-		{"-WRONGPASS invalid username-password pair\r\n", "WRONGPASS", true, true},
-		{"!21\r\nSYNTAX invalid syntax\r\n", "SYNTAX", true, false},
-		{"-\r\n", "", true, false},
-		{"-ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 x\r\n", "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456", true, false},
-		{"+OK\r\n", "", false, false},
-		{"$3\r\n-OO\r\n", "", false, false},
+		{"-OOM command not allowed when used memory > 'maxmemory'.\r\n", "OOM", true, msg.OK},
+		{"-ERR\r\n", "ERR", true, msg.OK},
+		{"-NOAUTH Authentication required.\r\n", "NOAUTH", true, msg.LoginRefused},
+		{"-WRONGPASS invalid username-password pair\r\n", "WRONGPASS", true, msg.LoginRefused},
+		{"!21\r\nSYNTAX invalid syntax\r\n", "SYNTAX", true, msg.OK},
+		{"-\r\n", "", true, msg.OK},
+		{"-ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 x\r\n", "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456", true, msg.OK},
+		{"-ERR max number of clients reached\r\n", "ERR", true, msg.NoDescriptors},
+		{"-ERR max number of clients + cluster connections reached\r\n", "ERR", true, msg.NoDescriptors},
+		{"-ERR max number of keys\r\n", "ERR", true, msg.OK},
+		{"-DENIED Redis is running in protected mode because protected mode is enabled\r\n", "DENIED", true, msg.AccessDenied},
+		{"+OK\r\n", "", false, msg.OK},
+		{"$3\r\n-OO\r\n", "", false, msg.OK},
 	} {
 		for cut := range len(tt.reply) {
 			var pool mbuf.Pool

@@ -42,7 +42,7 @@ func (p *Protocol) Fits(t msg.Type, r msg.Reply) bool {
 
 // ErrorPrefix implements proxy.Protocol: it is what stands before the first blank.
 // A RESP3 error may be a text with its length before it.
-func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses bool) {
+func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses msg.Reason) {
 	b := r.Flat
 	if r.Chain != nil {
 		for k := r.Chain.Head(); k != nil && len(buf) < maxErrorHead; k = k.Next() {
@@ -53,13 +53,13 @@ func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses 
 	}
 	switch {
 	case len(b) == 0:
-		return nil, false
+		return nil, msg.OK
 	case b[0] == '!':
 		_, b, _ = bytes.Cut(b, []byte("\r\n"))
 	case b[0] == '-':
 		b = b[1:]
 	default:
-		return nil, false
+		return nil, msg.OK
 	}
 	end := 0
 	for end < len(b) && end <= stats.MaxErrorName && b[end] > ' ' {
@@ -69,7 +69,17 @@ func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses 
 	if prefix == nil {
 		prefix = []byte{}
 	}
-	return prefix, string(prefix) == "NOAUTH" || string(prefix) == "WRONGPASS"
+	switch string(prefix) {
+	case "NOAUTH", "WRONGPASS":
+		refuses = msg.LoginRefused
+	case "DENIED":
+		refuses = msg.AccessDenied
+	case "ERR":
+		if bytes.HasPrefix(b[end:], []byte(" max number of clients")) {
+			refuses = msg.NoDescriptors
+		}
+	}
+	return prefix, refuses
 }
 
 // maxErrorHead is as much of an error as ErrorPrefix looks at: its length, if it has

@@ -1,0 +1,81 @@
+package proxy
+
+import "nuthatch/internal/msg"
+
+// Not every end of a connection is a failure of its server:
+//
+//	it could not be made, or has timed out, or said nonsense     a failure
+//	the server ended it, and it owed a reply                     a failure
+//	  and all that it owed is sent again on another connection   none yet: that one tells
+//	  and nothing of what waited had been sent                   none, if it had ever served
+//	the server ended it, and nothing waited (idle, unused)       none
+//	the server turned it away in place of a reply (maxclients)   a failure
+//
+// Those that fail together, as when a server restarts, are one (Health.isAnother).
+
+// An ending is how a connection stood when it ended.
+type ending struct {
+	// connected: it had been made. begun: of what waited on it something was sent.
+	connected, begun bool
+	// waiting is how many messages waited on it, lost how many of them are not sent
+	// again.
+	waiting, lost int
+}
+
+// fault is what the end of the connection, for the reason why, says against its
+// server; msg.OK if it says nothing.
+func (c *serverConn) fault(why msg.Reason, e ending) msg.Reason {
+	switch {
+	case c.turnedAway != msg.OK:
+		return c.turnedAway
+	case !e.connected:
+		return why
+	case !isEnd(why):
+		return why
+	case e.waiting == 0 || e.lost == 0 || c.proven && !e.begun:
+		return msg.OK
+	}
+	return why
+}
+
+// isEnd reports whether it is the server that ends a connection which is made, for
+// the reason why.
+func isEnd(why msg.Reason) bool {
+	switch why {
+	case msg.ServerEOF, msg.ConnReset, msg.BrokenPipe, msg.NoDescriptors, msg.AccessDenied:
+		return true
+	default:
+		return false
+	}
+}
+
+// begun reports whether a byte of what waits on the connection was sent.
+func (c *serverConn) begun() bool {
+	head := c.queue.Head()
+	if head == nil {
+		return false
+	}
+	left := c.Conn.Out().Len() + c.handshake.behind.Len()
+	return c.written-uint64(left) > head.End-uint64(head.Len)
+}
+
+// refused looks at a reply that may be an error: it reports whether the server
+// refuses all requests with it, or this connection.
+func (c *serverConn) refused(r msg.Reply) bool {
+	why := c.server.refused(r)
+	if !c.proven && isEnd(why) {
+		c.turnedAway = why
+	}
+	return why != msg.OK
+}
+
+// unasked is why bytes that nobody asked for end the connection. A server may say
+// so that it will not have it.
+func (c *serverConn) unasked(data []byte) msg.Reason {
+	if r := (msg.Reply{Flat: data}); !c.proven && mayBeError(r) {
+		if why := c.server.refused(r); isEnd(why) {
+			return why
+		}
+	}
+	return msg.BadReply
+}
