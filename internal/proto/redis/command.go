@@ -48,6 +48,8 @@ type command struct {
 
 	// The rest of the row.
 
+	// facts are what else COMMAND tells.
+	facts facts
 	// arity is the number of words, the name included: exactly, or at least, if
 	// negative.
 	arity int
@@ -219,6 +221,7 @@ func buildCommands() []command {
 			last = i
 		}
 		c.bound()
+		c.facts = factsOf(c.name)
 		c.runsText = c.name == "eval" || c.name == "eval_ro"
 		if c.treatment == msg.Fragment {
 			c.head = "\r\n$" + string(rune('0'+len(c.name))) + "\r\n" + c.name + "\r\n"

@@ -3,7 +3,6 @@ package redis
 import (
 	"bytes"
 	"cmp"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,19 +137,22 @@ func withinNames(req *msg.Request, w writer) bool {
 
 // describe appends what COMMAND says of a command, in the form of Redis 7: name,
 // arity, flags, first key, last key, step, categories, tips, key
-// specifications, subcommands. Tips are for clients of a cluster: there are
-// none.
+// specifications, subcommands.
 func (p *Protocol) describe(c *command, w writer) {
 	first, last, step := c.keys.positions()
 	w.array(10)
 	w.bulkString(c.name)
 	w.integer(int64(c.arity))
-	w.statuses(c.flags())
+	w.statuses(strings.Fields(c.facts.flags))
 	w.integer(int64(first))
 	w.integer(int64(last))
 	w.integer(int64(step))
-	w.statuses(c.categories())
-	w.set(0)
+	w.statuses(c.facts.allCategories())
+	tips := strings.Fields(c.facts.tips)
+	w.set(len(tips))
+	for _, tip := range tips {
+		w.bulkString(tip)
+	}
 	specs := c.keySpecs()
 	w.set(len(specs))
 	for i := range specs {
@@ -165,42 +167,6 @@ func (p *Protocol) describe(c *command, w writer) {
 	for _, sub := range subs {
 		p.describe(sub, w)
 	}
-}
-
-func (c *command) flags() []string {
-	var flags []string
-	switch c.access {
-	case read:
-		flags = append(flags, "readonly")
-	case write:
-		flags = append(flags, "write")
-	case neither:
-	}
-	if c.keys.isMovable() {
-		flags = append(flags, "movablekeys")
-	}
-	return flags
-}
-
-// groupCategories are the categories of access control lists that are named
-// after groups, where the names differ.
-var groupCategories = map[string]string{
-	"generic": "keyspace", "sorted_set": "sortedset", "transactions": "transaction", "server": "", "cluster": "",
-}
-
-func (c *command) categories() []string {
-	var categories []string
-	if c.access != neither {
-		categories = append(categories, "@"+c.access.String())
-	}
-	of, differs := groupCategories[c.group]
-	if !differs {
-		of = c.group
-	}
-	if of != "" {
-		categories = append(categories, "@"+of)
-	}
-	return categories
 }
 
 // documentCommands answers COMMAND DOCS.
@@ -228,7 +194,7 @@ func (p *Protocol) document(found []*command, w writer) {
 		w.mapping(3 + min(len(subs), 1))
 		w.pair("summary", c.summary)
 		w.pair("since", c.since)
-		w.pair("group", c.group)
+		w.pair("group", strings.ReplaceAll(c.group, "_", "-"))
 		if len(subs) > 0 {
 			w.bulkString("subcommands")
 			p.document(subs, w)
@@ -250,12 +216,9 @@ func (p *Protocol) listCommands(req *msg.Request, w writer) {
 		case p.is(req, 3, "module"):
 			keep = func(*command) bool { return false }
 		case p.is(req, 3, "aclcat"):
-			keep = func(c *command) bool { return slices.Contains(c.categories(), "@"+by) }
+			keep = func(c *command) bool { return slices.Contains(c.facts.allCategories(), "@"+by) }
 		case p.is(req, 3, "pattern"):
-			keep = func(c *command) bool {
-				ok, err := path.Match(by, c.name)
-				return ok && err == nil
-			}
+			keep = func(c *command) bool { return glob(by, c.name) }
 		default:
 			w.fail("ERR ", syntaxError)
 			return
@@ -293,7 +256,7 @@ func (p *Protocol) listKeys(req *msg.Request, w writer, flags bool) {
 	case c == nil, c.id == unknown:
 		w.fail("ERR Invalid command specified")
 		return
-	case c.keys.rule == noKey:
+	case c.keys.rule == noKey, c.facts.use == "not_key":
 		w.fail("ERR The command has no key arguments")
 		return
 	case c.arity > 0 && n != c.arity, n < -c.arity:
@@ -301,7 +264,7 @@ func (p *Protocol) listKeys(req *msg.Request, w writer, flags bool) {
 		return
 	}
 	found, ok := c.findKeys(req)
-	if !ok {
+	if !ok && !strings.Contains(c.facts.flags, "no_mandatory_keys") {
 		w.fail("ERR Invalid arguments specified for command")
 		return
 	}
@@ -323,14 +286,17 @@ func (p *Protocol) listKeys(req *msg.Request, w writer, flags bool) {
 // req, in their order there.
 func (c *command) findKeys(req *msg.Request) (found []foundKey, ok bool) {
 	r := msg.Request{View: req.View, Args: slices.Clip(req.Args[2:])}
-	if c.keys.find(&r) == misplaced {
+	if c.keys.find(&r) == misplaced && c.keys.rule != rangeOfKeys || r.Nkeys == 0 && c.keys.rule == rangeOfKeys {
 		return nil, false
 	}
-	others := c.use()
+	if c.keys.rule == rangeOfKeys && c.keys.dest && r.Nkeys == 1 {
+		return nil, false // Redis wants a word at each of its specifications
+	}
+	uses := c.usesOf(&r)
 	for i := range r.Nkeys {
-		k := foundKey{r.Key(i), others}
-		if i == 0 && c.keys.dest && (c.keys.rule != storeKey && c.keys.rule != sortKeys || r.Nkeys > 1) {
-			k.use = stored
+		k := foundKey{r.Key(i), uses[0]}
+		if i > 0 {
+			k.use = uses[len(uses)-1]
 		}
 		found = append(found, k)
 	}

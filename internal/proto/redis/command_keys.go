@@ -1,22 +1,53 @@
 package redis
 
-// Key specifications: how COMMAND INFO says which words are keys.
+import (
+	"slices"
 
-// What a command does with a key, in Redis's words. They are coarser than
-// Redis's: a command that writes a key is taken to read it, unless it is a
-// destination.
-var (
-	looked  = []string{"RO", "access"}
-	changed = []string{"RW", "access", "update"}
-	stored  = []string{"OW", "update"}
+	"nuthatch/internal/msg"
 )
 
-// use is what c does with keys other than a destination.
-func (c *command) use() []string {
-	if c.access == read || c.keys.dest {
-		return looked
+// Key specifications: how COMMAND INFO says which words are keys.
+
+// usesOf is what c does with the keys of a request: with the first, and with all
+// others.
+func (c *command) usesOf(r *msg.Request) [][]string {
+	uses := c.facts.uses()
+	first, last := uses[0], uses[len(uses)-1]
+	switch {
+	case c.keys.rule == storeKey || c.keys.rule == sortKeys:
+		// If there are two, the first in the list is the one that is stored.
+		if r.Nkeys == 1 {
+			return [][]string{first}
+		}
+		return [][]string{last, first}
+	case slices.Contains(first, "variable_flags"):
+		return [][]string{c.varying(r)}
 	}
-	return changed
+	return [][]string{first, last}
+}
+
+// varying is what a command does with its key whose options tell: SET, which reads
+// with GET only, and BITFIELD, which writes unless it has nothing but GET.
+func (c *command) varying(r *msg.Request) []string {
+	if c.name == "set" {
+		for i := 3; i < len(r.Args); i++ {
+			if isWord(r, i, "get") {
+				return []string{"RW", "access", "update"}
+			}
+		}
+		return []string{"OW", "update"}
+	}
+	for i := 2; i < len(r.Args); i++ {
+		switch {
+		case isWord(r, i, "get"):
+			i += 2
+		case isWord(r, i, "overflow"):
+			i++
+		default:
+			return []string{"RW", "access", "update"}
+		}
+	}
+	return []string{"RO", "access"}
 }
 
 // A keySpec says where some of a command's keys are: where to begin, at a word's
@@ -39,42 +70,45 @@ type keySpec struct {
 // keySpecs are c's.
 func (c *command) keySpecs() []keySpec {
 	k := &c.keys
-	use := c.use()
+	if k.rule == noKey {
+		return nil
+	}
+	uses := c.facts.uses()
+	first, last := uses[0], uses[len(uses)-1]
 	one := func(use []string, at int) keySpec { return keySpec{use: use, at: at, step: 1} }
 	switch k.rule {
-	case oneKey:
-		return []keySpec{one(use, k.first)}
 	case rangeOfKeys:
-		if k.dest {
-			return []keySpec{one(stored, k.first), {use: use, at: k.first + 1, last: k.last, step: k.step}}
+		end := k.last
+		if end > 0 {
+			end -= k.first
 		}
-		last := k.last
-		if last > 0 {
-			last -= k.first
+		if len(uses) == 1 {
+			return []keySpec{{use: first, at: k.first, last: end, step: k.step}}
 		}
-		return []keySpec{{use: use, at: k.first, last: last, step: k.step}}
+		return []keySpec{one(first, k.first), {use: last, at: k.first + 1, last: min(end, 0), step: k.step}}
 	case countedKeys, pairedKeys, scriptKeys:
-		counted := keySpec{use: use, at: k.first - 1, counted: true, step: k.step}
-		if k.dest {
-			return []keySpec{one(stored, k.last), counted}
+		counted := keySpec{use: last, at: k.first - 1, counted: true, step: k.step}
+		if k.last > 0 {
+			return []keySpec{one(first, k.last), counted}
 		}
 		return []keySpec{counted}
 	case sortKeys:
-		if k.dest {
-			return []keySpec{one(use, k.first), {use: looked}, {use: stored}}
+		specs := []keySpec{one(first, k.first)}
+		for _, use := range uses[1:] {
+			specs = append(specs, keySpec{use: use})
 		}
-		return []keySpec{one(use, k.first), {use: looked}}
+		return specs
 	case storeKey:
 		return []keySpec{
-			one(use, k.first),
-			{use: stored, at: k.last, keyword: "STORE", step: 1},
-			{use: stored, at: k.last, keyword: "STOREDIST", step: 1},
+			one(first, k.first),
+			{use: last, at: k.last, keyword: "STORE", step: 1},
+			{use: last, at: k.last, keyword: "STOREDIST", step: 1},
 		}
 	case streamKeys:
-		return []keySpec{{use: use, at: k.first, keyword: "STREAMS", last: -1, step: k.step, limit: 2}}
-	case noKey:
+		return []keySpec{{use: first, at: k.first, keyword: "STREAMS", last: -1, step: k.step, limit: 2}}
+	case noKey, oneKey:
 	}
-	return nil
+	return []keySpec{one(first, k.first)}
 }
 
 // describe appends the specification as COMMAND INFO has it.

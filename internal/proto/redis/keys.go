@@ -138,10 +138,13 @@ func (k *keys) findRange(r *msg.Request) string {
 	if last < 0 {
 		last += len(r.Args)
 	}
-	if last < k.first || k.step > 1 && (len(r.Args)-k.first)%k.step != 0 {
+	if last < k.first {
 		return misplaced
 	}
 	r.FirstKey, r.KeyStep, r.Nkeys = k.first, k.step, (last-k.first)/k.step+1
+	if k.step > 1 && (len(r.Args)-k.first)%k.step != 0 {
+		return misplaced // the last one lacks its value
+	}
 	return ""
 }
 

@@ -1,0 +1,69 @@
+package redis
+
+import (
+	"slices"
+	"strings"
+)
+
+// What COMMAND tells of a command beside its words and where its keys are: as
+// redis-server 7.0.15 has it, or, of a command that it does not know, as the
+// command's documentation has it.
+
+// facts are words with spaces between them.
+type facts struct {
+	// flags are in Redis's order.
+	flags string
+	// categories are those of access control lists that do not follow from the
+	// flags.
+	categories string
+	// tips are for clients of a cluster.
+	tips string
+	// use is what is done with the keys, with a bar between those of two
+	// specifications.
+	use string
+}
+
+// factsOf are those of the command of that name; zero for a few that are refused.
+func factsOf(name string) facts {
+	if f, ok := keyFacts[name]; ok {
+		return f
+	}
+	return otherFacts[name]
+}
+
+// aclCategories are all categories, in Redis's order.
+var aclCategories = strings.Fields("keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub " +
+	"admin fast slow blocking dangerous connection transaction scripting array")
+
+// allCategories are f's, in Redis's order, those that follow from its flags included.
+func (f *facts) allCategories() []string {
+	flags, own := strings.Fields(f.flags), strings.Fields(f.categories)
+	has := func(flag string) bool { return slices.Contains(flags, flag) }
+	var all []string
+	for _, c := range aclCategories {
+		follows := false
+		switch c {
+		case "read":
+			follows = has("readonly") && !slices.Contains(own, "scripting")
+		case "slow":
+			follows = !has("fast")
+		case "dangerous":
+			follows = has("admin")
+		case "write", "admin", "pubsub", "fast", "blocking":
+			follows = has(c)
+		}
+		if follows || slices.Contains(own, c) {
+			all = append(all, "@"+c)
+		}
+	}
+	return all
+}
+
+// uses are what is done with the keys of each specification.
+func (f *facts) uses() [][]string {
+	var all [][]string
+	for one := range strings.SplitSeq(f.use, "|") {
+		all = append(all, strings.Fields(one))
+	}
+	return all
+}
