@@ -1,5 +1,5 @@
 # make help lists the targets. Go is the only thing that must be there already;
-# what the tests run besides (redis-server, memcached, nutcracker) `make deps`
+# what the tests run besides (redis-server, memcached, nutcracker, promtool) `make deps`
 # installs, and the linters are pinned in tools/go.mod.
 
 GO      ?= go
@@ -98,6 +98,7 @@ deps: ## install what the tests run, where it is missing (Debian, Ubuntu)
 	command -v memccapable  >/dev/null || missing="$$missing libmemcached-tools"; \
 	/usr/bin/python3 -c 'import pymemcache' 2>/dev/null || missing="$$missing python3-pymemcache"; \
 	python3 -c 'import redis' 2>/dev/null || /usr/bin/python3 -c 'import redis' 2>/dev/null || missing="$$missing python3-redis"; \
+	command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm  >/dev/null || missing="$$missing npm"; \
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \

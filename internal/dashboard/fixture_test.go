@@ -27,7 +27,8 @@ type fixture struct {
 	servers int
 	ill     map[int]string // state by the index of the server
 	clients []api.Client
-	asked   []string // paths below /api/v1/
+	change  func(*api.Pools) // what is else with the pools; nil: nothing
+	asked   []string         // paths below /api/v1/
 }
 
 // began is when the fixture's proxy started.
@@ -131,6 +132,9 @@ func (f *fixture) pools() any {
 	for n, name := range names {
 		from, to := n*f.servers/len(names), (n+1)*f.servers/len(names)
 		p.Pools = append(p.Pools, f.pool(name, from, to))
+	}
+	if f.change != nil {
+		f.change(&p)
 	}
 	return p
 }

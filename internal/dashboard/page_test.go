@@ -2,12 +2,16 @@ package dashboard_test
 
 import (
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp/kb"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/stats"
 )
 
 func TestFiveHundredServers(t *testing.T) {
@@ -72,6 +76,83 @@ func TestTokenIsAskedForAndKeptInTheTab(t *testing.T) {
 	if kept != `[["open sesame"],[],""]` {
 		t.Errorf("kept in the session, for good, as cookies: %s", kept)
 	}
+}
+
+// TestTokenDialogNamesTheKeys: what it tells to look for is in the configuration.
+func TestTokenDialogNamesTheKeys(t *testing.T) {
+	f := startFixture(t, 3)
+	f.token = "x"
+	b := open(t, f.url, 768, "light", "401")
+	b.await("the question", `document.querySelector("#login").open`)
+	reference, err := os.ReadFile("../../docs/CONFIGURATION.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := strings.Fields(value[string](b, `[...document.querySelectorAll("#login code")].map((e) => e.textContent).join(" ")`))
+	if len(keys) != 3 {
+		t.Errorf("the dialog names %q", keys)
+	}
+	for _, key := range keys {
+		if !strings.Contains(string(reference), strings.TrimSuffix(key, ":")) {
+			t.Errorf("the dialog names %s, which is no key", key)
+		}
+	}
+}
+
+// TestRequestErrorsAreThose: the page's list of errors that no server is to blame for
+// is the statistics'.
+func TestRequestErrorsAreThose(t *testing.T) {
+	text, err := os.ReadFile("static/model.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(text), "requestErrors = new Set([")
+	list, _, _ = strings.Cut(list, "])")
+	var names []string
+	for _, word := range strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune("', \n", r) }) {
+		names = append(names, word)
+	}
+	if !slices.Equal(names, stats.RequestErrors) {
+		t.Errorf("the page has %v, the statistics have %v", names, stats.RequestErrors)
+	}
+}
+
+// TestTroubleSaysWhyAndForHowLong: a pause that ends by itself, and a server that
+// answers with errors of its own.
+func TestTroubleSaysWhyAndForHowLong(t *testing.T) {
+	f := startFixture(t, 6)
+	f.change = func(p *api.Pools) {
+		until := p.Time.Add(100 * time.Second)
+		p.Pools[0].Paused, p.Pools[0].PausedUntil, p.Pools[0].PausedBy = true, &until, "admin 10.0.0.9:4242 kim"
+		full := &p.Pools[1].Servers[0]
+		full.ErrorReplies = map[string]int64{"OOM": 794 + int64(f.tick), "ERR": 12}
+		full.Recent = &api.Rates{Window: 10, ErrorReplies: map[string]float64{"OOM": 1, "ERR": 1}}
+		wrong := &p.Pools[2].Servers[0] // of which the requests are to blame
+		wrong.ErrorReplies, wrong.Recent = map[string]int64{"WRONGTYPE": 3}, &api.Rates{Window: 10, ErrorReplies: map[string]float64{"WRONGTYPE": 1}}
+	}
+	b := open(t, f.url, 1440, "light")
+	row := func(i int) string { return fmt.Sprintf(`document.querySelectorAll(".trouble li")[%d]?.textContent`, i) }
+	b.await("the pool and the server", row(1))
+	paused, full := value[string](b, row(0)), value[string](b, row(1))
+	for _, want := range []string{"sessions", "Requests wait until the pause is over", "Paused by admin 10.0.0.9:4242 kim", "1 m 40 s more"} {
+		if !strings.Contains(paused, want) {
+			t.Errorf("%q has no %q", paused, want)
+		}
+	}
+	if want := "It answers with errors: OOM."; !strings.Contains(full, "catalog-002") || !strings.Contains(full, want) {
+		t.Errorf("%q has no %q", full, want)
+	}
+	if n := value[int](b, `document.querySelectorAll(".trouble li").length`); n != 2 {
+		t.Errorf("%d rows", n)
+	}
+	b.do(`document.querySelector(".trouble button").click()`)
+	b.await("the server in full", `document.querySelector("#sheet").open`)
+	if got := b.text("#sheet"); !strings.Contains(strings.ToLower(got), "error replies, by their first word") {
+		t.Errorf("the sheet has no error replies: %s", got)
+	}
+	b.do(`document.querySelector("#sheet button").click()`)
+	b.view("servers")
+	b.await("the rate of error replies", `[...document.querySelectorAll(".view-servers tbody td.bad-value")].some((e) => e.title.startsWith("OOM: "))`)
 }
 
 func TestProxyThatCannotBeReachedIsSeen(t *testing.T) {

@@ -17,12 +17,17 @@ function sum(values) {
 
 const moment = (time) => (time ? Date.parse(time) : undefined);
 
-// recent is the distribution of the last seconds, that since the start if the API does not tell; empty if there was no
-// request.
+// recent is the distribution of the last ten seconds or so, that since the start if the API does not tell; empty if there
+// was no request.
 function recent(latency) {
   const latest = latency?.recent || latency;
   return latest?.count > 0 ? latest : {};
 }
+
+// Errors that a server is not to blame for: the request was wrong, or is answered so in the course of things
+// (docs/METRICS.md).
+const requestErrors = new Set(['ERR', 'WRONGTYPE', 'NOSCRIPT', 'EXECABORT', 'CROSSSLOT', 'BUSYGROUP', 'NOGROUP', 'BUSYKEY', 'INVALIDOBJ',
+  'UNKILLABLE', 'NOTBUSY', 'NOPROTO', 'UNBLOCKED', 'ERROR', 'CLIENT_ERROR']);
 
 export class Model {
   constructor() {
@@ -65,8 +70,8 @@ export class Model {
       counters: c,
       reasons,
       servers,
-      requests: of('client_requests') ?? sum(servers.map((s) => s.requests)),
-      errors: this.failed(p.name, reasons),
+      requests: of('client_requests') ?? p.recent?.requests ?? sum(servers.map((s) => s.requests)),
+      errors: this.failed(p.name, reasons) ?? p.recent?.failed,
       p50: latency.p50, p99: latency.p99, p999: latency.p999,
       inQueue: queue('in_queue'), outQueue: queue('out_queue'),
       bytesIn: sum(servers.map((s) => s.bytesIn)), bytesOut: sum(servers.map((s) => s.bytesOut)),
@@ -81,16 +86,17 @@ export class Model {
     const of = (name) => this.rates.of(`${id}\n${name}`, c[name]);
     const latency = recent(s.latency);
     const reasons = this.failures(id, s.reasons?.failed_requests);
+    const replies = this.replies(id, s);
     const closed = Object.entries(s.reasons?.closed_connections || {}).map(([reason, total]) => ({ reason, total }));
     return {
       ...s,
-      id, reasons, closed,
+      id, reasons, closed, replies,
       pool: p.name,
       counters: c,
       since: moment(s.since), until: moment(s.until),
-      requests: of('requests'),
-      errors: this.failed(id, reasons),
-      bytesIn: of('request_bytes'), bytesOut: of('response_bytes'),
+      requests: of('requests') ?? s.recent?.requests,
+      errors: this.failed(id, reasons) ?? s.recent?.failed,
+      bytesIn: of('request_bytes') ?? s.recent?.request_bytes, bytesOut: of('response_bytes') ?? s.recent?.response_bytes,
       inQueue: c.in_queue, outQueue: c.out_queue, connections: c.server_connections,
       p50: latency.p50, p99: latency.p99, p999: latency.p999, max: latency.max,
       total: s.latency,
@@ -100,6 +106,13 @@ export class Model {
   // failures are counts by reason, with their rates. A reason that has not occurred is left out.
   failures(of, counts = {}) {
     return Object.entries(counts).map(([reason, total]) => ({ reason, total, rate: this.rates.of(`${of}\nreason\n${reason}`, total, 0) }));
+  }
+
+  // replies are a server's error replies by prefix. ill: the server is to blame, and it has given some in the last seconds.
+  replies(of, s) {
+    return this.failures(`${of}\nreply`, s.error_replies)
+      .map((r) => ({ ...r, ill: !requestErrors.has(r.reason) && s.recent?.error_replies?.[r.reason] > 0 }))
+      .sort((a, b) => b.total - a.total);
   }
 
   failed(of, reasons) {

@@ -113,24 +113,29 @@ export class Overview {
 
   showTrouble(model) {
     const paused = model.pools.filter((p) => p.paused);
+    const erring = model.servers.filter((s) => s.state === 'up' && s.replies.some((r) => r.ill));
     const ill = model.servers.filter((s) => s.state !== 'up')
       .sort((a, b) => place(a.state) - place(b.state) || (b.since || 0) - (a.since || 0));
-    const key = [...paused.map((p) => p.name), ...ill.map((s) => s.id + s.state + s.reason), ...(model.info.not_ready || [])].join('\n');
-    text(this.troubleNote, ill.length ? `${plural(ill.length, 'server')} of ${model.servers.length}` : '');
+    const key = [...paused.map((p) => p.name + p.paused_by), ...erring.map((s) => s.id + illReplies(s)), ...ill.map((s) => s.id + s.state + s.reason), ...(model.info.not_ready || [])].join('\n');
+    const concerned = ill.length + erring.length;
+    text(this.troubleNote, concerned ? `${plural(concerned, 'server')} of ${model.servers.length}` : '');
     if (key !== this.troubleKey) {
       this.troubleKey = key;
       const rows = [
         ...(model.info.not_ready || []).map((why) => troubleRow('ejected', 'This proxy', null, why, 'not ready')),
-        ...paused.map((p) => troubleRow('disabled', p.name, null, 'Requests wait until it is resumed.', 'paused')),
+        ...paused.map((p) => troubleRow('disabled', p.name, null, pauseText(p), 'paused')),
+        ...erring.slice(0, 8).map((s) => troubleRow('failing', `${s.pool} / ${s.name}`, () => this.app.openServer(s.id), `It answers with errors: ${illReplies(s)}.`, 'errors')),
         ...ill.slice(0, 8).map((s) => troubleRow(s.state, `${s.pool} / ${s.name}`, () => this.app.openServer(s.id), s.reason)),
       ];
-      if (ill.length > 8) rows.push({ el: h('li', null, h('span'), h('a', { href: '#servers' }, `and ${ill.length - 8} more`)) });
+      if (ill.length + erring.length > 8) rows.push({ el: h('li', null, h('span'), h('a', { href: '#servers' }, `and ${Math.max(ill.length - 8, 0) + Math.max(erring.length - 8, 0)} more`)) });
       this.sinces = rows.map((r) => r.since);
       fill(this.trouble, rows.length ? rows.map((r) => r.el) : h('li', { class: 'calm' }, mark('up'),
         h('span', null, `Nothing. ${model.servers.length === 1 ? 'The server is' : `All ${model.servers.length} servers are`} up.`)));
       this.trouble.classList.toggle('quiet', rows.length === 0);
     }
-    const offset = (model.info.not_ready || []).length + paused.length;
+    const first = (model.info.not_ready || []).length;
+    paused.forEach((p, i) => text(this.sinces[first + i], p.pausedUntil ? `${span((p.pausedUntil - model.time) / 1000)} more` : ''));
+    const offset = first + paused.length + Math.min(erring.length, 8);
     ill.slice(0, 8).forEach((s, i) => text(this.sinces[offset + i], s.since ? `for ${span((model.time - s.since) / 1000)}` : ''));
   }
 
@@ -207,6 +212,14 @@ export class Overview {
     attr(tile.el, 'title', words);
   }
 }
+
+// pauseText says what ends a pause, and who began it.
+function pauseText(p) {
+  const by = p.paused_by ? ` Paused by ${p.paused_by}.` : '';
+  return (p.pausedUntil ? 'Requests wait until the pause is over, or ended by resume.' : 'Requests wait until it is resumed.') + by;
+}
+
+const illReplies = (s) => s.replies.filter((r) => r.ill).map((r) => r.reason).join(', ');
 
 function section(title, note, content, placed = '') {
   return h('section', { class: `card ${placed}`, 'aria-label': title }, h('header', null, h('h2', null, title, note)), content);

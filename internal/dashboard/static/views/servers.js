@@ -20,7 +20,7 @@ export class Servers {
       h('header', null, h('div', { class: 'filter' }, this.search, this.pool, this.chips)), list));
     this.table = new Table(list, {
       caption: 'Servers', noun: 'server', empty: 'No pool has a server.', key: (s) => s.id,
-      words: (s) => `${s.pool} ${s.name} ${s.address} ${s.state} ${s.reason || ''}`,
+      words: (s) => `${s.pool} ${s.name} ${s.address} ${s.state} ${s.reason || ''} ${s.replies.map((r) => r.reason).join(' ')}`,
       sort: { name: 'state', down: false }, open: (s) => app.openServer(s.id), columns: this.columns(),
     });
   }
@@ -36,6 +36,7 @@ export class Servers {
       { name: 'p50', label: 'median', title: 'of the time from sending to the reply', num: true, width: '88px', priority: 3, value: (s) => s.p50, show: (s) => latency(s.p50) },
       { name: 'p99', label: 'p99', title: 'of the time from sending to the reply', num: true, width: '88px', narrow: '72px', value: (s) => s.p99, show: (s) => latency(s.p99) },
       { name: 'errors', label: 'failed/s', num: true, width: '86px', narrow: '66px', value: (s) => s.errors, cell: (el, s) => failing(el, s) },
+      { name: 'replies', label: 'errors/s', title: 'error replies of the server', num: true, width: '86px', priority: 4, value: (s) => replyRate(s), cell: (el, s) => erring(el, s) },
       { name: 'in', label: 'in queue', title: 'requests that wait to be sent', num: true, width: '88px', priority: 4, value: (s) => s.inQueue, show: (s) => count(s.inQueue) },
       { name: 'out', label: 'out queue', title: 'requests that wait for their reply', num: true, width: '94px', priority: 3, value: (s) => s.outQueue, show: (s) => count(s.outQueue) },
       { name: 'connections', label: 'conns', num: true, width: '74px', priority: 3, value: (s) => s.connections, show: (s) => count(s.connections) },
@@ -117,6 +118,14 @@ function stated(td, s, now) {
   }
   text(td.lastChild, s.state !== 'up' && s.since ? ` ${span((now - s.since) / 1000)}` : '');
   attr(td, 'title', s.reason || null);
+}
+
+const replyRate = (s) => s.replies.reduce((a, r) => (r.rate === undefined ? a : (a || 0) + r.rate), s.replies.length ? undefined : 0);
+
+function erring(td, s) {
+  text(td, rate(replyRate(s)));
+  td.classList.toggle('bad-value', s.replies.some((r) => r.ill));
+  attr(td, 'title', s.replies.map((r) => `${r.reason}: ${count(r.total)}`).join(', ') || null);
 }
 
 function failing(td, s) {

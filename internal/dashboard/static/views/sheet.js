@@ -52,7 +52,7 @@ export class Sheet {
     text(this.title, s.name);
     text(this.address, s.address);
     fill(this.state, badge(s.state), s.since ? h('span', { class: 'soft num' }, `  for ${span((model.time - s.since) / 1000)}, since ${clock(s.since)}`) : null);
-    const facts = [['pool', s.pool], ['last failure', s.reason], ['failures in a row', s.failures ? count(s.failures) : null],
+    const facts = [['pool', s.pool], ['reason', s.reason], ['failures in a row', s.failures ? count(s.failures) : null],
       ['service', s.service === 'in service' ? null : s.service], ['tried again in', s.until > model.time ? span((s.until - model.time) / 1000) : null],
       ['weight', String(s.weight)], ['keys', `${percent(s.share)} of the pool’s`],
       ['traffic', `${bytes(s.bytesIn)}/s to it, ${bytes(s.bytesOut)}/s from it`],
@@ -63,7 +63,7 @@ export class Sheet {
     const t = s.total;
     fill(this.delays, t ? h('section', null, h('h3', null, 'Time from sending to the reply, since the start'), h('dl', { class: 'facts numbers' },
       [['median', t.p50], ['p90', t.p90], ['p99', t.p99], ['p99.9', t.p999], ['longest', t.max]].map(([k, v]) => [h('dt', null, k), h('dd', { class: 'num' }, latency(v))]))) : null);
-    fill(this.reasons, reasons('Failed requests, by reason', s.reasons), reasons('Connections that ended, by reason', s.closed));
+    fill(this.reasons, reasons('Error replies, by their first word', s.replies), reasons('Failed requests, by reason', s.reasons), reasons('Connections that ended, by reason', s.closed));
     fill(this.counters, Object.entries(s.counters).filter(([name]) => !name.endsWith('_at')).map(([name, v]) => [h('dt', null, name.replaceAll('_', ' ')), h('dd', { class: 'num' }, name.endsWith('bytes') ? bytes(v) : v.toLocaleString('en'))]));
   }
 }
