@@ -41,7 +41,8 @@ type flags struct {
 	confFile      string
 	statsPort     int // 1 to 65535
 	statsAddr     string
-	statsInterval int // milliseconds
+	statsGiven    bool // either of the two was
+	statsInterval int  // milliseconds
 	pidFile       string
 	against       string // what to compare with; only under our own name
 	mbufSize      int    // bytes; checked and otherwise ignored: buffers grow in chunks of their own
@@ -104,7 +105,7 @@ func (f *flags) nutcrackerTable() []option {
 		{'o', "output", fileName, byDefault("log file", orElse(defaultLogFile, "stderr")), setText(&f.logFile)},
 		{'c', "conf-file", fileName, byDefault("configuration file", defaultConfFile), setText(&f.confFile)},
 		{'s', "stats-port", number, byDefault("statistics port", defaultStatsPort), f.setStatsPort},
-		{'a', "stats-addr", text, byDefault("statistics address", defaultStatsAddr), setText(&f.statsAddr)},
+		{'a', "stats-addr", text, byDefault("statistics address", defaultStatsAddr), f.setStatsAddr},
 		{'i', "stats-interval", number, byDefault("milliseconds between statistics",
 			defaultStatsInterval), natural(&f.statsInterval)},
 		{'p', "pid-file", fileName, byDefault("pid file", orElse(defaultPidFile, "off")), setText(&f.pidFile)},

@@ -11,7 +11,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -99,19 +98,40 @@ func showVersion(f *flags, program string, w io.Writer) int {
 }
 
 // testConf says whether the configuration file is valid, after every fault in
-// it, and what changes if there is a file to compare it with.
+// it, whether a proxy could start with it, what is probably not meant, and what changes
+// if there is a file to compare it with.
 func testConf(f *flags, program string, stdout, stderr io.Writer) int {
 	cfg, err := config.Load(f.confFile)
-	if err == nil {
-		err = daemon.CheckListens(context.Background(), cfg)
-	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		fmt.Fprintf(stderr, "%s: configuration file '%s' syntax is invalid\n", program, f.confFile)
 		return exitFailure
 	}
-	fmt.Fprintf(stderr, "%s: configuration file '%s' syntax is ok\n", program, f.confFile)
-	if f.against == "" {
+	var warnings []error
+	for _, w := range cfg.Warnings {
+		warnings = append(warnings, w)
+	}
+	faulty := false
+	for _, found := range daemon.Check(f.options(program, cfg), f.statsGiven) {
+		if found.Doubt {
+			warnings = append(warnings, found.Err)
+			continue
+		}
+		faulty = true
+		fmt.Fprintln(stderr, found.Err)
+	}
+	if faulty {
+		fmt.Fprintf(stderr, "%s: configuration file '%s' is invalid: a proxy would not start with it\n", program, f.confFile)
+	} else {
+		fmt.Fprintf(stderr, "%s: configuration file '%s' syntax is ok\n", program, f.confFile)
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(stderr, "warning: %v\n", w)
+	}
+	switch {
+	case faulty:
+		return exitFailure
+	case f.against == "":
 		return 0
 	}
 	return showPreview(f, cfg, stdout, stderr)

@@ -42,7 +42,12 @@ func (f *flags) setStatsPort(value string) error {
 	if n < 1 || n > maxPort {
 		return fmt.Errorf("option -s value %d is not a valid port", n)
 	}
-	f.statsPort = n
+	f.statsPort, f.statsGiven = n, true
+	return nil
+}
+
+func (f *flags) setStatsAddr(value string) error {
+	f.statsAddr, f.statsGiven = value, true
 	return nil
 }
 

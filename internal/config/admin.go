@@ -51,7 +51,9 @@ func (a Address) IsLocal() bool {
 // checkProcess checks what no single key of the block "nuthatch:" can tell.
 func (r *reader) checkProcess(b *block, p *Process) {
 	admin, token, file := b.seen["admin"], b.seen["admin_token"], b.seen["admin_token_file"]
-	p.AdminWritten = len(admin.read) > 0
+	if p.AdminWritten = len(admin.read) > 0; p.AdminWritten {
+		r.admin = admin.read[0]
+	}
 	hasToken := p.AdminToken != "" || p.AdminTokenFile != "" || token.faulty || file.faulty
 	if p.AdminWritten && p.Admin.Network != "" && !p.Admin.IsLocal() && !hasToken && !p.AdminInsecure {
 		r.fault(admin.read[0], b, "admin", "whoever reaches "+p.Admin.String()+" could give orders: set 'admin_token' or "+

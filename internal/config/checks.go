@@ -79,23 +79,3 @@ func (r *reader) checkServers(b *poolBlock) {
 		r.fault(line, &b.block, "servers", msg)
 	}
 }
-
-// checkListens finds two pools that listen at one address.
-func (r *reader) checkListens() {
-	first := make(map[Address]*poolBlock, len(r.pools))
-	for _, b := range r.pools {
-		listen := b.seen["listen"]
-		if len(listen.read) == 0 {
-			continue
-		}
-		where := b.pool.Listen
-		where.Mode = 0
-		before, taken := first[where]
-		if !taken {
-			first[where] = b
-			continue
-		}
-		r.fault(listen.read[0], &b.block, "listen", where.String()+" is taken already, by pool "+
-			quote(before.pool.Name)+" on line "+lineOf(before.seen["listen"].name))
-	}
-}

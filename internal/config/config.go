@@ -49,6 +49,8 @@ const memcachedMaxRequest = 32 << 20
 type Config struct {
 	// File is the path as it was given to Load or Parse.
 	File string
+	// Warnings tell, by line, what is allowed and probably not meant.
+	Warnings Errors
 	// Process is the top-level block "nuthatch:".
 	Process Process
 	// Pools are in nutcracker's order, which is that of its statistics: by

@@ -8,9 +8,15 @@ import (
 
 // reader turns nodes into a Config and gathers every fault on the way.
 type reader struct {
-	file  string
-	errs  Errors
-	pools []*poolBlock
+	file     string
+	errs     Errors
+	warnings Errors
+	blocks   []*block // pools and "nuthatch:", not those within
+	pools    []*poolBlock
+	// ours: the file has a key that nutcracker does not have.
+	ours bool
+	// admin is where the admin listener's address is written, or nil.
+	admin *yaml.Node
 }
 
 // block is a mapping of keys that is being read: a pool, or "nuthatch:".
@@ -42,6 +48,10 @@ type poolBlock struct {
 
 // fault records an error at node. key may be empty.
 func (r *reader) fault(node *yaml.Node, b *block, key, msg string) {
+	r.errs = append(r.errs, r.errorAt(node, b, key, msg))
+}
+
+func (r *reader) errorAt(node *yaml.Node, b *block, key, msg string) *Error {
 	e := &Error{File: r.file, Line: node.Line, Column: node.Column, Key: key, Msg: msg}
 	if b != nil {
 		e.Pool = b.pool
@@ -49,7 +59,7 @@ func (r *reader) fault(node *yaml.Node, b *block, key, msg string) {
 			e.Key = b.prefix + key
 		}
 	}
-	r.errs = append(r.errs, e)
+	return e
 }
 
 // readFile reads the whole document. The result is of use only if there was no fault.
@@ -82,9 +92,12 @@ func (r *reader) readFile(root *yaml.Node) *Config {
 	if len(names) == 0 && len(r.errs) == 0 {
 		r.fault(root, nil, "", "the file has no pools; "+expected)
 	}
-	r.checkListens()
+	r.checkListens(&cfg.Process)
 	for _, p := range r.pools {
 		cfg.Pools = append(cfg.Pools, p.pool)
+	}
+	if len(r.errs) == 0 {
+		cfg.Warnings = r.findWarnings() // before the servers have another order than their lines
 	}
 	sortPools(cfg.Pools)
 	return cfg
@@ -110,6 +123,8 @@ func (r *reader) checkName(name *yaml.Node, names map[string]*yaml.Node) bool {
 
 func (r *reader) readProcess(name, body *yaml.Node, p *Process) {
 	b := &block{prefix: processBlock + ".", seen: make(map[string]seenKey)}
+	r.ours = true
+	r.blocks = append(r.blocks, b)
 	if isEmpty(body) {
 		return
 	}
@@ -137,6 +152,7 @@ func (r *reader) readPool(name, body *yaml.Node) {
 		node:  name,
 	}
 	b.pool.Name = name.Value
+	r.blocks = append(r.blocks, &b.block)
 	if !r.isPlain(body, &b.block, "") {
 		return
 	}
@@ -186,6 +202,7 @@ func readBlock[T any](r *reader, b *block, body *yaml.Node, into *T, keys []key[
 			r.fault(name, b, k.name, "given twice; the first is on line "+lineOf(first.name))
 			continue
 		}
+		r.ours = r.ours || k.origin == fromNuthatch
 		seen := seenKey{name: name}
 		seen.read, seen.faulty = readKey(r, b, k, into, val)
 		b.seen[k.name] = seen

@@ -60,13 +60,18 @@ func readTokens(conf *config.Process) ([]config.Secret, error) {
 }
 
 // openAdmin opens the admin listener that conf asks for; nil if there is to be
-// none, or if the address is the default, which nobody asked for, and is taken.
+// none, or if the address is the default, which nobody asked for, and is taken, also
+// by a pool or by the statistics port.
 func (in *Instance) openAdmin(c *config.Config) (*admin.HTTPPort, error) {
 	conf := &c.Process
 	if conf.Admin.Network == "" {
 		return nil, nil
 	}
-	listener, err := in.listenAdmin(conf.Admin)
+	var listener net.Listener
+	err := error(unix.EADDRINUSE)
+	if conf.AdminWritten || !takenByOthers(conf.Admin, c, in.opts) {
+		listener, err = in.listenAdmin(conf.Admin)
+	}
 	switch {
 	case err == nil:
 		return admin.NewHTTP(listener, conf.Admin, admin.HTTPOptions{

@@ -123,3 +123,41 @@ func TestAdminAddressTaken(t *testing.T) {
 		}
 	}
 }
+
+// TestDefaultAdminAddressIsAPools: a file for nutcracker that listens where the admin
+// listener is by default works as it did there, whoever is told first.
+func TestDefaultAdminAddressIsAPools(t *testing.T) {
+	listen, stats := testkit.FreeAddr(t), testkit.FreeAddr(t)
+	conf, err := config.Parse("test.yml", []byte(pool("alpha", listen, []string{"127.0.0.1:1:1 a"}, "client_connections: 2")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, taken := range []string{listen, stats} {
+		at, err := config.ParseListen(taken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conf.Process.Admin = at
+		statsAt, err := config.ParseListen(stats)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := filepath.Join(t.TempDir(), "log")
+		in, err := Start(Options{
+			Program: "nutcracker", Version: "test", Config: conf, LogLevel: 5, LogFile: log, StatsAddr: statsAt.Host, StatsPort: statsAt.Port,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in.AdminAddr() != nil {
+			t.Errorf("the admin listener is at %v", in.AdminAddr())
+		}
+		in.Stop()
+		text, err := os.ReadFile(log)
+		for _, want := range []string{"no admin listener", "configuration: warning", "client_connections"} {
+			if err != nil || !strings.Contains(string(text), want) {
+				t.Errorf("the log does not say %q: %s, %v", want, text, err)
+			}
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -367,6 +368,14 @@ func (in *Instance) announce() {
 		p := &g.conf.Pools[i]
 		in.log.Notice(fmt.Sprintf("pool '%s' listens on '%s' with %d servers",
 			p.Name, socket.LocalName(g.listeners[i].fd), len(p.Servers)))
+	}
+	in.logWarnings(g.conf)
+}
+
+// logWarnings tells what in the configuration is probably not meant.
+func (in *Instance) logWarnings(conf *config.Config) {
+	for _, w := range conf.Warnings {
+		in.log.Warn("configuration: warning", slog.String("warning", w.Error()))
 	}
 }
 

@@ -380,6 +380,7 @@ func (in *Instance) logChange(c *preview.Change, by string) {
 	for _, n := range c.NotApplied {
 		in.log.Warn("reload: setting not applied", append(changeAttrs(n.Pool, n.Change), slog.String("why", n.Why))...)
 	}
+	in.logWarnings(in.current.Load().conf)
 }
 
 func (in *Instance) logPool(p *preview.Pool) {

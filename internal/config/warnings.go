@@ -1,0 +1,106 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// blockWarnings and poolWarnings look for what is allowed and probably not meant: in
+// every block, and in pools. They run when the whole file has been read.
+var (
+	blockWarnings = []func(*reader, *block){warnOfVariables}
+	poolWarnings  = []func(*reader, *poolBlock){warnOfIgnoredLimit, warnOfItself}
+)
+
+// warn records a warning at node. key may be empty.
+func (r *reader) warn(node *yaml.Node, b *block, key, msg string) {
+	r.warnings = append(r.warnings, r.errorAt(node, b, key, msg))
+}
+
+// findWarnings makes the warnings of the whole file.
+func (r *reader) findWarnings() Errors {
+	for _, b := range r.blocks {
+		for _, find := range blockWarnings {
+			find(r, b)
+		}
+	}
+	for _, b := range r.pools {
+		for _, find := range poolWarnings {
+			find(r, b)
+		}
+	}
+	return r.warnings.sorted()
+}
+
+// placeholder is how templates and shells write a value that is to be put in, in
+// brackets, and bareVariable is without them.
+var (
+	placeholder  = regexp.MustCompile(`\$\{\w[^}]*\}|\$\(\w[^)]*\)|\{\{.*\}\}|<%.*%>`)
+	bareVariable = regexp.MustCompile(`^\$[A-Za-z_]\w+`)
+)
+
+// warnOfVariables finds values that something was to be put in for: nothing is.
+func warnOfVariables(r *reader, b *block) {
+	for _, key := range b.keys() {
+		for _, node := range b.seen[key].read {
+			which := quote(node.Value)
+			switch {
+			case b.secret(key):
+				which = "the value" // a password may look like this, and even begin with "$"
+			case bareVariable.MatchString(node.Value):
+				which = quote(bareVariable.FindString(node.Value))
+			}
+			if !placeholder.MatchString(node.Value) && (b.secret(key) || !bareVariable.MatchString(node.Value)) {
+				continue
+			}
+			r.warn(node, b, key, which+" looks like a variable, and is taken as it is: nothing is put in its place")
+		}
+	}
+}
+
+// keys are the keys that the block has, in order.
+func (b *block) keys() []string {
+	keys := make([]string, 0, len(b.seen))
+	for key := range b.seen {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// secret reports whether the value of a key is not to be shown.
+func (b *block) secret(key string) bool {
+	if k := lookup(poolKeys, key); k != nil && k.kind.secret {
+		return true
+	}
+	k := lookup(processKeys, key)
+	return k != nil && k.kind.secret
+}
+
+// fewClients is a limit of clients that is hardly meant for a pool.
+const fewClients = 16
+
+// warnOfIgnoredLimit finds a client_connections that may come from a time when
+// nothing heeded it: in a file without any key of ours, or one that is very low.
+func warnOfIgnoredLimit(r *reader, b *poolBlock) {
+	limit := b.seen["client_connections"]
+	n := b.pool.ClientConnections
+	if len(limit.read) == 0 || n == 0 || r.ours && n >= fewClients {
+		return
+	}
+	r.warn(limit.name, &b.block, "client_connections", "nutcracker reads this key and ignores it; here the pool has at most "+
+		strconv.Itoa(n)+" clients at one time, and turns the others away")
+}
+
+// warnOfItself finds a pool that is its own server: each request comes back to it.
+func warnOfItself(r *reader, b *poolBlock) {
+	lines := b.seen["servers"].read
+	for i := range lines {
+		if at := b.pool.Servers[i].Address; at.Overlaps(b.pool.Listen) {
+			r.warn(lines[i], &b.block, "servers", at.String()+" is where the pool itself listens")
+		}
+	}
+}

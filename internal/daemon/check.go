@@ -1,0 +1,172 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/inet"
+	"nuthatch/internal/socket"
+)
+
+// statsAddress is where the statistics port listens; the zero Address if there is none.
+func statsAddress(o Options) config.Address {
+	switch {
+	case strings.HasPrefix(o.StatsAddr, "/"):
+		return config.Address{Network: config.NetworkUnix, Path: o.StatsAddr}
+	case o.StatsPort == 0:
+		return config.Address{}
+	}
+	return config.Address{Network: config.NetworkTCP, Host: inet.Canonical(o.StatsAddr), Port: o.StatsPort}
+}
+
+// takenByOthers reports whether a pool or the statistics port listens at addr.
+func takenByOthers(addr config.Address, c *config.Config, o Options) bool {
+	for i := range c.Pools {
+		if c.Pools[i].Listen.Overlaps(addr) {
+			return true
+		}
+	}
+	return statsAddress(o).Overlaps(addr)
+}
+
+// A Finding is what Check has found: a fault, or something that may be one.
+type Finding struct {
+	// Err says what.
+	Err error
+	// Doubt: it does not keep the proxy from starting, or not everywhere.
+	Doubt bool
+}
+
+// A checkedStart is what Check checks.
+type checkedStart struct {
+	Options
+	// anyStats: nobody has chosen the statistics port, which may be another one when the
+	// proxy starts.
+	anyStats bool
+}
+
+// startChecks are what Check looks at.
+var startChecks = []func(checkedStart) []Finding{checkToken, checkNames, checkStatsPort, checkSockets, checkFolders}
+
+// Check finds what would keep a proxy from starting with o, as far as the
+// configuration file, which is valid, does not tell it, and nothing need be opened for
+// it. What is in use at the moment does not count: it may be this proxy's. statsChosen
+// says whether somebody chose the statistics port, or it is the default.
+func Check(o Options, statsChosen bool) []Finding {
+	var all []Finding
+	for _, check := range startChecks {
+		all = append(all, check(checkedStart{o, !statsChosen})...)
+	}
+	return all
+}
+
+// resolveListens bounds the look-ups of names to listen at.
+const resolveListens = 5 * time.Second
+
+// checkNames looks up the names to listen at, as a start does.
+func checkNames(o checkedStart) []Finding {
+	ctx, cancel := context.WithTimeout(context.Background(), resolveListens)
+	defer cancel()
+	var all []Finding
+	check := func(what string, a config.Address) {
+		if a.Network != config.NetworkTCP {
+			return
+		}
+		if _, err := socket.Resolve(ctx, a.Host, a.Port); err != nil {
+			all = append(all, Finding{Err: fmt.Errorf("%s: listen on '%s': %w", what, a, err)})
+		}
+	}
+	check("admin listener", o.Config.Process.Admin)
+	for i := range o.Config.Pools {
+		check("pool '"+o.Config.Pools[i].Name+"'", o.Config.Pools[i].Listen)
+	}
+	return all
+}
+
+func checkToken(o checkedStart) []Finding {
+	if _, err := readTokens(&o.Config.Process); err != nil {
+		return []Finding{{Err: err}}
+	}
+	return nil
+}
+
+// checkStatsPort finds listeners in the way of the statistics port. A port that
+// nobody has chosen may be another one when the proxy starts.
+func checkStatsPort(o checkedStart) []Finding {
+	at := statsAddress(o.Options)
+	how := "choose another one with -s or -a"
+	if o.anyStats {
+		how = "start it with another -s or -a"
+	}
+	var all []Finding
+	for i := range o.Config.Pools {
+		if p := &o.Config.Pools[i]; p.Listen.Overlaps(at) {
+			err := fmt.Errorf("statistics port: %s is taken already, by pool '%s', which listens at %s; %s", at, p.Name, p.Listen, how)
+			all = append(all, Finding{err, o.anyStats})
+		}
+	}
+	if p := &o.Config.Process; p.AdminWritten && p.Admin.Overlaps(at) {
+		err := fmt.Errorf("statistics port: %s is taken already, by the admin listener at %s; %s", at, p.Admin, how)
+		all = append(all, Finding{err, o.anyStats})
+	}
+	return all
+}
+
+// checkSockets finds what is in the way of unix sockets. A folder that is missing may
+// be there when the proxy starts.
+func checkSockets(o checkedStart) []Finding {
+	var all []Finding
+	check := func(what string, a config.Address) {
+		if a.Network != config.NetworkUnix {
+			return
+		}
+		switch err := inTheWay(a.Path); {
+		case err == nil:
+		case errors.Is(err, os.ErrNotExist):
+			all = append(all, Finding{fmt.Errorf("%s: listen on '%s': %w", what, a, err), true})
+		default:
+			all = append(all, Finding{fmt.Errorf("%s: listen on '%s': %w", what, a, err), false})
+		}
+	}
+	for i := range o.Config.Pools {
+		check("pool '"+o.Config.Pools[i].Name+"'", o.Config.Pools[i].Listen)
+	}
+	check("admin listener", o.Config.Process.Admin)
+	check("statistics port", statsAddress(o.Options))
+	return all
+}
+
+// inTheWay tells why no socket can be made at path; a socket may be there.
+func inTheWay(path string) error {
+	folder, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if !folder.IsDir() {
+		return fmt.Errorf("%s is no folder", filepath.Dir(path))
+	}
+	if file, err := os.Lstat(path); err == nil && file.Mode().Type() != os.ModeSocket {
+		return errNoSocket
+	}
+	return nil
+}
+
+// checkFolders finds files that cannot be written, for want of a folder.
+func checkFolders(o checkedStart) []Finding {
+	var all []Finding
+	for what, path := range map[string]string{"log file": o.LogFile, "pid file": o.PidFile} {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+			all = append(all, Finding{Err: fmt.Errorf("%s: %w", what, err)})
+		}
+	}
+	return all
+}
