@@ -151,6 +151,15 @@ func (c *Conn) Attached() bool { return c.state != detached }
 // nothing but Close may take it off.
 func (c *Conn) Out() *mbuf.Chain { return &c.out }
 
+// InFlight is how many bytes at the front of the output may have gone to the peer
+// though OnSent has not told so yet.
+func (c *Conn) InFlight() int {
+	if c.state != open {
+		return 0
+	}
+	return c.loop.engine.inFlight(c)
+}
+
 // Flush has the output written at the end of this turn, or as soon as the
 // connection is made.
 func (c *Conn) Flush() {

@@ -66,6 +66,9 @@ type engine interface {
 	// send sends what the output holds, as far as it goes now. c.sent follows, at once
 	// or later; what is appended meanwhile may wait for the next send.
 	send(c *Conn)
+	// inFlight is how many bytes at the front of the output may have gone though sent
+	// has not told so yet.
+	inFlight(c *Conn) int
 	// closeWrite tells the peer that no more comes.
 	closeWrite(c *Conn)
 	// release closes the socket of c, which is detached by now.

@@ -426,6 +426,9 @@ func (e *epoll) send(c *Conn) {
 	c.handler.OnSent(sent)
 }
 
+// inFlight implements engine: what has gone is told at once.
+func (e *epoll) inFlight(*Conn) int { return 0 }
+
 // write makes one system call: a write if the output is in one piece, a gathering
 // one otherwise.
 func (e *epoll) write(c *Conn) (int, syscall.Errno) {

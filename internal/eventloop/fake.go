@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"syscall"
@@ -58,8 +59,12 @@ type fakeSocket struct {
 	// told: the engine has told the end. shut: this end sends no more.
 	ended, reset, told, shut bool
 	closed                   bool
-	// blocked: the other end had no room. sending: a send has begun.
-	blocked, sending bool
+	// blocked: the other end had no room.
+	blocked bool
+	// sending: a send has begun, and inFlight bytes of the output have gone by it.
+	// before: something had come before it, and is told before its end.
+	sending, before bool
+	inFlight        int
 	// refused: there is nobody whom it could be connected to.
 	refused bool
 	// listed: in the engine's list of those with something to tell.
@@ -257,23 +262,36 @@ func (e *fake) tell(s *fakeSocket, c *Conn) {
 		c.connected()
 		return
 	}
+	if s.sending && !s.before {
+		e.sent(s, c)
+	}
 	switch {
+	case s.closed:
 	case c.noRead && s.reset:
 		c.failed(syscall.EPIPE)
 	case c.noRead || len(s.in) == 0 && !s.ended && !s.reset || s.told && !s.reset:
 	default:
 		e.give(s, c)
 	}
-	// What came before the send has begun is told before it has ended.
 	switch {
 	case s.closed:
 	case s.sending:
-		s.sending = false
-		e.finishSend(s, c)
+		e.sent(s, c)
 	case s.blocked && len(s.other.in) < e.net.Window:
 		s.blocked = false
 		c.Flush()
 	}
+}
+
+// sent tells that a send has ended.
+func (e *fake) sent(s *fakeSocket, c *Conn) {
+	n := s.inFlight
+	s.sending, s.inFlight = false, 0
+	c.out.Advance(&e.loop.bufs, n)
+	if c.out.Len() > 0 {
+		c.Flush() // what was appended meanwhile, or had no room
+	}
+	c.handler.OnSent(n)
 }
 
 // give gives the connection what has come, as one receive does.
@@ -350,31 +368,35 @@ func (e *fake) receive(c *Conn) { e.net.sockets[c.fd].note() }
 // send implements engine.
 func (e *fake) send(c *Conn) {
 	s := e.net.sockets[c.fd]
-	if e.net.Completions && c.out.Len() > 0 {
-		s.sending = true
-		s.note()
+	if s.sending {
 		return
 	}
-	e.finishSend(s, c)
-}
-
-// finishSend sends what the other end has room for.
-func (e *fake) finishSend(s *fakeSocket, c *Conn) {
-	sent := 0
-	for k := c.out.Head(); k != nil; k = c.out.Head() {
-		n, err := s.write(k.Bytes())
-		if err != nil && err != unix.EAGAIN { //nolint:errorlint // it is made above
+	for k := c.out.Head(); k != nil; k = k.Next() {
+		b := k.Bytes()
+		n, err := s.write(b)
+		if err != nil && !errors.Is(err, unix.EAGAIN) {
 			c.failed(syscall.EPIPE)
 			return
 		}
-		if n == 0 && len(k.Bytes()) > 0 {
+		s.inFlight += n
+		if n < len(b) {
+			s.blocked = true
 			break
 		}
-		c.out.Advance(&e.loop.bufs, n)
-		sent += n
 	}
-	c.handler.OnSent(sent)
+	if e.net.Completions && s.inFlight > 0 {
+		s.sending, s.before = true, len(s.in) > 0
+		s.note()
+		return
+	}
+	n := s.inFlight
+	s.inFlight = 0
+	c.out.Advance(&e.loop.bufs, n)
+	c.handler.OnSent(n)
 }
+
+// inFlight implements engine.
+func (e *fake) inFlight(c *Conn) int { return e.net.sockets[c.fd].inFlight }
 
 // closeWrite implements engine.
 func (e *fake) closeWrite(c *Conn) { e.net.sockets[c.fd].shutdown() }

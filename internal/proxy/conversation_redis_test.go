@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"nuthatch/internal/config"
 )
 
 var errNoReply = errors.New("no reply of the protocol")
@@ -124,7 +126,9 @@ func (d resp) askMore(p *party, kind, size byte) {
 		version := 2 + int(size%2)
 		p.request(command("HELLO", strconv.Itoa(version)), func(r string) bool { return r[0] == "*%"[version-2] })
 	case 12:
-		p.request(command("DBSIZE"), is(":15\r\n"))
+		p.request(command("DBSIZE"), func(got string) bool {
+			return got == ":15\r\n" || p.talk.partial() && (got == ":10\r\n" || got == ":5\r\n")
+		})
 	case 13:
 		p.request(command("CLIENT", "LIST"), func(r string) bool { return strings.Contains(r, "id=") })
 	case 14:
@@ -168,7 +172,29 @@ func (d resp) askMany(p *party, size, count int) {
 		k := p.key(size, false)
 		keys, want = append(keys, k), want+bulk(valueOf(k))
 	}
-	p.request(command(append([]string{"MGET"}, keys...)...), is(want), keys...)
+	p.request(command(append([]string{"MGET"}, keys...)...), func(got string) bool {
+		return got == want || p.talk.partial() && isPartOf(got, keys)
+	}, keys...)
+}
+
+// partial reports whether a reply may lack what a server did not say.
+func (c *conversation) partial() bool {
+	return c.upset && c.pool.PartialResults == config.PartialNulls
+}
+
+// isPartOf reports whether a reply has the value of each key, or a null.
+func isPartOf(reply string, keys []string) bool {
+	rest, ok := strings.CutPrefix(reply, fmt.Sprintf("*%d\r\n", len(keys)))
+	for _, k := range keys {
+		found := false
+		for _, element := range []string{bulk(valueOf(k)), "$-1\r\n", "_\r\n"} {
+			if behind, is := strings.CutPrefix(rest, element); is && !found {
+				rest, found = behind, true
+			}
+		}
+		ok = ok && found
+	}
+	return ok && rest == ""
 }
 
 // sizeOf is the size of a value, mostly small, sometimes larger than any buffer.

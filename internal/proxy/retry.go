@@ -73,7 +73,8 @@ func (c *serverConn) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
 	out.Splice(ctx.bufs, &c.handshake.behind)
 	// The loop tells how much was sent after a write that succeeded; what is left
 	// tells it of one that failed, too.
-	sent := c.written - uint64(out.Len())
+	front := c.written - uint64(out.Len())
+	sent := front + uint64(c.InFlight())
 	refused := 0
 	for i, m := range slices.Backward(waiting) {
 		if !c.repeatable(m, sent, i == 0) {
@@ -98,7 +99,7 @@ func (c *serverConn) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
 	for _, m := range again {
 		m.Retried = true
 		if m.Kept.Len() == 0 {
-			unsent.AppendTo(ctx.bufs, &m.Kept, int(m.End-uint64(m.Len)-sent), m.Len)
+			unsent.AppendTo(ctx.bufs, &m.Kept, int(m.End-uint64(m.Len)-front), m.Len)
 		}
 	}
 	c.server.stats[stats.RetriesRefused] += int64(refused)
