@@ -45,7 +45,7 @@ type engine interface {
 	// deliver tells all that the last wait has found.
 	deliver(events int)
 	// pending is how many connections have something to tell that is known without a
-	// wait, so that the next one must not last.
+	// wait, or are to be let go, so that the next one must not last.
 	pending() int
 	// endTurn lets go what was released in this turn.
 	endTurn()

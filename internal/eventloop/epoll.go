@@ -188,7 +188,7 @@ func (e *epoll) deliver(events int) {
 }
 
 // pending implements engine.
-func (e *epoll) pending() int { return len(e.again) }
+func (e *epoll) pending() int { return len(e.again) + len(e.closing) }
 
 // readAgain reads from the connections of which the last turn has left something.
 func (e *epoll) readAgain() {
@@ -206,10 +206,11 @@ func (e *epoll) readAgain() {
 
 // endTurn implements engine.
 func (e *epoll) endTurn() {
-	for _, fd := range e.closing {
+	n := min(len(e.closing), maxCloses)
+	for _, fd := range e.closing[:n] {
 		unix.Close(fd)
 	}
-	e.closing = e.closing[:0]
+	e.closing = e.closing[:copy(e.closing, e.closing[n:])]
 }
 
 // register adds fd to epoll and to the table.
@@ -356,6 +357,10 @@ func (e *epoll) read(c *Conn) {
 		return
 	}
 	c.unread = true
+	if e.loop.load.receivedEnough() {
+		e.readLater(c)
+		return
+	}
 	buf, most := c.grant()
 	switch {
 	case c.state != open:
@@ -388,6 +393,7 @@ func (e *epoll) read(c *Conn) {
 			c.failed(c.socketError())
 		}
 	default:
+		e.loop.load.received += int(n)
 		if c.unread = int(n) == len(buf) || c.behind; c.unread {
 			e.readLater(c)
 		}
@@ -400,12 +406,13 @@ func (e *epoll) read(c *Conn) {
 	}
 }
 
-// send implements engine.
+// send implements engine. A connection that takes as fast as it is sent to is sent the
+// rest after the others had their turn.
 func (e *epoll) send(c *Conn) {
-	sent := 0
-	for c.out.Len() > 0 {
+	sent, full := 0, false
+	for c.out.Len() > 0 && sent < maxSend {
 		n, errno := e.write(c)
-		if errno == syscall.EAGAIN {
+		if full = errno == syscall.EAGAIN; full {
 			break
 		}
 		if errno == syscall.EINTR {
@@ -418,7 +425,10 @@ func (e *epoll) send(c *Conn) {
 		c.out.Advance(&e.loop.bufs, n)
 		sent += n
 	}
-	c.blocked = c.out.Len() > 0
+	e.loop.load.sent += sent
+	if c.blocked = full; !full && c.out.Len() > 0 {
+		c.Flush()
+	}
 	if c.blocked && c.interest&unix.EPOLLOUT == 0 {
 		c.interest |= unix.EPOLLOUT
 		e.watch(c.fd, c.interest)
@@ -438,9 +448,10 @@ func (e *epoll) write(c *Conn) (int, syscall.Errno) {
 			uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
 		return int(n), errno
 	}
-	iov := e.iovecs[:0]
-	for k := head; k != nil && len(iov) < maxIovecs; k = k.Next() {
+	iov, size := e.iovecs[:0], 0
+	for k := head; k != nil && len(iov) < maxIovecs && size < maxSend; k = k.Next() {
 		if b := k.Bytes(); len(b) > 0 {
+			size += len(b)
 			v := syscall.Iovec{Base: &b[0]}
 			v.SetLen(len(b))
 			iov = append(iov, v)

@@ -64,6 +64,7 @@ type Loop struct {
 	late    []*Conn // have something to say that can wait
 	waiting int64   // since when there are any in late
 	flushed bool    // something was written in this turn, which takes time
+	load    load
 	// ahead is how many bytes the engine has received, or may receive, that no handler
 	// was asked room for.
 	ahead int
@@ -200,9 +201,10 @@ func (l *Loop) Run() error {
 		}
 		timeout = l.timedTurn(n)
 	}
-	if len(l.late) > 0 {
-		// It has no other turn to wait for.
-		l.flushLate()
+	// There is no other turn to wait for.
+	l.flushLate()
+	for len(l.dirty) > 0 {
+		l.load = load{}
 		l.settle()
 	}
 	return nil
@@ -228,6 +230,7 @@ func (l *Loop) turn(n int) int { return l.turnAt(n, int64(time.Since(l.epoch))) 
 func (l *Loop) turnAt(n int, now int64) int {
 	l.turns++
 	l.now = now
+	l.load = load{}
 	if len(l.late) > 0 && now-l.waiting >= maxLate {
 		l.flushLate()
 	}
@@ -239,7 +242,7 @@ func (l *Loop) turnAt(n int, now int64) int {
 		l.next = l.settle()
 	}
 	l.engine.endTurn()
-	if len(l.late) > 0 || l.engine.pending() > 0 {
+	if len(l.late) > 0 || len(l.dirty) > 0 || l.engine.pending() > 0 {
 		return 0
 	}
 	return l.until(l.now)
@@ -264,7 +267,7 @@ func (l *Loop) until(now int64) int {
 // something to flush: what was sent, or could not be, gives others something to do.
 func (l *Loop) settle() (next int64) {
 	next = l.hook.OnTurn(l.now)
-	for len(l.dirty) > 0 {
+	for len(l.dirty) > 0 && !l.load.sentEnough() {
 		l.hook.OnFlush()
 		l.flush()
 		l.flushed = true
@@ -283,18 +286,23 @@ func (l *Loop) flushLate() {
 	l.late = l.late[:0]
 }
 
-// flush writes the output of every connection that has some, once each.
+// flush writes the output of every connection that has some, once each, as much as
+// one turn may write. The rest comes first in the next turn.
 func (l *Loop) flush() {
 	// Handlers may add to the list while it is walked.
-	for i := 0; i < len(l.dirty); i++ {
+	i := 0
+	for ; i < len(l.dirty) && !l.load.sentEnough(); i++ {
 		c := l.dirty[i]
 		l.dirty[i] = nil
 		c.dirty = false
 		if c.state == open {
+			l.load.sends++
 			l.engine.send(c)
 		}
 	}
-	l.dirty = l.dirty[:0]
+	n := copy(l.dirty, l.dirty[i:])
+	clear(l.dirty[n:])
+	l.dirty = l.dirty[:n]
 }
 
 // close gives back what the loop holds. A connection may still be closed
