@@ -294,7 +294,8 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Timeout:        p.Timeout,
 			Scripts:        g.scripts[i],
 			SlowLog:        g.topo[i].SlowLog(),
-			Facts:          func() *redis.Facts { return in.redisFacts(name) },
+			Facts:          func(servers bool, use func(*redis.Facts)) { in.redisFacts(name, servers, use) },
+			Refresh:        func() bool { return in.outside(func(done func()) { in.survey(name, done) }) },
 		})
 	}
 	o := memcache.Options{
@@ -448,6 +449,7 @@ func (in *Instance) Stop() {
 			ctx.Loop().Stop()
 		}
 		in.loops.Wait()
+		in.reporter.running.Wait()
 		if g != nil {
 			in.closeListeners(g.listeners)
 		}

@@ -204,6 +204,7 @@ func (r *reloading) commit() error {
 	r.applyModes()
 	in.applyBacklogs(old, g)
 	in.watch(g.conf.Process.Watch)
+	in.surveyAgain(g)
 	return nil
 }
 

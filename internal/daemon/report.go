@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,19 +19,49 @@ const (
 	// maxReports is how many questions of clients about the whole process may wait
 	// for an answer.
 	maxReports = 1024
-	// factsAge is how old an answer may be: however many ask, the loops are asked so
-	// often and no more.
-	factsAge = 100 * time.Millisecond
+	// restShare bounds what the loops spend on such questions: between two times that
+	// they are asked is at least so many times what it took, and maxRest at the most.
+	restShare = 10
+	maxRest   = 20 * time.Millisecond
 )
 
-// A reporter answers what clients ask about the whole process. It is a goroutine
-// of its own, so that no loop waits for another.
+// A reporter answers what clients ask about the whole process, and about the servers
+// of their pool. It is a goroutine of its own, so that no loop waits for another.
+//
+//	client's loop ─► questions ─► goroutine ─┬─► loops: their counts
+//	      ▲                          ▲       └─► surveys: goroutines that ask servers ─┐
+//	      └────── posted reply ──────┴──────────────── results ◄───────────────────────┘
+//
+// What is found out answers all questions that were asked before, and none that was
+// asked later: a client that asks finds in the answer what it did before.
 type reporter struct {
-	questions chan func()
-	// known is what was found out last, by pool. It belongs to the goroutine.
-	known map[string]*knownFacts
+	questions chan question
+	// results are what surveys have found out.
+	results chan func()
+	// open is how many questions wait for an answer.
+	open atomic.Int32
+	// running are the goroutine and those of surveys.
+	running sync.WaitGroup
+
+	// owned by the goroutine
+	//
+	// known is what was found out last, by pool; rested when the loops may be asked
+	// again.
+	known  map[string]*knownFacts
+	rested time.Time
+	// asked is when the question at hand was asked.
+	asked time.Time
+	// surveys are by pool.
+	surveys map[string]*survey
 }
 
+// A question is something to find out.
+type question struct {
+	asked time.Time
+	find  func()
+}
+
+// knownFacts are the facts of a time, or of a little later.
 type knownFacts struct {
 	redis.Facts
 	at time.Time
@@ -38,36 +70,66 @@ type knownFacts struct {
 // startReporter starts the goroutine, which ends with the instance.
 func (in *Instance) startReporter() {
 	r := &in.reporter
-	r.questions, r.known = make(chan func(), maxReports), make(map[string]*knownFacts)
-	go func() {
+	r.questions, r.results = make(chan question, maxReports), make(chan func())
+	r.known, r.surveys = make(map[string]*knownFacts), make(map[string]*survey)
+	r.running.Go(func() {
 		for {
 			select {
-			case f := <-r.questions:
+			case q := <-r.questions:
+				r.asked = q.asked
+				q.find()
+			case f := <-r.results:
 				f()
 			case <-in.stopping:
 				return
 			}
 		}
-	}()
+	})
 }
 
-// outside has the reporter run f, unless too much waits.
-func (in *Instance) outside(f func()) bool {
-	select {
-	case in.reporter.questions <- f:
-		return true
-	default:
+// outside has the reporter run f, unless too much waits. f calls done when its
+// question is answered.
+func (in *Instance) outside(f func(done func())) bool {
+	r := &in.reporter
+	if r.open.Add(1) > maxReports {
+		r.open.Add(-1)
 		return false
 	}
+	done := func() { r.open.Add(-1) }
+	// There is room: what is in it is counted.
+	r.questions <- question{time.Now(), func() { f(done) }}
+	return true
 }
 
-// redisFacts finds out what INFO tells the clients of a pool. It runs on the
-// reporter's goroutine, and is nil when the instance ends.
-func (in *Instance) redisFacts(name string) *redis.Facts {
+// redisFacts finds out what a pool's clients are told of the process, or nil if the
+// instance ends. If servers is set, what the pool's servers say is learnt first. It
+// runs on the reporter's goroutine, as use does.
+func (in *Instance) redisFacts(name string, servers bool, use func(*redis.Facts)) {
+	asked := in.reporter.asked
+	if servers {
+		in.survey(name, func() { use(in.factsOf(name, asked)) })
+		return
+	}
+	use(in.factsOf(name, asked))
+}
+
+// factsOf asks the loops what a pool's clients are told, unless that has been done
+// since a time.
+func (in *Instance) factsOf(name string, since time.Time) *redis.Facts {
 	r := &in.reporter
-	if k := r.known[name]; k != nil && time.Since(k.at) < factsAge {
+	if k := r.known[name]; k != nil && !k.at.Before(since) {
 		return &k.Facts
 	}
+	select {
+	case <-time.After(time.Until(r.rested)):
+	case <-in.stopping:
+		return nil
+	}
+	begun := time.Now()
+	defer func() {
+		now := time.Now()
+		r.rested = now.Add(min(restShare*now.Sub(begun), maxRest))
+	}()
 	g := in.current.Load()
 	i := g.pool(name)
 	snap := in.Snapshot()
@@ -75,9 +137,10 @@ func (in *Instance) redisFacts(name string) *redis.Facts {
 		return nil
 	}
 	p := &g.conf.Pools[i]
-	k := &knownFacts{at: time.Now(), Facts: redis.Facts{
+	k := &knownFacts{at: begun, Facts: redis.Facts{
 		PID: os.Getpid(), Threads: len(in.contexts), Port: p.Listen.Port, ConfigFile: in.opts.ConfigFile, Uptime: time.Since(in.epoch),
 		Resident: residentMemory(), MaxMemory: in.Memory().Limit, MaxClients: in.maxClients(p),
+		IdleTimeout: p.ClientIdleTimeout, SlowerThan: g.conf.Process.SlowlogSlowerThan, SlowLogLen: g.conf.Process.SlowlogMaxLen,
 	}}
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err == nil {

@@ -48,7 +48,7 @@ type Context struct {
 	shard    *stats.Shard
 	pools    []*ServerPool
 	identity *Identity
-	outside  func(f func()) bool
+	outside  func(f func(done func())) bool
 	// nclients is how many clients this loop has been dealt. The acceptor adds,
 	// the loop subtracts.
 	nclients *atomic.Int64
@@ -134,8 +134,9 @@ type Options struct {
 	Identity *Identity
 	Measures Measures
 	// Outside runs a function outside the loops, or reports that it has too much to
-	// do; it does not wait. Nil: there is nobody to do so.
-	Outside func(f func()) bool
+	// do; it does not wait. The function calls done, on any goroutine, when what it
+	// began is over. Nil: there is nobody to do so.
+	Outside func(f func(done func())) bool
 	// NewLoop makes the event loop; nil: eventloop.New.
 	NewLoop func(epoch time.Time, hook eventloop.Hook) (*eventloop.Loop, error)
 	Pools   []PoolOptions

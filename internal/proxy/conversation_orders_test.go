@@ -118,7 +118,7 @@ func (c *conversation) publish() {
 }
 
 // outside keeps what a loop gives to be done outside it.
-func (c *conversation) outside(f func()) bool {
-	c.reports = append(c.reports, f)
+func (c *conversation) outside(f func(done func())) bool {
+	c.reports = append(c.reports, func() { f(func() {}) })
 	return true
 }

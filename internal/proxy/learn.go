@@ -50,7 +50,26 @@ func (c *client) learn(req *msg.Request) {
 		p.questions = make(map[string]*question)
 	}
 	p.questions[topic] = q
+	if len(q.text) == 0 {
+		q.find(p.proto.Report(req, &c.session))
+		return
+	}
 	q.ask()
+}
+
+// find has the question answered outside the loops.
+func (q *question) find(answer func(reply func([]byte))) {
+	ctx := q.pool.ctx
+	taken := answer != nil && ctx.outside != nil && ctx.outside(func(done func()) {
+		answer(func([]byte) {
+			done()
+			ctx.loop.Post(q.end)
+		})
+	})
+	if !taken {
+		q.failure = msg.TooManyReports
+		q.end()
+	}
 }
 
 // unlearnt answers a request that the question's end did not make understood.

@@ -207,7 +207,7 @@ func TestHelloMixedServers(t *testing.T) {
 	plain, u := r.dial(), r.dial()
 	key := keyOf(t, plain, "old")
 	u.send(command("HELLO", "3"))
-	if line, err := u.in.ReadString('\n'); err != nil || line != "%7\r\n" {
+	if line, err := u.in.ReadString('\n'); err != nil || line != "%6\r\n" {
 		t.Fatalf("%q, %v", line, err)
 	}
 	const what = "-ERR the server of this key does not speak RESP3\r\n"

@@ -34,8 +34,9 @@ type Protocol interface {
 
 	// Ask appends the question that a request whose treatment is Learn raises, to
 	// a server on the default lane, and returns what it is about: one answer does
-	// for all requests with the same topic. If the topic is empty there is
-	// nothing to ask, and Local answers.
+	// for all requests with the same topic. If it appends nothing, what Report
+	// returns finds the answer out. If the topic is empty there is nothing to ask,
+	// and Local answers.
 	Ask(req *msg.Request, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain) (topic string)
 	// Learn keeps what a server's answer, flat in reply, says about the topic, for
 	// all loops; the request is then parsed again. If the reply is no answer the
@@ -72,10 +73,10 @@ type Protocol interface {
 	// nil the request is Local's to answer. If it is about clients that the request
 	// names one by one, these are appended to words, for ReadIDs.
 	Inquire(req *msg.Request, s *msg.Session, p *mbuf.Pool, words *mbuf.Chain) msg.Inquiry
-	// Report is what makes the reply to a request whose treatment is Report. It is
-	// called outside the event loops, and may wait for them. If it is nil the
-	// request is Local's to answer.
-	Report(req *msg.Request, s *msg.Session) func() []byte
+	// Report is what finds out the reply to a request whose treatment is Report, and
+	// calls reply with it, once, on any goroutine. It is called outside the event
+	// loops. If it is nil the request is Local's to answer.
+	Report(req *msg.Request, s *msg.Session) func(reply func([]byte))
 	// Restore appends what a server must be told that may have forgotten
 	// everything, and returns how many replies that will bring.
 	Restore(p *mbuf.Pool, out *mbuf.Chain) int

@@ -190,7 +190,7 @@ func TestQuestionsToEjectedServers(t *testing.T) {
 			c.wait(time.Minute)
 			c.ask(p, command("HELLO", "3"))
 			c.answerAll(0)
-			if got := p.heard(); !strings.HasPrefix(got, "%7\r\n") {
+			if got := p.heard(); !strings.HasPrefix(got, "%6\r\n") {
 				t.Fatalf("HELLO got %q", got)
 			}
 			if s := c.topo.State(0).State; s != proxy.Up {

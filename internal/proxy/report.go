@@ -7,17 +7,19 @@ import "nuthatch/internal/msg"
 func (c *client) report(req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
-	answer := p.proto.Report(req, &c.session)
-	if answer == nil || ctx.outside == nil {
+	find := p.proto.Report(req, &c.session)
+	if find == nil || ctx.outside == nil {
 		c.local(req)
 		return
 	}
 	m := c.newMsg(req)
 	c.outq.Push(m)
-	taken := ctx.outside(func() {
-		reply := answer()
-		// A loop that has ended, and its clients with it, needs no answer.
-		ctx.loop.Post(func() { c.reported(m, reply) })
+	taken := ctx.outside(func(done func()) {
+		find(func(reply []byte) {
+			done()
+			// A loop that has ended, and its clients with it, needs no answer.
+			ctx.loop.Post(func() { c.reported(m, reply) })
+		})
 	})
 	if !taken {
 		m.Err = msg.TooManyReports

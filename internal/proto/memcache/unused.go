@@ -23,7 +23,7 @@ func (p *Protocol) Inquire(*msg.Request, *msg.Session, *mbuf.Pool, *mbuf.Chain) 
 }
 
 // Report implements proxy.Protocol. "stats" is told by Local.
-func (p *Protocol) Report(*msg.Request, *msg.Session) func() []byte { return nil }
+func (p *Protocol) Report(*msg.Request, *msg.Session) func(func([]byte)) { return nil }
 
 // Restore implements proxy.Protocol: servers are told nothing that they could
 // forget.

@@ -11,8 +11,8 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// What is learnt from servers: the commands of their modules, and whether they
-// speak RESP3.
+// What is learnt from servers: the commands of their modules, whether they speak
+// RESP3, and what they say of themselves (see Survey).
 //
 //	request ─► parser ─► Learned ─┬─ known: Forward, by the keys that it has
 //	                              └─ not known: Learn ─► Ask ─► server ─► Learn ─┐
@@ -26,6 +26,8 @@ type Learned struct{ now atomic.Pointer[lessons] }
 // lessons are what has been learnt so far. They are never changed, only replaced.
 type lessons struct {
 	resp3 verdict
+	// survey is what the servers say of themselves; nil: they have not been asked.
+	survey *Survey
 	// commands are by lower-case name.
 	commands map[string]*lesson
 }
@@ -91,6 +93,12 @@ func (l *Learned) keep(c *lesson) {
 	})
 }
 
+// Surveyed reports whether the servers have been asked what they are.
+func (l *Learned) Surveyed() bool { return l.load().survey != nil }
+
+// SetSurvey keeps what the servers say of themselves.
+func (l *Learned) SetSurvey(v *Survey) { l.update(func(n *lessons) { n.survey = v }) }
+
 func (l *Learned) setRESP3(v verdict) { l.update(func(n *lessons) { n.resp3 = v }) }
 
 // command returns what is known of a command by its name in any case, or nil.
@@ -120,6 +128,9 @@ func (p *requestParser) study(r *msg.Request, cmd *command) {
 	switch {
 	case p.learned == nil:
 	case cmd.answer == answerHello:
+		if p.asks && p.learned.load().survey == nil {
+			r.Treatment = msg.Learn
+		}
 		if len(r.Args) > 1 && isWord(r, 1, "3") && p.learned.load().resp3 == untested {
 			r.Treatment = msg.Learn
 		}
@@ -137,8 +148,10 @@ func (p *requestParser) study(r *msg.Request, cmd *command) {
 	}
 }
 
-// The topics of questions: HELLO, or a command's name behind a prefix.
+// The topics of questions: the servers, which are asked outside the loops; HELLO; or
+// a command's name behind a prefix.
 const (
+	aboutServers = "servers"
 	aboutHello   = "hello"
 	aboutCommand = "command:"
 )
@@ -148,6 +161,9 @@ const (
 func (p *Protocol) Ask(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) (topic string) {
 	w := writer{pool: pool, out: out}
 	if commands[req.Type].answer == answerHello {
+		if p.facts != nil && p.learned.load().survey == nil {
+			return aboutServers
+		}
 		w.request("HELLO")
 		return aboutHello
 	}

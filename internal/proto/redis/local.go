@@ -7,10 +7,6 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// serverVersion is the release of Redis that clients are told they speak with:
-// the one whose commands the table has.
-const serverVersion = "7.0.15"
-
 // maxWord is the longest word, in bytes, that the proxy itself makes sense of.
 const maxWord = 64 << 10
 
@@ -39,8 +35,6 @@ func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out 
 		w.raw(noCluster)
 	case answerCommand:
 		p.answerCommand(req, w)
-	case answerConfig:
-		p.answerConfig(req, w)
 	case answerEcho:
 		p.echo(req, 1, w)
 	case answerHelp:
@@ -53,16 +47,14 @@ func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out 
 		w.raw(roleMaster)
 	case answerSelect:
 		p.answerSelect(req, s, w)
-	case answerInfo:
-		p.answerInfo(req, w)
+	case answerConfig, answerInfo, answerLolwut:
+		p.answerReport(req, cmd, w)
 	case answerLastSave:
 		w.integer(p.started.Unix())
 	case answerLatency:
 		p.answerLatency(req, cmd, w)
 	case answerSlowlog:
 		p.answerSlowlog(req, cmd, w)
-	case answerLolwut:
-		w.verbatim("Redis ver. " + serverVersion + ", nuthatch ver. " + p.version + "\n")
 	case answerQuit:
 		w.ok()
 	case answerTime:

@@ -71,7 +71,7 @@ var conversations = []struct {
 	},
 	{
 		"HELLO",
-		Options{Auth: "pw"},
+		Options{Auth: "pw", Learned: asRedis7()},
 		[]exchange{
 			{"HELLO 3 AUTH default pw", helloNoRESP3},
 			{"GET a", "-NOAUTH Authentication required\r\n"},
@@ -118,7 +118,7 @@ var conversations = []struct {
 	},
 	{
 		"the proxy itself",
-		Options{Version: "1.2.3", Started: time.Unix(1234567890, 0)},
+		Options{Version: "1.2.3", Started: time.Unix(1234567890, 0), Learned: asRedis7()},
 		[]exchange{
 			{"LASTSAVE", ":1234567890\r\n"},
 			{"TIME", "*2\r\n$10\r\n2000000000\r\n$2\r\n17\r\n"},
@@ -129,7 +129,7 @@ var conversations = []struct {
 			{"INFO replication", bulkOf("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n")},
 			{"INFO nosuch", "$0\r\n\r\n"},
 			{"INFO SERVER cluster", bulkOf("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nnuthatch_version:1.2.3\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n")},
-			{"CONFIG GET max* timeout", "*6\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n$7\r\ntimeout\r\n$1\r\n0\r\n"},
+			{"CONFIG GET max* databases", settingsOf("databases", "1", "maxmemory", "0", "maxmemory-policy", "noeviction")},
 			{"CONFIG GET [", "*0\r\n"},
 			{"CONFIG SET a b", "-ERR 'CONFIG SET' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
 		},

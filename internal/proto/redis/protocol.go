@@ -59,9 +59,14 @@ type Options struct {
 	Scripts *Scripts
 	// SlowLog is the pool's; nil: there is none.
 	SlowLog *slowlog.Log
-	// Facts are what INFO and LATENCY tell. It may wait for the event loops, and so
-	// is called outside them. Nil: nobody knows.
-	Facts func() *Facts
+	// Facts finds out what INFO, CONFIG GET and LATENCY tell, and calls use with it,
+	// once, then or later; with nil if the process ends. servers: what the pool's
+	// servers say is to be in Learned before. It is called outside the event loops.
+	// Nil: nobody knows.
+	Facts func(servers bool, use func(*Facts))
+	// Refresh has the servers asked anew, and does not wait; it reports false if too
+	// much waits already. It is nil if Facts is.
+	Refresh func() bool
 }
 
 // A Protocol serves one pool on one event loop.
@@ -84,7 +89,8 @@ type Protocol struct {
 	keyless    config.KeylessScripts
 	scripts    *Scripts
 	slow       *slowlog.Log
-	facts      func() *Facts
+	facts      func(servers bool, use func(*Facts))
+	refresh    func() bool
 	// maxWait is the longest timeout of a WAIT, in milliseconds.
 	maxWait int64
 
@@ -127,7 +133,7 @@ func New(o Options) *Protocol {
 		slow = slowlog.New(0)
 	}
 	p := &Protocol{
-		slow: slow, facts: o.Facts,
+		slow: slow, facts: o.Facts, refresh: o.Refresh,
 		learned: learned, learns: !o.RefuseUnknown, servers: o.Servers,
 		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, allowFlush: o.AllowFlush, version: o.Version, started: o.Started,
 		tooLong: errTooLarge(limit), partial: o.PartialResults,
@@ -144,6 +150,7 @@ func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser := newRequestParser(p.max, p.tooLong, &p.desk)
 	parser.allowFlush, parser.keyless = p.allowFlush, p.keyless
 	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
+	parser.asks = p.facts != nil
 	return parser
 }
 

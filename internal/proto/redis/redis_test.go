@@ -79,6 +79,8 @@ var sentinel, sentinelAnswer = string(resp("ECHO", "still here")), "$10\r\nstill
 // answers: both say the same and both close, or not.
 func TestAgainstRedis(t *testing.T) {
 	server := testkit.StartRedis(t)
+	learned := new(Learned)
+	learned.SetSurvey(NewSurvey([]*Said{interviewServer(t, server.Addr(), "")}, 0))
 	long := strings.Repeat("x", 300)
 	for _, data := range []string{
 		// Requests that are none, and counts and lengths that are.
@@ -116,9 +118,9 @@ func TestAgainstRedis(t *testing.T) {
 		"HELLO a\r\n", "HELLO 2 FOO\r\n", "HELLO 2 AUTH a\r\n", "HELLO 2 AUTH a b\r\n", "HELLO 2 SETNAME \"a b\"\r\n",
 		"CLIENT GETNAME\r\n", "CLIENT SETNAME a\r\nCLIENT GETNAME\r\nCLIENT SETNAME \"\"\r\nCLIENT GETNAME\r\n", "CLIENT SETNAME \"a b\"\r\n",
 		"CLIENT NO-EVICT on\r\n", "CLIENT REPLY ON\r\n", "HELLO 2 SETNAME me AUTH default y\r\nCLIENT GETNAME\r\n",
-		"CONFIG GET save\r\n", "CONFIG GET appendonl?\r\n", "CONFIG GET nosuch\r\n", "COMMAND INFO nosuch\r\n",
+		"CONFIG GET save\r\n", "CONFIG GET appendonl?\r\n", "CONFIG GET maxmemory-policy\r\n", "CONFIG GET hz\r\n", "CONFIG GET nosuch\r\n", "COMMAND INFO nosuch\r\n",
 	} {
-		c := converse(t, Options{})
+		c := converse(t, Options{Learned: learned})
 		got, closed := c.say([]byte(data))
 		if strings.Contains(data, "HELLO 2 SETNAME me") { // the connection's own number and name
 			_, got, _ = strings.Cut(got, "modules\r\n")
@@ -254,7 +256,7 @@ func TestGoRedisConnects(t *testing.T) {
 		{}, {Protocol: 2}, {ClientName: "me"}, {Password: "pw"}, {Password: "pw", Protocol: 2}, {Username: "default", Password: "pw", ClientName: "me"},
 	} {
 		t.Run(fmt.Sprintf("protocol %d, user %q, name %q", o.Protocol, o.Username, o.ClientName), func(t *testing.T) {
-			o.Addr = serve(t, Options{Auth: config.Secret(o.Password), Version: "1.2.3"})
+			o.Addr = serve(t, Options{Auth: config.Secret(o.Password), Version: "1.2.3", Learned: asRedis7()})
 			client := goredis.NewClient(&o)
 			defer func() { _ = client.Close() }()
 			if got, err := client.Ping(t.Context()).Result(); err != nil || got != "PONG" {

@@ -16,8 +16,9 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// INFO and LATENCY HISTOGRAM: about what all event loops have counted. They are
-// written outside the loops.
+// INFO, CONFIG GET, LOLWUT and LATENCY HISTOGRAM: about what all event loops have
+// counted, and what the servers say of themselves. They are written outside the
+// loops.
 
 // Facts are what the process knows of itself and of a pool at one moment.
 type Facts struct {
@@ -32,6 +33,11 @@ type Facts struct {
 	CPUUser, CPUSystem float64
 	// MaxClients is how many clients the pool can have; 0: not known.
 	MaxClients int
+	// IdleTimeout is after how long an idle client is closed; 0: never.
+	IdleTimeout time.Duration
+	// SlowerThan is what is slow, SlowLogLen how many requests the slow log keeps.
+	SlowerThan time.Duration
+	SlowLogLen int
 	Pool       *stats.PoolSnapshot
 	Commands   []CommandTimes
 	// ErrorReplies are the error replies of all servers together, by prefix.
@@ -46,30 +52,75 @@ type CommandTimes struct {
 	*latency.Histogram
 }
 
-// Report is what makes the reply to a request whose treatment is Report. It is to
-// be called outside the loops. Nil: Local answers.
-func (p *Protocol) Report(req *msg.Request, s *msg.Session) func() []byte {
-	if p.facts == nil || req.Error != "" {
+// Report is what finds out the reply to a request whose treatment is Report. It is
+// to be called outside the loops. Nil: Local answers. Of HELLO there is no reply: it
+// is Local's once the servers have been asked.
+func (p *Protocol) Report(req *msg.Request, s *msg.Session) func(reply func([]byte)) {
+	cmd, resp3 := &commands[req.Type], s.Lane.IsRESP3()
+	switch {
+	case p.facts == nil:
+		return nil
+	case cmd.answer == answerHello:
+		return func(reply func([]byte)) { p.facts(true, func(*Facts) { reply(nil) }) }
+	case req.Error != "":
 		return nil
 	}
-	cmd, resp3 := &commands[req.Type], s.Lane.IsRESP3()
+	words := p.reportWords(req)
+	return func(reply func([]byte)) {
+		p.facts(asksServers(cmd, words), func(f *Facts) {
+			var pool mbuf.Pool
+			var out mbuf.Chain
+			p.report(cmd, words, p.learned.load().survey, f, writer{&pool, &out, resp3})
+			b := out.AppendTo(nil)
+			out.Release(&pool)
+			reply(b)
+		})
+	}
+}
+
+// reportWords are what a request names: sections, patterns, or commands.
+func (p *Protocol) reportWords(req *msg.Request) []string {
+	cmd := &commands[req.Type]
 	words := make([]string, 0, 4)
 	for i := cmd.words(); i < len(req.Args) && len(words) < maxReportWords; i++ {
 		words = append(words, strings.ToLower(plain(p.word(req, i), maxShown)))
 	}
-	return func() []byte {
-		var pool mbuf.Pool
-		var out mbuf.Chain
-		w := writer{&pool, &out, resp3}
-		if cmd.answer == answerInfo {
-			w.verbatim(p.info(words, p.facts()))
-		} else {
-			histograms(words, p.facts(), w)
-		}
-		reply := out.AppendTo(nil)
-		out.Release(&pool)
-		return reply
+	return words
+}
+
+// asksServers reports whether the servers are to be asked for a report.
+func asksServers(cmd *command, words []string) bool {
+	switch cmd.answer { //nolint:exhaustive // the other reports are the proxy's own
+	case answerConfig, answerLolwut:
+		return true
+	case answerInfo:
+		return slices.ContainsFunc(sectionsOf(words), func(s *section) bool { return s.servers })
 	}
+	return false
+}
+
+// report appends a report of v, what the servers say, and f, what the process knows;
+// each is nil if nobody does.
+func (p *Protocol) report(cmd *command, words []string, v *Survey, f *Facts, w writer) {
+	switch cmd.answer {
+	case answerInfo:
+		w.verbatim(p.info(words, v, f))
+	case answerConfig:
+		p.configGet(words, v, f, w)
+	case answerLolwut:
+		w.verbatim(p.lolwut(v))
+	default:
+		histograms(words, f, w)
+	}
+}
+
+// lolwut is the version, as Redis's LOLWUT has it below its art.
+func (p *Protocol) lolwut(v *Survey) string {
+	own := "nuthatch ver. " + p.version + "\n"
+	if v == nil || v.version == "" {
+		return own
+	}
+	return strings.ToUpper(v.name[:1]) + v.name[1:] + " ver. " + v.version + ", " + own
 }
 
 // maxReportWords bounds the sections, or commands, that a request names.
@@ -83,52 +134,90 @@ type section struct {
 	name string
 	// asked: it is shown only to who asks for it, or for all.
 	asked bool
-	// write appends its lines; f is nil if nothing is known but the program.
-	write func(p *Protocol, f *Facts, line func(name string, value any))
+	// servers: the servers tell some of it.
+	servers bool
+	// write appends its lines; v is empty if no server could be asked, and f is nil
+	// if nothing is known of the process.
+	write func(p *Protocol, v *Survey, f *Facts, line func(name string, value any))
 }
 
 var sections = []section{
-	{"Server", false, infoServer},
-	{"Clients", false, infoClients},
-	{"Memory", false, infoMemory},
-	{"Persistence", false, infoPersistence},
-	{"Stats", false, infoStats},
-	{"Replication", false, infoReplication},
-	{"CPU", false, infoCPU},
-	{"Commandstats", true, infoCommands},
-	{"Errorstats", false, infoErrors},
-	{"Latencystats", true, infoLatency},
-	{"Cluster", false, infoCluster},
-	{"Servers", false, infoServers},
+	{"Server", false, true, infoServer},
+	{"Clients", false, false, infoClients},
+	{"Memory", false, true, infoMemory},
+	{"Persistence", false, true, infoPersistence},
+	{"Stats", false, true, infoStats},
+	{"Replication", false, true, infoReplication},
+	{"CPU", false, false, infoCPU},
+	{"Commandstats", true, false, infoCommands},
+	{"Errorstats", false, false, infoErrors},
+	{"Latencystats", true, false, infoLatency},
+	{"Cluster", false, false, infoCluster},
+	{"Keyspace", false, true, infoKeyspace},
+	{"Servers", false, false, infoServers},
 }
 
-// info is the text of INFO with those words, which are in lower case.
-func (p *Protocol) info(words []string, f *Facts) string {
+// sectionsOf are the sections that INFO with those words shows, which are in lower
+// case.
+func sectionsOf(words []string) []*section {
 	all := slices.ContainsFunc(words, func(s string) bool { return s == "all" || s == "everything" })
 	usual := len(words) == 0 || slices.Contains(words, "default")
-	var b strings.Builder
-	for _, s := range sections {
-		if !all && (!usual || s.asked) && !slices.Contains(words, strings.ToLower(s.name)) {
-			continue
+	var shown []*section
+	for i := range sections {
+		s := &sections[i]
+		if all || usual && !s.asked || slices.Contains(words, strings.ToLower(s.name)) {
+			shown = append(shown, s)
 		}
+	}
+	return shown
+}
+
+// info is the text of INFO with those words.
+func (p *Protocol) info(words []string, v *Survey, f *Facts) string {
+	if v == nil {
+		v = &Survey{}
+	}
+	var b strings.Builder
+	for _, s := range sectionsOf(words) {
 		if b.Len() > 0 {
 			b.WriteString("\r\n")
 		}
 		b.WriteString("# " + s.name + "\r\n")
-		s.write(p, f, func(name string, value any) { fmt.Fprintf(&b, "%s:%v\r\n", name, value) })
+		s.write(p, v, f, func(name string, value any) { fmt.Fprintf(&b, "%s:%v\r\n", name, value) })
 	}
 	return b.String()
 }
 
-func infoServer(p *Protocol, f *Facts, line func(string, any)) {
-	line("redis_version", serverVersion)
+// told writes what servers tell of the fields. Sizes of memory are also written for
+// people.
+func told(v *Survey, fields []toldField, line func(string, any)) {
+	for _, f := range fields {
+		value, ok := v.info[f.name]
+		if !ok {
+			continue
+		}
+		line(f.name, value)
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil && hasHuman[f.name] {
+			line(f.name+"_human", human(n))
+		}
+	}
+}
+
+// hasHuman are the sizes that Redis writes for people, too.
+var hasHuman = map[string]bool{
+	"used_memory": true, "used_memory_rss": true, "used_memory_peak": true, "total_system_memory": true, "used_memory_lua": true,
+	"used_memory_scripts": true, "maxmemory": true,
+}
+
+func infoServer(p *Protocol, v *Survey, f *Facts, line func(string, any)) {
+	told(v, toldVersions, line)
 	line("redis_mode", "standalone")
+	told(v, toldServer, line)
 	line("nuthatch_version", p.version)
 	if f == nil {
 		return
 	}
 	up := int64(f.Uptime / time.Second)
-	line("arch_bits", strconv.IntSize)
 	line("process_id", f.PID)
 	line("tcp_port", f.Port)
 	line("uptime_in_seconds", up)
@@ -138,7 +227,7 @@ func infoServer(p *Protocol, f *Facts, line func(string, any)) {
 	line("pool", f.Pool.Name)
 }
 
-func infoClients(_ *Protocol, f *Facts, line func(string, any)) {
+func infoClients(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
 	}
@@ -147,16 +236,16 @@ func infoClients(_ *Protocol, f *Facts, line func(string, any)) {
 	line("blocked_clients", 0)
 }
 
-func infoMemory(_ *Protocol, f *Facts, line func(string, any)) {
+// infoMemory tells the servers' memory, and the proxy's under names of its own.
+func infoMemory(_ *Protocol, v *Survey, f *Facts, line func(string, any)) {
+	told(v, toldMemory, line)
 	if f == nil {
 		return
 	}
-	line("used_memory", f.Resident)
-	line("used_memory_human", human(f.Resident))
-	line("used_memory_rss", f.Resident)
-	line("maxmemory", f.MaxMemory)
-	line("maxmemory_human", human(f.MaxMemory))
-	line("maxmemory_policy", "noeviction")
+	line("nuthatch_used_memory_rss", f.Resident)
+	line("nuthatch_used_memory_rss_human", human(f.Resident))
+	line("nuthatch_max_memory", f.MaxMemory)
+	line("nuthatch_max_memory_human", human(f.MaxMemory))
 }
 
 // human is a size as Redis writes it for people.
@@ -171,14 +260,15 @@ func human(n int64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64) + "BKMGT"[unit:unit+1]
 }
 
-// infoPersistence says what clients look for: that nothing is being loaded.
-func infoPersistence(_ *Protocol, _ *Facts, line func(string, any)) {
-	line("loading", 0)
+func infoPersistence(_ *Protocol, v *Survey, _ *Facts, line func(string, any)) {
+	told(v, toldPersistence, line)
 }
 
-// infoStats tells Redis's statistics, as far as the proxy has them, and its own.
-func infoStats(_ *Protocol, f *Facts, line func(string, any)) {
+// infoStats tells Redis's statistics: of clients and requests the proxy's, of keys
+// the servers'. The proxy's own follow.
+func infoStats(_ *Protocol, s *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
+		told(s, toldStats, line)
 		return
 	}
 	v := &f.Pool.Values
@@ -197,17 +287,34 @@ func infoStats(_ *Protocol, f *Facts, line func(string, any)) {
 		replies += n
 	}
 	line("total_error_replies", replies)
+	told(s, toldStats, line)
 	for i, field := range &stats.PoolFields {
 		line(field.Name, v[i])
 	}
 }
 
-func infoReplication(_ *Protocol, _ *Facts, line func(string, any)) {
+func infoReplication(_ *Protocol, v *Survey, _ *Facts, line func(string, any)) {
 	line("role", "master")
-	line("connected_slaves", 0)
+	told(v, toldReplication, line)
 }
 
-func infoCPU(_ *Protocol, f *Facts, line func(string, any)) {
+// infoKeyspace tells the databases that have keys, by the numbers that they have for
+// clients.
+func infoKeyspace(p *Protocol, v *Survey, _ *Facts, line func(string, any)) {
+	for _, n := range v.databasesShown(p.db, p.dbs) {
+		k := v.spaces[n]
+		if p.dbs <= 1 {
+			n = 0
+		}
+		text := fmt.Sprintf("keys=%d,expires=%d,avg_ttl=%d", k.keys, k.expires, k.avgTTL)
+		if k.subexpiry > 0 {
+			text += fmt.Sprintf(",subexpiry=%d", k.subexpiry)
+		}
+		line("db"+strconv.Itoa(n), text)
+	}
+}
+
+func infoCPU(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
 	}
@@ -215,7 +322,7 @@ func infoCPU(_ *Protocol, f *Facts, line func(string, any)) {
 	line("used_cpu_user", strconv.FormatFloat(f.CPUUser, 'f', 6, 64))
 }
 
-func infoCommands(_ *Protocol, f *Facts, line func(string, any)) {
+func infoCommands(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
 	}
@@ -227,7 +334,7 @@ func infoCommands(_ *Protocol, f *Facts, line func(string, any)) {
 
 // infoErrors counts the errors of the proxy's own, by reason, in small letters, and
 // those of the servers, by prefix, in capitals.
-func infoErrors(_ *Protocol, f *Facts, line func(string, any)) {
+func infoErrors(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
 	}
@@ -241,7 +348,7 @@ func infoErrors(_ *Protocol, f *Facts, line func(string, any)) {
 	}
 }
 
-func infoLatency(_ *Protocol, f *Facts, line func(string, any)) {
+func infoLatency(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
 	}
@@ -252,12 +359,12 @@ func infoLatency(_ *Protocol, f *Facts, line func(string, any)) {
 	}
 }
 
-func infoCluster(_ *Protocol, _ *Facts, line func(string, any)) {
+func infoCluster(_ *Protocol, _ *Survey, _ *Facts, line func(string, any)) {
 	line("cluster_enabled", 0)
 }
 
 // infoServers tells the pool's servers, with all that is counted of each.
-func infoServers(_ *Protocol, f *Facts, line func(string, any)) {
+func infoServers(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
 	}

@@ -55,6 +55,8 @@ type requestParser struct {
 	// so are unknown commands. servers is the number of servers.
 	learned *Learned
 	learns  bool
+	// asks: the servers can be asked what they are.
+	asks    bool
 	servers int
 	// tag is the pool's hash tag.
 	tag hashkit.Tag

@@ -129,11 +129,18 @@ func (p *Protocol) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	}
 	s.Lane = lane
 	w.resp3 = lane.IsRESP3()
-	w.mapping(7)
+	server, release := p.identity(s.WallMicros)
+	pairs := 7
+	if release == "" {
+		pairs--
+	}
+	w.mapping(pairs)
 	w.bulkString("server")
-	w.bulkString("redis")
-	w.bulkString("version")
-	w.bulkString(serverVersion)
+	w.bulkString(server)
+	if release != "" {
+		w.bulkString("version")
+		w.bulkString(release)
+	}
 	w.bulkString("proto")
 	w.integer(version(lane))
 	w.bulkString("id")

@@ -108,15 +108,24 @@ func reported(t *testing.T, o Options, text string) string {
 	if answer == nil {
 		t.Fatalf("%s: nobody knows", text)
 	}
-	return string(answer())
+	var reply []byte
+	answer(func(b []byte) { reply = b })
+	return string(reply)
+}
+
+// known are facts for Options.
+func known(f *Facts) func(bool, func(*Facts)) {
+	return func(_ bool, use func(*Facts)) { use(f) }
 }
 
 func TestInfo(t *testing.T) {
-	o := Options{Version: "1.2.3", Facts: someFacts}
+	o := Options{Version: "1.2.3", Facts: known(someFacts()), Learned: new(Learned)}
+	o.Learned.SetSurvey(NewSurvey([]*Said{interviewed(t, "+OK\r\n", redisInfo, settingsOf("maxmemory", "7"))}, 0))
 	usual := reported(t, o, "INFO")
 	for _, line := range []string{
 		"# Server", "redis_version:7.0.15", "nuthatch_version:1.2.3", "process_id:77", "uptime_in_days:2", "threads:3", "config_file:/etc/n.yml",
-		"connected_clients:2", "maxclients:100", "used_memory_human:3.00M", "maxmemory_human:1.00G", "loading:0",
+		"connected_clients:2", "maxclients:100", "nuthatch_used_memory_rss_human:3.00M", "nuthatch_max_memory_human:1.00G", "loading:0",
+		"used_memory:1048576\r\nused_memory_human:1.00M", "keyspace_hits:5", "db0:keys=3,expires=1,avg_ttl=100",
 		"total_connections_received:7", "total_commands_processed:6", "total_net_input_bytes:99", "client_eof:5", "slow_requests:0",
 		"role:master", "used_cpu_user:1.500000", "errorstat_timed_out:count=4",
 		"errorstat_OOM:count=794", "errorstat_ERR:count=2", "total_error_replies:796", "cluster_enabled:0",
@@ -139,7 +148,7 @@ func TestInfo(t *testing.T) {
 	if !strings.Contains(all, "latency_percentiles_usec_get:p50=1499.") || !strings.Contains(all, "# Server") {
 		t.Errorf("INFO everything is %q", all)
 	}
-	if got := reported(t, Options{Facts: func() *Facts { return nil }}, "INFO clients"); got != bulkOf("# Clients\r\n") {
+	if got := reported(t, Options{Facts: known(nil)}, "INFO clients"); got != bulkOf("# Clients\r\n") {
 		t.Errorf("of a proxy that ends: %q", got)
 	}
 }
@@ -152,7 +161,7 @@ func TestLatencyHistogram(t *testing.T) {
 		"LATENCY HISTOGRAM SET nothing": "*2\r\n" + set,
 		"latency histogram nothing":     "*0\r\n",
 	} {
-		if got := reported(t, Options{Facts: someFacts}, text); got != want {
+		if got := reported(t, Options{Facts: known(someFacts())}, text); got != want {
 			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}

@@ -1,0 +1,245 @@
+package daemon
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/proto/redis"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/socket"
+)
+
+const (
+	// surveyPatience is how long a server may take to say what it is, and with it how
+	// long a client waits that asks. One that did not answer gets surveyImpatience until
+	// surveyAgain has passed, so that a server which hangs delays few clients.
+	surveyPatience   = 500 * time.Millisecond
+	surveyImpatience = 25 * time.Millisecond
+	surveyAgain      = 5 * time.Second
+	// surveyRest is the least time between two rounds of questions, however many
+	// clients ask; surveyShare times what the last round took, up to surveyRestMax, is
+	// another.
+	surveyRest    = 5 * time.Millisecond
+	surveyRestMax = 100 * time.Millisecond
+	surveyShare   = 4
+	// surveyAtOnce is how many servers are asked at a time.
+	surveyAtOnce = 64
+	// lastWordAge is how long what a server said counts that cannot be asked any more.
+	lastWordAge = time.Minute
+)
+
+// A survey asks the servers of a pool what they are, on connections of its own, in
+// rounds and only while clients ask:
+//
+//	ask ─► waiting ─► rest ─► round: every server at once ─► Learned.SetSurvey ─► done
+//
+// It belongs to the reporter's goroutine; a round has a goroutine for each server.
+type survey struct {
+	// of is the generation whose servers last tells of.
+	of   *generation
+	last []lastWord
+	// waiting are to be told at the end of the next round, served at the end of the
+	// one that is under way.
+	waiting, served []func()
+	// busy: a round is under way, or the rest before it. begun is when the last one
+	// began.
+	busy  bool
+	begun time.Time
+	// rested is when the next one may begin.
+	rested time.Time
+}
+
+// A lastWord is what a server said last.
+type lastWord struct {
+	said *redis.Said
+	at   time.Time
+	// silent is when it last did not answer, though it had time to.
+	silent time.Time
+}
+
+// survey has the servers of a pool asked, and calls done when what they say is in
+// the pool's Learned. It and done run on the reporter's goroutine.
+func (in *Instance) survey(name string, done func()) {
+	r := &in.reporter
+	s := r.surveys[name]
+	if s == nil {
+		if len(r.surveys) > len(in.current.Load().conf.Pools) {
+			clear(r.surveys) // of pools that a reload took away; rounds under way go on
+		}
+		s = &survey{}
+		r.surveys[name] = s
+	}
+	s.waiting = append(s.waiting, done)
+	if !s.busy {
+		in.beginRound(name, s)
+	}
+}
+
+// surveyAgain has the servers of g asked of the pools whose clients have asked before:
+// they may be others now. Meanwhile HELLO says what the old ones did.
+func (in *Instance) surveyAgain(g *generation) {
+	for i, l := range g.learned {
+		if name := g.conf.Pools[i].Name; l.Surveyed() {
+			// If too much waits, the next client that asks has them asked.
+			in.outside(func(done func()) { in.survey(name, done) })
+		}
+	}
+}
+
+// beginRound begins a round after a rest.
+func (in *Instance) beginRound(name string, s *survey) {
+	s.busy = true
+	if rest := time.Until(s.rested); rest > 0 {
+		time.AfterFunc(rest, func() { in.result(func() { in.round(name, s) }) })
+		return
+	}
+	in.round(name, s)
+}
+
+// result has the reporter run f.
+func (in *Instance) result(f func()) {
+	select {
+	case in.reporter.results <- f:
+	case <-in.stopping:
+	}
+}
+
+// round asks the servers.
+func (in *Instance) round(name string, s *survey) {
+	s.begun = time.Now()
+	s.served, s.waiting = append(s.served, s.waiting...), nil
+	g := in.current.Load()
+	i := g.pool(name)
+	if i < 0 { // a reload took the pool away
+		in.endRound(name, s)
+		return
+	}
+	if s.of != g {
+		s.of, s.last = g, make([]lastWord, len(g.conf.Pools[i].Servers))
+	}
+	patience := make([]time.Duration, len(s.last))
+	for j := range s.last {
+		patience[j] = s.last[j].patience(&g.conf.Pools[i], s.begun)
+	}
+	in.reporter.running.Go(func() {
+		said := in.askServers(&g.conf.Pools[i], g.topo[i], patience)
+		in.result(func() {
+			if in.current.Load() != g { // other servers may be asked by now
+				in.round(name, s)
+				return
+			}
+			g.learned[i].SetSurvey(redis.NewSurvey(s.heard(said), time.Now().UnixMicro()))
+			in.endRound(name, s)
+		})
+	})
+}
+
+// patience is how long the server may take in a round.
+func (l *lastWord) patience(p *config.Pool, now time.Time) time.Duration {
+	d := surveyPatience
+	if now.Sub(l.silent) < surveyAgain {
+		d = surveyImpatience
+	}
+	if p.Timeout > 0 {
+		d = min(d, p.Timeout)
+	}
+	return d
+}
+
+// endRound tells those that wait, and begins the next round if somebody has asked
+// meanwhile.
+func (in *Instance) endRound(name string, s *survey) {
+	now := time.Now()
+	s.busy, s.rested = false, now.Add(min(max(surveyRest, surveyShare*now.Sub(s.begun)), surveyRestMax))
+	served := s.served
+	s.served = nil
+	for _, done := range served {
+		done()
+	}
+	if len(s.waiting) > 0 && !s.busy {
+		in.beginRound(name, s)
+	}
+}
+
+// heard keeps what servers said, and adds the last words of those that did not
+// answer. If none did there is nothing to say.
+func (s *survey) heard(said []*redis.Said) []*redis.Said {
+	now, answered := time.Now(), false
+	for i := range said {
+		last := &s.last[i]
+		if said[i] != nil {
+			answered = true
+			last.said, last.at, last.silent = said[i], now, time.Time{}
+			continue
+		}
+		if now.Sub(last.silent) >= surveyAgain {
+			last.silent = now
+		}
+		if now.Sub(last.at) > lastWordAge {
+			last.said = nil
+		}
+	}
+	if !answered {
+		return nil
+	}
+	for i := range said {
+		said[i] = s.last[i].said
+	}
+	return said
+}
+
+// askServers asks the servers of a pool that get requests what they are; of those
+// that do not answer in time there is nothing.
+func (in *Instance) askServers(p *config.Pool, t *proxy.Topology, patience []time.Duration) []*redis.Said {
+	said := make([]*redis.Said, len(p.Servers))
+	ctx, cancel := context.WithTimeout(context.Background(), surveyPatience)
+	defer cancel()
+	go func() {
+		select {
+		case <-in.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	slots := make(chan struct{}, surveyAtOnce)
+	var asking sync.WaitGroup
+	for i := range p.Servers {
+		if s := t.State(i).State; s == proxy.Ejected || s == proxy.Disabled {
+			continue
+		}
+		slots <- struct{}{} // each is given back within a server's patience
+		asking.Go(func() {
+			defer func() { <-slots }()
+			ctx, cancel := context.WithTimeout(ctx, patience[i])
+			defer cancel()
+			said[i] = askServer(ctx, t.Addrs(i), p.RedisAuth)
+		})
+	}
+	asking.Wait()
+	return said
+}
+
+// askServer asks the first of a server's addresses that can be connected to. It is
+// nil if there is no answer: requests meet the same, and tell why.
+func askServer(ctx context.Context, addrs []unix.Sockaddr, auth config.Secret) *redis.Said {
+	for _, sa := range addrs {
+		addr := socket.NetAddr(sa)
+		conn, err := new(net.Dialer).DialContext(ctx, addr.Network(), addr.String())
+		if err != nil {
+			continue
+		}
+		defer conn.Close()
+		stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+		defer stop()
+		if said, err := redis.Interview(conn, auth); err == nil {
+			return said
+		}
+		return nil
+	}
+	return nil
+}
