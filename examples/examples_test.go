@@ -3,6 +3,9 @@ package examples
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,10 +34,7 @@ type object struct {
 					Live struct {
 						HTTPGet probe `yaml:"httpGet"`
 					} `yaml:"livenessProbe"`
-					Ports []struct {
-						Name          string
-						ContainerPort int `yaml:"containerPort"`
-					}
+					Ports []port
 				}
 			}
 		}
@@ -42,6 +42,11 @@ type object struct {
 }
 
 type probe struct{ Path, Port string }
+
+type port struct {
+	Name          string
+	ContainerPort int `yaml:"containerPort"`
+}
 
 func read(t *testing.T, path string) string {
 	t.Helper()
@@ -94,44 +99,134 @@ func TestKubernetes(t *testing.T) {
 	if c.Ready.HTTPGet != (probe{"/readyz", "admin"}) || c.Live.HTTPGet != (probe{"/healthz", "admin"}) {
 		t.Errorf("probes: %+v, %+v", c.Ready, c.Live)
 	}
-	if admin := c.Ports[2]; admin.Name != "admin" || admin.ContainerPort != cfg.Process.Admin.Port {
-		t.Errorf("the admin listener's port is %+v, the file's %d", admin, cfg.Process.Admin.Port)
+	if want := []port{{"redis", cfg.Pools[0].Listen.Port}, {"admin", cfg.Process.Admin.Port}}; !slices.Equal(c.Ports, want) {
+		t.Errorf("the container's ports are %+v, want %+v", c.Ports, want)
 	}
-	if port := pod.Containers[0].Ports[0].ContainerPort; port != cfg.Pools[0].Listen.Port {
-		t.Errorf("the container's port is %d, the pool's %d", port, cfg.Pools[0].Listen.Port)
+	// The statistics port would be the pod's, and asks for no password.
+	if i := slices.Index(c.Args, "-a"); i < 0 || c.Args[i+1] != "127.0.0.1" {
+		t.Errorf("the statistics port is open to others: %q", c.Args)
 	}
+}
+
+// settings are the settings of a unit.
+func settings(t *testing.T, path string) []string {
+	t.Helper()
+	var all []string
+	section := ""
+	for i, line := range strings.Split(read(t, path), "\n") {
+		switch {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]"):
+			section = line
+		case section == "" || strings.IndexByte(line, '=') < 1:
+			t.Errorf("%s:%d: %q is no setting", path, i+1, line)
+		default:
+			all = append(all, line)
+		}
+	}
+	return all
 }
 
 // TestUnits checks that every line of a unit is a comment, a section or a
 // setting, and what the proxy relies on.
 func TestUnits(t *testing.T) {
 	want := map[string][]string{
-		"systemd/nuthatch.service": {"Type=notify", "NotifyAccess=all", "WatchdogSec=", "ExecReload=/bin/kill -USR1 $MAINPID"},
-		"systemd/nuthatch.socket":  {"ListenStream=127.0.0.1:22121"},
+		"systemd/nuthatch.service": {
+			"Type=notify", "NotifyAccess=all", "WatchdogSec=10s", "DynamicUser=yes", "SupplementaryGroups=nuthatch-config",
+			"RuntimeDirectory=nuthatch",
+		},
+		"systemd/nuthatch.socket": {"ListenStream=127.0.0.1:22121"},
 	}
-	for path, settings := range want {
-		text := read(t, path)
-		section := ""
-		for i, line := range strings.Split(text, "\n") {
-			switch {
-			case line == "" || strings.HasPrefix(line, "#"):
-			case strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]"):
-				section = line
-			case section == "" || strings.IndexByte(line, '=') < 1:
-				t.Errorf("%s:%d: %q is no setting", path, i+1, line)
+	for path, wanted := range want {
+		all := settings(t, path)
+		for _, s := range wanted {
+			if !slices.Contains(all, s) {
+				t.Errorf("%s has no %s", path, s)
 			}
 		}
-		for _, s := range settings {
-			if !strings.Contains(text, "\n"+s) {
-				t.Errorf("%s has no %s", path, s)
+		for _, s := range all {
+			// A signal tells nobody whether it was obeyed.
+			if strings.HasPrefix(s, "ExecReload=") && strings.Contains(s, "kill") {
+				t.Errorf("%s: %s cannot fail", path, s)
+			}
+		}
+	}
+	if group := read(t, "systemd/nuthatch.sysusers"); !strings.Contains(group, "\ng nuthatch-config ") {
+		t.Errorf("the group of the unit is not made: %s", group)
+	}
+	// All processes of the unit get a signal, unless it says otherwise.
+	for _, path := range documents(t) {
+		for line := range strings.Lines(read(t, path)) {
+			if strings.Contains(line, "systemctl kill") && !strings.Contains(line, "--kill-whom=main") {
+				t.Errorf("%s: %s", path, line)
 			}
 		}
 	}
 }
 
+// documents are the files that show how things are run.
+func documents(t *testing.T) []string {
+	t.Helper()
+	all := []string{"../README.md"}
+	for _, pattern := range []string{"../docs/*.md", "*/*", "../conf/*"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, found...)
+	}
+	return all
+}
+
+// TestDockerRun: the configuration that a documented `docker run` mounts listens where
+// the port is published to, and its servers are other containers of the example.
+func TestDockerRun(t *testing.T) {
+	runs := regexp.MustCompile(`docker run .*`)
+	mount := regexp.MustCompile(`-v "\$PWD/(\S+):/etc/nuthatch:ro"`)
+	published := regexp.MustCompile(`-p (?:127\.0\.0\.1:)?\d+:(\d+)`)
+	names := regexp.MustCompile(`--name (\S+)`)
+	found := 0
+	for _, path := range documents(t) {
+		var containers []string
+		for _, run := range runs.FindAllString(read(t, path), -1) {
+			if m := names.FindStringSubmatch(run); m != nil {
+				containers = append(containers, m[1])
+			}
+			if !strings.HasSuffix(run, " nuthatch") {
+				continue
+			}
+			found++
+			folder, ports := mount.FindStringSubmatch(run), published.FindAllStringSubmatch(run, -1)
+			if folder == nil || len(ports) == 0 {
+				t.Fatalf("%s: %s", path, run)
+			}
+			cfg, err := config.Load(filepath.Join("..", folder[1], "nuthatch.yml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range cfg.Pools {
+				p := &cfg.Pools[i]
+				if p.Listen.IsLocal() || !slices.ContainsFunc(ports, func(m []string) bool { return m[1] == strconv.Itoa(p.Listen.Port) }) {
+					t.Errorf("%s: %s\nnobody reaches pool %s at %s", path, run, p.Name, p.Listen)
+				}
+				for _, s := range p.Servers {
+					if !slices.Contains(containers, s.Address.Host) {
+						t.Errorf("%s: server %s is none of %q", path, s.Address, containers)
+					}
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no docker run is documented")
+	}
+}
+
 func TestDockerfile(t *testing.T) {
 	text := read(t, "docker/Dockerfile")
-	for _, want := range []string{"CGO_ENABLED=0", "FROM scratch", "USER 65532:65532", "STOPSIGNAL SIGTERM"} {
+	for _, want := range []string{
+		"CGO_ENABLED=0", "FROM scratch", "USER 65532:65532", "STOPSIGNAL SIGTERM", `"-a", "127.0.0.1"`, `CMD ["/nuthatch", "ctl", "ready"]`, "\nEXPOSE 22121\n",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the Dockerfile has no %s", want)
 		}

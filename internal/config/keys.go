@@ -44,7 +44,7 @@ var poolKeys = []key[Pool]{
 	{
 		name: "listen", kind: kindListen, required: true,
 		help: "Where clients connect: `host:port`, or the absolute path of a unix socket. " +
-			"After the path an octal mode may follow, as in `/run/nuthatch.sock 0660`; without it, or with `0`, " +
+			"After the path an octal mode may follow, as in `/run/nuthatch/alpha.sock 0660`; without it, or with `0`, " +
 			"the umask decides. `0.0.0.0` listens on every IPv4 address, `[::]` on every address. " +
 			"An IPv4 address may have any form that getaddrinfo takes, such as `127.1`. A host name is looked up when the proxy " +
 			"starts, and by `-t`.",
