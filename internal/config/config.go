@@ -153,6 +153,8 @@ type Pool struct {
 	// Invariant: greater than RedisDB, or 1.
 	Databases int
 
+	// FailedSelect is what becomes of the requests of a client whose SELECT failed.
+	FailedSelect FailedSelect
 	// UnknownCommands is what a Redis pool does with commands that nuthatch does
 	// not know.
 	UnknownCommands UnknownCommands

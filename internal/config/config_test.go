@@ -99,6 +99,7 @@ func beta(t *testing.T) Pool {
 		RedisDB:            7,
 		Databases:          8,
 		UnknownCommands:    UnknownRefuse,
+		FailedSelect:       FailedSelectIgnore,
 		AllowFlush:         true,
 		PartialResults:     PartialNulls,
 		KeylessScripts:     KeylessAny,

@@ -165,15 +165,18 @@ var poolKeys = []key[Pool]{
 	{
 		name: "redis_auth", kind: kindSecret, defNote: "none",
 		help: "The password of the pool's Redis servers. The proxy sends it on every connection to a server, and asks the same of " +
-			"every client. Only in a pool with `redis: true`. No log line, error or statistic shows it. " +
+			"every client. Only in a pool with `redis: true`. No log line, error or statistic shows it. A client that has not said it " +
+			"gets nothing but the login, and its requests may have 10 words of 16 KB at the most. Clients that are connected when a " +
+			"reload changes it stay logged in, as with Redis. " +
 			"Quote it if it begins with a sign or holds `: ` or ` #`, which YAML would read as its own.",
 		set: func(p *Pool, v value) { p.RedisAuth = Secret(v.text) },
 	},
 	{
 		name: "redis_db", kind: kindNumber, limits: anyNumber(0), def: "0",
-		help: "The database of the pool's clients. The proxy selects it on every connection to a Redis server. Clients see it as " +
-			"database 0, and may call it by its own number; with `databases` above 1 they may choose others. " +
-			"A Memcached pool takes no notice of it.",
+		help: "The database of clients that have not chosen one. The proxy selects it on every connection to a Redis server. With " +
+			"`databases: 1` clients see it as database 0, and may also call it by its own number, with `SELECT` as with `COPY` and " +
+			"`MOVE`; with more they may choose others. When a reload changes it, clients that have not chosen a database are in the " +
+			"new one; those that have stay in theirs. Ignored in Memcached pools.",
 		differs: "A server that refuses the database gets no request, and clients get an error; nutcracker goes on in database 0.",
 		set:     func(p *Pool, v value) { p.RedisDB = int(v.number) },
 	},
@@ -183,8 +186,18 @@ var poolKeys = []key[Pool]{
 			"`redis_db`, whatever its number, and `SELECT 0` agrees to it. With more, `SELECT n` is database n of every server, for " +
 			"the client that says it; a client that says nothing is in that of `redis_db`, which must be one of them. Each database " +
 			"that clients use has its own connections to the servers, which are closed when the last of those clients has been " +
-			"gone for ten seconds.",
+			"gone for ten seconds. A client whose database is none of the pool's after a reload gets errors until it chooses another. " +
+			"`COPY` and `MOVE` are held to the same databases, and `DBSIZE` and `FLUSHDB` to the client's own. Scripts and functions " +
+			"are not: a server lets them `SELECT` any database.",
 		set: func(p *Pool, v value) { p.Databases = int(v.number) },
+	},
+	{
+		name: "failed_select", kind: kindFailedSelect, def: "refuse", origin: fromNuthatch,
+		help: "What becomes of the requests of a client whose `SELECT` failed. Many clients do not look at the answer and would go on " +
+			"in the database where they were, among the keys of others. `refuse`: each request that is for the servers gets an error " +
+			"that says why, until a `SELECT` succeeds or the client says `RESET`. What the proxy answers itself goes on. " +
+			"`ignore`: the client stays where it was, as with Redis; nutcracker closes the connection at any `SELECT`. Ignored in Memcached pools.",
+		set: func(p *Pool, v value) { p.FailedSelect = FailedSelect(v.number) },
 	},
 	{
 		name: "unknown_commands", kind: kindUnknown, def: "learn", origin: fromNuthatch,

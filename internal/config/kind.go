@@ -61,6 +61,7 @@ var (
 	kindPartial      = oneOf("partial_results", partialNames)
 	kindKeyless      = oneOf("keyless_scripts", keylessNames)
 	kindRetry        = oneOf("retry", retryNames)
+	kindFailedSelect = oneOf("failed_select", failedSelectNames)
 	kindEject        = oneOf("eject", ejectNames)
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue}
 )

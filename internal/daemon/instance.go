@@ -280,6 +280,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Auth:           p.RedisAuth,
 			DB:             p.RedisDB,
 			Databases:      p.Databases,
+			FailedSelect:   p.FailedSelect,
 			Learned:        g.learned[i],
 			RefuseUnknown:  p.UnknownCommands == config.UnknownRefuse,
 			Servers:        len(p.Servers),

@@ -20,6 +20,12 @@ type RequestParser interface {
 	// the last call. Between two calls other parsers may be used, but not this one;
 	// between Finish and Forget, Ready of no other parser of the protocol.
 	Ready(v *mbuf.View, words int) (read int, ready bool)
+	// Restrict says that the next request comes from a client that has not logged in,
+	// of which no large one is taken. It must be called between two requests.
+	Restrict()
+	// Adopt has the request in progress judged by the settings of another parser of
+	// the same protocol: a reload has changed them.
+	Adopt(of RequestParser)
 	// Finish describes the request that Parse found, whose bytes v holds, and
 	// makes the parser ready for the next. The Request is valid until the next
 	// call of Parse or Finish.

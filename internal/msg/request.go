@@ -54,8 +54,10 @@ type Request struct {
 	// last key's index is below len(Args); or, with Forward, there is no key, and
 	// PlaceKey is set.
 	FirstKey, KeyStep, Nkeys int
-	// Omit is left out when the request is forwarded: Memcached's " noreply".
-	Omit Span
+	// Omit is left out when the request is forwarded to the server of its keys:
+	// Memcached's " noreply", or a number that Instead stands for then.
+	Omit    Span
+	Instead string
 	// NoReply: the client expects no answer. The server is made to answer all
 	// the same, and the answer is swallowed.
 	NoReply bool
@@ -114,6 +116,10 @@ type Session struct {
 	// Authenticated: the client may use the pool. True from the start if the
 	// pool has no password.
 	Authenticated bool
+	// Bars are what else keeps requests from being carried out.
+	Bars Bars
+	// Asked is what the last SELECT that failed asked for, cut short.
+	Asked string
 	// Name is what CLIENT SETNAME set.
 	Name string
 	// LibName and LibVersion are what CLIENT SETINFO set.
@@ -130,6 +136,21 @@ type Session struct {
 	// in microseconds since 1970.
 	WallMicros int64
 }
+
+// Bars are what keeps some or all of a session's requests from being carried out,
+// until the client does something about it: to carry them out would be to do what
+// it did not mean.
+type Bars uint8
+
+const (
+	// RefusedMulti: MULTI was refused, and neither EXEC nor DISCARD has come.
+	RefusedMulti Bars = 1 << iota
+	// FailedSelect: the last SELECT failed.
+	FailedSelect
+	// LostDatabase: a reload took the database that the client chose out of the
+	// pool.
+	LostDatabase
+)
 
 // Replies says which replies a client wants to hear: CLIENT REPLY.
 type Replies uint8
@@ -160,15 +181,23 @@ func (s *Session) Again() {
 
 // A Lane is a kind of server connection: which form of the protocol it speaks
 // and which database it is in. Requests that differ in that never share one.
+//
+// A session's lane says what the client has asked for. With which lane of server
+// connections that is served may change with the pool's configuration: the
+// protocol's Resolve tells.
 type Lane struct {
 	// RESP is the version of Redis's protocol, 2 or 3. 0 means 2.
 	RESP uint8
-	// DB is the database, counted from the pool's own: 0 is that one.
+	// DB is the number that the database has on the servers, or OwnDB.
 	DB int
 }
+
+// OwnDB stands for the pool's own database, whatever its number: that of a client
+// that has chosen none.
+const OwnDB = -1
 
 // IsRESP3 reports whether the lane speaks RESP3.
 func (l Lane) IsRESP3() bool { return l.RESP == 3 }
 
 // DefaultLane is that of a client that has said nothing.
-var DefaultLane = Lane{RESP: 2}
+var DefaultLane = Lane{RESP: 2, DB: OwnDB}

@@ -56,6 +56,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 			p.removeServer(s, by)
 		}
 	}
+	p.adoptSessions(before)
 	if otherConnections(before, p.conf) {
 		for _, s := range p.servers {
 			s.renew(by)

@@ -190,6 +190,9 @@ func (c *client) consume(data []byte) int {
 			continue
 		}
 		p := c.pool
+		if !c.session.Authenticated {
+			p.parser.Restrict()
+		}
 		n, done, err := p.parser.Parse(rest)
 		switch {
 		case err != nil:
@@ -217,6 +220,7 @@ func (c *client) consume(data []byte) int {
 // consumePartial goes on with the request that has not wholly come.
 func (c *client) consumePartial(data []byte) int {
 	q := c.partial
+	c.pool.adoptPartial(q)
 	n, done, err := q.parser.Parse(data)
 	q.bytes.Append(c.pool.ctx.bufs, data[:n])
 	c.partialParsed(done, err)
@@ -280,6 +284,7 @@ func (c *client) Lend() []byte {
 func (c *client) OnLent(n int) {
 	c.active = c.pool.ctx.loop.Now()
 	q := c.partial
+	c.pool.adoptPartial(q)
 	_, done, err := q.parser.Parse(q.bytes.Lent(n))
 	c.partialParsed(done, err)
 	c.putBack()
@@ -293,6 +298,19 @@ func (c *client) admits() bool {
 	return (c.waits == 0 || c.overdue && c.waits&waitsForSlices == 0 || c.waited()) && c.within(1)
 }
 
+// queuedBeforeLogin is the most bytes that are held for a client that has not logged
+// in, before its next request is taken: there are only refusals to be told.
+const queuedBeforeLogin = 64 << 10
+
+// mostQueued is the client's bound on the bytes that are held for it.
+func (c *client) mostQueued() int64 {
+	most := c.pool.conf.ClientMaxQueued
+	if !c.session.Authenticated {
+		most = min(most, queuedBeforeLogin)
+	}
+	return most
+}
+
 // within reports whether the client holds less than the 1/part of its bounds.
 func (c *client) within(part int) bool {
 	n := c.inFlight()
@@ -302,7 +320,7 @@ func (c *client) within(part int) bool {
 	}
 	conf, to := c.pool.conf, int64(part)
 	come := int64(bytes + c.outq.Len()*c.expects())
-	return n < max(1, conf.ClientMaxPipeline/part) && come < conf.ClientMaxQueued/to &&
+	return n < max(1, conf.ClientMaxPipeline/part) && come < c.mostQueued()/to &&
 		come+int64(c.stash.Len())+int64(n)*msgSize < c.pool.ctx.memory.share/to
 }
 

@@ -15,9 +15,10 @@ import (
 // another one.
 type handshake struct {
 	conn *serverConn
-	// proto is what wrote it, and so knows the replies: a reload may have given the
-	// pool another one meanwhile.
+	// proto is what wrote it, and so knows the replies, and lane the lane that it is
+	// for: a reload may have given the pool others meanwhile.
 	proto Protocol
+	lane  msg.Lane
 	// pending is the number of replies that are still to come, next the number
 	// of the one that comes next.
 	pending, next int
@@ -34,10 +35,11 @@ type handshake struct {
 func (h *handshake) begin() {
 	c := h.conn
 	ctx := c.pool.ctx
-	h.next, h.proto = 0, c.pool.proto
+	h.next = 0
+	h.proto, h.lane = c.pool.proto, c.pool.lanes[c.lane].key
 	out := c.Conn.Out()
 	before := out.Len()
-	h.own = h.proto.Handshake(c.key(), ctx.bufs, out)
+	h.own = h.proto.Handshake(h.lane, ctx.bufs, out)
 	n := h.own
 	if c.server.forgetful {
 		n += h.proto.Restore(ctx.bufs, out)
@@ -81,7 +83,7 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	} else {
 		h.buf = append(h.buf, r.Flat...)
 	}
-	objection, unfit := h.proto.HandshakeReply(c.key(), h.next, h.buf)
+	objection, unfit := h.proto.HandshakeReply(h.lane, h.next, h.buf)
 	if objection != "" {
 		if missed, ok := c.server.objectionPace.passAfter(ctx.loop.Now(), troublePeriod); ok {
 			ctx.log.Warn("server objects to the handshake", append(c.attrs(),
@@ -133,6 +135,3 @@ func (h *handshake) failed(why msg.Reason) {
 
 // OnFailure implements msg.Owner.
 func (h *handshake) OnFailure(m *msg.Msg) { h.conn.pool.ctx.msgs.Put(m) }
-
-// key is the lane of the connection.
-func (c *serverConn) key() msg.Lane { return c.pool.lanes[c.lane].key }

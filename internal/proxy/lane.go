@@ -14,9 +14,9 @@ import (
 //	                     lane 0: RESP2, the pool's database    lane 1: RESP3     ...
 //	client ── its lane ─► server ─► slot, slot, ...            slot, slot, ...
 //
-// A lane is known once a client has asked for it, and never forgotten: the
-// protocol bounds how many there can be. Its connections are opened when they
-// are needed and closed when it has had no client for a while.
+// A lane is known once a client has asked for it, and until the pool's own database
+// changes: the protocol bounds how many there can be. Its connections are opened
+// when they are needed and closed when it has had no client for a while.
 
 // laneLinger is how long, in nanoseconds, the connections of a lane outlive its
 // last client.
@@ -28,6 +28,7 @@ const unfitPause = int64(time.Second)
 
 // A lane is what a pool knows, on one loop, of one of its lanes.
 type lane struct {
+	// key is as the protocol's Resolve has it.
 	key msg.Lane
 	// clients are those in the lane; the default lane's are not counted.
 	clients int
@@ -71,18 +72,24 @@ func (c *client) waited() bool {
 	return c.waits == 0
 }
 
-// changeLane has the client use the lane that its session is in. What it has in
+// changeLane has the client use the lane that serves its session. What it has in
 // flight is answered first.
 func (c *client) changeLane() {
-	if c.session.Lane == c.pool.lanes[c.lane].key {
+	to := c.pool.laneOf(&c.session)
+	if to == c.lane {
 		return
 	}
 	c.leaveLane()
-	c.lane = c.pool.lane(c.session.Lane)
-	if c.lane > 0 {
-		c.pool.lanes[c.lane].clients++
-	}
+	c.enterLane(to)
 	c.awaitReplies()
+}
+
+// enterLane notes that the client, which is in no lane, uses the i-th.
+func (c *client) enterLane(i int) {
+	c.lane = i
+	if i > 0 {
+		c.pool.lanes[i].clients++
+	}
 }
 
 // leaveLane notes that the client uses its lane no more.
@@ -103,15 +110,36 @@ func (c *client) leaveLane() {
 	c.lane = 0
 }
 
+// clearLanes forgets all lanes but the default one, which it makes anew. There must
+// be no client in them, and no connection that is to take requests.
+func (p *ServerPool) clearLanes() {
+	clear(p.lanes)
+	p.lanes, p.laneByKey = p.lanes[:0], make(map[msg.Lane]int)
+	p.lane(p.proto.Resolve(msg.DefaultLane))
+}
+
+// laneOf returns the index of the lane that serves a session.
+func (p *ServerPool) laneOf(s *msg.Session) int { return p.lane(p.proto.Resolve(s.Lane)) }
+
 // lane returns the index of the lane with the given key.
 func (p *ServerPool) lane(key msg.Lane) int {
-	for i := range p.lanes {
-		if p.lanes[i].key == key {
-			return i
-		}
+	i, known := p.laneByKey[key]
+	if !known {
+		i = len(p.lanes)
+		p.lanes = append(p.lanes, lane{key: key})
+		p.laneByKey[key] = i
 	}
-	p.lanes = append(p.lanes, lane{key: key})
-	return len(p.lanes) - 1
+	return i
+}
+
+// adoptLanes has the clients use the lanes that serve their sessions now that the
+// pool's own database is another. All connections must be made anew: what a lane's
+// number meant before, it may not mean now.
+func (p *ServerPool) adoptLanes() {
+	p.clearLanes()
+	for c := p.clients; c != nil; c = c.next {
+		c.enterLane(p.laneOf(&c.session))
+	}
 }
 
 // addLane makes room for the server's connections in a lane.

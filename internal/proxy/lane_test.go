@@ -38,7 +38,7 @@ func cells(k *testkit.Talk) {
 
 func TestSelect(t *testing.T) {
 	s := testkit.StartScripted(t, cells)
-	r := startRig(t, oneServer(s.Addr(), "  databases: 4\n  redis_db: 2\n"))
+	r := startRig(t, oneServer(s.Addr(), "  databases: 4\n  redis_db: 2\n  failed_select: ignore\n"))
 	quiet, u := r.dial(), r.dial()
 	u.send(command("GET", "a") + command("SELECT", "3") + command("GET", "b") +
 		command("SELECT", "0") + command("GET", "c") + command("SELECT", "4") + command("SELECT", "-1") +

@@ -116,6 +116,7 @@ func (j *largeRequest) read(ctx *Context) {
 	}
 	c := j.c
 	c.held -= j.q.bytes.Len()
+	c.pool.adoptPartial(j.q)
 	j.req = j.q.parser.Finish(mbuf.Whole(&j.q.bytes))
 	j.phase = ends // unless request has more to do
 	if c.state != clientOpen {

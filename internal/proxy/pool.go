@@ -35,8 +35,10 @@ type ServerPool struct {
 	byID            map[uint64]*client
 	// walks are those that inquiries are on through the pool's clients.
 	walks []*walk
-	// lanes are the lanes that were ever used, the first one the default.
-	lanes []lane
+	// lanes are the lanes that were ever used, the first one the default. laneByKey
+	// are their places.
+	lanes     []lane
+	laneByKey map[msg.Lane]int
 	// questions are those that servers have been asked, by topic; nil until the
 	// first one.
 	questions map[string]*question
@@ -54,6 +56,8 @@ type ServerPool struct {
 	slow int
 	// retryPace is when it may next be told that requests were sent again.
 	retryPace pace
+	// selectPace is when it may next be told that a client's SELECT failed.
+	selectPace pace
 	// expiredPace is when it may next be told that requests took too long.
 	expiredPace pace
 	// largePace is when it may next be told that a reply was too large.
@@ -112,7 +116,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	p.latency = make([]*latency.Histogram, len(p.commands))
 	p.keys.set(ctx.measures.Measures)
 	p.back = p.countTried
-	p.lanes = []lane{{key: msg.DefaultLane}}
+	p.clearLanes()
 	for i := range o.Config.Servers {
 		p.servers = append(p.servers, newServer(p, i))
 	}
@@ -157,6 +161,15 @@ func (p *ServerPool) finish(q *partial) {
 	q.next = p.partials
 	p.partials = q
 	p.npartials++
+}
+
+// adoptPartial has a request that a reload found half way through judged as one that
+// begins now.
+func (p *ServerPool) adoptPartial(q *partial) {
+	if q.proto != p.proto {
+		q.parser.Adopt(p.parser)
+		q.proto = p.proto
+	}
 }
 
 // trim leaves what is on the free list to the collector.

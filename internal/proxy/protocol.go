@@ -18,6 +18,12 @@ type Protocol interface {
 	// Commands are the protocol's commands, by msg.Type. They never change.
 	Commands() []msg.Command
 
+	// Resolve returns the lane of server connections that serves a session's lane.
+	Resolve(lane msg.Lane) msg.Lane
+	// Adopt has the session of a client that was there before a reload mean the same
+	// under the pool's new configuration.
+	Adopt(s *msg.Session)
+
 	// Handshake appends what a fresh server connection of a lane says first,
 	// before any request, and returns how many replies that will bring. Those are
 	// given to HandshakeReply, one by one, and seen by no client.
@@ -28,8 +34,12 @@ type Protocol interface {
 	// be used.
 	HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason)
 
+	// Barred reports whether a request is not to be carried out for what the client
+	// said, or did not say, before: it has not logged in, or s.Bars. Local then tells
+	// why. It is asked only of sessions of that kind.
+	Barred(req *msg.Request, s *msg.Session) bool
 	// Local appends the answer to a request whose treatment is Local or Quit, or
-	// to any request of a client that is not authenticated. It may change s.
+	// that is barred. It may change s.
 	Local(req *msg.Request, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain)
 
 	// Ask appends the question that a request whose treatment is Learn raises, to

@@ -13,8 +13,7 @@ func (c *client) request(req *msg.Request) {
 	c.lastType = req.Type
 	c.pool.stats.Values[stats.ClientRequests]++
 	c.session.Begin()
-	if !c.session.Authenticated && !beforeLogin(req.Treatment) {
-		c.local(req)
+	if (!c.session.Authenticated || c.session.Bars != 0) && c.barred(req) {
 		return
 	}
 	if c.overdue && waitsForServers(req.Treatment) {
@@ -54,20 +53,17 @@ func (c *client) request(req *msg.Request) {
 // requests and replies mean.
 func waitsForServers(t msg.Treatment) bool { return t != msg.Local && t != msg.Quit && t != msg.Ignore }
 
-// beforeLogin reports whether a request with that treatment may be taken of a
-// client that has not logged in. For Learn the protocol's Ask decides.
-func beforeLogin(t msg.Treatment) bool { return t == msg.Learn || t == msg.Quit || t == msg.Ignore }
-
 // local has the protocol answer the request, in its turn.
 func (c *client) local(req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
 	c.session.WallMicros = ctx.loop.WallMicros(ctx.loop.Now())
+	lane, bars := c.session.Lane, c.session.Bars
 	if c.outq.Len() == 0 && !req.NoReply && !c.session.Muted {
 		p.proto.Local(req, &c.session, ctx.bufs, c.Out())
 		p.taken(req.Type, ctx.loop.Now())
 		c.Flush()
-		c.changeLane()
+		c.sessionChanged(lane, bars)
 		return
 	}
 	m := ctx.msgs.Get()
@@ -81,7 +77,7 @@ func (c *client) local(req *msg.Request) {
 		c.outq.Push(m)
 		c.advance()
 	}
-	c.changeLane()
+	c.sessionChanged(lane, bars)
 }
 
 // hold counts n bytes of m against the client's bound, in place of what m
@@ -144,12 +140,12 @@ func (c *client) pass(m *msg.Msg, req *msg.Request, conn *serverConn) {
 	}
 	m.Via = uint16(s.index) + 1
 	c.hold(m, size)
-	conn.enqueue(m, size-int(req.Omit.Len))
+	conn.enqueue(m, size-int(req.Omit.Len)+len(req.Instead))
 	s.stats[stats.Requests]++
 	s.stats[stats.RequestBytes] += int64(size)
 }
 
-// write appends the request to out, without what is to be left out.
+// write appends the request to out, with what is to be left out replaced.
 func (c *client) write(req *msg.Request, out *mbuf.Chain) {
 	bufs := c.pool.ctx.bufs
 	size := req.View.Len()
@@ -157,6 +153,7 @@ func (c *client) write(req *msg.Request, out *mbuf.Chain) {
 		req.View.AppendTo(bufs, out, 0, size)
 	} else {
 		req.View.AppendTo(bufs, out, 0, int(omit.Off))
+		out.AppendString(bufs, req.Instead)
 		req.View.AppendTo(bufs, out, omit.End(), size-omit.End())
 	}
 }

@@ -120,7 +120,7 @@ func TestAllServers(t *testing.T) {
 	if !slices.Equal(found, keys) {
 		t.Errorf("KEYS found %d keys", len(found))
 	}
-	if got := c.Do("KEYS", strings.Repeat("*", 1<<17)); got != "-ERR pattern is too long\r\n" {
+	if got := c.Do("KEYS", strings.Repeat("x", 1<<17)); got != "*0\r\n" {
 		t.Errorf("KEYS of a huge pattern: %q", got)
 	}
 	if got := elements(c.Do("RANDOMKEY")); len(got) != 1 || !slices.Contains(keys, got[0]) {

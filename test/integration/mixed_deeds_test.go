@@ -198,6 +198,8 @@ var deeds = []func(*book){
 	func(b *book) {
 		b.say("MULTI")
 		b.expect("-ERR 'MULTI' is not supported by nuthatch: it needs a connection of its own\r\n")
+		b.say("DISCARD") // until then nothing is carried out
+		b.expect("+OK\r\n")
 	},
 }
 

@@ -415,6 +415,16 @@ func (p *requestParser) Held() int { return cap(p.args)*spanSize + cap(p.head) }
 // Forget implements msg.RequestParser.
 func (p *requestParser) Forget() { p.req = msg.Request{} }
 
+// Restrict implements msg.RequestParser. There is no login.
+func (p *requestParser) Restrict() {}
+
+// Adopt implements msg.RequestParser.
+func (p *requestParser) Adopt(of msg.RequestParser) {
+	if of, ok := of.(*requestParser); ok {
+		p.maxRequest, p.allowFlush = of.maxRequest, of.allowFlush
+	}
+}
+
 // Body implements msg.RequestParser.
 func (p *requestParser) Body() int {
 	return p.lack

@@ -28,3 +28,12 @@ func (p *Protocol) Report(*msg.Request, *msg.Session) func(func([]byte)) { retur
 // Restore implements proxy.Protocol: servers are told nothing that they could
 // forget.
 func (p *Protocol) Restore(*mbuf.Pool, *mbuf.Chain) int { return 0 }
+
+// Barred implements proxy.Protocol. No client has to log in, or can choose anything.
+func (p *Protocol) Barred(*msg.Request, *msg.Session) bool { return false }
+
+// Resolve implements proxy.Protocol. There is one lane.
+func (p *Protocol) Resolve(lane msg.Lane) msg.Lane { return lane }
+
+// Adopt implements proxy.Protocol.
+func (p *Protocol) Adopt(*msg.Session) {}

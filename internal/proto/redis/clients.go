@@ -165,7 +165,7 @@ const (
 
 // Inquire implements proxy.Protocol.
 func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, words *mbuf.Chain) msg.Inquiry {
-	q := &inquiry{resp3: s.Lane.IsRESP3(), database: p.shownDatabase}
+	q := &inquiry{resp3: s.Lane.IsRESP3(), database: p.databases.shown}
 	switch commands[req.Type].sub {
 	case "info":
 		q.id = s.ID

@@ -26,6 +26,8 @@ type command struct {
 	// allow_flush is on.
 	flushes bool
 	access  access
+	// database says which words name a database.
+	database databaseRule
 
 	// Derived from the row when the table is built. What every request looks at
 	// stands together.
@@ -177,6 +179,25 @@ func help(name, since string) command {
 func session(name string, arity int, a access, k keys, since, summary string) command {
 	c := refuse(name, arity, ownConnection, since, summary)
 	c.access, c.keys = a, k
+	return c
+}
+
+// transaction is the row of a command that begins or ends a transaction. There are
+// none, but the proxy must know where a client takes one to begin and end.
+func transaction(name string, by answer, since, summary string) command {
+	c := session(name, 1, neither, noKeys, since, summary)
+	c.answer = by
+	return c
+}
+
+// isTransaction tells whether the row is one of those.
+func (c *command) isTransaction() bool {
+	return c.answer == answerMulti || c.answer == answerExec || c.answer == answerDiscard
+}
+
+// inDatabases is the row of a command that names databases.
+func inDatabases(rule databaseRule, c command) command {
+	c.database = rule
 	return c
 }
 

@@ -10,13 +10,16 @@ const (
 	answerCluster
 	answerCommand
 	answerConfig
+	answerDiscard
 	answerEcho
+	answerExec
 	answerHello
 	answerHelp
 	answerInfo
 	answerLastSave
 	answerLatency
 	answerLolwut
+	answerMulti
 	answerPing
 	answerQuit
 	answerReset

@@ -30,9 +30,9 @@ var scriptCommands = group("scripting", []command{
 })
 
 var transactionCommands = group("transactions", []command{
-	session("discard", 1, neither, noKeys, "2.0.0", "Give up a transaction"),
-	session("exec", 1, neither, noKeys, "1.2.0", "Carry out a transaction"),
-	session("multi", 1, neither, noKeys, "1.2.0", "Begin a transaction"),
+	transaction("discard", answerDiscard, "2.0.0", "Give up a transaction"),
+	transaction("exec", answerExec, "1.2.0", "Carry out a transaction"),
+	transaction("multi", answerMulti, "1.2.0", "Begin a transaction"),
 	session("unwatch", 1, neither, noKeys, "2.2.0", "Watch no keys any more"),
 	session("watch", -2, neither, allKeys, "2.2.0", "Carry out the transaction only if keys stay as they are"),
 })

@@ -28,14 +28,11 @@ func (p *Protocol) steps(lane msg.Lane) []step {
 	case p.auth != "":
 		n = append(n, stepAuth)
 	}
-	if p.database(lane) != 0 {
+	if p.databases.number(lane) != 0 {
 		n = append(n, stepSelect)
 	}
 	return n
 }
-
-// database is the number that the lane's database has on the servers.
-func (p *Protocol) database(lane msg.Lane) int { return p.db + lane.DB }
 
 // Handshake appends what makes a fresh connection one of the lane: the login, as
 // AUTH or within HELLO 3, and SELECT, as far as they are needed. It returns how
@@ -54,7 +51,7 @@ func (p *Protocol) Handshake(lane msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) in
 		case stepAuth:
 			w.request("AUTH", p.auth.Reveal())
 		case stepSelect:
-			w.request("SELECT", strconv.Itoa(p.database(lane)))
+			w.request("SELECT", strconv.Itoa(p.databases.number(lane)))
 		}
 	}
 	return len(steps)
@@ -95,7 +92,7 @@ func (p *Protocol) HandshakeReply(lane msg.Lane, i int, b []byte) (objection str
 	default:
 		unfit = msg.NoDatabase
 	}
-	return "SELECT " + strconv.Itoa(p.database(lane)) + ": " + text, unfit
+	return "SELECT " + strconv.Itoa(p.databases.number(lane)) + ": " + text, unfit
 }
 
 // withoutPassword keeps of a server's error what can be told to anybody, on one

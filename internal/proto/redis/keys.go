@@ -83,6 +83,9 @@ const (
 	syntaxError = "syntax error"
 )
 
+// blocks: the command is not supported with BLOCK.
+const blocks = "BLOCK: " + ownConnection
+
 const (
 	// misplaced: the words do not say where the keys are, so that no server would
 	// carry the request out.
@@ -209,14 +212,14 @@ func (k *keys) findStore(r *msg.Request) {
 }
 
 // findStreams finds the keys of XREAD and XREADGROUP. It finds them even if it
-// returns ownConnection, for BLOCK.
+// returns blocks.
 func (k *keys) findStreams(r *msg.Request) string {
 	n := len(r.Args)
 	why := ""
 	for i := 1; i < n; i++ {
 		switch {
 		case isWord(r, i, "block"):
-			why = ownConnection
+			why = blocks
 			i++
 		case isWord(r, i, "count"):
 			i++

@@ -138,6 +138,9 @@ func (p *requestParser) study(r *msg.Request, cmd *command) {
 		var buf [maxLearnedName]byte
 		name := r.Args[0]
 		b, _ := r.View.Bytes(int(name.Off), int(name.Len), buf[:0])
+		if bytes.IndexByte(b, '|') >= 0 {
+			return // COMMAND INFO takes it for a subcommand, and servers for nothing
+		}
 		c := p.learned.command(b)
 		if c == nil {
 			r.Treatment = msg.Learn

@@ -56,7 +56,7 @@ func TestLessonsAgree(t *testing.T) {
 		}
 		words = append(words, testkit.Command(row.example)...)
 		data := resp(words...)
-		parser := New(Options{}).NewRequestParser()
+		parser := New(Options{Databases: 16}).NewRequestParser()
 		if _, done, err := parser.Parse(data); !done || err != nil {
 			t.Fatalf("%s: %q", row.name, data)
 		}

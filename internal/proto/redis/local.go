@@ -16,12 +16,19 @@ const maxWord = 64 << 10
 func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) {
 	cmd := &commands[req.Type]
 	w := writer{pool, out, s.Lane.IsRESP3()}
-	if !s.Authenticated && !beforeAuth(cmd.answer) {
-		w.raw(noAuth)
+	if why := p.barrier(req, s); why != noBarrier {
+		p.refuseBarred(why, req, s, w)
+		return
+	}
+	if cmd.isTransaction() {
+		p.answerTransaction(req, cmd, s, w)
 		return
 	}
 	if req.Error != "" {
 		p.refuse(req, cmd, w)
+		if cmd.answer == answerSelect {
+			p.failSelect(req, s)
+		}
 		return
 	}
 	switch cmd.answer {
@@ -61,13 +68,13 @@ func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out 
 		w.time(s.WallMicros)
 	case answerNone:
 		p.unsupported(req, everyServer, w)
-	case answerHTTP:
+	case answerHTTP, answerMulti, answerExec, answerDiscard:
 	}
 }
 
 // beforeAuth tells who answers clients that have not said AUTH.
 func beforeAuth(a answer) bool {
-	return a == answerAuth || a == answerHello || a == answerQuit || a == answerHTTP
+	return a == answerAuth || a == answerHello || a == answerQuit || a == answerReset || a == answerHTTP
 }
 
 // refuse appends why a request is not served.
@@ -83,8 +90,10 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 			name = plain(lower(nil, p.word(req, 0)), maxShown)
 		}
 		w.fail("ERR ", req.Error, " for '", name, "' command")
-	case syntaxError, invalidCursor, longPattern, waitNotInteger, waitNegative:
+	case syntaxError, invalidCursor, waitNotInteger, waitNegative, notInteger, notInt32, badDatabase:
 		w.fail("ERR ", req.Error)
+	case blocks:
+		w.fail("ERR '", p.shownName(req), " BLOCK' is not supported by nuthatch: ", ownConnection)
 	default:
 		if cmd.treatment == msg.Gather && isInquiryFault(req.Error) {
 			w.fail("ERR ", req.Error)
@@ -96,11 +105,16 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 
 // unsupported says why nuthatch does not do what Redis does.
 func (p *Protocol) unsupported(req *msg.Request, why string, w writer) {
+	w.fail("ERR '", p.shownName(req), "' is not supported by nuthatch: ", why)
+}
+
+// shownName is the command that a request calls, as an error shows it.
+func (p *Protocol) shownName(req *msg.Request) string {
 	name := plain(p.word(req, 0), maxShown)
 	if commands[req.Type].sub != "" {
 		name += " " + plain(p.word(req, 1), maxShown)
 	}
-	w.fail("ERR '", name, "' is not supported by nuthatch: ", why)
+	return name
 }
 
 // refuseUnknown says what Redis says: the command and the first of its words.
@@ -148,21 +162,4 @@ func (p *Protocol) answerPing(req *msg.Request, w writer) {
 	default:
 		w.fail("ERR wrong number of arguments for 'ping' command")
 	}
-}
-
-// answerSelect puts the client in another database. If there is only one, Redis
-// numbers it from 0, and the pool may have configured it by another number.
-func (p *Protocol) answerSelect(req *msg.Request, s *msg.Session, w writer) {
-	n, ok := number(req, 1)
-	switch {
-	case !ok:
-		w.fail("ERR value is not an integer or out of range")
-		return
-	case p.dbs > 1 && n >= 0 && n < int64(p.dbs):
-		s.Lane.DB = int(n) - p.db
-	case p.dbs > 1 || n != 0 && n != int64(p.db):
-		w.fail("ERR DB index is out of range")
-		return
-	}
-	w.ok()
 }

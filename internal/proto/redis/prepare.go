@@ -11,14 +11,9 @@ import (
 // shares with other clients.
 const maxWait = time.Second
 
-// maxPattern is the longest pattern of KEYS, in bytes: servers compare it with
-// every key.
-const maxPattern = 64 << 10
-
 // Why requests for every server are refused.
 const (
 	keysOff        = "the pool's allow_keys is off; use SCAN"
-	longPattern    = "pattern is too long"
 	waitNotInteger = "timeout is not an integer or out of range"
 	waitNegative   = "timeout is negative"
 )
@@ -28,8 +23,8 @@ const (
 // and remembers scripts.
 func (p *Protocol) Prepare(req *msg.Request) {
 	switch cmd := &commands[req.Type]; {
-	case cmd.name == "keys":
-		p.prepareKeys(req)
+	case cmd.name == "keys" && !p.allowKeys:
+		req.Treatment, req.Error = msg.Local, keysOff
 	case cmd.merge == mergeMin && len(req.Args) == cmd.arity:
 		p.prepareWait(req)
 	case cmd.merge == mergeLoad:
@@ -37,15 +32,6 @@ func (p *Protocol) Prepare(req *msg.Request) {
 	case cmd.name == "script|flush":
 		p.scripts.flush()
 		p.loading = loading{}
-	}
-}
-
-func (p *Protocol) prepareKeys(req *msg.Request) {
-	switch {
-	case !p.allowKeys:
-		req.Treatment, req.Error = msg.Local, keysOff
-	case req.Args[len(req.Args)-1].Len > maxPattern:
-		req.Treatment, req.Error = msg.Local, longPattern
 	}
 }
 

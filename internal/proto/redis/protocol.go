@@ -24,6 +24,8 @@ type Options struct {
 	// Databases is how many databases clients may SELECT. With 0 and 1 there is
 	// one, DB, which they may also call 0.
 	Databases int
+	// FailedSelect is what becomes of the requests of a client whose SELECT failed.
+	FailedSelect config.FailedSelect
 	// MaxRequestSize bounds a request, in bytes. 0, and what exceeds 4 GB, mean
 	// 4 GB.
 	MaxRequestSize int64
@@ -73,8 +75,7 @@ type Options struct {
 type Protocol struct {
 	// Static after construction.
 	auth       config.Secret
-	db         int
-	dbs        int
+	databases  databases
 	max        int
 	allowFlush bool
 	learned    *Learned
@@ -93,6 +94,8 @@ type Protocol struct {
 	refresh    func() bool
 	// maxWait is the longest timeout of a WAIT, in milliseconds.
 	maxWait int64
+	// failedSelect is the pool's setting of that name.
+	failedSelect config.FailedSelect
 
 	// Owned by the loop.
 
@@ -135,7 +138,7 @@ func New(o Options) *Protocol {
 	p := &Protocol{
 		slow: slow, facts: o.Facts, refresh: o.Refresh,
 		learned: learned, learns: !o.RefuseUnknown, servers: o.Servers,
-		auth: o.Auth, db: o.DB, dbs: o.Databases, max: limit, allowFlush: o.AllowFlush, version: o.Version, started: o.Started,
+		auth: o.Auth, databases: databases{own: o.DB, n: o.Databases}, failedSelect: o.FailedSelect, max: limit, allowFlush: o.AllowFlush, version: o.Version, started: o.Started,
 		tooLong: errTooLarge(limit), partial: o.PartialResults,
 		scripts: scripts, maxWait: waitBound(o.Timeout), allowKeys: o.AllowKeys, keyless: o.KeylessScripts,
 		desk: desk{spans: make([]msg.Span, 0, firstDesk)},
@@ -148,7 +151,7 @@ func New(o Options) *Protocol {
 // inline requests as from telnet.
 func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser := newRequestParser(p.max, p.tooLong, &p.desk)
-	parser.allowFlush, parser.keyless = p.allowFlush, p.keyless
+	parser.allowFlush, parser.keyless, parser.databases = p.allowFlush, p.keyless, p.databases
 	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
 	parser.asks = p.facts != nil
 	return parser

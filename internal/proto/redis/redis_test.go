@@ -32,7 +32,7 @@ type conversation struct {
 func converse(t testing.TB, o Options) *conversation {
 	p := New(o)
 	return &conversation{t: t, proto: p, parser: p.NewRequestParser(), session: msg.Session{
-		ID: 7, Authenticated: o.Auth == "", WallMicros: 2_000_000_000_000_017,
+		ID: 7, Authenticated: o.Auth == "", Lane: msg.DefaultLane, WallMicros: 2_000_000_000_000_017,
 	}}
 }
 
@@ -40,6 +40,9 @@ func converse(t testing.TB, o Options) *conversation {
 // Requests must be whole.
 func (c *conversation) say(data []byte) (answer string, closed bool) {
 	for len(data) > 0 && !closed {
+		if !c.session.Authenticated {
+			c.parser.Restrict()
+		}
 		n, done, err := c.parser.Parse(data)
 		if err != nil {
 			c.out.AppendString(&c.pool, err.Reply)
@@ -64,7 +67,7 @@ func (c *conversation) answer(r *msg.Request) (closed bool) {
 	if r.Treatment == msg.Ignore {
 		return false
 	}
-	if r.Treatment < msg.Learn && c.session.Authenticated {
+	if r.Treatment < msg.Learn && !c.proto.Barred(r, &c.session) {
 		c.out.AppendString(&c.pool, []string{"+forwarded\r\n", "+fragmented\r\n"}[r.Treatment])
 		return false
 	}
@@ -112,7 +115,14 @@ func TestAgainstRedis(t *testing.T) {
 		"COMMAND GETKEYSANDFLAGS GET a\r\n", "COMMAND LIST FILTERBY PATTERN xlen*\r\n", "COMMAND LIST FILTERBY MODULE x\r\n", "COMMAND LIST FILTERBY x y\r\n", "COMMAND LIST x\r\n",
 		"COMMAND LIST FILTERBY ACLCAT geo x\r\n", "COMMAND DOCS nosuch\r\n", "READONLY\r\n", "ASKING\r\n", "RESET\r\n",
 
+		"CONFIG|GET x\r\n", "OBJECT|ENCODING a\r\n", "client|id\r\n", "GET|x y\r\n", "CONFIG GET|x y\r\n", "OBJECT ENCODING|x y\r\n",
+
+		// What ends no transaction.
+		"EXEC\r\n", "DISCARD\r\n", "EXEC x\r\n", "DISCARD x\r\n", "MULTI x\r\nEXEC\r\n",
+
 		// What is answered.
+		"CLIENT UNBLOCK 9999\r\n", "CLIENT UNBLOCK x\r\n", "CLIENT UNBLOCK -1\r\n", "CLIENT UNBLOCK 9999 timeout\r\n", "CLIENT UNBLOCK 9999 ERROR\r\n",
+		"CLIENT UNBLOCK 9999 x\r\n", "CLIENT UNBLOCK x y\r\n", "CLIENT UNBLOCK 1 ERROR x\r\n", "CLIENT unblock\r\n", "CLIENT UNBLOCK 99999999999999999999\r\n",
 		"PING\r\n", "PING hi\r\n", string(resp("ECHO", "a\r\nb")), "SELECT 0\r\n", "SELECT 99\r\n", "SELECT -1\r\n", "SELECT a\r\n", "SELECT +0\r\n",
 		"QUIT\r\n", "QUIT 1\r\n", "POST / HTTP/1.1\r\n", "Host: x\r\n", "AUTH default x\r\n", "AUTH nobody x\r\n",
 		"HELLO a\r\n", "HELLO 2 FOO\r\n", "HELLO 2 AUTH a\r\n", "HELLO 2 AUTH a b\r\n", "HELLO 2 SETNAME \"a b\"\r\n",
@@ -222,7 +232,7 @@ func TestKeysAgainstRedis(t *testing.T) {
 		"xread streams a b 0 0", "xread count 5 streams a 0", "xreadgroup group g c count 1 noack streams a b > >", "xreadgroup group streams c streams a 0",
 		"pfcount a b", "pfmerge d a b", "sdiffstore d a b", "lmove a b left right", "rpoplpush a b", "lcs a b", "smove a b c", "move a 1",
 	} {
-		parser := New(Options{}).NewRequestParser()
+		parser := New(Options{Databases: 16}).NewRequestParser()
 		data := resp(strings.Fields(text)...)
 		if n, done, err := parser.Parse(data); n != len(data) || !done || err != nil {
 			t.Fatal(n, done, err)

@@ -301,9 +301,9 @@ func infoReplication(_ *Protocol, v *Survey, _ *Facts, line func(string, any)) {
 // infoKeyspace tells the databases that have keys, by the numbers that they have for
 // clients.
 func infoKeyspace(p *Protocol, v *Survey, _ *Facts, line func(string, any)) {
-	for _, n := range v.databasesShown(p.db, p.dbs) {
+	for _, n := range v.databasesShown(p.databases.own, p.databases.n) {
 		k := v.spaces[n]
-		if p.dbs <= 1 {
+		if !p.databases.several() {
 			n = 0
 		}
 		text := fmt.Sprintf("keys=%d,expires=%d,avg_ttl=%d", k.keys, k.expires, k.avgTTL)

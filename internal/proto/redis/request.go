@@ -20,6 +20,13 @@ const (
 	maxArgs = math.MaxInt32
 )
 
+// Redis's limits for a client that has not logged in. They do not concern an inline
+// request, which maxLine bounds.
+const (
+	maxBulkBeforeAuth = 16 << 10
+	maxArgsBeforeAuth = 10
+)
+
 // keptLine is how many bytes of an inline request a parser keeps room for between
 // two requests.
 const keptLine = 1 << 10
@@ -38,19 +45,14 @@ const (
 	failed                       // nothing: the bytes are not the protocol
 )
 
-// A requestParser implements msg.RequestParser.
-//
-// It is stricter than Redis in one thing: Redis skips two bytes where a line ends
-// and looks at neither, so that bytes which are no request for another server
-// are one for Redis. What is forwarded here ends its lines in "\r\n".
-type requestParser struct {
-	// Static after construction.
-
+// requestSettings are what a parser knows of its pool.
+type requestSettings struct {
 	// max is the largest request in bytes, at most MaxUint32.
 	max     int
 	tooLong *msg.ProtocolError
 	// allowFlush: the pool's setting of that name.
 	allowFlush bool
+	databases  databases
 	// learned is what the pool has learnt; nil: nothing is to be learnt. learns:
 	// so are unknown commands. servers is the number of servers.
 	learned *Learned
@@ -62,10 +64,22 @@ type requestParser struct {
 	tag hashkit.Tag
 	// keyless is the pool's keyless_scripts.
 	keyless config.KeylessScripts
+}
+
+// A requestParser implements msg.RequestParser.
+//
+// It is stricter than Redis in one thing: Redis skips two bytes where a line ends
+// and looks at neither, so that bytes which are no request for another server
+// are one for Redis. What is forwarded here ends its lines in "\r\n".
+type requestParser struct {
+	// static after construction, but for Adopt
+	requestSettings
 
 	// The request in progress.
 
 	state requestState
+	// bulk is the longest argument that it may have, in bytes.
+	bulk int
 	// done is the number of its bytes in earlier calls of Parse.
 	done int
 	// left is the number of arguments that are not whole, of words in all.
@@ -83,8 +97,26 @@ type requestParser struct {
 }
 
 func newRequestParser(maxSize int, tooLong *msg.ProtocolError, desk *desk) *requestParser {
-	return &requestParser{max: maxSize, tooLong: tooLong, wordSpans: wordSpans{desk: desk}}
+	return &requestParser{
+		requestSettings: requestSettings{max: maxSize, tooLong: tooLong}, bulk: maxBulk, wordSpans: wordSpans{desk: desk},
+	}
 }
+
+// Adopt implements msg.RequestParser.
+func (p *requestParser) Adopt(of msg.RequestParser) {
+	if of, ok := of.(*requestParser); ok {
+		p.requestSettings = of.requestSettings
+	}
+}
+
+// Restrict implements msg.RequestParser.
+func (p *requestParser) Restrict() {
+	invariant.Check(p.state == atStart, "redis: Restrict within a request")
+	p.bulk = maxBulkBeforeAuth
+}
+
+// restricted: the request comes from a client that has not logged in.
+func (p *requestParser) restricted() bool { return p.bulk == maxBulkBeforeAuth }
 
 // Size implements msg.RequestParser.
 func (p *requestParser) Size() int { return p.done }
@@ -175,6 +207,8 @@ func (p *requestParser) count(data []byte, i int) int {
 		p.fail(errLongCount)
 	case !ok || v > maxArgs:
 		p.fail(errCount)
+	case v > maxArgsBeforeAuth && p.restricted():
+		p.fail(errCountBeforeAuth)
 	case v <= 0:
 		p.state = atEnd
 	default:
@@ -188,7 +222,7 @@ func (p *requestParser) args(data []byte, i int) int {
 	if p.left >= manyArgs {
 		i = p.many(data, i)
 	}
-	spans, left := p.spans, p.left
+	spans, left, bulk := p.spans, p.left, p.bulk
 	// limit is the offset in data that no argument's end may exceed.
 	base, limit := p.done, p.max-p.done
 	for left > 0 && i < len(data) {
@@ -211,8 +245,8 @@ func (p *requestParser) args(data []byte, i int) int {
 			}
 		}
 		end := body + n + 2
-		if n > maxBulk || end > limit {
-			p.large(n)
+		if n > bulk || end > limit {
+			p.large(int64(n))
 			break
 		}
 		if !p.lost {
@@ -303,8 +337,10 @@ func (p *requestParser) length(data []byte, i int) int {
 	switch {
 	case p.head.tooLong():
 		p.fail(errLongLength)
-	case !ok || v < 0 || v > maxBulk:
+	case !ok || v < 0:
 		p.fail(errLength)
+	case v > int64(p.bulk):
+		p.large(v)
 	case p.done+i+int(v)+2 > p.max:
 		p.fail(p.tooLong)
 	default:
@@ -373,12 +409,15 @@ func (p *requestParser) fail(err *msg.ProtocolError) {
 }
 
 // large refuses an argument of n bytes: for Redis's reason if it is one.
-func (p *requestParser) large(n int) {
-	if n > maxBulk {
+func (p *requestParser) large(n int64) {
+	switch {
+	case n > maxBulk:
 		p.fail(errLength)
-		return
+	case n > int64(p.bulk):
+		p.fail(errLengthBeforeAuth)
+	default:
+		p.fail(p.tooLong)
 	}
-	p.fail(p.tooLong)
 }
 
 // Finish implements msg.RequestParser. The view of an inline request is that of
@@ -390,7 +429,7 @@ func (p *requestParser) large(n int) {
 func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	invariant.Check(p.state == atEnd, "redis: Finish of a request that is not whole")
 	r := &p.req
-	p.state, p.done = atStart, 0
+	p.state, p.done, p.bulk = atStart, 0, maxBulk
 	if p.lost {
 		p.find(v, p.max, p.words)
 	}
@@ -401,6 +440,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	r.View = v
 	r.Error, r.PlaceKey = "", nil
 	r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
+	r.Omit, r.Instead = msg.Span{}, ""
 	if len(p.spans) == 0 {
 		r.Type, r.Treatment, r.Args = unknown, msg.Ignore, nil
 		return r
@@ -445,6 +485,9 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		case noKey, oneKey, rangeOfKeys, countedKeys, pairedKeys, storeKey, streamKeys:
 		}
 	}
+	if cmd.database != noDatabase && r.Treatment == msg.Forward {
+		p.databases.hold(r, cmd.database)
+	}
 	return r
 }
 
@@ -471,13 +514,15 @@ func (p *requestParser) lookupSub(cmd *command) *command {
 
 // The errors of the request parser, in Redis's words where it has any.
 var (
-	errCount      = protocolError("invalid multibulk length")
-	errLongCount  = protocolError("too big mbulk count string")
-	errLength     = protocolError("invalid bulk length")
-	errLongLength = protocolError("too big bulk count string")
-	errLongInline = protocolError("too big inline request")
-	errQuotes     = protocolError("unbalanced quotes in request")
-	errEnd        = protocolError(`expected "\r\n" behind a bulk`)
+	errCount            = protocolError("invalid multibulk length")
+	errLongCount        = protocolError("too big mbulk count string")
+	errLength           = protocolError("invalid bulk length")
+	errLongLength       = protocolError("too big bulk count string")
+	errCountBeforeAuth  = protocolError("unauthenticated multibulk length")
+	errLengthBeforeAuth = protocolError("unauthenticated bulk length")
+	errLongInline       = protocolError("too big inline request")
+	errQuotes           = protocolError("unbalanced quotes in request")
+	errEnd              = protocolError(`expected "\r\n" behind a bulk`)
 )
 
 func errMark(got byte) *msg.ProtocolError {

@@ -27,17 +27,19 @@ const defaultUser = "default"
 // maxClientName bounds what CLIENT SETNAME may set, in bytes.
 const maxClientName = 1 << 10
 
-// answerAuth answers AUTH password and AUTH user password. A wrong password takes
-// back what a right one gave, as with nutcracker.
+// answerAuth answers AUTH password and AUTH user password. A wrong password by itself
+// takes back what a right one gave, as with nutcracker; with a user, which nutcracker
+// does not know, it does not, as with Redis.
 func (p *Protocol) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 	switch {
 	case len(req.Args) > 3:
 		w.fail("ERR ", syntaxError)
 	case len(req.Args) == 3:
-		if !p.login(req, 1, s) {
+		if !p.knows(req, 1) {
 			w.raw(authWrong)
 			return
 		}
+		s.Authenticated = true
 		w.ok()
 	case p.auth == "":
 		w.raw(authNotSet)
@@ -51,31 +53,22 @@ func (p *Protocol) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 	}
 }
 
-// login checks the user and password that are the i-th word of a request and the
+// knows checks the user and password that are the i-th word of a request and the
 // next. Without a password of the pool's any will do, as for Redis's user
 // default.
-func (p *Protocol) login(req *msg.Request, i int, s *msg.Session) bool {
+func (p *Protocol) knows(req *msg.Request, i int) bool {
 	known := string(p.word(req, i)) == defaultUser
-	switch {
-	case known && p.auth == "":
-		return true
-	case p.auth == "":
-		return false
-	}
-	s.Authenticated = p.auth.Equal(p.word(req, i+1)) && known
-	return s.Authenticated
+	return known && (p.auth == "" || p.auth.Equal(p.word(req, i+1)))
 }
 
 // A greeting is the options of a HELLO.
 type greeting struct {
 	// user is the index of AUTH's first word, name that of SETNAME's; 0: none.
 	user, name int
-	// odd is the index of a word that is no option; 0: none.
-	odd int
 }
 
-func (p *Protocol) greeting(req *msg.Request) greeting {
-	var g greeting
+// greeting reads the options of a HELLO, up to the first fault.
+func (p *Protocol) greeting(req *msg.Request) (g greeting, fault string) {
 	n := len(req.Args)
 	for i := 2; i < n; i++ {
 		switch {
@@ -85,12 +78,14 @@ func (p *Protocol) greeting(req *msg.Request) greeting {
 		case p.is(req, i, "setname") && i+1 < n:
 			g.name = i + 1
 			i++
+			if fault := p.nameFault(req, i); fault != "" {
+				return g, fault
+			}
 		default:
-			g.odd = i
-			return g
+			return g, "Syntax error in HELLO option '" + plain(p.word(req, i), maxShown) + "'"
 		}
 	}
-	return g
+	return g, ""
 }
 
 // answerHello agrees to RESP2, and to RESP3 if the servers speak it; if not it
@@ -113,19 +108,21 @@ func (p *Protocol) answerHello(req *msg.Request, s *msg.Session, w writer) {
 		}
 		lane.RESP = uint8(version)
 	}
-	g := p.greeting(req)
+	g, fault := p.greeting(req)
 	switch {
-	case g.odd > 0:
-		w.fail("ERR Syntax error in HELLO option '", plain(p.word(req, g.odd), maxShown), "'")
+	case fault != "":
+		w.fail("ERR ", fault)
 		return
-	case g.user > 0 && !p.login(req, g.user, s):
+	case g.user > 0 && !p.knows(req, g.user):
 		w.raw(authWrong)
 		return
-	case !s.Authenticated:
+	case g.user == 0 && !s.Authenticated:
 		w.raw(helloNoAuth)
 		return
-	case g.name > 0 && !p.setName(req, g.name, s, w):
-		return
+	}
+	s.Authenticated = true
+	if g.name > 0 {
+		s.Name = string(p.word(req, g.name))
 	}
 	s.Lane = lane
 	w.resp3 = lane.IsRESP3()
@@ -161,36 +158,24 @@ func version(l msg.Lane) int64 {
 	return 2
 }
 
-// setName takes the i-th word as the client's name. If it cannot be one it says
-// so and returns false.
-func (p *Protocol) setName(req *msg.Request, i int, s *msg.Session, w writer) bool {
-	name := p.word(req, i)
+// nameFault is why the i-th word of a request cannot be a client's name, or nothing.
+func (p *Protocol) nameFault(req *msg.Request, i int) string {
 	if req.Args[i].Len > maxClientName {
-		w.fail("ERR Client names cannot be longer than ", strconv.Itoa(maxClientName), " bytes.")
-		return false
+		return "Client names cannot be longer than " + strconv.Itoa(maxClientName) + " bytes."
 	}
-	for _, c := range name {
+	for _, c := range p.word(req, i) {
 		if c < '!' || c > '~' {
-			w.fail("ERR Client names cannot contain spaces, newlines or special characters.")
-			return false
+			return "Client names cannot contain spaces, newlines or special characters."
 		}
 	}
-	s.Name = string(name)
-	return true
-}
-
-// shownDatabase is the number of the lane's database for its clients.
-func (p *Protocol) shownDatabase(lane msg.Lane) int {
-	if p.dbs > 1 {
-		return p.database(lane)
-	}
-	return 0
+	return ""
 }
 
 // answerReset makes the session as new.
 func (p *Protocol) answerReset(s *msg.Session, w writer) {
 	s.Name = ""
 	s.Authenticated = p.auth == ""
+	s.Bars, s.Asked = 0, ""
 	s.Lane = msg.DefaultLane
 	if s.Replies == msg.RepliesOff {
 		s.Replies, s.Muted = msg.RepliesOn, false
@@ -202,9 +187,12 @@ func (p *Protocol) answerReset(s *msg.Session, w writer) {
 func (p *Protocol) answerClient(req *msg.Request, s *msg.Session, w writer) {
 	switch commands[req.Type].sub {
 	case "setname":
-		if p.setName(req, 2, s, w) {
-			w.ok()
+		if fault := p.nameFault(req, 2); fault != "" {
+			w.fail("ERR ", fault)
+			return
 		}
+		s.Name = string(p.word(req, 2))
+		w.ok()
 	case "getname":
 		if s.Name == "" {
 			w.null()
@@ -217,6 +205,8 @@ func (p *Protocol) answerClient(req *msg.Request, s *msg.Session, w writer) {
 		p.setInfo(req, s, w)
 	case "reply":
 		p.answerReply(req, s, w)
+	case "unblock":
+		p.answerUnblock(req, w)
 	case "no-evict", "no-touch": // they make no difference to a proxy
 		if !p.is(req, 2, "on") && !p.is(req, 2, "off") {
 			w.fail("ERR ", syntaxError)
@@ -226,6 +216,23 @@ func (p *Protocol) answerClient(req *msg.Request, s *msg.Session, w writer) {
 	default: // nor does the rest
 		w.ok()
 	}
+}
+
+// answerUnblock says that the client is not blocked: none can be.
+func (p *Protocol) answerUnblock(req *msg.Request, w writer) {
+	switch n := len(req.Args); {
+	case n > 4:
+		w.fail("ERR unknown subcommand or wrong number of arguments for '", plain(p.word(req, 1), maxShown), "'. Try CLIENT HELP.")
+		return
+	case n == 4 && !p.is(req, 3, "timeout") && !p.is(req, 3, "error"):
+		w.fail("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+		return
+	}
+	if _, ok := number(req, 2); !ok {
+		w.fail("ERR ", notInteger)
+		return
+	}
+	w.integer(0)
 }
 
 // answerReply is CLIENT REPLY. What is switched off are the client's replies

@@ -50,7 +50,7 @@ func (p *Protocol) settingsShown(v *Survey, f *Facts) map[string]string {
 		maps.Copy(all, v.settings)
 	}
 	all["cluster-enabled"] = "no"
-	all["databases"] = strconv.Itoa(max(p.dbs, 1))
+	all["databases"] = strconv.Itoa(max(p.databases.n, 1))
 	const bulkLen = "proto-max-bulk-len"
 	if n, err := strconv.ParseInt(all[bulkLen], 10, 64); err != nil || int64(p.max) < n {
 		all[bulkLen] = strconv.Itoa(p.max)

@@ -194,7 +194,7 @@ func (w *wordSpans) find(v mbuf.View, limit, words int) {
 	}
 	kept := w.desk.spans
 	w.desk.spans = w.desk.room(words)
-	p.state, p.done = atStart, 0
+	p.state, p.done, p.max = atStart, 0, limit
 	for off := 0; off < v.Len(); {
 		b, first := v.Near(off)
 		p.read(b)

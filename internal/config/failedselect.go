@@ -1,0 +1,14 @@
+package config
+
+// FailedSelect is what becomes of the requests of a client whose SELECT failed.
+type FailedSelect uint8
+
+const (
+	// FailedSelectRefuse refuses those for servers until a SELECT succeeds.
+	FailedSelectRefuse FailedSelect = iota
+	// FailedSelectIgnore carries them out in the database where the client was, as
+	// Redis does.
+	FailedSelectIgnore
+)
+
+var failedSelectNames = []string{FailedSelectRefuse: "refuse", FailedSelectIgnore: "ignore"}

@@ -1,0 +1,148 @@
+package redis
+
+import (
+	"strconv"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/msg"
+)
+
+// What a client said before, or did not say, can be why a request is not carried
+// out:
+//
+//	                          what is refused         until
+//	it has not logged in      all but the login       it does
+//	RefusedMulti              all                     EXEC, DISCARD, RESET
+//	FailedSelect              what is for servers     a SELECT succeeds, RESET
+//	LostDatabase              what is for servers     a SELECT succeeds, RESET
+//
+// Most clients send MULTI, or SELECT, together with what follows, and many do not
+// look at the answer. So what follows is looked at in the light of it.
+
+// A barrier is why a request is not carried out.
+type barrier uint8
+
+const (
+	noBarrier barrier = iota
+	notLoggedIn
+	inRefusedMulti
+	behindFailedSelect
+	inLostDatabase
+)
+
+// Barred implements proxy.Protocol.
+func (p *Protocol) Barred(req *msg.Request, s *msg.Session) bool {
+	return p.barrier(req, s) != noBarrier
+}
+
+// barrier is why a request of the session's is not carried out, if it is not.
+func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
+	cmd := &commands[req.Type]
+	switch {
+	case req.Treatment == msg.Quit, req.Treatment == msg.Ignore:
+	case !s.Authenticated && !beforeAuth(cmd.answer):
+		return notLoggedIn
+	case s.Bars&msg.RefusedMulti != 0 && !besideMulti(cmd):
+		return inRefusedMulti
+	case !isForServers(req, cmd):
+	case s.Bars&msg.LostDatabase != 0:
+		return inLostDatabase
+	case s.Bars&msg.FailedSelect != 0 && p.failedSelect == config.FailedSelectRefuse:
+		return behindFailedSelect
+	}
+	return noBarrier
+}
+
+// besideMulti tells whether a command is answered by itself in a transaction, too:
+// it ends it, or is refused as it is anywhere.
+func besideMulti(cmd *command) bool {
+	switch cmd.answer {
+	case answerExec, answerDiscard, answerReset:
+		return true
+	default:
+		return cmd.reason != "" && cmd.id != unknown
+	}
+}
+
+// isForServers tells whether servers have a part in the answer to a request.
+func isForServers(req *msg.Request, cmd *command) bool {
+	switch req.Treatment {
+	case msg.Forward, msg.Fragment, msg.Broadcast, msg.One:
+		return true
+	case msg.Learn:
+		return cmd.answer != answerHello
+	case msg.Local, msg.Gather, msg.Report, msg.Quit, msg.Ignore:
+	}
+	return false
+}
+
+// refuseBarred appends why the request is not carried out.
+func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w writer) {
+	if why == notLoggedIn {
+		if commands[req.Type].answer == answerSelect && p.isElsewhere(req, s) {
+			p.failSelect(req, s)
+		}
+		w.raw(noAuth)
+		return
+	}
+	name := p.shownName(req)
+	switch why {
+	case inRefusedMulti:
+		w.fail("ERR '", name, "' is not carried out: MULTI was refused, and with it all that follows up to EXEC or DISCARD")
+	case inLostDatabase:
+		w.fail("ERR '", name, "' is not carried out: the pool no longer has database ", strconv.Itoa(s.Lane.DB),
+			", which this connection is in; SELECT another one")
+	case behindFailedSelect:
+		w.fail("ERR '", name, "' is not carried out: this connection asked for database '", s.Asked,
+			"' and did not get it; SELECT one that the pool has")
+	case noBarrier, notLoggedIn:
+	}
+}
+
+// answerTransaction answers MULTI, EXEC and DISCARD. There are no transactions: a
+// client that began one all the same must not have it carried out in pieces.
+func (p *Protocol) answerTransaction(req *msg.Request, cmd *command, s *msg.Session, w writer) {
+	refused := s.Bars&msg.RefusedMulti != 0
+	if cmd.answer == answerExec {
+		s.Bars &^= msg.RefusedMulti // whatever its words
+	}
+	switch {
+	case cmd.answer == answerExec && len(req.Args) != cmd.arity:
+		w.fail("EXECABORT Transaction discarded because of: ", wrongArity, " for 'exec' command")
+	case cmd.answer == answerExec && refused:
+		w.raw(execAborted)
+	case len(req.Args) != cmd.arity:
+		w.fail("ERR ", wrongArity, " for '", cmd.name, "' command")
+	case cmd.answer == answerMulti:
+		s.Bars |= msg.RefusedMulti
+		p.unsupported(req, cmd.reason, w)
+	case !refused:
+		w.raw(withoutMulti(cmd))
+	default:
+		s.Bars &^= msg.RefusedMulti
+		w.ok()
+	}
+}
+
+// execAborted answers the EXEC of a transaction that was refused.
+const execAborted = "-EXECABORT Transaction discarded because of previous errors.\r\n"
+
+// withoutMulti answers an EXEC or a DISCARD that ends nothing.
+func withoutMulti(cmd *command) string {
+	if cmd.answer == answerExec {
+		return "-ERR EXEC without MULTI\r\n"
+	}
+	return "-ERR DISCARD without MULTI\r\n"
+}
+
+// Adopt implements proxy.Protocol. A client that has logged in stays logged in, also
+// where the password is another now, as with Redis; where there is none any more,
+// none is asked for. A database that was chosen stays that database, and is not to be
+// used if the pool no longer has it.
+func (p *Protocol) Adopt(s *msg.Session) {
+	s.Authenticated = s.Authenticated || p.auth == ""
+	s.Bars &^= msg.LostDatabase
+	if !p.databases.has(s.Lane) {
+		s.Bars |= msg.LostDatabase
+	}
+}

@@ -1,0 +1,70 @@
+package proxy
+
+import (
+	"log/slog"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/msg"
+)
+
+// What a client's session has to do with its requests: some are refused because of
+// what came before them, and a reload may change what the session can be served.
+
+// barred has the protocol refuse a request that the client's session does not
+// allow, and reports whether it is one.
+func (c *client) barred(req *msg.Request) bool {
+	if !c.pool.proto.Barred(req, &c.session) {
+		return false
+	}
+	c.local(req)
+	return true
+}
+
+// sessionChanged follows a request that the protocol has answered, and that may
+// have changed the session: before it the lane and the bars were those given.
+func (c *client) sessionChanged(lane msg.Lane, bars msg.Bars) {
+	if c.session.Lane != lane {
+		c.changeLane()
+	}
+	if c.session.Bars&^bars&msg.FailedSelect != 0 {
+		c.logFailedSelect()
+	}
+}
+
+// logFailedSelect tells that the client did not get the database that it asked for.
+func (c *client) logFailedSelect() {
+	p := c.pool
+	missed, ok := p.selectPace.pass(p.ctx.loop.Now())
+	if !ok {
+		return
+	}
+	follows := "its requests for servers are refused until a SELECT succeeds"
+	if p.conf.FailedSelect == config.FailedSelectIgnore {
+		follows = "it goes on in the database where it was"
+	}
+	p.ctx.log.Warn("client did not get the database that it asked for", append(c.attrs(),
+		slog.String("database", c.session.Asked), slog.String("follows", follows), slog.Int("more_not_logged", missed))...)
+}
+
+// adoptSessions has the pool's new configuration, in place of the one before, hold
+// for the clients that are there.
+func (p *ServerPool) adoptSessions(before *config.Pool) {
+	if before.RedisDB != p.conf.RedisDB {
+		p.adoptLanes()
+	}
+	if before.RedisDB == p.conf.RedisDB && before.Databases == p.conf.Databases && before.RedisAuth == p.conf.RedisAuth {
+		return
+	}
+	lost := 0
+	for c := p.clients; c != nil; c = c.next {
+		bars := c.session.Bars
+		p.proto.Adopt(&c.session)
+		if c.session.Bars&^bars&msg.LostDatabase != 0 {
+			lost++
+		}
+	}
+	if lost > 0 {
+		p.ctx.log.Warn("clients are in databases that the pool no longer has; their requests for servers are refused until they SELECT another",
+			slog.String("pool", p.conf.Name), slog.Int("clients", lost))
+	}
+}
