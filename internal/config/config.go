@@ -81,6 +81,8 @@ type Process struct {
 	SlowlogSlowerThan time.Duration
 	SlowlogMaxLen     int
 	SlowlogKeys       bool
+	// TurnTimes measures the processor time of the event loops' turns.
+	TurnTimes bool
 	// HotKeys looks for the keys that are asked for most, and the largest.
 	HotKeys bool
 	// MaxMemory is the most memory of the process; 0: whoever runs it decides.

@@ -60,7 +60,7 @@ func TestEveryKey(t *testing.T) {
 		File: "testdata/good-every-key.yml",
 		Process: Process{
 			Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, ResolveInterval: 30 * time.Second,
-			LogFormat: LogJSON, SlowlogSlowerThan: 20 * time.Millisecond, SlowlogMaxLen: 1000, SlowlogKeys: true,
+			LogFormat: LogJSON, SlowlogSlowerThan: 20 * time.Millisecond, SlowlogMaxLen: 1000, SlowlogKeys: true, TurnTimes: true,
 			MaxMemory: 2 << 30,
 			Admin:     Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 9100}, AdminWritten: true,
 			AdminToken: "t0ken: *#", AdminTokenFile: "/run/secrets/admin", AdminInsecure: true, AdminPprof: true, ReadyServers: 50,

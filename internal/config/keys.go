@@ -517,6 +517,12 @@ var processKeys = []key[Process]{
 		set: func(p *Process, v value) { p.SlowlogKeys = v.flag },
 	},
 	{
+		name: "turn_times", kind: kindBool, def: "false", origin: fromNuthatch,
+		help: "Measures the processor time of each turn of the event loops: `longest_turn` in the statistics is the most that one has " +
+			"taken, and so the most that the proxy itself has kept a client waiting. It costs two system calls in each turn.",
+		set: func(p *Process, v value) { p.TurnTimes = v.flag },
+	},
+	{
 		name: "hotkeys", kind: kindBool, def: "true", origin: fromNuthatch,
 		help: "Looks at a sample of the requests, about a thousand a second, to find each pool's keys that are asked for most, and " +
 			"the largest requests and replies. They are shown to operators only, and in no metric.",

@@ -28,6 +28,7 @@ func (in *Instance) measures(g *generation) proxy.Measures {
 	return proxy.Measures{
 		Latency: p.Latency, HotKeys: p.HotKeys,
 		SlowLog: p.SlowlogMaxLen > 0, SlowerThan: p.SlowlogSlowerThan, SlowKeys: p.SlowlogKeys,
+		TurnTimes: p.TurnTimes,
 	}
 }
 

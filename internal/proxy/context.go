@@ -170,6 +170,7 @@ func NewContext(o Options) (*Context, error) {
 		return nil, err
 	}
 	ctx.loop, ctx.bufs = loop, loop.Bufs()
+	loop.TimeTurns(o.Measures.TurnTimes)
 	for i, p := range o.Pools {
 		ctx.pools = append(ctx.pools, newServerPool(ctx, i, p))
 	}
@@ -189,6 +190,7 @@ func (ctx *Context) Clients() int { return int(ctx.nclients.Load()) }
 func (ctx *Context) CopyStats(dst *stats.Shard) {
 	v := &ctx.shard.Values
 	v[stats.Turns] = int64(ctx.loop.Turns())
+	v[stats.LongestTurn] = int64(ctx.loop.LongestTurn(false))
 	v[stats.LoopClients] = ctx.nclients.Load()
 	msgs, chunks := ctx.Live()
 	v[stats.LiveMessages], v[stats.LiveChunks] = int64(msgs), int64(chunks)

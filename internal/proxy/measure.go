@@ -32,6 +32,8 @@ type Measures struct {
 	SlowKeys   bool
 	// HotKeys: which keys are asked for most, and which are large.
 	HotKeys bool
+	// TurnTimes: how much processor time the loop's turns take.
+	TurnTimes bool
 }
 
 // measures is a context's state of measuring. It belongs to the loop.
@@ -82,6 +84,7 @@ type serverRun struct {
 func (ctx *Context) SetMeasures(m Measures) {
 	ctx.endRuns(ctx.loop.Now())
 	ctx.measures.Measures = m
+	ctx.loop.TimeTurns(m.TurnTimes)
 	for _, p := range ctx.pools {
 		p.keys.set(m)
 	}

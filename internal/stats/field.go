@@ -214,6 +214,7 @@ const (
 	AcceptErrors
 	MemoryHeld
 	MemoryPauses
+	LongestTurn
 
 	numLoopFields = iota
 )
@@ -297,6 +298,7 @@ var LoopFields = [numLoopFields]Field{
 	FreeBytes:    {"free_bytes", "nuthatch_loop_free_bytes", Gauge, Bytes, "buffer memory on the event loop's free lists"},
 	MemoryHeld:   {"memory_held", "nuthatch_loop_memory_bytes", Gauge, Bytes, "memory that the event loop holds for clients and what they have in flight"},
 	MemoryPauses: {"memory_pauses", "nuthatch_loop_memory_pauses_total", Counter, Things, "times that a connection was not read from for want of memory"},
+	LongestTurn:  {"longest_turn", "nuthatch_loop_longest_turn_seconds", Gauge, Nanoseconds, "most processor time that a turn of the event loop has taken, with `turn_times`"},
 	AcceptErrors: {"accept_errors", "nuthatch_loop_accept_errors_total", Counter, Things, "times that no client could be accepted, for want of a descriptor or of memory"},
 }
 

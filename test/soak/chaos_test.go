@@ -57,7 +57,7 @@ func chaos(t *testing.T, name string, protocol testkit.Protocol, moves bool, d t
 	seed, rng := seeded(t)
 	s := newStage(t, protocol, "", pool...)
 	r := &row{piece: "chaos", what: name + ": servers killed, stopped, restarted"}
-	report(t, r)
+	s.report(r)
 	before := s.left()
 	p, rack := s.startPulse(), s.startRack()
 	rss := s.watchRSS()

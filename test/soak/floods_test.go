@@ -27,7 +27,7 @@ func newFlood(t *testing.T, r *row, pool ...string) (s *stage, judge func()) {
 	t.Helper()
 	beside(t)
 	s = newStage(t, testkit.Redis, fmt.Sprintf("  max_memory: %dmb\n", maxMemory>>20), pool...)
-	report(t, r)
+	s.report(r)
 	r.bound = maxResident
 	rss := s.watchRSS()
 	return s, func() {

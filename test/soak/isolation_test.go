@@ -21,7 +21,7 @@ const calmRatio = 1.5
 func TestIsolation(t *testing.T) {
 	s := newStage(t, testkit.Redis, "", fmt.Sprintf("timeout: %d", timeout.Milliseconds()))
 	r := &row{piece: "isolation", what: "one of three servers stopped and resumed, keys of the others"}
-	report(t, r)
+	s.report(r)
 	before := s.left()
 	keys := s.keysByServer(300)
 	spell := share(1, 5*time.Second, 200*time.Millisecond)

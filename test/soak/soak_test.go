@@ -104,9 +104,12 @@ type row struct {
 	// rss is the most resident memory, in bytes, and bound what it was to stay
 	// below, 0 if that was nothing in particular.
 	rss, bound int64
-	left       string
-	notes      string
-	verdict    string
+	// turn is the most processor time that a turn of an event loop has taken, in
+	// milliseconds.
+	turn    float64
+	left    string
+	notes   string
+	verdict string
 }
 
 var (
@@ -116,12 +119,14 @@ var (
 
 // report adds a piece's row to the table when the test ends, so that the verdict
 // is known.
-func report(t *testing.T, r *row) {
-	t.Helper()
-	t.Cleanup(func() {
+func (s *stage) report(r *row) {
+	s.t.Helper()
+	s.t.Cleanup(func() {
 		r.verdict = "holds"
-		if t.Failed() {
+		if s.t.Failed() {
 			r.verdict = "FAILS"
+		} else {
+			r.turn = s.longestTurn()
 		}
 		rowMu.Lock()
 		defer rowMu.Unlock()
@@ -141,8 +146,8 @@ func (r *row) saw(s testkit.Seen) {
 // table is the rows as Markdown.
 func table(rows []row) string {
 	var b strings.Builder
-	b.WriteString("\n| piece | what | requests | errors | p50 / p99 / longest, ms | RSS, most (bound), MB | left behind | figures | verdict |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("\n| piece | what | requests | errors | p50 / p99 / longest, ms | longest turn, CPU ms | RSS, most (bound), MB | left behind | figures | verdict |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	for i := range rows {
 		r := &rows[i]
 		memory := fmt.Sprint(r.rss >> 20)
@@ -156,8 +161,8 @@ func table(rows []row) string {
 		if r.longest > 0 {
 			latency = fmt.Sprintf("%.1f / %.1f / %.1f", r.p50, r.p99, r.longest)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %d | %s | %s | %s | %s | %s | %s |\n",
-			r.piece, r.what, r.requests, r.errors, latency, memory, r.left, r.notes, r.verdict)
+		fmt.Fprintf(&b, "| %s | %s | %d | %s | %s | %.1f | %s | %s | %s | %s |\n",
+			r.piece, r.what, r.requests, r.errors, latency, r.turn, memory, r.left, r.notes, r.verdict)
 	}
 	return b.String()
 }

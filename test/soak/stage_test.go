@@ -49,7 +49,7 @@ func newStage(t *testing.T, protocol testkit.Protocol, process string, pool ...s
 	}
 	text := testkit.Pool{Protocol: protocol, Servers: testkit.Names(s.servers...), Lines: pool}.String()
 	path := testkit.SocketPath(t, "admin")
-	text += fmt.Sprintf("\nnuthatch:\n  threads: %d\n  admin: %s\n%s", loops, path, process)
+	text += fmt.Sprintf("\nnuthatch:\n  threads: %d\n  turn_times: true\n  admin: %s\n%s", loops, path, process)
 	s.admin = &http.Client{Timeout: testkit.Patience, Transport: &http.Transport{
 		DisableKeepAlives: true, // a connection that is kept would be one of the proxy's descriptors
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -100,6 +100,19 @@ func (s *stage) left() string {
 	return fmt.Sprintf("%d descriptors, %d clients, %d connections, %d queued, %d messages, %d chunks",
 		int64(s.descriptors())-servers, pools.Pools[0].Counters["client_connections"],
 		info.Process.Connections-servers, queued, messages, chunks)
+}
+
+// longestTurn is the most processor time that a turn of an event loop has taken, in
+// milliseconds.
+func (s *stage) longestTurn() float64 {
+	s.t.Helper()
+	var info api.Info
+	s.ask("/api/v1/info", &info)
+	longest := int64(0)
+	for _, loop := range info.Loops {
+		longest = max(longest, loop.Counters["longest_turn"])
+	}
+	return ms(longest / int64(time.Microsecond))
 }
 
 // reasons are why requests failed, and how often, as the proxy counts them.
