@@ -403,9 +403,11 @@ func (p *Pool) Put(m *Msg) {
 // NoteKey is how many bytes of a key a Note holds.
 const NoteKey = 128
 
-// A Note is the beginning of a key. It goes back to the Pool with its message.
+// A Note is the beginning of a request's first key, and how many it has. It goes
+// back to the Pool with its message.
 type Note struct {
 	n, len int
+	keys   int
 	text   [NoteKey]byte
 	next   *Note // on the free list
 }
@@ -414,8 +416,11 @@ type Note struct {
 // of the whole.
 func (n *Note) Key() (text []byte, length int) { return n.text[:n.n], n.len }
 
-// Take gives m a note of the key.
-func (p *Pool) Take(m *Msg, key []byte) {
+// Keys is how many keys the request has.
+func (n *Note) Keys() int { return n.keys }
+
+// Take gives m a note of the first of its keys.
+func (p *Pool) Take(m *Msg, key []byte, keys int) {
 	n := m.Note
 	if n == nil {
 		if n = p.notes; n == nil {
@@ -424,5 +429,5 @@ func (p *Pool) Take(m *Msg, key []byte) {
 		p.notes, n.next = n.next, nil
 		m.Note = n
 	}
-	n.n, n.len = copy(n.text[:], key), len(key)
+	n.n, n.len, n.keys = copy(n.text[:], key), len(key), keys
 }

@@ -99,7 +99,7 @@ func (k *keySampler) sample(p *ServerPool, req *msg.Request) {
 func (k *keySampler) note(p *ServerPool, req *msg.Request, m *msg.Msg) {
 	k.notes--
 	if req.Nkeys > 0 {
-		p.ctx.msgs.Take(m, p.keyOf(req, 0))
+		p.ctx.msgs.Take(m, p.keyOf(req, 0), req.Nkeys)
 	}
 }
 
@@ -112,7 +112,7 @@ func (p *ServerPool) keyOf(req *msg.Request, i int) []byte {
 }
 
 // sawLarge takes note of a large reply. If nobody knows whose it is, the next
-// requests get notes.
+// requests get notes. One about several keys tells of none of them that it is large.
 func (p *ServerPool) sawLarge(m *msg.Msg, size int) {
 	k := &p.keys
 	now := p.ctx.loop.Now()
@@ -121,6 +121,9 @@ func (p *ServerPool) sawLarge(m *msg.Msg, size int) {
 			k.noticed = now
 			k.notes = max(k.notes, noteBurst)
 		}
+		return
+	}
+	if m.Note.Keys() > 1 {
 		return
 	}
 	text, n := m.Note.Key()

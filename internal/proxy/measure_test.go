@@ -342,3 +342,21 @@ func TestLargest(t *testing.T) {
 		t.Errorf("requests: %+v, want one of %s", keys.Requests, c.keyAt(0, 0))
 	}
 }
+
+// A large reply about several keys makes none of them a large key.
+func TestLargestOfSeveralKeys(t *testing.T) {
+	c, p := quick(t, "")
+	words := []string{"MGET"}
+	for i := range 200 {
+		words = append(words, c.keyAt(0, i))
+	}
+	for range 3 {
+		c.later(time.Second)
+		c.ask(p, command(words...), command(words...))
+		c.answerAll(0)
+		p.drain()
+	}
+	if keys := c.loops[0].HotKeys(c.topo, 3); len(keys.Replies) != 0 || len(keys.Requests) != 0 {
+		t.Errorf("large replies: %+v, large requests: %+v", keys.Replies, keys.Requests)
+	}
+}

@@ -50,6 +50,9 @@ func (c *client) logSlow(m *msg.Msg) {
 	if m.Note != nil && ms.SlowKeys {
 		text, n := m.Note.Key()
 		e.Key, e.KeyLen = string(text), n
+		if keys := m.Note.Keys(); keys > 1 {
+			e.Keys = keys // of one that was not split, too
+		}
 	}
 	c.divide(m, now, e)
 	p.topo.slow.Add(e)

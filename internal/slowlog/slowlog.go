@@ -35,8 +35,8 @@ type Entry struct {
 	// Pool and Command name the request, ServerName the server that it went to, if
 	// it went to one.
 	Pool, Command, ServerName string
-	// Keys is the number of its keys, if it was split, and Key the beginning of the
-	// first, of KeyLen bytes, if keys are kept.
+	// Keys is the number of its keys, if it was split or keys are kept and it has
+	// several, and Key the beginning of the first, of KeyLen bytes, if keys are kept.
 	Keys   int
 	Key    string
 	KeyLen int
