@@ -286,6 +286,35 @@ func TestLogLevelSignals(t *testing.T) {
 	})
 }
 
+// The log names each signal, and says what it brings, in nutcracker's words. SIGSEGV,
+// sent from outside, ends either proxy.
+func TestSignalsAreNamed(t *testing.T) {
+	t.Parallel()
+	said := regexp.MustCompile(`signal \d+ \(SIG[A-Z0-9]+\) received, [a-z ]+[a-z]`)
+	var lines [2][]string
+	for i, start := range []func(testing.TB, string, ...testkit.Option) *testkit.Proxy{testkit.StartNutcracker, testkit.StartNuthatch} {
+		p := start(t, testkit.Pool{Protocol: testkit.Redis, Servers: []string{testkit.Entry(testkit.Refused(t), 1, "")}}.String(), testkit.Crashes())
+		for n, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGSEGV} {
+			p.Signal(signal)
+			testkit.Await(t, "the log to tell of "+signal.String(), func() error {
+				if len(said.FindAllString(readFile(p.Log), -1)) != n+1 {
+					return errors.New(readFile(p.Log))
+				}
+				return nil
+			})
+		}
+		lines[i] = said.FindAllString(readFile(p.Log), -1)
+		if state := p.Wait(); state.Success() {
+			t.Errorf("after SIGSEGV: %v", state)
+		}
+	}
+	for n, line := range lines[1] { // whose line has a member behind it
+		if line = strings.TrimSuffix(line, " signal"); line != lines[0][n] {
+			t.Errorf("nuthatch logs %q, nutcracker %q", line, lines[0][n])
+		}
+	}
+}
+
 // SIGHUP reopens the log: after a move of the file, a new one appears under the
 // old name and gets what follows.
 func TestLogReopen(t *testing.T) {

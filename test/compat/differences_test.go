@@ -159,3 +159,59 @@ func TestServersOwnErrors(t *testing.T) {
 		})
 	}
 }
+
+// What a client reads when servers fail differs in three ways: after a request for
+// many keys that has failed nutcracker hangs up, of a split request it does not tell
+// the servers' own error, and a name that cannot be resolved is a host that is down.
+func TestFailuresThatDiffer(t *testing.T) {
+	t.Parallel()
+	readOnly := func() string {
+		return testkit.StartScripted(t, func(k *testkit.Talk) {
+			for _, ok := k.Command(); ok; _, ok = k.Command() {
+				k.Reply("-READONLY You can't write against a read only replica.\r\n")
+			}
+		}).Addr()
+	}
+	start := func(protocol testkit.Protocol, servers ...string) *pair {
+		yaml := testkit.Pool{Protocol: protocol, Servers: servers}.String()
+		return &pair{
+			protocol:   protocol,
+			nutcracker: testkit.StartNutcracker(t, yaml), nuthatch: testkit.StartNuthatch(t, yaml),
+		}
+	}
+	many := strings.Join(someKeys(8), " ")
+	gone := testkit.Entry(testkit.Refused(t), 1, "gone")
+	half := start(testkit.Redis, testkit.StartRedis(t).Entry("a"), gone)
+	memcached := start(testkit.Memcache, testkit.StartMemcached(t).Entry("a"), gone)
+	replicas := start(testkit.Redis, testkit.Entry(readOnly(), 1, "a"), testkit.Entry(readOnly(), 1, "b"))
+	nowhere := start(testkit.Redis, "no.such.name.invalid:6379:1 a")
+	for _, failed := range []struct {
+		on            *pair
+		request, want string
+	}{
+		{half, string(commands("MGET " + many)[0]), "-ERR Connection refused\r\n"},
+		{memcached, "get " + many + "\r\n", "SERVER_ERROR Connection refused\r\n"},
+	} {
+		c := failed.on.nutcracker.Dial(failed.on.protocol)
+		c.Send([]byte(failed.request))
+		c.Expect(failed.want)
+		c.ExpectEnd()
+		c = failed.on.nuthatch.Dial(failed.on.protocol)
+		for range 3 {
+			c.Send([]byte(failed.request))
+			c.Expect(failed.want)
+		}
+	}
+	for _, d := range []struct {
+		testkit.Difference
+		on *pair
+	}{
+		{testkit.Difference{Name: "DEL on replicas", Send: commands("DEL " + many), Nutcracker: `-ERR Invalid argument ; \+PONG`, Nuthatch: `-READONLY .* ; \+PONG`, Why: whyServersOwn}, replicas},
+		{testkit.Difference{Name: "a name that cannot be resolved", Send: commands("GET a"), Nutcracker: `-ERR Host is down ; \+PONG`, Nuthatch: `-ERR the name of this key's server cannot be resolved ; \+PONG`, Why: "it says what is wrong"}, nowhere},
+	} {
+		t.Run(d.Name, func(t *testing.T) {
+			d.Protocol = d.on.protocol
+			d.Check(t, d.on.nutcracker, d.on.nuthatch)
+		})
+	}
+}
