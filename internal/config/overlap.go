@@ -155,7 +155,7 @@ func (t *listenTable) find(l *listening) *listening {
 func (l *listening) taken(addr Address) string {
 	text := addr.String() + " is taken already, by " + l.by + " on line " + lineOf(l.node)
 	if l.canonical() != addr.canonical() {
-		text += ", which listens at " + l.Address.String()
+		text += ", which listens at " + l.String()
 	}
 	return text
 }

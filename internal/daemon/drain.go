@@ -62,8 +62,7 @@ func (in *Instance) drain(delay time.Duration) {
 // stopAccepting closes the listeners, when a change that is under way has come
 // to its end. There is none afterwards.
 func (in *Instance) stopAccepting() *generation {
-	in.changing.Lock()
-	defer in.changing.Unlock()
+	defer in.lockGeneration()()
 	g := in.current.Load()
 	for i, l := range g.listeners {
 		in.acceptRest(l, g.conf.Pools[i].Backlog+1)

@@ -66,10 +66,12 @@ type Instance struct {
 	// replaced: another program has the listening sockets and the pid file.
 	replaced atomic.Bool
 
-	// changing is held by whoever makes a change: one at a time. upgrading is the one
-	// that may take long.
-	changing  sync.Mutex
+	// handing is held by whoever needs the listeners as they are, or changes them: an
+	// upgrade, which may take long, a reload and the end. upgrading: it is an upgrade.
+	handing   sync.Mutex
 	upgrading atomic.Bool
+	// changing is held by whoever makes a change: one at a time. It comes after handing.
+	changing sync.Mutex
 	// fate is held while it is decided that the proxy ends, or that another program
 	// takes over: one or the other.
 	fate sync.Mutex
@@ -474,9 +476,18 @@ func (in *Instance) Stop() {
 // last returns the last generation that there is, when a change that is under way
 // has come to its end.
 func (in *Instance) last() *generation {
-	in.changing.Lock()
-	defer in.changing.Unlock()
+	defer in.lockGeneration()()
 	return in.current.Load()
+}
+
+// lockGeneration keeps the generation what it is, and returns what ends that.
+func (in *Instance) lockGeneration() (unlock func()) {
+	in.handing.Lock()
+	in.changing.Lock()
+	return func() {
+		in.changing.Unlock()
+		in.handing.Unlock()
+	}
 }
 
 // ending reports whether an end has been asked for: nothing is changed any more.

@@ -26,8 +26,7 @@ import (
 //
 // Clients of pools that stay notice nothing. by says who asked for it.
 func (in *Instance) Reload(by string) (*preview.Change, error) {
-	in.changing.Lock()
-	defer in.changing.Unlock()
+	defer in.lockGeneration()()
 	change, err := in.reload()
 	if err != nil {
 		for fault := range strings.Lines(err.Error()) {

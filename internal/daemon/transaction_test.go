@@ -216,8 +216,8 @@ var reloadChanges = map[string]func(p *plan){
 	"backlog":                 func(p *plan) { p.backlog = "200" },
 	"ejections end":           func(p *plan) { p.lines = "timeout: 5000" },
 	"checks begin":            func(p *plan) { p.lines = ejecting + "\n  health_check: {interval: 1h}" },
-	"pool added":              func(p *plan) { p.pools = append(p.pools, "gamma") },
-	"pool on a socket added":  func(p *plan) { p.pools = append(p.pools, "delta") },
+	"pool added":              func(p *plan) { p.pools = append(slices.Clip(p.pools), "gamma") },
+	"pool on a socket added":  func(p *plan) { p.pools = append(slices.Clip(p.pools), "delta") },
 	"pool removed":            func(p *plan) { p.pools = nil },
 	"admin listener moves":    func(p *plan) { p.adminAt = p.path("other") },
 	"admin socket's mode":     func(p *plan) { p.adminMode = "0666" },
@@ -269,10 +269,10 @@ func TestReloadFaults(t *testing.T) {
 		"a missing token": func(p *plan) { p.process += "  admin_token_file: " + p.path("none") + "\n" },
 		"admin is taken":  func(p *plan) { p.adminAt, p.adminMode = taken, "" },
 		"a port is taken": func(p *plan) {
-			p.tcp, p.pools = map[string]string{"zeta": taken}, append(p.pools[:len(p.pools):len(p.pools)], "zeta")
+			p.tcp, p.pools = map[string]string{"zeta": taken}, append(slices.Clip(p.pools), "zeta")
 		},
-		"a socket's folder":  func(p *plan) { p.pools = append(p.pools[:len(p.pools):len(p.pools)], "no/where") },
-		"a file in the way":  func(p *plan) { p.pools = append(p.pools[:len(p.pools):len(p.pools)], "nuthatch.yml") },
+		"a socket's folder":  func(p *plan) { p.pools = append(slices.Clip(p.pools), "no/where") },
+		"a file in the way":  func(p *plan) { p.pools = append(slices.Clip(p.pools), "nuthatch.yml") },
 		"a mode that cannot": func(p *plan) { p.mode = "0600" },
 	}
 	for _, name := range slices.Sorted(maps.Keys(reloadChanges)) {

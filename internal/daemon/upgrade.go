@@ -33,8 +33,8 @@ func (in *Instance) Upgrade(by string) error {
 		return admin.ErrUpgrading
 	}
 	defer in.upgrading.Store(false)
-	in.changing.Lock()
-	defer in.changing.Unlock()
+	in.handing.Lock()
+	defer in.handing.Unlock()
 	s, err := in.upgrade()
 	if err != nil {
 		in.log.Error("program not upgraded, this one goes on", slog.String("by", by), errAttr(err))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -58,7 +59,7 @@ func (r *replaceable) started() (pids []int) {
 	if err != nil {
 		return nil
 	}
-	for _, word := range strings.Fields(string(text)) {
+	for word := range strings.FieldsSeq(string(text)) {
 		if pid, err := strconv.Atoi(word); err == nil {
 			pids = append(pids, pid)
 		}
@@ -308,4 +309,35 @@ func TestUpgradeOfManyListeners(t *testing.T) {
 			t.Errorf("PING: %q", got)
 		}
 	}
+}
+
+// TestOrdersDuringAHungUpgrade: what has nothing to do with it does not wait for it.
+func TestOrdersDuringAHungUpgrade(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	at := testkit.SocketPath(t, "admin")
+	r := startReplaceable(t, testkit.Pool{Name: "alpha", Protocol: testkit.Redis, Servers: []string{server.Entry("s1")}}.String()+
+		"nuthatch:\n  admin: "+at+"\n")
+	r.put("echo $$ >> PIDS; exec sleep 300")
+	pids := r.upgradeTo(1)
+	for _, order := range []struct {
+		args, want string
+		fails      bool
+	}{
+		{"disable alpha s1", "", false},
+		{"reconnect alpha", "", false},
+		{"enable alpha s1", "", false},
+		{"upgrade", "an upgrade is under way", true},
+		{"drain", "", false},
+	} {
+		args := append([]string{"ctl", "-a", at}, strings.Fields(order.args)...)
+		out, err := exec.Command(testkit.Binary(t), args...).CombinedOutput()
+		if (err != nil) != order.fails || !strings.Contains(string(out), order.want) {
+			t.Errorf("%s: %v, %s", order.args, err, out)
+		}
+	}
+	if state := r.Wait(); !state.Success() {
+		t.Errorf("the old program ended with %v", state)
+	}
+	r.awaitEnd(pids)
 }
