@@ -46,10 +46,10 @@ func TestBroadcasts(t *testing.T) {
 			"STAT s1:pid 1\r\nSTAT s2:error SERVER_ERROR Connection refused\r\nSTAT s3:error SERVER_ERROR out of memory\r\nEND\r\n", false,
 		},
 		{"all servers down", "stats servers\r\n", [3]string{refused, refused, refused}, "SERVER_ERROR Connection refused\r\n", true},
-		{"all say the same", "stats reset\r\n", [3]string{"RESET\r\n", "RESET\r\n", "RESET\r\n"}, "RESET\r\n", false},
+		{"all say the same", "stats detail\r\n", [3]string{"RESET\r\n", "RESET\r\n", "RESET\r\n"}, "RESET\r\n", false},
 		{"all have nothing", "stats items\r\n", [3]string{"END\r\n", "END\r\n", "END\r\n"}, "END\r\n", false},
 		{
-			"not all the same", "stats reset\r\n",
+			"not all the same", "stats detail\r\n",
 			[3]string{"RESET\r\n", "RESET\r\n", "ERROR\r\n"},
 			"STAT s1:reply RESET\r\nSTAT s2:reply RESET\r\nSTAT s3:error ERROR\r\nEND\r\n", false,
 		},

@@ -166,7 +166,8 @@ var commands = [...]command{
 	},
 	{
 		name: "stats", min: 1, treatment: msg.Broadcast, merge: mergeStats, form: "stats [<argument>*]",
-		note: "Without an argument, or with `servers` for one: see [Statistics](#statistics).",
+		note: "Without an argument, or with `servers` for one: see [Statistics](#statistics). `reset`, `detail on` and `off`, `sizes_enable` " +
+			"and `sizes_disable` are refused.",
 	},
 
 	{name: "cache_memlimit", noreply: 1, refusal: refusal("cache_memlimit", administers), form: "cache_memlimit <megabytes> [noreply]"},
@@ -214,6 +215,9 @@ func (c *command) family() msg.Family {
 
 // pure reports whether the command changes nothing. A meta get may, by its flags.
 func (c *command) pure() bool { return c.name == "get" || c.name == "gets" }
+
+// errStats refuses a stats that changes what the servers do.
+var errStats = refusal("stats", "It changes servers that other clients share: send it there.")
 
 func refusal(name, why string) string {
 	return "SERVER_ERROR '" + name + "' is not supported by nuthatch. " + why

@@ -26,6 +26,8 @@ var (
 		2: regexp.MustCompile(`^(set|add|replace|append|prepend|cas|delete|incr|decr|touch)$`),
 		1: regexp.MustCompile(`^(flush_all|verbosity|cache_memlimit|slabs|lru|lru_crawler|extstore|refresh_certs)$`),
 	}
+	changing    = regexp.MustCompile(`^stats (servers )?(reset|sizes_enable|sizes_disable|detail [^ ]+)( |$)`)
+	dump        = regexp.MustCompile(`^stats (servers )?detail dump( |$)`)
 	badLineByte = regexp.MustCompile("[\x00\r]")
 )
 
@@ -83,6 +85,7 @@ func referenceLine(line string, maxRequest int) (r seen, body int) {
 		return seen{treatment: msg.Quit}, 0
 	}
 	if gone || known && (len(words) < bounds[0] || len(words) > bounds[1]) {
+		r.skip = 0 // no storage command: what follows is a line
 		return r, 0
 	}
 	twice := false
@@ -129,6 +132,9 @@ func objection(line string, words []string, length int64) string {
 			why = "It would take a connection that all clients share."
 		}
 		return "SERVER_ERROR '" + words[0] + "' is not supported by nuthatch. " + why
+	}
+	if text := strings.Join(words, " "); changing.MatchString(text) && !dump.MatchString(text) {
+		return "SERVER_ERROR 'stats' is not supported by nuthatch. It changes servers that other clients share: send it there."
 	}
 	if words[0] == "flush_all" {
 		return "CLIENT_ERROR flush_all not allowed: the pool's allow_flush is off"

@@ -224,7 +224,9 @@ func (p *requestParser) understand(line []byte) {
 	switch {
 	case r.Error == "" && hasBody:
 		p.state, p.lack = inBody, int(body)+2
-	case hasBody:
+	case hasBody && r.Error != errUnknown:
+		// A line of too few words, or too many, is no storage command, and nobody knows
+		// what follows it: memcached reads that as the next line.
 		r.Skip = int(body) + 2
 	}
 	if r.Error == "" {
@@ -277,6 +279,8 @@ func (p *requestParser) objection(c *command, line []byte) string {
 		return c.refusal
 	case c.flush && !p.allowFlush:
 		return errNoFlush
+	case c.merge == mergeStats && p.changesServers(line):
+		return errStats
 	case p.bad || (c.many || c.body > 0) && p.longKey(c):
 		return errFormat
 	case c.max > 0 && n > c.max:
@@ -351,6 +355,25 @@ func (p *requestParser) accept(c *command, line []byte) {
 	if r.Nkeys == 1 {
 		r.Treatment = msg.Forward
 	}
+}
+
+// changesServers reports whether a stats changes what all clients of the servers
+// see, or what the servers do: it sets counters to zero, or turns some on.
+func (p *requestParser) changesServers(line []byte) bool {
+	args := p.args[1:]
+	if len(args) > 0 && string(wordOf(line, args[0])) == "servers" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return false
+	}
+	switch string(wordOf(line, args[0])) {
+	case "reset", "sizes_enable", "sizes_disable":
+		return true
+	case "detail":
+		return len(args) > 1 && string(wordOf(line, args[1])) != "dump"
+	}
+	return false
 }
 
 // acceptStats tells the three forms of stats apart: the proxy's own, the

@@ -21,6 +21,7 @@ var (
 
 const (
 	badFormat = "CLIENT_ERROR bad command line format"
+	noStats   = "SERVER_ERROR 'stats' is not supported by nuthatch. It changes servers that other clients share: send it there."
 	badChunk  = "CLIENT_ERROR bad data chunk"
 	tooLarge  = "SERVER_ERROR object too large for cache"
 	noFlush   = "CLIENT_ERROR flush_all not allowed: the pool's allow_flush is off"
@@ -120,11 +121,12 @@ var requestTests = []struct {
 	{"refused, the value skipped: unique", "cas a 0 0 5 18446744073709551616\r\nget x\r\nget b\r\n", []seen{
 		local("cas a 0 0 5 18446744073709551616\r\n", badFormat, 7), forward("get b\r\n", "b"),
 	}},
-	{"refused, the value skipped: words missing", "cas a 0 0 5\r\nget x\r\nget b\r\n", []seen{
-		local("cas a 0 0 5\r\n", "ERROR", 7), forward("get b\r\n", "b"),
+	{"no storage command: words missing", "cas a 0 0 5\r\nget x\r\ncas a 0 0 5 \r\nbarva2\r\nget b\r\n", []seen{
+		local("cas a 0 0 5\r\n", "ERROR", 0), forward("get x\r\n", "x"), local("cas a 0 0 5 \r\n", "ERROR", 0), local("barva2\r\n", "ERROR", 0),
+		forward("get b\r\n", "b"),
 	}},
-	{"refused, the value skipped: words too many", "set a 0 0 5 6 7\r\nget x\r\nget b\r\n", []seen{
-		local("set a 0 0 5 6 7\r\n", "ERROR", 7), forward("get b\r\n", "b"),
+	{"no storage command: words too many", "set a 0 0 5 6 7\r\nget x\r\nget b\r\n", []seen{
+		local("set a 0 0 5 6 7\r\n", "ERROR", 0), forward("get x\r\n", "x"), forward("get b\r\n", "b"),
 	}},
 	{"refused, the value skipped: NUL", "set a\x00b 0 0 5\r\nget x\r\nget b\r\n", []seen{
 		local("set a\x00b 0 0 5\r\n", badFormat, 7), forward("get b\r\n", "b"),
@@ -189,6 +191,14 @@ var requestTests = []struct {
 		{raw: "stats items\r\n", treatment: msg.Broadcast},
 		{raw: "stats servers\r\n", treatment: msg.Broadcast, omit: " servers"},
 		{raw: "stats servers slabs\r\n", treatment: msg.Broadcast, omit: " servers"},
+	}},
+	{"stats that change the servers", "stats reset\r\nstats servers reset\r\nstats  detail  on\r\nstats detail off\r\nstats sizes_enable\r\n" +
+		"stats servers sizes_disable x\r\nstats detail\r\nstats detail dump\r\nstats resets\r\nstats items reset\r\nstats servers\r\n", []seen{
+		local("stats reset\r\n", noStats, 0), local("stats servers reset\r\n", noStats, 0), local("stats  detail  on\r\n", noStats, 0),
+		local("stats detail off\r\n", noStats, 0), local("stats sizes_enable\r\n", noStats, 0), local("stats servers sizes_disable x\r\n", noStats, 0),
+		{raw: "stats detail\r\n", treatment: msg.Broadcast}, {raw: "stats detail dump\r\n", treatment: msg.Broadcast},
+		{raw: "stats resets\r\n", treatment: msg.Broadcast}, {raw: "stats items reset\r\n", treatment: msg.Broadcast},
+		{raw: "stats servers\r\n", treatment: msg.Broadcast, omit: " servers"},
 	}},
 
 	{"meta", "mg a\r\nmd a k Ox\r\nma a\r\nme a\r\nmn\r\n", []seen{
