@@ -50,9 +50,29 @@ func TestCommandFilters(t *testing.T) {
 		known[name] = true
 	}
 	for _, filter := range [][]string{
-		{"MODULE", "nosuch"}, {"aclcat", "nosuch"}, {"ACLCAT", ""}, {"ACLCAT", "@read"}, {"ACLCAT", "READ"}, {"PATTERN", ""}, {"PATTERN", "*"}, {"PATTERN", "Z*STORE"},
-		{"PATTERN", "?get"}, {"PATTERN", "[gh]et*"}, {"PATTERN", "x*|[^a-s]*"}, {"PATTERN", "[z-x]*"}, {"PATTERN", "[ge"}, {"PATTERN", `\get`}, {"PATTERN", `get\`}, {"PATTERN", "[]get"},
-		{"PATTERN", `[\g]et`}, {"PATTERN", "**t**"}, {"PATTERN", "get?"}, {"PATTERN", "*e*e*"}, {"PATTERN", "[^g]et"}, {"PATTERN", "[a-"}, {"PATTERN", "[^"},
+		{"MODULE", "nosuch"},
+		{"aclcat", "nosuch"},
+		{"ACLCAT", ""},
+		{"ACLCAT", "@read"},
+		{"ACLCAT", "READ"},
+		{"PATTERN", ""},
+		{"PATTERN", "*"},
+		{"PATTERN", "Z*STORE"},
+		{"PATTERN", "?get"},
+		{"PATTERN", "[gh]et*"},
+		{"PATTERN", "x*|[^a-s]*"},
+		{"PATTERN", "[z-x]*"},
+		{"PATTERN", "[ge"},
+		{"PATTERN", `\get`},
+		{"PATTERN", `get\`},
+		{"PATTERN", "[]get"},
+		{"PATTERN", `[\g]et`},
+		{"PATTERN", "**t**"},
+		{"PATTERN", "get?"},
+		{"PATTERN", "*e*e*"},
+		{"PATTERN", "[^g]et"},
+		{"PATTERN", "[a-"},
+		{"PATTERN", "[^"},
 	} {
 		var want []string
 		for _, name := range sortedNames(t, server.Do(append([]string{"COMMAND", "LIST", "FILTERBY"}, filter...)...)) {
