@@ -11,8 +11,13 @@ import (
 // Scripts and functions that name no key are placed by their names: the SHA1 of a
 // script, so that its text and its SHA1 lead to one server, or the function's name.
 
-// placeSize is the most bytes that one is placed by.
-const placeSize = 64
+const (
+	// placeSize is the most bytes that one is placed by.
+	placeSize = 64
+	// maxPlacedText is the longest text, in bytes, that is placed by its SHA1: to
+	// find that holds up the event loop.
+	maxPlacedText = 1 << 20
+)
 
 // Why a script without keys is refused in a pool of several servers.
 const (
@@ -34,7 +39,7 @@ func (p *requestParser) placeScript(r *msg.Request, cmd *command) {
 		r.Treatment, r.Error = msg.Local, namesNoKey
 	case !cmd.runsText:
 		r.PlaceKey = p.nameOf(r, script)
-	case script.Len > maxScriptBytes:
+	case script.Len > maxPlacedText:
 		r.Treatment, r.Error = msg.Local, longScript
 	default:
 		r.PlaceKey = p.sumOf(r, script)

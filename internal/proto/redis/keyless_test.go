@@ -64,7 +64,7 @@ func TestScriptsWithKeys(t *testing.T) {
 
 // TestKeylessRefusal: the error says what to do.
 func TestKeylessRefusal(t *testing.T) {
-	long := strings.Repeat("x", maxScriptBytes+1)
+	long := strings.Repeat("x", maxPlacedText+1)
 	for _, tt := range []struct {
 		keyless config.KeylessScripts
 		words   []string
