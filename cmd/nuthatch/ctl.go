@@ -114,9 +114,12 @@ func (f *targetFlags) target() (ctl.Target, error) {
 		if err != nil {
 			return t, err
 		}
-		if t, err = ctl.Of(conf); err != nil && f.address == "" {
+		if t, err = ctl.Of(conf, f.confFile); err != nil && f.address == "" {
 			return t, err
 		}
+	}
+	if f.address != "" {
+		t.ConfigFile = "" // it is said which one is meant
 	}
 	t.Address = orElse(f.address, orElse(os.Getenv(adminVariable), t.Address))
 	t.Token = orElse(os.Getenv(tokenVariable), t.Token)

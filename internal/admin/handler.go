@@ -111,7 +111,29 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusUnauthorized, "a token is needed: Authorization: Bearer ...")
 		return
 	}
+	if isAction(r) && !h.mayAct() {
+		h.failAction(w)
+		return
+	}
 	h.mux.ServeHTTP(w, r)
+}
+
+// isAction reports whether the request changes anything.
+func isAction(r *http.Request) bool {
+	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.URL.Path != previewPath
+}
+
+// mayAct reports whether who bears what is needed here may do more than look: a unix
+// socket's mode says who connects, and everybody on the host can connect to a port.
+func (h *handler) mayAct() bool { return h.unix || len(h.Tokens()) > 0 || h.Insecure() }
+
+// failAction says where an action is taken.
+func (h *handler) failAction(w http.ResponseWriter) {
+	fault := api.Fault{Error: "actions are not taken here without a token: set 'admin_socket' or 'admin_token_file'"}
+	if fault.Socket = h.ActionSocket(); fault.Socket != "" {
+		fault.Error = "actions are not taken here without a token, but at the unix socket " + fault.Socket
+	}
+	write(w, http.StatusForbidden, fault)
 }
 
 // notFound answers a request that has no route; found is what the mux would have
@@ -145,11 +167,12 @@ func (h *handler) suspect(r *http.Request) string {
 	// one origin with this listener. Its name gives it away. Where a token is
 	// asked for it has none, and where none is needed to connect from other hosts,
 	// somebody has consented to all.
-	if h.local && !h.unix && len(h.Tokens()) == 0 && !trustedHost(r.Host) {
+	// A check by HTTP/1.0 names no host, and no browser can leave it out.
+	if h.local && !h.unix && len(h.Tokens()) == 0 && r.Host != "" && !trustedHost(r.Host) {
 		return "the Host header names neither an IP address nor localhost"
 	}
 	if err := h.origins.Check(r); err != nil {
-		return "an order must not come from a page of another site"
+		return "an action must not come from a page of another site"
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return ""
@@ -160,7 +183,7 @@ func (h *handler) suspect(r *http.Request) string {
 	case "application/json", "application/yaml":
 		return ""
 	}
-	return "an order needs the header Content-Type: application/json"
+	return "an action needs the header Content-Type: application/json"
 }
 
 // trustedHost reports whether a Host header is no name that a stranger can have

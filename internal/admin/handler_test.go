@@ -52,6 +52,9 @@ type instance struct {
 	asked  uint64 // how often for latencies
 	cpu    float64
 	paused string // the pool that is
+	// strict: actions need a token, or the socket for actions.
+	strict bool
+	socket string
 }
 
 func newInstance(t *testing.T) *instance {
@@ -194,7 +197,8 @@ func listenAt(t *testing.T, addr config.Address, in *instance, tokens ...config.
 	}
 	h := NewHTTP(l, addr, HTTPOptions{
 		Instance: in, Recorder: NewRecorder(in), Logger: logging.Discard(),
-		Tokens: func() []config.Secret { return tokens },
+		Tokens: func() []config.Secret { return tokens }, Insecure: func() bool { return !in.strict },
+		ActionSocket: func() string { return in.socket },
 	})
 	h.Serve()
 	t.Cleanup(h.Close)

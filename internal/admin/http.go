@@ -11,15 +11,13 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"nuthatch/internal/config"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/socket"
 )
 
-// MaxHTTPConns is how many connections of the admin listener are served at a
-// time; more wait in its backlog.
+// MaxHTTPConns is how many connections of an admin listener there are at a time. One
+// more takes the place of one without a request under way.
 const MaxHTTPConns = 64
 
 // Whoever connects to the admin listener is given this much and not more.
@@ -52,6 +50,11 @@ type HTTPOptions struct {
 	// Tokens are those that requests must bear one of; none: no token is asked
 	// for. It is called for each request.
 	Tokens func() []config.Secret
+	// Insecure reports whether actions need no token on TCP. ActionSocket is the path
+	// of a unix socket that takes them, empty if there is none. Both are called for
+	// each request that they are about.
+	Insecure     func() bool
+	ActionSocket func() string
 	// Page is what GET / and everything below /page/ answers with; nil if there
 	// is no page. It is shown to those without a token too.
 	Page   http.Handler
@@ -65,6 +68,8 @@ type HTTPPort struct {
 	listener net.Listener
 	server   http.Server
 	logger   *logging.Logger
+
+	crowd *crowd
 
 	serving sync.WaitGroup
 	// accepting is closed when no more connections are accepted.
@@ -83,7 +88,7 @@ type HTTPPort struct {
 // the HTTPPort's from now on. It serves from Serve on.
 func NewHTTP(listener net.Listener, addr config.Address, o HTTPOptions) *HTTPPort {
 	h := &HTTPPort{
-		addr: addr, listener: listener, logger: o.Logger,
+		addr: addr, listener: listener, logger: o.Logger, crowd: newCrowd(),
 		accepting: make(chan struct{}), busy: make(map[net.Conn]struct{}),
 	}
 	h.server = http.Server{
@@ -110,7 +115,7 @@ func (h *HTTPPort) Serve() {
 	h.logger.Notice("admin listener is listening", slog.String("addr", h.listener.Addr().String()))
 	h.serving.Go(func() {
 		defer close(h.accepting)
-		err := h.server.Serve(netutil.LimitListener(identifying{h.listener}, MaxHTTPConns))
+		err := h.server.Serve(crowdListener{identifying{h.listener}, h.crowd})
 		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			h.logger.Error("admin listener failed", slog.String("error", err.Error()))
 		}
@@ -119,6 +124,7 @@ func (h *HTTPPort) Serve() {
 
 // note implements http.Server's ConnState.
 func (h *HTTPPort) note(c net.Conn, s http.ConnState) {
+	h.crowd.note(c, s)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s == http.StateNew || s == http.StateActive {
@@ -131,8 +137,8 @@ func (h *HTTPPort) note(c net.Conn, s http.ConnState) {
 // Addr is the address that it listens on.
 func (h *HTTPPort) Addr() net.Addr { return h.listener.Addr() }
 
-// At reports whether it was opened for that address.
-func (h *HTTPPort) At(addr config.Address) bool { return h.addr == addr }
+// Place is the address that it was opened for.
+func (h *HTTPPort) Place() config.Address { return h.addr }
 
 // File returns a copy of the listening socket for another process.
 func (h *HTTPPort) File() (*os.File, error) { return fileOf(h.listener) }
@@ -206,6 +212,7 @@ func (h *HTTPPort) leave(patience time.Duration) {
 func (h *HTTPPort) stopListening() {
 	h.server.SetKeepAlivesEnabled(false)
 	_ = h.listener.Close() // the descriptor is gone whatever it says
+	h.crowd.close()
 }
 
 func (h *HTTPPort) isBusy() bool {

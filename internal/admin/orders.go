@@ -27,10 +27,13 @@ const (
 	settleTimeout = 10 * time.Second
 )
 
+// previewPath is that of a question which brings a body along.
+const previewPath = "/api/v1/preview"
+
 func (h *handler) orders() map[string]http.HandlerFunc {
 	const pool, server = "/api/v1/pools/{pool}", "/api/v1/pools/{pool}/servers/{server}"
 	return map[string]http.HandlerFunc{
-		"POST /api/v1/preview":           h.preview,
+		"POST " + previewPath:            h.preview,
 		"POST /api/v1/reload":            h.reload,
 		"POST /api/v1/drain":             h.drain,
 		"POST /api/v1/upgrade":           h.upgrade,
@@ -45,13 +48,14 @@ func (h *handler) orders() map[string]http.HandlerFunc {
 	}
 }
 
-// done answers an order.
-func done(w http.ResponseWriter, err error, what string) {
+// done answers an action.
+func (h *handler) done(w http.ResponseWriter, err error, what string) {
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	answer(w, api.Done{Done: what})
+	facts := h.Instance.Facts()
+	answer(w, api.Done{Done: what, PID: facts.PID, Host: facts.Host, ConfigFile: facts.ConfigFile})
 }
 
 // preview tells what would change with the configuration in the body, or, if that
@@ -88,11 +92,11 @@ func (h *handler) reload(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) drain(w http.ResponseWriter, r *http.Request) {
 	h.Instance.Drain(whoAsks(r))
-	done(w, nil, "draining")
+	h.done(w, nil, "draining")
 }
 
 func (h *handler) upgrade(w http.ResponseWriter, r *http.Request) {
-	done(w, h.Instance.Upgrade(whoAsks(r)), "another program has taken over, this one drains")
+	h.done(w, h.Instance.Upgrade(whoAsks(r)), "another program has taken over, this one drains")
 }
 
 func (h *handler) pause(w http.ResponseWriter, r *http.Request) {
@@ -114,15 +118,15 @@ func (h *handler) pause(w http.ResponseWriter, r *http.Request) {
 	if errors.Is(err, ErrBusy) {
 		err = fmt.Errorf("paused, but: %w", err)
 	}
-	done(w, err, "paused, and nothing is in flight")
+	h.done(w, err, "paused, and nothing is in flight")
 }
 
 func (h *handler) resume(w http.ResponseWriter, r *http.Request) {
-	done(w, h.Instance.Resume(r.PathValue("pool"), whoAsks(r)), "resumed")
+	h.done(w, h.Instance.Resume(r.PathValue("pool"), whoAsks(r)), "resumed")
 }
 
 func (h *handler) reconnect(w http.ResponseWriter, r *http.Request) {
-	done(w, h.Instance.Reconnect(r.PathValue("pool"), r.PathValue("server"), whoAsks(r)), "connecting anew")
+	h.done(w, h.Instance.Reconnect(r.PathValue("pool"), r.PathValue("server"), whoAsks(r)), "connecting anew")
 }
 
 // disable takes a server out of service.
@@ -148,12 +152,12 @@ func (h *handler) disable(w http.ResponseWriter, r *http.Request) {
 	if service == proxy.Refused {
 		what = "disabled: its keys get an error"
 	}
-	done(w, err, what)
+	h.done(w, err, what)
 }
 
 func (h *handler) enable(w http.ResponseWriter, r *http.Request) {
 	err := h.Instance.SetService(r.PathValue("pool"), r.PathValue("server"), proxy.InService, whoAsks(r))
-	done(w, err, "enabled")
+	h.done(w, err, "enabled")
 }
 
 func (h *handler) kill(w http.ResponseWriter, r *http.Request) {
@@ -162,7 +166,7 @@ func (h *handler) kill(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "a client's id is a number")
 		return
 	}
-	done(w, h.Instance.KillClient(id, whoAsks(r)), "killed")
+	h.done(w, h.Instance.KillClient(id, whoAsks(r)), "killed")
 }
 
 // decode reads the order in the body, which may be empty. It reports false if it

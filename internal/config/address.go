@@ -21,11 +21,13 @@ const maxPort = 65535
 const (
 	NetworkTCP  = "tcp"
 	NetworkUnix = "unix"
+	// NetworkAuto is an address that the program chooses.
+	NetworkAuto = "auto"
 )
 
 // Address is a place to listen at or to connect to.
 type Address struct {
-	// Network is NetworkTCP or NetworkUnix.
+	// Network is NetworkTCP, NetworkUnix or NetworkAuto.
 	Network string
 	// Host is a name or an IP address, not resolved: an IPv4 address with four decimal
 	// numbers however it was written, an IPv6 address without its brackets. Empty for
@@ -42,8 +44,11 @@ type Address struct {
 
 // String returns "host:port", "[ipv6]:port" or the path.
 func (a Address) String() string {
-	if a.Network == NetworkUnix {
+	switch a.Network {
+	case NetworkUnix:
 		return a.Path
+	case NetworkAuto:
+		return adminAuto
 	}
 	return net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
 }

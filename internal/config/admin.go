@@ -54,6 +54,9 @@ func (r *reader) checkProcess(b *block, p *Process) {
 	if p.AdminWritten = len(admin.read) > 0; p.AdminWritten {
 		r.admin = admin.read[0]
 	}
+	if written := b.seen["admin_socket"]; len(written.read) > 0 {
+		r.adminSocket = written.read[0]
+	}
 	hasToken := p.AdminToken != "" || p.AdminTokenFile != "" || token.faulty || file.faulty
 	if p.AdminWritten && p.Admin.Network != "" && !p.Admin.IsLocal() && !hasToken && !p.AdminInsecure {
 		r.fault(admin.read[0], b, "admin", "whoever reaches "+p.Admin.String()+" could give orders: set 'admin_token' or "+

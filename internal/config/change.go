@@ -111,7 +111,7 @@ func (k *key[T]) text(from *T) string {
 	case Secret:
 		return v.Reveal()
 	case Address:
-		if v == (Address{}) && k.kind.form == kindAdmin.form {
+		if v == (Address{}) && (k.kind.form == kindAdmin.form || k.kind.form == kindAdminSocket.form) {
 			return adminOff
 		}
 		return listenText(v)

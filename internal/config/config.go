@@ -92,6 +92,9 @@ type Process struct {
 	Admin Address
 	// AdminWritten is true if the file has Admin, and false if it is the default.
 	AdminWritten bool
+	// AdminSocket is the unix socket on which actions are taken without a token; the
+	// zero Address if there is none.
+	AdminSocket Address
 	// AdminToken is asked of those who connect there; empty if none is.
 	AdminToken Secret
 	// AdminTokenFile is the file that holds the token, or empty.

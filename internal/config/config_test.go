@@ -63,7 +63,7 @@ func TestEveryKey(t *testing.T) {
 			LogFormat: LogJSON, SlowlogSlowerThan: 20 * time.Millisecond, SlowlogMaxLen: 1000, SlowlogKeys: true, TurnTimes: true,
 			MaxMemory: 2 << 30,
 			Admin:     Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 9100}, AdminWritten: true,
-			AdminToken: "t0ken: *#", AdminTokenFile: "/run/secrets/admin", AdminInsecure: true, AdminPprof: true, ReadyServers: 50,
+			AdminSocket: Address{Network: NetworkUnix, Path: "/run/nuthatch/actions.sock", Mode: 0o660}, AdminToken: "t0ken: *#", AdminTokenFile: "/run/secrets/admin", AdminInsecure: true, AdminPprof: true, ReadyServers: 50,
 		},
 		Pools: []Pool{first, third, second},
 	}

@@ -449,12 +449,20 @@ var processKeys = []key[Process]{
 	},
 	{
 		name: "admin", kind: kindAdmin, def: defaultAdmin, origin: fromNuthatch,
-		help: "Where the admin listener is: HTTP with the page, the JSON API, the metrics, and the orders of `nuthatch ctl`. " +
+		help: "Where the admin listener is: HTTP with the page, the JSON API and the metrics, and, on a unix socket or with a token, actions. " +
 			"`host:port`, the absolute path of a unix socket (with an octal mode after it; `0600` without), or `off`. " +
 			"If the file does not name an address and the default one is taken, by another nuthatch on the same host, the proxy " +
 			"says so in its log and runs without; an address that the file names must be free. An address that other hosts can " +
 			"reach needs a token, or `admin_insecure`.",
 		set: func(p *Process, v value) { p.Admin = v.address },
+	},
+	{
+		name: "admin_socket", kind: kindAdminSocket, def: adminAuto, origin: fromNuthatch,
+		help: "A second admin listener, for actions without a token (`nuthatch ctl reload`, `drain` and the like): the absolute path of a unix " +
+			"socket, with an octal mode after it (`0600` without), `auto` or `off`. `auto`: if the admin listener is on TCP and asks for no token, " +
+			"a socket that is named after the configuration file, in `$RUNTIME_DIRECTORY`, `/run/nuthatch`, `$XDG_RUNTIME_DIR/nuthatch` " +
+			"or `/tmp/nuthatch-UID`, the first that can be used. `nuthatch ctl` finds it.",
+		set: func(p *Process, v value) { p.AdminSocket = v.address },
 	},
 	{
 		name: "admin_token", kind: kindSecret, defNote: "none", origin: fromNuthatch,
@@ -470,8 +478,8 @@ var processKeys = []key[Process]{
 	},
 	{
 		name: "admin_insecure", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Consents to an admin listener that other hosts can reach and that asks for no token: whoever reaches it sees " +
-			"everything, and can reload, drain and upgrade the proxy and kill its clients.",
+		help: "Consents to an admin listener that other hosts can reach and that asks for no token, and to actions without one on any " +
+			"address: whoever reaches it sees everything, and can reload, drain and upgrade the proxy and kill its clients.",
 		set: func(p *Process, v value) { p.AdminInsecure = v.flag },
 	},
 	{

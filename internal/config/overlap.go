@@ -175,6 +175,14 @@ func (r *reader) checkListens(p *Process) {
 			r.fault(listen.read[0], &b.block, "listen", other.taken(l.Address))
 		}
 	}
+	own := &block{prefix: processBlock + "."}
+	if p.AdminSocket.Network == NetworkUnix {
+		l := &listening{Address: p.AdminSocket, node: r.adminSocket, by: "'admin_socket'"}
+		l.Mode = 0
+		if other := table.add(l); other != nil {
+			r.fault(r.adminSocket, own, "admin_socket", other.taken(l.Address))
+		}
+	}
 	if p.Admin.Network == "" {
 		return
 	}
@@ -183,9 +191,9 @@ func (r *reader) checkListens(p *Process) {
 	switch other := table.find(admin); {
 	case other == nil:
 	case p.AdminWritten:
-		r.fault(r.admin, &block{prefix: processBlock + "."}, "admin", other.taken(admin.Address))
+		r.fault(r.admin, own, "admin", other.taken(admin.Address))
 	default:
-		r.warn(other.node, &block{prefix: processBlock + "."}, "admin",
+		r.warn(other.node, own, "admin",
 			"there is no admin listener: its default address "+other.taken(admin.Address)+"; name another one")
 	}
 }

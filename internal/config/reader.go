@@ -16,7 +16,7 @@ type reader struct {
 	// ours: the file has a key that nutcracker does not have.
 	ours bool
 	// admin is where the admin listener's address is written, or nil.
-	admin *yaml.Node
+	admin, adminSocket *yaml.Node
 }
 
 // block is a mapping of keys that is being read: a pool, or "nuthatch:".

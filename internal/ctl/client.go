@@ -1,9 +1,10 @@
 // Package ctl is the other side of the admin listener: it asks a running proxy,
-// gives it orders, and writes the answers for people.
+// has it act, and writes the answers for people.
 package ctl
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -44,22 +46,51 @@ type Target struct {
 	Address string
 	// Token is what it asks for; may be empty.
 	Token string
+	// ConfigFile is the absolute path of the configuration file that it must run with;
+	// empty: any.
+	ConfigFile string
 }
 
-// Of is the target that a configuration file describes: its admin listener, and
-// the token if this user may read it.
-func Of(conf *config.Config) (Target, error) {
+// Of is the target that a configuration file describes: its socket for actions if
+// there is one, or else its admin listener, and the token if this user may read it.
+func Of(conf *config.Config, file string) (Target, error) {
 	p := &conf.Process
+	absolute, err := filepath.Abs(file)
+	if err != nil {
+		return Target{}, err
+	}
+	if path := actionSocket(p, absolute); path != "" {
+		return Target{Address: path, ConfigFile: absolute}, nil
+	}
 	if p.Admin.Network == "" {
 		return Target{}, errors.New("the configuration turns the admin listener off")
 	}
-	t := Target{Address: reachable(p.Admin), Token: p.AdminToken.Reveal()}
+	t := Target{Address: reachable(p.Admin), Token: p.AdminToken.Reveal(), ConfigFile: absolute}
 	if t.Token != "" || p.AdminTokenFile == "" || p.Admin.Network == config.NetworkUnix {
 		return t, nil
 	}
-	var err error
 	t.Token, err = ReadToken(p.AdminTokenFile)
 	return t, err
+}
+
+// actionSocket is where the socket for actions of a proxy that runs with the file is;
+// empty if there is none.
+func actionSocket(p *config.Process, file string) string {
+	var paths []string
+	switch p.AdminSocket.Network {
+	case config.NetworkUnix:
+		paths = []string{p.AdminSocket.Path}
+	case config.NetworkAuto:
+		for _, dir := range config.AdminSocketDirs() {
+			paths = append(paths, filepath.Join(dir, config.AdminSocketName(file)))
+		}
+	}
+	for _, path := range paths {
+		if st, err := os.Stat(path); err == nil && st.Mode().Type() == os.ModeSocket {
+			return path
+		}
+	}
+	return ""
 }
 
 // reachable is an address to connect to, for one that is listened on.
@@ -86,14 +117,16 @@ func ReadToken(path string) (string, error) {
 
 // A Client talks to one admin listener.
 type Client struct {
-	base  string
-	token string
-	http  http.Client
+	target Target
+	base   string
+	http   http.Client
+	// known is what the proxy has said of itself, once it was asked.
+	known *api.Info
 }
 
 // NewClient returns a client of the target. It connects when it is first used.
 func NewClient(t Target) (*Client, error) {
-	c := &Client{base: "http://nuthatch", token: t.Token}
+	c := &Client{base: "http://nuthatch", target: t}
 	// No environment variable sends a token through somebody's proxy.
 	transport := &http.Transport{}
 	c.http = http.Client{
@@ -134,16 +167,66 @@ func (r *RefusedError) Error() string {
 	return r.Fault.Error
 }
 
+// ErrOther means that another proxy answers than the one that was meant.
+var ErrOther = errors.New("another proxy answers")
+
+// Identify asks the proxy who it is, once. It fails if it is not the one that is
+// meant: another one may have the default address.
+func (c *Client) Identify(ctx context.Context) (*api.Info, error) {
+	if c.known != nil {
+		return c.known, nil
+	}
+	text, err := c.do(ctx, http.MethodGet, "/api/v1/info", "", nil)
+	if err != nil {
+		return nil, err
+	}
+	var info api.Info
+	if err := json.Unmarshal(text, &info); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
+	}
+	if want := c.target.ConfigFile; want != "" && !sameFile(want, info.ConfigFile) {
+		return nil, fmt.Errorf("%w at %s: process %d on %s, which runs with %s, not %s", ErrOther, c.target.Address, info.PID, info.Host,
+			cmp.Or(info.ConfigFile, "no file"), want)
+	}
+	c.known = &info
+	return c.known, nil
+}
+
+// sameFile reports whether two paths are of one file. That of the proxy may be seen by
+// the proxy alone.
+func sameFile(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
 // Get asks a question and returns the answer as it came.
 func (c *Client) Get(ctx context.Context, path string, query url.Values) ([]byte, error) {
+	if c.target.ConfigFile != "" {
+		if _, err := c.Identify(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
 	return c.do(ctx, http.MethodGet, path, "", nil)
 }
 
-// Post gives an order, whose body is made of order as JSON unless it is nil.
+// Post has the proxy do something; the body is made of order as JSON unless it is nil.
+// What is refused here because there is a socket for it is done there.
 func (c *Client) Post(ctx context.Context, path string, order any) ([]byte, error) {
+	if c.target.ConfigFile != "" {
+		if _, err := c.Identify(ctx); err != nil {
+			return nil, err
+		}
+	}
 	var body []byte
 	if order != nil {
 		var err error
@@ -151,7 +234,30 @@ func (c *Client) Post(ctx context.Context, path string, order any) ([]byte, erro
 			return nil, err
 		}
 	}
-	return c.do(ctx, http.MethodPost, path, "application/json", body)
+	text, err := c.do(ctx, http.MethodPost, path, "application/json", body)
+	refused, ok := errors.AsType[*RefusedError](err)
+	if !ok || refused.Socket == "" || !c.onThisHost() {
+		return text, err
+	}
+	there, err := NewClient(Target{Address: refused.Socket})
+	if err != nil {
+		return nil, err
+	}
+	if text, err = there.do(ctx, http.MethodPost, path, "application/json", body); errors.Is(err, ErrNoAnswer) {
+		return nil, fmt.Errorf("%w; %w", refused, err) // it may be another user's
+	}
+	return text, err
+}
+
+// onThisHost reports whether the admin listener is an address of this host's loopback
+// interface.
+func (c *Client) onThisHost() bool {
+	u, err := url.Parse(c.base)
+	if err != nil || c.target.Address == "" || strings.HasPrefix(c.target.Address, "/") {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return ip != nil && ip.IsLoopback() || strings.EqualFold(u.Hostname(), "localhost")
 }
 
 // Preview asks what would change with the text of a configuration; nil: with what
@@ -168,8 +274,8 @@ func (c *Client) do(ctx context.Context, method, path, kind string, body []byte)
 	if kind != "" {
 		r.Header.Set("Content-Type", kind)
 	}
-	if c.token != "" {
-		r.Header.Set("Authorization", "Bearer "+c.token)
+	if c.target.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.target.Token)
 	}
 	if u, err := user.Current(); err == nil {
 		r.Header.Set("X-Nuthatch-User", u.Username)

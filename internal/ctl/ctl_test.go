@@ -242,8 +242,75 @@ func TestTargetOfAConfiguration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := Of(conf); err != nil || got != want {
+		want.ConfigFile = "/etc/c.yml"
+		if got, err := Of(conf, "/etc/c.yml"); err != nil || got != want {
 			t.Errorf("%q: %+v and %v, want %+v", block, got, err, want)
+		}
+	}
+}
+
+// Who is told that actions are taken at a socket goes there.
+func TestActionsGoToTheSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "actions.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := &proxy{answers: map[string]string{"POST /api/v1/drain": `{"done": "draining", "pid": 7, "host": "h", "config_file": "/etc/n.yml"}`}}
+	server := &http.Server{Handler: there} //nolint:gosec // it is the test's
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	here := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, `{"error": "not here", "socket": %q}`, path)
+	})
+	port := httptest.NewServer(here)
+	t.Cleanup(port.Close)
+	c, err := NewClient(Target{Address: port.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := Run(t.Context(), c, Options{}, []string{"drain"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != "draining (process 7 on h, /etc/n.yml)\n" {
+		t.Errorf("the answer is %q", out.String())
+	}
+}
+
+// A proxy that runs with another file is not the one that is meant, for whatever.
+func TestAnotherProxyAnswers(t *testing.T) {
+	dir := t.TempDir()
+	mine, theirs := filepath.Join(dir, "mine.yml"), filepath.Join(dir, "theirs.yml")
+	link := filepath.Join(dir, "link.yml")
+	for _, f := range []string{mine, theirs} {
+		if err := os.WriteFile(f, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(theirs, link); err != nil {
+		t.Fatal(err)
+	}
+	for file, same := range map[string]bool{mine: false, theirs: true, link: true, filepath.Join(dir, "none.yml"): false} {
+		p := &proxy{answers: map[string]string{
+			"GET /api/v1/info": fmt.Sprintf(`{"pid": 7, "host": "h", "config_file": %q}`, theirs), "GET /api/v1/pools": poolsPage,
+			"POST /api/v1/drain": `{"done": "draining"}`,
+		}}
+		server := httptest.NewServer(p)
+		t.Cleanup(server.Close)
+		for _, command := range []string{"stats", "drain"} {
+			c, err := NewClient(Target{Address: server.URL, ConfigFile: file})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = Run(t.Context(), c, Options{}, []string{command}, io.Discard)
+			if same && err != nil || !same && !errors.Is(err, ErrOther) {
+				t.Errorf("%s with %s: %v", command, file, err)
+			}
+		}
+		if !same && strings.Contains(strings.Join(p.asked, " "), "drain") {
+			t.Errorf("with %s it drained another proxy", file)
 		}
 	}
 }

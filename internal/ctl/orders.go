@@ -35,8 +35,13 @@ func (s *session) give(path string, order any) error {
 	if written, err := s.take(text, err, &d); written || err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(s.out, d.Done)
+	_, err = fmt.Fprintf(s.out, "%s (%s)\n", d.Done, proxyName(d.PID, d.Host, d.ConfigFile))
 	return err
+}
+
+// proxyName says which proxy it was.
+func proxyName(pid int, host, file string) string {
+	return fmt.Sprintf("process %d on %s, %s", pid, Plain(host), Plain(orDash(file)))
 }
 
 func (s *session) pause(args []string) error {
@@ -58,7 +63,13 @@ func (s *session) kill(ids []string) error {
 
 func (s *session) reload([]string) error {
 	text, err := s.client.Post(s.ctx, "/api/v1/reload", nil)
-	_, err = s.change(text, err)
+	if _, err = s.change(text, err); err != nil || s.JSON {
+		return err
+	}
+	info, err := s.client.Identify(s.ctx)
+	if err == nil {
+		_, err = fmt.Fprintf(s.out, "reloaded (%s)\n", proxyName(info.PID, info.Host, info.ConfigFile))
+	}
 	return err
 }
 

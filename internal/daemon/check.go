@@ -138,6 +138,7 @@ func checkSockets(o checkedStart) []Finding {
 		check("pool '"+o.Config.Pools[i].Name+"'", o.Config.Pools[i].Listen)
 	}
 	check("admin listener", o.Config.Process.Admin)
+	check("socket for actions", o.Config.Process.AdminSocket)
 	check("statistics port", statsAddress(o.Options))
 	return all
 }

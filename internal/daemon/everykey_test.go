@@ -30,7 +30,7 @@ func otherValues(t *testing.T) map[string]string {
 		"max_request_size": "7kb", "client_max_queued": "77kb", "client_output_limit": "8mb", "client_output_soft_limit": "1mb",
 		"tcpkeepalive_idle": "1m", "tcpkeepalive_interval": "5s", "client_idle_timeout": "1m", "client_output_soft_time": "1m",
 		"drain_timeout": "7s", "drain_delay": "1s", "resolve_interval": "7s", "max_memory": "1gb", "admin": testkit.FreeAddr(t),
-		"admin_token": "sesame", "admin_token_file": token, "log_format": "json",
+		"admin_socket": filepath.Join(t.TempDir(), "actions.sock"), "admin_token": "sesame", "admin_token_file": token, "log_format": "json",
 		"slowlog_slower_than": "7ms",
 	}
 }

@@ -152,8 +152,10 @@ func (in *Instance) takenBy(err error, addr config.Address) error {
 		return err
 	}
 	var ours []config.Address
-	if in.adminPort.Load() != nil {
-		ours = append(ours, g.conf.Process.Admin)
+	for i := range in.admins {
+		if h := in.admins[i].Load(); h != nil {
+			ours = append(ours, h.Place())
+		}
 	}
 	for _, l := range g.listeners {
 		ours = append(ours, l.addr)

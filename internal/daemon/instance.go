@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -47,8 +48,10 @@ type Instance struct {
 	contexts  []*proxy.Context
 	statsPort *admin.StatsPort
 
-	// adminPort is the admin listener; nil if there is none.
-	adminPort atomic.Pointer[admin.HTTPPort]
+	// configFile is the absolute path of the configuration file; empty if there is none.
+	configFile string
+	// admins are the admin listeners; nil where there is none.
+	admins [numAdmins]atomic.Pointer[admin.HTTPPort]
 	// current is what the configuration in force made.
 	current atomic.Pointer[generation]
 	// descriptors is how they are shared out; nil if their limit is not known.
@@ -109,6 +112,11 @@ func Start(o Options) (*Instance, error) {
 		stopping: make(chan struct{}),
 		ended:    make(chan struct{}),
 	}
+	if o.ConfigFile != "" {
+		if in.configFile, err = filepath.Abs(o.ConfigFile); err != nil {
+			in.configFile = o.ConfigFile // the working directory is gone
+		}
+	}
 	in.life, in.end = context.WithCancel(context.Background())
 	if err := in.start(); err != nil {
 		logFaults(in.log, notStarted, err)
@@ -123,9 +131,11 @@ func Start(o Options) (*Instance, error) {
 	if in.statsPort != nil {
 		in.statsPort.OwnPath(true)
 	}
-	if h := in.adminPort.Load(); h != nil {
-		h.OwnPath(true)
-		h.Serve()
+	for i := range in.admins {
+		if h := in.admins[i].Load(); h != nil {
+			h.OwnPath(true)
+			h.Serve()
+		}
 	}
 	in.announce()
 	return in, nil
@@ -158,11 +168,13 @@ func (in *Instance) start() error {
 		return err
 	}
 	// It listens when the pools do, though it serves a moment later.
-	h, err := in.openAdmin(g.conf)
-	if err != nil {
-		return err
+	for i, place := range in.adminPlaces(&g.conf.Process) {
+		h, err := in.openAdmin(g.conf, place)
+		if err != nil {
+			return err
+		}
+		in.admins[i].Store(h)
 	}
-	in.adminPort.Store(h)
 	if err := in.openListeners(g, nil); err != nil {
 		return err
 	}
@@ -456,12 +468,14 @@ func (in *Instance) Stop() {
 		if g != nil {
 			in.closeListeners(g.listeners)
 		}
-		switch h := in.adminPort.Load(); {
-		case h == nil:
-		case in.serving.Load() || in.leavesPaths():
-			h.Close()
-		default:
-			discardAdmin(h)
+		for i := range in.admins {
+			switch h := in.admins[i].Load(); {
+			case h == nil:
+			case in.serving.Load() || in.leavesPaths():
+				h.Close()
+			default:
+				discardAdmin(h)
+			}
 		}
 		if in.serving.Load() {
 			in.log.Always(in.name() + " ended")

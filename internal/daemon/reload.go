@@ -61,10 +61,10 @@ type reloading struct {
 	in        *Instance
 	old, next *generation
 	change    *preview.Change
-	// admin takes the place of the admin listener if it moves, nil if there is to be
+	// admins take the places of the admin listeners that move, nil if there is to be
 	// none.
-	admin      *admin.HTTPPort
-	adminMoves bool
+	admins     [numAdmins]*admin.HTTPPort
+	adminMoves [numAdmins]bool
 	// undo takes back what was prepared, the last first.
 	undo []func()
 }
@@ -137,13 +137,17 @@ func (r *reloading) readTokens() (err error) {
 }
 
 func (r *reloading) openAdmin() (err error) {
-	if !r.in.adminIsToMove(r.old.conf, r.next.conf) {
-		return nil
+	for i, place := range r.in.adminPlaces(&r.next.conf.Process) {
+		if !r.in.adminIsToMove(i, place) {
+			continue
+		}
+		r.adminMoves[i] = true
+		if r.admins[i], err = r.in.openAdmin(r.next.conf, place); err != nil {
+			return err
+		}
+		r.onAbort(func() { discardAdmin(r.admins[i]) })
 	}
-	r.adminMoves = true
-	r.admin, err = r.in.openAdmin(r.next.conf)
-	r.onAbort(func() { discardAdmin(r.admin) })
-	return err
+	return nil
 }
 
 // checkModes finds unix sockets whose mode is to change and cannot.
@@ -192,8 +196,10 @@ func (r *reloading) commit() error {
 	in.endPausesWithout(g)
 	in.shareDescriptors(g)
 	in.limitMemory(g)
-	if r.adminMoves {
-		in.serveAdmin(r.admin)
+	for i, moves := range r.adminMoves {
+		if moves {
+			in.serveAdmin(i, r.admins[i])
+		}
 	}
 	for _, t := range g.topo {
 		t.Refresh(in.Now())
@@ -310,9 +316,12 @@ func (r *reloading) modeChanges() []modeChange {
 			all = append(all, modeChange{"pool '" + p.Name + "'", p.Listen.Path, p.Listen.Mode})
 		}
 	}
-	was, is := r.old.conf.Process.Admin, r.next.conf.Process.Admin
-	if !r.adminMoves && is.Network == config.NetworkUnix && adminModeOf(was) != adminModeOf(is) {
-		all = append(all, modeChange{"admin listener", is.Path, adminModeOf(is)})
+	was := r.in.adminPlaces(&r.old.conf.Process)
+	for i, is := range r.in.adminPlaces(&r.next.conf.Process) {
+		there := r.in.admins[i].Load() != nil && !r.adminMoves[i] && is.addr.Network == config.NetworkUnix
+		if there && adminModeOf(was[i].addr) != adminModeOf(is.addr) {
+			all = append(all, modeChange{"admin listener", is.addr.Path, adminModeOf(is.addr)})
+		}
 	}
 	return all
 }

@@ -52,9 +52,11 @@ func (in *Instance) Upgrade(by string) error {
 		in.statsPort.OwnPath(false)
 	}
 	in.closeStats()
-	if h := in.adminPort.Load(); h != nil {
-		h.OwnPath(false)
-		h.Leave()
+	for i := range in.admins {
+		if h := in.admins[i].Load(); h != nil {
+			h.OwnPath(false)
+			h.Leave()
+		}
 	}
 	go func() {
 		defer in.Stop()
@@ -150,7 +152,11 @@ func (in *Instance) sockets() ([]*os.File, error) {
 		}
 		files = append(files, f)
 	}
-	if h := in.adminPort.Load(); h != nil {
+	for i := range in.admins {
+		h := in.admins[i].Load()
+		if h == nil {
+			continue
+		}
 		f, err := h.File()
 		if err != nil {
 			return files, err

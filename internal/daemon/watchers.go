@@ -26,7 +26,7 @@ func (in *Instance) Facts() api.Info {
 	info := api.Info{
 		Program: in.opts.Program, Version: in.opts.Version, Go: runtime.Version(), Host: hostname(), PID: os.Getpid(),
 		Started: in.epoch, Time: now, Uptime: now.Sub(in.epoch).Seconds(),
-		ConfigFile: in.opts.ConfigFile, State: "serving",
+		ConfigFile: in.configFile, State: "serving",
 	}
 	if !in.Ready() {
 		info.State = "draining"

@@ -126,7 +126,7 @@ func TestOrdersUnderLoad(t *testing.T) {
 		t.Errorf("%d requests failed for other reasons: %s", other, seen.ErrorTexts())
 	}
 	awaitLogged(t, p, 1, "client killed")
-	if got := logged(t, p, `by="admin 127.0.0.1:`); got < 10 {
+	if got := logged(t, p, `by="admin uid=`); got < 10 {
 		t.Errorf("%d lines of the log tell who gave an order", got)
 	}
 }

@@ -18,7 +18,8 @@ type Info struct {
 	Started time.Time `json:"started"`
 	Time    time.Time `json:"time"` // of this answer
 	Uptime  float64   `json:"uptime"`
-	// ConfigFile is empty if the configuration was not read from a file.
+	// ConfigFile is an absolute path, and empty if the configuration was not read from
+	// a file.
 	ConfigFile string `json:"config_file,omitempty"`
 	// State is "serving", or "draining" from the moment when the end was asked for.
 	State string `json:"state"`
@@ -399,6 +400,10 @@ type Setting struct {
 // Done is the answer to an order that has nothing to tell.
 type Done struct {
 	Done string `json:"done"`
+	// PID, Host and ConfigFile are the proxy's that has done it.
+	PID        int    `json:"pid"`
+	Host       string `json:"host"`
+	ConfigFile string `json:"config_file,omitempty"`
 }
 
 // Fault is the body of every answer with a status of 400 or more.
@@ -406,6 +411,8 @@ type Fault struct {
 	Error string `json:"error"`
 	// Reasons are its parts, if there are several: the faults of a configuration.
 	Reasons []string `json:"reasons,omitempty"`
+	// Socket is the unix socket that takes the action which was refused here.
+	Socket string `json:"socket,omitempty"`
 }
 
 // PauseOrder is the body of POST /api/v1/pools/{pool}/pause. It may be left out.

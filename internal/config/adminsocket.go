@@ -1,0 +1,58 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// adminAuto is how a file leaves it to the program where the socket for actions is.
+const adminAuto = "auto"
+
+// kindAdminSocket is a unix socket, "auto", which is an Address of NetworkAuto, or
+// "off", which is the zero Address.
+var kindAdminSocket = kind{form: "path, auto or off", text: true, parse: parseAdminSocket}
+
+func parseAdminSocket(r limits, text string) (value, error) {
+	switch text {
+	case adminOff:
+		return value{}, nil
+	case adminAuto:
+		return value{address: Address{Network: NetworkAuto}}, nil
+	}
+	v, err := parseListenValue(r, text)
+	if err == nil && v.address.Network != NetworkUnix {
+		err = errors.New("expected the absolute path of a unix socket, auto or off, found " + quote(text))
+	}
+	return v, err
+}
+
+// AdminSocketDirs are where the socket for actions of a proxy of this user may be, if
+// no configuration says so, the best first: the directory that systemd gives a
+// service, /run/nuthatch, the user's own runtime directory, and one in /tmp.
+func AdminSocketDirs() []string {
+	var dirs []string
+	if given, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":"); given != "" {
+		dirs = append(dirs, given)
+	}
+	dirs = append(dirs, "/run/nuthatch")
+	if given := os.Getenv("XDG_RUNTIME_DIR"); given != "" {
+		dirs = append(dirs, filepath.Join(given, "nuthatch"))
+	}
+	return append(dirs, filepath.Join(os.TempDir(), "nuthatch-"+strconv.Itoa(os.Getuid())))
+}
+
+// AdminSocketName is the name, in one of AdminSocketDirs, of the socket of the proxy
+// that runs with a configuration file: two files have two.
+func AdminSocketName(file string) string {
+	if absolute, err := filepath.Abs(file); err == nil {
+		file = absolute
+	}
+	base := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	sum := sha256.Sum256([]byte(file))
+	return base[:min(len(base), 32)] + "-" + hex.EncodeToString(sum[:4]) + ".sock"
+}
