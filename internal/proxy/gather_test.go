@@ -162,3 +162,17 @@ func TestScanOverScriptedServers(t *testing.T) {
 	u.expect("-ERR Connection refused\r\n+PONG\r\n-ERR invalid cursor\r\n+PONG\r\n")
 	r.awaitIdle()
 }
+
+// What a turn has done without a job leaves its jobs their part: a turn ends.
+func TestClientListBehindMuchElse(t *testing.T) {
+	c := converse(t, "  redis: true\n", resp{}, 1)
+	c.loops[0].SetBudget(proxy.Amount{Keys: 8, Clients: 8, Bytes: 1 << 10})
+	p := c.join()
+	for range 20 {
+		p.request(command("MGET", p.key(0, false), p.key(0, false)), func(string) bool { return true })
+		p.request(command("CLIENT", "LIST"), func(r string) bool { return strings.Contains(r, "id=") })
+	}
+	p.say(len(p.out))
+	c.calm()
+	c.end(true)
+}
