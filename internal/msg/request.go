@@ -143,12 +143,12 @@ type Session struct {
 type Bars uint8
 
 const (
-	// RefusedMulti: MULTI was refused, and neither EXEC nor DISCARD has come.
+	// RefusedMulti says that MULTI was refused, and neither EXEC nor DISCARD has come.
 	RefusedMulti Bars = 1 << iota
-	// FailedSelect: the last SELECT failed.
+	// FailedSelect says that the last SELECT failed.
 	FailedSelect
-	// LostDatabase: a reload took the database that the client chose out of the
-	// pool.
+	// LostDatabase says that a reload took the database that the client chose out of
+	// the pool.
 	LostDatabase
 )
 

@@ -11,26 +11,29 @@ import (
 const maxWord = 64 << 10
 
 // Local appends the answer to a request that goes to no server: to a command that
-// the proxy serves itself, to one that it does not support, and to any from a
-// client that must first say AUTH.
+// the proxy serves itself, to one that it does not support, and to one that the
+// client's session bars.
 func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) {
 	cmd := &commands[req.Type]
 	w := writer{pool, out, s.Lane.IsRESP3()}
-	if why := p.barrier(req, s); why != noBarrier {
+	why := p.barrier(req, s)
+	switch {
+	case why != noBarrier:
 		p.refuseBarred(why, req, s, w)
-		return
-	}
-	if cmd.isTransaction() {
+	case cmd.isTransaction():
 		p.answerTransaction(req, cmd, s, w)
-		return
-	}
-	if req.Error != "" {
+	case req.Error != "":
 		p.refuse(req, cmd, w)
 		if cmd.answer == answerSelect {
 			p.failSelect(req, s)
 		}
-		return
+	default:
+		p.answer(req, cmd, s, w)
 	}
+}
+
+// answer answers a command that the proxy serves itself.
+func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writer) {
 	switch cmd.answer {
 	case answerAuth:
 		p.answerAuth(req, s, w)
