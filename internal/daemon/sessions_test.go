@@ -148,6 +148,16 @@ func TestReloadOfSessions(t *testing.T) {
 	expect(testkit.Dial(t, testkit.Redis, listen), noAuth, "GET", "k")
 	s.mustReload(with())
 
+	// Half a request.
+	s.mustReload(with("allow_flush: true"))
+	flush := testkit.RESP("FLUSHALL")
+	in.Send(slices.Concat(testkit.RESP("SET", "kept", "v"), flush[:len(flush)-3]))
+	in.Expect("+OK\r\n")
+	s.mustReload(with())
+	in.Send(flush[len(flush)-3:])
+	in.Expect("-ERR 'FLUSHALL' is not supported by nuthatch: the pool's allow_flush is off\r\n")
+	expect(in, testkit.Bulk("v"), "GET", "kept")
+
 	// A transaction that was refused, and a SELECT.
 	in.Do("MULTI")
 	s.mustReload(with("databases: 4"))

@@ -70,7 +70,7 @@ func isForServers(req *msg.Request, cmd *command) bool {
 	case msg.Forward, msg.Fragment, msg.Broadcast, msg.One:
 		return true
 	case msg.Learn:
-		return cmd.answer != answerHello
+		return cmd.id == unknown
 	case msg.Local, msg.Gather, msg.Report, msg.Quit, msg.Ignore:
 	}
 	return false
