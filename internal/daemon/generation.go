@@ -160,6 +160,9 @@ func (in *Instance) takenBy(err error, addr config.Address) error {
 	for _, l := range g.listeners {
 		ours = append(ours, l.addr)
 	}
+	if in.statsPort != nil {
+		ours = append(ours, statsAddress(in.opts))
+	}
 	for _, own := range ours {
 		if own.Port == addr.Port {
 			return fmt.Errorf("%w, by this proxy's own listener at '%s': change to another port first, or restart it", err, own)

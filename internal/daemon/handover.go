@@ -241,6 +241,10 @@ func findPredecessor() *predecessor {
 	if err != nil {
 		return nil
 	}
+	return newPredecessor(conn, n)
+}
+
+func newPredecessor(conn *net.UnixConn, n int) *predecessor {
 	return &predecessor{conn: conn, n: n, asked: make(chan struct{}), answered: make(chan error, 1)}
 }
 
@@ -301,6 +305,12 @@ func (p *predecessor) ready() error {
 		return os.NewSyscallError("prctl PR_SET_PDEATHSIG", err)
 	}
 	runtime.UnlockOSThread()
+	return p.ask()
+}
+
+// ask is ready in a program that the kernel does not end with the other one. From now
+// on it is the closed socket that tells of its end.
+func (p *predecessor) ask() error {
 	close(p.asked)
 	if _, err := fmt.Fprintf(p.conn, "%s%d\n", sayReady, os.Getpid()); err != nil {
 		return errAlone
