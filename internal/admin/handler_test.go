@@ -85,13 +85,16 @@ func (in *instance) InForce() (*config.Config, []*proxy.Topology) { return in.co
 func (in *instance) Now() int64                                   { return 1 }
 func (in *instance) Wall(at int64) time.Time                      { return time.Unix(0, at) }
 func (in *instance) LoopCPU() ([]float64, error)                  { return []float64{in.cpu}, in.refuse }
-func (in *instance) PausedBy(string) string                       { return "admin 1.2.3.4:5 somebody" }
+
+func (in *instance) PausedBy(string) string { return "admin 1.2.3.4:5 somebody" }
+
 func (in *instance) PausedUntil(pool string) time.Time {
 	if pool != in.paused {
 		return time.Time{}
 	}
 	return time.Unix(1e9, 0)
 }
+
 func (in *instance) Clients(pool string, most int) ([]api.Client, error) {
 	return []api.Client{{ID: 7, Pool: pool}, {ID: 9, Pool: pool}}[:min(most, 2)], in.refuse
 }

@@ -108,10 +108,7 @@ func TestRequestErrorsAreThose(t *testing.T) {
 	}
 	_, list, _ := strings.Cut(string(text), "requestErrors = new Set([")
 	list, _, _ = strings.Cut(list, "])")
-	var names []string
-	for _, word := range strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune("', \n", r) }) {
-		names = append(names, word)
-	}
+	names := strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune("', \n", r) })
 	if !slices.Equal(names, stats.RequestErrors) {
 		t.Errorf("the page has %v, the statistics have %v", names, stats.RequestErrors)
 	}
