@@ -426,9 +426,9 @@ var processKeys = []key[Process]{
 	},
 	{
 		name: "resolve_interval", kind: kindDuration, limits: durations(100*time.Millisecond, 24*time.Hour), def: "5s", origin: fromNuthatch,
-		help: "How often the names of servers are looked up again. New connections go to the addresses that are found, connections " +
-			"that there are stay. A server that cannot be connected to is looked up at once, at most once in a second. All of a " +
-			"name's addresses are tried, IPv6 and IPv4, before a connection has failed. A name that cannot be looked up keeps the " +
+		help: "How often the names of servers are looked up again. Connections to addresses that a name does not have any " +
+			"more finish what they owe and are replaced. A server that cannot be connected to, fails or says `READONLY` is looked up " +
+			"at once, at most once in a second. All of a name's addresses are tried, IPv6 and IPv4, before a connection has failed. A name that cannot be looked up keeps the " +
 			"addresses that it had; one that never could does not keep the proxy from starting.",
 		set: func(p *Process, v value) { p.ResolveInterval = v.duration() },
 	},

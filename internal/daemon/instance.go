@@ -161,7 +161,7 @@ func (in *Instance) start() error {
 	if err := in.startLoops(g); err != nil {
 		return err
 	}
-	g.resolver = newResolver(g.conf, g.topo, in.log, in.opts.lookup)
+	g.resolver = in.resolver(g)
 	g.resolver.lookUp(in.life)
 	g.resolver.start()
 	if err := in.startStats(); err != nil {

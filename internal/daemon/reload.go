@@ -170,7 +170,7 @@ func (r *reloading) openListeners() error {
 func (r *reloading) lookUp() error {
 	in, g := r.in, r.next
 	g.follow(r.old, in.Now())
-	g.resolver = newResolver(g.conf, g.topo, in.log, in.opts.lookup)
+	g.resolver = in.resolver(g)
 	g.resolver.lookUp(in.life)
 	if in.ending() {
 		return admin.ErrEnding

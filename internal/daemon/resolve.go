@@ -28,8 +28,9 @@ const (
 // A resolver turns the names of servers into addresses and publishes them to
 // the loops. A name that cannot be resolved keeps the addresses that it had.
 //
-//	every resolve_interval ───────────────► all names  ─┐
-//	a server that cannot be connected to ─► its name   ─┴─► Topology.SetAddrs
+//	every resolve_interval ──────────────► all names ─┐
+//	a server that cannot be connected to,  its name  ─┴─► Topology.SetAddrs, and
+//	  has failed, or takes no writes ────►                every loop follows
 //
 // Nothing is published before start.
 type resolver struct {
@@ -39,8 +40,10 @@ type resolver struct {
 	targets  []*target // servers that are named
 	fixed    []*target // servers that have an address
 	started  bool
-	cancel   context.CancelFunc
-	done     chan struct{}
+	// moved has the loops follow when addresses were published. It does not wait.
+	moved  func()
+	cancel context.CancelFunc
+	done   chan struct{}
 	// unreachable has something in it if a server could not be connected to.
 	unreachable chan struct{}
 }
@@ -90,6 +93,22 @@ func newResolver(cfg *config.Config, topo []*proxy.Topology, log *logging.Logger
 	return r
 }
 
+// moveTime is how long connections to addresses that a name has no longer have at least
+// to finish what they owe.
+const moveTime = 10 * time.Second
+
+// resolver returns one for g, that has the loops follow.
+func (in *Instance) resolver(g *generation) *resolver {
+	r := newResolver(g.conf, g.topo, in.log, in.opts.lookup)
+	r.moved = func() {
+		by := in.Now() + int64(max(g.conf.Process.DrainTimeout, moveTime))
+		for _, ctx := range in.contexts {
+			ctx.Loop().Post(func() { ctx.FollowAddrs(by) })
+		}
+	}
+	return r
+}
+
 // lookUp resolves all names once, before start.
 func (r *resolver) lookUp(ctx context.Context) {
 	if len(r.targets) > 0 {
@@ -112,6 +131,7 @@ func (r *resolver) start() {
 		close(r.done)
 		return
 	}
+	r.wake() // for what was found before anybody was there to be told
 	go func() {
 		defer close(r.done)
 		tick := time.NewTicker(r.interval)
@@ -205,10 +225,11 @@ func (r *resolver) resolve(ctx context.Context, t *target) {
 	t.known, t.found = names, addrs
 	if r.started {
 		t.publish()
+		r.moved()
 	}
 }
 
-// publish gives the loops what was found since it was called last.
+// publish publishes what was found since it was called last.
 func (t *target) publish() {
 	if t.found != nil {
 		t.topo.SetAddrs(t.index, t.found)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/testkit"
 )
@@ -182,6 +183,88 @@ func TestServerAtOneOfItsAddresses(t *testing.T) {
 			if got := startNamed(t, d, time.Hour).Do("SET", "k", "v"); got != "+OK\r\n" {
 				t.Errorf("SET: %q", got)
 			}
+		})
+	}
+}
+
+// startNamedPool starts a proxy for one server, called named.example, whose pool has
+// these lines too.
+func startNamedPool(t *testing.T, d *directory, interval time.Duration, lines string) *Instance {
+	t.Helper()
+	conf, err := config.Parse("named.yml", fmt.Appendf(nil, "p:\n  listen: %s\n%s"+
+		"  servers:\n  - named.example:6379:1 one\nnuthatch:\n  threads: 2\n  resolve_interval: %v\n", testkit.FreeAddr(t), lines, interval))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := Start(Options{Program: "nuthatch", Version: "test", Config: conf, LogFile: t.TempDir() + "/log", lookup: d.lookup})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(in.Stop)
+	return in
+}
+
+// slowly is a server that answers with its name, and what is asked for "slow" when it
+// is told to.
+func slowly(name string, asked chan<- struct{}, gate <-chan struct{}) func(*testkit.Talk) {
+	return func(k *testkit.Talk) {
+		for args, ok := k.Command(); ok; args, ok = k.Command() {
+			if args[len(args)-1] == "slow" {
+				asked <- struct{}{}
+				<-gate
+			}
+			k.Reply(testkit.Bulk(name))
+		}
+	}
+}
+
+// A name moves while the old server is well: connections to it finish what they owe,
+// and what comes then goes to the new one. No request fails, and a client's requests
+// keep their order.
+func TestNameMoves(t *testing.T) {
+	d := &directory{t: t}
+	asked, gate := make(chan struct{}, 1), make(chan struct{})
+	old, fresh := testkit.StartScripted(t, slowly("old", asked, gate)), testkit.StartScripted(t, slowly("new", asked, gate))
+	d.point(old.Addr())
+	in := startNamedPool(t, d, 100*time.Millisecond, "  redis: true\n  auto_eject_hosts: true\n  server_failure_limit: 1\n")
+	waits, idle := testkit.Dial(t, testkit.Redis, in.Addr(0)), testkit.Dial(t, testkit.Redis, in.Addr(0))
+	awaitReply(t, idle, testkit.Bulk("old"))
+	waits.Send(testkit.RESP("GET", "slow"))
+	<-asked
+	d.point(fresh.Addr())
+	awaitReply(t, idle, testkit.Bulk("new"))
+	waits.Send(testkit.RESP("GET", "k"))
+	close(gate)
+	for _, want := range []string{"old", "new"} {
+		if got := waits.Reply(); got != testkit.Bulk(want) {
+			t.Errorf("a client with a request under way got %q, want %q", got, want)
+		}
+	}
+	if s := in.current.Load().topo[0].State(0); s.State != proxy.Up {
+		t.Errorf("the server is %v for %v", s.State, s.Reason)
+	}
+}
+
+// A server that takes no writes any more has its name looked up at once, and whatever
+// else has failed; one without a name has nothing looked up.
+func TestNameIsLookedUpAfterFailures(t *testing.T) {
+	for name, old := range map[string]func(*testkit.Talk){
+		"READONLY": func(k *testkit.Talk) {
+			for _, ok := k.Command(); ok; _, ok = k.Command() {
+				k.Reply("-READONLY You can't write against a read only replica.\r\n")
+			}
+		},
+		"it ends connections": func(k *testkit.Talk) { k.Command() },
+		"it says nothing":     func(k *testkit.Talk) { k.Drain() },
+		"it says nonsense":    func(k *testkit.Talk) { k.Command(); k.Reply("nonsense\r\n") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &directory{t: t}
+			d.point(testkit.StartScripted(t, old).Addr())
+			in := startNamedPool(t, d, time.Hour, "  redis: true\n  timeout: 400\n")
+			c := testkit.Dial(t, testkit.Redis, in.Addr(0))
+			d.point(testkit.StartScripted(t, named("new")).Addr())
+			awaitReply(t, c, testkit.Bulk("new"))
 		})
 	}
 }

@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/memcache"
@@ -84,6 +86,7 @@ type checker struct {
 	// conn is kept from one check to the next, nil if there is none, and in reads
 	// from it.
 	conn net.Conn
+	addr unix.Sockaddr // what conn is connected to
 	in   *bufio.Reader
 	// next is which of the server's addresses is tried next.
 	next int
@@ -126,6 +129,9 @@ func (k *checker) run(ctx context.Context, now func() int64, told Told) {
 func (k *checker) check(ctx context.Context) msg.Reason {
 	ctx, cancel := context.WithTimeout(ctx, k.conf.Timeout)
 	defer cancel()
+	if k.conn != nil && !k.topo.HasAddr(k.server, k.addr) {
+		k.close() // the name stands for another server by now
+	}
 	if k.conn != nil {
 		why, err := k.ask(ctx, k.asked[len(k.asked)-1:])
 		if err == nil || ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -158,7 +164,8 @@ func (k *checker) dial(ctx context.Context) error {
 	if len(addrs) == 0 {
 		return errUnresolved
 	}
-	addr := socket.NetAddr(addrs[k.next%len(addrs)])
+	k.addr = addrs[k.next%len(addrs)]
+	addr := socket.NetAddr(k.addr)
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, addr.Network(), addr.String())
 	if err != nil {

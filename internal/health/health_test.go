@@ -28,6 +28,13 @@ func pool(t *testing.T, addr, more string) (*config.Config, *proxy.Topology) {
 		t.Fatal(err)
 	}
 	topo := proxy.NewTopology(&conf.Pools[0])
+	topo.SetAddrs(0, addrsOf(t, addr))
+	return conf, topo
+}
+
+// addrsOf are the addresses of a listener.
+func addrsOf(t *testing.T, addr string) []unix.Sockaddr {
+	t.Helper()
 	host, port, _ := strings.Cut(addr, ":")
 	var n int
 	if _, err := fmt.Sscan(port, &n); err != nil {
@@ -37,8 +44,7 @@ func pool(t *testing.T, addr, more string) (*config.Config, *proxy.Topology) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topo.SetAddrs(0, sa)
-	return conf, topo
+	return sa
 }
 
 // A finding is one call of Told.
@@ -227,17 +233,8 @@ func TestUnreachable(t *testing.T) {
 		why = next(t, found).why
 	}
 	s := testkit.StartScripted(t, func(k *testkit.Talk) { k.Drain() })
-	host, port, _ := strings.Cut(s.Addr(), ":")
-	var n int
-	if _, err := fmt.Sscan(port, &n); err != nil {
-		t.Fatal(err)
-	}
-	sa, err := socket.Resolve(t.Context(), host, n)
-	if err != nil {
-		t.Fatal(err)
-	}
 	// The address that refuses comes first: the next one is tried.
-	topo.SetAddrs(0, append([]unix.Sockaddr{&unix.SockaddrUnix{Name: "/nowhere"}}, sa...))
+	topo.SetAddrs(0, append([]unix.Sockaddr{&unix.SockaddrUnix{Name: "/nowhere"}}, addrsOf(t, s.Addr())...))
 	for s.Accepted() == 0 {
 		select {
 		case <-found:
@@ -256,5 +253,24 @@ func TestTimeout(t *testing.T) {
 	}
 	if k.conn != nil {
 		t.Error("the connection that owes an answer is kept")
+	}
+}
+
+// A connection that is kept is one to an address that the server still has.
+func TestAddressChanges(t *testing.T) {
+	answer := func(k *testkit.Talk) {
+		for _, ok := k.Command(); ok; _, ok = k.Command() {
+			k.Reply("+PONG\r\n")
+		}
+	}
+	old, fresh := testkit.StartScripted(t, answer), testkit.StartScripted(t, answer)
+	conf, topo := pool(t, old.Addr(), "  redis: true\n")
+	found := start(t, conf, topo)
+	next(t, found)
+	topo.SetAddrs(0, addrsOf(t, fresh.Addr()))
+	next(t, found) // which may have been under way
+	next(t, found)
+	if old.Accepted() != 1 || fresh.Accepted() != 1 {
+		t.Errorf("%d and %d connections, want 1 each", old.Accepted(), fresh.Accepted())
 	}
 }

@@ -62,6 +62,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 			s.renew(by)
 		}
 	}
+	p.followAddrs(by)
 	for _, q := range p.questions {
 		q.again()
 	}

@@ -220,9 +220,17 @@ func (p *ServerPool) preconnect() {
 		return
 	}
 	for _, s := range p.servers {
-		for slot := range p.conf.ServerConnections {
-			s.conn(0, slot)
-		}
+		s.preconnect()
+	}
+}
+
+// preconnect opens the server's connections, if the pool asks for that.
+func (s *Server) preconnect() {
+	if !s.pool.conf.Preconnect {
+		return
+	}
+	for slot := range s.pool.conf.ServerConnections {
+		s.conn(0, slot)
 	}
 }
 

@@ -23,7 +23,9 @@ func (c *conversation) order(what, amount byte) {
 		}
 	case 1:
 		c.resume()
-	case 2, 3:
+	case 2:
+		c.stubs[i].move()
+	case 3:
 		c.renewed = true
 		for _, ctx := range c.loops {
 			ctx.Reconnect(c.topo, i-1, int64(c.now+time.Second))

@@ -1,6 +1,9 @@
 package proxy_test
 
 import (
+	"slices"
+	"time"
+
 	"errors"
 
 	"golang.org/x/sys/unix"
@@ -14,8 +17,10 @@ type stub struct {
 	// renamed is how often its own has.
 	place, renamed int
 	port           port // nil: connections are refused
-	addr           unix.Sockaddr
-	conns          []*stubConn
+	// former are the ports at the addresses that it had before, and still answers at.
+	former []port
+	addr   unix.Sockaddr
+	conns  []*stubConn
 	// last is, by client, the last write that it was asked for.
 	last map[int]lastWrite
 }
@@ -64,8 +69,28 @@ func (s *stub) down() {
 		s.port.close() // those that it had not accepted are reset
 		s.port = nil
 	}
+	for _, p := range s.former {
+		p.close()
+	}
+	s.former = nil
 	for _, conn := range s.conns {
 		conn.close()
+	}
+}
+
+// move gives the stub another address, and has the loops follow. It answers at the old
+// one too.
+func (s *stub) move() {
+	c := s.talk
+	c.renewed = true
+	if s.port != nil {
+		s.former, s.port = append(s.former, s.port), nil
+	}
+	s.addr = &unix.SockaddrUnix{Name: abstract()}
+	s.up()
+	c.topo.SetAddrs(s.place, []unix.Sockaddr{s.addr})
+	for _, ctx := range c.loops {
+		ctx.FollowAddrs(int64(c.now + time.Second))
 	}
 }
 
@@ -79,13 +104,15 @@ func (s *stub) conn(i int) *stubConn {
 
 // read accepts the connections that wait, and reads all that was sent on all.
 func (s *stub) read() {
-	for s.port != nil {
-		end, ok := s.port.accept()
-		if !ok {
-			break
+	for _, p := range append(slices.Clone(s.former), s.port) {
+		for p != nil {
+			end, ok := p.accept()
+			if !ok {
+				break
+			}
+			s.talk.moved++
+			s.conns = append(s.conns, &stubConn{stub: s, end: end})
 		}
-		s.talk.moved++
-		s.conns = append(s.conns, &stubConn{stub: s, end: end})
 	}
 	for _, conn := range s.conns {
 		conn.read()

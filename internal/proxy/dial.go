@@ -59,6 +59,7 @@ func (c *serverConn) connect() (inProgress bool, err error) {
 		c.untried--
 		s.stats[stats.Dials]++
 		addr := (*addrs)[s.nextAddr%len(*addrs)]
+		c.addr = addr
 		if inProgress, err = ctx.loop.Dial(&c.Conn, addr, keepaliveOf(c.pool.conf), c); err != nil {
 			s.nextAddr++
 			continue
@@ -108,7 +109,7 @@ func (c *serverConn) dialFailed(err error) msg.Reason {
 	c.server.stats[stats.ServerErr]++
 	c.server.reasons[stats.ClosedConnections][why]++
 	c.logClose(why)
-	c.pool.topo.Unreachable(c.server.index)
+	c.pool.topo.doubt(c.server.health)
 	c.countFailure(why)
 	c.server.pauseDialling(why, false)
 	return why

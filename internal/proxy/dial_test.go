@@ -4,6 +4,7 @@ import (
 	"net"
 	"strconv"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -90,5 +91,54 @@ func TestNoAddressIsGood(t *testing.T) {
 	u.send(command("GET", "a"))
 	u.expect("-ERR the name of this key's server cannot be resolved\r\n")
 	<-told
+	r.awaitIdle()
+}
+
+// Requests that wait for a connection to an address which the server has no longer go
+// to the new one at once; what owes nothing there is closed, and the server is told
+// again what it may not know.
+func TestAddressChanges(t *testing.T) {
+	scripts := make(chan string, 10)
+	server := func(name string) *testkit.Scripted {
+		return testkit.StartScripted(t, func(k *testkit.Talk) {
+			for {
+				args, ok := k.Command()
+				if !ok {
+					return
+				}
+				if args[0] == "SCRIPT" {
+					scripts <- name
+				}
+				k.Reply(bulk(name))
+			}
+		})
+	}
+	one, two := server("one"), server("two")
+	r := startRig(t, oneServer(one.Addr(), ""))
+	move := func(addrs ...string) {
+		r.topo.SetAddrs(0, addrsOf(t, addrs...))
+		r.on(0, func(ctx *proxy.Context) { ctx.FollowAddrs(time.Hour.Nanoseconds()) })
+	}
+	silent := silentBacklog(t)
+	move(silent)
+	u := r.dial()
+	u.send(command("GET", "a") + command("GET", "b"))
+	await(t, "the attempt to connect", func() bool { return r.stat().Servers[0].Values[stats.Dials] == 1 })
+	move(one.Addr())
+	u.expect(bulk("one") + bulk("one"))
+	u.send(command("GET", "a"))
+	u.expect(bulk("one"))
+	move(two.Addr(), one.Addr())
+	u.send(command("GET", "a"))
+	u.expect(bulk("one")) // which is still one of its addresses
+	move(two.Addr())
+	u.send(command("GET", "a"))
+	u.expect(bulk("two"))
+	if n, m := one.Accepted(), two.Accepted(); n != 1 || m != 1 {
+		t.Errorf("%d and %d connections, want 1 each", n, m)
+	}
+	if s := r.topo.State(0); s.State != proxy.Up || s.Failures != 0 {
+		t.Errorf("the server is %+v", s)
+	}
 	r.awaitIdle()
 }

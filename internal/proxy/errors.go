@@ -31,7 +31,8 @@ func mayBeError(r msg.Reply) bool {
 
 // refused counts the reply if it is an error, and returns why the server refuses all
 // requests with it, or the connection; msg.OK if it does not. One that wants a login
-// answers, and is not well for that.
+// answers, and is not well for that; one that takes no writes may not be the server any
+// more that it was.
 func (s *Server) refused(r msg.Reply) msg.Reason {
 	ctx := s.pool.ctx
 	prefix, refuses := s.pool.proto.ErrorPrefix(r, ctx.errorText[:0])
@@ -39,6 +40,11 @@ func (s *Server) refused(r msg.Reply) msg.Reason {
 		return msg.OK
 	}
 	stats.Count(s.errors, ctx.identity.errors.Index(prefix))
+	if refuses == msg.ReadOnly {
+		// Its name may stand for another by now, that takes writes.
+		s.pool.topo.doubt(s.health)
+		return msg.OK
+	}
 	if refuses == msg.LoginRefused && !s.removed && s.health.refuses(msg.LoginRefused, ctx.loop.Now()) {
 		s.logFails(msg.LoginRefused)
 	}

@@ -31,8 +31,8 @@ import (
 type Health struct {
 	// addrs are the server's addresses; nil while its name is not resolved.
 	addrs atomic.Pointer[[]unix.Sockaddr]
-	// unreachable: the server could not be connected to since its name was last
-	// looked up.
+	// unreachable: the server's name is to be looked up again, since it could not be
+	// connected to, or has failed, or takes no writes.
 	unreachable atomic.Bool
 	// failures counts the failures since the last reply, plus unproven while the
 	// server has yet to show that it is well: then it is not 0, so that the next

@@ -80,29 +80,35 @@ func (c *client) part() {
 	c.CloseWrite()
 }
 
-// renew has the server use new connections. Clients that have requests on the
-// old ones get their replies before more is taken from them: on another connection
-// the next request could overtake.
+// renew has the server use new connections.
 func (s *Server) renew(by int64) {
-	ctx := s.pool.ctx
 	for c := range s.conns() {
-		if !c.Attached() {
-			continue
+		if c.Attached() {
+			c.replace(by)
 		}
-		if c.queue.Len() == 0 {
-			c.retire()
-			continue
-		}
-		for m := range c.queue.All() {
-			if owner, ok := m.Owner.(*client); ok {
-				owner.awaitReplies()
-			}
-		}
-		c.retireBy = by
-		ctx.leaving.conns = append(ctx.leaving.conns, c)
-		ctx.lookSoon()
 	}
 	s.lanes = nil
+}
+
+// replace lets the connection go when it owes nothing any more, at the latest at time
+// by, and reports whether that is now. Clients that have requests on it get their
+// replies before more is taken from them: on another connection the next request
+// could overtake. The caller has others use another.
+func (c *serverConn) replace(by int64) (gone bool) {
+	if c.queue.Len() == 0 {
+		c.retire()
+		return true
+	}
+	for m := range c.queue.All() {
+		if owner, ok := m.Owner.(*client); ok {
+			owner.awaitReplies()
+		}
+	}
+	ctx := c.pool.ctx
+	c.retireBy = by
+	ctx.leaving.conns = append(ctx.leaving.conns, c)
+	ctx.lookSoon()
+	return false
 }
 
 // leave has the whole pool go.

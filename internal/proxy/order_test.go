@@ -24,6 +24,12 @@ func TestOrderAcrossConnections(t *testing.T) {
 		"other connections":    func(c *conversation) { c.reload(true) },
 		"pause, reconnect":     func(c *conversation) { pause(c); reconnect(c); c.resume() },
 		"reconnect in a pause": func(c *conversation) { pause(c); c.calm(); reconnect(c); c.calm(); c.resume() },
+		"another address": func(c *conversation) {
+			for _, s := range c.stubs {
+				s.read()
+				s.move()
+			}
+		},
 		"another name": func(c *conversation) {
 			for _, s := range c.stubs {
 				s.renamed++

@@ -98,7 +98,7 @@ type Protocol interface {
 	// stats.MaxErrorName bytes and one more of it, in buf (64 bytes) or where it lies;
 	// nil if the reply is none. refuses says why it is no answer to the request: the server
 	// wants a login that the pool does not have (msg.LoginRefused), or will not have the
-	// connection (msg.NoDescriptors, msg.AccessDenied).
+	// connection (msg.NoDescriptors, msg.AccessDenied), or takes no writes (msg.ReadOnly).
 	ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses msg.Reason)
 	// Silent reports whether the client of a quiet request wants not to hear
 	// this reply to it. The reply is not changed.

@@ -3,6 +3,8 @@ package proxy
 import (
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"nuthatch/internal/config"
 	"nuthatch/internal/eventloop"
 	"nuthatch/internal/invariant"
@@ -34,8 +36,10 @@ type Server struct {
 	latency [msg.NumFamilies]*latency.Histogram
 	// removed: a reload took the server out of the pool.
 	removed bool
-	// nextAddr is which of the server's addresses is tried next.
+	// nextAddr is which of the server's addresses is tried next, addrs what they were
+	// when connections were last looked at.
 	nextAddr int
+	addrs    *[]unix.Sockaddr
 	// reconnect is when the server may be connected to.
 	reconnect reconnect
 	// mute is how many questions it has left unanswered, and still may answer.
@@ -142,8 +146,10 @@ type serverConn struct {
 	// when it is not asked again.
 	unfit      msg.Reason
 	unfitUntil int64
-	// untried is how many of the server's addresses are left to try.
+	// untried is how many of the server's addresses are left to try, addr the one that
+	// was tried last.
 	untried int
+	addr    unix.Sockaddr
 	// connectBy is when a connection that is being made must be; 0: there is no
 	// such time.
 	connectBy int64
@@ -372,7 +378,7 @@ func (c *serverConn) fail(why msg.Reason) {
 		st[stats.ServerConnections]--
 	} else {
 		c.server.nextAddr++
-		c.pool.topo.Unreachable(c.server.index)
+		c.pool.topo.doubt(c.server.health)
 	}
 	begun := c.begun()
 	waiting := ctx.waiting[:0]
@@ -394,12 +400,14 @@ func (c *serverConn) fail(why msg.Reason) {
 	default:
 		st[stats.ServerErr]++
 	}
-	if why != msg.ReplyTooLarge && (c.unfit == msg.OK || c.lane == 0) {
+	if why != msg.ReplyTooLarge && c.retireBy == 0 && (c.unfit == msg.OK || c.lane == 0) {
 		// A server that answers at length is well, and one that lacks another lane
-		// serves the clients of the first.
+		// serves the clients of the first. A connection that has been replaced may be
+		// one to another server.
 		fault := c.fault(why, ending{connected: connected, begun: begun, waiting: len(waiting), lost: len(lost)})
 		if fault != msg.OK {
 			c.countFailure(fault)
+			c.pool.topo.doubt(c.server.health)
 		}
 		c.server.pauseDialling(why, fault == msg.OK)
 	}

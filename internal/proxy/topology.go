@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -133,18 +134,43 @@ func (t *Topology) Addrs(i int) []unix.Sockaddr {
 	return nil
 }
 
-// OnUnreachable has f called when a server cannot be connected to, on any
-// goroutine. It must not wait.
+// HasAddr reports whether that is one of the i-th server's addresses. It may be called
+// from any goroutine.
+func (t *Topology) HasAddr(i int, addr unix.Sockaddr) bool { return has(t.Addrs(i), addr) }
+
+// has reports whether addr is among addrs.
+func has(addrs []unix.Sockaddr, addr unix.Sockaddr) bool {
+	return slices.ContainsFunc(addrs, func(a unix.Sockaddr) bool {
+		switch a := a.(type) {
+		case *unix.SockaddrInet4:
+			b, ok := addr.(*unix.SockaddrInet4)
+			return ok && a.Port == b.Port && a.Addr == b.Addr
+		case *unix.SockaddrInet6:
+			b, ok := addr.(*unix.SockaddrInet6)
+			return ok && a.Port == b.Port && a.ZoneId == b.ZoneId && a.Addr == b.Addr
+		case *unix.SockaddrUnix:
+			b, ok := addr.(*unix.SockaddrUnix)
+			return ok && a.Name == b.Name
+		default:
+			return false
+		}
+	})
+}
+
+// OnUnreachable has f called when a server is found to be unreachable for the first
+// time since WasUnreachable was called, on any goroutine. It must not wait.
 func (t *Topology) OnUnreachable(f func()) { t.onUnreachable.Store(&f) }
 
 // Unreachable notes that the i-th server could not be connected to at any of its
-// addresses: its name may stand for others by now. It may be called from any
-// goroutine.
-func (t *Topology) Unreachable(i int) {
-	if i >= len(t.health) {
-		return // of a removed server, with an index of before
+// addresses, or has failed, or is not what it was: its name may stand for others by
+// now. It may be called from any goroutine.
+func (t *Topology) Unreachable(i int) { t.doubt(t.health[i]) }
+
+// doubt is Unreachable for the server of which that is known.
+func (t *Topology) doubt(h *Health) {
+	if h.unreachable.Load() || h.unreachable.Swap(true) {
+		return // somebody has been told
 	}
-	t.health[i].unreachable.Store(true)
 	if f := t.onUnreachable.Load(); f != nil {
 		(*f)()
 	}

@@ -24,6 +24,7 @@ func TestErrorPrefix(t *testing.T) {
 		{"-ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 x\r\n", "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456", true, msg.OK},
 		{"-ERR max number of clients reached\r\n", "ERR", true, msg.NoDescriptors},
 		{"-ERR max number of clients + cluster connections reached\r\n", "ERR", true, msg.NoDescriptors},
+		{"-READONLY You can't write against a read only replica.\r\n", "READONLY", true, msg.ReadOnly},
 		{"-ERR max number of keys\r\n", "ERR", true, msg.OK},
 		{"-DENIED Redis is running in protected mode because protected mode is enabled\r\n", "DENIED", true, msg.AccessDenied},
 		{"+OK\r\n", "", false, msg.OK},

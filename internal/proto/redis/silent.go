@@ -72,6 +72,8 @@ func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses 
 	switch string(prefix) {
 	case "NOAUTH", "WRONGPASS":
 		refuses = msg.LoginRefused
+	case "READONLY":
+		refuses = msg.ReadOnly
 	case "DENIED":
 		refuses = msg.AccessDenied
 	case "ERR":

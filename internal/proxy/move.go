@@ -1,0 +1,72 @@
+package proxy
+
+import (
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/logging"
+	"nuthatch/internal/msg"
+)
+
+// A server's name may come to stand for other addresses: a failover, or another
+// machine. Whoever looks names up publishes them, and has each loop follow:
+//
+//	connection   at an address that the server still has    stays
+//	             that is being made                         is made to the new ones
+//	             that owes nothing                          is closed
+//	             that owes replies                          gets them, and is closed then
+//
+// Requests that come meanwhile go to the new addresses; behind those of the same
+// client that are still to be answered.
+
+// FollowAddrs has the servers be connected to where they are by now. What is under way
+// at addresses that they have no longer is finished, at most until by. It must run
+// on the loop.
+func (ctx *Context) FollowAddrs(by int64) {
+	for _, p := range ctx.pools {
+		p.followAddrs(by)
+	}
+}
+
+func (p *ServerPool) followAddrs(by int64) {
+	for _, s := range p.servers {
+		if addrs := s.health.addrs.Load(); addrs != s.addrs {
+			s.addrs = addrs
+			if addrs != nil {
+				s.follow(*addrs, by)
+			}
+		}
+	}
+}
+
+// follow replaces the server's connections at other addresses than these.
+func (s *Server) follow(addrs []unix.Sockaddr, by int64) {
+	moved := 0
+	for _, lane := range s.lanes {
+		for slot, c := range lane {
+			switch {
+			case c == nil || !c.Attached() || has(addrs, c.addr):
+				continue
+			case c.Open():
+				if !c.replace(by) {
+					lane[slot] = nil
+				}
+			default:
+				c.untried = len(addrs)
+				if !c.tryNext(msg.Unresolved) {
+					c.fail(msg.Unresolved)
+				}
+			}
+			moved++
+		}
+	}
+	if moved == 0 {
+		return
+	}
+	// It is another server, perhaps: it is not told that it was well, or not, and knows
+	// nothing of what clients told the old one for all clients.
+	s.reconnect, s.forgetful = reconnect{}, true
+	if log := s.pool.ctx.log; log.Enabled(logging.Notice) {
+		log.Notice("connections to server are replaced: its name stands for other addresses", s.attrs()...)
+	}
+	s.preconnect()
+}
