@@ -18,7 +18,7 @@ type databases struct {
 	n int
 }
 
-// severalDatabases: clients call them by the servers' numbers.
+// several reports whether clients call them by the servers' numbers.
 func (d databases) several() bool { return d.n > 1 }
 
 // number is the number, on the servers, of a lane's database.
