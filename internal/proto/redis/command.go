@@ -177,9 +177,7 @@ func help(name, since string) command {
 // session is the row of a command that changes what its connection is, or holds
 // it up, so that no other client can use it.
 func session(name string, arity int, a access, k keys, since, summary string) command {
-	c := refuse(name, arity, ownConnection, since, summary)
-	c.access, c.keys = a, k
-	return c
+	return refuseKeyed(name, arity, ownConnection, a, k, since, summary)
 }
 
 // transaction is the row of a command that begins or ends a transaction. There are
@@ -203,7 +201,14 @@ func inDatabases(rule databaseRule, c command) command {
 
 // refuse is the row of a command that is not supported.
 func refuse(name string, arity int, reason, since, summary string) command {
-	return command{name: name, arity: arity, treatment: msg.Local, reason: reason, since: since, summary: summary}
+	return refuseKeyed(name, arity, reason, neither, noKeys, since, summary)
+}
+
+// refuseKeyed is the row of a command with keys that is not supported.
+func refuseKeyed(name string, arity int, reason string, a access, k keys, since, summary string) command {
+	return command{
+		name: name, arity: arity, treatment: msg.Local, reason: reason, access: a, keys: k, since: since, summary: summary,
+	}
 }
 
 // group are the rows of one chapter of Redis's manual.

@@ -20,6 +20,8 @@ func (c *command) usesOf(r *msg.Request) [][]string {
 			return [][]string{first}
 		}
 		return [][]string{last, first}
+	case c.keys.rule == migrateKeys:
+		return [][]string{first}
 	case slices.Contains(first, "variable_flags"):
 		return [][]string{c.varying(r)}
 	}
@@ -104,6 +106,8 @@ func (c *command) keySpecs() []keySpec {
 			{use: last, at: k.last, keyword: "STORE", step: 1},
 			{use: last, at: k.last, keyword: "STOREDIST", step: 1},
 		}
+	case migrateKeys:
+		return []keySpec{one(first, k.first), {use: last, at: -2, keyword: "KEYS", last: -1, step: 1}}
 	case streamKeys:
 		return []keySpec{{use: first, at: k.first, keyword: "STREAMS", last: -1, step: k.step, limit: 2}}
 	case noKey, oneKey:

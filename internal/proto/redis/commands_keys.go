@@ -13,7 +13,7 @@ var keyCommands = group("generic", []command{
 	forward("expireat", -3, write, key1, "1.2.0", "Set the second at which a key expires", "str 4000000000 nx"),
 	forward("expiretime", 2, read, key1, "7.0.0", "The second at which a key expires", "str"),
 	broadcast("keys", 2, read, mergeConcat, "1.0.0", "The keys that match a pattern"),
-	refuse("migrate", -6, otherServer, "2.6.0", "Move a key to another server"),
+	refuseKeyed("migrate", -6, otherServer, write, migrated, "2.6.0", "Move a key to another server"),
 	inDatabases(atWord2, forward("move", 3, write, key1, "1.0.0", "Move a key to another database", "str 1")),
 	container("object", "2.2.3", "What the server keeps about a key"),
 	forward("object|encoding", 3, read, key2, "2.2.3", "How a value is stored", "list"),

@@ -88,7 +88,7 @@ var serverCommands = group("server", []command{
 	refuse("psync", -3, otherServer, "2.8.0", "Begin to replicate"),
 	refuse("replconf", -1, otherServer, "3.0.0", "Agree on how to replicate"),
 	refuse("replicaof", 3, otherServer, "5.0.0", "Become a replica"),
-	refuse("restore-asking", -4, clusterOnly, "3.0.0", "RESTORE while a slot moves"),
+	refuseKeyed("restore-asking", -4, clusterOnly, write, key1, "3.0.0", "RESTORE while a slot moves"),
 	local("role", 1, answerRole, "2.8.12", "What the server is in replication"),
 	refuse("save", 1, sharedServer, "1.0.0", "Save to disk"),
 	refuse("shutdown", -1, sharedServer, "1.0.0", "End the server"),

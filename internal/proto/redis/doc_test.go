@@ -146,6 +146,7 @@ func (k *keys) text() string {
 		return fmt.Sprintf("%d, and the word behind `STORE`", k.first)
 	case streamKeys:
 		return "the first half of the words behind `STREAMS`"
+	case migrateKeys: // it is refused
 	case noKey:
 	}
 	return ""

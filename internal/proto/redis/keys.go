@@ -15,6 +15,7 @@ const (
 	storeKey            // the word at first, and the one behind STORE among those from last on
 	sortKeys            // the word at first, the one behind STORE, and what the patterns behind BY and GET lead to
 	streamKeys          // the first half of the words behind STREAMS, which is at first or later
+	migrateKeys         // the word at first or, if that is empty, the words behind KEYS
 )
 
 // keys says which of a command's words are keys. first, last and step are
@@ -50,6 +51,7 @@ var (
 	storeFrom5 = keys{rule: storeKey, first: 1, last: 5, step: 1, dest: true}
 	storeFrom6 = keys{rule: storeKey, first: 1, last: 6, step: 1, dest: true}
 
+	migrated     = keys{rule: migrateKeys, first: 3, step: 1}
 	streams      = keys{rule: streamKeys, first: 1, step: 1}
 	groupStreams = keys{rule: streamKeys, first: 4, step: 1}
 )
@@ -60,7 +62,7 @@ func (k *keys) positions() (first, last, step int) {
 	switch k.rule {
 	case oneKey, rangeOfKeys:
 		return k.first, k.last, k.step
-	case storeKey, sortKeys:
+	case storeKey, sortKeys, migrateKeys:
 		return k.first, k.first, k.step
 	case countedKeys:
 		if k.last > 0 {
@@ -130,6 +132,8 @@ func (k *keys) find(r *msg.Request) string {
 		k.findSort(r)
 	case streamKeys:
 		return k.findStreams(r)
+	case migrateKeys:
+		return k.findMigrated(r)
 	case noKey:
 		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
 	}
@@ -235,6 +239,25 @@ func (k *keys) findStreams(r *msg.Request) string {
 		}
 	}
 	return misplaced
+}
+
+// findMigrated finds MIGRATE's keys. The words behind other options are no options.
+func (k *keys) findMigrated(r *msg.Request) string {
+	r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, 1
+	for i := k.first + 3; i < len(r.Args); i++ {
+		switch {
+		case isWord(r, i, "auth"):
+			i++
+		case isWord(r, i, "auth2"):
+			i += 2
+		case isWord(r, i, "keys") && r.Args[k.first].Len > 0:
+			return misplaced
+		case isWord(r, i, "keys"):
+			r.FirstKey, r.Nkeys = i+1, len(r.Args)-i-1
+			return ""
+		}
+	}
+	return ""
 }
 
 // isWord tells whether the i-th word of a request is the given one, which is in

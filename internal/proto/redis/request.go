@@ -482,7 +482,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 			p.checkPatterns(r, words)
 		case scriptKeys:
 			p.placeScript(r, cmd)
-		case noKey, oneKey, rangeOfKeys, countedKeys, pairedKeys, storeKey, streamKeys:
+		case noKey, oneKey, rangeOfKeys, countedKeys, pairedKeys, storeKey, streamKeys, migrateKeys:
 		}
 	}
 	if cmd.database != noDatabase && r.Treatment == msg.Forward {

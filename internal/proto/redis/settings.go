@@ -2,7 +2,6 @@ package redis
 
 import (
 	"maps"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,10 +77,7 @@ func (p *Protocol) settingsShown(v *Survey, f *Facts) map[string]string {
 func (p *Protocol) configGet(patterns []string, v *Survey, f *Facts, w writer) {
 	all := p.settingsShown(v, f)
 	maps.DeleteFunc(all, func(name, _ string) bool {
-		return !slices.ContainsFunc(patterns, func(pattern string) bool {
-			ok, err := path.Match(pattern, name)
-			return ok && err == nil
-		})
+		return !slices.ContainsFunc(patterns, func(pattern string) bool { return glob(pattern, name) })
 	})
 	w.mapping(len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
