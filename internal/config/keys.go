@@ -208,7 +208,7 @@ var poolKeys = []key[Pool]{
 	},
 	{
 		name: "server_connections", kind: kindNumber, limits: limits{1, math.MaxUint16}, def: "1",
-		help: "The most connections that each event loop opens to each server.",
+		help: "The most connections that each event loop opens to each server. `SCRIPT KILL` and `FUNCTION KILL` take one more for a while.",
 		differs: "A client keeps to one connection per server, so it reads what it wrote even with more than one; " +
 			"nutcracker sends each request over the next connection, and a read may overtake a write. " +
 			"More than 65535 is an error.",

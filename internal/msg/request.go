@@ -73,6 +73,8 @@ type Request struct {
 	// its bytes: Memcached's base64 keys, decoded; or, of a request without keys, the
 	// name of the script that it runs. It is valid as long as the request.
 	PlaceKey []byte
+	// Aside, for Broadcast: it must not wait behind what the servers are doing.
+	Aside bool
 	// Error, for Local, is why the request is not served; the protocol's own
 	// words for it come from its Local method.
 	Error string
@@ -190,6 +192,9 @@ type Lane struct {
 	RESP uint8
 	// DB is the number that the database has on the servers, or OwnDB.
 	DB int
+	// Aside: it is for requests that must not wait behind others, and its database
+	// does not matter.
+	Aside bool
 }
 
 // OwnDB stands for the pool's own database, whatever its number: that of a client

@@ -41,7 +41,7 @@ func (h *handshake) begin() {
 	before := out.Len()
 	h.own = h.proto.Handshake(h.lane, ctx.bufs, out)
 	n := h.own
-	if c.server.forgetful {
+	if c.server.forgetful && !h.lane.Aside {
 		n += h.proto.Restore(ctx.bufs, out)
 		h.restoring = n > h.own
 		c.server.forgetful = h.restoring

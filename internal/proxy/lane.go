@@ -97,17 +97,22 @@ func (c *client) leaveLane() {
 	if c.lane == 0 {
 		return
 	}
-	ctx := c.pool.ctx
 	l := &c.pool.lanes[c.lane]
 	l.clients--
 	invariant.Check(l.clients >= 0, "proxy: a lane with fewer clients than none")
 	if l.clients == 0 {
-		l.idleSince = ctx.loop.Now()
-		if ctx.nextSweep == 0 {
-			ctx.nextSweep = l.idleSince + laneLinger
-		}
+		c.pool.lingers(c.lane)
 	}
 	c.lane = 0
+}
+
+// lingers notes that a lane without clients is used no more from now on.
+func (p *ServerPool) lingers(i int) {
+	ctx := p.ctx
+	p.lanes[i].idleSince = ctx.loop.Now()
+	if ctx.nextSweep == 0 {
+		ctx.nextSweep = p.lanes[i].idleSince + laneLinger
+	}
 }
 
 // clearLanes forgets all lanes but the default one, which it makes anew. There must

@@ -176,7 +176,20 @@ func (c *client) broadcast(req *msg.Request) {
 	parent := c.newMsg(req)
 	c.outq.Push(parent)
 	c.hold(parent, req.View.Len())
-	for _, s := range p.servers {
+	if req.Aside {
+		c.aside(parent, req)
+	} else {
+		c.toAll(parent, req)
+	}
+	p.stats.Values[stats.Fragments] += int64(len(parent.Frags))
+	if parent.Pending == 0 {
+		c.merge(parent)
+	}
+}
+
+// toAll sends parent's request to all servers.
+func (c *client) toAll(parent *msg.Msg, req *msg.Request) {
+	for _, s := range c.pool.servers {
 		f := c.newFragment(parent, s)
 		if f.Done {
 			continue
@@ -185,10 +198,6 @@ func (c *client) broadcast(req *msg.Request) {
 		f.Len = conn.Out().Len()
 		c.write(req, conn.Out())
 		c.sendFragment(f, s)
-	}
-	p.stats.Values[stats.Fragments] += int64(len(parent.Frags))
-	if parent.Pending == 0 {
-		c.merge(parent)
 	}
 }
 

@@ -28,7 +28,7 @@ func (p *Protocol) steps(lane msg.Lane) []step {
 	case p.auth != "":
 		n = append(n, stepAuth)
 	}
-	if p.databases.number(lane) != 0 {
+	if !lane.Aside && p.databases.number(lane) != 0 {
 		n = append(n, stepSelect)
 	}
 	return n

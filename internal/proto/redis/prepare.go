@@ -20,7 +20,7 @@ const (
 
 // Prepare implements proxy.Protocol: it looks at a request that is to go to every
 // server. It refuses what the pool does not allow, bounds how long a WAIT waits,
-// and remembers scripts.
+// remembers scripts, and has what ends them sent past them.
 func (p *Protocol) Prepare(req *msg.Request) {
 	switch cmd := &commands[req.Type]; {
 	case cmd.name == "keys" && !p.allowKeys:
@@ -29,6 +29,8 @@ func (p *Protocol) Prepare(req *msg.Request) {
 		p.prepareWait(req)
 	case cmd.merge == mergeLoad:
 		p.prepareScript(req)
+	case cmd.merge == mergeOneOK: // it ends what a server is doing
+		req.Aside = true
 	case cmd.name == "script|flush":
 		p.scripts.flush()
 		p.loading = loading{}

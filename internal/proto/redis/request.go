@@ -438,7 +438,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		p.inl.used = false
 	}
 	r.View = v
-	r.Error, r.PlaceKey = "", nil
+	r.Error, r.PlaceKey, r.Aside = "", nil, false
 	r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
 	r.Omit, r.Instead = msg.Span{}, ""
 	if len(p.spans) == 0 {

@@ -1,0 +1,38 @@
+package proxy
+
+import (
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// Some requests must not wait behind what their servers are doing: one that ends a
+// script would wait for the script's end, since servers answer in order. They go on a
+// connection of their own, in a lane that no client is in:
+//
+//	lane 0      EVAL (runs) ◄─ GET ◄─ GET     wait
+//	lane aside  SCRIPT KILL                   answered at once
+//
+// It is opened for the first of them, and closed when there was none for a while.
+
+// asideLane is that lane. Its database is whatever a fresh connection is in.
+var asideLane = msg.Lane{RESP: 2, Aside: true}
+
+// aside sends parent's request to all servers, past what they are doing.
+func (c *client) aside(parent *msg.Msg, req *msg.Request) {
+	p := c.pool
+	lane := p.lane(asideLane)
+	p.lingers(lane)
+	for _, s := range p.servers {
+		f := c.addFragment(parent, s)
+		conn, why := s.conn(lane, 0)
+		if why != msg.OK {
+			s.reasons[stats.ServerFailedRequests][why]++
+			f.Err, f.Done = why, true
+			continue
+		}
+		parent.Pending++
+		before := conn.Out().Len()
+		c.write(req, conn.Out())
+		conn.sendFragment(f, conn.Out().Len()-before)
+	}
+}
