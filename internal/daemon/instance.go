@@ -313,15 +313,11 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Refresh:        func() bool { return in.outside(func(done func()) { in.survey(name, done) }) },
 		})
 	}
-	o := memcache.Options{
+	return memcache.New(memcache.Options{
 		MaxRequestSize: g.maxRequest(p.MaxRequestSize),
 		AllowFlush:     p.AllowFlush,
 		Facts:          in.facts(p),
-	}
-	for s := range p.Servers {
-		o.Servers = append(o.Servers, p.Servers[s].StatsName())
-	}
-	return memcache.New(o)
+	})
 }
 
 // facts is what "stats" tells of the proxy itself, under memcached's names where

@@ -33,6 +33,13 @@ type Owner interface {
 	OnFailure(m *Msg)
 }
 
+// A Way is the server that a message was for, or the connection to it that it went over.
+// It outlives a reload, which may give servers other places and other connections.
+type Way interface {
+	// ServerName is what the statistics call the server.
+	ServerName() string
+}
+
 // A Reply is the bytes of one whole reply. It is valid during the call that
 // hands it over. Exactly one of the two is set: Flat lies in the connection's
 // receive buffer and is copied by who wants to keep it; Chain may be spliced
@@ -118,9 +125,9 @@ type Msg struct {
 	// Server is the index of the server that a fragment went to, and Servers, of
 	// a request for one server in turn, the number of servers of the pool.
 	Server, Servers uint16
-	// Via is the index of the server that the message went to, plus one; of a
-	// request that was split, that of the fragment that was answered last.
-	Via uint16
+	// Via is how the message went to its server, nil if it went to none; of a request
+	// that was split, how the fragment went that was answered last.
+	Via Way
 	// Nkeys is the number of keys of a request that was split, and of a fragment of
 	// one.
 	Nkeys int

@@ -120,6 +120,8 @@ func TestMsgInBothQueues(t *testing.T) {
 
 type owner struct{}
 
+func (owner) ServerName() string { return "" }
+
 func (owner) OnReply(*Msg, Reply) {}
 func (owner) OnFailure(*Msg)      {}
 
@@ -127,6 +129,7 @@ func (owner) OnFailure(*Msg)      {}
 func fillMsg(t *testing.T, m *Msg) {
 	t.Helper()
 	m.Owner = owner{}
+	m.Via = owner{}
 	m.Parent = &Msg{}
 	m.Note = &Note{}
 	m.Frags = append(m.Frags[:0], &Msg{}, &Msg{})

@@ -111,11 +111,7 @@ func protocolOf(p *config.Pool, learned *redis.Learned) proxy.Protocol {
 			RefuseUnknown: p.UnknownCommands == config.UnknownRefuse, MaxRequestSize: p.MaxRequestSize, Version: "0",
 		})
 	}
-	o := memcache.Options{MaxRequestSize: p.MaxRequestSize, AllowFlush: p.AllowFlush}
-	for i := range p.Servers {
-		o.Servers = append(o.Servers, p.Servers[i].StatsName())
-	}
-	return memcache.New(o)
+	return memcache.New(memcache.Options{MaxRequestSize: p.MaxRequestSize, AllowFlush: p.AllowFlush})
 }
 
 // on runs f on the i-th loop and waits for it.

@@ -294,7 +294,7 @@ func (j *largeRequest) send(ctx *Context) {
 			c.OnFailure(f)
 			continue
 		}
-		f.Server, f.Via = uint16(s.index), uint16(s.index)+1
+		f.Server, f.Via = uint16(s.index), conn
 		size := f.Kept.Len()
 		if f.Keep {
 			kept := mbuf.Whole(&f.Kept)

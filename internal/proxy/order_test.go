@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"nuthatch/internal/proxy"
 )
 
 // A client's requests are carried out in its order when its connections to servers
@@ -153,4 +155,54 @@ func TestConversationSeesOvertaking(t *testing.T) {
 func (k *stubConn) hear(request string) {
 	k.in = append(k.in, request...)
 	k.take()
+}
+
+// What is in flight when a reload gives servers other places names the server that it
+// went to, in the slow log and in stats; so does what is about one that is removed.
+func TestNamesThroughReload(t *testing.T) {
+	move := func(c *conversation) {
+		c.renewed = true
+		c.stubs[0].renamed++ // which has the longest name now, and stands last
+		c.reload(false)
+		if c.stubs[1].place != 0 || c.stubs[0].place != 2 {
+			t.Fatalf("servers have the places %d and %d", c.stubs[0].place, c.stubs[1].place)
+		}
+	}
+	c := converse(t, "  redis: true\n", resp{}, 1)
+	c.loops[0].SetMeasures(proxy.Measures{SlowLog: true, SlowerThan: time.Millisecond})
+	p := c.join()
+	for i := range c.stubs {
+		c.ask(p, command("GET", c.keyAt(i, 0)))
+	}
+	c.ask(p, command("MGET", c.keyAt(0, 0), c.keyAt(1, 0)))
+	c.wait(time.Second)
+	move(c)
+	for i := range c.stubs {
+		c.answerAll(i)
+	}
+	got := ""
+	for _, e := range c.topo.SlowLog().Latest(10) {
+		got = e.ServerName + " " + got
+	}
+	if want := "a b c b "; got != want {
+		t.Errorf("the slow log names %q, want %q", got, want)
+	}
+	p.heard()
+	c.over()
+
+	c = converse(t, "  distribution: modula\n", text{}, 1)
+	p = c.join()
+	c.ask(p, "stats slabs\r\n")
+	for i, s := range c.stubs {
+		s.read()
+		s.conns[0].out = fmt.Appendf(nil, "STAT pid %d\r\nEND\r\n", i)
+		s.conns[0].todo = nil
+	}
+	move(c)
+	for _, s := range c.stubs {
+		s.conns[0].say(1 << 10)
+	}
+	c.calm()
+	p.hears("STAT a:pid 0\r\nSTAT b:pid 1\r\nSTAT c:pid 2\r\nEND\r\n")
+	c.over()
 }

@@ -138,7 +138,7 @@ func (c *client) pass(m *msg.Msg, req *msg.Request, conn *serverConn) {
 	if m.Keep {
 		c.write(req, &m.Kept)
 	}
-	m.Via = uint16(s.index) + 1
+	m.Via = conn
 	c.hold(m, size)
 	conn.enqueue(m, size-int(req.Omit.Len)+len(req.Instead))
 	s.stats[stats.Requests]++

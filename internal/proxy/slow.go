@@ -65,16 +65,17 @@ func (c *client) divide(m *msg.Msg, now int64, e *slowlog.Entry) {
 		replied = now
 	}
 	e.Turn = time.Duration(now - replied)
-	conn := c.via(m)
-	if conn == nil {
+	if m.Via == nil {
 		return
 	}
-	e.ServerName = conn.server.conf.StatsName()
-	sent := m.Sent
+	e.ServerName = m.Via.ServerName()
+	sent, ready := m.Sent, int64(0)
 	if sent == 0 || sent > replied {
 		sent = replied // it was never sent
 	}
-	ready := conn.ready
+	if conn, ok := m.Via.(*serverConn); ok {
+		ready = conn.ready
+	}
 	if ready == 0 && m.Sent == 0 {
 		ready = sent // nor was there ever a connection
 	}
@@ -84,17 +85,11 @@ func (c *client) divide(m *msg.Msg, now int64, e *slowlog.Entry) {
 	e.Server = time.Duration(replied - sent)
 }
 
-// via is the connection that m went over, or nil if it went to no server.
-func (c *client) via(m *msg.Msg) *serverConn {
-	i := int(m.Via) - 1
-	if i < 0 || i >= len(c.pool.servers) {
-		return nil
-	}
-	if lanes := c.pool.servers[i].lanes; c.lane < len(lanes) && c.slot() < len(lanes[c.lane]) {
-		return lanes[c.lane][c.slot()]
-	}
-	return nil
-}
+// ServerName implements msg.Way.
+func (s *Server) ServerName() string { return s.conf.StatsName() }
+
+// ServerName implements msg.Way.
+func (c *serverConn) ServerName() string { return c.server.ServerName() }
 
 // peer is the client's address. The kernel is asked once.
 func (c *client) peer() string {

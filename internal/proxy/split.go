@@ -160,11 +160,12 @@ func (c *client) split(req *msg.Request) {
 // there is no connection to s.
 func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
 	f := c.addFragment(parent, s)
-	_, why := c.conn(s)
+	conn, why := c.conn(s)
 	if why != msg.OK {
 		f.Err, f.Done = why, true
 		return f
 	}
+	f.Via = conn
 	parent.Pending++
 	return f
 }
@@ -173,7 +174,7 @@ func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
 func (c *client) addFragment(parent *msg.Msg, s *Server) *msg.Msg {
 	f := c.pool.ctx.msgs.Get()
 	f.Owner, f.Type, f.Parent, f.Server = c, parent.Type, parent, uint16(s.index)
-	f.Via = f.Server + 1
+	f.Via = s
 	parent.Frags = append(parent.Frags, f)
 	return f
 }

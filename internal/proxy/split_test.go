@@ -91,7 +91,7 @@ func TestDealToMostServers(t *testing.T) {
 	parent := &msg.Msg{}
 	c := &client{pool: p}
 	f := c.newFragment(parent, s)
-	if int(f.Server) != s.index || int(f.Via) != s.index+1 {
-		t.Errorf("a message to server %d names server %d, and %d less one", s.index, f.Server, f.Via)
+	if int(f.Server) != s.index || f.Via.ServerName() != s.ServerName() {
+		t.Errorf("a message to server %d, %s, names server %d, %s", s.index, s.ServerName(), f.Server, f.Via.ServerName())
 	}
 }

@@ -56,17 +56,18 @@ func (p *Protocol) mergeStats(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain)
 
 // moveServers appends the statistics of n servers.
 func (p *Protocol) moveServers(parent *msg.Msg, from, n int, pool *mbuf.Pool, out *mbuf.Chain) {
-	for i, f := range parent.Frags[from : from+n] {
+	for _, f := range parent.Frags[from : from+n] {
+		server := f.Via.ServerName()
 		if f.Err != msg.OK {
-			p.appendStat(pool, out, from+i, "STAT", "error SERVER_ERROR "+parent.Why(f.Err))
+			p.appendStat(pool, out, server, "STAT", "error SERVER_ERROR "+parent.Why(f.Err))
 			continue
 		}
-		p.moveStats(pool, out, from+i, &f.Reply)
+		p.moveStats(pool, out, server, &f.Reply)
 	}
 }
 
-// moveStats moves the lines of server i's reply, but for its END.
-func (p *Protocol) moveStats(pool *mbuf.Pool, out *mbuf.Chain, i int, reply *mbuf.Chain) {
+// moveStats moves the lines of a server's reply, but for its END.
+func (p *Protocol) moveStats(pool *mbuf.Pool, out *mbuf.Chain, server string, reply *mbuf.Chain) {
 	for reply.Len() > 0 {
 		line := p.firstLine(reply)
 		n := len(line)
@@ -78,24 +79,22 @@ func (p *Protocol) moveStats(pool *mbuf.Pool, out *mbuf.Chain, i int, reply *mbu
 				continue
 			}
 			word, rest, _ := bytes.Cut(line, []byte{' '})
-			p.appendStat(pool, out, i, string(word), string(rest))
+			p.appendStat(pool, out, server, string(word), string(rest))
 		case endLine:
 		case errorLine:
-			p.appendStat(pool, out, i, "STAT", "error "+string(line))
+			p.appendStat(pool, out, server, "STAT", "error "+string(line))
 		case soleLine, textLine, valueLine, lastValueLine, foreignLine:
-			p.appendStat(pool, out, i, "STAT", "reply "+string(line))
+			p.appendStat(pool, out, server, "STAT", "reply "+string(line))
 		}
 		reply.Advance(pool, n)
 	}
 }
 
 // appendStat appends "word server:rest".
-func (p *Protocol) appendStat(pool *mbuf.Pool, out *mbuf.Chain, i int, word, rest string) {
+func (p *Protocol) appendStat(pool *mbuf.Pool, out *mbuf.Chain, server, word, rest string) {
 	out.AppendString(pool, word)
 	out.AppendString(pool, " ")
-	if i < len(p.servers) {
-		out.AppendString(pool, p.servers[i])
-	}
+	out.AppendString(pool, server)
 	out.AppendString(pool, ":")
 	out.AppendString(pool, rest)
 	out.AppendString(pool, crlf)

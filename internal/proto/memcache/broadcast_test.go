@@ -1,6 +1,7 @@
 package memcache_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -16,6 +17,11 @@ func chained(p *mbuf.Pool, text string, n int) (c mbuf.Chain) {
 	c.Advance(p, mbuf.SmallSize-n)
 	return c
 }
+
+// named is a way to a server of that name.
+type named string
+
+func (n named) ServerName() string { return string(n) }
 
 // TestBroadcasts holds what becomes of the replies of three servers. A reply
 // that begins with "!" is a failure.
@@ -58,14 +64,14 @@ func TestBroadcasts(t *testing.T) {
 			for _, size := range []int{1, 3, 10, 20, 1000} {
 				var pool mbuf.Pool
 				var out mbuf.Chain
-				proto := memcache.New(memcache.Options{AllowFlush: true, Servers: []string{"s1", "s2", "s3"}})
+				proto := memcache.New(memcache.Options{AllowFlush: true})
 				req := parseOnce(t, proto.NewRequestParser(), []byte(tt.request))
 				if req.Treatment != msg.Broadcast {
 					t.Fatalf("treatment %v", req.Treatment)
 				}
 				parent := &msg.Msg{Type: req.Type}
-				for _, reply := range tt.replies {
-					f := &msg.Msg{}
+				for i, reply := range tt.replies {
+					f := &msg.Msg{Via: named(fmt.Sprintf("s%d", i+1))}
 					if reply == refused {
 						f.Err = msg.ConnRefused
 					} else {

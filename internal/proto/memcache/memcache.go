@@ -53,9 +53,6 @@ type Options struct {
 	MaxRequestSize int64
 	// AllowFlush lets clients empty all servers, with flush_all.
 	AllowFlush bool
-	// Servers are the names of the pool's servers, in the pool's order. They tell
-	// the lines of "stats" apart.
-	Servers []string
 	// Facts gives the proxy's own statistics, which "stats" tells, one by one to
 	// tell. It is called on the event loop, so it must not wait. Nil: none.
 	Facts func(tell func(name, value string))
@@ -65,7 +62,6 @@ type Options struct {
 type Protocol struct {
 	maxRequest int
 	allowFlush bool
-	servers    []string
 	facts      func(tell func(name, value string))
 	// scratch gathers the head of a block that lies across chunks.
 	scratch []byte
@@ -83,7 +79,7 @@ func New(o Options) *Protocol {
 	if size <= 0 || size > maxSize {
 		size = maxSize
 	}
-	return &Protocol{maxRequest: int(size), allowFlush: o.AllowFlush, servers: o.Servers, facts: o.Facts}
+	return &Protocol{maxRequest: int(size), allowFlush: o.AllowFlush, facts: o.Facts}
 }
 
 // NewRequestParser returns a parser for what a client sends.

@@ -102,7 +102,7 @@ func (p *pool) request(req *msg.Request, raw []byte, out *mbuf.Chain) {
 		cut := append(bytes.Clone(raw[:req.Omit.Off]), raw[req.Omit.End():]...)
 		parent := &msg.Msg{Type: req.Type}
 		for s := range p.servers {
-			f := &msg.Msg{}
+			f := &msg.Msg{Via: named("")}
 			f.Reply.AppendString(&p.bufs, p.oneReply(s, cut))
 			parent.Frags = append(parent.Frags, f)
 		}

@@ -27,7 +27,7 @@ func FuzzMerge(f *testing.F) {
 	}
 	f.Add("STAT a 1\r\nVALUE a 0 3\r\nx\ry\r\nEND\r\nVALUE a 0 5\r\n\nEND\r\nSERVER_ERROR x\r\n", uint8(4), uint16(1), uint8(0))
 	f.Fuzz(func(t *testing.T, said string, kind uint8, cut uint16, settings uint8) {
-		proto := memcache.New(memcache.Options{Servers: []string{"s1", "s2"}, AllowFlush: true})
+		proto := memcache.New(memcache.Options{AllowFlush: true})
 		request := splitRequests[int(kind)%len(splitRequests)]
 		req := parseOnce(t, proto.NewRequestParser(), []byte(request))
 		replies, _ := feedReplies(t, []byte(said))
@@ -44,10 +44,10 @@ func FuzzMerge(f *testing.F) {
 				chain.Release(&pool)
 				continue
 			}
-			parent.Frags = append(parent.Frags, &msg.Msg{Parent: parent, Reply: chain})
+			parent.Frags = append(parent.Frags, &msg.Msg{Parent: parent, Reply: chain, Via: named("s")})
 		}
 		if settings&1 != 0 {
-			parent.Frags = append(parent.Frags, &msg.Msg{Parent: parent, Err: msg.ConnRefused})
+			parent.Frags = append(parent.Frags, &msg.Msg{Parent: parent, Err: msg.ConnRefused, Via: named("s")})
 		}
 		if len(parent.Frags) == 0 {
 			return
