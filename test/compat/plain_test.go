@@ -53,6 +53,7 @@ func TestLikeRedis(t *testing.T) {
 	plain, behind := testkit.StartRedis(t), testkit.StartRedis(t)
 	nuthatch := testkit.StartNuthatch(t, testkit.Pool{
 		Protocol: testkit.Redis, Servers: []string{behind.Entry("s1")},
+		Lines: []string{"failed_select: ignore"}, // as Redis does
 	}.String(), testkit.Threads(1))
 	for _, groups := range [][]group{mistakes, corpus} {
 		for _, g := range groups {
