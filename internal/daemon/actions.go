@@ -170,12 +170,12 @@ func (in *Instance) topology(pool string) (*proxy.Topology, error) {
 
 // server finds a server by its name in the statistics or by its address.
 func (in *Instance) server(pool, server string) (*proxy.Topology, int, error) {
-	t, err := in.topology(pool)
-	if err != nil {
-		return nil, 0, err
-	}
 	g := in.current.Load()
-	servers := g.conf.Pools[g.pool(pool)].Servers
+	p := g.pool(pool)
+	if p < 0 {
+		return nil, 0, fmt.Errorf("%w: %q", admin.ErrNoPool, pool)
+	}
+	servers := g.conf.Pools[p].Servers
 	i := slices.IndexFunc(servers, func(s config.Server) bool { return s.StatsName() == server })
 	if i < 0 {
 		i = slices.IndexFunc(servers, func(s config.Server) bool { return s.Address.String() == server })
@@ -183,5 +183,5 @@ func (in *Instance) server(pool, server string) (*proxy.Topology, int, error) {
 	if i < 0 {
 		return nil, 0, fmt.Errorf("%w in pool %q: %q", admin.ErrNoServer, pool, server)
 	}
-	return t, i, nil
+	return g.topo[p], i, nil
 }

@@ -206,3 +206,33 @@ func TestNamesThroughReload(t *testing.T) {
 	p.hears("STAT a:pid 0\r\nSTAT b:pid 1\r\nSTAT c:pid 2\r\nEND\r\n")
 	c.over()
 }
+
+// Who has found a server in one configuration means that server in the next, too.
+func TestReconnectThroughReload(t *testing.T) {
+	c := converse(t, "  redis: true\n  preconnect: true\n", resp{}, 1)
+	before, b := c.topo, c.stubs[1].place
+	c.renewed = true
+	c.stubs[0].renamed++
+	c.reload(false)
+	c.calm()
+	for _, s := range c.stubs {
+		s.read()
+	}
+	conns := []int{len(c.stubs[0].conns), len(c.stubs[1].conns), len(c.stubs[2].conns)}
+	c.loops[0].Reconnect(before, b, int64(c.now))
+	c.calm()
+	for i, s := range c.stubs {
+		s.read()
+		ended := 0
+		for _, k := range s.conns[:conns[i]] {
+			if k.ended {
+				ended++
+			}
+		}
+		// The first has lost the connection of its former name.
+		if want := []int{1, 1, 0}[i]; ended != want {
+			t.Errorf("of server %d %d connections have ended, want %d", i, ended, want)
+		}
+	}
+	c.end(true)
+}

@@ -112,8 +112,9 @@ func (ctx *Context) Reconnect(t *Topology, i int, by int64) {
 	if p == nil {
 		return
 	}
-	for j, s := range p.servers {
-		if i < 0 || i == j {
+	for _, s := range p.servers {
+		// A reload may have given it another place meanwhile.
+		if i < 0 || s.health == t.health[i] {
 			s.renew(by)
 		}
 	}
