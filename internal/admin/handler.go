@@ -35,6 +35,7 @@ type handler struct {
 
 	snapshots snapshots
 	latencies latencies
+	budget    *budget
 }
 
 func newHandler(addr config.Address, o HTTPOptions) http.Handler {
@@ -45,6 +46,7 @@ func newHandler(addr config.Address, o HTTPOptions) http.Handler {
 		mux:         http.NewServeMux(),
 		origins:     http.NewCrossOriginProtection(),
 	}
+	h.budget = newBudget(o.Instance.AnswerMemory)
 	h.snapshots.take, h.latencies.take, h.latencies.recorder = o.Instance.Snapshot, o.Instance.Latency, o.Recorder
 	for pattern, f := range h.routes() {
 		h.mux.HandleFunc(pattern, f)
@@ -57,17 +59,17 @@ func (h *handler) routes() map[string]http.HandlerFunc {
 	routes := map[string]http.HandlerFunc{
 		"GET /healthz":             h.healthz,
 		"GET /readyz":              h.readyz,
-		"GET /metrics":             metricsHandler(h.Instance, &h.snapshots, &h.latencies).ServeHTTP,
+		"GET /metrics":             h.counted(perServer(metricsPerServer), metricsHandler(h.Instance, &h.snapshots, &h.latencies).ServeHTTP),
 		"GET /api/v1/info":         h.info,
-		"GET /api/v1/pools":        h.pools,
-		"GET /api/v1/servers":      h.servers,
+		"GET /api/v1/pools":        h.counted(perServer(statesPerServer), h.pools),
+		"GET /api/v1/servers":      h.counted(perServer(statesPerServer), h.servers),
 		"GET /api/v1/fields":       h.fields,
-		"GET /api/v1/clients":      h.clients,
-		"GET /api/v1/latency":      h.latency,
-		"GET /api/v1/slowlog":      h.slowlog,
-		"GET /api/v1/hotkeys":      h.hotkeys,
-		"GET /api/v1/where":        h.where,
-		"GET /api/v1/config":       h.config,
+		"GET /api/v1/clients":      h.counted(h.costOfClients, h.clients),
+		"GET /api/v1/latency":      h.counted(perServer(latenciesPerServer), h.latency),
+		"GET /api/v1/slowlog":      h.counted(costOfEntries, h.slowlog),
+		"GET /api/v1/hotkeys":      h.counted(costOfKeys, h.hotkeys),
+		"GET /api/v1/where":        h.counted(costOfWhere, h.where),
+		"GET /api/v1/config":       h.counted(perServer(settingsPerServer), h.config),
 		"GET /debug/pprof/":        h.pprof(pprof.Index),
 		"GET /debug/pprof/cmdline": h.pprof(pprof.Cmdline),
 		"GET /debug/pprof/profile": h.pprof(pprof.Profile),
@@ -268,8 +270,10 @@ func refuse(w http.ResponseWriter, err error) {
 		status = http.StatusNotFound
 	case errors.Is(err, ErrBusy), errors.Is(err, ErrUpgrading), errors.Is(err, ErrNoFile):
 		status = http.StatusConflict
-	case errors.Is(err, ErrEnding):
+	case errors.Is(err, ErrEnding), errors.Is(err, ErrCrowded):
 		status = http.StatusServiceUnavailable
+	case errors.Is(err, ErrTooLarge):
+		status = http.StatusInsufficientStorage
 	}
 	write(w, status, fault)
 }

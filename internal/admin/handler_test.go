@@ -55,6 +55,7 @@ type instance struct {
 	// strict: actions need a token, or the socket for actions.
 	strict bool
 	socket string
+	memory int64 // of answers
 }
 
 func newInstance(t *testing.T) *instance {
@@ -157,9 +158,14 @@ func (in *instance) SlowLog(n int) []*slowlog.Entry {
 	return all[:min(n, len(all))]
 }
 
-func (in *instance) Preview(conf *config.Config) (*preview.Change, error) {
+func (in *instance) AnswerMemory() int64 { return in.memory }
+
+func (in *instance) Preview(conf *config.Config, take func(int64) error) (*preview.Change, error) {
 	if conf == nil {
 		conf = in.conf
+	}
+	if err := take(preview.Memory(in.conf, conf)); err != nil {
+		return nil, err
 	}
 	return &preview.Change{Report: preview.Compare(in.conf, conf)}, in.refuse
 }

@@ -39,6 +39,9 @@ type Instance interface {
 	// ends.
 	Usage() (api.ProcessInfo, []api.LoopInfo, error)
 	LoopCPU() ([]float64, error)
+	// AnswerMemory is how much memory all answers may take that are under way, in
+	// bytes; 0: there is no bound.
+	AnswerMemory() int64
 	// Ready reports whether the proxy takes clients and means to go on doing so,
 	// and Alive, which asks the loops, whether all of them turn.
 	Ready() bool
@@ -72,8 +75,9 @@ type Instance interface {
 	// The rest are orders; by is who gives them.
 
 	// Preview is what it would change to run with conf, or, if that is nil, with
-	// what is in the configuration file now.
-	Preview(conf *config.Config) (*preview.Change, error)
+	// what is in the configuration file now. take is asked for the memory, in bytes,
+	// before it is used.
+	Preview(conf *config.Config, take func(n int64) error) (*preview.Change, error)
 	Reload(by string) (*preview.Change, error)
 	Drain(by string)
 	Upgrade(by string) error

@@ -61,7 +61,24 @@ func (h *handler) done(w http.ResponseWriter, err error, what string) {
 // preview tells what would change with the configuration in the body, or, if that
 // is empty, with the file as it is now.
 func (h *handler) preview(w http.ResponseWriter, r *http.Request) {
-	text, err := io.ReadAll(r.Body)
+	taken := int64(0)
+	take := func(n int64) error {
+		err := h.budget.take(r.Context(), n)
+		if err == nil {
+			taken += n
+		}
+		return err
+	}
+	defer func() { h.budget.give(taken) }()
+	length := r.ContentLength
+	if length < 0 { // it does not say
+		length = h.budget.share(maxHTTPBody, perConfigByte)
+	}
+	if err := take(length * perConfigByte); err != nil {
+		refuse(w, err)
+		return
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, length))
 	if err != nil {
 		failBody(w, err)
 		return
@@ -73,7 +90,7 @@ func (h *handler) preview(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	change, err := h.Instance.Preview(conf)
+	change, err := h.Instance.Preview(conf, take)
 	if err != nil {
 		refuse(w, err)
 		return

@@ -36,6 +36,9 @@ const (
 	defaultPart = 0.75
 	// requestPart is which part of max_memory one request, or one reply, may be.
 	requestPart = 8
+	// answerPart is which part of max_memory the admin listener's answers may take
+	// together.
+	answerPart = 4
 	// binaryMemory is how much of what is resident the Go runtime does not count.
 	binaryMemory = 8 << 20
 )
@@ -55,6 +58,10 @@ func (in *Instance) Memory() Memory {
 	m.Held, m.Soft, m.Hard = in.identity.Limits().Memory()
 	return m
 }
+
+// AnswerMemory is how much memory the admin listener's answers may take together, in
+// bytes; 0: there is no bound.
+func (in *Instance) AnswerMemory() int64 { return in.maxMemory.Load() / answerPart }
 
 // limitMemory applies max_memory.
 func (in *Instance) limitMemory(g *generation) {

@@ -215,7 +215,7 @@ func (r *reloading) commit() error {
 
 // Preview is what it would change to run with conf, or, if that is nil, with what
 // is in the file now, as far as that can be known without doing it.
-func (in *Instance) Preview(conf *config.Config) (*preview.Change, error) {
+func (in *Instance) Preview(conf *config.Config, take func(n int64) error) (*preview.Change, error) {
 	if conf == nil {
 		var err error
 		if conf, err = in.loadConfig(); err != nil {
@@ -223,6 +223,9 @@ func (in *Instance) Preview(conf *config.Config) (*preview.Change, error) {
 		}
 	}
 	old := in.current.Load()
+	if err := take(preview.Memory(old.conf, conf)); err != nil {
+		return nil, err
+	}
 	change := &preview.Change{Report: preview.Compare(old.conf, conf)}
 	_, change.NotApplied = keepStatic(old.conf, conf)
 	change.Drop()

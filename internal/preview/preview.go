@@ -127,13 +127,54 @@ func comparePool(old, changed *config.Pool) *Pool {
 	return d
 }
 
+// What a comparison takes, in bytes: for each server, to find it by its name, and for
+// its points on a ring and what is made of them; for each two servers between which keys may move; and for
+// each two between which some do.
+const (
+	perName, perServer = 200, 11 << 10
+	perPair, perMove   = 16, 200
+	pointsPerServer    = 160
+)
+
+// Memory is about how much memory Compare takes, and its report, in bytes.
+func Memory(old, changed *config.Config) int64 {
+	sum := int64(0)
+	for i := range old.Pools {
+		p := &old.Pools[i]
+		q := poolNamed(changed, p.Name)
+		if q == nil {
+			continue
+		}
+		n, m, differ := int64(len(p.Servers)), int64(len(q.Servers)), differing(p, q)
+		if differ == 0 && len(config.PoolChanges(p, q)) == 0 {
+			sum += perName * (n + m)
+			continue
+		}
+		moves := n * m
+		if p.Hash == q.Hash && p.HashTag == q.HashTag {
+			moves = min(moves, pointsPerServer*(n+m), differ*max(n, m))
+		}
+		sum += perServer*(n+m) + perPair*n*m + perMove*moves
+	}
+	return sum
+}
+
+// differing is how many servers are not the same in both.
+func differing(old, changed *config.Pool) int64 {
+	if old.Distribution != changed.Distribution {
+		return int64(len(old.Servers) + len(changed.Servers))
+	}
+	return int64(len(compareServers(old, changed)))
+}
+
 // compareServers lists what is not the same in both, by name.
 func compareServers(old, changed *config.Pool) []Server {
 	var all []Server
+	before, after := byName(old), byName(changed)
 	for i := range old.Servers {
 		s := &old.Servers[i]
 		d := Server{Name: s.NodeName(), Old: s.Text}
-		if t := serverNamed(changed, d.Name); t != nil {
+		if t := after[d.Name]; t != nil {
 			d.New = t.Text
 		}
 		if d.Old != d.New {
@@ -142,19 +183,20 @@ func compareServers(old, changed *config.Pool) []Server {
 	}
 	for i := range changed.Servers {
 		s := &changed.Servers[i]
-		if name := s.NodeName(); serverNamed(old, name) == nil {
+		if name := s.NodeName(); before[name] == nil {
 			all = append(all, Server{Name: name, New: s.Text})
 		}
 	}
 	return all
 }
 
-func serverNamed(p *config.Pool, name string) *config.Server {
-	i := slices.IndexFunc(p.Servers, func(s config.Server) bool { return s.NodeName() == name })
-	if i < 0 {
-		return nil
+// byName are the pool's servers.
+func byName(p *config.Pool) map[string]*config.Server {
+	named := make(map[string]*config.Server, len(p.Servers))
+	for i := range p.Servers {
+		named[p.Servers[i].NodeName()] = &p.Servers[i]
 	}
-	return &p.Servers[i]
+	return named
 }
 
 // sortMoves puts the largest share first.

@@ -83,9 +83,10 @@ func withDistribution(p *config.Pool, d hashkit.Distribution) *config.Pool {
 func withWeights(old, changed *config.Pool) (kept *config.Pool, names []string) {
 	q := *changed
 	q.Servers = slices.Clone(changed.Servers)
+	before := byName(old)
 	for i := range q.Servers {
 		s := &q.Servers[i]
-		if was := serverNamed(old, s.NodeName()); was != nil && was.Weight != s.Weight {
+		if was := before[s.NodeName()]; was != nil && was.Weight != s.Weight {
 			names = append(names, fmt.Sprintf("%s from %d to %d", s.NodeName(), was.Weight, s.Weight))
 			s.Weight = was.Weight
 		}
