@@ -231,3 +231,13 @@ func TestManyClientLists(t *testing.T) {
 		t.Errorf("%d bytes were held, the mark is %d", most, soft)
 	}
 }
+
+// TestManyConditions: what CLIENT KILL looks at at once has a bound.
+func TestManyConditions(t *testing.T) {
+	r := startRig(t, twoLoops(testkit.StartScripted(t, silent).Addr()))
+	u := r.dial()
+	u.send(command(strings.Fields("CLIENT KILL" + strings.Repeat(" SKIPME yes", 2100))...))
+	u.expect("-ERR too many conditions, 2048 at the most\r\n")
+	u.send(command(strings.Fields("CLIENT KILL" + strings.Repeat(" SKIPME yes", 2000))...))
+	u.expect(":0\r\n")
+}

@@ -34,9 +34,51 @@ func (c *client) reported(m *msg.Msg, reply []byte) {
 		ctx.msgs.Put(m)
 		return
 	}
-	m.Reply.Append(ctx.bufs, reply)
+	c.sawReply(len(reply))
+	if m.Come = int64(len(reply)); m.Come > c.pool.maxReplySize() {
+		c.pool.tellLarge(m, nil)
+		m.Err = msg.ReplyTooLarge
+		c.OnFailure(m)
+		c.settle()
+		return
+	}
+	a := &arrival{c, m, reply}
+	if len(reply) > reportSlice {
+		ctx.later(a)
+		return
+	}
+	a.step(ctx)
+}
+
+// reportSlice is how much of a reply that was made outside the loops is copied at a
+// time, in bytes.
+const reportSlice = 256 << 10
+
+// An arrival is a reply that was made outside the loops, as far as it is not copied.
+type arrival struct {
+	client *client
+	m      *msg.Msg
+	rest   []byte
+}
+
+// step implements job.
+func (a *arrival) step(ctx *Context) (done bool) {
+	c, m := a.client, a.m
+	if m.Owner == nil { // the client has gone meanwhile
+		m.Reply.Release(ctx.bufs)
+		ctx.msgs.Put(m)
+		return true
+	}
+	n := min(len(a.rest), reportSlice)
+	m.Reply.Append(ctx.bufs, a.rest[:n])
+	a.rest = a.rest[n:]
+	ctx.turn.count(Amount{Bytes: n})
+	if len(a.rest) > 0 {
+		return false
+	}
 	m.Done, m.Replied = true, ctx.loop.Now()
 	c.hold(m, m.Reply.Len())
 	c.advance()
 	c.settle()
+	return true
 }

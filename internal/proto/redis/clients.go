@@ -161,7 +161,12 @@ const (
 	badMaxAge     = "maxage is not an integer or out of range"
 	noSuchUser    = "No such user"
 	badClientType = "Unknown client type"
+
+	tooManyConditions = "too many conditions, 2048 at the most"
 )
+
+// maxKillWords is how many words of CLIENT KILL are looked at, which is done at once.
+const maxKillWords = 4096
 
 // Inquire implements proxy.Protocol.
 func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, words *mbuf.Chain) msg.Inquiry {
@@ -236,6 +241,9 @@ func (p *Protocol) inquireKill(req *msg.Request, q *inquiry, s *msg.Session) (fa
 	}
 	q.what, q.except = killClients, s.ID
 	for i := 2; i < n; i += 2 {
+		if i > maxKillWords {
+			return tooManyConditions
+		}
 		if fault := p.killCondition(req, i, q, s); fault != "" {
 			return fault
 		}
@@ -284,7 +292,7 @@ func (p *Protocol) killCondition(req *msg.Request, i int, q *inquiry, s *msg.Ses
 // words.
 func isInquiryFault(why string) bool {
 	switch why {
-	case badClientID, zeroClientID, badMaxAge, syntaxError:
+	case badClientID, zeroClientID, badMaxAge, syntaxError, tooManyConditions:
 		return true
 	}
 	return strings.HasPrefix(why, noSuchUser) || strings.HasPrefix(why, badClientType)

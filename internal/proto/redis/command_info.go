@@ -269,6 +269,10 @@ func (p *Protocol) listKeys(req *msg.Request, w writer, flags bool) {
 		return
 	}
 	w.array(len(found))
+	if first, _ := req.View.Near(0); !flags && first[0] == '*' {
+		p.echoKeys(req, found, w)
+		return
+	}
 	for _, k := range found {
 		if flags {
 			w.array(2)
@@ -282,6 +286,28 @@ func (p *Protocol) listKeys(req *msg.Request, w writer, flags bool) {
 	}
 }
 
+// echoKeys appends the keys of a request in RESP as they came, lengths and line ends
+// included, and those that stand together in one piece: there may be very many.
+func (p *Protocol) echoKeys(req *msg.Request, found []foundKey, w writer) {
+	for i := 0; i < len(found); {
+		from := bulkBefore(found[i].Span)
+		end := found[i].End() + 2
+		for i++; i < len(found) && bulkBefore(found[i].Span) == end; i++ {
+			end = found[i].End() + 2
+		}
+		req.View.AppendTo(w.pool, w.out, from, end-from)
+	}
+}
+
+// bulkBefore is the offset of the bulk whose bytes the span is.
+func bulkBefore(s msg.Span) int {
+	digits := 1
+	for n := s.Len; n > 9; n /= 10 {
+		digits++
+	}
+	return int(s.Off) - digits - len("$\r\n")
+}
+
 // findKeys returns the keys of the request for c that begins at the third word of
 // req, in their order there.
 func (c *command) findKeys(req *msg.Request) (found []foundKey, ok bool) {
@@ -293,6 +319,7 @@ func (c *command) findKeys(req *msg.Request) (found []foundKey, ok bool) {
 		return nil, false // Redis wants a word at each of its specifications
 	}
 	uses := c.usesOf(&r)
+	found = make([]foundKey, 0, r.Nkeys)
 	for i := range r.Nkeys {
 		k := foundKey{r.Key(i), uses[0]}
 		if i > 0 {
@@ -300,6 +327,9 @@ func (c *command) findKeys(req *msg.Request) (found []foundKey, ok bool) {
 		}
 		found = append(found, k)
 	}
-	slices.SortFunc(found, func(a, b foundKey) int { return cmp.Compare(a.Off, b.Off) })
+	inOrder := func(a, b foundKey) int { return cmp.Compare(a.Off, b.Off) }
+	if !slices.IsSortedFunc(found, inOrder) {
+		slices.SortFunc(found, inOrder)
+	}
 	return found, true
 }

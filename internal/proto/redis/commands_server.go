@@ -94,7 +94,7 @@ var serverCommands = group("server", []command{
 	refuse("shutdown", -1, sharedServer, "1.0.0", "End the server"),
 	refuse("slaveof", 3, otherServer, "1.0.0", "Become a replica; REPLICAOF's old name"),
 	container("slowlog", "2.2.12", "The slow commands"),
-	local("slowlog|get", -2, answerSlowlog, "2.2.12", "Entries of the pool's slow log: where the time went stands in place of arguments"),
+	report("slowlog|get", -2, answerSlowlog, "2.2.12", "Entries of the pool's slow log: where the time went stands in place of arguments"),
 	help("slowlog|help", "6.2.0"),
 	local("slowlog|len", 2, answerSlowlog, "2.2.12", "How many entries the slow log has"),
 	local("slowlog|reset", 2, answerSlowlog, "2.2.12", "Empty the slow log"),

@@ -52,6 +52,22 @@ type CommandTimes struct {
 	*latency.Histogram
 }
 
+// reportSlowlog is Report for SLOWLOG GET, which may have very many entries to show.
+func (p *Protocol) reportSlowlog(req *msg.Request, resp3 bool) func(reply func([]byte)) {
+	n, fault := slowlogCount(req)
+	if fault != "" {
+		return nil
+	}
+	return func(reply func([]byte)) {
+		var pool mbuf.Pool
+		var out mbuf.Chain
+		p.writeSlowlog(n, writer{&pool, &out, resp3})
+		b := out.AppendTo(nil)
+		out.Release(&pool)
+		reply(b)
+	}
+}
+
 // Report is what finds out the reply to a request whose treatment is Report. It is
 // to be called outside the loops. Nil: Local answers. Of HELLO there is no reply: it
 // is Local's once the servers have been asked.
@@ -64,6 +80,8 @@ func (p *Protocol) Report(req *msg.Request, s *msg.Session) func(reply func([]by
 		return func(reply func([]byte)) { p.facts(true, func(*Facts) { reply(nil) }) }
 	case req.Error != "":
 		return nil
+	case cmd.answer == answerSlowlog:
+		return p.reportSlowlog(req, resp3)
 	}
 	words := p.reportWords(req)
 	return func(reply func([]byte)) {

@@ -34,19 +34,32 @@ func (p *Protocol) answerSlowlog(req *msg.Request, cmd *command, w writer) {
 }
 
 func (p *Protocol) slowlogGet(req *msg.Request, w writer) {
-	n := int64(slowlogGet)
+	n, fault := slowlogCount(req)
+	if fault != "" {
+		w.fail("ERR ", fault)
+		return
+	}
+	p.writeSlowlog(n, w)
+}
+
+// slowlogCount is how many entries a request asks for; -1: all.
+func slowlogCount(req *msg.Request) (n int, fault string) {
 	switch {
 	case len(req.Args) > 3:
-		w.fail("ERR wrong number of arguments for 'slowlog|get' command")
-		return
+		return 0, "wrong number of arguments for 'slowlog|get' command"
 	case len(req.Args) == 3:
-		var ok bool
-		if n, ok = number(req, 2); !ok || n < -1 {
-			w.fail("ERR count should be greater than or equal to -1")
-			return
+		n, ok := number(req, 2)
+		if !ok || n < -1 {
+			return 0, "count should be greater than or equal to -1"
 		}
+		return int(min(n, 1<<20)), ""
 	}
-	entries := p.slow.Latest(int(min(n, 1<<20)))
+	return slowlogGet, ""
+}
+
+// writeSlowlog appends the latest n entries. It may be called outside the loops.
+func (p *Protocol) writeSlowlog(n int, w writer) {
+	entries := p.slow.Latest(n)
 	w.array(len(entries))
 	for _, e := range entries {
 		w.array(6)
@@ -119,7 +132,7 @@ func (p *Protocol) answerLatency(req *msg.Request, cmd *command, w writer) {
 	case "reset":
 		forget := len(req.Args) == 2
 		for i := 2; i < len(req.Args); i++ {
-			forget = forget || p.is(req, i, eventName)
+			forget = forget || int(req.Args[i].Len) == len(eventName) && p.is(req, i, eventName)
 		}
 		if !forget || len(events) == 0 {
 			w.integer(0)
