@@ -30,6 +30,8 @@ func TestTestConfOfAStart(t *testing.T) {
 		{"at every address of its port", good + "nuthatch:\n  admin: 0.0.0.0:22121\n  admin_insecure: true\n", nil, 1, "taken already, by pool 'alpha'"},
 		{"two pools", good + pool("beta", "0.0.0.0:22121"), nil, 1, "taken already, by pool 'alpha'"},
 		{"two sockets", pool("alpha", dir+"/s") + pool("beta", dir+"/./s"), nil, 1, "taken already, by pool 'alpha'"},
+		{"a file in the place of the socket for actions", good + "nuthatch:\n  admin_socket: " + file + "\n", nil, 1, "socket for actions: listen on"},
+		{"the statistics socket and that for actions", good + "nuthatch:\n  admin_socket: " + dir + "/s\n", []string{"-a", dir + "/s"}, 1, "by the admin listener"},
 		{"no token", good + "nuthatch:\n  admin_token_file: " + dir + "/none\n", nil, 1, "admin_token_file: open " + dir + "/none: no such file"},
 		{"an empty token", good + "nuthatch:\n  admin_token_file: " + empty + "\n", nil, 1, "the file holds no token"},
 		{"the statistics port", good, []string{"-s", "22121"}, 1, "statistics port: 0.0.0.0:22121 is taken already, by pool 'alpha'"},

@@ -111,9 +111,15 @@ func checkStatsPort(o checkedStart) []Finding {
 			all = append(all, Finding{err, o.anyStats})
 		}
 	}
-	if p := &o.Config.Process; p.AdminWritten && p.Admin.Overlaps(at) {
-		err := fmt.Errorf("statistics port: %s is taken already, by the admin listener at %s; %s", at, p.Admin, how)
-		all = append(all, Finding{err, o.anyStats})
+	admins := []config.Address{o.Config.Process.AdminSocket}
+	if o.Config.Process.AdminWritten { // the default address gives way
+		admins = append(admins, o.Config.Process.Admin)
+	}
+	for _, admin := range admins {
+		if admin.Overlaps(at) {
+			err := fmt.Errorf("statistics port: %s is taken already, by the admin listener at %s; %s", at, admin, how)
+			all = append(all, Finding{err, o.anyStats})
+		}
 	}
 	return all
 }

@@ -115,7 +115,7 @@ func (s *reloadStage) facts() map[string]string {
 	is := map[string]string{
 		"generation": fmt.Sprintf("%p, resolver %p, checks %p", g, g.resolver, g.checks),
 		"tokens":     fmt.Sprint(len(g.tokens)),
-		"admin":      fmt.Sprint(s.AdminAddr()),
+		"admin":      fmt.Sprint(s.AdminAddr(), s.ActionAddr()),
 		"memory":     fmt.Sprintf("%d of Go's, %d", debug.SetMemoryLimit(-1), s.Memory().Soft+s.Memory().Hard),
 		"clients":    fmt.Sprint(s.identity.Limits().MaxClients(), *s.Descriptors()),
 		"watching":   fmt.Sprint(s.watcher.cancel != nil),
@@ -223,6 +223,7 @@ var reloadChanges = map[string]func(p *plan){
 	"admin socket's mode":     func(p *plan) { p.adminMode = "0666" },
 	"memory":                  func(p *plan) { p.process = "  max_memory: 128mb\n" },
 	"watch":                   func(p *plan) { p.process += "  watch: true\n" },
+	"socket for actions":      func(p *plan) { p.process += "  admin_socket: " + p.path("actions") + "\n" },
 	"token":                   func(p *plan) { p.process += "  admin_token: sesame\n" },
 }
 
@@ -268,6 +269,12 @@ func TestReloadFaults(t *testing.T) {
 		"the file":        func(p *plan) { p.lines += "\n  no: key" },
 		"a missing token": func(p *plan) { p.process += "  admin_token_file: " + p.path("none") + "\n" },
 		"admin is taken":  func(p *plan) { p.adminAt, p.adminMode = taken, "" },
+		"no socket for actions": func(p *plan) {
+			p.process = strings.ReplaceAll(p.process, p.path("actions"), p.path("nuthatch.yml"))
+			if !strings.Contains(p.process, "admin_socket") {
+				p.process += "  admin_socket: " + p.path("no/where") + "\n"
+			}
+		},
 		"a port is taken": func(p *plan) {
 			p.tcp, p.pools = map[string]string{"zeta": taken}, append(slices.Clip(p.pools), "zeta")
 		},
