@@ -16,7 +16,7 @@ import (
 const (
 	// troubleLook is how often it is looked for servers that are not up, and
 	// troublePeriod how often it is told of each of them.
-	troubleLook   = 10 * time.Second
+	troubleLook   = 5 * time.Second
 	troublePeriod = time.Minute
 )
 
@@ -32,10 +32,12 @@ type troubleTeller struct {
 
 type serverID struct{ pool, server string }
 
-// A trouble is what was known of a server when it was told of it last.
+// A trouble is a server that is not up since a time, when it is to be told of next,
+// and what had been counted of it when.
 type trouble struct {
-	since, told int64
-	counts      stats.ServerSnapshot
+	since, due int64
+	at         int64
+	counts     stats.ServerSnapshot
 }
 
 // tellTrouble looks for servers that fail until the instance ends.
@@ -68,7 +70,10 @@ func (t *troubleTeller) look(conf *config.Config, topo []*proxy.Topology, now in
 			}
 			id := serverID{p.Name, p.Servers[j].StatsName()}
 			known := t.of[id]
-			if known != nil && known.since == state.Since && now-known.told < int64(troublePeriod) {
+			if known != nil && known.since != state.Since {
+				known = nil // it was up meanwhile
+			}
+			if known != nil && now < known.due {
 				there[id] = known
 				continue
 			}
@@ -78,10 +83,12 @@ func (t *troubleTeller) look(conf *config.Config, topo []*proxy.Topology, now in
 				}
 			}
 			counts := countsOf(counted, id)
-			if known != nil && known.since == state.Since {
+			due := state.Since + int64(troublePeriod)
+			if known != nil {
 				t.tell(p, j, &state, known, &counts, now)
+				due = max(known.due, now-int64(troubleLook)) + int64(troublePeriod)
 			}
-			there[id] = &trouble{since: state.Since, told: now, counts: counts}
+			there[id] = &trouble{since: state.Since, due: due, at: now, counts: counts}
 		}
 	}
 	t.of = there
@@ -106,7 +113,7 @@ func (t *troubleTeller) tell(p *config.Pool, server int, state *proxy.ServerStat
 	s := &p.Servers[server]
 	attrs := []slog.Attr{
 		slog.String("pool", p.Name), slog.String("server", s.Text), slog.String("name", s.StatsName()), slog.String("reason", state.Reason.Name()),
-		slog.Duration("in", time.Duration(now-before.told).Round(time.Second)),
+		slog.Duration("in", time.Duration(now-before.at).Round(time.Second)),
 	}
 	since := func(v stats.ServerVector) (n int64) {
 		for r := range msg.NumReasons {

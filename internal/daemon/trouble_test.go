@@ -48,13 +48,13 @@ func TestTroubleIsToldOnceAMinute(t *testing.T) {
 	if asked != 0 {
 		t.Errorf("the loops were asked %d times when all servers were up", asked)
 	}
-	topo[0].Checked(0, msg.Timedout, now)
-	topo[0].Checked(0, msg.ConnRefused, now+1)
+	topo[0].Checked(0, msg.Timedout, now+1)
+	topo[0].Checked(0, msg.ConnRefused, now+2)
 	topo[0].SetService(1, proxy.Refused, now)
 	topo[0].Checked(2, msg.Timedout, now)
 	topo[0].Checked(2, msg.OK, now+1)
 	asked = 0
-	pass(3*time.Minute + 10*time.Second)
+	pass(3*time.Minute + 5*time.Second)
 	if asked != 4 {
 		t.Errorf("the loops were asked %d times in three minutes", asked)
 	}
@@ -67,9 +67,9 @@ func TestTroubleIsToldOnceAMinute(t *testing.T) {
 	if len(lines) != 3 {
 		t.Fatalf("%d lines, want 3:\n%s", len(lines), &text)
 	}
-	for i, after := range []string{"1m10s", "2m10s", "3m10s"} {
+	for i, after := range []string{"1m5s", "2m5s", "3m5s"} {
 		want := "server one (127.0.0.1:2) still fails after " + after + ": Connection refused pool=p server=127.0.0.1:2:1 name=one " +
-			"reason=conn_refused in=1m0s requests_failed=600 connections_failed=0 tried=0 failed_checks=0"
+			"reason=conn_refused in=1m0s requests_failed=1200 connections_failed=0 tried=0 failed_checks=0"
 		if !strings.HasSuffix(lines[i], want) {
 			t.Errorf("%s\nwant %s", lines[i], want)
 		}
