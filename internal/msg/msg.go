@@ -100,7 +100,7 @@ type Msg struct {
 	// the kernel, and Replied when its reply came, if that had to wait for its turn,
 	// in the loop's nanoseconds; 0: not yet, or never.
 	Start, Sent, Replied int64
-	// Note is the request's first key, if somebody wants to know it later.
+	// Note is one of the request's keys, if somebody wants to know it later.
 	Note *Note
 	// Expires is when the client must have its reply, in the loop's nanoseconds;
 	// 0: never.
@@ -410,11 +410,11 @@ func (p *Pool) Put(m *Msg) {
 // NoteKey is how many bytes of a key a Note holds.
 const NoteKey = 128
 
-// A Note is the beginning of a request's first key, and how many it has. It goes
-// back to the Pool with its message.
+// A Note is the beginning of one of a request's keys, the first unless somebody
+// wants another, and how many there are. It goes back to the Pool with its message.
 type Note struct {
-	n, len int
-	keys   int
+	n, len      int
+	index, keys int
 	text   [NoteKey]byte
 	next   *Note // on the free list
 }
@@ -426,8 +426,11 @@ func (n *Note) Key() (text []byte, length int) { return n.text[:n.n], n.len }
 // Keys is how many keys the request has.
 func (n *Note) Keys() int { return n.keys }
 
-// Take gives m a note of the first of its keys.
-func (p *Pool) Take(m *Msg, key []byte, keys int) {
+// Index is which of them this is.
+func (n *Note) Index() int { return n.index }
+
+// Take gives m a note of one of its keys.
+func (p *Pool) Take(m *Msg, key []byte, index, keys int) {
 	n := m.Note
 	if n == nil {
 		if n = p.notes; n == nil {
@@ -436,5 +439,5 @@ func (p *Pool) Take(m *Msg, key []byte, keys int) {
 		p.notes, n.next = n.next, nil
 		m.Note = n
 	}
-	n.n, n.len, n.keys = copy(n.text[:], key), len(key), keys
+	n.n, n.len, n.index, n.keys = copy(n.text[:], key), len(key), index, keys
 }

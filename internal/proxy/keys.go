@@ -23,6 +23,8 @@ const (
 	// next such burst. Who asks for a large value does so again.
 	noteBurst = 64
 	notePause = int64(50 * time.Millisecond)
+	// maxNoted is how many of a request's keys are looked at for large replies.
+	maxNoted = 256
 )
 
 // A keySampler looks for the keys that are asked for most, and for the largest
@@ -95,12 +97,18 @@ func (k *keySampler) sample(p *ServerPool, req *msg.Request) {
 	k.hot.Add(p.keyOf(req, i), uint64(k.every)*uint64(req.Nkeys), now)
 }
 
-// note gives m a note of the request's first key.
+// note gives m a note of the request's first key. Of one about several keys it is any
+// of them, unless the slow log wants the first: each comes to be looked at.
 func (k *keySampler) note(p *ServerPool, req *msg.Request, m *msg.Msg) {
 	k.notes--
-	if req.Nkeys > 0 {
-		p.ctx.msgs.Take(m, p.keyOf(req, 0), req.Nkeys)
+	if req.Nkeys == 0 {
+		return
 	}
+	i := 0
+	if ms := &p.ctx.measures; req.Nkeys > 1 && !(ms.SlowKeys && ms.SlowLog) {
+		i = int(p.ctx.rnd.Uint64() % uint64(min(req.Nkeys, maxNoted)))
+	}
+	p.ctx.msgs.Take(m, p.keyOf(req, i), i, req.Nkeys)
 }
 
 // keyOf is the request's i-th key, valid until the next call.
@@ -111,24 +119,55 @@ func (p *ServerPool) keyOf(req *msg.Request, i int) []byte {
 	return key
 }
 
-// sawLarge takes note of a large reply. If nobody knows whose it is, the next
-// requests get notes. One about several keys tells of none of them that it is large.
-func (p *ServerPool) sawLarge(m *msg.Msg, size int) {
+// sawLarge takes note of a large reply to m. If nobody knows whose it is, the next
+// requests get notes.
+func (p *ServerPool) sawLarge(m *msg.Msg, r msg.Reply) {
 	k := &p.keys
 	now := p.ctx.loop.Now()
-	if m.Note == nil {
+	whole := m
+	if m.Parent != nil {
+		whole = m.Parent
+	}
+	if whole.Note == nil {
 		if now-k.noticed >= notePause {
 			k.noticed = now
 			k.notes = max(k.notes, noteBurst)
 		}
 		return
 	}
-	if m.Note.Keys() > 1 {
-		return
+	text, n := whole.Note.Key()
+	size := r.Len()
+	if whole.Note.Keys() > 1 {
+		size = p.sizeOfNoted(whole, m, r)
 	}
-	text, n := m.Note.Key()
-	k.replies.Add(size, uint16(m.Type), text, n, now)
-	k.largeReply = k.replies.Least()
+	if size > k.largeReply {
+		k.replies.Add(size, uint16(m.Type), text, n, now)
+		k.largeReply = k.replies.Least()
+	}
+}
+
+// sizeOfNoted is how much of a reply to a request about several keys, or to its
+// fragment m, is about the key that is noted; 0 if that is not known.
+func (p *ServerPool) sizeOfNoted(whole, m *msg.Msg, r msg.Reply) int {
+	text, n := whole.Note.Key()
+	i := whole.Note.Index()
+	if m != whole {
+		if len(whole.Seq) != whole.Note.Keys() || len(whole.Seq) > maxNoted {
+			return 0
+		}
+		at := whole.Seq[i]
+		if int(at) >= len(whole.Frags) || whole.Frags[at] != m {
+			return 0 // it is another server's
+		}
+		before := 0
+		for _, to := range whole.Seq[:i] {
+			if to == at {
+				before++
+			}
+		}
+		i = before
+	}
+	return p.proto.SizeOfKey(m.Type, r, i, text[:min(len(text), n)])
 }
 
 // Keys are the hot keys of a pool, and the largest requests and replies, as one

@@ -360,3 +360,27 @@ func TestLargestOfSeveralKeys(t *testing.T) {
 		t.Errorf("large replies: %+v, large requests: %+v", keys.Replies, keys.Requests)
 	}
 }
+
+// A value that is large among those that are asked for together is found, with its
+// own key and size, whether or not the request was split.
+func TestLargestAmongSeveralKeys(t *testing.T) {
+	const size = 50_000
+	for name, servers := range map[string][]int{"one server": {0, 0, 0, 0}, "several": {0, 1, 0, 1}} {
+		t.Run(name, func(t *testing.T) {
+			c, p := quick(t, "")
+			large := c.keyLike("k9.%d.50000", 0, 0)
+			request := command("MGET", c.keyAt(servers[0], 0), c.keyAt(servers[1], 1), large, c.keyAt(servers[3], 2))
+			for range 60 {
+				c.later(time.Second)
+				c.ask(p, request)
+				c.answerAll(0)
+				c.answerAll(1)
+				p.drain()
+			}
+			keys := c.loops[0].HotKeys(c.topo, 3)
+			if len(keys.Replies) != 1 || keys.Replies[0].Key != large || keys.Replies[0].Size < size || keys.Replies[0].Size > size+100 {
+				t.Errorf("large replies: %+v, want one of %s", keys.Replies, large)
+			}
+		})
+	}
+}

@@ -100,6 +100,9 @@ type Protocol interface {
 	// wants a login that the pool does not have (msg.LoginRefused), or will not have the
 	// connection (msg.NoDescriptors, msg.AccessDenied), or takes no writes (msg.ReadOnly).
 	ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses msg.Reason)
+	// SizeOfKey is how many bytes of the reply to a request for several keys are about
+	// the i-th of them, which begins with key; 0 if the reply does not tell.
+	SizeOfKey(t msg.Type, r msg.Reply, i int, key []byte) int
 	// Silent reports whether the client of a quiet request wants not to hear
 	// this reply to it. The reply is not changed.
 	Silent(t msg.Type, r msg.Reply) bool

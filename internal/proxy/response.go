@@ -12,6 +12,9 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 		c.quieted(m)
 		return
 	}
+	if r.Len() > c.pool.keys.largeReply {
+		c.pool.sawLarge(m, r)
+	}
 	if m.Parent != nil {
 		if c.pool.counts(m, r.Len()) {
 			r.MoveTo(ctx.bufs, &m.Reply)
@@ -22,11 +25,7 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 		c.fragmentDone(m)
 		return
 	}
-	n := r.Len()
-	c.sawReply(n)
-	if n > c.pool.keys.largeReply {
-		c.pool.sawLarge(m, n)
-	}
+	c.sawReply(r.Len())
 	if m.Muted || m.Quiet && c.pool.proto.Silent(m.Type, r) {
 		r = msg.Reply{}
 	}

@@ -47,7 +47,7 @@ func (c *client) logSlow(m *msg.Msg) {
 	if m.Err != msg.OK {
 		e.Error = m.Err.Name()
 	}
-	if m.Note != nil && ms.SlowKeys {
+	if m.Note != nil && ms.SlowKeys && m.Note.Index() == 0 {
 		text, n := m.Note.Key()
 		e.Key, e.KeyLen = string(text), n
 		if keys := m.Note.Keys(); keys > 1 {

@@ -3,6 +3,7 @@ package memcache
 import (
 	"bytes"
 	"slices"
+	"strconv"
 
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
@@ -67,6 +68,41 @@ func head(r msg.Reply, buf []byte) []byte {
 	}
 	buf = buf[:cap(buf)]
 	return buf[:gather(buf, r.Chain)]
+}
+
+// maxValueLine is the length, in bytes, of the longest line before a value: its key,
+// flags, length and unique number.
+const maxValueLine = 320
+
+// SizeOfKey implements proxy.Protocol: of the values that come with their keys.
+func (p *Protocol) SizeOfKey(_ msg.Type, r msg.Reply, i int, key []byte) int {
+	view := mbuf.Flat(r.Flat)
+	if r.Chain != nil {
+		view = mbuf.Whole(r.Chain)
+	}
+	var scratch []byte
+	for off := 0; off < view.Len() && i >= 0; i-- {
+		var b []byte
+		b, scratch = view.Bytes(off, min(maxValueLine, view.Len()-off), scratch)
+		at := bytes.IndexByte(b, '\n')
+		if at < 0 || !bytes.HasPrefix(b, []byte("VALUE ")) {
+			return 0
+		}
+		words := bytes.Fields(b[:at])
+		if len(words) < 4 {
+			return 0
+		}
+		n, err := strconv.Atoi(string(words[3]))
+		if err != nil || n < 0 {
+			return 0
+		}
+		size := at + 1 + n + len(crlf)
+		if bytes.Equal(words[1], key) || len(key) == msg.NoteKey && bytes.HasPrefix(words[1], key) {
+			return size
+		}
+		off += size
+	}
+	return 0
 }
 
 // Silent implements proxy.Protocol: it tells by the reply's code whether

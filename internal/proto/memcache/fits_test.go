@@ -1,6 +1,7 @@
 package memcache_test
 
 import (
+	"strings"
 	"testing"
 
 	"nuthatch/internal/mbuf"
@@ -53,6 +54,34 @@ func TestFits(t *testing.T) {
 		}
 		if n := testing.AllocsPerRun(10, func() { proto.Fits(req.Type, reply) }); n > 0 {
 			t.Errorf("%q: %v allocations", tt.line, n)
+		}
+	}
+}
+
+// Of the values of several keys the size of each is found by its key.
+func TestSizeOfKey(t *testing.T) {
+	p := memcache.New(memcache.Options{})
+	long := strings.Repeat("k", 200)
+	reply := "VALUE user:12 0 2\r\nxx\r\nVALUE user:1 7 3 9\r\nabc\r\nVALUE " + long + " 0 0\r\n\r\nEND\r\n"
+	for cut := range len(reply) {
+		var pool mbuf.Pool
+		var chain mbuf.Chain
+		r := msg.Reply{Flat: []byte(reply)}
+		if cut > 0 {
+			chain.Append(&pool, []byte(reply[:cut]))
+			chain.Append(&pool, []byte(reply[cut:]))
+			r = msg.Reply{Chain: &chain}
+		}
+		for key, want := range map[string]int{"user:12": 23, "user:1": 25, "user:": 0, long[:msg.NoteKey]: 214} {
+			if got := p.SizeOfKey(0, r, 5, []byte(key)); got != want {
+				t.Errorf("cut at %d: %s has %d bytes, want %d", cut, key, got, want)
+			}
+		}
+		chain.Release(&pool)
+	}
+	for _, other := range []string{"END\r\n", "SERVER_ERROR x\r\n", "VALUE a\r\n", "VALUE a 0 x\r\n", "VALUE a 0 -5\r\n", "VALUE"} {
+		if got := p.SizeOfKey(0, msg.Reply{Flat: []byte(other)}, 0, []byte("a")); got != 0 {
+			t.Errorf("of %q: %d", other, got)
 		}
 	}
 }

@@ -53,3 +53,36 @@ func TestErrorPrefix(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// Of an array with an element for each key the size of each is known, wherever the
+// reply is cut; of any other reply none is.
+func TestSizeOfKey(t *testing.T) {
+	p := New(Options{})
+	mget := rowOf("MGET").id
+	const reply = "*5\r\n$3\r\nabc\r\n$-1\r\n_\r\n$0\r\n\r\n$10\r\n0123456789\r\n"
+	want := []int{9, 5, 3, 6, 17, 0, 0}
+	for cut := range len(reply) {
+		var pool mbuf.Pool
+		var chain mbuf.Chain
+		r := msg.Reply{Flat: []byte(reply)}
+		if cut > 0 {
+			chain.Append(&pool, []byte(reply[:cut]))
+			chain.Append(&pool, []byte(reply[cut:]))
+			r = msg.Reply{Chain: &chain}
+		}
+		for i, n := range want {
+			if got := p.SizeOfKey(mget, r, i, nil); got != n {
+				t.Errorf("cut at %d: element %d has %d bytes, want %d", cut, i, got, n)
+			}
+		}
+		chain.Release(&pool)
+	}
+	for _, other := range []string{"-ERR no\r\n", "*1\r\n*1\r\n:1\r\n", "*2\r\n$5\r\nab", "*x\r\n", "*", ""} {
+		if got := p.SizeOfKey(mget, msg.Reply{Flat: []byte(other)}, 1, nil); got != 0 {
+			t.Errorf("of %q element 1 has %d bytes", other, got)
+		}
+	}
+	if got := p.SizeOfKey(rowOf("HGETALL").id, msg.Reply{Flat: []byte(reply)}, 0, nil); got != 0 {
+		t.Errorf("of a command without an element for each key: %d", got)
+	}
+}

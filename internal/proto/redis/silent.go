@@ -3,6 +3,7 @@ package redis
 import (
 	"bytes"
 
+	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
@@ -83,6 +84,52 @@ func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses 
 	}
 	return prefix, refuses
 }
+
+// SizeOfKey implements proxy.Protocol: of replies with an element for each key.
+func (p *Protocol) SizeOfKey(t msg.Type, r msg.Reply, i int, _ []byte) int {
+	if commands[t].merge != mergeElements {
+		return 0
+	}
+	view := mbuf.Flat(r.Flat)
+	if r.Chain != nil {
+		view = mbuf.Whole(r.Chain)
+	}
+	// head reads the number in the line at off, and where the line ends; of a line that
+	// is no head of an array or a bulk the number is -1.
+	head := func(off int, kind byte) (n int64, end int, ok bool) {
+		var b []byte
+		b, p.scratch = view.Bytes(off, min(maxHead, view.Len()-off), p.scratch)
+		at := bytes.IndexByte(b, '\n')
+		if at < 0 || b[0] != kind && b[0] != '_' {
+			return 0, 0, false
+		}
+		if n = -1; b[0] == kind {
+			n, ok = lineNumber(b[:at+1])
+		}
+		return n, off + at + 1, ok || n < 0
+	}
+	n, off, ok := head(0, '*')
+	if !ok || int64(i) >= n {
+		return 0
+	}
+	for ; off < view.Len(); i-- {
+		n, end, ok := head(off, '$')
+		if !ok {
+			return 0 // an element of another kind
+		}
+		if n >= 0 {
+			end += int(n) + 2
+		}
+		if i == 0 {
+			return end - off
+		}
+		off = end
+	}
+	return 0
+}
+
+// maxHead is the length, in bytes, of the longest line that SizeOfKey reads.
+const maxHead = 32
 
 // maxErrorHead is as much of an error as ErrorPrefix looks at: its length, if it has
 // one, and its prefix.
