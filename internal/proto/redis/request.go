@@ -440,7 +440,9 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	r.View = v
 	r.Error, r.PlaceKey, r.Aside = "", nil, false
 	r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
-	r.Omit, r.Instead = msg.Span{}, ""
+	if r.Omit.Len > 0 {
+		r.Omit, r.Instead = msg.Span{}, ""
+	}
 	if len(p.spans) == 0 {
 		r.Type, r.Treatment, r.Args = unknown, msg.Ignore, nil
 		return r
