@@ -20,6 +20,10 @@ type Handler interface {
 	OnData(data []byte)
 	// OnEOF: the peer will send no more. Nothing is read from now on.
 	OnEOF()
+	// OnEnding: the peer will send no more, and that is known before all is read that
+	// it has sent, since reading is paused. OnEOF follows when it is read. It is told at
+	// the most once.
+	OnEnding()
 	// OnError: the connection is broken, or could not be made. The handler must
 	// close it.
 	OnError(err syscall.Errno)

@@ -95,6 +95,7 @@ type ignored struct{}
 
 func (ignored) OnConnect()         {}
 func (ignored) OnEOF()             {}
+func (ignored) OnEnding()          {}
 func (ignored) OnError(unix.Errno) {}
 func (ignored) OnSent(int)         {}
 func (ignored) Grant() int         { return Unlimited }

@@ -31,8 +31,8 @@ import (
 //   - release is the request to close. The socket's number is not given to another
 //     connection as long as anything that is under way names it, at least until the
 //     end of the turn.
-//   - The end of the stream, and its breaking, are told while reading is paused, if
-//     the engine finds out. At the latest they are told by the receive after that.
+//   - The end of the stream, and its breaking, are told while reading is paused: an
+//     engine that has no receive under way then asks the kernel to tell it.
 //
 // All but wake is called by the loop's goroutine.
 type engine interface {

@@ -51,6 +51,8 @@ type readiness struct {
 	// the end of the stream (eof, once it was read), an error, or urgent bytes, which
 	// are passed over. broken: the connection is of no use any more.
 	behind, eof, broken bool
+	// ending: the peer will send no more. endingTold: the handler knows.
+	ending, endingTold bool
 	// blocked: the kernel took less than the output holds.
 	blocked bool
 	// interest is what epoll is asked for. It grows only.
@@ -312,6 +314,7 @@ func (c *Conn) ready(e *epoll, events uint32) {
 func (c *Conn) note(events uint32) {
 	c.behind = c.behind || events&stops != 0
 	c.broken = c.broken || events&breaks != 0
+	c.ending = c.ending || events&unix.EPOLLRDHUP != 0
 }
 
 // connectReady tells how an attempt to connect has ended.
@@ -370,6 +373,10 @@ func (e *epoll) read(c *Conn) {
 		c.failed(c.socketError())
 		return
 	case c.noRead:
+		if c.ending && !c.endingTold {
+			c.endingTold = true
+			c.handler.OnEnding()
+		}
 		return
 	}
 	lent := len(buf) > 0

@@ -58,7 +58,9 @@ type fakeSocket struct {
 	// ended: nothing comes behind in. reset: behind in the connection is broken.
 	// told: the engine has told the end. shut: this end sends no more.
 	ended, reset, told, shut bool
-	closed                   bool
+	// endingTold: the engine has told that the end is near.
+	endingTold bool
+	closed     bool
 	// blocked: the other end had no room.
 	blocked bool
 	// sending: a send has begun, and inFlight bytes of the output have gone by it.
@@ -269,6 +271,8 @@ func (e *fake) tell(s *fakeSocket, c *Conn) {
 	case s.closed:
 	case c.noRead && s.reset:
 		c.failed(syscall.EPIPE)
+	case c.noRead && s.ended && !s.told:
+		e.tellEnding(s, c)
 	case c.noRead || len(s.in) == 0 && !s.ended && !s.reset || s.told && !s.reset:
 	default:
 		e.give(s, c)
@@ -280,6 +284,14 @@ func (e *fake) tell(s *fakeSocket, c *Conn) {
 	case s.blocked && len(s.other.in) < e.net.Window:
 		s.blocked = false
 		c.Flush()
+	}
+}
+
+// tellEnding tells, once, that nothing comes behind what has come.
+func (e *fake) tellEnding(s *fakeSocket, c *Conn) {
+	if !s.endingTold {
+		s.endingTold = true
+		c.handler.OnEnding()
 	}
 }
 
@@ -300,6 +312,8 @@ func (e *fake) give(s *fakeSocket, c *Conn) {
 	if c.noRead || c.state != open {
 		if c.state == open && s.reset {
 			c.failed(syscall.EPIPE)
+		} else if c.state == open && s.ended {
+			e.tellEnding(s, c)
 		}
 		return
 	}

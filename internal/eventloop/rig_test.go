@@ -141,6 +141,8 @@ type probe struct {
 	log  []string // one word for each call
 	errs []syscall.Errno
 	sent int
+	// endings is how often it was told that the end is near.
+	endings int
 
 	onConnect func()
 	onData    func(data []byte)
@@ -182,6 +184,8 @@ func (p *probe) OnEOF() {
 		p.onEOF()
 	}
 }
+
+func (p *probe) OnEnding() { p.endings++ }
 
 func (p *probe) OnError(err syscall.Errno) {
 	p.note("error")

@@ -116,6 +116,7 @@ type client struct {
 	// Invariant: not nil as long as the client waits for slices.
 	large     *largeRequest
 	resumable bool // in ctx.resumable
+	ending    bool // it will send no more, and has not been read to the end
 	starved   bool // in ctx.memory.clients
 	// unsure: a write of the client's may have been carried out on a connection
 	// that has failed.
@@ -360,7 +361,7 @@ func (c *client) mayResume() {
 
 // resume goes on with what was received and not yet parsed.
 func (c *client) resume() {
-	if limit := int64(c.pool.conf.RequestTimeout); limit > 0 {
+	if limit := c.patience(); limit > 0 {
 		c.overdue = c.stash.Len() > 0 && c.pool.ctx.loop.Now() >= c.stashedAt+limit
 		defer func() { c.overdue = false }()
 	}
@@ -409,6 +410,12 @@ func (c *client) OnEOF() {
 	case clientClosing, clientClosed:
 	}
 	c.settle()
+}
+
+// OnEnding implements eventloop.Handler.
+func (c *client) OnEnding() {
+	c.ending = true
+	c.expireWaiting()
 }
 
 // OnError implements eventloop.Handler.

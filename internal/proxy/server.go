@@ -352,6 +352,9 @@ func (c *serverConn) deliver(r msg.Reply) {
 	}
 }
 
+// OnEnding implements eventloop.Handler: what the server has said is read first.
+func (c *serverConn) OnEnding() {}
+
 // OnEOF implements eventloop.Handler. A server that sends no more has no use
 // for what we would send.
 func (c *serverConn) OnEOF() { c.fail(msg.ServerEOF) }

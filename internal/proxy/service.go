@@ -49,8 +49,9 @@ func (ctx *Context) Pause(t *Topology) {
 		return
 	}
 	p.paused = true
-	for c := p.clients; c != nil; c = c.next {
+	for c := range p.everyClient() {
 		c.waits |= waitsForPool
+		c.expireWaiting()
 	}
 }
 

@@ -133,8 +133,8 @@ func (c *client) expire(now int64) {
 	if expired > 0 {
 		p.tellExpired(expired)
 	}
-	if c.waits != 0 && c.stash.Len() > 0 && p.conf.RequestTimeout > 0 {
-		due := c.stashedAt + int64(p.conf.RequestTimeout)
+	if limit := c.patience(); c.waits != 0 && c.stash.Len() > 0 && limit > 0 {
+		due := c.stashedAt + limit
 		if due <= now {
 			if q := c.asks; q != nil {
 				q.remove(c)
@@ -152,6 +152,30 @@ func (c *client) expire(now int64) {
 	}
 	if expired > 0 {
 		c.settle()
+	}
+}
+
+// endingPatience is how long, in nanoseconds, a client that will send no more waits for
+// a paused pool. Mostly it has gone, which nobody can tell before something is sent to
+// it, and must not keep its descriptor as long as the pause lasts.
+const endingPatience = int64(2 * time.Second)
+
+// patience is how long what the client has sent may wait to be taken, in nanoseconds;
+// 0: as long as it takes.
+func (c *client) patience() int64 {
+	limit := int64(c.pool.conf.RequestTimeout)
+	if c.ending && c.waits&waitsForPool != 0 {
+		return soonest(limit, endingPatience)
+	}
+	return limit
+}
+
+// expireWaiting sees to it that what the client has sent is refused if it is not taken
+// in time.
+func (c *client) expireWaiting() {
+	if limit := c.patience(); limit > 0 && c.stash.Len() > 0 {
+		ctx := c.pool.ctx
+		ctx.nextExpiry = soonest(ctx.nextExpiry, c.stashedAt+limit)
 	}
 }
 
