@@ -39,9 +39,9 @@ func TestKeylessScripts(t *testing.T) {
 		if one.Treatment != msg.Forward || one.Nkeys != 0 || one.PlaceKey == nil {
 			t.Errorf("%.60q, one server: treatment %d, %q, %d keys", tt.words, one.Treatment, one.Error, one.Nkeys)
 		}
-		any := parseWords(t, scriptPool(3, config.KeylessAny), tt.words...)
-		if any.Treatment != msg.Forward || any.Nkeys != 0 || any.PlaceKey == nil || string(any.PlaceKey) != tt.place {
-			t.Errorf("%.60q, any: treatment %d, %q, placed by %q, want %q", tt.words, any.Treatment, any.Error, any.PlaceKey, tt.place)
+		placed := parseWords(t, scriptPool(3, config.KeylessAny), tt.words...)
+		if placed.Treatment != msg.Forward || placed.Nkeys != 0 || placed.PlaceKey == nil || string(placed.PlaceKey) != tt.place {
+			t.Errorf("%.60q, any: treatment %d, %q, placed by %q, want %q", tt.words, placed.Treatment, placed.Error, placed.PlaceKey, tt.place)
 		}
 		refused := parseWords(t, scriptPool(3, config.KeylessRefuse), tt.words...)
 		if refused.Treatment != msg.Local || refused.Error != namesNoKey {

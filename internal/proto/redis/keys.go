@@ -73,11 +73,6 @@ func (k *keys) positions() (first, last, step int) {
 	return 0, 0, 0
 }
 
-// isMovable tells whether the place of some key depends on the words.
-func (k *keys) isMovable() bool {
-	return k.rule > rangeOfKeys
-}
-
 // Why a request is refused before a server sees it. The texts are Redis's, or the
 // beginning of it.
 const (

@@ -88,14 +88,14 @@ func infoOf(name string, arity, first, last, step int, flags ...string) string {
 		strings.Join(flags, ""), first, last, step)
 }
 
-// lessonOf is a reply to COMMAND INFO by which the number of keys, and the first,
+// lessonOf is a reply to COMMAND INFO of x.some by which the number of keys, and the first,
 // are so far behind the command's first word, and the keys are used like that.
-func lessonOf(name string, number, first int, use string) string {
+func lessonOf(number, first int, use string) string {
 	return fmt.Sprintf("*1\r\n*10\r\n%s:-2\r\n*0\r\n:0\r\n:0\r\n:0\r\n*0\r\n*0\r\n*1\r\n*6\r\n"+
 		"+flags\r\n*1\r\n+%s\r\n"+
 		"+begin_search\r\n*4\r\n+type\r\n+index\r\n+spec\r\n*2\r\n+index\r\n:1\r\n"+
 		"+find_keys\r\n*4\r\n+type\r\n+keynum\r\n+spec\r\n*6\r\n+keynumidx\r\n:%d\r\n+firstkey\r\n:%d\r\n+keystep\r\n:1\r\n*0\r\n",
-		bulkOf(name), use, number, first)
+		bulkOf("x.some"), use, number, first)
 }
 
 func status(s string) string { return "+" + s + "\r\n" }
@@ -119,11 +119,11 @@ func TestLearn(t *testing.T) {
 		{"hidden keys, one server", infoOf("x.sum", -2, 0, 0, 0, status("movablekeys")), "x.sum 1 a", 1, msg.Forward, "x.sum", ""},
 		{"more keys than the places", infoOf("x.more", -2, 1, 1, 1, status("movablekeys")), "x.more a b", 3, msg.Local, "", hiddenKeys},
 		{"more keys than the places, one server", infoOf("x.more", -2, 1, 1, 1, status("movablekeys")), "x.more a b", 1, msg.Forward, "x.more", ""},
-		{"not all keys", lessonOf("x.some", 0, 1, "incomplete"), "x.some 2 a b", 3, msg.Local, "", hiddenKeys},
-		{"a number of keys", lessonOf("x.some", 0, 1, "RO"), "x.some 2 a b", 3, msg.Forward, "a b", ""},
-		{"a number before the command", lessonOf("x.some", -5, 1, "RO"), "x.some 2 a b", 3, msg.Local, "", hiddenKeys},
-		{"a number before the command, one server", lessonOf("x.some", -5, 1, "RO"), "x.some 2 a b", 1, msg.Forward, "x.some", ""},
-		{"keys before the command", lessonOf("x.some", 0, -2, "RO"), "x.some 2 a b", 3, msg.Local, "", hiddenKeys},
+		{"not all keys", lessonOf(0, 1, "incomplete"), "x.some 2 a b", 3, msg.Local, "", hiddenKeys},
+		{"a number of keys", lessonOf(0, 1, "RO"), "x.some 2 a b", 3, msg.Forward, "a b", ""},
+		{"a number before the command", lessonOf(-5, 1, "RO"), "x.some 2 a b", 3, msg.Local, "", hiddenKeys},
+		{"a number before the command, one server", lessonOf(-5, 1, "RO"), "x.some 2 a b", 1, msg.Forward, "x.some", ""},
+		{"keys before the command", lessonOf(0, -2, "RO"), "x.some 2 a b", 3, msg.Local, "", hiddenKeys},
 		{"odd positions", infoOf("x.odd", -1, 9, 1, 0), "x.odd a b", 3, msg.Forward, "a", ""},
 		{"far positions", infoOf("x.far", -1, 1<<40, -1<<40, 1<<40), "x.far a b", 3, msg.Local, "", noServer},
 	}

@@ -58,7 +58,8 @@ func (p *Protocol) rewriteLast(req *msg.Request, n int64) {
 	end := req.Args[len(req.Args)-2].End() + 2
 	var head []byte
 	head, p.scratch = req.View.Bytes(0, end, p.scratch)
-	b := append(p.rewritten[:0], head...)
+	b := p.rewritten[:0]
+	b = append(b, head...)
 	b = appendNumber(b, int(n))
 	p.rewritten = b
 	req.View = mbuf.Flat(b)

@@ -82,11 +82,10 @@ func (p *requestParser) checkPatterns(r *msg.Request, words int) {
 // between the pool's hash tag, whatever stands in place of that.
 func (p *requestParser) isNear(r *msg.Request, key, pattern msg.Span) bool {
 	text, _ := r.View.Bytes(int(pattern.Off), int(pattern.Len), nil)
-	star := bytes.IndexByte(text, '*')
-	if star < 0 {
+	fixed, _, leads := bytes.Cut(text, []byte{'*'})
+	if !leads {
 		return true
 	}
-	fixed := text[:star]
 	tag := p.tag.Of(fixed)
 	name, _ := r.View.Bytes(int(key.Off), int(key.Len), nil)
 	return len(tag) < len(fixed) && bytes.Equal(tag, p.tag.Of(name))
