@@ -378,6 +378,7 @@ func (c *client) resume() {
 			break
 		}
 		c.stash.Advance(c.pool.ctx.bufs, n)
+		c.pool.ctx.turn.countResumed(n)
 		c.putBack()
 	}
 	if c.state == clientOpen && c.stash.Len() > 0 && c.inFlight() == 0 && c.Out().Len() == 0 && c.scarce() {

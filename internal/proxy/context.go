@@ -263,9 +263,11 @@ func (ctx *Context) OnTurn(now int64) int64 {
 	if ctx.inquiries.next != 0 && now >= ctx.inquiries.next {
 		ctx.nextInquiry()
 	}
-	ctx.resumeClients()
-	if ctx.work() {
+	if ctx.resumeClients() {
 		relief = now // the next turn follows at once
+	}
+	if ctx.work() {
+		relief = now
 	}
 	ctx.endServerRuns()
 	return soonest(relief, ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextExpiry, ctx.nextIdle, ctx.nextSweep, ctx.inquiries.next,
@@ -273,18 +275,22 @@ func (ctx *Context) OnTurn(now int64) int64 {
 }
 
 // resumeClients takes up what clients sent while they had too much in flight, or
-// waited for an answer. Clients that become resumable meanwhile have their turn
-// too.
-func (ctx *Context) resumeClients() {
+// waited for an answer, as much as one turn may, and reports whether the next one is to
+// go on. Clients that become resumable meanwhile have their turn too.
+func (ctx *Context) resumeClients() (more bool) {
 	ctx.tellAnswered()
-	for i := 0; i < len(ctx.resumable); i++ {
+	i := 0
+	for ; i < len(ctx.resumable) && ctx.turn.resumesOn(); i++ {
 		c := ctx.resumable[i]
 		ctx.resumable[i] = nil
 		c.resumable = false
 		c.resume()
 		ctx.tellAnswered()
 	}
-	ctx.resumable = ctx.resumable[:0]
+	n := copy(ctx.resumable, ctx.resumable[i:])
+	clear(ctx.resumable[n:])
+	ctx.resumable = ctx.resumable[:n]
+	return n > 0
 }
 
 // soonest is the first of several times, of which 0 is never.

@@ -215,7 +215,7 @@ func (p *ServerPool) closeLane(i int) bool {
 			case c.queue.Len() > 0:
 				all = false
 			default:
-				c.retire()
+				c.retireSoon()
 			}
 		}
 	}

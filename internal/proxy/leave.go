@@ -62,13 +62,22 @@ func (c *client) dismiss(by int64) {
 		c.pool.ctx.lookSoon()
 	}
 	c.leaveBy = by
-	c.settle()
+	if c.busy() || c.pool.ctx.turn.room() {
+		c.settle()
+	} else {
+		c.pool.ctx.leaving.next = c.pool.ctx.loop.Now() // it is one of many
+	}
+}
+
+// busy reports whether the client has sent something that is not answered, or is to
+// hear something.
+func (c *client) busy() bool {
+	return c.inFlight() > 0 || c.Out().Len() > 0 || c.partial != nil || c.large != nil || c.skip > 0 || c.stash.Len() > 0
 }
 
 // part closes our side of an idle client that is to leave.
 func (c *client) part() {
-	busy := c.inFlight() > 0 || c.Out().Len() > 0 || c.partial != nil || c.large != nil || c.skip > 0 || c.stash.Len() > 0
-	if busy {
+	if c.busy() {
 		return
 	}
 	if n, _ := c.Unread(); n > 0 {
@@ -96,8 +105,7 @@ func (s *Server) renew(by int64) {
 // could overtake. The caller has others use another.
 func (c *serverConn) replace(by int64) (gone bool) {
 	if c.queue.Len() == 0 {
-		c.retire()
-		return true
+		return c.retireSoon()
 	}
 	for m := range c.queue.All() {
 		if owner, ok := m.Owner.(*client); ok {
@@ -125,10 +133,14 @@ func (ctx *Context) lookSoon() { ctx.leaving.next = ctx.loop.Now() + leavePoll }
 // leaveDue lets go what has finished and what is overdue.
 func (ctx *Context) leaveDue(now int64) {
 	l := &ctx.leaving
+	more := false
 	for _, c := range l.clients {
+		overdue := now >= c.leaveBy
 		switch {
-		case c.state == clientClosed:
-		case now >= c.leaveBy:
+		case c.state == clientClosed, !overdue && (c.state == clientParted || c.busy()):
+		case !ctx.turn.room():
+			more = true
+		case overdue:
 			c.lastErr = byDismissal
 			c.close()
 		default:
@@ -137,10 +149,12 @@ func (ctx *Context) leaveDue(now int64) {
 	}
 	for _, c := range l.conns {
 		switch {
-		case !c.Attached():
+		case !c.Attached(), c.queue.Len() > 0 && now < c.retireBy:
+		case !ctx.turn.room():
+			more = true
 		case c.queue.Len() == 0:
 			c.retire()
-		case now >= c.retireBy:
+		default:
 			c.fail(msg.ShuttingDown)
 		}
 	}
@@ -155,7 +169,9 @@ func (ctx *Context) leaveDue(now int64) {
 	l.clients = slices.DeleteFunc(l.clients, func(c *client) bool { return c.state == clientClosed })
 	l.conns = slices.DeleteFunc(l.conns, func(c *serverConn) bool { return !c.Attached() })
 	l.pools = slices.DeleteFunc(l.pools, func(p *ServerPool) bool { return p.servers == nil })
-	l.next = now + leavePoll
+	if l.next = now + leavePoll; more {
+		l.next = now
+	}
 	if len(l.clients)+len(l.conns)+len(l.pools) == 0 {
 		*l = leaving{}
 	}

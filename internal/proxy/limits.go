@@ -161,6 +161,10 @@ func (ctx *Context) checkClients(now int64) {
 func (p *ServerPool) closeIdle(since int64) {
 	for c := range p.everyClient() {
 		if c.idle(since) {
+			if !p.ctx.turn.room() {
+				p.checkBy(p.ctx.loop.Now())
+				return
+			}
 			c.cut(msg.ClientIdle)
 		}
 	}
@@ -171,6 +175,10 @@ func (p *ServerPool) closeIdle(since int64) {
 func (p *ServerPool) cutSlow(since int64) {
 	for c := range p.everyClient() {
 		if c.slowSince != 0 && c.slowSince < since {
+			if !p.ctx.turn.room() {
+				p.checkBy(p.ctx.loop.Now())
+				return
+			}
 			c.cut(msg.OutputLimit)
 		}
 	}

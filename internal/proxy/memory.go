@@ -441,7 +441,11 @@ func (ctx *Context) feed() {
 			m.conns = append(m.conns, c)
 		}
 	}
-	for _, c := range clients {
+	for i, c := range clients {
+		if !ctx.turn.resumesOn() {
+			m.clients = append(m.clients, clients[i:]...)
+			break
+		}
 		ctx.weigh()
 		c.starved = false
 		if !c.feed() && !c.starved {

@@ -417,6 +417,10 @@ func (c *serverConn) fail(why msg.Reason) {
 	if len(again) > 0 {
 		c.retry(again, why)
 	}
+	if len(lost) > ctx.turn.atOnce.Keys/perMessage {
+		ctx.later(&failing{conn: c, lost: lost, why: why})
+		return // the job has waiting
+	}
 	c.failAll(lost, why)
 	if cap(waiting) <= maxWaiting {
 		clear(waiting)
@@ -437,6 +441,59 @@ func (c *serverConn) failAll(lost []*msg.Msg, why msg.Reason) {
 		m.Err = why
 		m.Owner.OnFailure(m)
 	}
+}
+
+// A failing is the telling of many messages that they get no reply.
+type failing struct {
+	conn *serverConn
+	lost []*msg.Msg
+	why  msg.Reason
+}
+
+// step implements job.
+func (j *failing) step(ctx *Context) (done bool) {
+	n := 0
+	for n < len(j.lost) && ctx.turn.roomForMessage() {
+		n++
+	}
+	j.conn.failAll(j.lost[:n], j.why)
+	j.lost = j.lost[n:]
+	return len(j.lost) == 0
+}
+
+// A retiring is the closing of many connections that owe nothing.
+type retiring struct{ conns []*serverConn }
+
+// step implements job.
+func (j *retiring) step(ctx *Context) (done bool) {
+	for len(j.conns) > 0 && ctx.turn.room() {
+		c := j.conns[0]
+		j.conns = j.conns[1:]
+		// It may have been used meanwhile, or have failed.
+		if c.Attached() && c.queue.Len() == 0 {
+			c.retire()
+		}
+	}
+	if len(j.conns) == 0 {
+		ctx.turn.retiring = nil
+	}
+	return len(j.conns) == 0
+}
+
+// retireSoon closes a connection that nobody needs any more, and that owes nothing, in
+// this turn or, if many are closed, in one of the next. It reports whether it is closed.
+func (c *serverConn) retireSoon() bool {
+	t := &c.pool.ctx.turn
+	if t.room() {
+		c.retire()
+		return true
+	}
+	if t.retiring == nil {
+		t.retiring = &retiring{}
+		c.pool.ctx.later(t.retiring)
+	}
+	t.retiring.conns = append(t.retiring.conns, c)
+	return false
 }
 
 // drop gives up the socket, and what has come or waits to go on it.

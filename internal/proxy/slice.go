@@ -48,8 +48,12 @@ type turn struct {
 	// spent is what of did was done by jobs. worked: there was one.
 	spent  Amount
 	worked bool
-	// jobs are those that are not done, the oldest first.
-	jobs []job
+	// resumed is how many bytes of clients' stashes have been taken up in this turn.
+	resumed int
+	// jobs are those that are not done, the oldest first, retiring the one of them that
+	// closes connections, or nil.
+	jobs     []job
+	retiring *retiring
 }
 
 // left is what jobs may still do in this turn.
@@ -74,6 +78,41 @@ func (t *turn) count(a Amount) {
 	t.spent.add(a)
 }
 
+// room reports whether this turn has room for one more client, or connection, to be
+// told something or closed, and counts it. Who finds no room goes on in the next turn.
+func (t *turn) room() bool {
+	if t.spent.Clients >= t.budget.Clients {
+		return false
+	}
+	t.count(Amount{Clients: 1})
+	return true
+}
+
+// perMessage is how many keys a message counts for that is failed.
+const perMessage = 8
+
+// roomForMessage is room for a message that is failed.
+func (t *turn) roomForMessage() bool {
+	if t.spent.Keys >= t.budget.Keys {
+		return false
+	}
+	t.count(Amount{Keys: perMessage})
+	return true
+}
+
+// bytesPerResume is which part of a turn's budget of bytes is taken up of what clients
+// sent while they had to wait: requests may be small.
+const bytesPerResume = 16
+
+// countResumed counts bytes that were taken up.
+func (t *turn) countResumed(n int) {
+	t.resumed += n
+	t.did.Bytes += n
+}
+
+// resumesOn reports whether one more client may be taken up in this turn.
+func (t *turn) resumesOn() bool { return t.resumed <= t.budget.Bytes/bytesPerResume }
+
 // countAtOnce counts what was done without a job: how much that is does not keep jobs
 // from going on.
 func (t *turn) countAtOnce(a Amount) { t.did.add(a) }
@@ -83,7 +122,7 @@ func (t *turn) close() {
 	t.most.Keys = max(t.most.Keys, t.did.Keys)
 	t.most.Clients = max(t.most.Clients, t.did.Clients)
 	t.most.Bytes = max(t.most.Bytes, t.did.Bytes)
-	t.did, t.spent, t.worked = Amount{}, Amount{}, false
+	t.did, t.spent, t.worked, t.resumed = Amount{}, Amount{}, false, 0
 }
 
 // later has the job done, beginning in this turn if there is room in it.
@@ -94,7 +133,7 @@ func (ctx *Context) later(j job) { ctx.turn.jobs = append(ctx.turn.jobs, j) }
 // the last of it, which may bring something to tell.
 func (ctx *Context) work() (more bool) {
 	t := &ctx.turn
-	for len(t.jobs) > 0 && t.spent.within(t.budget) {
+	for len(t.jobs) > 0 && (!t.worked || t.spent.within(t.budget)) {
 		t.worked = true
 		if t.jobs[0].step(ctx) {
 			t.jobs[0] = nil

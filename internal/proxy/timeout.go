@@ -53,7 +53,7 @@ func (ctx *Context) expireConn(c *serverConn, now int64) {
 	if deadline == 0 || c.starved { // feed reschedules
 		return
 	}
-	if deadline <= now {
+	if deadline <= now && ctx.turn.room() {
 		c.fail(msg.Timedout)
 		return
 	}
@@ -98,7 +98,7 @@ func (ctx *Context) expireRequests(now int64) {
 	for _, p := range ctx.leaving.pools {
 		p.expireRequests(now)
 	}
-	if ctx.nextExpiry != 0 {
+	if ctx.nextExpiry > now { // else there are more than one turn answers
 		ctx.nextExpiry = max(ctx.nextExpiry, now+expiryStep)
 	}
 }
@@ -116,7 +116,7 @@ func (c *client) expire(now int64) {
 	p := c.pool
 	ctx := p.ctx
 	expired := 0
-	for m := c.outq.Head(); m != nil && m.Expires != 0 && m.Expires <= now; m = c.outq.Head() {
+	for m := c.outq.Head(); m != nil && m.Expires != 0 && m.Expires <= now && ctx.turn.roomForMessage(); m = c.outq.Head() {
 		c.outq.Pop()
 		c.hold(m, 0)
 		p.failed(m, msg.RequestTimedout)
@@ -223,6 +223,6 @@ func (c *serverConn) closeIdle() {
 	c.still++
 	if c.still >= idleLooks {
 		c.still = 0
-		c.retire()
+		c.retireSoon()
 	}
 }
