@@ -47,15 +47,8 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.parser = p.proto.NewRequestParser()
 	p.trim()
 	p.shares = make([]uint16, len(p.conf.Servers))
-	p.servers = nil
-	for i := range p.conf.Servers {
-		p.servers = append(p.servers, p.adoptServer(servers, i))
-	}
-	for _, s := range servers {
-		if !slices.Contains(p.servers, s) {
-			p.removeServer(s, by)
-		}
-	}
+	p.adoptServers(servers)
+	p.removeServers(servers, by)
 	p.adoptSessions(before)
 	if otherConnections(before, p.conf) {
 		for _, s := range p.servers {
@@ -79,29 +72,54 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.preconnect()
 }
 
-// adoptServer returns the i-th server, which is one of the old ones if it was
-// known before.
-func (p *ServerPool) adoptServer(old []*Server, i int) *Server {
-	at := slices.IndexFunc(old, func(s *Server) bool { return s.health == p.topo.health[i] })
-	if at < 0 {
-		return newServer(p, i)
+// adoptServers makes the pool's servers, of which some may be old ones. There may be
+// tens of thousands: most have the place that they had.
+func (p *ServerPool) adoptServers(old []*Server) {
+	p.servers = make([]*Server, len(p.conf.Servers))
+	var known map[*Health]*Server // made when it is first needed
+	for i, h := range p.topo.health {
+		var s *Server
+		if i < len(old) && old[i].health == h {
+			s = old[i]
+		} else {
+			if known == nil {
+				known = make(map[*Health]*Server, len(old))
+				for _, s := range old {
+					known[s.health] = s
+				}
+			}
+			s = known[h]
+		}
+		if s == nil {
+			p.servers[i] = newServer(p, i)
+			continue
+		}
+		s.index, s.conf = i, &p.conf.Servers[i]
+		s.stats, s.reasons, s.errors = &p.stats.Servers[i], &p.stats.Reasons[i], &p.stats.Errors[i]
+		p.servers[i] = s
 	}
-	s := old[at]
-	s.index, s.conf = i, &p.conf.Servers[i]
-	s.stats, s.reasons, s.errors = &p.stats.Servers[i], &p.stats.Reasons[i], &p.stats.Errors[i]
-	return s
 }
 
-// removeServer lets a server go. If another one has its name now, the two share
-// their statistics until it is gone.
-func (p *ServerPool) removeServer(s *Server, by int64) {
-	s.removed = true
-	for i := range p.servers {
-		if p.servers[i].conf.StatsName() == s.conf.StatsName() {
+// removeServers lets the old servers go that are not the pool's any more. If another
+// one has the name of one now, the two share their statistics until it is gone.
+func (p *ServerPool) removeServers(old []*Server, by int64) {
+	var named map[string]int
+	for _, s := range old {
+		if s.index < len(p.servers) && p.servers[s.index] == s {
+			continue
+		}
+		if named == nil {
+			named = make(map[string]int, len(p.servers))
+			for i := range p.conf.Servers {
+				named[p.conf.Servers[i].StatsName()] = i
+			}
+		}
+		s.removed = true
+		if i, taken := named[s.conf.StatsName()]; taken {
 			s.stats, s.reasons, s.errors = &p.stats.Servers[i], &p.stats.Reasons[i], &p.stats.Errors[i]
 		}
+		s.renew(by)
 	}
-	s.renew(by)
 }
 
 // otherConnections reports whether connections to servers that were made for

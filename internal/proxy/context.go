@@ -219,8 +219,13 @@ func (p *ServerPool) preconnect() {
 	if !p.conf.Preconnect {
 		return
 	}
-	for _, s := range p.servers {
-		s.preconnect()
+	j := &preconnecting{pool: p, servers: p.servers}
+	if len(p.servers)*p.conf.ServerConnections > p.ctx.turn.atOnce.Clients {
+		p.ctx.later(j)
+		return
+	}
+	for !j.connect() {
+		continue
 	}
 }
 
@@ -232,6 +237,37 @@ func (s *Server) preconnect() {
 	for slot := range s.pool.conf.ServerConnections {
 		s.conn(0, slot)
 	}
+}
+
+// A preconnecting is the opening of all connections that a pool may have, in the first
+// lane. slot of servers[next] comes next.
+type preconnecting struct {
+	pool       *ServerPool
+	servers    []*Server
+	next, slot int
+}
+
+// step implements job.
+func (j *preconnecting) step(ctx *Context) (done bool) {
+	for ctx.turn.room() {
+		if j.connect() {
+			return true
+		}
+	}
+	return false
+}
+
+// connect opens one connection, and reports whether there is none left.
+func (j *preconnecting) connect() (done bool) {
+	if j.next < len(j.servers) && j.slot < j.pool.conf.ServerConnections {
+		if s := j.servers[j.next]; !s.removed {
+			s.conn(0, j.slot)
+		}
+		j.slot++
+		return false
+	}
+	j.next, j.slot = j.next+1, 0
+	return j.next >= len(j.servers)
 }
 
 // OnTurn implements eventloop.Hook: what is overdue fails, and clients that

@@ -22,6 +22,7 @@ import (
 func (c *serverConn) dial() msg.Reason {
 	ctx := c.pool.ctx
 	c.made, c.proven, c.turnedAway = ctx.loop.Now(), false, msg.OK
+	ctx.turn.count(Amount{Clients: perDial})
 	c.untried = 1
 	if addrs := c.server.health.addrs.Load(); addrs != nil {
 		c.untried = len(*addrs)

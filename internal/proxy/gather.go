@@ -271,7 +271,7 @@ func (g *gathering) step(ctx *Context) (done bool) {
 		g.end()
 		return true
 	}
-	for ctx.turn.spent.within(ctx.turn.budget) {
+	for ctx.turn.goesOn() {
 		p := g.first()
 		if p == nil {
 			if g.words.Len() > 0 || !g.ended() {
@@ -420,7 +420,7 @@ func (l *look) step(ctx *Context) (done bool) {
 	if l.ids == nil && l.walk.pool == nil && p != nil {
 		l.walk.begin(p)
 	}
-	for ctx.turn.spent.within(ctx.turn.budget) {
+	for ctx.turn.goesOn() {
 		c, ended := l.next(ctx, p)
 		switch {
 		case ended:

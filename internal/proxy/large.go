@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"slices"
+
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
@@ -41,6 +43,8 @@ type largeRequest struct {
 	// next is the key that is placed or copied next, or the share that is sent.
 	next int
 	outs []*mbuf.Chain
+	// every is what each server gets, of a request for all of them; it has no shares.
+	every mbuf.Chain
 	// parked: it waits for the client's earlier replies, and is not among the jobs.
 	// overdue: it came too late, and is refused.
 	parked, overdue bool
@@ -60,6 +64,9 @@ const (
 
 // keyStep is how many keys are placed, copied or merged in a step.
 const keyStep = 1024
+
+// step is how many keys the next step may look at, at least one.
+func (t *turn) step() int { return max(1, min(keyStep, t.left().Keys)) }
 
 // fewWords is how many words a request may have that is done at once however many
 // bytes it has: they are passed on as they are, but for the ends of pieces.
@@ -109,7 +116,7 @@ func (j *largeRequest) step(ctx *Context) (done bool) {
 
 // read finds some of the request's words. When all are known the request is taken.
 func (j *largeRequest) read(ctx *Context) {
-	words, ready := j.q.parser.Ready(&j.view, min(keyStep, ctx.turn.left().Keys))
+	words, ready := j.q.parser.Ready(&j.view, ctx.turn.step())
 	ctx.turn.count(Amount{Keys: words + 1})
 	if !ready || j.park() {
 		return
@@ -160,7 +167,7 @@ func (j *largeRequest) replace() {
 
 // place finds the servers of some of the keys.
 func (j *largeRequest) place(ctx *Context) {
-	n := min(keyStep, ctx.turn.left().Keys, j.req.Nkeys-j.next)
+	n := min(ctx.turn.step(), j.req.Nkeys-j.next)
 	d := &ctx.deal
 	for end := j.next + n; j.next < end; {
 		to := j.m.Seq[j.next:min(j.next+dealBlock, end)]
@@ -249,7 +256,7 @@ func (j *largeRequest) copy(ctx *Context) {
 	p, req := j.c.pool, j.req
 	// As many keys as have, if all are alike, as many bytes as one may copy.
 	fit := ctx.turn.left().Bytes / (req.View.Len()/req.Nkeys + 1)
-	n := min(keyStep, ctx.turn.left().Keys, max(1, fit), req.Nkeys-j.next)
+	n := min(ctx.turn.step(), max(1, fit), req.Nkeys-j.next)
 	p.proto.FragmentKeys(req, j.next, j.m.Seq[j.next:j.next+n], ctx.bufs, j.outs)
 	from, to := req.Key(j.next).Off, req.Key(j.next+n-1).Off
 	ctx.turn.count(Amount{Keys: n, Bytes: int(to - from)})
@@ -259,10 +266,9 @@ func (j *largeRequest) copy(ctx *Context) {
 	for _, out := range j.outs {
 		p.proto.FragmentTail(req, ctx.bufs, out)
 	}
-	p.stats.Values[stats.Fragments] += int64(len(j.m.Frags))
-	j.m.Pending = len(j.m.Frags) + 1 // one more than there are, until all are sent
 	j.release()
-	j.outs, j.phase, j.next = nil, sends, 0
+	j.outs = nil
+	j.c.sendLater(j.m, len(j.m.Frags))
 }
 
 // release gives up the request's bytes and words.
@@ -279,11 +285,14 @@ func (j *largeRequest) send(ctx *Context) {
 		return
 	}
 	c := j.c
-	frags := j.m.Frags
-	for n := max(1, ctx.turn.left().Clients); n > 0 && j.next < len(frags); n-- {
-		f := frags[j.next]
-		s := j.servers[j.shares[j.next].server]
+	n := len(j.shares)
+	if j.every.Len() > 0 {
+		n = len(j.servers)
+	}
+	for more := true; more && j.next < n; more = ctx.turn.left().Clients > 0 {
+		f, s := j.fragment()
 		j.next++
+		ctx.turn.count(Amount{Clients: 1})
 		conn, why := (*serverConn)(nil), msg.ShuttingDown
 		if !s.removed {
 			conn, why = c.conn(s)
@@ -296,16 +305,20 @@ func (j *largeRequest) send(ctx *Context) {
 		}
 		f.Server, f.Via = uint16(s.index), conn
 		size := f.Kept.Len()
-		if f.Keep {
+		switch {
+		case j.every.Len() > 0:
+			size = j.every.Len()
+			every := mbuf.Whole(&j.every)
+			every.AppendTo(ctx.bufs, conn.Out(), 0, size)
+		case f.Keep:
 			kept := mbuf.Whole(&f.Kept)
 			kept.AppendTo(ctx.bufs, conn.Out(), 0, size)
-		} else {
+		default:
 			conn.Out().Splice(ctx.bufs, &f.Kept)
 		}
 		conn.sendFragment(f, size)
-		ctx.turn.count(Amount{Clients: 1})
 	}
-	if j.next < len(frags) {
+	if j.next < n {
 		return
 	}
 	j.phase = ends
@@ -314,6 +327,64 @@ func (j *largeRequest) send(ctx *Context) {
 	if j.m.Pending == 0 {
 		c.merge(j.m)
 	}
+}
+
+// fragment is the sub-request that is sent next, and its server.
+func (j *largeRequest) fragment() (f *msg.Msg, s *Server) {
+	if j.every.Len() > 0 {
+		s = j.servers[j.next]
+		return j.c.addFragment(j.m, s), s
+	}
+	return j.m.Frags[j.next], j.servers[j.shares[j.next].server]
+}
+
+// sendLater has the sub-requests of m, a request that is dealt to very many servers,
+// sent in slices.
+func (c *client) sendLater(m *msg.Msg, fragments int) *largeRequest {
+	p := c.pool
+	j := c.large
+	if j == nil {
+		j = &largeRequest{c: c}
+		c.large = j
+		c.waits |= waitsForSlices
+		c.PauseRead()
+		p.ctx.later(j)
+	}
+	m.Working = true
+	m.Pending = fragments + 1 // one more than there are, until all are sent
+	p.stats.Values[stats.Fragments] += int64(fragments)
+	j.m, j.servers, j.phase, j.next = m, p.servers, sends, 0
+	return j
+}
+
+// splitLater makes the fragments, from what dealKeys found, to be sent in slices.
+func (c *client) splitLater(req *msg.Request) {
+	p := c.pool
+	ctx := p.ctx
+	d := &ctx.deal
+	m := c.newMsg(req)
+	m.Nkeys = req.Nkeys
+	ctx.msgs.SetSeq(m, d.to)
+	c.outq.Push(m)
+	c.hold(m, req.View.Len())
+	d.outs = d.outs[:0]
+	for _, share := range d.shares {
+		f := c.addFragment(m, p.servers[share.server])
+		f.Nkeys, f.Keep = int(share.keys), m.Keep
+		p.proto.FragmentHead(req, f.Nkeys, ctx.bufs, &f.Kept)
+		d.outs = append(d.outs, &f.Kept)
+	}
+	p.proto.FragmentKeys(req, 0, d.to, ctx.bufs, d.outs)
+	for _, out := range d.outs {
+		p.proto.FragmentTail(req, ctx.bufs, out)
+	}
+	c.sendLater(m, len(d.shares)).shares = slices.Clone(d.shares)
+}
+
+// broadcastLater has the request, which m stands for, sent to every server in slices.
+func (c *client) broadcastLater(m *msg.Msg, req *msg.Request) {
+	j := c.sendLater(m, len(c.pool.servers))
+	c.write(req, &j.every)
 }
 
 // park has the job wait for the client's earlier replies, if the connections were
@@ -365,6 +436,7 @@ func (j *largeRequest) cancel() {
 func (j *largeRequest) end() {
 	j.release()
 	c := j.c
+	j.every.Release(c.pool.ctx.bufs)
 	if c.large != j {
 		return // the client is gone
 	}
@@ -426,7 +498,7 @@ func (j *largeMerge) step(ctx *Context) (done bool) {
 		ctx.msgs.Put(m)
 		return true
 	}
-	n := min(j.keys, ctx.turn.left().Keys)
+	n := min(j.keys, ctx.turn.step())
 	before := m.Reply.Len()
 	done, failed := j.proto.MergeSome(m, n, ctx.bufs, &m.Reply)
 	ctx.turn.count(Amount{Keys: n, Bytes: m.Reply.Len() - before})

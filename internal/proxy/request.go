@@ -176,9 +176,13 @@ func (c *client) broadcast(req *msg.Request) {
 	parent := c.newMsg(req)
 	c.outq.Push(parent)
 	c.hold(parent, req.View.Len())
-	if req.Aside {
+	switch {
+	case req.Aside:
 		c.aside(parent, req)
-	} else {
+	case len(p.servers) > p.ctx.turn.atOnce.Clients:
+		c.broadcastLater(parent, req)
+		return
+	default:
 		c.toAll(parent, req)
 	}
 	p.stats.Values[stats.Fragments] += int64(len(parent.Frags))

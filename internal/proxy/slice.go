@@ -65,6 +65,9 @@ func (t *turn) left() Amount {
 	}
 }
 
+// goesOn reports whether jobs may still do something in this turn.
+func (t *turn) goesOn() bool { return t.spent.within(t.budget) }
+
 // add adds b to a.
 func (a *Amount) add(b Amount) {
 	a.Keys += b.Keys
@@ -87,6 +90,9 @@ func (t *turn) room() bool {
 	t.count(Amount{Clients: 1})
 	return true
 }
+
+// perDial is how many clients the opening of a connection counts for.
+const perDial = 3
 
 // perMessage is how many keys a message counts for that is failed.
 const perMessage = 8
@@ -133,7 +139,7 @@ func (ctx *Context) later(j job) { ctx.turn.jobs = append(ctx.turn.jobs, j) }
 // the last of it, which may bring something to tell.
 func (ctx *Context) work() (more bool) {
 	t := &ctx.turn
-	for len(t.jobs) > 0 && (!t.worked || t.spent.within(t.budget)) {
+	for len(t.jobs) > 0 && (!t.worked || t.goesOn()) {
 		t.worked = true
 		if t.jobs[0].step(ctx) {
 			t.jobs[0] = nil

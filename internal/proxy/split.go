@@ -56,6 +56,8 @@ func (c *client) fragment(req *msg.Request) {
 		c.refuse(req, msg.ConnRefused)
 	case len(d.shares) == 1:
 		c.forwardTo(p.servers[d.shares[0].server], req)
+	case len(d.shares) > p.ctx.turn.atOnce.Clients:
+		c.splitLater(req)
 	default:
 		c.split(req)
 	}

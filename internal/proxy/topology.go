@@ -64,12 +64,28 @@ func NewTopology(conf *config.Pool) *Topology {
 // from the old ring alone. Refresh, when all use the next, makes up for that.
 func (t *Topology) Next(conf *config.Pool, now int64) *Topology {
 	n := &Topology{conf: conf, lineage: t.lineage}
+	known := make(map[serverIdentity]*Health, len(t.health))
+	for i := range t.conf.Servers {
+		known[identityOf(&t.conf.Servers[i])] = t.health[i]
+	}
 	for i := range conf.Servers {
-		n.health = append(n.health, t.healthOf(&conf.Servers[i]))
+		h := known[identityOf(&conf.Servers[i])]
+		if h == nil {
+			h = &Health{}
+		}
+		n.health = append(n.health, h)
 	}
 	n.rebuild(now, nil)
 	return n
 }
+
+// A serverIdentity is what makes a server the same server after a reload.
+type serverIdentity struct {
+	name    string
+	address config.Address
+}
+
+func identityOf(s *config.Server) serverIdentity { return serverIdentity{s.NodeName(), s.Address} }
 
 // Settle ends those ejections that the configuration does not have, or that nothing
 // else would end any more.
@@ -101,16 +117,6 @@ func (t *Topology) SamePool(other *Topology) bool { return t.lineage == other.li
 
 // Clients is how many clients the pool has. It may be called from any goroutine.
 func (t *Topology) Clients() int { return int(t.clients.Load()) }
-
-// healthOf returns what is known of a server, if it is not a new one.
-func (t *Topology) healthOf(s *config.Server) *Health {
-	for i := range t.conf.Servers {
-		if was := &t.conf.Servers[i]; was.NodeName() == s.NodeName() && was.Address == s.Address {
-			return t.health[i]
-		}
-	}
-	return &Health{}
-}
 
 // SlowLog is the pool's slow log, which has no room until somebody gives it some.
 func (t *Topology) SlowLog() *slowlog.Log { return t.slow }

@@ -1,7 +1,5 @@
 package stats
 
-import "slices"
-
 // Reshape gives s another layout, as a reload asks for. The i-th pool of the
 // layout goes on with the values of pool from[i] of the old one, and its servers
 // with those that they had there under the same name; from[i] is negative for a
@@ -15,12 +13,34 @@ func (s *Shard) Reshape(layout Layout, from []int) {
 			continue
 		}
 		s.Pools[i].Values, s.Pools[i].Vectors = pools[j].Values, pools[j].Vectors
+		place := places(before[j].Servers)
 		for k, name := range layout[i].Servers {
-			if was := slices.Index(before[j].Servers, name); was >= 0 {
+			if was := place(k, name); was >= 0 {
 				s.Pools[i].Servers[k] = pools[j].Servers[was]
 				s.Pools[i].Reasons[k] = pools[j].Reasons[was]
 				s.Pools[i].Errors[k] = (*ErrorCounts)(nil).add(pools[j].Errors[was])
 			}
 		}
+	}
+}
+
+// places returns a function that finds the place of a name, which most often is the one
+// that is guessed; -1 if it has none. There may be tens of thousands.
+func places(names []string) func(guess int, name string) int {
+	var all map[string]int
+	return func(guess int, name string) int {
+		if guess < len(names) && names[guess] == name {
+			return guess
+		}
+		if all == nil {
+			all = make(map[string]int, len(names))
+			for i, n := range names {
+				all[n] = i
+			}
+		}
+		if i, ok := all[name]; ok {
+			return i
+		}
+		return -1
 	}
 }
