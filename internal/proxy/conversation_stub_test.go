@@ -1,10 +1,9 @@
 package proxy_test
 
 import (
+	"errors"
 	"slices"
 	"time"
-
-	"errors"
 
 	"golang.org/x/sys/unix"
 )

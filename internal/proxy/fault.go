@@ -26,7 +26,7 @@ type ending struct {
 // server; msg.OK if it says nothing.
 func (c *serverConn) fault(why msg.Reason, e ending) msg.Reason {
 	switch {
-	case c.turnedAway != msg.OK:
+	case c.turnedAway != msg.OK && !c.proven:
 		return c.turnedAway
 	case !e.connected:
 		return why

@@ -201,6 +201,22 @@ func TestErrorThenIdleEnd(t *testing.T) {
 	c.over()
 }
 
+// Nor is an error in the words of a server that is full, of one that goes on to serve.
+func TestNotTurnedAway(t *testing.T) {
+	c := converse(t, outages("1", ""), resp{}, 1)
+	p := c.busy(1)[0]
+	k := c.stubs[0].conns[0]
+	k.todo = nil
+	k.out = []byte("-DENIED by a script\r\n")
+	k.say(len(k.out))
+	c.calm()
+	c.ask(p, command("GET", c.keyAt(0, 0)))
+	c.answerAll(0)
+	k.close()
+	c.wantState(proxy.Up, msg.OK, 0)
+	c.over()
+}
+
 // Where all that was lost is sent again, the fresh connection tells whether the server
 // has failed.
 func TestLostAndSentAgain(t *testing.T) {

@@ -128,7 +128,7 @@ func (s *Server) attrs() []slog.Attr {
 func (c *serverConn) logClose(why msg.Reason) {
 	level := logging.Warn
 	switch {
-	case why == msg.ServerEOF && c.queue.Len() == 0:
+	case isEnd(why) && c.Open() && c.queue.Len() == 0:
 		level = logging.Notice // a server may close what is idle
 	case why == msg.OK:
 		level = logging.Info
