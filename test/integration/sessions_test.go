@@ -68,12 +68,17 @@ func TestOneDatabase(t *testing.T) {
 		c := s.proxy.Dial(testkit.Redis)
 		c.Do("HELLO", hello)
 		for _, x := range [][2]string{
-			{"SET a 1", "+OK\r\n"}, {"SELECT 0", "+OK\r\n"}, {"COPY a b DB 0 REPLACE", ":1\r\n"}, {"COPY a b DB 3", ":0\r\n"},
+			{"SET a 1", "+OK\r\n"},
+			{"SELECT 0", "+OK\r\n"},
+			{"COPY a b DB 0 REPLACE", ":1\r\n"},
+			{"COPY a b DB 3", ":0\r\n"},
 			{"MOVE a 0", "-ERR source and destination objects are the same\r\n"},
 			{"MOVE a 3", "-ERR source and destination objects are the same\r\n"},
 			{"COPY a a DB 0", "-ERR source and destination objects are the same\r\n"},
 			{"MOVE a 1", "-ERR DB index is out of range\r\n"},
-			{"COPY a a DB 1 REPLACE", "-ERR DB index is out of range\r\n"}, {"GET b", "$1\r\n1\r\n"}, {"DBSIZE", ":2\r\n"},
+			{"COPY a a DB 1 REPLACE", "-ERR DB index is out of range\r\n"},
+			{"GET b", "$1\r\n1\r\n"},
+			{"DBSIZE", ":2\r\n"},
 		} {
 			if got := c.Do(strings.Fields(x[0])...); got != x[1] {
 				t.Errorf("RESP%s: %s: %q, want %q", hello, x[0], got, x[1])
