@@ -83,7 +83,7 @@ func TestSocketsAreHandedOver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
+		t.Cleanup(func() { _ = f.Close() })
 		files = append(files, f)
 	}
 	for name, wanted := range map[string]int{"all": len(files), "half way": len(files) + 1} {
