@@ -21,8 +21,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/memcache"
@@ -86,7 +84,7 @@ type checker struct {
 	// conn is kept from one check to the next, nil if there is none, and in reads
 	// from it.
 	conn net.Conn
-	addr unix.Sockaddr // what conn is connected to
+	addr socket.Addr // what conn is connected to
 	in   *bufio.Reader
 	// next is which of the server's addresses is tried next.
 	next int

@@ -18,6 +18,9 @@ import (
 	"nuthatch/internal/inet"
 )
 
+// Addr is a socket's address, for those who keep one and know nothing of sockets.
+type Addr = unix.Sockaddr
+
 // A ListenSpec says what to listen on.
 type ListenSpec struct {
 	// Path is a unix socket's path. If it is empty Host and Port count.
