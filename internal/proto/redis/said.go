@@ -134,7 +134,7 @@ func (s *Said) takeInfo(v replyValue) bool {
 			continue
 		}
 		if _, wanted := infoFields[name]; wanted {
-			s.info[name] = value
+			s.info[name] = strings.Clone(value) // the text is not kept
 		}
 	}
 	return len(s.info) > 0
