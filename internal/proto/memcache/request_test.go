@@ -196,8 +196,10 @@ var requestTests = []struct {
 		"stats servers sizes_disable x\r\nstats detail\r\nstats detail dump\r\nstats resets\r\nstats items reset\r\nstats servers\r\n", []seen{
 		local("stats reset\r\n", noStats, 0), local("stats servers reset\r\n", noStats, 0), local("stats  detail  on\r\n", noStats, 0),
 		local("stats detail off\r\n", noStats, 0), local("stats sizes_enable\r\n", noStats, 0), local("stats servers sizes_disable x\r\n", noStats, 0),
-		{raw: "stats detail\r\n", treatment: msg.Broadcast}, {raw: "stats detail dump\r\n", treatment: msg.Broadcast},
-		{raw: "stats resets\r\n", treatment: msg.Broadcast}, {raw: "stats items reset\r\n", treatment: msg.Broadcast},
+		{raw: "stats detail\r\n", treatment: msg.Broadcast},
+		{raw: "stats detail dump\r\n", treatment: msg.Broadcast},
+		{raw: "stats resets\r\n", treatment: msg.Broadcast},
+		{raw: "stats items reset\r\n", treatment: msg.Broadcast},
 		{raw: "stats servers\r\n", treatment: msg.Broadcast, omit: " servers"},
 	}},
 
