@@ -229,17 +229,20 @@ func (in *Instance) askServers(p *config.Pool, t *proxy.Topology, patience []tim
 func askServer(ctx context.Context, addrs []unix.Sockaddr, auth config.Secret) *redis.Said {
 	for _, sa := range addrs {
 		addr := socket.NetAddr(sa)
-		conn, err := new(net.Dialer).DialContext(ctx, addr.Network(), addr.String())
-		if err != nil {
-			continue
+		if conn, err := new(net.Dialer).DialContext(ctx, addr.Network(), addr.String()); err == nil {
+			return interview(ctx, conn, auth)
 		}
-		defer conn.Close()
-		stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-		defer stop()
-		if said, err := redis.Interview(conn, auth); err == nil {
-			return said
-		}
-		return nil
 	}
 	return nil
+}
+
+func interview(ctx context.Context, conn net.Conn, auth config.Secret) *redis.Said {
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	said, err := redis.Interview(conn, auth)
+	if err != nil {
+		return nil
+	}
+	return said
 }
