@@ -67,15 +67,22 @@ func (g *generation) follow(old *generation, now int64) {
 	for i := range g.conf.Pools {
 		p := &g.conf.Pools[i]
 		if at := old.pool(p.Name); at >= 0 && old.conf.Pools[at].Redis == p.Redis {
-			g.topo = append(g.topo, old.topo[at].Next(p, now))
+			g.add(old.topo[at].Next(p, now))
 			g.learned = append(g.learned, old.learned[at])
 			g.scripts = append(g.scripts, old.scripts[at])
 		} else {
-			g.topo = append(g.topo, proxy.NewTopology(p))
+			g.add(proxy.NewTopology(p))
 			g.learned = append(g.learned, new(redis.Learned))
 			g.scripts = append(g.scripts, redis.NewScripts())
 		}
 	}
+}
+
+// add adds a pool's topology. Its rings, if they are large, are made by a goroutine, of
+// which a topology has one at a time.
+func (g *generation) add(t *proxy.Topology) {
+	t.BuildAside(func(build func()) { go build() })
+	g.topo = append(g.topo, t)
 }
 
 // startChecks begins the health checks of g. The first loop counts what they

@@ -149,7 +149,7 @@ func (in *Instance) start() error {
 		return err
 	}
 	for i := range g.conf.Pools {
-		g.topo = append(g.topo, proxy.NewTopology(&g.conf.Pools[i]))
+		g.add(proxy.NewTopology(&g.conf.Pools[i]))
 		g.learned = append(g.learned, new(redis.Learned))
 		g.scripts = append(g.scripts, redis.NewScripts())
 	}

@@ -415,8 +415,8 @@ const NoteKey = 128
 type Note struct {
 	n, len      int
 	index, keys int
-	text   [NoteKey]byte
-	next   *Note // on the free list
+	text        [NoteKey]byte
+	next        *Note // on the free list
 }
 
 // Key is the beginning of the key, valid as long as the message, and the length

@@ -305,7 +305,7 @@ func (t *Topology) eject(i int, at, until int64, why msg.Reason, now int64) (was
 		return was, true
 	}
 	h.failures.Store(0)
-	t.rebuild(now, nil)
+	t.rebuildSoon(now, nil)
 	return was, true
 }
 

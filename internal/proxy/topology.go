@@ -25,6 +25,12 @@ type Topology struct {
 
 	// published
 	ring atomic.Pointer[ringState]
+	// aside runs a function outside the loops; nil: there is nobody to do so.
+	aside func(f func())
+	// building: somebody makes a ring outside the loops. wanted counts how often one was
+	// asked for, and wantedAt is the time of the last one.
+	building         atomic.Bool
+	wanted, wantedAt atomic.Int64
 	// onUnreachable looks servers' names up again.
 	onUnreachable atomic.Pointer[func()]
 }
@@ -189,10 +195,54 @@ func (t *Topology) WasUnreachable(i int) bool { return t.health[i].unreachable.S
 // back on it, to be tried again. Those that this call brought back are told to back.
 func (t *Topology) current(now int64, back func(server int)) *ringState {
 	s := t.ring.Load()
-	if s.rebuildAt != 0 && now > s.rebuildAt {
-		return t.rebuild(now, back)
+	if s.rebuildAt != 0 && now > s.rebuildAt && !t.building.Load() {
+		return t.rebuildSoon(now, back)
 	}
 	return s
+}
+
+// fewServers is how many servers a pool may have whose ring a loop makes itself: a
+// ring of three hundred servers takes it five milliseconds.
+const fewServers = 64
+
+// BuildAside has rings of many servers made by run, outside the loops. It must be
+// called before the first loop uses the topology.
+func (t *Topology) BuildAside(run func(f func())) { t.aside = run }
+
+// rebuildSoon is rebuild, for loops: in a pool of many servers the ring is made outside
+// the loops, and until it is there requests go by the old one, which is returned.
+func (t *Topology) rebuildSoon(now int64, back func(server int)) *ringState {
+	if len(t.conf.Servers) <= fewServers || t.aside == nil {
+		return t.rebuild(now, back)
+	}
+	t.wantedAt.Store(now)
+	t.wanted.Add(1)
+	if t.building.CompareAndSwap(false, true) {
+		if t.conf.Eject != config.EjectFail {
+			t.retry(now, back)
+		}
+		t.aside(t.build)
+	}
+	return t.ring.Load()
+}
+
+// retry tells of the servers that are to be tried again at time now.
+func (t *Topology) retry(now int64, back func(server int)) {
+	for i, h := range t.health {
+		if at := h.retryAt.Load(); at != 0 && at <= now && h.tried(at, now) && back != nil {
+			back(i)
+		}
+	}
+}
+
+// build makes the ring, and again if it was asked for meanwhile.
+func (t *Topology) build() {
+	for more := true; more; {
+		n := t.wanted.Load()
+		t.rebuild(t.wantedAt.Load(), nil)
+		t.building.Store(false)
+		more = t.wanted.Load() != n && t.building.CompareAndSwap(false, true)
+	}
 }
 
 // rebuild publishes the ring of the servers that are not ejected at time now.
