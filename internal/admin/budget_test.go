@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"nuthatch/internal/config"
@@ -21,21 +20,30 @@ func TestAnswersShareABudget(t *testing.T) {
 	in := newInstance(t)
 	in.memory = bound
 	h := &handler{HTTPOptions: HTTPOptions{Instance: in}, budget: newBudget(in.AnswerMemory)}
-	var now, most atomic.Int64
-	several := make(chan struct{})
+	var (
+		mu        sync.Mutex
+		now, most int
+	)
+	count := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		now += n
+		most = max(most, now)
+	}
+	several := make(chan struct{}) // closed when as many have come as there is room for
+	come := sync.OnceFunc(func() { close(several) })
 	answers := h.counted(func(*config.Config, *http.Request) int64 { return size }, func(w http.ResponseWriter, _ *http.Request) {
-		n := now.Add(1)
-		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		count(1)
+		if mu.Lock(); now == bound/size {
+			come()
 		}
-		if n == bound/size {
-			close(several)
-		}
+		mu.Unlock()
 		<-several
-		now.Add(-1)
+		count(-1)
 		w.WriteHeader(http.StatusOK)
 	})
 	var asking sync.WaitGroup
-	for range bound / size { // until all of these are there none is answered, and after that the others are
+	for range 4 * bound / size {
 		asking.Go(func() {
 			w := httptest.NewRecorder()
 			answers(w, httptest.NewRequest(http.MethodGet, "/", nil))
@@ -45,8 +53,8 @@ func TestAnswersShareABudget(t *testing.T) {
 		})
 	}
 	asking.Wait()
-	if most.Load() != bound/size {
-		t.Errorf("%d answers were under way at the most, want %d", most.Load(), bound/size)
+	if most != bound/size {
+		t.Errorf("%d answers were under way at the most, want %d", most, bound/size)
 	}
 	if err := h.budget.take(t.Context(), bound); err != nil {
 		t.Fatal(err)

@@ -50,6 +50,8 @@ type client struct {
 	// prev and next are the neighbours in the pool's list of clients.
 	prev, next *client
 	session    msg.Session
+	// names is how many bytes of the session are counted, beside the client itself.
+	names int
 	// addr and localAddr are the two ends' addresses, once somebody has asked.
 	addr, localAddr string
 	// active is when the client last sent something, or took some of its replies, lastType the command that it
@@ -481,6 +483,7 @@ func (c *client) close() {
 	}
 	p := c.pool
 	ctx := p.ctx
+	c.countNames(0)
 	c.state = clientClosed
 	c.logClose()
 	c.Close()

@@ -116,7 +116,7 @@ func (c *client) gather(req *msg.Request) {
 	c.outq.Push(m)
 	c.hold(m, req.View.Len())
 	g := &gathering{client: c, m: m, inquiry: inquiry, named: words.Len() > 0, words: words}
-	ctx.memory.parsers += gatheringSize
+	ctx.memory.beside += gatheringSize
 	c.gatherings = append(c.gatherings, g)
 	if len(c.gatherings) == 1 {
 		g.wait()
@@ -179,7 +179,7 @@ func (g *gathering) lists() bool { return !g.inquiry.Kills() && g.inquiry.ID() =
 // estimate is how large the reply will be, about, in bytes.
 func (g *gathering) estimate() int64 {
 	p := g.client.pool
-	return p.topo.lineage.clients.Load() * max(lineSize, p.ctx.inquiries.lineSize)
+	return int64(p.topo.Clients()) * max(lineSize, p.ctx.inquiries.lineSize)
 }
 
 // begin asks the loops.
@@ -383,7 +383,7 @@ func (g *gathering) end() {
 	g.parts = nil
 	g.words.Release(ctx.bufs)
 	g.text.Release(ctx.bufs)
-	ctx.memory.parsers -= gatheringSize
+	ctx.memory.beside -= gatheringSize
 	if g.m.Owner == nil { // the client has gone, or waits no longer
 		ctx.msgs.Put(g.m)
 	}

@@ -241,3 +241,20 @@ func TestManyConditions(t *testing.T) {
 	u.send(command(strings.Fields("CLIENT KILL" + strings.Repeat(" SKIPME yes", 2000))...))
 	u.expect(":0\r\n")
 }
+
+// TestMemoryOfNames: what clients call themselves counts.
+func TestMemoryOfNames(t *testing.T) {
+	const clients, size = 200, 1 << 10
+	r := startRig(t, oneServer(testkit.StartScripted(t, silent).Addr(), ""))
+	users := r.crowd(clients, strings.Repeat("n", size))
+	held := func() int64 {
+		r.on(0, func(*proxy.Context) {})
+		n, _, _ := r.identity.Limits().Memory()
+		return n
+	}
+	await(t, "the names to count", func() bool { return held() > clients*size })
+	for _, u := range users {
+		u.Close()
+	}
+	await(t, "their memory to be free", func() bool { return held() < 128<<10 })
+}

@@ -95,9 +95,9 @@ func (l *Limits) Memory() (held, soft, hard int64) {
 type memory struct {
 	// expected is how many bytes of replies are to come, as far as can be told.
 	expected int64
-	// parsers is what the parsers of requests that have not wholly come hold beside
-	// their bytes.
-	parsers int64
+	// beside is what is held beside chunks and messages: by the parsers of requests
+	// that have not wholly come, by requests about clients, and of clients' names.
+	beside int64
 	// told is what the account has of this loop, in bytes, and toldDue what it has
 	// of expected.
 	told, toldDue int64
@@ -134,7 +134,7 @@ type memory struct {
 // much.
 func (ctx *Context) weigh() {
 	m := &ctx.memory
-	held := int64(ctx.bufs.Held()+ctx.msgs.SeqBytes()+ctx.loop.Ahead()) + ctx.memory.parsers + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
+	held := int64(ctx.bufs.Held()+ctx.msgs.SeqBytes()+ctx.loop.Ahead()) + ctx.memory.beside + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
 	more, later := held-m.told, m.expected-m.toldDue
 	if more >= grain || more <= -grain || later >= grain || later <= -grain || m.tight {
 		m.told, m.toldDue = held, m.expected

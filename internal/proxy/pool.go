@@ -144,7 +144,7 @@ func (p *ServerPool) begin() *partial {
 // count counts what the parser of a request that has not wholly come holds.
 func (ctx *Context) count(q *partial) {
 	held := q.parser.Held()
-	ctx.memory.parsers += int64(held - q.held)
+	ctx.memory.beside += int64(held - q.held)
 	q.held = held
 }
 
@@ -152,7 +152,7 @@ func (ctx *Context) count(q *partial) {
 func (p *ServerPool) finish(q *partial) {
 	q.bytes.Release(p.ctx.bufs)
 	q.parser.Forget()
-	p.ctx.memory.parsers -= int64(q.held)
+	p.ctx.memory.beside -= int64(q.held)
 	q.held = 0
 	// A reload may have replaced the protocol meanwhile.
 	if q.proto != p.proto || p.npartials == maxPartials || q.parser.Held() > maxKeptParser {

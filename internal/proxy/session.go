@@ -29,6 +29,16 @@ func (c *client) sessionChanged(lane msg.Lane, bars msg.Bars) {
 	if c.session.Bars&^bars&msg.FailedSelect != 0 {
 		c.logFailedSelect()
 	}
+	s := &c.session
+	c.countNames(len(s.Name) + len(s.LibName) + len(s.LibVersion) + len(s.Asked))
+}
+
+// countNames counts n bytes as what the client has said of itself.
+func (c *client) countNames(n int) {
+	if n != c.names && c.state != clientClosed {
+		c.pool.ctx.memory.beside += int64(n - c.names)
+		c.names = n
+	}
 }
 
 // logFailedSelect tells that the client did not get the database that it asked for.
