@@ -160,8 +160,13 @@ func (c *Chain) Advance(p *Pool, n int) {
 	c.tail = nil
 }
 
-// Release drops all bytes and gives all chunks back.
+// Release drops all bytes and gives all chunks back; those of a long chain later, if
+// the pool is to.
 func (c *Chain) Release(p *Pool) {
+	if c.n >= p.dropLater && p.dropLater > 0 {
+		p.drop(c)
+		return
+	}
 	for k := c.head; k != nil; {
 		next := k.next
 		p.put(k)

@@ -119,6 +119,53 @@ type Pool struct {
 	less [numClasses]int
 	// live counts the chunks handed out and not given back, views included.
 	live int
+	// dropped are the chunks of long chains that were released, to be given back by
+	// Sweep, and droppedBytes is the storage that is theirs alone.
+	dropped      Chain
+	droppedBytes int
+	// dropLater is how long a chain is whose chunks Release drops; 0: none.
+	dropLater int
+}
+
+// DropLater has the chunks of chains of n bytes and more, when they are released,
+// given back by Sweep: to give the system a hundred megabytes takes tens of
+// milliseconds. 0 has them given back at once.
+func (p *Pool) DropLater(n int) { p.dropLater = n }
+
+// Dropped reports whether there is anything for Sweep to give back.
+func (p *Pool) Dropped() bool { return p.dropped.head != nil }
+
+// drop leaves the chunks of a chain to Sweep.
+func (p *Pool) drop(c *Chain) {
+	for k := c.head; k != nil; k = k.next {
+		if k.refs == 1 {
+			p.droppedBytes += classSize[k.class]
+		}
+	}
+	if d := &p.dropped; d.tail == nil {
+		d.head = c.head
+	} else {
+		d.tail.next = c.head
+	}
+	p.dropped.tail = c.tail
+	*c = Chain{}
+}
+
+// Sweep gives back chunks of about n bytes of storage, at least one, that were dropped,
+// and returns how many bytes it was.
+func (p *Pool) Sweep(n int) (swept int) {
+	for p.dropped.head != nil && (swept == 0 || swept < n) {
+		k := p.dropped.head
+		p.dropped.head = k.next
+		swept += max(classSize[k.class], SmallSize)
+		p.put(k)
+	}
+	if p.dropped.head == nil {
+		p.dropped.tail, p.droppedBytes = nil, 0
+	} else {
+		p.droppedBytes = max(0, p.droppedBytes-swept)
+	}
+	return swept
 }
 
 // InUse returns the bytes of storage handed out and not yet returned.
@@ -147,9 +194,9 @@ func (p *Pool) Bound() int {
 }
 
 // Held returns the bytes of storage that are resident and not the free lists' to
-// keep: in use, or in a page with what is in use.
+// keep: in use, or in a page with what is in use. What was dropped does not count.
 func (p *Pool) Held() int {
-	n := p.inUse
+	n := p.inUse - p.droppedBytes
 	for k := range large {
 		n += max(0, p.nfree[k]-p.most(k)) * classSize[k]
 	}

@@ -160,7 +160,6 @@ func NewContext(o Options) (*Context, error) {
 		outside:  o.Outside,
 	}
 	ctx.measures.Measures = o.Measures
-	ctx.SetBudget(turnBudget)
 	ctx.rnd.Seed(uint64(o.Epoch.UnixNano()), uint64(o.ID))
 	if o.NewLoop == nil {
 		o.NewLoop = eventloop.New
@@ -170,6 +169,7 @@ func NewContext(o Options) (*Context, error) {
 		return nil, err
 	}
 	ctx.loop, ctx.bufs = loop, loop.Bufs()
+	ctx.SetBudget(turnBudget)
 	loop.TimeTurns(o.Measures.TurnTimes)
 	for i, p := range o.Pools {
 		ctx.pools = append(ctx.pools, newServerPool(ctx, i, p))

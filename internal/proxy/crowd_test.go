@@ -49,7 +49,7 @@ func TestManyFailuresAreToldInSlices(t *testing.T) {
 		s.down()
 	}
 	c.calm()
-	c.wantMost("keys", c.loops[0].MostInTurn().Keys, 400, 8*3)
+	c.wantMost("keys", c.loops[0].MostInTurn().Keys, 400, 16*3)
 	c.end(true)
 }
 
@@ -65,7 +65,7 @@ func TestManyExpiriesInSlices(t *testing.T) {
 	c.calm()
 	c.pass(time.Second)
 	c.calm()
-	c.wantMost("keys", c.loops[0].MostInTurn().Keys, 160, 8)
+	c.wantMost("keys", c.loops[0].MostInTurn().Keys, 160, 16)
 	for _, p := range c.parties {
 		if p.hear(1 << 20); len(p.expects) > 0 {
 			t.Errorf("client %d waits for %d replies", p.id, len(p.expects))

@@ -25,7 +25,7 @@ func (a Amount) within(bound Amount) bool {
 
 // turnBudget is what one turn does of jobs. All of it is about a millisecond: see
 // BenchmarkSlices.
-var turnBudget = Amount{Keys: 32 << 10, Clients: 256, Bytes: 4 << 20}
+var turnBudget = Amount{Keys: 64 << 10, Clients: 256, Bytes: 4 << 20}
 
 // A job is work that may be too much for one turn.
 type job interface {
@@ -45,9 +45,12 @@ type turn struct {
 	// most, each of them by itself.
 	at        uint64
 	did, most Amount
-	// spent is what of did was done by jobs. worked: there was one.
-	spent  Amount
+	// spent is what of did was done by jobs.
+	spent Amount
+	// worked: a job was gone on with.
 	worked bool
+	// swept is how many bytes of memory have been given back in this turn.
+	swept int
 	// resumed is how many bytes of clients' stashes have been taken up in this turn.
 	resumed int
 	// jobs are those that are not done, the oldest first, retiring the one of them that
@@ -95,7 +98,7 @@ func (t *turn) room() bool {
 const perDial = 3
 
 // perMessage is how many keys a message counts for that is failed.
-const perMessage = 8
+const perMessage = 16
 
 // roomForMessage is room for a message that is failed.
 func (t *turn) roomForMessage() bool {
@@ -128,7 +131,7 @@ func (t *turn) close() {
 	t.most.Keys = max(t.most.Keys, t.did.Keys)
 	t.most.Clients = max(t.most.Clients, t.did.Clients)
 	t.most.Bytes = max(t.most.Bytes, t.did.Bytes)
-	t.did, t.spent, t.worked, t.resumed = Amount{}, Amount{}, false, 0
+	t.did, t.spent, t.worked, t.swept, t.resumed = Amount{}, Amount{}, false, 0, 0
 }
 
 // later has the job done, beginning in this turn if there is room in it.
@@ -146,7 +149,19 @@ func (ctx *Context) work() (more bool) {
 			t.jobs = t.jobs[1:]
 		}
 	}
-	return len(t.jobs) > 0 || t.worked
+	ctx.sweep()
+	return len(t.jobs) > 0 || t.worked || ctx.bufs.Dropped()
+}
+
+// sweepStep is how many bytes of storage are given back in a step.
+const sweepStep = 256 << 10
+
+// sweep gives back the memory of long chains, as many bytes in a turn as its budget
+// has, and a chunk at the least.
+func (ctx *Context) sweep() {
+	for t := &ctx.turn; ctx.bufs.Dropped() && t.swept < t.budget.Bytes; {
+		t.swept += ctx.bufs.Sweep(sweepStep)
+	}
 }
 
 // leastWord is how many bytes a word has at the least, with what is between words.
@@ -159,6 +174,7 @@ func (ctx *Context) SetBudget(a Amount) {
 	t.budget = a
 	t.atOnce = Amount{Keys: a.Keys / 4, Clients: a.Clients / 4, Bytes: a.Bytes / 4}
 	t.flat = t.atOnce.Keys * leastWord
+	ctx.bufs.DropLater(t.atOnce.Bytes)
 }
 
 // MostInTurn is what one turn has done at the most, since the last call, of the
