@@ -104,8 +104,8 @@ func (k *keySampler) note(p *ServerPool, req *msg.Request, m *msg.Msg) {
 	if req.Nkeys == 0 {
 		return
 	}
-	i := 0
-	if ms := &p.ctx.measures; req.Nkeys > 1 && !(ms.SlowKeys && ms.SlowLog) {
+	i, ms := 0, &p.ctx.measures
+	if wantsFirst := ms.SlowKeys && ms.SlowLog; req.Nkeys > 1 && !wantsFirst {
 		i = int(p.ctx.rnd.Uint64() % uint64(min(req.Nkeys, maxNoted)))
 	}
 	p.ctx.msgs.Take(m, p.keyOf(req, i), i, req.Nkeys)
