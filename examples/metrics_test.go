@@ -21,12 +21,12 @@ import (
 func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }
 
 // exposed are the names of all metrics of a proxy that has served a request, and of
-// those that it has when something goes wrong.
+// those that it has when something goes wrong. Names that are to go are none.
 func exposed(t *testing.T) map[string]bool {
 	t.Helper()
 	server, admin := testkit.StartRedis(t), testkit.FreeAddr(t)
 	p := testkit.StartNuthatch(t, testkit.Pool{Protocol: testkit.Redis, Servers: testkit.Names(server)}.String()+
-		"nuthatch:\n  admin: "+admin+"\n")
+		"nuthatch:\n  metrics_old_names: false\n  admin: "+admin+"\n")
 	p.Dial(testkit.Redis).Do("GET", "key")
 	answer, err := http.Get("http://" + admin + "/metrics")
 	if err != nil {

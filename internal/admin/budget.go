@@ -35,6 +35,7 @@ const (
 // measured with 5,000 servers.
 const (
 	metricsPerServer   = 18 << 10
+	oldNamesPerServer  = 5 << 10
 	statesPerServer    = 9 << 10
 	latenciesPerServer = 4 << 10
 	settingsPerServer  = 1 << 10
@@ -112,6 +113,15 @@ func perServer(n int64) cost {
 		}
 		return servers * n
 	}
+}
+
+// metricsCost is the cost of a scrape.
+func metricsCost(conf *config.Config, r *http.Request) int64 {
+	n := int64(metricsPerServer)
+	if conf.Process.MetricsOldNames {
+		n += oldNamesPerServer
+	}
+	return perServer(n)(conf, r)
 }
 
 // asked is how many entries of a list a request asks for.

@@ -59,7 +59,7 @@ func (h *handler) routes() map[string]http.HandlerFunc {
 	routes := map[string]http.HandlerFunc{
 		"GET /healthz":             h.healthz,
 		"GET /readyz":              h.readyz,
-		"GET /metrics":             h.counted(perServer(metricsPerServer), metricsHandler(h.Instance, &h.snapshots, &h.latencies).ServeHTTP),
+		"GET /metrics":             h.counted(metricsCost, metricsHandler(h.Instance, &h.snapshots, &h.latencies).ServeHTTP),
 		"GET /api/v1/info":         h.info,
 		"GET /api/v1/pools":        h.counted(perServer(statesPerServer), h.pools),
 		"GET /api/v1/servers":      h.counted(perServer(statesPerServer), h.servers),

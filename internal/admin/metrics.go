@@ -35,7 +35,9 @@ func metricsHandler(in Instance, snapshots *snapshots, latencies *latencies) htt
 
 // A metric is what is made of one row of a field table.
 type metric struct {
-	desc  *prometheus.Desc
+	desc *prometheus.Desc
+	// old has the name of the release before; nil if that is the same.
+	old   *prometheus.Desc
 	kind  prometheus.ValueType
 	field stats.Field
 }
@@ -96,6 +98,15 @@ func newCollector(in Instance, s *snapshots, l *latencies) *collector {
 	}
 }
 
+// oldNames are the old names of metrics by their new ones.
+var oldNames = func() map[string]string {
+	names := make(map[string]string, len(stats.Renamed))
+	for _, r := range stats.Renamed {
+		names[r.New] = r.Old
+	}
+	return names
+}()
+
 func metricsOf(rows []stats.Field, labels ...string) []metric {
 	made := make([]metric, len(rows))
 	for i, row := range rows {
@@ -107,6 +118,9 @@ func metricsOf(rows []stats.Field, labels ...string) []metric {
 		if row.Kind == stats.Counter {
 			made[i].kind = prometheus.CounterValue
 		}
+		if was := oldNames[row.Prom]; was != "" {
+			made[i].old = prometheus.NewDesc(was, "old name of "+row.Prom, labels, nil)
+		}
 	}
 	return made
 }
@@ -116,6 +130,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, rows := range [][]metric{c.pool, c.server, c.loop, c.poolReasons, c.serverReasons, c.serverErrors} {
 		for _, m := range rows {
 			out <- m.desc
+			if m.old != nil {
+				out <- m.old
+			}
 		}
 	}
 	for _, d := range []*prometheus.Desc{
@@ -129,7 +146,8 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
-	s := &scrape{out: out}
+	conf, topo := c.in.InForce()
+	s := &scrape{out: out, oldNames: conf.Process.MetricsOldNames}
 	facts := c.in.Facts()
 	s.gauge(c.build, 1, facts.Program, facts.Version, facts.Go)
 	s.gauge(c.ready, flag(len(notReady(c.in)) == 0))
@@ -151,7 +169,6 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	c.collectTimes(s)
-	conf, topo := c.in.InForce()
 	for i := range conf.Pools {
 		c.collectStates(s, &conf.Pools[i], topo[i])
 	}
@@ -201,7 +218,11 @@ func (c *collector) collectStates(s *scrape, p *config.Pool, t *proxy.Topology) 
 }
 
 // A scrape writes the samples of one answer.
-type scrape struct{ out chan<- prometheus.Metric }
+type scrape struct {
+	out chan<- prometheus.Metric
+	// oldNames: renamed metrics have a sample under their old name too.
+	oldNames bool
+}
 
 func (s *scrape) gauge(d *prometheus.Desc, v float64, labels ...string) {
 	s.sample(d, prometheus.GaugeValue, v, labels)
@@ -224,11 +245,19 @@ func valid(labels []string) []string {
 	return labels
 }
 
+// row writes a value of a table's row.
+func (s *scrape) row(m *metric, v int64, labels []string) {
+	s.sample(m.desc, m.kind, m.field.Unit.Base(v), labels)
+	if s.oldNames && m.old != nil {
+		s.sample(m.old, m.kind, m.field.Unit.Base(v), labels)
+	}
+}
+
 // values writes the values of a table's rows.
 func (s *scrape) values(rows []metric, values []int64, labels ...string) {
 	for i := range rows {
 		m := &rows[i]
-		s.sample(m.desc, m.kind, m.field.Unit.Base(values[i]), labels)
+		s.row(m, values[i], labels)
 	}
 }
 
@@ -239,7 +268,7 @@ func (s *scrape) reasons(rows []metric, values []stats.Reasons, labels ...string
 		m := &rows[i]
 		for r := range int(msg.NumReasons) {
 			if n := values[i][r]; n != 0 {
-				s.sample(m.desc, m.kind, m.field.Unit.Base(n), append(slices.Clip(labels), msg.Reason(r).Name()))
+				s.row(m, n, append(slices.Clip(labels), msg.Reason(r).Name()))
 			}
 		}
 	}

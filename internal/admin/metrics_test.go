@@ -73,6 +73,33 @@ func TestEveryRowIsAMetric(t *testing.T) {
 	}
 }
 
+// Renamed metrics have the same values under their old names, if that is asked for.
+func TestOldNames(t *testing.T) {
+	in, c := testCollector(t)
+	in.conf.Process.MetricsOldNames = true
+	both := series(t, c)
+	in.conf.Process.MetricsOldNames = false
+	found := 0
+	for name, value := range series(t, c) {
+		metric, labels, _ := strings.Cut(name, " ")
+		for _, r := range stats.Renamed {
+			if metric == r.Old {
+				t.Errorf("%s is there without being asked for", name)
+			}
+			if metric != r.New {
+				continue
+			}
+			found++
+			if old, ok := both[strings.TrimSpace(r.Old+" "+labels)]; !ok || old != value || both[name] != value {
+				t.Errorf("%s is %v (%v) under its old name, want %v", name, old, ok, value)
+			}
+		}
+	}
+	if want := len(both) - len(series(t, c)); found == 0 || found != want {
+		t.Errorf("%d series have an old name, and %d more are exposed", found, want)
+	}
+}
+
 // A server that fails is not up, whether or not it gets requests all the same; the
 // two are told apart.
 func TestServerUpIsItsState(t *testing.T) {
@@ -151,9 +178,9 @@ nuthatch_memory_max_bytes 4
 # HELP nuthatch_memory_soft_limit_bytes what they may hold before clients are made to wait
 # TYPE nuthatch_memory_soft_limit_bytes gauge
 nuthatch_memory_soft_limit_bytes 2
-# HELP nuthatch_server_closes_total connections to the server that ended or could not be made, by reason
-# TYPE nuthatch_server_closes_total counter
-nuthatch_server_closes_total{pool="beta",reason="conn_reset",server="two"} 3
+# HELP nuthatch_server_connection_closes_total connections to the server that ended or could not be made, by reason
+# TYPE nuthatch_server_connection_closes_total counter
+nuthatch_server_connection_closes_total{pool="beta",reason="conn_reset",server="two"} 3
 # HELP nuthatch_server_in_service 1 if the server gets the requests for its keys, whether or not it answers
 # TYPE nuthatch_server_in_service gauge
 nuthatch_server_in_service{pool="alpha",server="one"} 1
@@ -195,7 +222,7 @@ nuthatch_server_up{pool="beta",server="one"} 1
 nuthatch_server_up{pool="beta",server="two"} 1
 `
 	names := []string{
-		"nuthatch_server_closes_total", "nuthatch_server_requests_total", "nuthatch_server_ring_ratio", "nuthatch_server_up",
+		"nuthatch_server_connection_closes_total", "nuthatch_server_requests_total", "nuthatch_server_ring_ratio", "nuthatch_server_up",
 		"nuthatch_server_in_service",
 		"nuthatch_server_request_duration_seconds", "nuthatch_memory_held_bytes", "nuthatch_memory_soft_limit_bytes",
 		"nuthatch_memory_max_bytes", "nuthatch_max_clients", // which is not known

@@ -102,6 +102,8 @@ type Process struct {
 	// AdminInsecure consents to an admin listener that is open to other hosts
 	// and asks for no token.
 	AdminInsecure bool
+	// MetricsOldNames exposes renamed metrics under their old names too.
+	MetricsOldNames bool
 	// AdminPprof adds Go's profiles to the admin listener.
 	AdminPprof bool
 	// ReadyServers is the share, in percent, of each pool's servers that must be

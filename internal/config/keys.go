@@ -488,6 +488,13 @@ var processKeys = []key[Process]{
 		set:  func(p *Process, v value) { p.AdminPprof = v.flag },
 	},
 	{
+		name: "metrics_old_names", kind: kindBool, def: "true", origin: fromNuthatch,
+		help: "Exposes the metrics that have been renamed under their old names too, so that dashboards and alerts go on while they " +
+			"are moved to the new names. [METRICS.md](METRICS.md#renamed-metrics) has the table. The old names, and this key, are for one " +
+			"release. With `false` a scrape is about a third smaller: set it once nothing asks for an old name.",
+		set: func(p *Process, v value) { p.MetricsOldNames = v.flag },
+	},
+	{
 		name: "ready_servers", kind: kindPercent, limits: limits{0, 100}, def: "0", origin: fromNuthatch,
 		help: "How much of each pool, in percent of its servers, must be up for `/readyz` to say that the proxy is ready. With `0` " +
 			"servers do not count: every proxy in front of the same servers sees the same of them, and to take all proxies out " +

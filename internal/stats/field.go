@@ -245,44 +245,44 @@ const (
 // PoolFields describes the statistics of a pool, nutcracker's first. It is
 // read-only.
 var PoolFields = [numPoolFields]Field{
-	ClientEOF:         {"client_eof", "nuthatch_client_eof_total", Counter, Things, "client connections closed by the client"},
-	ClientErr:         {"client_err", "nuthatch_client_errors_total", Counter, Things, "client connections ended by an error"},
+	ClientEOF:         {"client_eof", "nuthatch_client_connection_eof_total", Counter, Things, "client connections closed by the client"},
+	ClientErr:         {"client_err", "nuthatch_client_connection_errors_total", Counter, Things, "client connections ended by an error"},
 	ClientConnections: {"client_connections", "nuthatch_client_connections", Gauge, Things, "client connections open now"},
-	ServerEjects:      {"server_ejects", "nuthatch_pool_ejections_total", Counter, Things, "ejections of servers from the pool"},
-	ForwardError:      {"forward_error", "nuthatch_forward_errors_total", Counter, Things, "requests that could not be forwarded"},
-	Fragments:         {"fragments", "nuthatch_fragments_total", Counter, Things, "sub-requests made from requests of several keys"},
+	ServerEjects:      {"server_ejects", "nuthatch_pool_server_ejections_total", Counter, Things, "ejections of servers from the pool"},
+	ForwardError:      {"forward_error", "nuthatch_client_request_forward_errors_total", Counter, Things, "requests that could not be forwarded"},
+	Fragments:         {"fragments", "nuthatch_client_request_fragments_total", Counter, Things, "sub-requests made from requests of several keys"},
 
 	ClientRequests: {"client_requests", "nuthatch_client_requests_total", Counter, Things, "requests taken from clients"},
-	ClientsRefused: {"clients_refused", "nuthatch_clients_refused_total", Counter, Things, "client connections turned away"},
-	SlowRequests:   {"slow_requests", "nuthatch_slow_requests_total", Counter, Things, "requests that took at least slowlog_slower_than"},
+	ClientsRefused: {"clients_refused", "nuthatch_client_connection_refusals_total", Counter, Things, "client connections turned away"},
+	SlowRequests:   {"slow_requests", "nuthatch_client_slow_requests_total", Counter, Things, "requests that took at least slowlog_slower_than"},
 }
 
 // ServerFields describes the statistics of a server, nutcracker's first. It is
 // read-only.
 var ServerFields = [numServerFields]Field{
-	ServerEOF:         {"server_eof", "nuthatch_server_eof_total", Counter, Things, "server connections closed by the server"},
-	ServerErr:         {"server_err", "nuthatch_server_errors_total", Counter, Things, "server connections ended by an error"},
-	ServerTimedout:    {"server_timedout", "nuthatch_server_timeouts_total", Counter, Things, "server connections given up after the timeout"},
+	ServerEOF:         {"server_eof", "nuthatch_server_connection_eof_total", Counter, Things, "server connections closed by the server"},
+	ServerErr:         {"server_err", "nuthatch_server_connection_errors_total", Counter, Things, "server connections ended by an error"},
+	ServerTimedout:    {"server_timedout", "nuthatch_server_connection_timeouts_total", Counter, Things, "server connections given up after the timeout"},
 	ServerConnections: {"server_connections", "nuthatch_server_connections", Gauge, Things, "server connections open now"},
 	ServerEjectedAt:   {"server_ejected_at", "nuthatch_server_ejected_timestamp_seconds", Timestamp, Microseconds, "last ejection, in microseconds since the epoch"},
 	Requests:          {"requests", "nuthatch_server_requests_total", Counter, Things, "requests sent to the server"},
 	RequestBytes:      {"request_bytes", "nuthatch_server_request_bytes_total", Counter, Bytes, "bytes of requests sent to the server"},
 	Responses:         {"responses", "nuthatch_server_responses_total", Counter, Things, "responses received from the server"},
 	ResponseBytes:     {"response_bytes", "nuthatch_server_response_bytes_total", Counter, Bytes, "bytes of responses received from the server"},
-	InQueue:           {"in_queue", "nuthatch_server_in_queue", Gauge, Things, "requests waiting to be sent"},
-	InQueueBytes:      {"in_queue_bytes", "nuthatch_server_in_queue_bytes", Gauge, Bytes, "bytes of requests waiting to be sent"},
-	OutQueue:          {"out_queue", "nuthatch_server_out_queue", Gauge, Things, "requests waiting for their response"},
-	OutQueueBytes:     {"out_queue_bytes", "nuthatch_server_out_queue_bytes", Gauge, Bytes, "bytes of requests waiting for their response"},
+	InQueue:           {"in_queue", "nuthatch_server_unsent_requests", Gauge, Things, "requests waiting to be sent"},
+	InQueueBytes:      {"in_queue_bytes", "nuthatch_server_unsent_request_bytes", Gauge, Bytes, "bytes of requests waiting to be sent"},
+	OutQueue:          {"out_queue", "nuthatch_server_unanswered_requests", Gauge, Things, "requests waiting for their response"},
+	OutQueueBytes:     {"out_queue_bytes", "nuthatch_server_unanswered_request_bytes", Gauge, Bytes, "bytes of requests waiting for their response"},
 
-	Dials:     {"dials", "nuthatch_server_dials_total", Counter, Things, "connections to the server that were tried"},
+	Dials:     {"dials", "nuthatch_server_connection_attempts_total", Counter, Things, "connections to the server that were tried"},
 	Ejections: {"ejections", "nuthatch_server_ejections_total", Counter, Things, "ejections of the server"},
-	Returns:   {"returns", "nuthatch_server_returns_total", Counter, Things, "ends of an ejection of the server"},
-	Probes:    {"probes", "nuthatch_server_probes_total", Counter, Things, "requests let through to the server, ejected, to see whether it answers"},
+	Returns:   {"returns", "nuthatch_server_ejection_ends_total", Counter, Things, "ends of an ejection of the server"},
+	Probes:    {"probes", "nuthatch_server_probe_requests_total", Counter, Things, "requests let through to the server, ejected, to see whether it answers"},
 
-	Retries:        {"retries", "nuthatch_server_retries_total", Counter, Things, "requests sent to the server again, on a fresh connection"},
-	RetriesRefused: {"retries_refused", "nuthatch_server_retries_refused_total", Counter, Things, "requests not sent again because too many of late were"},
+	Retries:        {"retries", "nuthatch_server_request_retries_total", Counter, Things, "requests sent to the server again, on a fresh connection"},
+	RetriesRefused: {"retries_refused", "nuthatch_server_request_retries_refused_total", Counter, Things, "requests not sent again because too many of late were"},
 
-	FailedChecks: {"failed_checks", "nuthatch_server_failed_checks_total", Counter, Things, "health checks that the server failed"},
+	FailedChecks: {"failed_checks", "nuthatch_server_failed_health_checks_total", Counter, Things, "health checks that the server failed"},
 }
 
 // LoopFields describes the statistics of an event loop. In Prometheus they have the
@@ -294,10 +294,10 @@ var LoopFields = [numLoopFields]Field{
 	LiveChunks:   {"live_chunks", "nuthatch_loop_live_chunks", Gauge, Things, "pieces of buffer memory that the event loop has in use"},
 	FreeMessages: {"free_messages", "nuthatch_loop_free_messages", Gauge, Things, "messages on the event loop's free list"},
 	FreeParsers:  {"free_parsers", "nuthatch_loop_free_parsers", Gauge, Things, "parsers of half sent requests on the event loop's free lists"},
-	ChunkBytes:   {"chunk_bytes", "nuthatch_loop_chunk_bytes", Gauge, Bytes, "buffer memory that the event loop has in use"},
-	FreeBytes:    {"free_bytes", "nuthatch_loop_free_bytes", Gauge, Bytes, "buffer memory on the event loop's free lists"},
-	MemoryHeld:   {"memory_held", "nuthatch_loop_memory_bytes", Gauge, Bytes, "memory that the event loop holds for clients and what they have in flight"},
-	MemoryPauses: {"memory_pauses", "nuthatch_loop_memory_pauses_total", Counter, Things, "times that a connection was not read from for want of memory"},
+	ChunkBytes:   {"chunk_bytes", "nuthatch_loop_live_chunk_bytes", Gauge, Bytes, "buffer memory that the event loop has in use"},
+	FreeBytes:    {"free_bytes", "nuthatch_loop_free_chunk_bytes", Gauge, Bytes, "buffer memory on the event loop's free lists"},
+	MemoryHeld:   {"memory_held", "nuthatch_loop_memory_held_bytes", Gauge, Bytes, "memory that the event loop holds for clients and what they have in flight"},
+	MemoryPauses: {"memory_pauses", "nuthatch_loop_memory_read_pauses_total", Counter, Things, "times that a connection was not read from for want of memory"},
 	LongestTurn:  {"longest_turn", "nuthatch_loop_longest_turn_seconds", Gauge, Nanoseconds, "most processor time that a turn of the event loop has taken, with `turn_times`"},
 	AcceptErrors: {"accept_errors", "nuthatch_loop_accept_errors_total", Counter, Things, "times that no client could be accepted, for want of a descriptor or of memory"},
 }
@@ -305,14 +305,14 @@ var LoopFields = [numLoopFields]Field{
 // PoolVectors describes the statistics that a pool keeps by reason. In Prometheus
 // they have the label reason. It is read-only.
 var PoolVectors = [numPoolVectors]Field{
-	FailedRequests: {"failed_requests", "nuthatch_failed_requests_total", Counter, Things, "requests that the proxy answered with an error of its own, by reason"},
-	ClosedClients:  {"closed_clients", "nuthatch_client_closes_total", Counter, Things, "client connections that ended, by reason"},
-	RefusedClients: {"refused_clients", "nuthatch_client_refusals_total", Counter, Things, "client connections turned away, by reason"},
+	FailedRequests: {"failed_requests", "nuthatch_client_failed_requests_total", Counter, Things, "requests that the proxy answered with an error of its own, by reason"},
+	ClosedClients:  {"closed_clients", "nuthatch_client_connection_closes_total", Counter, Things, "client connections that ended, by reason"},
+	RefusedClients: {"refused_clients", "nuthatch_client_connection_refusals_by_reason_total", Counter, Things, "client connections turned away, by reason"},
 }
 
 // ServerVectors describes the statistics that a server keeps by reason. In
 // Prometheus they have the label reason. It is read-only.
 var ServerVectors = [numServerVectors]Field{
 	ServerFailedRequests: {"failed_requests", "nuthatch_server_failed_requests_total", Counter, Things, "requests to the server, or parts of requests, that got no response, by reason"},
-	ClosedConnections:    {"closed_connections", "nuthatch_server_closes_total", Counter, Things, "connections to the server that ended or could not be made, by reason"},
+	ClosedConnections:    {"closed_connections", "nuthatch_server_connection_closes_total", Counter, Things, "connections to the server that ended or could not be made, by reason"},
 }

@@ -3,6 +3,7 @@ package stats_test
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,28 @@ var update = flag.Bool("update", false, "write the tables of statistics into doc
 // TestMetrics compares docs/METRICS.md with the tables that it is made of.
 func TestMetrics(t *testing.T) {
 	testkit.CheckPart(t, "../../docs/METRICS.md", "fields", reference(), *update)
+}
+
+// TestRenamed compares the table of old names in docs/METRICS.md with that in the code.
+// A new name is a row's, and nobody's old name.
+func TestRenamed(t *testing.T) {
+	names := make(map[string]bool)
+	for _, f := range slices.Concat(stats.PoolFields[:], stats.ServerFields[:], stats.LoopFields[:],
+		stats.PoolVectors[:], stats.ServerVectors[:], []stats.Field{stats.ServerErrors}) {
+		names[f.Prom] = true
+	}
+	var b strings.Builder
+	b.WriteString("\n| old name | new name |\n|---|---|\n")
+	seen := make(map[string]bool)
+	for _, r := range stats.Renamed {
+		if names[r.Old] || !names[r.New] || seen[r.Old] || seen[r.New] {
+			t.Errorf("%s is now %s: want a name that is gone, and one of a statistic, each once", r.Old, r.New)
+		}
+		seen[r.Old], seen[r.New] = true, true
+		fmt.Fprintf(&b, "| `%s` | `%s` |\n", r.Old, r.New)
+	}
+	b.WriteString("\n")
+	testkit.CheckPart(t, "../../docs/METRICS.md", "renamed", b.String(), *update)
 }
 
 // reference writes the documentation of every statistic.
