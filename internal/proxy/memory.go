@@ -262,7 +262,9 @@ func (c *client) needsFavour(now int64) bool {
 	switch {
 	case c.state != clientOpen:
 		return false
-	case c.inFlight() > 0:
+	case c.large != nil && !c.large.parked:
+		return true // its slices are being done, and end
+	case c.inFlight() > 0 || c.large != nil:
 		return now-c.active < lastGrace
 	}
 	return !c.starved && c.holds() > 0 && now-c.active < favour
