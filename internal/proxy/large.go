@@ -254,12 +254,12 @@ func (j *largeRequest) divide() {
 // copy writes some of the keys, with what belongs to them, to their sub-requests.
 func (j *largeRequest) copy(ctx *Context) {
 	p, req := j.c.pool, j.req
-	// As many keys as have, if all are alike, as many bytes as one may copy.
+	// So many keys, if all are alike, have as many bytes as may be copied.
 	fit := ctx.turn.left().Bytes / (req.View.Len()/req.Nkeys + 1)
 	n := min(ctx.turn.step(), max(1, fit), req.Nkeys-j.next)
 	p.proto.FragmentKeys(req, j.next, j.m.Seq[j.next:j.next+n], ctx.bufs, j.outs)
-	from, to := req.Key(j.next).Off, req.Key(j.next+n-1).Off
-	ctx.turn.count(Amount{Keys: n, Bytes: int(to - from)})
+	from, to := req.Key(j.next), req.Key(j.next+n-1)
+	ctx.turn.count(Amount{Keys: n, Bytes: max(0, to.End()-from.End())})
 	if j.next += n; j.next < req.Nkeys {
 		return
 	}
@@ -338,8 +338,8 @@ func (j *largeRequest) fragment() (f *msg.Msg, s *Server) {
 	return j.m.Frags[j.next], j.servers[j.shares[j.next].server]
 }
 
-// sendLater has the sub-requests of m, a request that is dealt to very many servers,
-// sent in slices.
+// sendLater has the sub-requests of m sent in slices. They are in m.Frags, or made of
+// the job's every.
 func (c *client) sendLater(m *msg.Msg, fragments int) *largeRequest {
 	p := c.pool
 	j := c.large
