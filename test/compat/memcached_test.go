@@ -280,6 +280,9 @@ func call(words []string, body int) conversation {
 	if words[0] == "cas" {
 		most++
 	}
+	if len(words) < most-1 || len(words) > most {
+		return conversation{ask: line} // a line of too few or too many words has no value, for either
+	}
 	n, err := strconv.Atoi(words[body])
 	number := regexp.MustCompile(`^-?[0-9]{1,18}$`)
 	taken := len(words) > most-2 && len(words) <= most && len(words[1]) <= 250 && number.MatchString(words[2]) &&
