@@ -65,18 +65,50 @@ func textOf(conf *config.Config) string {
 	return b.String()
 }
 
+// writeSettings writes settings in the blocks that they are in. Those of one block
+// stand together.
 func writeSettings(b *strings.Builder, list []config.Setting) {
+	var open []string // the path to the block that is being written
 	for _, s := range list {
 		if s.Value == "" {
 			continue
+		}
+		block, last := s.Path[:len(s.Path)-1], len(s.Path)-1
+		shared := 0
+		for shared < min(len(open), len(block)) && open[shared] == block[shared] {
+			shared++
+		}
+		for i := shared; i < len(block); i++ {
+			if !isPlace(block[i]) {
+				indent(b, block[:i], shared)
+				fmt.Fprintf(b, "%s:\n", quoted(block[i]))
+			}
 		}
 		text := s.Value
 		if s.Text {
 			text = quoted(text)
 		}
-		fmt.Fprintf(b, "  %s: %s\n", s.Key, text)
+		indent(b, block, shared)
+		fmt.Fprintf(b, "%s: %s\n", s.Path[last], text)
+		open = block
 	}
 }
+
+// indent begins a line in the block at path. The first line of a block of a list, which
+// is one that has come after as many steps as shared, begins with a dash.
+func indent(b *strings.Builder, path []string, shared int) {
+	b.WriteString("  ")
+	for i := range path {
+		if i == len(path)-1 && i >= shared && isPlace(path[i]) {
+			b.WriteString("- ")
+			continue
+		}
+		b.WriteString("  ")
+	}
+}
+
+// isPlace reports whether a step of a path is a block's place in a list.
+func isPlace(step string) bool { return strings.HasPrefix(step, "[") }
 
 // quoted puts a text in quotes, if YAML could take it for anything else.
 func quoted(text string) string {

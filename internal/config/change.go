@@ -19,11 +19,11 @@ type Change struct {
 
 // PoolChanges returns the keys, other than "servers", by which the pools
 // differ, in the order of the documentation. Secrets are not shown.
-func PoolChanges(old, changed *Pool) []Change { return changes("", poolKeys, old, changed) }
+func PoolChanges(old, changed *Pool) []Change { return changes(nil, poolKeys, old, changed) }
 
 // ProcessChanges is PoolChanges for the block "nuthatch:".
 func ProcessChanges(old, changed *Process) []Change {
-	return changes(processBlock+".", processKeys, old, changed)
+	return changes(keyPath{processBlock}, processKeys, old, changed)
 }
 
 // A Setting is a key and its value in force, as a file would write it; empty is
@@ -31,6 +31,9 @@ func ProcessChanges(old, changed *Process) []Change {
 type Setting struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
+	// Path leads to the key through the blocks around it, from the outermost. A block
+	// of a list is called by its place there, "[0]".
+	Path []string `json:"-"`
 	// Default is the value that the key has if the file leaves it out.
 	Default string `json:"default"`
 	// Text is true if a file must quote the value.
@@ -44,22 +47,27 @@ func PoolSettings(p *Pool) []Setting {
 	if !p.Redis {
 		def.MaxRequestSize = memcachedMaxRequest
 	}
-	return settings(poolKeys, p, &def)
+	return settings(nil, poolKeys, p, &def)
 }
 
 // ProcessSettings is PoolSettings for the block "nuthatch:".
 func ProcessSettings(p *Process) []Setting {
 	def := DefaultProcess()
-	return settings(processKeys, p, &def)
+	return settings(nil, processKeys, p, &def)
 }
 
-func settings[T any](keys []key[T], from, def *T) []Setting {
+// settings are the keys of a block at a path, and their values in from.
+func settings[T any](at keyPath, keys []key[T], from, def *T) []Setting {
 	var all []Setting
 	for _, k := range keys {
 		if k.kind.list {
 			continue
 		}
-		s := Setting{Key: k.name, Value: k.written(from), Text: k.kind.text}
+		if k.blocks != nil {
+			all = append(all, k.blocks.settings(at.to(k.name), from)...)
+			continue
+		}
+		s := Setting{Key: at.to(k.name).String(), Path: at.to(k.name), Value: k.written(from), Text: k.kind.text}
 		if !k.required {
 			s.Default = k.written(def)
 		}
@@ -71,13 +79,19 @@ func settings[T any](keys []key[T], from, def *T) []Setting {
 	return all
 }
 
-func changes[T any](prefix string, keys []key[T], old, changed *T) []Change {
+// changes are the keys of a block at a path whose values differ. old is nil if the
+// block has come, and changed if it is gone.
+func changes[T any](at keyPath, keys []key[T], old, changed *T) []Change {
 	var all []Change
 	for _, k := range keys {
 		if k.kind.list {
 			continue
 		}
-		c := Change{Key: prefix + k.name, Old: k.text(old), New: k.text(changed)}
+		if k.blocks != nil {
+			all = append(all, k.blocks.changes(at.to(k.name), old, changed)...)
+			continue
+		}
+		c := Change{Key: at.to(k.name).String(), Old: k.text(old), New: k.text(changed)}
 		if c.Old == c.New {
 			continue
 		}
@@ -98,8 +112,11 @@ func hidden(secret, which string) string {
 }
 
 // text is the key's value in from, as a file would write it; empty if there is
-// none. A secret is not hidden.
+// none, or no from. A secret is not hidden.
 func (k *key[T]) text(from *T) string {
+	if from == nil {
+		return ""
+	}
 	field := k.field(reflect.ValueOf(from).Elem())
 	if !field.IsValid() {
 		return ""

@@ -24,6 +24,10 @@ func TestKeysAreReadBack(t *testing.T) {
 func readBack[T any](t *testing.T, keys []key[T], from *T) {
 	t.Helper()
 	for _, k := range keys {
+		if k.blocks != nil {
+			k.blocks.(walked[T]).readBack(t, k.name, from)
+			continue
+		}
 		if k.kind.list {
 			continue
 		}
@@ -48,6 +52,55 @@ func readBack[T any](t *testing.T, keys []key[T], from *T) {
 	}
 }
 
+// walked are the blocks of a list or a map, for tests that look at every key in them.
+type walked[T any] interface {
+	readBack(t *testing.T, name string, from *T)
+	noticed(t *testing.T, at keyPath, old *T, values map[string]string)
+}
+
+func (c collection[T, B]) readBack(t *testing.T, name string, from *T) {
+	t.Helper()
+	list, _ := c.all(from)
+	if len(list) == 0 {
+		t.Errorf("no file of the tests has %s: no key in it is looked at", name)
+	}
+	for i := range list {
+		readBack(t, c.keys, &list[i])
+	}
+}
+
+func (p part[T, B]) readBack(t *testing.T, name string, from *T) {
+	t.Helper()
+	p.blocks.(walked[B]).readBack(t, name, p.at(from))
+}
+
+func (c collection[T, B]) noticed(t *testing.T, at keyPath, old *T, values map[string]string) {
+	t.Helper()
+	changed := *old
+	list, was := c.at(&changed), *c.at(old)
+	var one B
+	setDefaults(&one, c.keys)
+	step := place(0)
+	if c.named() {
+		step = "one"
+		*c.name(&one) = step
+	}
+	noticed(t, c.keys, &one, values, func(before, after *B) []Change {
+		*c.at(old), *list = []B{*before}, []B{*after}
+		found := c.changes(at, old, &changed)
+		for i := range found {
+			found[i].Key = strings.TrimPrefix(found[i].Key, at.entry(step).String()+".")
+		}
+		return found
+	})
+	*c.at(old), *list = was, was
+}
+
+func (p part[T, B]) noticed(t *testing.T, at keyPath, old *T, values map[string]string) {
+	t.Helper()
+	p.blocks.(walked[B]).noticed(t, at, p.at(old), values)
+}
+
 // TestEveryKeyIsNoticed gives every key another value, one at a time.
 func TestEveryKeyIsNoticed(t *testing.T) {
 	values := map[string]string{
@@ -59,25 +112,42 @@ func TestEveryKeyIsNoticed(t *testing.T) {
 		"tcpkeepalive_idle": "1m", "tcpkeepalive_interval": "5s", "client_idle_timeout": "1m", "client_output_soft_time": "1m",
 	}
 	old := DefaultPool()
-	for _, k := range poolKeys {
+	noticed(t, poolKeys, &old, values, PoolChanges)
+	small := fleet{}
+	setDefaults(&small, fleetKeys)
+	noticed(t, fleetKeys, &small, map[string]string{
+		"address": "127.0.0.1:1", "tls.cert": "/c", "cert": "/c", "name": "/n", "wait": "5s", "tls.wait": "5s", "limits.wait": "5s",
+		"limits.cert": "/c", "password": "open sesame", "weight": "7",
+	}, func(old, changed *fleet) []Change { return changes(nil, fleetKeys, old, changed) })
+}
+
+// noticed gives every key another value, one at a time, and compares the changes that are
+// told. Keys have the names that they have in their own block.
+func noticed[T any](t *testing.T, keys []key[T], old *T, values map[string]string, find func(old, changed *T) []Change) {
+	t.Helper()
+	for _, k := range keys {
+		if k.blocks != nil {
+			k.blocks.(walked[T]).noticed(t, keyPath(nil).to(k.name), old, values)
+			continue
+		}
 		if k.kind.list {
 			continue
 		}
 		text := values[k.name]
 		if text == "" {
-			text = otherValue(k.text(&old))
+			text = otherValue(k.text(old))
 		}
 		v, err := k.kind.parse(k.limits, text)
 		if err != nil {
 			t.Fatalf("%s: %v", k.name, err)
 		}
-		changed := old
+		changed := *old
 		k.set(&changed, v)
-		want := []Change{{Key: k.name, Old: k.text(&old), New: text}}
+		want := []Change{{Key: k.name, Old: k.text(old), New: text}}
 		if k.kind.secret {
 			want[0].New = "a new one"
 		}
-		if got := PoolChanges(&old, &changed); !reflect.DeepEqual(got, want) {
+		if got := find(old, &changed); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: changes %v, want %v", k.name, got, want)
 		}
 	}

@@ -10,12 +10,7 @@ import (
 
 // checkPool checks what no single key can tell.
 func (r *reader) checkPool(b *poolBlock) {
-	for i := range poolKeys {
-		k := &poolKeys[i]
-		if _, seen := b.seen[k.name]; k.required && !seen {
-			r.fault(b.node, &b.block, k.name, "missing; every pool needs it ("+k.kind.form+")")
-		}
-	}
+	missing(r, &b.block, b.node, poolKeys, "every pool")
 	r.checkServers(b)
 	r.checkDatabases(b)
 	r.checkHealthCheck(b)

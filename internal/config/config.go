@@ -5,9 +5,10 @@
 //	                 │            │                             │
 //	                 └────────────┴── every fault, with its line ──▶ Errors
 //
-// One table (keys.go) holds what is known of a key: how its value is written,
-// its range, its default and its description. Parsing, the defaults, the
-// suggestions for misspelt keys and docs/CONFIGURATION.md all come from it.
+// One table holds what is known of a key: how its value is written, its range, its
+// default and its description (table.go; its rows are in keys.go and processkeys.go).
+// Parsing, the defaults, the suggestions for misspelt keys, docs/CONFIGURATION.md and
+// the JSON Schema all come from it.
 //
 // The package looks nothing up and opens nothing but the file: host names stay
 // text and are resolved by whoever connects or listens.

@@ -60,29 +60,36 @@ type row struct {
 	origin                               origin
 }
 
-func rows() []row { return append(rowsOf("", poolKeys), rowsOf(processBlock+".", processKeys)...) }
+func rows() []row {
+	return append(rowsOf("", describe(poolKeys)), rowsOf(processBlock+".", describe(processKeys))...)
+}
 
-func rowsOf[T any](prefix string, keys []key[T]) []row {
-	rows := make([]row, len(keys))
-	for i, k := range keys {
-		r := row{
-			name: prefix + k.name, form: k.kind.form, def: k.defNote,
-			help: k.help, differs: k.differs, origin: k.origin,
+// rowsOf are the rows of a table, and of the blocks in it.
+func rowsOf(prefix string, keys []description) []row {
+	var rows []row
+	for _, k := range keys {
+		name := prefix + k.name
+		if k.shape != shapeBlock {
+			rows = append(rows, rowOf(name, k))
 		}
-		if k.kind.span != nil {
-			r.span = k.kind.span(k.limits)
-		}
-		switch {
-		case k.required:
-			r.def = "required"
-		case k.def != "" && k.defNote != "":
-			r.def = "`" + k.def + "` (" + k.defNote + ")"
-		case k.def != "":
-			r.def = "`" + k.def + "`"
-		}
-		rows[i] = r
+		rows = append(rows, rowsOf(name+map[shape]string{shapeBlock: ".", shapeList: "[].", shapeMap: ".NAME."}[k.shape], k.within)...)
 	}
 	return rows
+}
+
+func rowOf(name string, k description) row {
+	r := row{name: name, form: k.form, def: k.defNote, help: k.help, differs: k.differs, origin: k.origin, span: k.span()}
+	switch {
+	case k.required:
+		r.def = "required"
+	case k.shape != shapeText:
+		r.def = "none"
+	case k.def != "" && k.defNote != "":
+		r.def = "`" + k.def + "` (" + k.defNote + ")"
+	case k.def != "":
+		r.def = "`" + k.def + "`"
+	}
+	return r
 }
 
 // reference writes the documentation of every key: a table, then a section each.

@@ -2,37 +2,9 @@ package config
 
 import (
 	"math"
-	"strings"
+	"slices"
 	"time"
-
-	"nuthatch/internal/invariant"
 )
-
-// origin says where a key comes from.
-type origin uint8
-
-const (
-	fromNutcracker origin = iota
-	fromNuthatch
-)
-
-// key is all that is known of one key of a block that is read into a T.
-type key[T any] struct {
-	name   string
-	kind   kind
-	limits limits
-	// def is the default as a file would write it; it is read by kind. Empty
-	// if there is none, or if defNote alone tells it.
-	def string
-	// defNote adds to def in the documentation.
-	defNote string
-	// required is true if a file without the key is at fault.
-	required bool
-	origin   origin
-	// help is the documentation's text; differs what it says on nutcracker.
-	help, differs string
-	set           func(into *T, v value)
-}
 
 // anyNumber are the numbers that nutcracker takes.
 func anyNumber(least int64) limits { return limits{least, math.MaxInt32} }
@@ -40,7 +12,7 @@ func anyNumber(least int64) limits { return limits{least, math.MaxInt32} }
 func millis(v value) time.Duration { return time.Duration(v.number) * time.Millisecond }
 
 // poolKeys are the keys of a pool, in the order of the documentation.
-var poolKeys = []key[Pool]{
+var poolKeys = slices.Concat([]key[Pool]{
 	{
 		name: "listen", kind: kindListen, required: true,
 		help: "Where clients connect: `host:port`, or the absolute path of a unix socket. " +
@@ -240,33 +212,7 @@ var poolKeys = []key[Pool]{
 			"after the same time again.",
 		set: func(p *Pool, v value) { p.Eject = Eject(v.number) },
 	},
-	{
-		name: "health_check.interval", kind: kindDuration, limits: durations(0, time.Hour), def: "0", defNote: "no checks",
-		origin: fromNuthatch,
-		help: "How often each server is asked whether it is well, on a connection of its own: with `PING`, behind `AUTH` if there is a " +
-			"`redis_auth`, or with Memcached's `version`. With `auto_eject_hosts: true` a server is then ejected by checks too, " +
-			"and an ejected one comes back when it answers, not when `server_retry_timeout` is over. Without it, checks change " +
-			"nothing but what is told of the server. One process sends one check per server, whatever `threads` is.",
-		set: func(p *Pool, v value) { p.HealthCheck.Interval = v.duration() },
-	},
-	{
-		name: "health_check.timeout", kind: kindDuration, limits: durations(time.Millisecond, time.Minute), def: "1s", origin: fromNuthatch,
-		help: "How long a server may take to connect and to answer a check. A server that is loading its data, a replica that " +
-			"has lost its master (`replica-serve-stale-data no`), one that refuses the password, and one that a script keeps busy " +
-			"answer, but not as they should: the check has failed.",
-		set: func(p *Pool, v value) { p.HealthCheck.Timeout = v.duration() },
-	},
-	{
-		name: "health_check.rise", kind: kindNumber, limits: limits{1, 1000}, def: "2", origin: fromNuthatch,
-		help: "How many checks in a row must succeed for an ejected server to come back.",
-		set:  func(p *Pool, v value) { p.HealthCheck.Rise = int(v.number) },
-	},
-	{
-		name: "health_check.fall", kind: kindNumber, limits: limits{1, 1000}, def: "3", origin: fromNuthatch,
-		help: "How many checks in a row must fail for a server to be ejected. Failures of requests count apart, by " +
-			"`server_failure_limit`.",
-		set: func(p *Pool, v value) { p.HealthCheck.Fall = int(v.number) },
-	},
+}, within("health_check", func(p *Pool) *HealthCheck { return &p.HealthCheck }, healthCheckKeys), []key[Pool]{
 	{
 		name: "reconnect_backoff", kind: kindDuration, limits: durations(0, time.Minute), def: "0", defNote: "none", origin: fromNuthatch,
 		help: "How long a server that could not be connected to, or that closed a connection without an answer, is left alone before " +
@@ -394,202 +340,38 @@ var poolKeys = []key[Pool]{
 			"A Memcached pool takes no notice of it.",
 		set: func(p *Pool, v value) { p.KeylessScripts = KeylessScripts(v.number) },
 	},
+})
+
+// healthCheckKeys are the keys of a pool's block "health_check".
+var healthCheckKeys = []key[HealthCheck]{
+	{
+		name: "interval", kind: kindDuration, limits: durations(0, time.Hour), def: "0", defNote: "no checks",
+		origin: fromNuthatch,
+		help: "How often each server is asked whether it is well, on a connection of its own: with `PING`, behind `AUTH` if there is a " +
+			"`redis_auth`, or with Memcached's `version`. With `auto_eject_hosts: true` a server is then ejected by checks too, " +
+			"and an ejected one comes back when it answers, not when `server_retry_timeout` is over. Without it, checks change " +
+			"nothing but what is told of the server. One process sends one check per server, whatever `threads` is.",
+		set: func(c *HealthCheck, v value) { c.Interval = v.duration() },
+	},
+	{
+		name: "timeout", kind: kindDuration, limits: durations(time.Millisecond, time.Minute), def: "1s", origin: fromNuthatch,
+		help: "How long a server may take to connect and to answer a check. A server that is loading its data, a replica that " +
+			"has lost its master (`replica-serve-stale-data no`), one that refuses the password, and one that a script keeps busy " +
+			"answer, but not as they should: the check has failed.",
+		set: func(c *HealthCheck, v value) { c.Timeout = v.duration() },
+	},
+	{
+		name: "rise", kind: kindNumber, limits: limits{1, 1000}, def: "2", origin: fromNuthatch,
+		help: "How many checks in a row must succeed for an ejected server to come back.",
+		set:  func(c *HealthCheck, v value) { c.Rise = int(v.number) },
+	},
+	{
+		name: "fall", kind: kindNumber, limits: limits{1, 1000}, def: "3", origin: fromNuthatch,
+		help: "How many checks in a row must fail for a server to be ejected. Failures of requests count apart, by " +
+			"`server_failure_limit`.",
+		set: func(c *HealthCheck, v value) { c.Fall = int(v.number) },
+	},
 }
 
 // keepaliveTimes are what the kernel takes, and 0 for its own.
 var keepaliveTimes = durations(0, 32767*time.Second)
-
-// processBlock is the top-level name that no pool can have.
-const processBlock = "nuthatch"
-
-// processKeys are the keys of the block "nuthatch:".
-var processKeys = []key[Process]{
-	{
-		name: "threads", kind: kindNumber, limits: limits{1, 64}, origin: fromNuthatch,
-		defNote: "the CPUs that the process may use, at most 4",
-		help: "How many event loops run, each on a thread of its own with its own connections to the servers. Clients are dealt to " +
-			"them evenly.",
-		set: func(p *Process, v value) { p.Threads = int(v.number) },
-	},
-	{
-		name: "watch", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Reloads the configuration when its file changes, also when it is a symbolic link that is pointed elsewhere, as in a " +
-			"mounted ConfigMap. A file that is at fault changes nothing, and the log tells its faults.",
-		set: func(p *Process, v value) { p.Watch = v.flag },
-	},
-	{
-		name: "drain_timeout", kind: kindDuration, limits: anyDuration, def: "30s", origin: fromNuthatch,
-		help: "How long what is to end may take to finish: the clients of a proxy that got SIGTERM, and after a reload the " +
-			"connections that are no longer wanted. Requests that have begun to come are answered; idle clients are told to " +
-			"leave at once. `0` ends everything at once, as nutcracker does.",
-		set: func(p *Process, v value) { p.DrainTimeout = v.duration() },
-	},
-	{
-		name: "resolve_interval", kind: kindDuration, limits: durations(100*time.Millisecond, 24*time.Hour), def: "5s", origin: fromNuthatch,
-		help: "How often the names of servers are looked up again. Connections to addresses that a name does not have any " +
-			"more finish what they owe and are replaced. A server that cannot be connected to, fails or says `READONLY` is looked up " +
-			"at once, at most once in a second. All of a name's addresses are tried, IPv6 and IPv4, before a connection has failed. A name that cannot be looked up keeps the " +
-			"addresses that it had; one that never could does not keep the proxy from starting.",
-		set: func(p *Process, v value) { p.ResolveInterval = v.duration() },
-	},
-	{
-		name: "drain_delay", kind: kindDuration, limits: anyDuration, def: "0", origin: fromNuthatch,
-		help: "How long a proxy that got SIGTERM says that it is not ready, and still serves new clients, before it drains: time " +
-			"for a load balancer to notice.",
-		set: func(p *Process, v value) { p.DrainDelay = v.duration() },
-	},
-	{
-		name: "max_memory", kind: kindSize, limits: limits{32 * mb, 16 * tb}, origin: fromNuthatch,
-		defNote: "three quarters of what the process may use",
-		help: "The most memory of the process, about: what is resident may be a few megabytes more, for the program itself. Near it " +
-			"clients are not read from, those that hold the most first, until others have got their replies; who then holds the most " +
-			"and does not read is closed. A request, or a reply, that is larger than an eighth of it is refused. What the process may use is the limit of " +
-			"its control group, or the machine's memory. See [OPERATIONS.md](OPERATIONS.md#memory-and-limits).",
-		set: func(p *Process, v value) { p.MaxMemory = v.number },
-	},
-	{
-		name: "admin", kind: kindAdmin, def: defaultAdmin, origin: fromNuthatch,
-		help: "Where the admin listener is: HTTP with the page, the JSON API and the metrics, and, on a unix socket or with a token, actions. " +
-			"`host:port`, the absolute path of a unix socket (with an octal mode after it; `0600` without), or `off`. " +
-			"If the file does not name an address and the default one is taken, by another nuthatch on the same host, the proxy " +
-			"says so in its log and runs without; an address that the file names must be free. An address that other hosts can " +
-			"reach needs a token, or `admin_insecure`.",
-		set: func(p *Process, v value) { p.Admin = v.address },
-	},
-	{
-		name: "admin_socket", kind: kindAdminSocket, def: adminAuto, origin: fromNuthatch,
-		help: "A second admin listener, for actions without a token (`nuthatch ctl reload`, `drain` and the like): the absolute path of a unix " +
-			"socket, with an octal mode after it (`0600` without), `auto` or `off`. `auto`: if the admin listener is on TCP and asks for no token, " +
-			"a socket that is named after the configuration file, in `$RUNTIME_DIRECTORY`, `/run/nuthatch`, `$XDG_RUNTIME_DIR/nuthatch` " +
-			"or `/tmp/nuthatch-UID`, the first that can be used. `nuthatch ctl` finds it.",
-		set: func(p *Process, v value) { p.AdminSocket = v.address },
-	},
-	{
-		name: "admin_token", kind: kindSecret, defNote: "none", origin: fromNuthatch,
-		help: "A token that every request to the admin listener must bear (`Authorization: Bearer ...`), but for `/healthz`, " +
-			"`/readyz` and the empty page. On a unix socket it is not asked for: the socket's mode says who may connect.",
-		set: func(p *Process, v value) { p.AdminToken = Secret(v.text) },
-	},
-	{
-		name: "admin_token_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
-		help: "The path of a file that holds the token, for a secret that is mounted. It is read at the start and at each reload; " +
-			"white space around the token does not count. With `admin_token` too, either is taken, so that one can follow the other.",
-		set: func(p *Process, v value) { p.AdminTokenFile = v.text },
-	},
-	{
-		name: "admin_insecure", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Consents to an admin listener that other hosts can reach and that asks for no token, and to actions without one on any " +
-			"address: whoever reaches it sees everything, and can reload, drain and upgrade the proxy and kill its clients.",
-		set: func(p *Process, v value) { p.AdminInsecure = v.flag },
-	},
-	{
-		name: "admin_pprof", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Adds the profiles of Go's `net/http/pprof` to the admin listener, under `/debug/pprof/`.",
-		set:  func(p *Process, v value) { p.AdminPprof = v.flag },
-	},
-	{
-		name: "metrics_old_names", kind: kindBool, def: "true", origin: fromNuthatch,
-		help: "Exposes the metrics that have been renamed under their old names too, so that dashboards and alerts go on while they " +
-			"are moved to the new names. [METRICS.md](METRICS.md#renamed-metrics) has the table. The old names, and this key, are for one " +
-			"release. With `false` a scrape is about a third smaller: set it once nothing asks for an old name.",
-		set: func(p *Process, v value) { p.MetricsOldNames = v.flag },
-	},
-	{
-		name: "ready_servers", kind: kindPercent, limits: limits{0, 100}, def: "0", origin: fromNuthatch,
-		help: "How much of each pool, in percent of its servers, must be up for `/readyz` to say that the proxy is ready. With `0` " +
-			"servers do not count: every proxy in front of the same servers sees the same of them, and to take all proxies out " +
-			"of service helps no client.",
-		set: func(p *Process, v value) { p.ReadyServers = int(v.number) },
-	},
-	{
-		name: "log_format", kind: kindLogFormat, def: "text", origin: fromNuthatch,
-		help: "The form of the log's lines: `text` is nutcracker's, `json` is one JSON object per line, with `time`, `level`, `source`, " +
-			"`msg`, and one more member for each thing that the line tells: `pool`, `server`, `client`, `reason`.",
-		set: func(p *Process, v value) { p.LogFormat = LogFormat(v.number) },
-	},
-	{
-		name: "latency", kind: kindBool, def: "true", origin: fromNuthatch,
-		help: "Measures how long requests take: for clients, by pool and command, and at the servers, by server and kind of " +
-			"command. It costs less than 1% of the processor time; `false` saves that, and the memory of the histograms, typically 3 KB " +
-			"for each event loop and each command of a pool and each kind of command of a server that is used, at most 11 KB.",
-		set: func(p *Process, v value) { p.Latency = v.flag },
-	},
-	{
-		name: "slowlog_slower_than", kind: kindDuration, limits: anyDuration, def: "10ms", origin: fromNuthatch,
-		help: "A request that takes at least as long, from when it is taken from its client until its reply can go out, is kept in " +
-			"the slow log, with where the time went. See `SLOWLOG` in [OPERATIONS.md](OPERATIONS.md#the-slow-log). `0` keeps every request.",
-		set: func(p *Process, v value) { p.SlowlogSlowerThan = v.duration() },
-	},
-	{
-		name: "slowlog_max_len", kind: kindNumber, limits: limits{0, 1 << 16}, def: "128", origin: fromNuthatch,
-		help: "How many requests the slow log of each pool keeps, the latest of them; `0` turns it off.",
-		set:  func(p *Process, v value) { p.SlowlogMaxLen = int(v.number) },
-	},
-	{
-		name: "slowlog_keys", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Keeps the first 128 bytes of a request's first key in the slow log. Without it the slow log tells commands and sizes, " +
-			"and no keys. Values are never kept.",
-		set: func(p *Process, v value) { p.SlowlogKeys = v.flag },
-	},
-	{
-		name: "turn_times", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Measures the processor time of each turn of the event loops: `longest_turn` in the statistics is the most that one has " +
-			"taken, and so the most that the proxy itself has kept a client waiting. It costs two system calls in each turn.",
-		set: func(p *Process, v value) { p.TurnTimes = v.flag },
-	},
-	{
-		name: "hotkeys", kind: kindBool, def: "true", origin: fromNuthatch,
-		help: "Looks at a sample of the requests, about a thousand a second, to find each pool's keys that are asked for most, and " +
-			"the largest requests and replies. They are shown to operators only, and in no metric.",
-		set: func(p *Process, v value) { p.HotKeys = v.flag },
-	},
-}
-
-// setDefaults reads every key's default into into.
-func setDefaults[T any](into *T, keys []key[T]) {
-	for _, k := range keys {
-		if k.def == "" {
-			continue
-		}
-		v, err := k.kind.parse(k.limits, k.def)
-		invariant.Check(err == nil, "config: the default of "+k.name+" is no value of its kind")
-		k.set(into, v)
-	}
-}
-
-// lookup returns the row of name, or nil.
-func lookup[T any](keys []key[T], name string) *key[T] {
-	for i := range keys {
-		if keys[i].name == name {
-			return &keys[i]
-		}
-	}
-	return nil
-}
-
-// under returns the rows of a block within a block, such as those of
-// "health_check.interval" and its neighbours, without the block's name. It is nil
-// if there is no such block.
-func under[T any](keys []key[T], block string) []key[T] {
-	var rows []key[T]
-	for _, k := range keys {
-		if name, ok := strings.CutPrefix(k.name, block+"."); ok {
-			k.name = name
-			rows = append(rows, k)
-		}
-	}
-	return rows
-}
-
-// keyNames returns the names of keys, in the table's order. A block within the
-// block has one name.
-func keyNames[T any](keys []key[T]) []string {
-	var names []string
-	for _, k := range keys {
-		name, _, _ := strings.Cut(k.name, ".")
-		if len(names) == 0 || names[len(names)-1] != name {
-			names = append(names, name)
-		}
-	}
-	return names
-}

@@ -11,7 +11,7 @@ type reader struct {
 	file     string
 	errs     Errors
 	warnings Errors
-	blocks   []*block // pools and "nuthatch:", not those within
+	blocks   []*block // pools, "nuthatch:", and the entries of lists and maps of blocks
 	pools    []*poolBlock
 	// ours: the file has a key that nutcracker does not have.
 	ours bool
@@ -19,10 +19,11 @@ type reader struct {
 	admin, adminSocket *yaml.Node
 }
 
-// block is a mapping of keys that is being read: a pool, or "nuthatch:".
+// block is a mapping of keys that is being read.
 type block struct {
 	pool   string // the pool's name, or empty
 	prefix string // goes before a key's name in messages
+	entry  bool   // of a list or map of blocks: it is called by its prefix
 	// seen are the keys that the block has, or was probably meant to have
 	// under a misspelt name.
 	seen map[string]seenKey
@@ -37,6 +38,8 @@ type seenKey struct {
 	faulty bool
 	// guessed is true if name is a misspelling of the key.
 	guessed bool
+	// secret is true if the value is not to be shown.
+	secret bool
 }
 
 // poolBlock is a pool with what the checks across keys and pools need.
@@ -55,8 +58,11 @@ func (r *reader) errorAt(node *yaml.Node, b *block, key, msg string) *Error {
 	e := &Error{File: r.file, Line: node.Line, Column: node.Column, Key: key, Msg: msg}
 	if b != nil {
 		e.Pool = b.pool
-		if key != "" {
+		switch {
+		case key != "":
 			e.Key = b.prefix + key
+		case b.entry:
+			e.Key = strings.TrimSuffix(b.prefix, ".")
 		}
 	}
 	return e
@@ -198,13 +204,21 @@ func readBlock[T any](r *reader, b *block, body *yaml.Node, into *T, keys []key[
 			r.unknownKey(b, name, keyNames(keys), misplaced(name.Value))
 			continue
 		}
+		if block, inner, within := strings.Cut(k.name, "."); within {
+			r.unknownKey(b, name, nil, "is written as a block: "+block+": with "+inner+": indented below it")
+			continue
+		}
 		if first, twice := b.seen[k.name]; twice && !first.guessed {
 			r.fault(name, b, k.name, "given twice; the first is on line "+lineOf(first.name))
 			continue
 		}
 		r.ours = r.ours || k.origin == fromNuthatch
-		seen := seenKey{name: name}
-		seen.read, seen.faulty = readKey(r, b, k, into, val)
+		seen := seenKey{name: name, secret: k.kind.secret}
+		if k.blocks != nil {
+			seen.faulty = !readBlocks(r, b, k, into, val)
+		} else {
+			seen.read, seen.faulty = readKey(r, b, k, into, val)
+		}
 		b.seen[k.name] = seen
 	}
 }
@@ -216,18 +230,29 @@ func readNested[T any](r *reader, b *block, name, body *yaml.Node, into *T, keys
 		return
 	}
 	b.seen[name.Value] = seenKey{name: name, faulty: true}
-	if !r.isPlain(body, b, name.Value) {
-		return
-	}
-	if body.Kind != yaml.MappingNode || len(body.Content) == 0 {
-		r.fault(body, b, name.Value, "expected keys of its own: "+strings.Join(keyNames(keys), ", "))
+	if !r.hasKeys(body, b, name.Value, keyNames(keys)) {
 		return
 	}
 	inner := &block{pool: b.pool, prefix: b.prefix + name.Value + ".", seen: make(map[string]seenKey)}
-	readBlock(r, inner, body, into, keys, func(string) string { return "" })
+	readBlock(r, inner, body, into, keys, nowhere)
+	missing(r, inner, name, keys, quote(name.Value))
 	b.seen[name.Value] = seenKey{name: name}
 	for within, seen := range inner.seen {
 		b.seen[name.Value+"."+within] = seen
+	}
+}
+
+// nowhere is what is known of where a key belongs that no other block has.
+func nowhere(string) string { return "" }
+
+// missing finds the keys that a block needs and does not have; node is where it
+// begins, and who what needs them. Blocks within it are looked at by themselves.
+func missing[T any](r *reader, b *block, node *yaml.Node, keys []key[T], who string) {
+	for i := range keys {
+		k := &keys[i]
+		if _, seen := b.seen[k.name]; k.required && !seen && !strings.Contains(k.name, ".") {
+			r.fault(node, b, k.name, "missing; "+who+" needs it ("+k.form()+")")
+		}
 	}
 }
 

@@ -45,15 +45,16 @@ var (
 // warnOfVariables finds values that something was to be put in for: nothing is.
 func warnOfVariables(r *reader, b *block) {
 	for _, key := range b.keys() {
-		for _, node := range b.seen[key].read {
+		seen := b.seen[key]
+		for _, node := range seen.read {
 			which := quote(node.Value)
 			switch {
-			case b.secret(key):
+			case seen.secret:
 				which = "the value" // a password may look like this, and even begin with "$"
 			case bareVariable.MatchString(node.Value):
 				which = quote(bareVariable.FindString(node.Value))
 			}
-			if !placeholder.MatchString(node.Value) && (b.secret(key) || !bareVariable.MatchString(node.Value)) {
+			if !placeholder.MatchString(node.Value) && (seen.secret || !bareVariable.MatchString(node.Value)) {
 				continue
 			}
 			r.warn(node, b, key, which+" looks like a variable, and is taken as it is: nothing is put in its place")
@@ -69,15 +70,6 @@ func (b *block) keys() []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// secret reports whether the value of a key is not to be shown.
-func (b *block) secret(key string) bool {
-	if k := lookup(poolKeys, key); k != nil && k.kind.secret {
-		return true
-	}
-	k := lookup(processKeys, key)
-	return k != nil && k.kind.secret
 }
 
 // fewClients is a limit of clients that is hardly meant for a pool.
