@@ -52,6 +52,7 @@ func (f *ctlFlags) table() []option {
 		option{'j', "json", noArgument, "write the answer as JSON", set(&f.JSON)},
 		option{'p', "pool", text, "only this pool", setText(&f.Pool)},
 		option{'n', "limit", number, "how many rows to show", natural(&f.Limit)},
+		option{0, "since", text, "events: those behind the one with this id", setText(&f.Since)},
 		option{0, "for", text, "pause: how long at the most, such as 10s (default: 30s)", f.setFor},
 		option{0, "keys", text, "disable: move its keys to the others, or have them fail (default: as with a failing server)", setText(&f.Keys)},
 	)
@@ -79,7 +80,7 @@ func runCtl(args []string, stdout, stderr io.Writer) int {
 		ctl.WriteCommands(stdout)
 		fmt.Fprintln(stdout)
 		writeOptions(stdout, f.table())
-		fmt.Fprintf(stdout, "\nExit status: 0 done, %d refused or not understood, %d preview warns, %d no answer.\n",
+		fmt.Fprintf(stdout, "\nExit status: 0 done, %d refused or not understood, or status finds that something fails requests, %d preview warns, %d no answer.\n",
 			exitFailure, exitWarned, exitNoAnswer)
 		return 0
 	}
@@ -139,6 +140,8 @@ func report(name string, err error, stderr io.Writer) int {
 		return 0
 	case errors.Is(err, ctl.ErrWarned):
 		return exitWarned
+	case errors.Is(err, ctl.ErrFails):
+		return exitFailure
 	}
 	fmt.Fprintf(stderr, "%s %s: %v\n", nuthatch, name, err)
 	if errors.Is(err, ctl.ErrNoAnswer) {

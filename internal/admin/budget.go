@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/events"
 )
 
 // Answers grow with the configuration, and anybody may ask for many at once. So
@@ -147,6 +148,11 @@ func (h *handler) costOfClients(conf *config.Config, r *http.Request) int64 {
 // costOfEntries is that of GET /api/v1/slowlog.
 func costOfEntries(_ *config.Config, r *http.Request) int64 {
 	return asked(r, defaultSlow, maxSlow) * entrySize
+}
+
+// costOfEvents is that of GET /api/v1/events.
+func costOfEvents(_ *config.Config, r *http.Request) int64 {
+	return asked(r, defaultEvents, events.Kept) * eventSize
 }
 
 // costOfKeys is that of GET /api/v1/hotkeys, which tells two lists of each pool.

@@ -67,6 +67,7 @@ func (h *handler) routes() map[string]http.HandlerFunc {
 		"GET /api/v1/clients":      h.counted(h.costOfClients, h.clients),
 		"GET /api/v1/latency":      h.counted(perServer(latenciesPerServer), h.latency),
 		"GET /api/v1/slowlog":      h.counted(costOfEntries, h.slowlog),
+		"GET /api/v1/events":       h.counted(costOfEvents, h.events),
 		"GET /api/v1/hotkeys":      h.counted(costOfKeys, h.hotkeys),
 		"GET /api/v1/where":        h.counted(costOfWhere, h.where),
 		"GET /api/v1/config":       h.counted(perServer(settingsPerServer), h.config),

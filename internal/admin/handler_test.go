@@ -12,6 +12,7 @@ import (
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
+	"nuthatch/internal/events"
 	"nuthatch/internal/hotkeys"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
@@ -56,6 +57,7 @@ type instance struct {
 	strict bool
 	socket string
 	memory int64 // of answers
+	log    events.Log
 }
 
 func newInstance(t *testing.T) *instance {
@@ -157,6 +159,8 @@ func (in *instance) SlowLog(n int) []*slowlog.Entry {
 	}
 	return all[:min(n, len(all))]
 }
+
+func (in *instance) Events() *events.Log { return &in.log }
 
 func (in *instance) AnswerMemory() int64 { return in.memory }
 

@@ -7,6 +7,7 @@ import (
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
+	"nuthatch/internal/events"
 	"nuthatch/internal/preview"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/slowlog"
@@ -71,6 +72,8 @@ type Instance interface {
 	// SlowLog is the latest n slow requests, or all if n is negative, the latest
 	// first. They are not changed.
 	SlowLog(n int) []*slowlog.Entry
+	// Events are what has happened.
+	Events() *events.Log
 
 	// The rest are orders; by is who gives them.
 

@@ -13,6 +13,7 @@ import (
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
+	"nuthatch/internal/events"
 	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proxy"
@@ -61,7 +62,7 @@ type collector struct {
 	build, ready, poolPaused, loopCPU                         *prometheus.Desc
 	serverUp, serverInService, serverState, serverShare       *prometheus.Desc
 	memoryHeld, memorySoft, memoryHard, memoryMax, maxClients *prometheus.Desc
-	clientTime, serverTime                                    *prometheus.Desc
+	clientTime, serverTime, events                            *prometheus.Desc
 }
 
 func newCollector(in Instance, s *snapshots, l *latencies) *collector {
@@ -95,6 +96,7 @@ func newCollector(in Instance, s *snapshots, l *latencies) *collector {
 			"time from when a request was taken until its reply went out", "pool", "family"),
 		serverTime: desc("nuthatch_server_request_duration_seconds",
 			"time from when a request was sent to the server until its reply came", "pool", "server", "family"),
+		events: desc("nuthatch_events_total", "what has happened, by its kind in the API", "kind"),
 	}
 }
 
@@ -138,7 +140,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.build, c.ready, c.poolPaused, c.serverUp, c.serverInService, c.serverState, c.serverShare, c.loopCPU,
 		c.memoryHeld, c.memorySoft, c.memoryHard, c.memoryMax, c.maxClients,
-		c.clientTime, c.serverTime,
+		c.clientTime, c.serverTime, c.events,
 	} {
 		out <- d
 	}
@@ -151,6 +153,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	facts := c.in.Facts()
 	s.gauge(c.build, 1, facts.Program, facts.Version, facts.Go)
 	s.gauge(c.ready, flag(len(notReady(c.in)) == 0))
+	for k := range events.NumKinds {
+		s.counter(c.events, float64(c.in.Events().Count(k)), k.String())
+	}
 	snap, _ := c.snapshots.get()
 	if snap == nil {
 		return // the proxy ends

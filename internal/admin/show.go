@@ -81,7 +81,7 @@ func (h *handler) info(w http.ResponseWriter, _ *http.Request) {
 	info.Ready = len(info.NotReady) == 0
 	process.Connections, process.TotalConnections = snap.CurrConnections, snap.TotalConnections
 	h.Recorder.busy(loops)
-	info.Process, info.Loops = process, loops
+	info.Process, info.Loops, info.LastReload = process, loops, lastReload(h.Instance.Events())
 	for i := range min(len(loops), len(snap.Loops)) {
 		loops[i].Counters = countersOf(stats.LoopFields[:], snap.Loops[i][:])
 	}
@@ -93,6 +93,7 @@ func (h *handler) fields(w http.ResponseWriter, _ *http.Request) {
 		Pool: fieldsOf(stats.PoolFields[:]), Server: fieldsOf(stats.ServerFields[:]), Loop: fieldsOf(stats.LoopFields[:]),
 		PoolReasons: fieldsOf(stats.PoolVectors[:]), ServerReasons: fieldsOf(stats.ServerVectors[:]),
 		ServerErrors: fieldsOf([]stats.Field{stats.ServerErrors}),
+		Events:       eventKinds(),
 	})
 }
 
@@ -195,7 +196,7 @@ func (h *handler) pool(p *config.Pool, t *proxy.Topology, counted *stats.PoolSna
 	shown := api.Pool{
 		Name: p.Name, Protocol: protocolOf(p), Listen: p.Listen.String(),
 		Hash: p.Hash.String(), HashTag: p.HashTag, Distribution: p.Distribution.String(),
-		Clients:  t.Clients(),
+		Clients: t.Clients(), MaxClients: p.ClientConnections,
 		Counters: countersOf(stats.PoolFields[:], counted.Values[:]),
 		Reasons:  reasonsOf(stats.PoolVectors[:], counted.Vectors[:]),
 		Servers:  make([]api.Server, 0, len(p.Servers)),

@@ -22,6 +22,9 @@ type Options struct {
 	// Keys is what becomes of a disabled server's keys: "move", "fail" or, as the
 	// pool has it, "".
 	Keys string
+	// Since is the ID of the event behind which events begins; empty: the latest are asked
+	// for.
+	Since string
 	// JSON writes answers as they come.
 	JSON bool
 }
@@ -31,6 +34,9 @@ var ErrUsage = errors.New("see 'ctl help'")
 
 // ErrWarned means that what was asked for is told, and has warnings.
 var ErrWarned = errors.New("there are warnings")
+
+// ErrFails means that what was asked for is told, and that something fails requests.
+var ErrFails = errors.New("something fails requests")
 
 // A session is one command.
 type session struct {
@@ -51,6 +57,7 @@ type Command struct {
 // Commands lists them, questions first.
 func Commands() []Command {
 	return []Command{
+		{"status", "[POOL]", "what needs a look, and the last events; exit status 1 if something fails requests", 0, 1, (*session).status},
 		{"info", "", "the program, its process and its event loops", 0, 0, (*session).info},
 		{"stats", "[POOL]", "each pool in a line", 0, 1, (*session).stats},
 		{"servers", "[POOL]", "each server in a line: state, share of the keys, queues", 0, 1, (*session).servers},
@@ -58,6 +65,7 @@ func Commands() []Command {
 		{"latency", "[POOL]", "how long requests took, by command, since the start", 0, 1, (*session).latency},
 		{"slowlog", "[POOL]", "the latest slow requests, and where their time went (--limit)", 0, 1, (*session).slowlog},
 		{"hotkeys", "[POOL]", "the keys that are asked for most, and the largest (--limit)", 0, 1, (*session).hotkeys},
+		{"events", "[POOL]", "what has happened, the latest last (--limit, --since)", 0, 1, (*session).events},
 		{"where", "KEY...", "which server owns a key, and why (--pool)", 1, -1, (*session).where},
 		{"config", "", "the configuration in force", 0, 0, (*session).config},
 		{"ready", "", "whether clients should be sent here", 0, 0, (*session).ready},

@@ -9,6 +9,7 @@ import (
 
 	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
+	"nuthatch/internal/events"
 	"nuthatch/internal/proxy"
 )
 
@@ -44,14 +45,17 @@ func (in *Instance) pause(t *proxy.Topology, pool string, limit time.Duration, b
 	}
 	in.pauses.begin(t, limit, by, func() {
 		in.log.Warn("pool resumed: the time of its pause is over", slog.String("pool", pool))
+		in.tell(events.Event{Kind: events.PoolResumed, Pool: pool, Text: "pool resumed: the time of its pause is over", For: limit})
 		// That the proxy ends resumes nothing, and needs not.
 		_ = in.onLoops(func(ctx *proxy.Context) { ctx.Resume(t) })
 	})
 	err := in.onLoops(func(ctx *proxy.Context) { ctx.Pause(t) })
 	if err != nil {
 		in.pauses.end(t.SamePool)
+		return err
 	}
-	return err
+	in.tell(events.Event{Kind: events.PoolPaused, Pool: pool, Text: "pool paused: its requests wait", For: limit, By: by})
+	return nil
 }
 
 // awaitAnswers waits until nothing of the pool is in flight.
@@ -86,8 +90,14 @@ func (in *Instance) Resume(pool, by string) error {
 	}
 	in.pauses.order.Lock()
 	defer in.pauses.order.Unlock()
+	began := in.pauses.began(t)
 	in.pauses.end(t.SamePool)
 	in.log.Always("pool resumed", slog.String("pool", pool), slog.String("by", by))
+	if !began.IsZero() {
+		in.tell(events.Event{
+			Kind: events.PoolResumed, Pool: pool, Text: "pool resumed", By: by, For: time.Since(began),
+		})
+	}
 	return in.onLoops(func(ctx *proxy.Context) { ctx.Resume(t) })
 }
 
@@ -102,7 +112,9 @@ func (in *Instance) SetService(pool, server string, s proxy.Service, by string) 
 	if err != nil {
 		return err
 	}
+	before := t.State(i)
 	t.SetService(i, s, in.Now())
+	in.tellService(pool, i, s, &before, by)
 	in.log.Always("server's service changed", slog.String("pool", pool), slog.String("server", server),
 		slog.String("service", s.String()), slog.String("by", by))
 	if s == proxy.InService {

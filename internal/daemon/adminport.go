@@ -16,6 +16,7 @@ import (
 	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
 	"nuthatch/internal/dashboard"
+	"nuthatch/internal/events"
 	"nuthatch/internal/socket"
 )
 
@@ -148,9 +149,17 @@ func (in *Instance) openAdmin(c *config.Config, place adminPlace) (*admin.HTTPPo
 	case err == nil:
 		return admin.NewHTTP(listener, place.addr, in.httpOptions()), nil
 	case !place.needed && errors.Is(err, unix.EADDRINUSE) && place.addr.Network == config.NetworkUnix:
+		in.tell(events.Event{
+			Kind: events.AdminMissing,
+			Text: "no socket for actions: another proxy with this configuration file has " + place.addr.Path,
+		})
 		in.log.Warn("no socket for actions: another proxy with this configuration file has it", slog.String("path", place.addr.Path))
 		return nil, nil
 	case !place.needed && errors.Is(err, unix.EADDRINUSE):
+		in.tell(events.Event{
+			Kind: events.AdminMissing,
+			Text: "no admin listener: its default address, " + place.addr.String() + ", is taken, and the configuration names no other",
+		})
 		in.log.Warn("no admin listener: its default address is taken, and the configuration names no other. Set 'nuthatch: admin:'",
 			slog.String("addr", place.addr.String()))
 		return nil, nil

@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
+	"nuthatch/internal/events"
 	"nuthatch/internal/proxy"
 )
 
@@ -42,6 +44,10 @@ func (in *Instance) Drain(by string) {
 	conf := &in.current.Load().conf.Process
 	in.log.Always("draining", slog.String("by", by), slog.Int("clients", in.clients()),
 		slog.Duration("delay", conf.DrainDelay), slog.Duration("timeout", conf.DrainTimeout))
+	in.tell(events.Event{
+		Kind: events.Draining, Text: fmt.Sprintf("draining: %d clients", in.clients()),
+		By: by, For: conf.DrainDelay + conf.DrainTimeout,
+	})
 	in.notify("STOPPING=1")
 	go in.drain(conf.DrainDelay)
 }

@@ -24,6 +24,7 @@ import (
 
 	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
+	"nuthatch/internal/events"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/proto/memcache"
 	"nuthatch/internal/proto/redis"
@@ -374,7 +375,9 @@ func (in *Instance) name() string {
 
 // announce logs what runs.
 func (in *Instance) announce() {
-	in.log.Always(fmt.Sprintf("%s started on pid %d", in.name(), os.Getpid()))
+	text := fmt.Sprintf("%s started on pid %d", in.name(), os.Getpid())
+	in.log.Always(text)
+	in.tell(events.Event{Kind: events.Started, Text: text})
 	g := in.current.Load()
 	for i := range g.conf.Pools {
 		p := &g.conf.Pools[i]

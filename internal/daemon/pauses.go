@@ -23,6 +23,7 @@ type pauses struct {
 type pause struct {
 	topo  *proxy.Topology
 	timer *time.Timer
+	began time.Time
 	until time.Time
 	by    string
 }
@@ -33,7 +34,8 @@ func (p *pauses) begin(t *proxy.Topology, limit time.Duration, by string, end fu
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop(t.SamePool)
-	q := &pause{topo: t, until: time.Now().Add(limit), by: by}
+	began := time.Now()
+	q := &pause{topo: t, began: began, until: began.Add(limit), by: by}
 	q.timer = time.AfterFunc(limit, func() {
 		p.order.Lock()
 		defer p.order.Unlock()
@@ -72,6 +74,18 @@ func (p *pauses) drop(which func(*proxy.Topology) bool) {
 		}
 		return over
 	})
+}
+
+// began is since when a pool is paused; zero if it is not.
+func (p *pauses) began(t *proxy.Topology) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, q := range p.running {
+		if q.topo.SamePool(t) {
+			return q.began
+		}
+	}
+	return time.Time{}
 }
 
 // of is when a pool's pause ends, and who ordered it; zero if there is none.

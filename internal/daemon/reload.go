@@ -33,6 +33,7 @@ func (in *Instance) Reload(by string) (*preview.Change, error) {
 			in.log.Error("configuration not reloaded, all stays as it was", slog.String("by", by),
 				slog.String("error", strings.TrimSuffix(fault, "\n")))
 		}
+		in.tellRefused(err, by)
 		return nil, err
 	}
 	in.logChange(change, by)
@@ -374,6 +375,7 @@ func (in *Instance) applyBacklogs(old, g *generation) {
 // logChange tells what a reload did, in one line for each thing.
 func (in *Instance) logChange(c *preview.Change, by string) {
 	in.log.Always("configuration reloaded", slog.String("by", by), slog.String("file", in.opts.ConfigFile))
+	in.tellReloaded(c, by)
 	if c.Empty() {
 		in.log.Notice("reload: nothing changed")
 	}

@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/events"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
@@ -35,6 +37,7 @@ const (
 // Nothing is published before start.
 type resolver struct {
 	log      *logging.Logger
+	tell     func(events.Event)
 	interval time.Duration
 	lookup   lookup
 	targets  []*target // servers that are named
@@ -57,6 +60,7 @@ type target struct {
 	topo  *proxy.Topology
 	index int
 	pool  string
+	name  string // in the statistics
 	addr  config.Address
 	known []string        // the addresses last published, as text
 	found []unix.Sockaddr // found, and not published yet
@@ -65,9 +69,9 @@ type target struct {
 }
 
 // newResolver finds the addresses that need no look-up.
-func newResolver(cfg *config.Config, topo []*proxy.Topology, log *logging.Logger, find lookup) *resolver {
+func newResolver(cfg *config.Config, topo []*proxy.Topology, log *logging.Logger, tell func(events.Event), find lookup) *resolver {
 	r := &resolver{
-		log: log, interval: cfg.Process.ResolveInterval, lookup: find,
+		log: log, tell: tell, interval: cfg.Process.ResolveInterval, lookup: find,
 		done: make(chan struct{}), unreachable: make(chan struct{}, 1),
 	}
 	if find == nil {
@@ -76,7 +80,7 @@ func newResolver(cfg *config.Config, topo []*proxy.Topology, log *logging.Logger
 	for i := range cfg.Pools {
 		for j := range cfg.Pools[i].Servers {
 			addr := cfg.Pools[i].Servers[j].Address
-			t := &target{topo: topo[i], index: j, pool: cfg.Pools[i].Name, addr: addr}
+			t := &target{topo: topo[i], index: j, pool: cfg.Pools[i].Name, name: cfg.Pools[i].Servers[j].StatsName(), addr: addr}
 			if addr.Network == config.NetworkUnix {
 				t.found = []unix.Sockaddr{&unix.SockaddrUnix{Name: addr.Path}}
 				r.fixed = append(r.fixed, t)
@@ -99,7 +103,7 @@ const moveTime = 10 * time.Second
 
 // resolver returns one for g, that has the loops follow.
 func (in *Instance) resolver(g *generation) *resolver {
-	r := newResolver(g.conf, g.topo, in.log, in.opts.lookup)
+	r := newResolver(g.conf, g.topo, in.log, in.tell, in.opts.lookup)
 	r.moved = func() {
 		by := in.Now() + int64(max(g.conf.Process.DrainTimeout, moveTime))
 		for _, ctx := range in.contexts {
@@ -206,6 +210,10 @@ func (r *resolver) resolve(ctx context.Context, t *target) {
 			t.failing = true
 			r.log.Warn("cannot resolve server", slog.String("pool", t.pool),
 				slog.String("server", t.addr.String()), errAttr(err))
+			r.tell(events.Event{
+				Kind: events.NameUnresolved, Pool: t.pool, Server: t.name,
+				Text: "cannot resolve server " + t.addr.String() + ": " + err.Error(),
+			})
 		}
 		return
 	}
@@ -221,6 +229,10 @@ func (r *resolver) resolve(ctx context.Context, t *target) {
 	if t.known != nil {
 		r.log.Notice("server has new addresses", slog.String("pool", t.pool),
 			slog.String("server", t.addr.String()), slog.Any("addresses", names))
+		r.tell(events.Event{
+			Kind: events.AddressesChanged, Pool: t.pool, Server: t.name,
+			Text: "server " + t.addr.String() + " has new addresses: " + strings.Join(names, ", "),
+		})
 	}
 	t.known, t.found = names, addrs
 	if r.started {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/admin"
+	"nuthatch/internal/events"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
 )
@@ -35,12 +36,15 @@ func (in *Instance) Upgrade(by string) error {
 	defer in.upgrading.Store(false)
 	in.handing.Lock()
 	defer in.handing.Unlock()
+	in.tell(events.Event{Kind: events.UpgradeBegun, Text: "the program is started anew, to take over", By: by})
 	s, err := in.upgrade()
 	if err != nil {
 		in.log.Error("program not upgraded, this one goes on", slog.String("by", by), errAttr(err))
+		in.tell(events.Event{Kind: events.UpgradeGivenUp, Text: "program not upgraded, this one goes on: " + err.Error(), By: by})
 		return fmt.Errorf("upgrade: %w", err)
 	}
 	in.log.Always("program upgraded", slog.String("by", by), slog.Int("pid", s.pid))
+	in.tell(events.Event{Kind: events.Upgraded, Text: fmt.Sprintf("program upgraded: process %d has taken over", s.pid), By: by})
 	g := in.current.Load()
 	// That the loops have ended is as good.
 	_ = in.onLoop(in.contexts[0], func(*proxy.Context) {

@@ -24,6 +24,7 @@ var levels = map[string]int{
 	"internal/stats":   0,
 	"internal/latency": 0,
 	"internal/slowlog": 0,
+	"internal/events":  0,
 	"internal/hotkeys": 0,
 	"internal/logging": 0,
 

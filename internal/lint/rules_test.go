@@ -21,13 +21,13 @@ var (
 	// dataPath is what runs on an event loop for every request.
 	dataPath = []string{
 		"internal/mbuf", "internal/hashkit", "internal/msg", "internal/proto/...", "internal/proxy/...",
-		"internal/latency", "internal/slowlog", "internal/hotkeys",
+		"internal/latency", "internal/slowlog", "internal/events", "internal/hotkeys",
 	}
 
 	// pure is what turns bytes into other bytes and touches nothing else.
 	pure = []string{
 		"internal/mbuf", "internal/hashkit", "internal/stats", "internal/msg", "internal/proto/...",
-		"internal/latency", "internal/slowlog", "internal/hotkeys",
+		"internal/latency", "internal/slowlog", "internal/events", "internal/hotkeys",
 	}
 
 	// outside is what may use test code and clients without being a test file.

@@ -25,6 +25,7 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/eventloop"
+	"nuthatch/internal/events"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
@@ -99,7 +100,11 @@ type Identity struct {
 	contexts atomic.Pointer[[]*Context]
 	limits   Limits
 	errors   stats.ErrorNames
+	events   events.Log
 }
+
+// Events are what has happened to the process, its pools and servers.
+func (id *Identity) Events() *events.Log { return &id.events }
 
 // Errors are the prefixes of the error replies that servers gave.
 func (id *Identity) Errors() *stats.ErrorNames { return &id.errors }

@@ -81,6 +81,7 @@ func (l *Limits) part(id *lineage) {
 
 // cut closes the client for something that it may not do.
 func (c *client) cut(why msg.Reason) {
+	c.tellCut(why)
 	c.lastErr = closeReason{why: why}
 	c.close()
 }

@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"log/slog"
+	"strconv"
 	"syscall"
 	"time"
 
+	"nuthatch/internal/events"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
 )
@@ -156,18 +158,29 @@ func (c *serverConn) logBadReply(err *msg.ProtocolError) {
 	}
 }
 
+// tellCut notes that clients begin to be cut for what they may not do.
+func (c *client) tellCut(why msg.Reason) {
+	p := c.pool
+	if (closeReason{why: why}).isOffence() && p.cuts.Begins(p.ctx.loop.Now()) {
+		p.ctx.identity.events.AddFirst(p.event(events.ClientsCut, why, "clients are closed: "+why.String()))
+	}
+}
+
 func (p *ServerPool) logRefused(fd int, why msg.Reason) {
 	ctx := p.ctx
+	text, limit := "client refused: client_connections reached", p.conf.ClientConnections
+	if why == msg.NoDescriptors {
+		text, limit = "client refused: no descriptors are left for clients", ctx.identity.limits.MaxClients()
+	}
+	if p.refusals.Begins(ctx.loop.Now()) {
+		ctx.identity.events.AddFirst(p.event(events.ClientsRefused, why, text+" ("+strconv.Itoa(limit)+")"))
+	}
 	if !ctx.log.Enabled(logging.Warn) {
 		return
 	}
 	missed, ok := ctx.paces[why].pass(ctx.loop.Now())
 	if !ok {
 		return
-	}
-	text, limit := "client refused: client_connections reached", p.conf.ClientConnections
-	if why == msg.NoDescriptors {
-		text, limit = "client refused: no descriptors are left for clients", ctx.identity.limits.MaxClients()
 	}
 	ctx.log.Warn(text, slog.String("pool", p.conf.Name), slog.String("peer", ctx.loop.PeerName(fd)),
 		slog.Int("limit", limit), slog.Int("more_not_logged", missed))

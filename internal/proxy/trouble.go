@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/events"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
@@ -38,15 +39,15 @@ func (s *Server) logFails(why msg.Reason) {
 	conf := s.pool.conf
 	s.triedPace = pace{}
 	attrs := append(s.attrs(), reasonAttr(why))
-	follows := "; it gets its requests all the same"
+	kind, follows := events.ServerFails, "; it gets its requests all the same"
 	switch {
 	case why == msg.LoginRefused:
 	case !conf.AutoEjectHosts:
 		follows = "; it is tried for each of its requests"
 	case conf.Eject == config.EjectFail:
-		follows = "; ejected: its requests fail until it answers"
+		kind, follows = events.ServerEjected, "; ejected: its requests fail until it answers"
 	default:
-		follows = "; ejected: the other servers get its keys"
+		kind, follows = events.ServerEjected, "; ejected: the other servers get its keys"
 	}
 	if conf.AutoEjectHosts && why != msg.LoginRefused {
 		if conf.HealthCheck.Interval > 0 {
@@ -55,7 +56,26 @@ func (s *Server) logFails(why msg.Reason) {
 			attrs = append(attrs, durationAttr("retry_after", conf.ServerRetryTimeout))
 		}
 	}
-	s.pool.ctx.log.Warn(Subject(s.conf)+" fails: "+ReasonText(why)+follows, attrs...)
+	text := Subject(s.conf) + " fails: " + ReasonText(why) + follows
+	s.pool.ctx.log.Warn(text, attrs...)
+	s.pool.ctx.identity.events.Add(s.event(kind, why, text))
+}
+
+// event is one of the server, at this moment; why is msg.OK if there is no reason.
+func (s *Server) event(kind events.Kind, why msg.Reason, text string) events.Event {
+	e := s.pool.event(kind, why, text)
+	e.Server = s.conf.StatsName()
+	return e
+}
+
+// event is one of the pool.
+func (p *ServerPool) event(kind events.Kind, why msg.Reason, text string) events.Event {
+	loop := p.ctx.loop
+	e := events.Event{Time: time.UnixMicro(loop.WallMicros(loop.Now())), Kind: kind, Pool: p.conf.Name, Text: text}
+	if why != msg.OK {
+		e.Reason = why.Name()
+	}
+	return e
 }
 
 // logWell tells that the server is up again, by what, and after how long.
@@ -64,14 +84,20 @@ func (s *Server) logWell(by string) {
 	if after > 10*time.Second {
 		after = after.Round(time.Second)
 	}
-	s.pool.ctx.log.Warn(Subject(s.conf)+" "+by+" after "+after.String(), append(s.attrs(), durationAttr("after", after))...)
+	text := Subject(s.conf) + " " + by + " after " + after.String()
+	s.pool.ctx.log.Warn(text, append(s.attrs(), durationAttr("after", after))...)
+	e := s.event(events.ServerAnswers, msg.OK, text)
+	e.For = s.health.trouble()
+	s.pool.ctx.identity.events.Add(e)
 }
 
 // logTried tells that the server, which has failed, gets a request again.
 func (s *Server) logTried() {
 	now := s.pool.ctx.loop.Now()
 	if missed, ok := s.triedPace.passAfter(now, troublePeriod); ok {
-		s.pool.ctx.log.Notice(Subject(s.conf)+" is tried again", append(s.attrs(), slog.Int("more_not_logged", missed))...)
+		text := Subject(s.conf) + " is tried again"
+		s.pool.ctx.log.Notice(text, append(s.attrs(), slog.Int("more_not_logged", missed))...)
+		s.pool.ctx.identity.events.AddChange(s.event(events.ServerTried, msg.OK, text))
 	}
 }
 

@@ -24,10 +24,12 @@ type Info struct {
 	// State is "serving", or "draining" from the moment when the end was asked for.
 	State string `json:"state"`
 	// Ready is what /readyz says, and NotReady why it does not.
-	Ready    bool        `json:"ready"`
-	NotReady []string    `json:"not_ready,omitempty"`
-	Process  ProcessInfo `json:"process"`
-	Loops    []LoopInfo  `json:"loops"`
+	Ready    bool     `json:"ready"`
+	NotReady []string `json:"not_ready,omitempty"`
+	// LastReload is how the last reload went; left out if there was none.
+	LastReload *Reload     `json:"last_reload,omitempty"`
+	Process    ProcessInfo `json:"process"`
+	Loops      []LoopInfo  `json:"loops"`
 }
 
 // ProcessInfo is what the process uses.
@@ -84,8 +86,10 @@ type Pool struct {
 	Hash         string `json:"hash"`
 	HashTag      string `json:"hash_tag,omitempty"`
 	Distribution string `json:"distribution"`
-	// Clients are those that are connected now.
-	Clients int `json:"clients"`
+	// Clients are those that are connected now, and MaxClients is client_connections,
+	// left out if there is no bound.
+	Clients    int `json:"clients"`
+	MaxClients int `json:"max_clients,omitempty"`
 	// Paused: requests wait, at the latest until PausedUntil, when the pause ends by
 	// itself; PausedBy is who ordered it.
 	Paused      bool       `json:"paused"`
@@ -245,6 +249,53 @@ type SlowEntry struct {
 	Error string `json:"error,omitempty"`
 }
 
+// Events is GET /api/v1/events: what has happened, the oldest first.
+type Events struct {
+	// Started is when the program was started: IDs begin anew with each program.
+	Started time.Time `json:"started"`
+	// Last is the ID up to which was looked: with since=Last one goes on. Missed is how
+	// many of those that were asked for are kept no more.
+	Last   int64   `json:"last"`
+	Missed int64   `json:"missed,omitempty"`
+	Events []Event `json:"events"`
+}
+
+// Event is something that has happened, to a server, to a pool or, without either, to
+// the process.
+type Event struct {
+	ID   int64     `json:"id"` // counts the events since the start, from 1
+	Time time.Time `json:"time"`
+	// Kind is one of GET /api/v1/fields, and Severity its own: "failure" if requests
+	// fail for it, or clients are turned away, else "notice".
+	Kind     string `json:"kind"`
+	Severity string `json:"severity"`
+	Pool     string `json:"pool,omitempty"`
+	Server   string `json:"server,omitempty"`
+	// Reason is why, by its name in the statistics; Text says it in words.
+	Reason string `json:"reason,omitempty"`
+	Text   string `json:"text"`
+	// By is who asked for it.
+	By string `json:"by,omitempty"`
+	// Duration is how long it lasts at the most, or how long what is over has lasted.
+	Duration float64 `json:"duration,omitempty"`
+}
+
+// EventKind is what an event can say.
+type EventKind struct {
+	Name     string `json:"name"`
+	Severity string `json:"severity"`
+	Help     string `json:"help"`
+}
+
+// Reload is how a reload went.
+type Reload struct {
+	Time time.Time `json:"time"`
+	// Refused: all stays as it was before it.
+	Refused bool   `json:"refused"`
+	Text    string `json:"text"`
+	By      string `json:"by"`
+}
+
 // HotKeys is GET /api/v1/hotkeys.
 type HotKeys struct {
 	Pools []PoolKeys `json:"pools"`
@@ -291,6 +342,8 @@ type Fields struct {
 	ServerReasons []Field `json:"server_reasons"`
 	// ServerErrors are those that are counted by the prefix of an error reply.
 	ServerErrors []Field `json:"server_errors"`
+	// Events are the kinds of events.
+	Events []EventKind `json:"events"`
 }
 
 // Field is one statistic.

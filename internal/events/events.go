@@ -1,0 +1,160 @@
+// Package events keeps what has happened to the proxy and its servers, with when
+// and why: starts, reloads, servers that fail and answer again, pauses.
+//
+// The log is a ring of pointers to events that never change. Event loops and other
+// goroutines put events in and anybody reads them, at any time, by atomic operations
+// alone:
+//
+//	loops, daemon ─Add─► [ 1024 │ 1025 │ 1022 │ 1023 ] ─After, Latest─► admin ─► ctl
+//
+// An event is an edge: that something begins or ends, not that it goes on. So there
+// are few, whatever the traffic is.
+package events
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Kept is how many events the log has; a new one takes the place of the oldest.
+const Kept = 1024
+
+// Quiet is how long a thing that happens again and again must not have happened, so
+// that it is told as new.
+const Quiet = time.Minute
+
+// An Event is something that has happened. It is immutable once it is in the log.
+type Event struct {
+	// ID counts the events since the program started, from 1.
+	ID int64
+	// Time is when it happened.
+	Time time.Time
+	Kind Kind
+	// Pool and Server are the names, as in the statistics, of what it happened to;
+	// empty if it happened to the process, or to the whole pool.
+	Pool, Server string
+	// Reason is why, by its name in the statistics; empty if there is none.
+	Reason string
+	// Text says it in words.
+	Text string
+	// By is who asked for it; empty if nobody did.
+	By string
+	// For is how long it lasts at the most, or how long what is over has lasted; 0 if
+	// that means nothing.
+	For time.Duration
+}
+
+// A Log is the events of a process. The zero value is empty. All methods may be
+// called from any goroutine. None waits.
+type Log struct {
+	ring [Kept]atomic.Pointer[Event]
+	// last is the ID of the latest event.
+	last atomic.Int64
+	// counts is how many events of each kind there were, and latest the latest one:
+	// it outlives the ring.
+	counts [NumKinds]atomic.Int64
+	latest [NumKinds]atomic.Pointer[Event]
+}
+
+// Add puts an event into the log and gives it its ID. The oldest one goes.
+func (l *Log) Add(e Event) {
+	e.ID = l.last.Add(1)
+	l.counts[e.Kind].Add(1)
+	replace(&l.latest[e.Kind], &e)
+	replace(&l.ring[e.ID%Kept], &e)
+}
+
+// replace puts e in the place of an older one.
+func replace(place *atomic.Pointer[Event], e *Event) {
+	for {
+		old := place.Load()
+		if old != nil && old.ID > e.ID || place.CompareAndSwap(old, e) {
+			return
+		}
+	}
+}
+
+// AddChange is Add, unless the latest event of the same pool and server is of the
+// same kind: of what is repeated until something else happens only the first is told.
+func (l *Log) AddChange(e Event) {
+	for old := range l.backwards {
+		if old.Pool == e.Pool && old.Server == e.Server {
+			if old.Kind == e.Kind {
+				return
+			}
+			break
+		}
+	}
+	l.Add(e)
+}
+
+// AddFirst is Add, unless there was an event of the same kind, pool and server less
+// than Quiet before it.
+func (l *Log) AddFirst(e Event) {
+	for old := range l.backwards {
+		if old.Kind == e.Kind && old.Pool == e.Pool && old.Server == e.Server && e.Time.Sub(old.Time) < Quiet {
+			return
+		}
+	}
+	l.Add(e)
+}
+
+// backwards yields the events that are there, the latest first.
+func (l *Log) backwards(yield func(*Event) bool) {
+	last := l.last.Load()
+	for id := last; id > max(0, last-Kept); id-- {
+		if e := l.ring[id%Kept].Load(); e != nil && e.ID == id && !yield(e) {
+			return
+		}
+	}
+}
+
+// Count is how many events of a kind there were.
+func (l *Log) Count(k Kind) int64 { return l.counts[k].Load() }
+
+// LatestOf is the latest event of a kind; nil if there was none.
+func (l *Log) LatestOf(k Kind) *Event { return l.latest[k].Load() }
+
+// Latest returns the last n events of a pool, or of all and of the process if pool is
+// empty, the oldest first, and the ID to go on behind with After.
+func (l *Log) Latest(n int, pool string) (found []*Event, next int64) {
+	found, _, next = l.After(0, Kept, pool)
+	return found[max(0, len(found)-n):], next
+}
+
+// After returns the first n events behind the one with an ID, of a pool, or of all and
+// of the process if pool is empty, the oldest first. next is the ID to go on behind, and
+// missed how many there were up to it that are kept no more. One that is just being put in, and
+// those behind it, are for the next call: who goes on misses none.
+func (l *Log) After(id int64, n int, pool string) (found []*Event, missed, next int64) {
+	last := l.last.Load()
+	next = max(id, 0)
+	if oldest := max(1, last-Kept+1); next+1 < oldest {
+		missed, next = oldest-next-1, oldest-1
+	}
+	for next < last && len(found) < n {
+		id := next + 1
+		switch e := l.ring[id%Kept].Load(); {
+		case e == nil || e.ID < id:
+			return found, missed, next
+		case e.ID > id:
+			missed++ // it was overtaken meanwhile
+		case pool == "" || e.Pool == pool:
+			found = append(found, e)
+		}
+		next = id
+	}
+	return found, missed, next
+}
+
+// An Episode is something that happens again and again. It belongs to one goroutine;
+// the zero value has not happened yet.
+type Episode struct{ last int64 }
+
+// Begins notes that it happens at time now, in nanoseconds, and reports whether it
+// had not for Quiet.
+func (p *Episode) Begins(now int64) bool {
+	began := p.last == 0 || now-p.last >= int64(Quiet)
+	p.last = max(now, 1)
+	return began
+}
