@@ -44,8 +44,11 @@ func (in *Instance) tellReloaded(c *preview.Change, by string) {
 		n    int
 		what string
 	}{
-		{len(c.Added), "pools added"}, {len(c.Removed), "pools removed"}, {settings, "settings changed"},
-		{servers, "servers changed"}, {len(c.NotApplied), "settings not applied"},
+		{len(c.Added), "pools added"},
+		{len(c.Removed), "pools removed"},
+		{settings, "settings changed"},
+		{servers, "servers changed"},
+		{len(c.NotApplied), "settings not applied"},
 	} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%s: %d", p.what, p.n))

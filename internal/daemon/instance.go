@@ -377,6 +377,9 @@ func (in *Instance) name() string {
 func (in *Instance) announce() {
 	text := fmt.Sprintf("%s started on pid %d", in.name(), os.Getpid())
 	in.log.Always(text)
+	if in.opts.inherited.handedOver() {
+		text += ", in place of the program that ran before"
+	}
 	in.tell(events.Event{Kind: events.Started, Text: text})
 	g := in.current.Load()
 	for i := range g.conf.Pools {

@@ -12,12 +12,17 @@
 package events
 
 import (
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 // Kept is how many events the log has; a new one takes the place of the oldest.
 const Kept = 1024
+
+// maxText is how many bytes of a text are kept.
+const maxText = 500
 
 // Quiet is how long a thing that happens again and again must not have happened, so
 // that it is told as new.
@@ -56,12 +61,26 @@ type Log struct {
 	latest [NumKinds]atomic.Pointer[Event]
 }
 
-// Add puts an event into the log and gives it its ID. The oldest one goes.
+// Add puts an event into the log and gives it its ID. The oldest one goes. Of a long text
+// the beginning is kept.
 func (l *Log) Add(e Event) {
+	e.Text, e.By = beginning(e.Text), beginning(e.By)
 	e.ID = l.last.Add(1)
 	l.counts[e.Kind].Add(1)
 	replace(&l.latest[e.Kind], &e)
 	replace(&l.ring[e.ID%Kept], &e)
+}
+
+// beginning is at most maxText bytes of a text, whole characters, in memory of its own.
+func beginning(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	end := maxText
+	for end > maxText-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return strings.Clone(text[:end]) + "..."
 }
 
 // replace puts e in the place of an older one.
@@ -83,17 +102,6 @@ func (l *Log) AddChange(e Event) {
 				return
 			}
 			break
-		}
-	}
-	l.Add(e)
-}
-
-// AddFirst is Add, unless there was an event of the same kind, pool and server less
-// than Quiet before it.
-func (l *Log) AddFirst(e Event) {
-	for old := range l.backwards {
-		if old.Kind == e.Kind && old.Pool == e.Pool && old.Server == e.Server && e.Time.Sub(old.Time) < Quiet {
-			return
 		}
 	}
 	l.Add(e)
@@ -147,14 +155,13 @@ func (l *Log) After(id int64, n int, pool string) (found []*Event, missed, next 
 	return found, missed, next
 }
 
-// An Episode is something that happens again and again. It belongs to one goroutine;
-// the zero value has not happened yet.
-type Episode struct{ last int64 }
+// An Episode is something that happens again and again, of which the beginning is an
+// event. The zero value has not happened yet. It may be used from any goroutine.
+type Episode struct{ last atomic.Int64 }
 
 // Begins notes that it happens at time now, in nanoseconds, and reports whether it
 // had not for Quiet.
 func (p *Episode) Begins(now int64) bool {
-	began := p.last == 0 || now-p.last >= int64(Quiet)
-	p.last = max(now, 1)
-	return began
+	was := p.last.Swap(max(now, 1))
+	return was == 0 || now-was >= int64(Quiet)
 }

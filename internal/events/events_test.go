@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+	"unicode/utf8"
 
 	"nuthatch/internal/events"
 	"nuthatch/internal/testkit"
@@ -115,23 +115,25 @@ func TestRepeated(t *testing.T) {
 	if got, _ := l.Latest(9, ""); !slices.Equal(ids(got), []int64{1, 2, 3, 4}) || got[3].Server != "s" {
 		t.Errorf("told: %v", ids(got))
 	}
-	at := func(d time.Duration) events.Event {
-		return events.Event{Kind: events.ClientsCut, Pool: "p", Time: time.Unix(0, 0).Add(d)}
-	}
-	l.AddFirst(at(0))
-	l.AddFirst(at(events.Quiet - 1))
-	l.AddFirst(at(-time.Second)) // another loop's clock, or later in its turn
-	l.AddFirst(at(events.Quiet))
-	if n := l.Count(events.ClientsCut); n != 2 {
-		t.Errorf("clients that are cut are told %d times, want 2", n)
-	}
 	var p events.Episode
 	for i, c := range []struct {
 		now  int64
 		want bool
-	}{{0, true}, {1, false}, {int64(events.Quiet), false}, {3 * int64(events.Quiet), true}, {3*int64(events.Quiet) + 1, false}} {
+	}{{0, true}, {1, false}, {int64(events.Quiet), false}, {1, false}, {2, false}, {3 * int64(events.Quiet), true}, {3*int64(events.Quiet) + 1, false}} {
 		if got := p.Begins(c.now); got != c.want {
 			t.Errorf("step %d: it begins: %t, want %t", i, got, c.want)
+		}
+	}
+}
+
+// Of a long text the beginning is kept, in whole characters.
+func TestLongText(t *testing.T) {
+	var l events.Log
+	for n := range 4 {
+		l.Add(events.Event{Kind: events.ReloadRefused, Text: strings.Repeat("x", n) + strings.Repeat("é", 1<<20), By: strings.Repeat("y", 1<<20)})
+		e := l.LatestOf(events.ReloadRefused)
+		if len(e.Text) > 510 || len(e.Text) < 490 || !utf8.ValidString(e.Text) || !strings.HasSuffix(e.Text, "é...") || len(e.By) > 510 {
+			t.Errorf("kept are %d and %d bytes: %q", len(e.Text), len(e.By), e.Text)
 		}
 	}
 }

@@ -161,8 +161,8 @@ func (c *serverConn) logBadReply(err *msg.ProtocolError) {
 // tellCut notes that clients begin to be cut for what they may not do.
 func (c *client) tellCut(why msg.Reason) {
 	p := c.pool
-	if (closeReason{why: why}).isOffence() && p.cuts.Begins(p.ctx.loop.Now()) {
-		p.ctx.identity.events.AddFirst(p.event(events.ClientsCut, why, "clients are closed: "+why.String()))
+	if (closeReason{why: why}).isOffence() && p.topo.cuts.Begins(p.ctx.loop.Now()) {
+		p.ctx.identity.events.Add(p.event(events.ClientsCut, why, "clients are closed: "+why.String()))
 	}
 }
 
@@ -172,8 +172,8 @@ func (p *ServerPool) logRefused(fd int, why msg.Reason) {
 	if why == msg.NoDescriptors {
 		text, limit = "client refused: no descriptors are left for clients", ctx.identity.limits.MaxClients()
 	}
-	if p.refusals.Begins(ctx.loop.Now()) {
-		ctx.identity.events.AddFirst(p.event(events.ClientsRefused, why, text+" ("+strconv.Itoa(limit)+")"))
+	if p.topo.refusals.Begins(ctx.loop.Now()) {
+		ctx.identity.events.Add(p.event(events.ClientsRefused, why, text+" ("+strconv.Itoa(limit)+")"))
 	}
 	if !ctx.log.Enabled(logging.Warn) {
 		return

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"nuthatch/internal/config"
-	"nuthatch/internal/events"
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/latency"
 	"nuthatch/internal/mbuf"
@@ -63,8 +62,6 @@ type ServerPool struct {
 	expiredPace pace
 	// largePace is when it may next be told that a reply was too large.
 	largePace pace
-	// refusals and cuts are when clients were refused or cut last.
-	refusals, cuts events.Episode
 	// paused: no request is taken.
 	paused bool
 	// leaveBy is when a pool that was removed goes at the latest; 0 for all

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/events"
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/slowlog"
 )
@@ -39,6 +40,8 @@ type Topology struct {
 type lineage struct {
 	// clients is how many clients the pool has, in all loops.
 	clients atomic.Int64
+	// refusals and cuts tell when clients begin to be refused and to be cut.
+	refusals, cuts events.Episode
 	// slow is the pool's slow log.
 	slow *slowlog.Log
 }
