@@ -64,18 +64,19 @@ func (in *Instance) tellReloaded(c *preview.Change, by string) {
 // puts it back, if that is a change. before is how the server was. The caller holds
 // changing.
 func (in *Instance) tellService(pool string, i int, s proxy.Service, before *proxy.ServerState, by string) {
+	if s == before.Service {
+		return
+	}
 	g := in.current.Load()
 	server := g.conf.Pools[g.pool(pool)].Servers[i].StatsName()
 	e := events.Event{Pool: pool, Server: server, By: by}
-	switch {
-	case s == before.Service:
-		return
-	case s == proxy.InService:
+	switch s {
+	case proxy.InService:
 		e.Kind, e.For = events.ServerEnabled, time.Duration(in.Now()-before.Since)
 		e.Text = fmt.Sprintf("server %s is in service again", server)
-	case s == proxy.OffTheRing:
+	case proxy.OffTheRing:
 		e.Kind, e.Text = events.ServerDisabled, fmt.Sprintf("server %s is out of service: the other servers get its keys", server)
-	default:
+	case proxy.Refused:
 		e.Kind, e.Text = events.ServerDisabled, fmt.Sprintf("server %s is out of service: requests for its keys fail", server)
 	}
 	in.tell(e)

@@ -13,8 +13,8 @@ import (
 func (c *controller) behind(since int64) (kinds []string, last int64) {
 	c.t.Helper()
 	list := read[api.Events](c, "events", "--since", fmt.Sprint(since))
-	for _, e := range list.Events {
-		kinds = append(kinds, e.Kind)
+	for i := range list.Events {
+		kinds = append(kinds, list.Events[i].Kind)
 	}
 	return kinds, list.Last
 }
