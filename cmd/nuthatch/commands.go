@@ -19,6 +19,7 @@ func commands() []command {
 		{"ctl", "COMMAND [ARGUMENT]...", "ask a running proxy, and give it orders (nuthatch ctl help)", runCtl},
 		{"top", "[-a address] [-i interval]", "watch a running proxy in the terminal", runTop},
 		{"check", "--against-nutcracker address", "compare where a running nutcracker looks for keys with a file", runCheck},
+		{"schema", "", "write the JSON Schema of the configuration, for editors", runSchema},
 		{"demo", "[-m] [-l address]", "run a proxy over three servers of its own", runDemo},
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/testkit"
 	"nuthatch/internal/version"
 )
@@ -267,6 +269,7 @@ func TestOurOwnName(t *testing.T) {
 		{[]string{"dmeo"}, `nuthatch: unknown command "dmeo"`},
 		{[]string{"-v"}, "nuthatch: option -v requires a number"},
 		{[]string{"-t", "my.yml"}, `nuthatch: unexpected argument "my.yml" (a configuration file is given with -c)`},
+		{[]string{"schema", "now"}, `nuthatch schema: unexpected argument "now"`},
 		{[]string{"demo", "-z"}, "nuthatch demo: invalid option -- 'z'"},
 		{[]string{"demo", "now"}, `nuthatch demo: unexpected argument "now"`},
 		{[]string{"demo", "--listen"}, "nuthatch demo: option -l requires a string"},
@@ -276,6 +279,19 @@ func TestOurOwnName(t *testing.T) {
 		if got := runAs(t, nuthatch, tt.args...); got.status != 1 || got.firstLine() != tt.want {
 			t.Errorf("nuthatch %q: status %d and %q, want 1 and %q", tt.args, got.status, got.firstLine(), tt.want)
 		}
+	}
+}
+
+// TestSchema: the command writes the schema, as JSON, and nothing else.
+func TestSchema(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	status := run([]string{nuthatch, "schema"}, &stdout, &stderr)
+	var doc map[string]any
+	if err := json.Unmarshal(stdout.Bytes(), &doc); err != nil || status != 0 || stderr.Len() > 0 {
+		t.Fatalf("status %d, standard error %q: %v", status, &stderr, err)
+	}
+	if stdout.String() != string(config.Schema()) || doc["$schema"] != "https://json-schema.org/draft/2020-12/schema" {
+		t.Errorf("wrote a schema of %v, %d bytes", doc["$schema"], stdout.Len())
 	}
 }
 

@@ -14,7 +14,7 @@ func writeUsage(w io.Writer, program string) {
 	fmt.Fprintf(w, "%s [-i stats interval] [-p pid file] [-m mbuf size]\n", indent)
 	if program == nuthatch {
 		for _, c := range commands() {
-			fmt.Fprintf(w, "       %s %s %s\n", program, c.name, c.synopsis)
+			fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("       %s %s %s", program, c.name, c.synopsis), " "))
 		}
 	}
 	fmt.Fprintln(w)

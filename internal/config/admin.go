@@ -13,13 +13,13 @@ const adminOff = "off"
 const defaultAdmin = "127.0.0.1:22223"
 
 // kindAdmin is kindListen or "off", which is the zero Address.
-var kindAdmin = kind{form: "address or off", text: true, parse: parseAdmin}
+var kindAdmin = kind{form: "address or off", text: true, parse: parseAdmin, schema: textOf(adminOff + `|` + listenPattern)}
 
 // kindPath is the path of a file.
-var kindPath = kind{form: "path", text: true, parse: parsePath}
+var kindPath = kind{form: "path", text: true, parse: parsePath, schema: textOf(`/.*`)}
 
 // kindPercent is a whole number without a sign behind it.
-var kindPercent = kind{form: "percent", parse: parseNumber, span: numberSpan}
+var kindPercent = kind{form: "percent", parse: parseNumber, span: numberSpan, schema: numberSchema}
 
 func parseAdmin(r limits, text string) (value, error) {
 	if text == adminOff {

@@ -15,7 +15,7 @@ const adminAuto = "auto"
 
 // kindAdminSocket is a unix socket, "auto", which is an Address of NetworkAuto, or
 // "off", which is the zero Address.
-var kindAdminSocket = kind{form: "path, auto or off", text: true, parse: parseAdminSocket}
+var kindAdminSocket = kind{form: "path, auto or off", text: true, parse: parseAdminSocket, schema: textOf(adminOff + `|` + adminAuto + `|/[^ ]*|/.* 0*[0-7]{1,3}`)}
 
 func parseAdminSocket(r limits, text string) (value, error) {
 	switch text {

@@ -14,9 +14,15 @@ func (r *reader) checkPool(b *poolBlock) {
 	r.checkServers(b)
 	r.checkDatabases(b)
 	r.checkHealthCheck(b)
-	auth, redis := b.seen["redis_auth"], b.seen["redis"]
-	if len(auth.read) > 0 && !b.pool.Redis && !redis.faulty {
-		r.fault(auth.name, &b.block, "redis_auth", "only valid in a pool with 'redis: true'")
+	for i := range poolKeys {
+		k := &poolKeys[i]
+		given := b.seen[k.name]
+		if k.onlyWith == "" || len(given.read) == 0 || b.seen[k.onlyWith].faulty {
+			continue
+		}
+		if lookup(poolKeys, k.onlyWith).text(&b.pool) != "true" {
+			r.fault(given.name, &b.block, k.name, "only valid in a pool with "+quote(k.onlyWith+": true"))
+		}
 	}
 }
 

@@ -10,6 +10,8 @@ type description struct {
 	kind     kind
 	limits   limits
 	required bool
+	needed   bool
+	onlyWith string
 	origin   origin
 	// within are the keys of a block, or of each block of a list or a map.
 	within []description
@@ -47,7 +49,7 @@ func describe[T any](keys []key[T]) []description {
 func (k *key[T]) describe() description {
 	d := description{
 		name: k.name, form: k.form(), def: k.def, defNote: k.defNote, help: k.help, differs: k.differs,
-		kind: k.kind, limits: k.limits, required: k.required, origin: k.origin,
+		kind: k.kind, limits: k.limits, required: k.required, needed: k.needed, onlyWith: k.onlyWith, origin: k.origin,
 	}
 	if k.blocks == nil {
 		return d

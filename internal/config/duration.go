@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-var kindDuration = kind{form: "duration", parse: parseDuration, span: durationSpan}
+var kindDuration = kind{form: "duration", parse: parseDuration, span: durationSpan, schema: durationSchema}
 
 // durations is a range of durations, as limits.
 func durations(least, most time.Duration) limits { return limits{int64(least), int64(most)} }

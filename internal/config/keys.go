@@ -135,7 +135,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 		set:  func(p *Pool, v value) { p.Preconnect = v.flag },
 	},
 	{
-		name: "redis_auth", kind: kindSecret, defNote: "none",
+		name: "redis_auth", kind: kindSecret, onlyWith: "redis", defNote: "none",
 		help: "The password of the pool's Redis servers. The proxy sends it on every connection to a server, and asks the same of " +
 			"every client. Only in a pool with `redis: true`. No log line, error or statistic shows it. A client that has not said it " +
 			"gets nothing but the login, and its requests may have 10 words of 16 KB at the most. Clients that are connected when a " +
@@ -345,7 +345,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 // healthCheckKeys are the keys of a pool's block "health_check".
 var healthCheckKeys = []key[HealthCheck]{
 	{
-		name: "interval", kind: kindDuration, limits: durations(0, time.Hour), def: "0", defNote: "no checks",
+		name: "interval", kind: kindDuration, limits: durations(0, time.Hour), needed: true, def: "0", defNote: "no checks",
 		origin: fromNuthatch,
 		help: "How often each server is asked whether it is well, on a connection of its own: with `PING`, behind `AUTH` if there is a " +
 			"`redis_auth`, or with Memcached's `version`. With `auto_eject_hosts: true` a server is then ejected by checks too, " +

@@ -45,25 +45,27 @@ type kind struct {
 	parse func(r limits, text string) (value, error)
 	// span describes limits in the documentation; nil if the kind has none.
 	span func(r limits) string
+	// schema is the JSON Schema of one value.
+	schema func(r limits) object
 }
 
 var (
-	kindListen       = kind{form: "address", text: true, parse: parseListenValue}
-	kindHash         = kind{form: "name of a hash", parse: parseHash}
-	kindDistribution = kind{form: "name of a distribution", parse: parseDistribution}
-	kindHashTag      = kind{form: "two characters", example: `"{}"`, text: true, parse: parseHashTag}
-	kindMillis       = kind{form: "milliseconds", parse: parseMillis, span: numberSpan}
-	kindNumber       = kind{form: "number", parse: parseNumber, span: numberSpan}
-	kindSize         = kind{form: "size", parse: parseSize, span: sizeSpan}
-	kindBool         = kind{form: "true or false", parse: parseBool}
-	kindSecret       = kind{form: "text", text: true, secret: true, parse: parseSecret}
+	kindListen       = kind{form: "address", text: true, parse: parseListenValue, schema: textOf(listenPattern)}
+	kindHash         = kind{form: "name of a hash", parse: parseHash, schema: hashSchema}
+	kindDistribution = kind{form: "name of a distribution", parse: parseDistribution, schema: distributionSchema}
+	kindHashTag      = kind{form: "two characters", example: `"{}"`, text: true, parse: parseHashTag, schema: hashTagSchema}
+	kindMillis       = kind{form: "milliseconds", parse: parseMillis, span: numberSpan, schema: numberSchema}
+	kindNumber       = kind{form: "number", parse: parseNumber, span: numberSpan, schema: numberSchema}
+	kindSize         = kind{form: "size", parse: parseSize, span: sizeSpan, schema: sizeSchema}
+	kindBool         = kind{form: "true or false", parse: parseBool, schema: boolSchema}
+	kindSecret       = kind{form: "text", text: true, secret: true, parse: parseSecret, schema: secretSchema}
 	kindUnknown      = oneOf("unknown_commands", unknownNames)
 	kindPartial      = oneOf("partial_results", partialNames)
 	kindKeyless      = oneOf("keyless_scripts", keylessNames)
 	kindRetry        = oneOf("retry", retryNames)
 	kindFailedSelect = oneOf("failed_select", failedSelectNames)
 	kindEject        = oneOf("eject", ejectNames)
-	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue}
+	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue, schema: textOf(serverPattern)}
 )
 
 func parseListenValue(_ limits, text string) (value, error) {
@@ -102,7 +104,7 @@ func oneOf(key string, words []string) kind {
 	last := len(words) - 1
 	return kind{
 		form:  strings.Join(words[:last], ", ") + " or " + words[last],
-		words: words,
+		words: words, schema: wordsOf(words),
 		parse: func(_ limits, text string) (value, error) {
 			i := slices.Index(words, text)
 			if i < 0 {

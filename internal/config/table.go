@@ -39,6 +39,11 @@ type key[T any] struct {
 	// required is true if a file without the key is at fault, or one that has the
 	// block without it.
 	required bool
+	// needed is true if a block without the key is at fault, which a check of its own
+	// tells; def is for where there is no block.
+	needed bool
+	// onlyWith is a key that must be true where this one is given.
+	onlyWith string
 	origin   origin
 	// help is the documentation's text; differs what it says on nutcracker.
 	help, differs string
@@ -65,7 +70,7 @@ func within[T, B any](block string, at func(*T) *B, keys []key[B]) []key[T] {
 	for i, k := range keys {
 		rows[i] = key[T]{
 			name: block + "." + k.name, kind: k.kind, limits: k.limits, def: k.def, defNote: k.defNote,
-			required: k.required, origin: k.origin, help: k.help, differs: k.differs,
+			required: k.required, needed: k.needed, onlyWith: k.onlyWith, origin: k.origin, help: k.help, differs: k.differs,
 		}
 		if k.blocks != nil {
 			rows[i].blocks = part[T, B]{k.blocks, at}

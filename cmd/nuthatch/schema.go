@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"nuthatch/internal/config"
+)
+
+// runSchema is "nuthatch schema": it writes the JSON Schema of a configuration file.
+func runSchema(args []string, stdout, stderr io.Writer) int {
+	var help bool
+	table := []option{{'h', "help", noArgument, "this help", set(&help)}}
+	operands, err := getopt(table, args)
+	if err == nil && len(operands) > 0 {
+		err = fmt.Errorf("unexpected argument %q", operands[0])
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s schema: %v\n", nuthatch, err)
+		writeOptions(stderr, table)
+		return exitFailure
+	}
+	if help {
+		fmt.Fprintf(stdout, "Usage: %s schema > nuthatch.schema.json\n\nWrites the JSON Schema of a configuration file, for editors.\n\n", nuthatch)
+		writeOptions(stdout, table)
+		return 0
+	}
+	if _, err := stdout.Write(config.Schema()); err != nil {
+		fmt.Fprintf(stderr, "%s schema: %v\n", nuthatch, err)
+		return exitFailure
+	}
+	return 0
+}
