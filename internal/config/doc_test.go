@@ -67,7 +67,8 @@ func rows() []row {
 // rowsOf are the rows of a table, and of the blocks in it.
 func rowsOf(prefix string, keys []description) []row {
 	var rows []row
-	for _, k := range keys {
+	for i := range keys {
+		k := &keys[i]
 		name := prefix + k.name
 		if k.shape != shapeBlock {
 			rows = append(rows, rowOf(name, k))
@@ -77,7 +78,7 @@ func rowsOf(prefix string, keys []description) []row {
 	return rows
 }
 
-func rowOf(name string, k description) row {
+func rowOf(name string, k *description) row {
 	r := row{name: name, form: k.form, def: k.defNote, help: k.help, differs: k.differs, origin: k.origin, span: k.span()}
 	switch {
 	case k.required:

@@ -245,7 +245,10 @@ func secretSchema(limits) object {
 func hashTagSchema(limits) object {
 	oneDigit := object{{"type", "integer"}, {"minimum", 0}, {"maximum", 9}}
 	return object{
-		{"type", []string{"string", "integer"}}, {"minimum", -9}, {"maximum", 99}, {"not", oneDigit},
+		{"type", []string{"string", "integer"}},
+		{"minimum", -9},
+		{"maximum", 99},
+		{"not", oneDigit},
 		{"pattern", `^([\x01-\x7f]{2}|[^\x00-\x7f])$`},
 	}
 }

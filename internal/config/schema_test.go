@@ -89,12 +89,12 @@ func instance(n *yaml.Node) any {
 }
 
 // schemaError is why the schema refuses a file, or nil; ok is false if the file is not YAML.
-func schemaError(s *jsonschema.Schema, text []byte) (err error, ok bool) {
+func schemaError(s *jsonschema.Schema, text []byte) (ok bool, err error) {
 	root, fault := decode("", text)
 	if fault != nil {
-		return nil, false
+		return false, nil
 	}
-	return s.Validate(instance(root)), true
+	return true, s.Validate(instance(root))
 }
 
 // docExamples are the files in the documentation.
@@ -134,7 +134,7 @@ func TestSchemaTakesEveryFile(t *testing.T) {
 	}
 	s := compile(t, Schema())
 	for name, text := range files {
-		if err, ok := schemaError(s, text); err != nil || !ok {
+		if ok, err := schemaError(s, text); err != nil || !ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -176,7 +176,7 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 	s := compile(t, Schema())
 	for name, text := range faulty {
-		err, ok := schemaError(s, text)
+		ok, err := schemaError(s, text)
 		why := beyondSchema[name]
 		switch {
 		case !ok && why != "":
@@ -212,14 +212,15 @@ func TestSchemaOfEveryKey(t *testing.T) {
 func checkSchemaOfKey(t *testing.T, s *jsonschema.Schema, k *description, file func(line string) string) {
 	t.Helper()
 	if k.shape == shapeBlock {
-		for _, inner := range k.within {
-			rest := ""
-			for _, other := range k.within {
+		for i := range k.within {
+			inner, rest := &k.within[i], ""
+			for j := range k.within {
+				other := &k.within[j]
 				if (other.required || other.needed) && other.name != inner.name {
 					rest += ", " + other.name + ": " + other.def
 				}
 			}
-			checkSchemaOfKey(t, s, &inner, func(line string) string {
+			checkSchemaOfKey(t, s, inner, func(line string) string {
 				return file("  " + k.name + ": {" + strings.TrimSpace(line) + rest + "}\n")
 			})
 		}
@@ -231,9 +232,11 @@ func checkSchemaOfKey(t *testing.T, s *jsonschema.Schema, k *description, file f
 	if k.required || k.kind.list {
 		return
 	}
-	values := slices.Concat(k.kind.words, []string{k.def, "true", "yes", "off", "auto", "-1", "1.5", "12", "'12'", "1kb", "3GB", "1tb",
+	values := slices.Concat(k.kind.words, []string{
+		k.def, "true", "yes", "off", "auto", "-1", "1.5", "12", "'12'", "1kb", "3GB", "1tb",
 		"1 kb", "1s", "1m30s", "+2h", ".5h", "5", "0", "s", "1d", "/a", "a/b", "/a 0660", "/a 888", "a:1", "\"*:1\"", "\"[::1]:80\"",
-		"text", "ab", "\"{}\"", "{}", "[a]", "[]", "''", "ring", "fnv1a_64", "ketama", "modula ", "json"})
+		"text", "ab", "\"{}\"", "{}", "[a]", "[]", "''", "ring", "fnv1a_64", "ketama", "modula ", "json",
+	})
 	if k.kind.span != nil {
 		for _, n := range []int64{k.limits.min - 1, k.limits.min, k.limits.max, k.limits.max + 1} {
 			values = append(values, strconv.FormatInt(n, 10))
@@ -306,7 +309,7 @@ func TestSchemaOfBlocks(t *testing.T) {
 		{"watches: [{address: /a}]\ntls.wait: 1s\n", false},
 	} {
 		_, faults, _ := parseFleet(t, tt.text)
-		err, _ := schemaError(s, []byte(tt.text))
+		_, err := schemaError(s, []byte(tt.text))
 		if (faults == "") != tt.ok || (err == nil) != tt.ok {
 			t.Errorf("%s: faults %q, and by the schema %v; want it taken: %v", tt.text, faults, err, tt.ok)
 		}
