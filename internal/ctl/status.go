@@ -152,7 +152,7 @@ func (f *finder) process(info *api.Info, pools *api.Pools) {
 		}
 	}
 	if r := info.LastReload; r != nil && r.Refused {
-		f.add(false, "", "", "%s ago, by %s: %s", age(info.Time.Sub(r.Time)), r.By, r.Text)
+		f.add(false, "", "", "the last reload was refused, %s ago, by %s: %s", age(info.Time.Sub(r.Time)), r.By, r.Text)
 	}
 	p := &info.Process
 	switch held := fmt.Sprintf("%s of %s held for clients", size(p.HeldMemory), size(p.HardMemory)); {
