@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -33,7 +34,7 @@ func (f *targetFlags) table() []option {
 	return []option{
 		{'a', "address", text, "admin listener: host:port, path or URL (default: $" + adminVariable + ", or of -c, or " +
 			ctl.DefaultAddress + ")", setText(&f.address)},
-		{'c', "conf-file", fileName, "the proxy's configuration file, for the address and the token", setText(&f.confFile)},
+		{'c', "conf-file", fileName, "the configuration file that the proxy runs with, for the address and the token; no other proxy is talked to", setText(&f.confFile)},
 		{'T', "token-file", fileName, "file that holds the token (default: $" + tokenVariable + ", or of -c)", setText(&f.tokenFile)},
 	}
 }
@@ -111,16 +112,10 @@ func (f *targetFlags) client() (*ctl.Client, error) {
 func (f *targetFlags) target() (ctl.Target, error) {
 	t := ctl.Target{Address: ctl.DefaultAddress}
 	if f.confFile != "" {
-		conf, err := config.Load(f.confFile)
-		if err != nil {
+		var err error
+		if t, err = f.described(); err != nil {
 			return t, err
 		}
-		if t, err = ctl.Of(conf, f.confFile); err != nil && f.address == "" {
-			return t, err
-		}
-	}
-	if f.address != "" {
-		t.ConfigFile = "" // it is said which one is meant
 	}
 	t.Address = orElse(f.address, orElse(os.Getenv(adminVariable), t.Address))
 	t.Token = orElse(os.Getenv(tokenVariable), t.Token)
@@ -130,6 +125,25 @@ func (f *targetFlags) target() (ctl.Target, error) {
 	var err error
 	t.Token, err = ctl.ReadToken(f.tokenFile)
 	return t, err
+}
+
+// described is the proxy that runs with the configuration file. A file at fault still
+// says which one it is, if that one has a socket by itself or its address is given.
+func (f *targetFlags) described() (ctl.Target, error) {
+	conf, err := config.Load(f.confFile)
+	if err == nil {
+		var t ctl.Target
+		if t, err = ctl.Of(conf, f.confFile); err == nil {
+			return t, nil
+		}
+	} else if t, ok := ctl.OfFaulty(f.confFile); ok {
+		return t, nil
+	}
+	if f.address == "" {
+		return ctl.Target{}, err
+	}
+	absolute, err := filepath.Abs(f.confFile)
+	return ctl.Target{ConfigFile: absolute}, err
 }
 
 // report writes why the command of that name failed, and returns the exit status

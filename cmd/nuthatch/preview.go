@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/ctl"
 	"nuthatch/internal/preview"
 )
 
@@ -40,11 +41,24 @@ func showPreview(f *flags, cfg *config.Config, stdout, stderr io.Writer) int {
 
 // previewRunning has a running proxy say what the file would change.
 func previewRunning(f *flags, stdout, stderr io.Writer) int {
-	c := &ctlFlags{targetFlags: targetFlags{confFile: f.confFile}}
-	if f.against != againstRunning {
-		c.address = f.against
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	return report("-t", c.run(ctx, []string{"preview", f.confFile}, stdout), stderr)
+	return report("-t", askRunning(ctx, f, stdout), stderr)
+}
+
+func askRunning(ctx context.Context, f *flags, stdout io.Writer) error {
+	meant := targetFlags{confFile: f.confFile}
+	if f.against != againstRunning {
+		meant.address = f.against
+	}
+	t, err := meant.target()
+	if err != nil {
+		return err
+	}
+	t.ConfigFile = "" // the file is the new one, and the answer names the one that is in force
+	client, err := ctl.NewClient(t)
+	if err != nil {
+		return err
+	}
+	return ctl.Run(ctx, client, ctl.Options{}, []string{"preview", f.confFile}, stdout)
 }

@@ -67,18 +67,25 @@ func TestActionsNameTheProxy(t *testing.T) {
 	}
 }
 
-// A check by HTTP/1.0 names no host.
-func TestCheckWithoutHost(t *testing.T) {
+// A check by HTTP/1.0 names no host, and HAProxy's ask with OPTIONS unless they are told
+// otherwise, for "/" if they are told of no path.
+func TestChecksByHTTP10(t *testing.T) {
 	s := newStage(t)
-	c := s.dial(t)
-	fmt.Fprint(c, "GET /healthz HTTP/1.0\r\n\r\n")
-	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		t.Errorf("status %d", answer.StatusCode)
+	for _, line := range []string{
+		"GET /healthz", "HEAD /healthz", "OPTIONS /healthz", "OPTIONS /", "GET /readyz", "OPTIONS /readyz",
+	} {
+		c := s.dial(t)
+		fmt.Fprint(c, line+" HTTP/1.0\r\n\r\n")
+		method, _, _ := strings.Cut(line, " ")
+		answer, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := readAll(t, answer)
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK || strings.Contains(text, `"pid"`) {
+			t.Errorf("%s: status %d, %s", line, answer.StatusCode, text)
+		}
 	}
 }
 

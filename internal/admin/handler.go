@@ -78,6 +78,8 @@ func (h *handler) routes() map[string]http.HandlerFunc {
 		"GET /debug/pprof/trace":   h.pprof(pprof.Trace),
 	}
 	maps.Copy(routes, h.orders())
+	// A check of HAProxy's asks with OPTIONS unless it is told otherwise, and for "/".
+	routes["OPTIONS /healthz"], routes["OPTIONS /readyz"], routes["OPTIONS /{$}"] = h.healthz, h.readyz, h.healthz
 	if h.Page != nil {
 		routes["GET /{$}"] = h.Page.ServeHTTP
 		routes["GET /page/"] = h.Page.ServeHTTP
@@ -123,7 +125,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // isAction reports whether the request changes anything.
 func isAction(r *http.Request) bool {
-	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.URL.Path != previewPath
+	return !onlyReads(r) && r.URL.Path != previewPath
+}
+
+// onlyReads reports whether the method is one that changes nothing.
+func onlyReads(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
 }
 
 // mayAct reports whether who bears what is needed here may do more than look: a unix
@@ -177,7 +184,7 @@ func (h *handler) suspect(r *http.Request) string {
 	if err := h.origins.Check(r); err != nil {
 		return "an action must not come from a page of another site"
 	}
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+	if onlyReads(r) {
 		return ""
 	}
 	// A page of another site can send what a form sends and nothing else, unless

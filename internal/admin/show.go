@@ -31,7 +31,7 @@ func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	answer(w, api.Done{Done: "alive"})
+	answer(w, api.Health{Done: "alive"})
 }
 
 // readyz says whether clients should be sent here.
@@ -40,7 +40,7 @@ func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) {
 		write(w, http.StatusServiceUnavailable, api.Fault{Error: "not ready", Reasons: why})
 		return
 	}
-	answer(w, api.Done{Done: "ready"})
+	answer(w, api.Health{Done: "ready"})
 }
 
 // notReady tells why no clients should be sent here; empty if they should.

@@ -19,6 +19,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/inet"
@@ -54,12 +56,12 @@ type Target struct {
 // Of is the target that a configuration file describes: its socket for actions if
 // there is one, or else its admin listener, and the token if this user may read it.
 func Of(conf *config.Config, file string) (Target, error) {
-	p := &conf.Process
 	absolute, err := filepath.Abs(file)
 	if err != nil {
 		return Target{}, err
 	}
-	if path := actionSocket(p, absolute); path != "" {
+	p := &conf.Process
+	if path := actionSocket(p.AdminSocket, absolute); path != "" {
 		return Target{Address: path, ConfigFile: absolute}, nil
 	}
 	if p.Admin.Network == "" {
@@ -73,20 +75,37 @@ func Of(conf *config.Config, file string) (Target, error) {
 	return t, err
 }
 
+// OfFaulty is the target that a file at fault leaves: the socket that a proxy which
+// runs with the file makes by itself, if there is one.
+func OfFaulty(file string) (Target, bool) {
+	absolute, err := filepath.Abs(file)
+	if err != nil {
+		return Target{}, false
+	}
+	path := actionSocket(config.Address{Network: config.NetworkAuto}, absolute)
+	return Target{Address: path, ConfigFile: absolute}, path != ""
+}
+
 // actionSocket is where the socket for actions of a proxy that runs with the file is;
-// empty if there is none.
-func actionSocket(p *config.Process, file string) string {
+// empty if there is none that this user may connect to.
+func actionSocket(a config.Address, file string) string {
 	var paths []string
-	switch p.AdminSocket.Network {
+	switch a.Network {
 	case config.NetworkUnix:
-		paths = []string{p.AdminSocket.Path}
+		paths = []string{a.Path}
 	case config.NetworkAuto:
+		names := []string{config.AdminSocketName(file)}
+		if behind, err := filepath.EvalSymlinks(file); err == nil && behind != file {
+			names = append(names, config.AdminSocketName(behind))
+		}
 		for _, dir := range config.AdminSocketDirs() {
-			paths = append(paths, filepath.Join(dir, config.AdminSocketName(file)))
+			for _, name := range names {
+				paths = append(paths, filepath.Join(dir, name))
+			}
 		}
 	}
 	for _, path := range paths {
-		if st, err := os.Stat(path); err == nil && st.Mode().Type() == os.ModeSocket {
+		if st, err := os.Stat(path); err == nil && st.Mode().Type() == os.ModeSocket && unix.Access(path, unix.W_OK) == nil {
 			return path
 		}
 	}
@@ -192,6 +211,15 @@ func (c *Client) Identify(ctx context.Context) (*api.Info, error) {
 	return c.known, nil
 }
 
+// verify fails if another proxy answers than the one that is meant.
+func (c *Client) verify(ctx context.Context) error {
+	if c.target.ConfigFile == "" {
+		return nil
+	}
+	_, err := c.Identify(ctx)
+	return err
+}
+
 // sameFile reports whether two paths are of one file. That of the proxy may be seen by
 // the proxy alone.
 func sameFile(a, b string) bool {
@@ -208,10 +236,8 @@ func sameFile(a, b string) bool {
 
 // Get asks a question and returns the answer as it came.
 func (c *Client) Get(ctx context.Context, path string, query url.Values) ([]byte, error) {
-	if c.target.ConfigFile != "" {
-		if _, err := c.Identify(ctx); err != nil {
-			return nil, err
-		}
+	if err := c.verify(ctx); err != nil {
+		return nil, err
 	}
 	if len(query) > 0 {
 		path += "?" + query.Encode()
@@ -222,10 +248,8 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) ([]byte
 // Post has the proxy do something; the body is made of order as JSON unless it is nil.
 // What is refused here because there is a socket for it is done there.
 func (c *Client) Post(ctx context.Context, path string, order any) ([]byte, error) {
-	if c.target.ConfigFile != "" {
-		if _, err := c.Identify(ctx); err != nil {
-			return nil, err
-		}
+	if err := c.verify(ctx); err != nil {
+		return nil, err
 	}
 	var body []byte
 	if order != nil {
@@ -263,6 +287,9 @@ func (c *Client) onThisHost() bool {
 // Preview asks what would change with the text of a configuration; nil: with what
 // is in the proxy's file now.
 func (c *Client) Preview(ctx context.Context, text []byte) ([]byte, error) {
+	if err := c.verify(ctx); err != nil {
+		return nil, err
+	}
 	return c.do(ctx, http.MethodPost, "/api/v1/preview", "application/yaml", text)
 }
 

@@ -152,7 +152,7 @@ func TestPreviewOfAFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{answers: map[string]string{"POST /api/v1/preview": `{"pools": [{"name": "alpha",
+	p := &proxy{answers: map[string]string{"GET /api/v1/info": `{"pid": 7, "host": "h", "config_file": "/etc/n.yml"}`, "POST /api/v1/preview": `{"pools": [{"name": "alpha",
 		"warnings": [{"what": "hash changes", "instead": "keep it"}]}],
 		"not_applied": [{"key": "nuthatch.threads", "old": "1", "new": "2", "why": "it is set at the start"}]}`}}
 	for _, asJSON := range []bool{false, true} {
@@ -162,6 +162,9 @@ func TestPreviewOfAFile(t *testing.T) {
 		}
 		if p.asked[0] != "POST /api/v1/preview text" || !strings.Contains(out, "hash changes") || !strings.Contains(out, "nuthatch.threads") {
 			t.Errorf("asked %q, and told\n%s", p.asked, out)
+		}
+		if !asJSON && !strings.Contains(out, "compared with what is in force (process 7 on h, /etc/n.yml)") {
+			t.Errorf("it is not told which proxy it was compared with:\n%s", out)
 		}
 	}
 }
@@ -295,11 +298,11 @@ func TestAnotherProxyAnswers(t *testing.T) {
 	for file, same := range map[string]bool{mine: false, theirs: true, link: true, filepath.Join(dir, "none.yml"): false} {
 		p := &proxy{answers: map[string]string{
 			"GET /api/v1/info": fmt.Sprintf(`{"pid": 7, "host": "h", "config_file": %q}`, theirs), "GET /api/v1/pools": poolsPage,
-			"POST /api/v1/drain": `{"done": "draining"}`,
+			"POST /api/v1/preview": `{"pools": []}`, "POST /api/v1/drain": `{"done": "draining"}`,
 		}}
 		server := httptest.NewServer(p)
 		t.Cleanup(server.Close)
-		for _, command := range []string{"stats", "drain"} {
+		for _, command := range []string{"stats", "drain", "preview"} {
 			c, err := NewClient(Target{Address: server.URL, ConfigFile: file})
 			if err != nil {
 				t.Fatal(err)

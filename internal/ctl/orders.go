@@ -66,9 +66,14 @@ func (s *session) reload([]string) error {
 	if _, err = s.change(text, err); err != nil || s.JSON {
 		return err
 	}
+	return s.sign("reloaded")
+}
+
+// sign writes which proxy did what was asked for.
+func (s *session) sign(done string) error {
 	info, err := s.client.Identify(s.ctx)
 	if err == nil {
-		_, err = fmt.Fprintf(s.out, "reloaded (%s)\n", proxyName(info.PID, info.Host, info.ConfigFile))
+		_, err = fmt.Fprintf(s.out, "%s (%s)\n", done, proxyName(info.PID, info.Host, info.ConfigFile))
 	}
 	return err
 }
@@ -83,6 +88,9 @@ func (s *session) preview(args []string) error {
 	}
 	text, err := s.client.Preview(s.ctx, conf)
 	change, err := s.change(text, err)
+	if err == nil && !s.JSON {
+		err = s.sign("compared with what is in force")
+	}
 	if err == nil && change.Warned() {
 		return ErrWarned
 	}

@@ -459,6 +459,12 @@ type Done struct {
 	ConfigFile string `json:"config_file,omitempty"`
 }
 
+// Health is the body of what a health check is answered if all is well.
+type Health struct {
+	// Done is "alive" or "ready".
+	Done string `json:"done"`
+}
+
 // Fault is the body of every answer with a status of 400 or more.
 type Fault struct {
 	Error string `json:"error"`
