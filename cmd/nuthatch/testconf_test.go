@@ -38,6 +38,7 @@ func TestTestConfOfAStart(t *testing.T) {
 		{"the statistics port at another address", good, []string{"-s", "22121", "-a", "127.0.0.2"}, 0, "syntax is ok"},
 		{"the statistics port and the admin listener", good + "nuthatch:\n  admin: 127.0.0.1:22122\n", []string{"-s", "22122", "-a", "127.0.0.1"}, 1, "by the admin listener"},
 		{"the statistics socket", pool("alpha", dir+"/s"), []string{"-a", dir + "/s"}, 1, "statistics port: " + dir + "/s is taken already"},
+		{"a statistics address that is none", good, []string{"-a", "300.1.1.1"}, 1, "statistics port: listen on '300.1.1.1:22222'"},
 		{"the default statistics port", pool("alpha", "127.0.0.1:22222"), nil, 0, "warning: statistics port: 0.0.0.0:22222 is taken already"},
 		{"a file in a socket's place", pool("alpha", file), nil, 1, "it is no socket"},
 		{"a folder that may come", pool("alpha", dir+"/none/s"), nil, 0, "warning: pool 'alpha': listen on"},

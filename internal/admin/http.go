@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,12 +60,15 @@ type HTTPOptions struct {
 	// is no page. It is shown to those without a token too.
 	Page   http.Handler
 	Logger *logging.Logger
+	// Name is what the log calls the listener; empty: the admin listener.
+	Name string
 }
 
 // HTTPPort is the admin listener. It runs in goroutines of its own.
 type HTTPPort struct {
 	// static after construction
 	addr     config.Address
+	name     string // of what it is, for the log
 	listener net.Listener
 	server   http.Server
 	logger   *logging.Logger
@@ -88,7 +92,7 @@ type HTTPPort struct {
 // the HTTPPort's from now on. It serves from Serve on.
 func NewHTTP(listener net.Listener, addr config.Address, o HTTPOptions) *HTTPPort {
 	h := &HTTPPort{
-		addr: addr, listener: listener, logger: o.Logger, crowd: newCrowd(),
+		addr: addr, name: cmp.Or(o.Name, "admin listener"), listener: listener, logger: o.Logger, crowd: newCrowd(),
 		accepting: make(chan struct{}), busy: make(map[net.Conn]struct{}),
 	}
 	h.server = http.Server{
@@ -112,12 +116,12 @@ func (h *HTTPPort) Serve() {
 		return
 	}
 	h.started = true
-	h.logger.Notice("admin listener is listening", slog.String("addr", h.listener.Addr().String()))
+	h.logger.Notice(h.name+" is listening", slog.String("addr", h.listener.Addr().String()))
 	h.serving.Go(func() {
 		defer close(h.accepting)
 		err := h.server.Serve(crowdListener{identifying{h.listener}, h.crowd})
 		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			h.logger.Error("admin listener failed", slog.String("error", err.Error()))
+			h.logger.Error(h.name+" failed", slog.String("error", err.Error()))
 		}
 	})
 }

@@ -267,8 +267,11 @@ func (c *Client) Post(ctx context.Context, path string, order any) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	if text, err = there.do(ctx, http.MethodPost, path, "application/json", body); errors.Is(err, ErrNoAnswer) {
-		return nil, fmt.Errorf("%w; %w", refused, err) // it may be another user's
+	switch text, err = there.do(ctx, http.MethodPost, path, "application/json", body); {
+	case errors.Is(err, os.ErrPermission):
+		return nil, fmt.Errorf("%w, which this user may not use", refused)
+	case errors.Is(err, ErrNoAnswer):
+		return nil, fmt.Errorf("%w; %w", refused, err)
 	}
 	return text, err
 }

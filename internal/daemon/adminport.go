@@ -73,6 +73,7 @@ const (
 // An adminPlace is where an admin listener is to be.
 type adminPlace struct {
 	addr config.Address // the zero Address: there is to be none
+	name string         // what the log calls it
 	// needed: somebody asked for it, so that the proxy does not run without.
 	needed bool
 }
@@ -80,13 +81,13 @@ type adminPlace struct {
 // adminPlaces are where conf has the admin listeners.
 func (in *Instance) adminPlaces(conf *config.Process) [numAdmins]adminPlace {
 	places := [numAdmins]adminPlace{
-		adminPort:   {addr: conf.Admin, needed: conf.AdminWritten},
-		adminSocket: {addr: conf.AdminSocket, needed: true},
+		adminPort:   {addr: conf.Admin, name: "admin listener", needed: conf.AdminWritten},
+		adminSocket: {addr: conf.AdminSocket, name: "socket for actions", needed: true},
 	}
 	if conf.AdminSocket.Network != config.NetworkAuto {
 		return places
 	}
-	places[adminSocket] = adminPlace{}
+	places[adminSocket] = adminPlace{name: places[adminSocket].name}
 	if in.opts.ConfigFile == "" || conf.Admin.Network != config.NetworkTCP || conf.AdminToken != "" || conf.AdminTokenFile != "" {
 		return places
 	}
@@ -147,7 +148,9 @@ func (in *Instance) openAdmin(c *config.Config, place adminPlace) (*admin.HTTPPo
 	}
 	switch {
 	case err == nil:
-		return admin.NewHTTP(listener, place.addr, in.httpOptions()), nil
+		o := in.httpOptions()
+		o.Name = place.name
+		return admin.NewHTTP(listener, place.addr, o), nil
 	case !place.needed && errors.Is(err, unix.EADDRINUSE) && place.addr.Network == config.NetworkUnix:
 		in.tell(events.Event{
 			Kind: events.AdminMissing,
@@ -160,11 +163,12 @@ func (in *Instance) openAdmin(c *config.Config, place adminPlace) (*admin.HTTPPo
 			Kind: events.AdminMissing,
 			Text: "no admin listener: its default address, " + place.addr.String() + ", is taken, and the configuration names no other",
 		})
-		in.log.Warn("no admin listener: its default address is taken, and the configuration names no other. Set 'nuthatch: admin:'",
+		in.log.Warn("warning: no admin listener, so no page, no metrics and no health checks: "+
+			"its default address is taken, and the configuration names no other. Set 'nuthatch: admin:'",
 			slog.String("addr", place.addr.String()))
 		return nil, nil
 	}
-	return nil, fmt.Errorf("admin listener: listen on '%s': %w", place.addr, in.takenBy(err, place.addr))
+	return nil, fmt.Errorf("%s: listen on '%s': %w", place.name, place.addr, in.takenBy(err, place.addr))
 }
 
 // httpOptions are those of every admin listener.

@@ -82,6 +82,7 @@ func checkNames(o checkedStart) []Finding {
 			all = append(all, Finding{Err: fmt.Errorf("%s: listen on '%s': %w", what, a, err)})
 		}
 	}
+	check("statistics port", statsAddress(o.Options))
 	check("admin listener", o.Config.Process.Admin)
 	for i := range o.Config.Pools {
 		check("pool '"+o.Config.Pools[i].Name+"'", o.Config.Pools[i].Listen)

@@ -131,7 +131,7 @@ func ReasonText(why msg.Reason) string {
 	case msg.ServerEOF:
 		return "it closed the connection"
 	case msg.LoginRefused:
-		return "it refuses the pool's login (redis_auth)"
+		return "it wants another login than the pool's (redis_auth)"
 	case msg.Unresolved:
 		return "its name cannot be resolved"
 	case msg.BadReply:
