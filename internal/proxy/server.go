@@ -208,15 +208,19 @@ func (c *serverConn) OnConnect() {
 // out-queue.
 func (c *serverConn) OnSent(n int) {
 	c.sent += uint64(n)
-	st, sent := c.server.stats, c.pool.ctx.measures.flushed
+	sent := c.pool.ctx.measures.flushed
+	var moved, bytes int64
 	for m := c.queue.Unsent(); m != nil && m.End <= c.sent; m = c.queue.Unsent() {
 		c.queue.Sent()
 		m.Sent = sent
-		st[stats.InQueue]--
-		st[stats.InQueueBytes] -= int64(m.Len)
-		st[stats.OutQueue]++
-		st[stats.OutQueueBytes] += int64(m.Len)
+		moved++
+		bytes += int64(m.Len)
 	}
+	st := c.server.stats
+	st[stats.InQueue] -= moved
+	st[stats.InQueueBytes] -= bytes
+	st[stats.OutQueue] += moved
+	st[stats.OutQueueBytes] += bytes
 }
 
 // pop takes the message whose reply has come off the queue.
@@ -324,15 +328,17 @@ func (c *serverConn) deliver(r msg.Reply) {
 	if r.Chain != nil && !c.endsWithin(r.Len()) {
 		return
 	}
-	discarded := c.discarded > 0
-	c.discarded = 0
-	if t := c.queue.Head().Type; !discarded && !c.pool.proto.Fits(t, r) {
+	if c.discarded > 0 {
+		c.discarded = 0
+	} else if !c.pool.proto.Fits(c.queue.Head().Type, r) {
 		c.logBadReply(errOutOfStep)
 		c.fail(msg.BadReply)
 		return
 	}
 	refuses := mayBeError(r) && c.refused(r)
-	c.proven = c.proven || !refuses
+	if !c.proven {
+		c.proven = !refuses
+	}
 	m := c.pop()
 	if m.Owner == nil {
 		c.pool.ctx.msgs.Put(m)
