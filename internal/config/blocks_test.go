@@ -124,7 +124,7 @@ func TestBlocks(t *testing.T) {
 // key, and what was expected, however deep it stands.
 func TestFaultsInBlocks(t *testing.T) {
 	_, got, _ := parseFleet(t, `watches:
-- addres: 127.0.0.1:1
+- addressx: 127.0.0.1:1
 - address: nowhere
   weight: 10
   weight: 2
@@ -147,7 +147,7 @@ tls:
 tls.wait: 5s
 peple: {}
 `)
-	want := `f:2: watches[0].addres: unknown key; did you mean 'address'?
+	want := `f:2: watches[0].addressx: unknown key; did you mean 'address'?
 f:3: watches[1].address: expected host:port or /path [mode], found 'nowhere'
 f:4: watches[1].weight: expected a whole number from 1 to 9, found '10'
 f:5: watches[1].weight: given twice; the first is on line 4

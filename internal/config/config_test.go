@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +145,22 @@ func TestEveryKeyIsTested(t *testing.T) {
 		if !strings.Contains(text, "\n  "+name+":") {
 			t.Errorf("testdata/good-every-key.yml has no key %q", name)
 		}
+	}
+	for _, keys := range [][]description{describe(poolKeys), describe(processKeys)} {
+		for i := range keys {
+			checkWritten(t, text, keys[i].within)
+		}
+	}
+}
+
+// checkWritten looks for the keys of blocks in a file.
+func checkWritten(t *testing.T, text string, keys []description) {
+	t.Helper()
+	for i := range keys {
+		if !regexp.MustCompile(`\n {4,}(- )?` + keys[i].name + ":").MatchString(text) {
+			t.Errorf("testdata/good-every-key.yml has no key %q", keys[i].name)
+		}
+		checkWritten(t, text, keys[i].within)
 	}
 }
 

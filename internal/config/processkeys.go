@@ -93,8 +93,8 @@ var processKeys = []key[Process]{
 	{
 		name: "metrics_old_names", kind: kindBool, def: "true", origin: fromNuthatch,
 		help: "Exposes the metrics that have been renamed under their old names too, so that dashboards and alerts go on while they " +
-			"are moved to the new names. [METRICS.md](METRICS.md#renamed-metrics) has the table. The old names, and this key, are for one " +
-			"release. With `false` a scrape is about a third smaller: set it once nothing asks for an old name.",
+			"are moved to the new names. [METRICS.md](METRICS.md#renamed-metrics) has the table. The old names are gone in the next release, " +
+			"and the key then does nothing. With `false` a scrape is about a third smaller: set it once nothing asks for an old name.",
 		set: func(p *Process, v value) { p.MetricsOldNames = v.flag },
 	},
 	{

@@ -13,9 +13,10 @@ import (
 // and for checks before a file reaches a proxy. It is made from the tables of keys.
 //
 // A schema sees what a YAML library makes of a file: +1 and 0x10 are numbers to it, True is
-// true, of a key that is given twice it sees one. It takes every file that Parse takes. What
-// depends on more than one value (listeners in each other's way, servers of one name), and
-// the range of a size or a duration with a unit, only Parse knows.
+// true, and of a key that is given twice it sees one. It takes every file that Parse takes, but
+// for a hash_tag such as 01, of which YAML makes a number. Only Parse knows what depends on more
+// than one value (listeners in each other's way, servers of one name), and the range of a size
+// or a duration with a unit.
 func Schema() []byte {
 	pool, process := blockSchema(describe(poolKeys)), blockSchema(describe(processKeys))
 	process[0].value = []string{"object", "null"} // all of its keys may be comments

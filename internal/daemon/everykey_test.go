@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -129,6 +130,45 @@ func TestReloadOfEveryKey(t *testing.T) {
 		change := apply(text(listen, lines))
 		after := find(config.ProcessSettings(&s.current.Load().conf.Process), set.Key)
 		judge(t, "nuthatch."+set.Key, before, after, change.Process, change.NotApplied)
+	}
+}
+
+// TestReloadLooksIntoEveryBlock: what TestReloadOfEveryKey gives other values are the keys
+// that a pool and a process without lists and maps of blocks have. Such a list or map needs an
+// entry there, for its keys to be given others too.
+func TestReloadLooksIntoEveryBlock(t *testing.T) {
+	type property struct {
+		Items, AdditionalProperties any // a schema, if the value is a list, or a map
+		Properties                  map[string]json.RawMessage
+	}
+	var schema struct {
+		Defs map[string]property `json:"$defs"`
+	}
+	if err := json.Unmarshal(config.Schema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	var look func(where string, p property)
+	look = func(where string, p property) {
+		for name, raw := range p.Properties {
+			var inner property
+			if err := json.Unmarshal(raw, &inner); err != nil {
+				t.Fatal(err)
+			}
+			entry, list := inner.Items.(map[string]any)
+			_, named := inner.AdditionalProperties.(map[string]any)
+			if named || list && entry["type"] == "object" {
+				t.Errorf("no reload changes the keys in an entry of %s.%s", where, name)
+			}
+			looked++
+			look(where+"."+name, inner)
+		}
+	}
+	for name, p := range schema.Defs {
+		look(name, p)
+	}
+	if conf := config.DefaultProcess(); looked <= len(config.ProcessSettings(&conf)) {
+		t.Errorf("the schema has %d keys", looked)
 	}
 }
 
