@@ -225,7 +225,7 @@ func TestDockerRun(t *testing.T) {
 func TestDockerfile(t *testing.T) {
 	text := read(t, "docker/Dockerfile")
 	for _, want := range []string{
-		"CGO_ENABLED=0", "FROM scratch", "USER 65532:65532", "STOPSIGNAL SIGTERM", `"-a", "127.0.0.1"`, `CMD ["/nuthatch", "ctl", "ready"]`, "\nEXPOSE 22121\n",
+		"CGO_ENABLED=0", "FROM scratch", "COPY --from=build --chown=65532:65532 /sockets/ /run/", "USER 65532:65532", "STOPSIGNAL SIGTERM", `"-a", "127.0.0.1"`, `CMD ["/nuthatch", "ctl", "ready"]`, "\nEXPOSE 22121\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the Dockerfile has no %s", want)

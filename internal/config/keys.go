@@ -175,7 +175,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "unknown_commands", kind: kindUnknown, def: "learn", origin: fromNuthatch,
 		help: "What becomes of a Redis command that nuthatch does not know, such as a module's. `learn`: a server is asked for it " +
 			"once, with `COMMAND INFO`, and from then on the command goes to the owner of its keys. `refuse`: an error. A command " +
-			"that names no key is served only in a pool of one server. A Memcached pool takes no notice of it.",
+			"that names no key is served only in a pool of one server. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.UnknownCommands = UnknownCommands(v.number) },
 	},
 	{
@@ -317,7 +317,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "allow_keys", kind: kindBool, def: "true", origin: fromNuthatch,
 		help: "Lets the clients of a Redis pool send `KEYS`, which goes to every server of the pool and keeps each busy until it has " +
 			"looked at all of its keys. With `false` the command is refused with an error that names `SCAN`. " +
-			"A Memcached pool takes no notice of it.",
+			"Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.AllowKeys = v.flag },
 	},
 	{
@@ -328,7 +328,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"`KEYS` and `PUBSUB` what the others count or list; `PUBLISH` the receivers that it reached. `errors`: `MGET` gets an error " +
 			"in place of each value that could not be read, which not every client library takes; all else is as with `error`. " +
 			"A request that writes (`MSET`, `DEL`, `UNLINK`) is always answered with an error, and if no server answers so is any. " +
-			"A Memcached pool takes no notice of it.",
+			"Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.PartialResults = PartialResults(v.number) },
 	},
 	{
@@ -337,7 +337,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"pool of several servers. `refuse`: an error that says so. `any`: one of the servers runs it, always the same for the " +
 			"same script, whether it comes as its text or as its SHA1, and for the same function; it finds the keys of that server " +
 			"alone, and what it writes is found there alone. In a pool of one server they are that server's, whatever is set here. " +
-			"A Memcached pool takes no notice of it.",
+			"Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.KeylessScripts = KeylessScripts(v.number) },
 	},
 })
