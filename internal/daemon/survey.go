@@ -40,8 +40,8 @@ const (
 //
 // It belongs to the reporter's goroutine; a round has a goroutine for each server.
 type survey struct {
-	// of is the generation whose servers last tells of.
-	of   *generation
+	// of is whose servers last tells of.
+	of   *proxy.Topology
 	last []lastWord
 	// waiting are to be told at the end of the next round, served at the end of the
 	// one that is under way.
@@ -119,9 +119,7 @@ func (in *Instance) round(name string, s *survey) {
 		in.endRound(name, s)
 		return
 	}
-	if s.of != g {
-		s.of, s.last = g, make([]lastWord, len(g.conf.Pools[i].Servers))
-	}
+	s.follow(g, i)
 	patience := make([]time.Duration, len(s.last))
 	for j := range s.last {
 		patience[j] = s.last[j].patience(&g.conf.Pools[i], s.begun)
@@ -129,14 +127,37 @@ func (in *Instance) round(name string, s *survey) {
 	in.reporter.running.Go(func() {
 		said := in.askServers(&g.conf.Pools[i], g.topo[i], patience)
 		in.result(func() {
-			if in.current.Load() != g { // other servers may be asked by now
+			now := in.current.Load()
+			if !now.has(g.topo[i]) { // a reload took the pool away, and another may have its name
 				in.round(name, s)
 				return
 			}
 			g.learned[i].SetSurvey(redis.NewSurvey(s.heard(said), time.Now().UnixMicro()))
+			if now != g {
+				// There may be other servers by now, which are asked next. Those that
+				// wait asked before: reloads do not keep them from an answer.
+				s.waiting = append(s.waiting, func() {})
+			}
 			in.endRound(name, s)
 		})
 	})
+}
+
+// follow makes s ready for a round of the i-th pool of g. Of servers that a reload has
+// left the last words stay.
+func (s *survey) follow(g *generation, i int) {
+	if s.of == g.topo[i] {
+		return
+	}
+	last := make([]lastWord, len(g.conf.Pools[i].Servers))
+	if s.of != nil {
+		for j, before := range g.topo[i].PlacesIn(s.of) {
+			if before >= 0 {
+				last[j] = s.last[before]
+			}
+		}
+	}
+	s.of, s.last = g.topo[i], last
 }
 
 // patience is how long the server may take in a round.

@@ -8,6 +8,7 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/proto/redis"
+	"nuthatch/internal/proxy"
 	"nuthatch/internal/testkit"
 )
 
@@ -30,6 +31,76 @@ func TestSurveyAfterReload(t *testing.T) {
 	s.mustReload(pool("alpha", listen, testkit.Names(one, two)))
 	if got := client.Do("INFO", "memory"); !strings.Contains(got, "maxmemory_policy:allkeys-lru\r\n") {
 		t.Errorf("with both: %q", got)
+	}
+}
+
+// TestSurveyBesideReloads: reloads, however many, do not keep a client that asks about
+// the servers from its answer, and a server that hangs is known to after a reload.
+func TestSurveyBesideReloads(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	hung := testkit.StartScripted(t, func(k *testkit.Talk) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		k.Drain()
+	})
+	well, listen := testkit.StartRedis(t), testkit.FreeAddr(t)
+	file := func(pipeline int) string {
+		return pool("alpha", listen, []string{testkit.Entry(hung.Addr(), 1, "hung"), well.Entry("well")},
+			fmt.Sprint("client_max_pipeline: ", pipeline))
+	}
+	s := startStage(t, file(1000))
+	client := testkit.Dial(t, testkit.Redis, listen)
+	// Each time that the servers are asked there is a reload before they have answered.
+	stop, stopped := make(chan struct{}), make(chan error)
+	go func() {
+		for n := 1001; ; n++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			case <-asked:
+				s.write(file(n))
+				if _, err := s.Reload("test"); err != nil {
+					stopped <- err
+					return
+				}
+			}
+		}
+	}()
+	for range 3 {
+		if got := client.Do("INFO", "server"); !strings.Contains(got, "redis_version:") {
+			t.Errorf("INFO: %q", got)
+		}
+	}
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLastWordsAfterReload: what is known of a server stays with it through a reload.
+func TestLastWordsAfterReload(t *testing.T) {
+	servers := func(names ...string) *generation {
+		p := config.Pool{Name: "alpha", Redis: true}
+		for i, name := range names {
+			p.Servers = append(p.Servers, config.Server{Name: name, Weight: 1, Address: config.Address{Host: name, Port: 1 + i}})
+		}
+		return newGeneration(&config.Config{Pools: []config.Pool{p}})
+	}
+	said, silent := new(redis.Said), time.Now()
+	before, after := servers("a", "b", "c"), servers("a", "b")
+	before.add(proxy.NewTopology(&before.conf.Pools[0]))
+	after.conf.Pools[0].Servers[0].Name = "new"
+	before.learned, before.scripts = []*redis.Learned{nil}, []*redis.Scripts{nil}
+	after.follow(before, 0)
+	s := &survey{}
+	s.follow(before, 0)
+	s.last[0], s.last[1].said, s.last[1].silent = lastWord{said: new(redis.Said)}, said, silent
+	s.follow(after, 0)
+	if len(s.last) != 2 || s.last[0].said != nil || s.last[1].said != said || !s.last[1].silent.Equal(silent) {
+		t.Errorf("after the reload: %+v", s.last)
 	}
 }
 

@@ -124,6 +124,22 @@ func (t *Topology) Refresh(now int64) { t.rebuild(now, nil) }
 // reload.
 func (t *Topology) SamePool(other *Topology) bool { return t.lineage == other.lineage }
 
+// PlacesIn returns where other, a topology before t, has each of t's servers, or -1.
+func (t *Topology) PlacesIn(other *Topology) []int {
+	known := make(map[*Health]int, len(other.health))
+	for i, h := range other.health {
+		known[h] = i
+	}
+	places := make([]int, len(t.health))
+	for i, h := range t.health {
+		places[i] = -1
+		if at, ok := known[h]; ok {
+			places[i] = at
+		}
+	}
+	return places
+}
+
 // Clients is how many clients the pool has. It may be called from any goroutine.
 func (t *Topology) Clients() int { return int(t.clients.Load()) }
 
