@@ -168,6 +168,8 @@ func (c *client) OnData(data []byte) {
 		c.stash.Append(c.pool.ctx.bufs, data[n:])
 		if c.scarce() {
 			c.starve()
+		} else if !c.pool.ctx.answersOn() {
+			c.mayResume()
 		}
 	}
 	c.putBack()
@@ -185,7 +187,7 @@ func (c *client) consume(data []byte) int {
 			rest = rest[n:]
 			continue
 		}
-		if !c.admits() {
+		if !c.admits() || !c.pool.ctx.answersOn() {
 			break
 		}
 		if c.partial != nil {
@@ -363,6 +365,9 @@ func (c *client) mayResume() {
 
 // resume goes on with what was received and not yet parsed.
 func (c *client) resume() {
+	turn := &c.pool.ctx.turn
+	turn.resuming = true
+	defer func() { turn.resuming = false }()
 	if limit := c.patience(); limit > 0 {
 		c.overdue = c.stash.Len() > 0 && c.pool.ctx.loop.Now() >= c.stashedAt+limit
 		defer func() { c.overdue = false }()
@@ -380,8 +385,11 @@ func (c *client) resume() {
 			break
 		}
 		c.stash.Advance(c.pool.ctx.bufs, n)
-		c.pool.ctx.turn.countResumed(n)
+		turn.countResumed(n)
 		c.putBack()
+	}
+	if !c.pool.ctx.answersOn() {
+		c.mayResume()
 	}
 	if c.state == clientOpen && c.stash.Len() > 0 && c.inFlight() == 0 && c.Out().Len() == 0 && c.scarce() {
 		// What there was when it became resumable, another has taken in this turn, and

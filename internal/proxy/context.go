@@ -334,6 +334,9 @@ func (ctx *Context) resumeClients() (more bool) {
 	return n > 0
 }
 
+// answersOn reports whether this turn takes one more request.
+func (ctx *Context) answersOn() bool { return !ctx.turn.full || ctx.turn.answersOn(ctx.loop.Turns()) }
+
 // soonest is the first of several times, of which 0 is never.
 func soonest(times ...int64) int64 {
 	first := int64(0)

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -136,6 +137,33 @@ func TestPausedClientsResumeInSlices(t *testing.T) {
 	c.wantMost("bytes", most.Bytes, budget/16, 400)
 	if turns < 20 {
 		t.Errorf("100 clients were taken up in %d turns", turns)
+	}
+	c.end(true)
+}
+
+// What is answered here is answered some in each turn, whoever asks: a pipeline of
+// requests whose answers cost much does not hold up the loop. Whoever asks a server
+// meanwhile is served.
+func TestManyAnswersInSlices(t *testing.T) {
+	const budget = 16 << 10
+	c := crowded(t, "", 40, proxy.Amount{Keys: 10_000, Clients: 100, Bytes: budget})
+	text := strings.Repeat("x", 300)
+	for _, p := range c.parties {
+		for range 20 {
+			p.request(command("ECHO", text), is(bulk(text)))
+			p.seq++
+		}
+		resp{}.ask(p, 0, 5)
+		p.say(len(p.out))
+	}
+	turns := 0
+	for c.turn() {
+		turns++
+	}
+	// As much of what has just come, and as much of what came before.
+	c.wantMost("bytes", c.loops[0].MostInTurn().Bytes, budget/16, budget/16+3000)
+	if turns < 100 {
+		t.Errorf("800 requests were answered in %d turns", turns)
 	}
 	c.end(true)
 }

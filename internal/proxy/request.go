@@ -59,8 +59,10 @@ func (c *client) local(req *msg.Request) {
 	ctx := p.ctx
 	c.session.WallMicros = ctx.loop.WallMicros(ctx.loop.Now())
 	lane, bars := c.session.Lane, c.session.Bars
-	if c.outq.Len() == 0 && !req.NoReply && !c.session.Muted {
-		p.proto.Local(req, &c.session, ctx.bufs, c.Out())
+	if out := c.Out(); c.outq.Len() == 0 && !req.NoReply && !c.session.Muted {
+		before := out.Len()
+		p.proto.Local(req, &c.session, ctx.bufs, out)
+		ctx.turn.countAnswer(ctx.loop.Turns(), req.View.Len()+out.Len()-before)
 		p.taken(req.Type, ctx.loop.Now())
 		c.Flush()
 		c.sessionChanged(lane, bars)
@@ -69,6 +71,7 @@ func (c *client) local(req *msg.Request) {
 	m := ctx.msgs.Get()
 	m.Owner, m.Type, m.Done, m.Start = c, req.Type, true, ctx.loop.Now()
 	p.proto.Local(req, &c.session, ctx.bufs, &m.Reply)
+	ctx.turn.countAnswer(ctx.loop.Turns(), req.View.Len()+m.Reply.Len())
 	if req.NoReply || c.session.Muted {
 		m.Reply.Release(ctx.bufs)
 		ctx.msgs.Put(m)

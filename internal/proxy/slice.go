@@ -51,8 +51,15 @@ type turn struct {
 	worked bool
 	// swept is how many bytes of memory have been given back in this turn.
 	swept int
-	// resumed is how many bytes of clients' stashes have been taken up in this turn.
-	resumed int
+	// resumed is how many bytes of clients' stashes have been taken up in this turn, with
+	// the answers that were made here; resuming: a client is being taken up.
+	resumed  int
+	resuming bool
+	// answered is how many bytes of answers have been made here in the turn answeredAt,
+	// to what came in it; full: it, or resumed, has come to the bound.
+	answered   int
+	answeredAt uint64
+	full       bool
 	// jobs are those that are not done, the oldest first, retiring the one of them that
 	// closes connections, or nil.
 	jobs     []job
@@ -110,7 +117,7 @@ func (t *turn) roomForMessage() bool {
 }
 
 // bytesPerResume is which part of a turn's budget of bytes is taken up of what clients
-// sent while they had to wait: requests may be small.
+// sent while they had to wait: requests may be small. As much is answered here.
 const bytesPerResume = 16
 
 // countResumed counts bytes that were taken up.
@@ -121,6 +128,35 @@ func (t *turn) countResumed(n int) {
 
 // resumesOn reports whether one more client may be taken up in this turn.
 func (t *turn) resumesOn() bool { return t.resumed <= t.budget.Bytes/bytesPerResume }
+
+// perAnswer is how many bytes an answer that is made here counts for besides its own
+// and its request's.
+const perAnswer = 256
+
+// countAnswer counts an answer that was made here, in the loop's turn at.
+func (t *turn) countAnswer(at uint64, n int) {
+	n += perAnswer
+	t.did.Bytes += n
+	if t.resuming {
+		t.resumed += n
+		t.full = !t.resumesOn()
+		return
+	}
+	if t.answeredAt != at {
+		t.answeredAt, t.answered = at, 0
+	}
+	t.answered += n
+	t.full = t.answered > t.budget.Bytes/bytesPerResume
+}
+
+// answersOn reports whether one more request may be taken in the loop's turn at: it may
+// be one that is answered here, which costs more than what came.
+func (t *turn) answersOn(at uint64) bool {
+	if t.full && (t.resuming && t.resumesOn() || !t.resuming && t.answeredAt != at) {
+		t.full = false
+	}
+	return !t.full
+}
 
 // countAtOnce counts what was done without a job: how much that is does not keep jobs
 // from going on.
