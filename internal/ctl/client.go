@@ -19,11 +19,10 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/inet"
+	"nuthatch/internal/socket"
 )
 
 // DefaultAddress is where a proxy's admin listener is if nobody says otherwise.
@@ -105,7 +104,7 @@ func actionSocket(a config.Address, file string) string {
 		}
 	}
 	for _, path := range paths {
-		if st, err := os.Stat(path); err == nil && st.Mode().Type() == os.ModeSocket && unix.Access(path, unix.W_OK) == nil {
+		if socket.MayConnect(path) {
 			return path
 		}
 	}

@@ -243,6 +243,12 @@ func Unread(fd int) int {
 	return n
 }
 
+// MayConnect reports whether path is a unix socket that this process may connect to.
+func MayConnect(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().Type() == os.ModeSocket && unix.Access(path, unix.W_OK) == nil
+}
+
 // Resolve returns the addresses of host, at least one. An empty host is every
 // address of the machine. An IP address needs no resolver, in whichever form
 // getaddrinfo takes it.

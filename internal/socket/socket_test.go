@@ -520,3 +520,20 @@ func descriptors(t *testing.T) int {
 	}
 	return len(all)
 }
+
+// A process may connect to a unix socket whose mode lets it write, and to nothing else.
+func TestMayConnect(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	if !MayConnect(path) {
+		t.Errorf("%s is a socket of ours", path)
+	}
+	if MayConnect(dir) || MayConnect(filepath.Join(dir, "none")) {
+		t.Error("a folder, or nothing, is no socket")
+	}
+}
