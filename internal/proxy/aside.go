@@ -27,7 +27,7 @@ func (c *client) aside(parent *msg.Msg, req *msg.Request) {
 		conn, why := s.conn(lane, 0)
 		if why != msg.OK {
 			s.reasons[stats.ServerFailedRequests][why]++
-			f.Err, f.Done = why, true
+			f.Err, f.Done, f.Replied = why, true, parent.Start
 			continue
 		}
 		parent.Pending++

@@ -281,6 +281,42 @@ func TestSlowLogOfFailuresOfEveryKind(t *testing.T) {
 	latest("rename", "cross_server")
 }
 
+// The entry of a request that was split names the server that made it fail, not the one
+// that answered last, and says where the time went there.
+func TestSlowLogNamesTheServerThatFailed(t *testing.T) {
+	c, p := quick(t, "  timeout: 400\n  request_timeout: 300ms\n")
+	keys := []string{c.keyAt(0, 0), c.keyAt(1, 0), c.keyAt(2, 0)}
+	ask := [][]string{{"MGET", keys[0], keys[1], keys[2]}, {"MSET", keys[0], "v", keys[1], "v", keys[2], "v"}, {"DBSIZE"}}
+	for _, request := range ask {
+		c.ask(p, command(request...))
+		c.calm()
+		c.answerAll(0)
+		c.answerAll(2)
+		c.later(320 * time.Millisecond)
+		c.calm()
+		e := c.topo.SlowLog().Latest(1)[0]
+		if e.Error != "request_timed_out" || e.ServerName != "b" || e.Server < 300*time.Millisecond {
+			t.Errorf("%v: %+v", request, e)
+		}
+		c.answerAll(1)
+		c.calm()
+	}
+
+	c, p = quick(t, "  timeout: 400\n")
+	c.ask(p, command("GET", keys[1]))
+	c.later(200 * time.Millisecond)
+	c.ask(p, command(ask[0]...))
+	c.later(201 * time.Millisecond) // b fails, and with it what waits there
+	c.answerAll(0)
+	c.later(50 * time.Millisecond)
+	c.answerAll(2)
+	c.calm()
+	e := c.topo.SlowLog().Latest(1)[0]
+	if e.Command != "mget" || e.Error != "timed_out" || e.ServerName != "b" || e.Server >= 210*time.Millisecond || e.Turn < 50*time.Millisecond {
+		t.Errorf("%+v", e)
+	}
+}
+
 // When every request is slow the log takes some of them, and the statistics count
 // all.
 func TestSlowLogIsBounded(t *testing.T) {

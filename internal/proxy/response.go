@@ -99,7 +99,7 @@ func (c *client) advance() {
 // fragmentDone notes that f has its reply, or has none to come. The last one
 // brings the whole request's reply.
 func (c *client) fragmentDone(f *msg.Msg) {
-	f.Done = true
+	f.Done, f.Replied = true, c.pool.ctx.loop.Now()
 	parent := f.Parent
 	if f.Err == msg.ReplyTooLarge {
 		c.forget(parent)
@@ -108,7 +108,7 @@ func (c *client) fragmentDone(f *msg.Msg) {
 	c.hold(parent, parent.Held+f.Reply.Len())
 	parent.Pending--
 	if parent.Pending == 0 {
-		parent.Via, parent.Sent, parent.Replied = f.Via, f.Sent, c.pool.ctx.loop.Now()
+		parent.Via, parent.Sent, parent.Replied = f.Via, f.Sent, f.Replied
 		c.merge(parent)
 	}
 }
@@ -120,15 +120,18 @@ func (p *ServerPool) failed(m *msg.Msg, why msg.Reason) {
 	p.stats.Vectors[stats.FailedRequests][why]++
 }
 
-// firstFailure is why the first of the fragments that failed did. There may be
-// none: replies can be good, each by itself, and not fit together.
-func firstFailure(frags []*msg.Msg) msg.Reason {
-	for _, f := range frags {
+// blame notes that parent failed as the first of its fragments that failed, and at
+// which server that was. There may be none: replies can be good, each by itself, and not
+// fit together.
+func (p *ServerPool) blame(parent *msg.Msg) {
+	for _, f := range parent.Frags {
 		if f.Err != msg.OK {
-			return f.Err
+			parent.Via, parent.Sent, parent.Replied = f.Via, f.Sent, f.Replied
+			p.failed(parent, f.Err)
+			return
 		}
 	}
-	return msg.BadReply
+	p.failed(parent, msg.BadReply)
 }
 
 // merge makes one reply of the fragments' and ends them, now or in slices.
@@ -153,7 +156,7 @@ func (c *client) merge(parent *msg.Msg) {
 func (c *client) merged(parent *msg.Msg, n int, failed bool) {
 	p := c.pool
 	if failed {
-		p.failed(parent, firstFailure(parent.Frags))
+		p.blame(parent)
 	}
 	c.sawReply(n)
 	c.hold(parent, parent.Reply.Len())

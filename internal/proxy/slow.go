@@ -60,29 +60,41 @@ func (c *client) logSlow(m *msg.Msg) {
 
 // divide tells where the time of m went.
 func (c *client) divide(m *msg.Msg, now int64, e *slowlog.Entry) {
-	replied := m.Replied
+	part := decisive(m)
+	replied := part.Replied
 	if replied == 0 {
 		replied = now
 	}
 	e.Turn = time.Duration(now - replied)
-	if m.Via == nil {
+	if part.Via == nil {
 		return
 	}
-	e.ServerName = m.Via.ServerName()
-	sent, ready := m.Sent, int64(0)
+	e.ServerName = part.Via.ServerName()
+	sent, ready := part.Sent, int64(0)
 	if sent == 0 || sent > replied {
 		sent = replied // it was never sent
 	}
-	if conn, ok := m.Via.(*serverConn); ok {
+	if conn, ok := part.Via.(*serverConn); ok {
 		ready = conn.ready
 	}
-	if ready == 0 && m.Sent == 0 {
+	if ready == 0 && part.Sent == 0 {
 		ready = sent // nor was there ever a connection
 	}
 	ready = min(max(ready, m.Start), sent)
 	e.Connect = time.Duration(ready - m.Start)
 	e.Queue = time.Duration(sent - ready)
 	e.Server = time.Duration(replied - sent)
+}
+
+// decisive is the message that says at which server m was and when: of a request that
+// was split and has no reply, a fragment that has none.
+func decisive(m *msg.Msg) *msg.Msg {
+	for _, f := range m.Frags {
+		if !f.Done {
+			return f
+		}
+	}
+	return m
 }
 
 // ServerName implements msg.Way.

@@ -164,7 +164,7 @@ func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
 	f := c.addFragment(parent, s)
 	conn, why := c.conn(s)
 	if why != msg.OK {
-		f.Err, f.Done = why, true
+		f.Err, f.Done, f.Replied = why, true, parent.Start
 		return f
 	}
 	f.Via = conn
