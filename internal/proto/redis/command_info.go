@@ -154,6 +154,9 @@ func (p *Protocol) describe(c *command, w writer) {
 		w.bulkString(tip)
 	}
 	specs := c.keySpecs()
+	for i, note := range notes[c.name] {
+		specs[i].note = note
+	}
 	w.set(len(specs))
 	for i := range specs {
 		specs[i].describe(w)

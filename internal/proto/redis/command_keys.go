@@ -56,7 +56,9 @@ func (c *command) varying(r *msg.Request) []string {
 // index or behind a keyword, and how to go on, over a range or by a number. The
 // zero place, 0, is one that cannot be told in these terms.
 type keySpec struct {
-	use []string
+	// note is a sentence about it, if there is one.
+	note string
+	use  []string
 	// at is the index of the first word; with a keyword, where to begin to look
 	// for that.
 	at      int
@@ -117,7 +119,12 @@ func (c *command) keySpecs() []keySpec {
 
 // describe appends the specification as COMMAND INFO has it.
 func (s *keySpec) describe(w writer) {
-	w.mapping(3)
+	if s.note == "" {
+		w.mapping(3)
+	} else {
+		w.mapping(4)
+		w.pair("notes", s.note)
+	}
 	w.bulkString("flags")
 	w.statuses(s.use)
 	w.bulkString("begin_search")

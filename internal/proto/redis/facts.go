@@ -67,3 +67,25 @@ func (f *facts) uses() [][]string {
 	}
 	return all
 }
+
+// notes are the sentences that redis-server has for some of its key specifications,
+// in the order of these; those without one are empty.
+var notes = map[string][]string{
+	"set":      {"RW and ACCESS due to the optional `GET` argument"},
+	"getex":    {"RW and UPDATE because it changes the TTL"},
+	"bitfield": {"This command allows both access and modification of the key"},
+	"pfcount":  {"RW because it may change the internal representation of the key, and propagate to replicas"},
+	"xadd":     {"UPDATE instead of INSERT because of the optional trimming feature"},
+	"sort":     {"", patternNote, "For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere in the argument array"},
+	"sort_ro":  {"", patternNote},
+	"eval":     {writingScriptNote},
+	"fcall":    {writingScriptNote},
+	"eval_ro":  {readingScriptNote},
+	"fcall_ro": {readingScriptNote},
+}
+
+const (
+	patternNote       = "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort"
+	writingScriptNote = "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE"
+	readingScriptNote = "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS"
+)
