@@ -450,10 +450,10 @@ func (j *largeRequest) end() {
 }
 
 // dealAnew has the requests placed anew, of a pool that has got other servers, of
-// which nothing was sent.
+// which nothing was sent: those too that wait for their clients' earlier replies.
 func (p *ServerPool) dealAnew() {
-	for _, job := range p.ctx.turn.jobs {
-		if j, ok := job.(*largeRequest); ok && j.c.pool == p && j.c.large == j && (j.phase == places || j.phase == copies) {
+	for c := range p.everyClient() {
+		if j := c.large; j != nil && (j.phase == places || j.phase == copies || j.phase == sendsWhole) {
 			j.replace()
 		}
 	}

@@ -211,6 +211,56 @@ func TestReconnectBetweenSlices(t *testing.T) {
 	c.end(true)
 }
 
+// A large request that waits for its client's earlier replies, whole, since one server
+// has all its keys, goes to the servers that a reload brings meanwhile.
+func TestReloadBeforeWholeIsSent(t *testing.T) {
+	c := converse(t, largeLines, resp{}, 1)
+	p := c.join()
+	c.turns(3)
+	c.lang.ask(p, 2, 3) // a write
+	p.say(len(p.out))
+	c.turns(3)
+	for _, ctx := range c.loops {
+		ctx.SetBudget(proxy.Amount{Keys: 8, Clients: 1, Bytes: 1 << 20})
+	}
+	var keys []string
+	for want, ring := "", c.topo.Ring(); len(keys) < 40; {
+		if key := p.key(5, false); ring.Server([]byte(key), 0) == 0 {
+			keys, want = append(keys, key), want+bulk(valueOf(key))
+			if len(keys) == 40 {
+				p.request(command(append([]string{"MGET"}, keys...)...), is("*40\r\n"+want), keys...)
+			}
+		}
+	}
+	p.say(len(p.out))
+	c.turns(10)
+	c.renewed = true
+	for _, ctx := range c.loops {
+		ctx.Reconnect(c.topo, -1, int64(c.now+time.Minute))
+	}
+	c.turns(100)
+	if n := c.arrived(keys...); n != 0 {
+		t.Fatalf("%d keys were sent before the write was answered", n)
+	}
+	for _, s := range c.stubs {
+		s.renamed++
+	}
+	c.reload(false)
+	c.turns(100)
+	for _, s := range c.stubs {
+		s.read()
+		for _, conn := range s.conns {
+			conn.answer(len(conn.todo))
+			conn.say(len(conn.out))
+		}
+	}
+	c.calm()
+	if n := c.arrived(keys...); n != len(keys) {
+		t.Errorf("when the write is answered %d keys are sent of %d", n, len(keys))
+	}
+	c.end(true)
+}
+
 // A request that cannot be divided, and whose many keys are on several servers, is
 // refused with two of the keys.
 func TestLargeCrossServer(t *testing.T) {
