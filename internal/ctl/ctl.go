@@ -94,7 +94,7 @@ func Run(ctx context.Context, c *Client, o Options, args []string, out io.Writer
 	}
 	cmd, args := &commands[i], args[1:]
 	if len(args) < cmd.least || cmd.most >= 0 && len(args) > cmd.most {
-		return fmt.Errorf("it is: %s %s; %w", cmd.Name, cmd.Synopsis, ErrUsage)
+		return fmt.Errorf("usage: nuthatch ctl %s %s; %w", cmd.Name, cmd.Synopsis, ErrUsage)
 	}
 	return cmd.run(&session{Options: o, ctx: ctx, client: c, out: out}, args)
 }
