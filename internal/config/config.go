@@ -163,6 +163,12 @@ type Pool struct {
 
 	// FailedSelect is what becomes of the requests of a client whose SELECT failed.
 	FailedSelect FailedSelect
+	// Transactions is what a Redis pool does with MULTI.
+	Transactions Transactions
+	// MaxTransactionCommands is the most commands of one transaction, and
+	// MaxTransactionSize the most bytes of them.
+	MaxTransactionCommands int
+	MaxTransactionSize     int64
 	// UnknownCommands is what a Redis pool does with commands that nuthatch does
 	// not know.
 	UnknownCommands UnknownCommands

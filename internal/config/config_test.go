@@ -121,10 +121,15 @@ func beta(t *testing.T) Pool {
 		ClientMaxPipeline:    16,
 		ClientMaxQueued:      256 << 10,
 
-		TCPKeepaliveIdle:      time.Minute,
-		TCPKeepaliveInterval:  10 * time.Second,
-		TCPKeepaliveCount:     3,
-		MaxKeys:               1000,
+		TCPKeepaliveIdle:     time.Minute,
+		TCPKeepaliveInterval: 10 * time.Second,
+		TCPKeepaliveCount:    3,
+		MaxKeys:              1000,
+
+		Transactions:           TransactionsRefuse,
+		MaxTransactionCommands: 100,
+		MaxTransactionSize:     64 << 10,
+
 		ClientIdleTimeout:     10 * time.Minute,
 		ClientOutputLimit:     32 << 20,
 		ClientOutputSoftLimit: 8 << 20,
@@ -184,6 +189,9 @@ func TestDefaults(t *testing.T) {
 		MaxRequestSize:       512 << 20,
 		ClientMaxPipeline:    1024,
 		ClientMaxQueued:      1 << 20,
+
+		MaxTransactionCommands: 16384,
+		MaxTransactionSize:     4 << 20,
 
 		MaxKeys:               1 << 20,
 		ClientOutputSoftLimit: 64 << 10,

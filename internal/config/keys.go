@@ -172,6 +172,26 @@ var poolKeys = slices.Concat([]key[Pool]{
 		set: func(p *Pool, v value) { p.FailedSelect = FailedSelect(v.number) },
 	},
 	{
+		name: "transactions", kind: kindTransactions, def: "atomic", origin: fromNuthatch,
+		help: "What becomes of `MULTI`. `atomic`: the proxy collects the commands, and at `EXEC` sends them in one piece, between " +
+			"`MULTI` and `EXEC`, to the one server that owns all their keys; nothing of another client comes between. A key of another server is " +
+			"refused with `CROSSSLOT`, and `EXEC` is answered `EXECABORT`. `refuse`: `MULTI` is refused, and with it all that follows up to `EXEC` " +
+			"or `DISCARD`. `WATCH` is refused either way, and a `MULTI` behind it too. Ignored in Memcached pools.",
+		set: func(p *Pool, v value) { p.Transactions = Transactions(v.number) },
+	},
+	{
+		name: "max_transaction_commands", kind: kindNumber, limits: anyNumber(1), def: "16384", origin: fromNuthatch,
+		help: "The most commands between `MULTI` and `EXEC`. One more is refused, and `EXEC` is answered `EXECABORT`. Ignored in Memcached pools.",
+		set:  func(p *Pool, v value) { p.MaxTransactionCommands = int(v.number) },
+	},
+	{
+		name: "max_transaction_size", kind: kindSize, limits: limits{16 * kb, 4 * gb}, def: "4mb", origin: fromNuthatch,
+		help: "The most bytes of the commands between `MULTI` and `EXEC`, which the proxy keeps. One that exceeds it is refused, and " +
+			"`EXEC` is answered `EXECABORT`. What is kept counts for `max_memory`; at that bound the largest transactions that wait " +
+			"for their `EXEC` are given up first. Ignored in Memcached pools.",
+		set: func(p *Pool, v value) { p.MaxTransactionSize = v.number },
+	},
+	{
 		name: "unknown_commands", kind: kindUnknown, def: "learn", origin: fromNuthatch,
 		help: "What becomes of a Redis command that nuthatch does not know, such as a module's. `learn`: a server is asked for it " +
 			"once, with `COMMAND INFO`, and from then on the command goes to the owner of its keys. `refuse`: an error. A command " +

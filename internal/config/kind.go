@@ -64,6 +64,7 @@ var (
 	kindKeyless      = oneOf("keyless_scripts", keylessNames)
 	kindRetry        = oneOf("retry", retryNames)
 	kindFailedSelect = oneOf("failed_select", failedSelectNames)
+	kindTransactions = oneOf("transactions", transactionsNames)
 	kindEject        = oneOf("eject", ejectNames)
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue, schema: textOf(serverPattern)}
 )

@@ -296,6 +296,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			DB:             p.RedisDB,
 			Databases:      p.Databases,
 			FailedSelect:   p.FailedSelect,
+			Transactions:   p.Transactions,
 			Learned:        g.learned[i],
 			RefuseUnknown:  p.UnknownCommands == config.UnknownRefuse,
 			Servers:        len(p.Servers),

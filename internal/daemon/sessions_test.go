@@ -159,6 +159,7 @@ func TestReloadOfSessions(t *testing.T) {
 	expect(in, testkit.Bulk("v"), "GET", "kept")
 
 	// A transaction that was refused, and a SELECT.
+	s.mustReload(with("transactions: refuse"))
 	in.Do("MULTI")
 	s.mustReload(with("databases: 4"))
 	if got := in.Do("SET", "k", "v"); !strings.HasPrefix(got, "-ERR 'SET' is not carried out") {

@@ -16,6 +16,9 @@ type ClientFacts struct {
 	// Received is the bytes that wait to become requests, Held what is held of
 	// requests and replies, Unsent the bytes of replies that wait to be sent.
 	Received, Held, Unsent int
+	// Multi is how many commands the client's transaction has so far, of Collected bytes;
+	// -1: it is in none.
+	Multi, Collected int
 	// InFlight is the number of requests without a reply.
 	InFlight int
 	// Last is the command that the client sent last.

@@ -128,6 +128,13 @@ type Msg struct {
 	// Via is how the message went to its server, nil if it went to none; of a request
 	// that was split, how the fragment went that was answered last.
 	Via Way
+	// Block is the number of commands of a transaction that m is the EXEC of; 0: of
+	// none. Ahead is how many replies the server has yet to send to the whole block; only
+	// the last is the client's. It is Struck if the block was not sent: another
+	// request was, whose reply is dropped.
+	//
+	// Invariant: Ahead is 0 for all other messages.
+	Block, Ahead int
 	// Nkeys is the number of keys of a request that was split, and of a fragment of
 	// one.
 	Nkeys int
@@ -153,10 +160,16 @@ type Msg struct {
 	RESP3 bool
 }
 
+// Struck is the Ahead of a block that was not sent after all.
+const Struck = -1
+
 // Why is what the client is told if why is the reason that there is no reply to m.
 func (m *Msg) Why(why Reason) string {
 	if why == ReplyTooLarge && m.MaxReply > 0 {
 		return fmt.Sprintf("the reply has %d bytes or more, and server_max_reply allows %d", m.Come, m.MaxReply)
+	}
+	if m.Block > 0 && m.Sent != 0 && m.Ahead != Struck && why != MultiRefused {
+		return why.String() + "; it is not known whether the transaction was carried out"
 	}
 	return why.String()
 }

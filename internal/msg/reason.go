@@ -91,6 +91,13 @@ const (
 	TooManyReports
 	// ReplyTooLarge: the reply is larger than server_max_reply allows.
 	ReplyTooLarge
+	// TransactionTooLarge: a transaction has more commands, or more bytes, than may be
+	// collected.
+	TransactionTooLarge
+	// NoTransactions: the server does not let the pool's user say MULTI.
+	NoTransactions
+	// MultiRefused: the server refused the MULTI of a transaction that it had been sent.
+	MultiRefused
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -137,6 +144,10 @@ var reasonTexts = [NumReasons]string{
 	TooManyKeys:     "too many keys in one request",
 	TooManyReports:  "too many questions about the proxy at one time",
 	ReplyTooLarge:   "the server of this key sent a reply larger than server_max_reply",
+
+	TransactionTooLarge: "the transaction has more commands than max_transaction_commands allows, or more bytes than max_transaction_size",
+	NoTransactions:      "the server of these keys does not let the pool's user say MULTI",
+	MultiRefused:        "the server of these keys refused MULTI; the commands behind it may have been carried out one by one",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -182,6 +193,10 @@ var reasonNames = [NumReasons]string{
 	TooManyKeys:     "too_many_keys",
 	TooManyReports:  "too_many_reports",
 	ReplyTooLarge:   "reply_too_large",
+
+	TransactionTooLarge: "transaction_too_large",
+	NoTransactions:      "no_transactions",
+	MultiRefused:        "multi_refused",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

@@ -134,6 +134,10 @@ type Session struct {
 	// change both.
 	Replies Replies
 	Muted   bool
+	// Collected is how many commands of a transaction wait for EXEC, and Queueing what
+	// becomes of the request in progress in a transaction.
+	Collected int
+	Queueing  Queueing
 	// WallMicros is the time at which a request is answered by the proxy itself,
 	// in microseconds since 1970.
 	WallMicros int64
@@ -149,6 +153,13 @@ const (
 	RefusedMulti Bars = 1 << iota
 	// FailedSelect says that the last SELECT failed.
 	FailedSelect
+	// Collecting says that MULTI was accepted, and neither EXEC nor DISCARD has come.
+	Collecting
+	// Aborted says that something was refused since, so that EXEC carries nothing out.
+	Aborted
+	// RefusedWatch says that WATCH was refused, and that no transaction may be carried
+	// out as if it had not been said.
+	RefusedWatch
 	// LostDatabase says that a reload took the database that the client chose out of
 	// the pool.
 	LostDatabase

@@ -113,6 +113,8 @@ type client struct {
 	asks, answered   *question
 	askPrev, askNext *client
 
+	// tx is what is kept of a transaction until its EXEC, or nil.
+	tx *transaction
 	// large is the client's request that is done in slices, or nil.
 	//
 	// Invariant: not nil as long as the client waits for slices.
@@ -493,6 +495,9 @@ func (c *client) close() {
 	ctx := p.ctx
 	c.countNames(0)
 	c.state = clientClosed
+	if c.collects() {
+		c.endMulti(c.session.Bars)
+	}
 	c.logClose()
 	c.Close()
 	c.leave()

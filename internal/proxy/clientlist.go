@@ -86,7 +86,15 @@ func (c *client) facts() msg.ClientFacts {
 	if c.partial != nil {
 		received += c.partial.bytes.Len()
 	}
+	multi, collected := -1, 0
+	if c.collects() {
+		multi = c.session.Collected
+	}
+	if c.tx != nil {
+		collected = c.tx.bytes.Len()
+	}
 	return msg.ClientFacts{
+		Multi: multi, Collected: collected,
 		ID: c.session.ID, Addr: c.addr, LocalAddr: c.localAddr, FD: c.FD(),
 		Name: c.session.Name, LibName: c.session.LibName, LibVersion: c.session.LibVersion,
 		Age: (now - c.since) / int64(time.Second), Idle: (now - c.active) / int64(time.Second),

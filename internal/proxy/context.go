@@ -83,8 +83,12 @@ type Context struct {
 	leaving   leaving
 	measures  measures
 	memory    memory
-	inquiries inquiries
-	turn      turn
+	// transactions are those that are not in use. abortPace is when it may next be told
+	// that some were given up for want of memory.
+	transactions []*transaction
+	abortPace    pace
+	inquiries    inquiries
+	turn         turn
 	// waiting is scratch: what waited on a connection that failed.
 	waiting []*msg.Msg
 	// scratch

@@ -153,6 +153,12 @@ func (d resp) askMore(p *party, kind, size byte) {
 			p.request(command("QUIT"), is("+OK\r\n"))
 			p.quits = true
 		}
+	case 24, 25:
+		k := p.key(0, true)
+		p.request(command("MULTI"), is("+OK\r\n"))
+		p.request(command("INCR", k), is("+QUEUED\r\n"), k)
+		p.request(command("PING"), is("+QUEUED\r\n"))
+		p.request(command("EXEC"), is("*2\r\n:"+strconv.Itoa(p.seq)+"\r\n+PONG\r\n"), k)
 	case 15, 23:
 		p.request(command("RENAME", p.key(0, false), p.key(0, false)), func(r string) bool { return r[0] == '-' || r == "+OK\r\n" })
 	default:
@@ -236,7 +242,22 @@ func (d resp) parse(b []byte) (args []string, n int, err error) {
 
 // answer implements dialect.
 func (d resp) answer(s *stub, conn *stubConn, args []string) string {
-	switch strings.ToUpper(args[0]) {
+	name := strings.ToUpper(args[0])
+	switch {
+	case name == "MULTI":
+		conn.multi = []string{}
+		return "+OK\r\n"
+	case name == "EXEC":
+		return d.exec(s, conn)
+	case conn.multi != nil:
+		begun := conn.multi
+		conn.multi = nil
+		reply := d.answer(s, conn, args)
+		begun = append(begun, name, reply)
+		conn.multi = begun
+		return "+QUEUED\r\n"
+	}
+	switch name {
 	case "GET", "FOO.GET":
 		return bulk(valueOf(args[1]))
 	case "MGET":
@@ -277,6 +298,24 @@ func (d resp) answer(s *stub, conn *stubConn, args []string) string {
 		return d.describe(args)
 	}
 	return "+OK\r\n"
+}
+
+// exec answers the EXEC of a transaction: of what clients send here, or of none. What the
+// stub has answered with an error is missing.
+func (resp) exec(s *stub, conn *stubConn) string {
+	all := conn.multi
+	conn.multi = nil
+	switch {
+	case all == nil:
+		return "-ERR EXEC without MULTI\r\n"
+	case len(all) == 0:
+		return "*0\r\n"
+	case len(all) == 4 && all[0] == "INCR" && all[2] == "PING":
+		return "*2\r\n" + all[1] + all[3]
+	case len(all) != 2 || all[0] != "INCR" && all[0] != "PING":
+		s.talk.t.Errorf("server %d gets a transaction of %q", s.index, all)
+	}
+	return "-EXECABORT Transaction discarded because of previous errors.\r\n"
 }
 
 // describe answers COMMAND INFO: the one command of a module is known.

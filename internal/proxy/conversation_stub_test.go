@@ -44,6 +44,9 @@ type stubConn struct {
 	// todo are the requests that it has not answered, out what it has to say.
 	todo []asked
 	out  []byte
+	// multi are the commands of the transaction that is begun, each with its reply; nil:
+	// none is.
+	multi []string
 	// ended: the proxy has closed. closed: the stub has.
 	ended, closed bool
 	// spoilt: it has said what no server says, and nobody is to hear any more of

@@ -55,7 +55,7 @@ func (c *serverConn) begun() bool {
 	if head == nil {
 		return false
 	}
-	left := c.Conn.Out().Len() + c.handshake.behind.Len()
+	left := c.Conn.Out().Len() + c.handshake.behind.Len() + c.proof.behind.Len()
 	return c.written-uint64(left) > head.End-uint64(head.Len)
 }
 

@@ -158,7 +158,7 @@ func (s *Server) addLane(i int) {
 // addConn makes the connection in a lane and slot, when it is first needed.
 func (s *Server) addConn(lane, slot int) *serverConn {
 	c := &serverConn{server: s, pool: s.pool, lane: lane}
-	c.handshake.conn = c
+	c.handshake.conn, c.proof.conn = c, c
 	s.lanes[lane][slot] = c
 	return c
 }

@@ -98,6 +98,8 @@ type memory struct {
 	// beside is what is held beside chunks and messages: by the parsers of requests
 	// that have not wholly come, by requests about clients, and of clients' names.
 	beside int64
+	// collected is how many bytes transactions hold that wait for their EXEC.
+	collected int
 	// told is what the account has of this loop, in bytes, and toldDue what it has
 	// of expected.
 	told, toldDue int64
@@ -422,6 +424,9 @@ func (ctx *Context) relieve(now int64) int64 {
 	}
 	m.nextRelief = now + reliefPeriod
 	ctx.look()
+	if m.full && m.collected > 0 {
+		ctx.abortLargest()
+	}
 	ctx.feed()
 	if m.tight && now >= m.nextCut {
 		m.nextCut = now + cutPeriod

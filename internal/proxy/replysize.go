@@ -89,12 +89,14 @@ func (c *serverConn) within(m *msg.Msg, n int) bool {
 // place, so that the rest is dropped too.
 func (c *serverConn) giveUp(m *msg.Msg) {
 	ctx := c.pool.ctx
-	if _, ok := m.Owner.(*handshake); ok {
+	switch m.Owner.(type) {
+	case *handshake, *proof:
 		c.fail(msg.ReplyTooLarge)
 		return
 	}
 	rest := ctx.msgs.Get()
 	rest.Type, rest.End, rest.Len, rest.Deadline, rest.Start, rest.Sent = m.Type, m.End, m.Len, m.Deadline, m.Start, m.Sent
+	rest.Block, rest.Ahead, rest.Err = m.Block, m.Ahead, m.Err
 	c.queue.ReplaceHead(rest)
 	c.discard()
 	c.pool.tellLarge(m, c.server)

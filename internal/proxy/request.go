@@ -63,7 +63,9 @@ func (c *client) local(req *msg.Request) {
 		before := out.Len()
 		p.proto.Local(req, &c.session, ctx.bufs, out)
 		ctx.turn.countAnswer(ctx.loop.Turns(), req.View.Len()+out.Len()-before)
-		p.taken(req.Type, ctx.loop.Now())
+		if bars&msg.Collecting == 0 { // what is queued is measured as EXEC
+			p.taken(req.Type, ctx.loop.Now())
+		}
 		c.Flush()
 		c.sessionChanged(lane, bars)
 		return

@@ -116,6 +116,9 @@ func (c *client) fragmentDone(f *msg.Msg) {
 // failed notes that the proxy answers m with an error of its own.
 func (p *ServerPool) failed(m *msg.Msg, why msg.Reason) {
 	m.Err = why
+	if m.Block > 0 {
+		p.stats.Values[stats.TransactionsAborted]++
+	}
 	p.stats.Values[stats.ForwardError]++
 	p.stats.Vectors[stats.FailedRequests][why]++
 }

@@ -31,6 +31,9 @@ import (
 // A request is sent again once. A connection that timed out is not lost in this
 // sense: its server may still be at work on what it was sent.
 
+// A transaction is never sent again: its connection may not have shown yet that there
+// are any.
+
 // A retryBudget bounds how many requests are sent again: one for ten that are
 // taken, so that a server that fails does not get twice the load for it. What is
 // not used is kept, up to maxRetryTenths; the count of requests fills it, so that
@@ -71,6 +74,7 @@ func (c *serverConn) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
 	ctx := c.pool.ctx
 	out := c.Conn.Out()
 	out.Splice(ctx.bufs, &c.handshake.behind)
+	out.Splice(ctx.bufs, &c.proof.behind)
 	// The loop tells how much was sent after a write that succeeded; what is left
 	// tells it of one that failed, too.
 	front := c.written - uint64(out.Len())
@@ -115,7 +119,7 @@ func (c *serverConn) repeatable(m *msg.Msg, sent uint64, first bool) bool {
 		return false
 	}
 	if m.End-uint64(m.Len) >= sent {
-		return !m.Retried
+		return !m.Retried && m.Block == 0
 	}
 	if !c.pool.commands[m.Type].Pure {
 		owner.unsure = true

@@ -49,6 +49,8 @@ type Server struct {
 	// closePace, badReplyPace and objectionPace are when it may next be told that a
 	// connection was closed, that a reply is none, that a handshake is objected to.
 	closePace, badReplyPace, objectionPace pace
+	// multiPace is when it may next be told that the server does not allow transactions.
+	multiPace pace
 	// triedPace is when it may next be told that the server is tried again.
 	triedPace pace
 	// forgetful: the server may have forgotten what clients told it for all
@@ -135,6 +137,7 @@ type serverConn struct {
 	// nanoseconds; 0: not yet.
 	ready     int64
 	handshake handshake
+	proof     proof
 	// made is when the connection was dialled, in the loop's nanoseconds.
 	made int64
 	// proven: it has brought a reply that is no error.
@@ -169,6 +172,9 @@ type serverConn struct {
 // Out is where requests are written: behind the handshake once it is over, and
 // until then where they wait for its end.
 func (c *serverConn) Out() *mbuf.Chain {
+	if c.proof.pending > 0 {
+		return &c.proof.behind
+	}
 	if c.handshake.pending > 0 {
 		return &c.handshake.behind
 	}
@@ -325,6 +331,9 @@ var errOutOfStep = &msg.ProtocolError{Msg: "a reply that does not answer the req
 // deliver gives the reply to whoever waits for it. Only replies that a client
 // waits for count, and prove that the server is well.
 func (c *serverConn) deliver(r msg.Reply) {
+	if c.queue.Head().Ahead != 0 && c.inBlock(r) {
+		return
+	}
 	if r.Chain != nil && !c.endsWithin(r.Len()) {
 		return
 	}
@@ -510,6 +519,7 @@ func (c *serverConn) drop() {
 	c.reply.Release(ctx.bufs)
 	c.discarded = 0
 	c.handshake.end()
+	c.proof.end()
 }
 
 // retire closes a connection that nobody needs any more, and that owes nothing.

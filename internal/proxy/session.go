@@ -13,6 +13,9 @@ import (
 // barred has the protocol refuse a request that the client's session does not
 // allow, and reports whether it is one.
 func (c *client) barred(req *msg.Request) bool {
+	if c.collects() {
+		return c.collect(req)
+	}
 	if !c.pool.proto.Barred(req, &c.session) {
 		return false
 	}
@@ -25,6 +28,9 @@ func (c *client) barred(req *msg.Request) bool {
 func (c *client) sessionChanged(lane msg.Lane, bars msg.Bars) {
 	if c.session.Lane != lane {
 		c.changeLane()
+	}
+	if bars&^c.session.Bars&msg.Collecting != 0 {
+		c.endMulti(bars)
 	}
 	if c.session.Bars&^bars&msg.FailedSelect != 0 {
 		c.logFailedSelect()
@@ -68,6 +74,9 @@ func (p *ServerPool) adoptSessions(before *config.Pool) {
 	lost := 0
 	for c := p.clients; c != nil; c = c.next {
 		bars := c.session.Bars
+		if c.collects() { // its words for databases may mean others now
+			c.abort()
+		}
 		p.proto.Adopt(&c.session)
 		if c.session.Bars&^bars&msg.LostDatabase != 0 {
 			lost++

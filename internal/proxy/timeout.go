@@ -121,7 +121,7 @@ func (c *client) expire(now int64) {
 		c.hold(m, 0)
 		p.failed(m, msg.RequestTimedout)
 		if !m.Muted {
-			p.proto.AppendError(ctx.bufs, c.Out(), msg.RequestTimedout.String())
+			p.proto.AppendError(ctx.bufs, c.Out(), m.Why(msg.RequestTimedout))
 		}
 		if p.taken(m.Type, m.Start) {
 			c.logSlow(m)

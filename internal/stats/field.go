@@ -143,6 +143,10 @@ const (
 	ClientRequests PoolField = iota + NutcrackerPoolFields
 	ClientsRefused
 	SlowRequests
+	// Transactions counts transactions that servers carried out, TransactionsAborted those
+	// that ended without a result.
+	Transactions
+	TransactionsAborted
 
 	numPoolFields = iota + NutcrackerPoolFields
 )
@@ -255,6 +259,9 @@ var PoolFields = [numPoolFields]Field{
 	ClientRequests: {"client_requests", "nuthatch_client_requests_total", Counter, Things, "requests taken from clients"},
 	ClientsRefused: {"clients_refused", "nuthatch_client_connection_refusals_total", Counter, Things, "client connections turned away"},
 	SlowRequests:   {"slow_requests", "nuthatch_client_slow_requests_total", Counter, Things, "requests that took at least slowlog_slower_than"},
+
+	Transactions:        {"transactions", "nuthatch_client_transactions_total", Counter, Things, "transactions that servers carried out"},
+	TransactionsAborted: {"transactions_aborted", "nuthatch_client_transactions_aborted_total", Counter, Things, "transactions that were given up: DISCARD, EXECABORT, or any other end without a result"},
 }
 
 // ServerFields describes the statistics of a server, nutcracker's first. It is

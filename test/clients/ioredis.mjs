@@ -28,6 +28,15 @@ assert.deepEqual(await pipeline.exec(), keys.flatMap((key, i) => [[null, values[
 const together = await Promise.all(keys.flatMap((key) => [client.get(key), client.get(`no ${key}`)]));
 assert.deepEqual(together, keys.flatMap((key, i) => [`${values[i]}!`, null]));
 
+// Transactions: of keys of one server, and of several.
+assert.deepEqual(await client.multi().set("{t}a", "1").incr("{t}a").lpush("{t}a", "x").exec().then((all) => all.map(([e, v]) => (e ? "error" : v))), [
+  "OK",
+  2,
+  "error",
+]);
+await assert.rejects(keys.reduce((multi, key) => multi.get(key), client.multi()).exec(), /EXECABORT/);
+assert.equal(await client.del("{t}a"), 1);
+
 // Bytes that are no text, and a value larger than any buffer on its way.
 const binary = Buffer.alloc(1 << 20, Buffer.from(Array.from({ length: 256 }, (_, i) => i)));
 assert.equal(await client.set("binary", binary), "OK");

@@ -85,11 +85,17 @@ for await (const batch of client.scanIterator({ COUNT: 10 })) {
 assert.equal(found.size, await client.dbSize());
 assert.ok(keys.every((key) => found.has(key)));
 
+// Transactions: of one server, of keys of several, and of a mistake.
+assert.deepEqual(await client.multi().ping().set("{t}a", "1").incr("{t}a").get("{t}a").exec(), ["PONG", "OK", 2, "2"]);
+await assert.rejects(keys.reduce((multi, key) => multi.get(key), client.multi()).exec());
+assert.deepEqual(await client.multi().del("{t}a").exec(), [1]);
+
 // What is refused is refused in words, and the connection goes on.
 await assert.rejects(client.incr("list"), /^.*WRONGTYPE/);
 await assert.rejects(client.sendCommand(["FROBNICATE", "x"]), /unknown command 'FROBNICATE'/);
 await assert.rejects(client.sInter(keys), /CROSSSLOT/);
-await assert.rejects(client.multi().ping().exec(), /a connection of its own/);
+await assert.rejects(client.watch(keys[0]), /a connection of its own/);
+assert.equal(await client.unwatch(), "OK");
 await assert.rejects(client.blPop("list", 1), /a connection of its own/);
 assert.equal(await client.get(keys[0]), `${values[0]}!`);
 

@@ -75,6 +75,23 @@ def main(port, resp):
     assert len(found) == len(set(found)) == client.dbsize(), len(found)
     assert {key.encode() for key in keys} <= set(found)
 
+    # Transactions, as a pipeline is by default: of one server, of keys of several, and
+    # one that is to watch.
+    with client.pipeline() as pipe:
+        pipe.set("{t}a", 1).incr("{t}a").get("{t}a").ping()
+        assert pipe.execute() == [True, 2, b"2", True]
+        pipe.incr("{t}a").lpush("{t}a", "x").incr("{t}a")
+        replies = pipe.execute(raise_on_error=False)
+        assert replies[0] == 3 and replies[2] == 4 and isinstance(replies[1], redis.ResponseError), replies
+        for key in keys:
+            pipe.get(key)
+        refused("CROSSSLOT", pipe.execute)
+        pipe.reset()
+        refused("a connection of its own", pipe.watch, "{t}a")
+    assert client.execute_command("UNWATCH") in (True, b"OK")
+    with client.pipeline() as pipe:
+        assert pipe.delete("{t}a").execute() == [1]
+
     pipe = client.pipeline(transaction=False)
     for key in keys:
         pipe.get(key).delete(key)

@@ -12,6 +12,7 @@ import (
 const (
 	whyInTurn       = "an unsupported command gets an error in its turn and the connection goes on"
 	whyAllOrNothing = "what follows a transaction, or a database, that the client did not get is not carried out elsewhere or in pieces"
+	whyTransaction  = "a transaction goes to the server of its keys in one piece"
 	whyHandshake    = "today's clients begin with it"
 	whyArity        = "a wrong number of arguments is the client's mistake, told as a server tells it"
 	whyMeasure      = "no limit on keys from the size of a buffer"
@@ -31,7 +32,7 @@ var (
 var redisDifferences = []testkit.Difference{
 	{Name: "unsupported", Send: commands("SWAPDB 0 1", "GET a"), Nutcracker: `closed`, Nuthatch: `-ERR .*(?i:swapdb).* ; \$-1 ; \+PONG`, Why: whyInTurn},
 	{Name: "unsupported, between others", Send: commands("GET a", "SUBSCRIBE x", "GET b"), Nutcracker: `closed`, Nuthatch: `\$-1 ; -ERR .*(?i:subscribe).* ; \$-1 ; \+PONG`, Why: whyInTurn},
-	{Name: "MULTI", Send: commands("MULTI", "GET a"), Nutcracker: `closed`, Nuthatch: `-ERR .*(?i:multi).* ; -ERR .*(?i:multi).* ; -ERR .*(?i:multi).*`, Why: whyAllOrNothing},
+	{Name: "MULTI", Send: commands("MULTI", "GET a", "EXEC"), Nutcracker: `closed`, Nuthatch: `\+OK ; \+QUEUED ; \*1\r\n\$-1 ; \+PONG`, Why: whyTransaction},
 	{Name: "unknown", Send: commands("FROBNICATE a b c"), Nutcracker: `closed`, Nuthatch: `-ERR unknown command .*(?i:frobnicate).* ; \+PONG`, Why: whyInTurn},
 	{Name: "SELECT of another database", Send: commands("SELECT 1", "GET a"), Nutcracker: `closed`, Nuthatch: `-ERR .* ; -ERR 'GET' .* database '1' .* ; \+PONG`, Why: whyAllOrNothing},
 

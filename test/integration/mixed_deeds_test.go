@@ -197,9 +197,11 @@ var deeds = []func(*book){
 	},
 	func(b *book) {
 		b.say("MULTI")
-		b.expect("-ERR 'MULTI' is not supported by nuthatch: it needs a connection of its own\r\n")
-		b.say("DISCARD") // until then nothing is carried out
 		b.expect("+OK\r\n")
+		b.say("PING", "kept until EXEC")
+		b.expect("+QUEUED\r\n")
+		b.say("EXEC")
+		b.expect("*1\r\n$15\r\nkept until EXEC\r\n")
 	},
 }
 

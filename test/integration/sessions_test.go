@@ -2,8 +2,10 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -11,14 +13,91 @@ import (
 	"nuthatch/internal/testkit"
 )
 
-// A transaction of a client's is refused as a whole, and the connection is good for
+// Transactions of go-redis, from many goroutines over few connections: counters add up,
+// those of one transaction move together, and what a server refuses is told.
+func TestTransactions(t *testing.T) {
+	t.Parallel()
+	for _, servers := range [][]*testkit.Server{
+		{testkit.StartRedis(t)}, {testkit.StartRedis(t), testkit.StartRedis(t), testkit.StartRedis(t)},
+	} {
+		s := newStage(t, testkit.Redis, servers, []string{`hash_tag: "{}"`})
+		for _, protocol := range []int{2, 3} {
+			t.Run(fmt.Sprintf("%d servers, RESP%d", len(servers), protocol), func(t *testing.T) {
+				ctx := t.Context()
+				c := redis.NewClient(&redis.Options{Addr: s.proxy.Addr(), Protocol: protocol, PoolSize: 4, MaxRetries: -1})
+				defer c.Close()
+				var running sync.WaitGroup
+				for worker := range 8 {
+					running.Go(func() {
+						for i := range 50 {
+							tag := fmt.Sprintf("{%d.%d}", protocol, (worker+i)%7)
+							var a, b *redis.IntCmd
+							_, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error {
+								a = p.Incr(ctx, tag+"a")
+								b = p.Incr(ctx, tag+"b")
+								p.Publish(ctx, "channel", "message")
+								return nil
+							})
+							if err != nil || a.Val() != b.Val() || a.Val() == 0 {
+								t.Errorf("%v, %v and %v", err, a, b)
+							}
+						}
+					})
+				}
+				running.Wait()
+				sum := int64(0)
+				for i := range 7 {
+					n, err := c.Get(ctx, fmt.Sprintf("{%d.%d}a", protocol, i)).Int64()
+					if err != nil {
+						t.Error(err)
+					}
+					sum += n
+				}
+				if sum != 400 {
+					t.Errorf("the counters add up to %d, want 400", sum)
+				}
+				_, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error {
+					for _, key := range spread(20) {
+						p.Get(ctx, key)
+					}
+					return nil
+				})
+				if several := len(servers) > 1; several != (err != nil && !errors.Is(err, redis.Nil)) {
+					t.Errorf("keys of everywhere: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// A user of the servers' that may not say MULTI: nothing of a transaction is carried out.
+func TestTransactionsNotAllowed(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	s := newStage(t, testkit.Redis, []*testkit.Server{server}, nil)
+	direct := server.Dial()
+	direct.Do("ACL", "SETUSER", "default", "-multi")
+	c := s.proxy.Dial(testkit.Redis)
+	for _, x := range [][2]string{
+		{"MULTI", "+OK\r\n"},
+		{"INCR n", "+QUEUED\r\n"},
+		{"EXEC", "-ERR the server of these keys does not let the pool's user say MULTI\r\n"},
+		{"GET n", "$-1\r\n"},
+	} {
+		if got := c.Do(strings.Fields(x[0])...); got != x[1] {
+			t.Errorf("%s: %q, want %q", x[0], got, x[1])
+		}
+	}
+}
+
+// Where the pool says so, a transaction of a client's is refused as a whole, and the connection is good for
 // what comes next: in both protocols, and in a pool of one server and of three.
 func TestTransactionsOfGoRedis(t *testing.T) {
 	t.Parallel()
 	for _, servers := range [][]*testkit.Server{
 		{testkit.StartRedis(t)}, {testkit.StartRedis(t), testkit.StartRedis(t), testkit.StartRedis(t)},
 	} {
-		s := newStage(t, testkit.Redis, servers, nil)
+		s := newStage(t, testkit.Redis, servers, []string{"transactions: refuse"})
 		for _, protocol := range []int{2, 3} {
 			t.Run(fmt.Sprintf("%d servers, RESP%d", len(servers), protocol), func(t *testing.T) {
 				ctx := context.Background()

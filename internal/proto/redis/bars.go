@@ -57,7 +57,7 @@ func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 // it ends it, or is refused as it is anywhere.
 func besideMulti(cmd *command) bool {
 	switch cmd.answer {
-	case answerExec, answerDiscard, answerReset:
+	case answerMulti, answerExec, answerDiscard, answerReset:
 		return true
 	default:
 		return cmd.reason != "" && cmd.id != unknown
@@ -97,42 +97,6 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 			"' and did not get it; SELECT one that the pool has")
 	case noBarrier, notLoggedIn:
 	}
-}
-
-// answerTransaction answers MULTI, EXEC and DISCARD. There are no transactions: a
-// client that began one all the same must not have it carried out in pieces.
-func (p *Protocol) answerTransaction(req *msg.Request, cmd *command, s *msg.Session, w writer) {
-	refused := s.Bars&msg.RefusedMulti != 0
-	if cmd.answer == answerExec {
-		s.Bars &^= msg.RefusedMulti // whatever its words
-	}
-	switch {
-	case cmd.answer == answerExec && len(req.Args) != cmd.arity:
-		w.fail("EXECABORT Transaction discarded because of: ", wrongArity, " for 'exec' command")
-	case cmd.answer == answerExec && refused:
-		w.raw(execAborted)
-	case len(req.Args) != cmd.arity:
-		w.fail("ERR ", wrongArity, " for '", cmd.name, "' command")
-	case cmd.answer == answerMulti:
-		s.Bars |= msg.RefusedMulti
-		p.unsupported(req, cmd.reason, w)
-	case !refused:
-		w.raw(withoutMulti(cmd))
-	default:
-		s.Bars &^= msg.RefusedMulti
-		w.ok()
-	}
-}
-
-// execAborted answers the EXEC of a transaction that was refused.
-const execAborted = "-EXECABORT Transaction discarded because of previous errors.\r\n"
-
-// withoutMulti answers an EXEC or a DISCARD that ends nothing.
-func withoutMulti(cmd *command) string {
-	if cmd.answer == answerExec {
-		return "-ERR EXEC without MULTI\r\n"
-	}
-	return "-ERR DISCARD without MULTI\r\n"
 }
 
 // Adopt implements proxy.Protocol. A client that has logged in stays logged in, also

@@ -30,7 +30,7 @@ var barredTalks = []struct {
 }{
 	{
 		"a refused MULTI",
-		Options{AllowFlush: true, AllowKeys: true},
+		Options{AllowFlush: true, AllowKeys: true, Transactions: config.TransactionsRefuse},
 		[]exchange{
 			{"MULTI", noMulti},
 			{"INCR a", inMulti("INCR")},
@@ -61,7 +61,7 @@ var barredTalks = []struct {
 	},
 	{
 		"the ends of a refused MULTI",
-		Options{},
+		Options{Transactions: config.TransactionsRefuse},
 		[]exchange{
 			{"DISCARD", "-ERR DISCARD without MULTI\r\n"},
 			{"multi", strings.Replace(noMulti, "MULTI", "multi", 1)},
@@ -85,7 +85,7 @@ var barredTalks = []struct {
 			{"MULTI", noMulti},
 			{"SET a b", inMulti("SET")},
 			{"EXEC", execAborted},
-			{"UNWATCH", strings.Replace(noMulti, "MULTI", "UNWATCH", 1)},
+			{"UNWATCH", "+OK\r\n"},
 		},
 	},
 	{
@@ -109,8 +109,8 @@ var barredTalks = []struct {
 			{"AUTH default x", "+OK\r\n"},
 			{"CLIENT ID", ":7\r\n"},
 			{"GET", "-ERR wrong number of arguments for 'get' command\r\n"},
-			{"MULTI", noMulti},
-			{"SET a b", inMulti("SET")},
+			{"MULTI", "+OK\r\n"},
+			{"SET a b", behindSelect("SET", "5")},
 			{"EXEC", execAborted},
 			{"SET a b", behindSelect("SET", "5")},
 			{"SELECT 0", "+OK\r\n"},
@@ -167,7 +167,7 @@ var barredTalks = []struct {
 	},
 	{
 		"RESET and MULTI before the login",
-		Options{Auth: "pw"},
+		Options{Auth: "pw", Transactions: config.TransactionsRefuse},
 		[]exchange{
 			{"RESET", "+RESET\r\n"},
 			{"MULTI", "-NOAUTH Authentication required\r\n"},
@@ -224,7 +224,7 @@ func TestBarred(t *testing.T) {
 
 // TestQuitInMulti: a client may leave at any time.
 func TestQuitInMulti(t *testing.T) {
-	if got, closed := converse(t, Options{}).say([]byte("MULTI\r\nSELECT 9\r\nQUIT\r\nGET a\r\n")); got != noMulti+inMulti("SELECT")+"+OK\r\n" || !closed {
+	if got, closed := converse(t, Options{Transactions: config.TransactionsRefuse}).say([]byte("MULTI\r\nSELECT 9\r\nQUIT\r\nGET a\r\n")); got != noMulti+inMulti("SELECT")+"+OK\r\n" || !closed {
 		t.Errorf("%q, closed %t", got, closed)
 	}
 }
@@ -268,7 +268,7 @@ func TestAdopt(t *testing.T) {
 		{"a password, for one who needed none", Options{}, "PING", Options{Auth: "pw"}, 0, 0, "+forwarded\r\n", "+OK\r\n"},
 		{"another password", Options{Auth: "pw"}, "AUTH pw", Options{Auth: "other"}, 0, 0, "+forwarded\r\n", "+OK\r\n"},
 		{"another password, before the login", Options{Auth: "pw"}, "PING", Options{Auth: "other"}, 0, 0, noAuth, noAuth},
-		{"a refused MULTI", Options{}, "MULTI", Options{DB: 1}, 1, 0, inMulti("GET"), inMulti("SELECT")},
+		{"a refused MULTI", Options{Transactions: config.TransactionsRefuse}, "MULTI", Options{DB: 1}, 1, 0, inMulti("GET"), inMulti("SELECT")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := converse(t, tt.before)

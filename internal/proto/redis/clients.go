@@ -129,17 +129,24 @@ func appendClient(b []byte, c *msg.ClientFacts, db int) []byte {
 	number("age", c.Age)
 	number("idle", c.Idle)
 	flags := "N"
-	if c.Closing {
+	switch {
+	case c.Multi >= 0:
+		flags = "x"
+	case c.Closing:
 		flags = "c"
 	}
 	text("flags", flags)
 	number("db", int64(db))
-	text("sub", "0 psub=0 ssub=0 multi=-1 watch=0")
+	text("sub", "0 psub=0 ssub=0")
+	number("multi", int64(c.Multi))
+	number("watch", 0)
 	number("qbuf", int64(c.Received))
-	text("qbuf-free", "0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0")
+	text("qbuf-free", "0 argv-mem=0")
+	number("multi-mem", int64(c.Collected))
+	text("rbs", "0 rbp=0 obl=0")
 	number("oll", int64(c.InFlight))
 	number("omem", int64(c.Held+c.Unsent))
-	number("tot-mem", int64(c.Received+c.Held+c.Unsent))
+	number("tot-mem", int64(c.Received+c.Held+c.Unsent+c.Collected))
 	text("events", "r")
 	last := commands[c.Last].name
 	if last == "" {

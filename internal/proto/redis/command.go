@@ -25,7 +25,9 @@ type command struct {
 	// flushes: the command empties servers, and is refused unless the pool's
 	// allow_flush is on.
 	flushes bool
-	access  access
+	// blocks: the command waits, unless it is in a transaction.
+	blocks bool
+	access access
 	// database says which words name a database.
 	database databaseRule
 
@@ -180,12 +182,24 @@ func session(name string, arity int, a access, k keys, since, summary string) co
 	return refuseKeyed(name, arity, ownConnection, a, k, since, summary)
 }
 
-// transaction is the row of a command that begins or ends a transaction. There are
-// none, but the proxy must know where a client takes one to begin and end.
-func transaction(name string, by answer, since, summary string) command {
-	c := session(name, 1, neither, noKeys, since, summary)
-	c.answer = by
+// blocking is the row of a command that waits for an element. In a transaction it does
+// not wait.
+func blocking(name string, arity int, k keys, since, summary string) command {
+	c := session(name, arity, write, k, since, summary)
+	c.blocks = true
 	return c
+}
+
+// watch is the row of WATCH, which is not supported; that it was said counts.
+func watch(name string, arity int, k keys, since, summary string) command {
+	c := session(name, arity, neither, k, since, summary)
+	c.answer = answerWatch
+	return c
+}
+
+// transaction is the row of a command that begins or ends a transaction.
+func transaction(name string, by answer, since, summary string) command {
+	return local(name, 1, by, since, summary)
 }
 
 // isTransaction tells whether the row is one of those.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 )
 
@@ -70,7 +71,8 @@ func (p *Protocol) served(rows []command) []*command {
 // isServed tells whether clients may use a command, or something of a container.
 func (p *Protocol) isServed(c *command) bool {
 	switch {
-	case c.reason != "", c.answer == answerHTTP, c.flushes && !p.allowFlush:
+	case c.reason != "", c.answer == answerHTTP, c.flushes && !p.allowFlush,
+		c.isTransaction() && p.transactions == config.TransactionsRefuse:
 		return false
 	case !c.isContainer():
 		return true

@@ -27,6 +27,8 @@ const (
 	answerSelect
 	answerSlowlog
 	answerTime
+	answerUnwatch
+	answerWatch
 	answerHTTP
 )
 

@@ -33,6 +33,6 @@ var transactionCommands = group("transactions", []command{
 	transaction("discard", answerDiscard, "2.0.0", "Give up a transaction"),
 	transaction("exec", answerExec, "1.2.0", "Carry out a transaction"),
 	transaction("multi", answerMulti, "1.2.0", "Begin a transaction"),
-	session("unwatch", 1, neither, noKeys, "2.2.0", "Watch no keys any more"),
-	session("watch", -2, neither, allKeys, "2.2.0", "Carry out the transaction only if keys stay as they are"),
+	local("unwatch", 1, answerUnwatch, "2.2.0", "Watch no keys any more"),
+	watch("watch", -2, allKeys, "2.2.0", "Carry out the transaction only if keys stay as they are"),
 })

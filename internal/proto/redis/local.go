@@ -16,6 +16,10 @@ const maxWord = 64 << 10
 func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) {
 	cmd := &commands[req.Type]
 	w := writer{pool, out, s.Lane.IsRESP3()}
+	if s.Bars&msg.Collecting != 0 && s.Queueing == msg.Queued {
+		w.raw(queued)
+		return
+	}
 	why := p.barrier(req, s)
 	switch {
 	case why != noBarrier:
@@ -24,11 +28,20 @@ func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out 
 		p.answerTransaction(req, cmd, s, w)
 	case req.Error != "":
 		p.refuse(req, cmd, w)
-		if cmd.answer == answerSelect {
-			p.failSelect(req, s)
-		}
+		p.sessionRefused(req, cmd, s)
 	default:
 		p.answer(req, cmd, s, w)
+	}
+}
+
+// sessionRefused notes what the refusal of a request means for those that follow.
+func (p *Protocol) sessionRefused(req *msg.Request, cmd *command, s *msg.Session) {
+	switch {
+	case s.Bars&msg.Collecting != 0: // nothing of the transaction will be carried out
+	case cmd.answer == answerSelect:
+		p.failSelect(req, s)
+	case cmd.answer == answerWatch:
+		s.Bars |= msg.RefusedWatch
 	}
 }
 
@@ -69,6 +82,11 @@ func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writ
 		w.ok()
 	case answerTime:
 		w.time(s.WallMicros)
+	case answerUnwatch:
+		s.Bars &^= msg.RefusedWatch
+		w.ok()
+	case answerWatch: // outside a transaction it is refused
+		w.raw(watchInside)
 	case answerNone:
 		p.unsupported(req, everyServer, w)
 	case answerHTTP, answerMulti, answerExec, answerDiscard:

@@ -26,6 +26,8 @@ type Options struct {
 	Databases int
 	// FailedSelect is what becomes of the requests of a client whose SELECT failed.
 	FailedSelect config.FailedSelect
+	// Transactions is what becomes of MULTI.
+	Transactions config.Transactions
 	// MaxRequestSize bounds a request, in bytes. 0, and what exceeds 4 GB, mean
 	// 4 GB.
 	MaxRequestSize int64
@@ -96,6 +98,8 @@ type Protocol struct {
 	maxWait int64
 	// failedSelect is the pool's setting of that name.
 	failedSelect config.FailedSelect
+	// transactions is the pool's setting of that name.
+	transactions config.Transactions
 
 	// Owned by the loop.
 
@@ -138,7 +142,7 @@ func New(o Options) *Protocol {
 	p := &Protocol{
 		slow: slow, facts: o.Facts, refresh: o.Refresh,
 		learned: learned, learns: !o.RefuseUnknown, servers: o.Servers,
-		auth: o.Auth, databases: databases{own: o.DB, n: o.Databases}, failedSelect: o.FailedSelect, max: limit, allowFlush: o.AllowFlush, version: o.Version, started: o.Started,
+		auth: o.Auth, databases: databases{own: o.DB, n: o.Databases}, failedSelect: o.FailedSelect, transactions: o.Transactions, max: limit, allowFlush: o.AllowFlush, version: o.Version, started: o.Started,
 		tooLong: errTooLarge(limit), partial: o.PartialResults,
 		scripts: scripts, maxWait: waitBound(o.Timeout), allowKeys: o.AllowKeys, keyless: o.KeylessScripts,
 		desk: desk{spans: make([]msg.Span, 0, firstDesk)},

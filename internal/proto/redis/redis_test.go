@@ -67,6 +67,21 @@ func (c *conversation) answer(r *msg.Request) (closed bool) {
 	if r.Treatment == msg.Ignore {
 		return false
 	}
+	if c.session.Bars&msg.Collecting != 0 {
+		switch c.proto.Collect(r, &c.session) {
+		case msg.Queued:
+			c.session.Collected++
+		case msg.Unlearnt:
+			c.session.Bars |= msg.Aborted
+		case msg.Executes:
+			c.session.EndMulti()
+			c.out.AppendString(&c.pool, "*executed\r\n")
+			return false
+		case msg.Apart, msg.Unqueued:
+		}
+		c.proto.Local(r, &c.session, &c.pool, &c.out)
+		return r.Treatment == msg.Quit
+	}
 	if r.Treatment < msg.Learn && !c.proto.Barred(r, &c.session) {
 		c.out.AppendString(&c.pool, []string{"+forwarded\r\n", "+fragmented\r\n"}[r.Treatment])
 		return false

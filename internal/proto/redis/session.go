@@ -175,6 +175,7 @@ func (p *Protocol) nameFault(req *msg.Request, i int) string {
 func (p *Protocol) answerReset(s *msg.Session, w writer) {
 	s.Name = ""
 	s.Authenticated = p.auth == ""
+	s.EndMulti()
 	s.Bars, s.Asked = 0, ""
 	s.Lane = msg.DefaultLane
 	if s.Replies == msg.RepliesOff {

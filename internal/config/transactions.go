@@ -1,0 +1,13 @@
+package config
+
+// Transactions is what a Redis pool does with MULTI.
+type Transactions uint8
+
+const (
+	// TransactionsAtomic sends the transaction to the one server that owns its keys.
+	TransactionsAtomic Transactions = iota
+	// TransactionsRefuse carries out nothing of it.
+	TransactionsRefuse
+)
+
+var transactionsNames = []string{TransactionsAtomic: "atomic", TransactionsRefuse: "refuse"}

@@ -1,0 +1,263 @@
+package redis
+
+import (
+	"strconv"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// A transaction is collected by the proxy, and sent in one piece:
+//
+//	client                            proxy                       server
+//	MULTI        ─►  +OK
+//	c1           ─►  +QUEUED          kept
+//	c2           ─►  +QUEUED          kept
+//	EXEC         ─►                   MULTI c1 c2 EXEC  ─►  +OK +QUEUED +QUEUED *2...
+//	             ◄─                                     ◄─                      *2...
+//
+// What can be told of a command before a server has seen it is told when it is queued:
+// its number of words, that it is not known, that it is not supported. What the server
+// objects to itself makes it answer EXEC with EXECABORT.
+
+const (
+	queued      = "+QUEUED\r\n"
+	nestedMulti = "-ERR MULTI calls can not be nested\r\n"
+	watchInside = "-ERR WATCH inside MULTI is not allowed\r\n"
+	// execAborted answers the EXEC of a transaction of which something was refused.
+	execAborted = "-EXECABORT Transaction discarded because of previous errors.\r\n"
+	emptyArray  = "*0\r\n"
+)
+
+// answeredHere is why a command that the proxy answers cannot be part of a transaction.
+const answeredHere = "inside MULTI, it is the proxy that answers it, and not the transaction's server"
+
+// otherInside is why a SELECT cannot be part of a transaction.
+const otherInside = "inside MULTI, a client cannot go to another database"
+
+// answerTransaction answers MULTI and DISCARD, and an EXEC that sends nothing to a
+// server. Whatever the words of an EXEC, it ends the transaction.
+func (p *Protocol) answerTransaction(req *msg.Request, cmd *command, s *msg.Session, w writer) {
+	in := s.Bars & (msg.Collecting | msg.RefusedMulti)
+	refused := s.Bars&(msg.Aborted|msg.RefusedMulti) != 0
+	wrong := len(req.Args) != cmd.arity
+	if cmd.answer == answerExec && in != 0 {
+		s.EndMulti()
+	}
+	switch {
+	case cmd.answer == answerExec && wrong:
+		w.fail("EXECABORT Transaction discarded because of: ", wrongArity, " for 'exec' command")
+	case cmd.answer == answerExec && refused:
+		w.raw(execAborted)
+	case cmd.answer == answerExec && in != 0:
+		w.raw(emptyArray)
+	case wrong:
+		w.fail("ERR ", wrongArity, " for '", cmd.name, "' command")
+	case cmd.answer == answerMulti && in&msg.Collecting != 0:
+		w.raw(nestedMulti)
+	case cmd.answer == answerMulti:
+		p.begin(req, s, w)
+	case in == 0:
+		w.raw(withoutMulti(cmd))
+	default:
+		s.EndMulti()
+		w.ok()
+	}
+}
+
+// begin begins a transaction, or refuses it with all that follows: most clients send it
+// together with that, and must not have it carried out in pieces.
+func (p *Protocol) begin(req *msg.Request, s *msg.Session, w writer) {
+	switch {
+	case p.transactions == config.TransactionsRefuse:
+		s.Bars |= msg.RefusedMulti
+		p.unsupported(req, ownConnection, w)
+	case s.Bars&msg.RefusedWatch != 0:
+		s.Bars |= msg.RefusedMulti
+		w.fail("ERR '", p.shownName(req), "' is not carried out: WATCH was refused before it, and with it all that follows up to EXEC or DISCARD")
+	default:
+		s.Bars |= msg.Collecting
+		w.ok()
+	}
+}
+
+// withoutMulti answers an EXEC or a DISCARD that ends nothing.
+func withoutMulti(cmd *command) string {
+	if cmd.answer == answerExec {
+		return "-ERR EXEC without MULTI\r\n"
+	}
+	return "-ERR DISCARD without MULTI\r\n"
+}
+
+// Collect implements proxy.Transactor.
+func (p *Protocol) Collect(req *msg.Request, s *msg.Session) msg.Queueing {
+	s.Queueing = p.queueing(req, &commands[req.Type], s)
+	if s.Queueing == msg.Unqueued {
+		s.Bars |= msg.Aborted
+	}
+	return s.Queueing
+}
+
+// queueing is what becomes of a request in a transaction. If that is refused req.Error,
+// or a barrier, says why.
+func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {
+	switch {
+	case req.Treatment == msg.Quit, req.Treatment == msg.Ignore:
+		return msg.Apart
+	case cmd.isTransaction():
+		return p.ending(req, cmd, s)
+	case cmd.answer == answerWatch && len(req.Args) < -cmd.arity:
+		req.Error = wrongArity
+		return msg.Unqueued
+	case cmd.answer == answerWatch:
+		req.Treatment, req.Error = msg.Local, ""
+		return msg.Apart
+	case p.barrier(req, s) != noBarrier:
+		return msg.Unqueued
+	}
+	if cmd.blocks || req.Error == blocks {
+		p.unblock(req, cmd)
+	}
+	switch req.Treatment {
+	case msg.Forward, msg.Fragment:
+		return msg.Queued
+	case msg.Broadcast, msg.One:
+		p.keepOne(req, cmd)
+	case msg.Learn:
+		if cmd.id == unknown {
+			return msg.Unlearnt
+		}
+		req.Error = answeredHere
+	case msg.Local:
+		if req.Error == "" {
+			return p.queueLocal(req, cmd, s)
+		}
+	case msg.Gather, msg.Report:
+		if req.Error == "" {
+			req.Error = answeredHere
+		}
+	case msg.Quit, msg.Ignore:
+	}
+	if req.Error == "" {
+		return msg.Queued
+	}
+	req.Treatment = msg.Local
+	return msg.Unqueued
+}
+
+// ending is what becomes of MULTI, EXEC and DISCARD.
+func (p *Protocol) ending(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {
+	right := len(req.Args) == cmd.arity
+	switch {
+	case cmd.answer == answerExec && right && s.Bars&msg.Aborted == 0 && s.Collected > 0:
+		return msg.Executes
+	case cmd.answer != answerExec && !right:
+		return msg.Unqueued
+	default:
+		return msg.Apart
+	}
+}
+
+// unblock has a request that waits anywhere else go to the server of its keys.
+func (p *Protocol) unblock(req *msg.Request, cmd *command) {
+	req.Treatment, req.Error = msg.Forward, ""
+	switch {
+	case len(req.Args) < max(cmd.arity, -cmd.arity), cmd.arity > 0 && len(req.Args) > cmd.arity:
+		req.Treatment, req.Error = msg.Local, wrongArity
+	case cmd.blocks:
+		req.Args = cmd.keys.locate(req)
+	default:
+		cmd.keys.find(req) // it says again that it blocks
+	}
+}
+
+// keepOne has a request for every server go to the one that the pool has, or refuses it.
+// What is published goes with the transaction.
+func (p *Protocol) keepOne(req *msg.Request, cmd *command) {
+	switch {
+	case cmd.name == "publish":
+	case p.servers > 1, cmd.name == clusterScan:
+		req.Error = everyServer
+	case cmd.name == "keys" && !p.allowKeys:
+		req.Error = keysOff
+	case cmd.name == "script|flush":
+		p.scripts.flush()
+		p.loading = loading{}
+	}
+}
+
+// queueLocal queues what the proxy answers anywhere else, if any server can.
+func (p *Protocol) queueLocal(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {
+	switch cmd.answer {
+	case answerPing, answerEcho, answerTime, answerUnwatch:
+		return msg.Queued
+	case answerReset:
+		return msg.Apart
+	case answerSelect:
+		db, fault := p.databases.named(req, 1)
+		if fault == "" && p.databases.number(msg.Lane{DB: db}) == p.databases.number(s.Lane) {
+			begin := req.Args[0].End() + 2
+			word := strconv.Itoa(p.databases.number(s.Lane))
+			req.Omit = msg.Span{Off: uint32(begin), Len: uint32(req.Args[1].End() + 2 - begin)}
+			req.Instead = "$" + strconv.Itoa(len(word)) + "\r\n" + word + "\r\n"
+			return msg.Queued
+		}
+		req.Error = otherInside
+	default:
+		req.Error = answeredHere
+	}
+	req.Treatment = msg.Local
+	return msg.Unqueued
+}
+
+// AppendMulti and AppendExec implement proxy.Transactor.
+func (p *Protocol) AppendMulti(pool *mbuf.Pool, out *mbuf.Chain) {
+	out.AppendString(pool, "*1\r\n$5\r\nMULTI\r\n")
+}
+
+// AppendExec implements proxy.Transactor.
+func (p *Protocol) AppendExec(pool *mbuf.Pool, out *mbuf.Chain) {
+	out.AppendString(pool, "*1\r\n$4\r\nEXEC\r\n")
+}
+
+// AppendDiscard implements proxy.Transactor.
+func (p *Protocol) AppendDiscard(pool *mbuf.Pool, out *mbuf.Chain) {
+	out.AppendString(pool, "*1\r\n$7\r\nDISCARD\r\n")
+}
+
+// BlockReply implements proxy.Transactor.
+func (p *Protocol) BlockReply(r msg.Reply) msg.BlockReply {
+	var b []byte
+	switch {
+	case r.Chain == nil:
+		b = r.Flat
+	case r.Chain.Len() <= len(queued):
+		p.scratch = r.Chain.AppendTo(p.scratch[:0])
+		b = p.scratch
+	default:
+		b = r.Chain.Head().Bytes()
+	}
+	switch {
+	case string(b) == queued:
+		return msg.BlockQueued
+	case string(b) == "+OK\r\n":
+		return msg.BlockBegun
+	case len(b) > 0 && (b[0] == '-' || b[0] == '!'):
+		return msg.BlockObjection
+	default:
+		return msg.BlockStray
+	}
+}
+
+// AppendAbort implements proxy.Transactor.
+func (p *Protocol) AppendAbort(pool *mbuf.Pool, out *mbuf.Chain, why msg.Reason) {
+	text := why.String()
+	if why == msg.CrossServer {
+		text = "CROSSSLOT Keys in request don't hash to the same server"
+	}
+	writer{pool: pool, out: out}.fail("EXECABORT Transaction discarded because of: ", text)
+}
+
+// Failed implements proxy.Transactor.
+func (p *Protocol) Failed(r msg.Reply) bool { return firstByte(r) == '-' || firstByte(r) == '!' }

@@ -1,0 +1,102 @@
+package redis
+
+import (
+	"testing"
+
+	"nuthatch/internal/msg"
+)
+
+func inside(name, why string) string {
+	return "-ERR '" + name + "' is not supported by nuthatch: " + why + "\r\n"
+}
+
+// TestQueueing holds what may be part of a transaction, in a pool of one server and in one
+// of several.
+func TestQueueing(t *testing.T) {
+	for _, tt := range []struct{ say, one, several string }{
+		{"GET a", queued, queued},
+		{"MGET a b", queued, queued},
+		{"DEL a b", queued, queued},
+		{"PING", queued, queued},
+		{"ECHO a", queued, queued},
+		{"TIME", queued, queued},
+		{"UNWATCH", queued, queued},
+		{"PUBLISH a b", queued, queued},
+		{"SPUBLISH a b", queued, queued},
+		{"EVAL s 1 a", queued, queued},
+		{"EVAL s 0", queued, inside("EVAL", namesNoKey)},
+		{"BLPOP a b 0", queued, queued},
+		{"XREAD BLOCK 0 STREAMS a 0", queued, queued},
+		{"SELECT 0", queued, queued},
+		{"SELECT 1", inside("SELECT", otherInside), inside("SELECT", otherInside)},
+		{"SELECT x", inside("SELECT", otherInside), inside("SELECT", otherInside)},
+		{"DBSIZE", queued, inside("DBSIZE", everyServer)},
+		{"SCAN 0", queued, inside("SCAN", everyServer)},
+		{"SCRIPT LOAD s", queued, inside("SCRIPT LOAD", everyServer)},
+		{"WAIT 0 0", queued, inside("WAIT", everyServer)},
+		{"KEYS *", inside("KEYS", keysOff), inside("KEYS", everyServer)},
+		{"FLUSHALL", inside("FLUSHALL", noFlush), inside("FLUSHALL", noFlush)},
+		{"GET", "-ERR wrong number of arguments for 'get' command\r\n", "-ERR wrong number of arguments for 'get' command\r\n"},
+		{"BLPOP a", "-ERR wrong number of arguments for 'blpop' command\r\n", "-ERR wrong number of arguments for 'blpop' command\r\n"},
+		{"SUBSCRIBE a", inside("SUBSCRIBE", ownConnection), inside("SUBSCRIBE", ownConnection)},
+		{"MONITOR", inside("MONITOR", ownConnection), inside("MONITOR", ownConnection)},
+		{"HELLO 3", inside("HELLO", answeredHere), inside("HELLO", answeredHere)},
+		{"HELLO", inside("HELLO", answeredHere), inside("HELLO", answeredHere)},
+		{"AUTH a", inside("AUTH", answeredHere), inside("AUTH", answeredHere)},
+		{"CLIENT REPLY OFF", inside("CLIENT REPLY", answeredHere), inside("CLIENT REPLY", answeredHere)},
+		{"CLIENT SETNAME a", inside("CLIENT SETNAME", answeredHere), inside("CLIENT SETNAME", answeredHere)},
+		{"CLIENT LIST", inside("CLIENT LIST", answeredHere), inside("CLIENT LIST", answeredHere)},
+		{"INFO", inside("INFO", answeredHere), inside("INFO", answeredHere)},
+		{"SLOWLOG GET", inside("SLOWLOG GET", answeredHere), inside("SLOWLOG GET", answeredHere)},
+		{"SHUTDOWN", inside("SHUTDOWN", sharedServer), inside("SHUTDOWN", sharedServer)},
+	} {
+		for servers, want := range map[int]string{1: tt.one, 3: tt.several} {
+			c := converse(t, Options{Servers: servers})
+			c.say([]byte("MULTI\r\nSET a b\r\n"))
+			if got, _ := c.say([]byte(tt.say + "\r\n")); got != want {
+				t.Errorf("%s, %d servers: %q, want %q", tt.say, servers, got, want)
+			}
+			end := "*executed\r\n"
+			if want != queued {
+				end = execAborted
+			}
+			if got, _ := c.say([]byte("EXEC\r\n")); got != end {
+				t.Errorf("EXEC behind %s, %d servers: %q, want %q", tt.say, servers, got, end)
+			}
+			if got, _ := c.say([]byte("GET a\r\n")); got != "+forwarded\r\n" {
+				t.Errorf("behind the EXEC behind %s, %d servers: %q", tt.say, servers, got)
+			}
+		}
+	}
+}
+
+// TestMultiBehindWatch: a transaction that was to depend on WATCH is not carried out without.
+func TestMultiBehindWatch(t *testing.T) {
+	const refused = "-ERR 'MULTI' is not carried out: WATCH was refused before it, and with it all that follows up to EXEC or DISCARD\r\n"
+	watch := inside("WATCH", ownConnection)
+	for _, talk := range [][]exchange{
+		{{"WATCH a", watch}, {"GET a", "+forwarded\r\n"}, {"MULTI", refused}, {"SET a b", inMulti("SET")}, {"EXEC", execAborted}, {"MULTI", "+OK\r\n"}},
+		{{"WATCH a", watch}, {"MULTI", refused}, {"DISCARD", "+OK\r\n"}, {"MULTI", "+OK\r\n"}},
+		{{"WATCH a", watch}, {"UNWATCH", "+OK\r\n"}, {"MULTI", "+OK\r\n"}},
+		{{"WATCH a", watch}, {"RESET", "+RESET\r\n"}, {"MULTI", "+OK\r\n"}},
+		{{"WATCH a", watch}, {"EXEC", "-ERR EXEC without MULTI\r\n"}, {"MULTI", refused}},
+	} {
+		c := converse(t, Options{})
+		for _, x := range talk {
+			if got, _ := c.say([]byte(x.say + "\r\n")); got != x.want {
+				t.Errorf("%v: %s: %q, want %q", talk, x.say, got, x.want)
+			}
+		}
+	}
+}
+
+// TestSelectInside: a SELECT of the database where the client is goes to the server by the
+// number that the server knows.
+func TestSelectInside(t *testing.T) {
+	p := New(Options{DB: 7})
+	s := msg.Session{Authenticated: true, Bars: msg.Collecting, Lane: msg.DefaultLane}
+	req := parseOne(t, p, "SELECT 0")
+	if what := p.Collect(req, &s); what != msg.Queued || req.Instead != "$1\r\n7\r\n" {
+		t.Errorf("%d, %q", what, req.Instead)
+	}
+}

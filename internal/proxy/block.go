@@ -1,0 +1,176 @@
+package proxy
+
+import (
+	"log/slog"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// A block, MULTI c1 ... cn EXEC, is one message with n+2 replies. The last one is the
+// client's.
+//
+// Where the servers' user may not say MULTI, or EXEC, a server would carry the commands
+// out one by one. So before the first block each connection shows, with an empty
+// transaction, that both are allowed. What comes behind that waits for the answer, as it
+// does behind the handshake.
+
+// A proof is that empty transaction, and the owner of the two replies to it.
+type proof struct {
+	conn *serverConn
+	// pending is how many of them are still to come, objection the error that one was.
+	pending   int
+	objection string
+	// proven: transactions are allowed. until is until when it counts that they are not.
+	proven bool
+	until  int64
+	// behind are the requests that wait.
+	behind mbuf.Chain
+}
+
+// wanted says why no block can be sent on the connection; msg.OK if it can. It sees to it
+// that the first one waits for the proof.
+func (f *proof) wanted() msg.Reason {
+	c := f.conn
+	ctx := c.pool.ctx
+	switch {
+	case f.proven, f.pending > 0:
+		return msg.OK
+	case ctx.loop.Now() < f.until:
+		return msg.NoTransactions
+	}
+	t := c.pool.transactor()
+	for _, appendTo := range []func(*mbuf.Pool, *mbuf.Chain){t.AppendMulti, t.AppendExec} {
+		out := c.Out()
+		before := out.Len()
+		appendTo(ctx.bufs, out)
+		m := ctx.msgs.Get()
+		m.Owner, m.NoReply = f, true
+		c.enqueue(m, out.Len()-before)
+	}
+	f.pending, f.objection = 2, ""
+	return msg.OK
+}
+
+// OnReply implements msg.Owner.
+func (f *proof) OnReply(m *msg.Msg, r msg.Reply) {
+	c := f.conn
+	ctx := c.pool.ctx
+	ctx.msgs.Put(m)
+	if mayBeError(r) && f.objection == "" {
+		prefix, _ := c.pool.proto.ErrorPrefix(r, ctx.errorText[:0])
+		f.objection = string(prefix)
+	}
+	if f.pending--; f.pending > 0 {
+		return
+	}
+	f.proven = f.objection == ""
+	if !f.proven {
+		f.refuse()
+		f.strike()
+	}
+	c.Conn.Out().Splice(ctx.bufs, &f.behind)
+	c.Flush()
+}
+
+// refuse notes that the server does not allow transactions.
+func (f *proof) refuse() {
+	c := f.conn
+	ctx := c.pool.ctx
+	f.proven, f.until = false, ctx.loop.Now()+unfitPause
+	if missed, ok := c.server.multiPace.passAfter(ctx.loop.Now(), troublePeriod); ok {
+		ctx.log.Warn("server does not allow transactions: they are refused", append(c.attrs(),
+			slog.String("error", f.objection), slog.Int("more_not_logged", missed))...)
+	}
+}
+
+// strike puts a request that changes nothing in the place of each block that waits. The
+// clients are told when it is answered, in the order of their requests.
+func (f *proof) strike() {
+	c := f.conn
+	ctx := c.pool.ctx
+	// Where the bytes that wait begin in the connection's output.
+	from := c.written - uint64(f.behind.Len())
+	all := mbuf.Whole(&f.behind)
+	var rest mbuf.Chain
+	less := uint64(0)
+	for m := range c.queue.All() {
+		if m.End <= from {
+			continue
+		}
+		begin, size := m.End-uint64(m.Len)-from, m.Len
+		m.End -= less
+		if m.Block == 0 {
+			all.AppendTo(ctx.bufs, &rest, int(begin), size)
+			continue
+		}
+		before := rest.Len()
+		c.pool.transactor().AppendDiscard(ctx.bufs, &rest)
+		m.Len = rest.Len() - before
+		m.End -= uint64(size - m.Len)
+		less += uint64(size - m.Len)
+		m.Ahead, m.Err = msg.Struck, msg.NoTransactions
+		c.server.stats[stats.InQueueBytes] -= int64(size - m.Len)
+	}
+	c.written -= less
+	f.behind.Release(ctx.bufs)
+	f.behind = rest
+}
+
+// OnFailure implements msg.Owner.
+func (f *proof) OnFailure(m *msg.Msg) { f.conn.pool.ctx.msgs.Put(m) }
+
+// end drops what waits, with the connection. The next one must show it anew.
+func (f *proof) end() {
+	f.proven, f.pending = false, 0
+	f.behind.Release(f.conn.pool.ctx.bufs)
+}
+
+// inBlock looks at a reply to a block, and reports whether it is none for the client.
+func (c *serverConn) inBlock(r msg.Reply) bool {
+	ctx, m := c.pool.ctx, c.queue.Head()
+	t := c.pool.transactor()
+	if m.Ahead == 1 && m.Err == msg.OK {
+		m.Ahead = 0
+		c.pool.countTransaction(t.Failed(r))
+		return false
+	}
+	discarded := c.discarded > 0
+	c.discarded = 0
+	switch {
+	case m.Ahead == msg.Struck || m.Ahead == 1:
+		c.pop()
+		m.Ahead = msg.Struck
+		c.failAll([]*msg.Msg{m}, m.Err)
+	case !c.ahead(m, r, t):
+		return true
+	case !discarded && mayBeError(r):
+		c.refused(r)
+	}
+	if r.Chain != nil {
+		r.Chain.Release(ctx.bufs)
+	}
+	return true
+}
+
+// ahead takes one of the replies before the last. It reports false if that fails the
+// connection.
+func (c *serverConn) ahead(m *msg.Msg, r msg.Reply, t Transactor) bool {
+	kind := t.BlockReply(r)
+	first := m.Ahead == m.Block+2
+	fits := kind == msg.BlockObjection || m.Err != msg.OK || kind == msg.BlockQueued && !first || kind == msg.BlockBegun && first
+	if !fits {
+		c.logBadReply(errOutOfStep)
+		c.fail(msg.BadReply)
+		return false
+	}
+	if first && kind == msg.BlockObjection {
+		// The commands behind it are carried out one by one, which nobody can stop.
+		m.Err = msg.MultiRefused
+		c.proof.objection = "MULTI"
+		c.proof.refuse()
+	}
+	m.Ahead--
+	return true
+}

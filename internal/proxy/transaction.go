@@ -1,0 +1,339 @@
+package proxy
+
+import (
+	"cmp"
+	"log/slog"
+	"slices"
+
+	"nuthatch/internal/hashkit"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// A transaction without WATCH needs no connection of its own. What the client sends
+// between MULTI and EXEC is kept here, and at EXEC appended in one piece to the
+// connection that the client shares with others:
+//
+//	client                 collect                  exec                 shared connection
+//	MULTI, commands ─► Request ─► transaction ─► Msg of n+2 replies ─► ... MULTI c1 ... cn EXEC ...
+//
+// A server carries out the bytes of a connection in their order, so that nothing of
+// another client comes between, and the client's own requests keep their order. All keys
+// must have one owner. It is looked for anew at EXEC if the ring has changed meanwhile.
+//
+// What is kept never stops the client from being read: it would wait for room that only
+// its EXEC can free. It has bounds of its own, and at the hard mark of the memory the
+// largest are given up first.
+
+// Transactor is what a protocol with transactions knows beside Protocol.
+type Transactor interface {
+	// Collect says what becomes of a request of a session that is in a transaction. If it
+	// is Unqueued or Apart, Local answers it, and if it is Queued too, once that is done.
+	Collect(req *msg.Request, s *msg.Session) msg.Queueing
+	// AppendMulti and AppendExec append the beginning and the end of a block.
+	AppendMulti(p *mbuf.Pool, out *mbuf.Chain)
+	AppendExec(p *mbuf.Pool, out *mbuf.Chain)
+	// AppendDiscard appends a request that changes nothing outside a transaction.
+	AppendDiscard(p *mbuf.Pool, out *mbuf.Chain)
+	// AppendAbort appends the answer to an EXEC that carries nothing out, for the given
+	// reason; CrossServer if the keys have several owners.
+	AppendAbort(p *mbuf.Pool, out *mbuf.Chain, why msg.Reason)
+	// BlockReply says what a reply before the one to EXEC is.
+	BlockReply(r msg.Reply) msg.BlockReply
+	// Failed reports whether the reply to EXEC says that nothing was carried out.
+	Failed(r msg.Reply) bool
+}
+
+// A transaction is what a client has sent since MULTI.
+type transaction struct {
+	// bytes are MULTI, and the commands as they go to the server.
+	bytes mbuf.Chain
+	// owner is the server of the keys in ring, which is topo's; noServer: there was no
+	// key. key is the beginning of the first one.
+	owner int
+	ring  *ringState
+	topo  *Topology
+	key   []byte
+	// counted is how many bytes ctx.memory.collected has of it.
+	counted int
+}
+
+// maxTransactions bounds how many unused transactions a context keeps.
+const maxTransactions = 256
+
+// transactor is the pool's protocol, whose session says that it has transactions.
+func (p *ServerPool) transactor() Transactor { return p.proto.(Transactor) }
+
+// collect does what is to be done with a request between MULTI and EXEC, and reports
+// whether that was anything else than with any request.
+func (c *client) collect(req *msg.Request) bool {
+	what := c.pool.transactor().Collect(req, &c.session)
+	switch {
+	case what == msg.Apart && (req.Treatment == msg.Quit || req.Treatment == msg.Ignore):
+		return false
+	case what == msg.Apart:
+		c.local(req)
+	case what == msg.Unqueued:
+		c.abort()
+		c.local(req)
+	case c.overdue:
+		c.unqueue(req, msg.RequestTimedout)
+	case what == msg.Unlearnt:
+		c.learn(req)
+		if c.waits&waitsForAnswer == 0 { // it was answered: it is not known
+			c.abort()
+		}
+	case what == msg.Executes:
+		c.exec(req)
+	default:
+		c.queue(req)
+	}
+	return true
+}
+
+// queue keeps a command until EXEC. Of a transaction that has failed nothing is kept.
+func (c *client) queue(req *msg.Request) {
+	p, s := c.pool, &c.session
+	ctx := p.ctx
+	if s.Bars&msg.Aborted != 0 {
+		c.local(req)
+		return
+	}
+	tx := c.tx
+	if tx == nil {
+		tx = ctx.newTransaction()
+		p.transactor().AppendMulti(ctx.bufs, &tx.bytes)
+		c.tx = tx
+	}
+	switch {
+	case req.Nkeys > p.conf.MaxKeys:
+		c.unqueue(req, msg.TooManyKeys)
+		return
+	case s.Collected >= p.conf.MaxTransactionCommands, int64(tx.bytes.Len()+req.View.Len()) > p.conf.MaxTransactionSize:
+		c.unqueue(req, msg.TransactionTooLarge)
+		return
+	}
+	switch p.bind(tx, req) {
+	case noServer:
+		c.unqueue(req, msg.ConnRefused)
+		return
+	case crossServer:
+		c.abort()
+		c.refuseCross(req)
+		return
+	}
+	c.write(req, &tx.bytes)
+	ctx.countTransaction(tx)
+	s.Collected++
+	c.local(req)
+}
+
+// unqueue refuses a request, and with it the transaction.
+func (c *client) unqueue(req *msg.Request, why msg.Reason) {
+	c.abort()
+	c.refuse(req, why)
+}
+
+// abort gives up what is kept: EXEC will carry nothing out.
+func (c *client) abort() {
+	c.session.Bars |= msg.Aborted
+	c.forgetTransaction()
+}
+
+// forgetTransaction gives up what is kept.
+func (c *client) forgetTransaction() {
+	if c.tx != nil {
+		c.pool.ctx.endTransaction(c.tx)
+		c.tx = nil
+	}
+}
+
+// endMulti follows the end of a transaction of which nothing was sent. One without a
+// command is not counted.
+func (c *client) endMulti(bars msg.Bars) {
+	if c.tx != nil || bars&msg.Aborted != 0 {
+		c.pool.stats.Values[stats.TransactionsAborted]++
+	}
+	c.forgetTransaction()
+}
+
+// bind has the transaction go to the owner of the request's keys, and returns that; or
+// noServer, or crossServer as owner does. Of a ring that is another than before nothing is
+// said before EXEC.
+func (p *ServerPool) bind(tx *transaction, req *msg.Request) int {
+	if req.Nkeys == 0 { // a script's name is no key
+		return 0
+	}
+	ctx := p.ctx
+	ring := p.topo.current(ctx.loop.Now(), p.back)
+	ctx.turn.countAtOnce(Amount{Keys: req.Nkeys})
+	owner := p.owner(req)
+	switch {
+	case owner < 0:
+		return owner
+	case tx.owner == noServer:
+		tx.owner, tx.ring, tx.topo = owner, ring, p.topo
+		tx.key = append(tx.key[:0], p.keyOf(req, 0)...)
+		tx.key = tx.key[:min(len(tx.key), msg.NoteKey)]
+	case tx.ring != ring || tx.topo != p.topo || p.conf.Distribution == hashkit.Random:
+	case owner != tx.owner:
+		ctx.key1 = append(ctx.key1[:0], tx.key...)
+		ctx.key2 = append(ctx.key2[:0], p.keyOf(req, 0)...)
+		return crossServer
+	}
+	return owner
+}
+
+// exec sends the transaction, whose EXEC req is, to its server.
+func (c *client) exec(req *msg.Request) {
+	p, tx, n := c.pool, c.tx, c.session.Collected
+	ctx := p.ctx
+	c.tx = nil
+	defer func() { ctx.endTransaction(tx) }()
+	c.session.EndMulti()
+	m := c.newMsg(req)
+	m.Block = n
+	c.outq.Push(m)
+	owner := c.ownerNow(tx)
+	if owner < 0 {
+		why := msg.CrossServer
+		if owner == noServer {
+			why = msg.ConnRefused
+		}
+		p.failed(m, why)
+		p.transactor().AppendAbort(ctx.bufs, &m.Reply, why)
+		m.Done, m.Replied = true, ctx.loop.Now()
+		c.hold(m, m.Reply.Len())
+		c.advance()
+		return
+	}
+	conn, why := c.conn(p.servers[owner])
+	if why == msg.OK {
+		why = conn.proof.wanted()
+	}
+	if why != msg.OK {
+		m.Err = why
+		c.OnFailure(m)
+		return
+	}
+	p.transactor().AppendExec(ctx.bufs, &tx.bytes)
+	size := tx.bytes.Len()
+	conn.Out().Splice(ctx.bufs, &tx.bytes)
+	m.Via, m.Ahead = conn, n+2
+	c.hold(m, size)
+	conn.enqueue(m, size)
+	conn.server.stats[stats.Requests]++
+	conn.server.stats[stats.RequestBytes] += int64(size)
+}
+
+// ownerNow is the index of the server that the transaction goes to, by the ring of this
+// moment; noServer, if every server is ejected, or crossServer. A transaction of which a
+// part would not be queued now has no one owner either.
+func (c *client) ownerNow(tx *transaction) int {
+	p := c.pool
+	ring := p.topo.current(p.ctx.loop.Now(), p.back)
+	switch {
+	case tx.owner == noServer:
+		return ring.Server(nil, p.random())
+	case tx.ring == ring && tx.topo == p.topo:
+		return tx.owner
+	}
+	tx.owner = noServer
+	parser, session := p.proto.NewRequestParser(), c.session
+	session.Bars |= msg.Collecting
+	rest := tx.bytes.AppendTo(nil)
+	p.ctx.turn.countAtOnce(Amount{Bytes: len(rest)})
+	for first := true; len(rest) > 0; first = false {
+		n, done, err := parser.Parse(rest)
+		if err != nil || !done {
+			return crossServer
+		}
+		req := parser.Finish(mbuf.Flat(rest[:n]))
+		rest = rest[n:]
+		if first { // MULTI
+			continue
+		}
+		if p.transactor().Collect(req, &session) != msg.Queued {
+			return crossServer
+		}
+		if owner := p.bind(tx, req); owner < 0 {
+			return owner
+		}
+	}
+	if tx.owner == noServer {
+		return ring.Server(nil, p.random())
+	}
+	return tx.owner
+}
+
+// newTransaction returns an empty transaction.
+func (ctx *Context) newTransaction() *transaction {
+	last := len(ctx.transactions) - 1
+	if last < 0 {
+		return &transaction{owner: noServer}
+	}
+	tx := ctx.transactions[last]
+	ctx.transactions = ctx.transactions[:last]
+	return tx
+}
+
+// endTransaction gives back what the transaction holds.
+func (ctx *Context) endTransaction(tx *transaction) {
+	tx.bytes.Release(ctx.bufs)
+	ctx.countTransaction(tx)
+	*tx = transaction{owner: noServer, key: tx.key[:0]}
+	if len(ctx.transactions) < maxTransactions {
+		ctx.transactions = append(ctx.transactions, tx)
+	}
+}
+
+// countTransaction counts what is kept of the transaction.
+func (ctx *Context) countTransaction(tx *transaction) {
+	n := tx.bytes.Len()
+	ctx.memory.collected += n - tx.counted
+	tx.counted = n
+}
+
+// collects reports whether the client is between MULTI and EXEC.
+func (c *client) collects() bool { return c.session.Bars&msg.Collecting != 0 }
+
+// abortLargest gives up the largest transactions that wait for their EXEC, until the
+// memory is below the hard mark, or none is left.
+func (ctx *Context) abortLargest() {
+	var all []*client
+	for _, pools := range [][]*ServerPool{ctx.pools, ctx.leaving.pools} {
+		for _, p := range pools {
+			for c := p.clients; c != nil; c = c.next {
+				if c.tx != nil {
+					all = append(all, c)
+				}
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b *client) int { return cmp.Compare(b.tx.counted, a.tx.counted) })
+	m := &ctx.memory
+	aborted, freed := 0, 0
+	for _, c := range all {
+		if !m.full {
+			break
+		}
+		aborted++
+		freed += c.tx.counted
+		c.abort()
+		ctx.weigh()
+	}
+	if missed, ok := ctx.abortPace.pass(ctx.loop.Now()); ok {
+		ctx.log.Warn("transactions are given up for want of memory: their EXEC will carry nothing out",
+			slog.Int("transactions", aborted), slog.Int("bytes", freed), slog.Int("more_not_logged", missed))
+	}
+}
+
+// countTransaction counts a transaction that its server has answered.
+func (p *ServerPool) countTransaction(failed bool) {
+	if failed {
+		p.stats.Values[stats.TransactionsAborted]++
+	} else {
+		p.stats.Values[stats.Transactions]++
+	}
+}
