@@ -37,6 +37,10 @@ func (w writer) count(name string, n int) {
 // one is a hundred times as long as its name.
 const maxNames = 1 << 10
 
+// maxKeyWords bounds the words of a command whose keys a request asks for: their keys
+// are found and told in one turn of the loop, in less than 5 ms.
+const maxKeyWords = 1 << 14
+
 // answerCommand describes the commands that are served.
 func (p *Protocol) answerCommand(req *msg.Request, w writer) {
 	switch commands[req.Type].sub {
@@ -258,6 +262,9 @@ func (p *Protocol) listKeys(req *msg.Request, w writer, flags bool) {
 	}
 	n := len(req.Args) - 2
 	switch {
+	case n > maxKeyWords:
+		w.fail("ERR the command has too many words: at most ", strconv.Itoa(maxKeyWords), " when its keys are asked for")
+		return
 	case c == nil, c.id == unknown:
 		w.fail("ERR Invalid command specified")
 		return

@@ -149,6 +149,7 @@ func TestManyArguments(t *testing.T) {
 		}
 		return append(b, strings.Repeat("$3\r\nget\r\n", n)...)
 	}
+	tooLong := "-ERR the command has too many words: at most 16384 when its keys are asked for\r\n"
 	tooMany := "-ERR too many commands are asked about: at most 1024 at a time\r\n"
 	for _, tt := range []struct {
 		words []string
@@ -163,12 +164,32 @@ func TestManyArguments(t *testing.T) {
 		{[]string{"COMMAND", "INFO"}, tooMany},
 		{[]string{"COMMAND", "DOCS"}, tooMany},
 		{[]string{"COMMAND", "LIST"}, "-ERR syntax error\r\n"},
-		{[]string{"COMMAND", "GETKEYS", "MGET"}, fmt.Sprintf("*%d\r\n", n) + strings.Repeat("$3\r\nget\r\n", n)},
-		{[]string{"COMMAND", "GETKEYS", "EVAL", "s", "-1"}, "*0\r\n"},
-		{[]string{"COMMAND", "GETKEYS", "ZUNION", "-1"}, "-ERR Invalid arguments specified for command\r\n"},
+		{[]string{"COMMAND", "GETKEYS", "MGET"}, tooLong},
+		{[]string{"COMMAND", "GETKEYSANDFLAGS", "MGET"}, tooLong},
+		{[]string{"COMMAND", "GETKEYS", "EVAL", "s", "-1"}, tooLong},
+		{[]string{"COMMAND", "GETKEYS", "ZUNION", "-1"}, tooLong},
 	} {
 		if got, closed := converse(t, Options{}).say(many(tt.words...)); got != tt.want || closed {
 			t.Errorf("%q and a million words: %.100q, closed %t, want %.100q", tt.words, got, closed, tt.want)
+		}
+	}
+}
+
+// TestKeysOfLongCommand: the keys of a command with as many words as may be asked about
+// are told, all of them, and not those of one word more.
+func TestKeysOfLongCommand(t *testing.T) {
+	for _, words := range []int{maxKeyWords, maxKeyWords + 1} {
+		keys := strings.Split("mget"+strings.Repeat(" k", words-1), " ")
+		flat, _ := converse(t, Options{}).say(resp(append([]string{"COMMAND", "GETKEYS"}, keys...)...))
+		flags, _ := converse(t, Options{}).say(resp(append([]string{"COMMAND", "GETKEYSANDFLAGS"}, keys...)...))
+		wantFlat := fmt.Sprintf("*%d\r\n", words-1) + strings.Repeat("$1\r\nk\r\n", words-1)
+		wantFlags := fmt.Sprintf("*%d\r\n", words-1) + strings.Repeat("*2\r\n$1\r\nk\r\n*2\r\n+RO\r\n+access\r\n", words-1)
+		if words > maxKeyWords {
+			wantFlat = "-ERR the command has too many words: at most 16384 when its keys are asked for\r\n"
+			wantFlags = wantFlat
+		}
+		if flat != wantFlat || flags != wantFlags {
+			t.Errorf("%d words: %.100q and %.100q, want %.100q and %.100q", words, flat, flags, wantFlat, wantFlags)
 		}
 	}
 }
