@@ -70,6 +70,8 @@ func (r Reply) MoveTo(p *mbuf.Pool, dst *mbuf.Chain) {
 // reply stands in the client's output. It comes from an event loop's Pool and
 // belongs to that loop.
 type Msg struct {
+	// What every request uses stands in the first two cache lines.
+
 	// In the client's out-queue, and on the free list.
 	clientNext *Msg
 	// In the server connection's queue.
@@ -77,67 +79,37 @@ type Msg struct {
 
 	// Owner gets the reply. Nil: nobody waits, the reply is swallowed.
 	Owner Owner
-	// Parent is the request that this message is a fragment of, or nil.
-	Parent *Msg
-	// Frags are the fragments of a request that was split, and Seq tells for
-	// each of its keys which of them it went to. Both are owned by the parent,
-	// kept with it on the free list, and empty for a request that was not split.
-	Frags []*Msg
-	Seq   []uint16
-	// Pending is the number of fragments without a reply.
-	Pending int
-
-	// Reply holds the reply while it waits for its turn or for its siblings.
-	Reply mbuf.Chain
-
-	// Kept is what was sent to the server, if it may have to be sent again.
-	Kept mbuf.Chain
-
-	// Deadline is when the server must have answered, in the loop's
-	// nanoseconds; 0: never.
-	Deadline int64
-	// Start is when the request was taken, Sent when its last byte was handed to
-	// the kernel, and Replied when its reply came, if that had to wait for its turn,
-	// in the loop's nanoseconds; 0: not yet, or never.
-	Start, Sent, Replied int64
-	// Note is one of the request's keys, if somebody wants to know it later.
-	Note *Note
-	// Expires is when the client must have its reply, in the loop's nanoseconds;
-	// 0: never.
-	Expires int64
 	// End is the offset in the server connection's output stream just behind
 	// this message's last byte.
 	End uint64
 	// Len is the number of bytes sent to the server for this message; for the
 	// parent of fragments, for those that are done.
 	Len int
+	// Deadline is when the server must have answered, in the loop's
+	// nanoseconds; 0: never.
+	Deadline int64
+	// Start is when the request was taken, Sent when its last byte was handed to
+	// the kernel, and Replied when its reply came, if that had to wait for its turn,
+	// in the loop's nanoseconds; 0: not yet, or never.
+	Sent, Start, Replied int64
+	// Expires is when the client must have its reply, in the loop's nanoseconds;
+	// 0: never.
+	Expires int64
 	// Held is the number of bytes that count against the client's bound.
 	Held int
 	// Expected is the number of bytes that count against the memory of the process
 	// for the reply that is to come.
 	Expected int
-	// Come is how large the reply is, in bytes, as far as it has come or its length
-	// is known; of a request that was split, that of all its fragments. It is kept
-	// for what comes in pieces, and MaxReply only if it is more than that.
-	Come, MaxReply int64
-
-	Type Type
+	// Ahead is how many replies the server has yet to send to the whole block of a
+	// transaction; only the last is the client's. It is Struck if the block was not
+	// sent: another request was, whose reply is dropped.
+	//
+	// Invariant: Ahead is 0 for all other messages.
+	Ahead int
+	Type  Type
 	// Server is the index of the server that a fragment went to, and Servers, of
 	// a request for one server in turn, the number of servers of the pool.
 	Server, Servers uint16
-	// Via is how the message went to its server, nil if it went to none; of a request
-	// that was split, how the fragment went that was answered last.
-	Via Way
-	// Block is the number of commands of a transaction that m is the EXEC of; 0: of
-	// none. Ahead is how many replies the server has yet to send to the whole block; only
-	// the last is the client's. It is Struck if the block was not sent: another
-	// request was, whose reply is dropped.
-	//
-	// Invariant: Ahead is 0 for all other messages.
-	Block, Ahead int
-	// Nkeys is the number of keys of a request that was split, and of a fragment of
-	// one.
-	Nkeys int
 	// Err is why there is no reply. Zero: there is one, or there will be.
 	Err Reason
 	// Done: the reply, or the failure, is here.
@@ -158,6 +130,34 @@ type Msg struct {
 	Keep, Retried bool
 	// RESP3: the client is to get the reply in RESP3.
 	RESP3 bool
+
+	// Via is how the message went to its server, nil if it went to none; of a request
+	// that was split, how the fragment went that was answered last.
+	Via Way
+	// Note is one of the request's keys, if somebody wants to know it later.
+	Note *Note
+	// Parent is the request that this message is a fragment of, or nil.
+	Parent *Msg
+	// Reply holds the reply while it waits for its turn or for its siblings.
+	Reply mbuf.Chain
+	// Kept is what was sent to the server, if it may have to be sent again.
+	Kept mbuf.Chain
+
+	// Block is the number of commands of a transaction that m is the EXEC of; 0: of
+	// none.
+	Block int
+	// Come is how large the reply is, in bytes, as far as it has come or its length
+	// is known; of a request that was split, that of all its fragments. It is kept
+	// for what comes in pieces, and MaxReply only if it is more than that.
+	Come, MaxReply int64
+	// Nkeys is the number of keys of a request that was split, and of a fragment of
+	// one, and Pending the number of fragments without a reply.
+	Nkeys, Pending int
+	// Frags are the fragments of a request that was split, and Seq tells for
+	// each of its keys which of them it went to. Both are owned by the parent,
+	// kept with it on the free list, and empty for a request that was not split.
+	Frags []*Msg
+	Seq   []uint16
 }
 
 // Struck is the Ahead of a block that was not sent after all.
