@@ -232,9 +232,6 @@ func (c *Conn) connected() {
 	c.handler.OnConnect()
 }
 
-// failed tells that the connection is broken, or could not be made.
-func (c *Conn) failed(errno syscall.Errno) { c.handler.OnError(errno) }
-
 // grant asks the handler for room, and returns what it lends, if it does, and how many
 // bytes it takes. Reading may be paused, or the connection closed, when it returns.
 func (c *Conn) grant() (own []byte, most int) {

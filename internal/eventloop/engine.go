@@ -9,8 +9,10 @@ import (
 // An engine moves the bytes of one loop's connections. It is all that is below the
 // loop, and the only one that knows descriptors:
 //
-//	Handler ◄─ OnData, OnSent, ... ─ Conn ◄─ received, sent, ended, failed ─ engine
-//	Handler ─ Flush, PauseRead, Close ─► Conn ─ send, receive, release ─────► engine
+//	Handler ◄─ OnConnect, OnData, OnLent, OnEnding, OnEOF, OnError, OnSent ─ engine
+//	Handler ─ Flush, PauseRead, Close, ... ─► Conn ─ send, receive, release, ... ─► engine
+//
+// What Conn keeps of it is told through Conn: connected, and grant before a receive.
 //
 // There are two: epoll (readiness), and fake (for tests: no descriptors). The
 // contract has the shape of completions, so that one which submits operations and
@@ -25,7 +27,7 @@ import (
 //   - A large body has a receive of its own, into memory that Handler.Lend gives.
 //     That memory is the engine's until OnLent, or until release returns.
 //   - A send completes in its own time: what is in flight stays at the front of the
-//     output, at the same place, until sent says that it has gone. release takes over
+//     output, at the same place, until OnSent says that it has gone. release takes over
 //     what is in flight.
 //   - What is submitted in a turn may go out with the next wait.
 //   - release is the request to close. The socket's number is not given to another
@@ -63,10 +65,10 @@ type engine interface {
 	attach(c *Conn) error
 	// receive receives again: c.noRead has ended.
 	receive(c *Conn)
-	// send sends what the output holds, as far as it goes now. c.sent follows, at once
+	// send sends what the output holds, as far as it goes now. OnSent follows, at once
 	// or later; what is appended meanwhile may wait for the next send.
 	send(c *Conn)
-	// inFlight is how many bytes at the front of the output may have gone though sent
+	// inFlight is how many bytes at the front of the output may have gone though OnSent
 	// has not told so yet.
 	inFlight(c *Conn) int
 	// closeWrite tells the peer that no more comes.

@@ -298,7 +298,7 @@ func (c *Conn) ready(e *epoll, events uint32) {
 	c.note(events)
 	if c.broken && (c.noRead || c.eof) {
 		// No read will find the error.
-		c.failed(c.socketError())
+		c.handler.OnError(c.socketError())
 		return
 	}
 	// One that was read in this turn already waits for the next.
@@ -320,7 +320,7 @@ func (c *Conn) note(events uint32) {
 // connectReady tells how an attempt to connect has ended.
 func (c *Conn) connectReady(e *epoll, events uint32) {
 	if errno := c.pendingError(); errno != 0 {
-		c.failed(errno)
+		c.handler.OnError(errno)
 		return
 	}
 	if events&(unix.EPOLLIN|stops) != 0 {
@@ -370,7 +370,7 @@ func (e *epoll) read(c *Conn) {
 		return
 	case c.noRead && c.broken:
 		// The pause is younger than the event that told of it.
-		c.failed(c.socketError())
+		c.handler.OnError(c.socketError())
 		return
 	case c.noRead:
 		if c.ending && !c.endingTold {
@@ -391,13 +391,13 @@ func (e *epoll) read(c *Conn) {
 	case errno == syscall.EINTR:
 		e.readLater(c)
 	case errno != 0:
-		c.failed(errno)
+		c.handler.OnError(errno)
 	case n == 0:
 		c.unread, c.eof = false, true
 		c.handler.OnEOF()
 		if c.broken && c.state == open {
 			// No other read will find it.
-			c.failed(c.socketError())
+			c.handler.OnError(c.socketError())
 		}
 	default:
 		e.loop.load.received += int(n)
@@ -426,7 +426,7 @@ func (e *epoll) send(c *Conn) {
 			continue
 		}
 		if errno != 0 {
-			c.failed(errno)
+			c.handler.OnError(errno)
 			return
 		}
 		c.out.Advance(&e.loop.bufs, n)

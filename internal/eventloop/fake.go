@@ -257,7 +257,7 @@ func (e *fake) deliver(int) {
 func (e *fake) tell(s *fakeSocket, c *Conn) {
 	if c.state == connecting {
 		if s.refused {
-			c.failed(syscall.ECONNREFUSED)
+			c.handler.OnError(syscall.ECONNREFUSED)
 			return
 		}
 		s.note() // of what came with this news
@@ -270,7 +270,7 @@ func (e *fake) tell(s *fakeSocket, c *Conn) {
 	switch {
 	case s.closed:
 	case c.noRead && s.reset:
-		c.failed(syscall.EPIPE)
+		c.handler.OnError(syscall.EPIPE)
 	case c.noRead && s.ended && !s.told:
 		e.tellEnding(s, c)
 	case c.noRead || len(s.in) == 0 && !s.ended && !s.reset || s.told && !s.reset:
@@ -311,7 +311,7 @@ func (e *fake) give(s *fakeSocket, c *Conn) {
 	buf, most := c.grant()
 	if c.noRead || c.state != open {
 		if c.state == open && s.reset {
-			c.failed(syscall.EPIPE)
+			c.handler.OnError(syscall.EPIPE)
 		} else if c.state == open && s.ended {
 			e.tellEnding(s, c)
 		}
@@ -324,7 +324,7 @@ func (e *fake) give(s *fakeSocket, c *Conn) {
 	n, err := s.read(buf)
 	switch {
 	case err != nil:
-		c.failed(syscall.ECONNRESET)
+		c.handler.OnError(syscall.ECONNRESET)
 		return
 	case n == 0:
 		s.told = true
@@ -389,7 +389,7 @@ func (e *fake) send(c *Conn) {
 		b := k.Bytes()
 		n, err := s.write(b)
 		if err != nil && !errors.Is(err, unix.EAGAIN) {
-			c.failed(syscall.EPIPE)
+			c.handler.OnError(syscall.EPIPE)
 			return
 		}
 		s.inFlight += n
