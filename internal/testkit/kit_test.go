@@ -267,3 +267,31 @@ func TestGoVerdict(t *testing.T) {
 		}
 	}
 }
+
+// A port is free although connections of its last owner are still in the kernel's
+// memory: the server that accepts nobody starts there as well.
+func TestPortOfEndedConnections(t *testing.T) {
+	addr := FreeAddr(t)
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Who ends first keeps the connection in TIME_WAIT.
+	for _, c := range []net.Conn{server, client} {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	listenUnanswered(t, addr)
+}

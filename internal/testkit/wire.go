@@ -294,6 +294,14 @@ func (l *link) sleep(d time.Duration) {
 func Unanswered(t testing.TB) string {
 	t.Helper()
 	addr := FreeAddr(t)
+	listenUnanswered(t, addr)
+	return addr
+}
+
+// listenUnanswered listens at addr as Unanswered says. The port may have been a
+// server's a moment ago, whose ended connections the kernel still remembers.
+func listenUnanswered(t testing.TB, addr string) {
+	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -304,7 +312,8 @@ func Unanswered(t testing.TB) string {
 		t.Fatal(err)
 	}
 	sa := &unix.SockaddrInet4{Port: tcp.Port, Addr: [4]byte(tcp.IP.To4())}
-	if err := errors.Join(unix.Bind(fd, sa), unix.Listen(fd, 0)); err != nil {
+	reuse := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if err := errors.Join(reuse, unix.Bind(fd, sa), unix.Listen(fd, 0)); err != nil {
 		t.Fatal(err)
 	}
 	for range 8 { // far more than a backlog of 0 holds
@@ -312,7 +321,6 @@ func Unanswered(t testing.TB) string {
 			t.Fatal(err)
 		}
 	}
-	return addr
 }
 
 // beginConnect opens a connection, or begins to, that stays for the test.
