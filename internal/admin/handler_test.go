@@ -17,9 +17,9 @@ import (
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/preview"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/slowlog"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 const testConfig = `
@@ -46,7 +46,7 @@ beta:
 // orders that it gets.
 type instance struct {
 	conf   *config.Config
-	topo   []*proxy.Topology
+	topo   []*topology.Topology
 	orders []string
 	refuse error // what orders are answered
 	drains bool
@@ -68,7 +68,7 @@ func newInstance(t *testing.T) *instance {
 	}
 	in := &instance{conf: conf}
 	for i := range conf.Pools {
-		in.topo = append(in.topo, proxy.NewTopology(&conf.Pools[i]))
+		in.topo = append(in.topo, topology.New(&conf.Pools[i]))
 	}
 	return in
 }
@@ -82,12 +82,12 @@ func (in *instance) Facts() api.Info { return api.Info{Program: "nuthatch", Stat
 func (in *instance) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
 	return api.ProcessInfo{HeldMemory: 1, SoftMemory: 2, HardMemory: 3, MaxMemory: 4}, []api.LoopInfo{{CPU: in.cpu}}, in.refuse
 }
-func (in *instance) Ready() bool                                  { return !in.drains }
-func (in *instance) Alive(context.Context) error                  { return in.refuse }
-func (in *instance) InForce() (*config.Config, []*proxy.Topology) { return in.conf, in.topo }
-func (in *instance) Now() int64                                   { return 1 }
-func (in *instance) Wall(at int64) time.Time                      { return time.Unix(0, at) }
-func (in *instance) LoopCPU() ([]float64, error)                  { return []float64{in.cpu}, in.refuse }
+func (in *instance) Ready() bool                                     { return !in.drains }
+func (in *instance) Alive(context.Context) error                     { return in.refuse }
+func (in *instance) InForce() (*config.Config, []*topology.Topology) { return in.conf, in.topo }
+func (in *instance) Now() int64                                      { return 1 }
+func (in *instance) Wall(at int64) time.Time                         { return time.Unix(0, at) }
+func (in *instance) LoopCPU() ([]float64, error)                     { return []float64{in.cpu}, in.refuse }
 
 func (in *instance) PausedBy(string) string { return "admin 1.2.3.4:5 somebody" }
 
@@ -183,10 +183,10 @@ func (in *instance) Pause(_ context.Context, pool string, limit time.Duration, b
 	return in.order("pause %s %v %s", pool, limit, by)
 }
 func (in *instance) Resume(pool, by string) error { return in.order("resume %s %s", pool, by) }
-func (in *instance) SetService(pool, server string, s proxy.Service, by string) error {
+func (in *instance) SetService(pool, server string, s topology.Service, by string) error {
 	return in.order("%v %s %s %s", s, pool, server, by)
 }
-func (in *instance) OutOfService(string) proxy.Service { return proxy.OffTheRing }
+func (in *instance) OutOfService(string) topology.Service { return topology.OffTheRing }
 func (in *instance) Reconnect(pool, server, by string) error {
 	return in.order("reconnect %s %q %s", pool, server, by)
 }
@@ -288,7 +288,7 @@ func TestPools(t *testing.T) {
 	if got := get[api.Pools](s, "/api/v1/pools?pool=beta").Pools; len(got) != 1 || got[0].Protocol != "memcached" {
 		t.Errorf("the pool beta is %+v", got)
 	}
-	s.topo[1].SetService(1, proxy.OffTheRing, 1)
+	s.topo[1].SetService(1, topology.OffTheRing, 1)
 	list := get[api.Servers](s, "/api/v1/servers?pool=alpha").Servers
 	if list[0].State != "up" || list[0].Share != 1 || list[1].State != "disabled" || list[1].Share != 0 {
 		t.Errorf("with one server disabled: %+v", list)
@@ -307,7 +307,7 @@ func TestWhere(t *testing.T) {
 	if both[0].Server == owner[1].Name {
 		gone = 1
 	}
-	s.topo[1].SetService(gone, proxy.OffTheRing, 1)
+	s.topo[1].SetService(gone, topology.OffTheRing, 1)
 	moved := get[api.Where](s, q).Placements[0]
 	if moved.Home != both[0].Server || moved.Server == both[0].Server || !strings.Contains(moved.Why, "disabled") {
 		t.Errorf("with its server disabled the key is at %+v", moved)
@@ -354,11 +354,11 @@ func TestReadiness(t *testing.T) {
 	if status, _, text := s.do(http.MethodGet, "/readyz", ""); status != http.StatusOK {
 		t.Errorf("status %d: %s", status, text)
 	}
-	s.topo[0].SetService(0, proxy.Refused, 1) // one of two is the share that is asked for
+	s.topo[0].SetService(0, topology.Refused, 1) // one of two is the share that is asked for
 	if status, _, text := s.do(http.MethodGet, "/readyz", ""); status != http.StatusOK {
 		t.Errorf("with half of the servers up: status %d: %s", status, text)
 	}
-	s.topo[0].SetService(1, proxy.Refused, 1)
+	s.topo[0].SetService(1, topology.Refused, 1)
 	if status, _, text := s.do(http.MethodGet, "/readyz", ""); status != http.StatusServiceUnavailable ||
 		!strings.Contains(text, "beta") || strings.Contains(text, "alpha") {
 		t.Errorf("with no server of beta up: status %d: %s", status, text)

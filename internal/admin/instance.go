@@ -9,9 +9,9 @@ import (
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
 	"nuthatch/internal/preview"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/slowlog"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // What an order, or a question, can be refused for.
@@ -50,7 +50,7 @@ type Instance interface {
 
 	// InForce is the configuration, and the topologies of its pools in the same
 	// order. Neither is changed.
-	InForce() (*config.Config, []*proxy.Topology)
+	InForce() (*config.Config, []*topology.Topology)
 	// Now is the loops' time, and Wall the time of day at a time of the loops.
 	Now() int64
 	Wall(at int64) time.Time
@@ -86,9 +86,9 @@ type Instance interface {
 	Upgrade(by string) error
 	Pause(ctx context.Context, pool string, limit time.Duration, by string) error
 	Resume(pool, by string) error
-	SetService(pool, server string, s proxy.Service, by string) error
+	SetService(pool, server string, s topology.Service, by string) error
 	// OutOfService is what becomes by default of a disabled server's keys.
-	OutOfService(pool string) proxy.Service
+	OutOfService(pool string) topology.Service
 	Reconnect(pool, server, by string) error
 	KillClient(id uint64, by string) error
 }

@@ -16,8 +16,8 @@ import (
 	"nuthatch/internal/events"
 	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // maxScrapes is how many scrapes are answered at a time.
@@ -208,15 +208,15 @@ func (c *collector) collectLimits(s *scrape, p *api.ProcessInfo) {
 }
 
 // collectStates tells how a pool and its servers are.
-func (c *collector) collectStates(s *scrape, p *config.Pool, t *proxy.Topology) {
+func (c *collector) collectStates(s *scrape, p *config.Pool, t *topology.Topology) {
 	s.gauge(c.poolPaused, flag(!c.in.PausedUntil(p.Name).IsZero()), p.Name)
 	shares := t.Ring().Continuum.Shares(p.Hash)
 	for i := range p.Servers {
 		name, now := p.Servers[i].StatsName(), t.State(i).State
-		s.gauge(c.serverUp, flag(now == proxy.Up), p.Name, name)
+		s.gauge(c.serverUp, flag(now == topology.Up), p.Name, name)
 		s.gauge(c.serverInService, flag(t.Gets(i)), p.Name, name)
 		s.gauge(c.serverShare, shares[i], p.Name, name)
-		for _, state := range proxy.States {
+		for _, state := range topology.States {
 			s.gauge(c.serverState, flag(now == state), p.Name, name, state.String())
 		}
 	}

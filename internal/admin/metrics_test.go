@@ -10,8 +10,8 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 func testCollector(t *testing.T) (*instance, *collector) {
@@ -112,7 +112,7 @@ func TestServerUpIsItsState(t *testing.T) {
 	}
 	in, c := testCollector(t)
 	for more, service := range map[string]float64{"": 1, "  auto_eject_hosts: true\n": 0, "  auto_eject_hosts: true\n  eject: fail\n": 0} {
-		topo := proxy.NewTopology(conf(more))
+		topo := topology.New(conf(more))
 		in.conf.Pools, in.topo = append(in.conf.Pools[:2:2], *conf(more)), append(in.topo[:2:2], topo)
 		topo.Checked(0, msg.ConnRefused, 1)
 		got := series(t, c)
@@ -167,7 +167,7 @@ func TestEveryReasonIsALabel(t *testing.T) {
 
 func TestMetricValues(t *testing.T) {
 	in, c := testCollector(t)
-	in.topo[1].SetService(1, proxy.OffTheRing, 1)
+	in.topo[1].SetService(1, topology.OffTheRing, 1)
 	want := `
 # HELP nuthatch_memory_held_bytes what the event loops hold together for clients and what they have in flight
 # TYPE nuthatch_memory_held_bytes gauge

@@ -12,7 +12,7 @@ import (
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
-	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 // Orders: what the admin listener has the proxy do. Each is logged with who gave
@@ -157,23 +157,23 @@ func (h *handler) disable(w http.ResponseWriter, r *http.Request) {
 	switch order.Keys {
 	case "":
 	case api.KeysMove:
-		service = proxy.OffTheRing
+		service = topology.OffTheRing
 	case api.KeysFail:
-		service = proxy.Refused
+		service = topology.Refused
 	default:
 		fail(w, http.StatusBadRequest, fmt.Sprintf("keys is %q or %q", api.KeysMove, api.KeysFail))
 		return
 	}
 	err := h.Instance.SetService(pool, r.PathValue("server"), service, whoAsks(r))
 	what := "disabled: its keys go to the other servers"
-	if service == proxy.Refused {
+	if service == topology.Refused {
 		what = "disabled: its keys get an error"
 	}
 	h.done(w, err, what)
 }
 
 func (h *handler) enable(w http.ResponseWriter, r *http.Request) {
-	err := h.Instance.SetService(r.PathValue("pool"), r.PathValue("server"), proxy.InService, whoAsks(r))
+	err := h.Instance.SetService(r.PathValue("pool"), r.PathValue("server"), topology.InService, whoAsks(r))
 	h.done(w, err, "enabled")
 }
 

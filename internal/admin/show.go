@@ -10,8 +10,8 @@ import (
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // What the admin listener shows.
@@ -53,7 +53,7 @@ func notReady(in Instance) []string {
 	for i := range conf.Pools {
 		up, n := 0, len(conf.Pools[i].Servers)
 		for j := range n {
-			if topo[i].State(j).State == proxy.Up {
+			if topo[i].State(j).State == topology.Up {
 				up++
 			}
 		}
@@ -192,7 +192,7 @@ func (h *handler) poolsNow(name string) ([]api.Pool, time.Time, error) {
 	return pools, at, nil
 }
 
-func (h *handler) pool(p *config.Pool, t *proxy.Topology, counted *stats.PoolSnapshot, errorNames []string) api.Pool {
+func (h *handler) pool(p *config.Pool, t *topology.Topology, counted *stats.PoolSnapshot, errorNames []string) api.Pool {
 	shown := api.Pool{
 		Name: p.Name, Protocol: protocolOf(p), Listen: p.Listen.String(),
 		Hash: p.Hash.String(), HashTag: p.HashTag, Distribution: p.Distribution.String(),
@@ -222,7 +222,7 @@ func (h *handler) pool(p *config.Pool, t *proxy.Topology, counted *stats.PoolSna
 }
 
 // server is the i-th server of a pool; counted is nil if nothing was.
-func (h *handler) server(p *config.Pool, t *proxy.Topology, i int, counted *stats.ServerSnapshot) api.Server {
+func (h *handler) server(p *config.Pool, t *topology.Topology, i int, counted *stats.ServerSnapshot) api.Server {
 	if counted == nil {
 		counted = new(stats.ServerSnapshot)
 	}

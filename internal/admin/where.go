@@ -7,7 +7,7 @@ import (
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/hashkit"
-	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 // maxKeys is how many keys one question may be about.
@@ -50,7 +50,7 @@ func homeRing(p *config.Pool, ring hashkit.Ring) hashkit.Ring {
 	return ring
 }
 
-func place(p *config.Pool, t *proxy.Topology, ring, home *hashkit.Ring, key string) api.Placement {
+func place(p *config.Pool, t *topology.Topology, ring, home *hashkit.Ring, key string) api.Placement {
 	hashed := string(ring.Tag.Of([]byte(key)))
 	hash := ring.KeyHash([]byte(key))
 	found := api.Placement{

@@ -11,6 +11,7 @@ import (
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 // pausePoll is how often a pause looks whether the pool's requests are
@@ -37,7 +38,7 @@ func (in *Instance) Pause(ctx context.Context, pool string, limit time.Duration,
 	return in.awaitAnswers(ctx, t)
 }
 
-func (in *Instance) pause(t *proxy.Topology, pool string, limit time.Duration, by string) error {
+func (in *Instance) pause(t *topology.Topology, pool string, limit time.Duration, by string) error {
 	in.pauses.order.Lock()
 	defer in.pauses.order.Unlock()
 	if !in.current.Load().has(t) { // a reload took it away meanwhile
@@ -59,7 +60,7 @@ func (in *Instance) pause(t *proxy.Topology, pool string, limit time.Duration, b
 }
 
 // awaitAnswers waits until nothing of the pool is in flight.
-func (in *Instance) awaitAnswers(ctx context.Context, t *proxy.Topology) error {
+func (in *Instance) awaitAnswers(ctx context.Context, t *topology.Topology) error {
 	tick := time.NewTicker(pausePoll)
 	defer tick.Stop()
 	for {
@@ -102,10 +103,10 @@ func (in *Instance) Resume(pool, by string) error {
 }
 
 // SetService takes a server out of service, or puts it back. Out of service its
-// keys go to the other servers (proxy.OffTheRing) or get an error
-// (proxy.Refused); its connections finish what they have. It lasts until it is
+// keys go to the other servers (topology.OffTheRing) or get an error
+// (topology.Refused); its connections finish what they have. It lasts until it is
 // undone, through reloads, or until the proxy ends.
-func (in *Instance) SetService(pool, server string, s proxy.Service, by string) error {
+func (in *Instance) SetService(pool, server string, s topology.Service, by string) error {
 	in.changing.Lock()
 	defer in.changing.Unlock()
 	t, i, err := in.server(pool, server)
@@ -117,7 +118,7 @@ func (in *Instance) SetService(pool, server string, s proxy.Service, by string) 
 	in.tellService(pool, i, s, &before, by)
 	in.log.Always("server's service changed", slog.String("pool", pool), slog.String("server", server),
 		slog.String("service", s.String()), slog.String("by", by))
-	if s == proxy.InService {
+	if s == topology.InService {
 		return nil
 	}
 	return in.reconnect(t, i)
@@ -125,12 +126,12 @@ func (in *Instance) SetService(pool, server string, s proxy.Service, by string) 
 
 // OutOfService is what becomes by default of a disabled server's keys: what
 // becomes of an ejected one's.
-func (in *Instance) OutOfService(pool string) proxy.Service {
+func (in *Instance) OutOfService(pool string) topology.Service {
 	g := in.current.Load()
 	if i := g.pool(pool); i >= 0 && g.conf.Pools[i].AutoEjectHosts {
-		return proxy.OffTheRing
+		return topology.OffTheRing
 	}
-	return proxy.Refused
+	return topology.Refused
 }
 
 // Reconnect has the loops connect anew to a server of a pool, or to all if server
@@ -150,7 +151,7 @@ func (in *Instance) Reconnect(pool, server, by string) error {
 	return in.reconnect(t, i)
 }
 
-func (in *Instance) reconnect(t *proxy.Topology, i int) error {
+func (in *Instance) reconnect(t *topology.Topology, i int) error {
 	by := in.leaveBy(in.current.Load())
 	return in.onLoops(func(ctx *proxy.Context) { ctx.Reconnect(t, i, by) })
 }
@@ -171,7 +172,7 @@ func (in *Instance) KillClient(id uint64, by string) error {
 	return fmt.Errorf("%w: %d", admin.ErrNoClient, id)
 }
 
-func (in *Instance) topology(pool string) (*proxy.Topology, error) {
+func (in *Instance) topology(pool string) (*topology.Topology, error) {
 	g := in.current.Load()
 	i := g.pool(pool)
 	if i < 0 {
@@ -181,7 +182,7 @@ func (in *Instance) topology(pool string) (*proxy.Topology, error) {
 }
 
 // server finds a server by its name in the statistics or by its address.
-func (in *Instance) server(pool, server string) (*proxy.Topology, int, error) {
+func (in *Instance) server(pool, server string) (*topology.Topology, int, error) {
 	g := in.current.Load()
 	p := g.pool(pool)
 	if p < 0 {

@@ -7,7 +7,7 @@ import (
 
 	"nuthatch/internal/events"
 	"nuthatch/internal/preview"
-	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 // What has happened, for those who ask later. The event loops tell of servers and
@@ -63,7 +63,7 @@ func (in *Instance) tellReloaded(c *preview.Change, by string) {
 // tellService tells that an operator takes the i-th server of a pool out of service or
 // puts it back, if that is a change. before is how the server was. The caller holds
 // changing.
-func (in *Instance) tellService(pool string, i int, s proxy.Service, before *proxy.ServerState, by string) {
+func (in *Instance) tellService(pool string, i int, s topology.Service, before *topology.ServerState, by string) {
 	if s == before.Service {
 		return
 	}
@@ -71,12 +71,12 @@ func (in *Instance) tellService(pool string, i int, s proxy.Service, before *pro
 	server := g.conf.Pools[g.pool(pool)].Servers[i].StatsName()
 	e := events.Event{Pool: pool, Server: server, By: by}
 	switch s {
-	case proxy.InService:
+	case topology.InService:
 		e.Kind, e.For = events.ServerEnabled, time.Duration(in.Now()-before.Since)
 		e.Text = fmt.Sprintf("server %s is in service again", server)
-	case proxy.OffTheRing:
+	case topology.OffTheRing:
 		e.Kind, e.Text = events.ServerDisabled, fmt.Sprintf("server %s is out of service: the other servers get its keys", server)
-	case proxy.Refused:
+	case topology.Refused:
 		e.Kind, e.Text = events.ServerDisabled, fmt.Sprintf("server %s is out of service: requests for its keys fail", server)
 	}
 	in.tell(e)

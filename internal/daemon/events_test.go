@@ -11,8 +11,8 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/testkit"
+	"nuthatch/internal/topology"
 )
 
 // A follower awaits the events of an instance, one behind the other.
@@ -102,7 +102,7 @@ func TestEventsOfActions(t *testing.T) {
 	f.next(events.PoolPaused, "beta", "", "somebody", "")
 	f.next(events.PoolResumed, "beta", "", "", "the time of its pause is over")
 
-	for _, service := range []proxy.Service{proxy.Refused, proxy.Refused, proxy.InService, proxy.InService} {
+	for _, service := range []topology.Service{topology.Refused, topology.Refused, topology.InService, topology.InService} {
 		if err := s.SetService("alpha", server.Addr(), service, "somebody"); err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // A generation is what one configuration made: a reload makes the next one. It
@@ -25,7 +26,7 @@ type generation struct {
 	layout stats.Layout
 	// In the order of conf.Pools. Of a pool that stays, the topology is made of
 	// the one before; of an address that stays, the listener is the same.
-	topo      []*proxy.Topology
+	topo      []*topology.Topology
 	learned   []*redis.Learned // what the loops know of a Redis pool's commands
 	scripts   []*redis.Scripts // and what its servers were told
 	listeners []*listener
@@ -71,7 +72,7 @@ func (g *generation) follow(old *generation, now int64) {
 			g.learned = append(g.learned, old.learned[at])
 			g.scripts = append(g.scripts, old.scripts[at])
 		} else {
-			g.add(proxy.NewTopology(p))
+			g.add(topology.New(p))
 			g.learned = append(g.learned, new(redis.Learned))
 			g.scripts = append(g.scripts, redis.NewScripts())
 		}
@@ -80,7 +81,7 @@ func (g *generation) follow(old *generation, now int64) {
 
 // add adds a pool's topology. Its rings, if they are large, are made by a goroutine, of
 // which a topology has one at a time.
-func (g *generation) add(t *proxy.Topology) {
+func (g *generation) add(t *topology.Topology) {
 	t.BuildAside(func(build func()) { go build() })
 	g.topo = append(g.topo, t)
 }
@@ -89,8 +90,8 @@ func (g *generation) add(t *proxy.Topology) {
 // find.
 func (in *Instance) startChecks(g *generation) {
 	g.checks = health.Start(g.conf, g.topo, in.Now,
-		func(t *proxy.Topology, server int, why msg.Reason, changed proxy.Verdict) {
-			if why == msg.OK && changed == proxy.SameAsBefore {
+		func(t *topology.Topology, server int, why msg.Reason, changed topology.Verdict) {
+			if why == msg.OK && changed == topology.SameAsBefore {
 				return
 			}
 			ctx := in.contexts[0]
@@ -104,7 +105,7 @@ func (g *generation) pool(name string) int {
 }
 
 // has reports whether the pool of t is one of g's.
-func (g *generation) has(t *proxy.Topology) bool { return slices.ContainsFunc(g.topo, t.SamePool) }
+func (g *generation) has(t *topology.Topology) bool { return slices.ContainsFunc(g.topo, t.SamePool) }
 
 // listenerAt returns the listener at an address, or nil. g may be nil.
 func (g *generation) listenerAt(addr config.Address) *listener {

@@ -31,6 +31,7 @@ import (
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // spareProcs is how many threads may run Go code beside the event loops: for
@@ -150,7 +151,7 @@ func (in *Instance) start() error {
 		return err
 	}
 	for i := range g.conf.Pools {
-		g.add(proxy.NewTopology(&g.conf.Pools[i]))
+		g.add(topology.New(&g.conf.Pools[i]))
 		g.learned = append(g.learned, new(redis.Learned))
 		g.scripts = append(g.scripts, redis.NewScripts())
 	}

@@ -13,6 +13,7 @@ import (
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/slowlog"
+	"nuthatch/internal/topology"
 )
 
 // serversAtOnce is of how many servers a loop copies the histograms in one turn: it
@@ -64,7 +65,7 @@ type latencies struct {
 
 type latencyCopy struct {
 	ctx  *proxy.Context
-	topo *proxy.Topology
+	topo *topology.Topology
 }
 
 // Latency asks the loops how long requests took. The error says that the instance

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 // pauses are the pauses of pools that nobody has ended yet.
@@ -21,7 +21,7 @@ type pauses struct {
 // A pause ends by itself. It is of one pool, and not of another one that has its
 // name later.
 type pause struct {
-	topo  *proxy.Topology
+	topo  *topology.Topology
 	timer *time.Timer
 	began time.Time
 	until time.Time
@@ -30,7 +30,7 @@ type pause struct {
 
 // begin notes a pool's pause and who ordered it, in place of the one before. When
 // the time is over it calls end. The caller holds order.
-func (p *pauses) begin(t *proxy.Topology, limit time.Duration, by string, end func()) {
+func (p *pauses) begin(t *topology.Topology, limit time.Duration, by string, end func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop(t.SamePool)
@@ -59,14 +59,14 @@ func (p *pauses) expire(q *pause) bool {
 }
 
 // end ends the pauses of those pools.
-func (p *pauses) end(which func(*proxy.Topology) bool) {
+func (p *pauses) end(which func(*topology.Topology) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop(which)
 }
 
 // drop is end; the caller holds mu.
-func (p *pauses) drop(which func(*proxy.Topology) bool) {
+func (p *pauses) drop(which func(*topology.Topology) bool) {
 	p.running = slices.DeleteFunc(p.running, func(q *pause) bool {
 		over := which(q.topo)
 		if over {
@@ -77,7 +77,7 @@ func (p *pauses) drop(which func(*proxy.Topology) bool) {
 }
 
 // began is since when a pool is paused; zero if it is not.
-func (p *pauses) began(t *proxy.Topology) time.Time {
+func (p *pauses) began(t *topology.Topology) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, q := range p.running {
@@ -89,7 +89,7 @@ func (p *pauses) began(t *proxy.Topology) time.Time {
 }
 
 // of is when a pool's pause ends, and who ordered it; zero if there is none.
-func (p *pauses) of(t *proxy.Topology) (until time.Time, by string) {
+func (p *pauses) of(t *topology.Topology) (until time.Time, by string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, q := range p.running {
@@ -105,10 +105,10 @@ func (p *pauses) of(t *proxy.Topology) (until time.Time, by string) {
 func (in *Instance) endPausesWithout(g *generation) {
 	in.pauses.order.Lock()
 	defer in.pauses.order.Unlock()
-	in.pauses.end(func(t *proxy.Topology) bool { return !g.has(t) })
+	in.pauses.end(func(t *topology.Topology) bool { return !g.has(t) })
 }
 
 // endAllPauses is for the end of the proxy.
 func (in *Instance) endAllPauses() {
-	in.pauses.end(func(*proxy.Topology) bool { return true })
+	in.pauses.end(func(*topology.Topology) bool { return true })
 }

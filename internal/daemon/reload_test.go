@@ -19,6 +19,7 @@ import (
 	"nuthatch/internal/preview"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/testkit"
+	"nuthatch/internal/topology"
 )
 
 // A stage is an instance in this process, over two Redis servers.
@@ -407,13 +408,13 @@ func TestDisable(t *testing.T) {
 		}
 		return ok, failed
 	}
-	if got := s.OutOfService("alpha"); got != proxy.Refused {
+	if got := s.OutOfService("alpha"); got != topology.Refused {
 		t.Errorf("without auto_eject_hosts a disabled server's keys are %s", got)
 	}
 	steps := []struct {
-		service proxy.Service
+		service topology.Service
 		some    bool // some requests fail
-	}{{proxy.Refused, true}, {proxy.OffTheRing, false}, {proxy.InService, false}}
+	}{{topology.Refused, true}, {topology.OffTheRing, false}, {topology.InService, false}}
 	for _, step := range steps {
 		if err := s.SetService("alpha", "s1", step.service, "test"); err != nil {
 			t.Fatal(err)
@@ -425,10 +426,10 @@ func TestDisable(t *testing.T) {
 			s.mustReload(text + "  timeout: 5000\n")
 		}
 	}
-	if err := s.SetService("alpha", one.Addr(), proxy.Refused, "test"); err != nil {
+	if err := s.SetService("alpha", one.Addr(), topology.Refused, "test"); err != nil {
 		t.Errorf("a server by its address: %v", err)
 	}
-	if err := s.SetService("alpha", "s9", proxy.Refused, "test"); !errors.Is(err, admin.ErrNoServer) {
+	if err := s.SetService("alpha", "s9", topology.Refused, "test"); !errors.Is(err, admin.ErrNoServer) {
 		t.Errorf("a server that is not there: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 const (
@@ -177,7 +178,7 @@ func (in *Instance) maxClients(p *config.Pool) int {
 }
 
 // commandTimes are how long the requests of a pool took, by command.
-func (in *Instance) commandTimes(t *proxy.Topology, p *config.Pool) []redis.CommandTimes {
+func (in *Instance) commandTimes(t *topology.Topology, p *config.Pool) []redis.CommandTimes {
 	copies := make([]proxy.PoolLatency, len(in.contexts))
 	err := in.onLoops(func(ctx *proxy.Context) { ctx.CopyLatency(t, 0, 0, &copies[ctx.ID()]) })
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
 	"nuthatch/internal/logging"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
+	"nuthatch/internal/topology"
 )
 
 const (
@@ -57,7 +57,7 @@ type lookup func(ctx context.Context, host string, port int) ([]unix.Sockaddr, e
 
 // A target is a server whose addresses are to be found.
 type target struct {
-	topo  *proxy.Topology
+	topo  *topology.Topology
 	index int
 	pool  string
 	name  string // in the statistics
@@ -69,7 +69,7 @@ type target struct {
 }
 
 // newResolver finds the addresses that need no look-up.
-func newResolver(cfg *config.Config, topo []*proxy.Topology, log *logging.Logger, tell func(events.Event), find lookup) *resolver {
+func newResolver(cfg *config.Config, topo []*topology.Topology, log *logging.Logger, tell func(events.Event), find lookup) *resolver {
 	r := &resolver{
 		log: log, tell: tell, interval: cfg.Process.ResolveInterval, lookup: find,
 		done: make(chan struct{}), unreachable: make(chan struct{}, 1),

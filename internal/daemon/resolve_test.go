@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/config"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/testkit"
+	"nuthatch/internal/topology"
 )
 
 // A directory is a resolver of names that tests change.
@@ -240,7 +240,7 @@ func TestNameMoves(t *testing.T) {
 			t.Errorf("a client with a request under way got %q, want %q", got, want)
 		}
 	}
-	if s := in.current.Load().topo[0].State(0); s.State != proxy.Up {
+	if s := in.current.Load().topo[0].State(0); s.State != topology.Up {
 		t.Errorf("the server is %v for %v", s.State, s.Reason)
 	}
 }

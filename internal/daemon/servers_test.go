@@ -6,14 +6,14 @@ import (
 	"testing"
 
 	"nuthatch/internal/msg"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/testkit"
+	"nuthatch/internal/topology"
 )
 
 // awaitState waits until the first server of the only pool is in a state.
-func (s *stage) awaitState(want proxy.State) proxy.ServerState {
+func (s *stage) awaitState(want topology.State) topology.ServerState {
 	s.t.Helper()
-	var got proxy.ServerState
+	var got topology.ServerState
 	testkit.Await(s.t, "the server to be "+want.String(), func() error {
 		got = s.current.Load().topo[0].State(0)
 		if got.State != want {
@@ -34,21 +34,21 @@ func TestReloadOfHealthChecks(t *testing.T) {
 	s := startStage(t, pool("alpha", listen, names, ejects...), server)
 	server.Stop()
 	s.mustReload(pool("alpha", listen, names, checks...))
-	if got := s.awaitState(proxy.Ejected); got.Reason != msg.ConnRefused || got.RetryAt != 0 {
+	if got := s.awaitState(topology.Ejected); got.Reason != msg.ConnRefused || got.RetryAt != 0 {
 		t.Errorf("it is ejected: %+v", got)
 	}
 	s.mustReload(pool("alpha", listen, names, slices.Concat(checks, []string{"timeout: 700"})...))
-	if got := s.current.Load().topo[0].State(0); got.State != proxy.Ejected || got.RetryAt != 0 {
+	if got := s.current.Load().topo[0].State(0); got.State != topology.Ejected || got.RetryAt != 0 {
 		t.Errorf("behind a reload it is %v: %+v", got.State, got)
 	}
 	s.mustReload(pool("alpha", listen, names, ejects...))
-	if got := s.current.Load().topo[0].State(0); got.State != proxy.Ejected || got.RetryAt == 0 {
+	if got := s.current.Load().topo[0].State(0); got.State != topology.Ejected || got.RetryAt == 0 {
 		t.Errorf("without checks it is %v: %+v", got.State, got)
 	}
 	server.Restart()
 	client := testkit.Dial(t, testkit.Redis, listen)
 	awaitReply(t, client, "$-1\r\n")
-	s.awaitState(proxy.Up)
+	s.awaitState(topology.Up)
 }
 
 // What a reload sets for servers holds for connections and requests that there

@@ -10,8 +10,8 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/proto/redis"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
+	"nuthatch/internal/topology"
 )
 
 const (
@@ -41,7 +41,7 @@ const (
 // It belongs to the reporter's goroutine; a round has a goroutine for each server.
 type survey struct {
 	// of is whose servers last tells of.
-	of   *proxy.Topology
+	of   *topology.Topology
 	last []lastWord
 	// waiting are to be told at the end of the next round, served at the end of the
 	// one that is under way.
@@ -216,7 +216,7 @@ func (s *survey) heard(said []*redis.Said) []*redis.Said {
 
 // askServers asks the servers of a pool that get requests what they are; of those
 // that do not answer in time there is nothing.
-func (in *Instance) askServers(p *config.Pool, t *proxy.Topology, patience []time.Duration) []*redis.Said {
+func (in *Instance) askServers(p *config.Pool, t *topology.Topology, patience []time.Duration) []*redis.Said {
 	said := make([]*redis.Said, len(p.Servers))
 	ctx, cancel := context.WithTimeout(context.Background(), surveyPatience)
 	defer cancel()
@@ -230,7 +230,7 @@ func (in *Instance) askServers(p *config.Pool, t *proxy.Topology, patience []tim
 	slots := make(chan struct{}, surveyAtOnce)
 	var asking sync.WaitGroup
 	for i := range p.Servers {
-		if s := t.State(i).State; s == proxy.Ejected || s == proxy.Disabled {
+		if s := t.State(i).State; s == topology.Ejected || s == topology.Disabled {
 			continue
 		}
 		slots <- struct{}{} // each is given back within a server's patience

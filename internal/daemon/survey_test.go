@@ -8,8 +8,8 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/proto/redis"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/testkit"
+	"nuthatch/internal/topology"
 )
 
 // TestSurveyAfterReload: after a reload the servers of the new file are told.
@@ -91,7 +91,7 @@ func TestLastWordsAfterReload(t *testing.T) {
 	}
 	said, silent := new(redis.Said), time.Now()
 	before, after := servers("a", "b", "c"), servers("a", "b")
-	before.add(proxy.NewTopology(&before.conf.Pools[0]))
+	before.add(topology.New(&before.conf.Pools[0]))
 	after.conf.Pools[0].Servers[0].Name = "new"
 	before.learned, before.scripts = []*redis.Learned{nil}, []*redis.Scripts{nil}
 	after.follow(before, 0)

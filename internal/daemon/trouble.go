@@ -11,6 +11,7 @@ import (
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 const (
@@ -58,14 +59,14 @@ func (in *Instance) tellTrouble() {
 
 // look tells of the servers that it is time for. The loops are asked only if there
 // is something to tell, or to begin with.
-func (t *troubleTeller) look(conf *config.Config, topo []*proxy.Topology, now int64) {
+func (t *troubleTeller) look(conf *config.Config, topo []*topology.Topology, now int64) {
 	var counted *stats.Snapshot
 	there := make(map[serverID]*trouble)
 	for i := range conf.Pools {
 		p := &conf.Pools[i]
 		for j := range p.Servers {
 			state := topo[i].State(j)
-			if state.State == proxy.Up || state.State == proxy.Disabled {
+			if state.State == topology.Up || state.State == topology.Disabled {
 				continue
 			}
 			id := serverID{p.Name, p.Servers[j].StatsName()}
@@ -109,7 +110,7 @@ func countsOf(snap *stats.Snapshot, id serverID) stats.ServerSnapshot {
 }
 
 // tell writes the line about one server, with what it has counted since the last one.
-func (t *troubleTeller) tell(p *config.Pool, server int, state *proxy.ServerState, before *trouble, counts *stats.ServerSnapshot, now int64) {
+func (t *troubleTeller) tell(p *config.Pool, server int, state *topology.ServerState, before *trouble, counts *stats.ServerSnapshot, now int64) {
 	s := &p.Servers[server]
 	attrs := []slog.Attr{
 		slog.String("pool", p.Name), slog.String("server", s.Text), slog.String("name", s.StatsName()), slog.String("reason", state.Reason.Name()),

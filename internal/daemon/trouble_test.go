@@ -9,8 +9,8 @@ import (
 	"nuthatch/internal/config"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // Of a server that goes on failing one line is written in a minute, with what
@@ -21,7 +21,7 @@ func TestTroubleIsToldOnceAMinute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topo := []*proxy.Topology{proxy.NewTopology(&conf.Pools[0])}
+	topo := []*topology.Topology{topology.New(&conf.Pools[0])}
 	var text bytes.Buffer
 	log, err := logging.New(logging.Options{Level: logging.Notice, Writer: &text})
 	if err != nil {
@@ -50,7 +50,7 @@ func TestTroubleIsToldOnceAMinute(t *testing.T) {
 	}
 	topo[0].Checked(0, msg.Timedout, now+1)
 	topo[0].Checked(0, msg.ConnRefused, now+2)
-	topo[0].SetService(1, proxy.Refused, now)
+	topo[0].SetService(1, topology.Refused, now)
 	topo[0].Checked(2, msg.Timedout, now)
 	topo[0].Checked(2, msg.OK, now+1)
 	asked = 0

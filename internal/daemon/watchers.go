@@ -15,6 +15,7 @@ import (
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 // What an Instance tells those who watch it, through the admin listener. It
@@ -35,7 +36,7 @@ func (in *Instance) Facts() api.Info {
 }
 
 // InForce implements admin.Instance.
-func (in *Instance) InForce() (*config.Config, []*proxy.Topology) {
+func (in *Instance) InForce() (*config.Config, []*topology.Topology) {
 	g := in.current.Load()
 	return g.conf, g.topo
 }

@@ -25,8 +25,8 @@ import (
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/memcache"
 	"nuthatch/internal/proto/redis"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
+	"nuthatch/internal/topology"
 )
 
 // maxAnswer is the longest line, in bytes, that an answer to a check may have.
@@ -35,7 +35,7 @@ const maxAnswer = 512
 // Told is called with what a check found: on which server, at fault for which
 // reason if not msg.OK, and what that changed. It is called on any goroutine, and
 // must not wait.
-type Told func(t *proxy.Topology, server int, why msg.Reason, changed proxy.Verdict)
+type Told func(t *topology.Topology, server int, why msg.Reason, changed topology.Verdict)
 
 // Checks are the checks of one configuration.
 type Checks struct {
@@ -44,7 +44,7 @@ type Checks struct {
 }
 
 // Start begins the checks that the pools of conf ask for. now is the loops' time.
-func Start(conf *config.Config, topo []*proxy.Topology, now func() int64, told Told) *Checks {
+func Start(conf *config.Config, topo []*topology.Topology, now func() int64, told Told) *Checks {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Checks{cancel: cancel}
 	for i := range conf.Pools {
@@ -74,7 +74,7 @@ func (c *Checks) Stop() {
 type checker struct {
 	// static after construction
 	conf   config.HealthCheck
-	topo   *proxy.Topology
+	topo   *topology.Topology
 	server int
 	asked  [][]byte
 	pong   func(line []byte) msg.Reason
@@ -90,7 +90,7 @@ type checker struct {
 	next int
 }
 
-func newChecker(p *config.Pool, t *proxy.Topology, server int) *checker {
+func newChecker(p *config.Pool, t *topology.Topology, server int) *checker {
 	k := &checker{conf: p.HealthCheck, topo: t, server: server}
 	if p.Redis {
 		k.asked, k.pong = redis.Ping(p.RedisAuth), redis.Pong

@@ -12,22 +12,22 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/testkit"
+	"nuthatch/internal/topology"
 )
 
 const patience = 10 * time.Second
 
 // pool is a pool of one server with checks as often as may be.
-func pool(t *testing.T, addr, more string) (*config.Config, *proxy.Topology) {
+func pool(t *testing.T, addr, more string) (*config.Config, *topology.Topology) {
 	t.Helper()
 	conf, err := config.Parse("pool.yml", fmt.Appendf(nil, "p:\n  listen: 127.0.0.1:1\n  auto_eject_hosts: true\n"+
 		"  health_check: {interval: 10ms, timeout: 5s, rise: 2, fall: 3}\n%s  servers:\n  - %s:1 one\n", more, addr))
 	if err != nil {
 		t.Fatal(err)
 	}
-	topo := proxy.NewTopology(&conf.Pools[0])
+	topo := topology.New(&conf.Pools[0])
 	topo.SetAddrs(0, addrsOf(t, addr))
 	return conf, topo
 }
@@ -50,17 +50,17 @@ func addrsOf(t *testing.T, addr string) []unix.Sockaddr {
 // A finding is one call of Told.
 type finding struct {
 	why     msg.Reason
-	changed proxy.Verdict
+	changed topology.Verdict
 }
 
 // start runs the checks and tells what they find.
-func start(t *testing.T, conf *config.Config, topo *proxy.Topology) <-chan finding {
+func start(t *testing.T, conf *config.Config, topo *topology.Topology) <-chan finding {
 	t.Helper()
 	found := make(chan finding)
 	var clock atomic.Int64
 	ended := make(chan struct{})
-	checks := Start(conf, []*proxy.Topology{topo}, func() int64 { return clock.Add(1) },
-		func(_ *proxy.Topology, _ int, why msg.Reason, changed proxy.Verdict) {
+	checks := Start(conf, []*topology.Topology{topo}, func() int64 { return clock.Add(1) },
+		func(_ *topology.Topology, _ int, why msg.Reason, changed topology.Verdict) {
 			select {
 			case found <- finding{why, changed}:
 			case <-ended:
@@ -86,7 +86,7 @@ func next(t *testing.T, found <-chan finding) finding {
 
 // until awaits a finding with a change and returns the one that brought it, and how
 // many with the same reason there were in a row up to it.
-func until(t *testing.T, found <-chan finding, want proxy.Verdict) (f finding, run int) {
+func until(t *testing.T, found <-chan finding, want topology.Verdict) (f finding, run int) {
 	t.Helper()
 	var last msg.Reason
 	for end := time.Now().Add(patience); time.Now().Before(end); {
@@ -142,21 +142,21 @@ func TestFallAndRise(t *testing.T) {
 			})
 			conf, topo := pool(t, s.Addr(), "  redis: true\n")
 			found := start(t, conf, topo)
-			if f := next(t, found); f.why != msg.OK || f.changed != proxy.SameAsBefore {
+			if f := next(t, found); f.why != msg.OK || f.changed != topology.SameAsBefore {
 				t.Fatalf("a server that is well: %v, %v", f.why, f.changed)
 			}
 			sick.Store(true)
-			if f, run := until(t, found, proxy.Fallen); f.why != want || run != 3 {
+			if f, run := until(t, found, topology.Fallen); f.why != want || run != 3 {
 				t.Errorf("it fell by %d checks for %v, want 3 for %v", run, f.why, want)
 			}
-			if s := topo.State(0); s.State != proxy.Ejected || s.Reason != want || s.RetryAt != 0 {
+			if s := topo.State(0); s.State != topology.Ejected || s.Reason != want || s.RetryAt != 0 {
 				t.Errorf("it is %v: %+v", s.State, s)
 			}
 			sick.Store(false)
-			if f, run := until(t, found, proxy.Risen); f.why != msg.OK || run != 2 {
+			if f, run := until(t, found, topology.Risen); f.why != msg.OK || run != 2 {
 				t.Errorf("it rose by %d checks, want 2", run)
 			}
-			if s := topo.State(0); s.State != proxy.Up {
+			if s := topo.State(0); s.State != topology.Up {
 				t.Errorf("it is %v: %+v", s.State, s)
 			}
 		})
@@ -212,11 +212,11 @@ func TestMemcached(t *testing.T) {
 		t.Errorf("a server that is well: %v", f.why)
 	}
 	sick.Store(true)
-	if f, _ := until(t, found, proxy.Fallen); f.why != msg.BadReply {
+	if f, _ := until(t, found, topology.Fallen); f.why != msg.BadReply {
 		t.Errorf("it fell for %v", f.why)
 	}
 	sick.Store(false)
-	until(t, found, proxy.Risen)
+	until(t, found, topology.Risen)
 }
 
 // A server without an address, or that refuses, is at fault; checks of one that
@@ -224,7 +224,7 @@ func TestMemcached(t *testing.T) {
 func TestUnreachable(t *testing.T) {
 	conf, topo := pool(t, testkit.FreeAddr(t), "  redis: true\n")
 	found := start(t, conf, topo)
-	if f, _ := until(t, found, proxy.Fallen); f.why != msg.ConnRefused {
+	if f, _ := until(t, found, topology.Fallen); f.why != msg.ConnRefused {
 		t.Errorf("it fell for %v", f.why)
 	}
 	topo.SetAddrs(0, nil)

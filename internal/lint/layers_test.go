@@ -36,6 +36,7 @@ var levels = map[string]int{
 	"internal/preview":        2,
 	"internal/proto/redis":    2,
 	"internal/proto/memcache": 2,
+	"internal/topology":       2,
 
 	"internal/proxy": 3,
 

@@ -5,6 +5,7 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // Adopt makes pools, for which layout has the statistics, the context's pools:
@@ -76,14 +77,14 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 // tens of thousands: most have the place that they had.
 func (p *ServerPool) adoptServers(old []*Server) {
 	p.servers = make([]*Server, len(p.conf.Servers))
-	var known map[*Health]*Server // made when it is first needed
-	for i, h := range p.topo.health {
+	var known map[*topology.Health]*Server // made when it is first needed
+	for i, h := range p.topo.Servers() {
 		var s *Server
 		if i < len(old) && old[i].health == h {
 			s = old[i]
 		} else {
 			if known == nil {
-				known = make(map[*Health]*Server, len(old))
+				known = make(map[*topology.Health]*Server, len(old))
 				for _, s := range old {
 					known[s.health] = s
 				}

@@ -1,46 +1,21 @@
 package proxy
 
 import (
-	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
-
-// The circuit breaker of a server whose keys stay with it when it is ejected
-// (eject: fail). Its three states are Health's:
-//
-//	closed     up        requests pass
-//	open       ejected   requests fail at once
-//	half-open  probing   one request has passed, and its answer is awaited
-//
-// A probe that is lost without a trace, because its client has gone, holds
-// nothing up: each time that server_retry_timeout is over one more may pass.
-
-// passes reports whether nothing keeps requests from the server: neither an
-// operator nor the server's own failures.
-func (h *Health) passes() bool { return h.service.Load() == 0 && h.retryAt.Load() == 0 }
 
 // admit decides, for a server whose requests do not simply pass, whether one
 // does. The reason says why not.
 func (s *Server) admit() msg.Reason {
-	h, conf := s.health, s.pool.conf
-	if h.inService() == Refused {
-		return msg.Disabled
+	why, isProbe := s.pool.topo.Admit(s.health, s.pool.ctx.loop.Now())
+	if isProbe {
+		s.reconnect = reconnect{}
+		s.stats[stats.Probes]++
+		s.logTried()
 	}
-	at := h.retryAt.Load()
-	if at == 0 || conf.Eject != config.EjectFail {
-		return msg.OK
-	}
-	now := s.pool.ctx.loop.Now()
-	if at > now || !h.retryAt.CompareAndSwap(at, now+int64(conf.ServerRetryTimeout)) {
-		return msg.CircuitOpen
-	}
-	h.failures.Add(1)
-	s.reconnect = reconnect{}
-	h.become(Probing, msg.OK, now)
-	s.stats[stats.Probes]++
-	s.logTried()
-	return msg.OK
+	return why
 }
 
 // countFailure counts against the server, which may be ejected for it.
@@ -49,15 +24,15 @@ func (c *serverConn) countFailure(why msg.Reason) {
 	if s.removed {
 		return
 	}
-	switch c.pool.topo.failed(s.index, why, c.made, ctx.loop.Now()) {
-	case fails:
+	switch c.pool.topo.Failed(s.index, why, c.made, ctx.loop.Now()) {
+	case topology.BeginsToFail:
 		s.logFails(why)
-	case ejected:
+	case topology.IsEjected:
 		s.countEjected()
 		s.logFails(why)
-	case ejectedAgain:
+	case topology.IsEjectedAgain:
 		s.countEjected()
-	case nothingNew, stillFails, answers, isBack:
+	case topology.NothingNew, topology.FailsStill, topology.Answers, topology.IsBack:
 	}
 }
 
@@ -72,8 +47,8 @@ func (s *Server) countEjected() {
 // Checked counts and tells what a health check of the i-th server of the pool of t
 // found, and what that changed. It must run on the loop, and is to run on one
 // loop of all.
-func (ctx *Context) Checked(t *Topology, i int, why msg.Reason, changed Verdict) {
-	p := ctx.poolOf(t.lineage)
+func (ctx *Context) Checked(t *topology.Topology, i int, why msg.Reason, changed topology.Verdict) {
+	p := ctx.poolOf(t.Lineage)
 	if p == nil || p.topo != t {
 		return // a reload has come between
 	}
@@ -82,17 +57,17 @@ func (ctx *Context) Checked(t *Topology, i int, why msg.Reason, changed Verdict)
 		s.stats[stats.FailedChecks]++
 	}
 	switch changed {
-	case Risen:
+	case topology.Risen:
 		if p.conf.AutoEjectHosts {
 			s.stats[stats.Returns]++
 		}
 		s.logWell("passes its checks again")
-	case Fallen:
+	case topology.Fallen:
 		if p.conf.AutoEjectHosts {
 			s.countEjected()
 		}
 		s.logFails(why)
-	case SameAsBefore:
+	case topology.SameAsBefore:
 	}
 }
 
@@ -102,12 +77,12 @@ func (s *Server) countAnswer() {
 	if s.removed {
 		return
 	}
-	switch s.pool.topo.answered(s.index, s.pool.ctx.loop.Now()) {
-	case isBack:
+	switch s.pool.topo.Answered(s.index, s.pool.ctx.loop.Now()) {
+	case topology.IsBack:
 		s.stats[stats.Returns]++
 		s.logWell("answers again")
-	case answers:
+	case topology.Answers:
 		s.logWell("answers again")
-	case nothingNew, fails, ejected, stillFails, ejectedAgain:
+	case topology.NothingNew, topology.BeginsToFail, topology.IsEjected, topology.FailsStill, topology.IsEjectedAgain:
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"nuthatch/internal/msg"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/testkit"
+	"nuthatch/internal/topology"
 )
 
 // A mood is how a scripted server is: it answers, or takes requests and closes.
@@ -84,7 +84,7 @@ func TestBreaker(t *testing.T) {
 	// On a busy machine the time may be over before the next request comes.
 	await(t, "a request to fail at once", func() bool { return u.line(get) == open })
 	state := r.topo.State(serverOne(t, r))
-	if state.State != proxy.Ejected || state.Reason != msg.ServerEOF || state.Since == 0 || state.RetryAt == 0 {
+	if state.State != topology.Ejected || state.Reason != msg.ServerEOF || state.Since == 0 || state.RetryAt == 0 {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
 	await(t, "requests to be let through one at a time", func() bool {
@@ -97,7 +97,7 @@ func TestBreaker(t *testing.T) {
 
 	sick.sick.Store(false)
 	await(t, "the server to be up", func() bool { return u.line(get) == bulk(key) })
-	if state := r.topo.State(serverOne(t, r)); state.State != proxy.Up || state.Failures != 0 {
+	if state := r.topo.State(serverOne(t, r)); state.State != topology.Up || state.Failures != 0 {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
 	got := serverStat(r, "one").Values
@@ -134,17 +134,17 @@ func TestFailingIsTold(t *testing.T) {
 			t.Fatalf("a server that closes: %q", got)
 		}
 	}
-	if state := r.topo.State(0); state.State != proxy.Failing || state.Failures != 3 || state.Reason != msg.ServerEOF {
+	if state := r.topo.State(0); state.State != topology.Failing || state.Failures != 3 || state.Reason != msg.ServerEOF {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
 	sick.sick.Store(false)
 	u.send(command("GET", "a"))
 	u.expect(bulk("a"))
-	if state := r.topo.State(0); state.State != proxy.Up || state.Failures != 0 {
+	if state := r.topo.State(0); state.State != topology.Up || state.Failures != 0 {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
-	r.topo.SetService(0, proxy.Refused, 7)
-	if state := r.topo.State(0); state.State != proxy.Disabled || state.Since != 7 || state.Service != proxy.Refused {
+	r.topo.SetService(0, topology.Refused, 7)
+	if state := r.topo.State(0); state.State != topology.Disabled || state.Since != 7 || state.Service != topology.Refused {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
 }

@@ -136,7 +136,7 @@ func newClient(p *ServerPool) *client {
 	if p.paused {
 		c.waits = waitsForPool
 	}
-	c.session.ID = p.ctx.identity.last.Add(1)
+	c.session.ID = p.ctx.identity.NextClient()
 	c.session.Lane = msg.DefaultLane
 	c.session.Authenticated = p.conf.RedisAuth == ""
 	return c
@@ -518,7 +518,7 @@ func (c *client) close() {
 		c.large = nil
 		j.unpark()
 	}
-	ctx.lost(p.topo.lineage)
+	ctx.lost(p.topo.Lineage)
 	if c.slowSince != 0 {
 		p.slow--
 	}

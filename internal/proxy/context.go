@@ -13,23 +13,21 @@
 // No handler writes to a socket: what is to be sent is appended to a
 // connection's output, and the loop flushes each output once, at the end of the
 // turn. Everything under a Context belongs to its loop; there are no locks, no
-// goroutines and no clock but the loop's. What the loops share (Topology, Budget)
-// is atomics and immutable snapshots.
+// goroutines, no atomics and no clock but the loop's. What the loops share is in
+// package topology.
 package proxy
 
 import (
 	"math/rand/v2"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/eventloop"
-	"nuthatch/internal/events"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // Every reason has its place in the statistics.
@@ -52,7 +50,7 @@ type Context struct {
 	outside  func(f func(done func())) bool
 	// nclients is how many clients this loop has been dealt. The acceptor adds,
 	// the loop subtracts.
-	nclients *atomic.Int64
+	nclients *topology.Tally
 
 	// owned by the loop
 	bufs *mbuf.Pool
@@ -97,42 +95,8 @@ type Context struct {
 	deal       deal
 }
 
-// An Identity is what makes the loops of a process one proxy: it hands out client
-// ids, unique in the process, and knows the contexts. It is shared by all loops.
-type Identity struct {
-	last     atomic.Uint64
-	contexts atomic.Pointer[[]*Context]
-	limits   Limits
-	errors   stats.ErrorNames
-	events   events.Log
-}
-
-// Events are what has happened to the process, its pools and servers.
-func (id *Identity) Events() *events.Log { return &id.events }
-
-// Errors are the prefixes of the error replies that servers gave.
-func (id *Identity) Errors() *stats.ErrorNames { return &id.errors }
-
-// Limits are what bounds the loops together.
-func (id *Identity) Limits() *Limits { return &id.limits }
-
-// join adds a context.
-func (id *Identity) join(ctx *Context) {
-	for {
-		old := id.contexts.Load()
-		var next []*Context
-		if old != nil {
-			next = slices.Clone(*old)
-		}
-		next = append(next, ctx)
-		if id.contexts.CompareAndSwap(old, &next) {
-			return
-		}
-	}
-}
-
-// loops are the contexts of the process, at the least the one that asks.
-func (id *Identity) loops() []*Context { return *id.contexts.Load() }
+// An Identity is what makes the loops of a process one proxy.
+type Identity = topology.Identity[Context]
 
 // Options is what a Context is made of.
 type Options struct {
@@ -154,7 +118,7 @@ type Options struct {
 // PoolOptions is one pool of a Context.
 type PoolOptions struct {
 	Config   *config.Pool
-	Topology *Topology
+	Topology *topology.Topology
 	Protocol Protocol
 }
 
@@ -165,7 +129,7 @@ func NewContext(o Options) (*Context, error) {
 		log:      o.Log,
 		shard:    o.Shard,
 		identity: o.Identity,
-		nclients: new(atomic.Int64),
+		nclients: new(topology.Tally),
 		outside:  o.Outside,
 	}
 	ctx.measures.Measures = o.Measures
@@ -183,7 +147,7 @@ func NewContext(o Options) (*Context, error) {
 	for i, p := range o.Pools {
 		ctx.pools = append(ctx.pools, newServerPool(ctx, i, p))
 	}
-	o.Identity.join(ctx)
+	o.Identity.Join(ctx)
 	ctx.look()
 	return ctx, nil
 }
@@ -193,14 +157,14 @@ func (ctx *Context) Loop() *eventloop.Loop { return ctx.loop }
 
 // Clients is how many clients the context has. It may be called from any
 // goroutine.
-func (ctx *Context) Clients() int { return int(ctx.nclients.Load()) }
+func (ctx *Context) Clients() int { return int(ctx.nclients.Value()) }
 
 // CopyStats copies the context's statistics to dst. It must run on the loop.
 func (ctx *Context) CopyStats(dst *stats.Shard) {
 	v := &ctx.shard.Values
 	v[stats.Turns] = int64(ctx.loop.Turns())
 	v[stats.LongestTurn] = int64(ctx.loop.LongestTurn(false))
-	v[stats.LoopClients] = ctx.nclients.Load()
+	v[stats.LoopClients] = ctx.nclients.Value()
 	msgs, chunks := ctx.Live()
 	v[stats.LiveMessages], v[stats.LiveChunks] = int64(msgs), int64(chunks)
 	v[stats.FreeMessages], v[stats.FreeParsers] = int64(ctx.msgs.Free()), 0

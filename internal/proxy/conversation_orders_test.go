@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/config"
-	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 // order is what an operator has the proxy do.
@@ -32,9 +32,9 @@ func (c *conversation) order(what, amount byte) {
 		}
 	case 4:
 		c.upset = true
-		c.topo.SetService(i, []proxy.Service{proxy.OffTheRing, proxy.Refused}[amount>>7], int64(c.now))
+		c.topo.SetService(i, []topology.Service{topology.OffTheRing, topology.Refused}[amount>>7], int64(c.now))
 	case 5:
-		c.topo.SetService(i, proxy.InService, int64(c.now))
+		c.topo.SetService(i, topology.InService, int64(c.now))
 	case 6, 7:
 		c.renewed = true
 		if amount&8 != 0 {

@@ -15,6 +15,7 @@ import (
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // A conversation is clients and servers that talk through event loops which the
@@ -33,7 +34,7 @@ type conversation struct {
 	// lines are the pool's configuration, as a text; pool is it as it was read.
 	lines string
 	pool  *config.Pool
-	topo  *proxy.Topology
+	topo  *topology.Topology
 	// identity is what the loops share.
 	identity *proxy.Identity
 	// learned is what the servers have told of themselves.
@@ -113,7 +114,7 @@ func converseIn(t testing.TB, in world, lines string, lang dialect, loops int) *
 		c.stubs = append(c.stubs, s)
 	}
 	c.pool = c.read(lines)
-	c.topo = proxy.NewTopology(c.pool)
+	c.topo = topology.New(c.pool)
 	c.topo.SlowLog().Resize(128)
 	c.publish()
 	c.addr = &unix.SockaddrUnix{Name: abstract()}
@@ -218,8 +219,8 @@ func (c *conversation) heal() {
 	c.publish()
 	for _, s := range c.stubs {
 		s.up()
-		if c.topo.Service(s.place) != proxy.InService {
-			c.topo.SetService(s.place, proxy.InService, int64(c.now)) // it makes the ring anew
+		if c.topo.Service(s.place) != topology.InService {
+			c.topo.SetService(s.place, topology.InService, int64(c.now)) // it makes the ring anew
 		}
 		for _, conn := range s.conns {
 			if conn.spoilt {

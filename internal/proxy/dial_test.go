@@ -12,6 +12,7 @@ import (
 	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/testkit"
+	"nuthatch/internal/topology"
 )
 
 // addrsOf are the addresses of listeners, in that order.
@@ -137,7 +138,7 @@ func TestAddressChanges(t *testing.T) {
 	if n, m := one.Accepted(), two.Accepted(); n != 1 || m != 1 {
 		t.Errorf("%d and %d connections, want 1 each", n, m)
 	}
-	if s := r.topo.State(0); s.State != proxy.Up || s.Failures != 0 {
+	if s := r.topo.State(0); s.State != topology.Up || s.Failures != 0 {
 		t.Errorf("the server is %+v", s)
 	}
 	r.awaitIdle()

@@ -39,13 +39,13 @@ func (s *Server) refused(r msg.Reply) msg.Reason {
 	if prefix == nil {
 		return msg.OK
 	}
-	stats.Count(s.errors, ctx.identity.errors.Index(prefix))
+	stats.Count(s.errors, ctx.identity.Errors().Index(prefix))
 	if refuses == msg.ReadOnly {
 		// Its name may stand for another by now, that takes writes.
-		s.pool.topo.doubt(s.health)
+		s.pool.topo.Doubt(s.health)
 		return msg.OK
 	}
-	if refuses == msg.LoginRefused && !s.removed && s.health.refuses(msg.LoginRefused, ctx.loop.Now()) {
+	if refuses == msg.LoginRefused && !s.removed && s.health.Refuses(msg.LoginRefused, ctx.loop.Now()) {
 		s.logFails(msg.LoginRefused)
 	}
 	return refuses

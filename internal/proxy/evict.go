@@ -18,7 +18,7 @@ type holder struct {
 // do not send the rest of a request, until there is memory again. It is for the
 // loop that holds its part of the memory at the least.
 func (ctx *Context) cutHolders(now int64) {
-	m, loops := &ctx.memory, int64(len(ctx.identity.loops()))
+	m, loops := &ctx.memory, int64(len(ctx.identity.Loops()))
 	if m.told < m.held/loops {
 		return
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"nuthatch/internal/msg"
-	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 // outages is the configuration of a pool in which so many failures eject a server.
@@ -31,7 +31,7 @@ func (c *conversation) busy(clients int) (all []*party) {
 }
 
 // wantState fails unless the first server is in that state, after so many failures.
-func (c *conversation) wantState(want proxy.State, why msg.Reason, failures int64) {
+func (c *conversation) wantState(want topology.State, why msg.Reason, failures int64) {
 	c.t.Helper()
 	c.calm()
 	got := c.topo.State(0)
@@ -60,7 +60,7 @@ func TestIdleConnectionEnds(t *testing.T) {
 				for _, k := range s.conns {
 					end(k)
 				}
-				c.wantState(proxy.Up, msg.OK, 0)
+				c.wantState(topology.Up, msg.OK, 0)
 				c.over()
 			})
 		}
@@ -90,7 +90,7 @@ func TestBusyConnectionEnds(t *testing.T) {
 				c.stubs[0].read()
 				end(c.stubs[0].conns[0])
 				c.calm()
-				if s := c.topo.State(0); s.State != proxy.Ejected || s.Reason != msg.ServerEOF && s.Reason != msg.ConnReset && s.Reason != msg.BrokenPipe {
+				if s := c.topo.State(0); s.State != topology.Ejected || s.Reason != msg.ServerEOF && s.Reason != msg.ConnReset && s.Reason != msg.BrokenPipe {
 					t.Errorf("the server is %v for %q", s.State, s.Reason)
 				}
 				c.over()
@@ -125,14 +125,14 @@ func TestConnectionsThatFailTogether(t *testing.T) {
 			}
 			c.wait(time.Millisecond)
 			end(c)
-			c.wantState(proxy.Up, msg.OK, 1)
+			c.wantState(topology.Up, msg.OK, 1)
 			c.wait(time.Millisecond)
 			c.busy(1)
 			for _, k := range c.stubs[0].conns {
 				k.close()
 			}
 			c.calm()
-			if s := c.topo.State(0); s.State != proxy.Ejected {
+			if s := c.topo.State(0); s.State != topology.Ejected {
 				t.Errorf("after another failure the server is %v", s.State)
 			}
 			c.over()
@@ -172,7 +172,7 @@ func TestTurnedAway(t *testing.T) {
 				c.calm()
 				p.hears(tt.line)
 			}
-			c.wantState(proxy.Ejected, tt.why, 0)
+			c.wantState(topology.Ejected, tt.why, 0)
 			c.over()
 
 			// Nobody waits for one that was made ahead.
@@ -182,7 +182,7 @@ func TestTurnedAway(t *testing.T) {
 			s.conns[0].out = []byte(tt.line)
 			s.conns[0].say(len(tt.line))
 			s.conns[0].stop()
-			c.wantState(proxy.Up, msg.OK, 0)
+			c.wantState(topology.Up, msg.OK, 0)
 			c.over()
 		})
 	}
@@ -197,7 +197,7 @@ func TestErrorThenIdleEnd(t *testing.T) {
 	k.say(len(k.out))
 	c.calm()
 	k.stop()
-	c.wantState(proxy.Up, msg.OK, 0)
+	c.wantState(topology.Up, msg.OK, 0)
 	c.over()
 }
 
@@ -213,7 +213,7 @@ func TestNotTurnedAway(t *testing.T) {
 	c.ask(p, command("GET", c.keyAt(0, 0)))
 	c.answerAll(0)
 	k.close()
-	c.wantState(proxy.Up, msg.OK, 0)
+	c.wantState(topology.Up, msg.OK, 0)
 	c.over()
 }
 
@@ -230,7 +230,7 @@ func TestLostAndSentAgain(t *testing.T) {
 	s := c.stubs[0]
 	s.read()
 	s.conns[0].close()
-	c.wantState(proxy.Up, msg.OK, 0)
+	c.wantState(topology.Up, msg.OK, 0)
 	s.read()
 	if len(s.conns) != 2 || len(s.conns[1].todo) != 1 {
 		t.Fatal("the request was not sent again")
@@ -238,7 +238,7 @@ func TestLostAndSentAgain(t *testing.T) {
 	c.wait(time.Millisecond)
 	s.conns[1].close()
 	c.calm()
-	if got := c.topo.State(0); got.State != proxy.Ejected {
+	if got := c.topo.State(0); got.State != topology.Ejected {
 		t.Errorf("when it is lost again the server is %v", got.State)
 	}
 	c.over()
@@ -257,7 +257,7 @@ func TestEndBeforeARequestIsSent(t *testing.T) {
 			p.say(len(p.out))
 			end(c.stubs[0].conns[0])
 			c.calm()
-			if s := c.topo.State(0); s.State != proxy.Up {
+			if s := c.topo.State(0); s.State != topology.Up {
 				t.Errorf("the server is %v for %q", s.State, s.Reason)
 			}
 			c.over()

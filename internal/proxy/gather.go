@@ -5,6 +5,7 @@ import (
 
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/topology"
 )
 
 // Some requests are about the pool's clients, which all event loops have some of:
@@ -193,8 +194,8 @@ func (g *gathering) begin() {
 	if g.lists() {
 		ctx.expect(g.m, int(g.estimate()))
 	}
-	g.last = id.last.Load()
-	for _, loop := range id.loops() {
+	g.last = id.LastClient()
+	for _, loop := range id.Loops() {
 		g.parts = append(g.parts, part{ctx: loop, walk: new(walk)})
 	}
 	ctx.later(g)
@@ -220,7 +221,7 @@ func (g *gathering) ask() {
 			g.asked--
 			continue
 		}
-		l := &look{g: g, part: i, walk: p.walk, id: g.client.pool.topo.lineage, ids: ids}
+		l := &look{g: g, part: i, walk: p.walk, id: g.client.pool.topo.Lineage, ids: ids}
 		if p.ctx == own {
 			own.later(l)
 			continue
@@ -402,7 +403,7 @@ type look struct {
 	// static after construction
 	g    *gathering // of which only what is static is used here
 	part int
-	id   *lineage
+	id   *topology.Lineage
 	ids  []uint64
 
 	// owned by the loop that looks

@@ -18,6 +18,7 @@ import (
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // patience is how long a test waits for what must happen.
@@ -27,7 +28,7 @@ const patience = 30 * time.Second
 type rig struct {
 	t        testing.TB
 	conf     *config.Config
-	topo     *proxy.Topology
+	topo     *topology.Topology
 	identity *proxy.Identity
 	contexts []*proxy.Context
 	addr     string
@@ -52,7 +53,7 @@ func startLoggedRig(t testing.TB, text string, log *logging.Logger) *rig {
 		t.Fatal(err)
 	}
 	pool := &r.conf.Pools[0]
-	r.topo = proxy.NewTopology(pool)
+	r.topo = topology.New(pool)
 	layout := stats.Layout{{Name: pool.Name}}
 	for i, s := range pool.Servers {
 		layout[0].Servers = append(layout[0].Servers, s.StatsName())

@@ -6,6 +6,7 @@ import (
 
 	"nuthatch/internal/hotkeys"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/topology"
 )
 
 const (
@@ -179,8 +180,8 @@ type Keys struct {
 
 // HotKeys returns what the loop knows of the keys of the pool of t, the n hottest of
 // them. It must run on the loop.
-func (ctx *Context) HotKeys(t *Topology, n int) Keys {
-	p := ctx.poolOf(t.lineage)
+func (ctx *Context) HotKeys(t *topology.Topology, n int) Keys {
+	p := ctx.poolOf(t.Lineage)
 	if p == nil {
 		return Keys{}
 	}

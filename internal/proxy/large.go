@@ -7,6 +7,7 @@ import (
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // A request of many words is a job (see slice.go):
@@ -35,7 +36,7 @@ type largeRequest struct {
 	// m is the request's message, nil before place.
 	m *msg.Msg
 	// ring is the one that places the keys, and servers those that it knows.
-	ring    *ringState
+	ring    *topology.Snapshot
 	servers []*Server
 	// of is, for each server, 1 more than the number of its share, or 0.
 	of     []uint16
@@ -160,7 +161,7 @@ func (j *largeRequest) replace() {
 	}
 	clear(j.m.Frags)
 	j.m.Frags = j.m.Frags[:0]
-	j.ring, j.servers = p.topo.current(ctx.loop.Now(), p.back), p.servers
+	j.ring, j.servers = p.topo.Current(ctx.loop.Now(), p.back), p.servers
 	j.of = make([]uint16, len(p.servers))
 	j.shares, j.next, j.phase = nil, 0, places
 }

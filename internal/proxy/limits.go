@@ -1,9 +1,6 @@
 package proxy
 
 import (
-	"cmp"
-	"math"
-	"sync/atomic"
 	"time"
 
 	"nuthatch/internal/msg"
@@ -26,58 +23,6 @@ const (
 	minCheckPeriod = int64(10 * time.Millisecond)
 	maxCheckPeriod = int64(10 * time.Second)
 )
-
-// Limits bound the event loops of a process together. The zero value bounds
-// nothing.
-type Limits struct {
-	// clients is how many clients all pools have.
-	clients    atomic.Int64
-	maxClients atomic.Int64 // 0: no limit
-	// held is what the loops hold together, in bytes, due what they expect of
-	// replies, soft and hard what they may hold.
-	held, due, soft, hard atomic.Int64
-	// maxReply is how many bytes one reply may have; 0: no limit.
-	maxReply atomic.Int64
-}
-
-// SetMaxReply bounds what one reply may have, whatever its pool allows, in bytes; 0
-// is no bound. It may be called from any goroutine.
-func (l *Limits) SetMaxReply(n int64) { l.maxReply.Store(n) }
-
-// MaxReply is that bound. It may be called from any goroutine.
-func (l *Limits) MaxReply() int64 { return cmp.Or(l.maxReply.Load(), math.MaxInt64) }
-
-// SetMaxClients bounds how many clients all pools may have together; 0 is no
-// bound. It may be called from any goroutine.
-func (l *Limits) SetMaxClients(n int) { l.maxClients.Store(int64(n)) }
-
-// MaxClients is that bound. It may be called from any goroutine.
-func (l *Limits) MaxClients() int { return int(l.maxClients.Load()) }
-
-// Clients is how many clients all pools have. It may be called from any
-// goroutine.
-func (l *Limits) Clients() int { return int(l.clients.Load()) }
-
-// join counts a client of the pool. A reason other than OK says why there is no
-// room for it; it is not counted then.
-func (l *Limits) join(id *lineage, poolLimit int64) msg.Reason {
-	n, all, limit := id.clients.Add(1), l.clients.Add(1), l.maxClients.Load()
-	switch {
-	case poolLimit > 0 && n > poolLimit:
-		l.part(id)
-		return msg.TooManyClients
-	case limit > 0 && all > limit:
-		l.part(id)
-		return msg.NoDescriptors
-	}
-	return msg.OK
-}
-
-// part takes back what join counted.
-func (l *Limits) part(id *lineage) {
-	id.clients.Add(-1)
-	l.clients.Add(-1)
-}
 
 // cut closes the client for something that it may not do.
 func (c *client) cut(why msg.Reason) {

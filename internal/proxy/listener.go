@@ -8,6 +8,7 @@ import (
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // A Listener accepts a pool's clients on one loop and deals them to all. All but
@@ -20,7 +21,7 @@ type Listener struct {
 
 	// owned by the accepting loop
 	ln        *eventloop.Listener
-	pool      *lineage // nil before Serve
+	pool      *topology.Lineage // nil before Serve
 	restUntil int64
 	pace      pace
 }
@@ -43,8 +44,8 @@ func (ctx *Context) Listen(fd int, loops []*Context) (*Listener, error) {
 
 // Serve accepts clients for the pool of t, which all loops must know or be about
 // to know, from now on.
-func (l *Listener) Serve(t *Topology) {
-	l.pool = t.lineage
+func (l *Listener) Serve(t *topology.Topology) {
+	l.pool = t.Lineage
 	if !slices.Contains(l.ctx.resting, l) {
 		l.ln.Resume()
 	}
@@ -69,7 +70,7 @@ func (l *Listener) OnAccept(fd int) {
 	}
 	to := l.loops[0]
 	for _, ctx := range l.loops[1:] {
-		if ctx.nclients.Load() < to.nclients.Load() {
+		if ctx.nclients.Value() < to.nclients.Value() {
 			to = ctx
 		}
 	}
@@ -86,7 +87,7 @@ func (l *Listener) OnAccept(fd int) {
 
 // accept makes a client of the pool of the connected socket fd. The pool may
 // have been removed meanwhile.
-func (ctx *Context) accept(id *lineage, fd int) {
+func (ctx *Context) accept(id *topology.Lineage, fd int) {
 	if p := ctx.poolOf(id); p != nil {
 		p.accept(fd)
 		return
@@ -96,15 +97,15 @@ func (ctx *Context) accept(id *lineage, fd int) {
 }
 
 // lost counts a client that is gone, of those that the loop was dealt.
-func (ctx *Context) lost(id *lineage) {
+func (ctx *Context) lost(id *topology.Lineage) {
 	ctx.nclients.Add(-1)
-	ctx.identity.limits.part(id)
+	ctx.identity.Limits().Part(id)
 }
 
 // poolOf returns the pool of that identity, or nil.
-func (ctx *Context) poolOf(id *lineage) *ServerPool {
+func (ctx *Context) poolOf(id *topology.Lineage) *ServerPool {
 	for _, p := range ctx.pools {
-		if p.topo.lineage == id {
+		if p.topo.Lineage == id {
 			return p
 		}
 	}
@@ -119,7 +120,7 @@ func (l *Listener) admit(fd int) bool {
 	if p != nil { // else it is being removed, and accept finds that out
 		limit = int64(p.conf.ClientConnections)
 	}
-	why := l.ctx.identity.limits.join(l.pool, limit)
+	why := l.ctx.identity.Limits().Join(l.pool, limit)
 	if why == msg.OK {
 		return true
 	}
@@ -162,7 +163,7 @@ func (p *ServerPool) accept(fd int) {
 	ctx.loop.Tune(fd, keepaliveOf(p.conf))
 	c := newClient(p)
 	if err := ctx.loop.Attach(&c.Conn, fd, false, c); err != nil {
-		ctx.lost(p.topo.lineage)
+		ctx.lost(p.topo.Lineage)
 		return
 	}
 	c.opened()

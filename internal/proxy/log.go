@@ -161,8 +161,8 @@ func (c *serverConn) logBadReply(err *msg.ProtocolError) {
 // tellCut notes that clients begin to be cut for what they may not do.
 func (c *client) tellCut(why msg.Reason) {
 	p := c.pool
-	if (closeReason{why: why}).isOffence() && p.topo.cuts.Begins(p.ctx.loop.Now()) {
-		p.ctx.identity.events.Add(p.event(events.ClientsCut, why, "clients are closed: "+why.String()))
+	if (closeReason{why: why}).isOffence() && p.topo.CutsBegin(p.ctx.loop.Now()) {
+		p.ctx.identity.Events().Add(p.event(events.ClientsCut, why, "clients are closed: "+why.String()))
 	}
 }
 
@@ -170,10 +170,10 @@ func (p *ServerPool) logRefused(fd int, why msg.Reason) {
 	ctx := p.ctx
 	text, limit := "client refused: client_connections reached", p.conf.ClientConnections
 	if why == msg.NoDescriptors {
-		text, limit = "client refused: no descriptors are left for clients", ctx.identity.limits.MaxClients()
+		text, limit = "client refused: no descriptors are left for clients", ctx.identity.Limits().MaxClients()
 	}
-	if p.topo.refusals.Begins(ctx.loop.Now()) {
-		ctx.identity.events.Add(p.event(events.ClientsRefused, why, text+" ("+strconv.Itoa(limit)+")"))
+	if p.topo.RefusalsBegin(ctx.loop.Now()) {
+		ctx.identity.Events().Add(p.event(events.ClientsRefused, why, text+" ("+strconv.Itoa(limit)+")"))
 	}
 	if !ctx.log.Enabled(logging.Warn) {
 		return

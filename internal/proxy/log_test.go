@@ -9,9 +9,9 @@ import (
 
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/testkit"
+	"nuthatch/internal/topology"
 )
 
 // A logLine is what the tests look at in a line.
@@ -150,14 +150,14 @@ func TestTriedAgainIsNotBack(t *testing.T) {
 		if since == 0 {
 			since = state.Since
 		}
-		if state.State == proxy.Up || state.Reason != msg.ServerEOF || state.Since != since {
+		if state.State == topology.Up || state.Reason != msg.ServerEOF || state.Since != since {
 			t.Fatalf("it has not answered, and is %v: %+v", state.State, state)
 		}
 		return r.stat().Servers[0].Values[stats.Returns] >= 5
 	})
 	sick.sick.Store(false)
 	await(t, "the server to answer", func() bool { return u.line(command("GET", "a")) == bulk("a") })
-	if state := r.topo.State(0); state.State != proxy.Up || state.Reason != msg.OK {
+	if state := r.topo.State(0); state.State != topology.Up || state.Reason != msg.OK {
 		t.Errorf("it has answered, and is %v: %+v", state.State, state)
 	}
 	r.awaitIdle()
@@ -184,7 +184,7 @@ func TestFailedWithoutConnection(t *testing.T) {
 	if n, m := got.Vectors[stats.FailedRequests][msg.Unresolved], got.Servers[0].Vectors[stats.ServerFailedRequests][msg.Unresolved]; n != 2 || m != 2 {
 		t.Errorf("%d requests failed, %d at the server, want 2 and 2", n, m)
 	}
-	if state := r.topo.State(0); state.State != proxy.Failing || state.Reason != msg.Unresolved {
+	if state := r.topo.State(0); state.State != topology.Failing || state.Reason != msg.Unresolved {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
 }

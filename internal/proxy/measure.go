@@ -6,6 +6,7 @@ import (
 
 	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/topology"
 )
 
 // How long requests take is measured with the loop's own times:
@@ -192,8 +193,8 @@ type PoolLatency struct {
 // clients, and those of the servers from the first on, up to the last, so that a
 // reader of many servers need not stop the loop for long. dst may be a copy of
 // before, whose memory is then used. It must run on the loop.
-func (ctx *Context) CopyLatency(t *Topology, first, last int, dst *PoolLatency) {
-	p := ctx.poolOf(t.lineage)
+func (ctx *Context) CopyLatency(t *topology.Topology, first, last int, dst *PoolLatency) {
+	p := ctx.poolOf(t.Lineage)
 	if p == nil {
 		return
 	}
@@ -207,11 +208,11 @@ func (ctx *Context) CopyLatency(t *Topology, first, last int, dst *PoolLatency) 
 			}
 		}
 	}
-	for len(dst.Servers) < len(t.health) {
+	for len(dst.Servers) < len(t.Servers()) {
 		dst.Servers = append(dst.Servers, [msg.NumFamilies]latency.Histogram{})
 	}
-	for i := first; i < min(last, len(p.servers), len(t.health)); i++ {
-		if p.servers[i].health != t.health[i] {
+	for i := first; i < min(last, len(p.servers), len(t.Servers())); i++ {
+		if p.servers[i].health != t.Servers()[i] {
 			continue // a reload is under way
 		}
 		for f, h := range p.servers[i].latency {

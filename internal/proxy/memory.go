@@ -78,19 +78,6 @@ var (
 	clientSize = int64(reflect.TypeFor[client]().Size()) + 128
 )
 
-// SetMemory bounds what the loops hold together, in bytes: see memory for the
-// marks. 0 is no bound. It may be called from any goroutine.
-func (l *Limits) SetMemory(soft, hard int64) {
-	l.soft.Store(soft)
-	l.hard.Store(hard)
-}
-
-// Memory is what the loops hold together, in bytes, and the marks. It may be
-// called from any goroutine.
-func (l *Limits) Memory() (held, soft, hard int64) {
-	return l.held.Load(), l.soft.Load(), l.hard.Load()
-}
-
 // memory is what one loop knows of the process's memory.
 type memory struct {
 	// expected is how many bytes of replies are to come, as far as can be told.
@@ -140,17 +127,16 @@ func (ctx *Context) weigh() {
 	more, later := held-m.told, m.expected-m.toldDue
 	if more >= grain || more <= -grain || later >= grain || later <= -grain || m.tight {
 		m.told, m.toldDue = held, m.expected
-		ctx.identity.limits.held.Add(more)
-		ctx.identity.limits.due.Add(later)
+		ctx.identity.Limits().Account(more, later)
 		ctx.look()
 	}
 }
 
 // look reads the account.
 func (ctx *Context) look() {
-	m, l := &ctx.memory, &ctx.identity.limits
-	soft, hard := l.soft.Load(), l.hard.Load()
-	if loops := int64(len(ctx.identity.loops())); soft != m.soft || loops != m.loops {
+	m, l := &ctx.memory, ctx.identity.Limits()
+	held, soft, hard := l.Memory()
+	if loops := int64(len(ctx.identity.Loops())); soft != m.soft || loops != m.loops {
 		m.soft, m.loops = soft, loops
 		ctx.bufs.Keep(int(cmp.Or(soft/keptPart/loops, math.MaxInt)))
 	}
@@ -158,8 +144,8 @@ func (ctx *Context) look() {
 		m.share, m.room, m.tight, m.full = math.MaxInt64, math.MaxInt64, false, false
 		return
 	}
-	due := l.due.Load()
-	m.held, m.hard = l.held.Load(), hard
+	due := l.Due()
+	m.held, m.hard = held, hard
 	m.share = max(0, soft-m.held-due) / 2
 	m.room = hard - m.held - due
 	m.tight = m.held >= soft
@@ -184,7 +170,7 @@ func (ctx *Context) Trim() {
 // more, the less memory there is.
 func (p *ServerPool) firstReply() int {
 	guess := min(firstReplyGuess, p.conf.ClientMaxQueued/64)
-	if soft := p.ctx.identity.limits.soft.Load(); soft > 0 {
+	if soft := p.ctx.identity.Limits().SoftMark(); soft > 0 {
 		guess = min(guess*max(1, plenty/soft), max(guess, largeReply))
 	}
 	return int(guess)

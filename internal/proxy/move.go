@@ -5,6 +5,7 @@ import (
 
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/topology"
 )
 
 // A server's name may come to stand for other addresses: a failover, or another
@@ -29,7 +30,7 @@ func (ctx *Context) FollowAddrs(by int64) {
 
 func (p *ServerPool) followAddrs(by int64) {
 	for _, s := range p.servers {
-		if addrs := s.health.addrs.Load(); addrs != s.addrs {
+		if addrs := s.health.Addrs(); addrs != s.addrs {
 			s.addrs = addrs
 			if addrs != nil {
 				s.follow(*addrs, by)
@@ -44,7 +45,7 @@ func (s *Server) follow(addrs []unix.Sockaddr, by int64) {
 	for _, lane := range s.lanes {
 		for slot, c := range lane {
 			switch {
-			case c == nil || !c.Attached() || has(addrs, c.addr):
+			case c == nil || !c.Attached() || topology.Contains(addrs, c.addr):
 				continue
 			case c.Open():
 				if !c.replace(by) {

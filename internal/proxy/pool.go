@@ -8,6 +8,7 @@ import (
 	"nuthatch/internal/msg"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // A ServerPool is one pool as one loop sees it: its clients, and its servers
@@ -17,7 +18,7 @@ type ServerPool struct {
 	ctx     *Context
 	index   int
 	conf    *config.Pool
-	topo    *Topology
+	topo    *topology.Topology
 	proto   Protocol
 	servers []*Server
 	stats   *stats.PoolShard
@@ -195,7 +196,7 @@ const (
 // that differ.
 func (p *ServerPool) owner(req *msg.Request) int {
 	ctx := p.ctx
-	ring := p.topo.current(ctx.loop.Now(), p.back)
+	ring := p.topo.Current(ctx.loop.Now(), p.back)
 	// One number for all keys, so that a random owner is one owner.
 	rnd := p.random()
 	if req.PlaceKey != nil {

@@ -3,7 +3,6 @@ package proxy
 import (
 	"strconv"
 
-	"nuthatch/internal/config"
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/msg"
 )
@@ -90,9 +89,9 @@ func (q *question) candidate() *Server {
 		s := servers[q.next]
 		q.next++
 		switch h := s.health; {
-		case !h.passes():
+		case !h.Passes():
 			q.ejected = append(q.ejected, s)
-		case s.mute > 0 || h.failures.Load() != 0 || !h.isUp():
+		case s.mute > 0 || h.HasFailed() || !h.IsUp():
 			q.failing = append(q.failing, s)
 		default:
 			return s
@@ -116,10 +115,10 @@ func (q *question) again() { q.next, q.failing, q.ejected = 0, nil, nil }
 func (q *question) ask() {
 	p := q.pool
 	ctx := p.ctx
-	p.topo.current(ctx.loop.Now(), p.back)
+	p.topo.Current(ctx.loop.Now(), p.back)
 	for s := q.candidate(); s != nil; s = q.candidate() {
 		conn, why := (*serverConn)(nil), msg.ConnRefused
-		if s.keepsRequests() {
+		if p.topo.KeepsRequests(s.health) {
 			conn, why = s.conn(0, 0)
 		}
 		if why != msg.OK {
@@ -134,13 +133,6 @@ func (q *question) ask() {
 		return
 	}
 	q.end()
-}
-
-// keepsRequests reports whether requests for the server's keys come to it, and not to
-// others in its place.
-func (s *Server) keepsRequests() bool {
-	h := s.health
-	return h.inService() != OffTheRing && (h.retryAt.Load() == 0 || s.pool.conf.Eject == config.EjectFail)
 }
 
 // end has the clients told, in this turn, once they have put their requests
@@ -167,7 +159,7 @@ func (q *question) OnReply(m *msg.Msg, r msg.Reply) {
 		q.ask()
 		return
 	}
-	if s.health.failures.Load() != 0 {
+	if s.health.HasFailed() {
 		s.countAnswer()
 	}
 	q.end()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 // questions is how many questions wait for the stub's answer.
@@ -193,7 +194,7 @@ func TestQuestionsToEjectedServers(t *testing.T) {
 			if got := p.heard(); !strings.HasPrefix(got, "%6\r\n") {
 				t.Fatalf("HELLO got %q", got)
 			}
-			if s := c.topo.State(0).State; s != proxy.Up {
+			if s := c.topo.State(0).State; s != topology.Up {
 				t.Errorf("the server that answered is %v", s)
 			}
 			c.end(true)

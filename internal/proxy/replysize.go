@@ -29,7 +29,7 @@ const (
 
 // maxReplySize is how many bytes the reply to one request may have.
 func (p *ServerPool) maxReplySize() int64 {
-	return min(cmp.Or(p.conf.ServerMaxReply, math.MaxInt64), p.ctx.identity.limits.MaxReply())
+	return min(cmp.Or(p.conf.ServerMaxReply, math.MaxInt64), p.ctx.identity.Limits().MaxReply())
 }
 
 // counts notes that the reply to m has n bytes at the least, and reports whether

@@ -133,7 +133,7 @@ func (c *serverConn) repeatable(m *msg.Msg, sent uint64, first bool) bool {
 // lost too, for the reason of that, or for why.
 func (c *serverConn) retry(again []*msg.Msg, why msg.Reason) {
 	ctx, s := c.pool.ctx, c.server
-	if !s.health.passes() {
+	if !s.health.Passes() {
 		c.failAll(again, why) // what has just happened has ejected it
 		return
 	}

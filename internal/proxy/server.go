@@ -13,6 +13,7 @@ import (
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // A Server is one Redis or Memcached, and this loop's connections to it.
@@ -21,7 +22,7 @@ type Server struct {
 	pool   *ServerPool
 	index  int
 	conf   *config.Server
-	health *Health
+	health *topology.Health
 	stats  *stats.ServerShard
 	// reasons are what of the statistics is kept by msg.Reason.
 	reasons *stats.ServerReasons
@@ -64,7 +65,7 @@ func newServer(p *ServerPool, index int) *Server {
 		pool:   p,
 		index:  index,
 		conf:   &p.conf.Servers[index],
-		health: p.topo.health[index],
+		health: p.topo.Servers()[index],
 		stats:  &p.stats.Servers[index],
 
 		reasons:   &p.stats.Reasons[index],
@@ -83,7 +84,7 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 	if c == nil {
 		c = s.addConn(lane, slot)
 	}
-	if !s.health.passes() {
+	if !s.health.Passes() {
 		if why := s.admit(); why != msg.OK {
 			return nil, why
 		}
@@ -353,7 +354,7 @@ func (c *serverConn) deliver(r msg.Reply) {
 		c.pool.ctx.msgs.Put(m)
 	} else {
 		if !m.NoReply {
-			if c.server.health.failures.Load() != 0 && !refuses {
+			if c.server.health.HasFailed() && !refuses {
 				c.server.countAnswer()
 			}
 			c.server.answered(m)
@@ -396,7 +397,7 @@ func (c *serverConn) fail(why msg.Reason) {
 		st[stats.ServerConnections]--
 	} else {
 		c.server.nextAddr++
-		c.pool.topo.doubt(c.server.health)
+		c.pool.topo.Doubt(c.server.health)
 	}
 	begun := c.begun()
 	waiting := ctx.waiting[:0]
@@ -425,7 +426,7 @@ func (c *serverConn) fail(why msg.Reason) {
 		fault := c.fault(why, ending{connected: connected, begun: begun, waiting: len(waiting), lost: len(lost)})
 		if fault != msg.OK {
 			c.countFailure(fault)
-			c.pool.topo.doubt(c.server.health)
+			c.pool.topo.Doubt(c.server.health)
 		}
 		c.server.pauseDialling(why, fault == msg.OK)
 	}

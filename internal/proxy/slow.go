@@ -55,7 +55,7 @@ func (c *client) logSlow(m *msg.Msg) {
 		}
 	}
 	c.divide(m, now, e)
-	p.topo.slow.Add(e)
+	p.topo.SlowLog().Add(e)
 }
 
 // divide tells where the time of m went.

@@ -9,6 +9,7 @@ import (
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // A deal is which server gets which of a request's keys. It is scratch.
@@ -68,7 +69,7 @@ func (c *client) fragment(req *msg.Request) {
 func (p *ServerPool) dealKeys(req *msg.Request) bool {
 	ctx := p.ctx
 	d := &ctx.deal
-	ring := p.topo.current(ctx.loop.Now(), p.back)
+	ring := p.topo.Current(ctx.loop.Now(), p.back)
 	d.to = slices.Grow(d.to[:0], req.Nkeys)[:req.Nkeys]
 	for i := 0; i < len(d.to); i += dealBlock {
 		to := d.to[i:min(i+dealBlock, len(d.to))]
@@ -102,7 +103,7 @@ func (d *deal) share(of []uint16) {
 }
 
 // place makes to the owners of keys.
-func (p *ServerPool) place(ring *ringState, keys [][]byte, to []uint16) bool {
+func (p *ServerPool) place(ring *topology.Snapshot, keys [][]byte, to []uint16) bool {
 	if p.conf.Distribution != hashkit.Random {
 		return ring.Servers(keys, to)
 	}

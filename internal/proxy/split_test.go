@@ -12,6 +12,7 @@ import (
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // loneContext is a context with one pool, whose loop nobody runs.
@@ -20,7 +21,7 @@ func loneContext(t testing.TB, pool *config.Pool) *Context {
 	ctx, err := NewContext(Options{
 		Epoch: time.Unix(1e9, 0), Log: logging.Discard(), Identity: new(Identity), Shard: stats.NewShard(layoutOf(pool)),
 		Pools: []PoolOptions{{
-			Config: pool, Topology: NewTopology(pool), Protocol: redis.New(redis.Options{Servers: len(pool.Servers)}),
+			Config: pool, Topology: topology.New(pool), Protocol: redis.New(redis.Options{Servers: len(pool.Servers)}),
 		}},
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // A transaction without WATCH needs no connection of its own. What the client sends
@@ -52,8 +53,8 @@ type transaction struct {
 	// owner is the server of the keys in ring, which is topo's; noServer: there was no
 	// key. key is the beginning of the first one.
 	owner int
-	ring  *ringState
-	topo  *Topology
+	ring  *topology.Snapshot
+	topo  *topology.Topology
 	key   []byte
 	// counted is how many bytes ctx.memory.collected has of it.
 	counted int
@@ -166,7 +167,7 @@ func (p *ServerPool) bind(tx *transaction, req *msg.Request) int {
 		return 0
 	}
 	ctx := p.ctx
-	ring := p.topo.current(ctx.loop.Now(), p.back)
+	ring := p.topo.Current(ctx.loop.Now(), p.back)
 	ctx.turn.countAtOnce(Amount{Keys: req.Nkeys})
 	owner := p.owner(req)
 	switch {
@@ -232,7 +233,7 @@ func (c *client) exec(req *msg.Request) {
 // part would not be queued now has no one owner either.
 func (c *client) ownerNow(tx *transaction) int {
 	p := c.pool
-	ring := p.topo.current(p.ctx.loop.Now(), p.back)
+	ring := p.topo.Current(p.ctx.loop.Now(), p.back)
 	switch {
 	case tx.owner == noServer:
 		return ring.Server(nil, p.random())

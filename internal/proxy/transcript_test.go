@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/eventloop"
-	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 // TestTranscripts plays the stories of testdata/*.txt: what clients and servers say,
@@ -157,9 +157,9 @@ func (s *story) order(d *datadriven.TestData, who string) {
 	case "resume":
 		c.resume()
 	case "off":
-		c.topo.SetService(c.stubs[strings.Index("abc", who)].place, proxy.OffTheRing, int64(c.now))
+		c.topo.SetService(c.stubs[strings.Index("abc", who)].place, topology.OffTheRing, int64(c.now))
 	case "on":
-		c.topo.SetService(c.stubs[strings.Index("abc", who)].place, proxy.InService, int64(c.now))
+		c.topo.SetService(c.stubs[strings.Index("abc", who)].place, topology.InService, int64(c.now))
 	case "memory":
 		c.identity.Limits().SetMemory(int64(arg(s.t, d, "soft", 0))<<10, int64(arg(s.t, d, "hard", 0))<<10)
 	case "window":

@@ -58,7 +58,7 @@ func (s *Server) logFails(why msg.Reason) {
 	}
 	text := Subject(s.conf) + " fails: " + ReasonText(why) + follows
 	s.pool.ctx.log.Warn(text, attrs...)
-	s.pool.ctx.identity.events.Add(s.event(kind, why, text))
+	s.pool.ctx.identity.Events().Add(s.event(kind, why, text))
 }
 
 // event is one of the server, at this moment; why is msg.OK if there is no reason.
@@ -80,15 +80,15 @@ func (p *ServerPool) event(kind events.Kind, why msg.Reason, text string) events
 
 // logWell tells that the server is up again, by what, and after how long.
 func (s *Server) logWell(by string) {
-	after := s.health.trouble().Round(time.Millisecond)
+	after := s.health.Trouble().Round(time.Millisecond)
 	if after > 10*time.Second {
 		after = after.Round(time.Second)
 	}
 	text := Subject(s.conf) + " " + by + " after " + after.String()
 	s.pool.ctx.log.Warn(text, append(s.attrs(), durationAttr("after", after))...)
 	e := s.event(events.ServerAnswers, msg.OK, text)
-	e.For = s.health.trouble()
-	s.pool.ctx.identity.events.Add(e)
+	e.For = s.health.Trouble()
+	s.pool.ctx.identity.Events().Add(e)
 }
 
 // logTried tells that the server, which has failed, gets a request again.
@@ -97,7 +97,7 @@ func (s *Server) logTried() {
 	if missed, ok := s.triedPace.passAfter(now, troublePeriod); ok {
 		text := Subject(s.conf) + " is tried again"
 		s.pool.ctx.log.Notice(text, append(s.attrs(), slog.Int("more_not_logged", missed))...)
-		s.pool.ctx.identity.events.AddChange(s.event(events.ServerTried, msg.OK, text))
+		s.pool.ctx.identity.Events().AddChange(s.event(events.ServerTried, msg.OK, text))
 	}
 }
 
@@ -114,7 +114,7 @@ func (p *ServerPool) countTried(server int) {
 // is known to fail such lines are for those who ask for more.
 func (c *serverConn) mayLog(level logging.Level, p *pace) (at logging.Level, missed int, ok bool) {
 	ctx := c.pool.ctx
-	if level >= logging.Info || !c.server.health.isUp() {
+	if level >= logging.Info || !c.server.health.IsUp() {
 		return logging.Info, 0, ctx.log.Enabled(logging.Info)
 	}
 	if !ctx.log.Enabled(level) {

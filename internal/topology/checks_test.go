@@ -1,4 +1,4 @@
-package proxy_test
+package topology_test
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 func poolOf(t *testing.T, lines string) *config.Pool {
@@ -25,18 +25,18 @@ const (
 )
 
 // fall has the first server fail its checks, and be ejected for it, at time 2.
-func fall(t *testing.T) *proxy.Topology {
+func fall(t *testing.T) *topology.Topology {
 	t.Helper()
-	topo := proxy.NewTopology(poolOf(t, ejecting+checking))
-	for i, want := range []proxy.Verdict{proxy.SameAsBefore, proxy.Fallen, proxy.SameAsBefore} {
+	topo := topology.New(poolOf(t, ejecting+checking))
+	for i, want := range []topology.Verdict{topology.SameAsBefore, topology.Fallen, topology.SameAsBefore} {
 		if got := topo.Checked(0, msg.Loading, int64(i+1)); got != want {
 			t.Fatalf("check %d: %v, want %v", i, got, want)
 		}
 	}
-	if s := topo.State(0); s.State != proxy.Ejected || s.Since != 2 || s.Reason != msg.Loading || s.RetryAt != 0 {
+	if s := topo.State(0); s.State != topology.Ejected || s.Since != 2 || s.Reason != msg.Loading || s.RetryAt != 0 {
 		t.Fatalf("the server is %v: %+v", s.State, s)
 	}
-	if s := topo.State(1); s.State != proxy.Up {
+	if s := topo.State(1); s.State != topology.Up {
 		t.Fatalf("the other server is %v: %+v", s.State, s)
 	}
 	return topo
@@ -48,17 +48,17 @@ func TestChecksInARow(t *testing.T) {
 	topo := fall(t)
 	for i, step := range []struct {
 		why  msg.Reason
-		want proxy.Verdict
+		want topology.Verdict
 	}{
-		{msg.OK, proxy.SameAsBefore},
-		{msg.Timedout, proxy.SameAsBefore},
-		{msg.OK, proxy.SameAsBefore},
-		{msg.OK, proxy.Risen},
-		{msg.OK, proxy.SameAsBefore},
-		{msg.Timedout, proxy.SameAsBefore},
-		{msg.OK, proxy.SameAsBefore},
-		{msg.Timedout, proxy.SameAsBefore},
-		{msg.Timedout, proxy.Fallen},
+		{msg.OK, topology.SameAsBefore},
+		{msg.Timedout, topology.SameAsBefore},
+		{msg.OK, topology.SameAsBefore},
+		{msg.OK, topology.Risen},
+		{msg.OK, topology.SameAsBefore},
+		{msg.Timedout, topology.SameAsBefore},
+		{msg.OK, topology.SameAsBefore},
+		{msg.Timedout, topology.SameAsBefore},
+		{msg.Timedout, topology.Fallen},
 	} {
 		if got := topo.Checked(0, step.why, 10); got != step.want {
 			t.Errorf("step %d, %v: %v, want %v", i, step.why, got, step.want)
@@ -72,17 +72,17 @@ func TestChecksAndReload(t *testing.T) {
 	const now = int64(time.Hour)
 	for _, tt := range []struct {
 		lines string
-		want  proxy.State
+		want  topology.State
 		retry int64
 	}{
-		{ejecting + checking + "  timeout: 5\n", proxy.Ejected, 0},
-		{ejecting, proxy.Ejected, now + int64(time.Second)},
-		{checking, proxy.Up, 0},
-		{"", proxy.Up, 0},
+		{ejecting + checking + "  timeout: 5\n", topology.Ejected, 0},
+		{ejecting, topology.Ejected, now + int64(time.Second)},
+		{checking, topology.Up, 0},
+		{"", topology.Up, 0},
 	} {
 		fallen := fall(t)
 		next := fallen.Next(poolOf(t, tt.lines), now)
-		if s := fallen.State(0); s.State != proxy.Ejected || s.RetryAt != 0 {
+		if s := fallen.State(0); s.State != topology.Ejected || s.RetryAt != 0 {
 			t.Errorf("before the reload is settled the server is %v: %+v", s.State, s)
 		}
 		next.Settle(now)
@@ -94,19 +94,19 @@ func TestChecksAndReload(t *testing.T) {
 
 // Without ejection checks tell how a server is, and nothing else.
 func TestChecksWithoutEjection(t *testing.T) {
-	topo := proxy.NewTopology(poolOf(t, checking))
+	topo := topology.New(poolOf(t, checking))
 	topo.Checked(0, msg.Timedout, 1)
-	if got := topo.Checked(0, msg.Timedout, 2); got != proxy.Fallen {
+	if got := topo.Checked(0, msg.Timedout, 2); got != topology.Fallen {
 		t.Errorf("two failures: %v", got)
 	}
-	if s := topo.State(0); s.State != proxy.Failing || s.Since != 2 || s.Reason != msg.Timedout {
+	if s := topo.State(0); s.State != topology.Failing || s.Since != 2 || s.Reason != msg.Timedout {
 		t.Errorf("the server is %v: %+v", s.State, s)
 	}
 	topo.Checked(0, msg.OK, 3)
-	if got := topo.Checked(0, msg.OK, 4); got != proxy.Risen {
+	if got := topo.Checked(0, msg.OK, 4); got != topology.Risen {
 		t.Errorf("two successes: %v", got)
 	}
-	if s := topo.State(0); s.State != proxy.Up || s.Since != 4 || s.Reason != msg.OK {
+	if s := topo.State(0); s.State != topology.Up || s.Since != 4 || s.Reason != msg.OK {
 		t.Errorf("the server is %v: %+v", s.State, s)
 	}
 }
@@ -116,12 +116,12 @@ func TestChecksWithoutEjection(t *testing.T) {
 func TestReasonIsThePresentOne(t *testing.T) {
 	topo := fall(t)
 	topo.Checked(0, msg.ConnRefused, 9)
-	if s := topo.State(0); s.State != proxy.Ejected || s.Since != 2 || s.Reason != msg.ConnRefused {
+	if s := topo.State(0); s.State != topology.Ejected || s.Since != 2 || s.Reason != msg.ConnRefused {
 		t.Errorf("the ejected server is %v: %+v", s.State, s)
 	}
 	topo.Checked(0, msg.OK, 10)
 	topo.Checked(0, msg.OK, 11)
-	if s := topo.State(0); s.State != proxy.Up || s.Since != 11 || s.Reason != msg.OK {
+	if s := topo.State(0); s.State != topology.Up || s.Since != 11 || s.Reason != msg.OK {
 		t.Errorf("the server is %v: %+v", s.State, s)
 	}
 }

@@ -1,0 +1,63 @@
+package topology
+
+import "nuthatch/internal/msg"
+
+// A Verdict is what a health check changed.
+type Verdict uint8
+
+const (
+	// SameAsBefore means that it changed nothing.
+	SameAsBefore Verdict = iota
+	// Fallen means that the server is not well any more: it was ejected, where
+	// servers are.
+	Fallen
+	// Risen means that it is well again.
+	Risen
+)
+
+// Checked notes what a health check of the i-th server found at time now: msg.OK,
+// or why it is not well. One goroutine at a time may call it for a server.
+func (t *Topology) Checked(i int, why msg.Reason, now int64) Verdict {
+	h, conf := t.health[i], t.conf
+	if why == msg.OK {
+		run := max(0, h.checks.Load()) + 1
+		h.checks.Store(run)
+		if run < int64(conf.HealthCheck.Rise) {
+			return SameAsBefore
+		}
+		return t.risen(i, now)
+	}
+	run := min(0, h.checks.Load()) - 1
+	h.checks.Store(run)
+	if -run < int64(conf.HealthCheck.Fall) {
+		return SameAsBefore
+	}
+	if conf.AutoEjectHosts {
+		if h.retryAt.Load() == 0 {
+			if _, done := t.eject(i, 0, untilChecked, why, now); done {
+				return Fallen
+			}
+		}
+		h.because(why)
+		return SameAsBefore
+	}
+	if h.become(Failing, why, now) == Up {
+		return Fallen
+	}
+	return SameAsBefore
+}
+
+// risen notes that the i-th server's checks succeed. Failures of its requests, if
+// they go on, have the last word.
+func (t *Topology) risen(i int, now int64) Verdict {
+	h := t.health[i]
+	if h.back(now) {
+		h.failures.Store(0)
+		t.rebuild(now, nil)
+		return Risen
+	}
+	if h.failures.Load()&(unproven-1) < max(1, int64(t.conf.ServerFailureLimit)) && h.well(now) {
+		return Risen
+	}
+	return SameAsBefore
+}

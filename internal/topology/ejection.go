@@ -1,0 +1,154 @@
+package topology
+
+import (
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/msg"
+)
+
+// An Outcome is what a failure or an answer changed.
+type Outcome uint8
+
+const (
+	// NothingNew means that it changed nothing that is to be told.
+	NothingNew Outcome = iota
+	// BeginsToFail means that a server which is not ejected for it is not up any more.
+	BeginsToFail
+	// IsEjected means that the server was ejected.
+	IsEjected
+	// FailsStill means that a server which was tried again has failed again.
+	FailsStill
+	// IsEjectedAgain means the same, and that it was ejected again.
+	IsEjectedAgain
+	// Answers means that the server is up again.
+	Answers
+	// IsBack means the same, of a server that was ejected.
+	IsBack
+)
+
+// moment is how long, in nanoseconds, after a failure the end of connections that
+// were there before has the same cause.
+const moment = int64(time.Second)
+
+// isAnother reports whether a connection that was dialled at time made, and failed at
+// time now, is another failure than the last, and notes it then. Connections that
+// fail together are one failure, in all loops together: what was dialled before the
+// last was counted can tell nothing of what has happened since.
+func (h *Health) isAnother(made, now int64) bool {
+	for {
+		at := h.failedAt.Load()
+		if made < at && now-at < moment {
+			return false
+		}
+		if h.failedAt.CompareAndSwap(at, now) {
+			return true
+		}
+	}
+}
+
+// Failed notes that a connection to the i-th server, dialled at time made, failed at
+// time now. Of an ejected one, what happens to the connections that it still has
+// tells nothing new, unless a request was let through to it.
+func (t *Topology) Failed(i int, why msg.Reason, made, now int64) Outcome {
+	h := t.health[i]
+	at := h.retryAt.Load()
+	if at > now || at != 0 && t.conf.Eject == config.EjectFail {
+		// A probe may fail when the next one is due: its server was ejected before.
+		c := h.condition.Load()
+		if c != nil && c.state == Probing && h.condition.CompareAndSwap(c, &condition{state: Ejected, since: c.since, why: why}) {
+			return FailsStill
+		}
+		return NothingNew
+	}
+	if !h.isAnother(made, now) {
+		return NothingNew
+	}
+	n, limit := h.failures.Add(1)&(unproven-1), max(1, int64(t.conf.ServerFailureLimit))
+	switch {
+	case n < limit:
+		h.because(why)
+		return NothingNew
+	case !t.conf.AutoEjectHosts:
+		if h.become(Failing, why, now) == Up {
+			return BeginsToFail
+		}
+		return NothingNew
+	}
+	until := now + int64(t.conf.ServerRetryTimeout)
+	if t.conf.HealthCheck.Interval > 0 {
+		until = untilChecked
+	}
+	switch was, done := t.eject(i, at, until, why, now); {
+	case !done:
+		return NothingNew // another loop has just ejected it
+	case was == Probing:
+		return IsEjectedAgain
+	default:
+		return IsEjected
+	}
+}
+
+// eject ejects the i-th server, if it is still to be tried again at time at, and
+// reports whether this call did, and how the server was.
+func (t *Topology) eject(i int, at, until int64, why msg.Reason, now int64) (was State, done bool) {
+	h := t.health[i]
+	if !h.retryAt.CompareAndSwap(at, until) {
+		return was, false
+	}
+	h.checks.Store(0)
+	was = h.become(Ejected, why, now)
+	if t.conf.Eject == config.EjectFail {
+		h.failures.Store(1)
+		return was, true
+	}
+	h.failures.Store(0)
+	t.rebuildSoon(now, nil)
+	return was, true
+}
+
+// Answered notes that the i-th server, which has failed since it last did,
+// replied at time now: its failures were not consecutive. If it was not up for
+// them it is now.
+func (t *Topology) Answered(i int, now int64) Outcome {
+	h := t.health[i]
+	h.failures.Store(0)
+	at := h.retryAt.Load()
+	switch {
+	case t.conf.Eject == config.EjectFail && at != untilChecked && h.backSince(at, now):
+		return IsBack
+	case h.well(now):
+		return Answers
+	}
+	return NothingNew
+}
+
+// well notes that nothing speaks against the server any more, unless it is
+// ejected. It reports whether anything did until this call.
+func (h *Health) well(now int64) bool {
+	return !h.IsUp() && h.retryAt.Load() == 0 && h.become(Up, msg.OK, now) != Up
+}
+
+// back ends the server's ejection, if it is ejected, and reports whether this
+// call did.
+func (h *Health) back(now int64) bool { return h.backSince(h.retryAt.Load(), now) }
+
+// backSince is back, if the server is still to be tried again at time at.
+func (h *Health) backSince(at, now int64) bool {
+	if at == 0 || !h.retryAt.CompareAndSwap(at, 0) {
+		return false
+	}
+	h.become(Up, msg.OK, now)
+	return true
+}
+
+// tried puts a server whose time of ejection is over, at time at, back on the
+// ring, and reports whether this call did. It is up when it has answered.
+func (h *Health) tried(at, now int64) bool {
+	if !h.retryAt.CompareAndSwap(at, 0) {
+		return false
+	}
+	h.failures.Or(unproven)
+	h.become(Probing, msg.OK, now)
+	return true
+}

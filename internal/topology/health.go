@@ -1,0 +1,216 @@
+package topology
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/msg"
+)
+
+// Health is what all loops share of one server.
+//
+//	     server_failure_limit failures in a row
+//	up ────────────────────────────────────────► ejected ◄──────┐
+//	 ▲                                             │            │ it BeginsToFail
+//	 │              server_retry_timeout is over   │            │
+//	 │              eject: ring   it is on the     │            │
+//	 │                            ring again       │            │
+//	 │              eject: fail   one request is   ▼            │
+//	 └────────────────────────────let through── probing ────────┘
+//	     it answers
+//
+// In a pool that does not eject it is failing instead, until it answers. So is one
+// that wants a login which the pool does not have.
+//
+// Loops note what happens to their connections, and whichever is the one to
+// notice that it changes something, changes it for all.
+type Health struct {
+	// addrs are the server's addresses; nil while its name is not resolved.
+	addrs atomic.Pointer[[]unix.Sockaddr]
+	// unreachable: the server's name is to be looked up again, since it could not be
+	// connected to, or has failed, or takes no writes.
+	unreachable atomic.Bool
+	// failures counts the failures since the last reply, plus unproven while the
+	// server has yet to show that it is well: then it is not 0, so that the next
+	// reply is noticed.
+	failures atomic.Int64
+	// failedAt is when the last failure was counted, in the loops' nanoseconds; 0: none
+	// was.
+	failedAt atomic.Int64
+	// retryAt is when, in the loops' nanoseconds, an ejected server is put back
+	// on the ring, or the next request let through to it; 0 if it is not ejected,
+	// untilChecked if it is checks that bring it back.
+	retryAt atomic.Int64
+	// checks is how many checks in a row succeeded or, if negative, failed.
+	checks atomic.Int64
+	// service is a Service: what an operator wants of the server, serviceSince
+	// since when.
+	service      atomic.Int32
+	serviceSince atomic.Int64
+	// condition is how the server is; nil: well, from the beginning.
+	condition atomic.Pointer[condition]
+}
+
+// untilChecked is a time that never comes.
+const untilChecked = math.MaxInt64
+
+// unproven is far above any number of failures.
+const unproven = 1 << 40
+
+// A condition is how a server is, since when and why. It is immutable.
+type condition struct {
+	state State
+	// since is when the server ceased to be up, whatever its state has been since,
+	// or when it was last up again.
+	since int64
+	// why is why it is not up, the latest reason that is known; msg.OK if it is up.
+	why msg.Reason
+	// before is, of a server that is up, the since of when it was not; 0: it always
+	// was up.
+	before int64
+}
+
+// A State is how a server is.
+type State uint8
+
+const (
+	// Up means that nothing speaks against the server.
+	Up State = iota
+	// Failing means that it fails, or refuses the pool's login, and gets its requests
+	// all the same.
+	Failing
+	// Ejected means that it has failed: its keys go to other servers, or requests
+	// for them get an error.
+	Ejected
+	// Probing means that it was ejected and is tried again: nothing has answered yet.
+	// With eject: fail one request is under way, else it has its keys.
+	Probing
+	// Disabled means that an operator has taken it out of service.
+	Disabled
+)
+
+// States are all states.
+var States = []State{Up, Failing, Ejected, Probing, Disabled}
+
+// String is the state as the statistics have it.
+func (s State) String() string {
+	switch s {
+	case Up:
+		return "up"
+	case Failing:
+		return "failing"
+	case Ejected:
+		return "ejected"
+	case Probing:
+		return "probing"
+	case Disabled:
+		return "disabled"
+	}
+	return "unknown"
+}
+
+// A ServerState is how a server is at a moment.
+type ServerState struct {
+	State State
+	// Since is when the server ceased to be up, or when it was last up again, in the
+	// loops' nanoseconds; 0: it always was up.
+	Since int64
+	// Reason is why the server is not up: what it failed for last. It is msg.OK if it
+	// is up.
+	Reason msg.Reason
+	// RetryAt is when an ejected server is tried again, in the loops'
+	// nanoseconds; 0: that is not known, or it is not ejected.
+	RetryAt int64
+	// Failures is how often it failed since it last answered.
+	Failures int64
+	// Service is what an operator wants of it.
+	Service Service
+}
+
+// State is how the i-th server is. It may be called from any goroutine.
+func (t *Topology) State(i int) ServerState {
+	h := t.health[i]
+	s := ServerState{Failures: h.failures.Load() & (unproven - 1), Service: h.Service(), RetryAt: h.retryAt.Load()}
+	if s.RetryAt == untilChecked {
+		s.RetryAt = 0
+	}
+	if c := h.condition.Load(); c != nil {
+		s.State, s.Since, s.Reason = c.state, c.since, c.why
+	}
+	if s.Service != InService {
+		s.State, s.Since = Disabled, h.serviceSince.Load()
+	}
+	return s
+}
+
+// Gets reports whether the i-th server gets the requests for its keys, whether or
+// not it answers them.
+func (t *Topology) Gets(i int) bool { return t.health[i].Passes() }
+
+// become publishes a state, and returns the one before. The reason stays what it
+// was if why is msg.OK and the server is not up.
+func (h *Health) become(s State, why msg.Reason, now int64) (before State) {
+	for {
+		old := h.condition.Load()
+		was := old
+		if was == nil {
+			was = &condition{}
+		}
+		next := &condition{state: s, since: now, why: why}
+		switch {
+		case s == Up:
+			next.why, next.before = msg.OK, was.since
+		case was.state != Up:
+			next.since = was.since
+			if why == msg.OK {
+				next.why = was.why
+			}
+		}
+		if was.state == s && (s == Up || *was == *next) || h.condition.CompareAndSwap(old, next) {
+			return was.state
+		}
+	}
+}
+
+// Refuses notes that the server, which answers, refuses what every request needs.
+// It reports whether it was up before.
+func (h *Health) Refuses(why msg.Reason, now int64) bool {
+	c := h.condition.Load()
+	if c != nil && c.state != Up {
+		h.because(why)
+		return false
+	}
+	h.failures.Or(unproven)
+	return h.condition.CompareAndSwap(c, &condition{state: Failing, since: now, why: why})
+}
+
+// Trouble is how long a server that is up was not, the last time.
+func (h *Health) Trouble() time.Duration {
+	if c := h.condition.Load(); c != nil && c.state == Up {
+		return time.Duration(c.since - c.before)
+	}
+	return 0
+}
+
+// HasFailed reports whether the server has failed since it last answered, or has yet to
+// show that it is well: whether its next answer is to be noted.
+func (h *Health) HasFailed() bool { return h.failures.Load() != 0 }
+
+// IsUp reports whether nothing speaks against the server.
+func (h *Health) IsUp() bool {
+	c := h.condition.Load()
+	return c == nil || c.state == Up
+}
+
+// because notes why a server is not up that was not up before.
+func (h *Health) because(why msg.Reason) {
+	c := h.condition.Load()
+	if c == nil || c.state == Up || c.why == why {
+		return
+	}
+	// If somebody else has changed it, that is as new.
+	h.condition.CompareAndSwap(c, &condition{state: c.state, since: c.since, why: why})
+}

@@ -1,0 +1,32 @@
+package topology
+
+import (
+	"sync/atomic"
+
+	"nuthatch/internal/events"
+	"nuthatch/internal/slowlog"
+)
+
+// A Lineage is what makes a pool the same pool after a reload.
+type Lineage struct {
+	// clients is how many clients the pool has, in all loops.
+	clients atomic.Int64
+	// refusals and cuts tell when clients begin to be refused and to be cut.
+	refusals, cuts events.Episode
+	// slow is the pool's slow log.
+	slow *slowlog.Log
+}
+
+// Clients is how many clients the pool has. It may be called from any goroutine.
+func (l *Lineage) Clients() int { return int(l.clients.Load()) }
+
+// SlowLog is the pool's slow log, which has no room until somebody gives it some.
+func (l *Lineage) SlowLog() *slowlog.Log { return l.slow }
+
+// RefusalsBegin notes that a client is refused at time now, and reports whether none was
+// for a while.
+func (l *Lineage) RefusalsBegin(now int64) bool { return l.refusals.Begins(now) }
+
+// CutsBegin notes that a client is closed at time now for what it may not do, and reports
+// whether none was for a while.
+func (l *Lineage) CutsBegin(now int64) bool { return l.cuts.Begins(now) }

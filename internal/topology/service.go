@@ -1,0 +1,43 @@
+package topology
+
+// A Service is what an operator wants of a server.
+type Service int32
+
+const (
+	// InService means that the server gets its requests.
+	InService Service = iota
+	// OffTheRing means that the other servers get its requests, as if it were ejected.
+	OffTheRing
+	// Refused means that its requests get an error.
+	Refused
+)
+
+// String is the service in words.
+func (s Service) String() string {
+	switch s {
+	case InService:
+		return "in service"
+	case OffTheRing:
+		return "off the ring"
+	case Refused:
+		return "refused"
+	}
+	return "unknown"
+}
+
+// Service tells whether the server is in service. It may be called from any
+// goroutine.
+func (h *Health) Service() Service { return Service(h.service.Load()) }
+
+// SetService takes the i-th server out of service, or puts it back, at time now.
+// It may be called from any goroutine.
+func (t *Topology) SetService(i int, s Service, now int64) {
+	if was := t.health[i].service.Swap(int32(s)); was != int32(s) {
+		t.health[i].serviceSince.Store(now)
+	}
+	t.rebuild(now, nil)
+}
+
+// Service tells whether the i-th server is in service. It may be called from any
+// goroutine.
+func (t *Topology) Service(i int) Service { return t.health[i].Service() }
