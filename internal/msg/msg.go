@@ -24,15 +24,6 @@ import (
 // Type is a command: the number of its row in its protocol's table.
 type Type uint16
 
-// An Owner waits for a message's reply: the client connection that a request
-// came from, or whoever in the proxy sent one of its own.
-type Owner interface {
-	// OnReply hands over the reply to m. See Reply for who owns what.
-	OnReply(m *Msg, r Reply)
-	// OnFailure says that m got no reply and will get none. m.Err holds why.
-	OnFailure(m *Msg)
-}
-
 // A Way is the server that a message was for, or the connection to it that it went over.
 // It outlives a reload, which may give servers other places and other connections.
 type Way interface {

@@ -124,6 +124,7 @@ func (owner) ServerName() string { return "" }
 
 func (owner) OnReply(*Msg, Reply) {}
 func (owner) OnFailure(*Msg)      {}
+func (owner) Party() Party        { return nil }
 
 // fillMsg sets every field that is not a queue's to something.
 func fillMsg(t *testing.T, m *Msg) {

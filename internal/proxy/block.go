@@ -53,6 +53,9 @@ func (f *proof) wanted() msg.Reason {
 	return msg.OK
 }
 
+// Party implements msg.Owner: the transaction is the proxy's.
+func (f *proof) Party() msg.Party { return nil }
+
 // OnReply implements msg.Owner.
 func (f *proof) OnReply(m *msg.Msg, r msg.Reply) {
 	c := f.conn

@@ -122,11 +122,6 @@ type client struct {
 	resumable bool // in ctx.resumable
 	ending    bool // it will send no more, and has not been read to the end
 	starved   bool // in ctx.memory.clients
-	// unsure: a write of the client's may have been carried out on a connection
-	// that has failed.
-	//
-	// Invariant: false but while salvage runs.
-	unsure bool
 }
 
 func newClient(p *ServerPool) *client {

@@ -88,19 +88,19 @@ type claim struct {
 	blocks bool
 }
 
-// claims are those of the clients whose replies are the next ones of their
+// claims are those of the parties whose replies are the next ones of their
 // servers.
-func (p *ServerPool) claims() map[*client]claim {
-	all := make(map[*client]claim)
+func (p *ServerPool) claims() map[msg.Party]claim {
+	all := make(map[msg.Party]claim)
 	for _, s := range p.servers {
 		for conn := range s.conns() {
 			head := conn.queue.Head()
 			if head == nil {
 				continue
 			}
-			if c, ok := head.Owner.(*client); ok {
-				was := all[c]
-				all[c] = claim{was.begun + conn.reply.Len(), was.blocks || conn.starved}
+			if party := head.Party(); party != nil {
+				was := all[party]
+				all[party] = claim{was.begun + conn.reply.Len(), was.blocks || conn.starved}
 			}
 		}
 	}

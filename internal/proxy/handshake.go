@@ -66,6 +66,9 @@ func (h *handshake) end() {
 	h.behind.Release(h.conn.pool.ctx.bufs)
 }
 
+// Party implements msg.Owner: the proxy greets for itself.
+func (h *handshake) Party() msg.Party { return nil }
+
 // OnReply implements msg.Owner. A server that objects is reported. If the
 // connection can be used all the same the requests behind the handshake go on,
 // as with nutcracker: without a login they get the server's own errors.

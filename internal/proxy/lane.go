@@ -44,7 +44,7 @@ type wait uint8
 const (
 	// waitsForReplies: the client's lane changed, or the connections of its lane.
 	// A request on the new connections could overtake one that is still on the old
-	// ones. Set by awaitReplies, cleared by waited.
+	// ones. Set by AwaitReplies, cleared by waited.
 	waitsForReplies wait = 1 << iota
 	// waitsForAnswer: a server was asked what the request means. The request is in
 	// the stash again. Set by learn, cleared by tellAnswered.
@@ -56,9 +56,9 @@ const (
 	waitsForSlices
 )
 
-// awaitReplies has nothing more taken of the client before it has the replies to
-// what it has in flight.
-func (c *client) awaitReplies() {
+// AwaitReplies implements msg.Party: nothing more is taken of the client before it has
+// the replies to what it has in flight.
+func (c *client) AwaitReplies() {
 	if c.inFlight() > 0 {
 		c.waits |= waitsForReplies
 	}
@@ -81,7 +81,7 @@ func (c *client) changeLane() {
 	}
 	c.leaveLane()
 	c.enterLane(to)
-	c.awaitReplies()
+	c.AwaitReplies()
 }
 
 // enterLane notes that the client, which is in no lane, uses the i-th.

@@ -108,8 +108,8 @@ func (c *serverConn) replace(by int64) (gone bool) {
 		return c.retireSoon()
 	}
 	for m := range c.queue.All() {
-		if owner, ok := m.Owner.(*client); ok {
-			owner.awaitReplies()
+		if party := m.Party(); party != nil {
+			party.AwaitReplies()
 		}
 	}
 	ctx := c.pool.ctx

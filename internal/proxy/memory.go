@@ -204,6 +204,9 @@ func (c *client) fits() bool {
 	return !m.full || c.favour()
 }
 
+// Unsent implements msg.Party.
+func (c *client) Unsent() int { return c.Out().Len() }
+
 // holds is what is held for the client, in bytes.
 func (c *client) holds() int {
 	n := c.held + c.Out().Len() + c.stash.Len()
@@ -305,13 +308,13 @@ func (c *serverConn) mayRead() bool {
 	if !m.tight || head == nil {
 		return true
 	}
-	owner, ok := head.Owner.(*client)
+	party := head.Party()
 	switch {
-	case !ok:
-		return true // what nobody waits for is dropped as it comes
+	case party == nil:
+		return true // the proxy's own is small, and what nobody waits for is dropped as it comes
 	case m.full && c.reply.Len() > 0:
 		return c.favour(head)
-	case owner.Out().Len() >= outFull:
+	case party.Unsent() >= outFull:
 		return false
 	}
 	// A small reply gives back more than it takes. Of the large ones, some must come

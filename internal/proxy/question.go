@@ -142,6 +142,9 @@ func (q *question) end() {
 	q.pool.ctx.answered = append(q.pool.ctx.answered, q)
 }
 
+// Party implements msg.Owner: the answer is for all loops, not for those who wait.
+func (q *question) Party() msg.Party { return nil }
+
 // OnReply implements msg.Owner.
 func (q *question) OnReply(m *msg.Msg, r msg.Reply) {
 	p := q.pool
@@ -201,6 +204,9 @@ func (q *question) overdue() {
 // An unanswered is a question that was put to a server, and to others when it did
 // not answer.
 type unanswered struct{ server *Server }
+
+// Party implements msg.Owner.
+func (u *unanswered) Party() msg.Party { return nil }
 
 // OnReply implements msg.Owner.
 func (u *unanswered) OnReply(m *msg.Msg, _ msg.Reply) { u.end(m) }

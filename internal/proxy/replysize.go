@@ -78,7 +78,7 @@ func (c *serverConn) endsWithin(n int) bool {
 
 // within reports whether n bytes are not too much for the reply to m.
 func (c *serverConn) within(m *msg.Msg, n int) bool {
-	if _, ok := m.Owner.(*client); !ok && n > maxAnswer {
+	if m.Party() == nil && n > maxAnswer {
 		return false
 	}
 	return c.pool.counts(m, n)
@@ -89,9 +89,8 @@ func (c *serverConn) within(m *msg.Msg, n int) bool {
 // place, so that the rest is dropped too.
 func (c *serverConn) giveUp(m *msg.Msg) {
 	ctx := c.pool.ctx
-	switch m.Owner.(type) {
-	case *handshake, *proof:
-		c.fail(msg.ReplyTooLarge)
+	if m.Owner == &c.handshake || m.Owner == &c.proof {
+		c.fail(msg.ReplyTooLarge) // without it nobody knows what the connection can be used for
 		return
 	}
 	rest := ctx.msgs.Get()

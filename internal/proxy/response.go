@@ -5,6 +5,9 @@ import (
 	"nuthatch/internal/stats"
 )
 
+// Party implements msg.Owner: a client asks for itself.
+func (c *client) Party() msg.Party { return c }
+
 // OnReply implements msg.Owner.
 func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 	ctx := c.pool.ctx

@@ -80,8 +80,9 @@ func (c *serverConn) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
 	front := c.written - uint64(out.Len())
 	sent := front + uint64(c.InFlight())
 	refused := 0
+	var unsure doubts
 	for i, m := range slices.Backward(waiting) {
-		if !c.repeatable(m, sent, i == 0) {
+		if !c.repeatable(m, sent, i == 0, &unsure) {
 			lost = append(lost, m)
 			continue
 		}
@@ -91,11 +92,6 @@ func (c *serverConn) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
 			continue
 		}
 		again = append(again, m)
-	}
-	for _, m := range waiting {
-		if owner, ok := m.Owner.(*client); ok {
-			owner.unsure = false
-		}
 	}
 	slices.Reverse(lost)
 	slices.Reverse(again)
@@ -112,21 +108,45 @@ func (c *serverConn) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
 
 // repeatable reports whether a message that waited on the connection, of whose
 // output so many bytes were sent, may be sent again. Messages must be looked at
-// from the last to the first.
-func (c *serverConn) repeatable(m *msg.Msg, sent uint64, first bool) bool {
-	owner, ok := m.Owner.(*client)
-	if !ok {
+// from the last to the first, with the same doubts.
+func (c *serverConn) repeatable(m *msg.Msg, sent uint64, first bool, unsure *doubts) bool {
+	party := m.Party()
+	if party == nil {
 		return false
 	}
 	if m.End-uint64(m.Len) >= sent {
 		return !m.Retried && m.Block == 0
 	}
 	if !c.pool.commands[m.Type].Pure {
-		owner.unsure = true
+		unsure.add(party)
 		return false
 	}
 	begun := first && c.reply.Len() > 0
-	return m.Keep && !m.Retried && !owner.unsure && !begun
+	return m.Keep && !m.Retried && !unsure.has(party) && !begun
+}
+
+// doubts are the parties of which a write may have been carried out on a connection that
+// has failed.
+type doubts struct {
+	parties map[msg.Party]struct{}
+	// last is the one that was added last: the messages of one party often stand together.
+	last msg.Party
+}
+
+func (d *doubts) add(party msg.Party) {
+	if party == d.last {
+		return
+	}
+	if d.parties == nil {
+		d.parties = make(map[msg.Party]struct{})
+	}
+	d.parties[party] = struct{}{}
+	d.last = party
+}
+
+func (d *doubts) has(party msg.Party) bool {
+	_, ok := d.parties[party]
+	return ok
 }
 
 // retry sends messages again, on a fresh connection. If there is none they are
