@@ -29,6 +29,9 @@ type Type uint16
 type Way interface {
 	// ServerName is what the statistics call the server.
 	ServerName() string
+	// ReadyAt is when the connection was ready for requests, in the loop's
+	// nanoseconds; 0: not yet, or there is none.
+	ReadyAt() int64
 }
 
 // A Reply is the bytes of one whole reply. It is valid during the call that

@@ -121,6 +121,7 @@ func TestMsgInBothQueues(t *testing.T) {
 type owner struct{}
 
 func (owner) ServerName() string { return "" }
+func (owner) ReadyAt() int64     { return 0 }
 
 func (owner) OnReply(*Msg, Reply) {}
 func (owner) OnFailure(*Msg)      {}

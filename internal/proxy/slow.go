@@ -70,12 +70,9 @@ func (c *client) divide(m *msg.Msg, now int64, e *slowlog.Entry) {
 		return
 	}
 	e.ServerName = part.Via.ServerName()
-	sent, ready := part.Sent, int64(0)
+	sent, ready := part.Sent, part.Via.ReadyAt()
 	if sent == 0 || sent > replied {
 		sent = replied // it was never sent
-	}
-	if conn, ok := part.Via.(*serverConn); ok {
-		ready = conn.ready
 	}
 	if ready == 0 && part.Sent == 0 {
 		ready = sent // nor was there ever a connection
@@ -100,8 +97,14 @@ func decisive(m *msg.Msg) *msg.Msg {
 // ServerName implements msg.Way.
 func (s *Server) ServerName() string { return s.conf.StatsName() }
 
+// ReadyAt implements msg.Way.
+func (s *Server) ReadyAt() int64 { return 0 }
+
 // ServerName implements msg.Way.
 func (c *serverConn) ServerName() string { return c.server.ServerName() }
+
+// ReadyAt implements msg.Way.
+func (c *serverConn) ReadyAt() int64 { return c.ready }
 
 // peer is the client's address. The kernel is asked once.
 func (c *client) peer() string {

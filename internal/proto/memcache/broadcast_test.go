@@ -22,6 +22,7 @@ func chained(p *mbuf.Pool, text string, n int) (c mbuf.Chain) {
 type named string
 
 func (n named) ServerName() string { return string(n) }
+func (n named) ReadyAt() int64     { return 0 }
 
 // TestBroadcasts holds what becomes of the replies of three servers. A reply
 // that begins with "!" is a failure.
