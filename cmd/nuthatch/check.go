@@ -29,7 +29,7 @@ func (f *checkFlags) table() []option {
 		{'c', "conf-file", fileName, "configuration file (default: " + defaultConfFile + ")", setText(&f.confFile)},
 		{'p', "pool", text, "the pool, if the file has several", setText(&f.pool)},
 		{'n', "keys", number, fmt.Sprintf("keys of each server (default: %d)", check.DefaultKeys), natural(&f.keys)},
-		{0, "write", noArgument, "store scratch keys and look for them, where the counters tell too little", set(&f.write)},
+		{0, "write", noArgument, "store scratch keys and look for them, where counters are not enough", set(&f.write)},
 		{'j', "json", noArgument, "write the result as JSON", set(&f.json)},
 	}
 }
@@ -43,7 +43,7 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 	case f.help:
 		fmt.Fprintf(stdout, "Usage: %s check --against-nutcracker address [options]\n\n", nuthatch)
 		writeOptions(stdout, f.table())
-		fmt.Fprintf(stdout, "\nExit status: 0 all keys are where the file has them, %d nothing was found out, %d some are not.\n",
+		fmt.Fprintf(stdout, "\nExit status: 0 all keys are where the file has them, %d no result, %d some are not.\n",
 			exitFailure, exitWarned)
 		return 0
 	case len(operands) > 0:
@@ -111,7 +111,7 @@ func (f *checkFlags) show(r *check.Result, w io.Writer) error {
 	fmt.Fprintf(t, "%s (asked with %s)\n", verdict, r.Command)
 	fmt.Fprintf(t, "they cover %d of the ring's %d points", r.Covered, r.Points)
 	if r.Same() {
-		fmt.Fprintf(t, "; up to %.2g%% of all keys may be elsewhere unseen (95%% certain; more --keys find less)", 100*r.Missed)
+		fmt.Fprintf(t, "; up to %.2g%% of all keys can be elsewhere unseen (95%% certain; more --keys lower this)", 100*r.Missed)
 	}
 	fmt.Fprintln(t)
 	return t.Flush()

@@ -34,7 +34,7 @@ func (f *targetFlags) table() []option {
 	return []option{
 		{'a', "address", text, "admin listener: host:port, path or URL (default: $" + adminVariable + ", or of -c, or " +
 			ctl.DefaultAddress + ")", setText(&f.address)},
-		{'c', "conf-file", fileName, "the configuration file that the proxy runs with, for the address and the token; no other proxy is talked to", setText(&f.confFile)},
+		{'c', "conf-file", fileName, "configuration file of the proxy: has its address and token; ctl then talks to no other proxy", setText(&f.confFile)},
 		{'T', "token-file", fileName, "file that holds the token (default: $" + tokenVariable + ", or of -c)", setText(&f.tokenFile)},
 	}
 }

@@ -40,7 +40,7 @@ func TestTestConfOfAStart(t *testing.T) {
 		{"the statistics socket", pool("alpha", dir+"/s"), []string{"-a", dir + "/s"}, 1, "statistics port: " + dir + "/s is taken already"},
 		{"a statistics address that is none", good, []string{"-a", "300.1.1.1"}, 1, "statistics port: listen on '300.1.1.1:22222'"},
 		{"the default statistics port", pool("alpha", "127.0.0.1:22222"), nil, 0, "warning: statistics port: 0.0.0.0:22222 is taken already"},
-		{"a file in a socket's place", pool("alpha", file), nil, 1, "it is no socket"},
+		{"a file in a socket's place", pool("alpha", file), nil, 1, "it is not a socket"},
 		{"a folder that may come", pool("alpha", dir+"/none/s"), nil, 0, "warning: pool 'alpha': listen on"},
 		{"no folder for the log", good, []string{"-o", dir + "/none/log"}, 1, "log file: stat " + dir + "/none: no such file"},
 		{"no folder for the pid file", good, []string{"-p", dir + "/none/pid"}, 1, "pid file: stat"},

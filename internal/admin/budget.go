@@ -22,7 +22,7 @@ import (
 var ErrTooLarge = errors.New("the answer would take too much memory")
 
 // ErrCrowded means that other answers took the memory.
-var ErrCrowded = errors.New("other answers take the memory that there is for them")
+var ErrCrowded = errors.New("other answers use all the memory that there is for answers")
 
 const (
 	// answerPatience is how long an answer waits for memory.
@@ -72,7 +72,7 @@ func (b *budget) share(most, size int64) int64 {
 func (b *budget) take(ctx context.Context, n int64) error {
 	bound := b.bound()
 	if bound > 0 && n > bound {
-		return fmt.Errorf("%w: %d bytes, and a quarter of max_memory, %d, is for all", ErrTooLarge, n, bound)
+		return fmt.Errorf("%w: %d bytes; all answers together may take %d, a quarter of max_memory", ErrTooLarge, n, bound)
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()

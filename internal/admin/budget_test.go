@@ -94,7 +94,7 @@ func TestAnswersTooLarge(t *testing.T) {
 	s := listenAt(t, loopback, in)
 	for _, path := range []string{"/metrics", "/api/v1/pools", "/api/v1/servers", "/api/v1/latency", "/api/v1/config", "/api/v1/where?key=a"} {
 		status, _, body := s.do(http.MethodGet, path, "")
-		if status != http.StatusInsufficientStorage || !strings.Contains(body, "a quarter of max_memory, 1048576, is for all") {
+		if status != http.StatusInsufficientStorage || !strings.Contains(body, "all answers together may take 1048576, a quarter of max_memory") {
 			t.Errorf("%s: status %d: %.200s", path, status, body)
 		}
 	}

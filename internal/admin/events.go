@@ -33,7 +33,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	} else {
 		since, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || since < 0 {
-			fail(w, http.StatusBadRequest, "since is the id of an event, or 0")
+			fail(w, http.StatusBadRequest, "since must be the id of an event, or 0")
 			return
 		}
 		found, list.Missed, list.Last = log.After(since, n, name)

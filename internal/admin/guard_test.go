@@ -60,7 +60,7 @@ func TestBadRequests(t *testing.T) {
 	}{
 		{"GET", "/nowhere", "", 404, "no such path"},
 		{"GET", "/api/v1/pools?pool=none", "", 404, `no such pool: \"none\"`},
-		{"GET", "/api/v1/where", "", 400, "needs key="},
+		{"GET", "/api/v1/where", "", 400, "the parameter key is missing"},
 		{"GET", "/api/v1/where?key=a&pool=none", "", 404, "no such pool"},
 		{"GET", "/api/v1/clients?limit=0", "", 400, "from 1 to 1000"},
 		{"GET", "/api/v1/clients?pool=none", "", 404, "no such pool"},
@@ -68,7 +68,7 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/api/v1/reload", "", 405, "POST"},
 		{"POST", "/api/v1/info", "", 405, "GET"},
 		{"BREW", "/api/v1/info", "", 405, "GET"},
-		{"POST", "/api/v1/clients/x/kill", "", 400, "a client's id is a number"},
+		{"POST", "/api/v1/clients/x/kill", "", 400, "a client's id must be a number"},
 		{"POST", "/api/v1/pools/alpha/pause", "{", 400, "the body"},
 		{"POST", "/api/v1/pools/alpha/pause", `{"limits": 1}`, 400, "unknown field"},
 		{"POST", "/api/v1/pools/alpha/pause", `{"limit": 1} {}`, 400, "more than one"},

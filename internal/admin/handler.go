@@ -139,9 +139,9 @@ func (h *handler) mayAct() bool { return h.unix || len(h.Tokens()) > 0 || h.Inse
 
 // failAction says where an action is taken.
 func (h *handler) failAction(w http.ResponseWriter) {
-	fault := api.Fault{Error: "actions are not taken here without a token: set 'admin_socket' or 'admin_token_file'"}
+	fault := api.Fault{Error: "an action needs a token here: set 'admin_socket' or 'admin_token_file'"}
 	if fault.Socket = h.ActionSocket(); fault.Socket != "" {
-		fault.Error = "actions are not taken here without a token, but at the unix socket " + fault.Socket
+		fault.Error = "an action needs a token here; without one, use the unix socket " + fault.Socket
 	}
 	write(w, http.StatusForbidden, fault)
 }

@@ -28,7 +28,7 @@ func limit(w http.ResponseWriter, r *http.Request, byDefault, most int) (int, bo
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > most {
-		fail(w, http.StatusBadRequest, fmt.Sprintf("limit is a number from 1 to %d", most))
+		fail(w, http.StatusBadRequest, fmt.Sprintf("limit must be a number from 1 to %d", most))
 		return 0, false
 	}
 	return n, true

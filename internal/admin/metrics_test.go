@@ -175,7 +175,7 @@ nuthatch_memory_held_bytes 1
 # HELP nuthatch_memory_max_bytes max_memory, as it is in force
 # TYPE nuthatch_memory_max_bytes gauge
 nuthatch_memory_max_bytes 4
-# HELP nuthatch_memory_soft_limit_bytes what they may hold before clients are made to wait
+# HELP nuthatch_memory_soft_limit_bytes what they may hold before clients wait
 # TYPE nuthatch_memory_soft_limit_bytes gauge
 nuthatch_memory_soft_limit_bytes 2
 # HELP nuthatch_server_connection_closes_total connections to the server that ended or could not be made, by reason

@@ -126,7 +126,7 @@ func (h *handler) pause(w http.ResponseWriter, r *http.Request) {
 		limit = time.Duration(order.Limit * float64(time.Second))
 	}
 	if limit <= 0 || limit > maxPause {
-		fail(w, http.StatusBadRequest, fmt.Sprintf("limit is a number of seconds up to %d", maxPause/time.Second))
+		fail(w, http.StatusBadRequest, fmt.Sprintf("limit must be a number of seconds up to %d", maxPause/time.Second))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), settleTimeout)
@@ -143,7 +143,7 @@ func (h *handler) resume(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) reconnect(w http.ResponseWriter, r *http.Request) {
-	h.done(w, h.Instance.Reconnect(r.PathValue("pool"), r.PathValue("server"), whoAsks(r)), "connecting anew")
+	h.done(w, h.Instance.Reconnect(r.PathValue("pool"), r.PathValue("server"), whoAsks(r)), "connections are replaced")
 }
 
 // disable takes a server out of service.
@@ -161,13 +161,13 @@ func (h *handler) disable(w http.ResponseWriter, r *http.Request) {
 	case api.KeysFail:
 		service = topology.Refused
 	default:
-		fail(w, http.StatusBadRequest, fmt.Sprintf("keys is %q or %q", api.KeysMove, api.KeysFail))
+		fail(w, http.StatusBadRequest, fmt.Sprintf("keys must be %q or %q", api.KeysMove, api.KeysFail))
 		return
 	}
 	err := h.Instance.SetService(pool, r.PathValue("server"), service, whoAsks(r))
 	what := "disabled: its keys go to the other servers"
 	if service == topology.Refused {
-		what = "disabled: its keys get an error"
+		what = "disabled: requests for its keys fail"
 	}
 	h.done(w, err, what)
 }
@@ -180,7 +180,7 @@ func (h *handler) enable(w http.ResponseWriter, r *http.Request) {
 func (h *handler) kill(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
 	if err != nil {
-		fail(w, http.StatusBadRequest, "a client's id is a number")
+		fail(w, http.StatusBadRequest, "a client's id must be a number")
 		return
 	}
 	h.done(w, h.Instance.KillClient(id, whoAsks(r)), "killed")

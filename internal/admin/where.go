@@ -18,7 +18,7 @@ func (h *handler) where(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	keys, name := query["key"], query.Get("pool")
 	if len(keys) == 0 || len(keys) > maxKeys {
-		fail(w, http.StatusBadRequest, fmt.Sprintf("needs key=..., 1 to %d times", maxKeys))
+		fail(w, http.StatusBadRequest, fmt.Sprintf("the parameter key is missing; give it 1 to %d times", maxKeys))
 		return
 	}
 	conf, topo := h.Instance.InForce()

@@ -27,9 +27,9 @@ var (
 	// ErrRandom means that there is nothing to compare.
 	ErrRandom = errors.New("the pool is distributed at random: no server owns a key")
 	// ErrBusy means that the counters tell too little, because others move them.
-	ErrBusy = errors.New("others use every command whose counter could tell; try again, or with --write")
+	ErrBusy = errors.New("every command that could be counted is in use by others; try again, or use --write")
 	// ErrUnowned means that no keys were found for a server.
-	ErrUnowned = errors.New("a server owns too few keys to be found")
+	ErrUnowned = errors.New("a server owns too small a share of the keys: no key of it was found")
 )
 
 const (

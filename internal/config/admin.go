@@ -59,7 +59,7 @@ func (r *reader) checkProcess(b *block, p *Process) {
 	}
 	hasToken := p.AdminToken != "" || p.AdminTokenFile != "" || token.faulty || file.faulty
 	if p.AdminWritten && p.Admin.Network != "" && !p.Admin.IsLocal() && !hasToken && !p.AdminInsecure {
-		r.fault(admin.read[0], b, "admin", "whoever reaches "+p.Admin.String()+" could give orders: set 'admin_token' or "+
-			"'admin_token_file', listen on 127.0.0.1 or a unix socket, or consent with 'admin_insecure: true'")
+		r.fault(admin.read[0], b, "admin", "everybody who reaches "+p.Admin.String()+" could carry out actions: set 'admin_token' or "+
+			"'admin_token_file', listen on 127.0.0.1 or a unix socket, or allow it with 'admin_insecure: true'")
 	}
 }

@@ -187,8 +187,8 @@ f:3: tls.cert: missing; 'tls' needs it (path)`
 // not shown.
 func TestWarningsInBlocks(t *testing.T) {
 	_, faults, got := parseFleet(t, "watches: [{address: \"${HOST}:1\"}]\npeople: {bob: {password: \"${PASSWORD}\"}}\n")
-	want := `f:1: watches[0].address: '${HOST}:1' looks like a variable, and is taken as it is: nothing is put in its place
-f:2: people.bob.password: the value looks like a variable, and is taken as it is: nothing is put in its place`
+	want := `f:1: watches[0].address: '${HOST}:1' looks like a variable: nuthatch does not replace variables, and uses the text as it stands
+f:2: people.bob.password: the value looks like a variable: nuthatch does not replace variables, and uses the text as it stands`
 	if faults != "" || got != want {
 		t.Errorf("faults %q, warnings\n%s\nwant\n%s", faults, got, want)
 	}

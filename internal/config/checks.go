@@ -33,11 +33,11 @@ const leastInterval = 10 * time.Millisecond
 func (r *reader) checkHealthCheck(b *poolBlock) {
 	check, given := b.seen["health_check"]
 	if _, set := b.seen["health_check.interval"]; given && !check.faulty && !set {
-		r.fault(check.name, &b.block, "health_check", "there are no checks without 'interval', such as interval: 2s")
+		r.fault(check.name, &b.block, "health_check", "there are no health checks without 'interval', such as interval: 2s")
 	}
 	if i := b.pool.HealthCheck.Interval; i > 0 && i < leastInterval {
 		r.fault(b.seen["health_check.interval"].name, &b.block, "health_check.interval",
-			"expected 0, for no checks, or "+formatDuration(leastInterval)+" or more")
+			"expected 0 (no checks), or "+formatDuration(leastInterval)+" or more")
 	}
 }
 

@@ -57,7 +57,7 @@ func warnOfVariables(r *reader, b *block) {
 			if !placeholder.MatchString(node.Value) && (seen.secret || !bareVariable.MatchString(node.Value)) {
 				continue
 			}
-			r.warn(node, b, key, which+" looks like a variable, and is taken as it is: nothing is put in its place")
+			r.warn(node, b, key, which+" looks like a variable: nuthatch does not replace variables, and uses the text as it stands")
 		}
 	}
 }
@@ -83,8 +83,8 @@ func warnOfIgnoredLimit(r *reader, b *poolBlock) {
 	if len(limit.read) == 0 || n == 0 || r.ours && n >= fewClients {
 		return
 	}
-	r.warn(limit.name, &b.block, "client_connections", "nutcracker reads this key and ignores it; here the pool has at most "+
-		strconv.Itoa(n)+" clients at one time, and turns the others away")
+	r.warn(limit.name, &b.block, "client_connections", "nutcracker ignores this key, nuthatch enforces it: the pool accepts at most "+
+		strconv.Itoa(n)+" clients at a time, and refuses more")
 }
 
 // warnOfItself finds a pool that is its own server: each request comes back to it.

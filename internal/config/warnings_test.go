@@ -12,7 +12,7 @@ func TestWarnings(t *testing.T) {
 		want              []string // a part of each, by line
 	}{
 		{"nothing", "timeout: 400", "", nil},
-		{"a limit that nutcracker ignored", "client_connections: 2", "", []string{"a.yml:4: pool 'a': client_connections: nutcracker reads this key and ignores it; here the pool has at most 2"}},
+		{"a limit that nutcracker ignored", "client_connections: 2", "", []string{"a.yml:4: pool 'a': client_connections: nutcracker ignores this key, nuthatch enforces it: the pool accepts at most 2"}},
 		{"a large one of a file for nutcracker", "client_connections: 20000", "", []string{"at most 20000"}},
 		{"a large one of a file of ours", "client_connections: 20000", ours, nil},
 		{"a pool with a key of ours", "client_connections: 20000\n  max_keys: 5", "", nil},

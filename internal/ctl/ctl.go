@@ -71,13 +71,13 @@ func Commands() []Command {
 		{"ready", "", "whether clients should be sent here", 0, 0, (*session).ready},
 		{"preview", "[FILE]", "what would change with FILE, or with the proxy's own file as it is now", 0, 1, (*session).preview},
 		{"reload", "", "read the configuration again", 0, 0, (*session).reload},
-		{"drain", "", "answer what has come, take no more, end", 0, 0, order("/api/v1/drain")},
-		{"upgrade", "", "start the program anew and hand over to it", 0, 0, order("/api/v1/upgrade")},
-		{"pause", "POOL", "have the pool's requests wait (--for)", 1, 1, (*session).pause},
-		{"resume", "POOL", "have them go on", 1, 1, poolOrder("resume")},
+		{"drain", "", "answer the requests that have come, accept no more, and end", 0, 0, order("/api/v1/drain")},
+		{"upgrade", "", "start the program again and hand over to it", 0, 0, order("/api/v1/upgrade")},
+		{"pause", "POOL", "make the pool's requests wait (--for)", 1, 1, (*session).pause},
+		{"resume", "POOL", "let them go on", 1, 1, poolOrder("resume")},
 		{"disable", "POOL SERVER", "take a server out of service (--keys move|fail)", 2, 2, (*session).disable},
 		{"enable", "POOL SERVER", "put it back", 2, 2, poolOrder("enable")},
-		{"reconnect", "POOL [SERVER]", "have new connections made to the servers", 1, 2, poolOrder("reconnect")},
+		{"reconnect", "POOL [SERVER]", "replace the connections to the servers", 1, 2, poolOrder("reconnect")},
 		{"kill", "CLIENT...", "close clients, by id", 1, -1, (*session).kill},
 	}
 }

@@ -25,7 +25,7 @@ func (s *session) events(args []string) error {
 		}
 	})
 	if err == nil && list.Missed > 0 {
-		_, err = fmt.Fprintf(s.out, "%d events before these are kept no more\n", list.Missed)
+		_, err = fmt.Fprintf(s.out, "%d earlier events are no longer kept\n", list.Missed)
 	}
 	return err
 }

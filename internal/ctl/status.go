@@ -145,7 +145,7 @@ func findings(info *api.Info, pools *api.Pools) []Finding {
 
 func (f *finder) process(info *api.Info, pools *api.Pools) {
 	if info.State == "draining" {
-		f.add(false, "", "", "it drains: it takes no client more, and ends when those that it has are gone")
+		f.add(false, "", "", "draining: no more clients are accepted, and the proxy ends when the last one has gone")
 	} else {
 		for _, why := range info.NotReady {
 			f.add(false, "", "", "not ready: %s", why)
@@ -158,11 +158,11 @@ func (f *finder) process(info *api.Info, pools *api.Pools) {
 	switch held := fmt.Sprintf("%s of %s held for clients", size(p.HeldMemory), size(p.HardMemory)); {
 	case p.HardMemory <= 0:
 	case p.HeldMemory >= p.HardMemory:
-		f.add(true, "", "", "memory is full: %s; nearly nothing is read", held)
+		f.add(true, "", "", "memory is full: %s; clients are hardly read from", held)
 	case p.HeldMemory >= p.SoftMemory:
-		f.add(false, "", "", "memory is short: %s; clients are made to wait, and those that do not read are closed", held)
+		f.add(false, "", "", "memory is short: %s; clients wait, and those that do not read are closed", held)
 	case float64(p.HeldMemory) >= nearly*float64(p.SoftMemory):
-		f.add(false, "", "", "memory is nearly short: %s; from %s on clients are made to wait", held, size(p.SoftMemory))
+		f.add(false, "", "", "memory is nearly short: %s; above %s clients wait", held, size(p.SoftMemory))
 	}
 	clients := 0
 	for i := range pools.Pools {
@@ -176,9 +176,9 @@ func (f *finder) clients(pool string, n, most int, bound string) {
 	switch {
 	case most <= 0:
 	case n >= most:
-		f.add(true, pool, "", "clients are at their limit, more are refused: %d, and %s allow %d", n, bound, most)
+		f.add(true, pool, "", "clients are at their limit, more are refused: %d of %d (%s)", n, most, bound)
 	case float64(n) >= nearly*float64(most):
-		f.add(false, pool, "", "clients are near their limit: %d, and %s allow %d", n, bound, most)
+		f.add(false, pool, "", "clients are near their limit: %d of %d (%s)", n, most, bound)
 	}
 }
 

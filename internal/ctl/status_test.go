@@ -103,7 +103,7 @@ var statuses = []struct {
 	}},
 	{"operators", false, func(i *api.Info, p *api.Pools, _ *api.Events) {
 		i.State, i.NotReady = "draining", []string{"draining"}
-		i.LastReload = &api.Reload{Time: *before(5 * time.Minute), Refused: true, By: "signal", Text: "configuration not reloaded, all stays as it was: n.yml:3: alpha.timeout: no number"}
+		i.LastReload = &api.Reload{Time: *before(5 * time.Minute), Refused: true, By: "signal", Text: "configuration not reloaded, the old one stays in force: n.yml:3: alpha.timeout: no number"}
 		i.Process.HeldMemory = 45 << 20
 		until := now.Add(17 * time.Second)
 		p.Pools[0].Paused, p.Pools[0].PausedUntil, p.Pools[0].PausedBy = true, &until, "admin uid 0"

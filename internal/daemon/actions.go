@@ -116,7 +116,11 @@ func (in *Instance) SetService(pool, server string, s topology.Service, by strin
 	before := t.State(i)
 	t.SetService(i, s, in.Now())
 	in.tellService(pool, i, s, &before, by)
-	in.log.Always("server's service changed", slog.String("pool", pool), slog.String("server", server),
+	text := "server is out of service"
+	if s == topology.InService {
+		text = "server is in service again"
+	}
+	in.log.Always(text, slog.String("pool", pool), slog.String("server", server),
 		slog.String("service", s.String()), slog.String("by", by))
 	if s == topology.InService {
 		return nil
@@ -147,7 +151,7 @@ func (in *Instance) Reconnect(pool, server, by string) error {
 	if err != nil {
 		return err
 	}
-	in.log.Always("connecting to servers anew", slog.String("pool", pool), slog.String("server", server), slog.String("by", by))
+	in.log.Always("connections to servers are replaced", slog.String("pool", pool), slog.String("server", server), slog.String("by", by))
 	return in.reconnect(t, i)
 }
 

@@ -33,9 +33,9 @@ var (
 	// errNoToken means that the file for it holds none.
 	errNoToken = errors.New("the file holds no token")
 	// errNoSocket means that something else is at a socket's path.
-	errNoSocket = errors.New("it is no socket")
+	errNoSocket = errors.New("it is not a socket")
 	// errSharedDir means that others could put a socket of theirs in its place.
-	errSharedDir = errors.New("it is not this user's alone")
+	errSharedDir = errors.New("other users can use it")
 )
 
 // readTokens are the tokens that conf names.

@@ -157,7 +157,7 @@ func inTheWay(path string) error {
 		return err
 	}
 	if !folder.IsDir() {
-		return fmt.Errorf("%s is no folder", filepath.Dir(path))
+		return fmt.Errorf("%s is not a directory", filepath.Dir(path))
 	}
 	if file, err := os.Lstat(path); err == nil && file.Mode().Type() != os.ModeSocket {
 		return errNoSocket

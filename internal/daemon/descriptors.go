@@ -81,7 +81,7 @@ func descriptorLimit() (int, error) {
 func (in *Instance) shareDescriptors(g *generation) {
 	limit, err := descriptorLimit()
 	if err != nil {
-		in.log.Warn("cannot tell how many descriptors there may be; clients are not bounded by them", errAttr(err))
+		in.log.Warn("cannot read the limit of descriptors: it does not bound the number of clients", errAttr(err))
 		return
 	}
 	d := descriptorsOf(g.conf, limit)
@@ -96,7 +96,7 @@ func (in *Instance) shareDescriptors(g *generation) {
 	}
 	for i := range g.conf.Pools {
 		if p := &g.conf.Pools[i]; p.ClientConnections > d.Clients {
-			in.log.Warn("there are not as many descriptors as client_connections asks for", slog.String("pool", p.Name),
+			in.log.Warn("there are fewer descriptors than client_connections asks for", slog.String("pool", p.Name),
 				slog.Int("client_connections", p.ClientConnections), slog.Int("clients", d.Clients))
 		}
 	}

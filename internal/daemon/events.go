@@ -25,7 +25,7 @@ func (in *Instance) tell(e events.Event) {
 // tellRefused tells that a configuration was not taken, for its first fault.
 func (in *Instance) tellRefused(err error, by string) {
 	faults := strings.Split(strings.TrimSpace(err.Error()), "\n")
-	text := "configuration not reloaded, all stays as it was: " + faults[0]
+	text := "configuration not reloaded, the old one stays in force: " + faults[0]
 	if n := len(faults) - 1; n > 0 {
 		text += fmt.Sprintf(" (and %d more)", n)
 	}

@@ -127,7 +127,7 @@ func TestEventsOfAServer(t *testing.T) {
 		text  string
 		tried bool
 	}{
-		{"failing", []string{"server_failure_limit: 1"}, events.ServerFails, "it is tried for each of its requests", false},
+		{"failing", []string{"server_failure_limit: 1"}, events.ServerFails, "each request for it tries to connect", false},
 		{
 			"ejected",
 			[]string{"auto_eject_hosts: true", "server_failure_limit: 1", "server_retry_timeout: 50"},

@@ -62,9 +62,9 @@ var (
 	// errNoReport means that a program ended before it had reported anything.
 	errNoReport = errors.New("the new program ended before it served")
 	// errAlone means that the program that was to hand over is gone, or has given up.
-	errAlone = errors.New("the program that was to hand over its sockets has ended, or does not hand over any more")
+	errAlone = errors.New("the old program has ended, or has given up the upgrade")
 	// errThread means that the kernel would end this program with the one before.
-	errThread = errors.New("the start has left the main thread")
+	errThread = errors.New("the new program was not started by the main thread")
 )
 
 // A successor is the new program, seen from the running one.

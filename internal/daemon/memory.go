@@ -70,7 +70,7 @@ func (in *Instance) limitMemory(g *generation) {
 		return
 	}
 	if limit == 0 {
-		in.log.Warn("cannot tell how much memory there is; it is not bounded")
+		in.log.Warn("cannot find out how much memory there is: memory is not bounded; set 'nuthatch: max_memory:'")
 		return
 	}
 	rest := float64(limit - baseMemory)

@@ -30,7 +30,7 @@ func (in *Instance) Reload(by string) (*preview.Change, error) {
 	change, err := in.reload()
 	if err != nil {
 		for fault := range strings.Lines(err.Error()) {
-			in.log.Error("configuration not reloaded, all stays as it was", slog.String("by", by),
+			in.log.Error("configuration not reloaded, the old one stays in force", slog.String("by", by),
 				slog.String("error", strings.TrimSuffix(fault, "\n")))
 		}
 		in.tellRefused(err, by)
@@ -290,7 +290,7 @@ func keepStatic(old, conf *config.Config) (*config.Config, []preview.NotApplied)
 			not = append(not, preview.NotApplied{
 				Pool:   p.Name,
 				Change: config.Change{Key: "reuseport", Old: fmt.Sprint(was.ReusePort), New: fmt.Sprint(p.ReusePort)},
-				Why:    "it is set when a socket begins to listen, and this one goes on listening",
+				Why:    "it is set when a listener opens, and this one stays open",
 			})
 			p.ReusePort = was.ReusePort
 			break
@@ -410,7 +410,7 @@ func (in *Instance) logPool(p *preview.Pool) {
 		in.log.Notice("reload: keys moved", pool, slog.String("which", k.Which), slog.String("share", preview.Percent(k.Moved)))
 	}
 	for _, w := range p.Warnings {
-		in.log.Warn("reload: keys moved that need not have", pool, slog.String("what", w.What), slog.String("instead", w.Instead))
+		in.log.Warn("reload: keys moved without need", pool, slog.String("what", w.What), slog.String("instead", w.Instead))
 	}
 }
 

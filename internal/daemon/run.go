@@ -127,7 +127,7 @@ func serve(o Options, report func(error)) error {
 	}
 	left := removePidFile(o.PidFile)
 	if left != nil {
-		logOutside(o, "ended, and something is left", left)
+		logOutside(o, "ended, but left something behind", left)
 	}
 	return errors.Join(err, left)
 }

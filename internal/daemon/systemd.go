@@ -22,7 +22,7 @@ func (in *Instance) tend() {
 	in.notify(daemon.SdNotifyReady)
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		in.log.Warn("the service manager's watchdog", errAttr(err))
+		in.log.Warn("cannot read the settings of the service manager's watchdog", errAttr(err))
 	}
 	if every == 0 {
 		return

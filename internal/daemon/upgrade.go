@@ -30,17 +30,17 @@ var ErrNotReady = errors.New("the new program is not ready in time")
 // has changed. by says who asked for it.
 func (in *Instance) Upgrade(by string) error {
 	if !in.upgrading.CompareAndSwap(false, true) {
-		in.log.Warn("program not upgraded again: an upgrade is under way", slog.String("by", by))
+		in.log.Warn("upgrade refused: another one is under way", slog.String("by", by))
 		return admin.ErrUpgrading
 	}
 	defer in.upgrading.Store(false)
 	in.handing.Lock()
 	defer in.handing.Unlock()
-	in.tell(events.Event{Kind: events.UpgradeBegun, Text: "the program is started anew, to take over", By: by})
+	in.tell(events.Event{Kind: events.UpgradeBegun, Text: "the new program is started, to take over", By: by})
 	s, err := in.upgrade()
 	if err != nil {
-		in.log.Error("program not upgraded, this one goes on", slog.String("by", by), errAttr(err))
-		in.tell(events.Event{Kind: events.UpgradeGivenUp, Text: "program not upgraded, this one goes on: " + err.Error(), By: by})
+		in.log.Error("upgrade failed: this program goes on", slog.String("by", by), errAttr(err))
+		in.tell(events.Event{Kind: events.UpgradeGivenUp, Text: "upgrade failed: this program goes on: " + err.Error(), By: by})
 		return fmt.Errorf("upgrade: %w", err)
 	}
 	in.log.Always("program upgraded", slog.String("by", by), slog.Int("pid", s.pid))
@@ -128,7 +128,7 @@ func (in *Instance) handOver(s *successor) error {
 // and to the backlogs of the sockets, which are the same as ours.
 func (in *Instance) takeBack() {
 	if _, err := writePidFile(in.opts.PidFile); err != nil {
-		in.log.Error("cannot write the pid file anew", pathAttr(in.opts.PidFile), errAttr(err))
+		in.log.Error("cannot write the pid file again", pathAttr(in.opts.PidFile), errAttr(err))
 	}
 	g := in.current.Load()
 	for i, l := range g.listeners {

@@ -67,7 +67,7 @@ func (in *Instance) follow(ctx context.Context, done chan<- struct{}, sum [sha25
 	var events chan fsnotify.Event // never ready, without a notifier
 	notifier, err := newNotifier(in.opts.ConfigFile)
 	if err != nil {
-		in.log.Warn("cannot be told of changes of the configuration file, it is looked at from time to time",
+		in.log.Warn("cannot watch the configuration file: it is read at intervals instead",
 			slog.Duration("every", watchPoll), errAttr(err))
 	} else {
 		defer notifier.Close()

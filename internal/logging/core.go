@@ -253,7 +253,7 @@ func (c *core) appendDropped(batch []byte) []byte {
 	if n == 0 {
 		return batch
 	}
-	line := c.format.head(nil, Warn, time.Now(), 0, "log lines dropped, as the queue was full")
+	line := c.format.head(nil, Warn, time.Now(), 0, "log lines dropped: the queue was full")
 	line = c.format.attrs(line, "", []slog.Attr{slog.Uint64("dropped", n)})
 	return append(batch, c.format.finish(line)...)
 }

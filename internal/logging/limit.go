@@ -97,7 +97,7 @@ func (l *limiter) lost(tell func(n int64, line *lostLine)) {
 func (c *core) appendLost(batch []byte) []byte {
 	now := time.Now()
 	c.limiter.lost(func(n int64, lost *lostLine) {
-		line := c.format.head(nil, Warn, now, lost.pc, "too many lines of one kind, the rest was left out")
+		line := c.format.head(nil, Warn, now, lost.pc, "too many lines of one kind: the rest was left out")
 		attrs := []slog.Attr{slog.String("line", lost.msg), slog.Int64("left_out", n)}
 		if lost.pool != "" {
 			attrs = append(attrs, slog.String("pool", lost.pool))

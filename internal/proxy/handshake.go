@@ -89,7 +89,7 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	objection, unfit := h.proto.HandshakeReply(h.lane, h.next, h.buf)
 	if objection != "" {
 		if missed, ok := c.server.objectionPace.passAfter(ctx.loop.Now(), troublePeriod); ok {
-			ctx.log.Warn("server objects to the handshake", append(c.attrs(),
+			ctx.log.Warn("server refused a part of the handshake", append(c.attrs(),
 				slog.String("reply", objection), slog.Int("more_not_logged", missed))...)
 		}
 	}

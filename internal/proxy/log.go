@@ -152,7 +152,7 @@ func (c *serverConn) logClose(why msg.Reason) {
 
 func (c *serverConn) logBadReply(err *msg.ProtocolError) {
 	if level, missed, ok := c.mayLog(logging.Err, &c.server.badReplyPace); ok {
-		c.pool.ctx.log.Log(level, "server sent what is no reply", append(c.attrs(),
+		c.pool.ctx.log.Log(level, "server sent an invalid reply", append(c.attrs(),
 			slog.String("fault", err.Msg),
 			slog.Int("more_not_logged", missed))...)
 	}

@@ -87,7 +87,7 @@ func TestLinesAboutAServerAreLimited(t *testing.T) {
 			closed += int(n)
 		}
 		lines := book.lines()
-		if n := len(with(lines, "server "+s.Addr()+" fails: what it says is no reply to what it was asked; ejected: its requests fail until it answers")); n != 1 {
+		if n := len(with(lines, "server "+s.Addr()+" fails: its reply does not fit the request; ejected: its requests fail until it answers")); n != 1 {
 			t.Errorf("level %v: that the server fails is told %d times", level, n)
 		}
 		if n := len(with(lines, "server "+s.Addr()+" is tried again")); n != 1 {
@@ -97,7 +97,7 @@ func TestLinesAboutAServerAreLimited(t *testing.T) {
 		if level == logging.Info {
 			want = closed
 		}
-		for _, kind := range []string{"closed server connection", "server sent what is no reply"} {
+		for _, kind := range []string{"closed server connection", "server sent an invalid reply"} {
 			if n := len(with(lines, kind)); n != want {
 				t.Errorf("level %v: %d lines for %d connections, want %d: %s", level, n, closed, want, kind)
 			}

@@ -67,7 +67,7 @@ func (s *Server) follow(addrs []unix.Sockaddr, by int64) {
 	// nothing of what clients told the old one for all clients.
 	s.reconnect, s.forgetful = reconnect{}, true
 	if log := s.pool.ctx.log; log.Enabled(logging.Notice) {
-		log.Notice("connections to server are replaced: its name stands for other addresses", s.attrs()...)
+		log.Notice("connections to server are replaced: its name has other addresses now", s.attrs()...)
 	}
 	s.preconnect()
 }

@@ -55,7 +55,7 @@ func (s *Server) pauseDialling(why msg.Reason, idle bool) {
 	r.why = why
 	r.until = ctx.loop.Now() + int64(ctx.rnd.Uint64()%uint64(bound)) + 1
 	if r.attempts == 1 {
-		ctx.log.Notice("server is left alone for a while before each further attempt to connect",
+		ctx.log.Notice("cannot connect to server: the proxy now waits before each further attempt",
 			append(s.attrs(), durationAttr("at_most", conf.ReconnectBackoffMax))...)
 	}
 }

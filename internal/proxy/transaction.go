@@ -325,7 +325,7 @@ func (ctx *Context) abortLargest() {
 		ctx.weigh()
 	}
 	if missed, ok := ctx.abortPace.pass(ctx.loop.Now()); ok {
-		ctx.log.Warn("transactions are given up for want of memory: their EXEC will carry nothing out",
+		ctx.log.Warn("transactions are aborted for lack of memory: their EXEC will fail",
 			slog.Int("transactions", aborted), slog.Int("bytes", freed), slog.Int("more_not_logged", missed))
 	}
 }

@@ -39,11 +39,11 @@ func (s *Server) logFails(why msg.Reason) {
 	conf := s.pool.conf
 	s.triedPace = pace{}
 	attrs := append(s.attrs(), reasonAttr(why))
-	kind, follows := events.ServerFails, "; it gets its requests all the same"
+	kind, follows := events.ServerFails, "; requests are still sent to it"
 	switch {
 	case why == msg.LoginRefused:
 	case !conf.AutoEjectHosts:
-		follows = "; it is tried for each of its requests"
+		follows = "; each request for it tries to connect"
 	case conf.Eject == config.EjectFail:
 		kind, follows = events.ServerEjected, "; ejected: its requests fail until it answers"
 	default:
@@ -131,11 +131,11 @@ func ReasonText(why msg.Reason) string {
 	case msg.ServerEOF:
 		return "it closed the connection"
 	case msg.LoginRefused:
-		return "it wants another login than the pool's (redis_auth)"
+		return "it refuses the pool's password (redis_auth)"
 	case msg.Unresolved:
 		return "its name cannot be resolved"
 	case msg.BadReply:
-		return "what it says is no reply to what it was asked"
+		return "its reply does not fit the request"
 	default:
 		return why.String()
 	}

@@ -156,7 +156,7 @@ func TestHungUpgrade(t *testing.T) {
 					r.Signal(syscall.SIGINT)
 				case "USR2 TERM":
 					r.Signal(syscall.SIGUSR2)
-					awaitLogged(t, r.Proxy, 1, "program not upgraded again")
+					awaitLogged(t, r.Proxy, 1, "upgrade refused")
 					r.Signal(syscall.SIGTERM)
 				case "KILL":
 					r.Kill()
@@ -164,7 +164,7 @@ func TestHungUpgrade(t *testing.T) {
 					for _, pid := range pids {
 						_ = syscall.Kill(pid, syscall.SIGKILL)
 					}
-					awaitLogged(t, r.Proxy, 1, "program not upgraded, this one goes on")
+					awaitLogged(t, r.Proxy, 1, "upgrade failed: this program goes on")
 					if got := successor(t, r.Proxy); got != r.Pid() {
 						t.Errorf("the pid file has %d, want %d", got, r.Pid())
 					}

@@ -251,7 +251,7 @@ func TestUpgradeInTheBackground(t *testing.T) {
 	if err := syscall.Kill(next, syscall.SIGUSR2); err != nil {
 		t.Fatal(err)
 	}
-	awaitLogged(t, first, 1, "program not upgraded")
+	awaitLogged(t, first, 1, "upgrade failed")
 	if logged(t, first, `expected`) == 0 {
 		t.Error("the log does not tell the fault of the configuration")
 	}

@@ -51,7 +51,7 @@ type ProcessInfo struct {
 	HeldMemory int64 `json:"held_memory"`
 	SoftMemory int64 `json:"soft_memory"`
 	HardMemory int64 `json:"hard_memory"`
-	// MaxClients is how many clients there are descriptors for; 0 is not known.
+	// MaxClients is the most clients that there are descriptors for; 0 is not known.
 	MaxClients int `json:"max_clients"`
 	// CPU is the time that all threads have run.
 	CPU        float64 `json:"cpu"`

@@ -137,7 +137,7 @@ func (p *replyParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolErr
 func (p *replyParser) parseBody(data []byte) int {
 	n := min(p.lack, len(data))
 	if !endsBody(data[:n], p.lack) {
-		p.fail("memcache: the server sent a value without its line end")
+		p.fail("memcache: the server sent a value that does not end with a line end")
 		return 0
 	}
 	p.lack -= n
@@ -277,7 +277,7 @@ func (p *replyParser) fail(why string) { p.err = &msg.ProtocolError{Msg: why} }
 // foreign fails for a line that is none of a reply.
 func (p *replyParser) foreign(line []byte) {
 	const enough = 40
-	p.fail("memcache: the server sent " + strconv.Quote(string(line[:min(len(line), enough)])) + ", which is no reply")
+	p.fail("memcache: the server sent " + strconv.Quote(string(line[:min(len(line), enough)])) + ", which is not a reply")
 }
 
 // Body implements msg.ReplyParser.
