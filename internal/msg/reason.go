@@ -36,8 +36,10 @@ const (
 	SocketMissing
 	// AccessDenied: the server's unix socket may not be opened.
 	AccessDenied
-	// ShuttingDown: the proxy is about to end.
-	ShuttingDown
+	// ServerRemoved: a reload removed the server, before the request was sent there.
+	ServerRemoved
+	// ConnReplaced: the connection was given up, for a newer one, with requests on it.
+	ConnReplaced
 	// NoRESP3: the server does not speak RESP3, which the client asked for.
 	NoRESP3
 	// LoginRefused: the server refused the pool's password.
@@ -117,7 +119,8 @@ var reasonTexts = [NumReasons]string{
 	NoDescriptors:   "Too many open files",
 	SocketMissing:   "No such file or directory",
 	AccessDenied:    "Permission denied",
-	ShuttingDown:    "Proxy is shutting down",
+	ServerRemoved:   "a reload removed the server of this key; the request was not sent to it",
+	ConnReplaced:    "the server of this key did not answer on a connection that a newer one replaced",
 	NoRESP3:         "the server of this key does not speak RESP3",
 	LoginRefused:    "the server of this key refused the pool's password",
 	NoDatabase:      "the server of this key refused the database",
@@ -166,7 +169,8 @@ var reasonNames = [NumReasons]string{
 	NoDescriptors:   "no_descriptors",
 	SocketMissing:   "socket_missing",
 	AccessDenied:    "access_denied",
-	ShuttingDown:    "shutting_down",
+	ServerRemoved:   "server_removed",
+	ConnReplaced:    "conn_replaced",
 	NoRESP3:         "no_resp3",
 	LoginRefused:    "login_refused",
 	NoDatabase:      "no_database",

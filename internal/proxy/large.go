@@ -20,7 +20,9 @@ import (
 // Its client is not read on before all of it is sent, so that the order of its
 // requests holds; from place on its Msg stands in the client's out-queue, so that
 // the order of its replies does. What has been placed goes by one ring: if a reload
-// brings another one, before anything was sent, it is placed anew.
+// brings another one, before anything was sent, it is placed anew. Its bytes are kept
+// until then. What is left of a request when some of it was sent goes by the old ring,
+// and fails if its server is no longer there.
 //
 // Who ends the request meanwhile, by closing its client or since it took too long,
 // takes the Msg off the out-queue and leaves it without an owner. The job finds that
@@ -28,11 +30,16 @@ import (
 type largeRequest struct {
 	c     *client
 	phase phase
-	// q has the request's bytes, and the parser that knows its words; nil when it is
-	// to be sent. view is of those bytes.
+	// q has the request's bytes, and the parser that knows its words; nil when some of
+	// it is sent, and of a request for all servers. view is of those bytes.
 	q    *partial
 	view mbuf.View
 	req  *msg.Request
+	// known: the words of req are where it says. Other large requests are read while it
+	// waits for something, and then they are not.
+	known bool
+	// parsed is how many bytes have been parsed again, for the words to be found again.
+	parsed int
 	// m is the request's message, nil before place.
 	m *msg.Msg
 	// ring is the one that places the keys, and servers those that it knows.
@@ -56,6 +63,7 @@ type phase uint8
 
 const (
 	reads phase = iota
+	rereads
 	places
 	copies
 	sends
@@ -99,6 +107,8 @@ func (j *largeRequest) step(ctx *Context) (done bool) {
 	switch j.phase {
 	case reads:
 		j.read(ctx)
+	case rereads:
+		j.reread(ctx)
 	case places:
 		j.place(ctx)
 	case copies:
@@ -123,9 +133,15 @@ func (j *largeRequest) read(ctx *Context) {
 		return
 	}
 	c := j.c
-	c.held -= j.q.bytes.Len()
-	c.pool.adoptPartial(j.q)
-	j.req = j.q.parser.Finish(mbuf.Whole(&j.q.bytes))
+	if j.m == nil {
+		c.held -= j.q.bytes.Len()
+		c.pool.adoptPartial(j.q)
+	}
+	j.req, j.known = j.q.parser.Finish(mbuf.Whole(&j.q.bytes)), true
+	if j.m != nil { // it is placed anew, and was judged before
+		j.replace()
+		return
+	}
 	j.phase = ends // unless request has more to do
 	if c.state != clientOpen {
 		return
@@ -160,7 +176,7 @@ func (j *largeRequest) replace() {
 		ctx.msgs.Put(f)
 	}
 	clear(j.m.Frags)
-	j.m.Frags = j.m.Frags[:0]
+	j.m.Frags, j.m.Pending = j.m.Frags[:0], 0
 	j.ring, j.servers = p.topo.Current(ctx.loop.Now(), p.back), p.servers
 	j.of = make([]uint16, len(p.servers))
 	j.shares, j.next, j.phase = nil, 0, places
@@ -168,6 +184,10 @@ func (j *largeRequest) replace() {
 
 // place finds the servers of some of the keys.
 func (j *largeRequest) place(ctx *Context) {
+	if !j.known {
+		j.phase, j.parsed = rereads, 0
+		return
+	}
 	n := min(ctx.turn.step(), j.req.Nkeys-j.next)
 	d := &ctx.deal
 	for end := j.next + n; j.next < end; {
@@ -200,7 +220,7 @@ func (j *largeRequest) place(ctx *Context) {
 	case j.req.Treatment != msg.Fragment:
 		j.cross()
 	default:
-		j.divide()
+		j.phase, j.next = copies, 0
 	}
 }
 
@@ -242,7 +262,6 @@ func (j *largeRequest) cross() {
 // divide makes the sub-requests, with their heads.
 func (j *largeRequest) divide() {
 	p := j.c.pool
-	j.phase, j.next = copies, 0
 	j.outs = j.outs[:0]
 	for _, share := range j.shares {
 		f := j.c.addFragment(j.m, j.servers[share.server])
@@ -252,8 +271,19 @@ func (j *largeRequest) divide() {
 	}
 }
 
-// copy writes some of the keys, with what belongs to them, to their sub-requests.
+// copy writes some of the keys, with what belongs to them, to their sub-requests. It
+// begins when they can be sent: until then the request takes its memory once.
 func (j *largeRequest) copy(ctx *Context) {
+	if j.next == 0 {
+		if j.park() {
+			return
+		}
+		if !j.known {
+			j.replace()
+			return
+		}
+		j.divide()
+	}
 	p, req := j.c.pool, j.req
 	// So many keys, if all are alike, have as many bytes as may be copied.
 	fit := ctx.turn.left().Bytes / (req.View.Len()/req.Nkeys + 1)
@@ -267,7 +297,6 @@ func (j *largeRequest) copy(ctx *Context) {
 	for _, out := range j.outs {
 		p.proto.FragmentTail(req, ctx.bufs, out)
 	}
-	j.release()
 	j.outs = nil
 	j.c.sendLater(j.m, len(j.m.Frags))
 }
@@ -285,6 +314,7 @@ func (j *largeRequest) send(ctx *Context) {
 	if j.park() {
 		return
 	}
+	j.release()
 	c := j.c
 	n := len(j.shares)
 	if j.every.Len() > 0 {
@@ -294,7 +324,8 @@ func (j *largeRequest) send(ctx *Context) {
 		f, s := j.fragment()
 		j.next++
 		ctx.turn.count(Amount{Clients: 1})
-		conn, why := (*serverConn)(nil), msg.ShuttingDown
+		c.pool.stats.Values[stats.Fragments]++
+		conn, why := (*serverConn)(nil), msg.ServerRemoved
 		if !s.removed {
 			conn, why = c.conn(s)
 		}
@@ -353,7 +384,6 @@ func (c *client) sendLater(m *msg.Msg, fragments int) *largeRequest {
 	}
 	m.Working = true
 	m.Pending = fragments + 1 // one more than there are, until all are sent
-	p.stats.Values[stats.Fragments] += int64(fragments)
 	j.m, j.servers, j.phase, j.next = m, p.servers, sends, 0
 	return j
 }
@@ -379,7 +409,11 @@ func (c *client) splitLater(req *msg.Request) {
 	for _, out := range d.outs {
 		p.proto.FragmentTail(req, ctx.bufs, out)
 	}
-	c.sendLater(m, len(d.shares)).shares = slices.Clone(d.shares)
+	j := c.sendLater(m, len(d.shares))
+	j.shares = slices.Clone(d.shares)
+	if j.q == nil {
+		j.keep(req)
+	}
 }
 
 // broadcastLater has the request, which m stands for, sent to every server in slices.
@@ -393,6 +427,7 @@ func (c *client) broadcastLater(m *msg.Msg, req *msg.Request) {
 // reports whether it does.
 func (j *largeRequest) park() bool {
 	j.parked = j.c.waits&waitsForReplies != 0 && !j.isNext()
+	j.known = j.known && !j.parked
 	return j.parked
 }
 
@@ -412,7 +447,7 @@ func (j *largeRequest) unpark() {
 // What was sent is answered, and dropped then.
 func (j *largeRequest) cancel() {
 	ctx := j.c.pool.ctx
-	if q := j.q; q != nil && j.phase == reads {
+	if q := j.q; q != nil && (j.phase == reads || j.phase == rereads) {
 		q.parser.Forget()
 		q.parser = j.c.pool.proto.NewRequestParser() // that one is in the middle of it
 	}
@@ -448,16 +483,6 @@ func (j *largeRequest) end() {
 	}
 	c.mayResume()
 	c.settle()
-}
-
-// dealAnew has the requests placed anew, of a pool that has got other servers, of
-// which nothing was sent: those too that wait for their clients' earlier replies.
-func (p *ServerPool) dealAnew() {
-	for c := range p.everyClient() {
-		if j := c.large; j != nil && (j.phase == places || j.phase == copies || j.phase == sendsWhole) {
-			j.replace()
-		}
-	}
 }
 
 // ownersOf reports whether the servers of the request's keys are found one by one.

@@ -155,7 +155,7 @@ func (ctx *Context) leaveDue(now int64) {
 		case c.queue.Len() == 0:
 			c.retire()
 		default:
-			c.fail(msg.ShuttingDown)
+			c.fail(msg.ConnReplaced)
 		}
 	}
 	for _, p := range l.pools {

@@ -1,0 +1,65 @@
+package proxy
+
+import (
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// A reload that brings other servers has the large requests placed anew of which
+// nothing was sent:
+//
+//	reads, rereads                goes on, and is placed on the new servers
+//	places, copies, sendsWhole    is placed anew
+//	sends, the first part         is placed anew, or goes to all the new servers
+//	sends, another part           goes on; of what is for a server that is gone its
+//	                              client is told that it was not sent
+
+// dealAnew has the requests placed anew, of a pool that has got other servers, of
+// which nothing was sent: those too that wait for their clients' earlier replies.
+func (p *ServerPool) dealAnew() {
+	for c := range p.everyClient() {
+		if j := c.large; j != nil && j.m != nil {
+			j.dealAnew()
+		}
+	}
+}
+
+func (j *largeRequest) dealAnew() {
+	switch j.phase {
+	case places, copies, sendsWhole:
+		j.replace()
+	case sends:
+		switch {
+		case j.next > 0:
+		case j.every.Len() > 0:
+			j.c.sendLater(j.m, len(j.c.pool.servers))
+		default:
+			j.replace()
+		}
+	case reads, rereads, ends:
+	}
+}
+
+// keep keeps the bytes of a request that was split at once. It is read again if it has
+// to be placed anew.
+func (j *largeRequest) keep(req *msg.Request) {
+	p := j.c.pool
+	j.q = p.begin()
+	req.View.AppendTo(p.ctx.bufs, &j.q.bytes, 0, req.View.Len())
+}
+
+// reread parses some of the request again, so that its words can be read again.
+func (j *largeRequest) reread(ctx *Context) {
+	q := j.q
+	j.view = mbuf.Whole(&q.bytes)
+	near, first := j.view.Near(j.parsed)
+	piece := near[j.parsed-first:]
+	n, done, err := q.parser.Parse(piece[:min(len(piece), max(1, ctx.turn.left().Bytes))])
+	invariant.Check(err == nil && n > 0, "proxy: a request cannot be read again")
+	ctx.turn.count(Amount{Bytes: n})
+	if j.parsed += n; done {
+		ctx.count(q)
+		j.phase = reads
+	}
+}
