@@ -78,25 +78,25 @@ func descriptorLimit() (int, error) {
 }
 
 // shareDescriptors bounds the clients by what g leaves of the descriptors.
-func (in *Instance) shareDescriptors(g *generation) {
+func (r *resources) shareDescriptors(g *generation) {
 	limit, err := descriptorLimit()
 	if err != nil {
-		in.log.Warn("cannot read the limit of descriptors: it does not bound the number of clients", errAttr(err))
+		r.log.Warn("cannot read the limit of descriptors: it does not bound the number of clients", errAttr(err))
 		return
 	}
 	d := descriptorsOf(g.conf, limit)
-	if was := in.descriptors.Swap(&d); was != nil && *was == d {
+	if was := r.descriptors.Swap(&d); was != nil && *was == d {
 		return
 	}
-	in.identity.Limits().SetMaxClients(d.Clients)
-	in.log.Notice("descriptors", slog.Int("limit", d.Limit), slog.Int("servers", d.Servers),
+	r.limits.SetMaxClients(d.Clients)
+	r.log.Notice("descriptors", slog.Int("limit", d.Limit), slog.Int("servers", d.Servers),
 		slog.Int("own", d.Own), slog.Int("clients", d.Clients))
 	if d.Scarce {
-		in.log.Warn("too few descriptors for all connections to servers: raise the limit (ulimit -n, LimitNOFILE=)")
+		r.log.Warn("too few descriptors for all connections to servers: raise the limit (ulimit -n, LimitNOFILE=)")
 	}
 	for i := range g.conf.Pools {
 		if p := &g.conf.Pools[i]; p.ClientConnections > d.Clients {
-			in.log.Warn("there are fewer descriptors than client_connections asks for", slog.String("pool", p.Name),
+			r.log.Warn("there are fewer descriptors than client_connections asks for", slog.String("pool", p.Name),
 				slog.Int("client_connections", p.ClientConnections), slog.Int("clients", d.Clients))
 		}
 	}
@@ -104,4 +104,14 @@ func (in *Instance) shareDescriptors(g *generation) {
 
 // Descriptors is how the descriptors are shared out; nil if their limit is not
 // known.
-func (in *Instance) Descriptors() *Descriptors { return in.descriptors.Load() }
+func (r *resources) Descriptors() *Descriptors { return r.descriptors.Load() }
+
+// maxClients is how many clients the pool can have: as many as it may, or as there
+// are descriptors for; 0 is not known.
+func (r *resources) maxClients(p *config.Pool) int {
+	n := r.limits.MaxClients()
+	if p.ClientConnections > 0 && (n == 0 || p.ClientConnections < n) {
+		return p.ClientConnections
+	}
+	return n
+}

@@ -12,43 +12,22 @@ import (
 // drainPoll is how often a draining proxy looks whether its clients are gone.
 const drainPoll = 5 * time.Millisecond
 
-// leaveBy is when, in the loops' time, what is to end goes at the latest.
-func (in *Instance) leaveBy(g *generation) int64 {
-	return in.Now() + int64(g.conf.Process.DrainTimeout)
-}
-
-// Ready reports whether the proxy takes new clients and means to go on doing so.
-func (in *Instance) Ready() bool {
-	select {
-	case <-in.stopping:
-		return false
-	default:
-		return !in.draining.Load()
-	}
-}
-
 // Drain ends the proxy without losing a request, and returns at once. The proxy
 // says that it is not ready, accepts no more clients after drain_delay, answers
 // the requests that have begun to come, tells idle clients to leave, and ends
 // when the last client is gone, or after drain_timeout. by says who asked for it.
 func (in *Instance) Drain(by string) {
-	in.fate.Lock()
-	first := in.draining.CompareAndSwap(false, true)
-	if first {
-		in.end()
-	}
-	in.fate.Unlock()
-	if !first {
+	if !in.life.drain() {
 		return
 	}
 	conf := &in.current.Load().conf.Process
-	in.log.Always("draining", slog.String("by", by), slog.Int("clients", in.clients()),
+	in.log.Always("draining", slog.String("by", by), slog.Int("clients", in.loops.clients()),
 		slog.Duration("delay", conf.DrainDelay), slog.Duration("timeout", conf.DrainTimeout))
-	in.tell(events.Event{
-		Kind: events.Draining, Text: fmt.Sprintf("draining: %d clients", in.clients()),
+	in.journal.tell(events.Event{
+		Kind: events.Draining, Text: fmt.Sprintf("draining: %d clients", in.loops.clients()),
 		By: by, For: conf.DrainDelay + conf.DrainTimeout,
 	})
-	in.notify("STOPPING=1")
+	notify(in.log, "STOPPING=1")
 	go in.drain(conf.DrainDelay)
 }
 
@@ -56,7 +35,7 @@ func (in *Instance) drain(delay time.Duration) {
 	defer in.Stop()
 	select {
 	case <-time.After(delay):
-	case <-in.stopping:
+	case <-in.life.stopping:
 		return
 	}
 	g := in.stopAccepting()
@@ -71,28 +50,16 @@ func (in *Instance) stopAccepting() *generation {
 	defer in.lockGeneration()()
 	g := in.current.Load()
 	for i, l := range g.listeners {
-		in.acceptRest(l, g.conf.Pools[i].Backlog+1)
+		in.listeners.acceptRest(l, g.conf.Pools[i].Backlog+1)
 	}
-	in.closeListeners(g.listeners)
+	in.listeners.close(g.listeners)
 	return g
-}
-
-// acceptRest accepts the clients that wait in the kernel, but no more than can have
-// waited when it began, however many come meanwhile.
-func (in *Instance) acceptRest(l *listener, most int) {
-	for more := true; more && most > 0; {
-		var n int
-		if in.onLoop(in.contexts[0], func(*proxy.Context) { n, more = l.accept.AcceptSome(most) }) != nil {
-			return // that the loops have ended is as good
-		}
-		most -= n
-	}
 }
 
 // emptyLoops has all clients leave, and returns when they have.
 func (in *Instance) emptyLoops(by int64) {
-	in.endAllPauses()
-	gone := in.onLoops(func(ctx *proxy.Context) {
+	in.pauses.endAll()
+	gone := in.loops.onAll(func(ctx *proxy.Context) {
 		ctx.ResumeAll()
 		ctx.Drain(by)
 	})
@@ -101,20 +68,11 @@ func (in *Instance) emptyLoops(by int64) {
 	}
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
-	for in.clients() > 0 {
+	for in.loops.clients() > 0 {
 		select {
 		case <-tick.C:
-		case <-in.stopping:
+		case <-in.life.stopping:
 			return
 		}
 	}
-}
-
-// clients is how many clients there are.
-func (in *Instance) clients() int {
-	n := 0
-	for _, ctx := range in.contexts {
-		n += ctx.Clients()
-	}
-	return n
 }

@@ -270,7 +270,7 @@ func TestEventsOfAnUpgrade(t *testing.T) {
 	f.next(events.Started, "", "", "", "")
 	ended, end := context.WithCancel(t.Context())
 	end()
-	s.life = ended // as if the end had been asked for
+	s.life.asked = ended // as if the end had been asked for
 	if err := s.Upgrade("somebody"); err == nil {
 		t.Fatal("a proxy that ends is upgraded")
 	}

@@ -1,20 +1,14 @@
 package daemon
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
-	"golang.org/x/sys/unix"
-
+	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
 	"nuthatch/internal/health"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/redis"
-	"nuthatch/internal/proxy"
-	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
@@ -34,15 +28,6 @@ type generation struct {
 	// tokens open the admin listener.
 	tokens []config.Secret
 	checks *health.Checks
-}
-
-// A listener is a listening socket.
-type listener struct {
-	addr config.Address
-	fd   int
-	once sync.Once // closes fd
-	// accept is the accepting loop's, which alone may touch it.
-	accept *proxy.Listener
 }
 
 func newGeneration(conf *config.Config) *generation {
@@ -94,7 +79,7 @@ func (in *Instance) startChecks(g *generation) {
 			if why == msg.OK && changed == topology.SameAsBefore {
 				return
 			}
-			ctx := in.contexts[0]
+			ctx := in.loops.contexts[0]
 			ctx.Loop().Post(func() { ctx.Checked(t, server, why, changed) })
 		})
 }
@@ -125,119 +110,27 @@ func (g *generation) listenersWithout(other *generation) []*listener {
 	return slices.DeleteFunc(slices.Clone(g.listeners), func(l *listener) bool { return slices.Contains(other.listeners, l) })
 }
 
-// openListeners gives g its listeners: those that old has at the same addresses,
-// and new ones, which do not accept yet. On error, which tells all that could not
-// be opened, none of the new ones is left.
-func (in *Instance) openListeners(g, old *generation) error {
-	var opened []*listener
-	var faults []error
-	for i := range g.conf.Pools {
-		p := &g.conf.Pools[i]
-		l := old.listenerAt(p.Listen)
-		if l == nil {
-			var err error
-			if l, err = in.openListener(p); err != nil {
-				faults = append(faults, fmt.Errorf("pool '%s': listen on '%s': %w", p.Name, p.Listen, in.takenBy(err, p.Listen)))
-				continue
-			}
-			opened = append(opened, l)
-		}
-		g.listeners = append(g.listeners, l)
+func (g *generation) topology(pool string) (*topology.Topology, error) {
+	i := g.pool(pool)
+	if i < 0 {
+		return nil, fmt.Errorf("%w: %q", admin.ErrNoPool, pool)
 	}
-	if len(faults) == 0 {
-		return nil
-	}
-	g.listeners = nil
-	in.closeListeners(opened)
-	return errors.Join(faults...)
+	return g.topo[i], nil
 }
 
-// takenBy adds to the error of a listener at addr that the port is taken by this
-// proxy itself, at another host: the old listener closes when the new one is open.
-func (in *Instance) takenBy(err error, addr config.Address) error {
-	g := in.current.Load()
-	if g == nil || addr.Port == 0 || !errors.Is(err, unix.EADDRINUSE) {
-		return err
+// server finds a server by its name in the statistics or by its address.
+func (g *generation) server(pool, server string) (*topology.Topology, int, error) {
+	p := g.pool(pool)
+	if p < 0 {
+		return nil, 0, fmt.Errorf("%w: %q", admin.ErrNoPool, pool)
 	}
-	var ours []config.Address
-	for i := range in.admins {
-		if h := in.admins[i].Load(); h != nil {
-			ours = append(ours, h.Place())
-		}
+	servers := g.conf.Pools[p].Servers
+	i := slices.IndexFunc(servers, func(s config.Server) bool { return s.StatsName() == server })
+	if i < 0 {
+		i = slices.IndexFunc(servers, func(s config.Server) bool { return s.Address.String() == server })
 	}
-	for _, l := range g.listeners {
-		ours = append(ours, l.addr)
+	if i < 0 {
+		return nil, 0, fmt.Errorf("%w in pool %q: %q", admin.ErrNoServer, pool, server)
 	}
-	if in.statsPort != nil {
-		ours = append(ours, statsAddress(in.opts))
-	}
-	for _, own := range ours {
-		if own.Port == addr.Port {
-			return fmt.Errorf("%w, by this proxy's own listener at '%s': change to another port first, or restart it", err, own)
-		}
-	}
-	return err
-}
-
-// openListener opens a pool's listening socket and enters it into the first
-// loop, which accepts for all.
-func (in *Instance) openListener(p *config.Pool) (*listener, error) {
-	spec := socket.ListenSpec{
-		Path: p.Listen.Path, Mode: p.Listen.Mode,
-		Host: p.Listen.Host, Port: p.Listen.Port,
-		Backlog: p.Backlog, ReusePort: p.ReusePort,
-	}
-	fd, err := in.opts.inherited.listenOn(context.Background(), spec)
-	if err != nil {
-		return nil, err
-	}
-	l := &listener{addr: p.Listen, fd: fd}
-	var refused error
-	ended := in.onLoop(in.contexts[0], func(ctx *proxy.Context) {
-		l.accept, refused = ctx.Listen(fd, in.contexts)
-	})
-	if err := errors.Join(ended, refused); err != nil {
-		l.close(in)
-		return nil, err
-	}
-	return l, nil
-}
-
-// closeListeners closes listening sockets and removes their paths. No loop
-// accepts from them when it returns; nil is none.
-func (in *Instance) closeListeners(list []*listener) {
-	if len(list) == 0 {
-		return
-	}
-	// That the loops have ended is as good.
-	_ = in.onLoop(in.contexts[0], func(*proxy.Context) {
-		for _, l := range list {
-			l.accept.Close()
-		}
-	})
-	// The second turn begins when the first, in which an event of a listener may
-	// have been waiting, is over.
-	_ = in.onLoop(in.contexts[0], func(*proxy.Context) {})
-	for _, l := range list {
-		l.close(in)
-	}
-}
-
-// leavesPaths: the paths of unix sockets are another program's: the one that
-// takes over, or, while this one starts and takes over itself, the one before.
-func (in *Instance) leavesPaths() bool {
-	return in.replaced.Load() || in.opts.inherited.handedOver() && !in.serving.Load()
-}
-
-// close closes the socket and removes its path. A second call does nothing.
-func (l *listener) close(in *Instance) {
-	l.once.Do(func() {
-		unix.Close(l.fd)
-		if l.addr.Path == "" || in.leavesPaths() {
-			return
-		}
-		if err := unix.Unlink(l.addr.Path); err != nil && !errors.Is(err, unix.ENOENT) {
-			in.log.Warn("cannot remove the listening socket", pathAttr(l.addr.Path), errAttr(err))
-		}
-	})
+	return g.topo[p], i, nil
 }

@@ -44,9 +44,9 @@ func commandsOf(p *config.Pool) []msg.Command {
 // SlowLog returns the latest n entries of all pools' slow logs, or all if n is
 // negative, the latest first.
 // They are not changed any more.
-func (in *Instance) SlowLog(n int) []*slowlog.Entry {
+func (v *view) SlowLog(n int) []*slowlog.Entry {
 	var all []*slowlog.Entry
-	for _, t := range in.current.Load().topo {
+	for _, t := range v.current.Load().topo {
 		all = append(all, t.SlowLog().Latest(n)...)
 	}
 	slices.SortStableFunc(all, func(a, b *slowlog.Entry) int { return b.Time.Compare(a.Time) })
@@ -70,13 +70,13 @@ type latencyCopy struct {
 
 // Latency asks the loops how long requests took. The error says that the instance
 // ends.
-func (in *Instance) Latency() ([]admin.PoolLatency, error) {
-	g := in.current.Load()
-	l := &in.latencies
+func (v *view) Latency() ([]admin.PoolLatency, error) {
+	g := v.current.Load()
+	l := &v.latencies
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	copies := make(map[latencyCopy]*proxy.PoolLatency)
-	for _, ctx := range in.contexts {
+	for _, ctx := range v.loops.contexts {
 		for _, t := range g.topo {
 			c := latencyCopy{ctx, t}
 			if copies[c] = l.copies[c]; copies[c] == nil {
@@ -89,7 +89,7 @@ func (in *Instance) Latency() ([]admin.PoolLatency, error) {
 	for i, t := range g.topo {
 		servers := g.conf.Pools[i].Servers
 		for first := 0; first < len(servers); first += serversAtOnce {
-			err := in.onLoops(func(ctx *proxy.Context) {
+			err := v.loops.onAll(func(ctx *proxy.Context) {
 				ctx.CopyLatency(t, first, first+serversAtOnce, copies[latencyCopy{ctx, t}])
 			})
 			if err != nil {
@@ -100,7 +100,7 @@ func (in *Instance) Latency() ([]admin.PoolLatency, error) {
 		for j := range servers {
 			pools[i].Servers[j].Name = servers[j].StatsName()
 		}
-		for _, ctx := range in.contexts {
+		for _, ctx := range v.loops.contexts {
 			addLatency(&pools[i], copies[latencyCopy{ctx, t}])
 		}
 		nameCommands(&pools[i], commandsOf(&g.conf.Pools[i]))
@@ -139,14 +139,14 @@ func nameCommands(p *admin.PoolLatency, table []msg.Command) {
 
 // HotKeys asks the loops for the keys of each pool, the n hottest and the n
 // largest. The error says that the instance ends.
-func (in *Instance) HotKeys(n int) ([]admin.PoolKeys, error) {
-	g := in.current.Load()
+func (v *view) HotKeys(n int) ([]admin.PoolKeys, error) {
+	g := v.current.Load()
 	// One place for each pool and loop: the loops write at the same time.
 	found := make([][]proxy.Keys, len(g.topo))
 	for i := range found {
-		found[i] = make([]proxy.Keys, len(in.contexts))
+		found[i] = make([]proxy.Keys, len(v.loops.contexts))
 	}
-	err := in.onLoops(func(ctx *proxy.Context) {
+	err := v.loops.onAll(func(ctx *proxy.Context) {
 		for i, t := range g.topo {
 			found[i][ctx.ID()] = ctx.HotKeys(t, 4*n)
 		}
@@ -164,19 +164,19 @@ func (in *Instance) HotKeys(n int) ([]admin.PoolKeys, error) {
 		commands := commandsOf(&g.conf.Pools[i])
 		pools[i] = admin.PoolKeys{
 			Name: g.conf.Pools[i].Name, Hot: hotkeys.Merge(n, hot...),
-			Requests: in.large(hotkeys.MergeLargest(n, requests...), commands),
-			Replies:  in.large(hotkeys.MergeLargest(n, replies...), commands),
+			Requests: v.large(hotkeys.MergeLargest(n, requests...), commands),
+			Replies:  v.large(hotkeys.MergeLargest(n, replies...), commands),
 		}
 	}
 	return pools, nil
 }
 
-func (in *Instance) large(list []hotkeys.Large, commands []msg.Command) []admin.Large {
+func (v *view) large(list []hotkeys.Large, commands []msg.Command) []admin.Large {
 	named := make([]admin.Large, len(list))
 	for i, l := range list {
 		named[i] = admin.Large{
 			Key: l.Key, KeyLen: l.Len, Size: l.Size, Command: commands[l.Type].Name,
-			At: in.epoch.Add(time.Duration(l.At)),
+			At: v.epoch.Add(time.Duration(l.At)),
 		}
 	}
 	return named

@@ -84,7 +84,7 @@ func checkReports(t *testing.T, s *stage, c *redis.Client) {
 	t.Helper()
 	ctx := t.Context()
 	limits, err := c.Info(ctx, "memory", "clients").Result()
-	if m := s.Memory().Limit; err != nil || m == 0 || !strings.Contains(limits, fmt.Sprintf("\r\nnuthatch_max_memory:%d\r\n", m)) ||
+	if m := s.resources.Memory().Limit; err != nil || m == 0 || !strings.Contains(limits, fmt.Sprintf("\r\nnuthatch_max_memory:%d\r\n", m)) ||
 		strings.Contains(limits, "maxclients:0\r\n") {
 		t.Errorf("INFO tells other limits than those in force: %v, %q", err, limits)
 	}

@@ -10,11 +10,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"nuthatch/internal/logging"
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 // max_memory is what the process should have resident, about:
@@ -53,33 +56,51 @@ type Memory struct {
 }
 
 // Memory tells how the process's memory is bounded.
-func (in *Instance) Memory() Memory {
-	m := Memory{Limit: in.maxMemory.Load()}
-	m.Held, m.Soft, m.Hard = in.identity.Limits().Memory()
+func (r *resources) Memory() Memory {
+	m := Memory{Limit: r.maxMemory.Load()}
+	m.Held, m.Soft, m.Hard = r.limits.Memory()
 	return m
 }
 
-// AnswerMemory is how much memory the admin listener's answers may take together, in
+// answerMemory is how much memory the admin listener's answers may take together, in
 // bytes; 0: there is no bound.
-func (in *Instance) AnswerMemory() int64 { return in.maxMemory.Load() / answerPart }
+func (r *resources) answerMemory() int64 { return r.maxMemory.Load() / answerPart }
+
+// resources are what the process may use, and what of it the loops are told. Its methods
+// may be called from any goroutine, but the two that apply a generation: they are the
+// start's and then a change's.
+type resources struct {
+	log    *logging.Logger
+	limits *topology.Limits
+	// descriptors is how they are shared out; nil if their limit is not known.
+	descriptors atomic.Pointer[Descriptors]
+	// maxMemory is what was applied; 0: nothing.
+	maxMemory atomic.Int64
+}
+
+// apply bounds clients and memory as g has it.
+func (r *resources) apply(g *generation) {
+	r.shareDescriptors(g)
+	r.limitMemory(g)
+}
 
 // limitMemory applies max_memory.
-func (in *Instance) limitMemory(g *generation) {
+func (r *resources) limitMemory(g *generation) {
 	limit := g.maxMemory()
-	if in.maxMemory.Swap(limit) == limit {
+	if r.maxMemory.Swap(limit) == limit {
 		return
 	}
 	if limit == 0 {
-		in.log.Warn("cannot find out how much memory there is: memory is not bounded; set 'nuthatch: max_memory:'")
+		r.log.Warn("cannot find out how much memory there is: memory is not bounded; set 'nuthatch: max_memory:'")
 		return
 	}
 	rest := float64(limit - baseMemory)
-	in.identity.Limits().SetMemory(int64(rest*softPart), int64(rest*hardPart))
-	in.identity.Limits().SetMaxReply(limit / requestPart)
+	r.limits.SetMemory(int64(rest*softPart), int64(rest*hardPart))
+	r.limits.SetMaxReply(limit / requestPart)
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(limit - binaryMemory)
 	}
-	in.log.Notice("memory", slog.Int64("max_memory", limit), slog.Int64("soft", int64(rest*softPart)),
+	r.log.Notice("memory", slog.Int64("max_memory", limit), slog.Int64("soft", int64(rest*softPart)),
 		slog.Int64("hard", int64(rest*hardPart)))
 }
 
@@ -173,21 +194,21 @@ const (
 // returnMemory gives memory that a flood has left unused back to the system. The
 // Go runtime does so too, but collects only as memory is asked for, which after
 // a flood may be never.
-func (in *Instance) returnMemory() {
+func (r *resources) returnMemory(loops *loops, stopping <-chan struct{}) {
 	tick := time.NewTicker(returnPeriod)
 	defer tick.Stop()
-	before, _, _ := in.identity.Limits().Memory()
+	before, _, _ := r.limits.Memory()
 	least := residentMemory() - before
 	for {
 		select {
-		case <-in.stopping:
+		case <-stopping:
 			return
 		case <-tick.C:
 		}
-		held, _, _ := in.identity.Limits().Memory()
+		held, _, _ := r.limits.Memory()
 		if held <= before && residentMemory()-held > least+returnLeast {
 			// That the loops have ended is as good.
-			_ = in.onLoops((*proxy.Context).Trim)
+			_ = loops.onAll((*proxy.Context).Trim)
 			debug.FreeOSMemory()
 			least = residentMemory() - held
 		}

@@ -48,10 +48,10 @@ func TestReloadLimits(t *testing.T) {
 	listen := testkit.FreeAddr(t)
 	names := testkit.Names(server)
 	s := startStage(t, pool("alpha", listen, names), server)
-	if m := s.Memory(); m.Limit <= 0 || m.Soft <= 0 || m.Hard <= m.Soft || m.Limit <= m.Hard {
+	if m := s.resources.Memory(); m.Limit <= 0 || m.Soft <= 0 || m.Hard <= m.Soft || m.Limit <= m.Hard {
 		t.Errorf("without max_memory: %+v", m)
 	}
-	if d := s.Descriptors(); d == nil || d.Clients <= 0 {
+	if d := s.resources.Descriptors(); d == nil || d.Clients <= 0 {
 		t.Errorf("descriptors: %+v", d)
 	}
 	c, idle := testkit.Dial(t, testkit.Redis, listen), testkit.Dial(t, testkit.Redis, listen)
@@ -59,7 +59,7 @@ func TestReloadLimits(t *testing.T) {
 	idle.Do("PING")
 	s.process = "  max_memory: 4gb\n"
 	s.mustReload(pool("alpha", listen, names, "max_keys: 1", "client_connections: 1"))
-	if m := s.Memory(); m.Limit != 4<<30 {
+	if m := s.resources.Memory(); m.Limit != 4<<30 {
 		t.Errorf("with max_memory: %+v", m)
 	}
 	if got, want := c.Do("MGET", "a", "b"), "-ERR too many keys in one request\r\n"; got != want {

@@ -100,15 +100,15 @@ func (p *pauses) of(t *topology.Topology) (until time.Time, by string) {
 	return time.Time{}, ""
 }
 
-// endPausesWithout ends the pauses of pools that g, which is current, does not have.
+// endWithout ends the pauses of pools that g, which is current, does not have.
 // The loops have let their clients go on.
-func (in *Instance) endPausesWithout(g *generation) {
-	in.pauses.order.Lock()
-	defer in.pauses.order.Unlock()
-	in.pauses.end(func(t *topology.Topology) bool { return !g.has(t) })
+func (p *pauses) endWithout(g *generation) {
+	p.order.Lock()
+	defer p.order.Unlock()
+	p.end(func(t *topology.Topology) bool { return !g.has(t) })
 }
 
-// endAllPauses is for the end of the proxy.
-func (in *Instance) endAllPauses() {
-	in.pauses.end(func(*topology.Topology) bool { return true })
+// endAll is for the end of the proxy.
+func (p *pauses) endAll() {
+	p.end(func(*topology.Topology) bool { return true })
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -29,19 +28,16 @@ func (in *Instance) Reload(by string) (*preview.Change, error) {
 	defer in.lockGeneration()()
 	change, err := in.reload()
 	if err != nil {
-		for fault := range strings.Lines(err.Error()) {
-			in.log.Error("configuration not reloaded, the old one stays in force", slog.String("by", by),
-				slog.String("error", strings.TrimSuffix(fault, "\n")))
-		}
-		in.tellRefused(err, by)
+		in.journal.refused(err, by)
 		return nil, err
 	}
-	in.logChange(change, by)
+	in.journal.reloaded(change, in.opts.ConfigFile, by)
+	in.journal.warnings(in.current.Load().conf)
 	return change, nil
 }
 
 func (in *Instance) reload() (*preview.Change, error) {
-	if in.ending() {
+	if in.life.ending() {
 		return nil, admin.ErrEnding
 	}
 	r := &reloading{in: in, old: in.current.Load()}
@@ -138,12 +134,12 @@ func (r *reloading) readTokens() (err error) {
 }
 
 func (r *reloading) openAdmin() (err error) {
-	for i, place := range r.in.adminPlaces(&r.next.conf.Process) {
-		if !r.in.adminIsToMove(i, place) {
+	for i, place := range r.in.ports.places(&r.next.conf.Process) {
+		if !r.in.ports.isToMove(i, place) {
 			continue
 		}
 		r.adminMoves[i] = true
-		if r.admins[i], err = r.in.openAdmin(r.next.conf, place); err != nil {
+		if r.admins[i], err = r.in.ports.open(r.next.conf, place); err != nil {
 			return err
 		}
 		r.onAbort(func() { discardAdmin(r.admins[i]) })
@@ -163,8 +159,8 @@ func (r *reloading) checkModes() error {
 }
 
 func (r *reloading) openListeners() error {
-	err := r.in.openListeners(r.next, r.old)
-	r.onAbort(func() { r.in.closeListeners(r.next.listenersWithout(r.old)) })
+	err := r.in.listeners.openAll(r.next, r.old)
+	r.onAbort(func() { r.in.listeners.close(r.next.listenersWithout(r.old)) })
 	return err
 }
 
@@ -172,8 +168,8 @@ func (r *reloading) lookUp() error {
 	in, g := r.in, r.next
 	g.follow(r.old, in.Now())
 	g.resolver = in.resolver(g)
-	g.resolver.lookUp(in.life)
-	if in.ending() {
+	g.resolver.lookUp(in.life.asked)
+	if in.life.ending() {
 		return admin.ErrEnding
 	}
 	return nil
@@ -194,23 +190,22 @@ func (r *reloading) commit() error {
 	old.resolver.stop()
 	old.checks.Stop()
 	in.current.Store(g)
-	in.endPausesWithout(g)
-	in.shareDescriptors(g)
-	in.limitMemory(g)
+	in.pauses.endWithout(g)
+	in.resources.apply(g)
 	for i, moves := range r.adminMoves {
 		if moves {
-			in.serveAdmin(i, r.admins[i])
+			in.ports.serve(i, r.admins[i])
 		}
 	}
 	for _, t := range g.topo {
 		t.Refresh(in.Now())
 	}
 	in.startChecks(g)
-	in.closeListeners(old.listenersWithout(g))
+	in.listeners.close(old.listenersWithout(g))
 	r.applyModes()
-	in.applyBacklogs(old, g)
-	in.watch(g.conf.Process.Watch)
-	in.surveyAgain(g)
+	in.listeners.applyBacklogs(old, g)
+	in.watcher.watch(g.conf.Process.Watch)
+	in.reporter.surveyAgain(g)
 	return nil
 }
 
@@ -244,15 +239,15 @@ func (in *Instance) loadConfig() (*config.Config, error) {
 // clients to the new pools when all others know them.
 func (in *Instance) adopt(g *generation) error {
 	by := in.leaveBy(g)
-	options := make(map[*proxy.Context][]proxy.PoolOptions, len(in.contexts))
-	for _, ctx := range in.contexts {
+	options := make(map[*proxy.Context][]proxy.PoolOptions, len(in.loops.contexts))
+	for _, ctx := range in.loops.contexts {
 		options[ctx] = in.poolOptions(g)
 	}
 	measures := in.measures(g)
-	return in.onLoops(func(ctx *proxy.Context) {
+	return in.loops.onAll(func(ctx *proxy.Context) {
 		ctx.Adopt(g.layout, options[ctx], by)
 		ctx.SetMeasures(measures)
-		if ctx != in.contexts[0] {
+		if ctx != in.loops.contexts[0] {
 			return
 		}
 		for i, l := range g.listeners {
@@ -320,9 +315,9 @@ func (r *reloading) modeChanges() []modeChange {
 			all = append(all, modeChange{"pool '" + p.Name + "'", p.Listen.Path, p.Listen.Mode})
 		}
 	}
-	was := r.in.adminPlaces(&r.old.conf.Process)
-	for i, is := range r.in.adminPlaces(&r.next.conf.Process) {
-		there := r.in.admins[i].Load() != nil && !r.adminMoves[i] && is.addr.Network == config.NetworkUnix
+	was := r.in.ports.places(&r.old.conf.Process)
+	for i, is := range r.in.ports.places(&r.next.conf.Process) {
+		there := r.in.ports.admins[i].Load() != nil && !r.adminMoves[i] && is.addr.Network == config.NetworkUnix
 		if there && adminModeOf(was[i].addr) != adminModeOf(is.addr) {
 			all = append(all, modeChange{"admin listener", is.addr.Path, adminModeOf(is.addr)})
 		}
@@ -352,65 +347,6 @@ func (r *reloading) applyModes() {
 		if err := os.Chmod(c.path, c.mode); err != nil {
 			r.in.log.Error("cannot change the listening socket's mode", pathAttr(c.path), errAttr(err))
 		}
-	}
-}
-
-// applyBacklogs changes the backlogs of listeners that stay.
-func (in *Instance) applyBacklogs(old, g *generation) {
-	for i, l := range g.listeners {
-		j := slices.Index(old.listeners, l)
-		if j < 0 {
-			continue
-		}
-		was, p := &old.conf.Pools[j], &g.conf.Pools[i]
-		if was.Backlog == p.Backlog {
-			continue
-		}
-		if err := unix.Listen(l.fd, p.Backlog); err != nil {
-			in.log.Warn("cannot change the backlog", slog.String("pool", p.Name), errAttr(err))
-		}
-	}
-}
-
-// logChange tells what a reload did, in one line for each thing.
-func (in *Instance) logChange(c *preview.Change, by string) {
-	in.log.Always("configuration reloaded", slog.String("by", by), slog.String("file", in.opts.ConfigFile))
-	in.tellReloaded(c, by)
-	if c.Empty() {
-		in.log.Notice("reload: nothing changed")
-	}
-	for _, s := range c.Process {
-		in.log.Notice("reload: setting changed", changeAttrs("", s)...)
-	}
-	for _, name := range c.Added {
-		in.log.Notice("reload: pool added", slog.String("pool", name))
-	}
-	for _, name := range c.Removed {
-		in.log.Notice("reload: pool removed", slog.String("pool", name))
-	}
-	for i := range c.Pools {
-		in.logPool(&c.Pools[i])
-	}
-	for _, n := range c.NotApplied {
-		in.log.Warn("reload: setting not applied", append(changeAttrs(n.Pool, n.Change), slog.String("why", n.Why))...)
-	}
-	in.logWarnings(in.current.Load().conf)
-}
-
-func (in *Instance) logPool(p *preview.Pool) {
-	pool := slog.String("pool", p.Name)
-	for _, s := range p.Settings {
-		in.log.Notice("reload: setting changed", changeAttrs(p.Name, s)...)
-	}
-	for _, s := range p.Servers {
-		in.log.Notice("reload: server changed", pool, slog.String("server", s.Name),
-			slog.String("old", s.Old), slog.String("new", s.New))
-	}
-	for _, k := range p.Keys {
-		in.log.Notice("reload: keys moved", pool, slog.String("which", k.Which), slog.String("share", preview.Percent(k.Moved)))
-	}
-	for _, w := range p.Warnings {
-		in.log.Warn("reload: keys moved without need", pool, slog.String("what", w.What), slog.String("instead", w.Instead))
 	}
 }
 

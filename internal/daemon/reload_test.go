@@ -257,11 +257,11 @@ func TestReloadLeaksNothing(t *testing.T) {
 		testkit.Await(t, "the loops to be idle", func() error {
 			var busy atomic.Bool
 			chunks := 0
-			err := s.onLoop(s.contexts[0], func(ctx *proxy.Context) { _, chunks = ctx.Live() })
-			if err != nil || s.clients() > 0 || chunks > 0 {
-				return fmt.Errorf("%d clients, %d chunks, %w", s.clients(), chunks, err)
+			err := s.loops.onFirst(func(ctx *proxy.Context) { _, chunks = ctx.Live() })
+			if err != nil || s.loops.clients() > 0 || chunks > 0 {
+				return fmt.Errorf("%d clients, %d chunks, %w", s.loops.clients(), chunks, err)
 			}
-			_ = s.onLoops(func(ctx *proxy.Context) {
+			_ = s.loops.onAll(func(ctx *proxy.Context) {
 				if ctx.Leaving() {
 					busy.Store(true)
 				}
@@ -369,17 +369,17 @@ func TestPause(t *testing.T) {
 
 func awaitInFlight(t *testing.T, s *stage, pool string, want int) {
 	t.Helper()
-	topo, err := s.topology(pool)
+	topo, err := s.current.Load().topology(pool)
 	if err != nil {
 		t.Fatal(err)
 	}
 	testkit.Await(t, "requests to be in flight", func() error {
-		counts := make(chan int, len(s.contexts))
-		if err := s.onLoops(func(ctx *proxy.Context) { counts <- ctx.InFlight(topo) }); err != nil {
+		counts := make(chan int, len(s.loops.contexts))
+		if err := s.loops.onAll(func(ctx *proxy.Context) { counts <- ctx.InFlight(topo) }); err != nil {
 			return err
 		}
 		n := 0
-		for range s.contexts {
+		for range s.loops.contexts {
 			n += <-counts
 		}
 		if n != want {

@@ -36,6 +36,8 @@ const (
 // What is found out answers all questions that were asked before, and none that was
 // asked later: a client that asks finds in the answer what it did before.
 type reporter struct {
+	*core
+	resources *resources
 	questions chan question
 	// results are what surveys have found out.
 	results chan func()
@@ -68,11 +70,16 @@ type knownFacts struct {
 	at time.Time
 }
 
-// startReporter starts the goroutine, which ends with the instance.
-func (in *Instance) startReporter() {
-	r := &in.reporter
-	r.questions, r.results = make(chan question, maxReports), make(chan func())
-	r.known, r.surveys = make(map[string]*knownFacts), make(map[string]*survey)
+func newReporter(c *core, own *resources) *reporter {
+	return &reporter{
+		core: c, resources: own,
+		questions: make(chan question, maxReports), results: make(chan func()),
+		known: make(map[string]*knownFacts), surveys: make(map[string]*survey),
+	}
+}
+
+// start starts the goroutine, which ends with the instance.
+func (r *reporter) start() {
 	r.running.Go(func() {
 		for {
 			select {
@@ -81,7 +88,7 @@ func (in *Instance) startReporter() {
 				q.find()
 			case f := <-r.results:
 				f()
-			case <-in.stopping:
+			case <-r.life.stopping:
 				return
 			}
 		}
@@ -90,8 +97,7 @@ func (in *Instance) startReporter() {
 
 // outside has the reporter run f, unless too much waits. f calls done when its
 // question is answered.
-func (in *Instance) outside(f func(done func())) bool {
-	r := &in.reporter
+func (r *reporter) outside(f func(done func())) bool {
 	if r.open.Add(1) > maxReports {
 		r.open.Add(-1)
 		return false
@@ -105,25 +111,24 @@ func (in *Instance) outside(f func(done func())) bool {
 // redisFacts finds out what a pool's clients are told of the process, or nil if the
 // instance ends. If servers is set, what the pool's servers say is learnt first. It
 // runs on the reporter's goroutine, as use does.
-func (in *Instance) redisFacts(name string, servers bool, use func(*redis.Facts)) {
-	asked := in.reporter.asked
+func (r *reporter) redisFacts(name string, servers bool, use func(*redis.Facts)) {
+	asked := r.asked
 	if servers {
-		in.survey(name, func() { use(in.factsOf(name, asked)) })
+		r.survey(name, func() { use(r.factsOf(name, asked)) })
 		return
 	}
-	use(in.factsOf(name, asked))
+	use(r.factsOf(name, asked))
 }
 
 // factsOf asks the loops what a pool's clients are told, unless that has been done
 // since a time.
-func (in *Instance) factsOf(name string, since time.Time) *redis.Facts {
-	r := &in.reporter
+func (r *reporter) factsOf(name string, since time.Time) *redis.Facts {
 	if k := r.known[name]; k != nil && !k.at.Before(since) {
 		return &k.Facts
 	}
 	select {
 	case <-time.After(time.Until(r.rested)):
-	case <-in.stopping:
+	case <-r.life.stopping:
 		return nil
 	}
 	begun := time.Now()
@@ -131,16 +136,16 @@ func (in *Instance) factsOf(name string, since time.Time) *redis.Facts {
 		now := time.Now()
 		r.rested = now.Add(min(restShare*now.Sub(begun), maxRest))
 	}()
-	g := in.current.Load()
+	g := r.current.Load()
 	i := g.pool(name)
-	snap := in.Snapshot()
+	snap := r.snapshot()
 	if snap == nil || i < 0 {
 		return nil
 	}
 	p := &g.conf.Pools[i]
 	k := &knownFacts{at: begun, Facts: redis.Facts{
-		PID: os.Getpid(), Threads: len(in.contexts), Port: p.Listen.Port, ConfigFile: in.opts.ConfigFile, Uptime: time.Since(in.epoch),
-		Resident: residentMemory(), MaxMemory: in.Memory().Limit, MaxClients: in.maxClients(p),
+		PID: os.Getpid(), Threads: len(r.loops.contexts), Port: p.Listen.Port, ConfigFile: r.opts.ConfigFile, Uptime: time.Since(r.epoch),
+		Resident: residentMemory(), MaxMemory: r.resources.Memory().Limit, MaxClients: r.resources.maxClients(p),
 		IdleTimeout: p.ClientIdleTimeout, SlowerThan: g.conf.Process.SlowlogSlowerThan, SlowLogLen: g.conf.Process.SlowlogMaxLen,
 	}}
 	var u unix.Rusage
@@ -159,7 +164,7 @@ func (in *Instance) factsOf(name string, since time.Time) *redis.Facts {
 	for j := range p.Servers {
 		k.States = append(k.States, g.topo[i].State(j).State.String())
 	}
-	k.Commands = in.commandTimes(g.topo[i], p)
+	k.Commands = r.commandTimes(g.topo[i], p)
 	if len(r.known) > len(g.conf.Pools) {
 		clear(r.known) // of pools that a reload took away
 	}
@@ -167,20 +172,10 @@ func (in *Instance) factsOf(name string, since time.Time) *redis.Facts {
 	return &k.Facts
 }
 
-// maxClients is how many clients the pool can have: as many as it may, or as there
-// are descriptors for; 0 is not known.
-func (in *Instance) maxClients(p *config.Pool) int {
-	n := in.identity.Limits().MaxClients()
-	if p.ClientConnections > 0 && (n == 0 || p.ClientConnections < n) {
-		return p.ClientConnections
-	}
-	return n
-}
-
 // commandTimes are how long the requests of a pool took, by command.
-func (in *Instance) commandTimes(t *topology.Topology, p *config.Pool) []redis.CommandTimes {
-	copies := make([]proxy.PoolLatency, len(in.contexts))
-	err := in.onLoops(func(ctx *proxy.Context) { ctx.CopyLatency(t, 0, 0, &copies[ctx.ID()]) })
+func (r *reporter) commandTimes(t *topology.Topology, p *config.Pool) []redis.CommandTimes {
+	copies := make([]proxy.PoolLatency, len(r.loops.contexts))
+	err := r.loops.onAll(func(ctx *proxy.Context) { ctx.CopyLatency(t, 0, 0, &copies[ctx.ID()]) })
 	if err != nil {
 		return nil
 	}

@@ -103,10 +103,10 @@ const moveTime = 10 * time.Second
 
 // resolver returns one for g, that has the loops follow.
 func (in *Instance) resolver(g *generation) *resolver {
-	r := newResolver(g.conf, g.topo, in.log, in.tell, in.opts.lookup)
+	r := newResolver(g.conf, g.topo, in.log, in.journal.tell, in.opts.lookup)
 	r.moved = func() {
 		by := in.Now() + int64(max(g.conf.Process.DrainTimeout, moveTime))
-		for _, ctx := range in.contexts {
+		for _, ctx := range in.loops.contexts {
 			ctx.Loop().Post(func() { ctx.FollowAddrs(by) })
 		}
 	}

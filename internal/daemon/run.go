@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"nuthatch/internal/config"
 	"nuthatch/internal/logging"
 )
@@ -122,7 +120,7 @@ func serve(o Options, report func(error)) error {
 	go in.obey(signals)
 	go in.tend()
 	err = in.Wait()
-	if in.replaced.Load() {
+	if in.life.replaced.Load() {
 		return err // the file is the other program's now
 	}
 	left := removePidFile(o.PidFile)
@@ -150,77 +148,6 @@ func start(o Options) (*Instance, error) {
 		logOutside(o, notStarted, left)
 	}
 	return nil, errors.Join(err, left)
-}
-
-// obey does what signals ask for. In nutcracker's meaning TTIN and TTOU turn the
-// log up and down, HUP reopens it, and INT ends the proxy at once. TERM drains it
-// first, USR1 reloads the configuration. A second INT or TERM ends what the first
-// began, and a third does not wait for anything. USR2 upgrades the program. SEGV,
-// sent from outside, ends it with a trace of all goroutines.
-func (in *Instance) obey(signals <-chan os.Signal) {
-	ends := 0
-	for {
-		select {
-		case <-in.ended:
-			return
-		case s := <-signals:
-			switch s {
-			case syscall.SIGTTIN:
-				in.logSignal(syscall.SIGTTIN, ", up logging level")
-				in.log.LevelUp()
-			case syscall.SIGTTOU:
-				in.logSignal(syscall.SIGTTOU, ", down logging level")
-				in.log.LevelDown()
-			case syscall.SIGHUP:
-				in.reopenLog()
-			case syscall.SIGSEGV:
-				in.logSignal(syscall.SIGSEGV, ", core dumping")
-				in.crash()
-			case syscall.SIGINT, syscall.SIGTERM:
-				ends++
-				in.logSignal(s.(syscall.Signal), ", exiting")
-				switch {
-				case ends > 2:
-					os.Exit(1)
-				case ends == 1 && s == syscall.SIGTERM:
-					in.Drain("signal")
-				default:
-					go in.Stop()
-				}
-			case syscall.SIGUSR1:
-				in.logSignal(syscall.SIGUSR1, ", reloading")
-				// What went wrong is in the log.
-				go func() { _, _ = in.Reload("signal") }()
-			case syscall.SIGUSR2:
-				in.logSignal(syscall.SIGUSR2, ", upgrading")
-				go func() { _ = in.Upgrade("signal") }()
-			}
-		}
-	}
-}
-
-// logSignal tells of a signal in nutcracker's words, and what it brings.
-func (in *Instance) logSignal(s syscall.Signal, brings string) {
-	name := unix.SignalName(s)
-	in.log.Always(fmt.Sprintf("signal %d (%s) received%s", int(s), name, brings), slog.String("signal", name))
-}
-
-// crash ends the process as if nobody had caught the signal: somebody wants to see
-// where its goroutines are.
-func (in *Instance) crash() {
-	// A log that cannot be written has nothing to say.
-	_ = in.log.Flush()
-	signal.Reset(syscall.SIGSEGV)
-	if err := syscall.Kill(os.Getpid(), syscall.SIGSEGV); err != nil {
-		os.Exit(1)
-	}
-}
-
-func (in *Instance) reopenLog() {
-	in.logSignal(syscall.SIGHUP, ", reopening log file")
-	if err := in.log.Reopen(); err != nil {
-		in.log.Error("cannot reopen the log", errAttr(err))
-	}
 }
 
 func errAttr(err error) slog.Attr { return slog.String("error", err.Error()) }

@@ -64,11 +64,10 @@ type lastWord struct {
 
 // survey has the servers of a pool asked, and calls done when what they say is in
 // the pool's Learned. It and done run on the reporter's goroutine.
-func (in *Instance) survey(name string, done func()) {
-	r := &in.reporter
+func (r *reporter) survey(name string, done func()) {
 	s := r.surveys[name]
 	if s == nil {
-		if len(r.surveys) > len(in.current.Load().conf.Pools) {
+		if len(r.surveys) > len(r.current.Load().conf.Pools) {
 			clear(r.surveys) // of pools that a reload took away; rounds under way go on
 		}
 		s = &survey{}
@@ -76,47 +75,47 @@ func (in *Instance) survey(name string, done func()) {
 	}
 	s.waiting = append(s.waiting, done)
 	if !s.busy {
-		in.beginRound(name, s)
+		r.beginRound(name, s)
 	}
 }
 
 // surveyAgain has the servers of g asked of the pools whose clients have asked before:
 // they may be others now. Meanwhile HELLO says what the old ones did.
-func (in *Instance) surveyAgain(g *generation) {
+func (r *reporter) surveyAgain(g *generation) {
 	for i, l := range g.learned {
 		if name := g.conf.Pools[i].Name; l.Surveyed() {
 			// If too much waits, the next client that asks has them asked.
-			in.outside(func(done func()) { in.survey(name, done) })
+			r.outside(func(done func()) { r.survey(name, done) })
 		}
 	}
 }
 
 // beginRound begins a round after a rest.
-func (in *Instance) beginRound(name string, s *survey) {
+func (r *reporter) beginRound(name string, s *survey) {
 	s.busy = true
 	if rest := time.Until(s.rested); rest > 0 {
-		time.AfterFunc(rest, func() { in.result(func() { in.round(name, s) }) })
+		time.AfterFunc(rest, func() { r.result(func() { r.round(name, s) }) })
 		return
 	}
-	in.round(name, s)
+	r.round(name, s)
 }
 
 // result has the reporter run f.
-func (in *Instance) result(f func()) {
+func (r *reporter) result(f func()) {
 	select {
-	case in.reporter.results <- f:
-	case <-in.stopping:
+	case r.results <- f:
+	case <-r.life.stopping:
 	}
 }
 
 // round asks the servers.
-func (in *Instance) round(name string, s *survey) {
+func (r *reporter) round(name string, s *survey) {
 	s.begun = time.Now()
 	s.served, s.waiting = append(s.served, s.waiting...), nil
-	g := in.current.Load()
+	g := r.current.Load()
 	i := g.pool(name)
 	if i < 0 { // a reload took the pool away
-		in.endRound(name, s)
+		r.endRound(name, s)
 		return
 	}
 	s.follow(g, i)
@@ -124,12 +123,12 @@ func (in *Instance) round(name string, s *survey) {
 	for j := range s.last {
 		patience[j] = s.last[j].patience(&g.conf.Pools[i], s.begun)
 	}
-	in.reporter.running.Go(func() {
-		said := in.askServers(&g.conf.Pools[i], g.topo[i], patience)
-		in.result(func() {
-			now := in.current.Load()
+	r.running.Go(func() {
+		said := r.askServers(&g.conf.Pools[i], g.topo[i], patience)
+		r.result(func() {
+			now := r.current.Load()
 			if !now.has(g.topo[i]) { // a reload took the pool away, and another may have its name
-				in.round(name, s)
+				r.round(name, s)
 				return
 			}
 			g.learned[i].SetSurvey(redis.NewSurvey(s.heard(said), time.Now().UnixMicro()))
@@ -138,7 +137,7 @@ func (in *Instance) round(name string, s *survey) {
 				// wait asked before: reloads do not keep them from an answer.
 				s.waiting = append(s.waiting, func() {})
 			}
-			in.endRound(name, s)
+			r.endRound(name, s)
 		})
 	})
 }
@@ -174,7 +173,7 @@ func (l *lastWord) patience(p *config.Pool, now time.Time) time.Duration {
 
 // endRound tells those that wait, and begins the next round if somebody has asked
 // meanwhile.
-func (in *Instance) endRound(name string, s *survey) {
+func (r *reporter) endRound(name string, s *survey) {
 	now := time.Now()
 	s.busy, s.rested = false, now.Add(min(max(surveyRest, surveyShare*now.Sub(s.begun)), surveyRestMax))
 	served := s.served
@@ -183,7 +182,7 @@ func (in *Instance) endRound(name string, s *survey) {
 		done()
 	}
 	if len(s.waiting) > 0 && !s.busy {
-		in.beginRound(name, s)
+		r.beginRound(name, s)
 	}
 }
 
@@ -216,13 +215,13 @@ func (s *survey) heard(said []*redis.Said) []*redis.Said {
 
 // askServers asks the servers of a pool that get requests what they are; of those
 // that do not answer in time there is nothing.
-func (in *Instance) askServers(p *config.Pool, t *topology.Topology, patience []time.Duration) []*redis.Said {
+func (r *reporter) askServers(p *config.Pool, t *topology.Topology, patience []time.Duration) []*redis.Said {
 	said := make([]*redis.Said, len(p.Servers))
 	ctx, cancel := context.WithTimeout(context.Background(), surveyPatience)
 	defer cancel()
 	go func() {
 		select {
-		case <-in.stopping:
+		case <-r.life.stopping:
 			cancel()
 		case <-ctx.Done():
 		}

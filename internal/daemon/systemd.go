@@ -5,21 +5,21 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
-	"nuthatch/internal/proxy"
+	"nuthatch/internal/logging"
 )
 
 // notify tells the service manager about the state of the process, if there is
 // one that wants to know.
-func (in *Instance) notify(state string) {
+func notify(log *logging.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		in.log.Warn("cannot notify the service manager", errAttr(err))
+		log.Warn("cannot notify the service manager", errAttr(err))
 	}
 }
 
 // tend keeps the service manager informed: that the proxy is ready, and from then
 // on, if it has a watchdog, that every event loop turns.
 func (in *Instance) tend() {
-	in.notify(daemon.SdNotifyReady)
+	notify(in.log, daemon.SdNotifyReady)
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		in.log.Warn("cannot read the settings of the service manager's watchdog", errAttr(err))
@@ -32,12 +32,12 @@ func (in *Instance) tend() {
 	for {
 		select {
 		case <-tick.C:
-		case <-in.ended:
+		case <-in.life.ended:
 			return
 		}
 		// A loop that hangs answers never, and the manager is not told.
-		if in.onLoops(func(*proxy.Context) {}) == nil {
-			in.notify(daemon.SdNotifyWatchdog)
+		if in.loops.turn() == nil {
+			notify(in.log, daemon.SdNotifyWatchdog)
 		}
 	}
 }

@@ -116,8 +116,8 @@ func (s *reloadStage) facts() map[string]string {
 		"generation": fmt.Sprintf("%p, resolver %p, checks %p", g, g.resolver, g.checks),
 		"tokens":     fmt.Sprint(len(g.tokens)),
 		"admin":      fmt.Sprint(s.AdminAddr(), s.ActionAddr()),
-		"memory":     fmt.Sprintf("%d of Go's, %d", debug.SetMemoryLimit(-1), s.Memory().Soft+s.Memory().Hard),
-		"clients":    fmt.Sprint(s.identity.Limits().MaxClients(), *s.Descriptors()),
+		"memory":     fmt.Sprintf("%d of Go's, %d", debug.SetMemoryLimit(-1), s.resources.Memory().Soft+s.resources.Memory().Hard),
+		"clients":    fmt.Sprint(s.identity.Limits().MaxClients(), *s.resources.Descriptors()),
 		"watching":   fmt.Sprint(s.watcher.cancel != nil),
 	}
 	for i, t := range g.topo {
@@ -371,7 +371,7 @@ func TestReloadBesideStop(t *testing.T) {
 			go func() { _, err := s.Reload("test"); reloaded <- err }()
 			<-at
 			go func() { s.Stop(); close(stopped) }()
-			<-s.stopping
+			<-s.life.stopping
 			close(goOn)
 			if err := <-reloaded; err != nil && !errors.Is(err, admin.ErrEnding) {
 				t.Error(err)
@@ -408,7 +408,7 @@ func TestOnLoopWhileItEnds(t *testing.T) {
 	go s.Stop()
 	for done := false; !done; {
 		ran := 0 // the race detector finds who touches it late
-		err := s.onLoop(s.contexts[0], func(*proxy.Context) { ran++ })
+		err := s.loops.onFirst(func(*proxy.Context) { ran++ })
 		if (err == nil) != (ran == 1) {
 			t.Fatalf("%v, and it ran %d times", err, ran)
 		}

@@ -43,7 +43,7 @@ type trouble struct {
 
 // tellTrouble looks for servers that fail until the instance ends.
 func (in *Instance) tellTrouble() {
-	t := &troubleTeller{log: in.log, snap: in.Snapshot, of: make(map[serverID]*trouble)}
+	t := &troubleTeller{log: in.log, snap: in.snapshot, of: make(map[serverID]*trouble)}
 	tick := time.NewTicker(troubleLook)
 	defer tick.Stop()
 	for {
@@ -51,7 +51,7 @@ func (in *Instance) tellTrouble() {
 		case <-tick.C:
 			g := in.current.Load()
 			t.look(g.conf, g.topo, in.Now())
-		case <-in.stopping:
+		case <-in.life.stopping:
 			return
 		}
 	}

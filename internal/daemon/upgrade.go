@@ -10,12 +10,8 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"nuthatch/internal/admin"
 	"nuthatch/internal/events"
-	"nuthatch/internal/proxy"
-	"nuthatch/internal/socket"
 )
 
 // upgradeTimeout is how long the new program may take to be ready.
@@ -36,32 +32,18 @@ func (in *Instance) Upgrade(by string) error {
 	defer in.upgrading.Store(false)
 	in.handing.Lock()
 	defer in.handing.Unlock()
-	in.tell(events.Event{Kind: events.UpgradeBegun, Text: "the new program is started, to take over", By: by})
+	in.journal.tell(events.Event{Kind: events.UpgradeBegun, Text: "the new program is started, to take over", By: by})
 	s, err := in.upgrade()
 	if err != nil {
 		in.log.Error("upgrade failed: this program goes on", slog.String("by", by), errAttr(err))
-		in.tell(events.Event{Kind: events.UpgradeGivenUp, Text: "upgrade failed: this program goes on: " + err.Error(), By: by})
+		in.journal.tell(events.Event{Kind: events.UpgradeGivenUp, Text: "upgrade failed: this program goes on: " + err.Error(), By: by})
 		return fmt.Errorf("upgrade: %w", err)
 	}
 	in.log.Always("program upgraded", slog.String("by", by), slog.Int("pid", s.pid))
-	in.tell(events.Event{Kind: events.Upgraded, Text: fmt.Sprintf("program upgraded: process %d has taken over", s.pid), By: by})
+	in.journal.tell(events.Event{Kind: events.Upgraded, Text: fmt.Sprintf("program upgraded: process %d has taken over", s.pid), By: by})
 	g := in.current.Load()
-	// That the loops have ended is as good.
-	_ = in.onLoop(in.contexts[0], func(*proxy.Context) {
-		for _, l := range g.listeners {
-			l.accept.Close()
-		}
-	})
-	if in.statsPort != nil {
-		in.statsPort.OwnPath(false)
-	}
-	in.closeStats()
-	for i := range in.admins {
-		if h := in.admins[i].Load(); h != nil {
-			h.OwnPath(false)
-			h.Leave()
-		}
-	}
+	in.listeners.stopAccepting(g.listeners)
+	in.ports.handOver()
 	go func() {
 		defer in.Stop()
 		in.emptyLoops(in.leaveBy(g))
@@ -71,10 +53,13 @@ func (in *Instance) Upgrade(by string) error {
 
 // upgrade starts the new program and has it serve. On error it is gone.
 func (in *Instance) upgrade() (*successor, error) {
-	if in.ending() {
+	if in.life.ending() {
 		return nil, admin.ErrEnding
 	}
-	sockets, err := in.sockets()
+	sockets, err := in.listeners.files(in.current.Load(), nil)
+	if err == nil {
+		sockets, err = in.ports.files(sockets)
+	}
 	defer func() {
 		for _, f := range sockets {
 			f.Close()
@@ -89,7 +74,7 @@ func (in *Instance) upgrade() (*successor, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.awaitReady(in.life, sockets)
+	err = s.awaitReady(in.life.asked, sockets)
 	if err == nil {
 		err = in.handOver(s)
 	}
@@ -109,19 +94,14 @@ func (in *Instance) upgrade() (*successor, error) {
 
 // handOver has the new program serve, unless this one is to end.
 func (in *Instance) handOver(s *successor) error {
-	in.fate.Lock()
-	defer in.fate.Unlock()
-	if in.ending() {
-		return admin.ErrEnding
-	}
-	in.notify("MAINPID=" + strconv.Itoa(s.pid))
-	if err := s.letGo(); err != nil {
-		in.notify("MAINPID=" + strconv.Itoa(os.Getpid()))
-		return errNoReport
-	}
-	in.replaced.Store(true)
-	in.draining.Store(true)
-	return nil
+	return in.life.replace(func() error {
+		notify(in.log, "MAINPID="+strconv.Itoa(s.pid))
+		if err := s.letGo(); err != nil {
+			notify(in.log, "MAINPID="+strconv.Itoa(os.Getpid()))
+			return errNoReport
+		}
+		return nil
+	})
 }
 
 // takeBack undoes what a program that was given up may have done: to the pid file,
@@ -130,42 +110,5 @@ func (in *Instance) takeBack() {
 	if _, err := writePidFile(in.opts.PidFile); err != nil {
 		in.log.Error("cannot write the pid file again", pathAttr(in.opts.PidFile), errAttr(err))
 	}
-	g := in.current.Load()
-	for i, l := range g.listeners {
-		if err := unix.Listen(l.fd, g.conf.Pools[i].Backlog); err != nil {
-			in.log.Warn("cannot change the backlog", slog.String("pool", g.conf.Pools[i].Name), errAttr(err))
-		}
-	}
-}
-
-// sockets are copies of all listening sockets. They are the caller's, also with
-// an error.
-func (in *Instance) sockets() ([]*os.File, error) {
-	var files []*os.File
-	for _, l := range in.current.Load().listeners {
-		f, err := socket.File(l.fd)
-		if err != nil {
-			return files, err
-		}
-		files = append(files, f)
-	}
-	if in.statsPort != nil {
-		f, err := in.statsPort.File()
-		if err != nil {
-			return files, err
-		}
-		files = append(files, f)
-	}
-	for i := range in.admins {
-		h := in.admins[i].Load()
-		if h == nil {
-			continue
-		}
-		f, err := h.File()
-		if err != nil {
-			return files, err
-		}
-		files = append(files, f)
-	}
-	return files, nil
+	in.listeners.takeBackBacklogs(in.current.Load())
 }

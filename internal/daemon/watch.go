@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"nuthatch/internal/logging"
 )
 
 const (
@@ -26,17 +28,21 @@ const (
 // reached by a symbolic link that is pointed elsewhere, as a ConfigMap's
 // "..data" is.
 type watcher struct {
+	// static after the start
+	file   string // empty: there is none
+	log    *logging.Logger
+	reload func() // tells the log what goes wrong
+
 	mu     sync.Mutex
 	cancel context.CancelFunc // nil: not watching
 	done   chan struct{}
 }
 
 // watch begins or ends to watch the file, as the configuration has it.
-func (in *Instance) watch(on bool) {
-	w := &in.watcher
+func (w *watcher) watch(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if on == (w.cancel != nil) || in.opts.ConfigFile == "" {
+	if on == (w.cancel != nil) || w.file == "" {
 		return
 	}
 	if !on {
@@ -46,7 +52,7 @@ func (in *Instance) watch(on bool) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel, w.done = cancel, make(chan struct{})
-	go in.follow(ctx, w.done, fileSum(in.opts.ConfigFile))
+	go w.follow(ctx, w.done, fileSum(w.file))
 }
 
 // stop ends the watch and waits for the reload that may be under way.
@@ -62,12 +68,12 @@ func (w *watcher) stop() {
 }
 
 // follow reloads the file whenever it is not what it was, which at first is sum.
-func (in *Instance) follow(ctx context.Context, done chan<- struct{}, sum [sha256.Size]byte) {
+func (w *watcher) follow(ctx context.Context, done chan<- struct{}, sum [sha256.Size]byte) {
 	defer close(done)
 	var events chan fsnotify.Event // never ready, without a notifier
-	notifier, err := newNotifier(in.opts.ConfigFile)
+	notifier, err := newNotifier(w.file)
 	if err != nil {
-		in.log.Warn("cannot watch the configuration file: it is read at intervals instead",
+		w.log.Warn("cannot watch the configuration file: it is read at intervals instead",
 			slog.Duration("every", watchPoll), errAttr(err))
 	} else {
 		defer notifier.Close()
@@ -86,12 +92,11 @@ func (in *Instance) follow(ctx context.Context, done chan<- struct{}, sum [sha25
 		case <-poll.C:
 		case <-quiet:
 		}
-		if now := fileSum(in.opts.ConfigFile); now != sum {
+		if now := fileSum(w.file); now != sum {
 			sum = now
-			// What went wrong is in the log.
-			_, _ = in.Reload("watch")
+			w.reload()
 			if notifier != nil {
-				watchPlaces(notifier, in.opts.ConfigFile)
+				watchPlaces(notifier, w.file)
 			}
 		}
 	}

@@ -14,63 +14,57 @@ import (
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
+	"nuthatch/internal/events"
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
 
-// What an Instance tells those who watch it, through the admin listener. It
-// implements admin.Instance.
+// A view is what an Instance tells those who watch it, through the admin listener: the
+// part of admin.Instance that changes nothing. Its methods may be called from any
+// goroutine.
+type view struct {
+	*core
+	resources *resources
+	latencies latencies
+}
+
+// Ready reports whether the proxy takes new clients and means to go on doing so.
+func (v *view) Ready() bool { return v.life.ready() }
+
+// Snapshot is the statistics of this moment. It is nil when the instance ends.
+func (v *view) Snapshot() *stats.Snapshot { return v.snapshot() }
+
+// AnswerMemory implements admin.Instance.
+func (v *view) AnswerMemory() int64 { return v.resources.answerMemory() }
+
+// Events implements admin.Instance.
+func (v *view) Events() *events.Log { return v.journal.events }
 
 // Facts implements admin.Instance.
-func (in *Instance) Facts() api.Info {
+func (v *view) Facts() api.Info {
 	now := time.Now()
 	info := api.Info{
-		Program: in.opts.Program, Version: in.opts.Version, Go: runtime.Version(), Host: hostname(), PID: os.Getpid(),
-		Started: in.epoch, Time: now, Uptime: now.Sub(in.epoch).Seconds(),
-		ConfigFile: in.configFile, State: "serving",
+		Program: v.opts.Program, Version: v.opts.Version, Go: runtime.Version(), Host: hostname(), PID: os.Getpid(),
+		Started: v.epoch, Time: now, Uptime: now.Sub(v.epoch).Seconds(),
+		ConfigFile: v.configFile, State: "serving",
 	}
-	if !in.Ready() {
+	if !v.life.ready() {
 		info.State = "draining"
 	}
 	return info
 }
 
 // InForce implements admin.Instance.
-func (in *Instance) InForce() (*config.Config, []*topology.Topology) {
-	g := in.current.Load()
+func (v *view) InForce() (*config.Config, []*topology.Topology) {
+	g := v.current.Load()
 	return g.conf, g.topo
 }
 
-// Now implements admin.Instance.
-func (in *Instance) Now() int64 { return int64(time.Since(in.epoch)) }
-
-// Wall implements admin.Instance.
-func (in *Instance) Wall(at int64) time.Time { return in.epoch.Add(time.Duration(at)) }
-
-// PausedUntil implements admin.Instance.
-func (in *Instance) PausedUntil(pool string) time.Time {
-	until, _ := in.paused(pool)
-	return until
-}
-
-// PausedBy implements admin.Instance.
-func (in *Instance) PausedBy(pool string) string {
-	_, by := in.paused(pool)
-	return by
-}
-
-func (in *Instance) paused(pool string) (until time.Time, by string) {
-	t, err := in.topology(pool)
-	if err != nil {
-		return time.Time{}, ""
-	}
-	return in.pauses.of(t)
-}
-
 // Alive implements admin.Instance: it returns when every loop has had a turn.
-func (in *Instance) Alive(ctx context.Context) error {
+func (v *view) Alive(ctx context.Context) error {
 	turned := make(chan error, 1)
-	go func() { turned <- in.onLoops(func(*proxy.Context) {}) }()
+	go func() { turned <- v.loops.turn() }()
 	select {
 	case err := <-turned:
 		return err
@@ -80,13 +74,13 @@ func (in *Instance) Alive(ctx context.Context) error {
 }
 
 // Clients implements admin.Instance.
-func (in *Instance) Clients(pool string, most int) ([]api.Client, error) {
-	t, err := in.topology(pool)
+func (v *view) Clients(pool string, most int) ([]api.Client, error) {
+	t, err := v.current.Load().topology(pool)
 	if err != nil {
 		return nil, err
 	}
-	found := make([][]api.Client, len(in.contexts))
-	err = in.onLoops(func(ctx *proxy.Context) {
+	found := make([][]api.Client, len(v.loops.contexts))
+	err = v.loops.onAll(func(ctx *proxy.Context) {
 		watched := ctx.Watch(t, most)
 		clients := make([]api.Client, len(watched))
 		for i := range watched {
@@ -107,21 +101,21 @@ func (in *Instance) Clients(pool string, most int) ([]api.Client, error) {
 }
 
 // Usage implements admin.Instance.
-func (in *Instance) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
-	loops := make([]api.LoopInfo, len(in.contexts))
-	if err := in.onLoops(func(ctx *proxy.Context) { loops[ctx.ID()] = loopInfo(ctx) }); err != nil {
+func (v *view) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
+	loops := make([]api.LoopInfo, len(v.loops.contexts))
+	if err := v.loops.onAll(func(ctx *proxy.Context) { loops[ctx.ID()] = loopInfo(ctx) }); err != nil {
 		return api.ProcessInfo{}, nil, err
 	}
-	p, m := processInfo(), in.Memory()
+	p, m := processInfo(), v.resources.Memory()
 	p.MaxMemory, p.HeldMemory, p.SoftMemory, p.HardMemory = m.Limit, m.Held, m.Soft, m.Hard
-	p.MaxClients = in.identity.Limits().MaxClients()
+	p.MaxClients = v.resources.limits.MaxClients()
 	return p, loops, nil
 }
 
 // LoopCPU implements admin.Instance.
-func (in *Instance) LoopCPU() ([]float64, error) {
-	cpu := make([]float64, len(in.contexts))
-	err := in.onLoops(func(ctx *proxy.Context) { cpu[ctx.ID()] = cpuTime(unix.RUSAGE_THREAD) })
+func (v *view) LoopCPU() ([]float64, error) {
+	cpu := make([]float64, len(v.loops.contexts))
+	err := v.loops.onAll(func(ctx *proxy.Context) { cpu[ctx.ID()] = cpuTime(unix.RUSAGE_THREAD) })
 	return cpu, err
 }
 

@@ -10,12 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
-	"nuthatch/internal/dashboard"
 	"nuthatch/internal/events"
 	"nuthatch/internal/socket"
 )
@@ -70,6 +70,19 @@ const (
 	numAdmins
 )
 
+// ports are the listening sockets beside the pools': the admin listeners and the
+// statistics port. Addresses may be asked for from any goroutine; the rest is the
+// start's, and then of whoever holds what lockGeneration locks.
+type ports struct {
+	*core
+	// options are those of every admin listener.
+	options admin.HTTPOptions
+	// admins are the admin listeners; nil where there is none.
+	admins [numAdmins]atomic.Pointer[admin.HTTPPort]
+	// stats is nil if there is no statistics port.
+	stats *admin.StatsPort
+}
+
 // An adminPlace is where an admin listener is to be.
 type adminPlace struct {
 	addr config.Address // the zero Address: there is to be none
@@ -78,8 +91,8 @@ type adminPlace struct {
 	needed bool
 }
 
-// adminPlaces are where conf has the admin listeners.
-func (in *Instance) adminPlaces(conf *config.Process) [numAdmins]adminPlace {
+// places are where conf has the admin listeners.
+func (p *ports) places(conf *config.Process) [numAdmins]adminPlace {
 	places := [numAdmins]adminPlace{
 		adminPort:   {addr: conf.Admin, name: "admin listener", needed: conf.AdminWritten},
 		adminSocket: {addr: conf.AdminSocket, name: "socket for actions", needed: true},
@@ -88,20 +101,20 @@ func (in *Instance) adminPlaces(conf *config.Process) [numAdmins]adminPlace {
 		return places
 	}
 	places[adminSocket] = adminPlace{name: places[adminSocket].name}
-	if in.opts.ConfigFile == "" || conf.Admin.Network != config.NetworkTCP || conf.AdminToken != "" || conf.AdminTokenFile != "" {
+	if p.opts.ConfigFile == "" || conf.Admin.Network != config.NetworkTCP || conf.AdminToken != "" || conf.AdminTokenFile != "" {
 		return places
 	}
 	if dir, err := adminSocketDir(); err == nil {
-		path := filepath.Join(dir, config.AdminSocketName(in.configFile))
+		path := filepath.Join(dir, config.AdminSocketName(p.configFile))
 		places[adminSocket].addr = config.Address{Network: config.NetworkUnix, Path: path}
 	} else {
-		in.log.Notice("no socket for actions: no directory for it can be used", errAttr(err))
+		p.log.Notice("no socket for actions: no directory for it can be used", errAttr(err))
 	}
 	return places
 }
 
 // adminSocketDir is the first directory for sockets that can be used, made if it is
-// not there: it must be this user's or root's, and nobody else's to write in.
+// not there: it must be this user's or root's, and nobody else's to write p.
 func adminSocketDir() (string, error) {
 	var faults []error
 	for _, dir := range config.AdminSocketDirs() {
@@ -135,60 +148,45 @@ func mayHoldSockets(dir string) error {
 	return nil
 }
 
-// openAdmin opens an admin listener; nil if there is to be none, or if nobody asked
+// open opens an admin listener; nil if there is to be none, or if nobody asked
 // for it and its address is taken, also by a pool or by the statistics port.
-func (in *Instance) openAdmin(c *config.Config, place adminPlace) (*admin.HTTPPort, error) {
+func (p *ports) open(c *config.Config, place adminPlace) (*admin.HTTPPort, error) {
 	if place.addr.Network == "" {
 		return nil, nil
 	}
 	var listener net.Listener
 	err := error(unix.EADDRINUSE)
-	if place.needed || !takenByOthers(place.addr, c, in.opts) {
-		listener, err = in.listenAdmin(place.addr)
+	if place.needed || !takenByOthers(place.addr, c, p.opts) {
+		listener, err = p.listen(place.addr)
 	}
 	switch {
 	case err == nil:
-		o := in.httpOptions()
+		o := p.options
 		o.Name = place.name
 		return admin.NewHTTP(listener, place.addr, o), nil
 	case !place.needed && errors.Is(err, unix.EADDRINUSE) && place.addr.Network == config.NetworkUnix:
-		in.tell(events.Event{
+		p.journal.tell(events.Event{
 			Kind: events.AdminMissing,
 			Text: "no socket for actions: another proxy with this configuration file has " + place.addr.Path,
 		})
-		in.log.Warn("no socket for actions: another proxy with this configuration file has it", slog.String("path", place.addr.Path))
+		p.log.Warn("no socket for actions: another proxy with this configuration file has it", slog.String("path", place.addr.Path))
 		return nil, nil
 	case !place.needed && errors.Is(err, unix.EADDRINUSE):
-		in.tell(events.Event{
+		p.journal.tell(events.Event{
 			Kind: events.AdminMissing,
 			Text: "no admin listener: its default address, " + place.addr.String() + ", is taken, and the configuration names no other",
 		})
-		in.log.Warn("warning: no admin listener, so no page, no metrics and no health checks: "+
+		p.log.Warn("warning: no admin listener, so no page, no metrics and no health checks: "+
 			"its default address is taken, and the configuration names no other. Set 'nuthatch: admin:'",
 			slog.String("addr", place.addr.String()))
 		return nil, nil
 	}
-	return nil, fmt.Errorf("%s: listen on '%s': %w", place.name, place.addr, in.takenBy(err, place.addr))
+	return nil, fmt.Errorf("%s: listen on '%s': %w", place.name, place.addr, p.takenBy(err, place.addr))
 }
 
-// httpOptions are those of every admin listener.
-func (in *Instance) httpOptions() admin.HTTPOptions {
-	return admin.HTTPOptions{
-		Instance: in, Recorder: in.recorder, Logger: in.log, Page: dashboard.Handler(),
-		Tokens:   func() []config.Secret { return in.current.Load().tokens },
-		Insecure: func() bool { return in.current.Load().conf.Process.AdminInsecure },
-		ActionSocket: func() string {
-			if h := in.admins[adminSocket].Load(); h != nil {
-				return h.Addr().String()
-			}
-			return ""
-		},
-	}
-}
-
-func (in *Instance) listenAdmin(addr config.Address) (net.Listener, error) {
+func (p *ports) listen(addr config.Address) (net.Listener, error) {
 	spec := socket.ListenSpec{Path: addr.Path, Mode: adminModeOf(addr), Host: addr.Host, Port: addr.Port, Backlog: adminBacklog}
-	fd, err := in.opts.inherited.listenOn(context.Background(), spec)
+	fd, err := p.opts.inherited.listenOn(context.Background(), spec)
 	if err != nil {
 		return nil, err
 	}
@@ -197,34 +195,29 @@ func (in *Instance) listenAdmin(addr config.Address) (net.Listener, error) {
 	return net.FileListener(f)
 }
 
-// serveAdmin puts h in the place of an admin listener; nil is none.
-func (in *Instance) serveAdmin(which int, h *admin.HTTPPort) {
+// serve puts h in the place of an admin listener; nil is none.
+func (p *ports) serve(which int, h *admin.HTTPPort) {
 	if h != nil {
 		h.OwnPath(true)
 		h.Serve()
 	}
-	if old := in.admins[which].Swap(h); old != nil {
+	if old := p.admins[which].Swap(h); old != nil {
 		old.Leave()
 	}
 }
 
-// AdminAddr is the address of the admin listener, or nil.
-func (in *Instance) AdminAddr() net.Addr { return addrOf(in.admins[adminPort].Load()) }
-
-// ActionAddr is the address of the socket for actions, or nil.
-func (in *Instance) ActionAddr() net.Addr { return addrOf(in.admins[adminSocket].Load()) }
-
-func addrOf(h *admin.HTTPPort) net.Addr {
-	if h == nil {
-		return nil
+// addr is the address of an admin listener, or nil.
+func (p *ports) addr(which int) net.Addr {
+	if h := p.admins[which].Load(); h != nil {
+		return h.Addr()
 	}
-	return h.Addr()
+	return nil
 }
 
-// adminIsToMove reports whether an admin listener, or that there is none, is not what
+// isToMove reports whether an admin listener, or that there is none, is not what
 // is asked for.
-func (in *Instance) adminIsToMove(which int, is adminPlace) bool {
-	h := in.admins[which].Load()
+func (p *ports) isToMove(which int, is adminPlace) bool {
+	h := p.admins[which].Load()
 	if h == nil {
 		return is.addr.Network != ""
 	}
@@ -246,4 +239,123 @@ func discardAdmin(h *admin.HTTPPort) {
 		h.OwnPath(true)
 		h.Close()
 	}
+}
+
+func (p *ports) openStats() error {
+	if p.opts.StatsPort == 0 {
+		return nil
+	}
+	sp, err := admin.ListenStats(p.opts.inherited.listen, p.opts.StatsAddr, p.opts.StatsPort, p.snapshot, p.log)
+	if err != nil {
+		return err
+	}
+	p.stats = sp
+	return nil
+}
+
+// statsAddr is the address of the statistics port, or nil.
+func (p *ports) statsAddr() net.Addr {
+	if p.stats == nil {
+		return nil
+	}
+	return p.stats.Addr()
+}
+
+func (p *ports) closeStats() {
+	if p.stats == nil {
+		return
+	}
+	if err := p.stats.Close(); err != nil {
+		p.log.Warn("statistics port", errAttr(err))
+	}
+}
+
+// serveAll has every listener serve. They own their paths from now on.
+func (p *ports) serveAll() {
+	if p.stats != nil {
+		p.stats.OwnPath(true)
+	}
+	for _, h := range p.admin() {
+		h.OwnPath(true)
+		h.Serve()
+	}
+}
+
+// handOver closes the listeners; their paths are another program's.
+func (p *ports) handOver() {
+	if p.stats != nil {
+		p.stats.OwnPath(false)
+	}
+	p.closeStats()
+	for _, h := range p.admin() {
+		h.OwnPath(false)
+		h.Leave()
+	}
+}
+
+// closeAdmin closes the admin listeners for the end of the proxy.
+func (p *ports) closeAdmin() {
+	for _, h := range p.admin() {
+		if p.life.serving.Load() || p.leavesPaths() {
+			h.Close()
+		} else {
+			discardAdmin(h)
+		}
+	}
+}
+
+// admin are the admin listeners that there are.
+func (p *ports) admin() []*admin.HTTPPort {
+	var list []*admin.HTTPPort
+	for i := range p.admins {
+		if h := p.admins[i].Load(); h != nil {
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
+// takenBy adds to the error of a listener at addr that the port is taken by this
+// proxy itself, at another host: the old listener closes when the new one is open.
+func (p *ports) takenBy(err error, addr config.Address) error {
+	g := p.current.Load()
+	if g == nil || addr.Port == 0 || !errors.Is(err, unix.EADDRINUSE) {
+		return err
+	}
+	var ours []config.Address
+	for _, h := range p.admin() {
+		ours = append(ours, h.Place())
+	}
+	for _, l := range g.listeners {
+		ours = append(ours, l.addr)
+	}
+	if p.stats != nil {
+		ours = append(ours, statsAddress(p.opts))
+	}
+	for _, own := range ours {
+		if own.Port == addr.Port {
+			return fmt.Errorf("%w, by this proxy's own listener at '%s': change to another port first, or restart it", err, own)
+		}
+	}
+	return err
+}
+
+// files adds copies of the listening sockets. They are the caller's, also with an
+// error.
+func (p *ports) files(files []*os.File) ([]*os.File, error) {
+	if p.stats != nil {
+		f, err := p.stats.File()
+		if err != nil {
+			return files, err
+		}
+		files = append(files, f)
+	}
+	for _, h := range p.admin() {
+		f, err := h.File()
+		if err != nil {
+			return files, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
 }

@@ -1,0 +1,151 @@
+package daemon
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/events"
+	"nuthatch/internal/logging"
+	"nuthatch/internal/preview"
+	"nuthatch/internal/topology"
+)
+
+// A journal says what has happened: in lines of the log, and in events for those who
+// ask later. The event loops tell of servers and clients; all else is told here. Its
+// methods may be called from any goroutine.
+type journal struct {
+	log    *logging.Logger
+	events *events.Log
+}
+
+// tell notes that something happens now.
+func (j *journal) tell(e events.Event) {
+	e.Time = time.Now()
+	j.events.Add(e)
+}
+
+// refused tells that a configuration was not taken: every fault in the log, the first
+// in the event.
+func (j *journal) refused(err error, by string) {
+	faults := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	for _, fault := range faults {
+		j.log.Error("configuration not reloaded, the old one stays in force", slog.String("by", by), slog.String("error", fault))
+	}
+	text := "configuration not reloaded, the old one stays in force: " + faults[0]
+	if n := len(faults) - 1; n > 0 {
+		text += fmt.Sprintf(" (and %d more)", n)
+	}
+	j.tell(events.Event{Kind: events.ReloadRefused, Text: text, By: by})
+}
+
+// tellReloaded tells of how many changes there are in a configuration that was taken.
+func (j *journal) tellReloaded(c *preview.Change, by string) {
+	settings, servers := len(c.Process), 0
+	for i := range c.Pools {
+		settings += len(c.Pools[i].Settings)
+		servers += len(c.Pools[i].Servers)
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{
+		{len(c.Added), "pools added"},
+		{len(c.Removed), "pools removed"},
+		{settings, "settings changed"},
+		{servers, "servers changed"},
+		{len(c.NotApplied), "settings not applied"},
+	} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s: %d", p.what, p.n))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"nothing changed"}
+	}
+	j.tell(events.Event{Kind: events.Reloaded, Text: "configuration reloaded; " + strings.Join(parts, ", "), By: by})
+}
+
+// service tells that an operator takes a server out of service, or puts it back after
+// it was out for so long.
+func (j *journal) service(pool, server string, s topology.Service, out time.Duration, by string) {
+	e := events.Event{Pool: pool, Server: server, By: by}
+	switch s {
+	case topology.InService:
+		e.Kind, e.For = events.ServerEnabled, out
+		e.Text = fmt.Sprintf("server %s is in service again", server)
+	case topology.OffTheRing:
+		e.Kind, e.Text = events.ServerDisabled, fmt.Sprintf("server %s is out of service: the other servers get its keys", server)
+	case topology.Refused:
+		e.Kind, e.Text = events.ServerDisabled, fmt.Sprintf("server %s is out of service: requests for its keys fail", server)
+	}
+	j.tell(e)
+}
+
+// reloaded tells what a reload of a file did, in one line for each thing.
+func (j *journal) reloaded(c *preview.Change, file, by string) {
+	j.log.Always("configuration reloaded", slog.String("by", by), slog.String("file", file))
+	j.tellReloaded(c, by)
+	if c.Empty() {
+		j.log.Notice("reload: nothing changed")
+	}
+	for _, s := range c.Process {
+		j.log.Notice("reload: setting changed", changeAttrs("", s)...)
+	}
+	for _, name := range c.Added {
+		j.log.Notice("reload: pool added", slog.String("pool", name))
+	}
+	for _, name := range c.Removed {
+		j.log.Notice("reload: pool removed", slog.String("pool", name))
+	}
+	for i := range c.Pools {
+		j.reloadedPool(&c.Pools[i])
+	}
+	for _, n := range c.NotApplied {
+		j.log.Warn("reload: setting not applied", append(changeAttrs(n.Pool, n.Change), slog.String("why", n.Why))...)
+	}
+}
+
+func (j *journal) reloadedPool(p *preview.Pool) {
+	pool := slog.String("pool", p.Name)
+	for _, s := range p.Settings {
+		j.log.Notice("reload: setting changed", changeAttrs(p.Name, s)...)
+	}
+	for _, s := range p.Servers {
+		j.log.Notice("reload: server changed", pool, slog.String("server", s.Name),
+			slog.String("old", s.Old), slog.String("new", s.New))
+	}
+	for _, k := range p.Keys {
+		j.log.Notice("reload: keys moved", pool, slog.String("which", k.Which), slog.String("share", preview.Percent(k.Moved)))
+	}
+	for _, w := range p.Warnings {
+		j.log.Warn("reload: keys moved without need", pool, slog.String("what", w.What), slog.String("instead", w.Instead))
+	}
+}
+
+// warnings tells what in the configuration is probably not meant.
+func (j *journal) warnings(conf *config.Config) {
+	for _, w := range conf.Warnings {
+		j.log.Warn("configuration: warning", slog.String("warning", w.Error()))
+	}
+}
+
+// signal tells of a signal in nutcracker's words, and what it brings.
+func (j *journal) signal(s syscall.Signal, brings string) {
+	name := unix.SignalName(s)
+	j.log.Always(fmt.Sprintf("signal %d (%s) received%s", int(s), name, brings), slog.String("signal", name))
+}
+
+// reopen reopens the log file.
+func (j *journal) reopen() {
+	j.signal(syscall.SIGHUP, ", reopening log file")
+	if err := j.log.Reopen(); err != nil {
+		j.log.Error("cannot reopen the log", errAttr(err))
+	}
+}

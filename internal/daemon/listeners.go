@@ -1,0 +1,171 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/socket"
+)
+
+// A listener is a listening socket of a pool.
+type listener struct {
+	addr config.Address
+	fd   int
+	once sync.Once // closes fd
+	// accept is the accepting loop's, which alone may touch it.
+	accept *proxy.Listener
+}
+
+// listeners are the pools' listening sockets: they open and close them. Which there are
+// says the generation. Whoever calls it holds what lockGeneration locks, or is the start.
+type listeners struct {
+	*core
+	ports *ports
+}
+
+// openAll gives g its listeners: those that old has at the same addresses,
+// and new ones, which do not accept yet. On error, which tells all that could not
+// be opened, none of the new ones is left.
+func (s *listeners) openAll(g, old *generation) error {
+	var opened []*listener
+	var faults []error
+	for i := range g.conf.Pools {
+		p := &g.conf.Pools[i]
+		l := old.listenerAt(p.Listen)
+		if l == nil {
+			var err error
+			if l, err = s.open(p); err != nil {
+				faults = append(faults, fmt.Errorf("pool '%s': listen on '%s': %w", p.Name, p.Listen, s.ports.takenBy(err, p.Listen)))
+				continue
+			}
+			opened = append(opened, l)
+		}
+		g.listeners = append(g.listeners, l)
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	g.listeners = nil
+	s.close(opened)
+	return errors.Join(faults...)
+}
+
+// open opens a pool's listening socket and enters it into the first
+// loop, which accepts for all.
+func (s *listeners) open(p *config.Pool) (*listener, error) {
+	spec := socket.ListenSpec{
+		Path: p.Listen.Path, Mode: p.Listen.Mode,
+		Host: p.Listen.Host, Port: p.Listen.Port,
+		Backlog: p.Backlog, ReusePort: p.ReusePort,
+	}
+	fd, err := s.opts.inherited.listenOn(context.Background(), spec)
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{addr: p.Listen, fd: fd}
+	var refused error
+	ended := s.loops.onFirst(func(ctx *proxy.Context) {
+		l.accept, refused = ctx.Listen(fd, s.loops.contexts)
+	})
+	if err := errors.Join(ended, refused); err != nil {
+		s.closeSocket(l)
+		return nil, err
+	}
+	return l, nil
+}
+
+// stopAccepting has the accepting loop accept nothing more from list. The sockets stay
+// open.
+func (s *listeners) stopAccepting(list []*listener) {
+	// That the loops have ended is as good.
+	_ = s.loops.onFirst(func(*proxy.Context) {
+		for _, l := range list {
+			l.accept.Close()
+		}
+	})
+}
+
+// acceptRest accepts the clients that wait in the kernel, but no more than can have
+// waited when it began, however many come meanwhile.
+func (s *listeners) acceptRest(l *listener, most int) {
+	for more := true; more && most > 0; {
+		var n int
+		if s.loops.onFirst(func(*proxy.Context) { n, more = l.accept.AcceptSome(most) }) != nil {
+			return // that the loops have ended is as good
+		}
+		most -= n
+	}
+}
+
+// close closes listening sockets and removes their paths. No loop
+// accepts from them when it returns; nil is none.
+func (s *listeners) close(list []*listener) {
+	if len(list) == 0 {
+		return
+	}
+	s.stopAccepting(list)
+	// The second turn begins when the first, in which an event of a listener may
+	// have been waiting, is over.
+	_ = s.loops.onFirst(func(*proxy.Context) {})
+	for _, l := range list {
+		s.closeSocket(l)
+	}
+}
+
+// closeSocket closes the socket and removes its path. A second call does nothing.
+func (s *listeners) closeSocket(l *listener) {
+	l.once.Do(func() {
+		unix.Close(l.fd)
+		if l.addr.Path == "" || s.leavesPaths() {
+			return
+		}
+		if err := unix.Unlink(l.addr.Path); err != nil && !errors.Is(err, unix.ENOENT) {
+			s.log.Warn("cannot remove the listening socket", pathAttr(l.addr.Path), errAttr(err))
+		}
+	})
+}
+
+// applyBacklogs changes the backlogs of listeners that stay.
+func (s *listeners) applyBacklogs(old, g *generation) {
+	for i, l := range g.listeners {
+		j := slices.Index(old.listeners, l)
+		if j >= 0 && old.conf.Pools[j].Backlog != g.conf.Pools[i].Backlog {
+			s.setBacklog(l, &g.conf.Pools[i])
+		}
+	}
+}
+
+// takeBackBacklogs undoes what a program that was given up may have done to the
+// sockets, which are the same as ours.
+func (s *listeners) takeBackBacklogs(g *generation) {
+	for i, l := range g.listeners {
+		s.setBacklog(l, &g.conf.Pools[i])
+	}
+}
+
+func (s *listeners) setBacklog(l *listener, p *config.Pool) {
+	if err := unix.Listen(l.fd, p.Backlog); err != nil {
+		s.log.Warn("cannot change the backlog", slog.String("pool", p.Name), errAttr(err))
+	}
+}
+
+// files adds copies of the sockets of g. They are the caller's, also with an error.
+func (s *listeners) files(g *generation, files []*os.File) ([]*os.File, error) {
+	for _, l := range g.listeners {
+		f, err := socket.File(l.fd)
+		if err != nil {
+			return files, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
