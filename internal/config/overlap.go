@@ -50,16 +50,18 @@ func (a Address) Overlaps(b Address) bool {
 	}
 	host, kind := a.host()
 	other, otherKind := b.host()
-	if kind < otherKind {
-		host, kind, other, otherKind = other, otherKind, host, kind
-	}
-	switch {
-	case kind == everyIP, kind == everyIP4 && otherKind != hostIP6:
-		return true
-	case kind == hostName && host == localhost:
-		return other == localhost || other == loopback4 || other == loopback6
-	}
-	return kind == otherKind && host == other
+	return host == other || kind.covers(otherKind) || otherKind.covers(kind) || isLoopback(host, other) || isLoopback(other, host)
+}
+
+// covers reports whether a host of that kind is every address of another's.
+func (k hostKind) covers(other hostKind) bool {
+	return k == everyIP || k == everyIP4 && other != hostIP6
+}
+
+// isLoopback reports whether name is localhost, and host one of the addresses that it
+// stands for.
+func isLoopback(name, host string) bool {
+	return name == localhost && (host == loopback4 || host == loopback6)
 }
 
 const (

@@ -32,6 +32,12 @@ const (
 	Ignore
 )
 
+// ByKeys tells whether a request's keys say which servers it goes to.
+func (t Treatment) ByKeys() bool { return t == Forward || t == Fragment }
+
+// ToServers tells whether a request goes to servers.
+func (t Treatment) ToServers() bool { return t.ByKeys() || t == Broadcast || t == One }
+
 // A Span is a range of a message's bytes.
 type Span = mbuf.Span
 
@@ -41,6 +47,7 @@ type Request struct {
 	// View is all bytes of the request.
 	View mbuf.View
 	Type Type
+	// Treatment is the parser's to set, and nobody else's.
 	Treatment
 	// Args are the request's words: for Redis all arguments, the command's name
 	// first; for Memcached the words of the command line, likewise. Behind the
@@ -75,7 +82,7 @@ type Request struct {
 	PlaceKey []byte
 	// Aside, for Broadcast: it must not wait behind what the servers are doing.
 	Aside bool
-	// Error, for Local, is why the request is not served; the protocol's own
+	// Error is why a request that is answered here is not served; the protocol's own
 	// words for it come from its Local method.
 	Error string
 }

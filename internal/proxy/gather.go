@@ -108,8 +108,8 @@ func (c *client) gather(req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
 	var words mbuf.Chain
-	inquiry := p.proto.Inquire(req, &c.session, ctx.bufs, &words)
-	if inquiry == nil {
+	inquiry, ok := p.proto.Inquire(req, &c.session, ctx.bufs, &words)
+	if !ok {
 		c.local(req)
 		return
 	}

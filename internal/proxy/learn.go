@@ -22,11 +22,11 @@ func (c *client) learn(req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
 	var text mbuf.Chain
-	topic := p.proto.Ask(req, &c.session, ctx.bufs, &text)
+	topic, ok := p.proto.Ask(req, &c.session, ctx.bufs, &text)
 	defer text.Release(ctx.bufs)
 	answered := c.answered
 	c.answered = nil
-	if topic == "" {
+	if !ok {
 		c.local(req)
 		return
 	}
@@ -51,7 +51,8 @@ func (c *client) learn(req *msg.Request) {
 	}
 	p.questions[topic] = q
 	if len(q.text) == 0 {
-		q.find(p.proto.Report(req, &c.session))
+		find, _ := p.proto.Report(req, &c.session)
+		q.find(find)
 		return
 	}
 	q.ask()

@@ -8,6 +8,10 @@ import (
 // Protocol is what a pool needs to know of Redis or Memcached. One Protocol
 // serves one pool on one event loop, so it may keep scratch space.
 //
+// A request is answered here, by Local, if the parser says so (msg.Local, msg.Quit), or if
+// one of the methods below that look at it once more is not ok. Then Error of the request,
+// or the session, says why. Its Treatment stays as the parser set it.
+//
 // It is declared here, where it is used; the protocols satisfy it without
 // knowing this package.
 type Protocol interface {
@@ -34,24 +38,22 @@ type Protocol interface {
 	// be used.
 	HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason)
 
-	// Barred reports whether a request is not to be carried out for what the client
-	// said, or did not say, before: it has not logged in, or s.Bars. Local then tells
-	// why. It is asked only of sessions of that kind.
-	Barred(req *msg.Request, s *msg.Session) bool
-	// Local appends the answer to a request whose treatment is Local or Quit, or
-	// that is barred. It may change s.
+	// Allows is not ok if a request is not to be carried out for what the client said, or
+	// did not say, before: it has not logged in, or s.Bars. It is asked only of sessions of
+	// that kind.
+	Allows(req *msg.Request, s *msg.Session) (ok bool)
+	// Local appends the answer to a request that is answered here. It may change s.
 	Local(req *msg.Request, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain)
 
 	// Ask appends the question that a request whose treatment is Learn raises, to
 	// a server on the default lane, and returns what it is about: one answer does
 	// for all requests with the same topic. If it appends nothing, what Report
-	// returns finds the answer out. If the topic is empty there is nothing to ask,
-	// and Local answers.
-	Ask(req *msg.Request, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain) (topic string)
+	// returns finds the answer out. It is not ok if there is nothing to ask.
+	Ask(req *msg.Request, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain) (topic string, ok bool)
 	// Learn keeps what a server's answer, flat in reply, says about the topic, for
 	// all loops; the request is then parsed again. If the reply is no answer the
 	// text is what the server says instead. A request that is to be learnt still
-	// after that is one for Local.
+	// after that is answered here.
 	Learn(topic string, reply []byte) (objection string)
 
 	// FragmentHead, FragmentKeys and FragmentTail build the sub-requests of req:
@@ -71,22 +73,20 @@ type Protocol interface {
 	MergeSome(parent *msg.Msg, keys int, p *mbuf.Pool, out *mbuf.Chain) (done, failed bool)
 	MergeStop(p *mbuf.Pool)
 
-	// Prepare looks at a request that is to go to every server. It may have the
-	// proxy answer it, as Local, or send other bytes.
-	Prepare(req *msg.Request)
+	// Prepare looks at a request that is to go to every server. It may have other bytes
+	// sent.
+	Prepare(req *msg.Request) (ok bool)
 	// OneServer picks which of the pool's n servers a request goes to whose
-	// treatment is One. If it is not ok the request is Local's to answer.
-	// AppendOne then appends what goes to that server.
+	// treatment is One. AppendOne then appends what goes to that server.
 	OneServer(req *msg.Request, n int) (server int, ok bool)
 	AppendOne(req *msg.Request, n int, p *mbuf.Pool, out *mbuf.Chain)
-	// Inquire is what a request whose treatment is Gather wants to know. If it is
-	// nil the request is Local's to answer. If it is about clients that the request
-	// names one by one, these are appended to words, for ReadIDs.
-	Inquire(req *msg.Request, s *msg.Session, p *mbuf.Pool, words *mbuf.Chain) msg.Inquiry
+	// Inquire is what a request whose treatment is Gather wants to know. If it is about
+	// clients that the request names one by one, these are appended to words, for ReadIDs.
+	Inquire(req *msg.Request, s *msg.Session, p *mbuf.Pool, words *mbuf.Chain) (about msg.Inquiry, ok bool)
 	// Report is what finds out the reply to a request whose treatment is Report, and
 	// calls reply with it, once, on any goroutine. It is called outside the event
-	// loops. If it is nil the request is Local's to answer.
-	Report(req *msg.Request, s *msg.Session) func(reply func([]byte))
+	// loops.
+	Report(req *msg.Request, s *msg.Session) (find func(reply func([]byte)), ok bool)
 	// Restore appends what a server must be told that may have forgotten
 	// everything, and returns how many replies that will bring.
 	Restore(p *mbuf.Pool, out *mbuf.Chain) int

@@ -7,8 +7,8 @@ import "nuthatch/internal/msg"
 func (c *client) report(req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
-	find := p.proto.Report(req, &c.session)
-	if find == nil || ctx.outside == nil {
+	find, ok := p.proto.Report(req, &c.session)
+	if !ok || ctx.outside == nil {
 		c.local(req)
 		return
 	}

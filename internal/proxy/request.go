@@ -167,8 +167,7 @@ func (c *client) write(req *msg.Request, out *mbuf.Chain) {
 // to every server of the pool.
 func (c *client) broadcast(req *msg.Request) {
 	p := c.pool
-	p.proto.Prepare(req)
-	if req.Treatment == msg.Local {
+	if !p.proto.Prepare(req) {
 		c.local(req)
 		return
 	}

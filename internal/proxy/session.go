@@ -16,7 +16,7 @@ func (c *client) barred(req *msg.Request) bool {
 	if c.collects() {
 		return c.collect(req)
 	}
-	if !c.pool.proto.Barred(req, &c.session) {
+	if c.pool.proto.Allows(req, &c.session) {
 		return false
 	}
 	c.local(req)

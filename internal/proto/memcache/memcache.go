@@ -97,7 +97,9 @@ func (p *Protocol) Handshake(msg.Lane, *mbuf.Pool, *mbuf.Chain) int { return 0 }
 func (p *Protocol) HandshakeReply(msg.Lane, int, []byte) (string, msg.Reason) { return "", msg.OK }
 
 // Ask is never called: nothing is learnt from servers.
-func (p *Protocol) Ask(*msg.Request, *msg.Session, *mbuf.Pool, *mbuf.Chain) string { return "" }
+func (p *Protocol) Ask(*msg.Request, *msg.Session, *mbuf.Pool, *mbuf.Chain) (string, bool) {
+	return "", false
+}
 
 // Learn is never called.
 func (p *Protocol) Learn(string, []byte) string { return "" }

@@ -30,9 +30,9 @@ const (
 	inLostDatabase
 )
 
-// Barred implements proxy.Protocol.
-func (p *Protocol) Barred(req *msg.Request, s *msg.Session) bool {
-	return p.barrier(req, s) != noBarrier
+// Allows implements proxy.Protocol.
+func (p *Protocol) Allows(req *msg.Request, s *msg.Session) (ok bool) {
+	return p.barrier(req, s) == noBarrier
 }
 
 // barrier is why a request of the session's is not carried out, if it is not.
@@ -44,7 +44,7 @@ func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 		return notLoggedIn
 	case s.Bars&msg.RefusedMulti != 0 && !besideMulti(cmd):
 		return inRefusedMulti
-	case !isForServers(req, cmd):
+	case !isForServers(req, cmd, s):
 	case s.Bars&msg.LostDatabase != 0:
 		return inLostDatabase
 	case s.Bars&msg.FailedSelect != 0 && p.failedSelect == config.FailedSelectRefuse:
@@ -65,13 +65,15 @@ func besideMulti(cmd *command) bool {
 }
 
 // isForServers tells whether servers have a part in the answer to a request.
-func isForServers(req *msg.Request, cmd *command) bool {
+func isForServers(req *msg.Request, cmd *command, s *msg.Session) bool {
 	switch req.Treatment {
 	case msg.Forward, msg.Fragment, msg.Broadcast, msg.One:
 		return true
 	case msg.Learn:
 		return cmd.id == unknown
-	case msg.Local, msg.Gather, msg.Report, msg.Quit, msg.Ignore:
+	case msg.Local:
+		return s.Bars&msg.Collecting != 0 && waits(req, cmd)
+	case msg.Gather, msg.Report, msg.Quit, msg.Ignore:
 	}
 	return false
 }

@@ -176,7 +176,7 @@ const (
 const maxKillWords = 4096
 
 // Inquire implements proxy.Protocol.
-func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, words *mbuf.Chain) msg.Inquiry {
+func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, words *mbuf.Chain) (about msg.Inquiry, ok bool) {
 	q := &inquiry{resp3: s.Lane.IsRESP3(), database: p.databases.shown}
 	switch commands[req.Type].sub {
 	case "info":
@@ -186,10 +186,7 @@ func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, wo
 	default:
 		req.Error = p.inquireKill(req, q, s)
 	}
-	if req.Error != "" {
-		return nil
-	}
-	return q
+	return q, req.Error == ""
 }
 
 func (p *Protocol) inquireList(req *msg.Request, q *inquiry, pool *mbuf.Pool, words *mbuf.Chain) (fault string) {

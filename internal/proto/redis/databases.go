@@ -87,10 +87,10 @@ const (
 	behindDB                // those behind DB, among the options of COPY
 )
 
-// hold keeps a request within the pool's databases: it makes one that names another
-// a local error, and has the server be sent the number that it knows the database by.
-func (d databases) hold(r *msg.Request, rule databaseRule) {
-	fault, at := "", 0
+// hold keeps a request within the pool's databases: it says what is wrong with one that
+// names another, and has the server be sent the number that it knows the database by.
+func (d databases) hold(r *msg.Request, rule databaseRule) (fault string) {
+	at := 0
 	switch {
 	case rule == behindDB:
 		fault, at = d.behindDB(r)
@@ -101,9 +101,8 @@ func (d databases) hold(r *msg.Request, rule databaseRule) {
 		_, fault = d.named(r, at)
 	}
 	if fault != "" {
-		r.Treatment, r.Error = msg.Local, fault
 		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
-		return
+		return fault
 	}
 	if at > 0 && !d.several() && d.own != 0 {
 		// Whichever of its numbers it was, it is the pool's own.
@@ -112,6 +111,7 @@ func (d databases) hold(r *msg.Request, rule databaseRule) {
 		word := strconv.Itoa(d.own)
 		r.Instead = "$" + strconv.Itoa(len(word)) + "\r\n" + word + "\r\n"
 	}
+	return ""
 }
 
 // behindDB looks through the options of COPY, as Redis does: the first word that is

@@ -58,7 +58,7 @@ func reference() string {
 // does not know it.
 func isUntried(c *command) bool {
 	major, rest, _ := strings.Cut(c.since, ".")
-	return c.reason == "" && c.treatment <= msg.One && (major > "7" || major == "7" && rest > "0.15")
+	return c.reason == "" && c.treatment.ToServers() && (major > "7" || major == "7" && rest > "0.15")
 }
 
 // mergeTexts say what becomes of the replies of several servers.

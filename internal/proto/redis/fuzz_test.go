@@ -75,8 +75,7 @@ func FuzzCommands(f *testing.F) {
 			c.checkKeys(r)
 			c.checkFragments(r)
 		case msg.Broadcast:
-			c.proto.Prepare(r)
-			if r.Treatment == msg.Local {
+			if !c.proto.Prepare(r) {
 				c.checkAnswer(r)
 				return
 			}
@@ -93,8 +92,8 @@ func FuzzCommands(f *testing.F) {
 			}
 		case msg.Gather:
 			var words mbuf.Chain
-			inquiry := c.proto.Inquire(r, &c.session, &c.pool, &words)
-			if inquiry == nil {
+			inquiry, ok := c.proto.Inquire(r, &c.session, &c.pool, &words)
+			if !ok {
 				c.checkAnswer(r)
 				return
 			}

@@ -25,25 +25,23 @@ const (
 	longScript = "it names no key, and its text is too long to be placed by: name a key"
 )
 
-// placeScript decides what becomes of a script that names no key.
-func (p *requestParser) placeScript(r *msg.Request, cmd *command) {
-	if r.Error != keyless {
-		return
-	}
-	r.Treatment, r.Error = msg.Forward, ""
+// placeScript finds out what a script that names no key is placed by, or says why it is
+// not served.
+func (p *requestParser) placeScript(r *msg.Request, cmd *command) (why string) {
 	script := r.Args[1]
 	switch {
 	case p.servers <= 1:
 		r.PlaceKey = p.place[:0]
 	case p.keyless == config.KeylessRefuse:
-		r.Treatment, r.Error = msg.Local, namesNoKey
+		return namesNoKey
 	case !cmd.runsText:
 		r.PlaceKey = p.nameOf(r, script)
 	case script.Len > maxPlacedText:
-		r.Treatment, r.Error = msg.Local, longScript
+		return longScript
 	default:
 		r.PlaceKey = p.sumOf(r, script)
 	}
+	return ""
 }
 
 // nameOf is the name of a script or a function, as far as it is placed by it. Redis

@@ -89,28 +89,33 @@ const (
 	misplaced = "misplaced keys"
 	// keyless: the words say that there are none.
 	keyless = "no keys"
+	// oneOwner: all keys must have one owner.
+	oneOwner = "keys that belong together"
 )
 
-// locate fills in which of r.Args are keys, or makes r a local error. It returns
-// r.Args, which it may have extended by spans of keys.
+// locate fills in which of r.Args are keys, or says why r is not served. It may extend
+// r.Args by spans of keys. undivided: r goes to one server, also if its command's
+// requests are split.
 //
 // A request that is wrong in a way that hides its keys goes to the owner of its
 // first word, to be refused there: in Redis's words, which differ by command and
 // release.
-func (k *keys) locate(r *msg.Request) []msg.Span {
+func (k *keys) locate(r *msg.Request) (undivided bool, why string) {
 	switch why := k.find(r); why {
 	case "":
+		return false, ""
+	case oneOwner:
+		return true, ""
 	case misplaced:
-		r.Treatment = msg.Forward
 		r.FirstKey, r.KeyStep, r.Nkeys = 1, 1, 1
+		return true, ""
 	default:
-		r.Treatment, r.Error = msg.Local, why
 		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
+		return false, why
 	}
-	return r.Args
 }
 
-// find fills in which of r.Args are keys, or returns why it cannot.
+// find fills in which of r.Args are keys, or returns what there is to be said of them.
 func (k *keys) find(r *msg.Request) string {
 	switch k.rule {
 	case oneKey:
@@ -178,7 +183,7 @@ func (k *keys) findPairs(r *msg.Request) string {
 	r.FirstKey, r.KeyStep, r.Nkeys = k.first, k.step, int(n)
 	for i := k.first + r.Nkeys*k.step; i < len(r.Args); i++ {
 		if isWord(r, i, "nx") || isWord(r, i, "xx") {
-			r.Treatment = msg.Forward
+			return oneOwner
 		}
 	}
 	return ""

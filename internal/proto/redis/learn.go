@@ -124,8 +124,8 @@ func lower(dst, b []byte) []byte {
 
 // study is what becomes of a request that the table alone does not explain: one
 // for a command that it has no row of, and HELLO.
-func (p *requestParser) study(r *msg.Request, cmd *command) {
-	switch {
+func (p *requestParser) study(cmd *command) {
+	switch r := &p.req; {
 	case p.learned == nil:
 	case cmd.answer == answerHello:
 		if p.asks && p.learned.load().survey == nil {
@@ -146,8 +146,13 @@ func (p *requestParser) study(r *msg.Request, cmd *command) {
 			r.Treatment = msg.Learn
 			return
 		}
-		c.locate(r, p.servers)
+		why := c.locate(r, p.servers)
 		p.spans = r.Args
+		if why != "" {
+			p.refuse(why)
+			return
+		}
+		r.Treatment, r.Error = msg.Forward, ""
 	}
 }
 
@@ -161,21 +166,21 @@ const (
 
 // Ask implements proxy.Protocol. A client that has not logged in may make the
 // proxy ask for HELLO only, which says nothing of the servers' data.
-func (p *Protocol) Ask(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) (topic string) {
+func (p *Protocol) Ask(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) (topic string, ok bool) {
 	w := writer{pool: pool, out: out}
 	if commands[req.Type].answer == answerHello {
 		if p.facts != nil && p.learned.load().survey == nil {
-			return aboutServers
+			return aboutServers, true
 		}
 		w.request("HELLO")
-		return aboutHello
+		return aboutHello, true
 	}
 	if !s.Authenticated {
-		return ""
+		return "", false
 	}
 	name := string(lower(nil, p.word(req, 0)))
 	w.request("COMMAND", "INFO", name)
-	return aboutCommand + name
+	return aboutCommand + name, true
 }
 
 // Learn implements proxy.Protocol. That servers do not know a command is no news

@@ -154,21 +154,19 @@ func newKeySpan(v replyValue) (k keySpan, ok bool) {
 // moves tells whether the keys' places depend on the words.
 func (k keySpan) moves() bool { return k.counted || k.keyword != "" }
 
-// locate says what becomes of a request for the command in a pool of so many
-// servers. It may extend r.Args by spans of keys.
-func (l *lesson) locate(r *msg.Request, servers int) {
+// locate finds the keys of a request for the command in a pool of so many servers, or
+// says why it is not served. It may extend r.Args by spans of keys.
+func (l *lesson) locate(r *msg.Request, servers int) (why string) {
 	if sub := l.sub(r); sub != nil {
 		l = sub
 	}
 	words := len(r.Args)
-	r.Treatment, r.Error = msg.Local, l.reason
 	switch {
 	case l.reason == hiddenKeys && servers == 1:
 	case l.reason != "":
-		return
+		return l.reason
 	case words < l.minArgs:
-		r.Error = wrongArity
-		return
+		return wrongArity
 	}
 	for i := range l.specs {
 		k := &l.specs[i]
@@ -191,10 +189,9 @@ func (l *lesson) locate(r *msg.Request, servers int) {
 	switch {
 	case r.Nkeys > words:
 		// By its specifications some words are several keys.
-		r.Error = hiddenKeys
 		r.Args = r.Args[:words]
 		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
-		return
+		return hiddenKeys
 	case r.Nkeys > 0:
 	case servers == 1:
 		// Any word will do to find the one server.
@@ -203,10 +200,9 @@ func (l *lesson) locate(r *msg.Request, servers int) {
 		// A server is to say what is wrong with the words.
 		r.FirstKey, r.KeyStep, r.Nkeys = 1, 1, 1
 	default:
-		r.Error = noServer
-		return
+		return noServer
 	}
-	r.Treatment, r.Error = msg.Forward, ""
+	return ""
 }
 
 // sub is the subcommand that the request's second word names, or nil.

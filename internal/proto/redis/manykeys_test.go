@@ -52,8 +52,8 @@ func TestManySlowRequests(t *testing.T) {
 		if n, _, err := c.parser.Parse(words); err != nil || n != len(words) {
 			t.Fatal(n, err)
 		}
-		find := c.proto.Report(c.parser.Finish(mbuf.Flat(words)), &c.session)
-		if find == nil {
+		find, ok := c.proto.Report(c.parser.Finish(mbuf.Flat(words)), &c.session)
+		if !ok {
 			t.Fatalf("%s: there is no report", count)
 		}
 		find(func(got []byte) {
@@ -66,7 +66,7 @@ func TestManySlowRequests(t *testing.T) {
 	if n, _, err := c.parser.Parse(words); err != nil || n != len(words) {
 		t.Fatal(n, err)
 	}
-	if c.proto.Report(c.parser.Finish(mbuf.Flat(words)), &c.session) != nil {
+	if _, ok := c.proto.Report(c.parser.Finish(mbuf.Flat(words)), &c.session); ok {
 		t.Error("a count that is none is reported about")
 	}
 }

@@ -21,10 +21,10 @@ const (
 // Prepare implements proxy.Protocol: it looks at a request that is to go to every
 // server. It refuses what the pool does not allow, bounds how long a WAIT waits,
 // remembers scripts, and has what ends them sent past them.
-func (p *Protocol) Prepare(req *msg.Request) {
+func (p *Protocol) Prepare(req *msg.Request) (ok bool) {
 	switch cmd := &commands[req.Type]; {
 	case cmd.name == "keys" && !p.allowKeys:
-		req.Treatment, req.Error = msg.Local, keysOff
+		req.Error = keysOff
 	case cmd.merge == mergeMin && len(req.Args) == cmd.arity:
 		p.prepareWait(req)
 	case cmd.merge == mergeLoad:
@@ -35,6 +35,7 @@ func (p *Protocol) Prepare(req *msg.Request) {
 		p.scripts.flush()
 		p.loading = loading{}
 	}
+	return req.Error == ""
 }
 
 // prepareWait bounds the timeout of a WAIT, its last word: nothing else travels
@@ -45,9 +46,9 @@ func (p *Protocol) prepareWait(req *msg.Request) {
 	millis, ok := number(req, last)
 	switch {
 	case !ok:
-		req.Treatment, req.Error = msg.Local, waitNotInteger
+		req.Error = waitNotInteger
 	case millis < 0:
-		req.Treatment, req.Error = msg.Local, waitNegative
+		req.Error = waitNegative
 	case millis == 0 || millis > p.maxWait:
 		p.rewriteLast(req, p.maxWait)
 	}

@@ -36,15 +36,15 @@ func TestPrepare(t *testing.T) {
 	} {
 		p := New(tt.options)
 		req := parseWords(t, p, tt.request...)
-		p.Prepare(req)
+		ok := p.Prepare(req)
 		if tt.fault != "" {
-			if req.Treatment != msg.Local || req.Error != tt.fault {
-				t.Errorf("%.40q: treatment %d, %q, want %q", tt.request, req.Treatment, req.Error, tt.fault)
+			if ok || req.Error != tt.fault {
+				t.Errorf("%.40q: to be sent %t, %q, want %q", tt.request, ok, req.Error, tt.fault)
 			}
 			continue
 		}
-		if got, want := string(req.View.FlatBytes()), string(resp(tt.sent...)); req.Treatment != msg.Broadcast || got != want {
-			t.Errorf("%.40q: treatment %d, %q is sent, want %q", tt.request, req.Treatment, got, want)
+		if got, want := string(req.View.FlatBytes()), string(resp(tt.sent...)); !ok || req.Treatment != msg.Broadcast || got != want {
+			t.Errorf("%.40q: to be sent %t, treatment %d, %q is sent, want %q", tt.request, ok, req.Treatment, got, want)
 		}
 	}
 }

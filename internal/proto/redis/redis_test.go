@@ -82,7 +82,7 @@ func (c *conversation) answer(r *msg.Request) (closed bool) {
 		c.proto.Local(r, &c.session, &c.pool, &c.out)
 		return r.Treatment == msg.Quit
 	}
-	if r.Treatment < msg.Learn && !c.proto.Barred(r, &c.session) {
+	if r.Treatment.ToServers() && c.proto.Allows(r, &c.session) {
 		c.out.AppendString(&c.pool, []string{"+forwarded\r\n", "+fragmented\r\n"}[r.Treatment])
 		return false
 	}
@@ -253,7 +253,7 @@ func TestKeysAgainstRedis(t *testing.T) {
 			t.Fatal(n, done, err)
 		}
 		r := parser.Finish(mbuf.Flat(data))
-		if r.Treatment > msg.Fragment {
+		if !r.Treatment.ByKeys() {
 			t.Errorf("%s: treatment %d, %s", text, r.Treatment, r.Error)
 			continue
 		}

@@ -86,7 +86,7 @@ func (p *replyParser) Body() int {
 // Parse implements msg.ReplyParser.
 func (p *replyParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolError) {
 	i := 0
-	for i < len(data) && p.state < replyEnd {
+	for i < len(data) {
 		switch p.state {
 		case replyFirst:
 			i = p.element(data, i)
@@ -97,6 +97,7 @@ func (p *replyParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolErr
 		case replyBody:
 			i = p.body(data, i)
 		case replyEnd, replyFailed:
+			return i, p.state == replyEnd, p.err
 		}
 	}
 	return i, p.state == replyEnd, p.err

@@ -53,11 +53,8 @@ type CommandTimes struct {
 }
 
 // reportSlowlog is Report for SLOWLOG GET, which may have very many entries to show.
-func (p *Protocol) reportSlowlog(req *msg.Request, resp3 bool) func(reply func([]byte)) {
+func (p *Protocol) reportSlowlog(req *msg.Request, resp3 bool) (find func(reply func([]byte)), ok bool) {
 	n, fault := slowlogCount(req)
-	if fault != "" {
-		return nil
-	}
 	return func(reply func([]byte)) {
 		var pool mbuf.Pool
 		var out mbuf.Chain
@@ -65,21 +62,21 @@ func (p *Protocol) reportSlowlog(req *msg.Request, resp3 bool) func(reply func([
 		b := out.AppendTo(nil)
 		out.Release(&pool)
 		reply(b)
-	}
+	}, fault == ""
 }
 
 // Report is what finds out the reply to a request whose treatment is Report. It is
-// to be called outside the loops. Nil: Local answers. Of HELLO there is no reply: it
-// is Local's once the servers have been asked.
-func (p *Protocol) Report(req *msg.Request, s *msg.Session) func(reply func([]byte)) {
+// to be called outside the loops. Of HELLO there is no reply: it is answered here once
+// the servers have been asked.
+func (p *Protocol) Report(req *msg.Request, s *msg.Session) (find func(reply func([]byte)), ok bool) {
 	cmd, resp3 := &commands[req.Type], s.Lane.IsRESP3()
 	switch {
 	case p.facts == nil:
-		return nil
+		return nil, false
 	case cmd.answer == answerHello:
-		return func(reply func([]byte)) { p.facts(true, func(*Facts) { reply(nil) }) }
+		return func(reply func([]byte)) { p.facts(true, func(*Facts) { reply(nil) }) }, true
 	case req.Error != "":
-		return nil
+		return nil, false
 	case cmd.answer == answerSlowlog:
 		return p.reportSlowlog(req, resp3)
 	}
@@ -93,7 +90,7 @@ func (p *Protocol) Report(req *msg.Request, s *msg.Session) func(reply func([]by
 			out.Release(&pool)
 			reply(b)
 		})
-	}
+	}, true
 }
 
 // reportWords are what a request names: sections, patterns, or commands.

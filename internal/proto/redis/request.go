@@ -145,7 +145,7 @@ func (p *requestParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolE
 		p.takeUp()
 	}
 	n = p.read(data)
-	if p.state < atEnd {
+	if p.state != atEnd && p.state != failed {
 		p.putDown()
 	}
 	return n, p.state == atEnd, p.err
@@ -154,7 +154,7 @@ func (p *requestParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolE
 // read is Parse for a parser whose words lie on the desk.
 func (p *requestParser) read(data []byte) int {
 	i := 0
-	for i < len(data) && p.state < atEnd {
+	for i < len(data) {
 		switch p.state {
 		case atStart:
 			i = p.start(data)
@@ -169,6 +169,8 @@ func (p *requestParser) read(data []byte) int {
 		case inInline:
 			i = p.inline(data, i)
 		case atEnd, failed:
+			p.done += i
+			return i
 		}
 	}
 	p.done += i
@@ -458,39 +460,60 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		if sub := p.lookupSub(cmd); sub != nil {
 			cmd = sub
 		} else if cmd.reason == "" {
-			r.Type, r.Treatment, r.Args, r.Error = cmd.id, msg.Local, p.spans, unknownSubcommand
+			r.Type, r.Args = cmd.id, p.spans
+			p.refuse(unknownSubcommand)
 			return r
 		}
 	}
 	r.Type, r.Treatment, r.Args = cmd.id, cmd.treatment, p.spans
 	switch {
 	case len(p.spans) < cmd.minArgs, len(p.spans) > cmd.maxArgs:
-		r.Treatment, r.Error = msg.Local, wrongArity
-	case cmd.treatment > msg.Fragment:
+		p.refuse(wrongArity)
+	case !cmd.treatment.ByKeys():
 		r.Error = cmd.reason
 		if cmd.flushes && !p.allowFlush {
-			r.Treatment, r.Error = msg.Local, noFlush
+			p.refuse(noFlush)
 		}
 		if cmd.id == unknown || cmd.answer == answerHello {
-			p.study(r, cmd)
+			p.study(cmd)
 		}
 	case cmd.keys.rule == oneKey:
 		r.FirstKey, r.KeyStep, r.Nkeys = cmd.keys.first, 1, 1
 	default:
-		words := len(p.spans)
-		p.spans = cmd.keys.locate(r)
-		switch cmd.keys.rule {
-		case sortKeys:
-			p.checkPatterns(r, words)
-		case scriptKeys:
-			p.placeScript(r, cmd)
-		case noKey, oneKey, rangeOfKeys, countedKeys, pairedKeys, storeKey, streamKeys, migrateKeys:
-		}
+		p.locate(cmd)
 	}
 	if cmd.database != noDatabase && r.Treatment == msg.Forward {
-		p.databases.hold(r, cmd.database)
+		if fault := p.databases.hold(r, cmd.database); fault != "" {
+			p.refuse(fault)
+		}
 	}
 	return r
+}
+
+// refuse has the request answered here, and says why.
+func (p *requestParser) refuse(why string) { p.req.Treatment, p.req.Error = msg.Local, why }
+
+// locate finds the keys of a request whose command has them elsewhere than in one
+// place.
+func (p *requestParser) locate(cmd *command) {
+	r, words := &p.req, len(p.spans)
+	undivided, why := cmd.keys.locate(r)
+	p.spans = r.Args
+	switch cmd.keys.rule {
+	case sortKeys:
+		why = p.checkPatterns(r, words)
+	case scriptKeys:
+		if why == keyless {
+			why = p.placeScript(r, cmd)
+		}
+	case noKey, oneKey, rangeOfKeys, countedKeys, pairedKeys, storeKey, streamKeys, migrateKeys:
+	}
+	switch {
+	case why != "":
+		p.refuse(why)
+	case undivided:
+		r.Treatment = msg.Forward
+	}
 }
 
 // lookupAcross finds the command whose name lies in more than one chunk.

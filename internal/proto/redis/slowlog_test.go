@@ -104,8 +104,8 @@ func reported(t *testing.T, o Options, text string) string {
 	if req.Treatment != msg.Report {
 		t.Fatalf("%s is treated as %d", text, req.Treatment)
 	}
-	answer := p.Report(req, &msg.Session{Authenticated: true, Lane: msg.DefaultLane})
-	if answer == nil {
+	answer, ok := p.Report(req, &msg.Session{Authenticated: true, Lane: msg.DefaultLane})
+	if !ok {
 		t.Fatalf("%s: nobody knows", text)
 	}
 	var reply []byte

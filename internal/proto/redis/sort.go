@@ -51,11 +51,11 @@ const (
 		"sort BY nosort"
 )
 
-// checkPatterns refuses a SORT whose patterns may lead to keys of other servers
-// than the sorted key's. words is the number of r's own words.
-func (p *requestParser) checkPatterns(r *msg.Request, words int) {
+// checkPatterns says why a SORT is refused whose patterns may lead to keys of other
+// servers than the sorted key's. words is the number of r's own words.
+func (p *requestParser) checkPatterns(r *msg.Request, words int) (why string) {
 	if p.servers <= 1 {
-		return
+		return ""
 	}
 	for i := sortOptions; i+1 < words; i++ {
 		switch {
@@ -68,13 +68,13 @@ func (p *requestParser) checkPatterns(r *msg.Request, words int) {
 			if p.isNear(r, r.Args[sorted.first], r.Args[i]) {
 				continue
 			}
-			r.Treatment, r.Error = msg.Local, strayPattern
 			if p.tag == (hashkit.Tag{}) {
-				r.Error = untaggedPattern
+				return untaggedPattern
 			}
-			return
+			return strayPattern
 		}
 	}
+	return ""
 }
 
 // isNear tells whether a pattern leads to no key, or to keys that are hashed by the

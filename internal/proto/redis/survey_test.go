@@ -337,11 +337,15 @@ func TestHelloAsksFirst(t *testing.T) {
 	if req.Treatment != msg.Learn {
 		t.Fatalf("HELLO's treatment is %d", req.Treatment)
 	}
-	if topic := p.Ask(req, s, nil, nil); topic != aboutServers {
+	if topic, _ := p.Ask(req, s, nil, nil); topic != aboutServers {
 		t.Fatalf("it asks about %q", topic)
 	}
 	replied := 0
-	p.Report(req, s)(func([]byte) { replied++ })
+	find, ok := p.Report(req, s)
+	if !ok {
+		t.Fatal("nobody finds it out")
+	}
+	find(func([]byte) { replied++ })
 	if asked != 1 || replied != 1 {
 		t.Errorf("asked %d times, %d replies", asked, replied)
 	}

@@ -90,7 +90,7 @@ func compareTable(t *testing.T, list []listed) {
 // answers, comes to a server, so that its keys do not matter. Those that need a
 // connection of their own have keys.
 func reachesServers(c *command) bool {
-	return c.treatment <= msg.One || c.reason == ownConnection
+	return c.treatment.ToServers() || c.reason == ownConnection
 }
 
 func positionsOf(c *command) [3]int {
@@ -153,13 +153,13 @@ func TestRows(t *testing.T) {
 		if c.group == "" || c.since == "" || c.summary == "" {
 			t.Errorf("%s: group %q, since %q, summary %q: one is missing", c.name, c.group, c.since, c.summary)
 		}
-		if keyed := c.treatment <= msg.Fragment; keyed != (c.keys.rule != noKey && c.reason == "") {
+		if keyed := c.treatment.ByKeys(); keyed != (c.keys.rule != noKey && c.reason == "") {
 			t.Errorf("%s is placed by its keys, %t, and has the key rule %d", c.name, keyed, c.keys.rule)
 		}
 		if merged := c.treatment == msg.Fragment || c.treatment == msg.Broadcast || c.treatment == msg.One; merged != (c.merge != mergeNone) {
 			t.Errorf("%s goes to several servers, %t, and is merged by kind %d", c.name, merged, c.merge)
 		}
-		if c.treatment <= msg.Fragment && c.example == "" {
+		if c.treatment.ByKeys() && c.example == "" {
 			t.Errorf("%s has no example", c.name)
 		}
 	}

@@ -111,13 +111,16 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 		req.Error = wrongArity
 		return msg.Unqueued
 	case cmd.answer == answerWatch:
-		req.Treatment, req.Error = msg.Local, ""
+		req.Error = ""
 		return msg.Apart
 	case p.barrier(req, s) != noBarrier:
 		return msg.Unqueued
-	}
-	if cmd.blocks || req.Error == blocks {
+	case waits(req, cmd):
 		p.unblock(req, cmd)
+		if req.Error != "" {
+			return msg.Unqueued
+		}
+		return msg.Queued
 	}
 	switch req.Treatment {
 	case msg.Forward, msg.Fragment:
@@ -142,9 +145,12 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 	if req.Error == "" {
 		return msg.Queued
 	}
-	req.Treatment = msg.Local
 	return msg.Unqueued
 }
+
+// waits tells whether a request is refused anywhere else because it waits. In a
+// transaction it does not.
+func waits(req *msg.Request, cmd *command) bool { return cmd.blocks || req.Error == blocks }
 
 // ending is what becomes of MULTI, EXEC and DISCARD.
 func (p *Protocol) ending(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {
@@ -159,14 +165,15 @@ func (p *Protocol) ending(req *msg.Request, cmd *command, s *msg.Session) msg.Qu
 	}
 }
 
-// unblock has a request that waits anywhere else go to the server of its keys.
+// unblock finds the keys of a request that waits anywhere else, or says in req.Error
+// what is wrong with it.
 func (p *Protocol) unblock(req *msg.Request, cmd *command) {
-	req.Treatment, req.Error = msg.Forward, ""
+	req.Error = ""
 	switch {
 	case len(req.Args) < max(cmd.arity, -cmd.arity), cmd.arity > 0 && len(req.Args) > cmd.arity:
-		req.Treatment, req.Error = msg.Local, wrongArity
+		req.Error = wrongArity
 	case cmd.blocks:
-		req.Args = cmd.keys.locate(req)
+		_, req.Error = cmd.keys.locate(req)
 	default:
 		cmd.keys.find(req) // it says again that it blocks
 	}
@@ -207,7 +214,6 @@ func (p *Protocol) queueLocal(req *msg.Request, cmd *command, s *msg.Session) ms
 	default:
 		req.Error = answeredHere
 	}
-	req.Treatment = msg.Local
 	return msg.Unqueued
 }
 
