@@ -91,9 +91,8 @@ type Protocol interface {
 	// everything, and returns how many replies that will bring.
 	Restore(p *mbuf.Pool, out *mbuf.Chain) int
 
-	// Fits reports whether the reply can be one to a request of type t. One that
-	// cannot shows that the server is out of step.
-	Fits(t msg.Type, r msg.Reply) bool
+	// Verdict says what the reply means for a request of type t.
+	Verdict(t msg.Type, r msg.Reply) msg.Verdict
 	// ErrorPrefix is the word that the reply begins with if it is an error, at most
 	// stats.MaxErrorName bytes and one more of it, in buf (64 bytes) or where it lies;
 	// nil if the reply is none. refuses says why it is no answer to the request: the server

@@ -340,10 +340,14 @@ func (c *serverConn) deliver(r msg.Reply) {
 	}
 	if c.discarded > 0 {
 		c.discarded = 0
-	} else if !c.pool.proto.Fits(c.queue.Head().Type, r) {
-		c.logBadReply(errOutOfStep)
-		c.fail(msg.BadReply)
-		return
+	} else {
+		switch c.pool.proto.Verdict(c.queue.Head().Type, r) {
+		case msg.Answers:
+		case msg.OutOfStep:
+			c.logBadReply(errOutOfStep)
+			c.fail(msg.BadReply)
+			return
+		}
 	}
 	refuses := mayBeError(r) && c.refused(r)
 	if !c.proven {

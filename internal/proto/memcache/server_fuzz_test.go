@@ -35,12 +35,12 @@ func FuzzMerge(f *testing.F) {
 		var out mbuf.Chain
 		parent := &msg.Msg{Type: req.Type}
 		for _, reply := range replies {
-			fits := proto.Fits(req.Type, msg.Reply{Flat: []byte(reply)})
+			verdict := proto.Verdict(req.Type, msg.Reply{Flat: []byte(reply)})
 			chain := chained(&pool, reply, int(cut)%mbuf.SmallSize)
-			if got := proto.Fits(req.Type, msg.Reply{Chain: &chain}); got != fits {
-				t.Errorf("%q fits %q: %t flat, %t in pieces", reply, request, fits, got)
+			if got := proto.Verdict(req.Type, msg.Reply{Chain: &chain}); got != verdict {
+				t.Errorf("%q to %q: %s flat, %s in pieces", reply, request, verdict, got)
 			}
-			if !fits || len(parent.Frags) == 8 {
+			if verdict != msg.Answers || len(parent.Frags) == 8 {
 				chain.Release(&pool)
 				continue
 			}

@@ -49,7 +49,7 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-func TestFits(t *testing.T) {
+func TestVerdict(t *testing.T) {
 	for _, tt := range []struct {
 		command, yes, no string
 	}{
@@ -70,12 +70,12 @@ func TestFits(t *testing.T) {
 	} {
 		p := New(Options{})
 		for _, c := range tt.yes {
-			if !p.Fits(rowOf(tt.command).id, msg.Reply{Flat: []byte{byte(c)}}) {
+			if p.Verdict(rowOf(tt.command).id, msg.Reply{Flat: []byte{byte(c)}}) != msg.Answers {
 				t.Errorf("%s cannot be answered with %c", tt.command, c)
 			}
 		}
 		for _, c := range tt.no {
-			if p.Fits(rowOf(tt.command).id, msg.Reply{Flat: []byte{byte(c)}}) {
+			if p.Verdict(rowOf(tt.command).id, msg.Reply{Flat: []byte{byte(c)}}) != msg.OutOfStep {
 				t.Errorf("%s can be answered with %c", tt.command, c)
 			}
 		}

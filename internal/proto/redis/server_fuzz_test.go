@@ -155,9 +155,9 @@ func FuzzPong(f *testing.F) {
 	})
 }
 
-// FuzzFits: whether a reply fits a request does not depend on where its bytes lie,
-// and what fits can be merged.
-func FuzzFits(f *testing.F) {
+// FuzzVerdict: whether a reply answers a request does not depend on where its bytes lie,
+// and what does can be merged.
+func FuzzVerdict(f *testing.F) {
 	for i := range commands {
 		f.Add(uint16(i), []byte("*2\r\n$1\r\n0\r\n*0\r\n"), uint16(1))
 	}
@@ -165,10 +165,10 @@ func FuzzFits(f *testing.F) {
 		var pool mbuf.Pool
 		p := New(Options{})
 		id := msg.Type(int(kind) % len(commands))
-		flat := p.Fits(id, msg.Reply{Flat: reply})
+		flat := p.Verdict(id, msg.Reply{Flat: reply})
 		chain := chainOf(&pool, reply, 1+int(cut)%mbuf.SmallSize)
-		if got := p.Fits(id, msg.Reply{Chain: chain}); got != flat {
-			t.Errorf("%q fits %s: %t flat, %t in pieces", reply, commands[id].name, flat, got)
+		if got := p.Verdict(id, msg.Reply{Chain: chain}); got != flat {
+			t.Errorf("%q to %s: %s flat, %s in pieces", reply, commands[id].name, flat, got)
 		}
 		chain.Release(&pool)
 	})

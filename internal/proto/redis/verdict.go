@@ -8,19 +8,24 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// Fits implements proxy.Protocol: of a command whose replies are merged, it tells
+// Verdict implements proxy.Protocol: of a command whose replies are merged, it tells
 // by the first byte whether a reply has a shape that can be. Any can be an error,
 // and any may have attributes before it. A push of RESP3 answers none: the proxy asks
 // for none on connections that clients share.
-func (p *Protocol) Fits(t msg.Type, r msg.Reply) bool {
+func (p *Protocol) Verdict(t msg.Type, r msg.Reply) msg.Verdict {
 	first := firstByte(r)
 	if first == '>' {
-		return false
+		return msg.OutOfStep
 	}
 	kind := commands[t].merge
-	if kind == mergeNone || first == '-' || first == '!' || first == '|' {
-		return true
+	if kind == mergeNone || first == '-' || first == '!' || first == '|' || kind.takes(first) {
+		return msg.Answers
 	}
+	return msg.OutOfStep
+}
+
+// takes tells whether a reply that begins so, and is no error, can be merged.
+func (kind mergeKind) takes(first byte) bool {
 	switch kind {
 	case mergeStatus:
 		return first == '+'

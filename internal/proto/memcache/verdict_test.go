@@ -9,12 +9,12 @@ import (
 	"nuthatch/internal/proto/memcache"
 )
 
-// TestFits holds which replies can answer which command, flat and in a chain.
-// That all replies of a real memcached fit is shown by every test that has one.
-func TestFits(t *testing.T) {
+// TestVerdict holds which replies can answer which command, flat and in a chain.
+// That all replies of a real memcached can is shown by every test that has one.
+func TestVerdict(t *testing.T) {
 	for _, tt := range []struct {
 		line, reply string
-		want        bool
+		answers     bool
 	}{
 		{"get a\r\n", "END\r\n", true},
 		{"get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n", true},
@@ -42,17 +42,17 @@ func TestFits(t *testing.T) {
 			t.Fatalf("%q: done %t, %v", tt.line, done, err)
 		}
 		req := p.Finish(mbuf.Flat([]byte(tt.line)))
-		if got := proto.Fits(req.Type, msg.Reply{Flat: []byte(tt.reply)}); got != tt.want {
-			t.Errorf("%q answers %q: %t", tt.reply, tt.line, got)
+		if got := proto.Verdict(req.Type, msg.Reply{Flat: []byte(tt.reply)}); (got == msg.Answers) != tt.answers {
+			t.Errorf("%q to %q: %s", tt.reply, tt.line, got)
 		}
 		var pool mbuf.Pool
 		var c mbuf.Chain
 		c.AppendString(&pool, tt.reply)
 		reply := msg.Reply{Chain: &c}
-		if got := proto.Fits(req.Type, reply); got != tt.want {
-			t.Errorf("%q, in a chain, answers %q: %t", tt.reply, tt.line, got)
+		if got := proto.Verdict(req.Type, reply); (got == msg.Answers) != tt.answers {
+			t.Errorf("%q, in a chain, to %q: %s", tt.reply, tt.line, got)
 		}
-		if n := testing.AllocsPerRun(10, func() { proto.Fits(req.Type, reply) }); n > 0 {
+		if n := testing.AllocsPerRun(10, func() { proto.Verdict(req.Type, reply) }); n > 0 {
 			t.Errorf("%q: %v allocations", tt.line, n)
 		}
 	}

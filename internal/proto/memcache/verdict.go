@@ -34,18 +34,21 @@ func gather(dst []byte, c *mbuf.Chain) (n int) {
 	return n
 }
 
-// Fits implements proxy.Protocol: it tells by the reply's first word whether it
+// Verdict implements proxy.Protocol: it tells by the reply's first word whether it
 // can answer the command. A server that says less, or more, than it was asked
 // (one that wants a login first, say) is found out by the first reply that
 // cannot be meant for its request.
-func (p *Protocol) Fits(t msg.Type, r msg.Reply) bool {
+func (p *Protocol) Verdict(t msg.Type, r msg.Reply) msg.Verdict {
 	replies := commands[t].replies
 	if len(replies) == 0 {
-		return true
+		return msg.Answers
 	}
 	var buf [maxCode]byte
 	code := codeOf(r, &buf)
-	return slices.Contains(replies, string(code)) || bytes.HasSuffix(code, []byte("ERROR"))
+	if slices.Contains(replies, string(code)) || bytes.HasSuffix(code, []byte("ERROR")) {
+		return msg.Answers
+	}
+	return msg.OutOfStep
 }
 
 // ErrorPrefix implements proxy.Protocol.
