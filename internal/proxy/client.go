@@ -25,11 +25,6 @@ const (
 	clientClosed
 )
 
-// firstReplyGuess is what the first replies to a client are taken to be, in
-// bytes, until some have been seen. It makes a client start with a few dozen
-// requests in flight at the default bound.
-const firstReplyGuess = 16 << 10
-
 // A client is one client connection.
 //
 //	           OnData                request               out-queue
@@ -42,72 +37,28 @@ type client struct {
 
 	// static after construction
 	pool *ServerPool
-	// since is when the client came, in the loop's nanoseconds.
-	since int64
 
 	// owned by the loop
 	//
+	// account is what the client holds, intake what has come from it and is not taken,
+	// presence when it was last seen.
+	account
+	intake
+	presence
+
 	// prev and next are the neighbours in the pool's list of clients.
 	prev, next *client
 	session    msg.Session
-	// names is how many bytes of the session are counted, beside the client itself.
-	names int
 	// addr and localAddr are the two ends' addresses, once somebody has asked.
 	addr, localAddr string
-	// active is when the client last sent something, or took some of its replies, lastType the command that it
-	// sent last.
-	active   int64
-	lastType msg.Type
 	// lane is the index of session.Lane in the pool's lanes.
 	lane int
-	// outq are the requests that wait for their replies, or for their turn.
-	outq msg.ClientQueue
-	// partial is the request that has not wholly come, or nil.
-	partial *partial
-	// stash is what was received while there was no room for its requests.
-	//
-	// Invariant: empty unless the connection is not read from.
-	stash mbuf.Chain
-	// stashedAt is when what is first in the stash came.
-	stashedAt int64
-	// overdue: what is in the stash has waited too long, and is refused.
-	overdue bool
-	// held is the sum of Held over the client's messages: what is in flight to
-	// servers and what waits for its turn, in bytes.
-	held int
-	// replySize estimates how large this client's replies are: the largest seen,
-	// forgotten little by little.
-	replySize int
-	// guesses: it has had none.
-	guesses bool
-	// skip is how many of the bytes that come next are neither parsed nor kept.
-	skip int
-	// quiet is the number of messages in flight that the client does not wait
-	// for; they are not in outq.
-	quiet int
-	// unreadSince is since when the client has had replies to read and not read any;
-	// 0 if it has none.
-	unreadSince int64
-	// slowSince is since when the client has had more to read than
-	// client_output_soft_limit, or when it last had read as much as that; 0 if it
-	// has not. slowTook is what it has read since.
-	slowSince, slowTook int64
 	// lastErr is why the client will be closed, for log and statistics.
 	lastErr closeReason
 	state   clientState
-	// leaveBy is when a client that is to leave goes at the latest; 0 for all
-	// others.
-	leaveBy int64
-	// waits are the reasons why the next request is not taken, however much room
-	// there is.
-	waits wait
 	// gatherings are the requests about clients, in their order, that are not
 	// answered.
 	gatherings []*gathering
-	// again is a request that is to be parsed again, on its way to the stash.
-	//
-	// Invariant: empty between two calls of the loop's.
-	again mbuf.Chain
 	// asks is the question that the client waits for, askPrev and askNext are its
 	// neighbours among those that do, and answered is the one that it last waited for.
 	asks, answered   *question
@@ -118,16 +69,13 @@ type client struct {
 	// large is the client's request that is done in slices, or nil.
 	//
 	// Invariant: not nil as long as the client waits for slices.
-	large     *largeRequest
-	resumable bool // in ctx.resumable
-	ending    bool // it will send no more, and has not been read to the end
-	starved   bool // in ctx.memory.clients
+	large *largeRequest
 }
 
 func newClient(p *ServerPool) *client {
-	c := &client{pool: p, replySize: p.firstReply(), guesses: true}
-	c.since = p.ctx.loop.Now()
-	c.active = c.since
+	c := &client{pool: p}
+	c.account.open(p.firstReply())
+	c.presence.came(p.ctx.loop.Now())
 	if p.paused {
 		c.waits = waitsForPool
 	}
@@ -157,19 +105,19 @@ func (c *client) OnConnect() {}
 
 // OnData implements eventloop.Handler.
 func (c *client) OnData(data []byte) {
-	c.active = c.pool.ctx.loop.Now()
+	c.seen(c.pool.ctx.loop.Now())
 	n := c.consume(data)
 	if c.state == clientOpen && n < len(data) {
 		c.PauseRead()
-		c.stashed()
-		c.stash.Append(c.pool.ctx.bufs, data[n:])
+		c.keep(c.pool.ctx.bufs, data[n:], c.pool.ctx.loop.Now())
+		c.waitsFrom(c.stashedAt)
 		if c.scarce() {
 			c.starve()
 		} else if !c.pool.ctx.answersOn() {
 			c.mayResume()
 		}
 	}
-	c.putBack()
+	c.parseAgain()
 	c.settle()
 }
 
@@ -179,9 +127,7 @@ func (c *client) consume(data []byte) int {
 	rest := data
 	for len(rest) > 0 && c.state == clientOpen {
 		if c.skip > 0 {
-			n := min(c.skip, len(rest))
-			c.skip -= n
-			rest = rest[n:]
+			rest = rest[c.skipped(rest):]
 			continue
 		}
 		if !c.admits() || !c.pool.ctx.answersOn() {
@@ -242,7 +188,7 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 	case done:
 		c.request(q.parser.Finish(mbuf.Whole(&q.bytes)))
 		if c.waits&waitsForAnswer != 0 {
-			c.again.Splice(c.pool.ctx.bufs, &q.bytes)
+			c.takeAgain(c.pool.ctx.bufs, &q.bytes)
 		}
 	default:
 		c.pool.ctx.count(q)
@@ -284,12 +230,12 @@ func (c *client) Lend() []byte {
 
 // OnLent implements eventloop.Handler.
 func (c *client) OnLent(n int) {
-	c.active = c.pool.ctx.loop.Now()
+	c.seen(c.pool.ctx.loop.Now())
 	q := c.partial
 	c.pool.adoptPartial(q)
 	_, done, err := q.parser.Parse(q.bytes.Lent(n))
 	c.partialParsed(done, err)
-	c.putBack()
+	c.parseAgain()
 	c.settle()
 }
 
@@ -297,7 +243,7 @@ func (c *client) OnLent(n int) {
 // on requests and on bytes, the replies that are to come included, or nothing in
 // flight at all.
 func (c *client) admits() bool {
-	return (c.waits == 0 || c.overdue && c.waits&waitsForSlices == 0 || c.waited()) && c.within(1)
+	return (c.waits == 0 || c.overdue && c.waits&waitsForSlices == 0 || c.waited(c.inFlight() == 0)) && c.within(1)
 }
 
 // queuedBeforeLogin is the most bytes that are held for a client that has not logged
@@ -321,24 +267,9 @@ func (c *client) within(part int) bool {
 		return c.fits()
 	}
 	conf, to := c.pool.conf, int64(part)
-	come := int64(bytes + c.outq.Len()*c.expects())
+	come := int64(bytes + c.outq.Len()*c.expects(c.pool.largest))
 	return n < max(1, conf.ClientMaxPipeline/part) && come < c.mostQueued()/to &&
 		come+int64(c.stash.Len())+int64(n)*msgSize < c.pool.ctx.memory.share/to
-}
-
-// sawReply keeps the estimate of the client's replies.
-func (c *client) sawReply(n int) {
-	if c.guesses {
-		c.guesses, c.replySize = false, min(c.replySize, firstReplyGuess)
-	}
-	if p := c.pool; n > firstReplyGuess || p.largest > firstReplyGuess {
-		p.largest = max(n, p.largest-p.largest>>8)
-	}
-	if n >= c.replySize {
-		c.replySize = n
-	} else {
-		c.replySize -= (c.replySize - n + 7) / 8
-	}
 }
 
 // mayResume has a client that waits for room, and has enough of it again, taken
@@ -348,7 +279,7 @@ func (c *client) mayResume() {
 	if c.large != nil {
 		c.large.unpark()
 	}
-	if c.stash.Len() == 0 || c.resumable || c.state != clientOpen || c.waits != 0 && !c.waited() {
+	if c.stash.Len() == 0 || c.resumable || c.state != clientOpen || c.waits != 0 && !c.waited(c.inFlight() == 0) {
 		return
 	}
 	switch {
@@ -365,8 +296,8 @@ func (c *client) resume() {
 	turn := &c.pool.ctx.turn
 	turn.resuming = true
 	defer func() { turn.resuming = false }()
-	if limit := c.patience(); limit > 0 {
-		c.overdue = c.stash.Len() > 0 && c.pool.ctx.loop.Now() >= c.stashedAt+limit
+	if due := c.dueAt(c.patience(int64(c.pool.conf.RequestTimeout))); due != 0 {
+		c.overdue = c.pool.ctx.loop.Now() >= due
 		defer func() { c.overdue = false }()
 	}
 	for c.state == clientOpen {
@@ -383,7 +314,7 @@ func (c *client) resume() {
 		}
 		c.stash.Advance(c.pool.ctx.bufs, n)
 		turn.countResumed(n)
-		c.putBack()
+		c.parseAgain()
 	}
 	if !c.pool.ctx.answersOn() {
 		c.mayResume()
@@ -399,7 +330,7 @@ func (c *client) resume() {
 // OnSent implements eventloop.Handler.
 func (c *client) OnSent(n int) {
 	if n > 0 {
-		c.active = c.pool.ctx.loop.Now()
+		c.seen(c.pool.ctx.loop.Now())
 	}
 	if c.tookOutput(n) {
 		c.mayResume()
@@ -458,7 +389,7 @@ func (c *client) protocolError(err *msg.ProtocolError) {
 func (c *client) closing(why closeReason) {
 	c.state, c.lastErr = clientClosing, why
 	c.PauseRead()
-	c.stash.Release(c.pool.ctx.bufs)
+	c.intake.drop(c.pool.ctx.bufs)
 }
 
 // settle closes a client that is closing, or is to leave, and has got all its
@@ -477,9 +408,6 @@ func (c *client) settle() {
 	}
 }
 
-// inFlight is how many requests have been taken and not yet answered.
-func (c *client) inFlight() int { return c.outq.Len() + c.quiet }
-
 // close closes the connection. Replies that are still to come are swallowed;
 // they are dropped when they come.
 func (c *client) close() {
@@ -488,7 +416,7 @@ func (c *client) close() {
 	}
 	p := c.pool
 	ctx := p.ctx
-	c.countNames(0)
+	ctx.memory.beside += c.account.name(0)
 	c.state = clientClosed
 	if c.collects() {
 		c.endMulti(c.session.Bars)
@@ -500,7 +428,7 @@ func (c *client) close() {
 	if c.asks != nil {
 		c.asks.remove(c)
 	}
-	c.stash.Release(ctx.bufs)
+	c.intake.drop(ctx.bufs)
 	if q := c.partial; q != nil {
 		c.partial = nil
 		q.parser = p.proto.NewRequestParser()
@@ -514,7 +442,7 @@ func (c *client) close() {
 		j.unpark()
 	}
 	ctx.lost(p.topo.Lineage)
-	if c.slowSince != 0 {
+	if c.isSlow() {
 		p.slow--
 	}
 	p.stats.Values[stats.ClientConnections]--

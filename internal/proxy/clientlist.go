@@ -3,7 +3,6 @@ package proxy
 import (
 	"iter"
 	"slices"
-	"time"
 
 	"nuthatch/internal/msg"
 )
@@ -82,10 +81,6 @@ func (c *client) facts() msg.ClientFacts {
 		c.addr, c.localAddr = c.PeerName(), c.LocalName()
 	}
 	now := c.pool.ctx.loop.Now()
-	received := c.stash.Len()
-	if c.partial != nil {
-		received += c.partial.bytes.Len()
-	}
 	multi, collected := -1, 0
 	if c.collects() {
 		multi = c.session.Collected
@@ -97,9 +92,9 @@ func (c *client) facts() msg.ClientFacts {
 		Multi: multi, Collected: collected,
 		ID: c.session.ID, Addr: c.addr, LocalAddr: c.localAddr, FD: c.FD(),
 		Name: c.session.Name, LibName: c.session.LibName, LibVersion: c.session.LibVersion,
-		Age: (now - c.since) / int64(time.Second), Idle: (now - c.active) / int64(time.Second),
-		Lane: c.session.Lane, Received: received, Held: c.held, Unsent: c.Out().Len(),
-		InFlight: c.outq.Len() + c.quiet, Last: c.lastType, Closing: c.state == clientClosing,
+		Age: c.age(now), Idle: c.silent(now),
+		Lane: c.session.Lane, Received: c.received(), Held: c.held, Unsent: c.Out().Len(),
+		InFlight: c.inFlight(), Last: c.lastType, Closing: c.state == clientClosing,
 	}
 }
 

@@ -330,7 +330,7 @@ func (g *gathering) answer() {
 	}
 	g.inquiry.Answer(g.n, &g.text, ctx.bufs, &m.Reply)
 	m.Done = true
-	c.sawReply(size)
+	c.saw(size, &c.pool.largest)
 	c.hold(m, m.Reply.Len())
 	g.end()
 	c.advance()

@@ -64,14 +64,6 @@ func (c *client) AwaitReplies() {
 	}
 }
 
-// waited reports whether a client that waits need not do so any longer.
-func (c *client) waited() bool {
-	if c.inFlight() == 0 {
-		c.waits &^= waitsForReplies
-	}
-	return c.waits == 0
-}
-
 // changeLane has the client use the lane that serves its session. What it has in
 // flight is answered first.
 func (c *client) changeLane() {

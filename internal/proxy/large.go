@@ -150,8 +150,8 @@ func (j *largeRequest) read(ctx *Context) {
 	c.request(j.req)
 	c.overdue = false
 	if c.waits&waitsForAnswer != 0 {
-		c.again.Splice(ctx.bufs, &j.q.bytes)
-		c.putBack()
+		c.takeAgain(ctx.bufs, &j.q.bytes)
+		c.parseAgain()
 	}
 }
 

@@ -104,17 +104,16 @@ func (p *ServerPool) keepUnknown(topic string) {
 	p.unknown[topic] = p.ctx.loop.Now() + unknownFor
 }
 
-// putBack moves a request that is to be parsed again to the front of the stash.
-func (c *client) putBack() {
+// parseAgain has a request that was taken, and must be parsed again, wait in front of
+// all else.
+func (c *client) parseAgain() {
 	if c.again.Len() == 0 {
 		return
 	}
+	ctx := c.pool.ctx
 	c.PauseRead()
-	if c.stash.Len() == 0 {
-		c.stashed()
-	}
-	c.again.Splice(c.pool.ctx.bufs, &c.stash)
-	c.stash, c.again = c.again, mbuf.Chain{}
+	c.putBack(ctx.bufs, ctx.loop.Now())
+	c.waitsFrom(c.stashedAt)
 }
 
 // tellAnswered has the clients go on whose questions have come to their end.

@@ -72,7 +72,7 @@ func (c *client) dismiss(by int64) {
 // busy reports whether the client has sent something that is not answered, or is to
 // hear something, or is to end its transaction.
 func (c *client) busy() bool {
-	return c.inFlight() > 0 || c.Out().Len() > 0 || c.partial != nil || c.large != nil || c.skip > 0 || c.stash.Len() > 0 || c.collects()
+	return c.inFlight() > 0 || c.Out().Len() > 0 || !c.intake.isEmpty() || c.large != nil || c.collects()
 }
 
 // part closes our side of an idle client that is to leave.

@@ -41,30 +41,11 @@ func (c *client) tookOutput(n int) bool {
 		c.cut(msg.OutputLimit)
 		return false
 	}
-	soft := p.conf.ClientOutputSoftLimit
 	now := p.ctx.loop.Now()
-	switch {
-	case waiting == 0:
-		c.unreadSince = 0
-	case n > 0 || c.unreadSince == 0:
-		c.unreadSince = now
-	}
-	if soft == 0 || waiting <= soft {
-		if c.slowSince != 0 {
-			c.slowSince = 0
-			p.slow--
-		}
-		return true
-	}
-	if c.slowSince == 0 {
-		p.slow++
-		c.slowSince, c.slowTook = now, 0
+	slow := c.took(n, waiting, p.conf.ClientOutputSoftLimit, now)
+	p.slow += slow
+	if slow > 0 {
 		p.checkBy(now + checkPeriod(p.conf.ClientOutputSoftTime))
-		return true
-	}
-	c.slowTook += int64(n)
-	if c.slowTook >= soft {
-		c.slowSince, c.slowTook = now, 0
 	}
 	return true
 }
@@ -120,7 +101,7 @@ func (p *ServerPool) closeIdle(since int64) {
 // and have not read on.
 func (p *ServerPool) cutSlow(since int64) {
 	for c := range p.everyClient() {
-		if c.slowSince != 0 && c.slowSince < since {
+		if c.slowBefore(since) {
 			if !p.ctx.turn.room() {
 				p.checkBy(p.ctx.loop.Now())
 				return

@@ -183,22 +183,13 @@ func (ctx *Context) expect(m *msg.Msg, n int) {
 	m.Expected = n
 }
 
-// expects is how many bytes the reply to the client's next request may be. One
-// that has had no reply may ask for what others ask for.
-func (c *client) expects() int {
-	if c.guesses {
-		return max(c.replySize, c.pool.largest)
-	}
-	return c.replySize
-}
-
 // fits reports whether there is memory for one more request of a client that has
 // none in flight, and for its reply if that is a large one. Of whose replies
 // nothing is known that is not asked, so that a server which does not answer keeps
 // nobody out.
 func (c *client) fits() bool {
 	m := &c.pool.ctx.memory
-	if n := c.expects(); n > firstReplyGuess && !c.guesses && int64(n) > m.room && m.expected > 0 {
+	if n := c.expects(c.pool.largest); n > firstReplyGuess && !c.guesses && int64(n) > m.room && m.expected > 0 {
 		return false
 	}
 	return !m.full || c.favour()
@@ -209,11 +200,7 @@ func (c *client) Unsent() int { return c.Out().Len() }
 
 // holds is what is held for the client, in bytes.
 func (c *client) holds() int {
-	n := c.held + c.Out().Len() + c.stash.Len()
-	if c.partial != nil {
-		n += c.partial.bytes.Len() + c.partial.held
-	}
-	return n
+	return c.held + c.Out().Len() + c.intake.holds()
 }
 
 // mayRead reports whether there is memory for what the client may send next.
@@ -240,7 +227,7 @@ func (c *client) favour() bool {
 		if f != nil && f.needsFavour(now) || c.holds() == 0 {
 			return false
 		}
-		c.active = now
+		c.seen(now)
 	}
 	m.favoured = c
 	return true
@@ -276,7 +263,7 @@ func (c *client) starve() {
 // scarce reports whether it is memory that bounds the client.
 func (c *client) scarce() bool {
 	m := &c.pool.ctx.memory
-	return m.full || m.share < c.pool.conf.ClientMaxQueued || m.room < int64(c.expects())
+	return m.full || m.share < c.pool.conf.ClientMaxQueued || m.room < int64(c.expects(c.pool.largest))
 }
 
 // feed reads from a starved client again if there is memory, and reports whether
@@ -289,13 +276,13 @@ func (c *client) feed() bool {
 		if !c.mayRead() {
 			return false
 		}
-		c.active = c.pool.ctx.loop.Now() // it could not send
+		c.seen(c.pool.ctx.loop.Now()) // it could not send
 		if c.waits&waitsForSlices == 0 {
 			c.ResumeRead()
 		}
 		return true
 	}
-	if (c.waits == 0 || c.waited()) && c.within(2) {
+	if (c.waits == 0 || c.waited(c.inFlight() == 0)) && c.within(2) {
 		c.resume()
 	}
 	return c.state != clientOpen || c.stash.Len() == 0 || !c.scarce()

@@ -34,7 +34,7 @@ func (c *client) reported(m *msg.Msg, reply []byte) {
 		ctx.msgs.Put(m)
 		return
 	}
-	c.sawReply(len(reply))
+	c.saw(len(reply), &c.pool.largest)
 	if m.Come = int64(len(reply)); m.Come > c.pool.maxReplySize() {
 		c.pool.tellLarge(m, nil)
 		m.Err = msg.ReplyTooLarge

@@ -85,13 +85,6 @@ func (c *client) local(req *msg.Request) {
 	c.sessionChanged(lane, bars)
 }
 
-// hold counts n bytes of m against the client's bound, in place of what m
-// counted before.
-func (c *client) hold(m *msg.Msg, n int) {
-	c.held += n - m.Held
-	m.Held = n
-}
-
 // forward sends the request, as it is, to the server that owns its keys.
 func (c *client) forward(req *msg.Request) {
 	p := c.pool
@@ -232,10 +225,10 @@ func (c *client) slot() int {
 
 func (c *client) newMsg(req *msg.Request) *msg.Msg {
 	m := c.pool.ctx.msgs.Get()
-	c.pool.ctx.expect(m, c.expects())
+	c.pool.ctx.expect(m, c.expects(c.pool.largest))
 	m.Owner, m.Type, m.NoReply, m.Quiet = c, req.Type, req.NoReply, req.Quiet
 	if limit := c.pool.conf.RequestTimeout; limit > 0 && !req.NoReply {
-		c.expireBy(m, limit)
+		c.pool.ctx.expireBy(m, c.cameAt(c.pool.ctx.loop.Now())+int64(limit))
 	}
 	m.Keep = c.pool.keepsPure && c.pool.commands[req.Type].Pure
 	m.RESP3, m.Muted = c.session.Lane.IsRESP3(), c.session.Muted

@@ -28,7 +28,7 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 		c.fragmentDone(m)
 		return
 	}
-	c.sawReply(r.Len())
+	c.saw(r.Len(), &c.pool.largest)
 	if m.Muted || m.Quiet && c.pool.proto.Silent(m.Type, r) {
 		r = msg.Reply{}
 	}
@@ -164,7 +164,7 @@ func (c *client) merged(parent *msg.Msg, n int, failed bool) {
 	if failed {
 		p.blame(parent)
 	}
-	c.sawReply(n)
+	c.saw(n, &c.pool.largest)
 	c.hold(parent, parent.Reply.Len())
 	p.ctx.dropMerged(parent)
 	parent.Done = true

@@ -36,14 +36,8 @@ func (c *client) sessionChanged(lane msg.Lane, bars msg.Bars) {
 		c.logFailedSelect()
 	}
 	s := &c.session
-	c.countNames(len(s.Name) + len(s.LibName) + len(s.LibVersion) + len(s.Asked))
-}
-
-// countNames counts n bytes as what the client has said of itself.
-func (c *client) countNames(n int) {
-	if n != c.names && c.state != clientClosed {
-		c.pool.ctx.memory.beside += int64(n - c.names)
-		c.names = n
+	if c.state != clientClosed {
+		c.pool.ctx.memory.beside += c.account.name(len(s.Name) + len(s.LibName) + len(s.LibVersion) + len(s.Asked))
 	}
 }
 

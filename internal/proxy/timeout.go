@@ -65,25 +65,18 @@ func (ctx *Context) expireConn(c *serverConn, now int64) {
 // different cost no more than a hundred walks over them in a second.
 const expiryStep = int64(10 * time.Millisecond)
 
-// expireBy has the request fail if its reply is not there in time. It counts from
+// expireBy has the request fail if its reply is not there in time. That counts from
 // when the request came, which may have been a while ago.
-func (c *client) expireBy(m *msg.Msg, limit time.Duration) {
-	ctx := c.pool.ctx
-	since := ctx.loop.Now()
-	if c.stash.Len() > 0 {
-		since = c.stashedAt
-	}
-	m.Expires = since + int64(limit)
-	ctx.nextExpiry = soonest(ctx.nextExpiry, m.Expires)
+func (ctx *Context) expireBy(m *msg.Msg, t int64) {
+	m.Expires = t
+	ctx.nextExpiry = soonest(ctx.nextExpiry, t)
 }
 
-// stashed notes that the stash has begun to fill. In a paused pool what is in it
-// may have to be refused before the pause is over.
-func (c *client) stashed() {
-	ctx := c.pool.ctx
-	c.stashedAt = ctx.loop.Now()
+// waitsFrom notes that the stash has begun to fill at a time. In a paused pool what is
+// in it may have to be refused before the pause is over.
+func (c *client) waitsFrom(t int64) {
 	if limit := c.pool.conf.RequestTimeout; limit > 0 {
-		ctx.nextExpiry = soonest(ctx.nextExpiry, c.stashedAt+int64(limit))
+		c.pool.ctx.nextExpiry = soonest(c.pool.ctx.nextExpiry, t+int64(limit))
 	}
 }
 
@@ -133,8 +126,7 @@ func (c *client) expire(now int64) {
 	if expired > 0 {
 		p.tellExpired(expired)
 	}
-	if limit := c.patience(); c.waits != 0 && c.stash.Len() > 0 && limit > 0 {
-		due := c.stashedAt + limit
+	if due := c.dueAt(c.patience(int64(p.conf.RequestTimeout))); due != 0 && c.waits != 0 {
 		if due <= now {
 			if q := c.asks; q != nil {
 				q.remove(c)
@@ -160,23 +152,11 @@ func (c *client) expire(now int64) {
 // it, and must not keep its descriptor as long as the pause lasts.
 const endingPatience = int64(2 * time.Second)
 
-// patience is how long what the client has sent may wait to be taken, in nanoseconds;
-// 0: as long as it takes.
-func (c *client) patience() int64 {
-	limit := int64(c.pool.conf.RequestTimeout)
-	if c.ending && c.waits&waitsForPool != 0 {
-		return soonest(limit, endingPatience)
-	}
-	return limit
-}
-
 // expireWaiting sees to it that what the client has sent is refused if it is not taken
 // in time.
 func (c *client) expireWaiting() {
-	if limit := c.patience(); limit > 0 && c.stash.Len() > 0 {
-		ctx := c.pool.ctx
-		ctx.nextExpiry = soonest(ctx.nextExpiry, c.stashedAt+limit)
-	}
+	ctx := c.pool.ctx
+	ctx.nextExpiry = soonest(ctx.nextExpiry, c.dueAt(c.patience(int64(c.pool.conf.RequestTimeout))))
 }
 
 // tellExpired tells that requests have taken too long.

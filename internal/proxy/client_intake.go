@@ -1,0 +1,129 @@
+package proxy
+
+import (
+	"nuthatch/internal/mbuf"
+)
+
+// An intake is what has come from a client and is not taken yet:
+//
+//	received ─► skip ─► parser ──────────────► a request is taken
+//	              │        │ half of one            │ it must be parsed again
+//	              │        └─► partial              ▼
+//	              └─ no room, or it waits ─► stash ◄─ again
+//
+// It belongs to the loop.
+type intake struct {
+	// partial is the request that has not wholly come, or nil.
+	partial *partial
+	// stash is what was received while there was no room for its requests.
+	//
+	// Invariant: empty unless the connection is not read from.
+	stash mbuf.Chain
+	// stashedAt is when what is first in the stash came.
+	stashedAt int64
+	// again is a request that is to be parsed again, on its way to the stash.
+	//
+	// Invariant: empty between two calls of the loop's.
+	again mbuf.Chain
+	// skip is how many of the bytes that come next are neither parsed nor kept.
+	skip int
+	// waits are the reasons why the next request is not taken, however much room
+	// there is.
+	waits wait
+	// overdue: what is in the stash has waited too long, and is refused.
+	overdue   bool
+	resumable bool // in ctx.resumable
+	ending    bool // the client will send no more, and has not been read to the end
+	starved   bool // in ctx.memory.clients
+}
+
+// skipped takes the bytes off data that are to be skipped, and returns how many.
+func (in *intake) skipped(data []byte) int {
+	n := min(in.skip, len(data))
+	in.skip -= n
+	return n
+}
+
+// keep puts data, which came now, behind what is in the stash.
+func (in *intake) keep(bufs *mbuf.Pool, data []byte, now int64) {
+	if in.stash.Len() == 0 {
+		in.stashedAt = now
+	}
+	in.stash.Append(bufs, data)
+}
+
+// takeAgain has a request that was taken off q parsed again.
+func (in *intake) takeAgain(bufs *mbuf.Pool, q *mbuf.Chain) { in.again.Splice(bufs, q) }
+
+// putBack moves a request that is to be parsed again to the front of the stash, and
+// reports whether there was one.
+func (in *intake) putBack(bufs *mbuf.Pool, now int64) bool {
+	if in.again.Len() == 0 {
+		return false
+	}
+	if in.stash.Len() == 0 {
+		in.stashedAt = now
+	}
+	in.again.Splice(bufs, &in.stash)
+	in.stash, in.again = in.again, mbuf.Chain{}
+	return true
+}
+
+// received is how many bytes have come and are not taken.
+func (in *intake) received() int {
+	n := in.stash.Len()
+	if in.partial != nil {
+		n += in.partial.bytes.Len()
+	}
+	return n
+}
+
+// holds is received, with what the parser of half a request takes.
+func (in *intake) holds() int {
+	n := in.received()
+	if in.partial != nil {
+		n += in.partial.held
+	}
+	return n
+}
+
+// isEmpty reports whether nothing has come that is not taken, not even a part of
+// something.
+func (in *intake) isEmpty() bool { return in.partial == nil && in.skip == 0 && in.stash.Len() == 0 }
+
+// cameAt is when the request that is taken now has come.
+func (in *intake) cameAt(now int64) int64 {
+	if in.stash.Len() > 0 {
+		return in.stashedAt
+	}
+	return now
+}
+
+// dueAt is when what is in the stash is refused if it may wait for so long; 0: never.
+func (in *intake) dueAt(patience int64) int64 {
+	if patience == 0 || in.stash.Len() == 0 {
+		return 0
+	}
+	return in.stashedAt + patience
+}
+
+// patience is how long what the client has sent may wait to be taken, if limit is how
+// long any may; 0: as long as it takes.
+func (in *intake) patience(limit int64) int64 {
+	if in.ending && in.waits&waitsForPool != 0 {
+		return soonest(limit, endingPatience)
+	}
+	return limit
+}
+
+// waited reports whether a client that waits need not do so any longer. answered: it has
+// the replies to all that it asked for.
+func (in *intake) waited(answered bool) bool {
+	if answered {
+		in.waits &^= waitsForReplies
+	}
+	return in.waits == 0
+}
+
+// drop gives up what is in the stash.
+func (in *intake) drop(bufs *mbuf.Pool) { in.stash.Release(bufs) }

@@ -1,0 +1,72 @@
+package proxy
+
+import (
+	"time"
+
+	"nuthatch/internal/msg"
+)
+
+// A presence is when a client was last seen: when it sent something, and when it read
+// what waits for it. All times are the loop's, in nanoseconds. It belongs to the loop.
+type presence struct {
+	// since is when the client came.
+	since int64
+	// active is when the client last sent something, or took some of its replies, lastType the command that it
+	// sent last.
+	active   int64
+	lastType msg.Type
+	// unreadSince is since when the client has had replies to read and not read any;
+	// 0 if it has none.
+	unreadSince int64
+	// slowSince is since when the client has had more to read than
+	// client_output_soft_limit, or when it last had read as much as that; 0 if it
+	// has not. slowTook is what it has read since.
+	slowSince, slowTook int64
+	// leaveBy is when a client that is to leave goes at the latest; 0 for all
+	// others.
+	leaveBy int64
+}
+
+// came begins the presence.
+func (v *presence) came(now int64) { v.since, v.active = now, now }
+
+// seen notes that the client does something.
+func (v *presence) seen(now int64) { v.active = now }
+
+// took notes that the client, or the kernel for it, took n bytes of its replies, and
+// that so many are left. soft is how many may be; 0: as many as there are. It returns 1
+// if the client has begun to be slow, and -1 if it is so no more.
+func (v *presence) took(n int, left, soft, now int64) (slow int) {
+	switch {
+	case left == 0:
+		v.unreadSince = 0
+	case n > 0 || v.unreadSince == 0:
+		v.unreadSince = now
+	}
+	switch {
+	case soft == 0 || left <= soft:
+		if v.slowSince != 0 {
+			v.slowSince = 0
+			return -1
+		}
+	case v.slowSince == 0:
+		v.slowSince, v.slowTook = now, 0
+		return 1
+	default:
+		if v.slowTook += int64(n); v.slowTook >= soft {
+			v.slowSince, v.slowTook = now, 0
+		}
+	}
+	return 0
+}
+
+// isSlow reports whether the client has more to read than it may.
+func (v *presence) isSlow() bool { return v.slowSince != 0 }
+
+// slowBefore reports whether it has had so, and not read on, since before a time.
+func (v *presence) slowBefore(t int64) bool { return v.slowSince != 0 && v.slowSince < t }
+
+// age is how long ago the client came, and silent how long ago it was last active, in
+// seconds.
+func (v *presence) age(now int64) int64    { return (now - v.since) / int64(time.Second) }
+func (v *presence) silent(now int64) int64 { return (now - v.active) / int64(time.Second) }
