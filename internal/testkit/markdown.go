@@ -86,7 +86,7 @@ func wrapParagraph(lines []string) []string {
 	line := ""
 	for _, word := range markdownWords(strings.Join(lines, " ")) {
 		width := utf8.RuneCountInString(indent) + utf8.RuneCountInString(line) + len(" ") + utf8.RuneCountInString(word)
-		if line != "" && width > TextWidth && !beginsBlock(word) {
+		if line != "" && width > TextWidth {
 			wrapped = append(wrapped, indent+line)
 			line = ""
 		}
@@ -102,16 +102,22 @@ func beginsBlock(word string) bool {
 	return markdownItem.MatchString(word+" ") || strings.ContainsAny(word[:1], "#|>")
 }
 
-// markdownWords splits a text at blanks that are not within code.
+// markdownWords splits a text at blanks that are not within code, and that are not
+// before a word that would begin another block.
 func markdownWords(text string) []string {
 	var words []string
 	word := ""
 	for part := range strings.FieldsSeq(text) {
 		word = strings.TrimPrefix(word+" "+part, " ")
-		if strings.Count(word, "`")%2 == 0 {
+		switch n := len(words) - 1; {
+		case strings.Count(word, "`")%2 != 0:
+			continue
+		case n >= 0 && beginsBlock(word):
+			words[n] += " " + word
+		default:
 			words = append(words, word)
-			word = ""
 		}
+		word = ""
 	}
 	if word != "" {
 		words = append(words, word)

@@ -24,7 +24,7 @@ func TestWrapMarkdown(t *testing.T) {
 		long + "\nshort\n":                            strings.TrimSpace(strings.Repeat("word ", 20)) + "\nword word word word word short\n",
 		"- " + long + "\n- b\n":                       "- " + strings.TrimSpace(strings.Repeat("word ", 19)) + "\n  word word word word word word\n- b\n",
 		"10. " + long + "\n\nx\n":                     "10. " + strings.TrimSpace(strings.Repeat("word ", 19)) + "\n    word word word word word word\n\nx\n",
-		strings.Repeat("word ", 20) + "- a - b # c\n": strings.TrimSpace(strings.Repeat("word ", 20)) + " -\na - b # c\n",
+		strings.Repeat("word ", 20) + "- a - b # c\n": strings.TrimSpace(strings.Repeat("word ", 19)) + "\nword - a - b # c\n",
 	} {
 		if got := WrapMarkdown(doc); got != want {
 			t.Errorf("%q became\n%q, want\n%q", doc, got, want)
