@@ -108,7 +108,7 @@ func (c *client) gather(req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
 	var words mbuf.Chain
-	inquiry, ok := p.proto.Inquire(req, &c.session, ctx.bufs, &words)
+	inquiry, ok := p.proto.inquirer.Inquire(req, &c.session, ctx.bufs, &words)
 	if !ok {
 		c.local(req)
 		return

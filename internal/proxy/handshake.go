@@ -15,10 +15,10 @@ import (
 // another one.
 type handshake struct {
 	conn *serverConn
-	// proto is what wrote it, and so knows the replies, and lane the lane that it is
+	// greeter is what wrote it, and so knows the replies, and lane the lane that it is
 	// for: a reload may have given the pool others meanwhile.
-	proto Protocol
-	lane  msg.Lane
+	greeter Greeter
+	lane    msg.Lane
 	// pending is the number of replies that are still to come, next the number
 	// of the one that comes next.
 	pending, next int
@@ -36,13 +36,16 @@ func (h *handshake) begin() {
 	c := h.conn
 	ctx := c.pool.ctx
 	h.next = 0
-	h.proto, h.lane = c.pool.proto, c.pool.lanes[c.lane].key
+	h.greeter, h.lane = c.pool.proto.greeter, c.pool.lanes[c.lane].key
+	if h.greeter == nil {
+		return
+	}
 	out := c.Conn.Out()
 	before := out.Len()
-	h.own = h.proto.Handshake(h.lane, ctx.bufs, out)
+	h.own = h.greeter.Handshake(h.lane, ctx.bufs, out)
 	n := h.own
 	if c.server.forgetful && !h.lane.Aside {
-		n += h.proto.Restore(ctx.bufs, out)
+		n += h.greeter.Restore(ctx.bufs, out)
 		h.restoring = n > h.own
 		c.server.forgetful = h.restoring
 	}
@@ -86,7 +89,7 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	} else {
 		h.buf = append(h.buf, r.Flat...)
 	}
-	objection, unfit := h.proto.HandshakeReply(h.lane, h.next, h.buf)
+	objection, unfit := h.greeter.HandshakeReply(h.lane, h.next, h.buf)
 	if objection != "" {
 		if missed, ok := c.server.objectionPace.passAfter(ctx.loop.Now(), troublePeriod); ok {
 			ctx.log.Warn("server refused a part of the handshake", append(c.attrs(),

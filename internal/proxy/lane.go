@@ -112,11 +112,11 @@ func (p *ServerPool) lingers(i int) {
 func (p *ServerPool) clearLanes() {
 	clear(p.lanes)
 	p.lanes, p.laneByKey = p.lanes[:0], make(map[msg.Lane]int)
-	p.lane(p.proto.Resolve(msg.DefaultLane))
+	p.lane(p.proto.resolve(msg.DefaultLane))
 }
 
 // laneOf returns the index of the lane that serves a session.
-func (p *ServerPool) laneOf(s *msg.Session) int { return p.lane(p.proto.Resolve(s.Lane)) }
+func (p *ServerPool) laneOf(s *msg.Session) int { return p.lane(p.proto.resolve(s.Lane)) }
 
 // lane returns the index of the lane with the given key.
 func (p *ServerPool) lane(key msg.Lane) int {

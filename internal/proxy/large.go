@@ -510,7 +510,7 @@ func (t *turn) isLargeMerge(parent *msg.Msg) bool {
 func (c *client) mergeLater(parent *msg.Msg) {
 	parent.Working = true
 	each := parent.Held/max(1, parent.Nkeys) + 1
-	c.pool.ctx.later(&largeMerge{c: c, m: parent, proto: c.pool.proto, keys: min(keyStep, c.pool.ctx.turn.atOnce.Bytes/each+1)})
+	c.pool.ctx.later(&largeMerge{c: c, m: parent, proto: c.pool.proto.Protocol, keys: min(keyStep, c.pool.ctx.turn.atOnce.Bytes/each+1)})
 }
 
 // step implements job.

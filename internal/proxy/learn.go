@@ -22,7 +22,7 @@ func (c *client) learn(req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
 	var text mbuf.Chain
-	topic, ok := p.proto.Ask(req, &c.session, ctx.bufs, &text)
+	topic, ok := p.proto.learner.Ask(req, &c.session, ctx.bufs, &text)
 	defer text.Release(ctx.bufs)
 	answered := c.answered
 	c.answered = nil
@@ -51,7 +51,7 @@ func (c *client) learn(req *msg.Request) {
 	}
 	p.questions[topic] = q
 	if len(q.text) == 0 {
-		find, _ := p.proto.Report(req, &c.session)
+		find, _ := p.proto.reporter.Report(req, &c.session)
 		q.find(find)
 		return
 	}

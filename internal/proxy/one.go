@@ -8,7 +8,7 @@ import "nuthatch/internal/msg"
 func (c *client) one(req *msg.Request) {
 	p := c.pool
 	n := len(p.servers)
-	server, ok := p.proto.OneServer(req, n)
+	server, ok := p.proto.chooser.OneServer(req, n)
 	switch {
 	case !ok:
 		c.local(req)
@@ -25,7 +25,7 @@ func (c *client) one(req *msg.Request) {
 	if f := c.newFragment(parent, s); !f.Done {
 		conn := c.made(s)
 		f.Len = conn.Out().Len()
-		p.proto.AppendOne(req, n, p.ctx.bufs, conn.Out())
+		p.proto.chooser.AppendOne(req, n, p.ctx.bufs, conn.Out())
 		c.sendFragment(f, s)
 	}
 	if parent.Pending == 0 {

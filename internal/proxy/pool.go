@@ -19,7 +19,7 @@ type ServerPool struct {
 	index   int
 	conf    *config.Pool
 	topo    *topology.Topology
-	proto   Protocol
+	proto   capabilities
 	servers []*Server
 	stats   *stats.PoolShard
 	// commands are the protocol's, by msg.Type.
@@ -107,7 +107,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		index:  index,
 		conf:   o.Config,
 		topo:   o.Topology,
-		proto:  o.Protocol,
+		proto:  capabilitiesOf(o.Protocol),
 		stats:  &ctx.shard.Pools[index],
 		parser: o.Protocol.NewRequestParser(),
 		shares: make([]uint16, len(o.Config.Servers)),
@@ -131,7 +131,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 func (p *ServerPool) begin() *partial {
 	q := p.partials
 	if q == nil {
-		q = &partial{parser: p.proto.NewRequestParser(), proto: p.proto}
+		q = &partial{parser: p.proto.NewRequestParser(), proto: p.proto.Protocol}
 	} else {
 		p.partials = q.next
 		p.npartials--
@@ -156,7 +156,7 @@ func (p *ServerPool) finish(q *partial) {
 	p.ctx.memory.beside -= int64(q.held)
 	q.held = 0
 	// A reload may have replaced the protocol meanwhile.
-	if q.proto != p.proto || p.npartials == maxPartials || q.parser.Held() > maxKeptParser {
+	if q.proto != p.proto.Protocol || p.npartials == maxPartials || q.parser.Held() > maxKeptParser {
 		return
 	}
 	q.next = p.partials
@@ -167,9 +167,9 @@ func (p *ServerPool) finish(q *partial) {
 // adoptPartial has a request that a reload found half way through judged as one that
 // begins now.
 func (p *ServerPool) adoptPartial(q *partial) {
-	if q.proto != p.proto {
+	if q.proto != p.proto.Protocol {
 		q.parser.Adopt(p.parser)
-		q.proto = p.proto
+		q.proto = p.proto.Protocol
 	}
 }
 

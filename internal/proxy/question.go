@@ -157,7 +157,7 @@ func (q *question) OnReply(m *msg.Msg, r msg.Reply) {
 		q.reply = append(q.reply[:0], r.Flat...)
 	}
 	q.failure = msg.OK
-	q.objection = p.proto.Learn(q.topic, q.reply)
+	q.objection = p.proto.learner.Learn(q.topic, q.reply)
 	if q.objection != "" {
 		q.ask()
 		return

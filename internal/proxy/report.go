@@ -7,7 +7,7 @@ import "nuthatch/internal/msg"
 func (c *client) report(req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
-	find, ok := p.proto.Report(req, &c.session)
+	find, ok := p.proto.reporter.Report(req, &c.session)
 	if !ok || ctx.outside == nil {
 		c.local(req)
 		return

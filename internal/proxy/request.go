@@ -160,7 +160,7 @@ func (c *client) write(req *msg.Request, out *mbuf.Chain) {
 // to every server of the pool.
 func (c *client) broadcast(req *msg.Request) {
 	p := c.pool
-	if !p.proto.Prepare(req) {
+	if preparer := p.proto.preparer; preparer != nil && !preparer.Prepare(req) {
 		c.local(req)
 		return
 	}
@@ -264,7 +264,7 @@ func (c *client) cross(m *msg.Msg, req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
 	p.failed(m, msg.CrossServer)
-	p.proto.AppendCrossServer(ctx.bufs, &m.Reply, req, ctx.key1, ctx.key2)
+	p.proto.crossed.AppendCrossServer(ctx.bufs, &m.Reply, req, ctx.key1, ctx.key2)
 	m.Done = true
 	c.hold(m, m.Reply.Len())
 	c.advance()

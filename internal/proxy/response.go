@@ -29,7 +29,7 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 		return
 	}
 	c.saw(r.Len(), &c.pool.largest)
-	if m.Muted || m.Quiet && c.pool.proto.Silent(m.Type, r) {
+	if m.Muted || m.Quiet && c.pool.proto.silencer.Silent(m.Type, r) {
 		r = msg.Reply{}
 	}
 	if c.outq.Head() != m {

@@ -16,7 +16,7 @@ func (c *client) barred(req *msg.Request) bool {
 	if c.collects() {
 		return c.collect(req)
 	}
-	if c.pool.proto.Allows(req, &c.session) {
+	if keeper := c.pool.proto.sessions; keeper == nil || keeper.Allows(req, &c.session) {
 		return false
 	}
 	c.local(req)
@@ -62,7 +62,7 @@ func (p *ServerPool) adoptSessions(before *config.Pool) {
 	if before.RedisDB != p.conf.RedisDB {
 		p.adoptLanes()
 	}
-	if before.RedisDB == p.conf.RedisDB && before.Databases == p.conf.Databases && before.RedisAuth == p.conf.RedisAuth {
+	if p.proto.sessions == nil || before.RedisDB == p.conf.RedisDB && before.Databases == p.conf.Databases && before.RedisAuth == p.conf.RedisAuth {
 		return
 	}
 	lost := 0
@@ -71,7 +71,7 @@ func (p *ServerPool) adoptSessions(before *config.Pool) {
 		if c.collects() { // its words for databases may mean others now
 			c.abort()
 		}
-		p.proto.Adopt(&c.session)
+		p.proto.sessions.Adopt(&c.session)
 		if c.session.Bars&^bars&msg.LostDatabase != 0 {
 			lost++
 		}

@@ -27,7 +27,7 @@ import (
 // its EXEC can free. It has bounds of its own, and at the hard mark of the memory the
 // largest are given up first.
 
-// Transactor is what a protocol with transactions knows beside Protocol.
+// A Transactor has transactions (msg.Collecting).
 type Transactor interface {
 	// Collect says what becomes of a request of a session that is in a transaction. If it
 	// is Unqueued or Apart, Local answers it, and if it is Queued too, once that is done.
@@ -64,7 +64,7 @@ type transaction struct {
 const maxTransactions = 256
 
 // transactor is the pool's protocol, whose session says that it has transactions.
-func (p *ServerPool) transactor() Transactor { return p.proto.(Transactor) }
+func (p *ServerPool) transactor() Transactor { return p.proto.transactor }
 
 // collect does what is to be done with a request between MULTI and EXEC, and reports
 // whether that was anything else than with any request.

@@ -90,20 +90,6 @@ func (p *Protocol) NewRequestParser() msg.RequestParser {
 // NewReplyParser returns a parser for what a server sends.
 func (p *Protocol) NewReplyParser() msg.ReplyParser { return &replyParser{} }
 
-// Handshake appends nothing: a server expects no greeting.
-func (p *Protocol) Handshake(msg.Lane, *mbuf.Pool, *mbuf.Chain) int { return 0 }
-
-// HandshakeReply is never asked: there is no handshake.
-func (p *Protocol) HandshakeReply(msg.Lane, int, []byte) (string, msg.Reason) { return "", msg.OK }
-
-// Ask is never called: nothing is learnt from servers.
-func (p *Protocol) Ask(*msg.Request, *msg.Session, *mbuf.Pool, *mbuf.Chain) (string, bool) {
-	return "", false
-}
-
-// Learn is never called.
-func (p *Protocol) Learn(string, []byte) string { return "" }
-
 // Local appends the error in req, or the proxy's own answer, or nothing for a
 // quit or where the client expects no answer. A request that is not for the
 // proxy to answer is one of a client that is not authenticated, and told so.
@@ -131,10 +117,4 @@ func (p *Protocol) AppendError(pool *mbuf.Pool, out *mbuf.Chain, why string) {
 	out.AppendString(pool, "SERVER_ERROR ")
 	out.AppendString(pool, why)
 	out.AppendString(pool, crlf)
-}
-
-// AppendCrossServer appends a SERVER_ERROR. It is never needed: every command
-// of several keys can be split.
-func (p *Protocol) AppendCrossServer(pool *mbuf.Pool, out *mbuf.Chain, _ *msg.Request, _, _ []byte) {
-	p.AppendError(pool, out, "the keys of this request belong to different servers")
 }

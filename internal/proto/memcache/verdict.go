@@ -108,7 +108,7 @@ func (p *Protocol) SizeOfKey(_ msg.Type, r msg.Reply, i int, key []byte) int {
 	return 0
 }
 
-// Silent implements proxy.Protocol: it tells by the reply's code whether
+// Silent implements proxy.Silencer: it tells by the reply's code whether
 // memcached sends it to a quiet request.
 func (p *Protocol) Silent(t msg.Type, r msg.Reply) bool {
 	var buf [maxCode]byte

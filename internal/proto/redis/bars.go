@@ -30,7 +30,7 @@ const (
 	inLostDatabase
 )
 
-// Allows implements proxy.Protocol.
+// Allows implements proxy.SessionKeeper.
 func (p *Protocol) Allows(req *msg.Request, s *msg.Session) (ok bool) {
 	return p.barrier(req, s) == noBarrier
 }
@@ -101,7 +101,7 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 	}
 }
 
-// Adopt implements proxy.Protocol. A client that has logged in stays logged in, also
+// Adopt implements proxy.SessionKeeper. A client that has logged in stays logged in, also
 // where the password is another now, as with Redis; where there is none any more,
 // none is asked for. A database that was chosen stays that database, and is not to be
 // used if the pool no longer has it.

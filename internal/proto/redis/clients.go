@@ -175,7 +175,7 @@ const (
 // maxKillWords is how many words of CLIENT KILL are looked at, which is done at once.
 const maxKillWords = 4096
 
-// Inquire implements proxy.Protocol.
+// Inquire implements proxy.Inquirer.
 func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, words *mbuf.Chain) (about msg.Inquiry, ok bool) {
 	q := &inquiry{resp3: s.Lane.IsRESP3(), database: p.databases.shown}
 	switch commands[req.Type].sub {

@@ -134,7 +134,7 @@ func (d databases) behindDB(r *msg.Request) (fault string, at int) {
 	return "", at
 }
 
-// Resolve implements proxy.Protocol: the connections of a database are those of
+// Resolve implements proxy.SessionKeeper: the connections of a database are those of
 // all who use it, whether they chose it or it is the pool's own.
 func (p *Protocol) Resolve(lane msg.Lane) msg.Lane {
 	return msg.Lane{RESP: uint8(version(lane)), DB: p.databases.number(lane)}

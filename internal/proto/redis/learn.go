@@ -164,7 +164,7 @@ const (
 	aboutCommand = "command:"
 )
 
-// Ask implements proxy.Protocol. A client that has not logged in may make the
+// Ask implements proxy.Learner. A client that has not logged in may make the
 // proxy ask for HELLO only, which says nothing of the servers' data.
 func (p *Protocol) Ask(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) (topic string, ok bool) {
 	w := writer{pool: pool, out: out}
@@ -183,7 +183,7 @@ func (p *Protocol) Ask(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *m
 	return aboutCommand + name, true
 }
 
-// Learn implements proxy.Protocol. That servers do not know a command is no news
+// Learn implements proxy.Learner. That servers do not know a command is no news
 // to keep: a module may be loaded later.
 func (p *Protocol) Learn(topic string, reply []byte) (objection string) {
 	if topic == aboutHello {

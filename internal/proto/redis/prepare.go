@@ -18,7 +18,7 @@ const (
 	waitNegative   = "timeout is negative"
 )
 
-// Prepare implements proxy.Protocol: it looks at a request that is to go to every
+// Prepare implements proxy.Preparer: it looks at a request that is to go to every
 // server. It refuses what the pool does not allow, bounds how long a WAIT waits,
 // remembers scripts, and has what ends them sent past them.
 func (p *Protocol) Prepare(req *msg.Request) (ok bool) {

@@ -37,7 +37,7 @@ func (p *Protocol) hasSlot(req *msg.Request) bool {
 	return false
 }
 
-// OneServer implements proxy.Protocol: it picks the server that a SCAN's cursor
+// OneServer implements proxy.ServerChooser: it picks the server that a SCAN's cursor
 // names.
 func (p *Protocol) OneServer(req *msg.Request, nservers int) (server int, ok bool) {
 	if commands[req.Type].name == clusterScan {
@@ -77,7 +77,7 @@ func parseCursor(b []byte) (n uint64, ok bool) {
 	return n, true
 }
 
-// AppendOne implements proxy.Protocol: it appends the request with the cursor
+// AppendOne implements proxy.ServerChooser: it appends the request with the cursor
 // that its server gave.
 func (p *Protocol) AppendOne(req *msg.Request, nservers int, pool *mbuf.Pool, out *mbuf.Chain) {
 	cursor, _ := p.cursorOf(req)

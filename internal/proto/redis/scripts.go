@@ -168,7 +168,7 @@ func (p *Protocol) mergeLoad(parent *msg.Msg, failure msg.Reason, pool *mbuf.Poo
 	return p.mergeSame(parent, pool, out)
 }
 
-// Restore implements proxy.Protocol: it appends a SCRIPT LOAD for every script
+// Restore implements proxy.Greeter: it appends a SCRIPT LOAD for every script
 // that is remembered.
 func (p *Protocol) Restore(pool *mbuf.Pool, out *mbuf.Chain) int {
 	set := p.scripts.set.Load()

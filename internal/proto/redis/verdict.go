@@ -150,6 +150,3 @@ func firstByte(r msg.Reply) byte {
 	}
 	return r.Flat[0]
 }
-
-// Silent implements proxy.Protocol. No request of Redis is quiet.
-func (p *Protocol) Silent(msg.Type, msg.Reply) bool { return false }

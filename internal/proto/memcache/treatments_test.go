@@ -1,0 +1,19 @@
+package memcache
+
+import (
+	"testing"
+
+	"nuthatch/internal/msg"
+)
+
+// What becomes of a command asks for nothing that the protocol does not have: it has no
+// question for servers, about clients or the process, and no server of its choice.
+func TestTreatments(t *testing.T) {
+	for i := range commands {
+		switch c := &commands[i]; c.treatment {
+		case msg.Forward, msg.Fragment, msg.Broadcast, msg.Local, msg.Quit:
+		case msg.One, msg.Learn, msg.Gather, msg.Report, msg.Ignore:
+			t.Errorf("%s: treatment %d", c.name, c.treatment)
+		}
+	}
+}

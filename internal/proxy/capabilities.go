@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// capabilities are a pool's protocol, and what of the optional it has: nil if it does not.
+// They are looked up once, when the pool gets its protocol.
+//
+// Invariant: a request's treatment, and its being quiet, ask for no capability that its
+// protocol lacks.
+type capabilities struct {
+	Protocol
+	greeter    Greeter
+	sessions   SessionKeeper
+	learner    Learner
+	preparer   Preparer
+	chooser    ServerChooser
+	inquirer   Inquirer
+	reporter   Reporter
+	silencer   Silencer
+	crossed    CrossRefuser
+	transactor Transactor
+}
+
+func capabilitiesOf(p Protocol) capabilities {
+	c := capabilities{Protocol: p}
+	c.greeter, _ = p.(Greeter)
+	c.sessions, _ = p.(SessionKeeper)
+	c.learner, _ = p.(Learner)
+	c.preparer, _ = p.(Preparer)
+	c.chooser, _ = p.(ServerChooser)
+	c.inquirer, _ = p.(Inquirer)
+	c.reporter, _ = p.(Reporter)
+	c.silencer, _ = p.(Silencer)
+	c.crossed, _ = p.(CrossRefuser)
+	c.transactor, _ = p.(Transactor)
+	return c
+}
+
+// resolve returns the lane of server connections that serves a session's lane.
+func (c *capabilities) resolve(lane msg.Lane) msg.Lane {
+	if c.sessions == nil {
+		return lane
+	}
+	return c.sessions.Resolve(lane)
+}
+
+// A Greeter has something to say on a fresh server connection, before any request.
+// Without one requests go at once.
+type Greeter interface {
+	// Handshake appends what a connection of a lane says first, and returns how many
+	// replies that will bring. Those are given to HandshakeReply, one by one, and seen by
+	// no client.
+	Handshake(lane msg.Lane, p *mbuf.Pool, out *mbuf.Chain) int
+	// HandshakeReply looks at the i-th reply of the handshake, flat in b. The
+	// text is empty if the server agreed, and else is what it objected. A reason
+	// says that the connection is then not what the lane promises, and must not
+	// be used.
+	HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason)
+	// Restore appends what a server must be told that may have forgotten
+	// everything, and returns how many replies that will bring.
+	Restore(p *mbuf.Pool, out *mbuf.Chain) int
+}
+
+// A SessionKeeper has clients whose earlier requests decide about later ones. Without one
+// all requests are allowed, and there is one lane.
+type SessionKeeper interface {
+	// Resolve returns the lane of server connections that serves a session's lane.
+	Resolve(lane msg.Lane) msg.Lane
+	// Adopt has the session of a client that was there before a reload mean the same
+	// under the pool's new configuration.
+	Adopt(s *msg.Session)
+	// Allows is not ok if a request is not to be carried out for what the client said, or
+	// did not say, before: it has not logged in, or s.Bars. It is asked only of sessions of
+	// that kind.
+	Allows(req *msg.Request, s *msg.Session) (ok bool)
+}
+
+// A Learner understands some requests only with the help of a server (msg.Learn).
+type Learner interface {
+	// Ask appends the question that a request raises, to a server on the default lane,
+	// and returns what it is about: one answer does for all requests with the same topic.
+	// If it appends nothing, a Reporter finds the answer out. It is not ok if there is
+	// nothing to ask.
+	Ask(req *msg.Request, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain) (topic string, ok bool)
+	// Learn keeps what a server's answer, flat in reply, says about the topic, for
+	// all loops; the request is then parsed again. If the reply is no answer the
+	// text is what the server says instead. A request that is to be learnt still
+	// after that is answered here.
+	Learn(topic string, reply []byte) (objection string)
+}
+
+// A Preparer looks at a request that is to go to every server (msg.Broadcast). Without
+// one it goes as it is.
+type Preparer interface {
+	// Prepare may have other bytes sent.
+	Prepare(req *msg.Request) (ok bool)
+}
+
+// A ServerChooser knows which server a request goes to (msg.One).
+type ServerChooser interface {
+	// OneServer picks it among the pool's n servers.
+	OneServer(req *msg.Request, n int) (server int, ok bool)
+	// AppendOne then appends what goes to that server.
+	AppendOne(req *msg.Request, n int, p *mbuf.Pool, out *mbuf.Chain)
+}
+
+// An Inquirer answers requests about the pool's clients (msg.Gather).
+type Inquirer interface {
+	// Inquire is what such a request wants to know. If it is about clients that the
+	// request names one by one, these are appended to words, for ReadIDs.
+	Inquire(req *msg.Request, s *msg.Session, p *mbuf.Pool, words *mbuf.Chain) (about msg.Inquiry, ok bool)
+}
+
+// A Reporter answers requests about the whole process (msg.Report).
+type Reporter interface {
+	// Report is what finds out the reply, and calls reply with it, once, on any
+	// goroutine. It is called outside the event loops.
+	Report(req *msg.Request, s *msg.Session) (find func(reply func([]byte)), ok bool)
+}
+
+// A Silencer has quiet requests, to which clients want to hear some replies and not
+// others.
+type Silencer interface {
+	// Silent reports whether the client of a quiet request wants not to hear
+	// this reply to it. The reply is not changed.
+	Silent(t msg.Type, r msg.Reply) bool
+}
+
+// A CrossRefuser has requests of several keys that cannot be split.
+type CrossRefuser interface {
+	// AppendCrossServer appends the error for such a request, whose keys a and b, among
+	// others, have different owners.
+	AppendCrossServer(p *mbuf.Pool, out *mbuf.Chain, req *msg.Request, a, b []byte)
+}
