@@ -111,8 +111,8 @@ func (c *client) OnData(data []byte) {
 		c.PauseRead()
 		c.keep(c.pool.ctx.bufs, data[n:], c.pool.ctx.loop.Now())
 		c.waitsFrom(c.stashedAt)
-		if c.scarce() {
-			c.starve()
+		if c.pool.ctx.memory.scarce(c) {
+			c.pool.ctx.memory.starve(c)
 		} else if !c.pool.ctx.answersOn() {
 			c.mayResume()
 		}
@@ -205,12 +205,12 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 // without any nothing.
 func (c *client) Grant() int {
 	ctx := c.pool.ctx
-	ctx.weigh()
+	ctx.memory.weigh()
 	if !ctx.memory.tight {
 		return eventloop.Unlimited
 	}
-	if !c.mayRead() {
-		c.starve()
+	if !ctx.memory.mayRead(c) {
+		ctx.memory.starve(c)
 		return 0
 	}
 	return sip
@@ -264,7 +264,7 @@ func (c *client) within(part int) bool {
 	n := c.inFlight()
 	bytes := c.held + c.Out().Len()
 	if n == 0 && bytes == 0 {
-		return c.fits()
+		return c.pool.ctx.memory.fits(c)
 	}
 	conf, to := c.pool.conf, int64(part)
 	come := int64(bytes + c.outq.Len()*c.expects(c.pool.largest))
@@ -286,8 +286,8 @@ func (c *client) mayResume() {
 	case c.within(2):
 		c.resumable = true
 		c.pool.ctx.resumable = append(c.pool.ctx.resumable, c)
-	case c.scarce():
-		c.starve()
+	case c.pool.ctx.memory.scarce(c):
+		c.pool.ctx.memory.starve(c)
 	}
 }
 
@@ -319,10 +319,10 @@ func (c *client) resume() {
 	if !c.pool.ctx.answersOn() {
 		c.mayResume()
 	}
-	if c.state == clientOpen && c.stash.Len() > 0 && c.inFlight() == 0 && c.Out().Len() == 0 && c.scarce() {
+	if c.state == clientOpen && c.stash.Len() > 0 && c.inFlight() == 0 && c.Out().Len() == 0 && c.pool.ctx.memory.scarce(c) {
 		// What there was when it became resumable, another has taken in this turn, and
 		// it has nothing in flight whose end would have it looked at again.
-		c.starve()
+		c.pool.ctx.memory.starve(c)
 	}
 	c.settle()
 }
@@ -458,7 +458,7 @@ func (c *client) close() {
 // swallow drops a request that nobody waits for any more, now or when its reply
 // comes.
 func (ctx *Context) swallow(m *msg.Msg) {
-	ctx.expect(m, 0)
+	ctx.memory.expect(m, 0)
 	if m.Working {
 		m.Owner = nil // its job sees that
 		return

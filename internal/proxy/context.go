@@ -132,6 +132,7 @@ func NewContext(o Options) (*Context, error) {
 		nclients: new(topology.Tally),
 		outside:  o.Outside,
 	}
+	ctx.memory.ctx = ctx
 	ctx.measures.Measures = o.Measures
 	ctx.rnd.Seed(uint64(o.Epoch.UnixNano()), uint64(o.ID))
 	if o.NewLoop == nil {
@@ -148,7 +149,7 @@ func NewContext(o Options) (*Context, error) {
 		ctx.pools = append(ctx.pools, newServerPool(ctx, i, p))
 	}
 	o.Identity.Join(ctx)
-	ctx.look()
+	ctx.memory.look()
 	return ctx, nil
 }
 
@@ -268,7 +269,7 @@ func (ctx *Context) OnTurn(now int64) int64 {
 	if ctx.nextCheck != 0 && now >= ctx.nextCheck {
 		ctx.checkClients(now)
 	}
-	relief := ctx.relieve(now)
+	relief := ctx.memory.relieve(now)
 	if ctx.inquiries.next != 0 && now >= ctx.inquiries.next {
 		ctx.nextInquiry()
 	}

@@ -17,13 +17,13 @@ type holder struct {
 // cutHolders cuts those who keep memory from others because they do not read, or
 // do not send the rest of a request, until there is memory again. It is for the
 // loop that holds its part of the memory at the least.
-func (ctx *Context) cutHolders(now int64) {
-	m, loops := &ctx.memory, int64(len(ctx.identity.Loops()))
+func (m *memory) cutHolders(now int64) {
+	loops := int64(len(m.ctx.identity.Loops()))
 	if m.told < m.held/loops {
 		return
 	}
 	enough := m.soft - m.soft/4
-	stuck, largest := ctx.holders(now)
+	stuck, largest := m.holders(now)
 	slices.SortFunc(stuck, func(a, b holder) int { return cmp.Compare(b.bytes, a.bytes) })
 	for _, h := range stuck {
 		if m.held < enough {
@@ -33,23 +33,23 @@ func (ctx *Context) cutHolders(now int64) {
 		if h.partial != nil && h.inFlight() == 0 && h.unreadSince == 0 {
 			why = msg.SlowRequest
 		}
-		h.cutForMemory(why)
-		ctx.weigh()
+		m.cut(h.client, why)
+		m.weigh()
 	}
 	if m.full && len(stuck) == 0 && now-m.fullSince > lastGrace && largest.client != nil {
-		largest.cutForMemory(msg.NoMemory)
+		m.cut(largest.client, msg.NoMemory)
 		m.fullSince = now
 	}
 }
 
 // holders are the clients that have stood still or crept for too long at time now,
 // through no fault of ours, and the client for which most is held.
-func (ctx *Context) holders(now int64) (stuck []holder, largest holder) {
+func (m *memory) holders(now int64) (stuck []holder, largest holder) {
 	grace := softGrace
-	if ctx.memory.full {
+	if m.full {
 		grace = hardGrace
 	}
-	for _, pools := range [][]*ServerPool{ctx.pools, ctx.leaving.pools} {
+	for _, pools := range [][]*ServerPool{m.ctx.pools, m.ctx.leaving.pools} {
 		for _, p := range pools {
 			claims := p.claims()
 			for c := p.clients; c != nil; c = c.next {
@@ -62,7 +62,7 @@ func (ctx *Context) holders(now int64) (stuck []holder, largest holder) {
 				if claim.blocks {
 					patience = min(grace, blockGrace)
 				}
-				if h.bytes > 0 && (c.stuck(now-patience) || c.creeps(now)) {
+				if h.bytes > 0 && (m.stuck(c, now-patience) || m.creeps(c, now)) {
 					stuck = append(stuck, h)
 				}
 			}
@@ -73,7 +73,7 @@ func (ctx *Context) holders(now int64) (stuck []holder, largest holder) {
 
 // stuck reports whether the client has not read, or not sent the rest of its
 // request, since the given time.
-func (c *client) stuck(since int64) bool {
+func (m *memory) stuck(c *client, since int64) bool {
 	if c.unreadSince != 0 {
 		return c.unreadSince < since
 	}
@@ -107,9 +107,9 @@ func (p *ServerPool) claims() map[msg.Party]claim {
 	return all
 }
 
-// cutForMemory cuts a client. If it is in the middle of a request, and has no
+// cut cuts a client. If it is in the middle of a request, and has no
 // replies to come, it is told why.
-func (c *client) cutForMemory(why msg.Reason) {
+func (m *memory) cut(c *client, why msg.Reason) {
 	if c.inFlight() == 0 && c.Out().Len() == 0 {
 		ctx := c.pool.ctx
 		var out mbuf.Chain

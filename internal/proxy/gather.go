@@ -165,8 +165,8 @@ func (g *gathering) mayBegin() bool {
 	if c.Out().Len()+c.held-g.m.Held >= outFull {
 		return false
 	}
-	ctx.weigh()
-	ctx.look()
+	ctx.memory.weigh()
+	ctx.memory.look()
 	m := &ctx.memory
 	if ctx.loop.Now()-g.since < gatherPatience {
 		return !m.tight && g.estimate()/2 < m.share
@@ -192,7 +192,7 @@ func (g *gathering) begin() {
 		return
 	}
 	if g.lists() {
-		ctx.expect(g.m, int(g.estimate()))
+		ctx.memory.expect(g.m, int(g.estimate()))
 	}
 	g.last = id.LastClient()
 	for _, loop := range id.Loops() {

@@ -80,6 +80,11 @@ var (
 
 // memory is what one loop knows of the process's memory.
 type memory struct {
+	// static after construction
+	ctx *Context
+
+	// owned by the loop
+	//
 	// expected is how many bytes of replies are to come, as far as can be told.
 	expected int64
 	// beside is what is held beside chunks and messages: by the parsers of requests
@@ -121,20 +126,21 @@ type memory struct {
 
 // weigh tells the account what the loop holds and expects, if that has changed by
 // much.
-func (ctx *Context) weigh() {
-	m := &ctx.memory
-	held := int64(ctx.bufs.Held()+ctx.msgs.SeqBytes()+ctx.loop.Ahead()) + ctx.memory.beside + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
+func (m *memory) weigh() {
+	ctx := m.ctx
+	held := int64(ctx.bufs.Held()+ctx.msgs.SeqBytes()+ctx.loop.Ahead()) + m.beside + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
 	more, later := held-m.told, m.expected-m.toldDue
 	if more >= grain || more <= -grain || later >= grain || later <= -grain || m.tight {
 		m.told, m.toldDue = held, m.expected
 		ctx.identity.Limits().Account(more, later)
-		ctx.look()
+		m.look()
 	}
 }
 
 // look reads the account.
-func (ctx *Context) look() {
-	m, l := &ctx.memory, ctx.identity.Limits()
+func (m *memory) look() {
+	ctx := m.ctx
+	l := ctx.identity.Limits()
 	held, soft, hard := l.Memory()
 	if loops := int64(len(ctx.identity.Loops())); soft != m.soft || loops != m.loops {
 		m.soft, m.loops = soft, loops
@@ -176,23 +182,22 @@ func (p *ServerPool) firstReply() int {
 	return int(guess)
 }
 
-// expect counts n bytes of a reply to come for m, in place of what m counted
+// expect counts n bytes of a reply to come for r, in place of what r counted
 // before.
-func (ctx *Context) expect(m *msg.Msg, n int) {
-	ctx.memory.expected += int64(n - m.Expected)
-	m.Expected = n
+func (m *memory) expect(r *msg.Msg, n int) {
+	m.expected += int64(n - r.Expected)
+	r.Expected = n
 }
 
 // fits reports whether there is memory for one more request of a client that has
 // none in flight, and for its reply if that is a large one. Of whose replies
 // nothing is known that is not asked, so that a server which does not answer keeps
 // nobody out.
-func (c *client) fits() bool {
-	m := &c.pool.ctx.memory
+func (m *memory) fits(c *client) bool {
 	if n := c.expects(c.pool.largest); n > firstReplyGuess && !c.guesses && int64(n) > m.room && m.expected > 0 {
 		return false
 	}
-	return !m.full || c.favour()
+	return !m.full || m.favour(c)
 }
 
 // Unsent implements msg.Party.
@@ -204,27 +209,25 @@ func (c *client) holds() int {
 }
 
 // mayRead reports whether there is memory for what the client may send next.
-func (c *client) mayRead() bool {
-	m := &c.pool.ctx.memory
+func (m *memory) mayRead(c *client) bool {
 	switch {
 	case !m.tight:
 		return true
 	case c.partial == nil:
-		return c.inFlight() == 0 && c.holds() == 0 && c.fits()
+		return c.inFlight() == 0 && c.holds() == 0 && m.fits(c)
 	case c.partial.pace.once:
 		return true
 	}
 	rest := int64(c.partial.parser.Body())
-	return rest == 0 && !m.full || rest > 0 && rest <= (m.soft+m.hard)/2-m.held || c.favour()
+	return rest == 0 && !m.full || rest > 0 && rest <= (m.soft+m.hard)/2-m.held || m.favour(c)
 }
 
 // favour has the client go on with what it has sent, or begun to send, unless
 // another one does.
-func (c *client) favour() bool {
-	m := &c.pool.ctx.memory
-	now := c.pool.ctx.loop.Now()
+func (m *memory) favour(c *client) bool {
+	now := m.ctx.loop.Now()
 	if f := m.favoured; f != c {
-		if f != nil && f.needsFavour(now) || c.holds() == 0 {
+		if f != nil && m.needsFavour(f, now) || c.holds() == 0 {
 			return false
 		}
 		c.seen(now)
@@ -236,7 +239,7 @@ func (c *client) favour() bool {
 // needsFavour reports whether the favoured client is still to be waited for: it
 // sends, or what it has sent waits for its servers, whose memory is not free
 // before they have taken it.
-func (c *client) needsFavour(now int64) bool {
+func (m *memory) needsFavour(c *client, now int64) bool {
 	switch {
 	case c.state != clientOpen:
 		return false
@@ -249,34 +252,32 @@ func (c *client) needsFavour(now int64) bool {
 }
 
 // starve does not read from the client until there is memory again.
-func (c *client) starve() {
+func (m *memory) starve(c *client) {
 	c.PauseRead()
 	if c.starved {
 		return
 	}
 	c.starved = true
-	ctx := c.pool.ctx
-	ctx.memory.clients = append(ctx.memory.clients, c)
-	ctx.shard.Values[stats.MemoryPauses]++
+	m.clients = append(m.clients, c)
+	m.ctx.shard.Values[stats.MemoryPauses]++
 }
 
 // scarce reports whether it is memory that bounds the client.
-func (c *client) scarce() bool {
-	m := &c.pool.ctx.memory
+func (m *memory) scarce(c *client) bool {
 	return m.full || m.share < c.pool.conf.ClientMaxQueued || m.room < int64(c.expects(c.pool.largest))
 }
 
 // feed reads from a starved client again if there is memory, and reports whether
 // it need not be looked at any more.
-func (c *client) feed() bool {
+func (m *memory) feed(c *client) bool {
 	if c.state != clientOpen {
 		return true
 	}
 	if c.stash.Len() == 0 {
-		if !c.mayRead() {
+		if !m.mayRead(c) {
 			return false
 		}
-		c.seen(c.pool.ctx.loop.Now()) // it could not send
+		c.seen(m.ctx.loop.Now()) // it could not send
 		if c.waits&waitsForSlices == 0 {
 			c.ResumeRead()
 		}
@@ -285,12 +286,11 @@ func (c *client) feed() bool {
 	if (c.waits == 0 || c.waited(c.inFlight() == 0)) && c.within(2) {
 		c.resume()
 	}
-	return c.state != clientOpen || c.stash.Len() == 0 || !c.scarce()
+	return c.state != clientOpen || c.stash.Len() == 0 || !m.scarce(c)
 }
 
-// mayRead reports whether there is memory for what the server may send next.
-func (c *serverConn) mayRead() bool {
-	m := &c.pool.ctx.memory
+// mayReadServer reports whether there is memory for what the server may send next.
+func (m *memory) mayReadServer(c *serverConn) bool {
 	head := c.queue.Head()
 	if !m.tight || head == nil {
 		return true
@@ -300,7 +300,7 @@ func (c *serverConn) mayRead() bool {
 	case party == nil:
 		return true // the proxy's own is small, and what nobody waits for is dropped as it comes
 	case m.full && c.reply.Len() > 0:
-		return c.favour(head)
+		return m.favourServer(c, head)
 	case party.Unsent() >= outFull:
 		return false
 	}
@@ -310,75 +310,72 @@ func (c *serverConn) mayRead() bool {
 	if head.Parent != nil {
 		expected = head.Parent.Expected
 	}
-	return !m.full || expected <= firstReplyGuess || c.pool.ctx.trickle()
+	return !m.full || expected <= firstReplyGuess || m.trickle()
 }
 
 // trickle reports whether a large reply may begin to come at the hard mark.
-func (ctx *Context) trickle() bool {
-	now := ctx.loop.Now()
-	if now < ctx.memory.nextLarge {
+func (m *memory) trickle() bool {
+	now := m.ctx.loop.Now()
+	if now < m.nextLarge {
 		return false
 	}
-	ctx.memory.nextLarge = now + tricklePeriod
+	m.nextLarge = now + tricklePeriod
 	return true
 }
 
 // trickled counts n bytes of a large reply that have come. At the hard mark they
 // put off the next one: how large a reply is, nobody knows before it comes.
-func (ctx *Context) trickled(n int) {
-	m := &ctx.memory
+func (m *memory) trickled(n int) {
 	if !m.full {
 		return
 	}
 	share := max(1, m.hard/tricklePart/m.loops)
-	m.nextLarge = max(m.nextLarge, ctx.loop.Now()) + int64(n)*hardGrace/share
+	m.nextLarge = max(m.nextLarge, m.ctx.loop.Now()) + int64(n)*hardGrace/share
 }
 
-// favour has the connection go on with the reply to m, which has begun to come,
+// favourServer has the connection go on with the reply to r, which has begun to come,
 // unless another one does. One that began in the same bytes as the end of the one
 // before has its turn like any large reply.
-func (c *serverConn) favour(m *msg.Msg) bool {
-	mem := &c.pool.ctx.memory
-	f := mem.favouredConn
+func (m *memory) favourServer(c *serverConn, r *msg.Msg) bool {
+	f := m.favouredConn
 	switch {
-	case int64(c.parser.Body()) > mem.hard:
+	case int64(c.parser.Body()) > m.hard:
 		return false
-	case f == c && mem.favouredEnd == m.End:
+	case f == c && m.favouredEnd == r.End:
 		return true
 	case f != nil && f != c && f.reply.Len() > 0 && !f.starved:
 		return false
-	case f == c && !c.pool.ctx.trickle():
+	case f == c && !m.trickle():
 		return false
 	}
-	mem.favouredConn, mem.favouredEnd = c, m.End
+	m.favouredConn, m.favouredEnd = c, r.End
 	return true
 }
 
-// starve does not read from the server until there is memory again. Its requests
+// starveServer does not read from the server until there is memory again. Its requests
 // do not time out meanwhile.
-func (c *serverConn) starve() {
+func (m *memory) starveServer(c *serverConn) {
 	c.PauseRead()
 	if c.starved {
 		return
 	}
 	c.starved = true
-	ctx := c.pool.ctx
-	ctx.memory.conns = append(ctx.memory.conns, c)
-	ctx.shard.Values[stats.MemoryPauses]++
+	m.conns = append(m.conns, c)
+	m.ctx.shard.Values[stats.MemoryPauses]++
 }
 
-// feed reads from a starved connection again if there is memory, and reports
+// feedServer reads from a starved connection again if there is memory, and reports
 // whether it need not be looked at any more. Its requests have all their time
 // again.
-func (c *serverConn) feed() bool {
+func (m *memory) feedServer(c *serverConn) bool {
 	if !c.Attached() {
 		return true
 	}
-	if !c.mayRead() {
+	if !m.mayReadServer(c) {
 		return false
 	}
 	if t := c.pool.conf.Timeout; t > 0 {
-		ctx := c.pool.ctx
+		ctx := m.ctx
 		deadline := ctx.loop.Now() + int64(t)
 		c.queue.Reschedule(deadline)
 		ctx.nextDeadline = soonest(ctx.nextDeadline, deadline)
@@ -389,9 +386,8 @@ func (c *serverConn) feed() bool {
 
 // relieve reads again from those for whom there is memory, and cuts clients if
 // there is none. It returns when to do so next; 0: when memory is scarce again.
-func (ctx *Context) relieve(now int64) int64 {
-	ctx.weigh()
-	m := &ctx.memory
+func (m *memory) relieve(now int64) int64 {
+	m.weigh()
 	if !m.tight && len(m.clients) == 0 && len(m.conns) == 0 {
 		return 0
 	}
@@ -399,39 +395,38 @@ func (ctx *Context) relieve(now int64) int64 {
 		return m.nextRelief
 	}
 	m.nextRelief = now + reliefPeriod
-	ctx.look()
+	m.look()
 	if m.full && m.collected > 0 {
-		ctx.abortLargest()
+		m.ctx.abortLargest()
 	}
-	ctx.feed()
+	m.feedAll()
 	if m.tight && now >= m.nextCut {
 		m.nextCut = now + cutPeriod
-		ctx.cutHolders(now)
+		m.cutHolders(now)
 	}
 	return m.nextRelief
 }
 
-// feed reads again from those for whom there is memory.
-func (ctx *Context) feed() {
-	m := &ctx.memory
+// feedAll reads again from those for whom there is memory.
+func (m *memory) feedAll() {
 	conns, clients := m.conns, m.clients
 	m.conns, m.clients = nil, nil
 	for _, c := range conns {
-		ctx.weigh()
+		m.weigh()
 		c.starved = false
-		if !c.feed() {
+		if !m.feedServer(c) {
 			c.starved = true
 			m.conns = append(m.conns, c)
 		}
 	}
 	for i, c := range clients {
-		if !ctx.turn.resumesOn() {
+		if !m.ctx.turn.resumesOn() {
 			m.clients = append(m.clients, clients[i:]...)
 			break
 		}
-		ctx.weigh()
+		m.weigh()
 		c.starved = false
-		if !c.feed() && !c.starved {
+		if !m.feed(c) && !c.starved {
 			c.starved = true
 			m.clients = append(m.clients, c)
 		}

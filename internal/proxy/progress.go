@@ -28,7 +28,7 @@ type progress struct {
 
 // creeps reports whether the client's request has come too slowly at time now,
 // through no fault of ours: what waits for us to be read has come too.
-func (c *client) creeps(now int64) bool {
+func (m *memory) creeps(c *client, now int64) bool {
 	q := c.partial
 	if q == nil || c.inFlight() > 0 {
 		return false

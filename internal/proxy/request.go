@@ -225,7 +225,7 @@ func (c *client) slot() int {
 
 func (c *client) newMsg(req *msg.Request) *msg.Msg {
 	m := c.pool.ctx.msgs.Get()
-	c.pool.ctx.expect(m, c.expects(c.pool.largest))
+	c.pool.ctx.memory.expect(m, c.expects(c.pool.largest))
 	m.Owner, m.Type, m.NoReply, m.Quiet = c, req.Type, req.NoReply, req.Quiet
 	if limit := c.pool.conf.RequestTimeout; limit > 0 && !req.NoReply {
 		c.pool.ctx.expireBy(m, c.cameAt(c.pool.ctx.loop.Now())+int64(limit))

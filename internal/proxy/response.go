@@ -35,7 +35,7 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 	if c.outq.Head() != m {
 		c.hold(m, r.Len())
 		r.MoveTo(ctx.bufs, &m.Reply)
-		ctx.expect(m, 0)
+		ctx.memory.expect(m, 0)
 		m.Done, m.Replied = true, ctx.loop.Now()
 		return
 	}
@@ -77,7 +77,7 @@ func (c *client) quieted(m *msg.Msg) {
 // retire ends a message that is in no queue any more.
 func (c *client) retire(m *msg.Msg) {
 	c.hold(m, 0)
-	c.pool.ctx.expect(m, 0)
+	c.pool.ctx.memory.expect(m, 0)
 	c.pool.ctx.msgs.Put(m)
 }
 

@@ -256,9 +256,9 @@ func (c *serverConn) take() *msg.Msg {
 // Grant implements eventloop.Handler: without memory nothing is received.
 func (c *serverConn) Grant() int {
 	ctx := c.pool.ctx
-	ctx.weigh()
-	if ctx.memory.tight && !c.mayRead() {
-		c.starve()
+	ctx.memory.weigh()
+	if ctx.memory.tight && !ctx.memory.mayReadServer(c) {
+		ctx.memory.starveServer(c)
 		return 0
 	}
 	return eventloop.Unlimited
@@ -275,7 +275,7 @@ func (c *serverConn) Lend() []byte {
 
 // OnLent implements eventloop.Handler.
 func (c *serverConn) OnLent(n int) {
-	c.pool.ctx.trickled(n)
+	c.pool.ctx.memory.trickled(n)
 	b := c.reply.Lent(n)
 	used, done, err := c.parser.Parse(b)
 	invariant.Check(err != nil || used == n, "proxy: more was lent than the body")

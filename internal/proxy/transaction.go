@@ -322,7 +322,7 @@ func (ctx *Context) abortLargest() {
 		aborted++
 		freed += c.tx.counted
 		c.abort()
-		ctx.weigh()
+		ctx.memory.weigh()
 	}
 	if missed, ok := ctx.abortPace.pass(ctx.loop.Now()); ok {
 		ctx.log.Warn("transactions are aborted for lack of memory: their EXEC will fail",
