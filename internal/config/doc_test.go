@@ -122,5 +122,5 @@ func reference() string {
 		}
 	}
 	b.WriteString("\n")
-	return b.String()
+	return testkit.WrapMarkdown(b.String())
 }

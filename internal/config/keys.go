@@ -41,9 +41,9 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "hash", kind: kindHash, def: "fnv1a_64",
-		help: "How a key becomes a number: `one_at_a_time`, `md5`, `crc16`, `crc32` (as libmemcached has it), " +
-			"`crc32a` (as the standard has it), `fnv1_64`, `fnv1a_64`, `fnv1_32`, `fnv1a_32`, `hsieh`, `murmur` or `jenkins`. " +
-			"To change it is to move nearly every key.",
+		help: "How a key becomes a number: `one_at_a_time`, `md5`, `crc16`, `crc32` (libmemcached's), `crc32a` (the " +
+			"standard's), `fnv1_64`, `fnv1a_64`, `fnv1_32`, `fnv1a_32`, `hsieh`, `murmur` or `jenkins`. Another hash " +
+			"moves nearly every key.",
 		set: func(p *Pool, v value) { p.Hash = v.hash },
 	},
 	{
@@ -55,9 +55,9 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "distribution", kind: kindDistribution, def: "ketama",
-		help: "How that number becomes a server: `ketama`, a consistent hash ring, where a server that comes or goes " +
-			"moves only its own share of the keys; `modula`, the remainder of a division, where it moves nearly all; " +
-			"`random`, any server for any request.",
+		help: "How that number becomes a server. `ketama`: a consistent hash ring; a server that is added or removed moves " +
+			"only its own share of the keys. `modula`: the remainder of a division; a server that is added or removed " +
+			"moves nearly all keys. `random`: any server for any request.",
 		set: func(p *Pool, v value) { p.Distribution = v.distribution },
 	},
 	{
@@ -73,134 +73,141 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "request_timeout", kind: kindDuration, limits: durations(0, 24*time.Hour), def: "0", defNote: "no limit", origin: fromNuthatch,
-		help: "How long a client's request may take, from the moment that it has come until its reply is there: with all that it " +
-			"waits for, be it a connection, requests before it, several servers or the end of a pause. After that the client gets an " +
-			"error, in its turn. The connection to the server goes on: the late reply is dropped when it comes, and other " +
-			"clients notice nothing. A request that has been sent may still be carried out. It does not count as a failure of " +
-			"the server; `timeout` does, and it also ends the server's connection with all that is on it, so set this one lower. " +
-			"It does not end the wait of a client whose command the proxy does not know, while a server is asked about it: `timeout` does, " +
-			"for each server that is asked.",
+		help: "How long a client's request may take, from when it has come until its reply is there. That includes waits " +
+			"for a connection, for earlier requests, for several servers, and for the end of a pause. After that the " +
+			"client gets an error, in its turn. The connection to the server stays open: the late reply is dropped, and " +
+			"other clients notice nothing. The request may still be carried out, if it has been sent. It does not count " +
+			"as a failure of the server. `timeout` does, and ends the connection with all requests on it, so set " +
+			"`request_timeout` lower. While nuthatch asks a server about an unknown command, `request_timeout` does not " +
+			"end the wait; `timeout` does, for each server that is asked.",
 		set: func(p *Pool, v value) { p.RequestTimeout = v.duration() },
 	},
 	{
 		name: "server_idle_timeout", kind: kindDuration, limits: durations(0, 24*time.Hour), def: "0", defNote: "no limit", origin: fromNuthatch,
-		help: "Closes a connection to a server that has had no request for this long, give or take a quarter. The next request " +
-			"opens another. Set it below the server's own (`timeout` in redis.conf, `idle_timeout` of memcached), or that of a " +
-			"firewall in between, so that it is not a request that finds the connection dead.",
+		help: "Closes a connection to a server that has had no request for this long, or up to a quarter longer. The next " +
+			"request opens another. Set it below the server's own (`timeout` in redis.conf, `idle_timeout` of " +
+			"memcached), or below that of a firewall in between. Otherwise a request finds the connection dead.",
 		set: func(p *Pool, v value) { p.ServerIdleTimeout = v.duration() },
 	},
 	{
 		name: "backlog", kind: kindNumber, limits: anyNumber(0), def: "512",
-		help: "How many connections the kernel holds ready for the proxy to accept: the argument of `listen(2)`, which the " +
-			"kernel cuts to `net.core.somaxconn`.",
+		help: "The argument of `listen(2)`: how many connections the kernel keeps for the proxy to accept. The kernel cuts " +
+			"it to `net.core.somaxconn`.",
 		set: func(p *Pool, v value) { p.Backlog = int(v.number) },
 	},
 	{
 		name: "client_connections", kind: kindNumber, limits: anyNumber(0), def: "0", defNote: "no limit",
-		help: "The most clients connected to the pool at one time. Above it, new ones are turned away until another leaves.",
+		help: "The most clients connected to the pool at one time. More are refused until one leaves.",
 		differs: "nutcracker reads the key and then ignores it; here it is enforced. A file that has carried it " +
 			"without effect gets the limit it asks for.",
 		set: func(p *Pool, v value) { p.ClientConnections = int(v.number) },
 	},
 	{
 		name: "tcpkeepalive", kind: kindBool, def: "false",
-		help: "Sets `SO_KEEPALIVE` on TCP connections, of clients and of servers, so that a peer that is gone without a word is noticed.",
-		set:  func(p *Pool, v value) { p.TCPKeepalive = v.flag },
+		help: "Sets `SO_KEEPALIVE` on TCP connections to clients and servers, so that a peer whose machine is gone is " +
+			"noticed.",
+		set: func(p *Pool, v value) { p.TCPKeepalive = v.flag },
 	},
 	{
 		name: "tcpkeepalive_idle", kind: kindDuration, limits: keepaliveTimes, def: "0", defNote: "the kernel's", origin: fromNuthatch,
-		help: "How long a TCP connection is silent before the kernel asks the peer whether it is there (`TCP_KEEPIDLE`). The kernel " +
-			"counts whole seconds. Only with `tcpkeepalive: true`.",
+		help: "How long a TCP connection is silent before the kernel probes the peer (`TCP_KEEPIDLE`). The kernel counts " +
+			"whole seconds. Only with `tcpkeepalive: true`.",
 		set: func(p *Pool, v value) { p.TCPKeepaliveIdle = v.duration() },
 	},
 	{
 		name: "tcpkeepalive_interval", kind: kindDuration, limits: keepaliveTimes, def: "0", defNote: "the kernel's", origin: fromNuthatch,
-		help: "How long the kernel waits for the answer before it asks again (`TCP_KEEPINTVL`). Only with `tcpkeepalive: true`.",
+		help: "How long the kernel waits before it probes again (`TCP_KEEPINTVL`). Only with `tcpkeepalive: true`.",
 		set:  func(p *Pool, v value) { p.TCPKeepaliveInterval = v.duration() },
 	},
 	{
 		name: "tcpkeepalive_count", kind: kindNumber, limits: limits{0, 127}, def: "0", defNote: "the kernel's", origin: fromNuthatch,
-		help: "How often it asks in vain before the connection is taken for broken (`TCP_KEEPCNT`). Only with `tcpkeepalive: true`.",
-		set:  func(p *Pool, v value) { p.TCPKeepaliveCount = int(v.number) },
+		help: "After how many probes without an answer the connection is broken (`TCP_KEEPCNT`). Only with `tcpkeepalive: " +
+			"true`.",
+		set: func(p *Pool, v value) { p.TCPKeepaliveCount = int(v.number) },
 	},
 	{
 		name: "reuseport", kind: kindBool, def: "false",
-		help: "Sets `SO_REUSEPORT` on the pool's listener, so that several processes may listen at one address and the kernel " +
-			"shares the clients out among them.",
+		help: "Sets `SO_REUSEPORT` on the pool's listener. Several processes can then listen on one address, and the " +
+			"kernel divides the clients among them.",
 		set: func(p *Pool, v value) { p.ReusePort = v.flag },
 	},
 	{
 		name: "preconnect", kind: kindBool, def: "false",
-		help: "Connects to every server of the pool at the start, rather than when the first request for it comes.",
+		help: "Connects to every server of the pool at the start, and not only when its first request comes.",
 		set:  func(p *Pool, v value) { p.Preconnect = v.flag },
 	},
 	{
 		name: "redis_auth", kind: kindSecret, onlyWith: "redis", defNote: "none",
-		help: "The password of the pool's Redis servers. The proxy sends it on every connection to a server, and asks the same of " +
-			"every client. Only in a pool with `redis: true`. No log line, error or statistic shows it. A client that has not said it " +
-			"gets nothing but the login, and its requests may have 10 words of 16 KB at the most. Clients that are connected when a " +
-			"reload changes it stay logged in, as with Redis. " +
-			"Quote it if it begins with a sign or holds `: ` or ` #`, which YAML would read as its own.",
+		help: "The password of the pool's Redis servers. The proxy sends it on every connection to a server, and every " +
+			"client must send it too. Only in a pool with `redis: true`. No log line, error or statistic shows it. " +
+			"Before a client has sent it, it can only log in, and its requests may have at most 10 words of 16 KB. " +
+			"Clients that are connected when a reload changes the password stay logged in, as with Redis. Quote the " +
+			"password if it begins with a sign, or holds `: ` or ` #`: YAML would read these as its own.",
 		set: func(p *Pool, v value) { p.RedisAuth = Secret(v.text) },
 	},
 	{
 		name: "redis_db", kind: kindNumber, limits: anyNumber(0), def: "0",
-		help: "The database of clients that have not chosen one. The proxy selects it on every connection to a Redis server. With " +
-			"`databases: 1` clients see it as database 0, and may also call it by its own number, with `SELECT` as with `COPY` and " +
-			"`MOVE`; with more they may choose others. When a reload changes it, clients that have not chosen a database are in the " +
-			"new one; those that have stay in theirs. Ignored in Memcached pools.",
+		help: "The database of clients that have not chosen one. The proxy selects it on every connection to a Redis " +
+			"server. With `databases: 1` clients see it as database 0, and may also use its own number, in `SELECT`, " +
+			"`COPY` and `MOVE`. With more databases they may choose others. When a reload changes `redis_db`, clients " +
+			"that have not chosen a database move to the new one; the others stay in theirs. Ignored in Memcached pools.",
 		differs: "A server that refuses the database gets no request, and clients get an error; nutcracker goes on in database 0.",
 		set:     func(p *Pool, v value) { p.RedisDB = int(v.number) },
 	},
 	{
 		name: "databases", kind: kindNumber, limits: limits{1, 1024}, def: "1", origin: fromNuthatch,
-		help: "How many databases the clients of a Redis pool may choose from with `SELECT`. With `1` there is the one of " +
-			"`redis_db`, whatever its number, and `SELECT 0` agrees to it. With more, `SELECT n` is database n of every server, for " +
-			"the client that says it; a client that says nothing is in that of `redis_db`, which must be one of them. Each database " +
-			"that clients use has its own connections to the servers, which are closed when the last of those clients has been " +
-			"gone for ten seconds. A client whose database is none of the pool's after a reload gets errors until it chooses another. " +
-			"`COPY` and `MOVE` are held to the same databases, and `DBSIZE` and `FLUSHDB` to the client's own. Scripts and functions " +
-			"are not: a server lets them `SELECT` any database.",
+		help: "How many databases the clients of a Redis pool may choose from with `SELECT`. With `1` there is only that " +
+			"of `redis_db`, and `SELECT 0` means it, whatever its number. With more, `SELECT n` is database n of every " +
+			"server, for the client that sends it. A client that sends none is in that of `redis_db`, which must be one " +
+			"of them. Each database in use has its own connections to the servers; they are closed ten seconds after its " +
+			"last client has gone. If a reload removes a client's database, the client gets errors until it selects " +
+			"another one. `COPY` and `MOVE` accept the same databases; `DBSIZE` and `FLUSHDB` use the client's own. " +
+			"Scripts and functions can `SELECT` any database of a server.",
 		set: func(p *Pool, v value) { p.Databases = int(v.number) },
 	},
 	{
 		name: "failed_select", kind: kindFailedSelect, def: "refuse", origin: fromNuthatch,
-		help: "What becomes of the requests of a client whose `SELECT` failed. Many clients do not look at the answer and would go on " +
-			"in the database where they were, among the keys of others. `refuse`: each request that is for the servers gets an error " +
-			"that says why, until a `SELECT` succeeds or the client says `RESET`. What the proxy answers itself goes on. " +
-			"`ignore`: the client stays where it was, as with Redis; nutcracker closes the connection at any `SELECT`. Ignored in Memcached pools.",
+		help: "What happens to the requests of a client whose `SELECT` failed. Many clients ignore the error, and would go " +
+			"on in the old database, among the keys of others. `refuse`: each request for the servers gets an error that " +
+			"says why, until a `SELECT` succeeds or the client sends `RESET`. Commands that the proxy answers itself go " +
+			"on. `ignore`: the client stays in its old database, as with Redis. (nutcracker closes the connection at any " +
+			"`SELECT`.) Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.FailedSelect = FailedSelect(v.number) },
 	},
 	{
 		name: "transactions", kind: kindTransactions, def: "atomic", origin: fromNuthatch,
-		help: "What becomes of `MULTI`. `atomic`: the proxy collects the commands, and at `EXEC` sends them in one piece, between " +
-			"`MULTI` and `EXEC`, to the one server that owns all their keys; nothing of another client comes between. A key of another server is " +
-			"refused with `CROSSSLOT`, and `EXEC` is answered `EXECABORT`. `refuse`: `MULTI` is refused, and with it all that follows up to `EXEC` " +
-			"or `DISCARD`. `WATCH` is refused either way, and a `MULTI` behind it too. Ignored in Memcached pools.",
+		help: "What nuthatch does with `MULTI`. `atomic`: the proxy collects the commands. At `EXEC` it sends them in one " +
+			"piece, between `MULTI` and `EXEC`, to the one server that owns all their keys, so that no other client's " +
+			"command comes between. A key of another server gets `CROSSSLOT`, and `EXEC` then gets `EXECABORT`. " +
+			"`refuse`: `MULTI` is refused, with everything up to `EXEC` or `DISCARD`. `WATCH` is refused in both cases, " +
+			"and so is a `MULTI` behind it. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.Transactions = Transactions(v.number) },
 	},
 	{
 		name: "max_transaction_commands", kind: kindNumber, limits: anyNumber(1), def: "16384", origin: fromNuthatch,
-		help: "The most commands between `MULTI` and `EXEC`. One more is refused, and `EXEC` is answered `EXECABORT`. Ignored in Memcached pools.",
-		set:  func(p *Pool, v value) { p.MaxTransactionCommands = int(v.number) },
+		help: "The most commands between `MULTI` and `EXEC`. One more is refused, and `EXEC` gets `EXECABORT`. Ignored in " +
+			"Memcached pools.",
+		set: func(p *Pool, v value) { p.MaxTransactionCommands = int(v.number) },
 	},
 	{
 		name: "max_transaction_size", kind: kindSize, limits: limits{16 * kb, 4 * gb}, def: "4mb", origin: fromNuthatch,
-		help: "The most bytes of the commands between `MULTI` and `EXEC`, which the proxy keeps. One that exceeds it is refused, and " +
-			"`EXEC` is answered `EXECABORT`. What is kept counts for `max_memory`; at that bound the largest transactions that wait " +
-			"for their `EXEC` are given up first. Ignored in Memcached pools.",
+		help: "The most bytes of the commands between `MULTI` and `EXEC`, which the proxy keeps. A command above it is " +
+			"refused, and `EXEC` gets `EXECABORT`. The bytes count for `max_memory`; at that bound the largest waiting " +
+			"transactions are aborted first. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.MaxTransactionSize = v.number },
 	},
 	{
 		name: "unknown_commands", kind: kindUnknown, def: "learn", origin: fromNuthatch,
-		help: "What becomes of a Redis command that nuthatch does not know, such as a module's. `learn`: a server is asked for it " +
-			"once, with `COMMAND INFO`, and from then on the command goes to the owner of its keys. `refuse`: an error. A command " +
-			"that names no key is served only in a pool of one server. Ignored in Memcached pools.",
+		help: "What nuthatch does with a Redis command that it does not know, such as a module's. `learn`: it asks a " +
+			"server once, with `COMMAND INFO`, and from then on sends the command to the owner of its keys. `refuse`: " +
+			"the client gets an error. A command without keys runs only in a pool of one server. Ignored in Memcached " +
+			"pools.",
 		set: func(p *Pool, v value) { p.UnknownCommands = UnknownCommands(v.number) },
 	},
 	{
 		name: "server_connections", kind: kindNumber, limits: limits{1, math.MaxUint16}, def: "1",
-		help: "The most connections that each event loop opens to each server. `SCRIPT KILL` and `FUNCTION KILL` take one more for a while.",
+		help: "The most connections that each event loop opens to each server. `SCRIPT KILL` and `FUNCTION KILL` take one " +
+			"more for a while.",
 		differs: "A client keeps to one connection per server, so it reads what it wrote even with more than one; " +
 			"nutcracker sends each request over the next connection, and a read may overtake a write. " +
 			"More than 65535 is an error.",
@@ -208,9 +215,10 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "auto_eject_hosts", kind: kindBool, def: "false",
-		help: "Takes a server that fails `server_failure_limit` times in a row off the ring for `server_retry_timeout`; its keys " +
-			"go to the others meanwhile. Right for a cache. Wrong for data that lives in one place only: " +
-			"reads then find nothing, and writes go where nobody looks afterwards.",
+		help: "Takes a server off the ring for `server_retry_timeout` after `server_failure_limit` failures in a row. Its " +
+			"keys go to the other servers meanwhile. Use it for a cache. Do not use it alone for data that lives in one " +
+			"place only: reads would find nothing, and writes would go to servers where nobody looks afterwards. For " +
+			"such data add `eject: fail`.",
 		set: func(p *Pool, v value) { p.AutoEjectHosts = v.flag },
 	},
 	{
@@ -220,83 +228,84 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "server_failure_limit", kind: kindNumber, limits: anyNumber(0), def: "2",
-		help: "How many failures in a row eject a server; 0 means what 1 means. Connections that fail together are one failure, and one that ends while it owes no reply is none. Only with `auto_eject_hosts: true`.",
-		set:  func(p *Pool, v value) { p.ServerFailureLimit = int(v.number) },
+		help: "How many failures in a row eject a server; 0 means 1. Connections that fail together are one failure. A " +
+			"connection that ends without requests on it is no failure. Only with `auto_eject_hosts: true`.",
+		set: func(p *Pool, v value) { p.ServerFailureLimit = int(v.number) },
 	},
 	{
 		name: "eject", kind: kindEject, def: "ring", origin: fromNuthatch,
-		help: "What `auto_eject_hosts: true` does with a server that fails. `ring`: its keys go to the other servers, as with " +
-			"nutcracker. `fail`: its keys stay where they are, and requests for them are answered with an error at once, " +
-			"without waiting for the server: right for data that lives in one place only. After `server_retry_timeout` " +
-			"one request is let through; if it is answered so are all from then on, if not the next one is let through " +
-			"after the same time again.",
+		help: "What `auto_eject_hosts: true` does with a server that fails. `ring`: its keys go to the other servers, as " +
+			"with nutcracker. `fail`: its keys stay, and requests for them get an error at once; use it for data that " +
+			"lives in one place only. After `server_retry_timeout` one request is let through. If it is answered, so are " +
+			"all others from then on. If not, the next one is let through after the same time.",
 		set: func(p *Pool, v value) { p.Eject = Eject(v.number) },
 	},
 }, within("health_check", func(p *Pool) *HealthCheck { return &p.HealthCheck }, healthCheckKeys), []key[Pool]{
 	{
 		name: "reconnect_backoff", kind: kindDuration, limits: durations(0, time.Minute), def: "0", defNote: "none", origin: fromNuthatch,
-		help: "How long a server that could not be connected to, or that closed a connection without an answer, is left alone before " +
-			"the next request connects to it again: a random time up to this after the first such failure, up to twice as " +
-			"much after the second, and so on up to `reconnect_backoff_max`. Meanwhile requests for it fail at once, with the reason " +
-			"of the failure. Each event loop counts for itself. Without it every request tries, as with nutcracker.",
+		help: "The pause before nuthatch connects again to a server that could not be connected to, or that closed a " +
+			"connection without an answer. The pause is a random time up to this value after the first failure, up to " +
+			"twice as much after the second, and so on up to `reconnect_backoff_max`. Meanwhile requests for the server " +
+			"fail at once, with the reason of the failure. Each event loop counts separately. Without it every request " +
+			"tries to connect, as with nutcracker.",
 		set: func(p *Pool, v value) { p.ReconnectBackoff = v.duration() },
 	},
 	{
 		name: "reconnect_backoff_max", kind: kindDuration, limits: durations(time.Millisecond, time.Hour), def: "2s", origin: fromNuthatch,
-		help: "The most that `reconnect_backoff` grows to.",
+		help: "The longest pause of `reconnect_backoff`.",
 		set:  func(p *Pool, v value) { p.ReconnectBackoffMax = v.duration() },
 	},
 	{
 		name: "retry", kind: kindRetry, def: "none", origin: fromNuthatch,
-		help: "Which requests are sent again, once, on a fresh connection, when the server closes or resets the one that they were on. " +
-			"`none`: none; clients get an error, as with nutcracker. `unsent`: those of which not one byte had been handed to the " +
-			"kernel, reads and writes. `idempotent`: also reads that had been sent, if no byte of the reply has come, and if the " +
-			"client had not sent a write behind them on that connection, which they might see now. A write that may have been " +
-			"carried out is never sent again. At most one request in ten is, counted over those of late. A time-out is no loss of " +
-			"the connection, and what could not be connected to has been tried at all addresses. " +
-			"With Memcached the reads are `get` and `gets`; `mg`, `gat` and `gats` may change what they read, and are never repeated " +
-			"once they have been sent.",
+		help: "Which requests are sent again, once, on a new connection, when the server closes or resets theirs. `none`: " +
+			"none; clients get an error, as with nutcracker. `unsent`: those of which no byte was handed to the kernel, " +
+			"reads and writes. `idempotent`: also reads that were sent, if no byte of the reply has come, and if the " +
+			"client sent no write behind them on that connection. A write that may have been carried out is never sent " +
+			"again. At most one request in ten is sent again, counted over recent requests. A time-out is not a lost " +
+			"connection. A server that could not be connected to is not tried again: all its addresses have been tried. " +
+			"With Memcached the reads are `get` and `gets`; `mg`, `gat` and `gats` may change what they read, and are " +
+			"never sent twice.",
 		set: func(p *Pool, v value) { p.Retry = Retry(v.number) },
 	},
 	{
 		name: "server_max_queued", kind: kindNumber, limits: limits{1, 1 << 24}, def: "1048576", origin: fromNuthatch,
-		help: "The most requests that may be under way on one connection to a server: to be sent, or to be answered. One more is " +
-			"answered with the error `server busy` at once. The default is far above what clients of a server that works bring together.",
+		help: "The most requests on one connection to a server: those to be sent and those to be answered. One more gets " +
+			"the error `server busy` at once. The default is far above what a working server needs.",
 		set: func(p *Pool, v value) { p.ServerMaxQueued = int(v.number) },
 	},
 	{
 		name: "server_max_queued_bytes", kind: kindSize, limits: limits{kb, 64 * gb}, def: "1gb", origin: fromNuthatch,
-		help: "The most bytes of requests that may wait to be sent on one connection to a server. While there are as many, requests " +
-			"are answered with the error `server busy` at once. It never stops a single request that is larger by itself.",
+		help: "The most bytes of requests that may wait to be sent on one connection to a server. At this bound requests " +
+			"get the error `server busy` at once. A single request that is larger by itself still passes.",
 		set: func(p *Pool, v value) { p.ServerMaxQueuedBytes = v.number },
 	},
 	{
 		name: "server_max_reply", kind: kindSize, limits: limits{64 * kb, 4 * gb}, def: "1gb", origin: fromNuthatch,
-		help: "The most bytes of the reply to one request, those of all servers together if it was split. An eighth of " +
-			"`max_memory` is the most in any case. A request whose reply is larger gets an error that names the bound, in its " +
-			"turn, and what else comes of the reply is dropped; only the connection of a reply that goes on for more than 1 GB is " +
-			"closed. What the proxy itself tells of its clients (`CLIENT LIST`) and of the process has the same bound.",
+		help: "The most bytes of the reply to one request; if it was split, of all servers together. It is never more than " +
+			"an eighth of `max_memory`. A request with a larger reply gets an error that names the bound, in its turn, " +
+			"and the rest of the reply is dropped. A connection is closed only if a reply goes on after 1 GB. Answers of " +
+			"the proxy itself, such as `CLIENT LIST`, have the same bound.",
 		set: func(p *Pool, v value) { p.ServerMaxReply = v.number },
 	},
 	{
 		name: "max_request_size", kind: kindSize, limits: limits{kb, 4 * gb}, def: "512mb", origin: fromNuthatch,
-		help: "The most bytes of one request, its arguments together. A larger one is refused with an error as soon as its size " +
-			"is known, before its bytes are in memory. In a Memcached pool the default is `32mb`, since memcached itself takes " +
-			"1 MB if it is not told otherwise (`-I`): raise it where servers take more.",
+		help: "The most bytes of one request, all arguments together. A larger one gets an error as soon as its size is " +
+			"known, before its bytes are in memory. The default in a Memcached pool is `32mb`, since memcached itself " +
+			"accepts 1 MB by default (`-I`): raise it where servers accept more.",
 		set: func(p *Pool, v value) { p.MaxRequestSize = v.number },
 	},
 	{
 		name: "client_max_pipeline", kind: kindNumber, limits: limits{1, 1 << 20}, def: "1024", origin: fromNuthatch,
-		help: "The most requests of one client that may be under way. At that number the client is not read from until a reply " +
-			"has gone out; nothing is refused or lost.",
+		help: "The most requests of one client in flight. At that number nuthatch stops reading from the client until a " +
+			"reply has gone out. Nothing is refused or lost.",
 		set: func(p *Pool, v value) { p.ClientMaxPipeline = int(v.number) },
 	},
 	{
 		name: "client_max_queued", kind: kindSize, limits: limits{16 * kb, 4 * gb}, def: "1mb", origin: fromNuthatch,
-		help: "The most bytes, requests and replies together, that are held for one client. At that number the client is not " +
-			"read from until half of them have gone out. Replies to come are counted by the size of those that came before; " +
-			"nothing that is under way is dropped. So one request or reply that is larger by itself still passes, and a client " +
-			"whose replies suddenly grow, and that reads none, is held as many of them as it has requests under way.",
+		help: "The most bytes, requests and replies together, that are held for one client. At that number nuthatch stops " +
+			"reading from the client until half of them have gone out; requests in flight go on. The size of replies to " +
+			"come is estimated from earlier ones. So a single request or reply that is larger still passes, and a client " +
+			"whose replies suddenly grow can exceed the bound with the requests that it has in flight.",
 		set: func(p *Pool, v value) { p.ClientMaxQueued = v.number },
 	},
 	{
@@ -306,58 +315,60 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "client_idle_timeout", kind: kindDuration, limits: anyDuration, def: "0", defNote: "no limit", origin: fromNuthatch,
-		help: "How long a client may send nothing, and take nothing, while it has no request under way, before it is closed. A client " +
-			"whose request has only begun to come counts too. It is looked at now and then, so a client may stay up to a quarter longer.",
+		help: "Closes a client that has no request in flight, and has sent and read nothing for this long. A client whose " +
+			"request has only begun to come counts too. nuthatch looks at intervals, so a client may stay up to a " +
+			"quarter longer.",
 		set: func(p *Pool, v value) { p.ClientIdleTimeout = v.duration() },
 	},
 	{
 		name: "client_output_limit", kind: kindSize, limits: limits{0, tb}, def: "0", defNote: "no limit", origin: fromNuthatch,
-		help: "The most bytes of replies that may wait for one client to read them. A client that has more is closed, as by the " +
-			"hard limit of Redis's `client-output-buffer-limit`. What the kernel holds for it does not count.",
+		help: "The most bytes of replies that may wait for one client to read them. A client with more is closed, as by " +
+			"the hard limit of Redis's `client-output-buffer-limit`. Bytes in the kernel do not count.",
 		set: func(p *Pool, v value) { p.ClientOutputLimit = v.number },
 	},
 	{
 		name: "client_output_soft_limit", kind: kindSize, limits: limits{0, tb}, def: "64kb", defNote: "`0` is no limit", origin: fromNuthatch,
-		help: "A client that has more bytes of replies waiting than this, and for `client_output_soft_time` takes less than this, is " +
-			"closed. So one that has stopped reading does not hold memory for ever, and one that reads slowly a reply of any size may do so.",
+		help: "Closes a client that has more bytes of replies waiting than this, and reads fewer than this within " +
+			"`client_output_soft_time`. So a client that has stopped reading does not hold memory for ever, and a slow " +
+			"reader can take a reply of any size.",
 		set: func(p *Pool, v value) { p.ClientOutputSoftLimit = v.number },
 	},
 	{
 		name: "client_output_soft_time", kind: kindDuration, limits: durations(100*time.Millisecond, 24*time.Hour), def: "5m", origin: fromNuthatch,
-		help: "See `client_output_soft_limit`.",
+		help: "The time in which a client must read `client_output_soft_limit` bytes.",
 		set:  func(p *Pool, v value) { p.ClientOutputSoftTime = v.duration() },
 	},
 	{
 		name: "allow_flush", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Lets clients empty every server of the pool: with `FLUSHALL` and `FLUSHDB` if it is a Redis pool, with `flush_all` " +
-			"if it is a Memcached pool. Without it these commands are refused.",
+		help: "Lets clients empty every server of the pool: with `FLUSHALL` and `FLUSHDB` in a Redis pool, with " +
+			"`flush_all` in a Memcached pool. Otherwise these commands are refused.",
 		set: func(p *Pool, v value) { p.AllowFlush = v.flag },
 	},
 	{
 		name: "allow_keys", kind: kindBool, def: "true", origin: fromNuthatch,
-		help: "Lets the clients of a Redis pool send `KEYS`, which goes to every server of the pool and keeps each busy until it has " +
-			"looked at all of its keys. With `false` the command is refused with an error that names `SCAN`. " +
-			"Ignored in Memcached pools.",
+		help: "Lets the clients of a Redis pool use `KEYS`. It goes to every server of the pool, and keeps each busy until " +
+			"it has looked at all of its keys. With `false` the command gets an error that names `SCAN`. Ignored in " +
+			"Memcached pools.",
 		set: func(p *Pool, v value) { p.AllowKeys = v.flag },
 	},
 	{
 		name: "partial_results", kind: kindPartial, def: "error", origin: fromNuthatch,
-		help: "What a Redis request for several servers is answered when some of them fail or answer with an error. `error`: one " +
-			"error for the whole. `nulls`: a request that reads gets what the other servers have: `MGET` a null for " +
-			"each key that could not be read, which cannot be told from a key that does not exist; `EXISTS`, `TOUCH`, `DBSIZE`, " +
-			"`KEYS` and `PUBSUB` what the others count or list; `PUBLISH` the receivers that it reached. `errors`: `MGET` gets an error " +
-			"in place of each value that could not be read, which not every client library takes; all else is as with `error`. " +
-			"A request that writes (`MSET`, `DEL`, `UNLINK`) is always answered with an error, and if no server answers so is any. " +
-			"Ignored in Memcached pools.",
+		help: "What the client gets if a Redis request goes to several servers and some of them fail. `error`: one error " +
+			"for the whole request. `nulls`: a request that reads gets what the other servers have. `MGET` has a null " +
+			"for each key that could not be read, which looks like a key that does not exist; `EXISTS`, `TOUCH`, " +
+			"`DBSIZE`, `KEYS` and `PUBSUB` count or list what the others have; `PUBLISH` returns the receivers that it " +
+			"reached. `errors`: `MGET` has an error in place of each value that could not be read, which not every " +
+			"client library accepts; other requests are as with `error`. A request that writes (`MSET`, `DEL`, " +
+			"`UNLINK`), or that no server answers, always gets an error. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.PartialResults = PartialResults(v.number) },
 	},
 	{
 		name: "keyless_scripts", kind: kindKeyless, def: "refuse", origin: fromNuthatch,
-		help: "What becomes of scripts and functions (`EVAL`, `EVALSHA`, `FCALL` and their `_RO` forms) that name no key, in a Redis " +
-			"pool of several servers. `refuse`: an error that says so. `any`: one of the servers runs it, always the same for the " +
-			"same script, whether it comes as its text or as its SHA1, and for the same function; it finds the keys of that server " +
-			"alone, and what it writes is found there alone. In a pool of one server they are that server's, whatever is set here. " +
-			"Ignored in Memcached pools.",
+		help: "What nuthatch does with scripts and functions without a key (`EVAL`, `EVALSHA`, `FCALL` and their `_RO` " +
+			"forms) in a pool of several servers. `refuse`: an error says so. `any`: one of the servers runs it, always " +
+			"the same one for the same script, sent as text or as SHA1, and for the same function. It sees only the keys " +
+			"of that server, and what it writes is only there. In a pool of one server it always runs. Ignored in " +
+			"Memcached pools.",
 		set: func(p *Pool, v value) { p.KeylessScripts = KeylessScripts(v.number) },
 	},
 })
@@ -367,17 +378,17 @@ var healthCheckKeys = []key[HealthCheck]{
 	{
 		name: "interval", kind: kindDuration, limits: durations(0, time.Hour), needed: true, def: "0", defNote: "no checks",
 		origin: fromNuthatch,
-		help: "How often each server is asked whether it is well, on a connection of its own: with `PING`, behind `AUTH` if there is a " +
-			"`redis_auth`, or with Memcached's `version`. With `auto_eject_hosts: true` a server is then ejected by checks too, " +
-			"and an ejected one comes back when it answers, not when `server_retry_timeout` is over. Without it, checks change " +
-			"nothing but what is told of the server. One process sends one check per server, whatever `threads` is.",
+		help: "How often nuthatch checks each server, on a connection of its own: with `PING`, after `AUTH` if there is a " +
+			"`redis_auth`, or with Memcached's `version`. With `auto_eject_hosts: true` failed checks eject a server " +
+			"too, and an ejected server comes back when it answers, not after `server_retry_timeout`. Without " +
+			"`auto_eject_hosts` checks only change the state that is shown. A process sends one check per server, " +
+			"whatever `threads` is.",
 		set: func(c *HealthCheck, v value) { c.Interval = v.duration() },
 	},
 	{
 		name: "timeout", kind: kindDuration, limits: durations(time.Millisecond, time.Minute), def: "1s", origin: fromNuthatch,
-		help: "How long a server may take to connect and to answer a check. A server that is loading its data, a replica that " +
-			"has lost its master (`replica-serve-stale-data no`), one that refuses the password, and one that a script keeps busy " +
-			"answer, but not as they should: the check has failed.",
+		help: "How long a server may take to connect and to answer a check. A check also fails if the server answers that it " +
+			"is loading its data, has lost its master (`replica-serve-stale-data no`), refuses the password, or is busy with a script.",
 		set: func(c *HealthCheck, v value) { c.Timeout = v.duration() },
 	},
 	{
@@ -387,8 +398,8 @@ var healthCheckKeys = []key[HealthCheck]{
 	},
 	{
 		name: "fall", kind: kindNumber, limits: limits{1, 1000}, def: "3", origin: fromNuthatch,
-		help: "How many checks in a row must fail for a server to be ejected. Failures of requests count apart, by " +
-			"`server_failure_limit`.",
+		help: "How many checks in a row must fail for a server to be ejected. Failures of requests are counted separately, " +
+			"by `server_failure_limit`.",
 		set: func(c *HealthCheck, v value) { c.Fall = int(v.number) },
 	},
 }
