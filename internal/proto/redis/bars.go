@@ -42,7 +42,7 @@ func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 	case req.Treatment == msg.Quit, req.Treatment == msg.Ignore:
 	case !s.Authenticated && !beforeAuth(cmd.answer):
 		return notLoggedIn
-	case s.Bars&msg.RefusedMulti != 0 && !besideMulti(cmd):
+	case s.Bars&msg.RefusedMulti != 0 && !besideMulti(req, cmd):
 		return inRefusedMulti
 	case !isForServers(req, cmd, s):
 	case s.Bars&msg.LostDatabase != 0:
@@ -55,12 +55,12 @@ func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 
 // besideMulti tells whether a command is answered by itself in a transaction, too:
 // it ends it, or is refused as it is anywhere.
-func besideMulti(cmd *command) bool {
+func besideMulti(req *msg.Request, cmd *command) bool {
 	switch cmd.answer {
 	case answerMulti, answerExec, answerDiscard, answerReset:
 		return true
 	default:
-		return cmd.reason != "" && cmd.id != unknown
+		return cmd.reason != "" && cmd.id != unknown && req.Treatment == msg.Local
 	}
 }
 

@@ -27,6 +27,8 @@ type command struct {
 	flushes bool
 	// blocks: the command waits, unless it is in a transaction.
 	blocks bool
+	// ofOne: the command is about one server. A pool of one passes it on, others refuse it.
+	ofOne bool
 	access access
 	// database says which words name a database.
 	database databaseRule
@@ -216,6 +218,14 @@ func inDatabases(rule databaseRule, c command) command {
 // refuse is the row of a command that is not supported.
 func refuse(name string, arity int, reason, since, summary string) command {
 	return refuseKeyed(name, arity, reason, neither, noKeys, since, summary)
+}
+
+// ofOne is the row of a command about one server, which a pool of several does not
+// support.
+func ofOne(name string, arity int, since, summary string) command {
+	c := refuse(name, arity, oneServer, since, summary)
+	c.ofOne = true
+	return c
 }
 
 // refuseKeyed is the row of a command with keys that is not supported.

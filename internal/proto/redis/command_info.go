@@ -75,7 +75,7 @@ func (p *Protocol) served(rows []command) []*command {
 // isServed tells whether clients may use a command, or something of a container.
 func (p *Protocol) isServed(c *command) bool {
 	switch {
-	case c.reason != "", c.answer == answerHTTP, c.flushes && !p.allowFlush,
+	case c.reason != "" && !(c.ofOne && p.servers == 1), c.answer == answerHTTP, c.flushes && !p.allowFlush,
 		c.isTransaction() && p.transactions == config.TransactionsRefuse:
 		return false
 	case !c.isContainer():

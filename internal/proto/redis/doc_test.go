@@ -79,7 +79,10 @@ var mergeTexts = map[mergeKind]string{
 
 // fate says what becomes of a command.
 func fate(c *command) string {
-	if c.reason != "" {
+	switch {
+	case c.ofOne:
+		return "by a pool of one server; others refuse it: " + c.reason
+	case c.reason != "":
 		return "refused: " + c.reason
 	}
 	switch c.treatment {

@@ -471,6 +471,9 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		p.refuse(wrongArity)
 	case !cmd.treatment.ByKeys():
 		r.Error = cmd.reason
+		if cmd.ofOne && p.servers == 1 {
+			r.Treatment, r.Error, r.PlaceKey = msg.Forward, "", p.place[:0]
+		}
 		if cmd.flushes && !p.allowFlush {
 			p.refuse(noFlush)
 		}
