@@ -64,42 +64,44 @@ func (r Reply) MoveTo(p *mbuf.Pool, dst *mbuf.Chain) {
 // reply stands in the client's output. It comes from an event loop's Pool and
 // belongs to that loop.
 type Msg struct {
-	// What every request uses stands in the first two cache lines.
+	// What every request uses. It fills the first two cache lines; the two behind them
+	// are not looked at for a request that needs no more.
 
 	// In the client's out-queue, and on the free list.
 	clientNext *Msg
 	// In the server connection's queue.
 	serverNext *Msg
-
 	// Owner gets the reply. Nil: nobody waits, the reply is swallowed.
 	Owner Owner
 	// End is the offset in the server connection's output stream just behind
 	// this message's last byte.
 	End uint64
-	// Len is the number of bytes sent to the server for this message; for the
-	// parent of fragments, for those that are done.
-	Len int
 	// Deadline is when the server must have answered, in the loop's
 	// nanoseconds; 0: never.
 	Deadline int64
-	// Start is when the request was taken, Sent when its last byte was handed to
-	// the kernel, and Replied when its reply came, if that had to wait for its turn,
-	// in the loop's nanoseconds; 0: not yet, or never.
-	Sent, Start, Replied int64
-	// Expires is when the client must have its reply, in the loop's nanoseconds;
-	// 0: never.
-	Expires int64
+	// Start is when the request was taken, and Sent when its last byte was handed to
+	// the kernel, in the loop's nanoseconds; 0: not yet, or never.
+	Sent, Start int64
+
+	// Len is the number of bytes sent to the server for this message; for the
+	// parent of fragments, for those that are done.
+	Len int
 	// Held is the number of bytes that count against the client's bound.
 	Held int
+	// Via is how the message went to its server, nil if it went to none; of a request
+	// that was split, how the fragment went that was answered last.
+	Via Way
+	// Parent is the request that this message is a fragment of, or nil.
+	Parent *Msg
 	// Expected is the number of bytes that count against the memory of the process
 	// for the reply that is to come.
-	Expected int
+	Expected uint32
 	// Ahead is how many replies the server has yet to send to the whole block of a
 	// transaction; only the last is the client's. It is Struck if the block was not
 	// sent: another request was, whose reply is dropped.
 	//
 	// Invariant: Ahead is 0 for all other messages.
-	Ahead int
+	Ahead int32
 	Type  Type
 	// Server is the index of the server that a fragment went to, and Servers, of
 	// a request for one server in turn, the number of servers of the pool.
@@ -124,34 +126,32 @@ type Msg struct {
 	Keep, Retried bool
 	// RESP3: the client is to get the reply in RESP3.
 	RESP3 bool
+	// Rare: of what is not hot, more than Replied, Reply and Kept may be in use. Who
+	// sets such a field sets Rare.
+	Rare bool
 
-	// Via is how the message went to its server, nil if it went to none; of a request
-	// that was split, how the fragment went that was answered last.
-	Via Way
-	// Note is one of the request's keys, if somebody wants to know it later.
-	Note *Note
-	// Parent is the request that this message is a fragment of, or nil.
-	Parent *Msg
+	// What other requests need, too.
+
+	// Replied is when the reply came, if that had to wait for its turn, in the loop's
+	// nanoseconds; 0: it did not. It is set with Done.
+	Replied int64
+	// Expires is when the client must have its reply, in the loop's nanoseconds;
+	// 0: never.
+	Expires int64
+	// extra is what few requests need, or nil.
+	extra *extra
 	// Reply holds the reply while it waits for its turn or for its siblings.
 	Reply mbuf.Chain
 	// Kept is what was sent to the server, if it may have to be sent again.
 	Kept mbuf.Chain
-
-	// Block is the number of commands of a transaction that m is the EXEC of; 0: of
-	// none.
-	Block int
-	// Come is how large the reply is, in bytes, as far as it has come or its length
-	// is known; of a request that was split, that of all its fragments. It is kept
-	// for what comes in pieces, and MaxReply only if it is more than that.
-	Come, MaxReply int64
-	// Nkeys is the number of keys of a request that was split, and of a fragment of
-	// one, and Pending the number of fragments without a reply.
-	Nkeys, Pending int
 	// Frags are the fragments of a request that was split, and Seq tells for
 	// each of its keys which of them it went to. Both are owned by the parent,
 	// kept with it on the free list, and empty for a request that was not split.
 	Frags []*Msg
 	Seq   []uint16
+	// Nkeys is the number of keys of a request that was split, and of a fragment of
+	// one, and Pending the number of fragments without a reply.
+	Nkeys, Pending int32
 }
 
 // Struck is the Ahead of a block that was not sent after all.
@@ -159,10 +159,10 @@ const Struck = -1
 
 // Why is what the client is told if why is the reason that there is no reply to m.
 func (m *Msg) Why(why Reason) string {
-	if why == ReplyTooLarge && m.MaxReply > 0 {
-		return fmt.Sprintf("the reply has %d bytes or more, and server_max_reply allows %d", m.Come, m.MaxReply)
+	if why == ReplyTooLarge && m.MaxReply() > 0 {
+		return fmt.Sprintf("the reply has %d bytes or more, and server_max_reply allows %d", m.Come(), m.MaxReply())
 	}
-	if m.Block > 0 && m.Sent != 0 && m.Ahead != Struck && why != MultiRefused {
+	if m.Block() > 0 && m.Sent != 0 && m.Ahead != Struck && why != MultiRefused {
 		return why.String() + "; it is not known whether the transaction was carried out"
 	}
 	return why.String()
@@ -213,7 +213,7 @@ func (q *ClientQueue) Pop() *Msg {
 // Reschedule gives every message of the queue the same time to expire.
 func (q *ClientQueue) Reschedule(expires int64) {
 	for m := q.q.head; m != nil; m = m.clientNext {
-		m.Expires = expires
+		m.Expires, m.Rare = expires, true
 	}
 }
 
@@ -333,8 +333,8 @@ type Pool struct {
 	// for longSeq keys.
 	long [][]uint16
 	// seqs is what the Seqs of messages in use take, in bytes.
-	seqs  int
-	notes *Note
+	seqs   int
+	extras *extra // unused ones
 }
 
 // seqSize is what a Seq takes for a key, in bytes.
@@ -380,7 +380,7 @@ func (p *Pool) MakeSeq(m *Msg, n int) {
 			m.Seq = make([]uint16, 0, max(n, longSeq))
 		}
 	}
-	m.Seq = slices.Grow(m.Seq[:0], n)[:n]
+	m.Seq, m.Rare = slices.Grow(m.Seq[:0], n)[:n], true
 	p.seqs += cap(m.Seq) * seqSize
 }
 
@@ -390,16 +390,32 @@ func (p *Pool) Put(m *Msg) {
 	invariant.Check(m.Reply.Head() == nil, "msg: put with a reply in it")
 	invariant.Check(m.Kept.Head() == nil, "msg: put with a request in it")
 	invariant.Check(m.clientNext == nil && m.serverNext == nil, "msg: put while in a queue")
-	if m.Note != nil {
-		m.Note.next, p.notes = p.notes, m.Note
-		m.Note = nil
-	}
 	p.live--
-	if len(m.Seq) > 0 {
-		p.seqs -= cap(m.Seq) * seqSize
+	if m.Done {
+		m.Replied = 0
+	}
+	if m.Rare {
+		p.clear(m)
+	}
+	if invariant.On {
+		m.checkClear()
 	}
 	if p.nfree >= maxFree {
 		return
+	}
+	m.cool()
+	m.clientNext, p.free = p.free, m
+	p.nfree++
+}
+
+// clear clears what few requests use of m.
+func (p *Pool) clear(m *Msg) {
+	if x := m.extra; x != nil {
+		x.reset()
+		x.next, p.extras = p.extras, x
+	}
+	if len(m.Seq) > 0 {
+		p.seqs -= cap(m.Seq) * seqSize
 	}
 	frags, seq := m.Frags[:0], m.Seq[:0]
 	clear(m.Frags)
@@ -409,42 +425,21 @@ func (p *Pool) Put(m *Msg) {
 		}
 		seq = nil
 	}
-	*m = Msg{Frags: frags, Seq: seq, clientNext: p.free}
-	p.free = m
-	p.nfree++
+	m.Replied, m.Expires, m.extra, m.Frags, m.Seq, m.Nkeys, m.Pending = 0, 0, nil, frags, seq, 0, 0
 }
 
-// NoteKey is how many bytes of a key a Note holds.
-const NoteKey = 128
-
-// A Note is the beginning of one of a request's keys, the first unless somebody
-// wants another, and how many there are. It goes back to the Pool with its message.
-type Note struct {
-	n, len      int
-	index, keys int
-	text        [NoteKey]byte
-	next        *Note // on the free list
+// cool clears what every request uses of m, but the links of the queues, which are clear.
+func (m *Msg) cool() {
+	m.Owner, m.Via, m.Parent = nil, nil, nil
+	m.End, m.Deadline, m.Sent, m.Start = 0, 0, 0, 0
+	m.Len, m.Held, m.Expected, m.Ahead = 0, 0, 0, 0
+	m.Type, m.Server, m.Servers, m.Err = 0, 0, 0, OK
+	m.Done, m.NoReply, m.Quiet, m.Muted, m.Working = false, false, false, false, false
+	m.Keep, m.Retried, m.RESP3, m.Rare = false, false, false, false
 }
 
-// Key is the beginning of the key, valid as long as the message, and the length
-// of the whole.
-func (n *Note) Key() (text []byte, length int) { return n.text[:n.n], n.len }
-
-// Keys is how many keys the request has.
-func (n *Note) Keys() int { return n.keys }
-
-// Index is which of them this is.
-func (n *Note) Index() int { return n.index }
-
-// Take gives m a note of one of its keys.
-func (p *Pool) Take(m *Msg, key []byte, index, keys int) {
-	n := m.Note
-	if n == nil {
-		if n = p.notes; n == nil {
-			n = &Note{}
-		}
-		p.notes, n.next = n.next, nil
-		m.Note = n
-	}
-	n.n, n.len, n.index, n.keys = copy(n.text[:], key), len(key), index, keys
+// checkClear checks that nothing is left of a message but what is hot.
+func (m *Msg) checkClear() {
+	clear := m.Replied == 0 && m.Expires == 0 && m.extra == nil && m.Nkeys == 0 && m.Pending == 0
+	invariant.Check(clear && len(m.Frags) == 0 && len(m.Seq) == 0, "msg: more of a message is in use than it says")
 }

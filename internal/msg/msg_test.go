@@ -133,7 +133,7 @@ func fillMsg(t *testing.T, m *Msg) {
 	m.Owner = owner{}
 	m.Via = owner{}
 	m.Parent = &Msg{}
-	m.Note = &Note{}
+	m.extra = &extra{}
 	m.Frags = append(m.Frags[:0], &Msg{}, &Msg{})
 	m.Seq = append(m.Seq[:0], 1, 0, 1)
 	v := reflect.ValueOf(m).Elem()
@@ -181,9 +181,45 @@ func TestPoolZeroes(t *testing.T) {
 	}
 }
 
+// TestLayout: what every request uses stands in the first two cache lines, and all of a
+// message in four, whose beginning the allocator puts at that of a line.
+func TestLayout(t *testing.T) {
+	const line = 64
+	of := reflect.TypeFor[Msg]()
+	if n := of.Size(); n > 4*line {
+		t.Errorf("a message has %d bytes, want at most %d", n, 4*line)
+	}
+	first, ok := of.FieldByName("Replied")
+	if !ok || first.Offset > 2*line {
+		t.Errorf("what every request uses fills %d bytes, want at most %d", first.Offset, 2*line)
+	}
+	for _, f := range reflect.VisibleFields(of) {
+		t.Logf("%3d %2d %s", f.Offset, f.Type.Size(), f.Name)
+	}
+}
+
+// TestPoolZeroesWhatIsHot: a message that used no more than most is as new, too.
+func TestPoolZeroesWhatIsHot(t *testing.T) {
+	var p Pool
+	m := p.Get()
+	fillMsg(t, m)
+	first, _ := reflect.TypeFor[Msg]().FieldByName("Replied")
+	v := reflect.ValueOf(m).Elem()
+	for i := first.Index[0]; i < v.NumField(); i++ {
+		f := v.Field(i)
+		reflect.NewAt(f.Type(), f.Addr().UnsafePointer()).Elem().SetZero()
+	}
+	m.Rare = false
+	p.Put(m)
+	if again := p.Get(); again != m || !reflect.ValueOf(again).Elem().IsZero() {
+		t.Errorf("a message that is used again is not zeroed: %+v", again)
+	}
+}
+
 func TestPoolBounds(t *testing.T) {
 	var p Pool
 	m := p.Get()
+	m.Rare = true
 	m.Frags = make([]*Msg, 3)
 	m.Seq = make([]uint16, maxSeq+1)
 	p.Put(m)
@@ -346,6 +382,7 @@ func TestLongSeqs(t *testing.T) {
 func request(p *Pool, bufs *mbuf.Pool, cq *ClientQueue, sq *ServerQueue, reply []byte) {
 	for range 8 {
 		m := p.Get()
+		m.Rare = true
 		m.Frags = append(m.Frags, nil, nil)
 		m.Seq = append(m.Seq, 0, 1)
 		cq.Push(m)

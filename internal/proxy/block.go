@@ -104,7 +104,7 @@ func (f *proof) strike() {
 		}
 		begin, size := m.End-uint64(m.Len)-from, m.Len
 		m.End -= less
-		if m.Block == 0 {
+		if m.Block() == 0 {
 			all.AppendTo(ctx.bufs, &rest, int(begin), size)
 			continue
 		}
@@ -161,7 +161,7 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 // connection.
 func (c *serverConn) ahead(m *msg.Msg, r msg.Reply, t Transactor) bool {
 	kind := t.BlockReply(r)
-	first := m.Ahead == m.Block+2
+	first := int(m.Ahead) == m.Block()+2
 	fits := kind == msg.BlockObjection || m.Err != msg.OK || kind == msg.BlockQueued && !first || kind == msg.BlockBegun && first
 	if !fits {
 		c.logBadReply(errOutOfStep)

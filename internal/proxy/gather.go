@@ -343,8 +343,9 @@ func (g *gathering) answer() {
 // tooLarge ends the gathering, whose reply is larger than one may be.
 func (g *gathering) tooLarge() {
 	m := g.m
-	m.Come = int64(g.text.Len())
-	g.client.pool.tellLarge(m, nil)
+	p := g.client.pool
+	p.ctx.msgs.SetCome(m, int64(g.text.Len()))
+	p.tellLarge(m, nil)
 	m.Err = msg.ReplyTooLarge
 	g.fail()
 }

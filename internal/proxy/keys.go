@@ -129,16 +129,16 @@ func (p *ServerPool) sawLarge(m *msg.Msg, r msg.Reply) {
 	if m.Parent != nil {
 		whole = m.Parent
 	}
-	if whole.Note == nil {
+	if whole.Note() == nil {
 		if now-k.noticed >= notePause {
 			k.noticed = now
 			k.notes = max(k.notes, noteBurst)
 		}
 		return
 	}
-	text, n := whole.Note.Key()
+	text, n := whole.Note().Key()
 	size := r.Len()
-	if whole.Note.Keys() > 1 {
+	if whole.Note().Keys() > 1 {
 		size = p.sizeOfNoted(whole, m, r)
 	}
 	if size > k.largeReply {
@@ -150,10 +150,10 @@ func (p *ServerPool) sawLarge(m *msg.Msg, r msg.Reply) {
 // sizeOfNoted is how much of a reply to a request about several keys, or to its
 // fragment m, is about the key that is noted; 0 if that is not known.
 func (p *ServerPool) sizeOfNoted(whole, m *msg.Msg, r msg.Reply) int {
-	text, n := whole.Note.Key()
-	i := whole.Note.Index()
+	text, n := whole.Note().Key()
+	i := whole.Note().Index()
 	if m != whole {
-		if len(whole.Seq) != whole.Note.Keys() || len(whole.Seq) > maxNoted {
+		if len(whole.Seq) != whole.Note().Keys() || len(whole.Seq) > maxNoted {
 			return 0
 		}
 		at := whole.Seq[i]

@@ -159,7 +159,7 @@ func (j *largeRequest) read(ctx *Context) {
 func (j *largeRequest) deal() {
 	c, req := j.c, j.req
 	m := c.newMsg(req)
-	m.Nkeys, m.Working = req.Nkeys, true
+	m.Nkeys, m.Working = int32(req.Nkeys), true
 	c.pool.ctx.msgs.MakeSeq(m, req.Nkeys)
 	c.outq.Push(m)
 	c.hold(m, req.View.Len())
@@ -265,8 +265,8 @@ func (j *largeRequest) divide() {
 	j.outs = j.outs[:0]
 	for _, share := range j.shares {
 		f := j.c.addFragment(j.m, j.servers[share.server])
-		f.Nkeys, f.Keep = int(share.keys), j.m.Keep
-		p.proto.FragmentHead(j.req, f.Nkeys, p.ctx.bufs, &f.Kept)
+		f.Nkeys, f.Keep = share.keys, j.m.Keep
+		p.proto.FragmentHead(j.req, int(f.Nkeys), p.ctx.bufs, &f.Kept)
 		j.outs = append(j.outs, &f.Kept)
 	}
 }
@@ -382,8 +382,8 @@ func (c *client) sendLater(m *msg.Msg, fragments int) *largeRequest {
 		c.PauseRead()
 		p.ctx.later(j)
 	}
-	m.Working = true
-	m.Pending = fragments + 1 // one more than there are, until all are sent
+	m.Working, m.Rare = true, true
+	m.Pending = int32(fragments) + 1 // one more than there are, until all are sent
 	j.m, j.servers, j.phase, j.next = m, p.servers, sends, 0
 	return j
 }
@@ -394,15 +394,15 @@ func (c *client) splitLater(req *msg.Request) {
 	ctx := p.ctx
 	d := &ctx.deal
 	m := c.newMsg(req)
-	m.Nkeys = req.Nkeys
+	m.Nkeys = int32(req.Nkeys)
 	ctx.msgs.SetSeq(m, d.to)
 	c.outq.Push(m)
 	c.hold(m, req.View.Len())
 	d.outs = d.outs[:0]
 	for _, share := range d.shares {
 		f := c.addFragment(m, p.servers[share.server])
-		f.Nkeys, f.Keep = int(share.keys), m.Keep
-		p.proto.FragmentHead(req, f.Nkeys, ctx.bufs, &f.Kept)
+		f.Nkeys, f.Keep = share.keys, m.Keep
+		p.proto.FragmentHead(req, int(f.Nkeys), ctx.bufs, &f.Kept)
 		d.outs = append(d.outs, &f.Kept)
 	}
 	p.proto.FragmentKeys(req, 0, d.to, ctx.bufs, d.outs)
@@ -503,13 +503,13 @@ type largeMerge struct {
 // isLargeMerge reports whether the replies to parent's fragments are too much to be
 // merged at once.
 func (t *turn) isLargeMerge(parent *msg.Msg) bool {
-	return parent.Nkeys > t.atOnce.Keys || parent.Held > t.atOnce.Bytes || len(parent.Frags) > t.atOnce.Clients
+	return int(parent.Nkeys) > t.atOnce.Keys || parent.Held > t.atOnce.Bytes || len(parent.Frags) > t.atOnce.Clients
 }
 
 // mergeLater has the replies to parent's fragments merged in slices.
 func (c *client) mergeLater(parent *msg.Msg) {
 	parent.Working = true
-	each := parent.Held/max(1, parent.Nkeys) + 1
+	each := parent.Held/max(1, int(parent.Nkeys)) + 1
 	c.pool.ctx.later(&largeMerge{c: c, m: parent, proto: c.pool.proto.Protocol, keys: min(keyStep, c.pool.ctx.turn.atOnce.Bytes/each+1)})
 }
 

@@ -185,8 +185,9 @@ func (p *ServerPool) firstReply() int {
 // expect counts n bytes of a reply to come for r, in place of what r counted
 // before.
 func (m *memory) expect(r *msg.Msg, n int) {
-	m.expected += int64(n - r.Expected)
-	r.Expected = n
+	n = min(n, math.MaxUint32)
+	m.expected += int64(n) - int64(r.Expected)
+	r.Expected = uint32(n)
 }
 
 // fits reports whether there is memory for one more request of a client that has

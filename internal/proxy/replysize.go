@@ -35,13 +35,19 @@ func (p *ServerPool) maxReplySize() int64 {
 // counts notes that the reply to m has n bytes at the least, and reports whether
 // that is not too much, together with those to the other fragments.
 func (p *ServerPool) counts(m *msg.Msg, n int) bool {
-	more := int64(n) - m.Come
-	m.Come = int64(n)
-	if m.Parent != nil {
-		m = m.Parent
-		m.Come += more
+	fits := p.sums(m, n)
+	p.ctx.msgs.SetCome(m, int64(n))
+	return fits
+}
+
+// sums is counts for a reply that is whole, of which nothing need be kept but the sum.
+func (p *ServerPool) sums(m *msg.Msg, n int) bool {
+	come := int64(n)
+	if parent := m.Parent; parent != nil {
+		come += parent.Come() - m.Come()
+		p.ctx.msgs.SetCome(parent, come)
 	}
-	return m.Come <= p.maxReplySize()
+	return come <= p.maxReplySize()
 }
 
 // grown looks at a reply that has come in part, and drops what has come of it if
@@ -95,7 +101,10 @@ func (c *serverConn) giveUp(m *msg.Msg) {
 	}
 	rest := ctx.msgs.Get()
 	rest.Type, rest.End, rest.Len, rest.Deadline, rest.Start, rest.Sent = m.Type, m.End, m.Len, m.Deadline, m.Start, m.Sent
-	rest.Block, rest.Ahead, rest.Err = m.Block, m.Ahead, m.Err
+	rest.Ahead, rest.Err = m.Ahead, m.Err
+	if n := m.Block(); n > 0 {
+		ctx.msgs.SetBlock(rest, n)
+	}
 	c.queue.ReplaceHead(rest)
 	c.discard()
 	c.pool.tellLarge(m, c.server)
@@ -131,10 +140,10 @@ func (p *ServerPool) tellLarge(m *msg.Msg, s *Server) {
 	if m.Parent != nil {
 		m = m.Parent
 	}
-	if m.MaxReply != 0 {
+	if m.MaxReply() != 0 {
 		return // it is known, from another fragment
 	}
-	m.MaxReply = p.maxReplySize()
+	p.ctx.msgs.SetMaxReply(m, p.maxReplySize())
 	missed, ok := p.largePace.pass(p.ctx.loop.Now())
 	if !ok {
 		return
@@ -144,6 +153,6 @@ func (p *ServerPool) tellLarge(m *msg.Msg, s *Server) {
 		attrs = s.attrs()
 	}
 	p.ctx.log.Warn("a reply is larger than server_max_reply: its client gets an error",
-		append(attrs, slog.String("command", p.commands[m.Type].Name), slog.Int64("bytes", m.Come),
-			slog.Int64("server_max_reply", m.MaxReply), slog.Int("more_not_logged", missed))...)
+		append(attrs, slog.String("command", p.commands[m.Type].Name), slog.Int64("bytes", m.Come()),
+			slog.Int64("server_max_reply", m.MaxReply()), slog.Int("more_not_logged", missed))...)
 }

@@ -35,7 +35,8 @@ func (c *client) reported(m *msg.Msg, reply []byte) {
 		return
 	}
 	c.saw(len(reply), &c.pool.largest)
-	if m.Come = int64(len(reply)); m.Come > c.pool.maxReplySize() {
+	if n := int64(len(reply)); n > c.pool.maxReplySize() {
+		ctx.msgs.SetCome(m, n)
 		c.pool.tellLarge(m, nil)
 		m.Err = msg.ReplyTooLarge
 		c.OnFailure(m)

@@ -19,7 +19,7 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 		c.pool.sawLarge(m, r)
 	}
 	if m.Parent != nil {
-		if c.pool.counts(m, r.Len()) {
+		if c.pool.sums(m, r.Len()) {
 			r.MoveTo(ctx.bufs, &m.Reply)
 		} else {
 			c.pool.tellLarge(m, nil)
@@ -119,7 +119,7 @@ func (c *client) fragmentDone(f *msg.Msg) {
 // failed notes that the proxy answers m with an error of its own.
 func (p *ServerPool) failed(m *msg.Msg, why msg.Reason) {
 	m.Err = why
-	if m.Block > 0 {
+	if m.Block() > 0 {
 		p.stats.Values[stats.TransactionsAborted]++
 	}
 	p.stats.Values[stats.ForwardError]++
@@ -147,7 +147,7 @@ func (c *client) merge(parent *msg.Msg) {
 		c.mergeLater(parent)
 		return
 	}
-	p.ctx.turn.countAtOnce(Amount{Keys: parent.Nkeys})
+	p.ctx.turn.countAtOnce(Amount{Keys: int(parent.Nkeys)})
 	bufs := p.ctx.bufs
 	out := &parent.Reply
 	if c.outq.Head() == parent && !parent.Muted {

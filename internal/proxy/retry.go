@@ -115,7 +115,7 @@ func (c *serverConn) repeatable(m *msg.Msg, sent uint64, first bool, unsure *dou
 		return false
 	}
 	if m.End-uint64(m.Len) >= sent {
-		return !m.Retried && m.Block == 0
+		return !m.Retried && m.Block() == 0
 	}
 	if !c.pool.commands[m.Type].Pure {
 		unsure.add(party)

@@ -38,7 +38,7 @@ func (c *client) logSlow(m *msg.Msg) {
 		Duration:     time.Duration(now - m.Start),
 		Pool:         p.conf.Name,
 		Command:      p.commands[m.Type].Name,
-		Keys:         m.Nkeys,
+		Keys:         int(m.Nkeys),
 		RequestBytes: m.Len,
 		ClientID:     c.session.ID,
 		Client:       c.peer(),
@@ -47,10 +47,10 @@ func (c *client) logSlow(m *msg.Msg) {
 	if m.Err != msg.OK {
 		e.Error = m.Err.Name()
 	}
-	if m.Note != nil && ms.SlowKeys && m.Note.Index() == 0 {
-		text, n := m.Note.Key()
+	if m.Note() != nil && ms.SlowKeys && m.Note().Index() == 0 {
+		text, n := m.Note().Key()
 		e.Key, e.KeyLen = string(text), n
-		if keys := m.Note.Keys(); keys > 1 {
+		if keys := m.Note().Keys(); keys > 1 {
 			e.Keys = keys // of one that was not split, too
 		}
 	}

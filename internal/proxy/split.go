@@ -125,7 +125,7 @@ func (c *client) split(req *msg.Request) {
 	ctx := p.ctx
 	d := &ctx.deal
 	parent := c.newMsg(req)
-	parent.Nkeys = req.Nkeys
+	parent.Nkeys = int32(req.Nkeys)
 	ctx.msgs.SetSeq(parent, d.to)
 	c.outq.Push(parent)
 	c.hold(parent, req.View.Len())
@@ -133,7 +133,7 @@ func (c *client) split(req *msg.Request) {
 	for _, share := range d.shares {
 		s := p.servers[share.server]
 		f := c.newFragment(parent, s)
-		f.Nkeys = int(share.keys)
+		f.Nkeys = share.keys
 		if f.Done {
 			d.outs = append(d.outs, nil)
 			continue
@@ -177,8 +177,8 @@ func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
 func (c *client) addFragment(parent *msg.Msg, s *Server) *msg.Msg {
 	f := c.pool.ctx.msgs.Get()
 	f.Owner, f.Type, f.Parent, f.Server = c, parent.Type, parent, uint16(s.index)
-	f.Via = s
-	parent.Frags = append(parent.Frags, f)
+	f.Via, f.Rare = s, true
+	parent.Frags, parent.Rare = append(parent.Frags, f), true
 	return f
 }
 

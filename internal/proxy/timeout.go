@@ -68,7 +68,7 @@ const expiryStep = int64(10 * time.Millisecond)
 // expireBy has the request fail if its reply is not there in time. That counts from
 // when the request came, which may have been a while ago.
 func (ctx *Context) expireBy(m *msg.Msg, t int64) {
-	m.Expires = t
+	m.Expires, m.Rare = t, true
 	ctx.nextExpiry = soonest(ctx.nextExpiry, t)
 }
 

@@ -194,7 +194,7 @@ func (c *client) exec(req *msg.Request) {
 	defer func() { ctx.endTransaction(tx) }()
 	c.session.EndMulti()
 	m := c.newMsg(req)
-	m.Block = n
+	ctx.msgs.SetBlock(m, n)
 	c.outq.Push(m)
 	owner := c.ownerNow(tx)
 	if owner < 0 {
@@ -221,7 +221,7 @@ func (c *client) exec(req *msg.Request) {
 	p.transactor().AppendExec(ctx.bufs, &tx.bytes)
 	size := tx.bytes.Len()
 	conn.Out().Splice(ctx.bufs, &tx.bytes)
-	m.Via, m.Ahead = conn, n+2
+	m.Via, m.Ahead = conn, int32(n+2)
 	c.hold(m, size)
 	conn.enqueue(m, size)
 	conn.server.stats[stats.Requests]++

@@ -141,7 +141,7 @@ func (p *pool) oneReply(s int, request []byte) string {
 
 func (p *pool) split(req *msg.Request) *msg.Msg {
 	p.t.Helper()
-	parent := &msg.Msg{Nkeys: req.Nkeys}
+	parent := &msg.Msg{Nkeys: int32(req.Nkeys)}
 	for s := range p.servers {
 		var sub mbuf.Chain
 		frag := &msg.Msg{}

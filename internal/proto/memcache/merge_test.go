@@ -25,7 +25,7 @@ type part struct {
 // parentOf makes a request of fragments whose replies came byte by byte, so that
 // they lie across chunks.
 func parentOf(p *mbuf.Pool, seq []uint16, parts ...part) *msg.Msg {
-	parent := &msg.Msg{Seq: seq, Nkeys: len(seq)}
+	parent := &msg.Msg{Seq: seq, Nkeys: int32(len(seq))}
 	for _, part := range parts {
 		f := &msg.Msg{Parent: parent, Err: part.err, Done: true}
 		for i := range len(part.reply) {

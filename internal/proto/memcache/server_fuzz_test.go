@@ -56,7 +56,7 @@ func FuzzMerge(f *testing.F) {
 			for i := range 2 * len(parent.Frags) {
 				parent.Seq = append(parent.Seq, uint16(i%len(parent.Frags)))
 			}
-			parent.Nkeys = len(parent.Seq)
+			parent.Nkeys = int32(len(parent.Seq))
 		}
 		proto.Merge(parent, &pool, &out)
 		merged := flatten(&pool, &out)

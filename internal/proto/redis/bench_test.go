@@ -177,7 +177,7 @@ func BenchmarkSplit(b *testing.B) {
 // sameParts is the message of a command of n keys whose three servers' replies
 // are all the same.
 func sameParts(command string, n int, reply string) (fill func(*mbuf.Pool) *msg.Msg) {
-	m := &msg.Msg{Type: lookup([]byte(command)).id, Nkeys: n}
+	m := &msg.Msg{Type: lookup([]byte(command)).id, Nkeys: int32(n)}
 	for i := range n {
 		m.Seq = append(m.Seq, uint16(i%3))
 	}

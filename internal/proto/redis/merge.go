@@ -17,7 +17,7 @@ import (
 //
 // The fragments' Reply chains are empty afterwards.
 func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
-	invariant.Check(len(parent.Seq) == parent.Nkeys, "redis: a split request without the order of its keys")
+	invariant.Check(len(parent.Seq) == int(parent.Nkeys), "redis: a split request without the order of its keys")
 	why := p.merge(parent, pool, out)
 	for why == msg.OK && p.left > 0 {
 		why = p.mergeMore(parent, p.left, pool, out)

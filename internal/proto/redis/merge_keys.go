@@ -23,8 +23,8 @@ func (p *Protocol) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Cha
 			return msg.BadReply
 		}
 	}
-	writer{pool: pool, out: out}.array(parent.Nkeys)
-	p.left = parent.Nkeys
+	writer{pool: pool, out: out}.array(int(parent.Nkeys))
+	p.left = int(parent.Nkeys)
 	return msg.OK
 }
 

@@ -19,7 +19,7 @@ type part struct {
 // split makes the message of a request that was split; the first chunk of each
 // reply ends behind cut bytes, if cut is not 0.
 func split(p *mbuf.Pool, name string, parts []part, seq []uint16, cut int) *msg.Msg {
-	m := &msg.Msg{Type: rowOf(name).id, Nkeys: len(seq), Seq: seq}
+	m := &msg.Msg{Type: rowOf(name).id, Nkeys: int32(len(seq)), Seq: seq}
 	for _, part := range parts {
 		f := &msg.Msg{Err: part.err, Parent: m}
 		if n := min(cut, len(part.reply)); n > 0 {
@@ -181,7 +181,7 @@ func TestMergeSharesLargeValues(t *testing.T) {
 // mgetParts is the message of an MGET of n keys over three servers.
 func mgetParts(n int, value string) (fill func(*mbuf.Pool) *msg.Msg) {
 	bodies, counts := [3]string{}, [3]int{}
-	m := &msg.Msg{Type: lookup([]byte("mget")).id, Nkeys: n}
+	m := &msg.Msg{Type: lookup([]byte("mget")).id, Nkeys: int32(n)}
 	var builders [3]strings.Builder
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for range n {

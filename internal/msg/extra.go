@@ -1,0 +1,104 @@
+package msg
+
+// An extra is what few messages need beyond a Msg. It goes back to the Pool with its
+// message.
+type extra struct {
+	note  Note
+	noted bool
+	// come is how large the reply is, in bytes, as far as it has come or its length
+	// is known; of a request that was split, that of all its fragments. It is kept
+	// for what comes in pieces, and maxReply only if it is more than that.
+	come, maxReply int64
+	// block is the number of commands of a transaction that the message is the EXEC
+	// of; 0: of none.
+	block int
+	next  *extra // on the free list
+}
+
+// reset leaves the key of the note, which nobody reads any more.
+func (x *extra) reset() { x.noted, x.come, x.maxReply, x.block = false, 0, 0, 0 }
+
+// extraOf is m's extra, which it gets if it has none.
+func (p *Pool) extraOf(m *Msg) *extra {
+	if m.extra == nil {
+		x := p.extras
+		if x == nil {
+			x = &extra{}
+		}
+		p.extras, x.next = x.next, nil
+		m.extra, m.Rare = x, true
+	}
+	return m.extra
+}
+
+// Come is how large the reply to m is, in bytes, as far as it has come or its length is
+// known; of a request that was split, that of all its fragments. It is kept for what
+// comes in pieces.
+func (m *Msg) Come() int64 {
+	if m.extra == nil {
+		return 0
+	}
+	return m.extra.come
+}
+
+// SetCome notes how much has come of the reply to m.
+func (p *Pool) SetCome(m *Msg, n int64) { p.extraOf(m).come = n }
+
+// MaxReply is the bound that the reply to m exceeds; 0: none.
+func (m *Msg) MaxReply() int64 {
+	if m.extra == nil {
+		return 0
+	}
+	return m.extra.maxReply
+}
+
+// SetMaxReply notes that the reply to m exceeds n bytes, which is what it may have.
+func (p *Pool) SetMaxReply(m *Msg, n int64) { p.extraOf(m).maxReply = n }
+
+// Block is the number of commands of the transaction that m is the EXEC of; 0: of none.
+func (m *Msg) Block() int {
+	if m.extra == nil {
+		return 0
+	}
+	return m.extra.block
+}
+
+// SetBlock makes m the EXEC of a transaction of n commands.
+func (p *Pool) SetBlock(m *Msg, n int) { p.extraOf(m).block = n }
+
+// NoteKey is how many bytes of a key a Note holds.
+const NoteKey = 128
+
+// A Note is the beginning of one of a request's keys, the first unless somebody
+// wants another, and how many there are. It lives as long as its message.
+type Note struct {
+	n, len      int
+	index, keys int
+	text        [NoteKey]byte
+}
+
+// Note is the note of one of m's keys, or nil.
+func (m *Msg) Note() *Note {
+	if m.extra == nil || !m.extra.noted {
+		return nil
+	}
+	return &m.extra.note
+}
+
+// Key is the beginning of the key, valid as long as the message, and the length
+// of the whole.
+func (n *Note) Key() (text []byte, length int) { return n.text[:n.n], n.len }
+
+// Keys is how many keys the request has.
+func (n *Note) Keys() int { return n.keys }
+
+// Index is which of them this is.
+func (n *Note) Index() int { return n.index }
+
+// Take gives m a note of one of its keys.
+func (p *Pool) Take(m *Msg, key []byte, index, keys int) {
+	x := p.extraOf(m)
+	x.noted = true
+	n := &x.note
+	n.n, n.len, n.index, n.keys = copy(n.text[:], key), len(key), index, keys
+}
