@@ -45,10 +45,7 @@ func (m *memory) cutHolders(now int64) {
 // holders are the clients that have stood still or crept for too long at time now,
 // through no fault of ours, and the client for which most is held.
 func (m *memory) holders(now int64) (stuck []holder, largest holder) {
-	grace := softGrace
-	if m.full {
-		grace = hardGrace
-	}
+	patience, ofBlockers := m.patience(now)
 	for _, pools := range [][]*ServerPool{m.ctx.pools, m.ctx.leaving.pools} {
 		for _, p := range pools {
 			claims := p.claims()
@@ -58,17 +55,34 @@ func (m *memory) holders(now int64) (stuck []holder, largest holder) {
 				if h.bytes > largest.bytes {
 					largest = h
 				}
-				patience := grace
+				since := now - patience
 				if claim.blocks {
-					patience = min(grace, blockGrace)
+					since = now - ofBlockers
 				}
-				if h.bytes > 0 && (m.stuck(c, now-patience) || m.creeps(c, now)) {
+				if h.bytes > 0 && (m.stuck(c, since) || m.creeps(c, now)) {
 					stuck = append(stuck, h)
 				}
 			}
 		}
 	}
 	return stuck, largest
+}
+
+// patience is how long a client may stand still at time now before it is cut, in
+// nanoseconds, and how long one for whom a server is not read from. As long as some
+// clients read there will be memory again, and those who do not may only have a busy
+// processor.
+func (m *memory) patience(now int64) (others, blockers int64) {
+	reading := now-m.lastRead <= hardGrace
+	switch {
+	case m.full && reading:
+		return softGrace, softGrace
+	case m.full:
+		return hardGrace, hardGrace
+	case reading:
+		return longGrace, softGrace
+	}
+	return softGrace, blockGrace
 }
 
 // stuck reports whether the client has not read, or not sent the rest of its

@@ -42,6 +42,9 @@ func (c *client) tookOutput(n int) bool {
 		return false
 	}
 	now := p.ctx.loop.Now()
+	if n > 0 && c.unreadSince != 0 {
+		p.ctx.memory.lastRead = now
+	}
 	slow := c.took(n, waiting, p.conf.ClientOutputSoftLimit, now)
 	p.slow += slow
 	if slow > 0 {

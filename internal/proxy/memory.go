@@ -54,10 +54,10 @@ const (
 	// looked at, and cutPeriod how often those are that may be cut.
 	reliefPeriod = int64(2 * time.Millisecond)
 	cutPeriod    = int64(50 * time.Millisecond)
-	// softGrace and hardGrace are how long a client may neither send nor read
-	// before it is cut, above the marks, and blockGrace how long one may not read
-	// for whom a server is not read from. lastGrace is how long memory may be above
-	// the hard mark before the largest holder is cut whatever it does.
+	// longGrace to hardGrace are how long a client may neither send nor read before
+	// it is cut (memory.patience says which holds when). lastGrace is how long memory
+	// may be above the hard mark before the largest holder is cut whatever it does.
+	longGrace  = int64(5 * time.Second)
 	softGrace  = int64(time.Second)
 	blockGrace = int64(250 * time.Millisecond)
 	hardGrace  = int64(100 * time.Millisecond)
@@ -106,6 +106,8 @@ type memory struct {
 	// soft and hard are the marks, as seen last.
 	soft, hard int64
 	fullSince  int64
+	// lastRead is when a client of this loop, for whom replies waited, has read.
+	lastRead int64
 	// loops is how many share the account, as seen last.
 	loops int64
 	// clients and conns are those that are not read from for want of memory, in the
