@@ -194,7 +194,7 @@ func (h *handler) poolsNow(name string) ([]api.Pool, time.Time, error) {
 
 func (h *handler) pool(p *config.Pool, t *topology.Topology, counted *stats.PoolSnapshot, errorNames []string) api.Pool {
 	shown := api.Pool{
-		Name: p.Name, Protocol: protocolOf(p), Listen: p.Listen.String(),
+		Name: p.Name, Protocol: p.Protocol.String(), Listen: p.Listen.String(),
 		Hash: p.Hash.String(), HashTag: p.HashTag, Distribution: p.Distribution.String(),
 		Clients: t.Clients(), MaxClients: p.ClientConnections,
 		Counters: countersOf(stats.PoolFields[:], counted.Values[:]),
@@ -245,13 +245,6 @@ func (h *handler) server(p *config.Pool, t *topology.Topology, i int, counted *s
 		shown.Until = &until
 	}
 	return shown
-}
-
-func protocolOf(p *config.Pool) string {
-	if p.Redis {
-		return "redis"
-	}
-	return "memcached"
 }
 
 // clients shows the newest clients of one pool, or of all.

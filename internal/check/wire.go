@@ -38,7 +38,7 @@ type probe struct {
 // uses. Memcached counts neither reads nor writes by themselves so finely; to
 // decrement, by 0, a key that is not there changes nothing.
 func probesOf(p *config.Pool) []probe {
-	if !p.Redis {
+	if p.Protocol == config.Memcached {
 		return []probe{
 			{"decr", []string{"0"}, "decr_misses"},
 			{"incr", []string{"0"}, "incr_misses"},
@@ -62,9 +62,9 @@ func probesOf(p *config.Pool) []probe {
 
 // A wire is a connection to a server, or to nutcracker.
 type wire struct {
-	conn  net.Conn
-	in    *bufio.Reader
-	redis bool
+	conn     net.Conn
+	in       *bufio.Reader
+	protocol config.Protocol
 }
 
 // dial connects, and says the pool's password if it has one.
@@ -77,7 +77,7 @@ func dial(ctx context.Context, p *config.Pool, address string) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := newWire(conn, p.Redis)
+	w := newWire(conn, p.Protocol)
 	if p.RedisAuth == "" {
 		return w, nil
 	}
@@ -88,13 +88,13 @@ func dial(ctx context.Context, p *config.Pool, address string) (*wire, error) {
 	return w, nil
 }
 
-func newWire(conn net.Conn, redis bool) *wire {
-	return &wire{conn: conn, in: bufio.NewReaderSize(conn, maxLine), redis: redis}
+func newWire(conn net.Conn, protocol config.Protocol) *wire {
+	return &wire{conn: conn, in: bufio.NewReaderSize(conn, maxLine), protocol: protocol}
 }
 
 // ask asks for a key that is not there.
 func (w *wire) ask(q *probe, key string) error {
-	if w.redis {
+	if w.protocol == config.Redis {
 		_, err := w.call(append([]string{q.name, key}, q.args...)...)
 		return err
 	}
@@ -107,7 +107,7 @@ func (w *wire) ask(q *probe, key string) error {
 
 // count is how often the server has got a probe's command.
 func (w *wire) count(q *probe) (int, error) {
-	if w.redis {
+	if w.protocol == config.Redis {
 		text, err := w.call("INFO", "commandstats")
 		if err != nil {
 			return 0, err
@@ -140,7 +140,7 @@ func callsOf(text, counter string) (int, error) {
 
 // store stores a key that goes by itself after a while.
 func (w *wire) store(key string) error {
-	if w.redis {
+	if w.protocol == config.Redis {
 		_, err := w.call("SETEX", key, strconv.Itoa(scratchTTL), "x")
 		return err
 	}
@@ -153,7 +153,7 @@ func (w *wire) store(key string) error {
 
 // take deletes a key, and reports whether it was there.
 func (w *wire) take(key string) (bool, error) {
-	if w.redis {
+	if w.protocol == config.Redis {
 		n, err := w.call("DEL", key)
 		return n == "1", err
 	}

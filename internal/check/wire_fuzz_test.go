@@ -32,15 +32,19 @@ func FuzzWire(f *testing.F) {
 	}
 	f.Add(bytes.Repeat([]byte("x"), 2*maxLine), true)
 	f.Fuzz(func(t *testing.T, said []byte, redis bool) {
-		for i := range probesOf(&config.Pool{Redis: redis}) {
-			q := &probesOf(&config.Pool{Redis: redis})[i]
+		protocol := config.Memcached
+		if redis {
+			protocol = config.Redis
+		}
+		for i := range probesOf(&config.Pool{Protocol: protocol}) {
+			q := &probesOf(&config.Pool{Protocol: protocol})[i]
 			for _, ask := range []func(w *wire) error{
 				func(w *wire) error { return w.ask(q, "key") },
 				func(w *wire) error { _, err := w.count(q); return err },
 				func(w *wire) error { return w.store("key") },
 				func(w *wire) error { _, err := w.take("key"); return err },
 			} {
-				err := ask(newWire(&deaf{said: bytes.NewReader(said)}, redis))
+				err := ask(newWire(&deaf{said: bytes.NewReader(said)}, protocol))
 				if len(said) == 0 && err == nil {
 					t.Error("who says nothing is understood")
 				}

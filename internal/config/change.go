@@ -44,7 +44,7 @@ type Setting struct {
 // the documentation. Secrets are not shown.
 func PoolSettings(p *Pool) []Setting {
 	def := DefaultPool()
-	if !p.Redis {
+	if p.Protocol == Memcached {
 		def.MaxRequestSize = memcachedMaxRequest
 	}
 	return settings(nil, poolKeys, p, &def)

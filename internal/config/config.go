@@ -150,10 +150,10 @@ type Pool struct {
 	ReusePort bool
 	// Preconnect connects to every server at the start.
 	Preconnect bool
-	// Redis is true if the pool speaks Redis, false if it speaks Memcached.
-	Redis bool
+	// Protocol is what the pool's clients and servers speak.
+	Protocol Protocol
 	// RedisAuth is sent to servers and demanded of clients; empty is neither.
-	// Invariant: empty unless Redis.
+	// Invariant: empty unless the protocol is Redis.
 	RedisAuth Secret
 	// RedisDB is the database of clients that have not chosen one.
 	RedisDB int

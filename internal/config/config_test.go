@@ -95,7 +95,7 @@ func beta(t *testing.T) Pool {
 		TCPKeepalive:       true,
 		ReusePort:          true,
 		Preconnect:         true,
-		Redis:              true,
+		Protocol:           Redis,
 		RedisAuth:          "s3cret: *#",
 		RedisDB:            7,
 		Databases:          8,

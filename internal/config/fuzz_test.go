@@ -56,7 +56,7 @@ func checkConfig(t *testing.T, cfg *Config) {
 	for i := range cfg.Pools {
 		p := &cfg.Pools[i]
 		if p.Name == "" || p.Name == processBlock || p.Listen == (Address{}) || len(p.Servers) == 0 ||
-			p.ServerConnections < 1 || len(p.HashTag) != 0 && len(p.HashTag) != 2 || p.RedisAuth != "" && !p.Redis {
+			p.ServerConnections < 1 || len(p.HashTag) != 0 && len(p.HashTag) != 2 || p.RedisAuth != "" && p.Protocol != Redis {
 			t.Errorf("accepted pool breaks an invariant: %+v", *p)
 		}
 		names := make([]string, len(p.Servers))

@@ -35,9 +35,9 @@ var poolKeys = slices.Concat([]key[Pool]{
 		set: func(p *Pool, v value) { p.Servers = append(p.Servers, v.server) },
 	},
 	{
-		name: "redis", kind: kindBool, def: "false",
+		name: "redis", kind: kindProtocol, def: "false",
 		help: "`true` if the pool speaks Redis, `false` if it speaks Memcached.",
-		set:  func(p *Pool, v value) { p.Redis = v.flag },
+		set:  func(p *Pool, v value) { p.Protocol = Protocol(v.number) },
 	},
 	{
 		name: "hash", kind: kindHash, def: "fnv1a_64",

@@ -58,6 +58,7 @@ var (
 	kindNumber       = kind{form: "number", parse: parseNumber, span: numberSpan, schema: numberSchema}
 	kindSize         = kind{form: "size", parse: parseSize, span: sizeSpan, schema: sizeSchema}
 	kindBool         = kind{form: "true or false", parse: parseBool, schema: boolSchema}
+	kindProtocol     = kind{form: kindBool.form, words: protocolWords, parse: parseProtocol, schema: boolSchema}
 	kindSecret       = kind{form: "text", text: true, secret: true, parse: parseSecret, schema: secretSchema}
 	kindUnknown      = oneOf("unknown_commands", unknownNames)
 	kindPartial      = oneOf("partial_results", partialNames)

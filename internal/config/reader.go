@@ -176,7 +176,7 @@ func (r *reader) readPool(name, body *yaml.Node) {
 		}
 		return ""
 	})
-	if _, given := b.seen["max_request_size"]; !given && !b.pool.Redis {
+	if _, given := b.seen["max_request_size"]; !given && b.pool.Protocol == Memcached {
 		b.pool.MaxRequestSize = memcachedMaxRequest
 	}
 	r.checkPool(b)

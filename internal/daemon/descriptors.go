@@ -60,7 +60,7 @@ func descriptorsOf(conf *config.Config, limit int) Descriptors {
 // lanesOf is how many kinds of connections to a server clients can make a pool
 // have: two versions of RESP, times the databases.
 func lanesOf(p *config.Pool) int {
-	if !p.Redis {
+	if p.Protocol != config.Redis {
 		return 1
 	}
 	return min(2*p.Databases, maxLanes)

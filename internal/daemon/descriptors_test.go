@@ -7,9 +7,9 @@ import (
 )
 
 func TestDescriptors(t *testing.T) {
-	pool := func(redis bool, servers, connections, databases int) config.Pool {
+	pool := func(protocol config.Protocol, servers, connections, databases int) config.Pool {
 		return config.Pool{
-			Redis: redis, Servers: make([]config.Server, servers), ServerConnections: connections, Databases: databases,
+			Protocol: protocol, Servers: make([]config.Server, servers), ServerConnections: connections, Databases: databases,
 		}
 	}
 	for name, c := range map[string]struct {
@@ -18,22 +18,22 @@ func TestDescriptors(t *testing.T) {
 		want  Descriptors
 	}{
 		"memcached": {
-			[]config.Pool{pool(false, 10, 2, 1)},
+			[]config.Pool{pool(config.Memcached, 10, 2, 1)},
 			1024,
 			Descriptors{Limit: 1024, Servers: 40, Own: 134, Clients: 850},
 		},
 		"two versions of RESP, and a second pool": {
-			[]config.Pool{pool(true, 3, 1, 1), pool(false, 1, 1, 1)},
+			[]config.Pool{pool(config.Redis, 3, 1, 1), pool(config.Memcached, 1, 1, 1)},
 			1000,
 			Descriptors{Limit: 1000, Servers: 14, Own: 136, Clients: 850},
 		},
 		"many databases": {
-			[]config.Pool{pool(true, 1, 1, 1000)},
+			[]config.Pool{pool(config.Redis, 1, 1, 1000)},
 			1000,
 			Descriptors{Limit: 1000, Servers: 32, Own: 134, Clients: 834},
 		},
 		"scarce": {
-			[]config.Pool{pool(false, 200, 2, 1)},
+			[]config.Pool{pool(config.Memcached, 200, 2, 1)},
 			400,
 			Descriptors{Limit: 400, Servers: 800, Own: 134, Clients: 100, Scarce: true},
 		},

@@ -52,7 +52,7 @@ func layoutOf(p *config.Pool) stats.PoolLayout {
 func (g *generation) follow(old *generation, now int64) {
 	for i := range g.conf.Pools {
 		p := &g.conf.Pools[i]
-		if at := old.pool(p.Name); at >= 0 && old.conf.Pools[at].Redis == p.Redis {
+		if at := old.pool(p.Name); at >= 0 && old.conf.Pools[at].Protocol == p.Protocol {
 			g.add(old.topo[at].Next(p, now))
 			g.learned = append(g.learned, old.learned[at])
 			g.scripts = append(g.scripts, old.scripts[at])

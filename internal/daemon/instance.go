@@ -215,7 +215,8 @@ func (in *Instance) poolOptions(g *generation) []proxy.PoolOptions {
 func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 	p := &g.conf.Pools[i]
 	name := p.Name
-	if p.Redis {
+	switch p.Protocol {
+	case config.Redis:
 		return redis.New(redis.Options{
 			Auth:           p.RedisAuth,
 			DB:             p.RedisDB,
@@ -239,6 +240,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Facts:          func(servers bool, use func(*redis.Facts)) { in.reporter.redisFacts(name, servers, use) },
 			Refresh:        func() bool { return in.reporter.outside(func(done func()) { in.reporter.survey(name, done) }) },
 		})
+	case config.Memcached:
 	}
 	return memcache.New(memcache.Options{
 		MaxRequestSize: g.maxRequest(p.MaxRequestSize),

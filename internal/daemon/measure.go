@@ -35,8 +35,10 @@ func (in *Instance) measures(g *generation) proxy.Measures {
 
 // commandsOf are the commands of a pool's protocol, by msg.Type.
 func commandsOf(p *config.Pool) []msg.Command {
-	if p.Redis {
+	switch p.Protocol {
+	case config.Redis:
 		return redis.Commands()
+	case config.Memcached:
 	}
 	return memcache.Commands()
 }

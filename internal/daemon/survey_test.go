@@ -83,7 +83,7 @@ func TestSurveyBesideReloads(t *testing.T) {
 // TestLastWordsAfterReload: what is known of a server stays with it through a reload.
 func TestLastWordsAfterReload(t *testing.T) {
 	servers := func(names ...string) *generation {
-		p := config.Pool{Name: "alpha", Redis: true}
+		p := config.Pool{Name: "alpha", Protocol: config.Redis}
 		for i, name := range names {
 			p.Servers = append(p.Servers, config.Server{Name: name, Weight: 1, Address: config.Address{Host: name, Port: 1 + i}})
 		}

@@ -92,9 +92,10 @@ type checker struct {
 
 func newChecker(p *config.Pool, t *topology.Topology, server int) *checker {
 	k := &checker{conf: p.HealthCheck, topo: t, server: server}
-	if p.Redis {
+	switch p.Protocol {
+	case config.Redis:
 		k.asked, k.pong = redis.Ping(p.RedisAuth), redis.Pong
-	} else {
+	case config.Memcached:
 		k.asked, k.pong = memcache.Ping(), memcache.Pong
 	}
 	return k

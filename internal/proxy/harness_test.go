@@ -103,7 +103,7 @@ func startLoggedRig(t testing.TB, text string, log *logging.Logger) *rig {
 }
 
 func protocolOf(p *config.Pool, learned *redis.Learned) proxy.Protocol {
-	if p.Redis {
+	if p.Protocol == config.Redis {
 		learned.SetSurvey(redis.NewSurvey(nil, 0)) // nobody asks them
 		return redis.New(redis.Options{
 			Auth: p.RedisAuth, DB: p.RedisDB, Databases: p.Databases, FailedSelect: p.FailedSelect, Transactions: p.Transactions,

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"nuthatch/internal/config"
 )
 
 // tooLong is how long, in bytes, a text is shown in full.
@@ -38,7 +40,7 @@ func (s *story) request(line string) string {
 	for i, w := range words {
 		words[i] = s.text(w)
 	}
-	if s.talk.pool.Redis {
+	if s.talk.pool.Protocol == config.Redis {
 		return command(words...)
 	}
 	return strings.Join(words, " ") + "\r\n"
@@ -49,7 +51,7 @@ func (s *story) reply(line string) string {
 	switch {
 	case strings.HasPrefix(line, "raw "):
 		return s.text(line[4:])
-	case !s.talk.pool.Redis:
+	case s.talk.pool.Protocol == config.Memcached:
 		return s.request(line)
 	case strings.HasPrefix(line, "+") || strings.HasPrefix(line, "-"):
 		return line + "\r\n"
@@ -94,7 +96,7 @@ func (s *story) value(words []string) (out string, rest []string) {
 // shown is what a client has heard, as stories have it.
 func (s *story) shown(in []byte, ended string) string {
 	var b strings.Builder
-	if !s.talk.pool.Redis {
+	if s.talk.pool.Protocol == config.Memcached {
 		for line := range strings.Lines(string(in)) {
 			b.WriteString(clipped(strings.TrimRight(line, "\r\n")) + "\n")
 		}
