@@ -142,10 +142,12 @@ func (j *journal) signal(s syscall.Signal, brings string) {
 	j.log.Always(fmt.Sprintf("signal %d (%s) received%s", int(s), name, brings), slog.String("signal", name))
 }
 
-// reopen reopens the log file.
+// reopen reopens the log file. A new one begins with the reason.
 func (j *journal) reopen() {
 	j.signal(syscall.SIGHUP, ", reopening log file")
 	if err := j.log.Reopen(); err != nil {
 		j.log.Error("cannot reopen the log", errAttr(err))
+		return
 	}
+	j.log.Always("log file reopened", slog.String("signal", unix.SignalName(syscall.SIGHUP)))
 }

@@ -93,3 +93,29 @@ func TestServiceOfServer(t *testing.T) {
 		}
 	}
 }
+
+// A log file that took the place of another says first why, also if several SIGHUPs
+// came as one.
+func TestReopenedLogSaysWhy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, err := logging.New(logging.Options{Path: path, Level: logging.Notice})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	(&journal{log: l, events: new(events.Log)}).reopen()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{path: "log file reopened signal=SIGHUP", path + ".1": "signal 1 (SIGHUP) received, reopening log file"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), want) || strings.Count(string(text), "\n") != 1 {
+			t.Errorf("%s is %q, want one line with %q", filepath.Base(file), text, want)
+		}
+	}
+}
