@@ -288,7 +288,7 @@ func TestPools(t *testing.T) {
 	if got := get[api.Pools](s, "/api/v1/pools?pool=beta").Pools; len(got) != 1 || got[0].Protocol != "memcached" {
 		t.Errorf("the pool beta is %+v", got)
 	}
-	s.topo[1].SetService(1, topology.OffTheRing, 1)
+	s.topo[1].SetService(s.topo[1].Servers()[1], topology.OffTheRing, 1)
 	list := get[api.Servers](s, "/api/v1/servers?pool=alpha").Servers
 	if list[0].State != "up" || list[0].Share != 1 || list[1].State != "disabled" || list[1].Share != 0 {
 		t.Errorf("with one server disabled: %+v", list)
@@ -307,7 +307,7 @@ func TestWhere(t *testing.T) {
 	if both[0].Server == owner[1].Name {
 		gone = 1
 	}
-	s.topo[1].SetService(gone, topology.OffTheRing, 1)
+	s.topo[1].SetService(s.topo[1].Servers()[gone], topology.OffTheRing, 1)
 	moved := get[api.Where](s, q).Placements[0]
 	if moved.Home != both[0].Server || moved.Server == both[0].Server || !strings.Contains(moved.Why, "disabled") {
 		t.Errorf("with its server disabled the key is at %+v", moved)
@@ -319,7 +319,7 @@ func TestWhere(t *testing.T) {
 	for i := range s.conf.Pools[0].Servers {
 		s.conf.Pools[0].Servers[i].Weight = 1 << 31 // together 1<<32, which is 0 in 32 bits
 	}
-	s.topo[0].Refresh(1)
+	s.topo[0] = s.topo[0].Next(&s.conf.Pools[0], 1)
 	slots = get[api.Where](s, "/api/v1/where?pool=beta&key=x").Placements[0]
 	if !strings.Contains(slots.Why, fmt.Sprintf("divided by 4294967296 slots that leaves %d", slots.Hash)) {
 		t.Errorf("modula's reason with as many slots as hashes is %q", slots.Why)
@@ -354,11 +354,11 @@ func TestReadiness(t *testing.T) {
 	if status, _, text := s.do(http.MethodGet, "/readyz", ""); status != http.StatusOK {
 		t.Errorf("status %d: %s", status, text)
 	}
-	s.topo[0].SetService(0, topology.Refused, 1) // one of two is the share that is asked for
+	s.topo[0].SetService(s.topo[0].Servers()[0], topology.Refused, 1) // one of two is the share that is asked for
 	if status, _, text := s.do(http.MethodGet, "/readyz", ""); status != http.StatusOK {
 		t.Errorf("with half of the servers up: status %d: %s", status, text)
 	}
-	s.topo[0].SetService(1, topology.Refused, 1)
+	s.topo[0].SetService(s.topo[0].Servers()[1], topology.Refused, 1)
 	if status, _, text := s.do(http.MethodGet, "/readyz", ""); status != http.StatusServiceUnavailable ||
 		!strings.Contains(text, "beta") || strings.Contains(text, "alpha") {
 		t.Errorf("with no server of beta up: status %d: %s", status, text)

@@ -210,11 +210,12 @@ func (c *collector) collectLimits(s *scrape, p *api.ProcessInfo) {
 // collectStates tells how a pool and its servers are.
 func (c *collector) collectStates(s *scrape, p *config.Pool, t *topology.Topology) {
 	s.gauge(c.poolPaused, flag(!c.in.PausedUntil(p.Name).IsZero()), p.Name)
-	shares := t.Ring().Continuum.Shares(p.Hash)
-	for i := range p.Servers {
-		name, now := p.Servers[i].StatsName(), t.State(i).State
+	snap := t.Snapshot()
+	shares := snap.Shares()
+	for i, server := range snap.Servers {
+		name, now := snap.Names[i], server.State().State
 		s.gauge(c.serverUp, flag(now == topology.Up), p.Name, name)
-		s.gauge(c.serverInService, flag(t.Gets(i)), p.Name, name)
+		s.gauge(c.serverInService, flag(server.Passes()), p.Name, name)
 		s.gauge(c.serverShare, shares[i], p.Name, name)
 		for _, state := range topology.States {
 			s.gauge(c.serverState, flag(now == state), p.Name, name, state.String())

@@ -114,18 +114,18 @@ func TestServerUpIsItsState(t *testing.T) {
 	for more, service := range map[string]float64{"": 1, "  auto_eject_hosts: true\n": 0, "  auto_eject_hosts: true\n  eject: fail\n": 0} {
 		topo := topology.New(conf(more))
 		in.conf.Pools, in.topo = append(in.conf.Pools[:2:2], *conf(more)), append(in.topo[:2:2], topo)
-		topo.Checked(0, msg.ConnRefused, 1)
+		topo.Checked(topo.Servers()[0], msg.ConnRefused, 1)
 		got := series(t, c)
-		name := topo.State(0).State.String()
+		name := topo.Servers()[0].State().State.String()
 		if up := got["nuthatch_server_up p 127.0.0.1:2"]; up != 0 {
 			t.Errorf("a server that is %s: up is %v", name, up)
 		}
 		if in := got["nuthatch_server_in_service p 127.0.0.1:2"]; in != service {
 			t.Errorf("a server that is %s: in service is %v, want %v", name, in, service)
 		}
-		topo.Checked(0, msg.OK, 2)
+		topo.Checked(topo.Servers()[0], msg.OK, 2)
 		if up := series(t, c)["nuthatch_server_up p 127.0.0.1:2"]; up != 1 {
-			t.Errorf("a server that is %v: up is %v", topo.State(0).State, up)
+			t.Errorf("a server that is %v: up is %v", topo.Servers()[0].State().State, up)
 		}
 	}
 }
@@ -167,7 +167,7 @@ func TestEveryReasonIsALabel(t *testing.T) {
 
 func TestMetricValues(t *testing.T) {
 	in, c := testCollector(t)
-	in.topo[1].SetService(1, topology.OffTheRing, 1)
+	in.topo[1].SetService(in.topo[1].Servers()[1], topology.OffTheRing, 1)
 	want := `
 # HELP nuthatch_memory_held_bytes what the event loops hold together for clients and what they have in flight
 # TYPE nuthatch_memory_held_bytes gauge

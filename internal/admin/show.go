@@ -51,9 +51,10 @@ func notReady(in Instance) []string {
 	conf, topo := in.InForce()
 	var why []string
 	for i := range conf.Pools {
-		up, n := 0, len(conf.Pools[i].Servers)
-		for j := range n {
-			if topo[i].State(j).State == topology.Up {
+		servers := topo[i].Servers()
+		up, n := 0, len(servers)
+		for _, s := range servers {
+			if s.State().State == topology.Up {
 				up++
 			}
 		}
@@ -199,7 +200,7 @@ func (h *handler) pool(p *config.Pool, t *topology.Topology, counted *stats.Pool
 		Clients: t.Clients(), MaxClients: p.ClientConnections,
 		Counters: countersOf(stats.PoolFields[:], counted.Values[:]),
 		Reasons:  reasonsOf(stats.PoolVectors[:], counted.Vectors[:]),
-		Servers:  make([]api.Server, 0, len(p.Servers)),
+		Servers:  make([]api.Server, 0, len(counted.Servers)),
 	}
 	if until := h.Instance.PausedUntil(p.Name); !until.IsZero() {
 		shown.Paused, shown.PausedUntil, shown.PausedBy = true, &until, h.Instance.PausedBy(p.Name)
@@ -208,10 +209,11 @@ func (h *handler) pool(p *config.Pool, t *topology.Topology, counted *stats.Pool
 	for i := range counted.Servers {
 		servers[counted.Servers[i].Name] = &counted.Servers[i]
 	}
-	shares := t.Ring().Continuum.Shares(p.Hash)
-	for i := range p.Servers {
-		counted := servers[p.Servers[i].StatsName()]
-		s := h.server(p, t, i, counted)
+	snap := t.Snapshot()
+	shares := snap.Shares()
+	for i := range snap.Servers {
+		counted := servers[snap.Names[i]]
+		s := h.server(p, snap, i, counted)
 		s.Share = shares[i]
 		if counted != nil {
 			s.ErrorReplies = counted.ErrorReplies(errorNames)
@@ -221,12 +223,12 @@ func (h *handler) pool(p *config.Pool, t *topology.Topology, counted *stats.Pool
 	return shown
 }
 
-// server is the i-th server of a pool; counted is nil if nothing was.
-func (h *handler) server(p *config.Pool, t *topology.Topology, i int, counted *stats.ServerSnapshot) api.Server {
+// server is the i-th server of a pool's snapshot; counted is nil if nothing was.
+func (h *handler) server(p *config.Pool, snap *topology.Snapshot, i int, counted *stats.ServerSnapshot) api.Server {
 	if counted == nil {
 		counted = new(stats.ServerSnapshot)
 	}
-	s, state := &p.Servers[i], t.State(i)
+	s, state := snap.Server(i), snap.Servers[i].State()
 	shown := api.Server{
 		Pool: p.Name, Name: s.StatsName(), Address: s.Address.String(), Weight: s.Weight,
 		State: state.State.String(), Failures: state.Failures, Service: state.Service.String(),

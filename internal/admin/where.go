@@ -27,10 +27,10 @@ func (h *handler) where(w http.ResponseWriter, r *http.Request) {
 		if name != "" && conf.Pools[i].Name != name {
 			continue
 		}
-		ring := topo[i].Ring()
-		home := homeRing(&conf.Pools[i], ring)
+		snap := topo[i].Snapshot()
+		ring, home := snap.Table.Ring(), snap.HomeRing()
 		for _, key := range keys {
-			found.Placements = append(found.Placements, place(&conf.Pools[i], topo[i], &ring, &home, key))
+			found.Placements = append(found.Placements, place(&conf.Pools[i], snap, &ring, &home, key))
 		}
 	}
 	if len(found.Placements) == 0 {
@@ -40,17 +40,7 @@ func (h *handler) where(w http.ResponseWriter, r *http.Request) {
 	answer(w, found)
 }
 
-// homeRing is the ring with every server on it.
-func homeRing(p *config.Pool, ring hashkit.Ring) hashkit.Ring {
-	nodes := make([]hashkit.Node, len(p.Servers))
-	for i := range p.Servers {
-		nodes[i] = hashkit.Node{Name: p.Servers[i].NodeName(), Weight: p.Servers[i].Weight}
-	}
-	ring.Continuum = hashkit.NewContinuum(p.Distribution, nodes)
-	return ring
-}
-
-func place(p *config.Pool, t *topology.Topology, ring, home *hashkit.Ring, key string) api.Placement {
+func place(p *config.Pool, snap *topology.Snapshot, ring, home *hashkit.Ring, key string) api.Placement {
 	hashed := string(ring.Tag.Of([]byte(key)))
 	hash := ring.KeyHash([]byte(key))
 	found := api.Placement{
@@ -58,7 +48,7 @@ func place(p *config.Pool, t *topology.Topology, ring, home *hashkit.Ring, key s
 		Function: p.Hash.String(), Hash: hash, Distribution: p.Distribution.String(),
 	}
 	switch {
-	case len(p.Servers) == 1:
+	case len(snap.Servers) == 1:
 		found.Why = "it is the pool's only server"
 	case p.Distribution == hashkit.Random:
 		found.Why = "any server may get it: the pool is distributed at random"
@@ -69,9 +59,9 @@ func place(p *config.Pool, t *topology.Topology, ring, home *hashkit.Ring, key s
 		found.Why = "no server is live"
 		return found
 	}
-	s := &p.Servers[at]
-	found.Server, found.Address, found.State = s.StatsName(), s.Address.String(), t.State(at).State.String()
-	if len(p.Servers) == 1 {
+	s := snap.Server(at)
+	found.Server, found.Address, found.State = s.StatsName(), s.Address.String(), snap.Servers[at].State().State.String()
+	if len(snap.Servers) == 1 {
 		return found
 	}
 	point, _ := ring.Continuum.Lookup(hash)
@@ -85,8 +75,8 @@ func place(p *config.Pool, t *topology.Topology, ring, home *hashkit.Ring, key s
 			found.Function, hashed, hash, slots, uint64(hash)%slots, found.Server)
 	}
 	if owner := home.Server([]byte(key), 0); owner != at {
-		found.Home = p.Servers[owner].StatsName()
-		found.Why += "; its own server, " + found.Home + ", is " + t.State(owner).State.String()
+		found.Home = snap.Names[owner]
+		found.Why += "; its own server, " + found.Home + ", is " + snap.Servers[owner].State().State.String()
 	}
 	return found
 }

@@ -118,14 +118,14 @@ func (a *actions) SetService(pool, server string, s topology.Service, by string)
 	a.changing.Lock()
 	defer a.changing.Unlock()
 	g := a.current.Load()
-	t, i, err := g.server(pool, server)
+	t, h, name, err := g.server(pool, server)
 	if err != nil {
 		return err
 	}
-	before := t.State(i)
-	t.SetService(i, s, a.Now())
+	before := h.State()
+	t.SetService(h, s, a.Now())
 	if s != before.Service {
-		a.journal.service(pool, g.conf.Pools[g.pool(pool)].Servers[i].StatsName(), s, time.Duration(a.Now()-before.Since), by)
+		a.journal.service(pool, name, s, time.Duration(a.Now()-before.Since), by)
 	}
 	text := "server is out of service"
 	if s == topology.InService {
@@ -136,7 +136,7 @@ func (a *actions) SetService(pool, server string, s topology.Service, by string)
 	if s == topology.InService {
 		return nil
 	}
-	return a.reconnect(t, i)
+	return a.reconnect(t, h)
 }
 
 // OutOfService is what becomes by default of a disabled server's keys: what
@@ -154,21 +154,21 @@ func (a *actions) OutOfService(pool string) topology.Service {
 func (a *actions) Reconnect(pool, server, by string) error {
 	a.changing.Lock()
 	defer a.changing.Unlock()
-	i := -1
+	var h *topology.Health // nil: all
 	t, err := a.current.Load().topology(pool)
 	if err == nil && server != "" {
-		t, i, err = a.current.Load().server(pool, server)
+		t, h, _, err = a.current.Load().server(pool, server)
 	}
 	if err != nil {
 		return err
 	}
 	a.log.Always("connections to servers are replaced", slog.String("pool", pool), slog.String("server", server), slog.String("by", by))
-	return a.reconnect(t, i)
+	return a.reconnect(t, h)
 }
 
-func (a *actions) reconnect(t *topology.Topology, i int) error {
+func (a *actions) reconnect(t *topology.Topology, h *topology.Health) error {
 	by := a.leaveBy(a.current.Load())
-	return a.loops.onAll(func(ctx *proxy.Context) { ctx.Reconnect(t, i, by) })
+	return a.loops.onAll(func(ctx *proxy.Context) { ctx.Reconnect(t, h, by) })
 }
 
 // KillClient closes the connection of the client with the given id at once.

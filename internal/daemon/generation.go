@@ -16,8 +16,7 @@ import (
 // A generation is what one configuration made: a reload makes the next one. It
 // is not changed once it is current.
 type generation struct {
-	conf   *config.Config
-	layout stats.Layout
+	conf *config.Config
 	// In the order of conf.Pools. Of a pool that stays, the topology is made of
 	// the one before; of an address that stays, the listener is the same.
 	topo      []*topology.Topology
@@ -30,20 +29,15 @@ type generation struct {
 	checks *health.Checks
 }
 
-func newGeneration(conf *config.Config) *generation {
-	g := &generation{conf: conf}
-	for i := range conf.Pools {
-		g.layout = append(g.layout, layoutOf(&conf.Pools[i]))
-	}
-	return g
-}
+func newGeneration(conf *config.Config) *generation { return &generation{conf: conf} }
 
-func layoutOf(p *config.Pool) stats.PoolLayout {
-	l := stats.PoolLayout{Name: p.Name}
-	for i := range p.Servers {
-		l.Servers = append(l.Servers, p.Servers[i].StatsName())
+// layout is what there are statistics of.
+func (g *generation) layout() stats.Layout {
+	layout := make(stats.Layout, len(g.topo))
+	for i, t := range g.topo {
+		layout[i] = stats.PoolLayout{Name: g.conf.Pools[i].Name, Servers: t.Snapshot().Names}
 	}
-	return l
+	return layout
 }
 
 // follow makes the topologies of the generation that follows old at time now. It
@@ -75,7 +69,7 @@ func (g *generation) add(t *topology.Topology) {
 // find.
 func (in *Instance) startChecks(g *generation) {
 	g.checks = health.Start(g.conf, g.topo, in.Now,
-		func(t *topology.Topology, server int, why msg.Reason, changed topology.Verdict) {
+		func(t *topology.Topology, server *topology.Health, why msg.Reason, changed topology.Verdict) {
 			if why == msg.OK && changed == topology.SameAsBefore {
 				return
 			}
@@ -118,19 +112,22 @@ func (g *generation) topology(pool string) (*topology.Topology, error) {
 	return g.topo[i], nil
 }
 
-// server finds a server by its name in the statistics or by its address.
-func (g *generation) server(pool, server string) (*topology.Topology, int, error) {
-	p := g.pool(pool)
-	if p < 0 {
-		return nil, 0, fmt.Errorf("%w: %q", admin.ErrNoPool, pool)
+// server finds a server by its name in the statistics or by its address, and returns its
+// name.
+func (g *generation) server(pool, server string) (*topology.Topology, *topology.Health, string, error) {
+	t, err := g.topology(pool)
+	if err != nil {
+		return nil, nil, "", err
 	}
-	servers := g.conf.Pools[p].Servers
-	i := slices.IndexFunc(servers, func(s config.Server) bool { return s.StatsName() == server })
+	snap := t.Snapshot()
+	i := slices.Index(snap.Names, server)
+	for j := 0; i < 0 && j < len(snap.Servers); j++ {
+		if snap.Server(j).Address.String() == server {
+			i = j
+		}
+	}
 	if i < 0 {
-		i = slices.IndexFunc(servers, func(s config.Server) bool { return s.Address.String() == server })
+		return nil, nil, "", fmt.Errorf("%w in pool %q: %q", admin.ErrNoServer, pool, server)
 	}
-	if i < 0 {
-		return nil, 0, fmt.Errorf("%w in pool %q: %q", admin.ErrNoServer, pool, server)
-	}
-	return g.topo[p], i, nil
+	return t, snap.Servers[i], snap.Names[i], nil
 }

@@ -186,7 +186,7 @@ func (in *Instance) startLoops(g *generation) error {
 			ID:       id,
 			Epoch:    in.epoch,
 			Log:      in.log,
-			Shard:    stats.NewShard(g.layout),
+			Shard:    stats.NewShard(nil),
 			Identity: in.identity,
 			Measures: measures,
 			Outside:  in.reporter.outside,

@@ -66,8 +66,8 @@ type latencies struct {
 }
 
 type latencyCopy struct {
-	ctx  *proxy.Context
-	topo *topology.Topology
+	ctx *proxy.Context
+	of  *topology.Members
 }
 
 // Latency asks the loops how long requests took. The error says that the instance
@@ -78,9 +78,13 @@ func (v *view) Latency() ([]admin.PoolLatency, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	copies := make(map[latencyCopy]*proxy.PoolLatency)
+	all := make([]*topology.Members, len(g.topo))
+	for i, t := range g.topo {
+		all[i] = t.Snapshot().Members
+	}
 	for _, ctx := range v.loops.contexts {
-		for _, t := range g.topo {
-			c := latencyCopy{ctx, t}
+		for _, of := range all {
+			c := latencyCopy{ctx, of}
 			if copies[c] = l.copies[c]; copies[c] == nil {
 				copies[c] = new(proxy.PoolLatency)
 			}
@@ -89,21 +93,21 @@ func (v *view) Latency() ([]admin.PoolLatency, error) {
 	l.copies = copies
 	pools := make([]admin.PoolLatency, len(g.topo))
 	for i, t := range g.topo {
-		servers := g.conf.Pools[i].Servers
-		for first := 0; first < len(servers); first += serversAtOnce {
+		of := all[i]
+		for first := 0; first < len(of.Servers); first += serversAtOnce {
 			err := v.loops.onAll(func(ctx *proxy.Context) {
-				ctx.CopyLatency(t, first, first+serversAtOnce, copies[latencyCopy{ctx, t}])
+				ctx.CopyLatency(t, of, first, first+serversAtOnce, copies[latencyCopy{ctx, of}])
 			})
 			if err != nil {
 				return nil, err
 			}
 		}
-		pools[i] = admin.PoolLatency{Name: g.conf.Pools[i].Name, Servers: make([]admin.ServerLatency, len(servers))}
-		for j := range servers {
-			pools[i].Servers[j].Name = servers[j].StatsName()
+		pools[i] = admin.PoolLatency{Name: g.conf.Pools[i].Name, Servers: make([]admin.ServerLatency, len(of.Servers))}
+		for j, name := range of.Names {
+			pools[i].Servers[j].Name = name
 		}
 		for _, ctx := range v.loops.contexts {
-			addLatency(&pools[i], copies[latencyCopy{ctx, t}])
+			addLatency(&pools[i], copies[latencyCopy{ctx, of}])
 		}
 		nameCommands(&pools[i], commandsOf(&g.conf.Pools[i]))
 	}

@@ -245,7 +245,7 @@ func (in *Instance) adopt(g *generation) error {
 	}
 	measures := in.measures(g)
 	return in.loops.onAll(func(ctx *proxy.Context) {
-		ctx.Adopt(g.layout, options[ctx], by)
+		ctx.Adopt(options[ctx], by)
 		ctx.SetMeasures(measures)
 		if ctx != in.loops.contexts[0] {
 			return

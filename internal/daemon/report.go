@@ -161,8 +161,8 @@ func (r *reporter) factsOf(name string, since time.Time) *redis.Facts {
 		k.Pool = &stats.PoolSnapshot{Name: name}
 	}
 	k.ErrorReplies = k.Pool.ErrorReplies(snap.ErrorNames)
-	for j := range p.Servers {
-		k.States = append(k.States, g.topo[i].State(j).State.String())
+	for _, s := range g.topo[i].Servers() {
+		k.States = append(k.States, s.State().State.String())
 	}
 	k.Commands = r.commandTimes(g.topo[i], p)
 	if len(r.known) > len(g.conf.Pools) {
@@ -175,7 +175,8 @@ func (r *reporter) factsOf(name string, since time.Time) *redis.Facts {
 // commandTimes are how long the requests of a pool took, by command.
 func (r *reporter) commandTimes(t *topology.Topology, p *config.Pool) []redis.CommandTimes {
 	copies := make([]proxy.PoolLatency, len(r.loops.contexts))
-	err := r.loops.onAll(func(ctx *proxy.Context) { ctx.CopyLatency(t, 0, 0, &copies[ctx.ID()]) })
+	none := new(topology.Members) // of the servers nothing is wanted
+	err := r.loops.onAll(func(ctx *proxy.Context) { ctx.CopyLatency(t, none, 0, 0, &copies[ctx.ID()]) })
 	if err != nil {
 		return nil
 	}

@@ -31,7 +31,7 @@ const (
 // the loops. A name that cannot be resolved keeps the addresses that it had.
 //
 //	every resolve_interval ──────────────► all names ─┐
-//	a server that cannot be connected to,  its name  ─┴─► Topology.SetAddrs, and
+//	a server that cannot be connected to,  its name  ─┴─► Health.SetAddrs, and
 //	  has failed, or takes no writes ────►                every loop follows
 //
 // Nothing is published before start.
@@ -57,13 +57,13 @@ type lookup func(ctx context.Context, host string, port int) ([]unix.Sockaddr, e
 
 // A target is a server whose addresses are to be found.
 type target struct {
-	topo  *topology.Topology
-	index int
-	pool  string
-	name  string // in the statistics
-	addr  config.Address
-	known []string        // the addresses last published, as text
-	found []unix.Sockaddr // found, and not published yet
+	topo   *topology.Topology
+	server *topology.Health
+	pool   string
+	name   string // in the statistics
+	addr   config.Address
+	known  []string        // the addresses last published, as text
+	found  []unix.Sockaddr // found, and not published yet
 	// failing: the last look-up failed, and that was logged.
 	failing bool
 }
@@ -78,9 +78,10 @@ func newResolver(cfg *config.Config, topo []*topology.Topology, log *logging.Log
 		r.lookup = socket.Resolve
 	}
 	for i := range cfg.Pools {
+		servers := topo[i].Servers() // as the configuration has them: nobody has used it yet
 		for j := range cfg.Pools[i].Servers {
 			addr := cfg.Pools[i].Servers[j].Address
-			t := &target{topo: topo[i], index: j, pool: cfg.Pools[i].Name, name: cfg.Pools[i].Servers[j].StatsName(), addr: addr}
+			t := &target{topo: topo[i], server: servers[j], pool: cfg.Pools[i].Name, name: cfg.Pools[i].Servers[j].StatsName(), addr: addr}
 			if addr.Network == config.NetworkUnix {
 				t.found = []unix.Sockaddr{&unix.SockaddrUnix{Name: addr.Path}}
 				r.fixed = append(r.fixed, t)
@@ -166,7 +167,7 @@ func (r *resolver) wake() {
 func (r *resolver) roundOfUnreachable(ctx context.Context) {
 	var targets []*target
 	for _, t := range r.targets {
-		if t.topo.WasUnreachable(t.index) {
+		if t.server.WasUnreachable() {
 			targets = append(targets, t)
 		}
 	}
@@ -244,7 +245,7 @@ func (r *resolver) resolve(ctx context.Context, t *target) {
 // publish publishes what was found since it was called last.
 func (t *target) publish() {
 	if t.found != nil {
-		t.topo.SetAddrs(t.index, t.found)
+		t.server.SetAddrs(t.found)
 		t.found = nil
 	}
 }

@@ -240,7 +240,7 @@ func TestNameMoves(t *testing.T) {
 			t.Errorf("a client with a request under way got %q, want %q", got, want)
 		}
 	}
-	if s := in.current.Load().topo[0].State(0); s.State != topology.Up {
+	if s := in.current.Load().topo[0].Servers()[0].State(); s.State != topology.Up {
 		t.Errorf("the server is %v for %v", s.State, s.Reason)
 	}
 }

@@ -15,7 +15,7 @@ func (s *stage) awaitState(want topology.State) topology.ServerState {
 	s.t.Helper()
 	var got topology.ServerState
 	testkit.Await(s.t, "the server to be "+want.String(), func() error {
-		got = s.current.Load().topo[0].State(0)
+		got = s.current.Load().topo[0].Servers()[0].State()
 		if got.State != want {
 			return fmt.Errorf("it is %v: %+v", got.State, got)
 		}
@@ -38,11 +38,11 @@ func TestReloadOfHealthChecks(t *testing.T) {
 		t.Errorf("it is ejected: %+v", got)
 	}
 	s.mustReload(pool("alpha", listen, names, slices.Concat(checks, []string{"timeout: 700"})...))
-	if got := s.current.Load().topo[0].State(0); got.State != topology.Ejected || got.RetryAt != 0 {
+	if got := s.current.Load().topo[0].Servers()[0].State(); got.State != topology.Ejected || got.RetryAt != 0 {
 		t.Errorf("behind a reload it is %v: %+v", got.State, got)
 	}
 	s.mustReload(pool("alpha", listen, names, ejects...))
-	if got := s.current.Load().topo[0].State(0); got.State != topology.Ejected || got.RetryAt == 0 {
+	if got := s.current.Load().topo[0].Servers()[0].State(); got.State != topology.Ejected || got.RetryAt == 0 {
 		t.Errorf("without checks it is %v: %+v", got.State, got)
 	}
 	server.Restart()

@@ -8,7 +8,7 @@ import (
 
 // snapshot is the statistics of this moment. It is nil when the instance ends.
 func (c *core) snapshot() *stats.Snapshot {
-	layout := c.current.Load().layout
+	layout := c.current.Load().layout()
 	shards := make([]*stats.Shard, 0, len(c.loops.contexts))
 	copies := make(chan *stats.Shard, len(c.loops.contexts))
 	for _, ctx := range c.loops.contexts {

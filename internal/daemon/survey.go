@@ -40,9 +40,8 @@ const (
 //
 // It belongs to the reporter's goroutine; a round has a goroutine for each server.
 type survey struct {
-	// of is whose servers last tells of.
-	of   *topology.Topology
-	last []lastWord
+	// last is what the servers said last that there were in the last round.
+	last map[*topology.Health]*lastWord
 	// waiting are to be told at the end of the next round, served at the end of the
 	// one that is under way.
 	waiting, served []func()
@@ -118,20 +117,21 @@ func (r *reporter) round(name string, s *survey) {
 		r.endRound(name, s)
 		return
 	}
-	s.follow(g, i)
-	patience := make([]time.Duration, len(s.last))
-	for j := range s.last {
-		patience[j] = s.last[j].patience(&g.conf.Pools[i], s.begun)
+	servers := g.topo[i].Servers()
+	s.follow(servers)
+	patience := make([]time.Duration, len(servers))
+	for j, h := range servers {
+		patience[j] = s.last[h].patience(&g.conf.Pools[i], s.begun)
 	}
 	r.running.Go(func() {
-		said := r.askServers(&g.conf.Pools[i], g.topo[i], patience)
+		said := r.askServers(&g.conf.Pools[i], servers, patience)
 		r.result(func() {
 			now := r.current.Load()
 			if !now.has(g.topo[i]) { // a reload took the pool away, and another may have its name
 				r.round(name, s)
 				return
 			}
-			g.learned[i].SetSurvey(redis.NewSurvey(s.heard(said), time.Now().UnixMicro()))
+			g.learned[i].SetSurvey(redis.NewSurvey(s.heard(servers, said), time.Now().UnixMicro()))
 			if now != g {
 				// There may be other servers by now, which are asked next. Those that
 				// wait asked before: reloads do not keep them from an answer.
@@ -142,21 +142,16 @@ func (r *reporter) round(name string, s *survey) {
 	})
 }
 
-// follow makes s ready for a round of the i-th pool of g. Of servers that a reload has
-// left the last words stay.
-func (s *survey) follow(g *generation, i int) {
-	if s.of == g.topo[i] {
-		return
-	}
-	last := make([]lastWord, len(g.conf.Pools[i].Servers))
-	if s.of != nil {
-		for j, before := range g.topo[i].PlacesIn(s.of) {
-			if before >= 0 {
-				last[j] = s.last[before]
-			}
+// follow makes s ready for a round of these servers. Of those that there were before the
+// last words stay.
+func (s *survey) follow(servers []*topology.Health) {
+	last := make(map[*topology.Health]*lastWord, len(servers))
+	for _, h := range servers {
+		if last[h] = s.last[h]; last[h] == nil {
+			last[h] = new(lastWord)
 		}
 	}
-	s.of, s.last = g.topo[i], last
+	s.last = last
 }
 
 // patience is how long the server may take in a round.
@@ -188,10 +183,10 @@ func (r *reporter) endRound(name string, s *survey) {
 
 // heard keeps what servers said, and adds the last words of those that did not
 // answer. If none did there is nothing to say.
-func (s *survey) heard(said []*redis.Said) []*redis.Said {
+func (s *survey) heard(servers []*topology.Health, said []*redis.Said) []*redis.Said {
 	now, answered := time.Now(), false
 	for i := range said {
-		last := &s.last[i]
+		last := s.last[servers[i]]
 		if said[i] != nil {
 			answered = true
 			last.said, last.at, last.silent = said[i], now, time.Time{}
@@ -208,15 +203,15 @@ func (s *survey) heard(said []*redis.Said) []*redis.Said {
 		return nil
 	}
 	for i := range said {
-		said[i] = s.last[i].said
+		said[i] = s.last[servers[i]].said
 	}
 	return said
 }
 
 // askServers asks the servers of a pool that get requests what they are; of those
 // that do not answer in time there is nothing.
-func (r *reporter) askServers(p *config.Pool, t *topology.Topology, patience []time.Duration) []*redis.Said {
-	said := make([]*redis.Said, len(p.Servers))
+func (r *reporter) askServers(p *config.Pool, servers []*topology.Health, patience []time.Duration) []*redis.Said {
+	said := make([]*redis.Said, len(servers))
 	ctx, cancel := context.WithTimeout(context.Background(), surveyPatience)
 	defer cancel()
 	go func() {
@@ -228,8 +223,8 @@ func (r *reporter) askServers(p *config.Pool, t *topology.Topology, patience []t
 	}()
 	slots := make(chan struct{}, surveyAtOnce)
 	var asking sync.WaitGroup
-	for i := range p.Servers {
-		if s := t.State(i).State; s == topology.Ejected || s == topology.Disabled {
+	for i, h := range servers {
+		if s := h.State().State; s == topology.Ejected || s == topology.Disabled {
 			continue
 		}
 		slots <- struct{}{} // each is given back within a server's patience
@@ -237,7 +232,7 @@ func (r *reporter) askServers(p *config.Pool, t *topology.Topology, patience []t
 			defer func() { <-slots }()
 			ctx, cancel := context.WithTimeout(ctx, patience[i])
 			defer cancel()
-			said[i] = askServer(ctx, t.Addrs(i), p.RedisAuth)
+			said[i] = askServer(ctx, h.Addrs(), p.RedisAuth)
 		})
 	}
 	asking.Wait()

@@ -96,10 +96,11 @@ func TestLastWordsAfterReload(t *testing.T) {
 	before.learned, before.scripts = []*redis.Learned{nil}, []*redis.Scripts{nil}
 	after.follow(before, 0)
 	s := &survey{}
-	s.follow(before, 0)
-	s.last[0], s.last[1].said, s.last[1].silent = lastWord{said: new(redis.Said)}, said, silent
-	s.follow(after, 0)
-	if len(s.last) != 2 || s.last[0].said != nil || s.last[1].said != said || !s.last[1].silent.Equal(silent) {
+	old, stay := before.topo[0].Servers(), after.topo[0].Servers()
+	s.follow(old)
+	*s.last[old[0]], s.last[old[1]].said, s.last[old[1]].silent = lastWord{said: new(redis.Said)}, said, silent
+	s.follow(stay)
+	if len(s.last) != 2 || s.last[stay[0]].said != nil || s.last[stay[1]].said != said || !s.last[stay[1]].silent.Equal(silent) {
 		t.Errorf("after the reload: %+v", s.last)
 	}
 }
@@ -164,19 +165,21 @@ func TestReportsAreBounded(t *testing.T) {
 // more, as long as another does.
 func TestLastWords(t *testing.T) {
 	a, b := new(redis.Said), new(redis.Said)
-	s := &survey{last: make([]lastWord, 2)}
-	both := s.heard([]*redis.Said{a, b})
+	servers := []*topology.Health{new(topology.Health), new(topology.Health)}
+	s := &survey{}
+	s.follow(servers)
+	both := s.heard(servers, []*redis.Said{a, b})
 	if both[0] != a || both[1] != b {
 		t.Error("both answered")
 	}
-	if got := s.heard([]*redis.Said{nil, b}); got[0] != a || got[1] != b {
+	if got := s.heard(servers, []*redis.Said{nil, b}); got[0] != a || got[1] != b {
 		t.Error("the first one's last word is lost")
 	}
-	if got := s.heard([]*redis.Said{nil, nil}); got != nil {
+	if got := s.heard(servers, []*redis.Said{nil, nil}); got != nil {
 		t.Error("nobody answered, and something is told")
 	}
-	s.last[0].at = time.Now().Add(-2 * lastWordAge)
-	if got := s.heard([]*redis.Said{nil, b}); got[0] != nil || got[1] != b {
+	s.last[servers[0]].at = time.Now().Add(-2 * lastWordAge)
+	if got := s.heard(servers, []*redis.Said{nil, b}); got[0] != nil || got[1] != b {
 		t.Error("the first one's last word is old")
 	}
 }

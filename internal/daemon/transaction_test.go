@@ -102,7 +102,8 @@ func (s *reloadStage) put(p *plan) {
 // pool that is paused.
 func (s *reloadStage) prepare() {
 	s.t.Helper()
-	s.current.Load().topo[s.current.Load().pool("alpha")].Checked(0, msg.Timedout, s.Now())
+	alpha := s.current.Load().topo[s.current.Load().pool("alpha")]
+	alpha.Checked(alpha.Servers()[0], msg.Timedout, s.Now())
 	if err := s.Pause(s.t.Context(), "beta", time.Hour, "test"); err != nil {
 		s.t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func (s *reloadStage) facts() map[string]string {
 		name := g.conf.Pools[i].Name
 		is["pause of "+name] = s.PausedUntil(name).String()
 		for j := range g.conf.Pools[i].Servers {
-			is[fmt.Sprintf("server %d of %s", j, name)] = fmt.Sprintf("%+v at %+v", t.State(j), t.Addrs(j))
+			is[fmt.Sprintf("server %d of %s", j, name)] = fmt.Sprintf("%+v at %+v", t.Servers()[j].State(), t.Servers()[j].Addrs())
 		}
 	}
 	files, err := os.ReadDir(s.plan.dir)

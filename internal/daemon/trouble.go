@@ -64,12 +64,13 @@ func (t *troubleTeller) look(conf *config.Config, topo []*topology.Topology, now
 	there := make(map[serverID]*trouble)
 	for i := range conf.Pools {
 		p := &conf.Pools[i]
-		for j := range p.Servers {
-			state := topo[i].State(j)
+		snap := topo[i].Snapshot()
+		for j, server := range snap.Servers {
+			state := server.State()
 			if state.State == topology.Up || state.State == topology.Disabled {
 				continue
 			}
-			id := serverID{p.Name, p.Servers[j].StatsName()}
+			id := serverID{p.Name, snap.Names[j]}
 			known := t.of[id]
 			if known != nil && known.since != state.Since {
 				known = nil // it was up meanwhile
@@ -86,7 +87,7 @@ func (t *troubleTeller) look(conf *config.Config, topo []*topology.Topology, now
 			counts := countsOf(counted, id)
 			due := state.Since + int64(troublePeriod)
 			if known != nil {
-				t.tell(p, j, &state, known, &counts, now)
+				t.tell(p, snap.Server(j), &state, known, &counts, now)
 				due = max(known.due, now-int64(troubleLook)) + int64(troublePeriod)
 			}
 			there[id] = &trouble{since: state.Since, due: due, at: now, counts: counts}
@@ -110,8 +111,7 @@ func countsOf(snap *stats.Snapshot, id serverID) stats.ServerSnapshot {
 }
 
 // tell writes the line about one server, with what it has counted since the last one.
-func (t *troubleTeller) tell(p *config.Pool, server int, state *topology.ServerState, before *trouble, counts *stats.ServerSnapshot, now int64) {
-	s := &p.Servers[server]
+func (t *troubleTeller) tell(p *config.Pool, s *config.Server, state *topology.ServerState, before *trouble, counts *stats.ServerSnapshot, now int64) {
 	attrs := []slog.Attr{
 		slog.String("pool", p.Name), slog.String("server", s.Text), slog.String("name", s.StatsName()), slog.String("reason", state.Reason.Name()),
 		slog.Duration("in", time.Duration(now-before.at).Round(time.Second)),

@@ -48,17 +48,17 @@ func TestTroubleIsToldOnceAMinute(t *testing.T) {
 	if asked != 0 {
 		t.Errorf("the loops were asked %d times when all servers were up", asked)
 	}
-	topo[0].Checked(0, msg.Timedout, now+1)
-	topo[0].Checked(0, msg.ConnRefused, now+2)
-	topo[0].SetService(1, topology.Refused, now)
-	topo[0].Checked(2, msg.Timedout, now)
-	topo[0].Checked(2, msg.OK, now+1)
+	topo[0].Checked(topo[0].Servers()[0], msg.Timedout, now+1)
+	topo[0].Checked(topo[0].Servers()[0], msg.ConnRefused, now+2)
+	topo[0].SetService(topo[0].Servers()[1], topology.Refused, now)
+	topo[0].Checked(topo[0].Servers()[2], msg.Timedout, now)
+	topo[0].Checked(topo[0].Servers()[2], msg.OK, now+1)
 	asked = 0
 	pass(3*time.Minute + 5*time.Second)
 	if asked != 4 {
 		t.Errorf("the loops were asked %d times in three minutes", asked)
 	}
-	topo[0].Checked(0, msg.OK, now)
+	topo[0].Checked(topo[0].Servers()[0], msg.OK, now)
 	pass(10 * time.Minute)
 	if err := log.Close(); err != nil {
 		t.Fatal(err)

@@ -42,6 +42,8 @@ const (
 
 // A Hook is told of each turn of a loop.
 type Hook interface {
+	// OnWake runs at the beginning of each turn, before anything received is handled.
+	OnWake()
 	// OnTurn runs in each turn after everything received was handled, and again
 	// whenever output was flushed, until it leaves nothing to flush. It returns
 	// when, in the loop's nanoseconds, the next turn must be, whether or not
@@ -231,6 +233,7 @@ func (l *Loop) turnAt(n int, now int64) int {
 	l.turns++
 	l.now = now
 	l.load = load{}
+	l.hook.OnWake()
 	if len(l.late) > 0 && now-l.waiting >= maxLate {
 		l.flushLate()
 	}

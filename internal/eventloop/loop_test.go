@@ -17,6 +17,7 @@ import (
 type hookFunc func(now int64) int64
 
 func (f hookFunc) OnTurn(now int64) int64 { return f(now) }
+func (f hookFunc) OnWake()                {}
 func (f hookFunc) OnFlush()               {}
 
 // A running loop runs in its own goroutine, as in the proxy.

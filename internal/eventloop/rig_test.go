@@ -37,6 +37,9 @@ func (r *rig) OnTurn(now int64) int64 {
 	return 0
 }
 
+// OnWake implements Hook.
+func (r *rig) OnWake() {}
+
 // OnFlush implements Hook.
 func (r *rig) OnFlush() { r.flushes++ }
 

@@ -35,7 +35,7 @@ const maxAnswer = 512
 // Told is called with what a check found: on which server, at fault for which
 // reason if not msg.OK, and what that changed. It is called on any goroutine, and
 // must not wait.
-type Told func(t *topology.Topology, server int, why msg.Reason, changed topology.Verdict)
+type Told func(t *topology.Topology, server *topology.Health, why msg.Reason, changed topology.Verdict)
 
 // Checks are the checks of one configuration.
 type Checks struct {
@@ -52,7 +52,7 @@ func Start(conf *config.Config, topo []*topology.Topology, now func() int64, tol
 		if p.HealthCheck.Interval == 0 {
 			continue
 		}
-		for s := range p.Servers {
+		for _, s := range topo[i].Servers() {
 			k := newChecker(p, topo[i], s)
 			c.running.Go(func() { k.run(ctx, now, told) })
 		}
@@ -75,7 +75,7 @@ type checker struct {
 	// static after construction
 	conf   config.HealthCheck
 	topo   *topology.Topology
-	server int
+	server *topology.Health
 	asked  [][]byte
 	pong   func(line []byte) msg.Reason
 
@@ -90,7 +90,7 @@ type checker struct {
 	next int
 }
 
-func newChecker(p *config.Pool, t *topology.Topology, server int) *checker {
+func newChecker(p *config.Pool, t *topology.Topology, server *topology.Health) *checker {
 	k := &checker{conf: p.HealthCheck, topo: t, server: server}
 	switch p.Protocol {
 	case config.Redis:
@@ -128,7 +128,7 @@ func (k *checker) run(ctx context.Context, now func() int64, told Told) {
 func (k *checker) check(ctx context.Context) msg.Reason {
 	ctx, cancel := context.WithTimeout(ctx, k.conf.Timeout)
 	defer cancel()
-	if k.conn != nil && !k.topo.HasAddr(k.server, k.addr) {
+	if k.conn != nil && !k.server.HasAddr(k.addr) {
 		k.close() // the name stands for another server by now
 	}
 	if k.conn != nil {
@@ -159,7 +159,7 @@ var errUnresolved = errors.New("the server's name is not resolved")
 
 // dial connects to the server, at its next address if the last one failed.
 func (k *checker) dial(ctx context.Context) error {
-	addrs := k.topo.Addrs(k.server)
+	addrs := k.server.Addrs()
 	if len(addrs) == 0 {
 		return errUnresolved
 	}

@@ -28,7 +28,7 @@ func pool(t *testing.T, addr, more string) (*config.Config, *topology.Topology) 
 		t.Fatal(err)
 	}
 	topo := topology.New(&conf.Pools[0])
-	topo.SetAddrs(0, addrsOf(t, addr))
+	topo.Servers()[0].SetAddrs(addrsOf(t, addr))
 	return conf, topo
 }
 
@@ -60,7 +60,7 @@ func start(t *testing.T, conf *config.Config, topo *topology.Topology) <-chan fi
 	var clock atomic.Int64
 	ended := make(chan struct{})
 	checks := Start(conf, []*topology.Topology{topo}, func() int64 { return clock.Add(1) },
-		func(_ *topology.Topology, _ int, why msg.Reason, changed topology.Verdict) {
+		func(_ *topology.Topology, _ *topology.Health, why msg.Reason, changed topology.Verdict) {
 			select {
 			case found <- finding{why, changed}:
 			case <-ended:
@@ -149,14 +149,14 @@ func TestFallAndRise(t *testing.T) {
 			if f, run := until(t, found, topology.Fallen); f.why != want || run != 3 {
 				t.Errorf("it fell by %d checks for %v, want 3 for %v", run, f.why, want)
 			}
-			if s := topo.State(0); s.State != topology.Ejected || s.Reason != want || s.RetryAt != 0 {
+			if s := topo.Servers()[0].State(); s.State != topology.Ejected || s.Reason != want || s.RetryAt != 0 {
 				t.Errorf("it is %v: %+v", s.State, s)
 			}
 			sick.Store(false)
 			if f, run := until(t, found, topology.Risen); f.why != msg.OK || run != 2 {
 				t.Errorf("it rose by %d checks, want 2", run)
 			}
-			if s := topo.State(0); s.State != topology.Up {
+			if s := topo.Servers()[0].State(); s.State != topology.Up {
 				t.Errorf("it is %v: %+v", s.State, s)
 			}
 		})
@@ -227,14 +227,14 @@ func TestUnreachable(t *testing.T) {
 	if f, _ := until(t, found, topology.Fallen); f.why != msg.ConnRefused {
 		t.Errorf("it fell for %v", f.why)
 	}
-	topo.SetAddrs(0, nil)
+	topo.Servers()[0].SetAddrs(nil)
 	why := msg.OK
 	for why != msg.Unresolved {
 		why = next(t, found).why
 	}
 	s := testkit.StartScripted(t, func(k *testkit.Talk) { k.Drain() })
 	// The address that refuses comes first: the next one is tried.
-	topo.SetAddrs(0, append([]unix.Sockaddr{&unix.SockaddrUnix{Name: "/nowhere"}}, addrsOf(t, s.Addr())...))
+	topo.Servers()[0].SetAddrs(append([]unix.Sockaddr{&unix.SockaddrUnix{Name: "/nowhere"}}, addrsOf(t, s.Addr())...))
 	for s.Accepted() == 0 {
 		select {
 		case <-found:
@@ -246,7 +246,7 @@ func TestUnreachable(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	s := testkit.StartScripted(t, func(k *testkit.Talk) { k.Drain() })
 	conf, topo := pool(t, s.Addr(), "  redis: true\n")
-	k := newChecker(&conf.Pools[0], topo, 0)
+	k := newChecker(&conf.Pools[0], topo, topo.Servers()[0])
 	k.conf.Timeout = 20 * time.Millisecond
 	if why := k.check(context.Background()); why != msg.Timedout {
 		t.Errorf("a silent server: %v", why)
@@ -267,7 +267,7 @@ func TestAddressChanges(t *testing.T) {
 	conf, topo := pool(t, old.Addr(), "  redis: true\n")
 	found := start(t, conf, topo)
 	next(t, found)
-	topo.SetAddrs(0, addrsOf(t, fresh.Addr()))
+	topo.Servers()[0].SetAddrs(addrsOf(t, fresh.Addr()))
 	next(t, found) // which may have been under way
 	next(t, found)
 	if old.Accepted() != 1 || fresh.Accepted() != 1 {

@@ -32,6 +32,7 @@ var levels = map[string]int{
 	"internal/socket":    0,
 	"internal/msg":       1,
 	"internal/config":    1,
+	"internal/route":     1,
 
 	"internal/preview":        2,
 	"internal/proto/redis":    2,

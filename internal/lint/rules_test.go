@@ -21,12 +21,12 @@ var (
 	// dataPath is what runs on an event loop for every request.
 	dataPath = []string{
 		"internal/mbuf", "internal/hashkit", "internal/msg", "internal/proto/...", "internal/proxy/...",
-		"internal/latency", "internal/slowlog", "internal/events", "internal/hotkeys", "internal/topology",
+		"internal/latency", "internal/slowlog", "internal/events", "internal/hotkeys", "internal/route", "internal/topology",
 	}
 
 	// pure is what turns bytes into other bytes and touches nothing else.
 	pure = []string{
-		"internal/mbuf", "internal/hashkit", "internal/stats", "internal/msg", "internal/proto/...",
+		"internal/mbuf", "internal/hashkit", "internal/stats", "internal/msg", "internal/route", "internal/proto/...",
 		"internal/latency", "internal/slowlog", "internal/events", "internal/hotkeys",
 	}
 
@@ -60,6 +60,10 @@ var rules = []rule{
 		from: dataPath, to: []string{"sync"},
 		why: "each event loop is one goroutine that owns all it touches: a lock here would cost every request " +
 			"and hide a broken ownership; post to the loop's wake queue, or publish a snapshot with sync/atomic",
+	},
+	{
+		from: []string{"internal/route/..."}, to: []string{"internal/msg", "internal/config", "sync/..."},
+		why: "a table is immutable and knows servers as numbers: topology ties it to them, and publishes it",
 	},
 	{
 		from: []string{"internal/proxy/..."}, to: []string{"sync/atomic"},

@@ -103,8 +103,8 @@ type Msg struct {
 	// Invariant: Ahead is 0 for all other messages.
 	Ahead int32
 	Type  Type
-	// Server is the index of the server that a fragment went to, and Servers, of
-	// a request for one server in turn, the number of servers of the pool.
+	// Server is, of a fragment for one of all servers, its number among them, and Servers,
+	// of the request that it is a part of, how many those were.
 	Server, Servers uint16
 	// Err is why there is no reply. Zero: there is one, or there will be.
 	Err Reason

@@ -67,17 +67,16 @@ func (ctx *Context) Kill(id uint64) bool {
 	return false
 }
 
-// Reconnect has the servers of the pool of t, or only the i-th if i is not
-// negative, use new connections. The old ones finish what they have, at most
+// Reconnect has the servers of the pool of t, or only h if that is not
+// nil, use new connections. The old ones finish what they have, at most
 // until by. It must run on the loop.
-func (ctx *Context) Reconnect(t *topology.Topology, i int, by int64) {
+func (ctx *Context) Reconnect(t *topology.Topology, h *topology.Health, by int64) {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil {
 		return
 	}
 	for _, s := range p.servers {
-		// A reload may have given it another place meanwhile.
-		if i < 0 || s.health == t.Servers()[i] {
+		if h == nil || s.health == h {
 			s.renew(by)
 		}
 	}

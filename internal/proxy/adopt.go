@@ -4,24 +4,26 @@ import (
 	"slices"
 
 	"nuthatch/internal/config"
-	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
 
-// Adopt makes pools, for which layout has the statistics, the context's pools:
-// the loop's part of a reload. It must run on the loop, and so between two
-// events, when no request is half way through.
+// Adopt makes pools the context's pools: the loop's part of a reload. It must run on the
+// loop, and so between two events, when no request is half way through.
 //
 // A pool that was there before keeps its clients, with all that they have in
 // flight, and of its servers those that it still has, with their connections.
 // What is no longer wanted finishes what it has, at most until by.
-func (ctx *Context) Adopt(layout stats.Layout, pools []PoolOptions, by int64) {
+func (ctx *Context) Adopt(pools []PoolOptions, by int64) {
+	for _, p := range ctx.pools {
+		p.finishFollowing()
+	}
 	old := ctx.pools
 	from := make([]int, len(pools))
 	for i, o := range pools {
 		from[i] = slices.IndexFunc(old, func(p *ServerPool) bool { return p.topo.SamePool(o.Topology) })
 	}
-	ctx.shard.Reshape(layout, from)
+	pools = ctx.begin(pools)
+	ctx.shard.Reshape(shapeOf(pools), from)
 	ctx.pools = make([]*ServerPool, len(pools))
 	for i, o := range pools {
 		if from[i] < 0 {
@@ -47,7 +49,8 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	// The parser is between two requests; those that have begun have their own.
 	p.parser = p.proto.NewRequestParser()
 	p.trim()
-	p.shares = make([]uint16, len(p.conf.Servers))
+	p.snap = o.snap
+	p.shares = make([]uint16, p.snap.Table.NumShards())
 	p.adoptServers(servers)
 	p.removeServers(servers, by)
 	p.adoptSessions(before)
@@ -76,9 +79,9 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 // adoptServers makes the pool's servers, of which some may be old ones. There may be
 // tens of thousands: most have the place that they had.
 func (p *ServerPool) adoptServers(old []*Server) {
-	p.servers = make([]*Server, len(p.conf.Servers))
+	p.servers = make([]*Server, len(p.snap.Servers))
 	var known map[*topology.Health]*Server // made when it is first needed
-	for i, h := range p.topo.Servers() {
+	for i, h := range p.snap.Servers {
 		var s *Server
 		if i < len(old) && old[i].health == h {
 			s = old[i]
@@ -95,8 +98,8 @@ func (p *ServerPool) adoptServers(old []*Server) {
 			p.servers[i] = newServer(p, i)
 			continue
 		}
-		s.index, s.conf = i, &p.conf.Servers[i]
-		s.stats, s.reasons, s.errors = &p.stats.Servers[i], &p.stats.Reasons[i], &p.stats.Errors[i]
+		s.conf, s.among = p.snap.Server(i), p.snap.Members
+		s.countIn(p.stats.Rows(), i)
 		p.servers[i] = s
 	}
 }
@@ -106,18 +109,18 @@ func (p *ServerPool) adoptServers(old []*Server) {
 func (p *ServerPool) removeServers(old []*Server, by int64) {
 	var named map[string]int
 	for _, s := range old {
-		if s.index < len(p.servers) && p.servers[s.index] == s {
+		if s.among == p.snap.Members {
 			continue
 		}
 		if named == nil {
 			named = make(map[string]int, len(p.servers))
-			for i := range p.conf.Servers {
-				named[p.conf.Servers[i].StatsName()] = i
+			for i, name := range p.snap.Names {
+				named[name] = i
 			}
 		}
 		s.removed = true
 		if i, taken := named[s.conf.StatsName()]; taken {
-			s.stats, s.reasons, s.errors = &p.stats.Servers[i], &p.stats.Reasons[i], &p.stats.Errors[i]
+			s.countIn(p.stats.Rows(), i)
 		}
 		s.renew(by)
 	}

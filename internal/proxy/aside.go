@@ -22,7 +22,8 @@ func (c *client) aside(parent *msg.Msg, req *msg.Request) {
 	p := c.pool
 	lane := p.lane(asideLane)
 	p.lingers(lane)
-	for _, s := range p.servers {
+	for _, at := range p.everywhere() {
+		s := p.servers[at]
 		f := c.addFragment(parent, s)
 		conn, why := s.conn(lane, 0)
 		if why != msg.OK {

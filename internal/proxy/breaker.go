@@ -24,14 +24,16 @@ func (c *serverConn) countFailure(why msg.Reason) {
 	if s.removed {
 		return
 	}
-	switch c.pool.topo.Failed(s.index, why, c.made, ctx.loop.Now()) {
+	switch c.pool.topo.Failed(s.health, why, c.made, ctx.loop.Now()) {
 	case topology.BeginsToFail:
 		s.logFails(why)
 	case topology.IsEjected:
 		s.countEjected()
 		s.logFails(why)
+		c.pool.take(c.pool.topo.Snapshot())
 	case topology.IsEjectedAgain:
 		s.countEjected()
+		c.pool.take(c.pool.topo.Snapshot())
 	case topology.NothingNew, topology.FailsStill, topology.Answers, topology.IsBack:
 	}
 }
@@ -44,15 +46,18 @@ func (s *Server) countEjected() {
 	s.stats[stats.ServerEjectedAt] = ctx.loop.WallMicros(ctx.loop.Now())
 }
 
-// Checked counts and tells what a health check of the i-th server of the pool of t
+// Checked counts and tells what a health check of a server of the pool of t
 // found, and what that changed. It must run on the loop, and is to run on one
 // loop of all.
-func (ctx *Context) Checked(t *topology.Topology, i int, why msg.Reason, changed topology.Verdict) {
+func (ctx *Context) Checked(t *topology.Topology, h *topology.Health, why msg.Reason, changed topology.Verdict) {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil || p.topo != t {
 		return // a reload has come between
 	}
-	s := p.servers[i]
+	s := p.serverOf(h)
+	if s == nil {
+		return
+	}
 	if why != msg.OK {
 		s.stats[stats.FailedChecks]++
 	}
@@ -77,7 +82,7 @@ func (s *Server) countAnswer() {
 	if s.removed {
 		return
 	}
-	switch s.pool.topo.Answered(s.index, s.pool.ctx.loop.Now()) {
+	switch s.pool.topo.Answered(s.health, s.pool.ctx.loop.Now()) {
 	case topology.IsBack:
 		s.stats[stats.Returns]++
 		s.logWell("answers again")

@@ -83,7 +83,7 @@ func TestBreaker(t *testing.T) {
 	open := "-ERR " + msg.CircuitOpen.String() + "\r\n"
 	// On a busy machine the time may be over before the next request comes.
 	await(t, "a request to fail at once", func() bool { return u.line(get) == open })
-	state := r.topo.State(serverOne(t, r))
+	state := r.topo.Servers()[serverOne(t, r)].State()
 	if state.State != topology.Ejected || state.Reason != msg.ServerEOF || state.Since == 0 || state.RetryAt == 0 {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
@@ -97,7 +97,7 @@ func TestBreaker(t *testing.T) {
 
 	sick.sick.Store(false)
 	await(t, "the server to be up", func() bool { return u.line(get) == bulk(key) })
-	if state := r.topo.State(serverOne(t, r)); state.State != topology.Up || state.Failures != 0 {
+	if state := r.topo.Servers()[serverOne(t, r)].State(); state.State != topology.Up || state.Failures != 0 {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
 	got := serverStat(r, "one").Values
@@ -134,17 +134,17 @@ func TestFailingIsTold(t *testing.T) {
 			t.Fatalf("a server that closes: %q", got)
 		}
 	}
-	if state := r.topo.State(0); state.State != topology.Failing || state.Failures != 3 || state.Reason != msg.ServerEOF {
+	if state := r.topo.Servers()[0].State(); state.State != topology.Failing || state.Failures != 3 || state.Reason != msg.ServerEOF {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
 	sick.sick.Store(false)
 	u.send(command("GET", "a"))
 	u.expect(bulk("a"))
-	if state := r.topo.State(0); state.State != topology.Up || state.Failures != 0 {
+	if state := r.topo.Servers()[0].State(); state.State != topology.Up || state.Failures != 0 {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
-	r.topo.SetService(0, topology.Refused, 7)
-	if state := r.topo.State(0); state.State != topology.Disabled || state.Since != 7 || state.Service != topology.Refused {
+	r.topo.SetService(r.topo.Servers()[0], topology.Refused, 7)
+	if state := r.topo.Servers()[0].State(); state.State != topology.Disabled || state.Since != 7 || state.Service != topology.Refused {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
 }

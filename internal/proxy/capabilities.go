@@ -22,6 +22,7 @@ type capabilities struct {
 	silencer   Silencer
 	crossed    CrossRefuser
 	transactor Transactor
+	counter    ServerCounter
 }
 
 func capabilitiesOf(p Protocol) capabilities {
@@ -36,6 +37,7 @@ func capabilitiesOf(p Protocol) capabilities {
 	c.silencer, _ = p.(Silencer)
 	c.crossed, _ = p.(CrossRefuser)
 	c.transactor, _ = p.(Transactor)
+	c.counter, _ = p.(ServerCounter)
 	return c
 }
 
@@ -134,4 +136,11 @@ type CrossRefuser interface {
 	// AppendCrossServer appends the error for such a request, whose keys a and b, among
 	// others, have different owners.
 	AppendCrossServer(p *mbuf.Pool, out *mbuf.Chain, req *msg.Request, a, b []byte)
+}
+
+// A ServerCounter judges requests by how many servers a pool has.
+type ServerCounter interface {
+	// SetServers tells how many there are from now on, for parsers that are made after
+	// that, and those that Adopt them.
+	SetServers(n int)
 }

@@ -19,6 +19,7 @@ package proxy
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"nuthatch/internal/config"
@@ -53,9 +54,12 @@ type Context struct {
 	nclients *topology.Tally
 
 	// owned by the loop
-	bufs *mbuf.Pool
-	msgs msg.Pool
-	rnd  rand.PCG
+	//
+	// epoch is what the process's was when snapshots were last looked for.
+	epoch uint64
+	bufs  *mbuf.Pool
+	msgs  msg.Pool
+	rnd   rand.PCG
 	// resumable are the clients that wait for room, and may have some now.
 	resumable []*client
 	// answered are the questions that clients are to be told the end of.
@@ -120,6 +124,29 @@ type PoolOptions struct {
 	Config   *config.Pool
 	Topology *topology.Topology
 	Protocol Protocol
+	// snap is what the loop begins with.
+	snap *topology.Snapshot
+}
+
+// begin is the pools with what the loop begins with, which is told from now on of all
+// that is published after that.
+func (ctx *Context) begin(pools []PoolOptions) []PoolOptions {
+	pools = slices.Clone(pools)
+	for i := range pools {
+		t := pools[i].Topology
+		t.TellOf(ctx.identity.Epoch())
+		pools[i].snap = t.Snapshot()
+	}
+	return pools
+}
+
+// shapeOf is what the pools have statistics of.
+func shapeOf(pools []PoolOptions) stats.Layout {
+	l := make(stats.Layout, len(pools))
+	for i := range pools {
+		l[i] = stats.PoolLayout{Name: pools[i].Config.Name, Servers: pools[i].snap.Names}
+	}
+	return l
 }
 
 // NewContext makes an event loop and what it knows. Loop().Run() runs it.
@@ -145,7 +172,9 @@ func NewContext(o Options) (*Context, error) {
 	ctx.loop, ctx.bufs = loop, loop.Bufs()
 	ctx.SetBudget(turnBudget)
 	loop.TimeTurns(o.Measures.TurnTimes)
-	for i, p := range o.Pools {
+	pools := ctx.begin(o.Pools)
+	ctx.shard.Reshape(shapeOf(pools), nil)
+	for i, p := range pools {
 		ctx.pools = append(ctx.pools, newServerPool(ctx, i, p))
 	}
 	o.Identity.Join(ctx)
@@ -242,6 +271,17 @@ func (j *preconnecting) connect() (done bool) {
 	}
 	j.next, j.slot = j.next+1, 0
 	return j.next >= len(j.servers)
+}
+
+// OnWake implements eventloop.Hook: what was published meanwhile is taken over, between
+// two requests.
+func (ctx *Context) OnWake() {
+	if now := ctx.identity.Epoch().Now(); now != ctx.epoch {
+		ctx.epoch = now
+		for _, p := range ctx.pools {
+			p.follow()
+		}
+	}
 }
 
 // OnTurn implements eventloop.Hook: what is overdue fails, and clients that

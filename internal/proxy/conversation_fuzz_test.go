@@ -186,14 +186,14 @@ func (c *conversation) stubEvent(sc *script, s *stub, i int, what, amount byte) 
 	switch {
 	case what < 4:
 		s.up()
-		c.topo.SetAddrs(s.place, []unix.Sockaddr{s.addr})
+		c.topo.Servers()[s.place].SetAddrs([]unix.Sockaddr{s.addr})
 		return
 	case what < 6:
 		s.down()
 		return
 	case what < 7:
 		c.upset = true
-		c.topo.SetAddrs(s.place, nil)
+		c.topo.Servers()[s.place].SetAddrs(nil)
 		return
 	case what < 12:
 		for _, conn := range s.conns {

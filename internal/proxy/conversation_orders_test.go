@@ -27,14 +27,18 @@ func (c *conversation) order(what, amount byte) {
 		c.stubs[i].move()
 	case 3:
 		c.renewed = true
+		var server *topology.Health // nil: all
+		if i > 0 {
+			server = c.topo.Servers()[i-1]
+		}
 		for _, ctx := range c.loops {
-			ctx.Reconnect(c.topo, i-1, int64(c.now+time.Second))
+			ctx.Reconnect(c.topo, server, int64(c.now+time.Second))
 		}
 	case 4:
 		c.upset = true
-		c.topo.SetService(i, []topology.Service{topology.OffTheRing, topology.Refused}[amount>>7], int64(c.now))
+		c.topo.SetService(c.topo.Servers()[i], []topology.Service{topology.OffTheRing, topology.Refused}[amount>>7], int64(c.now))
 	case 5:
-		c.topo.SetService(i, topology.InService, int64(c.now))
+		c.topo.SetService(c.topo.Servers()[i], topology.InService, int64(c.now))
 	case 6, 7:
 		c.renewed = true
 		if amount&8 != 0 {
@@ -64,7 +68,7 @@ func (c *conversation) reload(other bool) {
 	c.publish()
 	c.topo.Settle(int64(c.now))
 	for _, ctx := range c.loops {
-		ctx.Adopt(c.layout(), c.poolOptions(), int64(c.now+time.Second))
+		ctx.Adopt(c.poolOptions(), int64(c.now+time.Second))
 	}
 	c.topo.Refresh(int64(c.now))
 }
@@ -113,8 +117,8 @@ func (s *stub) path() string { return fmt.Sprintf("/%c", 'a'+s.index) }
 func (c *conversation) publish() {
 	for _, s := range c.stubs {
 		s.place = slices.IndexFunc(c.pool.Servers, func(o config.Server) bool { return o.Address.Path == s.path() })
-		if c.topo.Addrs(s.place) == nil {
-			c.topo.SetAddrs(s.place, []unix.Sockaddr{s.addr})
+		if c.topo.Servers()[s.place].Addrs() == nil {
+			c.topo.Servers()[s.place].SetAddrs([]unix.Sockaddr{s.addr})
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (s *stub) move() {
 	}
 	s.addr = &unix.SockaddrUnix{Name: abstract()}
 	s.up()
-	c.topo.SetAddrs(s.place, []unix.Sockaddr{s.addr})
+	c.topo.Servers()[s.place].SetAddrs([]unix.Sockaddr{s.addr})
 	for _, ctx := range c.loops {
 		ctx.FollowAddrs(int64(c.now + time.Second))
 	}

@@ -208,8 +208,8 @@ func (c *conversation) pass(d time.Duration) {
 // check has a health check of the i-th server find that.
 func (c *conversation) check(i int, why msg.Reason) {
 	if c.pool.HealthCheck.Interval > 0 {
-		changed := c.topo.Checked(i, why, int64(c.now))
-		c.loops[0].Checked(c.topo, i, why, changed)
+		changed := c.topo.Checked(c.topo.Servers()[i], why, int64(c.now))
+		c.loops[0].Checked(c.topo, c.topo.Servers()[i], why, changed)
 	}
 }
 
@@ -219,8 +219,8 @@ func (c *conversation) heal() {
 	c.publish()
 	for _, s := range c.stubs {
 		s.up()
-		if c.topo.Service(s.place) != topology.InService {
-			c.topo.SetService(s.place, topology.InService, int64(c.now)) // it makes the ring anew
+		if c.topo.Servers()[s.place].Service() != topology.InService {
+			c.topo.SetService(c.topo.Servers()[s.place], topology.InService, int64(c.now)) // it makes the ring anew
 		}
 		for _, conn := range s.conns {
 			if conn.spoilt {

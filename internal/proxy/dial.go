@@ -24,7 +24,7 @@ func (c *serverConn) dial() msg.Reason {
 	c.made, c.proven, c.turnedAway = ctx.loop.Now(), false, msg.OK
 	ctx.turn.count(Amount{Clients: perDial})
 	c.untried = 1
-	if addrs := c.server.health.Addrs(); addrs != nil {
+	if addrs := c.server.health.PublishedAddrs(); addrs != nil {
 		c.untried = len(*addrs)
 	}
 	inProgress, err := c.connect()
@@ -53,7 +53,7 @@ func (c *serverConn) connect() (inProgress bool, err error) {
 	s, ctx := c.server, c.pool.ctx
 	err = errUnresolved
 	for c.untried > 0 {
-		addrs := s.health.Addrs()
+		addrs := s.health.PublishedAddrs()
 		if addrs == nil {
 			break
 		}
@@ -110,7 +110,7 @@ func (c *serverConn) dialFailed(err error) msg.Reason {
 	c.server.stats[stats.ServerErr]++
 	c.server.reasons[stats.ClosedConnections][why]++
 	c.logClose(why)
-	c.pool.topo.Doubt(c.server.health)
+	c.pool.topo.Unreachable(c.server.health)
 	c.countFailure(why)
 	c.server.pauseDialling(why, false)
 	return why

@@ -49,7 +49,7 @@ func TestEveryAddressIsTried(t *testing.T) {
 	})
 	r := startRig(t, oneServer(good.Addr(), "  connect_timeout: 50ms\n  timeout: 5000\n  redis_db: 3\n"))
 	refuses, silent := testkit.FreeAddr(t), silentBacklog(t)
-	r.topo.SetAddrs(0, append([]unix.Sockaddr{&unix.SockaddrUnix{Name: "/nowhere"}},
+	r.topo.Servers()[0].SetAddrs(append([]unix.Sockaddr{&unix.SockaddrUnix{Name: "/nowhere"}},
 		addrsOf(t, refuses, silent, silent, good.Addr())...))
 	u := r.dial()
 	u.send(command("SET", "a", "v") + command("GET", "a"))
@@ -58,10 +58,10 @@ func TestEveryAddressIsTried(t *testing.T) {
 	if v[stats.Dials] != 5 || v[stats.ServerErr] != 0 || v[stats.ServerTimedout] != 0 {
 		t.Errorf("%d attempts, %d errors, %d time-outs; want 5 and none", v[stats.Dials], v[stats.ServerErr], v[stats.ServerTimedout])
 	}
-	if s := r.topo.State(0); s.Failures != 0 {
+	if s := r.topo.Servers()[0].State(); s.Failures != 0 {
 		t.Errorf("%d failures, want none", s.Failures)
 	}
-	r.on(0, func(ctx *proxy.Context) { ctx.Reconnect(r.topo, -1, 0) })
+	r.on(0, func(ctx *proxy.Context) { ctx.Reconnect(r.topo, nil, 0) })
 	u.send(command("GET", "b"))
 	u.expect(bulk("b"))
 	if n := r.stat().Servers[0].Values[stats.Dials]; n != 6 {
@@ -77,18 +77,18 @@ func TestNoAddressIsGood(t *testing.T) {
 	told := make(chan struct{}, 10)
 	r.topo.OnUnreachable(func() { told <- struct{}{} })
 	silent := silentBacklog(t)
-	r.topo.SetAddrs(0, addrsOf(t, silent, testkit.FreeAddr(t), silent))
+	r.topo.Servers()[0].SetAddrs(addrsOf(t, silent, testkit.FreeAddr(t), silent))
 	u := r.dial()
 	u.send(command("GET", "a") + command("GET", "b"))
 	u.expect("-ERR Connection timed out\r\n-ERR Connection timed out\r\n")
-	if s := r.topo.State(0); s.Failures != 1 {
+	if s := r.topo.Servers()[0].State(); s.Failures != 1 {
 		t.Errorf("%d failures, want 1", s.Failures)
 	}
 	<-told
-	if !r.topo.WasUnreachable(0) || r.topo.WasUnreachable(0) {
+	if !r.topo.Servers()[0].WasUnreachable() || r.topo.Servers()[0].WasUnreachable() {
 		t.Error("it is not told once which server it is")
 	}
-	r.topo.SetAddrs(0, nil)
+	r.topo.Servers()[0].SetAddrs(nil)
 	u.send(command("GET", "a"))
 	u.expect("-ERR the name of this key's server cannot be resolved\r\n")
 	<-told
@@ -117,7 +117,7 @@ func TestAddressChanges(t *testing.T) {
 	one, two := server("one"), server("two")
 	r := startRig(t, oneServer(one.Addr(), ""))
 	move := func(addrs ...string) {
-		r.topo.SetAddrs(0, addrsOf(t, addrs...))
+		r.topo.Servers()[0].SetAddrs(addrsOf(t, addrs...))
 		r.on(0, func(ctx *proxy.Context) { ctx.FollowAddrs(time.Hour.Nanoseconds()) })
 	}
 	silent := silentBacklog(t)
@@ -138,7 +138,7 @@ func TestAddressChanges(t *testing.T) {
 	if n, m := one.Accepted(), two.Accepted(); n != 1 || m != 1 {
 		t.Errorf("%d and %d connections, want 1 each", n, m)
 	}
-	if s := r.topo.State(0); s.State != topology.Up || s.Failures != 0 {
+	if s := r.topo.Servers()[0].State(); s.State != topology.Up || s.Failures != 0 {
 		t.Errorf("the server is %+v", s)
 	}
 	r.awaitIdle()

@@ -42,7 +42,7 @@ func (s *Server) refused(r msg.Reply) msg.Reason {
 	stats.Count(s.errors, ctx.identity.Errors().Index(prefix))
 	if refuses == msg.ReadOnly {
 		// Its name may stand for another by now, that takes writes.
-		s.pool.topo.Doubt(s.health)
+		s.pool.topo.Unreachable(s.health)
 		return msg.OK
 	}
 	if refuses == msg.LoginRefused && !s.removed && s.health.Refuses(msg.LoginRefused, ctx.loop.Now()) {

@@ -62,7 +62,7 @@ func TestErrorRepliesAreCounted(t *testing.T) {
 	if names := r.identity.Errors().Names(); len(names) > stats.MaxErrorNames+1 {
 		t.Errorf("%d prefixes", len(names))
 	}
-	if state := r.topo.State(0); state.State != topology.Up {
+	if state := r.topo.Servers()[0].State(); state.State != topology.Up {
 		t.Errorf("the server is %v", state.State)
 	}
 	r.awaitIdle()
@@ -129,17 +129,17 @@ func TestRefusedLoginIsAFailingServer(t *testing.T) {
 		u := r.dial()
 		u.send(command("AUTH", "stale") + command("GET", "a") + command("GET", "a") + command("GET", "a"))
 		u.expect("+OK\r\n" + none + none + none)
-		if state := r.topo.State(0); state.State != topology.Failing || state.Reason != msg.LoginRefused || state.Since == 0 || !r.topo.Gets(0) {
+		if state := r.topo.Servers()[0].State(); state.State != topology.Failing || state.Reason != msg.LoginRefused || state.Since == 0 || !r.topo.Servers()[0].Passes() {
 			t.Errorf("the server is %v: %+v", state.State, state)
 		}
 		if got := r.errorReplies(); got["NOAUTH"] != 3 || got["WRONGPASS"] != 1 {
 			t.Errorf("error replies: %v", got)
 		}
 		sick.sick.Store(false)
-		r.on(0, func(ctx *proxy.Context) { ctx.Reconnect(r.topo, -1, 0) })
+		r.on(0, func(ctx *proxy.Context) { ctx.Reconnect(r.topo, nil, 0) })
 		u.send(command("GET", "a"))
 		u.expect(bulk("a"))
-		if state := r.topo.State(0); state.State != topology.Up || state.Reason != msg.OK {
+		if state := r.topo.Servers()[0].State(); state.State != topology.Up || state.Reason != msg.OK {
 			t.Errorf("the server is %v: %+v", state.State, state)
 		}
 		r.awaitIdle()

@@ -34,7 +34,7 @@ func (c *conversation) busy(clients int) (all []*party) {
 func (c *conversation) wantState(want topology.State, why msg.Reason, failures int64) {
 	c.t.Helper()
 	c.calm()
-	got := c.topo.State(0)
+	got := c.topo.Servers()[0].State()
 	if got.State != want || got.Reason != why || got.Failures != failures {
 		c.t.Errorf("the server is %v for %q after %d failures, want %v for %q after %d",
 			got.State, got.Reason, got.Failures, want, why, failures)
@@ -90,7 +90,7 @@ func TestBusyConnectionEnds(t *testing.T) {
 				c.stubs[0].read()
 				end(c.stubs[0].conns[0])
 				c.calm()
-				if s := c.topo.State(0); s.State != topology.Ejected || s.Reason != msg.ServerEOF && s.Reason != msg.ConnReset && s.Reason != msg.BrokenPipe {
+				if s := c.topo.Servers()[0].State(); s.State != topology.Ejected || s.Reason != msg.ServerEOF && s.Reason != msg.ConnReset && s.Reason != msg.BrokenPipe {
 					t.Errorf("the server is %v for %q", s.State, s.Reason)
 				}
 				c.over()
@@ -132,7 +132,7 @@ func TestConnectionsThatFailTogether(t *testing.T) {
 				k.close()
 			}
 			c.calm()
-			if s := c.topo.State(0); s.State != topology.Ejected {
+			if s := c.topo.Servers()[0].State(); s.State != topology.Ejected {
 				t.Errorf("after another failure the server is %v", s.State)
 			}
 			c.over()
@@ -238,7 +238,7 @@ func TestLostAndSentAgain(t *testing.T) {
 	c.wait(time.Millisecond)
 	s.conns[1].close()
 	c.calm()
-	if got := c.topo.State(0); got.State != topology.Ejected {
+	if got := c.topo.Servers()[0].State(); got.State != topology.Ejected {
 		t.Errorf("when it is lost again the server is %v", got.State)
 	}
 	c.over()
@@ -257,7 +257,7 @@ func TestEndBeforeARequestIsSent(t *testing.T) {
 			p.say(len(p.out))
 			end(c.stubs[0].conns[0])
 			c.calm()
-			if s := c.topo.State(0); s.State != topology.Up {
+			if s := c.topo.Servers()[0].State(); s.State != topology.Up {
 				t.Errorf("the server is %v for %q", s.State, s.Reason)
 			}
 			c.over()

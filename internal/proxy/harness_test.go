@@ -61,7 +61,7 @@ func startLoggedRig(t testing.TB, text string, log *logging.Logger) *rig {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.topo.SetAddrs(i, sa)
+		r.topo.Servers()[i].SetAddrs(sa)
 	}
 	learned := new(redis.Learned)
 	r.identity = new(proxy.Identity)

@@ -3,7 +3,6 @@ package proxy
 import (
 	"slices"
 
-	"nuthatch/internal/hashkit"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
@@ -19,9 +18,9 @@ import (
 //
 // Its client is not read on before all of it is sent, so that the order of its
 // requests holds; from place on its Msg stands in the client's out-queue, so that
-// the order of its replies does. What has been placed goes by one ring: if a reload
-// brings another one, before anything was sent, it is placed anew. Its bytes are kept
-// until then. What is left of a request when some of it was sent goes by the old ring,
+// the order of its replies does. What has been placed goes by one snapshot: if other
+// servers come, before anything was sent, it is placed anew. Its bytes are kept
+// until then. What is left of a request when some of it was sent goes by the old snapshot,
 // and fails if its server is no longer there.
 //
 // Who ends the request meanwhile, by closing its client or since it took too long,
@@ -42,10 +41,10 @@ type largeRequest struct {
 	parsed int
 	// m is the request's message, nil before place.
 	m *msg.Msg
-	// ring is the one that places the keys, and servers those that it knows.
-	ring    *topology.Snapshot
+	// snap is what the keys are placed by, and servers those that it knows.
+	snap    *topology.Snapshot
 	servers []*Server
-	// of is, for each server, 1 more than the number of its share, or 0.
+	// of is, for each shard, 1 more than the number of its share, or 0.
 	of     []uint16
 	shares []share
 	// next is the key that is placed or copied next, or the share that is sent.
@@ -167,7 +166,7 @@ func (j *largeRequest) deal() {
 	j.replace()
 }
 
-// replace begins to place the keys, by the ring of this moment.
+// replace begins to place the keys, by the table of this moment.
 func (j *largeRequest) replace() {
 	p := j.c.pool
 	ctx := p.ctx
@@ -177,8 +176,8 @@ func (j *largeRequest) replace() {
 	}
 	clear(j.m.Frags)
 	j.m.Frags, j.m.Pending = j.m.Frags[:0], 0
-	j.ring, j.servers = p.topo.Current(ctx.loop.Now(), p.back), p.servers
-	j.of = make([]uint16, len(p.servers))
+	j.snap, j.servers = p.routes(), p.servers
+	j.of = make([]uint16, j.snap.Table.NumShards())
 	j.shares, j.next, j.phase = nil, 0, places
 }
 
@@ -189,19 +188,19 @@ func (j *largeRequest) place(ctx *Context) {
 		return
 	}
 	n := min(ctx.turn.step(), j.req.Nkeys-j.next)
-	d := &ctx.deal
+	d, table, intent := &ctx.deal, j.snap.Table, j.c.pool.intent(j.req)
 	for end := j.next + n; j.next < end; {
 		to := j.m.Seq[j.next:min(j.next+dealBlock, end)]
 		keys := d.keys[:len(to)]
 		d.gathered = j.req.Keys(j.next, keys, d.gathered)
-		if !j.c.pool.place(j.ring, keys, to) {
+		if !j.c.pool.place(table, keys, to) {
 			j.fail(msg.ConnRefused)
 			return
 		}
 		for i, s := range to {
 			at := j.of[s]
 			if at == 0 {
-				j.shares = append(j.shares, share{server: s})
+				j.shares = append(j.shares, share{shard: s, server: table.Targets(int(s), intent)[0]})
 				at = uint16(len(j.shares))
 				j.of[s] = at
 			}
@@ -318,7 +317,7 @@ func (j *largeRequest) send(ctx *Context) {
 	c := j.c
 	n := len(j.shares)
 	if j.every.Len() > 0 {
-		n = len(j.servers)
+		n = len(j.snap.Table.All())
 	}
 	for more := true; more && j.next < n; more = ctx.turn.left().Clients > 0 {
 		f, s := j.fragment()
@@ -335,7 +334,7 @@ func (j *largeRequest) send(ctx *Context) {
 			c.OnFailure(f)
 			continue
 		}
-		f.Server, f.Via = uint16(s.index), conn
+		f.Via = conn
 		size := f.Kept.Len()
 		switch {
 		case j.every.Len() > 0:
@@ -364,7 +363,7 @@ func (j *largeRequest) send(ctx *Context) {
 // fragment is the sub-request that is sent next, and its server.
 func (j *largeRequest) fragment() (f *msg.Msg, s *Server) {
 	if j.every.Len() > 0 {
-		s = j.servers[j.next]
+		s = j.servers[j.snap.Table.All()[j.next]]
 		return j.c.addFragment(j.m, s), s
 	}
 	return j.m.Frags[j.next], j.servers[j.shares[j.next].server]
@@ -384,7 +383,7 @@ func (c *client) sendLater(m *msg.Msg, fragments int) *largeRequest {
 	}
 	m.Working, m.Rare = true, true
 	m.Pending = int32(fragments) + 1 // one more than there are, until all are sent
-	j.m, j.servers, j.phase, j.next = m, p.servers, sends, 0
+	j.m, j.snap, j.servers, j.phase, j.next = m, p.snap, p.servers, sends, 0
 	return j
 }
 
@@ -418,7 +417,7 @@ func (c *client) splitLater(req *msg.Request) {
 
 // broadcastLater has the request, which m stands for, sent to every server in slices.
 func (c *client) broadcastLater(m *msg.Msg, req *msg.Request) {
-	j := c.sendLater(m, len(c.pool.servers))
+	j := c.sendLater(m, len(c.pool.everywhere()))
 	c.write(req, &j.every)
 }
 
@@ -483,11 +482,6 @@ func (j *largeRequest) end() {
 	}
 	c.mayResume()
 	c.settle()
-}
-
-// ownersOf reports whether the servers of the request's keys are found one by one.
-func (p *ServerPool) ownersOf(req *msg.Request) bool {
-	return len(p.servers) > 1 && p.conf.Distribution != hashkit.Random && req.PlaceKey == nil
 }
 
 // A largeMerge is the merging of replies that are too large, or too many, for one

@@ -192,7 +192,7 @@ func TestReconnectBetweenSlices(t *testing.T) {
 	c.turns(60)
 	c.renewed = true
 	for _, ctx := range c.loops {
-		ctx.Reconnect(c.topo, -1, int64(c.now+time.Minute))
+		ctx.Reconnect(c.topo, nil, int64(c.now+time.Minute))
 	}
 	c.turns(400)
 	if n := c.arrived(keys...); n != 0 {
@@ -236,7 +236,7 @@ func TestReloadBeforeWholeIsSent(t *testing.T) {
 	c.turns(10)
 	c.renewed = true
 	for _, ctx := range c.loops {
-		ctx.Reconnect(c.topo, -1, int64(c.now+time.Minute))
+		ctx.Reconnect(c.topo, nil, int64(c.now+time.Minute))
 	}
 	c.turns(100)
 	if n := c.arrived(keys...); n != 0 {

@@ -109,7 +109,7 @@ func TestReloadWhileLargeRequestWaits(t *testing.T) {
 			c.turns(turns)
 			c.renewed = true
 			for _, ctx := range c.loops {
-				ctx.Reconnect(c.topo, -1, int64(c.now+time.Minute))
+				ctx.Reconnect(c.topo, nil, int64(c.now+time.Minute))
 			}
 			c.turns(120)
 			c.askLarge(other)

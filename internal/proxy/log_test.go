@@ -146,7 +146,7 @@ func TestTriedAgainIsNotBack(t *testing.T) {
 	since := int64(0)
 	await(t, "the server to be tried some times", func() bool {
 		u.line(command("GET", "a"))
-		state := r.topo.State(0)
+		state := r.topo.Servers()[0].State()
 		if since == 0 {
 			since = state.Since
 		}
@@ -157,7 +157,7 @@ func TestTriedAgainIsNotBack(t *testing.T) {
 	})
 	sick.sick.Store(false)
 	await(t, "the server to answer", func() bool { return u.line(command("GET", "a")) == bulk("a") })
-	if state := r.topo.State(0); state.State != topology.Up || state.Reason != msg.OK {
+	if state := r.topo.Servers()[0].State(); state.State != topology.Up || state.Reason != msg.OK {
 		t.Errorf("it has answered, and is %v: %+v", state.State, state)
 	}
 	r.awaitIdle()
@@ -175,7 +175,7 @@ func TestTriedAgainIsNotBack(t *testing.T) {
 // A request that fails since there is no connection counts at its server, too.
 func TestFailedWithoutConnection(t *testing.T) {
 	r := startRig(t, oneServer(testkit.FreeAddr(t), ""))
-	r.topo.SetAddrs(0, nil)
+	r.topo.Servers()[0].SetAddrs(nil)
 	u := r.dial()
 	u.send(command("GET", "a") + command("MGET", "a", "b"))
 	text := "-ERR the name of this key's server cannot be resolved\r\n"
@@ -184,7 +184,7 @@ func TestFailedWithoutConnection(t *testing.T) {
 	if n, m := got.Vectors[stats.FailedRequests][msg.Unresolved], got.Servers[0].Vectors[stats.ServerFailedRequests][msg.Unresolved]; n != 2 || m != 2 {
 		t.Errorf("%d requests failed, %d at the server, want 2 and 2", n, m)
 	}
-	if state := r.topo.State(0); state.State != topology.Failing || state.Reason != msg.Unresolved {
+	if state := r.topo.Servers()[0].State(); state.State != topology.Failing || state.Reason != msg.Unresolved {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
 }

@@ -68,7 +68,7 @@ func TestManyServersAreConnectedInSlices(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range servers {
-				p.topo.SetAddrs(i, []unix.Sockaddr{&addr})
+				p.topo.Servers()[i].SetAddrs([]unix.Sockaddr{&addr})
 			}
 			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 			if err != nil {

@@ -190,10 +190,10 @@ type PoolLatency struct {
 }
 
 // CopyLatency copies what the loop has measured of the pool of t: the times for
-// clients, and those of the servers from the first on, up to the last, so that a
+// clients, and those of servers, from the first on, up to the last, so that a
 // reader of many servers need not stop the loop for long. dst may be a copy of
 // before, whose memory is then used. It must run on the loop.
-func (ctx *Context) CopyLatency(t *topology.Topology, first, last int, dst *PoolLatency) {
+func (ctx *Context) CopyLatency(t *topology.Topology, of *topology.Members, first, last int, dst *PoolLatency) {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil {
 		return
@@ -208,14 +208,15 @@ func (ctx *Context) CopyLatency(t *topology.Topology, first, last int, dst *Pool
 			}
 		}
 	}
-	for len(dst.Servers) < len(t.Servers()) {
+	for len(dst.Servers) < len(of.Servers) {
 		dst.Servers = append(dst.Servers, [msg.NumFamilies]latency.Histogram{})
 	}
-	for i := first; i < min(last, len(p.servers), len(t.Servers())); i++ {
-		if p.servers[i].health != t.Servers()[i] {
-			continue // a reload is under way
+	for i := first; i < min(last, len(of.Servers)); i++ {
+		s := p.serverOf(of.Servers[i])
+		if s == nil {
+			continue // the loop is about to have it, or has it no longer
 		}
-		for f, h := range p.servers[i].latency {
+		for f, h := range s.latency {
 			if h != nil {
 				h.CopyTo(&dst.Servers[i][f])
 			}

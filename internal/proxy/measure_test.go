@@ -73,8 +73,8 @@ func (c *conversation) keyLike(form string, server, i int) string {
 // latencies is what the first loop has measured.
 func (c *conversation) latencies() *proxy.PoolLatency {
 	var copied proxy.PoolLatency
-	c.loops[0].CopyLatency(c.topo, 0, 2, &copied)
-	c.loops[0].CopyLatency(c.topo, 2, 99, &copied)
+	c.loops[0].CopyLatency(c.topo, c.topo.Snapshot().Members, 0, 2, &copied)
+	c.loops[0].CopyLatency(c.topo, c.topo.Snapshot().Members, 2, 99, &copied)
 	return &copied
 }
 

@@ -30,11 +30,15 @@ func (ctx *Context) FollowAddrs(by int64) {
 
 func (p *ServerPool) followAddrs(by int64) {
 	for _, s := range p.servers {
-		if addrs := s.health.Addrs(); addrs != s.addrs {
-			s.addrs = addrs
-			if addrs != nil {
-				s.follow(*addrs, by)
-			}
+		s.followAddrs(by)
+	}
+}
+
+func (s *Server) followAddrs(by int64) {
+	if addrs := s.health.PublishedAddrs(); addrs != s.addrs {
+		s.addrs = addrs
+		if addrs != nil {
+			s.follow(*addrs, by)
 		}
 	}
 }

@@ -7,22 +7,24 @@ import "nuthatch/internal/msg"
 // for several. In a pool of one server it goes there as it is.
 func (c *client) one(req *msg.Request) {
 	p := c.pool
-	n := len(p.servers)
-	server, ok := p.proto.chooser.OneServer(req, n)
+	n := len(p.everywhere())
+	nth, ok := p.proto.chooser.OneServer(req, n)
 	switch {
 	case !ok:
 		c.local(req)
 		return
 	case n == 1:
-		c.forwardTo(p.servers[0], req)
+		c.forwardTo(p.nth(0), req)
 		return
 	}
-	s := p.servers[server]
+	s := p.nth(nth)
 	parent := c.newMsg(req)
 	parent.Servers = uint16(n)
 	c.outq.Push(parent)
 	c.hold(parent, req.View.Len())
-	if f := c.newFragment(parent, s); !f.Done {
+	f := c.newFragment(parent, s)
+	f.Server = uint16(nth)
+	if !f.Done {
 		conn := c.made(s)
 		f.Len = conn.Out().Len()
 		p.proto.chooser.AppendOne(req, n, p.ctx.bufs, conn.Out())

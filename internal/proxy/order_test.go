@@ -13,7 +13,7 @@ import (
 func TestOrderAcrossConnections(t *testing.T) {
 	reconnect := func(c *conversation) {
 		for _, ctx := range c.loops {
-			ctx.Reconnect(c.topo, -1, int64(c.now+time.Second))
+			ctx.Reconnect(c.topo, nil, int64(c.now+time.Second))
 		}
 	}
 	pause := func(c *conversation) {
@@ -219,7 +219,7 @@ func TestReconnectThroughReload(t *testing.T) {
 		s.read()
 	}
 	conns := []int{len(c.stubs[0].conns), len(c.stubs[1].conns), len(c.stubs[2].conns)}
-	c.loops[0].Reconnect(before, b, int64(c.now))
+	c.loops[0].Reconnect(before, before.Servers()[b], int64(c.now))
 	c.calm()
 	for i, s := range c.stubs {
 		s.read()

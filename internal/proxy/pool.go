@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"nuthatch/internal/config"
-	"nuthatch/internal/hashkit"
 	"nuthatch/internal/latency"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
@@ -26,10 +25,16 @@ type ServerPool struct {
 	commands []msg.Command
 
 	// back counts that a server is on the ring again: p.countTried, made once.
-	back func(server int)
+	back func(*topology.Health)
 
 	// owned by the loop
 	//
+	// snap is the snapshot that requests go by.
+	//
+	// Invariant: servers are those of snap, by their places.
+	snap *topology.Snapshot
+	// following is the taking over of a snapshot with other servers, or nil.
+	following *following
 	// clients is the first of the pool's clients on this loop, the oldest, and newest
 	// the last: they are in the order of their ids. byID is all of them.
 	clients, newest *client
@@ -76,8 +81,8 @@ type ServerPool struct {
 	// never sent.
 	latency []*latency.Histogram
 	keys    keySampler
-	// shares is scratch: 1 more than the index of a server's share of a request
-	// in ctx.dealing, or 0.
+	// shares is scratch: for each shard, 1 more than the index of its share of a request
+	// in ctx.deal, or 0.
 	//
 	// Invariant: all zero between requests.
 	shares []uint16
@@ -94,9 +99,11 @@ const (
 type partial struct {
 	parser msg.RequestParser
 	proto  Protocol // whose parser it is
-	bytes  mbuf.Chain
-	next   *partial // on the free list
-	pace   progress
+	// among are the servers that it judges requests by.
+	among *topology.Members
+	bytes mbuf.Chain
+	next  *partial // on the free list
+	pace  progress
 	// held is what the parser holds, as it was counted last, in bytes.
 	held int
 }
@@ -110,15 +117,16 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		proto:  capabilitiesOf(o.Protocol),
 		stats:  &ctx.shard.Pools[index],
 		parser: o.Protocol.NewRequestParser(),
-		shares: make([]uint16, len(o.Config.Servers)),
+		snap:   o.snap,
 	}
+	p.shares = make([]uint16, p.snap.Table.NumShards())
 	p.byID = make(map[uint64]*client)
 	p.commands = o.Protocol.Commands()
 	p.latency = make([]*latency.Histogram, len(p.commands))
 	p.keys.set(ctx.measures.Measures)
 	p.back = p.countTried
 	p.clearLanes()
-	for i := range o.Config.Servers {
+	for i := range p.snap.Servers {
 		p.servers = append(p.servers, newServer(p, i))
 	}
 	p.lookForIdle()
@@ -131,7 +139,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 func (p *ServerPool) begin() *partial {
 	q := p.partials
 	if q == nil {
-		q = &partial{parser: p.proto.NewRequestParser(), proto: p.proto.Protocol}
+		q = &partial{parser: p.proto.NewRequestParser(), proto: p.proto.Protocol, among: p.snap.Members}
 	} else {
 		p.partials = q.next
 		p.npartials--
@@ -155,8 +163,8 @@ func (p *ServerPool) finish(q *partial) {
 	q.parser.Forget()
 	p.ctx.memory.beside -= int64(q.held)
 	q.held = 0
-	// A reload may have replaced the protocol meanwhile.
-	if q.proto != p.proto.Protocol || p.npartials == maxPartials || q.parser.Held() > maxKeptParser {
+	// A reload may have replaced the protocol meanwhile, or the servers are others.
+	if q.proto != p.proto.Protocol || q.among != p.snap.Members || p.npartials == maxPartials || q.parser.Held() > maxKeptParser {
 		return
 	}
 	q.next = p.partials
@@ -164,62 +172,17 @@ func (p *ServerPool) finish(q *partial) {
 	p.npartials++
 }
 
-// adoptPartial has a request that a reload found half way through judged as one that
-// begins now.
+// adoptPartial has a request that a reload, or other servers, found half way through
+// judged as one that begins now.
 func (p *ServerPool) adoptPartial(q *partial) {
-	if q.proto != p.proto.Protocol {
+	if q.proto != p.proto.Protocol || q.among != p.snap.Members {
 		q.parser.Adopt(p.parser)
-		q.proto = p.proto.Protocol
+		q.proto, q.among = p.proto.Protocol, p.snap.Members
 	}
 }
 
 // trim leaves what is on the free list to the collector.
 func (p *ServerPool) trim() { p.partials, p.npartials = nil, 0 }
-
-// random is a number for the random distribution; the others need none.
-func (p *ServerPool) random() uint32 {
-	if p.conf.Distribution != hashkit.Random {
-		return 0
-	}
-	return uint32(p.ctx.rnd.Uint64())
-}
-
-// noServer is owner's answer when every server is ejected, and crossServer when
-// the keys have different ones.
-const (
-	noServer    = -1
-	crossServer = -2
-)
-
-// owner returns the index of the server that owns all keys of req, or noServer
-// or crossServer. With crossServer the context's key1 and key2 hold two keys
-// that differ.
-func (p *ServerPool) owner(req *msg.Request) int {
-	ctx := p.ctx
-	ring := p.topo.Current(ctx.loop.Now(), p.back)
-	// One number for all keys, so that a random owner is one owner.
-	rnd := p.random()
-	if req.PlaceKey != nil {
-		return ring.Server(req.PlaceKey, rnd)
-	}
-	k := req.Key(0)
-	var key, other []byte
-	key, ctx.key1 = req.View.Bytes(int(k.Off), int(k.Len), ctx.key1)
-	first := ring.Server(key, rnd)
-	if req.Nkeys == 1 || len(p.servers) == 1 || first == noServer {
-		return first
-	}
-	for i := 1; i < req.Nkeys; i++ {
-		k := req.Key(i)
-		other, ctx.key2 = req.View.Bytes(int(k.Off), int(k.Len), ctx.key2)
-		if ring.Server(other, rnd) != first {
-			ctx.key1 = append(ctx.key1[:0], key...)
-			ctx.key2 = append(ctx.key2[:0], other...)
-			return crossServer
-		}
-	}
-	return first
-}
 
 // keepaliveOf is what a pool's connections, of clients and of servers, have of
 // TCP keepalive.

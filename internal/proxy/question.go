@@ -32,10 +32,10 @@ type question struct {
 	//
 	// first and last are the ends of the list of clients that wait.
 	first, last *client
-	// next is the index of the server that is looked at next, failing and ejected
+	// next is the number of the server that is looked at next, failing and ejected
 	// are those that were passed over.
 	//
-	// Invariant: next is 0 after a reload, which gives servers other places.
+	// Invariant: next is 0 when servers have got other places.
 	next             int
 	failing, ejected []*Server
 	// server is the one that was asked last, at time askedAt, by m; nil once that
@@ -85,8 +85,8 @@ func (q *question) remove(c *client) {
 
 // candidate is the server to ask next, or nil.
 func (q *question) candidate() *Server {
-	for servers := q.pool.servers; q.next < len(servers); {
-		s := servers[q.next]
+	for n := len(q.pool.everywhere()); q.next < n; {
+		s := q.pool.nth(q.next)
 		q.next++
 		switch h := s.health; {
 		case !h.Passes():
@@ -107,7 +107,7 @@ func (q *question) candidate() *Server {
 	return s
 }
 
-// again has all servers asked anew, when a reload has given them other places.
+// again has all servers asked anew, when they have got other places.
 func (q *question) again() { q.next, q.failing, q.ejected = 0, nil, nil }
 
 // ask puts the question to the next server that can be reached. A server that
@@ -115,7 +115,7 @@ func (q *question) again() { q.next, q.failing, q.ejected = 0, nil, nil }
 func (q *question) ask() {
 	p := q.pool
 	ctx := p.ctx
-	p.topo.Current(ctx.loop.Now(), p.back)
+	p.routes()
 	for s := q.candidate(); s != nil; s = q.candidate() {
 		conn, why := (*serverConn)(nil), msg.ConnRefused
 		if p.topo.KeepsRequests(s.health) {

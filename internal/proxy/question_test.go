@@ -194,7 +194,7 @@ func TestQuestionsToEjectedServers(t *testing.T) {
 			if got := p.heard(); !strings.HasPrefix(got, "%6\r\n") {
 				t.Fatalf("HELLO got %q", got)
 			}
-			if s := c.topo.State(0).State; s != topology.Up {
+			if s := c.topo.Servers()[0].State().State; s != topology.Up {
 				t.Errorf("the server that answered is %v", s)
 			}
 			c.end(true)

@@ -92,13 +92,13 @@ func (c *client) forward(req *msg.Request) {
 		c.large.deal()
 		return
 	}
-	switch owner := p.owner(req); owner {
-	case noServer:
-		c.refuse(req, msg.ConnRefused)
-	case crossServer:
+	switch s, why := p.owner(req); why {
+	case msg.OK:
+		c.forwardTo(s, req)
+	case msg.CrossServer:
 		c.refuseCross(req)
 	default:
-		c.forwardTo(p.servers[owner], req)
+		c.refuse(req, why)
 	}
 }
 
@@ -165,8 +165,8 @@ func (c *client) broadcast(req *msg.Request) {
 		return
 	}
 	if req.NoReply {
-		for _, s := range p.servers {
-			c.forwardTo(s, req)
+		for _, at := range p.everywhere() {
+			c.forwardTo(p.servers[at], req)
 		}
 		return
 	}
@@ -176,7 +176,7 @@ func (c *client) broadcast(req *msg.Request) {
 	switch {
 	case req.Aside:
 		c.aside(parent, req)
-	case len(p.servers) > p.ctx.turn.atOnce.Clients:
+	case len(p.everywhere()) > p.ctx.turn.atOnce.Clients:
 		c.broadcastLater(parent, req)
 		return
 	default:
@@ -190,7 +190,9 @@ func (c *client) broadcast(req *msg.Request) {
 
 // toAll sends parent's request to all servers.
 func (c *client) toAll(parent *msg.Msg, req *msg.Request) {
-	for _, s := range c.pool.servers {
+	p := c.pool
+	for _, at := range p.everywhere() {
+		s := p.servers[at]
 		f := c.newFragment(parent, s)
 		if f.Done {
 			continue

@@ -164,7 +164,7 @@ func TestRetryOfWhatWasNotSent(t *testing.T) {
 			earn(u)
 			for i, lost := range []int64{1, 2} {
 				refusing.Store(lost)
-				r.on(0, func(ctx *proxy.Context) { ctx.Reconnect(r.topo, -1, 0) })
+				r.on(0, func(ctx *proxy.Context) { ctx.Reconnect(r.topo, nil, 0) })
 				u.send(command("SET", "a", "v") + command("GET", "a"))
 				u.expect(want[i])
 				refusing.Store(0)

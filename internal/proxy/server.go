@@ -18,12 +18,13 @@ import (
 
 // A Server is one Redis or Memcached, and this loop's connections to it.
 type Server struct {
-	// static after construction
+	// static but for other servers and reloads
 	pool   *ServerPool
-	index  int
 	conf   *config.Server
 	health *topology.Health
-	stats  *stats.ServerShard
+	// among are the servers that it is one of.
+	among *topology.Members
+	stats *stats.ServerShard
 	// reasons are what of the statistics is kept by msg.Reason.
 	reasons *stats.ServerReasons
 	// errors are the error replies of the server.
@@ -60,18 +61,27 @@ type Server struct {
 	forgetful bool
 }
 
-func newServer(p *ServerPool, index int) *Server {
-	return &Server{
-		pool:   p,
-		index:  index,
-		conf:   &p.conf.Servers[index],
-		health: p.topo.Servers()[index],
-		stats:  &p.stats.Servers[index],
+// newServer returns the server at that place of the pool's snapshot.
+func newServer(p *ServerPool, place int) *Server {
+	s := newServerOf(p, p.snap, place)
+	s.countIn(p.stats.Rows(), place)
+	return s
+}
 
-		reasons:   &p.stats.Reasons[index],
-		errors:    &p.stats.Errors[index],
+// newServerOf returns the server at that place of a snapshot, which counts nowhere yet.
+func newServerOf(p *ServerPool, snap *topology.Snapshot, place int) *Server {
+	return &Server{
+		pool:      p,
+		conf:      snap.Server(place),
+		health:    snap.Servers[place],
+		among:     snap.Members,
 		forgetful: true,
 	}
+}
+
+// countIn has the server count in the row at that place.
+func (s *Server) countIn(rows stats.Rows, place int) {
+	s.stats, s.reasons, s.errors = &rows.Servers[place], &rows.Reasons[place], &rows.Errors[place]
 }
 
 // conn returns the connection in the given lane and slot, opening it if need be.
@@ -401,7 +411,7 @@ func (c *serverConn) fail(why msg.Reason) {
 		st[stats.ServerConnections]--
 	} else {
 		c.server.nextAddr++
-		c.pool.topo.Doubt(c.server.health)
+		c.pool.topo.Unreachable(c.server.health)
 	}
 	begun := c.begun()
 	waiting := ctx.waiting[:0]
@@ -430,7 +440,7 @@ func (c *serverConn) fail(why msg.Reason) {
 		fault := c.fault(why, ending{connected: connected, begun: begun, waiting: len(waiting), lost: len(lost)})
 		if fault != msg.OK {
 			c.countFailure(fault)
-			c.pool.topo.Doubt(c.server.health)
+			c.pool.topo.Unreachable(c.server.health)
 		}
 		c.server.pauseDialling(why, fault == msg.OK)
 	}

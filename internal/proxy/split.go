@@ -1,22 +1,18 @@
 package proxy
 
 import (
-	"slices"
-
 	"nuthatch/internal/config"
-	"nuthatch/internal/hashkit"
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
-	"nuthatch/internal/topology"
 )
 
 // A deal is which server gets which of a request's keys. It is scratch.
 type deal struct {
-	// to is, for each key, the index in shares of its owner's.
+	// to is, for each key, the index in shares of its shard's.
 	to []uint16
-	// shares are those of the servers that own any, in the order of their first
+	// shares are those of the shards that have any, in the order of their first
 	// keys.
 	shares []share
 	// keys are some of the keys, gathered those of them that lie in two chunks.
@@ -30,10 +26,10 @@ type deal struct {
 // greatest included.
 const _ uint16 = config.MaxServers
 
-// A share is what one server gets.
+// A share is what one server gets, of a shard.
 type share struct {
-	server uint16
-	keys   int32
+	shard, server uint16
+	keys          int32
 }
 
 // dealBlock is how many keys are placed at a time.
@@ -43,7 +39,7 @@ const dealBlock = 64
 // keys. If that is one server the request goes to it as it is.
 func (c *client) fragment(req *msg.Request) {
 	p := c.pool
-	if len(p.servers) == 1 || req.Nkeys == 1 {
+	if req.Nkeys == 1 || p.isWhole() {
 		c.forward(req)
 		return
 	}
@@ -62,59 +58,6 @@ func (c *client) fragment(req *msg.Request) {
 	default:
 		c.split(req)
 	}
-}
-
-// dealKeys makes ctx.deal what each server gets of req. It reports false if every
-// server is ejected.
-func (p *ServerPool) dealKeys(req *msg.Request) bool {
-	ctx := p.ctx
-	d := &ctx.deal
-	ring := p.topo.Current(ctx.loop.Now(), p.back)
-	d.to = slices.Grow(d.to[:0], req.Nkeys)[:req.Nkeys]
-	for i := 0; i < len(d.to); i += dealBlock {
-		to := d.to[i:min(i+dealBlock, len(d.to))]
-		keys := d.keys[:len(to)]
-		d.gathered = req.Keys(i, keys, d.gathered)
-		if !p.place(ring, keys, to) {
-			return false
-		}
-	}
-	d.share(p.shares)
-	return true
-}
-
-// share turns to, which holds servers, into shares. of is the pool's scratch.
-func (d *deal) share(of []uint16) {
-	to, shares := d.to, d.shares[:0]
-	for i, s := range to {
-		n := of[s]
-		if n == 0 {
-			shares = append(shares, share{server: s})
-			n = uint16(len(shares))
-			of[s] = n
-		}
-		to[i] = n - 1
-		shares[n-1].keys++
-	}
-	for i := range shares {
-		of[shares[i].server] = 0
-	}
-	d.shares = shares
-}
-
-// place makes to the owners of keys.
-func (p *ServerPool) place(ring *topology.Snapshot, keys [][]byte, to []uint16) bool {
-	if p.conf.Distribution != hashkit.Random {
-		return ring.Servers(keys, to)
-	}
-	for i, key := range keys {
-		s := ring.Server(key, p.random())
-		if s == noServer {
-			return false
-		}
-		to[i] = uint16(s)
-	}
-	return true
 }
 
 // split makes the fragments, from what dealKeys found. Their bytes are written
@@ -150,7 +93,7 @@ func (c *client) split(req *msg.Request) {
 	for i, f := range parent.Frags {
 		if !f.Done {
 			p.proto.FragmentTail(req, ctx.bufs, d.outs[i])
-			c.sendFragment(f, p.servers[f.Server])
+			c.sendFragment(f, p.servers[d.shares[i].server])
 		}
 	}
 	p.stats.Values[stats.Fragments] += int64(len(parent.Frags))
@@ -176,7 +119,7 @@ func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
 // addFragment adds a fragment for s to parent, of which nothing is said.
 func (c *client) addFragment(parent *msg.Msg, s *Server) *msg.Msg {
 	f := c.pool.ctx.msgs.Get()
-	f.Owner, f.Type, f.Parent, f.Server = c, parent.Type, parent, uint16(s.index)
+	f.Owner, f.Type, f.Parent = c, parent.Type, parent
 	f.Via, f.Rare = s, true
 	parent.Frags, parent.Rare = append(parent.Frags, f), true
 	return f

@@ -151,7 +151,7 @@ func TestConnectTimeout(t *testing.T) {
 		other.expect(bulk(well))
 		u.expect("-ERR Connection timed out\r\n")
 	}
-	if state := r.topo.State(one); state.State != topology.Ejected || state.Reason != msg.Timedout {
+	if state := r.topo.Servers()[one].State(); state.State != topology.Ejected || state.Reason != msg.Timedout {
 		t.Errorf("the server is %v: %+v", state.State, state)
 	}
 	r.awaitIdle()

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"slices"
 
-	"nuthatch/internal/hashkit"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
@@ -21,7 +20,7 @@ import (
 //
 // A server carries out the bytes of a connection in their order, so that nothing of
 // another client comes between, and the client's own requests keep their order. All keys
-// must have one owner. It is looked for anew at EXEC if the ring has changed meanwhile.
+// must have one owner. It is looked for anew at EXEC if the snapshot is another by then.
 //
 // What is kept never stops the client from being read: it would wait for room that only
 // its EXEC can free. It has bounds of its own, and at the hard mark of the memory the
@@ -50,11 +49,10 @@ type Transactor interface {
 type transaction struct {
 	// bytes are MULTI, and the commands as they go to the server.
 	bytes mbuf.Chain
-	// owner is the server of the keys in ring, which is topo's; noServer: there was no
-	// key. key is the beginning of the first one.
-	owner int
-	ring  *topology.Snapshot
-	topo  *topology.Topology
+	// owner is the server of the keys by snap; nil: there was no key. key is the beginning
+	// of the first one.
+	owner *Server
+	snap  *topology.Snapshot
 	key   []byte
 	// counted is how many bytes ctx.memory.collected has of it.
 	counted int
@@ -115,13 +113,14 @@ func (c *client) queue(req *msg.Request) {
 		c.unqueue(req, msg.TransactionTooLarge)
 		return
 	}
-	switch p.bind(tx, req) {
-	case noServer:
-		c.unqueue(req, msg.ConnRefused)
-		return
-	case crossServer:
+	switch why := p.bind(tx, req); why {
+	case msg.OK:
+	case msg.CrossServer:
 		c.abort()
 		c.refuseCross(req)
+		return
+	default:
+		c.unqueue(req, why)
 		return
 	}
 	c.write(req, &tx.bytes)
@@ -159,31 +158,30 @@ func (c *client) endMulti(bars msg.Bars) {
 	c.forgetTransaction()
 }
 
-// bind has the transaction go to the owner of the request's keys, and returns that; or
-// noServer, or crossServer as owner does. Of a ring that is another than before nothing is
-// said before EXEC.
-func (p *ServerPool) bind(tx *transaction, req *msg.Request) int {
+// bind has the transaction go to the owner of the request's keys. The reason says why it
+// cannot, as owner's does. By a snapshot that is another than before nothing is said
+// before EXEC.
+func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
 	if req.Nkeys == 0 { // a script's name is no key
-		return 0
+		return msg.OK
 	}
 	ctx := p.ctx
-	ring := p.topo.Current(ctx.loop.Now(), p.back)
+	snap := p.routes()
 	ctx.turn.countAtOnce(Amount{Keys: req.Nkeys})
-	owner := p.owner(req)
+	owner, why := p.owner(req)
 	switch {
-	case owner < 0:
-		return owner
-	case tx.owner == noServer:
-		tx.owner, tx.ring, tx.topo = owner, ring, p.topo
+	case why != msg.OK:
+	case tx.owner == nil:
+		tx.owner, tx.snap = owner, snap
 		tx.key = append(tx.key[:0], p.keyOf(req, 0)...)
 		tx.key = tx.key[:min(len(tx.key), msg.NoteKey)]
-	case tx.ring != ring || tx.topo != p.topo || p.conf.Distribution == hashkit.Random:
+	case tx.snap != snap || snap.Table.IsRandom():
 	case owner != tx.owner:
 		ctx.key1 = append(ctx.key1[:0], tx.key...)
 		ctx.key2 = append(ctx.key2[:0], p.keyOf(req, 0)...)
-		return crossServer
+		return msg.CrossServer
 	}
-	return owner
+	return why
 }
 
 // exec sends the transaction, whose EXEC req is, to its server.
@@ -196,12 +194,8 @@ func (c *client) exec(req *msg.Request) {
 	m := c.newMsg(req)
 	ctx.msgs.SetBlock(m, n)
 	c.outq.Push(m)
-	owner := c.ownerNow(tx)
-	if owner < 0 {
-		why := msg.CrossServer
-		if owner == noServer {
-			why = msg.ConnRefused
-		}
+	owner, why := c.ownerNow(tx)
+	if why != msg.OK {
 		p.failed(m, why)
 		p.transactor().AppendAbort(ctx.bufs, &m.Reply, why)
 		m.Done, m.Replied = true, ctx.loop.Now()
@@ -209,7 +203,7 @@ func (c *client) exec(req *msg.Request) {
 		c.advance()
 		return
 	}
-	conn, why := c.conn(p.servers[owner])
+	conn, why := c.conn(owner)
 	if why == msg.OK {
 		why = conn.proof.wanted()
 	}
@@ -228,19 +222,18 @@ func (c *client) exec(req *msg.Request) {
 	conn.server.stats[stats.RequestBytes] += int64(size)
 }
 
-// ownerNow is the index of the server that the transaction goes to, by the ring of this
-// moment; noServer, if every server is ejected, or crossServer. A transaction of which a
-// part would not be queued now has no one owner either.
-func (c *client) ownerNow(tx *transaction) int {
+// ownerNow is the server that the transaction goes to, by the snapshot of this moment.
+// The reason says why there is none. A transaction of which a part would not be queued
+// now has no one owner either.
+func (c *client) ownerNow(tx *transaction) (*Server, msg.Reason) {
 	p := c.pool
-	ring := p.topo.Current(p.ctx.loop.Now(), p.back)
-	switch {
-	case tx.owner == noServer:
-		return ring.Server(nil, p.random())
-	case tx.ring == ring && tx.topo == p.topo:
-		return tx.owner
+	switch snap := p.routes(); {
+	case tx.owner == nil:
+		return p.ownerOfNothing()
+	case tx.snap == snap:
+		return tx.owner, msg.OK
 	}
-	tx.owner = noServer
+	tx.owner = nil
 	parser, session := p.proto.NewRequestParser(), c.session
 	session.Bars |= msg.Collecting
 	rest := tx.bytes.AppendTo(nil)
@@ -248,7 +241,7 @@ func (c *client) ownerNow(tx *transaction) int {
 	for first := true; len(rest) > 0; first = false {
 		n, done, err := parser.Parse(rest)
 		if err != nil || !done {
-			return crossServer
+			return nil, msg.CrossServer
 		}
 		req := parser.Finish(mbuf.Flat(rest[:n]))
 		rest = rest[n:]
@@ -256,23 +249,23 @@ func (c *client) ownerNow(tx *transaction) int {
 			continue
 		}
 		if p.transactor().Collect(req, &session) != msg.Queued {
-			return crossServer
+			return nil, msg.CrossServer
 		}
-		if owner := p.bind(tx, req); owner < 0 {
-			return owner
+		if why := p.bind(tx, req); why != msg.OK {
+			return nil, why
 		}
 	}
-	if tx.owner == noServer {
-		return ring.Server(nil, p.random())
+	if tx.owner == nil {
+		return p.ownerOfNothing()
 	}
-	return tx.owner
+	return tx.owner, msg.OK
 }
 
 // newTransaction returns an empty transaction.
 func (ctx *Context) newTransaction() *transaction {
 	last := len(ctx.transactions) - 1
 	if last < 0 {
-		return &transaction{owner: noServer}
+		return new(transaction)
 	}
 	tx := ctx.transactions[last]
 	ctx.transactions = ctx.transactions[:last]
@@ -283,7 +276,7 @@ func (ctx *Context) newTransaction() *transaction {
 func (ctx *Context) endTransaction(tx *transaction) {
 	tx.bytes.Release(ctx.bufs)
 	ctx.countTransaction(tx)
-	*tx = transaction{owner: noServer, key: tx.key[:0]}
+	*tx = transaction{key: tx.key[:0]}
 	if len(ctx.transactions) < maxTransactions {
 		ctx.transactions = append(ctx.transactions, tx)
 	}

@@ -144,7 +144,7 @@ func (s *story) order(d *datadriven.TestData, who string) {
 	case "reconnect":
 		c.renewed = true
 		for _, ctx := range c.loops {
-			ctx.Reconnect(c.topo, -1, int64(c.now+time.Second))
+			ctx.Reconnect(c.topo, nil, int64(c.now+time.Second))
 		}
 	case "drain":
 		for _, ctx := range c.loops {
@@ -157,9 +157,9 @@ func (s *story) order(d *datadriven.TestData, who string) {
 	case "resume":
 		c.resume()
 	case "off":
-		c.topo.SetService(c.stubs[strings.Index("abc", who)].place, topology.OffTheRing, int64(c.now))
+		c.topo.SetService(c.topo.Servers()[c.stubs[strings.Index("abc", who)].place], topology.OffTheRing, int64(c.now))
 	case "on":
-		c.topo.SetService(c.stubs[strings.Index("abc", who)].place, topology.InService, int64(c.now))
+		c.topo.SetService(c.topo.Servers()[c.stubs[strings.Index("abc", who)].place], topology.InService, int64(c.now))
 	case "memory":
 		c.identity.Limits().SetMemory(int64(arg(s.t, d, "soft", 0))<<10, int64(arg(s.t, d, "hard", 0))<<10)
 	case "window":

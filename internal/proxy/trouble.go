@@ -9,6 +9,7 @@ import (
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // What the log tells of a server that fails:
@@ -103,8 +104,11 @@ func (s *Server) logTried() {
 
 // countTried counts and tells that a server that was ejected is on the ring again,
 // to be tried.
-func (p *ServerPool) countTried(server int) {
-	s := p.servers[server]
+func (p *ServerPool) countTried(h *topology.Health) {
+	s := p.serverOf(h)
+	if s == nil {
+		return // it is about to be one of the pool's
+	}
 	s.stats[stats.Returns]++
 	s.logTried()
 }

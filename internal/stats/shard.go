@@ -80,26 +80,59 @@ func NewShard(layout Layout) *Shard {
 	return s
 }
 
-// shape gives s room for the layout, with unused elements at both ends of the
-// backing arrays, so that no other loop's values share a cache line with ours.
+// Rows are the statistics of a pool's servers.
+type Rows struct {
+	Servers []ServerShard
+	Reasons []ServerReasons
+	Errors  []*ErrorCounts
+}
+
+// Rows are those of the pool's servers.
+func (p *PoolShard) Rows() Rows { return Rows{p.Servers, p.Reasons, p.Errors} }
+
+// NewRows returns n rows, all zero, with unused elements at both ends of the backing
+// arrays, so that no other loop's values share a cache line with them.
+func NewRows(n int) Rows {
+	const (
+		pad       = 2  // elements; of the smallest one, over 64 bytes each
+		errorsPad = 16 // of pointers: two cache lines
+	)
+	return Rows{
+		Servers: make([]ServerShard, n+2*pad)[pad : pad+n : pad+n],
+		Reasons: make([]ServerReasons, n+2*pad)[pad : pad+n : pad+n],
+		Errors:  make([]*ErrorCounts, n+2*errorsPad)[errorsPad : errorsPad+n : errorsPad+n],
+	}
+}
+
+// part is n of the rows, from the first one on.
+func (r Rows) part(first, n int) Rows {
+	end := first + n
+	return Rows{r.Servers[first:end:end], r.Reasons[first:end:end], r.Errors[first:end:end]}
+}
+
+// SetRows gives a pool other servers, with these names and rows.
+func (s *Shard) SetRows(pool int, names []string, r Rows) {
+	s.layout = slices.Clone(s.layout) // others have it
+	s.layout[pool].Servers = names
+	s.Pools[pool].setRows(r)
+}
+
+func (p *PoolShard) setRows(r Rows) { p.Servers, p.Reasons, p.Errors = r.Servers, r.Reasons, r.Errors }
+
+// shape gives s room for the layout, as NewRows does.
 func (s *Shard) shape(layout Layout) {
-	const pad = 2 // elements; of the smallest one, over 64 bytes each
+	const pad = 2 // elements, of over 64 bytes each
 	total := 0
 	for i := range layout {
 		total += len(layout[i].Servers)
 	}
-	pools := make([]PoolShard, len(layout)+2*pad)
-	servers := make([]ServerShard, total+2*pad)[pad:]
-	reasons := make([]ServerReasons, total+2*pad)[pad:]
-	const errorsPad = 16 // of pointers: two cache lines
-	errors := make([]*ErrorCounts, total+2*errorsPad)[errorsPad:]
+	pools, rows, first := make([]PoolShard, len(layout)+2*pad), NewRows(total), 0
 	s.layout = layout
 	s.Pools = pools[pad : pad+len(layout) : pad+len(layout)]
 	for i := range layout {
 		n := len(layout[i].Servers)
-		s.Pools[i].Servers, servers = servers[:n:n], servers[n:]
-		s.Pools[i].Reasons, reasons = reasons[:n:n], reasons[n:]
-		s.Pools[i].Errors, errors = errors[:n:n], errors[n:]
+		s.Pools[i].setRows(rows.part(first, n))
+		first += n
 	}
 }
 

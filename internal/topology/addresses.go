@@ -6,32 +6,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Addrs are the server's addresses as they were published last, which are other ones if
-// the pointer is another; nil if they are unknown.
-func (h *Health) Addrs() *[]unix.Sockaddr { return h.addrs.Load() }
-
-// SetAddrs publishes the addresses of the i-th server, nil if they are unknown.
-// It may be called from any goroutine.
-func (t *Topology) SetAddrs(i int, addrs []unix.Sockaddr) {
+// SetAddrs publishes the server's addresses, nil if they are unknown. It may be called
+// from any goroutine.
+func (h *Health) SetAddrs(addrs []unix.Sockaddr) {
 	if len(addrs) == 0 {
-		t.health[i].addrs.Store(nil)
+		h.addrs.Store(nil)
 		return
 	}
-	t.health[i].addrs.Store(&addrs)
+	h.addrs.Store(&addrs)
 }
 
-// Addrs are the addresses of the i-th server, none if they are unknown. They are
-// not to be changed. It may be called from any goroutine.
-func (t *Topology) Addrs(i int) []unix.Sockaddr {
-	if addrs := t.health[i].addrs.Load(); addrs != nil {
+// PublishedAddrs are the server's addresses as they were published last: they are others
+// if the pointer is another. It is nil if they are unknown.
+func (h *Health) PublishedAddrs() *[]unix.Sockaddr { return h.addrs.Load() }
+
+// Addrs are the server's addresses, none if they are unknown. They are not to be
+// changed. It may be called from any goroutine.
+func (h *Health) Addrs() []unix.Sockaddr {
+	if addrs := h.addrs.Load(); addrs != nil {
 		return *addrs
 	}
 	return nil
 }
 
-// HasAddr reports whether that is one of the i-th server's addresses. It may be called
+// HasAddr reports whether that is one of the server's addresses. It may be called
 // from any goroutine.
-func (t *Topology) HasAddr(i int, addr unix.Sockaddr) bool { return Contains(t.Addrs(i), addr) }
+func (h *Health) HasAddr(addr unix.Sockaddr) bool { return Contains(h.Addrs(), addr) }
 
 // Contains reports whether addr is among addrs.
 func Contains(addrs []unix.Sockaddr, addr unix.Sockaddr) bool {
@@ -56,13 +56,10 @@ func Contains(addrs []unix.Sockaddr, addr unix.Sockaddr) bool {
 // time since WasUnreachable was called, on any goroutine. It must not wait.
 func (t *Topology) OnUnreachable(f func()) { t.onUnreachable.Store(&f) }
 
-// Unreachable notes that the i-th server could not be connected to at any of its
+// Unreachable notes that the server could not be connected to at any of its
 // addresses, or has failed, or is not what it was: its name may stand for others by
 // now. It may be called from any goroutine.
-func (t *Topology) Unreachable(i int) { t.Doubt(t.health[i]) }
-
-// Doubt is Unreachable for the server of which that is known.
-func (t *Topology) Doubt(h *Health) {
+func (t *Topology) Unreachable(h *Health) {
 	if h.unreachable.Load() || h.unreachable.Swap(true) {
 		return // somebody has been told
 	}
@@ -72,4 +69,4 @@ func (t *Topology) Doubt(h *Health) {
 }
 
 // WasUnreachable reports whether that was noted since the last call.
-func (t *Topology) WasUnreachable(i int) bool { return t.health[i].unreachable.Swap(false) }
+func (h *Health) WasUnreachable() bool { return h.unreachable.Swap(false) }

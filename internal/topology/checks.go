@@ -15,17 +15,17 @@ const (
 	Risen
 )
 
-// Checked notes what a health check of the i-th server found at time now: msg.OK,
+// Checked notes what a health check of the server found at time now: msg.OK,
 // or why it is not well. One goroutine at a time may call it for a server.
-func (t *Topology) Checked(i int, why msg.Reason, now int64) Verdict {
-	h, conf := t.health[i], t.conf
+func (t *Topology) Checked(h *Health, why msg.Reason, now int64) Verdict {
+	conf := t.conf
 	if why == msg.OK {
 		run := max(0, h.checks.Load()) + 1
 		h.checks.Store(run)
 		if run < int64(conf.HealthCheck.Rise) {
 			return SameAsBefore
 		}
-		return t.risen(i, now)
+		return t.risen(h, now)
 	}
 	run := min(0, h.checks.Load()) - 1
 	h.checks.Store(run)
@@ -34,7 +34,7 @@ func (t *Topology) Checked(i int, why msg.Reason, now int64) Verdict {
 	}
 	if conf.AutoEjectHosts {
 		if h.retryAt.Load() == 0 {
-			if _, done := t.eject(i, 0, untilChecked, why, now); done {
+			if _, done := t.eject(h, 0, untilChecked, why, now); done {
 				return Fallen
 			}
 		}
@@ -47,10 +47,9 @@ func (t *Topology) Checked(i int, why msg.Reason, now int64) Verdict {
 	return SameAsBefore
 }
 
-// risen notes that the i-th server's checks succeed. Failures of its requests, if
+// risen notes that the server's checks succeed. Failures of its requests, if
 // they go on, have the last word.
-func (t *Topology) risen(i int, now int64) Verdict {
-	h := t.health[i]
+func (t *Topology) risen(h *Health, now int64) Verdict {
 	if h.back(now) {
 		h.failures.Store(0)
 		t.rebuild(now, nil)

@@ -29,14 +29,14 @@ func fall(t *testing.T) *topology.Topology {
 	t.Helper()
 	topo := topology.New(poolOf(t, ejecting+checking))
 	for i, want := range []topology.Verdict{topology.SameAsBefore, topology.Fallen, topology.SameAsBefore} {
-		if got := topo.Checked(0, msg.Loading, int64(i+1)); got != want {
+		if got := topo.Checked(topo.Servers()[0], msg.Loading, int64(i+1)); got != want {
 			t.Fatalf("check %d: %v, want %v", i, got, want)
 		}
 	}
-	if s := topo.State(0); s.State != topology.Ejected || s.Since != 2 || s.Reason != msg.Loading || s.RetryAt != 0 {
+	if s := topo.Servers()[0].State(); s.State != topology.Ejected || s.Since != 2 || s.Reason != msg.Loading || s.RetryAt != 0 {
 		t.Fatalf("the server is %v: %+v", s.State, s)
 	}
-	if s := topo.State(1); s.State != topology.Up {
+	if s := topo.Servers()[1].State(); s.State != topology.Up {
 		t.Fatalf("the other server is %v: %+v", s.State, s)
 	}
 	return topo
@@ -60,7 +60,7 @@ func TestChecksInARow(t *testing.T) {
 		{msg.Timedout, topology.SameAsBefore},
 		{msg.Timedout, topology.Fallen},
 	} {
-		if got := topo.Checked(0, step.why, 10); got != step.want {
+		if got := topo.Checked(topo.Servers()[0], step.why, 10); got != step.want {
 			t.Errorf("step %d, %v: %v, want %v", i, step.why, got, step.want)
 		}
 	}
@@ -82,11 +82,11 @@ func TestChecksAndReload(t *testing.T) {
 	} {
 		fallen := fall(t)
 		next := fallen.Next(poolOf(t, tt.lines), now)
-		if s := fallen.State(0); s.State != topology.Ejected || s.RetryAt != 0 {
+		if s := fallen.Servers()[0].State(); s.State != topology.Ejected || s.RetryAt != 0 {
 			t.Errorf("before the reload is settled the server is %v: %+v", s.State, s)
 		}
 		next.Settle(now)
-		if s := next.State(0); s.State != tt.want || s.RetryAt != tt.retry {
+		if s := next.Servers()[0].State(); s.State != tt.want || s.RetryAt != tt.retry {
 			t.Errorf("with\n%sthe server is %v: %+v", tt.lines, s.State, s)
 		}
 	}
@@ -95,18 +95,18 @@ func TestChecksAndReload(t *testing.T) {
 // Without ejection checks tell how a server is, and nothing else.
 func TestChecksWithoutEjection(t *testing.T) {
 	topo := topology.New(poolOf(t, checking))
-	topo.Checked(0, msg.Timedout, 1)
-	if got := topo.Checked(0, msg.Timedout, 2); got != topology.Fallen {
+	topo.Checked(topo.Servers()[0], msg.Timedout, 1)
+	if got := topo.Checked(topo.Servers()[0], msg.Timedout, 2); got != topology.Fallen {
 		t.Errorf("two failures: %v", got)
 	}
-	if s := topo.State(0); s.State != topology.Failing || s.Since != 2 || s.Reason != msg.Timedout {
+	if s := topo.Servers()[0].State(); s.State != topology.Failing || s.Since != 2 || s.Reason != msg.Timedout {
 		t.Errorf("the server is %v: %+v", s.State, s)
 	}
-	topo.Checked(0, msg.OK, 3)
-	if got := topo.Checked(0, msg.OK, 4); got != topology.Risen {
+	topo.Checked(topo.Servers()[0], msg.OK, 3)
+	if got := topo.Checked(topo.Servers()[0], msg.OK, 4); got != topology.Risen {
 		t.Errorf("two successes: %v", got)
 	}
-	if s := topo.State(0); s.State != topology.Up || s.Since != 4 || s.Reason != msg.OK {
+	if s := topo.Servers()[0].State(); s.State != topology.Up || s.Since != 4 || s.Reason != msg.OK {
 		t.Errorf("the server is %v: %+v", s.State, s)
 	}
 }
@@ -115,13 +115,13 @@ func TestChecksWithoutEjection(t *testing.T) {
 // ejected server too, and none of one that is up.
 func TestReasonIsThePresentOne(t *testing.T) {
 	topo := fall(t)
-	topo.Checked(0, msg.ConnRefused, 9)
-	if s := topo.State(0); s.State != topology.Ejected || s.Since != 2 || s.Reason != msg.ConnRefused {
+	topo.Checked(topo.Servers()[0], msg.ConnRefused, 9)
+	if s := topo.Servers()[0].State(); s.State != topology.Ejected || s.Since != 2 || s.Reason != msg.ConnRefused {
 		t.Errorf("the ejected server is %v: %+v", s.State, s)
 	}
-	topo.Checked(0, msg.OK, 10)
-	topo.Checked(0, msg.OK, 11)
-	if s := topo.State(0); s.State != topology.Up || s.Since != 11 || s.Reason != msg.OK {
+	topo.Checked(topo.Servers()[0], msg.OK, 10)
+	topo.Checked(topo.Servers()[0], msg.OK, 11)
+	if s := topo.Servers()[0].State(); s.State != topology.Up || s.Since != 11 || s.Reason != msg.OK {
 		t.Errorf("the server is %v: %+v", s.State, s)
 	}
 }

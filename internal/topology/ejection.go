@@ -47,11 +47,10 @@ func (h *Health) isAnother(made, now int64) bool {
 	}
 }
 
-// Failed notes that a connection to the i-th server, dialled at time made, failed at
+// Failed notes that a connection to the server, dialled at time made, failed at
 // time now. Of an ejected one, what happens to the connections that it still has
 // tells nothing new, unless a request was let through to it.
-func (t *Topology) Failed(i int, why msg.Reason, made, now int64) Outcome {
-	h := t.health[i]
+func (t *Topology) Failed(h *Health, why msg.Reason, made, now int64) Outcome {
 	at := h.retryAt.Load()
 	if at > now || at != 0 && t.conf.Eject == config.EjectFail {
 		// A probe may fail when the next one is due: its server was ejected before.
@@ -79,7 +78,7 @@ func (t *Topology) Failed(i int, why msg.Reason, made, now int64) Outcome {
 	if t.conf.HealthCheck.Interval > 0 {
 		until = untilChecked
 	}
-	switch was, done := t.eject(i, at, until, why, now); {
+	switch was, done := t.eject(h, at, until, why, now); {
 	case !done:
 		return NothingNew // another loop has just ejected it
 	case was == Probing:
@@ -89,10 +88,9 @@ func (t *Topology) Failed(i int, why msg.Reason, made, now int64) Outcome {
 	}
 }
 
-// eject ejects the i-th server, if it is still to be tried again at time at, and
+// eject ejects the server, if it is still to be tried again at time at, and
 // reports whether this call did, and how the server was.
-func (t *Topology) eject(i int, at, until int64, why msg.Reason, now int64) (was State, done bool) {
-	h := t.health[i]
+func (t *Topology) eject(h *Health, at, until int64, why msg.Reason, now int64) (was State, done bool) {
 	if !h.retryAt.CompareAndSwap(at, until) {
 		return was, false
 	}
@@ -107,11 +105,10 @@ func (t *Topology) eject(i int, at, until int64, why msg.Reason, now int64) (was
 	return was, true
 }
 
-// Answered notes that the i-th server, which has failed since it last did,
+// Answered notes that the server, which has failed since it last did,
 // replied at time now: its failures were not consecutive. If it was not up for
 // them it is now.
-func (t *Topology) Answered(i int, now int64) Outcome {
-	h := t.health[i]
+func (t *Topology) Answered(h *Health, now int64) Outcome {
 	h.failures.Store(0)
 	at := h.retryAt.Load()
 	switch {

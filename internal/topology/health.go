@@ -50,6 +50,8 @@ type Health struct {
 	// since when.
 	service      atomic.Int32
 	serviceSince atomic.Int64
+	// place is where it is among its pool's servers, most likely.
+	place atomic.Int64
 	// condition is how the server is; nil: well, from the beginning.
 	condition atomic.Pointer[condition]
 }
@@ -130,9 +132,8 @@ type ServerState struct {
 	Service Service
 }
 
-// State is how the i-th server is. It may be called from any goroutine.
-func (t *Topology) State(i int) ServerState {
-	h := t.health[i]
+// State is how the server is. It may be called from any goroutine.
+func (h *Health) State() ServerState {
 	s := ServerState{Failures: h.failures.Load() & (unproven - 1), Service: h.Service(), RetryAt: h.retryAt.Load()}
 	if s.RetryAt == untilChecked {
 		s.RetryAt = 0
@@ -145,10 +146,6 @@ func (t *Topology) State(i int) ServerState {
 	}
 	return s
 }
-
-// Gets reports whether the i-th server gets the requests for its keys, whether or
-// not it answers them.
-func (t *Topology) Gets(i int) bool { return t.health[i].Passes() }
 
 // become publishes a state, and returns the one before. The reason stays what it
 // was if why is msg.OK and the server is not up.

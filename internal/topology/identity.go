@@ -12,6 +12,7 @@ import (
 // ids, unique in the process, and knows the loops, whatever they are. It is shared by
 // all of them.
 type Identity[Loop any] struct {
+	epoch  Epoch
 	last   atomic.Uint64
 	loops  atomic.Pointer[[]*Loop]
 	limits Limits
@@ -24,6 +25,9 @@ func (id *Identity[Loop]) Events() *events.Log { return &id.events }
 
 // Errors are the prefixes of the error replies that servers gave.
 func (id *Identity[Loop]) Errors() *stats.ErrorNames { return &id.errors }
+
+// Epoch tells loops that something was published.
+func (id *Identity[Loop]) Epoch() *Epoch { return &id.epoch }
 
 // Limits are what bounds the loops together.
 func (id *Identity[Loop]) Limits() *Limits { return &id.limits }

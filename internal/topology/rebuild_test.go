@@ -31,9 +31,9 @@ func TestLargeRingsAreMadeAside(t *testing.T) {
 	topo := New(poolOf(t, servers, "  auto_eject_hosts: true\n  server_failure_limit: 1\n  server_retry_timeout: 1000\n"))
 	var builds []func()
 	topo.BuildAside(func(build func()) { builds = append(builds, build) })
-	live := func() int { return topo.ring.Load().Continuum.Live() }
-	topo.Failed(3, msg.ConnRefused, 1, 1)
-	topo.Failed(4, msg.ConnRefused, 1, 1)
+	live := func() int { return topo.Ring().Continuum.Live() }
+	topo.Failed(topo.Servers()[3], msg.ConnRefused, 1, 1)
+	topo.Failed(topo.Servers()[4], msg.ConnRefused, 1, 1)
 	if n := live(); n != servers || len(builds) != 1 {
 		t.Fatalf("before the ring is made %d servers are on it, and %d are made", n, len(builds))
 	}
@@ -42,8 +42,8 @@ func TestLargeRingsAreMadeAside(t *testing.T) {
 		t.Errorf("with two servers ejected %d are on the ring", n)
 	}
 	const later = int64(2e9)
-	var back []int
-	tried := func(server int) { back = append(back, server) }
+	var back []*Health
+	tried := func(server *Health) { back = append(back, server) }
 	for range 3 {
 		topo.Current(later, tried)
 	}
@@ -52,13 +52,13 @@ func TestLargeRingsAreMadeAside(t *testing.T) {
 			n, len(builds)-1, len(back))
 	}
 	builds[1]()
-	if ring := topo.Current(later, tried); ring.Continuum.Live() != servers || ring.rebuildAt != 0 || len(builds) != 2 {
+	if ring := topo.Current(later, tried); ring.Table.Ring().Continuum.Live() != servers || ring.retryAt != 0 || len(builds) != 2 {
 		t.Errorf("then %d are on it", live())
 	}
 	// One that fails while a ring is made is not on the next one.
-	topo.Failed(5, msg.ConnRefused, later, later)
+	topo.Failed(topo.Servers()[5], msg.ConnRefused, later, later)
 	topo.aside = func(func()) { t.Error("two rings are made at once") }
-	topo.Failed(6, msg.ConnRefused, later, later)
+	topo.Failed(topo.Servers()[6], msg.ConnRefused, later, later)
 	builds[2]()
 	if n := live(); n != servers-2 {
 		t.Errorf("with one more ejected while the ring was made, %d are on it", n)

@@ -29,15 +29,11 @@ func (s Service) String() string {
 // goroutine.
 func (h *Health) Service() Service { return Service(h.service.Load()) }
 
-// SetService takes the i-th server out of service, or puts it back, at time now.
+// SetService takes the server out of service, or puts it back, at time now.
 // It may be called from any goroutine.
-func (t *Topology) SetService(i int, s Service, now int64) {
-	if was := t.health[i].service.Swap(int32(s)); was != int32(s) {
-		t.health[i].serviceSince.Store(now)
+func (t *Topology) SetService(h *Health, s Service, now int64) {
+	if was := h.service.Swap(int32(s)); was != int32(s) {
+		h.serviceSince.Store(now)
 	}
 	t.rebuild(now, nil)
 }
-
-// Service tells whether the i-th server is in service. It may be called from any
-// goroutine.
-func (t *Topology) Service(i int) Service { return t.health[i].Service() }

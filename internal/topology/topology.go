@@ -19,19 +19,21 @@ import (
 )
 
 // A Topology is what all loops share of one pool: where its servers are, how
-// they are, and the ring that follows from that. Loops read snapshots; whoever
-// changes something publishes a new one.
+// they are, and which of them keys go to. Loops read snapshots; whoever changes
+// something publishes a new one.
 //
-// A reload makes a new topology of the old one. What outlives it is in health,
-// of the servers that stay, and in Lineage.
+// A reload makes a new topology of the old one. What outlives it is in Health, of the
+// servers that stay, and in Lineage.
 type Topology struct {
 	// static after construction
-	conf   *config.Pool
-	health []*Health // in the order of conf.Servers
+	conf *config.Pool // of which the servers may be others by now
 	*Lineage
+	// began is the epoch before the first one.
+	began uint64
 
 	// published
-	ring atomic.Pointer[Snapshot]
+	current atomic.Pointer[Snapshot]
+	epoch   atomic.Pointer[Epoch]
 	// aside runs a function outside the loops; nil: there is nobody to do so.
 	aside func(f func())
 	// building: somebody makes a ring outside the loops. wanted counts how often one was
@@ -46,10 +48,7 @@ type Topology struct {
 // no addresses yet.
 func New(conf *config.Pool) *Topology {
 	t := &Topology{conf: conf, Lineage: &Lineage{slow: slowlog.New(0)}}
-	for range conf.Servers {
-		t.health = append(t.health, &Health{})
-	}
-	t.rebuild(0, nil)
+	t.publish(newMembers(conf, conf.Servers, nil), 0, nil)
 	return t
 }
 
@@ -60,35 +59,19 @@ func New(conf *config.Pool) *Topology {
 // While some loops use the old one and some the next, a server may be ejected
 // from the old ring alone. Refresh, when all use the next, makes up for that.
 func (t *Topology) Next(conf *config.Pool, now int64) *Topology {
-	n := &Topology{conf: conf, Lineage: t.Lineage}
-	known := make(map[serverIdentity]*Health, len(t.health))
-	for i := range t.conf.Servers {
-		known[identityOf(&t.conf.Servers[i])] = t.health[i]
-	}
-	for i := range conf.Servers {
-		h := known[identityOf(&conf.Servers[i])]
-		if h == nil {
-			h = &Health{}
-		}
-		n.health = append(n.health, h)
-	}
-	n.rebuild(now, nil)
+	old := t.current.Load()
+	n := &Topology{conf: conf, Lineage: t.Lineage, began: old.Epoch}
+	n.publish(newMembers(conf, conf.Servers, old.Members), now, nil)
 	return n
 }
-
-// A serverIdentity is what makes a server the same server after a reload.
-type serverIdentity struct {
-	name    string
-	address config.Address
-}
-
-func identityOf(s *config.Server) serverIdentity { return serverIdentity{s.NodeName(), s.Address} }
 
 // Settle ends those ejections that the configuration does not have, or that nothing
 // else would end any more.
 func (t *Topology) Settle(now int64) {
 	settled := false
-	for _, h := range t.health {
+	members := t.current.Load().Members
+	members.settle()
+	for _, h := range members.Servers {
 		at := h.retryAt.Load()
 		switch {
 		case !t.conf.AutoEjectHosts:
@@ -112,22 +95,5 @@ func (t *Topology) Refresh(now int64) { t.rebuild(now, nil) }
 // reload.
 func (t *Topology) SamePool(other *Topology) bool { return t.Lineage == other.Lineage }
 
-// PlacesIn returns where other, a topology before t, has each of t's servers, or -1.
-func (t *Topology) PlacesIn(other *Topology) []int {
-	known := make(map[*Health]int, len(other.health))
-	for i, h := range other.health {
-		known[h] = i
-	}
-	places := make([]int, len(t.health))
-	for i, h := range t.health {
-		places[i] = -1
-		if at, ok := known[h]; ok {
-			places[i] = at
-		}
-	}
-	return places
-}
-
-// Servers are the pool's servers, in the order of the configuration. They are not to
-// be changed.
-func (t *Topology) Servers() []*Health { return t.health }
+// Servers are the servers that the pool has now. They are not to be changed.
+func (t *Topology) Servers() []*Health { return t.current.Load().Servers }

@@ -151,6 +151,10 @@ func New(o Options) *Protocol {
 	return p
 }
 
+// SetServers has requests judged by another number of servers: by parsers that are made
+// from now on, and those that Adopt them.
+func (p *Protocol) SetServers(n int) { p.servers = n }
+
 // NewRequestParser returns a parser of a client's bytes: requests in RESP, and
 // inline requests as from telnet.
 func (p *Protocol) NewRequestParser() msg.RequestParser {

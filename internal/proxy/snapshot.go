@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
+)
+
+// A pool may get other servers while it runs, without a reload: whoever knows them
+// publishes a snapshot, and each loop takes it over between two turns:
+//
+//	begins ──► names ──────► places ─────────► swap ──────► leaves
+//	           of the old    the servers that  requests go  servers that are none any
+//	           servers       stay, and new     by the new   more finish what they owe
+//	                         ones, with rows   snapshot
+//
+// Until the swap requests go by the old snapshot. Of few servers all that is done at
+// once, of many in slices. What else is published meanwhile comes after.
+type following struct {
+	pool *ServerPool
+	next *topology.Snapshot
+	// stage is what is being done, at is where.
+	stage followStage
+	at    int
+	// named are the places of the old servers.
+	named   map[string]int
+	old     []*Server
+	servers []*Server
+	rows    stats.Rows
+}
+
+type followStage uint8
+
+const (
+	followsNames followStage = iota
+	followsPlaces
+	followsLeaving
+	hasFollowed
+)
+
+// perServer is how many keys a server counts for that is taken over: it has a row of the
+// statistics.
+const perServer = 64
+
+// follow takes over what was published last.
+func (p *ServerPool) follow() {
+	if p.following != nil {
+		return
+	}
+	next := p.topo.Snapshot()
+	if p.take(next); p.snap == next {
+		return
+	}
+	n := len(next.Servers)
+	p.following = &following{
+		pool: p, next: next, old: p.servers, named: make(map[string]int, len(p.servers)),
+		servers: make([]*Server, n), rows: stats.NewRows(n),
+	}
+	if n+len(p.servers) > p.ctx.turn.atOnce.Keys/perServer {
+		p.ctx.later(p.following)
+		return
+	}
+	p.finishFollowing()
+}
+
+// finishFollowing ends at once what was begun.
+func (p *ServerPool) finishFollowing() {
+	for p.following != nil {
+		p.following.advance()
+	}
+}
+
+// step implements job.
+func (j *following) step(ctx *Context) (done bool) {
+	for ctx.turn.goesOn() && j.pool.following == j {
+		ctx.turn.count(Amount{Keys: perServer})
+		j.advance()
+	}
+	return j.pool.following != j
+}
+
+// advance takes over one server, or ends a stage.
+func (j *following) advance() {
+	switch n := j.at; {
+	case j.stage == followsNames && n < len(j.old):
+		j.named[j.old[n].conf.StatsName()] = n
+	case j.stage == followsPlaces && n < len(j.servers):
+		j.place(n)
+	case j.stage == followsLeaving && n < len(j.old):
+		j.leave(j.old[n])
+	default:
+		j.endStage()
+		return
+	}
+	j.at++
+}
+
+func (j *following) endStage() {
+	j.stage, j.at = j.stage+1, 0
+	switch p := j.pool; j.stage {
+	case followsLeaving:
+		j.swap()
+	case hasFollowed:
+		p.following = nil
+		p.follow() // to what was published meanwhile
+	}
+}
+
+// place makes the server at a place of the new snapshot, or finds it among the old ones.
+// Its statistics go by its name.
+func (j *following) place(i int) {
+	p := j.pool
+	at, named := j.named[j.next.Names[i]]
+	if !named {
+		j.servers[i] = newServerOf(p, j.next, i)
+		j.servers[i].countIn(j.rows, i)
+		return
+	}
+	old := j.old[at]
+	j.rows.Servers[i], j.rows.Reasons[i], j.rows.Errors[i] = *old.stats, *old.reasons, *old.errors
+	old.countIn(j.rows, i)
+	if old.health == j.next.Servers[i] {
+		old.conf, old.among = j.next.Server(i), j.next.Members
+		j.servers[i] = old
+		return
+	}
+	// Another server of that name: the two share their statistics until the old one is gone.
+	j.servers[i] = newServerOf(p, j.next, i)
+	j.servers[i].countIn(j.rows, i)
+}
+
+// swap has requests go by the new snapshot.
+func (j *following) swap() {
+	p := j.pool
+	p.snap, p.servers = j.next, j.servers
+	p.ctx.shard.SetRows(p.index, p.snap.Names, j.rows)
+	p.shares = make([]uint16, p.snap.Table.NumShards())
+	if counter := p.proto.counter; counter != nil {
+		counter.SetServers(len(p.servers))
+		p.parser = p.proto.NewRequestParser()
+		p.trim()
+	}
+	p.take(p.topo.Snapshot())
+	for _, q := range p.questions {
+		q.again()
+	}
+	p.dealAnew()
+	p.preconnect()
+}
+
+// leave lets an old server go that is none of the pool's any more, or has it connected to
+// where it is now.
+func (j *following) leave(s *Server) {
+	if s.among == j.next.Members {
+		s.followAddrs(j.next.FinishBy)
+		return
+	}
+	s.removed = true
+	s.renew(j.next.FinishBy)
+}
+
+// serverOf is the pool's server of which that is known, or nil.
+func (p *ServerPool) serverOf(h *topology.Health) *Server {
+	if i := p.snap.Place(h); i >= 0 {
+		return p.servers[i]
+	}
+	return nil
+}

@@ -1,0 +1,32 @@
+package route
+
+import "nuthatch/internal/hashkit"
+
+// A Ring is what all tables have in common that are rings of the same servers, each of
+// which has a shard for itself: the i-th server the i-th shard. They differ in who is
+// down.
+type Ring struct {
+	hash         hashkit.Hash
+	tag          hashkit.Tag
+	distribution hashkit.Distribution
+	shards       []Shard
+	all          []uint16
+}
+
+// NewRing returns what tables of n servers have in common.
+func NewRing(d hashkit.Distribution, h hashkit.Hash, tag hashkit.Tag, n int) *Ring {
+	r := &Ring{hash: h, tag: tag, distribution: d, shards: make([]Shard, n), all: make([]uint16, n)}
+	for i := range n {
+		r.all[i] = uint16(i)
+		only := r.all[i : i+1 : i+1]
+		r.shards[i] = Shard{Write: only, Read: only}
+	}
+	return r
+}
+
+// Table returns the table of nodes, as many as NewRing was told of. Those that are down
+// have no keys.
+func (r *Ring) Table(nodes []hashkit.Node) *Table {
+	ring := hashkit.Ring{Hash: r.hash, Tag: r.tag, Continuum: hashkit.NewContinuum(r.distribution, nodes)}
+	return NewTable(ring, r.shards, r.all)
+}

@@ -1,0 +1,173 @@
+package topology
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/hashkit"
+)
+
+// Snapshots are published by whoever finds out: a loop that ejects a server, or whose
+// request comes when one is to be tried again; checks and operators; and whoever knows
+// which servers a pool has. Loops take the newest over at the beginning of a turn:
+//
+//	publish ─► Topology.current ─► Epoch ─► each loop, once a turn: is it another?
+
+// An Epoch tells loops that something was published since they looked last. All
+// topologies of a process have one.
+type Epoch struct {
+	// Loops read it in each turn: nothing else is written beside it.
+	_ [64]byte
+	n atomic.Uint64
+	_ [64]byte
+}
+
+// Now is a number that is another one when something was published.
+func (e *Epoch) Now() uint64 { return e.n.Load() }
+
+// Snapshot is what was published last. To end an ejection whose time is over is left to a
+// loop, which tells of it. It may be called from any goroutine.
+func (t *Topology) Snapshot() *Snapshot { return t.current.Load() }
+
+// TellOf has what is published told to the loops that look at e. All that use the
+// topology name the same one.
+func (t *Topology) TellOf(e *Epoch) { t.epoch.Store(e) }
+
+// A Member is a server as whoever publishes servers knows it.
+type Member struct {
+	Server config.Server
+	// Addrs are its addresses; nil if they are those that are known, or not known.
+	Addrs []unix.Sockaddr
+}
+
+// Publish gives the pool other servers at time now, without a reload. Servers of the same
+// name and address keep what is known of them; those that go finish what they owe, at most
+// until by. One goroutine at a time may call it.
+func (t *Topology) Publish(members []Member, now, by int64) {
+	servers := make([]config.Server, len(members))
+	for i := range members {
+		servers[i] = members[i].Server
+	}
+	m := newMembers(t.conf, servers, t.current.Load().Members)
+	m.FinishBy = by
+	for i := range members {
+		if addrs := members[i].Addrs; addrs != nil {
+			m.Servers[i].SetAddrs(addrs)
+		}
+	}
+	t.publish(m, now, nil)
+	m.settle()
+}
+
+// Current is what holds at time now: servers whose time of ejection is over have their
+// keys back, to be tried again. Those that this call brought back are told to back.
+func (t *Topology) Current(now int64, back func(*Health)) *Snapshot {
+	s := t.current.Load()
+	if s.IsStale(now) && !t.building.Load() {
+		return t.rebuildSoon(now, back)
+	}
+	return s
+}
+
+// fewServers is how many servers a pool may have whose ring a loop makes itself: a
+// ring of three hundred servers takes it five milliseconds.
+const fewServers = 64
+
+// BuildAside has rings of many servers made by run, outside the loops. It must be
+// called before the first loop uses the topology.
+func (t *Topology) BuildAside(run func(f func())) { t.aside = run }
+
+// rebuildSoon is rebuild, for loops: in a pool of many servers the ring is made outside
+// the loops, and until it is there requests go by the old one, which is returned.
+func (t *Topology) rebuildSoon(now int64, back func(*Health)) *Snapshot {
+	servers := t.current.Load().Servers
+	if len(servers) <= fewServers || t.aside == nil {
+		return t.rebuild(now, back)
+	}
+	t.wantedAt.Store(now)
+	t.wanted.Add(1)
+	if t.building.CompareAndSwap(false, true) {
+		if t.conf.Eject != config.EjectFail {
+			retry(servers, now, back)
+		}
+		t.aside(t.build)
+	}
+	return t.current.Load()
+}
+
+// retry tells of the servers that are to be tried again at time now.
+func retry(servers []*Health, now int64, back func(*Health)) {
+	for _, h := range servers {
+		if at := h.retryAt.Load(); at != 0 && at <= now && h.tried(at, now) && back != nil {
+			back(h)
+		}
+	}
+}
+
+// build makes the ring, and again if it was asked for meanwhile.
+func (t *Topology) build() {
+	for more := true; more; {
+		n := t.wanted.Load()
+		t.rebuild(t.wantedAt.Load(), nil)
+		t.building.Store(false)
+		more = t.wanted.Load() != n && t.building.CompareAndSwap(false, true)
+	}
+}
+
+// rebuild publishes the ring of the servers that are not ejected at time now. The
+// servers that this call found to be back are told to back, which may be nil.
+func (t *Topology) rebuild(now int64, back func(*Health)) *Snapshot { return t.publish(nil, now, back) }
+
+// publish publishes those servers, or the same as before if members is nil, and the ring
+// of those that are not ejected at time now. Several loops may do so at once: the one that
+// comes second sees that something was published and looks at the servers again.
+func (t *Topology) publish(members *Members, now int64, back func(*Health)) *Snapshot {
+	for {
+		old := t.current.Load()
+		next := &Snapshot{Epoch: t.began + 1, Members: members}
+		if old != nil {
+			next.Epoch = old.Epoch + 1
+			if members == nil {
+				next.Members = old.Members
+			}
+		}
+		nodes := t.nodesOf(next, now, back)
+		next.Table = next.ring.Table(nodes)
+		if !t.current.CompareAndSwap(old, next) {
+			continue
+		}
+		if e := t.epoch.Load(); e != nil {
+			e.n.Add(1)
+		}
+		return next
+	}
+}
+
+// nodesOf are the servers of s as the ring is to have them at time now.
+func (t *Topology) nodesOf(s *Snapshot, now int64, back func(*Health)) []hashkit.Node {
+	nodes := slices.Clone(s.nodes)
+	for i, h := range s.Servers {
+		at := h.retryAt.Load()
+		switch {
+		case h.Service() == OffTheRing:
+			nodes[i].Down = true
+		case at == 0 || t.conf.Eject == config.EjectFail:
+		case at <= now:
+			if h.tried(at, now) && back != nil {
+				back(h)
+			}
+		default:
+			nodes[i].Down = true
+			if s.retryAt == 0 || at < s.retryAt {
+				s.retryAt = at
+			}
+		}
+	}
+	return nodes
+}
+
+// Ring is the ring as it was last published. It may be called from any goroutine.
+func (t *Topology) Ring() hashkit.Ring { return t.current.Load().Table.Ring() }
