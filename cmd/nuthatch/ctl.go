@@ -18,14 +18,14 @@ import (
 // exitNoAnswer is the status of a command that found no running proxy.
 const exitNoAnswer = 3
 
-// The environment variables that say where the admin listener is, and what it
-// asks for. A token is no argument: arguments are everybody's to see.
+// The environment variables with the address and the token of the admin
+// listener. A token is no argument, since every user can see arguments.
 const (
 	adminVariable = "NUTHATCH_ADMIN"
 	tokenVariable = "NUTHATCH_ADMIN_TOKEN"
 )
 
-// targetFlags are the options that say which running proxy is meant.
+// targetFlags are the options that choose the running proxy.
 type targetFlags struct {
 	address, confFile, tokenFile string
 }
@@ -98,7 +98,7 @@ func (f *ctlFlags) run(ctx context.Context, operands []string, stdout io.Writer)
 	return ctl.Run(ctx, client, f.Options, operands, stdout)
 }
 
-// client is the client of the proxy that is meant.
+// client is the client of the chosen proxy.
 func (f *targetFlags) client() (*ctl.Client, error) {
 	t, err := f.target()
 	if err != nil {
@@ -107,8 +107,8 @@ func (f *targetFlags) client() (*ctl.Client, error) {
 	return ctl.NewClient(t)
 }
 
-// target is the proxy that is meant: what is said with options goes before the
-// environment, and that before the configuration file.
+// target is the chosen proxy: by options, else by the environment, else by the
+// configuration file.
 func (f *targetFlags) target() (ctl.Target, error) {
 	t := ctl.Target{Address: ctl.DefaultAddress}
 	if f.confFile != "" {
@@ -127,8 +127,8 @@ func (f *targetFlags) target() (ctl.Target, error) {
 	return t, err
 }
 
-// described is the proxy that runs with the configuration file. A file at fault still
-// says which one it is, if that one has a socket by itself or its address is given.
+// described is the proxy that runs with the configuration file. A faulty file is
+// enough if that proxy has its own socket, or if its address is given.
 func (f *targetFlags) described() (ctl.Target, error) {
 	conf, err := config.Load(f.confFile)
 	if err == nil {

@@ -10,10 +10,10 @@ import (
 	"nuthatch/internal/version"
 )
 
-// What the flags are when they are not given: nutcracker's own values. The
-// three paths are variables because packages of nutcracker set their own, and
-// a package that replaces one can do the same with -ldflags
-// "-X main.defaultConfFile=/etc/nutcracker/nutcracker.yml".
+// The defaults of the flags: nutcracker's values. The three paths are variables
+// because packages of nutcracker set their own, and a package that replaces one
+// can do the same with -ldflags "-X
+// main.defaultConfFile=/etc/nutcracker/nutcracker.yml".
 var (
 	defaultConfFile = "conf/nutcracker.yml"
 	defaultLogFile  = "" // standard error
@@ -114,7 +114,7 @@ func (f *flags) nutcrackerTable() []option {
 	}
 }
 
-// options is what the flags ask of the proxy.
+// options are the proxy's options for these flags.
 func (f *flags) options(program string, cfg *config.Config) daemon.Options {
 	return daemon.Options{
 		Program:       program,

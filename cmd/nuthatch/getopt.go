@@ -12,8 +12,8 @@ import (
 // take it after "=" or apart and may be abbreviated as long as that is
 // unambiguous, operands may stand anywhere, and "--" ends the options.
 
-// argument is what an option takes; a non-empty one is the noun by which
-// nutcracker asks for it.
+// argument is the noun for an option's argument in messages; empty if there is
+// none.
 type argument string
 
 const (
@@ -36,7 +36,8 @@ type option struct {
 // given an argument it does not take.
 var errInvalidOption = errors.New("invalid option")
 
-// errMalformed is a setter's for an argument that is not what the option takes.
+// errMalformed is a setter's error for an argument that the option does not
+// accept.
 var errMalformed = errors.New("malformed argument")
 
 func invalidOption(name string) error {

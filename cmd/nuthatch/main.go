@@ -6,8 +6,8 @@
 //	nuthatch -t -c conf/nutcracker.yml
 //	nuthatch demo
 //
-// Called by the name nutcracker, through a link for example, it is nutcracker on
-// the outside: it names itself so, has no subcommands, and ignores operands.
+// Called nutcracker, through a link for example, it behaves like nutcracker: it
+// uses that name, has no subcommands, and ignores operands.
 package main
 
 import (
@@ -32,16 +32,16 @@ const (
 // exitFailure is the status of every failure, as nutcracker's.
 const exitFailure = 1
 
-// exitWarned is the status of a preview that warns: both files are valid, and
-// keys move that need not.
+// exitWarned is the status of a preview with warnings: both files are valid,
+// and keys move without need.
 const exitWarned = 2
 
 func main() {
 	os.Exit(run(os.Args, os.Stdout, os.Stderr))
 }
 
-// run is the program without the process around it: args[0] is the name it was
-// called by, and the result is its exit status.
+// run is the whole program; args[0] is the name it was called by, and the
+// result is its exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	program := programName(args)
 	args = args[min(1, len(args)):]
@@ -65,8 +65,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return serve(f, program, stderr)
 }
 
-// programName returns the name the program answers to: nutcracker if that is
-// what it was called, and its own otherwise.
+// programName returns nutcracker if the program was called so, else its own
+// name.
 func programName(args []string) string {
 	if len(args) > 0 && filepath.Base(args[0]) == nutcracker {
 		return nutcracker
@@ -97,9 +97,8 @@ func showVersion(f *flags, program string, w io.Writer) int {
 	return 0
 }
 
-// testConf says whether the configuration file is valid, after every fault in
-// it, whether a proxy could start with it, what is probably not meant, and what changes
-// if there is a file to compare it with.
+// testConf writes every fault of the configuration file, whether a proxy could start
+// with it, warnings and, if there is a file to compare with, what changes.
 func testConf(f *flags, program string, stdout, stderr io.Writer) int {
 	cfg, err := config.Load(f.confFile)
 	if err != nil {

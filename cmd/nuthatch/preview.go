@@ -13,11 +13,11 @@ import (
 	"nuthatch/internal/preview"
 )
 
-// againstRunning is the argument of --against that means the proxy whose admin
+// againstRunning is the argument of --against for the proxy whose admin
 // listener the file names.
 const againstRunning = "running"
 
-// showPreview writes what changes from what --against says to cfg.
+// showPreview writes what changes from the configuration of --against to cfg.
 func showPreview(f *flags, cfg *config.Config, stdout, stderr io.Writer) int {
 	if f.against == againstRunning || strings.Contains(f.against, "://") {
 		return previewRunning(f, stdout, stderr)
@@ -39,7 +39,7 @@ func showPreview(f *flags, cfg *config.Config, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// previewRunning has a running proxy say what the file would change.
+// previewRunning asks a running proxy what the file would change.
 func previewRunning(f *flags, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

@@ -11,8 +11,8 @@ import (
 	"nuthatch/internal/top"
 )
 
-// leastInterval is how often nuthatch top asks at the most: a proxy's counters are
-// read ten times a second and no more.
+// leastInterval is the shortest interval of nuthatch top: a proxy reads its
+// counters at most ten times a second.
 const leastInterval = 200 * time.Millisecond
 
 // topFlags is the command line of "nuthatch top".

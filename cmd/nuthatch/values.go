@@ -74,7 +74,7 @@ func atoi(s string) (int, error) {
 	return int(v), nil
 }
 
-// orElse returns s, or what stands for an empty s.
+// orElse returns s, or a default for an empty s.
 func orElse(s, empty string) string {
 	if s == "" {
 		return empty

@@ -13,10 +13,10 @@ import (
 	"nuthatch/internal/events"
 )
 
-// Answers grow with the configuration, and anybody may ask for many at once. So
-// what one takes while it is made and sent is counted before it is made, and all of
-// them together have a bound, a part of max_memory. Who comes when there is no room
-// waits a while.
+// Answers grow with the configuration, and a client may ask for many at once. So
+// the memory for an answer is counted before the answer is made, and all answers
+// together have a bound, a part of max_memory. An answer without room waits for a
+// while.
 
 // ErrTooLarge means that an answer would take more memory than answers may.
 var ErrTooLarge = errors.New("the answer would take too much memory")
@@ -27,13 +27,13 @@ var ErrCrowded = errors.New("other answers use all the memory that there is for 
 const (
 	// answerPatience is how long an answer waits for memory.
 	answerPatience = 5 * time.Second
-	// smallAnswer is up to how many bytes an answer is not counted.
+	// smallAnswer is the size, in bytes, up to which an answer is not counted.
 	smallAnswer = 64 << 10
 )
 
-// What answers take, in bytes: for each server of the configuration, for each pool,
-// client, entry or key, and for each byte of a configuration that is read. They were
-// measured with 5,000 servers.
+// The memory of answers, in bytes: for each server of the configuration, for each
+// pool, client, entry or key, and for each byte of a configuration that is read.
+// They were measured with 5,000 servers.
 const (
 	metricsPerServer   = 18 << 10
 	oldNamesPerServer  = 5 << 10
@@ -47,20 +47,20 @@ const (
 	perConfigByte      = 24
 )
 
-// A budget is what answers have together.
+// A budget is the memory of all answers together.
 type budget struct {
 	// bound is how many bytes that is; 0: there is no bound.
 	bound func() int64
 
 	mu   sync.Mutex
 	used int64
-	// freed is closed when used becomes less.
+	// freed is closed when some memory is given back.
 	freed chan struct{}
 }
 
 func newBudget(bound func() int64) *budget { return &budget{bound: bound, freed: make(chan struct{})} }
 
-// share is how many things of that size there may be, at most so many.
+// share is how many things of a size may be made, limited by most.
 func (b *budget) share(most, size int64) int64 {
 	if bound := b.bound(); bound > 0 {
 		return min(most, bound/size)
@@ -102,10 +102,10 @@ func (b *budget) give(n int64) {
 	b.freed = make(chan struct{})
 }
 
-// A cost is about how many bytes an answer takes.
+// A cost estimates the memory of an answer, in bytes.
 type cost func(conf *config.Config, r *http.Request) int64
 
-// perServer is the cost of an answer that tells so much of each server.
+// perServer is the cost of an answer with so many bytes for each server.
 func perServer(n int64) cost {
 	return func(conf *config.Config, _ *http.Request) int64 {
 		servers := int64(0)
@@ -134,8 +134,8 @@ func asked(r *http.Request, usual, most int) int64 {
 	return int64(min(max(n, 0), most))
 }
 
-// costOfClients is that of GET /api/v1/clients: each loop tells of as many clients
-// of each pool.
+// costOfClients is that of GET /api/v1/clients: each loop lists as many clients of
+// each pool.
 func (h *handler) costOfClients(conf *config.Config, r *http.Request) int64 {
 	_, topo := h.Instance.InForce()
 	clients := int64(0)
@@ -155,7 +155,7 @@ func costOfEvents(_ *config.Config, r *http.Request) int64 {
 	return asked(r, defaultEvents, events.Kept) * eventSize
 }
 
-// costOfKeys is that of GET /api/v1/hotkeys, which tells two lists of each pool.
+// costOfKeys is that of GET /api/v1/hotkeys, which has two lists for each pool.
 func costOfKeys(conf *config.Config, r *http.Request) int64 {
 	return 2 * asked(r, defaultHot, maxHot) * int64(len(conf.Pools)) * entrySize
 }

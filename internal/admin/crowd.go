@@ -7,17 +7,16 @@ import (
 	"sync"
 )
 
-// A crowd is the connections of an admin listener, of which there is a bound. One too
-// many takes the place of the one that has had nothing under way for longest, so that
-// nobody is kept out by those who only stay; where all have, it waits.
+// A crowd is the connections of an admin listener, which are bounded. One too many
+// replaces the one that has been idle for longest, so that idle connections keep
+// nobody out. If all are busy it waits.
 type crowd struct {
 	mu sync.Mutex
 	// conns has for each connection its place among the idle, nil if it is not idle.
 	conns map[net.Conn]*list.Element
-	// idle are those that have nothing under way, the one that has been so for longest
-	// first.
+	// idle are the idle connections, the longest idle first.
 	idle list.List
-	// change is told of each change.
+	// change gets a signal for each change.
 	change *sync.Cond
 	closed bool
 }
@@ -72,7 +71,7 @@ func (c *crowd) note(conn net.Conn, s http.ConnState) {
 	c.change.Broadcast()
 }
 
-// close lets nobody in any more.
+// close refuses all later connections.
 func (c *crowd) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package admin shows what the proxy does to those who run it. It has its own
-// goroutines and never runs on an event loop: what it needs from one it gets
-// through functions that the daemon hands in.
+// Package admin shows operators what the proxy does, and carries out their
+// actions. It has its own goroutines and never runs on an event loop: it asks
+// the loops through functions that the daemon passes in.
 package admin

@@ -18,7 +18,7 @@ const (
 )
 
 // events shows what has happened, to one pool, or to all and the process: the latest,
-// or what came behind the event that since names.
+// or those after the event that since names.
 func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	name := r.FormValue("pool")
 	n, ok := limit(w, r, defaultEvents, events.Kept)

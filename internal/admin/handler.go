@@ -24,7 +24,7 @@ import (
 //	              │               └ 403: a page of another site asks
 //	              └ 404, 405
 //
-// Nothing of it runs on an event loop; what it needs from one, Instance asks for.
+// Nothing here runs on an event loop; Instance asks the loops.
 type handler struct {
 	// static after construction
 	HTTPOptions
@@ -54,7 +54,7 @@ func newHandler(addr config.Address, o HTTPOptions) http.Handler {
 	return http.MaxBytesHandler(h, maxHTTPBody)
 }
 
-// routes are all paths but those that are open to those without a token.
+// routes are all paths that need a token.
 func (h *handler) routes() map[string]http.HandlerFunc {
 	routes := map[string]http.HandlerFunc{
 		"GET /healthz":             h.healthz,
@@ -87,7 +87,7 @@ func (h *handler) routes() map[string]http.HandlerFunc {
 	return routes
 }
 
-// open reports whether those without a token may see a path.
+// open reports whether a path needs no token.
 func open(path string) bool {
 	return path == "/" || path == "/healthz" || path == "/readyz" || strings.HasPrefix(path, "/page/")
 }
@@ -133,11 +133,12 @@ func onlyReads(r *http.Request) bool {
 	return r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
 }
 
-// mayAct reports whether who bears what is needed here may do more than look: a unix
-// socket's mode says who connects, and everybody on the host can connect to a port.
+// mayAct reports whether a request that passed the token check may be an action: on
+// a unix socket, whose mode says who connects, or with a token. Everybody on the
+// host can connect to a port.
 func (h *handler) mayAct() bool { return h.unix || len(h.Tokens()) > 0 || h.Insecure() }
 
-// failAction says where an action is taken.
+// failAction refuses an action, and says where it is accepted.
 func (h *handler) failAction(w http.ResponseWriter) {
 	fault := api.Fault{Error: "an action needs a token here: set 'admin_socket' or 'admin_token_file'"}
 	if fault.Socket = h.ActionSocket(); fault.Socket != "" {
@@ -146,8 +147,8 @@ func (h *handler) failAction(w http.ResponseWriter) {
 	write(w, http.StatusForbidden, fault)
 }
 
-// notFound answers a request that has no route; found is what the mux would have
-// it answered by.
+// notFound answers a request that has no route; found is the mux's handler for
+// it.
 func (h *handler) notFound(w http.ResponseWriter, r *http.Request, found http.Handler) {
 	judge := &verdict{head: make(http.Header)}
 	found.ServeHTTP(judge, r)
@@ -160,7 +161,7 @@ func (h *handler) notFound(w http.ResponseWriter, r *http.Request, found http.Ha
 	fail(w, judge.status, "the method is not one of "+allow)
 }
 
-// A verdict is a ResponseWriter that keeps the head of an answer alone.
+// A verdict is a ResponseWriter that keeps only the head of an answer.
 type verdict struct {
 	head   http.Header
 	status int
@@ -173,11 +174,10 @@ func (v *verdict) WriteHeader(status int)      { v.status = status }
 // suspect tells what is wrong with a request that a browser may have sent for a
 // page of another site; empty if nothing is.
 func (h *handler) suspect(r *http.Request) string {
-	// A page whose name was made to point here, after the browser loaded it, is of
-	// one origin with this listener. Its name gives it away. Where a token is
-	// asked for it has none, and where none is needed to connect from other hosts,
-	// somebody has consented to all.
-	// A check by HTTP/1.0 names no host, and no browser can leave it out.
+	// After DNS rebinding a page has the same origin as this listener, but its
+	// Host header shows the name. A listener with a token is safe, since the page
+	// has none. admin_insecure allows everything. A check by HTTP/1.0 has no Host;
+	// a browser always sends one.
 	if h.local && !h.unix && len(h.Tokens()) == 0 && r.Host != "" && !trustedHost(r.Host) {
 		return "the Host header names neither an IP address nor localhost"
 	}
@@ -187,8 +187,8 @@ func (h *handler) suspect(r *http.Request) string {
 	if onlyReads(r) {
 		return ""
 	}
-	// A page of another site can send what a form sends and nothing else, unless
-	// it is allowed to, which it is not.
+	// Without permission a page of another site can send only what a form can
+	// send.
 	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
 	case "application/json", "application/yaml":
 		return ""
@@ -196,8 +196,8 @@ func (h *handler) suspect(r *http.Request) string {
 	return "an action needs the header Content-Type: application/json"
 }
 
-// trustedHost reports whether a Host header is no name that a stranger can have
-// pointed at this host.
+// trustedHost reports whether a Host header is an address or localhost, which
+// DNS rebinding cannot fake.
 func trustedHost(host string) bool {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
@@ -220,7 +220,7 @@ func (h *handler) bearsToken(r *http.Request) bool {
 	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	good := false
 	for _, t := range tokens {
-		// Every one is compared, so that the time does not tell which it was.
+		// All are compared, so that the time does not show which one matched.
 		good = t.Equal([]byte(given)) || good
 	}
 	return good && strings.EqualFold(scheme, "Bearer")
@@ -254,7 +254,7 @@ func write(w http.ResponseWriter, status int, body any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// Whoever asked may have gone.
+	// The client may have gone.
 	_, _ = w.Write(append(text, '\n'))
 }
 
@@ -263,7 +263,7 @@ func fail(w http.ResponseWriter, status int, why string) {
 	write(w, status, api.Fault{Error: why})
 }
 
-// refuse writes why an order or a question failed, with the status that says so.
+// refuse writes why a request failed, with the status for it.
 func refuse(w http.ResponseWriter, err error) {
 	fault := api.Fault{Error: err.Error()}
 	status := http.StatusInternalServerError

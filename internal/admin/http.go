@@ -18,10 +18,10 @@ import (
 )
 
 // MaxHTTPConns is how many connections of an admin listener there are at a time. One
-// more takes the place of one without a request under way.
+// more replaces an idle one.
 const MaxHTTPConns = 64
 
-// Whoever connects to the admin listener is given this much and not more.
+// The bounds of a connection to the admin listener.
 const (
 	// maxHTTPHeader and maxHTTPBody are the most bytes of one request.
 	maxHTTPHeader = 32 << 10
@@ -36,28 +36,28 @@ const (
 	// httpCloseTimeout is how long requests under way may take when the listener
 	// is closed for another one.
 	httpCloseTimeout = 90 * time.Second
-	// httpLinger is how long they may take when the process ends: the answer to
-	// the order to end is among them.
+	// httpLinger is how long they may take when the process ends. The answer to
+	// the drain or the upgrade is among them.
 	httpLinger = 500 * time.Millisecond
-	// httpLeavePoll is how often it is looked whether they are answered.
+	// httpLeavePoll is how often the listener checks whether they are answered.
 	httpLeavePoll = 2 * time.Millisecond
 )
 
-// HTTPOptions is what the admin listener is made of.
+// HTTPOptions are the parts of the admin listener.
 type HTTPOptions struct {
 	Instance Instance
-	// Recorder has written down how the instance was some seconds ago.
+	// Recorder has the counters of some seconds ago.
 	Recorder *Recorder
-	// Tokens are those that requests must bear one of; none: no token is asked
-	// for. It is called for each request.
+	// A request must have one of Tokens; if there are none, no token is required.
+	// It is called for each request.
 	Tokens func() []config.Secret
 	// Insecure reports whether actions need no token on TCP. ActionSocket is the path
-	// of a unix socket that takes them, empty if there is none. Both are called for
-	// each request that they are about.
+	// of a unix socket that accepts them, empty if there is none. Both are called for
+	// each request that needs them.
 	Insecure     func() bool
 	ActionSocket func() string
-	// Page is what GET / and everything below /page/ answers with; nil if there
-	// is no page. It is shown to those without a token too.
+	// Page is what GET / and everything below /page/ answers with; nil if there is
+	// no page. It needs no token.
 	Page   http.Handler
 	Logger *logging.Logger
 	// Name is what the log calls the listener; empty: the admin listener.
@@ -83,13 +83,13 @@ type HTTPPort struct {
 	mu sync.Mutex
 	// started: Serve has begun, and closed: it never will.
 	started, closed bool
-	// busy are the connections on which a request has not been answered, or has
-	// yet to come.
+	// busy are the connections with a request that is not answered, or that is
+	// expected.
 	busy map[net.Conn]struct{}
 }
 
-// NewHTTP makes the admin listener of a socket that listens at addr, which is
-// the HTTPPort's from now on. It serves from Serve on.
+// NewHTTP makes the admin listener of a socket that listens at addr. The
+// HTTPPort owns the socket from now on. Serve begins to serve.
 func NewHTTP(listener net.Listener, addr config.Address, o HTTPOptions) *HTTPPort {
 	h := &HTTPPort{
 		addr: addr, name: cmp.Or(o.Name, "admin listener"), listener: listener, logger: o.Logger, crowd: newCrowd(),
@@ -147,9 +147,9 @@ func (h *HTTPPort) Place() config.Address { return h.addr }
 // File returns a copy of the listening socket for another process.
 func (h *HTTPPort) File() (*os.File, error) { return fileOf(h.listener) }
 
-// fileOf returns a copy of a listening socket. The one that package net gives
-// becomes a blocking one when another process is started with it, and so do all
-// copies: an Accept that waits then could not be ended any more.
+// fileOf returns a copy of a listening socket. The file of package net becomes
+// blocking when another process is started with it, and so do all copies. A
+// waiting Accept could then never be interrupted.
 func fileOf(l net.Listener) (f *os.File, err error) {
 	c, ok := l.(syscall.Conn)
 	if !ok {
@@ -165,8 +165,8 @@ func fileOf(l net.Listener) (f *os.File, err error) {
 	return f, err
 }
 
-// OwnPath says whether Close removes a unix socket's path. It does not until this
-// says otherwise.
+// OwnPath says whether Close removes a unix socket's path. It does not before
+// OwnPath(true).
 func (h *HTTPPort) OwnPath(own bool) {
 	if l, ok := h.listener.(*net.UnixListener); ok {
 		l.SetUnlinkOnClose(own)
@@ -179,8 +179,8 @@ func (h *HTTPPort) Leave() {
 	h.serving.Go(func() { h.leave(httpCloseTimeout) })
 }
 
-// Close stops listening, gives those who are being served a moment, cuts them off,
-// and returns when nobody is left.
+// Close stops listening, waits a moment for requests under way, closes all
+// connections, and returns when none is left.
 func (h *HTTPPort) Close() {
 	h.mu.Lock()
 	h.closed = true
@@ -195,9 +195,9 @@ func (h *HTTPPort) Close() {
 	h.serving.Wait()
 }
 
-// leave stops listening and returns when everything that has come is answered, or
-// the time is over. http.Server.Shutdown would leave a request without an answer
-// that comes on a connection which has just been accepted.
+// leave stops listening, and returns when all requests are answered or the time
+// is over. http.Server.Shutdown could drop a request on a connection that was
+// just accepted.
 func (h *HTTPPort) leave(patience time.Duration) {
 	h.leaving.Do(h.stopListening)
 	<-h.accepting

@@ -35,7 +35,7 @@ func settingsOf(list []config.Setting) []api.Setting {
 	return shown
 }
 
-// linesOf are the pool's servers as the file has them.
+// linesOf are the pool's servers as lines of the file.
 func linesOf(p *config.Pool) []string {
 	lines := make([]string, len(p.Servers))
 	for i, s := range p.Servers {
@@ -94,8 +94,9 @@ func writeSettings(b *strings.Builder, list []config.Setting) {
 	}
 }
 
-// indent begins a line in the block at path. The first line of a block of a list, which
-// is one that has come after as many steps as shared, begins with a dash.
+// indent begins a line in the block at path. The first line of a block in a list begins
+// with a dash; shared is how many steps of the path it has in common with the line
+// before.
 func indent(b *strings.Builder, path []string, shared int) {
 	b.WriteString("  ")
 	for i := range path {
@@ -110,7 +111,7 @@ func indent(b *strings.Builder, path []string, shared int) {
 // isPlace reports whether a step of a path is a block's place in a list.
 func isPlace(step string) bool { return strings.HasPrefix(step, "[") }
 
-// quoted puts a text in quotes, if YAML could take it for anything else.
+// quoted puts a text in quotes if YAML could read it as anything else.
 func quoted(text string) string {
 	plain := strings.IndexFunc(text, func(c rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:- ", c)

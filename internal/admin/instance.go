@@ -14,12 +14,12 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// What an order, or a question, can be refused for.
+// The reasons why a request can be refused.
 var (
 	ErrNoPool   = errors.New("no such pool")
 	ErrNoServer = errors.New("no such server")
 	ErrNoClient = errors.New("no such client")
-	// ErrBusy means that requests were still in flight when the time was over.
+	// ErrBusy means that requests were still in flight at the end of the time.
 	ErrBusy = errors.New("requests are still in flight")
 	// ErrEnding means that the proxy is about to end.
 	ErrEnding = errors.New("the proxy is ending")
@@ -29,22 +29,22 @@ var (
 	ErrNoFile = errors.New("the configuration was not read from a file")
 )
 
-// Instance is the running proxy, as far as it is shown and ordered about. It is
-// declared here, where it is used; daemon's satisfies it. All methods may be
-// called from any goroutine; those that ask the event loops say so.
+// Instance is what admin needs of the running proxy. daemon implements it. All
+// methods may be called from any goroutine; those that ask the event loops say
+// so.
 type Instance interface {
-	// Facts tell what the program is. Process and Loops are not filled.
+	// Facts are about the program. Process and Loops are left empty.
 	Facts() api.Info
-	// Usage tells what the process and its loops use, but for Busy, and LoopCPU how
-	// long the loops have run, in seconds. They ask the loops, and fail when the proxy
+	// Usage is what the process and its loops use, without Busy. LoopCPU is how long
+	// the loops have run, in seconds. Both ask the loops, and fail when the proxy
 	// ends.
 	Usage() (api.ProcessInfo, []api.LoopInfo, error)
 	LoopCPU() ([]float64, error)
-	// AnswerMemory is how much memory all answers may take that are under way, in
-	// bytes; 0: there is no bound.
+	// AnswerMemory is how much memory all answers together may take, in bytes; 0
+	// is no bound.
 	AnswerMemory() int64
-	// Ready reports whether the proxy takes clients and means to go on doing so,
-	// and Alive, which asks the loops, whether all of them turn.
+	// Ready reports whether the proxy accepts clients and is not about to stop.
+	// Alive asks the loops whether all of them turn.
 	Ready() bool
 	Alive(ctx context.Context) error
 
@@ -57,8 +57,8 @@ type Instance interface {
 	// Snapshot asks the loops for the statistics of this moment; nil when the
 	// proxy ends.
 	Snapshot() *stats.Snapshot
-	// PausedUntil is when the pause of a pool ends, and PausedBy who ordered it; zero
-	// if it is not paused.
+	// PausedUntil is when the pause of a pool ends, and PausedBy who asked for it;
+	// zero if it is not paused.
 	PausedUntil(pool string) time.Time
 	PausedBy(pool string) string
 	// Clients asks the loops for the newest clients of a pool, at most so many of
@@ -75,11 +75,11 @@ type Instance interface {
 	// Events are what has happened.
 	Events() *events.Log
 
-	// The rest are orders; by is who gives them.
+	// The rest are actions; by is who asks for them.
 
-	// Preview is what it would change to run with conf, or, if that is nil, with
-	// what is in the configuration file now. take is asked for the memory, in bytes,
-	// before it is used.
+	// Preview is what conf would change or, if conf is nil, what the configuration
+	// file would change now. take is asked for the memory, in bytes, before it is
+	// used.
 	Preview(conf *config.Config, take func(n int64) error) (*preview.Change, error)
 	Reload(by string) (*preview.Change, error)
 	Drain(by string)
@@ -87,7 +87,7 @@ type Instance interface {
 	Pause(ctx context.Context, pool string, limit time.Duration, by string) error
 	Resume(pool, by string) error
 	SetService(pool, server string, s topology.Service, by string) error
-	// OutOfService is what becomes by default of a disabled server's keys.
+	// OutOfService is the default for the keys of a disabled server.
 	OutOfService(pool string) topology.Service
 	Reconnect(pool, server, by string) error
 	KillClient(id uint64, by string) error

@@ -10,7 +10,7 @@ import (
 	"nuthatch/internal/slowlog"
 )
 
-// What is known of single requests and keys.
+// The slow log, hot keys and latencies.
 
 const (
 	// defaultSlow and maxSlow are how many entries of the slow log are shown.
@@ -19,8 +19,8 @@ const (
 	defaultHot, maxHot = 20, 100
 )
 
-// limit reads how many are asked for. It reports false if that is at fault, and
-// answers then.
+// limit reads the parameter limit. If it is wrong, limit writes the error and
+// returns false.
 func limit(w http.ResponseWriter, r *http.Request, byDefault, most int) (int, bool) {
 	text := r.FormValue("limit")
 	if text == "" {
@@ -34,8 +34,8 @@ func limit(w http.ResponseWriter, r *http.Request, byDefault, most int) (int, bo
 	return n, true
 }
 
-// known reports whether there is a pool of that name, or name is empty. If not it
-// answers.
+// known reports whether there is a pool of that name, or name is empty. If not,
+// it writes the error.
 func (h *handler) known(w http.ResponseWriter, name string) bool {
 	conf, _ := h.Instance.InForce()
 	for i := range conf.Pools {
@@ -105,8 +105,8 @@ func (h *handler) hotkeys(w http.ResponseWriter, r *http.Request) {
 	answer(w, list)
 }
 
-// poolKeys are the keys of a pool that answers rate requests in a second, 0 if
-// that is not known.
+// poolKeys are the keys of a pool. rate is the pool's requests a second, 0 if
+// not known.
 func poolKeys(p *PoolKeys, rate float64) api.PoolKeys {
 	shown := api.PoolKeys{
 		Pool: p.Name, Keys: []api.HotKey{}, BigRequests: largeKeys(p.Requests), BigReplies: largeKeys(p.Replies),

@@ -13,7 +13,7 @@ import (
 type PoolLatency struct {
 	Name string
 	// Commands are the times for clients, by command, in the order of the
-	// protocol's table. Those that were never sent are left out.
+	// protocol's table. Unused ones are left out.
 	Commands []CommandLatency
 	// Servers are the times at the servers, in the configuration's order.
 	Servers []ServerLatency
@@ -43,8 +43,8 @@ func (p *PoolLatency) Families() *[msg.NumFamilies]latency.Histogram {
 	return &f
 }
 
-// PoolKeys are the keys of a pool that are asked for most, and the largest requests
-// and replies of the last hour.
+// PoolKeys are the most requested keys of a pool, and the largest requests and
+// replies of the last hour.
 type PoolKeys struct {
 	Name              string
 	Hot               []hotkeys.Key

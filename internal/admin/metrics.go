@@ -34,7 +34,7 @@ func metricsHandler(in Instance, snapshots *snapshots, latencies *latencies) htt
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, EnableOpenMetrics: true})
 }
 
-// A metric is what is made of one row of a field table.
+// A metric is made from a row of a field table.
 type metric struct {
 	desc *prometheus.Desc
 	// old has the name of the release before; nil if that is the same.
@@ -43,13 +43,13 @@ type metric struct {
 	field stats.Field
 }
 
-// A collector makes the metrics of one scrape from one snapshot. What is counted
-// is in the field tables of package stats, each row of which is a metric; the rest
-// is how pools, servers and the program are now.
+// A collector makes the metrics of one scrape from one snapshot. Each row of the
+// field tables of package stats is a metric. The rest are states of pools, servers
+// and the program.
 //
 // There are as many series as the configuration has pools and servers, times the
-// rows of the tables. Of the statistics that are counted by reason, and of the error
-// replies of servers, a series is there from the first time on.
+// rows of the tables. A series by reason, or of error replies, exists from its first
+// occurrence on.
 type collector struct {
 	in        Instance
 	snapshots *snapshots
@@ -193,8 +193,8 @@ func (c *collector) collectLoops(s *scrape, snap *stats.Snapshot) {
 	}
 }
 
-// collectLimits tells how near the process is to its bounds. A bound that is not
-// known is left out, as 0 would be none.
+// collectLimits writes how near the process is to its bounds. An unknown bound
+// is left out, as 0 would mean none.
 func (c *collector) collectLimits(s *scrape, p *api.ProcessInfo) {
 	s.gauge(c.memoryHeld, float64(p.HeldMemory))
 	if p.MaxMemory > 0 {
@@ -207,7 +207,7 @@ func (c *collector) collectLimits(s *scrape, p *api.ProcessInfo) {
 	}
 }
 
-// collectStates tells how a pool and its servers are.
+// collectStates writes the states of a pool and its servers.
 func (c *collector) collectStates(s *scrape, p *config.Pool, t *topology.Topology) {
 	s.gauge(c.poolPaused, flag(!c.in.PausedUntil(p.Name).IsZero()), p.Name)
 	snap := t.Snapshot()
@@ -243,7 +243,7 @@ func (s *scrape) sample(d *prometheus.Desc, kind prometheus.ValueType, v float64
 	s.out <- prometheus.MustNewConstMetric(d, kind, v, valid(labels)...)
 }
 
-// valid makes labels UTF-8, in place: one that is not would spoil the whole answer.
+// valid makes labels UTF-8, in place: an invalid one would spoil the whole answer.
 func valid(labels []string) []string {
 	for i, l := range labels {
 		labels[i] = strings.ToValidUTF8(l, "?")
@@ -287,8 +287,8 @@ func flag(yes bool) float64 {
 	return 0
 }
 
-// What a histogram of Prometheus tells apart, in seconds. Servers, of which there
-// may be hundreds, have fewer steps.
+// The buckets of the histograms, in seconds. Servers, of which there may be
+// hundreds, have fewer steps.
 var (
 	clientSteps = []float64{
 		.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10,
@@ -296,8 +296,8 @@ var (
 	serverSteps = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .05, .25, 1}
 )
 
-// collectTimes tells how long requests took, of the families of commands that
-// were ever sent.
+// collectTimes writes how long requests took, for the families of commands in
+// use.
 func (c *collector) collectTimes(s *scrape) {
 	times, err := c.latencies.get()
 	if err != nil {

@@ -15,19 +15,17 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// Orders: what the admin listener has the proxy do. Each is logged with who gave
-// it, by the Instance.
+// Actions that the proxy carries out. The Instance logs each with who asked for
+// it.
 
 const (
-	// defaultPause and maxPause are how long a pool stays paused if nobody resumes
-	// it.
+	// defaultPause and maxPause bound how long a pool stays paused.
 	defaultPause, maxPause = 30 * time.Second, time.Hour
-	// settleTimeout is how long an order to pause waits for the requests that are
-	// under way.
+	// settleTimeout is how long a pause waits for the requests in flight.
 	settleTimeout = 10 * time.Second
 )
 
-// previewPath is that of a question which brings a body along.
+// previewPath is the only POST that is not an action.
 const previewPath = "/api/v1/preview"
 
 func (h *handler) orders() map[string]http.HandlerFunc {
@@ -58,8 +56,8 @@ func (h *handler) done(w http.ResponseWriter, err error, what string) {
 	answer(w, api.Done{Done: what, PID: facts.PID, Host: facts.Host, ConfigFile: facts.ConfigFile})
 }
 
-// preview tells what would change with the configuration in the body, or, if that
-// is empty, with the file as it is now.
+// preview shows what the configuration in the body would change or, if the body
+// is empty, what the file would change now.
 func (h *handler) preview(w http.ResponseWriter, r *http.Request) {
 	taken := int64(0)
 	take := func(n int64) error {
@@ -186,8 +184,8 @@ func (h *handler) kill(w http.ResponseWriter, r *http.Request) {
 	h.done(w, h.Instance.KillClient(id, whoAsks(r)), "killed")
 }
 
-// decode reads the order in the body, which may be empty. It reports false if it
-// is at fault, and answers then.
+// decode reads the body, which may be empty. If it is wrong, decode writes the
+// error and returns false.
 func decode(w http.ResponseWriter, r *http.Request, order any) bool {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
@@ -202,7 +200,7 @@ func decode(w http.ResponseWriter, r *http.Request, order any) bool {
 	return false
 }
 
-// failBody answers a request whose body is at fault.
+// failBody answers a request whose body is wrong.
 func failBody(w http.ResponseWriter, err error) {
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", large.Limit))

@@ -14,8 +14,8 @@ const userHeader = "X-Nuthatch-User"
 // maxUser is the most bytes of a user's name that are kept.
 const maxUser = 64
 
-// identifying is a listener whose unix connections have an address that tells
-// who connected, as the kernel knows it.
+// identifying is a listener whose unix connections have the peer's user and
+// process as their address.
 type identifying struct{ net.Listener }
 
 // Accept implements net.Listener.
@@ -47,7 +47,8 @@ func (c peerConn) RemoteAddr() net.Addr {
 	return &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("uid=%d,pid=%d", cred.Uid, cred.Pid)}
 }
 
-// whoAsks is who sent a request, for the log: from where, and who it says it is.
+// whoAsks is who sent a request, for the log: its address, and the user that it
+// names.
 func whoAsks(r *http.Request) string {
 	by := "admin " + r.RemoteAddr
 	user := strings.Map(func(c rune) rune {

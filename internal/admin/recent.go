@@ -9,10 +9,10 @@ import (
 	"nuthatch/internal/latency"
 )
 
-// latencyAge is how old a sample may be that is shown once more.
+// latencyAge is how old a sample may be that is used again.
 const latencyAge = time.Second
 
-// latencies takes latencies for those who ask at the same time.
+// latencies takes one sample for all who ask at the same time.
 //
 //	since the start   ├──────────────────────────────────────────────┤ now
 //	recent                                    a record ├─────────────┤
@@ -38,7 +38,7 @@ type latencySample struct {
 // A serverKey names a server of a pool, or, with an empty server, the pool.
 type serverKey struct{ pool, server string }
 
-// get returns a sample that is not older than latencyAge.
+// get returns a sample of at most latencyAge.
 func (l *latencies) get() (*latencySample, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -57,7 +57,7 @@ func (l *latencies) get() (*latencySample, error) {
 }
 
 // totals are the times of each pool and of each server, all families together;
-// those that nothing was measured of are left out.
+// those without measurements are left out.
 func totals(pools []PoolLatency) map[serverKey]*latency.Histogram {
 	total := make(map[serverKey]*latency.Histogram)
 	put := func(key serverKey, h *latency.Histogram) {
@@ -117,7 +117,7 @@ func (s *latencySample) rate(pool string) float64 {
 	return float64(r.Count()) / s.window.Seconds()
 }
 
-// latencyOf are the times of a histogram. Of one without any there are none.
+// latencyOf are the times of a histogram; none if it is empty.
 func latencyOf(h *latency.Histogram) *api.Latency {
 	at := func(q float64) api.Seconds { return api.Seconds(h.Quantile(q).Seconds()) }
 	shown := &api.Latency{

@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	// recentWindow is about how long what is "recent" goes back, whoever asks and
-	// whenever anybody did before.
+	// recentWindow is about how long "recent" is. It does not depend on who asks,
+	// or when.
 	recentWindow = 10 * time.Second
-	// recordPeriod is how often it is written down how things are. What is recent
-	// goes back to the record that is nearest to recentWindow ago.
+	// recordPeriod is the time between two records. "Recent" is since the record
+	// nearest to recentWindow ago.
 	recordPeriod = 5 * time.Second
 	recordsKept  = 4
-	// recordCost bounds the time that records take: after one that took so long as
-	// many times as long passes until the next.
+	// recordCost bounds the time for records: after a record nothing is recorded
+	// for recordCost times as long as it took.
 	recordCost = 100
 )
 
-// A Recorder writes down from time to time what has been counted, so that the first
-// who asks is told of the last seconds.
+// A Recorder keeps copies of the counters at intervals, so that even the first
+// answer has rates of the last seconds.
 //
 //	records   ●────●────●────●
 //	recent         ├─────────────┤ now      (about recentWindow)
@@ -36,7 +36,7 @@ type Recorder struct {
 	records []*record
 }
 
-// A record is what had been counted at a time. It is immutable.
+// A record is a copy of the counters at a time. It is immutable.
 type record struct {
 	at     time.Time
 	counts map[serverKey]counts
@@ -44,13 +44,13 @@ type record struct {
 	cpu    []float64 // by loop
 }
 
-// counts are those of a server, or of a pool, that there are rates of.
+// counts are the counters of a server or a pool that have rates.
 type counts struct {
 	requests, failed, requestBytes, responseBytes int64
 	errors                                        *stats.ErrorCounts
 }
 
-// NewRecorder makes a recorder of an instance that has counted nothing yet.
+// NewRecorder makes the recorder of an instance whose counters are 0.
 func NewRecorder(in Instance) *Recorder {
 	return &Recorder{in: in, records: []*record{{at: time.Now()}}}
 }
@@ -89,7 +89,7 @@ func (r *Recorder) write() {
 	r.records = r.records[max(0, len(r.records)-recordsKept):]
 }
 
-// before is the record that what is recent at a time goes back to.
+// before is the record at which "recent" begins.
 func (r *Recorder) before(now time.Time) *record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -173,8 +173,7 @@ func (w *window) rates(key serverKey) *api.Rates {
 	return rates
 }
 
-// busy fills the shares of the time in which the loops ran, of those that there is a
-// record of.
+// busy fills in the loops' busy shares, if there is a record of them.
 func (r *Recorder) busy(loops []api.LoopInfo) {
 	now := time.Now()
 	since := r.before(now)

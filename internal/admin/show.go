@@ -14,7 +14,7 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// What the admin listener shows.
+// The read endpoints.
 
 const (
 	// aliveTimeout is how long a loop may take to have a turn.
@@ -43,7 +43,7 @@ func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) {
 	answer(w, api.Health{Done: "ready"})
 }
 
-// notReady tells why no clients should be sent here; empty if they should.
+// notReady is why no clients should be sent here; empty if they should.
 func notReady(in Instance) []string {
 	if !in.Ready() {
 		return []string{"draining"}
@@ -154,8 +154,8 @@ func (h *handler) servers(w http.ResponseWriter, r *http.Request) {
 	answer(w, list)
 }
 
-// poolsNow is the pool of that name, or all if it is empty, and when they were
-// looked at.
+// poolsNow is the pool of that name, or all if the name is empty, and the time
+// of the snapshot.
 func (h *handler) poolsNow(name string) ([]api.Pool, time.Time, error) {
 	snap, at := h.snapshots.get()
 	if snap == nil {

@@ -7,11 +7,11 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// snapshotAge is how old a snapshot may be that is shown once more: however many
-// ask, the loops are asked so often and no more.
+// snapshotAge is how old a snapshot may be that is used again. It bounds how
+// often the loops are asked.
 const snapshotAge = 100 * time.Millisecond
 
-// snapshots takes snapshots for those who ask at the same time.
+// snapshots takes one snapshot for all who ask at the same time.
 type snapshots struct {
 	take func() *stats.Snapshot
 

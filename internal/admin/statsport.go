@@ -29,14 +29,14 @@ const (
 	// socket that is closed with unread bytes in it (of an HTTP request, say) is
 	// reset, and the reset may overtake the document; so those are read first.
 	statsLinger = time.Second
-	// statsAcceptPause is the wait after a failure to accept, of descriptors
-	// running out above all.
+	// statsAcceptPause is the wait after a failure to accept, as when descriptors
+	// run out.
 	statsAcceptPause = 100 * time.Millisecond
 )
 
-// StatsPort is nutcracker's statistics port: whoever connects gets one JSON
-// document, without any header and whatever they send, and the end of the
-// stream. It runs in goroutines of its own.
+// StatsPort is nutcracker's statistics port: every connection gets one JSON
+// document without a header, whatever it sends, and is closed. It runs in
+// goroutines of its own.
 type StatsPort struct {
 	// Fixed after construction.
 	listener net.Listener
@@ -123,7 +123,7 @@ func (p *StatsPort) Addr() net.Addr {
 	return p.listener.Addr()
 }
 
-// Close stops listening, cuts off who is being served, and returns when all
+// Close stops listening, closes all connections, and returns when all
 // goroutines have ended. A second Close does nothing.
 func (p *StatsPort) Close() error {
 	var err error
@@ -212,7 +212,7 @@ func (p *StatsPort) send(c net.Conn, document []byte) error {
 		return err
 	}
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		// ENOTCONN: the client has what it wanted, and has gone first.
+		// ENOTCONN: the client has read the document and closed first.
 		if err := half.CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) {
 			return err
 		}

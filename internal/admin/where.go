@@ -69,7 +69,7 @@ func place(p *config.Pool, snap *topology.Snapshot, ring, home *hashkit.Ring, ke
 	found.Why = fmt.Sprintf("%s(%q) is %d; the next point of the ring is %d, which is %s's",
 		found.Function, hashed, hash, point.Value, found.Server)
 	if p.Distribution == hashkit.Modula {
-		// There may be more slots than a hash can tell apart.
+		// There may be more slots than the hash has values.
 		slots := uint64(ring.Continuum.Points())
 		found.Why = fmt.Sprintf("%s(%q) is %d; divided by %d slots that leaves %d, which is %s's",
 			found.Function, hashed, hash, slots, uint64(hash)%slots, found.Server)

@@ -6,9 +6,9 @@
 //
 //	count ─► ask nutcracker for the keys of half of the servers ─► count
 //
-// The halves are cut anew along each bit of the servers' numbers, so no two servers
-// are always on the same side, and a key that goes to the wrong one is seen.
-// Nothing is written, unless that is asked for.
+// There is one split for each bit of the servers' numbers, so that any two servers
+// are on different sides once, and every misplaced key is seen. Nothing is written,
+// unless that is asked for.
 package check
 
 import (
@@ -26,7 +26,7 @@ import (
 var (
 	// ErrRandom means that there is nothing to compare.
 	ErrRandom = errors.New("the pool is distributed at random: no server owns a key")
-	// ErrBusy means that the counters tell too little, because others move them.
+	// ErrBusy means that other clients use all the commands that could be counted.
 	ErrBusy = errors.New("every command that could be counted is in use by others; try again, or use --write")
 	// ErrUnowned means that no keys were found for a server.
 	ErrUnowned = errors.New("a server owns too small a share of the keys: no key of it was found")
@@ -39,11 +39,11 @@ const (
 	maxTries = 100_000
 	// maxExamples is how many keys that are elsewhere are named.
 	maxExamples = 5
-	// quiet is how long a counter must stand still to be trusted, and attempts how
-	// often a count that others disturbed is made again.
+	// quiet is how long a counter must not change to be used. attempts is how
+	// often a disturbed count is repeated.
 	quiet    = 200 * time.Millisecond
 	attempts = 3
-	// scratchTTL is after how many seconds a key that was written goes by itself.
+	// scratchTTL is after how many seconds a written key expires.
 	scratchTTL = 60
 	// ioTimeout is how long an answer may take.
 	ioTimeout = 5 * time.Second
@@ -101,13 +101,13 @@ type checker struct {
 	servers []Server
 	owners  []int // the number in servers, by the number in the pool
 	keys    []sample
-	// coverage is how much the keys say.
+	// coverage is how much of the ring the keys cover.
 	coverage Coverage
 	proxy    *wire
 	links    []*wire // to the servers
 }
 
-// Run checks. The error says that nothing was found out.
+// Run checks. An error means that there is no result.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	if o.Pool.Distribution == hashkit.Random {
 		return nil, ErrRandom
@@ -228,9 +228,9 @@ func (c *checker) examples(q *probe) ([]Example, error) {
 }
 
 // observe asks nutcracker for keys, and returns how many of them each server was
-// asked for. If the servers count more than was asked for, others do the same, and
-// it begins anew. They may count fewer: nutcracker may ask servers that the file
-// does not have.
+// asked for. If the servers count more, other clients use the command too, and
+// observe begins again. They may count fewer: nutcracker may use servers that the
+// file does not have.
 func (c *checker) observe(q *probe, keys []sample) ([]int, error) {
 	for range attempts {
 		before, err := c.counts(q)

@@ -11,8 +11,7 @@ import (
 const (
 	// prefix begins every key that is made up.
 	prefix = "nuthatch-check:"
-	// doubt is the chance that the sample has missed more misplaced keys than Missed
-	// says.
+	// doubt is the chance that more keys are misplaced than Missed says.
 	doubt = 0.05
 )
 
@@ -22,9 +21,9 @@ type sample struct {
 	server int
 }
 
-// findKeys makes keys that nobody has, so many for each server. Each is random text
-// of its own: keys that differ in a number at the end are neighbours on the ring
-// with some hashes. If the pool has a hash tag, every other key has it.
+// findKeys makes random keys, so many for each server. Keys that differ only in a
+// number at the end would be neighbours on the ring with some hashes. If the pool
+// has a hash tag, every other key has it.
 func (c *checker) findKeys() error {
 	each, servers := c.Keys, len(c.servers)
 	// made is how many keys were made for each server, those that were not needed
@@ -75,8 +74,8 @@ type Coverage struct {
 	// many of them keys of the sample belong to.
 	Points  int `json:"ring_points"`
 	Covered int `json:"ring_points_covered"`
-	// Missed is the share of all keys that may be elsewhere although every key of the
-	// sample is in place: more would have been seen 19 times out of 20.
+	// Missed is the largest share of all keys that can be elsewhere although every
+	// key of the sample is in place: a larger one would be seen 19 times out of 20.
 	Missed float64 `json:"could_have_missed"`
 }
 

@@ -34,9 +34,9 @@ type probe struct {
 	counter string
 }
 
-// probesOf are commands that nutcracker forwards, those first that hardly anybody
-// uses. Memcached counts neither reads nor writes by themselves so finely; to
-// decrement, by 0, a key that is not there changes nothing.
+// probesOf are commands that nutcracker forwards, the least used first. Memcached
+// counts decrements by themselves, and a decrement of a missing key changes
+// nothing.
 func probesOf(p *config.Pool) []probe {
 	if p.Protocol == config.Memcached {
 		return []probe{
@@ -60,14 +60,14 @@ func probesOf(p *config.Pool) []probe {
 	return probes
 }
 
-// A wire is a connection to a server, or to nutcracker.
+// A wire is a connection to a server or to nutcracker.
 type wire struct {
 	conn     net.Conn
 	in       *bufio.Reader
 	protocol config.Protocol
 }
 
-// dial connects, and says the pool's password if it has one.
+// dial connects, and sends the pool's password if it has one.
 func dial(ctx context.Context, p *config.Pool, address string) (*wire, error) {
 	network := config.NetworkTCP
 	if strings.HasPrefix(address, "/") {
@@ -138,7 +138,7 @@ func callsOf(text, counter string) (int, error) {
 	return strconv.Atoi(calls)
 }
 
-// store stores a key that goes by itself after a while.
+// store stores a key that expires after a while.
 func (w *wire) store(key string) error {
 	if w.protocol == config.Redis {
 		_, err := w.call("SETEX", key, strconv.Itoa(scratchTTL), "x")

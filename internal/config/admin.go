@@ -35,8 +35,8 @@ func parsePath(_ limits, text string) (value, error) {
 	return value{text: text}, nil
 }
 
-// IsLocal reports whether nobody but this host's own users can connect to the
-// address: a unix socket, an IP address that loops back, or the name localhost.
+// IsLocal reports whether only users of this host can connect to the address: a
+// unix socket, an IP address that loops back, or the name localhost.
 func (a Address) IsLocal() bool {
 	if a.Network == NetworkUnix {
 		return true
@@ -48,7 +48,7 @@ func (a Address) IsLocal() bool {
 	return ip.IsLoopback()
 }
 
-// checkProcess checks what no single key of the block "nuthatch:" can tell.
+// checkProcess checks keys of the block "nuthatch:" against each other.
 func (r *reader) checkProcess(b *block, p *Process) {
 	admin, token, file := b.seen["admin"], b.seen["admin_token"], b.seen["admin_token_file"]
 	if p.AdminWritten = len(admin.read) > 0; p.AdminWritten {

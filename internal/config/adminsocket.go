@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// adminAuto is how a file leaves it to the program where the socket for actions is.
+// adminAuto lets the program choose the path of the socket for actions.
 const adminAuto = "auto"
 
 // kindAdminSocket is a unix socket, "auto", which is an Address of NetworkAuto, or
@@ -31,8 +31,8 @@ func parseAdminSocket(r limits, text string) (value, error) {
 	return v, err
 }
 
-// AdminSocketDirs are where the socket for actions of a proxy of this user may be, if
-// no configuration says so, the best first: the directory that systemd gives a
+// AdminSocketDirs are the directories in which a proxy of this user may make its
+// socket for actions, the preferred one first: the directory that systemd gives a
 // service, /run/nuthatch, the user's own runtime directory, and one in /tmp.
 func AdminSocketDirs() []string {
 	var dirs []string
@@ -46,8 +46,8 @@ func AdminSocketDirs() []string {
 	return append(dirs, filepath.Join(os.TempDir(), "nuthatch-"+strconv.Itoa(os.Getuid())))
 }
 
-// AdminSocketName is the name, in one of AdminSocketDirs, of the socket of the proxy
-// that runs with a configuration file: two files have two.
+// AdminSocketName is the name of the socket in one of AdminSocketDirs. Each
+// configuration file has its own.
 func AdminSocketName(file string) string {
 	if absolute, err := filepath.Abs(file); err == nil {
 		file = absolute

@@ -7,15 +7,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// blocks are the blocks of a list or a map in a T. What they are read into, and which
-// keys they have, only the implementation knows.
+// blocks are the blocks of a list or a map in a T. Only the implementation knows
+// their keys and what they are read into.
 type blocks[T any] interface {
 	// named reports whether it is a map.
 	named() bool
 	// keyNames are the keys of one block.
 	keyNames() []string
 	// read adds a block to into, which is called name if it is in a map; b is new, and body
-	// has keys. Faults that are no key's are told at the block's beginning.
+	// has keys. A fault that belongs to no key is reported at the block's beginning.
 	read(r *reader, b *block, name string, beginning, body *yaml.Node, into *T)
 	// describe describes the keys of one block.
 	describe() []description
@@ -110,7 +110,7 @@ func (c collection[T, B]) changes(at keyPath, old, changed *T) []Change {
 	return found
 }
 
-// emptyBlock tells of a block that came, or went, and has no key with a value.
+// emptyBlock is the change when a block without values was added or removed.
 func emptyBlock(at keyPath, gone bool) Change {
 	if gone {
 		return Change{Key: at.String(), Old: "{}"}

@@ -10,7 +10,7 @@ import (
 )
 
 // A Change is a key whose value differs between two configurations. The values
-// are as a file would write them; empty is the lack of one.
+// are as a file would write them; empty means that there is none.
 type Change struct {
 	Key string `json:"key"`
 	Old string `json:"old"`
@@ -26,8 +26,8 @@ func ProcessChanges(old, changed *Process) []Change {
 	return changes(keyPath{processBlock}, processKeys, old, changed)
 }
 
-// A Setting is a key and its value in force, as a file would write it; empty is
-// the lack of one.
+// A Setting is a key and its value in force, as a file would write it; empty
+// means that there is none.
 type Setting struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
@@ -80,7 +80,7 @@ func settings[T any](at keyPath, keys []key[T], from, def *T) []Setting {
 }
 
 // changes are the keys of a block at a path whose values differ. old is nil if the
-// block has come, and changed if it is gone.
+// block was added, changed if it was removed.
 func changes[T any](at keyPath, keys []key[T], old, changed *T) []Change {
 	var all []Change
 	for _, k := range keys {
@@ -147,8 +147,8 @@ func (k *key[T]) text(from *T) string {
 	}
 }
 
-// written is text, or empty if the value is one that only the lack of the key
-// means.
+// written is text. It is empty if a file can give the value only by leaving the
+// key out.
 func (k *key[T]) written(from *T) string {
 	text := k.text(from)
 	if text == "" {
@@ -174,9 +174,8 @@ var probe = value{
 	hash: hashkit.Jenkins, distribution: hashkit.Random,
 }
 
-// field is the field of in that the key sets. A row says how a key is written
-// down and not how it is read back: which field that is shows when the key is
-// set.
+// field is the field of in that the key sets. A row can set a key's field but
+// not read it. So probe sets the key, and the field that changed is the one.
 func (k *key[T]) field(in reflect.Value) reflect.Value {
 	var set T
 	k.set(&set, probe)

@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// checkPool checks what no single key can tell.
+// checkPool checks keys against each other.
 func (r *reader) checkPool(b *poolBlock) {
 	missing(r, &b.block, b.node, poolKeys, "every pool")
 	r.checkServers(b)
@@ -29,7 +29,8 @@ func (r *reader) checkPool(b *poolBlock) {
 // leastInterval is the shortest time between two checks of a server.
 const leastInterval = 10 * time.Millisecond
 
-// checkHealthCheck finds settings of checks that are never made, or too often.
+// checkHealthCheck finds settings of health checks that never run or run too
+// often.
 func (r *reader) checkHealthCheck(b *poolBlock) {
 	check, given := b.seen["health_check"]
 	if _, set := b.seen["health_check.interval"]; given && !check.faulty && !set {
@@ -41,8 +42,7 @@ func (r *reader) checkHealthCheck(b *poolBlock) {
 	}
 }
 
-// checkDatabases finds a redis_db that no client could choose, where they can
-// choose.
+// checkDatabases finds a redis_db that is not below databases.
 func (r *reader) checkDatabases(b *poolBlock) {
 	db := b.seen["redis_db"]
 	if len(db.read) > 0 && b.pool.Databases > 1 && b.pool.RedisDB >= b.pool.Databases {
@@ -51,12 +51,12 @@ func (r *reader) checkDatabases(b *poolBlock) {
 	}
 }
 
-// MaxServers is how many servers a pool may have: a request's keys know theirs by a
-// number of 16 bits.
+// MaxServers is how many servers a pool may have: the server of a key is kept in 16
+// bits.
 const MaxServers = math.MaxUint16
 
 // checkServers finds too many servers, and two of one name. Named servers may share an
-// address: each is a place on the ring of its own.
+// address: each has its own place on the ring.
 func (r *reader) checkServers(b *poolBlock) {
 	lines := b.seen["servers"].read
 	if len(lines) > MaxServers {

@@ -10,8 +10,8 @@
 // Parsing, the defaults, the suggestions for misspelt keys, docs/CONFIGURATION.md and
 // the JSON Schema all come from it.
 //
-// The package looks nothing up and opens nothing but the file: host names stay
-// text and are resolved by whoever connects or listens.
+// The package looks up no names and opens only the file. Host names stay text;
+// whoever connects or listens resolves them.
 package config
 
 import (
@@ -36,13 +36,13 @@ const maxFileSize = 16 << 20
 // asked for.
 const maxDefaultThreads = 4
 
-// processCPUs is how many CPUs the process may use. It is looked up once: a proxy
-// that runs raises GOMAXPROCS, and its default must not rise with it.
+// processCPUs is how many CPUs the process may use. It is read once, since a
+// running proxy raises GOMAXPROCS and the default must not follow.
 var processCPUs = runtime.GOMAXPROCS(0)
 
 // memcachedMaxRequest is the default of max_request_size in a Memcached pool, in
-// bytes. A value is held until it has wholly come, and no server takes one of
-// half a gigabyte.
+// bytes. A value is kept until all of it has come, and no server accepts half a
+// gigabyte.
 const memcachedMaxRequest = 32 << 20
 
 // Config is one configuration file, read and checked. It is immutable: it is
@@ -50,7 +50,7 @@ const memcachedMaxRequest = 32 << 20
 type Config struct {
 	// File is the path as it was given to Load or Parse.
 	File string
-	// Warnings tell, by line, what is allowed and probably not meant.
+	// Warnings are settings that are valid and probably not meant, by line.
 	Warnings Errors
 	// Process is the top-level block "nuthatch:".
 	Process Process
@@ -66,7 +66,8 @@ type Process struct {
 	Threads int
 	// Watch reloads the file when it changes.
 	Watch bool
-	// DrainTimeout is how long what is to end may take to finish.
+	// DrainTimeout is how long clients and connections that are to end may take to
+	// finish.
 	DrainTimeout time.Duration
 	// ResolveInterval is how often names of servers are looked up.
 	ResolveInterval time.Duration
@@ -96,12 +97,13 @@ type Process struct {
 	// AdminSocket is the unix socket on which actions are taken without a token; the
 	// zero Address if there is none.
 	AdminSocket Address
-	// AdminToken is asked of those who connect there; empty if none is.
+	// AdminToken is required of requests to the admin listener; empty if there is
+	// none.
 	AdminToken Secret
 	// AdminTokenFile is the file that holds the token, or empty.
 	AdminTokenFile string
-	// AdminInsecure consents to an admin listener that is open to other hosts
-	// and asks for no token.
+	// AdminInsecure allows an admin listener that other hosts can reach without a
+	// token.
 	AdminInsecure bool
 	// MetricsOldNames exposes renamed metrics under their old names too.
 	MetricsOldNames bool
@@ -133,8 +135,8 @@ type Pool struct {
 	ConnectTimeout time.Duration
 	// RequestTimeout is how long a client's request may take; 0 is for ever.
 	RequestTimeout time.Duration
-	// ServerIdleTimeout is after which time without a request a server connection
-	// is closed; 0 is never.
+	// ServerIdleTimeout closes a server connection that has had no request for so
+	// long; 0 never does.
 	ServerIdleTimeout time.Duration
 	// Backlog is listen(2)'s argument.
 	Backlog int
@@ -152,8 +154,8 @@ type Pool struct {
 	Preconnect bool
 	// Protocol is what the pool's clients and servers speak.
 	Protocol Protocol
-	// RedisAuth is sent to servers and demanded of clients; empty is neither.
-	// Invariant: empty unless the protocol is Redis.
+	// RedisAuth is sent to servers and required of clients; empty if there is no
+	// password. Invariant: empty unless the protocol is Redis.
 	RedisAuth Secret
 	// RedisDB is the database of clients that have not chosen one.
 	RedisDB int
@@ -161,7 +163,7 @@ type Pool struct {
 	// Invariant: greater than RedisDB, or 1.
 	Databases int
 
-	// FailedSelect is what becomes of the requests of a client whose SELECT failed.
+	// FailedSelect is what happens to the requests of a client whose SELECT failed.
 	FailedSelect FailedSelect
 	// Transactions is what a Redis pool does with MULTI.
 	Transactions Transactions
@@ -178,8 +180,8 @@ type Pool struct {
 
 	// AllowKeys lets the clients of a Redis pool send KEYS to all servers.
 	AllowKeys bool
-	// PartialResults is what a Redis pool answers when some of the servers that a
-	// request went to failed.
+	// PartialResults is what a Redis pool answers if some of a request's servers
+	// failed.
 	PartialResults PartialResults
 
 	// KeylessScripts is what a Redis pool of several servers does with scripts and
@@ -194,21 +196,20 @@ type Pool struct {
 	Eject Eject
 	// ServerRetryTimeout is that while.
 	ServerRetryTimeout time.Duration
-	// ServerMaxQueued is the most requests on one connection to a server, and
-	// ServerMaxQueuedBytes the number of bytes to be sent on one at which it takes
-	// no further request.
+	// ServerMaxQueued is the most requests on one connection to a server.
+	// ServerMaxQueuedBytes is the number of unsent bytes at which a connection
+	// takes no more requests.
 	ServerMaxQueued      int
 	ServerMaxQueuedBytes int64
 	// Retry is which requests are sent again whose connection was lost.
 	Retry Retry
 	// HealthCheck is how servers are checked.
 	HealthCheck HealthCheck
-	// ReconnectBackoff is the most that the first pause between attempts to
-	// connect to a server lasts, 0 for no pauses, and ReconnectBackoffMax the most
-	// that any lasts.
+	// ReconnectBackoff is the longest first pause before another attempt to
+	// connect to a server; 0 is no pause. ReconnectBackoffMax is the longest of
+	// all pauses.
 	ReconnectBackoff, ReconnectBackoffMax time.Duration
-	// ServerFailureLimit is the number of failures in a row that make a server
-	// a failing one. 0 means what 1 means: the first failure ejects.
+	// ServerFailureLimit is how many failures in a row eject a server. 0 means 1.
 	ServerFailureLimit int
 
 	// Servers are in nutcracker's order, which "modula" and "random" index and
@@ -236,13 +237,13 @@ type Pool struct {
 	// ClientOutputLimit is the most bytes of replies that may wait for a client to
 	// read them; 0 is no limit.
 	ClientOutputLimit int64
-	// ClientOutputSoftLimit bytes may wait if the client takes as many in
-	// ClientOutputSoftTime; 0 is no limit.
+	// More than ClientOutputSoftLimit bytes may wait only if the client reads as
+	// many within ClientOutputSoftTime; 0 is no limit.
 	ClientOutputSoftLimit int64
 	ClientOutputSoftTime  time.Duration
 }
 
-// A HealthCheck is how the servers of a pool are asked whether they are well.
+// A HealthCheck is how the servers of a pool are checked.
 type HealthCheck struct {
 	// Interval is the time between two checks of a server; 0: there are none.
 	Interval time.Duration
@@ -289,8 +290,8 @@ func Load(path string) (*Config, error) {
 	return Parse(path, text)
 }
 
-// ErrChanging means that a file was written to while it was read, so that what
-// was read may be half of it.
+// ErrChanging means that the file was written to while it was read, so the text
+// may be incomplete.
 var ErrChanging = errors.New("the file changed while it was read")
 
 // A file is what readStable needs of an *os.File.
@@ -300,8 +301,8 @@ type file interface {
 	Stat() (fs.FileInfo, error)
 }
 
-// readStable reads a file that nobody changes meanwhile, up to one byte more
-// than maxFileSize.
+// readStable reads a file, up to one byte more than maxFileSize, and fails if
+// it changes meanwhile.
 func readStable(f file) ([]byte, error) {
 	before, err := f.Stat()
 	if err != nil {

@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// A description is what a row of a table says, without what reads it: for the
-// documentation and for the JSON Schema.
+// A description is a row of a table without its functions, for the
+// documentation and the JSON Schema.
 type description struct {
 	name, form, def, defNote, help, differs string
 

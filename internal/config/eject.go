@@ -1,6 +1,6 @@
 package config
 
-// Eject is what it means that a server is ejected.
+// Eject is what happens to the keys of an ejected server.
 type Eject uint8
 
 const (

@@ -92,8 +92,9 @@ func quote(s string) string {
 	return "'" + strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`) + cut + "'"
 }
 
-// quoteKey quotes a name that stands where a key is expected. It stops at what
-// no key holds, lest a password that ran into its key be shown.
+// quoteKey quotes a name that stands where a key is expected. It stops at the
+// first character that no key has, so that a password in the wrong place is not
+// shown.
 func quoteKey(s string) string {
 	for i := range len(s) {
 		if c := lower(s[i]); c != '_' && c != '-' && c != '.' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {

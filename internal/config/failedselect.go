@@ -1,6 +1,6 @@
 package config
 
-// FailedSelect is what becomes of the requests of a client whose SELECT failed.
+// FailedSelect is what happens to the requests of a client whose SELECT failed.
 type FailedSelect uint8
 
 const (

@@ -11,7 +11,7 @@ import (
 	"nuthatch/internal/hashkit"
 )
 
-// value is what a kind reads from a text; which field is set is the kind's affair.
+// value is what a kind reads from a text. Each kind sets its own field.
 type value struct {
 	text         string
 	number       int64
@@ -29,14 +29,14 @@ type limits struct{ min, max int64 }
 type kind struct {
 	// form is the way in words, for the documentation.
 	form string
-	// example is a value that a message can hold up; may be empty.
+	// example is a value for messages; may be empty.
 	example string
 	// list is true if the value is a list of texts, each read by itself.
 	list bool
-	// words are the values of a kind that has only so many, in the order of their
-	// numbers; nil if it has others.
+	// words are the values of a kind that has a fixed set, in the order of their
+	// numbers; nil otherwise.
 	words []string
-	// text is true if the value may hold what YAML would take for its own.
+	// text is true if the value may have characters with a meaning in YAML.
 	text bool
 	// secret is true if no message may show the value.
 	secret bool
@@ -164,8 +164,8 @@ func parseMillis(r limits, text string) (value, error) {
 	return value{number: n}, nil
 }
 
-// numberSpan describes limits. The largest int of C is nutcracker's way of
-// saying that there is no limit.
+// numberSpan describes limits. nutcracker uses the largest int of C for no
+// limit.
 func numberSpan(r limits) string {
 	if r.max == math.MaxInt32 {
 		return fmt.Sprintf("%d or more", r.min)

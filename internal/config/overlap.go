@@ -38,9 +38,9 @@ func (a Address) host() (string, hostKind) {
 }
 
 // Overlaps reports whether two listeners cannot have these addresses at the same time,
-// as far as that can be known without looking names up: they are the same, or one of
-// them is every address of the machine. A name is taken to stand for some IPv4
-// address, and localhost for the loopback ones.
+// without looking names up: they are the same, or one of them is every address of the
+// machine. A name is taken to stand for some IPv4 address, and localhost for the
+// loopback ones.
 func (a Address) Overlaps(b Address) bool {
 	if a.Network != b.Network || a.Port != b.Port || a.Network == "" {
 		return false
@@ -100,8 +100,9 @@ func (a Address) canonical() Address {
 	return a
 }
 
-// add enters l, and returns who is in its way, or nil. Whoever shares the port may
-// have every address beside one of them: the kernel takes the more exact one.
+// add enters l, and returns the address that overlaps it, or nil. With a shared
+// port one listener may have every address and another a single one: the kernel
+// prefers the exact one.
 func (t *listenTable) add(l *listening) *listening {
 	if t.exact == nil {
 		t.exact, t.ports = make(map[Address]*listening), make(map[portKey]*[everyIP + 1]*listening)
@@ -123,7 +124,7 @@ func (t *listenTable) add(l *listening) *listening {
 	return nil
 }
 
-// find returns who is in l's way, or nil.
+// find returns the address that overlaps l, or nil.
 func (t *listenTable) find(l *listening) *listening {
 	at := l.canonical()
 	hosts := []string{at.Host}
@@ -153,7 +154,7 @@ func (t *listenTable) find(l *listening) *listening {
 	return nil
 }
 
-// taken says who is in the way of an address.
+// taken says what uses an address.
 func (l *listening) taken(addr Address) string {
 	text := addr.String() + " is taken already, by " + l.by + " on line " + lineOf(l.node)
 	if l.canonical() != addr.canonical() {
@@ -162,8 +163,7 @@ func (l *listening) taken(addr Address) string {
 	return text
 }
 
-// checkListens finds listeners that are in each other's way: of the pools, and the
-// admin listener.
+// checkListens finds overlapping addresses of the pools and the admin listener.
 func (r *reader) checkListens(p *Process) {
 	var table listenTable
 	for _, b := range r.pools {

@@ -24,8 +24,7 @@ type block struct {
 	pool   string // the pool's name, or empty
 	prefix string // goes before a key's name in messages
 	entry  bool   // of a list or map of blocks: it is called by its prefix
-	// seen are the keys that the block has, or was probably meant to have
-	// under a misspelt name.
+	// seen are the keys that the block has, misspelt ones included.
 	seen map[string]seenKey
 }
 
@@ -68,7 +67,7 @@ func (r *reader) errorAt(node *yaml.Node, b *block, key, msg string) *Error {
 	return e
 }
 
-// readFile reads the whole document. The result is of use only if there was no fault.
+// readFile reads the whole document. The result is valid only if there was no fault.
 func (r *reader) readFile(root *yaml.Node) *Config {
 	const expected = "expected pools, each a name with its keys indented below"
 	cfg := &Config{File: r.file, Process: DefaultProcess()}
@@ -110,7 +109,7 @@ func (r *reader) readFile(root *yaml.Node) *Config {
 }
 
 // checkName checks a top-level name and enters it into names. It reports false
-// if what stands below cannot be read.
+// if what is below cannot be read.
 func (r *reader) checkName(name *yaml.Node, names map[string]*yaml.Node) bool {
 	if !r.isPlain(name, nil, "") {
 		return false
@@ -183,8 +182,8 @@ func (r *reader) readPool(name, body *yaml.Node) {
 	r.pools = append(r.pools, b)
 }
 
-// readBlock reads a mapping's keys into into. misplaced may know better why a
-// key is unknown.
+// readBlock reads a mapping's keys into into. misplaced may have a better
+// reason why a key is unknown.
 func readBlock[T any](r *reader, b *block, body *yaml.Node, into *T, keys []key[T], misplaced func(string) string) {
 	for i := 0; i+1 < len(body.Content); i += 2 {
 		name, val := body.Content[i], body.Content[i+1]
@@ -242,7 +241,7 @@ func readNested[T any](r *reader, b *block, name, body *yaml.Node, into *T, keys
 	}
 }
 
-// nowhere is what is known of where a key belongs that no other block has.
+// nowhere is for keys that no other block has.
 func nowhere(string) string { return "" }
 
 // missing finds the keys that a block needs and does not have; node is where it
@@ -256,8 +255,8 @@ func missing[T any](r *reader, b *block, node *yaml.Node, keys []key[T], who str
 	}
 }
 
-// unknownKey reports a key that is in no table. What it was likely meant to be
-// counts as seen, so that one slip is not reported as a missing key too.
+// unknownKey reports a key that is in no table. The key that was likely meant
+// counts as seen, so that a misspelling is not reported as a missing key too.
 func (r *reader) unknownKey(b *block, name *yaml.Node, names []string, misplaced string) {
 	msg := "unknown key"
 	if misplaced != "" {

@@ -12,11 +12,11 @@ import (
 // Schema returns the JSON Schema (draft 2020-12) of a configuration file, for editors
 // and for checks before a file reaches a proxy. It is made from the tables of keys.
 //
-// A schema sees what a YAML library makes of a file: +1 and 0x10 are numbers to it, True is
-// true, and of a key that is given twice it sees one. It takes every file that Parse takes, but
-// for a hash_tag such as 01, of which YAML makes a number. Only Parse knows what depends on more
-// than one value (listeners in each other's way, servers of one name), and the range of a size
-// or a duration with a unit.
+// A schema sees what a YAML library has read: +1 and 0x10 are numbers, True is true, and a key
+// that is given twice is there once. It accepts every file that Parse accepts, except a hash_tag
+// such as 01, which YAML reads as a number. Only Parse knows what depends on more than one value
+// (overlapping listeners, two servers of one name), and the range of a size or a duration with a
+// unit.
 func Schema() []byte {
 	pool, process := blockSchema(describe(poolKeys)), blockSchema(describe(processKeys))
 	process[0].value = []string{"object", "null"} // all of its keys may be comments
@@ -42,7 +42,7 @@ func Schema() []byte {
 // An object is a JSON object whose members keep their order.
 type object []member
 
-// A member's value is an object, or what encoding/json takes.
+// A member's value is an object, or a value for encoding/json.
 type member struct {
 	name  string
 	value any
@@ -156,7 +156,8 @@ func (d *description) defaultValue() any {
 	return d.def
 }
 
-// markdownLink is a link of the documentation, which leads nowhere from an editor.
+// markdownLink is a relative link of the documentation, which does not work in an
+// editor.
 var markdownLink = regexp.MustCompile(`\[([^\]]+)\]\([^)]*\)`)
 
 // text describes the key, its value and its default to a person.

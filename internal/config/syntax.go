@@ -51,7 +51,7 @@ func decode(file string, text []byte) (*yaml.Node, *Error) {
 }
 
 // checkBytes finds what no YAML file may hold. The library would name an offset
-// where a person wants a line.
+// instead of a line.
 func checkBytes(text []byte) *Error {
 	line := 1
 	for len(text) > 0 {
@@ -116,8 +116,8 @@ func syntaxError(file string, text []byte, count int, err error) *Error {
 	return e
 }
 
-// failingLine returns the line that a parse stumbles over: the one after the
-// most lines that parse by themselves. count is the most lines that it may be.
+// failingLine returns the line at which parsing fails: the one after the
+// longest part of the file that can be parsed. It is at most line count.
 func failingLine(text []byte, count int) int {
 	ends := make([]int, 0, count)
 	for i, c := range text {

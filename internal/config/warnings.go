@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// blockWarnings and poolWarnings look for what is allowed and probably not meant: in
-// every block, and in pools. They run when the whole file has been read.
+// blockWarnings and poolWarnings look for settings that are valid and probably not
+// meant, in every block and in pools. They run when the whole file has been read.
 var (
 	blockWarnings = []func(*reader, *block){warnOfVariables}
 	poolWarnings  = []func(*reader, *poolBlock){warnOfIgnoredLimit, warnOfItself}
@@ -35,14 +35,14 @@ func (r *reader) findWarnings() Errors {
 	return r.warnings.sorted()
 }
 
-// placeholder is how templates and shells write a value that is to be put in, in
-// brackets, and bareVariable is without them.
+// placeholder is a variable of a template or a shell in brackets; bareVariable
+// has none.
 var (
 	placeholder  = regexp.MustCompile(`\$\{\w[^}]*\}|\$\(\w[^)]*\)|\{\{.*\}\}|<%.*%>`)
 	bareVariable = regexp.MustCompile(`^\$[A-Za-z_]\w+`)
 )
 
-// warnOfVariables finds values that something was to be put in for: nothing is.
+// warnOfVariables finds variables, which nuthatch does not replace.
 func warnOfVariables(r *reader, b *block) {
 	for _, key := range b.keys() {
 		seen := b.seen[key]
@@ -72,11 +72,11 @@ func (b *block) keys() []string {
 	return keys
 }
 
-// fewClients is a limit of clients that is hardly meant for a pool.
+// fewClients is a limit of clients that is too low for a real pool.
 const fewClients = 16
 
-// warnOfIgnoredLimit finds a client_connections that may come from a time when
-// nothing heeded it: in a file without any key of ours, or one that is very low.
+// warnOfIgnoredLimit finds a client_connections that nutcracker ignored: one in
+// a file without nuthatch's own keys, or a very low one.
 func warnOfIgnoredLimit(r *reader, b *poolBlock) {
 	limit := b.seen["client_connections"]
 	n := b.pool.ClientConnections

@@ -1,5 +1,5 @@
-// Package ctl is the other side of the admin listener: it asks a running proxy,
-// has it act, and writes the answers for people.
+// Package ctl is the client of the admin listener: it asks a running proxy,
+// requests actions, and writes the answers for people.
 package ctl
 
 import (
@@ -25,7 +25,7 @@ import (
 	"nuthatch/internal/socket"
 )
 
-// DefaultAddress is where a proxy's admin listener is if nobody says otherwise.
+// DefaultAddress is the default address of the admin listener.
 const DefaultAddress = "127.0.0.1:22223"
 
 const (
@@ -38,14 +38,14 @@ const (
 	maxTokenFile = 4096
 )
 
-// ErrNoAnswer means that nobody answered, or not as a proxy does.
+// ErrNoAnswer means that no proxy answered.
 var ErrNoAnswer = errors.New("no answer from the proxy")
 
 // A Target is a running proxy.
 type Target struct {
 	// Address is its admin listener: host:port, the path of a unix socket, or a URL.
 	Address string
-	// Token is what it asks for; may be empty.
+	// Token is the one that it requires; may be empty.
 	Token string
 	// ConfigFile is the absolute path of the configuration file that it must run with;
 	// empty: any.
@@ -74,8 +74,8 @@ func Of(conf *config.Config, file string) (Target, error) {
 	return t, err
 }
 
-// OfFaulty is the target that a file at fault leaves: the socket that a proxy which
-// runs with the file makes by itself, if there is one.
+// OfFaulty is the target that a faulty file still has: the socket that a proxy with
+// this file makes by itself, if there is one.
 func OfFaulty(file string) (Target, bool) {
 	absolute, err := filepath.Abs(file)
 	if err != nil {
@@ -85,8 +85,8 @@ func OfFaulty(file string) (Target, bool) {
 	return Target{Address: path, ConfigFile: absolute}, path != ""
 }
 
-// actionSocket is where the socket for actions of a proxy that runs with the file is;
-// empty if there is none that this user may connect to.
+// actionSocket is the path of the socket for actions of a proxy with this file; empty
+// if this user may connect to none.
 func actionSocket(a config.Address, file string) string {
 	var paths []string
 	switch a.Network {
@@ -138,14 +138,14 @@ type Client struct {
 	target Target
 	base   string
 	http   http.Client
-	// known is what the proxy has said of itself, once it was asked.
+	// known is the proxy's answer to Identify.
 	known *api.Info
 }
 
 // NewClient returns a client of the target. It connects when it is first used.
 func NewClient(t Target) (*Client, error) {
 	c := &Client{base: "http://nuthatch", target: t}
-	// No environment variable sends a token through somebody's proxy.
+	// No HTTP proxy of the environment gets the token.
 	transport := &http.Transport{}
 	c.http = http.Client{
 		Transport: transport, Timeout: timeout,
@@ -171,7 +171,7 @@ func NewClient(t Target) (*Client, error) {
 	return c, nil
 }
 
-// A RefusedError is an answer that says no.
+// A RefusedError is an answer with an error.
 type RefusedError struct {
 	Status int
 	api.Fault
@@ -185,11 +185,11 @@ func (r *RefusedError) Error() string {
 	return r.Fault.Error
 }
 
-// ErrOther means that another proxy answers than the one that was meant.
+// ErrOther means that another proxy answers than the one of the file.
 var ErrOther = errors.New("another proxy answers")
 
-// Identify asks the proxy who it is, once. It fails if it is not the one that is
-// meant: another one may have the default address.
+// Identify asks the proxy who it is, once. It fails if another proxy answers:
+// that one may have the default address.
 func (c *Client) Identify(ctx context.Context) (*api.Info, error) {
 	if c.known != nil {
 		return c.known, nil
@@ -210,7 +210,7 @@ func (c *Client) Identify(ctx context.Context) (*api.Info, error) {
 	return c.known, nil
 }
 
-// verify fails if another proxy answers than the one that is meant.
+// verify fails if another proxy answers than the one of the file.
 func (c *Client) verify(ctx context.Context) error {
 	if c.target.ConfigFile == "" {
 		return nil
@@ -219,8 +219,8 @@ func (c *Client) verify(ctx context.Context) error {
 	return err
 }
 
-// sameFile reports whether two paths are of one file. That of the proxy may be seen by
-// the proxy alone.
+// sameFile reports whether two paths are of one file. The proxy's path may exist only
+// in the proxy's container.
 func sameFile(a, b string) bool {
 	if a == b {
 		return true
@@ -233,7 +233,7 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// Get asks a question and returns the answer as it came.
+// Get requests a path and returns the answer unchanged.
 func (c *Client) Get(ctx context.Context, path string, query url.Values) ([]byte, error) {
 	if err := c.verify(ctx); err != nil {
 		return nil, err
@@ -244,8 +244,8 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) ([]byte
 	return c.do(ctx, http.MethodGet, path, "", nil)
 }
 
-// Post has the proxy do something; the body is made of order as JSON unless it is nil.
-// What is refused here because there is a socket for it is done there.
+// Post requests an action; the body is order as JSON unless it is nil. If the action
+// is refused and the answer names a socket for it, Post goes there.
 func (c *Client) Post(ctx context.Context, path string, order any) ([]byte, error) {
 	if err := c.verify(ctx); err != nil {
 		return nil, err

@@ -15,15 +15,14 @@ import (
 type Options struct {
 	// Pool limits what is shown to one pool.
 	Pool string
-	// Limit is how many rows to ask for; 0: as many as the proxy thinks right.
+	// Limit is how many rows to ask for; 0 is the proxy's default.
 	Limit int
-	// For is how long a pause lasts at the most; 0: as the proxy has it.
+	// For is how long a pause lasts at the most; 0 is the proxy's default.
 	For time.Duration
-	// Keys is what becomes of a disabled server's keys: "move", "fail" or, as the
-	// pool has it, "".
+	// Keys is what happens to a disabled server's keys: "move", "fail" or, for the
+	// pool's default, "".
 	Keys string
-	// Since is the ID of the event behind which events begins; empty: the latest are asked
-	// for.
+	// Since is the ID after which events are listed; empty for the latest.
 	Since string
 	// JSON writes answers as they come.
 	JSON bool
@@ -32,10 +31,10 @@ type Options struct {
 // ErrUsage means that the command line is at fault.
 var ErrUsage = errors.New("see 'ctl help'")
 
-// ErrWarned means that what was asked for is told, and has warnings.
+// ErrWarned means that the answer was written, and has warnings.
 var ErrWarned = errors.New("there are warnings")
 
-// ErrFails means that what was asked for is told, and that something fails requests.
+// ErrFails means that the answer was written, and that requests fail.
 var ErrFails = errors.New("something fails requests")
 
 // A session is one command.
@@ -99,18 +98,18 @@ func Run(ctx context.Context, c *Client, o Options, args []string, out io.Writer
 	return cmd.run(&session{Options: o, ctx: ctx, client: c, out: out}, args)
 }
 
-// WriteCommands writes what there is, in a line each.
+// WriteCommands writes the commands, one a line.
 func WriteCommands(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, c := range Commands() {
 		fmt.Fprintf(t, "  %s %s\t%s\n", c.Name, c.Synopsis, c.Help)
 	}
-	// A writer that fails leaves nobody to tell.
+	// If writing fails there is nobody to tell.
 	_ = t.Flush()
 }
 
-// ask asks a question. Its answer is written if that is to be JSON, and else is
-// read into body.
+// ask requests a path. With JSON it writes the answer; otherwise it reads it
+// into body.
 func (s *session) ask(path string, query map[string][]string, body any) (written bool, err error) {
 	text, err := s.client.Get(s.ctx, path, query)
 	return s.take(text, err, body)

@@ -7,7 +7,7 @@ import (
 	"nuthatch/internal/admin/api"
 )
 
-// events writes what has happened, in a line each, the latest last.
+// events writes the events, one a line, the latest last.
 func (s *session) events(args []string) error {
 	query := s.poolQuery(args)
 	s.limit(query)
@@ -30,7 +30,7 @@ func (s *session) events(args []string) error {
 	return err
 }
 
-// what says in words what happened, for how long and by whom.
+// what is an event in words: what happened, for how long, by whom.
 func what(e *api.Event) string {
 	text := e.Text
 	if e.Duration > 0 {

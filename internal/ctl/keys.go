@@ -71,7 +71,7 @@ func (s *session) hotkeys(args []string) error {
 	})
 }
 
-// within is how exactly a rate is known.
+// within is how exact a rate is.
 func within(k api.HotKey) string {
 	if k.Rate == 0 {
 		return "-"
@@ -79,7 +79,7 @@ func within(k api.HotKey) string {
 	return fmt.Sprintf("±%.0f%%", 100*k.Error/k.Rate)
 }
 
-// KeyText is how a key is shown of which the beginning is known.
+// KeyText shows a key of which only the beginning is known.
 func KeyText(key string, length int) string {
 	if len(key) < length {
 		return Plain(key) + fmt.Sprintf("... (%d bytes)", length)

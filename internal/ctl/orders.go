@@ -10,7 +10,7 @@ import (
 	"nuthatch/internal/preview"
 )
 
-// order is a command that is an order without anything to add.
+// order is an action without arguments.
 func order(path string) func(*session, []string) error {
 	return func(s *session, _ []string) error { return s.give(path, nil) }
 }
@@ -69,7 +69,7 @@ func (s *session) reload([]string) error {
 	return s.sign("reloaded")
 }
 
-// sign writes which proxy did what was asked for.
+// sign writes which proxy carried out the action.
 func (s *session) sign(done string) error {
 	info, err := s.client.Identify(s.ctx)
 	if err == nil {

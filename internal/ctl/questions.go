@@ -83,8 +83,7 @@ func (s *session) stats(args []string) error {
 	})
 }
 
-// poolState says whether the pool's requests wait, and until when if nobody resumes
-// it.
+// poolState says whether the pool is paused, and until when.
 func poolState(p *api.Pool, now time.Time) string {
 	switch {
 	case !p.Paused:
@@ -189,7 +188,7 @@ func sum(byReason map[string]int64) int64 {
 	return n
 }
 
-// times are those of the last moments, if they are known, and else since the
+// times are those of the last seconds or, if these are not known, since the
 // start.
 func times(l *api.Latency) (p50, p99, most string) {
 	if l == nil {
@@ -201,7 +200,7 @@ func times(l *api.Latency) (p50, p99, most string) {
 	return seconds(l.P50), seconds(l.P99), seconds(l.Max)
 }
 
-// rates are the requests, and those that failed, per second, in the last seconds.
+// rates are the requests and the failures per second, in the last seconds.
 func rates(r *api.Rates) (requests, failed string) {
 	if r == nil {
 		return "-", "-"
@@ -289,8 +288,8 @@ func orDash(text string) string {
 	return text
 }
 
-// Plain is text without what a terminal, or the table, would take for a command:
-// names of clients and keys are theirs to choose.
+// Plain is text without characters that a terminal or the table would interpret.
+// Clients choose their names and keys.
 func Plain(text string) string {
 	for _, c := range text {
 		if !strconv.IsPrint(c) {

@@ -15,21 +15,20 @@ import (
 const (
 	// maxFindings and maxLastEvents keep what status writes to 24 lines.
 	maxFindings, maxLastEvents = 12, 6
-	// nearly is from which part of a bound on it needs a look.
+	// nearly is the part of a bound from which on it needs a look.
 	nearly = 0.8
 )
 
 // A Status is what needs a look, and what has happened last.
 type Status struct {
-	// Fails: something fails requests, or turns clients away.
+	// Fails: requests fail, or clients are refused.
 	Fails bool `json:"fails"`
 	// Findings are what needs a look, what fails requests first.
 	Findings []Finding   `json:"findings"`
 	Events   []api.Event `json:"events"`
 }
 
-// A Finding is something that needs a look, of a server, of a pool or, without either, of
-// the process.
+// A Finding needs a look: it is about a server, a pool or, without either, the process.
 type Finding struct {
 	Fails  bool   `json:"fails"`
 	Pool   string `json:"pool,omitempty"`
@@ -200,7 +199,7 @@ func (f *finder) pool(p *api.Pool, now time.Time) {
 }
 
 // server finds a server that is not up, or answers with errors. others: some server
-// has keys.
+// of the pool has keys.
 func (f *finder) server(v *api.Server, others bool, now time.Time) {
 	name := v.Name
 	if v.Address != v.Name {
@@ -239,8 +238,8 @@ func (f *finder) server(v *api.Server, others bool, now time.Time) {
 	}
 }
 
-// recentErrors are error replies by prefix, the most frequent ones; fails: some speak of
-// the server.
+// recentErrors are the most frequent error replies, by prefix; fails: some are about the
+// server.
 func recentErrors(of map[string]float64) (text string, fails bool) {
 	prefixes := slices.SortedFunc(maps.Keys(of), func(a, b string) int {
 		return cmp.Or(cmp.Compare(of[b], of[a]), cmp.Compare(a, b))
@@ -255,8 +254,8 @@ func recentErrors(of map[string]float64) (text string, fails bool) {
 	return strings.Join(words, ", "), fails
 }
 
-// serverFaults are the beginnings of error replies that speak of the server, and not of
-// the request alone.
+// serverFaults are the prefixes of error replies that are about the server, and not
+// only about the request.
 var serverFaults = map[string]bool{
 	"OOM": true, "READONLY": true, "NOAUTH": true, "NOPERM": true, "MISCONF": true, "LOADING": true, "MASTERDOWN": true,
 	"CLUSTERDOWN": true, "NOREPLICAS": true, "BUSY": true, "SERVER_ERROR": true, "MOVED": true,

@@ -13,7 +13,7 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// pausePoll is how often a pause looks whether the pool's requests are
+// pausePoll is how often a pause checks whether the pool's requests are
 // answered.
 const pausePoll = 2 * time.Millisecond
 
@@ -26,11 +26,10 @@ type actions struct {
 	pauses   pauses
 }
 
-// Pause has the clients of a pool wait, at most for limit: their requests are
-// taken up again when the pool is resumed, by Resume or when the time is over. It
-// returns when all requests that were under way are answered, and admin.ErrBusy if that
-// is not so when ctx ends; the pool is paused all the same. by says who asked for
-// it.
+// Pause makes the clients of a pool wait, for limit at most. Their requests go on when
+// the pool is resumed, by Resume or when the time is over. It returns when all requests
+// in flight are answered. It returns admin.ErrBusy if some are still in flight when ctx
+// ends; the pool stays paused. by says who asked for it.
 func (a *actions) Pause(ctx context.Context, pool string, limit time.Duration, by string) error {
 	t, err := a.current.Load().topology(pool)
 	if err != nil {
@@ -55,7 +54,7 @@ func (a *actions) pause(t *topology.Topology, pool string, limit time.Duration, 
 	a.pauses.begin(t, limit, by, func() {
 		a.log.Warn("pool resumed: the time of its pause is over", slog.String("pool", pool))
 		a.journal.tell(events.Event{Kind: events.PoolResumed, Pool: pool, Text: "pool resumed: the time of its pause is over", For: limit})
-		// That the proxy ends resumes nothing, and needs not.
+		// If the proxy ends, nothing has to be resumed.
 		_ = a.loops.onAll(func(ctx *proxy.Context) { ctx.Resume(t) })
 	})
 	err := a.loops.onAll(func(ctx *proxy.Context) { ctx.Pause(t) })
@@ -139,8 +138,8 @@ func (a *actions) SetService(pool, server string, s topology.Service, by string)
 	return a.reconnect(t, h)
 }
 
-// OutOfService is what becomes by default of a disabled server's keys: what
-// becomes of an ejected one's.
+// OutOfService is the default for the keys of a disabled server: the same as
+// for an ejected one.
 func (a *actions) OutOfService(pool string) topology.Service {
 	g := a.current.Load()
 	if i := g.pool(pool); i >= 0 && g.conf.Pools[i].AutoEjectHosts {
@@ -149,8 +148,8 @@ func (a *actions) OutOfService(pool string) topology.Service {
 	return topology.Refused
 }
 
-// Reconnect has the loops connect anew to a server of a pool, or to all if server
-// is empty. The connections there are finish what they have.
+// Reconnect replaces the connections to a server of a pool, or to all servers if
+// server is empty. The old ones finish what they have.
 func (a *actions) Reconnect(pool, server, by string) error {
 	a.changing.Lock()
 	defer a.changing.Unlock()

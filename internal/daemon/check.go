@@ -39,14 +39,14 @@ func takenByOthers(addr config.Address, c *config.Config, o Options) bool {
 type Finding struct {
 	// Err says what.
 	Err error
-	// Doubt: it does not keep the proxy from starting, or not everywhere.
+	// Doubt: a start may succeed nevertheless.
 	Doubt bool
 }
 
 // A checkedStart is what Check checks.
 type checkedStart struct {
 	Options
-	// anyStats: nobody has chosen the statistics port, which may be another one when the
+	// anyStats: the statistics port is the default, and may be another one when the
 	// proxy starts.
 	anyStats bool
 }
@@ -54,10 +54,9 @@ type checkedStart struct {
 // startChecks are what Check looks at.
 var startChecks = []func(checkedStart) []Finding{checkToken, checkNames, checkStatsPort, checkSockets, checkFolders}
 
-// Check finds what would keep a proxy from starting with o, as far as the
-// configuration file, which is valid, does not tell it, and nothing need be opened for
-// it. What is in use at the moment does not count: it may be this proxy's. statsChosen
-// says whether somebody chose the statistics port, or it is the default.
+// Check finds what would keep a proxy from starting with o, beyond faults of the
+// configuration file. It opens nothing. Addresses in use at the moment do not count:
+// they may be this proxy's. statsChosen: the statistics port is not the default.
 func Check(o Options, statsChosen bool) []Finding {
 	var all []Finding
 	for _, check := range startChecks {
@@ -97,8 +96,8 @@ func checkToken(o checkedStart) []Finding {
 	return nil
 }
 
-// checkStatsPort finds listeners in the way of the statistics port. A port that
-// nobody has chosen may be another one when the proxy starts.
+// checkStatsPort finds listeners at the address of the statistics port. A
+// default port may be another one when the proxy starts.
 func checkStatsPort(o checkedStart) []Finding {
 	at := statsAddress(o.Options)
 	how := "choose another one with -s or -a"
@@ -125,8 +124,8 @@ func checkStatsPort(o checkedStart) []Finding {
 	return all
 }
 
-// checkSockets finds what is in the way of unix sockets. A folder that is missing may
-// be there when the proxy starts.
+// checkSockets finds paths at which no unix socket can be made. A missing directory
+// may be there when the proxy starts.
 func checkSockets(o checkedStart) []Finding {
 	var all []Finding
 	check := func(what string, a config.Address) {
@@ -150,7 +149,8 @@ func checkSockets(o checkedStart) []Finding {
 	return all
 }
 
-// inTheWay tells why no socket can be made at path; a socket may be there.
+// inTheWay tells why no socket can be made at path. An old socket there does
+// not matter.
 func inTheWay(path string) error {
 	folder, err := os.Stat(filepath.Dir(path))
 	if err != nil {
@@ -165,7 +165,8 @@ func inTheWay(path string) error {
 	return nil
 }
 
-// checkFolders finds files that cannot be written, for want of a folder.
+// checkFolders finds files that cannot be written because their directory is
+// missing.
 func checkFolders(o checkedStart) []Finding {
 	var all []Finding
 	for what, path := range map[string]string{"log file": o.LogFile, "pid file": o.PidFile} {

@@ -49,7 +49,8 @@ func (c *core) Now() int64 { return int64(time.Since(c.epoch)) }
 // Wall implements admin.Instance.
 func (c *core) Wall(at int64) time.Time { return c.epoch.Add(time.Duration(at)) }
 
-// leaveBy is when, in the loops' time, what is to end goes at the latest.
+// leaveBy is the latest end, in the loops' time, of clients and connections
+// that are to end.
 func (c *core) leaveBy(g *generation) int64 {
 	return c.Now() + int64(g.conf.Process.DrainTimeout)
 }
@@ -63,8 +64,8 @@ func (c *core) name() string {
 	return name
 }
 
-// leavesPaths: the paths of unix sockets are another program's: the one that
-// takes over, or, while this one starts and takes over itself, the one before.
+// leavesPaths: the paths of unix sockets belong to another program: the one
+// that takes over or, while this one starts to take over, the old one.
 func (c *core) leavesPaths() bool {
 	return c.life.replaced.Load() || c.opts.inherited.handedOver() && !c.life.serving.Load()
 }

@@ -22,9 +22,9 @@ import (
 //	        <──────── "" or the error ─── report(err), once it listens
 //	returns, and the program exits        serves on
 //
-// So the exit status that the user's shell sees is true: 0 means that the
-// daemon listens, and a port that is taken is told on the user's terminal.
-// nutcracker's parent exits 0 before anything has been tried.
+// So the exit status is true: 0 means that the daemon listens, and the user's
+// terminal shows when a port is taken. nutcracker's parent exits 0 before
+// anything has been tried.
 
 // daemonMarker is set in the environment of the second process only, to the
 // inode of the pipe that it inherits; it removes the variable before anything
@@ -95,7 +95,7 @@ func inodeOf(fd int) (string, error) {
 }
 
 // sendReport tells the waiting process how the start went and closes the pipe.
-// If nobody waits any more there is nobody to tell, and the daemon goes on.
+// If nobody waits, the daemon goes on.
 func sendReport(pipe *os.File, err error) {
 	text := started
 	if err != nil {
@@ -151,9 +151,9 @@ func startBackground() error {
 }
 
 // programPath returns the path to start this program by. It prefers the path
-// that the user called, because the kernel names the process after it and
-// scripts look for "nutcracker" in the process list; it is only taken if it
-// still leads to the running program.
+// that the user called, if it still leads to the running program: the kernel
+// names the process after it, and scripts look for "nutcracker" in the process
+// list.
 func programPath() (string, error) {
 	self, err := os.Executable()
 	if err != nil {

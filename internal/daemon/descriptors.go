@@ -20,7 +20,8 @@ type Descriptors struct {
 	Servers, Own int
 	// Clients is what is left for clients: above it new ones are turned away.
 	Clients int
-	// Scarce: too few are left for clients, so they are given some of the servers'.
+	// Scarce: too few would be left for clients, so clients get some of those for
+	// servers.
 	Scarce bool
 }
 
@@ -34,10 +35,9 @@ const (
 	// listenerDescriptors are a pool's listener, and its copy or its successor
 	// during an upgrade or a reload.
 	listenerDescriptors = 2
-	// maxLanes bounds the lanes, of the many that clients could ask for, that are
-	// reckoned with.
+	// maxLanes bounds the lanes that descriptors are reserved for.
 	maxLanes = 16
-	// leastClients is the part of all descriptors that is the clients' at least.
+	// leastClients is the least part of all descriptors for clients.
 	leastClients = 1.0 / 4
 )
 
@@ -57,8 +57,8 @@ func descriptorsOf(conf *config.Config, limit int) Descriptors {
 	return d
 }
 
-// lanesOf is how many kinds of connections to a server clients can make a pool
-// have: two versions of RESP, times the databases.
+// lanesOf is how many lanes a pool can have: two versions of RESP, times the
+// databases.
 func lanesOf(p *config.Pool) int {
 	if p.Protocol != config.Redis {
 		return 1

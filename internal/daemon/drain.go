@@ -9,7 +9,7 @@ import (
 	"nuthatch/internal/proxy"
 )
 
-// drainPoll is how often a draining proxy looks whether its clients are gone.
+// drainPoll is how often a draining proxy checks whether its clients are gone.
 const drainPoll = 5 * time.Millisecond
 
 // Drain ends the proxy without losing a request, and returns at once. The proxy
@@ -44,8 +44,8 @@ func (in *Instance) drain(delay time.Duration) {
 	}
 }
 
-// stopAccepting closes the listeners, when a change that is under way has come
-// to its end. There is none afterwards.
+// stopAccepting waits for a change that is under way, and closes the listeners.
+// No change begins afterwards.
 func (in *Instance) stopAccepting() *generation {
 	defer in.lockGeneration()()
 	g := in.current.Load()
@@ -56,7 +56,7 @@ func (in *Instance) stopAccepting() *generation {
 	return g
 }
 
-// emptyLoops has all clients leave, and returns when they have.
+// emptyLoops asks all clients to leave, and returns when they have.
 func (in *Instance) emptyLoops(by int64) {
 	in.pauses.endAll()
 	gone := in.loops.onAll(func(ctx *proxy.Context) {

@@ -17,8 +17,8 @@ import (
 // is not changed once it is current.
 type generation struct {
 	conf *config.Config
-	// In the order of conf.Pools. Of a pool that stays, the topology is made of
-	// the one before; of an address that stays, the listener is the same.
+	// In the order of conf.Pools. A pool that stays has a topology made from the
+	// old one; an address that stays keeps its listener.
 	topo      []*topology.Topology
 	learned   []*redis.Learned // what the loops know of a Redis pool's commands
 	scripts   []*redis.Scripts // and what its servers were told
@@ -40,9 +40,9 @@ func (g *generation) layout() stats.Layout {
 	return layout
 }
 
-// follow makes the topologies of the generation that follows old at time now. It
-// changes nothing of old.
-// A pool that speaks another protocol than before is another pool.
+// follow makes the topologies of the generation after old, at time now. It does
+// not change old. A pool that speaks another protocol than before is another
+// pool.
 func (g *generation) follow(old *generation, now int64) {
 	for i := range g.conf.Pools {
 		p := &g.conf.Pools[i]
@@ -58,8 +58,8 @@ func (g *generation) follow(old *generation, now int64) {
 	}
 }
 
-// add adds a pool's topology. Its rings, if they are large, are made by a goroutine, of
-// which a topology has one at a time.
+// add adds a pool's topology. A goroutine makes its rings if they are large, one at a
+// time.
 func (g *generation) add(t *topology.Topology) {
 	t.BuildAside(func(build func()) { go build() })
 	g.topo = append(g.topo, t)
@@ -99,7 +99,7 @@ func (g *generation) listenerAt(addr config.Address) *listener {
 	return nil
 }
 
-// listenersWithout are those listeners of g that other does not have.
+// listenersWithout are the listeners of g that other does not have.
 func (g *generation) listenersWithout(other *generation) []*listener {
 	return slices.DeleteFunc(slices.Clone(g.listeners), func(l *listener) bool { return slices.Contains(other.listeners, l) })
 }

@@ -33,10 +33,11 @@ import (
 //	decides: "go" ─────────────────────────────► accepts
 //	accepts no more, drains, ends
 //
-// Whoever finds the socket closed knows that the other one is gone, or has given up,
-// and until "go" the new one ends then. A program that knows nothing of this, or
-// hangs, never has a listening socket; the kernel ends it with the running program
-// (PR_SET_PDEATHSIG), which before ends its process group when it gives up.
+// A closed socket means that the other program has ended or given up. If that
+// happens before "go", the new program ends. A program that does not speak this
+// protocol, or hangs, never gets a listening socket. The kernel ends it with the
+// running program (PR_SET_PDEATHSIG); when the running program gives up it ends the
+// new one's process group.
 
 // handoverMarker is set in the environment of a program that takes over from a
 // running one: the inode of the socket that it inherits, a colon, and how many
@@ -61,9 +62,10 @@ const (
 var (
 	// errNoReport means that a program ended before it had reported anything.
 	errNoReport = errors.New("the new program ended before it served")
-	// errAlone means that the program that was to hand over is gone, or has given up.
+	// errAlone means that the old program is gone, or has given up.
 	errAlone = errors.New("the old program has ended, or has given up the upgrade")
-	// errThread means that the kernel would end this program with the one before.
+	// errThread means that the kernel would end this program together with the old
+	// one.
 	errThread = errors.New("the new program was not started by the main thread")
 )
 
@@ -72,14 +74,13 @@ type successor struct {
 	cmd  *exec.Cmd
 	conn *net.UnixConn
 	in   *bufio.Reader
-	// pid is who reported to be ready: what was started may have put it into the
-	// background.
+	// pid is the process that reported to be ready: it may be a child, if it went
+	// into the background.
 	pid int
 }
 
 // startSuccessor starts the program that is to get n sockets. The caller's thread
-// must live as long as the program is not ready: with the thread the kernel would end
-// the program.
+// must live until the program is ready: the kernel ends the program with that thread.
 func startSuccessor(n int) (*successor, error) {
 	path, err := calledPath()
 	if err != nil {
@@ -164,7 +165,7 @@ func (s *successor) awaitReady(ctx context.Context, sockets []*os.File) error {
 	}
 }
 
-// letGo has the program serve. It cannot be taken back.
+// letGo tells the program to serve. It cannot be undone.
 func (s *successor) letGo() error {
 	if err := s.conn.SetDeadline(time.Now().Add(upgradeTimeout)); err != nil {
 		return err
@@ -177,7 +178,7 @@ func (s *successor) letGo() error {
 	return err
 }
 
-// giveUp ends the program, and what it has started, and returns how it ended.
+// giveUp ends the program and all that it started, and returns how it ended.
 func (s *successor) giveUp() error {
 	s.conn.Close()
 	// Either may have ended by itself.
@@ -206,14 +207,14 @@ func sendSockets(conn *net.UnixConn, sockets []*os.File) error {
 type predecessor struct {
 	conn *net.UnixConn
 	n    int // how many sockets it has for us
-	// asked: this program is ready. Before that nobody waits for answered.
+	// asked: this program is ready, and waits for answered.
 	asked    chan struct{}
 	answered chan error
 	over     atomic.Bool // this program does not start
 }
 
-// init keeps a program that takes over on its main thread, which alone can undo what
-// the program before has asked of the kernel: to end this one with that one.
+// init keeps a program that takes over on its main thread. Only that thread can undo
+// PR_SET_PDEATHSIG, which the old program has set.
 func init() {
 	if os.Getenv(handoverMarker) != "" {
 		runtime.LockOSThread()
@@ -275,8 +276,8 @@ func (p *predecessor) takeSockets() ([]int, error) {
 	return fds, nil
 }
 
-// follow calls alone, once, if the other program is gone before this one is ready.
-// What it says later is ready's.
+// follow calls alone, once, if the other program ends before this one is ready.
+// From then on ready reads the socket.
 func (p *predecessor) follow(alone func(error)) {
 	go func() {
 		answer := make([]byte, len(sayGo))
@@ -295,8 +296,8 @@ func (p *predecessor) follow(alone func(error)) {
 	}()
 }
 
-// ready tells the other program that this one can serve, and returns when it shall,
-// or the reason why it shall not. It runs on the main thread.
+// ready tells the other program that this one can serve. It returns when this one
+// is to serve, or the reason why not. It runs on the main thread.
 func (p *predecessor) ready() error {
 	if unix.Gettid() != os.Getpid() {
 		return errThread
@@ -308,8 +309,8 @@ func (p *predecessor) ready() error {
 	return p.ask()
 }
 
-// ask is ready in a program that the kernel does not end with the other one. From now
-// on it is the closed socket that tells of its end.
+// ask is ready once the kernel no longer ends this program with the other one. From
+// now on the closed socket shows that the other one has ended.
 func (p *predecessor) ask() error {
 	close(p.asked)
 	if _, err := fmt.Fprintf(p.conn, "%s%d\n", sayReady, os.Getpid()); err != nil {
@@ -325,7 +326,7 @@ func (p *predecessor) ask() error {
 // failed tells the other program why this one does not start.
 func (p *predecessor) failed(why error) {
 	p.over.Store(true)
-	// Whoever does not listen any more need not know.
+	// If nobody listens, nobody needs to know.
 	_, _ = io.WriteString(p.conn, sayFailed+why.Error())
 	p.conn.Close()
 }

@@ -12,9 +12,9 @@ import (
 	"nuthatch/internal/socket"
 )
 
-// inherited are listening sockets that the process was started with, by the
-// program that ran before (see Upgrade) or by systemd. They are known by the
-// addresses that they are bound to. A nil *inherited has none.
+// inherited are listening sockets that the process got at its start, from the
+// old program (see Upgrade) or from systemd. They are found by their addresses.
+// A nil *inherited has none.
 type inherited struct {
 	fds map[string]int // by address
 	// from is the program that hands the sockets over; nil if it was systemd.
@@ -42,8 +42,8 @@ func inherit() (*inherited, error) {
 	return in, nil
 }
 
-// add notes a socket, which is ours from now on. Of two at one address the second
-// is of no use.
+// add keeps a socket, which is ours from now on. A second one at the same address
+// is closed.
 func (in *inherited) add(fd int) {
 	syscall.CloseOnExec(fd)
 	name := socket.LocalName(fd)
@@ -57,7 +57,7 @@ func (in *inherited) add(fd int) {
 // handedOver reports whether another program hands sockets over.
 func (in *inherited) handedOver() bool { return in != nil && in.from != nil }
 
-// ready returns when the proxy may serve: at once, or when the program before lets
+// ready returns when the proxy may serve: at once, or when the old program lets
 // it.
 func (in *inherited) ready() error {
 	if !in.handedOver() {
@@ -105,7 +105,7 @@ func (in *inherited) listen(network, address string) (net.Listener, error) {
 	return net.FileListener(f)
 }
 
-// closeRest closes what nobody wanted.
+// closeRest closes the sockets that no listener took.
 func (in *inherited) closeRest() {
 	if in == nil {
 		return

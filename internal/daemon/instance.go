@@ -36,14 +36,14 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// spareProcs is how many threads may run Go code beside the event loops: for
-// the collector, the log and the statistics, so that a loop never waits for
-// them to be scheduled.
+// spareProcs is how many threads may run Go code beside the event loops, for
+// the collector, the log and the statistics. So they never wait for a loop to
+// be scheduled.
 const spareProcs = 2
 
-// An Instance is one running proxy. Its methods may be called from any
-// goroutine. What it shows and what it lets be done to it, which together are
-// admin.Instance, are its view, its actions and its own changes: Reload, Drain, Upgrade.
+// An Instance is one running proxy. Its methods may be called from any goroutine. It
+// implements admin.Instance by its view, its actions, and its own changes: Reload,
+// Drain, Upgrade.
 type Instance struct {
 	*core
 	*view
@@ -57,8 +57,8 @@ type Instance struct {
 	recorder  *admin.Recorder
 	watcher   *watcher
 
-	// handing is held by whoever needs the listeners as they are, or changes them: an
-	// upgrade, which may take long, a reload and the end. upgrading: it is an upgrade.
+	// handing is held by whoever changes the listeners or needs them unchanged: an
+	// upgrade, which may take long, a reload, the end. upgrading: it is an upgrade.
 	handing   sync.Mutex
 	upgrading atomic.Bool
 	// changing is held by whoever makes a change: one at a time. It comes after handing.
@@ -249,13 +249,13 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 	})
 }
 
-// loopFailed ends the instance for want of a loop.
+// loopFailed ends the instance after a loop has failed.
 func (in *Instance) loopFailed(err error) {
 	in.log.Error("event loop failed", errAttr(err))
 	go in.Stop()
 }
 
-// facts is what "stats" tells of the proxy itself, under memcached's names where
+// facts is what "stats" shows of the proxy itself, under memcached's names where
 // it has one. It may be called on any goroutine.
 func (in *Instance) facts(p *config.Pool) func(tell func(name, value string)) {
 	return func(tell func(name, value string)) {
@@ -330,21 +330,21 @@ func (in *Instance) Stop() {
 		if in.life.serving.Load() {
 			in.log.Always(in.name() + " ended")
 		}
-		// What the log could not write at the very end it cannot tell either.
+		// An error of the log at the very end cannot be logged.
 		_ = in.log.Close()
 		close(in.life.ended)
 	})
 	<-in.life.ended
 }
 
-// last returns the last generation that there is, when a change that is under way
-// has come to its end.
+// last waits for a change that is under way, and returns the last generation.
 func (in *Instance) last() *generation {
 	defer in.lockGeneration()()
 	return in.current.Load()
 }
 
-// lockGeneration keeps the generation what it is, and returns what ends that.
+// lockGeneration keeps the generation from changing, and returns the function
+// that unlocks it.
 func (in *Instance) lockGeneration() (unlock func()) {
 	in.handing.Lock()
 	in.changing.Lock()
@@ -354,7 +354,8 @@ func (in *Instance) lockGeneration() (unlock func()) {
 	}
 }
 
-// Wait waits until the proxy has ended, and returns why if it ended of itself.
+// Wait waits until the proxy has ended, and returns the error if it ended by
+// itself.
 func (in *Instance) Wait() error {
 	<-in.life.ended
 	return in.loops.failure()

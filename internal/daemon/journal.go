@@ -30,7 +30,7 @@ func (j *journal) tell(e events.Event) {
 	j.events.Add(e)
 }
 
-// refused tells that a configuration was not taken: every fault in the log, the first
+// refused reports that a configuration was refused: every fault in the log, the first
 // in the event.
 func (j *journal) refused(err error, by string) {
 	faults := strings.Split(strings.TrimSpace(err.Error()), "\n")
@@ -44,7 +44,7 @@ func (j *journal) refused(err error, by string) {
 	j.tell(events.Event{Kind: events.ReloadRefused, Text: text, By: by})
 }
 
-// tellReloaded tells of how many changes there are in a configuration that was taken.
+// tellReloaded reports how many changes a reload made.
 func (j *journal) tellReloaded(c *preview.Change, by string) {
 	settings, servers := len(c.Process), 0
 	for i := range c.Pools {

@@ -8,13 +8,13 @@ import (
 	"nuthatch/internal/admin"
 )
 
-// A lifetime is how far an Instance has come between its start and its end:
+// A lifetime is the state of an Instance between its start and its end:
 //
 //	starting ─► serving ─┬─► draining ─► stopping ─► ended
 //	                     └─► replaced ─► stopping ─► ended      an upgrade
 //
-// What is asked for later never undoes what was asked for before. Its methods may be
-// called from any goroutine.
+// A later request never undoes an earlier one. Its methods may be called from any
+// goroutine.
 type lifetime struct {
 	// asked is done when an end has been asked for, in whatever way, which askEnd says.
 	asked  context.Context
@@ -26,8 +26,8 @@ type lifetime struct {
 	draining atomic.Bool
 	// replaced: another program has the listening sockets and the pid file.
 	replaced atomic.Bool
-	// fate is held while it is decided that the proxy ends, or that another program
-	// takes over: one or the other.
+	// fate is held while either is decided: that the proxy ends, or that another
+	// program takes over.
 	fate sync.Mutex
 
 	// stopping is closed when the loops are about to end, ended when all has.
@@ -40,10 +40,10 @@ func (l *lifetime) begin() {
 	l.stopping, l.ended = make(chan struct{}), make(chan struct{})
 }
 
-// ending reports whether an end has been asked for: nothing is changed any more.
+// ending reports whether an end has been asked for. No change begins after that.
 func (l *lifetime) ending() bool { return l.draining.Load() || l.asked.Err() != nil }
 
-// ready reports whether the proxy takes new clients and means to go on doing so.
+// ready reports whether the proxy accepts new clients and is not about to stop.
 func (l *lifetime) ready() bool {
 	select {
 	case <-l.stopping:
@@ -72,7 +72,7 @@ func (l *lifetime) stop() {
 	close(l.stopping)
 }
 
-// replace has another program take over, which give lets go, unless this one is to end.
+// replace lets another program take over by calling give, unless this one is to end.
 // The error is give's, or admin.ErrEnding.
 func (l *lifetime) replace(give func() error) error {
 	l.fate.Lock()

@@ -25,16 +25,16 @@ type listener struct {
 	accept *proxy.Listener
 }
 
-// listeners are the pools' listening sockets: they open and close them. Which there are
-// says the generation. Whoever calls it holds what lockGeneration locks, or is the start.
+// listeners open and close the pools' listening sockets. The generation says which there
+// are. A caller holds lockGeneration's lock, or is the start.
 type listeners struct {
 	*core
 	ports *ports
 }
 
-// openAll gives g its listeners: those that old has at the same addresses,
-// and new ones, which do not accept yet. On error, which tells all that could not
-// be opened, none of the new ones is left.
+// openAll gives g its listeners: those that old has at the same addresses, and
+// new ones, which do not accept yet. The error names all that could not be
+// opened; then none of the new ones is left open.
 func (s *listeners) openAll(g, old *generation) error {
 	var opened []*listener
 	var faults []error
@@ -83,10 +83,10 @@ func (s *listeners) open(p *config.Pool) (*listener, error) {
 	return l, nil
 }
 
-// stopAccepting has the accepting loop accept nothing more from list. The sockets stay
-// open.
+// stopAccepting makes the accepting loop accept nothing more from list. The sockets
+// stay open.
 func (s *listeners) stopAccepting(list []*listener) {
-	// That the loops have ended is as good.
+	// If the loops have ended, that is as good.
 	_ = s.loops.onFirst(func(*proxy.Context) {
 		for _, l := range list {
 			l.accept.Close()
@@ -94,8 +94,8 @@ func (s *listeners) stopAccepting(list []*listener) {
 	})
 }
 
-// acceptRest accepts the clients that wait in the kernel, but no more than can have
-// waited when it began, however many come meanwhile.
+// acceptRest accepts the clients that wait in the kernel, but no more than could
+// wait when it began.
 func (s *listeners) acceptRest(l *listener, most int) {
 	for more := true; more && most > 0; {
 		var n int
@@ -144,8 +144,8 @@ func (s *listeners) applyBacklogs(old, g *generation) {
 	}
 }
 
-// takeBackBacklogs undoes what a program that was given up may have done to the
-// sockets, which are the same as ours.
+// takeBackBacklogs undoes what a failed new program may have done to the
+// sockets, which both share.
 func (s *listeners) takeBackBacklogs(g *generation) {
 	for i, l := range g.listeners {
 		s.setBacklog(l, &g.conf.Pools[i])

@@ -14,7 +14,8 @@ import (
 type loops struct {
 	// static after the start
 	//
-	// contexts are by their IDs, and so is ended: closed when a loop runs nothing any more.
+	// contexts and ended are indexed by the loops' IDs. ended is closed when a loop has
+	// ended.
 	contexts []*proxy.Context
 	ended    []chan struct{}
 
@@ -24,7 +25,7 @@ type loops struct {
 	err error // why a loop ended of itself
 }
 
-// start runs one more loop. failed is called if it ends of itself.
+// start runs one more loop. failed is called if it ends by itself.
 func (l *loops) start(ctx *proxy.Context, failed func(error)) {
 	l.contexts = append(l.contexts, ctx)
 	ended := make(chan struct{})
@@ -43,14 +44,14 @@ func (l *loops) start(ctx *proxy.Context, failed func(error)) {
 	})
 }
 
-// onFirst runs f on the accepting loop and waits for it. With an error, which says
-// that the instance ends, f has not run and never will.
+// onFirst runs f on the accepting loop and waits for it. An error means that the
+// instance ends, and that f has not run and never will.
 func (l *loops) onFirst(f func(*proxy.Context)) error {
 	return l.await(l.contexts[0], begin(l.contexts[0], f))
 }
 
-// onAll runs f on every loop, the accepting one last, and waits for all. With an
-// error, which says that the instance ends, f runs on no loop any more.
+// onAll runs f on every loop, the accepting one last, and waits for all. An
+// error means that the instance ends, and that f no longer runs on any loop.
 func (l *loops) onAll(f func(*proxy.Context)) error {
 	done := make([]<-chan struct{}, len(l.contexts))
 	for i, ctx := range slices.Backward(l.contexts) {
@@ -65,10 +66,10 @@ func (l *loops) onAll(f func(*proxy.Context)) error {
 	return err
 }
 
-// begin has a loop run f. The channel is closed when it has.
+// begin runs f on a loop. The channel is closed when f has run.
 func begin(ctx *proxy.Context, f func(*proxy.Context)) <-chan struct{} {
 	done := make(chan struct{})
-	// A loop that takes nothing any more has ended, which await finds out.
+	// A loop that accepts no function has ended; await finds that out.
 	_ = ctx.Loop().Post(func() {
 		defer close(done)
 		f(ctx)
@@ -112,7 +113,7 @@ func (l *loops) stop() {
 	l.running.Wait()
 }
 
-// failure is why loops have ended of themselves; nil if none has.
+// failure is why loops have ended by themselves; nil if none has.
 func (l *loops) failure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

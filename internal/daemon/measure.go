@@ -20,7 +20,7 @@ import (
 // takes some 100 microseconds.
 const serversAtOnce = 32
 
-// measures is what the configuration wants measured. The slow logs get their room.
+// measures is what the configuration asks to measure. It sizes the slow logs.
 func (in *Instance) measures(g *generation) proxy.Measures {
 	p := &g.conf.Process
 	for _, t := range g.topo {

@@ -20,29 +20,28 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// max_memory is what the process should have resident, about:
+// max_memory is about what the process should have resident:
 //
 //	program, stacks, tables     Go's collector and       what the loops hold for clients
 //	and structures              garbage                  (soft and hard mark, see proxy)
 //	└─ baseMemory ──────────────┴────────────────────────┴──────────────────────────────┘
 //
-// The loops keep to their marks; the Go runtime is told the whole, and collects
-// and gives back as it must.
+// The loops keep to their marks. The Go runtime has the whole as its limit.
 const (
 	// baseMemory is what a process without clients takes, in bytes.
 	baseMemory = 12 << 20
 	// softPart and hardPart are the loops' marks, as parts of the rest.
 	softPart, hardPart = 0.55, 0.70
-	// defaultPart is which part of what the process may use is max_memory if the
-	// file does not tell: below it there must be room for the kernel's buffers, and
-	// for whoever else is in the control group.
+	// defaultPart is the part of the available memory that is max_memory by
+	// default. The rest is for the kernel's buffers and for other processes of the
+	// control group.
 	defaultPart = 0.75
 	// requestPart is which part of max_memory one request, or one reply, may be.
 	requestPart = 8
 	// answerPart is which part of max_memory the admin listener's answers may take
 	// together.
 	answerPart = 4
-	// binaryMemory is how much of what is resident the Go runtime does not count.
+	// binaryMemory is the resident memory that the Go runtime does not count.
 	binaryMemory = 8 << 20
 )
 
@@ -50,8 +49,8 @@ const (
 type Memory struct {
 	// Limit is max_memory, from the file or by default, in bytes; 0 is no limit.
 	Limit int64
-	// Held is what the event loops hold for clients, Soft and Hard the marks above
-	// which less and nothing is read.
+	// Held is what the event loops hold for clients. Above Soft less is read,
+	// above Hard nearly nothing.
 	Held, Soft, Hard int64
 }
 
@@ -66,9 +65,9 @@ func (r *resources) Memory() Memory {
 // bytes; 0: there is no bound.
 func (r *resources) answerMemory() int64 { return r.maxMemory.Load() / answerPart }
 
-// resources are what the process may use, and what of it the loops are told. Its methods
-// may be called from any goroutine, but the two that apply a generation: they are the
-// start's and then a change's.
+// resources are the process's limits of memory and descriptors, and the loops' shares of
+// them. Its methods may be called from any goroutine, but the two that apply a
+// generation: they are the start's and then a change's.
 type resources struct {
 	log    *logging.Logger
 	limits *topology.Limits
@@ -159,7 +158,7 @@ func groupLimit(root fs.FS) int64 {
 		case parts[1] != "":
 			continue
 		}
-		// A container may see its own group where the machine has the root.
+		// In a container the path may be that of its own group.
 		for dir := path.Join("/", parts[2]); ; dir = path.Dir(dir) {
 			least = min(least, readLimit(root, path.Join(mount, dir, file)))
 			if dir == "/" {
@@ -170,7 +169,7 @@ func groupLimit(root fs.FS) int64 {
 	return least
 }
 
-// readLimit reads a limit from a file. That there is none is the largest number.
+// readLimit reads a limit from a file. No limit is the largest number.
 func readLimit(root fs.FS, name string) int64 {
 	text, err := fs.ReadFile(root, name)
 	if err != nil {
@@ -184,16 +183,17 @@ func readLimit(root fs.FS, name string) int64 {
 }
 
 const (
-	// returnPeriod is how often it is looked whether there is memory to give back.
+	// returnPeriod is how often the process checks whether there is memory to give
+	// back.
 	returnPeriod = 5 * time.Second
-	// returnLeast is how much more must be resident, in bytes, than when that was
-	// done last.
+	// returnLeast is how much the resident memory must have grown, in bytes, since
+	// memory was last given back.
 	returnLeast = 32 << 20
 )
 
 // returnMemory gives memory that a flood has left unused back to the system. The
-// Go runtime does so too, but collects only as memory is asked for, which after
-// a flood may be never.
+// Go runtime collects only while memory is allocated, which may not happen after
+// a flood.
 func (r *resources) returnMemory(loops *loops, stopping <-chan struct{}) {
 	tick := time.NewTicker(returnPeriod)
 	defer tick.Stop()
@@ -207,7 +207,7 @@ func (r *resources) returnMemory(loops *loops, stopping <-chan struct{}) {
 		}
 		held, _, _ := r.limits.Memory()
 		if held <= before && residentMemory()-held > least+returnLeast {
-			// That the loops have ended is as good.
+			// If the loops have ended, that is as good.
 			_ = loops.onAll((*proxy.Context).Trim)
 			debug.FreeOSMemory()
 			least = residentMemory() - held

@@ -51,8 +51,8 @@ type Options struct {
 	// lookup resolves the names of servers; nil: as the system does.
 	lookup lookup
 
-	// failing is a test's: it is told of each step of a reload that has been
-	// prepared, and its error makes it fail.
+	// failing is for tests: it is called after each prepared step of a reload, and
+	// its error fails the reload.
 	failing func(step string) error
 
 	// Daemonize makes Run continue in the background.

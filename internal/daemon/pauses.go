@@ -10,16 +10,16 @@ import (
 
 // pauses are the pauses of pools that nobody has ended yet.
 type pauses struct {
-	// order is held while a pause begins or ends, the loops' part included, so
-	// that the loops hear of it in that order.
+	// order is held while a pause begins or ends, so that all loops see pauses in
+	// the same order.
 	order sync.Mutex
 
 	mu      sync.Mutex
 	running []*pause
 }
 
-// A pause ends by itself. It is of one pool, and not of another one that has its
-// name later.
+// A pause ends by itself. It belongs to one pool, and not to a later one of the
+// same name.
 type pause struct {
 	topo  *topology.Topology
 	timer *time.Timer
@@ -100,8 +100,8 @@ func (p *pauses) of(t *topology.Topology) (until time.Time, by string) {
 	return time.Time{}, ""
 }
 
-// endWithout ends the pauses of pools that g, which is current, does not have.
-// The loops have let their clients go on.
+// endWithout ends the pauses of pools that the current generation g does not
+// have.
 func (p *pauses) endWithout(g *generation) {
 	p.order.Lock()
 	defer p.order.Unlock()

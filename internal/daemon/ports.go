@@ -87,11 +87,11 @@ type ports struct {
 type adminPlace struct {
 	addr config.Address // the zero Address: there is to be none
 	name string         // what the log calls it
-	// needed: somebody asked for it, so that the proxy does not run without.
+	// needed: the configuration names it, so the proxy does not run without it.
 	needed bool
 }
 
-// places are where conf has the admin listeners.
+// places are the admin listeners' addresses in conf.
 func (p *ports) places(conf *config.Process) [numAdmins]adminPlace {
 	places := [numAdmins]adminPlace{
 		adminPort:   {addr: conf.Admin, name: "admin listener", needed: conf.AdminWritten},
@@ -114,7 +114,7 @@ func (p *ports) places(conf *config.Process) [numAdmins]adminPlace {
 }
 
 // adminSocketDir is the first directory for sockets that can be used, made if it is
-// not there: it must be this user's or root's, and nobody else's to write p.
+// not there: it must belong to this user or root, and nobody else may write to it.
 func adminSocketDir() (string, error) {
 	var faults []error
 	for _, dir := range config.AdminSocketDirs() {
@@ -130,7 +130,7 @@ func adminSocketDir() (string, error) {
 	return "", errors.Join(faults...)
 }
 
-// mayHoldSockets reports why a directory is not one to put a socket in, if it is not.
+// mayHoldSockets returns why no socket may be put into a directory, or nil.
 func mayHoldSockets(dir string) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(dir, &st); err != nil {
@@ -148,8 +148,8 @@ func mayHoldSockets(dir string) error {
 	return nil
 }
 
-// open opens an admin listener; nil if there is to be none, or if nobody asked
-// for it and its address is taken, also by a pool or by the statistics port.
+// open opens an admin listener. It returns nil if there is to be none, or if a
+// default address is taken, also by a pool or the statistics port.
 func (p *ports) open(c *config.Config, place adminPlace) (*admin.HTTPPort, error) {
 	if place.addr.Network == "" {
 		return nil, nil
@@ -195,7 +195,7 @@ func (p *ports) listen(addr config.Address) (net.Listener, error) {
 	return net.FileListener(f)
 }
 
-// serve puts h in the place of an admin listener; nil is none.
+// serve makes h the admin listener at a place; nil is none.
 func (p *ports) serve(which int, h *admin.HTTPPort) {
 	if h != nil {
 		h.OwnPath(true)
@@ -214,8 +214,8 @@ func (p *ports) addr(which int) net.Addr {
 	return nil
 }
 
-// isToMove reports whether an admin listener, or that there is none, is not what
-// is asked for.
+// isToMove reports whether an admin listener is not at the place that is asked
+// for.
 func (p *ports) isToMove(which int, is adminPlace) bool {
 	h := p.admins[which].Load()
 	if h == nil {
@@ -232,7 +232,7 @@ func adminModeOf(a config.Address) os.FileMode {
 	return a.Mode
 }
 
-// discardAdmin ends an admin listener that never served, if there is one, and
+// discardAdmin closes an admin listener that never served, if there is one, and
 // removes its path.
 func discardAdmin(h *admin.HTTPPort) {
 	if h != nil {
@@ -270,7 +270,7 @@ func (p *ports) closeStats() {
 	}
 }
 
-// serveAll has every listener serve. They own their paths from now on.
+// serveAll makes every listener serve. They own their paths from now on.
 func (p *ports) serveAll() {
 	if p.stats != nil {
 		p.stats.OwnPath(true)
@@ -281,7 +281,7 @@ func (p *ports) serveAll() {
 	}
 }
 
-// handOver closes the listeners; their paths are another program's.
+// handOver closes the listeners and leaves their paths to the other program.
 func (p *ports) handOver() {
 	if p.stats != nil {
 		p.stats.OwnPath(false)
@@ -315,8 +315,8 @@ func (p *ports) admin() []*admin.HTTPPort {
 	return list
 }
 
-// takenBy adds to the error of a listener at addr that the port is taken by this
-// proxy itself, at another host: the old listener closes when the new one is open.
+// takenBy adds to an error that this proxy itself has the port, at another host:
+// its old listener closes only when the new one is open.
 func (p *ports) takenBy(err error, addr config.Address) error {
 	g := p.current.Load()
 	if g == nil || addr.Port == 0 || !errors.Is(err, unix.EADDRINUSE) {

@@ -16,7 +16,7 @@ import (
 )
 
 // Reload reads the configuration file again and makes it the one in force. It
-// is applied as a whole or not at all; the error tells every reason why not.
+// is applied as a whole or not at all; the error has every reason why not.
 //
 //	prepare: what can fail, each step with its undo        commit: what cannot
 //	read, check ─► tokens ─► listeners ─► names looked up ─► every loop, between two ─► what is no longer
@@ -66,17 +66,17 @@ type reloading struct {
 	undo []func()
 }
 
-// A reloadStep is what can fail of a reload.
+// A reloadStep is a step of a reload that can fail.
 type reloadStep struct {
 	name string
-	// first and last are steps without which others make no sense, or which wait for
-	// others: with a fault before them the last are left out.
+	// The others make no sense without a first step. A last step is left out after a
+	// fault.
 	first, last bool
 	do          func(*reloading) error
 }
 
-// reloadSteps are in the order in which they are done. All faults are told, of
-// steps after a fault too.
+// reloadSteps are in order. A fault does not stop the later ones, so that all
+// faults are reported.
 var reloadSteps = []reloadStep{
 	{name: "file", first: true, do: (*reloading).read},
 	{name: "tokens", do: (*reloading).readTokens},
@@ -175,8 +175,8 @@ func (r *reloading) lookUp() error {
 	return nil
 }
 
-// commit makes the next generation the one in force. It fails only if a loop has
-// ended, and the proxy with it.
+// commit puts the next generation in force. It fails only if a loop has ended,
+// which ends the proxy.
 func (r *reloading) commit() error {
 	in, old, g := r.in, r.old, r.next
 	for _, t := range g.topo {
@@ -209,8 +209,8 @@ func (r *reloading) commit() error {
 	return nil
 }
 
-// Preview is what it would change to run with conf, or, if that is nil, with what
-// is in the file now, as far as that can be known without doing it.
+// Preview is what conf would change or, if conf is nil, what the file would
+// change now.
 func (in *Instance) Preview(conf *config.Config, take func(n int64) error) (*preview.Change, error) {
 	if conf == nil {
 		var err error
@@ -235,8 +235,8 @@ func (in *Instance) loadConfig() (*config.Config, error) {
 	return config.Load(in.opts.ConfigFile)
 }
 
-// adopt has every loop use g. The accepting loop comes last, and begins to deal
-// clients to the new pools when all others know them.
+// adopt makes every loop use g. The accepting loop comes last, so that it deals
+// clients to new pools when all others know them.
 func (in *Instance) adopt(g *generation) error {
 	by := in.leaveBy(g)
 	options := make(map[*proxy.Context][]proxy.PoolOptions, len(in.loops.contexts))
@@ -263,9 +263,8 @@ func live(p *config.Process, from *config.Process) {
 	p.Threads, p.LogFormat = old.Threads, old.LogFormat
 }
 
-// keepStatic returns the configuration with those settings that a running proxy
-// cannot change as they were in old, and tells which of them the file has
-// otherwise.
+// keepStatic returns the configuration with the old values of settings that a
+// running proxy cannot change, and lists those that differ in the file.
 func keepStatic(old, conf *config.Config) (*config.Config, []preview.NotApplied) {
 	kept := *conf
 	kept.Process = old.Process
@@ -325,8 +324,8 @@ func (r *reloading) modeChanges() []modeChange {
 	return all
 }
 
-// mayChmod tells why the mode of a unix socket cannot be changed. The socket stays
-// as it is.
+// mayChmod returns why the mode of a unix socket cannot be changed, or nil. It
+// does not change the socket.
 func mayChmod(path string) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {

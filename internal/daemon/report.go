@@ -20,8 +20,9 @@ const (
 	// maxReports is how many questions of clients about the whole process may wait
 	// for an answer.
 	maxReports = 1024
-	// restShare bounds what the loops spend on such questions: between two times that
-	// they are asked is at least so many times what it took, and maxRest at the most.
+	// restShare bounds the time that the loops spend on such questions: after each
+	// round the reporter rests for restShare times as long as it took, and for
+	// maxRest at the most.
 	restShare = 10
 	maxRest   = 20 * time.Millisecond
 )
@@ -33,8 +34,8 @@ const (
 //	      ▲                          ▲       └─► surveys: goroutines that ask servers ─┐
 //	      └────── posted reply ──────┴──────────────── results ◄───────────────────────┘
 //
-// What is found out answers all questions that were asked before, and none that was
-// asked later: a client that asks finds in the answer what it did before.
+// A round answers all questions that were asked before it began, and no later ones.
+// So a client's answer includes what the client did before it asked.
 type reporter struct {
 	*core
 	resources *resources
@@ -95,7 +96,7 @@ func (r *reporter) start() {
 	})
 }
 
-// outside has the reporter run f, unless too much waits. f calls done when its
+// outside runs f on the reporter, unless too much waits. f calls done when its
 // question is answered.
 func (r *reporter) outside(f func(done func())) bool {
 	if r.open.Add(1) > maxReports {
@@ -103,13 +104,13 @@ func (r *reporter) outside(f func(done func())) bool {
 		return false
 	}
 	done := func() { r.open.Add(-1) }
-	// There is room: what is in it is counted.
+	// There is room, since waiting questions are counted.
 	r.questions <- question{time.Now(), func() { f(done) }}
 	return true
 }
 
-// redisFacts finds out what a pool's clients are told of the process, or nil if the
-// instance ends. If servers is set, what the pool's servers say is learnt first. It
+// redisFacts collects the facts that a pool's clients are told of the process; nil
+// if the instance ends. If servers is set, the pool's servers are asked first. It
 // runs on the reporter's goroutine, as use does.
 func (r *reporter) redisFacts(name string, servers bool, use func(*redis.Facts)) {
 	asked := r.asked
@@ -120,8 +121,8 @@ func (r *reporter) redisFacts(name string, servers bool, use func(*redis.Facts))
 	use(r.factsOf(name, asked))
 }
 
-// factsOf asks the loops what a pool's clients are told, unless that has been done
-// since a time.
+// factsOf collects a pool's facts from the loops, unless that was done after the
+// given time.
 func (r *reporter) factsOf(name string, since time.Time) *redis.Facts {
 	if k := r.known[name]; k != nil && !k.at.Before(since) {
 		return &k.Facts

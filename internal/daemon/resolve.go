@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// resolveAgain is the least time between two look-ups of a name, however often
-	// its server cannot be connected to.
+	// resolveAgain is the least time between two look-ups of a name, even if its
+	// server cannot be connected to.
 	resolveAgain = time.Second
 	// resolveTimeout bounds one round of look-ups, the one before the proxy
 	// listens included.
@@ -43,11 +43,11 @@ type resolver struct {
 	targets  []*target // servers that are named
 	fixed    []*target // servers that have an address
 	started  bool
-	// moved has the loops follow when addresses were published. It does not wait.
+	// moved tells the loops that addresses were published. It does not wait.
 	moved  func()
 	cancel context.CancelFunc
 	done   chan struct{}
-	// unreachable has something in it if a server could not be connected to.
+	// unreachable is not empty if a server could not be connected to.
 	unreachable chan struct{}
 }
 
@@ -98,11 +98,11 @@ func newResolver(cfg *config.Config, topo []*topology.Topology, log *logging.Log
 	return r
 }
 
-// moveTime is how long connections to addresses that a name has no longer have at least
-// to finish what they owe.
+// moveTime is the least time for connections to a name's old addresses to finish their
+// requests.
 const moveTime = 10 * time.Second
 
-// resolver returns one for g, that has the loops follow.
+// resolver makes the resolver of g, which tells the loops of new addresses.
 func (in *Instance) resolver(g *generation) *resolver {
 	r := newResolver(g.conf, g.topo, in.log, in.journal.tell, in.opts.lookup)
 	r.moved = func() {
@@ -154,7 +154,7 @@ func (r *resolver) start() {
 	}()
 }
 
-// wake has the names of servers that could not be connected to looked up.
+// wake starts a look-up of the names of servers that could not be connected to.
 func (r *resolver) wake() {
 	select {
 	case r.unreachable <- struct{}{}:
@@ -183,8 +183,7 @@ func (r *resolver) roundOfUnreachable(ctx context.Context) {
 	}
 }
 
-// stop ends the look-ups and waits for the last. One that was never started, or
-// made, has none.
+// stop ends the look-ups and waits for the last. r may be nil, or not started.
 func (r *resolver) stop() {
 	if r == nil || r.cancel == nil {
 		return
@@ -193,7 +192,8 @@ func (r *resolver) stop() {
 	<-r.done
 }
 
-// round resolves the names at once, so that one that hangs holds up no other.
+// round resolves all names at the same time, so that a slow one does not delay
+// others.
 func (r *resolver) round(ctx context.Context, targets []*target) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
@@ -242,7 +242,7 @@ func (r *resolver) resolve(ctx context.Context, t *target) {
 	}
 }
 
-// publish publishes what was found since it was called last.
+// publish publishes the addresses that were found since its last call.
 func (t *target) publish() {
 	if t.found != nil {
 		t.server.SetAddrs(t.found)

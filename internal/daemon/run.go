@@ -19,8 +19,8 @@ import (
 // background serves, or with the reason why it does not. Why it does not start is in
 // the log too.
 //
-// A program that takes over from a running one reports to that one, and is in
-// the background if that one is.
+// A program that takes over reports to the old one, and runs in the background
+// if the old one does.
 func Run(o Options) error {
 	var err error
 	o.inherited, err = inherit()
@@ -43,7 +43,7 @@ func Run(o Options) error {
 	return serve(o, report)
 }
 
-// takeOver is Run in a program that takes over from p, if its sockets have come.
+// takeOver is Run in a program that takes over from p, once it has p's sockets.
 func takeOver(o Options, p *predecessor, err error) error {
 	if err != nil {
 		logOutside(o, notStarted, err)
@@ -63,9 +63,8 @@ func takeOver(o Options, p *predecessor, err error) error {
 	})
 }
 
-// Fail is for what goes wrong before Run: why the program does not start is written
-// to its log file, if it is to have one, and told to the program that hands its sockets
-// over, if there is one.
+// Fail is for faults before Run. The log file, if there is one, and the program that
+// hands its sockets over, if there is one, get the reason.
 func Fail(o Options, err error) {
 	logOutside(o, notStarted, err)
 	if p := findPredecessor(); p != nil {
@@ -77,7 +76,7 @@ func Fail(o Options, err error) {
 const notStarted = "not started"
 
 // logOutside writes to the log file while no Instance has it open. Without a file it
-// writes nothing: what it has to say comes on standard error too.
+// writes nothing: the text is on standard error anyway.
 func logOutside(o Options, text string, err error) {
 	if o.LogFile == "" {
 		return
@@ -87,7 +86,7 @@ func logOutside(o Options, text string, err error) {
 		return // there is nothing to write to
 	}
 	logFaults(log, text, err)
-	// What could not be written can be told nowhere else.
+	// There is nowhere else to report a failure to write.
 	_ = log.Close()
 }
 
@@ -131,8 +130,8 @@ func serve(o Options, report func(error)) error {
 }
 
 // start writes the pid file, so that it is there when the proxy listens, and
-// starts the proxy. If that fails the file is what it was: a second start that
-// finds the port taken does not cost the first one its file.
+// starts the proxy. If that fails the old pid file is put back: a second start
+// that finds the port taken must not remove the file of the first.
 func start(o Options) (*Instance, error) {
 	restore, err := writePidFile(o.PidFile)
 	if err != nil {
@@ -172,8 +171,8 @@ func writePidFile(path string) (restore func() error, err error) {
 	return restore, nil
 }
 
-// putPidFile writes the file. One that is there is replaced in one step, if the
-// folder allows it, so that whoever reads it during an upgrade finds a pid.
+// putPidFile writes the file. An old file is replaced in one step, if the
+// directory allows it, so that a reader always finds a pid.
 func putPidFile(path string, text []byte) error {
 	if fi, err := os.Lstat(path); err == nil && fi.Mode().IsRegular() {
 		next := path + "." + strconv.Itoa(os.Getpid())

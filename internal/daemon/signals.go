@@ -55,10 +55,10 @@ func (in *Instance) obey(signals <-chan os.Signal) {
 	}
 }
 
-// crash ends the process as if nobody had caught the signal: somebody wants to see
-// where its goroutines are.
+// crash ends the process as if the signal had not been caught, with a trace of all
+// goroutines.
 func crash(log *logging.Logger) {
-	// A log that cannot be written has nothing to say.
+	// A log that cannot be written has nowhere to report.
 	_ = log.Flush()
 	signal.Reset(syscall.SIGSEGV)
 	if err := syscall.Kill(os.Getpid(), syscall.SIGSEGV); err != nil {

@@ -15,26 +15,25 @@ import (
 )
 
 const (
-	// surveyPatience is how long a server may take to say what it is, and with it how
-	// long a client waits that asks. One that did not answer gets surveyImpatience until
-	// surveyAgain has passed, so that a server which hangs delays few clients.
+	// surveyPatience is how long a server may take to answer, and so how long a client
+	// may wait. A server that did not answer gets surveyImpatience until surveyAgain has
+	// passed, so that a hanging server delays few clients.
 	surveyPatience   = 500 * time.Millisecond
 	surveyImpatience = 25 * time.Millisecond
 	surveyAgain      = 5 * time.Second
-	// surveyRest is the least time between two rounds of questions, however many
-	// clients ask; surveyShare times what the last round took, up to surveyRestMax, is
-	// another.
+	// surveyRest is the least pause between two rounds of questions. surveyShare times
+	// the length of the last round, up to surveyRestMax, is another.
 	surveyRest    = 5 * time.Millisecond
 	surveyRestMax = 100 * time.Millisecond
 	surveyShare   = 4
 	// surveyAtOnce is how many servers are asked at a time.
 	surveyAtOnce = 64
-	// lastWordAge is how long what a server said counts that cannot be asked any more.
+	// lastWordAge is how long a server's last answer counts when it no longer answers.
 	lastWordAge = time.Minute
 )
 
-// A survey asks the servers of a pool what they are, on connections of its own, in
-// rounds and only while clients ask:
+// A survey asks the servers of a pool about themselves, on connections of its own,
+// in rounds, and only while clients ask:
 //
 //	ask ─► waiting ─► rest ─► round: every server at once ─► Learned.SetSurvey ─► done
 //
@@ -42,8 +41,8 @@ const (
 type survey struct {
 	// last is what the servers said last that there were in the last round.
 	last map[*topology.Health]*lastWord
-	// waiting are to be told at the end of the next round, served at the end of the
-	// one that is under way.
+	// waiting are called at the end of the next round, served at the end of the
+	// present one.
 	waiting, served []func()
 	// busy: a round is under way, or the rest before it. begun is when the last one
 	// began.
@@ -53,7 +52,7 @@ type survey struct {
 	rested time.Time
 }
 
-// A lastWord is what a server said last.
+// A lastWord is a server's last answer.
 type lastWord struct {
 	said *redis.Said
 	at   time.Time
@@ -61,8 +60,8 @@ type lastWord struct {
 	silent time.Time
 }
 
-// survey has the servers of a pool asked, and calls done when what they say is in
-// the pool's Learned. It and done run on the reporter's goroutine.
+// survey asks the servers of a pool, and calls done when their answers are in the
+// pool's Learned. It and done run on the reporter's goroutine.
 func (r *reporter) survey(name string, done func()) {
 	s := r.surveys[name]
 	if s == nil {
@@ -78,12 +77,12 @@ func (r *reporter) survey(name string, done func()) {
 	}
 }
 
-// surveyAgain has the servers of g asked of the pools whose clients have asked before:
-// they may be others now. Meanwhile HELLO says what the old ones did.
+// surveyAgain asks the servers of g again for pools whose clients have asked before,
+// since a reload may have changed them. Meanwhile HELLO has the old answers.
 func (r *reporter) surveyAgain(g *generation) {
 	for i, l := range g.learned {
 		if name := g.conf.Pools[i].Name; l.Surveyed() {
-			// If too much waits, the next client that asks has them asked.
+			// If too much waits, the next client's question starts the round.
 			r.outside(func(done func()) { r.survey(name, done) })
 		}
 	}
@@ -99,7 +98,7 @@ func (r *reporter) beginRound(name string, s *survey) {
 	r.round(name, s)
 }
 
-// result has the reporter run f.
+// result runs f on the reporter.
 func (r *reporter) result(f func()) {
 	select {
 	case r.results <- f:
@@ -133,8 +132,8 @@ func (r *reporter) round(name string, s *survey) {
 			}
 			g.learned[i].SetSurvey(redis.NewSurvey(s.heard(servers, said), time.Now().UnixMicro()))
 			if now != g {
-				// There may be other servers by now, which are asked next. Those that
-				// wait asked before: reloads do not keep them from an answer.
+				// A reload may have brought other servers, which are asked next. Those that
+				// waited get this round's answer.
 				s.waiting = append(s.waiting, func() {})
 			}
 			r.endRound(name, s)
@@ -181,8 +180,8 @@ func (r *reporter) endRound(name string, s *survey) {
 	}
 }
 
-// heard keeps what servers said, and adds the last words of those that did not
-// answer. If none did there is nothing to say.
+// heard keeps the servers' answers, and adds the last answers of those that did
+// not answer now.
 func (s *survey) heard(servers []*topology.Health, said []*redis.Said) []*redis.Said {
 	now, answered := time.Now(), false
 	for i := range said {
@@ -208,8 +207,8 @@ func (s *survey) heard(servers []*topology.Health, said []*redis.Said) []*redis.
 	return said
 }
 
-// askServers asks the servers of a pool that get requests what they are; of those
-// that do not answer in time there is nothing.
+// askServers asks the servers of a pool that get requests. It has nothing of
+// those that do not answer in time.
 func (r *reporter) askServers(p *config.Pool, servers []*topology.Health, patience []time.Duration) []*redis.Said {
 	said := make([]*redis.Said, len(servers))
 	ctx, cancel := context.WithTimeout(context.Background(), surveyPatience)
@@ -240,7 +239,7 @@ func (r *reporter) askServers(p *config.Pool, servers []*topology.Health, patien
 }
 
 // askServer asks the first of a server's addresses that can be connected to. It is
-// nil if there is no answer: requests meet the same, and tell why.
+// nil if there is no answer; requests to the server fail too, and report why.
 func askServer(ctx context.Context, addrs []unix.Sockaddr, auth config.Secret) *redis.Said {
 	for _, sa := range addrs {
 		addr := socket.NetAddr(sa)

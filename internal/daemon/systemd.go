@@ -8,8 +8,7 @@ import (
 	"nuthatch/internal/logging"
 )
 
-// notify tells the service manager about the state of the process, if there is
-// one that wants to know.
+// notify tells the service manager, if there is one, the state of the process.
 func notify(log *logging.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		log.Warn("cannot notify the service manager", errAttr(err))
@@ -35,7 +34,7 @@ func (in *Instance) tend() {
 		case <-in.life.ended:
 			return
 		}
-		// A loop that hangs answers never, and the manager is not told.
+		// While a loop hangs the watchdog is not fed.
 		if in.loops.turn() == nil {
 			notify(in.log, daemon.SdNotifyWatchdog)
 		}

@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// troubleLook is how often it is looked for servers that are not up, and
-	// troublePeriod how often it is told of each of them.
+	// troubleLook is how often the teller looks for servers that are not up.
+	// troublePeriod is how often it writes a line about each.
 	troubleLook   = 5 * time.Second
 	troublePeriod = time.Minute
 )
 
-// A troubleTeller tells of servers that go on failing, once in a minute of each,
-// with what failed meanwhile. That one has begun to fail, or answers again, is told
-// by the event loop that finds it.
+// A troubleTeller writes a line a minute about each server that goes on failing,
+// with what failed meanwhile. The event loops write the lines when a server begins
+// to fail and when it answers again.
 type troubleTeller struct {
 	log  *logging.Logger
 	snap func() *stats.Snapshot
@@ -33,8 +33,8 @@ type troubleTeller struct {
 
 type serverID struct{ pool, server string }
 
-// A trouble is a server that is not up since a time, when it is to be told of next,
-// and what had been counted of it when.
+// A trouble is a server that is not up: since when, when its next line is due, and
+// its counters at the last line.
 type trouble struct {
 	since, due int64
 	at         int64
@@ -57,8 +57,8 @@ func (in *Instance) tellTrouble() {
 	}
 }
 
-// look tells of the servers that it is time for. The loops are asked only if there
-// is something to tell, or to begin with.
+// look writes the lines that are due. It asks the loops for counters only if a
+// line is due or a server is new.
 func (t *troubleTeller) look(conf *config.Config, topo []*topology.Topology, now int64) {
 	var counted *stats.Snapshot
 	there := make(map[serverID]*trouble)

@@ -20,10 +20,9 @@ const upgradeTimeout = time.Minute
 // ErrNotReady means that the new program was not ready in time.
 var ErrNotReady = errors.New("the new program is not ready in time")
 
-// Upgrade starts the program anew, from the path that it was started from, hands
-// its listening sockets over (see handover.go), and drains. If the new program does
-// not get so far, or if this one is to end meanwhile, the new one is ended and nothing
-// has changed. by says who asked for it.
+// Upgrade starts the program again, from its path, hands over its listening sockets
+// (see handover.go), and drains. If the new program fails, or this one is told to end
+// meanwhile, the new one is ended and nothing has changed. by says who asked for it.
 func (in *Instance) Upgrade(by string) error {
 	if !in.upgrading.CompareAndSwap(false, true) {
 		in.log.Warn("upgrade refused: another one is under way", slog.String("by", by))
@@ -51,7 +50,8 @@ func (in *Instance) Upgrade(by string) error {
 	return nil
 }
 
-// upgrade starts the new program and has it serve. On error it is gone.
+// upgrade starts the new program and lets it serve. On error the new program
+// has ended.
 func (in *Instance) upgrade() (*successor, error) {
 	if in.life.ending() {
 		return nil, admin.ErrEnding
@@ -92,7 +92,7 @@ func (in *Instance) upgrade() (*successor, error) {
 	return nil, err
 }
 
-// handOver has the new program serve, unless this one is to end.
+// handOver lets the new program serve, unless this one is to end.
 func (in *Instance) handOver(s *successor) error {
 	return in.life.replace(func() error {
 		notify(in.log, "MAINPID="+strconv.Itoa(s.pid))
@@ -104,8 +104,8 @@ func (in *Instance) handOver(s *successor) error {
 	})
 }
 
-// takeBack undoes what a program that was given up may have done: to the pid file,
-// and to the backlogs of the sockets, which are the same as ours.
+// takeBack undoes what a failed new program may have done to the pid file and to
+// the backlogs of the shared sockets.
 func (in *Instance) takeBack() {
 	if _, err := writePidFile(in.opts.PidFile); err != nil {
 		in.log.Error("cannot write the pid file again", pathAttr(in.opts.PidFile), errAttr(err))

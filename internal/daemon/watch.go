@@ -15,18 +15,17 @@ import (
 )
 
 const (
-	// watchQuiet is how long nothing must happen to a file before it is read: who
-	// writes it may not be done.
+	// watchQuiet is how long a file must be unchanged before it is read: its
+	// writer may not be done.
 	watchQuiet = 200 * time.Millisecond
-	// watchPoll is how often the file is looked at where the file system does not
-	// tell of changes, as network file systems do not.
+	// watchPoll is how often the file is read where the file system does not
+	// report changes, as network file systems do not.
 	watchPoll = 5 * time.Second
 )
 
-// A watcher reloads the configuration when its file changes. What counts is what
-// can be read at the file's path: it may be written, renamed into place, or
-// reached by a symbolic link that is pointed elsewhere, as a ConfigMap's
-// "..data" is.
+// A watcher reloads the configuration when its file changes. What counts is the
+// content at the file's path. The file may be written, renamed into place, or
+// reached by a symbolic link that changes, as a ConfigMap's "..data" does.
 type watcher struct {
 	// static after the start
 	file   string // empty: there is none
@@ -67,7 +66,8 @@ func (w *watcher) stop() {
 	}
 }
 
-// follow reloads the file whenever it is not what it was, which at first is sum.
+// follow reloads the file whenever its content has changed; sum is that of the
+// first.
 func (w *watcher) follow(ctx context.Context, done chan<- struct{}, sum [sha256.Size]byte) {
 	defer close(done)
 	var events chan fsnotify.Event // never ready, without a notifier
@@ -117,7 +117,7 @@ func newNotifier(file string) (*fsnotify.Watcher, error) {
 }
 
 // watchPlaces watches the folder of the file, and the one that its links lead
-// to. What cannot be watched is looked at from time to time.
+// to. A directory that cannot be watched is read at intervals.
 func watchPlaces(n *fsnotify.Watcher, file string) {
 	_ = n.Add(filepath.Dir(file))
 	if target, err := filepath.EvalSymlinks(file); err == nil {
@@ -125,8 +125,8 @@ func watchPlaces(n *fsnotify.Watcher, file string) {
 	}
 }
 
-// fileSum identifies what can be read at path; what cannot be read is all the
-// same.
+// fileSum identifies the content at path. All files that cannot be read have
+// the same sum.
 func fileSum(path string) [sha256.Size]byte {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -20,16 +20,15 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// A view is what an Instance tells those who watch it, through the admin listener: the
-// part of admin.Instance that changes nothing. Its methods may be called from any
-// goroutine.
+// A view is the part of admin.Instance that only reads. Its methods may be called from
+// any goroutine.
 type view struct {
 	*core
 	resources *resources
 	latencies latencies
 }
 
-// Ready reports whether the proxy takes new clients and means to go on doing so.
+// Ready reports whether the proxy accepts new clients and is not about to stop.
 func (v *view) Ready() bool { return v.life.ready() }
 
 // Snapshot is the statistics of this moment. It is nil when the instance ends.
@@ -158,7 +157,7 @@ func heapMemory() int64 {
 	return int64(sample[0].Value.Uint64())
 }
 
-// residentMemory is 0 where the kernel does not tell.
+// residentMemory is 0 if the kernel does not tell it.
 func residentMemory() int64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {

@@ -7,8 +7,8 @@
 //
 //	loops, daemon ─Add─► [ 1024 │ 1025 │ 1022 │ 1023 ] ─After, Latest─► admin ─► ctl
 //
-// An event is an edge: that something begins or ends, not that it goes on. So there
-// are few, whatever the traffic is.
+// An event says that something begins or ends, not that it goes on. So there are
+// few, whatever the traffic is.
 package events
 
 import (
@@ -18,14 +18,13 @@ import (
 	"unicode/utf8"
 )
 
-// Kept is how many events the log has; a new one takes the place of the oldest.
+// Kept is how many events the log has; a new one replaces the oldest.
 const Kept = 1024
 
 // maxText is how many bytes of a text are kept.
 const maxText = 500
 
-// Quiet is how long a thing that happens again and again must not have happened, so
-// that it is told as new.
+// Quiet is how long something repeated must have stopped before it counts as new.
 const Quiet = time.Minute
 
 // An Event is something that has happened. It is immutable once it is in the log.
@@ -44,8 +43,8 @@ type Event struct {
 	Text string
 	// By is who asked for it; empty if nobody did.
 	By string
-	// For is how long it lasts at the most, or how long what is over has lasted; 0 if
-	// that means nothing.
+	// For is the longest time that it can last or, if it is over, how long it lasted;
+	// 0 if neither applies.
 	For time.Duration
 }
 
@@ -94,7 +93,7 @@ func replace(place *atomic.Pointer[Event], e *Event) {
 }
 
 // AddChange is Add, unless the latest event of the same pool and server is of the
-// same kind: of what is repeated until something else happens only the first is told.
+// same kind. So only the first of a row of equal events is kept.
 func (l *Log) AddChange(e Event) {
 	for old := range l.backwards {
 		if old.Pool == e.Pool && old.Server == e.Server {
@@ -123,17 +122,17 @@ func (l *Log) Count(k Kind) int64 { return l.counts[k].Load() }
 // LatestOf is the latest event of a kind; nil if there was none.
 func (l *Log) LatestOf(k Kind) *Event { return l.latest[k].Load() }
 
-// Latest returns the last n events of a pool, or of all and of the process if pool is
-// empty, the oldest first, and the ID to go on behind with After.
+// Latest returns the last n events, the oldest first: of a pool or, if pool is empty,
+// of all pools and the process. It also returns the ID to continue from with After.
 func (l *Log) Latest(n int, pool string) (found []*Event, next int64) {
 	found, _, next = l.After(0, Kept, pool)
 	return found[max(0, len(found)-n):], next
 }
 
-// After returns the first n events behind the one with an ID, of a pool, or of all and
-// of the process if pool is empty, the oldest first. next is the ID to go on behind, and
-// missed how many there were up to it that are kept no more. One that is just being put in, and
-// those behind it, are for the next call: who goes on misses none.
+// After returns the first n events after an ID, the oldest first: of a pool or, if pool is
+// empty, of all pools and the process. next is the ID to continue from. missed is how many
+// events up to it are no longer kept. An event that is just being added, and those after it,
+// are for the next call, so that a reader misses none.
 func (l *Log) After(id int64, n int, pool string) (found []*Event, missed, next int64) {
 	last := l.last.Load()
 	next = max(id, 0)
@@ -155,8 +154,8 @@ func (l *Log) After(id int64, n int, pool string) (found []*Event, missed, next 
 	return found, missed, next
 }
 
-// An Episode is something that happens again and again, of which the beginning is an
-// event. The zero value has not happened yet. It may be used from any goroutine.
+// An Episode is something repeated whose beginning is an event. The zero value has
+// not happened yet. It may be used from any goroutine.
 type Episode struct{ last atomic.Int64 }
 
 // Begins notes that it happens at time now, in nanoseconds, and reports whether it

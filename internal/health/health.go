@@ -1,12 +1,12 @@
-// Package health asks the servers of the pools whether they are well, each on a
-// connection of its own and outside the event loops.
+// Package health checks the servers of the pools, each on a connection of its
+// own and outside the event loops.
 //
 //	checker (one per server) ── PING, or version ──► server
 //	   │
 //	   └─► Topology.Checked ─► the server's Health, and the ring
 //
-// What is known of a server outlives a reload, since it is in its Health; the
-// checkers do not: each configuration has its own.
+// A server's state is in its Health and outlives a reload. The checkers do not:
+// each configuration has its own.
 package health
 
 import (
@@ -32,8 +32,8 @@ import (
 // maxAnswer is the longest line, in bytes, that an answer to a check may have.
 const maxAnswer = 512
 
-// Told is called with what a check found: on which server, at fault for which
-// reason if not msg.OK, and what that changed. It is called on any goroutine, and
+// Told is called with the result of a check: the server, the reason if the check
+// failed (else msg.OK), and what that changed. It is called on any goroutine, and
 // must not wait.
 type Told func(t *topology.Topology, server *topology.Health, why msg.Reason, changed topology.Verdict)
 
@@ -101,8 +101,8 @@ func newChecker(p *config.Pool, t *topology.Topology, server *topology.Health) *
 	return k
 }
 
-// run checks the server until ctx ends. The times vary by a tenth, so that many
-// checkers, and many proxies, do not ask all at once.
+// run checks the server until ctx ends. The interval varies by a tenth, so that
+// many checkers, and many proxies, do not check at the same time.
 func (k *checker) run(ctx context.Context, now func() int64, told Told) {
 	defer k.close()
 	for {
@@ -122,14 +122,13 @@ func (k *checker) run(ctx context.Context, now func() int64, told Told) {
 	}
 }
 
-// check asks the server once. A connection that was kept and has ended meanwhile
-// says nothing about the server, which may close what is idle: it is asked on
-// another one.
+// check asks the server once. A kept connection that has ended meanwhile is no
+// failure, since the server may close idle ones: the check uses another one.
 func (k *checker) check(ctx context.Context) msg.Reason {
 	ctx, cancel := context.WithTimeout(ctx, k.conf.Timeout)
 	defer cancel()
 	if k.conn != nil && !k.server.HasAddr(k.addr) {
-		k.close() // the name stands for another server by now
+		k.close() // the name has another address by now
 	}
 	if k.conn != nil {
 		why, err := k.ask(ctx, k.asked[len(k.asked)-1:])
@@ -176,14 +175,14 @@ func (k *checker) dial(ctx context.Context) error {
 	return nil
 }
 
-// ask sends what is to be asked and judges the last answer.
+// ask sends the check and judges the last answer.
 func (k *checker) ask(ctx context.Context, asked [][]byte) (msg.Reason, error) {
 	deadline, _ := ctx.Deadline()
 	if err := k.conn.SetDeadline(deadline); err != nil {
 		return msg.OK, err
 	}
 	conn := k.conn
-	// An end that comes before the answer ends the wait for it.
+	// The end of ctx ends the wait for the answer.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	var line []byte
@@ -201,7 +200,7 @@ func (k *checker) ask(ctx context.Context, asked [][]byte) (msg.Reason, error) {
 		}
 	}
 	if k.in.Buffered() > 0 {
-		return msg.BadReply, nil // more than was asked for
+		return msg.BadReply, nil // more than the answer
 	}
 	return k.pong(line), nil
 }
@@ -215,7 +214,7 @@ func (k *checker) close() {
 	k.conn, k.in = nil, nil
 }
 
-// reasonOf is what an error of a connection means.
+// reasonOf is the reason for a connection's error.
 func reasonOf(err error) msg.Reason {
 	var timeout net.Error
 	switch {

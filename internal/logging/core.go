@@ -15,8 +15,8 @@ import (
 var (
 	// ErrClosed is what Flush and Reopen give after Close.
 	ErrClosed = errors.New("logging: closed")
-	// ErrBusy says that the file or terminal did not take what was queued within
-	// five seconds. The lines stay queued; a Reopen is given up.
+	// ErrBusy says that the queued lines could not be written within five seconds.
+	// They stay queued; a Reopen is given up.
 	ErrBusy = errors.New("logging: the output does not take lines")
 )
 
@@ -42,7 +42,7 @@ type sink struct {
 	file *os.File // w if that is ours to close, else nil
 }
 
-// core is what a logger and all that With made of it share.
+// core is shared by a logger and all loggers that With made from it.
 type core struct {
 	// Fixed after construction.
 	path     string // absolute; empty without a file
@@ -100,8 +100,8 @@ func (c *core) open() (*os.File, error) {
 	return f, nil
 }
 
-// newLine gives a buffer with all of a line that stands before the attributes.
-// enqueue takes it back.
+// newLine gives a buffer with the part of a line before the attributes. enqueue
+// takes it back.
 func (c *core) newLine(level Level, when time.Time, pc uintptr, msg string) *[]byte {
 	line, ok := c.lines.Get().(*[]byte)
 	if !ok {
@@ -175,7 +175,8 @@ func (c *core) reopen() error {
 	if err != nil {
 		return err
 	}
-	// Whoever gets the flag first owns f: the writer, or we who gave up.
+	// Whoever sets the flag first owns f: the writer, or control after it has
+	// given up.
 	var taken atomic.Bool
 	err = c.control(func(out *sink) bool {
 		if !taken.CompareAndSwap(false, true) {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxLine bounds a line, its newline included; what is beyond is cut off.
-	// nutcracker's bound is 256, which cuts off what one wants to know.
+	// maxLine bounds a line, its newline included; the rest is cut off.
+	// nutcracker's bound of 256 cuts off too much.
 	maxLine = 4096
 	cutMark = "...\n"
 
@@ -112,7 +112,8 @@ func appendValue(dst []byte, v slog.Value) []byte {
 	return appendWord(dst, fmt.Sprint(v.Any()))
 }
 
-// appendWord writes s, in quotes if it would not be told from what is around it.
+// appendWord writes s, in quotes if it could be confused with the text around
+// it.
 func appendWord(dst []byte, s string) []byte {
 	if !needsQuotes(s) {
 		return append(dst, s...)

@@ -85,7 +85,7 @@ func appendJSONAttrs(dst []byte, group string, attrs []slog.Attr) []byte {
 		dst = append(dst, ':')
 		dst = appendJSONValue(dst, v)
 		if len(dst) > maxLine-jsonRoom {
-			// Longer than any whole line: finishJSON cuts it here.
+			// finishJSON cuts the line here if it is longer than any whole line.
 			return append(dst[:before], make([]byte, maxLine+1-before)...)
 		}
 	}

@@ -5,8 +5,9 @@ import (
 	"strconv"
 )
 
-// Level is nutcracker's log level: 0 is the gravest, 11 the most talkative. A
-// logger set to a level writes the lines of that level and of all below it.
+// Level is nutcracker's log level, from 0, the most serious, to 11, the most
+// verbose. A logger set to a level writes the lines of that level and of all
+// below it.
 type Level int
 
 // The levels, with nutcracker's numbers.

@@ -11,10 +11,10 @@ const (
 	// perSecond is how many lines of one kind are written in a second. What comes
 	// beyond is counted, and told a second later.
 	perSecond = 20
-	// limitSlots is how many kinds are told apart, more or less.
+	// limitSlots is about how many kinds are told apart.
 	limitSlots = 1 << 10
-	// limited is the last level whose lines are limited: who asks for more wants to
-	// see all of it.
+	// limited is the last level whose lines are limited. Whoever sets a higher
+	// level wants all lines.
 	limited = Notice
 )
 
@@ -22,11 +22,11 @@ var limitSeed = maphash.MakeSeed()
 
 // A limiter bounds how many lines of one kind are written. Lines are of one kind
 // if they come from one place in the source and are about the same pool and
-// server. Kinds that fall into one slot share its bound. It waits for nobody:
+// server. Kinds that fall into one slot share its bound. It never waits, since
 // event loops log too.
 type limiter struct {
 	slots [limitSlots]limitSlot
-	// excess tells the writer that there will be something to tell.
+	// excess tells the writer that lines were left out.
 	excess chan struct{}
 }
 
@@ -83,7 +83,8 @@ func (l *limiter) slotOf(pc uintptr, pool, server string) uint64 {
 	return h >> 32 % limitSlots
 }
 
-// lost calls tell for each kind of which lines were lost since the last time.
+// lost calls tell for each kind with lines that were left out since the last
+// call.
 func (l *limiter) lost(tell func(n int64, line *lostLine)) {
 	for i := range l.slots {
 		s := &l.slots[i]

@@ -1,15 +1,15 @@
-// Package logging writes nutcracker's kind of log: levels 0 to 11, one line
-// per event, reopened on a signal. It speaks log/slog: attributes are
-// slog.Attr, and Slog gives a logger for code that knows nothing else.
+// Package logging writes nutcracker's kind of log: levels 0 to 11, one line per
+// event, reopened on a signal. Attributes are slog.Attr, and Slog gives a
+// log/slog logger.
 //
 //	[2026-11-23 03:00:00.123] proxy/server.go:120 message key=value key="a value"
 //	{"time":"2026-11-23T03:00:00.123Z","level":"warn","source":"proxy/server.go:120","msg":"message","key":"value"}
 //
 // The caller formats its line and puts it into a bounded queue; one goroutine
-// takes lines out and writes them, many at a time. A caller never waits for
-// the disk: when the queue is full its line is dropped, and the next line
-// that gets through is followed by one that says how many were lost. Of one kind
-// of line 20 are written in a second; how many more there were is told.
+// takes lines out and writes them, many at a time. A caller never waits for the
+// disk: when the queue is full its line is dropped, and the next line that gets
+// through is followed by one that says how many were lost. Of one kind of line
+// 20 are written in a second; a line says how many more there were.
 //
 //	event loops ─┐
 //	goroutines  ─┼─▶ queue (Options.QueueLines) ─▶ writer ─▶ file or stderr

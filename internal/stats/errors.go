@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// MaxErrorNames is how many prefixes of errors are told apart in a process. What
-	// is more, or is no prefix, counts under OtherError.
+	// MaxErrorNames is how many prefixes of errors are told apart in a process. All
+	// others count under OtherError.
 	MaxErrorNames = 64
 	// MaxErrorName is the length, in bytes, of the longest prefix.
 	MaxErrorName = 32
@@ -27,23 +27,22 @@ var ServerErrors = Field{
 	"error replies of the server, by the word that they begin with",
 }
 
-// RequestErrors are the prefixes of errors that a server is not to blame for: the
-// request was wrong, or is answered so in the course of things. All others, and they
-// need not be known, tell of a server that cannot do what it is there for.
+// RequestErrors are the prefixes of errors for which the server is not to blame: the
+// request was wrong, or the error is an ordinary answer. All other prefixes, known
+// or not, mean that the server cannot do its work.
 var RequestErrors = []string{
 	"ERR", "WRONGTYPE", "NOSCRIPT", "EXECABORT", "CROSSSLOT", "BUSYGROUP", "NOGROUP", "BUSYKEY", "INVALIDOBJ", "UNKILLABLE",
 	"NOTBUSY", "NOPROTO", "UNBLOCKED", "ERROR", "CLIENT_ERROR",
 }
 
-// knownErrors have their places before anybody has seen them, so that no server's
-// inventions can take those.
+// knownErrors have fixed places, so that unknown prefixes cannot take them.
 var knownErrors = slices.Concat([]string{OtherError}, RequestErrors, []string{
 	"OOM", "NOAUTH", "WRONGPASS", "NOPERM", "READONLY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "BUSY", "MOVED", "ASK",
 	"TRYAGAIN", "CLUSTERDOWN", "INPROG", "NOGOODSLAVE", "NOMASTERLINK", "IOERR", "DENIED", "SERVER_ERROR",
 })
 
 // ErrorNames are the prefixes of errors that a process has seen. They may be used
-// on any goroutine, and nobody waits for anybody.
+// on any goroutine, without waiting.
 type ErrorNames struct{ table atomic.Pointer[errorTable] }
 
 // An errorTable is immutable.
@@ -104,8 +103,8 @@ func isErrorName(prefix []byte) bool {
 // Names are the prefixes by their index. They are not to be changed.
 func (n *ErrorNames) Names() []string { return n.load().names }
 
-// Count counts an error reply with the prefix of that index. The counts are made
-// when they are first needed, which for most servers is never.
+// Count counts an error reply with the prefix of that index. The counts are
+// allocated at a server's first error.
 func Count(counts **ErrorCounts, i int) {
 	if *counts == nil {
 		*counts = new(ErrorCounts)

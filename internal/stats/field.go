@@ -9,9 +9,9 @@ package stats
 //	ctx.shard.Values[stats.MyField]++               // an event loop's
 //	p.stats.Vectors[stats.MyVector][reason]++       // a pool's, one value for each msg.Reason
 //
-// Nothing else is to be done: the JSON API, Prometheus, INFO and docs/METRICS.md
-// (`go test ./internal/stats -run Metrics -update`) come from the tables.
-// nutcracker's document and -D show nutcracker's own rows alone.
+// That is all: the JSON API, Prometheus, INFO and docs/METRICS.md (`go test
+// ./internal/stats -run Metrics -update`) come from the tables. nutcracker's
+// document and -D show nutcracker's own rows alone.
 
 // Kind says how a statistic's values behave over time, and with that how the
 // values of several shards become one.
@@ -108,8 +108,8 @@ type Field struct {
 	Help string
 }
 
-// Reasons are the values of a vector: one for each msg.Reason, by its number. Who
-// shows them names them; a reason without a name has no value.
+// Reasons are the values of a vector: one for each msg.Reason, by its number. A
+// reason without a name has no value.
 type Reasons [MaxReasons]int64
 
 // MaxReasons is how many reasons there may be.

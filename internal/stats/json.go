@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// service is what nutcracker calls itself in the document. Collectors that
-// look at it look for this value, so it stays.
+// service is nutcracker's name in the document. Collectors look for this value,
+// so it stays.
 const service = "nutcracker"
 
 // AppendJSON appends nutcracker's statistics document to dst and returns the
@@ -96,7 +96,7 @@ func appendNum(dst []byte, key string, value int64) []byte {
 }
 
 // appendQuoted writes s as a JSON string and escapes no more than it must:
-// what encoding/json escapes for the sake of HTML would be a difference.
+// encoding/json's escapes for HTML would be a difference.
 func appendQuoted(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')

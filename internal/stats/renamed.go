@@ -3,10 +3,10 @@ package stats
 // A Renaming is a metric of Prometheus that had another name.
 type Renaming struct{ Old, New string }
 
-// Renamed are the metrics that have another name than in the release before. A metric
-// says of what it is: of connections, of requests, of clients, of a server. Their old
-// names are exposed for one release beside the new ones, with metrics_old_names: true.
-// No new name is another metric's old one.
+// Renamed are the metrics that have another name than in the release before. A
+// metric's name says what it is about: connections, requests, clients, a server. Their
+// old names are exposed for one release beside the new ones, with metrics_old_names:
+// true. No new name is another metric's old one.
 var Renamed = []Renaming{
 	{"nuthatch_client_eof_total", "nuthatch_client_connection_eof_total"},
 	{"nuthatch_client_errors_total", "nuthatch_client_connection_errors_total"},

@@ -1,10 +1,9 @@
 package stats
 
-// Reshape gives s another layout, as a reload asks for. The i-th pool of the
-// layout goes on with the values of pool from[i] of the old one, and its servers
-// with those that they had there under the same name; from[i] is negative for a
-// pool that begins at zero. Pointers into the old shape stay valid and count for
-// nobody any more.
+// Reshape gives s another layout, for a reload. The i-th pool of the layout
+// keeps the values of pool from[i] of the old one, and its servers those of the
+// servers with the same names there. from[i] is negative for a pool that begins
+// at zero. Pointers into the old shape stay valid, and what they count is lost.
 func (s *Shard) Reshape(layout Layout, from []int) {
 	before, pools := s.layout, s.Pools
 	s.shape(layout)
@@ -24,8 +23,8 @@ func (s *Shard) Reshape(layout Layout, from []int) {
 	}
 }
 
-// places returns a function that finds the place of a name, which most often is the one
-// that is guessed; -1 if it has none. There may be tens of thousands.
+// places returns a function that finds the place of a name, -1 if it has none. It tries
+// a guess first: there may be tens of thousands of names.
 func places(names []string) func(guess int, name string) int {
 	var all map[string]int
 	return func(guess int, name string) int {

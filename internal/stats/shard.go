@@ -49,12 +49,12 @@ type PoolShard struct {
 	Errors  []*ErrorCounts
 }
 
-// cacheLine keeps the shards of two loops off each other's cache lines; two
-// lines' worth, as processors fetch lines in pairs.
+// cacheLine keeps the shards of two loops on different cache lines. It is two
+// lines, as processors fetch lines in pairs.
 const cacheLine = 128
 
 // Shard holds the statistics of one event loop. Only that loop's goroutine may
-// touch it, for reading too; others work on what Copy gave them.
+// read or write it; others use copies.
 type Shard struct {
 	_ [cacheLine]byte
 

@@ -31,9 +31,9 @@ type PoolSnapshot struct {
 type Snapshot struct {
 	// Source is the name of the host.
 	Source string
-	// Version is the version of the program that counted: nuthatch's own, not
-	// that of the nutcracker it stands in for. What graphs nutcracker shows or
-	// skips this value; a person who looks at it wants to know what runs.
+	// Version is the version of the program that counted: nuthatch's own, not that
+	// of the nutcracker it stands in for. Graphs ignore this value; a person wants
+	// to know which program runs.
 	Version string
 	// Uptime is the age of the process in seconds.
 	Uptime int64
@@ -57,10 +57,8 @@ type LoopSnapshot [numLoopFields]int64
 // Sum merges the copies of all shards into one snapshot: counters and gauges
 // are added, of timestamps the latest is taken.
 //
-// Pools and servers are matched by name. A shard of another layout than the
-// one given (a reload is under way, and some loops have made the change)
-// contributes what both have; pools and servers that only the shard has are
-// left out.
+// Pools and servers are matched by name. A shard may have another layout during
+// a reload. It contributes the pools and servers that both layouts have.
 func Sum(layout Layout, shards []*Shard) *Snapshot {
 	snap := &Snapshot{Pools: make([]PoolSnapshot, len(layout))}
 	pools := make(map[string]*PoolSnapshot, len(layout))

@@ -1,7 +1,7 @@
-// Package api is what admin's HTTP API says, as Go types: the server writes them
-// and clients read them. docs/API.md tells which path answers with which.
+// Package api has the bodies of admin's HTTP API as Go types: the server writes
+// them and clients read them. docs/API.md tells which path answers with which.
 //
-// A field that is empty where that says nothing is left out. Times are RFC 3339,
+// An empty field is left out where it would say nothing. Times are RFC 3339,
 // durations are seconds, sizes are bytes, shares are 0 to 1. Fields are added as
 // time goes by and never change their meaning.
 package api
@@ -45,7 +45,7 @@ type ProcessInfo struct {
 	ResidentMemory int64 `json:"resident_memory"`
 	HeapMemory     int64 `json:"heap_memory"`
 	// MaxMemory is max_memory, HeldMemory what the event loops hold for clients;
-	// above SoftMemory clients are held up, and above HardMemory nearly all is. 0 is
+	// above SoftMemory clients wait, above HardMemory nearly nothing is read. 0 is
 	// no bound.
 	MaxMemory  int64 `json:"max_memory"`
 	HeldMemory int64 `json:"held_memory"`
@@ -90,8 +90,8 @@ type Pool struct {
 	// left out if there is no bound.
 	Clients    int `json:"clients"`
 	MaxClients int `json:"max_clients,omitempty"`
-	// Paused: requests wait, at the latest until PausedUntil, when the pause ends by
-	// itself; PausedBy is who ordered it.
+	// Paused: requests wait. The pause ends by itself at PausedUntil; PausedBy is
+	// who asked for it.
 	Paused      bool       `json:"paused"`
 	PausedUntil *time.Time `json:"paused_until,omitempty"`
 	PausedBy    string     `json:"paused_by,omitempty"`
@@ -124,7 +124,7 @@ type Server struct {
 	Weight  int    `json:"weight"`
 	// Share is the part of the pool's keys that it owns now.
 	Share float64 `json:"share"`
-	// State is "up", "failing" (and gets its requests all the same), "ejected" (its
+	// State is "up", "failing" (and requests are still sent to it), "ejected" (its
 	// keys go elsewhere, or get an error), "probing" (it was ejected and is tried
 	// again, and nothing has answered yet) or "disabled" (an operator took it out of
 	// service).
@@ -136,8 +136,8 @@ type Server struct {
 	Reason string `json:"reason,omitempty"`
 	// Failures is how often it failed since it last answered.
 	Failures int64 `json:"failures"`
-	// Service is "in service" unless an operator wants it otherwise: "off the ring"
-	// or "refused".
+	// Service is "in service" or, if an operator has disabled it, "off the ring" or
+	// "refused".
 	Service string `json:"service"`
 	// Until is when an ejected server is tried again.
 	Until *time.Time `json:"until,omitempty"`
@@ -196,7 +196,7 @@ type Latencies struct {
 // PoolLatency is how long a pool's requests took.
 type PoolLatency struct {
 	Pool string `json:"pool"`
-	// Commands are those that were ever sent: the times as clients see them.
+	// Commands are those in use: the times as clients see them.
 	Commands []CommandLatency `json:"commands"`
 	// Servers are the times from when a request is sent to its reply.
 	Servers []ServerLatency `json:"servers"`
@@ -251,10 +251,10 @@ type SlowEntry struct {
 
 // Events is GET /api/v1/events: what has happened, the oldest first.
 type Events struct {
-	// Started is when the program was started: IDs begin anew with each program.
+	// Started is when the program was started: IDs begin at 1 with each program.
 	Started time.Time `json:"started"`
-	// Last is the ID up to which was looked: with since=Last one goes on. Missed is how
-	// many of those that were asked for are kept no more.
+	// Last is the ID to continue from, with since=Last. Missed is how many of the
+	// requested events are no longer kept.
 	Last   int64   `json:"last"`
 	Missed int64   `json:"missed,omitempty"`
 	Events []Event `json:"events"`
@@ -290,7 +290,7 @@ type EventKind struct {
 // Reload is how a reload went.
 type Reload struct {
 	Time time.Time `json:"time"`
-	// Refused: all stays as it was before it.
+	// Refused: the old configuration stays in force.
 	Refused bool   `json:"refused"`
 	Text    string `json:"text"`
 	By      string `json:"by"`
@@ -315,8 +315,8 @@ type HotKey struct {
 	// Key is its beginning, KeyLength the length of the whole.
 	Key       string `json:"key"`
 	KeyLength int    `json:"key_length"`
-	// Rate is about how often it is asked for in a second; Error by how much that may
-	// be off, in nineteen cases of twenty.
+	// Rate is about how often it is asked for in a second; Error is by how much that
+	// may be wrong, in 19 cases of 20.
 	Rate  float64 `json:"rate"`
 	Error float64 `json:"error"`
 	// Share is about its part of the pool's requests; left out if not known.
@@ -363,8 +363,8 @@ type Field struct {
 // Clients is GET /api/v1/clients.
 type Clients struct {
 	Time time.Time `json:"time"`
-	// Total is how many there are; at most "limit" of them, the newest of each
-	// event loop, are told.
+	// Total is how many there are; at most "limit" of them are listed, the newest
+	// of each event loop.
 	Total   int      `json:"total"`
 	Clients []Client `json:"clients"`
 }
@@ -421,7 +421,7 @@ type Placement struct {
 	State   string `json:"state,omitempty"`
 	// Home owns it when no server is off the ring; left out if that is Server.
 	Home string `json:"home,omitempty"`
-	// Why says it in a sentence.
+	// Why is a sentence that explains it.
 	Why string `json:"why"`
 }
 
@@ -450,7 +450,7 @@ type Setting struct {
 	Default string `json:"default"`
 }
 
-// Done is the answer to an order that has nothing to tell.
+// Done is the answer to an action without a result of its own.
 type Done struct {
 	Done string `json:"done"`
 	// PID, Host and ConfigFile are the proxy's that has done it.
@@ -470,7 +470,7 @@ type Fault struct {
 	Error string `json:"error"`
 	// Reasons are its parts, if there are several: the faults of a configuration.
 	Reasons []string `json:"reasons,omitempty"`
-	// Socket is the unix socket that takes the action which was refused here.
+	// Socket is the unix socket that accepts the action that was refused here.
 	Socket string `json:"socket,omitempty"`
 }
 
@@ -489,7 +489,7 @@ type DisableOrder struct {
 	Keys string `json:"keys,omitempty"`
 }
 
-// What becomes of a disabled server's keys.
+// What happens to a disabled server's keys.
 const (
 	KeysMove = "move" // the other servers get them
 	KeysFail = "fail" // requests for them get an error
