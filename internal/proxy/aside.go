@@ -17,14 +17,14 @@ import (
 // asideLane is that lane. Its database is whatever a fresh connection is in.
 var asideLane = msg.Lane{RESP: 2, Aside: true}
 
-// aside sends parent's request to all servers, past what they are doing.
-func (c *client) aside(parent *msg.Msg, req *msg.Request) {
-	p := c.pool
+// aside sends the request to all servers, past what they are doing.
+func (n fan) aside(req *msg.Request) {
+	p, parent := n.c.pool, n.parent
 	lane := p.lane(asideLane)
 	p.lingers(lane)
 	for _, at := range p.everywhere() {
 		s := p.servers[at]
-		f := c.addFragment(parent, s)
+		f := n.add(s)
 		conn, why := s.conn(lane, 0)
 		if why != msg.OK {
 			s.reasons[stats.ServerFailedRequests][why]++
@@ -33,7 +33,7 @@ func (c *client) aside(parent *msg.Msg, req *msg.Request) {
 		}
 		parent.Pending++
 		before := conn.Out().Len()
-		c.write(req, conn.Out())
+		n.c.write(req, conn.Out())
 		conn.sendFragment(f, conn.Out().Len()-before)
 	}
 }

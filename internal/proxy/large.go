@@ -263,7 +263,7 @@ func (j *largeRequest) divide() {
 	p := j.c.pool
 	j.outs = j.outs[:0]
 	for _, share := range j.shares {
-		f := j.c.addFragment(j.m, j.servers[share.server])
+		f := j.fan().add(j.servers[share.server])
 		f.Nkeys, f.Keep = share.keys, j.m.Keep
 		p.proto.FragmentHead(j.req, int(f.Nkeys), p.ctx.bufs, &f.Kept)
 		j.outs = append(j.outs, &f.Kept)
@@ -297,8 +297,11 @@ func (j *largeRequest) copy(ctx *Context) {
 		p.proto.FragmentTail(req, ctx.bufs, out)
 	}
 	j.outs = nil
-	j.c.sendLater(j.m, len(j.m.Frags))
+	j.fan().sendLater(len(j.m.Frags))
 }
+
+// fan is what the request goes to its servers as.
+func (j *largeRequest) fan() fan { return fan{j.c, j.m} }
 
 // release gives up the request's bytes and words.
 func (j *largeRequest) release() {
@@ -356,7 +359,7 @@ func (j *largeRequest) send(ctx *Context) {
 	j.m.Working = false
 	j.m.Pending--
 	if j.m.Pending == 0 {
-		c.merge(j.m)
+		j.fan().merge()
 	}
 }
 
@@ -364,14 +367,15 @@ func (j *largeRequest) send(ctx *Context) {
 func (j *largeRequest) fragment() (f *msg.Msg, s *Server) {
 	if j.every.Len() > 0 {
 		s = j.servers[j.snap.Table.All()[j.next]]
-		return j.c.addFragment(j.m, s), s
+		return j.fan().add(s), s
 	}
 	return j.m.Frags[j.next], j.servers[j.shares[j.next].server]
 }
 
-// sendLater has the sub-requests of m sent in slices. They are in m.Frags, or made of
+// sendLater has the fragments sent in slices. They are in parent.Frags, or made of
 // the job's every.
-func (c *client) sendLater(m *msg.Msg, fragments int) *largeRequest {
+func (n fan) sendLater(fragments int) *largeRequest {
+	c, m := n.c, n.parent
 	p := c.pool
 	j := c.large
 	if j == nil {
@@ -388,18 +392,15 @@ func (c *client) sendLater(m *msg.Msg, fragments int) *largeRequest {
 }
 
 // splitLater makes the fragments, from what dealKeys found, to be sent in slices.
-func (c *client) splitLater(req *msg.Request) {
-	p := c.pool
+func (n fan) splitLater(req *msg.Request) {
+	p, m := n.c.pool, n.parent
 	ctx := p.ctx
 	d := &ctx.deal
-	m := c.newMsg(req)
 	m.Nkeys = int32(req.Nkeys)
 	ctx.msgs.SetSeq(m, d.to)
-	c.outq.Push(m)
-	c.hold(m, req.View.Len())
 	d.outs = d.outs[:0]
 	for _, share := range d.shares {
-		f := c.addFragment(m, p.servers[share.server])
+		f := n.add(p.servers[share.server])
 		f.Nkeys, f.Keep = share.keys, m.Keep
 		p.proto.FragmentHead(req, int(f.Nkeys), ctx.bufs, &f.Kept)
 		d.outs = append(d.outs, &f.Kept)
@@ -408,17 +409,17 @@ func (c *client) splitLater(req *msg.Request) {
 	for _, out := range d.outs {
 		p.proto.FragmentTail(req, ctx.bufs, out)
 	}
-	j := c.sendLater(m, len(d.shares))
+	j := n.sendLater(len(d.shares))
 	j.shares = slices.Clone(d.shares)
 	if j.q == nil {
 		j.keep(req)
 	}
 }
 
-// broadcastLater has the request, which m stands for, sent to every server in slices.
-func (c *client) broadcastLater(m *msg.Msg, req *msg.Request) {
-	j := c.sendLater(m, len(c.pool.everywhere()))
-	c.write(req, &j.every)
+// broadcastLater has the request sent to every server in slices.
+func (n fan) broadcastLater(req *msg.Request) {
+	j := n.sendLater(len(n.c.pool.everywhere()))
+	n.c.write(req, &j.every)
 }
 
 // park has the job wait for the client's earlier replies, if the connections were
@@ -501,7 +502,8 @@ func (t *turn) isLargeMerge(parent *msg.Msg) bool {
 }
 
 // mergeLater has the replies to parent's fragments merged in slices.
-func (c *client) mergeLater(parent *msg.Msg) {
+func (n fan) mergeLater() {
+	c, parent := n.c, n.parent
 	parent.Working = true
 	each := parent.Held/max(1, int(parent.Nkeys)) + 1
 	c.pool.ctx.later(&largeMerge{c: c, m: parent, proto: c.pool.proto.Protocol, keys: min(keyStep, c.pool.ctx.turn.atOnce.Bytes/each+1)})
@@ -524,7 +526,7 @@ func (j *largeMerge) step(ctx *Context) (done bool) {
 	ctx.turn.count(Amount{Keys: n, Bytes: m.Reply.Len() - before})
 	if done {
 		m.Working = false
-		j.c.merged(m, m.Reply.Len(), failed)
+		fan{j.c, m}.merged(m.Reply.Len(), failed)
 	}
 	return done
 }

@@ -18,19 +18,14 @@ func (c *client) one(req *msg.Request) {
 		return
 	}
 	s := p.nth(nth)
-	parent := c.newMsg(req)
-	parent.Servers = uint16(n)
-	c.outq.Push(parent)
-	c.hold(parent, req.View.Len())
-	f := c.newFragment(parent, s)
+	one := openFan(c, req)
+	one.parent.Servers = uint16(n)
+	f, conn := one.fragment(s)
 	f.Server = uint16(nth)
-	if !f.Done {
-		conn := c.made(s)
-		f.Len = conn.Out().Len()
+	if conn != nil {
+		begin := conn.Out().Len()
 		p.proto.chooser.AppendOne(req, n, p.ctx.bufs, conn.Out())
-		c.sendFragment(f, s)
+		one.send(f, conn, begin)
 	}
-	if parent.Pending == 0 {
-		c.merge(parent)
-	}
+	one.mergeIfDone()
 }

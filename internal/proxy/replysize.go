@@ -117,23 +117,6 @@ func (c *serverConn) discard() {
 	c.reply.Release(c.pool.ctx.bufs)
 }
 
-// forget drops the replies to the fragments of a request whose replies are too
-// large together.
-func (c *client) forget(parent *msg.Msg) {
-	if parent.Err == msg.ReplyTooLarge {
-		return
-	}
-	parent.Err = msg.ReplyTooLarge
-	for _, f := range parent.Frags {
-		if !f.Done || f.Err == msg.ReplyTooLarge {
-			continue
-		}
-		f.Err = msg.ReplyTooLarge
-		c.hold(parent, parent.Held-f.Reply.Len())
-		f.Reply.Release(c.pool.ctx.bufs)
-	}
-}
-
 // tellLarge notes the bound in m, whose reply exceeds it, or in the request that m
 // is a fragment of, and logs it. s is the server if it is at hand.
 func (p *ServerPool) tellLarge(m *msg.Msg, s *Server) {

@@ -170,38 +170,17 @@ func (c *client) broadcast(req *msg.Request) {
 		}
 		return
 	}
-	parent := c.newMsg(req)
-	c.outq.Push(parent)
-	c.hold(parent, req.View.Len())
+	all := openFan(c, req)
 	switch {
 	case req.Aside:
-		c.aside(parent, req)
+		all.aside(req)
 	case len(p.everywhere()) > p.ctx.turn.atOnce.Clients:
-		c.broadcastLater(parent, req)
+		all.broadcastLater(req)
 		return
 	default:
-		c.toAll(parent, req)
+		all.toAll(req)
 	}
-	p.stats.Values[stats.Fragments] += int64(len(parent.Frags))
-	if parent.Pending == 0 {
-		c.merge(parent)
-	}
-}
-
-// toAll sends parent's request to all servers.
-func (c *client) toAll(parent *msg.Msg, req *msg.Request) {
-	p := c.pool
-	for _, at := range p.everywhere() {
-		s := p.servers[at]
-		f := c.newFragment(parent, s)
-		if f.Done {
-			continue
-		}
-		conn := c.made(s)
-		f.Len = conn.Out().Len()
-		c.write(req, conn.Out())
-		c.sendFragment(f, s)
-	}
+	all.sent()
 }
 
 // conn is the client's connection to s, opened if need be, for a request or a part
@@ -213,9 +192,6 @@ func (c *client) conn(s *Server) (*serverConn, msg.Reason) {
 	}
 	return conn, why
 }
-
-// made is the client's connection to s, which conn has returned in this turn.
-func (c *client) made(s *Server) *serverConn { return s.lanes[c.lane][c.slot()] }
 
 // slot is which of a server's connections the client keeps to.
 func (c *client) slot() int {

@@ -25,7 +25,7 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 			c.pool.tellLarge(m, nil)
 			m.Err = msg.ReplyTooLarge
 		}
-		c.fragmentDone(m)
+		fanOf(c, m).done(m)
 		return
 	}
 	c.saw(r.Len(), &c.pool.largest)
@@ -55,7 +55,7 @@ func (c *client) OnFailure(m *msg.Msg) {
 		return
 	}
 	if m.Parent != nil {
-		c.fragmentDone(m)
+		fanOf(c, m).done(m)
 		return
 	}
 	p := c.pool
@@ -99,23 +99,6 @@ func (c *client) advance() {
 	c.mayResume()
 }
 
-// fragmentDone notes that f has its reply, or has none to come. The last one
-// brings the whole request's reply.
-func (c *client) fragmentDone(f *msg.Msg) {
-	f.Done, f.Replied = true, c.pool.ctx.loop.Now()
-	parent := f.Parent
-	if f.Err == msg.ReplyTooLarge {
-		c.forget(parent)
-	}
-	parent.Len += f.Len
-	c.hold(parent, parent.Held+f.Reply.Len())
-	parent.Pending--
-	if parent.Pending == 0 {
-		parent.Via, parent.Sent, parent.Replied = f.Via, f.Sent, f.Replied
-		c.merge(parent)
-	}
-}
-
 // failed notes that the proxy answers m with an error of its own.
 func (p *ServerPool) failed(m *msg.Msg, why msg.Reason) {
 	m.Err = why
@@ -138,37 +121,6 @@ func (p *ServerPool) blame(parent *msg.Msg) {
 		}
 	}
 	p.failed(parent, msg.BadReply)
-}
-
-// merge makes one reply of the fragments' and ends them, now or in slices.
-func (c *client) merge(parent *msg.Msg) {
-	p := c.pool
-	if p.ctx.turn.isLargeMerge(parent) {
-		c.mergeLater(parent)
-		return
-	}
-	p.ctx.turn.countAtOnce(Amount{Keys: int(parent.Nkeys)})
-	bufs := p.ctx.bufs
-	out := &parent.Reply
-	if c.outq.Head() == parent && !parent.Muted {
-		out = c.Out()
-	}
-	before := out.Len()
-	failed := p.proto.Merge(parent, bufs, out)
-	c.merged(parent, out.Len()-before, failed)
-}
-
-// merged ends the fragments of parent, whose reply of n bytes is there.
-func (c *client) merged(parent *msg.Msg, n int, failed bool) {
-	p := c.pool
-	if failed {
-		p.blame(parent)
-	}
-	c.saw(n, &c.pool.largest)
-	c.hold(parent, parent.Reply.Len())
-	p.ctx.dropMerged(parent)
-	parent.Done = true
-	c.advance()
 }
 
 // dropMerged ends the fragments of a request, all of which are answered.

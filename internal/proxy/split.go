@@ -2,10 +2,8 @@ package proxy
 
 import (
 	"nuthatch/internal/config"
-	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/stats"
 )
 
 // A deal is which server gets which of a request's keys. It is scratch.
@@ -18,8 +16,16 @@ type deal struct {
 	// keys are some of the keys, gathered those of them that lie in two chunks.
 	keys     [dealBlock][]byte
 	gathered []byte
-	// outs are where the shares are written.
-	outs []*mbuf.Chain
+	// outs are where the shares are written, and starts where they begin.
+	outs   []*mbuf.Chain
+	starts []start
+}
+
+// A start is where a share begins in a connection's output; conn is nil if there is no
+// connection.
+type start struct {
+	conn  *serverConn
+	begin int
 }
 
 // The number of a server, and of a share, has room in 16 bits, one more than the
@@ -54,35 +60,32 @@ func (c *client) fragment(req *msg.Request) {
 	case len(d.shares) == 1:
 		c.forwardTo(p.servers[d.shares[0].server], req)
 	case len(d.shares) > p.ctx.turn.atOnce.Clients:
-		c.splitLater(req)
+		openFan(c, req).splitLater(req)
 	default:
-		c.split(req)
+		openFan(c, req).split(req)
 	}
 }
 
 // split makes the fragments, from what dealKeys found. Their bytes are written
 // straight to the servers' outputs: nothing else is written there meanwhile, so
 // each sub-request stays in one piece.
-func (c *client) split(req *msg.Request) {
-	p := c.pool
+func (n fan) split(req *msg.Request) {
+	p, parent := n.c.pool, n.parent
 	ctx := p.ctx
 	d := &ctx.deal
-	parent := c.newMsg(req)
 	parent.Nkeys = int32(req.Nkeys)
 	ctx.msgs.SetSeq(parent, d.to)
-	c.outq.Push(parent)
-	c.hold(parent, req.View.Len())
-	d.outs = d.outs[:0]
+	d.outs, d.starts = d.outs[:0], d.starts[:0]
 	for _, share := range d.shares {
 		s := p.servers[share.server]
-		f := c.newFragment(parent, s)
+		f, conn := n.fragment(s)
 		f.Nkeys = share.keys
-		if f.Done {
-			d.outs = append(d.outs, nil)
+		if conn == nil {
+			d.outs, d.starts = append(d.outs, nil), append(d.starts, start{})
 			continue
 		}
-		out := c.made(s).Out()
-		f.Len = out.Len()
+		out := conn.Out()
+		d.starts = append(d.starts, start{conn, out.Len()})
 		if f.Keep = parent.Keep; f.Keep {
 			out = &f.Kept
 		}
@@ -91,56 +94,10 @@ func (c *client) split(req *msg.Request) {
 	}
 	p.proto.FragmentKeys(req, 0, d.to, ctx.bufs, d.outs)
 	for i, f := range parent.Frags {
-		if !f.Done {
+		if at := d.starts[i]; at.conn != nil {
 			p.proto.FragmentTail(req, ctx.bufs, d.outs[i])
-			c.sendFragment(f, p.servers[d.shares[i].server])
+			n.send(f, at.conn, at.begin)
 		}
 	}
-	p.stats.Values[stats.Fragments] += int64(len(parent.Frags))
-	if parent.Pending == 0 {
-		c.merge(parent)
-	}
-}
-
-// newFragment adds a fragment for s to parent. It is Done, with the reason, if
-// there is no connection to s.
-func (c *client) newFragment(parent *msg.Msg, s *Server) *msg.Msg {
-	f := c.addFragment(parent, s)
-	conn, why := c.conn(s)
-	if why != msg.OK {
-		f.Err, f.Done, f.Replied = why, true, parent.Start
-		return f
-	}
-	f.Via = conn
-	parent.Pending++
-	return f
-}
-
-// addFragment adds a fragment for s to parent, of which nothing is said.
-func (c *client) addFragment(parent *msg.Msg, s *Server) *msg.Msg {
-	f := c.pool.ctx.msgs.Get()
-	f.Owner, f.Type, f.Parent = c, parent.Type, parent
-	f.Via, f.Rare = s, true
-	parent.Frags, parent.Rare = append(parent.Frags, f), true
-	return f
-}
-
-// sendFragment queues the sub-request that was written to s. f.Len is the length
-// of the output before it.
-func (c *client) sendFragment(f *msg.Msg, s *Server) {
-	conn := c.made(s)
-	if f.Keep {
-		kept := mbuf.Whole(&f.Kept)
-		kept.AppendTo(c.pool.ctx.bufs, conn.Out(), 0, kept.Len())
-	}
-	n := conn.Out().Len() - f.Len
-	invariant.Check(n > 0, "proxy: an empty fragment")
-	conn.sendFragment(f, n)
-}
-
-// sendFragment queues the sub-request whose n bytes stand at the end of the output.
-func (c *serverConn) sendFragment(f *msg.Msg, n int) {
-	c.enqueue(f, n)
-	c.server.stats[stats.Requests]++
-	c.server.stats[stats.RequestBytes] += int64(n)
+	n.sent()
 }
