@@ -83,8 +83,9 @@ type Msg struct {
 	// the kernel, in the loop's nanoseconds; 0: not yet, or never.
 	Sent, Start int64
 
-	// Len is the number of bytes sent to the server for this message; for the
-	// parent of fragments, for those that are done.
+	// Len is the number of bytes of this message in the server connection's output
+	// stream: those before End. It is 0 for what went to no server itself, as a request
+	// that was split.
 	Len int
 	// Held is the number of bytes that count against the client's bound.
 	Held int

@@ -107,7 +107,6 @@ func (n fan) done(f *msg.Msg) {
 	if f.Err == msg.ReplyTooLarge {
 		n.forget()
 	}
-	parent.Len += f.Len
 	c.hold(parent, parent.Held+f.Reply.Len())
 	parent.Pending--
 	if parent.Pending == 0 {
@@ -135,7 +134,7 @@ func (n fan) merge() {
 	n.merged(out.Len()-before, failed)
 }
 
-// merged ends the fragments of parent, whose reply of size bytes is there.
+// merged ends the request, whose reply of size bytes is there.
 func (n fan) merged(size int, failed bool) {
 	c, parent := n.c, n.parent
 	p := c.pool
@@ -144,7 +143,9 @@ func (n fan) merged(size int, failed bool) {
 	}
 	c.saw(size, &c.pool.largest)
 	c.hold(parent, parent.Reply.Len())
-	p.ctx.dropMerged(parent)
+	for _, f := range parent.Frags {
+		f.Reply.Release(p.ctx.bufs)
+	}
 	parent.Done = true
 	c.advance()
 }

@@ -74,11 +74,16 @@ func (c *client) quieted(m *msg.Msg) {
 	c.settle()
 }
 
-// retire ends a message that is in no queue any more.
+// retire ends a message that is in no queue any more, and its fragments, all of which are
+// answered.
 func (c *client) retire(m *msg.Msg) {
 	c.hold(m, 0)
-	c.pool.ctx.memory.expect(m, 0)
-	c.pool.ctx.msgs.Put(m)
+	ctx := c.pool.ctx
+	ctx.memory.expect(m, 0)
+	if m.Rare {
+		ctx.dropMerged(m)
+	}
+	ctx.msgs.Put(m)
 }
 
 // advance sends the replies whose turn it is.

@@ -39,7 +39,7 @@ func (c *client) logSlow(m *msg.Msg) {
 		Pool:         p.conf.Name,
 		Command:      p.commands[m.Type].Name,
 		Keys:         int(m.Nkeys),
-		RequestBytes: m.Len,
+		RequestBytes: sentBytes(m),
 		ClientID:     c.session.ID,
 		Client:       c.peer(),
 		ClientName:   c.session.Name,
@@ -81,6 +81,15 @@ func (c *client) divide(m *msg.Msg, now int64, e *slowlog.Entry) {
 	e.Connect = time.Duration(ready - m.Start)
 	e.Queue = time.Duration(sent - ready)
 	e.Server = time.Duration(replied - sent)
+}
+
+// sentBytes is how many bytes were sent to servers for m, or for its fragments.
+func sentBytes(m *msg.Msg) int {
+	n := m.Len
+	for _, f := range m.Frags {
+		n += f.Len
+	}
+	return n
 }
 
 // decisive is the message that says at which server m was and when: of a request that
