@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cores says what runs where.
+// cores says on which cores programs run.
 type cores struct {
 	proxy int         // the one core of every proxy
 	rest  unix.CPUSet // the servers and the load
@@ -87,8 +87,8 @@ func pinned(set unix.CPUSet, start func() error) error {
 // cpuTime is what a process has used since it started, all threads together.
 type cpuTime struct {
 	total time.Duration // to the nanosecond, from the scheduler's clock
-	// The kernel samples these 100 times a second: only their proportion is of
-	// use, and only over a second or more.
+	// The kernel samples these 100 times a second: use only their proportion, over
+	// a second or more.
 	user, system time.Duration
 }
 

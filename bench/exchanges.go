@@ -7,12 +7,11 @@ import (
 	"strings"
 )
 
-// exchange is what a client writes at once, and what it then gets.
+// exchange is what a client writes at once, and the reply.
 type exchange struct {
 	request []byte
-	// reply's length and ends are checked: what lies between may differ, because
-	// several servers' shares of a reply come in an order that is the proxy's
-	// business.
+	// The length and the ends of a reply are checked. What is between may differ,
+	// as the proxy chooses the order of several servers' parts.
 	reply    []byte
 	requests int // that the request consists of: more than one in a pipeline
 }

@@ -5,16 +5,16 @@
 //	core B: load ──► core A: proxy ──► core B: redis-server, memcached
 //
 // Every proxy runs on one core of its own, in front of the same servers, which
-// share the rest of the machine with the load. A piece of work (works.go) is
-// done through each proxy in turn, and again in each round, so that the proxies
-// compared have met the same machine: absolute values drift with whatever else
-// it does, the ratios within a round do not. One proxy is this program itself, in
-// another role: the relay (relay.go), which shows what the others cannot avoid.
+// share the rest of the machine with the load. A piece of work (works.go) is done
+// through each proxy in turn, and again in each round, so that all proxies have
+// had the same conditions: absolute values drift with the machine's other load,
+// the ratios within a round do not. One proxy is this program itself, in another
+// role: the relay (relay.go), which shows the unavoidable cost.
 //
 // The load of a piece of work is a closed loop: a client sends its next request,
 // or its next pipeline of requests, when it has the reply. A proxy that is faster
-// than the load idles, and its CPU time per request says what the throughput
-// cannot. How latency grows with the rate is measured with an open loop.
+// than the load idles; then its CPU time per request matters, and not the
+// throughput. How latency grows with the rate is measured with an open loop.
 //
 // Nothing here is part of nuthatch; nothing imports it.
 package main
@@ -147,8 +147,8 @@ type findings struct {
 	threads []threadsResult
 }
 
-// runAll makes the experiments, one after the other. A failed one leaves its
-// part empty.
+// runAll makes the experiments, one after the other. If one fails its part
+// stays empty.
 func (r *rig) runAll(ctx context.Context, opts options) (findings, error) {
 	var f findings
 	var errs []error

@@ -35,16 +35,16 @@ type result struct {
 	err     error    // why there are fewer samples than rounds
 }
 
-// A round in which others used more than a part of the machine is done again, as
-// many times as there are rounds, as long as the whole run has time left for
-// that, which is a part of what it takes anyhow; then disturbed rounds count too.
+// A round is disturbed if other programs used more than a part of the machine. It
+// is repeated while the run has extra time for that, at most as often as there
+// are rounds. After that disturbed rounds count too.
 const (
 	disturbedAbove = 0.1
 	sparePart      = 0.15
 )
 
-// measure does every piece of work with every proxy that can, in every round. A
-// proxy that fails at one is not asked again to do it; the error tells of all.
+// measure does every work with every proxy that can, in every round. A proxy
+// that fails at a work does not get it again; the error has all failures.
 func (r *rig) measure(ctx context.Context, works []work) ([]result, error) {
 	var results []result
 	var errs []error
@@ -152,8 +152,8 @@ func disturbed(samples []*sample) bool {
 	return slices.ContainsFunc(samples, func(s *sample) bool { return s != nil && s.others > disturbedAbove })
 }
 
-// turns is the order of n proxies in a round. It begins with another one each
-// time, so that none always comes first.
+// turns is the order of n proxies in a round. It begins with a different one
+// each time, so that none is always first.
 func turns(round, n int) []int {
 	order := make([]int, n)
 	for i := range order {

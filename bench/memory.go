@@ -55,8 +55,8 @@ func (r *rig) measureMemory(ctx context.Context) (results []memoryResult, leftOu
 	return results, leftOut, nil
 }
 
-// onPaper says what more clients than can be measured would need, if each needed
-// as much as those that were measured last; nothing if none were.
+// onPaper extrapolates the memory of more clients than can be measured; empty if
+// none were measured.
 func onPaper(results []memoryResult, clients int) string {
 	if len(results) == 0 {
 		return ""

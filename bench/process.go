@@ -105,7 +105,7 @@ func (p *process) stop() error {
 	}
 }
 
-// kill ends the process at once; it is for servers, which hold nothing of worth.
+// kill ends the process at once; it is for servers, whose data is not needed.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.exited

@@ -12,8 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The proxy that the others' ratios refer to, and the one whose targets they
-// are held against.
+// The baseline of all ratios, and the proxy that has targets.
 const (
 	baseline = "nutcracker"
 	ours     = "nuthatch"

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// relayRoom is the room for requests that wait for the server, of which
-	// leastRoom must be free for a client to be read, and that for replies.
+	// relayRoom is the room for requests to the server, and for replies. leastRoom
+	// must be free to read a client.
 	relayRoom = 256 << 10
 	leastRoom = 64 << 10
 	// lateSize is how long requests become before they no longer wait for more.
@@ -32,9 +32,9 @@ const (
 //	     ─►  out is written, if no reply was in this turn: otherwise there is a look
 //	         for more first
 //
-// Nothing is copied but what a client's socket has no room for. So a request that
-// has come in part has the stream to the server for itself, and all others wait
-// until its rest is there: nothing for a proxy, and good enough to measure with.
+// Only bytes that a client's socket has no room for are copied. So a partial
+// request blocks the stream to the server until its rest has come. No proxy could
+// do that, but it is good enough to measure with.
 type relay struct {
 	epoll, listener, server int
 	request, reply          framer
@@ -48,8 +48,8 @@ type relay struct {
 	blocked bool
 	// owner is the client that is in the middle of a request.
 	owner *relayClient
-	// unread have something left to be read, of which epoll does not tell again;
-	// reread are they while they are worked on.
+	// unread have bytes left to read, which epoll does not report again; reread
+	// are those being read.
 	unread, reread []*relayClient
 	serverUnread   bool
 	// answered: replies were written in this turn.
@@ -181,7 +181,7 @@ func (r *relay) handle(ev *syscall.EpollEvent) error {
 // mayRead tells whether a client's bytes may go to the server.
 func (r *relay) mayRead(c *relayClient) bool { return !r.blocked && (r.owner == nil || r.owner == c) }
 
-// later has a client read in a turn to come.
+// later makes a client be read in a later turn.
 func (r *relay) later(c *relayClient) {
 	if !c.unread {
 		c.unread = true

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// report is the document that docs/BENCHMARKS.md holds.
+// report is the document docs/BENCHMARKS.md.
 func (f findings) report(description []string) string {
 	var b strings.Builder
 	b.WriteString("# Benchmarks\n\nWritten by `make bench`; run it to measure your own machine. ")
@@ -195,13 +195,13 @@ func (f findings) callTable() table {
 	return t
 }
 
-// The targets that are no work's: see work.target.
+// The targets beside those of works: see work.target.
 const (
 	memoryTarget = 1.0 // idle clients
 	halfTarget   = 0.9 // p99 at half of the baseline's saturation
 )
 
-// targets holds nuthatch against what it sets itself.
+// targets compares nuthatch with its targets.
 func (f findings) targets() table {
 	t := table{left: 1, head: []string{"work", "ratio of", "at most", "measured", ""}}
 	judge := func(title, of string, most float64, seen []float64) {

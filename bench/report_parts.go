@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// describe says what was compared, where and how: without that a table of
-// numbers cannot be read a month later.
+// describe says what was compared, where and how, so that the numbers can be
+// understood later.
 func (r *rig) describe(ctx context.Context) []string {
 	var programs []string
 	for _, p := range r.programs {

@@ -75,8 +75,8 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(int64(time.Microsecond), int64(10*time.Minute), 3)
 }
 
-// openSession connects clients, spread over the addresses, and lets each speak
-// once: whatever a proxy does for a new client it has done then.
+// openSession connects clients, spread over the addresses, and lets each send one
+// request, so that a proxy's work for a new client is done.
 func openSession(ctx context.Context, exchanges []exchange, clients int, addrs ...string) (*session, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {

@@ -65,8 +65,8 @@ func each(samples []sample, of func(sample) float64) []float64 {
 	return values
 }
 
-// ratios compares the rounds in which both were measured. A round's samples
-// are its neighbours in time, so that what the machine did besides is in both.
+// ratios compares the rounds in which both were measured. Samples of a round
+// are close in time, so that the machine's other load is in both.
 func ratios(values, base []float64) []float64 {
 	var list []float64
 	for i := range min(len(values), len(base)) {

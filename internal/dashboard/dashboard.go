@@ -14,8 +14,8 @@ import (
 //go:embed static
 var embedded embed.FS
 
-// policy lets the page load what lies beside it, and nothing else: no script
-// or style inside the HTML, no other host, no frame around it.
+// policy lets the page load only its own files: no script or style inside the
+// HTML, no other host, no frame around it.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
@@ -41,7 +41,7 @@ type page map[string]file
 // answers GET and HEAD of the page's files, and 404 or 405 to everything else.
 func Handler() http.Handler {
 	p := page{}
-	// An embedded file system has no failing reads: what is not there does not compile.
+	// Reads of an embedded file system do not fail: a missing file does not compile.
 	_ = fs.WalkDir(embedded, "static", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -44,8 +44,8 @@ type Options struct {
 }
 
 // Run starts the demo, writes its page to o.Out, and serves until ctx ends.
-// Everything it started is gone when it returns. The error says what to do
-// about it where there is something: another address, a program to install.
+// Everything it started has ended when it returns. The error says what to do:
+// another address, a program to install.
 func Run(ctx context.Context, o Options) error {
 	host, port, err := listenAddress(o.Listen)
 	if err != nil {

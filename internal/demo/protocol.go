@@ -12,8 +12,8 @@ import (
 // patience is how long the demo waits for any one answer.
 const patience = 5 * time.Second
 
-// protocol is the little that the demo says in Redis's or Memcached's language.
-// Each request is answered by a single line.
+// protocol is what the demo needs of Redis's or Memcached's protocol. Each
+// request is answered by a single line.
 type protocol struct {
 	title string // what the page calls it
 	redis bool   // the pool's "redis" key

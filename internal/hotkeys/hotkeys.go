@@ -1,5 +1,5 @@
-// Package hotkeys finds the keys that are asked for most, and the largest requests
-// and replies, in bounded memory.
+// Package hotkeys finds the most requested keys, and the largest requests and
+// replies, in bounded memory.
 //
 // The hottest keys are found by the Space-Saving algorithm (Metwally, Agrawal and El
 // Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams",
@@ -9,9 +9,8 @@
 // there. Counts halve every ten seconds, so that they tell of now.
 //
 // A sampled request stands for w of them, so a count is off by chance, with a variance
-// of w(w-1) for each sample. Both errors are told, and a key that may be asked for half
-// as often as its count says, or less, is not called hot: where all keys are asked for
-// alike there is none.
+// of w(w-1) for each sample. Error has both. A key whose true count may be half of its
+// count, or less, is not hot: if all keys are requested alike there is none.
 //
 // A Sketch belongs to one event loop, which adds a sample of its requests. The
 // sketches of several loops are merged as their copies are.
@@ -50,8 +49,8 @@ func (k *key) set(hash uint64, text []byte, length int) {
 
 // A Sketch counts keys. Its memory is fixed.
 type Sketch struct {
-	// hashes are those of keys, by themselves, because they are what is looked
-	// through.
+	// hashes are those of keys, in a slice of their own, because they are
+	// searched.
 	hashes [counters]uint64
 	counts [counters]float64
 	// taken is what was in a counter when its key took it over, and spread the

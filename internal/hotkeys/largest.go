@@ -59,7 +59,7 @@ func (l *Largest) Add(size int, typ uint16, text []byte, length int, now int64) 
 	}
 }
 
-// forget drops what is too old.
+// forget drops entries that are too old.
 func (l *Largest) forget(now int64) {
 	for i := 0; i < l.used; {
 		if now-l.times[i] < largeAge {

@@ -1,6 +1,6 @@
 // Package inet reads the numeric IPv4 addresses that getaddrinfo takes, and with it
 // nutcracker: short, padded, octal and hexadecimal ones, and a single number.
-// Package net takes them for names, and looks them up.
+// Package net would look them up as names.
 package inet
 
 import (

@@ -1,10 +1,9 @@
 // Package latency counts how long things take.
 //
 // A Histogram has the log-linear buckets of Gil Tene's HdrHistogram: 64 buckets to
-// each power of two, so that a value is known to 0.8% of itself, or to half a
-// microsecond if it is below 64. A bucket is found by one look at the highest bit; two
-// histograms are merged by adding; a quantile of the sum is as exact as one of a
-// part.
+// each power of two, so that a value is exact to 0.8%, or to half a microsecond if it
+// is below 64. A bucket is found by one look at the highest bit; two histograms are
+// merged by adding; a quantile of the sum is as exact as one of a part.
 //
 //	microseconds  0 1 2 ... 63 64 ... 127 128 130 ... 254 256 260 ... 508 512 ...
 //	              └─ one wide ──────────┘ └ two wide ──┘ └ four wide ──┘
@@ -112,8 +111,8 @@ func (h *Histogram) CopyTo(dst *Histogram) {
 	dst.counts = append(dst.counts[:0], h.counts...)
 }
 
-// Since is what h has counted that an earlier copy of it had not. Its longest time
-// is known as exactly as any other.
+// Since is what h has counted since an earlier copy. Its longest time is as exact
+// as any other.
 func (h *Histogram) Since(before *Histogram) Histogram {
 	d := *h
 	d.counts = slices.Clone(h.counts)
@@ -167,7 +166,7 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return 0
 }
 
-// AtMost is how many times did not exceed d, as exactly as times are known.
+// AtMost is how many times did not exceed d, to the accuracy of the buckets.
 func (h *Histogram) AtMost(d time.Duration) uint64 {
 	end := bucket(int64(d)) - h.first
 	if end < 0 {

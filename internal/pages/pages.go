@@ -13,8 +13,8 @@ import (
 // Size is that of a page, in bytes.
 var Size = os.Getpagesize()
 
-// A Region is a mapping. It ends when nobody has the Region any more, so whoever
-// has a part of its bytes must have it too.
+// A Region is a mapping. It is unmapped when nothing refers to the Region, so a
+// user of its bytes must keep a reference to it.
 type Region struct {
 	// Bytes are all of it. None is resident before it is written.
 	Bytes []byte

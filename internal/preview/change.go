@@ -10,7 +10,7 @@ import (
 type Change struct {
 	// Report is the difference between the configuration before and the new one.
 	*Report
-	// NotApplied are the settings that a running proxy cannot take on.
+	// NotApplied are the settings that a running proxy cannot apply.
 	NotApplied []NotApplied `json:"not_applied,omitempty"`
 }
 
@@ -21,7 +21,7 @@ type NotApplied struct {
 	Why  string `json:"why"`
 }
 
-// Drop takes what is not applied out of the report of what changes.
+// Drop removes what is not applied from the report.
 func (c *Change) Drop() {
 	drop := func(pool string, settings []config.Change) []config.Change {
 		return slices.DeleteFunc(settings, func(s config.Change) bool {

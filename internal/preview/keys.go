@@ -102,8 +102,8 @@ func (k *Keys) enter(old, changed *config.Pool, parts [][]float64) {
 	sortMoves(k.Moves)
 }
 
-// sameServer: a key that stays with the name, or with the address, does not
-// move. Whoever gives a name another address brings the data along.
+// sameServer: a key that keeps its server's name or address does not move. If
+// only the address of a name changes, the data is expected to move along.
 func sameServer(a, b *config.Server) bool {
 	return a.NodeName() == b.NodeName() || a.Address == b.Address
 }

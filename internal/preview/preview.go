@@ -1,14 +1,14 @@
-// Package preview says what it means to go from one configuration to another:
-// which pools come and go, which settings change, and for each pool the share of
-// keys that will be looked for on another server.
+// Package preview compares two configurations: which pools are added and
+// removed, which settings change, and for each pool the share of keys that move
+// to another server.
 //
 //	old ─┐            settings: the table of keys in config
 //	     ├─ Compare ─ keys: both continua, walked side by side (hashkit.Overlap)
 //	new ─┘            warnings: the same again, with the names or weights kept
 //
-// Nothing here is sampled: shares are counted over all values of the hash. That
-// they are shares of keys supposes that the hash spreads the keys evenly, and of
-// a new hash that it has nothing to do with the old one.
+// Nothing here is sampled: shares are counted over all values of the hash. They
+// are shares of keys if the hash spreads the keys evenly and if a new hash is
+// independent of the old one.
 package preview
 
 import (
@@ -38,9 +38,9 @@ type Pool struct {
 	Warnings []Warning       `json:"warnings,omitempty"`
 }
 
-// A Server is a server that comes, goes or changes. It is known by the name
-// that places it on the ring. Old or New is empty if it was not, or will not be,
-// there.
+// A Server is a server that is added, removed or changed. It is known by the
+// name that places it on the ring. Old or New is empty if it was not, or will
+// not be, there.
 type Server struct {
 	Name string `json:"name"`
 	// Old and New are the server's lines in the file.
@@ -66,7 +66,7 @@ type Move struct {
 	Share float64 `json:"share"`
 }
 
-// A Warning is about keys that move and need not.
+// A Warning is about keys that move without need.
 type Warning struct {
 	// What moves them, and how much of them it moves.
 	What string `json:"what"`

@@ -95,7 +95,7 @@ func withWeights(old, changed *config.Pool) (kept *config.Pool, names []string) 
 }
 
 // renamings are servers that seem to be old ones under new names. They are undone
-// together: to undo one of many alone would show next to nothing, and costs a ring.
+// together: one alone would show almost nothing, and costs a ring.
 type renamings struct {
 	// names are the old names, by the index of the server in the new pool.
 	names map[int]string
@@ -127,9 +127,9 @@ func list(all []string, sep string) string {
 	return strings.Join(all, sep)
 }
 
-// renamed finds servers that lost their place on the ring with their name:
-// those whose address was known under another name, and those that came, as many
-// as went, in the place of servers whose name was their address.
+// renamed finds servers that lost their place on the ring with their name: those
+// whose address had another name, and new ones that replace as many servers
+// whose name was their address.
 func renamed(old, changed *config.Pool) []renamings {
 	gone := missingFrom(old, changed)
 	byName := renamings{advice: "keep the names: "}
@@ -190,7 +190,7 @@ func withNames(p *config.Pool, names map[int]string) *config.Pool {
 
 func lineWithName(s *config.Server, name string) string { return s.Text + " " + name }
 
-// Percent writes a share with as many digits as tell it from 0 and from 1.
+// Percent writes a share with enough digits to differ from 0 and from 1.
 func Percent(share float64) string {
 	switch {
 	case share == 0:

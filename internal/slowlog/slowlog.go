@@ -21,8 +21,8 @@ type Entry struct {
 	// Duration is the time from then until its reply could go out: the sum of
 	// the four that follow.
 	Duration time.Duration
-	// Connect is how long it waited for a connection to the server to be made and
-	// to have said what it says first.
+	// Connect is how long it waited for a connection to the server, handshake
+	// included.
 	Connect time.Duration
 	// Queue is how long it then waited until its last byte was sent.
 	Queue time.Duration
@@ -69,7 +69,7 @@ func New(n int) *Log {
 	return l
 }
 
-// Resize has the log keep n entries. What it has, it keeps as far as it fits.
+// Resize makes the log keep n entries. It keeps as many of its entries as fit.
 func (l *Log) Resize(n int) {
 	if p := l.ring.Load(); p != nil && len(*p) == n {
 		return
@@ -95,8 +95,8 @@ func (l *Log) Add(e *Entry) {
 // Reset forgets all entries.
 func (l *Log) Reset() { l.first.Store(l.next.Load()) }
 
-// Events are the entries that ResetEvents has not made forgotten, the latest first:
-// a second view of the log, for Redis's LATENCY.
+// Events are the entries since ResetEvents, the latest first: a second view of the
+// log, for Redis's LATENCY.
 func (l *Log) Events() []*Entry {
 	all, first := l.Latest(-1), l.firstEvent.Load()
 	for i, e := range all {
@@ -107,7 +107,7 @@ func (l *Log) Events() []*Entry {
 	return all
 }
 
-// ResetEvents has Events forget what is in the log.
+// ResetEvents makes Events forget the entries so far.
 func (l *Log) ResetEvents() { l.firstEvent.Store(l.next.Load()) }
 
 // Latest returns the last n entries, or all if n is negative, the latest first.

@@ -7,17 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unpace takes BBR off a socket that stays within the machine. On the loopback
-// device there is no congestion to find out, and the timers by which BBR paces cost
-// a quarter of the time that replies of 1 MB take. New Reno, which every Linux has
-// and lets everybody use, takes its place.
+// unpace replaces BBR on a socket within the machine by New Reno, which every Linux
+// has and every user may choose. The loopback device has no congestion, and BBR's
+// pacing timers cost a quarter of the time of a reply of 1 MB.
 //
 // It must come before the connection is made, or accepted by a listener that hands
 // it on: once BBR has begun, the kernel goes on pacing, if at a higher rate.
 func unpace(fd int) {
 	name, err := unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
 	if err == nil && strings.HasPrefix(name, "bbr") {
-		// What the kernel refuses is left as it is: the connection works without.
+		// A refusal of the kernel is ignored: the connection works without.
 		_ = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "reno")
 	}
 }

@@ -38,8 +38,8 @@ type ListenSpec struct {
 	ReusePort bool
 }
 
-// Listen opens a listening socket. A unix socket's path that nobody listens on
-// any more is taken over.
+// Listen opens a listening socket. A unix socket's path without a listener is
+// taken over.
 func Listen(ctx context.Context, s ListenSpec) (fd int, err error) {
 	sa, err := s.sockaddr(ctx)
 	if err != nil {
@@ -122,8 +122,8 @@ func (s ListenSpec) listen(fd int, sa unix.Sockaddr) error {
 	return nil
 }
 
-// removeStale removes a unix socket that nobody listens on. It leaves a living
-// one, and anything that is no socket, for bind to refuse.
+// removeStale removes a unix socket that nobody listens on. It leaves a socket
+// in use, and anything that is not a socket: bind refuses them.
 func removeStale(path string) error {
 	fi, err := os.Lstat(path)
 	if err != nil || fi.Mode().Type() != fs.ModeSocket {
@@ -143,8 +143,8 @@ func removeStale(path string) error {
 	return nil
 }
 
-// Dial opens a socket and begins to connect it. With inProgress the kernel is
-// still at it. An error is the bare error number of the call that failed. The
+// Dial opens a socket and begins to connect it. With inProgress it is not
+// connected yet. An error is the bare error number of the call that failed. The
 // address may be in use elsewhere at the same time: it is only read.
 func Dial(sa unix.Sockaddr) (fd int, inProgress bool, err error) {
 	fd, err = open(sa)
@@ -195,8 +195,8 @@ func open(sa unix.Sockaddr) (int, error) {
 	return fd, nil
 }
 
-// A Keepalive says whether and how the kernel asks a silent peer if it is there.
-// Of the times, which it counts in seconds, and the count 0 leaves its own.
+// A Keepalive says whether and how the kernel probes a silent peer. 0 leaves the
+// kernel's value. The kernel counts times in seconds.
 type Keepalive struct {
 	On             bool
 	Idle, Interval time.Duration
@@ -205,7 +205,7 @@ type Keepalive struct {
 
 // Tune sets the options of a connected socket: no delay for small messages, no
 // pacing within the machine, and TCP keepalive if asked for. On a unix socket it
-// does nothing. What the kernel refuses is left as it is: the connection works
+// does nothing. A refusal of the kernel is ignored: the connection works
 // without.
 func Tune(fd int, k Keepalive) {
 	if unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) != nil {

@@ -11,16 +11,15 @@ import (
 	"testing"
 )
 
-// Ports are taken from below the range that the kernel hands out to outgoing
-// connections, so that no client's own port can get in the way between choosing
-// a port and listening on it.
+// Ports are below the range for outgoing connections, so that no client's own
+// port takes one between choosing it and listening on it.
 const (
 	firstPort = 10_000
 	lastPort  = 32_000
 )
 
-// FreeAddr returns an address on 127.0.0.1 that nobody listens on. It stays
-// reserved, also against tests in other processes, until the test ends.
+// FreeAddr returns an unused address on 127.0.0.1. It stays reserved until the
+// test ends, also for tests in other processes.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	return FreeAddrOn(t, "127.0.0.1")

@@ -13,8 +13,8 @@ import (
 )
 
 // binaryEnv names a ready nuthatch to test instead of building one, for example
-// the release build. It may also be nutcracker, which proves the tests
-// themselves: all but those of intended differences must then pass.
+// the release build. It may also be nutcracker, to check the tests themselves:
+// then all must pass but those of intended differences.
 const binaryEnv = "NUTHATCH_BIN"
 
 // build is nuthatch's binary, made at most once per test binary.

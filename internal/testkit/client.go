@@ -12,9 +12,9 @@ import (
 )
 
 // A Client speaks a protocol as bytes. Any failure, and any wait longer than
-// Patience, fails the test; the Try methods return it instead. Its reading and
-// its writing methods may be used by one goroutine each; those that fail the
-// test belong on the test's own goroutine.
+// Patience, fails the test; the Try methods return it instead. One goroutine
+// may read and another may write. Methods that fail the test must be called on
+// the test's goroutine.
 type Client struct {
 	t        testing.TB
 	protocol Protocol
@@ -75,7 +75,8 @@ func (c *Client) Send(b []byte) {
 	}
 }
 
-// TryReply reads one reply. At an error it returns what had come of the reply.
+// TryReply reads one reply. With an error it returns the part of the reply that
+// has come.
 func (c *Client) TryReply() ([]byte, error) {
 	if err := c.conn.SetReadDeadline(time.Now().Add(Patience)); err != nil {
 		return nil, fmt.Errorf("testkit: %w", err)
@@ -94,7 +95,7 @@ func (c *Client) Reply() string {
 }
 
 // TryExpect reads as many bytes as want has and compares them. Its error shows
-// where they begin to differ.
+// the first difference.
 func (c *Client) TryExpect(want []byte) error {
 	if err := c.conn.SetReadDeadline(time.Now().Add(Patience)); err != nil {
 		return fmt.Errorf("testkit: %w", err)
@@ -132,7 +133,7 @@ func (c *Client) Do(args ...string) string {
 	return c.Reply()
 }
 
-// CloseWrite says that no more requests come (TCP half-close).
+// CloseWrite half-closes the connection: no more requests come.
 func (c *Client) CloseWrite() {
 	c.t.Helper()
 	if err := c.closeWrite(); err != nil {
@@ -165,7 +166,7 @@ func (c *Client) ExpectEnd() string {
 	return string(b)
 }
 
-// tryEnd reads to the end of the stream, be it orderly or a reset.
+// tryEnd reads to the end of the stream, orderly or by a reset.
 func (c *Client) tryEnd() ([]byte, error) {
 	if err := c.conn.SetReadDeadline(time.Now().Add(Patience)); err != nil {
 		return nil, fmt.Errorf("testkit: %w", err)
@@ -190,7 +191,7 @@ func show(s string) string {
 }
 
 // Command splits a line into words for RESP: words are separated by spaces, and
-// a word in double quotes may hold anything Go's string syntax can say.
+// a word in double quotes has Go's string syntax.
 func Command(line string) []string {
 	var words []string
 	for line = strings.TrimSpace(line); line != ""; line = strings.TrimLeft(line, " ") {

@@ -159,8 +159,8 @@ func playCut(t testing.TB, p Side, barrier *Client, blob []byte, from, to, repli
 	return replays
 }
 
-// A Difference is a place where nuthatch means to differ from nutcracker. Both
-// sides are asserted, so that the list of differences cannot outlive either.
+// A Difference is an intended difference from nutcracker. Both sides are
+// asserted, so that the list stays true.
 type Difference struct {
 	Name     string
 	Protocol Protocol

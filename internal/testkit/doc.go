@@ -1,6 +1,6 @@
-// Package testkit is what the tests that cross process borders stand on: real
-// servers, both proxies, servers that misbehave by script, a raw client, and a
-// runner that sends the same bytes to nutcracker and to nuthatch.
+// Package testkit is for tests with several processes: real servers, both
+// proxies, servers that misbehave by script, a raw client, and a runner that
+// sends the same bytes to nutcracker and to nuthatch.
 //
 //	              Client, Play, Diff
 //	               |             |
@@ -11,11 +11,10 @@
 // Everything listens on loopback ports (or sockets in the test's own folder)
 // that are reserved until the test ends, is ready when the call that started it
 // returns, is ended by its process id, and shows the tail of its log when the
-// test has failed. Nothing here waits a fixed time for something that can be
-// asked about: see Await.
+// test has failed. Nothing here waits a fixed time: see Await.
 //
-// CheckPart stands beside all this: it compares documents with the tables that they
-// are made of, for tests of any package.
+// CheckPart compares documents with the tables that they are made from, for tests
+// of any package.
 //
 // Only tests import this package.
 package testkit

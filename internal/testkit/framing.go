@@ -51,10 +51,9 @@ func (p Protocol) Replies(request []byte) int {
 	return 1
 }
 
-// Sentinel is a request that both proxies answer whatever became of the
-// servers behind them, put behind a transcript to see that the connection is
-// alive and in step. For memcached, whose requests all need a server, it is
-// only that much.
+// Sentinel is a request at the end of a transcript, which shows that the
+// connection is alive and in step. Both proxies answer it even without servers,
+// except memcached's, which needs one.
 func (p Protocol) Sentinel() []byte {
 	if p == Redis {
 		return RESP("PING")

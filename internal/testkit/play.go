@@ -32,7 +32,7 @@ func RandomSplit(seed uint64, pieces int) Splitter {
 type Replay struct {
 	// Replies are the replies in order, the Sentinel's last if it was answered.
 	Replies []string
-	// Rest is what followed them, up to the end of the stream: nothing if the
+	// Rest is what came after them, up to the end of the stream: nothing if the
 	// proxy is in step.
 	Rest string
 	// Closed tells that the proxy closed the connection before it had answered

@@ -24,8 +24,8 @@ type Process struct {
 	args  []string
 	ready func() error
 	logs  []string // files whose tail is shown when the test fails
-	// abrupt servers hold nothing worth a graceful end, which takes redis-server
-	// 100 ms: the end of the test kills them.
+	// abrupt servers are killed at the end of the test: a graceful end takes
+	// redis-server 100 ms, and they have no data to save.
 	abrupt  bool
 	verdict func(output []byte) error
 
@@ -34,7 +34,7 @@ type Process struct {
 	ending bool          // Stop or Kill was called: an end is expected
 }
 
-// start runs the program and returns when ready does not complain any more.
+// start runs the program and returns when ready returns nil.
 func (p *Process) start() {
 	p.t.Helper()
 	p.launch()
@@ -42,7 +42,7 @@ func (p *Process) start() {
 		if p.abrupt && !p.Ended() {
 			p.Kill()
 		}
-		// What a test has left in flight is not waited for.
+		// Requests that a test has left in flight are not waited for.
 		p.end(syscall.SIGINT)
 		if p.t.Failed() {
 			p.showLogs()
@@ -51,7 +51,7 @@ func (p *Process) start() {
 	p.awaitReady()
 }
 
-// launch starts the program anew, its output appended to the first log.
+// launch starts the program again, and appends its output to the log.
 func (p *Process) launch() {
 	p.t.Helper()
 	out, err := os.OpenFile(p.logs[0], os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -105,7 +105,7 @@ func (p *Process) Output() []byte {
 	return b
 }
 
-// Ended reports whether the process is no more.
+// Ended reports whether the process has ended.
 func (p *Process) Ended() bool {
 	select {
 	case <-p.exited:
@@ -123,9 +123,9 @@ func (p *Process) Signal(sig syscall.Signal) {
 	}
 }
 
-// Pause stops the process where it stands (SIGSTOP): its sockets stay open, the
-// kernel goes on accepting for it, and it answers nothing until Resume. It returns
-// when all its threads stand: the signal alone leaves them time for an answer.
+// Pause stops the process (SIGSTOP): its sockets stay open, the kernel goes on
+// accepting, and it answers nothing until Resume. Pause returns when all its
+// threads have stopped, as the signal alone leaves them time for an answer.
 func (p *Process) Pause() {
 	p.t.Helper()
 	p.Signal(syscall.SIGSTOP)
@@ -204,7 +204,7 @@ func (p *Process) Restart() {
 	p.awaitReady()
 }
 
-// judge fails the test for an end that nobody asked for.
+// judge fails the test if the process ended unasked.
 func (p *Process) judge() {
 	p.t.Helper()
 	if !p.ending {
@@ -235,7 +235,7 @@ func (p *Process) showLogs() {
 	}
 }
 
-// crashSigns are what a Go program leaves behind when it broke.
+// crashSigns are in the output of a Go program that has crashed.
 var crashSigns = []string{"panic: ", "fatal error: ", "WARNING: DATA RACE", "SIGSEGV"}
 
 // goVerdict finds a crash or a data race in a Go program's output.

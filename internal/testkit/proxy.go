@@ -129,7 +129,7 @@ func dialable(listen string) string {
 
 // acceptsAll returns a readiness check that connects to each address until it
 // has succeeded once, so that a listener counts one client however long its
-// process took to start. After its success it begins anew.
+// process took to start. After its success it starts again.
 func acceptsAll(addrs []string) func() error {
 	done := 0
 	return func() error {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// A Scripted server says what a test tells it to: late, in pieces, wrongly, or
-// nothing at all.
+// A Scripted server answers as a test's script says: late, in pieces, wrongly,
+// or not at all.
 type Scripted struct {
 	t        testing.TB
 	listener net.Listener
@@ -60,7 +60,7 @@ func (s *Scripted) Addr() string { return s.listener.Addr().String() }
 func (s *Scripted) Accepted() int { return int(s.accepted.Load()) }
 
 // Stop closes the listener and every connection, and waits for the scripts to
-// end. What scripts run into from then on is no failure.
+// end. Errors in scripts after that are no failures.
 func (s *Scripted) Stop() {
 	s.stop.Do(func() {
 		close(s.stopping)
@@ -107,7 +107,7 @@ type Talk struct {
 	n      int
 }
 
-// N is the connection's number, from 1, in the order of their coming.
+// N is the connection's number, from 1, in the order in which they came.
 func (k *Talk) N() int { return k.n }
 
 // fail ends the script; it is a failure of the test unless the server is being
@@ -178,7 +178,7 @@ func (k *Talk) Line() (line string, ok bool) {
 	return strings.TrimSuffix(line, "\r\n"), true
 }
 
-// Reply writes s. That the peer has gone by then is for the next read to tell.
+// Reply writes s. If the peer has gone, the next read reports it.
 func (k *Talk) Reply(s string) { _, _ = io.WriteString(k.conn, s) }
 
 // Pour writes s, and reports whether the peer is still there.
@@ -207,14 +207,14 @@ func (k *Talk) Late(d time.Duration) bool {
 	}
 }
 
-// Hang reads nothing and says nothing until the server is stopped.
+// Hang neither reads nor answers until the server is stopped.
 func (k *Talk) Hang() { <-k.server.stopping }
 
-// Drain reads all that comes, and says nothing, until the peer closes.
+// Drain reads everything and does not answer, until the peer closes.
 func (k *Talk) Drain() { _, _ = io.Copy(io.Discard, k.in) }
 
-// Close closes the connection in order: the peer reads what was said, then the
-// end.
+// Close closes the connection in order: the peer reads what was written, then
+// the end.
 func (k *Talk) Close() { _ = k.conn.Close() }
 
 // Reset closes the connection with a RST.

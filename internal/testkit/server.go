@@ -59,7 +59,7 @@ func StartRedisAt(t testing.TB, addr string, args ...string) *Server {
 	s.Process = &Process{
 		t: t, name: "redis-server " + addr, path: lookProgram(t, "redis-server"),
 		args: append(line, args...), abrupt: true, logs: []string{filepath.Join(dir, "redis.log")},
-		// With a password set, PING is refused in words: also a sign of life.
+		// With a password PING gets an error, which also shows that the server is up.
 		ready: func() error { return answers(addr, "PING\r\n", "+PONG", "-NOAUTH") },
 	}
 	s.start()
@@ -91,7 +91,7 @@ func StartMemcachedAt(t testing.TB, addr string, args ...string) *Server {
 		host, port := splitAddr(t, addr)
 		line = append(line, "-l", host, "-p", port)
 	}
-	if os.Getuid() == 0 { // memcached refuses to be root unless told so
+	if os.Getuid() == 0 { // memcached does not run as root without this
 		line = append(line, "-u", "root")
 	}
 	s := &Server{addr: addr, protocol: Memcache}

@@ -17,14 +17,13 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// stopwatchEnv holds the addresses that a process which is to be a stopwatch asks.
+// stopwatchEnv holds the addresses for a process that is a stopwatch.
 const stopwatchEnv = "NUTHATCH_TEST_STOPWATCH"
 
-// A Stopwatch asks Redis servers, or proxies, in turn for one key, one request at
-// a time, and takes the time. It is a process of its own: in the test's, it would
-// be told of a reply when the test's other goroutines let it. What it sees of a
-// server that is asked without a proxy tells how long the machine alone makes
-// anybody wait.
+// A Stopwatch measures how long Redis servers, or proxies, take to answer one
+// request at a time, each in turn. It is a process of its own, so that the test's
+// goroutines do not delay it. Its times of a server without a proxy show the
+// delays of the machine alone.
 type Stopwatch struct {
 	t   testing.TB
 	in  io.WriteCloser
@@ -138,7 +137,7 @@ func runStopwatch(addrs []string) error {
 	}
 }
 
-// A hand is the client of one address.
+// A hand is the client for one address.
 type hand struct {
 	conn net.Conn
 	seen *hdrhistogram.Histogram

@@ -16,11 +16,12 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Traffic is clients that check what they are answered. Every value names its
-// key, its writer and the number of the write, so that a reply shows whose it is:
+// Traffic is a set of clients that check their replies. Every value has its key,
+// its writer and the number of the write, so that a reply shows where it comes
+// from:
 //
 //	client 7 ── SET own:7:3 "own:7:3|7|41|..." ──► ... GET own:7:3 ──► must be write 41,
-//	            or a write of which the client has never heard whether it was done
+//	            or a write whose result the client never got
 //
 // Keys that all clients share show no order, but every value must still be one
 // that its writer wrote to that key.
@@ -45,7 +46,7 @@ const (
 	sharedKeys = 200
 )
 
-// A Crowd is Traffic under way.
+// A Crowd is running Traffic.
 type Crowd struct {
 	t       testing.TB
 	traffic Traffic
@@ -53,13 +54,13 @@ type Crowd struct {
 	stopped sync.Once
 	running sync.WaitGroup
 	clients []*checker
-	// lost: a server has lost what it held.
+	// lost: a server has lost its data.
 	lost atomic.Bool
 	// Served counts right answers, Failed errors.
 	Served, Failed atomic.Int64
 }
 
-// Start has the clients connect and begin.
+// Start connects the clients and begins.
 func (tr Traffic) Start(t testing.TB) *Crowd {
 	t.Helper()
 	c := &Crowd{t: t, traffic: tr, stop: make(chan struct{})}
@@ -80,7 +81,7 @@ func (tr Traffic) Start(t testing.TB) *Crowd {
 	return c
 }
 
-// Lost says that a server has lost, or is about to lose, what it held.
+// Lost says that a server has lost, or is about to lose, its data.
 func (c *Crowd) Lost() { c.lost.Store(true) }
 
 // AwaitMore waits until the counter, Served or Failed, has grown by n.
@@ -95,8 +96,8 @@ func (c *Crowd) AwaitMore(counter *atomic.Int64, n int64) {
 	})
 }
 
-// Stop has the clients end their rounds and leave, and returns what they have
-// seen.
+// Stop lets the clients end their rounds and disconnect, and returns what they
+// have seen.
 func (c *Crowd) Stop() Seen {
 	c.stopped.Do(func() { close(c.stop) })
 	c.running.Wait()
@@ -156,11 +157,11 @@ type checker struct {
 	sent atomic.Int64
 }
 
-// A cell is what a client knows of a key of its own.
+// A cell is what a client knows about one of its own keys.
 type cell struct {
-	// now is the number of the last write that was answered; 0 if that deleted
-	// the key. doubts are those that were answered by an error, and may have been
-	// done all the same, at any time since.
+	// now is the number of the last write that was answered; 0 if that deleted the
+	// key. doubts are writes that got an error, and may have been carried out at
+	// any time since.
 	now    int64
 	doubts []int64
 	// count is the answer to the last increment, and asked how many there were.
@@ -176,10 +177,10 @@ func (c *cell) wrote(n int64, done bool) {
 	}
 }
 
-// A question is a request and what becomes of its reply.
+// A question is a request, and the check of its reply.
 type question struct {
 	request []byte
-	// judge is given a reply that is no error, or "" for an error.
+	// judge gets the reply, or "" for an error.
 	judge func(reply string) error
 }
 
@@ -293,7 +294,7 @@ func (c *Crowd) read(key, value string) (writer int, n int64, err error) {
 	return writer, n, nil
 }
 
-// readShared judges the value, if there is one, of a key that is everybody's.
+// readShared judges the value, if there is one, of a shared key.
 func (k *checker) readShared(key, value string, found bool) error {
 	if !found {
 		return nil
@@ -356,7 +357,7 @@ func (k *checker) ownKey() (i int, key string) {
 
 func (k *checker) sharedKey() string { return fmt.Sprintf("shared:%d", k.rng.IntN(sharedKeys)) }
 
-// A lookup is a key that is read, and what becomes of its value.
+// A lookup is a key to read, and the check of its value.
 type lookup struct {
 	key  string
 	read func(value string, found bool) error

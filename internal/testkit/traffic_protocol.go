@@ -182,8 +182,8 @@ func (k *checker) count() []question {
 	}
 }
 
-// get asks for the keys. Values come in the order of the keys, but that where a
-// server misses one its later values move up.
+// get requests the keys. Values come in the order of the keys; where a server
+// misses one, its later values move up.
 func (k *checker) get(keys string, all []lookup) question {
 	return question{[]byte("get " + keys + "\r\n"), func(reply string) error {
 		if reply == "" {

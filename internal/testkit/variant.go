@@ -12,15 +12,15 @@ import (
 // configuration says.
 const variantEnv = "NUTHATCH_VARIANT"
 
-// A variant is a way to run nuthatch in which all must hold that holds otherwise:
-// settings that are added to those under `nuthatch:`, unless a test has its own.
+// A variant is a set of settings with which all tests must pass too. They are
+// added to those under `nuthatch:`, unless a test has its own.
 //
 // `make matrix` runs conversations, integration and faults once for each.
 var variants = map[string]map[string]string{
 	"threads": {"threads": "4"},
 }
 
-// vary adds the settings of the variant that is asked for to a configuration.
+// vary adds the settings of the chosen variant to a configuration.
 func vary(t testing.TB, yaml string) string {
 	t.Helper()
 	name := os.Getenv(variantEnv)

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Wire carries connections to a real server or proxy, and does to them what
-// networks do:
+// A Wire carries connections to a real server or proxy, with the faults of a
+// network:
 //
 //	client ──► Wire ──(Up: late, slow, in pieces, cut)──► server
 //	client ◄──(Down: the same)── Wire ◄────────────────── server
@@ -36,13 +36,13 @@ type Faults struct{ Up, Down Fault }
 // A Fault is what happens to what is sent in one direction. The zero value is
 // nothing.
 type Fault struct {
-	// Latency is how much later all arrives.
+	// Latency is the delay of everything.
 	Latency time.Duration
 	// Rate is how many bytes arrive in a second, 0: any number.
 	Rate int
 	// Piece is how many bytes arrive at a time, 0: any number.
 	Piece int
-	// End is how it ends, and After behind how many bytes of a connection.
+	// End is how it ends, After how many bytes of a connection.
 	End   End
 	After int
 }
@@ -57,10 +57,10 @@ const (
 	Closed
 	// Broken means that both sides see a reset.
 	Broken
-	// Half means that the receiver sees the end of what the sender says, and may go on
-	// itself. What the sender says from then on is lost.
+	// Half means that the receiver sees the sender's half-close, and may go on itself.
+	// What the sender sends from then on is lost.
 	Half
-	// Hole means that nothing more arrives, and that nobody is told.
+	// Hole means that nothing more arrives, and neither side notices.
 	Hole
 )
 
@@ -80,7 +80,7 @@ func StartWire(t testing.TB, target string, faults Faults) *Wire {
 // Addr is where it listens.
 func (w *Wire) Addr() string { return w.listener.Addr().String() }
 
-// Set has other faults happen from now on, also to the connections that there are.
+// Set sets the faults from now on, also for existing connections.
 func (w *Wire) Set(faults Faults) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -90,7 +90,7 @@ func (w *Wire) Set(faults Faults) {
 	}
 }
 
-// Break resets every connection that there is.
+// Break resets every connection.
 func (w *Wire) Break() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,7 +99,7 @@ func (w *Wire) Break() {
 	}
 }
 
-// Stop ends all connections and takes no more.
+// Stop ends all connections and accepts no more.
 func (w *Wire) Stop() {
 	w.mu.Lock()
 	w.stopped = true
@@ -119,7 +119,7 @@ func (w *Wire) accept() {
 		}
 		far, err := net.DialTimeout(network(w.target), w.target, Patience)
 		if err != nil {
-			reset(near) // nobody there: the same for who comes over the wire
+			reset(near) // nobody listens: the client sees the same
 			continue
 		}
 		l := &link{near: near, far: far, gone: make(chan struct{})}
@@ -229,7 +229,7 @@ func (l *link) pump(from, to net.Conn, up bool) {
 	arriving.Wait()
 }
 
-// arrive delivers what is under way, as the fault of the moment has it.
+// arrive delivers what is under way, with the present fault.
 func (l *link) arrive(to net.Conn, way <-chan parcel, up bool) {
 	total := 0
 	for p := range way {
@@ -244,7 +244,7 @@ func (l *link) arrive(to net.Conn, way <-chan parcel, up bool) {
 			}
 			l.sleep(time.Until(p.at.Add(f.Latency)))
 			if n > 0 {
-				_, _ = to.Write(b[:n]) // who has gone is found by the other direction
+				_, _ = to.Write(b[:n]) // the other direction finds that the peer has gone
 			}
 			total += max(n, 0)
 			if f.Rate > 0 {
@@ -289,8 +289,8 @@ func (l *link) sleep(d time.Duration) {
 	}
 }
 
-// Unanswered returns a loopback address where a server listens that accepts
-// nobody and whose backlog is full: to connect there takes for ever.
+// Unanswered returns a loopback address with a listener that does not accept
+// and whose backlog is full: connecting never ends.
 func Unanswered(t testing.TB) string {
 	t.Helper()
 	addr := FreeAddr(t)

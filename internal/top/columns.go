@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// The states that the proxy tells, the worst first; they sort in this order. One
-// that is not among them is worse than all.
+// The states of servers, the worst first; they sort in this order. An unknown
+// one is worse than all.
 var states = []string{"ejected", "failing", "probing", "disabled", up}
 
 const up = "up"
 
-// marks are shapes of states, so that colour is not all that tells them apart.
+// marks are the shapes of states, so that colour is not the only difference.
 var marks = map[string]string{"ejected": "✗", "failing": "!", "probing": "◐", "disabled": "‖", up: "●"}
 
 func mark(state string) string {
@@ -35,7 +35,7 @@ func toneOf(state string) tone {
 	return ill
 }
 
-// serverColumns are those of servers. The first takes what room is left.
+// serverColumns are those of servers. The first gets the remaining width.
 var serverColumns = []column[row]{
 	{"SERVER", 0, 0, nil, func(r *row) string { return r.name }},
 	{"POOL", 11, 72, nil, func(r *row) string { return r.pool }},
@@ -84,7 +84,7 @@ func serverEntries(servers []row) []entry {
 	return list
 }
 
-// serverDetail tells of a server what has no column.
+// serverDetail has what has no column of a server.
 func serverDetail(r *row) string {
 	words := []string{r.pool + "/" + r.name}
 	if r.address != r.name {

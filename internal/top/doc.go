@@ -6,9 +6,9 @@
 //	                                                             keys, size, the terminal's ground
 //
 // A view is a sheet (a table of entries to sort, to filter and to move in) or the
-// plots of the past, which is kept here. What clients choose (keys, names, commands)
-// becomes text through ctl.Plain, which escapes what a terminal would obey.
+// plots of the past, which is kept here. Text that clients choose (keys, names,
+// commands) goes through ctl.Plain, which escapes what a terminal would interpret.
 //
-// The model is a pure function of what it is told, so that a frame of any size
-// can be drawn in a test. Only ask does I/O.
+// The model is a pure function of its messages, so that tests can draw frames
+// of any size. Only ask does I/O.
 package top

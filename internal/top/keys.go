@@ -64,7 +64,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// show brings a view in sight, and asks what it needs.
+// show selects a view, and asks for what it needs.
 func (m *model) show(v view) tea.Cmd {
 	m.view = v
 	m.arrange()

@@ -40,7 +40,7 @@ type answered struct {
 	fault  error
 }
 
-// tick ends the wait for the next question. It bears its number.
+// tick ends the wait for the next question, and has its number.
 type tick int
 
 func newModel(ask func(question) tea.Msg, interval time.Duration) *model {
@@ -56,7 +56,7 @@ func newModel(ask func(question) tea.Msg, interval time.Duration) *model {
 // sheet is the table in sight; nil if there is none.
 func (m *model) sheet() *sheet { return m.sheets[m.view] }
 
-// wanted is what the view in sight asks: of others nothing is asked.
+// wanted is what the selected view asks for; other views ask for nothing.
 func (m *model) wanted() question {
 	q := question{path: views[m.view].path}
 	if q.path != poolsPath {
@@ -95,7 +95,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, next
 }
 
-// question asks, unless it is being asked or the screen is held still.
+// question asks, unless an answer is awaited or the screen is frozen.
 func (m *model) question() tea.Cmd {
 	if m.asking || m.paused {
 		return nil
@@ -105,8 +105,8 @@ func (m *model) question() tea.Cmd {
 	return func() tea.Msg { return m.ask(q) }
 }
 
-// take shows an answer and orders the next question: after a failure later each
-// time, ten seconds at most.
+// take shows an answer and schedules the next question. Each failure makes the
+// wait longer, up to ten seconds.
 func (m *model) take(a answered) tea.Cmd {
 	wait := m.interval
 	if m.fault = a.fault; a.fault != nil {
@@ -123,7 +123,7 @@ func (m *model) take(a answered) tea.Cmd {
 	return m.wait(wait)
 }
 
-// wait orders a tick; those ordered before do not count any more.
+// wait schedules a tick; earlier ones are ignored.
 func (m *model) wait(d time.Duration) tea.Cmd {
 	m.ticks++
 	n := tick(m.ticks)
@@ -154,7 +154,7 @@ func (m *model) keep(a answered) {
 	}
 }
 
-// arrange sorts the table in sight anew.
+// arrange sorts the visible table again.
 func (m *model) arrange() {
 	if s := m.sheet(); s != nil && m.last != nil {
 		s.arrange(m.pool, m.room())

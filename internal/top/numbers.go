@@ -9,7 +9,7 @@ import (
 	"unicode"
 )
 
-// unknown is a number that cannot be told; it is shown as a dash, and sorted last.
+// unknown is an unknown number; it is shown as a dash, and sorted last.
 var unknown = math.NaN()
 
 const dash = "–"

@@ -13,7 +13,7 @@ import (
 // screen shows.
 const remembered = 512
 
-// A moment is what a pool, or all, did at one time.
+// A moment is the rates of a pool, or of all, at one time.
 type moment struct {
 	at                         time.Time
 	requests, p50, p99, failed float64
@@ -22,8 +22,8 @@ type moment struct {
 // A past is what was seen since the program began, by pool; of all under "".
 type past map[string][]moment
 
-// add remembers a sample. If gap, nobody looked for a while before it, and its
-// rates are of that time: it leaves a gap.
+// add keeps a sample. If gap, there was no sample for a while, and the plot
+// gets a gap.
 func (p past) add(s *sample, gap bool) {
 	now := map[string]moment{"": all(s)}
 	for i := range s.pools {
@@ -109,7 +109,7 @@ func (m *model) plotLines(k *inks, room int) []string {
 	return lines
 }
 
-// seen is so much of the chosen pool's past as there is room for.
+// seen is as much of the chosen pool's past as there is room for.
 func (m *model) seen() []moment {
 	seen := m.past[m.pool]
 	return seen[max(0, len(seen)-(m.width-margin)):]

@@ -27,7 +27,7 @@ type head struct {
 	left        bool // its text begins at the left edge
 }
 
-// A tone is how a line is to be taken.
+// A tone is how serious a line is.
 type tone int
 
 const (
@@ -115,8 +115,8 @@ func (s *sheet) arrange(pool string, room int) {
 	s.look(room)
 }
 
-// order sorts lines by a column; reversed turns it around. What cannot be told
-// comes last either way, and lines that are alike stay as they were.
+// order sorts lines by a column; reversed turns it around. Unknown values come
+// last in both orders, and equal lines keep their order.
 func order(rows []entry, by int, numeric, reversed bool) {
 	sign := 1
 	if reversed {
@@ -159,7 +159,7 @@ func (s *sheet) move(to, room int) {
 	s.look(room)
 }
 
-// look scrolls so far that the cursor is in sight.
+// look scrolls until the cursor is visible.
 func (s *sheet) look(room int) {
 	at := s.cursor()
 	s.top = min(s.top, max(0, len(s.rows)-room))

@@ -124,7 +124,7 @@ func (m *model) title(k *inks) string {
 	return m.spread(left, m.status(k))
 }
 
-// status tells whether what is shown is of now.
+// status tells whether the data is current.
 func (m *model) status(k *inks) string {
 	switch {
 	case m.fault != nil:
