@@ -171,6 +171,10 @@ type Pool struct {
 	// MaxTransactionSize the most bytes of them.
 	MaxTransactionCommands int
 	MaxTransactionSize     int64
+	// PrivateConnections is the most connections to each server that single clients have
+	// to themselves, and PrivateIdleTimeout how long one is kept that none has.
+	PrivateConnections int
+	PrivateIdleTimeout time.Duration
 	// UnknownCommands is what a Redis pool does with commands that nuthatch does
 	// not know.
 	UnknownCommands UnknownCommands

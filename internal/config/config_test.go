@@ -128,6 +128,8 @@ func beta(t *testing.T) Pool {
 
 		Transactions:           TransactionsRefuse,
 		MaxTransactionCommands: 100,
+		PrivateConnections:     50,
+		PrivateIdleTimeout:     20 * time.Second,
 		MaxTransactionSize:     64 << 10,
 
 		ClientIdleTimeout:     10 * time.Minute,
@@ -192,6 +194,8 @@ func TestDefaults(t *testing.T) {
 
 		MaxTransactionCommands: 16384,
 		MaxTransactionSize:     4 << 20,
+		PrivateConnections:     256,
+		PrivateIdleTimeout:     10 * time.Second,
 
 		MaxKeys:               1 << 20,
 		ClientOutputSoftLimit: 64 << 10,

@@ -179,8 +179,8 @@ var poolKeys = slices.Concat([]key[Pool]{
 		help: "What nuthatch does with `MULTI`. `atomic`: the proxy collects the commands. At `EXEC` it sends them in one " +
 			"piece, between `MULTI` and `EXEC`, to the one server that owns all their keys, so that no other client's " +
 			"command comes between. A key of another server gets `CROSSSLOT`, and `EXEC` then gets `EXECABORT`. " +
-			"`refuse`: `MULTI` is refused, with everything up to `EXEC` or `DISCARD`. `WATCH` is refused in both cases, " +
-			"and so is a `MULTI` behind it. Ignored in Memcached pools.",
+			"`refuse`: `MULTI` is refused, with everything up to `EXEC` or `DISCARD`. So is `WATCH`. " +
+			"Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.Transactions = Transactions(v.number) },
 	},
 	{
@@ -195,6 +195,18 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"refused, and `EXEC` gets `EXECABORT`. The bytes count for `max_memory`; at that bound the largest waiting " +
 			"transactions are aborted first. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.MaxTransactionSize = v.number },
+	},
+	{
+		name: "private_connections", kind: kindNumber, limits: limits{0, 65536}, def: "256", origin: fromNuthatch,
+		help: "The most connections to each server, of all event loops together, that single clients have to themselves: " +
+			"behind `WATCH`, until `EXEC`, `DISCARD`, `UNWATCH` or `RESET`. A client that needs one more gets an error " +
+			"that says so. They come on top of `server_connections`. `0`: there are none, and what needs one is refused. Ignored in Memcached pools.",
+		set: func(p *Pool, v value) { p.PrivateConnections = int(v.number) },
+	},
+	{
+		name: "private_idle_timeout", kind: kindDuration, limits: durations(0, time.Hour), def: "10s", origin: fromNuthatch,
+		help: "How long a connection that no client has to itself any more is kept for the next one that needs one. `0`: it is closed at once. Ignored in Memcached pools.",
+		set:  func(p *Pool, v value) { p.PrivateIdleTimeout = v.duration() },
 	},
 	{
 		name: "unknown_commands", kind: kindUnknown, def: "learn", origin: fromNuthatch,

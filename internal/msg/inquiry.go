@@ -19,6 +19,10 @@ type ClientFacts struct {
 	// Multi is how many commands the client's transaction has so far, of Collected bytes;
 	// -1: it is in none.
 	Multi, Collected int
+	// Watched is how many keys the client has watched; Touched says that it is known that
+	// its transaction will not be carried out for that.
+	Watched int
+	Touched bool
 	// InFlight is the number of requests without a reply.
 	InFlight int
 	// Last is the command that the client sent last.

@@ -100,6 +100,8 @@ const (
 	NoTransactions
 	// MultiRefused: the server refused the MULTI of a transaction that it had been sent.
 	MultiRefused
+	// NoPrivate: there are as many private connections to the server as may be.
+	NoPrivate
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -151,6 +153,8 @@ var reasonTexts = [NumReasons]string{
 	TransactionTooLarge: "the transaction has more commands than max_transaction_commands allows, or more bytes than max_transaction_size",
 	NoTransactions:      "the server of these keys does not let the pool's user say MULTI",
 	MultiRefused:        "the server of these keys refused MULTI; the commands behind it may have been carried out one by one",
+
+	NoPrivate: "there are as many connections of single clients to the server of this key as private_connections allows",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -201,6 +205,8 @@ var reasonNames = [NumReasons]string{
 	TransactionTooLarge: "transaction_too_large",
 	NoTransactions:      "no_transactions",
 	MultiRefused:        "multi_refused",
+
+	NoPrivate: "no_private_connection",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

@@ -11,6 +11,9 @@ const (
 	// Fragment it: one sub-request for each server that owns some of its keys,
 	// the replies merged. With one owner it is forwarded as it is.
 	Fragment
+	// Watch has it forwarded on a connection that the client then has to itself, until
+	// it has no need of it any more.
+	Watch
 	// Broadcast it, as it is, to every server of the pool; the replies merged.
 	Broadcast
 	// One server is asked, with the request as the protocol writes it for that
@@ -33,7 +36,7 @@ const (
 )
 
 // ByKeys tells whether a request's keys say which servers it goes to.
-func (t Treatment) ByKeys() bool { return t == Forward || t == Fragment }
+func (t Treatment) ByKeys() bool { return t <= Watch }
 
 // ToServers tells whether a request goes to servers.
 func (t Treatment) ToServers() bool { return t.ByKeys() || t == Broadcast || t == One }
@@ -57,7 +60,7 @@ type Request struct {
 	// FirstKey, KeyStep and Nkeys say which Args are keys:
 	// FirstKey, FirstKey+KeyStep, ...
 	//
-	// Invariant: with Forward or Fragment, Nkeys >= 1, KeyStep >= 1, and the
+	// Invariant: with Forward, Fragment or Watch, Nkeys >= 1, KeyStep >= 1, and the
 	// last key's index is below len(Args); or, with Forward, there is no key, and
 	// PlaceKey is set.
 	FirstKey, KeyStep, Nkeys int
@@ -145,6 +148,8 @@ type Session struct {
 	// becomes of the request in progress in a transaction.
 	Collected int
 	Queueing  Queueing
+	// Watched is how many keys the client has watched since its last transaction.
+	Watched int
 	// WallMicros is the time at which a request is answered by the proxy itself,
 	// in microseconds since 1970.
 	WallMicros int64

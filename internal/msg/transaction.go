@@ -20,7 +20,7 @@ const (
 // EndMulti ends the session's transaction, whatever came of it.
 func (s *Session) EndMulti() {
 	s.Bars &^= Collecting | Aborted | RefusedMulti | RefusedWatch
-	s.Collected = 0
+	s.Collected, s.Watched = 0, 0
 }
 
 // A BlockReply is what a server says within a transaction's block, before the reply to

@@ -23,6 +23,7 @@ type capabilities struct {
 	crossed    CrossRefuser
 	transactor Transactor
 	counter    ServerCounter
+	lender     Lender
 }
 
 func capabilitiesOf(p Protocol) capabilities {
@@ -38,6 +39,7 @@ func capabilitiesOf(p Protocol) capabilities {
 	c.crossed, _ = p.(CrossRefuser)
 	c.transactor, _ = p.(Transactor)
 	c.counter, _ = p.(ServerCounter)
+	c.lender, _ = p.(Lender)
 	return c
 }
 

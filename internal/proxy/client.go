@@ -66,6 +66,8 @@ type client struct {
 
 	// tx is what is kept of a transaction until its EXEC, or nil.
 	tx *transaction
+	// own is what the client has, or had, to itself at servers; nil: nothing yet.
+	own *own
 	// large is the client's request that is done in slices, or nil.
 	//
 	// Invariant: not nil as long as the client waits for slices.
@@ -156,7 +158,7 @@ func (c *client) consume(data []byte) int {
 			c.goOn(q)
 		default:
 			c.request(p.parser.Finish(mbuf.Flat(rest[:n])))
-			if c.waits&waitsForAnswer != 0 {
+			if c.waits&takenAgain != 0 {
 				n = 0 // it is taken again
 			}
 		}
@@ -187,7 +189,7 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 		return
 	case done:
 		c.request(q.parser.Finish(mbuf.Whole(&q.bytes)))
-		if c.waits&waitsForAnswer != 0 {
+		if c.waits&takenAgain != 0 {
 			c.takeAgain(c.pool.ctx.bufs, &q.bytes)
 		}
 	default:
@@ -299,6 +301,9 @@ func (c *client) resume() {
 	if due := c.dueAt(c.patience(int64(c.pool.conf.RequestTimeout))); due != 0 {
 		c.overdue = c.pool.ctx.loop.Now() >= due
 		defer func() { c.overdue = false }()
+		if c.overdue {
+			c.waits &^= waitsToGo
+		}
 	}
 	for c.state == clientOpen {
 		k := c.stash.Head()
@@ -436,6 +441,9 @@ func (c *client) close() {
 	}
 	for c.outq.Len() > 0 {
 		ctx.swallow(c.outq.Pop())
+	}
+	if c.own != nil {
+		c.own.end()
 	}
 	if j := c.large; j != nil {
 		c.large = nil

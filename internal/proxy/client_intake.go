@@ -120,7 +120,7 @@ func (in *intake) patience(limit int64) int64 {
 // the replies to all that it asked for.
 func (in *intake) waited(answered bool) bool {
 	if answered {
-		in.waits &^= waitsForReplies
+		in.waits &^= waitsForReplies | waitsToGo
 	}
 	return in.waits == 0
 }

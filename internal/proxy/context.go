@@ -82,9 +82,12 @@ type Context struct {
 	nextIdle int64
 	// nextSweep is when lanes without clients are looked for; 0: there are none.
 	nextSweep int64
-	leaving   leaving
-	measures  measures
-	memory    memory
+	// nextUnused is when private connections that nobody has are looked for; 0: there are
+	// none.
+	nextUnused int64
+	leaving    leaving
+	measures   measures
+	memory     memory
 	// transactions are those that are not in use. abortPace is when it may next be told
 	// that some were given up for want of memory.
 	transactions []*transaction
@@ -303,6 +306,9 @@ func (ctx *Context) OnTurn(now int64) int64 {
 	if ctx.nextSweep != 0 && now >= ctx.nextSweep {
 		ctx.sweepLanes(now)
 	}
+	if ctx.nextUnused != 0 && now >= ctx.nextUnused {
+		ctx.closeUnused(now)
+	}
 	if ctx.leaving.next != 0 && now >= ctx.leaving.next {
 		ctx.leaveDue(now)
 	}
@@ -320,7 +326,7 @@ func (ctx *Context) OnTurn(now int64) int64 {
 		relief = now
 	}
 	ctx.endServerRuns()
-	return soonest(relief, ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextExpiry, ctx.nextIdle, ctx.nextSweep, ctx.inquiries.next,
+	return soonest(relief, ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextExpiry, ctx.nextIdle, ctx.nextSweep, ctx.nextUnused, ctx.inquiries.next,
 		ctx.nextCheck, ctx.leaving.next)
 }
 

@@ -153,6 +153,8 @@ func (d resp) askMore(p *party, kind, size byte) {
 			p.request(command("QUIT"), is("+OK\r\n"))
 			p.quits = true
 		}
+	case 26, 27:
+		d.askWatched(p, size)
 	case 24, 25:
 		k := p.key(0, true)
 		p.request(command("MULTI"), is("+OK\r\n"))
@@ -164,6 +166,28 @@ func (d resp) askMore(p *party, kind, size byte) {
 	default:
 		d.ask(p, kind%8, size)
 	}
+}
+
+// askWatched has p watch a key, and end that in one way or another.
+func (d resp) askWatched(p *party, size byte) {
+	k := p.key(0, true)
+	p.request(command("WATCH", k), is("+OK\r\n"), k)
+	if size%4 == 3 {
+		p.request(command("INCR", k), is(":"+strconv.Itoa(p.seq)+"\r\n"), k)
+		p.request(command("UNWATCH"), is("+OK\r\n"))
+		return
+	}
+	p.request(command("MULTI"), is("+OK\r\n"))
+	p.request(command("INCR", k), is("+QUEUED\r\n"), k)
+	p.request(command("PING"), is("+QUEUED\r\n"))
+	if size%4 == 2 {
+		p.request(command("DISCARD"), is("+OK\r\n"))
+		return
+	}
+	want := "*2\r\n:" + strconv.Itoa(p.seq) + "\r\n+PONG\r\n"
+	p.request(command("EXEC"), func(got string) bool {
+		return got == want || (p.talk.upset || p.talk.renewed) && (got == "*-1\r\n" || got == "_\r\n")
+	}, k)
 }
 
 // script1 is the script of all clients.

@@ -167,7 +167,7 @@ func (k *stubConn) take() {
 		k.in = k.in[n:]
 		a := asked{args: args}
 		for _, arg := range args {
-			if key := c.sent[arg]; key != nil {
+			if key := c.sent[arg]; key != nil && args[0] != "WATCH" {
 				a.keys = append(a.keys, key)
 			}
 		}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"iter"
+	"slices"
 	"time"
 
 	"nuthatch/internal/invariant"
@@ -54,6 +55,13 @@ const (
 	// waitsForSlices: the client's last request is large, and not wholly sent. Set by
 	// goOn, cleared when the job ends.
 	waitsForSlices
+	// waitsToGo: the client's next request goes over another connection to its server than
+	// those before. It is in the stash again. Set by mayGo, cleared by
+	// waited, or when the request has waited too long.
+	waitsToGo
+
+	// takenAgain are the reasons for which a request that was taken is in the stash again.
+	takenAgain = waitsForAnswer | waitsToGo
 )
 
 // AwaitReplies implements msg.Party: nothing more is taken of the client before it has
@@ -71,8 +79,12 @@ func (c *client) changeLane() {
 	if to == c.lane {
 		return
 	}
+	from := c.lane
 	c.leaveLane()
 	c.enterLane(to)
+	if c.own != nil {
+		c.own.follow(from, to)
+	}
 	c.AwaitReplies()
 }
 
@@ -155,7 +167,8 @@ func (s *Server) addConn(lane, slot int) *serverConn {
 	return c
 }
 
-// conns are all of the server's connections that were ever needed, open or not.
+// conns are all of the server's connections that were ever needed, open or not, and then
+// the private ones. None of those may be added or taken out meanwhile but the one at hand.
 func (s *Server) conns() iter.Seq[*serverConn] {
 	return func(yield func(*serverConn) bool) {
 		for _, lane := range s.lanes {
@@ -163,6 +176,11 @@ func (s *Server) conns() iter.Seq[*serverConn] {
 				if c != nil && !yield(c) {
 					return
 				}
+			}
+		}
+		for _, c := range slices.Backward(s.store.all) {
+			if !yield(c) {
+				return
 			}
 		}
 	}

@@ -148,7 +148,7 @@ func (j *largeRequest) read(ctx *Context) {
 	c.overdue = j.overdue
 	c.request(j.req)
 	c.overdue = false
-	if c.waits&waitsForAnswer != 0 {
+	if c.waits&takenAgain != 0 {
 		c.takeAgain(ctx.bufs, &j.q.bytes)
 		c.parseAgain()
 	}

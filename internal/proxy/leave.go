@@ -72,7 +72,7 @@ func (c *client) dismiss(by int64) {
 // busy reports whether the client has sent something that is not answered, or is to
 // hear something, or is to end its transaction.
 func (c *client) busy() bool {
-	return c.inFlight() > 0 || c.Out().Len() > 0 || !c.intake.isEmpty() || c.large != nil || c.collects()
+	return c.inFlight() > 0 || c.Out().Len() > 0 || !c.intake.isEmpty() || c.large != nil || c.collects() || c.watches()
 }
 
 // part closes our side of an idle client that is to leave.
@@ -92,11 +92,12 @@ func (c *client) part() {
 // renew has the server use new connections.
 func (s *Server) renew(by int64) {
 	for c := range s.conns() {
-		if c.Attached() {
+		if c.Attached() && c.private == nil {
 			c.replace(by)
 		}
 	}
 	s.lanes = nil
+	s.store.renew(by)
 }
 
 // replace lets the connection go when it owes nothing any more, at the latest at time

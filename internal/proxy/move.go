@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/logging"
@@ -61,6 +63,12 @@ func (s *Server) follow(addrs []unix.Sockaddr, by int64) {
 					c.fail(msg.Unresolved)
 				}
 			}
+			moved++
+		}
+	}
+	for _, c := range slices.Clone(s.store.all) {
+		if !topology.Contains(addrs, c.addr) {
+			c.move(by)
 			moved++
 		}
 	}

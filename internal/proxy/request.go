@@ -29,6 +29,8 @@ func (c *client) request(req *msg.Request) {
 		c.forward(req)
 	case msg.Fragment:
 		c.fragment(req)
+	case msg.Watch:
+		c.beginWatch(req)
 	case msg.Broadcast:
 		c.broadcast(req)
 	case msg.One:
@@ -186,6 +188,12 @@ func (c *client) broadcast(req *msg.Request) {
 // conn is the client's connection to s, opened if need be, for a request or a part
 // of one. If there is none, that has failed at s.
 func (c *client) conn(s *Server) (*serverConn, msg.Reason) {
+	if c.own != nil {
+		if conn := c.owned(s); conn != nil {
+			why := conn.mayTake()
+			return conn, why
+		}
+	}
 	conn, why := s.conn(c.lane, c.slot())
 	if why != msg.OK {
 		s.reasons[stats.ServerFailedRequests][why]++
@@ -217,6 +225,9 @@ func (c *client) newMsg(req *msg.Request) *msg.Msg {
 
 // refuse answers a request that cannot be sent, in its turn.
 func (c *client) refuse(req *msg.Request, why msg.Reason) {
+	if req.Treatment == msg.Watch {
+		c.session.Bars |= msg.RefusedWatch
+	}
 	if req.NoReply {
 		return
 	}

@@ -61,7 +61,7 @@ func (b *retryBudget) take(requests int64) bool {
 // mayRetry reports whether what waits on the connection, which is made and is now
 // lost for the given reason, may be sent again at all.
 func (c *serverConn) mayRetry(why msg.Reason) bool {
-	if c.pool.conf.Retry == config.RetryNone || c.server.removed || c.retireBy != 0 || c.unfit != msg.OK {
+	if c.pool.conf.Retry == config.RetryNone || c.server.removed || c.private != nil || c.retireBy != 0 || c.unfit != msg.OK {
 		return false
 	}
 	return why == msg.ServerEOF || why == msg.ConnReset || why == msg.BrokenPipe

@@ -33,6 +33,8 @@ type Server struct {
 	// them in each lane that was ever used, opened when they are first needed. A
 	// client keeps to one slot, so that it reads what it wrote.
 	lanes [][]*serverConn
+	// store are this loop's connections that single clients have to themselves.
+	store store
 	// latency is how long the server took, by family; nil for what it was never
 	// asked.
 	latency [msg.NumFamilies]*latency.Histogram
@@ -134,6 +136,9 @@ type serverConn struct {
 	server *Server
 	pool   *ServerPool
 	lane   int
+	// private is what is known of a connection that a single client has to itself; nil:
+	// it is shared.
+	private *private
 
 	// owned by the loop
 	queue msg.ServerQueue
@@ -535,6 +540,9 @@ func (c *serverConn) drop() {
 	c.discarded = 0
 	c.handshake.end()
 	c.proof.end()
+	if c.private != nil {
+		c.private.gone()
+	}
 }
 
 // retire closes a connection that nobody needs any more, and that owes nothing.

@@ -26,6 +26,9 @@ func (c *client) barred(req *msg.Request) bool {
 // sessionChanged follows a request that the protocol has answered, and that may
 // have changed the session: before it the lane and the bars were those given.
 func (c *client) sessionChanged(lane msg.Lane, bars msg.Bars) {
+	if c.own != nil && c.session.Watched == 0 && c.watches() {
+		c.own.unwatch()
+	}
 	if c.session.Lane != lane {
 		c.changeLane()
 	}

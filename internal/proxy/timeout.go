@@ -119,7 +119,14 @@ func (c *client) expire(now int64) {
 		if p.taken(m.Type, m.Start) {
 			c.logSlow(m)
 		}
+		var late *serverConn
+		if c.own != nil {
+			late = c.own.waited(m)
+		}
 		ctx.swallow(m)
+		if late != nil {
+			late.abandon(msg.RequestTimedout)
+		}
 		c.advance()
 		expired++
 	}
@@ -185,7 +192,9 @@ func (ctx *Context) closeIdleServers(now int64) {
 		}
 		for _, s := range p.servers {
 			for c := range s.conns() {
-				c.closeIdle()
+				if c.private == nil {
+					c.closeIdle()
+				}
 			}
 		}
 		ctx.nextIdle = soonest(ctx.nextIdle, now+limit/idleLooks+1)

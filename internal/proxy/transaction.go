@@ -101,8 +101,7 @@ func (c *client) queue(req *msg.Request) {
 	}
 	tx := c.tx
 	if tx == nil {
-		tx = ctx.newTransaction()
-		p.transactor().AppendMulti(ctx.bufs, &tx.bytes)
+		tx = c.newTransaction()
 		c.tx = tx
 	}
 	switch {
@@ -186,24 +185,33 @@ func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
 
 // exec sends the transaction, whose EXEC req is, to its server.
 func (c *client) exec(req *msg.Request) {
-	p, tx, n := c.pool, c.tx, c.session.Collected
+	p, tx := c.pool, c.tx
 	ctx := p.ctx
+	if tx == nil {
+		tx = c.newTransaction()
+	}
 	c.tx = nil
 	defer func() { ctx.endTransaction(tx) }()
-	c.session.EndMulti()
 	m := c.newMsg(req)
-	ctx.msgs.SetBlock(m, n)
+	ctx.msgs.SetBlock(m, c.session.Collected)
 	c.outq.Push(m)
-	owner, why := c.ownerNow(tx)
-	if why != msg.OK {
-		p.failed(m, why)
-		p.transactor().AppendAbort(ctx.bufs, &m.Reply, why)
-		m.Done, m.Replied = true, ctx.loop.Now()
-		c.hold(m, m.Reply.Len())
-		c.advance()
-		return
+	c.session.EndMulti()
+	var conn *serverConn
+	why := msg.OK
+	if c.watches() {
+		if conn = c.own.watched(tx); conn == nil {
+			c.touched(m)
+			return
+		}
+		defer c.own.unwatch()
+	} else {
+		owner, none := c.ownerNow(tx)
+		if none != msg.OK {
+			c.aborted(m, none)
+			return
+		}
+		conn, why = c.conn(owner)
 	}
-	conn, why := c.conn(owner)
 	if why == msg.OK {
 		why = conn.proof.wanted()
 	}
@@ -215,22 +223,41 @@ func (c *client) exec(req *msg.Request) {
 	p.transactor().AppendExec(ctx.bufs, &tx.bytes)
 	size := tx.bytes.Len()
 	conn.Out().Splice(ctx.bufs, &tx.bytes)
-	m.Via, m.Ahead = conn, int32(n+2)
+	m.Via, m.Ahead = conn, int32(m.Block()+2)
 	c.hold(m, size)
 	conn.enqueue(m, size)
 	conn.server.stats[stats.Requests]++
 	conn.server.stats[stats.RequestBytes] += int64(size)
 }
 
+// aborted answers an EXEC, whose message stands in the out-queue and whose transaction is
+// not sent for the given reason.
+func (c *client) aborted(m *msg.Msg, why msg.Reason) {
+	ctx := c.pool.ctx
+	c.pool.failed(m, why)
+	c.pool.transactor().AppendAbort(ctx.bufs, &m.Reply, why)
+	m.Done, m.Replied = true, ctx.loop.Now()
+	c.hold(m, m.Reply.Len())
+	c.advance()
+}
+
 // ownerNow is the server that the transaction goes to, by the snapshot of this moment.
 // The reason says why there is none. A transaction of which a part would not be queued
 // now has no one owner either.
 func (c *client) ownerNow(tx *transaction) (*Server, msg.Reason) {
+	if tx.owner != nil {
+		if owner, why := c.placed(tx); owner != nil || why != msg.OK {
+			return owner, why
+		}
+	}
+	return c.pool.ownerOfNothing()
+}
+
+// placed is the server of the transaction's keys, by the snapshot of this moment; nil if
+// there are none, or for the reason.
+func (c *client) placed(tx *transaction) (*Server, msg.Reason) {
 	p := c.pool
-	switch snap := p.routes(); {
-	case tx.owner == nil:
-		return p.ownerOfNothing()
-	case tx.snap == snap:
+	if tx.snap == p.routes() {
 		return tx.owner, msg.OK
 	}
 	tx.owner = nil
@@ -255,10 +282,21 @@ func (c *client) ownerNow(tx *transaction) (*Server, msg.Reason) {
 			return nil, why
 		}
 	}
-	if tx.owner == nil {
-		return p.ownerOfNothing()
-	}
 	return tx.owner, msg.OK
+}
+
+// newTransaction returns a transaction without a command. It goes to the server of what is
+// watched, if anything is.
+func (c *client) newTransaction() *transaction {
+	ctx := c.pool.ctx
+	tx := ctx.newTransaction()
+	c.pool.transactor().AppendMulti(ctx.bufs, &tx.bytes)
+	if c.watches() {
+		w := &c.own.watch
+		tx.owner, tx.snap = w.server, w.snap
+		tx.key = append(tx.key, w.key...)
+	}
+	return tx
 }
 
 // newTransaction returns an empty transaction.

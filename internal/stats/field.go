@@ -197,6 +197,9 @@ const (
 	FailedChecks
 	Retries
 	RetriesRefused
+	// PrivateConnections is how many connections to the server single clients have to
+	// themselves.
+	PrivateConnections
 
 	numServerFields = iota + NutcrackerServerFields
 )
@@ -288,6 +291,8 @@ var ServerFields = [numServerFields]Field{
 
 	Retries:        {"retries", "nuthatch_server_request_retries_total", Counter, Things, "requests sent to the server again, on a fresh connection"},
 	RetriesRefused: {"retries_refused", "nuthatch_server_request_retries_refused_total", Counter, Things, "requests not sent again because too many of late were"},
+
+	PrivateConnections: {"private_connections", "nuthatch_server_private_connections", Gauge, Things, "connections to the server that single clients have to themselves, after WATCH"},
 
 	FailedChecks: {"failed_checks", "nuthatch_server_failed_health_checks_total", Counter, Things, "health checks that the server failed"},
 }

@@ -54,6 +54,8 @@ type Health struct {
 	place atomic.Int64
 	// condition is how the server is; nil: well, from the beginning.
 	condition atomic.Pointer[condition]
+	// private counts the connections that single clients have to themselves.
+	private Private
 }
 
 // untilChecked is a time that never comes.

@@ -196,6 +196,117 @@ var transactions = []group{
 		SET a 8
 		EXEC
 		GET a`},
+	{"WATCH", `
+		WATCH a b
+		GET a
+		MULTI
+		SET a 10
+		EXEC
+		GET a
+		WATCH a
+		SET a 11
+		MULTI
+		SET a 12
+		GET a
+		EXEC
+		GET a
+		MULTI
+		SET a 13
+		EXEC`},
+	{"WATCH of nothing that changes", `
+		WATCH a
+		MULTI
+		EXEC
+		WATCH a
+		SET a 14
+		MULTI
+		EXEC
+		EXEC`},
+	{"WATCH and what ends it", `
+		WATCH a
+		SET a 15
+		UNWATCH
+		MULTI
+		SET a 16
+		EXEC
+		WATCH a
+		SET a 17
+		MULTI
+		DISCARD
+		MULTI
+		GET a
+		EXEC
+		WATCH a
+		SET a 18
+		RESET
+		MULTI
+		GET a
+		EXEC
+		WATCH a
+		SET a 19
+		EXEC
+		MULTI
+		GET a
+		EXEC`},
+	{"WATCH and what is refused", `
+		WATCH
+		MULTI
+		GET a
+		EXEC
+		WATCH a
+		SET a 20
+		MULTI
+		FROBNICATE
+		EXEC
+		MULTI
+		GET a
+		EXEC
+		WATCH a
+		SET a 21
+		MULTI
+		GET a
+		EXEC x
+		MULTI
+		GET a
+		EXEC`},
+	{"WATCH and a database", `
+		WATCH a
+		SELECT 1
+		SELECT 0
+		SET a 22
+		SELECT 1
+		MULTI
+		SET a 23
+		EXEC
+		GET a
+		SELECT 0
+		GET a
+		WATCH a
+		SELECT 1
+		MULTI
+		SET a 24
+		GET a
+		EXEC
+		SELECT 0
+		GET a`},
+	{"WATCH of many", `
+		WATCH a
+		WATCH b a c
+		MSET x 1 y 2
+		MGET a b x y
+		SET b 1
+		MULTI
+		GET x
+		EXEC
+		DEL x y
+		UNWATCH`},
+	{"UNWATCH inside", `
+		WATCH a
+		SET a 25
+		MULTI
+		UNWATCH
+		GET a
+		EXEC`},
 	{"replies switched off", `
 		MULTI
 		SET a 9
@@ -206,7 +317,7 @@ var transactions = []group{
 
 // transactionPieces are what generated conversations consist of.
 var transactionPieces = strings.Fields(`MULTI MULTI MULTI EXEC EXEC EXEC DISCARD INCR_n INCR_n GET_n SET_n_x SET_n_1 LPUSH_n_a GET DEL_n_m MGET_n_m
-	FROBNICATE PING RESET MULTI_x EXEC_x DISCARD_x UNWATCH RPUSH_l_a HSET_h_f_v HGETALL_h ZADD_z_1_m ZSCORE_z_m`)
+	FROBNICATE PING RESET MULTI_x EXEC_x DISCARD_x UNWATCH WATCH_n WATCH_n WATCH_n_l UNWATCH RPUSH_l_a HSET_h_f_v HGETALL_h ZADD_z_1_m ZSCORE_z_m`)
 
 // TestTransactionsLikeRedis: what a client hears of transactions is what it would hear of
 // the server by itself, in either protocol, however its bytes are cut.
@@ -215,7 +326,7 @@ func TestTransactionsLikeRedis(t *testing.T) {
 	plain, behind := testkit.StartRedis(t), testkit.StartRedis(t)
 	nuthatch := testkit.StartNuthatch(t, testkit.Pool{
 		Protocol: testkit.Redis, Servers: []string{behind.Entry("s1")},
-	}.String(), testkit.Threads(1))
+	}.String()+"  databases: 16\n", testkit.Threads(1))
 	same := func(t *testing.T, hello string, lines []string) {
 		t.Helper()
 		if hello != "" {
@@ -250,7 +361,7 @@ func TestTransactionsLikeRedis(t *testing.T) {
 			for range 5 + rnd.IntN(25) {
 				lines = append(lines, strings.ReplaceAll(transactionPieces[rnd.IntN(len(transactionPieces))], "_", " "))
 			}
-			same(t, hello, append(lines, "MULTI", "DISCARD", "DISCARD"))
+			same(t, hello, append(lines, "SELECT 0", "MULTI", "DISCARD", "DISCARD", "SELECT 0"))
 		}
 	}
 }

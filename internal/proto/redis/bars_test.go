@@ -51,7 +51,7 @@ var barredTalks = []struct {
 			{"AUTH default x", inMulti("AUTH")},
 			{"INFO", inMulti("INFO")},
 			{"MULTI", noMulti},
-			{"WATCH a", strings.Replace(noMulti, "MULTI", "WATCH", 1)},
+			{"WATCH a", inMulti("WATCH")},
 			{"SUBSCRIBE a", strings.Replace(noMulti, "MULTI", "SUBSCRIBE", 1)},
 			{"EXEC", execAborted},
 			{"EXEC", "-ERR EXEC without MULTI\r\n"},

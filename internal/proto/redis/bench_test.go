@@ -36,7 +36,7 @@ func parseAll(tb testing.TB, p msg.RequestParser, data []byte) {
 		if err != nil || !done {
 			tb.Fatalf("request %d: done %t, error %v", requests, done, err)
 		}
-		if r := p.Finish(mbuf.Flat(data[:n])); !r.Treatment.ByKeys() {
+		if r := p.Finish(mbuf.Flat(data[:n])); !r.ByKeys() {
 			tb.Fatalf("request %d: treatment %d", requests, r.Treatment)
 		}
 		data = data[n:]

@@ -128,18 +128,11 @@ func appendClient(b []byte, c *msg.ClientFacts, db int) []byte {
 	text("name", c.Name)
 	number("age", c.Age)
 	number("idle", c.Idle)
-	flags := "N"
-	switch {
-	case c.Multi >= 0:
-		flags = "x"
-	case c.Closing:
-		flags = "c"
-	}
-	text("flags", flags)
+	text("flags", flagsOf(c))
 	number("db", int64(db))
 	text("sub", "0 psub=0 ssub=0")
 	number("multi", int64(c.Multi))
-	number("watch", 0)
+	number("watch", int64(c.Watched))
 	number("qbuf", int64(c.Received))
 	text("qbuf-free", "0 argv-mem=0")
 	number("multi-mem", int64(c.Collected))
@@ -159,6 +152,23 @@ func appendClient(b []byte, c *msg.ClientFacts, db int) []byte {
 	text("lib-name", c.LibName)
 	text("lib-ver", c.LibVersion)
 	return append(b, '\n')
+}
+
+// flagsOf are the letters that Redis has for what a client is.
+func flagsOf(c *msg.ClientFacts) string {
+	var flags []byte
+	for _, f := range []struct {
+		is     bool
+		letter byte
+	}{{c.Multi >= 0, 'x'}, {c.Touched, 'd'}, {c.Closing, 'c'}} {
+		if f.is {
+			flags = append(flags, f.letter)
+		}
+	}
+	if len(flags) == 0 {
+		return "N"
+	}
+	return string(flags)
 }
 
 // Why a request about clients is refused, in Redis's words.

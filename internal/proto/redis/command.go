@@ -28,7 +28,7 @@ type command struct {
 	// blocks: the command waits, unless it is in a transaction.
 	blocks bool
 	// ofOne: the command is about one server. A pool of one passes it on, others refuse it.
-	ofOne bool
+	ofOne  bool
 	access access
 	// database says which words name a database.
 	database databaseRule
@@ -192,10 +192,10 @@ func blocking(name string, arity int, k keys, since, summary string) command {
 	return c
 }
 
-// watch is the row of WATCH, which is not supported; that it was said counts.
+// watch is the row of WATCH.
 func watch(name string, arity int, k keys, since, summary string) command {
-	c := session(name, arity, neither, k, since, summary)
-	c.answer = answerWatch
+	c := forward(name, arity, neither, k, since, summary, "string new")
+	c.treatment, c.answer = msg.Watch, answerWatch
 	return c
 }
 

@@ -76,7 +76,7 @@ func (p *Protocol) served(rows []command) []*command {
 func (p *Protocol) isServed(c *command) bool {
 	switch {
 	case c.reason != "" && !(c.ofOne && p.servers == 1), c.answer == answerHTTP, c.flushes && !p.allowFlush,
-		c.isTransaction() && p.transactions == config.TransactionsRefuse:
+		(c.isTransaction() || c.answer == answerWatch) && p.transactions == config.TransactionsRefuse:
 		return false
 	case !c.isContainer():
 		return true

@@ -97,6 +97,8 @@ func fate(c *command) string {
 			return "by key; over several servers, patterns that lead elsewhere are refused"
 		}
 		return "by key"
+	case msg.Watch:
+		return "by key, on a connection of the client's own"
 	case msg.Fragment:
 		if c.keys.rule == pairedKeys {
 			return "split: " + mergeTexts[c.merge] + "; by key with `NX` or `XX`"

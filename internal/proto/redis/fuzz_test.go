@@ -69,7 +69,7 @@ func FuzzCommands(f *testing.F) {
 		}
 		r := c.parser.Finish(mbuf.Flat(data))
 		switch r.Treatment {
-		case msg.Forward:
+		case msg.Forward, msg.Watch:
 			c.checkKeys(r)
 		case msg.Fragment:
 			c.checkKeys(r)

@@ -57,6 +57,21 @@ func (p *Protocol) Handshake(lane msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) in
 	return len(steps)
 }
 
+// AppendLane implements proxy.Lender.
+func (p *Protocol) AppendLane(from, to msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) int {
+	w := writer{pool: pool, out: out}
+	n := 0
+	if from.IsRESP3() != to.IsRESP3() {
+		w.request("HELLO", strconv.FormatInt(version(to), 10))
+		n++
+	}
+	if db := p.databases.number(to); db != p.databases.number(from) {
+		w.request("SELECT", strconv.Itoa(db))
+		n++
+	}
+	return n
+}
+
 // HandshakeReply returns what the server objected in its i-th reply, which is b,
 // or nothing if it agreed. The text never contains the password, even if the
 // server's does.

@@ -40,7 +40,7 @@ func (p *Protocol) sessionRefused(req *msg.Request, cmd *command, s *msg.Session
 	case s.Bars&msg.Collecting != 0: // nothing of the transaction will be carried out
 	case cmd.answer == answerSelect:
 		p.failSelect(req, s)
-	case cmd.answer == answerWatch:
+	case cmd.answer == answerWatch && req.Error != wrongArity:
 		s.Bars |= msg.RefusedWatch
 	}
 }
@@ -84,6 +84,7 @@ func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writ
 		w.time(s.WallMicros)
 	case answerUnwatch:
 		s.Bars &^= msg.RefusedWatch
+		s.Watched = 0
 		w.ok()
 	case answerWatch: // outside a transaction it is refused
 		w.raw(watchInside)

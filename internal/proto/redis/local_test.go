@@ -138,7 +138,6 @@ var conversations = []struct {
 		"what is not supported",
 		Options{},
 		[]exchange{
-			{"Watch a", "-ERR 'Watch' is not supported by nuthatch: it needs a connection of its own\r\n"},
 			{"FLUSHALL", "-ERR 'FLUSHALL' is not supported by nuthatch: the pool's allow_flush is off\r\n"},
 			{"SHUTDOWN NOW", "-ERR 'SHUTDOWN' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
 			{"CLUSTER SLOTS", "-ERR 'CLUSTER SLOTS' is not supported by nuthatch: it belongs to Redis Cluster; nuthatch shows its clients one server\r\n"},

@@ -87,7 +87,7 @@ func found(t testing.TB, data []byte, limit int, cuts []int) wanted {
 // checkRequest checks what must hold for every request.
 func checkRequest(t testing.TB, r *msg.Request) {
 	t.Helper()
-	if !r.Treatment.ByKeys() {
+	if !r.ByKeys() {
 		return
 	}
 	if r.PlaceKey != nil && r.Treatment == msg.Forward && r.Nkeys == 0 {

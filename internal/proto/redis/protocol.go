@@ -162,6 +162,7 @@ func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser.allowFlush, parser.keyless, parser.databases = p.allowFlush, p.keyless, p.databases
 	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
 	parser.asks = p.facts != nil
+	parser.refusesWatch = p.transactions == config.TransactionsRefuse
 	return parser
 }
 

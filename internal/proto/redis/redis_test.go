@@ -82,8 +82,8 @@ func (c *conversation) answer(r *msg.Request) (closed bool) {
 		c.proto.Local(r, &c.session, &c.pool, &c.out)
 		return r.Treatment == msg.Quit
 	}
-	if r.Treatment.ToServers() && c.proto.Allows(r, &c.session) {
-		c.out.AppendString(&c.pool, []string{"+forwarded\r\n", "+fragmented\r\n"}[r.Treatment])
+	if r.ToServers() && c.proto.Allows(r, &c.session) {
+		c.out.AppendString(&c.pool, []string{msg.Forward: "+forwarded\r\n", msg.Fragment: "+fragmented\r\n", msg.Watch: "+watched\r\n"}[r.Treatment])
 		return false
 	}
 	c.proto.Local(r, &c.session, &c.pool, &c.out)
@@ -253,7 +253,7 @@ func TestKeysAgainstRedis(t *testing.T) {
 			t.Fatal(n, done, err)
 		}
 		r := parser.Finish(mbuf.Flat(data))
-		if !r.Treatment.ByKeys() {
+		if !r.ByKeys() {
 			t.Errorf("%s: treatment %d, %s", text, r.Treatment, r.Error)
 			continue
 		}

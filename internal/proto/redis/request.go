@@ -62,6 +62,8 @@ type requestSettings struct {
 	servers int
 	// tag is the pool's hash tag.
 	tag hashkit.Tag
+	// refusesWatch: the pool has no transactions.
+	refusesWatch bool
 	// keyless is the pool's keyless_scripts.
 	keyless config.KeylessScripts
 }
@@ -512,6 +514,8 @@ func (p *requestParser) locate(cmd *command) {
 	case noKey, oneKey, rangeOfKeys, countedKeys, pairedKeys, storeKey, streamKeys, migrateKeys:
 	}
 	switch {
+	case r.Treatment == msg.Watch && p.refusesWatch:
+		p.refuse(ownConnection)
 	case why != "":
 		p.refuse(why)
 	case undivided:

@@ -123,7 +123,7 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 		return msg.Queued
 	}
 	switch req.Treatment {
-	case msg.Forward, msg.Fragment:
+	case msg.Forward, msg.Fragment, msg.Watch:
 		return msg.Queued
 	case msg.Broadcast, msg.One:
 		p.keepOne(req, cmd)
@@ -156,7 +156,7 @@ func waits(req *msg.Request, cmd *command) bool { return cmd.blocks || req.Error
 func (p *Protocol) ending(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {
 	right := len(req.Args) == cmd.arity
 	switch {
-	case cmd.answer == answerExec && right && s.Bars&msg.Aborted == 0 && s.Collected > 0:
+	case cmd.answer == answerExec && right && s.Bars&msg.Aborted == 0 && s.Collected+s.Watched > 0:
 		return msg.Executes
 	case cmd.answer != answerExec && !right:
 		return msg.Unqueued
@@ -217,6 +217,20 @@ func (p *Protocol) queueLocal(req *msg.Request, cmd *command, s *msg.Session) ms
 	return msg.Unqueued
 }
 
+// AppendUnwatch implements proxy.Lender.
+func (p *Protocol) AppendUnwatch(pool *mbuf.Pool, out *mbuf.Chain) {
+	out.AppendString(pool, "*1\r\n$7\r\nUNWATCH\r\n")
+}
+
+// AppendTouched implements proxy.Lender.
+func (p *Protocol) AppendTouched(pool *mbuf.Pool, out *mbuf.Chain, s *msg.Session) {
+	if s.Lane.IsRESP3() {
+		out.AppendString(pool, "_\r\n")
+	} else {
+		out.AppendString(pool, "*-1\r\n")
+	}
+}
+
 // AppendMulti and AppendExec implement proxy.Transactor.
 func (p *Protocol) AppendMulti(pool *mbuf.Pool, out *mbuf.Chain) {
 	out.AppendString(pool, "*1\r\n$5\r\nMULTI\r\n")
@@ -266,4 +280,13 @@ func (p *Protocol) AppendAbort(pool *mbuf.Pool, out *mbuf.Chain, why msg.Reason)
 }
 
 // Failed implements proxy.Transactor.
-func (p *Protocol) Failed(r msg.Reply) bool { return firstByte(r) == '-' || firstByte(r) == '!' }
+func (p *Protocol) Failed(r msg.Reply) bool {
+	switch firstByte(r) {
+	case '-', '!', '_':
+		return true
+	case '*':
+		return r.Len() == len("*-1\r\n")
+	default:
+		return false
+	}
+}

@@ -73,7 +73,7 @@ func TestQueueing(t *testing.T) {
 // TestMultiBehindWatch: a transaction that was to depend on WATCH is not carried out without.
 func TestMultiBehindWatch(t *testing.T) {
 	const refused = "-ERR 'MULTI' is not carried out: WATCH was refused before it, and with it all that follows up to EXEC or DISCARD\r\n"
-	watch := inside("WATCH", ownConnection)
+	const watch = "+watched\r\n"
 	for _, talk := range [][]exchange{
 		{{"WATCH a", watch}, {"GET a", "+forwarded\r\n"}, {"MULTI", refused}, {"SET a b", inMulti("SET")}, {"EXEC", execAborted}, {"MULTI", "+OK\r\n"}},
 		{{"WATCH a", watch}, {"MULTI", refused}, {"DISCARD", "+OK\r\n"}, {"MULTI", "+OK\r\n"}},
@@ -85,6 +85,9 @@ func TestMultiBehindWatch(t *testing.T) {
 		for _, x := range talk {
 			if got, _ := c.say([]byte(x.say + "\r\n")); got != x.want {
 				t.Errorf("%v: %s: %q, want %q", talk, x.say, got, x.want)
+			}
+			if x.want == watch { // there was no connection for it
+				c.session.Bars |= msg.RefusedWatch
 			}
 		}
 	}

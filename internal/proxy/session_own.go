@@ -1,0 +1,135 @@
+package proxy
+
+import (
+	"slices"
+
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// An own is what a client has to itself: private connections, each to another server, and
+// why it has them. What it sends to a server to which it has one goes there.
+//
+// What is under way to a server on the shared connection is answered before the client goes
+// to its own, and what is on that before it goes back: it would not read what it wrote.
+type own struct {
+	client *client
+	conns  []*serverConn
+	watch  watch
+}
+
+// owned is the client's private connection to s, or nil.
+func (c *client) owned(s *Server) *serverConn {
+	for _, conn := range c.own.conns {
+		if conn.server == s {
+			return conn
+		}
+	}
+	return nil
+}
+
+// borrow gives the client a private connection to s, if it has none.
+func (c *client) borrow(s *Server) (*serverConn, msg.Reason) {
+	if c.own == nil {
+		c.own = &own{client: c}
+	}
+	if conn := c.owned(s); conn != nil {
+		why := conn.mayTake()
+		return conn, why
+	}
+	conn, why := s.borrow(c.lane, c.own)
+	if why != msg.OK {
+		s.reasons[stats.ServerFailedRequests][why]++
+		return nil, why
+	}
+	c.own.conns = append(c.own.conns, conn)
+	return conn, msg.OK
+}
+
+// giveBack gives the private connection back.
+func (o *own) giveBack(conn *serverConn, watches bool) {
+	o.forget(conn)
+	o.client.AwaitReplies()
+	conn.giveBack(watches)
+}
+
+func (o *own) forget(conn *serverConn) {
+	if i := slices.Index(o.conns, conn); i >= 0 {
+		o.conns = slices.Delete(o.conns, i, i+1)
+	}
+}
+
+// evicted implements tenant.
+func (o *own) evicted(conn *serverConn) {
+	o.forget(conn)
+	if o.watch.conn == conn {
+		o.watch.lose()
+	}
+}
+
+// moved implements tenant.
+func (o *own) moved(conn *serverConn, _ int64) {
+	if o.watch.conn == conn {
+		o.watch.lose()
+		o.giveBack(conn, true)
+	}
+}
+
+// waited is the connection on which m, or a part of it, still waits for its reply, if the
+// client must not use it behind that: what it watches there it could not tell.
+func (o *own) waited(m *msg.Msg) *serverConn {
+	conn := o.watch.conn
+	if conn == nil {
+		return nil
+	}
+	if m.Via == conn && len(m.Frags) == 0 && !m.Done {
+		return conn
+	}
+	for _, f := range m.Frags {
+		if f.Via == conn && !f.Done {
+			return conn
+		}
+	}
+	return nil
+}
+
+// end gives all back, with the client.
+func (o *own) end() {
+	o.unwatch()
+	for len(o.conns) > 0 {
+		o.giveBack(o.conns[0], false)
+	}
+}
+
+// mayGo reports whether the client may go to another connection now. If not, it has the
+// request that is being taken wait for the replies to those before it.
+func (c *client) mayGo() bool {
+	if c.inFlight() == 0 {
+		return true
+	}
+	c.waits |= waitsToGo
+	c.session.Again()
+	c.pool.stats.Values[stats.ClientRequests]--
+	return false
+}
+
+// follow has the private connections be of the client's new lane. What has been asked for
+// before is answered as it was meant.
+func (o *own) follow(from, to int) {
+	p := o.client.pool
+	for _, conn := range slices.Clone(o.conns) {
+		out := conn.Out()
+		before := out.Len()
+		n := p.proto.lender.AppendLane(p.lanes[from].key, p.lanes[to].key, p.ctx.bufs, out)
+		conn.lane = to
+		for i := range n {
+			m := p.ctx.msgs.Get()
+			m.Owner, m.NoReply = conn.private, true
+			size := 0
+			if i == n-1 {
+				size = out.Len() - before
+			}
+			conn.enqueue(m, size)
+		}
+	}
+}

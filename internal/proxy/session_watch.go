@@ -1,0 +1,183 @@
+package proxy
+
+import (
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
+)
+
+// WATCH is a matter of a connection, so the client has one to itself from the first of
+// them until EXEC, DISCARD, UNWATCH, RESET or its end:
+//
+//	client                 proxy                              server
+//	WATCH k  ─►  borrows a connection to k's owner   ─►  WATCH k
+//	GET k    ─►  takes it too                        ─►  GET k
+//	MULTI c  ─►  collected
+//	EXEC     ─►                                      ─►  MULTI c EXEC     array, or null
+//	             gives the connection back           ─►  UNWATCH, if it still may watch
+//
+// A connection that has ended watched what may have changed since: EXEC is answered as if
+// it had. So it is if the keys' server is another one at EXEC.
+
+// maxWatched is the most keys of one WATCH, all of which are looked at in one turn.
+const maxWatched = 16 << 10
+
+// A watch is what a client watches.
+type watch struct {
+	// server has the keys; nil: nothing is watched. conn is the client's connection to it,
+	// nil if that has ended. lost: one on which keys were watched has.
+	server *Server
+	conn   *serverConn
+	lost   bool
+	// snap is by which the server is the owner. key is the beginning of the first key.
+	snap *topology.Snapshot
+	key  []byte
+	// asked are the requests, to be looked at again when the ring is another. counted is
+	// how many bytes ctx.memory.collected has of them.
+	asked   mbuf.Chain
+	counted int
+}
+
+// lose notes that the connection has ended, or will.
+func (w *watch) lose() { w.conn, w.lost = nil, true }
+
+// watches reports whether the client watches keys, or has watched some on a connection
+// that has ended.
+func (c *client) watches() bool { return c.own != nil && c.own.watch.server != nil }
+
+// beginWatch sends a WATCH on a connection of the client's own.
+func (c *client) beginWatch(req *msg.Request) {
+	p := c.pool
+	if req.Nkeys > maxWatched {
+		c.refuse(req, msg.TooManyKeys)
+		return
+	}
+	s, why := p.owner(req)
+	switch why {
+	case msg.OK:
+	case msg.CrossServer:
+		c.session.Bars |= msg.RefusedWatch
+		c.refuseCross(req)
+		return
+	default:
+		c.refuse(req, why)
+		return
+	}
+	if c.watches() && c.own.watch.server != s && !c.own.watch.lost {
+		c.watchCross(req)
+		return
+	}
+	if c.own != nil && int64(c.own.watch.asked.Len()+req.View.Len()) > p.conf.MaxTransactionSize {
+		c.refuse(req, msg.TransactionTooLarge)
+		return
+	}
+	if (c.own == nil || c.owned(s) == nil) && !c.mayGo() {
+		return
+	}
+	conn, why := c.borrow(s)
+	if why == msg.OK {
+		why = conn.proof.wanted() // an EXEC behind the WATCH would end it
+	}
+	if why != msg.OK {
+		c.refuse(req, why)
+		return
+	}
+	c.own.note(req, conn)
+	c.session.Watched += req.Nkeys
+	m := c.newMsg(req)
+	m.Keep = false
+	c.outq.Push(m)
+	c.pass(m, req, conn)
+}
+
+// watchCross refuses a WATCH of keys of another server than those before.
+func (c *client) watchCross(req *msg.Request) {
+	ctx := c.pool.ctx
+	ctx.key1 = append(ctx.key1[:0], c.own.watch.key...)
+	ctx.key2 = append(ctx.key2[:0], c.pool.keyOf(req, 0)...)
+	c.session.Bars |= msg.RefusedWatch
+	c.refuseCross(req)
+}
+
+// note notes what is watched.
+func (o *own) note(req *msg.Request, conn *serverConn) {
+	w, p := &o.watch, o.client.pool
+	ctx := p.ctx
+	if w.server == nil {
+		w.snap = p.routes()
+		w.key = append(w.key[:0], p.keyOf(req, 0)...)
+		w.key = w.key[:min(len(w.key), msg.NoteKey)]
+	}
+	w.server, w.conn = conn.server, conn
+	req.View.AppendTo(ctx.bufs, &w.asked, 0, req.View.Len())
+	o.countWatch()
+}
+
+func (o *own) countWatch() {
+	w := &o.watch
+	o.client.pool.ctx.memory.collected += w.asked.Len() - w.counted
+	w.counted = w.asked.Len()
+}
+
+// unwatch ends the watch: its connection is given back.
+func (o *own) unwatch() { o.endWatch(true) }
+
+// endWatch ends the watch. The connection still watches, unless that has been ended on it.
+func (o *own) endWatch(still bool) {
+	w := &o.watch
+	conn := w.conn
+	w.asked.Release(o.client.pool.ctx.bufs)
+	o.countWatch()
+	*w = watch{key: w.key[:0]}
+	if conn != nil {
+		o.giveBack(conn, still)
+	}
+}
+
+// watched is the connection to which the transaction of a client that watches goes; nil:
+// what is watched may have changed.
+func (o *own) watched(tx *transaction) *serverConn {
+	w, c := &o.watch, o.client
+	if w.lost || !o.keeps() {
+		return nil
+	}
+	if owner, why := c.placed(tx); why != msg.OK || owner != nil && owner != w.server {
+		return nil
+	}
+	return w.conn
+}
+
+// keeps reports whether the server still owns the keys that are watched.
+func (o *own) keeps() bool {
+	w, p := &o.watch, o.client.pool
+	if w.snap == p.routes() {
+		return true
+	}
+	parser := p.proto.NewRequestParser()
+	rest := w.asked.AppendTo(nil)
+	p.ctx.turn.countAtOnce(Amount{Bytes: len(rest)})
+	for len(rest) > 0 {
+		n, done, err := parser.Parse(rest)
+		if err != nil || !done {
+			return false
+		}
+		if owner, _ := p.owner(parser.Finish(mbuf.Flat(rest[:n]))); owner != w.server {
+			return false
+		}
+		rest = rest[n:]
+	}
+	return true
+}
+
+// touched answers an EXEC, whose message stands in the out-queue, as if what is watched
+// had changed.
+func (c *client) touched(m *msg.Msg) {
+	p := c.pool
+	c.own.unwatch()
+	p.stats.Values[stats.TransactionsAborted]++
+	p.proto.lender.AppendTouched(p.ctx.bufs, &m.Reply, &c.session)
+	m.Done, m.Replied = true, p.ctx.loop.Now()
+	c.hold(m, m.Reply.Len())
+	c.advance()
+}
