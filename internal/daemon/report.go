@@ -182,14 +182,21 @@ func (r *reporter) commandTimes(t *topology.Topology, p *config.Pool) []redis.Co
 		return nil
 	}
 	var sum admin.PoolLatency
+	table := commandsOf(p)
+	failures := make(map[string]proxy.CommandErrors)
 	for i := range copies {
 		addLatency(&sum, &copies[i])
+		for typ, e := range copies[i].Errors {
+			f := failures[table[typ].Name]
+			failures[table[typ].Name] = proxy.CommandErrors{Rejected: f.Rejected + e.Rejected, Failed: f.Failed + e.Failed}
+		}
 	}
-	nameCommands(&sum, commandsOf(p))
+	nameCommands(&sum, table)
 	times := make([]redis.CommandTimes, len(sum.Commands))
 	for i := range sum.Commands {
 		c := &sum.Commands[i]
-		times[i] = redis.CommandTimes{Name: c.Name, Histogram: &c.Histogram}
+		f := failures[c.Name]
+		times[i] = redis.CommandTimes{Name: c.Name, Histogram: &c.Histogram, Rejected: f.Rejected, Failed: f.Failed}
 	}
 	return times
 }

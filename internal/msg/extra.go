@@ -12,11 +12,13 @@ type extra struct {
 	// block is the number of commands of a transaction that the message is the EXEC
 	// of; 0: of none.
 	block int
-	next  *extra // on the free list
+	// isError: the reply is an error, which has been counted.
+	isError bool
+	next    *extra // on the free list
 }
 
 // reset leaves the key of the note, which nobody reads any more.
-func (x *extra) reset() { x.noted, x.come, x.maxReply, x.block = false, 0, 0, 0 }
+func (x *extra) reset() { x.noted, x.come, x.maxReply, x.block, x.isError = false, 0, 0, 0, false }
 
 // extraOf is m's extra, which it gets if it has none.
 func (p *Pool) extraOf(m *Msg) *extra {
@@ -65,6 +67,12 @@ func (m *Msg) Block() int {
 
 // SetBlock makes m the EXEC of a transaction of n commands.
 func (p *Pool) SetBlock(m *Msg, n int) { p.extraOf(m).block = n }
+
+// IsError reports whether SetError was called for m.
+func (m *Msg) IsError() bool { return m.extra != nil && m.extra.isError }
+
+// SetError notes that the reply to m is an error.
+func (p *Pool) SetError(m *Msg) { p.extraOf(m).isError = true }
 
 // NoteKey is how many bytes of a key a Note holds.
 const NoteKey = 128

@@ -29,24 +29,24 @@ func mayBeError(r msg.Reply) bool {
 	return false
 }
 
-// refused counts the reply if it is an error, and returns why the server refuses all
-// requests with it, or the connection; msg.OK if it does not. One that wants a login
-// answers, and is not well for that; one that takes no writes may not be the server any
-// more that it was.
-func (s *Server) refused(r msg.Reply) msg.Reason {
+// refused counts the reply if it is an error, and returns whether it is one, and why the
+// server refuses all requests with it, or the connection; msg.OK if it does not. One that
+// wants a login answers, and is not well for that; one that takes no writes may not be
+// the server any more that it was.
+func (s *Server) refused(r msg.Reply) (why msg.Reason, isError bool) {
 	ctx := s.pool.ctx
 	prefix, refuses := s.pool.proto.ErrorPrefix(r, ctx.errorText[:0])
 	if prefix == nil {
-		return msg.OK
+		return msg.OK, false
 	}
 	stats.Count(s.errors, ctx.identity.Errors().Index(prefix))
 	if refuses == msg.ReadOnly {
 		// Its name may stand for another by now, that takes writes.
 		s.pool.topo.Unreachable(s.health)
-		return msg.OK
+		return msg.OK, true
 	}
 	if refuses == msg.LoginRefused && !s.removed && s.health.Refuses(msg.LoginRefused, ctx.loop.Now()) {
 		s.logFails(msg.LoginRefused)
 	}
-	return refuses
+	return refuses, true
 }

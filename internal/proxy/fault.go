@@ -62,7 +62,10 @@ func (c *serverConn) begun() bool {
 // refused looks at a reply that may be an error: it reports whether the server
 // refuses all requests with it, or this connection.
 func (c *serverConn) refused(r msg.Reply) bool {
-	why := c.server.refused(r)
+	why, isError := c.server.refused(r)
+	if isError {
+		c.pool.countErrorReply(c.queue.Head())
+	}
 	if !c.proven && isEnd(why) {
 		c.turnedAway = why
 	}
@@ -73,7 +76,7 @@ func (c *serverConn) refused(r msg.Reply) bool {
 // so that it will not have it.
 func (c *serverConn) unasked(data []byte) msg.Reason {
 	if r := (msg.Reply{Flat: data}); !c.proven && mayBeError(r) {
-		if why := c.server.refused(r); isEnd(why) {
+		if why, _ := c.server.refused(r); isEnd(why) {
 			return why
 		}
 	}

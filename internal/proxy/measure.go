@@ -185,6 +185,8 @@ func (ctx *Context) endRuns(flush int64) {
 type PoolLatency struct {
 	// Commands are the times for clients, by msg.Type.
 	Commands []latency.Histogram
+	// Errors are the errors that clients got, by msg.Type.
+	Errors []CommandErrors
 	// Servers are the times at the servers, by family.
 	Servers [][msg.NumFamilies]latency.Histogram
 }
@@ -202,6 +204,7 @@ func (ctx *Context) CopyLatency(t *topology.Topology, of *topology.Members, firs
 		dst.Commands = append(dst.Commands, latency.Histogram{})
 	}
 	if first == 0 {
+		dst.Errors = append(dst.Errors[:0], p.commandErrors...)
 		for i, h := range p.latency {
 			if h != nil {
 				h.CopyTo(&dst.Commands[i])

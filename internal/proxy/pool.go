@@ -80,6 +80,8 @@ type ServerPool struct {
 	// latency is how long requests took, by msg.Type; nil for commands that were
 	// never sent.
 	latency []*latency.Histogram
+	// commandErrors are the errors that clients got, by msg.Type.
+	commandErrors []CommandErrors
 	keys    keySampler
 	// shares is scratch: for each shard, 1 more than the index of its share of a request
 	// in ctx.deal, or 0.
@@ -123,6 +125,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	p.byID = make(map[uint64]*client)
 	p.commands = o.Protocol.Commands()
 	p.latency = make([]*latency.Histogram, len(p.commands))
+	p.commandErrors = make([]CommandErrors, len(p.commands))
 	p.keys.set(ctx.measures.Measures)
 	p.back = p.countTried
 	p.clearLanes()

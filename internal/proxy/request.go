@@ -63,7 +63,7 @@ func (c *client) local(req *msg.Request) {
 	lane, bars := c.session.Lane, c.session.Bars
 	if out := c.Out(); c.outq.Len() == 0 && !req.NoReply && !c.session.Muted {
 		before := out.Len()
-		p.proto.Local(req, &c.session, ctx.bufs, out)
+		c.answer(req, out)
 		ctx.turn.countAnswer(ctx.loop.Turns(), req.View.Len()+out.Len()-before)
 		if bars&msg.Collecting == 0 { // what is queued is measured as EXEC
 			p.taken(req.Type, ctx.loop.Now())
@@ -74,7 +74,7 @@ func (c *client) local(req *msg.Request) {
 	}
 	m := ctx.msgs.Get()
 	m.Owner, m.Type, m.Done, m.Start = c, req.Type, true, ctx.loop.Now()
-	p.proto.Local(req, &c.session, ctx.bufs, &m.Reply)
+	c.answer(req, &m.Reply)
 	ctx.turn.countAnswer(ctx.loop.Turns(), req.View.Len()+m.Reply.Len())
 	if req.NoReply || c.session.Muted {
 		m.Reply.Release(ctx.bufs)

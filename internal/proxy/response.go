@@ -112,6 +112,7 @@ func (p *ServerPool) failed(m *msg.Msg, why msg.Reason) {
 	}
 	p.stats.Values[stats.ForwardError]++
 	p.stats.Vectors[stats.FailedRequests][why]++
+	p.countFailed(m, why)
 }
 
 // blame notes that parent failed as the first of its fragments that failed, and at

@@ -50,6 +50,8 @@ type Facts struct {
 type CommandTimes struct {
 	Name string
 	*latency.Histogram
+	// Rejected were refused by the proxy, and Failed answered with another error.
+	Rejected, Failed int64
 }
 
 // reportSlowlog is Report for SLOWLOG GET, which may have very many entries to show.
@@ -308,9 +310,12 @@ func infoStats(_ *Protocol, s *Survey, f *Facts, line func(string, any)) {
 	}
 }
 
-func infoReplication(_ *Protocol, v *Survey, _ *Facts, line func(string, any)) {
+func infoReplication(p *Protocol, v *Survey, _ *Facts, line func(string, any)) {
 	line("role", "master")
 	told(v, toldReplication, line)
+	if p.servers == 1 {
+		told(v, toldByOne, line)
+	}
 }
 
 // infoKeyspace tells the databases that have keys, by the numbers that they have for
@@ -342,8 +347,8 @@ func infoCommands(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
 		return
 	}
 	for _, c := range f.Commands {
-		line("cmdstat_"+c.Name, fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f",
-			c.Count(), c.Sum().Microseconds(), float64(c.Mean())/float64(time.Microsecond)))
+		line("cmdstat_"+c.Name, fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
+			max(0, int64(c.Count())-c.Rejected), c.Sum().Microseconds(), float64(c.Mean())/float64(time.Microsecond), c.Rejected, c.Failed))
 	}
 }
 

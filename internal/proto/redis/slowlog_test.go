@@ -91,7 +91,7 @@ func someFacts() *Facts {
 	return &Facts{
 		PID: 77, Threads: 3, Port: 22121, ConfigFile: "/etc/n.yml", Uptime: 49 * time.Hour,
 		Resident: 3 << 20, MaxMemory: 1 << 30, CPUUser: 1.5, MaxClients: 100,
-		Pool: p, Commands: []CommandTimes{{"set", set}, {"get", get}}, States: []string{"up", "ejected"},
+		Pool: p, Commands: []CommandTimes{{Name: "set", Histogram: set}, {Name: "get", Histogram: get, Rejected: 1, Failed: 2}}, States: []string{"up", "ejected"},
 		ErrorReplies: map[string]int64{"OOM": 794, "ERR": 2},
 	}
 }
@@ -141,8 +141,16 @@ func TestInfo(t *testing.T) {
 		t.Error("INFO tells commands without being asked")
 	}
 	if got, want := reported(t, o, "INFO commandstats"),
-		bulkOf("# Commandstats\r\ncmdstat_set:calls=2,usec=100,usec_per_call=50.00\r\ncmdstat_get:calls=4,usec=4600,usec_per_call=1150.00\r\n"); got != want {
+		bulkOf("# Commandstats\r\ncmdstat_set:calls=2,usec=100,usec_per_call=50.00,rejected_calls=0,failed_calls=0\r\n"+
+			"cmdstat_get:calls=3,usec=4600,usec_per_call=1150.00,rejected_calls=1,failed_calls=2\r\n"); got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	o.Learned.SetSurvey(NewSurvey([]*Said{interviewed(t, "+OK\r\n", bulkOf("master_repl_offset:7\r\n"), settingsOf())}, 0))
+	for servers, want := range map[int]string{1: "role:master\r\nmaster_repl_offset:7\r\n", 2: "role:master\r\n"} {
+		o.Servers = servers
+		if got := reported(t, o, "INFO replication"); got != bulkOf("# Replication\r\n"+want) {
+			t.Errorf("INFO replication of %d servers is %q", servers, got)
+		}
 	}
 	all := reported(t, o, "INFO everything")
 	if !strings.Contains(all, "latency_percentiles_usec_get:p50=1499.") || !strings.Contains(all, "# Server") {

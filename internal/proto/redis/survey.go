@@ -373,6 +373,8 @@ var (
 		{"total_forks", sum},
 	}
 	toldReplication = []toldField{{"connected_slaves", least}}
+	// toldByOne is told of the server of a pool of one.
+	toldByOne = []toldField{{"master_replid", first}, {"master_repl_offset", first}}
 )
 
 // toldByAll are fields that mean something only if every server has them: what else
@@ -385,7 +387,7 @@ var toldByAll = map[string]bool{
 // infoFields are all of them, by name.
 var infoFields = func() map[string]merge {
 	all := make(map[string]merge)
-	for _, fields := range [][]toldField{toldVersions, toldServer, toldMemory, toldPersistence, toldStats, toldReplication} {
+	for _, fields := range [][]toldField{toldVersions, toldServer, toldMemory, toldPersistence, toldStats, toldReplication, toldByOne} {
 		for _, f := range fields {
 			all[f.name] = f.merge
 		}
