@@ -2,9 +2,9 @@ package proxy
 
 import "nuthatch/internal/topology"
 
-// Pause has clients of the pool of t wait: requests that come are not taken, and
-// clients that sent some are not read from. What is in flight goes on. It must
-// run on the loop.
+// Pause makes the clients of the pool of t wait: requests that come are not
+// taken, and clients that sent some are not read from. Requests in flight go on.
+// It must run on the loop.
 func (ctx *Context) Pause(t *topology.Topology) {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil {
@@ -67,9 +67,9 @@ func (ctx *Context) Kill(id uint64) bool {
 	return false
 }
 
-// Reconnect has the servers of the pool of t, or only h if that is not
-// nil, use new connections. The old ones finish what they have, at most
-// until by. It must run on the loop.
+// Reconnect replaces the connections to the servers of the pool of t, or only
+// to h if that is not nil. The old ones finish what they have, at most until
+// by. It must run on the loop.
 func (ctx *Context) Reconnect(t *topology.Topology, h *topology.Health, by int64) {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil {

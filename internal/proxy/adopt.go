@@ -10,9 +10,9 @@ import (
 // Adopt makes pools the context's pools: the loop's part of a reload. It must run on the
 // loop, and so between two events, when no request is half way through.
 //
-// A pool that was there before keeps its clients, with all that they have in
-// flight, and of its servers those that it still has, with their connections.
-// What is no longer wanted finishes what it has, at most until by.
+// A pool that stays keeps its clients, with all that they have in flight, and
+// the servers that it still has, with their connections. What is removed
+// finishes what it has, at most until by.
 func (ctx *Context) Adopt(pools []PoolOptions, by int64) {
 	for _, p := range ctx.pools {
 		p.finishFollowing()
@@ -76,8 +76,8 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.preconnect()
 }
 
-// adoptServers makes the pool's servers, of which some may be old ones. There may be
-// tens of thousands: most have the place that they had.
+// adoptServers makes the pool's servers, some of which may be old ones. There may be
+// tens of thousands: most keep their place.
 func (p *ServerPool) adoptServers(old []*Server) {
 	p.servers = make([]*Server, len(p.snap.Servers))
 	var known map[*topology.Health]*Server // made when it is first needed
@@ -104,8 +104,8 @@ func (p *ServerPool) adoptServers(old []*Server) {
 	}
 }
 
-// removeServers lets the old servers go that are not the pool's any more. If another
-// one has the name of one now, the two share their statistics until it is gone.
+// removeServers removes the servers that are no longer the pool's. If a new one has
+// the same name, the two share their statistics until the old one is gone.
 func (p *ServerPool) removeServers(old []*Server, by int64) {
 	var named map[string]int
 	for _, s := range old {
@@ -126,14 +126,14 @@ func (p *ServerPool) removeServers(old []*Server, by int64) {
 	}
 }
 
-// otherConnections reports whether connections to servers that were made for
-// one configuration are not those that the other asks for.
+// otherConnections reports whether two configurations need different
+// connections to servers.
 func otherConnections(a, b *config.Pool) bool {
 	return a.RedisDB != b.RedisDB || a.RedisAuth != b.RedisAuth || a.ServerConnections != b.ServerConnections
 }
 
-// rescheduleRequests gives clients' requests the new time that they may take,
-// counted from now, for the same reason as reschedule.
+// rescheduleRequests gives clients' requests the new request_timeout, counted
+// from now, for the same reason as reschedule.
 func (p *ServerPool) rescheduleRequests() {
 	ctx := p.ctx
 	expires := int64(0)
@@ -146,8 +146,8 @@ func (p *ServerPool) rescheduleRequests() {
 	}
 }
 
-// lookForIdle has it looked soon for connections to servers that are not used, if
-// they are not to stay.
+// lookForIdle schedules a look for idle connections to servers, if idle ones are
+// to be closed.
 func (p *ServerPool) lookForIdle() {
 	if limit := int64(p.conf.ServerIdleTimeout); limit > 0 {
 		p.ctx.nextIdle = soonest(p.ctx.nextIdle, p.ctx.loop.Now()+limit/idleLooks+1)

@@ -5,19 +5,21 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// Some requests must not wait behind what their servers are doing: one that ends a
-// script would wait for the script's end, since servers answer in order. They go on a
-// connection of their own, in a lane that no client is in:
+// Some requests must not wait behind others: one that ends a script would wait for
+// the script's end, since servers answer in order. They use a connection of their
+// own, in a lane without clients:
 //
 //	lane 0      EVAL (runs) ◄─ GET ◄─ GET     wait
 //	lane aside  SCRIPT KILL                   answered at once
 //
-// It is opened for the first of them, and closed when there was none for a while.
+// It is opened for the first of them, and closed when it has been idle for a
+// while.
 
 // asideLane is that lane. Its database is whatever a fresh connection is in.
 var asideLane = msg.Lane{RESP: 2, Aside: true}
 
-// aside sends the request to all servers, past what they are doing.
+// aside sends the request to all servers, past the requests that they are
+// working on.
 func (n fan) aside(req *msg.Request) {
 	p, parent := n.c.pool, n.parent
 	lane := p.lane(asideLane)

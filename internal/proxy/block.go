@@ -11,26 +11,27 @@ import (
 // A block, MULTI c1 ... cn EXEC, is one message with n+2 replies. The last one is the
 // client's.
 //
-// Where the servers' user may not say MULTI, or EXEC, a server would carry the commands
-// out one by one. So before the first block each connection shows, with an empty
-// transaction, that both are allowed. What comes behind that waits for the answer, as it
-// does behind the handshake.
+// If the servers' user may not send MULTI or EXEC, a server would carry the commands out
+// one by one. So before its first block each connection sends an empty transaction, to
+// see that both are allowed. Later requests wait for the answer, as they do behind the
+// handshake.
 
 // A proof is that empty transaction, and the owner of the two replies to it.
 type proof struct {
 	conn *serverConn
-	// pending is how many of them are still to come, objection the error that one was.
+	// pending is how many of them are still to come. objection is the error, if one
+	// was an error.
 	pending   int
 	objection string
-	// proven: transactions are allowed. until is until when it counts that they are not.
+	// proven: transactions are allowed. until is until when they count as not allowed.
 	proven bool
 	until  int64
 	// behind are the requests that wait.
 	behind mbuf.Chain
 }
 
-// wanted says why no block can be sent on the connection; msg.OK if it can. It sees to it
-// that the first one waits for the proof.
+// wanted returns why no block can be sent on the connection, or msg.OK. It makes the
+// first one wait for the proof.
 func (f *proof) wanted() msg.Reason {
 	c := f.conn
 	ctx := c.pool.ctx
@@ -88,8 +89,8 @@ func (f *proof) refuse() {
 	}
 }
 
-// strike puts a request that changes nothing in the place of each block that waits. The
-// clients are told when it is answered, in the order of their requests.
+// strike replaces each waiting block by a request that changes nothing. When that is
+// answered the clients get the error, in the order of their requests.
 func (f *proof) strike() {
 	c := f.conn
 	ctx := c.pool.ctx
@@ -124,13 +125,15 @@ func (f *proof) strike() {
 // OnFailure implements msg.Owner.
 func (f *proof) OnFailure(m *msg.Msg) { f.conn.pool.ctx.msgs.Put(m) }
 
-// end drops what waits, with the connection. The next one must show it anew.
+// end drops what waits, with the connection. The next connection needs a proof
+// of its own.
 func (f *proof) end() {
 	f.proven, f.pending = false, 0
 	f.behind.Release(f.conn.pool.ctx.bufs)
 }
 
-// inBlock looks at a reply to a block, and reports whether it is none for the client.
+// inBlock looks at a reply to a block, and reports whether the client does not get
+// it.
 func (c *serverConn) inBlock(r msg.Reply) bool {
 	ctx, m := c.pool.ctx, c.queue.Head()
 	t := c.pool.transactor()

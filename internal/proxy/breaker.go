@@ -6,8 +6,8 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// admit decides, for a server whose requests do not simply pass, whether one
-// does. The reason says why not.
+// admit decides whether a request may go to a server that is not simply up. The
+// reason says why not.
 func (s *Server) admit() msg.Reason {
 	why, isProbe := s.pool.topo.Admit(s.health, s.pool.ctx.loop.Now())
 	if isProbe {
@@ -46,9 +46,9 @@ func (s *Server) countEjected() {
 	s.stats[stats.ServerEjectedAt] = ctx.loop.WallMicros(ctx.loop.Now())
 }
 
-// Checked counts and tells what a health check of a server of the pool of t
-// found, and what that changed. It must run on the loop, and is to run on one
-// loop of all.
+// Checked counts and logs the result of a health check of a server of the pool
+// of t, and what it changed. It must run on the loop, and on only one of all
+// loops.
 func (ctx *Context) Checked(t *topology.Topology, h *topology.Health, why msg.Reason, changed topology.Verdict) {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil || p.topo != t {

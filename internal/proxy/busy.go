@@ -6,9 +6,9 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// busy refuses a request for a server that has as many as it may on c. A server
-// that is slow or gone is thus no place where memory goes, whatever the timeout
-// is and however many clients there are.
+// busy refuses a request for a server that has as many as it may on c. So a
+// slow or missing server does not fill the memory, whatever the timeout is and
+// however many clients there are.
 func (s *Server) busy(c *serverConn) msg.Reason {
 	ctx := s.pool.ctx
 	if missed, ok := s.busyPace.pass(ctx.loop.Now()); ok {

@@ -5,10 +5,10 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// capabilities are a pool's protocol, and what of the optional it has: nil if it does not.
+// capabilities are a pool's protocol and its optional parts, nil if it does not have them.
 // They are looked up once, when the pool gets its protocol.
 //
-// Invariant: a request's treatment, and its being quiet, ask for no capability that its
+// Invariant: a request's treatment, and its being quiet, need no capability that its
 // protocol lacks.
 type capabilities struct {
 	Protocol
@@ -51,30 +51,28 @@ func (c *capabilities) resolve(lane msg.Lane) msg.Lane {
 	return c.sessions.Resolve(lane)
 }
 
-// A Greeter has something to say on a fresh server connection, before any request.
+// A Greeter has a handshake for a fresh server connection, before any request.
 // Without one requests go at once.
 type Greeter interface {
-	// Handshake appends what a connection of a lane says first, and returns how many
-	// replies that will bring. Those are given to HandshakeReply, one by one, and seen by
-	// no client.
+	// Handshake appends the handshake of a connection of a lane, and returns how many
+	// replies it will bring. Each is given to HandshakeReply, and no client gets it.
 	Handshake(lane msg.Lane, p *mbuf.Pool, out *mbuf.Chain) int
-	// HandshakeReply looks at the i-th reply of the handshake, flat in b. The
-	// text is empty if the server agreed, and else is what it objected. A reason
-	// says that the connection is then not what the lane promises, and must not
-	// be used.
+	// HandshakeReply looks at the i-th reply of the handshake, flat in b. The text
+	// is the server's error, empty if it agreed. With a reason the connection does
+	// not fit the lane, and must not be used.
 	HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason)
-	// Restore appends what a server must be told that may have forgotten
-	// everything, and returns how many replies that will bring.
+	// Restore appends what a server must be told again after it may have
+	// restarted, and returns how many replies that will bring.
 	Restore(p *mbuf.Pool, out *mbuf.Chain) int
 }
 
-// A SessionKeeper has clients whose earlier requests decide about later ones. Without one
-// all requests are allowed, and there is one lane.
+// A SessionKeeper has sessions: a client's earlier requests decide about later ones.
+// Without one all requests are allowed, and there is one lane.
 type SessionKeeper interface {
 	// Resolve returns the lane of server connections that serves a session's lane.
 	Resolve(lane msg.Lane) msg.Lane
-	// Adopt has the session of a client that was there before a reload mean the same
-	// under the pool's new configuration.
+	// Adopt fits the session of a client to the pool's new configuration after a
+	// reload.
 	Adopt(s *msg.Session)
 	// Allows is not ok if a request is not to be carried out for what the client said, or
 	// did not say, before: it has not logged in, or s.Bars. It is asked only of sessions of
@@ -84,15 +82,15 @@ type SessionKeeper interface {
 
 // A Learner understands some requests only with the help of a server (msg.Learn).
 type Learner interface {
-	// Ask appends the question that a request raises, to a server on the default lane,
-	// and returns what it is about: one answer does for all requests with the same topic.
-	// If it appends nothing, a Reporter finds the answer out. It is not ok if there is
-	// nothing to ask.
+	// Ask appends the question about a request, for a server on the default lane, and
+	// returns its topic: one answer is good for all requests with the same topic. If it
+	// appends nothing, a Reporter finds the answer out. It is not ok if there is nothing
+	// to ask.
 	Ask(req *msg.Request, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain) (topic string, ok bool)
 	// Learn keeps what a server's answer, flat in reply, says about the topic, for
 	// all loops; the request is then parsed again. If the reply is no answer the
-	// text is what the server says instead. A request that is to be learnt still
-	// after that is answered here.
+	// text is what the server says instead. A request that is still unknown after
+	// that is answered here.
 	Learn(topic string, reply []byte) (objection string)
 }
 
@@ -125,11 +123,10 @@ type Reporter interface {
 	Report(req *msg.Request, s *msg.Session) (find func(reply func([]byte)), ok bool)
 }
 
-// A Silencer has quiet requests, to which clients want to hear some replies and not
-// others.
+// A Silencer has quiet requests, of whose replies clients want only some.
 type Silencer interface {
-	// Silent reports whether the client of a quiet request wants not to hear
-	// this reply to it. The reply is not changed.
+	// Silent reports whether the client of a quiet request does not want this
+	// reply to it. The reply is not changed.
 	Silent(t msg.Type, r msg.Reply) bool
 }
 

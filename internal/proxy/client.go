@@ -20,7 +20,7 @@ const (
 	// those in flight are answered and the answers sent.
 	clientClosing
 	// clientParted: we have closed our side, and drop what comes until the client
-	// closes its own.
+	// closes its side.
 	clientParted
 	clientClosed
 )
@@ -30,8 +30,8 @@ const (
 //	           OnData                request               out-queue
 //	bytes ─► (stash) ─► parser ─► Request ─► Msg ─► ... ─► head: its turn ─► Out
 //
-// Replies leave in the order of requests: one whose turn it is goes straight to
-// the output; one that overtakes waits in its Msg.
+// Replies leave in the order of requests: a reply whose turn it is goes
+// straight to the output; one that comes before its turn waits in its Msg.
 type client struct {
 	eventloop.Conn
 
@@ -40,7 +40,7 @@ type client struct {
 
 	// owned by the loop
 	//
-	// account is what the client holds, intake what has come from it and is not taken,
+	// account is what the client holds, intake its bytes that are not taken yet,
 	// presence when it was last seen.
 	account
 	intake
@@ -203,8 +203,8 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 	}
 }
 
-// Grant implements eventloop.Handler: where memory is scarce little is received, and
-// without any nothing.
+// Grant implements eventloop.Handler: when memory is scarce little is received, and
+// nothing when there is none.
 func (c *client) Grant() int {
 	ctx := c.pool.ctx
 	ctx.memory.weigh()
@@ -249,7 +249,7 @@ func (c *client) admits() bool {
 }
 
 // queuedBeforeLogin is the most bytes that are held for a client that has not logged
-// in, before its next request is taken: there are only refusals to be told.
+// in, before its next request is taken: its replies are only errors.
 const queuedBeforeLogin = 64 << 10
 
 // mostQueued is the client's bound on the bytes that are held for it.
@@ -274,9 +274,9 @@ func (c *client) within(part int) bool {
 		come+int64(c.stash.Len())+int64(n)*msgSize < c.pool.ctx.memory.share/to
 }
 
-// mayResume has a client that waits for room, and has enough of it again, taken
-// up at the end of the turn. Half of the bounds must be free, so that clients do
-// not stop and go for every request.
+// mayResume resumes, at the end of the turn, a client that waits for room and
+// has enough again. Half of the bounds must be free, so that clients do not stop
+// and go for every request.
 func (c *client) mayResume() {
 	if c.large != nil {
 		c.large.unpark()
@@ -325,8 +325,8 @@ func (c *client) resume() {
 		c.mayResume()
 	}
 	if c.state == clientOpen && c.stash.Len() > 0 && c.inFlight() == 0 && c.Out().Len() == 0 && c.pool.ctx.memory.scarce(c) {
-		// What there was when it became resumable, another has taken in this turn, and
-		// it has nothing in flight whose end would have it looked at again.
+		// Another client has taken the room in this turn, and this one has nothing in
+		// flight whose end would resume it.
 		c.pool.ctx.memory.starve(c)
 	}
 	c.settle()
@@ -370,8 +370,8 @@ func (c *client) OnError(err syscall.Errno) {
 	c.close()
 }
 
-// protocolError answers bytes that are no request, in their turn, and closes
-// the client behind the answer. Nobody else is concerned.
+// protocolError answers invalid bytes with an error, in their turn, and closes
+// the client behind it. No other client is affected.
 func (c *client) protocolError(err *msg.ProtocolError) {
 	c.closing(closeReason{protocol: err})
 	if c.session.Replies != msg.RepliesOn {
@@ -397,7 +397,7 @@ func (c *client) closing(why closeReason) {
 	c.intake.drop(c.pool.ctx.bufs)
 }
 
-// settle closes a client that is closing, or is to leave, and has got all its
+// settle closes a client that is closing or leaving, once it has all its
 // replies.
 func (c *client) settle() {
 	switch c.state {
@@ -463,7 +463,7 @@ func (c *client) close() {
 	}
 }
 
-// swallow drops a request that nobody waits for any more, now or when its reply
+// swallow drops a request without a waiting client, now or when its reply
 // comes.
 func (ctx *Context) swallow(m *msg.Msg) {
 	ctx.memory.expect(m, 0)

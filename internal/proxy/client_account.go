@@ -2,9 +2,9 @@ package proxy
 
 import "nuthatch/internal/msg"
 
-// firstReplyGuess is what the first replies to a client are taken to be, in
-// bytes, until some have been seen. It makes a client start with a few dozen
-// requests in flight at the default bound.
+// firstReplyGuess is the assumed size, in bytes, of a client's first replies.
+// With it a client starts with a few dozen requests in flight at the default
+// bound.
 const firstReplyGuess = 16 << 10
 
 // An account is what a client holds: its requests that are not answered, what they and
@@ -18,12 +18,12 @@ type account struct {
 	// held is the sum of Held over the client's messages: what is in flight to
 	// servers and what waits for its turn, in bytes.
 	held int
-	// replySize estimates how large this client's replies are: the largest seen,
-	// forgotten little by little.
+	// replySize estimates the size of this client's replies: the largest seen,
+	// which decays slowly.
 	replySize int
 	// guesses: no reply to the client has been seen, and replySize is a guess.
 	guesses bool
-	// names is how many bytes the client has said of itself, as far as they are counted.
+	// names is how many bytes of the client's names are counted.
 	names int
 }
 
@@ -56,8 +56,8 @@ func (a *account) saw(n int, others *int) {
 	}
 }
 
-// expects is how many bytes the reply to the client's next request may be. One
-// that has had no reply may ask for what others ask for.
+// expects is how many bytes the reply to the client's next request may be. A
+// client without a reply so far may ask for what others ask for.
 func (a *account) expects(others int) int {
 	if a.guesses {
 		return max(a.replySize, others)
@@ -65,8 +65,8 @@ func (a *account) expects(others int) int {
 	return a.replySize
 }
 
-// name counts n bytes as what the client has said of itself, in place of what was
-// counted before, and returns how many more that is.
+// name counts n bytes of the client's names, in place of what was counted before,
+// and returns the difference.
 func (a *account) name(n int) (more int64) {
 	more = int64(n - a.names)
 	a.names = n

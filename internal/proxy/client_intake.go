@@ -4,7 +4,7 @@ import (
 	"nuthatch/internal/mbuf"
 )
 
-// An intake is what has come from a client and is not taken yet:
+// An intake is the bytes that have come from a client and are not taken yet:
 //
 //	received ─► skip ─► parser ──────────────► a request is taken
 //	              │        │ half of one            │ it must be parsed again
@@ -107,8 +107,8 @@ func (in *intake) dueAt(patience int64) int64 {
 	return in.stashedAt + patience
 }
 
-// patience is how long what the client has sent may wait to be taken, if limit is how
-// long any may; 0: as long as it takes.
+// patience is how long the client's bytes may wait to be taken, with limit as the
+// pool's bound; 0: without a bound.
 func (in *intake) patience(limit int64) int64 {
 	if in.ending && in.waits&waitsForPool != 0 {
 		return soonest(limit, endingPatience)
@@ -116,8 +116,8 @@ func (in *intake) patience(limit int64) int64 {
 	return limit
 }
 
-// waited reports whether a client that waits need not do so any longer. answered: it has
-// the replies to all that it asked for.
+// waited reports whether a waiting client may go on. answered: it has the replies to all
+// its requests.
 func (in *intake) waited(answered bool) bool {
 	if answered {
 		in.waits &^= waitsForReplies | waitsToGo

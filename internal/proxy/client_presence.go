@@ -6,8 +6,8 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A presence is when a client was last seen: when it sent something, and when it read
-// what waits for it. All times are the loop's, in nanoseconds. It belongs to the loop.
+// A presence is when a client was last active: when it sent something, and when it
+// read its replies. All times are the loop's, in nanoseconds. It belongs to the loop.
 type presence struct {
 	// since is when the client came.
 	since int64
@@ -35,7 +35,7 @@ func (v *presence) seen(now int64) { v.active = now }
 
 // took notes that the client, or the kernel for it, took n bytes of its replies, and
 // that so many are left. soft is how many may be; 0: as many as there are. It returns 1
-// if the client has begun to be slow, and -1 if it is so no more.
+// if the client has become slow, and -1 if it no longer is.
 func (v *presence) took(n int, left, soft, now int64) (slow int) {
 	switch {
 	case left == 0:

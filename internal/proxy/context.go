@@ -31,15 +31,15 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// Every reason has its place in the statistics.
+// The statistics have a place for every reason.
 const _ = uint(stats.MaxReasons - msg.NumReasons)
 
-// acceptPause is how long, in nanoseconds, a listener rests when there is no
-// descriptor for one more connection.
+// acceptPause is how long, in nanoseconds, a listener pauses when there is no
+// descriptor left.
 const acceptPause = int64(100 * time.Millisecond)
 
-// A Context is what one event loop knows: it travels with everything that the
-// loop does.
+// A Context is the state of one event loop, and is passed to everything that
+// runs on it.
 type Context struct {
 	// static after construction
 	id       int
@@ -102,7 +102,7 @@ type Context struct {
 	deal       deal
 }
 
-// An Identity is what makes the loops of a process one proxy.
+// An Identity is what the loops of a process share.
 type Identity = topology.Identity[Context]
 
 // Options is what a Context is made of.
@@ -287,8 +287,8 @@ func (ctx *Context) OnWake() {
 	}
 }
 
-// OnTurn implements eventloop.Hook: what is overdue fails, and clients that
-// waited for room, which that may have given them, go on.
+// OnTurn implements eventloop.Hook: overdue requests fail, and clients that
+// waited for room go on.
 func (ctx *Context) OnTurn(now int64) int64 {
 	if n := ctx.loop.Turns(); n != ctx.turn.at {
 		ctx.turn.at = n

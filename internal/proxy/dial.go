@@ -9,10 +9,10 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// To connect to a server all of its addresses are tried, one after the other,
-// from the one that was good last: its name may stand for several machines, or
-// for one with an IPv6 and an IPv4 address of which only one works. Requests wait
-// meanwhile, and only when none is left have they failed, and has the server.
+// To connect to a server its addresses are tried one after the other, from the
+// last good one: a name may have several machines, or an IPv6 and an IPv4 address
+// of which only one works. Requests wait meanwhile. Only when no address is left
+// do they fail, and does the server count as failed.
 //
 //	dial ─► connect ─► made: OnConnect
 //	           ▲  └──► fails at once: the next address
@@ -75,9 +75,8 @@ func (c *serverConn) connect() (inProgress bool, err error) {
 	return false, err
 }
 
-// tryNext goes on with the next address of a server that could not be connected
-// to, and reports whether there is one. What waits to be sent goes there, since
-// none of it has gone anywhere.
+// tryNext connects to the server's next address after a failure, and reports
+// whether there is one. The unsent requests go there.
 func (c *serverConn) tryNext(why msg.Reason) bool {
 	if c.Open() || c.untried == 0 {
 		return false

@@ -30,9 +30,9 @@ func mayBeError(r msg.Reply) bool {
 }
 
 // refused counts the reply if it is an error, and returns whether it is one, and why the
-// server refuses all requests with it, or the connection; msg.OK if it does not. One that
-// wants a login answers, and is not well for that; one that takes no writes may not be
-// the server any more that it was.
+// server refuses all requests with it, or the connection; msg.OK if it does not. A server
+// that wants a login is failing although it answers. A server that takes no writes may
+// have been replaced by another one.
 func (s *Server) refused(r msg.Reply) (why msg.Reason, isError bool) {
 	ctx := s.pool.ctx
 	prefix, refuses := s.pool.proto.ErrorPrefix(r, ctx.errorText[:0])
@@ -41,7 +41,7 @@ func (s *Server) refused(r msg.Reply) (why msg.Reason, isError bool) {
 	}
 	stats.Count(s.errors, ctx.identity.Errors().Index(prefix))
 	if refuses == msg.ReadOnly {
-		// Its name may stand for another by now, that takes writes.
+		// Its name may have the address of another server by now, which takes writes.
 		s.pool.topo.Unreachable(s.health)
 		return msg.OK, true
 	}

@@ -14,9 +14,9 @@ type holder struct {
 	bytes int
 }
 
-// cutHolders cuts those who keep memory from others because they do not read, or
-// do not send the rest of a request, until there is memory again. It is for the
-// loop that holds its part of the memory at the least.
+// cutHolders closes clients that hold memory because they do not read, or do not
+// send the rest of a request, until there is memory again. It is for a loop that
+// holds at least its share of the memory.
 func (m *memory) cutHolders(now int64) {
 	loops := int64(len(m.ctx.identity.Loops()))
 	if m.told < m.held/loops {
@@ -69,8 +69,8 @@ func (m *memory) holders(now int64) (stuck []holder, largest holder) {
 }
 
 // patience is how long a client may stand still at time now before it is cut, in
-// nanoseconds, and how long one for whom a server is not read from. As long as some
-// clients read there will be memory again, and those who do not may only have a busy
+// nanoseconds, and how long one for whom a server is not read from. While some
+// clients read there will be memory again, and the others may only have a busy
 // processor.
 func (m *memory) patience(now int64) (others, blockers int64) {
 	reading := now-m.lastRead <= hardGrace

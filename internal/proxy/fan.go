@@ -21,7 +21,7 @@ type fan struct {
 	parent *msg.Msg
 }
 
-// openFan has a message for the request stand in the client's out-queue.
+// openFan puts a message for the request into the client's out-queue.
 func openFan(c *client, req *msg.Request) fan {
 	parent := c.newMsg(req)
 	c.outq.Push(parent)

@@ -60,7 +60,7 @@ func (c *serverConn) begun() bool {
 }
 
 // refused looks at a reply that may be an error: it reports whether the server
-// refuses all requests with it, or this connection.
+// refuses all requests, or this connection.
 func (c *serverConn) refused(r msg.Reply) bool {
 	why, isError := c.server.refused(r)
 	if isError {
@@ -72,8 +72,8 @@ func (c *serverConn) refused(r msg.Reply) bool {
 	return why != msg.OK
 }
 
-// unasked is why bytes that nobody asked for end the connection. A server may say
-// so that it will not have it.
+// unasked is the reason for closing a connection on which the server sent bytes
+// without a request: it may have refused the connection.
 func (c *serverConn) unasked(data []byte) msg.Reason {
 	if r := (msg.Reply{Flat: data}); !c.proven && mayBeError(r) {
 		if why, _ := c.server.refused(r); isEnd(why) {

@@ -32,7 +32,7 @@ const (
 	// gatheringSize is what a gathering counts for, in bytes, and lineSize what is
 	// said of a client, as long as nothing is known.
 	gatheringSize, lineSize = 512, 350
-	// closeCost is how many clients that are looked at one that is closed counts for.
+	// closeCost is how many looks at a client the closing of one counts for.
 	closeCost = 8
 	// gatherPeriod is how often, in nanoseconds, it is looked whether the next
 	// request can be answered that waits for memory or for its client to read;
@@ -103,7 +103,7 @@ type finding struct {
 	place uint64
 }
 
-// gather has all event loops answer the request, in its turn.
+// gather makes all event loops answer the request, in its turn.
 func (c *client) gather(req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
@@ -125,7 +125,7 @@ func (c *client) gather(req *msg.Request) {
 	}
 }
 
-// wait has the request answered when it can be.
+// wait queues the request until it can be answered.
 func (g *gathering) wait() {
 	ctx := g.client.pool.ctx
 	g.since = ctx.loop.Now()

@@ -7,16 +7,16 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A handshake is what a fresh server connection says first, and the owner of
-// the replies, which no client waits for.
+// A handshake is the first messages on a fresh server connection, and the owner
+// of their replies, for which no client waits.
 //
 // Requests wait until the server has answered, and agreed to what the lane
 // promises: a server that refuses the database must not carry them out in
 // another one.
 type handshake struct {
 	conn *serverConn
-	// greeter is what wrote it, and so knows the replies, and lane the lane that it is
-	// for: a reload may have given the pool others meanwhile.
+	// greeter wrote the handshake, and so knows the replies. lane is its lane. A
+	// reload may have given the pool others meanwhile.
 	greeter Greeter
 	lane    msg.Lane
 	// pending is the number of replies that are still to come, next the number
@@ -52,8 +52,7 @@ func (h *handshake) begin() {
 	for i := range n {
 		m := ctx.msgs.Get()
 		m.Owner, m.NoReply = h, true
-		// All but the last count as empty: where one ends and the next begins
-		// matters to nobody.
+		// All but the last count as empty: the bounds between them do not matter.
 		size := 0
 		if i == n-1 {
 			size = out.Len() - before
@@ -72,8 +71,8 @@ func (h *handshake) end() {
 // Party implements msg.Owner: the proxy greets for itself.
 func (h *handshake) Party() msg.Party { return nil }
 
-// OnReply implements msg.Owner. A server that objects is reported. If the
-// connection can be used all the same the requests behind the handshake go on,
+// OnReply implements msg.Owner. An error of the server is logged. If the
+// connection can be used nevertheless, the requests behind the handshake go on,
 // as with nutcracker: without a login they get the server's own errors.
 func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	c := h.conn
@@ -116,8 +115,8 @@ func (h *handshake) answered() {
 	}
 }
 
-// restored takes the reply to something that the server was told again. What it
-// objects to it has to do without, as it would without us.
+// restored takes the reply to something that the server was told again. An
+// error is ignored.
 func (h *handshake) restored() {
 	if h.pending == 1 {
 		h.restoring = false
@@ -126,9 +125,9 @@ func (h *handshake) restored() {
 	h.answered()
 }
 
-// failed notes that the connection has failed: the server may have forgotten
-// what it was told. One that is too slow to be told again, within the timeout,
-// is not told the next time, or it could never be used.
+// failed notes that the connection has failed: the server may have lost what it
+// was told. If restoring did not end within the timeout, the next connection
+// does not restore, or it could never be used.
 func (h *handshake) failed(why msg.Reason) {
 	c := h.conn
 	tooSlow := h.restoring && why == msg.Timedout && c.Open()

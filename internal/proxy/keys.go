@@ -19,21 +19,20 @@ const (
 	samplePeriod = int64(time.Second)
 	maxSamples   = samplesPerSecond / 4
 	maxEvery     = 1 << 16
-	// noteBurst is how many requests are noted after a large reply whose key nobody
-	// knows, and notePause how long, in nanoseconds, at the least it takes until the
-	// next such burst. Who asks for a large value does so again.
+	// noteBurst is how many requests get a note after a large reply whose key is
+	// unknown, since a large value is likely to be requested again. notePause is the
+	// least time, in nanoseconds, between two bursts.
 	noteBurst = 64
 	notePause = int64(50 * time.Millisecond)
 	// maxNoted is how many of a request's keys are looked at for large replies.
 	maxNoted = 256
 )
 
-// A keySampler looks for the keys that are asked for most, and for the largest
-// requests and replies: it looks at every so-manieth request, whatever it is, and
-// at those that are large.
+// A keySampler finds the most requested keys, and the largest requests and
+// replies. It looks at one request in n, of any kind, and at large ones.
 type keySampler struct {
-	// left is how many requests pass until one is looked at, and every how many
-	// each of those stands for.
+	// left is how many requests pass until the next sample. every is how many
+	// requests a sample stands for.
 	left, every int64
 	// notes is how many of the next requests get a note of their key; largeRequest
 	// and largeReply are the sizes above which one is looked at.
@@ -47,7 +46,7 @@ type keySampler struct {
 	fitted, noticed int64
 }
 
-// set begins or ends what is asked for.
+// set turns sampling on or off.
 func (k *keySampler) set(m Measures) {
 	k.left, k.every, k.notes = math.MaxInt64, 1, 0
 	k.largeRequest, k.largeReply = math.MaxInt, math.MaxInt
@@ -60,7 +59,7 @@ func (k *keySampler) set(m Measures) {
 	}
 }
 
-// look looks at the request that m stands for, if it is its turn.
+// look samples the request of m, if it is its turn.
 func (k *keySampler) look(p *ServerPool, req *msg.Request, m *msg.Msg) {
 	if k.left--; k.left < 0 {
 		k.sample(p, req)
@@ -120,8 +119,8 @@ func (p *ServerPool) keyOf(req *msg.Request, i int) []byte {
 	return key
 }
 
-// sawLarge takes note of a large reply to m. If nobody knows whose it is, the next
-// requests get notes.
+// sawLarge keeps a large reply to m. If its key is unknown, the next requests get
+// notes.
 func (p *ServerPool) sawLarge(m *msg.Msg, r msg.Reply) {
 	k := &p.keys
 	now := p.ctx.loop.Now()

@@ -9,8 +9,8 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// Lanes keep apart what must not share a server connection: clients that speak
-// RESP2 and such as speak RESP3, and clients in different databases.
+// Lanes separate clients that must not share a server connection: those of
+// RESP2 and of RESP3, and those in different databases.
 //
 //	                     lane 0: RESP2, the pool's database    lane 1: RESP3     ...
 //	client ── its lane ─► server ─► slot, slot, ...            slot, slot, ...
@@ -19,15 +19,15 @@ import (
 // changes: the protocol bounds how many there can be. Its connections are opened
 // when they are needed and closed when it has had no client for a while.
 
-// laneLinger is how long, in nanoseconds, the connections of a lane outlive its
-// last client.
+// laneLinger is how long, in nanoseconds, the connections of a lane stay open
+// after its last client has left.
 const laneLinger = int64(10 * time.Second)
 
-// unfitPause is how long, in nanoseconds, a server that could not be made to
-// serve a lane is not asked again.
+// unfitPause is how long, in nanoseconds, a lane is not tried again at a server
+// that refused it.
 const unfitPause = int64(time.Second)
 
-// A lane is what a pool knows, on one loop, of one of its lanes.
+// A lane is one loop's state of one of its pool's lanes.
 type lane struct {
 	// key is as the protocol's Resolve has it.
 	key msg.Lane
@@ -37,8 +37,8 @@ type lane struct {
 	idleSince int64
 }
 
-// A wait is a set of reasons why a client's next request is not taken, whatever
-// room there is. The reasons are independent of each other: each is set and
+// A wait is a set of reasons why a client's next request is not taken, even if
+// there is room. The reasons are independent of each other: each is set and
 // cleared by its owner alone, and the client goes on when none is left.
 type wait uint8
 
@@ -72,8 +72,8 @@ func (c *client) AwaitReplies() {
 	}
 }
 
-// changeLane has the client use the lane that serves its session. What it has in
-// flight is answered first.
+// changeLane moves the client to the lane of its session, once its requests in
+// flight are answered.
 func (c *client) changeLane() {
 	to := c.pool.laneOf(&c.session)
 	if to == c.lane {
@@ -110,7 +110,7 @@ func (c *client) leaveLane() {
 	c.lane = 0
 }
 
-// lingers notes that a lane without clients is used no more from now on.
+// lingers notes that a lane has no clients from now on.
 func (p *ServerPool) lingers(i int) {
 	ctx := p.ctx
 	p.lanes[i].idleSince = ctx.loop.Now()
@@ -119,8 +119,8 @@ func (p *ServerPool) lingers(i int) {
 	}
 }
 
-// clearLanes forgets all lanes but the default one, which it makes anew. There must
-// be no client in them, and no connection that is to take requests.
+// clearLanes drops all lanes and makes a new default one. There must be no client
+// in them, and no connection that may take requests.
 func (p *ServerPool) clearLanes() {
 	clear(p.lanes)
 	p.lanes, p.laneByKey = p.lanes[:0], make(map[msg.Lane]int)
@@ -141,9 +141,9 @@ func (p *ServerPool) lane(key msg.Lane) int {
 	return i
 }
 
-// adoptLanes has the clients use the lanes that serve their sessions now that the
-// pool's own database is another. All connections must be made anew: what a lane's
-// number meant before, it may not mean now.
+// adoptLanes moves all clients to the lanes of their sessions after the pool's own
+// database has changed. All connections are replaced, since the numbers of lanes
+// change their meaning.
 func (p *ServerPool) adoptLanes() {
 	p.clearLanes()
 	for c := p.clients; c != nil; c = c.next {

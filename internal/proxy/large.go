@@ -16,16 +16,15 @@ import (
 //	         are found                servers are   by server    to one server
 //	                                  found                      after the other
 //
-// Its client is not read on before all of it is sent, so that the order of its
-// requests holds; from place on its Msg stands in the client's out-queue, so that
-// the order of its replies does. What has been placed goes by one snapshot: if other
-// servers come, before anything was sent, it is placed anew. Its bytes are kept
-// until then. What is left of a request when some of it was sent goes by the old snapshot,
-// and fails if its server is no longer there.
+// Its client is not read until all of it is sent, which keeps the order of requests. From
+// place on its Msg is in the client's out-queue, which keeps the order of replies. It is
+// placed by one snapshot. If the servers change before anything was sent, it is placed
+// again. Its bytes are kept until then. What is left of a request when some of it was sent
+// goes by the old snapshot, and fails if its server is no longer there.
 //
-// Who ends the request meanwhile, by closing its client or since it took too long,
-// takes the Msg off the out-queue and leaves it without an owner. The job finds that
-// out, and gives back what it holds.
+// If the request ends meanwhile, since its client was closed or it took too long,
+// its Msg leaves the out-queue and has no owner. The job finds that out, and
+// releases what it holds.
 type largeRequest struct {
 	c     *client
 	phase phase
@@ -34,8 +33,8 @@ type largeRequest struct {
 	q    *partial
 	view mbuf.View
 	req  *msg.Request
-	// known: the words of req are where it says. Other large requests are read while it
-	// waits for something, and then they are not.
+	// known: the words of req are valid. They are not after another large request was
+	// read while this one waited.
 	known bool
 	// parsed is how many bytes have been parsed again, for the words to be found again.
 	parsed int
@@ -85,7 +84,7 @@ func (t *turn) isLarge(words, bytes int) bool {
 	return words > t.atOnce.Keys || bytes > t.atOnce.Bytes && words > fewWords
 }
 
-// goOn has the client's request, which is whole and large, done in slices.
+// goOn does the client's large request in slices.
 func (c *client) goOn(q *partial) {
 	ctx := c.pool.ctx
 	ctx.count(q)
@@ -154,7 +153,7 @@ func (j *largeRequest) read(ctx *Context) {
 	}
 }
 
-// deal has the keys of the request, which it is the turn of, placed in slices.
+// deal begins to place the keys of the request in slices, when it is its turn.
 func (j *largeRequest) deal() {
 	c, req := j.c, j.req
 	m := c.newMsg(req)
@@ -372,7 +371,7 @@ func (j *largeRequest) fragment() (f *msg.Msg, s *Server) {
 	return j.m.Frags[j.next], j.servers[j.shares[j.next].server]
 }
 
-// sendLater has the fragments sent in slices. They are in parent.Frags, or made of
+// sendLater sends the fragments in slices. They are in parent.Frags, or made of
 // the job's every.
 func (n fan) sendLater(fragments int) *largeRequest {
 	c, m := n.c, n.parent
@@ -416,15 +415,15 @@ func (n fan) splitLater(req *msg.Request) {
 	}
 }
 
-// broadcastLater has the request sent to every server in slices.
+// broadcastLater sends the request to every server in slices.
 func (n fan) broadcastLater(req *msg.Request) {
 	j := n.sendLater(len(n.c.pool.everywhere()))
 	n.c.write(req, &j.every)
 }
 
-// park has the job wait for the client's earlier replies, if the connections were
+// park makes the job wait for the client's earlier replies if the connections were
 // replaced meanwhile: on another one the request could overtake the earlier ones. It
-// reports whether it does.
+// reports whether the job waits.
 func (j *largeRequest) park() bool {
 	j.parked = j.c.waits&waitsForReplies != 0 && !j.isNext()
 	j.known = j.known && !j.parked
@@ -434,8 +433,8 @@ func (j *largeRequest) park() bool {
 // isNext reports whether the client has nothing in flight but the request.
 func (j *largeRequest) isNext() bool { return j.c.outq.Head() == j.m && j.c.quiet == 0 }
 
-// unpark has the request go on that has waited for the client's earlier replies, or
-// that nobody waits for any more.
+// unpark continues the request that has waited for the client's earlier replies, or
+// that has no client any more.
 func (j *largeRequest) unpark() {
 	if j.parked && (j.c.large != j || j.m != nil && j.m.Owner == nil || j.isNext()) {
 		j.parked = false
@@ -443,8 +442,8 @@ func (j *largeRequest) unpark() {
 	}
 }
 
-// cancel gives back what the job holds of a request that nobody waits for any more.
-// What was sent is answered, and dropped then.
+// cancel releases what the job holds of a request without a client. Replies to sent
+// parts are dropped when they come.
 func (j *largeRequest) cancel() {
 	ctx := j.c.pool.ctx
 	if q := j.q; q != nil && (j.phase == reads || j.phase == rereads) {
@@ -468,7 +467,7 @@ func (j *largeRequest) cancel() {
 	j.end()
 }
 
-// end has the client go on.
+// end lets the client go on.
 func (j *largeRequest) end() {
 	j.release()
 	c := j.c
@@ -501,7 +500,7 @@ func (t *turn) isLargeMerge(parent *msg.Msg) bool {
 	return int(parent.Nkeys) > t.atOnce.Keys || parent.Held > t.atOnce.Bytes || len(parent.Frags) > t.atOnce.Clients
 }
 
-// mergeLater has the replies to parent's fragments merged in slices.
+// mergeLater merges the replies to parent's fragments in slices.
 func (n fan) mergeLater() {
 	c, parent := n.c, n.parent
 	parent.Working = true

@@ -9,15 +9,14 @@ import (
 )
 
 const (
-	// unknownFor is how long, in nanoseconds, it is kept that servers do not know a
-	// command. A module may be loaded at any time.
+	// unknownFor is how long, in nanoseconds, a command stays marked as unknown to
+	// the servers. A module may be loaded at any time.
 	unknownFor = int64(time.Second)
-	// maxUnknown bounds how many such commands are kept; the one too many begins anew.
+	// maxUnknown bounds how many such commands are kept; one more clears the others.
 	maxUnknown = 1 << 10
 )
 
-// learn has a server asked what the request means, unless that has just been
-// done in vain.
+// learn asks a server what the request means, unless that has just failed.
 func (c *client) learn(req *msg.Request) {
 	p := c.pool
 	ctx := p.ctx
@@ -93,7 +92,7 @@ func (c *client) unlearnt(q *question, req *msg.Request) {
 	}
 }
 
-// keepUnknown keeps for a while that the servers do not know what that is.
+// keepUnknown marks a topic as unknown to the servers for a while.
 func (p *ServerPool) keepUnknown(topic string) {
 	if p.unknown == nil {
 		p.unknown = make(map[string]int64)
@@ -104,8 +103,8 @@ func (p *ServerPool) keepUnknown(topic string) {
 	p.unknown[topic] = p.ctx.loop.Now() + unknownFor
 }
 
-// parseAgain has a request that was taken, and must be parsed again, wait in front of
-// all else.
+// parseAgain puts a request that must be parsed again in front of everything else
+// from its client.
 func (c *client) parseAgain() {
 	if c.again.Len() == 0 {
 		return
@@ -116,7 +115,7 @@ func (c *client) parseAgain() {
 	c.waitsFrom(c.stashedAt)
 }
 
-// tellAnswered has the clients go on whose questions have come to their end.
+// tellAnswered lets the clients go on whose questions have ended.
 func (ctx *Context) tellAnswered() {
 	for _, q := range ctx.answered {
 		for c := q.first; c != nil; c = q.first {

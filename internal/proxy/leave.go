@@ -7,7 +7,8 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// What is no longer wanted finishes what it began, and then goes:
+// What a reload or a drain removes finishes what it has begun, and is then
+// closed:
 //
 //	client      requests that have come, or begun to come, are answered; at the
 //	            first moment when none is, we say that no more comes, and wait
@@ -16,7 +17,7 @@ import (
 //	            no new requests; closed when those it has are answered
 //	pool        of the file before: when its clients are gone, so are its servers
 //
-// Each has a time by which it goes whether it has finished or not.
+// Each has a time at which it is closed even if it has not finished.
 
 const (
 	// partingLinger is how long, in nanoseconds, a client has to close its side
@@ -28,7 +29,7 @@ const (
 	leavePoll = int64(20 * time.Millisecond)
 )
 
-// leaving is what is about to go, on one loop.
+// leaving is what one loop is about to close.
 type leaving struct {
 	clients []*client
 	conns   []*serverConn
@@ -37,25 +38,26 @@ type leaving struct {
 	next int64
 }
 
-// Leaving reports whether anything has yet to go. It must run on the loop.
+// Leaving reports whether anything is still to be closed. It must run on the
+// loop.
 func (ctx *Context) Leaving() bool { return ctx.leaving.next != 0 }
 
-// Drain has all clients leave, at the latest at time by. It must run on the
-// loop.
+// Drain asks all clients to leave, and closes them at time by. It must run on
+// the loop.
 func (ctx *Context) Drain(by int64) {
 	for _, p := range ctx.pools {
 		p.dismiss(by)
 	}
 }
 
-// dismiss has the pool's clients leave.
+// dismiss asks the pool's clients to leave.
 func (p *ServerPool) dismiss(by int64) {
 	for c := range p.everyClient() {
 		c.dismiss(by)
 	}
 }
 
-// dismiss has the client go when it has its replies, at the latest at time by.
+// dismiss closes the client when it has its replies, at the latest at time by.
 func (c *client) dismiss(by int64) {
 	if c.leaveBy == 0 {
 		c.pool.ctx.leaving.clients = append(c.pool.ctx.leaving.clients, c)
@@ -89,7 +91,7 @@ func (c *client) part() {
 	c.CloseWrite()
 }
 
-// renew has the server use new connections.
+// renew replaces the server's connections.
 func (s *Server) renew(by int64) {
 	for c := range s.conns() {
 		if c.Attached() && c.private == nil {
@@ -100,10 +102,10 @@ func (s *Server) renew(by int64) {
 	s.store.renew(by)
 }
 
-// replace lets the connection go when it owes nothing any more, at the latest at time
-// by, and reports whether that is now. Clients that have requests on it get their
-// replies before more is taken from them: on another connection the next request
-// could overtake. The caller has others use another.
+// replace closes the connection when all its requests are answered, at the latest at
+// time by, and reports whether it is closed now. Clients with requests on it get
+// their replies before more is taken from them: on another connection the next
+// request could overtake. The caller gives others another connection.
 func (c *serverConn) replace(by int64) (gone bool) {
 	if c.queue.Len() == 0 {
 		return c.retireSoon()
@@ -131,7 +133,7 @@ func (p *ServerPool) leave(by int64) {
 
 func (ctx *Context) lookSoon() { ctx.leaving.next = ctx.loop.Now() + leavePoll }
 
-// leaveDue lets go what has finished and what is overdue.
+// leaveDue closes what has finished and what is overdue.
 func (ctx *Context) leaveDue(now int64) {
 	l := &ctx.leaving
 	more := false

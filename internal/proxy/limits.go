@@ -7,7 +7,7 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// What a client may not do is looked for here, and costs nothing per request:
+// Offences of clients are looked for here, at no cost per request:
 //
 //	refused   above client_connections, or with no descriptor left   on accept
 //	cut       replies not read, client_output_limit                  after a write
@@ -120,15 +120,15 @@ func (p *ServerPool) countRefused(why msg.Reason) {
 	p.stats.Vectors[stats.RefusedClients][why]++
 }
 
-// A pace lets one line of a kind into the log each second, and counts those that
-// it keeps back.
+// A pace lets one line of a kind into the log each second, and counts the
+// others.
 type pace struct {
 	next   int64
 	missed int
 }
 
-// pass reports whether a line may be written at time now, one in a second, and
-// how many were kept back since the last one.
+// pass reports whether a line may be written at time now, and how many were
+// left out since the last one.
 func (p *pace) pass(now int64) (missed int, ok bool) { return p.passAfter(now, int64(time.Second)) }
 
 // passAfter is pass, with a line in each period.

@@ -112,7 +112,7 @@ func (ctx *Context) poolOf(id *topology.Lineage) *ServerPool {
 	return nil
 }
 
-// admit counts the client against the limits. The one too many is told so and
+// admit counts the client against the limits. One too many gets an error and is
 // closed.
 func (l *Listener) admit(fd int) bool {
 	p := l.ctx.poolOf(l.pool)

@@ -31,21 +31,20 @@ import (
 // fits. At hard one per loop goes on in any case, the favoured one, so that
 // requests which together fill the memory do not wait for each other for ever.
 //
-// Nobody is asked before a read whether there is room as long as there is; what a
-// loop holds is compared with what it has told, which is two additions per read.
+// While there is room a read costs two additions: what the loop holds is compared
+// with what it has reported.
 
 const (
-	// grain is how many bytes more or less a loop holds before it tells the
+	// grain is by how many bytes a loop's memory changes before it tells the
 	// account.
 	grain = 64 << 10
 	// keptPart is which part of the soft mark the loops' free lists may keep.
 	keptPart = 8
-	// outFull is how many bytes of replies a client may have waiting before it
-	// keeps its servers from being read, above the soft mark.
+	// outFull is how many bytes of unread replies a client may have, above the
+	// soft mark, before its servers are not read.
 	outFull = 64 << 10
-	// plenty is the soft mark, in bytes, from which on nothing is known of replies
-	// that may be large does not matter. largeReply is how large they are taken to
-	// be at the most.
+	// plenty is the soft mark, in bytes, above which unknown sizes of replies do
+	// not matter. largeReply is the most that an unknown reply is assumed to have.
 	plenty     = 1 << 30
 	largeReply = 1 << 20
 	// sip is how much is read at once, in bytes, above the soft mark.
@@ -55,8 +54,8 @@ const (
 	reliefPeriod = int64(2 * time.Millisecond)
 	cutPeriod    = int64(50 * time.Millisecond)
 	// longGrace to hardGrace are how long a client may neither send nor read before
-	// it is cut (memory.patience says which holds when). lastGrace is how long memory
-	// may be above the hard mark before the largest holder is cut whatever it does.
+	// it is closed; memory.patience chooses one. lastGrace is how long memory may be
+	// above the hard mark before the largest holder is closed in any case.
 	longGrace  = int64(5 * time.Second)
 	softGrace  = int64(time.Second)
 	blockGrace = int64(250 * time.Millisecond)
@@ -126,8 +125,8 @@ type memory struct {
 	nextRelief, nextCut int64
 }
 
-// weigh tells the account what the loop holds and expects, if that has changed by
-// much.
+// weigh reports what the loop holds and expects to the account, if that has
+// changed by much.
 func (m *memory) weigh() {
 	ctx := m.ctx
 	held := int64(ctx.bufs.Held()+ctx.msgs.SeqBytes()+ctx.loop.Ahead()) + m.beside + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
@@ -225,8 +224,8 @@ func (m *memory) mayRead(c *client) bool {
 	return rest == 0 && !m.full || rest > 0 && rest <= (m.soft+m.hard)/2-m.held || m.favour(c)
 }
 
-// favour has the client go on with what it has sent, or begun to send, unless
-// another one does.
+// favour lets the client go on with what it has sent, or begun to send, unless
+// another one is favoured.
 func (m *memory) favour(c *client) bool {
 	now := m.ctx.loop.Now()
 	if f := m.favoured; f != c {
@@ -239,9 +238,8 @@ func (m *memory) favour(c *client) bool {
 	return true
 }
 
-// needsFavour reports whether the favoured client is still to be waited for: it
-// sends, or what it has sent waits for its servers, whose memory is not free
-// before they have taken it.
+// needsFavour reports whether the favoured client still needs the favour: it
+// sends, or its request waits for servers to take it.
 func (m *memory) needsFavour(c *client, now int64) bool {
 	switch {
 	case c.state != clientOpen:
@@ -254,7 +252,7 @@ func (m *memory) needsFavour(c *client, now int64) bool {
 	return !c.starved && c.holds() > 0 && now-c.active < favour
 }
 
-// starve does not read from the client until there is memory again.
+// starve stops reading from the client until there is memory again.
 func (m *memory) starve(c *client) {
 	c.PauseRead()
 	if c.starved {
@@ -271,7 +269,7 @@ func (m *memory) scarce(c *client) bool {
 }
 
 // feed reads from a starved client again if there is memory, and reports whether
-// it need not be looked at any more.
+// the client is done with.
 func (m *memory) feed(c *client) bool {
 	if c.state != clientOpen {
 		return true
@@ -336,9 +334,9 @@ func (m *memory) trickled(n int) {
 	m.nextLarge = max(m.nextLarge, m.ctx.loop.Now()) + int64(n)*hardGrace/share
 }
 
-// favourServer has the connection go on with the reply to r, which has begun to come,
-// unless another one does. One that began in the same bytes as the end of the one
-// before has its turn like any large reply.
+// favourServer lets the connection go on with the reply to r, which has begun to
+// come, unless another one is favoured. One that began in the same bytes as the end
+// of the one before has its turn like any large reply.
 func (m *memory) favourServer(c *serverConn, r *msg.Msg) bool {
 	f := m.favouredConn
 	switch {
@@ -355,7 +353,7 @@ func (m *memory) favourServer(c *serverConn, r *msg.Msg) bool {
 	return true
 }
 
-// starveServer does not read from the server until there is memory again. Its requests
+// starveServer stops reading from the server until there is memory again. Its requests
 // do not time out meanwhile.
 func (m *memory) starveServer(c *serverConn) {
 	c.PauseRead()

@@ -10,8 +10,8 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// A server's name may come to stand for other addresses: a failover, or another
-// machine. Whoever looks names up publishes them, and has each loop follow:
+// A server's name may get other addresses: after a failover, or on another
+// machine. The resolver publishes them, and each loop follows:
 //
 //	connection   at an address that the server still has    stays
 //	             that is being made                         is made to the new ones
@@ -21,9 +21,8 @@ import (
 // Requests that come meanwhile go to the new addresses; behind those of the same
 // client that are still to be answered.
 
-// FollowAddrs has the servers be connected to where they are by now. What is under way
-// at addresses that they have no longer is finished, at most until by. It must run
-// on the loop.
+// FollowAddrs replaces connections to addresses that the servers no longer have. The
+// old ones finish what they have, at most until by. It must run on the loop.
 func (ctx *Context) FollowAddrs(by int64) {
 	for _, p := range ctx.pools {
 		p.followAddrs(by)
@@ -75,8 +74,8 @@ func (s *Server) follow(addrs []unix.Sockaddr, by int64) {
 	if moved == 0 {
 		return
 	}
-	// It is another server, perhaps: it is not told that it was well, or not, and knows
-	// nothing of what clients told the old one for all clients.
+	// It may be another server: earlier failures and successes do not count, and it may
+	// lack what clients told the old one for all clients.
 	s.reconnect, s.forgetful = reconnect{}, true
 	if log := s.pool.ctx.log; log.Enabled(logging.Notice) {
 		log.Notice("connections to server are replaced: its name has other addresses now", s.attrs()...)

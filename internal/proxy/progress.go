@@ -1,9 +1,9 @@
 package proxy
 
-// A request that comes a byte now and then holds memory as long as its client
-// likes, and is never still for long. So above the soft mark it must come at a
-// rate, as web servers ask of bodies; the more it holds, the faster. Looked at is
-// how much has come when a client may be cut, so that it costs a request nothing.
+// A request that comes a byte at a time holds memory for long and is never idle.
+// So above the soft mark it must come at a least rate, as web servers require of
+// bodies; the more it holds, the faster. The rate is looked at only when a client
+// may be closed, so it costs a request nothing.
 
 const (
 	// progressTime is in how long, in nanoseconds, leastProgress bytes must come, and
@@ -26,8 +26,8 @@ type progress struct {
 	once bool
 }
 
-// creeps reports whether the client's request has come too slowly at time now,
-// through no fault of ours: what waits for us to be read has come too.
+// creeps reports whether the client's request has come too slowly at time now.
+// Bytes that we have not read count as come.
 func (m *memory) creeps(c *client, now int64) bool {
 	q := c.partial
 	if q == nil || c.inFlight() > 0 {

@@ -7,8 +7,8 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A question is what servers are asked, on the default lane, so that requests
-// can be understood: where an unknown command has its keys, say.
+// A question is sent to servers, on the default lane, to understand requests:
+// for example, where an unknown command has its keys.
 //
 //	request ─► Learn ─► question ─► a server, or the next one that answers
 //	   ▲                                │
@@ -19,9 +19,9 @@ import (
 // come here.
 //
 // Servers that are well are asked first, then those that fail. One that is
-// ejected gets a question only where it gets requests, as its probe. One that
-// says nothing holds a question up for request_timeout, if there is one: then the
-// next is asked.
+// ejected gets a question only where it gets requests, as its probe. A server
+// that does not answer delays a question for request_timeout, if there is one:
+// then the next is asked.
 type question struct {
 	// static after construction
 	pool  *ServerPool
@@ -107,7 +107,7 @@ func (q *question) candidate() *Server {
 	return s
 }
 
-// again has all servers asked anew, when they have got other places.
+// again starts the question over, when the servers have got other places.
 func (q *question) again() { q.next, q.failing, q.ejected = 0, nil, nil }
 
 // ask puts the question to the next server that can be reached. A server that
@@ -187,8 +187,8 @@ func (q *question) failed(why msg.Reason) {
 	}
 }
 
-// overdue has the next server asked if the one that was asked has been silent for
-// as long as a request may take.
+// overdue asks the next server if the last one has been silent for as long as a
+// request may take.
 func (q *question) overdue() {
 	p := q.pool
 	if q.m == nil || p.ctx.loop.Now() < q.askedAt+int64(p.conf.RequestTimeout) {

@@ -7,7 +7,7 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// reasonOf is what the operating system's error means to us.
+// reasonOf is the reason for an error of the operating system.
 func reasonOf(err error) msg.Reason {
 	if errors.Is(err, errUnresolved) {
 		return msg.Unresolved

@@ -5,8 +5,8 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// maxDoublings bounds how often a pause is doubled, far above what its own bound
-// leaves of it.
+// maxDoublings bounds how often a pause is doubled, so that it does not
+// overflow.
 const maxDoublings = 30
 
 // A reconnect is when a loop may connect again to a server that it could not
@@ -35,9 +35,9 @@ func (s *Server) mayDial(now int64) msg.Reason {
 	return msg.OK
 }
 
-// pauseDialling has the server left alone for a while after a failure. One that
-// has answered since the last attempt to connect, or that had nothing to answer
-// (idle), is connected to at once, the first time.
+// pauseDialling pauses before the next attempt to connect after a failure. The
+// first attempt is at once if the server has answered since the last one, or
+// had nothing to answer (idle).
 func (s *Server) pauseDialling(why msg.Reason, idle bool) {
 	conf, r, ctx := s.pool.conf, &s.reconnect, s.pool.ctx
 	if conf.ReconnectBackoff == 0 {

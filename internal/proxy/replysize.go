@@ -16,8 +16,8 @@ import (
 //	what else comes of it ─► dropped as it comes; the requests behind it go on
 //	more than maxDropped  ─► the connection is closed: the reply may have no end
 //
-// That a reply is too large is known when the length of its next bulk is, so that
-// nothing of a large value is received in vain but what must be dropped.
+// The length of a bulk is looked at before the bulk comes, so that nothing of a
+// too large value is kept.
 
 const (
 	// maxAnswer bounds, in bytes, the replies to what the proxy itself asks.
@@ -90,8 +90,8 @@ func (c *serverConn) within(m *msg.Msg, n int) bool {
 	return c.pool.counts(m, n)
 }
 
-// giveUp tells whoever waits for m, the head of the queue, that its reply is too
-// large, and drops what has come of it. A message that nobody waits for takes its
+// giveUp tells the owner of m, the head of the queue, that its reply is too
+// large, and drops what has come of it. A message without an owner takes its
 // place, so that the rest is dropped too.
 func (c *serverConn) giveUp(m *msg.Msg) {
 	ctx := c.pool.ctx

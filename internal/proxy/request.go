@@ -6,8 +6,7 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// request does what is to be done with a whole request. The request is valid
-// during the call.
+// request carries out a whole request. The request is valid during the call.
 func (c *client) request(req *msg.Request) {
 	c.skip = req.Skip
 	c.lastType = req.Type

@@ -10,8 +10,8 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// What waited on a connection to a server that was lost may be sent again, on a
-// fresh one, if nobody can tell the difference:
+// Requests on a lost connection may be sent again, on a fresh one, if no client
+// can tell the difference:
 //
 //	         the lost connection                             the fresh one
 //	sent     read   its reply has begun                      -
@@ -67,8 +67,8 @@ func (c *serverConn) mayRetry(why msg.Reason) bool {
 	return why == msg.ServerEOF || why == msg.ConnReset || why == msg.BrokenPipe
 }
 
-// salvage parts what waited into what is lost and what is sent again, each in its
-// order. Of the latter Kept holds the bytes. It must be called before the
+// salvage divides what waited into what is lost and what is sent again, each in
+// its order. Of the latter Kept holds the bytes. It must be called before the
 // connection's output is dropped, and uses it up.
 func (c *serverConn) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
 	ctx := c.pool.ctx

@@ -344,8 +344,8 @@ func (c *serverConn) OnData(data []byte) {
 
 var errOutOfStep = &msg.ProtocolError{Msg: "a reply that does not answer the request"}
 
-// deliver gives the reply to whoever waits for it. Only replies that a client
-// waits for count, and prove that the server is well.
+// deliver gives the reply to its owner. Only replies for a client count, and
+// show that the server is well.
 func (c *serverConn) deliver(r msg.Reply) {
 	if c.queue.Head().Ahead != 0 && c.inBlock(r) {
 		return
@@ -390,8 +390,8 @@ func (c *serverConn) deliver(r msg.Reply) {
 // OnEnding implements eventloop.Handler: what the server has said is read first.
 func (c *serverConn) OnEnding() {}
 
-// OnEOF implements eventloop.Handler. A server that sends no more has no use
-// for what we would send.
+// OnEOF implements eventloop.Handler. A server that sends no more gets no more
+// requests.
 func (c *serverConn) OnEOF() { c.fail(msg.ServerEOF) }
 
 // OnError implements eventloop.Handler.
@@ -405,8 +405,8 @@ func (c *serverConn) OnError(err syscall.Errno) {
 // connection that fails.
 const maxWaiting = 16 << 10
 
-// fail closes the connection. What waits on it is sent again, as far as it may
-// be; all others are told why.
+// fail closes the connection. The requests on it are sent again, if they may
+// be; all others fail with the reason.
 func (c *serverConn) fail(why msg.Reason) {
 	ctx, st := c.pool.ctx, c.server.stats
 	c.logClose(why)
@@ -439,9 +439,8 @@ func (c *serverConn) fail(why msg.Reason) {
 		st[stats.ServerErr]++
 	}
 	if why != msg.ReplyTooLarge && c.retireBy == 0 && (c.unfit == msg.OK || c.lane == 0) {
-		// A server that answers at length is well, and one that lacks another lane
-		// serves the clients of the first. A connection that has been replaced may be
-		// one to another server.
+		// Some reasons are no failure of the server: a large reply, or a lane that it
+		// does not have. A replaced connection may have been to another server.
 		fault := c.fault(why, ending{connected: connected, begun: begun, waiting: len(waiting), lost: len(lost)})
 		if fault != msg.OK {
 			c.countFailure(fault)
@@ -515,8 +514,8 @@ func (j *retiring) step(ctx *Context) (done bool) {
 	return len(j.conns) == 0
 }
 
-// retireSoon closes a connection that nobody needs any more, and that owes nothing, in
-// this turn or, if many are closed, in one of the next. It reports whether it is closed.
+// retireSoon closes an unused connection without requests, in this turn or, if many are
+// closed, in one of the next. It reports whether it is closed.
 func (c *serverConn) retireSoon() bool {
 	t := &c.pool.ctx.turn
 	if t.room() {
@@ -545,7 +544,7 @@ func (c *serverConn) drop() {
 	}
 }
 
-// retire closes a connection that nobody needs any more, and that owes nothing.
+// retire closes an unused connection without requests.
 func (c *serverConn) retire() {
 	invariant.Check(c.queue.Len() == 0, "proxy: a retired connection owes replies")
 	c.logClose(msg.OK)

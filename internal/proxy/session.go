@@ -10,8 +10,8 @@ import (
 // What a client's session has to do with its requests: some are refused because of
 // what came before them, and a reload may change what the session can be served.
 
-// barred has the protocol refuse a request that the client's session does not
-// allow, and reports whether it is one.
+// barred refuses a request that the client's session does not allow, and
+// reports whether it did.
 func (c *client) barred(req *msg.Request) bool {
 	if c.collects() {
 		return c.collect(req)
@@ -59,8 +59,7 @@ func (c *client) logFailedSelect() {
 		slog.String("database", c.session.Asked), slog.String("follows", follows), slog.Int("more_not_logged", missed))...)
 }
 
-// adoptSessions has the pool's new configuration, in place of the one before, hold
-// for the clients that are there.
+// adoptSessions applies the pool's new configuration to its clients' sessions.
 func (p *ServerPool) adoptSessions(before *config.Pool) {
 	if before.RedisDB != p.conf.RedisDB {
 		p.adoptLanes()
@@ -71,7 +70,7 @@ func (p *ServerPool) adoptSessions(before *config.Pool) {
 	lost := 0
 	for c := p.clients; c != nil; c = c.next {
 		bars := c.session.Bars
-		if c.collects() { // its words for databases may mean others now
+		if c.collects() { // numbers of databases may have another meaning now
 			c.abort()
 		}
 		p.proto.sessions.Adopt(&c.session)

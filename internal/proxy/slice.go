@@ -1,16 +1,16 @@
 package proxy
 
-// No request, and no order, holds a loop for long. What may be large is a job: it
-// is done in steps, as many in a turn as its budget allows, and the rest in the
-// next turns, after the others have had theirs:
+// No request holds a loop for long. What may be large is a job: it is done in
+// steps, as many in a turn as the budget allows, and the rest in the next turns,
+// after the small requests:
 //
 //	turn 1   events ─► small requests, done at once ─► OnTurn: steps ─► flush
 //	turn 2   events ─► small requests, done at once ─► OnTurn: steps ─► flush
 //	         (there is no wait before it)
 //
-// The oldest job comes first, and is worked on until it is done: of two that take
-// turns both would be late. A budget counts keys, clients and bytes, not time: the
-// loop reads no clock for it, and what a turn does does not depend on the machine.
+// The oldest job comes first, and is worked on until it is done: if two took turns
+// both would be late. A budget counts keys, clients and bytes, not time: the loop
+// reads no clock for it, and what a turn does does not depend on the machine.
 
 // An Amount is how much of the work that can be large is done: keys that are read,
 // dealt to servers or merged; clients that are looked at one by one, connected,

@@ -20,7 +20,7 @@ const (
 	slowPeriod = int64(100 * time.Millisecond)
 )
 
-// logSlow puts m, whose reply stands in the client's output, into the slow log.
+// logSlow puts m, whose reply is in the client's output, into the slow log.
 func (c *client) logSlow(m *msg.Msg) {
 	p := c.pool
 	ctx := p.ctx
@@ -58,7 +58,7 @@ func (c *client) logSlow(m *msg.Msg) {
 	p.topo.SlowLog().Add(e)
 }
 
-// divide tells where the time of m went.
+// divide finds where the time of m went.
 func (c *client) divide(m *msg.Msg, now int64, e *slowlog.Entry) {
 	part := decisive(m)
 	replied := part.Replied
@@ -92,8 +92,8 @@ func sentBytes(m *msg.Msg) int {
 	return n
 }
 
-// decisive is the message that says at which server m was and when: of a request that
-// was split and has no reply, a fragment that has none.
+// decisive is the message whose server and times count for m: of a split request
+// without a reply, a fragment without one.
 func decisive(m *msg.Msg) *msg.Msg {
 	for _, f := range m.Frags {
 		if !f.Done {

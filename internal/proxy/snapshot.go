@@ -5,16 +5,16 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// A pool may get other servers while it runs, without a reload: whoever knows them
-// publishes a snapshot, and each loop takes it over between two turns:
+// A pool may get other servers without a reload: a snapshot is published, and each
+// loop takes it over between two turns:
 //
 //	begins ──► names ──────► places ─────────► swap ──────► leaves
 //	           of the old    the servers that  requests go  servers that are none any
 //	           servers       stay, and new     by the new   more finish what they owe
 //	                         ones, with rows   snapshot
 //
-// Until the swap requests go by the old snapshot. Of few servers all that is done at
-// once, of many in slices. What else is published meanwhile comes after.
+// Until the swap requests go by the old snapshot. Few servers are taken over at
+// once, many in slices. Later snapshots wait until that is done.
 type following struct {
 	pool *ServerPool
 	next *topology.Snapshot
@@ -62,7 +62,7 @@ func (p *ServerPool) follow() {
 	p.finishFollowing()
 }
 
-// finishFollowing ends at once what was begun.
+// finishFollowing completes a change of servers at once.
 func (p *ServerPool) finishFollowing() {
 	for p.following != nil {
 		p.following.advance()
@@ -128,7 +128,7 @@ func (j *following) place(i int) {
 	j.servers[i].countIn(j.rows, i)
 }
 
-// swap has requests go by the new snapshot.
+// swap makes requests go by the new snapshot.
 func (j *following) swap() {
 	p := j.pool
 	p.snap, p.servers = j.next, j.servers
@@ -147,8 +147,8 @@ func (j *following) swap() {
 	p.preconnect()
 }
 
-// leave lets an old server go that is none of the pool's any more, or has it connected to
-// where it is now.
+// leave removes an old server that is no longer the pool's, or replaces its connections
+// if its address has changed.
 func (j *following) leave(s *Server) {
 	if s.among == j.next.Members {
 		s.followAddrs(j.next.FinishBy)

@@ -65,15 +65,15 @@ func (ctx *Context) expireConn(c *serverConn, now int64) {
 // different cost no more than a hundred walks over them in a second.
 const expiryStep = int64(10 * time.Millisecond)
 
-// expireBy has the request fail if its reply is not there in time. That counts from
-// when the request came, which may have been a while ago.
+// expireBy sets when the request fails without a reply, counted from when it came,
+// which may have been a while ago.
 func (ctx *Context) expireBy(m *msg.Msg, t int64) {
 	m.Expires, m.Rare = t, true
 	ctx.nextExpiry = soonest(ctx.nextExpiry, t)
 }
 
-// waitsFrom notes that the stash has begun to fill at a time. In a paused pool what is
-// in it may have to be refused before the pause is over.
+// waitsFrom notes when the stash has begun to fill. In a paused pool its requests may
+// have to be refused before the pause ends.
 func (c *client) waitsFrom(t int64) {
 	if limit := c.pool.conf.RequestTimeout; limit > 0 {
 		c.pool.ctx.nextExpiry = soonest(c.pool.ctx.nextExpiry, t+int64(limit))
@@ -155,12 +155,11 @@ func (c *client) expire(now int64) {
 }
 
 // endingPatience is how long, in nanoseconds, a client that will send no more waits for
-// a paused pool. Mostly it has gone, which nobody can tell before something is sent to
-// it, and must not keep its descriptor as long as the pause lasts.
+// a paused pool. Usually it has gone, which shows only when something is sent to it. It
+// must not keep its descriptor for the whole pause.
 const endingPatience = int64(2 * time.Second)
 
-// expireWaiting sees to it that what the client has sent is refused if it is not taken
-// in time.
+// expireWaiting sets when the client's waiting requests are refused.
 func (c *client) expireWaiting() {
 	ctx := c.pool.ctx
 	ctx.nextExpiry = soonest(ctx.nextExpiry, c.dueAt(c.patience(int64(c.pool.conf.RequestTimeout))))
@@ -181,8 +180,8 @@ func (p *ServerPool) tellExpired(n int) {
 const idleLooks = 4
 
 // closeIdleServers closes the connections to servers that have not been used for
-// server_idle_timeout, and finds out when to look again. It is looked for whether
-// anything was written since the last time, so that a request costs nothing.
+// server_idle_timeout, and finds out when to look again. A connection is idle if
+// nothing was written since the last look, so a request costs nothing.
 func (ctx *Context) closeIdleServers(now int64) {
 	ctx.nextIdle = 0
 	for _, p := range ctx.pools {

@@ -11,9 +11,9 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// A transaction without WATCH needs no connection of its own. What the client sends
-// between MULTI and EXEC is kept here, and at EXEC appended in one piece to the
-// connection that the client shares with others:
+// A transaction without WATCH needs no connection of its own. The commands between
+// MULTI and EXEC are kept here, and at EXEC appended in one piece to the shared
+// connection:
 //
 //	client                 collect                  exec                 shared connection
 //	MULTI, commands ─► Request ─► transaction ─► Msg of n+2 replies ─► ... MULTI c1 ... cn EXEC ...
@@ -22,9 +22,9 @@ import (
 // another client comes between, and the client's own requests keep their order. All keys
 // must have one owner. It is looked for anew at EXEC if the snapshot is another by then.
 //
-// What is kept never stops the client from being read: it would wait for room that only
-// its EXEC can free. It has bounds of its own, and at the hard mark of the memory the
-// largest are given up first.
+// Kept commands never stop the client from being read: it would wait for room that only
+// its EXEC can free. They have bounds of their own, and at the hard mark of the memory
+// the largest transactions are aborted first.
 
 // A Transactor has transactions (msg.Collecting).
 type Transactor interface {
@@ -64,8 +64,8 @@ const maxTransactions = 256
 // transactor is the pool's protocol, whose session says that it has transactions.
 func (p *ServerPool) transactor() Transactor { return p.proto.transactor }
 
-// collect does what is to be done with a request between MULTI and EXEC, and reports
-// whether that was anything else than with any request.
+// collect handles a request between MULTI and EXEC. It returns false if the request
+// is handled like any other.
 func (c *client) collect(req *msg.Request) bool {
 	what := c.pool.transactor().Collect(req, &c.session)
 	switch {
@@ -128,19 +128,19 @@ func (c *client) queue(req *msg.Request) {
 	c.local(req)
 }
 
-// unqueue refuses a request, and with it the transaction.
+// unqueue refuses a request, which aborts the transaction.
 func (c *client) unqueue(req *msg.Request, why msg.Reason) {
 	c.abort()
 	c.refuse(req, why)
 }
 
-// abort gives up what is kept: EXEC will carry nothing out.
+// abort drops the kept commands: EXEC will fail.
 func (c *client) abort() {
 	c.session.Bars |= msg.Aborted
 	c.forgetTransaction()
 }
 
-// forgetTransaction gives up what is kept.
+// forgetTransaction drops the kept commands.
 func (c *client) forgetTransaction() {
 	if c.tx != nil {
 		c.pool.ctx.endTransaction(c.tx)
@@ -157,9 +157,8 @@ func (c *client) endMulti(bars msg.Bars) {
 	c.forgetTransaction()
 }
 
-// bind has the transaction go to the owner of the request's keys. The reason says why it
-// cannot, as owner's does. By a snapshot that is another than before nothing is said
-// before EXEC.
+// bind gives the transaction the owner of the request's keys. The reason says why it
+// cannot, as owner's does. If the snapshot has changed, that is checked at EXEC.
 func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
 	if req.Nkeys == 0 { // a script's name is no key
 		return msg.OK
@@ -330,8 +329,8 @@ func (ctx *Context) countTransaction(tx *transaction) {
 // collects reports whether the client is between MULTI and EXEC.
 func (c *client) collects() bool { return c.session.Bars&msg.Collecting != 0 }
 
-// abortLargest gives up the largest transactions that wait for their EXEC, until the
-// memory is below the hard mark, or none is left.
+// abortLargest aborts the largest transactions that wait for their EXEC, until the
+// memory is below the hard mark or none is left.
 func (ctx *Context) abortLargest() {
 	var all []*client
 	for _, pools := range [][]*ServerPool{ctx.pools, ctx.leaving.pools} {

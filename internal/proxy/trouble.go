@@ -12,17 +12,18 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// What the log tells of a server that fails:
+// The log lines about a server that fails:
 //
 //	Warn     server s1 (10.0.0.1:6379) fails: Connection refused       once, by the loop that finds it
 //	Notice   server s1 (10.0.0.1:6379) is tried again                  once in a minute at the most
 //	Warn     server s1 (10.0.0.1:6379) still fails after 1m0s: ...     once in a minute, by the daemon, with counts
 //	Warn     server s1 (10.0.0.1:6379) answers again after 61s         once, by the loop that finds it
 //
-// What happens to single connections and requests meanwhile is told on level Info
-// alone: every request to a dead server may bring a line.
+// Lines about single connections and requests are on level Info meanwhile: every
+// request to a dead server may cause one.
 
-// troublePeriod is how often, in nanoseconds, what goes on and on is told.
+// troublePeriod is the time, in nanoseconds, between lines about something that
+// goes on.
 const troublePeriod = int64(time.Minute)
 
 // Subject names a server at the beginning of a sentence in the log: by its name
@@ -35,7 +36,7 @@ func Subject(s *config.Server) string {
 	return "server " + name + " (" + addr + ")"
 }
 
-// logFails tells that the server is not up any more, why, and what follows.
+// logFails writes that the server has failed, why, and what follows.
 func (s *Server) logFails(why msg.Reason) {
 	conf := s.pool.conf
 	s.triedPace = pace{}
@@ -79,7 +80,8 @@ func (p *ServerPool) event(kind events.Kind, why msg.Reason, text string) events
 	return e
 }
 
-// logWell tells that the server is up again, by what, and after how long.
+// logWell writes that the server is up again, how that was found, and after how
+// long.
 func (s *Server) logWell(by string) {
 	after := s.health.Trouble().Round(time.Millisecond)
 	if after > 10*time.Second {
@@ -92,7 +94,7 @@ func (s *Server) logWell(by string) {
 	s.pool.ctx.identity.Events().Add(e)
 }
 
-// logTried tells that the server, which has failed, gets a request again.
+// logTried writes that the failed server gets a request again.
 func (s *Server) logTried() {
 	now := s.pool.ctx.loop.Now()
 	if missed, ok := s.triedPace.passAfter(now, troublePeriod); ok {
@@ -114,8 +116,8 @@ func (p *ServerPool) countTried(h *topology.Health) {
 }
 
 // mayLog reports whether a line about one connection to the server may be written,
-// on which level, and how many such lines were left out before it. Of a server that
-// is known to fail such lines are for those who ask for more.
+// on which level, and how many such lines were left out before it. While a server
+// is known to fail, such lines are on a higher level.
 func (c *serverConn) mayLog(level logging.Level, p *pace) (at logging.Level, missed int, ok bool) {
 	ctx := c.pool.ctx
 	if level >= logging.Info || !c.server.health.IsUp() {
@@ -128,8 +130,8 @@ func (c *serverConn) mayLog(level logging.Level, p *pace) (at logging.Level, mis
 	return level, missed, ok
 }
 
-// ReasonText is the reason why a server fails, as the log has it: the client's
-// text, but for those where that says nothing.
+// ReasonText is the reason why a server fails, for the log: the client's text,
+// or a clearer one where that says nothing.
 func ReasonText(why msg.Reason) string {
 	switch why {
 	case msg.ServerEOF:

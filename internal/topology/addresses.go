@@ -52,16 +52,16 @@ func Contains(addrs []unix.Sockaddr, addr unix.Sockaddr) bool {
 	})
 }
 
-// OnUnreachable has f called when a server is found to be unreachable for the first
-// time since WasUnreachable was called, on any goroutine. It must not wait.
+// OnUnreachable sets f, which is called, on any goroutine, when a server is first
+// found unreachable after a call of WasUnreachable. f must not wait.
 func (t *Topology) OnUnreachable(f func()) { t.onUnreachable.Store(&f) }
 
-// Unreachable notes that the server could not be connected to at any of its
-// addresses, or has failed, or is not what it was: its name may stand for others by
-// now. It may be called from any goroutine.
+// Unreachable notes that no address of the server could be connected to, or that it
+// failed or takes no writes: its name may have other addresses by now. It may be
+// called from any goroutine.
 func (t *Topology) Unreachable(h *Health) {
 	if h.unreachable.Load() || h.unreachable.Swap(true) {
-		return // somebody has been told
+		return // f was called already
 	}
 	if f := t.onUnreachable.Load(); f != nil {
 		(*f)()

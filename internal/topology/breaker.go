@@ -12,11 +12,11 @@ import (
 //	open       ejected   requests fail at once
 //	half-open  probing   one request has passed, and its answer is awaited
 //
-// A probe that is lost without a trace, because its client has gone, holds
-// nothing up: each time that server_retry_timeout is over one more may pass.
+// A lost probe, whose client has gone, blocks nothing: after each
+// server_retry_timeout one more may pass.
 
-// Passes reports whether nothing keeps requests from the server: neither an
-// operator nor the server's own failures.
+// Passes reports whether requests go to the server: neither an operator nor its
+// own failures prevent it.
 func (h *Health) Passes() bool { return h.service.Load() == 0 && h.retryAt.Load() == 0 }
 
 // Admit decides, for a server whose requests do not simply pass, whether one

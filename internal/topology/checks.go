@@ -8,8 +8,8 @@ type Verdict uint8
 const (
 	// SameAsBefore means that it changed nothing.
 	SameAsBefore Verdict = iota
-	// Fallen means that the server is not well any more: it was ejected, where
-	// servers are.
+	// Fallen means that the server has failed its checks; it is ejected if the
+	// pool ejects.
 	Fallen
 	// Risen means that it is well again.
 	Risen
@@ -47,8 +47,8 @@ func (t *Topology) Checked(h *Health, why msg.Reason, now int64) Verdict {
 	return SameAsBefore
 }
 
-// risen notes that the server's checks succeed. Failures of its requests, if
-// they go on, have the last word.
+// risen notes that the server's checks succeed. Failures of its requests can
+// still eject it.
 func (t *Topology) risen(h *Health, now int64) Verdict {
 	if h.back(now) {
 		h.failures.Store(0)

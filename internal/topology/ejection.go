@@ -11,9 +11,9 @@ import (
 type Outcome uint8
 
 const (
-	// NothingNew means that it changed nothing that is to be told.
+	// NothingNew means that it changed nothing worth a log line.
 	NothingNew Outcome = iota
-	// BeginsToFail means that a server which is not ejected for it is not up any more.
+	// BeginsToFail means that a server has begun to fail, and is not ejected.
 	BeginsToFail
 	// IsEjected means that the server was ejected.
 	IsEjected
@@ -31,10 +31,10 @@ const (
 // were there before has the same cause.
 const moment = int64(time.Second)
 
-// isAnother reports whether a connection that was dialled at time made, and failed at
-// time now, is another failure than the last, and notes it then. Connections that
-// fail together are one failure, in all loops together: what was dialled before the
-// last was counted can tell nothing of what has happened since.
+// isAnother reports whether the failure, at time now, of a connection that was
+// dialled at time made counts as a new one, and if so notes it. Connections that fail
+// together are one failure, in all loops together: one that was dialled before the
+// last failure was counted has the same cause.
 func (h *Health) isAnother(made, now int64) bool {
 	for {
 		at := h.failedAt.Load()
@@ -48,8 +48,8 @@ func (h *Health) isAnother(made, now int64) bool {
 }
 
 // Failed notes that a connection to the server, dialled at time made, failed at
-// time now. Of an ejected one, what happens to the connections that it still has
-// tells nothing new, unless a request was let through to it.
+// time now. Failures of an ejected server's old connections do not count, unless
+// a request was let through to it.
 func (t *Topology) Failed(h *Health, why msg.Reason, made, now int64) Outcome {
 	at := h.retryAt.Load()
 	if at > now || at != 0 && t.conf.Eject == config.EjectFail {

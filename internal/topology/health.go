@@ -64,7 +64,7 @@ const untilChecked = math.MaxInt64
 // unproven is far above any number of failures.
 const unproven = 1 << 40
 
-// A condition is how a server is, since when and why. It is immutable.
+// A condition is a server's state, since when and why. It is immutable.
 type condition struct {
 	state State
 	// since is when the server ceased to be up, whatever its state has been since,
@@ -77,14 +77,14 @@ type condition struct {
 	before int64
 }
 
-// A State is how a server is.
+// A State is the state of a server.
 type State uint8
 
 const (
-	// Up means that nothing speaks against the server.
+	// Up means that nothing is known against the server.
 	Up State = iota
-	// Failing means that it fails, or refuses the pool's login, and gets its requests
-	// all the same.
+	// Failing means that it fails, or refuses the pool's password, and requests are
+	// still sent to it.
 	Failing
 	// Ejected means that it has failed: its keys go to other servers, or requests
 	// for them get an error.
@@ -116,7 +116,7 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// A ServerState is how a server is at a moment.
+// A ServerState is a server's state at a moment.
 type ServerState struct {
 	State State
 	// Since is when the server ceased to be up, or when it was last up again, in the
@@ -186,7 +186,7 @@ func (h *Health) Refuses(why msg.Reason, now int64) bool {
 	return h.condition.CompareAndSwap(c, &condition{state: Failing, since: now, why: why})
 }
 
-// Trouble is how long a server that is up was not, the last time.
+// Trouble is how long a server that is up was not up, the last time.
 func (h *Health) Trouble() time.Duration {
 	if c := h.condition.Load(); c != nil && c.state == Up {
 		return time.Duration(c.since - c.before)
@@ -198,7 +198,7 @@ func (h *Health) Trouble() time.Duration {
 // show that it is well: whether its next answer is to be noted.
 func (h *Health) HasFailed() bool { return h.failures.Load() != 0 }
 
-// IsUp reports whether nothing speaks against the server.
+// IsUp reports whether nothing is known against the server.
 func (h *Health) IsUp() bool {
 	c := h.condition.Load()
 	return c == nil || c.state == Up
@@ -210,6 +210,6 @@ func (h *Health) because(why msg.Reason) {
 	if c == nil || c.state == Up || c.why == why {
 		return
 	}
-	// If somebody else has changed it, that is as new.
+	// If another goroutine has changed it, that is as good.
 	h.condition.CompareAndSwap(c, &condition{state: c.state, since: c.since, why: why})
 }

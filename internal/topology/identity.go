@@ -8,9 +8,8 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// An Identity is what makes the loops of a process one proxy: it hands out client
-// ids, unique in the process, and knows the loops, whatever they are. It is shared by
-// all of them.
+// An Identity is shared by all loops of a process: it gives out client ids, unique in
+// the process, and knows the loops.
 type Identity[Loop any] struct {
 	epoch  Epoch
 	last   atomic.Uint64

@@ -7,7 +7,7 @@ import (
 	"nuthatch/internal/slowlog"
 )
 
-// A Lineage is what makes a pool the same pool after a reload.
+// A Lineage is the part of a pool that stays through reloads.
 type Lineage struct {
 	// clients is how many clients the pool has, in all loops.
 	clients atomic.Int64

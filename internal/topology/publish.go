@@ -10,9 +10,9 @@ import (
 	"nuthatch/internal/hashkit"
 )
 
-// Snapshots are published by whoever finds out: a loop that ejects a server, or whose
-// request comes when one is to be tried again; checks and operators; and whoever knows
-// which servers a pool has. Loops take the newest over at the beginning of a turn:
+// Snapshots are published by a loop that ejects a server or finds that one is to be
+// tried again, by checks and operators, and by whoever finds a pool's servers. Loops
+// take the newest over at the beginning of a turn:
 //
 //	publish ─► Topology.current ─► Epoch ─► each loop, once a turn: is it another?
 
@@ -28,15 +28,15 @@ type Epoch struct {
 // Now is a number that is another one when something was published.
 func (e *Epoch) Now() uint64 { return e.n.Load() }
 
-// Snapshot is what was published last. To end an ejection whose time is over is left to a
-// loop, which tells of it. It may be called from any goroutine.
+// Snapshot is what was published last. A loop ends an ejection whose time is over, and
+// logs it. It may be called from any goroutine.
 func (t *Topology) Snapshot() *Snapshot { return t.current.Load() }
 
-// TellOf has what is published told to the loops that look at e. All that use the
-// topology name the same one.
+// TellOf sets the epoch that is raised when something is published. All users of
+// the topology give the same one.
 func (t *Topology) TellOf(e *Epoch) { t.epoch.Store(e) }
 
-// A Member is a server as whoever publishes servers knows it.
+// A Member is a server as its publisher knows it.
 type Member struct {
 	Server config.Server
 	// Addrs are its addresses; nil if they are those that are known, or not known.
@@ -76,8 +76,8 @@ func (t *Topology) Current(now int64, back func(*Health)) *Snapshot {
 // ring of three hundred servers takes it five milliseconds.
 const fewServers = 64
 
-// BuildAside has rings of many servers made by run, outside the loops. It must be
-// called before the first loop uses the topology.
+// BuildAside sets run, which makes rings of many servers outside the loops. It
+// must be called before the first loop uses the topology.
 func (t *Topology) BuildAside(run func(f func())) { t.aside = run }
 
 // rebuildSoon is rebuild, for loops: in a pool of many servers the ring is made outside

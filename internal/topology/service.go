@@ -1,6 +1,6 @@
 package topology
 
-// A Service is what an operator wants of a server.
+// A Service is the service in which an operator puts a server.
 type Service int32
 
 const (

@@ -1,14 +1,13 @@
 // Package topology is what all loops share: of each pool its servers by identity
-// (Health), how they are, where they are and what an operator wants of them, and the
-// ring that follows from that; of the process its limits, its events and the loops
-// themselves (Identity).
+// (Health) with their states, addresses and service, and the ring that follows; of
+// the process its limits, its events and the loops (Identity).
 //
 //	whoever finds out           Topology                      loops
 //	loops: failures, answers ─► Health: atomics ────────────► each request looks at it
 //	checks, operators, DNS  ─► Snapshot: immutable, published ► each request goes by it
 //
 // It is atomics and immutable snapshots: nothing here takes a lock, starts a goroutine
-// or reads a clock, and whoever notices that something changes changes it for all.
+// or reads a clock. Whoever finds a change makes it for all.
 package topology
 
 import (
