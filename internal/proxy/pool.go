@@ -82,7 +82,7 @@ type ServerPool struct {
 	latency []*latency.Histogram
 	// commandErrors are the errors that clients got, by msg.Type.
 	commandErrors []CommandErrors
-	keys    keySampler
+	keys          keySampler
 	// shares is scratch: for each shard, 1 more than the index of its share of a request
 	// in ctx.deal, or 0.
 	//
