@@ -20,9 +20,9 @@ type Handler interface {
 	OnData(data []byte)
 	// OnEOF: the peer will send no more. Nothing is read from now on.
 	OnEOF()
-	// OnEnding: the peer will send no more, and that is known before all is read that
-	// it has sent, since reading is paused. OnEOF follows when it is read. It is told at
-	// the most once.
+	// OnEnding: the peer will send no more, and that is known before all is read that it
+	// has sent, since reading is paused. OnEOF follows when it is read. It is called at
+	// most once.
 	OnEnding()
 	// OnError: the connection is broken, or could not be made. The handler must
 	// close it.
@@ -30,9 +30,9 @@ type Handler interface {
 	// OnSent: the output was flushed, and the kernel took n more bytes of it. n is
 	// 0 if the output was empty, or if the kernel took nothing.
 	OnSent(n int)
-	// Grant is called before bytes are received, and returns how many may come at the
-	// most: Unlimited, or, where memory is scarce, a few. PauseRead in it, or in Lend,
-	// puts that off until ResumeRead.
+	// Grant is called before bytes are received, and returns the most that may come:
+	// Unlimited or, when memory is scarce, a few. PauseRead in it, or in Lend, puts
+	// that off until ResumeRead.
 	Grant() int
 	// Lend is called behind Grant. It returns where the bytes are to be received, if
 	// the handler knows that they belong in a place of its own; nil otherwise. The
@@ -156,7 +156,7 @@ func (c *Conn) Attached() bool { return c.state != detached }
 func (c *Conn) Out() *mbuf.Chain { return &c.out }
 
 // InFlight is how many bytes at the front of the output may have gone to the peer
-// though OnSent has not told so yet.
+// before OnSent has reported it.
 func (c *Conn) InFlight() int {
 	if c.state != open {
 		return 0

@@ -41,8 +41,8 @@ type engine interface {
 	// start is called before all else but wake and close, by the goroutine, and on the
 	// thread, that will call the rest.
 	start() error
-	// wait waits for something to tell, for timeout milliseconds at the most; -1: for
-	// ever. It returns how much there is.
+	// wait waits for events, for at most timeout milliseconds; -1 is for ever. It
+	// returns how many there are.
 	wait(timeout int) (events int, err error)
 	// deliver tells all that the last wait has found.
 	deliver(events int)
@@ -68,8 +68,8 @@ type engine interface {
 	// send sends what the output holds, as far as it goes now. OnSent follows, at once
 	// or later; what is appended meanwhile may wait for the next send.
 	send(c *Conn)
-	// inFlight is how many bytes at the front of the output may have gone though OnSent
-	// has not told so yet.
+	// inFlight is how many bytes at the front of the output may have gone before OnSent
+	// has reported it.
 	inFlight(c *Conn) int
 	// closeWrite tells the peer that no more comes.
 	closeWrite(c *Conn)

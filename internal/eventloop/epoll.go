@@ -49,7 +49,7 @@ type readiness struct {
 	unread bool
 	// behind: behind what can be read there is something that a read stops short of:
 	// the end of the stream (eof, once it was read), an error, or urgent bytes, which
-	// are passed over. broken: the connection is of no use any more.
+	// are passed over. broken: the connection cannot be used any more.
 	behind, eof, broken bool
 	// ending: the peer will send no more. endingTold: the handler knows.
 	ending, endingTold bool
@@ -443,7 +443,7 @@ func (e *epoll) send(c *Conn) {
 	c.handler.OnSent(sent)
 }
 
-// inFlight implements engine: what has gone is told at once.
+// inFlight implements engine: sent bytes are reported at once.
 func (e *epoll) inFlight(*Conn) int { return 0 }
 
 // write makes one system call: a write if the output is in one piece, a gathering

@@ -31,8 +31,8 @@ type Listener struct {
 	paused   bool
 }
 
-// Listen has the loop accept from the listening, non-blocking socket fd. The
-// loop does not own fd: Close leaves it open, for whoever made it.
+// Listen makes the loop accept from the listening, non-blocking socket fd. The
+// loop does not own fd: Close leaves it open.
 func (l *Loop) Listen(fd int, a Acceptor) (*Listener, error) {
 	ln := &Listener{loop: l, acceptor: a, fd: fd}
 	if err := l.engine.listen(ln); err != nil {

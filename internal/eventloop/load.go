@@ -1,7 +1,7 @@
 package eventloop
 
 // What one turn may do. The rest waits for the next turn, which follows at once, so
-// that nobody waits long for many, or for much.
+// that no connection waits long for others.
 const (
 	// maxTurnBytes is how many bytes one turn receives, and how many it sends, from
 	// which on it begins with no other connection.

@@ -31,7 +31,7 @@ import (
 
 const (
 	// recvSize is the most that one receive takes, in bytes. It bounds how long one
-	// connection holds up the others.
+	// connection delays the others.
 	recvSize = 64 << 10
 	// maxLate is how old, in nanoseconds, output may become that waits for more of
 	// its kind, and lateSize how long, in bytes: by then a write costs little

@@ -71,7 +71,7 @@ type Msg struct {
 	clientNext *Msg
 	// In the server connection's queue.
 	serverNext *Msg
-	// Owner gets the reply. Nil: nobody waits, the reply is swallowed.
+	// Owner gets the reply. Nil: the reply is dropped.
 	Owner Owner
 	// End is the offset in the server connection's output stream just behind
 	// this message's last byte.
@@ -120,14 +120,14 @@ type Msg struct {
 	// dropped when its turn comes.
 	Muted bool
 	// Working: the request is dealt to its servers, or its replies are merged, in
-	// slices. Whoever has it no more makes its Owner nil, and leaves it to that job.
+	// slices. To give it up set Owner to nil; the job releases it.
 	Working bool
 	// Keep: what is sent to the server is to be kept. Retried: it has been sent
 	// again.
 	Keep, Retried bool
 	// RESP3: the client is to get the reply in RESP3.
 	RESP3 bool
-	// Rare: of what is not hot, more than Replied, Reply and Kept may be in use. Who
+	// Rare: cold fields besides Replied, Reply and Kept may be in use. Code that
 	// sets such a field sets Rare.
 	Rare bool
 

@@ -27,8 +27,7 @@ const (
 	Unresolved
 	// BrokenPipe: the connection was closed while it was written to.
 	BrokenPipe
-	// BadReply: the server said something that is no reply, or that nobody
-	// asked for.
+	// BadReply: the server sent an invalid reply, or one without a request.
 	BadReply
 	// NoDescriptors: the process, or the system, has no descriptor left.
 	NoDescriptors
@@ -71,7 +70,7 @@ const (
 	Asked
 	// ClientEOF: the client closed its connection.
 	ClientEOF
-	// NotProtocol: the client sent what is no request.
+	// NotProtocol: the client sent bytes that are not a request.
 	NotProtocol
 	// Killed: somebody ended the client's connection.
 	Killed

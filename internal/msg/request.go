@@ -11,8 +11,8 @@ const (
 	// Fragment it: one sub-request for each server that owns some of its keys,
 	// the replies merged. With one owner it is forwarded as it is.
 	Fragment
-	// Watch has it forwarded on a connection that the client then has to itself, until
-	// it has no need of it any more.
+	// Watch forwards it on a connection that the client has to itself from then on,
+	// until it no longer needs it.
 	Watch
 	// Broadcast it, as it is, to every server of the pool; the replies merged.
 	Broadcast
@@ -50,7 +50,7 @@ type Request struct {
 	// View is all bytes of the request.
 	View mbuf.View
 	Type Type
-	// Treatment is the parser's to set, and nobody else's.
+	// Only the parser sets Treatment.
 	Treatment
 	// Args are the request's words: for Redis all arguments, the command's name
 	// first; for Memcached the words of the command line, likewise. Behind the
@@ -68,16 +68,16 @@ type Request struct {
 	// Memcached's " noreply", or a number that Instead stands for then.
 	Omit    Span
 	Instead string
-	// NoReply: the client expects no answer. The server is made to answer all
-	// the same, and the answer is swallowed.
+	// NoReply: the client expects no answer. The server is made to answer
+	// nevertheless, and the answer is dropped.
 	NoReply bool
 	// Skip is how many bytes behind the request the client sends in vain, such as
 	// the value of a request that was refused. They are dropped, unread and
 	// unstored, before the next request is looked for.
 	Skip int
-	// Quiet: the client wants to hear some replies to this request and not
-	// others. The server is made to answer all the same; the protocol's Silent
-	// tells which of its replies are swallowed.
+	// Quiet: the client wants only some replies to this request. The server is
+	// made to answer nevertheless; the protocol's Silent tells which replies are
+	// dropped.
 	Quiet bool
 	// PlaceKey, if not nil, is what the request's only key is placed by, in place of
 	// its bytes: Memcached's base64 keys, decoded; or, of a request without keys, the
@@ -139,9 +139,8 @@ type Session struct {
 	// Lane is what the client's requests need of the connections that they
 	// travel on.
 	Lane Lane
-	// Replies is which replies the client wants to hear from now on, and Muted
-	// that the request in progress is not answered. Who answers a request may
-	// change both.
+	// Replies is which replies the client wants from now on. Muted: the present
+	// request gets no reply. Answering a request may change both.
 	Replies Replies
 	Muted   bool
 	// Collected is how many commands of a transaction wait for EXEC, and Queueing what

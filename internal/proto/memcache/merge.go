@@ -59,7 +59,7 @@ func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (fai
 
 // MergeSome is Merge in slices: it merges what belongs to about so many keys, and is
 // called again, with the same out, until it is done. Only one request is merged in
-// slices at a time; if it comes to nothing MergeStop is to be called.
+// slices at a time; to give it up call MergeStop.
 func (p *Protocol) MergeSome(parent *msg.Msg, keys int, pool *mbuf.Pool, out *mbuf.Chain) (done, failed bool) {
 	p.mergeState, p.aside = p.aside, p.mergeState
 	if p.begun {

@@ -274,7 +274,7 @@ func (p *replyParser) understand(line []byte) (done bool) {
 
 func (p *replyParser) fail(why string) { p.err = &msg.ProtocolError{Msg: why} }
 
-// foreign fails for a line that is none of a reply.
+// foreign fails for a line that is not part of a reply.
 func (p *replyParser) foreign(line []byte) {
 	const enough = 40
 	p.fail("memcache: the server sent " + strconv.Quote(string(line[:min(len(line), enough)])) + ", which is not a reply")

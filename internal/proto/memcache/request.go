@@ -225,8 +225,8 @@ func (p *requestParser) understand(line []byte) {
 	case r.Error == "" && hasBody:
 		p.state, p.lack = inBody, int(body)+2
 	case hasBody && r.Error != errUnknown:
-		// A line of too few words, or too many, is no storage command, and nobody knows
-		// what follows it: memcached reads that as the next line.
+		// A line of too few words, or too many, is no storage command, and what follows
+		// it is unknown: memcached reads that as the next line.
 		r.Skip = int(body) + 2
 	}
 	if r.Error == "" {
@@ -247,7 +247,7 @@ func (p *requestParser) unknown(line []byte) {
 }
 
 // bodyLength reads how long a body follows the line, if any does. A length that
-// memcached does not read as one is none.
+// memcached does not accept counts as none.
 func (p *requestParser) bodyLength(c *command, line []byte) (n uint64, ok bool) {
 	if c.body == 0 || len(p.args) <= c.body {
 		return 0, false

@@ -101,10 +101,9 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 	}
 }
 
-// Adopt implements proxy.SessionKeeper. A client that has logged in stays logged in, also
-// where the password is another now, as with Redis; where there is none any more,
-// none is asked for. A database that was chosen stays that database, and is not to be
-// used if the pool no longer has it.
+// Adopt implements proxy.SessionKeeper. A client that has logged in stays logged in, even
+// if the password has changed, as with Redis. Without a password no login is required. A
+// chosen database stays; if the pool no longer has it, requests are refused.
 func (p *Protocol) Adopt(s *msg.Session) {
 	s.Authenticated = s.Authenticated || p.auth == ""
 	s.Bars &^= msg.LostDatabase

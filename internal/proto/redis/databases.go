@@ -87,8 +87,8 @@ const (
 	behindDB                // those behind DB, among the options of COPY
 )
 
-// hold keeps a request within the pool's databases: it says what is wrong with one that
-// names another, and has the server be sent the number that it knows the database by.
+// hold keeps a request within the pool's databases: it returns the error for another
+// one, and replaces the number by the server's own.
 func (d databases) hold(r *msg.Request, rule databaseRule) (fault string) {
 	at := 0
 	switch {
@@ -116,7 +116,7 @@ func (d databases) hold(r *msg.Request, rule databaseRule) (fault string) {
 
 // behindDB looks through the options of COPY, as Redis does: the first word that is
 // wrong counts, and of several databases the last. A word that is no option is refused
-// here, since nobody knows what it means for those behind it.
+// here, since its effect on the words behind it is unknown.
 func (d databases) behindDB(r *msg.Request) (fault string, at int) {
 	for i := 3; i < len(r.Args); i++ {
 		switch {
@@ -165,8 +165,8 @@ func (p *Protocol) failSelect(req *msg.Request, s *msg.Session) {
 	}
 }
 
-// isElsewhere tells whether a SELECT that was not looked at, for want of a login,
-// asks for another database than the client is in.
+// isElsewhere tells whether a SELECT that was refused without a login asks for
+// another database than the client is in.
 func (p *Protocol) isElsewhere(req *msg.Request, s *msg.Session) bool {
 	if req.Error != "" {
 		return true

@@ -27,7 +27,7 @@ func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (fai
 
 // MergeSome is Merge in slices: it merges what belongs to about so many keys, and is
 // called again, with the same out, until it is done. Only one request is merged in
-// slices at a time; if it comes to nothing MergeStop is to be called.
+// slices at a time; to give it up call MergeStop.
 func (p *Protocol) MergeSome(parent *msg.Msg, keys int, pool *mbuf.Pool, out *mbuf.Chain) (done, failed bool) {
 	p.mergeState, p.aside = p.aside, p.mergeState
 	defer func() { p.mergeState, p.aside = p.aside, p.mergeState }()
@@ -60,7 +60,7 @@ type mergeState struct {
 	// at is how many elements have been merged, left how many have not, of those that
 	// are merged one by one.
 	at, left int
-	// made is what has been made of a reply that may yet come to nothing.
+	// made is the part of a reply that has been made; it may still be given up.
 	made  mbuf.Chain
 	begun bool
 }
@@ -197,9 +197,9 @@ func (p *Protocol) passError(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) 
 }
 
 // allows tells whether a command may be answered without some of its servers, as
-// the pool's partial_results has it. One that writes may not: nobody is to
-// believe done what is not. Nor is there less than an error to be said of the
-// least of numbers, or of what all servers must have.
+// the pool's partial_results has it. One that writes may not, since the client
+// would believe it done. Nor may one whose reply is the least of the servers'
+// numbers, or must be the same on all servers.
 func (p *Protocol) allows(cmd *command) bool {
 	switch cmd.merge {
 	case mergeElements:

@@ -164,9 +164,9 @@ const repliesDiffer = "ERR the servers of the pool give different answers; ask e
 // a name: servers that say the same say it in the same bytes.
 const maxAlike = 256
 
-// mergeSame moves the first server's reply. Lines and names must be alike. Of
-// arrays, maps and long texts, such as FUNCTION DUMP's, whose order is a server's
-// own affair, only the kind must be.
+// mergeSame moves the first server's reply. Lines and names must be alike.
+// Arrays, maps and long texts, such as FUNCTION DUMP's, have an order of each
+// server's own: only their kind must be alike.
 func (p *Protocol) mergeSame(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	chosen := -1
 	for i := range p.cursors {

@@ -20,7 +20,7 @@ const (
 
 // Prepare implements proxy.Preparer: it looks at a request that is to go to every
 // server. It refuses what the pool does not allow, bounds how long a WAIT waits,
-// remembers scripts, and has what ends them sent past them.
+// remembers scripts, and sends what ends a script past it.
 func (p *Protocol) Prepare(req *msg.Request) (ok bool) {
 	switch cmd := &commands[req.Type]; {
 	case cmd.name == "keys" && !p.allowKeys:

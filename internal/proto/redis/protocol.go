@@ -68,7 +68,7 @@ type Options struct {
 	// servers say is to be in Learned before. It is called outside the event loops.
 	// Nil: nobody knows.
 	Facts func(servers bool, use func(*Facts))
-	// Refresh has the servers asked anew, and does not wait; it reports false if too
+	// Refresh asks the servers again, and does not wait; it reports false if too
 	// much waits already. It is nil if Facts is.
 	Refresh func() bool
 }

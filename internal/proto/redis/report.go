@@ -117,7 +117,7 @@ func asksServers(cmd *command, words []string) bool {
 }
 
 // report appends a report of v, what the servers say, and f, what the process knows;
-// each is nil if nobody does.
+// each is nil if unknown.
 func (p *Protocol) report(cmd *command, words []string, v *Survey, f *Facts, w writer) {
 	switch cmd.answer {
 	case answerInfo:

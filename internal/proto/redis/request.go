@@ -495,7 +495,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	return r
 }
 
-// refuse has the request answered here, and says why.
+// refuse makes the request be answered here, and keeps why.
 func (p *requestParser) refuse(why string) { p.req.Treatment, p.req.Error = msg.Local, why }
 
 // locate finds the keys of a request whose command has them elsewhere than in one

@@ -19,7 +19,7 @@ import (
 // Of what it says only what a table of survey.go, or of settings.go, has is kept: a
 // server's password, which CONFIG GET tells too, is not.
 
-// Said is what one server said. It is not changed any more.
+// Said is what one server said. It is immutable.
 type Said struct {
 	// name and version are from HELLO; empty if it was refused.
 	name, version string

@@ -17,8 +17,8 @@ const (
 )
 
 // Scripts are the scripts that a pool's clients have loaded with SCRIPT LOAD, so
-// that a server that was away can be told them again. All event loops share
-// them: each reads a snapshot, and whoever changes something publishes a new one.
+// that a server that was away can be told them again. All event loops share them:
+// each reads a snapshot, and a change publishes a new one.
 //
 //	SCRIPT LOAD ─► loading (of the loop) ── the servers agree ─► Scripts
 //	                                                               │

@@ -8,8 +8,8 @@ import (
 
 // What the proxy says of itself: HELP, ROLE.
 
-// answerReport answers INFO, CONFIG GET and LOLWUT when there is nobody who knows
-// more than the pool's loops.
+// answerReport answers INFO, CONFIG GET and LOLWUT when nothing is known more
+// than the pool's loops.
 func (p *Protocol) answerReport(req *msg.Request, cmd *command, w writer) {
 	p.report(cmd, p.reportWords(req), p.learned.load().survey, nil, w)
 }

@@ -41,8 +41,8 @@ var settings = func() map[string]merge {
 	return all
 }()
 
-// settingsShown are all that CONFIG GET knows. f is nil if nobody knows of the
-// process.
+// settingsShown are all that CONFIG GET knows. f is nil if nothing is known of
+// the process.
 func (p *Protocol) settingsShown(v *Survey, f *Facts) map[string]string {
 	all := make(map[string]string, len(settings)+8)
 	if v != nil {

@@ -140,7 +140,7 @@ func (p *Protocol) answerLatency(req *msg.Request, cmd *command, w writer) {
 		}
 		p.slow.ResetEvents()
 		w.integer(1)
-	case "histogram": // when there is nobody who knows
+	case "histogram": // when nothing is known
 		histograms(nil, nil, w)
 	case "doctor":
 		w.verbatim(diagnosis(events))

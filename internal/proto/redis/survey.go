@@ -12,8 +12,8 @@ import (
 )
 
 // A Survey is what the servers of a pool say of themselves, as one server would say
-// it. Where they differ it has what a client should be warned by: the oldest
-// version, the smallest bound; what counts is summed. It is not changed any more.
+// it. Where they differ it has the value that should warn a client: the oldest
+// version, the smallest bound. Counts are summed. It is immutable.
 type Survey struct {
 	// at is when it was made, in microseconds since 1970.
 	at int64
@@ -119,7 +119,7 @@ func merged(said []*Said, table map[string]merge, of func(*Said) map[string]stri
 }
 
 // A merge makes one value of the servers', of which there is at least one. If it is
-// not ok there is nothing true to say.
+// not ok there is no value that holds for all servers.
 type merge func(values []string) (value string, ok bool)
 
 // first is the first server's.

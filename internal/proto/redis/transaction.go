@@ -17,9 +17,9 @@ import (
 //	EXEC         ─►                   MULTI c1 c2 EXEC  ─►  +OK +QUEUED +QUEUED *2...
 //	             ◄─                                     ◄─                      *2...
 //
-// What can be told of a command before a server has seen it is told when it is queued:
-// its number of words, that it is not known, that it is not supported. What the server
-// objects to itself makes it answer EXEC with EXECABORT.
+// Errors that need no server are returned when the command is queued: a wrong number
+// of words, an unknown or unsupported command. If the server itself refuses a command
+// it answers EXEC with EXECABORT.
 
 const (
 	queued      = "+QUEUED\r\n"
