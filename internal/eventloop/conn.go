@@ -51,6 +51,7 @@ type state uint8
 const (
 	detached   state = iota // no descriptor
 	connecting              // waits for the kernel to connect it
+	securing                // waits for its stage
 	open
 )
 
@@ -68,6 +69,9 @@ type Conn struct {
 	dirty, late bool
 	// noRead: nothing is to be read, until ResumeRead.
 	noRead bool
+	// staged is the way through the connection's stage, which then is the handler; nil
+	// if it has none.
+	staged *Wire
 
 	// owned by the engine
 	readiness
@@ -80,7 +84,7 @@ func (l *Loop) Attach(c *Conn, fd int, inProgress bool, h Handler) error {
 	invariant.Check(c.state == detached, "eventloop: attached twice")
 	invariant.Check(c.out.Len() == 0, "eventloop: attached with output of an earlier connection")
 	c.loop, c.fd, c.handler = l, fd, h
-	c.state, c.noRead = open, false
+	c.state, c.noRead, c.staged = open, false, nil
 	if inProgress {
 		c.state = connecting
 	}
@@ -95,13 +99,14 @@ func (l *Loop) Attach(c *Conn, fd int, inProgress bool, h Handler) error {
 // Dial begins to connect to the address, and attaches the connection. If it is made
 // at once inProgress is false, and OnConnect is not called; otherwise OnConnect or
 // OnError will tell. An error is that of the call that failed; the connection is
-// then detached. The address is only read, and may be in use elsewhere.
-func (l *Loop) Dial(c *Conn, sa unix.Sockaddr, k socket.Keepalive, h Handler) (inProgress bool, err error) {
+// then detached. The address is only read, and may be in use elsewhere. With a stage
+// the connection is made when that is ready; st may be nil.
+func (l *Loop) Dial(c *Conn, sa unix.Sockaddr, k socket.Keepalive, h Handler, st Stage) (inProgress bool, err error) {
 	fd, inProgress, err := l.engine.dial(sa, k)
 	if err != nil {
 		return false, err
 	}
-	return inProgress, l.Attach(c, fd, inProgress, h)
+	return inProgress || st != nil, l.AttachStaged(c, fd, inProgress, h, st)
 }
 
 // FD is the connection's number, for the log. It is meaningless once the
@@ -131,14 +136,22 @@ func (c *Conn) Unread() (n int, ok bool) {
 	if c.state != open {
 		return 0, false
 	}
-	return c.loop.engine.unread(c.fd)
+	n, ok = c.loop.engine.unread(c.fd)
+	if w := c.staged; w != nil {
+		n += w.back.Len() + w.stage.Partial()
+	}
+	return n, ok
 }
 
 // LastWords sends b at once, past the output, if it can be: it is for a connection
 // that has no output and is about to be closed.
 func (c *Conn) LastWords(b []byte) {
 	invariant.Check(c.out.Len() == 0, "eventloop: last words before the output")
-	if c.state == open {
+	switch {
+	case c.state != open:
+	case c.staged != nil:
+		c.staged.lastWords(b)
+	default:
 		c.loop.engine.lastWords(c.fd, b)
 	}
 }
@@ -161,16 +174,38 @@ func (c *Conn) InFlight() int {
 	if c.state != open {
 		return 0
 	}
-	return c.loop.engine.inFlight(c)
+	n := c.loop.engine.inFlight(c)
+	if c.staged != nil {
+		return c.staged.inFlight(n)
+	}
+	return n
 }
 
 // Flush has the output written at the end of this turn, or as soon as the
 // connection is made.
 func (c *Conn) Flush() {
 	if !c.dirty && c.state == open {
+		c.sendLater()
+	}
+}
+
+// live reports whether bytes go to and fro, though they may be the stage's alone.
+func (c *Conn) live() bool { return c.state >= securing }
+
+// sendLater is Flush of what there is to send, the handler's or not.
+func (c *Conn) sendLater() {
+	if !c.dirty && c.live() {
 		c.dirty = true
 		c.loop.dirty = append(c.loop.dirty, c)
 	}
+}
+
+// wire is what goes to the peer.
+func (c *Conn) wire() *mbuf.Chain {
+	if c.staged != nil {
+		return &c.staged.out
+	}
+	return &c.out
 }
 
 // FlushLate has the output written at the end of the first turn that writes nothing
@@ -194,10 +229,20 @@ func (c *Conn) FlushLate() {
 
 // PauseRead stops receiving. The kernel is not told, so that a short pause costs
 // nothing.
-func (c *Conn) PauseRead() { c.noRead = true }
+func (c *Conn) PauseRead() {
+	if c.staged != nil {
+		c.staged.pause()
+		return
+	}
+	c.noRead = true
+}
 
 // ResumeRead receives again.
 func (c *Conn) ResumeRead() {
+	if c.staged != nil {
+		c.staged.resume()
+		return
+	}
 	if c.noRead {
 		c.noRead = false
 		if c.state == open {
@@ -212,21 +257,42 @@ func (c *Conn) Close() {
 	if c.state == detached {
 		return
 	}
-	c.state = detached
+	w := c.staged
+	if w != nil {
+		w.farewell()
+	}
+	c.state, c.staged = detached, nil
 	c.loop.engine.release(c)
 	c.out.Release(&c.loop.bufs)
+	if w != nil {
+		w.release()
+	}
 }
 
 // CloseWrite says to the peer that nothing more comes. Reading goes on.
 func (c *Conn) CloseWrite() {
 	invariant.Check(c.out.Len() == 0, "eventloop: output is left behind the end of the stream")
-	if c.state == open {
+	switch {
+	case !c.live():
+	case c.staged != nil:
+		c.staged.closeWrite()
+	default:
 		c.loop.engine.closeWrite(c)
 	}
 }
 
-// connected tells that the connection is made.
+// connected tells that the socket is connected.
 func (c *Conn) connected() {
+	if c.staged != nil {
+		c.state = securing
+		c.staged.goOn()
+		return
+	}
+	c.made()
+}
+
+// made tells that the connection is made.
+func (c *Conn) made() {
 	c.state = open
 	c.Flush()
 	c.handler.OnConnect()
@@ -239,7 +305,7 @@ func (c *Conn) grant() (own []byte, most int) {
 		return nil, 0
 	}
 	most = c.handler.Grant()
-	if c.noRead || c.state != open {
+	if c.noRead || !c.live() {
 		return nil, 0
 	}
 	if own = c.handler.Lend(); len(own) > 0 {

@@ -3,6 +3,7 @@ package eventloop
 import (
 	"golang.org/x/sys/unix"
 
+	"nuthatch/internal/mbuf"
 	"nuthatch/internal/socket"
 )
 
@@ -65,9 +66,10 @@ type engine interface {
 	attach(c *Conn) error
 	// receive receives again: c.noRead has ended.
 	receive(c *Conn)
-	// send sends what the output holds, as far as it goes now. OnSent follows, at once
-	// or later; what is appended meanwhile may wait for the next send.
-	send(c *Conn)
+	// send sends what out, the output of c on the wire, holds, as far as it goes now.
+	// OnSent follows, at once or later; what is appended meanwhile may wait for the next
+	// send.
+	send(c *Conn, out *mbuf.Chain)
 	// inFlight is how many bytes at the front of the output may have gone before OnSent
 	// has reported it.
 	inFlight(c *Conn) int

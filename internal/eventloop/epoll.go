@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/invariant"
+	"nuthatch/internal/mbuf"
 )
 
 const (
@@ -199,7 +200,7 @@ func (e *epoll) readAgain() {
 		e.reread[i] = nil
 		c.again = false
 		// It may be another connection than it was.
-		if c.state == open && c.unread {
+		if c.live() && c.unread {
 			e.read(c)
 		}
 	}
@@ -305,8 +306,8 @@ func (c *Conn) ready(e *epoll, events uint32) {
 	if events&(unix.EPOLLIN|stops) != 0 && !c.again {
 		e.read(c)
 	}
-	if events&unix.EPOLLOUT != 0 && c.blocked && c.state == open {
-		c.Flush()
+	if events&unix.EPOLLOUT != 0 && c.blocked {
+		c.sendLater()
 	}
 }
 
@@ -366,7 +367,7 @@ func (e *epoll) read(c *Conn) {
 	}
 	buf, most := c.grant()
 	switch {
-	case c.state != open:
+	case !c.live():
 		return
 	case c.noRead && c.broken:
 		// The pause is younger than the event that told of it.
@@ -395,7 +396,7 @@ func (e *epoll) read(c *Conn) {
 	case n == 0:
 		c.unread, c.eof = false, true
 		c.handler.OnEOF()
-		if c.broken && c.state == open {
+		if c.broken && c.live() {
 			// No other read will find it.
 			c.handler.OnError(c.socketError())
 		}
@@ -415,10 +416,10 @@ func (e *epoll) read(c *Conn) {
 
 // send implements engine. A connection that takes as fast as it is sent to is sent the
 // rest after the others had their turn.
-func (e *epoll) send(c *Conn) {
+func (e *epoll) send(c *Conn, out *mbuf.Chain) {
 	sent, full := 0, false
-	for c.out.Len() > 0 && sent < maxSend {
-		n, errno := e.write(c)
+	for out.Len() > 0 && sent < maxSend {
+		n, errno := e.write(c.fd, out)
 		if full = errno == syscall.EAGAIN; full {
 			break
 		}
@@ -429,12 +430,12 @@ func (e *epoll) send(c *Conn) {
 			c.handler.OnError(errno)
 			return
 		}
-		c.out.Advance(&e.loop.bufs, n)
+		out.Advance(&e.loop.bufs, n)
 		sent += n
 	}
 	e.loop.load.sent += sent
-	if c.blocked = full; !full && c.out.Len() > 0 {
-		c.Flush()
+	if c.blocked = full; !full && out.Len() > 0 {
+		c.sendLater()
 	}
 	if c.blocked && c.interest&unix.EPOLLOUT == 0 {
 		c.interest |= unix.EPOLLOUT
@@ -448,10 +449,10 @@ func (e *epoll) inFlight(*Conn) int { return 0 }
 
 // write makes one system call: a write if the output is in one piece, a gathering
 // one otherwise.
-func (e *epoll) write(c *Conn) (int, syscall.Errno) {
-	head := c.out.Head()
+func (e *epoll) write(fd int, out *mbuf.Chain) (int, syscall.Errno) {
+	head := out.Head()
 	if b := head.Bytes(); head.Next() == nil {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(c.fd),
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd),
 			uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
 		return int(n), errno
 	}
@@ -464,7 +465,7 @@ func (e *epoll) write(c *Conn) (int, syscall.Errno) {
 			iov = append(iov, v)
 		}
 	}
-	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(c.fd),
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(fd),
 		uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
 	clear(iov)
 	return int(n), errno

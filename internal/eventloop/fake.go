@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/invariant"
+	"nuthatch/internal/mbuf"
 	"nuthatch/internal/socket"
 )
 
@@ -283,7 +284,7 @@ func (e *fake) tell(s *fakeSocket, c *Conn) {
 		e.sent(s, c)
 	case s.blocked && len(s.other.in) < e.net.Window:
 		s.blocked = false
-		c.Flush()
+		c.sendLater()
 	}
 }
 
@@ -299,9 +300,10 @@ func (e *fake) tellEnding(s *fakeSocket, c *Conn) {
 func (e *fake) sent(s *fakeSocket, c *Conn) {
 	n := s.inFlight
 	s.sending, s.inFlight = false, 0
-	c.out.Advance(&e.loop.bufs, n)
-	if c.out.Len() > 0 {
-		c.Flush() // what was appended meanwhile, or had no room
+	out := c.wire()
+	out.Advance(&e.loop.bufs, n)
+	if out.Len() > 0 {
+		c.sendLater() // what was appended meanwhile, or had no room
 	}
 	c.handler.OnSent(n)
 }
@@ -309,10 +311,10 @@ func (e *fake) sent(s *fakeSocket, c *Conn) {
 // give gives the connection what has come, as one receive does.
 func (e *fake) give(s *fakeSocket, c *Conn) {
 	buf, most := c.grant()
-	if c.noRead || c.state != open {
-		if c.state == open && s.reset {
+	if c.noRead || !c.live() {
+		if c.live() && s.reset {
 			c.handler.OnError(syscall.EPIPE)
-		} else if c.state == open && s.ended {
+		} else if c.live() && s.ended {
 			e.tellEnding(s, c)
 		}
 		return
@@ -380,12 +382,12 @@ func (e *fake) attach(c *Conn) error {
 func (e *fake) receive(c *Conn) { e.net.sockets[c.fd].note() }
 
 // send implements engine.
-func (e *fake) send(c *Conn) {
+func (e *fake) send(c *Conn, out *mbuf.Chain) {
 	s := e.net.sockets[c.fd]
 	if s.sending {
 		return
 	}
-	for k := c.out.Head(); k != nil; k = k.Next() {
+	for k := out.Head(); k != nil; k = k.Next() {
 		b := k.Bytes()
 		n, err := s.write(b)
 		if err != nil && !errors.Is(err, unix.EAGAIN) {
@@ -405,7 +407,7 @@ func (e *fake) send(c *Conn) {
 	}
 	n := s.inFlight
 	s.inFlight = 0
-	c.out.Advance(&e.loop.bufs, n)
+	out.Advance(&e.loop.bufs, n)
 	c.handler.OnSent(n)
 }
 

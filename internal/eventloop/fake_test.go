@@ -208,7 +208,7 @@ func TestFakeDial(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, r *fakeRig) {
 		addr := &unix.SockaddrUnix{Name: "@port"}
 		c := &probe{rig: r.rig}
-		_, err := r.Dial(&c.Conn, addr, socket.Keepalive{}, c)
+		_, err := r.Dial(&c.Conn, addr, socket.Keepalive{}, c, nil)
 		r.calm()
 		if r.net.Completions {
 			c.wantLog("error")
@@ -219,7 +219,7 @@ func TestFakeDial(t *testing.T) {
 		}
 		port := r.net.Serve(addr)
 		c.log = nil
-		if _, err := r.Dial(&c.Conn, addr, socket.Keepalive{}, c); err != nil {
+		if _, err := r.Dial(&c.Conn, addr, socket.Keepalive{}, c, nil); err != nil {
 			t.Fatal(err)
 		}
 		c.say("hello")

@@ -67,6 +67,13 @@ type Loop struct {
 	waiting int64   // since when there are any in late
 	flushed bool    // something was written in this turn, which takes time
 	load    load
+	// stirred are the wires that have something left to do, stirring those while that
+	// is done; swapped.
+	stirred, stirring []*Wire
+	// staged is how many bytes the stages hold. plain is where they put what they
+	// unwrap, gathered where what they wrap lies in one piece.
+	staged          int
+	plain, gathered []byte
 	// ahead is how many bytes the engine has received, or may receive, that no handler
 	// was asked room for.
 	ahead int
@@ -122,8 +129,9 @@ func (l *Loop) WallMicros(now int64) int64 {
 }
 
 // Ahead is how many bytes have been received, or may be, that no handler has had and
-// none was asked room for. They are the process's memory like any other.
-func (l *Loop) Ahead() int { return l.ahead }
+// none was asked room for, and how many the stages hold. They are the process's memory
+// like any other.
+func (l *Loop) Ahead() int { return l.ahead + l.staged }
 
 // Turns counts the turns so far.
 func (l *Loop) Turns() uint64 { return l.turns }
@@ -237,6 +245,9 @@ func (l *Loop) turnAt(n int, now int64) int {
 	if len(l.late) > 0 && now-l.waiting >= maxLate {
 		l.flushLate()
 	}
+	if len(l.stirred) > 0 {
+		l.stir()
+	}
 	l.engine.deliver(n)
 	l.flushed = false
 	l.next = l.settle()
@@ -245,7 +256,7 @@ func (l *Loop) turnAt(n int, now int64) int {
 		l.next = l.settle()
 	}
 	l.engine.endTurn()
-	if len(l.late) > 0 || len(l.dirty) > 0 || l.engine.pending() > 0 {
+	if len(l.late) > 0 || len(l.dirty) > 0 || len(l.stirred) > 0 || l.engine.pending() > 0 {
 		return 0
 	}
 	return l.until(l.now)
@@ -298,9 +309,13 @@ func (l *Loop) flush() {
 		c := l.dirty[i]
 		l.dirty[i] = nil
 		c.dirty = false
-		if c.state == open {
+		out := &c.out
+		if c.staged != nil {
+			out = c.staged.seal()
+		}
+		if c.live() {
 			l.load.sends++
-			l.engine.send(c)
+			l.engine.send(c, out)
 		}
 	}
 	n := copy(l.dirty, l.dirty[i:])

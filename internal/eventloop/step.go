@@ -16,8 +16,8 @@ func (l *Loop) Step(now int64) (ready int, err error) {
 		return 0, fmt.Errorf("eventloop: %w", err)
 	}
 	l.byHand = true
-	ready = n + l.engine.pending()
-	if l.turnAt(n, now) == 0 && l.engine.pending()+len(l.late) == 0 {
+	ready = n + l.engine.pending() + len(l.stirred)
+	if l.turnAt(n, now) == 0 && l.engine.pending()+len(l.stirred)+len(l.late) == 0 {
 		ready++
 	}
 	return ready, nil

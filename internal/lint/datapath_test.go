@@ -67,6 +67,43 @@ func panics(f *source) []string {
 	return faults
 }
 
+// platform are the packages above eventloop that know addresses and error numbers, and
+// no descriptor.
+var platform = []string{"internal/proxy/...", "internal/topology/..."}
+
+// platformFaults returns what a file above eventloop takes of the platform beside
+// addresses and error numbers.
+func platformFaults(f *source) []string {
+	if f.test || !matches(platform, f.dir) {
+		return nil
+	}
+	var faults []string
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		x, ok := sel.X.(*ast.Ident)
+		if !ok || x.Name != "unix" && x.Name != "syscall" {
+			return true
+		}
+		if name := sel.Sel.Name; !strings.HasPrefix(name, "Sockaddr") && name != "Errno" && (name[0] != 'E' || name != strings.ToUpper(name)) {
+			faults = append(faults, f.at(sel.Pos())+": uses "+x.Name+"."+name+": no descriptor and no system call is above eventloop; "+
+				"what a connection must be asked is a method of eventloop.Conn")
+		}
+		return true
+	})
+	return faults
+}
+
+func TestNoDescriptorAboveTheLoop(t *testing.T) {
+	for _, f := range tree(t) {
+		for _, fault := range platformFaults(f) {
+			t.Error(fault)
+		}
+	}
+}
+
 func TestDataPathKeepsToItsLoop(t *testing.T) {
 	for _, f := range tree(t) {
 		for _, fault := range dataPathFaults(f) {
@@ -97,6 +134,9 @@ func TestDataPathRulesCatch(t *testing.T) {
 		{"a test may", "internal/proxy/a_test.go", `go f(); time.Sleep(1); panic("no")`, nil},
 		{"invariant may panic", "internal/invariant/a.go", `panic("yes")`, nil},
 		{"outside the data path", "internal/daemon/a.go", `go f(); time.Now()`, nil},
+		{"addresses and errors", "internal/proxy/a.go", `f(&unix.SockaddrUnix{}, syscall.EPIPE, syscall.Errno(1))`, nil},
+		{"a system call", "internal/proxy/a.go", `unix.Close(1)`, []string{"uses unix.Close"}},
+		{"a constant of one", "internal/topology/a.go", `f(syscall.AF_UNIX)`, []string{"uses syscall.AF_UNIX"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,7 +144,7 @@ func TestDataPathRulesCatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := append(dataPathFaults(f), panics(f)...)
+			got := append(append(dataPathFaults(f), panics(f)...), platformFaults(f)...)
 			if len(got) != len(tt.want) {
 				t.Fatalf("faults %q, want %d", got, len(tt.want))
 			}

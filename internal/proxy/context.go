@@ -127,6 +127,8 @@ type PoolOptions struct {
 	Config   *config.Pool
 	Topology *topology.Topology
 	Protocol Protocol
+	// Stages are what stands between connections and the wire; nil: nothing.
+	Stages Stages
 	// snap is what the loop begins with.
 	snap *topology.Snapshot
 }

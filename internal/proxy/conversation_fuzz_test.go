@@ -301,7 +301,9 @@ func FuzzConversation(f *testing.F) {
 		f.Add(improvised(seed), seed%2 == 0)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, completions bool) {
-		play(t, map[bool]string{false: "fake", true: "completions"}[completions], b)
+		in := map[bool]string{false: "fake", true: "completions"}[completions]
+		play(t, in, b)
+		play(t, scrambledLike[in], b)
 	})
 }
 
@@ -319,7 +321,10 @@ func improvised(seed uint64) []byte {
 // Many conversations, made up at random; on epoll, which is slower, fewer, and under
 // the race detector, which finds nothing more in the next thousand.
 func TestConversations(t *testing.T) {
-	for in, many := range map[string]uint64{"fake": 2000, "completions": 2000, "epoll": 100} {
+	for in, many := range map[string]uint64{
+		"fake": 2000, "completions": 2000, "epoll": 100,
+		"scrambled": 500, "scrambled completions": 500, "scrambled epoll": 50,
+	} {
 		if testing.Short() {
 			many = min(many, 200)
 		}

@@ -108,6 +108,9 @@ func converseIn(t testing.TB, in world, lines string, lang dialect, loops int) *
 	c := &conversation{
 		world: in, t: t, lang: lang, lines: lines, now: time.Second, sent: map[string]*sentKey{}, learned: new(redis.Learned), measures: allMeasures(),
 	}
+	if s, ok := in.(*scrambled); ok {
+		s.moved = func() { c.moved++ }
+	}
 	for i := range 3 {
 		s := &stub{talk: c, index: i, addr: &unix.SockaddrUnix{Name: abstract()}, last: map[int]lastWrite{}}
 		s.up()
@@ -160,7 +163,7 @@ func (c *conversation) read(lines string) *config.Pool {
 
 // poolOptions are one loop's.
 func (c *conversation) poolOptions() []proxy.PoolOptions {
-	return []proxy.PoolOptions{{Config: c.pool, Topology: c.topo, Protocol: protocolOf(c.pool, c.learned)}}
+	return []proxy.PoolOptions{{Config: c.pool, Topology: c.topo, Protocol: protocolOf(c.pool, c.learned), Stages: c.world.stages()}}
 }
 
 func (c *conversation) layout() stats.Layout {

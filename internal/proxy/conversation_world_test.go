@@ -8,7 +8,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/eventloop"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/testkit/scramble"
 )
 
 // A world is what a conversation's connections are made of.
@@ -18,6 +21,9 @@ type world interface {
 	// listen returns the number of a listening socket for the proxy, close closes it.
 	listen(t testing.TB, sa unix.Sockaddr) int
 	close(fd int)
+	// stages are what stands between the proxy's connections and the world; nil:
+	// nothing.
+	stages() proxy.Stages
 	// serve listens for a stub, and dial connects a party to the proxy.
 	serve(t testing.TB, sa unix.Sockaddr) port
 	dial(t testing.TB, sa unix.Sockaddr) end
@@ -39,13 +45,69 @@ type end interface {
 
 // worlds are all there are, by name.
 var worlds = map[string]func() world{
-	"epoll": func() world { return kernel{} },
-	"fake":  func() world { return fake{eventloop.NewNetwork()} },
-	"completions": func() world {
-		n := eventloop.NewNetwork()
-		n.Completions = true
-		return fake{n}
-	},
+	"epoll":                 func() world { return kernel{} },
+	"fake":                  func() world { return network(false) },
+	"completions":           func() world { return network(true) },
+	"scrambled":             func() world { return &scrambled{world: network(false)} },
+	"scrambled completions": func() world { return &scrambled{world: network(true)} },
+	"scrambled epoll":       func() world { return &scrambled{world: kernel{}} },
+}
+
+// scrambledLike are the worlds that are another with a stage, by the name of that.
+var scrambledLike = map[string]string{"fake": "scrambled", "completions": "scrambled completions", "epoll": "scrambled epoll"}
+
+// network is a world without descriptors.
+func network(completions bool) fake {
+	n := eventloop.NewNetwork()
+	n.Completions = completions
+	return fake{n}
+}
+
+// A scrambled is a world in whose connections a stage stands at either end.
+type scrambled struct {
+	world
+	// early: a stage that dials waits for no answer, and whoever says that no more comes
+	// ends the socket too.
+	early bool
+	ends  int
+	// moved is called when bytes have come to an end.
+	moved func()
+}
+
+func (s *scrambled) stages() proxy.Stages { return s }
+
+// Client implements proxy.Stages.
+func (s *scrambled) Client() eventloop.Stage { return &scramble.Stage{} }
+
+// Server implements proxy.Stages.
+func (s *scrambled) Server(*config.Server) eventloop.Stage {
+	return &scramble.Stage{Dials: true, Early: s.early}
+}
+
+func (s *scrambled) end(raw end, dials bool) end {
+	s.ends++
+	return scramble.NewEnd(raw, dials, !s.early && s.ends%2 != 0, s.moved)
+}
+
+func (s *scrambled) serve(t testing.TB, sa unix.Sockaddr) port {
+	return scrambledPort{s.world.serve(t, sa), s}
+}
+
+func (s *scrambled) dial(t testing.TB, sa unix.Sockaddr) end {
+	return s.end(s.world.dial(t, sa), true)
+}
+
+type scrambledPort struct {
+	port
+	world *scrambled
+}
+
+func (p scrambledPort) accept() (end, bool) {
+	raw, ok := p.port.accept()
+	if !ok {
+		return nil, false
+	}
+	return p.world.end(raw, false), true
 }
 
 // A fake is a world without descriptors.
@@ -56,6 +118,8 @@ func (f fake) newLoop() func(time.Time, eventloop.Hook) (*eventloop.Loop, error)
 func (f fake) listen(_ testing.TB, sa unix.Sockaddr) int { return f.net.Listen(sa) }
 
 func (f fake) close(int) {}
+
+func (f fake) stages() proxy.Stages { return nil }
 
 func (f fake) serve(_ testing.TB, sa unix.Sockaddr) port { return fakePort{f.net.Serve(sa)} }
 
@@ -93,6 +157,8 @@ func (kernel) listen(t testing.TB, sa unix.Sockaddr) int {
 }
 
 func (kernel) close(fd int) { unix.Close(fd) }
+
+func (kernel) stages() proxy.Stages { return nil }
 
 func (k kernel) serve(t testing.TB, sa unix.Sockaddr) port { return unixPort(k.listen(t, sa)) }
 

@@ -61,7 +61,7 @@ func (c *serverConn) connect() (inProgress bool, err error) {
 		s.stats[stats.Dials]++
 		addr := (*addrs)[s.nextAddr%len(*addrs)]
 		c.addr = addr
-		if inProgress, err = ctx.loop.Dial(&c.Conn, addr, c.keepalive(), c); err != nil {
+		if inProgress, err = ctx.loop.Dial(&c.Conn, addr, c.keepalive(), c, c.stage()); err != nil {
 			s.nextAddr++
 			continue
 		}

@@ -162,7 +162,7 @@ func (p *ServerPool) accept(fd int) {
 	ctx := p.ctx
 	ctx.loop.Tune(fd, keepaliveOf(p.conf))
 	c := newClient(p)
-	if err := ctx.loop.Attach(&c.Conn, fd, false, c); err != nil {
+	if err := ctx.loop.AttachStaged(&c.Conn, fd, false, c, p.clientStage()); err != nil {
 		ctx.lost(p.topo.Lineage)
 		return
 	}

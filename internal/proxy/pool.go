@@ -19,6 +19,7 @@ type ServerPool struct {
 	conf    *config.Pool
 	topo    *topology.Topology
 	proto   capabilities
+	stages  Stages
 	servers []*Server
 	stats   *stats.PoolShard
 	// commands are the protocol's, by msg.Type.
@@ -117,6 +118,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		conf:   o.Config,
 		topo:   o.Topology,
 		proto:  capabilitiesOf(o.Protocol),
+		stages: o.Stages,
 		stats:  &ctx.shard.Pools[index],
 		parser: o.Protocol.NewRequestParser(),
 		snap:   o.snap,

@@ -391,8 +391,12 @@ func (c *serverConn) deliver(r msg.Reply) {
 func (c *serverConn) OnEnding() {}
 
 // OnEOF implements eventloop.Handler. A server that sends no more gets no more
-// requests.
-func (c *serverConn) OnEOF() { c.fail(msg.ServerEOF) }
+// requests. If its stage was not ready it could not be connected to.
+func (c *serverConn) OnEOF() {
+	if !c.tryNext(msg.ServerEOF) {
+		c.fail(msg.ServerEOF)
+	}
+}
 
 // OnError implements eventloop.Handler.
 func (c *serverConn) OnError(err syscall.Errno) {

@@ -76,6 +76,11 @@ func (c *client) collect(req *msg.Request) bool {
 	case what == msg.Unqueued:
 		c.abort()
 		c.local(req)
+	case c.overdue && what == msg.Executes:
+		bars := c.session.Bars
+		c.session.EndMulti()
+		c.endMulti(bars)
+		c.refuse(req, msg.RequestTimedout)
 	case c.overdue:
 		c.unqueue(req, msg.RequestTimedout)
 	case what == msg.Unlearnt:

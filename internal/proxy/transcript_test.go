@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/eventloop"
+	"nuthatch/internal/testkit/scramble"
 	"nuthatch/internal/topology"
 )
 
@@ -25,7 +27,7 @@ import (
 // A story is told in steps, each a line, what it brings along, `----`, and what was
 // seen. Names of clients are free; servers are a, b and c.
 //
-//	pool                     the pool's configuration
+//	pool                     the pool's configuration; `wire`: see below
 //	client ann says          a line a request; part=N: only N bytes, the rest by `client ann goes-on`
 //	client ann hears         all that has come
 //	client ann stops | closes
@@ -46,15 +48,36 @@ import (
 // stands for bytes as they are.
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/transcripts", func(t *testing.T, path string) {
-		s := &story{t: t, clients: map[string]*party{}, rest: map[end][]byte{}}
-		datadriven.RunTest(t, path, s.step)
-		s.end()
+		tell(t, path, func(net fake) world { return net })
 	})
+}
+
+// Stories go as they are told with a stage on all connections, too. Those in which it
+// matters how many bytes go over the wire say so: `pool wire`.
+func TestTranscriptsScrambled(t *testing.T) {
+	datadriven.Walk(t, "testdata/transcripts", func(t *testing.T, path string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "\npool wire\n") {
+			tell(t, path, func(net fake) world { return &scrambled{world: net, early: true} })
+		}
+	})
+}
+
+// tell plays the story of that file in a world on a network.
+func tell(t *testing.T, path string, on func(fake) world) {
+	t.Helper()
+	s := &story{t: t, on: on, clients: map[string]*party{}, rest: map[end][]byte{}}
+	datadriven.RunTest(t, path, s.step)
+	s.end()
 }
 
 // A story is a transcript that is played.
 type story struct {
 	t    *testing.T
+	on   func(fake) world
 	talk *conversation
 	net  *eventloop.Network
 	// clients are the parties, by name.
@@ -124,7 +147,7 @@ func (s *story) begin(d *datadriven.TestData) {
 	if strings.Contains(d.Input, "redis: true") {
 		lang = resp{}
 	}
-	s.talk = converseIn(s.t, fake{s.net}, indented(d.Input), lang, arg(s.t, d, "loops", 1))
+	s.talk = converseIn(s.t, s.on(fake{s.net}), indented(d.Input), lang, arg(s.t, d, "loops", 1))
 	s.talk.cuts = true
 	s.keys = map[string]string{}
 }
@@ -247,6 +270,11 @@ func (s *story) say(e end, out []byte, n int) {
 		if sent == 0 && !s.talk.turn() {
 			s.rest[e] = append(out, s.rest[e]...) // it is not read from
 			return
+		}
+	}
+	if e, ok := e.(*scramble.End); ok {
+		for !e.Flush() && s.talk.turn() {
+			continue
 		}
 	}
 }

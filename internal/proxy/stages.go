@@ -1,0 +1,31 @@
+package proxy
+
+import (
+	"nuthatch/internal/config"
+	"nuthatch/internal/eventloop"
+)
+
+// Stages make what stands between a pool's connections and the wire, such as TLS.
+// Either method may return nil: nothing does. They are called by all loops.
+type Stages interface {
+	// Client is for a client that was accepted.
+	Client() eventloop.Stage
+	// Server is for a connection to the server.
+	Server(s *config.Server) eventloop.Stage
+}
+
+// clientStage is the stage of a new client; nil: none.
+func (p *ServerPool) clientStage() eventloop.Stage {
+	if p.stages == nil {
+		return nil
+	}
+	return p.stages.Client()
+}
+
+// stage is the stage of the connection that is about to be made; nil: none.
+func (c *serverConn) stage() eventloop.Stage {
+	if s := c.pool.stages; s != nil {
+		return s.Server(c.server.conf)
+	}
+	return nil
+}
