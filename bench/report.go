@@ -9,15 +9,16 @@ import (
 // report is the document docs/BENCHMARKS.md.
 func (f findings) report(description []string) string {
 	var b strings.Builder
-	b.WriteString("# Benchmarks\n\nWritten by `make bench`; run it to measure your own machine. ")
-	b.WriteString("Absolute values drift with the hour and the machine's neighbours; the ratios within a round do not.\n\n")
+	b.WriteString("# Benchmarks\n\n")
+	b.WriteString(folded("", "Written by `make bench`; run it to measure your own machine. "+
+		"Absolute values drift with the hour and the machine's neighbours; the ratios within a round do not.") + "\n\n")
 	for _, line := range description {
-		b.WriteString("- " + line + "\n")
+		b.WriteString("- " + folded("  ", line) + "\n")
 	}
 	b.WriteString(f.disturbance())
 	section := func(title, text string, t table) {
 		if len(t.rows) > 0 {
-			fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s", title, text, t)
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s", title, folded("", text), t)
 		}
 	}
 	section("Targets", "What nuthatch sets itself, as a ratio to nutcracker in the same round, and what this run has seen.", f.targets())
@@ -49,8 +50,8 @@ func (f findings) report(description []string) string {
 			"On fewer than four cores loops, servers and load compete for all of them, and throughput says little.",
 		threadsTable(f.threads))
 	if f.growth {
-		b.WriteString("\n## Growth\n\nCPU microseconds per request, medians, and the ratio to nutcracker. ")
-		b.WriteString("A pool of 100 or 1,000 servers names the same three many times.\n")
+		b.WriteString("\n## Growth\n\n" + folded("", "CPU microseconds per request, medians, and the ratio to nutcracker. "+
+			"A pool of 100 or 1,000 servers names the same three many times.") + "\n")
 		for _, a := range axes {
 			if t := f.growthTable(a); len(t.rows) > 1 {
 				fmt.Fprintf(&b, "\n%s:\n\n%s", a.title, t)
@@ -74,9 +75,32 @@ func (f findings) disturbance() string {
 	if median(others) <= busyAbove {
 		return ""
 	}
-	return fmt.Sprintf("- **The machine was busy with something else**, which used %s of it (median; %s to %s): "+
-		"absolute values and latencies mean nothing, ratios something.\n",
-		percent(median(others)), percent(slices.Min(others)), percent(slices.Max(others)))
+	return "- " + folded("  ", fmt.Sprintf("**The machine was busy with something else**, which used %s of it (median; %s to %s): "+
+		"absolute values and latencies mean nothing, ratios something.",
+		percent(median(others)), percent(slices.Min(others)), percent(slices.Max(others)))) + "\n"
+}
+
+// textWidth is the longest line of the document outside of tables, in bytes.
+const textWidth = 100
+
+// folded breaks a text into lines; those after the first begin with indent.
+func folded(indent, text string) string {
+	var b strings.Builder
+	width := len(indent)
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case width+len(" ")+len(word) > textWidth:
+			b.WriteString("\n" + indent)
+			width = len(indent)
+		default:
+			b.WriteString(" ")
+			width++
+		}
+		b.WriteString(word)
+		width += len(word)
+	}
+	return b.String()
 }
 
 // metric is a number of a sample, for the table of ratios.
