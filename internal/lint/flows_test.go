@@ -1,0 +1,103 @@
+package lint
+
+import (
+	"go/ast"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// flowFaults returns what a page of flows names and the tree does not have. A block is a
+// row of a table or a paragraph; the functions that it names are in the packages of the
+// files that it names.
+func flowFaults(page string, files map[string]map[string]bool) (faults []string) {
+	file, function := regexp.MustCompile("`([a-z_0-9/]+\\.go)`"), regexp.MustCompile("`([A-Za-z]+)`")
+	for _, block := range regexp.MustCompile(`\n\n|\n\|`).Split(page, -1) {
+		cells := strings.Split(block, " | ")
+		named := file.FindAllStringSubmatch(block, -1)
+		if len(named) == 0 {
+			continue
+		}
+		have := map[string]bool{}
+		for _, m := range named {
+			name := "internal/" + m[1]
+			if files[name] == nil {
+				faults = append(faults, "there is no file "+name)
+			}
+			for other, functions := range files {
+				if path.Dir(other) == path.Dir(name) {
+					for f := range functions {
+						have[f] = true
+					}
+				}
+			}
+		}
+		text := cells[len(cells)-1]
+		if len(cells) == 1 {
+			text = strings.Join(regexp.MustCompile(`\(([^()]*)\)`).FindAllString(block, -1), " ")
+		}
+		for _, m := range function.FindAllStringSubmatch(text, -1) {
+			if !have[m[1]] {
+				faults = append(faults, "no file of that row has the function "+m[1]+": "+strings.TrimSpace(block))
+			}
+		}
+	}
+	return faults
+}
+
+// functionsOf are the functions and methods of each file that is no test.
+func functionsOf(t *testing.T) map[string]map[string]bool {
+	files := map[string]map[string]bool{}
+	for _, f := range tree(t) {
+		if f.test {
+			continue
+		}
+		files[f.path] = map[string]bool{}
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok {
+				files[f.path][fn.Name.Name] = true
+			}
+		}
+	}
+	return files
+}
+
+// TestFlowsAreTrue: the files and functions of docs/FLOWS.md are there.
+func TestFlowsAreTrue(t *testing.T) {
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs/FLOWS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(page), ".go`"); n < 40 {
+		t.Errorf("docs/FLOWS.md names %d files", n)
+	}
+	for _, fault := range flowFaults(string(page), functionsOf(t)) {
+		t.Errorf("docs/FLOWS.md: %s", fault)
+	}
+}
+
+// TestFlowRulesCatch proves that the check above can fail.
+func TestFlowRulesCatch(t *testing.T) {
+	files := map[string]map[string]bool{
+		"internal/a/x.go": {"f": true}, "internal/a/y.go": {"g": true}, "internal/b/z.go": {"h": true},
+	}
+	for page, want := range map[string]int{
+		"| step | `a/x.go` | `f`, `g` |": 0,
+		"| step | `a/x.go` | `h` |":      1,
+		"| step | `a/q.go` | `f` |":      1,
+		"Text: `b/z.go` (`h`).":          0,
+		"Text: `b/z.go` (`f`), `h`.":     1,
+		"Text of `partial`.":             0,
+	} {
+		if got := flowFaults(page, files); len(got) != want {
+			t.Errorf("%q: %q, want %d", page, got, want)
+		}
+	}
+}
