@@ -13,7 +13,7 @@ func (ctx *Context) Pause(t *topology.Topology) {
 	p.paused = true
 	for c := range p.everyClient() {
 		c.waits |= waitsForPool
-		c.expireWaiting()
+		ctx.refuseInTime(c)
 	}
 }
 

@@ -45,6 +45,8 @@ type client struct {
 	account
 	intake
 	presence
+	// dispatch is what becomes of its requests.
+	dispatch
 
 	// prev and next are the neighbours in the pool's list of clients.
 	prev, next *client
@@ -76,6 +78,7 @@ type client struct {
 
 func newClient(p *ServerPool) *client {
 	c := &client{pool: p}
+	c.dispatch.client = c
 	c.account.open(p.firstReply())
 	c.presence.came(p.ctx.loop.Now())
 	if p.paused {
@@ -90,7 +93,7 @@ func newClient(p *ServerPool) *client {
 // opened counts and logs a new client.
 func (c *client) opened() {
 	p := c.pool
-	c.enter()
+	p.enter(c)
 	if d := p.conf.ClientIdleTimeout; d > 0 {
 		p.checkBy(c.since + checkPeriod(d))
 	}
@@ -112,7 +115,7 @@ func (c *client) OnData(data []byte) {
 	if c.state == clientOpen && n < len(data) {
 		c.PauseRead()
 		c.keep(c.pool.ctx.bufs, data[n:], c.pool.ctx.loop.Now())
-		c.waitsFrom(c.stashedAt)
+		c.pool.ctx.refuseInTime(c)
 		if c.pool.ctx.memory.scarce(c) {
 			c.pool.ctx.memory.starve(c)
 		} else if !c.pool.ctx.answersOn() {
@@ -252,15 +255,6 @@ func (c *client) admits() bool {
 // in, before its next request is taken: its replies are only errors.
 const queuedBeforeLogin = 64 << 10
 
-// mostQueued is the client's bound on the bytes that are held for it.
-func (c *client) mostQueued() int64 {
-	most := c.pool.conf.ClientMaxQueued
-	if !c.session.Authenticated {
-		most = min(most, queuedBeforeLogin)
-	}
-	return most
-}
-
 // within reports whether the client holds less than the 1/part of its bounds.
 func (c *client) within(part int) bool {
 	n := c.inFlight()
@@ -269,8 +263,12 @@ func (c *client) within(part int) bool {
 		return c.pool.ctx.memory.fits(c)
 	}
 	conf, to := c.pool.conf, int64(part)
+	most := conf.ClientMaxQueued
+	if !c.session.Authenticated {
+		most = min(most, queuedBeforeLogin)
+	}
 	come := int64(bytes + c.outq.Len()*c.expects(c.pool.largest))
-	return n < max(1, conf.ClientMaxPipeline/part) && come < c.mostQueued()/to &&
+	return n < max(1, conf.ClientMaxPipeline/part) && come < most/to &&
 		come+int64(c.stash.Len())+int64(n)*msgSize < c.pool.ctx.memory.share/to
 }
 
@@ -359,7 +357,7 @@ func (c *client) OnEOF() {
 // OnEnding implements eventloop.Handler.
 func (c *client) OnEnding() {
 	c.ending = true
-	c.expireWaiting()
+	c.pool.ctx.refuseInTime(c)
 }
 
 // OnError implements eventloop.Handler.
@@ -407,7 +405,7 @@ func (c *client) settle() {
 		}
 	case clientOpen:
 		if c.leaveBy != 0 {
-			c.part()
+			c.pool.ctx.leaving.part(c)
 		}
 	case clientParted, clientClosed:
 	}
@@ -426,10 +424,10 @@ func (c *client) close() {
 	if c.collects() {
 		c.endMulti(c.session.Bars)
 	}
-	c.logClose()
+	logClosed(c)
 	c.Close()
-	c.leave()
-	c.leaveLane()
+	p.remove(c)
+	p.leaveLane(c)
 	if c.asks != nil {
 		c.asks.remove(c)
 	}

@@ -7,41 +7,47 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// The pool's clients on one loop, in the order in which they came.
+// A clientList is the pool's clients on one loop, in the order in which they came.
+type clientList struct {
+	// clients is the first of them, the oldest, and newest the last: they are in the order
+	// of their ids. byID is all of them.
+	clients, newest *client
+	byID            map[uint64]*client
+	// walks are those that inquiries are on through the list.
+	walks []*walk
+}
 
-// enter adds the client to its pool's list.
-func (c *client) enter() {
-	p := c.pool
-	c.prev = p.newest
+// enter adds a client.
+func (l *clientList) enter(c *client) {
+	c.prev = l.newest
 	if c.prev != nil {
 		c.prev.next = c
 	} else {
-		p.clients = c
+		l.clients = c
 	}
-	p.newest = c
-	p.byID[c.session.ID] = c
+	l.newest = c
+	l.byID[c.session.ID] = c
 }
 
-// leave takes the client off its pool's list.
-func (c *client) leave() {
-	p := c.pool
-	for _, w := range p.walks {
+// remove takes a client off the list.
+func (l *clientList) remove(c *client) {
+	for _, w := range l.walks {
 		if w.at == c {
 			w.at = c.next
 		}
 	}
 	if c.prev == nil {
-		p.clients = c.next
+		l.clients = c.next
 	} else {
 		c.prev.next = c.next
 	}
 	if c.next == nil {
-		p.newest = c.prev
+		l.newest = c.prev
 	} else {
 		c.next.prev = c.prev
 	}
 	c.prev, c.next = nil, nil
-	delete(p.byID, c.session.ID)
+	delete(l.byID, c.session.ID)
 }
 
 // A walk goes through the pool's clients, over many turns, in which some of them may
@@ -98,12 +104,12 @@ func (c *client) facts() msg.ClientFacts {
 	}
 }
 
-// everyClient are the pool's clients on this loop. The one at hand may be closed
+// everyClient are the clients of the list. The one at hand may be closed
 // meanwhile, no other.
-func (p *ServerPool) everyClient() iter.Seq[*client] {
+func (l *clientList) everyClient() iter.Seq[*client] {
 	return func(yield func(*client) bool) {
 		var next *client
-		for c := p.clients; c != nil; c = next {
+		for c := l.clients; c != nil; c = next {
 			next = c.next
 			if !yield(c) {
 				return

@@ -66,28 +66,12 @@ type Context struct {
 	answered []*question
 	// resting are the listeners that wait for a descriptor.
 	resting []*Listener
-	// nextDeadline is never later than the first deadline of any message; 0 if
-	// there is none.
-	nextDeadline int64
-	// nextCheck is when clients are looked at that may have been idle, or slow to
-	// read, for too long; 0: there are none.
-	nextCheck int64
 	// paces are those of log lines about clients, by reason.
 	paces [msg.NumReasons]pace
-	// nextExpiry is never later than the first moment when a client's request has
-	// taken too long; 0 if there is none.
-	nextExpiry int64
-	// nextIdle is when connections to servers that are not used are looked for; 0:
-	// never.
-	nextIdle int64
-	// nextSweep is when lanes without clients are looked for; 0: there are none.
-	nextSweep int64
-	// nextUnused is when private connections that nobody has are looked for; 0: there are
-	// none.
-	nextUnused int64
-	leaving    leaving
-	measures   measures
-	memory     memory
+	timers
+	leaving  leaving
+	measures measures
+	memory   memory
 	// transactions are those that are not in use. abortPace is when it may next be told
 	// that some were given up for want of memory.
 	transactions []*transaction
@@ -164,7 +148,7 @@ func NewContext(o Options) (*Context, error) {
 		nclients: new(topology.Tally),
 		outside:  o.Outside,
 	}
-	ctx.memory.ctx = ctx
+	ctx.memory.ctx, ctx.timers.ctx, ctx.inquiries.ctx, ctx.leaving.ctx = ctx, ctx, ctx, ctx
 	ctx.measures.Measures = o.Measures
 	ctx.rnd.Seed(uint64(o.Epoch.UnixNano()), uint64(o.ID))
 	if o.NewLoop == nil {
@@ -229,7 +213,7 @@ func (p *ServerPool) preconnect() {
 	}
 	j := &preconnecting{pool: p, servers: p.servers}
 	if len(p.servers)*p.conf.ServerConnections > p.ctx.turn.atOnce.Clients {
-		p.ctx.later(j)
+		p.ctx.turn.later(j)
 		return
 	}
 	for !j.connect() {
@@ -296,40 +280,22 @@ func (ctx *Context) OnTurn(now int64) int64 {
 		ctx.turn.at = n
 		ctx.turn.close()
 	}
-	if ctx.nextDeadline != 0 && now >= ctx.nextDeadline {
-		ctx.expire(now)
-	}
-	if ctx.nextExpiry != 0 && now >= ctx.nextExpiry {
-		ctx.expireRequests(now)
-	}
-	if ctx.nextIdle != 0 && now >= ctx.nextIdle {
-		ctx.closeIdleServers(now)
-	}
-	if ctx.nextSweep != 0 && now >= ctx.nextSweep {
-		ctx.sweepLanes(now)
-	}
-	if ctx.nextUnused != 0 && now >= ctx.nextUnused {
-		ctx.closeUnused(now)
-	}
+	ctx.timers.fire(now)
 	if ctx.leaving.next != 0 && now >= ctx.leaving.next {
-		ctx.leaveDue(now)
-	}
-	if ctx.nextCheck != 0 && now >= ctx.nextCheck {
-		ctx.checkClients(now)
+		ctx.leaving.due(now)
 	}
 	relief := ctx.memory.relieve(now)
 	if ctx.inquiries.next != 0 && now >= ctx.inquiries.next {
-		ctx.nextInquiry()
+		ctx.inquiries.begin()
 	}
 	if ctx.resumeClients() {
 		relief = now // the next turn follows at once
 	}
-	if ctx.work() {
+	if ctx.turn.work(ctx) {
 		relief = now
 	}
-	ctx.endServerRuns()
-	return soonest(relief, ctx.wakeListeners(now), ctx.nextDeadline, ctx.nextExpiry, ctx.nextIdle, ctx.nextSweep, ctx.nextUnused, ctx.inquiries.next,
-		ctx.nextCheck, ctx.leaving.next)
+	ctx.measures.endServerRuns(ctx.loop.Now())
+	return soonest(relief, ctx.wakeListeners(now), ctx.timers.next(), ctx.inquiries.next, ctx.leaving.next)
 }
 
 // resumeClients takes up what clients sent while they had too much in flight, or

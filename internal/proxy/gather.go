@@ -45,6 +45,7 @@ const (
 
 // inquiries are the requests of one loop's clients about clients.
 type inquiries struct {
+	ctx *Context
 	// waiting are the first ones of their clients that have not begun.
 	waiting []*gathering
 	// active is the one that is being answered, or nil.
@@ -104,8 +105,8 @@ type finding struct {
 }
 
 // gather makes all event loops answer the request, in its turn.
-func (c *client) gather(req *msg.Request) {
-	p := c.pool
+func (d *dispatch) gather(req *msg.Request) {
+	c, p := d.client, d.client.pool
 	ctx := p.ctx
 	var words mbuf.Chain
 	inquiry, ok := p.proto.inquirer.Inquire(req, &c.session, ctx.bufs, &words)
@@ -121,7 +122,7 @@ func (c *client) gather(req *msg.Request) {
 	c.gatherings = append(c.gatherings, g)
 	if len(c.gatherings) == 1 {
 		g.wait()
-		ctx.nextInquiry()
+		ctx.inquiries.begin()
 	}
 }
 
@@ -132,9 +133,8 @@ func (g *gathering) wait() {
 	ctx.inquiries.waiting = append(ctx.inquiries.waiting, g)
 }
 
-// nextInquiry begins to answer the next request that can be answered, if none is.
-func (ctx *Context) nextInquiry() {
-	q := &ctx.inquiries
+// begin begins to answer the next request that can be answered, if none is.
+func (q *inquiries) begin() {
 	q.next = 0
 	if q.active != nil {
 		return
@@ -151,7 +151,7 @@ func (ctx *Context) nextInquiry() {
 		q.waiting = append(q.waiting, g)
 	}
 	if len(q.waiting) > 0 {
-		q.next = ctx.loop.Now() + gatherPeriod
+		q.next = q.ctx.loop.Now() + gatherPeriod
 	}
 }
 
@@ -198,7 +198,7 @@ func (g *gathering) begin() {
 	for _, loop := range id.Loops() {
 		g.parts = append(g.parts, part{ctx: loop, walk: new(walk)})
 	}
-	ctx.later(g)
+	ctx.turn.later(g)
 }
 
 // ask asks those loops for the next block that have no more of the last one.
@@ -223,16 +223,16 @@ func (g *gathering) ask() {
 		}
 		l := &look{g: g, part: i, walk: p.walk, id: g.client.pool.topo.Lineage, ids: ids}
 		if p.ctx == own {
-			own.later(l)
+			own.turn.later(l)
 			continue
 		}
-		if !p.ctx.loop.Post(func() { p.ctx.later(l) }) {
+		if !p.ctx.loop.Post(func() { p.ctx.turn.later(l) }) {
 			p.ended, p.block, p.taken = true, nil, 0 // that loop has ended, and its clients with it
 			g.asked--
 		}
 	}
 	if g.asked == 0 {
-		own.later(g)
+		own.turn.later(g)
 	}
 }
 
@@ -260,7 +260,7 @@ func (g *gathering) take(i int, block []finding, n int, self, ended bool) {
 	g.self = g.self || self
 	g.asked--
 	if g.asked == 0 {
-		g.client.pool.ctx.later(g)
+		g.client.pool.ctx.turn.later(g)
 	}
 }
 

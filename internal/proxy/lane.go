@@ -80,42 +80,49 @@ func (c *client) changeLane() {
 		return
 	}
 	from := c.lane
-	c.leaveLane()
-	c.enterLane(to)
+	c.pool.leaveLane(c)
+	c.pool.enterLane(c, to)
 	if c.own != nil {
 		c.own.follow(from, to)
 	}
 	c.AwaitReplies()
 }
 
+// A laneSet is the lanes of a pool that were ever used, the first one the default.
+type laneSet struct {
+	ctx   *Context
+	lanes []lane
+	// laneByKey are their places.
+	laneByKey map[msg.Lane]int
+}
+
 // enterLane notes that the client, which is in no lane, uses the i-th.
-func (c *client) enterLane(i int) {
+func (l *laneSet) enterLane(c *client, i int) {
 	c.lane = i
 	if i > 0 {
-		c.pool.lanes[i].clients++
+		l.lanes[i].clients++
 	}
 }
 
 // leaveLane notes that the client uses its lane no more.
-func (c *client) leaveLane() {
-	if c.lane == 0 {
+func (l *laneSet) leaveLane(c *client) {
+	i := c.lane
+	if i == 0 {
 		return
 	}
-	l := &c.pool.lanes[c.lane]
-	l.clients--
-	invariant.Check(l.clients >= 0, "proxy: a lane with fewer clients than none")
-	if l.clients == 0 {
-		c.pool.lingers(c.lane)
-	}
 	c.lane = 0
+	l.lanes[i].clients--
+	invariant.Check(l.lanes[i].clients >= 0, "proxy: a lane with fewer clients than none")
+	if l.lanes[i].clients == 0 {
+		l.lingers(i)
+	}
 }
 
 // lingers notes that a lane has no clients from now on.
-func (p *ServerPool) lingers(i int) {
-	ctx := p.ctx
-	p.lanes[i].idleSince = ctx.loop.Now()
-	if ctx.nextSweep == 0 {
-		ctx.nextSweep = p.lanes[i].idleSince + laneLinger
+func (l *laneSet) lingers(i int) {
+	l.lanes[i].idleSince = l.ctx.loop.Now()
+	if l.ctx.nextSweep == 0 {
+		l.ctx.nextSweep = l.lanes[i].idleSince + laneLinger
 	}
 }
 
@@ -131,12 +138,12 @@ func (p *ServerPool) clearLanes() {
 func (p *ServerPool) laneOf(s *msg.Session) int { return p.lane(p.proto.resolve(s.Lane)) }
 
 // lane returns the index of the lane with the given key.
-func (p *ServerPool) lane(key msg.Lane) int {
-	i, known := p.laneByKey[key]
+func (l *laneSet) lane(key msg.Lane) int {
+	i, known := l.laneByKey[key]
 	if !known {
-		i = len(p.lanes)
-		p.lanes = append(p.lanes, lane{key: key})
-		p.laneByKey[key] = i
+		i = len(l.lanes)
+		l.lanes = append(l.lanes, lane{key: key})
+		l.laneByKey[key] = i
 	}
 	return i
 }
@@ -147,7 +154,7 @@ func (p *ServerPool) lane(key msg.Lane) int {
 func (p *ServerPool) adoptLanes() {
 	p.clearLanes()
 	for c := p.clients; c != nil; c = c.next {
-		c.enterLane(p.laneOf(&c.session))
+		p.enterLane(c, p.laneOf(&c.session))
 	}
 }
 
@@ -189,7 +196,8 @@ func (s *Server) conns() iter.Seq[*serverConn] {
 // sweepLanes closes the connections of the lanes that have had no client for a
 // while, and finds out when to look again. Requests that a client left behind
 // are waited for.
-func (ctx *Context) sweepLanes(now int64) {
+func (t *timers) sweepLanes(now int64) {
+	ctx := t.ctx
 	ctx.nextSweep = 0
 	for _, p := range ctx.pools {
 		for i := range p.lanes[1:] {

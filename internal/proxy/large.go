@@ -93,7 +93,7 @@ func (c *client) goOn(q *partial) {
 	c.held += q.bytes.Len()
 	c.waits |= waitsForSlices
 	c.PauseRead()
-	ctx.later(j)
+	ctx.turn.later(j)
 }
 
 // step implements job.
@@ -382,7 +382,7 @@ func (n fan) sendLater(fragments int) *largeRequest {
 		c.large = j
 		c.waits |= waitsForSlices
 		c.PauseRead()
-		p.ctx.later(j)
+		p.ctx.turn.later(j)
 	}
 	m.Working, m.Rare = true, true
 	m.Pending = int32(fragments) + 1 // one more than there are, until all are sent
@@ -438,7 +438,7 @@ func (j *largeRequest) isNext() bool { return j.c.outq.Head() == j.m && j.c.quie
 func (j *largeRequest) unpark() {
 	if j.parked && (j.c.large != j || j.m != nil && j.m.Owner == nil || j.isNext()) {
 		j.parked = false
-		j.c.pool.ctx.later(j)
+		j.c.pool.ctx.turn.later(j)
 	}
 }
 
@@ -505,7 +505,7 @@ func (n fan) mergeLater() {
 	c, parent := n.c, n.parent
 	parent.Working = true
 	each := parent.Held/max(1, int(parent.Nkeys)) + 1
-	c.pool.ctx.later(&largeMerge{c: c, m: parent, proto: c.pool.proto.Protocol, keys: min(keyStep, c.pool.ctx.turn.atOnce.Bytes/each+1)})
+	c.pool.ctx.turn.later(&largeMerge{c: c, m: parent, proto: c.pool.proto.Protocol, keys: min(keyStep, c.pool.ctx.turn.atOnce.Bytes/each+1)})
 }
 
 // step implements job.

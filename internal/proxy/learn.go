@@ -17,8 +17,8 @@ const (
 )
 
 // learn asks a server what the request means, unless that has just failed.
-func (c *client) learn(req *msg.Request) {
-	p := c.pool
+func (d *dispatch) learn(req *msg.Request) {
+	c, p := d.client, d.client.pool
 	ctx := p.ctx
 	var text mbuf.Chain
 	topic, ok := p.proto.learner.Ask(req, &c.session, ctx.bufs, &text)
@@ -30,7 +30,7 @@ func (c *client) learn(req *msg.Request) {
 		return
 	}
 	if answered != nil && answered.topic == topic {
-		c.unlearnt(answered, req)
+		answered.unlearnt(c, req)
 		return
 	}
 	if ctx.loop.Now() < p.unknown[topic] {
@@ -73,7 +73,7 @@ func (q *question) find(answer func(reply func([]byte))) {
 }
 
 // unlearnt answers a request that the question's end did not make understood.
-func (c *client) unlearnt(q *question, req *msg.Request) {
+func (q *question) unlearnt(c *client, req *msg.Request) {
 	switch {
 	case q.failure != msg.OK:
 		c.refuse(req, q.failure)
@@ -112,7 +112,7 @@ func (c *client) parseAgain() {
 	ctx := c.pool.ctx
 	c.PauseRead()
 	c.putBack(ctx.bufs, ctx.loop.Now())
-	c.waitsFrom(c.stashedAt)
+	ctx.refuseInTime(c)
 }
 
 // tellAnswered lets the clients go on whose questions have ended.

@@ -31,6 +31,7 @@ const (
 
 // leaving is what one loop is about to close.
 type leaving struct {
+	ctx     *Context
 	clients []*client
 	conns   []*serverConn
 	pools   []*ServerPool
@@ -53,21 +54,21 @@ func (ctx *Context) Drain(by int64) {
 // dismiss asks the pool's clients to leave.
 func (p *ServerPool) dismiss(by int64) {
 	for c := range p.everyClient() {
-		c.dismiss(by)
+		p.ctx.leaving.dismiss(c, by)
 	}
 }
 
 // dismiss closes the client when it has its replies, at the latest at time by.
-func (c *client) dismiss(by int64) {
+func (l *leaving) dismiss(c *client, by int64) {
 	if c.leaveBy == 0 {
-		c.pool.ctx.leaving.clients = append(c.pool.ctx.leaving.clients, c)
-		c.pool.ctx.lookSoon()
+		l.clients = append(l.clients, c)
+		l.lookSoon()
 	}
 	c.leaveBy = by
-	if c.busy() || c.pool.ctx.turn.room() {
+	if c.busy() || l.ctx.turn.room() {
 		c.settle()
 	} else {
-		c.pool.ctx.leaving.next = c.pool.ctx.loop.Now() // it is one of many
+		l.next = l.ctx.loop.Now() // it is one of many
 	}
 }
 
@@ -78,7 +79,7 @@ func (c *client) busy() bool {
 }
 
 // part closes our side of an idle client that is to leave.
-func (c *client) part() {
+func (l *leaving) part(c *client) {
 	if c.busy() {
 		return
 	}
@@ -87,7 +88,7 @@ func (c *client) part() {
 	}
 	c.state = clientParted
 	c.lastErr = byDismissal
-	c.leaveBy = min(c.leaveBy, c.pool.ctx.loop.Now()+partingLinger)
+	c.leaveBy = min(c.leaveBy, l.ctx.loop.Now()+partingLinger)
 	c.CloseWrite()
 }
 
@@ -118,7 +119,7 @@ func (c *serverConn) replace(by int64) (gone bool) {
 	ctx := c.pool.ctx
 	c.retireBy = by
 	ctx.leaving.conns = append(ctx.leaving.conns, c)
-	ctx.lookSoon()
+	ctx.leaving.lookSoon()
 	return false
 }
 
@@ -127,15 +128,15 @@ func (p *ServerPool) leave(by int64) {
 	p.leaveBy = by
 	p.resume()
 	p.ctx.leaving.pools = append(p.ctx.leaving.pools, p)
-	p.ctx.lookSoon()
+	p.ctx.leaving.lookSoon()
 	p.dismiss(by)
 }
 
-func (ctx *Context) lookSoon() { ctx.leaving.next = ctx.loop.Now() + leavePoll }
+func (l *leaving) lookSoon() { l.next = l.ctx.loop.Now() + leavePoll }
 
-// leaveDue closes what has finished and what is overdue.
-func (ctx *Context) leaveDue(now int64) {
-	l := &ctx.leaving
+// due closes what has finished and what is overdue.
+func (l *leaving) due(now int64) {
+	ctx := l.ctx
 	more := false
 	for _, c := range l.clients {
 		overdue := now >= c.leaveBy
@@ -176,6 +177,6 @@ func (ctx *Context) leaveDue(now int64) {
 		l.next = now
 	}
 	if len(l.clients)+len(l.conns)+len(l.pools) == 0 {
-		*l = leaving{}
+		*l = leaving{ctx: ctx}
 	}
 }

@@ -26,7 +26,7 @@ const (
 
 // cut closes the client for something that it may not do.
 func (c *client) cut(why msg.Reason) {
-	c.tellCut(why)
+	tellCut(c, why)
 	c.lastErr = closeReason{why: why}
 	c.close()
 }
@@ -53,12 +53,6 @@ func (c *client) tookOutput(n int) bool {
 	return true
 }
 
-// idle reports whether the client has nothing to wait for, and has been silent
-// since the given time.
-func (c *client) idle(since int64) bool {
-	return c.active < since && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == 0
-}
-
 // checkPeriod is how often clients are looked at that may be closed after d.
 func checkPeriod(d time.Duration) int64 {
 	return min(max(int64(d)/4, minCheckPeriod), maxCheckPeriod)
@@ -73,7 +67,8 @@ func (p *ServerPool) checkBy(t int64) {
 
 // checkClients walks over the clients of the pools that have a limit of time,
 // and finds out when to do so again.
-func (ctx *Context) checkClients(now int64) {
+func (t *timers) checkClients(now int64) {
+	ctx := t.ctx
 	ctx.nextCheck = 0
 	for _, p := range ctx.pools {
 		if d := p.conf.ClientIdleTimeout; d > 0 && p.clients != nil {
@@ -90,7 +85,7 @@ func (ctx *Context) checkClients(now int64) {
 // closeIdle closes the clients that have been idle since the given time.
 func (p *ServerPool) closeIdle(since int64) {
 	for c := range p.everyClient() {
-		if c.idle(since) {
+		if c.active < since && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == 0 {
 			if !p.ctx.turn.room() {
 				p.checkBy(p.ctx.loop.Now())
 				return

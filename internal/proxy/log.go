@@ -80,7 +80,8 @@ func (c *client) attrs() []slog.Attr {
 	}
 }
 
-func (c *client) logClose() {
+// logClosed tells that the client is closed, and why.
+func logClosed(c *client) {
 	ctx := c.pool.ctx
 	level := logging.Info
 	if c.lastErr.protocol != nil || c.lastErr.isOffence() {
@@ -159,7 +160,7 @@ func (c *serverConn) logBadReply(err *msg.ProtocolError) {
 }
 
 // tellCut notes that clients begin to be cut for what they may not do.
-func (c *client) tellCut(why msg.Reason) {
+func tellCut(c *client, why msg.Reason) {
 	p := c.pool
 	if (closeReason{why: why}).isOffence() && p.topo.CutsBegin(p.ctx.loop.Now()) {
 		p.ctx.identity.Events().Add(p.event(events.ClientsCut, why, "clients are closed: "+why.String()))

@@ -83,7 +83,7 @@ type serverRun struct {
 
 // SetMeasures says what is measured from now on. It must run on the loop.
 func (ctx *Context) SetMeasures(m Measures) {
-	ctx.endRuns(ctx.loop.Now())
+	ctx.measures.endRuns(ctx.loop.Now(), ctx.loop.Now())
 	ctx.measures.Measures = m
 	ctx.loop.TimeTurns(m.TurnTimes)
 	for _, p := range ctx.pools {
@@ -97,7 +97,7 @@ func (ctx *Context) OnFlush() {
 	m.flushed = ctx.loop.Now()
 	if m.Latency || m.SlowLog {
 		m.flushed = ctx.loop.Clock()
-		ctx.endRuns(m.flushed)
+		m.endRuns(ctx.loop.Now(), m.flushed)
 	}
 }
 
@@ -113,7 +113,7 @@ func (p *ServerPool) taken(typ msg.Type, start int64) (slow bool) {
 		if r.n > 0 {
 			m.ended = append(m.ended, *r)
 			if len(m.ended) >= maxEnded {
-				p.ctx.endRuns(p.ctx.loop.Now())
+				p.ctx.measures.endRuns(p.ctx.loop.Now(), p.ctx.loop.Now())
 			}
 		}
 		*r = clientRun{pool: p, start: start, n: 1, typ: typ}
@@ -132,7 +132,7 @@ func (s *Server) answered(m *msg.Msg) {
 		r.n++
 	case ms.Latency && m.Sent != 0: // 0: the server was faster than we
 		if r.n > 0 {
-			s.pool.ctx.endServerRun(r)
+			r.end(s.pool.ctx.loop.Now())
 		}
 		*r = serverRun{server: s, sent: m.Sent, n: 1, typ: m.Type}
 		ms.serversOpen |= 1 << (m.Type % openRuns)
@@ -141,28 +141,27 @@ func (s *Server) answered(m *msg.Msg) {
 
 // endServerRuns counts the open runs of servers' replies. They must be of this
 // turn.
-func (ctx *Context) endServerRuns() {
-	m := &ctx.measures
+func (m *measures) endServerRuns(now int64) {
 	for ; m.serversOpen != 0; m.serversOpen &= m.serversOpen - 1 {
-		ctx.endServerRun(&m.servers[bits.TrailingZeros8(m.serversOpen)])
+		m.servers[bits.TrailingZeros8(m.serversOpen)].end(now)
 	}
 }
 
-func (ctx *Context) endServerRun(r *serverRun) {
+// end counts the run.
+func (r *serverRun) end(now int64) {
 	s := r.server
 	f := s.pool.commands[r.typ].Family
 	if s.latency[f] == nil {
 		s.latency[f] = new(latency.Histogram)
 	}
-	s.latency[f].Add(ctx.loop.Now()-r.sent, r.n)
+	s.latency[f].Add(now-r.sent, r.n)
 	*r = serverRun{}
 }
 
 // endRuns counts the runs of this turn; what clients were answered goes out at
 // time flush.
-func (ctx *Context) endRuns(flush int64) {
-	ctx.endServerRuns()
-	m := &ctx.measures
+func (m *measures) endRuns(now, flush int64) {
+	m.endServerRuns(now)
 	for ; m.clientsOpen != 0; m.clientsOpen &= m.clientsOpen - 1 {
 		r := &m.clients[bits.TrailingZeros8(m.clientsOpen)]
 		m.ended = append(m.ended, *r)

@@ -5,8 +5,8 @@ import "nuthatch/internal/msg"
 // one sends the request to the one server that the protocol picks, as the
 // protocol writes it for that server; the reply is merged like that of a request
 // for several. In a pool of one server it goes there as it is.
-func (c *client) one(req *msg.Request) {
-	p := c.pool
+func (d *dispatch) one(req *msg.Request) {
+	c, p := d.client, d.client.pool
 	n := len(p.everywhere())
 	nth, ok := p.proto.chooser.OneServer(req, n)
 	switch {

@@ -36,16 +36,8 @@ type ServerPool struct {
 	snap *topology.Snapshot
 	// following is the taking over of a snapshot with other servers, or nil.
 	following *following
-	// clients is the first of the pool's clients on this loop, the oldest, and newest
-	// the last: they are in the order of their ids. byID is all of them.
-	clients, newest *client
-	byID            map[uint64]*client
-	// walks are those that inquiries are on through the pool's clients.
-	walks []*walk
-	// lanes are the lanes that were ever used, the first one the default. laneByKey
-	// are their places.
-	lanes     []lane
-	laneByKey map[msg.Lane]int
+	clientList
+	laneSet
 	// questions are those that servers have been asked, by topic; nil until the
 	// first one.
 	questions map[string]*question
@@ -125,6 +117,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	}
 	p.shares = make([]uint16, p.snap.Table.NumShards())
 	p.byID = make(map[uint64]*client)
+	p.laneSet.ctx = ctx
 	p.commands = o.Protocol.Commands()
 	p.latency = make([]*latency.Histogram, len(p.commands))
 	p.commandErrors = make([]CommandErrors, len(p.commands))

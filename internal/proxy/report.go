@@ -4,8 +4,8 @@ import "nuthatch/internal/msg"
 
 // report has the request answered outside the loops, in its turn: about what all
 // of them have counted, say.
-func (c *client) report(req *msg.Request) {
-	p := c.pool
+func (d *dispatch) report(req *msg.Request) {
+	c, p := d.client, d.client.pool
 	ctx := p.ctx
 	find, ok := p.proto.reporter.Report(req, &c.session)
 	if !ok || ctx.outside == nil {
@@ -18,37 +18,13 @@ func (c *client) report(req *msg.Request) {
 		find(func(reply []byte) {
 			done()
 			// A loop that has ended, and its clients with it, needs no answer.
-			ctx.loop.Post(func() { c.reported(m, reply) })
+			ctx.loop.Post(func() { (&arrival{c, m, reply}).come() })
 		})
 	})
 	if !taken {
 		m.Err = msg.TooManyReports
 		c.OnFailure(m)
 	}
-}
-
-// reported has the reply to m.
-func (c *client) reported(m *msg.Msg, reply []byte) {
-	ctx := c.pool.ctx
-	if m.Owner == nil { // the client has gone
-		ctx.msgs.Put(m)
-		return
-	}
-	c.saw(len(reply), &c.pool.largest)
-	if n := int64(len(reply)); n > c.pool.maxReplySize() {
-		ctx.msgs.SetCome(m, n)
-		c.pool.tellLarge(m, nil)
-		m.Err = msg.ReplyTooLarge
-		c.OnFailure(m)
-		c.settle()
-		return
-	}
-	a := &arrival{c, m, reply}
-	if len(reply) > reportSlice {
-		ctx.later(a)
-		return
-	}
-	a.step(ctx)
 }
 
 // reportSlice is how much of a reply that was made outside the loops is copied at a
@@ -60,6 +36,31 @@ type arrival struct {
 	client *client
 	m      *msg.Msg
 	rest   []byte
+}
+
+// come takes the reply over, in slices if it is large.
+func (a *arrival) come() {
+	c, m := a.client, a.m
+	ctx := c.pool.ctx
+	if m.Owner == nil { // the client has gone
+		ctx.msgs.Put(m)
+		return
+	}
+	size := int64(len(a.rest))
+	c.saw(len(a.rest), &c.pool.largest)
+	if size > c.pool.maxReplySize() {
+		ctx.msgs.SetCome(m, size)
+		c.pool.tellLarge(m, nil)
+		m.Err = msg.ReplyTooLarge
+		c.OnFailure(m)
+		c.settle()
+		return
+	}
+	if size > reportSlice {
+		ctx.turn.later(a)
+		return
+	}
+	a.step(ctx)
 }
 
 // step implements job.

@@ -6,8 +6,15 @@ import (
 	"nuthatch/internal/stats"
 )
 
+// A dispatch is what becomes of a client's requests: each is forwarded, split, answered
+// here or refused. It belongs to its client, whose account and connections it uses.
+type dispatch struct {
+	client *client
+}
+
 // request carries out a whole request. The request is valid during the call.
-func (c *client) request(req *msg.Request) {
+func (d *dispatch) request(req *msg.Request) {
+	c := d.client
 	c.skip = req.Skip
 	c.lastType = req.Type
 	c.pool.stats.Values[stats.ClientRequests]++
@@ -55,8 +62,8 @@ func (c *client) request(req *msg.Request) {
 func waitsForServers(t msg.Treatment) bool { return t != msg.Local && t != msg.Quit && t != msg.Ignore }
 
 // local has the protocol answer the request, in its turn.
-func (c *client) local(req *msg.Request) {
-	p := c.pool
+func (d *dispatch) local(req *msg.Request) {
+	c, p := d.client, d.client.pool
 	ctx := p.ctx
 	c.session.WallMicros = ctx.loop.WallMicros(ctx.loop.Now())
 	lane, bars := c.session.Lane, c.session.Bars
@@ -87,8 +94,8 @@ func (c *client) local(req *msg.Request) {
 }
 
 // forward sends the request, as it is, to the server that owns its keys.
-func (c *client) forward(req *msg.Request) {
-	p := c.pool
+func (d *dispatch) forward(req *msg.Request) {
+	c, p := d.client, d.client.pool
 	if c.large != nil && p.ctx.turn.isLarge(req.Nkeys, 0) && p.ownersOf(req) && !req.NoReply {
 		c.large.deal()
 		return
@@ -104,7 +111,8 @@ func (c *client) forward(req *msg.Request) {
 }
 
 // forwardTo sends the request to s.
-func (c *client) forwardTo(s *Server, req *msg.Request) {
+func (d *dispatch) forwardTo(s *Server, req *msg.Request) {
+	c := d.client
 	conn, why := c.conn(s)
 	if why != msg.OK {
 		c.refuse(req, why)
@@ -120,7 +128,8 @@ func (c *client) forwardTo(s *Server, req *msg.Request) {
 }
 
 // sendWhole sends the request to s. Its message stands in the out-queue.
-func (c *client) sendWhole(m *msg.Msg, req *msg.Request, s *Server) {
+func (d *dispatch) sendWhole(m *msg.Msg, req *msg.Request, s *Server) {
+	c := d.client
 	conn, why := c.conn(s)
 	if why != msg.OK {
 		m.Err = why
@@ -131,7 +140,8 @@ func (c *client) sendWhole(m *msg.Msg, req *msg.Request, s *Server) {
 }
 
 // pass writes the request that m stands for to a connection.
-func (c *client) pass(m *msg.Msg, req *msg.Request, conn *serverConn) {
+func (d *dispatch) pass(m *msg.Msg, req *msg.Request, conn *serverConn) {
+	c := d.client
 	s, size := conn.server, req.View.Len()
 	c.write(req, conn.Out())
 	if m.Keep {
@@ -145,7 +155,8 @@ func (c *client) pass(m *msg.Msg, req *msg.Request, conn *serverConn) {
 }
 
 // write appends the request to out, with what is to be left out replaced.
-func (c *client) write(req *msg.Request, out *mbuf.Chain) {
+func (d *dispatch) write(req *msg.Request, out *mbuf.Chain) {
+	c := d.client
 	bufs := c.pool.ctx.bufs
 	size := req.View.Len()
 	if omit := req.Omit; omit.Len == 0 {
@@ -159,8 +170,8 @@ func (c *client) write(req *msg.Request, out *mbuf.Chain) {
 
 // broadcast sends the request, as it is or as the protocol would rather have it,
 // to every server of the pool.
-func (c *client) broadcast(req *msg.Request) {
-	p := c.pool
+func (d *dispatch) broadcast(req *msg.Request) {
+	c, p := d.client, d.client.pool
 	if preparer := p.proto.preparer; preparer != nil && !preparer.Prepare(req) {
 		c.local(req)
 		return
@@ -186,7 +197,8 @@ func (c *client) broadcast(req *msg.Request) {
 
 // conn is the client's connection to s, opened if need be, for a request or a part
 // of one. If there is none, that has failed at s.
-func (c *client) conn(s *Server) (*serverConn, msg.Reason) {
+func (d *dispatch) conn(s *Server) (*serverConn, msg.Reason) {
+	c := d.client
 	if c.own != nil {
 		if conn := c.owned(s); conn != nil {
 			why := conn.mayTake()
@@ -201,14 +213,16 @@ func (c *client) conn(s *Server) (*serverConn, msg.Reason) {
 }
 
 // slot is which of a server's connections the client keeps to.
-func (c *client) slot() int {
+func (d *dispatch) slot() int {
+	c := d.client
 	if n := c.pool.conf.ServerConnections; n > 1 {
 		return int(c.session.ID % uint64(n))
 	}
 	return 0
 }
 
-func (c *client) newMsg(req *msg.Request) *msg.Msg {
+func (d *dispatch) newMsg(req *msg.Request) *msg.Msg {
+	c := d.client
 	m := c.pool.ctx.msgs.Get()
 	c.pool.ctx.memory.expect(m, c.expects(c.pool.largest))
 	m.Owner, m.Type, m.NoReply, m.Quiet = c, req.Type, req.NoReply, req.Quiet
@@ -223,7 +237,8 @@ func (c *client) newMsg(req *msg.Request) *msg.Msg {
 }
 
 // refuse answers a request that cannot be sent, in its turn.
-func (c *client) refuse(req *msg.Request, why msg.Reason) {
+func (d *dispatch) refuse(req *msg.Request, why msg.Reason) {
+	c := d.client
 	if req.Treatment == msg.Watch {
 		c.session.Bars |= msg.RefusedWatch
 	}
@@ -238,7 +253,8 @@ func (c *client) refuse(req *msg.Request, why msg.Reason) {
 
 // refuseCross answers a request whose keys, found by owner, have different
 // owners.
-func (c *client) refuseCross(req *msg.Request) {
+func (d *dispatch) refuseCross(req *msg.Request) {
+	c := d.client
 	if req.NoReply {
 		return
 	}
@@ -248,8 +264,8 @@ func (c *client) refuseCross(req *msg.Request) {
 }
 
 // cross answers such a request, whose message stands in the out-queue.
-func (c *client) cross(m *msg.Msg, req *msg.Request) {
-	p := c.pool
+func (d *dispatch) cross(m *msg.Msg, req *msg.Request) {
+	c, p := d.client, d.client.pool
 	ctx := p.ctx
 	p.failed(m, msg.CrossServer)
 	p.proto.crossed.AppendCrossServer(ctx.bufs, &m.Reply, req, ctx.key1, ctx.key2)

@@ -42,7 +42,7 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 	r.MoveTo(ctx.bufs, c.Out())
 	c.outq.Pop()
 	if c.pool.taken(m.Type, m.Start) {
-		c.logSlow(m)
+		c.pool.ctx.measures.logSlow(c, m)
 	}
 	c.retire(m)
 	c.advance()
@@ -96,7 +96,7 @@ func (c *client) advance() {
 		}
 		c.Out().Splice(bufs, &m.Reply)
 		if c.pool.taken(m.Type, m.Start) {
-			c.logSlow(m)
+			c.pool.ctx.measures.logSlow(c, m)
 		}
 		c.retire(m)
 	}

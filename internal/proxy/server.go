@@ -456,7 +456,7 @@ func (c *serverConn) fail(why msg.Reason) {
 		c.retry(again, why)
 	}
 	if len(lost) > ctx.turn.atOnce.Keys/perMessage {
-		ctx.later(&failing{conn: c, lost: lost, why: why})
+		ctx.turn.later(&failing{conn: c, lost: lost, why: why})
 		return // the job has waiting
 	}
 	c.failAll(lost, why)
@@ -528,7 +528,7 @@ func (c *serverConn) retireSoon() bool {
 	}
 	if t.retiring == nil {
 		t.retiring = &retiring{}
-		c.pool.ctx.later(t.retiring)
+		c.pool.ctx.turn.later(t.retiring)
 	}
 	t.retiring.conns = append(t.retiring.conns, c)
 	return false

@@ -12,7 +12,8 @@ import (
 
 // barred refuses a request that the client's session does not allow, and
 // reports whether it did.
-func (c *client) barred(req *msg.Request) bool {
+func (d *dispatch) barred(req *msg.Request) bool {
+	c := d.client
 	if c.collects() {
 		return c.collect(req)
 	}
@@ -25,7 +26,8 @@ func (c *client) barred(req *msg.Request) bool {
 
 // sessionChanged follows a request that the protocol has answered, and that may
 // have changed the session: before it the lane and the bars were those given.
-func (c *client) sessionChanged(lane msg.Lane, bars msg.Bars) {
+func (d *dispatch) sessionChanged(lane msg.Lane, bars msg.Bars) {
+	c := d.client
 	if c.own != nil && c.session.Watched == 0 && c.watches() {
 		c.own.unwatch()
 	}
@@ -36,7 +38,7 @@ func (c *client) sessionChanged(lane msg.Lane, bars msg.Bars) {
 		c.endMulti(bars)
 	}
 	if c.session.Bars&^bars&msg.FailedSelect != 0 {
-		c.logFailedSelect()
+		logFailedSelect(c)
 	}
 	s := &c.session
 	if c.state != clientClosed {
@@ -45,7 +47,7 @@ func (c *client) sessionChanged(lane msg.Lane, bars msg.Bars) {
 }
 
 // logFailedSelect tells that the client did not get the database that it asked for.
-func (c *client) logFailedSelect() {
+func logFailedSelect(c *client) {
 	p := c.pool
 	missed, ok := p.selectPace.pass(p.ctx.loop.Now())
 	if !ok {

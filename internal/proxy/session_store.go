@@ -282,7 +282,8 @@ func (s *Server) closeUnused() bool {
 
 // closeUnused closes the private connections that nobody has had for a while, and finds
 // out when to look again.
-func (ctx *Context) closeUnused(now int64) {
+func (t *timers) closeUnused(now int64) {
+	ctx := t.ctx
 	ctx.nextUnused = 0
 	for _, p := range ctx.pools {
 		limit := int64(p.conf.PrivateIdleTimeout)
@@ -325,7 +326,7 @@ func (c *serverConn) move(by int64) {
 	if c.Attached() && c.retireBy == 0 {
 		c.retireBy = by
 		c.pool.ctx.leaving.conns = append(c.pool.ctx.leaving.conns, c)
-		c.pool.ctx.lookSoon()
+		c.pool.ctx.leaving.lookSoon()
 	}
 }
 

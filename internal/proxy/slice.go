@@ -1,5 +1,7 @@
 package proxy
 
+import "nuthatch/internal/mbuf"
+
 // No request holds a loop for long. What may be large is a job: it is done in
 // steps, as many in a turn as the budget allows, and the rest in the next turns,
 // after the small requests:
@@ -171,13 +173,12 @@ func (t *turn) close() {
 }
 
 // later has the job done, beginning in this turn if there is room in it.
-func (ctx *Context) later(j job) { ctx.turn.jobs = append(ctx.turn.jobs, j) }
+func (t *turn) later(j job) { t.jobs = append(t.jobs, j) }
 
 // work goes on with what is to be done, within this turn's budget, and reports
 // whether the next turn is to follow at once: as long as anything is left, and behind
 // the last of it, which may bring something to tell.
-func (ctx *Context) work() (more bool) {
-	t := &ctx.turn
+func (t *turn) work(ctx *Context) (more bool) {
 	for len(t.jobs) > 0 && (!t.worked || t.goesOn()) {
 		t.worked = true
 		if t.jobs[0].step(ctx) {
@@ -185,7 +186,7 @@ func (ctx *Context) work() (more bool) {
 			t.jobs = t.jobs[1:]
 		}
 	}
-	ctx.sweep()
+	t.sweep(ctx.bufs)
 	return len(t.jobs) > 0 || t.worked || ctx.bufs.Dropped()
 }
 
@@ -194,9 +195,9 @@ const sweepStep = 256 << 10
 
 // sweep gives back the memory of long chains, as many bytes in a turn as its budget
 // has, and a chunk at the least.
-func (ctx *Context) sweep() {
-	for t := &ctx.turn; ctx.bufs.Dropped() && t.swept < t.budget.Bytes; {
-		t.swept += ctx.bufs.Sweep(sweepStep)
+func (t *turn) sweep(bufs *mbuf.Pool) {
+	for bufs.Dropped() && t.swept < t.budget.Bytes {
+		t.swept += bufs.Sweep(sweepStep)
 	}
 }
 

@@ -44,8 +44,8 @@ func TestJobsAreDoneInSlices(t *testing.T) {
 	})
 	ctx.SetBudget(Amount{Keys: 10, Clients: 10, Bytes: 10})
 	var done []string
-	ctx.later(&countdown{keys: 100, name: "first", done: &done})
-	ctx.later(&countdown{keys: 7, name: "second", done: &done})
+	ctx.turn.later(&countdown{keys: 100, name: "first", done: &done})
+	ctx.turn.later(&countdown{keys: 7, name: "second", done: &done})
 	turns := 0
 	for ; turnsOn(t, ctx.Loop()); turns++ {
 		if turns == 100 {

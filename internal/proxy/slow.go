@@ -21,11 +21,10 @@ const (
 )
 
 // logSlow puts m, whose reply is in the client's output, into the slow log.
-func (c *client) logSlow(m *msg.Msg) {
+func (ms *measures) logSlow(c *client, m *msg.Msg) {
 	p := c.pool
 	ctx := p.ctx
 	p.stats.Values[stats.SlowRequests]++
-	ms := &ctx.measures
 	now := ctx.loop.Now()
 	if now-ms.slow.since >= slowPeriod {
 		ms.slow = slowBudget{since: now}
@@ -54,12 +53,12 @@ func (c *client) logSlow(m *msg.Msg) {
 			e.Keys = keys // of one that was not split, too
 		}
 	}
-	c.divide(m, now, e)
+	divide(m, now, e)
 	p.topo.SlowLog().Add(e)
 }
 
 // divide finds where the time of m went.
-func (c *client) divide(m *msg.Msg, now int64, e *slowlog.Entry) {
+func divide(m *msg.Msg, now int64, e *slowlog.Entry) {
 	part := decisive(m)
 	replied := part.Replied
 	if replied == 0 {

@@ -56,7 +56,7 @@ func (p *ServerPool) follow() {
 		servers: make([]*Server, n), rows: stats.NewRows(n),
 	}
 	if n+len(p.servers) > p.ctx.turn.atOnce.Keys/perServer {
-		p.ctx.later(p.following)
+		p.ctx.turn.later(p.following)
 		return
 	}
 	p.finishFollowing()

@@ -43,8 +43,8 @@ const dealBlock = 64
 
 // fragment sends one sub-request to each server that owns some of the request's
 // keys. If that is one server the request goes to it as it is.
-func (c *client) fragment(req *msg.Request) {
-	p := c.pool
+func (d *dispatch) fragment(req *msg.Request) {
+	c, p := d.client, d.client.pool
 	if req.Nkeys == 1 || p.isWhole() {
 		c.forward(req)
 		return
@@ -54,12 +54,12 @@ func (c *client) fragment(req *msg.Request) {
 		return
 	}
 	p.ctx.turn.countAtOnce(Amount{Keys: req.Nkeys})
-	switch d := &p.ctx.deal; {
+	switch deal := &p.ctx.deal; {
 	case !p.dealKeys(req):
 		c.refuse(req, msg.ConnRefused)
-	case len(d.shares) == 1:
-		c.forwardTo(p.servers[d.shares[0].server], req)
-	case len(d.shares) > p.ctx.turn.atOnce.Clients:
+	case len(deal.shares) == 1:
+		c.forwardTo(p.servers[deal.shares[0].server], req)
+	case len(deal.shares) > p.ctx.turn.atOnce.Clients:
 		openFan(c, req).splitLater(req)
 	default:
 		openFan(c, req).split(req)

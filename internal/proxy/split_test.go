@@ -90,7 +90,7 @@ func TestDealToMostServers(t *testing.T) {
 	}
 	s := p.servers[config.MaxServers-1]
 	parent := &msg.Msg{}
-	c := &client{pool: p}
+	c := newClient(p)
 	f, _ := fan{c, parent}.fragment(s)
 	if f.Via.ServerName() != s.ServerName() {
 		t.Errorf("a message to server %s names server %s", s.ServerName(), f.Via.ServerName())

@@ -14,7 +14,8 @@ import (
 // deadlines and its head is the first to expire. Between two calls deadlines
 // only go away or are later than ctx.nextDeadline, so this walk over all
 // connections happens about once per timeout, and not once per turn.
-func (ctx *Context) expire(now int64) {
+func (t *timers) expire(now int64) {
+	ctx := t.ctx
 	ctx.nextDeadline = 0
 	for _, p := range ctx.pools {
 		p.expire(now)
@@ -38,7 +39,8 @@ func (p *ServerPool) expire(now int64) {
 	}
 }
 
-func (ctx *Context) expireConn(c *serverConn, now int64) {
+func (t *timers) expireConn(c *serverConn, now int64) {
+	ctx := t.ctx
 	deadline := int64(0)
 	if head := c.queue.Head(); head != nil {
 		deadline = head.Deadline
@@ -67,23 +69,16 @@ const expiryStep = int64(10 * time.Millisecond)
 
 // expireBy sets when the request fails without a reply, counted from when it came,
 // which may have been a while ago.
-func (ctx *Context) expireBy(m *msg.Msg, t int64) {
-	m.Expires, m.Rare = t, true
-	ctx.nextExpiry = soonest(ctx.nextExpiry, t)
-}
-
-// waitsFrom notes when the stash has begun to fill. In a paused pool its requests may
-// have to be refused before the pause ends.
-func (c *client) waitsFrom(t int64) {
-	if limit := c.pool.conf.RequestTimeout; limit > 0 {
-		c.pool.ctx.nextExpiry = soonest(c.pool.ctx.nextExpiry, t+int64(limit))
-	}
+func (t *timers) expireBy(m *msg.Msg, at int64) {
+	m.Expires, m.Rare = at, true
+	t.nextExpiry = soonest(t.nextExpiry, at)
 }
 
 // expireRequests answers the requests of clients that have taken too long at time
 // now, and finds out when to look again. Like the queues of servers, those of
 // clients are in the order of these times.
-func (ctx *Context) expireRequests(now int64) {
+func (t *timers) expireRequests(now int64) {
+	ctx := t.ctx
 	ctx.nextExpiry = 0
 	for _, p := range ctx.pools {
 		p.expireRequests(now)
@@ -117,7 +112,7 @@ func (c *client) expire(now int64) {
 			p.proto.AppendError(ctx.bufs, c.Out(), m.Why(msg.RequestTimedout))
 		}
 		if p.taken(m.Type, m.Start) {
-			c.logSlow(m)
+			c.pool.ctx.measures.logSlow(c, m)
 		}
 		var late *serverConn
 		if c.own != nil {
@@ -159,10 +154,10 @@ func (c *client) expire(now int64) {
 // must not keep its descriptor for the whole pause.
 const endingPatience = int64(2 * time.Second)
 
-// expireWaiting sets when the client's waiting requests are refused.
-func (c *client) expireWaiting() {
-	ctx := c.pool.ctx
-	ctx.nextExpiry = soonest(ctx.nextExpiry, c.dueAt(c.patience(int64(c.pool.conf.RequestTimeout))))
+// refuseInTime sets when the client's waiting requests are refused. In a paused pool that
+// may be before the pause ends.
+func (t *timers) refuseInTime(c *client) {
+	t.nextExpiry = soonest(t.nextExpiry, c.dueAt(c.patience(int64(c.pool.conf.RequestTimeout))))
 }
 
 // tellExpired tells that requests have taken too long.
@@ -182,7 +177,8 @@ const idleLooks = 4
 // closeIdleServers closes the connections to servers that have not been used for
 // server_idle_timeout, and finds out when to look again. A connection is idle if
 // nothing was written since the last look, so a request costs nothing.
-func (ctx *Context) closeIdleServers(now int64) {
+func (t *timers) closeIdleServers(now int64) {
+	ctx := t.ctx
 	ctx.nextIdle = 0
 	for _, p := range ctx.pools {
 		limit := int64(p.conf.ServerIdleTimeout)

@@ -1,0 +1,53 @@
+package proxy
+
+// timers are when a context has something to look for again, in the loop's nanoseconds.
+// What is looked for is found by a walk, so that a request sets no timer: a time may be
+// too early, never too late.
+type timers struct {
+	ctx *Context
+
+	// nextDeadline is never later than the first deadline of any message; 0 if
+	// there is none.
+	nextDeadline int64
+	// nextCheck is when clients are looked at that may have been idle, or slow to
+	// read, for too long; 0: there are none.
+	nextCheck int64
+	// nextExpiry is never later than the first moment when a client's request has
+	// taken too long; 0 if there is none.
+	nextExpiry int64
+	// nextIdle is when connections to servers that are not used are looked for; 0:
+	// never.
+	nextIdle int64
+	// nextSweep is when lanes without clients are looked for; 0: there are none.
+	nextSweep int64
+	// nextUnused is when private connections that nobody has are looked for; 0: there are
+	// none.
+	nextUnused int64
+}
+
+// fire looks for what is due.
+func (t *timers) fire(now int64) {
+	if t.nextDeadline != 0 && now >= t.nextDeadline {
+		t.expire(now)
+	}
+	if t.nextExpiry != 0 && now >= t.nextExpiry {
+		t.expireRequests(now)
+	}
+	if t.nextIdle != 0 && now >= t.nextIdle {
+		t.closeIdleServers(now)
+	}
+	if t.nextSweep != 0 && now >= t.nextSweep {
+		t.sweepLanes(now)
+	}
+	if t.nextUnused != 0 && now >= t.nextUnused {
+		t.closeUnused(now)
+	}
+	if t.nextCheck != 0 && now >= t.nextCheck {
+		t.checkClients(now)
+	}
+}
+
+// next is when to look next; 0: never.
+func (t *timers) next() int64 {
+	return soonest(t.nextDeadline, t.nextExpiry, t.nextCheck, t.nextIdle, t.nextSweep, t.nextUnused)
+}
