@@ -33,7 +33,7 @@ func (j *largeRequest) dealAnew() {
 		switch {
 		case j.next > 0:
 		case j.every.Len() > 0:
-			j.fan().sendLater(len(j.c.pool.servers))
+			j.fan().sendLater(len(j.c.pool.everywhere()))
 		default:
 			j.replace()
 		}
