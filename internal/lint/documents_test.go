@@ -43,10 +43,9 @@ func documents(t *testing.T) (root string, paths []string) {
 	return root, paths
 }
 
-// wide are documents whose lines are still longer.
-var wide = []string{
-	"CHANGELOG.md",
-}
+// wide has no bound on its lines: git merges the changelog by union, and a broken line
+// would be there twice.
+var wide = []string{"CHANGELOG.md"}
 
 // longLines returns the lines of prose that are too long.
 func longLines(doc string) []string {

@@ -8,8 +8,8 @@ import (
 // How shares are computed, for the reader.
 const (
 	howExact  = "counted over every value of the hash"
-	howHashed = "the hash of a key changes, so its old and its new server have nothing to do with each other"
-	howRandom = "a pool with distribution random gives a key no place"
+	howHashed = "the hash changes, so the old and the new server of a key are independent"
+	howRandom = "with distribution random no server owns a key"
 )
 
 // compareKeys returns what happens to the keys of a pool.

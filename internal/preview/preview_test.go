@@ -148,7 +148,7 @@ func TestWarnings(t *testing.T) {
 		},
 		{
 			"modula grows", parse(t, three, "distribution: modula"), parse(t, four, "distribution: modula"),
-			[]string{"counts slots", "use ketama"},
+			[]string{"keys of all servers", "use ketama"},
 		},
 	}
 	for _, tt := range tests {

@@ -37,7 +37,7 @@ func warn(old, changed *config.Pool, d *Pool) []Warning {
 	}
 	if kept, names := withWeights(old, changed); len(names) > 0 {
 		all = appendCostly(all, old, changed, kept, "weights change ("+list(names, ", ")+")",
-			"keep the weights, or change them when keys may be lost; on ketama only their proportions count")
+			"keep the weights, or change them when keys may be lost; with ketama only their proportions count")
 	}
 	if old.Distribution == hashkit.Modula && changed.Distribution == hashkit.Modula && len(all) == 0 {
 		all = appendModula(all, old, changed)
@@ -66,9 +66,9 @@ func appendModula(all []Warning, old, changed *config.Pool) []Warning {
 		return all
 	}
 	return append(all, Warning{
-		What: fmt.Sprintf("modula counts slots, so one server more or less moves keys of all: %s of the keys move, "+
-			"%s if the pool had been on ketama", Percent(now), Percent(ring)),
-		Instead: "where servers come and go, use ketama from the start; to change to it now moves keys too",
+		What: fmt.Sprintf("with modula an added or removed server moves keys of all servers: %s of the keys move, "+
+			"%s with ketama", Percent(now), Percent(ring)),
+		Instead: "use ketama if servers are added or removed; changing to it now moves keys too",
 	})
 }
 

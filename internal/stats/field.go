@@ -260,11 +260,11 @@ var PoolFields = [numPoolFields]Field{
 	Fragments:         {"fragments", "nuthatch_client_request_fragments_total", Counter, Things, "sub-requests made from requests of several keys"},
 
 	ClientRequests: {"client_requests", "nuthatch_client_requests_total", Counter, Things, "requests taken from clients"},
-	ClientsRefused: {"clients_refused", "nuthatch_client_connection_refusals_total", Counter, Things, "client connections turned away"},
+	ClientsRefused: {"clients_refused", "nuthatch_client_connection_refusals_total", Counter, Things, "client connections refused"},
 	SlowRequests:   {"slow_requests", "nuthatch_client_slow_requests_total", Counter, Things, "requests that took at least slowlog_slower_than"},
 
 	Transactions:        {"transactions", "nuthatch_client_transactions_total", Counter, Things, "transactions that servers carried out"},
-	TransactionsAborted: {"transactions_aborted", "nuthatch_client_transactions_aborted_total", Counter, Things, "transactions that were given up: DISCARD, EXECABORT, or any other end without a result"},
+	TransactionsAborted: {"transactions_aborted", "nuthatch_client_transactions_aborted_total", Counter, Things, "transactions that ended without a result: DISCARD, EXECABORT, or another failure"},
 }
 
 // ServerFields describes the statistics of a server, nutcracker's first. It is
@@ -287,10 +287,10 @@ var ServerFields = [numServerFields]Field{
 	Dials:     {"dials", "nuthatch_server_connection_attempts_total", Counter, Things, "connections to the server that were tried"},
 	Ejections: {"ejections", "nuthatch_server_ejections_total", Counter, Things, "ejections of the server"},
 	Returns:   {"returns", "nuthatch_server_ejection_ends_total", Counter, Things, "ends of an ejection of the server"},
-	Probes:    {"probes", "nuthatch_server_probe_requests_total", Counter, Things, "requests let through to the server, ejected, to see whether it answers"},
+	Probes:    {"probes", "nuthatch_server_probe_requests_total", Counter, Things, "requests let through to the ejected server, to see whether it answers"},
 
 	Retries:        {"retries", "nuthatch_server_request_retries_total", Counter, Things, "requests sent to the server again, on a fresh connection"},
-	RetriesRefused: {"retries_refused", "nuthatch_server_request_retries_refused_total", Counter, Things, "requests not sent again because too many of late were"},
+	RetriesRefused: {"retries_refused", "nuthatch_server_request_retries_refused_total", Counter, Things, "requests not sent again because too many were recently"},
 
 	PrivateConnections: {"private_connections", "nuthatch_server_private_connections", Gauge, Things, "connections to the server that single clients have to themselves, after WATCH"},
 
@@ -301,7 +301,7 @@ var ServerFields = [numServerFields]Field{
 // label loop. It is read-only.
 var LoopFields = [numLoopFields]Field{
 	Turns:        {"turns", "nuthatch_loop_turns_total", Counter, Things, "turns of the event loop"},
-	LoopClients:  {"clients", "nuthatch_loop_clients", Gauge, Things, "clients that the event loop has been dealt"},
+	LoopClients:  {"clients", "nuthatch_loop_clients", Gauge, Things, "clients of the event loop"},
 	LiveMessages: {"live_messages", "nuthatch_loop_live_messages", Gauge, Things, "requests in flight, and parts of them, that the event loop holds"},
 	LiveChunks:   {"live_chunks", "nuthatch_loop_live_chunks", Gauge, Things, "pieces of buffer memory that the event loop has in use"},
 	FreeMessages: {"free_messages", "nuthatch_loop_free_messages", Gauge, Things, "messages on the event loop's free list"},
@@ -309,9 +309,9 @@ var LoopFields = [numLoopFields]Field{
 	ChunkBytes:   {"chunk_bytes", "nuthatch_loop_live_chunk_bytes", Gauge, Bytes, "buffer memory that the event loop has in use"},
 	FreeBytes:    {"free_bytes", "nuthatch_loop_free_chunk_bytes", Gauge, Bytes, "buffer memory on the event loop's free lists"},
 	MemoryHeld:   {"memory_held", "nuthatch_loop_memory_held_bytes", Gauge, Bytes, "memory that the event loop holds for clients and what they have in flight"},
-	MemoryPauses: {"memory_pauses", "nuthatch_loop_memory_read_pauses_total", Counter, Things, "times that a connection was not read from for want of memory"},
+	MemoryPauses: {"memory_pauses", "nuthatch_loop_memory_read_pauses_total", Counter, Things, "times that a connection was not read from, for lack of memory"},
 	LongestTurn:  {"longest_turn", "nuthatch_loop_longest_turn_seconds", Gauge, Nanoseconds, "most processor time that a turn of the event loop has taken, with `turn_times`"},
-	AcceptErrors: {"accept_errors", "nuthatch_loop_accept_errors_total", Counter, Things, "times that no client could be accepted, for want of a descriptor or of memory"},
+	AcceptErrors: {"accept_errors", "nuthatch_loop_accept_errors_total", Counter, Things, "times that no client could be accepted, for lack of a descriptor or of memory"},
 }
 
 // PoolVectors describes the statistics that a pool keeps by reason. In Prometheus
@@ -319,7 +319,7 @@ var LoopFields = [numLoopFields]Field{
 var PoolVectors = [numPoolVectors]Field{
 	FailedRequests: {"failed_requests", "nuthatch_client_failed_requests_total", Counter, Things, "requests that the proxy answered with an error of its own, by reason"},
 	ClosedClients:  {"closed_clients", "nuthatch_client_connection_closes_total", Counter, Things, "client connections that ended, by reason"},
-	RefusedClients: {"refused_clients", "nuthatch_client_connection_refusals_by_reason_total", Counter, Things, "client connections turned away, by reason"},
+	RefusedClients: {"refused_clients", "nuthatch_client_connection_refusals_by_reason_total", Counter, Things, "client connections refused, by reason"},
 }
 
 // ServerVectors describes the statistics that a server keeps by reason. In
