@@ -43,8 +43,7 @@ func documents(t *testing.T) (root string, paths []string) {
 	return root, paths
 }
 
-// wide has no bound on its lines: git merges the changelog by union, and a broken line
-// would be there twice.
+// wide has no bound on its lines: every branch adds some, and broken lines would conflict.
 var wide = []string{"CHANGELOG.md"}
 
 // longLines returns the lines of prose that are too long.
