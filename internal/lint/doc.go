@@ -1,8 +1,12 @@
-// Package lint holds the architecture as a test: which package may import
-// which, and why not; what the data path may not do; how long files and
-// functions may grow. It has no code of its own to run.
+// Package lint holds the rules of the tree as tests. It has no code of its own to run.
 //
-// The tables are in layers_test.go and rules_test.go. A new package needs a
-// level in the first before the tests pass; a new reason belongs into the
-// second, as a sentence that whoever trips over it can act on.
+//	layers_test.go, rules_test.go   which package may import which, and why not
+//	datapath_test.go                what the data path may not do
+//	style_test.go                   how long files and functions may be, and the like
+//	documents_test.go               links, headings and line length of the documents
+//	troubleshooting_test.go         every error text is explained in docs/TROUBLESHOOTING.md
+//	flows_test.go                   docs/FLOWS.md names files and functions that exist
+//
+// A new package needs a level in layers_test.go. The reason in a rule is a sentence that
+// tells what to do instead.
 package lint
