@@ -441,6 +441,6 @@ func (m *Msg) cool() {
 
 // checkClear checks that nothing is left of a message but what is hot.
 func (m *Msg) checkClear() {
-	clear := m.Replied == 0 && m.Expires == 0 && m.extra == nil && m.Nkeys == 0 && m.Pending == 0
-	invariant.Check(clear && len(m.Frags) == 0 && len(m.Seq) == 0, "msg: more of a message is in use than it says")
+	rest := m.Replied == 0 && m.Expires == 0 && m.extra == nil && m.Nkeys == 0 && m.Pending == 0
+	invariant.Check(rest && len(m.Frags) == 0 && len(m.Seq) == 0, "msg: more of a message is in use than it says")
 }
