@@ -85,8 +85,10 @@ func TestIntents(t *testing.T) {
 		intent Intent
 		want   []uint16
 	}{
-		{0, Write, []uint16{0}}, {0, Read, []uint16{2, 3, 0}},
-		{1, Write, []uint16{1}}, {1, Read, []uint16{1}},
+		{0, Write, []uint16{0}},
+		{0, Read, []uint16{2, 3, 0}},
+		{1, Write, []uint16{1}},
+		{1, Read, []uint16{1}},
 	} {
 		if got := table.Targets(tt.shard, tt.intent); !slices.Equal(got, tt.want) {
 			t.Errorf("shard %d, intent %d: %v, want %v", tt.shard, tt.intent, got, tt.want)
