@@ -15,8 +15,9 @@ const (
 	hostIP4 hostKind = iota
 	hostIP6
 	hostName
-	everyIP4 // 0.0.0.0
-	everyIP  // [::], which is every IPv4 address too
+	everyIP4     // 0.0.0.0
+	everyIP      // [::], which is every IPv4 address too
+	numHostKinds = iota
 )
 
 // host is a host in one way of writing, and its kind.
@@ -83,7 +84,7 @@ type listening struct {
 type listenTable struct {
 	exact map[Address]*listening
 	// The first of each kind at a port: of those that share it, and of those that do not.
-	ports map[portKey]*[everyIP + 1]*listening
+	ports map[portKey]*[numHostKinds]*listening
 }
 
 type portKey struct {
@@ -105,7 +106,7 @@ func (a Address) canonical() Address {
 // prefers the exact one.
 func (t *listenTable) add(l *listening) *listening {
 	if t.exact == nil {
-		t.exact, t.ports = make(map[Address]*listening), make(map[portKey]*[everyIP + 1]*listening)
+		t.exact, t.ports = make(map[Address]*listening), make(map[portKey]*[numHostKinds]*listening)
 	}
 	if other := t.find(l); other != nil {
 		return other
@@ -116,7 +117,7 @@ func (t *listenTable) add(l *listening) *listening {
 	}
 	key := portKey{l.Port, l.shares}
 	if t.ports[key] == nil {
-		t.ports[key] = new([everyIP + 1]*listening)
+		t.ports[key] = new([numHostKinds]*listening)
 	}
 	if _, kind := l.host(); t.ports[key][kind] == nil {
 		t.ports[key][kind] = l

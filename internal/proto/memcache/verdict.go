@@ -34,7 +34,7 @@ func gather(dst []byte, c *mbuf.Chain) (n int) {
 	return n
 }
 
-// Verdict implements proxy.Protocol: it tells by the reply's first word whether it
+// Verdict implements proxy.Codec: it tells by the reply's first word whether it
 // can answer the command. A server that says less, or more, than it was asked
 // (one that wants a login first, say) is found out by the first reply that
 // cannot be meant for its request.
@@ -51,7 +51,7 @@ func (p *Protocol) Verdict(t msg.Type, r msg.Reply) msg.Verdict {
 	return msg.OutOfStep
 }
 
-// ErrorPrefix implements proxy.Protocol.
+// ErrorPrefix implements proxy.Codec.
 func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses msg.Reason) {
 	var code [maxCode]byte
 	prefix = codeOf(r, &code)
@@ -77,7 +77,7 @@ func head(r msg.Reply, buf []byte) []byte {
 // flags, length and unique number.
 const maxValueLine = 320
 
-// SizeOfKey implements proxy.Protocol: of the values that come with their keys.
+// SizeOfKey implements proxy.Codec: of the values that come with their keys.
 func (p *Protocol) SizeOfKey(_ msg.Type, r msg.Reply, i int, key []byte) int {
 	view := mbuf.Flat(r.Flat)
 	if r.Chain != nil {

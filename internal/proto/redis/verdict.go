@@ -8,7 +8,7 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// Verdict implements proxy.Protocol: of a command whose replies are merged, it tells
+// Verdict implements proxy.Codec: of a command whose replies are merged, it tells
 // by the first byte whether a reply has a shape that can be. Any can be an error,
 // and any may have attributes before it. A push of RESP3 answers none: the proxy asks
 // for none on connections that clients share.
@@ -46,7 +46,7 @@ func (kind mergeKind) takes(first byte) bool {
 	return true
 }
 
-// ErrorPrefix implements proxy.Protocol: it is what stands before the first blank.
+// ErrorPrefix implements proxy.Codec: it is what stands before the first blank.
 // A RESP3 error may be a text with its length before it.
 func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses msg.Reason) {
 	b := r.Flat
@@ -90,7 +90,7 @@ func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses 
 	return prefix, refuses
 }
 
-// SizeOfKey implements proxy.Protocol: of replies with an element for each key.
+// SizeOfKey implements proxy.Codec: of replies with an element for each key.
 func (p *Protocol) SizeOfKey(t msg.Type, r msg.Reply, i int, _ []byte) int {
 	if commands[t].merge != mergeElements {
 		return 0
