@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -56,19 +57,51 @@ func isMethodOf(fn *ast.FuncDecl, name string) bool {
 // orders are the comparisons that ask which of two values is the greater.
 var orders = map[token.Token]bool{token.LSS: true, token.LEQ: true, token.GTR: true, token.GEQ: true}
 
-// orderedTreatments returns where a file takes a treatment for a number.
-func orderedTreatments(f *source) []string {
+// treatments are the names of what may become of a request.
+func treatments(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, f := range tree(t) {
+		if f.dir != "internal/msg" || f.test {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			block, ok := d.(*ast.GenDecl)
+			if !ok || block.Tok != token.CONST {
+				continue
+			}
+			if first, ok := block.Specs[0].(*ast.ValueSpec); !ok || first.Type == nil || types.ExprString(first.Type) != "Treatment" {
+				continue
+			}
+			for _, spec := range block.Specs {
+				names = append(names, spec.(*ast.ValueSpec).Names[0].Name)
+			}
+		}
+	}
+	if len(names) < 2 {
+		t.Fatalf("the treatments are not found: %q", names)
+	}
+	return names
+}
+
+// orderedTreatments returns where a file takes a treatment, one of those names or a value
+// that is called so, for a number.
+func orderedTreatments(f *source, names []string) []string {
+	isTreatment := func(x ast.Expr) bool {
+		text := types.ExprString(x)
+		name, of := strings.CutPrefix(text, "msg.")
+		return strings.HasSuffix(strings.ToLower(text), "treatment") ||
+			(of || f.dir == "internal/msg") && slices.Contains(names, name)
+	}
 	var faults []string
 	ast.Inspect(f.ast, func(n ast.Node) bool {
 		x, ok := n.(*ast.BinaryExpr)
 		if !ok || !orders[x.Op] {
 			return true
 		}
-		for _, side := range []ast.Expr{x.X, x.Y} {
-			if text := strings.ToLower(types.ExprString(side)); strings.HasSuffix(text, "treatment") {
-				faults = append(faults, f.at(x.Pos())+": compares treatments by their order, which means nothing: "+
-					"ask ByKeys or ToServers, or name what you ask")
-			}
+		if isTreatment(x.X) || isTreatment(x.Y) {
+			faults = append(faults, f.at(x.Pos())+": compares treatments by their order, which means nothing: "+
+				"ask ByKeys or ToServers, or name what you ask")
 		}
 		return true
 	})
@@ -84,8 +117,9 @@ func TestOnlyParsersSetTreatments(t *testing.T) {
 }
 
 func TestTreatmentsHaveNoOrder(t *testing.T) {
+	names := treatments(t)
 	for _, f := range tree(t) {
-		for _, fault := range orderedTreatments(f) {
+		for _, fault := range orderedTreatments(f, names) {
 			t.Error(fault)
 		}
 	}
@@ -105,6 +139,9 @@ func TestTreatmentRulesCatch(t *testing.T) {
 		{"a row of a table", "internal/proto/redis/a.go", `func f() command { return command{treatment: msg.Local} }`, 0},
 		{"a question", "internal/proxy/a.go", `func f() { _ = req.Treatment == msg.Local }`, 0},
 		{"an order", "internal/proxy/a.go", `func f() { _ = req.Treatment > msg.Fragment }`, 1},
+		{"an order of a value's", "internal/proxy/a.go", `func f() { _ = t <= msg.Local }`, 1},
+		{"an order at home", "internal/msg/a.go", `func f() { _ = t <= Local }`, 1},
+		{"another order", "internal/proxy/a.go", `func f() { _ = n <= Local }`, 0},
 		{"an order of a row's", "internal/proto/redis/a_test.go", `func f() { _ = msg.One >= c.treatment }`, 1},
 	}
 	for _, tt := range tests {
@@ -112,7 +149,7 @@ func TestTreatmentRulesCatch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := append(lateTreatments(f), orderedTreatments(f)...); len(got) != tt.faults {
+		if got := append(lateTreatments(f), orderedTreatments(f, treatments(t))...); len(got) != tt.faults {
 			t.Errorf("%s: %d faults, want %d:\n%s", tt.name, len(got), tt.faults, strings.Join(got, "\n"))
 		}
 	}

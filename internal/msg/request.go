@@ -36,7 +36,7 @@ const (
 )
 
 // ByKeys tells whether a request's keys say which servers it goes to.
-func (t Treatment) ByKeys() bool { return t <= Watch }
+func (t Treatment) ByKeys() bool { return t == Forward || t == Fragment || t == Watch }
 
 // ToServers tells whether a request goes to servers.
 func (t Treatment) ToServers() bool { return t.ByKeys() || t == Broadcast || t == One }
