@@ -190,7 +190,7 @@ func (c *Conn) Flush() {
 }
 
 // live reports whether bytes go to and fro, though they may be the stage's alone.
-func (c *Conn) live() bool { return c.state >= securing }
+func (c *Conn) live() bool { return c.state == securing || c.state == open }
 
 // sendLater is Flush of what there is to send, the handler's or not.
 func (c *Conn) sendLater() {
