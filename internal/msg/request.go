@@ -203,8 +203,8 @@ func (s *Session) Again() {
 	}
 }
 
-// A Lane is a kind of server connection: which form of the protocol it speaks
-// and which database it is in. Requests that differ in that never share one.
+// A Lane is a kind of server connection: which form of the protocol it speaks, which
+// database it is in, and who it is. Requests that differ in that never share one.
 //
 // A session's lane says what the client has asked for. With which lane of server
 // connections that is served may change with the pool's configuration: the
@@ -212,6 +212,9 @@ func (s *Session) Again() {
 type Lane struct {
 	// RESP is the version of Redis's protocol, 2 or 3. 0 means 2.
 	RESP uint8
+	// User is the number of the user that the connection is logged in as; 0: the pool's
+	// own. No client asks for another yet.
+	User uint32
 	// DB is the number that the database has on the servers, or OwnDB.
 	DB int
 	// Aside: it is for requests that must not wait behind others, and its database

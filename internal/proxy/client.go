@@ -47,6 +47,8 @@ type client struct {
 	presence
 	// dispatch is what becomes of its requests.
 	dispatch
+	// multi is its transaction.
+	multi
 
 	// prev and next are the neighbours in the pool's list of clients.
 	prev, next *client
@@ -66,8 +68,6 @@ type client struct {
 	asks, answered   *question
 	askPrev, askNext *client
 
-	// tx is what is kept of a transaction until its EXEC, or nil.
-	tx *transaction
 	// own is what the client has, or had, to itself at servers; nil: nothing yet.
 	own *own
 	// large is the client's request that is done in slices, or nil.
@@ -78,7 +78,7 @@ type client struct {
 
 func newClient(p *ServerPool) *client {
 	c := &client{pool: p}
-	c.dispatch.client = c
+	c.dispatch.client, c.multi.client = c, c
 	c.account.open(p.firstReply())
 	c.presence.came(p.ctx.loop.Now())
 	if p.paused {
@@ -101,7 +101,7 @@ func (c *client) opened() {
 	p.ctx.shard.TotalConnections++
 	p.ctx.shard.CurrConnections++
 	if log := p.ctx.log; log.Enabled(logging.Info) {
-		log.Info("accepted client", c.attrs()...)
+		log.Info("accepted client", clientAttrs(c)...)
 	}
 }
 

@@ -72,12 +72,9 @@ type Context struct {
 	leaving  leaving
 	measures measures
 	memory   memory
-	// transactions are those that are not in use. abortPace is when it may next be told
-	// that some were given up for want of memory.
-	transactions []*transaction
-	abortPace    pace
-	inquiries    inquiries
-	turn         turn
+	transactions
+	inquiries inquiries
+	turn      turn
 	// waiting is scratch: what waited on a connection that failed.
 	waiting []*msg.Msg
 	// scratch
@@ -148,7 +145,7 @@ func NewContext(o Options) (*Context, error) {
 		nclients: new(topology.Tally),
 		outside:  o.Outside,
 	}
-	ctx.memory.ctx, ctx.timers.ctx, ctx.inquiries.ctx, ctx.leaving.ctx = ctx, ctx, ctx, ctx
+	ctx.memory.ctx, ctx.timers.ctx, ctx.inquiries.ctx, ctx.leaving.ctx, ctx.transactions.ctx = ctx, ctx, ctx, ctx, ctx
 	ctx.measures.Measures = o.Measures
 	ctx.rnd.Seed(uint64(o.Epoch.UnixNano()), uint64(o.ID))
 	if o.NewLoop == nil {

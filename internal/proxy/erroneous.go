@@ -45,8 +45,8 @@ func (p *ServerPool) countError(m *msg.Msg) {
 }
 
 // answer has the protocol answer the request.
-func (c *client) answer(req *msg.Request, out *mbuf.Chain) {
-	p := c.pool
+func (d *dispatch) answer(req *msg.Request, out *mbuf.Chain) {
+	c, p := d.client, d.client.pool
 	p.proto.Local(req, &c.session, p.ctx.bufs, out)
 	if req.Error != "" {
 		p.commandErrors[req.Type].Rejected++

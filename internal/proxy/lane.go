@@ -10,7 +10,8 @@ import (
 )
 
 // Lanes separate clients that must not share a server connection: those of
-// RESP2 and of RESP3, and those in different databases.
+// RESP2 and of RESP3, those in different databases, and those who are different users of
+// the servers.
 //
 //	                     lane 0: RESP2, the pool's database    lane 1: RESP3     ...
 //	client ── its lane ─► server ─► slot, slot, ...            slot, slot, ...

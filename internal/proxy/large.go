@@ -85,7 +85,8 @@ func (t *turn) isLarge(words, bytes int) bool {
 }
 
 // goOn does the client's large request in slices.
-func (c *client) goOn(q *partial) {
+func (d *dispatch) goOn(q *partial) {
+	c := d.client
 	ctx := c.pool.ctx
 	ctx.count(q)
 	j := &largeRequest{c: c, q: q, view: mbuf.Whole(&q.bytes), overdue: c.overdue}

@@ -69,9 +69,9 @@ func durationAttr(key string, d time.Duration) slog.Attr {
 	return slog.String(key, d.String())
 }
 
-// attrs names the client in a log line. It asks the kernel for the peer, so it
+// clientAttrs names the client in a log line. It asks the kernel for the peer, so it
 // is for lines that are written.
-func (c *client) attrs() []slog.Attr {
+func clientAttrs(c *client) []slog.Attr {
 	return []slog.Attr{
 		slog.String("pool", c.pool.conf.Name),
 		slog.Uint64("client", c.session.ID),
@@ -90,7 +90,7 @@ func logClosed(c *client) {
 	if !ctx.log.Enabled(level) {
 		return
 	}
-	attrs := append(c.attrs(),
+	attrs := append(clientAttrs(c),
 		slog.String("reason", c.lastErr.String()),
 		slog.Int("outstanding", c.outq.Len()))
 	if c.lastErr.isOffence() {

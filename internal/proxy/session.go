@@ -57,7 +57,7 @@ func logFailedSelect(c *client) {
 	if p.conf.FailedSelect == config.FailedSelectIgnore {
 		follows = "it goes on in the database where it was"
 	}
-	p.ctx.log.Warn("client did not get the database that it asked for", append(c.attrs(),
+	p.ctx.log.Warn("client did not get the database that it asked for", append(clientAttrs(c),
 		slog.String("database", c.session.Asked), slog.String("follows", follows), slog.Int("more_not_logged", missed))...)
 }
 

@@ -47,8 +47,8 @@ func (w *watch) lose() { w.conn, w.lost = nil, true }
 func (c *client) watches() bool { return c.own != nil && c.own.watch.server != nil }
 
 // beginWatch sends a WATCH on a connection of the client's own.
-func (c *client) beginWatch(req *msg.Request) {
-	p := c.pool
+func (d *dispatch) beginWatch(req *msg.Request) {
+	c, p := d.client, d.client.pool
 	if req.Nkeys > maxWatched {
 		c.refuse(req, msg.TooManyKeys)
 		return
@@ -92,7 +92,8 @@ func (c *client) beginWatch(req *msg.Request) {
 }
 
 // watchCross refuses a WATCH of keys of another server than those before.
-func (c *client) watchCross(req *msg.Request) {
+func (d *dispatch) watchCross(req *msg.Request) {
+	c := d.client
 	ctx := c.pool.ctx
 	ctx.key1 = append(ctx.key1[:0], c.own.watch.key...)
 	ctx.key2 = append(ctx.key2[:0], c.pool.keyOf(req, 0)...)
@@ -172,8 +173,8 @@ func (o *own) keeps() bool {
 
 // touched answers an EXEC, whose message stands in the out-queue, as if what is watched
 // had changed.
-func (c *client) touched(m *msg.Msg) {
-	p := c.pool
+func (t *multi) touched(m *msg.Msg) {
+	c, p := t.client, t.client.pool
 	c.own.unwatch()
 	p.stats.Values[stats.TransactionsAborted]++
 	p.proto.lender.AppendTouched(p.ctx.bufs, &m.Reply, &c.session)

@@ -93,16 +93,15 @@ func (t *timers) expireRequests(now int64) {
 
 func (p *ServerPool) expireRequests(now int64) {
 	for c := range p.everyClient() {
-		c.expire(now)
+		p.ctx.expireClient(c, now)
 	}
 }
 
-// expire answers the client's requests that have taken too long. Their messages
+// expireClient answers the client's requests that have taken too long. Their messages
 // stay in the queues of their servers, owned by nobody, so that order there
 // holds: the replies are dropped when they come.
-func (c *client) expire(now int64) {
-	p := c.pool
-	ctx := p.ctx
+func (t *timers) expireClient(c *client, now int64) {
+	p, ctx := c.pool, t.ctx
 	expired := 0
 	for m := c.outq.Head(); m != nil && m.Expires != 0 && m.Expires <= now && ctx.turn.roomForMessage(); m = c.outq.Head() {
 		c.outq.Pop()

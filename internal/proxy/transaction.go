@@ -58,15 +58,33 @@ type transaction struct {
 	counted int
 }
 
+// transactions are a context's.
+type transactions struct {
+	ctx *Context
+	// unused are those that are not in use. abortPace is when it may next be told that some
+	// were given up for want of memory.
+	unused    []*transaction
+	abortPace pace
+}
+
 // maxTransactions bounds how many unused transactions a context keeps.
 const maxTransactions = 256
 
 // transactor is the pool's protocol, whose session says that it has transactions.
 func (p *ServerPool) transactor() Transactor { return p.proto.transactor }
 
+// A multi is a client between its MULTI and its EXEC. It belongs to its client, whose
+// session says so.
+type multi struct {
+	client *client
+	// tx is what is kept until EXEC, or nil.
+	tx *transaction
+}
+
 // collect handles a request between MULTI and EXEC. It returns false if the request
 // is handled like any other.
-func (c *client) collect(req *msg.Request) bool {
+func (t *multi) collect(req *msg.Request) bool {
+	c := t.client
 	what := c.pool.transactor().Collect(req, &c.session)
 	switch {
 	case what == msg.Apart && (req.Treatment == msg.Quit || req.Treatment == msg.Ignore):
@@ -97,7 +115,8 @@ func (c *client) collect(req *msg.Request) bool {
 }
 
 // queue keeps a command until EXEC. Of a transaction that has failed nothing is kept.
-func (c *client) queue(req *msg.Request) {
+func (t *multi) queue(req *msg.Request) {
+	c := t.client
 	p, s := c.pool, &c.session
 	ctx := p.ctx
 	if s.Bars&msg.Aborted != 0 {
@@ -134,19 +153,22 @@ func (c *client) queue(req *msg.Request) {
 }
 
 // unqueue refuses a request, which aborts the transaction.
-func (c *client) unqueue(req *msg.Request, why msg.Reason) {
+func (t *multi) unqueue(req *msg.Request, why msg.Reason) {
+	c := t.client
 	c.abort()
 	c.refuse(req, why)
 }
 
 // abort drops the kept commands: EXEC will fail.
-func (c *client) abort() {
+func (t *multi) abort() {
+	c := t.client
 	c.session.Bars |= msg.Aborted
 	c.forgetTransaction()
 }
 
 // forgetTransaction drops the kept commands.
-func (c *client) forgetTransaction() {
+func (t *multi) forgetTransaction() {
+	c := t.client
 	if c.tx != nil {
 		c.pool.ctx.endTransaction(c.tx)
 		c.tx = nil
@@ -155,7 +177,8 @@ func (c *client) forgetTransaction() {
 
 // endMulti follows the end of a transaction of which nothing was sent. One without a
 // command is not counted.
-func (c *client) endMulti(bars msg.Bars) {
+func (t *multi) endMulti(bars msg.Bars) {
+	c := t.client
 	if c.tx != nil || bars&msg.Aborted != 0 {
 		c.pool.stats.Values[stats.TransactionsAborted]++
 	}
@@ -188,7 +211,8 @@ func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
 }
 
 // exec sends the transaction, whose EXEC req is, to its server.
-func (c *client) exec(req *msg.Request) {
+func (t *multi) exec(req *msg.Request) {
+	c := t.client
 	p, tx := c.pool, c.tx
 	ctx := p.ctx
 	if tx == nil {
@@ -236,7 +260,8 @@ func (c *client) exec(req *msg.Request) {
 
 // aborted answers an EXEC, whose message stands in the out-queue and whose transaction is
 // not sent for the given reason.
-func (c *client) aborted(m *msg.Msg, why msg.Reason) {
+func (t *multi) aborted(m *msg.Msg, why msg.Reason) {
+	c := t.client
 	ctx := c.pool.ctx
 	c.pool.failed(m, why)
 	c.pool.transactor().AppendAbort(ctx.bufs, &m.Reply, why)
@@ -248,7 +273,8 @@ func (c *client) aborted(m *msg.Msg, why msg.Reason) {
 // ownerNow is the server that the transaction goes to, by the snapshot of this moment.
 // The reason says why there is none. A transaction of which a part would not be queued
 // now has no one owner either.
-func (c *client) ownerNow(tx *transaction) (*Server, msg.Reason) {
+func (t *multi) ownerNow(tx *transaction) (*Server, msg.Reason) {
+	c := t.client
 	if tx.owner != nil {
 		if owner, why := c.placed(tx); owner != nil || why != msg.OK {
 			return owner, why
@@ -259,8 +285,8 @@ func (c *client) ownerNow(tx *transaction) (*Server, msg.Reason) {
 
 // placed is the server of the transaction's keys, by the snapshot of this moment; nil if
 // there are none, or for the reason.
-func (c *client) placed(tx *transaction) (*Server, msg.Reason) {
-	p := c.pool
+func (t *multi) placed(tx *transaction) (*Server, msg.Reason) {
+	c, p := t.client, t.client.pool
 	if tx.snap == p.routes() {
 		return tx.owner, msg.OK
 	}
@@ -291,7 +317,8 @@ func (c *client) placed(tx *transaction) (*Server, msg.Reason) {
 
 // newTransaction returns a transaction without a command. It goes to the server of what is
 // watched, if anything is.
-func (c *client) newTransaction() *transaction {
+func (t *multi) newTransaction() *transaction {
+	c := t.client
 	ctx := c.pool.ctx
 	tx := ctx.newTransaction()
 	c.pool.transactor().AppendMulti(ctx.bufs, &tx.bytes)
@@ -304,39 +331,42 @@ func (c *client) newTransaction() *transaction {
 }
 
 // newTransaction returns an empty transaction.
-func (ctx *Context) newTransaction() *transaction {
-	last := len(ctx.transactions) - 1
+func (k *transactions) newTransaction() *transaction {
+	last := len(k.unused) - 1
 	if last < 0 {
 		return new(transaction)
 	}
-	tx := ctx.transactions[last]
-	ctx.transactions = ctx.transactions[:last]
+	tx := k.unused[last]
+	k.unused = k.unused[:last]
 	return tx
 }
 
 // endTransaction gives back what the transaction holds.
-func (ctx *Context) endTransaction(tx *transaction) {
+func (k *transactions) endTransaction(tx *transaction) {
+	ctx := k.ctx
 	tx.bytes.Release(ctx.bufs)
 	ctx.countTransaction(tx)
 	*tx = transaction{key: tx.key[:0]}
-	if len(ctx.transactions) < maxTransactions {
-		ctx.transactions = append(ctx.transactions, tx)
+	if len(k.unused) < maxTransactions {
+		k.unused = append(k.unused, tx)
 	}
 }
 
 // countTransaction counts what is kept of the transaction.
-func (ctx *Context) countTransaction(tx *transaction) {
+func (k *transactions) countTransaction(tx *transaction) {
+	ctx := k.ctx
 	n := tx.bytes.Len()
 	ctx.memory.collected += n - tx.counted
 	tx.counted = n
 }
 
 // collects reports whether the client is between MULTI and EXEC.
-func (c *client) collects() bool { return c.session.Bars&msg.Collecting != 0 }
+func (t *multi) collects() bool { return t.client.session.Bars&msg.Collecting != 0 }
 
 // abortLargest aborts the largest transactions that wait for their EXEC, until the
 // memory is below the hard mark or none is left.
-func (ctx *Context) abortLargest() {
+func (k *transactions) abortLargest() {
+	ctx := k.ctx
 	var all []*client
 	for _, pools := range [][]*ServerPool{ctx.pools, ctx.leaving.pools} {
 		for _, p := range pools {
@@ -359,7 +389,7 @@ func (ctx *Context) abortLargest() {
 		c.abort()
 		ctx.memory.weigh()
 	}
-	if missed, ok := ctx.abortPace.pass(ctx.loop.Now()); ok {
+	if missed, ok := k.abortPace.pass(ctx.loop.Now()); ok {
 		ctx.log.Warn("transactions are aborted for lack of memory: their EXEC will fail",
 			slog.Int("transactions", aborted), slog.Int("bytes", freed), slog.Int("more_not_logged", missed))
 	}

@@ -137,7 +137,7 @@ func (d databases) behindDB(r *msg.Request) (fault string, at int) {
 // Resolve implements proxy.SessionKeeper: the connections of a database are those of
 // all who use it, whether they chose it or it is the pool's own.
 func (p *Protocol) Resolve(lane msg.Lane) msg.Lane {
-	return msg.Lane{RESP: uint8(version(lane)), DB: p.databases.number(lane)}
+	return msg.Lane{RESP: uint8(version(lane)), User: lane.User, DB: p.databases.number(lane)}
 }
 
 // answerSelect puts the client in another database.

@@ -135,7 +135,8 @@ func TestDatabaseErrorsAgainstRedis(t *testing.T) {
 	}
 }
 
-// TestLanesOfDatabases: those who mean one database share its connections.
+// TestLanesOfDatabases: those who mean one database share its connections, if they are
+// one user.
 func TestLanesOfDatabases(t *testing.T) {
 	p := New(Options{DB: 3, Databases: 8})
 	for _, tt := range []struct{ session, want msg.Lane }{
@@ -144,6 +145,7 @@ func TestLanesOfDatabases(t *testing.T) {
 		{msg.Lane{DB: 3}, msg.Lane{RESP: 2, DB: 3}},
 		{msg.Lane{RESP: 3, DB: msg.OwnDB}, msg.Lane{RESP: 3, DB: 3}},
 		{msg.Lane{RESP: 3, DB: 0}, msg.Lane{RESP: 3, DB: 0}},
+		{msg.Lane{User: 7, DB: msg.OwnDB}, msg.Lane{RESP: 2, User: 7, DB: 3}},
 	} {
 		if got := p.Resolve(tt.session); got != tt.want || p.Resolve(got) != got {
 			t.Errorf("%+v is served by %+v, want %+v", tt.session, got, tt.want)
