@@ -81,13 +81,29 @@ func TestDocumentsHaveOneLineLength(t *testing.T) {
 	}
 }
 
+// withoutBlocks is a document without its blocks of code.
+func withoutBlocks(doc string) string {
+	var b strings.Builder
+	fenced := false
+	for line := range strings.Lines(doc) {
+		fence := strings.HasPrefix(strings.TrimSpace(line), "```")
+		if fence {
+			fenced = !fenced
+		}
+		if !fence && !fenced {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
 // heading is the text of a heading, as the rest of its line.
 var heading = regexp.MustCompile("(?m)^#{1,6} +(.*)$")
 
 // anchors are the names of a document's headings, made as GitHub makes them.
 func anchors(doc string) map[string]bool {
-	names, fenced := map[string]bool{}, regexp.MustCompile("(?ms)^```.*?^```$")
-	for _, m := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(doc, ""), -1) {
+	names := map[string]bool{}
+	for _, m := range heading.FindAllStringSubmatch(withoutBlocks(doc), -1) {
 		name := strings.Map(func(r rune) rune {
 			switch {
 			case r == ' ':
@@ -107,8 +123,7 @@ func anchors(doc string) map[string]bool {
 
 // links are the targets of a document's links and images, code left out.
 func links(doc string) []string {
-	code := regexp.MustCompile("(?ms)^```.*?^```$|``[^\n]*?``|`[^`\n]*`")
-	doc = code.ReplaceAllStringFunc(doc, func(s string) string { return strings.Repeat("x", len(s)) })
+	doc = regexp.MustCompile("``[^\n]*?``|`[^`\n]*`").ReplaceAllString(withoutBlocks(doc), "code")
 	var targets []string
 	for _, m := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(doc, -1) {
 		targets = append(targets, m[1])

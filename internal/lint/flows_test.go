@@ -10,6 +10,8 @@ import (
 	"testing"
 )
 
+const flows = "docs/FLOWS.md"
+
 // flowFaults returns what a page of flows names and the tree does not have. A block is a
 // row of a table or a paragraph; the functions that it names are in the packages of the
 // files that it names.
@@ -71,15 +73,15 @@ func TestFlowsAreTrue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := os.ReadFile(filepath.Join(root, "docs/FLOWS.md"))
+	page, err := os.ReadFile(filepath.Join(root, flows))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(page), ".go`"); n < 40 {
-		t.Errorf("docs/FLOWS.md names %d files", n)
+		t.Errorf("%s names %d files", flows, n)
 	}
 	for _, fault := range flowFaults(string(page), functionsOf(t)) {
-		t.Errorf("docs/FLOWS.md: %s", fault)
+		t.Errorf("%s: %s", flows, fault)
 	}
 }
 
