@@ -74,7 +74,10 @@ assert.ok(keys.every((key) => found.has(key)));
 await assert.rejects(client.incr("list"), /WRONGTYPE/);
 await assert.rejects(client.call("FROBNICATE", "x"), /unknown command 'FROBNICATE'/);
 await assert.rejects(client.sinter(keys), /CROSSSLOT/);
-await assert.rejects(client.watch("list"), /a connection of its own/);
+assert.equal(await client.watch("list"), "OK");
+await client.rpush("list", "more");
+assert.equal(await client.multi().del("list").exec(), null);
+await assert.rejects(client.watch(...keys), /CROSSSLOT/);
 assert.equal(await client.get(keys[0]), `${values[0]}!`);
 
 assert.equal(await client.del(...keys, "binary", "none"), 101);

@@ -76,7 +76,7 @@ def main(port, resp):
     assert {key.encode() for key in keys} <= set(found)
 
     # Transactions, as a pipeline is by default: of one server, of keys of several, and
-    # one that is to watch.
+    # one that watches.
     with client.pipeline() as pipe:
         pipe.set("{t}a", 1).incr("{t}a").get("{t}a").ping()
         assert pipe.execute() == [True, 2, b"2", True]
@@ -87,7 +87,21 @@ def main(port, resp):
             pipe.get(key)
         refused("CROSSSLOT", pipe.execute)
         pipe.reset()
-        refused("a connection of its own", pipe.watch, "{t}a")
+        pipe.watch("{t}a")
+        seen = int(pipe.get("{t}a"))
+        client.incr("{t}a")
+        pipe.multi()
+        pipe.set("{t}a", seen + 1)
+        try:
+            pipe.execute()
+        except redis.WatchError:
+            pass
+        else:
+            raise AssertionError("a transaction succeeds whose key was changed")
+        client.transaction(lambda pipe: pipe.multi() or pipe.incr("{t}a"), "{t}a")
+        assert int(client.get("{t}a")) == seen + 2
+        pipe.watch(keys[0])
+        refused("CROSSSLOT", pipe.watch, *keys)
     assert client.execute_command("UNWATCH") in (True, b"OK")
     with client.pipeline() as pipe:
         assert pipe.delete("{t}a").execute() == [1]

@@ -167,7 +167,7 @@ func (d *duel) compareRow(row redis.Row) int {
 // in words of their own: LCS.
 var ofAnyType = strings.Split("mget,mset,msetnx,setex,psetex,setnx,lcs,del,exists,touch,unlink,copy,dump,restore,type,move,rename,renamenx,"+
 	"expire,expireat,expiretime,pexpire,pexpireat,pexpiretime,persist,ttl,pttl,object encoding,object freq,object idletime,object refcount,"+
-	"memory usage,spublish,eval,eval_ro,evalsha,evalsha_ro,fcall,fcall_ro", ",")
+	"memory usage,spublish,watch,eval,eval_ro,evalsha,evalsha_ro,fcall,fcall_ro", ",")
 
 // refusedExamples are the examples that Redis refuses: what they need cannot be
 // written down.
