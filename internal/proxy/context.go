@@ -2,12 +2,12 @@
 // server that owns their keys, and brings the replies back in order.
 //
 //	Context (one per event loop)
-//	├─ ServerPool ─── Topology (shared by all loops: ring, health, addresses)
+//	├─ ServerPool ─── Topology (shared by all loops: snapshots, health, addresses)
 //	│  ├─ client ... client              one per client connection of this loop
 //	│  └─ Server ─── serverConn ...      this loop's connections to one server
 //	└─ free lists: messages, chunks
 //
-//	request:  client.OnData ─► parse ─► Ring ─► Server ─► serverConn (in-queue) ─► flush
+//	request:  client.OnData ─► parse ─► route.Table ─► Server ─► serverConn (in-queue) ─► flush
 //	reply:    serverConn.OnData ─► parse ─► the request it answers ─► client ─► flush
 //
 // No handler writes to a socket: what is to be sent is appended to a

@@ -8,10 +8,13 @@ import (
 // A pool may get other servers without a reload: a snapshot is published, and each
 // loop takes it over between two turns:
 //
-//	begins ──► names ──────► places ─────────► swap ──────► leaves
-//	           of the old    the servers that  requests go  servers that are none any
-//	           servers       stay, and new     by the new   more finish what they owe
-//	                         ones, with rows   snapshot
+//	begins ──► names ──► places ──────────► gone ──────► swap ───────────► addresses
+//	           of the    the servers that   those that   requests go by    connections to
+//	           old       stay, and new      are none     the new ones, and  other addresses
+//	           servers   ones, with rows    any more     what goes ends    are replaced
+//
+// The servers that go let their clients wait for what they owe in the moment of the swap:
+// the next requests of those go to other servers, and would overtake it.
 //
 // Until the swap requests go by the old snapshot. Few servers are taken over at
 // once, many in slices. Later snapshots wait until that is done.
@@ -25,6 +28,7 @@ type following struct {
 	named   map[string]int
 	old     []*Server
 	servers []*Server
+	gone    []*Server
 	rows    stats.Rows
 }
 
@@ -33,7 +37,8 @@ type followStage uint8
 const (
 	followsNames followStage = iota
 	followsPlaces
-	followsLeaving
+	followsGone
+	followsAddrs
 	hasFollowed
 )
 
@@ -85,8 +90,12 @@ func (j *following) advance() {
 		j.named[j.old[n].conf.StatsName()] = n
 	case j.stage == followsPlaces && n < len(j.servers):
 		j.place(n)
-	case j.stage == followsLeaving && n < len(j.old):
-		j.leave(j.old[n])
+	case j.stage == followsGone && n < len(j.old):
+		if s := j.old[n]; s.among != j.next.Members {
+			j.gone = append(j.gone, s)
+		}
+	case j.stage == followsAddrs && n < len(j.servers):
+		j.servers[n].followAddrs(j.next.FinishBy)
 	default:
 		j.endStage()
 		return
@@ -97,7 +106,7 @@ func (j *following) advance() {
 func (j *following) endStage() {
 	j.stage, j.at = j.stage+1, 0
 	switch p := j.pool; j.stage {
-	case followsLeaving:
+	case followsAddrs:
 		j.swap()
 	case hasFollowed:
 		p.following = nil
@@ -140,22 +149,15 @@ func (j *following) swap() {
 		p.trim()
 	}
 	p.take(p.topo.Snapshot())
+	for _, s := range j.gone {
+		s.removed = true
+		s.renew(j.next.FinishBy)
+	}
 	for _, q := range p.questions {
 		q.again()
 	}
 	p.dealAnew()
 	p.preconnect()
-}
-
-// leave removes an old server that is no longer the pool's, or replaces its connections
-// if its address has changed.
-func (j *following) leave(s *Server) {
-	if s.among == j.next.Members {
-		s.followAddrs(j.next.FinishBy)
-		return
-	}
-	s.removed = true
-	s.renew(j.next.FinishBy)
 }
 
 // serverOf is the pool's server of which that is known, or nil.
