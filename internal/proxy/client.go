@@ -79,8 +79,8 @@ type client struct {
 func newClient(p *ServerPool) *client {
 	c := &client{pool: p}
 	c.dispatch.client, c.multi.client = c, c
-	c.account.open(p.firstReply())
-	c.presence.came(p.ctx.loop.Now())
+	c.openAccount(p.firstReply())
+	c.came(p.ctx.loop.Now())
 	if p.paused {
 		c.waits = waitsForPool
 	}
@@ -392,7 +392,7 @@ func (c *client) protocolError(err *msg.ProtocolError) {
 func (c *client) closing(why closeReason) {
 	c.state, c.lastErr = clientClosing, why
 	c.PauseRead()
-	c.intake.drop(c.pool.ctx.bufs)
+	c.dropStash(c.pool.ctx.bufs)
 }
 
 // settle closes a client that is closing or leaving, once it has all its
@@ -419,7 +419,7 @@ func (c *client) close() {
 	}
 	p := c.pool
 	ctx := p.ctx
-	ctx.memory.beside += c.account.name(0)
+	ctx.memory.beside += c.countNames(0)
 	c.state = clientClosed
 	if c.collects() {
 		c.endMulti(c.session.Bars)
@@ -431,7 +431,7 @@ func (c *client) close() {
 	if c.asks != nil {
 		c.asks.remove(c)
 	}
-	c.intake.drop(ctx.bufs)
+	c.dropStash(ctx.bufs)
 	if q := c.partial; q != nil {
 		c.partial = nil
 		q.parser = p.proto.NewRequestParser()

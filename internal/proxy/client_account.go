@@ -27,8 +27,8 @@ type account struct {
 	names int
 }
 
-// open begins the account of a client whose first replies may have so many bytes.
-func (a *account) open(firstReply int) { a.replySize, a.guesses = firstReply, true }
+// openAccount begins the account of a client whose first replies may have so many bytes.
+func (a *account) openAccount(firstReply int) { a.replySize, a.guesses = firstReply, true }
 
 // inFlight is how many requests have been taken and not yet answered.
 func (a *account) inFlight() int { return a.outq.Len() + a.quiet }
@@ -65,9 +65,9 @@ func (a *account) expects(others int) int {
 	return a.replySize
 }
 
-// name counts n bytes of the client's names, in place of what was counted before,
+// countNames counts n bytes of the client's names, in place of what was counted before,
 // and returns the difference.
-func (a *account) name(n int) (more int64) {
+func (a *account) countNames(n int) (more int64) {
 	more = int64(n - a.names)
 	a.names = n
 	return more

@@ -35,7 +35,7 @@ func TestAccountHolds(t *testing.T) {
 func TestAccountExpects(t *testing.T) {
 	var a account
 	others := 5 << 20
-	a.open(1 << 20)
+	a.openAccount(1 << 20)
 	if n := a.expects(others); n != others {
 		t.Errorf("before the first reply %d bytes are expected, want %d as others get", n, others)
 	}
@@ -84,7 +84,7 @@ func TestAccountNames(t *testing.T) {
 	var a account
 	sum := int64(0)
 	for _, n := range []int{10, 25, 25, 3, 0} {
-		sum += a.name(n)
+		sum += a.countNames(n)
 		if sum != int64(n) {
 			t.Errorf("%d bytes of names are counted, want %d", sum, n)
 		}

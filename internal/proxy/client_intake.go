@@ -87,9 +87,8 @@ func (in *intake) holds() int {
 	return n
 }
 
-// isEmpty reports whether nothing has come that is not taken, not even a part of
-// something.
-func (in *intake) isEmpty() bool { return in.partial == nil && in.skip == 0 && in.stash.Len() == 0 }
+// hasMore reports whether something has come that is not taken, or a part of something.
+func (in *intake) hasMore() bool { return in.partial != nil || in.skip > 0 || in.stash.Len() > 0 }
 
 // cameAt is when the request that is taken now has come.
 func (in *intake) cameAt(now int64) int64 {
@@ -125,5 +124,5 @@ func (in *intake) waited(answered bool) bool {
 	return in.waits == 0
 }
 
-// drop gives up what is in the stash.
-func (in *intake) drop(bufs *mbuf.Pool) { in.stash.Release(bufs) }
+// dropStash gives up what is in the stash.
+func (in *intake) dropStash(bufs *mbuf.Pool) { in.stash.Release(bufs) }

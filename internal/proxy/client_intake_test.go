@@ -28,22 +28,22 @@ func TestIntakeKeepsOrder(t *testing.T) {
 	if got, want := string(in.stash.AppendTo(nil)), "first second third"; got != want || in.stashedAt != 5 {
 		t.Errorf("the stash is %q of %d, want %q of 5", got, in.stashedAt, want)
 	}
-	if n := in.received(); n != 18 || in.isEmpty() {
-		t.Errorf("%d bytes have come (empty: %t), want 18", n, in.isEmpty())
+	if n := in.received(); n != 18 || !in.hasMore() {
+		t.Errorf("%d bytes have come (empty: %t), want 18", n, !in.hasMore())
 	}
 	if at := in.cameAt(9); at != 5 {
 		t.Errorf("the next request came at %d, want 5", at)
 	}
-	in.drop(bufs)
-	if at := in.cameAt(9); at != 9 || !in.isEmpty() {
-		t.Errorf("with an empty stash the next request came at %d (empty: %t), want 9", at, in.isEmpty())
+	in.dropStash(bufs)
+	if at := in.cameAt(9); at != 9 || in.hasMore() {
+		t.Errorf("with an empty stash the next request came at %d (empty: %t), want 9", at, !in.hasMore())
 	}
 	taken.AppendString(bufs, "alone")
 	in.takeAgain(bufs, &taken)
 	if in.putBack(bufs, 11); in.stashedAt != 11 {
 		t.Errorf("a request that is put back into an empty stash counts from %d, want 11", in.stashedAt)
 	}
-	in.drop(bufs)
+	in.dropStash(bufs)
 	if n := bufs.Live(); n != 0 {
 		t.Errorf("%d chunks are left", n)
 	}
@@ -51,7 +51,7 @@ func TestIntakeKeepsOrder(t *testing.T) {
 
 func TestIntakeSkips(t *testing.T) {
 	in := intake{skip: 5}
-	if in.isEmpty() {
+	if !in.hasMore() {
 		t.Error("a request is not at its end")
 	}
 	for _, step := range []struct{ data, want string }{{"abc", ""}, {"defgh", "fgh"}, {"ij", "ij"}} {
@@ -59,7 +59,7 @@ func TestIntakeSkips(t *testing.T) {
 			t.Errorf("of %q %q is left, want %q", step.data, got, step.want)
 		}
 	}
-	if !in.isEmpty() {
+	if in.hasMore() {
 		t.Error("something is left to be skipped")
 	}
 }
@@ -86,7 +86,7 @@ func TestIntakePatience(t *testing.T) {
 	bufs := new(mbuf.Pool)
 	var in intake
 	in.keep(bufs, []byte("x"), 100)
-	defer in.drop(bufs)
+	defer in.dropStash(bufs)
 	for _, tt := range []struct {
 		name   string
 		ending bool
@@ -106,7 +106,7 @@ func TestIntakePatience(t *testing.T) {
 			t.Errorf("%s: due at %d, want %d", tt.name, got, tt.want)
 		}
 	}
-	in.drop(bufs)
+	in.dropStash(bufs)
 	if got := in.dueAt(7); got != 0 {
 		t.Errorf("an empty stash is due at %d", got)
 	}

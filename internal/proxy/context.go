@@ -277,7 +277,7 @@ func (ctx *Context) OnTurn(now int64) int64 {
 		ctx.turn.at = n
 		ctx.turn.close()
 	}
-	ctx.timers.fire(now)
+	ctx.fireTimers(now)
 	if ctx.leaving.next != 0 && now >= ctx.leaving.next {
 		ctx.leaving.due(now)
 	}
@@ -292,7 +292,7 @@ func (ctx *Context) OnTurn(now int64) int64 {
 		relief = now
 	}
 	ctx.measures.endServerRuns(ctx.loop.Now())
-	return soonest(relief, ctx.wakeListeners(now), ctx.timers.next(), ctx.inquiries.next, ctx.leaving.next)
+	return soonest(relief, ctx.wakeListeners(now), ctx.nextTimer(), ctx.inquiries.next, ctx.leaving.next)
 }
 
 // resumeClients takes up what clients sent while they had too much in flight, or

@@ -75,7 +75,7 @@ func (l *leaving) dismiss(c *client, by int64) {
 // busy reports whether the client has sent something that is not answered, or is to
 // hear something, or is to end its transaction.
 func (c *client) busy() bool {
-	return c.inFlight() > 0 || c.Out().Len() > 0 || !c.intake.isEmpty() || c.large != nil || c.collects() || c.watches()
+	return c.inFlight() > 0 || c.Out().Len() > 0 || c.hasMore() || c.large != nil || c.collects() || c.watches()
 }
 
 // part closes our side of an idle client that is to leave.

@@ -141,9 +141,9 @@ func (s *Server) answered(m *msg.Msg) {
 
 // endServerRuns counts the open runs of servers' replies. They must be of this
 // turn.
-func (m *measures) endServerRuns(now int64) {
-	for ; m.serversOpen != 0; m.serversOpen &= m.serversOpen - 1 {
-		m.servers[bits.TrailingZeros8(m.serversOpen)].end(now)
+func (ms *measures) endServerRuns(now int64) {
+	for ; ms.serversOpen != 0; ms.serversOpen &= ms.serversOpen - 1 {
+		ms.servers[bits.TrailingZeros8(ms.serversOpen)].end(now)
 	}
 }
 
@@ -160,16 +160,16 @@ func (r *serverRun) end(now int64) {
 
 // endRuns counts the runs of this turn; what clients were answered goes out at
 // time flush.
-func (m *measures) endRuns(now, flush int64) {
-	m.endServerRuns(now)
-	for ; m.clientsOpen != 0; m.clientsOpen &= m.clientsOpen - 1 {
-		r := &m.clients[bits.TrailingZeros8(m.clientsOpen)]
-		m.ended = append(m.ended, *r)
+func (ms *measures) endRuns(now, flush int64) {
+	ms.endServerRuns(now)
+	for ; ms.clientsOpen != 0; ms.clientsOpen &= ms.clientsOpen - 1 {
+		r := &ms.clients[bits.TrailingZeros8(ms.clientsOpen)]
+		ms.ended = append(ms.ended, *r)
 		*r = clientRun{}
 	}
-	for i := range m.ended {
-		r := &m.ended[i]
-		if h := &r.pool.latency[r.typ]; m.Latency {
+	for i := range ms.ended {
+		r := &ms.ended[i]
+		if h := &r.pool.latency[r.typ]; ms.Latency {
 			if *h == nil {
 				*h = new(latency.Histogram)
 			}
@@ -177,7 +177,7 @@ func (m *measures) endRuns(now, flush int64) {
 		}
 		r.pool = nil
 	}
-	m.ended = m.ended[:0]
+	ms.ended = ms.ended[:0]
 }
 
 // PoolLatency is a copy of what one loop has measured of one pool.

@@ -42,7 +42,7 @@ func (d *dispatch) sessionChanged(lane msg.Lane, bars msg.Bars) {
 	}
 	s := &c.session
 	if c.state != clientClosed {
-		c.pool.ctx.memory.beside += c.account.name(len(s.Name) + len(s.LibName) + len(s.LibVersion) + len(s.Asked))
+		c.pool.ctx.memory.beside += c.countNames(len(s.Name) + len(s.LibName) + len(s.LibVersion) + len(s.Asked))
 	}
 }
 

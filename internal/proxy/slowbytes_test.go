@@ -9,8 +9,9 @@ import (
 
 // sentToServers is how many bytes of requests have gone to servers.
 func (c *conversation) sentToServers() (n int64) {
-	for _, s := range c.stats().Servers {
-		n += s.Values[stats.RequestBytes]
+	servers := c.stats().Servers
+	for i := range servers {
+		n += servers[i].Values[stats.RequestBytes]
 	}
 	return n
 }

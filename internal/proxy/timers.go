@@ -25,8 +25,8 @@ type timers struct {
 	nextUnused int64
 }
 
-// fire looks for what is due.
-func (t *timers) fire(now int64) {
+// fireTimers looks for what is due.
+func (t *timers) fireTimers(now int64) {
 	if t.nextDeadline != 0 && now >= t.nextDeadline {
 		t.expire(now)
 	}
@@ -47,7 +47,7 @@ func (t *timers) fire(now int64) {
 	}
 }
 
-// next is when to look next; 0: never.
-func (t *timers) next() int64 {
+// nextTimer is when to look next; 0: never.
+func (t *timers) nextTimer() int64 {
 	return soonest(t.nextDeadline, t.nextExpiry, t.nextCheck, t.nextIdle, t.nextSweep, t.nextUnused)
 }
