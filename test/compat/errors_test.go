@@ -62,7 +62,7 @@ func TestRedisServerErrors(t *testing.T) {
 	for _, breakage := range breakages {
 		t.Run(breakage.name, func(t *testing.T) {
 			t.Parallel()
-			pair := newBrokenPair(t, testkit.Redis, breakage.addr(t), "timeout: 150")
+			pair := newBrokenPair(t, testkit.Redis, breakage.addr(t), "timeout: 400")
 			refused := fmt.Sprintf("-ERR %s\r\n", breakage.words)
 			lost, kept := sortKeys(t, pair, testkit.Redis, refused)
 			for _, transcript := range [][][]byte{
@@ -87,7 +87,7 @@ func TestMemcacheServerErrors(t *testing.T) {
 	for _, breakage := range breakages {
 		t.Run(breakage.name, func(t *testing.T) {
 			t.Parallel()
-			pair := newBrokenPair(t, testkit.Memcache, breakage.addr(t), "timeout: 150")
+			pair := newBrokenPair(t, testkit.Memcache, breakage.addr(t), "timeout: 400")
 			refused := fmt.Sprintf("SERVER_ERROR %s\r\n", breakage.words)
 			lost, kept := sortKeys(t, pair, testkit.Memcache, refused)
 			for _, requests := range [][]string{
