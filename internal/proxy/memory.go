@@ -55,18 +55,19 @@ const (
 	cutPeriod    = int64(50 * time.Millisecond)
 	// longGrace to hardGrace are how long a client may neither send nor read before
 	// it is closed; memory.patience chooses one. lastGrace is how long memory may be
-	// above the hard mark before the largest holder is closed in any case.
+	// above the hard mark before the largest holder is closed in any case: longer than
+	// it takes to find that a request comes too slowly.
 	longGrace  = int64(5 * time.Second)
 	softGrace  = int64(time.Second)
 	blockGrace = int64(250 * time.Millisecond)
 	hardGrace  = int64(100 * time.Millisecond)
-	lastGrace  = int64(time.Second)
+	lastGrace  = 2 * softGrace
 	// tricklePeriod is how often, in nanoseconds, a large reply may begin to come at
 	// the hard mark, and tricklePart which part of that mark may come of them within
 	// hardGrace, in all loops together: from then on those who do not read are cut.
 	tricklePeriod = int64(10 * time.Millisecond)
 	tricklePart   = 8
-	// favour is how long the favoured client may send nothing; lastGrace if its
+	// favour is how long the favoured client may send nothing; softGrace if its
 	// request is on its way.
 	favour = int64(100 * time.Millisecond)
 )
@@ -247,7 +248,7 @@ func (m *memory) needsFavour(c *client, now int64) bool {
 	case c.large != nil && !c.large.parked:
 		return true // its slices are being done, and end
 	case c.inFlight() > 0 || c.large != nil:
-		return now-c.active < lastGrace
+		return now-c.active < softGrace
 	}
 	return !c.starved && c.holds() > 0 && now-c.active < favour
 }
