@@ -96,31 +96,37 @@ func (c *cursor) moveBulk(pool *mbuf.Pool, out *mbuf.Chain) bool {
 	return true
 }
 
+// A lineReader reads what cursors stand before, line by line.
+type lineReader struct {
+	// scratch gathers a line that lies in several chunks.
+	scratch []byte
+}
+
 // line reads a line, its end included. It is valid until the next call.
-func (p *Protocol) line(c *cursor) []byte {
-	p.scratch = p.scratch[:0]
+func (l *lineReader) line(c *cursor) []byte {
+	l.scratch = l.scratch[:0]
 	for {
 		b := c.rest()
 		invariant.Check(len(b) > 0, "redis: a merged reply ends within a line")
 		if at := bytes.IndexByte(b, '\n'); at >= 0 {
 			c.pass(at + 1)
-			if len(p.scratch) == 0 {
+			if len(l.scratch) == 0 {
 				return b[:at+1]
 			}
-			p.scratch = append(p.scratch, b[:at+1]...)
-			return p.scratch
+			l.scratch = append(l.scratch, b[:at+1]...)
+			return l.scratch
 		}
-		p.scratch = append(p.scratch, b...)
+		l.scratch = append(l.scratch, b...)
 		c.pass(len(b))
 	}
 }
 
 // count reads a line that begins with the given byte and holds a number.
-func (p *Protocol) count(c *cursor, first byte) (n int64, ok bool) {
+func (l *lineReader) count(c *cursor, first byte) (n int64, ok bool) {
 	if c.first() != first {
 		return 0, false
 	}
-	return lineNumber(p.line(c))
+	return lineNumber(l.line(c))
 }
 
 // lineNumber is the number in a line such as ":17\r\n".
@@ -132,9 +138,9 @@ func lineNumber(line []byte) (n int64, ok bool) {
 
 // moveElement appends the next element of any kind, wherever it lies, to out, or
 // skips it if out is nil.
-func (p *Protocol) moveElement(c *cursor, pool *mbuf.Pool, out *mbuf.Chain) {
+func (l *lineReader) moveElement(c *cursor, pool *mbuf.Pool, out *mbuf.Chain) {
 	for outstanding := int64(1); outstanding > 0; outstanding-- {
-		b := p.line(c)
+		b := l.line(c)
 		s := shapes[b[0]]
 		n := int64(0)
 		if s != line {
@@ -160,24 +166,24 @@ func (p *Protocol) moveElement(c *cursor, pool *mbuf.Pool, out *mbuf.Chain) {
 }
 
 // skipAttributes steps over what RESP3 says about the reply that follows.
-func (p *Protocol) skipAttributes(c *cursor) {
+func (l *lineReader) skipAttributes(c *cursor) {
 	for c.first() == '|' {
-		n, _ := lineNumber(p.line(c))
+		n, _ := lineNumber(l.line(c))
 		for range 2 * n {
-			p.moveElement(c, nil, nil)
+			l.moveElement(c, nil, nil)
 		}
 	}
 }
 
 // isNull steps over the next element if it is a null of RESP2 or RESP3, and
 // tells whether it was.
-func (p *Protocol) isNull(c *cursor) bool {
+func (l *lineReader) isNull(c *cursor) bool {
 	b := c.rest()
 	if len(b) == 0 || b[0] != '_' && b[0] != '$' && b[0] != '*' {
 		return false
 	}
 	before := *c
-	if l := p.line(c); len(l) > 1 && (l[0] == '_' || l[1] == '-') {
+	if b := l.line(c); len(b) > 1 && (b[0] == '_' || b[1] == '-') {
 		return true
 	}
 	*c = before

@@ -1,55 +1,27 @@
 package redis
 
 import (
+	"math/rand/v2"
+
 	"nuthatch/internal/config"
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
 
-// Merge appends to out the one reply to parent, which went to several servers.
-//
-// If a fragment failed, the reply is an error that names the reason of the first
-// that did, and failed is true. If a server answered with an error, that error
-// is the reply: the one that concerns the first key, if there are several, or
-// that of the first server. The pool's partial_results may have it otherwise,
-// and so may the command's mergeKind.
-//
-// The fragments' Reply chains are empty afterwards.
-func (p *Protocol) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
-	invariant.Check(len(parent.Seq) == int(parent.Nkeys), "redis: a split request without the order of its keys")
-	why := p.merge(parent, pool, out)
-	for why == msg.OK && p.left > 0 {
-		why = p.mergeMore(parent, p.left, pool, out)
-	}
-	return p.endMerge(parent, why, pool, out)
-}
+// A merger makes one reply of the replies of several servers. Its methods are those of
+// one request after the other, but for one beside them that is merged in slices.
+type merger struct {
+	// Static after construction.
+	partial config.PartialResults
+	loading *loading // the protocol's
 
-// MergeSome is Merge in slices: it merges what belongs to about so many keys, and is
-// called again, with the same out, until it is done. Only one request is merged in
-// slices at a time; to give it up call MergeStop.
-func (p *Protocol) MergeSome(parent *msg.Msg, keys int, pool *mbuf.Pool, out *mbuf.Chain) (done, failed bool) {
-	p.mergeState, p.aside = p.aside, p.mergeState
-	defer func() { p.mergeState, p.aside = p.aside, p.mergeState }()
-	why := msg.OK
-	if p.begun {
-		why = p.mergeMore(parent, keys, pool, out)
-	} else {
-		why = p.merge(parent, pool, out)
-		p.begun = true
-	}
-	if why == msg.OK && p.left > 0 {
-		return false, false
-	}
-	return true, p.endMerge(parent, why, pool, out)
-}
-
-// MergeStop forgets the request that was merged in slices.
-func (p *Protocol) MergeStop(pool *mbuf.Pool) {
-	p.mergeState, p.aside = p.aside, p.mergeState
-	p.made.Release(pool)
-	p.forgetMerge()
-	p.mergeState, p.aside = p.aside, p.mergeState
+	rnd rand.PCG
+	// mergeState is how far the merging of a split request's replies has come, and aside
+	// that of one that is merged in slices.
+	mergeState
+	aside mergeState
+	lineReader
 }
 
 // A mergeState is how far the replies of a split request have been merged.
@@ -65,30 +37,75 @@ type mergeState struct {
 	begun bool
 }
 
-func (m *mergeState) forgetMerge() {
-	clear(m.cursors)
-	*m = mergeState{cursors: m.cursors[:0]}
+func (s *mergeState) forget() {
+	clear(s.cursors)
+	*s = mergeState{cursors: s.cursors[:0]}
+}
+
+// Merge appends to out the one reply to parent, which went to several servers.
+//
+// If a fragment failed, the reply is an error that names the reason of the first
+// that did, and failed is true. If a server answered with an error, that error
+// is the reply: the one that concerns the first key, if there are several, or
+// that of the first server. The pool's partial_results may have it otherwise,
+// and so may the command's mergeKind.
+//
+// The fragments' Reply chains are empty afterwards.
+func (m *merger) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
+	invariant.Check(len(parent.Seq) == int(parent.Nkeys), "redis: a split request without the order of its keys")
+	why := m.merge(parent, pool, out)
+	for why == msg.OK && m.left > 0 {
+		why = m.mergeMore(parent, m.left, pool, out)
+	}
+	return m.endMerge(parent, why, pool, out)
+}
+
+// MergeSome is Merge in slices: it merges what belongs to about so many keys, and is
+// called again, with the same out, until it is done. Only one request is merged in
+// slices at a time; to give it up call MergeStop.
+func (m *merger) MergeSome(parent *msg.Msg, keys int, pool *mbuf.Pool, out *mbuf.Chain) (done, failed bool) {
+	m.mergeState, m.aside = m.aside, m.mergeState
+	defer func() { m.mergeState, m.aside = m.aside, m.mergeState }()
+	why := msg.OK
+	if m.begun {
+		why = m.mergeMore(parent, keys, pool, out)
+	} else {
+		why = m.merge(parent, pool, out)
+		m.begun = true
+	}
+	if why == msg.OK && m.left > 0 {
+		return false, false
+	}
+	return true, m.endMerge(parent, why, pool, out)
+}
+
+// MergeStop forgets the request that was merged in slices.
+func (m *merger) MergeStop(pool *mbuf.Pool) {
+	m.mergeState, m.aside = m.aside, m.mergeState
+	m.made.Release(pool)
+	m.forget()
+	m.mergeState, m.aside = m.aside, m.mergeState
 }
 
 // endMerge ends what merge began. If there is no reply, the reply is why.
-func (p *Protocol) endMerge(parent *msg.Msg, why msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
+func (m *merger) endMerge(parent *msg.Msg, why msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
 	for _, f := range parent.Frags {
 		f.Reply.Release(pool)
 	}
-	p.made.Release(pool)
-	p.forgetMerge()
+	m.made.Release(pool)
+	m.forget()
 	if why == msg.OK {
 		return false
 	}
-	p.AppendError(pool, out, parent.Why(why))
+	appendError(pool, out, parent.Why(why))
 	return true
 }
 
 // merge appends the reply, or the beginning of it (left is not 0 then), or returns
 // why there is none. In the latter case nothing was appended.
-func (p *Protocol) merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
-	p.cursors = p.cursors[:0]
-	p.left = 0
+func (m *merger) merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	m.cursors = m.cursors[:0]
+	m.left = 0
 	var failure msg.Reason
 	refused, good := false, false
 	for _, f := range parent.Frags {
@@ -103,93 +120,93 @@ func (p *Protocol) merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.
 			c.absent, refused = true, true
 		default:
 			good = true
-			p.skipAttributes(&c)
+			m.skipAttributes(&c)
 		}
-		p.cursors = append(p.cursors, c)
+		m.cursors = append(m.cursors, c)
 	}
 	cmd := &commands[parent.Type]
 	switch {
 	case cmd.merge == mergeOneOK:
-		return p.mergeOneOK(parent, failure, pool, out)
+		return m.mergeOneOK(parent, failure, pool, out)
 	case cmd.merge == mergeAny && good:
-		return p.mergeAny(parent, failure, pool, out)
+		return m.mergeAny(parent, failure, pool, out)
 	case cmd.merge == mergeLoad && !refused && good:
-		return p.mergeLoad(parent, failure, pool, out)
-	case !refused && failure == msg.OK, good && p.allows(cmd):
+		return m.mergeLoad(parent, failure, pool, out)
+	case !refused && failure == msg.OK, good && m.allows(cmd):
 	case failure != msg.OK:
 		return failure
 	default:
-		p.passError(parent, pool, out)
+		passError(m.cursors, parent, pool, out)
 		return msg.OK
 	}
 	if len(parent.Frags) == 1 && cmd.merge != mergeScan {
 		out.Splice(pool, &parent.Frags[0].Reply)
 		return msg.OK
 	}
-	return p.mergeReplies(cmd.merge, parent, pool, out)
+	return m.mergeReplies(cmd.merge, parent, pool, out)
 }
 
 // mergeMore merges the next n elements, of a reply that is merged one by one.
-func (p *Protocol) mergeMore(parent *msg.Msg, n int, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
-	n = min(n, p.left)
+func (m *merger) mergeMore(parent *msg.Msg, n int, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	n = min(n, m.left)
 	ok := true
-	switch p.kind {
+	switch m.kind {
 	case mergeElements:
-		p.moveElements(parent, parent.Seq[p.at:p.at+n], pool, out)
+		m.moveElements(parent, parent.Seq[m.at:m.at+n], pool, out)
 	case mergeMin, mergeAllOf:
-		ok = p.moveLeast(n, pool)
+		ok = m.moveLeast(n, pool)
 	case mergePairSums:
-		ok = p.movePairSums(n, pool)
+		ok = m.movePairSums(n, pool)
 	case mergeNone, mergeStatus, mergeSum, mergeConcat, mergeBusy, mergeScan, mergeSame, mergeAny, mergeOneOK, mergeLoad:
 	}
 	if !ok {
 		return msg.BadReply
 	}
-	p.at += n
-	p.left -= n
-	if p.left == 0 {
-		out.Splice(pool, &p.made)
+	m.at += n
+	m.left -= n
+	if m.left == 0 {
+		out.Splice(pool, &m.made)
 	}
 	return msg.OK
 }
 
 // mergeReplies merges the replies of all servers, but for those that the pool
 // lets be absent.
-func (p *Protocol) mergeReplies(kind mergeKind, parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
-	p.kind, p.at = kind, 0
+func (m *merger) mergeReplies(kind mergeKind, parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	m.kind, m.at = kind, 0
 	switch kind {
 	case mergeElements:
-		return p.mergeElements(parent, pool, out)
+		return m.mergeElements(parent, pool, out)
 	case mergeStatus:
-		return p.mergeStatus(pool, out)
+		return mergeStatuses(m.cursors, pool, out)
 	case mergeSum:
-		return p.mergeSum(pool, out)
+		return m.mergeSum(pool, out)
 	case mergeMin, mergeAllOf:
-		return p.mergeMin(pool, out)
+		return m.mergeMin(pool, out)
 	case mergeConcat:
-		return p.mergeConcat(parent, pool, out)
+		return m.mergeConcat(parent, pool, out)
 	case mergePairSums:
-		return p.mergePairSums(pool, out)
+		return m.mergePairSums(pool, out)
 	case mergeBusy:
-		return p.mergeBusy(parent, pool, out)
+		return m.mergeBusy(parent, pool, out)
 	case mergeScan:
-		return p.mergeScan(parent, pool, out)
+		return m.mergeScan(parent, pool, out)
 	case mergeNone, mergeSame, mergeAny, mergeOneOK, mergeLoad:
 	}
-	return p.mergeSame(parent, pool, out)
+	return m.mergeSame(parent, pool, out)
 }
 
 // passError moves a server's error to out: the first, in the order of the keys
 // or else of the servers.
-func (p *Protocol) passError(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) {
+func passError(cursors []cursor, parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) {
 	for _, f := range parent.Seq {
-		if p.cursors[f].isError() {
+		if cursors[f].isError() {
 			out.Splice(pool, &parent.Frags[f].Reply)
 			return
 		}
 	}
-	for i := range p.cursors {
-		if p.cursors[i].isError() {
+	for i := range cursors {
+		if cursors[i].isError() {
 			out.Splice(pool, &parent.Frags[i].Reply)
 			return
 		}
@@ -200,12 +217,12 @@ func (p *Protocol) passError(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) 
 // the pool's partial_results has it. One that writes may not, since the client
 // would believe it done. Nor may one whose reply is the least of the servers'
 // numbers, or must be the same on all servers.
-func (p *Protocol) allows(cmd *command) bool {
+func (m *merger) allows(cmd *command) bool {
 	switch cmd.merge {
 	case mergeElements:
-		return p.partial != config.PartialError
+		return m.partial != config.PartialError
 	case mergeSum, mergeConcat, mergePairSums:
-		return p.partial == config.PartialNulls && cmd.access != write
+		return m.partial == config.PartialNulls && cmd.access != write
 	case mergeNone, mergeStatus, mergeMin, mergeAny, mergeSame, mergeAllOf, mergeOneOK, mergeScan, mergeBusy, mergeLoad:
 	}
 	return false

@@ -11,16 +11,16 @@ import (
 
 // mergeMin appends the least of the servers' numbers; of arrays of numbers, an
 // array of the least at each place, which is begun.
-func (p *Protocol) mergeMin(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
-	if p.cursors[0].first() == ':' {
-		least, ok := p.least()
+func (m *merger) mergeMin(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	if m.cursors[0].first() == ':' {
+		least, ok := m.least()
 		if !ok {
 			return msg.BadReply
 		}
 		writer{pool: pool, out: out}.integer(least)
 		return msg.OK
 	}
-	n, ok := p.sameCount()
+	n, ok := m.sameCount()
 	if !ok {
 		return msg.BadReply
 	}
@@ -28,27 +28,27 @@ func (p *Protocol) mergeMin(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 		writer{pool: pool, out: out}.array(0)
 		return msg.OK
 	}
-	writer{pool: pool, out: &p.made}.array(int(n))
-	p.left = int(n)
+	writer{pool: pool, out: &m.made}.array(int(n))
+	m.left = int(n)
 	return msg.OK
 }
 
 // moveLeast makes the next n elements of that array.
-func (p *Protocol) moveLeast(n int, pool *mbuf.Pool) (ok bool) {
+func (m *merger) moveLeast(n int, pool *mbuf.Pool) (ok bool) {
 	for range n {
-		least, ok := p.least()
+		least, ok := m.least()
 		if !ok {
 			return false
 		}
-		writer{pool: pool, out: &p.made}.integer(least)
+		writer{pool: pool, out: &m.made}.integer(least)
 	}
 	return true
 }
 
 // least reads a number from every server and returns the least.
-func (p *Protocol) least() (least int64, ok bool) {
-	for i := range p.cursors {
-		n, ok := p.count(&p.cursors[i], ':')
+func (m *merger) least() (least int64, ok bool) {
+	for i := range m.cursors {
+		n, ok := m.count(&m.cursors[i], ':')
 		if !ok {
 			return 0, false
 		}
@@ -61,14 +61,14 @@ func (p *Protocol) least() (least int64, ok bool) {
 
 // sameCount reads the beginning of an array from every server that is not absent
 // and returns the number of its elements, if that is the same for all.
-func (p *Protocol) sameCount() (n int64, ok bool) {
+func (m *merger) sameCount() (n int64, ok bool) {
 	n = -1
-	for i := range p.cursors {
-		c := &p.cursors[i]
+	for i := range m.cursors {
+		c := &m.cursors[i]
 		if c.absent {
 			continue
 		}
-		m, ok := p.count(c, '*')
+		m, ok := m.count(c, '*')
 		if !ok || m < 0 || n >= 0 && m != n {
 			return 0, false
 		}
@@ -80,14 +80,14 @@ func (p *Protocol) sameCount() (n int64, ok bool) {
 // mergeConcat appends the elements of all servers: of arrays, of sets or of maps,
 // but of one kind. A null has none. The elements are not looked at: what follows
 // a reply's head is moved as it is, by reference if it is much.
-func (p *Protocol) mergeConcat(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+func (m *merger) mergeConcat(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	kind, total := byte(0), int64(0)
-	for i := range p.cursors {
-		c := &p.cursors[i]
+	for i := range m.cursors {
+		c := &m.cursors[i]
 		if c.absent {
 			continue
 		}
-		if p.isNull(c) {
+		if m.isNull(c) {
 			c.absent = true
 			continue
 		}
@@ -95,7 +95,7 @@ func (p *Protocol) mergeConcat(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain
 		if first != '*' && first != '~' && first != '%' || kind != 0 && first != kind {
 			return msg.BadReply
 		}
-		n, ok := p.count(c, first)
+		n, ok := m.count(c, first)
 		if !ok {
 			return msg.BadReply
 		}
@@ -107,8 +107,8 @@ func (p *Protocol) mergeConcat(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain
 	}
 	w := writer{pool: pool, out: out}
 	w.number(string(rune(kind)), total)
-	for i := range p.cursors {
-		if c := &p.cursors[i]; !c.absent {
+	for i := range m.cursors {
+		if c := &m.cursors[i]; !c.absent {
 			reply := &parent.Frags[i].Reply
 			reply.Advance(pool, c.used())
 			out.Splice(pool, reply)
@@ -120,17 +120,17 @@ func (p *Protocol) mergeConcat(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain
 // mergeAny moves one server's reply that is not null, of a server picked at
 // random, so that RANDOMKEY favours none. If all that answered have none, one
 // that did not might have had some.
-func (p *Protocol) mergeAny(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
-	n := len(p.cursors)
-	start := int(p.rnd.Uint64() % uint64(n))
+func (m *merger) mergeAny(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	n := len(m.cursors)
+	start := int(m.rnd.Uint64() % uint64(n))
 	null := -1
 	for i := range n {
 		at := (start + i) % n
-		c := &p.cursors[at]
+		c := &m.cursors[at]
 		if c.absent {
 			continue
 		}
-		if !p.isNull(c) {
+		if !m.isNull(c) {
 			out.Splice(pool, &parent.Frags[at].Reply)
 			return msg.OK
 		}
@@ -139,17 +139,17 @@ func (p *Protocol) mergeAny(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool
 	switch {
 	case failure != msg.OK:
 		return failure
-	case p.anyError():
-		p.passError(parent, pool, out)
+	case anyError(m.cursors):
+		passError(m.cursors, parent, pool, out)
 	default:
 		out.Splice(pool, &parent.Frags[null].Reply)
 	}
 	return msg.OK
 }
 
-func (p *Protocol) anyError() bool {
-	for i := range p.cursors {
-		if p.cursors[i].isError() {
+func anyError(cursors []cursor) bool {
+	for i := range cursors {
+		if cursors[i].isError() {
 			return true
 		}
 	}
@@ -167,14 +167,14 @@ const maxAlike = 256
 // mergeSame moves the first server's reply. Lines and names must be alike.
 // Arrays, maps and long texts, such as FUNCTION DUMP's, have an order of each
 // server's own: only their kind must be alike.
-func (p *Protocol) mergeSame(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+func (m *merger) mergeSame(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	chosen := -1
-	for i := range p.cursors {
+	for i := range m.cursors {
 		switch {
-		case p.cursors[i].absent:
+		case m.cursors[i].absent:
 		case chosen < 0:
 			chosen = i
-		case !p.alike(chosen, i, parent):
+		case !alike(m.cursors, chosen, i, parent):
 			writer{pool: pool, out: out}.fail(repliesDiffer)
 			return msg.OK
 		}
@@ -183,12 +183,12 @@ func (p *Protocol) mergeSame(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) 
 	return msg.OK
 }
 
-func (p *Protocol) alike(i, j int, parent *msg.Msg) bool {
-	first := p.cursors[i].first()
+func alike(cursors []cursor, i, j int, parent *msg.Msg) bool {
+	first := cursors[i].first()
 	x, y := &parent.Frags[i].Reply, &parent.Frags[j].Reply
 	switch s := shapes[first]; {
 	case s == array, s == pairing, s == bulk && x.Len() > maxAlike:
-		return p.cursors[j].first() == first
+		return cursors[j].first() == first
 	default:
 		return sameBytes(x, y)
 	}
@@ -216,22 +216,22 @@ func sameBytes(x, y *mbuf.Chain) bool {
 
 // mergeBusy moves the reply of a server that runs something: FUNCTION STATS, a
 // map whose first value is null on all others. If none does, the first reply.
-func (p *Protocol) mergeBusy(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+func (m *merger) mergeBusy(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	chosen := 0
-	for i := range p.cursors {
-		c := &p.cursors[i]
+	for i := range m.cursors {
+		c := &m.cursors[i]
 		first := c.first()
 		if first != '*' && first != '%' {
 			return msg.BadReply
 		}
-		if n, ok := p.count(c, first); !ok || n < 1 {
+		if n, ok := m.count(c, first); !ok || n < 1 {
 			return msg.BadReply
 		}
-		p.moveElement(c, nil, nil)
+		m.moveElement(c, nil, nil)
 		if c.first() == 0 {
 			return msg.BadReply // an array of one
 		}
-		if !p.isNull(c) {
+		if !m.isNull(c) {
 			chosen = i
 			break
 		}
@@ -246,10 +246,10 @@ const notBusy = "-NOTBUSY"
 // mergeOneOK moves the reply of a server that did what it was told, if one did.
 // Otherwise it tells what kept a server from it, but for the servers that had
 // nothing to do.
-func (p *Protocol) mergeOneOK(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+func (m *merger) mergeOneOK(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	chosen, idle := -1, -1
-	for i := range p.cursors {
-		c := &p.cursors[i]
+	for i := range m.cursors {
+		c := &m.cursors[i]
 		switch {
 		case !c.absent:
 			out.Splice(pool, &parent.Frags[i].Reply)
@@ -290,8 +290,8 @@ func hasPrefix(c *cursor, prefix string) bool {
 // mergePairSums begins to append names, and behind each the sum of the servers'
 // numbers: PUBSUB NUMSUB, for which all servers list the names that they were asked
 // for.
-func (p *Protocol) mergePairSums(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
-	n, ok := p.sameCount()
+func (m *merger) mergePairSums(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	n, ok := m.sameCount()
 	if !ok || n%2 != 0 {
 		return msg.BadReply
 	}
@@ -299,28 +299,28 @@ func (p *Protocol) mergePairSums(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 		writer{pool: pool, out: out}.array(0)
 		return msg.OK
 	}
-	writer{pool: pool, out: &p.made}.array(int(n))
-	p.left = int(n / 2)
+	writer{pool: pool, out: &m.made}.array(int(n))
+	m.left = int(n / 2)
 	return msg.OK
 }
 
 // movePairSums makes the next n of those pairs.
-func (p *Protocol) movePairSums(n int, pool *mbuf.Pool) (ok bool) {
+func (m *merger) movePairSums(n int, pool *mbuf.Pool) (ok bool) {
 	for range n {
 		first := true
 		sum := int64(0)
-		for i := range p.cursors {
-			c := &p.cursors[i]
+		for i := range m.cursors {
+			c := &m.cursors[i]
 			if c.absent {
 				continue
 			}
 			if first {
-				p.moveElement(c, pool, &p.made)
+				m.moveElement(c, pool, &m.made)
 				first = false
 			} else {
-				p.moveElement(c, nil, nil)
+				m.moveElement(c, nil, nil)
 			}
-			v, ok := p.count(c, ':')
+			v, ok := m.count(c, ':')
 			if ok {
 				sum, ok = add(sum, v)
 			}
@@ -328,7 +328,7 @@ func (p *Protocol) movePairSums(n int, pool *mbuf.Pool) (ok bool) {
 				return false
 			}
 		}
-		writer{pool: pool, out: &p.made}.integer(sum)
+		writer{pool: pool, out: &m.made}.integer(sum)
 	}
 	return true
 }

@@ -13,36 +13,36 @@ import (
 // its own.
 
 // mergeElements begins to append the servers' elements in the order of the keys.
-func (p *Protocol) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
-	for i := range p.cursors {
-		c := &p.cursors[i]
+func (m *merger) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	for i := range m.cursors {
+		c := &m.cursors[i]
 		if c.absent {
 			continue
 		}
-		if n, ok := p.count(c, '*'); !ok || n != int64(parent.Frags[i].Nkeys) {
+		if n, ok := m.count(c, '*'); !ok || n != int64(parent.Frags[i].Nkeys) {
 			return msg.BadReply
 		}
 	}
 	writer{pool: pool, out: out}.array(int(parent.Nkeys))
-	p.left = int(parent.Nkeys)
+	m.left = int(parent.Nkeys)
 	return msg.OK
 }
 
 // moveElements appends the next elements, each of the fragment that seq tells.
-func (p *Protocol) moveElements(parent *msg.Msg, seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) {
+func (m *merger) moveElements(parent *msg.Msg, seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) {
 	for len(seq) > 0 {
-		seq = seq[p.moveSmall(seq, pool, out):]
+		seq = seq[m.moveSmall(seq, pool, out):]
 		if len(seq) == 0 {
 			break
 		}
 		f := seq[0]
 		seq = seq[1:]
-		c := &p.cursors[f]
+		c := &m.cursors[f]
 		switch {
 		case c.absent:
-			p.appendAbsent(parent, parent.Frags[f], pool, out)
+			m.appendAbsent(parent, parent.Frags[f], pool, out)
 		case !c.moveBulk(pool, out):
-			p.moveElement(c, pool, out)
+			m.moveElement(c, pool, out)
 		}
 	}
 }
@@ -57,9 +57,9 @@ const smallElement = 32
 // An element is copied as if it had smallElement bytes, where there are so many to
 // copy and room for them: that takes two instructions. What is too much is written
 // over by the next one, or never looked at.
-func (p *Protocol) moveSmall(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) int {
+func (m *merger) moveSmall(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) int {
 	free, used := out.Reserve(pool, smallElement), 0
-	cursors := p.cursors
+	cursors := m.cursors
 	last := head{word: 1} // nothing
 	done := 0
 	for _, f := range seq {
@@ -103,16 +103,16 @@ const maxErrorElement = 512
 
 // appendAbsent appends what stands for a key whose server failed, or answered
 // with an error: an error that says so, or a null.
-func (p *Protocol) appendAbsent(parent, f *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) {
+func (m *merger) appendAbsent(parent, f *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) {
 	switch {
-	case p.partial != config.PartialErrors && parent.RESP3:
+	case m.partial != config.PartialErrors && parent.RESP3:
 		out.AppendString(pool, "_\r\n")
-	case p.partial != config.PartialErrors:
+	case m.partial != config.PartialErrors:
 		out.AppendString(pool, "$-1\r\n")
 	case f.Err != msg.OK:
-		p.AppendError(pool, out, parent.Why(f.Err))
+		appendError(pool, out, parent.Why(f.Err))
 	case f.Reply.Len() > maxErrorElement:
-		p.AppendError(pool, out, "the server answered with an error too long to repeat")
+		appendError(pool, out, "the server answered with an error too long to repeat")
 	default:
 		for k := f.Reply.Head(); k != nil; k = k.Next() {
 			out.Append(pool, k.Bytes())
@@ -120,10 +120,10 @@ func (p *Protocol) appendAbsent(parent, f *msg.Msg, pool *mbuf.Pool, out *mbuf.C
 	}
 }
 
-// mergeStatus appends OK if every server said something of the kind.
-func (p *Protocol) mergeStatus(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
-	for i := range p.cursors {
-		if p.cursors[i].first() != '+' {
+// mergeStatuses appends OK if every server said something of the kind.
+func mergeStatuses(cursors []cursor, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	for i := range cursors {
+		if cursors[i].first() != '+' {
 			return msg.BadReply
 		}
 	}
@@ -132,14 +132,14 @@ func (p *Protocol) mergeStatus(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 }
 
 // mergeSum appends the sum of the servers' numbers.
-func (p *Protocol) mergeSum(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+func (m *merger) mergeSum(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	sum := int64(0)
-	for i := range p.cursors {
-		c := &p.cursors[i]
+	for i := range m.cursors {
+		c := &m.cursors[i]
 		if c.absent {
 			continue
 		}
-		n, ok := p.count(c, ':')
+		n, ok := m.count(c, ':')
 		if ok {
 			sum, ok = add(sum, n)
 		}

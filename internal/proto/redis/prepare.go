@@ -28,12 +28,11 @@ func (p *Protocol) Prepare(req *msg.Request) (ok bool) {
 	case cmd.merge == mergeMin && len(req.Args) == cmd.arity:
 		p.prepareWait(req)
 	case cmd.merge == mergeLoad:
-		p.prepareScript(req)
+		p.loading.note(req)
 	case cmd.merge == mergeOneOK: // it ends what a server is doing
 		req.Aside = true
 	case cmd.name == "script|flush":
-		p.scripts.flush()
-		p.loading = loading{}
+		p.loading.flush()
 	}
 	return req.Error == ""
 }

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"math"
-	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -87,7 +86,6 @@ type Protocol struct {
 	version    string
 	started    time.Time
 	tooLong    *msg.ProtocolError
-	partial    config.PartialResults
 	allowKeys  bool
 	keyless    config.KeylessScripts
 	scripts    *Scripts
@@ -104,17 +102,13 @@ type Protocol struct {
 	// Owned by the loop.
 
 	loading loading
-	rnd     rand.PCG
 	desk    desk
+	merger
 
 	// Scratch space, of use during one call only.
 
-	// scratch gathers a word that lies in several chunks, or a line of a reply.
+	// scratch gathers a word that lies in several chunks.
 	scratch []byte
-	// The mergeState is how far the merging of a split request's replies has come, and aside
-	// that of one that is merged in slices.
-	mergeState
-	aside mergeState
 	// pieces are what belongs to some of a request's keys.
 	pieces [64]mbuf.Span
 	// rewritten is a request that is sent in other words than it came.
@@ -143,10 +137,11 @@ func New(o Options) *Protocol {
 		slow: slow, facts: o.Facts, refresh: o.Refresh,
 		learned: learned, learns: !o.RefuseUnknown, servers: o.Servers,
 		auth: o.Auth, databases: databases{own: o.DB, n: o.Databases}, failedSelect: o.FailedSelect, transactions: o.Transactions, max: limit, allowFlush: o.AllowFlush, version: o.Version, started: o.Started,
-		tooLong: errTooLarge(limit), partial: o.PartialResults,
+		tooLong: errTooLarge(limit), loading: loading{known: scripts}, merger: merger{partial: o.PartialResults},
 		scripts: scripts, maxWait: waitBound(o.Timeout), allowKeys: o.AllowKeys, keyless: o.KeylessScripts,
 		desk: desk{spans: make([]msg.Span, 0, firstDesk)},
 	}
+	p.merger.loading = &p.loading
 	copy(p.tag[:], o.HashTag)
 	return p
 }
@@ -226,6 +221,10 @@ func (p *Protocol) FragmentTail(req *msg.Request, pool *mbuf.Pool, out *mbuf.Cha
 
 // AppendError appends "-ERR why\r\n".
 func (p *Protocol) AppendError(pool *mbuf.Pool, out *mbuf.Chain, why string) {
+	appendError(pool, out, why)
+}
+
+func appendError(pool *mbuf.Pool, out *mbuf.Chain, why string) {
 	writer{pool: pool, out: out}.fail("ERR ", why)
 }
 

@@ -102,17 +102,17 @@ func (p *Protocol) AppendOne(req *msg.Request, nservers int, pool *mbuf.Pool, ou
 // mergeScan moves a server's answer to SCAN, with the cursor for the next call
 // in place of the server's own. The parent's Servers says of how many servers it
 // is one.
-func (p *Protocol) mergeScan(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+func (m *merger) mergeScan(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	f := parent.Frags[0]
-	c := &p.cursors[0]
-	if n, ok := p.count(c, '*'); !ok || n != 2 {
+	c := &m.cursors[0]
+	if n, ok := m.count(c, '*'); !ok || n != 2 {
 		return msg.BadReply
 	}
-	size, ok := p.count(c, '$')
+	size, ok := m.count(c, '$')
 	if !ok || size <= 0 || size > maxLine {
 		return msg.BadReply
 	}
-	line := p.line(c)
+	line := m.line(c)
 	if len(line) != int(size)+2 {
 		return msg.BadReply // the bulk itself holds a line end
 	}

@@ -93,6 +93,8 @@ func (s *Scripts) flush() {
 // A loading is the scripts that this loop's clients are loading: from SCRIPT
 // LOAD to its reply. Those that no server takes stay until there is no room.
 type loading struct {
+	// known are those that servers have loaded; static after construction.
+	known   *Scripts
 	scripts []script
 	bytes   int
 }
@@ -116,56 +118,61 @@ func (l *loading) take(i int) script {
 	return one
 }
 
-// prepareScript notes what a SCRIPT LOAD loads. One that is larger than all that
+// note notes what a SCRIPT LOAD loads. One that is larger than all that
 // may be remembered never will be.
-func (p *Protocol) prepareScript(req *msg.Request) {
+func (l *loading) note(req *msg.Request) {
 	text := req.Args[len(req.Args)-1]
 	if text.Len > maxScriptBytes {
 		return
 	}
-	var b []byte
-	b, p.scratch = req.View.Bytes(int(text.Off), int(text.Len), p.scratch)
+	b, _ := req.View.Bytes(int(text.Off), int(text.Len), nil)
 	sum := sha1.Sum(b) //nolint:gosec // See the import.
-	p.loading.add(script{
-		sha: hex.EncodeToString(sum[:]), text: string(b), flushes: p.scripts.set.Load().flushes,
+	l.add(script{
+		sha: hex.EncodeToString(sum[:]), text: string(b), flushes: l.known.set.Load().flushes,
 	})
 }
 
 // loaded remembers the script that a server has loaded under the name sha, and
 // reports whether it could: it must have come through this loop.
-func (p *Protocol) loaded(sha string) bool {
-	for i := range p.loading.scripts {
-		if p.loading.scripts[i].sha == sha {
-			p.scripts.add(p.loading.take(i))
+func (l *loading) loaded(sha string) bool {
+	for i := range l.scripts {
+		if l.scripts[i].sha == sha {
+			l.known.add(l.take(i))
 			return true
 		}
 	}
-	return p.scripts.set.Load().has(sha)
+	return l.known.set.Load().has(sha)
+}
+
+// flush forgets all scripts, as the servers are told to.
+func (l *loading) flush() {
+	l.known.flush()
+	l.scripts, l.bytes = nil, 0
 }
 
 // mergeLoad moves the reply to SCRIPT LOAD, which is the script's name. Servers
 // that could not be reached are told the script when they come back, so that the
 // others are enough, as long as the script is remembered.
-func (p *Protocol) mergeLoad(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+func (m *merger) mergeLoad(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	sha := ""
-	for i := range p.cursors {
-		c := p.cursors[i]
+	for i := range m.cursors {
+		c := m.cursors[i]
 		if c.absent {
 			continue
 		}
-		if n, ok := p.count(&c, '$'); !ok || n != 2*sha1.Size {
+		if n, ok := m.count(&c, '$'); !ok || n != 2*sha1.Size {
 			return msg.BadReply
 		}
-		line := p.line(&c)
+		line := m.line(&c)
 		if len(line) != 2*sha1.Size+2 {
 			return msg.BadReply // the bulk itself holds a line end
 		}
 		sha = string(line[:2*sha1.Size])
 	}
-	if !p.loaded(sha) && failure != msg.OK {
+	if !m.loading.loaded(sha) && failure != msg.OK {
 		return failure
 	}
-	return p.mergeSame(parent, pool, out)
+	return m.mergeSame(parent, pool, out)
 }
 
 // Restore implements proxy.Greeter: it appends a SCRIPT LOAD for every script

@@ -88,7 +88,7 @@ func TestScriptsAreRemembered(t *testing.T) {
 	// A flush that another loop sees before the reply forgets the script, too.
 	p.Prepare(parseWords(t, p, "script", "load", "x"))
 	other.Prepare(parseWords(t, other, "script", "flush"))
-	p.loaded(shaOf("x"))
+	p.loading.loaded(shaOf("x"))
 	if got := restored(t, p); len(got) != 0 {
 		t.Errorf("what was flushed while it was loaded is restored: %q", got)
 	}

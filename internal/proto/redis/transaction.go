@@ -189,8 +189,7 @@ func (p *Protocol) keepOne(req *msg.Request, cmd *command) {
 	case cmd.name == "keys" && !p.allowKeys:
 		req.Error = keysOff
 	case cmd.name == "script|flush":
-		p.scripts.flush()
-		p.loading = loading{}
+		p.loading.flush()
 	}
 }
 
