@@ -6,7 +6,7 @@
 //	                 └────────────┴── every fault, with its line ──▶ Errors
 //
 // One table holds what is known of a key: how its value is written, its range, its
-// default and its description (table.go; its rows are in keys.go and processkeys.go).
+// default and its description (keytable.go; its rows are in poolkeys.go and processkeys.go).
 // Parsing, the defaults, the suggestions for misspelt keys, docs/CONFIGURATION.md and
 // the JSON Schema all come from it.
 //
