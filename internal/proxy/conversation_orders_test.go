@@ -45,8 +45,28 @@ func (c *conversation) order(what, amount byte) {
 			// Another server by name, at the same address. It moves all of them.
 			c.stubs[i].renamed++
 		}
+		if amount&16 != 0 {
+			c.otherServers()
+			return
+		}
 		c.reload(amount&4 != 0)
 	}
+}
+
+// otherServers publishes the servers as they are by now, without a reload: one that has
+// another name is another one, and all may have other places.
+func (c *conversation) otherServers() {
+	pool := *c.pool
+	pool.Servers = c.read(c.lines).Servers
+	c.pool = &pool
+	members := make([]topology.Member, len(pool.Servers))
+	for i := range pool.Servers {
+		members[i].Server = pool.Servers[i]
+		at := slices.IndexFunc(c.stubs, func(s *stub) bool { return s.path() == pool.Servers[i].Address.Path })
+		members[i].Addrs = []unix.Sockaddr{c.stubs[at].addr}
+	}
+	c.topo.Publish(members, int64(c.now), int64(c.now+time.Second))
+	c.publish()
 }
 
 func (c *conversation) resume() {

@@ -273,6 +273,11 @@ func (d resp) answer(s *stub, conn *stubConn, args []string) string {
 		return "+OK\r\n"
 	case name == "EXEC":
 		return d.exec(s, conn)
+	case name == "DISCARD" && conn.multi == nil:
+		return "-ERR DISCARD without MULTI\r\n"
+	case name == "DISCARD":
+		conn.multi = nil
+		return "+OK\r\n"
 	case conn.multi != nil:
 		begun := conn.multi
 		conn.multi = nil

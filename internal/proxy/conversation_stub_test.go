@@ -239,9 +239,13 @@ func (k *stubConn) answer(n int) {
 	}
 }
 
-// refuse answers one request with an error.
+// refuse answers one request with an error. The end of a transaction that is refused
+// ends it all the same, as redis-server has it.
 func (k *stubConn) refuse() {
 	if len(k.todo) > 0 {
+		if name := k.todo[0].args[0]; name == "EXEC" || name == "DISCARD" {
+			k.multi = nil
+		}
 		k.stub.talk.upset = true
 		k.out = append(k.out, k.stub.talk.lang.failure()...)
 		k.todo = k.todo[1:]
