@@ -89,6 +89,9 @@ type wordSpans struct {
 
 // begin clears the desk for a new request.
 func (w *wordSpans) begin() {
+	if w.second != nil {
+		w.forget() // its words lie where those of other requests must not be written
+	}
 	w.leave()
 	w.spans, w.lost = w.desk.spans[:0], false
 }

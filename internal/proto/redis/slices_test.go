@@ -175,6 +175,37 @@ func TestReady(t *testing.T) {
 	}
 }
 
+// A request that is read again, since it waited, has its words where no other request is
+// written, and so has the next one.
+func TestReadyAgain(t *testing.T) {
+	var pool mbuf.Pool
+	p := New(Options{})
+	small := resp("MGET", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
+	request := []string{"MGET"}
+	for i := range 100 {
+		request = append(request, strings.Repeat("k", i%50))
+	}
+	for range 3 {
+		data := chainOf(&pool, resp(request...), 100)
+		some := p.NewRequestParser()
+		for again := range 3 {
+			parseChain(t, some, data)
+			view := mbuf.Whole(data)
+			for ready := false; !ready; {
+				_, ready = some.Ready(&view, 7)
+				parseAll(t, p.NewRequestParser(), small)
+			}
+			got := some.Finish(mbuf.Whole(data))
+			parseAll(t, p.NewRequestParser(), small)
+			if !slices.Equal(words(got), request) {
+				t.Fatalf("when it was read %d times it is %.200q", again+1, words(got))
+			}
+		}
+		some.Forget()
+		data.Release(&pool)
+	}
+}
+
 // parseChain has the parser read the request in the chain, chunk by chunk.
 func parseChain(t *testing.T, p msg.RequestParser, c *mbuf.Chain) {
 	t.Helper()
