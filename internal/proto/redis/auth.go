@@ -27,24 +27,30 @@ const defaultUser = "default"
 // maxClientName bounds what CLIENT SETNAME may set, in bytes.
 const maxClientName = 1 << 10
 
+// An introducer answers that.
+type introducer struct {
+	*rules
+	words *wordReader // the protocol's
+}
+
 // answerAuth answers AUTH password and AUTH user password. A wrong password by itself
 // takes back what a right one gave, as with nutcracker; with a user, which nutcracker
 // does not know, it does not, as with Redis.
-func (p *Protocol) answerAuth(req *msg.Request, s *msg.Session, w writer) {
+func (n *introducer) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 	switch {
 	case len(req.Args) > 3:
 		w.fail("ERR ", syntaxError)
 	case len(req.Args) == 3:
-		if !p.knows(req, 1) {
+		if !n.knows(req, 1) {
 			w.raw(authWrong)
 			return
 		}
 		s.Authenticated = true
 		w.ok()
-	case p.auth == "":
+	case n.auth == "":
 		w.raw(authNotSet)
 	default:
-		s.Authenticated = p.auth.Equal(p.word(req, 1))
+		s.Authenticated = n.auth.Equal(n.words.word(req, 1))
 		if !s.Authenticated {
 			w.raw(authInvalid)
 			return
@@ -56,9 +62,9 @@ func (p *Protocol) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 // knows checks the user and password that are the i-th word of a request and the
 // next. Without a password of the pool's any will do, as for Redis's user
 // default.
-func (p *Protocol) knows(req *msg.Request, i int) bool {
-	known := string(p.word(req, i)) == defaultUser
-	return known && (p.auth == "" || p.auth.Equal(p.word(req, i+1)))
+func (n *introducer) knows(req *msg.Request, i int) bool {
+	known := string(n.words.word(req, i)) == defaultUser
+	return known && (n.auth == "" || n.auth.Equal(n.words.word(req, i+1)))
 }
 
 // A greeting is the options of a HELLO.
@@ -67,22 +73,22 @@ type greeting struct {
 	user, name int
 }
 
-// greeting reads the options of a HELLO, up to the first fault.
-func (p *Protocol) greeting(req *msg.Request) (g greeting, fault string) {
+// greetingOf reads the options of a HELLO, up to the first fault.
+func greetingOf(req *msg.Request, r *wordReader) (g greeting, fault string) {
 	n := len(req.Args)
 	for i := 2; i < n; i++ {
 		switch {
-		case p.is(req, i, "auth") && i+2 < n:
+		case r.is(req, i, "auth") && i+2 < n:
 			g.user = i + 1
 			i += 2
-		case p.is(req, i, "setname") && i+1 < n:
+		case r.is(req, i, "setname") && i+1 < n:
 			g.name = i + 1
 			i++
-			if fault := p.nameFault(req, i); fault != "" {
+			if fault := nameFault(req, i, r); fault != "" {
 				return g, fault
 			}
 		default:
-			return g, "Syntax error in HELLO option '" + plain(p.word(req, i), maxShown) + "'"
+			return g, "Syntax error in HELLO option '" + plain(r.word(req, i), maxShown) + "'"
 		}
 	}
 	return g, ""
@@ -91,7 +97,7 @@ func (p *Protocol) greeting(req *msg.Request) (g greeting, fault string) {
 // answerHello agrees to RESP2, and to RESP3 if the servers speak it; if not it
 // refuses in the words on which clients fall back. Nothing of a refused HELLO is
 // carried out.
-func (p *Protocol) answerHello(req *msg.Request, s *msg.Session, w writer) {
+func (n *introducer) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	lane := s.Lane
 	if len(req.Args) > 1 {
 		version, ok := number(req, 1)
@@ -102,18 +108,18 @@ func (p *Protocol) answerHello(req *msg.Request, s *msg.Session, w writer) {
 		case version != 2 && version != 3:
 			w.raw(helloNoProto)
 			return
-		case version == 3 && p.learned.load().resp3 != able:
+		case version == 3 && n.learned.load().resp3 != able:
 			w.raw(helloNoRESP3)
 			return
 		}
 		lane.RESP = uint8(version)
 	}
-	g, fault := p.greeting(req)
+	g, fault := greetingOf(req, n.words)
 	switch {
 	case fault != "":
 		w.fail("ERR ", fault)
 		return
-	case g.user > 0 && !p.knows(req, g.user):
+	case g.user > 0 && !n.knows(req, g.user):
 		w.raw(authWrong)
 		return
 	case g.user == 0 && !s.Authenticated:
@@ -122,11 +128,11 @@ func (p *Protocol) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	}
 	s.Authenticated = true
 	if g.name > 0 {
-		s.Name = string(p.word(req, g.name))
+		s.Name = string(n.words.word(req, g.name))
 	}
 	s.Lane = lane
 	w.resp3 = lane.IsRESP3()
-	server, release := p.identity(s.WallMicros)
+	server, release := n.identity(s.WallMicros)
 	pairs := 7
 	if release == "" {
 		pairs--
@@ -159,11 +165,11 @@ func version(l msg.Lane) int64 {
 }
 
 // nameFault is why the i-th word of a request cannot be a client's name, or nothing.
-func (p *Protocol) nameFault(req *msg.Request, i int) string {
+func nameFault(req *msg.Request, i int, r *wordReader) string {
 	if req.Args[i].Len > maxClientName {
 		return "Client names cannot be longer than " + strconv.Itoa(maxClientName) + " bytes."
 	}
-	for _, c := range p.word(req, i) {
+	for _, c := range r.word(req, i) {
 		if c < '!' || c > '~' {
 			return "Client names cannot contain spaces, newlines or special characters."
 		}
@@ -172,9 +178,9 @@ func (p *Protocol) nameFault(req *msg.Request, i int) string {
 }
 
 // answerReset makes the session as new.
-func (p *Protocol) answerReset(s *msg.Session, w writer) {
+func (n *introducer) answerReset(s *msg.Session, w writer) {
 	s.Name = ""
-	s.Authenticated = p.auth == ""
+	s.Authenticated = n.auth == ""
 	s.EndMulti()
 	s.Bars, s.Asked = 0, ""
 	s.Lane = msg.DefaultLane
@@ -185,14 +191,14 @@ func (p *Protocol) answerReset(s *msg.Session, w writer) {
 }
 
 // answerClient answers the subcommands with which clients introduce themselves.
-func (p *Protocol) answerClient(req *msg.Request, s *msg.Session, w writer) {
+func (n *introducer) answerClient(req *msg.Request, s *msg.Session, w writer) {
 	switch commands[req.Type].sub {
 	case "setname":
-		if fault := p.nameFault(req, 2); fault != "" {
+		if fault := nameFault(req, 2, n.words); fault != "" {
 			w.fail("ERR ", fault)
 			return
 		}
-		s.Name = string(p.word(req, 2))
+		s.Name = string(n.words.word(req, 2))
 		w.ok()
 	case "getname":
 		if s.Name == "" {
@@ -203,13 +209,13 @@ func (p *Protocol) answerClient(req *msg.Request, s *msg.Session, w writer) {
 	case "id":
 		w.integer(int64(s.ID))
 	case "setinfo":
-		p.setInfo(req, s, w)
+		setInfo(req, n.words, s, w)
 	case "reply":
-		p.answerReply(req, s, w)
+		switchReplies(req, n.words, s, w)
 	case "unblock":
-		p.answerUnblock(req, w)
+		n.answerUnblock(req, w)
 	case "no-evict", "no-touch": // they make no difference to a proxy
-		if !p.is(req, 2, "on") && !p.is(req, 2, "off") {
+		if !n.words.is(req, 2, "on") && !n.words.is(req, 2, "off") {
 			w.fail("ERR ", syntaxError)
 			return
 		}
@@ -220,12 +226,12 @@ func (p *Protocol) answerClient(req *msg.Request, s *msg.Session, w writer) {
 }
 
 // answerUnblock says that the client is not blocked: none can be.
-func (p *Protocol) answerUnblock(req *msg.Request, w writer) {
-	switch n := len(req.Args); {
-	case n > 4:
-		w.fail("ERR unknown subcommand or wrong number of arguments for '", plain(p.word(req, 1), maxShown), "'. Try CLIENT HELP.")
+func (n *introducer) answerUnblock(req *msg.Request, w writer) {
+	switch words := len(req.Args); {
+	case words > 4:
+		w.fail("ERR unknown subcommand or wrong number of arguments for '", plain(n.words.word(req, 1), maxShown), "'. Try CLIENT HELP.")
 		return
-	case n == 4 && !p.is(req, 3, "timeout") && !p.is(req, 3, "error"):
+	case words == 4 && !n.words.is(req, 3, "timeout") && !n.words.is(req, 3, "error"):
 		w.fail("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
 		return
 	}
@@ -236,16 +242,16 @@ func (p *Protocol) answerUnblock(req *msg.Request, w writer) {
 	w.integer(0)
 }
 
-// answerReply is CLIENT REPLY. What is switched off are the client's replies
+// switchReplies is CLIENT REPLY. What is switched off are the client's replies
 // alone: servers answer as ever, and the proxy drops the answers in their turn.
-func (p *Protocol) answerReply(req *msg.Request, s *msg.Session, w writer) {
+func switchReplies(req *msg.Request, r *wordReader, s *msg.Session, w writer) {
 	switch {
-	case p.is(req, 2, "on"):
+	case r.is(req, 2, "on"):
 		s.Replies, s.Muted = msg.RepliesOn, false
 		w.ok()
-	case p.is(req, 2, "off"):
+	case r.is(req, 2, "off"):
 		s.Replies, s.Muted = msg.RepliesOff, true
-	case p.is(req, 2, "skip"):
+	case r.is(req, 2, "skip"):
 		if s.Replies != msg.RepliesOff {
 			s.Replies = msg.RepliesSkip
 		}

@@ -18,21 +18,33 @@ const (
 	waitNegative   = "timeout is negative"
 )
 
+// A broadcaster looks at requests that are to go to every server.
+type broadcaster struct {
+	// Static after construction.
+	allowKeys bool
+	// maxWait is the longest timeout of a WAIT, in milliseconds.
+	maxWait int64
+	loading *loading // the protocol's
+
+	// rewritten is scratch for a request that is sent in other words than it came.
+	rewritten []byte
+}
+
 // Prepare implements proxy.Preparer: it looks at a request that is to go to every
 // server. It refuses what the pool does not allow, bounds how long a WAIT waits,
 // remembers scripts, and sends what ends a script past it.
-func (p *Protocol) Prepare(req *msg.Request) (ok bool) {
+func (b *broadcaster) Prepare(req *msg.Request) (ok bool) {
 	switch cmd := &commands[req.Type]; {
-	case cmd.name == "keys" && !p.allowKeys:
+	case cmd.name == "keys" && !b.allowKeys:
 		req.Error = keysOff
 	case cmd.merge == mergeMin && len(req.Args) == cmd.arity:
-		p.prepareWait(req)
+		b.prepareWait(req)
 	case cmd.merge == mergeLoad:
-		p.loading.note(req)
+		b.loading.note(req)
 	case cmd.merge == mergeOneOK: // it ends what a server is doing
 		req.Aside = true
 	case cmd.name == "script|flush":
-		p.loading.flush()
+		b.loading.flush()
 	}
 	return req.Error == ""
 }
@@ -40,7 +52,7 @@ func (p *Protocol) Prepare(req *msg.Request) (ok bool) {
 // prepareWait bounds the timeout of a WAIT, its last word: nothing else travels
 // on the connection before the answer. 0 is no limit to Redis, and the bound
 // here.
-func (p *Protocol) prepareWait(req *msg.Request) {
+func (b *broadcaster) prepareWait(req *msg.Request) {
 	last := len(req.Args) - 1
 	millis, ok := number(req, last)
 	switch {
@@ -48,21 +60,16 @@ func (p *Protocol) prepareWait(req *msg.Request) {
 		req.Error = waitNotInteger
 	case millis < 0:
 		req.Error = waitNegative
-	case millis == 0 || millis > p.maxWait:
-		p.rewriteLast(req, p.maxWait)
+	case millis == 0 || millis > b.maxWait:
+		b.rewriteLast(req, b.maxWait)
 	}
 }
 
 // rewriteLast puts a number in place of a request's last word.
-func (p *Protocol) rewriteLast(req *msg.Request, n int64) {
+func (b *broadcaster) rewriteLast(req *msg.Request, n int64) {
 	end := req.Args[len(req.Args)-2].End() + 2
-	var head []byte
-	head, p.scratch = req.View.Bytes(0, end, p.scratch)
-	b := p.rewritten[:0]
-	b = append(b, head...)
-	b = appendNumber(b, int(n))
-	p.rewritten = b
-	req.View = mbuf.Flat(b)
+	b.rewritten = appendNumber(req.View.Gather(0, end, b.rewritten[:0]), int(n))
+	req.View = mbuf.Flat(b.rewritten)
 }
 
 // waitBound is the most milliseconds that a WAIT may wait in a pool with the

@@ -192,21 +192,22 @@ func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, wo
 	case "info":
 		q.id = s.ID
 	case "list":
-		req.Error = p.inquireList(req, q, pool, words)
+		req.Error = q.list(req, &p.wordReader, pool, words)
 	default:
-		req.Error = p.inquireKill(req, q, s)
+		req.Error = q.kill(req, &p.wordReader, s)
 	}
 	return q, req.Error == ""
 }
 
-func (p *Protocol) inquireList(req *msg.Request, q *inquiry, pool *mbuf.Pool, words *mbuf.Chain) (fault string) {
+// list reads CLIENT LIST.
+func (q *inquiry) list(req *msg.Request, r *wordReader, pool *mbuf.Pool, words *mbuf.Chain) (fault string) {
 	n := len(req.Args)
 	switch {
 	case n == 2:
 		return ""
-	case p.is(req, 2, "type") && n == 4:
-		return p.clientType(req, 3, q)
-	case p.is(req, 2, "id") && n > 3:
+	case r.is(req, 2, "type") && n == 4:
+		return q.onlyType(req, 3, r)
+	case r.is(req, 2, "id") && n > 3:
 		keepWords(req, 3, pool, words)
 		return ""
 	default:
@@ -229,24 +230,24 @@ func keepWords(req *msg.Request, i int, pool *mbuf.Pool, out *mbuf.Chain) {
 	}
 }
 
-// clientType reads the kind of clients that is meant. There are only normal ones.
-func (p *Protocol) clientType(req *msg.Request, i int, q *inquiry) (fault string) {
+// onlyType reads the kind of clients that is meant. There are only normal ones.
+func (q *inquiry) onlyType(req *msg.Request, i int, r *wordReader) (fault string) {
 	switch {
-	case p.is(req, i, "normal"):
-	case p.is(req, i, "master"), p.is(req, i, "replica"), p.is(req, i, "slave"), p.is(req, i, "pubsub"):
+	case r.is(req, i, "normal"):
+	case r.is(req, i, "master"), r.is(req, i, "replica"), r.is(req, i, "slave"), r.is(req, i, "pubsub"):
 		q.none = true
 	default:
-		return badClientType + " '" + plain(p.word(req, i), maxShown) + "'"
+		return badClientType + " '" + plain(r.word(req, i), maxShown) + "'"
 	}
 	return ""
 }
 
-// inquireKill reads CLIENT KILL: of one address, or of all clients that meet
+// kill reads CLIENT KILL: of one address, or of all clients that meet
 // every condition.
-func (p *Protocol) inquireKill(req *msg.Request, q *inquiry, s *msg.Session) (fault string) {
+func (q *inquiry) kill(req *msg.Request, r *wordReader, s *msg.Session) (fault string) {
 	n := len(req.Args)
 	if n == 3 {
-		q.what, q.addr = killByAddr, string(p.word(req, 2))
+		q.what, q.addr = killByAddr, string(r.word(req, 2))
 		q.none = q.addr == ""
 		return ""
 	}
@@ -258,7 +259,7 @@ func (p *Protocol) inquireKill(req *msg.Request, q *inquiry, s *msg.Session) (fa
 		if i > maxKillWords {
 			return tooManyConditions
 		}
-		if fault := p.killCondition(req, i, q, s); fault != "" {
+		if fault := q.killCondition(req, i, r, s); fault != "" {
 			return fault
 		}
 	}
@@ -266,35 +267,35 @@ func (p *Protocol) inquireKill(req *msg.Request, q *inquiry, s *msg.Session) (fa
 }
 
 // killCondition reads the condition that the i-th word names and the next tells.
-func (p *Protocol) killCondition(req *msg.Request, i int, q *inquiry, s *msg.Session) (fault string) {
+func (q *inquiry) killCondition(req *msg.Request, i int, r *wordReader, s *msg.Session) (fault string) {
 	switch {
-	case p.is(req, i, "id"):
+	case r.is(req, i, "id"):
 		id, ok := number(req, i+1)
 		if !ok || id < 1 {
 			return zeroClientID
 		}
 		q.id = uint64(id)
-	case p.is(req, i, "type"):
-		return p.clientType(req, i+1, q)
-	case p.is(req, i, "addr"):
-		q.addr = string(p.word(req, i+1))
+	case r.is(req, i, "type"):
+		return q.onlyType(req, i+1, r)
+	case r.is(req, i, "addr"):
+		q.addr = string(r.word(req, i+1))
 		q.none = q.none || q.addr == ""
-	case p.is(req, i, "laddr"):
-		q.localAddr = string(p.word(req, i+1))
+	case r.is(req, i, "laddr"):
+		q.localAddr = string(r.word(req, i+1))
 		q.none = q.none || q.localAddr == ""
-	case p.is(req, i, "user"):
-		if user := string(p.word(req, i+1)); user != defaultUser {
+	case r.is(req, i, "user"):
+		if user := string(r.word(req, i+1)); user != defaultUser {
 			return noSuchUser + " '" + plain([]byte(user), maxShown) + "'"
 		}
-	case p.is(req, i, "maxage"):
+	case r.is(req, i, "maxage"):
 		age, ok := number(req, i+1)
 		if !ok || age < 1 {
 			return badMaxAge
 		}
 		q.minAge = age
-	case p.is(req, i, "skipme") && p.is(req, i+1, "yes"):
+	case r.is(req, i, "skipme") && r.is(req, i+1, "yes"):
 		q.except = s.ID
-	case p.is(req, i, "skipme") && p.is(req, i+1, "no"):
+	case r.is(req, i, "skipme") && r.is(req, i+1, "no"):
 		q.except = 0
 	default:
 		return syntaxError
@@ -313,11 +314,11 @@ func isInquiryFault(why string) bool {
 }
 
 // setInfo is CLIENT SETINFO.
-func (p *Protocol) setInfo(req *msg.Request, s *msg.Session, w writer) {
-	value := p.word(req, 3)
+func setInfo(req *msg.Request, r *wordReader, s *msg.Session, w writer) {
+	value := r.word(req, 3)
 	for _, c := range value {
 		if c < '!' || c > '~' {
-			w.fail("ERR ", strings.ToLower(plain(p.word(req, 2), maxShown)), " cannot contain spaces, newlines or special characters.")
+			w.fail("ERR ", strings.ToLower(plain(r.word(req, 2), maxShown)), " cannot contain spaces, newlines or special characters.")
 			return
 		}
 	}
@@ -327,12 +328,12 @@ func (p *Protocol) setInfo(req *msg.Request, s *msg.Session, w writer) {
 	}
 	text := string(value)
 	switch {
-	case p.is(req, 2, "lib-name"):
+	case r.is(req, 2, "lib-name"):
 		s.LibName = text
-	case p.is(req, 2, "lib-ver"):
+	case r.is(req, 2, "lib-ver"):
 		s.LibVersion = text
 	default:
-		w.fail("ERR Unrecognized option '", plain(p.word(req, 2), maxShown), "'")
+		w.fail("ERR Unrecognized option '", plain(r.word(req, 2), maxShown), "'")
 		return
 	}
 	w.ok()

@@ -41,31 +41,44 @@ const maxNames = 1 << 10
 // are found and told in one turn of the loop, in less than 5 ms.
 const maxKeyWords = 1 << 14
 
-// answerCommand describes the commands that are served.
-func (p *Protocol) answerCommand(req *msg.Request, w writer) {
+// A catalog is the commands that a pool's clients may use, for one request about them.
+type catalog struct {
+	words *wordReader
+	// servers is how many the pool has.
+	servers      int
+	allowFlush   bool
+	transactions config.Transactions
+}
+
+func (p *Protocol) catalog() *catalog {
+	return &catalog{words: &p.wordReader, servers: p.servers, allowFlush: p.allowFlush, transactions: p.transactions}
+}
+
+// answer describes the commands that are served.
+func (k *catalog) answer(req *msg.Request, w writer) {
 	switch commands[req.Type].sub {
 	case "count":
-		w.integer(int64(len(p.served(commands))))
+		w.integer(int64(len(k.served(commands))))
 	case "docs":
-		p.documentCommands(req, w)
+		k.documentCommands(req, w)
 	case "getkeys":
-		p.listKeys(req, w, false)
+		k.listKeys(req, w, false)
 	case "getkeysandflags":
-		p.listKeys(req, w, true)
+		k.listKeys(req, w, true)
 	case "info":
-		p.describeCommands(req, w)
+		k.describeCommands(req, w)
 	case "list":
-		p.listCommands(req, w)
+		k.listCommands(req, w)
 	default:
-		p.describeAll(w)
+		k.describeAll(w)
 	}
 }
 
 // served are those of rows that clients may use, without subcommands.
-func (p *Protocol) served(rows []command) []*command {
+func (k *catalog) served(rows []command) []*command {
 	var served []*command
 	for i := 0; i < len(rows); i += 1 + int(rows[i].subs) {
-		if c := &rows[i]; p.isServed(c) {
+		if c := &rows[i]; k.isServed(c) {
 			served = append(served, c)
 		}
 	}
@@ -73,15 +86,15 @@ func (p *Protocol) served(rows []command) []*command {
 }
 
 // isServed tells whether clients may use a command, or something of a container.
-func (p *Protocol) isServed(c *command) bool {
+func (k *catalog) isServed(c *command) bool {
 	switch {
-	case c.reason != "" && !(c.ofOne && p.servers == 1), c.answer == answerHTTP, c.flushes && !p.allowFlush,
-		(c.isTransaction() || c.answer == answerWatch) && p.transactions == config.TransactionsRefuse:
+	case c.reason != "" && (!c.ofOne || k.servers != 1), c.answer == answerHTTP, c.flushes && !k.allowFlush,
+		(c.isTransaction() || c.answer == answerWatch) && k.transactions == config.TransactionsRefuse:
 		return false
 	case !c.isContainer():
 		return true
 	}
-	for _, sub := range p.served(c.subcommands()) {
+	for _, sub := range k.served(c.subcommands()) {
 		if sub.answer != answerHelp {
 			return true
 		}
@@ -94,29 +107,29 @@ func (c *command) isContainer() bool { return c.subs > 0 && c.answer == answerNo
 
 // named finds the served command of that name, which may be a subcommand's, with
 // a bar. It returns nil if there is none.
-func (p *Protocol) named(name []byte) *command {
+func (k *catalog) named(name []byte) *command {
 	name, sub, isSub := bytes.Cut(name, []byte("|"))
 	c := lookup(name)
 	if isSub {
 		c = c.lookupSub(sub)
 	}
-	if c == nil || !p.isServed(c) {
+	if c == nil || !k.isServed(c) {
 		return nil
 	}
 	return c
 }
 
-func (p *Protocol) describeAll(w writer) {
-	served := p.served(commands)
+func (k *catalog) describeAll(w writer) {
+	served := k.served(commands)
 	w.array(len(served))
 	for _, c := range served {
-		p.describe(c, w)
+		k.describe(c, w)
 	}
 }
 
-func (p *Protocol) describeCommands(req *msg.Request, w writer) {
+func (k *catalog) describeCommands(req *msg.Request, w writer) {
 	if len(req.Args) == 2 {
-		p.describeAll(w)
+		k.describeAll(w)
 		return
 	}
 	if !withinNames(req, w) {
@@ -124,8 +137,8 @@ func (p *Protocol) describeCommands(req *msg.Request, w writer) {
 	}
 	w.array(len(req.Args) - 2)
 	for i := 2; i < len(req.Args); i++ {
-		if c := p.named(p.word(req, i)); c != nil {
-			p.describe(c, w)
+		if c := k.named(k.words.word(req, i)); c != nil {
+			k.describe(c, w)
 			continue
 		}
 		w.null()
@@ -144,7 +157,7 @@ func withinNames(req *msg.Request, w writer) bool {
 // describe appends what COMMAND says of a command, in the form of Redis 7: name,
 // arity, flags, first key, last key, step, categories, tips, key
 // specifications, subcommands.
-func (p *Protocol) describe(c *command, w writer) {
+func (k *catalog) describe(c *command, w writer) {
 	first, last, step := c.keys.positions()
 	w.array(10)
 	w.bulkString(c.name)
@@ -167,66 +180,66 @@ func (p *Protocol) describe(c *command, w writer) {
 	for i := range specs {
 		specs[i].describe(w)
 	}
-	subs := p.served(c.subcommands())
+	subs := k.served(c.subcommands())
 	if len(subs) == 0 {
 		w.set(0)
 		return
 	}
 	w.array(len(subs))
 	for _, sub := range subs {
-		p.describe(sub, w)
+		k.describe(sub, w)
 	}
 }
 
 // documentCommands answers COMMAND DOCS.
-func (p *Protocol) documentCommands(req *msg.Request, w writer) {
-	found := p.served(commands)
+func (k *catalog) documentCommands(req *msg.Request, w writer) {
+	found := k.served(commands)
 	if !withinNames(req, w) {
 		return
 	}
 	if len(req.Args) > 2 {
 		found = found[:0]
 		for i := 2; i < len(req.Args); i++ {
-			if c := p.named(p.word(req, i)); c != nil && !slices.Contains(found, c) {
+			if c := k.named(k.words.word(req, i)); c != nil && !slices.Contains(found, c) {
 				found = append(found, c)
 			}
 		}
 	}
-	p.document(found, w)
+	k.document(found, w)
 }
 
-func (p *Protocol) document(found []*command, w writer) {
+func (k *catalog) document(found []*command, w writer) {
 	w.mapping(len(found))
 	for _, c := range found {
 		w.bulkString(c.name)
-		subs := p.served(c.subcommands())
+		subs := k.served(c.subcommands())
 		w.mapping(3 + min(len(subs), 1))
 		w.pair("summary", c.summary)
 		w.pair("since", c.since)
 		w.pair("group", strings.ReplaceAll(c.group, "_", "-"))
 		if len(subs) > 0 {
 			w.bulkString("subcommands")
-			p.document(subs, w)
+			k.document(subs, w)
 		}
 	}
 }
 
 // listCommands answers COMMAND LIST, with its filters: names by pattern, and
 // those of a category. No command is of a module.
-func (p *Protocol) listCommands(req *msg.Request, w writer) {
+func (k *catalog) listCommands(req *msg.Request, w writer) {
 	keep := func(*command) bool { return true }
 	if len(req.Args) > 2 {
-		if len(req.Args) != 5 || !p.is(req, 2, "filterby") {
+		if len(req.Args) != 5 || !k.words.is(req, 2, "filterby") {
 			w.fail("ERR ", syntaxError)
 			return
 		}
-		by := strings.ToLower(string(p.word(req, 4)))
+		by := strings.ToLower(string(k.words.word(req, 4)))
 		switch {
-		case p.is(req, 3, "module"):
+		case k.words.is(req, 3, "module"):
 			keep = func(*command) bool { return false }
-		case p.is(req, 3, "aclcat"):
+		case k.words.is(req, 3, "aclcat"):
 			keep = func(c *command) bool { return slices.Contains(c.facts.allCategories(), "@"+by) }
-		case p.is(req, 3, "pattern"):
+		case k.words.is(req, 3, "pattern"):
 			keep = func(c *command) bool { return glob(by, c.name) }
 		default:
 			w.fail("ERR ", syntaxError)
@@ -234,8 +247,8 @@ func (p *Protocol) listCommands(req *msg.Request, w writer) {
 		}
 	}
 	var names []string
-	for _, c := range p.served(commands) {
-		for _, each := range append([]*command{c}, p.served(c.subcommands())...) {
+	for _, c := range k.served(commands) {
+		for _, each := range append([]*command{c}, k.served(c.subcommands())...) {
 			if keep(each) {
 				names = append(names, each.name)
 			}
@@ -255,10 +268,10 @@ type foundKey struct {
 
 // listKeys answers COMMAND GETKEYS and COMMAND GETKEYSANDFLAGS, for commands that
 // are not served, too.
-func (p *Protocol) listKeys(req *msg.Request, w writer, flags bool) {
-	c := lookup(p.word(req, 2))
+func (k *catalog) listKeys(req *msg.Request, w writer, flags bool) {
+	c := lookup(k.words.word(req, 2))
 	if c.subs > 0 && len(req.Args) > 3 {
-		c = c.lookupSub(p.word(req, 3))
+		c = c.lookupSub(k.words.word(req, 3))
 	}
 	n := len(req.Args) - 2
 	switch {
@@ -282,25 +295,25 @@ func (p *Protocol) listKeys(req *msg.Request, w writer, flags bool) {
 	}
 	w.array(len(found))
 	if first, _ := req.View.Near(0); !flags && first[0] == '*' {
-		p.echoKeys(req, found, w)
+		echoKeys(req, found, w)
 		return
 	}
-	for _, k := range found {
+	for _, key := range found {
 		if flags {
 			w.array(2)
 		}
-		w.number("$", int64(k.Len))
-		req.View.AppendTo(w.pool, w.out, int(k.Off), int(k.Len))
+		w.number("$", int64(key.Len))
+		req.View.AppendTo(w.pool, w.out, int(key.Off), int(key.Len))
 		w.raw("\r\n")
 		if flags {
-			w.statuses(k.use)
+			w.statuses(key.use)
 		}
 	}
 }
 
 // echoKeys appends the keys of a request in RESP as they came, lengths and line ends
 // included, and those that stand together in one piece: there may be very many.
-func (p *Protocol) echoKeys(req *msg.Request, found []foundKey, w writer) {
+func echoKeys(req *msg.Request, found []foundKey, w writer) {
 	for i := 0; i < len(found); {
 		from := bulkBefore(found[i].Span)
 		end := found[i].End() + 2

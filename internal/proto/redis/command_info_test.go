@@ -65,7 +65,7 @@ func TestCommandAgainstRedis(t *testing.T) {
 	compared := 0
 	for i := range commands {
 		row := &commands[i]
-		if got, _ := c.say(resp("COMMAND", "INFO", row.name)); i > 0 && !c.proto.isServed(row) && got != "*1\r\n$-1\r\n" {
+		if got, _ := c.say(resp("COMMAND", "INFO", row.name)); i > 0 && !c.proto.catalog().isServed(row) && got != "*1\r\n$-1\r\n" {
 			t.Errorf("%s is not served, and described: %.100q", row.name, got)
 		}
 		theirs, _ := decode(t, server.Do("COMMAND", "INFO", row.name))
@@ -73,7 +73,7 @@ func TestCommandAgainstRedis(t *testing.T) {
 		if !known {
 			continue
 		}
-		c.proto.describe(row, writer{pool: &c.pool, out: &c.out})
+		c.proto.catalog().describe(row, writer{pool: &c.pool, out: &c.out})
 		ours, _ := decode(t, string(c.out.AppendTo(nil)))
 		c.out.Release(&c.pool)
 		got := ours.([]any)

@@ -117,7 +117,7 @@ func TestCommandDocs(t *testing.T) {
 			want[fields[0].(string)] = fields[1]
 		}
 		c := converse(t, Options{AllowFlush: true})
-		c.proto.document([]*command{row}, writer{pool: &c.pool, out: &c.out})
+		c.proto.catalog().document([]*command{row}, writer{pool: &c.pool, out: &c.out})
 		ours, _ := decode(t, string(c.out.AppendTo(nil)))
 		got := ours.([]any)[1].([]any)
 		if row.name == "client|pause" {

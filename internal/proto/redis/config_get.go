@@ -43,16 +43,16 @@ var settings = func() map[string]merge {
 
 // settingsShown are all that CONFIG GET knows. f is nil if nothing is known of
 // the process.
-func (p *Protocol) settingsShown(v *Survey, f *Facts) map[string]string {
+func (r *reporter) settingsShown(v *Survey, f *Facts) map[string]string {
 	all := make(map[string]string, len(settings)+8)
 	if v != nil {
 		maps.Copy(all, v.settings)
 	}
 	all["cluster-enabled"] = "no"
-	all["databases"] = strconv.Itoa(max(p.databases.n, 1))
+	all["databases"] = strconv.Itoa(max(r.databases.n, 1))
 	const bulkLen = "proto-max-bulk-len"
-	if n, err := strconv.ParseInt(all[bulkLen], 10, 64); err != nil || int64(p.max) < n {
-		all[bulkLen] = strconv.Itoa(p.max)
+	if n, err := strconv.ParseInt(all[bulkLen], 10, 64); err != nil || int64(r.max) < n {
+		all[bulkLen] = strconv.Itoa(r.max)
 	}
 	if f == nil {
 		return all
@@ -74,8 +74,8 @@ func (p *Protocol) settingsShown(v *Survey, f *Facts) map[string]string {
 
 // configGet answers CONFIG GET: the settings whose names match one of the patterns,
 // which are in lower case.
-func (p *Protocol) configGet(patterns []string, v *Survey, f *Facts, w writer) {
-	all := p.settingsShown(v, f)
+func (r *reporter) configGet(patterns []string, v *Survey, f *Facts, w writer) {
+	all := r.settingsShown(v, f)
 	maps.DeleteFunc(all, func(name, _ string) bool {
 		return !slices.ContainsFunc(patterns, func(pattern string) bool { return glob(pattern, name) })
 	})

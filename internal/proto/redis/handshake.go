@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
@@ -18,17 +19,20 @@ const (
 	stepSelect             // SELECT
 )
 
+// A greeter makes a server connection one that serves a lane.
+type greeter struct{ *rules }
+
 // steps are those of a lane's handshake.
-func (p *Protocol) steps(lane msg.Lane) []step {
+func (g *greeter) steps(lane msg.Lane) []step {
 	var s [2]step
 	n := s[:0]
 	switch {
 	case lane.IsRESP3():
 		n = append(n, stepHello)
-	case p.auth != "":
+	case g.auth != "":
 		n = append(n, stepAuth)
 	}
-	if !lane.Aside && p.databases.number(lane) != 0 {
+	if !lane.Aside && g.databases.number(lane) != 0 {
 		n = append(n, stepSelect)
 	}
 	return n
@@ -37,35 +41,35 @@ func (p *Protocol) steps(lane msg.Lane) []step {
 // Handshake appends what makes a fresh connection one of the lane: the login, as
 // AUTH or within HELLO 3, and SELECT, as far as they are needed. It returns how
 // many replies that will bring.
-func (p *Protocol) Handshake(lane msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) int {
+func (g *greeter) Handshake(lane msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) int {
 	w := writer{pool: pool, out: out}
-	steps := p.steps(lane)
+	steps := g.steps(lane)
 	for _, s := range steps {
 		switch s {
 		case stepHello:
-			if p.auth == "" {
+			if g.auth == "" {
 				w.request("HELLO", "3")
 			} else {
-				w.request("HELLO", "3", "AUTH", defaultUser, p.auth.Reveal())
+				w.request("HELLO", "3", "AUTH", defaultUser, g.auth.Reveal())
 			}
 		case stepAuth:
-			w.request("AUTH", p.auth.Reveal())
+			w.request("AUTH", g.auth.Reveal())
 		case stepSelect:
-			w.request("SELECT", strconv.Itoa(p.databases.number(lane)))
+			w.request("SELECT", strconv.Itoa(g.databases.number(lane)))
 		}
 	}
 	return len(steps)
 }
 
 // AppendLane implements proxy.Lender.
-func (p *Protocol) AppendLane(from, to msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) int {
+func (g *greeter) AppendLane(from, to msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) int {
 	w := writer{pool: pool, out: out}
 	n := 0
 	if from.IsRESP3() != to.IsRESP3() {
 		w.request("HELLO", strconv.FormatInt(version(to), 10))
 		n++
 	}
-	if db := p.databases.number(to); db != p.databases.number(from) {
+	if db := g.databases.number(to); db != g.databases.number(from) {
 		w.request("SELECT", strconv.Itoa(db))
 		n++
 	}
@@ -79,8 +83,8 @@ func (p *Protocol) AppendLane(from, to msg.Lane, pool *mbuf.Pool, out *mbuf.Chai
 // Without its protocol version or its database a connection is unfit. Without a
 // login it is not: the requests get the server's own errors, or none if the
 // server has no password.
-func (p *Protocol) HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason) {
-	s := p.steps(lane)[i]
+func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason) {
+	s := g.steps(lane)[i]
 	first := byte(0)
 	if len(b) > 0 {
 		first = b[0]
@@ -92,7 +96,7 @@ func (p *Protocol) HandshakeReply(lane msg.Lane, i int, b []byte) (objection str
 	if !failed {
 		text = unexpectedReply
 	}
-	text = p.withoutPassword(text)
+	text = withoutPassword(g.auth, text)
 	loginFailed := bytes.HasPrefix(b, []byte("-NOAUTH")) || bytes.HasPrefix(b, []byte("-WRONGPASS"))
 	switch {
 	case s == stepAuth:
@@ -100,22 +104,22 @@ func (p *Protocol) HandshakeReply(lane msg.Lane, i int, b []byte) (objection str
 	case s == stepHello && loginFailed:
 		return "HELLO 3: " + text, msg.LoginRefused
 	case s == stepHello:
-		p.learned.setRESP3(untested)
+		g.learned.setRESP3(untested)
 		return "HELLO 3: " + text, msg.NoRESP3
 	case loginFailed:
 		unfit = msg.LoginRefused
 	default:
 		unfit = msg.NoDatabase
 	}
-	return "SELECT " + strconv.Itoa(p.databases.number(lane)) + ": " + text, unfit
+	return "SELECT " + strconv.Itoa(g.databases.number(lane)) + ": " + text, unfit
 }
 
 // withoutPassword keeps of a server's error what can be told to anybody, on one
 // line: what cannot be an argument, since a server that does not know the command
 // lists them.
-func (p *Protocol) withoutPassword(text string) string {
+func withoutPassword(auth config.Secret, text string) string {
 	text, _, _ = strings.Cut(text, ", with args")
-	if p.auth != "" && strings.Contains(text, p.auth.Reveal()) {
+	if auth != "" && strings.Contains(text, auth.Reveal()) {
 		return "refused"
 	}
 	return plain([]byte(text), maxShown)

@@ -10,8 +10,8 @@ import (
 
 // answerReport answers INFO, CONFIG GET and LOLWUT when nothing is known more
 // than the pool's loops.
-func (p *Protocol) answerReport(req *msg.Request, cmd *command, w writer) {
-	p.report(cmd, p.reportWords(req), p.learned.load().survey, nil, w)
+func (r *reporter) answerReport(req *msg.Request, cmd *command, w writer) {
+	r.report(cmd, r.reportWords(req), r.learned.load().survey, nil, w)
 }
 
 // answerHelpOf lists a container's subcommands. Those that are not supported are

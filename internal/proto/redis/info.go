@@ -54,13 +54,19 @@ type CommandTimes struct {
 	Rejected, Failed int64
 }
 
+// A reporter answers them.
+type reporter struct {
+	*rules
+	words *wordReader // the protocol's
+}
+
 // reportSlowlog is Report for SLOWLOG GET, which may have very many entries to show.
-func (p *Protocol) reportSlowlog(req *msg.Request, resp3 bool) (find func(reply func([]byte)), ok bool) {
+func (r *reporter) reportSlowlog(req *msg.Request, resp3 bool) (find func(reply func([]byte)), ok bool) {
 	n, fault := slowlogCount(req)
 	return func(reply func([]byte)) {
 		var pool mbuf.Pool
 		var out mbuf.Chain
-		p.writeSlowlog(n, writer{&pool, &out, resp3})
+		writeSlowlog(r.slow, n, writer{&pool, &out, resp3})
 		b := out.AppendTo(nil)
 		out.Release(&pool)
 		reply(b)
@@ -70,24 +76,24 @@ func (p *Protocol) reportSlowlog(req *msg.Request, resp3 bool) (find func(reply 
 // Report is what finds out the reply to a request whose treatment is Report. It is
 // to be called outside the loops. Of HELLO there is no reply: it is answered here once
 // the servers have been asked.
-func (p *Protocol) Report(req *msg.Request, s *msg.Session) (find func(reply func([]byte)), ok bool) {
+func (r *reporter) Report(req *msg.Request, s *msg.Session) (find func(reply func([]byte)), ok bool) {
 	cmd, resp3 := &commands[req.Type], s.Lane.IsRESP3()
 	switch {
-	case p.facts == nil:
+	case r.facts == nil:
 		return nil, false
 	case cmd.answer == answerHello:
-		return func(reply func([]byte)) { p.facts(true, func(*Facts) { reply(nil) }) }, true
+		return func(reply func([]byte)) { r.facts(true, func(*Facts) { reply(nil) }) }, true
 	case req.Error != "":
 		return nil, false
 	case cmd.answer == answerSlowlog:
-		return p.reportSlowlog(req, resp3)
+		return r.reportSlowlog(req, resp3)
 	}
-	words := p.reportWords(req)
+	words := r.reportWords(req)
 	return func(reply func([]byte)) {
-		p.facts(asksServers(cmd, words), func(f *Facts) {
+		r.facts(asksServers(cmd, words), func(f *Facts) {
 			var pool mbuf.Pool
 			var out mbuf.Chain
-			p.report(cmd, words, p.learned.load().survey, f, writer{&pool, &out, resp3})
+			r.report(cmd, words, r.learned.load().survey, f, writer{&pool, &out, resp3})
 			b := out.AppendTo(nil)
 			out.Release(&pool)
 			reply(b)
@@ -96,11 +102,11 @@ func (p *Protocol) Report(req *msg.Request, s *msg.Session) (find func(reply fun
 }
 
 // reportWords are what a request names: sections, patterns, or commands.
-func (p *Protocol) reportWords(req *msg.Request) []string {
+func (r *reporter) reportWords(req *msg.Request) []string {
 	cmd := &commands[req.Type]
 	words := make([]string, 0, 4)
 	for i := cmd.words(); i < len(req.Args) && len(words) < maxReportWords; i++ {
-		words = append(words, strings.ToLower(plain(p.word(req, i), maxShown)))
+		words = append(words, strings.ToLower(plain(r.words.word(req, i), maxShown)))
 	}
 	return words
 }
@@ -118,22 +124,22 @@ func asksServers(cmd *command, words []string) bool {
 
 // report appends a report of v, what the servers say, and f, what the process knows;
 // each is nil if unknown.
-func (p *Protocol) report(cmd *command, words []string, v *Survey, f *Facts, w writer) {
+func (r *reporter) report(cmd *command, words []string, v *Survey, f *Facts, w writer) {
 	switch cmd.answer {
 	case answerInfo:
-		w.verbatim(p.info(words, v, f))
+		w.verbatim(r.info(words, v, f))
 	case answerConfig:
-		p.configGet(words, v, f, w)
+		r.configGet(words, v, f, w)
 	case answerLolwut:
-		w.verbatim(p.lolwut(v))
+		w.verbatim(r.lolwut(v))
 	default:
 		histograms(words, f, w)
 	}
 }
 
 // lolwut is the version, as Redis's LOLWUT has it below its art.
-func (p *Protocol) lolwut(v *Survey) string {
-	own := "nuthatch ver. " + p.version + "\n"
+func (r *reporter) lolwut(v *Survey) string {
+	own := "nuthatch ver. " + r.version + "\n"
 	if v == nil || v.version == "" {
 		return own
 	}
@@ -155,7 +161,7 @@ type section struct {
 	servers bool
 	// write appends its lines; v is empty if no server could be asked, and f is nil
 	// if nothing is known of the process.
-	write func(p *Protocol, v *Survey, f *Facts, line func(name string, value any))
+	write func(r *reporter, v *Survey, f *Facts, line func(name string, value any))
 }
 
 var sections = []section{
@@ -190,7 +196,7 @@ func sectionsOf(words []string) []*section {
 }
 
 // info is the text of INFO with those words.
-func (p *Protocol) info(words []string, v *Survey, f *Facts) string {
+func (r *reporter) info(words []string, v *Survey, f *Facts) string {
 	if v == nil {
 		v = &Survey{}
 	}
@@ -200,7 +206,7 @@ func (p *Protocol) info(words []string, v *Survey, f *Facts) string {
 			b.WriteString("\r\n")
 		}
 		b.WriteString("# " + s.name + "\r\n")
-		s.write(p, v, f, func(name string, value any) { fmt.Fprintf(&b, "%s:%v\r\n", name, value) })
+		s.write(r, v, f, func(name string, value any) { fmt.Fprintf(&b, "%s:%v\r\n", name, value) })
 	}
 	return b.String()
 }
@@ -226,11 +232,11 @@ var hasHuman = map[string]bool{
 	"used_memory_scripts": true, "maxmemory": true,
 }
 
-func infoServer(p *Protocol, v *Survey, f *Facts, line func(string, any)) {
+func infoServer(r *reporter, v *Survey, f *Facts, line func(string, any)) {
 	told(v, toldVersions, line)
 	line("redis_mode", "standalone")
 	told(v, toldServer, line)
-	line("nuthatch_version", p.version)
+	line("nuthatch_version", r.version)
 	if f == nil {
 		return
 	}
@@ -244,7 +250,7 @@ func infoServer(p *Protocol, v *Survey, f *Facts, line func(string, any)) {
 	line("pool", f.Pool.Name)
 }
 
-func infoClients(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
+func infoClients(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
 	}
@@ -254,7 +260,7 @@ func infoClients(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
 }
 
 // infoMemory tells the servers' memory, and the proxy's under names of its own.
-func infoMemory(_ *Protocol, v *Survey, f *Facts, line func(string, any)) {
+func infoMemory(_ *reporter, v *Survey, f *Facts, line func(string, any)) {
 	told(v, toldMemory, line)
 	if f == nil {
 		return
@@ -277,13 +283,13 @@ func human(n int64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64) + "BKMGT"[unit:unit+1]
 }
 
-func infoPersistence(_ *Protocol, v *Survey, _ *Facts, line func(string, any)) {
+func infoPersistence(_ *reporter, v *Survey, _ *Facts, line func(string, any)) {
 	told(v, toldPersistence, line)
 }
 
 // infoStats tells Redis's statistics: of clients and requests the proxy's, of keys
 // the servers'. The proxy's own follow.
-func infoStats(_ *Protocol, s *Survey, f *Facts, line func(string, any)) {
+func infoStats(_ *reporter, s *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		told(s, toldStats, line)
 		return
@@ -310,20 +316,20 @@ func infoStats(_ *Protocol, s *Survey, f *Facts, line func(string, any)) {
 	}
 }
 
-func infoReplication(p *Protocol, v *Survey, _ *Facts, line func(string, any)) {
+func infoReplication(r *reporter, v *Survey, _ *Facts, line func(string, any)) {
 	line("role", "master")
 	told(v, toldReplication, line)
-	if p.servers == 1 {
+	if r.servers == 1 {
 		told(v, toldByOne, line)
 	}
 }
 
 // infoKeyspace tells the databases that have keys, by the numbers that they have for
 // clients.
-func infoKeyspace(p *Protocol, v *Survey, _ *Facts, line func(string, any)) {
-	for _, n := range v.databasesShown(p.databases.own, p.databases.n) {
+func infoKeyspace(r *reporter, v *Survey, _ *Facts, line func(string, any)) {
+	for _, n := range v.databasesShown(r.databases.own, r.databases.n) {
 		k := v.spaces[n]
-		if !p.databases.several() {
+		if !r.databases.several() {
 			n = 0
 		}
 		text := fmt.Sprintf("keys=%d,expires=%d,avg_ttl=%d", k.keys, k.expires, k.avgTTL)
@@ -334,7 +340,7 @@ func infoKeyspace(p *Protocol, v *Survey, _ *Facts, line func(string, any)) {
 	}
 }
 
-func infoCPU(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
+func infoCPU(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
 	}
@@ -342,7 +348,7 @@ func infoCPU(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
 	line("used_cpu_user", strconv.FormatFloat(f.CPUUser, 'f', 6, 64))
 }
 
-func infoCommands(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
+func infoCommands(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
 	}
@@ -354,7 +360,7 @@ func infoCommands(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
 
 // infoErrors counts the errors of the proxy's own, by reason, in small letters, and
 // those of the servers, by prefix, in capitals.
-func infoErrors(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
+func infoErrors(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
 	}
@@ -368,7 +374,7 @@ func infoErrors(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
 	}
 }
 
-func infoLatency(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
+func infoLatency(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
 	}
@@ -379,12 +385,12 @@ func infoLatency(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
 	}
 }
 
-func infoCluster(_ *Protocol, _ *Survey, _ *Facts, line func(string, any)) {
+func infoCluster(_ *reporter, _ *Survey, _ *Facts, line func(string, any)) {
 	line("cluster_enabled", 0)
 }
 
 // infoServers tells the pool's servers, with all that is counted of each.
-func infoServers(_ *Protocol, _ *Survey, f *Facts, line func(string, any)) {
+func infoServers(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
 	}

@@ -164,12 +164,18 @@ const (
 	aboutCommand = "command:"
 )
 
+// A learner asks servers, and keeps what they say in Learned.
+type learner struct {
+	*rules
+	words *wordReader // the protocol's
+}
+
 // Ask implements proxy.Learner. A client that has not logged in may make the
 // proxy ask for HELLO only, which says nothing of the servers' data.
-func (p *Protocol) Ask(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) (topic string, ok bool) {
+func (n *learner) Ask(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) (topic string, ok bool) {
 	w := writer{pool: pool, out: out}
 	if commands[req.Type].answer == answerHello {
-		if p.facts != nil && p.learned.load().survey == nil {
+		if n.facts != nil && n.learned.load().survey == nil {
 			return aboutServers, true
 		}
 		w.request("HELLO")
@@ -178,19 +184,19 @@ func (p *Protocol) Ask(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *m
 	if !s.Authenticated {
 		return "", false
 	}
-	name := string(lower(nil, p.word(req, 0)))
+	name := string(lower(nil, n.words.word(req, 0)))
 	w.request("COMMAND", "INFO", name)
 	return aboutCommand + name, true
 }
 
 // Learn implements proxy.Learner. That servers do not know a command is no news
 // to keep: a module may be loaded later.
-func (p *Protocol) Learn(topic string, reply []byte) (objection string) {
+func (n *learner) Learn(topic string, reply []byte) (objection string) {
 	if topic == aboutHello {
-		return p.learnHello(reply)
+		return n.learnHello(reply)
 	}
 	if text, ok := errorText(reply); ok {
-		return p.withoutPassword(text)
+		return withoutPassword(n.auth, text)
 	}
 	if len(reply) > maxLesson {
 		return "a reply of more than " + strconv.Itoa(maxLesson) + " bytes"
@@ -211,22 +217,22 @@ func (p *Protocol) Learn(topic string, reply []byte) (objection string) {
 		// A server's rename-command: what it hides is not to be had by another name.
 		return "they have it as '" + plain([]byte(l.name), maxShown) + "', renamed"
 	}
-	p.learned.keep(l)
+	n.learned.keep(l)
 	return ""
 }
 
 // learnHello judges the reply to HELLO without a version, which changes nothing
 // and which servers answer since there is RESP3: with what they are, or, before
 // Redis 6.2, by asking for the version.
-func (p *Protocol) learnHello(reply []byte) (objection string) {
+func (n *learner) learnHello(reply []byte) (objection string) {
 	text, failed := errorText(reply)
 	switch {
 	case !failed, strings.Contains(text, wrongArity):
-		p.learned.setRESP3(able)
+		n.learned.setRESP3(able)
 	case strings.Contains(strings.ToLower(text), unknownCommand):
-		p.learned.setRESP3(unable)
+		n.learned.setRESP3(unable)
 	default:
-		return p.withoutPassword(text)
+		return withoutPassword(n.auth, text)
 	}
 	return ""
 }

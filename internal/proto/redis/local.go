@@ -7,9 +7,6 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// maxWord is the longest word, in bytes, that the proxy itself makes sense of.
-const maxWord = 64 << 10
-
 // Local appends the answer to a request that goes to no server: to a command that
 // the proxy serves itself, to one that it does not support, and to one that the
 // client's session bars.
@@ -57,13 +54,13 @@ func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writ
 	case answerCluster:
 		w.raw(noCluster)
 	case answerCommand:
-		p.answerCommand(req, w)
+		p.catalog().answer(req, w)
 	case answerEcho:
-		p.echo(req, 1, w)
+		echo(req, 1, w)
 	case answerHelp:
 		answerHelpOf(cmd, w)
 	case answerPing:
-		p.answerPing(req, w)
+		replyPing(req, w)
 	case answerReset:
 		p.answerReset(s, w)
 	case answerRole:
@@ -75,9 +72,9 @@ func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writ
 	case answerLastSave:
 		w.integer(p.started.Unix())
 	case answerLatency:
-		p.answerLatency(req, cmd, w)
+		replyLatency(p.slow, req, cmd, w)
 	case answerSlowlog:
-		p.answerSlowlog(req, cmd, w)
+		replySlowlog(p.slow, req, cmd, w)
 	case answerQuit:
 		w.ok()
 	case answerTime:
@@ -130,15 +127,6 @@ func (p *Protocol) unsupported(req *msg.Request, why string, w writer) {
 	w.fail("ERR '", p.shownName(req), "' is not supported by nuthatch: ", why)
 }
 
-// shownName is the command that a request calls, as an error shows it.
-func (p *Protocol) shownName(req *msg.Request) string {
-	name := plain(p.word(req, 0), maxShown)
-	if commands[req.Type].sub != "" {
-		name += " " + plain(p.word(req, 1), maxShown)
-	}
-	return name
-}
-
 // refuseUnknown says what Redis says: the command and the first of its words.
 func (p *Protocol) refuseUnknown(req *msg.Request, w writer) {
 	name := plain(p.word(req, 0), maxShown)
@@ -151,36 +139,19 @@ func (p *Protocol) refuseUnknown(req *msg.Request, w writer) {
 	w.fail("ERR unknown command '", name, "', with args beginning with: ", string(args))
 }
 
-// word is the i-th word of a request, valid until the next call; of a word that
-// exceeds maxWord, nothing.
-func (p *Protocol) word(req *msg.Request, i int) []byte {
-	a := req.Args[i]
-	if a.Len > maxWord {
-		return nil
-	}
-	var b []byte
-	b, p.scratch = req.View.Bytes(int(a.Off), int(a.Len), p.scratch)
-	return b
-}
-
-// is tells whether the i-th word of a request is the given one, which is in lower
-// case, in any case.
-func (p *Protocol) is(req *msg.Request, i int, word string) bool {
-	return i < len(req.Args) && isNamed(word, p.word(req, i))
-}
-
 // echo appends the i-th word as it came, line end and length included.
-func (p *Protocol) echo(req *msg.Request, i int, w writer) {
+func echo(req *msg.Request, i int, w writer) {
 	off := req.Args[i-1].End() + 2
 	req.View.AppendTo(w.pool, w.out, off, req.Args[i].End()+2-off)
 }
 
-func (p *Protocol) answerPing(req *msg.Request, w writer) {
+// replyPing answers PING outside a transaction.
+func replyPing(req *msg.Request, w writer) {
 	switch len(req.Args) {
 	case 1:
 		w.raw("+PONG\r\n")
 	case 2:
-		p.echo(req, 1, w)
+		echo(req, 1, w)
 	default:
 		w.fail("ERR wrong number of arguments for 'ping' command")
 	}

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"math"
-	"strconv"
 	"time"
 
 	"nuthatch/internal/config"
@@ -72,9 +71,8 @@ type Options struct {
 	Refresh func() bool
 }
 
-// A Protocol serves one pool on one event loop.
-type Protocol struct {
-	// Static after construction.
+// rules are what a pool's protocol goes by. They are static but for servers.
+type rules struct {
 	auth       config.Secret
 	databases  databases
 	max        int
@@ -86,33 +84,41 @@ type Protocol struct {
 	version    string
 	started    time.Time
 	tooLong    *msg.ProtocolError
-	allowKeys  bool
 	keyless    config.KeylessScripts
 	scripts    *Scripts
 	slow       *slowlog.Log
 	facts      func(servers bool, use func(*Facts))
 	refresh    func() bool
-	// maxWait is the longest timeout of a WAIT, in milliseconds.
-	maxWait int64
 	// failedSelect is the pool's setting of that name.
 	failedSelect config.FailedSelect
 	// transactions is the pool's setting of that name.
 	transactions config.Transactions
+}
+
+// A Protocol serves one pool on one event loop. It is made of parts, one for each thing
+// that can be asked of it; those that go by the rules share them, and what reads words
+// shares the reader of words.
+type Protocol struct {
+	rules
+
+	// Parts without a state of their own.
+
+	greeter
+	introducer
+	learner
+	reporter
+	scanner
+	verdicts
+	blockWords
 
 	// Owned by the loop.
 
 	loading loading
 	desk    desk
+	broadcaster
 	merger
-
-	// Scratch space, of use during one call only.
-
-	// scratch gathers a word that lies in several chunks.
-	scratch []byte
-	// pieces are what belongs to some of a request's keys.
-	pieces [64]mbuf.Span
-	// rewritten is a request that is sent in other words than it came.
-	rewritten []byte
+	fragmenter
+	wordReader
 }
 
 // New returns a pool's protocol for one event loop.
@@ -134,15 +140,23 @@ func New(o Options) *Protocol {
 		slow = slowlog.New(0)
 	}
 	p := &Protocol{
-		slow: slow, facts: o.Facts, refresh: o.Refresh,
-		learned: learned, learns: !o.RefuseUnknown, servers: o.Servers,
-		auth: o.Auth, databases: databases{own: o.DB, n: o.Databases}, failedSelect: o.FailedSelect, transactions: o.Transactions, max: limit, allowFlush: o.AllowFlush, version: o.Version, started: o.Started,
-		tooLong: errTooLarge(limit), loading: loading{known: scripts}, merger: merger{partial: o.PartialResults},
-		scripts: scripts, maxWait: waitBound(o.Timeout), allowKeys: o.AllowKeys, keyless: o.KeylessScripts,
-		desk: desk{spans: make([]msg.Span, 0, firstDesk)},
+		rules: rules{
+			auth: o.Auth, databases: databases{own: o.DB, n: o.Databases}, max: limit, allowFlush: o.AllowFlush,
+			learned: learned, learns: !o.RefuseUnknown, servers: o.Servers, version: o.Version, started: o.Started,
+			tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
+			slow: slow, facts: o.Facts, refresh: o.Refresh,
+			failedSelect: o.FailedSelect, transactions: o.Transactions,
+		},
+		loading: loading{known: scripts},
+		desk:    desk{spans: make([]msg.Span, 0, firstDesk)},
 	}
-	p.merger.loading = &p.loading
 	copy(p.tag[:], o.HashTag)
+	p.greeter = greeter{&p.rules}
+	p.introducer = introducer{&p.rules, &p.wordReader}
+	p.learner = learner{&p.rules, &p.wordReader}
+	p.reporter = reporter{&p.rules, &p.wordReader}
+	p.broadcaster = broadcaster{allowKeys: o.AllowKeys, maxWait: waitBound(o.Timeout), loading: &p.loading}
+	p.merger = merger{partial: o.PartialResults, loading: &p.loading}
 	return p
 }
 
@@ -164,60 +178,6 @@ func (p *Protocol) NewRequestParser() msg.RequestParser {
 // NewReplyParser returns a parser of a server's bytes. It takes RESP2's replies
 // and RESP3's, except for those of unknown length.
 func (p *Protocol) NewReplyParser() msg.ReplyParser { return &replyParser{outstanding: 1} }
-
-// FragmentHead appends the beginning of a request for nkeys of req's keys.
-func (p *Protocol) FragmentHead(req *msg.Request, nkeys int, pool *mbuf.Pool, out *mbuf.Chain) {
-	var buf [64]byte
-	others := len(req.Args) - req.Nkeys*req.KeyStep
-	b := append(buf[:0], '*')
-	b = strconv.AppendInt(b, int64(others+nkeys*req.KeyStep), 10)
-	b = append(b, commands[req.Type].head...)
-	if req.FirstKey > 1 { // behind their number
-		b = appendNumber(b, nkeys)
-	}
-	out.Append(pool, b)
-}
-
-// appendNumber appends a number as a word of a request.
-func appendNumber(b []byte, n int) []byte {
-	var digits [20]byte
-	text := strconv.AppendInt(digits[:0], int64(n), 10)
-	b = append(b, '$')
-	b = strconv.AppendInt(b, int64(len(text)), 10)
-	b = append(b, "\r\n"...)
-	b = append(b, text...)
-	return append(b, "\r\n"...)
-}
-
-// FragmentKeys appends as many of req's keys, the first of them number from, as dealt
-// is long, with what belongs to each, to the request that it is dealt to. In req they
-// lie between the line ends of the word before and
-// of the last one of them.
-func (p *Protocol) FragmentKeys(req *msg.Request, from int, dealt []uint16, pool *mbuf.Pool, outs []*mbuf.Chain) {
-	at := req.FirstKey - 1 + from*req.KeyStep
-	off := req.Args[at].End() + 2
-	for len(dealt) > 0 {
-		pieces := p.pieces[:min(len(p.pieces), len(dealt))]
-		for i := range pieces {
-			at += req.KeyStep
-			end := req.Args[at].End() + 2
-			pieces[i] = mbuf.Span{Off: uint32(off), Len: uint32(end - off)}
-			off = end
-		}
-		req.View.Deal(pool, pieces, dealt, outs)
-		dealt = dealt[len(pieces):]
-	}
-}
-
-// FragmentTail appends the words behind the keys: MSETEX's options.
-func (p *Protocol) FragmentTail(req *msg.Request, pool *mbuf.Pool, out *mbuf.Chain) {
-	last := req.FirstKey + req.Nkeys*req.KeyStep - 1
-	if last == len(req.Args)-1 {
-		return
-	}
-	tail := req.Args[last].End() + len("\r\n")
-	req.View.AppendTo(pool, out, tail, req.View.Len()-tail)
-}
 
 // AppendError appends "-ERR why\r\n".
 func (p *Protocol) AppendError(pool *mbuf.Pool, out *mbuf.Chain, why string) {

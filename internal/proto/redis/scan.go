@@ -27,10 +27,13 @@ const clusterScan = "clusterscan"
 // noSlots is why CLUSTERSCAN is refused with SLOT.
 const noSlots = "its slots belong to Redis Cluster; nuthatch shows its clients one server"
 
+// A scanner leads SCAN from server to server. All that it has to know is in the cursor.
+type scanner struct{}
+
 // hasSlot tells whether a CLUSTERSCAN has the option SLOT.
-func (p *Protocol) hasSlot(req *msg.Request) bool {
+func hasSlot(req *msg.Request) bool {
 	for i := 2; i < len(req.Args); i += 2 {
-		if p.is(req, i, "slot") {
+		if isWord(req, i, "slot") {
 			return true
 		}
 	}
@@ -39,17 +42,17 @@ func (p *Protocol) hasSlot(req *msg.Request) bool {
 
 // OneServer implements proxy.ServerChooser: it picks the server that a SCAN's cursor
 // names.
-func (p *Protocol) OneServer(req *msg.Request, nservers int) (server int, ok bool) {
+func (scanner) OneServer(req *msg.Request, nservers int) (server int, ok bool) {
 	if commands[req.Type].name == clusterScan {
 		if nservers == 1 {
 			return 0, true // its cursors are the server's own affair
 		}
-		if p.hasSlot(req) {
+		if hasSlot(req) {
 			req.Error = noSlots
 			return 0, false
 		}
 	}
-	cursor, ok := p.cursorOf(req)
+	cursor, ok := cursorOf(req)
 	if !ok {
 		req.Error = invalidCursor
 		return 0, false
@@ -57,13 +60,23 @@ func (p *Protocol) OneServer(req *msg.Request, nservers int) (server int, ok boo
 	return int(cursor % uint64(nservers)), true
 }
 
-func (p *Protocol) cursorOf(req *msg.Request) (cursor uint64, ok bool) {
-	return parseCursor(p.word(req, 1))
+// maxCursor is the longest cursor, in bytes.
+const maxCursor = len("18446744073709551615")
+
+// cursorOf is the cursor that a client sent.
+func cursorOf(req *msg.Request) (cursor uint64, ok bool) {
+	word := req.Args[1]
+	if int(word.Len) > maxCursor {
+		return 0, false
+	}
+	var buf [maxCursor]byte
+	b, _ := req.View.Bytes(int(word.Off), int(word.Len), buf[:0])
+	return parseCursor(b)
 }
 
 // parseCursor reads a number of 64 bits.
 func parseCursor(b []byte) (n uint64, ok bool) {
-	if len(b) == 0 || len(b) > len("18446744073709551615") {
+	if len(b) == 0 || len(b) > maxCursor {
 		return 0, false
 	}
 	for _, c := range b {
@@ -79,8 +92,8 @@ func parseCursor(b []byte) (n uint64, ok bool) {
 
 // AppendOne implements proxy.ServerChooser: it appends the request with the cursor
 // that its server gave.
-func (p *Protocol) AppendOne(req *msg.Request, nservers int, pool *mbuf.Pool, out *mbuf.Chain) {
-	cursor, _ := p.cursorOf(req)
+func (scanner) AppendOne(req *msg.Request, nservers int, pool *mbuf.Pool, out *mbuf.Chain) {
+	cursor, _ := cursorOf(req)
 	var buf, number [24]byte
 	digits := strconv.AppendUint(number[:0], cursor/uint64(nservers), 10)
 	b := append(buf[:0], "\r\n$"...)

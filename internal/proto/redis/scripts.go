@@ -177,8 +177,8 @@ func (m *merger) mergeLoad(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool,
 
 // Restore implements proxy.Greeter: it appends a SCRIPT LOAD for every script
 // that is remembered.
-func (p *Protocol) Restore(pool *mbuf.Pool, out *mbuf.Chain) int {
-	set := p.scripts.set.Load()
+func (g *greeter) Restore(pool *mbuf.Pool, out *mbuf.Chain) int {
+	set := g.scripts.set.Load()
 	w := writer{pool: pool, out: out}
 	for i := range set.scripts {
 		w.array(3)

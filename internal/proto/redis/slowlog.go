@@ -21,25 +21,26 @@ const (
 	historyLen = 160
 )
 
-func (p *Protocol) answerSlowlog(req *msg.Request, cmd *command, w writer) {
+// replySlowlog answers SLOWLOG from log, the pool's.
+func replySlowlog(log *slowlog.Log, req *msg.Request, cmd *command, w writer) {
 	switch cmd.sub {
 	case "get":
-		p.slowlogGet(req, w)
+		getSlowlog(log, req, w)
 	case "len":
-		w.integer(int64(p.slow.Len()))
+		w.integer(int64(log.Len()))
 	case "reset":
-		p.slow.Reset()
+		log.Reset()
 		w.ok()
 	}
 }
 
-func (p *Protocol) slowlogGet(req *msg.Request, w writer) {
+func getSlowlog(log *slowlog.Log, req *msg.Request, w writer) {
 	n, fault := slowlogCount(req)
 	if fault != "" {
 		w.fail("ERR ", fault)
 		return
 	}
-	p.writeSlowlog(n, w)
+	writeSlowlog(log, n, w)
 }
 
 // slowlogCount is how many entries a request asks for; -1: all.
@@ -58,8 +59,8 @@ func slowlogCount(req *msg.Request) (n int, fault string) {
 }
 
 // writeSlowlog appends the latest n entries. It may be called outside the loops.
-func (p *Protocol) writeSlowlog(n int, w writer) {
-	entries := p.slow.Latest(n)
+func writeSlowlog(log *slowlog.Log, n int, w writer) {
+	entries := log.Latest(n)
 	w.array(len(entries))
 	for _, e := range entries {
 		w.array(6)
@@ -112,13 +113,14 @@ func slowParts(e *slowlog.Entry) [4]slowPart {
 	return [4]slowPart{{"connect", e.Connect}, {"queue", e.Queue}, {"server", e.Server}, {"turn", e.Turn}}
 }
 
-func (p *Protocol) answerLatency(req *msg.Request, cmd *command, w writer) {
-	events := p.slow.Events()
+// replyLatency answers LATENCY from log, the pool's.
+func replyLatency(log *slowlog.Log, req *msg.Request, cmd *command, w writer) {
+	events := log.Events()
 	switch cmd.sub {
 	case "latest":
-		p.latencyLatest(events, w)
+		latestEvent(events, w)
 	case "history":
-		if !p.is(req, 2, eventName) {
+		if !isWord(req, 2, eventName) {
 			events = nil
 		}
 		events = events[:min(len(events), historyLen)]
@@ -132,13 +134,13 @@ func (p *Protocol) answerLatency(req *msg.Request, cmd *command, w writer) {
 	case "reset":
 		forget := len(req.Args) == 2
 		for i := 2; i < len(req.Args); i++ {
-			forget = forget || int(req.Args[i].Len) == len(eventName) && p.is(req, i, eventName)
+			forget = forget || isWord(req, i, eventName)
 		}
 		if !forget || len(events) == 0 {
 			w.integer(0)
 			return
 		}
-		p.slow.ResetEvents()
+		log.ResetEvents()
 		w.integer(1)
 	case "histogram": // when nothing is known
 		histograms(nil, nil, w)
@@ -147,7 +149,8 @@ func (p *Protocol) answerLatency(req *msg.Request, cmd *command, w writer) {
 	}
 }
 
-func (p *Protocol) latencyLatest(events []*slowlog.Entry, w writer) {
+// latestEvent answers LATENCY LATEST.
+func latestEvent(events []*slowlog.Entry, w writer) {
 	if len(events) == 0 {
 		w.array(0)
 		return

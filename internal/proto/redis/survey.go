@@ -401,13 +401,13 @@ const identityAge = 5e6
 
 // identity is what HELLO says that the servers are, at a time in microseconds since
 // 1970; the release is empty if no server could be asked.
-func (p *Protocol) identity(now int64) (server, release string) {
-	v := p.learned.load().survey
+func (r *rules) identity(now int64) (server, release string) {
+	v := r.learned.load().survey
 	if v == nil {
 		return redisName, ""
 	}
-	if p.refresh != nil && now-v.at > identityAge && !v.asked.Swap(true) {
-		v.asked.Store(p.refresh())
+	if r.refresh != nil && now-v.at > identityAge && !v.asked.Swap(true) {
+		v.asked.Store(r.refresh())
 	}
 	return v.name, v.version
 }

@@ -106,7 +106,7 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 	case req.Treatment == msg.Quit, req.Treatment == msg.Ignore:
 		return msg.Apart
 	case cmd.isTransaction():
-		return p.ending(req, cmd, s)
+		return ending(req, cmd, s)
 	case cmd.answer == answerWatch && len(req.Args) < -cmd.arity:
 		req.Error = wrongArity
 		return msg.Unqueued
@@ -153,7 +153,7 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 func waits(req *msg.Request, cmd *command) bool { return cmd.blocks || req.Error == blocks }
 
 // ending is what becomes of MULTI, EXEC and DISCARD.
-func (p *Protocol) ending(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {
+func ending(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {
 	right := len(req.Args) == cmd.arity
 	switch {
 	case cmd.answer == answerExec && right && s.Bars&msg.Aborted == 0 && s.Collected+s.Watched > 0:
@@ -216,13 +216,17 @@ func (p *Protocol) queueLocal(req *msg.Request, cmd *command, s *msg.Session) ms
 	return msg.Unqueued
 }
 
+// blockWords are what the proxy itself says around a transaction, to servers and clients,
+// and what it understands of the answers. They are the same in every pool.
+type blockWords struct{}
+
 // AppendUnwatch implements proxy.Lender.
-func (p *Protocol) AppendUnwatch(pool *mbuf.Pool, out *mbuf.Chain) {
+func (blockWords) AppendUnwatch(pool *mbuf.Pool, out *mbuf.Chain) {
 	out.AppendString(pool, "*1\r\n$7\r\nUNWATCH\r\n")
 }
 
 // AppendTouched implements proxy.Lender.
-func (p *Protocol) AppendTouched(pool *mbuf.Pool, out *mbuf.Chain, s *msg.Session) {
+func (blockWords) AppendTouched(pool *mbuf.Pool, out *mbuf.Chain, s *msg.Session) {
 	if s.Lane.IsRESP3() {
 		out.AppendString(pool, "_\r\n")
 	} else {
@@ -231,17 +235,17 @@ func (p *Protocol) AppendTouched(pool *mbuf.Pool, out *mbuf.Chain, s *msg.Sessio
 }
 
 // AppendMulti and AppendExec implement proxy.Transactor.
-func (p *Protocol) AppendMulti(pool *mbuf.Pool, out *mbuf.Chain) {
+func (blockWords) AppendMulti(pool *mbuf.Pool, out *mbuf.Chain) {
 	out.AppendString(pool, "*1\r\n$5\r\nMULTI\r\n")
 }
 
 // AppendExec implements proxy.Transactor.
-func (p *Protocol) AppendExec(pool *mbuf.Pool, out *mbuf.Chain) {
+func (blockWords) AppendExec(pool *mbuf.Pool, out *mbuf.Chain) {
 	out.AppendString(pool, "*1\r\n$4\r\nEXEC\r\n")
 }
 
 // AppendDiscard implements proxy.Transactor.
-func (p *Protocol) AppendDiscard(pool *mbuf.Pool, out *mbuf.Chain) {
+func (blockWords) AppendDiscard(pool *mbuf.Pool, out *mbuf.Chain) {
 	out.AppendString(pool, "*1\r\n$7\r\nDISCARD\r\n")
 }
 
@@ -270,7 +274,7 @@ func (p *Protocol) BlockReply(r msg.Reply) msg.BlockReply {
 }
 
 // AppendAbort implements proxy.Transactor.
-func (p *Protocol) AppendAbort(pool *mbuf.Pool, out *mbuf.Chain, why msg.Reason) {
+func (blockWords) AppendAbort(pool *mbuf.Pool, out *mbuf.Chain, why msg.Reason) {
 	text := why.String()
 	if why == msg.CrossServer {
 		text = "CROSSSLOT Keys in request don't hash to the same server"
@@ -279,7 +283,7 @@ func (p *Protocol) AppendAbort(pool *mbuf.Pool, out *mbuf.Chain, why msg.Reason)
 }
 
 // Failed implements proxy.Transactor.
-func (p *Protocol) Failed(r msg.Reply) bool {
+func (blockWords) Failed(r msg.Reply) bool {
 	switch firstByte(r) {
 	case '-', '!', '_':
 		return true

@@ -8,11 +8,14 @@ import (
 	"nuthatch/internal/stats"
 )
 
+// verdicts are what replies mean, whatever the pool.
+type verdicts struct{}
+
 // Verdict implements proxy.Codec: of a command whose replies are merged, it tells
 // by the first byte whether a reply has a shape that can be. Any can be an error,
 // and any may have attributes before it. A push of RESP3 answers none: the proxy asks
 // for none on connections that clients share.
-func (p *Protocol) Verdict(t msg.Type, r msg.Reply) msg.Verdict {
+func (verdicts) Verdict(t msg.Type, r msg.Reply) msg.Verdict {
 	first := firstByte(r)
 	if first == '>' {
 		return msg.OutOfStep
@@ -48,7 +51,7 @@ func (kind mergeKind) takes(first byte) bool {
 
 // ErrorPrefix implements proxy.Codec: it is what stands before the first blank.
 // A RESP3 error may be a text with its length before it.
-func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses msg.Reason) {
+func (verdicts) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses msg.Reason) {
 	b := r.Flat
 	if r.Chain != nil {
 		for k := r.Chain.Head(); k != nil && len(buf) < maxErrorHead; k = k.Next() {
@@ -91,7 +94,7 @@ func (p *Protocol) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses 
 }
 
 // SizeOfKey implements proxy.Codec: of replies with an element for each key.
-func (p *Protocol) SizeOfKey(t msg.Type, r msg.Reply, i int, _ []byte) int {
+func (verdicts) SizeOfKey(t msg.Type, r msg.Reply, i int, _ []byte) int {
 	if commands[t].merge != mergeElements {
 		return 0
 	}
@@ -102,8 +105,8 @@ func (p *Protocol) SizeOfKey(t msg.Type, r msg.Reply, i int, _ []byte) int {
 	// head reads the number in the line at off, and where the line ends; of a line that
 	// is no head of an array or a bulk the number is -1.
 	head := func(off int, kind byte) (n int64, end int, ok bool) {
-		var b []byte
-		b, p.scratch = view.Bytes(off, min(maxHead, view.Len()-off), p.scratch)
+		var buf [maxHead]byte
+		b, _ := view.Bytes(off, min(maxHead, view.Len()-off), buf[:0])
 		at := bytes.IndexByte(b, '\n')
 		if at < 0 || b[0] != kind && b[0] != '_' {
 			return 0, 0, false
