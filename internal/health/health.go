@@ -13,12 +13,10 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"nuthatch/internal/config"
@@ -146,7 +144,7 @@ func (k *checker) check(ctx context.Context) msg.Reason {
 // settle closes the connection if the check has failed.
 func (k *checker) settle(why msg.Reason, err error) msg.Reason {
 	if err != nil {
-		why = reasonOf(err)
+		why = topology.ReasonOf(err)
 	}
 	if why != msg.OK {
 		k.close()
@@ -154,13 +152,11 @@ func (k *checker) settle(why msg.Reason, err error) msg.Reason {
 	return why
 }
 
-var errUnresolved = errors.New("the server's name is not resolved")
-
 // dial connects to the server, at its next address if the last one failed.
 func (k *checker) dial(ctx context.Context) error {
 	addrs := k.server.Addrs()
 	if len(addrs) == 0 {
-		return errUnresolved
+		return topology.ErrUnresolved
 	}
 	k.addr = addrs[k.next%len(addrs)]
 	addr := socket.NetAddr(k.addr)
@@ -212,34 +208,4 @@ func (k *checker) close() {
 	// It is given up, whatever is left of it.
 	_ = k.conn.Close()
 	k.conn, k.in = nil, nil
-}
-
-// reasonOf is the reason for a connection's error.
-func reasonOf(err error) msg.Reason {
-	var timeout net.Error
-	switch {
-	case errors.Is(err, errUnresolved):
-		return msg.Unresolved
-	case errors.Is(err, io.EOF):
-		return msg.ServerEOF
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return msg.Timedout
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return msg.ConnRefused
-	case errors.Is(err, syscall.ECONNRESET):
-		return msg.ConnReset
-	case errors.Is(err, syscall.EHOSTUNREACH):
-		return msg.HostUnreachable
-	case errors.Is(err, syscall.ENETUNREACH):
-		return msg.NetUnreachable
-	case errors.Is(err, syscall.EPIPE):
-		return msg.BrokenPipe
-	case errors.Is(err, syscall.ENOENT):
-		return msg.SocketMissing
-	case errors.Is(err, syscall.EACCES):
-		return msg.AccessDenied
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		return msg.NoDescriptors
-	}
-	return msg.OtherError
 }

@@ -5,7 +5,7 @@
 //	style_test.go                   how long files and functions may be, and the like
 //	documents_test.go               links, headings and line length of the documents
 //	troubleshooting_test.go         every error text is explained in docs/TROUBLESHOOTING.md
-//	flows_test.go                   docs/FLOWS.md names files and functions that exist
+//	flows_test.go                   the documents name files and functions that exist
 //
 // A new package needs a level in layers_test.go. The reason in a rule is a sentence that
 // tells what to do instead.

@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -99,6 +100,56 @@ func TestFlowRulesCatch(t *testing.T) {
 		"Text of `partial`.":             0,
 	} {
 		if got := flowFaults(page, files); len(got) != want {
+			t.Errorf("%q: %q, want %d", page, got, want)
+		}
+	}
+}
+
+// namedFaults returns the Go files that a page names and the tree does not have. A name is
+// a file's path from the root or from internal/, or the end of one.
+func namedFaults(page string, have []string) (faults []string) {
+	for _, m := range regexp.MustCompile("`([a-z_0-9/]+\\.go)`").FindAllStringSubmatch(page, -1) {
+		if !slices.ContainsFunc(have, func(f string) bool { return f == m[1] || strings.HasSuffix(f, "/"+m[1]) }) {
+			faults = append(faults, "there is no file "+m[1])
+		}
+	}
+	return faults
+}
+
+// TestNamedFilesExist: the Go files that the pages for those who change the code name are
+// there.
+func TestNamedFilesExist(t *testing.T) {
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have []string
+	for _, f := range tree(t) {
+		have = append(have, f.path)
+	}
+	for _, name := range []string{"docs/DESIGN.md", "CONTRIBUTING.md"} {
+		page, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fault := range namedFaults(string(page), have) {
+			t.Errorf("%s: %s", name, fault)
+		}
+	}
+}
+
+// TestNamedFileRuleCatches proves that the check above can fail.
+func TestNamedFileRuleCatches(t *testing.T) {
+	have := []string{"internal/a/x.go", "internal/a/y_test.go"}
+	for page, want := range map[string]int{
+		"In `a/x.go` and `x.go`, `internal/a/x.go`.": 0,
+		"In `y_test.go`.":  0,
+		"In `a/z.go`.":     1,
+		"In `b/x.go`.":     1,
+		"Rows in `*.go`.":  0,
+		"Rows in `ax.go`.": 1,
+	} {
+		if got := namedFaults(page, have); len(got) != want {
 			t.Errorf("%q: %q, want %d", page, got, want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"nuthatch/internal/events"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/topology"
 )
 
 // A closeReason is why a client connection ends. The zero value is no reason:
@@ -44,7 +45,7 @@ func (r closeReason) isOffence() bool {
 func (r closeReason) reason() msg.Reason {
 	switch {
 	case r.errno != 0:
-		return reasonOf(r.errno)
+		return topology.ReasonOf(r.errno)
 	case r.protocol != nil:
 		return msg.NotProtocol
 	case r.why == msg.OK:

@@ -400,8 +400,8 @@ func (c *serverConn) OnEOF() {
 
 // OnError implements eventloop.Handler.
 func (c *serverConn) OnError(err syscall.Errno) {
-	if !c.tryNext(reasonOf(err)) {
-		c.fail(reasonOf(err))
+	if !c.tryNext(topology.ReasonOf(err)) {
+		c.fail(topology.ReasonOf(err))
 	}
 }
 

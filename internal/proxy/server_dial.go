@@ -1,12 +1,11 @@
 package proxy
 
 import (
-	"errors"
-
 	"nuthatch/internal/logging"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // To connect to a server its addresses are tried one after the other, from the
@@ -44,14 +43,11 @@ func (c *serverConn) dial() msg.Reason {
 	return msg.OK
 }
 
-// errUnresolved means that the server has no addresses, or none any more.
-var errUnresolved = errors.New("the server's name is not resolved")
-
 // connect begins to connect to the next of the server's addresses that does not
 // fail at once.
 func (c *serverConn) connect() (inProgress bool, err error) {
 	s, ctx := c.server, c.pool.ctx
-	err = errUnresolved
+	err = topology.ErrUnresolved
 	for c.untried > 0 {
 		addrs := s.health.PublishedAddrs()
 		if addrs == nil {
@@ -104,7 +100,7 @@ func (c *serverConn) tryNext(why msg.Reason) bool {
 }
 
 func (c *serverConn) dialFailed(err error) msg.Reason {
-	why := reasonOf(err)
+	why := topology.ReasonOf(err)
 	c.server.forgetful = true
 	c.server.stats[stats.ServerErr]++
 	c.server.reasons[stats.ClosedConnections][why]++

@@ -48,36 +48,3 @@ func TestPrepare(t *testing.T) {
 		}
 	}
 }
-
-func TestVerdict(t *testing.T) {
-	for _, tt := range []struct {
-		command, yes, no string
-	}{
-		{"get", "+-:$*_#,(!=~%|", ">"},
-		{"mget", "*-!|", "+:$_~%"},
-		{"mset", "+-!|", ":$*_"},
-		{"del", ":-!|", "+$*_"},
-		{"dbsize", ":-!|", "+$*_"},
-		{"wait", ":*-!|", "+$_"},
-		{"keys", "*~%_$-!|", "+:"},
-		{"scan", "*-!|", "+:$_"},
-		{"randomkey", "$_-+", ""},
-		{"script|load", "$-", "+:*"},
-		{"script|exists", "*-", "+:$"},
-		{"pubsub|numsub", "*-", "+:$"},
-		{"flushall", "+-", ":$*"},
-		{"function|stats", "*%-", "+:$"},
-	} {
-		p := New(Options{})
-		for _, c := range tt.yes {
-			if p.Verdict(rowOf(tt.command).id, msg.Reply{Flat: []byte{byte(c)}}) != msg.Answers {
-				t.Errorf("%s cannot be answered with %c", tt.command, c)
-			}
-		}
-		for _, c := range tt.no {
-			if p.Verdict(rowOf(tt.command).id, msg.Reply{Flat: []byte{byte(c)}}) != msg.OutOfStep {
-				t.Errorf("%s can be answered with %c", tt.command, c)
-			}
-		}
-	}
-}

@@ -7,7 +7,7 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// The databases of a pool, and what requests say of them: SELECT, COPY and MOVE.
+// The databases of a pool, and what requests say of them: COPY and MOVE. SELECT is in select.go.
 
 // databases are those that a pool's clients may use.
 type databases struct {
@@ -138,39 +138,4 @@ func (d databases) behindDB(r *msg.Request) (fault string, at int) {
 // all who use it, whether they chose it or it is the pool's own.
 func (p *Protocol) Resolve(lane msg.Lane) msg.Lane {
 	return msg.Lane{RESP: uint8(version(lane)), User: lane.User, DB: p.databases.number(lane)}
-}
-
-// answerSelect puts the client in another database.
-func (p *Protocol) answerSelect(req *msg.Request, s *msg.Session, w writer) {
-	db, fault := p.databases.named(req, 1)
-	if fault != "" {
-		p.failSelect(req, s)
-		w.fail("ERR ", fault)
-		return
-	}
-	s.Lane.DB = db
-	s.Bars &^= msg.FailedSelect | msg.LostDatabase
-	w.ok()
-}
-
-// maxAsked is how many bytes are kept of what a SELECT that failed asked for.
-const maxAsked = 16
-
-// failSelect notes that a client did not get the database that it asked for.
-func (p *Protocol) failSelect(req *msg.Request, s *msg.Session) {
-	s.Bars |= msg.FailedSelect
-	s.Asked = ""
-	if len(req.Args) > 1 {
-		s.Asked = plain(p.word(req, 1), maxAsked)
-	}
-}
-
-// isElsewhere tells whether a SELECT that was refused without a login asks for
-// another database than the client is in.
-func (p *Protocol) isElsewhere(req *msg.Request, s *msg.Session) bool {
-	if req.Error != "" {
-		return true
-	}
-	db, fault := p.databases.named(req, 1)
-	return fault != "" || p.databases.number(msg.Lane{DB: db}) != p.databases.number(s.Lane)
 }

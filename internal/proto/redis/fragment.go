@@ -39,8 +39,7 @@ func appendNumber(b []byte, n int) []byte {
 
 // FragmentKeys appends as many of req's keys, the first of them number from, as dealt
 // is long, with what belongs to each, to the request that it is dealt to. In req they
-// lie between the line ends of the word before and
-// of the last one of them.
+// lie between the line ends of the word before and of the last one of them.
 func (f *fragmenter) FragmentKeys(req *msg.Request, from int, dealt []uint16, pool *mbuf.Pool, outs []*mbuf.Chain) {
 	at := req.FirstKey - 1 + from*req.KeyStep
 	off := req.Args[at].End() + 2

@@ -153,3 +153,27 @@ func readHead(word uint64, nulls bool) (h head, ok bool) {
 	mask := uint64(1)<<(8*size) - 1
 	return head{word: word & mask, mask: mask, size: size, end: size + n + 2}, true
 }
+
+// A bulkBody is how far a bulk has come: an argument of a request, or a bulk in a reply.
+type bulkBody struct {
+	// need is the number of bytes missing, the line end's two included.
+	need int
+}
+
+// skip skips what data has of it from i on, and checks its line end. ok is false if that
+// is none.
+func (b *bulkBody) skip(data []byte, i int) (next int, ok bool) {
+	if b.need > 2 {
+		n := min(b.need-2, len(data)-i)
+		b.need -= n
+		i += n
+	}
+	for b.need <= 2 && b.need > 0 && i < len(data) {
+		if data[i] != "\n\r"[b.need-1] {
+			return i, false
+		}
+		b.need--
+		i++
+	}
+	return i, true
+}

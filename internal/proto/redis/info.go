@@ -101,6 +101,12 @@ func (r *reporter) Report(req *msg.Request, s *msg.Session) (find func(reply fun
 	}, true
 }
 
+// answerReport answers INFO, CONFIG GET and LOLWUT when nothing is known more
+// than the pool's loops.
+func (r *reporter) answerReport(req *msg.Request, cmd *command, w writer) {
+	r.report(cmd, r.reportWords(req), r.learned.load().survey, nil, w)
+}
+
 // reportWords are what a request names: sections, patterns, or commands.
 func (r *reporter) reportWords(req *msg.Request) []string {
 	cmd := &commands[req.Type]

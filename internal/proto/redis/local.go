@@ -7,6 +7,13 @@ import (
 	"nuthatch/internal/msg"
 )
 
+// roleMaster answers ROLE: a master without replicas, like INFO says.
+const roleMaster = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
+
+// noCluster answers READONLY, READWRITE and ASKING, as Redis does that is not in
+// a cluster.
+const noCluster = "-ERR This instance has cluster support disabled\r\n"
+
 // Local appends the answer to a request that goes to no server: to a command that
 // the proxy serves itself, to one that it does not support, and to one that the
 // client's session bars.

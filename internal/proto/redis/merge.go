@@ -136,7 +136,7 @@ func (m *merger) merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Re
 	case failure != msg.OK:
 		return failure
 	default:
-		passError(m.cursors, parent, pool, out)
+		moveError(m.cursors, parent, pool, out)
 		return msg.OK
 	}
 	if len(parent.Frags) == 1 && cmd.merge != mergeScan {
@@ -196,9 +196,9 @@ func (m *merger) mergeReplies(kind mergeKind, parent *msg.Msg, pool *mbuf.Pool, 
 	return m.mergeSame(parent, pool, out)
 }
 
-// passError moves a server's error to out: the first, in the order of the keys
+// moveError moves a server's error to out: the first, in the order of the keys
 // or else of the servers.
-func passError(cursors []cursor, parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) {
+func moveError(cursors []cursor, parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) {
 	for _, f := range parent.Seq {
 		if cursors[f].isError() {
 			out.Splice(pool, &parent.Frags[f].Reply)

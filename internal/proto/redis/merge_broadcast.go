@@ -140,7 +140,7 @@ func (m *merger) mergeAny(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, 
 	case failure != msg.OK:
 		return failure
 	case anyError(m.cursors):
-		passError(m.cursors, parent, pool, out)
+		moveError(m.cursors, parent, pool, out)
 	default:
 		out.Splice(pool, &parent.Frags[null].Reply)
 	}
@@ -209,8 +209,8 @@ func sameBytes(x, y *mbuf.Chain) bool {
 		if !bytes.Equal(ab[:n], bb[:n]) {
 			return false
 		}
-		a.pass(n)
-		b.pass(n)
+		a.skip(n)
+		b.skip(n)
 	}
 }
 
@@ -281,7 +281,7 @@ func hasPrefix(c *cursor, prefix string) bool {
 		if n == 0 || string(b[:n]) != prefix[:n] {
 			return false
 		}
-		at.pass(n)
+		at.skip(n)
 		prefix = prefix[n:]
 	}
 	return true

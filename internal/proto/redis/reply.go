@@ -61,9 +61,8 @@ type replyParser struct {
 	// outstanding is the number of elements, nested ones included, that must
 	// still come; the one in progress counts.
 	outstanding int64
-	// need, in a bulk, is the number of bytes missing, the line end's two
-	// included; in a text, the number of bytes so far.
-	need int
+	// bulkBody is that of a bulk. In a text its need is the number of bytes so far.
+	bulkBody
 	head header
 	err  *msg.ProtocolError
 }
@@ -251,22 +250,13 @@ func (p *replyParser) beginArray(s shape, n int64) {
 	p.finish()
 }
 
-// body skips what is here of a bulk and checks its line end.
+// body goes on with a bulk.
 func (p *replyParser) body(data []byte, i int) int {
-	if p.need > 2 {
-		n := min(p.need-2, len(data)-i)
-		p.need -= n
-		i += n
-	}
-	for p.need <= 2 && p.need > 0 && i < len(data) {
-		if data[i] != "\n\r"[p.need-1] {
-			p.fail("a bulk in a reply is not followed by a line end")
-			return i
-		}
-		p.need--
-		i++
-	}
-	if p.need == 0 {
+	i, ok := p.skip(data, i)
+	switch {
+	case !ok:
+		p.fail("a bulk in a reply is not followed by a line end")
+	case p.need == 0:
 		p.finish()
 	}
 	return i

@@ -44,8 +44,8 @@ func (c *cursor) rest() []byte {
 	return c.near[c.at:]
 }
 
-// pass steps over n bytes of rest.
-func (c *cursor) pass(n int) { c.at += n }
+// skip steps over n bytes of rest.
+func (c *cursor) skip(n int) { c.at += n }
 
 // first is the next byte, or 0 at the chain's end.
 func (c *cursor) first() byte {
@@ -67,7 +67,7 @@ func (c *cursor) move(pool *mbuf.Pool, out *mbuf.Chain, n int) {
 		if out != nil {
 			out.AppendRange(pool, c.chunk, c.at, k)
 		}
-		c.pass(k)
+		c.skip(k)
 		n -= k
 	}
 }
@@ -92,7 +92,7 @@ func (c *cursor) moveBulk(pool *mbuf.Pool, out *mbuf.Chain) bool {
 		return false
 	}
 	out.AppendRange(pool, c.chunk, c.at, end)
-	c.pass(end)
+	c.skip(end)
 	return true
 }
 
@@ -109,7 +109,7 @@ func (l *lineReader) line(c *cursor) []byte {
 		b := c.rest()
 		invariant.Check(len(b) > 0, "redis: a merged reply ends within a line")
 		if at := bytes.IndexByte(b, '\n'); at >= 0 {
-			c.pass(at + 1)
+			c.skip(at + 1)
 			if len(l.scratch) == 0 {
 				return b[:at+1]
 			}
@@ -117,7 +117,7 @@ func (l *lineReader) line(c *cursor) []byte {
 			return l.scratch
 		}
 		l.scratch = append(l.scratch, b...)
-		c.pass(len(b))
+		c.skip(len(b))
 	}
 }
 

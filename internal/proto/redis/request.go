@@ -86,8 +86,7 @@ type requestParser struct {
 	done int
 	// left is the number of arguments that are not whole, of words in all.
 	left, words int
-	// need, inBody, is the number of bytes missing, the line end's two included.
-	need int
+	bulkBody
 	head header
 	err  *msg.ProtocolError
 	wordSpans
@@ -354,28 +353,18 @@ func (p *requestParser) length(data []byte, i int) int {
 	return i
 }
 
-// body skips what is here of an argument and checks its line end.
+// body goes on with an argument.
 func (p *requestParser) body(data []byte, i int) int {
-	if p.need > 2 {
-		n := min(p.need-2, len(data)-i)
-		p.need -= n
-		i += n
-	}
-	for p.need <= 2 && p.need > 0 && i < len(data) {
-		if data[i] != "\n\r"[p.need-1] {
-			p.fail(errEnd)
-			return i
+	i, ok := p.skip(data, i)
+	switch {
+	case !ok:
+		p.fail(errEnd)
+	case p.need == 0:
+		p.left--
+		p.state = atMark
+		if p.left == 0 {
+			p.state = atEnd
 		}
-		p.need--
-		i++
-	}
-	if p.need > 0 {
-		return i
-	}
-	p.left--
-	p.state = atMark
-	if p.left == 0 {
-		p.state = atEnd
 	}
 	return i
 }

@@ -92,7 +92,7 @@ func (w *wordSpans) begin() {
 	if w.second != nil {
 		w.forget() // its words lie where those of other requests must not be written
 	}
-	w.leave()
+	w.keepRoom()
 	w.spans, w.lost = w.desk.spans[:0], false
 }
 
@@ -105,7 +105,7 @@ func (w *wordSpans) takeUp() {
 
 // putDown takes from the desk what the parser needs when it goes on.
 func (w *wordSpans) putDown() {
-	w.leave()
+	w.keepRoom()
 	if len(w.spans) > maxOwn {
 		w.lost = true
 	}
@@ -116,9 +116,9 @@ func (w *wordSpans) putDown() {
 	w.spans = w.own[:copy(w.own[:], w.spans)]
 }
 
-// leave has the desk keep the room that it was given. Its first room is more than
+// keepRoom has the desk keep the room that it was given. Its first room is more than
 // maxOwn, so that a parser's own never becomes the desk's.
-func (w *wordSpans) leave() {
+func (w *wordSpans) keepRoom() {
 	if c := cap(w.spans); c > cap(w.desk.spans) && c <= maxDesk {
 		w.desk.spans = w.spans[:0]
 	}

@@ -57,7 +57,7 @@ func (p *Protocol) answerTransaction(req *msg.Request, cmd *command, s *msg.Sess
 	case cmd.answer == answerMulti && in&msg.Collecting != 0:
 		w.raw(nestedMulti)
 	case cmd.answer == answerMulti:
-		p.begin(req, s, w)
+		p.beginMulti(req, s, w)
 	case in == 0:
 		w.raw(withoutMulti(cmd))
 	default:
@@ -66,9 +66,9 @@ func (p *Protocol) answerTransaction(req *msg.Request, cmd *command, s *msg.Sess
 	}
 }
 
-// begin begins a transaction, or refuses it with all that follows: most clients send it
+// beginMulti begins a transaction, or refuses it with all that follows: most clients send it
 // together with that, and must not have it carried out in pieces.
-func (p *Protocol) begin(req *msg.Request, s *msg.Session, w writer) {
+func (p *Protocol) beginMulti(req *msg.Request, s *msg.Session, w writer) {
 	switch {
 	case p.transactions == config.TransactionsRefuse:
 		s.Bars |= msg.RefusedMulti

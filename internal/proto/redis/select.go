@@ -1,0 +1,40 @@
+package redis
+
+import "nuthatch/internal/msg"
+
+// SELECT: the proxy answers it. The client goes to the lane of the other database.
+
+// answerSelect puts the client in another database.
+func (p *Protocol) answerSelect(req *msg.Request, s *msg.Session, w writer) {
+	db, fault := p.databases.named(req, 1)
+	if fault != "" {
+		p.failSelect(req, s)
+		w.fail("ERR ", fault)
+		return
+	}
+	s.Lane.DB = db
+	s.Bars &^= msg.FailedSelect | msg.LostDatabase
+	w.ok()
+}
+
+// maxAsked is how many bytes are kept of what a SELECT that failed asked for.
+const maxAsked = 16
+
+// failSelect notes that a client did not get the database that it asked for.
+func (p *Protocol) failSelect(req *msg.Request, s *msg.Session) {
+	s.Bars |= msg.FailedSelect
+	s.Asked = ""
+	if len(req.Args) > 1 {
+		s.Asked = plain(p.word(req, 1), maxAsked)
+	}
+}
+
+// isElsewhere tells whether a SELECT that was refused without a login asks for
+// another database than the client is in.
+func (p *Protocol) isElsewhere(req *msg.Request, s *msg.Session) bool {
+	if req.Error != "" {
+		return true
+	}
+	db, fault := p.databases.named(req, 1)
+	return fault != "" || p.databases.number(msg.Lane{DB: db}) != p.databases.number(s.Lane)
+}

@@ -1,0 +1,57 @@
+package topology
+
+import (
+	"errors"
+	"io"
+	"syscall"
+
+	"nuthatch/internal/msg"
+)
+
+// ErrUnresolved means that a server has no addresses, or none any more.
+var ErrUnresolved = errors.New("the server's name is not resolved")
+
+// ReasonOf is the reason for an error of a connection, or of an attempt to connect.
+func ReasonOf(err error) msg.Reason {
+	var errno syscall.Errno
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.Is(err, ErrUnresolved):
+		return msg.Unresolved
+	case errors.Is(err, io.EOF):
+		return msg.ServerEOF
+	case errors.As(err, &errno):
+		return reasonOfErrno(errno)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return msg.Timedout
+	}
+	return msg.OtherError
+}
+
+// reasonOfErrno is the reason for an error of the operating system.
+func reasonOfErrno(errno syscall.Errno) msg.Reason {
+	switch errno {
+	case syscall.ECONNREFUSED, syscall.EAGAIN: // EAGAIN: a unix socket's backlog is full
+		return msg.ConnRefused
+	case syscall.ETIMEDOUT:
+		return msg.Timedout
+	case syscall.ECONNRESET:
+		return msg.ConnReset
+	case syscall.EHOSTUNREACH:
+		return msg.HostUnreachable
+	case syscall.ENETUNREACH:
+		return msg.NetUnreachable
+	case syscall.EHOSTDOWN:
+		return msg.HostDown
+	case syscall.EPIPE:
+		return msg.BrokenPipe
+	case syscall.EMFILE, syscall.ENFILE:
+		return msg.NoDescriptors
+	case syscall.ENOENT:
+		return msg.SocketMissing
+	case syscall.EACCES, syscall.EPERM:
+		return msg.AccessDenied
+	default:
+		return msg.OtherError
+	}
+}
