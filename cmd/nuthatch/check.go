@@ -28,7 +28,7 @@ func (f *checkFlags) table() []option {
 		{0, "against-nutcracker", text, "where nutcracker's pool listens: host:port or a path", setText(&f.proxy)},
 		{'c', "conf-file", fileName, "configuration file (default: " + defaultConfFile + ")", setText(&f.confFile)},
 		{'p', "pool", text, "the pool, if the file has several", setText(&f.pool)},
-		{'n', "keys", number, fmt.Sprintf("keys of each server (default: %d)", check.DefaultKeys), natural(&f.keys)},
+		{'n', "keys", number, fmt.Sprintf("number of keys for each server (default: %d)", check.DefaultKeys), natural(&f.keys)},
 		{0, "write", noArgument, "store scratch keys and look for them, where counters are not enough", set(&f.write)},
 		{'j', "json", noArgument, "write the result as JSON", set(&f.json)},
 	}

@@ -16,9 +16,9 @@ type command struct {
 // commands lists them in the order of the usage text.
 func commands() []command {
 	return []command{
-		{"ctl", "COMMAND [ARGUMENT]...", "ask a running proxy, and carry out actions (nuthatch ctl help)", runCtl},
+		{"ctl", "COMMAND [ARGUMENT]...", "query and control a running proxy (nuthatch ctl help)", runCtl},
 		{"top", "[-a address] [-i interval]", "watch a running proxy in the terminal", runTop},
-		{"check", "--against-nutcracker address", "compare where a running nutcracker looks for keys with a file", runCheck},
+		{"check", "--against-nutcracker address", "check that a running nutcracker places keys as the configuration file does", runCheck},
 		{"schema", "", "write the JSON Schema of the configuration, for editors", runSchema},
 		{"demo", "[-m] [-l address]", "run a proxy over three servers of its own", runDemo},
 	}

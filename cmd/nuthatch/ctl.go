@@ -32,10 +32,10 @@ type targetFlags struct {
 
 func (f *targetFlags) table() []option {
 	return []option{
-		{'a', "address", text, "admin listener: host:port, path or URL (default: $" + adminVariable + ", or of -c, or " +
+		{'a', "address", text, "admin listener: host:port, path or URL (default: $" + adminVariable + ", or from -c, or " +
 			ctl.DefaultAddress + ")", setText(&f.address)},
 		{'c', "conf-file", fileName, "configuration file of the proxy: has its address and token; ctl then talks to no other proxy", setText(&f.confFile)},
-		{'T', "token-file", fileName, "file that holds the token (default: $" + tokenVariable + ", or of -c)", setText(&f.tokenFile)},
+		{'T', "token-file", fileName, "file that holds the token (default: $" + tokenVariable + ", or from -c)", setText(&f.tokenFile)},
 	}
 }
 
@@ -53,9 +53,9 @@ func (f *ctlFlags) table() []option {
 		option{'j', "json", noArgument, "write the answer as JSON", set(&f.JSON)},
 		option{'p', "pool", text, "only this pool", setText(&f.Pool)},
 		option{'n', "limit", number, "how many rows to show", natural(&f.Limit)},
-		option{0, "since", text, "events: those behind the one with this id", setText(&f.Since)},
+		option{0, "since", text, "events: those after the event with this id", setText(&f.Since)},
 		option{0, "for", text, "pause: how long at the most, such as 10s (default: 30s)", f.setFor},
-		option{0, "keys", text, "disable: move its keys to the others, or have them fail (default: as with a failing server)", setText(&f.Keys)},
+		option{0, "keys", text, "disable: 'move' its keys to the other servers, or let requests for them 'fail' (default: as with a failing server)", setText(&f.Keys)},
 	)
 }
 

@@ -82,8 +82,8 @@ func (f *flags) table(program string) []option {
 	options := f.nutcrackerTable()
 	if program == nuthatch {
 		options = append(options, option{
-			0, "against", fileName, "with -t: show what changes, and which keys move, from that file to this one; " +
-				"'running' or a URL: from what runs (admin listener)",
+			0, "against", fileName, "with -t: show what changes compared with that file, and which keys move; " +
+				"instead of a file: 'running' (the running proxy) or the URL of an admin listener",
 			setText(&f.against),
 		})
 	}

@@ -25,7 +25,7 @@ type topFlags struct {
 func (f *topFlags) table() []option {
 	return append([]option{
 		{'h', "help", noArgument, "this help", set(&f.help)},
-		{'i', "interval", text, "time between two looks, such as 500ms (default: 1s)", f.setInterval},
+		{'i', "interval", text, "time between two samples, such as 500ms (default: 1s)", f.setInterval},
 	}, f.targetFlags.table()...)
 }
 

@@ -15,8 +15,8 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// Actions that the proxy carries out. The Instance logs each with who asked for
-// it.
+// The HTTP side of actions. The Instance carries them out, and logs each with who asked
+// for it: internal/daemon, actions.go, reload.go, drain.go and upgrade.go.
 
 const (
 	// defaultPause and maxPause bound how long a pool stays paused.
@@ -28,7 +28,7 @@ const (
 // previewPath is the only POST that is not an action.
 const previewPath = "/api/v1/preview"
 
-func (h *handler) orders() map[string]http.HandlerFunc {
+func (h *handler) actions() map[string]http.HandlerFunc {
 	const pool, server = "/api/v1/pools/{pool}", "/api/v1/pools/{pool}/servers/{server}"
 	return map[string]http.HandlerFunc{
 		"POST " + previewPath:            h.preview,

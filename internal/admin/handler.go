@@ -77,7 +77,7 @@ func (h *handler) routes() map[string]http.HandlerFunc {
 		"GET /debug/pprof/symbol":  h.pprof(pprof.Symbol),
 		"GET /debug/pprof/trace":   h.pprof(pprof.Trace),
 	}
-	maps.Copy(routes, h.orders())
+	maps.Copy(routes, h.actions())
 	// A check of HAProxy's asks with OPTIONS unless it is told otherwise, and for "/".
 	routes["OPTIONS /healthz"], routes["OPTIONS /readyz"], routes["OPTIONS /{$}"] = h.healthz, h.readyz, h.healthz
 	if h.Page != nil {

@@ -8,7 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// checkPool checks keys against each other.
+// checkPool checks keys against each other. Each key by itself is checked by its kind of
+// value (valuekinds.go), which its row names (poolkeys.go, processkeys.go).
 func (r *reader) checkPool(b *poolBlock) {
 	missing(r, &b.block, b.node, poolKeys, "every pool")
 	r.checkServers(b)

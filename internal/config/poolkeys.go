@@ -68,12 +68,12 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "connect_timeout", kind: kindDuration, limits: durations(0, time.Hour), def: "0", defNote: "that of `timeout`", origin: fromNuthatch,
-		help: "How long a server may take to accept a connection, where that is to be less than `timeout`, or where there is no `timeout`.",
+		help: "How long a server may take to accept a connection. Set it if that should be shorter than `timeout`, or if there is no `timeout`.",
 		set:  func(p *Pool, v value) { p.ConnectTimeout = v.duration() },
 	},
 	{
 		name: "request_timeout", kind: kindDuration, limits: durations(0, 24*time.Hour), def: "0", defNote: "no limit", origin: fromNuthatch,
-		help: "How long a client's request may take, from when it has come until its reply is there. That includes waits " +
+		help: "How long a client's request may take, from its arrival until its reply has come. That includes waits " +
 			"for a connection, for earlier requests, for several servers, and for the end of a pause. After that the " +
 			"client gets an error, in its turn. The connection to the server stays open: the late reply is dropped, and " +
 			"other clients notice nothing. The request may still be carried out, if it has been sent. It does not count " +
@@ -97,10 +97,9 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "client_connections", kind: kindNumber, limits: anyNumber(0), def: "0", defNote: "no limit",
-		help: "The most clients connected to the pool at one time. More are refused until one leaves.",
-		differs: "nutcracker reads the key and then ignores it; here it is enforced. A file that has carried it " +
-			"without effect gets the limit it asks for.",
-		set: func(p *Pool, v value) { p.ClientConnections = int(v.number) },
+		help:    "The most clients connected to the pool at one time. More are refused until one leaves.",
+		differs: "nutcracker reads the key and then ignores it; nuthatch enforces it. If it had no effect in a file so far, it has one now.",
+		set:     func(p *Pool, v value) { p.ClientConnections = int(v.number) },
 	},
 	{
 		name: "tcpkeepalive", kind: kindBool, def: "false",
@@ -133,23 +132,22 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "preconnect", kind: kindBool, def: "false",
-		help: "Connects to every server of the pool at the start, and not only when its first request comes.",
+		help: "Connects to every server of the pool at the start. Without it nuthatch connects to a server at the first request for it.",
 		set:  func(p *Pool, v value) { p.Preconnect = v.flag },
 	},
 	{
 		name: "redis_auth", kind: kindSecret, onlyWith: "redis", defNote: "none",
 		help: "The password of the pool's Redis servers. The proxy sends it on every connection to a server, and every " +
 			"client must send it too. Only in a pool with `redis: true`. No log line, error or statistic shows it. " +
-			"Before a client has sent it, it can only log in, and its requests may have at most 10 words of 16 KB. " +
-			"Clients that are connected when a reload changes the password stay logged in, as with Redis. Quote the " +
-			"password if it begins with a sign, or holds `: ` or ` #`: YAML would read these as its own.",
+			"A client that has not sent it can only log in, and its requests may have at most 10 words of 16 KB. " +
+			"Clients that are connected when a reload changes the password stay logged in, as with Redis. Quote the password if it begins with a character such as `*`, or holds `: ` or ` #`: YAML gives these a meaning of its own.",
 		set: func(p *Pool, v value) { p.RedisAuth = Secret(v.text) },
 	},
 	{
 		name: "redis_db", kind: kindNumber, limits: anyNumber(0), def: "0",
 		help: "The database of clients that have not chosen one. The proxy selects it on every connection to a Redis " +
-			"server. With `databases: 1` clients see it as database 0, and may also use its own number, in `SELECT`, " +
-			"`COPY` and `MOVE`. With more databases they may choose others. When a reload changes `redis_db`, clients " +
+			"server. With `databases: 1` clients see it as database 0, and may also use its number on the servers, in " +
+			"`SELECT`, `COPY` and `MOVE`. With more databases they may choose others. When a reload changes `redis_db`, clients " +
 			"that have not chosen a database move to the new one; the others stay in theirs. Ignored in Memcached pools.",
 		differs: "A server that refuses the database gets no request, and clients get an error; nutcracker goes on in database 0.",
 		set:     func(p *Pool, v value) { p.RedisDB = int(v.number) },
@@ -158,8 +156,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "databases", kind: kindNumber, limits: limits{1, 1024}, def: "1", origin: fromNuthatch,
 		help: "How many databases the clients of a Redis pool may choose from with `SELECT`. With `1` there is only that " +
 			"of `redis_db`, and `SELECT 0` means it, whatever its number. With more, `SELECT n` is database n of every " +
-			"server, for the client that sends it. A client that sends none is in that of `redis_db`, which must be one " +
-			"of them. Each database in use has its own connections to the servers; they are closed ten seconds after its " +
+			"server, for the client that sends it. A client that sends no `SELECT` is in that of `redis_db`, which must be one of them. Each database in use has its own connections to the servers; they are closed ten seconds after its " +
 			"last client has gone. If a reload removes a client's database, the client gets errors until it selects " +
 			"another one. `COPY` and `MOVE` accept the same databases; `DBSIZE` and `FLUSHDB` use the client's own. " +
 			"Scripts and functions can `SELECT` any database of a server.",
@@ -198,14 +195,14 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "private_connections", kind: kindNumber, limits: limits{0, 65536}, def: "256", origin: fromNuthatch,
-		help: "The most connections to each server, of all event loops together, that single clients have to themselves: " +
-			"behind `WATCH`, until `EXEC`, `DISCARD`, `UNWATCH` or `RESET`. A client that needs one more gets an error " +
-			"that says so. They come on top of `server_connections`. `0`: there are none, and what needs one is refused. Ignored in Memcached pools.",
+		help: "The most private connections to each server, of all event loops together. A client has one from " +
+			"`WATCH` until `EXEC`, `DISCARD`, `UNWATCH` or `RESET`. A `WATCH` that needs one more gets an error. Private " +
+			"connections come on top of `server_connections`. `0`: there are none, and `WATCH` is refused. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.PrivateConnections = int(v.number) },
 	},
 	{
 		name: "private_idle_timeout", kind: kindDuration, limits: durations(0, time.Hour), def: "10s", origin: fromNuthatch,
-		help: "How long a connection that no client has to itself any more is kept for the next one that needs one. `0`: it is closed at once. Ignored in Memcached pools.",
+		help: "How long a private connection that is no longer used is kept for the next client that needs one. `0`: it is closed at once. Ignored in Memcached pools.",
 		set:  func(p *Pool, v value) { p.PrivateIdleTimeout = v.duration() },
 	},
 	{
@@ -273,27 +270,25 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"none; clients get an error, as with nutcracker. `unsent`: those of which no byte was handed to the kernel, " +
 			"reads and writes. `idempotent`: also reads that were sent, if no byte of the reply has come, and if the " +
 			"client sent no write behind them on that connection. A write that may have been carried out is never sent " +
-			"again. At most one request in ten is sent again, counted over recent requests. A time-out is not a lost " +
-			"connection. A server that could not be connected to is not tried again: all its addresses have been tried. " +
+			"again. At most one in ten of the recent requests is sent again. Requests that timed out are not sent again. Neither are requests for a server that nuthatch could not connect to: it has tried all addresses already. " +
 			"With Memcached the reads are `get` and `gets`; `mg`, `gat` and `gats` may change what they read, and are " +
 			"never sent twice.",
 		set: func(p *Pool, v value) { p.Retry = Retry(v.number) },
 	},
 	{
 		name: "server_max_queued", kind: kindNumber, limits: limits{1, 1 << 24}, def: "1048576", origin: fromNuthatch,
-		help: "The most requests on one connection to a server: those to be sent and those to be answered. One more gets " +
-			"the error `server busy` at once. The default is far above what a working server needs.",
-		set: func(p *Pool, v value) { p.ServerMaxQueued = int(v.number) },
+		help: "The most requests on one connection to a server, unsent and unanswered ones together. One more gets the error `server busy` at once. The default is far above what a working server needs.",
+		set:  func(p *Pool, v value) { p.ServerMaxQueued = int(v.number) },
 	},
 	{
 		name: "server_max_queued_bytes", kind: kindSize, limits: limits{kb, 64 * gb}, def: "1gb", origin: fromNuthatch,
 		help: "The most bytes of requests that may wait to be sent on one connection to a server. At this bound requests " +
-			"get the error `server busy` at once. A single request that is larger by itself still passes.",
+			"get the error `server busy` at once. A single request that is larger than the bound still passes.",
 		set: func(p *Pool, v value) { p.ServerMaxQueuedBytes = v.number },
 	},
 	{
 		name: "server_max_reply", kind: kindSize, limits: limits{64 * kb, 4 * gb}, def: "1gb", origin: fromNuthatch,
-		help: "The most bytes of the reply to one request; if it was split, of all servers together. It is never more than " +
+		help: "The most bytes of the reply to one request. For a split request the replies of all servers count together. It is never more than " +
 			"an eighth of `max_memory`. A request with a larger reply gets an error that names the bound, in its turn, " +
 			"and the rest of the reply is dropped. A connection is closed only if a reply goes on after 1 GB. Answers of " +
 			"the proxy itself, such as `CLIENT LIST`, have the same bound.",
@@ -316,8 +311,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "client_max_queued", kind: kindSize, limits: limits{16 * kb, 4 * gb}, def: "1mb", origin: fromNuthatch,
 		help: "The most bytes, requests and replies together, that are held for one client. At that number nuthatch stops " +
 			"reading from the client until half of them have gone out; requests in flight go on. The size of replies to " +
-			"come is estimated from earlier ones. So a single request or reply that is larger still passes, and a client " +
-			"whose replies suddenly grow can exceed the bound with the requests that it has in flight.",
+			"come is estimated from earlier ones. A single request or reply that is larger than the bound still passes. A client whose replies suddenly grow can exceed the bound with the requests that it already has in flight.",
 		set: func(p *Pool, v value) { p.ClientMaxQueued = v.number },
 	},
 	{
@@ -327,8 +321,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "client_idle_timeout", kind: kindDuration, limits: anyDuration, def: "0", defNote: "no limit", origin: fromNuthatch,
-		help: "Closes a client that has no request in flight, and has sent and read nothing for this long. A client whose " +
-			"request has only begun to come counts too. nuthatch looks at intervals, so a client may stay up to a " +
+		help: "Closes a client that has no request in flight, and has sent and read nothing for this long. It does not matter whether a part of a request has come. nuthatch looks at intervals, so a client may stay up to a " +
 			"quarter longer.",
 		set: func(p *Pool, v value) { p.ClientIdleTimeout = v.duration() },
 	},

@@ -45,10 +45,9 @@ var processKeys = []key[Process]{
 	{
 		name: "max_memory", kind: kindSize, limits: limits{32 * mb, 16 * tb}, origin: fromNuthatch,
 		defNote: "three quarters of what the process may use",
-		help: "About the most memory of the process; the program itself may add a few megabytes. Near the bound nuthatch " +
-			"stops reading from clients, from the largest holders first, until others have got their replies. It closes " +
-			"large holders that do not read. A request or a reply larger than an eighth of it is refused. The default " +
-			"counts the limit of the control group, or the machine's memory. See " +
+		help: "The approximate limit of the process's memory; the program itself may add a few megabytes. Near the bound nuthatch " +
+			"stops reading from clients, from the largest holders first, until others have got their replies. It closes large holders that do not read. A request or a reply larger than an eighth of it is refused. The default is " +
+			"three quarters of the control group's limit or, without one, of the machine's memory. See " +
 			"[OPERATIONS.md](OPERATIONS.md#memory-and-limits).",
 		set: func(p *Process, v value) { p.MaxMemory = v.number },
 	},
@@ -56,17 +55,15 @@ var processKeys = []key[Process]{
 		name: "admin", kind: kindAdmin, def: defaultAdmin, origin: fromNuthatch,
 		help: "The address of the admin listener: HTTP with the page, the JSON API and the metrics. On a unix socket or " +
 			"with a token it also accepts actions. `host:port`, the absolute path of a unix socket (an octal mode may " +
-			"follow; `0600` without), or `off`. If the file names no address and another nuthatch has the default one, " +
-			"the proxy says so in its log and runs without the listener. An address that the file names must be free. An " +
+			"follow; `0600` without), or `off`. If the file names no address and the default one is taken, the proxy writes a warning to its log and runs without the listener. An address that the file names must be free. An " +
 			"address that other hosts can reach needs a token, or `admin_insecure`.",
 		set: func(p *Process, v value) { p.Admin = v.address },
 	},
 	{
 		name: "admin_socket", kind: kindAdminSocket, def: adminAuto, origin: fromNuthatch,
 		help: "A second admin listener, for actions without a token (`nuthatch ctl reload`, `drain` and the like): the " +
-			"absolute path of a unix socket (an octal mode may follow; `0600` without), `auto` or `off`. `auto`: if the " +
-			"admin listener is on TCP and has no token, there is a socket that is named after the configuration file. It " +
-			"is in the first directory that can be used of `$RUNTIME_DIRECTORY`, `/run/nuthatch`, " +
+			"absolute path of a unix socket (an octal mode may follow; `0600` without), `auto` or `off`. `auto`: if the admin listener is on TCP and has no token, there is a socket that is named after the configuration " +
+			"file. It is in the first usable directory of `$RUNTIME_DIRECTORY`, `/run/nuthatch`, " +
 			"`$XDG_RUNTIME_DIR/nuthatch` and `/tmp/nuthatch-UID`. `nuthatch ctl` finds it.",
 		set: func(p *Process, v value) { p.AdminSocket = v.address },
 	},
@@ -104,9 +101,8 @@ var processKeys = []key[Process]{
 	},
 	{
 		name: "ready_servers", kind: kindPercent, limits: limits{0, 100}, def: "0", origin: fromNuthatch,
-		help: "How many of each pool's servers, in percent, must be up for `/readyz` to say that the proxy is ready. With " +
-			"`0` servers do not count: all proxies in front of the same servers see the same failures, and to take them " +
-			"all out of service helps no client.",
+		help: "How many of each pool's servers, in percent, must be up for `/readyz` to say that the proxy is ready. With `0` the state of the servers does not matter: all proxies in front of the same servers see the same " +
+			"failures, and taking all proxies out of service helps no client.",
 		set: func(p *Process, v value) { p.ReadyServers = int(v.number) },
 	},
 	{
@@ -118,9 +114,8 @@ var processKeys = []key[Process]{
 	{
 		name: "latency", kind: kindBool, def: "true", origin: fromNuthatch,
 		help: "Measures how long requests take: for clients, by pool and command; at servers, by server and kind of " +
-			"command. It costs less than 1% of the processor time. `false` saves that, and the memory of the histograms: " +
-			"typically 3 KB, at most 11 KB, for each event loop and each command of a pool, or kind of command of a " +
-			"server, in use.",
+			"command. It costs less than 1% of the processor time. `false` saves that, and the memory of the histograms. Each event loop has a histogram for each command in use of a " +
+			"pool, and for each kind of command in use of a server; one takes 3 KB typically, and at most 11 KB.",
 		set: func(p *Process, v value) { p.Latency = v.flag },
 	},
 	{
@@ -143,9 +138,8 @@ var processKeys = []key[Process]{
 	},
 	{
 		name: "turn_times", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Measures the processor time of each turn of the event loops. The statistic `longest_turn` is the longest: " +
-			"the most that the proxy itself has delayed a client. It costs two system calls in each turn.",
-		set: func(p *Process, v value) { p.TurnTimes = v.flag },
+		help: "Measures the processor time of each turn of the event loops. The statistic `longest_turn` is the longest of them: the longest delay of a client by the proxy itself. It costs two system calls in each turn.",
+		set:  func(p *Process, v value) { p.TurnTimes = v.flag },
 	},
 	{
 		name: "hotkeys", kind: kindBool, def: "true", origin: fromNuthatch,

@@ -266,7 +266,7 @@ func (p *ports) closeStats() {
 		return
 	}
 	if err := p.stats.Close(); err != nil {
-		p.log.Warn("statistics port", errAttr(err))
+		p.log.Warn("cannot close the statistics port", errAttr(err))
 	}
 }
 

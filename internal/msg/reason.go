@@ -153,7 +153,7 @@ var reasonTexts = [NumReasons]string{
 	NoTransactions:      "the server of these keys does not let the pool's user say MULTI",
 	MultiRefused:        "the server of these keys refused MULTI; the commands behind it may have been carried out one by one",
 
-	NoPrivate: "there are as many connections of single clients to the server of this key as private_connections allows",
+	NoPrivate: "the server of this key has as many private connections as private_connections allows",
 }
 
 // reasonNames are what the statistics call the reasons.

@@ -7,7 +7,8 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// Offences of clients are looked for here, at no cost per request:
+// Output that a client does not read waits in its connection (Out, eventloop/conn.go).
+// Here it is bounded, like other offences of clients, at no cost per request:
 //
 //	refused   above client_connections, or with no descriptor left   on accept
 //	cut       replies not read, client_output_limit                  after a write

@@ -2,6 +2,10 @@ package proxy
 
 import "nuthatch/internal/msg"
 
+// When a connection to a server ends, fail (server.go) fails or saves what waits on it
+// (server_retry.go), and fault says whether the server is to blame. Enough of its faults
+// eject it (topology/ejection.go), and its keys go where the pool's eject says.
+//
 // Not every end of a connection is a failure of its server:
 //
 //	it could not be made, or has timed out, or said nonsense     a failure

@@ -101,12 +101,12 @@ var commands = [...]command{
 	{},
 	{
 		name: "get", replies: valueReplies, min: 2, treatment: msg.Fragment, key: 1, many: true, long: true, form: "get <key>*",
-		note: "Values come in the order of the keys; where a server misses one, its later values move up.",
+		note: "Values come in the order of the keys. If a server does not have a key, later values of that server come earlier.",
 	},
 	{name: "set", replies: storageReplies, min: 5, max: 6, key: 1, storage: true, body: 4, noreply: 2, form: "set" + storageForm},
 	{
 		name: "gets", replies: valueReplies, min: 2, treatment: msg.Fragment, key: 1, many: true, long: true, form: "gets <key>*",
-		note: "As get. A unique is the server's own: it holds for the key, and says nothing of other keys.",
+		note: "As get. Each server gives its own uniques, so uniques of two keys cannot be compared.",
 	},
 	{
 		name: "delete", replies: []string{"DELETED", "NOT_FOUND"}, min: 2, max: 4, key: 1, noreply: 2, form: "delete <key> [0] [noreply]",

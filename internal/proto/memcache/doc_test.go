@@ -82,7 +82,7 @@ func notes(c *command) string {
 		notes = append(notes, c.note)
 	}
 	if len(c.silent) > 0 {
-		notes = append(notes, "Quiet, it hides `"+strings.Join(c.silent, "` and `")+"`.")
+		notes = append(notes, "With `q`, it leaves out `"+strings.Join(c.silent, "` and `")+"`.")
 	}
 	if c.refusal != "" {
 		notes = append(notes, "`"+c.refusal+"`")
