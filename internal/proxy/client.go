@@ -53,8 +53,7 @@ type client struct {
 	// prev and next are the neighbours in the pool's list of clients.
 	prev, next *client
 	session    msg.Session
-	// addr and localAddr are the two ends' addresses, once somebody has asked.
-	addr, localAddr string
+	addrs      addresses
 	// lane is the index of session.Lane in the pool's lanes.
 	lane int
 	// lastErr is why the client will be closed, for log and statistics.

@@ -40,6 +40,17 @@ func (a *account) hold(m *msg.Msg, n int) {
 	m.Held = n
 }
 
+// retire ends a message that is in no queue any more, and its fragments, all of which are
+// answered.
+func (a *account) retire(ctx *Context, m *msg.Msg) {
+	a.hold(m, 0)
+	ctx.memory.expect(m, 0)
+	if m.Rare {
+		ctx.dropMerged(m)
+	}
+	ctx.msgs.Put(m)
+}
+
 // saw keeps the estimate of the client's replies, of which one has n bytes. others is
 // that of the largest replies of all clients, which it keeps too.
 func (a *account) saw(n int, others *int) {

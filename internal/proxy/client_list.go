@@ -83,9 +83,7 @@ func (w *walk) end() {
 
 // facts are what is known of the client.
 func (c *client) facts() msg.ClientFacts {
-	if c.addr == "" {
-		c.addr, c.localAddr = c.PeerName(), c.LocalName()
-	}
+	addrs := c.addrs.of(&c.Conn)
 	now := c.pool.ctx.loop.Now()
 	multi, collected := -1, 0
 	if c.collects() {
@@ -96,7 +94,7 @@ func (c *client) facts() msg.ClientFacts {
 	}
 	return msg.ClientFacts{
 		Multi: multi, Collected: collected, Watched: c.session.Watched, Touched: c.watches() && c.own.watch.lost,
-		ID: c.session.ID, Addr: c.addr, LocalAddr: c.localAddr, FD: c.FD(),
+		ID: c.session.ID, Addr: addrs.addr, LocalAddr: addrs.localAddr, FD: c.FD(),
 		Name: c.session.Name, LibName: c.session.LibName, LibVersion: c.session.LibVersion,
 		Age: c.age(now), Idle: c.silent(now),
 		Lane: c.session.Lane, Received: c.received(), Held: c.held, Unsent: c.Out().Len(),

@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"nuthatch/internal/eventloop"
 	"nuthatch/internal/msg"
 )
 
@@ -70,3 +71,14 @@ func (v *presence) slowBefore(t int64) bool { return v.slowSince != 0 && v.slowS
 // seconds.
 func (v *presence) age(now int64) int64    { return (now - v.since) / int64(time.Second) }
 func (v *presence) silent(now int64) int64 { return (now - v.active) / int64(time.Second) }
+
+// addresses are those of a connection's two ends, once somebody has asked for them.
+type addresses struct{ addr, localAddr string }
+
+// of returns those of the connection, for which the kernel is asked once.
+func (e *addresses) of(c *eventloop.Conn) *addresses {
+	if e.addr == "" {
+		e.addr, e.localAddr = c.PeerName(), c.LocalName()
+	}
+	return e
+}

@@ -44,7 +44,7 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 	if c.pool.taken(m.Type, m.Start) {
 		c.pool.ctx.measures.logSlow(c, m)
 	}
-	c.retire(m)
+	c.retire(c.pool.ctx, m)
 	c.advance()
 }
 
@@ -69,21 +69,9 @@ func (c *client) OnFailure(m *msg.Msg) {
 // quieted ends a message that the client did not wait for.
 func (c *client) quieted(m *msg.Msg) {
 	c.quiet--
-	c.retire(m)
+	c.retire(c.pool.ctx, m)
 	c.mayResume()
 	c.settle()
-}
-
-// retire ends a message that is in no queue any more, and its fragments, all of which are
-// answered.
-func (c *client) retire(m *msg.Msg) {
-	c.hold(m, 0)
-	ctx := c.pool.ctx
-	ctx.memory.expect(m, 0)
-	if m.Rare {
-		ctx.dropMerged(m)
-	}
-	ctx.msgs.Put(m)
 }
 
 // advance sends the replies whose turn it is.
@@ -98,7 +86,7 @@ func (c *client) advance() {
 		if c.pool.taken(m.Type, m.Start) {
 			c.pool.ctx.measures.logSlow(c, m)
 		}
-		c.retire(m)
+		c.retire(c.pool.ctx, m)
 	}
 	c.Flush()
 	c.mayResume()

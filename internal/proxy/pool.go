@@ -14,26 +14,16 @@ import (
 // with the connections of this loop.
 type ServerPool struct {
 	// static after construction
-	ctx     *Context
-	index   int
-	conf    *config.Pool
-	topo    *topology.Topology
-	proto   capabilities
-	stages  Stages
-	servers []*Server
-	stats   *stats.PoolShard
-	// commands are the protocol's, by msg.Type.
-	commands []msg.Command
-
-	// back counts that a server is on the ring again: p.countTried, made once.
-	back func(*topology.Health)
+	ctx    *Context
+	index  int
+	conf   *config.Pool
+	proto  capabilities
+	stages Stages
+	stats  *stats.PoolShard
 
 	// owned by the loop
-	//
-	// snap is the snapshot that requests go by.
-	//
-	// Invariant: servers are those of snap, by their places.
-	snap *topology.Snapshot
+
+	router
 	// following is the taking over of a snapshot with other servers, or nil.
 	following *following
 	clientList
@@ -76,11 +66,6 @@ type ServerPool struct {
 	// commandErrors are the errors that clients got, by msg.Type.
 	commandErrors []CommandErrors
 	keys          keySampler
-	// shares is scratch: for each shard, 1 more than the index of its share of a request
-	// in ctx.deal, or 0.
-	//
-	// Invariant: all zero between requests.
-	shares []uint16
 }
 
 const (
@@ -108,17 +93,15 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		ctx:    ctx,
 		index:  index,
 		conf:   o.Config,
-		topo:   o.Topology,
+		router: router{ctx: ctx, topo: o.Topology, commands: o.Protocol.Commands()},
 		proto:  capabilitiesOf(o.Protocol),
 		stages: o.Stages,
 		stats:  &ctx.shard.Pools[index],
 		parser: o.Protocol.NewRequestParser(),
-		snap:   o.snap,
 	}
-	p.shares = make([]uint16, p.snap.Table.NumShards())
+	p.goBy(o.snap)
 	p.byID = make(map[uint64]*client)
 	p.laneSet.ctx = ctx
-	p.commands = o.Protocol.Commands()
 	p.latency = make([]*latency.Histogram, len(p.commands))
 	p.commandErrors = make([]CommandErrors, len(p.commands))
 	p.keys.set(ctx.measures.Measures)

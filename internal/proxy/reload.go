@@ -49,8 +49,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	// The parser is between two requests; those that have begun have their own.
 	p.parser = p.proto.NewRequestParser()
 	p.trim()
-	p.snap = o.snap
-	p.shares = make([]uint16, p.snap.Table.NumShards())
+	p.goBy(o.snap)
 	p.adoptServers(servers)
 	p.removeServers(servers, by)
 	p.adoptSessions(before)

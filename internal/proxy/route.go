@@ -19,60 +19,90 @@ import (
 // The numbers of a table are good as long as its snapshot. Whoever keeps one over a turn
 // (a large request) keeps the snapshot with it, and the servers that belong to it.
 
+// A router decides it, for one pool on one loop.
+type router struct {
+	ctx *Context
+	// static but for reloads
+	topo *topology.Topology
+	// commands are the protocol's, by msg.Type.
+	commands []msg.Command
+	// back counts that a server is on the ring again: countTried of the pool, made once.
+	back func(*topology.Health)
+
+	// owned by the loop
+	//
+	// snap is the snapshot that requests go by.
+	//
+	// Invariant: servers are those of snap, by their places.
+	snap    *topology.Snapshot
+	servers []*Server
+	// shares is scratch: for each shard, 1 more than the index of its share of a request
+	// in ctx.deal, or 0.
+	//
+	// Invariant: all zero between requests.
+	shares []uint16
+}
+
+// goBy has requests go by that snapshot; the servers are to be set before the next one.
+func (r *router) goBy(s *topology.Snapshot) {
+	r.snap = s
+	r.shares = make([]uint16, s.Table.NumShards())
+}
+
 // routes is what requests go by now: servers whose time of ejection is over are tried
 // again.
-func (p *ServerPool) routes() *topology.Snapshot {
-	if now := p.ctx.loop.Now(); p.snap.IsStale(now) {
-		p.take(p.topo.Current(now, p.back))
+func (r *router) routes() *topology.Snapshot {
+	if now := r.ctx.loop.Now(); r.snap.IsStale(now) {
+		r.take(r.topo.Current(now, r.back))
 	}
-	return p.snap
+	return r.snap
 }
 
 // take goes by a snapshot from now on, if it has the servers that are known. Other
 // servers are taken over between two turns.
-func (p *ServerPool) take(s *topology.Snapshot) {
-	if s.SameServers(p.snap) {
-		p.snap = s
+func (r *router) take(s *topology.Snapshot) {
+	if s.SameServers(r.snap) {
+		r.snap = s
 	}
 }
 
 // intent is what a request does with its keys.
-func (p *ServerPool) intent(req *msg.Request) route.Intent {
-	if p.commands[req.Type].Pure {
+func (r *router) intent(req *msg.Request) route.Intent {
+	if r.commands[req.Type].Pure {
 		return route.Read
 	}
 	return route.Write
 }
 
 // random is a number for keys that are dealt at random; others need none.
-func (p *ServerPool) random() uint32 {
-	if !p.snap.Table.IsRandom() {
+func (r *router) random() uint32 {
+	if !r.snap.Table.IsRandom() {
 		return 0
 	}
-	return uint32(p.ctx.rnd.Uint64())
+	return uint32(r.ctx.rnd.Uint64())
 }
 
 // to is the first choice of a shard's servers.
-func (p *ServerPool) to(shard int, intent route.Intent) *Server {
-	return p.servers[p.snap.Table.Targets(shard, intent)[0]]
+func (r *router) to(shard int, intent route.Intent) *Server {
+	return r.servers[r.snap.Table.Targets(shard, intent)[0]]
 }
 
 // owner returns the server that has all keys of req. The reason says why there is none:
 // every server is ejected, or the keys have several. Then the context's key1 and key2
 // hold two keys that differ.
-func (p *ServerPool) owner(req *msg.Request) (*Server, msg.Reason) {
-	shard, why := p.shard(req)
+func (r *router) owner(req *msg.Request) (*Server, msg.Reason) {
+	shard, why := r.shard(req)
 	if why != msg.OK {
 		return nil, why
 	}
-	return p.to(shard, p.intent(req)), msg.OK
+	return r.to(shard, r.intent(req)), msg.OK
 }
 
 // shard is the shard of all keys of req.
-func (p *ServerPool) shard(req *msg.Request) (int, msg.Reason) {
-	ctx, table := p.ctx, p.routes().Table
+func (r *router) shard(req *msg.Request) (int, msg.Reason) {
+	ctx, table := r.ctx, r.routes().Table
 	// One number for all keys, so that a random owner is one owner.
-	rnd := p.random()
+	rnd := r.random()
 	if req.PlaceKey != nil {
 		return found(table.Shard(req.PlaceKey, rnd))
 	}
@@ -104,36 +134,36 @@ func found(shard int) (int, msg.Reason) {
 }
 
 // ownerOfNothing is the server of a request without a key.
-func (p *ServerPool) ownerOfNothing() (*Server, msg.Reason) {
-	shard, why := found(p.routes().Table.Shard(nil, p.random()))
+func (r *router) ownerOfNothing() (*Server, msg.Reason) {
+	shard, why := found(r.routes().Table.Shard(nil, r.random()))
 	if why != msg.OK {
 		return nil, why
 	}
-	return p.to(shard, route.Write), msg.OK
+	return r.to(shard, route.Write), msg.OK
 }
 
 // ownersOf reports whether the servers of the request's keys are found one by one.
-func (p *ServerPool) ownersOf(req *msg.Request) bool {
-	table := p.snap.Table
+func (r *router) ownersOf(req *msg.Request) bool {
+	table := r.snap.Table
 	return table.NumShards() > 1 && !table.IsRandom() && req.PlaceKey == nil
 }
 
 // dealKeys makes ctx.deal what each server gets of req. It reports false if every
 // server is ejected.
-func (p *ServerPool) dealKeys(req *msg.Request) bool {
-	ctx := p.ctx
+func (r *router) dealKeys(req *msg.Request) bool {
+	ctx := r.ctx
 	d := &ctx.deal
-	table := p.routes().Table
+	table := r.routes().Table
 	d.to = slices.Grow(d.to[:0], req.Nkeys)[:req.Nkeys]
 	for i := 0; i < len(d.to); i += dealBlock {
 		to := d.to[i:min(i+dealBlock, len(d.to))]
 		keys := d.keys[:len(to)]
 		d.gathered = req.Keys(i, keys, d.gathered)
-		if !p.place(table, keys, to) {
+		if !r.place(table, keys, to) {
 			return false
 		}
 	}
-	d.share(p.shares, table, p.intent(req))
+	d.share(r.shares, table, r.intent(req))
 	return true
 }
 
@@ -157,12 +187,12 @@ func (d *deal) share(of []uint16, table *route.Table, intent route.Intent) {
 }
 
 // place makes to the shards of keys, by a table that may be older than the pool's.
-func (p *ServerPool) place(table *route.Table, keys [][]byte, to []uint16) bool {
+func (r *router) place(table *route.Table, keys [][]byte, to []uint16) bool {
 	if !table.IsRandom() {
 		return table.Shards(keys, to)
 	}
 	for i, key := range keys {
-		s := table.Shard(key, p.random())
+		s := table.Shard(key, r.random())
 		if s == route.None {
 			return false
 		}
@@ -172,10 +202,18 @@ func (p *ServerPool) place(table *route.Table, keys [][]byte, to []uint16) bool 
 }
 
 // isWhole reports whether one shard has all keys.
-func (p *ServerPool) isWhole() bool { return p.snap.Table.NumShards() == 1 }
+func (r *router) isWhole() bool { return r.snap.Table.NumShards() == 1 }
 
 // everywhere are the places of the servers that together have all keys.
-func (p *ServerPool) everywhere() []uint16 { return p.snap.Table.All() }
+func (r *router) everywhere() []uint16 { return r.snap.Table.All() }
 
 // nth is one of those, by its number among them.
-func (p *ServerPool) nth(i int) *Server { return p.servers[p.everywhere()[i]] }
+func (r *router) nth(i int) *Server { return r.servers[r.everywhere()[i]] }
+
+// serverOf is the pool's server of which that is known, or nil.
+func (r *router) serverOf(h *topology.Health) *Server {
+	if i := r.snap.Place(h); i >= 0 {
+		return r.servers[i]
+	}
+	return nil
+}

@@ -140,9 +140,9 @@ func (j *following) place(i int) {
 // swap makes requests go by the new snapshot.
 func (j *following) swap() {
 	p := j.pool
-	p.snap, p.servers = j.next, j.servers
+	p.goBy(j.next)
+	p.servers = j.servers
 	p.ctx.shard.SetRows(p.index, p.snap.Names, j.rows)
-	p.shares = make([]uint16, p.snap.Table.NumShards())
 	if counter := p.proto.counter; counter != nil {
 		counter.SetServers(len(p.servers))
 		p.parser = p.proto.NewRequestParser()
@@ -158,12 +158,4 @@ func (j *following) swap() {
 	}
 	p.dealAnew()
 	p.preconnect()
-}
-
-// serverOf is the pool's server of which that is known, or nil.
-func (p *ServerPool) serverOf(h *topology.Health) *Server {
-	if i := p.snap.Place(h); i >= 0 {
-		return p.servers[i]
-	}
-	return nil
 }

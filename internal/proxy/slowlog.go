@@ -40,7 +40,7 @@ func (ms *measures) logSlow(c *client, m *msg.Msg) {
 		Keys:         int(m.Nkeys),
 		RequestBytes: sentBytes(m),
 		ClientID:     c.session.ID,
-		Client:       c.peer(),
+		Client:       c.addrs.of(&c.Conn).addr,
 		ClientName:   c.session.Name,
 	}
 	if m.Err != msg.OK {
@@ -113,11 +113,3 @@ func (c *serverConn) ServerName() string { return c.server.ServerName() }
 
 // ReadyAt implements msg.Way.
 func (c *serverConn) ReadyAt() int64 { return c.ready }
-
-// peer is the client's address. The kernel is asked once.
-func (c *client) peer() string {
-	if c.addr == "" {
-		c.addr, c.localAddr = c.PeerName(), c.LocalName()
-	}
-	return c.addr
-}
