@@ -196,8 +196,8 @@ var poolKeys = slices.Concat([]key[Pool]{
 	{
 		name: "private_connections", kind: kindNumber, limits: limits{0, 65536}, def: "256", origin: fromNuthatch,
 		help: "The most private connections to each server, of all event loops together. A client has one from " +
-			"`WATCH` until `EXEC`, `DISCARD`, `UNWATCH` or `RESET`. A `WATCH` that needs one more gets an error. Private " +
-			"connections come on top of `server_connections`. `0`: there are none, and `WATCH` is refused. Ignored in Memcached pools.",
+			"`WATCH` until `EXEC`, `DISCARD`, `UNWATCH` or `RESET`, and for a command that blocks, such as `BLPOP`, until its reply. A command that needs one more gets an error. Private " +
+			"connections come on top of `server_connections`. `0`: there are none, and what needs one is refused. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.PrivateConnections = int(v.number) },
 	},
 	{

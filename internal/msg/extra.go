@@ -14,11 +14,16 @@ type extra struct {
 	block int
 	// isError: the reply is an error, which has been counted.
 	isError bool
-	next    *extra // on the free list
+	// waits: the server may take as long as it likes to answer, and that is no measure of
+	// it.
+	waits bool
+	next  *extra // on the free list
 }
 
 // reset leaves the key of the note, which nobody reads any more.
-func (x *extra) reset() { x.noted, x.come, x.maxReply, x.block, x.isError = false, 0, 0, 0, false }
+func (x *extra) reset() {
+	x.noted, x.come, x.maxReply, x.block, x.isError, x.waits = false, 0, 0, 0, false, false
+}
 
 // extraOf is m's extra, which it gets if it has none.
 func (p *Pool) extraOf(m *Msg) *extra {
@@ -64,6 +69,13 @@ func (m *Msg) Block() int {
 	}
 	return m.extra.block
 }
+
+// Waits tells whether the server may take as long as it likes to answer m, which is no
+// measure of it.
+func (m *Msg) Waits() bool { return m.Rare && m.extra != nil && m.extra.waits }
+
+// SetWaits says that it may.
+func (p *Pool) SetWaits(m *Msg) { p.extraOf(m).waits = true }
 
 // SetBlock makes m the EXEC of a transaction of n commands.
 func (p *Pool) SetBlock(m *Msg, n int) { p.extraOf(m).block = n }

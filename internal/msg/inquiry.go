@@ -23,6 +23,8 @@ type ClientFacts struct {
 	// its transaction will not be carried out for that.
 	Watched int
 	Touched bool
+	// Blocked: a request of the client's waits at its server.
+	Blocked bool
 	// InFlight is the number of requests without a reply.
 	InFlight int
 	// Last is the command that the client sent last.
@@ -45,6 +47,9 @@ type Inquiry interface {
 	Matches(c *ClientFacts) bool
 	// Kills tells whether those clients are to be closed.
 	Kills() bool
+	// Unblocks tells whether those clients are not to wait at servers any more, and
+	// whether they are to get an error in place of what they wait for.
+	Unblocks() (yes, fails bool)
 	// AppendClient appends to text what the reply says of a client; nothing if it
 	// tells their number alone.
 	AppendClient(text []byte, c *ClientFacts) []byte

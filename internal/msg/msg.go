@@ -211,10 +211,13 @@ func (q *ClientQueue) Pop() *Msg {
 	return m
 }
 
-// Reschedule gives every message of the queue the same time to expire.
+// Reschedule gives every message of the queue the same time to expire, but for those that
+// wait as long as it takes.
 func (q *ClientQueue) Reschedule(expires int64) {
 	for m := q.q.head; m != nil; m = m.clientNext {
-		m.Expires, m.Rare = expires, true
+		if !m.Waits() {
+			m.Expires, m.Rare = expires, true
+		}
 	}
 }
 
@@ -307,10 +310,13 @@ func (q *ServerQueue) ReplaceHead(by *Msg) *Msg {
 	return m
 }
 
-// Reschedule gives every message of both queues the same deadline.
+// Reschedule gives every message of both queues the same deadline, but for those that wait
+// as long as it takes.
 func (q *ServerQueue) Reschedule(deadline int64) {
 	for m := q.q.head; m != nil; m = m.serverNext {
-		m.Deadline = deadline
+		if !m.Waits() {
+			m.Deadline = deadline
+		}
 	}
 }
 

@@ -14,6 +14,9 @@ const (
 	// Watch forwards it on a connection that the client has to itself from then on,
 	// until it no longer needs it.
 	Watch
+	// Block forwards it on a connection that the client has to itself until the reply, for
+	// which no time is too long.
+	Block
 	// Broadcast it, as it is, to every server of the pool; the replies merged.
 	Broadcast
 	// One server is asked, with the request as the protocol writes it for that
@@ -36,7 +39,7 @@ const (
 )
 
 // ByKeys tells whether a request's keys say which servers it goes to.
-func (t Treatment) ByKeys() bool { return t == Forward || t == Fragment || t == Watch }
+func (t Treatment) ByKeys() bool { return t == Forward || t == Fragment || t == Watch || t == Block }
 
 // ToServers tells whether a request goes to servers.
 func (t Treatment) ToServers() bool { return t.ByKeys() || t == Broadcast || t == One }
@@ -60,7 +63,7 @@ type Request struct {
 	// FirstKey, KeyStep and Nkeys say which Args are keys:
 	// FirstKey, FirstKey+KeyStep, ...
 	//
-	// Invariant: with Forward, Fragment or Watch, Nkeys >= 1, KeyStep >= 1, and the
+	// Invariant: with Forward, Fragment, Watch or Block, Nkeys >= 1, KeyStep >= 1, and the
 	// last key's index is below len(Args); or, with Forward, there is no key, and
 	// PlaceKey is set.
 	FirstKey, KeyStep, Nkeys int
@@ -220,6 +223,9 @@ type Lane struct {
 	// Aside: it is for requests that must not wait behind others, and its database
 	// does not matter.
 	Aside bool
+	// Private: it is one that a single client has to itself. It is so in no lane that is
+	// compared with others.
+	Private bool
 }
 
 // OwnDB stands for the pool's own database, whatever its number: that of a client

@@ -37,3 +37,15 @@ const (
 	// BlockObjection says that the server refuses what it was sent.
 	BlockObjection
 )
+
+// An Unblocking is what a server says of the end of a wait that it was asked for.
+type Unblocking uint8
+
+const (
+	// NotBlocked says that nothing waited, or not yet.
+	NotBlocked Unblocking = iota
+	// WasBlocked says that the wait has ended.
+	WasBlocked
+	// NotAllowed says that the server does not do that.
+	NotAllowed
+)

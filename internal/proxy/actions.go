@@ -15,6 +15,7 @@ func (ctx *Context) Pause(t *topology.Topology) {
 		c.waits |= waitsForPool
 		ctx.refuseInTime(c)
 	}
+	p.recallPaused()
 }
 
 // Resume undoes Pause. It must run on the loop.
@@ -37,30 +38,34 @@ func (p *ServerPool) resume() {
 	}
 	p.paused = false
 	for c := p.clients; c != nil; c = c.next {
-		c.waits &^= waitsForPool
+		if c.waits&waitsToBlock != 0 {
+			c.stashedAt = p.ctx.loop.Now()
+		}
+		c.waits &^= waitsForPool | waitsToBlock
 		c.mayResume()
 	}
 }
 
 // InFlight is how many requests of the pool of t have been taken and not yet
-// answered. It must run on the loop.
+// answered, but for those that wait at servers. It must run on the loop.
 func (ctx *Context) InFlight(t *topology.Topology) int {
 	n := 0
 	if p := ctx.poolOf(t.Lineage); p != nil {
 		for c := p.clients; c != nil; c = c.next {
-			n += c.inFlight()
+			if !c.blocked() {
+				n += c.inFlight()
+			}
 		}
 	}
 	return n
 }
 
-// Kill closes the client with the given id at once, and reports whether the loop
+// Kill closes the client with the given id, and reports whether the loop
 // has it. It must run on the loop.
 func (ctx *Context) Kill(id uint64) bool {
 	for _, p := range ctx.pools {
 		if c := p.byID[id]; c != nil {
-			c.lastErr = byKill
-			c.close()
+			c.kill()
 			return true
 		}
 	}

@@ -24,6 +24,7 @@ type capabilities struct {
 	transactor Transactor
 	counter    ServerCounter
 	lender     Lender
+	blocker    Blocker
 }
 
 func capabilitiesOf(p Protocol) capabilities {
@@ -40,6 +41,7 @@ func capabilitiesOf(p Protocol) capabilities {
 	c.transactor, _ = p.(Transactor)
 	c.counter, _ = p.(ServerCounter)
 	c.lender, _ = p.(Lender)
+	c.blocker, _ = p.(Blocker)
 	return c
 }
 

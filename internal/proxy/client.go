@@ -345,6 +345,9 @@ func (c *client) OnSent(n int) {
 func (c *client) OnEOF() {
 	switch c.state {
 	case clientOpen:
+		if c.vanished() {
+			return
+		}
 		c.closing(byEOF)
 	case clientParted:
 		c.close()
@@ -355,6 +358,9 @@ func (c *client) OnEOF() {
 
 // OnEnding implements eventloop.Handler.
 func (c *client) OnEnding() {
+	if c.vanished() {
+		return
+	}
 	c.ending = true
 	c.pool.ctx.refuseInTime(c)
 }

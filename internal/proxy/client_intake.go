@@ -112,6 +112,9 @@ func (in *intake) patience(limit int64) int64 {
 	if in.ending && in.waits&waitsForPool != 0 {
 		return soonest(limit, endingPatience)
 	}
+	if in.waits&(waitsForElement|waitsToBlock) != 0 {
+		return 0
+	}
 	return limit
 }
 

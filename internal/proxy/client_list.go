@@ -93,7 +93,8 @@ func (c *client) facts() msg.ClientFacts {
 		collected = c.tx.bytes.Len()
 	}
 	return msg.ClientFacts{
-		Multi: multi, Collected: collected, Watched: c.session.Watched, Touched: c.watches() && c.own.watch.lost,
+		Blocked: c.blocked(),
+		Multi:   multi, Collected: collected, Watched: c.session.Watched, Touched: c.watches() && c.own.watch.lost,
 		ID: c.session.ID, Addr: addrs.addr, LocalAddr: addrs.localAddr, FD: c.FD(),
 		Name: c.session.Name, LibName: c.session.LibName, LibVersion: c.session.LibVersion,
 		Age: c.age(now), Idle: c.silent(now),

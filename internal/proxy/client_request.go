@@ -37,6 +37,8 @@ func (d *dispatch) request(req *msg.Request) {
 		c.fragment(req)
 	case msg.Watch:
 		c.beginWatch(req)
+	case msg.Block:
+		c.block(req)
 	case msg.Broadcast:
 		c.broadcast(req)
 	case msg.One:

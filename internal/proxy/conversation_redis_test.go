@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -153,8 +154,8 @@ func (d resp) askMore(p *party, kind, size byte) {
 			p.request(command("QUIT"), is("+OK\r\n"))
 			p.quits = true
 		}
-	case 26, 27:
-		d.askWatched(p, size)
+	case 26, 27, 28, 29:
+		d.askOwn(p, kind, size)
 	case 24, 25:
 		k := p.key(0, true)
 		p.request(command("MULTI"), is("+OK\r\n"))
@@ -166,6 +167,17 @@ func (d resp) askMore(p *party, kind, size byte) {
 	default:
 		d.ask(p, kind%8, size)
 	}
+}
+
+// askOwn has p send a request for which it needs a connection to itself.
+func (d resp) askOwn(p *party, kind, size byte) {
+	if kind%4 > 1 {
+		d.askWatched(p, size)
+		return
+	}
+	k := p.key(sizeOf(size), true)
+	p.talk.blocks = true
+	p.request(command("BLPOP", k, "0"), is("*2\r\n"+bulk(k)+bulk(valueOf(k))), k)
 }
 
 // askWatched has p watch a key, and end that in one way or another.
@@ -308,6 +320,8 @@ func (d resp) answer(s *stub, conn *stubConn, args []string) string {
 		return ":1\r\n"
 	case "SCAN":
 		return "*2\r\n" + bulk("0") + "*0\r\n"
+	case "CLIENT", "BLPOP":
+		return d.answerOwn(s, conn, args)
 	case "SCRIPT":
 		return bulk(sha1of(args[len(args)-1]))
 	case "EVALSHA":
@@ -327,6 +341,27 @@ func (d resp) answer(s *stub, conn *stubConn, args []string) string {
 		return d.describe(args)
 	}
 	return "+OK\r\n"
+}
+
+// answerOwn answers BLPOP, CLIENT ID, and CLIENT UNBLOCK, which gives back a BLPOP that is
+// first on its connection.
+func (resp) answerOwn(s *stub, conn *stubConn, args []string) string {
+	switch {
+	case args[0] == "BLPOP":
+		return "*2\r\n" + bulk(args[1]) + bulk(valueOf(args[1]))
+	case args[1] == "ID":
+		return fmt.Sprintf(":%d\r\n", 1+slices.Index(s.conns, conn))
+	}
+	k := s.conns[number(args[2])-1]
+	if len(k.todo) == 0 || k.todo[0].args[0] != "BLPOP" || k.closed || k.spoilt {
+		return ":0\r\n"
+	}
+	for _, key := range k.todo[0].keys {
+		key.arrived--
+	}
+	k.todo = k.todo[1:]
+	k.out = append(k.out, "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"...)
+	return ":1\r\n"
 }
 
 // exec answers the EXEC of a transaction: of what clients send here, or of none. What the

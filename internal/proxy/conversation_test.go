@@ -50,6 +50,8 @@ type conversation struct {
 	sent map[string]*sentKey
 	// upset: something was done that may cost a request its reply.
 	upset bool
+	// blocks: a request waits until a server answers it.
+	blocks bool
 	// renewed: connections to servers were replaced.
 	renewed bool
 	// cuts: clients may lose their connections.
@@ -333,7 +335,7 @@ func (c *conversation) live() (msgs, chunks int) {
 // end finishes the conversation, judges it, and ends what it held.
 func (c *conversation) end(answering bool) {
 	c.t.Helper()
-	if c.pool.Timeout == 0 {
+	if c.pool.Timeout == 0 || c.blocks {
 		answering = true
 	}
 	c.finish(answering)
@@ -551,6 +553,7 @@ func (p *party) judge() {
 	case p.ended && (p.talk.wild || p.talk.cuts):
 	case p.ended && !p.half && !p.quits:
 		p.talk.t.Errorf("client %d lost its connection", p.id)
+	case p.ended && p.half && len(p.expects) > 0 && strings.Contains(p.expects[0].request, "BLPOP"): // it would not take an element
 	case len(p.expects) > 0:
 		p.talk.t.Errorf("client %d waits for %d replies, of %.60q first", p.id, len(p.expects), p.expects[0].request)
 	case (p.half || p.quits) && !p.ended && len(p.out) == 0:

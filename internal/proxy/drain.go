@@ -65,6 +65,9 @@ func (l *leaving) dismiss(c *client, by int64) {
 		l.lookSoon()
 	}
 	c.leaveBy = by
+	if c.own != nil {
+		c.own.block.end(recallsReply)
+	}
 	if c.busy() || l.ctx.turn.room() {
 		c.settle()
 	} else {

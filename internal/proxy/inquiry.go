@@ -175,7 +175,10 @@ func (g *gathering) mayBegin() bool {
 }
 
 // lists reports whether the reply may be large.
-func (g *gathering) lists() bool { return !g.inquiry.Kills() && g.inquiry.ID() == 0 }
+func (g *gathering) lists() bool {
+	unblocks, _ := g.inquiry.Unblocks()
+	return !g.inquiry.Kills() && !unblocks && g.inquiry.ID() == 0
+}
 
 // estimate is how large the reply will be, about, in bytes.
 func (g *gathering) estimate() int64 {
@@ -411,7 +414,7 @@ type look struct {
 	walk  *walk
 	found []finding
 	// asked is how many of the ids were looked at, and killed how many clients were
-	// closed, or will be.
+	// closed, or wait no more, or will be so.
 	asked, killed int
 	self          bool
 }
@@ -456,10 +459,17 @@ func (l *look) next(ctx *Context, p *ServerPool) (c *client, ended bool) {
 	return c, false
 }
 
-// see notes the client, and closes it, if it is meant.
+// see notes the client, and closes it or ends its wait, if it is meant.
 func (l *look) see(ctx *Context, c *client) {
 	f := c.facts()
-	switch q := l.g.inquiry; {
+	q := l.g.inquiry
+	if yes, fails := q.Unblocks(); yes {
+		if q.Matches(&f) && c.unblock(fails) {
+			l.killed++
+		}
+		return
+	}
+	switch {
 	case !q.Matches(&f):
 		return
 	case !q.Kills():
@@ -477,8 +487,7 @@ func (l *look) see(ctx *Context, c *client) {
 		return
 	}
 	ctx.turn.count(Amount{Clients: closeCost})
-	c.lastErr = byKill
-	c.close()
+	c.kill()
 }
 
 // tell gives the gathering the block.

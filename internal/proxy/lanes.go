@@ -60,6 +60,12 @@ const (
 	// those before. It is in the stash again. Set by mayGo, cleared by
 	// waited, or when the request has waited too long.
 	waitsToGo
+	// waitsForElement: the client's last request waits at its server. Set by blockAt,
+	// cleared when that ends.
+	waitsForElement
+	// waitsToBlock: such a request is in the stash again until the pool goes on. Set by
+	// again, cleared by resume.
+	waitsToBlock
 
 	// takenAgain are the reasons for which a request that was taken is in the stash again.
 	takenAgain = waitsForAnswer | waitsToGo

@@ -130,7 +130,7 @@ func (s *Server) answered(m *msg.Msg) {
 	switch {
 	case r.sent == m.Sent && r.typ == m.Type && r.server == s:
 		r.n++
-	case ms.Latency && m.Sent != 0: // 0: the server was faster than we
+	case ms.Latency && m.Sent != 0 && !m.Waits(): // 0: the server was faster than we
 		if r.n > 0 {
 			r.end(s.pool.ctx.loop.Now())
 		}

@@ -73,7 +73,7 @@ func TestNewerCommands(t *testing.T) {
 			t.Errorf("a server was asked %q, want %q", got, e[0])
 		}
 	}
-	for _, refused := range []string{"BLMOVEM a b LEFT RIGHT 0", "HIMPORT PREPARE fs f", "HIMPORT SET k fs v", "HOTKEYS GET", "BACKUP START"} {
+	for _, refused := range []string{"HIMPORT PREPARE fs f", "HIMPORT SET k fs v", "HOTKEYS GET", "BACKUP START"} {
 		u.send(command(strings.Fields(refused)...))
 		line, err := u.in.ReadString('\n')
 		if err != nil || !strings.Contains(line, " is not supported by nuthatch: it ") || len(asked) > 0 {

@@ -157,5 +157,6 @@ func (j *following) swap() {
 		q.again()
 	}
 	p.dealAnew()
+	p.recallMoved()
 	p.preconnect()
 }

@@ -35,6 +35,8 @@ type Server struct {
 	lanes [][]*serverConn
 	// store are this loop's connections that single clients have to themselves.
 	store store
+	// controls is the connection on which the server is told about others, if it is open.
+	controls *serverConn
 	// latency is how long the server took, by family; nil for what it was never
 	// asked.
 	latency [msg.NumFamilies]*latency.Histogram

@@ -37,6 +37,7 @@ func (h *handshake) begin() {
 	ctx := c.pool.ctx
 	h.next = 0
 	h.greeter, h.lane = c.pool.proto.greeter, c.pool.lanes[c.lane].key
+	h.lane.Private = c.private != nil
 	if h.greeter == nil {
 		return
 	}
@@ -87,6 +88,9 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 		h.buf = r.Chain.AppendTo(h.buf)
 	} else {
 		h.buf = append(h.buf, r.Flat...)
+	}
+	if h.lane.Private && h.next == h.own-1 {
+		c.private.id = c.pool.proto.blocker.ClientID(h.buf)
 	}
 	objection, unfit := h.greeter.HandshakeReply(h.lane, h.next, h.buf)
 	if objection != "" {

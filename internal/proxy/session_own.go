@@ -16,6 +16,7 @@ type own struct {
 	client *client
 	conns  []*serverConn
 	watch  watch
+	block  blocking
 }
 
 // owned is the client's private connection to s, or nil.
@@ -32,6 +33,7 @@ func (c *client) owned(s *Server) *serverConn {
 func (c *client) borrow(s *Server) (*serverConn, msg.Reason) {
 	if c.own == nil {
 		c.own = &own{client: c}
+		c.own.block.own = c.own
 	}
 	if conn := c.owned(s); conn != nil {
 		why := conn.mayTake()
@@ -73,6 +75,9 @@ func (o *own) moved(conn *serverConn, _ int64) {
 		o.watch.lose()
 		o.giveBack(conn, true)
 	}
+	if o.block.conn == conn {
+		o.block.end(recallsRequest)
+	}
 }
 
 // waited is the connection on which m, or a part of it, still waits for its reply, if the
@@ -95,6 +100,7 @@ func (o *own) waited(m *msg.Msg) *serverConn {
 
 // end gives all back, with the client.
 func (o *own) end() {
+	o.block.drop()
 	o.unwatch()
 	for len(o.conns) > 0 {
 		o.giveBack(o.conns[0], false)

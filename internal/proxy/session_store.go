@@ -64,6 +64,8 @@ type private struct {
 	since    int64
 	// stale: nobody is to have it again.
 	stale bool
+	// id is what the server calls the connection; 0: it has not said, or does not take it.
+	id int64
 }
 
 // privateSize is what a private connection counts for, in bytes.
@@ -228,6 +230,9 @@ func (pv *private) gone() {
 // abandon ends a private connection that is of no use any more, through no fault of its
 // server's. What waits on it gets no reply.
 func (c *serverConn) abandon(why msg.Reason) {
+	if !c.Attached() {
+		return // it has failed, which those whose requests wait are yet to be told
+	}
 	c.logClose(why)
 	c.handshake.restoring = false
 	if c.Open() {

@@ -23,6 +23,10 @@ type timers struct {
 	// nextUnused is when private connections that nobody has are looked for; 0: there are
 	// none.
 	nextUnused int64
+	// recalls are the waits at servers that are to be ended again, at nextRecall; 0: there
+	// are none.
+	recalls    []*blocking
+	nextRecall int64
 }
 
 // fireTimers looks for what is due.
@@ -42,6 +46,9 @@ func (t *timers) fireTimers(now int64) {
 	if t.nextUnused != 0 && now >= t.nextUnused {
 		t.closeUnused(now)
 	}
+	if t.nextRecall != 0 && now >= t.nextRecall {
+		t.recallAgain()
+	}
 	if t.nextCheck != 0 && now >= t.nextCheck {
 		t.checkClients(now)
 	}
@@ -49,5 +56,5 @@ func (t *timers) fireTimers(now int64) {
 
 // nextTimer is when to look next; 0: never.
 func (t *timers) nextTimer() int64 {
-	return soonest(t.nextDeadline, t.nextExpiry, t.nextCheck, t.nextIdle, t.nextSweep, t.nextUnused)
+	return soonest(t.nextDeadline, t.nextExpiry, t.nextCheck, t.nextIdle, t.nextSweep, t.nextUnused, t.nextRecall)
 }

@@ -200,6 +200,8 @@ const (
 	// PrivateConnections is how many connections to the server single clients have to
 	// themselves.
 	PrivateConnections
+	// PrivateWaiting is on how many of them a request waits for as long as it likes.
+	PrivateWaiting
 
 	numServerFields = iota + NutcrackerServerFields
 )
@@ -292,7 +294,8 @@ var ServerFields = [numServerFields]Field{
 	Retries:        {"retries", "nuthatch_server_request_retries_total", Counter, Things, "requests sent to the server again, on a fresh connection"},
 	RetriesRefused: {"retries_refused", "nuthatch_server_request_retries_refused_total", Counter, Things, "requests not sent again because too many were recently"},
 
-	PrivateConnections: {"private_connections", "nuthatch_server_private_connections", Gauge, Things, "connections to the server that single clients have to themselves, after WATCH"},
+	PrivateConnections: {"private_connections", "nuthatch_server_private_connections", Gauge, Things, "connections to the server that single clients have to themselves: after WATCH, and for commands that block"},
+	PrivateWaiting:     {"private_waiting", "nuthatch_server_private_waiting", Gauge, Things, "of those, the connections on which a command that blocks waits"},
 
 	FailedChecks: {"failed_checks", "nuthatch_server_failed_health_checks_total", Counter, Things, "health checks that the server failed"},
 }

@@ -4,8 +4,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-
-	"nuthatch/internal/testkit"
 )
 
 // transactions are conversations with MULTI. A server by itself says what they are
@@ -323,37 +321,10 @@ var transactionPieces = strings.Fields(`MULTI MULTI MULTI EXEC EXEC EXEC DISCARD
 // the server by itself, in either protocol, however its bytes are cut.
 func TestTransactionsLikeRedis(t *testing.T) {
 	t.Parallel()
-	plain, behind := testkit.StartRedis(t), testkit.StartRedis(t)
-	nuthatch := testkit.StartNuthatch(t, testkit.Pool{
-		Protocol: testkit.Redis, Servers: []string{behind.Entry("s1")},
-	}.String()+"  databases: 16\n", testkit.Threads(1))
-	same := func(t *testing.T, hello string, lines []string) {
-		t.Helper()
-		if hello != "" {
-			lines = append([]string{"DEL nosuch"}, lines...)
-		}
-		for _, split := range []testkit.Splitter{nil, everyByte, testkit.RandomSplit(1, 20)} {
-			for _, server := range []*testkit.Server{plain, behind} {
-				server.Dial().Do("FLUSHALL")
-			}
-			transcript := commands(lines...)
-			if hello == "" {
-				testkit.Diff(t, testkit.Redis, plain, nuthatch, transcript, split)
-				continue
-			}
-			// What HELLO says itself differs: of the server, its version, the client's id.
-			transcript = append([][]byte{testkit.RESP("HELLO", hello)}, transcript...)
-			a := testkit.Play(t, testkit.Redis, plain.Addr(), transcript, split)
-			b := testkit.Play(t, testkit.Redis, nuthatch.Addr(), transcript, split)
-			if len(a.Replies) > 0 && len(b.Replies) > 0 {
-				a.Replies[0], b.Replies[0] = "", ""
-			}
-			testkit.Compare(t, testkit.Redis, plain.Name(), nuthatch.Name(), transcript, a, b)
-		}
-	}
+	p := newDuo(t)
 	for _, hello := range []string{"", "3"} {
 		for _, g := range transactions {
-			t.Run(g.name+" RESP"+hello, func(t *testing.T) { same(t, hello, g.commands()) })
+			t.Run(g.name+" RESP"+hello, func(t *testing.T) { p.same(t, hello, g.commands()) })
 		}
 		rnd := rand.New(rand.NewPCG(17, 1))
 		for range 60 {
@@ -361,7 +332,7 @@ func TestTransactionsLikeRedis(t *testing.T) {
 			for range 5 + rnd.IntN(25) {
 				lines = append(lines, strings.ReplaceAll(transactionPieces[rnd.IntN(len(transactionPieces))], "_", " "))
 			}
-			same(t, hello, append(lines, "SELECT 0", "MULTI", "DISCARD", "DISCARD", "SELECT 0"))
+			p.same(t, hello, append(lines, "SELECT 0", "MULTI", "DISCARD", "DISCARD", "SELECT 0"))
 		}
 	}
 }

@@ -212,8 +212,6 @@ func (n *introducer) answerClient(req *msg.Request, s *msg.Session, w writer) {
 		setInfo(req, n.words, s, w)
 	case "reply":
 		switchReplies(req, n.words, s, w)
-	case "unblock":
-		n.answerUnblock(req, w)
 	case "no-evict", "no-touch": // they make no difference to a proxy
 		if !n.words.is(req, 2, "on") && !n.words.is(req, 2, "off") {
 			w.fail("ERR ", syntaxError)
@@ -223,23 +221,6 @@ func (n *introducer) answerClient(req *msg.Request, s *msg.Session, w writer) {
 	default: // nor does the rest
 		w.ok()
 	}
-}
-
-// answerUnblock says that the client is not blocked: none can be.
-func (n *introducer) answerUnblock(req *msg.Request, w writer) {
-	switch words := len(req.Args); {
-	case words > 4:
-		w.fail("ERR unknown subcommand or wrong number of arguments for '", plain(n.words.word(req, 1), maxShown), "'. Try CLIENT HELP.")
-		return
-	case words == 4 && !n.words.is(req, 3, "timeout") && !n.words.is(req, 3, "error"):
-		w.fail("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
-		return
-	}
-	if _, ok := number(req, 2); !ok {
-		w.fail("ERR ", notInteger)
-		return
-	}
-	w.integer(0)
 }
 
 // switchReplies is CLIENT REPLY. What is switched off are the client's replies

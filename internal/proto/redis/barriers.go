@@ -44,7 +44,7 @@ func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 		return notLoggedIn
 	case s.Bars&msg.RefusedMulti != 0 && !besideMulti(req, cmd):
 		return inRefusedMulti
-	case !isForServers(req, cmd, s):
+	case !isForServers(req, cmd):
 	case s.Bars&msg.LostDatabase != 0:
 		return inLostDatabase
 	case s.Bars&msg.FailedSelect != 0 && p.failedSelect == config.FailedSelectRefuse:
@@ -65,15 +65,13 @@ func besideMulti(req *msg.Request, cmd *command) bool {
 }
 
 // isForServers tells whether servers have a part in the answer to a request.
-func isForServers(req *msg.Request, cmd *command, s *msg.Session) bool {
+func isForServers(req *msg.Request, cmd *command) bool {
 	switch req.Treatment {
-	case msg.Forward, msg.Fragment, msg.Watch, msg.Broadcast, msg.One:
+	case msg.Forward, msg.Fragment, msg.Watch, msg.Block, msg.Broadcast, msg.One:
 		return true
 	case msg.Learn:
 		return cmd.id == unknown
-	case msg.Local:
-		return s.Bars&msg.Collecting != 0 && waits(req, cmd)
-	case msg.Gather, msg.Report, msg.Quit, msg.Ignore:
+	case msg.Local, msg.Gather, msg.Report, msg.Quit, msg.Ignore:
 	}
 	return false
 }

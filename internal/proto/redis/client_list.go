@@ -27,6 +27,8 @@ type inquiry struct {
 	minAge int64
 	// none: no client is meant, since none can be of the kind asked for.
 	none bool
+	// fails: a client that waits gets an error.
+	fails bool
 	// except is the client that is not meant.
 	except uint64
 }
@@ -35,9 +37,10 @@ type inquiry struct {
 type inquirySubject uint8
 
 const (
-	listClients inquirySubject = iota
-	killClients                // the answer is how many
-	killByAddr                 // the answer is OK, or that there is none
+	listClients   inquirySubject = iota
+	killClients                  // the answer is how many
+	killByAddr                   // the answer is OK, or that there is none
+	unblockClient                // the answer is how many
 )
 
 // Matches implements msg.Inquiry.
@@ -55,7 +58,10 @@ func (q *inquiry) Matches(c *msg.ClientFacts) bool {
 }
 
 // Kills implements msg.Inquiry.
-func (q *inquiry) Kills() bool { return q.what != listClients }
+func (q *inquiry) Kills() bool { return q.what == killClients || q.what == killByAddr }
+
+// Unblocks implements msg.Inquiry.
+func (q *inquiry) Unblocks() (yes, fails bool) { return q.what == unblockClient, q.fails }
 
 // ID implements msg.Inquiry.
 func (q *inquiry) ID() uint64 { return q.id }
@@ -99,7 +105,7 @@ func (q *inquiry) AppendClient(text []byte, c *msg.ClientFacts) []byte {
 func (q *inquiry) Answer(n int, text *mbuf.Chain, pool *mbuf.Pool, out *mbuf.Chain) {
 	w := writer{pool, out, q.resp3}
 	switch {
-	case q.what == killClients:
+	case q.what == killClients, q.what == unblockClient:
 		w.integer(int64(n))
 	case q.what == killByAddr && n == 0:
 		w.fail("ERR No such client")
@@ -160,7 +166,7 @@ func flagsOf(c *msg.ClientFacts) string {
 	for _, f := range []struct {
 		is     bool
 		letter byte
-	}{{c.Multi >= 0, 'x'}, {c.Touched, 'd'}, {c.Closing, 'c'}} {
+	}{{c.Blocked, 'b'}, {c.Multi >= 0, 'x'}, {c.Touched, 'd'}, {c.Closing, 'c'}} {
 		if f.is {
 			flags = append(flags, f.letter)
 		}
@@ -179,6 +185,9 @@ const (
 	noSuchUser    = "No such user"
 	badClientType = "Unknown client type"
 
+	badUnblocking = "CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
+	manyWords     = "unknown subcommand or wrong number of arguments for '"
+
 	tooManyConditions = "too many conditions, 2048 at the most"
 )
 
@@ -191,6 +200,8 @@ func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, wo
 	switch commands[req.Type].sub {
 	case "info":
 		q.id = s.ID
+	case "unblock":
+		req.Error = p.inquireUnblock(req, q)
 	case "list":
 		req.Error = q.list(req, &p.wordReader, pool, words)
 	default:
@@ -307,10 +318,29 @@ func (q *inquiry) killCondition(req *msg.Request, i int, r *wordReader, s *msg.S
 // words.
 func isInquiryFault(why string) bool {
 	switch why {
-	case badClientID, zeroClientID, badMaxAge, syntaxError, tooManyConditions:
+	case notInteger, badUnblocking, badClientID, zeroClientID, badMaxAge, syntaxError, tooManyConditions:
 		return true
 	}
-	return strings.HasPrefix(why, noSuchUser) || strings.HasPrefix(why, badClientType)
+	return strings.HasPrefix(why, manyWords) || strings.HasPrefix(why, noSuchUser) || strings.HasPrefix(why, badClientType)
+}
+
+// inquireUnblock reads CLIENT UNBLOCK.
+func (p *Protocol) inquireUnblock(req *msg.Request, q *inquiry) (fault string) {
+	q.what = unblockClient
+	switch n := len(req.Args); {
+	case n > 4:
+		return manyWords + plain(p.word(req, 1), maxShown) + "'. Try CLIENT HELP."
+	case n == 4 && p.is(req, 3, "error"):
+		q.fails = true
+	case n == 4 && !p.is(req, 3, "timeout"):
+		return badUnblocking
+	}
+	id, ok := number(req, 2)
+	if !ok {
+		return notInteger
+	}
+	q.id, q.none = uint64(max(id, 0)), id <= 0
+	return ""
 }
 
 // setInfo is CLIENT SETINFO.

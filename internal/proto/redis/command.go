@@ -25,8 +25,8 @@ type command struct {
 	// flushes: the command empties servers, and is refused unless the pool's
 	// allow_flush is on.
 	flushes bool
-	// blocks: the command waits, unless it is in a transaction.
-	blocks bool
+	// timeout is the place of the word that says how long a command waits: see timeoutOf.
+	timeout int
 	// ofOne: the command is about one server. A pool of one passes it on, others refuse it.
 	ofOne  bool
 	access access
@@ -184,11 +184,11 @@ func session(name string, arity int, a access, k keys, since, summary string) co
 	return refuseKeyed(name, arity, ownConnection, a, k, since, summary)
 }
 
-// blocking is the row of a command that waits for an element. In a transaction it does
-// not wait.
-func blocking(name string, arity int, k keys, since, summary string) command {
-	c := session(name, arity, write, k, since, summary)
-	c.blocks = true
+// blocking is the row of a command that waits for an element, for as long as the word at
+// timeout says. In a transaction it does not wait.
+func blocking(name string, arity int, k keys, timeout int, since, summary, example string) command {
+	c := forward(name, arity, write, k, since, summary, example)
+	c.treatment, c.timeout = msg.Block, timeout
 	return c
 }
 

@@ -39,12 +39,12 @@ var hashCommands = group("hash", []command{
 })
 
 var listCommands = group("list", []command{
-	blocking("blmove", 6, twoKeys, "6.2.0", "Move an element between lists, and wait for one"),
-	blocking("blmovem", -6, twoKeys, "8.10.0", "Move elements between lists, and wait for them"),
-	blocking("blmpop", -5, count2, "7.0.0", "Take elements off the first list that has some, and wait for one"),
-	blocking("blpop", -3, butLast, "2.0.0", "Take a list's first element, and wait for one"),
-	blocking("brpop", -3, butLast, "2.0.0", "Take a list's last element, and wait for one"),
-	blocking("brpoplpush", 4, twoKeys, "2.2.0", "Move a list's last element to another list, and wait for one"),
+	blocking("blmove", 6, twoKeys, waitsLast, "6.2.0", "Move an element between lists, and wait for one", "list list2 left right 0.01"),
+	blocking("blmovem", -6, twoKeys, 5, "8.10.0", "Move elements between lists, and wait for them", "list list2 left right 0.01 count 2"),
+	blocking("blmpop", -5, count2, 1, "7.0.0", "Take elements off the first list that has some, and wait for one", "0.01 2 missing list left"),
+	blocking("blpop", -3, butLast, waitsLast, "2.0.0", "Take a list's first element, and wait for one", "missing list 0.01"),
+	blocking("brpop", -3, butLast, waitsLast, "2.0.0", "Take a list's last element, and wait for one", "list missing 0.01"),
+	blocking("brpoplpush", 4, twoKeys, waitsLast, "2.2.0", "Move a list's last element to another list, and wait for one", "list list2 0.01"),
 	forward("lindex", 3, read, key1, "1.0.0", "The element at a place of a list", "list 1"),
 	forward("linsert", 5, write, key1, "2.2.0", "Insert before or after an element of a list", "list before b x"),
 	forward("llen", 2, read, key1, "1.0.0", "A list's length", "list"),
@@ -88,9 +88,9 @@ var setCommands = group("set", []command{
 })
 
 var sortedSetCommands = group("sorted_set", []command{
-	blocking("bzmpop", -5, count2, "7.0.0", "Take members of the first sorted set that has some, and wait for one"),
-	blocking("bzpopmax", -3, butLast, "5.0.0", "Take the member with the highest score, and wait for one"),
-	blocking("bzpopmin", -3, butLast, "5.0.0", "Take the member with the lowest score, and wait for one"),
+	blocking("bzmpop", -5, count2, 1, "7.0.0", "Take members of the first sorted set that has some, and wait for one", "0.01 2 missing zset min"),
+	blocking("bzpopmax", -3, butLast, waitsLast, "5.0.0", "Take the member with the highest score, and wait for one", "zset 0.01"),
+	blocking("bzpopmin", -3, butLast, waitsLast, "5.0.0", "Take the member with the lowest score, and wait for one", "zset 0.01"),
 	forward("zadd", -4, write, key1, "1.2.0", "Add members to a sorted set, or change their scores", "zset gt ch 5 a 6 x"),
 	forward("zcard", 2, read, key1, "1.2.0", "How many members a sorted set has", "zset"),
 	forward("zcount", 4, read, key1, "2.0.0", "How many members have scores in a range", "zset (1 +inf"),

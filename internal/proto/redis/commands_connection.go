@@ -23,7 +23,7 @@ var connectionCommands = group("connection", []command{
 	local("client|setname", 3, answerClient, "2.6.9", "Name the connection"),
 	session("client|tracking", -3, neither, noKeys, "6.0.0", "Ask for notes about keys that change"),
 	session("client|trackinginfo", 2, neither, noKeys, "6.2.0", "What is tracked"),
-	local("client|unblock", -3, answerClient, "5.0.0", "Wake a client that waits; none ever does"),
+	gather("client|unblock", -3, "5.0.0", "Wake a client that waits"),
 	refuse("client|unpause", 2, sharedServer, "6.2.0", "Serve clients again"),
 	local("echo", 2, answerEcho, "1.0.0", "The word that was sent"),
 	local("hello", -1, answerHello, "6.0.0", "Agree on a protocol, with a password and a name if given"),

@@ -88,7 +88,7 @@ func fate(c *command) string {
 	switch c.treatment {
 	case msg.Forward:
 		if c.keys.rule == streamKeys {
-			return "by key; refused with `BLOCK`: " + ownConnection
+			return "by key; with `BLOCK` on a connection of the client's own"
 		}
 		if c.keys.rule == scriptKeys {
 			return "by key; without one by its name, if the pool lets it"
@@ -97,7 +97,7 @@ func fate(c *command) string {
 			return "by key; over several servers, patterns that lead elsewhere are refused"
 		}
 		return "by key"
-	case msg.Watch:
+	case msg.Watch, msg.Block:
 		return "by key, on a connection of the client's own"
 	case msg.Fragment:
 		if c.keys.rule == pairedKeys {

@@ -80,15 +80,14 @@ const (
 	syntaxError = "syntax error"
 )
 
-// blocks: the command is not supported with BLOCK.
-const blocks = "BLOCK: " + ownConnection
-
 const (
 	// misplaced: the words do not say where the keys are, so that no server would
 	// carry the request out.
 	misplaced = "misplaced keys"
 	// keyless: the words say that there are none.
 	keyless = "no keys"
+	// waits: the words say that the request waits at its server.
+	waits = "waits"
 	// oneOwner: all keys must have one owner.
 	oneOwner = "keys that belong together"
 )
@@ -106,6 +105,8 @@ func (k *keys) locate(r *msg.Request) (undivided bool, why string) {
 		return false, ""
 	case oneOwner:
 		return true, ""
+	case waits:
+		return false, waits
 	case misplaced:
 		r.FirstKey, r.KeyStep, r.Nkeys = 1, 1, 1
 		return true, ""
@@ -216,14 +217,14 @@ func (k *keys) findStore(r *msg.Request) {
 }
 
 // findStreams finds the keys of XREAD and XREADGROUP. It finds them even if it
-// returns blocks.
+// returns waits.
 func (k *keys) findStreams(r *msg.Request) string {
 	n := len(r.Args)
 	why := ""
 	for i := 1; i < n; i++ {
 		switch {
 		case isWord(r, i, "block"):
-			why = blocks
+			why = waits
 			i++
 		case isWord(r, i, "count"):
 			i++

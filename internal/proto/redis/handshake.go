@@ -17,6 +17,7 @@ const (
 	stepHello  step = iota // HELLO 3, with the login if there is one
 	stepAuth               // AUTH
 	stepSelect             // SELECT
+	stepID                 // CLIENT ID
 )
 
 // A greeter makes a server connection one that serves a lane.
@@ -24,7 +25,7 @@ type greeter struct{ *rules }
 
 // steps are those of a lane's handshake.
 func (g *greeter) steps(lane msg.Lane) []step {
-	var s [2]step
+	var s [3]step
 	n := s[:0]
 	switch {
 	case lane.IsRESP3():
@@ -34,6 +35,9 @@ func (g *greeter) steps(lane msg.Lane) []step {
 	}
 	if !lane.Aside && g.databases.number(lane) != 0 {
 		n = append(n, stepSelect)
+	}
+	if lane.Private {
+		n = append(n, stepID)
 	}
 	return n
 }
@@ -56,6 +60,8 @@ func (g *greeter) Handshake(lane msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) int
 			w.request("AUTH", g.auth.Reveal())
 		case stepSelect:
 			w.request("SELECT", strconv.Itoa(g.databases.number(lane)))
+		case stepID:
+			w.request("CLIENT", "ID")
 		}
 	}
 	return len(steps)
@@ -89,7 +95,7 @@ func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection stri
 	if len(b) > 0 {
 		first = b[0]
 	}
-	if first == '+' && s != stepHello || first == '%' && s == stepHello {
+	if s == stepID || first == '+' && s != stepHello || first == '%' && s == stepHello {
 		return "", msg.OK
 	}
 	text, failed := errorText(b)

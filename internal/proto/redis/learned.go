@@ -146,13 +146,13 @@ func (p *requestParser) study(cmd *command) {
 			r.Treatment = msg.Learn
 			return
 		}
-		why := c.locate(r, p.servers)
+		how, why := c.locate(r, p.servers)
 		p.spans = r.Args
 		if why != "" {
 			p.refuse(why)
 			return
 		}
-		r.Treatment, r.Error = msg.Forward, ""
+		r.Treatment, r.Error = how, ""
 	}
 }
 

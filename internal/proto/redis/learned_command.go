@@ -18,6 +18,8 @@ type lesson struct {
 	minArgs int
 	// reason is why the command cannot be served, or empty.
 	reason string
+	// blocks: the command may wait at its server.
+	blocks bool
 	specs  []keySpan
 	subs   []*lesson
 }
@@ -72,7 +74,8 @@ func readLesson(v replyValue) (*lesson, bool) {
 	l.minArgs = max(1, int(min(max(v.elems[1].number, -v.elems[1].number), math.MaxInt16)))
 	flags := v.elems[2]
 	movable := flags.has("movablekeys")
-	if flags.has("blocking") || flags.has("pubsub") {
+	l.blocks = flags.has("blocking")
+	if flags.has("pubsub") {
 		l.reason = ownConnection
 	}
 	known := true
@@ -152,19 +155,22 @@ func newKeySpan(v replyValue) (k keySpan, ok bool) {
 // moves tells whether the keys' places depend on the words.
 func (k keySpan) moves() bool { return k.counted || k.keyword != "" }
 
-// locate finds the keys of a request for the command in a pool of so many servers, or
-// says why it is not served. It may extend r.Args by spans of keys.
-func (l *lesson) locate(r *msg.Request, servers int) (why string) {
+// locate says what becomes of a request for the command in a pool of so many servers, and
+// finds its keys, or says why it is not served. It may extend r.Args by spans of keys.
+func (l *lesson) locate(r *msg.Request, servers int) (how msg.Treatment, why string) {
 	if sub := l.sub(r); sub != nil {
 		l = sub
+	}
+	if l.blocks {
+		how = msg.Block
 	}
 	words := len(r.Args)
 	switch {
 	case l.reason == hiddenKeys && servers == 1:
 	case l.reason != "":
-		return l.reason
+		return how, l.reason
 	case words < l.minArgs:
-		return wrongArity
+		return how, wrongArity
 	}
 	for i := range l.specs {
 		k := &l.specs[i]
@@ -189,7 +195,7 @@ func (l *lesson) locate(r *msg.Request, servers int) (why string) {
 		// By its specifications some words are several keys.
 		r.Args = r.Args[:words]
 		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
-		return hiddenKeys
+		return how, hiddenKeys
 	case r.Nkeys > 0:
 	case servers == 1:
 		// Any word will do to find the one server.
@@ -198,9 +204,9 @@ func (l *lesson) locate(r *msg.Request, servers int) (why string) {
 		// A server is to say what is wrong with the words.
 		r.FirstKey, r.KeyStep, r.Nkeys = 1, 1, 1
 	default:
-		return noServer
+		return how, noServer
 	}
-	return ""
+	return how, ""
 }
 
 // sub is the subcommand that the request's second word names, or nil.

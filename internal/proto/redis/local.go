@@ -118,8 +118,6 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 		w.fail("ERR ", req.Error, " for '", name, "' command")
 	case syntaxError, invalidCursor, waitNotInteger, waitNegative, notInteger, notInt32, badDatabase:
 		w.fail("ERR ", req.Error)
-	case blocks:
-		w.fail("ERR '", p.shownName(req), " BLOCK' is not supported by nuthatch: ", ownConnection)
 	default:
 		if cmd.treatment == msg.Gather && isInquiryFault(req.Error) {
 			w.fail("ERR ", req.Error)

@@ -142,8 +142,6 @@ var conversations = []struct {
 			{"SHUTDOWN NOW", "-ERR 'SHUTDOWN' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
 			{"CLUSTER SLOTS", "-ERR 'CLUSTER SLOTS' is not supported by nuthatch: it belongs to Redis Cluster; nuthatch shows its clients one server\r\n"},
 			{"MIGRATE a", "-ERR 'MIGRATE' is not supported by nuthatch: it makes a server talk to another one\r\n"},
-			{"xreadgroup group g c block 0 streams a >", "-ERR 'xreadgroup BLOCK' is not supported by nuthatch: it needs a connection of its own\r\n"},
-			{"XREAD COUNT 1 BLOCK 5 STREAMS a 0", "-ERR 'XREAD BLOCK' is not supported by nuthatch: it needs a connection of its own\r\n"},
 			{"OBJECT HELP a", "-ERR wrong number of arguments for 'object|help' command\r\n"},
 			{"Object Nosuch", "-ERR unknown subcommand 'Nosuch'. Try OBJECT HELP.\r\n"},
 			{"ACL LIST a b", "-ERR 'ACL LIST' is not supported by nuthatch: it is about one server; ask that server itself\r\n"},

@@ -38,7 +38,7 @@ func TestNewerCommands(t *testing.T) {
 		{"VSIM vs ELE e COUNT 5", msg.Forward, "vs", ""},
 		{"CLUSTERSCAN 0 COUNT 10", msg.One, "", ""},
 
-		{"BLMOVEM a b LEFT RIGHT 0", msg.Local, "", ownConnection},
+		{"BLMOVEM a b LEFT RIGHT 0", msg.Block, "a b", ""},
 		{"HIMPORT PREPARE fs f1 f2", msg.Local, "", ownConnection},
 		{"HIMPORT SET k fs v1 v2", msg.Local, "", ownConnection},
 		{"HIMPORT DISCARD fs", msg.Local, "", ownConnection},

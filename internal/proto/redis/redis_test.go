@@ -83,7 +83,7 @@ func (c *conversation) answer(r *msg.Request) (closed bool) {
 		return r.Treatment == msg.Quit
 	}
 	if r.ToServers() && c.proto.Allows(r, &c.session) {
-		c.out.AppendString(&c.pool, []string{msg.Forward: "+forwarded\r\n", msg.Fragment: "+fragmented\r\n", msg.Watch: "+watched\r\n"}[r.Treatment])
+		c.out.AppendString(&c.pool, []string{msg.Forward: "+forwarded\r\n", msg.Fragment: "+fragmented\r\n", msg.Watch: "+watched\r\n", msg.Block: "+blocked\r\n"}[r.Treatment])
 		return false
 	}
 	c.proto.Local(r, &c.session, &c.pool, &c.out)
@@ -136,8 +136,6 @@ func TestAgainstRedis(t *testing.T) {
 		"EXEC\r\n", "DISCARD\r\n", "EXEC x\r\n", "DISCARD x\r\n", "MULTI x\r\nEXEC\r\n",
 
 		// What is answered.
-		"CLIENT UNBLOCK 9999\r\n", "CLIENT UNBLOCK x\r\n", "CLIENT UNBLOCK -1\r\n", "CLIENT UNBLOCK 9999 timeout\r\n", "CLIENT UNBLOCK 9999 ERROR\r\n",
-		"CLIENT UNBLOCK 9999 x\r\n", "CLIENT UNBLOCK x y\r\n", "CLIENT UNBLOCK 1 ERROR x\r\n", "CLIENT unblock\r\n", "CLIENT UNBLOCK 99999999999999999999\r\n",
 		"PING\r\n", "PING hi\r\n", string(resp("ECHO", "a\r\nb")), "SELECT 0\r\n", "SELECT 99\r\n", "SELECT -1\r\n", "SELECT a\r\n", "SELECT +0\r\n",
 		"QUIT\r\n", "QUIT 1\r\n", "POST / HTTP/1.1\r\n", "Host: x\r\n", "AUTH default x\r\n", "AUTH nobody x\r\n",
 		"HELLO a\r\n", "HELLO 2 FOO\r\n", "HELLO 2 AUTH a\r\n", "HELLO 2 AUTH a b\r\n", "HELLO 2 SETNAME \"a b\"\r\n",

@@ -503,6 +503,8 @@ func (p *requestParser) locate(cmd *command) {
 	case noKey, oneKey, rangeOfKeys, countedKeys, pairedKeys, storeKey, streamKeys, migrateKeys:
 	}
 	switch {
+	case why == waits:
+		r.Treatment = msg.Block
 	case r.Treatment == msg.Watch && p.refusesWatch:
 		p.refuse(ownConnection)
 	case why != "":

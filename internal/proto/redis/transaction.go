@@ -115,15 +115,9 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 		return msg.Apart
 	case p.barrier(req, s) != noBarrier:
 		return msg.Unqueued
-	case waits(req, cmd):
-		p.unblock(req, cmd)
-		if req.Error != "" {
-			return msg.Unqueued
-		}
-		return msg.Queued
 	}
 	switch req.Treatment {
-	case msg.Forward, msg.Fragment, msg.Watch:
+	case msg.Forward, msg.Fragment, msg.Watch, msg.Block:
 		return msg.Queued
 	case msg.Broadcast, msg.One:
 		p.keepOne(req, cmd)
@@ -148,10 +142,6 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 	return msg.Unqueued
 }
 
-// waits tells whether a request is refused anywhere else because it waits. In a
-// transaction it does not.
-func waits(req *msg.Request, cmd *command) bool { return cmd.blocks || req.Error == blocks }
-
 // ending is what becomes of MULTI, EXEC and DISCARD.
 func ending(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {
 	right := len(req.Args) == cmd.arity
@@ -162,20 +152,6 @@ func ending(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {
 		return msg.Unqueued
 	default:
 		return msg.Apart
-	}
-}
-
-// unblock finds the keys of a request that waits anywhere else, or says in req.Error
-// what is wrong with it.
-func (p *Protocol) unblock(req *msg.Request, cmd *command) {
-	req.Error = ""
-	switch {
-	case len(req.Args) < max(cmd.arity, -cmd.arity), cmd.arity > 0 && len(req.Args) > cmd.arity:
-		req.Error = wrongArity
-	case cmd.blocks:
-		_, req.Error = cmd.keys.locate(req)
-	default:
-		cmd.keys.find(req) // it says again that it blocks
 	}
 }
 

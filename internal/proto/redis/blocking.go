@@ -1,0 +1,132 @@
+package redis
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"time"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// Commands that wait at their server. How long is one of their words:
+//
+//	BLPOP key ... timeout            the last, in seconds
+//	BLMOVEM source dest a b timeout  the fifth; others behind it
+//	BLMPOP timeout numkeys ...       the first
+//	XREAD BLOCK milliseconds ...     the one behind BLOCK
+//
+// A learnt command does not say which it is.
+
+// waitsLast is the timeout's place of a command whose last word it is.
+const waitsLast = -1
+
+// timeoutOf is the place of the word that says how long a request waits, and its unit; 0:
+// nobody can tell.
+func timeoutOf(req *msg.Request) (word int, unit time.Duration) {
+	cmd := &commands[req.Type]
+	switch {
+	case cmd.keys.rule == streamKeys:
+		for i := 1; i+1 < len(req.Args); i++ {
+			switch {
+			case isWord(req, i, "block"):
+				return i + 1, time.Millisecond
+			case isWord(req, i, "count"):
+				i++
+			case isWord(req, i, "group"):
+				i += 2
+			case isWord(req, i, "streams"):
+				return 0, 0
+			}
+		}
+		return 0, 0
+	case cmd.timeout == waitsLast:
+		return len(req.Args) - 1, time.Second
+	default:
+		return cmd.timeout, time.Second
+	}
+}
+
+// Patience implements proxy.Blocker. What is no time the server refuses.
+func (p *Protocol) Patience(req *msg.Request) int64 {
+	word, unit := timeoutOf(req)
+	if word == 0 || word >= len(req.Args) {
+		return 0
+	}
+	n, err := strconv.ParseFloat(string(p.word(req, word)), 64)
+	if err != nil || !(n > 0) || n > math.MaxInt64/2/float64(time.Second) {
+		return 0
+	}
+	return max(1, int64(n*float64(unit)))
+}
+
+// AppendShorter implements proxy.Blocker. Whole seconds stay whole, for servers that know
+// no others, and what is left is never 0, which is for ever.
+func (p *Protocol) AppendShorter(req *msg.Request, patience int64, pool *mbuf.Pool, out *mbuf.Chain) {
+	word, unit := timeoutOf(req)
+	text := p.word(req, word)
+	whole := unit == time.Millisecond || bytes.IndexByte(text, '.') < 0
+	left := max(1, (time.Duration(patience)+time.Millisecond-1)/time.Millisecond) // in milliseconds
+	shown := strconv.FormatFloat(float64(left)/1000, 'f', 3, 64)
+	switch {
+	case unit == time.Millisecond:
+		shown = strconv.FormatInt(int64(left), 10)
+	case whole:
+		shown = strconv.FormatInt(int64((left+999)/1000), 10)
+	}
+	begin, end := req.Args[word-1].End()+2, req.Args[word].End()+2
+	req.View.AppendTo(pool, out, 0, begin)
+	writer{pool: pool, out: out}.bulkString(shown)
+	req.View.AppendTo(pool, out, end, req.View.Len()-end)
+}
+
+// ClientID implements proxy.Blocker.
+func (p *Protocol) ClientID(reply []byte) int64 {
+	v, ok := readReply(reply)
+	if !ok || v.first != ':' {
+		return 0
+	}
+	return v.number
+}
+
+// AppendUnblock implements proxy.Blocker.
+func (p *Protocol) AppendUnblock(id int64, fails bool, pool *mbuf.Pool, out *mbuf.Chain) {
+	reason := "TIMEOUT"
+	if fails {
+		reason = "ERROR"
+	}
+	writer{pool: pool, out: out}.request("CLIENT", "UNBLOCK", strconv.FormatInt(id, 10), reason)
+}
+
+// Unblocked implements proxy.Blocker.
+func (p *Protocol) Unblocked(r msg.Reply) msg.Unblocking {
+	switch string(p.shortReply(r)) {
+	case ":1\r\n":
+		return msg.WasBlocked
+	case ":0\r\n":
+		return msg.NotBlocked
+	default:
+		return msg.NotAllowed
+	}
+}
+
+// recalled is what a request is answered whose wait CLIENT UNBLOCK has ended with an error.
+const recalled = "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"
+
+// Recalled implements proxy.Blocker.
+func (p *Protocol) Recalled(r msg.Reply) bool { return string(p.shortReply(r)) == recalled }
+
+// shortReply is a reply, in one piece and valid until the next call, or the beginning of one
+// that is longer than recalled.
+func (p *Protocol) shortReply(r msg.Reply) []byte {
+	switch {
+	case r.Chain == nil:
+		return r.Flat
+	case r.Chain.Len() <= len(recalled):
+		p.scratch = r.Chain.AppendTo(p.scratch[:0])
+		return p.scratch
+	default:
+		return r.Chain.Head().Bytes()
+	}
+}

@@ -1,0 +1,203 @@
+package proxy
+
+import (
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// A request that waits at its server has a connection to itself, until the reply:
+//
+//	client                proxy                                        server
+//	BLPOP q 0   ─►  what was sent before is answered; then        ─►   BLPOP q 0
+//	GET a       ─►  waits, as it would at the server
+//	                                                              ◄─   an element
+//	            ◄─  the element; the connection is given back
+//
+// No time is too long for the reply, and it is no measure of the server. The client's end
+// is seen meanwhile, and ends the connection at once, so that no element goes to a client
+// that has gone. session_recall.go tells what else may end the wait.
+
+// A Blocker has requests that wait at their servers (msg.Block).
+type Blocker interface {
+	// Patience is how long such a request waits, in nanoseconds; 0: as long as it takes,
+	// or nobody can tell.
+	Patience(req *msg.Request) int64
+	// AppendShorter appends the request with another time than it has.
+	AppendShorter(req *msg.Request, patience int64, p *mbuf.Pool, out *mbuf.Chain)
+	// ClientID is what the server calls the connection, by its reply to the last request
+	// of a private connection's handshake; 0: it does not say.
+	ClientID(reply []byte) int64
+	// AppendUnblock appends a request that ends the wait on the connection that the server
+	// calls id, in place of its time or with an error. Unblocked is what the reply says.
+	AppendUnblock(id int64, fails bool, p *mbuf.Pool, out *mbuf.Chain)
+	Unblocked(r msg.Reply) msg.Unblocking
+	// Recalled reports whether a reply is that error.
+	Recalled(r msg.Reply) bool
+}
+
+// A blocking is a wait at a server.
+type blocking struct {
+	own *own
+	// m is the request that waits, on conn; nil: none does.
+	m    *msg.Msg
+	conn *serverConn
+	// text is the request, since is when it began to wait.
+	text  []byte
+	since int64
+	// counted is what text counts for, in bytes.
+	counted int
+	// recall is why the wait is to end before its time.
+	recall recall
+}
+
+// keptText is how many bytes of a request that waits are kept room for.
+const keptText = 1 << 10
+
+// blocked reports whether a request of the client's waits at a server.
+func (c *client) blocked() bool { return c.own != nil && c.own.block.m != nil }
+
+// block sends a request that waits at its server.
+func (c *client) block(req *msg.Request) {
+	p := c.pool
+	if req.Nkeys > maxWatched {
+		c.refuse(req, msg.TooManyKeys)
+		return
+	}
+	s, why := p.owner(req)
+	switch why {
+	case msg.OK:
+		c.blockAt(req, s)
+	case msg.CrossServer:
+		c.refuseCross(req)
+	default:
+		c.refuse(req, why)
+	}
+}
+
+// blockAt sends it to s, behind all that the client sent before.
+func (c *client) blockAt(req *msg.Request, s *Server) {
+	ctx := c.pool.ctx
+	if !c.mayGo() {
+		return
+	}
+	if c.ending { // nobody may be there to take what it brings
+		c.closing(byEOF)
+		return
+	}
+	conn, why := c.borrow(s)
+	if why != msg.OK {
+		c.refuse(req, why)
+		return
+	}
+	m := c.newMsg(req)
+	ctx.memory.expect(m, 0)
+	m.Keep = false
+	c.outq.Push(m)
+	c.pass(m, req, conn)
+	b := &c.own.block
+	m.Owner = b
+	ctx.msgs.SetWaits(m)
+	m.Deadline, m.Expires = 0, 0
+	b.m, b.conn, b.since, b.recall = m, conn, ctx.loop.Now(), 0
+	b.text = req.View.Gather(0, req.View.Len(), b.text[:0])
+	b.count()
+	c.waits |= waitsForElement
+	s.stats[stats.PrivateWaiting]++
+	if c.leaveBy != 0 {
+		b.end(recallsReply)
+	}
+}
+
+// count counts what is kept of the request.
+func (b *blocking) count() {
+	b.own.client.pool.ctx.memory.beside += int64(cap(b.text) - b.counted)
+	b.counted = cap(b.text)
+}
+
+// ended notes that nothing waits any more. The caller has m and the connection.
+func (b *blocking) ended() (*msg.Msg, *serverConn) {
+	m, conn, c := b.m, b.conn, b.own.client
+	b.m, b.conn, b.recall = nil, nil, 0
+	if b.text = b.text[:0]; cap(b.text) > keptText {
+		b.text = nil
+	}
+	b.count()
+	conn.server.stats[stats.PrivateWaiting]--
+	c.waits &^= waitsForElement
+	if c.stash.Len() > 0 {
+		// What came behind it begins to wait for us only now.
+		c.stashedAt = c.pool.ctx.loop.Now()
+		c.pool.ctx.refuseInTime(c)
+	}
+	return m, conn
+}
+
+// Party implements msg.Owner.
+func (b *blocking) Party() msg.Party { return b.own.client }
+
+// OnReply implements msg.Owner.
+func (b *blocking) OnReply(_ *msg.Msg, r msg.Reply) {
+	o, c := b.own, b.own.client
+	if b.recall == recallsRequest && c.pool.proto.blocker.Recalled(r) {
+		b.again()
+		return
+	}
+	m, conn := b.ended()
+	keeps := o.watch.conn == conn
+	if !keeps {
+		o.forget(conn)
+		conn.private.tenant = nil
+	}
+	m.Owner, m.Start = c, c.pool.ctx.loop.Now() // how long it waited is no measure
+	c.OnReply(m, r)
+	if !keeps && conn.Attached() {
+		conn.giveBack(false)
+	}
+	c.settle()
+}
+
+// OnFailure implements msg.Owner: the wait is not begun anew.
+func (b *blocking) OnFailure(*msg.Msg) {
+	c := b.own.client
+	m, _ := b.ended()
+	m.Owner, m.Start = c, c.pool.ctx.loop.Now()
+	c.OnFailure(m)
+	c.settle()
+}
+
+// vanished closes a client that will send no more and for which something waits at a
+// server, as the server would if it were its client. It reports whether that is so.
+func (c *client) vanished() bool {
+	if !c.blocked() {
+		return false
+	}
+	c.pool.ctx.swallow(c.outq.Pop())
+	c.own.block.drop()
+	c.closing(byEOF) // behind the replies that it has yet to get
+	c.settle()
+	return true
+}
+
+// kill closes the client because somebody wants it to go: at once, or when what waits for
+// it at a server has ended.
+func (c *client) kill() {
+	if !c.blocked() || c.state != clientOpen {
+		c.lastErr = byKill
+		c.close()
+		return
+	}
+	c.closing(byKill)
+	ctx := c.pool.ctx
+	ctx.leaving.dismiss(c, ctx.loop.Now()+partingLinger)
+}
+
+// drop ends the wait of a client that goes, and with it the connection, at once. Its
+// message is answered already, or swallowed.
+func (b *blocking) drop() {
+	if b.m == nil {
+		return
+	}
+	_, conn := b.ended()
+	conn.abandon(msg.ClientEOF)
+}

@@ -1,0 +1,272 @@
+package proxy
+
+import (
+	"time"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// A wait at a server is ended before its time by a CLIENT UNBLOCK on another connection.
+// To close the connection would lose an element that is on its way:
+//
+//	a client asks for it, a drain, a kill    the reply, null or an element, is delivered
+//	a pause                                  null is not delivered: the request is in the
+//	                                         stash again, for the time that is left
+//	the key has another server               likewise, and is taken at once
+//
+// The server may not have got the request yet. So it is said again until it works.
+
+// A recall is why a wait is to end before its time; 0: it is not.
+type recall uint8
+
+const (
+	// recallsReply has the client get what the server says. recallsError has that be an
+	// error.
+	recallsReply recall = 1 + iota
+	recallsError
+	// recallsRequest has the request taken again.
+	recallsRequest
+)
+
+// unblock has what the client waits for at a server end, because another client asks for
+// it. It reports whether it waits for anything.
+func (c *client) unblock(fails bool) bool {
+	if !c.blocked() {
+		return false
+	}
+	why := recallsReply
+	if fails {
+		why = recallsError
+	}
+	return c.own.block.end(why)
+}
+
+// recallPeriod is after how long, in nanoseconds, a wait that did not end is ended again.
+const recallPeriod = int64(20 * time.Millisecond)
+
+// end has the wait end before its time, for that reason. It reports whether something
+// waits.
+func (b *blocking) end(why recall) bool {
+	if b.m == nil {
+		return false
+	}
+	first := b.recall == 0
+	b.recall = why
+	if first {
+		b.call()
+	}
+	return true
+}
+
+// call asks the server to end the wait.
+func (b *blocking) call() {
+	conn := b.conn
+	ctx := conn.pool.ctx
+	switch {
+	case !conn.Attached():
+		return // that it has failed is yet to be told
+	case conn.handshake.pending > 0 || !conn.Open():
+		if b.recall != recallsRequest {
+			b.callAgain()
+			return
+		}
+		b.again() // it has not gone anywhere
+		return
+	case conn.private.id == 0:
+		return // its server cannot
+	}
+	ctl, why := conn.server.control()
+	if why != msg.OK {
+		b.callAgain()
+		return
+	}
+	out := ctl.Out()
+	before := out.Len()
+	conn.pool.proto.blocker.AppendUnblock(conn.private.id, b.recall != recallsReply, ctx.bufs, out)
+	m := ctx.msgs.Get()
+	m.Owner, m.NoReply = &unblocking{block: b, of: b.m, end: b.m.End}, true
+	ctl.enqueue(m, out.Len()-before)
+}
+
+// again has the request taken again, for the time that is left. What has come of the reply
+// is for nobody.
+func (b *blocking) again() {
+	o, c := b.own, b.own.client
+	p := c.pool
+	ctx := p.ctx
+	begun := ctx.loop.Now() - b.since
+	parser := p.proto.NewRequestParser()
+	if _, done, err := parser.Parse(b.text); err == nil && done {
+		req := parser.Finish(mbuf.Flat(b.text))
+		patience := p.proto.blocker.Patience(req)
+		if patience == 0 {
+			req.View.AppendTo(ctx.bufs, &c.again, 0, req.View.Len())
+		} else {
+			p.proto.blocker.AppendShorter(req, max(1, patience-begun), ctx.bufs, &c.again)
+		}
+	}
+	m, conn := b.ended()
+	if p.paused {
+		c.waits |= waitsToBlock
+	}
+	p.stats.Values[stats.ClientRequests]--
+	if m.Muted {
+		c.session.Again()
+	}
+	c.outq.Pop()
+	if conn.queue.Len() > 0 { // m stands there, and has not gone anywhere
+		c.hold(m, 0)
+		m.Owner = nil
+		conn.abandon(msg.Asked)
+	} else {
+		c.retire(m)
+		if o.watch.conn != conn {
+			o.giveBack(conn, false)
+		}
+	}
+	c.parseAgain()
+	c.mayResume()
+	c.settle()
+}
+
+// An unblocking is the owner of the reply to a CLIENT UNBLOCK: for the wait of of, whose
+// place in its connection's output is end.
+type unblocking struct {
+	block *blocking
+	of    *msg.Msg
+	end   uint64
+}
+
+// waits reports whether that is still what waits.
+func (u *unblocking) waits() bool { return u.block.m == u.of && u.of.End == u.end }
+
+// Party implements msg.Owner.
+func (u *unblocking) Party() msg.Party { return nil }
+
+// OnReply implements msg.Owner.
+func (u *unblocking) OnReply(m *msg.Msg, r msg.Reply) {
+	p := u.block.own.client.pool
+	p.ctx.msgs.Put(m)
+	if !u.waits() {
+		return
+	}
+	switch p.proto.blocker.Unblocked(r) {
+	case msg.NotBlocked:
+		u.block.callAgain()
+	case msg.NotAllowed:
+		u.block.conn.private.id = 0
+	case msg.WasBlocked:
+	}
+}
+
+// OnFailure implements msg.Owner.
+func (u *unblocking) OnFailure(m *msg.Msg) {
+	u.block.own.client.pool.ctx.msgs.Put(m)
+	if u.waits() {
+		u.block.callAgain()
+	}
+}
+
+// callAgain has the server asked again in a moment.
+func (b *blocking) callAgain() {
+	t := &b.own.client.pool.ctx.timers
+	t.recalls = append(t.recalls, b)
+	t.nextRecall = soonest(t.nextRecall, t.ctx.loop.Now()+recallPeriod)
+}
+
+// recallAgain asks the servers of those waits again that have not ended.
+func (t *timers) recallAgain() {
+	all := t.recalls
+	t.recalls, t.nextRecall = nil, 0
+	for _, b := range all {
+		if b.m != nil && b.recall != 0 {
+			b.call()
+		}
+	}
+}
+
+// control is a connection on which the server is told about another. It goes when it has
+// nothing more to say.
+func (s *Server) control() (*serverConn, msg.Reason) {
+	ctx := s.pool.ctx
+	if c := s.controls; c != nil && c.Attached() && c.queue.Len() < s.pool.conf.ServerMaxQueued {
+		return c, msg.OK
+	}
+	if why := s.mayDial(ctx.loop.Now()); why != msg.OK {
+		return nil, why
+	}
+	c := &serverConn{server: s, pool: s.pool, lane: s.pool.lane(asideLane)}
+	c.handshake.conn, c.proof.conn = c, c
+	if why := c.dial(); why != msg.OK {
+		return nil, why
+	}
+	s.controls = c
+	c.retireBy = ctx.loop.Now() + int64(controlTime)
+	ctx.leaving.conns = append(ctx.leaving.conns, c)
+	ctx.leaving.lookSoon()
+	return c, msg.OK
+}
+
+// controlTime is how long a server may take to answer on a connection that tells it about
+// another.
+const controlTime = 5 * time.Second
+
+// recallAll has the waits of the pool's clients end that match.
+func (p *ServerPool) recallAll(why recall, matches func(b *blocking) bool) {
+	j := &recalling{pool: p, why: why, matches: matches}
+	j.walk.begin(p)
+	p.ctx.turn.later(j)
+}
+
+// A recalling is the ending of many waits.
+type recalling struct {
+	pool    *ServerPool
+	walk    walk
+	why     recall
+	matches func(b *blocking) bool
+}
+
+// step implements job.
+func (j *recalling) step(ctx *Context) (done bool) {
+	for ctx.turn.goesOn() {
+		c := j.walk.next()
+		if c == nil {
+			j.walk.end()
+			return true
+		}
+		ctx.turn.count(Amount{Clients: 1})
+		if c.blocked() && j.matches(&c.own.block) {
+			c.own.block.end(j.why)
+		}
+	}
+	return false
+}
+
+// recallMoved has requests that wait at servers which are not those of their keys any more
+// wait at those that are.
+func (p *ServerPool) recallMoved() {
+	if p.proto.blocker == nil {
+		return
+	}
+	p.recallAll(recallsRequest, func(b *blocking) bool {
+		parser := p.proto.NewRequestParser()
+		if _, done, err := parser.Parse(b.text); err != nil || !done {
+			return false
+		}
+		req := parser.Finish(mbuf.Flat(b.text))
+		if req.Nkeys == 0 {
+			return false
+		}
+		owner, why := p.owner(req)
+		return why == msg.OK && owner != b.conn.server
+	})
+}
+
+// recallPaused has all that waits wait in the stash until the pool goes on.
+func (p *ServerPool) recallPaused() {
+	if p.proto.blocker != nil {
+		p.recallAll(recallsRequest, func(*blocking) bool { return p.paused })
+	}
+}

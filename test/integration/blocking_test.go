@@ -1,0 +1,74 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"nuthatch/internal/testkit"
+)
+
+var errBlocked = errors.New("another number of clients is blocked")
+
+// awaitBlocked waits until so many of the server's clients wait.
+func awaitBlocked(t *testing.T, server *testkit.Client, n int) {
+	t.Helper()
+	testkit.Await(t, "clients to be blocked", func() error {
+		if info := server.Do("INFO", "clients"); !strings.Contains(info, fmt.Sprintf("\r\nblocked_clients:%d\r\n", n)) {
+			return errBlocked
+		}
+		return nil
+	})
+}
+
+// A client that goes, or says no more, while it waits takes no element along.
+func TestBlockedClientVanishes(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	s := newStage(t, testkit.Redis, []*testkit.Server{server}, nil)
+	direct, other := server.Dial(), s.proxy.Dial(testkit.Redis)
+	for _, end := range []func(c *testkit.Client){(*testkit.Client).Close, (*testkit.Client).CloseWrite} {
+		for _, behind := range []string{"", "PING"} {
+			c := s.proxy.Dial(testkit.Redis)
+			c.Send(testkit.RESP("BLPOP", "q", "0"))
+			if behind != "" {
+				c.Send(testkit.RESP(behind))
+			}
+			awaitBlocked(t, direct, 1)
+			end(c)
+			awaitBlocked(t, direct, 0)
+			if got := other.Do("RPUSH", "q", "x") + other.Do("LPOP", "q"); got != ":1\r\n"+testkit.Bulk("x") {
+				t.Errorf("%q", got)
+			}
+		}
+	}
+}
+
+// What waits is seen, and ended by CLIENT UNBLOCK. No time of the pool's holds for it.
+func TestBlockedClients(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	s := newStage(t, testkit.Redis, []*testkit.Server{server}, []string{"timeout: 200", "request_timeout: 300ms", "client_idle_timeout: 1s", "server_idle_timeout: 1s"})
+	direct := server.Dial()
+	for _, tt := range []struct{ reason, want string }{
+		{"TIMEOUT", "*-1\r\n"}, {"ERROR", "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"},
+	} {
+		c, other := s.proxy.Dial(testkit.Redis), s.proxy.Dial(testkit.Redis)
+		id := strings.Trim(c.Do("CLIENT", "ID"), ":\r\n")
+		c.Send(testkit.RESP("BLPOP", "q", "0"))
+		awaitBlocked(t, direct, 1)
+		if got := other.Do("CLIENT", "LIST", "ID", id); !strings.Contains(got, " flags=b ") {
+			t.Errorf("%q", got)
+		}
+		if got := other.Do("CLIENT", "UNBLOCK", id, tt.reason); got != ":1\r\n" {
+			t.Errorf("CLIENT UNBLOCK %s: %q", tt.reason, got)
+		}
+		if got := c.Reply(); got != tt.want {
+			t.Errorf("%s: %q", tt.reason, got)
+		}
+		if got := c.Do("BLPOP", "q", "1.5"); got != "*-1\r\n" { // longer than any time of the pool's
+			t.Errorf("%q", got)
+		}
+	}
+}
