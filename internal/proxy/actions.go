@@ -15,7 +15,7 @@ func (ctx *Context) Pause(t *topology.Topology) {
 		c.waits |= waitsForPool
 		ctx.refuseInTime(c)
 	}
-	p.recallPaused()
+	recallPaused(p)
 }
 
 // Resume undoes Pause. It must run on the loop.

@@ -345,7 +345,8 @@ func (c *client) OnSent(n int) {
 func (c *client) OnEOF() {
 	switch c.state {
 	case clientOpen:
-		if c.vanished() {
+		if c.blocked() {
+			c.own.block.vanished()
 			return
 		}
 		c.closing(byEOF)
@@ -358,7 +359,8 @@ func (c *client) OnEOF() {
 
 // OnEnding implements eventloop.Handler.
 func (c *client) OnEnding() {
-	if c.vanished() {
+	if c.blocked() {
+		c.own.block.vanished()
 		return
 	}
 	c.ending = true

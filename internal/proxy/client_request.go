@@ -202,7 +202,7 @@ func (d *dispatch) broadcast(req *msg.Request) {
 func (d *dispatch) conn(s *Server) (*serverConn, msg.Reason) {
 	c := d.client
 	if c.own != nil {
-		if conn := c.owned(s); conn != nil {
+		if conn := c.own.to(s); conn != nil {
 			why := conn.mayTake()
 			return conn, why
 		}

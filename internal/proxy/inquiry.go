@@ -464,7 +464,8 @@ func (l *look) see(ctx *Context, c *client) {
 	f := c.facts()
 	q := l.g.inquiry
 	if yes, fails := q.Unblocks(); yes {
-		if q.Matches(&f) && c.unblock(fails) {
+		if q.Matches(&f) && c.blocked() {
+			c.own.block.unblock(fails)
 			l.killed++
 		}
 		return

@@ -72,7 +72,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.lookForIdle()
 	p.keepsPure = p.conf.Retry == config.RetryIdempotent
 	p.dealAnew()
-	p.recallMoved()
+	recallMoved(p)
 	p.preconnect()
 }
 

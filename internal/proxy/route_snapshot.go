@@ -157,6 +157,6 @@ func (j *following) swap() {
 		q.again()
 	}
 	p.dealAnew()
-	p.recallMoved()
+	recallMoved(p)
 	p.preconnect()
 }

@@ -58,8 +58,8 @@ const keptText = 1 << 10
 func (c *client) blocked() bool { return c.own != nil && c.own.block.m != nil }
 
 // block sends a request that waits at its server.
-func (c *client) block(req *msg.Request) {
-	p := c.pool
+func (d *dispatch) block(req *msg.Request) {
+	c, p := d.client, d.client.pool
 	if req.Nkeys > maxWatched {
 		c.refuse(req, msg.TooManyKeys)
 		return
@@ -67,7 +67,7 @@ func (c *client) block(req *msg.Request) {
 	s, why := p.owner(req)
 	switch why {
 	case msg.OK:
-		c.blockAt(req, s)
+		d.blockAt(req, s)
 	case msg.CrossServer:
 		c.refuseCross(req)
 	default:
@@ -76,7 +76,8 @@ func (c *client) block(req *msg.Request) {
 }
 
 // blockAt sends it to s, behind all that the client sent before.
-func (c *client) blockAt(req *msg.Request, s *Server) {
+func (d *dispatch) blockAt(req *msg.Request, s *Server) {
+	c := d.client
 	ctx := c.pool.ctx
 	if !c.mayGo() {
 		return
@@ -166,17 +167,14 @@ func (b *blocking) OnFailure(*msg.Msg) {
 	c.settle()
 }
 
-// vanished closes a client that will send no more and for which something waits at a
-// server, as the server would if it were its client. It reports whether that is so.
-func (c *client) vanished() bool {
-	if !c.blocked() {
-		return false
-	}
+// vanished closes the client, which will send no more, as the server would if it were its
+// client.
+func (b *blocking) vanished() {
+	c := b.own.client
 	c.pool.ctx.swallow(c.outq.Pop())
-	c.own.block.drop()
+	b.drop()
 	c.closing(byEOF) // behind the replies that it has yet to get
 	c.settle()
-	return true
 }
 
 // kill closes the client because somebody wants it to go: at once, or when what waits for

@@ -19,9 +19,9 @@ type own struct {
 	block  blocking
 }
 
-// owned is the client's private connection to s, or nil.
-func (c *client) owned(s *Server) *serverConn {
-	for _, conn := range c.own.conns {
+// to is the client's private connection to s, or nil.
+func (o *own) to(s *Server) *serverConn {
+	for _, conn := range o.conns {
 		if conn.server == s {
 			return conn
 		}
@@ -35,7 +35,7 @@ func (c *client) borrow(s *Server) (*serverConn, msg.Reason) {
 		c.own = &own{client: c}
 		c.own.block.own = c.own
 	}
-	if conn := c.owned(s); conn != nil {
+	if conn := c.own.to(s); conn != nil {
 		why := conn.mayTake()
 		return conn, why
 	}

@@ -30,34 +30,28 @@ const (
 	recallsRequest
 )
 
-// unblock has what the client waits for at a server end, because another client asks for
-// it. It reports whether it waits for anything.
-func (c *client) unblock(fails bool) bool {
-	if !c.blocked() {
-		return false
-	}
+// unblock has the wait end because another client asks for it.
+func (b *blocking) unblock(fails bool) {
 	why := recallsReply
 	if fails {
 		why = recallsError
 	}
-	return c.own.block.end(why)
+	b.end(why)
 }
 
 // recallPeriod is after how long, in nanoseconds, a wait that did not end is ended again.
 const recallPeriod = int64(20 * time.Millisecond)
 
-// end has the wait end before its time, for that reason. It reports whether something
-// waits.
-func (b *blocking) end(why recall) bool {
+// end has the wait end before its time, for that reason.
+func (b *blocking) end(why recall) {
 	if b.m == nil {
-		return false
+		return
 	}
 	first := b.recall == 0
 	b.recall = why
 	if first {
 		b.call()
 	}
-	return true
 }
 
 // call asks the server to end the wait.
@@ -121,7 +115,7 @@ func (b *blocking) again() {
 		m.Owner = nil
 		conn.abandon(msg.Asked)
 	} else {
-		c.retire(m)
+		c.retire(ctx, m)
 		if o.watch.conn != conn {
 			o.giveBack(conn, false)
 		}
@@ -214,7 +208,7 @@ func (s *Server) control() (*serverConn, msg.Reason) {
 const controlTime = 5 * time.Second
 
 // recallAll has the waits of the pool's clients end that match.
-func (p *ServerPool) recallAll(why recall, matches func(b *blocking) bool) {
+func recallAll(p *ServerPool, why recall, matches func(b *blocking) bool) {
 	j := &recalling{pool: p, why: why, matches: matches}
 	j.walk.begin(p)
 	p.ctx.turn.later(j)
@@ -246,11 +240,11 @@ func (j *recalling) step(ctx *Context) (done bool) {
 
 // recallMoved has requests that wait at servers which are not those of their keys any more
 // wait at those that are.
-func (p *ServerPool) recallMoved() {
+func recallMoved(p *ServerPool) {
 	if p.proto.blocker == nil {
 		return
 	}
-	p.recallAll(recallsRequest, func(b *blocking) bool {
+	recallAll(p, recallsRequest, func(b *blocking) bool {
 		parser := p.proto.NewRequestParser()
 		if _, done, err := parser.Parse(b.text); err != nil || !done {
 			return false
@@ -265,8 +259,8 @@ func (p *ServerPool) recallMoved() {
 }
 
 // recallPaused has all that waits wait in the stash until the pool goes on.
-func (p *ServerPool) recallPaused() {
+func recallPaused(p *ServerPool) {
 	if p.proto.blocker != nil {
-		p.recallAll(recallsRequest, func(*blocking) bool { return p.paused })
+		recallAll(p, recallsRequest, func(*blocking) bool { return p.paused })
 	}
 }

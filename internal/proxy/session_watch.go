@@ -72,7 +72,7 @@ func (d *dispatch) beginWatch(req *msg.Request) {
 		c.refuse(req, msg.TransactionTooLarge)
 		return
 	}
-	if (c.own == nil || c.owned(s) == nil) && !c.mayGo() {
+	if (c.own == nil || c.own.to(s) == nil) && !c.mayGo() {
 		return
 	}
 	conn, why := c.borrow(s)
