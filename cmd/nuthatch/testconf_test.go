@@ -44,6 +44,9 @@ func TestTestConfOfAStart(t *testing.T) {
 		{"a folder that may come", pool("alpha", dir+"/none/s"), nil, 0, "warning: pool 'alpha': listen on"},
 		{"no folder for the log", good, []string{"-o", dir + "/none/log"}, 1, "log file: stat " + dir + "/none: no such file"},
 		{"no folder for the pid file", good, []string{"-p", dir + "/none/pid"}, 1, "pid file: stat"},
+		{"a folder in the pid file's place", good, []string{"-p", dir}, 1, "pid file: " + dir + " is a directory"},
+		{"a folder in the log's place", good, []string{"-o", dir}, 1, "log file: " + dir + " is a directory"},
+		{"a file in the place of the log's folder", good, []string{"-o", file + "/log"}, 1, "log file: " + file + " is not a directory"},
 		{"a variable", "alpha:\n  listen: 127.0.0.1:22121\n  redis: true\n  redis_auth: ${PASSWORD}\n" + servers, nil, 0, "warning: FILE:4: pool 'alpha': redis_auth: the value looks like a variable"},
 		{"a limit that nutcracker ignored", "alpha:\n  listen: 127.0.0.1:22121\n  client_connections: 2\n" + servers, nil, 0, "warning: FILE:3: pool 'alpha': client_connections"},
 	}

@@ -52,7 +52,7 @@ type checkedStart struct {
 }
 
 // startChecks are what Check looks at.
-var startChecks = []func(checkedStart) []Finding{checkToken, checkNames, checkStatsPort, checkSockets, checkFolders}
+var startChecks = []func(checkedStart) []Finding{checkToken, checkNames, checkStatsPort, checkSockets, checkFiles}
 
 // Check finds what would keep a proxy from starting with o, beyond faults of the
 // configuration file. It opens nothing. Addresses in use at the moment do not count:
@@ -152,12 +152,8 @@ func checkSockets(o checkedStart) []Finding {
 // inTheWay tells why no socket can be made at path. An old socket there does
 // not matter.
 func inTheWay(path string) error {
-	folder, err := os.Stat(filepath.Dir(path))
-	if err != nil {
+	if err := noFolder(path); err != nil {
 		return err
-	}
-	if !folder.IsDir() {
-		return fmt.Errorf("%s is not a directory", filepath.Dir(path))
 	}
 	if file, err := os.Lstat(path); err == nil && file.Mode().Type() != os.ModeSocket {
 		return errNoSocket
@@ -165,15 +161,31 @@ func inTheWay(path string) error {
 	return nil
 }
 
-// checkFolders finds files that cannot be written because their directory is
-// missing.
-func checkFolders(o checkedStart) []Finding {
+// noFolder tells why there is no directory for a file at path.
+func noFolder(path string) error {
+	folder, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if !folder.IsDir() {
+		return fmt.Errorf("%s is not a directory", filepath.Dir(path))
+	}
+	return nil
+}
+
+// checkFiles finds files that cannot be written: their directory is missing, or a
+// directory is in their place.
+func checkFiles(o checkedStart) []Finding {
 	var all []Finding
 	for what, path := range map[string]string{"log file": o.LogFile, "pid file": o.PidFile} {
 		if path == "" {
 			continue
 		}
-		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		err := noFolder(path)
+		if file, missing := os.Stat(path); missing == nil && file.IsDir() {
+			err = fmt.Errorf("%s is a directory", path)
+		}
+		if err != nil {
 			all = append(all, Finding{Err: fmt.Errorf("%s: %w", what, err)})
 		}
 	}

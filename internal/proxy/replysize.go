@@ -84,10 +84,8 @@ func (c *serverConn) endsWithin(n int) bool {
 
 // within reports whether n bytes are not too much for the reply to m.
 func (c *serverConn) within(m *msg.Msg, n int) bool {
-	if m.Party() == nil && n > maxAnswer {
-		return false
-	}
-	return c.pool.counts(m, n)
+	fits := c.pool.counts(m, n)
+	return fits && (m.Party() != nil || n <= maxAnswer)
 }
 
 // giveUp tells the owner of m, the head of the queue, that its reply is too
@@ -120,6 +118,7 @@ func (c *serverConn) discard() {
 // tellLarge notes the bound in m, whose reply exceeds it, or in the request that m
 // is a fragment of, and logs it. s is the server if it is at hand.
 func (p *ServerPool) tellLarge(m *msg.Msg, s *Server) {
+	own := m.Party() == nil
 	if m.Parent != nil {
 		m = m.Parent
 	}
@@ -135,7 +134,10 @@ func (p *ServerPool) tellLarge(m *msg.Msg, s *Server) {
 	if s != nil {
 		attrs = s.attrs()
 	}
-	p.ctx.log.Warn("a reply is larger than server_max_reply: its client gets an error",
-		append(attrs, slog.String("command", p.commands[m.Type].Name), slog.Int64("bytes", m.Come()),
-			slog.Int64("server_max_reply", m.MaxReply()), slog.Int("more_not_logged", missed))...)
+	attrs = append(attrs, slog.String("command", p.commands[m.Type].Name), slog.Int64("bytes", m.Come()))
+	text, bound := "a reply is larger than server_max_reply: its client gets an error", slog.Int64("server_max_reply", m.MaxReply())
+	if own {
+		text, bound = "a server's answer to the proxy itself is too large: it is dropped", slog.Int64("limit", min(maxAnswer, m.MaxReply()))
+	}
+	p.ctx.log.Warn(text, append(attrs, bound, slog.Int("more_not_logged", missed))...)
 }

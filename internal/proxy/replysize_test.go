@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
@@ -188,7 +189,8 @@ func TestValuesTooLarge(t *testing.T) {
 func TestAnswerTooLarge(t *testing.T) {
 	s := testkit.StartScripted(t, answers(map[string]string{"large.command": elements(1000, 1<<20), "2": elements(1000, 1<<20)}))
 	t.Run("to a question", func(t *testing.T) {
-		r := startRig(t, oneServer(s.Addr(), ""))
+		book := newLogBook(t, logging.Warn)
+		r := startLoggedRig(t, oneServer(s.Addr(), ""), book.log)
 		u := r.dial()
 		u.send(command("LARGE.COMMAND", "a") + command("GET", "a"))
 		u.expect("-ERR the servers do not say what this command is: their answer has more than 1048576 bytes\r\n" + bulk("a"))
@@ -196,6 +198,11 @@ func TestAnswerTooLarge(t *testing.T) {
 		r.on(0, func(*proxy.Context) { held, _, _ = r.identity.Limits().Memory() })
 		if held > 4<<20 {
 			t.Errorf("%d bytes are held", held)
+		}
+		r.awaitIdle()
+		lines := book.lines()
+		if len(with(lines, "answer to the proxy itself is too large")) != 1 || len(with(lines, "server_max_reply")) != 0 {
+			t.Errorf("told %v", lines)
 		}
 	})
 	t.Run("to the handshake", func(t *testing.T) {
