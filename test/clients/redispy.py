@@ -5,6 +5,7 @@ Needs Debian's package python3-redis.
 """
 
 import sys
+import threading
 
 try:
     import redis
@@ -122,7 +123,18 @@ def main(port, resp):
         raise AssertionError("INCR of a list succeeds")
     refused("FROBNICATE", client.execute_command, "FROBNICATE")
     refused("CROSSSLOT", client.sinter, keys)
-    refused("a connection of its own", client.blpop, ["list"], 1)
+
+    # Waits for an element: one that is there, none, and one that comes.
+    assert client.blpop(["list"], 1)[0] == b"list"
+    assert client.blpop(["nothing"], 0.01) is None
+    taken = []
+    waiting = threading.Thread(target=lambda: taken.append(client.brpop(["queue"], 30)))
+    waiting.start()
+    while not any(row["cmd"] == "brpop" for row in client.client_list()):
+        pass
+    client.rpush("queue", "job")
+    waiting.join()
+    assert taken == [(b"queue", b"job")], taken
     assert client.get("one") == b"2"
     print("ok")
 
