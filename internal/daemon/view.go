@@ -80,7 +80,7 @@ func (v *view) Clients(pool string, most int) ([]api.Client, error) {
 	}
 	found := make([][]api.Client, len(v.loops.contexts))
 	err = v.loops.onAll(func(ctx *proxy.Context) {
-		watched := ctx.Watch(t, most)
+		watched := ctx.NewestClients(t, most)
 		clients := make([]api.Client, len(watched))
 		for i := range watched {
 			f := &watched[i]

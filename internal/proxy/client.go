@@ -220,29 +220,6 @@ func (c *client) Grant() int {
 	return sip
 }
 
-// Lend implements eventloop.Handler: the rest of a large body is received
-// behind what has come of it.
-func (c *client) Lend() []byte {
-	if q := c.partial; q != nil {
-		q.pace.once = false
-		if body := q.parser.Body(); body >= mbuf.MediumSize {
-			return q.bytes.Lend(c.pool.ctx.bufs, body)
-		}
-	}
-	return nil
-}
-
-// OnLent implements eventloop.Handler.
-func (c *client) OnLent(n int) {
-	c.seen(c.pool.ctx.loop.Now())
-	q := c.partial
-	c.pool.adoptPartial(q)
-	_, done, err := q.parser.Parse(q.bytes.Lent(n))
-	c.partialParsed(done, err)
-	c.parseAgain()
-	c.settle()
-}
-
 // admits reports whether there is room for one more request: within the bounds
 // on requests and on bytes, the replies that are to come included, or nothing in
 // flight at all.
@@ -268,7 +245,7 @@ func (c *client) within(part int) bool {
 	}
 	come := int64(bytes + c.outq.Len()*c.expects(c.pool.largest))
 	return n < max(1, conf.ClientMaxPipeline/part) && come < most/to &&
-		come+int64(c.stash.Len())+int64(n)*msgSize < c.pool.ctx.memory.share/to
+		come+int64(c.stash.Len())+int64(n)*msgSize < c.pool.ctx.memory.perClient/to
 }
 
 // mayResume resumes, at the end of the turn, a client that waits for room and

@@ -170,33 +170,6 @@ func (d *dispatch) write(req *msg.Request, out *mbuf.Chain) {
 	}
 }
 
-// broadcast sends the request, as it is or as the protocol would rather have it,
-// to every server of the pool.
-func (d *dispatch) broadcast(req *msg.Request) {
-	c, p := d.client, d.client.pool
-	if preparer := p.proto.preparer; preparer != nil && !preparer.Prepare(req) {
-		c.local(req)
-		return
-	}
-	if req.NoReply {
-		for _, at := range p.everywhere() {
-			c.forwardTo(p.servers[at], req)
-		}
-		return
-	}
-	all := openFan(c, req)
-	switch {
-	case req.Aside:
-		all.aside(req)
-	case len(p.everywhere()) > p.ctx.turn.atOnce.Clients:
-		all.broadcastLater(req)
-		return
-	default:
-		all.toAll(req)
-	}
-	all.sent()
-}
-
 // conn is the client's connection to s, opened if need be, for a request or a part
 // of one. If there is none, that has failed at s.
 func (d *dispatch) conn(s *Server) (*serverConn, msg.Reason) {
@@ -234,7 +207,7 @@ func (d *dispatch) newMsg(req *msg.Request) *msg.Msg {
 	m.Keep = c.pool.keepsPure && c.pool.commands[req.Type].Pure
 	m.RESP3, m.Muted = c.session.Lane.IsRESP3(), c.session.Muted
 	m.Start = c.pool.ctx.loop.Now()
-	c.pool.keys.look(c.pool, req, m)
+	c.pool.keys.sampleIfDue(c.pool, req, m)
 	return m
 }
 

@@ -164,9 +164,12 @@ func NewContext(o Options) (*Context, error) {
 		ctx.pools = append(ctx.pools, newServerPool(ctx, i, p))
 	}
 	o.Identity.Join(ctx)
-	ctx.memory.look()
+	ctx.memory.readAccount()
 	return ctx, nil
 }
+
+// ID is the loop's number, from 0.
+func (ctx *Context) ID() int { return ctx.id }
 
 // Loop is the context's event loop.
 func (ctx *Context) Loop() *eventloop.Loop { return ctx.loop }

@@ -62,7 +62,7 @@ func (p *ServerPool) dismiss(by int64) {
 func (l *leaving) dismiss(c *client, by int64) {
 	if c.leaveBy == 0 {
 		l.clients = append(l.clients, c)
-		l.lookSoon()
+		l.checkSoon()
 	}
 	c.leaveBy = by
 	if c.own != nil {
@@ -122,20 +122,20 @@ func (c *serverConn) replace(by int64) (gone bool) {
 	ctx := c.pool.ctx
 	c.retireBy = by
 	ctx.leaving.conns = append(ctx.leaving.conns, c)
-	ctx.leaving.lookSoon()
+	ctx.leaving.checkSoon()
 	return false
 }
 
-// leave has the whole pool go.
-func (p *ServerPool) leave(by int64) {
+// drain has the whole pool go.
+func (p *ServerPool) drain(by int64) {
 	p.leaveBy = by
 	p.resume()
 	p.ctx.leaving.pools = append(p.ctx.leaving.pools, p)
-	p.ctx.leaving.lookSoon()
+	p.ctx.leaving.checkSoon()
 	p.dismiss(by)
 }
 
-func (l *leaving) lookSoon() { l.next = l.ctx.loop.Now() + leavePoll }
+func (l *leaving) checkSoon() { l.next = l.ctx.loop.Now() + leavePoll }
 
 // due closes what has finished and what is overdue.
 func (l *leaving) due(now int64) {

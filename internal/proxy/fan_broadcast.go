@@ -2,6 +2,33 @@ package proxy
 
 import "nuthatch/internal/msg"
 
+// broadcast sends the request, as it is or as the protocol would rather have it,
+// to every server of the pool.
+func (d *dispatch) broadcast(req *msg.Request) {
+	c, p := d.client, d.client.pool
+	if preparer := p.proto.preparer; preparer != nil && !preparer.Prepare(req) {
+		c.local(req)
+		return
+	}
+	if req.NoReply {
+		for _, at := range p.everywhere() {
+			c.forwardTo(p.servers[at], req)
+		}
+		return
+	}
+	all := openFan(c, req)
+	switch {
+	case req.Aside:
+		all.aside(req)
+	case len(p.everywhere()) > p.ctx.turn.atOnce.Clients:
+		all.broadcastLater(req)
+		return
+	default:
+		all.toAll(req)
+	}
+	all.sent()
+}
+
 // one sends the request to the one server that the protocol picks, as the
 // protocol writes it for that server; the reply is merged like that of a request
 // for several. In a pool of one server it goes there as it is.

@@ -138,7 +138,7 @@ func (j *largeRequest) read(ctx *Context) {
 	}
 	j.req, j.known = j.q.parser.Finish(mbuf.Whole(&j.q.bytes)), true
 	if j.m != nil { // it is placed anew, and was judged before
-		j.replace()
+		j.placeAnew()
 		return
 	}
 	j.phase = ends // unless request has more to do
@@ -163,11 +163,11 @@ func (j *largeRequest) deal() {
 	c.outq.Push(m)
 	c.hold(m, req.View.Len())
 	j.m = m
-	j.replace()
+	j.placeAnew()
 }
 
-// replace begins to place the keys, by the table of this moment.
-func (j *largeRequest) replace() {
+// placeAnew begins to place the keys, by the table of this moment.
+func (j *largeRequest) placeAnew() {
 	p := j.c.pool
 	ctx := p.ctx
 	for _, f := range j.m.Frags {
@@ -278,7 +278,7 @@ func (j *largeRequest) copy(ctx *Context) {
 			return
 		}
 		if !j.known {
-			j.replace()
+			j.placeAnew()
 			return
 		}
 		j.divide()

@@ -28,14 +28,14 @@ func (p *ServerPool) dealAnew() {
 func (j *largeRequest) dealAnew() {
 	switch j.phase {
 	case places, copies, sendsWhole:
-		j.replace()
+		j.placeAnew()
 	case sends:
 		switch {
 		case j.next > 0:
 		case j.every.Len() > 0:
 			j.fan().sendLater(len(j.c.pool.everywhere()))
 		default:
-			j.replace()
+			j.placeAnew()
 		}
 	case reads, rereads, ends:
 	}

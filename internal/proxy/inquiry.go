@@ -5,14 +5,13 @@ import (
 
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/topology"
 )
 
 // Some requests are about the pool's clients, which all event loops have some of:
 //
-//	client ─► gather ─► its turn ─┬─ post ─► loop 0: look ─┐
-//	                              ├─ post ─► loop 1: look ─┼─ post ─► take ─► step ... answer
-//	                              └─ own loop: look ───────┘                   │
+//	client ─► gather ─► its turn ─┬─ post ─► loop 0: scan ─┐
+//	                              ├─ post ─► loop 1: scan ─┼─ post ─► take ─► step ... answer
+//	                              └─ own loop: scan ───────┘                   │
 //	                                    ▲                                      │
 //	                                    └──────────── more of them ◄───────────┘
 //
@@ -76,7 +75,7 @@ type gathering struct {
 	since int64
 	// words name clients that have not been asked for.
 	words mbuf.Chain
-	parts []part
+	parts []loopPart
 	// asked is how many loops have been asked and have not answered.
 	asked int
 	// text is what the reply says of n clients so far.
@@ -86,8 +85,8 @@ type gathering struct {
 	self bool
 }
 
-// A part is what one loop has to say.
-type part struct {
+// A loopPart is what one loop has to say.
+type loopPart struct {
 	ctx *Context
 	// walk is used on that loop alone.
 	walk *walk
@@ -166,10 +165,10 @@ func (g *gathering) mayBegin() bool {
 		return false
 	}
 	ctx.memory.weigh()
-	ctx.memory.look()
+	ctx.memory.readAccount()
 	m := &ctx.memory
 	if ctx.loop.Now()-g.since < gatherPatience {
-		return !m.tight && g.estimate()/2 < m.share
+		return !m.tight && g.estimate()/2 < m.perClient
 	}
 	return !m.full
 }
@@ -199,7 +198,7 @@ func (g *gathering) begin() {
 	}
 	g.last = id.LastClient()
 	for _, loop := range id.Loops() {
-		g.parts = append(g.parts, part{ctx: loop, walk: new(walk)})
+		g.parts = append(g.parts, loopPart{ctx: loop, walk: new(walk)})
 	}
 	ctx.turn.later(g)
 }
@@ -224,7 +223,7 @@ func (g *gathering) ask() {
 			g.asked--
 			continue
 		}
-		l := &look{g: g, part: i, walk: p.walk, id: g.client.pool.topo.Lineage, ids: ids}
+		l := &clientScan{g: g, part: i, walk: p.walk, id: g.client.pool.topo.Lineage, ids: ids}
 		if p.ctx == own {
 			own.turn.later(l)
 			continue
@@ -303,8 +302,8 @@ func (g *gathering) step(ctx *Context) (done bool) {
 
 // first is the part whose next client comes first in the reply, or nil if none has
 // any.
-func (g *gathering) first() *part {
-	var first *part
+func (g *gathering) first() *loopPart {
+	var first *loopPart
 	for i := range g.parts {
 		p := &g.parts[i]
 		if p.taken < len(p.block) && (first == nil || p.block[p.taken].place < first.block[first.taken].place) {
@@ -378,7 +377,7 @@ func (g *gathering) end() {
 	for i := range g.parts {
 		p := &g.parts[i]
 		switch {
-		case p.ended: // the look has ended the walk
+		case p.ended: // the scan has ended the walk
 		case p.ctx == ctx:
 			p.walk.end()
 		default:
@@ -400,105 +399,4 @@ func (g *gathering) end() {
 	}
 	ctx.inquiries.active = nil
 	ctx.inquiries.next = ctx.loop.Now()
-}
-
-// A look is one loop's work for a block.
-type look struct {
-	// static after construction
-	g    *gathering // of which only what is static is used here
-	part int
-	id   *topology.Lineage
-	ids  []uint64
-
-	// owned by the loop that looks
-	walk  *walk
-	found []finding
-	// asked is how many of the ids were looked at, and killed how many clients were
-	// closed, or wait no more, or will be so.
-	asked, killed int
-	self          bool
-}
-
-// step implements job.
-func (l *look) step(ctx *Context) (done bool) {
-	p := ctx.poolOf(l.id)
-	if l.ids == nil && l.walk.pool == nil && p != nil {
-		l.walk.begin(p)
-	}
-	for ctx.turn.goesOn() {
-		c, ended := l.next(ctx, p)
-		switch {
-		case ended:
-			l.walk.end()
-			l.tell(ctx, true)
-			return true
-		case c != nil:
-			l.see(ctx, c)
-		}
-		if l.ids == nil && len(l.found) == blockClients {
-			l.tell(ctx, false)
-			return true
-		}
-	}
-	return false
-}
-
-// next is the next client to look at, if there is one with the id at hand.
-func (l *look) next(ctx *Context, p *ServerPool) (c *client, ended bool) {
-	if l.ids == nil {
-		c = l.walk.next()
-		ctx.turn.count(Amount{Clients: 1})
-		return c, c == nil || c.session.ID > l.g.last
-	}
-	if p == nil || l.asked == len(l.ids) {
-		return nil, true
-	}
-	c = p.byID[l.ids[l.asked]]
-	l.asked++
-	ctx.turn.count(Amount{Keys: 1})
-	return c, false
-}
-
-// see notes the client, and closes it or ends its wait, if it is meant.
-func (l *look) see(ctx *Context, c *client) {
-	f := c.facts()
-	q := l.g.inquiry
-	if yes, fails := q.Unblocks(); yes {
-		if q.Matches(&f) && c.blocked() {
-			c.own.block.unblock(fails)
-			l.killed++
-		}
-		return
-	}
-	switch {
-	case !q.Matches(&f):
-		return
-	case !q.Kills():
-		place := f.ID
-		if l.ids != nil {
-			place = uint64(l.asked)
-			ctx.turn.count(Amount{Clients: 1})
-		}
-		l.found = append(l.found, finding{f, place})
-		return
-	}
-	l.killed++
-	if c == l.g.client {
-		l.self = true
-		return
-	}
-	ctx.turn.count(Amount{Clients: closeCost})
-	c.kill()
-}
-
-// tell gives the gathering the block.
-func (l *look) tell(ctx *Context, ended bool) {
-	g, n := l.g, l.killed+len(l.found)
-	own := g.client.pool.ctx
-	if own == ctx {
-		g.take(l.part, l.found, n, l.self, ended)
-		return
-	}
-	// A loop that has ended, and its clients with it, needs no answer.
-	own.loop.Post(func() { g.take(l.part, l.found, n, l.self, ended) })
 }

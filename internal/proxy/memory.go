@@ -97,8 +97,8 @@ type memory struct {
 	told, toldDue int64
 	// held is what it has of all loops, as seen last.
 	held int64
-	// share is what one client may hold.
-	share int64
+	// perClient is what one client may hold.
+	perClient int64
 	// room is what is left below the hard mark when all that is expected has come.
 	room int64
 	// tight: above the soft mark. full: above the hard mark.
@@ -135,12 +135,12 @@ func (m *memory) weigh() {
 	if more >= grain || more <= -grain || later >= grain || later <= -grain || m.tight {
 		m.told, m.toldDue = held, m.expected
 		ctx.identity.Limits().Account(more, later)
-		m.look()
+		m.readAccount()
 	}
 }
 
-// look reads the account.
-func (m *memory) look() {
+// readAccount reads the account.
+func (m *memory) readAccount() {
 	ctx := m.ctx
 	l := ctx.identity.Limits()
 	held, soft, hard := l.Memory()
@@ -149,12 +149,12 @@ func (m *memory) look() {
 		ctx.bufs.Keep(int(cmp.Or(soft/keptPart/loops, math.MaxInt)))
 	}
 	if soft == 0 {
-		m.share, m.room, m.tight, m.full = math.MaxInt64, math.MaxInt64, false, false
+		m.perClient, m.room, m.tight, m.full = math.MaxInt64, math.MaxInt64, false, false
 		return
 	}
 	due := l.Due()
 	m.held, m.hard = held, hard
-	m.share = max(0, soft-m.held-due) / 2
+	m.perClient = max(0, soft-m.held-due) / 2
 	m.room = hard - m.held - due
 	m.tight = m.held >= soft
 	full := m.held >= hard
@@ -266,7 +266,7 @@ func (m *memory) starve(c *client) {
 
 // scarce reports whether it is memory that bounds the client.
 func (m *memory) scarce(c *client) bool {
-	return m.full || m.share < c.pool.conf.ClientMaxQueued || m.room < int64(c.expects(c.pool.largest))
+	return m.full || m.perClient < c.pool.conf.ClientMaxQueued || m.room < int64(c.expects(c.pool.largest))
 }
 
 // feed reads from a starved client again if there is memory, and reports whether
@@ -397,7 +397,7 @@ func (m *memory) relieve(now int64) int64 {
 		return m.nextRelief
 	}
 	m.nextRelief = now + reliefPeriod
-	m.look()
+	m.readAccount()
 	if m.full && m.collected > 0 {
 		m.ctx.abortLargest()
 	}

@@ -110,7 +110,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	for i := range p.snap.Servers {
 		p.servers = append(p.servers, newServer(p, i))
 	}
-	p.lookForIdle()
+	p.scheduleIdleCheck()
 	p.keepsPure = p.conf.Retry == config.RetryIdempotent
 	return p
 }

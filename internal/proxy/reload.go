@@ -36,7 +36,7 @@ func (ctx *Context) Adopt(pools []PoolOptions, by int64) {
 	}
 	for i, p := range old {
 		if !slices.Contains(from, i) {
-			p.leave(by)
+			p.drain(by)
 		}
 	}
 }
@@ -69,7 +69,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	if before.RequestTimeout != p.conf.RequestTimeout {
 		p.rescheduleRequests()
 	}
-	p.lookForIdle()
+	p.scheduleIdleCheck()
 	p.keepsPure = p.conf.Retry == config.RetryIdempotent
 	p.dealAnew()
 	recallMoved(p)
@@ -146,9 +146,9 @@ func (p *ServerPool) rescheduleRequests() {
 	}
 }
 
-// lookForIdle schedules a look for idle connections to servers, if idle ones are
+// scheduleIdleCheck schedules a check for idle connections to servers, if idle ones are
 // to be closed.
-func (p *ServerPool) lookForIdle() {
+func (p *ServerPool) scheduleIdleCheck() {
 	if limit := int64(p.conf.ServerIdleTimeout); limit > 0 {
 		p.ctx.nextIdle = soonest(p.ctx.nextIdle, p.ctx.loop.Now()+limit/idleLooks+1)
 	}

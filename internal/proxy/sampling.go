@@ -59,8 +59,8 @@ func (k *keySampler) set(m Measures) {
 	}
 }
 
-// look samples the request of m, if it is its turn.
-func (k *keySampler) look(p *ServerPool, req *msg.Request, m *msg.Msg) {
+// sampleIfDue samples the request of m, if it is its turn.
+func (k *keySampler) sampleIfDue(p *ServerPool, req *msg.Request, m *msg.Msg) {
 	if k.left--; k.left < 0 {
 		k.sample(p, req)
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"log/slog"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -108,7 +109,7 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 		if c.queue.Len() < conf.ServerMaxQueued && int64(c.Out().Len()) < conf.ServerMaxQueuedBytes {
 			return c, msg.OK
 		}
-		return nil, s.busy(c)
+		return nil, s.refuseBusy(c)
 	}
 	if why := c.unfit; why != msg.OK && s.pool.ctx.loop.Now() < c.unfitUntil {
 		return nil, why
@@ -120,6 +121,18 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 		return nil, why
 	}
 	return c, msg.OK
+}
+
+// refuseBusy refuses a request for a server that has as many as it may on c. So a
+// slow or missing server does not fill the memory, whatever the timeout is and
+// however many clients there are.
+func (s *Server) refuseBusy(c *serverConn) msg.Reason {
+	ctx := s.pool.ctx
+	if missed, ok := s.busyPace.pass(ctx.loop.Now()); ok {
+		ctx.log.Warn("server busy: requests are refused", append(c.attrs(),
+			slog.Int("queued", c.queue.Len()), slog.Int("unsent_bytes", c.Out().Len()), slog.Int("not_logged", missed))...)
+	}
+	return msg.ServerBusy
 }
 
 // A serverConn is one connection to a server.
@@ -279,34 +292,6 @@ func (c *serverConn) Grant() int {
 		return 0
 	}
 	return eventloop.Unlimited
-}
-
-// Lend implements eventloop.Handler: the rest of a large body is received
-// behind what has come of it.
-func (c *serverConn) Lend() []byte {
-	if body := c.parser.Body(); body >= mbuf.MediumSize {
-		return c.reply.Lend(c.pool.ctx.bufs, body)
-	}
-	return nil
-}
-
-// OnLent implements eventloop.Handler.
-func (c *serverConn) OnLent(n int) {
-	c.pool.ctx.memory.trickled(n)
-	b := c.reply.Lent(n)
-	used, done, err := c.parser.Parse(b)
-	invariant.Check(err != nil || used == n, "proxy: more was lent than the body")
-	if err != nil {
-		c.logBadReply(err)
-		c.fail(msg.BadReply)
-		return
-	}
-	if !done {
-		c.grown()
-		return
-	}
-	c.parser.Reset()
-	c.deliver(msg.Reply{Chain: &c.reply})
 }
 
 // OnData implements eventloop.Handler: every whole reply goes to the request at

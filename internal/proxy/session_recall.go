@@ -199,7 +199,7 @@ func (s *Server) control() (*serverConn, msg.Reason) {
 	s.controls = c
 	c.retireBy = ctx.loop.Now() + int64(controlTime)
 	ctx.leaving.conns = append(ctx.leaving.conns, c)
-	ctx.leaving.lookSoon()
+	ctx.leaving.checkSoon()
 	return c, msg.OK
 }
 

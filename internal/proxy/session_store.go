@@ -331,7 +331,7 @@ func (c *serverConn) move(by int64) {
 	if c.Attached() && c.retireBy == 0 {
 		c.retireBy = by
 		c.pool.ctx.leaving.conns = append(c.pool.ctx.leaving.conns, c)
-		c.pool.ctx.leaving.lookSoon()
+		c.pool.ctx.leaving.checkSoon()
 	}
 }
 
@@ -348,5 +348,5 @@ func (c *serverConn) mayTake() msg.Reason {
 	if c.queue.Len() < conf.ServerMaxQueued && int64(c.Out().Len()) < conf.ServerMaxQueuedBytes {
 		return msg.OK
 	}
-	return c.server.busy(c)
+	return c.server.refuseBusy(c)
 }

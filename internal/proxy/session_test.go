@@ -163,7 +163,7 @@ func TestBoundsBeforeLogin(t *testing.T) {
 	held := func() (f msg.ClientFacts) {
 		t.Helper()
 		r.on(0, func(ctx *proxy.Context) {
-			if all := ctx.Watch(r.topo, 1); len(all) == 1 {
+			if all := ctx.NewestClients(r.topo, 1); len(all) == 1 {
 				f = all[0]
 			}
 		})

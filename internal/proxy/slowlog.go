@@ -53,12 +53,12 @@ func (ms *measures) logSlow(c *client, m *msg.Msg) {
 			e.Keys = keys // of one that was not split, too
 		}
 	}
-	divide(m, now, e)
+	divideTime(m, now, e)
 	p.topo.SlowLog().Add(e)
 }
 
-// divide finds where the time of m went.
-func divide(m *msg.Msg, now int64, e *slowlog.Entry) {
+// divideTime finds where the time of m went.
+func divideTime(m *msg.Msg, now int64, e *slowlog.Entry) {
 	part := decisive(m)
 	replied := part.Replied
 	if replied == 0 {

@@ -147,7 +147,7 @@ func (t *multi) queue(req *msg.Request) {
 		return
 	}
 	c.write(req, &tx.bytes)
-	ctx.countTransaction(tx)
+	ctx.countCollected(tx)
 	s.Collected++
 	c.local(req)
 }
@@ -345,15 +345,15 @@ func (k *transactions) newTransaction() *transaction {
 func (k *transactions) endTransaction(tx *transaction) {
 	ctx := k.ctx
 	tx.bytes.Release(ctx.bufs)
-	ctx.countTransaction(tx)
+	ctx.countCollected(tx)
 	*tx = transaction{key: tx.key[:0]}
 	if len(k.unused) < maxTransactions {
 		k.unused = append(k.unused, tx)
 	}
 }
 
-// countTransaction counts what is kept of the transaction.
-func (k *transactions) countTransaction(tx *transaction) {
+// countCollected counts what is kept of the transaction.
+func (k *transactions) countCollected(tx *transaction) {
 	ctx := k.ctx
 	n := tx.bytes.Len()
 	ctx.memory.collected += n - tx.counted
