@@ -13,13 +13,6 @@ import (
 // What it embeds counts for what is embedded.
 const mostMethods = 40
 
-// larger are the types that have more, and how many they may have at the most. A number
-// only goes down, and a type that no longer needs one loses it.
-var larger = map[string]int{
-	"internal/proxy.ServerPool": 55, // the loop's part of a pool: walks over clients, adoption, counting
-	"internal/proxy.serverConn": 54, // handler, dialling, faults, retries
-}
-
 // receiver is the type whose method a function is; empty: it is none.
 func receiver(f *ast.FuncDecl) string {
 	if f.Recv == nil || len(f.Recv.List) == 0 {
@@ -59,29 +52,19 @@ func methodsOf(files []*source) map[string]int {
 }
 
 // methodFaults returns which types have more methods than they may.
-func methodFaults(count, larger map[string]int) []string {
+func methodFaults(count map[string]int) []string {
 	var faults []string
 	for _, name := range slices.Sorted(maps.Keys(count)) {
-		n := count[name]
-		most, known := larger[name]
-		switch {
-		case n <= mostMethods && known:
-			faults = append(faults, fmt.Sprintf("%s has %d methods: take it off the list of larger types", name, n))
-		case n > max(most, mostMethods):
+		if n := count[name]; n > mostMethods {
 			faults = append(faults, fmt.Sprintf("%s has %d methods, more than %d: make what belongs together a type of its own",
-				name, n, max(most, mostMethods)))
-		}
-	}
-	for name := range larger {
-		if count[name] == 0 {
-			faults = append(faults, name+" is on the list of larger types, and there is no such type")
+				name, n, mostMethods))
 		}
 	}
 	return faults
 }
 
 func TestTypesAreSmall(t *testing.T) {
-	for _, fault := range methodFaults(methodsOf(tree(t)), larger) {
+	for _, fault := range methodFaults(methodsOf(tree(t))) {
 		t.Error(fault)
 	}
 }
@@ -108,26 +91,8 @@ func TestMethodRulesCatch(t *testing.T) {
 	if count["internal/p.T"] != 41 || count["internal/p.G"] != 41 || count["internal/p.S"] != 40 || len(count) != 3 {
 		t.Fatalf("counted %v", count)
 	}
-	for _, tt := range []struct {
-		name   string
-		larger map[string]int
-		want   []string
-	}{
-		{"too many", nil, []string{"p.G has 41", "p.T has 41"}},
-		{"known", map[string]int{"internal/p.T": 41, "internal/p.G": 50}, nil},
-		{"more than known", map[string]int{"internal/p.T": 41, "internal/p.G": 40}, []string{"p.G has 41"}},
-		{"small", map[string]int{"internal/p.T": 41, "internal/p.G": 41, "internal/p.S": 50}, []string{"p.S has 40 methods: take it off"}},
-		{"gone", map[string]int{"internal/p.T": 41, "internal/p.G": 41, "internal/p.X": 50}, []string{"p.X is on the list"}},
-	} {
-		got := methodFaults(count, tt.larger)
-		if len(got) != len(tt.want) {
-			t.Errorf("%s: faults %q, want %d", tt.name, got, len(tt.want))
-			continue
-		}
-		for i := range got {
-			if !strings.Contains(got[i], tt.want[i]) {
-				t.Errorf("%s: fault %q, want one with %q", tt.name, got[i], tt.want[i])
-			}
-		}
+	got := methodFaults(count)
+	if len(got) != 2 || !strings.Contains(got[0], "p.G has 41") || !strings.Contains(got[1], "p.T has 41") {
+		t.Errorf("faults %q, want one of G and one of T, and none of S", got)
 	}
 }

@@ -137,7 +137,7 @@ func (c *serverConn) logClose(why msg.Reason) {
 	case why == msg.OK:
 		level = logging.Info
 	}
-	if level, missed, ok := c.mayLog(level, &c.server.closePace); ok {
+	if level, missed, ok := c.server.mayLog(level, &c.server.closePace); ok {
 		reason := why.String()
 		if why == msg.ServerEOF {
 			reason = "eof"
@@ -153,7 +153,7 @@ func (c *serverConn) logClose(why msg.Reason) {
 }
 
 func (c *serverConn) logBadReply(err *msg.ProtocolError) {
-	if level, missed, ok := c.mayLog(logging.Err, &c.server.badReplyPace); ok {
+	if level, missed, ok := c.server.mayLog(logging.Err, &c.server.badReplyPace); ok {
 		c.pool.ctx.log.Log(level, "server sent an invalid reply", append(c.attrs(),
 			slog.String("fault", err.Msg),
 			slog.Int("more_not_logged", missed))...)
@@ -168,7 +168,8 @@ func tellCut(c *client, why msg.Reason) {
 	}
 }
 
-func (p *ServerPool) logRefused(fd int, why msg.Reason) {
+// logRefused tells that a client was turned away.
+func logRefused(p *ServerPool, fd int, why msg.Reason) {
 	ctx := p.ctx
 	text, limit := "client refused: client_connections reached", p.conf.ClientConnections
 	if why == msg.NoDescriptors {

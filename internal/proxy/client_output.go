@@ -73,22 +73,22 @@ func (t *timers) checkClients(now int64) {
 	ctx.nextCheck = 0
 	for _, p := range ctx.pools {
 		if d := p.conf.ClientIdleTimeout; d > 0 && p.clients != nil {
-			p.closeIdle(now - int64(d))
+			t.closeIdle(p, now-int64(d))
 			p.checkBy(now + checkPeriod(d))
 		}
 		if p.slow > 0 {
-			p.cutSlow(now - int64(p.conf.ClientOutputSoftTime))
+			t.cutSlow(p, now-int64(p.conf.ClientOutputSoftTime))
 			p.checkBy(now + checkPeriod(p.conf.ClientOutputSoftTime))
 		}
 	}
 }
 
 // closeIdle closes the clients that have been idle since the given time.
-func (p *ServerPool) closeIdle(since int64) {
+func (t *timers) closeIdle(p *ServerPool, since int64) {
 	for c := range p.everyClient() {
 		if c.active < since && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == 0 {
-			if !p.ctx.turn.room() {
-				p.checkBy(p.ctx.loop.Now())
+			if !t.ctx.turn.room() {
+				p.checkBy(t.ctx.loop.Now())
 				return
 			}
 			c.cut(msg.ClientIdle)
@@ -98,11 +98,11 @@ func (p *ServerPool) closeIdle(since int64) {
 
 // cutSlow cuts the clients that have had too much to read since the given time,
 // and have not read on.
-func (p *ServerPool) cutSlow(since int64) {
+func (t *timers) cutSlow(p *ServerPool, since int64) {
 	for c := range p.everyClient() {
 		if c.slowBefore(since) {
-			if !p.ctx.turn.room() {
-				p.checkBy(p.ctx.loop.Now())
+			if !t.ctx.turn.room() {
+				p.checkBy(t.ctx.loop.Now())
 				return
 			}
 			c.cut(msg.OutputLimit)
@@ -111,7 +111,7 @@ func (p *ServerPool) cutSlow(since int64) {
 }
 
 // countRefused counts a client that was turned away.
-func (p *ServerPool) countRefused(why msg.Reason) {
+func countRefused(p *ServerPool, why msg.Reason) {
 	p.stats.Values[stats.ClientsRefused]++
 	p.stats.Vectors[stats.RefusedClients][why]++
 }

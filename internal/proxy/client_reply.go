@@ -16,7 +16,7 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 		return
 	}
 	if r.Len() > c.pool.keys.largeReply {
-		c.pool.sawLarge(m, r)
+		c.pool.keys.sawLarge(c.pool, m, r)
 	}
 	if m.Parent != nil {
 		if c.pool.sums(m, r.Len()) {
@@ -100,7 +100,7 @@ func (p *ServerPool) failed(m *msg.Msg, why msg.Reason) {
 	}
 	p.stats.Values[stats.ForwardError]++
 	p.stats.Vectors[stats.FailedRequests][why]++
-	p.countFailed(m, why)
+	p.commandErrors.failed(m, why)
 }
 
 // blame notes that parent failed as the first of its fragments that failed, and at

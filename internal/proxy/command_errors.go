@@ -12,35 +12,38 @@ type CommandErrors struct {
 	Rejected, Failed int64
 }
 
-// countFailed counts a request that the proxy answers with an error.
-func (p *ServerPool) countFailed(m *msg.Msg, why msg.Reason) {
-	switch why { //nolint:exhaustive // the others are of servers
+// errorCounts are the errors of all commands, by msg.Type.
+type errorCounts []CommandErrors
+
+// failed counts a request that the proxy answers with an error.
+func (n errorCounts) failed(m *msg.Msg, why msg.Reason) {
+	switch why {
 	case msg.CrossServer, msg.TooManyKeys, msg.TransactionTooLarge:
-		p.commandErrors[m.Type].Rejected++
+		n[m.Type].Rejected++
 	default:
-		p.countError(m)
+		n.add(m)
 	}
 }
 
-// countErrorReply counts the error with which a server has answered m, or a part of a
+// replied counts the error with which a server has answered m, or a part of a
 // request: that is counted once. The replies before the last of a transaction are not.
-func (p *ServerPool) countErrorReply(m *msg.Msg) {
+func (n errorCounts) replied(m *msg.Msg, all *msg.Pool) {
 	switch {
 	case m.Block() > 0 && m.Ahead > 0:
 	case m.Parent != nil:
 		if !m.Parent.IsError() {
-			p.countError(m.Parent)
-			p.ctx.msgs.SetError(m.Parent)
+			n.add(m.Parent)
+			all.SetError(m.Parent)
 		}
 	default:
-		p.countError(m)
+		n.add(m)
 	}
 }
 
-// countError counts a request that was not refused by the proxy.
-func (p *ServerPool) countError(m *msg.Msg) {
+// add counts a request that was not refused by the proxy.
+func (n errorCounts) add(m *msg.Msg) {
 	if !m.IsError() {
-		p.commandErrors[m.Type].Failed++
+		n[m.Type].Failed++
 	}
 }
 

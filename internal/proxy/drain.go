@@ -112,7 +112,7 @@ func (s *Server) renew(by int64) {
 // request could overtake. The caller gives others another connection.
 func (c *serverConn) replace(by int64) (gone bool) {
 	if c.queue.Len() == 0 {
-		return c.retireSoon()
+		return c.pool.ctx.turn.retireSoon(c)
 	}
 	for m := range c.queue.All() {
 		if party := m.Party(); party != nil {

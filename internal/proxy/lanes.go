@@ -175,8 +175,7 @@ func (s *Server) addLane(i int) {
 
 // addConn makes the connection in a lane and slot, when it is first needed.
 func (s *Server) addConn(lane, slot int) *serverConn {
-	c := &serverConn{server: s, pool: s.pool, lane: lane}
-	c.handshake.conn, c.proof.conn = c, c
+	c := newServerConn(s, lane)
 	s.lanes[lane][slot] = c
 	return c
 }
@@ -240,7 +239,7 @@ func (p *ServerPool) closeLane(i int) bool {
 			case c.queue.Len() > 0:
 				all = false
 			default:
-				c.retireSoon()
+				c.pool.ctx.turn.retireSoon(c)
 			}
 		}
 	}

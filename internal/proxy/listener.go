@@ -135,10 +135,10 @@ func (l *Listener) admit(fd int) bool {
 // refuse tells a client that there is no room for it, and closes its socket.
 func (p *ServerPool) refuse(fd int, why msg.Reason) {
 	ctx := p.ctx
-	p.countRefused(why)
+	countRefused(p, why)
 	var out mbuf.Chain
 	p.proto.AppendError(ctx.bufs, &out, msg.TooManyClients.String())
-	p.logRefused(fd, why)
+	logRefused(p, fd, why)
 	// A fresh socket takes a line. If it does not, the client learns from the
 	// close alone.
 	ctx.loop.Refuse(fd, out.Head().Bytes())

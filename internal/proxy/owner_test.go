@@ -73,7 +73,7 @@ func TestAnOwnQuestionHasNoParty(t *testing.T) {
 	if c.replace(0); q.awaited != 0 || len(c.pool.claims()) != 0 {
 		t.Errorf("it waits (%d), or has claims (%d)", q.awaited, len(c.pool.claims()))
 	}
-	if m := c.queue.Head(); c.repeatable(m, 0, true, &doubts{}) {
+	if m := c.queue.Head(); (&rescue{conn: c}).repeatable(m, true) {
 		t.Error("it is sent again")
 	}
 }
@@ -98,8 +98,7 @@ func TestAnyOwnerObeysTheOrderRule(t *testing.T) {
 	message := func(owner msg.Owner, reads bool) *msg.Msg {
 		return &msg.Msg{Owner: owner, Type: pure(reads), Len: 1, End: 1, Keep: reads}
 	}
-	const sent = 10
-	var unsure doubts
+	saved := rescue{conn: c, sent: 10}
 	// From the last to the first: a read, a write, and reads before it.
 	for i, step := range []struct {
 		m    *msg.Msg
@@ -107,7 +106,7 @@ func TestAnyOwnerObeysTheOrderRule(t *testing.T) {
 	}{
 		{message(e, true), true}, {message(e, false), false}, {message(e, true), false}, {message(other, true), true},
 	} {
-		if got := c.repeatable(step.m, sent, false, &unsure); got != step.want {
+		if got := saved.repeatable(step.m, false); got != step.want {
 			t.Errorf("message %d from the end is sent again: %t", i, got)
 		}
 	}

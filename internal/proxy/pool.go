@@ -64,7 +64,7 @@ type ServerPool struct {
 	// never sent.
 	latency []*latency.Histogram
 	// commandErrors are the errors that clients got, by msg.Type.
-	commandErrors []CommandErrors
+	commandErrors errorCounts
 	keys          keySampler
 }
 
@@ -103,7 +103,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	p.byID = make(map[uint64]*client)
 	p.laneSet.ctx = ctx
 	p.latency = make([]*latency.Histogram, len(p.commands))
-	p.commandErrors = make([]CommandErrors, len(p.commands))
+	p.commandErrors = make(errorCounts, len(p.commands))
 	p.keys.set(ctx.measures.Measures)
 	p.back = p.countTried
 	p.clearLanes()

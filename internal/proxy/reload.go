@@ -50,9 +50,10 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.parser = p.proto.NewRequestParser()
 	p.trim()
 	p.goBy(o.snap)
-	p.adoptServers(servers)
-	p.removeServers(servers, by)
-	p.adoptSessions(before)
+	a := adoption{pool: p, before: before, old: servers, by: by}
+	a.adoptServers()
+	a.removeServers()
+	a.sessions()
 	if otherConnections(before, p.conf) {
 		for _, s := range p.servers {
 			s.renew(by)
@@ -64,10 +65,10 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	}
 	p.checkBy(p.ctx.loop.Now())
 	if before.Timeout != p.conf.Timeout {
-		p.reschedule()
+		a.deadlines()
 	}
 	if before.RequestTimeout != p.conf.RequestTimeout {
-		p.rescheduleRequests()
+		a.expiries()
 	}
 	p.scheduleIdleCheck()
 	p.keepsPure = p.conf.Retry == config.RetryIdempotent
@@ -76,9 +77,19 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.preconnect()
 }
 
+// An adoption is what a pool that stays takes over of another configuration.
+type adoption struct {
+	pool   *ServerPool
+	before *config.Pool
+	old    []*Server
+	// by is when what is removed is gone at the latest.
+	by int64
+}
+
 // adoptServers makes the pool's servers, some of which may be old ones. There may be
 // tens of thousands: most keep their place.
-func (p *ServerPool) adoptServers(old []*Server) {
+func (a *adoption) adoptServers() {
+	p, old := a.pool, a.old
 	p.servers = make([]*Server, len(p.snap.Servers))
 	var known map[*topology.Health]*Server // made when it is first needed
 	for i, h := range p.snap.Servers {
@@ -106,9 +117,10 @@ func (p *ServerPool) adoptServers(old []*Server) {
 
 // removeServers removes the servers that are no longer the pool's. If a new one has
 // the same name, the two share their statistics until the old one is gone.
-func (p *ServerPool) removeServers(old []*Server, by int64) {
+func (a *adoption) removeServers() {
+	p := a.pool
 	var named map[string]int
-	for _, s := range old {
+	for _, s := range a.old {
 		if s.among == p.snap.Members {
 			continue
 		}
@@ -122,7 +134,7 @@ func (p *ServerPool) removeServers(old []*Server, by int64) {
 		if i, taken := named[s.conf.StatsName()]; taken {
 			s.countIn(p.stats.Rows(), i)
 		}
-		s.renew(by)
+		s.renew(a.by)
 	}
 }
 
@@ -132,10 +144,10 @@ func otherConnections(a, b *config.Pool) bool {
 	return a.RedisDB != b.RedisDB || a.RedisAuth != b.RedisAuth || a.ServerConnections != b.ServerConnections
 }
 
-// rescheduleRequests gives clients' requests the new request_timeout, counted
-// from now, for the same reason as reschedule.
-func (p *ServerPool) rescheduleRequests() {
-	ctx := p.ctx
+// expiries gives clients' requests the new request_timeout, counted
+// from now, for the same reason as deadlines.
+func (a *adoption) expiries() {
+	p, ctx := a.pool, a.pool.ctx
 	expires := int64(0)
 	if p.conf.RequestTimeout > 0 {
 		expires = ctx.loop.Now() + int64(p.conf.RequestTimeout)
@@ -154,10 +166,10 @@ func (p *ServerPool) scheduleIdleCheck() {
 	}
 }
 
-// reschedule gives what is in flight the new timeout, counted from now: a
+// deadlines gives what is in flight the new timeout, counted from now: a
 // connection's queue must stay in the order of its deadlines.
-func (p *ServerPool) reschedule() {
-	ctx := p.ctx
+func (a *adoption) deadlines() {
+	p, ctx := a.pool, a.pool.ctx
 	deadline := int64(0)
 	if p.conf.Timeout > 0 {
 		deadline = ctx.loop.Now() + int64(p.conf.Timeout)

@@ -105,7 +105,7 @@ func (j *following) advance() {
 
 func (j *following) endStage() {
 	j.stage, j.at = j.stage+1, 0
-	switch p := j.pool; j.stage {
+	switch p := j.pool; j.stage { //nolint:exhaustive // the others begin with the next step
 	case followsAddrs:
 		j.swap()
 	case hasFollowed:

@@ -56,8 +56,9 @@ func (o *roster) stat() map[string]stats.ServerSnapshot {
 		shards = append(shards, s)
 	}
 	byName := map[string]stats.ServerSnapshot{}
-	for _, s := range stats.Sum(layout, shards).Pools[0].Servers {
-		byName[s.Name] = s
+	servers := stats.Sum(layout, shards).Pools[0].Servers
+	for i := range servers {
+		byName[servers[i].Name] = servers[i]
 	}
 	return byName
 }
@@ -186,8 +187,9 @@ func TestServersComeAndGo(t *testing.T) {
 
 // nothingWaits fails if anything is in the servers' queues.
 func (o *roster) nothingWaits() {
-	for name, s := range o.stat() {
-		if v := s.Values; v[stats.InQueue] != 0 || v[stats.OutQueue] != 0 || v[stats.InQueueBytes] != 0 || v[stats.OutQueueBytes] != 0 {
+	all := o.stat()
+	for name := range all {
+		if v := all[name].Values; v[stats.InQueue] != 0 || v[stats.OutQueue] != 0 || v[stats.InQueueBytes] != 0 || v[stats.OutQueueBytes] != 0 {
 			o.r.t.Errorf("in the queues of server %s there are %d and %d requests, of %d and %d bytes",
 				name, v[stats.InQueue], v[stats.OutQueue], v[stats.InQueueBytes], v[stats.OutQueueBytes])
 		}

@@ -121,8 +121,7 @@ func (p *ServerPool) keyOf(req *msg.Request, i int) []byte {
 
 // sawLarge keeps a large reply to m. If its key is unknown, the next requests get
 // notes.
-func (p *ServerPool) sawLarge(m *msg.Msg, r msg.Reply) {
-	k := &p.keys
+func (k *keySampler) sawLarge(p *ServerPool, m *msg.Msg, r msg.Reply) {
 	now := p.ctx.loop.Now()
 	whole := m
 	if m.Parent != nil {
@@ -138,7 +137,7 @@ func (p *ServerPool) sawLarge(m *msg.Msg, r msg.Reply) {
 	text, n := whole.Note().Key()
 	size := r.Len()
 	if whole.Note().Keys() > 1 {
-		size = p.sizeOfNoted(whole, m, r)
+		size = sizeOfNoted(p.proto.Protocol, whole, m, r)
 	}
 	if size > k.largeReply {
 		k.replies.Add(size, uint16(m.Type), text, n, now)
@@ -148,7 +147,7 @@ func (p *ServerPool) sawLarge(m *msg.Msg, r msg.Reply) {
 
 // sizeOfNoted is how much of a reply to a request about several keys, or to its
 // fragment m, is about the key that is noted; 0 if that is not known.
-func (p *ServerPool) sizeOfNoted(whole, m *msg.Msg, r msg.Reply) int {
+func sizeOfNoted(proto Protocol, whole, m *msg.Msg, r msg.Reply) int {
 	text, n := whole.Note().Key()
 	i := whole.Note().Index()
 	if m != whole {
@@ -167,7 +166,7 @@ func (p *ServerPool) sizeOfNoted(whole, m *msg.Msg, r msg.Reply) int {
 		}
 		i = before
 	}
-	return p.proto.SizeOfKey(m.Type, r, i, text[:min(len(text), n)])
+	return proto.SizeOfKey(m.Type, r, i, text[:min(len(text), n)])
 }
 
 // Keys are the hot keys of a pool, and the largest requests and replies, as one

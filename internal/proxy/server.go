@@ -166,11 +166,10 @@ type serverConn struct {
 	written, sent uint64
 	// ready is when the connection was ready for requests, in the loop's
 	// nanoseconds; 0: not yet.
-	ready     int64
+	ready int64
+	dialler
 	handshake handshake
 	proof     proof
-	// made is when the connection was dialled, in the loop's nanoseconds.
-	made int64
 	// proven: it has brought a reply that is no error.
 	proven bool
 	// turnedAway is why the server, in place of its first reply, would not have the
@@ -180,13 +179,6 @@ type serverConn struct {
 	// when it is not asked again.
 	unfit      msg.Reason
 	unfitUntil int64
-	// untried is how many of the server's addresses are left to try, addr the one that
-	// was tried last.
-	untried int
-	addr    unix.Sockaddr
-	// connectBy is when a connection that is being made must be; 0: there is no
-	// such time.
-	connectBy int64
 	// counted is what written was when it was last looked at whether the
 	// connection is used, and still how often it has not changed since.
 	counted uint64
@@ -198,6 +190,13 @@ type serverConn struct {
 	// discarded is how many bytes were dropped of the reply that is being parsed,
 	// which nobody waits for any more.
 	discarded int64
+}
+
+// newServerConn returns a connection of a lane that is not dialled yet.
+func newServerConn(s *Server, lane int) *serverConn {
+	c := &serverConn{server: s, pool: s.pool, lane: lane}
+	c.dialler.conn, c.handshake.conn, c.proof.conn = c, c, c
+	return c
 }
 
 // Out is where requests are written: behind the handshake once it is over, and
@@ -415,9 +414,10 @@ func (c *serverConn) fail(why msg.Reason) {
 	for c.queue.Len() > 0 {
 		waiting = append(waiting, c.take())
 	}
+	saved := rescue{conn: c}
 	lost, again := waiting, []*msg.Msg(nil)
 	if connected && c.mayRetry(why) {
-		lost, again = c.salvage(waiting)
+		lost, again = saved.salvage(waiting)
 	}
 	c.drop()
 	c.server.reasons[stats.ClosedConnections][why]++
@@ -432,15 +432,15 @@ func (c *serverConn) fail(why msg.Reason) {
 	if why != msg.ReplyTooLarge && c.retireBy == 0 && (c.unfit == msg.OK || c.lane == 0) {
 		// Some reasons are no failure of the server: a large reply, or a lane that it
 		// does not have. A replaced connection may have been to another server.
-		fault := c.fault(why, ending{connected: connected, begun: begun, waiting: len(waiting), lost: len(lost)})
+		fault := (ending{connected: connected, begun: begun, waiting: len(waiting), lost: len(lost)}).fault(c, why)
 		if fault != msg.OK {
-			c.countFailure(fault)
+			c.server.countFailure(fault, c.made)
 			c.pool.topo.Unreachable(c.server.health)
 		}
 		c.server.pauseDialling(why, fault == msg.OK)
 	}
 	if len(again) > 0 {
-		c.retry(again, why)
+		saved.retry(again, why)
 	}
 	if len(lost) > ctx.turn.atOnce.Keys/perMessage {
 		ctx.turn.later(&failing{conn: c, lost: lost, why: why})
@@ -507,15 +507,14 @@ func (j *retiring) step(ctx *Context) (done bool) {
 
 // retireSoon closes an unused connection without requests, in this turn or, if many are
 // closed, in one of the next. It reports whether it is closed.
-func (c *serverConn) retireSoon() bool {
-	t := &c.pool.ctx.turn
+func (t *turn) retireSoon(c *serverConn) bool {
 	if t.room() {
 		c.retire()
 		return true
 	}
 	if t.retiring == nil {
 		t.retiring = &retiring{}
-		c.pool.ctx.turn.later(t.retiring)
+		t.later(t.retiring)
 	}
 	t.retiring.conns = append(t.retiring.conns, c)
 	return false

@@ -67,7 +67,7 @@ func (s *Server) follow(addrs []unix.Sockaddr, by int64) {
 	}
 	for _, c := range slices.Clone(s.store.all) {
 		if !topology.Contains(addrs, c.addr) {
-			c.move(by)
+			c.private.move(by)
 			moved++
 		}
 	}

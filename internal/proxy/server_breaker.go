@@ -18,22 +18,23 @@ func (s *Server) admit() msg.Reason {
 	return why
 }
 
-// countFailure counts against the server, which may be ejected for it.
-func (c *serverConn) countFailure(why msg.Reason) {
-	ctx, s := c.pool.ctx, c.server
+// countFailure counts against the server, which may be ejected for it, a connection that
+// was dialled at time made.
+func (s *Server) countFailure(why msg.Reason, made int64) {
+	p, ctx := s.pool, s.pool.ctx
 	if s.removed {
 		return
 	}
-	switch c.pool.topo.Failed(s.health, why, c.made, ctx.loop.Now()) {
+	switch p.topo.Failed(s.health, why, made, ctx.loop.Now()) {
 	case topology.BeginsToFail:
 		s.logFails(why)
 	case topology.IsEjected:
 		s.countEjected()
 		s.logFails(why)
-		c.pool.take(c.pool.topo.Snapshot())
+		p.take(p.topo.Snapshot())
 	case topology.IsEjectedAgain:
 		s.countEjected()
-		c.pool.take(c.pool.topo.Snapshot())
+		p.take(p.topo.Snapshot())
 	case topology.NothingNew, topology.FailsStill, topology.Answers, topology.IsBack:
 	}
 }

@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"golang.org/x/sys/unix"
+
 	"nuthatch/internal/logging"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
@@ -17,18 +20,34 @@ import (
 //	           ▲  └──► fails at once: the next address
 //	        tryNext ◄─ fails later, or connect_timeout is over
 
+// A dialler makes a connection to one of its server's addresses.
+type dialler struct {
+	conn *serverConn // static after construction
+
+	// made is when the connection was dialled, in the loop's nanoseconds.
+	made int64
+	// untried is how many of the server's addresses are left to try, addr the one that
+	// was tried last.
+	untried int
+	addr    unix.Sockaddr
+	// connectBy is when a connection that is being made must be; 0: there is no
+	// such time.
+	connectBy int64
+}
+
 // dial opens the connection and begins the handshake.
-func (c *serverConn) dial() msg.Reason {
-	ctx := c.pool.ctx
-	c.made, c.proven, c.turnedAway = ctx.loop.Now(), false, msg.OK
+func (d *dialler) dial() msg.Reason {
+	c, ctx := d.conn, d.conn.pool.ctx
+	d.made = ctx.loop.Now()
+	c.proven, c.turnedAway = false, msg.OK
 	ctx.turn.count(Amount{Clients: perDial})
-	c.untried = 1
+	d.untried = 1
 	if addrs := c.server.health.PublishedAddrs(); addrs != nil {
-		c.untried = len(*addrs)
+		d.untried = len(*addrs)
 	}
-	inProgress, err := c.connect()
+	inProgress, err := d.connect()
 	if err != nil {
-		return c.dialFailed(err)
+		return d.failed(err)
 	}
 	ctx.shard.TotalConnections++
 	ctx.shard.CurrConnections++
@@ -45,26 +64,27 @@ func (c *serverConn) dial() msg.Reason {
 
 // connect begins to connect to the next of the server's addresses that does not
 // fail at once.
-func (c *serverConn) connect() (inProgress bool, err error) {
+func (d *dialler) connect() (inProgress bool, err error) {
+	c := d.conn
 	s, ctx := c.server, c.pool.ctx
 	err = topology.ErrUnresolved
-	for c.untried > 0 {
+	for d.untried > 0 {
 		addrs := s.health.PublishedAddrs()
 		if addrs == nil {
 			break
 		}
-		c.untried--
+		d.untried--
 		s.stats[stats.Dials]++
 		addr := (*addrs)[s.nextAddr%len(*addrs)]
-		c.addr = addr
-		if inProgress, err = ctx.loop.Dial(&c.Conn, addr, c.keepalive(), c, c.stage()); err != nil {
+		d.addr = addr
+		if inProgress, err = ctx.loop.Dial(&c.Conn, addr, d.keepalive(), c, d.stage()); err != nil {
 			s.nextAddr++
 			continue
 		}
-		c.connectBy = 0
+		d.connectBy = 0
 		if t := c.pool.conf.ConnectTimeout; inProgress && t > 0 {
-			c.connectBy = ctx.loop.Now() + int64(t)
-			ctx.nextDeadline = soonest(ctx.nextDeadline, c.connectBy)
+			d.connectBy = ctx.loop.Now() + int64(t)
+			ctx.nextDeadline = soonest(ctx.nextDeadline, d.connectBy)
 		}
 		return inProgress, nil
 	}
@@ -73,8 +93,9 @@ func (c *serverConn) connect() (inProgress bool, err error) {
 
 // tryNext connects to the server's next address after a failure, and reports
 // whether there is one. The unsent requests go there.
-func (c *serverConn) tryNext(why msg.Reason) bool {
-	if c.Open() || c.untried == 0 {
+func (d *dialler) tryNext(why msg.Reason) bool {
+	c := d.conn
+	if c.Open() || d.untried == 0 {
 		return false
 	}
 	ctx := c.pool.ctx
@@ -86,7 +107,7 @@ func (c *serverConn) tryNext(why msg.Reason) bool {
 	waiting.Splice(ctx.bufs, c.Conn.Out())
 	c.Close()
 	c.server.nextAddr++
-	inProgress, err := c.connect()
+	inProgress, err := d.connect()
 	if err != nil {
 		waiting.Release(ctx.bufs)
 		return false
@@ -99,14 +120,23 @@ func (c *serverConn) tryNext(why msg.Reason) bool {
 	return true
 }
 
-func (c *serverConn) dialFailed(err error) msg.Reason {
+// failed counts that no address is left, against the server.
+func (d *dialler) failed(err error) msg.Reason {
+	c := d.conn
 	why := topology.ReasonOf(err)
 	c.server.forgetful = true
 	c.server.stats[stats.ServerErr]++
 	c.server.reasons[stats.ClosedConnections][why]++
 	c.logClose(why)
 	c.pool.topo.Unreachable(c.server.health)
-	c.countFailure(why)
+	c.server.countFailure(why, d.made)
 	c.server.pauseDialling(why, false)
 	return why
+}
+
+// keepalive is what the connection has of TCP keepalive.
+func (d *dialler) keepalive() socket.Keepalive {
+	k := keepaliveOf(d.conn.pool.conf)
+	k.On = k.On || d.conn.private != nil
+	return k
 }

@@ -28,7 +28,7 @@ type ending struct {
 
 // fault is what the end of the connection, for the reason why, says against its
 // server; msg.OK if it says nothing.
-func (c *serverConn) fault(why msg.Reason, e ending) msg.Reason {
+func (e ending) fault(c *serverConn, why msg.Reason) msg.Reason {
 	switch {
 	case c.turnedAway != msg.OK && !c.proven:
 		return c.turnedAway
@@ -68,7 +68,7 @@ func (c *serverConn) begun() bool {
 func (c *serverConn) refused(r msg.Reply) bool {
 	why, isError := c.server.refused(r)
 	if isError {
-		c.pool.countErrorReply(c.queue.Head())
+		c.pool.commandErrors.replied(c.queue.Head(), &c.pool.ctx.msgs)
 	}
 	if !c.proven && isEnd(why) {
 		c.turnedAway = why

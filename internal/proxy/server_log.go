@@ -118,9 +118,9 @@ func (p *ServerPool) countTried(h *topology.Health) {
 // mayLog reports whether a line about one connection to the server may be written,
 // on which level, and how many such lines were left out before it. While a server
 // is known to fail, such lines are on a higher level.
-func (c *serverConn) mayLog(level logging.Level, p *pace) (at logging.Level, missed int, ok bool) {
-	ctx := c.pool.ctx
-	if level >= logging.Info || !c.server.health.IsUp() {
+func (s *Server) mayLog(level logging.Level, p *pace) (at logging.Level, missed int, ok bool) {
+	ctx := s.pool.ctx
+	if level >= logging.Info || !s.health.IsUp() {
 		return logging.Info, 0, ctx.log.Enabled(logging.Info)
 	}
 	if !ctx.log.Enabled(level) {

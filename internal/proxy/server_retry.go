@@ -67,22 +67,30 @@ func (c *serverConn) mayRetry(why msg.Reason) bool {
 	return why == msg.ServerEOF || why == msg.ConnReset || why == msg.BrokenPipe
 }
 
+// A rescue is the sending again of what waited on a connection that is lost.
+type rescue struct {
+	conn *serverConn
+	// sent is how many bytes of the connection's output were sent.
+	sent uint64
+	// unsure are met from the last message to the first.
+	unsure doubts
+}
+
 // salvage divides what waited into what is lost and what is sent again, each in
 // its order. Of the latter Kept holds the bytes. It must be called before the
 // connection's output is dropped, and uses it up.
-func (c *serverConn) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
-	ctx := c.pool.ctx
+func (r *rescue) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
+	c, ctx := r.conn, r.conn.pool.ctx
 	out := c.Conn.Out()
 	out.Splice(ctx.bufs, &c.handshake.behind)
 	out.Splice(ctx.bufs, &c.proof.behind)
 	// The loop tells how much was sent after a write that succeeded; what is left
 	// tells it of one that failed, too.
 	front := c.written - uint64(out.Len())
-	sent := front + uint64(c.InFlight())
+	r.sent = front + uint64(c.InFlight())
 	refused := 0
-	var unsure doubts
 	for i, m := range slices.Backward(waiting) {
-		if !c.repeatable(m, sent, i == 0, &unsure) {
+		if !r.repeatable(m, i == 0) {
 			lost = append(lost, m)
 			continue
 		}
@@ -106,23 +114,23 @@ func (c *serverConn) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
 	return lost, again
 }
 
-// repeatable reports whether a message that waited on the connection, of whose
-// output so many bytes were sent, may be sent again. Messages must be looked at
-// from the last to the first, with the same doubts.
-func (c *serverConn) repeatable(m *msg.Msg, sent uint64, first bool, unsure *doubts) bool {
+// repeatable reports whether a message that waited on the connection may be sent again.
+// Messages must be looked at from the last to the first.
+func (r *rescue) repeatable(m *msg.Msg, first bool) bool {
+	c := r.conn
 	party := m.Party()
 	if party == nil {
 		return false
 	}
-	if m.End-uint64(m.Len) >= sent {
+	if m.End-uint64(m.Len) >= r.sent {
 		return !m.Retried && m.Block() == 0
 	}
 	if !c.pool.commands[m.Type].Pure {
-		unsure.add(party)
+		r.unsure.add(party)
 		return false
 	}
 	begun := first && c.reply.Len() > 0
-	return m.Keep && !m.Retried && !unsure.has(party) && !begun
+	return m.Keep && !m.Retried && !r.unsure.has(party) && !begun
 }
 
 // doubts are the parties of which a write may have been carried out on a connection that
@@ -151,7 +159,8 @@ func (d *doubts) has(party msg.Party) bool {
 
 // retry sends messages again, on a fresh connection. If there is none they are
 // lost too, for the reason of that, or for why.
-func (c *serverConn) retry(again []*msg.Msg, why msg.Reason) {
+func (r *rescue) retry(again []*msg.Msg, why msg.Reason) {
+	c := r.conn
 	ctx, s := c.pool.ctx, c.server
 	if !s.health.Passes() {
 		c.failAll(again, why) // what has just happened has ejected it

@@ -61,8 +61,9 @@ func logFailedSelect(c *client) {
 		slog.String("database", c.session.Asked), slog.String("follows", follows), slog.Int("more_not_logged", missed))...)
 }
 
-// adoptSessions applies the pool's new configuration to its clients' sessions.
-func (p *ServerPool) adoptSessions(before *config.Pool) {
+// sessions applies the pool's new configuration to its clients' sessions.
+func (a *adoption) sessions() {
+	p, before := a.pool, a.before
 	if before.RedisDB != p.conf.RedisDB {
 		p.adoptLanes()
 	}

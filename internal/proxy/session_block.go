@@ -153,7 +153,7 @@ func (b *blocking) OnReply(_ *msg.Msg, r msg.Reply) {
 	m.Owner, m.Start = c, c.pool.ctx.loop.Now() // how long it waited is no measure
 	c.OnReply(m, r)
 	if !keeps && conn.Attached() {
-		conn.giveBack(false)
+		conn.private.giveBack(false)
 	}
 	c.settle()
 }

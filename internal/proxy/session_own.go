@@ -52,7 +52,7 @@ func (c *client) borrow(s *Server) (*serverConn, msg.Reason) {
 func (o *own) giveBack(conn *serverConn, watches bool) {
 	o.forget(conn)
 	o.client.AwaitReplies()
-	conn.giveBack(watches)
+	conn.private.giveBack(watches)
 }
 
 func (o *own) forget(conn *serverConn) {

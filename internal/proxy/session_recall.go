@@ -191,8 +191,7 @@ func (s *Server) control() (*serverConn, msg.Reason) {
 	if why := s.mayDial(ctx.loop.Now()); why != msg.OK {
 		return nil, why
 	}
-	c := &serverConn{server: s, pool: s.pool, lane: s.pool.lane(asideLane)}
-	c.handshake.conn, c.proof.conn = c, c
+	c := newServerConn(s, s.pool.lane(asideLane))
 	if why := c.dial(); why != msg.OK {
 		return nil, why
 	}

@@ -5,7 +5,6 @@ import (
 
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
@@ -96,8 +95,8 @@ func (s *Server) borrow(lane int, t tenant) (*serverConn, msg.Reason) {
 		if places.Crowded(most) {
 			s.crowded()
 		}
-		c := &serverConn{server: s, pool: s.pool, lane: lane, private: &private{tenant: t}}
-		c.handshake.conn, c.proof.conn, c.private.conn = c, c, c
+		c := newServerConn(s, lane)
+		c.private = &private{tenant: t, conn: c}
 		if why = c.dial(); why == msg.OK {
 			s.store.add(c)
 			s.pool.ctx.memory.beside += privateSize
@@ -151,8 +150,8 @@ func (pv *private) unlist() {
 
 // giveBack says that the connection's tenant has it no more. If it owes replies, or
 // watches, that is brought to an end before anybody else may have it.
-func (c *serverConn) giveBack(watches bool) {
-	pv := c.private
+func (pv *private) giveBack(watches bool) {
+	c := pv.conn
 	pv.tenant = nil
 	if c.queue.Len() > 0 || watches {
 		out := c.Out()
@@ -193,7 +192,7 @@ func (pv *private) rest() {
 	s, p := c.server, c.pool
 	limit := int64(p.conf.PrivateIdleTimeout)
 	if pv.stale || s.removed || limit == 0 {
-		c.retireSoon()
+		c.pool.ctx.turn.retireSoon(c)
 		return
 	}
 	for len(s.store.unused) <= c.lane {
@@ -312,18 +311,18 @@ func (st *store) renew(by int64) {
 	all := slices.Clone(st.all)
 	st.unused = nil
 	for _, c := range all {
-		c.move(by)
+		c.private.move(by)
 	}
 }
 
 // move has nobody take the private connection any more.
-func (c *serverConn) move(by int64) {
-	pv := c.private
+func (pv *private) move(by int64) {
+	c := pv.conn
 	pv.stale = true
 	switch t := pv.tenant; {
 	case !c.Attached():
 	case pv.isUnused:
-		c.retireSoon()
+		c.pool.ctx.turn.retireSoon(c)
 		return
 	case t != nil:
 		t.moved(c, by)
@@ -333,13 +332,6 @@ func (c *serverConn) move(by int64) {
 		c.pool.ctx.leaving.conns = append(c.pool.ctx.leaving.conns, c)
 		c.pool.ctx.leaving.checkSoon()
 	}
-}
-
-// keepalive is what the connection has of TCP keepalive.
-func (c *serverConn) keepalive() socket.Keepalive {
-	k := keepaliveOf(c.pool.conf)
-	k.On = k.On || c.private != nil
-	return k
 }
 
 // mayTake says why the connection takes no more requests; msg.OK if it does.

@@ -23,7 +23,8 @@ func (p *ServerPool) clientStage() eventloop.Stage {
 }
 
 // stage is the stage of the connection that is about to be made; nil: none.
-func (c *serverConn) stage() eventloop.Stage {
+func (d *dialler) stage() eventloop.Stage {
+	c := d.conn
 	if s := c.pool.stages; s != nil {
 		return s.Server(c.server.conf)
 	}

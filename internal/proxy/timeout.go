@@ -10,7 +10,7 @@ import (
 // expire fails the server connections whose oldest request is overdue at time
 // now, and finds the next deadline.
 //
-// A pool's timeout is constant (see reschedule for a reload), so a connection's queue is in the order of
+// A pool's timeout is constant (see adoption.deadlines for a reload), so a connection's queue is in the order of
 // deadlines and its head is the first to expire. Between two calls deadlines
 // only go away or are later than ctx.nextDeadline, so this walk over all
 // connections happens about once per timeout, and not once per turn.
@@ -18,23 +18,23 @@ func (t *timers) expire(now int64) {
 	ctx := t.ctx
 	ctx.nextDeadline = 0
 	for _, p := range ctx.pools {
-		p.expire(now)
+		t.expirePool(p, now)
 	}
 	for _, p := range ctx.leaving.pools {
-		p.expire(now)
+		t.expirePool(p, now)
 	}
 	for _, c := range ctx.leaving.conns {
 		ctx.expireConn(c, now)
 	}
 }
 
-func (p *ServerPool) expire(now int64) {
+func (t *timers) expirePool(p *ServerPool, now int64) {
 	if p.conf.Timeout <= 0 && p.conf.ConnectTimeout <= 0 {
 		return
 	}
 	for _, s := range p.servers {
 		for c := range s.conns() {
-			p.ctx.expireConn(c, now)
+			t.expireConn(c, now)
 		}
 	}
 }
@@ -81,19 +81,19 @@ func (t *timers) expireRequests(now int64) {
 	ctx := t.ctx
 	ctx.nextExpiry = 0
 	for _, p := range ctx.pools {
-		p.expireRequests(now)
+		t.expireClients(p, now)
 	}
 	for _, p := range ctx.leaving.pools {
-		p.expireRequests(now)
+		t.expireClients(p, now)
 	}
 	if ctx.nextExpiry > now { // else there are more than one turn answers
 		ctx.nextExpiry = max(ctx.nextExpiry, now+expiryStep)
 	}
 }
 
-func (p *ServerPool) expireRequests(now int64) {
+func (t *timers) expireClients(p *ServerPool, now int64) {
 	for c := range p.everyClient() {
-		p.ctx.expireClient(c, now)
+		t.expireClient(c, now)
 	}
 }
 
@@ -125,7 +125,7 @@ func (t *timers) expireClient(c *client, now int64) {
 		expired++
 	}
 	if expired > 0 {
-		p.tellExpired(expired)
+		tellExpired(p, expired)
 	}
 	if due := c.dueAt(c.patience(int64(p.conf.RequestTimeout))); due != 0 && c.waits != 0 {
 		if due <= now {
@@ -160,7 +160,7 @@ func (t *timers) refuseInTime(c *client) {
 }
 
 // tellExpired tells that requests have taken too long.
-func (p *ServerPool) tellExpired(n int) {
+func tellExpired(p *ServerPool, n int) {
 	missed, ok := p.expiredPace.pass(p.ctx.loop.Now())
 	if !ok {
 		return
@@ -206,6 +206,6 @@ func (c *serverConn) closeIdle() {
 	c.still++
 	if c.still >= idleLooks {
 		c.still = 0
-		c.retireSoon()
+		c.pool.ctx.turn.retireSoon(c)
 	}
 }
