@@ -9,7 +9,7 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// A request of many words (not one of a large value: see Lend in client.go) is a job (see turn.go):
+// A request of many words (not one of a large value: see large_values.go) is a job (see turn.go):
 //
 //	whole ─► read ─────► request() ─► place ──────► copy ──────► send
 //	         its words   what it is   its keys'     its bytes,   the sub-requests,
