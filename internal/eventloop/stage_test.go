@@ -488,7 +488,6 @@ func TestStageDials(t *testing.T) {
 // held is a stage that is ready when a goroutine says so.
 type held struct {
 	scramble.Stage
-	wire  *eventloop.Wire
 	begun chan *eventloop.Wire
 }
 

@@ -279,24 +279,8 @@ func (d resp) parse(b []byte) (args []string, n int, err error) {
 // answer implements dialect.
 func (d resp) answer(s *stub, conn *stubConn, args []string) string {
 	name := strings.ToUpper(args[0])
-	switch {
-	case name == "MULTI":
-		conn.multi = []string{}
-		return "+OK\r\n"
-	case name == "EXEC":
-		return d.exec(s, conn)
-	case name == "DISCARD" && conn.multi == nil:
-		return "-ERR DISCARD without MULTI\r\n"
-	case name == "DISCARD":
-		conn.multi = nil
-		return "+OK\r\n"
-	case conn.multi != nil:
-		begun := conn.multi
-		conn.multi = nil
-		reply := d.answer(s, conn, args)
-		begun = append(begun, name, reply)
-		conn.multi = begun
-		return "+QUEUED\r\n"
+	if reply, ok := d.answerMulti(s, conn, name, args); ok {
+		return reply
 	}
 	switch name {
 	case "GET", "FOO.GET":
@@ -341,6 +325,29 @@ func (d resp) answer(s *stub, conn *stubConn, args []string) string {
 		return d.describe(args)
 	}
 	return "+OK\r\n"
+}
+
+// answerMulti answers what begins, ends or is in a transaction. It reports false for all
+// else.
+func (d resp) answerMulti(s *stub, conn *stubConn, name string, args []string) (reply string, ok bool) {
+	switch {
+	case name == "MULTI":
+		conn.multi = []string{}
+		return "+OK\r\n", true
+	case name == "EXEC":
+		return d.exec(s, conn), true
+	case name == "DISCARD" && conn.multi == nil:
+		return "-ERR DISCARD without MULTI\r\n", true
+	case name == "DISCARD":
+		conn.multi = nil
+		return "+OK\r\n", true
+	case conn.multi != nil:
+		begun := conn.multi
+		conn.multi = nil
+		conn.multi = append(begun, name, d.answer(s, conn, args))
+		return "+QUEUED\r\n", true
+	}
+	return "", false
 }
 
 // answerOwn answers BLPOP, CLIENT ID, and CLIENT UNBLOCK, which gives back a BLPOP that is

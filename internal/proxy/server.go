@@ -195,7 +195,7 @@ type serverConn struct {
 // newServerConn returns a connection of a lane that is not dialled yet.
 func newServerConn(s *Server, lane int) *serverConn {
 	c := &serverConn{server: s, pool: s.pool, lane: lane}
-	c.dialler.conn, c.handshake.conn, c.proof.conn = c, c, c
+	c.conn, c.handshake.conn, c.proof.conn = c, c, c
 	return c
 }
 

@@ -69,7 +69,7 @@ func FuzzCommands(f *testing.F) {
 		}
 		r := c.parser.Finish(mbuf.Flat(data))
 		switch r.Treatment {
-		case msg.Forward, msg.Watch:
+		case msg.Forward, msg.Watch, msg.Block:
 			c.checkKeys(r)
 		case msg.Fragment:
 			c.checkKeys(r)
