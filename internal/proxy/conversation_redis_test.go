@@ -344,7 +344,8 @@ func (d resp) answerMulti(s *stub, conn *stubConn, name string, args []string) (
 	case conn.multi != nil:
 		begun := conn.multi
 		conn.multi = nil
-		conn.multi = append(begun, name, d.answer(s, conn, args))
+		begun = append(begun, name, d.answer(s, conn, args))
+		conn.multi = begun
 		return "+QUEUED\r\n", true
 	}
 	return "", false
