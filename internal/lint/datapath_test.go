@@ -97,27 +97,15 @@ func platformFaults(f *source) []string {
 }
 
 func TestNoDescriptorAboveTheLoop(t *testing.T) {
-	for _, f := range tree(t) {
-		for _, fault := range platformFaults(f) {
-			t.Error(fault)
-		}
-	}
+	holds(t, platformFaults)
 }
 
 func TestDataPathKeepsToItsLoop(t *testing.T) {
-	for _, f := range tree(t) {
-		for _, fault := range dataPathFaults(f) {
-			t.Error(fault)
-		}
-	}
+	holds(t, dataPathFaults)
 }
 
 func TestOnlyInvariantsPanic(t *testing.T) {
-	for _, f := range tree(t) {
-		for _, fault := range panics(f) {
-			t.Error(fault)
-		}
-	}
+	holds(t, panics)
 }
 
 // TestDataPathRulesCatch proves that the checks above can fail.

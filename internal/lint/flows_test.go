@@ -2,9 +2,7 @@ package lint
 
 import (
 	"go/ast"
-	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -70,18 +68,11 @@ func functionsOf(t *testing.T) map[string]map[string]bool {
 
 // TestFlowsAreTrue: the files and functions of docs/FLOWS.md are there.
 func TestFlowsAreTrue(t *testing.T) {
-	root, err := moduleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, err := os.ReadFile(filepath.Join(root, flows))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(page), ".go`"); n < 40 {
+	text := page(t, flows)
+	if n := strings.Count(text, ".go`"); n < 40 {
 		t.Errorf("%s names %d files", flows, n)
 	}
-	for _, fault := range flowFaults(string(page), functionsOf(t)) {
+	for _, fault := range flowFaults(text, functionsOf(t)) {
 		t.Errorf("%s: %s", flows, fault)
 	}
 }
@@ -119,20 +110,12 @@ func namedFaults(page string, have []string) (faults []string) {
 // TestNamedFilesExist: the Go files that the pages for those who change the code name are
 // there.
 func TestNamedFilesExist(t *testing.T) {
-	root, err := moduleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var have []string
 	for _, f := range tree(t) {
 		have = append(have, f.path)
 	}
 	for _, name := range []string{"docs/DESIGN.md", "CONTRIBUTING.md"} {
-		page, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, fault := range namedFaults(string(page), have) {
+		for _, fault := range namedFaults(page(t, name), have) {
 			t.Errorf("%s: %s", name, fault)
 		}
 	}

@@ -55,11 +55,7 @@ func typeQuestions(f *source) []string {
 }
 
 func TestOwnersAreNotAskedForTheirType(t *testing.T) {
-	for _, f := range tree(t) {
-		for _, fault := range typeQuestions(f) {
-			t.Error(fault)
-		}
-	}
+	holds(t, typeQuestions)
 }
 
 // TestTypeQuestionsCatch proves that the check above can fail.

@@ -109,20 +109,12 @@ func orderedTreatments(f *source, names []string) []string {
 }
 
 func TestOnlyParsersSetTreatments(t *testing.T) {
-	for _, f := range tree(t) {
-		for _, fault := range lateTreatments(f) {
-			t.Error(fault)
-		}
-	}
+	holds(t, lateTreatments)
 }
 
 func TestTreatmentsHaveNoOrder(t *testing.T) {
 	names := treatments(t)
-	for _, f := range tree(t) {
-		for _, fault := range orderedTreatments(f, names) {
-			t.Error(fault)
-		}
-	}
+	holds(t, func(f *source) []string { return orderedTreatments(f, names) })
 }
 
 // TestTreatmentRulesCatch proves that the checks above can fail.

@@ -57,6 +57,30 @@ func tree(t *testing.T) []*source {
 	return files
 }
 
+// holds reports what each file of the module has against a rule.
+func holds(t *testing.T, rule func(*source) []string) {
+	t.Helper()
+	for _, f := range tree(t) {
+		for _, fault := range rule(f) {
+			t.Error(fault)
+		}
+	}
+}
+
+// page returns the text of a document, named from the module's root.
+func page(t *testing.T, name string) string {
+	t.Helper()
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // readTree reads the files once for all tests.
 var readTree = sync.OnceValues(func() ([]*source, error) {
 	root, err := moduleRoot()

@@ -3,8 +3,6 @@ package lint
 import (
 	"go/ast"
 	"go/token"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -180,15 +178,7 @@ func entries(doc string) []entry {
 // TestTroubleshooting: each text that somebody may have to look up is in the page, and
 // each text in the page is one that the program says.
 func TestTroubleshooting(t *testing.T) {
-	root, err := moduleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, troubleshooting))
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc := entries(string(text))
+	doc := entries(page(t, troubleshooting))
 	var shown []string
 	for _, e := range doc {
 		if len(e.texts) == 0 {
@@ -196,10 +186,10 @@ func TestTroubleshooting(t *testing.T) {
 		}
 		shown = append(shown, e.texts...)
 	}
-	page := strings.Join(shown, "\n")
+	listed := strings.Join(shown, "\n")
 	wanted, all := texts(t)
 	for piece, at := range wanted {
-		if !strings.Contains(page, piece) {
+		if !strings.Contains(listed, piece) {
 			t.Errorf("%s: %s has no entry for %q: say there what it means and what to do", at, troubleshooting, piece)
 		}
 	}
@@ -218,16 +208,8 @@ func TestTroubleshooting(t *testing.T) {
 // TestTroubleshootingHasEveryReason: the table of reasons has the text and the name of
 // each msg.Reason, and nothing else.
 func TestTroubleshootingHasEveryReason(t *testing.T) {
-	root, err := moduleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, troubleshooting))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var got, want []string
-	for _, e := range entries(string(text)) {
+	for _, e := range entries(page(t, troubleshooting)) {
 		if strings.HasPrefix(e.section, "Reasons") && len(e.texts) == 2 {
 			got = append(got, e.texts[0]+" "+e.texts[1])
 		}

@@ -102,14 +102,24 @@ func (d *dispatch) forward(req *msg.Request) {
 		c.large.deal()
 		return
 	}
-	switch s, why := p.owner(req); why {
-	case msg.OK:
+	if s := d.ownerOrRefuse(req); s != nil {
 		c.forwardTo(s, req)
-	case msg.CrossServer:
-		c.refuseCross(req)
-	default:
-		c.refuse(req, why)
 	}
+}
+
+// ownerOrRefuse is the server that owns the request's keys. If none does, the request is
+// refused, and it is nil.
+func (d *dispatch) ownerOrRefuse(req *msg.Request) *Server {
+	s, why := d.client.pool.owner(req)
+	switch why {
+	case msg.OK:
+		return s
+	case msg.CrossServer:
+		d.client.refuseCross(req)
+	default:
+		d.client.refuse(req, why)
+	}
+	return nil
 }
 
 // forwardTo sends the request to s.

@@ -107,10 +107,7 @@ func TestReloadWhileLargeRequestWaits(t *testing.T) {
 			c.turns(3)
 			keys := c.askLarge(p)
 			c.turns(turns)
-			c.renewed = true
-			for _, ctx := range c.loops {
-				ctx.Reconnect(c.topo, nil, int64(c.now+time.Minute))
-			}
+			c.reconnect(time.Minute)
 			c.turns(120)
 			c.askLarge(other)
 			c.turns(50)
@@ -125,11 +122,7 @@ func TestReloadWhileLargeRequestWaits(t *testing.T) {
 			}
 			c.turns(400)
 			for _, s := range c.stubs {
-				s.read()
-				for _, conn := range s.conns {
-					conn.answer(len(conn.todo))
-					conn.say(len(conn.out))
-				}
+				s.answerAll()
 			}
 			c.calm()
 			if n := c.arrived(keys...); n != len(keys) {

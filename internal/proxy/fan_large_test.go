@@ -190,19 +190,13 @@ func TestReconnectBetweenSlices(t *testing.T) {
 	c.turns(3)
 	keys := c.askLarge(p)
 	c.turns(60)
-	c.renewed = true
-	for _, ctx := range c.loops {
-		ctx.Reconnect(c.topo, nil, int64(c.now+time.Minute))
-	}
+	c.reconnect(time.Minute)
 	c.turns(400)
 	if n := c.arrived(keys...); n != 0 {
 		t.Errorf("%d keys were sent on other connections than the write before them", n)
 	}
 	for _, s := range c.stubs {
-		for _, conn := range s.conns {
-			conn.answer(len(conn.todo))
-			conn.say(len(conn.out))
-		}
+		s.answerAll()
 	}
 	c.calm()
 	if n := c.arrived(keys...); n != len(keys) {
@@ -234,10 +228,7 @@ func TestReloadBeforeWholeIsSent(t *testing.T) {
 	}
 	p.say(len(p.out))
 	c.turns(10)
-	c.renewed = true
-	for _, ctx := range c.loops {
-		ctx.Reconnect(c.topo, nil, int64(c.now+time.Minute))
-	}
+	c.reconnect(time.Minute)
 	c.turns(100)
 	if n := c.arrived(keys...); n != 0 {
 		t.Fatalf("%d keys were sent before the write was answered", n)
@@ -248,11 +239,7 @@ func TestReloadBeforeWholeIsSent(t *testing.T) {
 	c.reload(false)
 	c.turns(100)
 	for _, s := range c.stubs {
-		s.read()
-		for _, conn := range s.conns {
-			conn.answer(len(conn.todo))
-			conn.say(len(conn.out))
-		}
+		s.answerAll()
 	}
 	c.calm()
 	if n := c.arrived(keys...); n != len(keys) {

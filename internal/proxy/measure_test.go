@@ -26,13 +26,26 @@ func (c *conversation) ask(p *party, requests ...string) {
 
 // answerAll has one server answer all that it was asked.
 func (c *conversation) answerAll(server int) {
-	s := c.stubs[server]
+	c.stubs[server].answerAll()
+	c.calm()
+}
+
+// answerAll answers all that the server was asked.
+func (s *stub) answerAll() {
 	s.read()
 	for _, k := range s.conns {
 		k.answer(len(k.todo))
 		k.say(len(k.out))
 	}
-	c.calm()
+}
+
+// reconnect has the connections to all servers replaced, and gives those that there are
+// that long.
+func (c *conversation) reconnect(patience time.Duration) {
+	c.renewed = true
+	for _, ctx := range c.loops {
+		ctx.Reconnect(c.topo, nil, int64(c.now+patience))
+	}
 }
 
 // drain has p read what there is, whatever it is.

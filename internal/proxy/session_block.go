@@ -59,19 +59,12 @@ func (c *client) blocked() bool { return c.own != nil && c.own.block.m != nil }
 
 // block sends a request that waits at its server.
 func (d *dispatch) block(req *msg.Request) {
-	c, p := d.client, d.client.pool
 	if req.Nkeys > maxWatched {
-		c.refuse(req, msg.TooManyKeys)
+		d.client.refuse(req, msg.TooManyKeys)
 		return
 	}
-	s, why := p.owner(req)
-	switch why {
-	case msg.OK:
+	if s := d.ownerOrRefuse(req); s != nil {
 		d.blockAt(req, s)
-	case msg.CrossServer:
-		c.refuseCross(req)
-	default:
-		c.refuse(req, why)
 	}
 }
 

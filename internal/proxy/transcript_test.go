@@ -165,10 +165,7 @@ func (s *story) order(d *datadriven.TestData, who string) {
 		c.lines = indented(d.Input)
 		c.reload(false)
 	case "reconnect":
-		c.renewed = true
-		for _, ctx := range c.loops {
-			ctx.Reconnect(c.topo, nil, int64(c.now+time.Second))
-		}
+		c.reconnect(time.Second)
 	case "drain":
 		for _, ctx := range c.loops {
 			ctx.Drain(int64(c.now + time.Second))

@@ -117,6 +117,13 @@ func (c *command) keySpecs() []keySpec {
 	return []keySpec{one(first, k.first)}
 }
 
+// spec begins one half of a specification: its type, and a map of that many fields.
+func (w writer) spec(kind string, fields int) {
+	w.pair("type", kind)
+	w.bulkString("spec")
+	w.mapping(fields)
+}
+
 // describe appends the specification as COMMAND INFO has it.
 func (s *keySpec) describe(w writer) {
 	if s.note == "" {
@@ -131,39 +138,27 @@ func (s *keySpec) describe(w writer) {
 	w.mapping(2)
 	switch {
 	case s.at == 0:
-		w.pair("type", "unknown")
-		w.bulkString("spec")
-		w.mapping(0)
+		w.spec("unknown", 0)
 	case s.keyword != "":
-		w.pair("type", "keyword")
-		w.bulkString("spec")
-		w.mapping(2)
+		w.spec("keyword", 2)
 		w.pair("keyword", s.keyword)
 		w.count("startfrom", s.at)
 	default:
-		w.pair("type", "index")
-		w.bulkString("spec")
-		w.mapping(1)
+		w.spec("index", 1)
 		w.count("index", s.at)
 	}
 	w.bulkString("find_keys")
 	w.mapping(2)
 	switch {
 	case s.at == 0:
-		w.pair("type", "unknown")
-		w.bulkString("spec")
-		w.mapping(0)
+		w.spec("unknown", 0)
 	case s.counted:
-		w.pair("type", "keynum")
-		w.bulkString("spec")
-		w.mapping(3)
+		w.spec("keynum", 3)
 		w.count("keynumidx", 0)
 		w.count("firstkey", 1)
 		w.count("keystep", s.step)
 	default:
-		w.pair("type", "range")
-		w.bulkString("spec")
-		w.mapping(3)
+		w.spec("range", 3)
 		w.count("lastkey", s.last)
 		w.count("keystep", s.step)
 		w.count("limit", s.limit)
