@@ -86,7 +86,7 @@ func (t *timers) checkClients(now int64) {
 // closeIdle closes the clients that have been idle since the given time.
 func (t *timers) closeIdle(p *ServerPool, since int64) {
 	for c := range p.everyClient() {
-		if c.active < since && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == 0 {
+		if c.idleSince(since, c.Out().Len()) && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == 0 {
 			if !t.ctx.turn.room() {
 				p.checkBy(t.ctx.loop.Now())
 				return

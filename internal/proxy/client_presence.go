@@ -12,8 +12,8 @@ import (
 type presence struct {
 	// since is when the client came.
 	since int64
-	// active is when the client last sent something, or took some of its replies, lastType the command that it
-	// sent last.
+	// active is when the client last sent something, or took some of its replies, and
+	// lastType the command that it sent last.
 	active   int64
 	lastType msg.Type
 	// unreadSince is since when the client has had replies to read and not read any;
@@ -33,6 +33,12 @@ func (v *presence) came(now int64) { v.since, v.active = now, now }
 
 // seen notes that the client does something.
 func (v *presence) seen(now int64) { v.active = now }
+
+// idleSince reports whether the client has been idle since time t, if n bytes of replies
+// wait for it. Replies that came in this turn have not been offered to it yet: it is not.
+func (v *presence) idleSince(t int64, n int) bool {
+	return v.active < t && (n == 0 || v.unreadSince != 0)
+}
 
 // took notes that the client, or the kernel for it, took n bytes of its replies, and
 // that so many are left. soft is how many may be; 0: as many as there are. It returns 1

@@ -119,7 +119,6 @@ func (b *blocking) ended() (*msg.Msg, *serverConn) {
 	b.count()
 	conn.server.stats[stats.PrivateWaiting]--
 	c.waits &^= waitsForElement
-	c.seen(c.pool.ctx.loop.Now()) // who waited was not idle
 	if c.stash.Len() > 0 {
 		// What came behind it begins to wait for us only now.
 		c.stashedAt = c.pool.ctx.loop.Now()
