@@ -39,6 +39,12 @@ func Whole(c *Chain) View {
 	return View{near: c.head.Bytes(), n: c.n, chain: c, at: c.head}
 }
 
+// Set makes v the same view as of. It copies word by word: "*v = *of" copies by wide
+// loads, which wait for the narrow stores that have just made of (6 ns a request).
+func (v *View) Set(of *View) {
+	v.near, v.nearOff, v.n, v.chain, v.at = of.near, of.nearOff, of.n, of.chain, of.at
+}
+
 // Len is the number of bytes in the view.
 func (v *View) Len() int { return v.n }
 

@@ -102,24 +102,32 @@ func (d *dispatch) forward(req *msg.Request) {
 		c.large.deal()
 		return
 	}
-	if s := d.ownerOrRefuse(req); s != nil {
-		c.forwardTo(s, req)
+	s, why := p.owner(req)
+	if why != msg.OK {
+		d.refuseUnowned(req, why)
+		return
 	}
+	c.forwardTo(s, req)
 }
 
 // ownerOrRefuse is the server that owns the request's keys. If none does, the request is
 // refused, and it is nil.
 func (d *dispatch) ownerOrRefuse(req *msg.Request) *Server {
 	s, why := d.client.pool.owner(req)
-	switch why {
-	case msg.OK:
-		return s
-	case msg.CrossServer:
-		d.client.refuseCross(req)
-	default:
-		d.client.refuse(req, why)
+	if why != msg.OK {
+		d.refuseUnowned(req, why)
+		return nil
 	}
-	return nil
+	return s
+}
+
+// refuseUnowned refuses a request whose keys have no owner, for the reason why not.
+func (d *dispatch) refuseUnowned(req *msg.Request, why msg.Reason) {
+	if why == msg.CrossServer {
+		d.client.refuseCross(req)
+		return
+	}
+	d.client.refuse(req, why)
 }
 
 // forwardTo sends the request to s.
@@ -168,16 +176,18 @@ func (d *dispatch) pass(m *msg.Msg, req *msg.Request, conn *serverConn) {
 
 // write appends the request to out, with what is to be left out replaced.
 func (d *dispatch) write(req *msg.Request, out *mbuf.Chain) {
-	c := d.client
-	bufs := c.pool.ctx.bufs
-	size := req.View.Len()
-	if omit := req.Omit; omit.Len == 0 {
-		req.View.AppendTo(bufs, out, 0, size)
-	} else {
-		req.View.AppendTo(bufs, out, 0, int(omit.Off))
-		out.AppendString(bufs, req.Instead)
-		req.View.AppendTo(bufs, out, omit.End(), size-omit.End())
+	bufs, size := d.client.pool.ctx.bufs, req.View.Len()
+	if req.Omit.Len != 0 {
+		writeWithout(bufs, out, req, size)
+		return
 	}
+	req.View.AppendTo(bufs, out, 0, size)
+}
+
+func writeWithout(bufs *mbuf.Pool, out *mbuf.Chain, req *msg.Request, size int) {
+	req.View.AppendTo(bufs, out, 0, int(req.Omit.Off))
+	out.AppendString(bufs, req.Instead)
+	req.View.AppendTo(bufs, out, req.Omit.End(), size-req.Omit.End())
 }
 
 // conn is the client's connection to s, opened if need be, for a request or a part

@@ -285,7 +285,7 @@ func (m *memory) feed(c *client) bool {
 		}
 		return true
 	}
-	if (c.waits == 0 || c.waited(c.inFlight() == 0)) && c.within(2) {
+	if (c.waits == 0 || c.waited(c.inFlight() == 0)) && c.within(1) {
 		c.resume()
 	}
 	return c.state != clientOpen || c.stash.Len() == 0 || !m.scarce(c)

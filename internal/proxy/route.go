@@ -52,10 +52,17 @@ func (r *router) goBy(s *topology.Snapshot) {
 // routes is what requests go by now: servers whose time of ejection is over are tried
 // again.
 func (r *router) routes() *topology.Snapshot {
+	if r.snap.MayGoStale() {
+		r.tryAgain()
+	}
+	return r.snap
+}
+
+// tryAgain puts the servers whose time of ejection is over back on the ring.
+func (r *router) tryAgain() {
 	if now := r.ctx.loop.Now(); r.snap.IsStale(now) {
 		r.take(r.topo.Current(now, r.back))
 	}
-	return r.snap
 }
 
 // take goes by a snapshot from now on, if it has the servers that are known. Other
@@ -76,11 +83,13 @@ func (r *router) intent(req *msg.Request) route.Intent {
 
 // random is a number for keys that are dealt at random; others need none.
 func (r *router) random() uint32 {
-	if !r.snap.Table.IsRandom() {
-		return 0
+	if r.snap.Table.IsRandom() {
+		return r.draw()
 	}
-	return uint32(r.ctx.rnd.Uint64())
+	return 0
 }
+
+func (r *router) draw() uint32 { return uint32(r.ctx.rnd.Uint64()) }
 
 // to is the first choice of a shard's servers.
 func (r *router) to(shard int, intent route.Intent) *Server {
@@ -101,6 +110,9 @@ func (r *router) owner(req *msg.Request) (*Server, msg.Reason) {
 // shard is the shard of all keys of req.
 func (r *router) shard(req *msg.Request) (int, msg.Reason) {
 	ctx, table := r.ctx, r.routes().Table
+	if table.NumShards() == 1 {
+		return found(table.Shard(nil, 0))
+	}
 	// One number for all keys, so that a random owner is one owner.
 	rnd := r.random()
 	if req.PlaceKey != nil {
@@ -110,7 +122,7 @@ func (r *router) shard(req *msg.Request) (int, msg.Reason) {
 	var key, other []byte
 	key, ctx.key1 = req.View.Bytes(int(k.Off), int(k.Len), ctx.key1)
 	first, why := found(table.Shard(key, rnd))
-	if req.Nkeys == 1 || table.NumShards() == 1 || why != msg.OK {
+	if req.Nkeys == 1 || why != msg.OK {
 		return first, why
 	}
 	for i := 1; i < req.Nkeys; i++ {

@@ -61,7 +61,14 @@ func (k *keySampler) set(m Measures) {
 
 // sampleIfDue samples the request of m, if it is its turn.
 func (k *keySampler) sampleIfDue(p *ServerPool, req *msg.Request, m *msg.Msg) {
-	if k.left--; k.left < 0 {
+	if k.left--; k.left < 0 || k.notes > 0 || req.View.Len() > k.largeRequest {
+		k.sampleDue(p, req, m)
+	}
+}
+
+// sampleDue takes the samples of the request of m whose turn it is.
+func (k *keySampler) sampleDue(p *ServerPool, req *msg.Request, m *msg.Msg) {
+	if k.left < 0 {
 		k.sample(p, req)
 	}
 	if k.notes > 0 {

@@ -26,6 +26,10 @@ type Snapshot struct {
 // SameServers reports whether both have the same servers at the same places.
 func (s *Snapshot) SameServers(other *Snapshot) bool { return s.Members == other.Members }
 
+// MayGoStale reports whether the table lacks servers that are to be tried again at some
+// time.
+func (s *Snapshot) MayGoStale() bool { return s.retryAt != 0 }
+
 // IsStale reports whether servers are to be tried again at time now that the table does
 // not know of.
 func (s *Snapshot) IsStale(now int64) bool { return s.retryAt != 0 && now > s.retryAt }

@@ -418,7 +418,7 @@ func (p *requestParser) Ready(*mbuf.View, int) (read int, ready bool) { return 0
 // Finish implements msg.RequestParser.
 func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	invariant.Check(v.Len() == p.size, "memcache: the view is not the request that was parsed")
-	p.req.View = v
+	p.req.View.Set(&v)
 	p.state, p.size = inLine, 0
 	p.cr, p.bad = false, false
 	p.head = p.head[:0]

@@ -430,7 +430,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		v = mbuf.Flat(p.inl.resp)
 		p.inl.used = false
 	}
-	r.View = v
+	r.View.Set(&v)
 	r.Error, r.PlaceKey, r.Aside = "", nil, false
 	r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
 	if r.Omit.Len > 0 {
