@@ -9,6 +9,9 @@ import (
 	"nuthatch/internal/proxy"
 )
 
+// A drain of the process: the listeners, the wait, the end. What becomes of each client and
+// connection on its loop is in proxy/drain.go.
+
 // drainPoll is how often a draining proxy checks whether its clients are gone.
 const drainPoll = 5 * time.Millisecond
 

@@ -108,7 +108,7 @@ func (j *journal) reloaded(c *preview.Change, file, by string) {
 		j.reloadedPool(&c.Pools[i])
 	}
 	for _, n := range c.NotApplied {
-		j.log.Warn("reload: setting not applied", append(changeAttrs(n.Pool, n.Change), slog.String("why", n.Why))...)
+		j.log.Warn("reload: setting not applied", append(changeAttrs(n.Pool, n.Change), slog.String("reason", n.Why))...)
 	}
 }
 
@@ -122,10 +122,10 @@ func (j *journal) reloadedPool(p *preview.Pool) {
 			slog.String("old", s.Old), slog.String("new", s.New))
 	}
 	for _, k := range p.Keys {
-		j.log.Notice("reload: keys moved", pool, slog.String("which", k.Which), slog.String("share", preview.Percent(k.Moved)))
+		j.log.Notice("reload: keys moved", pool, slog.String("keys", k.Which), slog.String("share", preview.Percent(k.Moved)))
 	}
 	for _, w := range p.Warnings {
-		j.log.Warn("reload: keys moved without need", pool, slog.String("what", w.What), slog.String("instead", w.Instead))
+		j.log.Warn("reload: keys moved without need", pool, slog.String("reason", w.What), slog.String("advice", w.Instead))
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 )
 
 // Reload reads the configuration file again and makes it the one in force. It
-// is applied as a whole or not at all; the error has every reason why not.
+// is applied as a whole or not at all; the error has every reason why not. This is the
+// process's part; that of each loop is in proxy/reload.go.
 //
 //	prepare: what can fail, each step with its undo        commit: what cannot
 //	read, check ─► tokens ─► listeners ─► names looked up ─► every loop, between two ─► what is no longer

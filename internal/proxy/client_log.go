@@ -99,65 +99,9 @@ func logClosed(c *client) {
 		if !ok {
 			return
 		}
-		attrs = append(attrs, slog.Int("unread", c.Out().Len()), slog.Int("more_not_logged", missed))
+		attrs = append(attrs, slog.Int("unread", c.Out().Len()), slog.Int("left_out", missed))
 	}
 	ctx.log.Log(level, "closed client", attrs...)
-}
-
-// attrs names the server connection in a log line.
-func (c *serverConn) attrs() []slog.Attr {
-	return []slog.Attr{
-		slog.String("pool", c.pool.conf.Name),
-		slog.String("server", c.server.conf.Text),
-		slog.String("name", c.server.conf.StatsName()),
-		slog.Int("fd", c.FD()),
-	}
-}
-
-// reasonAttr tells why something happened to a connection to a server.
-func reasonAttr(why msg.Reason) slog.Attr {
-	if why == msg.ServerEOF {
-		return slog.String("reason", "eof") // clients read nutcracker's word for it
-	}
-	return slog.String("reason", why.String())
-}
-
-// attrs names the server in a log line.
-func (s *Server) attrs() []slog.Attr {
-	return []slog.Attr{
-		slog.String("pool", s.pool.conf.Name), slog.String("server", s.conf.Text), slog.String("name", s.conf.StatsName()),
-	}
-}
-
-func (c *serverConn) logClose(why msg.Reason) {
-	level := logging.Warn
-	switch {
-	case isEnd(why) && c.Open() && c.queue.Len() == 0:
-		level = logging.Notice // a server may close what is idle
-	case why == msg.OK:
-		level = logging.Info
-	}
-	if level, missed, ok := c.server.mayLog(level, &c.server.closePace); ok {
-		reason := why.String()
-		if why == msg.ServerEOF {
-			reason = "eof"
-		}
-		if why == msg.OK {
-			reason = "idle"
-		}
-		c.pool.ctx.log.Log(level, "closed server connection", append(c.attrs(),
-			slog.String("reason", reason),
-			slog.Int("outstanding", c.queue.Len()),
-			slog.Int("more_not_logged", missed))...)
-	}
-}
-
-func (c *serverConn) logBadReply(err *msg.ProtocolError) {
-	if level, missed, ok := c.server.mayLog(logging.Err, &c.server.badReplyPace); ok {
-		c.pool.ctx.log.Log(level, "server sent an invalid reply", append(c.attrs(),
-			slog.String("fault", err.Msg),
-			slog.Int("more_not_logged", missed))...)
-	}
 }
 
 // tellCut notes that clients begin to be cut for what they may not do.
@@ -186,7 +130,7 @@ func logRefused(p *ServerPool, fd int, why msg.Reason) {
 		return
 	}
 	ctx.log.Warn(text, slog.String("pool", p.conf.Name), slog.String("peer", ctx.loop.PeerName(fd)),
-		slog.Int("limit", limit), slog.Int("more_not_logged", missed))
+		slog.Int("limit", limit), slog.Int("left_out", missed))
 }
 
 func (l *Listener) logAcceptError(err syscall.Errno) {
@@ -197,6 +141,6 @@ func (l *Listener) logAcceptError(err syscall.Errno) {
 	if missed, ok := l.pace.pass(l.ctx.loop.Now()); ok {
 		log.Log(logging.Err, "cannot accept clients", slog.String("listen", l.ctx.loop.LocalName(l.fd)),
 			slog.String("reason", err.Error()), durationAttr("pause", time.Duration(acceptPause)),
-			slog.Int("more_not_logged", missed))
+			slog.Int("left_out", missed))
 	}
 }

@@ -17,7 +17,7 @@ import (
 // A logLine is what the tests look at in a line.
 type logLine struct {
 	Level, Msg, Server string
-	More               int `json:"more_not_logged"`
+	More               int `json:"left_out"`
 	Left               int `json:"left_out"`
 }
 

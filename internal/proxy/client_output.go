@@ -115,25 +115,3 @@ func countRefused(p *ServerPool, why msg.Reason) {
 	p.stats.Values[stats.ClientsRefused]++
 	p.stats.Vectors[stats.RefusedClients][why]++
 }
-
-// A pace lets one line of a kind into the log each second, and counts the
-// others.
-type pace struct {
-	next   int64
-	missed int
-}
-
-// pass reports whether a line may be written at time now, and how many were
-// left out since the last one.
-func (p *pace) pass(now int64) (missed int, ok bool) { return p.passAfter(now, int64(time.Second)) }
-
-// passAfter is pass, with a line in each period.
-func (p *pace) passAfter(now, period int64) (missed int, ok bool) {
-	if now < p.next {
-		p.missed++
-		return 0, false
-	}
-	missed, p.missed = p.missed, 0
-	p.next = now + period
-	return missed, true
-}

@@ -139,5 +139,5 @@ func (p *ServerPool) tellLarge(m *msg.Msg, s *Server) {
 	if own {
 		text, bound = "a server's answer to the proxy itself is too large: it is dropped", slog.Int64("limit", min(maxAnswer, m.MaxReply()))
 	}
-	p.ctx.log.Warn(text, append(attrs, bound, slog.Int("more_not_logged", missed))...)
+	p.ctx.log.Warn(text, append(attrs, bound, slog.Int("left_out", missed))...)
 }

@@ -130,7 +130,7 @@ func (s *Server) refuseBusy(c *serverConn) msg.Reason {
 	ctx := s.pool.ctx
 	if missed, ok := s.busyPace.pass(ctx.loop.Now()); ok {
 		ctx.log.Warn("server busy: requests are refused", append(c.attrs(),
-			slog.Int("queued", c.queue.Len()), slog.Int("unsent_bytes", c.Out().Len()), slog.Int("not_logged", missed))...)
+			slog.Int("queued", c.queue.Len()), slog.Int("unsent_bytes", c.Out().Len()), slog.Int("left_out", missed))...)
 	}
 	return msg.ServerBusy
 }

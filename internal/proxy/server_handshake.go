@@ -96,7 +96,7 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	if objection != "" {
 		if missed, ok := c.server.objectionPace.passAfter(ctx.loop.Now(), troublePeriod); ok {
 			ctx.log.Warn("server refused a part of the handshake", append(c.attrs(),
-				slog.String("reply", objection), slog.Int("more_not_logged", missed))...)
+				slog.String("reply", objection), slog.Int("left_out", missed))...)
 		}
 	}
 	if unfit != msg.OK {

@@ -99,7 +99,7 @@ func (s *Server) logTried() {
 	now := s.pool.ctx.loop.Now()
 	if missed, ok := s.triedPace.passAfter(now, troublePeriod); ok {
 		text := Subject(s.conf) + " is tried again"
-		s.pool.ctx.log.Notice(text, append(s.attrs(), slog.Int("more_not_logged", missed))...)
+		s.pool.ctx.log.Notice(text, append(s.attrs(), slog.Int("left_out", missed))...)
 		s.pool.ctx.identity.Events().AddChange(s.event(events.ServerTried, msg.OK, text))
 	}
 }
@@ -144,5 +144,61 @@ func ReasonText(why msg.Reason) string {
 		return "its reply does not fit the request"
 	default:
 		return why.String()
+	}
+}
+
+// attrs names the server connection in a log line.
+func (c *serverConn) attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.String("pool", c.pool.conf.Name),
+		slog.String("server", c.server.conf.Text),
+		slog.String("name", c.server.conf.StatsName()),
+		slog.Int("fd", c.FD()),
+	}
+}
+
+// reasonAttr tells why something happened to a connection to a server.
+func reasonAttr(why msg.Reason) slog.Attr {
+	if why == msg.ServerEOF {
+		return slog.String("reason", "eof") // clients read nutcracker's word for it
+	}
+	return slog.String("reason", why.String())
+}
+
+// attrs names the server in a log line.
+func (s *Server) attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.String("pool", s.pool.conf.Name), slog.String("server", s.conf.Text), slog.String("name", s.conf.StatsName()),
+	}
+}
+
+func (c *serverConn) logClose(why msg.Reason) {
+	level := logging.Warn
+	switch {
+	case isEnd(why) && c.Open() && c.queue.Len() == 0:
+		level = logging.Notice // a server may close what is idle
+	case why == msg.OK:
+		level = logging.Info
+	}
+	if level, missed, ok := c.server.mayLog(level, &c.server.closePace); ok {
+		reason := why.String()
+		if why == msg.ServerEOF {
+			reason = "eof"
+		}
+		if why == msg.OK {
+			reason = "idle"
+		}
+		c.pool.ctx.log.Log(level, "closed server connection", append(c.attrs(),
+			slog.String("reason", reason),
+			slog.Int("outstanding", c.queue.Len()),
+			slog.Int("left_out", missed))...)
+	}
+}
+
+func (c *serverConn) logBadReply(err *msg.ProtocolError) {
+	if level, missed, ok := c.server.mayLog(logging.Err, &c.server.badReplyPace); ok {
+		c.pool.ctx.log.Log(level, "server sent an invalid reply", append(c.attrs(),
+			slog.String("reason", err.Msg),
+			slog.Int("left_out", missed))...)
 	}
 }

@@ -188,6 +188,6 @@ func (r *rescue) retry(again []*msg.Msg, why msg.Reason) {
 	s.stats[stats.Retries] += int64(len(again))
 	if missed, ok := c.pool.retryPace.pass(ctx.loop.Now()); ok {
 		ctx.log.Notice("requests sent again on a fresh connection", append(s.attrs(),
-			slog.Int("requests", len(again)), reasonAttr(why), slog.Int("not_logged", missed))...)
+			slog.Int("requests", len(again)), reasonAttr(why), slog.Int("left_out", missed))...)
 	}
 }

@@ -58,7 +58,7 @@ func logFailedSelect(c *client) {
 		follows = "it goes on in the database where it was"
 	}
 	p.ctx.log.Warn("client did not get the database that it asked for", append(clientAttrs(c),
-		slog.String("database", c.session.Asked), slog.String("follows", follows), slog.Int("more_not_logged", missed))...)
+		slog.String("database", c.session.Asked), slog.String("follows", follows), slog.Int("left_out", missed))...)
 }
 
 // sessions applies the pool's new configuration to its clients' sessions.

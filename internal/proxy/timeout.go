@@ -166,7 +166,7 @@ func tellExpired(p *ServerPool, n int) {
 		return
 	}
 	p.ctx.log.Warn("requests took longer than request_timeout", slog.String("pool", p.conf.Name),
-		slog.Int("requests", n), slog.Int("not_logged", missed))
+		slog.Int("requests", n), slog.Int("left_out", missed))
 }
 
 // idleLooks is how often a connection to a server must be found unused, one after

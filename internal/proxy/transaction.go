@@ -391,7 +391,7 @@ func (k *transactions) abortLargest() {
 	}
 	if missed, ok := k.abortPace.pass(ctx.loop.Now()); ok {
 		ctx.log.Warn("transactions are aborted for lack of memory: their EXEC will fail",
-			slog.Int("transactions", aborted), slog.Int("bytes", freed), slog.Int("more_not_logged", missed))
+			slog.Int("transactions", aborted), slog.Int("bytes", freed), slog.Int("left_out", missed))
 	}
 }
 

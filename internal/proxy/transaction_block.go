@@ -85,7 +85,7 @@ func (f *proof) refuse() {
 	f.proven, f.until = false, ctx.loop.Now()+unfitPause
 	if missed, ok := c.server.multiPace.passAfter(ctx.loop.Now(), troublePeriod); ok {
 		ctx.log.Warn("server does not allow transactions: they are refused", append(c.attrs(),
-			slog.String("error", f.objection), slog.Int("more_not_logged", missed))...)
+			slog.String("error", f.objection), slog.Int("left_out", missed))...)
 	}
 }
 

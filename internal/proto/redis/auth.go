@@ -1,12 +1,8 @@
 package redis
 
-import (
-	"strconv"
+import "nuthatch/internal/msg"
 
-	"nuthatch/internal/msg"
-)
-
-// What a client says about itself: AUTH, HELLO, CLIENT.
+// How a client introduces itself: AUTH, HELLO, RESET.
 
 // The answers to AUTH. Where nutcracker has one, it is nutcracker's to the byte.
 const (
@@ -24,10 +20,7 @@ const (
 // defaultUser is the one user that there is.
 const defaultUser = "default"
 
-// maxClientName bounds what CLIENT SETNAME may set, in bytes.
-const maxClientName = 1 << 10
-
-// An introducer answers that.
+// An introducer answers the requests with which clients introduce themselves.
 type introducer struct {
 	*rules
 	words *wordReader // the protocol's
@@ -164,19 +157,6 @@ func version(l msg.Lane) int64 {
 	return 2
 }
 
-// nameFault is why the i-th word of a request cannot be a client's name, or nothing.
-func nameFault(req *msg.Request, i int, r *wordReader) string {
-	if req.Args[i].Len > maxClientName {
-		return "Client names cannot be longer than " + strconv.Itoa(maxClientName) + " bytes."
-	}
-	for _, c := range r.word(req, i) {
-		if c < '!' || c > '~' {
-			return "Client names cannot contain spaces, newlines or special characters."
-		}
-	}
-	return ""
-}
-
 // answerReset makes the session as new.
 func (n *introducer) answerReset(s *msg.Session, w writer) {
 	s.Name = ""
@@ -188,56 +168,4 @@ func (n *introducer) answerReset(s *msg.Session, w writer) {
 		s.Replies, s.Muted = msg.RepliesOn, false
 	}
 	w.status("RESET")
-}
-
-// answerClient answers the subcommands with which clients introduce themselves.
-func (n *introducer) answerClient(req *msg.Request, s *msg.Session, w writer) {
-	switch commands[req.Type].sub {
-	case "setname":
-		if fault := nameFault(req, 2, n.words); fault != "" {
-			w.fail("ERR ", fault)
-			return
-		}
-		s.Name = string(n.words.word(req, 2))
-		w.ok()
-	case "getname":
-		if s.Name == "" {
-			w.null()
-			return
-		}
-		w.bulkString(s.Name)
-	case "id":
-		w.integer(int64(s.ID))
-	case "setinfo":
-		setInfo(req, n.words, s, w)
-	case "reply":
-		switchReplies(req, n.words, s, w)
-	case "no-evict", "no-touch": // they make no difference to a proxy
-		if !n.words.is(req, 2, "on") && !n.words.is(req, 2, "off") {
-			w.fail("ERR ", syntaxError)
-			return
-		}
-		w.ok()
-	default: // nor does the rest
-		w.ok()
-	}
-}
-
-// switchReplies is CLIENT REPLY. What is switched off are the client's replies
-// alone: servers answer as ever, and the proxy drops the answers in their turn.
-func switchReplies(req *msg.Request, r *wordReader, s *msg.Session, w writer) {
-	switch {
-	case r.is(req, 2, "on"):
-		s.Replies, s.Muted = msg.RepliesOn, false
-		w.ok()
-	case r.is(req, 2, "off"):
-		s.Replies, s.Muted = msg.RepliesOff, true
-	case r.is(req, 2, "skip"):
-		if s.Replies != msg.RepliesOff {
-			s.Replies = msg.RepliesSkip
-		}
-		s.Muted = true
-	default:
-		w.fail("ERR ", syntaxError)
-	}
 }

@@ -342,29 +342,3 @@ func (p *Protocol) inquireUnblock(req *msg.Request, q *inquiry) (fault string) {
 	q.id, q.none = uint64(max(id, 0)), id <= 0
 	return ""
 }
-
-// setInfo is CLIENT SETINFO.
-func setInfo(req *msg.Request, r *wordReader, s *msg.Session, w writer) {
-	value := r.word(req, 3)
-	for _, c := range value {
-		if c < '!' || c > '~' {
-			w.fail("ERR ", strings.ToLower(plain(r.word(req, 2), maxShown)), " cannot contain spaces, newlines or special characters.")
-			return
-		}
-	}
-	if req.Args[3].Len > maxClientName {
-		w.fail("ERR library names and versions cannot be longer than ", strconv.Itoa(maxClientName), " bytes.")
-		return
-	}
-	text := string(value)
-	switch {
-	case r.is(req, 2, "lib-name"):
-		s.LibName = text
-	case r.is(req, 2, "lib-ver"):
-		s.LibVersion = text
-	default:
-		w.fail("ERR Unrecognized option '", plain(r.word(req, 2), maxShown), "'")
-		return
-	}
-	w.ok()
-}

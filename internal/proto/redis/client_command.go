@@ -1,0 +1,105 @@
+package redis
+
+import (
+	"strconv"
+	"strings"
+
+	"nuthatch/internal/msg"
+)
+
+// The subcommands of CLIENT that are about the client itself. CLIENT LIST, INFO, KILL and
+// UNBLOCK, which are about the pool's clients, are in client_list.go.
+
+// maxClientName bounds what CLIENT SETNAME may set, in bytes.
+const maxClientName = 1 << 10
+
+// answerClient answers the subcommands with which clients introduce themselves.
+func (n *introducer) answerClient(req *msg.Request, s *msg.Session, w writer) {
+	switch commands[req.Type].sub {
+	case "setname":
+		if fault := nameFault(req, 2, n.words); fault != "" {
+			w.fail("ERR ", fault)
+			return
+		}
+		s.Name = string(n.words.word(req, 2))
+		w.ok()
+	case "getname":
+		if s.Name == "" {
+			w.null()
+			return
+		}
+		w.bulkString(s.Name)
+	case "id":
+		w.integer(int64(s.ID))
+	case "setinfo":
+		setInfo(req, n.words, s, w)
+	case "reply":
+		switchReplies(req, n.words, s, w)
+	case "no-evict", "no-touch": // they make no difference to a proxy
+		if !n.words.is(req, 2, "on") && !n.words.is(req, 2, "off") {
+			w.fail("ERR ", syntaxError)
+			return
+		}
+		w.ok()
+	default: // nor does the rest
+		w.ok()
+	}
+}
+
+// switchReplies is CLIENT REPLY. What is switched off are the client's replies
+// alone: servers answer as ever, and the proxy drops the answers in their turn.
+func switchReplies(req *msg.Request, r *wordReader, s *msg.Session, w writer) {
+	switch {
+	case r.is(req, 2, "on"):
+		s.Replies, s.Muted = msg.RepliesOn, false
+		w.ok()
+	case r.is(req, 2, "off"):
+		s.Replies, s.Muted = msg.RepliesOff, true
+	case r.is(req, 2, "skip"):
+		if s.Replies != msg.RepliesOff {
+			s.Replies = msg.RepliesSkip
+		}
+		s.Muted = true
+	default:
+		w.fail("ERR ", syntaxError)
+	}
+}
+
+// setInfo is CLIENT SETINFO.
+func setInfo(req *msg.Request, r *wordReader, s *msg.Session, w writer) {
+	value := r.word(req, 3)
+	for _, c := range value {
+		if c < '!' || c > '~' {
+			w.fail("ERR ", strings.ToLower(plain(r.word(req, 2), maxShown)), " cannot contain spaces, newlines or special characters.")
+			return
+		}
+	}
+	if req.Args[3].Len > maxClientName {
+		w.fail("ERR library names and versions cannot be longer than ", strconv.Itoa(maxClientName), " bytes.")
+		return
+	}
+	text := string(value)
+	switch {
+	case r.is(req, 2, "lib-name"):
+		s.LibName = text
+	case r.is(req, 2, "lib-ver"):
+		s.LibVersion = text
+	default:
+		w.fail("ERR Unrecognized option '", plain(r.word(req, 2), maxShown), "'")
+		return
+	}
+	w.ok()
+}
+
+// nameFault is why the i-th word of a request cannot be a client's name, or nothing.
+func nameFault(req *msg.Request, i int, r *wordReader) string {
+	if req.Args[i].Len > maxClientName {
+		return "Client names cannot be longer than " + strconv.Itoa(maxClientName) + " bytes."
+	}
+	for _, c := range r.word(req, i) {
+		if c < '!' || c > '~' {
+			return "Client names cannot contain spaces, newlines or special characters."
+		}
+	}
+	return ""
+}
