@@ -2,9 +2,9 @@ package proxy
 
 import "nuthatch/internal/topology"
 
-// Pause makes the clients of the pool of t wait: requests that come are not
-// taken, and clients that sent some are not read from. Requests in flight go on.
-// It must run on the loop.
+// Pause makes the clients of t's pool wait: no more requests are taken, and a client
+// that has sent one is not read from. Requests in flight go on. It must run on the
+// loop.
 func (ctx *Context) Pause(t *topology.Topology) {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil {
@@ -46,8 +46,8 @@ func (p *ServerPool) resume() {
 	}
 }
 
-// InFlight is how many requests of the pool of t have been taken and not yet
-// answered, but for those that wait at servers. It must run on the loop.
+// InFlight is how many requests of t's pool have been taken and not yet answered.
+// Requests that wait at servers (BLPOP) do not count. It must run on the loop.
 func (ctx *Context) InFlight(t *topology.Topology) int {
 	n := 0
 	if p := ctx.poolOf(t.Lineage); p != nil {
@@ -72,9 +72,9 @@ func (ctx *Context) Kill(id uint64) bool {
 	return false
 }
 
-// Reconnect replaces the connections to the servers of the pool of t, or only
-// to h if that is not nil. The old ones finish what they have, at most until
-// by. It must run on the loop.
+// Reconnect replaces the connections to the servers of t's pool, or only those to h if
+// h is not nil. The old ones answer the requests that they have, until time by at the
+// latest. It must run on the loop.
 func (ctx *Context) Reconnect(t *topology.Topology, h *topology.Health, by int64) {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil {

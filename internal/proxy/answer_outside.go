@@ -2,8 +2,8 @@ package proxy
 
 import "nuthatch/internal/msg"
 
-// report has the request answered outside the loops, in its turn: about what all
-// of them have counted, say.
+// report has the request answered outside the loops. Such a request is about the whole
+// process, for example about what all loops have counted. The reply leaves in its turn.
 func (d *dispatch) report(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	ctx := p.ctx
@@ -27,11 +27,12 @@ func (d *dispatch) report(req *msg.Request) {
 	}
 }
 
-// reportSlice is how much of a reply that was made outside the loops is copied at a
-// time, in bytes.
+// reportSlice is how many bytes of a reply that was made outside the loops are copied
+// at a time.
 const reportSlice = 256 << 10
 
-// An arrival is a reply that was made outside the loops, as far as it is not copied.
+// An arrival is a reply that was made outside the loops. rest is the part that is not
+// copied yet.
 type arrival struct {
 	client *client
 	m      *msg.Msg

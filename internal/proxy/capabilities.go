@@ -59,9 +59,9 @@ type Greeter interface {
 	// Handshake appends the handshake of a connection of a lane, and returns how many
 	// replies it will bring. Each is given to HandshakeReply, and no client gets it.
 	Handshake(lane msg.Lane, p *mbuf.Pool, out *mbuf.Chain) int
-	// HandshakeReply looks at the i-th reply of the handshake, flat in b. The text
-	// is the server's error, empty if it agreed. With a reason the connection does
-	// not fit the lane, and must not be used.
+	// HandshakeReply looks at the i-th reply of the handshake, which is b. objection is
+	// the server's error, empty if the server agreed. If unfit is not msg.OK, the
+	// connection does not fit the lane and must not be used.
 	HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason)
 	// Restore appends what a server must be told again after it may have
 	// restarted, and returns how many replies that will bring.
@@ -76,23 +76,22 @@ type SessionKeeper interface {
 	// Adopt fits the session of a client to the pool's new configuration after a
 	// reload.
 	Adopt(s *msg.Session)
-	// Allows is not ok if a request is not to be carried out for what the client said, or
-	// did not say, before: it has not logged in, or s.Bars. It is asked only of sessions of
-	// that kind.
+	// Allows reports whether the request may be carried out. Earlier requests decide
+	// that: the client has not logged in, or a bit of s.Bars is set. It is asked only
+	// for such sessions.
 	Allows(req *msg.Request, s *msg.Session) (ok bool)
 }
 
-// A Learner understands some requests only with the help of a server (msg.Learn).
+// A Learner needs a server's help to understand some requests (msg.Learn).
 type Learner interface {
-	// Ask appends the question about a request, for a server on the default lane, and
-	// returns its topic: one answer is good for all requests with the same topic. If it
-	// appends nothing, a Reporter finds the answer out. It is not ok if there is nothing
-	// to ask.
+	// Ask appends the question about a request, for a server on the default lane. It
+	// returns the question's topic: one answer holds for all requests with the same
+	// topic. If Ask appends nothing, a Reporter finds the answer. If there is nothing
+	// to ask, ok is false.
 	Ask(req *msg.Request, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain) (topic string, ok bool)
-	// Learn keeps what a server's answer, flat in reply, says about the topic, for
-	// all loops; the request is then parsed again. If the reply is no answer the
-	// text is what the server says instead. A request that is still unknown after
-	// that is answered here.
+	// Learn keeps what a server's answer says about the topic, for all loops. Then the
+	// request is parsed again. If the reply is no answer, objection is what the server
+	// said. A request that is still unknown after that is answered by Local.
 	Learn(topic string, reply []byte) (objection string)
 }
 
@@ -113,15 +112,15 @@ type ServerChooser interface {
 
 // An Inquirer answers requests about the pool's clients (msg.Gather).
 type Inquirer interface {
-	// Inquire is what such a request wants to know. If it is about clients that the
-	// request names one by one, these are appended to words, for ReadIDs.
+	// Inquire is what the request asks. If the request names clients one by one, their
+	// names are appended to words, for ReadIDs.
 	Inquire(req *msg.Request, s *msg.Session, p *mbuf.Pool, words *mbuf.Chain) (about msg.Inquiry, ok bool)
 }
 
 // A Reporter answers requests about the whole process (msg.Report).
 type Reporter interface {
-	// Report is what finds out the reply, and calls reply with it, once, on any
-	// goroutine. It is called outside the event loops.
+	// Report returns a function that makes the reply. find calls reply once, on any
+	// goroutine. find must be called outside the event loops.
 	Report(req *msg.Request, s *msg.Session) (find func(reply func([]byte)), ok bool)
 }
 
@@ -141,7 +140,7 @@ type CrossRefuser interface {
 
 // A ServerCounter judges requests by how many servers a pool has.
 type ServerCounter interface {
-	// SetServers tells how many there are from now on, for parsers that are made after
-	// that, and those that Adopt them.
+	// SetServers says how many servers there are from now on. It holds for parsers that
+	// are made later, and for those that Adopt one of them.
 	SetServers(n int)
 }

@@ -41,7 +41,7 @@ type client struct {
 	// owned by the loop
 	//
 	// account is what the client holds, intake its bytes that are not taken yet,
-	// presence when it was last seen.
+	// presence when it was last active.
 	account
 	intake
 	presence
@@ -62,14 +62,15 @@ type client struct {
 	// gatherings are the requests about clients, in their order, that are not
 	// answered.
 	gatherings []*gathering
-	// asks is the question that the client waits for, askPrev and askNext are its
-	// neighbours among those that do, and answered is the one that it last waited for.
+	// asks is the question whose answer the client waits for. askPrev and askNext are
+	// its neighbours among the clients that wait for the same answer. answered is the
+	// question that it waited for last.
 	asks, answered   *question
 	askPrev, askNext *client
 
-	// own is what the client has, or had, to itself at servers; nil: nothing yet.
+	// own is the client's private connections to servers; nil if it never had one.
 	own *own
-	// large is the client's request that is done in slices, or nil.
+	// large is the client's request that is worked on in slices, or nil.
 	//
 	// Invariant: not nil as long as the client waits for slices.
 	large *largeRequest
@@ -205,8 +206,8 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 	}
 }
 
-// Grant implements eventloop.Handler: when memory is scarce little is received, and
-// nothing when there is none.
+// Grant implements eventloop.Handler. If memory is scarce, little is received; if there
+// is none, nothing.
 func (c *client) Grant() int {
 	ctx := c.pool.ctx
 	ctx.memory.weigh()
@@ -220,9 +221,8 @@ func (c *client) Grant() int {
 	return sip
 }
 
-// admits reports whether there is room for one more request: within the bounds
-// on requests and on bytes, the replies that are to come included, or nothing in
-// flight at all.
+// admits reports whether there is room for one more request: the client is within its
+// bounds on requests and on bytes (expected replies count), or has nothing in flight.
 func (c *client) admits() bool {
 	return (c.waits == 0 || c.overdue && c.waits&waitsForSlices == 0 || c.waited(c.inFlight() == 0)) && c.within(0)
 }
@@ -249,9 +249,9 @@ func (c *client) within(halvings uint) bool {
 		come+int64(c.stash.Len())+int64(n)*msgSize < c.pool.ctx.memory.perClient>>halvings
 }
 
-// mayResume resumes, at the end of the turn, a client that waits for room and
-// has enough again. Half of the bounds must be free, so that clients do not stop
-// and go for every request.
+// mayResume has a client that waits for room resumed at the end of the turn, if it has
+// enough again. Half of its bounds must be free, so that it does not stop and start
+// with every request.
 func (c *client) mayResume() {
 	if c.large != nil {
 		c.large.unpark()
@@ -268,7 +268,7 @@ func (c *client) mayResume() {
 	}
 }
 
-// resume goes on with what was received and not yet parsed.
+// resume parses what was received and is not parsed yet.
 func (c *client) resume() {
 	turn := &c.pool.ctx.turn
 	turn.resuming = true
@@ -300,8 +300,8 @@ func (c *client) resume() {
 		c.mayResume()
 	}
 	if c.state == clientOpen && c.stash.Len() > 0 && c.inFlight() == 0 && c.Out().Len() == 0 && c.pool.ctx.memory.scarce(c) {
-		// Another client has taken the room in this turn, and this one has nothing in
-		// flight whose end would resume it.
+		// Another client has taken the room in this turn. This one has nothing in
+		// flight whose reply would resume it.
 		c.pool.ctx.memory.starve(c)
 	}
 	c.settle()
@@ -353,8 +353,8 @@ func (c *client) OnError(err syscall.Errno) {
 	c.close()
 }
 
-// protocolError answers invalid bytes with an error, in their turn, and closes
-// the client behind it. No other client is affected.
+// protocolError answers invalid bytes with an error, in their turn. Then it closes the
+// client. No other client is affected.
 func (c *client) protocolError(err *msg.ProtocolError) {
 	c.closing(closeReason{protocol: err})
 	if c.session.Replies != msg.RepliesOn {
@@ -372,8 +372,8 @@ func (c *client) protocolError(err *msg.ProtocolError) {
 	c.outq.Push(m)
 }
 
-// closing takes no more requests. What was received and not yet parsed is
-// dropped.
+// closing takes no more requests from the client. What was received and is not parsed
+// yet is dropped.
 func (c *client) closing(why closeReason) {
 	c.state, c.lastErr = clientClosing, why
 	c.PauseRead()
@@ -396,8 +396,8 @@ func (c *client) settle() {
 	}
 }
 
-// close closes the connection. Replies that are still to come are swallowed;
-// they are dropped when they come.
+// close closes the connection. Replies that are still to come are dropped when they
+// come.
 func (c *client) close() {
 	if c.state == clientClosed {
 		return
@@ -446,8 +446,7 @@ func (c *client) close() {
 	}
 }
 
-// swallow drops a request without a waiting client, now or when its reply
-// comes.
+// swallow drops a request that no client waits for, now or when its reply comes.
 func (ctx *Context) swallow(m *msg.Msg) {
 	ctx.memory.expect(m, 0)
 	if m.Working {

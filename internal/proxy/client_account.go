@@ -2,24 +2,23 @@ package proxy
 
 import "nuthatch/internal/msg"
 
-// firstReplyGuess is the assumed size, in bytes, of a client's first replies.
-// With it a client starts with a few dozen requests in flight at the default
-// bound.
+// firstReplyGuess is the assumed size, in bytes, of a client's first replies. At the
+// default bound it lets a client start with a few dozen requests in flight.
 const firstReplyGuess = 16 << 10
 
-// An account is what a client holds: its requests that are not answered, what they and
-// their replies take, and what more may come. It belongs to the loop.
+// An account is what a client holds: its unanswered requests, the bytes of these and of
+// their replies, and an estimate of the replies to come. It belongs to the loop.
 type account struct {
 	// outq are the requests that wait for their replies, or for their turn.
 	outq msg.ClientQueue
-	// quiet is the number of messages in flight that the client does not wait
-	// for; they are not in outq.
+	// quiet is the number of messages in flight whose replies the client does not want.
+	// They are not in outq.
 	quiet int
 	// held is the sum of Held over the client's messages: what is in flight to
 	// servers and what waits for its turn, in bytes.
 	held int
-	// replySize estimates the size of this client's replies: the largest seen,
-	// which decays slowly.
+	// replySize estimates the size of this client's replies. It is the largest one, and
+	// decays slowly.
 	replySize int
 	// guesses: no reply to the client has been seen, and replySize is a guess.
 	guesses bool
@@ -27,21 +26,22 @@ type account struct {
 	names int
 }
 
-// openAccount begins the account of a client whose first replies may have so many bytes.
+// openAccount begins the account of a client. firstReply is the assumed size of its
+// first replies.
 func (a *account) openAccount(firstReply int) { a.replySize, a.guesses = firstReply, true }
 
 // inFlight is how many requests have been taken and not yet answered.
 func (a *account) inFlight() int { return a.outq.Len() + a.quiet }
 
-// hold counts n bytes of m against the client's bound, in place of what m
-// counted before.
+// hold counts n bytes for m against the client's bound, in place of what it counted for
+// m before.
 func (a *account) hold(m *msg.Msg, n int) {
 	a.held += n - m.Held
 	m.Held = n
 }
 
-// retire ends a message that is in no queue any more, and its fragments, all of which are
-// answered.
+// retire gives back a message that is in no queue any more, and its fragments, all of
+// which are answered.
 func (a *account) retire(ctx *Context, m *msg.Msg) {
 	a.hold(m, 0)
 	ctx.memory.expect(m, 0)
@@ -51,8 +51,8 @@ func (a *account) retire(ctx *Context, m *msg.Msg) {
 	ctx.msgs.Put(m)
 }
 
-// saw keeps the estimate of the client's replies, of which one has n bytes. others is
-// that of the largest replies of all clients, which it keeps too.
+// saw updates the estimate of the client's replies after a reply of n bytes. It also
+// updates others, the estimate of the largest replies of all clients.
 func (a *account) saw(n int, others *int) {
 	if a.guesses {
 		a.guesses, a.replySize = false, min(a.replySize, firstReplyGuess)
@@ -67,8 +67,8 @@ func (a *account) saw(n int, others *int) {
 	}
 }
 
-// expects is how many bytes the reply to the client's next request may be. A
-// client without a reply so far may ask for what others ask for.
+// expects is how large the reply to the client's next request may be, in bytes. A
+// client without a reply so far may ask for what other clients ask for.
 func (a *account) expects(others int) int {
 	if a.guesses {
 		return max(a.replySize, others)

@@ -13,7 +13,7 @@ import (
 //
 // It belongs to the loop.
 type intake struct {
-	// partial is the request that has not wholly come, or nil.
+	// partial is the request that has come only in part, or nil.
 	partial *partial
 	// stash is what was received while there was no room for its requests.
 	//
@@ -52,7 +52,7 @@ func (in *intake) keep(bufs *mbuf.Pool, data []byte, now int64) {
 	in.stash.Append(bufs, data)
 }
 
-// takeAgain has a request that was taken off q parsed again.
+// takeAgain has the request in q parsed again.
 func (in *intake) takeAgain(bufs *mbuf.Pool, q *mbuf.Chain) { in.again.Splice(bufs, q) }
 
 // putBack moves a request that is to be parsed again to the front of the stash, and
@@ -78,7 +78,7 @@ func (in *intake) received() int {
 	return n
 }
 
-// holds is received, with what the parser of half a request takes.
+// holds is received, and the memory of the parser of a partial request.
 func (in *intake) holds() int {
 	n := in.received()
 	if in.partial != nil {
@@ -87,10 +87,10 @@ func (in *intake) holds() int {
 	return n
 }
 
-// hasMore reports whether something has come that is not taken, or a part of something.
+// hasMore reports whether bytes have come that are not taken yet.
 func (in *intake) hasMore() bool { return in.partial != nil || in.skip > 0 || in.stash.Len() > 0 }
 
-// cameAt is when the request that is taken now has come.
+// cameAt is when the request that is taken now came.
 func (in *intake) cameAt(now int64) int64 {
 	if in.stash.Len() > 0 {
 		return in.stashedAt
@@ -98,7 +98,8 @@ func (in *intake) cameAt(now int64) int64 {
 	return now
 }
 
-// dueAt is when what is in the stash is refused if it may wait for so long; 0: never.
+// dueAt is when the requests in the stash are refused, if they may wait for patience;
+// 0: never.
 func (in *intake) dueAt(patience int64) int64 {
 	if patience == 0 || in.stash.Len() == 0 {
 		return 0
@@ -106,8 +107,8 @@ func (in *intake) dueAt(patience int64) int64 {
 	return in.stashedAt + patience
 }
 
-// patience is how long the client's bytes may wait to be taken, with limit as the
-// pool's bound; 0: without a bound.
+// patience is how long the client's bytes may wait to be taken. limit is the pool's
+// bound. 0 is no bound.
 func (in *intake) patience(limit int64) int64 {
 	if in.ending && in.waits&waitsForPool != 0 {
 		return soonest(limit, endingPatience)
@@ -118,8 +119,8 @@ func (in *intake) patience(limit int64) int64 {
 	return limit
 }
 
-// waited reports whether a waiting client may go on. answered: it has the replies to all
-// its requests.
+// waited reports whether a client that waits may go on. answered says that it has the
+// replies to all its requests.
 func (in *intake) waited(answered bool) bool {
 	if answered {
 		in.waits &^= waitsForReplies | waitsToGo

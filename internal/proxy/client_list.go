@@ -9,11 +9,11 @@ import (
 
 // A clientList is the pool's clients on one loop, in the order in which they came.
 type clientList struct {
-	// clients is the first of them, the oldest, and newest the last: they are in the order
-	// of their ids. byID is all of them.
+	// clients is the first of them, the oldest, and newest the last. They are in the
+	// order of their ids. byID has all of them.
 	clients, newest *client
 	byID            map[uint64]*client
-	// walks are those that inquiries are on through the list.
+	// walks are the walks through the list that are under way.
 	walks []*walk
 }
 
@@ -50,8 +50,7 @@ func (l *clientList) remove(c *client) {
 	delete(l.byID, c.session.ID)
 }
 
-// A walk goes through the pool's clients, over many turns, in which some of them may
-// go.
+// A walk goes through the pool's clients over many turns. Clients may leave meanwhile.
 type walk struct {
 	pool *ServerPool
 	// at is the next client; nil: there is none.
@@ -103,8 +102,8 @@ func (c *client) facts() msg.ClientFacts {
 	}
 }
 
-// everyClient are the clients of the list. The one at hand may be closed
-// meanwhile, no other.
+// everyClient yields the clients of the list. The loop body may close the client that
+// it was given, but no other.
 func (l *clientList) everyClient() iter.Seq[*client] {
 	return func(yield func(*client) bool) {
 		var next *client

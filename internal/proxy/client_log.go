@@ -70,8 +70,8 @@ func durationAttr(key string, d time.Duration) slog.Attr {
 	return slog.String(key, d.String())
 }
 
-// clientAttrs names the client in a log line. It asks the kernel for the peer, so it
-// is for lines that are written.
+// clientAttrs names the client in a log line. It asks the kernel for the peer's
+// address. So call it only if the line is written.
 func clientAttrs(c *client) []slog.Attr {
 	return []slog.Attr{
 		slog.String("pool", c.pool.conf.Name),
@@ -104,7 +104,7 @@ func logClosed(c *client) {
 	ctx.log.Log(level, "closed client", attrs...)
 }
 
-// tellCut notes that clients begin to be cut for what they may not do.
+// tellCut adds an event when the proxy begins to close clients for an offence.
 func tellCut(c *client, why msg.Reason) {
 	p := c.pool
 	if (closeReason{why: why}).isOffence() && p.topo.CutsBegin(p.ctx.loop.Now()) {

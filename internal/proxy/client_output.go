@@ -8,7 +8,7 @@ import (
 )
 
 // Output that a client does not read waits in its connection (Out, eventloop/conn.go).
-// Here it is bounded, like other offences of clients, at no cost per request:
+// Here it is bounded, like other offences of clients, at no cost for a request:
 //
 //	refused   above client_connections, or with no descriptor left   on accept
 //	cut       replies not read, client_output_limit                  after a write
@@ -32,9 +32,8 @@ func (c *client) cut(why msg.Reason) {
 	c.close()
 }
 
-// tookOutput looks at what waits for the client to read it, after a write of
-// which the client, or the kernel for it, took n bytes. It reports false if that
-// is too much and the client was cut.
+// tookOutput checks the client's unread output after a write of which the kernel took n
+// bytes. If there is too much, it closes the client and returns false.
 func (c *client) tookOutput(n int) bool {
 	p := c.pool
 	waiting := int64(c.Out().Len())
@@ -54,20 +53,20 @@ func (c *client) tookOutput(n int) bool {
 	return true
 }
 
-// checkPeriod is how often clients are looked at that may be closed after d.
+// checkPeriod is how often clients that may be closed after d are checked.
 func checkPeriod(d time.Duration) int64 {
 	return min(max(int64(d)/4, minCheckPeriod), maxCheckPeriod)
 }
 
-// checkBy has the clients looked at, at the latest at time t.
+// checkBy has the clients checked at time t or earlier.
 func (p *ServerPool) checkBy(t int64) {
 	if ctx := p.ctx; ctx.nextCheck == 0 || t < ctx.nextCheck {
 		ctx.nextCheck = t
 	}
 }
 
-// checkClients walks over the clients of the pools that have a limit of time,
-// and finds out when to do so again.
+// checkClients checks the clients of the pools that have a time limit, and sets when to
+// check again.
 func (t *timers) checkClients(now int64) {
 	ctx := t.ctx
 	ctx.nextCheck = 0
@@ -96,8 +95,8 @@ func (t *timers) closeIdle(p *ServerPool, since int64) {
 	}
 }
 
-// cutSlow cuts the clients that have had too much to read since the given time,
-// and have not read on.
+// cutSlow closes the clients that have had too much to read since the given time, and
+// have not read it.
 func (t *timers) cutSlow(p *ServerPool, since int64) {
 	for c := range p.everyClient() {
 		if c.slowBefore(since) {

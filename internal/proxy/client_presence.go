@@ -16,15 +16,15 @@ type presence struct {
 	// lastType the command that it sent last.
 	active   int64
 	lastType msg.Type
-	// unreadSince is since when the client has had replies to read and not read any;
+	// unreadSince is since when the client has had replies to read without reading any;
 	// 0 if it has none.
 	unreadSince int64
 	// slowSince is since when the client has had more to read than
-	// client_output_soft_limit, or when it last had read as much as that; 0 if it
-	// has not. slowTook is what it has read since.
+	// client_output_soft_limit; 0 if it has not. It moves on each time the client has
+	// read that much. slowTook is what the client has read since.
 	slowSince, slowTook int64
-	// leaveBy is when a client that is to leave goes at the latest; 0 for all
-	// others.
+	// leaveBy is when a client that is to leave is closed at the latest; 0 for all
+	// other clients.
 	leaveBy int64
 }
 
@@ -34,15 +34,16 @@ func (v *presence) came(now int64) { v.since, v.active = now, now }
 // seen notes that the client does something.
 func (v *presence) seen(now int64) { v.active = now }
 
-// idleSince reports whether the client has been idle since time t, if n bytes of replies
-// wait for it. Replies that came in this turn have not been offered to it yet: it is not.
+// idleSince reports whether the client has been idle since time t. n bytes of replies
+// wait for it. If they came in this turn, they have not been offered to it yet, and it
+// is not idle.
 func (v *presence) idleSince(t int64, n int) bool {
 	return v.active < t && (n == 0 || v.unreadSince != 0)
 }
 
-// took notes that the client, or the kernel for it, took n bytes of its replies, and
-// that so many are left. soft is how many may be; 0: as many as there are. It returns 1
-// if the client has become slow, and -1 if it no longer is.
+// took notes that the kernel took n bytes of the client's replies, and that left bytes
+// are left. soft is how many may be left; 0: any number. It returns 1 if the client has
+// become slow, and -1 if it no longer is.
 func (v *presence) took(n int, left, soft, now int64) (slow int) {
 	switch {
 	case left == 0:
@@ -70,7 +71,7 @@ func (v *presence) took(n int, left, soft, now int64) (slow int) {
 // isSlow reports whether the client has more to read than it may.
 func (v *presence) isSlow() bool { return v.slowSince != 0 }
 
-// slowBefore reports whether it has had so, and not read on, since before a time.
+// slowBefore reports whether it has been slow since before time t.
 func (v *presence) slowBefore(t int64) bool { return v.slowSince != 0 && v.slowSince < t }
 
 // age is how long ago the client came, and silent how long ago it was last active, in
@@ -78,7 +79,8 @@ func (v *presence) slowBefore(t int64) bool { return v.slowSince != 0 && v.slowS
 func (v *presence) age(now int64) int64    { return (now - v.since) / int64(time.Second) }
 func (v *presence) silent(now int64) int64 { return (now - v.active) / int64(time.Second) }
 
-// addresses are those of a connection's two ends, once somebody has asked for them.
+// addresses are the addresses of a connection's two ends. They are looked up when they
+// are first needed.
 type addresses struct{ addr, localAddr string }
 
 // of returns those of the connection, for which the kernel is asked once.

@@ -66,7 +66,7 @@ func (c *client) OnFailure(m *msg.Msg) {
 	c.advance()
 }
 
-// quieted ends a message that the client did not wait for.
+// quieted ends a message whose reply the client does not want.
 func (c *client) quieted(m *msg.Msg) {
 	c.quiet--
 	c.retire(c.pool.ctx, m)
@@ -103,9 +103,9 @@ func (p *ServerPool) failed(m *msg.Msg, why msg.Reason) {
 	p.commandErrors.failed(m, why)
 }
 
-// blame notes that parent failed as the first of its fragments that failed, and at
-// which server that was. There may be none: replies can be good, each by itself, and not
-// fit together.
+// blame notes that parent failed for the reason, and at the server, of its first failed
+// fragment. If no fragment failed, the replies were good each by itself but did not fit
+// together.
 func (p *ServerPool) blame(parent *msg.Msg) {
 	for _, f := range parent.Frags {
 		if f.Err != msg.OK {

@@ -58,8 +58,8 @@ func (d *dispatch) request(req *msg.Request) {
 	}
 }
 
-// waitsForServers reports whether a request with that treatment can come too late.
-// What the proxy answers itself never does: it may change what the client's next
+// waitsForServers reports whether a request with that treatment can come too late. A
+// request that the proxy answers itself cannot: it may change what the client's next
 // requests and replies mean.
 func waitsForServers(t msg.Treatment) bool { return t != msg.Local && t != msg.Quit && t != msg.Ignore }
 
@@ -159,7 +159,7 @@ func (d *dispatch) sendWhole(m *msg.Msg, req *msg.Request, s *Server) {
 	c.pass(m, req, conn)
 }
 
-// pass writes the request that m stands for to a connection.
+// pass appends the request that m stands for to a connection's output.
 func (d *dispatch) pass(m *msg.Msg, req *msg.Request, conn *serverConn) {
 	c := d.client
 	s, size := conn.server, req.View.Len()
@@ -190,8 +190,8 @@ func writeWithout(bufs *mbuf.Pool, out *mbuf.Chain, req *msg.Request, size int) 
 	req.View.AppendTo(bufs, out, req.Omit.End(), size-req.Omit.End())
 }
 
-// conn is the client's connection to s, opened if need be, for a request or a part
-// of one. If there is none, that has failed at s.
+// conn is the client's connection to s, for a request or a part of one. It is opened if
+// need be. If there is none, a failed request is counted for s.
 func (d *dispatch) conn(s *Server) (*serverConn, msg.Reason) {
 	c := d.client
 	if c.own != nil {
@@ -231,7 +231,7 @@ func (d *dispatch) newMsg(req *msg.Request) *msg.Msg {
 	return m
 }
 
-// refuse answers a request that cannot be sent, in its turn.
+// refuse answers a request that cannot be sent with an error, in its turn.
 func (d *dispatch) refuse(req *msg.Request, why msg.Reason) {
 	c := d.client
 	if req.Treatment == msg.Watch {
@@ -246,8 +246,8 @@ func (d *dispatch) refuse(req *msg.Request, why msg.Reason) {
 	c.OnFailure(m)
 }
 
-// refuseCross answers a request whose keys, found by owner, have different
-// owners.
+// refuseCross refuses a request whose keys have different owners. owner has put two of
+// the keys into the context.
 func (d *dispatch) refuseCross(req *msg.Request) {
 	c := d.client
 	if req.NoReply {
@@ -258,7 +258,7 @@ func (d *dispatch) refuseCross(req *msg.Request) {
 	c.cross(m, req)
 }
 
-// cross answers such a request, whose message stands in the out-queue.
+// cross answers such a request. Its message stands in the out-queue.
 func (d *dispatch) cross(m *msg.Msg, req *msg.Request) {
 	c, p := d.client, d.client.pool
 	ctx := p.ctx

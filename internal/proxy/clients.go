@@ -5,8 +5,8 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// What a loop tells of its clients: to requests about clients (inquiry.go), and to the admin
-// listener.
+// What a loop says about its clients: to requests about clients (inquiry.go), and to
+// the admin listener.
 
 // A clientScan is one loop's work for a block.
 type clientScan struct {
@@ -19,8 +19,8 @@ type clientScan struct {
 	// owned by the loop that scans
 	walk  *walk
 	found []finding
-	// asked is how many of the ids were looked at, and killed how many clients were
-	// closed, or wait no more, or will be so.
+	// asked is how many of the ids were looked up. killed is how many clients were
+	// closed, or unblocked, or will be.
 	asked, killed int
 	self          bool
 }
@@ -49,7 +49,7 @@ func (l *clientScan) step(ctx *Context) (done bool) {
 	return false
 }
 
-// next is the next client to look at, if there is one with the id at hand.
+// next is the next client to look at, or nil if no client has the next id.
 func (l *clientScan) next(ctx *Context, p *ServerPool) (c *client, ended bool) {
 	if l.ids == nil {
 		c = l.walk.next()
@@ -65,7 +65,7 @@ func (l *clientScan) next(ctx *Context, p *ServerPool) (c *client, ended bool) {
 	return c, false
 }
 
-// see notes the client, and closes it or ends its wait, if it is meant.
+// see notes the client if it matches the inquiry, or closes it, or ends its wait.
 func (l *clientScan) see(ctx *Context, c *client) {
 	f := c.facts()
 	q := l.g.inquiry
@@ -97,7 +97,7 @@ func (l *clientScan) see(ctx *Context, c *client) {
 	c.kill()
 }
 
-// tell gives the gathering the block.
+// tell gives the block to the gathering.
 func (l *clientScan) tell(ctx *Context, ended bool) {
 	g, n := l.g, l.killed+len(l.found)
 	own := g.client.pool.ctx
@@ -109,8 +109,9 @@ func (l *clientScan) tell(ctx *Context, ended bool) {
 	own.loop.Post(func() { g.take(l.part, l.found, n, l.self, ended) })
 }
 
-// NewestClients tells of the newest clients of the pool of t, at most so many: to look at
-// all of very many would hold the others up. It must run on the loop.
+// NewestClients describes the newest clients of t's pool, at most most of them: to look
+// at all of very many clients would take too long for one turn. It must run on the
+// loop.
 func (ctx *Context) NewestClients(t *topology.Topology, most int) []msg.ClientFacts {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil {

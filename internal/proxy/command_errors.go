@@ -7,8 +7,9 @@ import (
 
 // CommandErrors are how many requests with a command were answered with an error.
 type CommandErrors struct {
-	// Rejected were refused by the proxy: they are wrong, or not allowed. Failed are all
-	// others, by their server or since none could be asked.
+	// Rejected are the requests that the proxy refused: they are wrong, or not allowed.
+	// Failed are all others: their server answered with an error, or no server could be
+	// asked.
 	Rejected, Failed int64
 }
 
@@ -25,8 +26,8 @@ func (n errorCounts) failed(m *msg.Msg, why msg.Reason) {
 	}
 }
 
-// replied counts the error with which a server has answered m, or a part of a
-// request: that is counted once. The replies before the last of a transaction are not.
+// replied counts that a server has answered m with an error. A request that was split
+// counts once. Of a transaction only the last reply counts.
 func (n errorCounts) replied(m *msg.Msg, all *msg.Pool) {
 	switch {
 	case m.Block() > 0 && m.Ahead > 0:

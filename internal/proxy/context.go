@@ -55,16 +55,17 @@ type Context struct {
 
 	// owned by the loop
 	//
-	// epoch is what the process's was when snapshots were last looked for.
+	// epoch is the process's epoch at the last look for new snapshots.
 	epoch uint64
 	bufs  *mbuf.Pool
 	msgs  msg.Pool
 	rnd   rand.PCG
 	// resumable are the clients that wait for room, and may have some now.
 	resumable []*client
-	// answered are the questions that clients are to be told the end of.
+	// answered are the questions that have ended, and whose clients are not resumed
+	// yet.
 	answered []*question
-	// resting are the listeners that wait for a descriptor.
+	// resting are the listeners that pause because no descriptor was left.
 	resting []*Listener
 	// paces are those of log lines about clients, by reason.
 	paces [msg.NumReasons]pace
@@ -94,9 +95,9 @@ type Options struct {
 	Shard    *stats.Shard // laid out in the order of Pools
 	Identity *Identity
 	Measures Measures
-	// Outside runs a function outside the loops, or reports that it has too much to
-	// do; it does not wait. The function calls done, on any goroutine, when what it
-	// began is over. Nil: there is nobody to do so.
+	// Outside runs a function outside the loops. It does not wait, and returns false if
+	// it has too much to do. The function calls done, on any goroutine, when its work
+	// is finished. If Outside is nil, nothing can be run outside.
 	Outside func(f func(done func())) bool
 	// NewLoop makes the event loop; nil: eventloop.New.
 	NewLoop func(epoch time.Time, hook eventloop.Hook) (*eventloop.Loop, error)
@@ -114,8 +115,8 @@ type PoolOptions struct {
 	snap *topology.Snapshot
 }
 
-// begin is the pools with what the loop begins with, which is told from now on of all
-// that is published after that.
+// begin returns the pools with the snapshots that the loop begins with. From now on the
+// loop is told when a later one is published.
 func (ctx *Context) begin(pools []PoolOptions) []PoolOptions {
 	pools = slices.Clone(pools)
 	for i := range pools {
@@ -126,7 +127,7 @@ func (ctx *Context) begin(pools []PoolOptions) []PoolOptions {
 	return pools
 }
 
-// shapeOf is what the pools have statistics of.
+// shapeOf is the layout of the pools' statistics.
 func shapeOf(pools []PoolOptions) stats.Layout {
 	l := make(stats.Layout, len(pools))
 	for i := range pools {
@@ -231,8 +232,8 @@ func (s *Server) preconnect() {
 	}
 }
 
-// A preconnecting is the opening of all connections that a pool may have, in the first
-// lane. slot of servers[next] comes next.
+// A preconnecting is the opening of all connections of a pool in its first lane. The
+// next one is that of servers[next] in slot.
 type preconnecting struct {
 	pool       *ServerPool
 	servers    []*Server
@@ -262,7 +263,7 @@ func (j *preconnecting) connect() (done bool) {
 	return j.next >= len(j.servers)
 }
 
-// OnWake implements eventloop.Hook: what was published meanwhile is taken over, between
+// OnWake implements eventloop.Hook. It takes over what was published meanwhile, between
 // two requests.
 func (ctx *Context) OnWake() {
 	if now := ctx.identity.Epoch().Now(); now != ctx.epoch {
@@ -273,8 +274,8 @@ func (ctx *Context) OnWake() {
 	}
 }
 
-// OnTurn implements eventloop.Hook: overdue requests fail, and clients that
-// waited for room go on.
+// OnTurn implements eventloop.Hook. Overdue requests fail, and clients that waited for
+// room go on.
 func (ctx *Context) OnTurn(now int64) int64 {
 	if n := ctx.loop.Turns(); n != ctx.turn.at {
 		ctx.turn.at = n
@@ -298,9 +299,9 @@ func (ctx *Context) OnTurn(now int64) int64 {
 	return soonest(relief, ctx.wakeListeners(now), ctx.nextTimer(), ctx.inquiries.next, ctx.leaving.next)
 }
 
-// resumeClients takes up what clients sent while they had too much in flight, or
-// waited for an answer, as much as one turn may, and reports whether the next one is to
-// go on. Clients that become resumable meanwhile have their turn too.
+// resumeClients resumes clients that had too much in flight, or waited for an answer.
+// It does as much as one turn may, and reports whether some are left for the next turn.
+// Clients that become resumable meanwhile are resumed too.
 func (ctx *Context) resumeClients() (more bool) {
 	ctx.tellAnswered()
 	i := 0
@@ -320,7 +321,7 @@ func (ctx *Context) resumeClients() (more bool) {
 // answersOn reports whether this turn takes one more request.
 func (ctx *Context) answersOn() bool { return !ctx.turn.full || ctx.turn.answersOn(ctx.loop.Turns()) }
 
-// soonest is the first of several times, of which 0 is never.
+// soonest is the earliest of several times. 0 is never.
 func soonest(times ...int64) int64 {
 	first := int64(0)
 	for _, t := range times {

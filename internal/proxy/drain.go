@@ -7,8 +7,8 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// What a reload or a drain removes finishes what it has begun, and is then
-// closed:
+// What a reload or a drain removes finishes its work, and is then closed. The process's
+// side of a drain (the signal, the listeners, the end) is daemon/drain.go.
 //
 //	client      requests that have come, or begun to come, are answered; at the
 //	            first moment when none is, we say that no more comes, and wait
@@ -24,8 +24,8 @@ const (
 	// after we closed ours. To close at once, with bytes of the client unread,
 	// would have the kernel reset the connection and drop our last replies.
 	partingLinger = int64(time.Second)
-	// leavePoll is how often, in nanoseconds, what leaves is looked at, as long
-	// as anything does.
+	// leavePoll is how often, in nanoseconds, what is about to be closed is looked at,
+	// as long as there is any.
 	leavePoll = int64(20 * time.Millisecond)
 )
 
@@ -81,7 +81,7 @@ func (c *client) busy() bool {
 	return c.inFlight() > 0 || c.Out().Len() > 0 || c.hasMore() || c.large != nil || c.collects() || c.watches()
 }
 
-// part closes our side of an idle client that is to leave.
+// part closes our side of a client that is to leave, if it is idle.
 func (l *leaving) part(c *client) {
 	if c.busy() {
 		return
@@ -107,9 +107,9 @@ func (s *Server) renew(by int64) {
 }
 
 // replace closes the connection when all its requests are answered, at the latest at
-// time by, and reports whether it is closed now. Clients with requests on it get
-// their replies before more is taken from them: on another connection the next
-// request could overtake. The caller gives others another connection.
+// time by. It reports whether the connection is closed now. Clients with requests on it
+// get their replies before more is taken from them: on another connection their next
+// requests could overtake. The caller gives other clients another connection.
 func (c *serverConn) replace(by int64) (gone bool) {
 	if c.queue.Len() == 0 {
 		return c.pool.ctx.turn.retireSoon(c)
@@ -126,7 +126,7 @@ func (c *serverConn) replace(by int64) (gone bool) {
 	return false
 }
 
-// drain has the whole pool go.
+// drain removes the whole pool: its clients leave, and then its servers are closed.
 func (p *ServerPool) drain(by int64) {
 	p.leaveBy = by
 	p.resume()

@@ -7,9 +7,9 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// A fan is a request that goes to servers in parts, mostly one for each of several
-// servers. Its message, parent, stands in its client's out-queue, and the replies to its
-// fragments are merged:
+// A fan is a request that goes to servers in parts, usually one part for each of
+// several servers. Its message, parent, stands in its client's out-queue, and the
+// replies to its fragments are merged:
 //
 //	          ┌─► fragment ─► server ─► reply ─┐
 //	parent ───┼─► fragment ─► server ─► reply ─┼─► merge ─► the parent's turn
@@ -33,7 +33,7 @@ func openFan(c *client, req *msg.Request) fan {
 func fanOf(c *client, f *msg.Msg) fan { return fan{c, f.Parent} }
 
 // fragment adds a fragment for s, and returns the connection that it is to be written
-// to. If there is none, conn is nil, and the fragment is Done with the reason.
+// to. If there is no connection, conn is nil, and the fragment is Done with the reason.
 func (n fan) fragment(s *Server) (f *msg.Msg, conn *serverConn) {
 	f = n.add(s)
 	conn, why := n.c.conn(s)
@@ -46,7 +46,7 @@ func (n fan) fragment(s *Server) (f *msg.Msg, conn *serverConn) {
 	return f, conn
 }
 
-// add adds a fragment for s, of which nothing is said.
+// add adds a fragment for s, without a connection.
 func (n fan) add(s *Server) *msg.Msg {
 	f := n.c.pool.ctx.msgs.Get()
 	f.Owner, f.Type, f.Parent = n.c, n.parent.Type, n.parent
@@ -55,8 +55,8 @@ func (n fan) add(s *Server) *msg.Msg {
 	return f
 }
 
-// send queues the fragment, which was written to conn's output, where begin is the
-// length before it, or to f.Kept.
+// send queues the fragment. The caller has written it to conn's output, which had begin
+// bytes before, or to f.Kept.
 func (n fan) send(f *msg.Msg, conn *serverConn, begin int) {
 	if f.Keep {
 		kept := mbuf.Whole(&f.Kept)
@@ -67,7 +67,7 @@ func (n fan) send(f *msg.Msg, conn *serverConn, begin int) {
 	conn.sendFragment(f, size)
 }
 
-// sendFragment queues the sub-request whose n bytes stand at the end of the output.
+// sendFragment queues the sub-request that is the last n bytes of the output.
 func (c *serverConn) sendFragment(f *msg.Msg, n int) {
 	c.enqueue(f, n)
 	c.server.stats[stats.Requests]++
@@ -86,7 +86,8 @@ func (n fan) toAll(req *msg.Request) {
 	}
 }
 
-// sent follows the last fragment. If none was sent the replies are merged at once.
+// sent is called after the last fragment. If none was sent, the replies are merged at
+// once.
 func (n fan) sent() {
 	n.c.pool.stats.Values[stats.Fragments] += int64(len(n.parent.Frags))
 	n.mergeIfDone()
@@ -99,8 +100,8 @@ func (n fan) mergeIfDone() {
 	}
 }
 
-// done notes that f has its reply, or has none to come. The last one
-// brings the whole request's reply.
+// done notes that f has its reply, or will get none. When the last fragment is done,
+// the replies are merged.
 func (n fan) done(f *msg.Msg) {
 	c, parent := n.c, n.parent
 	f.Done, f.Replied = true, c.pool.ctx.loop.Now()
@@ -115,7 +116,7 @@ func (n fan) done(f *msg.Msg) {
 	}
 }
 
-// merge makes one reply of the fragments' and ends them, now or in slices.
+// merge makes one reply of the fragments' replies, now or in slices.
 func (n fan) merge() {
 	c, parent := n.c, n.parent
 	p := c.pool
@@ -134,7 +135,7 @@ func (n fan) merge() {
 	n.merged(out.Len()-before, failed)
 }
 
-// merged ends the request, whose reply of size bytes is there.
+// merged ends the request. Its reply has size bytes.
 func (n fan) merged(size int, failed bool) {
 	c, parent := n.c, n.parent
 	p := c.pool

@@ -5,9 +5,9 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// Some requests must not wait behind others: one that ends a script would wait for
-// the script's end, since servers answer in order. They use a connection of their
-// own, in a lane without clients:
+// Some requests must not wait behind others: a request that ends a script would wait
+// for the script's end, since servers answer in order. Such requests use a connection
+// of their own, in a lane without clients:
 //
 //	lane 0      EVAL (runs) ◄─ GET ◄─ GET     wait
 //	lane aside  SCRIPT KILL                   answered at once
@@ -18,8 +18,8 @@ import (
 // asideLane is that lane. Its database is whatever a fresh connection is in.
 var asideLane = msg.Lane{RESP: 2, Aside: true}
 
-// aside sends the request to all servers, past the requests that they are
-// working on.
+// aside sends the request to all servers, ahead of the requests that they are working
+// on.
 func (n fan) aside(req *msg.Request) {
 	p, parent := n.c.pool, n.parent
 	lane := p.lane(asideLane)

@@ -2,8 +2,8 @@ package proxy
 
 import "nuthatch/internal/msg"
 
-// broadcast sends the request, as it is or as the protocol would rather have it,
-// to every server of the pool.
+// broadcast sends the request to every server of the pool. The protocol may rewrite it
+// first.
 func (d *dispatch) broadcast(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	if preparer := p.proto.preparer; preparer != nil && !preparer.Prepare(req) {
@@ -29,9 +29,9 @@ func (d *dispatch) broadcast(req *msg.Request) {
 	all.sent()
 }
 
-// one sends the request to the one server that the protocol picks, as the
-// protocol writes it for that server; the reply is merged like that of a request
-// for several. In a pool of one server it goes there as it is.
+// one sends the request to the one server that the protocol picks. The protocol writes
+// the request for that server, and its reply is merged like that to a request for
+// several servers. In a pool of one server the request goes there as it is.
 func (d *dispatch) one(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	n := len(p.everywhere())

@@ -16,11 +16,11 @@ import (
 //	         are found                servers are   by server    to one server
 //	                                  found                      after the other
 //
-// Its client is not read until all of it is sent, which keeps the order of requests. From
-// place on its Msg is in the client's out-queue, which keeps the order of replies. It is
-// placed by one snapshot. If the servers change before anything was sent, it is placed
-// again. Its bytes are kept until then. What is left of a request when some of it was sent
-// goes by the old snapshot, and fails if its server is no longer there.
+// Its client is not read from until all of it is sent, which keeps the order of
+// requests. From place on its Msg is in the client's out-queue, which keeps the order
+// of replies. It is placed by one snapshot. If the servers change before anything was
+// sent, it is placed again from its bytes, which are kept until then. If some of it was
+// sent, the rest goes by the old snapshot, and a part fails if its server is gone.
 //
 // If the request ends meanwhile, since its client was closed or it took too long,
 // its Msg leaves the out-queue and has no owner. The job finds that out, and
@@ -28,35 +28,36 @@ import (
 type largeRequest struct {
 	c     *client
 	phase phase
-	// q has the request's bytes, and the parser that knows its words; nil when some of
-	// it is sent, and of a request for all servers. view is of those bytes.
+	// q has the request's bytes, and the parser that knows its words. It is nil once a
+	// part is sent, and for a request for all servers. view is a view of those bytes.
 	q    *partial
 	view mbuf.View
 	req  *msg.Request
 	// known: the words of req are valid. They are not after another large request was
 	// read while this one waited.
 	known bool
-	// parsed is how many bytes have been parsed again, for the words to be found again.
+	// parsed is how many bytes have been parsed again, to find the words again.
 	parsed int
-	// m is the request's message, nil before place.
+	// m is the request's message; nil before place.
 	m *msg.Msg
-	// snap is what the keys are placed by, and servers those that it knows.
+	// snap is the snapshot that the keys are placed by. servers are its servers.
 	snap    *topology.Snapshot
 	servers []*Server
-	// of is, for each shard, 1 more than the number of its share, or 0.
+	// of has, for each shard, the number of its share plus 1, or 0.
 	of     []uint16
 	shares []share
-	// next is the key that is placed or copied next, or the share that is sent.
+	// next is the key that is placed or copied next, or the share that is sent next.
 	next int
 	outs []*mbuf.Chain
-	// every is what each server gets, of a request for all of them; it has no shares.
+	// every is what each server gets, if the request is for all servers. It has no
+	// shares then.
 	every mbuf.Chain
-	// parked: it waits for the client's earlier replies, and is not among the jobs.
-	// overdue: it came too late, and is refused.
+	// parked: the request waits for the client's earlier replies, and is not among the
+	// jobs. overdue: it came too late, and is refused.
 	parked, overdue bool
 }
 
-// A phase is what is being done to a large request.
+// A phase is a step in the work on a large request.
 type phase uint8
 
 const (
@@ -75,8 +76,8 @@ const keyStep = 1024
 // step is how many keys the next step may look at, at least one.
 func (t *turn) step() int { return max(1, min(keyStep, t.left().Keys)) }
 
-// fewWords is how many words a request may have that is done at once however many
-// bytes it has: they are passed on as they are, but for the ends of pieces.
+// fewWords is how many words a request may have to be done at once, however many bytes
+// it has. So few words are passed on by reference.
 const fewWords = 256
 
 // isLarge reports whether the whole request is too much to be done at once.
@@ -84,7 +85,7 @@ func (t *turn) isLarge(words, bytes int) bool {
 	return words > t.atOnce.Keys || bytes > t.atOnce.Bytes && words > fewWords
 }
 
-// goOn does the client's large request in slices.
+// goOn begins the work on the client's large request in slices.
 func (d *dispatch) goOn(q *partial) {
 	c := d.client
 	ctx := c.pool.ctx
@@ -124,7 +125,7 @@ func (j *largeRequest) step(ctx *Context) (done bool) {
 	return j.phase == ends || j.parked
 }
 
-// read finds some of the request's words. When all are known the request is taken.
+// read finds some of the request's words. When it knows all, it takes the request.
 func (j *largeRequest) read(ctx *Context) {
 	words, ready := j.q.parser.Ready(&j.view, ctx.turn.step())
 	ctx.turn.count(Amount{Keys: words + 1})
@@ -137,7 +138,7 @@ func (j *largeRequest) read(ctx *Context) {
 		c.pool.adoptPartial(j.q)
 	}
 	j.req, j.known = j.q.parser.Finish(mbuf.Whole(&j.q.bytes)), true
-	if j.m != nil { // it is placed anew, and was judged before
+	if j.m != nil { // it is placed again, and was judged before
 		j.placeAnew()
 		return
 	}
@@ -154,7 +155,7 @@ func (j *largeRequest) read(ctx *Context) {
 	}
 }
 
-// deal begins to place the keys of the request in slices, when it is its turn.
+// deal makes the request's message, and begins to place its keys.
 func (j *largeRequest) deal() {
 	c, req := j.c, j.req
 	m := c.newMsg(req)
@@ -166,7 +167,7 @@ func (j *largeRequest) deal() {
 	j.placeAnew()
 }
 
-// placeAnew begins to place the keys, by the table of this moment.
+// placeAnew begins to place the keys by the present table.
 func (j *largeRequest) placeAnew() {
 	p := j.c.pool
 	ctx := p.ctx
@@ -242,7 +243,7 @@ func (j *largeRequest) whole() {
 	j.c.sendWhole(j.m, j.req, j.servers[j.shares[0].server])
 }
 
-// cross answers a request that cannot be divided.
+// cross refuses a request that cannot be split, and whose keys have different owners.
 func (j *largeRequest) cross() {
 	c := j.c
 	p := c.pool
@@ -270,8 +271,8 @@ func (j *largeRequest) divide() {
 	}
 }
 
-// copy writes some of the keys, with what belongs to them, to their sub-requests. It
-// begins when they can be sent: until then the request takes its memory once.
+// copy copies some of the keys, with their values, to their sub-requests. It begins
+// when these can be sent, so that the request does not take its memory twice for long.
 func (j *largeRequest) copy(ctx *Context) {
 	if j.next == 0 {
 		if j.park() {
@@ -284,7 +285,7 @@ func (j *largeRequest) copy(ctx *Context) {
 		j.divide()
 	}
 	p, req := j.c.pool, j.req
-	// So many keys, if all are alike, have as many bytes as may be copied.
+	// If all keys are alike, fit keys have as many bytes as may be copied.
 	fit := ctx.turn.left().Bytes / (req.View.Len()/req.Nkeys + 1)
 	n := min(ctx.turn.step(), max(1, fit), req.Nkeys-j.next)
 	p.proto.FragmentKeys(req, j.next, j.m.Seq[j.next:j.next+n], ctx.bufs, j.outs)
@@ -300,7 +301,7 @@ func (j *largeRequest) copy(ctx *Context) {
 	j.fan().sendLater(len(j.m.Frags))
 }
 
-// fan is what the request goes to its servers as.
+// fan is the fan of the request's parts.
 func (j *largeRequest) fan() fan { return fan{j.c, j.m} }
 
 // release gives up the request's bytes and words.
@@ -372,8 +373,8 @@ func (j *largeRequest) fragment() (f *msg.Msg, s *Server) {
 	return j.m.Frags[j.next], j.servers[j.shares[j.next].server]
 }
 
-// sendLater sends the fragments in slices. They are in parent.Frags, or made of
-// the job's every.
+// sendLater sends the fragments in slices. They are in parent.Frags, or copies of the
+// job's every.
 func (n fan) sendLater(fragments int) *largeRequest {
 	c, m := n.c, n.parent
 	p := c.pool
@@ -391,7 +392,7 @@ func (n fan) sendLater(fragments int) *largeRequest {
 	return j
 }
 
-// splitLater makes the fragments, from what dealKeys found, to be sent in slices.
+// splitLater makes the fragments from the result of dealKeys. They are sent in slices.
 func (n fan) splitLater(req *msg.Request) {
 	p, m := n.c.pool, n.parent
 	ctx := p.ctx
@@ -422,20 +423,20 @@ func (n fan) broadcastLater(req *msg.Request) {
 	n.c.write(req, &j.every)
 }
 
-// park makes the job wait for the client's earlier replies if the connections were
-// replaced meanwhile: on another one the request could overtake the earlier ones. It
-// reports whether the job waits.
+// park makes the job wait for the client's earlier replies if connections were replaced
+// meanwhile: on another connection the request could overtake earlier ones. It reports
+// whether the job waits.
 func (j *largeRequest) park() bool {
 	j.parked = j.c.waits&waitsForReplies != 0 && !j.isNext()
 	j.known = j.known && !j.parked
 	return j.parked
 }
 
-// isNext reports whether the client has nothing in flight but the request.
+// isNext reports whether the request is the only one that the client has in flight.
 func (j *largeRequest) isNext() bool { return j.c.outq.Head() == j.m && j.c.quiet == 0 }
 
-// unpark continues the request that has waited for the client's earlier replies, or
-// that has no client any more.
+// unpark continues the parked request, if it need not wait any longer or has no client
+// any more.
 func (j *largeRequest) unpark() {
 	if j.parked && (j.c.large != j || j.m != nil && j.m.Owner == nil || j.isNext()) {
 		j.parked = false
@@ -443,8 +444,8 @@ func (j *largeRequest) unpark() {
 	}
 }
 
-// cancel releases what the job holds of a request without a client. Replies to sent
-// parts are dropped when they come.
+// cancel releases what the job holds, if its request has no client any more. Replies to
+// sent parts are dropped when they come.
 func (j *largeRequest) cancel() {
 	ctx := j.c.pool.ctx
 	if q := j.q; q != nil && (j.phase == reads || j.phase == rereads) {
@@ -468,7 +469,7 @@ func (j *largeRequest) cancel() {
 	j.end()
 }
 
-// end lets the client go on.
+// end ends the job, and lets the client go on.
 func (j *largeRequest) end() {
 	j.release()
 	c := j.c
@@ -485,8 +486,8 @@ func (j *largeRequest) end() {
 	c.settle()
 }
 
-// A largeMerge is the merging of replies that are too large, or too many, for one
-// turn. The reply leaves when it is whole.
+// A largeMerge is the merging of replies that are too large, or too many, for one turn.
+// The merged reply leaves when it is whole.
 type largeMerge struct {
 	c     *client
 	m     *msg.Msg

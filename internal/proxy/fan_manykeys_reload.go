@@ -6,8 +6,8 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A reload that brings other servers has the large requests placed anew of which
-// nothing was sent:
+// If a reload brings other servers, large requests of which nothing was sent are placed
+// again:
 //
 //	reads, rereads                goes on, and is placed on the new servers
 //	places, copies, sendsWhole    is placed anew
@@ -15,8 +15,9 @@ import (
 //	sends, another part           goes on; of what is for a server that is gone its
 //	                              client is told that it was not sent
 
-// dealAnew has the requests placed anew, of a pool that has got other servers, of
-// which nothing was sent: those too that wait for their clients' earlier replies.
+// dealAnew has large requests placed again after the pool has got other servers, if
+// nothing of them was sent. That includes requests that wait for their clients' earlier
+// replies.
 func (p *ServerPool) dealAnew() {
 	for c := range p.everyClient() {
 		if j := c.large; j != nil && j.m != nil {
@@ -41,8 +42,8 @@ func (j *largeRequest) dealAnew() {
 	}
 }
 
-// keep keeps the bytes of a request that was split at once. It is read again if it has
-// to be placed anew.
+// keep keeps the bytes of a request that was split at once. They are read again if it
+// has to be placed again.
 func (j *largeRequest) keep(req *msg.Request) {
 	p := j.c.pool
 	j.q = p.begin()

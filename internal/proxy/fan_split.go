@@ -6,17 +6,18 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A deal is which server gets which of a request's keys. It is scratch.
+// A deal says which server gets which of a request's keys. It is scratch space.
 type deal struct {
-	// to is, for each key, the index in shares of its shard's.
+	// to has, for each key, the index of its share in shares.
 	to []uint16
-	// shares are those of the shards that have any, in the order of their first
+	// shares are the shares of the shards that get keys, in the order of their first
 	// keys.
 	shares []share
-	// keys are some of the keys, gathered those of them that lie in two chunks.
+	// keys are some of the keys. gathered holds those that lie in two chunks.
 	keys     [dealBlock][]byte
 	gathered []byte
-	// outs are where the shares are written, and starts where they begin.
+	// outs are the outputs that the shares are written to. starts are where the shares
+	// begin in them.
 	outs   []*mbuf.Chain
 	starts []start
 }
@@ -28,11 +29,10 @@ type start struct {
 	begin int
 }
 
-// The number of a server, and of a share, has room in 16 bits, one more than the
-// greatest included.
+// The numbers of servers and of shares, plus 1, fit in 16 bits.
 const _ uint16 = config.MaxServers
 
-// A share is what one server gets, of a shard.
+// A share is the keys that one server gets, those of one shard.
 type share struct {
 	shard, server uint16
 	keys          int32
@@ -41,8 +41,8 @@ type share struct {
 // dealBlock is how many keys are placed at a time.
 const dealBlock = 64
 
-// fragment sends one sub-request to each server that owns some of the request's
-// keys. If that is one server the request goes to it as it is.
+// fragment sends one sub-request to each server that owns some of the request's keys.
+// If one server owns all, the request goes to it as it is.
 func (d *dispatch) fragment(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	if req.Nkeys == 1 || p.isWhole() {
@@ -66,9 +66,9 @@ func (d *dispatch) fragment(req *msg.Request) {
 	}
 }
 
-// split makes the fragments, from what dealKeys found. Their bytes are written
-// straight to the servers' outputs: nothing else is written there meanwhile, so
-// each sub-request stays in one piece.
+// split makes the fragments from the result of dealKeys. Their bytes are written
+// straight to the servers' outputs. Nothing else is written there meanwhile, so each
+// sub-request stays in one piece.
 func (n fan) split(req *msg.Request) {
 	p, parent := n.c.pool, n.parent
 	ctx := p.ctx

@@ -7,7 +7,7 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// Some requests are about the pool's clients, which all event loops have some of:
+// Some requests are about the pool's clients. Each event loop has some of these:
 //
 //	client ─► gather ─► its turn ─┬─ post ─► loop 0: scan ─┐
 //	                              ├─ post ─► loop 1: scan ─┼─ post ─► take ─► step ... answer
@@ -15,28 +15,26 @@ import (
 //	                                    ▲                                      │
 //	                                    └──────────── more of them ◄───────────┘
 //
-// Each loop has a block of its clients at a time, in slices, and what the reply says
-// of them is written while the next blocks come. One loop answers one such request
-// at a time, and begins only if there is memory for the reply, and if its client has
-// not much to read: many requests about many clients would fill the memory, and
-// keep the loops from all else. Meanwhile the request's Msg waits in its client's
-// out-queue like any other.
+// Each loop returns one block of its clients at a time, in slices. Their lines of the
+// reply are written while the next blocks come. A loop answers one such request at a
+// time. It begins only if there is memory for the reply, and if the client has little
+// to read. Otherwise many such requests would fill the memory and take all time of the
+// loops. Meanwhile the request's Msg waits in its client's out-queue like any other.
 
 const (
-	// blockClients is how many clients a loop tells of at a time, and blockIDs how
-	// many it is asked for by their ids.
+	// blockClients is how many clients a loop returns at a time, and blockIDs how many
+	// ids it is asked for at a time.
 	blockClients, blockIDs = 256, 1 << 10
-	// readWords is how many bytes of a request's words are looked at at a time.
+	// readWords is how many bytes of a request's words are read at a time.
 	readWords = 16 << 10
-	// gatheringSize is what a gathering counts for, in bytes, and lineSize what is
-	// said of a client, as long as nothing is known.
+	// gatheringSize is what a gathering counts for, in bytes. lineSize is the assumed
+	// size of a client's line, before one is known.
 	gatheringSize, lineSize = 512, 350
-	// closeCost is how many looks at a client the closing of one counts for.
+	// closeCost is how many clients the closing of one client counts for.
 	closeCost = 8
-	// gatherPeriod is how often, in nanoseconds, it is looked whether the next
-	// request can be answered that waits for memory or for its client to read;
-	// gatherTries is how many of them are looked at, and gatherPatience how long
-	// one waits for memory.
+	// gatherPeriod is how often, in nanoseconds, waiting requests are checked: whether
+	// there is memory, and whether the client has read. gatherTries is how many are
+	// checked at a time, and gatherPatience how long one waits for memory.
 	gatherPeriod   = int64(2 * time.Millisecond)
 	gatherTries    = 64
 	gatherPatience = int64(100 * time.Millisecond)
@@ -45,20 +43,20 @@ const (
 // inquiries are the requests of one loop's clients about clients.
 type inquiries struct {
 	ctx *Context
-	// waiting are the first ones of their clients that have not begun.
+	// waiting are the requests that have not begun, at most one of each client.
 	waiting []*gathering
 	// active is the one that is being answered, or nil.
 	active *gathering
-	// next is when to look whether one can begin; 0: it is looked when active ends.
+	// next is when to check whether one can begin; 0: when active ends.
 	next int64
-	// lineSize is what was said of a client in the last large reply, in bytes.
+	// lineSize is the size of a client's line in the last large reply, in bytes.
 	lineSize int64
 	// line and words are scratch.
 	line, words []byte
 }
 
-// A gathering is a request that all event loops have a part in. It belongs to
-// the loop of the client that sent it.
+// A gathering is a request that all event loops help to answer. It belongs to the loop
+// of the client that sent it.
 type gathering struct {
 	// static after construction
 	client  *client
@@ -73,7 +71,7 @@ type gathering struct {
 	//
 	// since is when it first waited.
 	since int64
-	// words name clients that have not been asked for.
+	// words are the names of clients that have not been looked up yet.
 	words mbuf.Chain
 	parts []loopPart
 	// asked is how many loops have been asked and have not answered.
@@ -81,19 +79,19 @@ type gathering struct {
 	// text is what the reply says of n clients so far.
 	text mbuf.Chain
 	n    int
-	// self: the client itself is to be closed, behind the answer.
+	// self: the client itself is to be closed, after the answer.
 	self bool
 }
 
-// A loopPart is what one loop has to say.
+// A loopPart is one loop's part of the answer.
 type loopPart struct {
 	ctx *Context
 	// walk is used on that loop alone.
 	walk *walk
-	// block is what it has said, of which the first taken are in the text.
+	// block is the last block that came. The first taken of it are in the text.
 	block []finding
 	taken int
-	// ended: it has no more to say.
+	// ended: the loop has no more clients.
 	ended bool
 }
 
@@ -103,7 +101,7 @@ type finding struct {
 	place uint64
 }
 
-// gather makes all event loops answer the request, in its turn.
+// gather has all event loops answer the request. The reply leaves in its turn.
 func (d *dispatch) gather(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	ctx := p.ctx
@@ -132,7 +130,8 @@ func (g *gathering) wait() {
 	ctx.inquiries.waiting = append(ctx.inquiries.waiting, g)
 }
 
-// begin begins to answer the next request that can be answered, if none is.
+// begin begins to answer the next request that can be answered, if no other is being
+// answered.
 func (q *inquiries) begin() {
 	q.next = 0
 	if q.active != nil {
@@ -154,8 +153,8 @@ func (q *inquiries) begin() {
 	}
 }
 
-// mayBegin reports whether there is room for the reply: its client reads, and there
-// is memory. For one that nobody waits for, there is.
+// mayBegin reports whether there is room for the reply: the client reads, and there is
+// memory. If nobody waits for the reply, there is.
 func (g *gathering) mayBegin() bool {
 	c, ctx := g.client, g.client.pool.ctx
 	if g.m.Owner == nil || !g.lists() {
@@ -179,7 +178,7 @@ func (g *gathering) lists() bool {
 	return !g.inquiry.Kills() && !unblocks && g.inquiry.ID() == 0
 }
 
-// estimate is how large the reply will be, about, in bytes.
+// estimate is the estimated size of the reply, in bytes.
 func (g *gathering) estimate() int64 {
 	p := g.client.pool
 	return int64(p.topo.Clients()) * max(lineSize, p.ctx.inquiries.lineSize)
@@ -203,7 +202,7 @@ func (g *gathering) begin() {
 	ctx.turn.later(g)
 }
 
-// ask asks those loops for the next block that have no more of the last one.
+// ask asks loops for their next block, if all of their last one is in the text.
 func (g *gathering) ask() {
 	own := g.client.pool.ctx
 	var ids []uint64
@@ -254,7 +253,7 @@ func (g *gathering) readIDs() (ids []uint64, fault string) {
 	return ids, fault
 }
 
-// take takes what one loop has said.
+// take takes the block of one loop.
 func (g *gathering) take(i int, block []finding, n int, self, ended bool) {
 	p := &g.parts[i]
 	p.block, p.taken, p.ended = block, 0, ended
@@ -266,8 +265,8 @@ func (g *gathering) take(i int, block []finding, n int, self, ended bool) {
 	}
 }
 
-// step implements job: it writes what the reply says of the clients that are known,
-// and asks for more of them when one loop's are at their end.
+// step implements job. It writes the lines of the clients that have come, and asks for
+// more when one loop's block is used up.
 func (g *gathering) step(ctx *Context) (done bool) {
 	q := &ctx.inquiries
 	if g.m.Owner == nil {
@@ -300,8 +299,8 @@ func (g *gathering) step(ctx *Context) (done bool) {
 	return false
 }
 
-// first is the part whose next client comes first in the reply, or nil if none has
-// any.
+// first is the part whose next client comes first in the reply, or nil if no part has
+// one.
 func (g *gathering) first() *loopPart {
 	var first *loopPart
 	for i := range g.parts {
@@ -342,7 +341,7 @@ func (g *gathering) answer() {
 	c.settle()
 }
 
-// tooLarge ends the gathering, whose reply is larger than one may be.
+// tooLarge ends a gathering whose reply is too large.
 func (g *gathering) tooLarge() {
 	m := g.m
 	p := g.client.pool
@@ -371,7 +370,7 @@ func (g *gathering) fail() {
 	c.settle()
 }
 
-// end gives up what the gathering has, and has the next one begin.
+// end releases what the gathering holds, and lets the next one begin.
 func (g *gathering) end() {
 	c, ctx := g.client, g.client.pool.ctx
 	for i := range g.parts {

@@ -9,22 +9,22 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// Lanes separate clients that must not share a server connection: those of
-// RESP2 and of RESP3, those in different databases, and those who are different users of
-// the servers.
+// Lanes separate clients that must not share a server connection: clients of RESP2 and
+// of RESP3, clients in different databases, and clients that are different users of the
+// servers.
 //
 //	                     lane 0: RESP2, the pool's database    lane 1: RESP3     ...
 //	client ── its lane ─► server ─► slot, slot, ...            slot, slot, ...
 //
-// A lane is known once a client has asked for it, and until the pool's own database
-// changes: the protocol bounds how many there can be. Its connections are opened
-// when they are needed and closed when it has had no client for a while.
+// A lane exists from when a client asks for it until the pool's own database changes.
+// The protocol bounds how many there can be. A lane's connections are opened when they
+// are needed, and closed when it has had no client for a while.
 
 // laneLinger is how long, in nanoseconds, the connections of a lane stay open
 // after its last client has left.
 const laneLinger = int64(10 * time.Second)
 
-// unfitPause is how long, in nanoseconds, a lane is not tried again at a server
+// unfitPause is how long, in nanoseconds, a lane is not tried again at a server after
 // that refused it.
 const unfitPause = int64(time.Second)
 
@@ -32,7 +32,8 @@ const unfitPause = int64(time.Second)
 type lane struct {
 	// key is as the protocol's Resolve has it.
 	key msg.Lane
-	// clients are those in the lane; the default lane's are not counted.
+	// clients is how many clients are in the lane. Those of the default lane are not
+	// counted.
 	clients int
 	// idleSince is when the last client left.
 	idleSince int64
@@ -44,43 +45,44 @@ type lane struct {
 type wait uint8
 
 const (
-	// waitsForReplies: the client's lane changed, or the connections of its lane.
-	// A request on the new connections could overtake one that is still on the old
-	// ones. Set by AwaitReplies, cleared by waited.
+	// waitsForReplies: the client's lane has changed, or the connections of its lane. A
+	// request on the new connections could overtake one that is still on the old ones.
+	// Set by AwaitReplies, cleared by waited.
 	waitsForReplies wait = 1 << iota
-	// waitsForAnswer: a server was asked what the request means. The request is in
-	// the stash again. Set by learn, cleared by tellAnswered.
+	// waitsForAnswer: a server was asked what the request means. The request is back in
+	// the stash. Set by learn, cleared by tellAnswered.
 	waitsForAnswer
 	// waitsForPool: the pool is paused. Set by Pause, cleared by resume.
 	waitsForPool
 	// waitsForSlices: the client's last request is large, and not wholly sent. Set by
 	// goOn, cleared when the job ends.
 	waitsForSlices
-	// waitsToGo: the client's next request goes over another connection to its server than
-	// those before. It is in the stash again. Set by mayGo, cleared by
-	// waited, or when the request has waited too long.
+	// waitsToGo: the client's next request goes over another connection to its server
+	// than the earlier ones. It is back in the stash. Set by mayGo, cleared by waited,
+	// or when the request has waited too long.
 	waitsToGo
 	// waitsForElement: the client's last request waits at its server. Set by blockAt,
-	// cleared when that ends.
+	// cleared when the wait ends.
 	waitsForElement
-	// waitsToBlock: such a request is in the stash again until the pool goes on. Set by
-	// again, cleared by resume.
+	// waitsToBlock: such a request is back in the stash until the pool is resumed. Set
+	// by again, cleared by resume.
 	waitsToBlock
 
-	// takenAgain are the reasons for which a request that was taken is in the stash again.
+	// takenAgain are the reasons for which a request that was taken is back in the
+	// stash.
 	takenAgain = waitsForAnswer | waitsToGo
 )
 
-// AwaitReplies implements msg.Party: nothing more is taken of the client before it has
-// the replies to what it has in flight.
+// AwaitReplies implements msg.Party: no more requests are taken from the client until
+// it has the replies to those in flight.
 func (c *client) AwaitReplies() {
 	if c.inFlight() > 0 {
 		c.waits |= waitsForReplies
 	}
 }
 
-// changeLane moves the client to the lane of its session, once its requests in
-// flight are answered.
+// changeLane moves the client to the lane of its session. Its next request waits until
+// those in flight are answered.
 func (c *client) changeLane() {
 	to := c.pool.laneOf(&c.session)
 	if to == c.lane {
@@ -95,15 +97,15 @@ func (c *client) changeLane() {
 	c.AwaitReplies()
 }
 
-// A laneSet is the lanes of a pool that were ever used, the first one the default.
+// A laneSet is all lanes of a pool that were ever used. The first is the default lane.
 type laneSet struct {
 	ctx   *Context
 	lanes []lane
-	// laneByKey are their places.
+	// laneByKey has their places in lanes.
 	laneByKey map[msg.Lane]int
 }
 
-// enterLane notes that the client, which is in no lane, uses the i-th.
+// enterLane puts a client that is in no lane into the i-th.
 func (l *laneSet) enterLane(c *client, i int) {
 	c.lane = i
 	if i > 0 {
@@ -111,7 +113,7 @@ func (l *laneSet) enterLane(c *client, i int) {
 	}
 }
 
-// leaveLane notes that the client uses its lane no more.
+// leaveLane takes the client out of its lane.
 func (l *laneSet) leaveLane(c *client) {
 	i := c.lane
 	if i == 0 {
@@ -125,7 +127,7 @@ func (l *laneSet) leaveLane(c *client) {
 	}
 }
 
-// lingers notes that a lane has no clients from now on.
+// lingers notes that a lane has no more clients.
 func (l *laneSet) lingers(i int) {
 	l.lanes[i].idleSince = l.ctx.loop.Now()
 	if l.ctx.nextSweep == 0 {
@@ -133,8 +135,8 @@ func (l *laneSet) lingers(i int) {
 	}
 }
 
-// clearLanes drops all lanes and makes a new default one. There must be no client
-// in them, and no connection that may take requests.
+// clearLanes drops all lanes and makes a new default lane. No client may be in them,
+// and no connection in them may take requests.
 func (p *ServerPool) clearLanes() {
 	clear(p.lanes)
 	p.lanes, p.laneByKey = p.lanes[:0], make(map[msg.Lane]int)
@@ -156,8 +158,8 @@ func (l *laneSet) lane(key msg.Lane) int {
 }
 
 // adoptLanes moves all clients to the lanes of their sessions after the pool's own
-// database has changed. All connections are replaced, since the numbers of lanes
-// change their meaning.
+// database has changed. The lanes get other numbers, so all connections must be
+// replaced.
 func (p *ServerPool) adoptLanes() {
 	p.clearLanes()
 	for c := p.clients; c != nil; c = c.next {
@@ -180,8 +182,9 @@ func (s *Server) addConn(lane, slot int) *serverConn {
 	return c
 }
 
-// conns are all of the server's connections that were ever needed, open or not, and then
-// the private ones. None of those may be added or taken out meanwhile but the one at hand.
+// conns yields all of the server's shared connections, open or not, and then the
+// private ones. The loop body may remove the private connection that it was given, but
+// no other, and may add none.
 func (s *Server) conns() iter.Seq[*serverConn] {
 	return func(yield func(*serverConn) bool) {
 		for _, lane := range s.lanes {
@@ -199,9 +202,9 @@ func (s *Server) conns() iter.Seq[*serverConn] {
 	}
 }
 
-// sweepLanes closes the connections of the lanes that have had no client for a
-// while, and finds out when to look again. Requests that a client left behind
-// are waited for.
+// sweepLanes closes the connections of lanes that have had no client for a while, and
+// sets when to look again. A connection with unanswered requests stays open until they
+// are answered.
 func (t *timers) sweepLanes(now int64) {
 	ctx := t.ctx
 	ctx.nextSweep = 0
@@ -225,8 +228,8 @@ func (t *timers) sweepLanes(now int64) {
 	}
 }
 
-// closeLane closes the connections of a lane that owe no reply, and reports
-// whether that was all of them.
+// closeLane closes the connections of a lane that owe no reply. It reports whether
+// these were all.
 func (p *ServerPool) closeLane(i int) bool {
 	all := true
 	for _, s := range p.servers {

@@ -6,9 +6,9 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A large value is received where it stays: the loop asks its connection for room, and
-// the kernel writes the rest of the body behind what has come of it. Nothing copies it
-// from there to where it is sent.
+// A large value is received where it stays. The loop asks the connection for room, and
+// the kernel writes the rest of the body behind the part that has come. The value is
+// not copied on the way to where it is sent.
 //
 //	client's socket ─► Lend: the request's chain ─► forward: the server's output ─► socket
 //	client's socket ◄─ the client's output ◄─ OnReply ◄─ Lend: the reply's chain ◄─ socket
@@ -16,8 +16,8 @@ import (
 // A request shares its chunks with the output (mbuf.View.AppendTo); those of a reply change
 // owners (mbuf.Chain.Splice).
 
-// Lend implements eventloop.Handler: the rest of a large body is received
-// behind what has come of it.
+// Lend implements eventloop.Handler: the rest of a large body is received behind the
+// part that has come.
 func (c *client) Lend() []byte {
 	if q := c.partial; q != nil {
 		q.pace.once = false
@@ -39,8 +39,8 @@ func (c *client) OnLent(n int) {
 	c.settle()
 }
 
-// Lend implements eventloop.Handler: the rest of a large body is received
-// behind what has come of it.
+// Lend implements eventloop.Handler: the rest of a large body is received behind the
+// part that has come.
 func (c *serverConn) Lend() []byte {
 	if body := c.parser.Body(); body >= mbuf.MediumSize {
 		return c.reply.Lend(c.pool.ctx.bufs, body)

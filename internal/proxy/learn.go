@@ -9,14 +9,15 @@ import (
 )
 
 const (
-	// unknownFor is how long, in nanoseconds, a command stays marked as unknown to
-	// the servers. A module may be loaded at any time.
+	// unknownFor is how long, in nanoseconds, a command counts as unknown to the
+	// servers. It is short, since a module may be loaded at any time.
 	unknownFor = int64(time.Second)
-	// maxUnknown bounds how many such commands are kept; one more clears the others.
+	// maxUnknown bounds how many such commands are kept. One more clears all others.
 	maxUnknown = 1 << 10
 )
 
-// learn asks a server what the request means, unless that has just failed.
+// learn asks a server what the request means, unless an answer has just come, or the
+// servers do not know it.
 func (d *dispatch) learn(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	ctx := p.ctx
@@ -72,7 +73,7 @@ func (q *question) find(answer func(reply func([]byte))) {
 	}
 }
 
-// unlearnt answers a request that the question's end did not make understood.
+// unlearnt answers a request that is still not understood after its question has ended.
 func (q *question) unlearnt(c *client, req *msg.Request) {
 	switch {
 	case q.failure != msg.OK:
@@ -103,8 +104,8 @@ func (p *ServerPool) keepUnknown(topic string) {
 	p.unknown[topic] = p.ctx.loop.Now() + unknownFor
 }
 
-// parseAgain puts a request that must be parsed again in front of everything else
-// from its client.
+// parseAgain puts a request that must be parsed again at the front of its client's
+// stash.
 func (c *client) parseAgain() {
 	if c.again.Len() == 0 {
 		return
@@ -115,7 +116,7 @@ func (c *client) parseAgain() {
 	ctx.refuseInTime(c)
 }
 
-// tellAnswered lets the clients go on whose questions have ended.
+// tellAnswered resumes the clients whose questions have ended.
 func (ctx *Context) tellAnswered() {
 	for _, q := range ctx.answered {
 		for c := q.first; c != nil; c = q.first {

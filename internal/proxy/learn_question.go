@@ -14,14 +14,12 @@ import (
 //	   ▲                                │
 //	   └──── parsed again ◄──── Protocol.Learn keeps the answer for all loops
 //
-// The clients that sent such a request wait, with the request back at the front
-// of their stash; those with the same question share it. Known commands never
-// come here.
+// The clients that sent such a request wait, with the request back at the front of
+// their stash. Clients with the same question share it. Known commands never come here.
 //
-// Servers that are well are asked first, then those that fail. One that is
-// ejected gets a question only where it gets requests, as its probe. A server
-// that does not answer delays a question for request_timeout, if there is one:
-// then the next is asked.
+// Servers that are well are asked first, then those that fail. An ejected server gets a
+// question only if it gets requests; the question is then its probe. If a server does
+// not answer within request_timeout, the next one is asked.
 type question struct {
 	// static after construction
 	pool  *ServerPool
@@ -32,24 +30,24 @@ type question struct {
 	//
 	// first and last are the ends of the list of clients that wait.
 	first, last *client
-	// next is the number of the server that is looked at next, failing and ejected
-	// are those that were passed over.
+	// next is the number of the next server. failing and ejected are the servers that
+	// were skipped.
 	//
-	// Invariant: next is 0 when servers have got other places.
+	// Invariant: next is 0 after servers have got other places.
 	next             int
 	failing, ejected []*Server
-	// server is the one that was asked last, at time askedAt, by m; nil once that
-	// has been answered, or is given up.
+	// server was asked last, at time askedAt, by m. Both are nil once it has answered
+	// or was given up.
 	server  *Server
 	m       *msg.Msg
 	askedAt int64
-	// reply gathers the server's.
+	// reply is the server's reply in one piece.
 	reply []byte
 
 	// The end, once the question is answered or no server is left to ask.
 
-	// objection is what the last server said instead of an answer, failure why
-	// there was no reply at all.
+	// objection is what the last server said instead of an answer. failure is why there
+	// was no reply at all.
 	objection string
 	failure   msg.Reason
 }
@@ -107,11 +105,11 @@ func (q *question) candidate() *Server {
 	return s
 }
 
-// again starts the question over, when the servers have got other places.
+// again has all servers asked again, after they have got other places.
 func (q *question) again() { q.next, q.failing, q.ejected = 0, nil, nil }
 
-// ask puts the question to the next server that can be reached. A server that
-// requests pass by, since others have its keys, is not asked.
+// ask puts the question to the next server that can be reached. A server off the ring,
+// whose keys others have, is not asked.
 func (q *question) ask() {
 	p := q.pool
 	ctx := p.ctx
@@ -135,14 +133,14 @@ func (q *question) ask() {
 	q.end()
 }
 
-// end has the clients told, in this turn, once they have put their requests
-// back.
+// end has the clients resumed in this turn, once they have put their requests back.
 func (q *question) end() {
 	delete(q.pool.questions, q.topic)
 	q.pool.ctx.answered = append(q.pool.ctx.answered, q)
 }
 
-// Party implements msg.Owner: the answer is for all loops, not for those who wait.
+// Party implements msg.Owner: the answer is for all loops, not for the clients that
+// wait.
 func (q *question) Party() msg.Party { return nil }
 
 // OnReply implements msg.Owner.
@@ -180,15 +178,15 @@ func (q *question) OnFailure(m *msg.Msg) {
 	q.ask()
 }
 
-// failed notes why a server did not answer. What another one said tells more.
+// failed notes why a server did not answer, unless another one gave an objection, which
+// says more.
 func (q *question) failed(why msg.Reason) {
 	if q.objection == "" {
 		q.failure = why
 	}
 }
 
-// overdue asks the next server if the last one has been silent for as long as a
-// request may take.
+// overdue asks the next server if the last one has not answered within request_timeout.
 func (q *question) overdue() {
 	p := q.pool
 	if q.m == nil || p.ctx.loop.Now() < q.askedAt+int64(p.conf.RequestTimeout) {
@@ -201,8 +199,7 @@ func (q *question) overdue() {
 	q.ask()
 }
 
-// An unanswered is a question that was put to a server, and to others when it did
-// not answer.
+// An unanswered owns the reply to a question that one server did not answer in time.
 type unanswered struct{ server *Server }
 
 // Party implements msg.Owner.

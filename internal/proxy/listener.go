@@ -42,8 +42,8 @@ func (ctx *Context) Listen(fd int, loops []*Context) (*Listener, error) {
 	return l, nil
 }
 
-// Serve accepts clients for the pool of t, which all loops must know or be about
-// to know, from now on.
+// Serve accepts clients for t's pool from now on. All loops must know the pool, or be
+// about to.
 func (l *Listener) Serve(t *topology.Topology) {
 	l.pool = t.Lineage
 	if !slices.Contains(l.ctx.resting, l) {
@@ -51,8 +51,9 @@ func (l *Listener) Serve(t *topology.Topology) {
 	}
 }
 
-// AcceptSome accepts clients that wait in the kernel, at most so many, for a listener
-// that is about to be closed. It returns how many, and whether there may be more.
+// AcceptSome accepts clients that wait in the kernel, for a listener that is about to
+// be closed. It accepts at most most, and returns how many it was and whether there may
+// be more.
 func (l *Listener) AcceptSome(most int) (n int, more bool) { return l.ln.AcceptSome(most) }
 
 // Close accepts no more. The descriptor may be closed once the turn is over.
@@ -62,8 +63,8 @@ func (l *Listener) Close() {
 	l.ctx.shard.CurrConnections--
 }
 
-// OnAccept implements eventloop.Acceptor: the client goes to the loop that has
-// the fewest.
+// OnAccept implements eventloop.Acceptor: the client goes to the loop with the fewest
+// clients.
 func (l *Listener) OnAccept(fd int) {
 	if !l.admit(fd) {
 		return
@@ -96,7 +97,7 @@ func (ctx *Context) accept(id *topology.Lineage, fd int) {
 	ctx.loop.Refuse(fd, nil)
 }
 
-// lost counts a client that is gone, of those that the loop was dealt.
+// lost counts that a client which was dealt to the loop is gone.
 func (ctx *Context) lost(id *topology.Lineage) {
 	ctx.nclients.Add(-1)
 	ctx.identity.Limits().Part(id)
@@ -132,7 +133,7 @@ func (l *Listener) admit(fd int) bool {
 	return false
 }
 
-// refuse tells a client that there is no room for it, and closes its socket.
+// refuse sends an error to a client for which there is no room, and closes its socket.
 func (p *ServerPool) refuse(fd int, why msg.Reason) {
 	ctx := p.ctx
 	countRefused(p, why)
@@ -145,8 +146,8 @@ func (p *ServerPool) refuse(fd int, why msg.Reason) {
 	out.Release(ctx.bufs)
 }
 
-// OnAcceptError implements eventloop.Acceptor: without a descriptor the listener
-// rests, instead of being asked again and again.
+// OnAcceptError implements eventloop.Acceptor. If no descriptor is left, the listener
+// pauses instead of failing again and again.
 func (l *Listener) OnAcceptError(err syscall.Errno) {
 	l.ctx.shard.Values[stats.AcceptErrors]++
 	l.logAcceptError(err)

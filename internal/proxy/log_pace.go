@@ -2,18 +2,18 @@ package proxy
 
 import "time"
 
-// A pace lets one line of a kind into the log each second, and counts the
-// others.
+// A pace lets one line of a kind into the log in each period, a second or longer, and
+// counts the others.
 type pace struct {
 	next   int64
 	missed int
 }
 
-// pass reports whether a line may be written at time now, and how many were
-// left out since the last one.
+// pass reports whether a line may be written at time now, and how many were left out
+// since the last one. The period is a second.
 func (p *pace) pass(now int64) (missed int, ok bool) { return p.passAfter(now, int64(time.Second)) }
 
-// passAfter is pass, with a line in each period.
+// passAfter is the same with another period.
 func (p *pace) passAfter(now, period int64) (missed int, ok bool) {
 	if now < p.next {
 		p.missed++

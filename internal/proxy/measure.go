@@ -16,11 +16,10 @@ import (
 //	│                └─ server's time ──┘                      │
 //	└───────────────────── client's time ──────────────────────┘
 //
-// One look at the clock before a flush tells when all of it was sent. Requests
-// that came in one turn, and whose replies come in one turn, have the same time if
-// they are of one command: such a run is counted once, when another begins or at
-// the end of the turn. Several are open at a time, or commands that take turns would
-// end each other's.
+// The clock is read once before a flush, which is when all of it was sent. Requests of
+// one command that came in one turn, and whose replies come in one turn, have the same
+// time. Such a run is counted once, when another begins or at the end of the turn.
+// Several runs are open at a time, or alternating commands would end each other's runs.
 
 // Measures is what a context measures beyond counting.
 type Measures struct {
@@ -42,8 +41,8 @@ type measures struct {
 	Measures
 	// flushed is when the last flush began, in the loop's nanoseconds.
 	flushed int64
-	// clients are the open runs of replies that stand in clients' outputs, and
-	// ended those of this turn that are over; none of them has gone out.
+	// clients are the open runs of replies in clients' outputs. ended are the runs of
+	// this turn that are complete. None of these replies has been sent yet.
 	clients [openRuns]clientRun
 	ended   []clientRun
 	// servers are the open runs of replies that came from servers.
@@ -55,8 +54,8 @@ type measures struct {
 	sampled []byte
 }
 
-// openRuns is how many runs are open at a time: one for each remainder of the
-// commands' numbers.
+// openRuns is how many runs are open at a time: one for each remainder of a command's
+// number.
 const openRuns = 8
 
 // maxEnded bounds the runs that wait for the end of their turn.
@@ -68,7 +67,7 @@ type clientRun struct {
 	start int64
 	n     uint64
 	typ   msg.Type
-	// slow: they took so long that the slow log wants them.
+	// slow: they took so long that they go into the slow log.
 	slow bool
 }
 
@@ -91,7 +90,7 @@ func (ctx *Context) SetMeasures(m Measures) {
 	}
 }
 
-// OnFlush implements eventloop.Hook: what was answered in this turn goes out now.
+// OnFlush implements eventloop.Hook: the replies of this turn are sent now.
 func (ctx *Context) OnFlush() {
 	m := &ctx.measures
 	m.flushed = ctx.loop.Now()
@@ -101,8 +100,8 @@ func (ctx *Context) OnFlush() {
 	}
 }
 
-// taken notes that the reply to a request stands in the client's output, and
-// reports whether that took so long that the slow log wants it.
+// taken notes that the reply to a request stands in the client's output. It reports
+// whether the request took so long that it goes into the slow log.
 func (p *ServerPool) taken(typ msg.Type, start int64) (slow bool) {
 	m := &p.ctx.measures
 	r := &m.clients[typ%openRuns]
@@ -130,7 +129,7 @@ func (s *Server) answered(m *msg.Msg) {
 	switch {
 	case r.sent == m.Sent && r.typ == m.Type && r.server == s:
 		r.n++
-	case ms.Latency && m.Sent != 0 && !m.Waits(): // 0: the server was faster than we
+	case ms.Latency && m.Sent != 0 && !m.Waits(): // 0: the reply came before the write was noted
 		if r.n > 0 {
 			r.end(s.pool.ctx.loop.Now())
 		}
@@ -139,7 +138,7 @@ func (s *Server) answered(m *msg.Msg) {
 	}
 }
 
-// endServerRuns counts the open runs of servers' replies. They must be of this
+// endServerRuns counts the open runs of servers' replies, all of which are of this
 // turn.
 func (ms *measures) endServerRuns(now int64) {
 	for ; ms.serversOpen != 0; ms.serversOpen &= ms.serversOpen - 1 {
@@ -158,8 +157,7 @@ func (r *serverRun) end(now int64) {
 	*r = serverRun{}
 }
 
-// endRuns counts the runs of this turn; what clients were answered goes out at
-// time flush.
+// endRuns counts the runs of this turn. The replies to clients go out at time flush.
 func (ms *measures) endRuns(now, flush int64) {
 	ms.endServerRuns(now)
 	for ; ms.clientsOpen != 0; ms.clientsOpen &= ms.clientsOpen - 1 {
@@ -190,10 +188,10 @@ type PoolLatency struct {
 	Servers [][msg.NumFamilies]latency.Histogram
 }
 
-// CopyLatency copies what the loop has measured of the pool of t: the times for
-// clients, and those of servers, from the first on, up to the last, so that a
-// reader of many servers need not stop the loop for long. dst may be a copy of
-// before, whose memory is then used. It must run on the loop.
+// CopyLatency copies what the loop has measured of t's pool: the times for clients, and
+// those of the servers from first to last (exclusive). So a reader of many servers need
+// not stop the loop for long. If dst is an earlier copy, its memory is used again. It
+// must run on the loop.
 func (ctx *Context) CopyLatency(t *topology.Topology, of *topology.Members, first, last int, dst *PoolLatency) {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil {

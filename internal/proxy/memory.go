@@ -10,9 +10,8 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// The memory of the process is bounded (max_memory). Each loop tells an account
-// that all share what it holds: chunks, messages, what is known of half sent
-// requests, and clients.
+// The memory of the process is bounded (max_memory). Each loop tells a shared account
+// what it holds: chunks, messages, parsers of partial requests, and clients.
 //
 //	0 ──────────────────────────── soft ─────────────── hard
 //	a client may hold half of      only clients that    nobody is read from, but for what
@@ -24,33 +23,33 @@ import (
 //	                               ── clients that do not read or send are cut, the largest first ──
 //
 // The rule below soft is that of Choudhury and Hahne for switches ("Dynamic Queue
-// Length Thresholds for Shared-Memory Packet Switches", 1998): it needs no list of
+// Length Thresholds for Shared-Memory Packet Switches", 1998). It needs no list of
 // holders and no hysteresis, and always leaves room for one more.
 //
-// Between soft and hard a request that has begun goes on if what is missing of it
-// fits. At hard one per loop goes on in any case, the favoured one, so that
-// requests which together fill the memory do not wait for each other for ever.
+// Between soft and hard a request that has begun goes on if the rest of it fits. At
+// hard one request per loop, the favoured one, goes on in any case. Otherwise requests
+// that together fill the memory would wait for each other for ever.
 //
-// While there is room a read costs two additions: what the loop holds is compared
-// with what it has reported.
+// While there is room, a read costs two additions: what the loop holds is compared with
+// what it has reported.
 
 const (
-	// grain is by how many bytes a loop's memory changes before it tells the
+	// grain is by how many bytes a loop's memory must change before the loop tells the
 	// account.
 	grain = 64 << 10
-	// keptPart is which part of the soft mark the loops' free lists may keep.
+	// keptPart: the loops' free lists may keep the soft mark divided by it.
 	keptPart = 8
 	// outFull is how many bytes of unread replies a client may have, above the
 	// soft mark, before its servers are not read.
 	outFull = 64 << 10
-	// plenty is the soft mark, in bytes, above which unknown sizes of replies do
-	// not matter. largeReply is the most that an unknown reply is assumed to have.
+	// plenty is the soft mark, in bytes, above which the unknown size of a reply does
+	// not matter. largeReply is the largest size that is assumed for an unknown reply.
 	plenty     = 1 << 30
 	largeReply = 1 << 20
-	// sip is how much is read at once, in bytes, above the soft mark.
+	// sip is how many bytes are read at a time above the soft mark.
 	sip = 2 << 10
-	// reliefPeriod is how often, in nanoseconds, those that are not read from are
-	// looked at, and cutPeriod how often those are that may be cut.
+	// reliefPeriod is how often, in nanoseconds, connections that are not read from are
+	// checked, and cutPeriod how often clients are that may be closed.
 	reliefPeriod = int64(2 * time.Millisecond)
 	cutPeriod    = int64(50 * time.Millisecond)
 	// longGrace to hardGrace are how long a client may neither send nor read before
@@ -63,12 +62,13 @@ const (
 	hardGrace  = int64(100 * time.Millisecond)
 	lastGrace  = 2 * softGrace
 	// tricklePeriod is how often, in nanoseconds, a large reply may begin to come at
-	// the hard mark, and tricklePart which part of that mark may come of them within
-	// hardGrace, in all loops together: from then on those who do not read are cut.
+	// the hard mark. Within hardGrace all loops together may receive the hard mark
+	// divided by tricklePart of such replies. After that time clients that do not read
+	// are closed.
 	tricklePeriod = int64(10 * time.Millisecond)
 	tricklePart   = 8
-	// favour is how long the favoured client may send nothing; softGrace if its
-	// request is on its way.
+	// favour is how long the favoured client may send nothing. If its request is in
+	// flight, softGrace holds instead.
 	favour = int64(100 * time.Millisecond)
 )
 
@@ -85,17 +85,17 @@ type memory struct {
 
 	// owned by the loop
 	//
-	// expected is how many bytes of replies are to come, as far as can be told.
+	// expected is how many bytes of replies are to come, by estimate.
 	expected int64
-	// beside is what is held beside chunks and messages: by the parsers of requests
-	// that have not wholly come, by requests about clients, and of clients' names.
+	// beside is what else is held, beside chunks and messages: by parsers of partial
+	// requests, by requests about clients, and by clients' names.
 	beside int64
-	// collected is how many bytes transactions hold that wait for their EXEC.
+	// collected is how many bytes are held by transactions that wait for their EXEC.
 	collected int
-	// told is what the account has of this loop, in bytes, and toldDue what it has
-	// of expected.
+	// told is what the account has for this loop, in bytes, and toldDue what it has for
+	// expected.
 	told, toldDue int64
-	// held is what it has of all loops, as seen last.
+	// held is what it has for all loops, at the last look.
 	held int64
 	// perClient is what one client may hold.
 	perClient int64
@@ -103,31 +103,32 @@ type memory struct {
 	room int64
 	// tight: above the soft mark. full: above the hard mark.
 	tight, full bool
-	// soft and hard are the marks, as seen last.
+	// soft and hard are the marks, at the last look.
 	soft, hard int64
 	fullSince  int64
-	// lastRead is when a client of this loop, for whom replies waited, has read.
+	// lastRead is when a client of this loop last read replies that waited for it.
 	lastRead int64
-	// loops is how many share the account, as seen last.
+	// loops is how many loops share the account, at the last look.
 	loops int64
-	// clients and conns are those that are not read from for want of memory, in the
-	// order in which that began.
+	// clients and conns are not read from for lack of memory. They are in the order in
+	// which that began.
 	clients []*client
 	conns   []*serverConn
-	// favoured is the client whose request goes on at the hard mark, if it still
-	// has one; likewise favouredConn for a reply.
+	// favoured is the client whose request goes on at the hard mark, if it still has
+	// one. favouredConn is the same for a reply.
 	favoured     *client
 	favouredConn *serverConn
-	// favouredEnd is the End of the message whose reply that is.
+	// favouredEnd is the End of that reply's message.
 	favouredEnd uint64
 	// nextLarge is when a large reply may begin to come at the hard mark.
 	nextLarge int64
-	// nextRelief and nextCut are when to look at them, and at those to be cut.
+	// nextRelief is when to check clients and conns, nextCut when to check for clients
+	// to close.
 	nextRelief, nextCut int64
 }
 
-// weigh reports what the loop holds and expects to the account, if that has
-// changed by much.
+// weigh tells the account what the loop holds and expects, if that has changed by
+// grain.
 func (m *memory) weigh() {
 	ctx := m.ctx
 	held := int64(ctx.bufs.Held()+ctx.msgs.SeqBytes()+ctx.loop.Ahead()) + m.beside + int64(ctx.msgs.Live())*msgSize + ctx.shard.CurrConnections*clientSize
@@ -164,8 +165,8 @@ func (m *memory) readAccount() {
 	m.full = full
 }
 
-// Trim leaves unused memory of the loop's free lists to the collector. It must run
-// on the loop.
+// Trim leaves the unused memory of the loop's free lists to the garbage collector. It
+// must run on the loop.
 func (ctx *Context) Trim() {
 	ctx.bufs.Trim()
 	ctx.msgs.Trim()
@@ -174,8 +175,8 @@ func (ctx *Context) Trim() {
 	}
 }
 
-// firstReply is what the first replies to a client are taken to be, in bytes: the
-// more, the less memory there is.
+// firstReply is the assumed size of the first replies to a client, in bytes. It is
+// larger the less memory there is.
 func (p *ServerPool) firstReply() int {
 	guess := min(firstReplyGuess, p.conf.ClientMaxQueued/64)
 	if soft := p.ctx.identity.Limits().SoftMark(); soft > 0 {
@@ -184,18 +185,17 @@ func (p *ServerPool) firstReply() int {
 	return int(guess)
 }
 
-// expect counts n bytes of a reply to come for r, in place of what r counted
-// before.
+// expect counts n bytes for the reply to r that is to come, in place of what it counted
+// for r before.
 func (m *memory) expect(r *msg.Msg, n int) {
 	n = min(n, math.MaxUint32)
 	m.expected += int64(n) - int64(r.Expected)
 	r.Expected = uint32(n)
 }
 
-// fits reports whether there is memory for one more request of a client that has
-// none in flight, and for its reply if that is a large one. Of whose replies
-// nothing is known that is not asked, so that a server which does not answer keeps
-// nobody out.
+// fits reports whether there is memory for one more request of a client that has none
+// in flight, and for the reply if it is expected to be large. A client without a reply
+// so far passes, so that a server that does not answer keeps nobody out.
 func (m *memory) fits(c *client) bool {
 	if n := c.expects(c.pool.largest); n > firstReplyGuess && !c.guesses && int64(n) > m.room && m.expected > 0 {
 		return false
@@ -225,8 +225,7 @@ func (m *memory) mayRead(c *client) bool {
 	return rest == 0 && !m.full || rest > 0 && rest <= (m.soft+m.hard)/2-m.held || m.favour(c)
 }
 
-// favour lets the client go on with what it has sent, or begun to send, unless
-// another one is favoured.
+// favour lets the client go on with its request, unless another client is favoured.
 func (m *memory) favour(c *client) bool {
 	now := m.ctx.loop.Now()
 	if f := m.favoured; f != c {
@@ -239,14 +238,14 @@ func (m *memory) favour(c *client) bool {
 	return true
 }
 
-// needsFavour reports whether the favoured client still needs the favour: it
-// sends, or its request waits for servers to take it.
+// needsFavour reports whether the favoured client still needs the favour: it is
+// sending, or its request waits for servers.
 func (m *memory) needsFavour(c *client, now int64) bool {
 	switch {
 	case c.state != clientOpen:
 		return false
 	case c.large != nil && !c.large.parked:
-		return true // its slices are being done, and end
+		return true // its slices are being worked on, and will end
 	case c.inFlight() > 0 || c.large != nil:
 		return now-c.active < softGrace
 	}
@@ -269,8 +268,8 @@ func (m *memory) scarce(c *client) bool {
 	return m.full || m.perClient < c.pool.conf.ClientMaxQueued || m.room < int64(c.expects(c.pool.largest))
 }
 
-// feed reads from a starved client again if there is memory, and reports whether
-// the client is done with.
+// feed reads from a starved client again if there is memory. It reports whether the
+// client need not be checked again.
 func (m *memory) feed(c *client) bool {
 	if c.state != clientOpen {
 		return true
@@ -300,14 +299,14 @@ func (m *memory) mayReadServer(c *serverConn) bool {
 	party := head.Party()
 	switch {
 	case party == nil:
-		return true // the proxy's own is small, and what nobody waits for is dropped as it comes
+		return true // the proxy's own replies are small, and one that nobody waits for is dropped as it comes
 	case m.full && c.reply.Len() > 0:
 		return m.favourServer(c, head)
 	case party.Unsent() >= outFull:
 		return false
 	}
-	// A small reply gives back more than it takes. Of the large ones, some must come
-	// for their clients to show that they read.
+	// A small reply frees more memory than it takes. Some large ones must come, so that
+	// their clients can show that they read.
 	expected := head.Expected
 	if head.Parent != nil {
 		expected = head.Parent.Expected
@@ -325,8 +324,8 @@ func (m *memory) trickle() bool {
 	return true
 }
 
-// trickled counts n bytes of a large reply that have come. At the hard mark they
-// put off the next one: how large a reply is, nobody knows before it comes.
+// trickled counts n bytes of a large reply that have come. At the hard mark they delay
+// the next large reply, since nobody knows a reply's size before it comes.
 func (m *memory) trickled(n int) {
 	if !m.full {
 		return
@@ -335,9 +334,9 @@ func (m *memory) trickled(n int) {
 	m.nextLarge = max(m.nextLarge, m.ctx.loop.Now()) + int64(n)*hardGrace/share
 }
 
-// favourServer lets the connection go on with the reply to r, which has begun to
-// come, unless another one is favoured. One that began in the same bytes as the end
-// of the one before has its turn like any large reply.
+// favourServer lets the connection go on with the reply to r, which has begun to come,
+// unless another reply is favoured. If the connection was favoured for an earlier
+// reply, this one must wait its turn like any large reply.
 func (m *memory) favourServer(c *serverConn, r *msg.Msg) bool {
 	f := m.favouredConn
 	switch {
@@ -366,9 +365,9 @@ func (m *memory) starveServer(c *serverConn) {
 	m.ctx.shard.Values[stats.MemoryPauses]++
 }
 
-// feedServer reads from a starved connection again if there is memory, and reports
-// whether it need not be looked at any more. Its requests have all their time
-// again.
+// feedServer reads from a starved connection again if there is memory. It reports
+// whether the connection need not be checked again. The timeouts of its requests begin
+// anew.
 func (m *memory) feedServer(c *serverConn) bool {
 	if !c.Attached() {
 		return true
@@ -386,7 +385,7 @@ func (m *memory) feedServer(c *serverConn) bool {
 	return true
 }
 
-// relieve reads again from those for whom there is memory, and cuts clients if
+// relieve reads again from connections for which there is memory, and closes clients if
 // there is none. It returns when to do so next; 0: when memory is scarce again.
 func (m *memory) relieve(now int64) int64 {
 	m.weigh()
@@ -409,7 +408,7 @@ func (m *memory) relieve(now int64) int64 {
 	return m.nextRelief
 }
 
-// feedAll reads again from those for whom there is memory.
+// feedAll reads again from connections for which there is memory.
 func (m *memory) feedAll() {
 	conns, clients := m.conns, m.clients
 	m.conns, m.clients = nil, nil

@@ -8,15 +8,15 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A holder is a client, and what is held for it, in bytes.
+// A holder is a client, and how many bytes are held for it.
 type holder struct {
 	*client
 	bytes int
 }
 
-// cutHolders closes clients that hold memory because they do not read, or do not
-// send the rest of a request, until there is memory again. It is for a loop that
-// holds at least its share of the memory.
+// cutHolders closes clients that hold memory because they do not read, or do not send
+// the rest of a request, until there is memory again. A loop that holds less than its
+// share of the memory closes none.
 func (m *memory) cutHolders(now int64) {
 	loops := int64(len(m.ctx.identity.Loops()))
 	if m.told < m.held/loops {
@@ -42,8 +42,9 @@ func (m *memory) cutHolders(now int64) {
 	}
 }
 
-// holders are the clients that have stood still or crept for too long at time now,
-// through no fault of ours, and the client for which most is held.
+// holders are the clients that have not read or sent, or have sent too slowly, for too
+// long at time now, through no fault of ours. largest is the client for which most is
+// held.
 func (m *memory) holders(now int64) (stuck []holder, largest holder) {
 	patience, ofBlockers := m.patience(now)
 	for _, pools := range [][]*ServerPool{m.ctx.pools, m.ctx.leaving.pools} {
@@ -68,10 +69,10 @@ func (m *memory) holders(now int64) (stuck []holder, largest holder) {
 	return stuck, largest
 }
 
-// patience is how long a client may stand still at time now before it is cut, in
-// nanoseconds, and how long one for whom a server is not read from. While some
-// clients read there will be memory again, and the others may only have a busy
-// processor.
+// patience is how long, in nanoseconds, a client may neither read nor send before it is
+// closed, and how long one may that blocks a server. It is longer while some clients
+// read: there will be memory again, and the others may only be slow because the machine
+// is busy.
 func (m *memory) patience(now int64) (others, blockers int64) {
 	reading := now-m.lastRead <= hardGrace
 	switch {
@@ -94,16 +95,16 @@ func (m *memory) stuck(c *client, since int64) bool {
 	return c.partial != nil && !c.starved && c.inFlight() == 0 && c.active < since
 }
 
-// A claim is what a client has of connections to servers: how many bytes have
-// come of replies to it that are not whole, and whether one is not read from
-// because the client does not read.
+// A claim is what a client takes of connections to servers. begun is how many bytes
+// have come of partial replies to it. blocks: a connection is not read from because the
+// client does not read.
 type claim struct {
 	begun  int
 	blocks bool
 }
 
-// claims are those of the parties whose replies are the next ones of their
-// servers.
+// claims are the claims of the parties that wait for the next reply of a server
+// connection.
 func (p *ServerPool) claims() map[msg.Party]claim {
 	all := make(map[msg.Party]claim)
 	for _, s := range p.servers {
@@ -121,8 +122,8 @@ func (p *ServerPool) claims() map[msg.Party]claim {
 	return all
 }
 
-// cut cuts a client. If it is in the middle of a request, and has no
-// replies to come, it is told why.
+// cut closes a client. If it is in the middle of a request, and has no replies to come,
+// it is sent the reason.
 func (m *memory) cut(c *client, why msg.Reason) {
 	if c.inFlight() == 0 && c.Out().Len() == 0 {
 		ctx := c.pool.ctx

@@ -1,26 +1,26 @@
 package proxy
 
-// A request that comes a byte at a time holds memory for long and is never idle.
-// So above the soft mark it must come at a least rate, as web servers require of
-// bodies; the more it holds, the faster. The rate is looked at only when a client
-// may be closed, so it costs a request nothing.
+// A request that comes a byte at a time holds memory for long, and its client is never
+// idle. So above the soft mark a request must come at a minimum rate, as web servers
+// require of bodies. The more it holds, the higher is that rate. The rate is checked
+// only when clients may be closed, so it costs a request nothing.
 
 const (
-	// progressTime is in how long, in nanoseconds, leastProgress bytes must come, and
-	// of what a request holds one part in progressPart.
+	// Within progressTime, in nanoseconds, leastProgress bytes of a request must come,
+	// and at least what it holds divided by progressPart.
 	progressTime  = softGrace
 	leastProgress = 1 << 10
 	progressPart  = 64
 )
 
-// A progress is how a request comes that has begun.
+// A progress is how fast a partial request comes.
 type progress struct {
-	// since is when it was looked at last and had come far enough, or when it began.
+	// since is the last check at which enough had come, or when the request began.
 	since int64
 	// seen is how many bytes had come then.
 	seen int
-	// asked: it has been read from since then though there was no memory, for the end
-	// of it may have been there.
+	// asked: the client has been read from since then although there was no memory,
+	// since the request's end may have come.
 	asked bool
 	// once: the next read needs no memory.
 	once bool

@@ -31,34 +31,33 @@ type ServerPool struct {
 	// questions are those that servers have been asked, by topic; nil until the
 	// first one.
 	questions map[string]*question
-	// unknown is until when it is kept that servers do not know what a topic is about;
-	// nil until the first one.
+	// unknown has the topics that the servers do not know, and until when that is
+	// remembered; nil until the first one.
 	unknown map[string]int64
-	// parser is for requests that begin; one that does not end with the bytes
-	// at hand keeps the parser, and another takes its place.
+	// parser is for requests that begin. A request that has come only in part keeps the
+	// parser, and another one takes its place here.
 	parser    msg.RequestParser
 	partials  *partial // free list
 	npartials int      // its length
-	// largest estimates how large the large replies are that clients get, in bytes.
+	// largest estimates the size of large replies to clients, in bytes.
 	largest int
 	// slow is how many clients have slowSince set.
 	slow int
-	// retryPace is when it may next be told that requests were sent again.
+	// retryPace is for the line that requests were sent again.
 	retryPace pace
-	// selectPace is when it may next be told that a client's SELECT failed.
+	// selectPace is for the line that a client's SELECT failed.
 	selectPace pace
-	// expiredPace is when it may next be told that requests took too long.
+	// expiredPace is for the line that requests took too long.
 	expiredPace pace
-	// largePace is when it may next be told that a reply was too large.
+	// largePace is for the line that a reply was too large.
 	largePace pace
 	// paused: no request is taken.
 	paused bool
-	// leaveBy is when a pool that was removed goes at the latest; 0 for all
-	// others.
+	// leaveBy is when a removed pool is closed at the latest; 0 for all other pools.
 	leaveBy int64
 	// keepsPure: reads are kept until they are answered, to be sent again.
 	keepsPure bool
-	// retries is how many requests may be sent again.
+	// retries bounds how many requests are sent again.
 	retries retryBudget
 	// latency is how long requests took, by msg.Type; nil for commands that were
 	// never sent.
@@ -75,11 +74,11 @@ const (
 	maxKeptParser = 4 << 10
 )
 
-// A partial is a request that has not wholly come.
+// A partial is a request that has come only in part.
 type partial struct {
 	parser msg.RequestParser
 	proto  Protocol // whose parser it is
-	// among are the servers that it judges requests by.
+	// among are the servers that the parser judges requests by.
 	among *topology.Members
 	bytes mbuf.Chain
 	next  *partial // on the free list
@@ -115,8 +114,8 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	return p
 }
 
-// begin gives a client whose request has begun, and not ended, the parser that
-// knows how far it came.
+// begin returns a partial with the parser that is in the middle of a request. The pool
+// gets another parser.
 func (p *ServerPool) begin() *partial {
 	q := p.partials
 	if q == nil {
@@ -131,14 +130,14 @@ func (p *ServerPool) begin() *partial {
 	return q
 }
 
-// count counts what the parser of a request that has not wholly come holds.
+// count counts the memory of the parser of a partial request.
 func (ctx *Context) count(q *partial) {
 	held := q.parser.Held()
 	ctx.memory.beside += int64(held - q.held)
 	q.held = held
 }
 
-// finish takes back what begin gave. The parser must be in its first state.
+// finish gives a partial back. Its parser must be in its first state.
 func (p *ServerPool) finish(q *partial) {
 	q.bytes.Release(p.ctx.bufs)
 	q.parser.Forget()
@@ -153,8 +152,8 @@ func (p *ServerPool) finish(q *partial) {
 	p.npartials++
 }
 
-// adoptPartial has a request that a reload, or other servers, found half way through
-// judged as one that begins now.
+// adoptPartial has a partial request judged by the present settings and servers, if
+// these have changed since it began.
 func (p *ServerPool) adoptPartial(q *partial) {
 	if q.proto != p.proto.Protocol || q.among != p.snap.Members {
 		q.parser.Adopt(p.parser)
@@ -162,11 +161,10 @@ func (p *ServerPool) adoptPartial(q *partial) {
 	}
 }
 
-// trim leaves what is on the free list to the collector.
+// trim leaves the free list to the garbage collector.
 func (p *ServerPool) trim() { p.partials, p.npartials = nil, 0 }
 
-// keepaliveOf is what a pool's connections, of clients and of servers, have of
-// TCP keepalive.
+// keepaliveOf is the TCP keepalive of a pool's connections, to clients and to servers.
 func keepaliveOf(p *config.Pool) socket.Keepalive {
 	return socket.Keepalive{
 		On: p.TCPKeepalive, Idle: p.TCPKeepaliveIdle, Interval: p.TCPKeepaliveInterval, Count: p.TCPKeepaliveCount,

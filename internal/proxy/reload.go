@@ -7,12 +7,13 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// Adopt makes pools the context's pools: the loop's part of a reload. It must run on the
-// loop, and so between two events, when no request is half way through.
+// Adopt makes pools the context's pools. This is one loop's part of a reload; the
+// process's part is daemon/reload.go. It must run on the loop, and so between two
+// events, when no request is half way through.
 //
-// A pool that stays keeps its clients, with all that they have in flight, and
-// the servers that it still has, with their connections. What is removed
-// finishes what it has, at most until by.
+// A pool that stays keeps its clients with their requests in flight, and the servers
+// that stay with their connections. What is removed finishes its work, until time by at
+// the latest.
 func (ctx *Context) Adopt(pools []PoolOptions, by int64) {
 	for _, p := range ctx.pools {
 		p.finishFollowing()
@@ -77,17 +78,17 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.preconnect()
 }
 
-// An adoption is what a pool that stays takes over of another configuration.
+// An adoption is the change of a pool that stays to another configuration.
 type adoption struct {
 	pool   *ServerPool
 	before *config.Pool
 	old    []*Server
-	// by is when what is removed is gone at the latest.
+	// by is when what is removed is closed at the latest.
 	by int64
 }
 
-// adoptServers makes the pool's servers, some of which may be old ones. There may be
-// tens of thousands: most keep their place.
+// adoptServers makes the pool's servers, and reuses old ones. There may be tens of
+// thousands, most of which keep their place.
 func (a *adoption) adoptServers() {
 	p, old := a.pool, a.old
 	p.servers = make([]*Server, len(p.snap.Servers))
@@ -115,8 +116,8 @@ func (a *adoption) adoptServers() {
 	}
 }
 
-// removeServers removes the servers that are no longer the pool's. If a new one has
-// the same name, the two share their statistics until the old one is gone.
+// removeServers removes the servers that the pool no longer has. If a new server has
+// the name of an old one, the two share their statistics until the old one is gone.
 func (a *adoption) removeServers() {
 	p := a.pool
 	var named map[string]int
@@ -144,8 +145,8 @@ func otherConnections(a, b *config.Pool) bool {
 	return a.RedisDB != b.RedisDB || a.RedisAuth != b.RedisAuth || a.ServerConnections != b.ServerConnections
 }
 
-// expiries gives clients' requests the new request_timeout, counted
-// from now, for the same reason as deadlines.
+// expiries gives clients' requests in flight the new request_timeout, counted from now,
+// for the same reason as in deadlines.
 func (a *adoption) expiries() {
 	p, ctx := a.pool, a.pool.ctx
 	expires := int64(0)
@@ -166,8 +167,8 @@ func (p *ServerPool) scheduleIdleCheck() {
 	}
 }
 
-// deadlines gives what is in flight the new timeout, counted from now: a
-// connection's queue must stay in the order of its deadlines.
+// deadlines gives requests in flight the new timeout, counted from now: a connection's
+// queue must stay in the order of its deadlines.
 func (a *adoption) deadlines() {
 	p, ctx := a.pool, a.pool.ctx
 	deadline := int64(0)

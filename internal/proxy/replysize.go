@@ -9,18 +9,18 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A reply is kept until it is whole, so it has a bound (server_max_reply), and so
-// have all replies to the parts of one request together:
+// A reply is kept until it is whole, so it has a bound (server_max_reply). All replies
+// to the parts of one request have the bound together:
 //
 //	more than the bound  ─► its client gets an error, in its turn
 //	what else comes of it ─► dropped as it comes; the requests behind it go on
 //	more than maxDropped  ─► the connection is closed: the reply may have no end
 //
-// The length of a bulk is looked at before the bulk comes, so that nothing of a
-// too large value is kept.
+// The length of a bulk is checked before the bulk comes, so that nothing of a too large
+// value is kept.
 
 const (
-	// maxAnswer bounds, in bytes, the replies to what the proxy itself asks.
+	// maxAnswer bounds, in bytes, the replies to the proxy's own requests.
 	maxAnswer = 1 << 20
 	// maxDropped is how many bytes of a reply are dropped before its connection is
 	// closed.
@@ -32,15 +32,15 @@ func (p *ServerPool) maxReplySize() int64 {
 	return min(cmp.Or(p.conf.ServerMaxReply, math.MaxInt64), p.ctx.identity.Limits().MaxReply())
 }
 
-// counts notes that the reply to m has n bytes at the least, and reports whether
-// that is not too much, together with those to the other fragments.
+// counts notes that the reply to m has at least n bytes. It reports whether that is
+// within the bound, together with the replies to other fragments of the request.
 func (p *ServerPool) counts(m *msg.Msg, n int) bool {
 	fits := p.sums(m, n)
 	p.ctx.msgs.SetCome(m, int64(n))
 	return fits
 }
 
-// sums is counts for a reply that is whole, of which nothing need be kept but the sum.
+// sums is the same for a reply that is whole: only the sum is kept.
 func (p *ServerPool) sums(m *msg.Msg, n int) bool {
 	come := int64(n)
 	if parent := m.Parent; parent != nil {
@@ -50,8 +50,8 @@ func (p *ServerPool) sums(m *msg.Msg, n int) bool {
 	return come <= p.maxReplySize()
 }
 
-// grown looks at a reply that has come in part, and drops what has come of it if
-// it is too large, or if nobody waits for it.
+// grown checks a reply that has come in part. It drops that part if the reply is too
+// large, or if nobody waits for it.
 func (c *serverConn) grown() {
 	head := c.queue.Head()
 	if head.Owner != nil && !c.within(head, c.reply.Len()+c.parser.Body()) {
@@ -67,8 +67,8 @@ func (c *serverConn) grown() {
 	}
 }
 
-// endsWithin looks at a reply that has come in pieces and is whole. It reports
-// false if it was too large, and drops it then.
+// endsWithin checks a reply that has come in pieces and is now whole. If it is too
+// large, it is dropped, and endsWithin returns false.
 func (c *serverConn) endsWithin(n int) bool {
 	head := c.queue.Head()
 	if head.Owner == nil || c.within(head, n) {
@@ -82,15 +82,15 @@ func (c *serverConn) endsWithin(n int) bool {
 	return false
 }
 
-// within reports whether n bytes are not too much for the reply to m.
+// within reports whether the reply to m may have n bytes.
 func (c *serverConn) within(m *msg.Msg, n int) bool {
 	fits := c.pool.counts(m, n)
 	return fits && (m.Party() != nil || n <= maxAnswer)
 }
 
-// giveUp tells the owner of m, the head of the queue, that its reply is too
-// large, and drops what has come of it. A message without an owner takes its
-// place, so that the rest is dropped too.
+// giveUp tells the owner of m, the head of the queue, that its reply is too large, and
+// drops the part that has come. A message without an owner takes m's place, so that the
+// rest is dropped too.
 func (c *serverConn) giveUp(m *msg.Msg) {
 	ctx := c.pool.ctx
 	if m.Owner == &c.handshake || m.Owner == &c.proof {
@@ -115,8 +115,8 @@ func (c *serverConn) discard() {
 	c.reply.Release(c.pool.ctx.bufs)
 }
 
-// tellLarge notes the bound in m, whose reply exceeds it, or in the request that m
-// is a fragment of, and logs it. s is the server if it is at hand.
+// tellLarge notes in m that its reply exceeds the bound, and logs it. If m is a
+// fragment, its request gets the note. s is the server, or nil if it is not known.
 func (p *ServerPool) tellLarge(m *msg.Msg, s *Server) {
 	own := m.Party() == nil
 	if m.Parent != nil {

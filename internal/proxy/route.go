@@ -16,41 +16,43 @@ import (
 //	everywhere  those that together have all keys: requests for all, questions
 //	nth         one of those, by its number: SCAN
 //
-// The numbers of a table are good as long as its snapshot. Whoever keeps one over a turn
-// (a large request) keeps the snapshot with it, and the servers that belong to it.
+// The numbers of a table are valid as long as its snapshot. A large request, which
+// keeps such numbers over several turns, keeps the snapshot and its servers with them.
 
-// A router decides it, for one pool on one loop.
+// A router decides where requests go, for one pool on one loop.
 type router struct {
 	ctx *Context
 	// static but for reloads
 	topo *topology.Topology
 	// commands are the protocol's, by msg.Type.
 	commands []msg.Command
-	// back counts that a server is on the ring again: countTried of the pool, made once.
+	// back counts that a server is on the ring again. It is the pool's countTried, made
+	// once.
 	back func(*topology.Health)
 
 	// owned by the loop
 	//
-	// snap is the snapshot that requests go by.
+	// snap is the snapshot by which requests are routed.
 	//
 	// Invariant: servers are those of snap, by their places.
 	snap    *topology.Snapshot
 	servers []*Server
-	// shares is scratch: for each shard, 1 more than the index of its share of a request
-	// in ctx.deal, or 0.
+	// shares is scratch space. It has, for each shard, the index of its share in
+	// ctx.deal plus 1, or 0.
 	//
 	// Invariant: all zero between requests.
 	shares []uint16
 }
 
-// goBy has requests go by that snapshot; the servers are to be set before the next one.
+// goBy has requests routed by a snapshot. The caller must set its servers before the
+// next request.
 func (r *router) goBy(s *topology.Snapshot) {
 	r.snap = s
 	r.shares = make([]uint16, s.Table.NumShards())
 }
 
-// routes is what requests go by now: servers whose time of ejection is over are tried
-// again.
+// routes is the snapshot by which requests are routed now. Servers whose ejection is
+// over are on its ring again.
 func (r *router) routes() *topology.Snapshot {
 	if r.snap.MayGoStale() {
 		r.tryAgain()
@@ -65,7 +67,7 @@ func (r *router) tryAgain() {
 	}
 }
 
-// take goes by a snapshot from now on, if it has the servers that are known. Other
+// take has requests routed by a newer snapshot, if it has the same servers. Other
 // servers are taken over between two turns.
 func (r *router) take(s *topology.Snapshot) {
 	if s.SameServers(r.snap) {
@@ -81,7 +83,7 @@ func (r *router) intent(req *msg.Request) route.Intent {
 	return route.Write
 }
 
-// random is a number for keys that are dealt at random; others need none.
+// random is a random number for a table that deals keys at random, and 0 for others.
 func (r *router) random() uint32 {
 	if r.snap.Table.IsRandom() {
 		return r.draw()
@@ -91,14 +93,14 @@ func (r *router) random() uint32 {
 
 func (r *router) draw() uint32 { return uint32(r.ctx.rnd.Uint64()) }
 
-// to is the first choice of a shard's servers.
+// to is a shard's server, the first choice if there are several.
 func (r *router) to(shard int, intent route.Intent) *Server {
 	return r.servers[r.snap.Table.Targets(shard, intent)[0]]
 }
 
 // owner returns the server that has all keys of req. The reason says why there is none:
-// every server is ejected, or the keys have several. Then the context's key1 and key2
-// hold two keys that differ.
+// every server is ejected, or the keys have several owners. In the second case the
+// context's key1 and key2 hold two such keys.
 func (r *router) owner(req *msg.Request) (*Server, msg.Reason) {
 	shard, why := r.shard(req)
 	if why != msg.OK {
@@ -160,7 +162,7 @@ func (r *router) ownersOf(req *msg.Request) bool {
 	return table.NumShards() > 1 && !table.IsRandom() && req.PlaceKey == nil
 }
 
-// dealKeys makes ctx.deal what each server gets of req. It reports false if every
+// dealKeys fills ctx.deal with what each server gets of req. It returns false if every
 // server is ejected.
 func (r *router) dealKeys(req *msg.Request) bool {
 	ctx := r.ctx
@@ -179,7 +181,8 @@ func (r *router) dealKeys(req *msg.Request) bool {
 	return true
 }
 
-// share turns to, which holds shards of the table, into shares. of is the pool's scratch.
+// share replaces the shards in to by the indexes of their shares. of is the pool's
+// scratch space.
 func (d *deal) share(of []uint16, table *route.Table, intent route.Intent) {
 	to, shares := d.to, d.shares[:0]
 	for i, s := range to {
@@ -198,7 +201,7 @@ func (d *deal) share(of []uint16, table *route.Table, intent route.Intent) {
 	d.shares = shares
 }
 
-// place makes to the shards of keys, by a table that may be older than the pool's.
+// place fills to with the shards of keys, by a table that may be older than the pool's.
 func (r *router) place(table *route.Table, keys [][]byte, to []uint16) bool {
 	if !table.IsRandom() {
 		return table.Shards(keys, to)
@@ -219,10 +222,10 @@ func (r *router) isWhole() bool { return r.snap.Table.NumShards() == 1 }
 // everywhere are the places of the servers that together have all keys.
 func (r *router) everywhere() []uint16 { return r.snap.Table.All() }
 
-// nth is one of those, by its number among them.
+// nth is the i-th of those servers.
 func (r *router) nth(i int) *Server { return r.servers[r.everywhere()[i]] }
 
-// serverOf is the pool's server of which that is known, or nil.
+// serverOf is the pool's server with that Health, or nil.
 func (r *router) serverOf(h *topology.Health) *Server {
 	if i := r.snap.Place(h); i >= 0 {
 		return r.servers[i]

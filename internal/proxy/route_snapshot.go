@@ -5,19 +5,19 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// A pool may get other servers without a reload: a snapshot is published, and each
-// loop takes it over between two turns:
+// A pool may get other servers without a reload. A snapshot is published, and each loop
+// takes it over between two turns:
 //
 //	begins ──► names ──► places ──────────► gone ──────► swap ───────────► addresses
 //	           of the    the servers that   those that   requests go by    connections to
 //	           old       stay, and new      are none     the new ones, and  other addresses
 //	           servers   ones, with rows    any more     what goes ends    are replaced
 //
-// The servers that go let their clients wait for what they owe in the moment of the swap:
-// the next requests of those go to other servers, and would overtake it.
+// At the swap a client with requests at a server that goes waits for their replies: its
+// next requests go to other servers, and could overtake the earlier ones.
 //
-// Until the swap requests go by the old snapshot. Few servers are taken over at
-// once, many in slices. Later snapshots wait until that is done.
+// Until the swap requests are routed by the old snapshot. A few servers are taken over
+// at once, many in slices. Later snapshots wait until that is done.
 type following struct {
 	pool *ServerPool
 	next *topology.Snapshot
@@ -42,11 +42,11 @@ const (
 	hasFollowed
 )
 
-// perServer is how many keys a server counts for that is taken over: it has a row of the
-// statistics.
+// perServer is how many keys a server that is taken over counts for: its row of the
+// statistics is copied.
 const perServer = 64
 
-// follow takes over what was published last.
+// follow takes over the snapshot that was published last.
 func (p *ServerPool) follow() {
 	if p.following != nil {
 		return
@@ -114,8 +114,8 @@ func (j *following) endStage() {
 	}
 }
 
-// place makes the server at a place of the new snapshot, or finds it among the old ones.
-// Its statistics go by its name.
+// place makes the server at a place of the new snapshot, or finds it among the old
+// ones. Its statistics follow its name.
 func (j *following) place(i int) {
 	p := j.pool
 	at, named := j.named[j.next.Names[i]]
@@ -137,7 +137,7 @@ func (j *following) place(i int) {
 	j.servers[i].countIn(j.rows, i)
 }
 
-// swap makes requests go by the new snapshot.
+// swap has requests routed by the new snapshot.
 func (j *following) swap() {
 	p := j.pool
 	p.goBy(j.next)

@@ -10,32 +10,31 @@ import (
 )
 
 const (
-	// samplesPerSecond is about how many requests of a pool each loop looks at for
-	// hot keys.
+	// samplesPerSecond is about how many requests of a pool each loop samples for hot
+	// keys.
 	samplesPerSecond = 1000
-	// samplePeriod is how often, in nanoseconds, the share of requests that is
-	// looked at is fitted to their number, and maxSamples how many samples at the
-	// most are between.
+	// samplePeriod is how often, in nanoseconds, the share of requests that is sampled
+	// is fitted to their number. It is fitted earlier after maxSamples samples.
 	samplePeriod = int64(time.Second)
 	maxSamples   = samplesPerSecond / 4
 	maxEvery     = 1 << 16
-	// noteBurst is how many requests get a note after a large reply whose key is
-	// unknown, since a large value is likely to be requested again. notePause is the
-	// least time, in nanoseconds, between two bursts.
+	// noteBurst is how many requests get a note of their key after a large reply whose
+	// key is unknown, since a large value is likely to be requested again. notePause is
+	// the least time, in nanoseconds, between two bursts.
 	noteBurst = 64
 	notePause = int64(50 * time.Millisecond)
-	// maxNoted is how many of a request's keys are looked at for large replies.
+	// maxNoted is how many of a request's keys are considered for large replies.
 	maxNoted = 256
 )
 
-// A keySampler finds the most requested keys, and the largest requests and
-// replies. It looks at one request in n, of any kind, and at large ones.
+// A keySampler finds the most requested keys, and the largest requests and replies. It
+// samples one request in n, of any kind, and looks at large ones.
 type keySampler struct {
-	// left is how many requests pass until the next sample. every is how many
-	// requests a sample stands for.
+	// left is how many requests come before the next sample. every is how many requests
+	// a sample stands for.
 	left, every int64
-	// notes is how many of the next requests get a note of their key; largeRequest
-	// and largeReply are the sizes above which one is looked at.
+	// notes is how many of the next requests get a note of their key. largeRequest and
+	// largeReply are the sizes above which a request or reply is recorded.
 	notes                    int
 	largeRequest, largeReply int
 
@@ -59,7 +58,7 @@ func (k *keySampler) set(m Measures) {
 	}
 }
 
-// sampleIfDue samples the request of m, if it is its turn.
+// sampleIfDue samples the request of m, if a sample is due.
 func (k *keySampler) sampleIfDue(p *ServerPool, req *msg.Request, m *msg.Msg) {
 	if k.left--; k.left < 0 || k.notes > 0 || req.View.Len() > k.largeRequest {
 		k.sampleDue(p, req, m)
@@ -81,7 +80,8 @@ func (k *keySampler) sampleDue(p *ServerPool, req *msg.Request, m *msg.Msg) {
 	}
 }
 
-// sample counts one of the request's keys, for all that were not looked at.
+// sample counts one of the request's keys, on behalf of all requests since the last
+// sample.
 func (k *keySampler) sample(p *ServerPool, req *msg.Request) {
 	now := p.ctx.loop.Now()
 	k.left = k.every - 1
@@ -104,8 +104,8 @@ func (k *keySampler) sample(p *ServerPool, req *msg.Request) {
 	k.hot.Add(p.keyOf(req, i), uint64(k.every)*uint64(req.Nkeys), now)
 }
 
-// note gives m a note of the request's first key. Of one about several keys it is any
-// of them, unless the slow log wants the first: each comes to be looked at.
+// note gives m a note of the request's key. If there are several keys it is a random
+// one, so that each may be found. If the slow log shows keys, it is the first.
 func (k *keySampler) note(p *ServerPool, req *msg.Request, m *msg.Msg) {
 	k.notes--
 	if req.Nkeys == 0 {
@@ -118,7 +118,7 @@ func (k *keySampler) note(p *ServerPool, req *msg.Request, m *msg.Msg) {
 	p.ctx.msgs.Take(m, p.keyOf(req, i), i, req.Nkeys)
 }
 
-// keyOf is the request's i-th key, valid until the next call.
+// keyOf is the request's i-th key. It is valid until the next call.
 func (p *ServerPool) keyOf(req *msg.Request, i int) []byte {
 	s := req.Key(i)
 	var key []byte
@@ -126,7 +126,7 @@ func (p *ServerPool) keyOf(req *msg.Request, i int) []byte {
 	return key
 }
 
-// sawLarge keeps a large reply to m. If its key is unknown, the next requests get
+// sawLarge records a large reply to m. If its key is unknown, the next requests get
 // notes.
 func (k *keySampler) sawLarge(p *ServerPool, m *msg.Msg, r msg.Reply) {
 	now := p.ctx.loop.Now()
@@ -152,8 +152,8 @@ func (k *keySampler) sawLarge(p *ServerPool, m *msg.Msg, r msg.Reply) {
 	}
 }
 
-// sizeOfNoted is how much of a reply to a request about several keys, or to its
-// fragment m, is about the key that is noted; 0 if that is not known.
+// sizeOfNoted is how many bytes of a reply are about the noted key. The reply is to a
+// request of several keys, or to its fragment m. It is 0 if that is not known.
 func sizeOfNoted(proto Protocol, whole, m *msg.Msg, r msg.Reply) int {
 	text, n := whole.Note().Key()
 	i := whole.Note().Index()
@@ -163,7 +163,7 @@ func sizeOfNoted(proto Protocol, whole, m *msg.Msg, r msg.Reply) int {
 		}
 		at := whole.Seq[i]
 		if int(at) >= len(whole.Frags) || whole.Frags[at] != m {
-			return 0 // it is another server's
+			return 0 // the key is another server's
 		}
 		before := 0
 		for _, to := range whole.Seq[:i] {
@@ -176,15 +176,15 @@ func sizeOfNoted(proto Protocol, whole, m *msg.Msg, r msg.Reply) int {
 	return proto.SizeOfKey(m.Type, r, i, text[:min(len(text), n)])
 }
 
-// Keys are the hot keys of a pool, and the largest requests and replies, as one
-// loop knows them.
+// Keys are the hot keys of a pool, and its largest requests and replies, as seen by one
+// loop.
 type Keys struct {
 	Hot               []hotkeys.Key
 	Requests, Replies []hotkeys.Large
 }
 
-// HotKeys returns what the loop knows of the keys of the pool of t, the n hottest of
-// them. It must run on the loop.
+// HotKeys returns what the loop knows of the keys of t's pool: the n hottest, and the
+// largest requests and replies. It must run on the loop.
 func (ctx *Context) HotKeys(t *topology.Topology, n int) Keys {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil {

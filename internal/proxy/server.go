@@ -23,46 +23,48 @@ type Server struct {
 	pool   *ServerPool
 	conf   *config.Server
 	health *topology.Health
-	// among are the servers that it is one of.
+	// among is the set of servers that it belongs to.
 	among *topology.Members
 	stats *stats.ServerShard
-	// reasons are what of the statistics is kept by msg.Reason.
+	// reasons are the statistics that are kept by msg.Reason.
 	reasons *stats.ServerReasons
 	// errors are the error replies of the server.
 	errors **stats.ErrorCounts
-	// lanes are this loop's connections, by lane and slot: server_connections of
-	// them in each lane that was ever used, opened when they are first needed. A
-	// client keeps to one slot, so that it reads what it wrote.
+	// lanes are this loop's connections, by lane and slot. Each lane that was ever used
+	// has server_connections of them, opened when they are first needed. A client keeps
+	// to one slot, so that it reads what it wrote.
 	lanes [][]*serverConn
-	// store are this loop's connections that single clients have to themselves.
+	// store has this loop's private connections.
 	store store
-	// controls is the connection on which the server is told about others, if it is open.
+	// controls is the connection for requests about other connections (CLIENT UNBLOCK),
+	// if it is open.
 	controls *serverConn
-	// latency is how long the server took, by family; nil for what it was never
-	// asked.
+	// latency is how long the server took, by family of commands; nil for families that
+	// it was never asked.
 	latency [msg.NumFamilies]*latency.Histogram
 	// removed: a reload took the server out of the pool.
 	removed bool
-	// nextAddr is which of the server's addresses is tried next, addrs what they were
-	// when connections were last looked at.
+	// nextAddr is which of the server's addresses is tried next. addrs are the
+	// addresses at the last look at its connections.
 	nextAddr int
 	addrs    *[]unix.Sockaddr
-	// reconnect is when the server may be connected to.
+	// reconnect says when the server may be connected to again.
 	reconnect reconnect
-	// mute is how many questions it has left unanswered, and still may answer.
+	// mute is how many questions it has not answered in time, and may still answer.
 	mute int
-	// busyPace is when it may next be told that the server is busy.
+	// busyPace is for the line that the server is busy.
 	busyPace pace
-	// closePace, badReplyPace and objectionPace are when it may next be told that a
-	// connection was closed, that a reply is none, that a handshake is objected to.
+	// closePace, badReplyPace and objectionPace are for the lines that a connection was
+	// closed, that a reply is invalid, and that the server refused a part of the
+	// handshake.
 	closePace, badReplyPace, objectionPace pace
-	// multiPace is when it may next be told that the server does not allow transactions.
+	// multiPace is for the line that the server does not allow transactions.
 	multiPace pace
-	// triedPace is when it may next be told that the server is tried again.
+	// triedPace is for the line that the server is tried again.
 	triedPace pace
-	// forgetful: the server may have forgotten what clients told it for all
-	// clients, because a connection to it failed since, or none was tried. Fresh
-	// connections tell it again, until one has.
+	// forgetful: the server may have lost what clients stored there for all clients
+	// (scripts), because a connection to it has failed since, or none was made yet. A
+	// fresh connection restores it.
 	forgetful bool
 }
 
@@ -73,7 +75,8 @@ func newServer(p *ServerPool, place int) *Server {
 	return s
 }
 
-// newServerOf returns the server at that place of a snapshot, which counts nowhere yet.
+// newServerOf returns the server at that place of a snapshot, without statistics.
+// countIn must follow.
 func newServerOf(p *ServerPool, snap *topology.Snapshot, place int) *Server {
 	return &Server{
 		pool:      p,
@@ -84,7 +87,7 @@ func newServerOf(p *ServerPool, snap *topology.Snapshot, place int) *Server {
 	}
 }
 
-// countIn has the server count in the row at that place.
+// countIn has the server count its statistics in the row at that place.
 func (s *Server) countIn(rows stats.Rows, place int) {
 	s.stats, s.reasons, s.errors = &rows.Servers[place], &rows.Reasons[place], &rows.Errors[place]
 }
@@ -123,9 +126,9 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 	return c, msg.OK
 }
 
-// refuseBusy refuses a request for a server that has as many as it may on c. So a
-// slow or missing server does not fill the memory, whatever the timeout is and
-// however many clients there are.
+// refuseBusy refuses a request because c has as many as it may have. So a slow or
+// missing server does not fill the memory, whatever the timeout is and however many
+// clients there are.
 func (s *Server) refuseBusy(c *serverConn) msg.Reason {
 	ctx := s.pool.ctx
 	if missed, ok := s.busyPace.pass(ctx.loop.Now()); ok {
@@ -151,44 +154,45 @@ type serverConn struct {
 	server *Server
 	pool   *ServerPool
 	lane   int
-	// private is what is known of a connection that a single client has to itself; nil:
-	// it is shared.
+	// private is the state of a private connection; nil: it is shared.
 	private *private
 
 	// owned by the loop
 	queue msg.ServerQueue
-	// parser is new with every connection: the last one may have ended anywhere.
+	// parser is new with every connection, since the last one may have stopped
+	// anywhere.
 	parser msg.ReplyParser
-	// reply is what has come of a reply that has not wholly come.
+	// reply is the part of a reply that has come, if it is not whole.
 	reply mbuf.Chain
-	// written is the number of bytes appended to the output since the connection
-	// was dialled, sent how many of them the kernel took.
+	// written is the number of bytes appended to the output since the connection was
+	// dialled. sent is how many of them the kernel took.
 	written, sent uint64
-	// ready is when the connection was ready for requests, in the loop's
+	// ready is when the connection became ready for requests, in the loop's
 	// nanoseconds; 0: not yet.
 	ready int64
 	dialler
 	handshake handshake
 	proof     proof
-	// proven: it has brought a reply that is no error.
+	// proven: it has brought a reply that does not refuse the connection.
 	proven bool
-	// turnedAway is why the server, in place of its first reply, would not have the
-	// connection; msg.OK: it did not say so.
+	// turnedAway is why the server refused the connection in place of its first reply;
+	// msg.OK: it did not.
 	turnedAway msg.Reason
-	// unfit is why the server could not be made to serve the lane, and until
-	// when it is not asked again.
+	// unfit is why the server does not serve the lane, and unfitUntil until when that
+	// is not tried again.
 	unfit      msg.Reason
 	unfitUntil int64
-	// counted is what written was when it was last looked at whether the
-	// connection is used, and still how often it has not changed since.
+	// counted is what written was at the last check whether the connection is used.
+	// still is at how many checks it had not changed.
 	counted uint64
 	still   int
-	// retireBy is when a connection that is to go goes at the latest.
+	// retireBy is when a connection that is to be closed is closed at the latest; 0 for
+	// all others.
 	retireBy int64
 	// starved: in ctx.memory.conns.
 	starved bool
-	// discarded is how many bytes were dropped of the reply that is being parsed,
-	// which nobody waits for any more.
+	// discarded is how many bytes of the present reply were dropped, because nobody
+	// waits for it any more.
 	discarded int64
 }
 
@@ -199,8 +203,8 @@ func newServerConn(s *Server, lane int) *serverConn {
 	return c
 }
 
-// Out is where requests are written: behind the handshake once it is over, and
-// until then where they wait for its end.
+// Out is where requests are written. Until the handshake is over, that is where they
+// wait for its end.
 func (c *serverConn) Out() *mbuf.Chain {
 	if c.proof.pending > 0 {
 		return &c.proof.behind
@@ -211,8 +215,8 @@ func (c *serverConn) Out() *mbuf.Chain {
 	return c.Conn.Out()
 }
 
-// enqueue puts m, whose n bytes the caller has just appended to the output, at
-// the end of the queue.
+// enqueue puts m at the end of the queue. The caller has just appended m's n bytes to
+// the output.
 func (c *serverConn) enqueue(m *msg.Msg, n int) {
 	ctx := c.pool.ctx
 	c.written += uint64(n)
@@ -259,7 +263,7 @@ func (c *serverConn) OnSent(n int) {
 	st[stats.OutQueueBytes] += bytes
 }
 
-// pop takes the message whose reply has come off the queue.
+// pop takes the oldest message off the queue, whose reply has come.
 func (c *serverConn) pop() *msg.Msg {
 	m := c.take()
 	if m.Keep {
@@ -299,7 +303,7 @@ func (c *serverConn) OnData(data []byte) {
 	for len(data) > 0 {
 		head := c.queue.Head()
 		if head == nil || c.sent+uint64(head.Len) <= head.End {
-			// Nobody asked: not one byte of the next request has gone out.
+			// Nobody asked for it: not one byte of the next request has been sent.
 			c.fail(c.unasked(data))
 			return
 		}
@@ -330,8 +334,8 @@ func (c *serverConn) OnData(data []byte) {
 
 var errOutOfStep = &msg.ProtocolError{Msg: "a reply that does not answer the request"}
 
-// deliver gives the reply to its owner. Only replies for a client count, and
-// show that the server is well.
+// deliver gives the reply to its owner. Only replies to clients are counted, and show
+// that the server is well.
 func (c *serverConn) deliver(r msg.Reply) {
 	if c.queue.Head().Ahead != 0 && c.inBlock(r) {
 		return
@@ -377,7 +381,8 @@ func (c *serverConn) deliver(r msg.Reply) {
 func (c *serverConn) OnEnding() {}
 
 // OnEOF implements eventloop.Handler. A server that sends no more gets no more
-// requests. If its stage was not ready it could not be connected to.
+// requests. If the stage was not ready, the connection could not be made, and the next
+// address is tried.
 func (c *serverConn) OnEOF() {
 	if !c.tryNext(msg.ServerEOF) {
 		c.fail(msg.ServerEOF)
@@ -391,12 +396,12 @@ func (c *serverConn) OnError(err syscall.Errno) {
 	}
 }
 
-// maxWaiting bounds, in messages, the scratch space that is kept for the next
-// connection that fails.
+// maxWaiting is how many messages the scratch space may have room for that is kept for
+// the next failing connection.
 const maxWaiting = 16 << 10
 
-// fail closes the connection. The requests on it are sent again, if they may
-// be; all others fail with the reason.
+// fail closes the connection. Requests on it that may be sent again are; all others
+// fail with the reason.
 func (c *serverConn) fail(why msg.Reason) {
 	ctx, st := c.pool.ctx, c.server.stats
 	c.logClose(why)
@@ -430,8 +435,8 @@ func (c *serverConn) fail(why msg.Reason) {
 		st[stats.ServerErr]++
 	}
 	if why != msg.ReplyTooLarge && c.retireBy == 0 && (c.unfit == msg.OK || c.lane == 0) {
-		// Some reasons are no failure of the server: a large reply, or a lane that it
-		// does not have. A replaced connection may have been to another server.
+		// Some reasons are no failure of the server: a too large reply, or a lane that
+		// it does not have. A replaced connection may have been to another server.
 		fault := (ending{connected: connected, begun: begun, waiting: len(waiting), lost: len(lost)}).fault(c, why)
 		if fault != msg.OK {
 			c.server.countFailure(fault, c.made)
@@ -453,7 +458,7 @@ func (c *serverConn) fail(why msg.Reason) {
 	}
 }
 
-// failAll tells all whose messages these are that they get no reply.
+// failAll tells the owners of the messages that they get no reply.
 func (c *serverConn) failAll(lost []*msg.Msg, why msg.Reason) {
 	ctx := c.pool.ctx
 	for _, m := range lost {
@@ -468,7 +473,7 @@ func (c *serverConn) failAll(lost []*msg.Msg, why msg.Reason) {
 	}
 }
 
-// A failing is the telling of many messages that they get no reply.
+// A failing is the failing of many messages.
 type failing struct {
 	conn *serverConn
 	lost []*msg.Msg
@@ -486,7 +491,7 @@ func (j *failing) step(ctx *Context) (done bool) {
 	return len(j.lost) == 0
 }
 
-// A retiring is the closing of many connections that owe nothing.
+// A retiring is the closing of many connections that owe no reply.
 type retiring struct{ conns []*serverConn }
 
 // step implements job.
@@ -505,8 +510,8 @@ func (j *retiring) step(ctx *Context) (done bool) {
 	return len(j.conns) == 0
 }
 
-// retireSoon closes an unused connection without requests, in this turn or, if many are
-// closed, in one of the next. It reports whether it is closed.
+// retireSoon closes a connection without requests, in this turn or, if many are closed,
+// in one of the next. It reports whether the connection is closed now.
 func (t *turn) retireSoon(c *serverConn) bool {
 	if t.room() {
 		c.retire()
@@ -520,7 +525,7 @@ func (t *turn) retireSoon(c *serverConn) bool {
 	return false
 }
 
-// drop gives up the socket, and what has come or waits to go on it.
+// drop closes the socket, and drops what has come on it and what waits to be sent.
 func (c *serverConn) drop() {
 	ctx := c.pool.ctx
 	ctx.shard.CurrConnections--
@@ -534,7 +539,7 @@ func (c *serverConn) drop() {
 	}
 }
 
-// retire closes an unused connection without requests.
+// retire closes a connection without requests.
 func (c *serverConn) retire() {
 	invariant.Check(c.queue.Len() == 0, "proxy: a retired connection owes replies")
 	c.logClose(msg.OK)

@@ -10,19 +10,20 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// A server's name may get other addresses: after a failover, or on another
-// machine. The resolver publishes them, and each loop follows:
+// A server's name may get other addresses, as after a failover. The resolver publishes
+// them, and each loop replaces its connections:
 //
 //	connection   at an address that the server still has    stays
 //	             that is being made                         is made to the new ones
 //	             that owes nothing                          is closed
 //	             that owes replies                          gets them, and is closed then
 //
-// Requests that come meanwhile go to the new addresses; behind those of the same
-// client that are still to be answered.
+// Requests that come meanwhile go to the new addresses. If their client has unanswered
+// requests on an old connection, they wait for those replies.
 
 // FollowAddrs replaces connections to addresses that the servers no longer have. The
-// old ones finish what they have, at most until by. It must run on the loop.
+// old ones answer the requests that they have, until time by at the latest. It must run
+// on the loop.
 func (ctx *Context) FollowAddrs(by int64) {
 	for _, p := range ctx.pools {
 		p.followAddrs(by)
@@ -44,7 +45,7 @@ func (s *Server) followAddrs(by int64) {
 	}
 }
 
-// follow replaces the server's connections at other addresses than these.
+// follow replaces the server's connections to other addresses than these.
 func (s *Server) follow(addrs []unix.Sockaddr, by int64) {
 	moved := 0
 	for _, lane := range s.lanes {
@@ -74,8 +75,8 @@ func (s *Server) follow(addrs []unix.Sockaddr, by int64) {
 	if moved == 0 {
 		return
 	}
-	// It may be another server: earlier failures and successes do not count, and it may
-	// lack what clients told the old one for all clients.
+	// It may be another server. Earlier failures and successes do not count, and it may
+	// lack what clients stored at the old one for all clients.
 	s.reconnect, s.forgetful = reconnect{}, true
 	if log := s.pool.ctx.log; log.Enabled(logging.Notice) {
 		log.Notice("connections to server are replaced: its name has other addresses now", s.attrs()...)

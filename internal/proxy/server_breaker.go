@@ -6,8 +6,8 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// admit decides whether a request may go to a server that is not simply up. The
-// reason says why not.
+// admit decides whether a request may go to a server that is not up. The reason says
+// why not.
 func (s *Server) admit() msg.Reason {
 	why, isProbe := s.pool.topo.Admit(s.health, s.pool.ctx.loop.Now())
 	if isProbe {
@@ -18,8 +18,8 @@ func (s *Server) admit() msg.Reason {
 	return why
 }
 
-// countFailure counts against the server, which may be ejected for it, a connection that
-// was dialled at time made.
+// countFailure counts a failure of the server, which may be ejected for it. The failed
+// connection was dialled at time made.
 func (s *Server) countFailure(why msg.Reason, made int64) {
 	p, ctx := s.pool, s.pool.ctx
 	if s.removed {
@@ -47,9 +47,8 @@ func (s *Server) countEjected() {
 	s.stats[stats.ServerEjectedAt] = ctx.loop.WallMicros(ctx.loop.Now())
 }
 
-// Checked counts and logs the result of a health check of a server of the pool
-// of t, and what it changed. It must run on the loop, and on only one of all
-// loops.
+// Checked counts and logs the result of a health check of a server of t's pool, and
+// what it changed. It must run on the loop, and on only one loop of the process.
 func (ctx *Context) Checked(t *topology.Topology, h *topology.Health, why msg.Reason, changed topology.Verdict) {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil || p.topo != t {
@@ -77,8 +76,8 @@ func (ctx *Context) Checked(t *topology.Topology, h *topology.Health, why msg.Re
 	}
 }
 
-// countAnswer notes that the server, which has failed since it last did, has
-// answered a client's request.
+// countAnswer notes that the server has answered a client's request, for the first time
+// since it failed.
 func (s *Server) countAnswer() {
 	if s.removed {
 		return

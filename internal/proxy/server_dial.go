@@ -11,10 +11,10 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// To connect to a server its addresses are tried one after the other, from the
-// last good one: a name may have several machines, or an IPv6 and an IPv4 address
-// of which only one works. Requests wait meanwhile. Only when no address is left
-// do they fail, and does the server count as failed.
+// To connect to a server its addresses are tried one after the other, beginning with
+// the last good one: a name may have several machines, or an IPv6 and an IPv4 address
+// of which only one works. Requests wait meanwhile. Only when no address is left they
+// fail, and the server counts as failed.
 //
 //	dial ─► connect ─► made: OnConnect
 //	           ▲  └──► fails at once: the next address
@@ -26,12 +26,12 @@ type dialler struct {
 
 	// made is when the connection was dialled, in the loop's nanoseconds.
 	made int64
-	// untried is how many of the server's addresses are left to try, addr the one that
-	// was tried last.
+	// untried is how many of the server's addresses are left to try. addr was tried
+	// last.
 	untried int
 	addr    unix.Sockaddr
-	// connectBy is when a connection that is being made must be; 0: there is no
-	// such time.
+	// connectBy is when a connection that is being made must be open; 0: there is no
+	// limit.
 	connectBy int64
 }
 
@@ -62,8 +62,7 @@ func (d *dialler) dial() msg.Reason {
 	return msg.OK
 }
 
-// connect begins to connect to the next of the server's addresses that does not
-// fail at once.
+// connect begins to connect to the server's next address that does not fail at once.
 func (d *dialler) connect() (inProgress bool, err error) {
 	c := d.conn
 	s, ctx := c.server, c.pool.ctx
@@ -120,7 +119,7 @@ func (d *dialler) tryNext(why msg.Reason) bool {
 	return true
 }
 
-// failed counts that no address is left, against the server.
+// failed counts a failure of the server: no address is left.
 func (d *dialler) failed(err error) msg.Reason {
 	c := d.conn
 	why := topology.ReasonOf(err)
@@ -134,7 +133,7 @@ func (d *dialler) failed(err error) msg.Reason {
 	return why
 }
 
-// keepalive is what the connection has of TCP keepalive.
+// keepalive is the connection's TCP keepalive.
 func (d *dialler) keepalive() socket.Keepalive {
 	k := keepaliveOf(d.conn.pool.conf)
 	k.On = k.On || d.conn.private != nil

@@ -5,13 +5,13 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// Error replies of servers are counted by server and by the word that they begin
-// with. Whether a reply may be an error is seen by its first bytes, in line, since
-// it is asked of every reply; the protocol is asked only then.
+// Error replies of servers are counted by server and by their first word. Every reply
+// is checked in line, by its first bytes. The protocol is asked only if these may begin
+// an error.
 
-// mayBeError reports whether the reply may be an error, of Redis (-, !) or of
-// Memcached (ERROR, SERVER_ERROR, CLIENT_ERROR), and not what begins with the same
-// letter and comes often (END, EXISTS, STORED).
+// mayBeError reports whether the reply may be an error, of Redis (-, !) or of Memcached
+// (ERROR, SERVER_ERROR, CLIENT_ERROR). Frequent replies that begin with the same letter
+// (END, EXISTS, STORED) are ruled out.
 func mayBeError(r msg.Reply) bool {
 	b := r.Flat
 	if r.Chain != nil {
@@ -29,10 +29,10 @@ func mayBeError(r msg.Reply) bool {
 	return false
 }
 
-// refused counts the reply if it is an error, and returns whether it is one, and why the
-// server refuses all requests with it, or the connection; msg.OK if it does not. A server
-// that wants a login is failing although it answers. A server that takes no writes may
-// have been replaced by another one.
+// refused counts the reply if it is an error, and reports whether it is one. why says
+// why the server refuses all requests, or the connection; msg.OK if it refuses only
+// this request. A server that wants a login is failing although it answers. A server
+// that takes no writes may have been replaced by another one.
 func (s *Server) refused(r msg.Reply) (why msg.Reason, isError bool) {
 	ctx := s.pool.ctx
 	prefix, refuses := s.pool.proto.ErrorPrefix(r, ctx.errorText[:0])

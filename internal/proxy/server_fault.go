@@ -17,17 +17,18 @@ import "nuthatch/internal/msg"
 //
 // Those that fail together, as when a server restarts, are one (Health.isAnother).
 
-// An ending is how a connection stood when it ended.
+// An ending is the state of a connection when it ended.
 type ending struct {
-	// connected: it had been made. begun: of what waited on it something was sent.
+	// connected: it had been made. begun: some of the requests on it were sent, at
+	// least in part.
 	connected, begun bool
-	// waiting is how many messages waited on it, lost how many of them are not sent
+	// waiting is how many messages were on it, lost how many of them are not sent
 	// again.
 	waiting, lost int
 }
 
-// fault is what the end of the connection, for the reason why, says against its
-// server; msg.OK if it says nothing.
+// fault is the failure of the server that the connection's end, for the reason why,
+// shows; msg.OK if it shows none.
 func (e ending) fault(c *serverConn, why msg.Reason) msg.Reason {
 	switch {
 	case c.turnedAway != msg.OK && !c.proven:
@@ -42,8 +43,7 @@ func (e ending) fault(c *serverConn, why msg.Reason) msg.Reason {
 	return why
 }
 
-// isEnd reports whether it is the server that ends a connection which is made, for
-// the reason why.
+// isEnd reports whether the reason means that the server has ended an open connection.
 func isEnd(why msg.Reason) bool {
 	switch why {
 	case msg.ServerEOF, msg.ConnReset, msg.BrokenPipe, msg.NoDescriptors, msg.AccessDenied:
@@ -53,7 +53,7 @@ func isEnd(why msg.Reason) bool {
 	}
 }
 
-// begun reports whether a byte of what waits on the connection was sent.
+// begun reports whether a byte of the waiting requests was sent.
 func (c *serverConn) begun() bool {
 	head := c.queue.Head()
 	if head == nil {
@@ -63,8 +63,8 @@ func (c *serverConn) begun() bool {
 	return c.written-uint64(left) > head.End-uint64(head.Len)
 }
 
-// refused looks at a reply that may be an error: it reports whether the server
-// refuses all requests, or this connection.
+// refused handles a reply that may be an error. It reports whether the server refuses
+// all requests, or this connection.
 func (c *serverConn) refused(r msg.Reply) bool {
 	why, isError := c.server.refused(r)
 	if isError {
@@ -76,8 +76,8 @@ func (c *serverConn) refused(r msg.Reply) bool {
 	return why != msg.OK
 }
 
-// unasked is the reason for closing a connection on which the server sent bytes
-// without a request: it may have refused the connection.
+// unasked is the reason to close a connection on which the server sent bytes without a
+// request. The bytes may say that it refuses the connection.
 func (c *serverConn) unasked(data []byte) msg.Reason {
 	if r := (msg.Reply{Flat: data}); !c.proven && mayBeError(r) {
 		if why, _ := c.server.refused(r); isEnd(why) {

@@ -7,23 +7,23 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A handshake is the first messages on a fresh server connection, and the owner
-// of their replies, for which no client waits.
+// A handshake is the first messages on a fresh server connection. It owns their
+// replies, which no client waits for.
 //
-// Requests wait until the server has answered, and agreed to what the lane
-// promises: a server that refuses the database must not carry them out in
-// another one.
+// Requests wait until the server has agreed to what the lane promises: a server that
+// refuses the database must not carry them out in another one.
 type handshake struct {
 	conn *serverConn
-	// greeter wrote the handshake, and so knows the replies. lane is its lane. A
-	// reload may have given the pool others meanwhile.
+	// greeter wrote the handshake for lane, and can read the replies. After a reload
+	// the pool may have another protocol and other lanes.
 	greeter Greeter
 	lane    msg.Lane
-	// pending is the number of replies that are still to come, next the number
-	// of the one that comes next.
+	// pending is how many replies are still to come. next is the number of the next
+	// one.
 	pending, next int
-	// own is how many replies are to the handshake itself. Those that follow are
-	// to what restores the server's memory; restoring is true until all are there.
+	// own is how many replies are to the handshake itself. Those that follow are to
+	// requests that restore what the server may have lost. restoring is true until all
+	// have come.
 	own       int
 	restoring bool
 	// behind are the requests that wait.
@@ -53,7 +53,8 @@ func (h *handshake) begin() {
 	for i := range n {
 		m := ctx.msgs.Get()
 		m.Owner, m.NoReply = h, true
-		// All but the last count as empty: the bounds between them do not matter.
+		// All but the last count as empty: where one ends and the next begins does not
+		// matter.
 		size := 0
 		if i == n-1 {
 			size = out.Len() - before
@@ -63,18 +64,18 @@ func (h *handshake) begin() {
 	h.pending = n
 }
 
-// end drops what waits, with the connection.
+// end drops the waiting requests, together with the connection.
 func (h *handshake) end() {
 	h.pending = 0
 	h.behind.Release(h.conn.pool.ctx.bufs)
 }
 
-// Party implements msg.Owner: the proxy greets for itself.
+// Party implements msg.Owner: the handshake is the proxy's own.
 func (h *handshake) Party() msg.Party { return nil }
 
-// OnReply implements msg.Owner. An error of the server is logged. If the
-// connection can be used nevertheless, the requests behind the handshake go on,
-// as with nutcracker: without a login they get the server's own errors.
+// OnReply implements msg.Owner. An error of the server is logged. If the connection can
+// be used in spite of it, the waiting requests go on, as with nutcracker: without a
+// login they get the server's own errors.
 func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	c := h.conn
 	ctx := c.pool.ctx
@@ -107,7 +108,7 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	h.answered()
 }
 
-// answered counts a reply. Behind the last one the requests go on.
+// answered counts a reply. After the last one the requests go on.
 func (h *handshake) answered() {
 	c := h.conn
 	h.next++
@@ -119,7 +120,7 @@ func (h *handshake) answered() {
 	}
 }
 
-// restored takes the reply to something that the server was told again. An
+// restored counts a reply to a request that restores what the server may have lost. An
 // error is ignored.
 func (h *handshake) restored() {
 	if h.pending == 1 {
@@ -129,9 +130,9 @@ func (h *handshake) restored() {
 	h.answered()
 }
 
-// failed notes that the connection has failed: the server may have lost what it
-// was told. If restoring did not end within the timeout, the next connection
-// does not restore, or it could never be used.
+// failed notes that the connection has failed, so that the server may have lost what it
+// was told. If restoring took longer than the timeout, the next connection does not
+// restore, or the server could never be used.
 func (h *handshake) failed(why msg.Reason) {
 	c := h.conn
 	tooSlow := h.restoring && why == msg.Timedout && c.Open()

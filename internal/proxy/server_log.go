@@ -22,12 +22,12 @@ import (
 // Lines about single connections and requests are on level Info meanwhile: every
 // request to a dead server may cause one.
 
-// troublePeriod is the time, in nanoseconds, between lines about something that
-// goes on.
+// troublePeriod is the time, in nanoseconds, between two lines about a state that
+// lasts.
 const troublePeriod = int64(time.Minute)
 
-// Subject names a server at the beginning of a sentence in the log: by its name
-// and, if that is not its name, by its address.
+// Subject names a server at the beginning of a sentence in the log: by its name and its
+// address, or by its address alone if that is its name.
 func Subject(s *config.Server) string {
 	name, addr := s.StatsName(), s.Address.String()
 	if name == addr {
@@ -63,14 +63,15 @@ func (s *Server) logFails(why msg.Reason) {
 	s.pool.ctx.identity.Events().Add(s.event(kind, why, text))
 }
 
-// event is one of the server, at this moment; why is msg.OK if there is no reason.
+// event makes an event about the server, with the present time. why is msg.OK if there
+// is no reason.
 func (s *Server) event(kind events.Kind, why msg.Reason, text string) events.Event {
 	e := s.pool.event(kind, why, text)
 	e.Server = s.conf.StatsName()
 	return e
 }
 
-// event is one of the pool.
+// event makes an event about the pool, with the present time.
 func (p *ServerPool) event(kind events.Kind, why msg.Reason, text string) events.Event {
 	loop := p.ctx.loop
 	e := events.Event{Time: time.UnixMicro(loop.WallMicros(loop.Now())), Kind: kind, Pool: p.conf.Name, Text: text}
@@ -80,8 +81,7 @@ func (p *ServerPool) event(kind events.Kind, why msg.Reason, text string) events
 	return e
 }
 
-// logWell writes that the server is up again, how that was found, and after how
-// long.
+// logWell writes that the server is up again, by what that shows, and after how long.
 func (s *Server) logWell(by string) {
 	after := s.health.Trouble().Round(time.Millisecond)
 	if after > 10*time.Second {
@@ -104,8 +104,7 @@ func (s *Server) logTried() {
 	}
 }
 
-// countTried counts and tells that a server that was ejected is on the ring again,
-// to be tried.
+// countTried counts and logs that an ejected server is on the ring again, to be tried.
 func (p *ServerPool) countTried(h *topology.Health) {
 	s := p.serverOf(h)
 	if s == nil {
@@ -115,9 +114,9 @@ func (p *ServerPool) countTried(h *topology.Health) {
 	s.logTried()
 }
 
-// mayLog reports whether a line about one connection to the server may be written,
-// on which level, and how many such lines were left out before it. While a server
-// is known to fail, such lines are on a higher level.
+// mayLog reports whether a line about one connection to the server may be written, on
+// which level, and how many such lines were left out before it. While the server is
+// known to fail, such lines are on level Info.
 func (s *Server) mayLog(level logging.Level, p *pace) (at logging.Level, missed int, ok bool) {
 	ctx := s.pool.ctx
 	if level >= logging.Info || !s.health.IsUp() {
@@ -130,8 +129,8 @@ func (s *Server) mayLog(level logging.Level, p *pace) (at logging.Level, missed 
 	return level, missed, ok
 }
 
-// ReasonText is the reason why a server fails, for the log: the client's text,
-// or a clearer one where that says nothing.
+// ReasonText is the reason why a server fails, for the log: the text that clients get,
+// or a clearer one.
 func ReasonText(why msg.Reason) string {
 	switch why {
 	case msg.ServerEOF:

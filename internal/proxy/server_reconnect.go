@@ -9,23 +9,23 @@ import (
 // overflow.
 const maxDoublings = 30
 
-// A reconnect is when a loop may connect again to a server that it could not
-// connect to, or whose connection ended without one answer.
+// A reconnect says when a loop may connect again to a server that it could not connect
+// to, or whose connection ended without an answer.
 //
 // Pauses grow exponentially with "full jitter" (Brooker, Exponential Backoff And
 // Jitter, AWS Architecture Blog, 2015): each is a random part of its bound, so
 // that loops and proxies that lost a server at once do not come back at once.
 type reconnect struct {
-	// attempts is how many in a row failed.
+	// attempts is how many attempts in a row failed.
 	attempts int
-	// until is when the next may be made, why the reason of the last one.
+	// until is when the next attempt may be made. why is why the last one failed.
 	until int64
 	why   msg.Reason
 	// answers is what the server's count of responses was at the last attempt.
 	answers int64
 }
 
-// mayDial returns why the server is not to be connected to now, or msg.OK.
+// mayDial returns msg.OK if the server may be connected to now, or the reason why not.
 func (s *Server) mayDial(now int64) msg.Reason {
 	r := &s.reconnect
 	if now < r.until {
@@ -35,9 +35,8 @@ func (s *Server) mayDial(now int64) msg.Reason {
 	return msg.OK
 }
 
-// pauseDialling pauses before the next attempt to connect after a failure. The
-// first attempt is at once if the server has answered since the last one, or
-// had nothing to answer (idle).
+// pauseDialling sets the pause before the next attempt to connect. There is none if the
+// server has answered since the last attempt, or had nothing to answer (idle).
 func (s *Server) pauseDialling(why msg.Reason, idle bool) {
 	conf, r, ctx := s.pool.conf, &s.reconnect, s.pool.ctx
 	if conf.ReconnectBackoff == 0 {

@@ -21,33 +21,33 @@ import (
 //	unsent   of which a byte has gone                        as if it were sent
 //	         any other                                       sent again   (retry: unsent, idempotent)
 //
-// What is sent again keeps its order and its deadline, and all of it stands on
-// the fresh connection before any request that comes later. So a client sees its
-// requests carried out in the order in which it sent them: a read that is
-// repeated can have been overtaken only by writes of others, or by such of its
-// own as stand before it. That is why a read with a write behind it is not
-// repeated: it would see what its client wrote later.
+// Repeated requests keep their order and their deadlines, and stand on the fresh
+// connection before any later request. So a client sees its requests carried out in the
+// order in which it sent them. A repeated read can see writes of other clients, and
+// writes that its own client sent before it. A read with a write of its client behind
+// it is not repeated, since it would see what the client wrote later.
 //
-// A request is sent again once. A connection that timed out is not lost in this
-// sense: its server may still be at work on what it was sent.
+// A request is sent again only once. Requests on a connection that timed out are not
+// sent again: the server may still be working on them.
 
-// A transaction is never sent again: its connection may not have shown yet that there
-// are any.
+// A transaction is never sent again: a fresh connection has not shown yet that the
+// server allows transactions.
 
-// A retryBudget bounds how many requests are sent again: one for ten that are
-// taken, so that a server that fails does not get twice the load for it. What is
-// not used is kept, up to maxRetryTenths; the count of requests fills it, so that
-// a request costs nothing.
+// A retryBudget bounds how many requests are sent again: one for every ten that are
+// taken, so that a failing server does not get twice the load. Unused budget is kept,
+// up to maxRetryTenths. The count of requests fills the budget, so a request costs
+// nothing.
 type retryBudget struct {
 	tenths int64
 	// seen is how many requests had been taken when it was last filled.
 	seen int64
 }
 
-// maxRetryTenths is ten times as many requests as may be sent again at once.
+// maxRetryTenths is ten times the number of requests that may be sent again at once.
 const maxRetryTenths = 10 * 1000
 
-// take reports whether a request may be sent again, after so many were taken.
+// take reports whether a request may be sent again, and takes it from the budget.
+// requests is how many were taken from clients so far.
 func (b *retryBudget) take(requests int64) bool {
 	b.tenths = min(b.tenths+max(0, requests-b.seen), maxRetryTenths)
 	b.seen = requests
@@ -58,8 +58,8 @@ func (b *retryBudget) take(requests int64) bool {
 	return true
 }
 
-// mayRetry reports whether what waits on the connection, which is made and is now
-// lost for the given reason, may be sent again at all.
+// mayRetry reports whether requests on the connection may be sent again at all. The
+// connection was open, and is lost for the given reason.
 func (c *serverConn) mayRetry(why msg.Reason) bool {
 	if c.pool.conf.Retry == config.RetryNone || c.server.removed || c.private != nil || c.retireBy != 0 || c.unfit != msg.OK {
 		return false
@@ -67,25 +67,25 @@ func (c *serverConn) mayRetry(why msg.Reason) bool {
 	return why == msg.ServerEOF || why == msg.ConnReset || why == msg.BrokenPipe
 }
 
-// A rescue is the sending again of what waited on a connection that is lost.
+// A rescue sends requests of a lost connection again.
 type rescue struct {
 	conn *serverConn
 	// sent is how many bytes of the connection's output were sent.
 	sent uint64
-	// unsure are met from the last message to the first.
+	// unsure is filled from the last message to the first.
 	unsure doubts
 }
 
-// salvage divides what waited into what is lost and what is sent again, each in
-// its order. Of the latter Kept holds the bytes. It must be called before the
-// connection's output is dropped, and uses it up.
+// salvage divides the waiting messages into those that are lost and those that are sent
+// again, each in order. The bytes of the latter are in their Kept. It must be called
+// before the connection's output is dropped, and changes the output.
 func (r *rescue) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
 	c, ctx := r.conn, r.conn.pool.ctx
 	out := c.Conn.Out()
 	out.Splice(ctx.bufs, &c.handshake.behind)
 	out.Splice(ctx.bufs, &c.proof.behind)
-	// The loop tells how much was sent after a write that succeeded; what is left
-	// tells it of one that failed, too.
+	// OnSent is called only after a write that succeeded. What is left of the output
+	// also shows what a failed write has sent.
 	front := c.written - uint64(out.Len())
 	r.sent = front + uint64(c.InFlight())
 	refused := 0
@@ -133,11 +133,12 @@ func (r *rescue) repeatable(m *msg.Msg, first bool) bool {
 	return m.Keep && !m.Retried && !r.unsure.has(party) && !begun
 }
 
-// doubts are the parties of which a write may have been carried out on a connection that
-// has failed.
+// doubts are the parties with a write on the lost connection that may have been carried
+// out.
 type doubts struct {
 	parties map[msg.Party]struct{}
-	// last is the one that was added last: the messages of one party often stand together.
+	// last was added last. It saves look-ups, since messages of one party often stand
+	// together.
 	last msg.Party
 }
 
@@ -157,13 +158,13 @@ func (d *doubts) has(party msg.Party) bool {
 	return ok
 }
 
-// retry sends messages again, on a fresh connection. If there is none they are
-// lost too, for the reason of that, or for why.
+// retry sends messages again, on a fresh connection. If there is none, they fail too,
+// with the reason for that, or with why.
 func (r *rescue) retry(again []*msg.Msg, why msg.Reason) {
 	c := r.conn
 	ctx, s := c.pool.ctx, c.server
 	if !s.health.Passes() {
-		c.failAll(again, why) // what has just happened has ejected it
+		c.failAll(again, why) // this failure has ejected it
 		return
 	}
 	fresh := s.mayDial(ctx.loop.Now())
@@ -175,7 +176,7 @@ func (r *rescue) retry(again []*msg.Msg, why msg.Reason) {
 		return
 	}
 	if first := again[0].Deadline; first != 0 {
-		// What stands before them, the handshake, must not take longer.
+		// The handshake, which stands before them, must not take longer.
 		c.queue.Reschedule(first)
 		ctx.nextDeadline = soonest(ctx.nextDeadline, first)
 	}

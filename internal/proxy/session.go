@@ -7,11 +7,11 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// What a client's session has to do with its requests: some are refused because of
-// what came before them, and a reload may change what the session can be served.
+// How a client's session affects its requests: some are refused because of earlier
+// ones, and a reload may change what the session can use.
 
-// barred refuses a request that the client's session does not allow, and
-// reports whether it did.
+// barred handles a request whose session is restricted: in a transaction, or with a
+// reason to refuse. It reports whether the request is done with.
 func (d *dispatch) barred(req *msg.Request) bool {
 	c := d.client
 	if c.collects() {
@@ -24,8 +24,8 @@ func (d *dispatch) barred(req *msg.Request) bool {
 	return true
 }
 
-// sessionChanged follows a request that the protocol has answered, and that may
-// have changed the session: before it the lane and the bars were those given.
+// sessionChanged is called after the protocol has answered a request, which may have
+// changed the session. lane and bars are those before the request.
 func (d *dispatch) sessionChanged(lane msg.Lane, bars msg.Bars) {
 	c := d.client
 	if c.own != nil && c.session.Watched == 0 && c.watches() {

@@ -6,7 +6,7 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// A request that waits at its server has a connection to itself, until the reply:
+// A request that waits at its server has a connection to itself until the reply:
 //
 //	client                proxy                                        server
 //	BLPOP q 0   ─►  what was sent before is answered; then        ─►   BLPOP q 0
@@ -14,22 +14,23 @@ import (
 //	                                                              ◄─   an element
 //	            ◄─  the element; the connection is given back
 //
-// No time is too long for the reply, and it is no measure of the server. The client's end
-// is seen meanwhile, and ends the connection at once, so that no element goes to a client
-// that has gone. session_recall.go tells what else may end the wait.
+// The reply may take any time, and that time is not measured. If the client ends
+// meanwhile, the connection is closed at once, so that no element goes to a client that
+// has gone. session_recall.go says what else may end the wait.
 
 // A Blocker has requests that wait at their servers (msg.Block).
 type Blocker interface {
-	// Patience is how long such a request waits, in nanoseconds; 0: as long as it takes,
-	// or nobody can tell.
+	// Patience is how long such a request waits, in nanoseconds; 0: for ever, or it is
+	// not known.
 	Patience(req *msg.Request) int64
-	// AppendShorter appends the request with another time than it has.
+	// AppendShorter appends the request with patience in place of its own time.
 	AppendShorter(req *msg.Request, patience int64, p *mbuf.Pool, out *mbuf.Chain)
-	// ClientID is what the server calls the connection, by its reply to the last request
-	// of a private connection's handshake; 0: it does not say.
+	// ClientID reads the connection's id at the server from the reply to the last
+	// request of a private connection's handshake; 0: the server does not say.
 	ClientID(reply []byte) int64
-	// AppendUnblock appends a request that ends the wait on the connection that the server
-	// calls id, in place of its time or with an error. Unblocked is what the reply says.
+	// AppendUnblock appends a request that ends the wait on the connection with that
+	// id, as if its time were over or, with fails, with an error. Unblocked says what
+	// the reply to it means.
 	AppendUnblock(id int64, fails bool, p *mbuf.Pool, out *mbuf.Chain)
 	Unblocked(r msg.Reply) msg.Unblocking
 	// Recalled reports whether a reply is that error.
@@ -39,19 +40,19 @@ type Blocker interface {
 // A blocking is a wait at a server.
 type blocking struct {
 	own *own
-	// m is the request that waits, on conn; nil: none does.
+	// m is the request that waits, on conn; nil: no request waits.
 	m    *msg.Msg
 	conn *serverConn
-	// text is the request, since is when it began to wait.
+	// text is the request's bytes. since is when it began to wait.
 	text  []byte
 	since int64
-	// counted is what text counts for, in bytes.
+	// counted is how many bytes of text are counted.
 	counted int
 	// recall is why the wait is to end before its time.
 	recall recall
 }
 
-// keptText is how many bytes of a request that waits are kept room for.
+// keptText is how many bytes text may have room for between two waits.
 const keptText = 1 << 10
 
 // blocked reports whether a request of the client's waits at a server.
@@ -75,7 +76,7 @@ func (d *dispatch) blockAt(req *msg.Request, s *Server) {
 	if !c.mayGo() {
 		return
 	}
-	if c.ending { // nobody may be there to take what it brings
+	if c.ending { // nobody may be there to get the element
 		c.closing(byEOF)
 		return
 	}
@@ -103,13 +104,14 @@ func (d *dispatch) blockAt(req *msg.Request, s *Server) {
 	}
 }
 
-// count counts what is kept of the request.
+// count counts the memory of text.
 func (b *blocking) count() {
 	b.own.client.pool.ctx.memory.beside += int64(cap(b.text) - b.counted)
 	b.counted = cap(b.text)
 }
 
-// ended notes that nothing waits any more. The caller has m and the connection.
+// ended notes that nothing waits any more. It returns the message and the connection,
+// which are then the caller's.
 func (b *blocking) ended() (*msg.Msg, *serverConn) {
 	m, conn, c := b.m, b.conn, b.own.client
 	b.m, b.conn, b.recall = nil, nil, 0
@@ -120,7 +122,7 @@ func (b *blocking) ended() (*msg.Msg, *serverConn) {
 	conn.server.stats[stats.PrivateWaiting]--
 	c.waits &^= waitsForElement
 	if c.stash.Len() > 0 {
-		// What came behind it begins to wait for us only now.
+		// The time of requests behind it begins only now.
 		c.stashedAt = c.pool.ctx.loop.Now()
 		c.pool.ctx.refuseInTime(c)
 	}
@@ -143,7 +145,7 @@ func (b *blocking) OnReply(_ *msg.Msg, r msg.Reply) {
 		o.forget(conn)
 		conn.private.tenant = nil
 	}
-	m.Owner, m.Start = c, c.pool.ctx.loop.Now() // how long it waited is no measure
+	m.Owner, m.Start = c, c.pool.ctx.loop.Now() // the wait is not measured
 	c.OnReply(m, r)
 	if !keeps && conn.Attached() {
 		conn.private.giveBack(false)
@@ -151,7 +153,7 @@ func (b *blocking) OnReply(_ *msg.Msg, r msg.Reply) {
 	c.settle()
 }
 
-// OnFailure implements msg.Owner: the wait is not begun anew.
+// OnFailure implements msg.Owner. The request is not sent again.
 func (b *blocking) OnFailure(*msg.Msg) {
 	c := b.own.client
 	m, _ := b.ended()
@@ -160,18 +162,18 @@ func (b *blocking) OnFailure(*msg.Msg) {
 	c.settle()
 }
 
-// vanished closes the client, which will send no more, as the server would if it were its
-// client.
+// vanished closes a client that will send no more, as the server would close a client
+// of its own.
 func (b *blocking) vanished() {
 	c := b.own.client
 	c.pool.ctx.swallow(c.outq.Pop())
 	b.drop()
-	c.closing(byEOF) // behind the replies that it has yet to get
+	c.closing(byEOF) // after the replies that it has yet to get
 	c.settle()
 }
 
-// kill closes the client because somebody wants it to go: at once, or when what waits for
-// it at a server has ended.
+// kill closes the client on somebody's request: at once, or when its wait at a server
+// has ended.
 func (c *client) kill() {
 	if !c.blocked() || c.state != clientOpen {
 		c.lastErr = byKill
@@ -183,8 +185,8 @@ func (c *client) kill() {
 	ctx.leaving.dismiss(c, ctx.loop.Now()+partingLinger)
 }
 
-// drop ends the wait of a client that goes, and with it the connection, at once. Its
-// message is answered already, or swallowed.
+// drop ends the wait of a client that goes, and closes the connection at once. The
+// message is answered already, or has no owner.
 func (b *blocking) drop() {
 	if b.m == nil {
 		return

@@ -7,11 +7,12 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// An own is what a client has to itself: private connections, each to another server, and
-// why it has them. What it sends to a server to which it has one goes there.
+// An own is a client's private connections, each to another server, and why it has
+// them. Its requests for such a server go over that connection.
 //
-// What is under way to a server on the shared connection is answered before the client goes
-// to its own, and what is on that before it goes back: it would not read what it wrote.
+// Requests on the shared connection to a server are answered before the client goes to
+// its private one, and requests on that before it goes back. Otherwise it would not
+// read what it wrote.
 type own struct {
 	client *client
 	conns  []*serverConn
@@ -48,7 +49,7 @@ func (c *client) borrow(s *Server) (*serverConn, msg.Reason) {
 	return conn, msg.OK
 }
 
-// giveBack gives the private connection back.
+// giveBack gives the private connection back to the server's store.
 func (o *own) giveBack(conn *serverConn, watches bool) {
 	o.forget(conn)
 	o.client.AwaitReplies()
@@ -80,8 +81,9 @@ func (o *own) moved(conn *serverConn, _ int64) {
 	}
 }
 
-// waited is the connection on which m, or a part of it, still waits for its reply, if the
-// client must not use it behind that: what it watches there it could not tell.
+// waited is the connection with watched keys, if m, or a part of it, waits there for
+// its reply. The client must not use it after m has failed: it could not know whether
+// the keys are still watched.
 func (o *own) waited(m *msg.Msg) *serverConn {
 	conn := o.watch.conn
 	if conn == nil {
@@ -98,7 +100,7 @@ func (o *own) waited(m *msg.Msg) *serverConn {
 	return nil
 }
 
-// end gives all back, with the client.
+// end gives all connections back when the client ends.
 func (o *own) end() {
 	o.block.drop()
 	o.unwatch()
@@ -107,8 +109,8 @@ func (o *own) end() {
 	}
 }
 
-// mayGo reports whether the client may go to another connection now. If not, it has the
-// request that is being taken wait for the replies to those before it.
+// mayGo reports whether the client may change to another connection now. If not, the
+// present request goes back to the stash, and waits for the replies to earlier ones.
 func (c *client) mayGo() bool {
 	if c.inFlight() == 0 {
 		return true
@@ -119,8 +121,8 @@ func (c *client) mayGo() bool {
 	return false
 }
 
-// follow has the private connections be of the client's new lane. What has been asked for
-// before is answered as it was meant.
+// follow moves the private connections to the client's new lane. Earlier requests are
+// answered in the old lane.
 func (o *own) follow(from, to int) {
 	p := o.client.pool
 	for _, conn := range slices.Clone(o.conns) {

@@ -8,29 +8,30 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// A wait at a server is ended before its time by a CLIENT UNBLOCK on another connection.
-// To close the connection would lose an element that is on its way:
+// A wait at a server is ended early by a CLIENT UNBLOCK on another connection. To close
+// the connection would lose an element that is on its way:
 //
 //	a client asks for it, a drain, a kill    the reply, null or an element, is delivered
 //	a pause                                  null is not delivered: the request is in the
 //	                                         stash again, for the time that is left
 //	the key has another server               likewise, and is taken at once
 //
-// The server may not have got the request yet. So it is said again until it works.
+// The server may not have got the blocking request yet. So CLIENT UNBLOCK is repeated
+// until it works.
 
-// A recall is why a wait is to end before its time; 0: it is not.
+// A recall is why a wait is to end early; 0: it is not.
 type recall uint8
 
 const (
-	// recallsReply has the client get what the server says. recallsError has that be an
-	// error.
+	// recallsReply gives the client what the server says. recallsError does too, and
+	// the server says an error.
 	recallsReply recall = 1 + iota
 	recallsError
-	// recallsRequest has the request taken again.
+	// recallsRequest puts the request back into the stash, to be taken again.
 	recallsRequest
 )
 
-// unblock has the wait end because another client asks for it.
+// unblock ends the wait because another client asks for it.
 func (b *blocking) unblock(fails bool) {
 	why := recallsReply
 	if fails {
@@ -39,10 +40,10 @@ func (b *blocking) unblock(fails bool) {
 	b.end(why)
 }
 
-// recallPeriod is after how long, in nanoseconds, a wait that did not end is ended again.
+// recallPeriod is after how long, in nanoseconds, CLIENT UNBLOCK is repeated.
 const recallPeriod = int64(20 * time.Millisecond)
 
-// end has the wait end before its time, for that reason.
+// end ends the wait early, for the reason why.
 func (b *blocking) end(why recall) {
 	if b.m == nil {
 		return
@@ -60,16 +61,16 @@ func (b *blocking) call() {
 	ctx := conn.pool.ctx
 	switch {
 	case !conn.Attached():
-		return // that it has failed is yet to be told
+		return // the connection has failed, and the request is about to
 	case conn.handshake.pending > 0 || !conn.Open():
 		if b.recall != recallsRequest {
 			b.callAgain()
 			return
 		}
-		b.again() // it has not gone anywhere
+		b.again() // the request has not been sent
 		return
 	case conn.private.id == 0:
-		return // its server cannot
+		return // the server does not allow it
 	}
 	ctl, why := conn.server.control()
 	if why != msg.OK {
@@ -84,8 +85,8 @@ func (b *blocking) call() {
 	ctl.enqueue(m, out.Len()-before)
 }
 
-// again has the request taken again, for the time that is left. What has come of the reply
-// is for nobody.
+// again puts the request back into the stash, with the time that is left. The reply is
+// dropped.
 func (b *blocking) again() {
 	o, c := b.own, b.own.client
 	p := c.pool
@@ -110,7 +111,7 @@ func (b *blocking) again() {
 		c.session.Again()
 	}
 	c.outq.Pop()
-	if conn.queue.Len() > 0 { // m stands there, and has not gone anywhere
+	if conn.queue.Len() > 0 { // m stands there, and has not been sent
 		c.hold(m, 0)
 		m.Owner = nil
 		conn.abandon(msg.Asked)
@@ -125,15 +126,15 @@ func (b *blocking) again() {
 	c.settle()
 }
 
-// An unblocking is the owner of the reply to a CLIENT UNBLOCK: for the wait of of, whose
-// place in its connection's output is end.
+// An unblocking owns the reply to a CLIENT UNBLOCK that is to end the wait of the
+// message of. end is of's End then: messages are used again.
 type unblocking struct {
 	block *blocking
 	of    *msg.Msg
 	end   uint64
 }
 
-// waits reports whether that is still what waits.
+// waits reports whether that message still waits.
 func (u *unblocking) waits() bool { return u.block.m == u.of && u.of.End == u.end }
 
 // Party implements msg.Owner.
@@ -163,14 +164,14 @@ func (u *unblocking) OnFailure(m *msg.Msg) {
 	}
 }
 
-// callAgain has the server asked again in a moment.
+// callAgain has CLIENT UNBLOCK repeated after recallPeriod.
 func (b *blocking) callAgain() {
 	t := &b.own.client.pool.ctx.timers
 	t.recalls = append(t.recalls, b)
 	t.nextRecall = soonest(t.nextRecall, t.ctx.loop.Now()+recallPeriod)
 }
 
-// recallAgain asks the servers of those waits again that have not ended.
+// recallAgain repeats CLIENT UNBLOCK for waits that have not ended.
 func (t *timers) recallAgain() {
 	all := t.recalls
 	t.recalls, t.nextRecall = nil, 0
@@ -181,8 +182,8 @@ func (t *timers) recallAgain() {
 	}
 }
 
-// control is a connection on which the server is told about another. It goes when it has
-// nothing more to say.
+// control is a connection for requests about other connections. It is closed when it
+// has no more requests.
 func (s *Server) control() (*serverConn, msg.Reason) {
 	ctx := s.pool.ctx
 	if c := s.controls; c != nil && c.Attached() && c.queue.Len() < s.pool.conf.ServerMaxQueued {
@@ -202,18 +203,17 @@ func (s *Server) control() (*serverConn, msg.Reason) {
 	return c, msg.OK
 }
 
-// controlTime is how long a server may take to answer on a connection that tells it about
-// another.
+// controlTime is how long a server may take to answer on such a connection.
 const controlTime = 5 * time.Second
 
-// recallAll has the waits of the pool's clients end that match.
+// recallAll ends the waits of the pool's clients that match.
 func recallAll(p *ServerPool, why recall, matches func(b *blocking) bool) {
 	j := &recalling{pool: p, why: why, matches: matches}
 	j.walk.begin(p)
 	p.ctx.turn.later(j)
 }
 
-// A recalling is the ending of many waits.
+// A recalling ends many waits, in slices.
 type recalling struct {
 	pool    *ServerPool
 	walk    walk
@@ -237,8 +237,7 @@ func (j *recalling) step(ctx *Context) (done bool) {
 	return false
 }
 
-// recallMoved has requests that wait at servers which are not those of their keys any more
-// wait at those that are.
+// recallMoved moves waiting requests whose keys have another server now to that server.
 func recallMoved(p *ServerPool) {
 	if p.proto.blocker == nil {
 		return
@@ -257,7 +256,7 @@ func recallMoved(p *ServerPool) {
 	})
 }
 
-// recallPaused has all that waits wait in the stash until the pool goes on.
+// recallPaused puts all waiting requests back into the stash until the pool is resumed.
 func recallPaused(p *ServerPool) {
 	if p.proto.blocker != nil {
 		recallAll(p, recallsRequest, func(*blocking) bool { return p.paused })

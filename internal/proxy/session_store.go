@@ -9,68 +9,71 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// Some of what clients ask for is a matter of their connection to the server: which keys
-// are watched, what is waited for. Such a client has a connection to itself for a while:
+// Some requests change the state of a connection to the server: which keys it watches,
+// what it waits for. Their client has a connection to itself for a while:
 //
 //	                  borrow                      giveBack
 //	unused, by lane ─────────► a tenant has it ────────────► unused ... private_idle_timeout
 //	   ▲      none: it is made                     │ it owes replies, or watches keys
 //	   └────────────────────────── cleaning ◄──────┘
 //
-// A private connection stands in the walks over a server's connections like one that
-// clients share. It is never sent anything again, and keepalive is always on for it, since
-// nothing may be said on it for as long as anybody likes.
+// A private connection stands in the walks over a server's connections like a shared
+// one. Its requests are never sent again. Keepalive is always on for it, since it may
+// be silent for any time.
 
 // A Lender has requests for which a client needs a connection to itself (msg.Watch).
 type Lender interface {
-	// AppendUnwatch appends a request that has a connection watch no keys any more.
+	// AppendUnwatch appends a request after which a connection watches no keys.
 	AppendUnwatch(p *mbuf.Pool, out *mbuf.Chain)
-	// AppendTouched appends the answer to an EXEC that carries nothing out because what
-	// was watched has changed, or may have.
+	// AppendTouched appends the answer to an EXEC that carries nothing out, because
+	// watched keys have changed or may have.
 	AppendTouched(p *mbuf.Pool, out *mbuf.Chain, s *msg.Session)
-	// AppendLane appends what makes a connection of a lane one of another, and returns
-	// how many replies that will bring, all of them good if it is.
+	// AppendLane appends requests that move a connection from one lane to another, and
+	// returns how many replies they will bring. If no reply is an error, the connection
+	// has moved.
 	AppendLane(from, to msg.Lane, p *mbuf.Pool, out *mbuf.Chain) int
 }
 
-// A tenant is whoever has a private connection to itself.
+// A tenant is whoever has a private connection.
 type tenant interface {
-	// evicted says that the connection has ended, before those whose requests wait on it
-	// are told.
+	// evicted says that the connection has ended. It is called before the requests on
+	// it fail.
 	evicted(conn *serverConn)
-	// moved says that the connection is one to a server, or of a kind, that the pool does
-	// not have any more. It is to be given back, and gone, at the latest at time by.
+	// moved says that the pool no longer has the connection's server, or its kind of
+	// connection. The tenant must give it back. It is closed at time by at the latest.
 	moved(conn *serverConn, by int64)
 }
 
 // A store has this loop's private connections to one server.
 type store struct {
-	// all are those that are not shared, in no order.
+	// all are all private connections, in no order.
 	all []*serverConn
-	// unused are those of them that nobody has, by lane, the one last used at the end.
+	// unused are those without a tenant, by lane. The one that was used last is at the
+	// end.
 	unused [][]*serverConn
 }
 
-// A private is what is known of a private connection beside what is known of any.
+// A private is the state that only private connections have.
 type private struct {
 	conn *serverConn
-	// tenant has it; nil: nobody has, or it is being cleaned.
+	// tenant has the connection; nil: nobody has, or it is being cleaned.
 	tenant tenant
 	// at is its place in the store.
 	at int
-	// isUnused: it stands among the unused, since the given time.
+	// isUnused: it is among the unused, since time since.
 	isUnused bool
 	since    int64
-	// stale: nobody is to have it again.
+	// stale: nobody may get it again.
 	stale bool
-	// id is what the server calls the connection; 0: it has not said, or does not take it.
+	// id is the connection's id at the server; 0: the server has not said, or does not
+	// allow to use it.
 	id int64
 }
 
 // privateSize is what a private connection counts for, in bytes.
 const privateSize = 1 << 10
 
-// borrow has t have a private connection to the server in the given lane. A reason other
+// borrow gives t a private connection to the server in the given lane. A reason other
 // than OK says why there is none.
 func (s *Server) borrow(lane int, t tenant) (*serverConn, msg.Reason) {
 	now := s.pool.ctx.loop.Now()
@@ -132,7 +135,7 @@ func (st *store) last(lane int) *serverConn {
 	return nil
 }
 
-// unlist takes the connection off the unused, if it stands there.
+// unlist takes the connection off the unused, if it is among them.
 func (pv *private) unlist() {
 	c := pv.conn
 	if c.lane >= len(c.server.store.unused) {
@@ -148,8 +151,8 @@ func (pv *private) unlist() {
 	}
 }
 
-// giveBack says that the connection's tenant has it no more. If it owes replies, or
-// watches, that is brought to an end before anybody else may have it.
+// giveBack takes the connection from its tenant. If it owes replies or watches keys,
+// that ends before anybody else gets it.
 func (pv *private) giveBack(watches bool) {
 	c := pv.conn
 	pv.tenant = nil
@@ -165,13 +168,14 @@ func (pv *private) giveBack(watches bool) {
 	pv.rest()
 }
 
-// OnReply implements msg.Owner: what had to be said in between has been answered.
+// OnReply implements msg.Owner, for requests that clean the connection, or change its
+// lane.
 func (pv *private) OnReply(m *msg.Msg, r msg.Reply) {
 	c := pv.conn
 	c.pool.ctx.msgs.Put(m)
 	if mayBeError(r) {
 		if prefix, _ := c.pool.proto.ErrorPrefix(r, c.pool.ctx.errorText[:0]); prefix != nil {
-			c.abandon(msg.BadReply) // it may be anything now
+			c.abandon(msg.BadReply) // its state is not known
 			return
 		}
 	}
@@ -186,7 +190,7 @@ func (pv *private) Party() msg.Party { return nil }
 // OnFailure implements msg.Owner.
 func (pv *private) OnFailure(m *msg.Msg) { pv.conn.pool.ctx.msgs.Put(m) }
 
-// rest puts the connection among the unused, or closes it if nobody may have it.
+// rest puts the connection among the unused, or closes it if nobody may get it again.
 func (pv *private) rest() {
 	c := pv.conn
 	s, p := c.server, c.pool
@@ -226,11 +230,11 @@ func (pv *private) gone() {
 	}
 }
 
-// abandon ends a private connection that is of no use any more, through no fault of its
-// server's. What waits on it gets no reply.
+// abandon closes a private connection that is of no use any more, through no fault of
+// its server. Requests on it get no reply.
 func (c *serverConn) abandon(why msg.Reason) {
 	if !c.Attached() {
-		return // it has failed, which those whose requests wait are yet to be told
+		return // it has failed, and its requests are about to
 	}
 	c.logClose(why)
 	c.handshake.restoring = false
@@ -246,8 +250,8 @@ func (c *serverConn) abandon(why msg.Reason) {
 	c.failAll(lost, why)
 }
 
-// crowded has one of the server's unused connections closed: one of this loop's, or, if
-// it has none, of the others'.
+// crowded has one of the server's unused connections closed: one of this loop or, if it
+// has none, one of another loop.
 func (s *Server) crowded() {
 	if s.closeUnused() {
 		return
@@ -272,8 +276,8 @@ func (ctx *Context) closeUnusedOf(h *topology.Health) {
 	}
 }
 
-// closeUnused closes the connection that was unused for the longest time in some lane,
-// and reports whether there was one.
+// closeUnused closes an unused connection, the one that was unused for longest in its
+// lane. It reports whether there was one.
 func (s *Server) closeUnused() bool {
 	for _, conns := range s.store.unused {
 		if len(conns) > 0 {
@@ -284,8 +288,8 @@ func (s *Server) closeUnused() bool {
 	return false
 }
 
-// closeUnused closes the private connections that nobody has had for a while, and finds
-// out when to look again.
+// closeUnused closes private connections that have been unused for
+// private_idle_timeout, and sets when to look again.
 func (t *timers) closeUnused(now int64) {
 	ctx := t.ctx
 	ctx.nextUnused = 0
@@ -305,8 +309,8 @@ func (t *timers) closeUnused(now int64) {
 	}
 }
 
-// renew has nobody take the server's private connections any more, and tells those who
-// have one. All are gone at the latest at time by.
+// renew withdraws all of the server's private connections. All are closed at time by at
+// the latest.
 func (st *store) renew(by int64) {
 	all := slices.Clone(st.all)
 	st.unused = nil
@@ -315,7 +319,8 @@ func (st *store) renew(by int64) {
 	}
 }
 
-// move has nobody take the private connection any more.
+// move withdraws the private connection: nobody may get it again, and its tenant is
+// told.
 func (pv *private) move(by int64) {
 	c := pv.conn
 	pv.stale = true
@@ -334,7 +339,8 @@ func (pv *private) move(by int64) {
 	}
 }
 
-// mayTake says why the connection takes no more requests; msg.OK if it does.
+// mayTake returns msg.OK if the connection takes one more request, or the reason why
+// not.
 func (c *serverConn) mayTake() msg.Reason {
 	conf := c.pool.conf
 	if c.queue.Len() < conf.ServerMaxQueued && int64(c.Out().Len()) < conf.ServerMaxQueuedBytes {

@@ -7,8 +7,8 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// WATCH is a matter of a connection, so the client has one to itself from the first of
-// them until EXEC, DISCARD, UNWATCH, RESET or its end:
+// A server watches keys for a connection. So the client has one to itself from its
+// first WATCH until EXEC, DISCARD, UNWATCH, RESET or its end:
 //
 //	client                 proxy                              server
 //	WATCH k  ─►  borrows a connection to k's owner   ─►  WATCH k
@@ -17,36 +17,38 @@ import (
 //	EXEC     ─►                                      ─►  MULTI c EXEC     array, or null
 //	             gives the connection back           ─►  UNWATCH, if it still may watch
 //
-// A connection that has ended watched what may have changed since: EXEC is answered as if
-// it had. So it is if the keys' server is another one at EXEC.
+// If that connection ends, the keys may have changed since, and EXEC is answered as if
+// they had. The same holds if the keys have another server at EXEC.
 
-// maxWatched is the most keys of one WATCH, all of which are looked at in one turn.
+// maxWatched is the most keys of one WATCH. All are placed in one turn.
 const maxWatched = 16 << 10
 
 // A watch is what a client watches.
 type watch struct {
-	// server has the keys; nil: nothing is watched. conn is the client's connection to it,
-	// nil if that has ended. lost: one on which keys were watched has.
+	// server has the keys; nil: nothing is watched. conn is the client's connection to
+	// it; nil if that has ended. lost: a connection on which keys were watched has
+	// ended.
 	server *Server
 	conn   *serverConn
 	lost   bool
-	// snap is by which the server is the owner. key is the beginning of the first key.
+	// snap is the snapshot by which server is the owner. key is the beginning of the
+	// first key.
 	snap *topology.Snapshot
 	key  []byte
-	// asked are the requests, to be looked at again when the ring is another. counted is
-	// how many bytes ctx.memory.collected has of them.
+	// asked is the bytes of the WATCH requests, which are placed again if the ring
+	// changes. counted is how many bytes of them are in ctx.memory.collected.
 	asked   mbuf.Chain
 	counted int
 }
 
-// lose notes that the connection has ended, or will.
+// lose notes that the connection has ended, or is about to.
 func (w *watch) lose() { w.conn, w.lost = nil, true }
 
 // watches reports whether the client watches keys, or has watched some on a connection
 // that has ended.
 func (c *client) watches() bool { return c.own != nil && c.own.watch.server != nil }
 
-// beginWatch sends a WATCH on a connection of the client's own.
+// beginWatch sends a WATCH on a private connection of the client.
 func (d *dispatch) beginWatch(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	if req.Nkeys > maxWatched {
@@ -91,7 +93,7 @@ func (d *dispatch) beginWatch(req *msg.Request) {
 	c.pass(m, req, conn)
 }
 
-// watchCross refuses a WATCH of keys of another server than those before.
+// watchCross refuses a WATCH of keys whose server is not that of the earlier ones.
 func (d *dispatch) watchCross(req *msg.Request) {
 	c := d.client
 	ctx := c.pool.ctx
@@ -124,7 +126,7 @@ func (o *own) countWatch() {
 // unwatch ends the watch: its connection is given back.
 func (o *own) unwatch() { o.endWatch(true) }
 
-// endWatch ends the watch. The connection still watches, unless that has been ended on it.
+// endWatch ends the watch. still: the server still watches the keys for the connection.
 func (o *own) endWatch(still bool) {
 	w := &o.watch
 	conn := w.conn
@@ -136,8 +138,8 @@ func (o *own) endWatch(still bool) {
 	}
 }
 
-// watched is the connection to which the transaction of a client that watches goes; nil:
-// what is watched may have changed.
+// watched is the connection that the transaction of a client with watched keys goes to;
+// nil: the keys may have changed.
 func (o *own) watched(tx *transaction) *serverConn {
 	w, c := &o.watch, o.client
 	if w.lost || !o.keeps() {
@@ -149,7 +151,7 @@ func (o *own) watched(tx *transaction) *serverConn {
 	return w.conn
 }
 
-// keeps reports whether the server still owns the keys that are watched.
+// keeps reports whether the server still owns the watched keys.
 func (o *own) keeps() bool {
 	w, p := &o.watch, o.client.pool
 	if w.snap == p.routes() {
@@ -171,8 +173,8 @@ func (o *own) keeps() bool {
 	return true
 }
 
-// touched answers an EXEC, whose message stands in the out-queue, as if what is watched
-// had changed.
+// touched answers an EXEC as if a watched key had changed. Its message stands in the
+// out-queue.
 func (t *multi) touched(m *msg.Msg) {
 	c, p := t.client, t.client.pool
 	c.own.unwatch()

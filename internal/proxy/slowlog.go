@@ -8,8 +8,8 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// A slowBudget bounds what the slow log costs when every request is slow: each loop
-// puts slowBurst entries into it in slowPeriod.
+// A slowBudget bounds the cost of the slow log when every request is slow: each loop
+// adds at most slowBurst entries in slowPeriod.
 type slowBudget struct {
 	since int64
 	spent int
@@ -50,14 +50,14 @@ func (ms *measures) logSlow(c *client, m *msg.Msg) {
 		text, n := m.Note().Key()
 		e.Key, e.KeyLen = string(text), n
 		if keys := m.Note().Keys(); keys > 1 {
-			e.Keys = keys // of one that was not split, too
+			e.Keys = keys // also if the request was not split
 		}
 	}
 	divideTime(m, now, e)
 	p.topo.SlowLog().Add(e)
 }
 
-// divideTime finds where the time of m went.
+// divideTime divides the time of m into its parts.
 func divideTime(m *msg.Msg, now int64, e *slowlog.Entry) {
 	part := decisive(m)
 	replied := part.Replied
@@ -91,8 +91,8 @@ func sentBytes(m *msg.Msg) int {
 	return n
 }
 
-// decisive is the message whose server and times count for m: of a split request
-// without a reply, a fragment without one.
+// decisive is the message whose server and times count for m. If m was split and has no
+// reply, it is a fragment without a reply.
 func decisive(m *msg.Msg) *msg.Msg {
 	for _, f := range m.Frags {
 		if !f.Done {

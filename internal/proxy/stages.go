@@ -5,8 +5,8 @@ import (
 	"nuthatch/internal/eventloop"
 )
 
-// Stages make what stands between a pool's connections and the wire, such as TLS.
-// Either method may return nil: nothing does. They are called by all loops.
+// Stages make what stands between a pool's connections and the wire, such as TLS. If a
+// method returns nil, nothing stands there. They are called by all loops.
 type Stages interface {
 	// Client is for a client that was accepted.
 	Client() eventloop.Stage

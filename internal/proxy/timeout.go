@@ -10,10 +10,10 @@ import (
 // expire fails the server connections whose oldest request is overdue at time
 // now, and finds the next deadline.
 //
-// A pool's timeout is constant (see adoption.deadlines for a reload), so a connection's queue is in the order of
-// deadlines and its head is the first to expire. Between two calls deadlines
-// only go away or are later than ctx.nextDeadline, so this walk over all
-// connections happens about once per timeout, and not once per turn.
+// A pool's timeout is constant (see adoption.deadlines for a reload). So a connection's
+// queue is in the order of deadlines, and its head is the first to expire. Between two
+// calls deadlines disappear, and new ones are later than ctx.nextDeadline. So this walk
+// over all connections happens about once per timeout, and not once per turn.
 func (t *timers) expire(now int64) {
 	ctx := t.ctx
 	ctx.nextDeadline = 0
@@ -62,21 +62,21 @@ func (t *timers) expireConn(c *serverConn, now int64) {
 	ctx.nextDeadline = soonest(ctx.nextDeadline, deadline)
 }
 
-// expiryStep is the least time, in nanoseconds, between two looks for requests
-// that have taken too long, so that many clients whose times are all a little
-// different cost no more than a hundred walks over them in a second.
+// expiryStep is the least time, in nanoseconds, between two looks for requests that
+// have taken too long. So clients whose deadlines are all a little different cost at
+// most a hundred walks over them in a second.
 const expiryStep = int64(10 * time.Millisecond)
 
-// expireBy sets when the request fails without a reply, counted from when it came,
-// which may have been a while ago.
+// expireBy sets when the request fails if it has no reply. That time counts from when
+// the request came, which may be a while ago.
 func (t *timers) expireBy(m *msg.Msg, at int64) {
 	m.Expires, m.Rare = at, true
 	t.nextExpiry = soonest(t.nextExpiry, at)
 }
 
-// expireRequests answers the requests of clients that have taken too long at time
-// now, and finds out when to look again. Like the queues of servers, those of
-// clients are in the order of these times.
+// expireRequests answers clients' requests that have taken too long at time now, and
+// sets when to look again. Like the queues of servers, those of clients are in the
+// order of deadlines.
 func (t *timers) expireRequests(now int64) {
 	ctx := t.ctx
 	ctx.nextExpiry = 0
@@ -86,7 +86,7 @@ func (t *timers) expireRequests(now int64) {
 	for _, p := range ctx.leaving.pools {
 		t.expireClients(p, now)
 	}
-	if ctx.nextExpiry > now { // else there are more than one turn answers
+	if ctx.nextExpiry > now { // else there are more of them than one turn may answer
 		ctx.nextExpiry = max(ctx.nextExpiry, now+expiryStep)
 	}
 }
@@ -98,8 +98,8 @@ func (t *timers) expireClients(p *ServerPool, now int64) {
 }
 
 // expireClient answers the client's requests that have taken too long. Their messages
-// stay in the queues of their servers, owned by nobody, so that order there
-// holds: the replies are dropped when they come.
+// stay in the queues of their servers without an owner, so that the order there holds.
+// The replies are dropped when they come.
 func (t *timers) expireClient(c *client, now int64) {
 	p, ctx := c.pool, t.ctx
 	expired := 0
@@ -134,7 +134,7 @@ func (t *timers) expireClient(c *client, now int64) {
 				q.overdue()
 			}
 			c.resume()
-			due = now + expiryStep // for what there was no room to answer
+			due = now + expiryStep // for requests that this turn had no room to answer
 		}
 		if c.stash.Len() > 0 {
 			ctx.nextExpiry = soonest(ctx.nextExpiry, due)
@@ -149,8 +149,8 @@ func (t *timers) expireClient(c *client, now int64) {
 }
 
 // endingPatience is how long, in nanoseconds, a client that will send no more waits for
-// a paused pool. Usually it has gone, which shows only when something is sent to it. It
-// must not keep its descriptor for the whole pause.
+// a paused pool. Usually such a client has gone, and must not keep its descriptor for
+// the whole pause.
 const endingPatience = int64(2 * time.Second)
 
 // refuseInTime sets when the client's waiting requests are refused. In a paused pool that
@@ -159,7 +159,7 @@ func (t *timers) refuseInTime(c *client) {
 	t.nextExpiry = soonest(t.nextExpiry, c.dueAt(c.patience(int64(c.pool.conf.RequestTimeout))))
 }
 
-// tellExpired tells that requests have taken too long.
+// tellExpired logs that requests have taken too long.
 func tellExpired(p *ServerPool, n int) {
 	missed, ok := p.expiredPace.pass(p.ctx.loop.Now())
 	if !ok {
@@ -169,13 +169,13 @@ func tellExpired(p *ServerPool, n int) {
 		slog.Int("requests", n), slog.Int("left_out", missed))
 }
 
-// idleLooks is how often a connection to a server must be found unused, one after
-// the other, to be closed.
+// idleLooks is at how many checks in a row a connection to a server must be unused to
+// be closed.
 const idleLooks = 4
 
-// closeIdleServers closes the connections to servers that have not been used for
-// server_idle_timeout, and finds out when to look again. A connection is idle if
-// nothing was written since the last look, so a request costs nothing.
+// closeIdleServers closes connections to servers that have not been used for
+// server_idle_timeout, and sets when to look again. A connection is idle if nothing was
+// written since the last check, so a request costs nothing.
 func (t *timers) closeIdleServers(now int64) {
 	ctx := t.ctx
 	ctx.nextIdle = 0

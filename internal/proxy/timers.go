@@ -1,35 +1,34 @@
 package proxy
 
-// timers are when a context has something to look for again, in the loop's nanoseconds.
-// What is looked for is found by a walk, so that a request sets no timer: a time may be
-// too early, never too late.
+// timers are the times at which a context must look for overdue things again, in the
+// loop's nanoseconds. These are found by a walk, so a request sets no timer. A time may
+// be too early, but never too late.
 type timers struct {
 	ctx *Context
 
 	// nextDeadline is never later than the first deadline of any message; 0 if
 	// there is none.
 	nextDeadline int64
-	// nextCheck is when clients are looked at that may have been idle, or slow to
-	// read, for too long; 0: there are none.
+	// nextCheck is when to check for clients that are idle, or slow to read, for too
+	// long; 0: there are none.
 	nextCheck int64
 	// nextExpiry is never later than the first moment when a client's request has
 	// taken too long; 0 if there is none.
 	nextExpiry int64
-	// nextIdle is when connections to servers that are not used are looked for; 0:
-	// never.
+	// nextIdle is when to look for unused connections to servers; 0: never.
 	nextIdle int64
-	// nextSweep is when lanes without clients are looked for; 0: there are none.
+	// nextSweep is when to look for lanes without clients; 0: there are none.
 	nextSweep int64
-	// nextUnused is when private connections that nobody has are looked for; 0: there are
-	// none.
+	// nextUnused is when to look for private connections that are unused for too long;
+	// 0: there are none.
 	nextUnused int64
-	// recalls are the waits at servers that are to be ended again, at nextRecall; 0: there
-	// are none.
+	// recalls are the waits at servers for which CLIENT UNBLOCK is to be repeated, at
+	// time nextRecall; 0: there are none.
 	recalls    []*blocking
 	nextRecall int64
 }
 
-// fireTimers looks for what is due.
+// fireTimers does what is due at time now.
 func (t *timers) fireTimers(now int64) {
 	if t.nextDeadline != 0 && now >= t.nextDeadline {
 		t.expire(now)

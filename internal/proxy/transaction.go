@@ -19,27 +19,28 @@ import (
 //	MULTI, commands ─► Request ─► transaction ─► Msg of n+2 replies ─► ... MULTI c1 ... cn EXEC ...
 //
 // A server carries out the bytes of a connection in their order, so that nothing of
-// another client comes between, and the client's own requests keep their order. All keys
-// must have one owner. It is looked for anew at EXEC if the snapshot is another by then.
+// another client comes between, and the client's own requests keep their order. All
+// keys must have one owner. If the snapshot has changed at EXEC, the owner is looked
+// for again.
 //
 // Kept commands never stop the client from being read: it would wait for room that only
-// its EXEC can free. They have bounds of their own, and at the hard mark of the memory
-// the largest transactions are aborted first.
+// its EXEC can free. They have bounds of their own. At the hard mark of the memory the
+// largest transactions are aborted first.
 
 // A Transactor has transactions (msg.Collecting).
 type Transactor interface {
-	// Collect says what becomes of a request of a session that is in a transaction. If it
-	// is Unqueued or Apart, Local answers it, and if it is Queued too, once that is done.
+	// Collect says what becomes of a request in a transaction. If it is Unqueued or
+	// Apart, Local answers it. If it is Queued, Local answers it after it was queued.
 	Collect(req *msg.Request, s *msg.Session) msg.Queueing
 	// AppendMulti and AppendExec append the beginning and the end of a block.
 	AppendMulti(p *mbuf.Pool, out *mbuf.Chain)
 	AppendExec(p *mbuf.Pool, out *mbuf.Chain)
 	// AppendDiscard appends a request that changes nothing outside a transaction.
 	AppendDiscard(p *mbuf.Pool, out *mbuf.Chain)
-	// AppendAbort appends the answer to an EXEC that carries nothing out, for the given
-	// reason; CrossServer if the keys have several owners.
+	// AppendAbort appends the answer to an EXEC that carries nothing out, for the
+	// reason why; CrossServer if the keys have several owners.
 	AppendAbort(p *mbuf.Pool, out *mbuf.Chain, why msg.Reason)
-	// BlockReply says what a reply before the one to EXEC is.
+	// BlockReply says what kind of reply r is. It is one before the reply to EXEC.
 	BlockReply(r msg.Reply) msg.BlockReply
 	// Failed reports whether the reply to EXEC says that nothing was carried out.
 	Failed(r msg.Reply) bool
@@ -47,22 +48,22 @@ type Transactor interface {
 
 // A transaction is what a client has sent since MULTI.
 type transaction struct {
-	// bytes are MULTI, and the commands as they go to the server.
+	// bytes are MULTI and the commands, as they are sent to the server.
 	bytes mbuf.Chain
-	// owner is the server of the keys by snap; nil: there was no key. key is the beginning
-	// of the first one.
+	// owner is the server of the keys by snap; nil: there was no key. key is the
+	// beginning of the first key.
 	owner *Server
 	snap  *topology.Snapshot
 	key   []byte
-	// counted is how many bytes ctx.memory.collected has of it.
+	// counted is how many of its bytes are in ctx.memory.collected.
 	counted int
 }
 
 // transactions are a context's.
 type transactions struct {
 	ctx *Context
-	// unused are those that are not in use. abortPace is when it may next be told that some
-	// were given up for want of memory.
+	// unused are those that are not in use. abortPace is for the line that transactions
+	// were aborted for lack of memory.
 	unused    []*transaction
 	abortPace pace
 }
@@ -73,16 +74,16 @@ const maxTransactions = 256
 // transactor is the pool's protocol, whose session says that it has transactions.
 func (p *ServerPool) transactor() Transactor { return p.proto.transactor }
 
-// A multi is a client between its MULTI and its EXEC. It belongs to its client, whose
-// session says so.
+// A multi is a client's state between MULTI and EXEC. It belongs to its client. The
+// session says whether the client is in a transaction.
 type multi struct {
 	client *client
 	// tx is what is kept until EXEC, or nil.
 	tx *transaction
 }
 
-// collect handles a request between MULTI and EXEC. It returns false if the request
-// is handled like any other.
+// collect handles a request between MULTI and EXEC. It returns false if the request is
+// to be handled like any other.
 func (t *multi) collect(req *msg.Request) bool {
 	c := t.client
 	what := c.pool.transactor().Collect(req, &c.session)
@@ -103,7 +104,7 @@ func (t *multi) collect(req *msg.Request) bool {
 		c.unqueue(req, msg.RequestTimedout)
 	case what == msg.Unlearnt:
 		c.learn(req)
-		if c.waits&waitsForAnswer == 0 { // it was answered: it is not known
+		if c.waits&waitsForAnswer == 0 { // it was answered, since it is not known
 			c.abort()
 		}
 	case what == msg.Executes:
@@ -114,7 +115,7 @@ func (t *multi) collect(req *msg.Request) bool {
 	return true
 }
 
-// queue keeps a command until EXEC. Of a transaction that has failed nothing is kept.
+// queue keeps a command until EXEC, unless the transaction is aborted.
 func (t *multi) queue(req *msg.Request) {
 	c := t.client
 	p, s := c.pool, &c.session
@@ -175,8 +176,8 @@ func (t *multi) forgetTransaction() {
 	}
 }
 
-// endMulti follows the end of a transaction of which nothing was sent. One without a
-// command is not counted.
+// endMulti is called at the end of a transaction that was not sent. A transaction
+// without a command is not counted.
 func (t *multi) endMulti(bars msg.Bars) {
 	c := t.client
 	if c.tx != nil || bars&msg.Aborted != 0 {
@@ -185,8 +186,9 @@ func (t *multi) endMulti(bars msg.Bars) {
 	c.forgetTransaction()
 }
 
-// bind gives the transaction the owner of the request's keys. The reason says why it
-// cannot, as owner's does. If the snapshot has changed, that is checked at EXEC.
+// bind checks that the owner of the request's keys is the transaction's, or makes it
+// so. The reason says why not, as that of owner does. If the snapshot has changed, that
+// is checked at EXEC.
 func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
 	if req.Nkeys == 0 { // a script's name is no key
 		return msg.OK
@@ -210,7 +212,7 @@ func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
 	return why
 }
 
-// exec sends the transaction, whose EXEC req is, to its server.
+// exec sends the transaction to its server. req is its EXEC.
 func (t *multi) exec(req *msg.Request) {
 	c := t.client
 	p, tx := c.pool, c.tx
@@ -258,8 +260,8 @@ func (t *multi) exec(req *msg.Request) {
 	conn.server.stats[stats.RequestBytes] += int64(size)
 }
 
-// aborted answers an EXEC, whose message stands in the out-queue and whose transaction is
-// not sent for the given reason.
+// aborted answers an EXEC whose transaction is not sent, for the reason why. Its
+// message stands in the out-queue.
 func (t *multi) aborted(m *msg.Msg, why msg.Reason) {
 	c := t.client
 	ctx := c.pool.ctx
@@ -270,9 +272,8 @@ func (t *multi) aborted(m *msg.Msg, why msg.Reason) {
 	c.advance()
 }
 
-// ownerNow is the server that the transaction goes to, by the snapshot of this moment.
-// The reason says why there is none. A transaction of which a part would not be queued
-// now has no one owner either.
+// ownerNow is the server that the transaction goes to, by the present snapshot. The
+// reason says why there is none.
 func (t *multi) ownerNow(tx *transaction) (*Server, msg.Reason) {
 	c := t.client
 	if tx.owner != nil {
@@ -283,8 +284,9 @@ func (t *multi) ownerNow(tx *transaction) (*Server, msg.Reason) {
 	return c.pool.ownerOfNothing()
 }
 
-// placed is the server of the transaction's keys, by the snapshot of this moment; nil if
-// there are none, or for the reason.
+// placed is the server of the transaction's keys, by the present snapshot. It is nil if
+// there are no keys, or if the reason is not msg.OK. If a command would not be queued
+// any more, the reason is CrossServer.
 func (t *multi) placed(tx *transaction) (*Server, msg.Reason) {
 	c, p := t.client, t.client.pool
 	if tx.snap == p.routes() {
@@ -315,8 +317,8 @@ func (t *multi) placed(tx *transaction) (*Server, msg.Reason) {
 	return tx.owner, msg.OK
 }
 
-// newTransaction returns a transaction without a command. It goes to the server of what is
-// watched, if anything is.
+// newTransaction returns a transaction without a command. If the client watches keys,
+// it goes to their server.
 func (t *multi) newTransaction() *transaction {
 	c := t.client
 	ctx := c.pool.ctx
@@ -341,7 +343,7 @@ func (k *transactions) newTransaction() *transaction {
 	return tx
 }
 
-// endTransaction gives back what the transaction holds.
+// endTransaction releases what the transaction holds.
 func (k *transactions) endTransaction(tx *transaction) {
 	ctx := k.ctx
 	tx.bytes.Release(ctx.bufs)
@@ -352,7 +354,7 @@ func (k *transactions) endTransaction(tx *transaction) {
 	}
 }
 
-// countCollected counts what is kept of the transaction.
+// countCollected counts the transaction's bytes.
 func (k *transactions) countCollected(tx *transaction) {
 	ctx := k.ctx
 	n := tx.bytes.Len()

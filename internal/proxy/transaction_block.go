@@ -8,30 +8,30 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// A block, MULTI c1 ... cn EXEC, is one message with n+2 replies. The last one is the
+// A block, MULTI c1 ... cn EXEC, is one message with n+2 replies. The last reply is the
 // client's.
 //
-// If the servers' user may not send MULTI or EXEC, a server would carry the commands out
-// one by one. So before its first block each connection sends an empty transaction, to
-// see that both are allowed. Later requests wait for the answer, as they do behind the
+// If the servers' user may not send MULTI or EXEC, a server would carry the commands
+// out one by one. So before its first block each connection sends an empty transaction,
+// to see that both are allowed. Later requests wait for the answer, as they do for the
 // handshake.
 
-// A proof is that empty transaction, and the owner of the two replies to it.
+// A proof is that empty transaction. It owns the two replies to it.
 type proof struct {
 	conn *serverConn
-	// pending is how many of them are still to come. objection is the error, if one
-	// was an error.
+	// pending is how many of them are still to come. objection is the server's error,
+	// if one of them was an error.
 	pending   int
 	objection string
-	// proven: transactions are allowed. until is until when they count as not allowed.
+	// proven: transactions are allowed. Before until they count as not allowed.
 	proven bool
 	until  int64
 	// behind are the requests that wait.
 	behind mbuf.Chain
 }
 
-// wanted returns why no block can be sent on the connection, or msg.OK. It makes the
-// first one wait for the proof.
+// wanted returns why no block can be sent on the connection, or msg.OK. Before the
+// first block it sends the proof.
 func (f *proof) wanted() msg.Reason {
 	c := f.conn
 	ctx := c.pool.ctx
@@ -90,7 +90,7 @@ func (f *proof) refuse() {
 }
 
 // strike replaces each waiting block by a request that changes nothing. When that is
-// answered the clients get the error, in the order of their requests.
+// answered the client gets the error, so that the order of its replies holds.
 func (f *proof) strike() {
 	c := f.conn
 	ctx := c.pool.ctx
@@ -125,15 +125,14 @@ func (f *proof) strike() {
 // OnFailure implements msg.Owner.
 func (f *proof) OnFailure(m *msg.Msg) { f.conn.pool.ctx.msgs.Put(m) }
 
-// end drops what waits, with the connection. The next connection needs a proof
-// of its own.
+// end drops the waiting requests, together with the connection. The next connection
+// needs a proof of its own.
 func (f *proof) end() {
 	f.proven, f.pending = false, 0
 	f.behind.Release(f.conn.pool.ctx.bufs)
 }
 
-// inBlock looks at a reply to a block, and reports whether the client does not get
-// it.
+// inBlock handles a reply to a block. It returns false if the client gets the reply.
 func (c *serverConn) inBlock(r msg.Reply) bool {
 	ctx, m := c.pool.ctx, c.queue.Head()
 	t := c.pool.transactor()
@@ -160,8 +159,8 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 	return true
 }
 
-// ahead takes one of the replies before the last. It reports false if that fails the
-// connection.
+// ahead handles one of the replies before the last. It returns false if the connection
+// has failed.
 func (c *serverConn) ahead(m *msg.Msg, r msg.Reply, t Transactor) bool {
 	kind := t.BlockReply(r)
 	first := int(m.Ahead) == m.Block()+2
@@ -172,7 +171,8 @@ func (c *serverConn) ahead(m *msg.Msg, r msg.Reply, t Transactor) bool {
 		return false
 	}
 	if first && kind == msg.BlockObjection {
-		// The commands behind it are carried out one by one, which nobody can stop.
+		// The server carries the commands behind it out one by one. Nobody can stop
+		// that.
 		m.Err = msg.MultiRefused
 		c.proof.objection = "MULTI"
 		c.proof.refuse()

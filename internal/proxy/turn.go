@@ -10,14 +10,13 @@ import "nuthatch/internal/mbuf"
 //	turn 2   events ─► small requests, done at once ─► OnTurn: steps ─► flush
 //	         (there is no wait before it)
 //
-// The oldest job comes first, and is worked on until it is done: if two took turns
-// both would be late. A budget counts keys, clients and bytes, not time: the loop
-// reads no clock for it, and what a turn does does not depend on the machine.
+// The oldest job comes first, and is worked on until it is done: if two took turns,
+// both would be late. A budget counts keys, clients and bytes, not time. So the loop
+// reads no clock for it, and the work of a turn does not depend on the machine.
 
-// An Amount is how much of the work that can be large is done: keys that are read,
-// dealt to servers or merged; clients that are looked at one by one, connected,
-// told something or closed, and likewise connections to servers; bytes that are
-// looked at or given back.
+// An Amount is an amount of work. Keys are read, dealt to servers or merged. Clients
+// are looked at one by one, connected, told something or closed; connections to servers
+// count as clients. Bytes are copied, looked at or given back.
 type Amount struct{ Keys, Clients, Bytes int }
 
 // within reports whether a is less than the bound in every respect.
@@ -25,50 +24,51 @@ func (a Amount) within(bound Amount) bool {
 	return a.Keys < bound.Keys && a.Clients < bound.Clients && a.Bytes < bound.Bytes
 }
 
-// turnBudget is what one turn does of jobs. All of it is about a millisecond: see
-// BenchmarkSlices.
+// turnBudget is how much jobs may do in one turn. All of it takes about a millisecond:
+// see BenchmarkSlices.
 var turnBudget = Amount{Keys: 64 << 10, Clients: 256, Bytes: 4 << 20}
 
 // A job is work that may be too much for one turn.
 type job interface {
-	// step does some of the work, not much more than what ctx.turn.left() says, and
-	// reports whether that was the rest. It counts what it does in ctx.turn.
+	// step does some of the work, not much more than ctx.turn.left() allows, and
+	// reports whether the job is done. It counts what it does in ctx.turn.
 	step(ctx *Context) (done bool)
 }
 
-// A turn is what a context does in the present turn of its loop, and what it has yet
-// to do.
+// A turn is what a context has done in the present turn of its loop, and the jobs that
+// it has yet to do.
 type turn struct {
-	// budget is what jobs may do in a turn, and atOnce what of a request is done at
-	// once. A request of so few bytes as flat cannot have more words than that.
+	// budget is how much jobs may do in a turn. atOnce is how much of one request is
+	// done without a job. A request of at most flat bytes cannot have more words than
+	// that.
 	budget, atOnce Amount
 	flat           int
-	// at is the number of the turn that did is of, and most what one turn did at the
-	// most, each of them by itself.
+	// at is the number of the turn that did is about. most is the most that one turn
+	// did, of each kind of work by itself.
 	at        uint64
 	did, most Amount
-	// spent is what of did was done by jobs.
+	// spent is the part of did that jobs have done.
 	spent Amount
-	// worked: a job was gone on with.
+	// worked: a job was worked on.
 	worked bool
 	// swept is how many bytes of memory have been given back in this turn.
 	swept int
-	// resumed is how many bytes of clients' stashes have been taken up in this turn, with
-	// the answers that were made here; resuming: a client is being taken up.
+	// resumed is how many bytes of clients' stashes have been taken in this turn, and
+	// of the proxy's own answers to them. resuming: a client is being resumed.
 	resumed  int
 	resuming bool
-	// answered is how many bytes of answers have been made here in the turn answeredAt,
-	// to what came in it; full: it, or resumed, has come to the bound.
+	// answered is how many bytes of answers the proxy has made in the turn answeredAt,
+	// to requests that came in it. full: answered, or resumed, is at its bound.
 	answered   int
 	answeredAt uint64
 	full       bool
-	// jobs are those that are not done, the oldest first, retiring the one of them that
-	// closes connections, or nil.
+	// jobs are the jobs that are not done, the oldest first. retiring is the one of
+	// them that closes connections, or nil.
 	jobs     []job
 	retiring *retiring
 }
 
-// left is what jobs may still do in this turn.
+// left is how much jobs may still do in this turn.
 func (t *turn) left() Amount {
 	return Amount{
 		Keys:    max(0, t.budget.Keys-t.spent.Keys),
@@ -93,8 +93,9 @@ func (t *turn) count(a Amount) {
 	t.spent.add(a)
 }
 
-// room reports whether this turn has room for one more client, or connection, to be
-// told something or closed, and counts it. Who finds no room goes on in the next turn.
+// room reports whether in this turn one more client, or connection, may be told
+// something or closed, and counts it. A caller that finds no room goes on in the next
+// turn.
 func (t *turn) room() bool {
 	if t.spent.Clients >= t.budget.Clients {
 		return false
@@ -106,10 +107,10 @@ func (t *turn) room() bool {
 // perDial is how many clients the opening of a connection counts for.
 const perDial = 3
 
-// perMessage is how many keys a message counts for that is failed.
+// perMessage is how many keys a failed message counts for.
 const perMessage = 16
 
-// roomForMessage is room for a message that is failed.
+// roomForMessage is room for a message that fails.
 func (t *turn) roomForMessage() bool {
 	if t.spent.Keys >= t.budget.Keys {
 		return false
@@ -118,24 +119,25 @@ func (t *turn) roomForMessage() bool {
 	return true
 }
 
-// bytesPerResume is which part of a turn's budget of bytes is taken up of what clients
-// sent while they had to wait: requests may be small. As much is answered here.
+// bytesPerResume: in a turn the budget's bytes divided by it are taken from clients'
+// stashes, and as many bytes of answers are made. It is a small part, since requests
+// may be small.
 const bytesPerResume = 16
 
-// countResumed counts bytes that were taken up.
+// countResumed counts bytes that were taken from a stash.
 func (t *turn) countResumed(n int) {
 	t.resumed += n
 	t.did.Bytes += n
 }
 
-// resumesOn reports whether one more client may be taken up in this turn.
+// resumesOn reports whether one more client may be resumed in this turn.
 func (t *turn) resumesOn() bool { return t.resumed <= t.budget.Bytes/bytesPerResume }
 
-// perAnswer is how many bytes an answer that is made here counts for besides its own
-// and its request's.
+// perAnswer is how many bytes an answer of the proxy counts for, besides its own and
+// its request's.
 const perAnswer = 256
 
-// countAnswer counts an answer that was made here, in the loop's turn at.
+// countAnswer counts an answer of the proxy, in the loop's turn at.
 func (t *turn) countAnswer(at uint64, n int) {
 	n += perAnswer
 	t.did.Bytes += n
@@ -151,8 +153,8 @@ func (t *turn) countAnswer(at uint64, n int) {
 	t.full = t.answered > t.budget.Bytes/bytesPerResume
 }
 
-// answersOn reports whether one more request may be taken in the loop's turn at: it may
-// be one that is answered here, which costs more than what came.
+// answersOn reports whether one more request may be taken in the loop's turn at. The
+// proxy may have to answer it itself, which costs more than to forward it.
 func (t *turn) answersOn(at uint64) bool {
 	if t.full && (t.resuming && t.resumesOn() || !t.resuming && t.answeredAt != at) {
 		t.full = false
@@ -160,11 +162,11 @@ func (t *turn) answersOn(at uint64) bool {
 	return !t.full
 }
 
-// countAtOnce counts what was done without a job: how much that is does not keep jobs
-// from going on.
+// countAtOnce counts work that was done without a job. It does not count against the
+// budget of jobs.
 func (t *turn) countAtOnce(a Amount) { t.did.add(a) }
 
-// close keeps what was most, and begins to count anew.
+// close updates most, and begins to count anew.
 func (t *turn) close() {
 	t.most.Keys = max(t.most.Keys, t.did.Keys)
 	t.most.Clients = max(t.most.Clients, t.did.Clients)
@@ -172,12 +174,12 @@ func (t *turn) close() {
 	t.did, t.spent, t.worked, t.swept, t.resumed = Amount{}, Amount{}, false, 0, 0
 }
 
-// later has the job done, beginning in this turn if there is room in it.
+// later adds a job. It begins in this turn if there is room.
 func (t *turn) later(j job) { t.jobs = append(t.jobs, j) }
 
-// work goes on with what is to be done, within this turn's budget, and reports
-// whether the next turn is to follow at once: as long as anything is left, and behind
-// the last of it, which may bring something to tell.
+// work goes on with the jobs, within this turn's budget. It reports whether the next
+// turn must follow at once: while anything is left, and after the last job, whose
+// result may have to be sent.
 func (t *turn) work(ctx *Context) (more bool) {
 	for len(t.jobs) > 0 && (!t.worked || t.goesOn()) {
 		t.worked = true
@@ -194,18 +196,18 @@ func (t *turn) work(ctx *Context) (more bool) {
 const sweepStep = 256 << 10
 
 // sweep gives back the memory of long chains, as many bytes in a turn as its budget
-// has, and a chunk at the least.
+// allows, and at least one chunk.
 func (t *turn) sweep(bufs *mbuf.Pool) {
 	for bufs.Dropped() && t.swept < t.budget.Bytes {
 		t.swept += bufs.Sweep(sweepStep)
 	}
 }
 
-// leastWord is how many bytes a word has at the least, with what is between words.
+// leastWord is the least number of bytes of a word, including what separates words.
 const leastWord = 2
 
-// SetBudget bounds what one turn does of work that is done in slices. What needs a
-// quarter of it is done at once. It must run on the loop.
+// SetBudget bounds the work that one turn does in slices. What needs up to a quarter of
+// it is done at once. It must run on the loop.
 func (ctx *Context) SetBudget(a Amount) {
 	t := &ctx.turn
 	t.budget = a
@@ -214,8 +216,8 @@ func (ctx *Context) SetBudget(a Amount) {
 	ctx.bufs.DropLater(t.atOnce.Bytes)
 }
 
-// MostInTurn is what one turn has done at the most, since the last call, of the
-// work that can be large. It must run on the loop.
+// MostInTurn is the most work that one turn has done since the last call, of each kind
+// by itself. It must run on the loop.
 func (ctx *Context) MostInTurn() Amount {
 	t := &ctx.turn
 	t.close()
