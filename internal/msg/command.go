@@ -1,11 +1,11 @@
 package msg
 
-// A Family is a kind of command. What is measured per server is kept by family,
-// so that its size does not grow with the number of commands.
+// A Family is a kind of command. Measurements of servers are kept by family, so that
+// their size does not grow with the number of commands.
 type Family uint8
 
 const (
-	// OtherCommands are those that touch no key, and those that are not known.
+	// OtherCommands touch no key, or are not known.
 	OtherCommands Family = iota
 	// Reads are commands that read one key, or keys of one server.
 	Reads
@@ -32,6 +32,6 @@ type Command struct {
 	// container's and a bar.
 	Name   string
 	Family Family
-	// Pure: it changes nothing on a server, so that it may be carried out twice.
+	// Pure: it changes nothing on a server, so it may be carried out twice.
 	Pure bool
 }

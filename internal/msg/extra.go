@@ -1,31 +1,30 @@
 package msg
 
-// An extra is what few messages need beyond a Msg. It goes back to the Pool with its
+// An extra has what few messages need beyond a Msg. It goes back to the Pool with its
 // message.
 type extra struct {
 	note  Note
 	noted bool
-	// come is how large the reply is, in bytes, as far as it has come or its length
-	// is known; of a request that was split, that of all its fragments. It is kept
-	// for what comes in pieces, and maxReply only if it is more than that.
+	// come is how large the reply is, in bytes, as far as is known. For a request that
+	// was split, it is the sum of its fragments. It is set only for a reply that comes
+	// in pieces, and maxReply only if the reply is larger than that.
 	come, maxReply int64
 	// block is the number of commands of a transaction that the message is the EXEC
 	// of; 0: of none.
 	block int
 	// isError: the reply is an error, which has been counted.
 	isError bool
-	// waits: the server may take as long as it likes to answer, and that is no measure of
-	// it.
+	// waits: the server may take any time to answer, and that time is not measured.
 	waits bool
 	next  *extra // on the free list
 }
 
-// reset leaves the key of the note, which nobody reads any more.
+// reset clears all but the note's key, which nobody reads any more.
 func (x *extra) reset() {
 	x.noted, x.come, x.maxReply, x.block, x.isError, x.waits = false, 0, 0, 0, false, false
 }
 
-// extraOf is m's extra, which it gets if it has none.
+// extraOf returns m's extra, and makes one if m has none.
 func (p *Pool) extraOf(m *Msg) *extra {
 	if m.extra == nil {
 		x := p.extras
@@ -38,9 +37,9 @@ func (p *Pool) extraOf(m *Msg) *extra {
 	return m.extra
 }
 
-// Come is how large the reply to m is, in bytes, as far as it has come or its length is
-// known; of a request that was split, that of all its fragments. It is kept for what
-// comes in pieces.
+// Come is how large the reply to m is, in bytes, as far as is known. For a request that
+// was split, it is the sum of its fragments. It is kept only for a reply that comes in
+// pieces.
 func (m *Msg) Come() int64 {
 	if m.extra == nil {
 		return 0
@@ -59,7 +58,7 @@ func (m *Msg) MaxReply() int64 {
 	return m.extra.maxReply
 }
 
-// SetMaxReply notes that the reply to m exceeds n bytes, which is what it may have.
+// SetMaxReply notes that the reply to m exceeds its bound of n bytes.
 func (p *Pool) SetMaxReply(m *Msg, n int64) { p.extraOf(m).maxReply = n }
 
 // Block is the number of commands of the transaction that m is the EXEC of; 0: of none.
@@ -70,11 +69,11 @@ func (m *Msg) Block() int {
 	return m.extra.block
 }
 
-// Waits tells whether the server may take as long as it likes to answer m, which is no
-// measure of it.
+// Waits reports whether the server may take any time to answer m. That time is not
+// measured.
 func (m *Msg) Waits() bool { return m.Rare && m.extra != nil && m.extra.waits }
 
-// SetWaits says that it may.
+// SetWaits notes that it may.
 func (p *Pool) SetWaits(m *Msg) { p.extraOf(m).waits = true }
 
 // SetBlock makes m the EXEC of a transaction of n commands.
@@ -89,8 +88,8 @@ func (p *Pool) SetError(m *Msg) { p.extraOf(m).isError = true }
 // NoteKey is how many bytes of a key a Note holds.
 const NoteKey = 128
 
-// A Note is the beginning of one of a request's keys, the first unless somebody
-// wants another, and how many there are. It lives as long as its message.
+// A Note is the beginning of one of a request's keys, and how many keys there are. It
+// lives as long as its message.
 type Note struct {
 	n, len      int
 	index, keys int

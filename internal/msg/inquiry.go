@@ -13,14 +13,14 @@ type ClientFacts struct {
 	// something.
 	Age, Idle int64
 	Lane      Lane
-	// Received is the bytes that wait to become requests, Held what is held of
-	// requests and replies, Unsent the bytes of replies that wait to be sent.
+	// Received is how many bytes have come and are not taken yet, Held how many of
+	// requests and replies are held, Unsent how many of replies wait to be sent.
 	Received, Held, Unsent int
 	// Multi is how many commands the client's transaction has so far, of Collected bytes;
 	// -1: it is in none.
 	Multi, Collected int
-	// Watched is how many keys the client has watched; Touched says that it is known that
-	// its transaction will not be carried out for that.
+	// Watched is how many keys the client watches. Touched: the watch is lost, so its
+	// transaction will not be carried out.
 	Watched int
 	Touched bool
 	// Blocked: a request of the client's waits at its server.
@@ -36,24 +36,23 @@ type ClientFacts struct {
 // An Inquiry is a request about the clients of a pool, on all event loops. It is
 // immutable: the loops share it.
 type Inquiry interface {
-	// ID is the client that the request is about, if it is about one; 0: it is about
-	// all those that match.
+	// ID is the client that the request is about; 0: all that match.
 	ID() uint64
-	// ReadIDs appends to ids the clients that the request names, until ids is full
-	// or no whole one is left in text, of which it has read the first used bytes. A
-	// fault is why there is no such client's id; it is what the client is told.
+	// ReadIDs appends to ids the ids that text names, until ids is full or text has no
+	// whole one left. used is how many bytes of text it has read. fault, if not empty,
+	// says what is wrong with an id; it is sent to the client.
 	ReadIDs(text []byte, ids []uint64) (used int, read []uint64, fault string)
 	// Matches tells whether the request is about a client.
 	Matches(c *ClientFacts) bool
 	// Kills tells whether those clients are to be closed.
 	Kills() bool
-	// Unblocks tells whether those clients are not to wait at servers any more, and
-	// whether they are to get an error in place of what they wait for.
+	// Unblocks tells whether the waits of those clients at servers are to end, and
+	// whether they get an error then.
 	Unblocks() (yes, fails bool)
-	// AppendClient appends to text what the reply says of a client; nothing if it
-	// tells their number alone.
+	// AppendClient appends a client's line of the reply to text, or nothing if the
+	// reply has only the number of clients.
 	AppendClient(text []byte, c *ClientFacts) []byte
-	// Answer appends the reply, which is about n clients. text is what AppendClient
-	// wrote of them, in the order of their ids or of the request, and is moved.
+	// Answer appends the reply, which is about n clients. text is their lines, in the
+	// order of their ids or of the request. Answer takes its bytes.
 	Answer(n int, text *mbuf.Chain, p *mbuf.Pool, out *mbuf.Chain)
 }

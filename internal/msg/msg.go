@@ -8,8 +8,8 @@
 //	out-queue:  Msg ─► Msg ─► Msg      queue:   Msg ─► Msg ─► Msg
 //	            (order of requests)             (order of replies)
 //
-// A Msg stands in both queues at once. The server's tells whose the next reply
-// is; the client's tells whose turn it is.
+// A Msg stands in both queues at once. The server's queue says which request the next
+// reply answers. The client's queue says which reply is sent next.
 package msg
 
 import (
@@ -24,8 +24,8 @@ import (
 // Type is a command: the number of its row in its protocol's table.
 type Type uint16
 
-// A Way is the server that a message was for, or the connection to it that it went over.
-// It outlives a reload, which may give servers other places and other connections.
+// A Way is the server that a message was for, or the connection that it was sent on. It
+// outlives a reload, which may give servers other places and other connections.
 type Way interface {
 	// ServerName is what the statistics call the server.
 	ServerName() string
@@ -34,10 +34,10 @@ type Way interface {
 	ReadyAt() int64
 }
 
-// A Reply is the bytes of one whole reply. It is valid during the call that
-// hands it over. Exactly one of the two is set: Flat lies in the connection's
-// receive buffer and is copied by who wants to keep it; Chain may be spliced
-// away, and is released by the caller if it was not.
+// A Reply is the bytes of one whole reply. It is valid during the call that it is
+// passed to. Exactly one of its two fields is set. Flat lies in the connection's
+// receive buffer, and must be copied to be kept. Chain may be spliced away; if it is
+// not, the caller releases it.
 type Reply struct {
 	Flat  []byte
 	Chain *mbuf.Chain
@@ -64,8 +64,8 @@ func (r Reply) MoveTo(p *mbuf.Pool, dst *mbuf.Chain) {
 // reply stands in the client's output. It comes from an event loop's Pool and
 // belongs to that loop.
 type Msg struct {
-	// What every request uses. It fills the first two cache lines; the two behind them
-	// are not looked at for a request that needs no more.
+	// What every request uses. It fills the first two cache lines. The next two are not
+	// touched for a request that needs no more.
 
 	// In the client's out-queue, and on the free list.
 	clientNext *Msg
@@ -73,8 +73,8 @@ type Msg struct {
 	serverNext *Msg
 	// Owner gets the reply. Nil: the reply is dropped.
 	Owner Owner
-	// End is the offset in the server connection's output stream just behind
-	// this message's last byte.
+	// End is the offset in the server connection's output stream just after this
+	// message's last byte.
 	End uint64
 	// Deadline is when the server must have answered, in the loop's
 	// nanoseconds; 0: never.
@@ -84,81 +84,81 @@ type Msg struct {
 	Sent, Start int64
 
 	// Len is the number of bytes of this message in the server connection's output
-	// stream: those before End. It is 0 for what went to no server itself, as a request
-	// that was split.
+	// stream: those before End. It is 0 for a message that is not sent itself, such as
+	// a request that was split.
 	Len int
 	// Held is the number of bytes that count against the client's bound.
 	Held int
-	// Via is how the message went to its server, nil if it went to none; of a request
-	// that was split, how the fragment went that was answered last.
+	// Via is how the message went to its server; nil if it went to none. For a request
+	// that was split, it is that of the fragment that was answered last.
 	Via Way
 	// Parent is the request that this message is a fragment of, or nil.
 	Parent *Msg
-	// Expected is the number of bytes that count against the memory of the process
-	// for the reply that is to come.
+	// Expected is the number of bytes that count against the memory of the process for
+	// the reply to come.
 	Expected uint32
-	// Ahead is how many replies the server has yet to send to the whole block of a
-	// transaction; only the last is the client's. It is Struck if the block was not
-	// sent: another request was, whose reply is dropped.
+	// Ahead is how many replies the server has yet to send to the block of a
+	// transaction. Only the last of them is the client's. It is Struck if another
+	// request was sent in place of the block; the reply to that is dropped.
 	//
 	// Invariant: Ahead is 0 for all other messages.
 	Ahead int32
 	Type  Type
-	// Server is, of a fragment for one of all servers, its number among them, and Servers,
-	// of the request that it is a part of, how many those were.
+	// If a fragment goes to one of all servers, Server is the server's number, and
+	// Servers of its parent is how many servers there were.
 	Server, Servers uint16
-	// Err is why there is no reply. Zero: there is one, or there will be.
+	// Err is why there is no reply; OK: there is one, or there will be.
 	Err Reason
 	// Done: the reply, or the failure, is here.
 	Done bool
-	// NoReply: the client does not wait for the answer; the server's is
-	// swallowed.
+	// NoReply: the client does not wait for an answer. The server's is dropped.
 	NoReply bool
 	// Quiet: the client may not want to hear the reply.
 	Quiet bool
 	// Muted: the client does not want to hear the reply, whatever it is. It is
 	// dropped when its turn comes.
 	Muted bool
-	// Working: the request is dealt to its servers, or its replies are merged, in
-	// slices. To give it up set Owner to nil; the job releases it.
+	// Working: a job deals the request to its servers, or merges its replies, in
+	// slices. To give the request up, set Owner to nil; the job then releases it.
 	Working bool
-	// Keep: what is sent to the server is to be kept. Retried: it has been sent
-	// again.
+	// Keep: the bytes that are sent to the server are kept. Retried: they have been
+	// sent again.
 	Keep, Retried bool
-	// RESP3: the client is to get the reply in RESP3.
+	// RESP3: the client gets the reply in RESP3.
 	RESP3 bool
-	// Rare: cold fields besides Replied, Reply and Kept may be in use. Code that
-	// sets such a field sets Rare.
+	// Rare: fields of the second half, besides Replied, Reply and Kept, may be in use.
+	// Code that sets such a field sets Rare.
 	Rare bool
 
-	// What other requests need, too.
+	// What only some requests use.
 
-	// Replied is when the reply came, if that had to wait for its turn, in the loop's
-	// nanoseconds; 0: it did not. It is set with Done.
+	// Replied is when the reply came, in the loop's nanoseconds, if it had to wait for
+	// its turn; otherwise 0. It is set with Done.
 	Replied int64
 	// Expires is when the client must have its reply, in the loop's nanoseconds;
 	// 0: never.
 	Expires int64
-	// extra is what few requests need, or nil.
+	// extra is what few requests use, or nil.
 	extra *extra
-	// Reply holds the reply while it waits for its turn or for its siblings.
+	// Reply holds the reply while it waits for its turn, or for the replies to other
+	// fragments.
 	Reply mbuf.Chain
 	// Kept is what was sent to the server, if it may have to be sent again.
 	Kept mbuf.Chain
-	// Frags are the fragments of a request that was split, and Seq tells for
-	// each of its keys which of them it went to. Both are owned by the parent,
-	// kept with it on the free list, and empty for a request that was not split.
+	// Frags are the fragments of a request that was split. Seq says, for each of its
+	// keys, which fragment has it. Both are owned by the parent, kept with it on the
+	// free list, and empty for a request that was not split.
 	Frags []*Msg
 	Seq   []uint16
-	// Nkeys is the number of keys of a request that was split, and of a fragment of
-	// one, and Pending the number of fragments without a reply.
+	// Nkeys is the number of keys of a request that was split, or of a fragment.
+	// Pending is the number of fragments without a reply.
 	Nkeys, Pending int32
 }
 
 // Struck is the Ahead of a block that was not sent after all.
 const Struck = -1
 
-// Why is what the client is told if why is the reason that there is no reply to m.
+// Why is the error text for the client if there is no reply to m, for the reason why.
 func (m *Msg) Why(why Reason) string {
 	if why == ReplyTooLarge && m.MaxReply() > 0 {
 		return fmt.Sprintf("the reply has %d bytes or more, and server_max_reply allows %d", m.Come(), m.MaxReply())
@@ -211,8 +211,8 @@ func (q *ClientQueue) Pop() *Msg {
 	return m
 }
 
-// Reschedule gives every message of the queue the same time to expire, but for those that
-// wait as long as it takes.
+// Reschedule gives every message of the queue the same time to expire, except those
+// that wait at a server for any time.
 func (q *ClientQueue) Reschedule(expires int64) {
 	for m := q.q.head; m != nil; m = m.clientNext {
 		if !m.Waits() {
@@ -242,8 +242,8 @@ func (q *ServerQueue) Head() *Msg { return q.q.head }
 // Unsent is the first message not yet wholly sent, or nil.
 func (q *ServerQueue) Unsent() *Msg { return q.unsent }
 
-// All are the messages of both queues, the oldest first. None may be added or taken
-// out meanwhile.
+// All yields the messages of both queues, the oldest first. None may be added or
+// removed meanwhile.
 func (q *ServerQueue) All() iter.Seq[*Msg] {
 	return func(yield func(*Msg) bool) {
 		for m := q.q.head; m != nil; m = m.serverNext {
@@ -276,9 +276,8 @@ func (q *ServerQueue) Sent() *Msg {
 	return m
 }
 
-// Pop takes the oldest message out of the queues and tells whether it was in
-// the out-queue: a server may answer before it has read the whole request. The
-// queues must not be empty.
+// Pop takes the oldest message out, and reports whether it was in the out-queue: a
+// server may answer before it has read the whole request. The queues must not be empty.
 func (q *ServerQueue) Pop() (m *Msg, sent bool) {
 	m = q.q.head
 	sent = m != q.unsent
@@ -294,8 +293,8 @@ func (q *ServerQueue) Pop() (m *Msg, sent bool) {
 	return m, sent
 }
 
-// ReplaceHead puts by, whose place in the server connection's output is the same,
-// in the place of the head, and returns that.
+// ReplaceHead puts by in the place of the head, and returns the old head. Both must
+// have the same place in the server connection's output.
 func (q *ServerQueue) ReplaceHead(by *Msg) *Msg {
 	m := q.q.head
 	invariant.Check(by.serverNext == nil && by.End == m.End && by.Len == m.Len, "msg: a replacement for another place")
@@ -310,8 +309,8 @@ func (q *ServerQueue) ReplaceHead(by *Msg) *Msg {
 	return m
 }
 
-// Reschedule gives every message of both queues the same deadline, but for those that wait
-// as long as it takes.
+// Reschedule gives every message of both queues the same deadline, except those that
+// wait at the server for any time.
 func (q *ServerQueue) Reschedule(deadline int64) {
 	for m := q.q.head; m != nil; m = m.serverNext {
 		if !m.Waits() {
@@ -320,9 +319,9 @@ func (q *ServerQueue) Reschedule(deadline int64) {
 	}
 }
 
-// maxFree bounds how many unused messages a Pool keeps, maxSeq the keys whose
-// book-keeping a message keeps with it on the free list, and maxLong how many
-// longer ones a Pool keeps, each for up to longSeq keys.
+// maxFree is how many unused messages a Pool keeps. A message keeps a Seq of at most
+// maxSeq keys on the free list. The Pool keeps up to maxLong longer Seqs, each for up
+// to longSeq keys.
 const (
 	maxFree = 16 << 10
 	maxSeq  = 1 << 10
@@ -336,18 +335,18 @@ type Pool struct {
 	free  *Msg
 	nfree int
 	live  int
-	// long are the Seqs that are too long to be kept with messages, all with room
+	// long are unused Seqs that are too long to be kept with messages. All have room
 	// for longSeq keys.
 	long [][]uint16
-	// seqs is what the Seqs of messages in use take, in bytes.
+	// seqs is how many bytes the Seqs of messages in use take.
 	seqs   int
 	extras *extra // unused ones
 }
 
-// seqSize is what a Seq takes for a key, in bytes.
+// seqSize is how many bytes a Seq takes for a key.
 const seqSize = 2
 
-// SeqBytes is what the Seqs of messages in use take, in bytes.
+// SeqBytes is how many bytes the Seqs of messages in use take.
 func (p *Pool) SeqBytes() int { return p.seqs }
 
 // Live is the number of messages in use.
@@ -378,7 +377,7 @@ func (p *Pool) SetSeq(m *Msg, seq []uint16) {
 	copy(m.Seq, seq)
 }
 
-// MakeSeq gives m a Seq of n keys, of which nothing is said.
+// MakeSeq gives m a Seq of n keys, with undefined contents.
 func (p *Pool) MakeSeq(m *Msg, n int) {
 	if n > maxSeq && cap(m.Seq) < n {
 		if last := len(p.long) - 1; last >= 0 && n <= longSeq {
@@ -415,7 +414,7 @@ func (p *Pool) Put(m *Msg) {
 	p.nfree++
 }
 
-// clear clears what few requests use of m.
+// clear clears the rare fields of m.
 func (p *Pool) clear(m *Msg) {
 	if x := m.extra; x != nil {
 		x.reset()
@@ -435,7 +434,8 @@ func (p *Pool) clear(m *Msg) {
 	m.Replied, m.Expires, m.extra, m.Frags, m.Seq, m.Nkeys, m.Pending = 0, 0, nil, frags, seq, 0, 0
 }
 
-// cool clears what every request uses of m, but the links of the queues, which are clear.
+// cool clears the fields of m that every request uses, except the links of the queues,
+// which are clear already.
 func (m *Msg) cool() {
 	m.Owner, m.Via, m.Parent = nil, nil, nil
 	m.End, m.Deadline, m.Sent, m.Start = 0, 0, 0, 0
@@ -445,7 +445,7 @@ func (m *Msg) cool() {
 	m.Keep, m.Retried, m.RESP3, m.Rare = false, false, false, false
 }
 
-// checkClear checks that nothing is left of a message but what is hot.
+// checkClear checks that the rare fields of m are clear.
 func (m *Msg) checkClear() {
 	rest := m.Replied == 0 && m.Expires == 0 && m.extra == nil && m.Nkeys == 0 && m.Pending == 0
 	invariant.Check(rest && len(m.Frags) == 0 && len(m.Seq) == 0, "msg: more of a message is in use than it says")

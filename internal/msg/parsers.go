@@ -6,39 +6,38 @@ import "nuthatch/internal/mbuf"
 // resumable: it keeps what it needs of the bytes it has seen, and never asks for
 // them again.
 type RequestParser interface {
-	// Parse reads data from where the last call ended: up to the end of a
-	// request (done), or all of it (not done, n == len(data), and the next call
-	// continues). An error means that these bytes are not the protocol; it is
-	// sticky, and its text is a whole error reply for the client, line end
-	// included. Parse never looks at bytes behind a request's end.
+	// Parse reads data, which continues that of the last call. It reads up to the end
+	// of a request (done), or all of data (not done, n == len(data)). An error means
+	// that these bytes are not the protocol. It is sticky. Parse never looks at bytes
+	// after a request's end.
 	Parse(data []byte) (n int, done bool, err *ProtocolError)
-	// Words is how many words the request has that Parse found.
+	// Words is how many words the request has that Parse has found.
 	Words() int
-	// Ready does a part of what Finish has to do for a request of many words, whose
-	// bytes v holds: it looks at about so many of them, returns how many it was, and
-	// reports whether that was the last part. Finish does the rest, and must follow
-	// the last call. Between two calls other parsers may be used, but not this one;
-	// between Finish and Forget, Ready of no other parser of the protocol.
+	// Ready does a part of the work of Finish for a request of many words, whose bytes
+	// v holds. It looks at about words words, returns how many it was, and reports
+	// whether that was the last part. Finish must follow the last call. Between two
+	// calls other parsers may be used, but not this one. Between Finish and Forget,
+	// Ready of other parsers of the protocol must not be called.
 	Ready(v *mbuf.View, words int) (read int, ready bool)
-	// Restrict says that the next request comes from a client that has not logged in,
-	// of which no large one is taken. It must be called between two requests.
+	// Restrict says that the next request comes from a client that has not logged in.
+	// Such a request must be small. Restrict must be called between two requests.
 	Restrict()
-	// Adopt has the request in progress judged by the settings of another parser of
-	// the same protocol: a reload has changed them.
+	// Adopt has the request in progress judged by the settings of another parser of the
+	// same protocol, after a reload has changed them.
 	Adopt(of RequestParser)
 	// Finish describes the request that Parse found, whose bytes v holds, and
 	// makes the parser ready for the next. The Request is valid until the next
 	// call of Parse or Finish.
 	Finish(v mbuf.View) *Request
-	// Body is how many bytes of a body, at the least, the request in progress
-	// still lacks; 0 if unknown. It lets a large body be received in place.
+	// Body is how many bytes of a body the request in progress still lacks, at least; 0
+	// if unknown. With it a large body is received in place.
 	Body() int
 	// Size is the number of bytes of the request in progress so far.
 	Size() int
 	// Held is how many bytes of memory the parser itself holds for the request in
 	// progress.
 	Held() int
-	// Forget gives up what Finish returned, and the memory of it.
+	// Forget releases the memory of what Finish returned.
 	Forget()
 }
 
@@ -53,8 +52,8 @@ type ReplyParser interface {
 
 // A ProtocolError is bytes that are not the protocol.
 type ProtocolError struct {
-	// Reply is what a client is told before it is closed, in its own protocol,
-	// line end included; it may be empty. Msg is what the log says.
+	// Reply is sent to the client before it is closed, in its own protocol, line end
+	// included. It may be empty. Msg is for the log.
 	Reply, Msg string
 }
 

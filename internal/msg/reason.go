@@ -47,7 +47,7 @@ const (
 	NoDatabase
 	// Disabled: an operator has taken the server out of service.
 	Disabled
-	// ServerBusy: as much waits for the server as is allowed to.
+	// ServerBusy: as many requests wait for the server as are allowed to.
 	ServerBusy
 	// CircuitOpen: the server has failed, and is left alone until it answers.
 	CircuitOpen
@@ -72,7 +72,7 @@ const (
 	ClientEOF
 	// NotProtocol: the client sent bytes that are not a request.
 	NotProtocol
-	// Killed: somebody ended the client's connection.
+	// Killed: another client or an operator closed the client.
 	Killed
 	// Dismissed: the client was made to leave, by a reload or the proxy's end.
 	Dismissed
@@ -84,22 +84,22 @@ const (
 	OutputLimit
 	// NoMemory: the proxy holds as much as max_memory allows.
 	NoMemory
-	// SlowRequest: a request kept memory from others, and did not come on.
+	// SlowRequest: memory was short, and the client's request came too slowly.
 	SlowRequest
 	// TooManyKeys: the request has more keys than max_keys allows.
 	TooManyKeys
-	// TooManyReports: too many requests ask for what the whole process knows.
+	// TooManyReports: too many requests about the whole process wait for an answer.
 	TooManyReports
 	// ReplyTooLarge: the reply is larger than server_max_reply allows.
 	ReplyTooLarge
-	// TransactionTooLarge: a transaction has more commands, or more bytes, than may be
-	// collected.
+	// TransactionTooLarge: a transaction has more commands, or more bytes, than
+	// allowed.
 	TransactionTooLarge
 	// NoTransactions: the server does not let the pool's user say MULTI.
 	NoTransactions
-	// MultiRefused: the server refused the MULTI of a transaction that it had been sent.
+	// MultiRefused: the server refused the MULTI of a transaction that was sent to it.
 	MultiRefused
-	// NoPrivate: there are as many private connections to the server as may be.
+	// NoPrivate: there are as many private connections to the server as are allowed.
 	NoPrivate
 	// NumReasons is how many there are.
 	NumReasons = iota

@@ -11,28 +11,28 @@ const (
 	// Fragment it: one sub-request for each server that owns some of its keys,
 	// the replies merged. With one owner it is forwarded as it is.
 	Fragment
-	// Watch forwards it on a connection that the client has to itself from then on,
-	// until it no longer needs it.
+	// Watch forwards it on a private connection, which the client keeps until it no
+	// longer needs it.
 	Watch
-	// Block forwards it on a connection that the client has to itself until the reply, for
-	// which no time is too long.
+	// Block forwards it on a private connection, which the client keeps until the
+	// reply. The reply may take any time.
 	Block
 	// Broadcast it, as it is, to every server of the pool; the replies merged.
 	Broadcast
-	// One server is asked, with the request as the protocol writes it for that
-	// server; the protocol also writes the reply.
+	// One: one server is asked. The protocol picks it, writes the request for it, and
+	// writes the reply.
 	One
 	// Learn has the protocol ask a server what the request means; then it is
 	// parsed again.
 	Learn
-	// Local has the protocol answer the request itself, in its turn.
+	// Local: the protocol answers the request itself, in its turn.
 	Local
-	// Gather is Local, of what all event loops of the process have to say.
+	// Gather is like Local, but all event loops of the process help to answer.
 	Gather
-	// Report is Local, of what the whole process has to say; the reply is made
+	// Report is like Local, but the reply is about the whole process, and is made
 	// outside the event loops.
 	Report
-	// Quit is Local, and the client is closed behind the reply.
+	// Quit is like Local, and the client is closed after the reply.
 	Quit
 	// Ignore is no request at all, such as an empty line.
 	Ignore
@@ -55,10 +55,9 @@ type Request struct {
 	Type Type
 	// Only the parser sets Treatment.
 	Treatment
-	// Args are the request's words: for Redis all arguments, the command's name
-	// first; for Memcached the words of the command line, likewise. Behind the
-	// words a parser may list keys a second time, so that one FirstKey and one
-	// KeyStep reach them all.
+	// Args are the request's words: for Redis all arguments, for Memcached the words of
+	// the command line. The command's name is the first. After the words a parser may
+	// list keys a second time, so that one FirstKey and one KeyStep reach them all.
 	Args []Span
 	// FirstKey, KeyStep and Nkeys say which Args are keys:
 	// FirstKey, FirstKey+KeyStep, ...
@@ -67,38 +66,39 @@ type Request struct {
 	// last key's index is below len(Args); or, with Forward, there is no key, and
 	// PlaceKey is set.
 	FirstKey, KeyStep, Nkeys int
-	// Omit is left out when the request is forwarded to the server of its keys:
-	// Memcached's " noreply", or a number that Instead stands for then.
+	// Omit is left out when the request is forwarded, and Instead is put in its place:
+	// Memcached's " noreply", or a number that is replaced by another.
 	Omit    Span
 	Instead string
-	// NoReply: the client expects no answer. The server is made to answer
-	// nevertheless, and the answer is dropped.
+	// NoReply: the client expects no answer. The request is sent so that the server
+	// answers all the same, and the answer is dropped.
 	NoReply bool
-	// Skip is how many bytes behind the request the client sends in vain, such as
-	// the value of a request that was refused. They are dropped, unread and
-	// unstored, before the next request is looked for.
+	// Skip is how many bytes after the request are of no use, such as the value of a
+	// request that was refused. They are dropped, without being parsed or stored,
+	// before the next request.
 	Skip int
-	// Quiet: the client wants only some replies to this request. The server is
-	// made to answer nevertheless; the protocol's Silent tells which replies are
+	// Quiet: the client wants only some replies to this request. The request is sent so
+	// that the server always answers. The protocol's Silent says which replies are
 	// dropped.
 	Quiet bool
-	// PlaceKey, if not nil, is what the request's only key is placed by, in place of
-	// its bytes: Memcached's base64 keys, decoded; or, of a request without keys, the
-	// name of the script that it runs. It is valid as long as the request.
+	// PlaceKey, if not nil, is what the request is placed by, in place of its key: a
+	// decoded base64 key of Memcached or, for a request without keys, the name of the
+	// script that it runs. It is valid as long as the request.
 	PlaceKey []byte
-	// Aside, for Broadcast: it must not wait behind what the servers are doing.
+	// Aside, for Broadcast: the request must not wait behind requests that the servers
+	// are working on.
 	Aside bool
-	// Error is why a request that is answered here is not served; the protocol's own
-	// words for it come from its Local method.
+	// Error is why a request that Local answers is not served. Local makes the
+	// protocol's error of it.
 	Error string
 }
 
 // Key is the span of the i-th key.
 func (r *Request) Key(i int) Span { return r.Args[r.FirstKey+i*r.KeyStep] }
 
-// Keys makes dst the keys from the i-th on, each in one piece. Those that do not
-// lie in one piece are gathered behind scratch, which is returned for the next
-// call. The keys are valid until then, or until the view's bytes go.
+// Keys fills dst with the keys from the i-th on, each in one piece. Keys that do not
+// lie in one piece are gathered in scratch, which is returned for the next call. The
+// keys are valid until then, or until the view's bytes go.
 func (r *Request) Keys(i int, dst [][]byte, scratch []byte) []byte {
 	scratch = scratch[:0]
 	var near []byte
@@ -131,7 +131,7 @@ type Session struct {
 	// Authenticated: the client may use the pool. True from the start if the
 	// pool has no password.
 	Authenticated bool
-	// Bars are what else keeps requests from being carried out.
+	// Bars are other reasons why requests are not carried out.
 	Bars Bars
 	// Asked is what the last SELECT that failed asked for, cut short.
 	Asked string
@@ -139,15 +139,14 @@ type Session struct {
 	Name string
 	// LibName and LibVersion are what CLIENT SETINFO set.
 	LibName, LibVersion string
-	// Lane is what the client's requests need of the connections that they
-	// travel on.
+	// Lane is the kind of connection that the client's requests need.
 	Lane Lane
 	// Replies is which replies the client wants from now on. Muted: the present
 	// request gets no reply. Answering a request may change both.
 	Replies Replies
 	Muted   bool
-	// Collected is how many commands of a transaction wait for EXEC, and Queueing what
-	// becomes of the request in progress in a transaction.
+	// Collected is how many commands of a transaction wait for EXEC. Queueing is what
+	// becomes of the present request in a transaction.
 	Collected int
 	Queueing  Queueing
 	// Watched is how many keys the client has watched since its last transaction.
@@ -157,9 +156,9 @@ type Session struct {
 	WallMicros int64
 }
 
-// Bars are what keeps some or all of a session's requests from being carried out,
-// until the client does something about it: to carry them out would be to do what
-// it did not mean.
+// Bars are the reasons why some or all of a session's requests are not carried out,
+// until the client does something about it: to carry them out would do what the client
+// did not mean.
 type Bars uint8
 
 const (
@@ -169,10 +168,11 @@ const (
 	FailedSelect
 	// Collecting says that MULTI was accepted, and neither EXEC nor DISCARD has come.
 	Collecting
-	// Aborted says that something was refused since, so that EXEC carries nothing out.
+	// Aborted says that a command was refused since then, so that EXEC carries nothing
+	// out.
 	Aborted
-	// RefusedWatch says that WATCH was refused, and that no transaction may be carried
-	// out as if it had not been said.
+	// RefusedWatch says that WATCH was refused, so that the next transaction must not
+	// be carried out.
 	RefusedWatch
 	// LostDatabase says that a reload took the database that the client chose out of
 	// the pool.
@@ -191,7 +191,7 @@ const (
 	RepliesSkip
 )
 
-// Begin says that a request is taken.
+// Begin notes that a request is taken.
 func (s *Session) Begin() {
 	s.Muted = s.Replies != RepliesOn
 	if s.Replies == RepliesSkip {
@@ -199,19 +199,18 @@ func (s *Session) Begin() {
 	}
 }
 
-// Again says that the request that was taken last will be taken again.
+// Again notes that the request that was taken last will be taken again.
 func (s *Session) Again() {
 	if s.Muted && s.Replies == RepliesOn {
 		s.Replies = RepliesSkip
 	}
 }
 
-// A Lane is a kind of server connection: which form of the protocol it speaks, which
-// database it is in, and who it is. Requests that differ in that never share one.
+// A Lane is a kind of server connection: its version of the protocol, its database, and
+// its user. Requests that differ in these never share a connection.
 //
-// A session's lane says what the client has asked for. With which lane of server
-// connections that is served may change with the pool's configuration: the
-// protocol's Resolve tells.
+// A session's lane says what the client has asked for. Which lane of server connections
+// serves it depends on the pool's configuration: see the protocol's Resolve.
 type Lane struct {
 	// RESP is the version of Redis's protocol, 2 or 3. 0 means 2.
 	RESP uint8
@@ -223,8 +222,8 @@ type Lane struct {
 	// Aside: it is for requests that must not wait behind others, and its database
 	// does not matter.
 	Aside bool
-	// Private: it is one that a single client has to itself. It is so in no lane that is
-	// compared with others.
+	// Private: the connection is private. This is never set in a lane that is compared
+	// with others.
 	Private bool
 }
 

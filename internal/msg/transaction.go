@@ -4,20 +4,20 @@ package msg
 type Queueing uint8
 
 const (
-	// Apart is no part of the transaction. It is answered by itself, and may end
-	// the transaction.
+	// Apart is not part of the transaction. The request is answered by itself, and may
+	// end the transaction.
 	Apart Queueing = iota
-	// Queued waits for EXEC.
+	// Queued: the request waits for EXEC.
 	Queued
-	// Unqueued is refused, and the transaction with it.
+	// Unqueued: the request is refused, and aborts the transaction.
 	Unqueued
-	// Unlearnt is a command that a server has to be asked about.
+	// Unlearnt: a server has to be asked about the command.
 	Unlearnt
-	// Executes is the EXEC of a transaction that can be carried out.
+	// Executes: the request is the EXEC of a transaction that can be carried out.
 	Executes
 )
 
-// EndMulti ends the session's transaction, whatever came of it.
+// EndMulti ends the session's transaction, whatever its result.
 func (s *Session) EndMulti() {
 	s.Bars &^= Collecting | Aborted | RefusedMulti | RefusedWatch
 	s.Collected, s.Watched = 0, 0
@@ -28,17 +28,17 @@ func (s *Session) EndMulti() {
 type BlockReply uint8
 
 const (
-	// BlockStray is no such reply.
+	// BlockStray is none of these.
 	BlockStray BlockReply = iota
 	// BlockBegun says that MULTI was accepted.
 	BlockBegun
-	// BlockQueued says that a command was.
+	// BlockQueued says that a command was queued.
 	BlockQueued
-	// BlockObjection says that the server refuses what it was sent.
+	// BlockObjection says that the server refuses MULTI or a command.
 	BlockObjection
 )
 
-// An Unblocking is what a server says of the end of a wait that it was asked for.
+// An Unblocking is the server's answer to CLIENT UNBLOCK.
 type Unblocking uint8
 
 const (
@@ -46,6 +46,6 @@ const (
 	NotBlocked Unblocking = iota
 	// WasBlocked says that the wait has ended.
 	WasBlocked
-	// NotAllowed says that the server does not do that.
+	// NotAllowed says that the server refuses CLIENT UNBLOCK.
 	NotAllowed
 )

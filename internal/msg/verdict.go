@@ -1,14 +1,14 @@
 package msg
 
-// A Verdict is what a reply means for the request that it came for: the oldest one without
-// a reply on its connection. An error is an answer, too.
+// A Verdict is what a reply means for the oldest unanswered request of its connection.
+// An error is an answer, too.
 type Verdict uint8
 
 const (
-	// Answers the request: its owner gets it.
+	// Answers: the reply answers the request. The request's owner gets it.
 	Answers Verdict = iota
-	// OutOfStep cannot be a reply to that request: replies and requests of the connection
-	// no longer belong to each other, and nothing more that it says may be given to anybody.
+	// OutOfStep: the reply cannot answer the request. Replies and requests of the
+	// connection no longer match, and nobody may get anything more that comes on it.
 	OutOfStep
 )
 
