@@ -50,13 +50,12 @@ func (c *Chain) AppendInt(p *Pool, v int64) {
 	c.Append(p, strconv.AppendInt(b[:0], v, 10))
 }
 
-// Reserve returns the free space at the end of the chain, at least one byte,
-// taking a new chunk if there is none. The new chunk is sized for n more bytes
-// or for as many as the chain already holds, whichever is more, up to LargeSize;
-// the chain counts for twice its last chunk at the most, and for nothing behind
-// a view, so that small pieces between large shared ones stay small. The space
-// may be written until the chain is next changed; Commit says how much of it
-// counts.
+// Reserve returns the free space at the end of the chain, at least one byte, and takes
+// a new chunk if there is none. The new chunk is sized for n bytes, or for as many as
+// the chain already holds if that is more, up to LargeSize. The chain counts for at
+// most twice its last chunk, and for nothing after a view, so that small pieces between
+// large shared ones stay small. The space may be written until the chain is next
+// changed. Commit says how much of it was written.
 func (c *Chain) Reserve(p *Pool, n int) []byte {
 	t := c.tail
 	if t == nil || t.room() == 0 {
@@ -70,10 +69,10 @@ func (c *Chain) Reserve(p *Pool, n int) []byte {
 	return t.buf[t.w:]
 }
 
-// Lend is Reserve for a read straight into the chain: it returns at most n
-// bytes, and not just a scrap at the end of the last chunk when n is more. A chunk
-// is filled before the next one is taken, however little each read brings, and as
-// long as next to nothing has come the first one has to do.
+// Lend is Reserve for a read straight into the chain. It returns at most n bytes, but
+// not a scrap at the end of the last chunk if n is more. A chunk is filled before the
+// next one is taken, however little each read brings. While almost nothing has come, a
+// small chunk is used.
 func (c *Chain) Lend(p *Pool, n int) []byte {
 	t := c.tail
 	begun := t != nil && t.room() > 0 && c.n < SmallSize/4
@@ -160,8 +159,8 @@ func (c *Chain) Advance(p *Pool, n int) {
 	c.tail = nil
 }
 
-// Release drops all bytes and gives all chunks back; those of a long chain later, if
-// the pool is to.
+// Release drops all bytes and gives all chunks back. The pool gives those of a long
+// chain back later, if DropLater says so.
 func (c *Chain) Release(p *Pool) {
 	if c.n >= p.dropLater && p.dropLater > 0 {
 		p.drop(c)

@@ -46,8 +46,8 @@ const (
 
 var classSize = [numClasses]int{SmallSize, MediumSize, LargeSize, 0}
 
-// freeMax bounds how many unused chunks of a class a Pool keeps warm; the pages of
-// what exceeds it are given back to the system.
+// freeMax bounds how many unused chunks of a class a Pool keeps warm. The pages of more
+// unused chunks are given back to the system.
 var freeMax = [numClasses]int{4096, 512, 512, 4096}
 
 // A Chunk is a piece of memory and the part of it that holds bytes.
@@ -58,22 +58,22 @@ type Chunk struct {
 	// r and w bound the bytes that count: buf[r:w].
 	// Invariant: 0 <= r <= w <= len(buf).
 	r, w int
-	// base is the chunk whose storage a view looks at; nil for an owner.
+	// base is the chunk whose storage a view shares; nil for an owner.
 	base *Chunk
 	// refs counts the chunk itself, while it is in use, and the views on it.
 	// Invariant: 0 on the free list, >= 1 elsewhere; always 1 for a view.
 	refs int32
-	// first is the offset in the region of the first of the chunk and its mates.
+	// first is the offset in the region of the chunk's group of mates.
 	first uint32
 	class class
-	// warm: it is on the free list, where prev is the chunk before it, unless it is
-	// the first. cold: the system has its pages; of it and its mates one is on the
-	// list of those.
+	// warm: it is on the free list, where prev is the chunk before it. cold: the system
+	// has its pages. One chunk of each cold group of mates is on the list of cold
+	// chunks.
 	warm, cold bool
 	prev       *Chunk
 	// region is where the storage is; nil if it is on Go's heap.
 	region *pages.Region
-	// mate is the next one of the ring of chunks that share a page.
+	// mate is the next one in the ring of chunks that share a page.
 	mate *Chunk
 }
 
@@ -84,11 +84,11 @@ func (c *Chunk) Bytes() []byte { return c.buf[c.r:c.w] }
 // Len is the number of bytes that count.
 func (c *Chunk) Len() int { return c.w - c.r }
 
-// Next is the chunk behind c in its chain, or nil.
+// Next is the chunk after c in its chain, or nil.
 func (c *Chunk) Next() *Chunk { return c.next }
 
-// room is what can still be appended to c. A view has none: the storage behind
-// its end is not its own.
+// room is how many bytes can still be appended to c. A view has no room: the storage
+// after its end is not its own.
 func (c *Chunk) room() int {
 	if c.base != nil {
 		return 0
@@ -96,8 +96,8 @@ func (c *Chunk) room() int {
 	return len(c.buf) - c.w
 }
 
-// scrap is the room, in bytes, below which c is not worth a read of its own: an
-// eighth, but any room of a small chunk, or of a view, which has none.
+// scrap is the room, in bytes, below which c is not worth a read of its own: an eighth
+// of it. A small chunk, or a view, is never worth it.
 func (c *Chunk) scrap() int {
 	if c.base != nil || c.class == small {
 		return MediumSize
@@ -109,27 +109,28 @@ func (c *Chunk) scrap() int {
 type Pool struct {
 	free  [numClasses]*Chunk
 	nfree [numClasses]int
-	// cold are unused chunks whose pages the system has, one for it and its mates.
+	// cold are unused chunks whose pages the system has, one for each group of mates.
 	cold [numClasses]*Chunk
-	// slab is what new chunks are made of.
+	// slab is the region that new chunks are made of.
 	slab slab
-	// inUse is the storage handed out and not given back, in bytes.
+	// inUse is how many bytes of storage are in use.
 	inUse int
-	// less is what Keep takes off freeMax.
+	// less is by how much Keep has lowered freeMax.
 	less [numClasses]int
-	// live counts the chunks handed out and not given back, views included.
+	// live is how many chunks are in use, views included.
 	live int
-	// dropped are the chunks of long chains that were released, to be given back by
-	// Sweep, and droppedBytes is the storage that is theirs alone.
+	// dropped are the chunks of long chains that were released and that Sweep has yet
+	// to give back. droppedBytes is how many bytes of storage only they use.
 	dropped      Chain
 	droppedBytes int
-	// dropLater is how long a chain is whose chunks Release drops; 0: none.
+	// dropLater is from how many bytes on Release leaves a chain's chunks to Sweep; 0:
+	// never.
 	dropLater int
 }
 
-// DropLater has the chunks of chains of n bytes and more, when they are released,
-// given back by Sweep: to give the system a hundred megabytes takes tens of
-// milliseconds. 0 has them given back at once.
+// DropLater has the chunks of released chains of n bytes or more given back by Sweep,
+// since giving the system a hundred megabytes takes tens of milliseconds. With 0 they
+// are given back at once.
 func (p *Pool) DropLater(n int) { p.dropLater = n }
 
 // Dropped reports whether there is anything for Sweep to give back.
@@ -151,8 +152,8 @@ func (p *Pool) drop(c *Chain) {
 	*c = Chain{}
 }
 
-// Sweep gives back chunks of about n bytes of storage, at least one, that were dropped,
-// and returns how many bytes it was.
+// Sweep gives back dropped chunks of about n bytes of storage, at least one chunk, and
+// returns how many bytes it was.
 func (p *Pool) Sweep(n int) (swept int) {
 	for p.dropped.head != nil && (swept == 0 || swept < n) {
 		k := p.dropped.head
@@ -193,8 +194,8 @@ func (p *Pool) Bound() int {
 	return n
 }
 
-// Held returns the bytes of storage that are resident and not the free lists' to
-// keep: in use, or in a page with what is in use. What was dropped does not count.
+// Held returns the bytes of storage that are in use, or share a page with storage in
+// use. Dropped chunks do not count.
 func (p *Pool) Held() int {
 	n := p.inUse - p.droppedBytes
 	for k := range large {
@@ -203,9 +204,8 @@ func (p *Pool) Held() int {
 	return n
 }
 
-// Keep bounds the free lists to n bytes of storage, a third for each size, and
-// gives what they have above that back to the system. Without Keep they have a
-// bound of 80 MB.
+// Keep bounds the free lists to n bytes of storage, a third for each size, and gives
+// what they have above that back to the system. Without Keep the bound is 80 MB.
 func (p *Pool) Keep(n int) {
 	for k := range view {
 		p.less[k] = max(0, freeMax[k]-n/int(view)/classSize[k])

@@ -5,29 +5,30 @@ import (
 	"nuthatch/internal/pages"
 )
 
-// Storage is mapped outside Go's heap, so that what a pool has given up is not
-// resident at that moment, and not when the collector comes to it: a loop takes and
-// gives back storage faster than a collector on a busy machine can follow.
+// Storage is mapped outside Go's heap. So storage that a pool gives back is no longer
+// resident at once, and not only after the next collection: a loop takes and gives back
+// storage faster than the collector of a busy machine can follow.
 //
 //	in use ──► warm: on the free list ──► cold: the system has its pages
 //	   ▲             │                      │
 //	   └─────────────┴──────────────────────┘
 //
-// The system takes whole pages. Chunks that share one, the small ones, are mates:
-// they go cold together, when none of them is in use, and come back together. A page is that of Bonwick's slabs ("The
-// Slab Allocator", 1994), though what is freed first is used first.
+// The system takes whole pages. Small chunks share a page; those that do are mates.
+// They go cold together, when none of them is in use, and come back together. The
+// scheme is that of Bonwick's slabs ("The Slab Allocator", 1994), but the chunk that
+// was freed first is used first.
 
-// slabSize is how much is mapped at once, in bytes. Nothing of it is resident
-// before it is written.
+// slabSize is how many bytes are mapped at a time. None of them is resident before it
+// is written.
 const slabSize = 1 << 20
 
-// A slab is a region, and how much of it chunks have, in bytes.
+// A slab is a region, and how many of its bytes have been made into chunks.
 type slab struct {
 	*pages.Region
 	carved int
 }
 
-// groupSize is what chunks of class k go cold in, in bytes.
+// groupSize is the size of a group of mates of class k, in bytes.
 func groupSize(k class) int { return max(pages.Size, classSize[k]) }
 
 // carve makes a chunk and its mates.
@@ -57,7 +58,7 @@ func (p *Pool) carve(k class) *Chunk {
 	return head
 }
 
-// thaw takes a cold chunk back into use, of which there is one.
+// thaw takes a cold chunk back into use. There must be one.
 func (p *Pool) thaw(k class) *Chunk {
 	c := p.cold[k]
 	p.cold[k], c.next, c.cold = c.next, nil, false
@@ -127,7 +128,7 @@ func (p *Pool) cool(c *Chunk) bool {
 // most is how many chunks of class k the free list keeps.
 func (p *Pool) most(k class) int { return freeMax[k] - p.less[k] }
 
-// settle brings c, which is on no list, where unused chunks are.
+// settle puts c, which is unused and on no list, on the list where it belongs.
 func (p *Pool) settle(c *Chunk) {
 	switch k := c.class; {
 	case p.nfree[k] < p.most(k):
@@ -138,7 +139,7 @@ func (p *Pool) settle(c *Chunk) {
 	}
 }
 
-// resettle brings all chunks of the free lists where they belong.
+// resettle puts all chunks of the free lists where they belong.
 func (p *Pool) resettle() {
 	for k := range p.free {
 		c := p.free[k]

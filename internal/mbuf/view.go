@@ -5,7 +5,7 @@ import "nuthatch/internal/invariant"
 // A Span is a range of a message's bytes.
 type Span struct{ Off, Len uint32 }
 
-// End is the offset behind the span.
+// End is the offset just after the span.
 func (s Span) End() int { return int(s.Off) + int(s.Len) }
 
 // A View is the bytes of one message, wherever they lie: in one piece, or along
@@ -14,13 +14,13 @@ func (s Span) End() int { return int(s.Off) + int(s.Len) }
 // Ranges are read fastest in ascending order: a View over a chain remembers the
 // chunk of its last range and walks on from there.
 type View struct {
-	// near is the bytes that were last looked at, all of them if they lie in one
-	// piece, and nearOff the offset of the first of them.
+	// near is the piece of bytes that was used last, or all bytes if they lie in one
+	// piece. nearOff is the offset of its first byte.
 	near    []byte
 	nearOff int
 	n       int
 	chain   *Chain
-	// at is the chunk that near is of.
+	// at is the chunk that holds near.
 	at *Chunk
 }
 
@@ -113,16 +113,17 @@ func (v *View) AppendTo(p *Pool, dst *Chain, off, n int) {
 	}
 }
 
-// dealSize is the length of the pieces, in bytes, that Deal copies without
-// looking at how long they are.
+// dealSize is the length, in bytes, up to which Deal copies pieces without looking at
+// their exact length.
 const dealSize = 32
 
-// Deal appends each span of the view to a chain: the i-th to dst[to[i]], or to
-// none if that is nil. to may be longer than spans. It is AppendTo for many small pieces, none of them empty.
+// Deal appends each span of the view to a chain: the i-th to dst[to[i]], unless that is
+// nil. to may be longer than spans. It is AppendTo for many small pieces, none of which
+// is empty.
 //
-// A piece of at most dealSize bytes is copied as if it were so long, where there
-// are so many bytes to copy and room for them: that takes two instructions. What
-// is too much is written over by the next piece, or never looked at.
+// A piece of at most dealSize bytes is copied as if it had dealSize bytes, if there are
+// as many bytes to copy and room for them: that takes two instructions. The surplus is
+// overwritten by the next piece, or never used.
 func (v *View) Deal(p *Pool, spans []Span, to []uint16, dst []*Chain) {
 	to = to[:len(spans)]
 	near, first := v.near, v.nearOff
@@ -144,7 +145,7 @@ func (v *View) Deal(p *Pool, spans []Span, to []uint16, dst []*Chain) {
 	}
 }
 
-// here returns the bytes from offset off to the end of their chunk, n at most.
+// here returns the bytes from offset off to the end of their chunk, at most n.
 func (v *View) here(off, n int) []byte {
 	v.seek(off)
 	b := v.near[off-v.nearOff:]

@@ -2,8 +2,8 @@ package route
 
 import "nuthatch/internal/hashkit"
 
-// A Ring is what all tables have in common that are rings of the same servers, each of
-// which has a shard for itself: the i-th server the i-th shard. They differ in who is
+// A Ring is what all tables of the same servers have in common. Each server is a shard
+// of its own: the i-th server is the i-th shard. The tables differ in which servers are
 // down.
 type Ring struct {
 	hash         hashkit.Hash
@@ -24,8 +24,8 @@ func NewRing(d hashkit.Distribution, h hashkit.Hash, tag hashkit.Tag, n int) *Ri
 	return r
 }
 
-// Table returns the table of nodes, as many as NewRing was told of. Those that are down
-// have no keys.
+// Table returns the table of the nodes. There must be as many as NewRing was told.
+// Nodes that are down have no keys.
 func (r *Ring) Table(nodes []hashkit.Node) *Table {
 	ring := hashkit.Ring{Hash: r.hash, Tag: r.tag, Continuum: hashkit.NewContinuum(r.distribution, nodes)}
 	return NewTable(ring, r.shards, r.all)

@@ -1,12 +1,12 @@
-// Package route says which servers a key may go to. Its tables are immutable, and pure:
-// a server is a number, its place among the servers of whoever made the table, and
-// nothing is known here of how servers are or where.
+// Package route says which servers a key may go to. Its tables are immutable and pure.
+// A server is a number, its place among the servers of whoever made the table. The
+// package knows neither servers' states nor their addresses.
 //
 //	key ─► Shard ─► Targets(intent) ─► servers, the first choice first
 //	       All ──────────────────────► the servers that together have every key
 //
-// A table is made anew when anything of it changes. What is kept longer than a table
-// keeps servers, and no numbers.
+// If anything changes, a new table is made. The numbers are valid only for their table.
+// What is kept longer must keep servers, not numbers.
 package route
 
 import "nuthatch/internal/hashkit"
@@ -22,11 +22,12 @@ const (
 	numIntents
 )
 
-// None is the shard of a key that no server has at the moment.
+// None is the shard of a key that no server has at present.
 const None = -1
 
-// A Shard is a part of the keys: which servers it may be written to and read from, the
-// first choice first. It has one to write to at the least; nil is what Write says.
+// A Shard is a part of the keys. Write and Read are the servers that it may be written
+// to and read from, the first choice first. Write has at least one. Read is nil if it
+// is the same as Write.
 type Shard [numIntents][]uint16
 
 // A Table is how keys find their servers.
@@ -37,8 +38,8 @@ type Table struct {
 	all    []uint16
 }
 
-// NewTable returns a table of shards, which a key finds by the ring, and of all servers
-// that together have every key. The table owns what it is given.
+// NewTable returns a table. The ring gives a key's shard. all are the servers that
+// together have every key. The table owns its arguments.
 func NewTable(ring hashkit.Ring, shards []Shard, all []uint16) *Table {
 	for i := range shards {
 		if shards[i][Read] == nil {
@@ -52,21 +53,22 @@ func NewTable(ring hashkit.Ring, shards []Shard, all []uint16) *Table {
 // random, and is ignored otherwise.
 func (t *Table) Shard(key []byte, rnd uint32) int { return t.ring.Server(key, rnd) }
 
-// Shards finds the shards of many keys, as Shard does of one: dst[i] becomes that of
-// keys[i]. It reports false, and dst is of no use, if no server has any. dst must be as
-// long as keys. Keys that are dealt at random have no shards; Shard deals them. What keys
-// holds afterwards is undefined.
+// Shards finds the shards of many keys: dst[i] becomes that of keys[i]. It returns
+// false, and dst is undefined, if no server has any key. dst must be as long as keys.
+// It must not be called for a table that deals keys at random. The contents of keys are
+// undefined afterwards.
 func (t *Table) Shards(keys [][]byte, dst []uint16) bool { return t.ring.Servers(keys, dst) }
 
-// Targets are the servers of a shard for a request of that intent, the first choice
-// first: one at the least. They are not to be changed.
+// Targets are the servers of a shard for a request of that intent, at least one, the
+// first choice first. They must not be changed.
 func (t *Table) Targets(shard int, intent Intent) []uint16 { return t.shards[shard][intent] }
 
 // NumShards is how many shards there are.
 func (t *Table) NumShards() int { return len(t.shards) }
 
-// All are the servers that together have every key: for requests about all keys, walks
-// over them, and questions that any of them may answer. They are not to be changed.
+// All are the servers that together have every key. They are for requests about all
+// keys, for walks, and for questions that any of them may answer. They must not be
+// changed.
 func (t *Table) All() []uint16 { return t.all }
 
 // IsRandom reports whether keys are dealt at random, so that none has a shard.

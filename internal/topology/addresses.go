@@ -16,12 +16,12 @@ func (h *Health) SetAddrs(addrs []unix.Sockaddr) {
 	h.addrs.Store(&addrs)
 }
 
-// PublishedAddrs are the server's addresses as they were published last: they are others
-// if the pointer is another. It is nil if they are unknown.
+// PublishedAddrs points to the server's addresses as they were published last. If the
+// pointer has changed, so have the addresses. It is nil if they are unknown.
 func (h *Health) PublishedAddrs() *[]unix.Sockaddr { return h.addrs.Load() }
 
-// Addrs are the server's addresses, none if they are unknown. They are not to be
-// changed. It may be called from any goroutine.
+// Addrs are the server's addresses, none if they are unknown. They must not be changed.
+// It may be called from any goroutine.
 func (h *Health) Addrs() []unix.Sockaddr {
 	if addrs := h.addrs.Load(); addrs != nil {
 		return *addrs
@@ -56,9 +56,9 @@ func Contains(addrs []unix.Sockaddr, addr unix.Sockaddr) bool {
 // found unreachable after a call of WasUnreachable. f must not wait.
 func (t *Topology) OnUnreachable(f func()) { t.onUnreachable.Store(&f) }
 
-// Unreachable notes that no address of the server could be connected to, or that it
-// failed or takes no writes: its name may have other addresses by now. It may be
-// called from any goroutine.
+// Unreachable notes that no address of the server could be connected to, that the
+// server has failed, or that it takes no writes. In all three cases its name may have
+// other addresses by now. It may be called from any goroutine.
 func (t *Topology) Unreachable(h *Health) {
 	if h.unreachable.Load() || h.unreachable.Swap(true) {
 		return // f was called already

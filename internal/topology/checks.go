@@ -6,7 +6,7 @@ import "nuthatch/internal/msg"
 type Verdict uint8
 
 const (
-	// SameAsBefore means that it changed nothing.
+	// SameAsBefore means that nothing changed.
 	SameAsBefore Verdict = iota
 	// Fallen means that the server has failed its checks; it is ejected if the
 	// pool ejects.
@@ -15,8 +15,8 @@ const (
 	Risen
 )
 
-// Checked notes what a health check of the server found at time now: msg.OK,
-// or why it is not well. One goroutine at a time may call it for a server.
+// Checked notes the result of a health check of the server at time now: msg.OK, or why
+// it is not well. Only one goroutine at a time may call it for a server.
 func (t *Topology) Checked(h *Health, why msg.Reason, now int64) Verdict {
 	conf := t.conf
 	if why == msg.OK {

@@ -11,30 +11,30 @@ import (
 type Outcome uint8
 
 const (
-	// NothingNew means that it changed nothing worth a log line.
+	// NothingNew means that nothing worth a log line changed.
 	NothingNew Outcome = iota
 	// BeginsToFail means that a server has begun to fail, and is not ejected.
 	BeginsToFail
 	// IsEjected means that the server was ejected.
 	IsEjected
-	// FailsStill means that a server which was tried again has failed again.
+	// FailsStill means that a server that was tried again has failed again.
 	FailsStill
 	// IsEjectedAgain means the same, and that it was ejected again.
 	IsEjectedAgain
 	// Answers means that the server is up again.
 	Answers
-	// IsBack means the same, of a server that was ejected.
+	// IsBack means the same for a server that was ejected.
 	IsBack
 )
 
-// moment is how long, in nanoseconds, after a failure the end of connections that
-// were there before has the same cause.
+// moment is how long after a failure, in nanoseconds, the end of older connections
+// counts as the same failure.
 const moment = int64(time.Second)
 
-// isAnother reports whether the failure, at time now, of a connection that was
-// dialled at time made counts as a new one, and if so notes it. Connections that fail
-// together are one failure, in all loops together: one that was dialled before the
-// last failure was counted has the same cause.
+// isAnother reports whether a failure at time now counts as a new one, and if so notes
+// it. The failed connection was dialled at time made. Connections that fail together,
+// in any loops, are one failure: a connection that was dialled before the last failure
+// was counted has the same cause.
 func (h *Health) isAnother(made, now int64) bool {
 	for {
 		at := h.failedAt.Load()
@@ -53,7 +53,7 @@ func (h *Health) isAnother(made, now int64) bool {
 func (t *Topology) Failed(h *Health, why msg.Reason, made, now int64) Outcome {
 	at := h.retryAt.Load()
 	if at > now || at != 0 && t.conf.Eject == config.EjectFail {
-		// A probe may fail when the next one is due: its server was ejected before.
+		// A probe may fail when the next one is due. Its server is ejected already.
 		c := h.condition.Load()
 		if c != nil && c.state == Probing && h.condition.CompareAndSwap(c, &condition{state: Ejected, since: c.since, why: why}) {
 			return FailsStill
@@ -88,8 +88,8 @@ func (t *Topology) Failed(h *Health, why msg.Reason, made, now int64) Outcome {
 	}
 }
 
-// eject ejects the server, if it is still to be tried again at time at, and
-// reports whether this call did, and how the server was.
+// eject ejects the server, unless another goroutine has changed at, the time of its
+// next try. It reports whether it did, and the server's state before.
 func (t *Topology) eject(h *Health, at, until int64, why msg.Reason, now int64) (was State, done bool) {
 	if !h.retryAt.CompareAndSwap(at, until) {
 		return was, false
@@ -105,9 +105,9 @@ func (t *Topology) eject(h *Health, at, until int64, why msg.Reason, now int64) 
 	return was, true
 }
 
-// Answered notes that the server, which has failed since it last did,
-// replied at time now: its failures were not consecutive. If it was not up for
-// them it is now.
+// Answered notes that the server replied at time now, for the first time since it
+// failed. So its failures were not consecutive. If they had taken it down, it is up
+// now.
 func (t *Topology) Answered(h *Health, now int64) Outcome {
 	h.failures.Store(0)
 	at := h.retryAt.Load()
@@ -120,8 +120,8 @@ func (t *Topology) Answered(h *Health, now int64) Outcome {
 	return NothingNew
 }
 
-// well notes that nothing speaks against the server any more, unless it is
-// ejected. It reports whether anything did until this call.
+// well notes that the server is well, unless it is ejected. It reports whether it was
+// not well until this call.
 func (h *Health) well(now int64) bool {
 	return !h.IsUp() && h.retryAt.Load() == 0 && h.become(Up, msg.OK, now) != Up
 }
@@ -130,7 +130,8 @@ func (h *Health) well(now int64) bool {
 // call did.
 func (h *Health) back(now int64) bool { return h.backSince(h.retryAt.Load(), now) }
 
-// backSince is back, if the server is still to be tried again at time at.
+// backSince is back, unless another goroutine has changed at, the time of the server's
+// next try.
 func (h *Health) backSince(at, now int64) bool {
 	if at == 0 || !h.retryAt.CompareAndSwap(at, 0) {
 		return false
@@ -139,8 +140,8 @@ func (h *Health) backSince(at, now int64) bool {
 	return true
 }
 
-// tried puts a server whose time of ejection is over, at time at, back on the
-// ring, and reports whether this call did. It is up when it has answered.
+// tried puts a server whose ejection ended at time at back on the ring, and reports
+// whether this call did. The server is up when it has answered.
 func (h *Health) tried(at, now int64) bool {
 	if !h.retryAt.CompareAndSwap(at, 0) {
 		return false

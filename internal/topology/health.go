@@ -22,39 +22,38 @@ import (
 //	 └────────────────────────────let through── probing ────────┘
 //	     it answers
 //
-// In a pool that does not eject it is failing instead, until it answers. So is one
-// that wants a login which the pool does not have.
+// In a pool that does not eject, the server is failing instead until it answers. So is
+// a server that wants a login which the pool does not have.
 //
-// Loops note what happens to their connections, and whichever is the one to
-// notice that it changes something, changes it for all.
+// Loops note what happens to their connections. The loop that finds a change makes it
+// for all.
 type Health struct {
 	// addrs are the server's addresses; nil while its name is not resolved.
 	addrs atomic.Pointer[[]unix.Sockaddr]
-	// unreachable: the server's name is to be looked up again, since it could not be
-	// connected to, or has failed, or takes no writes.
+	// unreachable: the server's name must be looked up again, since the server could
+	// not be connected to, has failed, or takes no writes.
 	unreachable atomic.Bool
-	// failures counts the failures since the last reply, plus unproven while the
-	// server has yet to show that it is well: then it is not 0, so that the next
-	// reply is noticed.
+	// failures is how many failures there were since the last reply. unproven is added
+	// while the server has yet to show that it is well, so that the next reply is
+	// noticed.
 	failures atomic.Int64
 	// failedAt is when the last failure was counted, in the loops' nanoseconds; 0: none
 	// was.
 	failedAt atomic.Int64
-	// retryAt is when, in the loops' nanoseconds, an ejected server is put back
-	// on the ring, or the next request let through to it; 0 if it is not ejected,
-	// untilChecked if it is checks that bring it back.
+	// retryAt is when, in the loops' nanoseconds, an ejected server is put back on the
+	// ring, or the next request is let through to it. It is 0 if the server is not
+	// ejected, and untilChecked if checks bring it back.
 	retryAt atomic.Int64
 	// checks is how many checks in a row succeeded or, if negative, failed.
 	checks atomic.Int64
-	// service is a Service: what an operator wants of the server, serviceSince
-	// since when.
+	// service is a Service, which an operator has set. serviceSince is when.
 	service      atomic.Int32
 	serviceSince atomic.Int64
-	// place is where it is among its pool's servers, most likely.
+	// place is probably its place among its pool's servers.
 	place atomic.Int64
-	// condition is how the server is; nil: well, from the beginning.
+	// condition is the server's state; nil: it has always been up.
 	condition atomic.Pointer[condition]
-	// private counts the connections that single clients have to themselves.
+	// private counts the private connections to the server.
 	private Private
 }
 
@@ -67,13 +66,13 @@ const unproven = 1 << 40
 // A condition is a server's state, since when and why. It is immutable.
 type condition struct {
 	state State
-	// since is when the server ceased to be up, whatever its state has been since,
-	// or when it was last up again.
+	// since is when the server ceased to be up, whatever its state has been since. If
+	// it is up, it is when it came up again.
 	since int64
-	// why is why it is not up, the latest reason that is known; msg.OK if it is up.
+	// why is why it is not up, the latest known reason; msg.OK if it is up.
 	why msg.Reason
-	// before is, of a server that is up, the since of when it was not; 0: it always
-	// was up.
+	// before is, if the server is up, the since of the last time that it was not; 0: it
+	// always was up.
 	before int64
 }
 
@@ -89,8 +88,8 @@ const (
 	// Ejected means that it has failed: its keys go to other servers, or requests
 	// for them get an error.
 	Ejected
-	// Probing means that it was ejected and is tried again: nothing has answered yet.
-	// With eject: fail one request is under way, else it has its keys.
+	// Probing means that it was ejected, is tried again, and has not answered yet. With
+	// eject: fail one request is under way; otherwise it has its keys again.
 	Probing
 	// Disabled means that an operator has taken it out of service.
 	Disabled
@@ -128,13 +127,13 @@ type ServerState struct {
 	// RetryAt is when an ejected server is tried again, in the loops'
 	// nanoseconds; 0: that is not known, or it is not ejected.
 	RetryAt int64
-	// Failures is how often it failed since it last answered.
+	// Failures is how often it has failed since it last answered.
 	Failures int64
-	// Service is what an operator wants of it.
+	// Service is the service that an operator has put it in.
 	Service Service
 }
 
-// State is how the server is. It may be called from any goroutine.
+// State is the server's state. It may be called from any goroutine.
 func (h *Health) State() ServerState {
 	s := ServerState{Failures: h.failures.Load() & (unproven - 1), Service: h.Service(), RetryAt: h.retryAt.Load()}
 	if s.RetryAt == untilChecked {
@@ -149,8 +148,8 @@ func (h *Health) State() ServerState {
 	return s
 }
 
-// become publishes a state, and returns the one before. The reason stays what it
-// was if why is msg.OK and the server is not up.
+// become publishes a state, and returns the one before. If why is msg.OK and the server
+// is not up, the reason stays.
 func (h *Health) become(s State, why msg.Reason, now int64) (before State) {
 	for {
 		old := h.condition.Load()
@@ -174,8 +173,8 @@ func (h *Health) become(s State, why msg.Reason, now int64) (before State) {
 	}
 }
 
-// Refuses notes that the server, which answers, refuses what every request needs.
-// It reports whether it was up before.
+// Refuses notes that the server answers, but refuses what every request needs. It
+// reports whether the server was up before.
 func (h *Health) Refuses(why msg.Reason, now int64) bool {
 	c := h.condition.Load()
 	if c != nil && c.state != Up {
@@ -186,7 +185,7 @@ func (h *Health) Refuses(why msg.Reason, now int64) bool {
 	return h.condition.CompareAndSwap(c, &condition{state: Failing, since: now, why: why})
 }
 
-// Trouble is how long a server that is up was not up, the last time.
+// Trouble is how long a server that is up now was down the last time.
 func (h *Health) Trouble() time.Duration {
 	if c := h.condition.Load(); c != nil && c.state == Up {
 		return time.Duration(c.since - c.before)
@@ -194,8 +193,8 @@ func (h *Health) Trouble() time.Duration {
 	return 0
 }
 
-// HasFailed reports whether the server has failed since it last answered, or has yet to
-// show that it is well: whether its next answer is to be noted.
+// HasFailed reports whether the server's next answer must be noted: it has failed since
+// it last answered, or has yet to show that it is well.
 func (h *Health) HasFailed() bool { return h.failures.Load() != 0 }
 
 // IsUp reports whether nothing is known against the server.
@@ -204,12 +203,12 @@ func (h *Health) IsUp() bool {
 	return c == nil || c.state == Up
 }
 
-// because notes why a server is not up that was not up before.
+// because notes another reason why a server is not up.
 func (h *Health) because(why msg.Reason) {
 	c := h.condition.Load()
 	if c == nil || c.state == Up || c.why == why {
 		return
 	}
-	// If another goroutine has changed it, that is as good.
+	// If another goroutine has changed it, its reason is as good.
 	h.condition.CompareAndSwap(c, &condition{state: c.state, since: c.since, why: why})
 }

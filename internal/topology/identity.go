@@ -28,13 +28,13 @@ func (id *Identity[Loop]) Errors() *stats.ErrorNames { return &id.errors }
 // Epoch tells loops that something was published.
 func (id *Identity[Loop]) Epoch() *Epoch { return &id.epoch }
 
-// Limits are what bounds the loops together.
+// Limits are the bounds of all loops together.
 func (id *Identity[Loop]) Limits() *Limits { return &id.limits }
 
 // NextClient is the id of a client that has come.
 func (id *Identity[Loop]) NextClient() uint64 { return id.last.Add(1) }
 
-// LastClient is the id of the client that came last; 0: none has.
+// LastClient is the id of the client that came last; 0: none has come.
 func (id *Identity[Loop]) LastClient() uint64 { return id.last.Load() }
 
 // Join adds a loop.
@@ -52,5 +52,5 @@ func (id *Identity[Loop]) Join(loop *Loop) {
 	}
 }
 
-// Loops are the loops of the process, at the least the one that asks.
+// Loops are the loops of the process. The loop that asks is always among them.
 func (id *Identity[Loop]) Loops() []*Loop { return *id.loops.Load() }

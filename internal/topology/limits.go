@@ -14,15 +14,15 @@ type Limits struct {
 	// clients is how many clients all pools have.
 	clients    atomic.Int64
 	maxClients atomic.Int64 // 0: no limit
-	// held is what the loops hold together, in bytes, due what they expect of
-	// replies, soft and hard what they may hold.
+	// held is how many bytes the loops hold together, due how many bytes of replies
+	// they expect. soft and hard are the marks for held.
 	held, due, soft, hard atomic.Int64
 	// maxReply is how many bytes one reply may have; 0: no limit.
 	maxReply atomic.Int64
 }
 
-// SetMaxReply bounds what one reply may have, whatever its pool allows, in bytes; 0
-// is no bound. It may be called from any goroutine.
+// SetMaxReply bounds the bytes of one reply, whatever its pool allows; 0 is no bound.
+// It may be called from any goroutine.
 func (l *Limits) SetMaxReply(n int64) { l.maxReply.Store(n) }
 
 // MaxReply is that bound. It may be called from any goroutine.
@@ -54,33 +54,34 @@ func (l *Limits) Join(pool *Lineage, poolLimit int64) msg.Reason {
 	return msg.OK
 }
 
-// Part takes back what Join counted.
+// Part undoes a Join.
 func (l *Limits) Part(pool *Lineage) {
 	pool.clients.Add(-1)
 	l.clients.Add(-1)
 }
 
-// SetMemory bounds what the loops hold together, in bytes: the marks from which on
-// they take less, and take nothing. 0 is no bound. It may be called from any goroutine.
+// SetMemory sets the marks for what the loops hold together, in bytes. Above the soft
+// mark they take less, above the hard mark nothing. 0 is no bound. It may be called
+// from any goroutine.
 func (l *Limits) SetMemory(soft, hard int64) {
 	l.soft.Store(soft)
 	l.hard.Store(hard)
 }
 
-// Memory is what the loops hold together, in bytes, and the marks. It may be
-// called from any goroutine.
+// Memory is how many bytes the loops hold together, and the marks. It may be called
+// from any goroutine.
 func (l *Limits) Memory() (held, soft, hard int64) {
 	return l.held.Load(), l.soft.Load(), l.hard.Load()
 }
 
-// SoftMark is the mark from which on loops take less, in bytes; 0: there is none.
+// SoftMark is the mark above which loops take less, in bytes; 0: there is none.
 func (l *Limits) SoftMark() int64 { return l.soft.Load() }
 
-// Due is what the loops expect of replies together, in bytes.
+// Due is how many bytes of replies the loops expect together.
 func (l *Limits) Due() int64 { return l.due.Load() }
 
-// Account adds to what the loops hold together, and to what they expect of replies,
-// in bytes.
+// Account adds to the bytes that the loops hold together, and to those of replies that
+// they expect.
 func (l *Limits) Account(held, due int64) {
 	l.held.Add(held)
 	l.due.Add(due)

@@ -11,7 +11,8 @@ import (
 type Lineage struct {
 	// clients is how many clients the pool has, in all loops.
 	clients atomic.Int64
-	// refusals and cuts tell when clients begin to be refused and to be cut.
+	// refusals and cuts find out when clients begin to be refused, and to be closed for
+	// an offence.
 	refusals, cuts events.Episode
 	// slow is the pool's slow log.
 	slow *slowlog.Log
@@ -20,13 +21,13 @@ type Lineage struct {
 // Clients is how many clients the pool has. It may be called from any goroutine.
 func (l *Lineage) Clients() int { return int(l.clients.Load()) }
 
-// SlowLog is the pool's slow log, which has no room until somebody gives it some.
+// SlowLog is the pool's slow log. It keeps nothing until its length is set.
 func (l *Lineage) SlowLog() *slowlog.Log { return l.slow }
 
-// RefusalsBegin notes that a client is refused at time now, and reports whether none was
-// for a while.
+// RefusalsBegin notes that a client is refused at time now, and reports whether none
+// had been for a while.
 func (l *Lineage) RefusalsBegin(now int64) bool { return l.refusals.Begins(now) }
 
-// CutsBegin notes that a client is closed at time now for what it may not do, and reports
-// whether none was for a while.
+// CutsBegin notes that a client is closed for an offence at time now, and reports
+// whether none had been for a while.
 func (l *Lineage) CutsBegin(now int64) bool { return l.cuts.Begins(now) }

@@ -2,8 +2,8 @@ package topology
 
 import "sync/atomic"
 
-// Private counts the connections to one server that single clients have to themselves,
-// or had and another may have next, over all loops. It may be used from any goroutine.
+// Private counts the private connections to one server over all loops: those that
+// clients have, and unused ones. It may be used from any goroutine.
 type Private struct{ taken, unused atomic.Int64 }
 
 // Take takes one of at most most connections, and reports whether there was one.
@@ -22,21 +22,22 @@ func (p *Private) Take(most int) bool {
 // Free counts a connection that was taken and has ended.
 func (p *Private) Free() { p.taken.Add(-1) }
 
-// Keep counts a connection that was taken, and that nobody has now.
+// Keep counts a connection that was taken and is now unused.
 func (p *Private) Keep() {
 	p.unused.Add(1)
 	p.taken.Add(-1)
 }
 
-// Forget counts that one that nobody has has ended, or that somebody has it now, after
+// Forget counts that an unused connection has ended, or that a client has got it after
 // Take.
 func (p *Private) Forget() { p.unused.Add(-1) }
 
-// Crowded reports whether there are more than most, of which some are unused.
+// Crowded reports whether there are more than most connections, and some of them are
+// unused.
 func (p *Private) Crowded(most int) bool {
 	n := p.unused.Load()
 	return n > 0 && n+p.taken.Load() > int64(most)
 }
 
-// Private counts the server's connections that single clients have.
+// Private counts the server's private connections.
 func (h *Health) Private() *Private { return &h.private }

@@ -10,9 +10,9 @@ import (
 	"nuthatch/internal/hashkit"
 )
 
-// Snapshots are published by a loop that ejects a server or finds that one is to be
-// tried again, by checks and operators, and by whoever finds a pool's servers. Loops
-// take the newest over at the beginning of a turn:
+// Snapshots are published by a loop that ejects a server or finds that one must be
+// tried again, by checks, by operators, and by whoever finds a pool's servers. Loops
+// take the newest one over at the beginning of a turn:
 //
 //	publish ─► Topology.current ─► Epoch ─► each loop, once a turn: is it another?
 
@@ -25,27 +25,27 @@ type Epoch struct {
 	_ [64]byte
 }
 
-// Now is a number that is another one when something was published.
+// Now is a number that changes when something is published.
 func (e *Epoch) Now() uint64 { return e.n.Load() }
 
 // Snapshot is what was published last. A loop ends an ejection whose time is over, and
 // logs it. It may be called from any goroutine.
 func (t *Topology) Snapshot() *Snapshot { return t.current.Load() }
 
-// TellOf sets the epoch that is raised when something is published. All users of
-// the topology give the same one.
+// TellOf sets the epoch that is raised when something is published. All users of the
+// topology must give the same one.
 func (t *Topology) TellOf(e *Epoch) { t.epoch.Store(e) }
 
-// A Member is a server as its publisher knows it.
+// A Member is a server as described by its publisher.
 type Member struct {
 	Server config.Server
-	// Addrs are its addresses; nil if they are those that are known, or not known.
+	// Addrs are its addresses; nil: they have not changed, or are not known.
 	Addrs []unix.Sockaddr
 }
 
-// Publish gives the pool other servers at time now, without a reload. Servers of the same
-// name and address keep what is known of them; those that go finish what they owe, at most
-// until by. One goroutine at a time may call it.
+// Publish gives the pool other servers at time now, without a reload. A server of the
+// same name and address keeps its state. Servers that go answer their requests, until
+// time by at the latest. Only one goroutine at a time may call it.
 func (t *Topology) Publish(members []Member, now, by int64) {
 	servers := make([]config.Server, len(members))
 	for i := range members {
@@ -62,8 +62,8 @@ func (t *Topology) Publish(members []Member, now, by int64) {
 	m.settle()
 }
 
-// Current is what holds at time now: servers whose time of ejection is over have their
-// keys back, to be tried again. Those that this call brought back are told to back.
+// Current is the snapshot at time now. Servers whose ejection is over have their keys
+// back, to be tried again. back is called for each server that this call has put back.
 func (t *Topology) Current(now int64, back func(*Health)) *Snapshot {
 	s := t.current.Load()
 	if s.IsStale(now) && !t.building.Load() {
@@ -72,8 +72,8 @@ func (t *Topology) Current(now int64, back func(*Health)) *Snapshot {
 	return s
 }
 
-// fewServers is how many servers a pool may have whose ring a loop makes itself: a
-// ring of three hundred servers takes it five milliseconds.
+// fewServers is up to how many servers a loop makes the ring itself. A ring of three
+// hundred servers takes five milliseconds.
 const fewServers = 64
 
 // BuildAside sets run, which makes rings of many servers outside the loops. It
@@ -98,7 +98,7 @@ func (t *Topology) rebuildSoon(now int64, back func(*Health)) *Snapshot {
 	return t.current.Load()
 }
 
-// retry tells of the servers that are to be tried again at time now.
+// retry ends ejections that are over at time now.
 func retry(servers []*Health, now int64, back func(*Health)) {
 	for _, h := range servers {
 		if at := h.retryAt.Load(); at != 0 && at <= now && h.tried(at, now) && back != nil {
@@ -107,7 +107,7 @@ func retry(servers []*Health, now int64, back func(*Health)) {
 	}
 }
 
-// build makes the ring, and again if it was asked for meanwhile.
+// build makes the ring, and makes it again if that was asked for meanwhile.
 func (t *Topology) build() {
 	for more := true; more; {
 		n := t.wanted.Load()
@@ -117,13 +117,13 @@ func (t *Topology) build() {
 	}
 }
 
-// rebuild publishes the ring of the servers that are not ejected at time now. The
-// servers that this call found to be back are told to back, which may be nil.
+// rebuild publishes the ring of the servers that are not ejected at time now. back, if
+// not nil, is called for each server that this call has put back.
 func (t *Topology) rebuild(now int64, back func(*Health)) *Snapshot { return t.publish(nil, now, back) }
 
-// publish publishes those servers, or the same as before if members is nil, and the ring
-// of those that are not ejected at time now. Several loops may do so at once: the one that
-// comes second sees that something was published and looks at the servers again.
+// publish publishes members, or the same servers as before if that is nil, and the ring
+// of those that are not ejected at time now. Several loops may do so at once. The
+// second one sees that something was published, and looks at the servers again.
 func (t *Topology) publish(members *Members, now int64, back func(*Health)) *Snapshot {
 	for {
 		old := t.current.Load()
@@ -146,7 +146,7 @@ func (t *Topology) publish(members *Members, now int64, back func(*Health)) *Sna
 	}
 }
 
-// nodesOf are the servers of s as the ring is to have them at time now.
+// nodesOf are the servers of s as nodes of the ring at time now.
 func (t *Topology) nodesOf(s *Snapshot, now int64, back func(*Health)) []hashkit.Node {
 	nodes := slices.Clone(s.nodes)
 	for i, h := range s.Servers {

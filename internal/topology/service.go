@@ -1,6 +1,6 @@
 package topology
 
-// A Service is the service in which an operator puts a server.
+// A Service says whether an operator has taken a server out of service, and how.
 type Service int32
 
 const (
@@ -25,8 +25,7 @@ func (s Service) String() string {
 	return "unknown"
 }
 
-// Service tells whether the server is in service. It may be called from any
-// goroutine.
+// Service is the server's service. It may be called from any goroutine.
 func (h *Health) Service() Service { return Service(h.service.Load()) }
 
 // SetService takes the server out of service, or puts it back, at time now.

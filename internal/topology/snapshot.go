@@ -6,8 +6,8 @@ import (
 	"nuthatch/internal/route"
 )
 
-// A Snapshot is what a pool is at a moment: which servers it has, and which of them a key
-// may go to. It is immutable; how the servers are is in their Health.
+// A Snapshot is a pool at one moment: which servers it has, and which of them a key may
+// go to. It is immutable. The servers' states are in their Health.
 //
 // Within it a server is a number, its place. No number outlives its snapshot: what is
 // kept longer keeps the Health, or the server's name.
@@ -30,11 +30,11 @@ func (s *Snapshot) SameServers(other *Snapshot) bool { return s.Members == other
 // time.
 func (s *Snapshot) MayGoStale() bool { return s.retryAt != 0 }
 
-// IsStale reports whether servers are to be tried again at time now that the table does
-// not know of.
+// IsStale reports whether the ejection of a server is over at time now, so that the
+// table is out of date.
 func (s *Snapshot) IsStale(now int64) bool { return s.retryAt != 0 && now > s.retryAt }
 
-// Shares are, for each server, the part of the keys that it has.
+// Shares has, for each server, its share of the keys.
 func (s *Snapshot) Shares() []float64 {
 	ring := s.Table.Ring()
 	return ring.Continuum.Shares(ring.Hash)
@@ -48,10 +48,10 @@ func (s *Snapshot) HomeRing() hashkit.Ring { return s.ring.Table(s.nodes).Ring()
 type Members struct {
 	// Servers are by their places.
 	Servers []*Health
-	// Names are theirs, in the statistics.
+	// Names are their names in the statistics.
 	Names []string
-	// FinishBy is until when, in the loops' nanoseconds, servers that are none of them any
-	// more finish what they owe.
+	// FinishBy is until when, in the loops' nanoseconds, servers that are no longer
+	// among them may answer their requests.
 	FinishBy int64
 
 	conf []config.Server
@@ -60,11 +60,10 @@ type Members struct {
 	ring  *route.Ring
 }
 
-// Server is what the configuration, or whoever published it, says of the server at that
-// place. It is not to be changed.
+// Server is the configuration of the server at that place. It must not be changed.
 func (m *Members) Server(place int) *config.Server { return &m.conf[place] }
 
-// Place is where the server is; -1: it is none of them.
+// Place is the server's place; -1: it is none of them.
 func (m *Members) Place(h *Health) int {
 	if i := int(h.place.Load()); i < len(m.Servers) && m.Servers[i] == h {
 		return i
@@ -77,8 +76,8 @@ func (m *Members) Place(h *Health) int {
 	return -1
 }
 
-// newMembers returns the servers of a pool, of which those that are known, by name and
-// address, keep what is known of them.
+// newMembers returns the servers of a pool. Servers that are known, by name and
+// address, keep their Health.
 func newMembers(pool *config.Pool, servers []config.Server, known *Members) *Members {
 	m := &Members{conf: servers}
 	m.ring = route.NewRing(pool.Distribution, pool.Hash, tagOf(pool.HashTag), len(servers))
@@ -97,7 +96,7 @@ func newMembers(pool *config.Pool, servers []config.Server, known *Members) *Mem
 	return m
 }
 
-// A serverIdentity is what makes a server the same server when there are others.
+// A serverIdentity is what makes a server the same server after a change.
 type serverIdentity struct {
 	name    string
 	address config.Address
@@ -105,7 +104,7 @@ type serverIdentity struct {
 
 func identityOf(s *config.Server) serverIdentity { return serverIdentity{s.NodeName(), s.Address} }
 
-// byIdentity is what is known of the servers. m may be nil.
+// byIdentity has the servers by their identity. m may be nil.
 func (m *Members) byIdentity() map[serverIdentity]*Health {
 	if m == nil {
 		return nil
