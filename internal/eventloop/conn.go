@@ -11,33 +11,33 @@ import (
 	"nuthatch/internal/socket"
 )
 
-// A Handler is what a connection does with its bytes. Its methods are called by
-// the loop, never while another method of the same handler runs.
+// A Handler gets a connection's bytes and events. The loop calls its methods, never
+// while another method of the same handler runs.
 type Handler interface {
-	// OnConnect: the connection that was being made is made.
+	// OnConnect: the connection has been made.
 	OnConnect()
 	// OnData: these bytes were received. They are valid until it returns.
 	OnData(data []byte)
 	// OnEOF: the peer will send no more. Nothing is read from now on.
 	OnEOF()
-	// OnEnding: the peer will send no more, and that is known before all is read that it
-	// has sent, since reading is paused. OnEOF follows when it is read. It is called at
-	// most once.
+	// OnEnding: the peer will send no more. It is called, at most once, if that is
+	// known while reading is paused and not all is read. OnEOF follows when all is
+	// read.
 	OnEnding()
 	// OnError: the connection is broken, or could not be made. The handler must
 	// close it.
 	OnError(err syscall.Errno)
-	// OnSent: the output was flushed, and the kernel took n more bytes of it. n is
-	// 0 if the output was empty, or if the kernel took nothing.
+	// OnSent: the output was flushed, and the kernel took n bytes of it. n is 0 if the
+	// output was empty, or if the kernel took nothing.
 	OnSent(n int)
-	// Grant is called before bytes are received, and returns the most that may come:
-	// Unlimited or, when memory is scarce, a few. PauseRead in it, or in Lend, puts
-	// that off until ResumeRead.
+	// Grant is called before bytes are received. It returns how many may be received:
+	// Unlimited or, when memory is scarce, a few. If Grant or Lend calls PauseRead,
+	// nothing is received until ResumeRead.
 	Grant() int
-	// Lend is called behind Grant. It returns where the bytes are to be received, if
-	// the handler knows that they belong in a place of its own; nil otherwise. The
-	// place must be left alone until OnLent tells what was received there, instead of
-	// OnData, or until the connection is closed. Neither comes if nothing was.
+	// Lend is called after Grant. It returns the handler's own memory if the bytes
+	// belong there, otherwise nil. The handler must not touch that memory until OnLent,
+	// which is then called in place of OnData, or until the connection is closed. If
+	// nothing was received, neither is called.
 	Lend() []byte
 	OnLent(n int)
 }
@@ -45,7 +45,7 @@ type Handler interface {
 // Unlimited is a Grant for as many bytes as one receive takes.
 const Unlimited = math.MaxInt
 
-// A state is where a connection stands.
+// A state is the state of a connection.
 type state uint8
 
 const (
@@ -61,25 +61,25 @@ type Conn struct {
 	loop    *Loop
 	handler Handler
 	out     mbuf.Chain
-	// fd is the socket's number. Only the engine knows what it is a number of.
+	// fd is the socket's number. Only the engine knows what it means.
 	fd    int
 	state state
-	// dirty: the connection is in the loop's list of those to flush; late: in that
-	// of those that can wait.
+	// dirty: the connection is in the loop's list of connections to flush. late: it is
+	// in the list of those whose flush can wait.
 	dirty, late bool
-	// noRead: nothing is to be read, until ResumeRead.
+	// noRead: nothing is read until ResumeRead.
 	noRead bool
-	// staged is the way through the connection's stage, which then is the handler; nil
-	// if it has none.
+	// staged is the Wire of a connection with a stage, otherwise nil. The Wire is then
+	// the handler.
 	staged *Wire
 
 	// owned by the engine
 	readiness
 }
 
-// Attach gives the open, non-blocking socket fd to the connection, and the
-// connection to the loop. With inProgress the socket is still being connected;
-// OnConnect or OnError will tell. On error fd is closed.
+// Attach gives the open, non-blocking socket fd to the connection, and the connection
+// to the loop. With inProgress the socket is still being connected, and OnConnect or
+// OnError follows. On error fd is closed.
 func (l *Loop) Attach(c *Conn, fd int, inProgress bool, h Handler) error {
 	invariant.Check(c.state == detached, "eventloop: attached twice")
 	invariant.Check(c.out.Len() == 0, "eventloop: attached with output of an earlier connection")
@@ -96,11 +96,11 @@ func (l *Loop) Attach(c *Conn, fd int, inProgress bool, h Handler) error {
 	return nil
 }
 
-// Dial begins to connect to the address, and attaches the connection. If it is made
-// at once inProgress is false, and OnConnect is not called; otherwise OnConnect or
-// OnError will tell. An error is that of the call that failed; the connection is
-// then detached. The address is only read, and may be in use elsewhere. With a stage
-// the connection is made when that is ready; st may be nil.
+// Dial begins to connect to the address, and attaches the connection. If the connection
+// is made at once, inProgress is false, and OnConnect is not called. Otherwise
+// OnConnect or OnError follows. If a call fails, Dial returns its error, and the
+// connection is detached. The address is only read, and may be in use elsewhere. st is
+// the stage, or nil. With a stage the connection is made when the stage is ready.
 func (l *Loop) Dial(c *Conn, sa unix.Sockaddr, k socket.Keepalive, h Handler, st Stage) (inProgress bool, err error) {
 	fd, inProgress, err := l.engine.dial(sa, k)
 	if err != nil {
@@ -130,8 +130,8 @@ func (c *Conn) LocalName() string {
 	return c.loop.engine.localName(c.fd)
 }
 
-// Unread is how many bytes have come that the handler has not had. ok is false if
-// that cannot be told.
+// Unread is how many bytes have come that the handler has not got yet. ok is false if
+// that is not known.
 func (c *Conn) Unread() (n int, ok bool) {
 	if c.state != open {
 		return 0, false
@@ -143,7 +143,7 @@ func (c *Conn) Unread() (n int, ok bool) {
 	return n, ok
 }
 
-// LastWords sends b at once, past the output, if it can be: it is for a connection
+// LastWords sends b at once, if possible, without the output. It is for a connection
 // that has no output and is about to be closed.
 func (c *Conn) LastWords(b []byte) {
 	invariant.Check(c.out.Len() == 0, "eventloop: last words before the output")
@@ -159,17 +159,17 @@ func (c *Conn) LastWords(b []byte) {
 // Open reports whether the connection is made and not closed.
 func (c *Conn) Open() bool { return c.state == open }
 
-// Attached reports whether the connection is made, or being made.
+// Attached reports whether the connection is made, or is being made.
 func (c *Conn) Attached() bool { return c.state != detached }
 
-// Out is the connection's output: what is appended goes out at the end of the
-// turn, if Flush is called. Bytes in it belong to the loop; they are released as
-// they are sent, and by Close. What is at its front may be on its way, so that
-// nothing but Close may take it off.
+// Out is the connection's output. What is appended is sent at the end of the turn, if
+// Flush is called. Its bytes belong to the loop, and are released when they are sent,
+// and by Close. The bytes at its front may be on their way, so only Close may remove
+// them.
 func (c *Conn) Out() *mbuf.Chain { return &c.out }
 
-// InFlight is how many bytes at the front of the output may have gone to the peer
-// before OnSent has reported it.
+// InFlight is how many bytes at the front of the output may have been sent without
+// OnSent having reported it.
 func (c *Conn) InFlight() int {
 	if c.state != open {
 		return 0
@@ -189,10 +189,10 @@ func (c *Conn) Flush() {
 	}
 }
 
-// live reports whether bytes go to and fro, though they may be the stage's alone.
+// live reports whether bytes can be sent and received, be they only the stage's.
 func (c *Conn) live() bool { return c.state == securing || c.state == open }
 
-// sendLater is Flush of what there is to send, the handler's or not.
+// sendLater is Flush for any output, the handler's or the stage's.
 func (c *Conn) sendLater() {
 	if !c.dirty && c.live() {
 		c.dirty = true
@@ -209,9 +209,9 @@ func (c *Conn) wire() *mbuf.Chain {
 }
 
 // FlushLate has the output written at the end of the first turn that writes nothing
-// else: what is written elsewhere takes its time, in which more may come to be sent
-// with this. It goes out at the end of the first turn that begins half a millisecond
-// later, at the latest; at the end of this turn if it is long.
+// else. Other writes take time, and meanwhile more output may come that can be sent
+// together with this. The output is written at the latest at the end of the first turn
+// that begins half a millisecond later. Long output is written at the end of this turn.
 func (c *Conn) FlushLate() {
 	if c.out.Len() >= lateSize {
 		c.Flush()
@@ -227,8 +227,7 @@ func (c *Conn) FlushLate() {
 	}
 }
 
-// PauseRead stops receiving. The kernel is not told, so that a short pause costs
-// nothing.
+// PauseRead stops receiving. The kernel is not told, so a short pause costs nothing.
 func (c *Conn) PauseRead() {
 	if c.staged != nil {
 		c.staged.pause()
@@ -269,7 +268,7 @@ func (c *Conn) Close() {
 	}
 }
 
-// CloseWrite says to the peer that nothing more comes. Reading goes on.
+// CloseWrite tells the peer that nothing more comes. Reading goes on.
 func (c *Conn) CloseWrite() {
 	invariant.Check(c.out.Len() == 0, "eventloop: output is left behind the end of the stream")
 	switch {
@@ -281,7 +280,7 @@ func (c *Conn) CloseWrite() {
 	}
 }
 
-// connected tells that the socket is connected.
+// connected is called by the engine when the socket is connected.
 func (c *Conn) connected() {
 	if c.staged != nil {
 		c.state = securing
@@ -291,15 +290,16 @@ func (c *Conn) connected() {
 	c.made()
 }
 
-// made tells that the connection is made.
+// made tells the handler that the connection is made.
 func (c *Conn) made() {
 	c.state = open
 	c.Flush()
 	c.handler.OnConnect()
 }
 
-// grant asks the handler for room, and returns what it lends, if it does, and how many
-// bytes it takes. Reading may be paused, or the connection closed, when it returns.
+// grant asks the handler for room. It returns the memory that the handler lends, or
+// nil, and how many bytes may be received. Afterwards reading may be paused, or the
+// connection closed.
 func (c *Conn) grant() (own []byte, most int) {
 	if c.noRead {
 		return nil, 0

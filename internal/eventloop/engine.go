@@ -7,18 +7,18 @@ import (
 	"nuthatch/internal/socket"
 )
 
-// An engine moves the bytes of one loop's connections. It is all that is below the
-// loop, and the only one that knows descriptors:
+// An engine moves the bytes of one loop's connections. It is everything below the loop.
+// Only it knows descriptors:
 //
 //	Handler ◄─ OnConnect, OnData, OnLent, OnEnding, OnEOF, OnError, OnSent ─ engine
 //	Handler ─ Flush, PauseRead, Close, ... ─► Conn ─ send, receive, release, ... ─► engine
 //
-// What Conn keeps of it is told through Conn: connected, and grant before a receive.
+// It tells its events through Conn: connected, and grant before it receives.
 //
-// There are two: epoll (readiness), and fake (for tests: no descriptors). The
-// contract has the shape of completions, so that one which submits operations and
-// hears of their end later fits it. What such an engine needs was found out with one
-// on io_uring:
+// There are two engines: epoll (readiness), and fake (for tests: no descriptors). The
+// contract has the shape of completions, so that an engine that submits operations and
+// learns of their end later fits it too. What such an engine needs was found out with a
+// trial engine on io_uring:
 //
 //   - It belongs to the thread that made it, so it is made by start.
 //   - Bytes may have been received before Handler.Grant is asked for room, and there may
@@ -39,50 +39,50 @@ import (
 //
 // All but wake is called by the loop's goroutine.
 type engine interface {
-	// start is called before all else but wake and close, by the goroutine, and on the
-	// thread, that will call the rest.
+	// start is called before all other methods except wake and close, on the goroutine
+	// and the thread that will call them.
 	start() error
 	// wait waits for events, for at most timeout milliseconds; -1 is for ever. It
 	// returns how many there are.
 	wait(timeout int) (events int, err error)
-	// deliver tells all that the last wait has found.
+	// deliver tells the connections all that the last wait has found.
 	deliver(events int)
-	// pending is how many connections have something to tell that is known without a
-	// wait, or are to be let go, so that the next one must not last.
+	// pending is how many connections have events that are known already, or must be
+	// released. If it is not 0, the next wait must not last.
 	pending() int
-	// endTurn lets go what was released in this turn.
+	// endTurn closes what was released in this turn.
 	endTurn()
 	// wake ends a wait, and has deliver run what was posted. It may be called from
 	// any goroutine until close.
 	wake()
-	// close ends the engine, and every socket in it but those that listen.
+	// close ends the engine, and closes every socket in it except listening ones.
 	close()
 
-	// dial makes a socket and begins to connect it. An error is that of the call that
-	// failed.
+	// dial makes a socket and begins to connect it. It returns the error of the call
+	// that failed.
 	dial(sa unix.Sockaddr, k socket.Keepalive) (fd int, inProgress bool, err error)
-	// attach takes over the socket c.fd, of which c.connected will be told if it is
-	// being connected.
+	// attach takes over the socket c.fd. If it is being connected, c.connected is
+	// called later.
 	attach(c *Conn) error
-	// receive receives again: c.noRead has ended.
+	// receive receives again, after c.noRead was cleared.
 	receive(c *Conn)
-	// send sends what out, the output of c on the wire, holds, as far as it goes now.
-	// OnSent follows, at once or later; what is appended meanwhile may wait for the next
-	// send.
+	// send sends as much of out as possible now. out is c's output on the wire. OnSent
+	// follows, at once or later. Bytes that are appended meanwhile may wait for the
+	// next send.
 	send(c *Conn, out *mbuf.Chain)
-	// inFlight is how many bytes at the front of the output may have gone before OnSent
-	// has reported it.
+	// inFlight is how many bytes at the front of the output may have been sent without
+	// OnSent having reported it.
 	inFlight(c *Conn) int
 	// closeWrite tells the peer that no more comes.
 	closeWrite(c *Conn)
-	// release closes the socket of c, which is detached by now.
+	// release closes the socket of c, which is already detached.
 	release(c *Conn)
 
 	// listen accepts connections for ln, as long as it is not paused.
 	listen(ln *Listener) error
-	// pause stops accepting, or goes on with it, as ln.paused says.
+	// pause stops accepting, or resumes it, as ln.paused says.
 	pause(ln *Listener)
-	// accept takes one connection that waits, and reports whether there may be more.
+	// accept accepts one waiting connection, and reports whether there may be more.
 	accept(ln *Listener) (more bool)
 	// forget takes the socket out of the engine and leaves it open.
 	forget(ln *Listener)
@@ -97,10 +97,10 @@ type sockets interface {
 	tune(fd int, k socket.Keepalive)
 	// discard closes a socket that no connection has.
 	discard(fd int)
-	// unread is how many received bytes nobody has had; ok is false if that cannot be
-	// told.
+	// unread is how many bytes have come and are not read; ok is false if that is not
+	// known.
 	unread(fd int) (n int, ok bool)
-	// lastWords sends b if it goes out at once.
+	// lastWords sends b if that is possible at once.
 	lastWords(fd int, b []byte)
 	// peerName and localName are the two ends' addresses.
 	peerName(fd int) string
@@ -120,7 +120,7 @@ func (kernelSockets) unread(fd int) (n int, ok bool) {
 }
 
 func (kernelSockets) lastWords(fd int, b []byte) {
-	// If it does not go out at once the close has to do.
+	// If it cannot be sent at once, the peer sees only the close.
 	_, _ = unix.SendmsgN(fd, b, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 }
 

@@ -16,20 +16,20 @@ import (
 const (
 	// maxEvents is how many events one turn takes from the kernel.
 	maxEvents = 512
-	// briefWait is how long, in milliseconds, a wait is hidden from the Go
-	// scheduler: less than the ten after which it asks for the thread.
+	// briefWait is how long, in milliseconds, a wait is hidden from the Go scheduler.
+	// After ten the scheduler asks for the thread.
 	briefWait = 9
 	// maxIovecs is how many chunks one write sends.
 	maxIovecs = 64
 )
 
-// epoll tells once of what comes, when it comes (edge-triggered): it then need not
-// look at a connection again to see that it was read. So the engine must know itself
-// where something is left: a read that fills its buffer leaves more, one that does
-// not has emptied the socket, unless it stopped short of something. Room for output
-// is asked for when it lacks for the first time, and stays asked for: of TCP's the
-// kernel tells only if it lacked. (On a unix socket a read also stops short behind
-// descriptors that are passed. A peer that does that waits until it sends more.)
+// epoll reports what comes once, when it comes (edge-triggered). So it need not look at
+// a connection again to see whether it was read. So the engine itself must know where
+// something is left. A read that fills its buffer may leave more. A read that does not
+// has emptied the socket, unless something stopped it. Room for output is watched from
+// the first time that it lacks. For TCP the kernel reports it only if it lacked. (On a
+// unix socket a read also stops after passed descriptors. A peer that passes some waits
+// until it sends more.)
 const (
 	bytesCome = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET
 	breaks    = unix.EPOLLHUP | unix.EPOLLERR
@@ -38,25 +38,25 @@ const (
 
 // A source is an entry of the table of descriptors.
 type source interface {
-	// ready is told what epoll found on the descriptor.
+	// ready gets what epoll found on the descriptor.
 	ready(e *epoll, events uint32)
 }
 
-// A readiness is what epoll's engine knows of a connection.
+// A readiness is the state of a connection in epoll's engine.
 type readiness struct {
-	// again: the connection is in the list of those with something left to read.
+	// again: the connection is in the list of connections with something left to read.
 	again bool
-	// unread: something may be left in the socket, which epoll will not tell of.
+	// unread: something may be left in the socket. epoll will not report it.
 	unread bool
-	// behind: behind what can be read there is something that a read stops short of:
-	// the end of the stream (eof, once it was read), an error, or urgent bytes, which
-	// are passed over. broken: the connection cannot be used any more.
+	// behind: after the readable bytes comes something that stops a read: the end of
+	// the stream (eof, once it was read), an error, or urgent bytes, which are skipped.
+	// broken: the connection cannot be used any more.
 	behind, eof, broken bool
 	// ending: the peer will send no more. endingTold: the handler knows.
 	ending, endingTold bool
 	// blocked: the kernel took less than the output holds.
 	blocked bool
-	// interest is what epoll is asked for. It grows only.
+	// interest is what epoll is asked to report. It only grows.
 	interest uint32
 }
 
@@ -116,8 +116,8 @@ func (e *epoll) start() error { return nil }
 // has not ended.
 func (e *epoll) wake() {
 	one := [8]byte{0: 1}
-	// A full counter is a wake-up that is still to be seen; no other error can
-	// come of an open eventfd.
+	// A full counter means that a wake-up is pending already. An open eventfd has no
+	// other error.
 	_, _ = unix.Write(e.wakefd, one[:])
 }
 
@@ -130,17 +130,17 @@ func (w *waker) ready(e *epoll, _ uint32) {
 	(*Loop)(w).runPosted()
 }
 
-// wait implements engine. A wait that may be short is hidden from the Go scheduler:
-// to tell it costs two system calls in every turn that has to wait, and a thread
-// of the runtime that looks in every 20 microseconds from then on. Only what turns
-// out to be a long wait is told. The collector does not wait for the loop: the
-// signal by which it asks for the thread ends the hidden wait at once. Nor do other
-// goroutines, if there may run one more thread than there are loops.
+// wait implements engine. A wait that may be short is hidden from the Go scheduler: a
+// call through the scheduler costs two system calls in every turn that has to wait, and
+// a thread of the runtime that then looks in every 20 microseconds. Only a wait that
+// turns out to be long goes through the scheduler. The collector does not have to wait
+// for the loop: the signal by which it asks for the thread ends the hidden wait at
+// once. Other goroutines do not have to wait either, if one more thread may run than
+// there are loops.
 //
-// A hidden wait of a millisecond would do for that as well, but has the kernel set
-// the processor's timer each time, as the next thing to happen; one near the end of
-// what the scheduler allows mostly is not, and an idle proxy's request costs a
-// fifth less.
+// A hidden wait of one millisecond would also do. But then the kernel would set the
+// processor's timer each time, since that is the next thing to happen. With a longer
+// wait it mostly need not, and a request to an idle proxy costs a fifth less.
 func (e *epoll) wait(timeout int) (int, error) {
 	brief := timeout
 	if brief < 0 || brief > briefWait {
@@ -177,13 +177,13 @@ func (e *epoll) ask(timeout int, hidden bool) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-// deliver implements engine: first what the last turn has left.
+// deliver implements engine. What the last turn has left comes first.
 func (e *epoll) deliver(events int) {
 	e.readAgain()
 	for i := range e.events[:events] {
 		ev := &e.events[i]
-		// A descriptor closed by an earlier event of this turn is no longer in
-		// the table, and its number not yet given to another.
+		// A descriptor closed by an earlier event of this turn is no longer in the
+		// table, and its number is not used again yet.
 		if s := e.table[ev.Fd]; s != nil {
 			s.ready(e, ev.Events)
 		}
@@ -193,7 +193,7 @@ func (e *epoll) deliver(events int) {
 // pending implements engine.
 func (e *epoll) pending() int { return len(e.again) + len(e.closing) }
 
-// readAgain reads from the connections of which the last turn has left something.
+// readAgain reads from connections where the last turn has left something.
 func (e *epoll) readAgain() {
 	e.again, e.reread = e.reread, e.again
 	for i, c := range e.reread {
@@ -232,8 +232,8 @@ func (e *epoll) register(fd int, s source, events uint32) error {
 // watch changes what epoll reports of fd.
 func (e *epoll) watch(fd int, events uint32) {
 	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
-	// A change needs no memory, so it can only fail for a descriptor that is not
-	// ours, which the table rules out.
+	// A change needs no memory. So it can fail only for a descriptor that is not ours,
+	// which the table rules out.
 	_ = unix.EpollCtl(e.epfd, unix.EPOLL_CTL_MOD, fd, &ev)
 }
 
@@ -268,7 +268,7 @@ func (e *epoll) receive(c *Conn) {
 	}
 }
 
-// readLater has the next turn read, without being told to by epoll.
+// readLater has the next turn read, without an event from epoll.
 func (e *epoll) readLater(c *Conn) {
 	if !c.again {
 		c.again = true
@@ -278,7 +278,7 @@ func (e *epoll) readLater(c *Conn) {
 
 // closeWrite implements engine.
 func (e *epoll) closeWrite(c *Conn) {
-	// A peer that is gone shows as an error or an end of file.
+	// If the peer is gone, an error or an end of file follows.
 	_ = unix.Shutdown(c.fd, unix.SHUT_WR)
 }
 
@@ -311,21 +311,21 @@ func (c *Conn) ready(e *epoll, events uint32) {
 	}
 }
 
-// note keeps what events tell only once.
+// note keeps what events report only once.
 func (c *Conn) note(events uint32) {
 	c.behind = c.behind || events&stops != 0
 	c.broken = c.broken || events&breaks != 0
 	c.ending = c.ending || events&unix.EPOLLRDHUP != 0
 }
 
-// connectReady tells how an attempt to connect has ended.
+// connectReady handles the end of an attempt to connect.
 func (c *Conn) connectReady(e *epoll, events uint32) {
 	if errno := c.pendingError(); errno != 0 {
 		c.handler.OnError(errno)
 		return
 	}
 	if events&(unix.EPOLLIN|stops) != 0 {
-		// Of what came with this news epoll tells no second time.
+		// epoll does not report again what came with this event.
 		c.note(events)
 		c.unread = true
 		e.readLater(c)
@@ -341,7 +341,7 @@ func (c *Conn) socketError() syscall.Errno {
 	return syscall.EPIPE
 }
 
-// pendingError is the error pending on the socket, or why that cannot be known; 0 if
+// pendingError is the error pending on the socket, or the error of asking for it; 0 if
 // there is none.
 func (c *Conn) pendingError() syscall.Errno {
 	n, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
@@ -354,8 +354,8 @@ func (c *Conn) pendingError() syscall.Errno {
 	return syscall.EPIPE
 }
 
-// read receives once. What is left in the socket is read in the next turn, after
-// the others had theirs.
+// read receives once. What is left in the socket is read in the next turn, after other
+// connections had their turn.
 func (e *epoll) read(c *Conn) {
 	if c.eof {
 		return
@@ -414,8 +414,8 @@ func (e *epoll) read(c *Conn) {
 	}
 }
 
-// send implements engine. A connection that takes as fast as it is sent to is sent the
-// rest after the others had their turn.
+// send implements engine. If the peer takes everything at once, the rest is sent after
+// other connections had their turn.
 func (e *epoll) send(c *Conn, out *mbuf.Chain) {
 	sent, full := 0, false
 	for out.Len() > 0 && sent < maxSend {
@@ -447,8 +447,7 @@ func (e *epoll) send(c *Conn, out *mbuf.Chain) {
 // inFlight implements engine: sent bytes are reported at once.
 func (e *epoll) inFlight(*Conn) int { return 0 }
 
-// write makes one system call: a write if the output is in one piece, a gathering
-// one otherwise.
+// write makes one system call: write if the output is in one piece, writev otherwise.
 func (e *epoll) write(fd int, out *mbuf.Chain) (int, syscall.Errno) {
 	head := out.Head()
 	if b := head.Bytes(); head.Next() == nil {
@@ -486,7 +485,7 @@ func (e *epoll) pause(ln *Listener) {
 // forget implements engine.
 func (e *epoll) forget(ln *Listener) {
 	e.table[ln.fd] = nil
-	// It can only fail for a descriptor that is not ours, which the table rules out.
+	// It can fail only for a descriptor that is not ours, which the table rules out.
 	_ = unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, ln.fd, nil)
 }
 

@@ -14,9 +14,9 @@ import (
 	"nuthatch/internal/socket"
 )
 
-// A Network is what loops without descriptors are connected to, for tests: their
-// sockets are numbers, and what is sent from one end is in the other's buffer at
-// once. Nothing happens of itself, so that the same calls bring the same events:
+// A Network connects loops without descriptors, for tests. Their sockets are numbers,
+// and bytes sent from one end are in the other's buffer at once. Nothing happens by
+// itself, so the same calls bring the same events:
 //
 //	Peer (the test's) ── in ──► fakeSocket ── fake, the engine ── Conn ── Handler
 //	                  ◄── in ──
@@ -25,8 +25,8 @@ import (
 type Network struct {
 	// Window is how many bytes a socket holds that nobody has read yet.
 	Window int
-	// Completions has sends and connects end in a later turn than they begin in, as
-	// with an engine of completions, and what is received counted as Loop.Ahead.
+	// Completions: sends and connects end in a later turn, as with an engine of
+	// completions, and received bytes count as Loop.Ahead.
 	Completions bool
 
 	recv    []byte
@@ -56,8 +56,8 @@ type fakeSocket struct {
 	other *fakeSocket
 	// in is what has come and not been read.
 	in []byte
-	// ended: nothing comes behind in. reset: behind in the connection is broken.
-	// told: the engine has told the end. shut: this end sends no more.
+	// ended: nothing comes after in. reset: after in the connection is broken. told:
+	// the engine has told the end. shut: this end sends no more.
 	ended, reset, told, shut bool
 	// endingTold: the engine has told that the end is near.
 	endingTold bool
@@ -254,7 +254,7 @@ func (e *fake) deliver(int) {
 	}
 }
 
-// tell tells a connection what there is to tell.
+// tell tells a connection its pending events.
 func (e *fake) tell(s *fakeSocket, c *Conn) {
 	if c.state == connecting {
 		if s.refused {
@@ -288,7 +288,7 @@ func (e *fake) tell(s *fakeSocket, c *Conn) {
 	}
 }
 
-// tellEnding tells, once, that nothing comes behind what has come.
+// tellEnding tells, once, that nothing comes after what has come.
 func (e *fake) tellEnding(s *fakeSocket, c *Conn) {
 	if !s.endingTold {
 		s.endingTold = true
@@ -308,7 +308,7 @@ func (e *fake) sent(s *fakeSocket, c *Conn) {
 	c.handler.OnSent(n)
 }
 
-// give gives the connection what has come, as one receive does.
+// give gives the connection what has come, as one receive would.
 func (e *fake) give(s *fakeSocket, c *Conn) {
 	buf, most := c.grant()
 	if c.noRead || !c.live() {

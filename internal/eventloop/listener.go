@@ -17,9 +17,8 @@ type Acceptor interface {
 	// OnAccept hands over the socket of a new connection. The acceptor owns it: it
 	// has a loop Attach it or Refuse it.
 	OnAccept(fd int)
-	// OnAcceptError says why no connection could be accepted. The connections
-	// wait in the kernel; unless the acceptor pauses the listener it is asked
-	// again in the next turn.
+	// OnAcceptError says why no connection could be accepted. The connections wait in
+	// the kernel. Unless the acceptor pauses the listener, the next turn tries again.
 	OnAcceptError(err syscall.Errno)
 }
 
@@ -41,9 +40,8 @@ func (l *Loop) Listen(fd int, a Acceptor) (*Listener, error) {
 	return ln, nil
 }
 
-// Refuse closes the socket fd, which was accepted and no connection has. It says
-// words first, if they go out at once and are not empty. It may be called from any
-// goroutine.
+// Refuse closes the socket fd, which was accepted and belongs to no connection. It
+// sends words first, if that is possible at once. It may be called from any goroutine.
 func (l *Loop) Refuse(fd int, words []byte) {
 	if len(words) > 0 {
 		l.engine.lastWords(fd, words)
@@ -76,9 +74,9 @@ func (ln *Listener) Resume() {
 	}
 }
 
-// AcceptSome accepts connections that wait in the kernel, as many as it does in one
-// turn, or at most so many, unless the listener is paused, or pauses. It returns how
-// many, and whether there may be more.
+// AcceptSome accepts connections that wait in the kernel, at most most and at most as
+// many as in one turn, unless the listener is paused. It returns how many it was, and
+// whether there may be more.
 func (ln *Listener) AcceptSome(most int) (n int, more bool) {
 	most = min(most, acceptBatch)
 	for ; n < most; n++ {
@@ -96,7 +94,7 @@ func (ln *Listener) Close() {
 	ln.loop.engine.forget(ln)
 }
 
-// accepted hands over a connection, or the error that came in its place, and reports
+// accepted passes a connection, or the error in its place, to the acceptor. It reports
 // whether there may be more.
 func (ln *Listener) accepted(fd int, err error) (more bool) {
 	if err == nil {

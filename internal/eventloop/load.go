@@ -3,15 +3,15 @@ package eventloop
 // What one turn may do. The rest waits for the next turn, which follows at once, so
 // that no connection waits long for others.
 const (
-	// maxTurnBytes is how many bytes one turn receives, and how many it sends, from
-	// which on it begins with no other connection.
+	// maxTurnBytes: once a turn has received so many bytes, it receives from no other
+	// connection. The same holds for sending.
 	maxTurnBytes = 4 << 20
-	// maxSends is how many connections one turn writes to, not fewer than it can hear
-	// of, and maxCloses how many descriptors it closes.
+	// maxSends is how many connections one turn writes to; it is not less than the
+	// number of events in a turn. maxCloses is how many descriptors a turn closes.
 	maxSends  = maxEvents
 	maxCloses = 256
-	// maxSend is how many bytes one connection is sent at a time, before the others
-	// have their turn.
+	// maxSend is how many bytes are sent to one connection before others have their
+	// turn.
 	maxSend = 1 << 20
 )
 

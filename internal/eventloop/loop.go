@@ -10,9 +10,9 @@
 //	        else, or when they have waited for long enough
 //	     ─► close the descriptors given up in this turn
 //
-// The interface has the shape of completions: a handler is given the bytes that
-// were received and is told how many queued bytes have gone out. What moves them is
-// an engine, below that line, and nothing above it can tell which.
+// The interface has the shape of completions: a handler gets the bytes that were
+// received, and is told how many bytes of its output were sent. An engine below moves
+// the bytes. Nothing above it can tell which engine it is.
 //
 // A Loop and its connections belong to the goroutine in Run, which is locked to
 // its thread. Only Post and Stop may be called from elsewhere.
@@ -33,9 +33,9 @@ const (
 	// recvSize is the most that one receive takes, in bytes. It bounds how long one
 	// connection delays the others.
 	recvSize = 64 << 10
-	// maxLate is how old, in nanoseconds, output may become that waits for more of
-	// its kind, and lateSize how long, in bytes: by then a write costs little
-	// against what it carries.
+	// maxLate is how old, in nanoseconds, output may become that waits for more.
+	// lateSize is how long, in bytes: for that many bytes the cost of a write does not
+	// matter.
 	maxLate  = int64(500 * time.Microsecond)
 	lateSize = 16 << 10
 )
@@ -44,10 +44,10 @@ const (
 type Hook interface {
 	// OnWake runs at the beginning of each turn, before anything received is handled.
 	OnWake()
-	// OnTurn runs in each turn after everything received was handled, and again
-	// whenever output was flushed, until it leaves nothing to flush. It returns
-	// when, in the loop's nanoseconds, the next turn must be, whether or not
-	// anything is received; 0 if it need not.
+	// OnTurn runs in each turn after everything received was handled, and again after
+	// each flush, until nothing is left to flush. It returns when, in the loop's
+	// nanoseconds, the next turn must be even if nothing is received; 0: there need not
+	// be one.
 	OnTurn(now int64) (next int64)
 	// OnFlush runs before each flush.
 	OnFlush()
@@ -67,22 +67,22 @@ type Loop struct {
 	waiting int64   // since when there are any in late
 	flushed bool    // something was written in this turn, which takes time
 	load    load
-	// stirred are the wires that have something left to do, stirring those while that
-	// is done; swapped.
+	// stirred are the wires that have something left to do. stirring is the same list
+	// while it is worked on; the two are swapped.
 	stirred, stirring []*Wire
 	// staged is how many bytes the stages hold. plain is where they put what they
-	// unwrap, gathered where what they wrap lies in one piece.
+	// unwrap. gathered is where the bytes to be wrapped lie in one piece.
 	staged          int
 	plain, gathered []byte
-	// ahead is how many bytes the engine has received, or may receive, that no handler
-	// was asked room for.
+	// ahead is how many bytes the engine has received, or may receive, before a handler
+	// has granted room.
 	ahead int
 	now   int64
 	next  int64 // when the next turn must be; 0: it need not
-	// byHand: Step gives the time. started: the engine is.
+	// byHand: Step gives the time. started: the engine is started.
 	byHand, started bool
 	turns           uint64
-	// timed: what turns cost is measured; longest is the most so far.
+	// timed: the time of turns is measured. longest is the longest so far.
 	timed   bool
 	longest time.Duration
 
@@ -114,8 +114,7 @@ func (l *Loop) Bufs() *mbuf.Pool { return &l.bufs }
 // the monotonic clock. It is read once per turn.
 func (l *Loop) Now() int64 { return l.now }
 
-// Clock is the time at this moment, which Now is not: it costs a look at the
-// clock.
+// Clock reads the clock. Unlike Now, it is the present time.
 func (l *Loop) Clock() int64 {
 	if l.byHand {
 		return l.now
@@ -128,28 +127,26 @@ func (l *Loop) WallMicros(now int64) int64 {
 	return l.epoch.Add(time.Duration(now)).UnixMicro()
 }
 
-// Ahead is how many bytes have been received, or may be, that no handler has had and
-// none was asked room for, and how many the stages hold. They are the process's memory
-// like any other.
+// Ahead is how many bytes have been received, or may be, before a handler has granted
+// room, plus the bytes that the stages hold. They count for the process's memory.
 func (l *Loop) Ahead() int { return l.ahead + l.staged }
 
 // Turns counts the turns so far.
 func (l *Loop) Turns() uint64 { return l.turns }
 
-// A posting is a function that the loop is to run, and the descriptor that it is
-// for; -1: none.
+// A posting is a function for the loop to run, and the descriptor that it takes over;
+// -1: none.
 type posting struct {
 	f  func()
 	fd int
 }
 
-// Post has f run by the loop, soon. It may be called from any goroutine, and
-// never blocks on the loop. After the loop has ended f does not run; Post returns
-// false if it has.
+// Post has f run on the loop, soon. It may be called from any goroutine, and never
+// blocks on the loop. If the loop has ended, f does not run, and Post returns false.
 func (l *Loop) Post(f func()) bool { return l.post(posting{f, -1}) }
 
-// Hand is Post of a function that takes the descriptor fd over. If the loop ends
-// before it has run f, or has ended, the descriptor is closed.
+// Hand is Post for a function that takes over the descriptor fd. If the loop ends
+// before it has run f, the descriptor is closed.
 func (l *Loop) Hand(fd int, f func()) bool {
 	posted := l.post(posting{f, fd})
 	if !posted {
@@ -193,9 +190,9 @@ func (l *Loop) runPosted() {
 	}
 }
 
-// Run is the loop. It returns when Stop was called or the kernel refuses to
-// wait for events; by then every descriptor that the loop owned is closed, the
-// handlers untold.
+// Run is the loop. It returns when Stop was called, or when the kernel refuses to wait
+// for events. By then every descriptor that the loop owned is closed. The handlers are
+// not told.
 func (l *Loop) Run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -211,7 +208,7 @@ func (l *Loop) Run() error {
 		}
 		timeout = l.timedTurn(n)
 	}
-	// There is no other turn to wait for.
+	// There is no other turn.
 	l.flushLate()
 	for len(l.dirty) > 0 {
 		l.load = load{}
@@ -236,7 +233,7 @@ func (l *Loop) start() error {
 // milliseconds; -1: for ever.
 func (l *Loop) turn(n int) int { return l.turnAt(n, int64(time.Since(l.epoch))) }
 
-// turnAt is turn at the time now.
+// turnAt is turn with the time now.
 func (l *Loop) turnAt(n int, now int64) int {
 	l.turns++
 	l.now = now
@@ -262,8 +259,7 @@ func (l *Loop) turnAt(n int, now int64) int {
 	return l.until(l.now)
 }
 
-// until is how long the loop may wait from time now on, in milliseconds; -1: for
-// ever.
+// until is how long the loop may wait from now, in milliseconds; -1: for ever.
 func (l *Loop) until(now int64) int {
 	if l.next == 0 {
 		return -1
@@ -272,13 +268,13 @@ func (l *Loop) until(now int64) int {
 	if wait <= 0 {
 		return 0
 	}
-	// Rounded up: a turn too early would find nothing due, again and again. The
+	// Rounded up: a turn that is too early would find nothing due, again and again. The
 	// kernel counts in an int; a turn in 24 days is early enough.
 	return int(min((wait-1)/int64(time.Millisecond)+1, math.MaxInt32))
 }
 
-// settle does what must be done once per turn, and again as long as that leaves
-// something to flush: what was sent, or could not be, gives others something to do.
+// settle runs the hook and flushes, again and again until nothing is left to flush:
+// what was sent, or could not be sent, gives others something to do.
 func (l *Loop) settle() (next int64) {
 	next = l.hook.OnTurn(l.now)
 	for len(l.dirty) > 0 && !l.load.sentEnough() {
@@ -290,7 +286,7 @@ func (l *Loop) settle() (next int64) {
 	return next
 }
 
-// flushLate has the output flushed that could wait.
+// flushLate flushes the output that could wait.
 func (l *Loop) flushLate() {
 	for i, c := range l.late {
 		l.late[i] = nil
@@ -300,8 +296,8 @@ func (l *Loop) flushLate() {
 	l.late = l.late[:0]
 }
 
-// flush writes the output of every connection that has some, once each, as much as
-// one turn may write. The rest comes first in the next turn.
+// flush writes the output of every connection that has some, once each, as much as one
+// turn may write. The rest is written first in the next turn.
 func (l *Loop) flush() {
 	// Handlers may add to the list while it is walked.
 	i := 0
@@ -323,8 +319,8 @@ func (l *Loop) flush() {
 	l.dirty = l.dirty[:n]
 }
 
-// close gives back what the loop holds. A connection may still be closed
-// afterwards: that gives back its output and nothing else.
+// close releases what the loop holds. A connection may still be closed afterwards: that
+// only releases its output.
 func (l *Loop) close() {
 	l.mu.Lock()
 	l.ended = true

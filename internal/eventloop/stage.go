@@ -9,52 +9,53 @@ package eventloop
 //	              Wrap ◄────┘       │
 //	Handler ── Out, Flush ─► Wire ──┴── send ────► engine
 //
-// The handler cannot tell that there is one: what it is told, and what it asks, is
-// in its own bytes. A connection without a stage has no Wire.
+// The handler cannot tell that there is a stage: all numbers that it gets are about its
+// own bytes. A connection without a stage has no Wire.
 //
-// All methods are called on the loop. What must be done elsewhere, such as a
+// All methods are called on the loop. Work that must be done elsewhere, such as a
 // handshake, comes back by Wire.Post.
 type Stage interface {
-	// Begin is called once, when bytes can go to and fro. The stage calls w.Ready when
-	// it can carry the handler's, not before Begin has returned.
+	// Begin is called once, when bytes can be sent and received. The stage calls
+	// w.Ready when it can carry the handler's bytes, but not before Begin has returned.
 	Begin(w *Wire)
 	// Unwrap takes bytes off the front of src, which came from the wire, and puts what
-	// they carry into dst. It returns how many bytes it put there and took. If n is 0
-	// all of src was taken, and there is nothing more to be had until more comes. An
-	// error of io.EOF is the peer's word that no more comes; any other one ends the
-	// connection. What was put into dst counts all the same.
+	// they carry into dst. It returns how many bytes it put there and how many it took.
+	// If n is 0, all of src was taken, and more must come first. io.EOF means that the
+	// peer said that no more comes. Any other error ends the connection. What was put
+	// into dst counts all the same.
 	//
-	// As long as the stage is not ready dst is nil. It may then leave some of src, and
-	// gets it again when it is ready, or calls w.More.
+	// While the stage is not ready, dst is nil. It may then leave a part of src. It
+	// gets that again when it is ready, or when it calls w.More.
 	Unwrap(dst, src []byte) (n, used int, err error)
-	// Ended: nothing comes behind what the stage has, which is not ready yet. If it
-	// cannot be any more it calls w.Fail, not before Ended has returned.
+	// Ended: nothing more comes, and the stage is not ready yet. If it cannot become
+	// ready any more, it calls w.Fail, but not before Ended has returned.
 	Ended()
-	// Wrap writes to the Wire what carries all of b, MaxRecord bytes at the most. The
-	// peer must be able to read none of it before it has all, so that what has gone
-	// can be told.
+	// Wrap writes a record that carries all of b, at most MaxRecord bytes, to the Wire.
+	// The peer must not be able to read any of b before it has the whole record, so
+	// that it is known what has been sent.
 	Wrap(b []byte) error
 	// CloseNotify writes to the Wire that no more comes.
 	CloseNotify()
-	// Partial is how many bytes it has taken that have not brought the handler any yet,
-	// but may.
+	// Partial is how many bytes the stage has taken that have not brought the handler
+	// any bytes yet, but may.
 	Partial() int
 	// Held is how many bytes of memory the stage holds.
 	Held() int
-	// End is called once, when the connection is closed. Nothing else is afterwards.
+	// End is called once, when the connection is closed. No method is called after it.
 	End()
 }
 
 const (
-	// MaxRecord is the most that a stage wraps at once, in bytes.
+	// MaxRecord is how many bytes a stage wraps at most at a time.
 	MaxRecord = 16 << 10
 	// maxRecords is how many records of a connection's output are wrapped ahead of
 	// what the kernel takes.
 	maxRecords = 4
 )
 
-// AttachStaged is Attach, with a stage between the connection and its handler; nil:
-// there is none. The connection is made, and OnConnect told, when the stage is ready.
+// AttachStaged is Attach with a stage between the connection and its handler; nil:
+// there is none. When the stage is ready, the connection is made, and OnConnect is
+// called.
 func (l *Loop) AttachStaged(c *Conn, fd int, inProgress bool, h Handler, st Stage) error {
 	if st == nil {
 		return l.Attach(c, fd, inProgress, h)
@@ -75,8 +76,8 @@ func (l *Loop) AttachStaged(c *Conn, fd int, inProgress bool, h Handler, st Stag
 	return nil
 }
 
-// Fault is why the stage has ended the connection, for a handler's OnError; nil if it
-// has not.
+// Fault is why the stage has ended the connection; nil if it has not. It is for a
+// handler's OnError.
 func (c *Conn) Fault() error {
 	if c.staged == nil {
 		return nil
@@ -92,7 +93,7 @@ func (c *Conn) Staged() Stage {
 	return c.staged.stage
 }
 
-// stir has the wires go on that have something left to do.
+// stir lets the wires go on that have something left to do.
 func (l *Loop) stir() {
 	l.stirred, l.stirring = l.stirring, l.stirred
 	for i, w := range l.stirring {

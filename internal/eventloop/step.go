@@ -2,11 +2,10 @@ package eventloop
 
 import "fmt"
 
-// Step runs one turn without waiting, on what is ready, as if the time were now.
-// It returns of how much there was news, or something left to tell, and one more if
-// the hook has the next turn follow at once. It is for whoever runs a loop by hand,
-// with a time of his own, in place of Run; Run after Stop then closes what the loop
-// holds.
+// Step runs one turn without waiting, as if the time were now. It returns how many
+// events there were or are left, plus one if the hook wants the next turn at once. It
+// is for tests that run a loop by hand, with a time of their own, in place of Run. Run
+// after Stop then closes what the loop holds.
 func (l *Loop) Step(now int64) (ready int, err error) {
 	if err := l.start(); err != nil {
 		return 0, err

@@ -6,13 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TimeTurns has the processor time of each turn measured, or no more. It costs two
-// system calls in each. It must run on the loop.
+// TimeTurns turns the measuring of each turn's processor time on or off. It costs two
+// system calls in each turn. It must run on the loop.
 func (l *Loop) TimeTurns(on bool) { l.timed = on }
 
-// LongestTurn is the most processor time that one turn has taken, the waits between
-// turns left out, since turns were first timed or reset was last true; the turn in
-// progress does not count. It must run on the loop.
+// LongestTurn is the most processor time that one turn has taken, without the waits
+// between turns, since turns were first timed or since the last call with reset. The
+// turn in progress does not count. It must run on the loop.
 func (l *Loop) LongestTurn(reset bool) time.Duration {
 	longest := l.longest
 	if reset {
@@ -21,7 +21,7 @@ func (l *Loop) LongestTurn(reset bool) time.Duration {
 	return longest
 }
 
-// timedTurn is turn, with its time if that is wanted.
+// timedTurn is turn, and measures its time if that is wanted.
 func (l *Loop) timedTurn(n int) int {
 	if !l.timed {
 		return l.turn(n)

@@ -9,13 +9,13 @@ import (
 	"nuthatch/internal/mbuf"
 )
 
-// A Wire is what a connection with a stage has below its handler: the engine's
-// handler, and the stage's way out.
+// A Wire stands below the handler of a connection with a stage. It is the engine's
+// handler, and what the stage writes to.
 //
-// The handler's output stays where it is until the records that carry it have gone:
-// so what is unsent, what may be on its way and what can be sent on another
-// connection is the same with a stage and without. A few records at a time are
-// wrapped, so that who reads slowly has little of it twice.
+// The handler's output stays where it is until the records that carry it have been
+// sent. So what is unsent, what may be on its way, and what can be sent on another
+// connection is the same with a stage and without. Only a few records are wrapped at a
+// time, so that little of a slow reader's output is held twice.
 type Wire struct {
 	conn    *Conn // nil once the connection is closed
 	loop    *Loop
@@ -36,24 +36,25 @@ type Wire struct {
 	// granted is what the handler has granted for what the engine receives.
 	granted int
 
-	// queued is how many bytes of the records the handler was not told of.
+	// queued is how many bytes of the records were not reported to the handler.
 	queued int
 
-	// begun: the stage knows that bytes can go. stirred: in the loop's list. paused:
-	// the handler wants nothing. more: the stage, or back, has something for it.
-	// wrapping: what the stage writes belongs to the last record.
+	// begun: the stage knows that bytes can be sent. stirred: in the loop's list.
+	// paused: the handler wants nothing. more: the stage, or back, has something for
+	// the handler. wrapping: what the stage writes belongs to the last record.
 	begun, stirred, paused, more, wrapping bool
-	// over: the stage gives nothing more. ended: nothing comes behind what it has.
-	// endingTold, eof: the handler knows that the end is near, or there. shut: the peer
-	// was told that we send no more; ending: the socket is to be, behind that.
+	// over: the stage gives nothing more. ended: nothing comes after what the stage
+	// has. endingTold, eof: the handler knows that the end is near, or there. shut: the
+	// peer was told that we send no more. ending: after that the socket's side is to be
+	// closed.
 	over, ended, endingTold, eof, shut, ending bool
 	fault                                      error
 }
 
-// A record is what one Wrap has written, or the stage of itself.
+// A record is what one Wrap has written, or what the stage has written by itself.
 type record struct{ plain, wire int }
 
-// Write puts bytes of the stage's into the output. It must be called on the loop.
+// Write puts the stage's bytes into the output. It must be called on the loop.
 func (w *Wire) Write(b []byte) (int, error) {
 	if w.conn == nil {
 		return 0, io.ErrClosedPipe
@@ -82,8 +83,9 @@ func (w *Wire) Post(f func()) bool {
 	})
 }
 
-// Ready tells that the stage carries the handler's bytes from now on. The handler gets
-// what has come of them before it says anything. It is for what the stage has posted.
+// Ready says that the stage carries the handler's bytes from now on. The handler gets
+// those that have come before it sends anything. It must be called from a posted
+// function.
 func (w *Wire) Ready() {
 	c := w.conn
 	invariant.Check(c.state == securing, "eventloop: a stage is ready twice")
@@ -94,11 +96,11 @@ func (w *Wire) Ready() {
 	}
 }
 
-// More has the stage get again what it has left before it was ready.
+// More gives the stage again what it has left, before it is ready.
 func (w *Wire) More() { w.stir() }
 
-// Fail ends the connection: the handler is told of an error, or, of a peer that has
-// ended it before the stage was ready, just that.
+// Fail ends the connection. The handler gets an error or, if the peer ended the
+// connection before the stage was ready, the end.
 func (w *Wire) Fail(err error) {
 	if w.conn == nil || w.fault != nil {
 		return
@@ -115,7 +117,7 @@ func (w *Wire) Fail(err error) {
 	w.handler.OnError(syscall.EPROTO)
 }
 
-// account keeps count of what the stage holds.
+// account counts what the stage holds.
 func (w *Wire) account() {
 	held := 0
 	if w.conn != nil {
@@ -125,7 +127,7 @@ func (w *Wire) account() {
 	w.held = held
 }
 
-// stir has the wire go on in the next turn.
+// stir lets the wire go on in the next turn.
 func (w *Wire) stir() {
 	if !w.stirred {
 		w.stirred = true
@@ -182,7 +184,7 @@ func (w *Wire) goOn() {
 	w.readOn()
 }
 
-// readOn has the engine receive, or tells the end that was kept back.
+// readOn has the engine receive, or tells the handler the end that was held back.
 func (w *Wire) readOn() {
 	switch c := w.conn; {
 	case w.paused && c.state == open:
@@ -195,8 +197,8 @@ func (w *Wire) readOn() {
 	}
 }
 
-// unwrap gives the handler what src carries, and returns what it has not taken. Then
-// the handler, or the stage, takes no more for now: more is true.
+// unwrap gives the handler what src carries, and returns what is left of src. If
+// something is left, the handler or the stage takes no more for now, and more is true.
 func (w *Wire) unwrap(src []byte) (rest []byte) {
 	c := w.conn
 	for {
@@ -236,7 +238,7 @@ func (w *Wire) unwrap(src []byte) (rest []byte) {
 	}
 }
 
-// room is where the handler's bytes are put. ok is false if it wants none.
+// room is where the handler's bytes are put. ok is false if the handler wants none.
 func (w *Wire) room() (dst []byte, lent, ok bool) {
 	most := w.granted
 	w.granted = 0
@@ -267,14 +269,14 @@ func (w *Wire) give(b []byte, lent bool) bool {
 	return w.conn != nil
 }
 
-// broke tells the handler of what Unwrap has found in place of bytes.
+// broke tells the handler of the end or the error that Unwrap has returned.
 func (w *Wire) broke(err error) {
 	w.over, w.more = true, false
 	if !errors.Is(err, io.EOF) {
 		w.Fail(err)
 		return
 	}
-	// What the peer may send behind its last word is not read.
+	// Bytes after the peer's last word are not read.
 	w.conn.noRead, w.ended = true, true
 	if w.paused && w.conn.state == open {
 		w.tellEnding()
@@ -284,7 +286,8 @@ func (w *Wire) broke(err error) {
 	w.handler.OnEOF()
 }
 
-// pause implements Conn.PauseRead. A stage that is not ready is read for.
+// pause implements Conn.PauseRead. While the stage is not ready, reading goes on for
+// the stage.
 func (w *Wire) pause() {
 	w.paused = true
 	if w.conn.state == open {
@@ -307,8 +310,8 @@ func (w *Wire) resume() {
 	}
 }
 
-// seal wraps what the handler has to say, as far as it is to go now, and returns what
-// goes to the peer.
+// seal wraps as much of the handler's output as is to be sent now, and returns the
+// output to the peer.
 func (w *Wire) seal() *mbuf.Chain {
 	c := w.conn
 	if w.wrapped > 0 || c.state != open || c.out.Len() == 0 || w.fault != nil {
@@ -329,7 +332,7 @@ func (w *Wire) seal() *mbuf.Chain {
 	return &w.out
 }
 
-// wrap has the stage write what carries b.
+// wrap has the stage write a record that carries b.
 func (w *Wire) wrap(b []byte) error {
 	w.wrapping = true
 	err := w.stage.Wrap(b)
@@ -337,8 +340,8 @@ func (w *Wire) wrap(b []byte) error {
 	return err
 }
 
-// took takes off what has gone, and returns how many of the handler's bytes that is.
-// They have gone too.
+// took removes n sent bytes, and returns how many of the handler's bytes have been sent
+// with them.
 func (w *Wire) took() (plain int) {
 	gone := w.queued - w.out.Len()
 	w.queued = w.out.Len()
@@ -358,8 +361,8 @@ func (w *Wire) took() (plain int) {
 	return plain
 }
 
-// inFlight is how many of the handler's bytes may have gone if so many have of the
-// output.
+// inFlight is how many of the handler's bytes may have been sent if n bytes of the
+// output have been.
 func (w *Wire) inFlight(wire int) (plain int) {
 	for _, r := range w.records {
 		if wire <= 0 {
@@ -371,7 +374,7 @@ func (w *Wire) inFlight(wire int) (plain int) {
 	return plain
 }
 
-// say sends the output at once, if it can be, past what the handler has to say.
+// say sends the output at once, if possible, ahead of the handler's output.
 func (w *Wire) say() {
 	if w.out.Len() > 0 {
 		w.loop.gathered = w.out.AppendTo(w.loop.gathered[:0])
@@ -398,7 +401,7 @@ func (w *Wire) closeWrite() {
 	w.conn.sendLater()
 }
 
-// farewell says to the peer that no more comes, if nothing else is to be said.
+// farewell tells the peer that no more comes, if no other output waits.
 func (w *Wire) farewell() {
 	if w.conn.state == open && w.fault == nil && !w.shut && w.out.Len() == 0 {
 		w.shut = true
@@ -408,7 +411,7 @@ func (w *Wire) farewell() {
 	}
 }
 
-// release gives back what the wire holds. The connection is closed.
+// release releases what the wire holds. The connection is closed.
 func (w *Wire) release() {
 	w.conn = nil
 	w.account()
@@ -491,7 +494,7 @@ func (w *Wire) Grant() int {
 	return w.granted
 }
 
-// Lend implements Handler: what comes is not the handler's yet.
+// Lend implements Handler: what comes are not the handler's bytes yet.
 func (w *Wire) Lend() []byte { return nil }
 
 // OnLent implements Handler.
