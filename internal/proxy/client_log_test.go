@@ -17,7 +17,6 @@ import (
 // A logLine is what the tests look at in a line.
 type logLine struct {
 	Level, Msg, Server string
-	More               int `json:"left_out"`
 	Left               int `json:"left_out"`
 }
 
