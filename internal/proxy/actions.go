@@ -42,7 +42,7 @@ func (p *ServerPool) resume() {
 			c.stashedAt = p.ctx.loop.Now()
 		}
 		c.waits &^= waitsForPool | waitsToBlock
-		c.mayResume()
+		c.resumeIfRoom()
 	}
 }
 
@@ -82,7 +82,7 @@ func (ctx *Context) Reconnect(t *topology.Topology, h *topology.Health, by int64
 	}
 	for _, s := range p.servers {
 		if h == nil || s.health == h {
-			s.renew(by)
+			s.replaceConns(by)
 		}
 	}
 }

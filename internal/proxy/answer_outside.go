@@ -18,7 +18,7 @@ func (d *dispatch) report(req *msg.Request) {
 		find(func(reply []byte) {
 			done()
 			// A loop that has ended, and its clients with it, needs no answer.
-			ctx.loop.Post(func() { (&arrival{c, m, reply}).come() })
+			ctx.loop.Post(func() { (&arrival{c, m, reply}).deliver() })
 		})
 	})
 	if !taken {
@@ -39,8 +39,8 @@ type arrival struct {
 	rest   []byte
 }
 
-// come takes the reply over, in slices if it is large.
-func (a *arrival) come() {
+// deliver takes the reply over, in slices if it is large.
+func (a *arrival) deliver() {
 	c, m := a.client, a.m
 	ctx := c.pool.ctx
 	if m.Owner == nil { // the client has gone
@@ -48,10 +48,10 @@ func (a *arrival) come() {
 		return
 	}
 	size := int64(len(a.rest))
-	c.saw(len(a.rest), &c.pool.largest)
+	c.sawReply(len(a.rest), &c.pool.largest)
 	if size > c.pool.maxReplySize() {
 		ctx.msgs.SetCome(m, size)
-		c.pool.tellLarge(m, nil)
+		c.pool.noteTooLarge(m, nil)
 		m.Err = msg.ReplyTooLarge
 		c.OnFailure(m)
 		c.settle()

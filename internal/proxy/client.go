@@ -110,7 +110,7 @@ func (c *client) OnConnect() {}
 
 // OnData implements eventloop.Handler.
 func (c *client) OnData(data []byte) {
-	c.seen(c.pool.ctx.loop.Now())
+	c.noteActivity(c.pool.ctx.loop.Now())
 	n := c.consume(data)
 	if c.state == clientOpen && n < len(data) {
 		c.PauseRead()
@@ -118,8 +118,8 @@ func (c *client) OnData(data []byte) {
 		c.pool.ctx.refuseInTime(c)
 		if c.pool.ctx.memory.scarce(c) {
 			c.pool.ctx.memory.starve(c)
-		} else if !c.pool.ctx.answersOn() {
-			c.mayResume()
+		} else if !c.pool.ctx.takesMore() {
+			c.resumeIfRoom()
 		}
 	}
 	c.parseAgain()
@@ -135,7 +135,7 @@ func (c *client) consume(data []byte) int {
 			rest = rest[c.skipped(rest):]
 			continue
 		}
-		if !c.admits() || !c.pool.ctx.answersOn() {
+		if !c.admits() || !c.pool.ctx.takesMore() {
 			break
 		}
 		if c.partial != nil {
@@ -152,13 +152,13 @@ func (c *client) consume(data []byte) int {
 			p.parser = p.proto.NewRequestParser()
 			c.protocolError(err)
 		case !done:
-			c.partial = p.begin()
+			c.partial = p.getPartial()
 			c.partial.bytes.Append(p.ctx.bufs, rest)
 			p.ctx.count(c.partial)
 		case n > p.ctx.turn.flat && p.ctx.turn.isLarge(p.parser.Words(), n):
-			q := p.begin()
+			q := p.getPartial()
 			q.bytes.Append(p.ctx.bufs, rest[:n])
-			c.goOn(q)
+			c.doInSlices(q)
 		default:
 			c.request(p.parser.Finish(mbuf.Flat(rest[:n])))
 			if c.waits&takenAgain != 0 {
@@ -188,7 +188,7 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 		q.parser = c.pool.proto.NewRequestParser()
 		c.protocolError(err)
 	case done && c.pool.ctx.turn.isLarge(q.parser.Words(), q.bytes.Len()):
-		c.goOn(q)
+		c.doInSlices(q)
 		return
 	case done:
 		c.request(q.parser.Finish(mbuf.Whole(&q.bytes)))
@@ -202,7 +202,7 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 	// The client may have been closed meanwhile, and its partial with it.
 	if c.partial == q {
 		c.partial = nil
-		c.pool.finish(q)
+		c.pool.putPartial(q)
 	}
 }
 
@@ -224,7 +224,7 @@ func (c *client) Grant() int {
 // admits reports whether there is room for one more request: the client is within its
 // bounds on requests and on bytes (expected replies count), or has nothing in flight.
 func (c *client) admits() bool {
-	return (c.waits == 0 || c.overdue && c.waits&waitsForSlices == 0 || c.waited(c.inFlight() == 0)) && c.within(0)
+	return (c.waits == 0 || c.overdue && c.waits&waitsForSlices == 0 || c.mayGoOn(c.inFlight() == 0)) && c.within(0)
 }
 
 // queuedBeforeLogin is the most bytes that are held for a client that has not logged
@@ -249,14 +249,14 @@ func (c *client) within(halvings uint) bool {
 		come+int64(c.stash.Len())+int64(n)*msgSize < c.pool.ctx.memory.perClient>>halvings
 }
 
-// mayResume has a client that waits for room resumed at the end of the turn, if it has
+// resumeIfRoom has a client that waits for room resumed at the end of the turn, if it has
 // enough again. Half of its bounds must be free, so that it does not stop and start
 // with every request.
-func (c *client) mayResume() {
+func (c *client) resumeIfRoom() {
 	if c.large != nil {
 		c.large.unpark()
 	}
-	if c.stash.Len() == 0 || c.resumable || c.state != clientOpen || c.waits != 0 && !c.waited(c.inFlight() == 0) {
+	if c.stash.Len() == 0 || c.resumable || c.state != clientOpen || c.waits != 0 && !c.mayGoOn(c.inFlight() == 0) {
 		return
 	}
 	switch {
@@ -296,8 +296,8 @@ func (c *client) resume() {
 		turn.countResumed(n)
 		c.parseAgain()
 	}
-	if !c.pool.ctx.answersOn() {
-		c.mayResume()
+	if !c.pool.ctx.takesMore() {
+		c.resumeIfRoom()
 	}
 	if c.state == clientOpen && c.stash.Len() > 0 && c.inFlight() == 0 && c.Out().Len() == 0 && c.pool.ctx.memory.scarce(c) {
 		// Another client has taken the room in this turn. This one has nothing in
@@ -310,10 +310,10 @@ func (c *client) resume() {
 // OnSent implements eventloop.Handler.
 func (c *client) OnSent(n int) {
 	if n > 0 {
-		c.seen(c.pool.ctx.loop.Now())
+		c.noteActivity(c.pool.ctx.loop.Now())
 	}
 	if c.tookOutput(n) {
-		c.mayResume()
+		c.resumeIfRoom()
 		c.settle()
 	}
 }
@@ -390,7 +390,7 @@ func (c *client) settle() {
 		}
 	case clientOpen:
 		if c.leaveBy != 0 {
-			c.pool.ctx.leaving.part(c)
+			c.pool.ctx.leaving.closeOurSide(c)
 		}
 	case clientParted, clientClosed:
 	}
@@ -420,7 +420,7 @@ func (c *client) close() {
 	if q := c.partial; q != nil {
 		c.partial = nil
 		q.parser = p.proto.NewRequestParser()
-		p.finish(q)
+		p.putPartial(q)
 	}
 	for c.outq.Len() > 0 {
 		ctx.swallow(c.outq.Pop())
@@ -432,7 +432,7 @@ func (c *client) close() {
 		c.large = nil
 		j.unpark()
 	}
-	ctx.lost(p.topo.Lineage)
+	ctx.clientGone(p.topo.Lineage)
 	if c.isSlow() {
 		p.slow--
 	}

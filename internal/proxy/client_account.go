@@ -40,9 +40,9 @@ func (a *account) hold(m *msg.Msg, n int) {
 	m.Held = n
 }
 
-// retire gives back a message that is in no queue any more, and its fragments, all of
+// freeMsg gives back a message that is in no queue any more, and its fragments, all of
 // which are answered.
-func (a *account) retire(ctx *Context, m *msg.Msg) {
+func (a *account) freeMsg(ctx *Context, m *msg.Msg) {
 	a.hold(m, 0)
 	ctx.memory.expect(m, 0)
 	if m.Rare {
@@ -51,9 +51,9 @@ func (a *account) retire(ctx *Context, m *msg.Msg) {
 	ctx.msgs.Put(m)
 }
 
-// saw updates the estimate of the client's replies after a reply of n bytes. It also
+// sawReply updates the estimate of the client's replies after a reply of n bytes. It also
 // updates others, the estimate of the largest replies of all clients.
-func (a *account) saw(n int, others *int) {
+func (a *account) sawReply(n int, others *int) {
 	if a.guesses {
 		a.guesses, a.replySize = false, min(a.replySize, firstReplyGuess)
 	}

@@ -42,20 +42,20 @@ func TestAccountExpects(t *testing.T) {
 	if n := a.expects(0); n != 1<<20 {
 		t.Errorf("before the first reply %d bytes are expected, want the guess", n)
 	}
-	a.saw(10, &others)
+	a.sawReply(10, &others)
 	if n := a.expects(others); n > firstReplyGuess || n < 10 {
 		t.Errorf("after a small reply %d bytes are expected", n)
 	}
-	a.saw(1<<20, &others)
+	a.sawReply(1<<20, &others)
 	if n := a.expects(0); n != 1<<20 {
 		t.Errorf("after a large reply %d bytes are expected, want as many again", n)
 	}
-	a.saw(0, &others)
+	a.sawReply(0, &others)
 	if n := a.expects(0); n >= 1<<20 || n < 1<<19 {
 		t.Errorf("a reply later %d bytes are expected, want a little less than the largest", n)
 	}
 	for range 200 {
-		a.saw(0, &others)
+		a.sawReply(0, &others)
 	}
 	if n := a.expects(0); n != 0 {
 		t.Errorf("of a client that gets nothing %d bytes are expected", n)
@@ -66,15 +66,15 @@ func TestAccountExpects(t *testing.T) {
 func TestAccountTellsOthers(t *testing.T) {
 	var a account
 	others := 0
-	a.saw(firstReplyGuess, &others)
+	a.sawReply(firstReplyGuess, &others)
 	if others != 0 {
 		t.Errorf("a small reply makes others' %d bytes", others)
 	}
-	a.saw(1<<20, &others)
+	a.sawReply(1<<20, &others)
 	if others != 1<<20 {
 		t.Errorf("a large reply makes others' %d bytes, want its own", others)
 	}
-	a.saw(1, &others)
+	a.sawReply(1, &others)
 	if others >= 1<<20 || others < 1<<19 {
 		t.Errorf("a small one after it makes others' %d bytes, want a little less", others)
 	}

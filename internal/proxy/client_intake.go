@@ -119,9 +119,9 @@ func (in *intake) patience(limit int64) int64 {
 	return limit
 }
 
-// waited reports whether a client that waits may go on. answered says that it has the
+// mayGoOn reports whether a client that waits may go on. answered says that it has the
 // replies to all its requests.
-func (in *intake) waited(answered bool) bool {
+func (in *intake) mayGoOn(answered bool) bool {
 	if answered {
 		in.waits &^= waitsForReplies | waitsToGo
 	}

@@ -68,14 +68,14 @@ func TestIntakeSkips(t *testing.T) {
 // only the one.
 func TestIntakeWaits(t *testing.T) {
 	in := intake{waits: waitsForReplies | waitsForPool}
-	if in.waited(false) || in.waits != waitsForReplies|waitsForPool {
+	if in.mayGoOn(false) || in.waits != waitsForReplies|waitsForPool {
 		t.Errorf("waits for %b with replies to come", in.waits)
 	}
-	if in.waited(true) || in.waits != waitsForPool {
+	if in.mayGoOn(true) || in.waits != waitsForPool {
 		t.Errorf("waits for %b when all replies have come, want the pool", in.waits)
 	}
 	in.waits = 0
-	if !in.waited(false) {
+	if !in.mayGoOn(false) {
 		t.Error("waits for nothing")
 	}
 }

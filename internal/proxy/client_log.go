@@ -95,7 +95,7 @@ func logClosed(c *client) {
 		slog.String("reason", c.lastErr.String()),
 		slog.Int("outstanding", c.outq.Len()))
 	if c.lastErr.isOffence() {
-		missed, ok := ctx.paces[c.lastErr.why].pass(ctx.loop.Now())
+		missed, ok := ctx.paces[c.lastErr.why].mayLog(ctx.loop.Now())
 		if !ok {
 			return
 		}
@@ -104,8 +104,8 @@ func logClosed(c *client) {
 	ctx.log.Log(level, "closed client", attrs...)
 }
 
-// tellCut adds an event when the proxy begins to close clients for an offence.
-func tellCut(c *client, why msg.Reason) {
+// noteCut adds an event when the proxy begins to close clients for an offence.
+func noteCut(c *client, why msg.Reason) {
 	p := c.pool
 	if (closeReason{why: why}).isOffence() && p.topo.CutsBegin(p.ctx.loop.Now()) {
 		p.ctx.identity.Events().Add(p.event(events.ClientsCut, why, "clients are closed: "+why.String()))
@@ -125,7 +125,7 @@ func logRefused(p *ServerPool, fd int, why msg.Reason) {
 	if !ctx.log.Enabled(logging.Warn) {
 		return
 	}
-	missed, ok := ctx.paces[why].pass(ctx.loop.Now())
+	missed, ok := ctx.paces[why].mayLog(ctx.loop.Now())
 	if !ok {
 		return
 	}
@@ -138,7 +138,7 @@ func (l *Listener) logAcceptError(err syscall.Errno) {
 	if !log.Enabled(logging.Err) {
 		return
 	}
-	if missed, ok := l.pace.pass(l.ctx.loop.Now()); ok {
+	if missed, ok := l.pace.mayLog(l.ctx.loop.Now()); ok {
 		log.Log(logging.Err, "cannot accept clients", slog.String("listen", l.ctx.loop.LocalName(l.fd)),
 			slog.String("reason", err.Error()), durationAttr("pause", time.Duration(acceptPause)),
 			slog.Int("left_out", missed))

@@ -27,7 +27,7 @@ const (
 
 // cut closes the client for something that it may not do.
 func (c *client) cut(why msg.Reason) {
-	tellCut(c, why)
+	noteCut(c, why)
 	c.lastErr = closeReason{why: why}
 	c.close()
 }
@@ -72,7 +72,7 @@ func (t *timers) checkClients(now int64) {
 	ctx.nextCheck = 0
 	for _, p := range ctx.pools {
 		if d := p.conf.ClientIdleTimeout; d > 0 && p.clients != nil {
-			t.closeIdle(p, now-int64(d))
+			t.closeIdleClients(p, now-int64(d))
 			p.checkBy(now + checkPeriod(d))
 		}
 		if p.slow > 0 {
@@ -82,8 +82,8 @@ func (t *timers) checkClients(now int64) {
 	}
 }
 
-// closeIdle closes the clients that have been idle since the given time.
-func (t *timers) closeIdle(p *ServerPool, since int64) {
+// closeIdleClients closes the clients that have been idle since the given time.
+func (t *timers) closeIdleClients(p *ServerPool, since int64) {
 	for c := range p.everyClient() {
 		if c.idleSince(since, c.Out().Len()) && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == 0 {
 			if !t.ctx.turn.room() {

@@ -31,8 +31,8 @@ type presence struct {
 // came begins the presence.
 func (v *presence) came(now int64) { v.since, v.active = now, now }
 
-// seen notes that the client does something.
-func (v *presence) seen(now int64) { v.active = now }
+// noteActivity notes that the client does something.
+func (v *presence) noteActivity(now int64) { v.active = now }
 
 // idleSince reports whether the client has been idle since time t. n bytes of replies
 // wait for it. If they came in this turn, they have not been offered to it yet, and it

@@ -55,7 +55,7 @@ func TestPresenceWithoutBound(t *testing.T) {
 func TestPresenceTimes(t *testing.T) {
 	var v presence
 	v.came(int64(5 * time.Second))
-	v.seen(int64(7 * time.Second))
+	v.noteActivity(int64(7 * time.Second))
 	now := int64(9500 * time.Millisecond)
 	if age, silent := v.age(now), v.silent(now); age != 4 || silent != 2 {
 		t.Errorf("age %d, silent %d seconds, want 4 and 2", age, silent)

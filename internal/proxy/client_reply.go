@@ -19,16 +19,16 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 		c.pool.keys.sawLarge(c.pool, m, r)
 	}
 	if m.Parent != nil {
-		if c.pool.sums(m, r.Len()) {
+		if c.pool.sumFits(m, r.Len()) {
 			r.MoveTo(ctx.bufs, &m.Reply)
 		} else {
-			c.pool.tellLarge(m, nil)
+			c.pool.noteTooLarge(m, nil)
 			m.Err = msg.ReplyTooLarge
 		}
 		fanOf(c, m).done(m)
 		return
 	}
-	c.saw(r.Len(), &c.pool.largest)
+	c.sawReply(r.Len(), &c.pool.largest)
 	if m.Muted || m.Quiet && c.pool.proto.silencer.Silent(m.Type, r) {
 		r = msg.Reply{}
 	}
@@ -41,10 +41,10 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 	}
 	r.MoveTo(ctx.bufs, c.Out())
 	c.outq.Pop()
-	if c.pool.taken(m.Type, m.Start) {
+	if c.pool.measureReply(m.Type, m.Start) {
 		c.pool.ctx.measures.logSlow(c, m)
 	}
-	c.retire(c.pool.ctx, m)
+	c.freeMsg(c.pool.ctx, m)
 	c.advance()
 }
 
@@ -69,8 +69,8 @@ func (c *client) OnFailure(m *msg.Msg) {
 // quieted ends a message whose reply the client does not want.
 func (c *client) quieted(m *msg.Msg) {
 	c.quiet--
-	c.retire(c.pool.ctx, m)
-	c.mayResume()
+	c.freeMsg(c.pool.ctx, m)
+	c.resumeIfRoom()
 	c.settle()
 }
 
@@ -83,13 +83,13 @@ func (c *client) advance() {
 			m.Reply.Release(bufs)
 		}
 		c.Out().Splice(bufs, &m.Reply)
-		if c.pool.taken(m.Type, m.Start) {
+		if c.pool.measureReply(m.Type, m.Start) {
 			c.pool.ctx.measures.logSlow(c, m)
 		}
-		c.retire(c.pool.ctx, m)
+		c.freeMsg(c.pool.ctx, m)
 	}
 	c.Flush()
-	c.mayResume()
+	c.resumeIfRoom()
 }
 
 // failed notes that the proxy answers m with an error of its own.

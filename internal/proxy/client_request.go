@@ -74,7 +74,7 @@ func (d *dispatch) local(req *msg.Request) {
 		c.answer(req, out)
 		ctx.turn.countAnswer(ctx.loop.Turns(), req.View.Len()+out.Len()-before)
 		if bars&msg.Collecting == 0 { // what is queued is measured as EXEC
-			p.taken(req.Type, ctx.loop.Now())
+			p.measureReply(req.Type, ctx.loop.Now())
 		}
 		c.Flush()
 		c.sessionChanged(lane, bars)
@@ -144,7 +144,7 @@ func (d *dispatch) forwardTo(s *Server, req *msg.Request) {
 	} else {
 		c.outq.Push(m)
 	}
-	c.pass(m, req, conn)
+	c.send(m, req, conn)
 }
 
 // sendWhole sends the request to s. Its message stands in the out-queue.
@@ -156,11 +156,11 @@ func (d *dispatch) sendWhole(m *msg.Msg, req *msg.Request, s *Server) {
 		c.OnFailure(m)
 		return
 	}
-	c.pass(m, req, conn)
+	c.send(m, req, conn)
 }
 
-// pass appends the request that m stands for to a connection's output.
-func (d *dispatch) pass(m *msg.Msg, req *msg.Request, conn *serverConn) {
+// send appends the request that m stands for to a connection's output.
+func (d *dispatch) send(m *msg.Msg, req *msg.Request, conn *serverConn) {
 	c := d.client
 	s, size := conn.server, req.View.Len()
 	c.write(req, conn.Out())
@@ -195,7 +195,7 @@ func writeWithout(bufs *mbuf.Pool, out *mbuf.Chain, req *msg.Request, size int) 
 func (d *dispatch) conn(s *Server) (*serverConn, msg.Reason) {
 	c := d.client
 	if c.own != nil {
-		if conn := c.own.to(s); conn != nil {
+		if conn := c.own.connTo(s); conn != nil {
 			why := conn.mayTake()
 			return conn, why
 		}

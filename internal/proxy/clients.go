@@ -31,18 +31,18 @@ func (l *clientScan) step(ctx *Context) (done bool) {
 	if l.ids == nil && l.walk.pool == nil && p != nil {
 		l.walk.begin(p)
 	}
-	for ctx.turn.goesOn() {
+	for ctx.turn.hasBudget() {
 		c, ended := l.next(ctx, p)
 		switch {
 		case ended:
 			l.walk.end()
-			l.tell(ctx, true)
+			l.handOver(ctx, true)
 			return true
 		case c != nil:
 			l.see(ctx, c)
 		}
 		if l.ids == nil && len(l.found) == blockClients {
-			l.tell(ctx, false)
+			l.handOver(ctx, false)
 			return true
 		}
 	}
@@ -97,16 +97,16 @@ func (l *clientScan) see(ctx *Context, c *client) {
 	c.kill()
 }
 
-// tell gives the block to the gathering.
-func (l *clientScan) tell(ctx *Context, ended bool) {
+// handOver gives the block to the gathering.
+func (l *clientScan) handOver(ctx *Context, ended bool) {
 	g, n := l.g, l.killed+len(l.found)
 	own := g.client.pool.ctx
 	if own == ctx {
-		g.take(l.part, l.found, n, l.self, ended)
+		g.receive(l.part, l.found, n, l.self, ended)
 		return
 	}
 	// A loop that has ended, and its clients with it, needs no answer.
-	own.loop.Post(func() { g.take(l.part, l.found, n, l.self, ended) })
+	own.loop.Post(func() { g.receive(l.part, l.found, n, l.self, ended) })
 }
 
 // NewestClients describes the newest clients of t's pool, at most most of them: to look

@@ -115,9 +115,9 @@ type PoolOptions struct {
 	snap *topology.Snapshot
 }
 
-// begin returns the pools with the snapshots that the loop begins with. From now on the
+// withSnapshots returns the pools with the snapshots that the loop begins with. From now on the
 // loop is told when a later one is published.
-func (ctx *Context) begin(pools []PoolOptions) []PoolOptions {
+func (ctx *Context) withSnapshots(pools []PoolOptions) []PoolOptions {
 	pools = slices.Clone(pools)
 	for i := range pools {
 		t := pools[i].Topology
@@ -159,7 +159,7 @@ func NewContext(o Options) (*Context, error) {
 	ctx.loop, ctx.bufs = loop, loop.Bufs()
 	ctx.SetBudget(turnBudget)
 	loop.TimeTurns(o.Measures.TurnTimes)
-	pools := ctx.begin(o.Pools)
+	pools := ctx.withSnapshots(o.Pools)
 	ctx.shard.Reshape(shapeOf(pools), nil)
 	for i, p := range pools {
 		ctx.pools = append(ctx.pools, newServerPool(ctx, i, p))
@@ -279,7 +279,7 @@ func (ctx *Context) OnWake() {
 func (ctx *Context) OnTurn(now int64) int64 {
 	if n := ctx.loop.Turns(); n != ctx.turn.at {
 		ctx.turn.at = n
-		ctx.turn.close()
+		ctx.turn.restart()
 	}
 	ctx.fireTimers(now)
 	if ctx.leaving.next != 0 && now >= ctx.leaving.next {
@@ -303,14 +303,14 @@ func (ctx *Context) OnTurn(now int64) int64 {
 // It does as much as one turn may, and reports whether some are left for the next turn.
 // Clients that become resumable meanwhile are resumed too.
 func (ctx *Context) resumeClients() (more bool) {
-	ctx.tellAnswered()
+	ctx.resumeAnswered()
 	i := 0
-	for ; i < len(ctx.resumable) && ctx.turn.resumesOn(); i++ {
+	for ; i < len(ctx.resumable) && ctx.turn.resumesMore(); i++ {
 		c := ctx.resumable[i]
 		ctx.resumable[i] = nil
 		c.resumable = false
 		c.resume()
-		ctx.tellAnswered()
+		ctx.resumeAnswered()
 	}
 	n := copy(ctx.resumable, ctx.resumable[i:])
 	clear(ctx.resumable[n:])
@@ -318,8 +318,8 @@ func (ctx *Context) resumeClients() (more bool) {
 	return n > 0
 }
 
-// answersOn reports whether this turn takes one more request.
-func (ctx *Context) answersOn() bool { return !ctx.turn.full || ctx.turn.answersOn(ctx.loop.Turns()) }
+// takesMore reports whether this turn takes one more request.
+func (ctx *Context) takesMore() bool { return !ctx.turn.full || ctx.turn.takesMore(ctx.loop.Turns()) }
 
 // soonest is the earliest of several times. 0 is never.
 func soonest(times ...int64) int64 {

@@ -66,7 +66,7 @@ func (l *leaving) dismiss(c *client, by int64) {
 	}
 	c.leaveBy = by
 	if c.own != nil {
-		c.own.block.end(recallsReply)
+		c.own.block.endEarly(recallsReply)
 	}
 	if c.busy() || l.ctx.turn.room() {
 		c.settle()
@@ -81,8 +81,8 @@ func (c *client) busy() bool {
 	return c.inFlight() > 0 || c.Out().Len() > 0 || c.hasMore() || c.large != nil || c.collects() || c.watches()
 }
 
-// part closes our side of a client that is to leave, if it is idle.
-func (l *leaving) part(c *client) {
+// closeOurSide closes our side of a client that is to leave, if it is idle.
+func (l *leaving) closeOurSide(c *client) {
 	if c.busy() {
 		return
 	}
@@ -95,22 +95,22 @@ func (l *leaving) part(c *client) {
 	c.CloseWrite()
 }
 
-// renew replaces the server's connections.
-func (s *Server) renew(by int64) {
+// replaceConns replaces the server's connections.
+func (s *Server) replaceConns(by int64) {
 	for c := range s.conns() {
 		if c.Attached() && c.private == nil {
-			c.replace(by)
+			c.closeWhenAnswered(by)
 		}
 	}
 	s.lanes = nil
-	s.store.renew(by)
+	s.store.withdrawAll(by)
 }
 
-// replace closes the connection when all its requests are answered, at the latest at
+// closeWhenAnswered closes the connection when all its requests are answered, at the latest at
 // time by. It reports whether the connection is closed now. Clients with requests on it
 // get their replies before more is taken from them: on another connection their next
 // requests could overtake. The caller gives other clients another connection.
-func (c *serverConn) replace(by int64) (gone bool) {
+func (c *serverConn) closeWhenAnswered(by int64) (gone bool) {
 	if c.queue.Len() == 0 {
 		return c.pool.ctx.turn.retireSoon(c)
 	}
@@ -168,7 +168,7 @@ func (l *leaving) due(now int64) {
 	for _, p := range l.pools {
 		if p.clients == nil {
 			for _, s := range p.servers {
-				s.renew(p.leaveBy)
+				s.replaceConns(p.leaveBy)
 			}
 			p.servers = nil
 		}

@@ -32,9 +32,9 @@ func openFan(c *client, req *msg.Request) fan {
 // fanOf is the fan that f is a fragment of.
 func fanOf(c *client, f *msg.Msg) fan { return fan{c, f.Parent} }
 
-// fragment adds a fragment for s, and returns the connection that it is to be written
+// addConnected adds a fragment for s, and returns the connection that it is to be written
 // to. If there is no connection, conn is nil, and the fragment is Done with the reason.
-func (n fan) fragment(s *Server) (f *msg.Msg, conn *serverConn) {
+func (n fan) addConnected(s *Server) (f *msg.Msg, conn *serverConn) {
 	f = n.add(s)
 	conn, why := n.c.conn(s)
 	if why != msg.OK {
@@ -78,7 +78,7 @@ func (c *serverConn) sendFragment(f *msg.Msg, n int) {
 func (n fan) toAll(req *msg.Request) {
 	p := n.c.pool
 	for _, at := range p.everywhere() {
-		if f, conn := n.fragment(p.servers[at]); conn != nil {
+		if f, conn := n.addConnected(p.servers[at]); conn != nil {
 			begin := conn.Out().Len()
 			n.c.write(req, conn.Out())
 			n.send(f, conn, begin)
@@ -106,7 +106,7 @@ func (n fan) done(f *msg.Msg) {
 	c, parent := n.c, n.parent
 	f.Done, f.Replied = true, c.pool.ctx.loop.Now()
 	if f.Err == msg.ReplyTooLarge {
-		n.forget()
+		n.dropReplies()
 	}
 	c.hold(parent, parent.Held+f.Reply.Len())
 	parent.Pending--
@@ -142,7 +142,7 @@ func (n fan) merged(size int, failed bool) {
 	if failed {
 		p.blame(parent)
 	}
-	c.saw(size, &c.pool.largest)
+	c.sawReply(size, &c.pool.largest)
 	c.hold(parent, parent.Reply.Len())
 	for _, f := range parent.Frags {
 		f.Reply.Release(p.ctx.bufs)
@@ -151,9 +151,9 @@ func (n fan) merged(size int, failed bool) {
 	c.advance()
 }
 
-// forget drops the replies to the fragments of a request whose replies are too
+// dropReplies drops the replies to the fragments of a request whose replies are too
 // large together.
-func (n fan) forget() {
+func (n fan) dropReplies() {
 	c, parent := n.c, n.parent
 	if parent.Err == msg.ReplyTooLarge {
 		return

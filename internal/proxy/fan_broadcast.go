@@ -47,7 +47,7 @@ func (d *dispatch) one(req *msg.Request) {
 	s := p.nth(nth)
 	one := openFan(c, req)
 	one.parent.Servers = uint16(n)
-	f, conn := one.fragment(s)
+	f, conn := one.addConnected(s)
 	f.Server = uint16(nth)
 	if conn != nil {
 		begin := conn.Out().Len()

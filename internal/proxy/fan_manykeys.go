@@ -73,8 +73,8 @@ const (
 // keyStep is how many keys are placed, copied or merged in a step.
 const keyStep = 1024
 
-// step is how many keys the next step may look at, at least one.
-func (t *turn) step() int { return max(1, min(keyStep, t.left().Keys)) }
+// stepKeys is how many keys the next step may look at, at least one.
+func (t *turn) stepKeys() int { return max(1, min(keyStep, t.left().Keys)) }
 
 // fewWords is how many words a request may have to be done at once, however many bytes
 // it has. So few words are passed on by reference.
@@ -85,8 +85,8 @@ func (t *turn) isLarge(words, bytes int) bool {
 	return words > t.atOnce.Keys || bytes > t.atOnce.Bytes && words > fewWords
 }
 
-// goOn begins the work on the client's large request in slices.
-func (d *dispatch) goOn(q *partial) {
+// doInSlices begins the work on the client's large request in slices.
+func (d *dispatch) doInSlices(q *partial) {
 	c := d.client
 	ctx := c.pool.ctx
 	ctx.count(q)
@@ -127,7 +127,7 @@ func (j *largeRequest) step(ctx *Context) (done bool) {
 
 // read finds some of the request's words. When it knows all, it takes the request.
 func (j *largeRequest) read(ctx *Context) {
-	words, ready := j.q.parser.Ready(&j.view, ctx.turn.step())
+	words, ready := j.q.parser.Ready(&j.view, ctx.turn.stepKeys())
 	ctx.turn.count(Amount{Keys: words + 1})
 	if !ready || j.park() {
 		return
@@ -188,7 +188,7 @@ func (j *largeRequest) place(ctx *Context) {
 		j.phase, j.parsed = rereads, 0
 		return
 	}
-	n := min(ctx.turn.step(), j.req.Nkeys-j.next)
+	n := min(ctx.turn.stepKeys(), j.req.Nkeys-j.next)
 	d, table, intent := &ctx.deal, j.snap.Table, j.c.pool.intent(j.req)
 	for end := j.next + n; j.next < end; {
 		to := j.m.Seq[j.next:min(j.next+dealBlock, end)]
@@ -287,7 +287,7 @@ func (j *largeRequest) copy(ctx *Context) {
 	p, req := j.c.pool, j.req
 	// If all keys are alike, fit keys have as many bytes as may be copied.
 	fit := ctx.turn.left().Bytes / (req.View.Len()/req.Nkeys + 1)
-	n := min(ctx.turn.step(), max(1, fit), req.Nkeys-j.next)
+	n := min(ctx.turn.stepKeys(), max(1, fit), req.Nkeys-j.next)
 	p.proto.FragmentKeys(req, j.next, j.m.Seq[j.next:j.next+n], ctx.bufs, j.outs)
 	from, to := req.Key(j.next), req.Key(j.next+n-1)
 	ctx.turn.count(Amount{Keys: n, Bytes: max(0, to.End()-from.End())})
@@ -308,7 +308,7 @@ func (j *largeRequest) fan() fan { return fan{j.c, j.m} }
 func (j *largeRequest) release() {
 	if q := j.q; q != nil {
 		j.q, j.req, j.view = nil, nil, mbuf.View{}
-		j.c.pool.finish(q)
+		j.c.pool.putPartial(q)
 	}
 }
 
@@ -324,7 +324,7 @@ func (j *largeRequest) send(ctx *Context) {
 		n = len(j.snap.Table.All())
 	}
 	for more := true; more && j.next < n; more = ctx.turn.left().Clients > 0 {
-		f, s := j.fragment()
+		f, s := j.nextFragment()
 		j.next++
 		ctx.turn.count(Amount{Clients: 1})
 		c.pool.stats.Values[stats.Fragments]++
@@ -364,8 +364,8 @@ func (j *largeRequest) send(ctx *Context) {
 	}
 }
 
-// fragment is the sub-request that is sent next, and its server.
-func (j *largeRequest) fragment() (f *msg.Msg, s *Server) {
+// nextFragment is the sub-request that is sent next, and its server.
+func (j *largeRequest) nextFragment() (f *msg.Msg, s *Server) {
 	if j.every.Len() > 0 {
 		s = j.servers[j.snap.Table.All()[j.next]]
 		return j.fan().add(s), s
@@ -482,7 +482,7 @@ func (j *largeRequest) end() {
 	if c.state == clientOpen && c.stash.Len() == 0 && !c.starved {
 		c.ResumeRead()
 	}
-	c.mayResume()
+	c.resumeIfRoom()
 	c.settle()
 }
 
@@ -521,7 +521,7 @@ func (j *largeMerge) step(ctx *Context) (done bool) {
 		ctx.msgs.Put(m)
 		return true
 	}
-	n := min(j.keys, ctx.turn.step())
+	n := min(j.keys, ctx.turn.stepKeys())
 	before := m.Reply.Len()
 	done, failed := j.proto.MergeSome(m, n, ctx.bufs, &m.Reply)
 	ctx.turn.count(Amount{Keys: n, Bytes: m.Reply.Len() - before})

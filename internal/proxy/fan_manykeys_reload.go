@@ -46,7 +46,7 @@ func (j *largeRequest) dealAnew() {
 // has to be placed again.
 func (j *largeRequest) keep(req *msg.Request) {
 	p := j.c.pool
-	j.q = p.begin()
+	j.q = p.getPartial()
 	req.View.AppendTo(p.ctx.bufs, &j.q.bytes, 0, req.View.Len())
 }
 

@@ -78,7 +78,7 @@ func (n fan) split(req *msg.Request) {
 	d.outs, d.starts = d.outs[:0], d.starts[:0]
 	for _, share := range d.shares {
 		s := p.servers[share.server]
-		f, conn := n.fragment(s)
+		f, conn := n.addConnected(s)
 		f.Nkeys = share.keys
 		if conn == nil {
 			d.outs, d.starts = append(d.outs, nil), append(d.starts, start{})

@@ -91,7 +91,7 @@ func TestDealToMostServers(t *testing.T) {
 	s := p.servers[config.MaxServers-1]
 	parent := &msg.Msg{}
 	c := newClient(p)
-	f, _ := fan{c, parent}.fragment(s)
+	f, _ := fan{c, parent}.addConnected(s)
 	if f.Via.ServerName() != s.ServerName() {
 		t.Errorf("a message to server %s names server %s", s.ServerName(), f.Via.ServerName())
 	}

@@ -10,7 +10,7 @@ import (
 // Some requests are about the pool's clients. Each event loop has some of these:
 //
 //	client ─► gather ─► its turn ─┬─ post ─► loop 0: scan ─┐
-//	                              ├─ post ─► loop 1: scan ─┼─ post ─► take ─► step ... answer
+//	                              ├─ post ─► loop 1: scan ─┼─ post ─► receive ─► step ... answer
 //	                              └─ own loop: scan ───────┘                   │
 //	                                    ▲                                      │
 //	                                    └──────────── more of them ◄───────────┘
@@ -88,9 +88,9 @@ type loopPart struct {
 	ctx *Context
 	// walk is used on that loop alone.
 	walk *walk
-	// block is the last block that came. The first taken of it are in the text.
-	block []finding
-	taken int
+	// block is the last block that came. The first written of it are in the text.
+	block   []finding
+	written int
 	// ended: the loop has no more clients.
 	ended bool
 }
@@ -218,7 +218,7 @@ func (g *gathering) ask() {
 	g.asked = len(g.parts)
 	for i := range g.parts {
 		p := &g.parts[i]
-		if p.ended && ids == nil || p.taken < len(p.block) {
+		if p.ended && ids == nil || p.written < len(p.block) {
 			g.asked--
 			continue
 		}
@@ -228,7 +228,7 @@ func (g *gathering) ask() {
 			continue
 		}
 		if !p.ctx.loop.Post(func() { p.ctx.turn.later(l) }) {
-			p.ended, p.block, p.taken = true, nil, 0 // that loop has ended, and its clients with it
+			p.ended, p.block, p.written = true, nil, 0 // that loop has ended, and its clients with it
 			g.asked--
 		}
 	}
@@ -253,10 +253,10 @@ func (g *gathering) readIDs() (ids []uint64, fault string) {
 	return ids, fault
 }
 
-// take takes the block of one loop.
-func (g *gathering) take(i int, block []finding, n int, self, ended bool) {
+// receive takes the block of one loop.
+func (g *gathering) receive(i int, block []finding, n int, self, ended bool) {
 	p := &g.parts[i]
-	p.block, p.taken, p.ended = block, 0, ended
+	p.block, p.written, p.ended = block, 0, ended
 	g.n += n
 	g.self = g.self || self
 	g.asked--
@@ -273,7 +273,7 @@ func (g *gathering) step(ctx *Context) (done bool) {
 		g.end()
 		return true
 	}
-	for ctx.turn.goesOn() {
+	for ctx.turn.hasBudget() {
 		p := g.first()
 		if p == nil {
 			if g.words.Len() > 0 || !g.ended() {
@@ -283,15 +283,15 @@ func (g *gathering) step(ctx *Context) (done bool) {
 			}
 			return true
 		}
-		q.line = g.inquiry.AppendClient(q.line[:0], &p.block[p.taken].ClientFacts)
+		q.line = g.inquiry.AppendClient(q.line[:0], &p.block[p.written].ClientFacts)
 		g.text.Append(ctx.bufs, q.line)
-		p.taken++
+		p.written++
 		ctx.turn.count(Amount{Clients: 1, Bytes: len(q.line)})
 		if int64(g.text.Len()) > g.client.pool.maxReplySize() {
 			g.tooLarge()
 			return true
 		}
-		if p.taken == len(p.block) && !p.ended {
+		if p.written == len(p.block) && !p.ended {
 			g.ask()
 			return true
 		}
@@ -305,7 +305,7 @@ func (g *gathering) first() *loopPart {
 	var first *loopPart
 	for i := range g.parts {
 		p := &g.parts[i]
-		if p.taken < len(p.block) && (first == nil || p.block[p.taken].place < first.block[first.taken].place) {
+		if p.written < len(p.block) && (first == nil || p.block[p.written].place < first.block[first.written].place) {
 			first = p
 		}
 	}
@@ -331,7 +331,7 @@ func (g *gathering) answer() {
 	}
 	g.inquiry.Answer(g.n, &g.text, ctx.bufs, &m.Reply)
 	m.Done = true
-	c.saw(size, &c.pool.largest)
+	c.sawReply(size, &c.pool.largest)
 	c.hold(m, m.Reply.Len())
 	g.end()
 	c.advance()
@@ -346,7 +346,7 @@ func (g *gathering) tooLarge() {
 	m := g.m
 	p := g.client.pool
 	p.ctx.msgs.SetCome(m, int64(g.text.Len()))
-	p.tellLarge(m, nil)
+	p.noteTooLarge(m, nil)
 	m.Err = msg.ReplyTooLarge
 	g.fail()
 }

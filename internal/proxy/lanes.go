@@ -47,18 +47,18 @@ type wait uint8
 const (
 	// waitsForReplies: the client's lane has changed, or the connections of its lane. A
 	// request on the new connections could overtake one that is still on the old ones.
-	// Set by AwaitReplies, cleared by waited.
+	// Set by AwaitReplies, cleared by mayGoOn.
 	waitsForReplies wait = 1 << iota
 	// waitsForAnswer: a server was asked what the request means. The request is back in
-	// the stash. Set by learn, cleared by tellAnswered.
+	// the stash. Set by learn, cleared by resumeAnswered.
 	waitsForAnswer
 	// waitsForPool: the pool is paused. Set by Pause, cleared by resume.
 	waitsForPool
 	// waitsForSlices: the client's last request is large, and not wholly sent. Set by
-	// goOn, cleared when the job ends.
+	// doInSlices, cleared when the job ends.
 	waitsForSlices
 	// waitsToGo: the client's next request goes over another connection to its server
-	// than the earlier ones. It is back in the stash. Set by mayGo, cleared by waited,
+	// than the earlier ones. It is back in the stash. Set by mayGo, cleared by mayGoOn,
 	// or when the request has waited too long.
 	waitsToGo
 	// waitsForElement: the client's last request waits at its server. Set by blockAt,
@@ -92,7 +92,7 @@ func (c *client) changeLane() {
 	c.pool.leaveLane(c)
 	c.pool.enterLane(c, to)
 	if c.own != nil {
-		c.own.follow(from, to)
+		c.own.changeLane(from, to)
 	}
 	c.AwaitReplies()
 }

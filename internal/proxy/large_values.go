@@ -30,7 +30,7 @@ func (c *client) Lend() []byte {
 
 // OnLent implements eventloop.Handler: n bytes of the body have come.
 func (c *client) OnLent(n int) {
-	c.seen(c.pool.ctx.loop.Now())
+	c.noteActivity(c.pool.ctx.loop.Now())
 	q := c.partial
 	c.pool.adoptPartial(q)
 	_, done, err := q.parser.Parse(q.bytes.Lent(n))
@@ -60,7 +60,7 @@ func (c *serverConn) OnLent(n int) {
 		return
 	}
 	if !done {
-		c.grown()
+		c.checkPartial()
 		return
 	}
 	c.parser.Reset()

@@ -116,13 +116,13 @@ func (c *client) parseAgain() {
 	ctx.refuseInTime(c)
 }
 
-// tellAnswered resumes the clients whose questions have ended.
-func (ctx *Context) tellAnswered() {
+// resumeAnswered resumes the clients whose questions have ended.
+func (ctx *Context) resumeAnswered() {
 	for _, q := range ctx.answered {
 		for c := q.first; c != nil; c = q.first {
 			q.remove(c)
 			c.answered = q
-			c.mayResume()
+			c.resumeIfRoom()
 		}
 	}
 	clear(ctx.answered)

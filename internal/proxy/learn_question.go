@@ -105,8 +105,8 @@ func (q *question) candidate() *Server {
 	return s
 }
 
-// again has all servers asked again, after they have got other places.
-func (q *question) again() { q.next, q.failing, q.ejected = 0, nil, nil }
+// restart has all servers asked again, after they have got other places.
+func (q *question) restart() { q.next, q.failing, q.ejected = 0, nil, nil }
 
 // ask puts the question to the next server that can be reached. A server off the ring,
 // whose keys others have, is not asked.

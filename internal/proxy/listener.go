@@ -82,7 +82,7 @@ func (l *Listener) OnAccept(fd int) {
 		return
 	}
 	if !to.loop.Hand(fd, func() { to.accept(pool, fd) }) {
-		to.lost(pool)
+		to.clientGone(pool)
 	}
 }
 
@@ -93,12 +93,12 @@ func (ctx *Context) accept(id *topology.Lineage, fd int) {
 		p.accept(fd)
 		return
 	}
-	ctx.lost(id)
+	ctx.clientGone(id)
 	ctx.loop.Refuse(fd, nil)
 }
 
-// lost counts that a client which was dealt to the loop is gone.
-func (ctx *Context) lost(id *topology.Lineage) {
+// clientGone counts that a client which was dealt to the loop is gone.
+func (ctx *Context) clientGone(id *topology.Lineage) {
 	ctx.nclients.Add(-1)
 	ctx.identity.Limits().Part(id)
 }
@@ -126,15 +126,15 @@ func (l *Listener) admit(fd int) bool {
 		return true
 	}
 	if p != nil {
-		p.refuse(fd, why)
+		p.refuseClient(fd, why)
 	} else {
 		l.ctx.loop.Refuse(fd, nil)
 	}
 	return false
 }
 
-// refuse sends an error to a client for which there is no room, and closes its socket.
-func (p *ServerPool) refuse(fd int, why msg.Reason) {
+// refuseClient sends an error to a client for which there is no room, and closes its socket.
+func (p *ServerPool) refuseClient(fd int, why msg.Reason) {
 	ctx := p.ctx
 	countRefused(p, why)
 	var out mbuf.Chain
@@ -164,7 +164,7 @@ func (p *ServerPool) accept(fd int) {
 	ctx.loop.Tune(fd, keepaliveOf(p.conf))
 	c := newClient(p)
 	if err := ctx.loop.AttachStaged(&c.Conn, fd, false, c, p.clientStage()); err != nil {
-		ctx.lost(p.topo.Lineage)
+		ctx.clientGone(p.topo.Lineage)
 		return
 	}
 	c.opened()

@@ -9,12 +9,12 @@ type pace struct {
 	missed int
 }
 
-// pass reports whether a line may be written at time now, and how many were left out
+// mayLog reports whether a line may be written at time now, and how many were left out
 // since the last one. The period is a second.
-func (p *pace) pass(now int64) (missed int, ok bool) { return p.passAfter(now, int64(time.Second)) }
+func (p *pace) mayLog(now int64) (missed int, ok bool) { return p.mayLogAfter(now, int64(time.Second)) }
 
-// passAfter is the same with another period.
-func (p *pace) passAfter(now, period int64) (missed int, ok bool) {
+// mayLogAfter is the same with another period.
+func (p *pace) mayLogAfter(now, period int64) (missed int, ok bool) {
 	if now < p.next {
 		p.missed++
 		return 0, false

@@ -100,9 +100,9 @@ func (ctx *Context) OnFlush() {
 	}
 }
 
-// taken notes that the reply to a request stands in the client's output. It reports
+// measureReply notes that the reply to a request stands in the client's output. It reports
 // whether the request took so long that it goes into the slow log.
-func (p *ServerPool) taken(typ msg.Type, start int64) (slow bool) {
+func (p *ServerPool) measureReply(typ msg.Type, start int64) (slow bool) {
 	m := &p.ctx.measures
 	r := &m.clients[typ%openRuns]
 	switch {
@@ -122,8 +122,8 @@ func (p *ServerPool) taken(typ msg.Type, start int64) (slow bool) {
 	return r.slow
 }
 
-// answered notes that the server has answered m.
-func (s *Server) answered(m *msg.Msg) {
+// measureReply notes that the server has answered m.
+func (s *Server) measureReply(m *msg.Msg) {
 	ms := &s.pool.ctx.measures
 	r := &ms.servers[m.Type%openRuns]
 	switch {

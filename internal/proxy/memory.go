@@ -232,7 +232,7 @@ func (m *memory) favour(c *client) bool {
 		if f != nil && m.needsFavour(f, now) || c.holds() == 0 {
 			return false
 		}
-		c.seen(now)
+		c.noteActivity(now)
 	}
 	m.favoured = c
 	return true
@@ -278,13 +278,13 @@ func (m *memory) feed(c *client) bool {
 		if !m.mayRead(c) {
 			return false
 		}
-		c.seen(m.ctx.loop.Now()) // it could not send
+		c.noteActivity(m.ctx.loop.Now()) // it could not send
 		if c.waits&waitsForSlices == 0 {
 			c.ResumeRead()
 		}
 		return true
 	}
-	if (c.waits == 0 || c.waited(c.inFlight() == 0)) && c.within(1) {
+	if (c.waits == 0 || c.mayGoOn(c.inFlight() == 0)) && c.within(1) {
 		c.resume()
 	}
 	return c.state != clientOpen || c.stash.Len() == 0 || !m.scarce(c)
@@ -421,7 +421,7 @@ func (m *memory) feedAll() {
 		}
 	}
 	for i, c := range clients {
-		if !m.ctx.turn.resumesOn() {
+		if !m.ctx.turn.resumesMore() {
 			m.clients = append(m.clients, clients[i:]...)
 			break
 		}

@@ -70,7 +70,7 @@ func TestAnOwnQuestionHasNoParty(t *testing.T) {
 	if n := maxAnswer + 1; c.within(c.queue.Head(), n) {
 		t.Errorf("an answer of %d bytes is taken", n)
 	}
-	if c.replace(0); q.awaited != 0 || len(c.pool.claims()) != 0 {
+	if c.closeWhenAnswered(0); q.awaited != 0 || len(c.pool.claims()) != 0 {
 		t.Errorf("it waits (%d), or has claims (%d)", q.awaited, len(c.pool.claims()))
 	}
 	if m := c.queue.Head(); (&rescue{conn: c}).repeatable(m, true) {
@@ -83,7 +83,7 @@ func TestAnOwnQuestionHasNoParty(t *testing.T) {
 func TestAnyOwnerObeysTheOrderRule(t *testing.T) {
 	e, other := &errand{}, &errand{}
 	_, c := owned(t, e)
-	if c.replace(0); e.awaited != 1 {
+	if c.closeWhenAnswered(0); e.awaited != 1 {
 		t.Errorf("its party was told %d times to wait for replies", e.awaited)
 	}
 	pure := func(want bool) msg.Type {

@@ -114,9 +114,9 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	return p
 }
 
-// begin returns a partial with the parser that is in the middle of a request. The pool
+// getPartial returns a partial with the parser that is in the middle of a request. The pool
 // gets another parser.
-func (p *ServerPool) begin() *partial {
+func (p *ServerPool) getPartial() *partial {
 	q := p.partials
 	if q == nil {
 		q = &partial{parser: p.proto.NewRequestParser(), proto: p.proto.Protocol, among: p.snap.Members}
@@ -137,8 +137,8 @@ func (ctx *Context) count(q *partial) {
 	q.held = held
 }
 
-// finish gives a partial back. Its parser must be in its first state.
-func (p *ServerPool) finish(q *partial) {
+// putPartial gives a partial back. Its parser must be in its first state.
+func (p *ServerPool) putPartial(q *partial) {
 	q.bytes.Release(p.ctx.bufs)
 	q.parser.Forget()
 	p.ctx.memory.beside -= int64(q.held)

@@ -23,7 +23,7 @@ func (ctx *Context) Adopt(pools []PoolOptions, by int64) {
 	for i, o := range pools {
 		from[i] = slices.IndexFunc(old, func(p *ServerPool) bool { return p.topo.SamePool(o.Topology) })
 	}
-	pools = ctx.begin(pools)
+	pools = ctx.withSnapshots(pools)
 	ctx.shard.Reshape(shapeOf(pools), from)
 	ctx.pools = make([]*ServerPool, len(pools))
 	for i, o := range pools {
@@ -57,12 +57,12 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	a.sessions()
 	if otherConnections(before, p.conf) {
 		for _, s := range p.servers {
-			s.renew(by)
+			s.replaceConns(by)
 		}
 	}
 	p.followAddrs(by)
 	for _, q := range p.questions {
-		q.again()
+		q.restart()
 	}
 	p.checkBy(p.ctx.loop.Now())
 	if before.Timeout != p.conf.Timeout {
@@ -135,7 +135,7 @@ func (a *adoption) removeServers() {
 		if i, taken := named[s.conf.StatsName()]; taken {
 			s.countIn(p.stats.Rows(), i)
 		}
-		s.renew(a.by)
+		s.replaceConns(a.by)
 	}
 }
 

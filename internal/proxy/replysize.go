@@ -32,16 +32,16 @@ func (p *ServerPool) maxReplySize() int64 {
 	return min(cmp.Or(p.conf.ServerMaxReply, math.MaxInt64), p.ctx.identity.Limits().MaxReply())
 }
 
-// counts notes that the reply to m has at least n bytes. It reports whether that is
+// replyFits notes that the reply to m has at least n bytes. It reports whether that is
 // within the bound, together with the replies to other fragments of the request.
-func (p *ServerPool) counts(m *msg.Msg, n int) bool {
-	fits := p.sums(m, n)
+func (p *ServerPool) replyFits(m *msg.Msg, n int) bool {
+	fits := p.sumFits(m, n)
 	p.ctx.msgs.SetCome(m, int64(n))
 	return fits
 }
 
-// sums is the same for a reply that is whole: only the sum is kept.
-func (p *ServerPool) sums(m *msg.Msg, n int) bool {
+// sumFits is the same for a reply that is whole: only the sum is kept.
+func (p *ServerPool) sumFits(m *msg.Msg, n int) bool {
 	come := int64(n)
 	if parent := m.Parent; parent != nil {
 		come += parent.Come() - m.Come()
@@ -50,9 +50,9 @@ func (p *ServerPool) sums(m *msg.Msg, n int) bool {
 	return come <= p.maxReplySize()
 }
 
-// grown checks a reply that has come in part. It drops that part if the reply is too
+// checkPartial checks a reply that has come in part. It drops that part if the reply is too
 // large, or if nobody waits for it.
-func (c *serverConn) grown() {
+func (c *serverConn) checkPartial() {
 	head := c.queue.Head()
 	if head.Owner != nil && !c.within(head, c.reply.Len()+c.parser.Body()) {
 		c.giveUp(head)
@@ -84,7 +84,7 @@ func (c *serverConn) endsWithin(n int) bool {
 
 // within reports whether the reply to m may have n bytes.
 func (c *serverConn) within(m *msg.Msg, n int) bool {
-	fits := c.pool.counts(m, n)
+	fits := c.pool.replyFits(m, n)
 	return fits && (m.Party() != nil || n <= maxAnswer)
 }
 
@@ -105,7 +105,7 @@ func (c *serverConn) giveUp(m *msg.Msg) {
 	}
 	c.queue.ReplaceHead(rest)
 	c.discard()
-	c.pool.tellLarge(m, c.server)
+	c.pool.noteTooLarge(m, c.server)
 	c.failAll([]*msg.Msg{m}, msg.ReplyTooLarge)
 }
 
@@ -115,9 +115,9 @@ func (c *serverConn) discard() {
 	c.reply.Release(c.pool.ctx.bufs)
 }
 
-// tellLarge notes in m that its reply exceeds the bound, and logs it. If m is a
+// noteTooLarge notes in m that its reply exceeds the bound, and logs it. If m is a
 // fragment, its request gets the note. s is the server, or nil if it is not known.
-func (p *ServerPool) tellLarge(m *msg.Msg, s *Server) {
+func (p *ServerPool) noteTooLarge(m *msg.Msg, s *Server) {
 	own := m.Party() == nil
 	if m.Parent != nil {
 		m = m.Parent
@@ -126,7 +126,7 @@ func (p *ServerPool) tellLarge(m *msg.Msg, s *Server) {
 		return // it is known, from another fragment
 	}
 	p.ctx.msgs.SetMaxReply(m, p.maxReplySize())
-	missed, ok := p.largePace.pass(p.ctx.loop.Now())
+	missed, ok := p.largePace.mayLog(p.ctx.loop.Now())
 	if !ok {
 		return
 	}

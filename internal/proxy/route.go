@@ -63,13 +63,13 @@ func (r *router) routes() *topology.Snapshot {
 // tryAgain puts the servers whose time of ejection is over back on the ring.
 func (r *router) tryAgain() {
 	if now := r.ctx.loop.Now(); r.snap.IsStale(now) {
-		r.take(r.topo.Current(now, r.back))
+		r.refresh(r.topo.Current(now, r.back))
 	}
 }
 
-// take has requests routed by a newer snapshot, if it has the same servers. Other
+// refresh has requests routed by a newer snapshot, if it has the same servers. Other
 // servers are taken over between two turns.
-func (r *router) take(s *topology.Snapshot) {
+func (r *router) refresh(s *topology.Snapshot) {
 	if s.SameServers(r.snap) {
 		r.snap = s
 	}
@@ -93,8 +93,8 @@ func (r *router) random() uint32 {
 
 func (r *router) draw() uint32 { return uint32(r.ctx.rnd.Uint64()) }
 
-// to is a shard's server, the first choice if there are several.
-func (r *router) to(shard int, intent route.Intent) *Server {
+// serverOfShard is a shard's server, the first choice if there are several.
+func (r *router) serverOfShard(shard int, intent route.Intent) *Server {
 	return r.servers[r.snap.Table.Targets(shard, intent)[0]]
 }
 
@@ -106,7 +106,7 @@ func (r *router) owner(req *msg.Request) (*Server, msg.Reason) {
 	if why != msg.OK {
 		return nil, why
 	}
-	return r.to(shard, r.intent(req)), msg.OK
+	return r.serverOfShard(shard, r.intent(req)), msg.OK
 }
 
 // shard is the shard of all keys of req.
@@ -153,7 +153,7 @@ func (r *router) ownerOfNothing() (*Server, msg.Reason) {
 	if why != msg.OK {
 		return nil, why
 	}
-	return r.to(shard, route.Write), msg.OK
+	return r.serverOfShard(shard, route.Write), msg.OK
 }
 
 // ownersOf reports whether the servers of the request's keys are found one by one.

@@ -52,7 +52,7 @@ func (p *ServerPool) follow() {
 		return
 	}
 	next := p.topo.Snapshot()
-	if p.take(next); p.snap == next {
+	if p.refresh(next); p.snap == next {
 		return
 	}
 	n := len(next.Servers)
@@ -70,26 +70,26 @@ func (p *ServerPool) follow() {
 // finishFollowing completes a change of servers at once.
 func (p *ServerPool) finishFollowing() {
 	for p.following != nil {
-		p.following.advance()
+		p.following.takeOver()
 	}
 }
 
 // step implements job.
 func (j *following) step(ctx *Context) (done bool) {
-	for ctx.turn.goesOn() && j.pool.following == j {
+	for ctx.turn.hasBudget() && j.pool.following == j {
 		ctx.turn.count(Amount{Keys: perServer})
-		j.advance()
+		j.takeOver()
 	}
 	return j.pool.following != j
 }
 
-// advance takes over one server, or ends a stage.
-func (j *following) advance() {
+// takeOver takes over one server, or ends a stage.
+func (j *following) takeOver() {
 	switch n := j.at; {
 	case j.stage == followsNames && n < len(j.old):
 		j.named[j.old[n].conf.StatsName()] = n
 	case j.stage == followsPlaces && n < len(j.servers):
-		j.place(n)
+		j.makeServer(n)
 	case j.stage == followsGone && n < len(j.old):
 		if s := j.old[n]; s.among != j.next.Members {
 			j.gone = append(j.gone, s)
@@ -114,9 +114,9 @@ func (j *following) endStage() {
 	}
 }
 
-// place makes the server at a place of the new snapshot, or finds it among the old
+// makeServer makes the server at a place of the new snapshot, or finds it among the old
 // ones. Its statistics follow its name.
-func (j *following) place(i int) {
+func (j *following) makeServer(i int) {
 	p := j.pool
 	at, named := j.named[j.next.Names[i]]
 	if !named {
@@ -148,13 +148,13 @@ func (j *following) swap() {
 		p.parser = p.proto.NewRequestParser()
 		p.trim()
 	}
-	p.take(p.topo.Snapshot())
+	p.refresh(p.topo.Snapshot())
 	for _, s := range j.gone {
 		s.removed = true
-		s.renew(j.next.FinishBy)
+		s.replaceConns(j.next.FinishBy)
 	}
 	for _, q := range p.questions {
-		q.again()
+		q.restart()
 	}
 	p.dealAnew()
 	recallMoved(p)

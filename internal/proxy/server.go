@@ -131,7 +131,7 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 // clients there are.
 func (s *Server) refuseBusy(c *serverConn) msg.Reason {
 	ctx := s.pool.ctx
-	if missed, ok := s.busyPace.pass(ctx.loop.Now()); ok {
+	if missed, ok := s.busyPace.mayLog(ctx.loop.Now()); ok {
 		ctx.log.Warn("server busy: requests are refused", append(c.attrs(),
 			slog.Int("queued", c.queue.Len()), slog.Int("unsent_bytes", c.Out().Len()), slog.Int("left_out", missed))...)
 	}
@@ -265,15 +265,15 @@ func (c *serverConn) OnSent(n int) {
 
 // pop takes the oldest message off the queue, whose reply has come.
 func (c *serverConn) pop() *msg.Msg {
-	m := c.take()
+	m := c.dequeue()
 	if m.Keep {
 		m.Kept.Release(c.pool.ctx.bufs)
 	}
 	return m
 }
 
-// take takes the oldest message off the queue.
-func (c *serverConn) take() *msg.Msg {
+// dequeue takes the oldest message off the queue.
+func (c *serverConn) dequeue() *msg.Msg {
 	m, sent := c.queue.Pop()
 	st := c.server.stats
 	if sent {
@@ -315,7 +315,7 @@ func (c *serverConn) OnData(data []byte) {
 		}
 		if !done {
 			c.reply.Append(c.pool.ctx.bufs, data)
-			c.grown()
+			c.checkPartial()
 			return
 		}
 		c.parser.Reset()
@@ -366,7 +366,7 @@ func (c *serverConn) deliver(r msg.Reply) {
 			if c.server.health.HasFailed() && !refuses {
 				c.server.countAnswer()
 			}
-			c.server.answered(m)
+			c.server.measureReply(m)
 			c.server.stats[stats.Responses]++
 			c.server.stats[stats.ResponseBytes] += int64(r.Len())
 		}
@@ -417,7 +417,7 @@ func (c *serverConn) fail(why msg.Reason) {
 	waiting := ctx.waiting[:0]
 	ctx.waiting = nil // in use
 	for c.queue.Len() > 0 {
-		waiting = append(waiting, c.take())
+		waiting = append(waiting, c.dequeue())
 	}
 	saved := rescue{conn: c}
 	lost, again := waiting, []*msg.Msg(nil)

@@ -40,13 +40,13 @@ func (s *Server) followAddrs(by int64) {
 	if addrs := s.health.PublishedAddrs(); addrs != s.addrs {
 		s.addrs = addrs
 		if addrs != nil {
-			s.follow(*addrs, by)
+			s.replaceMoved(*addrs, by)
 		}
 	}
 }
 
-// follow replaces the server's connections to other addresses than these.
-func (s *Server) follow(addrs []unix.Sockaddr, by int64) {
+// replaceMoved replaces the server's connections to other addresses than these.
+func (s *Server) replaceMoved(addrs []unix.Sockaddr, by int64) {
 	moved := 0
 	for _, lane := range s.lanes {
 		for slot, c := range lane {
@@ -54,7 +54,7 @@ func (s *Server) follow(addrs []unix.Sockaddr, by int64) {
 			case c == nil || !c.Attached() || topology.Contains(addrs, c.addr):
 				continue
 			case c.Open():
-				if !c.replace(by) {
+				if !c.closeWhenAnswered(by) {
 					lane[slot] = nil
 				}
 			default:
@@ -68,7 +68,7 @@ func (s *Server) follow(addrs []unix.Sockaddr, by int64) {
 	}
 	for _, c := range slices.Clone(s.store.all) {
 		if !topology.Contains(addrs, c.addr) {
-			c.private.move(by)
+			c.private.withdraw(by)
 			moved++
 		}
 	}

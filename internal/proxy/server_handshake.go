@@ -95,7 +95,7 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	}
 	objection, unfit := h.greeter.HandshakeReply(h.lane, h.next, h.buf)
 	if objection != "" {
-		if missed, ok := c.server.objectionPace.passAfter(ctx.loop.Now(), troublePeriod); ok {
+		if missed, ok := c.server.objectionPace.mayLogAfter(ctx.loop.Now(), troublePeriod); ok {
 			ctx.log.Warn("server refused a part of the handshake", append(c.attrs(),
 				slog.String("reply", objection), slog.Int("left_out", missed))...)
 		}
@@ -105,11 +105,11 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 		c.fail(unfit)
 		return
 	}
-	h.answered()
+	h.countReply()
 }
 
-// answered counts a reply. After the last one the requests go on.
-func (h *handshake) answered() {
+// countReply counts a reply. After the last one the requests go on.
+func (h *handshake) countReply() {
 	c := h.conn
 	h.next++
 	h.pending--
@@ -127,7 +127,7 @@ func (h *handshake) restored() {
 		h.restoring = false
 		h.conn.server.forgetful = false
 	}
-	h.answered()
+	h.countReply()
 }
 
 // failed notes that the connection has failed, so that the server may have lost what it

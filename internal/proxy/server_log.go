@@ -97,7 +97,7 @@ func (s *Server) logWell(by string) {
 // logTried writes that the failed server gets a request again.
 func (s *Server) logTried() {
 	now := s.pool.ctx.loop.Now()
-	if missed, ok := s.triedPace.passAfter(now, troublePeriod); ok {
+	if missed, ok := s.triedPace.mayLogAfter(now, troublePeriod); ok {
 		text := Subject(s.conf) + " is tried again"
 		s.pool.ctx.log.Notice(text, append(s.attrs(), slog.Int("left_out", missed))...)
 		s.pool.ctx.identity.Events().AddChange(s.event(events.ServerTried, msg.OK, text))
@@ -125,7 +125,7 @@ func (s *Server) mayLog(level logging.Level, p *pace) (at logging.Level, missed 
 	if !ctx.log.Enabled(level) {
 		return level, 0, false
 	}
-	missed, ok = p.pass(ctx.loop.Now())
+	missed, ok = p.mayLog(ctx.loop.Now())
 	return level, missed, ok
 }
 

@@ -46,9 +46,9 @@ type retryBudget struct {
 // maxRetryTenths is ten times the number of requests that may be sent again at once.
 const maxRetryTenths = 10 * 1000
 
-// take reports whether a request may be sent again, and takes it from the budget.
+// spend reports whether a request may be sent again, and takes it from the budget.
 // requests is how many were taken from clients so far.
-func (b *retryBudget) take(requests int64) bool {
+func (b *retryBudget) spend(requests int64) bool {
 	b.tenths = min(b.tenths+max(0, requests-b.seen), maxRetryTenths)
 	b.seen = requests
 	if b.tenths < 10 {
@@ -94,7 +94,7 @@ func (r *rescue) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
 			lost = append(lost, m)
 			continue
 		}
-		if !c.pool.retries.take(c.pool.stats.Values[stats.ClientRequests]) {
+		if !c.pool.retries.spend(c.pool.stats.Values[stats.ClientRequests]) {
 			refused++
 			lost = append(lost, m)
 			continue
@@ -187,7 +187,7 @@ func (r *rescue) retry(again []*msg.Msg, why msg.Reason) {
 		m.Deadline = deadline
 	}
 	s.stats[stats.Retries] += int64(len(again))
-	if missed, ok := c.pool.retryPace.pass(ctx.loop.Now()); ok {
+	if missed, ok := c.pool.retryPace.mayLog(ctx.loop.Now()); ok {
 		ctx.log.Notice("requests sent again on a fresh connection", append(s.attrs(),
 			slog.Int("requests", len(again)), reasonAttr(why), slog.Int("left_out", missed))...)
 	}

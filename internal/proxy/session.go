@@ -49,7 +49,7 @@ func (d *dispatch) sessionChanged(lane msg.Lane, bars msg.Bars) {
 // logFailedSelect tells that the client did not get the database that it asked for.
 func logFailedSelect(c *client) {
 	p := c.pool
-	missed, ok := p.selectPace.pass(p.ctx.loop.Now())
+	missed, ok := p.selectPace.mayLog(p.ctx.loop.Now())
 	if !ok {
 		return
 	}

@@ -89,7 +89,7 @@ func (d *dispatch) blockAt(req *msg.Request, s *Server) {
 	ctx.memory.expect(m, 0)
 	m.Keep = false
 	c.outq.Push(m)
-	c.pass(m, req, conn)
+	c.send(m, req, conn)
 	b := &c.own.block
 	m.Owner = b
 	ctx.msgs.SetWaits(m)
@@ -100,7 +100,7 @@ func (d *dispatch) blockAt(req *msg.Request, s *Server) {
 	c.waits |= waitsForElement
 	s.stats[stats.PrivateWaiting]++
 	if c.leaveBy != 0 {
-		b.end(recallsReply)
+		b.endEarly(recallsReply)
 	}
 }
 
@@ -110,9 +110,9 @@ func (b *blocking) count() {
 	b.counted = cap(b.text)
 }
 
-// ended notes that nothing waits any more. It returns the message and the connection,
+// detach notes that nothing waits any more. It returns the message and the connection,
 // which are then the caller's.
-func (b *blocking) ended() (*msg.Msg, *serverConn) {
+func (b *blocking) detach() (*msg.Msg, *serverConn) {
 	m, conn, c := b.m, b.conn, b.own.client
 	b.m, b.conn, b.recall = nil, nil, 0
 	if b.text = b.text[:0]; cap(b.text) > keptText {
@@ -139,10 +139,10 @@ func (b *blocking) OnReply(_ *msg.Msg, r msg.Reply) {
 		b.again()
 		return
 	}
-	m, conn := b.ended()
+	m, conn := b.detach()
 	keeps := o.watch.conn == conn
 	if !keeps {
-		o.forget(conn)
+		o.removeConn(conn)
 		conn.private.tenant = nil
 	}
 	m.Owner, m.Start = c, c.pool.ctx.loop.Now() // the wait is not measured
@@ -156,7 +156,7 @@ func (b *blocking) OnReply(_ *msg.Msg, r msg.Reply) {
 // OnFailure implements msg.Owner. The request is not sent again.
 func (b *blocking) OnFailure(*msg.Msg) {
 	c := b.own.client
-	m, _ := b.ended()
+	m, _ := b.detach()
 	m.Owner, m.Start = c, c.pool.ctx.loop.Now()
 	c.OnFailure(m)
 	c.settle()
@@ -191,6 +191,6 @@ func (b *blocking) drop() {
 	if b.m == nil {
 		return
 	}
-	_, conn := b.ended()
+	_, conn := b.detach()
 	conn.abandon(msg.ClientEOF)
 }

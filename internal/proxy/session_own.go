@@ -20,8 +20,8 @@ type own struct {
 	block  blocking
 }
 
-// to is the client's private connection to s, or nil.
-func (o *own) to(s *Server) *serverConn {
+// connTo is the client's private connection to s, or nil.
+func (o *own) connTo(s *Server) *serverConn {
 	for _, conn := range o.conns {
 		if conn.server == s {
 			return conn
@@ -36,7 +36,7 @@ func (c *client) borrow(s *Server) (*serverConn, msg.Reason) {
 		c.own = &own{client: c}
 		c.own.block.own = c.own
 	}
-	if conn := c.own.to(s); conn != nil {
+	if conn := c.own.connTo(s); conn != nil {
 		why := conn.mayTake()
 		return conn, why
 	}
@@ -51,12 +51,12 @@ func (c *client) borrow(s *Server) (*serverConn, msg.Reason) {
 
 // giveBack gives the private connection back to the server's store.
 func (o *own) giveBack(conn *serverConn, watches bool) {
-	o.forget(conn)
+	o.removeConn(conn)
 	o.client.AwaitReplies()
 	conn.private.giveBack(watches)
 }
 
-func (o *own) forget(conn *serverConn) {
+func (o *own) removeConn(conn *serverConn) {
 	if i := slices.Index(o.conns, conn); i >= 0 {
 		o.conns = slices.Delete(o.conns, i, i+1)
 	}
@@ -64,27 +64,27 @@ func (o *own) forget(conn *serverConn) {
 
 // evicted implements tenant.
 func (o *own) evicted(conn *serverConn) {
-	o.forget(conn)
+	o.removeConn(conn)
 	if o.watch.conn == conn {
 		o.watch.lose()
 	}
 }
 
-// moved implements tenant.
-func (o *own) moved(conn *serverConn, _ int64) {
+// withdrawn implements tenant.
+func (o *own) withdrawn(conn *serverConn, _ int64) {
 	if o.watch.conn == conn {
 		o.watch.lose()
 		o.giveBack(conn, true)
 	}
 	if o.block.conn == conn {
-		o.block.end(recallsRequest)
+		o.block.endEarly(recallsRequest)
 	}
 }
 
-// waited is the connection with watched keys, if m, or a part of it, waits there for
+// watchConnOf is the connection with watched keys, if m, or a part of it, waits there for
 // its reply. The client must not use it after m has failed: it could not know whether
 // the keys are still watched.
-func (o *own) waited(m *msg.Msg) *serverConn {
+func (o *own) watchConnOf(m *msg.Msg) *serverConn {
 	conn := o.watch.conn
 	if conn == nil {
 		return nil
@@ -121,9 +121,9 @@ func (c *client) mayGo() bool {
 	return false
 }
 
-// follow moves the private connections to the client's new lane. Earlier requests are
+// changeLane moves the private connections to the client's new lane. Earlier requests are
 // answered in the old lane.
-func (o *own) follow(from, to int) {
+func (o *own) changeLane(from, to int) {
 	p := o.client.pool
 	for _, conn := range slices.Clone(o.conns) {
 		out := conn.Out()

@@ -37,26 +37,26 @@ func (b *blocking) unblock(fails bool) {
 	if fails {
 		why = recallsError
 	}
-	b.end(why)
+	b.endEarly(why)
 }
 
 // recallPeriod is after how long, in nanoseconds, CLIENT UNBLOCK is repeated.
 const recallPeriod = int64(20 * time.Millisecond)
 
-// end ends the wait early, for the reason why.
-func (b *blocking) end(why recall) {
+// endEarly ends the wait early, for the reason why.
+func (b *blocking) endEarly(why recall) {
 	if b.m == nil {
 		return
 	}
 	first := b.recall == 0
 	b.recall = why
 	if first {
-		b.call()
+		b.sendUnblock()
 	}
 }
 
-// call asks the server to end the wait.
-func (b *blocking) call() {
+// sendUnblock asks the server to end the wait.
+func (b *blocking) sendUnblock() {
 	conn := b.conn
 	ctx := conn.pool.ctx
 	switch {
@@ -64,7 +64,7 @@ func (b *blocking) call() {
 		return // the connection has failed, and the request is about to
 	case conn.handshake.pending > 0 || !conn.Open():
 		if b.recall != recallsRequest {
-			b.callAgain()
+			b.retryUnblock()
 			return
 		}
 		b.again() // the request has not been sent
@@ -74,7 +74,7 @@ func (b *blocking) call() {
 	}
 	ctl, why := conn.server.control()
 	if why != msg.OK {
-		b.callAgain()
+		b.retryUnblock()
 		return
 	}
 	out := ctl.Out()
@@ -102,7 +102,7 @@ func (b *blocking) again() {
 			p.proto.blocker.AppendShorter(req, max(1, patience-begun), ctx.bufs, &c.again)
 		}
 	}
-	m, conn := b.ended()
+	m, conn := b.detach()
 	if p.paused {
 		c.waits |= waitsToBlock
 	}
@@ -116,13 +116,13 @@ func (b *blocking) again() {
 		m.Owner = nil
 		conn.abandon(msg.Asked)
 	} else {
-		c.retire(ctx, m)
+		c.freeMsg(ctx, m)
 		if o.watch.conn != conn {
 			o.giveBack(conn, false)
 		}
 	}
 	c.parseAgain()
-	c.mayResume()
+	c.resumeIfRoom()
 	c.settle()
 }
 
@@ -149,7 +149,7 @@ func (u *unblocking) OnReply(m *msg.Msg, r msg.Reply) {
 	}
 	switch p.proto.blocker.Unblocked(r) {
 	case msg.NotBlocked:
-		u.block.callAgain()
+		u.block.retryUnblock()
 	case msg.NotAllowed:
 		u.block.conn.private.id = 0
 	case msg.WasBlocked:
@@ -160,24 +160,24 @@ func (u *unblocking) OnReply(m *msg.Msg, r msg.Reply) {
 func (u *unblocking) OnFailure(m *msg.Msg) {
 	u.block.own.client.pool.ctx.msgs.Put(m)
 	if u.waits() {
-		u.block.callAgain()
+		u.block.retryUnblock()
 	}
 }
 
-// callAgain has CLIENT UNBLOCK repeated after recallPeriod.
-func (b *blocking) callAgain() {
+// retryUnblock has CLIENT UNBLOCK repeated after recallPeriod.
+func (b *blocking) retryUnblock() {
 	t := &b.own.client.pool.ctx.timers
 	t.recalls = append(t.recalls, b)
 	t.nextRecall = soonest(t.nextRecall, t.ctx.loop.Now()+recallPeriod)
 }
 
-// recallAgain repeats CLIENT UNBLOCK for waits that have not ended.
-func (t *timers) recallAgain() {
+// retryUnblocks repeats CLIENT UNBLOCK for waits that have not ended.
+func (t *timers) retryUnblocks() {
 	all := t.recalls
 	t.recalls, t.nextRecall = nil, 0
 	for _, b := range all {
 		if b.m != nil && b.recall != 0 {
-			b.call()
+			b.sendUnblock()
 		}
 	}
 }
@@ -223,7 +223,7 @@ type recalling struct {
 
 // step implements job.
 func (j *recalling) step(ctx *Context) (done bool) {
-	for ctx.turn.goesOn() {
+	for ctx.turn.hasBudget() {
 		c := j.walk.next()
 		if c == nil {
 			j.walk.end()
@@ -231,7 +231,7 @@ func (j *recalling) step(ctx *Context) (done bool) {
 		}
 		ctx.turn.count(Amount{Clients: 1})
 		if c.blocked() && j.matches(&c.own.block) {
-			c.own.block.end(j.why)
+			c.own.block.endEarly(j.why)
 		}
 	}
 	return false

@@ -39,9 +39,9 @@ type tenant interface {
 	// evicted says that the connection has ended. It is called before the requests on
 	// it fail.
 	evicted(conn *serverConn)
-	// moved says that the pool no longer has the connection's server, or its kind of
+	// withdrawn says that the pool no longer has the connection's server, or its kind of
 	// connection. The tenant must give it back. It is closed at time by at the latest.
-	moved(conn *serverConn, by int64)
+	withdrawn(conn *serverConn, by int64)
 }
 
 // A store has this loop's private connections to one server.
@@ -165,7 +165,7 @@ func (pv *private) giveBack(watches bool) {
 		c.enqueue(m, out.Len()-before)
 		return
 	}
-	pv.rest()
+	pv.putUnused()
 }
 
 // OnReply implements msg.Owner, for requests that clean the connection, or change its
@@ -180,7 +180,7 @@ func (pv *private) OnReply(m *msg.Msg, r msg.Reply) {
 		}
 	}
 	if pv.tenant == nil && c.queue.Len() == 0 {
-		pv.rest()
+		pv.putUnused()
 	}
 }
 
@@ -190,8 +190,8 @@ func (pv *private) Party() msg.Party { return nil }
 // OnFailure implements msg.Owner.
 func (pv *private) OnFailure(m *msg.Msg) { pv.conn.pool.ctx.msgs.Put(m) }
 
-// rest puts the connection among the unused, or closes it if nobody may get it again.
-func (pv *private) rest() {
+// putUnused puts the connection among the unused, or closes it if nobody may get it again.
+func (pv *private) putUnused() {
 	c := pv.conn
 	s, p := c.server, c.pool
 	limit := int64(p.conf.PrivateIdleTimeout)
@@ -243,7 +243,7 @@ func (c *serverConn) abandon(why msg.Reason) {
 	}
 	var lost []*msg.Msg
 	for c.queue.Len() > 0 {
-		lost = append(lost, c.take())
+		lost = append(lost, c.dequeue())
 	}
 	c.drop()
 	c.server.reasons[stats.ClosedConnections][why]++
@@ -309,19 +309,19 @@ func (t *timers) closeUnused(now int64) {
 	}
 }
 
-// renew withdraws all of the server's private connections. All are closed at time by at
+// withdrawAll withdraws all of the server's private connections. All are closed at time by at
 // the latest.
-func (st *store) renew(by int64) {
+func (st *store) withdrawAll(by int64) {
 	all := slices.Clone(st.all)
 	st.unused = nil
 	for _, c := range all {
-		c.private.move(by)
+		c.private.withdraw(by)
 	}
 }
 
-// move withdraws the private connection: nobody may get it again, and its tenant is
+// withdraw withdraws the private connection: nobody may get it again, and its tenant is
 // told.
-func (pv *private) move(by int64) {
+func (pv *private) withdraw(by int64) {
 	c := pv.conn
 	pv.stale = true
 	switch t := pv.tenant; {
@@ -330,7 +330,7 @@ func (pv *private) move(by int64) {
 		c.pool.ctx.turn.retireSoon(c)
 		return
 	case t != nil:
-		t.moved(c, by)
+		t.withdrawn(c, by)
 	}
 	if c.Attached() && c.retireBy == 0 {
 		c.retireBy = by

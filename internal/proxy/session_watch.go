@@ -74,12 +74,12 @@ func (d *dispatch) beginWatch(req *msg.Request) {
 		c.refuse(req, msg.TransactionTooLarge)
 		return
 	}
-	if (c.own == nil || c.own.to(s) == nil) && !c.mayGo() {
+	if (c.own == nil || c.own.connTo(s) == nil) && !c.mayGo() {
 		return
 	}
 	conn, why := c.borrow(s)
 	if why == msg.OK {
-		why = conn.proof.wanted() // an EXEC behind the WATCH would end it
+		why = conn.proof.require() // an EXEC behind the WATCH would end it
 	}
 	if why != msg.OK {
 		c.refuse(req, why)
@@ -90,7 +90,7 @@ func (d *dispatch) beginWatch(req *msg.Request) {
 	m := c.newMsg(req)
 	m.Keep = false
 	c.outq.Push(m)
-	c.pass(m, req, conn)
+	c.send(m, req, conn)
 }
 
 // watchCross refuses a WATCH of keys whose server is not that of the earlier ones.

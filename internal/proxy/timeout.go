@@ -110,12 +110,12 @@ func (t *timers) expireClient(c *client, now int64) {
 		if !m.Muted {
 			p.proto.AppendError(ctx.bufs, c.Out(), m.Why(msg.RequestTimedout))
 		}
-		if p.taken(m.Type, m.Start) {
+		if p.measureReply(m.Type, m.Start) {
 			c.pool.ctx.measures.logSlow(c, m)
 		}
 		var late *serverConn
 		if c.own != nil {
-			late = c.own.waited(m)
+			late = c.own.watchConnOf(m)
 		}
 		ctx.swallow(m)
 		if late != nil {
@@ -125,7 +125,7 @@ func (t *timers) expireClient(c *client, now int64) {
 		expired++
 	}
 	if expired > 0 {
-		tellExpired(p, expired)
+		logExpired(p, expired)
 	}
 	if due := c.dueAt(c.patience(int64(p.conf.RequestTimeout))); due != 0 && c.waits != 0 {
 		if due <= now {
@@ -159,9 +159,9 @@ func (t *timers) refuseInTime(c *client) {
 	t.nextExpiry = soonest(t.nextExpiry, c.dueAt(c.patience(int64(c.pool.conf.RequestTimeout))))
 }
 
-// tellExpired logs that requests have taken too long.
-func tellExpired(p *ServerPool, n int) {
-	missed, ok := p.expiredPace.pass(p.ctx.loop.Now())
+// logExpired logs that requests have taken too long.
+func logExpired(p *ServerPool, n int) {
+	missed, ok := p.expiredPace.mayLog(p.ctx.loop.Now())
 	if !ok {
 		return
 	}

@@ -46,7 +46,7 @@ func (t *timers) fireTimers(now int64) {
 		t.closeUnused(now)
 	}
 	if t.nextRecall != 0 && now >= t.nextRecall {
-		t.recallAgain()
+		t.retryUnblocks()
 	}
 	if t.nextCheck != 0 && now >= t.nextCheck {
 		t.checkClients(now)

@@ -101,7 +101,7 @@ func (t *multi) collect(req *msg.Request) bool {
 		c.endMulti(bars)
 		c.refuse(req, msg.RequestTimedout)
 	case c.overdue:
-		c.unqueue(req, msg.RequestTimedout)
+		c.refuseAndAbort(req, msg.RequestTimedout)
 	case what == msg.Unlearnt:
 		c.learn(req)
 		if c.waits&waitsForAnswer == 0 { // it was answered, since it is not known
@@ -131,10 +131,10 @@ func (t *multi) queue(req *msg.Request) {
 	}
 	switch {
 	case req.Nkeys > p.conf.MaxKeys:
-		c.unqueue(req, msg.TooManyKeys)
+		c.refuseAndAbort(req, msg.TooManyKeys)
 		return
 	case s.Collected >= p.conf.MaxTransactionCommands, int64(tx.bytes.Len()+req.View.Len()) > p.conf.MaxTransactionSize:
-		c.unqueue(req, msg.TransactionTooLarge)
+		c.refuseAndAbort(req, msg.TransactionTooLarge)
 		return
 	}
 	switch why := p.bind(tx, req); why {
@@ -144,7 +144,7 @@ func (t *multi) queue(req *msg.Request) {
 		c.refuseCross(req)
 		return
 	default:
-		c.unqueue(req, why)
+		c.refuseAndAbort(req, why)
 		return
 	}
 	c.write(req, &tx.bytes)
@@ -153,8 +153,8 @@ func (t *multi) queue(req *msg.Request) {
 	c.local(req)
 }
 
-// unqueue refuses a request, which aborts the transaction.
-func (t *multi) unqueue(req *msg.Request, why msg.Reason) {
+// refuseAndAbort refuses a request, which aborts the transaction.
+func (t *multi) refuseAndAbort(req *msg.Request, why msg.Reason) {
 	c := t.client
 	c.abort()
 	c.refuse(req, why)
@@ -243,7 +243,7 @@ func (t *multi) exec(req *msg.Request) {
 		conn, why = c.conn(owner)
 	}
 	if why == msg.OK {
-		why = conn.proof.wanted()
+		why = conn.proof.require()
 	}
 	if why != msg.OK {
 		m.Err = why
@@ -391,7 +391,7 @@ func (k *transactions) abortLargest() {
 		c.abort()
 		ctx.memory.weigh()
 	}
-	if missed, ok := k.abortPace.pass(ctx.loop.Now()); ok {
+	if missed, ok := k.abortPace.mayLog(ctx.loop.Now()); ok {
 		ctx.log.Warn("transactions are aborted for lack of memory: their EXEC will fail",
 			slog.Int("transactions", aborted), slog.Int("bytes", freed), slog.Int("left_out", missed))
 	}

@@ -30,9 +30,9 @@ type proof struct {
 	behind mbuf.Chain
 }
 
-// wanted returns why no block can be sent on the connection, or msg.OK. Before the
+// require returns why no block can be sent on the connection, or msg.OK. Before the
 // first block it sends the proof.
-func (f *proof) wanted() msg.Reason {
+func (f *proof) require() msg.Reason {
 	c := f.conn
 	ctx := c.pool.ctx
 	switch {
@@ -71,19 +71,19 @@ func (f *proof) OnReply(m *msg.Msg, r msg.Reply) {
 	}
 	f.proven = f.objection == ""
 	if !f.proven {
-		f.refuse()
+		f.disallow()
 		f.strike()
 	}
 	c.Conn.Out().Splice(ctx.bufs, &f.behind)
 	c.Flush()
 }
 
-// refuse notes that the server does not allow transactions.
-func (f *proof) refuse() {
+// disallow notes that the server does not allow transactions.
+func (f *proof) disallow() {
 	c := f.conn
 	ctx := c.pool.ctx
 	f.proven, f.until = false, ctx.loop.Now()+unfitPause
-	if missed, ok := c.server.multiPace.passAfter(ctx.loop.Now(), troublePeriod); ok {
+	if missed, ok := c.server.multiPace.mayLogAfter(ctx.loop.Now(), troublePeriod); ok {
 		ctx.log.Warn("server does not allow transactions: they are refused", append(c.attrs(),
 			slog.String("error", f.objection), slog.Int("left_out", missed))...)
 	}
@@ -175,7 +175,7 @@ func (c *serverConn) ahead(m *msg.Msg, r msg.Reply, t Transactor) bool {
 		// that.
 		m.Err = msg.MultiRefused
 		c.proof.objection = "MULTI"
-		c.proof.refuse()
+		c.proof.disallow()
 	}
 	m.Ahead--
 	return true

@@ -77,8 +77,8 @@ func (t *turn) left() Amount {
 	}
 }
 
-// goesOn reports whether jobs may still do something in this turn.
-func (t *turn) goesOn() bool { return t.spent.within(t.budget) }
+// hasBudget reports whether jobs may still do something in this turn.
+func (t *turn) hasBudget() bool { return t.spent.within(t.budget) }
 
 // add adds b to a.
 func (a *Amount) add(b Amount) {
@@ -130,8 +130,8 @@ func (t *turn) countResumed(n int) {
 	t.did.Bytes += n
 }
 
-// resumesOn reports whether one more client may be resumed in this turn.
-func (t *turn) resumesOn() bool { return t.resumed <= t.budget.Bytes/bytesPerResume }
+// resumesMore reports whether one more client may be resumed in this turn.
+func (t *turn) resumesMore() bool { return t.resumed <= t.budget.Bytes/bytesPerResume }
 
 // perAnswer is how many bytes an answer of the proxy counts for, besides its own and
 // its request's.
@@ -143,7 +143,7 @@ func (t *turn) countAnswer(at uint64, n int) {
 	t.did.Bytes += n
 	if t.resuming {
 		t.resumed += n
-		t.full = !t.resumesOn()
+		t.full = !t.resumesMore()
 		return
 	}
 	if t.answeredAt != at {
@@ -153,10 +153,10 @@ func (t *turn) countAnswer(at uint64, n int) {
 	t.full = t.answered > t.budget.Bytes/bytesPerResume
 }
 
-// answersOn reports whether one more request may be taken in the loop's turn at. The
+// takesMore reports whether one more request may be taken in the loop's turn at. The
 // proxy may have to answer it itself, which costs more than to forward it.
-func (t *turn) answersOn(at uint64) bool {
-	if t.full && (t.resuming && t.resumesOn() || !t.resuming && t.answeredAt != at) {
+func (t *turn) takesMore(at uint64) bool {
+	if t.full && (t.resuming && t.resumesMore() || !t.resuming && t.answeredAt != at) {
 		t.full = false
 	}
 	return !t.full
@@ -166,8 +166,8 @@ func (t *turn) answersOn(at uint64) bool {
 // budget of jobs.
 func (t *turn) countAtOnce(a Amount) { t.did.add(a) }
 
-// close updates most, and begins to count anew.
-func (t *turn) close() {
+// restart updates most, and begins to count anew.
+func (t *turn) restart() {
 	t.most.Keys = max(t.most.Keys, t.did.Keys)
 	t.most.Clients = max(t.most.Clients, t.did.Clients)
 	t.most.Bytes = max(t.most.Bytes, t.did.Bytes)
@@ -181,7 +181,7 @@ func (t *turn) later(j job) { t.jobs = append(t.jobs, j) }
 // turn must follow at once: while anything is left, and after the last job, whose
 // result may have to be sent.
 func (t *turn) work(ctx *Context) (more bool) {
-	for len(t.jobs) > 0 && (!t.worked || t.goesOn()) {
+	for len(t.jobs) > 0 && (!t.worked || t.hasBudget()) {
 		t.worked = true
 		if t.jobs[0].step(ctx) {
 			t.jobs[0] = nil
@@ -220,7 +220,7 @@ func (ctx *Context) SetBudget(a Amount) {
 // by itself. It must run on the loop.
 func (ctx *Context) MostInTurn() Amount {
 	t := &ctx.turn
-	t.close()
+	t.restart()
 	most := t.most
 	t.most = Amount{}
 	return most
