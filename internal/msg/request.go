@@ -19,13 +19,13 @@ const (
 	Block
 	// Broadcast it, as it is, to every server of the pool; the replies merged.
 	Broadcast
-	// One: one server is asked. The protocol picks it, writes the request for it, and
+	// One server is asked. The protocol picks it, writes the request for it, and
 	// writes the reply.
 	One
 	// Learn has the protocol ask a server what the request means; then it is
 	// parsed again.
 	Learn
-	// Local: the protocol answers the request itself, in its turn.
+	// Local means that the protocol answers the request itself, in its turn.
 	Local
 	// Gather is like Local, but all event loops of the process help to answer.
 	Gather

@@ -7,13 +7,13 @@ const (
 	// Apart is not part of the transaction. The request is answered by itself, and may
 	// end the transaction.
 	Apart Queueing = iota
-	// Queued: the request waits for EXEC.
+	// Queued means that the request waits for EXEC.
 	Queued
-	// Unqueued: the request is refused, and aborts the transaction.
+	// Unqueued means that the request is refused, and aborts the transaction.
 	Unqueued
-	// Unlearnt: a server has to be asked about the command.
+	// Unlearnt means that a server has to be asked about the command.
 	Unlearnt
-	// Executes: the request is the EXEC of a transaction that can be carried out.
+	// Executes means that the request is the EXEC of a transaction that can be carried out.
 	Executes
 )
 

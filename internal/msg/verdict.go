@@ -5,9 +5,9 @@ package msg
 type Verdict uint8
 
 const (
-	// Answers: the reply answers the request. The request's owner gets it.
+	// Answers means that the reply answers the request. The request's owner gets it.
 	Answers Verdict = iota
-	// OutOfStep: the reply cannot answer the request. Replies and requests of the
+	// OutOfStep means that the reply cannot answer the request. Replies and requests of the
 	// connection no longer match, and nobody may get anything more that comes on it.
 	OutOfStep
 )
