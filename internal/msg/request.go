@@ -128,32 +128,58 @@ func (r *Request) Keys(i int, dst [][]byte, scratch []byte) []byte {
 type Session struct {
 	// ID is unique among the clients of the process.
 	ID uint64
+	// WallMicros is the time at which a request is answered by the proxy itself,
+	// in microseconds since 1970.
+	WallMicros int64
+	// names are its names, or nil: many clients have none.
+	names *Names
+	// Lane is the kind of connection that the client's requests need.
+	Lane Lane
+	// Collected is how many commands of a transaction wait for EXEC. Queueing is what
+	// becomes of the present request in a transaction.
+	Collected int32
+	// Watched is how many keys the client has watched since its last transaction.
+	Watched  int32
+	Queueing Queueing
 	// Authenticated: the client may use the pool. True from the start if the
 	// pool has no password.
 	Authenticated bool
 	// Bars are other reasons why requests are not carried out.
 	Bars Bars
-	// Asked is what the last SELECT that failed asked for, cut short.
-	Asked string
-	// Name is what CLIENT SETNAME set.
-	Name string
-	// LibName and LibVersion are what CLIENT SETINFO set.
-	LibName, LibVersion string
-	// Lane is the kind of connection that the client's requests need.
-	Lane Lane
 	// Replies is which replies the client wants from now on. Muted: the present
 	// request gets no reply. Answering a request may change both.
 	Replies Replies
 	Muted   bool
-	// Collected is how many commands of a transaction wait for EXEC. Queueing is what
-	// becomes of the present request in a transaction.
-	Collected int
-	Queueing  Queueing
-	// Watched is how many keys the client has watched since its last transaction.
-	Watched int
-	// WallMicros is the time at which a request is answered by the proxy itself,
-	// in microseconds since 1970.
-	WallMicros int64
+}
+
+// Names are what a client is called, and what it called by name.
+type Names struct {
+	// Name is what CLIENT SETNAME set.
+	Name string
+	// LibName and LibVersion are what CLIENT SETINFO set.
+	LibName, LibVersion string
+	// Asked is what the last SELECT that failed asked for, cut short.
+	Asked string
+}
+
+// Len is how many bytes the names have.
+func (n Names) Len() int { return len(n.Name) + len(n.LibName) + len(n.LibVersion) + len(n.Asked) }
+
+// Names are the session's.
+func (s *Session) Names() Names {
+	if s.names == nil {
+		return Names{}
+	}
+	return *s.names
+}
+
+// SetNames replaces them.
+func (s *Session) SetNames(n Names) {
+	if n == (Names{}) {
+		s.names = nil
+		return
+	}
+	s.names = &n
 }
 
 // Bars are the reasons why some or all of a session's requests are not carried out,
@@ -212,13 +238,13 @@ func (s *Session) Again() {
 // A session's lane says what the client has asked for. Which lane of server connections
 // serves it depends on the pool's configuration: see the protocol's Resolve.
 type Lane struct {
-	// RESP is the version of Redis's protocol, 2 or 3. 0 means 2.
-	RESP uint8
+	// DB is the number that the database has on the servers, or OwnDB.
+	DB int
 	// User is the number of the user that the connection is logged in as; 0: the pool's
 	// own. No client asks for another yet.
 	User uint32
-	// DB is the number that the database has on the servers, or OwnDB.
-	DB int
+	// RESP is the version of Redis's protocol, 2 or 3. 0 means 2.
+	RESP uint8
 	// Aside: it is for requests that must not wait behind others, and its database
 	// does not matter.
 	Aside bool

@@ -53,7 +53,8 @@ type client struct {
 	// prev and next are the neighbours in the pool's list of clients.
 	prev, next *client
 	session    msg.Session
-	addrs      addresses
+	// addrs are the addresses of its two ends, or nil: nobody has asked for them.
+	addrs *addresses
 	// lane is the index of session.Lane in the pool's lanes.
 	lane int
 	// lastErr is why the client will be closed, for log and statistics.
@@ -62,11 +63,10 @@ type client struct {
 	// gatherings are the requests about clients, in their order, that are not
 	// answered.
 	gatherings []*gathering
-	// asks is the question whose answer the client waits for. askPrev and askNext are
-	// its neighbours among the clients that wait for the same answer. answered is the
-	// question that it waited for last.
-	asks, answered   *question
-	askPrev, askNext *client
+	// asking is the client's place among those that wait for the answer to a question, or
+	// nil. answered is the question that it waited for last.
+	asking   *asking
+	answered *question
 
 	// own is the client's private connections to servers; nil if it never had one.
 	own *own
@@ -348,7 +348,7 @@ func (c *client) OnEnding() {
 // OnError implements eventloop.Handler.
 func (c *client) OnError(err syscall.Errno) {
 	if c.state == clientOpen {
-		c.lastErr = closeReason{errno: err}
+		c.lastErr = closeReason{errno: uint16(err)}
 	}
 	c.close()
 }
@@ -413,8 +413,8 @@ func (c *client) close() {
 	c.Close()
 	p.remove(c)
 	p.leaveLane(c)
-	if c.asks != nil {
-		c.asks.remove(c)
+	if a := c.asking; a != nil {
+		a.question.remove(c)
 	}
 	c.dropStash(ctx.bufs)
 	if q := c.partial; q != nil {

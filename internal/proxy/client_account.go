@@ -23,7 +23,8 @@ type account struct {
 	// guesses: no reply to the client has been seen, and replySize is a guess.
 	guesses bool
 	// names is how many bytes of the client's names are counted.
-	names int
+	// names is how many bytes of the client's names are counted.
+	names int32
 }
 
 // openAccount begins the account of a client. firstReply is the assumed size of its
@@ -79,7 +80,7 @@ func (a *account) expects(others int) int {
 // countNames counts n bytes of the client's names, in place of what was counted before,
 // and returns the difference.
 func (a *account) countNames(n int) (more int64) {
-	more = int64(n - a.names)
-	a.names = n
+	more = int64(n) - int64(a.names)
+	a.names = int32(n)
 	return more
 }

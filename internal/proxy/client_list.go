@@ -82,20 +82,20 @@ func (w *walk) end() {
 
 // facts are what is known of the client.
 func (c *client) facts() msg.ClientFacts {
-	addrs := c.addrs.of(&c.Conn)
+	addrs, names := addressesOf(c), c.session.Names()
 	now := c.pool.ctx.loop.Now()
 	multi, collected := -1, 0
 	if c.collects() {
-		multi = c.session.Collected
+		multi = int(c.session.Collected)
 	}
 	if c.tx != nil {
 		collected = c.tx.bytes.Len()
 	}
 	return msg.ClientFacts{
 		Blocked: c.blocked(),
-		Multi:   multi, Collected: collected, Watched: c.session.Watched, Touched: c.watches() && c.own.watch.lost,
+		Multi:   multi, Collected: collected, Watched: int(c.session.Watched), Touched: c.watches() && c.own.watch.lost,
 		ID: c.session.ID, Addr: addrs.addr, LocalAddr: addrs.localAddr, FD: c.FD(),
-		Name: c.session.Name, LibName: c.session.LibName, LibVersion: c.session.LibVersion,
+		Name: names.Name, LibName: names.LibName, LibVersion: names.LibVersion,
 		Age: c.age(now), Idle: c.silent(now),
 		Lane: c.session.Lane, Received: c.received(), Held: c.held, Unsent: c.Out().Len(),
 		InFlight: c.inFlight(), Last: c.lastType, Closing: c.state == clientClosing,

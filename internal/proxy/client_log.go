@@ -15,8 +15,9 @@ import (
 // A closeReason is why a client connection ends. The zero value is no reason:
 // the client asked for it.
 type closeReason struct {
-	errno    syscall.Errno
 	protocol *msg.ProtocolError
+	// errno is a syscall.Errno, or 0.
+	errno uint16
 	// why is any other reason.
 	why msg.Reason
 }
@@ -45,7 +46,7 @@ func (r closeReason) isOffence() bool {
 func (r closeReason) reason() msg.Reason {
 	switch {
 	case r.errno != 0:
-		return topology.ReasonOf(r.errno)
+		return topology.ReasonOf(syscall.Errno(r.errno))
 	case r.protocol != nil:
 		return msg.NotProtocol
 	case r.why == msg.OK:
@@ -58,7 +59,7 @@ func (r closeReason) reason() msg.Reason {
 func (r closeReason) String() string {
 	switch {
 	case r.errno != 0:
-		return r.errno.Error()
+		return syscall.Errno(r.errno).Error()
 	case r.protocol != nil:
 		return r.protocol.Msg
 	default:

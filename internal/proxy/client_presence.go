@@ -3,7 +3,6 @@ package proxy
 import (
 	"time"
 
-	"nuthatch/internal/eventloop"
 	"nuthatch/internal/msg"
 )
 
@@ -83,10 +82,10 @@ func (v *presence) silent(now int64) int64 { return (now - v.active) / int64(tim
 // are first needed.
 type addresses struct{ addr, localAddr string }
 
-// of returns those of the connection, for which the kernel is asked once.
-func (e *addresses) of(c *eventloop.Conn) *addresses {
-	if e.addr == "" {
-		e.addr, e.localAddr = c.PeerName(), c.LocalName()
+// addressesOf returns those of the client, for which the kernel is asked once.
+func addressesOf(c *client) *addresses {
+	if c.addrs == nil {
+		c.addrs = &addresses{addr: c.PeerName(), localAddr: c.LocalName()}
 	}
-	return e
+	return c.addrs
 }

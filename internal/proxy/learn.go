@@ -119,7 +119,8 @@ func (c *client) parseAgain() {
 // resumeAnswered resumes the clients whose questions have ended.
 func (ctx *Context) resumeAnswered() {
 	for _, q := range ctx.answered {
-		for c := q.first; c != nil; c = q.first {
+		for q.first != nil {
+			c := q.first.client
 			q.remove(c)
 			c.answered = q
 			c.resumeIfRoom()

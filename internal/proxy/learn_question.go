@@ -29,7 +29,7 @@ type question struct {
 	// owned by the loop
 	//
 	// first and last are the ends of the list of clients that wait.
-	first, last *client
+	first, last *asking
 	// next is the number of the next server. failing and ejected are the servers that
 	// were skipped.
 	//
@@ -52,33 +52,42 @@ type question struct {
 	failure   msg.Reason
 }
 
-// add has the client wait for the answer.
-func (q *question) add(c *client) {
-	invariant.Check(c.asks == nil, "proxy: a client waits for two answers")
-	c.waits |= waitsForAnswer
-	c.asks, c.askPrev, c.askNext = q, q.last, nil
-	if q.last == nil {
-		q.first = c
-	} else {
-		q.last.askNext = c
-	}
-	q.last = c
+// An asking is a client's place among those that wait for the answer to a question.
+type asking struct {
+	client     *client
+	question   *question
+	prev, next *asking
 }
 
-// remove has the client wait for the answer no longer.
+// add has the client wait for the answer.
+func (q *question) add(c *client) {
+	invariant.Check(c.asking == nil, "proxy: a client waits for two answers")
+	c.waits |= waitsForAnswer
+	a := &asking{client: c, question: q, prev: q.last}
+	c.asking = a
+	if q.last == nil {
+		q.first = a
+	} else {
+		q.last.next = a
+	}
+	q.last = a
+}
+
+// remove has the client, which does, wait for the answer no longer.
 func (q *question) remove(c *client) {
 	c.waits &^= waitsForAnswer
-	if c.askPrev == nil {
-		q.first = c.askNext
+	a := c.asking
+	if a.prev == nil {
+		q.first = a.next
 	} else {
-		c.askPrev.askNext = c.askNext
+		a.prev.next = a.next
 	}
-	if c.askNext == nil {
-		q.last = c.askPrev
+	if a.next == nil {
+		q.last = a.prev
 	} else {
-		c.askNext.askPrev = c.askPrev
+		a.next.prev = a.prev
 	}
-	c.asks, c.askPrev, c.askNext = nil, nil, nil
+	c.asking = nil
 }
 
 // candidate is the server to ask next, or nil.

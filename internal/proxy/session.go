@@ -40,9 +40,8 @@ func (d *dispatch) sessionChanged(lane msg.Lane, bars msg.Bars) {
 	if c.session.Bars&^bars&msg.FailedSelect != 0 {
 		logFailedSelect(c)
 	}
-	s := &c.session
 	if c.state != clientClosed {
-		c.pool.ctx.memory.beside += c.countNames(len(s.Name) + len(s.LibName) + len(s.LibVersion) + len(s.Asked))
+		c.pool.ctx.memory.beside += c.countNames(c.session.Names().Len())
 	}
 }
 
@@ -58,7 +57,7 @@ func logFailedSelect(c *client) {
 		follows = "it goes on in the database where it was"
 	}
 	p.ctx.log.Warn("client did not get the database that it asked for", append(clientAttrs(c),
-		slog.String("database", c.session.Asked), slog.String("follows", follows), slog.Int("left_out", missed))...)
+		slog.String("database", c.session.Names().Asked), slog.String("follows", follows), slog.Int("left_out", missed))...)
 }
 
 // sessions applies the pool's new configuration to its clients' sessions.

@@ -86,7 +86,7 @@ func (d *dispatch) beginWatch(req *msg.Request) {
 		return
 	}
 	c.own.note(req, conn)
-	c.session.Watched += req.Nkeys
+	c.session.Watched += int32(req.Nkeys)
 	m := c.newMsg(req)
 	m.Keep = false
 	c.outq.Push(m)

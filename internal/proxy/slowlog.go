@@ -40,8 +40,8 @@ func (ms *measures) logSlow(c *client, m *msg.Msg) {
 		Keys:         int(m.Nkeys),
 		RequestBytes: sentBytes(m),
 		ClientID:     c.session.ID,
-		Client:       c.addrs.of(&c.Conn).addr,
-		ClientName:   c.session.Name,
+		Client:       addressesOf(c).addr,
+		ClientName:   c.session.Names().Name,
 	}
 	if m.Err != msg.OK {
 		e.Error = m.Err.Name()

@@ -133,7 +133,7 @@ func (t *multi) queue(req *msg.Request) {
 	case req.Nkeys > p.conf.MaxKeys:
 		c.refuseAndAbort(req, msg.TooManyKeys)
 		return
-	case s.Collected >= p.conf.MaxTransactionCommands, int64(tx.bytes.Len()+req.View.Len()) > p.conf.MaxTransactionSize:
+	case int(s.Collected) >= p.conf.MaxTransactionCommands, int64(tx.bytes.Len()+req.View.Len()) > p.conf.MaxTransactionSize:
 		c.refuseAndAbort(req, msg.TransactionTooLarge)
 		return
 	}
@@ -223,7 +223,7 @@ func (t *multi) exec(req *msg.Request) {
 	c.tx = nil
 	defer func() { ctx.endTransaction(tx) }()
 	m := c.newMsg(req)
-	ctx.msgs.SetBlock(m, c.session.Collected)
+	ctx.msgs.SetBlock(m, int(c.session.Collected))
 	c.outq.Push(m)
 	c.session.EndMulti()
 	var conn *serverConn

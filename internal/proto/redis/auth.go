@@ -121,7 +121,7 @@ func (n *introducer) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	}
 	s.Authenticated = true
 	if g.name > 0 {
-		s.Name = string(n.words.word(req, g.name))
+		setName(s, string(n.words.word(req, g.name)))
 	}
 	s.Lane = lane
 	w.resp3 = lane.IsRESP3()
@@ -159,10 +159,12 @@ func version(l msg.Lane) int64 {
 
 // answerReset makes the session as new.
 func (n *introducer) answerReset(s *msg.Session, w writer) {
-	s.Name = ""
+	names := s.Names()
+	names.Name, names.Asked = "", ""
+	s.SetNames(names)
 	s.Authenticated = n.auth == ""
 	s.EndMulti()
-	s.Bars, s.Asked = 0, ""
+	s.Bars = 0
 	s.Lane = msg.DefaultLane
 	if s.Replies == msg.RepliesOff {
 		s.Replies, s.Muted = msg.RepliesOn, false

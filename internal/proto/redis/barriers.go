@@ -93,7 +93,7 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 		w.fail("ERR '", name, "' is not carried out: the pool no longer has database ", strconv.Itoa(s.Lane.DB),
 			", which this connection is in; SELECT another one")
 	case behindFailedSelect:
-		w.fail("ERR '", name, "' is not carried out: this connection asked for database '", s.Asked,
+		w.fail("ERR '", name, "' is not carried out: this connection asked for database '", s.Names().Asked,
 			"' and did not get it; SELECT one that the pool has")
 	case noBarrier, notLoggedIn:
 	}

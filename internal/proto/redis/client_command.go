@@ -21,14 +21,15 @@ func (n *introducer) answerClient(req *msg.Request, s *msg.Session, w writer) {
 			w.fail("ERR ", fault)
 			return
 		}
-		s.Name = string(n.words.word(req, 2))
+		setName(s, string(n.words.word(req, 2)))
 		w.ok()
 	case "getname":
-		if s.Name == "" {
+		name := s.Names().Name
+		if name == "" {
 			w.null()
 			return
 		}
-		w.bulkString(s.Name)
+		w.bulkString(name)
 	case "id":
 		w.integer(int64(s.ID))
 	case "setinfo":
@@ -78,16 +79,17 @@ func setInfo(req *msg.Request, r *wordReader, s *msg.Session, w writer) {
 		w.fail("ERR library names and versions cannot be longer than ", strconv.Itoa(maxClientName), " bytes.")
 		return
 	}
-	text := string(value)
+	text, names := string(value), s.Names()
 	switch {
 	case r.is(req, 2, "lib-name"):
-		s.LibName = text
+		names.LibName = text
 	case r.is(req, 2, "lib-ver"):
-		s.LibVersion = text
+		names.LibVersion = text
 	default:
 		w.fail("ERR Unrecognized option '", plain(r.word(req, 2), maxShown), "'")
 		return
 	}
+	s.SetNames(names)
 	w.ok()
 }
 
@@ -102,4 +104,11 @@ func nameFault(req *msg.Request, i int, r *wordReader) string {
 		}
 	}
 	return ""
+}
+
+// setName gives the client a name.
+func setName(s *msg.Session, name string) {
+	names := s.Names()
+	names.Name = name
+	s.SetNames(names)
 }

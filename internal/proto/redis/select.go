@@ -23,10 +23,12 @@ const maxAsked = 16
 // failSelect notes that a client did not get the database that it asked for.
 func (p *Protocol) failSelect(req *msg.Request, s *msg.Session) {
 	s.Bars |= msg.FailedSelect
-	s.Asked = ""
+	names := s.Names()
+	names.Asked = ""
 	if len(req.Args) > 1 {
-		s.Asked = plain(p.word(req, 1), maxAsked)
+		names.Asked = plain(p.word(req, 1), maxAsked)
 	}
+	s.SetNames(names)
 }
 
 // isElsewhere tells whether a SELECT that was refused without a login asks for
