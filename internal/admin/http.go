@@ -147,22 +147,13 @@ func (h *HTTPPort) Place() config.Address { return h.addr }
 // File returns a copy of the listening socket for another process.
 func (h *HTTPPort) File() (*os.File, error) { return fileOf(h.listener) }
 
-// fileOf returns a copy of a listening socket. The file of package net becomes
-// blocking when another process is started with it, and so do all copies. A
-// waiting Accept could then never be interrupted.
-func fileOf(l net.Listener) (f *os.File, err error) {
+// fileOf returns a copy of a listening socket.
+func fileOf(l net.Listener) (*os.File, error) {
 	c, ok := l.(syscall.Conn)
 	if !ok {
 		return nil, fmt.Errorf("admin: a %T has no file", l)
 	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	if controlled := raw.Control(func(fd uintptr) { f, err = socket.File(int(fd)) }); controlled != nil {
-		return nil, controlled
-	}
-	return f, err
+	return socket.FileOf(c)
 }
 
 // OwnPath says whether Close removes a unix socket's path. It does not before

@@ -5,7 +5,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
+
+	"nuthatch/internal/socket"
 )
 
 // userHeader is by which a client may say who its user is, for the log.
@@ -32,19 +33,11 @@ type peerConn struct{ *net.UnixConn }
 
 // RemoteAddr implements net.Conn.
 func (c peerConn) RemoteAddr() net.Addr {
-	raw, err := c.SyscallConn()
+	uid, pid, err := socket.PeerProcess(c.UnixConn)
 	if err != nil {
 		return c.UnixConn.RemoteAddr()
 	}
-	var cred *syscall.Ucred
-	var refused error
-	err = raw.Control(func(fd uintptr) {
-		cred, refused = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
-	})
-	if err != nil || refused != nil {
-		return c.UnixConn.RemoteAddr()
-	}
-	return &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("uid=%d,pid=%d", cred.Uid, cred.Pid)}
+	return &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("uid=%d,pid=%d", uid, pid)}
 }
 
 // whoAsks is who sent a request, for the log: its address, and the user that it

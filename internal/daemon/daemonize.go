@@ -78,18 +78,31 @@ func inheritedPipe() *os.File {
 	if err := os.Unsetenv(daemonMarker); err != nil {
 		return nil
 	}
-	if pipe, err := inodeOf(daemonPipe); err != nil || pipe != inode {
+	if pipe, err := inodeOfPipe(); err != nil || pipe != inode {
 		return nil
 	}
 	syscall.CloseOnExec(daemonPipe)
 	return os.NewFile(daemonPipe, "daemon report")
 }
 
-// inodeOf returns the inode behind a descriptor, in decimal.
-func inodeOf(fd int) (string, error) {
+// inodeOfPipe returns the inode behind daemonPipe, in decimal, whoever that belongs to.
+func inodeOfPipe() (string, error) {
 	var st syscall.Stat_t
-	if err := syscall.Fstat(fd, &st); err != nil {
+	if err := syscall.Fstat(daemonPipe, &st); err != nil {
 		return "", err
+	}
+	return strconv.FormatUint(st.Ino, 10), nil
+}
+
+// inodeOf is that of a file.
+func inodeOf(f *os.File) (string, error) {
+	fi, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "", os.ErrInvalid
 	}
 	return strconv.FormatUint(st.Ino, 10), nil
 }
@@ -118,7 +131,7 @@ func startBackground() error {
 	}
 	defer ours.Close()
 	defer theirs.Close()
-	inode, err := inodeOf(int(theirs.Fd()))
+	inode, err := inodeOf(theirs)
 	if err != nil {
 		return fmt.Errorf("daemon: %w", err)
 	}

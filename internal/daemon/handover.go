@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/socket"
 )
 
 // Two programs talk over one socket while the new one takes over from the running
@@ -52,12 +54,8 @@ const (
 	sayGo      = "go\n"
 )
 
-const (
-	// socketsAtOnce is how many descriptors one message carries; the kernel takes 253.
-	socketsAtOnce = 64
-	// maxReason is the most bytes that are read of why a program did not start.
-	maxReason = 64 << 10
-)
+// maxReason is the most bytes that are read of why a program did not start.
+const maxReason = 64 << 10
 
 var (
 	// errNoReport means that a program ended before it had reported anything.
@@ -86,14 +84,13 @@ func startSuccessor(n int) (*successor, error) {
 	if err != nil {
 		return nil, err
 	}
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	ours, theirs, err := socket.Pair("handover")
 	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
+		return nil, err
 	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "handover"), os.NewFile(uintptr(fds[1]), "handover")
 	defer ours.Close()
 	defer theirs.Close()
-	inode, err := inodeOf(fds[1])
+	inode, err := inodeOf(theirs)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +146,7 @@ func (s *successor) awaitReady(ctx context.Context, sockets []*os.File) error {
 		case err != nil:
 			return err
 		case line == saySockets:
-			err = sendSockets(s.conn, sockets)
+			err = socket.Pass(s.conn, sockets)
 		case line == sayFailed:
 			why, _ := io.ReadAll(io.LimitReader(s.in, maxReason)) // what has come of it
 			err = errors.New(string(why))
@@ -187,22 +184,6 @@ func (s *successor) giveUp() error {
 	return s.cmd.Wait()
 }
 
-// sendSockets hands descriptors over.
-func sendSockets(conn *net.UnixConn, sockets []*os.File) error {
-	for len(sockets) > 0 {
-		n := min(len(sockets), socketsAtOnce)
-		fds := make([]int, n)
-		for i, f := range sockets[:n] {
-			fds[i] = int(f.Fd())
-		}
-		if _, _, err := conn.WriteMsgUnix([]byte{'\n'}, unix.UnixRights(fds...), nil); err != nil {
-			return err
-		}
-		sockets = sockets[n:]
-	}
-	return nil
-}
-
 // A predecessor is the running program, seen from the new one.
 type predecessor struct {
 	conn *net.UnixConn
@@ -233,7 +214,7 @@ func findPredecessor() *predecessor {
 	if err != nil {
 		return nil
 	}
-	if found, err := inodeOf(daemonPipe); err != nil || found != inode {
+	if found, err := inodeOfPipe(); err != nil || found != inode {
 		return nil
 	}
 	f := os.NewFile(daemonPipe, "handover")
@@ -250,30 +231,15 @@ func newPredecessor(conn *net.UnixConn, n int) *predecessor {
 }
 
 // takeSockets returns the listening sockets that are handed over.
-func (p *predecessor) takeSockets() ([]int, error) {
+func (p *predecessor) takeSockets() ([]*os.File, error) {
 	if _, err := io.WriteString(p.conn, saySockets); err != nil {
 		return nil, errAlone
 	}
-	var fds []int
-	oob := make([]byte, unix.CmsgSpace(4*socketsAtOnce))
-	for len(fds) < p.n {
-		_, size, _, _, err := p.conn.ReadMsgUnix(make([]byte, 1), oob)
-		if err != nil || size == 0 {
-			return nil, errAlone
-		}
-		messages, err := unix.ParseSocketControlMessage(oob[:size])
-		if err != nil {
-			return nil, err
-		}
-		for i := range messages {
-			got, err := unix.ParseUnixRights(&messages[i])
-			if err != nil {
-				return nil, err
-			}
-			fds = append(fds, got...)
-		}
+	files, err := socket.ReceivePassed(p.conn, p.n)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errAlone, err)
 	}
-	return fds, nil
+	return files, nil
 }
 
 // follow calls alone, once, if the other program ends before this one is ready.

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/socket"
 )
 
 // talk returns both ends of the socket between two programs.
@@ -78,7 +80,7 @@ func TestNewProgramIsAlone(t *testing.T) {
 // half way none is left.
 func TestSocketsAreHandedOver(t *testing.T) {
 	var files []*os.File
-	for range 2*socketsAtOnce + 3 {
+	for range 2*64 + 3 {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
 			t.Fatal(err)
@@ -94,20 +96,20 @@ func TestSocketsAreHandedOver(t *testing.T) {
 				if line, err := bufio.NewReader(old).ReadString('\n'); line != saySockets || err != nil {
 					t.Errorf("it asks for %q, %v", line, err)
 				}
-				if err := sendSockets(old, files); err != nil {
+				if err := socket.Pass(old, files); err != nil {
 					t.Error(err)
 				}
 				old.Close()
 			}()
-			fds, err := p.takeSockets()
-			if (err == nil) != (wanted == len(files)) || err == nil && len(fds) != wanted {
-				t.Errorf("%d sockets, %v", len(fds), err)
+			taken, err := p.takeSockets()
+			if (err == nil) != (wanted == len(files)) || err == nil && len(taken) != wanted {
+				t.Errorf("%d sockets, %v", len(taken), err)
 			}
-			for _, fd := range fds {
-				if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
-					t.Errorf("descriptor %d: flags %x, %v", fd, flags, err)
+			for _, f := range taken {
+				if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+					t.Errorf("descriptor %d: flags %x, %v", f.Fd(), flags, err)
 				}
-				unix.Close(fd)
+				f.Close()
 			}
 		})
 	}

@@ -2,13 +2,13 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
-	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
-	"golang.org/x/sys/unix"
 
+	"nuthatch/internal/eventloop"
 	"nuthatch/internal/socket"
 )
 
@@ -16,42 +16,42 @@ import (
 // old program (see Upgrade) or from systemd. They are found by their addresses.
 // A nil *inherited has none.
 type inherited struct {
-	fds map[string]int // by address
+	sockets map[string]*eventloop.ListenSocket // by address
 	// from is the program that hands the sockets over; nil if it was systemd.
 	from *predecessor
 }
 
 // inherit finds the sockets that the process was started with.
 func inherit() (*inherited, error) {
-	in := &inherited{fds: make(map[string]int), from: findPredecessor()}
+	in := &inherited{sockets: make(map[string]*eventloop.ListenSocket), from: findPredecessor()}
 	if in.from != nil {
-		fds, err := in.from.takeSockets()
-		for _, fd := range fds {
-			in.add(fd)
-		}
+		files, err := in.from.takeSockets()
+		err = errors.Join(err, in.add(files))
 		return in, err
 	}
-	// Its descriptors are close-on-exec, and its variables are removed.
-	for _, f := range activation.Files(true) {
-		// The file closes its own descriptor when it is collected.
-		if fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0); err == nil {
-			in.add(fd)
-		}
-		f.Close()
-	}
-	return in, nil
+	// Its variables are removed.
+	err := in.add(activation.Files(true))
+	return in, err
 }
 
-// add keeps a socket, which is ours from now on. A second one at the same address
-// is closed.
-func (in *inherited) add(fd int) {
-	syscall.CloseOnExec(fd)
-	name := socket.LocalName(fd)
-	if _, twice := in.fds[name]; twice {
-		unix.Close(fd)
-		return
+// add keeps sockets, which are ours from now on. A second one at the same address is
+// closed.
+func (in *inherited) add(files []*os.File) error {
+	var faults []error
+	for _, f := range files {
+		s, err := eventloop.InheritSocket(f)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		name := s.Name()
+		if _, twice := in.sockets[name]; twice {
+			s.Close()
+			continue
+		}
+		in.sockets[name] = s
 	}
-	in.fds[name] = fd
+	return errors.Join(faults...)
 }
 
 // handedOver reports whether another program hands sockets over.
@@ -66,42 +66,50 @@ func (in *inherited) ready() error {
 	return in.from.ready()
 }
 
-// take returns the socket bound to an address, and whether there is one.
-func (in *inherited) take(name string) (fd int, ok bool) {
+// take returns the socket bound to an address, or nil.
+func (in *inherited) take(name string) *eventloop.ListenSocket {
 	if in == nil {
-		return -1, false
+		return nil
 	}
-	fd, ok = in.fds[name]
-	delete(in.fds, name)
-	return fd, ok
+	s := in.sockets[name]
+	delete(in.sockets, name)
+	return s
 }
 
 // listenOn opens a listening socket for an event loop, or takes the one that was
 // inherited.
-func (in *inherited) listenOn(ctx context.Context, spec socket.ListenSpec) (int, error) {
+func (in *inherited) listenOn(ctx context.Context, spec socket.ListenSpec) (*eventloop.ListenSocket, error) {
 	name, err := spec.Name(ctx)
 	if err != nil {
-		return -1, err
+		return nil, err
 	}
-	fd, ok := in.take(name)
-	if !ok {
-		return socket.Listen(ctx, spec)
+	s := in.take(name)
+	if s == nil {
+		return eventloop.OpenSocket(ctx, spec)
 	}
-	if err := socket.Adopt(fd, spec.Backlog); err != nil {
-		unix.Close(fd)
-		return -1, err
+	if err := s.Prepare(spec.Backlog); err != nil {
+		s.Close()
+		return nil, err
 	}
-	return fd, nil
+	return s, nil
 }
 
 // listen is net.Listen, and implements admin.Listen.
 func (in *inherited) listen(network, address string) (net.Listener, error) {
-	fd, ok := in.take(address)
-	if !ok {
-		return net.Listen(network, address)
+	if s := in.take(address); s != nil {
+		return netListener(s)
 	}
-	f := os.NewFile(uintptr(fd), address)
-	defer f.Close() // FileListener has its own
+	return net.Listen(network, address)
+}
+
+// netListener is the socket as package net has it.
+func netListener(s *eventloop.ListenSocket) (net.Listener, error) {
+	defer s.Close() // FileListener has its own
+	f, err := s.File()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
 	return net.FileListener(f)
 }
 
@@ -110,8 +118,8 @@ func (in *inherited) closeRest() {
 	if in == nil {
 		return
 	}
-	for name, fd := range in.fds {
-		unix.Close(fd)
-		delete(in.fds, name)
+	for name, s := range in.sockets {
+		s.Close()
+		delete(in.sockets, name)
 	}
 }

@@ -31,7 +31,6 @@ import (
 	"nuthatch/internal/proto/memcache"
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/proxy"
-	"nuthatch/internal/socket"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
@@ -283,13 +282,13 @@ func (in *Instance) announce() {
 	for i := range g.conf.Pools {
 		p := &g.conf.Pools[i]
 		in.log.Notice(fmt.Sprintf("pool '%s' listens on '%s' with %d servers",
-			p.Name, socket.LocalName(g.listeners[i].fd), len(p.Servers)))
+			p.Name, g.listeners[i].socket.Name(), len(p.Servers)))
 	}
 	in.journal.warnings(g.conf)
 }
 
 // Addr is the address that the i-th pool of the configuration listens on.
-func (in *Instance) Addr(i int) string { return socket.LocalName(in.current.Load().listeners[i].fd) }
+func (in *Instance) Addr(i int) string { return in.current.Load().listeners[i].socket.Name() }
 
 func hostname() string {
 	name, err := os.Hostname()

@@ -12,15 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/eventloop"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
 )
 
 // A listener is a listening socket of a pool.
 type listener struct {
-	addr config.Address
-	fd   int
-	once sync.Once // closes fd
+	addr   config.Address
+	socket *eventloop.ListenSocket
+	once   sync.Once // closes socket
 	// accept is the accepting loop's, which alone may touch it.
 	accept *proxy.Listener
 }
@@ -67,14 +68,14 @@ func (s *listeners) open(p *config.Pool) (*listener, error) {
 		Host: p.Listen.Host, Port: p.Listen.Port,
 		Backlog: p.Backlog, ReusePort: p.ReusePort,
 	}
-	fd, err := s.opts.inherited.listenOn(context.Background(), spec)
+	opened, err := s.opts.inherited.listenOn(context.Background(), spec)
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{addr: p.Listen, fd: fd}
+	l := &listener{addr: p.Listen, socket: opened}
 	var refused error
 	ended := s.loops.onFirst(func(ctx *proxy.Context) {
-		l.accept, refused = ctx.Listen(fd, s.loops.contexts)
+		l.accept, refused = ctx.Listen(opened, s.loops.contexts)
 	})
 	if err := errors.Join(ended, refused); err != nil {
 		s.closeSocket(l)
@@ -124,7 +125,7 @@ func (s *listeners) close(list []*listener) {
 // closeSocket closes the socket and removes its path. A second call does nothing.
 func (s *listeners) closeSocket(l *listener) {
 	l.once.Do(func() {
-		unix.Close(l.fd)
+		l.socket.Close()
 		if l.addr.Path == "" || s.leavesPaths() {
 			return
 		}
@@ -153,7 +154,7 @@ func (s *listeners) takeBackBacklogs(g *generation) {
 }
 
 func (s *listeners) setBacklog(l *listener, p *config.Pool) {
-	if err := unix.Listen(l.fd, p.Backlog); err != nil {
+	if err := l.socket.SetBacklog(p.Backlog); err != nil {
 		s.log.Warn("cannot change the backlog", slog.String("pool", p.Name), errAttr(err))
 	}
 }
@@ -161,7 +162,7 @@ func (s *listeners) setBacklog(l *listener, p *config.Pool) {
 // files adds copies of the sockets of g. They are the caller's, also with an error.
 func (s *listeners) files(g *generation, files []*os.File) ([]*os.File, error) {
 	for _, l := range g.listeners {
-		f, err := socket.File(l.fd)
+		f, err := l.socket.File()
 		if err != nil {
 			return files, err
 		}

@@ -186,13 +186,11 @@ func (p *ports) open(c *config.Config, place adminPlace) (*admin.HTTPPort, error
 
 func (p *ports) listen(addr config.Address) (net.Listener, error) {
 	spec := socket.ListenSpec{Path: addr.Path, Mode: adminModeOf(addr), Host: addr.Host, Port: addr.Port, Backlog: adminBacklog}
-	fd, err := p.opts.inherited.listenOn(context.Background(), spec)
+	s, err := p.opts.inherited.listenOn(context.Background(), spec)
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), addr.String())
-	defer f.Close() // FileListener has its own
-	return net.FileListener(f)
+	return netListener(s)
 }
 
 // serve makes h the admin listener at a place; nil is none.

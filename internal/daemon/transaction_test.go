@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/admin"
+	"nuthatch/internal/eventloop"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
@@ -440,16 +441,27 @@ func TestAdoptFails(t *testing.T) {
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: peer.Addr().(*net.TCPAddr).Port}); err != nil {
 		t.Fatal(err)
 	}
-	in := &inherited{fds: make(map[string]int)}
-	in.add(fd)
+	in := &inherited{sockets: make(map[string]*eventloop.ListenSocket)}
+	if err := in.add([]*os.File{os.NewFile(uintptr(fd), "inherited")}); err != nil {
+		t.Fatal(err)
+	}
 	var number int
 	if _, err := fmt.Sscan(port, &number); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := in.listenOn(t.Context(), socket.ListenSpec{Host: host, Port: number, Backlog: 1}); err == nil || got != -1 {
-		t.Errorf("it is descriptor %d, %v", got, err)
+	if got, err := in.listenOn(t.Context(), socket.ListenSpec{Host: host, Port: number, Backlog: 1}); err == nil || got != nil {
+		t.Errorf("it is %v, %v", got, err)
 	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); !errors.Is(err, unix.EBADF) {
-		t.Errorf("its descriptor is still open: %v", err)
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range fds {
+		if _, err := fmt.Sscan(f.Name(), &number); err != nil {
+			t.Fatal(err)
+		}
+		if socket.LocalName(number) == name {
+			t.Errorf("its descriptor is still open: %d", number)
+		}
 	}
 }

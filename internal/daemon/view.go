@@ -137,8 +137,8 @@ func processInfo() api.ProcessInfo {
 		HeapMemory: heapMemory(), Goroutines: runtime.NumGoroutine(),
 		CPU: cpuTime(unix.RUSAGE_SELF), ResidentMemory: residentMemory(),
 	}
-	if fds, err := os.ReadDir("/proc/self/fd"); err == nil {
-		p.Descriptors = len(fds)
+	if open, err := os.ReadDir("/proc/self/fd"); err == nil {
+		p.Descriptors = len(open)
 	}
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {

@@ -45,7 +45,7 @@ func TestCloseWithin(t *testing.T) {
 			r.step()
 		}},
 		{"error of a write", []string{"error"}, func(r *rig, c *probe, far *peer) {
-			if err := unix.Shutdown(c.FD(), unix.SHUT_WR); err != nil {
+			if err := unix.Shutdown(c.fd, unix.SHUT_WR); err != nil {
 				r.t.Fatal(err)
 			}
 			c.say("x")
@@ -67,7 +67,7 @@ func TestCloseWithin(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t)
 			c, far := r.pair("tcp")
-			fd := c.FD()
+			fd := c.fd
 			tt.run(r, c, far)
 			c.wantLog(tt.log...)
 			if c.Attached() || c.Out().Len() != 0 || r.bufs.Live() != 0 {
@@ -142,9 +142,9 @@ func TestClosedWithinBatch(t *testing.T) {
 func (r *rig) arrived(conns ...*probe) {
 	r.t.Helper()
 	for _, c := range conns {
-		p := []unix.PollFd{{Fd: int32(c.FD()), Events: unix.POLLIN}}
+		p := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}
 		if n, err := unix.Poll(p, patience); n != 1 || err != nil {
-			r.t.Fatalf("nothing to read on descriptor %d: %v", c.FD(), err)
+			r.t.Fatalf("nothing to read on descriptor %d: %v", c.fd, err)
 		}
 	}
 }
@@ -166,11 +166,11 @@ func TestDescriptorOfClosedWithinBatch(t *testing.T) {
 	r := newRig(t)
 	var third, fourth *probe
 	replace := func(c *probe) {
-		fd := c.FD()
+		fd := c.fd
 		c.Close()
 		var far *peer
 		third, far = r.pair("unix")
-		if third.FD() == fd || far.fd == fd {
+		if third.fd == fd || far.fd == fd {
 			t.Error("a descriptor was given away with its event still to come")
 		}
 	}
@@ -184,18 +184,18 @@ func TestDescriptorOfClosedWithinBatch(t *testing.T) {
 	third.wantLog()
 
 	// The number is free now, and whoever gets it is a connection like any other.
-	closed := a.FD()
+	closed := a.fd
 	if a.Attached() {
-		closed = b.FD()
+		closed = b.fd
 	}
-	fd, err := unix.FcntlInt(uintptr(third.FD()), unix.F_DUPFD_CLOEXEC, closed)
+	fd, err := unix.FcntlInt(uintptr(third.fd), unix.F_DUPFD_CLOEXEC, closed)
 	if err != nil || fd != closed {
 		t.Fatalf("descriptor %d, %v, want %d", fd, err, closed)
 	}
 	unix.Close(fd)
 	fourth, far := r.pair("unix")
-	if fourth.FD() != closed {
-		t.Fatalf("the new connection has descriptor %d, want %d", fourth.FD(), closed)
+	if fourth.fd != closed {
+		t.Fatalf("the new connection has descriptor %d, want %d", fourth.fd, closed)
 	}
 	for range 3 {
 		far.write("hello")

@@ -77,10 +77,10 @@ type Conn struct {
 	readiness
 }
 
-// Attach gives the open, non-blocking socket fd to the connection, and the connection
+// attach gives the open, non-blocking socket fd to the connection, and the connection
 // to the loop. With inProgress the socket is still being connected, and OnConnect or
 // OnError follows. On error fd is closed.
-func (l *Loop) Attach(c *Conn, fd int, inProgress bool, h Handler) error {
+func (l *Loop) attach(c *Conn, fd int, inProgress bool, h Handler) error {
 	invariant.Check(c.state == detached, "eventloop: attached twice")
 	invariant.Check(c.out.Len() == 0, "eventloop: attached with output of an earlier connection")
 	c.loop, c.fd, c.handler = l, fd, h
@@ -106,12 +106,12 @@ func (l *Loop) Dial(c *Conn, sa unix.Sockaddr, k socket.Keepalive, h Handler, st
 	if err != nil {
 		return false, err
 	}
-	return inProgress || st != nil, l.AttachStaged(c, fd, inProgress, h, st)
+	return inProgress || st != nil, l.attachStaged(c, fd, inProgress, h, st)
 }
 
-// FD is the connection's number, for the log. It is meaningless once the
-// connection is closed.
-func (c *Conn) FD() int { return c.fd }
+// ShownFD is the number that the log and CLIENT LIST show of the connection. It is for
+// display only, and means nothing once the connection is closed.
+func (c *Conn) ShownFD() int { return c.fd }
 
 // PeerName is the address of the other end. It is "unknown" once the connection is
 // closed.

@@ -29,7 +29,7 @@ func TestData(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		r := newRig(t)
 		c, peer := r.pair(kind)
-		if !c.Open() || !c.Attached() || c.FD() < 0 {
+		if !c.Open() || !c.Attached() || c.fd < 0 {
 			t.Error("an attached connection is not open")
 		}
 		for _, s := range []string{"x", "hello", strings.Repeat("y", 1000)} {
@@ -553,7 +553,7 @@ func TestAttachFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &probe{rig: r}
-	if err := r.Attach(&c.Conn, f, false, c); err == nil || !strings.Contains(err.Error(), "epoll_ctl") {
+	if err := r.Loop.attach(&c.Conn, f, false, c); err == nil || !strings.Contains(err.Error(), "epoll_ctl") {
 		t.Errorf("Attach = %v, want an error that names epoll_ctl", err)
 	}
 	if _, err := unix.FcntlInt(uintptr(f), unix.F_GETFD, 0); err != unix.EBADF {

@@ -25,14 +25,14 @@ func newTalk(r *rig, kind string, msg []byte, lent bool) *talk {
 	r.t.Helper()
 	c := &echo{r: r, lent: lent}
 	p, far := r.pair(kind)
-	fd := p.FD()
+	fd := p.fd
 	nfd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	p.Close()
 	r.turn(0)
-	if err := r.Attach(&c.Conn, nfd, false, c); err != nil {
+	if err := r.Loop.attach(&c.Conn, nfd, false, c); err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(c.Close)

@@ -104,11 +104,15 @@ func (n *Network) pair(from, to string) (near, far *fakeSocket) {
 	return near, far
 }
 
-// Listen returns the number of a new listening socket, for Loop.Listen.
-func (n *Network) Listen(sa unix.Sockaddr) (fd int) {
+// Listen returns a new listening socket, for Loop.Listen.
+func (n *Network) Listen(sa unix.Sockaddr) *ListenSocket {
+	return &ListenSocket{n.listen(sa).fd, &fake{net: n}}
+}
+
+func (n *Network) listen(sa unix.Sockaddr) *fakeSocket {
 	s := n.socket(socket.Name(sa))
 	n.ports[s.name] = s
-	return s.fd
+	return s
 }
 
 // connect begins a connection to the address, and returns this end of it; nil if

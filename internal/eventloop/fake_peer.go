@@ -32,7 +32,7 @@ func (p *Peer) Close() { p.s.close() }
 type Port struct{ s *fakeSocket }
 
 // Serve listens for connections at the address.
-func (n *Network) Serve(sa unix.Sockaddr) *Port { return &Port{n.sockets[n.Listen(sa)]} }
+func (n *Network) Serve(sa unix.Sockaddr) *Port { return &Port{n.listen(sa)} }
 
 // Accept returns the next connection, nil if none waits.
 func (p *Port) Accept() *Peer {

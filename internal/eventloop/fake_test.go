@@ -84,7 +84,7 @@ func (r *fakeRig) joined() (*probe, *Peer) {
 // acceptedFDs are the sockets that were accepted.
 type acceptedFDs []int
 
-func (a *acceptedFDs) OnAccept(fd int) { *a = append(*a, fd) }
+func (a *acceptedFDs) OnAccept(c Accepted) { *a = append(*a, c.fd) }
 
 func (a *acceptedFDs) OnAcceptError(syscall.Errno) {}
 

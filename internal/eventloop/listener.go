@@ -5,8 +5,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"nuthatch/internal/socket"
 )
 
 // acceptBatch is how many connections one turn accepts from one listener.
@@ -14,9 +12,8 @@ const acceptBatch = 64
 
 // An Acceptor gets a listener's connections.
 type Acceptor interface {
-	// OnAccept hands over the socket of a new connection. The acceptor owns it: it
-	// has a loop Attach it or Refuse it.
-	OnAccept(fd int)
+	// OnAccept hands over a new connection. The acceptor owns it, and passes it on.
+	OnAccept(a Accepted)
 	// OnAcceptError says why no connection could be accepted. The connections wait in
 	// the kernel. Unless the acceptor pauses the listener, the next turn tries again.
 	OnAcceptError(err syscall.Errno)
@@ -30,33 +27,18 @@ type Listener struct {
 	paused   bool
 }
 
-// Listen makes the loop accept from the listening, non-blocking socket fd. The
-// loop does not own fd: Close leaves it open.
-func (l *Loop) Listen(fd int, a Acceptor) (*Listener, error) {
-	ln := &Listener{loop: l, acceptor: a, fd: fd}
+// Listen makes the loop accept from the socket, which stays the caller's: Close leaves
+// it open.
+func (l *Loop) Listen(s *ListenSocket, a Acceptor) (*Listener, error) {
+	ln := &Listener{loop: l, acceptor: a, fd: s.fd}
 	if err := l.engine.listen(ln); err != nil {
 		return nil, err
 	}
 	return ln, nil
 }
 
-// Refuse closes the socket fd, which was accepted and belongs to no connection. It
-// sends words first, if that is possible at once. It may be called from any goroutine.
-func (l *Loop) Refuse(fd int, words []byte) {
-	if len(words) > 0 {
-		l.engine.lastWords(fd, words)
-	}
-	l.engine.discard(fd)
-}
-
-// Tune prepares an accepted socket: no delay for small messages, and keepalive.
-func (l *Loop) Tune(fd int, k socket.Keepalive) { l.engine.tune(fd, k) }
-
-// PeerName is the address of the other end of the socket fd.
-func (l *Loop) PeerName(fd int) string { return l.engine.peerName(fd) }
-
-// LocalName is the address that the socket fd is bound to.
-func (l *Loop) LocalName(fd int) string { return l.engine.localName(fd) }
+// Name is the address that it accepts connections on.
+func (ln *Listener) Name() string { return ln.loop.engine.localName(ln.fd) }
 
 // Pause stops accepting until Resume.
 func (ln *Listener) Pause() {
@@ -87,8 +69,8 @@ func (ln *Listener) AcceptSome(most int) (n int, more bool) {
 	return n, true
 }
 
-// Close takes the socket out of the loop and leaves it open. Its descriptor may be
-// closed, by whoever made it, once the turn is over.
+// Close takes the socket out of the loop and leaves it open. It may be closed, by
+// whoever opened it, once the turn is over.
 func (ln *Listener) Close() {
 	ln.paused = true
 	ln.loop.engine.forget(ln)
@@ -98,7 +80,7 @@ func (ln *Listener) Close() {
 // whether there may be more.
 func (ln *Listener) accepted(fd int, err error) (more bool) {
 	if err == nil {
-		ln.acceptor.OnAccept(fd)
+		ln.acceptor.OnAccept(Accepted{ln.loop, fd})
 		return true
 	}
 	errno, ok := errors.AsType[syscall.Errno](err)

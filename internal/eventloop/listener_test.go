@@ -17,9 +17,9 @@ type acceptance struct {
 	onError  func()
 }
 
-func (a *acceptance) OnAccept(fd int) {
-	a.fds = append(a.fds, fd)
-	a.t.Cleanup(func() { unix.Close(fd) })
+func (a *acceptance) OnAccept(c Accepted) {
+	a.fds = append(a.fds, c.fd)
+	a.t.Cleanup(func() { unix.Close(c.fd) })
 	if a.onAccept != nil {
 		a.onAccept()
 	}
@@ -51,7 +51,7 @@ func (r *rig) listen(backlog int) (*Listener, *acceptance, unix.Sockaddr) {
 		r.t.Fatal(err)
 	}
 	a := &acceptance{t: r.t}
-	ln, err := r.Listen(fd, a)
+	ln, err := r.Listen(&ListenSocket{fd: fd}, a)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestAcceptNobody(t *testing.T) {
 
 func TestListenFails(t *testing.T) {
 	r := newRig(t)
-	if ln, err := r.Listen(-1, &acceptance{t: t}); ln != nil || err == nil || !strings.Contains(err.Error(), "epoll_ctl") {
+	if ln, err := r.Listen(&ListenSocket{fd: -1}, &acceptance{t: t}); ln != nil || err == nil || !strings.Contains(err.Error(), "epoll_ctl") {
 		t.Errorf("Listen = %v, %v, want an error that names epoll_ctl", ln, err)
 	}
 }

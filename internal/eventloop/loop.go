@@ -145,16 +145,6 @@ type posting struct {
 // blocks on the loop. If the loop has ended, f does not run, and Post returns false.
 func (l *Loop) Post(f func()) bool { return l.post(posting{f, -1}) }
 
-// Hand is Post for a function that takes over the descriptor fd. If the loop ends
-// before it has run f, the descriptor is closed.
-func (l *Loop) Hand(fd int, f func()) bool {
-	posted := l.post(posting{f, fd})
-	if !posted {
-		l.engine.discard(fd)
-	}
-	return posted
-}
-
 func (l *Loop) post(p posting) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -227,13 +227,13 @@ func TestEndClosesConnections(t *testing.T) {
 	r := run(t, hookFunc(never))
 	c, given := &probe{rig: &rig{t: t, Loop: r.Loop}}, &probe{rig: &rig{t: t, Loop: r.Loop}}
 	r.do(func() {
-		if err := r.Attach(&c.Conn, fds[0], false, c); err != nil {
+		if err := r.attach(&c.Conn, fds[0], false, c); err != nil {
 			t.Error(err)
 		}
-		if err := r.Attach(&given.Conn, more[0], false, given); err != nil {
+		if err := r.attach(&given.Conn, more[0], false, given); err != nil {
 			t.Error(err)
 		}
-		if _, err := r.Listen(lnfd, &acceptance{t: t}); err != nil {
+		if _, err := r.Listen(&ListenSocket{fd: lnfd}, &acceptance{t: t}); err != nil {
 			t.Error(err)
 		}
 		c.Out().AppendString(&r.bufs, "never flushed")
@@ -472,17 +472,18 @@ func TestHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept, ran := fd(), 0
-	l.Hand(kept, func() { ran++ })
+	runs := func(Accepted) { ran++ }
+	Accepted{l, kept}.Hand(l, runs)
 	if _, err := l.Step(1); err != nil || ran != 1 {
 		t.Fatalf("the function ran %d times, %v", ran, err)
 	}
-	l.Hand(fd(), func() { ran++ })
+	Accepted{l, fd()}.Hand(l, runs)
 	l.Post(func() { ran++ })
 	l.Stop()
 	if err := l.Run(); err != nil {
 		t.Fatal(err)
 	}
-	if l.Hand(fd(), func() { ran++ }) {
+	if (Accepted{l, fd()}).Hand(l, runs) {
 		t.Error("a loop that has ended takes a descriptor")
 	}
 	unix.Close(kept)

@@ -248,7 +248,7 @@ func (r *rig) attach(fd int) *probe {
 
 func (r *rig) attachAs(p *probe, fd int, inProgress bool) {
 	r.t.Helper()
-	if err := r.Attach(&p.Conn, fd, inProgress, p); err != nil {
+	if err := r.Loop.attach(&p.Conn, fd, inProgress, p); err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(p.Close)

@@ -53,15 +53,15 @@ const (
 	maxRecords = 4
 )
 
-// AttachStaged is Attach with a stage between the connection and its handler; nil:
+// attachStaged is attach with a stage between the connection and its handler; nil:
 // there is none. When the stage is ready, the connection is made, and OnConnect is
 // called.
-func (l *Loop) AttachStaged(c *Conn, fd int, inProgress bool, h Handler, st Stage) error {
+func (l *Loop) attachStaged(c *Conn, fd int, inProgress bool, h Handler, st Stage) error {
 	if st == nil {
-		return l.Attach(c, fd, inProgress, h)
+		return l.attach(c, fd, inProgress, h)
 	}
 	w := &Wire{conn: c, loop: l, handler: h, stage: st}
-	if err := l.Attach(c, fd, inProgress, w); err != nil {
+	if err := l.attach(c, fd, inProgress, w); err != nil {
 		return err
 	}
 	if l.plain == nil {
@@ -69,7 +69,7 @@ func (l *Loop) AttachStaged(c *Conn, fd int, inProgress bool, h Handler, st Stag
 	}
 	c.staged = w
 	if !inProgress {
-		// Nothing is told from within Attach.
+		// Nothing is told from within attach.
 		c.state = securing
 		w.stir()
 	}

@@ -98,10 +98,10 @@ func (s *scribe) say(b []byte) {
 	s.Flush()
 }
 
-type accepted []int
+type accepted []eventloop.Accepted
 
-func (a *accepted) OnAccept(fd int)             { *a = append(*a, fd) }
-func (a *accepted) OnAcceptError(syscall.Errno) {}
+func (a *accepted) OnAccept(c eventloop.Accepted) { *a = append(*a, c) }
+func (a *accepted) OnAcceptError(syscall.Errno)   {}
 
 var farAddr = &unix.SockaddrUnix{Name: "@far"}
 
@@ -115,19 +115,19 @@ func newFar(t *testing.T, completions bool, st eventloop.Stage) *far {
 		t.Fatal(err)
 	}
 	f.loop, f.h = l, &scribe{loop: l}
-	var fds accepted
-	if _, err := l.Listen(f.net.Listen(farAddr), &fds); err != nil {
+	var all accepted
+	if _, err := l.Listen(f.net.Listen(farAddr), &all); err != nil {
 		t.Fatal(err)
 	}
 	if f.raw, err = f.net.Dial(farAddr); err != nil {
 		t.Fatal(err)
 	}
 	f.calm()
-	if err := l.AttachStaged(&f.h.Conn, fds[0], false, f.h, st); err != nil {
+	if err := all[0].Attach(&f.h.Conn, f.h, st); err != nil {
 		t.Fatal(err)
 	}
 	if len(f.h.log) != 0 {
-		t.Errorf("within AttachStaged the handler is told %v", f.h.log)
+		t.Errorf("within Attach the handler is told %v", f.h.log)
 	}
 	f.calm()
 	t.Cleanup(f.over)

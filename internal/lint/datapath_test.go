@@ -2,6 +2,7 @@ package lint
 
 import (
 	"go/ast"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -96,8 +97,109 @@ func platformFaults(f *source) []string {
 	return faults
 }
 
+// belowDescriptors are the packages that may know descriptors as numbers: those that
+// make the system calls, and what stands in for other processes in tests.
+var belowDescriptors = []string{"internal/eventloop/...", "internal/socket/...", "internal/pages", "internal/testkit/..."}
+
+// descriptorName is what a descriptor is called.
+var descriptorName = regexp.MustCompile(`^(fds?|fileno|FDs?)$`)
+
+// descriptorFaults returns where a file above eventloop has a descriptor as a number:
+// by its name, or by asking a file for it.
+func descriptorFaults(f *source) []string {
+	if f.test || !strings.HasPrefix(f.dir, "internal/") || matches(belowDescriptors, f.dir) {
+		return nil
+	}
+	var faults []string
+	fault := func(n ast.Node, what string) {
+		faults = append(faults, f.at(n.Pos())+": "+what+": no descriptor is above eventloop; it has types for what is accepted "+
+			"(Accepted), what listens and is passed to other processes (ListenSocket), and what is connected (Conn)")
+	}
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Ident:
+			if descriptorName.MatchString(n.Name) {
+				fault(n, "names a descriptor, "+n.Name)
+			}
+		case *ast.SelectorExpr:
+			if n.Sel.Name == "Fd" || n.Sel.Name == "SyscallConn" {
+				fault(n, "asks for a descriptor by "+n.Sel.Name)
+			}
+		}
+		return true
+	})
+	return faults
+}
+
+// signatureFaults returns which exported functions and methods of eventloop take or
+// give a descriptor, those of exported interfaces included.
+func signatureFaults(f *source) []string {
+	if f.test || f.dir != "internal/eventloop" {
+		return nil
+	}
+	var faults []string
+	check := func(name *ast.Ident, t *ast.FuncType) {
+		lists := []*ast.FieldList{t.Params, t.Results}
+		for _, list := range lists {
+			for i := 0; list != nil && i < len(list.List); i++ {
+				for _, p := range list.List[i].Names {
+					if name.IsExported() && descriptorName.MatchString(p.Name) {
+						faults = append(faults, f.at(name.Pos())+": "+name.Name+" tells of a descriptor: nobody above eventloop has one")
+					}
+				}
+			}
+		}
+	}
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			check(n.Name, n.Type)
+		case *ast.InterfaceType:
+			for _, m := range n.Methods.List {
+				if t, ok := m.Type.(*ast.FuncType); ok {
+					check(m.Names[0], t)
+				}
+			}
+		}
+		return true
+	})
+	return faults
+}
+
 func TestNoDescriptorAboveTheLoop(t *testing.T) {
 	holds(t, platformFaults)
+	holds(t, descriptorFaults)
+	holds(t, signatureFaults)
+}
+
+// TestDescriptorRulesCatch proves that they can fail.
+func TestDescriptorRulesCatch(t *testing.T) {
+	tests := []struct {
+		name, path, text string
+		want             int
+	}{
+		{"a parameter", "internal/proxy/a.go", `func accept(fd int) {}`, 1},
+		{"a field, and its use", "internal/daemon/a.go", `type l struct { fd int }; var x = y.fd`, 2},
+		{"a list", "internal/daemon/a.go", `var fds []int`, 1},
+		{"a file's", "internal/admin/a.go", `var x = f.Fd()`, 1},
+		{"a connection's", "internal/admin/a.go", `func _() { c.SyscallConn() }`, 1},
+		{"for display", "internal/proxy/a.go", `func _() { f("fd", c.ShownFD()) }`, 0},
+		{"below", "internal/socket/a.go", `func Name(fd int) string { return "" }`, 0},
+		{"a test", "internal/proxy/a_test.go", `func accept(fd int) {}`, 0},
+		{"what eventloop takes", "internal/eventloop/a.go", `func (l *Loop) Attach(c *Conn, fd int) {}`, 1},
+		{"what it gives", "internal/eventloop/a.go", `func (l *Loop) Dial() (fd int, err error) { return }`, 1},
+		{"what it has others implement", "internal/eventloop/a.go", `type Acceptor interface { OnAccept(fd int) }`, 1},
+		{"what is its own", "internal/eventloop/a.go", `func (l *Loop) attach(fd int) {}; type engine interface { tune(fd int) }`, 0},
+	}
+	for _, tt := range tests {
+		f, err := parse(tt.path, []byte("package p\n"+tt.text+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := append(descriptorFaults(f), signatureFaults(f)...); len(got) != tt.want {
+			t.Errorf("%s: %d faults, want %d:\n%s", tt.name, len(got), tt.want, strings.Join(got, "\n"))
+		}
+	}
 }
 
 func TestDataPathKeepsToItsLoop(t *testing.T) {

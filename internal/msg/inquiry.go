@@ -7,7 +7,7 @@ import "nuthatch/internal/mbuf"
 type ClientFacts struct {
 	ID                        uint64
 	Addr, LocalAddr           string
-	FD                        int
+	ShownFD                   int // for display only
 	Name, LibName, LibVersion string
 	// Age and Idle are the seconds since the client came, and since it last sent
 	// something.

@@ -94,7 +94,7 @@ func (c *client) facts() msg.ClientFacts {
 	return msg.ClientFacts{
 		Blocked: c.blocked(),
 		Multi:   multi, Collected: collected, Watched: int(c.session.Watched), Touched: c.watches() && c.own.watch.lost,
-		ID: c.session.ID, Addr: addrs.addr, LocalAddr: addrs.localAddr, FD: c.FD(),
+		ID: c.session.ID, Addr: addrs.addr, LocalAddr: addrs.localAddr, ShownFD: c.ShownFD(),
 		Name: names.Name, LibName: names.LibName, LibVersion: names.LibVersion,
 		Age: c.age(now), Idle: c.silent(now),
 		Lane: c.session.Lane, Received: c.received(), Held: c.held, Unsent: c.Out().Len(),

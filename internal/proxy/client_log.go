@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"nuthatch/internal/eventloop"
 	"nuthatch/internal/events"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
@@ -77,7 +78,7 @@ func clientAttrs(c *client) []slog.Attr {
 	return []slog.Attr{
 		slog.String("pool", c.pool.conf.Name),
 		slog.Uint64("client", c.session.ID),
-		slog.Int("fd", c.FD()),
+		slog.Int("fd", c.ShownFD()),
 		slog.String("peer", c.PeerName()),
 	}
 }
@@ -114,7 +115,7 @@ func noteCut(c *client, why msg.Reason) {
 }
 
 // logRefused tells that a client was turned away.
-func logRefused(p *ServerPool, fd int, why msg.Reason) {
+func logRefused(p *ServerPool, a eventloop.Accepted, why msg.Reason) {
 	ctx := p.ctx
 	text, limit := "client refused: client_connections reached", p.conf.ClientConnections
 	if why == msg.NoDescriptors {
@@ -130,7 +131,7 @@ func logRefused(p *ServerPool, fd int, why msg.Reason) {
 	if !ok {
 		return
 	}
-	ctx.log.Warn(text, slog.String("pool", p.conf.Name), slog.String("peer", ctx.loop.PeerName(fd)),
+	ctx.log.Warn(text, slog.String("pool", p.conf.Name), slog.String("peer", a.PeerName()),
 		slog.Int("limit", limit), slog.Int("left_out", missed))
 }
 
@@ -140,7 +141,7 @@ func (l *Listener) logAcceptError(err syscall.Errno) {
 		return
 	}
 	if missed, ok := l.pace.mayLog(l.ctx.loop.Now()); ok {
-		log.Log(logging.Err, "cannot accept clients", slog.String("listen", l.ctx.loop.LocalName(l.fd)),
+		log.Log(logging.Err, "cannot accept clients", slog.String("listen", l.ln.Name()),
 			slog.String("reason", err.Error()), durationAttr("pause", time.Duration(acceptPause)),
 			slog.Int("left_out", missed))
 	}

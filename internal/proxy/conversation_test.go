@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/eventloop"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/redis"
@@ -41,7 +42,7 @@ type conversation struct {
 	learned *redis.Learned
 	loops   []*proxy.Context
 	now     time.Duration
-	fd      int // listens
+	listens *eventloop.ListenSocket
 	addr    unix.Sockaddr
 	// parties are the clients, gone ones included.
 	parties []*party
@@ -123,7 +124,7 @@ func converseIn(t testing.TB, in world, lines string, lang dialect, loops int) *
 	c.topo.SlowLog().Resize(128)
 	c.publish()
 	c.addr = &unix.SockaddrUnix{Name: abstract()}
-	c.fd = in.listen(t, c.addr)
+	c.listens = in.listen(t, c.addr)
 	c.identity = new(proxy.Identity)
 	epoch := time.Unix(1e9, 0)
 	for id := range loops {
@@ -140,7 +141,7 @@ func converseIn(t testing.TB, in world, lines string, lang dialect, loops int) *
 	for _, ctx := range c.loops {
 		ctx.Preconnect()
 	}
-	ln, err := c.loops[0].Listen(c.fd, c.loops)
+	ln, err := c.loops[0].Listen(c.listens, c.loops)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +362,7 @@ func (c *conversation) end(answering bool) {
 	for _, s := range c.stubs {
 		s.down()
 	}
-	c.world.close(c.fd)
+	c.listens.Close()
 }
 
 // checkGauges fails unless the statistics say what is there: no client, nothing

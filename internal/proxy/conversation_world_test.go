@@ -18,9 +18,8 @@ import (
 type world interface {
 	// newLoop is proxy.Options.NewLoop; nil for epoll.
 	newLoop() func(epoch time.Time, hook eventloop.Hook) (*eventloop.Loop, error)
-	// listen returns the number of a listening socket for the proxy, close closes it.
-	listen(t testing.TB, sa unix.Sockaddr) int
-	close(fd int)
+	// listen returns a listening socket for the proxy.
+	listen(t testing.TB, sa unix.Sockaddr) *eventloop.ListenSocket
 	// stages are what stands between the proxy's connections and the world; nil:
 	// nothing.
 	stages() proxy.Stages
@@ -115,9 +114,7 @@ type fake struct{ net *eventloop.Network }
 
 func (f fake) newLoop() func(time.Time, eventloop.Hook) (*eventloop.Loop, error) { return f.net.New }
 
-func (f fake) listen(_ testing.TB, sa unix.Sockaddr) int { return f.net.Listen(sa) }
-
-func (f fake) close(int) {}
+func (f fake) listen(_ testing.TB, sa unix.Sockaddr) *eventloop.ListenSocket { return f.net.Listen(sa) }
 
 func (f fake) stages() proxy.Stages { return nil }
 
@@ -145,7 +142,15 @@ type kernel struct{}
 
 func (kernel) newLoop() func(time.Time, eventloop.Hook) (*eventloop.Loop, error) { return nil }
 
-func (kernel) listen(t testing.TB, sa unix.Sockaddr) int {
+func (k kernel) listen(t testing.TB, sa unix.Sockaddr) *eventloop.ListenSocket {
+	s, err := eventloop.InheritSocket(os.NewFile(uintptr(k.listening(t, sa)), "listening"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (kernel) listening(t testing.TB, sa unix.Sockaddr) int {
 	fd := unixSocket(t)
 	if err := unix.Bind(fd, sa); err != nil {
 		t.Fatal(err)
@@ -156,11 +161,9 @@ func (kernel) listen(t testing.TB, sa unix.Sockaddr) int {
 	return fd
 }
 
-func (kernel) close(fd int) { unix.Close(fd) }
-
 func (kernel) stages() proxy.Stages { return nil }
 
-func (k kernel) serve(t testing.TB, sa unix.Sockaddr) port { return unixPort(k.listen(t, sa)) }
+func (k kernel) serve(t testing.TB, sa unix.Sockaddr) port { return unixPort(k.listening(t, sa)) }
 
 func (kernel) dial(t testing.TB, sa unix.Sockaddr) end {
 	fd := unixSocket(t)

@@ -9,9 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"nuthatch/internal/config"
+	"nuthatch/internal/eventloop"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/proto/memcache"
 	"nuthatch/internal/proto/redis"
@@ -43,11 +42,11 @@ func startRig(t testing.TB, text string) *rig {
 
 func startLoggedRig(t testing.TB, text string, log *logging.Logger) *rig {
 	t.Helper()
-	fd, err := socket.Listen(t.Context(), socket.ListenSpec{Host: "127.0.0.1", Backlog: 64})
+	listening, err := eventloop.OpenSocket(t.Context(), socket.ListenSpec{Host: "127.0.0.1", Backlog: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, addr: socket.LocalName(fd)}
+	r := &rig{t: t, addr: listening.Name()}
 	r.conf, err = config.Parse("rig.yml", []byte(strings.Replace(text, "%s", r.addr, 1)))
 	if err != nil {
 		t.Fatal(err)
@@ -89,10 +88,10 @@ func startLoggedRig(t testing.TB, text string, log *logging.Logger) *rig {
 				t.Error(err)
 			}
 		}
-		unix.Close(fd)
+		listening.Close()
 	})
 	r.on(0, func(ctx *proxy.Context) {
-		ln, err := ctx.Listen(fd, r.contexts)
+		ln, err := ctx.Listen(listening, r.contexts)
 		if err != nil {
 			t.Error(err)
 			return

@@ -17,7 +17,6 @@ type Listener struct {
 	// static after construction
 	ctx   *Context // the accepting loop
 	loops []*Context
-	fd    int
 
 	// owned by the accepting loop
 	ln        *eventloop.Listener
@@ -26,12 +25,12 @@ type Listener struct {
 	pace      pace
 }
 
-// Listen prepares ctx's loop to accept clients from the listening socket fd, and
-// to deal them to loops, of which ctx is one. Nobody is accepted before Serve. It
-// must run on ctx's loop. The descriptor stays the caller's.
-func (ctx *Context) Listen(fd int, loops []*Context) (*Listener, error) {
-	l := &Listener{ctx: ctx, loops: loops, fd: fd}
-	ln, err := ctx.loop.Listen(fd, l)
+// Listen prepares ctx's loop to accept clients from the socket, and to deal them to
+// loops, of which ctx is one. Nobody is accepted before Serve. It must run on ctx's
+// loop. The socket stays the caller's.
+func (ctx *Context) Listen(s *eventloop.ListenSocket, loops []*Context) (*Listener, error) {
+	l := &Listener{ctx: ctx, loops: loops}
+	ln, err := ctx.loop.Listen(s, l)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +55,7 @@ func (l *Listener) Serve(t *topology.Topology) {
 // be more.
 func (l *Listener) AcceptSome(most int) (n int, more bool) { return l.ln.AcceptSome(most) }
 
-// Close accepts no more. The descriptor may be closed once the turn is over.
+// Close accepts no more. The socket may be closed once the turn is over.
 func (l *Listener) Close() {
 	l.ln.Close()
 	l.ctx.resting = slices.DeleteFunc(l.ctx.resting, func(r *Listener) bool { return r == l })
@@ -65,8 +64,8 @@ func (l *Listener) Close() {
 
 // OnAccept implements eventloop.Acceptor: the client goes to the loop with the fewest
 // clients.
-func (l *Listener) OnAccept(fd int) {
-	if !l.admit(fd) {
+func (l *Listener) OnAccept(a eventloop.Accepted) {
+	if !l.admit(a) {
 		return
 	}
 	to := l.loops[0]
@@ -78,23 +77,23 @@ func (l *Listener) OnAccept(fd int) {
 	to.nclients.Add(1)
 	pool := l.pool
 	if to == l.ctx {
-		to.accept(pool, fd)
+		to.accept(pool, a)
 		return
 	}
-	if !to.loop.Hand(fd, func() { to.accept(pool, fd) }) {
+	if !a.Hand(to.loop, func(a eventloop.Accepted) { to.accept(pool, a) }) {
 		to.clientGone(pool)
 	}
 }
 
-// accept makes a client of the pool of the connected socket fd. The pool may
-// have been removed meanwhile.
-func (ctx *Context) accept(id *topology.Lineage, fd int) {
+// accept makes a client of the pool of a connection. The pool may have been removed
+// meanwhile.
+func (ctx *Context) accept(id *topology.Lineage, a eventloop.Accepted) {
 	if p := ctx.poolOf(id); p != nil {
-		p.accept(fd)
+		p.accept(a)
 		return
 	}
 	ctx.clientGone(id)
-	ctx.loop.Refuse(fd, nil)
+	a.Refuse(nil)
 }
 
 // clientGone counts that a client which was dealt to the loop is gone.
@@ -115,7 +114,7 @@ func (ctx *Context) poolOf(id *topology.Lineage) *ServerPool {
 
 // admit counts the client against the limits. One too many gets an error and is
 // closed.
-func (l *Listener) admit(fd int) bool {
+func (l *Listener) admit(a eventloop.Accepted) bool {
 	p := l.ctx.poolOf(l.pool)
 	limit := int64(0)
 	if p != nil { // else it is being removed, and accept finds that out
@@ -126,23 +125,23 @@ func (l *Listener) admit(fd int) bool {
 		return true
 	}
 	if p != nil {
-		p.refuseClient(fd, why)
+		p.refuseClient(a, why)
 	} else {
-		l.ctx.loop.Refuse(fd, nil)
+		a.Refuse(nil)
 	}
 	return false
 }
 
-// refuseClient sends an error to a client for which there is no room, and closes its socket.
-func (p *ServerPool) refuseClient(fd int, why msg.Reason) {
+// refuseClient sends an error to a client for which there is no room, and closes its connection.
+func (p *ServerPool) refuseClient(a eventloop.Accepted, why msg.Reason) {
 	ctx := p.ctx
 	countRefused(p, why)
 	var out mbuf.Chain
 	p.proto.AppendError(ctx.bufs, &out, msg.TooManyClients.String())
-	logRefused(p, fd, why)
-	// A fresh socket takes a line. If it does not, the client learns from the
+	logRefused(p, a, why)
+	// A fresh connection takes a line. If it does not, the client learns from the
 	// close alone.
-	ctx.loop.Refuse(fd, out.Head().Bytes())
+	a.Refuse(out.Head().Bytes())
 	out.Release(ctx.bufs)
 }
 
@@ -158,13 +157,12 @@ func (l *Listener) OnAcceptError(err syscall.Errno) {
 
 func (l *Listener) wake() { l.ln.Resume() }
 
-// accept makes a client of the connected socket fd.
-func (p *ServerPool) accept(fd int) {
-	ctx := p.ctx
-	ctx.loop.Tune(fd, keepaliveOf(p.conf))
+// accept makes a client of the connection.
+func (p *ServerPool) accept(a eventloop.Accepted) {
+	a.Tune(keepaliveOf(p.conf))
 	c := newClient(p)
-	if err := ctx.loop.AttachStaged(&c.Conn, fd, false, c, p.clientStage()); err != nil {
-		ctx.clientGone(p.topo.Lineage)
+	if err := a.Attach(&c.Conn, c, p.clientStage()); err != nil {
+		p.ctx.clientGone(p.topo.Lineage)
 		return
 	}
 	c.opened()

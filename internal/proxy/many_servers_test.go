@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/socket"
 )
 
 // connections is how many of a pool's servers are connected to, or about to be.
@@ -64,19 +66,14 @@ func TestManyServersAreConnectedInSlices(t *testing.T) {
 			if err := unix.Bind(fd, &addr); err != nil {
 				t.Fatal(err)
 			}
-			if err := unix.Listen(fd, servers); err != nil {
+			if err := unix.Listen(fd, servers+1); err != nil {
 				t.Fatal(err)
 			}
 			for i := range servers {
 				p.topo.Servers()[i].SetAddrs([]unix.Sockaddr{&addr})
 			}
-			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { unix.Close(pair[1]) })
 			c := newClient(p)
-			if err := ctx.loop.Attach(&c.Conn, pair[0], false, c); err != nil {
+			if _, err := ctx.loop.Dial(&c.Conn, &addr, socket.Keepalive{}, c, nil); err != nil {
 				t.Fatal(err)
 			}
 			c.opened()

@@ -139,7 +139,7 @@ func (c *conversation) stop() {
 	for _, s := range c.stubs {
 		s.down()
 	}
-	c.world.close(c.fd)
+	c.listens.Close()
 }
 
 // Times are those that went by: for clients until the reply could go out, at the

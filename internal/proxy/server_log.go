@@ -152,7 +152,7 @@ func (c *serverConn) attrs() []slog.Attr {
 		slog.String("pool", c.pool.conf.Name),
 		slog.String("server", c.server.conf.Text),
 		slog.String("name", c.server.conf.StatsName()),
-		slog.Int("fd", c.FD()),
+		slog.Int("fd", c.ShownFD()),
 	}
 }
 

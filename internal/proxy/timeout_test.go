@@ -6,8 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"nuthatch/internal/eventloop"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/socket"
@@ -121,12 +120,12 @@ func TestRequestTimeoutInPause(t *testing.T) {
 // machine that has hung.
 func silentBacklog(t *testing.T) string {
 	t.Helper()
-	fd, err := socket.Listen(t.Context(), socket.ListenSpec{Host: "127.0.0.1", Backlog: 0})
+	listening, err := eventloop.OpenSocket(t.Context(), socket.ListenSpec{Host: "127.0.0.1", Backlog: 0})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(fd) })
-	addr := socket.LocalName(fd)
+	t.Cleanup(listening.Close)
+	addr := listening.Name()
 	for {
 		c, err := net.DialTimeout("tcp", addr, 100*time.Millisecond)
 		if err != nil {

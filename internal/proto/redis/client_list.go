@@ -130,7 +130,7 @@ func appendClient(b []byte, c *msg.ClientFacts, db int) []byte {
 	b = strconv.AppendUint(b, c.ID, 10)
 	text("addr", c.Addr)
 	text("laddr", c.LocalAddr)
-	number("fd", int64(c.FD))
+	number("fd", int64(c.ShownFD))
 	text("name", c.Name)
 	number("age", c.Age)
 	number("idle", c.Idle)

@@ -1,0 +1,42 @@
+package eventloop
+
+import "nuthatch/internal/socket"
+
+// An Accepted is a connection that a listener has accepted and that no Conn has yet.
+// Whoever has it passes it on, once: to a Conn of the loop that has it (Attach), to
+// another loop (Hand), or to nobody (Refuse).
+type Accepted struct {
+	loop *Loop
+	fd   int
+}
+
+// PeerName is the address of the other end.
+func (a Accepted) PeerName() string { return a.loop.engine.peerName(a.fd) }
+
+// Tune prepares the connection: no delay for small messages, and keepalive.
+func (a Accepted) Tune(k socket.Keepalive) { a.loop.engine.tune(a.fd, k) }
+
+// Attach makes it c's, and c the loop's. On error it is closed. With a stage c is made,
+// and OnConnect told, when the stage is ready; st may be nil.
+func (a Accepted) Attach(c *Conn, h Handler, st Stage) error {
+	return a.loop.attachStaged(c, a.fd, false, h, st)
+}
+
+// Refuse closes it. It says words first, if they go out at once and are not empty. It
+// may be called from any goroutine.
+func (a Accepted) Refuse(words []byte) {
+	if len(words) > 0 {
+		a.loop.engine.lastWords(a.fd, words)
+	}
+	a.loop.engine.discard(a.fd)
+}
+
+// Hand is Post, on another loop, of a function that takes the connection over as that
+// loop's. If the loop ends before it has run f, or has ended, the connection is closed.
+func (a Accepted) Hand(to *Loop, f func(Accepted)) bool {
+	posted := to.post(posting{func() { f(Accepted{to, a.fd}) }, a.fd})
+	if !posted {
+		to.engine.discard(a.fd)
+	}
+	return posted
+}
