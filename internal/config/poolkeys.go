@@ -74,12 +74,12 @@ var poolKeys = slices.Concat([]key[Pool]{
 	{
 		name: "request_timeout", kind: kindDuration, limits: durations(0, 24*time.Hour), def: "0", defNote: "no limit", origin: fromNuthatch,
 		help: "How long a client's request may take, from its arrival until its reply has come. That includes waits " +
-			"for a connection, for earlier requests, for several servers, and for the end of a pause. After that the " +
-			"client gets an error, in its turn. The connection to the server stays open: the late reply is dropped, and " +
+			"for a connection, for earlier requests, for several servers, and for the end of a pause. After that, or a few " +
+			"milliseconds later if there are thousands of clients, the client gets an error, in its turn. The connection to the server stays open: the late reply is dropped, and " +
 			"other clients notice nothing. The request may still be carried out, if it has been sent. It does not count " +
 			"as a failure of the server. `timeout` does, and ends the connection with all requests on it, so set " +
-			"`request_timeout` lower. While nuthatch asks a server about an unknown command, `request_timeout` does not " +
-			"end the wait; `timeout` does, for each server that is asked.",
+			"`request_timeout` lower. It holds while nuthatch asks a server about an unknown command or about RESP3, too: " +
+			"the client gets its error, and the next server is asked. It does not hold for a command that blocks.",
 		set: func(p *Pool, v value) { p.RequestTimeout = v.duration() },
 	},
 	{
@@ -238,7 +238,8 @@ var poolKeys = slices.Concat([]key[Pool]{
 	{
 		name: "server_failure_limit", kind: kindNumber, limits: anyNumber(0), def: "2",
 		help: "How many failures in a row eject a server; 0 means 1. Connections that fail together are one failure. A " +
-			"connection that ends without requests on it is no failure. Only with `auto_eject_hosts: true`.",
+			"connection that ends without requests on it is no failure. Without `auto_eject_hosts` no server is ejected; " +
+			"one is `failing` after as many failures, or after the first if it cannot be connected to.",
 		set: func(p *Pool, v value) { p.ServerFailureLimit = int(v.number) },
 	},
 	{
