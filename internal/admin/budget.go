@@ -47,8 +47,9 @@ const (
 	perConfigByte      = 24
 )
 
-// A budget is the memory of all answers together.
-type budget struct {
+// A Budget is the memory of all answers together: those of the admin listeners, and the
+// documents of the statistics port.
+type Budget struct {
 	// bound is how many bytes that is; 0: there is no bound.
 	bound func() int64
 
@@ -58,10 +59,11 @@ type budget struct {
 	freed chan struct{}
 }
 
-func newBudget(bound func() int64) *budget { return &budget{bound: bound, freed: make(chan struct{})} }
+// NewBudget returns one of that many bytes; 0: there is no bound.
+func NewBudget(bound func() int64) *Budget { return &Budget{bound: bound, freed: make(chan struct{})} }
 
 // share is how many things of a size may be made, limited by most.
-func (b *budget) share(most, size int64) int64 {
+func (b *Budget) share(most, size int64) int64 {
 	if bound := b.bound(); bound > 0 {
 		return min(most, bound/size)
 	}
@@ -69,7 +71,7 @@ func (b *budget) share(most, size int64) int64 {
 }
 
 // take counts n bytes, which give takes back. It waits if there is no room for them.
-func (b *budget) take(ctx context.Context, n int64) error {
+func (b *Budget) take(ctx context.Context, n int64) error {
 	bound := b.bound()
 	if bound > 0 && n > bound {
 		return fmt.Errorf("%w: %d bytes; all answers together may take %d, a quarter of max_memory", ErrTooLarge, n, bound)
@@ -94,7 +96,7 @@ func (b *budget) take(ctx context.Context, n int64) error {
 }
 
 // give takes back what take has counted.
-func (b *budget) give(n int64) {
+func (b *Budget) give(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used -= n

@@ -19,7 +19,7 @@ func TestAnswersShareABudget(t *testing.T) {
 	const bound, size = 10 << 20, 3 << 20
 	in := newInstance(t)
 	in.memory = bound
-	h := &handler{HTTPOptions: HTTPOptions{Instance: in}, budget: newBudget(in.AnswerMemory)}
+	h := &handler{HTTPOptions: HTTPOptions{Instance: in}, budget: NewBudget(in.AnswerMemory)}
 	var (
 		mu        sync.Mutex
 		now, most int

@@ -35,7 +35,7 @@ type handler struct {
 
 	snapshots snapshots
 	latencies latencies
-	budget    *budget
+	budget    *Budget
 }
 
 func newHandler(addr config.Address, o HTTPOptions) http.Handler {
@@ -46,7 +46,9 @@ func newHandler(addr config.Address, o HTTPOptions) http.Handler {
 		mux:         http.NewServeMux(),
 		origins:     http.NewCrossOriginProtection(),
 	}
-	h.budget = newBudget(o.Instance.AnswerMemory)
+	if h.budget = o.Budget; h.budget == nil {
+		h.budget = NewBudget(o.Instance.AnswerMemory)
+	}
 	h.snapshots.take, h.latencies.take, h.latencies.recorder = o.Instance.Snapshot, o.Instance.Latency, o.Recorder
 	for pattern, f := range h.routes() {
 		h.mux.HandleFunc(pattern, f)

@@ -60,6 +60,8 @@ type HTTPOptions struct {
 	// no page. It needs no token.
 	Page   http.Handler
 	Logger *logging.Logger
+	// Budget is the memory of answers, if other listeners use it too.
+	Budget *Budget
 	// Name is what the log calls the listener; empty: the admin listener.
 	Name string
 }

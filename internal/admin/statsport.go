@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"container/list"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +22,15 @@ import (
 )
 
 const (
-	// maxStatsConns is how many clients of the statistics port are served at a
-	// time; more wait in the listener's backlog.
+	// maxStatsConns is how many clients of the statistics port are given a document
+	// at a time; more wait in the listener's backlog.
 	maxStatsConns = 16
+	// maxStatsLeaving is how many clients that have their document may take their
+	// time to close. One more replaces the first of them.
+	maxStatsLeaving = 64
+	// statsPerServer is the memory of a document, in bytes, for each server. It was
+	// measured with 5,000 servers.
+	statsPerServer = 3 << 10
 	// statsWriteTimeout is how long a client may take to read the document.
 	statsWriteTimeout = 5 * time.Second
 	// statsLinger is how long a client may take to close after the document. A
@@ -37,19 +45,52 @@ const (
 // StatsPort is nutcracker's statistics port: every connection gets one JSON
 // document without a header, whatever it sends, and is closed. It runs in
 // goroutines of its own.
+//
+//	backlog ─► a slot ─► memory ─► document ─► leaving ─► closed: by the client, after
+//	                                                      statsLinger, or by who comes
+//	                                                      when too many are leaving
 type StatsPort struct {
-	// Fixed after construction.
+	// static after construction
 	listener net.Listener
 	snapshot func() *stats.Snapshot
+	memory   StatsMemory
 	logger   *logging.Logger
+	linger   time.Duration
 
-	slots   chan struct{} // one token per connection being served
+	slots   chan struct{} // one token per connection that is given a document
 	closing chan struct{} // closed by Close
 	once    sync.Once
 	running sync.WaitGroup
 
-	mu    sync.Mutex
-	conns map[net.Conn]struct{} // being served; nil after Close
+	mu sync.Mutex
+	// conns are the connections that there are; nil after Close. Of one that is
+	// leaving it is its place there.
+	conns map[net.Conn]*list.Element
+	// leaving have their document, the first one first.
+	leaving list.List
+}
+
+// StatsMemory bounds the documents of a statistics port that are under way.
+type StatsMemory struct {
+	// Budget is the memory of all answers; nil: there is no bound.
+	Budget *Budget
+	// Servers is how many servers a document is about.
+	Servers func() int
+}
+
+// take waits for room for a document, and returns what gives it back.
+func (m StatsMemory) take() (give func(), err error) {
+	if m.Budget == nil {
+		return func() {}, nil
+	}
+	n := int64(m.Servers()) * statsPerServer
+	if n <= smallAnswer {
+		return func() {}, nil
+	}
+	if err := m.Budget.take(context.Background(), n); err != nil {
+		return nil, err
+	}
+	return func() { m.Budget.give(n) }, nil
 }
 
 // Listen opens a listening socket, as net.Listen does, or finds one that the
@@ -67,7 +108,7 @@ type Listen func(network, address string) (net.Listener, error)
 // closes the connection. It should return within a second or so, as Close waits
 // for it.
 func ListenStats(
-	listen Listen, addr string, port int, snapshot func() *stats.Snapshot, logger *logging.Logger,
+	listen Listen, addr string, port int, snapshot func() *stats.Snapshot, memory StatsMemory, logger *logging.Logger,
 ) (*StatsPort, error) {
 	network, address, err := statsAddress(addr, port)
 	if err != nil {
@@ -77,17 +118,23 @@ func ListenStats(
 	if err != nil {
 		return nil, fmt.Errorf("admin: statistics port: %w", err)
 	}
-	p := &StatsPort{
-		listener: listener,
-		snapshot: snapshot,
-		logger:   logger,
-		slots:    make(chan struct{}, maxStatsConns),
-		closing:  make(chan struct{}),
-		conns:    make(map[net.Conn]struct{}),
-	}
+	p := newStatsPort(listener, snapshot, memory, logger)
 	p.running.Go(p.accept)
 	logger.Notice("statistics port is listening", slog.String("addr", listener.Addr().String()))
 	return p, nil
+}
+
+func newStatsPort(listener net.Listener, snapshot func() *stats.Snapshot, memory StatsMemory, logger *logging.Logger) *StatsPort {
+	return &StatsPort{
+		listener: listener,
+		snapshot: snapshot,
+		memory:   memory,
+		logger:   logger,
+		linger:   statsLinger,
+		slots:    make(chan struct{}, maxStatsConns),
+		closing:  make(chan struct{}),
+		conns:    make(map[net.Conn]*list.Element),
+	}
 }
 
 // statsAddress gives net.Listen's arguments.
@@ -178,32 +225,65 @@ func (p *StatsPort) enter(c net.Conn) bool {
 		_ = c.Close() // Close missed it
 		return false
 	}
-	p.conns[c] = struct{}{}
+	p.conns[c] = nil
 	return true
+}
+
+// letGo notes that the client has its document. If very many have theirs and do not
+// close, the first of them is closed.
+func (p *StatsPort) letGo(c net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conns == nil {
+		return
+	}
+	p.conns[c] = p.leaving.PushBack(c)
+	if p.leaving.Len() > maxStatsLeaving {
+		first := p.leaving.Remove(p.leaving.Front()).(net.Conn)
+		p.conns[first] = nil
+		_ = first.Close() // whoever waits for its end takes it out
+	}
 }
 
 func (p *StatsPort) leave(c net.Conn) {
 	_ = c.Close() // what mattered has been written, or the failure logged
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if place := p.conns[c]; place != nil {
+		p.leaving.Remove(place)
+	}
 	delete(p.conns, c)
-	p.mu.Unlock()
-	<-p.slots
 }
 
 func (p *StatsPort) serve(c net.Conn) {
 	defer p.leave(c)
-	snapshot := p.snapshot()
-	if snapshot == nil {
-		return
-	}
-	if err := p.send(c, snapshot.AppendJSON(nil)); err != nil && !errors.Is(err, net.ErrClosed) {
-		p.logger.Warn("sending statistics failed",
-			slog.String("client", c.RemoteAddr().String()), slog.Any("error", err))
+	if p.document(c) {
+		p.letGo(c)
+		p.end(c)
 	}
 }
 
-// send writes the document and the end of the stream, and then reads until the
-// client closes, as long as statsLinger allows.
+// document gives the client its document, and its slot to the next one. It reports
+// whether the client has it.
+func (p *StatsPort) document(c net.Conn) bool {
+	defer func() { <-p.slots }()
+	give, err := p.memory.take()
+	if err == nil {
+		defer give()
+		snapshot := p.snapshot()
+		if snapshot == nil {
+			return false
+		}
+		err = p.send(c, snapshot.AppendJSON(nil))
+	}
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		p.logger.Warn("sending statistics failed",
+			slog.String("client", c.RemoteAddr().String()), slog.Any("error", err))
+	}
+	return err == nil
+}
+
+// send writes the document and the end of the stream.
 func (p *StatsPort) send(c net.Conn, document []byte) error {
 	if err := c.SetWriteDeadline(time.Now().Add(statsWriteTimeout)); err != nil {
 		return err
@@ -217,9 +297,12 @@ func (p *StatsPort) send(c net.Conn, document []byte) error {
 			return err
 		}
 	}
-	if err := c.SetReadDeadline(time.Now().Add(statsLinger)); err != nil {
-		return err
-	}
-	_, _ = io.Copy(io.Discard, c) // any end is the end: closed, reset, too slow
 	return nil
+}
+
+// end reads until the client closes, as long as statsLinger allows.
+func (p *StatsPort) end(c net.Conn) {
+	if err := c.SetReadDeadline(time.Now().Add(p.linger)); err == nil {
+		_, _ = io.Copy(io.Discard, c) // any end is the end: closed, reset, too slow
+	}
 }

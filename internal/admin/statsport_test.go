@@ -28,7 +28,7 @@ func snapshot() *stats.Snapshot {
 
 func listen(t *testing.T, snapshot func() *stats.Snapshot) *StatsPort {
 	t.Helper()
-	p, err := ListenStats(net.Listen, "127.0.0.1", 0, snapshot, logging.Discard())
+	p, err := ListenStats(net.Listen, "127.0.0.1", 0, snapshot, StatsMemory{}, logging.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestAddresses(t *testing.T) {
 		{filepath.Join(dir, "stats.sock"), filepath.Join(dir, "stats.sock")},
 	} {
 		t.Run(c.addr, func(t *testing.T) {
-			p, err := ListenStats(net.Listen, c.addr, 0, snapshot, nil)
+			p, err := ListenStats(net.Listen, c.addr, 0, snapshot, StatsMemory{}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +133,7 @@ func TestListenErrors(t *testing.T) {
 		{"a port out of range", "127.0.0.1", 65536, nil},
 		{"no directory", "/nonexistent/stats.sock", 0, nil},
 	} {
-		p, err := ListenStats(net.Listen, c.addr, c.port, snapshot, nil)
+		p, err := ListenStats(net.Listen, c.addr, c.port, snapshot, StatsMemory{}, nil)
 		if err == nil {
 			t.Errorf("%s: listens on %v", c.what, p.Addr())
 			_ = p.Close()
@@ -195,7 +195,7 @@ func TestCloseCutsOffWhoIsBeingServed(t *testing.T) {
 	p, err := ListenStats(net.Listen, "127.0.0.1", 0, func() *stats.Snapshot {
 		called <- struct{}{}
 		return snapshot()
-	}, nil)
+	}, StatsMemory{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,6 +219,62 @@ func TestCloseCutsOffWhoIsBeingServed(t *testing.T) {
 	}
 	if err := p.Close(); err != nil {
 		t.Errorf("second Close: %v", err)
+	}
+}
+
+// Clients that have their document and do not close keep nobody out: the first of
+// them is closed when there are too many.
+func TestWhoDoesNotCloseKeepsNobodyOut(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newStatsPort(l, snapshot, StatsMemory{}, logging.Discard())
+	p.linger = time.Hour
+	p.running.Go(p.accept)
+	t.Cleanup(func() { _ = p.Close() })
+	want := snapshot().AppendJSON(nil)
+	for i := range 3 * (maxStatsConns + maxStatsLeaving) {
+		if got, err := io.ReadAll(dial(t, p.Addr())); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("client %d got %q and %v", i, got, err)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.conns); n > maxStatsConns+maxStatsLeaving {
+		t.Errorf("there are %d connections", n)
+	}
+}
+
+// A document is counted before it is made, with the answers of the admin listener.
+func TestDocumentsAreCounted(t *testing.T) {
+	const servers = 1000
+	var room atomic.Int64
+	b := NewBudget(room.Load)
+	p, err := ListenStats(net.Listen, "127.0.0.1", 0, snapshot, StatsMemory{b, func() int { return servers }}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		room int64
+		want string
+	}{
+		{servers*statsPerServer - 1, ""},
+		{servers * statsPerServer, string(snapshot().AppendJSON(nil))},
+		{servers * statsPerServer, string(snapshot().AppendJSON(nil))},
+	} {
+		room.Store(tt.room)
+		c := dial(t, p.Addr())
+		if got, err := io.ReadAll(c); err != nil || string(got) != tt.want {
+			t.Errorf("with room for %d bytes: %q and %v, want %q", tt.room, got, err, tt.want)
+		}
+		_ = c.Close()
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if b.used != 0 {
+		t.Errorf("%d bytes are in use in the end", b.used)
 	}
 }
 

@@ -94,6 +94,7 @@ func newInstance(o Options) (*Instance, error) {
 			}
 			return ""
 		},
+		Budget: admin.NewBudget(in.AnswerMemory),
 	}
 	return in, nil
 }

@@ -243,12 +243,23 @@ func (p *ports) openStats() error {
 	if p.opts.StatsPort == 0 {
 		return nil
 	}
-	sp, err := admin.ListenStats(p.opts.inherited.listen, p.opts.StatsAddr, p.opts.StatsPort, p.snapshot, p.log)
+	memory := admin.StatsMemory{Budget: p.options.Budget, Servers: p.servers}
+	sp, err := admin.ListenStats(p.opts.inherited.listen, p.opts.StatsAddr, p.opts.StatsPort, p.snapshot, memory, p.log)
 	if err != nil {
 		return err
 	}
 	p.stats = sp
 	return nil
+}
+
+// servers is how many servers the pools have together.
+func (p *ports) servers() (n int) {
+	if g := p.current.Load(); g != nil {
+		for i := range g.conf.Pools {
+			n += len(g.conf.Pools[i].Servers)
+		}
+	}
+	return n
 }
 
 // statsAddr is the address of the statistics port, or nil.
