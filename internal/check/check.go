@@ -175,54 +175,89 @@ func (c *checker) byCounting() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	wrong := false
+	r := &Result{Servers: c.servers, Command: q.name, Coverage: c.coverage}
+	named := make(map[string]bool)
 	rounds := max(bits.Len(uint(len(c.servers)-1)), 1)
 	for bit := range rounds {
 		for side := range 2 {
-			part := slices.DeleteFunc(slices.Clone(c.keys), func(s sample) bool { return s.server>>bit&1 != side })
-			seen, err := c.observe(q, part)
+			p := part{side: func(server int) bool { return server>>bit&1 == side }}
+			p.keys = slices.DeleteFunc(slices.Clone(c.keys), func(s sample) bool { return !p.side(s.server) })
+			seen, err := c.observe(q, p.keys)
 			if err != nil {
 				return nil, err
 			}
-			for i, n := range seen {
-				want := 0
-				if i>>bit&1 == side {
-					want = c.servers[i].Keys
-				}
-				wrong = wrong || n != want
-				if bit == 0 { // its two sides are all keys, once
+			if bit == 0 { // its two sides are all keys, once
+				for i, n := range seen {
 					c.servers[i].Found += n
 				}
 			}
+			if p.strays(seen) == 0 {
+				continue
+			}
+			if r.Examples, err = c.examples(q, p, r.Examples, named); err != nil {
+				return nil, err
+			}
 		}
 	}
-	r := &Result{Servers: c.servers, Command: q.name, Coverage: c.coverage}
-	if wrong {
-		r.Examples, err = c.examples(q)
-	}
-	return r, err
+	return r, nil
 }
 
-// examples names some of the keys that are elsewhere, by asking for them one by
-// one.
-func (c *checker) examples(q *probe) ([]Example, error) {
-	var found []Example
-	for _, s := range c.keys {
-		if len(found) == maxExamples {
-			break
+// A part is some keys, and the side of their owners: some of all servers.
+type part struct {
+	keys []sample
+	side func(server int) bool
+}
+
+// strays is how many of the keys were seen on the other side, or nowhere.
+func (p part) strays(seen []int) int {
+	n := len(p.keys)
+	for i := range seen {
+		if p.side(i) {
+			n -= seen[i]
 		}
-		seen, err := c.observe(q, []sample{s})
+	}
+	return n
+}
+
+// examples adds to found some keys of the part, which has some, that are on the other
+// side, but for those that are named already. They are looked for by halves: to ask
+// for one key after the other takes as many counts of all servers as there are keys.
+func (c *checker) examples(q *probe, p part, found []Example, named map[string]bool) ([]Example, error) {
+	if len(found) == maxExamples {
+		return found, nil
+	}
+	if len(p.keys) == 1 {
+		s := p.keys[0]
+		if named[s.key] {
+			return found, nil
+		}
+		named[s.key] = true
+		seen, err := c.observe(q, p.keys)
 		if err != nil {
 			return nil, err
-		}
-		if seen[s.server] == 1 {
-			continue
 		}
 		e := Example{Key: s.key, Ring: c.servers[s.server].Name}
 		if at := slices.Index(seen, 1); at >= 0 {
 			e.Nutcracker = c.servers[at].Name
 		}
-		found = append(found, e)
+		return append(found, e), nil
+	}
+	half := len(p.keys) / 2
+	for _, keys := range [][]sample{p.keys[:half], p.keys[half:]} {
+		one := part{keys, p.side}
+		seen, err := c.observe(q, keys)
+		if err != nil {
+			return nil, err
+		}
+		if one.strays(seen) == 0 {
+			continue
+		}
+		if found, err = c.examples(q, one, found, named); err != nil {
+			return nil, err
+		}
+		if len(found) == maxExamples {
+			break
+		}
 	}
 	return found, nil
 }

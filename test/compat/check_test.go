@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -119,9 +120,17 @@ func TestCheckSeesWeights(t *testing.T) {
 	} {
 		other := weighted(tt.weights...)
 		other.Listen = nutcracker.Addrs[0]
+		servers[0].Dial().Do("CONFIG", "RESETSTAT")
 		r, status := checkAgainst(t, nutcracker, other.String(), "--keys", tt.keys)
 		if status != tt.status || r.Covered < 150 || r.Missed <= 0 || r.Missed > 0.016 {
 			t.Errorf("%v: status %d, want %d; %+v", tt.weights, status, tt.status, r)
+		}
+		// The few keys that are elsewhere are not looked for one by one.
+		counts := servers[0].Dial().Do("INFO", "commandstats")
+		_, info, _ := strings.Cut(counts, "cmdstat_info:calls=")
+		info, _, _ = strings.Cut(info, ",")
+		if n, err := strconv.Atoi(info); err != nil || n > 500 {
+			t.Errorf("%v: a server's counters were read %q times, %v", tt.weights, info, err)
 		}
 	}
 }
