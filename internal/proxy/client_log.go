@@ -101,7 +101,12 @@ func logClosed(c *client) {
 		if !ok {
 			return
 		}
-		attrs = append(attrs, slog.Int("unread", c.Out().Len()), slog.Int("left_out", missed))
+		now := ctx.loop.Now()
+		attrs = append(attrs, slog.Int("unread", c.Out().Len()), durationAttr("unread_for", c.unreadFor(now)))
+		if m := &ctx.memory; m.full {
+			attrs = append(attrs, durationAttr("memory_full_for", time.Duration(now-m.fullSince)))
+		}
+		attrs = append(attrs, slog.Int("left_out", missed))
 	}
 	ctx.log.Log(level, "closed client", attrs...)
 }

@@ -40,6 +40,14 @@ func (v *presence) idleSince(t int64, n int) bool {
 	return v.active < t && (n == 0 || v.unreadSince != 0)
 }
 
+// unreadFor is how long the client has had replies to read without reading any.
+func (v *presence) unreadFor(now int64) time.Duration {
+	if v.unreadSince == 0 {
+		return 0
+	}
+	return time.Duration(now - v.unreadSince)
+}
+
 // took notes that the kernel took n bytes of the client's replies, and that left bytes
 // are left. soft is how many may be left; 0: any number. It returns 1 if the client has
 // become slow, and -1 if it no longer is.

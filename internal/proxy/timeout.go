@@ -62,10 +62,14 @@ func (t *timers) expireConn(c *serverConn, now int64) {
 	ctx.nextDeadline = soonest(ctx.nextDeadline, deadline)
 }
 
-// expiryStep is the least time, in nanoseconds, between two looks for requests that
-// have taken too long. So clients whose deadlines are all a little different cost at
-// most a hundred walks over them in a second.
-const expiryStep = int64(10 * time.Millisecond)
+// The least time, in nanoseconds, between two looks for requests that have taken too
+// long is perLook for each client, and at most expiryStep. So clients whose deadlines
+// are all a little different cost a few hundredths of the loop's time. A request may
+// fail that much too late.
+const (
+	perLook    = int64(2500)
+	expiryStep = int64(10 * time.Millisecond)
+)
 
 // expireBy sets when the request fails if it has no reply. That time counts from when
 // the request came, which may be a while ago.
@@ -80,21 +84,25 @@ func (t *timers) expireBy(m *msg.Msg, at int64) {
 func (t *timers) expireRequests(now int64) {
 	ctx := t.ctx
 	ctx.nextExpiry = 0
+	clients := 0
 	for _, p := range ctx.pools {
-		t.expireClients(p, now)
+		clients += t.expireClients(p, now)
 	}
 	for _, p := range ctx.leaving.pools {
-		t.expireClients(p, now)
+		clients += t.expireClients(p, now)
 	}
 	if ctx.nextExpiry > now { // else there are more of them than one turn may answer
-		ctx.nextExpiry = max(ctx.nextExpiry, now+expiryStep)
+		ctx.nextExpiry = max(ctx.nextExpiry, now+min(int64(clients)*perLook, expiryStep))
 	}
 }
 
-func (t *timers) expireClients(p *ServerPool, now int64) {
+// expireClients is expireRequests for one pool. It returns how many clients the pool has.
+func (t *timers) expireClients(p *ServerPool, now int64) (clients int) {
 	for c := range p.everyClient() {
 		t.expireClient(c, now)
+		clients++
 	}
+	return clients
 }
 
 // expireClient answers the client's requests that have taken too long. Their messages

@@ -195,3 +195,20 @@ func TestServerIdleTimeout(t *testing.T) {
 		}
 	}
 }
+
+// Few clients have their errors when they are due, however shortly one comes after the
+// other.
+func TestRequestTimeoutIsPrecise(t *testing.T) {
+	c := converse(t, "  redis: true\n  request_timeout: 100ms\n", resp{}, 1)
+	first, second := c.join(), c.join()
+	c.ask(first, command("GET", c.keyAt(0, 0)))
+	c.wait(time.Millisecond)
+	c.ask(second, command("GET", c.keyAt(0, 0)))
+	c.wait(99 * time.Millisecond)
+	first.hears(requestTimedout)
+	second.hears("")
+	c.wait(time.Millisecond)
+	second.hears(requestTimedout)
+	c.answerAll(0)
+	c.end(true)
+}
