@@ -143,10 +143,17 @@ func (n *introducer) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	w.integer(int64(s.ID))
 	w.bulkString("mode")
 	w.bulkString("standalone")
-	w.bulkString("role")
-	w.bulkString("master")
+	w.pair("role", n.role())
 	w.bulkString("modules")
 	w.array(0)
+}
+
+// role is what HELLO says that the servers are in replication.
+func (n *introducer) role() string {
+	if n.learned.load().survey.isReplica() {
+		return "replica"
+	}
+	return "master"
 }
 
 // version is the lane's version of the protocol.

@@ -89,7 +89,7 @@ var serverCommands = group("server", []command{
 	refuse("replconf", -1, otherServer, "3.0.0", "Agree on how to replicate"),
 	refuse("replicaof", 3, otherServer, "5.0.0", "Become a replica"),
 	refuseKeyed("restore-asking", -4, clusterOnly, write, key1, "3.0.0", "RESTORE while a slot moves"),
-	local("role", 1, answerRole, "2.8.12", "What the server is in replication"),
+	report("role", 1, answerRole, "2.8.12", "What the server is in replication"),
 	refuse("save", 1, sharedServer, "1.0.0", "Save to disk"),
 	refuse("shutdown", -1, sharedServer, "1.0.0", "End the server"),
 	refuse("slaveof", 3, otherServer, "1.0.0", "Become a replica; REPLICAOF's old name"),

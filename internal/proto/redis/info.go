@@ -16,7 +16,7 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// INFO, CONFIG GET, LOLWUT and LATENCY HISTOGRAM: about what all event loops have
+// INFO, CONFIG GET, ROLE, LOLWUT and LATENCY HISTOGRAM: about what all event loops have
 // counted, and what the servers say of themselves. They are written outside the
 // loops.
 
@@ -101,7 +101,7 @@ func (r *reporter) Report(req *msg.Request, s *msg.Session) (find func(reply fun
 	}, true
 }
 
-// answerReport answers INFO, CONFIG GET and LOLWUT when nothing is known more
+// answerReport answers INFO, CONFIG GET, ROLE and LOLWUT when nothing is known more
 // than the pool's loops.
 func (r *reporter) answerReport(req *msg.Request, cmd *command, w writer) {
 	r.report(cmd, r.reportWords(req), r.learned.load().survey, nil, w)
@@ -120,7 +120,7 @@ func (r *reporter) reportWords(req *msg.Request) []string {
 // asksServers reports whether the servers are to be asked for a report.
 func asksServers(cmd *command, words []string) bool {
 	switch cmd.answer { //nolint:exhaustive // the other reports are the proxy's own
-	case answerConfig, answerLolwut:
+	case answerConfig, answerLolwut, answerRole:
 		return true
 	case answerInfo:
 		return slices.ContainsFunc(sectionsOf(words), func(s *section) bool { return s.servers })
@@ -136,6 +136,8 @@ func (r *reporter) report(cmd *command, words []string, v *Survey, f *Facts, w w
 		w.verbatim(r.info(words, v, f))
 	case answerConfig:
 		r.configGet(words, v, f, w)
+	case answerRole:
+		writeRole(v, w)
 	case answerLolwut:
 		w.verbatim(r.lolwut(v))
 	default:
@@ -262,7 +264,11 @@ func infoClients(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	}
 	line("connected_clients", f.Pool.Values[stats.ClientConnections])
 	line("maxclients", f.MaxClients)
-	line("blocked_clients", 0)
+	blocked := int64(0)
+	for i := range f.Pool.Servers {
+		blocked += f.Pool.Servers[i].Values[stats.PrivateWaiting]
+	}
+	line("blocked_clients", blocked)
 }
 
 // infoMemory tells the servers' memory, and the proxy's under names of its own.
@@ -323,11 +329,37 @@ func infoStats(_ *reporter, s *Survey, f *Facts, line func(string, any)) {
 }
 
 func infoReplication(r *reporter, v *Survey, _ *Facts, line func(string, any)) {
-	line("role", "master")
+	if v.isReplica() {
+		told(v, toldRole, line)
+	} else {
+		line("role", "master")
+	}
 	told(v, toldReplication, line)
 	if r.servers == 1 {
 		told(v, toldByOne, line)
 	}
+}
+
+// writeRole appends what ROLE says: of a master that it has no replicas, of a replica
+// not where its master is. Clients are to stay with the proxy.
+func writeRole(v *Survey, w writer) {
+	if !v.isReplica() {
+		w.array(3)
+		w.bulkString("master")
+		w.integer(0)
+		w.array(0)
+		return
+	}
+	state := "connect"
+	if v.info["master_link_status"] == "up" {
+		state = "connected"
+	}
+	w.array(5)
+	w.bulkString(replica)
+	w.bulkString("")
+	w.integer(0)
+	w.bulkString(state)
+	w.integer(0)
 }
 
 // infoKeyspace tells the databases that have keys, by the numbers that they have for

@@ -7,9 +7,6 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// roleMaster answers ROLE: a master without replicas, like INFO says.
-const roleMaster = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
-
 // noCluster answers READONLY, READWRITE and ASKING, as Redis does that is not in
 // a cluster.
 const noCluster = "-ERR This instance has cluster support disabled\r\n"
@@ -70,11 +67,9 @@ func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writ
 		replyPing(req, w)
 	case answerReset:
 		p.answerReset(s, w)
-	case answerRole:
-		w.raw(roleMaster)
 	case answerSelect:
 		p.answerSelect(req, s, w)
-	case answerConfig, answerInfo, answerLolwut:
+	case answerConfig, answerInfo, answerLolwut, answerRole:
 		p.answerReport(req, cmd, w)
 	case answerLastSave:
 		w.integer(p.started.Unix())

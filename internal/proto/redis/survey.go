@@ -373,21 +373,30 @@ var (
 		{"total_forks", sum},
 	}
 	toldReplication = []toldField{{"connected_slaves", least}}
+	// toldRole makes the role, and is told in words of the role that the pool has.
+	toldRole = []toldField{{"role", unless(replica)}, {"master_link_status", unless("up")}, {"slave_read_only", most}}
 	// toldByOne is told of the server of a pool of one.
 	toldByOne = []toldField{{"master_replid", first}, {"master_repl_offset", first}}
 )
 
 // toldByAll are fields that mean something only if every server has them: what else
-// it is than Redis.
+// it is than Redis, and whether it takes writes.
 var toldByAll = map[string]bool{
 	"server_name": true, "valkey_version": true, "valkey_release_stage": true, "redict_version": true, "dragonfly_version": true,
-	"kvrocks_version": true,
+	"kvrocks_version": true, "role": true,
 }
+
+// replica is the role of a server that takes no writes, as INFO and ROLE name it.
+const replica = "slave"
+
+// isReplica reports whether the pool takes no writes: every server says that it is a
+// replica. Of one whose servers differ some keys can be written.
+func (v *Survey) isReplica() bool { return v != nil && v.info["role"] == replica }
 
 // infoFields are all of them, by name.
 var infoFields = func() map[string]merge {
 	all := make(map[string]merge)
-	for _, fields := range [][]toldField{toldVersions, toldServer, toldMemory, toldPersistence, toldStats, toldReplication, toldByOne} {
+	for _, fields := range [][]toldField{toldVersions, toldServer, toldMemory, toldPersistence, toldStats, toldReplication, toldRole, toldByOne} {
 		for _, f := range fields {
 			all[f.name] = f.merge
 		}

@@ -213,6 +213,45 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
+// TestRole: a pool is a replica if all its servers are, and takes writes if one does.
+// Where the master is stays untold.
+func TestRole(t *testing.T) {
+	master := interviewed(t, helloOf("redis", "7.0.15"), bulkOf("redis_version:7.0.15\r\nrole:master\r\nconnected_slaves:2\r\n"), noCommand)
+	following := func(link string) *Said {
+		return interviewed(t, helloOf("redis", "7.0.15"), bulkOf("redis_version:7.0.15\r\nrole:slave\r\nmaster_host:10.0.0.9\r\n"+
+			"master_port:6379\r\nmaster_link_status:"+link+"\r\nslave_read_only:1\r\nconnected_slaves:0\r\n"), noCommand)
+	}
+	silent := interviewed(t, helloOf("redis", "7.0.15"), bulkOf("redis_version:7.0.15\r\n"), noCommand)
+	const (
+		asMaster  = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
+		asReplica = "*5\r\n$5\r\nslave\r\n$0\r\n\r\n:0\r\n$9\r\nconnected\r\n:0\r\n"
+		alone     = "*5\r\n$5\r\nslave\r\n$0\r\n\r\n:0\r\n$7\r\nconnect\r\n:0\r\n"
+	)
+	for name, tt := range map[string]struct {
+		said              []*Said
+		hello, info, role string
+	}{
+		"nobody answers":        {nil, "master", "role:master\r\n", asMaster},
+		"a master":              {[]*Said{master}, "master", "role:master\r\nconnected_slaves:2\r\n", asMaster},
+		"a replica":             {[]*Said{following("up")}, "replica", "role:slave\r\nmaster_link_status:up\r\nslave_read_only:1\r\nconnected_slaves:0\r\n", asReplica},
+		"replicas, one alone":   {[]*Said{following("up"), following("down")}, "replica", "role:slave\r\nmaster_link_status:down\r\nslave_read_only:1\r\nconnected_slaves:0\r\n", alone},
+		"a replica among them":  {[]*Said{following("up"), master}, "master", "role:master\r\nconnected_slaves:0\r\n", asMaster},
+		"one that does not say": {[]*Said{following("up"), silent}, "master", "role:master\r\nconnected_slaves:0\r\n", asMaster},
+	} {
+		o := Options{Facts: known(someFacts()), Learned: new(Learned), Servers: 2}
+		o.Learned.SetSurvey(NewSurvey(tt.said, 0))
+		if got, want := reported(t, o, "INFO replication"), bulkOf("# Replication\r\n"+tt.info); got != want {
+			t.Errorf("%s: INFO: %q, want %q", name, got, want)
+		}
+		if got := reported(t, o, "ROLE"); got != tt.role {
+			t.Errorf("%s: ROLE: %q, want %q", name, got, tt.role)
+		}
+		if got, _ := converse(t, o).say([]byte("HELLO\r\n")); !strings.Contains(got, bulkOf("role")+bulkOf(tt.hello)) {
+			t.Errorf("%s: HELLO: %q, want the role %s", name, got, tt.hello)
+		}
+	}
+}
+
 // TestSurveyOfNobody: nothing is made up.
 func TestSurveyOfNobody(t *testing.T) {
 	o := Options{Version: "1.2.3", Facts: known(someFacts()), Learned: new(Learned)}
