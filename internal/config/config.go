@@ -245,6 +245,8 @@ type Pool struct {
 	// many within ClientOutputSoftTime; 0 is no limit.
 	ClientOutputSoftLimit int64
 	ClientOutputSoftTime  time.Duration
+	// PubSub is how messages of channels are carried.
+	PubSub PubSub
 }
 
 // A HealthCheck is how the servers of a pool are checked.

@@ -130,7 +130,10 @@ func beta(t *testing.T) Pool {
 		MaxTransactionCommands: 100,
 		PrivateConnections:     50,
 		PrivateIdleTimeout:     20 * time.Second,
-		MaxTransactionSize:     64 << 10,
+		PubSub: PubSub{
+			Publish: PublishOwner, MaxSubscriptions: 100, OutputLimit: 16 << 20, OutputSoftLimit: 4 << 20, OutputSoftTime: 30 * time.Second,
+		},
+		MaxTransactionSize: 64 << 10,
 
 		ClientIdleTimeout:     10 * time.Minute,
 		ClientOutputLimit:     32 << 20,
@@ -196,6 +199,7 @@ func TestDefaults(t *testing.T) {
 		MaxTransactionSize:     4 << 20,
 		PrivateConnections:     256,
 		PrivateIdleTimeout:     10 * time.Second,
+		PubSub:                 PubSub{MaxSubscriptions: 16384, OutputLimit: 32 << 20, OutputSoftLimit: 8 << 20, OutputSoftTime: time.Minute},
 
 		MaxKeys:               1 << 20,
 		ClientOutputSoftLimit: 64 << 10,

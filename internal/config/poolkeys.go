@@ -196,7 +196,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 	{
 		name: "private_connections", kind: kindNumber, limits: limits{0, 65536}, def: "256", origin: fromNuthatch,
 		help: "The most private connections to each server, of all event loops together. A client has one from " +
-			"`WATCH` until `EXEC`, `DISCARD`, `UNWATCH` or `RESET`, and for a command that blocks, such as `BLPOP`, until its reply. A command that needs one more gets an error. Private " +
+			"`WATCH` until `EXEC`, `DISCARD`, `UNWATCH` or `RESET`, and for a command that blocks, such as `BLPOP`, until its reply, and while it listens to channels. What needs one more gets an error. Private " +
 			"connections come on top of `server_connections`. `0`: there are none, and what needs one is refused. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.PrivateConnections = int(v.number) },
 	},
@@ -205,6 +205,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 		help: "How long a private connection that is no longer used is kept for the next client that needs one. `0`: it is closed at once. Ignored in Memcached pools.",
 		set:  func(p *Pool, v value) { p.PrivateIdleTimeout = v.duration() },
 	},
+}, within("pubsub", func(p *Pool) *PubSub { return &p.PubSub }, pubSubKeys), []key[Pool]{
 	{
 		name: "unknown_commands", kind: kindUnknown, def: "learn", origin: fromNuthatch,
 		help: "What nuthatch does with a Redis command that it does not know, such as a module's. `learn`: it asks a " +

@@ -66,6 +66,7 @@ var (
 	kindRetry        = oneOf("retry", retryNames)
 	kindFailedSelect = oneOf("failed_select", failedSelectNames)
 	kindTransactions = oneOf("transactions", transactionsNames)
+	kindPublish      = oneOf("publish", publishNames)
 	kindEject        = oneOf("eject", ejectNames)
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue, schema: textOf(serverPattern)}
 )

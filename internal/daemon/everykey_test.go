@@ -25,7 +25,7 @@ func otherValues(t *testing.T) map[string]string {
 	}
 	return map[string]string{
 		"listen": testkit.FreeAddr(t), "hash": "md5", "hash_tag": `"{}"`, "distribution": "modula", "redis_auth": "sesame",
-		"connect_timeout": "2s", "request_timeout": "2s", "server_idle_timeout": "2s", "unknown_commands": "refuse", "failed_select": "ignore", "transactions": "refuse", "max_transaction_size": "7mb", "private_idle_timeout": "1m",
+		"connect_timeout": "2s", "request_timeout": "2s", "server_idle_timeout": "2s", "unknown_commands": "refuse", "failed_select": "ignore", "transactions": "refuse", "max_transaction_size": "7mb", "private_idle_timeout": "1m", "pubsub.publish": "owner", "pubsub.max_subscriptions": "77", "pubsub.output_limit": "9mb", "pubsub.output_soft_limit": "3mb", "pubsub.output_soft_time": "9s",
 		"eject": "fail", "health_check.interval": "2s", "health_check.timeout": "3s", "reconnect_backoff": "20ms",
 		"reconnect_backoff_max": "3s", "retry": "unsent", "partial_results": "nulls", "keyless_scripts": "any", "server_max_queued_bytes": "2gb", "server_max_reply": "2gb",
 		"max_request_size": "7kb", "client_max_queued": "77kb", "client_output_limit": "8mb", "client_output_soft_limit": "1mb",
@@ -57,7 +57,7 @@ func another(t *testing.T, values map[string]string, s config.Setting) string {
 
 // line is a key with its value as a file has it; a.b is a in braces.
 func line(key, value string) string {
-	if block, inner, ok := strings.Cut(key, "."); ok && inner != "interval" {
+	if block, inner, ok := strings.Cut(key, "."); ok && block == "health_check" && inner != "interval" {
 		return fmt.Sprintf("  %s: {interval: 1s, %s: %s}\n", block, inner, value) // without it there are none
 	} else if ok {
 		return fmt.Sprintf("  %s: {%s: %s}\n", block, inner, value)

@@ -223,6 +223,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Databases:      p.Databases,
 			FailedSelect:   p.FailedSelect,
 			Transactions:   p.Transactions,
+			Publish:        p.PubSub.Publish,
 			Learned:        g.learned[i],
 			RefuseUnknown:  p.UnknownCommands == config.UnknownRefuse,
 			Servers:        len(p.Servers),

@@ -25,6 +25,8 @@ type ClientFacts struct {
 	Touched bool
 	// Blocked: a request of the client's waits at its server.
 	Blocked bool
+	// Listens is how many channels of each kind the client listens to.
+	Listens [NumChannels]int
 	// InFlight is the number of requests without a reply.
 	InFlight int
 	// Last is the command that the client sent last.

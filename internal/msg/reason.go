@@ -101,6 +101,10 @@ const (
 	MultiRefused
 	// NoPrivate: there are as many private connections to the server as are allowed.
 	NoPrivate
+	// TooManySubscriptions: a client listens to as many channels as it may.
+	TooManySubscriptions
+	// SubscriptionLost: the connection on which a server's messages came has ended.
+	SubscriptionLost
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -154,6 +158,9 @@ var reasonTexts = [NumReasons]string{
 	MultiRefused:        "the server of these keys refused MULTI; the commands behind it may have been carried out one by one",
 
 	NoPrivate: "the server of this key has as many private connections as private_connections allows",
+
+	TooManySubscriptions: "a client may listen to as many channels and patterns as max_subscriptions allows, and to no more",
+	SubscriptionLost:     "the connection to a server whose messages the client listens to has ended",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -206,6 +213,9 @@ var reasonNames = [NumReasons]string{
 	MultiRefused:        "multi_refused",
 
 	NoPrivate: "no_private_connection",
+
+	TooManySubscriptions: "too_many_subscriptions",
+	SubscriptionLost:     "subscription_lost",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

@@ -17,6 +17,10 @@ const (
 	// Block forwards it on a private connection, which the client keeps until the
 	// reply. The reply may take any time.
 	Block
+	// Subscribe has the client listen to channels, or listen no more.
+	Subscribe
+	// Publish forwards it to the server whose clients hear of the channel.
+	Publish
 	// Broadcast it, as it is, to every server of the pool; the replies merged.
 	Broadcast
 	// One server is asked. The protocol picks it, writes the request for it, and
@@ -42,7 +46,9 @@ const (
 func (t Treatment) ByKeys() bool { return t == Forward || t == Fragment || t == Watch || t == Block }
 
 // ToServers tells whether a request goes to servers.
-func (t Treatment) ToServers() bool { return t.ByKeys() || t == Broadcast || t == One }
+func (t Treatment) ToServers() bool {
+	return t.ByKeys() || t == Subscribe || t == Publish || t == Broadcast || t == One
+}
 
 // A Span is a range of a message's bytes.
 type Span = mbuf.Span
@@ -203,6 +209,8 @@ const (
 	// LostDatabase says that a reload took the database that the client chose out of
 	// the pool.
 	LostDatabase
+	// Listening says that the client listens to channels.
+	Listening
 )
 
 // Replies says which replies a client wants to hear: CLIENT REPLY.

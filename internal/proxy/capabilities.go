@@ -25,6 +25,7 @@ type capabilities struct {
 	counter    ServerCounter
 	lender     Lender
 	blocker    Blocker
+	messenger  Messenger
 }
 
 func capabilitiesOf(p Protocol) capabilities {
@@ -42,6 +43,7 @@ func capabilitiesOf(p Protocol) capabilities {
 	c.counter, _ = p.(ServerCounter)
 	c.lender, _ = p.(Lender)
 	c.blocker, _ = p.(Blocker)
+	c.messenger, _ = p.(Messenger)
 	return c
 }
 

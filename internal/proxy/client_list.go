@@ -92,6 +92,7 @@ func (c *client) facts() msg.ClientFacts {
 		collected = c.tx.bytes.Len()
 	}
 	return msg.ClientFacts{
+		Listens: listenedBy(c),
 		Blocked: c.blocked(),
 		Multi:   multi, Collected: collected, Watched: int(c.session.Watched), Touched: c.watches() && c.own.watch.lost,
 		ID: c.session.ID, Addr: addrs.addr, LocalAddr: addrs.localAddr, ShownFD: c.ShownFD(),

@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
@@ -37,7 +38,11 @@ func (c *client) cut(why msg.Reason) {
 func (c *client) tookOutput(n int) bool {
 	p := c.pool
 	waiting := int64(c.Out().Len())
-	if hard := p.conf.ClientOutputLimit; hard > 0 && waiting > hard {
+	hard, soft := p.conf.ClientOutputLimit, p.conf.ClientOutputSoftLimit
+	if listens(c) {
+		hard, soft = p.conf.PubSub.OutputLimit, p.conf.PubSub.OutputSoftLimit
+	}
+	if hard > 0 && waiting > hard {
 		c.cut(msg.OutputLimit)
 		return false
 	}
@@ -45,10 +50,10 @@ func (c *client) tookOutput(n int) bool {
 	if n > 0 && c.unreadSince != 0 {
 		p.ctx.memory.lastRead = now
 	}
-	slow := c.took(n, waiting, p.conf.ClientOutputSoftLimit, now)
+	slow := c.took(n, waiting, soft, now)
 	p.slow += slow
 	if slow > 0 {
-		p.checkBy(now + checkPeriod(p.conf.ClientOutputSoftTime))
+		p.checkBy(now + checkPeriod(softTime(p.conf)))
 	}
 	return true
 }
@@ -76,8 +81,8 @@ func (t *timers) checkClients(now int64) {
 			p.checkBy(now + checkPeriod(d))
 		}
 		if p.slow > 0 {
-			t.cutSlow(p, now-int64(p.conf.ClientOutputSoftTime))
-			p.checkBy(now + checkPeriod(p.conf.ClientOutputSoftTime))
+			t.cutSlow(p, now)
+			p.checkBy(now + checkPeriod(softTime(p.conf)))
 		}
 	}
 }
@@ -85,7 +90,7 @@ func (t *timers) checkClients(now int64) {
 // closeIdleClients closes the clients that have been idle since the given time.
 func (t *timers) closeIdleClients(p *ServerPool, since int64) {
 	for c := range p.everyClient() {
-		if c.idleSince(since, c.Out().Len()) && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == 0 {
+		if !listens(c) && c.idleSince(since, c.Out().Len()) && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == 0 {
 			if !t.ctx.turn.room() {
 				p.checkBy(t.ctx.loop.Now())
 				return
@@ -95,11 +100,20 @@ func (t *timers) closeIdleClients(p *ServerPool, since int64) {
 	}
 }
 
-// cutSlow closes the clients that have had too much to read since the given time, and
+// softTime is the shortest time for which a client may have too much to read.
+func softTime(conf *config.Pool) time.Duration {
+	return min(conf.ClientOutputSoftTime, conf.PubSub.OutputSoftTime)
+}
+
+// cutSlow closes the clients that have had too much to read for too long at time now, and
 // have not read it.
-func (t *timers) cutSlow(p *ServerPool, since int64) {
+func (t *timers) cutSlow(p *ServerPool, now int64) {
 	for c := range p.everyClient() {
-		if c.slowBefore(since) {
+		limit := p.conf.ClientOutputSoftTime
+		if listens(c) {
+			limit = p.conf.PubSub.OutputSoftTime
+		}
+		if c.slowBefore(now - int64(limit)) {
 			if !t.ctx.turn.room() {
 				p.checkBy(t.ctx.loop.Now())
 				return

@@ -39,6 +39,10 @@ func (d *dispatch) request(req *msg.Request) {
 		c.beginWatch(req)
 	case msg.Block:
 		c.block(req)
+	case msg.Subscribe:
+		c.subscribe(req)
+	case msg.Publish:
+		c.publish(req)
 	case msg.Broadcast:
 		c.broadcast(req)
 	case msg.One:

@@ -105,7 +105,7 @@ func protocolOf(p *config.Pool, learned *redis.Learned) proxy.Protocol {
 	if p.Protocol == config.Redis {
 		learned.SetSurvey(redis.NewSurvey(nil, 0)) // nobody asks them
 		return redis.New(redis.Options{
-			Auth: p.RedisAuth, DB: p.RedisDB, Databases: p.Databases, FailedSelect: p.FailedSelect, Transactions: p.Transactions,
+			Auth: p.RedisAuth, DB: p.RedisDB, Databases: p.Databases, FailedSelect: p.FailedSelect, Transactions: p.Transactions, Publish: p.PubSub.Publish,
 			Servers: len(p.Servers), HashTag: p.HashTag, KeylessScripts: p.KeylessScripts, PartialResults: p.PartialResults, Learned: learned,
 			Facts:         func(_ bool, use func(*redis.Facts)) { use(&redis.Facts{Pool: &stats.PoolSnapshot{}}) },
 			RefuseUnknown: p.UnknownCommands == config.UnknownRefuse, MaxRequestSize: p.MaxRequestSize, Version: "0",

@@ -65,6 +65,8 @@ type ServerPool struct {
 	// commandErrors are the errors that clients got, by msg.Type.
 	commandErrors errorCounts
 	keys          keySampler
+	// channels are where channels are.
+	channels channelMap
 }
 
 const (

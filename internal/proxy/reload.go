@@ -75,6 +75,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.keepsPure = p.conf.Retry == config.RetryIdempotent
 	p.dealAnew()
 	recallMoved(p)
+	checkListeners(p)
 	p.preconnect()
 }
 

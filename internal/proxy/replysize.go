@@ -54,6 +54,10 @@ func (p *ServerPool) sumFits(m *msg.Msg, n int) bool {
 // large, or if nobody waits for it.
 func (c *serverConn) checkPartial() {
 	head := c.queue.Head()
+	if f := feedOn(c); f != nil && (head == nil || head.Owner == f) {
+		f.grown()
+		return
+	}
 	if head.Owner != nil && !c.within(head, c.reply.Len()+c.parser.Body()) {
 		c.giveUp(head)
 		return

@@ -158,5 +158,6 @@ func (j *following) swap() {
 	}
 	p.dealAnew()
 	recallMoved(p)
+	checkListeners(p)
 	p.preconnect()
 }

@@ -304,8 +304,10 @@ func (c *serverConn) OnData(data []byte) {
 		head := c.queue.Head()
 		if head == nil || c.sent+uint64(head.Len) <= head.End {
 			// Nobody asked for it: not one byte of the next request has been sent.
-			c.fail(c.unasked(data))
-			return
+			if feedOn(c) == nil {
+				c.fail(c.unasked(data))
+				return
+			}
 		}
 		n, done, err := c.parser.Parse(data)
 		if err != nil {
@@ -337,6 +339,14 @@ var errOutOfStep = &msg.ProtocolError{Msg: "a reply that does not answer the req
 // deliver gives the reply to its owner. Only replies to clients are counted, and show
 // that the server is well.
 func (c *serverConn) deliver(r msg.Reply) {
+	if c.private != nil {
+		if f := feedOn(c); f != nil && f.hears(r) {
+			if r.Chain != nil {
+				r.Chain.Release(c.pool.ctx.bufs)
+			}
+			return
+		}
+	}
 	if c.queue.Head().Ahead != 0 && c.inBlock(r) {
 		return
 	}

@@ -31,6 +31,9 @@ func (d *dispatch) sessionChanged(lane msg.Lane, bars msg.Bars) {
 	if c.own != nil && c.session.Watched == 0 && c.watches() {
 		c.own.unwatch()
 	}
+	if bars&^c.session.Bars&msg.Listening != 0 {
+		c.own.subs.end()
+	}
 	if c.session.Lane != lane {
 		c.changeLane()
 	}

@@ -18,6 +18,11 @@ type own struct {
 	conns  []*serverConn
 	watch  watch
 	block  blocking
+	// subs is what it listens to; nil: it never has.
+	subs *subscriber
+	// sayings are what other servers are to be told when its transactions have been carried
+	// out.
+	sayings []*saying
 }
 
 // connTo is the client's private connection to s, or nil.
@@ -30,13 +35,18 @@ func (o *own) connTo(s *Server) *serverConn {
 	return nil
 }
 
-// borrow gives the client a private connection to s, if it has none.
-func (c *client) borrow(s *Server) (*serverConn, msg.Reason) {
+// ownOf is what the client has to itself.
+func ownOf(c *client) *own {
 	if c.own == nil {
 		c.own = &own{client: c}
 		c.own.block.own = c.own
 	}
-	if conn := c.own.connTo(s); conn != nil {
+	return c.own
+}
+
+// borrow gives the client a private connection to s, if it has none.
+func (c *client) borrow(s *Server) (*serverConn, msg.Reason) {
+	if conn := ownOf(c).connTo(s); conn != nil {
 		why := conn.mayTake()
 		return conn, why
 	}
@@ -81,6 +91,9 @@ func (o *own) withdrawn(conn *serverConn, _ int64) {
 	}
 }
 
+// feed implements tenant: that is what subs has others for.
+func (o *own) feed() *feed { return nil }
+
 // watchConnOf is the connection with watched keys, if m, or a part of it, waits there for
 // its reply. The client must not use it after m has failed: it could not know whether
 // the keys are still watched.
@@ -104,6 +117,10 @@ func (o *own) watchConnOf(m *msg.Msg) *serverConn {
 func (o *own) end() {
 	o.block.drop()
 	o.unwatch()
+	if o.subs != nil {
+		o.subs.end()
+	}
+	o.unsay()
 	for len(o.conns) > 0 {
 		o.giveBack(o.conns[0], false)
 	}

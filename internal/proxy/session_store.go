@@ -42,6 +42,9 @@ type tenant interface {
 	// withdrawn says that the pool no longer has the connection's server, or its kind of
 	// connection. The tenant must give it back. It is closed at time by at the latest.
 	withdrawn(conn *serverConn, by int64)
+	// feed is the tenant if the connection is there to hear messages of channels; otherwise
+	// nil.
+	feed() *feed
 }
 
 // A store has this loop's private connections to one server.

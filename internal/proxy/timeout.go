@@ -112,6 +112,13 @@ func (t *timers) expireClient(c *client, now int64) {
 	p, ctx := c.pool, t.ctx
 	expired := 0
 	for m := c.outq.Head(); m != nil && m.Expires != 0 && m.Expires <= now && ctx.turn.roomForMessage(); m = c.outq.Head() {
+		if c.own != nil && c.own.subs.expire(m) {
+			expired++
+			continue
+		}
+		if c.own != nil {
+			c.own.leaveUnsaid(m)
+		}
 		c.outq.Pop()
 		c.hold(m, 0)
 		p.failed(m, msg.RequestTimedout)

@@ -55,6 +55,10 @@ type transaction struct {
 	owner *Server
 	snap  *topology.Snapshot
 	key   []byte
+	// said are the messages in it that the clients of other servers are to hear too, and
+	// messages how many those are.
+	said     mbuf.Chain
+	messages int
 	// counted is how many of its bytes are in ctx.memory.collected.
 	counted int
 }
@@ -148,6 +152,10 @@ func (t *multi) queue(req *msg.Request) {
 		return
 	}
 	c.write(req, &tx.bytes)
+	if req.Treatment == msg.Broadcast && len(p.everywhere()) > 1 {
+		c.write(req, &tx.said)
+		tx.messages++
+	}
 	ctx.countCollected(tx)
 	s.Collected++
 	c.local(req)
@@ -254,6 +262,7 @@ func (t *multi) exec(req *msg.Request) {
 	size := tx.bytes.Len()
 	conn.Out().Splice(ctx.bufs, &tx.bytes)
 	m.Via, m.Ahead = conn, int32(m.Block()+2)
+	c.willSay(tx, m, conn.server)
 	c.hold(m, size)
 	conn.enqueue(m, size)
 	conn.server.stats[stats.Requests]++
@@ -347,6 +356,7 @@ func (k *transactions) newTransaction() *transaction {
 func (k *transactions) endTransaction(tx *transaction) {
 	ctx := k.ctx
 	tx.bytes.Release(ctx.bufs)
+	tx.said.Release(ctx.bufs)
 	ctx.countCollected(tx)
 	*tx = transaction{key: tx.key[:0]}
 	if len(k.unused) < maxTransactions {
@@ -357,7 +367,7 @@ func (k *transactions) endTransaction(tx *transaction) {
 // countCollected counts the transaction's bytes.
 func (k *transactions) countCollected(tx *transaction) {
 	ctx := k.ctx
-	n := tx.bytes.Len()
+	n := tx.bytes.Len() + tx.said.Len()
 	ctx.memory.collected += n - tx.counted
 	tx.counted = n
 }

@@ -74,6 +74,8 @@ func (s *story) value(words []string) (out string, rest []string) {
 		return bulk(s.text(w)), rest
 	case strings.HasPrefix(w, ":") || strings.HasPrefix(w, "+"):
 		return w + "\r\n", rest
+	case keyWord.MatchString(w):
+		return bulk(s.key(w)), rest
 	case w == ">":
 		out, rest = s.value(rest)
 		return ">" + out[1:], rest

@@ -147,6 +147,14 @@ const (
 	// that ended without a result.
 	Transactions
 	TransactionsAborted
+	// Subscribers is how many clients listen to channels, Subscriptions to how many, and
+	// Messages counts what they were told.
+	Subscribers
+	Subscriptions
+	Messages
+	MessageBytes
+	// SubscribersLost counts clients that lost what they listened to with a connection.
+	SubscribersLost
 
 	numPoolFields = iota + NutcrackerPoolFields
 )
@@ -267,6 +275,11 @@ var PoolFields = [numPoolFields]Field{
 
 	Transactions:        {"transactions", "nuthatch_client_transactions_total", Counter, Things, "transactions that servers carried out"},
 	TransactionsAborted: {"transactions_aborted", "nuthatch_client_transactions_aborted_total", Counter, Things, "transactions that ended without a result: DISCARD, EXECABORT, or another failure"},
+	Subscribers:         {"subscribers", "nuthatch_client_subscribers", Gauge, Things, "clients that listen to channels or patterns"},
+	Subscriptions:       {"subscriptions", "nuthatch_client_subscriptions", Gauge, Things, "channels and patterns that clients listen to, each counted once for each client"},
+	Messages:            {"messages", "nuthatch_client_messages_total", Counter, Things, "messages of channels passed on to clients"},
+	MessageBytes:        {"message_bytes", "nuthatch_client_message_bytes_total", Counter, Bytes, "bytes of those messages"},
+	SubscribersLost:     {"subscribers_lost", "nuthatch_client_subscribers_lost_total", Counter, Things, "clients that listened and were closed because a connection to a server had ended"},
 }
 
 // ServerFields describes the statistics of a server, nutcracker's first. It is
@@ -294,7 +307,7 @@ var ServerFields = [numServerFields]Field{
 	Retries:        {"retries", "nuthatch_server_request_retries_total", Counter, Things, "requests sent to the server again, on a fresh connection"},
 	RetriesRefused: {"retries_refused", "nuthatch_server_request_retries_refused_total", Counter, Things, "requests not sent again because too many were recently"},
 
-	PrivateConnections: {"private_connections", "nuthatch_server_private_connections", Gauge, Things, "connections to the server that single clients have to themselves: after WATCH, and for commands that block"},
+	PrivateConnections: {"private_connections", "nuthatch_server_private_connections", Gauge, Things, "connections to the server that single clients have to themselves: after WATCH, for commands that block, and to listen to channels"},
 	PrivateWaiting:     {"private_waiting", "nuthatch_server_private_waiting", Gauge, Things, "of those, the connections on which a command that blocks waits"},
 
 	FailedChecks: {"failed_checks", "nuthatch_server_failed_health_checks_total", Counter, Things, "health checks that the server failed"},

@@ -43,6 +43,9 @@ func (s *Snapshot) Shares() []float64 {
 // HomeRing is the ring if no server were down.
 func (s *Snapshot) HomeRing() hashkit.Ring { return s.ring.Table(s.nodes).Ring() }
 
+// HomeTable is the table if no server were down.
+func (s *Snapshot) HomeTable() *route.Table { return s.ring.Table(s.nodes) }
+
 // Members are the servers of a pool. They are immutable, and shared by all snapshots
 // between two changes of them.
 type Members struct {

@@ -70,6 +70,30 @@ for await (const batch of client.scanStream({ count: 10 })) {
 assert.equal(found.size, await client.dbsize());
 assert.ok(keys.every((key) => found.has(key)));
 
+// Channels of every server, and a pattern: each message is heard once.
+const listener = client.duplicate();
+const heard = [];
+const hear = async (n) => {
+  while (heard.length < n) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return heard.splice(0);
+};
+listener.on("message", (channel, message) => heard.push([channel, message]));
+listener.on("pmessage", (pattern, channel, message) => heard.push([pattern, channel, message]));
+assert.equal(await listener.subscribe(...keys.slice(0, 20)), 20);
+assert.equal(await listener.psubscribe("news.*"), 21);
+for (const key of keys.slice(0, 20)) {
+  assert.equal(await client.publish(key, `to ${key}`), 1);
+  assert.deepEqual(await hear(1), [[key, `to ${key}`]]);
+}
+await client.multi().set("{t}job", "done").publish("news.job", "done").del("{t}job").exec();
+assert.deepEqual(await hear(1), [["news.*", "news.job", "done"]]);
+assert.equal(await listener.unsubscribe(...keys.slice(0, 20)), 1);
+assert.equal(await listener.punsubscribe("news.*"), 0);
+assert.equal(await listener.get(keys[0]), `${values[0]}!`);
+assert.equal(await listener.quit(), "OK");
+
 // What is refused is refused in words, and the connection goes on.
 await assert.rejects(client.incr("list"), /WRONGTYPE/);
 await assert.rejects(client.call("FROBNICATE", "x"), /unknown command 'FROBNICATE'/);

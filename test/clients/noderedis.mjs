@@ -90,6 +90,36 @@ assert.deepEqual(await client.multi().ping().set("{t}a", "1").incr("{t}a").get("
 await assert.rejects(keys.reduce((multi, key) => multi.get(key), client.multi()).exec());
 assert.deepEqual(await client.multi().del("{t}a").exec(), [1]);
 
+// Channels of every server, a pattern, and shard channels: each message is heard once.
+const listener = client.duplicate();
+await listener.connect();
+const heard = [];
+const hear = async (n) => {
+  while (heard.length < n) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return heard.splice(0);
+};
+const note = (message, channel) => heard.push([channel, message]);
+await listener.subscribe(keys.slice(0, 20), note);
+await listener.pSubscribe("news.*", note);
+await listener.sSubscribe(keys[0], note);
+for (const key of keys.slice(0, 20)) {
+  assert.equal(await client.publish(key, `to ${key}`), 1);
+  assert.deepEqual(await hear(1), [[key, `to ${key}`]]);
+}
+assert.equal(await client.sPublish(keys[0], "shard"), 1);
+assert.deepEqual(await hear(1), [[keys[0], "shard"]]);
+await client.multi().set("{t}job", "done").publish("news.job", "done").del("{t}job").exec();
+assert.deepEqual(await hear(1), [["news.job", "done"]]);
+if (resp === 3) {
+  assert.equal(await listener.get(keys[0]), `${values[0]}!`);
+}
+await listener.unsubscribe(keys.slice(0, 20));
+await listener.pUnsubscribe("news.*");
+await listener.sUnsubscribe(keys[0]);
+await listener.close();
+
 // What is refused is refused in words, and the connection goes on.
 await assert.rejects(client.incr("list"), /^.*WRONGTYPE/);
 await assert.rejects(client.sendCommand(["FROBNICATE", "x"]), /unknown command 'FROBNICATE'/);

@@ -25,6 +25,40 @@ def refused(text, call, *args):
         raise AssertionError(f"{call.__name__} {args} succeeds")
 
 
+def listens(client, keys):
+    """Listens to channels of every server and to a pattern, and hears each message once."""
+    with client.pubsub() as listener:
+
+        def hear(n):
+            messages = []
+            while len(messages) < n:
+                message = listener.get_message(timeout=20)
+                if message is not None:
+                    messages.append((message["type"], message["channel"], message["data"]))
+            return messages
+
+        listener.subscribe(*keys[:20])
+        assert hear(20) == [("subscribe", key.encode(), i + 1) for i, key in enumerate(keys[:20])]
+        listener.psubscribe("news.*")
+        assert hear(1) == [("psubscribe", b"news.*", 21)]
+        listener.ping("still there?")
+        assert hear(1) == [("pong", None, b"still there?")]
+        for key in keys[:20]:
+            assert client.publish(key, key * 2) == 1
+            assert hear(1) == [("message", key.encode(), key.encode() * 2)]
+        with client.pipeline() as pipe:
+            pipe.set("{t}job", "done").publish("news.job", "done").delete("{t}job")
+            pipe.execute()
+        assert hear(1) == [("pmessage", b"news.job", b"done")]
+        assert sum(n for _, n in client.pubsub_numsub(*keys[:20])) == 20
+        assert client.pubsub_numpat() == 1
+        assert any(row["sub"] == "20" and row["psub"] == "1" and "P" in row["flags"] for row in client.client_list())
+        listener.unsubscribe()
+        assert {channel for _, channel, _ in hear(20)} == {key.encode() for key in keys[:20]}
+        listener.punsubscribe("news.*")
+        assert hear(1) == [("punsubscribe", b"news.*", 0)]
+
+
 def main(port, resp):
     options = {}
     if RELEASE >= (5, 0):
@@ -136,6 +170,7 @@ def main(port, resp):
     waiting.join()
     assert taken == [(b"queue", b"job")], taken
     assert client.get("one") == b"2"
+    listens(client, keys)
     print("ok")
 
 

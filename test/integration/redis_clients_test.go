@@ -152,6 +152,7 @@ func TestGoRedisIdioms(t *testing.T) {
 			goRedisTypes(t, client)
 			goRedisRefusals(t, client, keys)
 			goRedisWaits(t, client)
+			goRedisListens(t, client, keys[:20])
 		})
 	}
 }
@@ -300,6 +301,47 @@ func goRedisWaits(t *testing.T, client *redis.Client) {
 		t.Error(err)
 	}
 	running.Wait()
+}
+
+// goRedisListens listens to channels of every server and to a pattern, and hears each
+// message once.
+func goRedisListens(t *testing.T, client *redis.Client, channels []string) {
+	t.Helper()
+	ctx := t.Context()
+	listener := client.Subscribe(ctx, channels...)
+	defer func() { _ = listener.Close() }()
+	if err := listener.PSubscribe(ctx, "news.*"); err != nil {
+		t.Fatal(err)
+	}
+	for range len(channels) + 1 {
+		must(listener.Receive(ctx))(t)
+	}
+	for _, name := range channels {
+		if n := must(client.Publish(ctx, name, "to "+name).Result())(t); n != 1 {
+			t.Errorf("PUBLISH on %s: %d listen", name, n)
+		}
+	}
+	must(client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.Set(ctx, "{t}job", "done", 0)
+		p.Publish(ctx, "news.job", "done")
+		return nil
+	}))(t)
+	heard := map[string]string{}
+	for range len(channels) + 1 {
+		m := must(listener.ReceiveMessage(ctx))(t)
+		heard[m.Pattern+m.Channel] += m.Payload
+	}
+	for _, name := range channels {
+		if heard[name] != "to "+name {
+			t.Errorf("on %s %q was heard", name, heard[name])
+		}
+	}
+	if heard["news.*news.job"] != "done" {
+		t.Errorf("of the pattern %q was heard", heard["news.*news.job"])
+	}
+	if err := errors.Join(listener.Unsubscribe(ctx), listener.PUnsubscribe(ctx)); err != nil {
+		t.Error(err)
+	}
 }
 
 func goRedisRefusals(t *testing.T, client *redis.Client, keys []string) {

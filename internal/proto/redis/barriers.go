@@ -15,6 +15,7 @@ import (
 //	RefusedMulti              all                     EXEC, DISCARD, RESET
 //	FailedSelect              what is for servers     a SELECT succeeds, RESET
 //	LostDatabase              what is for servers     a SELECT succeeds, RESET
+//	Listening, in RESP2       all but a few           it listens to nothing any more, RESET
 //
 // Most clients send MULTI, or SELECT, together with what follows, and many do not
 // look at the answer. So what follows is looked at in the light of it.
@@ -28,6 +29,7 @@ const (
 	inRefusedMulti
 	behindFailedSelect
 	inLostDatabase
+	whileItListens
 )
 
 // Allows implements proxy.SessionKeeper.
@@ -44,6 +46,8 @@ func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 		return notLoggedIn
 	case s.Bars&msg.RefusedMulti != 0 && !besideMulti(req, cmd):
 		return inRefusedMulti
+	case s.Bars&msg.Listening != 0 && !s.Lane.IsRESP3() && p.listenerMayNot(req, cmd):
+		return whileItListens
 	case !isForServers(req, cmd):
 	case s.Bars&msg.LostDatabase != 0:
 		return inLostDatabase
@@ -67,11 +71,11 @@ func besideMulti(req *msg.Request, cmd *command) bool {
 // isForServers tells whether servers have a part in the answer to a request.
 func isForServers(req *msg.Request, cmd *command) bool {
 	switch req.Treatment {
-	case msg.Forward, msg.Fragment, msg.Watch, msg.Block, msg.Broadcast, msg.One:
+	case msg.Forward, msg.Fragment, msg.Watch, msg.Block, msg.Publish, msg.Broadcast, msg.One:
 		return true
 	case msg.Learn:
 		return cmd.id == unknown
-	case msg.Local, msg.Gather, msg.Report, msg.Quit, msg.Ignore:
+	case msg.Local, msg.Subscribe, msg.Gather, msg.Report, msg.Quit, msg.Ignore:
 	}
 	return false
 }
@@ -87,6 +91,8 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 	}
 	name := p.shownName(req)
 	switch why {
+	case whileItListens:
+		p.refuseListener(req, w)
 	case inRefusedMulti:
 		w.fail("ERR '", name, "' is not carried out: MULTI was refused, and with it all that follows up to EXEC or DISCARD")
 	case inLostDatabase:

@@ -52,7 +52,7 @@ var barredTalks = []struct {
 			{"INFO", inMulti("INFO")},
 			{"MULTI", noMulti},
 			{"WATCH a", inMulti("WATCH")},
-			{"SUBSCRIBE a", strings.Replace(noMulti, "MULTI", "SUBSCRIBE", 1)},
+			{"SUBSCRIBE a", inMulti("SUBSCRIBE")},
 			{"EXEC", execAborted},
 			{"EXEC", "-ERR EXEC without MULTI\r\n"},
 			{"CLIENT GETNAME", "$-1\r\n"},

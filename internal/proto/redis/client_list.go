@@ -29,6 +29,8 @@ type inquiry struct {
 	none bool
 	// fails: a client that waits gets an error.
 	fails bool
+	// kind is what clients are to be.
+	kind clientKind
 	// except is the client that is not meant.
 	except uint64
 }
@@ -51,6 +53,8 @@ func (q *inquiry) Matches(c *msg.ClientFacts) bool {
 		q.except != 0 && c.ID == q.except,
 		q.addr != "" && c.Addr != q.addr,
 		q.localAddr != "" && c.LocalAddr != q.localAddr,
+		q.kind == listeningClients && !listens(c),
+		q.kind == normalClients && listens(c),
 		c.Age < q.minAge:
 		return false
 	}
@@ -65,6 +69,18 @@ func (q *inquiry) Unblocks() (yes, fails bool) { return q.what == unblockClient,
 
 // ID implements msg.Inquiry.
 func (q *inquiry) ID() uint64 { return q.id }
+
+// clientKind is a kind of clients.
+type clientKind uint8
+
+const (
+	allClients clientKind = iota
+	normalClients
+	listeningClients // those that listen to channels
+)
+
+// listens tells whether a client listens to channels.
+func listens(c *msg.ClientFacts) bool { return c.Listens != [msg.NumChannels]int{} }
 
 // maxID is the longest word, in bytes, that can be a client's id.
 const maxID = 20
@@ -136,7 +152,9 @@ func appendClient(b []byte, c *msg.ClientFacts, db int) []byte {
 	number("idle", c.Idle)
 	text("flags", flagsOf(c))
 	number("db", int64(db))
-	text("sub", "0 psub=0 ssub=0")
+	number("sub", int64(c.Listens[msg.PlainChannels]))
+	number("psub", int64(c.Listens[msg.Patterns]))
+	number("ssub", int64(c.Listens[msg.ShardChannels]))
 	number("multi", int64(c.Multi))
 	number("watch", int64(c.Watched))
 	number("qbuf", int64(c.Received))
@@ -166,7 +184,7 @@ func flagsOf(c *msg.ClientFacts) string {
 	for _, f := range []struct {
 		is     bool
 		letter byte
-	}{{c.Blocked, 'b'}, {c.Multi >= 0, 'x'}, {c.Touched, 'd'}, {c.Closing, 'c'}} {
+	}{{listens(c), 'P'}, {c.Blocked, 'b'}, {c.Multi >= 0, 'x'}, {c.Touched, 'd'}, {c.Closing, 'c'}} {
 		if f.is {
 			flags = append(flags, f.letter)
 		}
@@ -241,11 +259,14 @@ func keepWords(req *msg.Request, i int, pool *mbuf.Pool, out *mbuf.Chain) {
 	}
 }
 
-// onlyType reads the kind of clients that is meant. There are only normal ones.
+// onlyType reads the kind of clients that is meant. There are no replicas.
 func (q *inquiry) onlyType(req *msg.Request, i int, r *wordReader) (fault string) {
 	switch {
 	case r.is(req, i, "normal"):
-	case r.is(req, i, "master"), r.is(req, i, "replica"), r.is(req, i, "slave"), r.is(req, i, "pubsub"):
+		q.kind = normalClients
+	case r.is(req, i, "pubsub"):
+		q.kind = listeningClients
+	case r.is(req, i, "master"), r.is(req, i, "replica"), r.is(req, i, "slave"):
 		q.none = true
 	default:
 		return badClientType + " '" + plain(r.word(req, i), maxShown) + "'"

@@ -30,6 +30,10 @@ type command struct {
 	// ofOne: the command is about one server. A pool of one passes it on, others refuse it.
 	ofOne  bool
 	access access
+	// subscription is what the command has its client listen to, for Subscribe.
+	subscription msg.Subscription
+	// publishes: the command is PUBLISH.
+	publishes bool
 	// database says which words name a database.
 	database databaseRule
 
@@ -96,6 +100,7 @@ const (
 	mergeStatus             // the first one's status, if all have one
 	mergeSum                // the sum of integers
 	mergeMin                // the least of integers
+	mergeMax                // the greatest of integers
 	mergeConcat             // arrays or sets, joined
 	mergeAny                // one that is not null, if there is one
 	mergeSame               // one of replies that are all equal
@@ -272,6 +277,7 @@ func buildCommands() []command {
 		}
 		c.bound()
 		c.facts = factsOf(c.name)
+		c.publishes = c.name == "publish"
 		c.runsText = c.name == "eval" || c.name == "eval_ro"
 		if c.treatment == msg.Fragment {
 			c.head = "\r\n$" + string(rune('0'+len(c.name))) + "\r\n" + c.name + "\r\n"

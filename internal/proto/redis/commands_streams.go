@@ -1,5 +1,7 @@
 package redis
 
+import "nuthatch/internal/msg"
+
 // Commands on places and streams, and on channels.
 
 var geoCommands = group("geo", []command{
@@ -49,19 +51,19 @@ var streamCommands = group("stream", []command{
 })
 
 var pubsubCommands = group("pubsub", []command{
-	session("psubscribe", -2, neither, noKeys, "2.0.0", "Listen to the channels that match patterns"),
+	subscription("psubscribe", -2, msg.Subscription{Channels: msg.Patterns}, noKeys, "2.0.0", "Listen to the channels that match patterns"),
 	broadcast("publish", 3, neither, mergeSum, "2.0.0", "Say something on a channel"),
 	container("pubsub", "2.8.0", "Who listens to what"),
 	broadcast("pubsub|channels", -2, neither, mergeConcat, "2.8.0", "The channels that somebody listens to"),
 	help("pubsub|help", "6.2.0"),
-	broadcast("pubsub|numpat", 2, neither, mergeSum, "2.8.0", "How many patterns somebody listens to"),
+	broadcast("pubsub|numpat", 2, neither, mergeMax, "2.8.0", "How many patterns somebody listens to"),
 	broadcast("pubsub|numsub", -2, neither, mergePairSums, "2.8.0", "How many listen to channels"),
 	broadcast("pubsub|shardchannels", -2, neither, mergeConcat, "7.0.0", "The shard channels that somebody listens to"),
 	broadcast("pubsub|shardnumsub", -2, neither, mergePairSums, "7.0.0", "How many listen to shard channels"),
-	session("punsubscribe", -1, neither, noKeys, "2.0.0", "Stop listening to patterns"),
-	forward("spublish", 3, neither, key1, "7.0.0", "Say something on a shard channel", "channel message"),
-	session("ssubscribe", -2, neither, allKeys, "7.0.0", "Listen to shard channels"),
-	session("subscribe", -2, neither, noKeys, "2.0.0", "Listen to channels"),
-	session("sunsubscribe", -1, neither, allKeys, "7.0.0", "Stop listening to shard channels"),
-	session("unsubscribe", -1, neither, noKeys, "2.0.0", "Stop listening to channels"),
+	subscription("punsubscribe", -1, msg.Subscription{Channels: msg.Patterns, Ends: true}, noKeys, "2.0.0", "Stop listening to patterns"),
+	publish("spublish", key1, "7.0.0", "Say something on a shard channel", "channel message"),
+	subscription("ssubscribe", -2, msg.Subscription{Channels: msg.ShardChannels}, allKeys, "7.0.0", "Listen to shard channels"),
+	subscription("subscribe", -2, msg.Subscription{}, noKeys, "2.0.0", "Listen to channels"),
+	subscription("sunsubscribe", -1, msg.Subscription{Channels: msg.ShardChannels, Ends: true}, allKeys, "7.0.0", "Stop listening to shard channels"),
+	subscription("unsubscribe", -1, msg.Subscription{Ends: true}, noKeys, "2.0.0", "Stop listening to channels"),
 })

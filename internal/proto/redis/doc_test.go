@@ -67,6 +67,7 @@ var mergeTexts = map[mergeKind]string{
 	mergeStatus:   "OK if all say so",
 	mergeSum:      "the sum",
 	mergeMin:      "the least",
+	mergeMax:      "the greatest",
 	mergeConcat:   "joined",
 	mergeAny:      "one of them",
 	mergeSame:     "the one reply that all gave",
@@ -97,6 +98,10 @@ func fate(c *command) string {
 			return "by key; over several servers, patterns that lead elsewhere are refused"
 		}
 		return "by key"
+	case msg.Subscribe:
+		return subscriptionText(c)
+	case msg.Publish:
+		return "by key"
 	case msg.Watch, msg.Block:
 		return "by key, on a connection of the client's own"
 	case msg.Fragment:
@@ -118,6 +123,14 @@ func fate(c *command) string {
 	case msg.Learn, msg.Ignore:
 	}
 	return ""
+}
+
+// subscriptionText says where a client listens.
+func subscriptionText(c *command) string {
+	if c.subscription.Channels == msg.Patterns {
+		return "the first server or all, on a connection of the client's own"
+	}
+	return "by channel, on connections of the client's own"
 }
 
 // text says which words are keys.

@@ -71,6 +71,8 @@ func FuzzCommands(f *testing.F) {
 		switch r.Treatment {
 		case msg.Forward, msg.Watch, msg.Block:
 			c.checkKeys(r)
+		case msg.Subscribe, msg.Publish:
+			c.checkChannels(r)
 		case msg.Fragment:
 			c.checkKeys(r)
 			c.checkFragments(r)
@@ -121,6 +123,20 @@ func FuzzCommands(f *testing.F) {
 		case msg.Quit, msg.Ignore:
 		}
 	})
+}
+
+// checkChannels fails if a client cannot be told why it may not listen, or if a message goes
+// where only patterns are.
+func (c *conversation) checkChannels(r *msg.Request) {
+	if r.Treatment == msg.Publish {
+		if _, at := c.proto.Audience(c.proto.Published(r)); at == msg.FirstServer {
+			c.t.Fatal("a message goes where patterns are")
+		}
+		return
+	}
+	if _, ok := c.proto.Subscription(r); !ok {
+		c.checkAnswer(r)
+	}
 }
 
 // checkKeys fails if the keys that were found are not among the words.

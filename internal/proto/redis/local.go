@@ -64,6 +64,10 @@ func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writ
 	case answerHelp:
 		answerHelpOf(cmd, w)
 	case answerPing:
+		if s.Bars&msg.Listening != 0 && !w.resp3 && len(req.Args) <= 2 {
+			replyPong(req, w)
+			return
+		}
 		replyPing(req, w)
 	case answerReset:
 		p.answerReset(s, w)

@@ -157,7 +157,7 @@ func (m *merger) mergeMore(parent *msg.Msg, n int, pool *mbuf.Pool, out *mbuf.Ch
 		ok = m.moveLeast(n, pool)
 	case mergePairSums:
 		ok = m.movePairSums(n, pool)
-	case mergeNone, mergeStatus, mergeSum, mergeConcat, mergeBusy, mergeScan, mergeSame, mergeAny, mergeOneOK, mergeLoad:
+	case mergeNone, mergeStatus, mergeSum, mergeMax, mergeConcat, mergeBusy, mergeScan, mergeSame, mergeAny, mergeOneOK, mergeLoad:
 	}
 	if !ok {
 		return msg.BadReply
@@ -181,6 +181,8 @@ func (m *merger) mergeReplies(kind mergeKind, parent *msg.Msg, pool *mbuf.Pool, 
 		return mergeStatuses(m.cursors, pool, out)
 	case mergeSum:
 		return m.mergeSum(pool, out)
+	case mergeMax:
+		return m.mergeMax(pool, out)
 	case mergeMin, mergeAllOf:
 		return m.mergeMin(pool, out)
 	case mergeConcat:
@@ -221,7 +223,7 @@ func (m *merger) allows(cmd *command) bool {
 	switch cmd.merge {
 	case mergeElements:
 		return m.partial != config.PartialError
-	case mergeSum, mergeConcat, mergePairSums:
+	case mergeSum, mergeMax, mergeConcat, mergePairSums:
 		return m.partial == config.PartialNulls && cmd.access != write
 	case mergeNone, mergeStatus, mergeMin, mergeAny, mergeSame, mergeAllOf, mergeOneOK, mergeScan, mergeBusy, mergeLoad:
 	}

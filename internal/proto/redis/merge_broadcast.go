@@ -33,6 +33,24 @@ func (m *merger) mergeMin(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	return msg.OK
 }
 
+// mergeMax appends the greatest of the servers' numbers.
+func (m *merger) mergeMax(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	most := int64(0)
+	for i := range m.cursors {
+		c := &m.cursors[i]
+		if c.absent {
+			continue
+		}
+		n, ok := m.count(c, ':')
+		if !ok {
+			return msg.BadReply
+		}
+		most = max(most, n)
+	}
+	writer{pool: pool, out: out}.integer(most)
+	return msg.OK
+}
+
 // moveLeast makes the next n elements of that array.
 func (m *merger) moveLeast(n int, pool *mbuf.Pool) (ok bool) {
 	for range n {

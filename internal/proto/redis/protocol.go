@@ -26,6 +26,8 @@ type Options struct {
 	FailedSelect config.FailedSelect
 	// Transactions is what becomes of MULTI.
 	Transactions config.Transactions
+	// Publish is which servers a PUBLISH goes to.
+	Publish config.Publish
 	// MaxRequestSize bounds a request, in bytes. 0, and what exceeds 4 GB, mean
 	// 4 GB.
 	MaxRequestSize int64
@@ -93,6 +95,8 @@ type rules struct {
 	failedSelect config.FailedSelect
 	// transactions is the pool's setting of that name.
 	transactions config.Transactions
+	// publish is which servers a PUBLISH goes to.
+	publish config.Publish
 }
 
 // A Protocol serves one pool on one event loop. It is made of parts, one for each thing
@@ -110,6 +114,7 @@ type Protocol struct {
 	scanner
 	verdicts
 	blockWords
+	channels
 
 	// Owned by the loop.
 
@@ -145,7 +150,7 @@ func New(o Options) *Protocol {
 			learned: learned, learns: !o.RefuseUnknown, servers: o.Servers, version: o.Version, started: o.Started,
 			tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
 			slow: slow, facts: o.Facts, refresh: o.Refresh,
-			failedSelect: o.FailedSelect, transactions: o.Transactions,
+			failedSelect: o.FailedSelect, transactions: o.Transactions, publish: o.Publish,
 		},
 		loading: loading{known: scripts},
 		desk:    desk{spans: make([]msg.Span, 0, firstDesk)},
@@ -154,6 +159,7 @@ func New(o Options) *Protocol {
 	p.greeter = greeter{&p.rules}
 	p.introducer = introducer{&p.rules, &p.wordReader}
 	p.learner = learner{&p.rules, &p.wordReader}
+	p.channels = channels{&p.rules, &p.wordReader}
 	p.reporter = reporter{&p.rules, &p.wordReader}
 	p.broadcaster = broadcaster{allowKeys: o.AllowKeys, maxWait: waitBound(o.Timeout), loading: &p.loading}
 	p.merger = merger{partial: o.PartialResults, loading: &p.loading}
@@ -170,7 +176,7 @@ func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser := newRequestParser(p.max, p.tooLong, &p.desk)
 	parser.allowFlush, parser.keyless, parser.databases = p.allowFlush, p.keyless, p.databases
 	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
-	parser.asks = p.facts != nil
+	parser.asks, parser.publish = p.facts != nil, p.publish
 	parser.refusesWatch = p.transactions == config.TransactionsRefuse
 	return parser
 }

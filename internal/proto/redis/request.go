@@ -64,6 +64,8 @@ type requestSettings struct {
 	tag hashkit.Tag
 	// refusesWatch: the pool has no transactions.
 	refusesWatch bool
+	// publish is the pool's pubsub.publish.
+	publish config.Publish
 	// keyless is the pool's keyless_scripts.
 	keyless config.KeylessScripts
 }
@@ -464,6 +466,9 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		r.Error = cmd.reason
 		if cmd.ofOne && p.servers == 1 {
 			r.Treatment, r.Error, r.PlaceKey = msg.Forward, "", p.place[:0]
+		}
+		if cmd.publishes {
+			p.placeMessage(r)
 		}
 		if cmd.flushes && !p.allowFlush {
 			p.refuse(noFlush)

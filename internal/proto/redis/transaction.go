@@ -117,8 +117,10 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 		return msg.Unqueued
 	}
 	switch req.Treatment {
-	case msg.Forward, msg.Fragment, msg.Watch, msg.Block:
+	case msg.Forward, msg.Fragment, msg.Watch, msg.Block, msg.Publish:
 		return msg.Queued
+	case msg.Subscribe:
+		req.Error = ownConnection
 	case msg.Broadcast, msg.One:
 		p.keepOne(req, cmd)
 	case msg.Learn:

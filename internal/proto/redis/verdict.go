@@ -32,7 +32,7 @@ func (kind mergeKind) takes(first byte) bool {
 	switch kind {
 	case mergeStatus:
 		return first == '+'
-	case mergeSum:
+	case mergeSum, mergeMax:
 		return first == ':'
 	case mergeMin:
 		return first == ':' || first == '*'
