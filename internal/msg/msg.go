@@ -14,7 +14,6 @@ package msg
 
 import (
 	"fmt"
-	"iter"
 	"slices"
 
 	"nuthatch/internal/invariant"
@@ -67,10 +66,9 @@ type Msg struct {
 	// What every request uses. It fills the first two cache lines. The next two are not
 	// touched for a request that needs no more.
 
-	// In the client's out-queue, and on the free list.
-	clientNext *Msg
-	// In the server connection's queue.
-	serverNext *Msg
+	// next are the message's links in the client's out-queue (and on the free list), and
+	// in the server connection's queue.
+	next [numLinks]*Msg
 	// Owner gets the reply. Nil: the reply is dropped.
 	Owner Owner
 	// End is the offset in the server connection's output stream just after this
@@ -169,156 +167,6 @@ func (m *Msg) Why(why Reason) string {
 	return why.String()
 }
 
-// A queue is a first-in first-out list of messages. The zero value is empty. A
-// message is in at most one ClientQueue and one ServerQueue.
-//
-// Invariant: n is the number of messages from head to tail.
-type queue struct {
-	head, tail *Msg
-	n          int
-}
-
-// ClientQueue is a client's out-queue: its requests in the order they came.
-type ClientQueue struct{ q queue }
-
-// Len is the number of messages in the queue.
-func (q *ClientQueue) Len() int { return q.q.n }
-
-// Head is the oldest message, or nil.
-func (q *ClientQueue) Head() *Msg { return q.q.head }
-
-// Push appends m.
-func (q *ClientQueue) Push(m *Msg) {
-	invariant.Check(m.clientNext == nil && q.q.tail != m, "msg: already in a client's queue")
-	if q.q.tail == nil {
-		q.q.head = m
-	} else {
-		q.q.tail.clientNext = m
-	}
-	q.q.tail = m
-	q.q.n++
-}
-
-// Pop takes the oldest message out. The queue must not be empty.
-func (q *ClientQueue) Pop() *Msg {
-	m := q.q.head
-	q.q.head = m.clientNext
-	if q.q.head == nil {
-		q.q.tail = nil
-	}
-	m.clientNext = nil
-	q.q.n--
-	return m
-}
-
-// Reschedule gives every message of the queue the same time to expire, except those
-// that wait at a server for any time.
-func (q *ClientQueue) Reschedule(expires int64) {
-	for m := q.q.head; m != nil; m = m.clientNext {
-		if !m.Waits() {
-			m.Expires, m.Rare = expires, true
-		}
-	}
-}
-
-// ServerQueue is a server connection's two queues in one list: first the
-// messages that are sent and wait for their replies (nutcracker's out-queue),
-// then those that are not yet wholly sent (its in-queue).
-//
-//	head ─► sent ─► sent ─► unsent ─► unsent ◄─ tail
-//	        out-queue     │ in-queue
-type ServerQueue struct {
-	q queue
-	// unsent is the first message of the in-queue, or nil.
-	unsent *Msg
-}
-
-// Len is the number of messages in both queues.
-func (q *ServerQueue) Len() int { return q.q.n }
-
-// Head is the message whose reply comes next, or nil.
-func (q *ServerQueue) Head() *Msg { return q.q.head }
-
-// Unsent is the first message not yet wholly sent, or nil.
-func (q *ServerQueue) Unsent() *Msg { return q.unsent }
-
-// All yields the messages of both queues, the oldest first. None may be added or
-// removed meanwhile.
-func (q *ServerQueue) All() iter.Seq[*Msg] {
-	return func(yield func(*Msg) bool) {
-		for m := q.q.head; m != nil; m = m.serverNext {
-			if !yield(m) {
-				return
-			}
-		}
-	}
-}
-
-// Push appends m to the in-queue.
-func (q *ServerQueue) Push(m *Msg) {
-	invariant.Check(m.serverNext == nil && q.q.tail != m, "msg: already in a server's queue")
-	if q.q.tail == nil {
-		q.q.head = m
-	} else {
-		q.q.tail.serverNext = m
-	}
-	q.q.tail = m
-	q.q.n++
-	if q.unsent == nil {
-		q.unsent = m
-	}
-}
-
-// Sent moves the first message of the in-queue to the out-queue.
-func (q *ServerQueue) Sent() *Msg {
-	m := q.unsent
-	q.unsent = m.serverNext
-	return m
-}
-
-// Pop takes the oldest message out, and reports whether it was in the out-queue: a
-// server may answer before it has read the whole request. The queues must not be empty.
-func (q *ServerQueue) Pop() (m *Msg, sent bool) {
-	m = q.q.head
-	sent = m != q.unsent
-	if !sent {
-		q.unsent = m.serverNext
-	}
-	q.q.head = m.serverNext
-	if q.q.head == nil {
-		q.q.tail = nil
-	}
-	m.serverNext = nil
-	q.q.n--
-	return m, sent
-}
-
-// ReplaceHead puts by in the place of the head, and returns the old head. Both must
-// have the same place in the server connection's output.
-func (q *ServerQueue) ReplaceHead(by *Msg) *Msg {
-	m := q.q.head
-	invariant.Check(by.serverNext == nil && by.End == m.End && by.Len == m.Len, "msg: a replacement for another place")
-	by.serverNext, m.serverNext = m.serverNext, nil
-	q.q.head = by
-	if q.q.tail == m {
-		q.q.tail = by
-	}
-	if q.unsent == m {
-		q.unsent = by
-	}
-	return m
-}
-
-// Reschedule gives every message of both queues the same deadline, except those that
-// wait at the server for any time.
-func (q *ServerQueue) Reschedule(deadline int64) {
-	for m := q.q.head; m != nil; m = m.serverNext {
-		if !m.Waits() {
-			m.Deadline = deadline
-		}
-	}
-}
-
 // maxFree is how many unused messages a Pool keeps. A message keeps a Seq of at most
 // maxSeq keys on the free list. The Pool keeps up to maxLong longer Seqs, each for up
 // to longSeq keys.
@@ -365,9 +213,9 @@ func (p *Pool) Get() *Msg {
 	if m == nil {
 		return &Msg{}
 	}
-	p.free = m.clientNext
+	p.free = m.next[inClient]
 	p.nfree--
-	m.clientNext = nil
+	m.next[inClient] = nil
 	return m
 }
 
@@ -395,7 +243,7 @@ func (p *Pool) MakeSeq(m *Msg, n int) {
 func (p *Pool) Put(m *Msg) {
 	invariant.Check(m.Reply.Head() == nil, "msg: put with a reply in it")
 	invariant.Check(m.Kept.Head() == nil, "msg: put with a request in it")
-	invariant.Check(m.clientNext == nil && m.serverNext == nil, "msg: put while in a queue")
+	invariant.Check(m.next == [numLinks]*Msg{}, "msg: put while in a queue")
 	p.live--
 	if m.Done {
 		m.Replied = 0
@@ -410,7 +258,7 @@ func (p *Pool) Put(m *Msg) {
 		return
 	}
 	m.cool()
-	m.clientNext, p.free = p.free, m
+	m.next[inClient], p.free = p.free, m
 	p.nfree++
 }
 

@@ -25,7 +25,7 @@ func TestClientQueue(t *testing.T) {
 				t.Fatalf("round %d: %d messages, want %d and the oldest first", round, q.Len(), len(want))
 			}
 			m := q.Pop()
-			if m != want[0] || m.clientNext != nil {
+			if m != want[0] || m.next[inClient] != nil {
 				t.Fatalf("round %d: Pop did not take the oldest message out", round)
 			}
 			want = want[1:]
@@ -62,7 +62,7 @@ func TestServerQueue(t *testing.T) {
 			out, in = append(out, in[0]), in[1:]
 		case len(out)+len(in) > 0:
 			m, sent := q.Pop()
-			if sent != (len(out) > 0) || m != slices.Concat(out, in)[0] || m.serverNext != nil {
+			if sent != (len(out) > 0) || m != slices.Concat(out, in)[0] || m.next[inServer] != nil {
 				t.Fatalf("step %d: Pop did not take the oldest message out, sent %t with %d in the out-queue", step, sent, len(out))
 			}
 			if sent {
@@ -93,7 +93,7 @@ func checkServerQueue(t *testing.T, step int, q *ServerQueue, out, in []*Msg) {
 			step, q.Len(), len(all), q.Head() == first(all), q.Unsent() == first(in))
 	}
 	var got []*Msg
-	for m := q.Head(); m != nil; m = m.serverNext {
+	for m := q.Head(); m != nil; m = m.next[inServer] {
 		got = append(got, m)
 	}
 	if !slices.Equal(got, all) {
