@@ -243,7 +243,7 @@ func (p *Pool) MakeSeq(m *Msg, n int) {
 func (p *Pool) Put(m *Msg) {
 	invariant.Check(m.Reply.Head() == nil, "msg: put with a reply in it")
 	invariant.Check(m.Kept.Head() == nil, "msg: put with a request in it")
-	invariant.Check(m.next == [numLinks]*Msg{}, "msg: put while in a queue")
+	invariant.Check(m.next[inClient] == nil && m.next[inServer] == nil, "msg: put while in a queue")
 	p.live--
 	if m.Done {
 		m.Replied = 0
