@@ -117,7 +117,7 @@ func (c *client) OnData(data []byte) {
 		c.keep(c.pool.ctx.bufs, data[n:], c.pool.ctx.loop.Now())
 		c.pool.ctx.refuseInTime(c)
 		if c.pool.ctx.memory.scarce(c) {
-			c.pool.ctx.memory.starve(c)
+			c.pool.ctx.memory.starve(clientGate{c})
 		} else if !c.pool.ctx.takesMore() {
 			c.resumeIfRoom()
 		}
@@ -214,11 +214,7 @@ func (c *client) Grant() int {
 	if !ctx.memory.tight {
 		return eventloop.Unlimited
 	}
-	if !ctx.memory.mayRead(c) {
-		ctx.memory.starve(c)
-		return 0
-	}
-	return sip
+	return ctx.memory.grant(clientGate{c}, sip)
 }
 
 // admits reports whether there is room for one more request: the client is within its
@@ -264,7 +260,7 @@ func (c *client) resumeIfRoom() {
 		c.resumable = true
 		c.pool.ctx.resumable = append(c.pool.ctx.resumable, c)
 	case c.pool.ctx.memory.scarce(c):
-		c.pool.ctx.memory.starve(c)
+		c.pool.ctx.memory.starve(clientGate{c})
 	}
 }
 
@@ -302,7 +298,7 @@ func (c *client) resume() {
 	if c.state == clientOpen && c.stash.Len() > 0 && c.inFlight() == 0 && c.Out().Len() == 0 && c.pool.ctx.memory.scarce(c) {
 		// Another client has taken the room in this turn. This one has nothing in
 		// flight whose reply would resume it.
-		c.pool.ctx.memory.starve(c)
+		c.pool.ctx.memory.starve(clientGate{c})
 	}
 	c.settle()
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"nuthatch/internal/msg"
-	"nuthatch/internal/stats"
 )
 
 // The memory of the process is bounded (max_memory). Each loop tells a shared account
@@ -112,8 +111,7 @@ type memory struct {
 	loops int64
 	// clients and conns are not read from for lack of memory. They are in the order in
 	// which that began.
-	clients []*client
-	conns   []*serverConn
+	clients, conns []gate
 	// favoured is the client whose request goes on at the hard mark, if it still has
 	// one. favouredConn is the same for a reply.
 	favoured     *client
@@ -211,178 +209,9 @@ func (c *client) holds() int {
 	return c.held + c.Out().Len() + c.intake.holds()
 }
 
-// mayRead reports whether there is memory for what the client may send next.
-func (m *memory) mayRead(c *client) bool {
-	switch {
-	case !m.tight:
-		return true
-	case c.partial == nil:
-		return c.inFlight() == 0 && c.holds() == 0 && m.fits(c)
-	case c.partial.pace.once:
-		return true
-	}
-	rest := int64(c.partial.parser.Body())
-	return rest == 0 && !m.full || rest > 0 && rest <= (m.soft+m.hard)/2-m.held || m.favour(c)
-}
-
-// favour lets the client go on with its request, unless another client is favoured.
-func (m *memory) favour(c *client) bool {
-	now := m.ctx.loop.Now()
-	if f := m.favoured; f != c {
-		if f != nil && m.needsFavour(f, now) || c.holds() == 0 {
-			return false
-		}
-		c.noteActivity(now)
-	}
-	m.favoured = c
-	return true
-}
-
-// needsFavour reports whether the favoured client still needs the favour: it is
-// sending, or its request waits for servers.
-func (m *memory) needsFavour(c *client, now int64) bool {
-	switch {
-	case c.state != clientOpen:
-		return false
-	case c.large != nil && !c.large.parked:
-		return true // its slices are being worked on, and will end
-	case c.inFlight() > 0 || c.large != nil:
-		return now-c.active < softGrace
-	}
-	return !c.starved && c.holds() > 0 && now-c.active < favour
-}
-
-// starve stops reading from the client until there is memory again.
-func (m *memory) starve(c *client) {
-	c.PauseRead()
-	if c.starved {
-		return
-	}
-	c.starved = true
-	m.clients = append(m.clients, c)
-	m.ctx.shard.Values[stats.MemoryPauses]++
-}
-
 // scarce reports whether it is memory that bounds the client.
 func (m *memory) scarce(c *client) bool {
 	return m.full || m.perClient < c.pool.conf.ClientMaxQueued || m.room < int64(c.expects(c.pool.largest))
-}
-
-// feed reads from a starved client again if there is memory. It reports whether the
-// client need not be checked again.
-func (m *memory) feed(c *client) bool {
-	if c.state != clientOpen {
-		return true
-	}
-	if c.stash.Len() == 0 {
-		if !m.mayRead(c) {
-			return false
-		}
-		c.noteActivity(m.ctx.loop.Now()) // it could not send
-		if c.waits&waitsForSlices == 0 {
-			c.ResumeRead()
-		}
-		return true
-	}
-	if (c.waits == 0 || c.mayGoOn(c.inFlight() == 0)) && c.within(1) {
-		c.resume()
-	}
-	return c.state != clientOpen || c.stash.Len() == 0 || !m.scarce(c)
-}
-
-// mayReadServer reports whether there is memory for what the server may send next.
-func (m *memory) mayReadServer(c *serverConn) bool {
-	head := c.queue.Head()
-	if !m.tight || head == nil {
-		return true
-	}
-	party := head.Party()
-	switch {
-	case party == nil:
-		return true // the proxy's own replies are small, and one that nobody waits for is dropped as it comes
-	case m.full && c.reply.Len() > 0:
-		return m.favourServer(c, head)
-	case party.Unsent() >= outFull:
-		return false
-	}
-	// A small reply frees more memory than it takes. Some large ones must come, so that
-	// their clients can show that they read.
-	expected := head.Expected
-	if head.Parent != nil {
-		expected = head.Parent.Expected
-	}
-	return !m.full || expected <= firstReplyGuess || m.trickle()
-}
-
-// trickle reports whether a large reply may begin to come at the hard mark.
-func (m *memory) trickle() bool {
-	now := m.ctx.loop.Now()
-	if now < m.nextLarge {
-		return false
-	}
-	m.nextLarge = now + tricklePeriod
-	return true
-}
-
-// trickled counts n bytes of a large reply that have come. At the hard mark they delay
-// the next large reply, since nobody knows a reply's size before it comes.
-func (m *memory) trickled(n int) {
-	if !m.full {
-		return
-	}
-	share := max(1, m.hard/tricklePart/m.loops)
-	m.nextLarge = max(m.nextLarge, m.ctx.loop.Now()) + int64(n)*hardGrace/share
-}
-
-// favourServer lets the connection go on with the reply to r, which has begun to come,
-// unless another reply is favoured. If the connection was favoured for an earlier
-// reply, this one must wait its turn like any large reply.
-func (m *memory) favourServer(c *serverConn, r *msg.Msg) bool {
-	f := m.favouredConn
-	switch {
-	case int64(c.parser.Body()) > m.hard:
-		return false
-	case f == c && m.favouredEnd == r.End:
-		return true
-	case f != nil && f != c && f.reply.Len() > 0 && !f.starved:
-		return false
-	case f == c && !m.trickle():
-		return false
-	}
-	m.favouredConn, m.favouredEnd = c, r.End
-	return true
-}
-
-// starveServer stops reading from the server until there is memory again. Its requests
-// do not time out meanwhile.
-func (m *memory) starveServer(c *serverConn) {
-	c.PauseRead()
-	if c.starved {
-		return
-	}
-	c.starved = true
-	m.conns = append(m.conns, c)
-	m.ctx.shard.Values[stats.MemoryPauses]++
-}
-
-// feedServer reads from a starved connection again if there is memory. It reports
-// whether the connection need not be checked again. The timeouts of its requests begin
-// anew.
-func (m *memory) feedServer(c *serverConn) bool {
-	if !c.Attached() {
-		return true
-	}
-	if !m.mayReadServer(c) {
-		return false
-	}
-	if t := c.pool.conf.Timeout; t > 0 {
-		ctx := m.ctx
-		deadline := ctx.loop.Now() + int64(t)
-		c.queue.Reschedule(deadline)
-		ctx.nextDeadline = soonest(ctx.nextDeadline, deadline)
-	}
-	c.ResumeRead()
-	return true
 }
 
 // relieve reads again from connections for which there is memory, and closes clients if
@@ -406,30 +235,4 @@ func (m *memory) relieve(now int64) int64 {
 		m.cutHolders(now)
 	}
 	return m.nextRelief
-}
-
-// feedAll reads again from connections for which there is memory.
-func (m *memory) feedAll() {
-	conns, clients := m.conns, m.clients
-	m.conns, m.clients = nil, nil
-	for _, c := range conns {
-		m.weigh()
-		c.starved = false
-		if !m.feedServer(c) {
-			c.starved = true
-			m.conns = append(m.conns, c)
-		}
-	}
-	for i, c := range clients {
-		if !m.ctx.turn.resumesMore() {
-			m.clients = append(m.clients, clients[i:]...)
-			break
-		}
-		m.weigh()
-		c.starved = false
-		if !m.feed(c) && !c.starved {
-			c.starved = true
-			m.clients = append(m.clients, c)
-		}
-	}
 }

@@ -50,7 +50,7 @@ func TestAnyOwnerReportsToTheMemoryAccount(t *testing.T) {
 	}
 	ctx.memory.tight = true
 	for unsent, want := range map[int]bool{outFull - 1: true, outFull: false} {
-		if e.unsent = unsent; c.pool.ctx.memory.mayReadServer(c) != want {
+		if e.unsent = unsent; (connGate{c}).mayRead(&c.pool.ctx.memory) != want {
 			t.Errorf("with %d bytes to read, its server is read: %t", unsent, !want)
 		}
 	}
@@ -64,7 +64,7 @@ func TestAnOwnQuestionHasNoParty(t *testing.T) {
 	q := &ownQuestion{errand{unsent: outFull}}
 	ctx, c := owned(t, q)
 	ctx.memory.tight = true
-	if !c.pool.ctx.memory.mayReadServer(c) {
+	if !(connGate{c}).mayRead(&c.pool.ctx.memory) {
 		t.Error("its server is not read")
 	}
 	if n := maxAnswer + 1; c.within(c.queue.Head(), n) {

@@ -290,11 +290,10 @@ func (c *serverConn) dequeue() *msg.Msg {
 func (c *serverConn) Grant() int {
 	ctx := c.pool.ctx
 	ctx.memory.weigh()
-	if ctx.memory.tight && !ctx.memory.mayReadServer(c) {
-		ctx.memory.starveServer(c)
-		return 0
+	if !ctx.memory.tight {
+		return eventloop.Unlimited
 	}
-	return eventloop.Unlimited
+	return ctx.memory.grant(connGate{c}, eventloop.Unlimited)
 }
 
 // OnData implements eventloop.Handler: every whole reply goes to the request at
