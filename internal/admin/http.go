@@ -169,7 +169,7 @@ func (h *HTTPPort) OwnPath(own bool) {
 // Leave stops listening and returns at once: requests under way are answered.
 func (h *HTTPPort) Leave() {
 	h.leaving.Do(h.stopListening) // before it returns: the address may be asked for again
-	h.serving.Go(func() { h.leave(httpCloseTimeout) })
+	h.serving.Go(func() { h.stop(httpCloseTimeout) })
 }
 
 // Close stops listening, waits a moment for requests under way, closes all
@@ -183,15 +183,15 @@ func (h *HTTPPort) Close() {
 		_ = h.listener.Close() // nobody has ever used it
 		return
 	}
-	h.leave(httpLinger)
+	h.stop(httpLinger)
 	_ = h.server.Close() // of connections that nobody is interested in any more
 	h.serving.Wait()
 }
 
-// leave stops listening, and returns when all requests are answered or the time
+// stop stops listening, and returns when all requests are answered or the time
 // is over. http.Server.Shutdown could drop a request on a connection that was
 // just accepted.
-func (h *HTTPPort) leave(patience time.Duration) {
+func (h *HTTPPort) stop(patience time.Duration) {
 	h.leaving.Do(h.stopListening)
 	<-h.accepting
 	over := time.After(patience)

@@ -245,7 +245,7 @@ func (p *StatsPort) letGo(c net.Conn) {
 	}
 }
 
-func (p *StatsPort) leave(c net.Conn) {
+func (p *StatsPort) removeConn(c net.Conn) {
 	_ = c.Close() // what mattered has been written, or the failure logged
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -256,7 +256,7 @@ func (p *StatsPort) leave(c net.Conn) {
 }
 
 func (p *StatsPort) serve(c net.Conn) {
-	defer p.leave(c)
+	defer p.removeConn(c)
 	if p.document(c) {
 		p.letGo(c)
 		p.end(c)

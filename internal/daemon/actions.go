@@ -53,7 +53,7 @@ func (a *actions) pause(t *topology.Topology, pool string, limit time.Duration, 
 	}
 	a.pauses.begin(t, limit, by, func() {
 		a.log.Warn("pool resumed: the time of its pause is over", slog.String("pool", pool))
-		a.journal.tell(events.Event{Kind: events.PoolResumed, Pool: pool, Text: "pool resumed: the time of its pause is over", For: limit})
+		a.journal.addEvent(events.Event{Kind: events.PoolResumed, Pool: pool, Text: "pool resumed: the time of its pause is over", For: limit})
 		// If the proxy ends, nothing has to be resumed.
 		_ = a.loops.onAll(func(ctx *proxy.Context) { ctx.Resume(t) })
 	})
@@ -62,7 +62,7 @@ func (a *actions) pause(t *topology.Topology, pool string, limit time.Duration, 
 		a.pauses.end(t.SamePool)
 		return err
 	}
-	a.journal.tell(events.Event{Kind: events.PoolPaused, Pool: pool, Text: "pool paused: its requests wait", For: limit, By: by})
+	a.journal.addEvent(events.Event{Kind: events.PoolPaused, Pool: pool, Text: "pool paused: its requests wait", For: limit, By: by})
 	return nil
 }
 
@@ -102,7 +102,7 @@ func (a *actions) Resume(pool, by string) error {
 	a.pauses.end(t.SamePool)
 	a.log.Always("pool resumed", slog.String("pool", pool), slog.String("by", by))
 	if !began.IsZero() {
-		a.journal.tell(events.Event{
+		a.journal.addEvent(events.Event{
 			Kind: events.PoolResumed, Pool: pool, Text: "pool resumed", By: by, For: time.Since(began),
 		})
 	}

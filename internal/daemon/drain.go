@@ -26,7 +26,7 @@ func (in *Instance) Drain(by string) {
 	conf := &in.current.Load().conf.Process
 	in.log.Always("draining", slog.String("by", by), slog.Int("clients", in.loops.clients()),
 		slog.Duration("delay", conf.DrainDelay), slog.Duration("timeout", conf.DrainTimeout))
-	in.journal.tell(events.Event{
+	in.journal.addEvent(events.Event{
 		Kind: events.Draining, Text: fmt.Sprintf("draining: %d clients", in.loops.clients()),
 		By: by, For: conf.DrainDelay + conf.DrainTimeout,
 	})

@@ -40,10 +40,10 @@ func (g *generation) layout() stats.Layout {
 	return layout
 }
 
-// follow makes the topologies of the generation after old, at time now. It does
+// makeTopologies makes the topologies of the generation after old, at time now. It does
 // not change old. A pool that speaks another protocol than before is another
 // pool.
-func (g *generation) follow(old *generation, now int64) {
+func (g *generation) makeTopologies(old *generation, now int64) {
 	for i := range g.conf.Pools {
 		p := &g.conf.Pools[i]
 		if at := old.pool(p.Name); at >= 0 && old.conf.Pools[at].Protocol == p.Protocol {

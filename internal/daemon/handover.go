@@ -242,9 +242,9 @@ func (p *predecessor) takeSockets() ([]*os.File, error) {
 	return files, nil
 }
 
-// follow calls alone, once, if the other program ends before this one is ready.
+// watchEnd calls alone, once, if the other program ends before this one is ready.
 // From then on ready reads the socket.
-func (p *predecessor) follow(alone func(error)) {
+func (p *predecessor) watchEnd(alone func(error)) {
 	go func() {
 		answer := make([]byte, len(sayGo))
 		_, err := io.ReadFull(p.conn, answer)
@@ -262,9 +262,9 @@ func (p *predecessor) follow(alone func(error)) {
 	}()
 }
 
-// ready tells the other program that this one can serve. It returns when this one
+// announce tells the other program that this one can serve. It returns when this one
 // is to serve, or the reason why not. It runs on the main thread.
-func (p *predecessor) ready() error {
+func (p *predecessor) announce() error {
 	if unix.Gettid() != os.Getpid() {
 		return errThread
 	}

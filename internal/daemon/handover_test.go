@@ -50,7 +50,7 @@ func TestNewProgramIsAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			old, next := talk(t)
 			p := newPredecessor(next, 0)
-			p.follow(func(err error) { t.Errorf("it is alone before it was ready: %v", err) })
+			p.watchEnd(func(err error) { t.Errorf("it is alone before it was ready: %v", err) })
 			go func() {
 				line, err := bufio.NewReader(old).ReadString('\n')
 				if want := fmt.Sprintf("ready %d\n", os.Getpid()); line != want || err != nil {
@@ -68,7 +68,7 @@ func TestNewProgramIsAlone(t *testing.T) {
 		old, next := talk(t)
 		p := newPredecessor(next, 0)
 		alone := make(chan error)
-		p.follow(func(err error) { alone <- err })
+		p.watchEnd(func(err error) { alone <- err })
 		old.Close()
 		if err := <-alone; !errors.Is(err, errAlone) {
 			t.Error(err)

@@ -57,13 +57,13 @@ func (in *inherited) add(files []*os.File) error {
 // handedOver reports whether another program hands sockets over.
 func (in *inherited) handedOver() bool { return in != nil && in.from != nil }
 
-// ready returns when the proxy may serve: at once, or when the old program lets
+// awaitTurn returns when the proxy may serve: at once, or when the old program lets
 // it.
-func (in *inherited) ready() error {
+func (in *inherited) awaitTurn() error {
 	if !in.handedOver() {
 		return nil
 	}
-	return in.from.ready()
+	return in.from.announce()
 }
 
 // take returns the socket bound to an address, or nil.

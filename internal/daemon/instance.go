@@ -117,7 +117,7 @@ func Start(o Options) (*Instance, error) {
 	go in.recorder.Run(in.life.stopping)
 	in.watcher.watch(in.opts.Config.Process.Watch)
 	in.ports.serveAll()
-	in.announce()
+	in.logStart()
 	return in, nil
 }
 
@@ -157,7 +157,7 @@ func (in *Instance) start() error {
 		return err
 	}
 	in.opts.inherited.closeRest()
-	if err := in.opts.inherited.ready(); err != nil {
+	if err := in.opts.inherited.awaitTurn(); err != nil {
 		return err
 	}
 	in.startChecks(g)
@@ -272,14 +272,14 @@ func (in *Instance) facts(p *config.Pool) func(tell func(name, value string)) {
 	}
 }
 
-// announce logs what runs.
-func (in *Instance) announce() {
+// logStart logs what runs.
+func (in *Instance) logStart() {
 	text := fmt.Sprintf("%s started on pid %d", in.name(), os.Getpid())
 	in.log.Always(text)
 	if in.opts.inherited.handedOver() {
 		text += ", in place of the program that ran before"
 	}
-	in.journal.tell(events.Event{Kind: events.Started, Text: text})
+	in.journal.addEvent(events.Event{Kind: events.Started, Text: text})
 	g := in.current.Load()
 	for i := range g.conf.Pools {
 		p := &g.conf.Pools[i]

@@ -24,8 +24,8 @@ type journal struct {
 	events *events.Log
 }
 
-// tell notes that something happens now.
-func (j *journal) tell(e events.Event) {
+// addEvent notes that something happens now.
+func (j *journal) addEvent(e events.Event) {
 	e.Time = time.Now()
 	j.events.Add(e)
 }
@@ -41,7 +41,7 @@ func (j *journal) refused(err error, by string) {
 	if n := len(faults) - 1; n > 0 {
 		text += fmt.Sprintf(" (and %d more)", n)
 	}
-	j.tell(events.Event{Kind: events.ReloadRefused, Text: text, By: by})
+	j.addEvent(events.Event{Kind: events.ReloadRefused, Text: text, By: by})
 }
 
 // tellReloaded reports how many changes a reload made.
@@ -69,7 +69,7 @@ func (j *journal) tellReloaded(c *preview.Change, by string) {
 	if len(parts) == 0 {
 		parts = []string{"nothing changed"}
 	}
-	j.tell(events.Event{Kind: events.Reloaded, Text: "configuration reloaded; " + strings.Join(parts, ", "), By: by})
+	j.addEvent(events.Event{Kind: events.Reloaded, Text: "configuration reloaded; " + strings.Join(parts, ", "), By: by})
 }
 
 // service tells that an operator takes a server out of service, or puts it back after
@@ -85,7 +85,7 @@ func (j *journal) service(pool, server string, s topology.Service, out time.Dura
 	case topology.Refused:
 		e.Kind, e.Text = events.ServerDisabled, fmt.Sprintf("server %s is out of service: requests for its keys fail", server)
 	}
-	j.tell(e)
+	j.addEvent(e)
 }
 
 // reloaded tells what a reload of a file did, in one line for each thing.

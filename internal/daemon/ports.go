@@ -165,14 +165,14 @@ func (p *ports) open(c *config.Config, place adminPlace) (*admin.HTTPPort, error
 		o.Name = place.name
 		return admin.NewHTTP(listener, place.addr, o), nil
 	case !place.needed && errors.Is(err, unix.EADDRINUSE) && place.addr.Network == config.NetworkUnix:
-		p.journal.tell(events.Event{
+		p.journal.addEvent(events.Event{
 			Kind: events.AdminMissing,
 			Text: "no socket for actions: another proxy with this configuration file has " + place.addr.Path,
 		})
 		p.log.Warn("no socket for actions: another proxy with this configuration file has it", slog.String("path", place.addr.Path))
 		return nil, nil
 	case !place.needed && errors.Is(err, unix.EADDRINUSE):
-		p.journal.tell(events.Event{
+		p.journal.addEvent(events.Event{
 			Kind: events.AdminMissing,
 			Text: "no admin listener: its default address, " + place.addr.String() + ", is taken, and the configuration names no other",
 		})

@@ -167,7 +167,7 @@ func (r *reloading) openListeners() error {
 
 func (r *reloading) lookUp() error {
 	in, g := r.in, r.next
-	g.follow(r.old, in.Now())
+	g.makeTopologies(r.old, in.Now())
 	g.resolver = in.resolver(g)
 	g.resolver.lookUp(in.life.asked)
 	if in.life.ending() {

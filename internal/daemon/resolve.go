@@ -104,7 +104,7 @@ const moveTime = 10 * time.Second
 
 // resolver makes the resolver of g, which tells the loops of new addresses.
 func (in *Instance) resolver(g *generation) *resolver {
-	r := newResolver(g.conf, g.topo, in.log, in.journal.tell, in.opts.lookup)
+	r := newResolver(g.conf, g.topo, in.log, in.journal.addEvent, in.opts.lookup)
 	r.moved = func() {
 		by := in.Now() + int64(max(g.conf.Process.DrainTimeout, moveTime))
 		for _, ctx := range in.loops.contexts {

@@ -52,7 +52,7 @@ func takeOver(o Options, p *predecessor, err error) error {
 	if o.Daemonize {
 		syscall.Umask(0)
 	}
-	p.follow(func(err error) {
+	p.watchEnd(func(err error) {
 		logOutside(o, notStarted, err)
 		os.Exit(1)
 	})

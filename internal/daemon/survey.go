@@ -117,7 +117,7 @@ func (r *reporter) round(name string, s *survey) {
 		return
 	}
 	servers := g.topo[i].Servers()
-	s.follow(servers)
+	s.setServers(servers)
 	patience := make([]time.Duration, len(servers))
 	for j, h := range servers {
 		patience[j] = s.last[h].patience(&g.conf.Pools[i], s.begun)
@@ -141,9 +141,9 @@ func (r *reporter) round(name string, s *survey) {
 	})
 }
 
-// follow makes s ready for a round of these servers. Of those that there were before the
+// setServers makes s ready for a round of these servers. Of those that there were before the
 // last words stay.
-func (s *survey) follow(servers []*topology.Health) {
+func (s *survey) setServers(servers []*topology.Health) {
 	last := make(map[*topology.Health]*lastWord, len(servers))
 	for _, h := range servers {
 		if last[h] = s.last[h]; last[h] == nil {

@@ -94,12 +94,12 @@ func TestLastWordsAfterReload(t *testing.T) {
 	before.add(topology.New(&before.conf.Pools[0]))
 	after.conf.Pools[0].Servers[0].Name = "new"
 	before.learned, before.scripts = []*redis.Learned{nil}, []*redis.Scripts{nil}
-	after.follow(before, 0)
+	after.makeTopologies(before, 0)
 	s := &survey{}
 	old, stay := before.topo[0].Servers(), after.topo[0].Servers()
-	s.follow(old)
+	s.setServers(old)
 	*s.last[old[0]], s.last[old[1]].said, s.last[old[1]].silent = lastWord{said: new(redis.Said)}, said, silent
-	s.follow(stay)
+	s.setServers(stay)
 	if len(s.last) != 2 || s.last[stay[0]].said != nil || s.last[stay[1]].said != said || !s.last[stay[1]].silent.Equal(silent) {
 		t.Errorf("after the reload: %+v", s.last)
 	}
@@ -167,7 +167,7 @@ func TestLastWords(t *testing.T) {
 	a, b := new(redis.Said), new(redis.Said)
 	servers := []*topology.Health{new(topology.Health), new(topology.Health)}
 	s := &survey{}
-	s.follow(servers)
+	s.setServers(servers)
 	both := s.heard(servers, []*redis.Said{a, b})
 	if both[0] != a || both[1] != b {
 		t.Error("both answered")

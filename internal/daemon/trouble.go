@@ -87,7 +87,7 @@ func (t *troubleTeller) look(conf *config.Config, topo []*topology.Topology, now
 			counts := countsOf(counted, id)
 			due := state.Since + int64(troublePeriod)
 			if known != nil {
-				t.tell(p, snap.Server(j), &state, known, &counts, now)
+				t.logTrouble(p, snap.Server(j), &state, known, &counts, now)
 				due = max(known.due, now-int64(troubleLook)) + int64(troublePeriod)
 			}
 			there[id] = &trouble{since: state.Since, due: due, at: now, counts: counts}
@@ -110,8 +110,8 @@ func countsOf(snap *stats.Snapshot, id serverID) stats.ServerSnapshot {
 	return stats.ServerSnapshot{}
 }
 
-// tell writes the line about one server, with what it has counted since the last one.
-func (t *troubleTeller) tell(p *config.Pool, s *config.Server, state *topology.ServerState, before *trouble, counts *stats.ServerSnapshot, now int64) {
+// logTrouble writes the line about one server, with what it has counted since the last one.
+func (t *troubleTeller) logTrouble(p *config.Pool, s *config.Server, state *topology.ServerState, before *trouble, counts *stats.ServerSnapshot, now int64) {
 	attrs := []slog.Attr{
 		slog.String("pool", p.Name), slog.String("server", s.Text), slog.String("name", s.StatsName()), slog.String("reason", state.Reason.Name()),
 		slog.Duration("in", time.Duration(now-before.at).Round(time.Second)),

@@ -31,15 +31,15 @@ func (in *Instance) Upgrade(by string) error {
 	defer in.upgrading.Store(false)
 	in.handing.Lock()
 	defer in.handing.Unlock()
-	in.journal.tell(events.Event{Kind: events.UpgradeBegun, Text: "the new program is started, to take over", By: by})
+	in.journal.addEvent(events.Event{Kind: events.UpgradeBegun, Text: "the new program is started, to take over", By: by})
 	s, err := in.upgrade()
 	if err != nil {
 		in.log.Error("upgrade failed: this program goes on", slog.String("by", by), errAttr(err))
-		in.journal.tell(events.Event{Kind: events.UpgradeGivenUp, Text: "upgrade failed: this program goes on: " + err.Error(), By: by})
+		in.journal.addEvent(events.Event{Kind: events.UpgradeGivenUp, Text: "upgrade failed: this program goes on: " + err.Error(), By: by})
 		return fmt.Errorf("upgrade: %w", err)
 	}
 	in.log.Always("program upgraded", slog.String("by", by), slog.Int("pid", s.pid))
-	in.journal.tell(events.Event{Kind: events.Upgraded, Text: fmt.Sprintf("program upgraded: process %d has taken over", s.pid), By: by})
+	in.journal.addEvent(events.Event{Kind: events.Upgraded, Text: fmt.Sprintf("program upgraded: process %d has taken over", s.pid), By: by})
 	g := in.current.Load()
 	in.listeners.stopAccepting(g.listeners)
 	in.ports.handOver()

@@ -51,7 +51,7 @@ func (w *watcher) watch(on bool) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel, w.done = cancel, make(chan struct{})
-	go w.follow(ctx, w.done, fileSum(w.file))
+	go w.reloadOnChange(ctx, w.done, fileSum(w.file))
 }
 
 // stop ends the watch and waits for the reload that may be under way.
@@ -66,9 +66,9 @@ func (w *watcher) stop() {
 	}
 }
 
-// follow reloads the file whenever its content has changed; sum is that of the
+// reloadOnChange reloads the file whenever its content has changed; sum is that of the
 // first.
-func (w *watcher) follow(ctx context.Context, done chan<- struct{}, sum [sha256.Size]byte) {
+func (w *watcher) reloadOnChange(ctx context.Context, done chan<- struct{}, sum [sha256.Size]byte) {
 	defer close(done)
 	var events chan fsnotify.Event // never ready, without a notifier
 	notifier, err := newNotifier(w.file)

@@ -79,7 +79,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.dark = msg.IsDark()
 	case answered:
 		m.asking = false
-		next = m.take(msg)
+		next = m.handleAnswer(msg)
 	case tick:
 		if int(msg) == m.ticks {
 			next = m.question()
@@ -105,9 +105,9 @@ func (m *model) question() tea.Cmd {
 	return func() tea.Msg { return m.ask(q) }
 }
 
-// take shows an answer and schedules the next question. Each failure makes the
+// handleAnswer shows an answer and schedules the next question. Each failure makes the
 // wait longer, up to ten seconds.
-func (m *model) take(a answered) tea.Cmd {
+func (m *model) handleAnswer(a answered) tea.Cmd {
 	wait := m.interval
 	if m.fault = a.fault; a.fault != nil {
 		m.tries++

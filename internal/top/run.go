@@ -26,7 +26,7 @@ func Run(ctx context.Context, client *ctl.Client, interval time.Duration) error 
 		return first.fault // before the screen is taken
 	}
 	m := newModel(a.ask, interval)
-	m.take(first)
+	m.handleAnswer(first)
 	_, err := tea.NewProgram(m, tea.WithContext(ctx)).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil
@@ -79,7 +79,7 @@ func (a *asker) fill(s *sample, q question) (*sample, error) {
 	if err := a.get(poolsPath, "", &pools); err != nil {
 		return nil, err
 	}
-	return a.meter.take(&s.info, &pools), nil
+	return a.meter.makeSample(&s.info, &pools), nil
 }
 
 // get asks about a pool, or about all if it is empty.

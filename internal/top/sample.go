@@ -67,8 +67,8 @@ func (m *meter) of(name string, v int64) float64 {
 	return float64(v-before) / m.elapsed
 }
 
-// take makes a sample of the API's answers.
-func (m *meter) take(info *api.Info, pools *api.Pools) *sample {
+// makeSample makes a sample of the API's answers.
+func (m *meter) makeSample(info *api.Info, pools *api.Pools) *sample {
 	m.before, m.after = m.after, counters{}
 	m.elapsed = 0
 	if !m.at.IsZero() {

@@ -19,7 +19,7 @@ func TestRates(t *testing.T) {
 	var m meter
 	take := func(seconds int64) *sample {
 		info, pools := answers(seconds)
-		return m.take(info, pools)
+		return m.makeSample(info, pools)
 	}
 	if s := take(0); !math.IsNaN(s.servers[0].requests) || !math.IsNaN(s.pools[0].failed) {
 		t.Errorf("rates of one sample: %v, %v", s.servers[0].requests, s.pools[0].failed)
@@ -29,7 +29,7 @@ func TestRates(t *testing.T) {
 	pools.Pools[0].Recent = &api.Rates{Window: 10, Requests: 7, Failed: 2}
 	pools.Pools[0].Servers[0].Recent = &api.Rates{Window: 10, Requests: 3, RequestBytes: 10, ResponseBytes: 20}
 	pools.Pools[0].Servers[0].ErrorReplies = map[string]int64{"OOM": 5, "ERR": 1}
-	if s := new(meter).take(info, pools); s.pools[0].requests != 7 || s.pools[0].failed != 2 || s.servers[0].requests != 3 || s.servers[0].bytes != 30 {
+	if s := new(meter).makeSample(info, pools); s.pools[0].requests != 7 || s.pools[0].failed != 2 || s.servers[0].requests != 3 || s.servers[0].bytes != 30 {
 		t.Errorf("at the first look: %+v and %+v", s.pools[0], s.servers[0])
 	} else if text := serverDetail(&s.servers[0]); !strings.HasSuffix(text, "error replies 1 ERR, 5 OOM") {
 		t.Errorf("the detail of a server with error replies is %q", text)

@@ -66,7 +66,7 @@ func watching(width, height int) *model {
 	var rates meter
 	for _, seconds := range []int64{0, 10} {
 		info, pools := answers(seconds)
-		m.Update(answered{to: question{path: poolsPath}, sample: rates.take(info, pools)})
+		m.Update(answered{to: question{path: poolsPath}, sample: rates.makeSample(info, pools)})
 	}
 	return m
 }
@@ -265,7 +265,7 @@ func TestNamesDoNotMoveTheCursor(t *testing.T) {
 	pools.Pools[0].Servers[0].Name = "\x1b[2J\x1b]0;title\x07evil\r\n"
 	pools.Pools[0].Servers[0].Reason = "\x1b[31m"
 	m := newModel(nil, time.Second)
-	m.Update(answered{to: question{path: poolsPath}, sample: new(meter).take(info, pools)})
+	m.Update(answered{to: question{path: poolsPath}, sample: new(meter).makeSample(info, pools)})
 	press(m, "/", "evil")
 	frame := m.View().Content
 	for _, bad := range []string{"\x1b[2J", "\x1b]", "\x07", "\r"} {

@@ -215,7 +215,7 @@ func TestViewThatComesInSightIsAskedAtOnce(t *testing.T) {
 		t.Errorf("asking %t:\n%s", m.asking, text(m))
 	}
 	info, pools := answers(20)
-	_, cmd := m.Update(answered{to: question{path: poolsPath}, sample: new(meter).take(info, pools)})
+	_, cmd := m.Update(answered{to: question{path: poolsPath}, sample: new(meter).makeSample(info, pools)})
 	if cmd == nil || !m.asking {
 		t.Fatal("the slow log is not asked for")
 	}
@@ -264,9 +264,9 @@ func TestFailuresBegin(t *testing.T) {
 	var m meter
 	info, pools := answers(0)
 	pools.Pools[0].Reasons = nil
-	m.take(info, pools)
+	m.makeSample(info, pools)
 	info, pools = answers(10)
-	s := m.take(info, pools)
+	s := m.makeSample(info, pools)
 	i := slices.IndexFunc(s.failures, func(f failure) bool { return f.pool == "sessions" && f.server == "" })
 	if i < 0 || s.failures[i].rate != 5 || s.failures[i].total != 50 {
 		t.Errorf("failures: %+v", s.failures)

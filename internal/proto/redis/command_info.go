@@ -27,8 +27,8 @@ func (w writer) pair(name, value string) {
 	w.bulkString(value)
 }
 
-// count is a string and a number.
-func (w writer) count(name string, n int) {
+// nameAndNumber is a string and a number.
+func (w writer) nameAndNumber(name string, n int) {
 	w.bulkString(name)
 	w.integer(int64(n))
 }
@@ -105,9 +105,9 @@ func (k *catalog) isServed(c *command) bool {
 // isContainer tells whether a command is nothing without a subcommand.
 func (c *command) isContainer() bool { return c.subs > 0 && c.answer == answerNone && c.reason == "" }
 
-// named finds the served command of that name, which may be a subcommand's, with
+// commandNamed finds the served command of that name, which may be a subcommand's, with
 // a bar. It returns nil if there is none.
-func (k *catalog) named(name []byte) *command {
+func (k *catalog) commandNamed(name []byte) *command {
 	name, sub, isSub := bytes.Cut(name, []byte("|"))
 	c := lookup(name)
 	if isSub {
@@ -137,7 +137,7 @@ func (k *catalog) describeCommands(req *msg.Request, w writer) {
 	}
 	w.array(len(req.Args) - 2)
 	for i := 2; i < len(req.Args); i++ {
-		if c := k.named(k.words.word(req, i)); c != nil {
+		if c := k.commandNamed(k.words.word(req, i)); c != nil {
 			k.describe(c, w)
 			continue
 		}
@@ -200,7 +200,7 @@ func (k *catalog) documentCommands(req *msg.Request, w writer) {
 	if len(req.Args) > 2 {
 		found = found[:0]
 		for i := 2; i < len(req.Args); i++ {
-			if c := k.named(k.words.word(req, i)); c != nil && !slices.Contains(found, c) {
+			if c := k.commandNamed(k.words.word(req, i)); c != nil && !slices.Contains(found, c) {
 				found = append(found, c)
 			}
 		}

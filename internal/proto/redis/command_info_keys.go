@@ -142,10 +142,10 @@ func (s *keySpec) describe(w writer) {
 	case s.keyword != "":
 		w.spec("keyword", 2)
 		w.pair("keyword", s.keyword)
-		w.count("startfrom", s.at)
+		w.nameAndNumber("startfrom", s.at)
 	default:
 		w.spec("index", 1)
-		w.count("index", s.at)
+		w.nameAndNumber("index", s.at)
 	}
 	w.bulkString("find_keys")
 	w.mapping(2)
@@ -154,13 +154,13 @@ func (s *keySpec) describe(w writer) {
 		w.spec("unknown", 0)
 	case s.counted:
 		w.spec("keynum", 3)
-		w.count("keynumidx", 0)
-		w.count("firstkey", 1)
-		w.count("keystep", s.step)
+		w.nameAndNumber("keynumidx", 0)
+		w.nameAndNumber("firstkey", 1)
+		w.nameAndNumber("keystep", s.step)
 	default:
 		w.spec("range", 3)
-		w.count("lastkey", s.last)
-		w.count("keystep", s.step)
-		w.count("limit", s.limit)
+		w.nameAndNumber("lastkey", s.last)
+		w.nameAndNumber("keystep", s.step)
+		w.nameAndNumber("limit", s.limit)
 	}
 }

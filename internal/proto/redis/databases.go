@@ -62,9 +62,9 @@ const (
 	badDatabase = "DB index is out of range"
 )
 
-// named is the database, as a lane has it, that the i-th word of a request names, or
+// databaseNamed is the database, as a lane has it, that the i-th word of a request names, or
 // why it names none.
-func (d databases) named(r *msg.Request, i int) (db int, fault string) {
+func (d databases) databaseNamed(r *msg.Request, i int) (db int, fault string) {
 	n, ok := number(r, i)
 	switch {
 	case !ok:
@@ -98,7 +98,7 @@ func (d databases) hold(r *msg.Request, rule databaseRule) (fault string) {
 		fault = wrongArity
 	default:
 		at = 2
-		_, fault = d.named(r, at)
+		_, fault = d.databaseNamed(r, at)
 	}
 	if fault != "" {
 		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
@@ -123,7 +123,7 @@ func (d databases) behindDB(r *msg.Request) (fault string, at int) {
 		case isWord(r, i, "replace"):
 		case isWord(r, i, "db") && i+1 < len(r.Args):
 			i++
-			if _, fault = d.named(r, i); fault != "" {
+			if _, fault = d.databaseNamed(r, i); fault != "" {
 				return fault, 0
 			}
 			at = i

@@ -66,7 +66,7 @@ func (m *merger) moveLeast(n int, pool *mbuf.Pool) (ok bool) {
 // least reads a number from every server and returns the least.
 func (m *merger) least() (least int64, ok bool) {
 	for i := range m.cursors {
-		n, ok := m.count(&m.cursors[i], ':')
+		n, ok := m.readCount(&m.cursors[i], ':')
 		if !ok {
 			return 0, false
 		}
@@ -86,7 +86,7 @@ func (m *merger) sameCount() (n int64, ok bool) {
 		if c.absent {
 			continue
 		}
-		m, ok := m.count(c, '*')
+		m, ok := m.readCount(c, '*')
 		if !ok || m < 0 || n >= 0 && m != n {
 			return 0, false
 		}
@@ -113,7 +113,7 @@ func (m *merger) mergeConcat(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) 
 		if first != '*' && first != '~' && first != '%' || kind != 0 && first != kind {
 			return msg.BadReply
 		}
-		n, ok := m.count(c, first)
+		n, ok := m.readCount(c, first)
 		if !ok {
 			return msg.BadReply
 		}
@@ -242,7 +242,7 @@ func (m *merger) mergeBusy(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) ms
 		if first != '*' && first != '%' {
 			return msg.BadReply
 		}
-		if n, ok := m.count(c, first); !ok || n < 1 {
+		if n, ok := m.readCount(c, first); !ok || n < 1 {
 			return msg.BadReply
 		}
 		m.moveElement(c, nil, nil)
@@ -338,7 +338,7 @@ func (m *merger) movePairSums(n int, pool *mbuf.Pool) (ok bool) {
 			} else {
 				m.moveElement(c, nil, nil)
 			}
-			v, ok := m.count(c, ':')
+			v, ok := m.readCount(c, ':')
 			if ok {
 				sum, ok = add(sum, v)
 			}

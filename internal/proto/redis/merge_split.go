@@ -19,7 +19,7 @@ func (m *merger) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain
 		if c.absent {
 			continue
 		}
-		if n, ok := m.count(c, '*'); !ok || n != int64(parent.Frags[i].Nkeys) {
+		if n, ok := m.readCount(c, '*'); !ok || n != int64(parent.Frags[i].Nkeys) {
 			return msg.BadReply
 		}
 	}
@@ -139,7 +139,7 @@ func (m *merger) mergeSum(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 		if c.absent {
 			continue
 		}
-		n, ok := m.count(c, ':')
+		n, ok := m.readCount(c, ':')
 		if ok {
 			sum, ok = add(sum, n)
 		}

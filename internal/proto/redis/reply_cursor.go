@@ -121,8 +121,8 @@ func (l *lineReader) line(c *cursor) []byte {
 	}
 }
 
-// count reads a line that begins with the given byte and holds a number.
-func (l *lineReader) count(c *cursor, first byte) (n int64, ok bool) {
+// readCount reads a line that begins with the given byte and holds a number.
+func (l *lineReader) readCount(c *cursor, first byte) (n int64, ok bool) {
 	if c.first() != first {
 		return 0, false
 	}

@@ -162,7 +162,7 @@ func (p *requestParser) read(data []byte) int {
 		case atStart:
 			i = p.start(data)
 		case inCount:
-			i = p.count(data, i)
+			i = p.readCount(data, i)
 		case atMark:
 			i = p.args(data, i)
 		case inLength:
@@ -200,8 +200,8 @@ func (p *requestParser) start(data []byte) int {
 	return 1
 }
 
-// count goes on reading the number of arguments.
-func (p *requestParser) count(data []byte, i int) int {
+// readCount goes on reading the number of arguments.
+func (p *requestParser) readCount(data []byte, i int) int {
 	n, done := p.head.read(data[i:])
 	if !done {
 		return i + n

@@ -118,10 +118,10 @@ func (scanner) AppendOne(req *msg.Request, nservers int, pool *mbuf.Pool, out *m
 func (m *merger) mergeScan(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	f := parent.Frags[0]
 	c := &m.cursors[0]
-	if n, ok := m.count(c, '*'); !ok || n != 2 {
+	if n, ok := m.readCount(c, '*'); !ok || n != 2 {
 		return msg.BadReply
 	}
-	size, ok := m.count(c, '$')
+	size, ok := m.readCount(c, '$')
 	if !ok || size <= 0 || size > maxLine {
 		return msg.BadReply
 	}

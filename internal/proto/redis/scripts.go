@@ -160,7 +160,7 @@ func (m *merger) mergeLoad(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool,
 		if c.absent {
 			continue
 		}
-		if n, ok := m.count(&c, '$'); !ok || n != 2*sha1.Size {
+		if n, ok := m.readCount(&c, '$'); !ok || n != 2*sha1.Size {
 			return msg.BadReply
 		}
 		line := m.line(&c)

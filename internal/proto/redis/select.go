@@ -6,7 +6,7 @@ import "nuthatch/internal/msg"
 
 // answerSelect puts the client in another database.
 func (p *Protocol) answerSelect(req *msg.Request, s *msg.Session, w writer) {
-	db, fault := p.databases.named(req, 1)
+	db, fault := p.databases.databaseNamed(req, 1)
 	if fault != "" {
 		p.failSelect(req, s)
 		w.fail("ERR ", fault)
@@ -37,6 +37,6 @@ func (p *Protocol) isElsewhere(req *msg.Request, s *msg.Session) bool {
 	if req.Error != "" {
 		return true
 	}
-	db, fault := p.databases.named(req, 1)
+	db, fault := p.databases.databaseNamed(req, 1)
 	return fault != "" || p.databases.number(msg.Lane{DB: db}) != p.databases.number(s.Lane)
 }

@@ -179,7 +179,7 @@ func (p *Protocol) queueLocal(req *msg.Request, cmd *command, s *msg.Session) ms
 	case answerReset:
 		return msg.Apart
 	case answerSelect:
-		db, fault := p.databases.named(req, 1)
+		db, fault := p.databases.databaseNamed(req, 1)
 		if fault == "" && p.databases.number(msg.Lane{DB: db}) == p.databases.number(s.Lane) {
 			begin := req.Args[0].End() + 2
 			word := strconv.Itoa(p.databases.number(s.Lane))
