@@ -41,7 +41,7 @@ func (m *merger) mergeMax(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 		if c.absent {
 			continue
 		}
-		n, ok := m.count(c, ':')
+		n, ok := m.readCount(c, ':')
 		if !ok {
 			return msg.BadReply
 		}
