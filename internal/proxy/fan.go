@@ -76,9 +76,8 @@ func (c *serverConn) sendFragment(f *msg.Msg, n int) {
 
 // toAll sends the request to all servers.
 func (n fan) toAll(req *msg.Request) {
-	p := n.c.pool
-	for _, at := range p.everywhere() {
-		if f, conn := n.addConnected(p.servers[at]); conn != nil {
+	for _, s := range n.c.pool.everywhere() {
+		if f, conn := n.addConnected(s); conn != nil {
 			begin := conn.Out().Len()
 			n.c.write(req, conn.Out())
 			n.send(f, conn, begin)

@@ -24,8 +24,7 @@ func (n fan) aside(req *msg.Request) {
 	p, parent := n.c.pool, n.parent
 	lane := p.lane(asideLane)
 	p.lingers(lane)
-	for _, at := range p.everywhere() {
-		s := p.servers[at]
+	for _, s := range p.everywhere() {
 		f := n.add(s)
 		conn, why := s.conn(lane, 0)
 		if why != msg.OK {

@@ -11,8 +11,8 @@ func (d *dispatch) broadcast(req *msg.Request) {
 		return
 	}
 	if req.NoReply {
-		for _, at := range p.everywhere() {
-			c.forwardTo(p.servers[at], req)
+		for _, s := range p.everywhere() {
+			c.forwardTo(s, req)
 		}
 		return
 	}
@@ -34,20 +34,20 @@ func (d *dispatch) broadcast(req *msg.Request) {
 // several servers. In a pool of one server the request goes there as it is.
 func (d *dispatch) one(req *msg.Request) {
 	c, p := d.client, d.client.pool
-	n := len(p.everywhere())
+	all := p.everywhere()
+	n := len(all)
 	nth, ok := p.proto.chooser.OneServer(req, n)
 	switch {
 	case !ok:
 		c.local(req)
 		return
 	case n == 1:
-		c.forwardTo(p.nth(0), req)
+		c.forwardTo(all[0], req)
 		return
 	}
-	s := p.nth(nth)
 	one := openFan(c, req)
 	one.parent.Servers = uint16(n)
-	f, conn := one.addConnected(s)
+	f, conn := one.addConnected(all[nth])
 	f.Server = uint16(nth)
 	if conn != nil {
 		begin := conn.Out().Len()

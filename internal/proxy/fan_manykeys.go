@@ -6,7 +6,6 @@ import (
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
-	"nuthatch/internal/topology"
 )
 
 // A request of many words (not one of a large value: see large_values.go) is a job (see turn.go):
@@ -39,19 +38,15 @@ type largeRequest struct {
 	// parsed is how many bytes have been parsed again, to find the words again.
 	parsed int
 	// m is the request's message; nil before place.
-	m *msg.Msg
-	// snap is the snapshot that the keys are placed by. servers are its servers.
-	snap    *topology.Snapshot
-	servers []*Server
-	// of has, for each shard, the number of its share plus 1, or 0.
-	of     []uint16
-	shares []share
+	m       *msg.Msg
+	placing placing
 	// next is the key that is placed or copied next, or the share that is sent next.
 	next int
 	outs []*mbuf.Chain
-	// every is what each server gets, if the request is for all servers. It has no
+	// every is what each of all gets, if the request is for all servers. It has no
 	// shares then.
 	every mbuf.Chain
+	all   []*Server
 	// parked: the request waits for the client's earlier replies, and is not among the
 	// jobs. overdue: it came too late, and is refused.
 	parked, overdue bool
@@ -177,9 +172,7 @@ func (j *largeRequest) placeAnew() {
 	}
 	clear(j.m.Frags)
 	j.m.Frags, j.m.Pending = j.m.Frags[:0], 0
-	j.snap, j.servers = p.routes(), p.servers
-	j.of = make([]uint16, j.snap.Table.NumShards())
-	j.shares, j.next, j.phase = nil, 0, places
+	j.placing, j.next, j.phase = p.newPlacing(j.m.Type), 0, places
 }
 
 // place finds the servers of some of the keys.
@@ -189,33 +182,17 @@ func (j *largeRequest) place(ctx *Context) {
 		return
 	}
 	n := min(ctx.turn.stepKeys(), j.req.Nkeys-j.next)
-	d, table, intent := &ctx.deal, j.snap.Table, j.c.pool.intent(j.req)
-	for end := j.next + n; j.next < end; {
-		to := j.m.Seq[j.next:min(j.next+dealBlock, end)]
-		keys := d.keys[:len(to)]
-		d.gathered = j.req.Keys(j.next, keys, d.gathered)
-		if !j.c.pool.place(table, keys, to) {
-			j.fail(msg.ConnRefused)
-			return
-		}
-		for i, s := range to {
-			at := j.of[s]
-			if at == 0 {
-				j.shares = append(j.shares, share{shard: s, server: table.Targets(int(s), intent)[0]})
-				at = uint16(len(j.shares))
-				j.of[s] = at
-			}
-			to[i] = at - 1
-			j.shares[at-1].keys++
-		}
-		j.next += len(to)
+	if !j.c.pool.place(&j.placing, j.req, j.next, j.m.Seq[j.next:j.next+n]) {
+		j.fail(msg.ConnRefused)
+		return
 	}
+	j.next += n
 	ctx.turn.count(Amount{Keys: n})
 	if j.next < j.req.Nkeys {
 		return
 	}
 	switch {
-	case len(j.shares) == 1:
+	case len(j.placing.shares) == 1:
 		j.phase = sendsWhole
 	case j.req.Treatment != msg.Fragment:
 		j.cross()
@@ -240,7 +217,7 @@ func (j *largeRequest) whole() {
 	j.c.pool.ctx.turn.count(Amount{Clients: 1})
 	j.phase = ends
 	j.m.Working = false
-	j.c.sendWhole(j.m, j.req, j.servers[j.shares[0].server])
+	j.c.sendWhole(j.m, j.req, j.placing.shares[0].server)
 }
 
 // cross refuses a request that cannot be split, and whose keys have different owners.
@@ -263,8 +240,8 @@ func (j *largeRequest) cross() {
 func (j *largeRequest) divide() {
 	p := j.c.pool
 	j.outs = j.outs[:0]
-	for _, share := range j.shares {
-		f := j.fan().add(j.servers[share.server])
+	for _, share := range j.placing.shares {
+		f := j.fan().add(share.server)
 		f.Nkeys, f.Keep = share.keys, j.m.Keep
 		p.proto.FragmentHead(j.req, int(f.Nkeys), p.ctx.bufs, &f.Kept)
 		j.outs = append(j.outs, &f.Kept)
@@ -319,9 +296,9 @@ func (j *largeRequest) send(ctx *Context) {
 	}
 	j.release()
 	c := j.c
-	n := len(j.shares)
+	n := len(j.placing.shares)
 	if j.every.Len() > 0 {
-		n = len(j.snap.Table.All())
+		n = len(j.all)
 	}
 	for more := true; more && j.next < n; more = ctx.turn.left().Clients > 0 {
 		f, s := j.nextFragment()
@@ -367,10 +344,10 @@ func (j *largeRequest) send(ctx *Context) {
 // nextFragment is the sub-request that is sent next, and its server.
 func (j *largeRequest) nextFragment() (f *msg.Msg, s *Server) {
 	if j.every.Len() > 0 {
-		s = j.servers[j.snap.Table.All()[j.next]]
+		s = j.all[j.next]
 		return j.fan().add(s), s
 	}
-	return j.m.Frags[j.next], j.servers[j.shares[j.next].server]
+	return j.m.Frags[j.next], j.placing.shares[j.next].server
 }
 
 // sendLater sends the fragments in slices. They are in parent.Frags, or copies of the
@@ -388,7 +365,7 @@ func (n fan) sendLater(fragments int) *largeRequest {
 	}
 	m.Working, m.Rare = true, true
 	m.Pending = int32(fragments) + 1 // one more than there are, until all are sent
-	j.m, j.snap, j.servers, j.phase, j.next = m, p.snap, p.servers, sends, 0
+	j.m, j.all, j.phase, j.next = m, p.everywhere(), sends, 0
 	return j
 }
 
@@ -401,7 +378,7 @@ func (n fan) splitLater(req *msg.Request) {
 	ctx.msgs.SetSeq(m, d.to)
 	d.outs = d.outs[:0]
 	for _, share := range d.shares {
-		f := n.add(p.servers[share.server])
+		f := n.add(share.server)
 		f.Nkeys, f.Keep = share.keys, m.Keep
 		p.proto.FragmentHead(req, int(f.Nkeys), ctx.bufs, &f.Kept)
 		d.outs = append(d.outs, &f.Kept)
@@ -411,7 +388,7 @@ func (n fan) splitLater(req *msg.Request) {
 		p.proto.FragmentTail(req, ctx.bufs, out)
 	}
 	j := n.sendLater(len(d.shares))
-	j.shares = slices.Clone(d.shares)
+	j.placing.shares = slices.Clone(d.shares)
 	if j.q == nil {
 		j.keep(req)
 	}

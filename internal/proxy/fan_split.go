@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"nuthatch/internal/config"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
@@ -9,9 +8,7 @@ import (
 // A deal says which server gets which of a request's keys. It is scratch space.
 type deal struct {
 	// to has, for each key, the index of its share in shares.
-	to []uint16
-	// shares are the shares of the shards that get keys, in the order of their first
-	// keys.
+	to     []uint16
 	shares []share
 	// keys are some of the keys. gathered holds those that lie in two chunks.
 	keys     [dealBlock][]byte
@@ -27,15 +24,6 @@ type deal struct {
 type start struct {
 	conn  *serverConn
 	begin int
-}
-
-// The numbers of servers and of shares, plus 1, fit in 16 bits.
-const _ uint16 = config.MaxServers
-
-// A share is the keys that one server gets, those of one shard.
-type share struct {
-	shard, server uint16
-	keys          int32
 }
 
 // dealBlock is how many keys are placed at a time.
@@ -58,7 +46,7 @@ func (d *dispatch) fragment(req *msg.Request) {
 	case !p.dealKeys(req):
 		c.refuse(req, msg.ConnRefused)
 	case len(deal.shares) == 1:
-		c.forwardTo(p.servers[deal.shares[0].server], req)
+		c.forwardTo(deal.shares[0].server, req)
 	case len(deal.shares) > p.ctx.turn.atOnce.Clients:
 		openFan(c, req).splitLater(req)
 	default:
@@ -77,8 +65,7 @@ func (n fan) split(req *msg.Request) {
 	ctx.msgs.SetSeq(parent, d.to)
 	d.outs, d.starts = d.outs[:0], d.starts[:0]
 	for _, share := range d.shares {
-		s := p.servers[share.server]
-		f, conn := n.addConnected(s)
+		f, conn := n.addConnected(share.server)
 		f.Nkeys = share.keys
 		if conn == nil {
 			d.outs, d.starts = append(d.outs, nil), append(d.starts, start{})

@@ -80,8 +80,8 @@ func TestDealToMostServers(t *testing.T) {
 	for i, to := range ctx.deal.to {
 		key, _ := req.View.Bytes(int(req.Key(i).Off), int(req.Key(i).Len), nil)
 		want := p.topo.Ring().Continuum.Index(p.topo.Ring().Hash.Sum(key))
-		if got := int(ctx.deal.shares[to].server); got != want {
-			t.Fatalf("%s is dealt to server %d, its owner is %d", key, got, want)
+		if got := ctx.deal.shares[to].server; got != p.servers[want] {
+			t.Fatalf("%s is dealt to server %s, its owner is %d", key, got.ServerName(), want)
 		}
 		greatest = max(greatest, want)
 	}

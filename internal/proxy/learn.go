@@ -45,6 +45,7 @@ func (d *dispatch) learn(req *msg.Request) {
 		return
 	}
 	q = &question{pool: p, topic: topic, text: text.AppendTo(nil)}
+	q.restart()
 	q.add(c)
 	if p.questions == nil {
 		p.questions = make(map[string]*question)

@@ -30,12 +30,9 @@ type question struct {
 	//
 	// first and last are the ends of the list of clients that wait.
 	first, last *asking
-	// next is the number of the next server. failing and ejected are the servers that
-	// were skipped.
-	//
-	// Invariant: next is 0 after servers have got other places.
-	next             int
-	failing, ejected []*Server
+	// rest are the servers that were not looked at yet. failing and ejected are the
+	// servers that were skipped.
+	rest, failing, ejected []*Server
 	// server was asked last, at time askedAt, by m. Both are nil once it has answered
 	// or was given up.
 	server  *Server
@@ -92,9 +89,9 @@ func (q *question) remove(c *client) {
 
 // candidate is the server to ask next, or nil.
 func (q *question) candidate() *Server {
-	for n := len(q.pool.everywhere()); q.next < n; {
-		s := q.pool.nth(q.next)
-		q.next++
+	for len(q.rest) > 0 {
+		s := q.rest[0]
+		q.rest = q.rest[1:]
 		switch h := s.health; {
 		case !h.Passes():
 			q.ejected = append(q.ejected, s)
@@ -114,8 +111,8 @@ func (q *question) candidate() *Server {
 	return s
 }
 
-// restart has all servers asked again, after they have got other places.
-func (q *question) restart() { q.next, q.failing, q.ejected = 0, nil, nil }
+// restart has all servers asked again, after the pool has got others.
+func (q *question) restart() { q.rest, q.failing, q.ejected = q.pool.everywhere(), nil, nil }
 
 // ask puts the question to the next server that can be reached. A server off the ring,
 // whose keys others have, is not asked.

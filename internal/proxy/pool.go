@@ -65,8 +65,8 @@ type ServerPool struct {
 	// commandErrors are the errors that clients got, by msg.Type.
 	commandErrors errorCounts
 	keys          keySampler
-	// channels are where channels are.
-	channels channelMap
+	// lossPace is when it may next be told that clients lost what they listen to.
+	lossPace pace
 }
 
 const (
@@ -100,7 +100,6 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		stats:  &ctx.shard.Pools[index],
 		parser: o.Protocol.NewRequestParser(),
 	}
-	p.goBy(o.snap)
 	p.byID = make(map[uint64]*client)
 	p.laneSet.ctx = ctx
 	p.latency = make([]*latency.Histogram, len(p.commands))
@@ -108,9 +107,11 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	p.keys.set(ctx.measures.Measures)
 	p.back = p.countTried
 	p.clearLanes()
-	for i := range p.snap.Servers {
-		p.servers = append(p.servers, newServer(p, i))
+	servers := make([]*Server, len(o.snap.Servers))
+	for i := range servers {
+		servers[i] = newServer(p, o.snap, i)
 	}
+	p.goBy(o.snap, servers)
 	p.scheduleIdleCheck()
 	p.keepsPure = p.conf.Retry == config.RetryIdempotent
 	return p

@@ -50,9 +50,8 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	// The parser is between two requests; those that have begun have their own.
 	p.parser = p.proto.NewRequestParser()
 	p.trim()
-	p.goBy(o.snap)
 	a := adoption{pool: p, before: before, old: servers, by: by}
-	a.adoptServers()
+	p.goBy(o.snap, a.adoptServers(o.snap))
 	a.removeServers()
 	a.sessions()
 	if otherConnections(before, p.conf) {
@@ -88,13 +87,13 @@ type adoption struct {
 	by int64
 }
 
-// adoptServers makes the pool's servers, and reuses old ones. There may be tens of
+// adoptServers returns the servers of a snapshot, and reuses old ones. There may be tens of
 // thousands, most of which keep their place.
-func (a *adoption) adoptServers() {
+func (a *adoption) adoptServers(snap *topology.Snapshot) []*Server {
 	p, old := a.pool, a.old
-	p.servers = make([]*Server, len(p.snap.Servers))
+	servers := make([]*Server, len(snap.Servers))
 	var known map[*topology.Health]*Server // made when it is first needed
-	for i, h := range p.snap.Servers {
+	for i, h := range snap.Servers {
 		var s *Server
 		if i < len(old) && old[i].health == h {
 			s = old[i]
@@ -108,13 +107,14 @@ func (a *adoption) adoptServers() {
 			s = known[h]
 		}
 		if s == nil {
-			p.servers[i] = newServer(p, i)
+			servers[i] = newServer(p, snap, i)
 			continue
 		}
-		s.conf, s.among = p.snap.Server(i), p.snap.Members
+		s.conf, s.among = snap.Server(i), snap.Members
 		s.countIn(p.stats.Rows(), i)
-		p.servers[i] = s
+		servers[i] = s
 	}
+	return servers
 }
 
 // removeServers removes the servers that the pool no longer has. If a new server has

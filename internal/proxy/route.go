@@ -3,6 +3,7 @@ package proxy
 import (
 	"slices"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/route"
 	"nuthatch/internal/topology"
@@ -12,12 +13,13 @@ import (
 // the loop has taken over.
 //
 //	owner       the server that has all keys of a request
-//	dealKeys    the servers that have its keys, some each           place, for a large one
-//	everywhere  those that together have all keys: requests for all, questions
-//	nth         one of those, by its number: SCAN
+//	dealKeys    the servers that have its keys, some each, at once ─┐
+//	newPlacing  the same in slices, for a large request ────────────┴─► place
+//	home        the server that would have a key if no server were ejected
+//	everywhere  those that together have all keys: requests for all, questions, SCAN
 //
-// The numbers of a table are valid as long as its snapshot. A large request, which
-// keeps such numbers over several turns, keeps the snapshot and its servers with them.
+// The numbers of a table are valid as long as its snapshot, and nobody else has them: this
+// file gives servers to all others.
 
 // A router decides where requests go, for one pool on one loop.
 type router struct {
@@ -37,17 +39,23 @@ type router struct {
 	// Invariant: servers are those of snap, by their places.
 	snap    *topology.Snapshot
 	servers []*Server
-	// shares is scratch space. It has, for each shard, the index of its share in
-	// ctx.deal plus 1, or 0.
+	// all are the servers that together have all keys. The list is never changed, but
+	// replaced.
+	all   []*Server
+	homes homeTable
+	// shares is scratch space: placing.of, for a request that is placed at once.
 	//
 	// Invariant: all zero between requests.
 	shares []uint16
 }
 
-// goBy has requests routed by a snapshot. The caller must set its servers before the
-// next request.
-func (r *router) goBy(s *topology.Snapshot) {
-	r.snap = s
+// goBy has requests routed by a snapshot. servers are its servers, by their places.
+func (r *router) goBy(s *topology.Snapshot, servers []*Server) {
+	r.snap, r.servers = s, servers
+	r.all = make([]*Server, len(s.Table.All()))
+	for i, place := range s.Table.All() {
+		r.all[i] = servers[place]
+	}
 	r.shares = make([]uint16, s.Table.NumShards())
 }
 
@@ -70,14 +78,18 @@ func (r *router) tryAgain() {
 // refresh has requests routed by a newer snapshot, if it has the same servers. Other
 // servers are taken over between two turns.
 func (r *router) refresh(s *topology.Snapshot) {
-	if s.SameServers(r.snap) {
+	switch {
+	case !s.SameServers(r.snap):
+	case len(r.shares) == s.Table.NumShards() && slices.Equal(s.Table.All(), r.snap.Table.All()):
 		r.snap = s
+	default:
+		r.goBy(s, r.servers)
 	}
 }
 
-// intent is what a request does with its keys.
-func (r *router) intent(req *msg.Request) route.Intent {
-	if r.commands[req.Type].Pure {
+// intent is what a request of that type does with its keys.
+func (r *router) intent(t msg.Type) route.Intent {
+	if r.commands[t].Pure {
 		return route.Read
 	}
 	return route.Write
@@ -85,13 +97,16 @@ func (r *router) intent(req *msg.Request) route.Intent {
 
 // random is a random number for a table that deals keys at random, and 0 for others.
 func (r *router) random() uint32 {
-	if r.snap.Table.IsRandom() {
+	if r.isRandom() {
 		return r.draw()
 	}
 	return 0
 }
 
 func (r *router) draw() uint32 { return uint32(r.ctx.rnd.Uint64()) }
+
+// isRandom reports whether keys are dealt at random.
+func (r *router) isRandom() bool { return r.snap.Table.IsRandom() }
 
 // serverOfShard is a shard's server, the first choice if there are several.
 func (r *router) serverOfShard(shard int, intent route.Intent) *Server {
@@ -106,7 +121,7 @@ func (r *router) owner(req *msg.Request) (*Server, msg.Reason) {
 	if why != msg.OK {
 		return nil, why
 	}
-	return r.serverOfShard(shard, r.intent(req)), msg.OK
+	return r.serverOfShard(shard, r.intent(req.Type)), msg.OK
 }
 
 // shard is the shard of all keys of req.
@@ -162,52 +177,74 @@ func (r *router) ownersOf(req *msg.Request) bool {
 	return table.NumShards() > 1 && !table.IsRandom() && req.PlaceKey == nil
 }
 
+// A placing deals the keys of a request to servers, by one snapshot. It may be kept after
+// the router has got another one.
+type placing struct {
+	table *route.Table
+	// servers are by their places in the table's snapshot.
+	servers []*Server
+	intent  route.Intent
+	// of has, for each shard, the index of its share plus 1, or 0.
+	of []uint16
+	// shares are the shares of the shards that get keys, in the order of their first
+	// keys.
+	shares []share
+}
+
+// A share is the keys that one server gets, those of one shard.
+type share struct {
+	server *Server
+	keys   int32
+	shard  uint16
+}
+
+// The numbers of servers and of shares, plus 1, fit in 16 bits.
+const _ uint16 = config.MaxServers
+
+// newPlacing is the placing of a request of that type, by the present snapshot. It has no
+// keys yet.
+func (r *router) newPlacing(t msg.Type) placing {
+	table := r.routes().Table
+	return placing{table: table, servers: r.servers, intent: r.intent(t), of: make([]uint16, table.NumShards())}
+}
+
 // dealKeys fills ctx.deal with what each server gets of req. It returns false if every
 // server is ejected.
 func (r *router) dealKeys(req *msg.Request) bool {
-	ctx := r.ctx
-	d := &ctx.deal
-	table := r.routes().Table
+	d := &r.ctx.deal
 	d.to = slices.Grow(d.to[:0], req.Nkeys)[:req.Nkeys]
-	for i := 0; i < len(d.to); i += dealBlock {
-		to := d.to[i:min(i+dealBlock, len(d.to))]
-		keys := d.keys[:len(to)]
-		d.gathered = req.Keys(i, keys, d.gathered)
-		if !r.place(table, keys, to) {
+	p := placing{table: r.routes().Table, servers: r.servers, intent: r.intent(req.Type), of: r.shares, shares: d.shares[:0]}
+	placed := r.place(&p, req, 0, d.to)
+	d.shares = p.shares
+	for i := range d.shares {
+		r.shares[d.shares[i].shard] = 0
+	}
+	return placed
+}
+
+// place places the next keys of req, beginning with the from-th. It fills to with the
+// indexes of their shares. It returns false if every server is ejected.
+func (r *router) place(p *placing, req *msg.Request, from int, to []uint16) bool {
+	d := &r.ctx.deal
+	for i := 0; i < len(to); i += dealBlock {
+		block := to[i:min(i+dealBlock, len(to))]
+		keys := d.keys[:len(block)]
+		d.gathered = req.Keys(from+i, keys, d.gathered)
+		if !r.shards(p.table, keys, block) {
 			return false
 		}
+		p.share(block)
 	}
-	d.share(r.shares, table, r.intent(req))
 	return true
 }
 
-// share replaces the shards in to by the indexes of their shares. of is the pool's
-// scratch space.
-func (d *deal) share(of []uint16, table *route.Table, intent route.Intent) {
-	to, shares := d.to, d.shares[:0]
-	for i, s := range to {
-		n := of[s]
-		if n == 0 {
-			shares = append(shares, share{shard: s, server: table.Targets(int(s), intent)[0]})
-			n = uint16(len(shares))
-			of[s] = n
-		}
-		to[i] = n - 1
-		shares[n-1].keys++
-	}
-	for i := range shares {
-		of[shares[i].shard] = 0
-	}
-	d.shares = shares
-}
-
-// place fills to with the shards of keys, by a table that may be older than the pool's.
-func (r *router) place(table *route.Table, keys [][]byte, to []uint16) bool {
+// shards fills to with the shards of keys, by a table that may be older than the router's.
+func (r *router) shards(table *route.Table, keys [][]byte, to []uint16) bool {
 	if !table.IsRandom() {
 		return table.Shards(keys, to)
 	}
 	for i, key := range keys {
-		s := table.Shard(key, r.random())
+		s := table.Shard(key, r.draw())
 		if s == route.None {
 			return false
 		}
@@ -216,14 +253,27 @@ func (r *router) place(table *route.Table, keys [][]byte, to []uint16) bool {
 	return true
 }
 
+// share replaces the shards in to by the indexes of their shares.
+func (p *placing) share(to []uint16) {
+	of, shares := p.of, p.shares
+	for i, s := range to {
+		n := of[s]
+		if n == 0 {
+			shares = append(shares, share{server: p.servers[p.table.Targets(int(s), p.intent)[0]], shard: s})
+			n = uint16(len(shares))
+			of[s] = n
+		}
+		to[i] = n - 1
+		shares[n-1].keys++
+	}
+	p.shares = shares
+}
+
 // isWhole reports whether one shard has all keys.
 func (r *router) isWhole() bool { return r.snap.Table.NumShards() == 1 }
 
-// everywhere are the places of the servers that together have all keys.
-func (r *router) everywhere() []uint16 { return r.snap.Table.All() }
-
-// nth is the i-th of those servers.
-func (r *router) nth(i int) *Server { return r.servers[r.everywhere()[i]] }
+// everywhere are the servers that together have all keys. The list is not to be changed.
+func (r *router) everywhere() []*Server { return r.all }
 
 // serverOf is the pool's server with that Health, or nil.
 func (r *router) serverOf(h *topology.Health) *Server {

@@ -140,8 +140,7 @@ func (j *following) makeServer(i int) {
 // swap has requests routed by the new snapshot.
 func (j *following) swap() {
 	p := j.pool
-	p.goBy(j.next)
-	p.servers = j.servers
+	p.goBy(j.next, j.servers)
 	p.ctx.shard.SetRows(p.index, p.snap.Names, j.rows)
 	if counter := p.proto.counter; counter != nil {
 		counter.SetServers(len(p.servers))

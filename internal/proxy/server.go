@@ -68,9 +68,10 @@ type Server struct {
 	forgetful bool
 }
 
-// newServer returns the server at that place of the pool's snapshot.
-func newServer(p *ServerPool, place int) *Server {
-	s := newServerOf(p, p.snap, place)
+// newServer returns the server at that place of a snapshot, which counts in the pool's row
+// of that place.
+func newServer(p *ServerPool, snap *topology.Snapshot, place int) *Server {
+	s := newServerOf(p, snap, place)
 	s.countIn(p.stats.Rows(), place)
 	return s
 }

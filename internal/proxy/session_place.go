@@ -4,34 +4,10 @@ import (
 	"slices"
 
 	"nuthatch/internal/config"
-	"nuthatch/internal/hashkit"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/route"
-	"nuthatch/internal/topology"
 )
 
-// Where channels are does not change when servers are ejected: who says something on one
-// would miss those who listen.
-
-// A channelMap is where a pool's channels are.
-type channelMap struct {
-	// table is that of members if no server were ejected, made when it is first needed.
-	table   *route.Table
-	members *topology.Members
-	// lossPace is when it may next be told that clients lost what they listen to.
-	lossPace pace
-}
-
-// homeOf is the server of what is placed by the key.
-func homeOf(p *ServerPool, key []byte) *Server {
-	m := &p.channels
-	if m.members != p.snap.Members {
-		m.table, m.members = p.snap.HomeTable(), p.snap.Members
-	}
-	// Keys that are dealt at random have a home, too.
-	shard := m.table.Shard(key, hashkit.FNV1a_32.Sum(key))
-	return p.servers[m.table.Targets(shard, route.Write)[0]]
-}
+// Where channels are does not change when servers are ejected: see router.home.
 
 // checkListeners has clients closed that listen at other servers than those which have
 // their messages from now on.
@@ -85,8 +61,8 @@ func (s *subscriber) isThere(kind msg.Channels, name string, f *feed) bool {
 	p := s.client.pool
 	key, at := p.proto.messenger.Audience(kind, []byte(name))
 	if at == msg.EveryServer {
-		for _, place := range p.everywhere() {
-			if !slices.ContainsFunc(s.feeds, func(x *feed) bool { return x.conn.server == p.servers[place] }) {
+		for _, server := range p.everywhere() {
+			if !slices.ContainsFunc(s.feeds, func(x *feed) bool { return x.conn.server == server }) {
 				return false
 			}
 		}
@@ -101,5 +77,5 @@ func (s *subscriber) isThere(kind msg.Channels, name string, f *feed) bool {
 		// Any server has the messages of all channels. The first one is for those who come.
 		return p.conf.PubSub.Publish == config.PublishAll
 	}
-	return f.conn.server == homeOf(p, key)
+	return f.conn.server == p.home(key)
 }

@@ -116,7 +116,7 @@ func listenedBy(c *client) (n [msg.NumChannels]int) {
 func (d *dispatch) publish(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	key, _ := p.proto.messenger.Audience(p.proto.messenger.Published(req))
-	c.forwardTo(homeOf(p, key), req)
+	c.forwardTo(p.home(key), req)
 }
 
 // subscribe has the client begin, or end, to listen to the channels of the request.
@@ -256,16 +256,16 @@ func (s *subscriber) feedOf(kind msg.Channels, name []byte) (*feed, msg.Reason) 
 	switch {
 	case at == msg.FirstServer, at == msg.AnyServer && len(s.listens[msg.Patterns]) > 0:
 		// Who listens to patterns too has the message of the channel first, from one server.
-		return s.feed(p.nth(0))
+		return s.feed(p.everywhere()[0])
 	case at == msg.EveryServer:
-		for _, place := range p.everywhere() {
-			if _, why := s.feed(p.servers[place]); why != msg.OK {
+		for _, server := range p.everywhere() {
+			if _, why := s.feed(server); why != msg.OK {
 				return nil, why
 			}
 		}
 		return nil, msg.OK
 	}
-	return s.feed(homeOf(p, key))
+	return s.feed(p.home(key))
 }
 
 // leave notes the channels of a request to listen no more. Without any, all are meant.

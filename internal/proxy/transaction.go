@@ -211,7 +211,7 @@ func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
 		tx.owner, tx.snap = owner, snap
 		tx.key = append(tx.key[:0], p.keyOf(req, 0)...)
 		tx.key = tx.key[:min(len(tx.key), msg.NoteKey)]
-	case tx.snap != snap || snap.Table.IsRandom():
+	case tx.snap != snap || p.isRandom():
 	case owner != tx.owner:
 		ctx.key1 = append(ctx.key1[:0], tx.key...)
 		ctx.key2 = append(ctx.key2[:0], p.keyOf(req, 0)...)

@@ -66,8 +66,8 @@ func (s *saying) OnFailure(m *msg.Msg) {
 // say tells the other servers.
 func (s *saying) say() {
 	p := s.own.client.pool
-	for _, at := range p.everywhere() {
-		if to := p.servers[at]; to != s.from {
+	for _, to := range p.everywhere() {
+		if to != s.from {
 			s.tell(to)
 		}
 	}
