@@ -16,12 +16,13 @@ import (
 //	                     lane 0: RESP2, the pool's database    lane 1: RESP3     ...
 //	client ── its lane ─► server ─► slot, slot, ...            slot, slot, ...
 //
-// A lane exists from when a client asks for it until the pool's own database changes.
-// The protocol bounds how many there can be. A lane's connections are opened when they
-// are needed, and closed when it has had no client for a while.
+// A lane exists from when a client asks for it. Its connections are opened when they are
+// needed. When it has had no client for a while they are closed, and the lane is
+// forgotten. So there are no more lanes than clients, beside those that were left in the
+// last laneLinger and those of private connections that wait to be used again.
 
-// laneLinger is how long, in nanoseconds, the connections of a lane stay open
-// after its last client has left.
+// laneLinger is how long, in nanoseconds, a lane and its connections stay after its last
+// client has left.
 const laneLinger = int64(10 * time.Second)
 
 // unfitPause is how long, in nanoseconds, a lane is not tried again at a server after
@@ -30,8 +31,14 @@ const unfitPause = int64(time.Second)
 
 // A lane is one loop's state of one of its pool's lanes.
 type lane struct {
-	// key is as the protocol's Resolve has it.
+	// static after construction
+	//
+	// key is as the protocol's Resolve has it. at is the lane's place in the set.
 	key msg.Lane
+	at  int
+
+	// owned by the loop
+	//
 	// clients is how many clients are in the lane. Those of the default lane are not
 	// counted.
 	clients int
@@ -97,12 +104,14 @@ func (c *client) changeLane() {
 	c.AwaitReplies()
 }
 
-// A laneSet is all lanes of a pool that were ever used. The first is the default lane.
+// A laneSet is the lanes of a pool. The first is the default lane.
 type laneSet struct {
-	ctx   *Context
-	lanes []lane
-	// laneByKey has their places in lanes.
+	ctx *Context
+	// lanes are by their places. A place in free has none, and is nil. laneByKey has the
+	// other places.
+	lanes     []*lane
 	laneByKey map[msg.Lane]int
+	free      []int
 }
 
 // enterLane puts a client that is in no lane into the i-th.
@@ -138,8 +147,7 @@ func (l *laneSet) lingers(i int) {
 // clearLanes drops all lanes and makes a new default lane. No client may be in them,
 // and no connection in them may take requests.
 func (p *ServerPool) clearLanes() {
-	clear(p.lanes)
-	p.lanes, p.laneByKey = p.lanes[:0], make(map[msg.Lane]int)
+	p.lanes, p.laneByKey, p.free = nil, make(map[msg.Lane]int), nil
 	p.lane(p.proto.resolve(msg.DefaultLane))
 }
 
@@ -149,11 +157,16 @@ func (p *ServerPool) laneOf(s *msg.Session) int { return p.lane(p.proto.resolve(
 // lane returns the index of the lane with the given key.
 func (l *laneSet) lane(key msg.Lane) int {
 	i, known := l.laneByKey[key]
-	if !known {
-		i = len(l.lanes)
-		l.lanes = append(l.lanes, lane{key: key})
-		l.laneByKey[key] = i
+	if known {
+		return i
 	}
+	if n := len(l.free); n > 0 {
+		i, l.free = l.free[n-1], l.free[:n-1]
+	} else {
+		i, l.lanes = len(l.lanes), append(l.lanes, nil)
+	}
+	l.lanes[i] = &lane{key: key, at: i}
+	l.laneByKey[key] = i
 	return i
 }
 
@@ -177,7 +190,7 @@ func (s *Server) addLane(i int) {
 
 // addConn makes the connection in a lane and slot, when it is first needed.
 func (s *Server) addConn(lane, slot int) *serverConn {
-	c := newServerConn(s, lane)
+	c := newServerConn(s, s.pool.lanes[lane])
 	s.lanes[lane][slot] = c
 	return c
 }
@@ -202,49 +215,59 @@ func (s *Server) conns() iter.Seq[*serverConn] {
 	}
 }
 
-// sweepLanes closes the connections of lanes that have had no client for a while, and
-// sets when to look again. A connection with unanswered requests stays open until they
-// are answered.
+// sweepLanes closes the connections of lanes that have had no client for a while, forgets
+// those lanes, and sets when to look again. A connection with unanswered requests stays
+// open until they are answered.
 func (t *timers) sweepLanes(now int64) {
 	ctx := t.ctx
 	ctx.nextSweep = 0
 	for _, p := range ctx.pools {
-		for i := range p.lanes[1:] {
-			l := &p.lanes[i+1]
-			if l.clients > 0 {
+		for _, l := range p.lanes[1:] {
+			if l == nil || l.clients > 0 {
 				continue
 			}
 			due := l.idleSince + laneLinger
 			if now >= due {
-				if p.closeLane(i + 1) {
+				if p.closeLane(l) {
+					p.forgetLane(l)
 					continue
 				}
 				due = now + laneLinger
 			}
-			if ctx.nextSweep == 0 || due < ctx.nextSweep {
-				ctx.nextSweep = due
-			}
+			ctx.nextSweep = soonest(ctx.nextSweep, due)
 		}
 	}
 }
 
-// closeLane closes the connections of a lane that owe no reply. It reports whether
-// these were all.
-func (p *ServerPool) closeLane(i int) bool {
-	all := true
+// closeLane closes the connections of a lane that owe no reply. It reports whether the
+// lane has no connection any more.
+func (p *ServerPool) closeLane(l *lane) bool {
+	none := true
 	for _, s := range p.servers {
-		if i >= len(s.lanes) {
-			continue
-		}
-		for _, c := range s.lanes[i] {
-			switch {
-			case c == nil || !c.Attached():
-			case c.queue.Len() > 0:
-				all = false
-			default:
-				c.pool.ctx.turn.retireSoon(c)
+		if l.at < len(s.lanes) {
+			for _, c := range s.lanes[l.at] {
+				switch {
+				case c == nil || !c.Attached():
+				case c.queue.Len() > 0 || !p.ctx.turn.retireSoon(c):
+					none = false
+				}
 			}
 		}
+		// A private one is kept until it was unused for too long.
+		none = none && !s.store.has(l)
 	}
-	return all
+	return none
+}
+
+// forgetLane forgets a lane that has no clients and no connections. Its place is free for
+// another lane.
+func (p *ServerPool) forgetLane(l *lane) {
+	for _, s := range p.servers {
+		if l.at < len(s.lanes) {
+			s.lanes[l.at] = nil
+		}
+	}
+	delete(p.laneByKey, l.key)
+	p.lanes[l.at] = nil
+	p.free = append(p.free, l.at)
 }

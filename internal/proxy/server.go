@@ -154,7 +154,7 @@ type serverConn struct {
 	// static after construction
 	server *Server
 	pool   *ServerPool
-	lane   int
+	lane   *lane
 	// private is the state of a private connection; nil: it is shared.
 	private *private
 
@@ -198,8 +198,8 @@ type serverConn struct {
 }
 
 // newServerConn returns a connection of a lane that is not dialled yet.
-func newServerConn(s *Server, lane int) *serverConn {
-	c := &serverConn{server: s, pool: s.pool, lane: lane}
+func newServerConn(s *Server, l *lane) *serverConn {
+	c := &serverConn{server: s, pool: s.pool, lane: l}
 	c.conn, c.handshake.conn, c.proof.conn = c, c, c
 	return c
 }
@@ -444,7 +444,7 @@ func (c *serverConn) fail(why msg.Reason) {
 	default:
 		st[stats.ServerErr]++
 	}
-	if why != msg.ReplyTooLarge && c.retireBy == 0 && (c.unfit == msg.OK || c.lane == 0) {
+	if why != msg.ReplyTooLarge && c.retireBy == 0 && (c.unfit == msg.OK || c.lane.at == 0) {
 		// Some reasons are no failure of the server: a too large reply, or a lane that
 		// it does not have. A replaced connection may have been to another server.
 		fault := (ending{connected: connected, begun: begun, waiting: len(waiting), lost: len(lost)}).fault(c, why)

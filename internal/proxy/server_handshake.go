@@ -36,7 +36,7 @@ func (h *handshake) begin() {
 	c := h.conn
 	ctx := c.pool.ctx
 	h.next = 0
-	h.greeter, h.lane = c.pool.proto.greeter, c.pool.lanes[c.lane].key
+	h.greeter, h.lane = c.pool.proto.greeter, c.lane.key
 	h.lane.Private = c.private != nil
 	if h.greeter == nil {
 		return

@@ -146,7 +146,7 @@ func (o *own) changeLane(from, to int) {
 		out := conn.Out()
 		before := out.Len()
 		n := p.proto.lender.AppendLane(p.lanes[from].key, p.lanes[to].key, p.ctx.bufs, out)
-		conn.lane = to
+		conn.lane = p.lanes[to]
 		for i := range n {
 			m := p.ctx.msgs.Get()
 			m.Owner, m.NoReply = conn.private, true

@@ -192,7 +192,9 @@ func (s *Server) control() (*serverConn, msg.Reason) {
 	if why := s.mayDial(ctx.loop.Now()); why != msg.OK {
 		return nil, why
 	}
-	c := newServerConn(s, s.pool.lane(asideLane))
+	lane := s.pool.lane(asideLane)
+	s.pool.lingers(lane)
+	c := newServerConn(s, s.pool.lanes[lane])
 	if why := c.dial(); why != msg.OK {
 		return nil, why
 	}

@@ -101,7 +101,7 @@ func (s *Server) borrow(lane int, t tenant) (*serverConn, msg.Reason) {
 		if places.Crowded(most) {
 			s.crowded()
 		}
-		c := newServerConn(s, lane)
+		c := newServerConn(s, s.pool.lanes[lane])
 		c.private = &private{tenant: t, conn: c}
 		if why = c.dial(); why == msg.OK {
 			s.store.add(c)
@@ -128,6 +128,11 @@ func (st *store) remove(c *serverConn) {
 	st.all = st.all[:len(st.all)-1]
 }
 
+// has reports whether there is one of that lane.
+func (st *store) has(l *lane) bool {
+	return slices.ContainsFunc(st.all, func(c *serverConn) bool { return c.lane == l })
+}
+
 // last is the unused connection of a lane that was used last, or nil.
 func (st *store) last(lane int) *serverConn {
 	if lane < len(st.unused) {
@@ -141,16 +146,17 @@ func (st *store) last(lane int) *serverConn {
 // unlist takes the connection off the unused, if it is among them.
 func (pv *private) unlist() {
 	c := pv.conn
-	if c.lane >= len(c.server.store.unused) {
+	lane := c.lane.at
+	if lane >= len(c.server.store.unused) {
 		return
 	}
-	all := c.server.store.unused[c.lane]
+	all := c.server.store.unused[lane]
 	i := len(all) - 1
 	if i >= 0 && all[i] != c {
 		i = slices.Index(all, c)
 	}
 	if i >= 0 {
-		c.server.store.unused[c.lane] = slices.Delete(all, i, i+1)
+		c.server.store.unused[lane] = slices.Delete(all, i, i+1)
 	}
 }
 
@@ -202,10 +208,11 @@ func (pv *private) putUnused() {
 		c.pool.ctx.turn.retireSoon(c)
 		return
 	}
-	for len(s.store.unused) <= c.lane {
+	lane := c.lane.at
+	for len(s.store.unused) <= lane {
 		s.store.unused = append(s.store.unused, nil)
 	}
-	s.store.unused[c.lane] = append(s.store.unused[c.lane], c)
+	s.store.unused[lane] = append(s.store.unused[lane], c)
 	s.health.Private().Keep()
 	s.stats[stats.PrivateConnections]--
 	pv.isUnused, pv.since = true, p.ctx.loop.Now()
