@@ -12,11 +12,17 @@ func (ctx *Context) Pause(t *topology.Topology) {
 	}
 	p.paused = true
 	for c := range p.everyClient() {
-		c.waits |= waitsForPool
+		c.pause()
 		ctx.refuseInTime(c)
 	}
 	recallPaused(p)
 }
+
+// pause has the client wait until the pool goes on.
+func (in *intake) pause() { in.waits |= waitsForPool }
+
+// goOnWithPool has it wait no longer.
+func (in *intake) goOnWithPool() { in.waits &^= waitsForPool }
 
 // Resume undoes Pause. It must run on the loop.
 func (ctx *Context) Resume(t *topology.Topology) {
@@ -38,10 +44,8 @@ func (p *ServerPool) resume() {
 	}
 	p.paused = false
 	for c := p.clients; c != nil; c = c.next {
-		if c.waits&waitsToBlock != 0 {
-			c.stashedAt = p.ctx.loop.Now()
-		}
-		c.waits &^= waitsForPool | waitsToBlock
+		c.goOnWithPool()
+		c.blockAgain(p.ctx.loop.Now())
 		c.resumeIfRoom()
 	}
 }

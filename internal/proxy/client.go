@@ -82,7 +82,7 @@ func newClient(p *ServerPool) *client {
 	c.openAccount(p.firstReply())
 	c.came(p.ctx.loop.Now())
 	if p.paused {
-		c.waits = waitsForPool
+		c.pause()
 	}
 	c.session.ID = p.ctx.identity.NextClient()
 	c.session.Lane = msg.DefaultLane
@@ -273,7 +273,7 @@ func (c *client) resume() {
 		c.overdue = c.pool.ctx.loop.Now() >= due
 		defer func() { c.overdue = false }()
 		if c.overdue {
-			c.waits &^= waitsToGo
+			c.goOther()
 		}
 	}
 	for c.state == clientOpen {

@@ -4,6 +4,39 @@ import (
 	"nuthatch/internal/mbuf"
 )
 
+// A wait is a set of reasons why a client's next request is not taken, even if
+// there is room. The reasons are independent of each other: each is set in one place and
+// cleared in one, both in its owner's file. The client goes on when none is left.
+type wait uint8
+
+const (
+	// waitsForReplies: the client's lane has changed, or the connections of its lane. A
+	// request on the new connections could overtake one that is still on the old ones.
+	// Set by AwaitReplies, cleared by hasReplies.
+	waitsForReplies wait = 1 << iota
+	// waitsForAnswer: a server was asked what the request means. The request is back in
+	// the stash. Set by question.add, cleared by question.remove.
+	waitsForAnswer
+	// waitsForPool: the pool is paused. Set by pause, cleared by goOnWithPool.
+	waitsForPool
+	// waitsForSlices: the client's last request is large, and not wholly sent. Set by
+	// largeRequest.begin, cleared by its end.
+	waitsForSlices
+	// waitsToGo: the client's next request goes over another connection to its server
+	// than the earlier ones. It is back in the stash. Set by mayGo, cleared by goOther.
+	waitsToGo
+	// waitsForElement: the client's last request waits at its server. Set by blockAt,
+	// cleared by blocking.ended.
+	waitsForElement
+	// waitsToBlock: such a request is back in the stash until the pool is resumed. Set
+	// by blocking.again, cleared by blockAgain.
+	waitsToBlock
+
+	// takenAgain are the reasons for which a request that was taken is back in the
+	// stash.
+	takenAgain = waitsForAnswer | waitsToGo
+)
+
 // An intake is the bytes that have come from a client and are not taken yet:
 //
 //	received ─► skip ─► parser ──────────────► a request is taken
@@ -123,7 +156,8 @@ func (in *intake) patience(limit int64) int64 {
 // replies to all its requests.
 func (in *intake) mayGoOn(answered bool) bool {
 	if answered {
-		in.waits &^= waitsForReplies | waitsToGo
+		in.hasReplies()
+		in.goOther()
 	}
 	return in.waits == 0
 }

@@ -86,11 +86,18 @@ func (d *dispatch) doInSlices(q *partial) {
 	ctx := c.pool.ctx
 	ctx.count(q)
 	j := &largeRequest{c: c, q: q, view: mbuf.Whole(&q.bytes), overdue: c.overdue}
-	c.partial, c.large = nil, j
+	c.partial = nil
 	c.held += q.bytes.Len()
+	j.begin()
+}
+
+// begin has the client wait until the request is sent.
+func (j *largeRequest) begin() {
+	c := j.c
+	c.large = j
 	c.waits |= waitsForSlices
 	c.PauseRead()
-	ctx.turn.later(j)
+	c.pool.ctx.turn.later(j)
 }
 
 // step implements job.
@@ -358,10 +365,7 @@ func (n fan) sendLater(fragments int) *largeRequest {
 	j := c.large
 	if j == nil {
 		j = &largeRequest{c: c}
-		c.large = j
-		c.waits |= waitsForSlices
-		c.PauseRead()
-		p.ctx.turn.later(j)
+		j.begin()
 	}
 	m.Working, m.Rare = true, true
 	m.Pending = int32(fragments) + 1 // one more than there are, until all are sent

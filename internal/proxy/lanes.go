@@ -46,40 +46,6 @@ type lane struct {
 	idleSince int64
 }
 
-// A wait is a set of reasons why a client's next request is not taken, even if
-// there is room. The reasons are independent of each other: each is set and
-// cleared by its owner alone, and the client goes on when none is left.
-type wait uint8
-
-const (
-	// waitsForReplies: the client's lane has changed, or the connections of its lane. A
-	// request on the new connections could overtake one that is still on the old ones.
-	// Set by AwaitReplies, cleared by mayGoOn.
-	waitsForReplies wait = 1 << iota
-	// waitsForAnswer: a server was asked what the request means. The request is back in
-	// the stash. Set by learn, cleared by resumeAnswered.
-	waitsForAnswer
-	// waitsForPool: the pool is paused. Set by Pause, cleared by resume.
-	waitsForPool
-	// waitsForSlices: the client's last request is large, and not wholly sent. Set by
-	// doInSlices, cleared when the job ends.
-	waitsForSlices
-	// waitsToGo: the client's next request goes over another connection to its server
-	// than the earlier ones. It is back in the stash. Set by mayGo, cleared by mayGoOn,
-	// or when the request has waited too long.
-	waitsToGo
-	// waitsForElement: the client's last request waits at its server. Set by blockAt,
-	// cleared when the wait ends.
-	waitsForElement
-	// waitsToBlock: such a request is back in the stash until the pool is resumed. Set
-	// by again, cleared by resume.
-	waitsToBlock
-
-	// takenAgain are the reasons for which a request that was taken is back in the
-	// stash.
-	takenAgain = waitsForAnswer | waitsToGo
-)
-
 // AwaitReplies implements msg.Party: no more requests are taken from the client until
 // it has the replies to those in flight.
 func (c *client) AwaitReplies() {
@@ -87,6 +53,9 @@ func (c *client) AwaitReplies() {
 		c.waits |= waitsForReplies
 	}
 }
+
+// hasReplies says that the client has the replies to its requests in flight.
+func (in *intake) hasReplies() { in.waits &^= waitsForReplies }
 
 // changeLane moves the client to the lane of its session. Its next request waits until
 // those in flight are answered.

@@ -138,6 +138,9 @@ func (c *client) mayGo() bool {
 	return false
 }
 
+// goOther has the client go to the other connection.
+func (in *intake) goOther() { in.waits &^= waitsToGo }
+
 // changeLane moves the private connections to the client's new lane. Earlier requests are
 // answered in the old lane.
 func (o *own) changeLane(from, to int) {

@@ -126,6 +126,15 @@ func (b *blocking) again() {
 	c.settle()
 }
 
+// blockAgain has a request that is back in the stash wait for the proxy from now on: the
+// pool is resumed.
+func (in *intake) blockAgain(now int64) {
+	if in.waits&waitsToBlock != 0 {
+		in.waits &^= waitsToBlock
+		in.stashedAt = now
+	}
+}
+
 // An unblocking owns the reply to a CLIENT UNBLOCK that is to end the wait of the
 // message of. end is of's End then: messages are used again.
 type unblocking struct {
