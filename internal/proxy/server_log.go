@@ -26,16 +26,6 @@ import (
 // lasts.
 const troublePeriod = int64(time.Minute)
 
-// Subject names a server at the beginning of a sentence in the log: by its name and its
-// address, or by its address alone if that is its name.
-func Subject(s *config.Server) string {
-	name, addr := s.StatsName(), s.Address.String()
-	if name == addr {
-		return "server " + addr
-	}
-	return "server " + name + " (" + addr + ")"
-}
-
 // logFails writes that the server has failed, why, and what follows.
 func (s *Server) logFails(why msg.Reason) {
 	conf := s.pool.conf
@@ -58,7 +48,7 @@ func (s *Server) logFails(why msg.Reason) {
 			attrs = append(attrs, durationAttr("retry_after", conf.ServerRetryTimeout))
 		}
 	}
-	text := Subject(s.conf) + " fails: " + ReasonText(why) + follows
+	text := topology.Subject(s.conf) + " fails: " + topology.ReasonText(why) + follows
 	s.pool.ctx.log.Warn(text, attrs...)
 	s.pool.ctx.identity.Events().Add(s.event(kind, why, text))
 }
@@ -87,7 +77,7 @@ func (s *Server) logWell(by string) {
 	if after > 10*time.Second {
 		after = after.Round(time.Second)
 	}
-	text := Subject(s.conf) + " " + by + " after " + after.String()
+	text := topology.Subject(s.conf) + " " + by + " after " + after.String()
 	s.pool.ctx.log.Warn(text, append(s.attrs(), durationAttr("after", after))...)
 	e := s.event(events.ServerAnswers, msg.OK, text)
 	e.For = s.health.Trouble()
@@ -98,7 +88,7 @@ func (s *Server) logWell(by string) {
 func (s *Server) logTried() {
 	now := s.pool.ctx.loop.Now()
 	if missed, ok := s.triedPace.mayLogAfter(now, troublePeriod); ok {
-		text := Subject(s.conf) + " is tried again"
+		text := topology.Subject(s.conf) + " is tried again"
 		s.pool.ctx.log.Notice(text, append(s.attrs(), slog.Int("left_out", missed))...)
 		s.pool.ctx.identity.Events().AddChange(s.event(events.ServerTried, msg.OK, text))
 	}
@@ -127,23 +117,6 @@ func (s *Server) mayLog(level logging.Level, p *pace) (at logging.Level, missed 
 	}
 	missed, ok = p.mayLog(ctx.loop.Now())
 	return level, missed, ok
-}
-
-// ReasonText is the reason why a server fails, for the log: the text that clients get,
-// or a clearer one.
-func ReasonText(why msg.Reason) string {
-	switch why {
-	case msg.ServerEOF:
-		return "it closed the connection"
-	case msg.LoginRefused:
-		return "it refuses the pool's password (redis_auth)"
-	case msg.Unresolved:
-		return "its name cannot be resolved"
-	case msg.BadReply:
-		return "its reply does not fit the request"
-	default:
-		return why.String()
-	}
 }
 
 // attrs names the server connection in a log line.

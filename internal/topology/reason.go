@@ -55,3 +55,20 @@ func reasonOfErrno(errno syscall.Errno) msg.Reason {
 		return msg.OtherError
 	}
 }
+
+// ReasonText is the reason why a server fails, for the log: the text that clients get,
+// or a clearer one.
+func ReasonText(why msg.Reason) string {
+	switch why {
+	case msg.ServerEOF:
+		return "it closed the connection"
+	case msg.LoginRefused:
+		return "it refuses the pool's password (redis_auth)"
+	case msg.Unresolved:
+		return "its name cannot be resolved"
+	case msg.BadReply:
+		return "its reply does not fit the request"
+	default:
+		return why.String()
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/topology"
 )
@@ -38,6 +39,29 @@ func TestReasonOf(t *testing.T) {
 			if got := topology.ReasonOf(err); got != want {
 				t.Errorf("%v: %v, want %v", err, got, want)
 			}
+		}
+	}
+}
+
+// The log says of a server that fails which it is, and why, so that nobody has to know
+// what clients are told.
+func TestTextsOfAFailingServer(t *testing.T) {
+	conf, err := config.Parse("test.yml", []byte("alpha:\n  listen: 127.0.0.1:22121\n  servers:\n  - 10.0.0.1:6379:1 s1\n  - 10.0.0.2:6379:1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"server s1 (10.0.0.1:6379)", "server 10.0.0.2:6379"} {
+		if got := topology.Subject(&conf.Pools[0].Servers[i]); got != want {
+			t.Errorf("it is called %q, want %q", got, want)
+		}
+	}
+	for why, want := range map[msg.Reason]string{
+		msg.ServerEOF:   "it closed the connection",
+		msg.Unresolved:  "its name cannot be resolved",
+		msg.ConnRefused: msg.ConnRefused.String(),
+	} {
+		if got := topology.ReasonText(why); got != want {
+			t.Errorf("it fails because %q, want %q", got, want)
 		}
 	}
 }
