@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"fmt"
 	"go/ast"
 	"path"
 	"regexp"
@@ -64,6 +65,62 @@ func functionsOf(t *testing.T) map[string]map[string]bool {
 		}
 	}
 	return files
+}
+
+// flowCounts are, by its heading, how many files and functions each table of a page of
+// flows names; a file counts once, a function in each row that it does something in.
+func flowCounts(page string) map[string][2]int {
+	file, function := regexp.MustCompile("`([a-z_0-9/]+\\.go)`"), regexp.MustCompile("`([A-Za-z]+)`")
+	counts := map[string][2]int{}
+	for _, section := range strings.Split(page, "\n## ")[1:] {
+		heading, text, _ := strings.Cut(section, "\n")
+		files, functions := map[string]bool{}, 0
+		for row := range strings.Lines(text) {
+			named := file.FindAllString(row, -1)
+			if !strings.HasPrefix(row, "| ") || named == nil {
+				continue
+			}
+			for _, name := range named {
+				files[name] = true
+			}
+			cells := strings.Split(strings.TrimSuffix(strings.TrimSpace(row), " |"), " | ")
+			functions += len(function.FindAllString(cells[len(cells)-1], -1))
+		}
+		counts[heading] = [2]int{len(files), functions}
+	}
+	return counts
+}
+
+// miscounted returns which tables of a page are said to have other numbers of files and
+// functions than they have.
+func miscounted(page string) (faults []string) {
+	said := regexp.MustCompile(`(?m)^\d+ files and \d+ functions`)
+	for heading, n := range flowCounts(page) {
+		_, text, _ := strings.Cut(page, "\n## "+heading+"\n")
+		text, _, _ = strings.Cut(text, "\n## ")
+		has := fmt.Sprintf("%d files and %d functions", n[0], n[1])
+		if says := said.FindString(text); says != "" && says != has {
+			faults = append(faults, heading+": it says "+says+", and has "+has)
+		}
+	}
+	return faults
+}
+
+// TestFlowsAreCounted: how long each flow is, is said, and right.
+func TestFlowsAreCounted(t *testing.T) {
+	text := page(t, flows)
+	if n := strings.Count(text, " files and "); n < 3 {
+		t.Errorf("%s says of %d flows how long they are, want three", flows, n)
+	}
+	for _, fault := range miscounted(text) {
+		t.Errorf("%s: %s", flows, fault)
+	}
+	const page = "# Flows\n\n## One\n\n%s\n\n| step | `a/x.go` | `f`, `g` |\n| step | `a/x.go`, `a/y.go` | `f` |\n"
+	for said, want := range map[string]int{"2 files and 3 functions.": 0, "3 files and 3 functions.": 1, "2 files and 2 functions.": 1, "": 0} {
+		if got := miscounted(fmt.Sprintf(page, said)); len(got) != want {
+			t.Errorf("%q: %q, want %d", said, got, want)
+		}
+	}
 }
 
 // TestFlowsAreTrue: the files and functions of docs/FLOWS.md are there.
