@@ -101,8 +101,7 @@ type replyParser struct {
 	err *msg.ProtocolError
 	// head is the line so far, if it came in several reads.
 	head []byte
-	// lack is how many bytes are still to come of a body and its line end.
-	lack int
+	valueBody
 	// block: the reply has begun with lines that others must follow.
 	block bool
 	// last: the body is the reply's end.
@@ -114,7 +113,7 @@ func (p *replyParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolErr
 	for n < len(data) && p.err == nil {
 		if p.lack > 0 {
 			n += p.parseBody(data[n:])
-			if p.last && p.lack == 0 {
+			if p.last && p.lack == 0 && p.err == nil {
 				return n, true, nil
 			}
 			continue
@@ -135,12 +134,11 @@ func (p *replyParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolErr
 }
 
 func (p *replyParser) parseBody(data []byte) int {
-	n := min(p.lack, len(data))
-	if !endsBody(data[:n], p.lack) {
+	n, ok := p.skip(data)
+	if !ok {
 		p.fail("memcache: the server sent a value that does not end with a line end")
 		return 0
 	}
-	p.lack -= n
 	return n
 }
 

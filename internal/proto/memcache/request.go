@@ -76,8 +76,7 @@ type requestParser struct {
 	req  msg.Request
 	// decoded is the base64 key of the request, decoded.
 	decoded []byte
-	// lack is how many bytes are still to come of the body and its line end.
-	lack int
+	valueBody
 
 	// The line in progress. word is where the word begins that the last read
 	// ended in, if inWord.
@@ -391,22 +390,12 @@ func (p *requestParser) acceptStats(line []byte) {
 // parseBody reads as much of the body, and of the line end behind it, as data
 // holds.
 func (p *requestParser) parseBody(data []byte) (n int, done bool) {
-	n = min(p.lack, len(data))
-	if !endsBody(data[:n], p.lack) {
+	n, ok := p.skip(data)
+	if !ok {
 		p.req.Treatment, p.req.Error = msg.Local, errDataChunk
 	}
-	p.lack -= n
 	p.size += n
 	return n, p.lack == 0
-}
-
-// endsBody tells whether piece fits to the CRLF that ends the lack bytes that
-// piece is the beginning of.
-func endsBody(piece []byte, lack int) bool {
-	if cr := lack - 2; cr >= 0 && cr < len(piece) && piece[cr] != '\r' {
-		return false
-	}
-	return len(piece) < lack || lack == 0 || piece[lack-1] == '\n'
 }
 
 // Words implements msg.RequestParser.
