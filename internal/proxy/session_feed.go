@@ -238,7 +238,7 @@ func (j *losing) step(ctx *Context) (done bool) {
 	p.stats.Values[stats.SubscribersLost]++
 	if missed, ok := p.lossPace.mayLog(ctx.loop.Now()); ok {
 		ctx.log.Warn("client that listens to channels is closed: a connection to a server has ended",
-			append(clientAttrs(c), slog.Int("more_not_logged", missed))...)
+			append(clientAttrs(c), slog.Int("left_out", missed))...)
 	}
 	c.closing(closeReason{why: msg.SubscriptionLost})
 	c.settle()
