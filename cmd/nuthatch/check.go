@@ -70,6 +70,9 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 
 func (f *checkFlags) run() (*check.Result, error) {
 	conf, err := config.Load(f.confFile)
+	if err == nil {
+		conf, err = conf.WithSecrets()
+	}
 	if err != nil {
 		return nil, err
 	}

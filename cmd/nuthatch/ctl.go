@@ -28,6 +28,8 @@ const (
 // targetFlags are the options that choose the running proxy.
 type targetFlags struct {
 	address, confFile, tokenFile string
+	// caCert, cert and key are files for an admin listener with TLS.
+	caCert, cert, key string
 }
 
 func (f *targetFlags) table() []option {
@@ -36,6 +38,9 @@ func (f *targetFlags) table() []option {
 			ctl.DefaultAddress + ")", setText(&f.address)},
 		{'c', "conf-file", fileName, "configuration file of the proxy: has its address and token; ctl then talks to no other proxy", setText(&f.confFile)},
 		{'T', "token-file", fileName, "file that holds the token (default: $" + tokenVariable + ", or from -c)", setText(&f.tokenFile)},
+		{0, "cacert", fileName, "certificates that sign the admin listener's, which is connected to with TLS (default: from -c, or the system's)", setText(&f.caCert)},
+		{0, "cert", fileName, "own certificate, for an admin listener that asks for one", setText(&f.cert)},
+		{0, "key", fileName, "key of --cert", setText(&f.key)},
 	}
 }
 
@@ -119,6 +124,10 @@ func (f *targetFlags) target() (ctl.Target, error) {
 	}
 	t.Address = orElse(f.address, orElse(os.Getenv(adminVariable), t.Address))
 	t.Token = orElse(os.Getenv(tokenVariable), t.Token)
+	t.Security.CA, t.Security.Cert, t.Security.Key = f.caCert, f.cert, f.key
+	if (f.cert == "") != (f.key == "") {
+		return t, errors.New("--cert and --key need each other")
+	}
 	if f.tokenFile == "" {
 		return t, nil
 	}

@@ -56,6 +56,8 @@ type HTTPOptions struct {
 	// each request that needs them.
 	Insecure     func() bool
 	ActionSocket func() string
+	// Secure has a connection on TCP speak TLS, if that is asked for; nil: it never is.
+	Secure func(net.Conn) net.Conn
 	// Page is what GET / and everything below /page/ answers with; nil if there is
 	// no page. It needs no token.
 	Page   http.Handler
@@ -72,6 +74,7 @@ type HTTPPort struct {
 	addr     config.Address
 	name     string // of what it is, for the log
 	listener net.Listener
+	secure   func(net.Conn) net.Conn
 	server   http.Server
 	logger   *logging.Logger
 
@@ -94,7 +97,7 @@ type HTTPPort struct {
 // HTTPPort owns the socket from now on. Serve begins to serve.
 func NewHTTP(listener net.Listener, addr config.Address, o HTTPOptions) *HTTPPort {
 	h := &HTTPPort{
-		addr: addr, name: cmp.Or(o.Name, "admin listener"), listener: listener, logger: o.Logger, crowd: newCrowd(),
+		addr: addr, name: cmp.Or(o.Name, "admin listener"), listener: listener, secure: o.Secure, logger: o.Logger, crowd: newCrowd(),
 		accepting: make(chan struct{}), busy: make(map[net.Conn]struct{}),
 	}
 	h.server = http.Server{
@@ -121,7 +124,7 @@ func (h *HTTPPort) Serve() {
 	h.logger.Notice(h.name+" is listening", slog.String("addr", h.listener.Addr().String()))
 	h.serving.Go(func() {
 		defer close(h.accepting)
-		err := h.server.Serve(crowdListener{identifying{h.listener}, h.crowd})
+		err := h.server.Serve(crowdListener{securing{identifying{h.listener}, h.secure}, h.crowd})
 		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			h.logger.Error(h.name+" failed", slog.String("error", err.Error()))
 		}

@@ -28,6 +28,21 @@ func (l identifying) Accept() (net.Conn, error) {
 	return c, err
 }
 
+// securing is a listener whose connections on TCP speak TLS, if secure has them.
+type securing struct {
+	net.Listener
+	secure func(net.Conn) net.Conn
+}
+
+// Accept implements net.Listener.
+func (l securing) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if _, tcp := c.(*net.TCPConn); tcp && l.secure != nil {
+		return l.secure(c), nil
+	}
+	return c, err
+}
+
 // A peerConn is a unix connection whose peer is known.
 type peerConn struct{ *net.UnixConn }
 

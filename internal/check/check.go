@@ -16,11 +16,13 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"net"
 	"slices"
 	"time"
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/hashkit"
+	"nuthatch/internal/tlsstage"
 )
 
 var (
@@ -79,6 +81,7 @@ type Server struct {
 	// there.
 	Keys  int `json:"keys"`
 	Found int `json:"found"`
+	at    config.Address
 }
 
 // An Example is a key that is elsewhere.
@@ -137,7 +140,7 @@ func newChecker(o Options) *checker {
 		at := slices.IndexFunc(c.servers, func(known Server) bool { return known.Address == s.Address.String() })
 		if at < 0 {
 			at = len(c.servers)
-			c.servers = append(c.servers, Server{Name: s.NodeName(), Address: s.Address.String()})
+			c.servers = append(c.servers, Server{Name: s.NodeName(), Address: s.Address.String(), at: s.Address})
 		}
 		c.owners = append(c.owners, at)
 	}
@@ -148,11 +151,17 @@ func newChecker(o Options) *checker {
 
 // connect connects to nutcracker and to every server.
 func (c *checker) connect(ctx context.Context) (err error) {
-	if c.proxy, err = dial(ctx, c.Pool, c.Proxy); err != nil {
+	if c.proxy, err = dial(ctx, c.Pool, c.Proxy, config.Login{Password: c.Pool.RedisAuth}.Words(), nil); err != nil {
 		return fmt.Errorf("nutcracker at %s: %w", c.Proxy, err)
 	}
+	var end *tlsstage.End
+	if c.Pool.ServerTLS.On() {
+		if end, err = tlsstage.ForServers(&c.Pool.ServerTLS); err != nil {
+			return fmt.Errorf("server_tls: %w", err)
+		}
+	}
 	for i := range c.servers {
-		w, err := dial(ctx, c.Pool, c.servers[i].Address)
+		w, err := dial(ctx, c.Pool, c.servers[i].Address, c.Pool.ServerLogin().Words(), func(conn net.Conn) net.Conn { return end.Secure(conn, c.servers[i].at) })
 		if err != nil {
 			return fmt.Errorf("server %s: %w", c.servers[i].Name, err)
 		}

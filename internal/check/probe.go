@@ -67,8 +67,9 @@ type wire struct {
 	protocol config.Protocol
 }
 
-// dial connects, and sends the pool's password if it has one.
-func dial(ctx context.Context, p *config.Pool, address string) (*wire, error) {
+// dial connects, and logs in with auth, the words of AUTH, unless that is nil. secure is nil, or has the
+// connection speak TLS.
+func dial(ctx context.Context, p *config.Pool, address string, auth []string, secure func(net.Conn) net.Conn) (*wire, error) {
 	network := config.NetworkTCP
 	if strings.HasPrefix(address, "/") {
 		network = config.NetworkUnix
@@ -77,11 +78,14 @@ func dial(ctx context.Context, p *config.Pool, address string) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
+	if secure != nil {
+		conn = secure(conn)
+	}
 	w := newWire(conn, p.Protocol)
-	if p.RedisAuth == "" {
+	if auth == nil {
 		return w, nil
 	}
-	if _, err := w.call("AUTH", p.RedisAuth.Reveal()); err != nil {
+	if _, err := w.call(append([]string{"AUTH"}, auth...)...); err != nil {
 		conn.Close()
 		return nil, err
 	}

@@ -51,13 +51,16 @@ func (a Address) IsLocal() bool {
 // checkProcess checks keys of the block "nuthatch:" against each other.
 func (r *reader) checkProcess(b *block, p *Process) {
 	admin, token, file := b.seen["admin"], b.seen["admin_token"], b.seen["admin_token_file"]
+	variable := b.seen["admin_token_env"]
 	if p.AdminWritten = len(admin.read) > 0; p.AdminWritten {
 		r.admin = admin.read[0]
 	}
 	if written := b.seen["admin_socket"]; len(written.read) > 0 {
 		r.adminSocket = written.read[0]
 	}
-	hasToken := p.AdminToken != "" || p.AdminTokenFile != "" || token.faulty || file.faulty
+	none := DefaultProcess()
+	r.checkClientTLS(b, "admin_tls", &p.AdminTLS, &none.AdminTLS)
+	hasToken := p.HasAdminToken() || token.faulty || file.faulty || variable.faulty
 	if p.AdminWritten && p.Admin.Network != "" && !p.Admin.IsLocal() && !hasToken && !p.AdminInsecure {
 		r.fault(admin.read[0], b, "admin", "everybody who reaches "+p.Admin.String()+" could carry out actions: set 'admin_token' or "+
 			"'admin_token_file', listen on 127.0.0.1 or a unix socket, or allow it with 'admin_insecure: true'")

@@ -128,8 +128,12 @@ func (k *key[T]) text(from *T) string {
 	case Secret:
 		return v.Reveal()
 	case Address:
-		if v == (Address{}) && (k.kind.form == kindAdmin.form || k.kind.form == kindAdminSocket.form) {
+		switch {
+		case v != (Address{}):
+		case k.kind.form == kindAdmin.form || k.kind.form == kindAdminSocket.form:
 			return adminOff
+		default:
+			return ""
 		}
 		return listenText(v)
 	case time.Duration:

@@ -15,6 +15,8 @@ func (r *reader) checkPool(b *poolBlock) {
 	r.checkServers(b)
 	r.checkDatabases(b)
 	r.checkHealthCheck(b)
+	r.checkTLS(b)
+	r.checkSecrets(b)
 	for i := range poolKeys {
 		k := &poolKeys[i]
 		given := b.seen[k.name]

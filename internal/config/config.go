@@ -87,6 +87,15 @@ type Process struct {
 	TurnTimes bool
 	// HotKeys looks for the keys that are asked for most, and the largest.
 	HotKeys bool
+	// TLSHandshakes is how many handshakes with clients are under way at the most, and
+	// TLSHandshakeTimeout how long one may take.
+	TLSHandshakes       int
+	TLSHandshakeTimeout time.Duration
+	// TLSTicketKeysFile is the file of the keys of session tickets; empty: they are the
+	// process's own.
+	TLSTicketKeysFile string
+	// CoreDumps lets others than root read the process's memory, dead or alive.
+	CoreDumps bool
 	// MaxMemory is the most memory of the process; 0: whoever runs it decides.
 	MaxMemory int64
 
@@ -97,11 +106,15 @@ type Process struct {
 	// AdminSocket is the unix socket on which actions are taken without a token; the
 	// zero Address if there is none.
 	AdminSocket Address
+	// AdminTLS is how the admin listener is connected to on TCP.
+	AdminTLS TLS
 	// AdminToken is required of requests to the admin listener; empty if there is
 	// none.
 	AdminToken Secret
 	// AdminTokenFile is the file that holds the token, or empty.
 	AdminTokenFile string
+	// AdminTokenEnv is the environment variable that holds it, or empty.
+	AdminTokenEnv string
 	// AdminInsecure allows an admin listener that other hosts can reach without a
 	// token.
 	AdminInsecure bool
@@ -121,6 +134,10 @@ type Pool struct {
 	Name string
 	// Listen is where clients connect.
 	Listen Address
+
+	// TLS is how clients connect, ServerTLS how servers are connected to.
+	TLS       TLS
+	ServerTLS ServerTLS
 
 	// Hash turns a key into a number.
 	Hash hashkit.Hash
@@ -154,9 +171,17 @@ type Pool struct {
 	Preconnect bool
 	// Protocol is what the pool's clients and servers speak.
 	Protocol Protocol
-	// RedisAuth is sent to servers and required of clients; empty if there is no
+	// RedisAuth is sent to servers, unless they have a ServerPassword, and required of clients; empty if there is no
 	// password. Invariant: empty unless the protocol is Redis.
 	RedisAuth Secret
+	// RedisAuthPrevious is what clients may send too; empty if there is none.
+	RedisAuthPrevious Secret
+	// ServerUser and ServerPassword are what servers are told in place of RedisAuth; empty
+	// if there is none.
+	ServerUser     string
+	ServerPassword Secret
+	// Where those passwords come from that the file does not have itself.
+	RedisAuthFrom, RedisAuthPreviousFrom, ServerPasswordFrom SecretSource
 	// RedisDB is the database of clients that have not chosen one.
 	RedisDB int
 	// Databases is how many databases clients may choose from; 1: they may not.

@@ -57,16 +57,32 @@ func TestEveryKey(t *testing.T) {
 	second.Servers = []Server{cache}
 	second.MaxRequestSize = memcachedMaxRequest
 	third := beta(t)
+	fourth, fifth := DefaultPool(), DefaultPool()
+	fourth.Name, fourth.Protocol, fourth.Servers = "delta", Redis, []Server{cache}
+	fourth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22124}
+	fourth.RedisAuthFrom.Env, fourth.RedisAuthPreviousFrom.File, fourth.ServerPasswordFrom.Env = "NUTHATCH_AUTH", "/run/secrets/previous", "NUTHATCH_SERVER"
+	fifth.Name, fifth.Protocol, fifth.Servers = "gamma", Redis, []Server{cache}
+	fifth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22125}
+	fifth.RedisAuthFrom.File, fifth.RedisAuthPrevious, fifth.ServerPassword = "/run/secrets/auth", "0ther: *#", "th1rd: *#"
 	want := &Config{
 		File: "testdata/good-every-key.yml",
 		Process: Process{
 			Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, ResolveInterval: 30 * time.Second,
 			LogFormat: LogJSON, SlowlogSlowerThan: 20 * time.Millisecond, SlowlogMaxLen: 1000, SlowlogKeys: true, TurnTimes: true,
-			MaxMemory: 2 << 30,
-			Admin:     Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 9100}, AdminWritten: true,
+			TLSHandshakes: 100, TLSHandshakeTimeout: 5 * time.Second, MaxMemory: 2 << 30,
+			TLSTicketKeysFile: "/run/secrets/tickets", CoreDumps: true, AdminTokenEnv: "NUTHATCH_TOKEN",
+			AdminTLS: TLS{
+				CertFiles: CertFiles{"/etc/nuthatch/admin.crt", "/etc/nuthatch/admin.key", "/etc/nuthatch/admin.password"},
+				ClientCA:  "/etc/nuthatch/operators", ClientCert: ClientCertOptional, MinVersion: TLS13,
+			},
+			Admin: Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 9100}, AdminWritten: true,
 			AdminSocket: Address{Network: NetworkUnix, Path: "/run/nuthatch/actions.sock", Mode: 0o660}, AdminToken: "t0ken: *#", AdminTokenFile: "/run/secrets/admin", AdminInsecure: true, AdminPprof: true, ReadyServers: 50,
 		},
-		Pools: []Pool{first, third, second},
+		Pools:    []Pool{first, third, second, fourth, fifth},
+		Warnings: cfg.Warnings,
+	}
+	if len(cfg.Warnings) != 1 || cfg.Warnings[0].Key != "server_tls.verify" {
+		t.Errorf("warnings %v, want one of servers that anybody may pose as", cfg.Warnings)
 	}
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("Load:\n%+v\nwant:\n%+v", cfg, want)
@@ -76,10 +92,6 @@ func TestEveryKey(t *testing.T) {
 // beta is the pool of testdata/good-every-key.yml that has every key.
 func beta(t *testing.T) Pool {
 	t.Helper()
-	redis := func(text, name string, weight int) Server {
-		local := Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 6379}
-		return Server{Address: local, Weight: weight, Name: name, Text: text}
-	}
 	return Pool{
 		Name:               "beta",
 		Listen:             Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22122},
@@ -97,6 +109,7 @@ func beta(t *testing.T) Pool {
 		Preconnect:         true,
 		Protocol:           Redis,
 		RedisAuth:          "s3cret: *#",
+		ServerUser:         "proxy",
 		RedisDB:            7,
 		Databases:          8,
 		UnknownCommands:    UnknownRefuse,
@@ -110,6 +123,15 @@ func beta(t *testing.T) Pool {
 		ServerFailureLimit: 3,
 		Eject:              EjectFail,
 		HealthCheck:        HealthCheck{Interval: 2 * time.Second, Timeout: 500 * time.Millisecond, Rise: 4, Fall: 5},
+
+		TLS: betaTLS(),
+		ServerTLS: ServerTLS{
+			CA:        "/etc/nuthatch/servers.crt",
+			CertFiles: CertFiles{"/etc/nuthatch/client.crt", "/etc/nuthatch/client.key", "/etc/nuthatch/client.password"},
+			Verify:    VerifyNone, ServerName: "cache.example",
+		},
+		RedisAuthPreviousFrom: SecretSource{Env: "NUTHATCH_PREVIOUS"},
+		ServerPasswordFrom:    SecretSource{File: "/run/secrets/server"},
 
 		Retry:                RetryIdempotent,
 		ServerMaxQueued:      4096,
@@ -140,11 +162,34 @@ func beta(t *testing.T) Pool {
 		ClientOutputSoftLimit: 8 << 20,
 		ClientOutputSoftTime:  time.Minute,
 
-		Servers: []Server{ // shorter names first, then by bytes
-			redis("127.0.0.1:6379:2", "server1", 2),
-			redis("127.0.0.1:6379:1", "server2", 1),
-			redis("127.0.0.1:6379:10", "server10", 10),
+		Servers: betaServers(),
+	}
+}
+
+// betaServers are its servers.
+func betaServers() []Server {
+	redis := func(text, name string, weight int) Server {
+		local := Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 6379}
+		return Server{Address: local, Weight: weight, Name: name, Text: text}
+	}
+	return []Server{ // shorter names first, then by bytes
+		redis("127.0.0.1:6379:2", "server1", 2),
+		redis("127.0.0.1:6379:1", "server2", 1),
+		redis("127.0.0.1:6379:10", "server10", 10),
+	}
+}
+
+// betaTLS is how its clients speak TLS.
+func betaTLS() TLS {
+	return TLS{
+		Listen:    Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22126},
+		CertFiles: CertFiles{"/etc/nuthatch/proxy.crt", "/etc/nuthatch/proxy.key", "/etc/nuthatch/proxy.password"},
+		Certs: []CertFiles{
+			{"/etc/nuthatch/other.crt", "/etc/nuthatch/other.key", ""},
+			{"/etc/nuthatch/third.crt", "/etc/nuthatch/third.key", "/etc/nuthatch/third.password"},
 		},
+		ClientCA: "/etc/nuthatch/clients", ClientCert: ClientCertRequired,
+		MinVersion: TLS13, CipherNames: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
 	}
 }
 

@@ -168,14 +168,20 @@ func (l *listening) taken(addr Address) string {
 func (r *reader) checkListens(p *Process) {
 	var table listenTable
 	for _, b := range r.pools {
-		listen := b.seen["listen"]
-		if len(listen.read) == 0 {
-			continue
-		}
-		l := &listening{Address: b.pool.Listen, node: listen.name, by: "pool " + quote(b.pool.Name), shares: b.pool.ReusePort}
-		l.Mode = 0
-		if other := table.add(l); other != nil {
-			r.fault(listen.read[0], &b.block, "listen", other.taken(l.Address))
+		for _, key := range []string{"listen", "tls.listen"} {
+			listen := b.seen[key]
+			if len(listen.read) == 0 {
+				continue
+			}
+			at := b.pool.Listen
+			if key != "listen" {
+				at = b.pool.TLS.Listen
+			}
+			l := &listening{Address: at, node: listen.name, by: "pool " + quote(b.pool.Name), shares: b.pool.ReusePort}
+			l.Mode = 0
+			if other := table.add(l); other != nil {
+				r.fault(listen.read[0], &b.block, key, other.taken(l.Address))
+			}
 		}
 	}
 	own := &block{prefix: processBlock + "."}

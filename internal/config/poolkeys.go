@@ -143,6 +143,26 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"Clients that are connected when a reload changes the password stay logged in, as with Redis. Quote the password if it begins with a character such as `*`, or holds `: ` or ` #`: YAML gives these a meaning of its own.",
 		set: func(p *Pool, v value) { p.RedisAuth = Secret(v.text) },
 	},
+}, twins("redis_auth", "redis", func(p *Pool) *SecretSource { return &p.RedisAuthFrom }), []key[Pool]{
+	{
+		name: "redis_auth_previous", kind: kindSecret, onlyWith: "redis", defNote: "none", origin: fromNuthatch,
+		help: "A second password that clients may send, so that they can change from the old one to the new one. Servers are " +
+			"never told it. Only with `redis_auth`.",
+		set: func(p *Pool, v value) { p.RedisAuthPrevious = Secret(v.text) },
+	},
+}, twins("redis_auth_previous", "redis", func(p *Pool) *SecretSource { return &p.RedisAuthPreviousFrom }), []key[Pool]{
+	{
+		name: "server_user", kind: kindHostName, onlyWith: "redis", defNote: "the user `default`", origin: fromNuthatch,
+		help: "The user as which the proxy logs in to the servers (Redis 6 and later). Only with `server_password`.",
+		set:  func(p *Pool, v value) { p.ServerUser = v.text },
+	},
+	{
+		name: "server_password", kind: kindSecret, onlyWith: "redis", defNote: "`redis_auth`", origin: fromNuthatch,
+		help: "The password that the servers are told, in place of `redis_auth`. It is no password of clients. When a reload changes " +
+			"what servers are told, new connections are made, and requests under way finish on the old ones.",
+		set: func(p *Pool, v value) { p.ServerPassword = Secret(v.text) },
+	},
+}, twins("server_password", "redis", func(p *Pool) *SecretSource { return &p.ServerPasswordFrom }), []key[Pool]{
 	{
 		name: "redis_db", kind: kindNumber, limits: anyNumber(0), def: "0",
 		help: "The database of clients that have not chosen one. The proxy selects it on every connection to a Redis " +
@@ -251,7 +271,9 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"all others from then on. If not, the next one is let through after the same time.",
 		set: func(p *Pool, v value) { p.Eject = Eject(v.number) },
 	},
-}, within("health_check", func(p *Pool) *HealthCheck { return &p.HealthCheck }, healthCheckKeys), []key[Pool]{
+}, within("health_check", func(p *Pool) *HealthCheck { return &p.HealthCheck }, healthCheckKeys), slices.Concat(
+	within("tls", func(p *Pool) *TLS { return &p.TLS }, clientTLSKeys), within("server_tls", func(p *Pool) *ServerTLS { return &p.ServerTLS }, serverTLSKeys),
+), []key[Pool]{
 	{
 		name: "reconnect_backoff", kind: kindDuration, limits: durations(0, time.Minute), def: "0", defNote: "none", origin: fromNuthatch,
 		help: "The pause before nuthatch connects again to a server that could not be connected to, or that closed a " +

@@ -1,12 +1,15 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // processBlock is the top-level name that no pool can have.
 const processBlock = "nuthatch"
 
 // processKeys are the keys of the block "nuthatch:".
-var processKeys = []key[Process]{
+var processKeys = slices.Concat([]key[Process]{
 	{
 		name: "threads", kind: kindNumber, limits: limits{1, 64}, origin: fromNuthatch,
 		defNote: "the CPUs that the process may use, at most 4",
@@ -52,6 +55,33 @@ var processKeys = []key[Process]{
 		set: func(p *Process, v value) { p.MaxMemory = v.number },
 	},
 	{
+		name: "core_dumps", kind: kindBool, def: "false", origin: fromNuthatch,
+		help: "Lets a crash leave a core dump, and other processes of the same user read the proxy's memory (`gdb`, `strace`, " +
+			"`/proc/PID/environ`). Without it only root can, since the memory has passwords, tokens, keys of certificates, and " +
+			"clients' data. What Go writes of a crash to standard error has none of them.",
+		set: func(p *Process, v value) { p.CoreDumps = v.flag },
+	},
+	{
+		name: "tls_handshakes", kind: kindNumber, limits: limits{1, 65536}, def: "1024", origin: fromNuthatch,
+		help: "The most TLS handshakes with clients that are under way at a time, in all pools. Others wait, and are begun in the order " +
+			"in which they came. However many are under way, they compute on few processors at a time, so that requests go on.",
+		set: func(p *Process, v value) { p.TLSHandshakes = int(v.number) },
+	},
+	{
+		name: "tls_handshake_timeout", kind: kindDuration, limits: durations(100*time.Millisecond, 10*time.Minute), def: "10s", origin: fromNuthatch,
+		help: "How long a TLS handshake may take, its wait included. A client that takes longer is closed. One with a server may " +
+			"also take no longer than `connect_timeout`.",
+		set: func(p *Process, v value) { p.TLSHandshakeTimeout = v.duration() },
+	},
+	{
+		name: "tls_ticket_keys_file", kind: kindPath, defNote: "none: the process has its own", origin: fromNuthatch,
+		help: "A file with the keys of session tickets, so that clients resume their sessions with any proxy that has the same " +
+			"file: one key of 64 hexadecimal digits on each line (`openssl rand -hex 32`), at most 16. The first one is for new " +
+			"tickets; the others are for those that were given before. It is read again when it changes. Without it the keys are " +
+			"made by the process, are replaced every day, and survive reloads and upgrades.",
+		set: func(p *Process, v value) { p.TLSTicketKeysFile = v.text },
+	},
+	{
 		name: "admin", kind: kindAdmin, def: defaultAdmin, origin: fromNuthatch,
 		help: "The address of the admin listener: HTTP with the page, the JSON API and the metrics. On a unix socket or " +
 			"with a token it also accepts actions. `host:port`, the absolute path of a unix socket (an octal mode may " +
@@ -81,12 +111,19 @@ var processKeys = []key[Process]{
 		set: func(p *Process, v value) { p.AdminTokenFile = v.text },
 	},
 	{
+		name: "admin_token_env", kind: kindVariable, defNote: "none", origin: fromNuthatch,
+		help: "The name of an environment variable with the token. It is read at the start. With `admin_token` or " +
+			"`admin_token_file` too, any of the tokens is accepted.",
+		set: func(p *Process, v value) { p.AdminTokenEnv = v.text },
+	},
+	{
 		name: "admin_insecure", kind: kindBool, def: "false", origin: fromNuthatch,
 		help: "Allows an admin listener that other hosts can reach without a token, and actions without a token on any " +
 			"address. Everybody who reaches it can then read everything, reload, drain and upgrade the proxy, and close " +
 			"its clients.",
 		set: func(p *Process, v value) { p.AdminInsecure = v.flag },
 	},
+}, within("admin_tls", func(p *Process) *TLS { return &p.AdminTLS }, adminTLSKeys), []key[Process]{
 	{
 		name: "admin_pprof", kind: kindBool, def: "false", origin: fromNuthatch,
 		help: "Adds the profiles of Go's `net/http/pprof` to the admin listener, under `/debug/pprof/`.",
@@ -147,4 +184,4 @@ var processKeys = []key[Process]{
 			"requests and replies. Only the admin listener shows them; no metric does.",
 		set: func(p *Process, v value) { p.HotKeys = v.flag },
 	},
-}
+})

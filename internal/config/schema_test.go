@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"math"
@@ -211,17 +212,21 @@ func TestSchemaOfEveryKey(t *testing.T) {
 // checkSchemaOfKey holds what the schema says of values of a key against what its kind says.
 func checkSchemaOfKey(t *testing.T, s *jsonschema.Schema, k *description, file func(line string) string) {
 	t.Helper()
-	if k.shape == shapeBlock {
+	if k.shape == shapeBlock || k.shape == shapeList {
+		before, behind := "{", "}\n"
+		if k.shape == shapeList {
+			before, behind = "[{", "}]\n"
+		}
 		for i := range k.within {
 			inner, rest := &k.within[i], ""
 			for j := range k.within {
 				other := &k.within[j]
 				if (other.required || other.needed) && other.name != inner.name {
-					rest += ", " + other.name + ": " + other.def
+					rest += ", " + other.name + ": " + cmp.Or(other.def, "/a")
 				}
 			}
 			checkSchemaOfKey(t, s, inner, func(line string) string {
-				return file("  " + k.name + ": {" + strings.TrimSpace(line) + rest + "}\n")
+				return file("  " + k.name + ": " + before + strings.TrimSpace(line) + rest + behind)
 			})
 		}
 		return

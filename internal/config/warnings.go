@@ -12,7 +12,7 @@ import (
 // meant, in every block and in pools. They run when the whole file has been read.
 var (
 	blockWarnings = []func(*reader, *block){warnOfVariables}
-	poolWarnings  = []func(*reader, *poolBlock){warnOfIgnoredLimit, warnOfItself}
+	poolWarnings  = []func(*reader, *poolBlock){warnOfIgnoredLimit, warnOfItself, warnOfUnverified}
 )
 
 // warn records a warning at node. key may be empty.
@@ -91,7 +91,7 @@ func warnOfIgnoredLimit(r *reader, b *poolBlock) {
 func warnOfItself(r *reader, b *poolBlock) {
 	lines := b.seen["servers"].read
 	for i := range lines {
-		if at := b.pool.Servers[i].Address; at.Overlaps(b.pool.Listen) {
+		if at := b.pool.Servers[i].Address; at.Overlaps(b.pool.Listen) || at.Overlaps(b.pool.TLS.Listen) {
 			r.warn(lines[i], &b.block, "servers", at.String()+" is where the pool itself listens")
 		}
 	}

@@ -47,6 +47,8 @@ type Target struct {
 	Address string
 	// Token is the one that it requires; may be empty.
 	Token string
+	// Security is how it is connected to with TLS.
+	Security Security
 	// ConfigFile is the absolute path of the configuration file that it must run with;
 	// empty: any.
 	ConfigFile string
@@ -67,6 +69,12 @@ func Of(conf *config.Config, file string) (Target, error) {
 		return Target{}, errors.New("the configuration turns the admin listener off")
 	}
 	t := Target{Address: reachable(p.Admin), Token: p.AdminToken.Reveal(), ConfigFile: absolute}
+	if p.Admin.Network == config.NetworkTCP {
+		t.Security.Shown = p.AdminTLS.Cert
+	}
+	if t.Token == "" && p.AdminTokenEnv != "" {
+		t.Token = os.Getenv(p.AdminTokenEnv)
+	}
 	if t.Token != "" || p.AdminTokenFile == "" || p.Admin.Network == config.NetworkUnix {
 		return t, nil
 	}
@@ -146,7 +154,11 @@ type Client struct {
 func NewClient(t Target) (*Client, error) {
 	c := &Client{base: "http://nuthatch", target: t}
 	// No HTTP proxy of the environment gets the token.
-	transport := &http.Transport{}
+	secure, err := t.Security.config()
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{TLSClientConfig: secure}
 	c.http = http.Client{
 		Transport: transport, Timeout: timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -167,6 +179,9 @@ func NewClient(t Target) (*Client, error) {
 			return nil, fmt.Errorf("%q is no host:port, path or URL", t.Address)
 		}
 		c.base = "http://" + inet.CanonicalHostPort(t.Address)
+		if t.Security.on() {
+			c.base = "https://" + inet.CanonicalHostPort(t.Address)
+		}
 	}
 	return c, nil
 }

@@ -12,6 +12,7 @@ import (
 	"nuthatch/internal/config"
 	"nuthatch/internal/inet"
 	"nuthatch/internal/socket"
+	"nuthatch/internal/tlsstage"
 )
 
 // statsAddress is where the statistics port listens; the zero Address if there is none.
@@ -27,8 +28,8 @@ func statsAddress(o Options) config.Address {
 
 // takenByOthers reports whether a pool or the statistics port listens at addr.
 func takenByOthers(addr config.Address, c *config.Config, o Options) bool {
-	for i := range c.Pools {
-		if c.Pools[i].Listen.Overlaps(addr) {
+	for _, at := range c.Listeners() {
+		if at.Overlaps(addr) {
 			return true
 		}
 	}
@@ -52,7 +53,7 @@ type checkedStart struct {
 }
 
 // startChecks are what Check looks at.
-var startChecks = []func(checkedStart) []Finding{checkToken, checkNames, checkStatsPort, checkSockets, checkFiles}
+var startChecks = []func(checkedStart) []Finding{checkSecrets, checkCertificates, checkNames, checkStatsPort, checkSockets, checkFiles}
 
 // Check finds what would keep a proxy from starting with o, beyond faults of the
 // configuration file. It opens nothing. Addresses in use at the moment do not count:
@@ -83,14 +84,25 @@ func checkNames(o checkedStart) []Finding {
 	}
 	check("statistics port", statsAddress(o.Options))
 	check("admin listener", o.Config.Process.Admin)
-	for i := range o.Config.Pools {
-		check("pool '"+o.Config.Pools[i].Name+"'", o.Config.Pools[i].Listen)
+	for _, at := range o.Config.Listeners() {
+		check("pool '"+o.Config.Pools[at.Pool].Name+"'", at.Address)
 	}
 	return all
 }
 
-func checkToken(o checkedStart) []Finding {
-	if _, err := readTokens(&o.Config.Process); err != nil {
+// checkSecrets reads the secrets that come from elsewhere, as a start does.
+func checkSecrets(o checkedStart) []Finding {
+	_, tokens := readTokens(&o.Config.Process)
+	_, secrets := o.Config.WithSecrets()
+	if err := errors.Join(tokens, secrets); err != nil {
+		return []Finding{{Err: err}}
+	}
+	return nil
+}
+
+// checkCertificates reads the files of TLS, as a start does.
+func checkCertificates(o checkedStart) []Finding {
+	if _, err := loadTLS(o.Config, nil, new(tlsstage.Tickets)); err != nil {
 		return []Finding{{Err: err}}
 	}
 	return nil
@@ -105,9 +117,9 @@ func checkStatsPort(o checkedStart) []Finding {
 		how = "start it with another -s or -a"
 	}
 	var all []Finding
-	for i := range o.Config.Pools {
-		if p := &o.Config.Pools[i]; p.Listen.Overlaps(at) {
-			err := fmt.Errorf("statistics port: %s is taken already, by pool '%s', which listens at %s; %s", at, p.Name, p.Listen, how)
+	for _, l := range o.Config.Listeners() {
+		if l.Overlaps(at) {
+			err := fmt.Errorf("statistics port: %s is taken already, by pool '%s', which listens at %s; %s", at, o.Config.Pools[l.Pool].Name, l, how)
 			all = append(all, Finding{err, o.anyStats})
 		}
 	}
@@ -140,8 +152,8 @@ func checkSockets(o checkedStart) []Finding {
 			all = append(all, Finding{fmt.Errorf("%s: listen on '%s': %w", what, a, err), false})
 		}
 	}
-	for i := range o.Config.Pools {
-		check("pool '"+o.Config.Pools[i].Name+"'", o.Config.Pools[i].Listen)
+	for _, at := range o.Config.Listeners() {
+		check("pool '"+o.Config.Pools[at.Pool].Name+"'", at.Address)
 	}
 	check("admin listener", o.Config.Process.Admin)
 	check("socket for actions", o.Config.Process.AdminSocket)

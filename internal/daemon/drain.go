@@ -53,7 +53,7 @@ func (in *Instance) stopAccepting() *generation {
 	defer in.lockGeneration()()
 	g := in.current.Load()
 	for i, l := range g.listeners {
-		in.listeners.acceptRest(l, g.conf.Pools[i].Backlog+1)
+		in.listeners.acceptRest(l, g.poolAt(i).Backlog+1)
 	}
 	in.listeners.close(g.listeners)
 	return g

@@ -18,12 +18,15 @@ import (
 type generation struct {
 	conf *config.Config
 	// In the order of conf.Pools. A pool that stays has a topology made from the
-	// old one; an address that stays keeps its listener.
-	topo      []*topology.Topology
-	learned   []*redis.Learned // what the loops know of a Redis pool's commands
-	scripts   []*redis.Scripts // and what its servers were told
+	// old one.
+	topo    []*topology.Topology
+	learned []*redis.Learned // what the loops know of a Redis pool's commands
+	scripts []*redis.Scripts // and what its servers were told
+	// listeners are in the order of conf.Listeners(): the first is the first pool's, and so
+	// on. An address that stays keeps its listener.
 	listeners []*listener
 	resolver  *resolver
+	tls       security
 	// tokens open the admin listener.
 	tokens []config.Secret
 	checks *health.Checks
@@ -68,7 +71,7 @@ func (g *generation) add(t *topology.Topology) {
 // startChecks begins the health checks of g. The first loop counts what they
 // find.
 func (in *Instance) startChecks(g *generation) {
-	g.checks = health.Start(g.conf, g.topo, in.Now,
+	g.checks = health.Start(g.conf, g.topo, g.serverEnds(), in.Now,
 		func(t *topology.Topology, server *topology.Health, why msg.Reason, changed topology.Verdict) {
 			if why == msg.OK && changed == topology.SameAsBefore {
 				return

@@ -29,8 +29,8 @@ import (
 //	───────────────────                          ───────────
 //	starts it, with one end of the socket ─────► finds the socket
 //	        ◄────────────────── "sockets" ─────
-//	copies of all listening sockets ───────────► reads its configuration, takes the
-//	                                             sockets, writes the pid file
+//	copies of all listening sockets, and the ──► reads its configuration, takes the
+//	keys of session tickets                      sockets, writes the pid file
 //	        ◄──── "ready PID", or "failed" and the reason
 //	decides: "go" ─────────────────────────────► accepts
 //	accepts no more, drains, ends

@@ -19,6 +19,8 @@ type inherited struct {
 	sockets map[string]*eventloop.ListenSocket // by address
 	// from is the program that hands the sockets over; nil if it was systemd.
 	from *predecessor
+	// keys has the keys of session tickets that it hands over, nil if it does not.
+	keys *os.File
 }
 
 // inherit finds the sockets that the process was started with.
@@ -34,11 +36,15 @@ func inherit() (*inherited, error) {
 	return in, err
 }
 
-// add keeps sockets, which are ours from now on. A second one at the same address is
-// closed.
+// add keeps sockets, and the file of keys, which are ours from now on. A second socket at
+// the same address is closed.
 func (in *inherited) add(files []*os.File) error {
 	var faults []error
 	for _, f := range files {
+		if info, err := f.Stat(); in.from != nil && in.keys == nil && err == nil && info.Mode().IsRegular() {
+			in.keys = f
+			continue
+		}
 		s, err := eventloop.InheritSocket(f)
 		if err != nil {
 			faults = append(faults, err)

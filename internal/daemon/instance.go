@@ -56,6 +56,8 @@ type Instance struct {
 	recorder  *admin.Recorder
 	watcher   *watcher
 
+	certificates *certificates
+
 	// handing is held by whoever changes the listeners or needs them unchanged: an
 	// upgrade, which may take long, a reload, the end. upgrading: it is an upgrade.
 	handing   sync.Mutex
@@ -80,6 +82,7 @@ func newInstance(o Options) (*Instance, error) {
 	in.listeners = &listeners{core: c, ports: in.ports}
 	in.reporter = newReporter(c, in.resources)
 	in.recorder = admin.NewRecorder(in)
+	in.certificates = newCertificates(c)
 	in.watcher = &watcher{file: o.ConfigFile, log: c.log, reload: func() {
 		// What went wrong is in the log.
 		_, _ = in.Reload("watch")
@@ -88,6 +91,7 @@ func newInstance(o Options) (*Instance, error) {
 		Instance: in, Recorder: in.recorder, Logger: c.log, Page: dashboard.Handler(),
 		Tokens:   func() []config.Secret { return c.current.Load().tokens },
 		Insecure: func() bool { return c.current.Load().conf.Process.AdminInsecure },
+		Secure:   c.adminConn,
 		ActionSocket: func() string {
 			if a := in.ActionAddr(); a != nil {
 				return a.String()
@@ -115,6 +119,7 @@ func Start(o Options) (*Instance, error) {
 	go in.resources.returnMemory(&in.loops, in.life.stopping)
 	go in.tellTrouble()
 	go in.recorder.Run(in.life.stopping)
+	go in.certificates.watch()
 	in.watcher.watch(in.opts.Config.Process.Watch)
 	in.ports.serveAll()
 	in.logStart()
@@ -123,9 +128,16 @@ func Start(o Options) (*Instance, error) {
 
 func (in *Instance) start() error {
 	raiseProcs(in.opts.Config.Process.Threads + spareProcs)
-	g := newGeneration(in.opts.Config)
-	var err error
+	conf, err := in.opts.Config.WithSecrets()
+	if err != nil {
+		return err
+	}
+	g := newGeneration(conf)
 	if g.tokens, err = readTokens(&g.conf.Process); err != nil {
+		return err
+	}
+	in.certificates.take(in.opts.inherited)
+	if g.tls, err = in.certificates.load(g.conf); err != nil {
 		return err
 	}
 	for i := range g.conf.Pools {
@@ -135,6 +147,8 @@ func (in *Instance) start() error {
 	}
 	in.current.Store(g)
 	in.resources.apply(g)
+	in.certificates.apply(g)
+	in.applyCoreDumps(&g.conf.Process)
 	in.reporter.start()
 	if err := in.startLoops(g); err != nil {
 		return err
@@ -162,9 +176,7 @@ func (in *Instance) start() error {
 	}
 	in.startChecks(g)
 	return in.loops.onFirst(func(*proxy.Context) {
-		for i, l := range g.listeners {
-			l.accept.Serve(g.topo[i])
-		}
+		g.serve()
 		for _, ctx := range in.loops.contexts {
 			ctx.Loop().Post(ctx.Preconnect)
 		}
@@ -207,6 +219,9 @@ func (in *Instance) poolOptions(g *generation) []proxy.PoolOptions {
 	for i := range g.conf.Pools {
 		p := &g.conf.Pools[i]
 		pools[i] = proxy.PoolOptions{Config: p, Topology: g.topo[i], Protocol: in.protocol(g, i)}
+		if t := g.tls.pools[i]; t != nil {
+			pools[i].Stages = t
+		}
 	}
 	return pools
 }
@@ -219,6 +234,8 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 	case config.Redis:
 		return redis.New(redis.Options{
 			Auth:           p.RedisAuth,
+			AuthPrevious:   p.RedisAuthPrevious,
+			Login:          p.ServerLogin(),
 			DB:             p.RedisDB,
 			Databases:      p.Databases,
 			FailedSelect:   p.FailedSelect,
@@ -281,15 +298,19 @@ func (in *Instance) logStart() {
 	}
 	in.journal.addEvent(events.Event{Kind: events.Started, Text: text})
 	g := in.current.Load()
-	for i := range g.conf.Pools {
-		p := &g.conf.Pools[i]
-		in.log.Notice(fmt.Sprintf("pool '%s' listens on '%s' with %d servers",
-			p.Name, g.listeners[i].socket.Name(), len(p.Servers)))
+	for i, at := range g.conf.Listeners() {
+		p, with := &g.conf.Pools[at.Pool], ""
+		if at.TLS {
+			with = "TLS and "
+		}
+		in.log.Notice(fmt.Sprintf("pool '%s' listens on '%s' with %s%d servers",
+			p.Name, g.listeners[i].socket.Name(), with, len(p.Servers)))
 	}
 	in.journal.warnings(g.conf)
 }
 
-// Addr is the address that the i-th pool of the configuration listens on.
+// Addr is the address that the i-th pool of the configuration listens on. Second ones
+// come behind those of all pools.
 func (in *Instance) Addr(i int) string { return in.current.Load().listeners[i].socket.Name() }
 
 func hostname() string {

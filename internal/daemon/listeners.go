@@ -17,7 +17,7 @@ import (
 	"nuthatch/internal/socket"
 )
 
-// A listener is a listening socket of a pool.
+// A listener is a listening socket of a pool. A pool may have two.
 type listener struct {
 	addr   config.Address
 	socket *eventloop.ListenSocket
@@ -39,13 +39,13 @@ type listeners struct {
 func (s *listeners) openAll(g, old *generation) error {
 	var opened []*listener
 	var faults []error
-	for i := range g.conf.Pools {
-		p := &g.conf.Pools[i]
-		l := old.listenerAt(p.Listen)
+	for _, at := range g.conf.Listeners() {
+		p := &g.conf.Pools[at.Pool]
+		l := old.listenerAt(at.Address)
 		if l == nil {
 			var err error
-			if l, err = s.open(p); err != nil {
-				faults = append(faults, fmt.Errorf("pool '%s': listen on '%s': %w", p.Name, p.Listen, s.ports.takenBy(err, p.Listen)))
+			if l, err = s.open(at.Address, p); err != nil {
+				faults = append(faults, fmt.Errorf("pool '%s': listen on '%s': %w", p.Name, at, s.ports.takenBy(err, at.Address)))
 				continue
 			}
 			opened = append(opened, l)
@@ -60,19 +60,19 @@ func (s *listeners) openAll(g, old *generation) error {
 	return errors.Join(faults...)
 }
 
-// open opens a pool's listening socket and enters it into the first
+// open opens a pool's listening socket at an address and enters it into the first
 // loop, which accepts for all.
-func (s *listeners) open(p *config.Pool) (*listener, error) {
+func (s *listeners) open(at config.Address, p *config.Pool) (*listener, error) {
 	spec := socket.ListenSpec{
-		Path: p.Listen.Path, Mode: p.Listen.Mode,
-		Host: p.Listen.Host, Port: p.Listen.Port,
+		Path: at.Path, Mode: at.Mode,
+		Host: at.Host, Port: at.Port,
 		Backlog: p.Backlog, ReusePort: p.ReusePort,
 	}
 	opened, err := s.opts.inherited.listenOn(context.Background(), spec)
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{addr: p.Listen, socket: opened}
+	l := &listener{addr: at, socket: opened}
 	var refused error
 	ended := s.loops.onFirst(func(ctx *proxy.Context) {
 		l.accept, refused = ctx.Listen(opened, s.loops.contexts)
@@ -83,6 +83,16 @@ func (s *listeners) open(p *config.Pool) (*listener, error) {
 	}
 	return l, nil
 }
+
+// serve has the listeners of g accept for their pools. It runs on the accepting loop.
+func (g *generation) serve() {
+	for i, at := range g.conf.Listeners() {
+		g.listeners[i].accept.Serve(g.topo[at.Pool], at.TLS)
+	}
+}
+
+// poolAt is the pool of the i-th listener.
+func (g *generation) poolAt(i int) *config.Pool { return &g.conf.Pools[g.conf.Listeners()[i].Pool] }
 
 // stopAccepting makes the accepting loop accept nothing more from list. The sockets
 // stay open.
@@ -139,8 +149,8 @@ func (s *listeners) closeSocket(l *listener) {
 func (s *listeners) applyBacklogs(old, g *generation) {
 	for i, l := range g.listeners {
 		j := slices.Index(old.listeners, l)
-		if j >= 0 && old.conf.Pools[j].Backlog != g.conf.Pools[i].Backlog {
-			s.setBacklog(l, &g.conf.Pools[i])
+		if j >= 0 && old.poolAt(j).Backlog != g.poolAt(i).Backlog {
+			s.setBacklog(l, g.poolAt(i))
 		}
 	}
 }
@@ -149,7 +159,7 @@ func (s *listeners) applyBacklogs(old, g *generation) {
 // sockets, which both share.
 func (s *listeners) takeBackBacklogs(g *generation) {
 	for i, l := range g.listeners {
-		s.setBacklog(l, &g.conf.Pools[i])
+		s.setBacklog(l, g.poolAt(i))
 	}
 }
 

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +23,6 @@ const (
 	adminBacklog = 128
 	// adminMode is the mode of its unix socket if the file says nothing.
 	adminMode = 0o600
-	// maxToken is the most bytes that are read of a token's file.
-	maxToken = 4096
 )
 
 var (
@@ -44,23 +40,21 @@ func readTokens(conf *config.Process) ([]config.Secret, error) {
 	if conf.AdminToken != "" {
 		tokens = append(tokens, conf.AdminToken)
 	}
-	if conf.AdminTokenFile == "" {
-		return tokens, nil
+	for key, from := range map[string]config.SecretSource{
+		"admin_token_file": {File: conf.AdminTokenFile}, "admin_token_env": {Env: conf.AdminTokenEnv},
+	} {
+		token, err := from.Read()
+		if errors.Is(err, config.ErrNoSecret) {
+			err = fmt.Errorf("%s: %w", from.File, errNoToken)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		if token != "" {
+			tokens = append(tokens, token)
+		}
 	}
-	f, err := os.Open(conf.AdminTokenFile)
-	if err != nil {
-		return nil, fmt.Errorf("admin_token_file: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxToken))
-	token := strings.TrimSpace(string(text))
-	if err == nil && token == "" {
-		err = errNoToken
-	}
-	if err != nil {
-		return nil, fmt.Errorf("admin_token_file: %s: %w", conf.AdminTokenFile, err)
-	}
-	return append(tokens, config.Secret(token)), nil
+	return tokens, nil
 }
 
 // The admin listeners: the one of `admin:`, and a unix socket for actions.
@@ -101,7 +95,7 @@ func (p *ports) places(conf *config.Process) [numAdmins]adminPlace {
 		return places
 	}
 	places[adminSocket] = adminPlace{name: places[adminSocket].name}
-	if p.opts.ConfigFile == "" || conf.Admin.Network != config.NetworkTCP || conf.AdminToken != "" || conf.AdminTokenFile != "" {
+	if p.opts.ConfigFile == "" || conf.Admin.Network != config.NetworkTCP || conf.HasAdminToken() {
 		return places
 	}
 	if dir, err := adminSocketDir(); err == nil {

@@ -20,9 +20,10 @@ import (
 // process's part; that of each loop is in proxy/reload.go.
 //
 //	prepare: what can fail, each step with its undo        commit: what cannot
-//	read, check ─► tokens ─► listeners ─► names looked up ─► every loop, between two ─► what is no longer
-//	      └───────────┴──────────┴─────────────┘             of its events, adopts      wanted finishes
-//	                 any fault: abort, all as it was         it
+//	read, check ─► tokens, ─► listeners ─► names looked up ─► every loop, between two ─► what is no longer
+//	      │     certificates      │             │             of its events, adopts      wanted finishes
+//	      └───────────┴───────────┴─────────────┘             it
+//	                 any fault: abort, all as it was
 //
 // Clients of pools that stay notice nothing. by says who asked for it.
 func (in *Instance) Reload(by string) (*preview.Change, error) {
@@ -81,6 +82,7 @@ type reloadStep struct {
 var reloadSteps = []reloadStep{
 	{name: "file", first: true, do: (*reloading).read},
 	{name: "tokens", do: (*reloading).readTokens},
+	{name: "certificates", do: (*reloading).readCertificates},
 	{name: "admin listener", do: (*reloading).openAdmin},
 	{name: "modes", do: (*reloading).checkModes},
 	{name: "listeners", do: (*reloading).openListeners},
@@ -131,6 +133,11 @@ func (r *reloading) read() error {
 
 func (r *reloading) readTokens() (err error) {
 	r.next.tokens, err = readTokens(&r.next.conf.Process)
+	return err
+}
+
+func (r *reloading) readCertificates() (err error) {
+	r.next.tls, err = r.in.certificates.load(r.next.conf)
 	return err
 }
 
@@ -193,6 +200,8 @@ func (r *reloading) commit() error {
 	in.current.Store(g)
 	in.pauses.endWithout(g)
 	in.resources.apply(g)
+	in.certificates.apply(g)
+	in.applyCoreDumps(&g.conf.Process)
 	for i, moves := range r.adminMoves {
 		if moves {
 			in.ports.serve(i, r.admins[i])
@@ -218,6 +227,8 @@ func (in *Instance) Preview(conf *config.Config, take func(n int64) error) (*pre
 		if conf, err = in.loadConfig(); err != nil {
 			return nil, err
 		}
+	} else {
+		conf = conf.WithSecretsOf(in.current.Load().conf)
 	}
 	old := in.current.Load()
 	if err := take(preview.Memory(old.conf, conf)); err != nil {
@@ -233,7 +244,11 @@ func (in *Instance) loadConfig() (*config.Config, error) {
 	if in.opts.ConfigFile == "" {
 		return nil, admin.ErrNoFile
 	}
-	return config.Load(in.opts.ConfigFile)
+	conf, err := config.Load(in.opts.ConfigFile)
+	if err != nil {
+		return nil, err
+	}
+	return conf.WithSecrets()
 }
 
 // adopt makes every loop use g. The accepting loop comes last, so that it deals
@@ -251,9 +266,7 @@ func (in *Instance) adopt(g *generation) error {
 		if ctx != in.loops.contexts[0] {
 			return
 		}
-		for i, l := range g.listeners {
-			l.accept.Serve(g.topo[i])
-		}
+		g.serve()
 	})
 }
 
@@ -304,15 +317,14 @@ type modeChange struct {
 func (r *reloading) modeChanges() []modeChange {
 	var all []modeChange
 	before := make(map[string]os.FileMode)
-	for i := range r.old.conf.Pools {
-		if l := r.old.conf.Pools[i].Listen; l.Network == config.NetworkUnix {
-			before[l.Path] = l.Mode
+	for _, at := range r.old.conf.Listeners() {
+		if at.Network == config.NetworkUnix {
+			before[at.Path] = at.Mode
 		}
 	}
-	for i := range r.next.conf.Pools {
-		p := &r.next.conf.Pools[i]
-		if was, stays := before[p.Listen.Path]; stays && p.Listen.Mode != was && p.Listen.Mode != 0 {
-			all = append(all, modeChange{"pool '" + p.Name + "'", p.Listen.Path, p.Listen.Mode})
+	for _, at := range r.next.conf.Listeners() {
+		if was, stays := before[at.Path]; stays && at.Mode != was && at.Mode != 0 {
+			all = append(all, modeChange{"pool '" + r.next.conf.Pools[at.Pool].Name + "'", at.Path, at.Mode})
 		}
 	}
 	was := r.in.ports.places(&r.old.conf.Process)

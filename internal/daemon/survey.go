@@ -116,14 +116,16 @@ func (r *reporter) round(name string, s *survey) {
 		r.endRound(name, s)
 		return
 	}
-	servers := g.topo[i].Servers()
+	snap, end := g.topo[i].Snapshot(), g.serverEnd(i)
+	servers := snap.Servers
+	secure := func(j int, conn net.Conn) net.Conn { return end.Secure(conn, snap.Server(j).Address) }
 	s.setServers(servers)
 	patience := make([]time.Duration, len(servers))
 	for j, h := range servers {
 		patience[j] = s.last[h].patience(&g.conf.Pools[i], s.begun)
 	}
 	r.running.Go(func() {
-		said := r.askServers(&g.conf.Pools[i], servers, patience)
+		said := r.askServers(&g.conf.Pools[i], servers, patience, secure)
 		r.result(func() {
 			now := r.current.Load()
 			if !now.has(g.topo[i]) { // a reload took the pool away, and another may have its name
@@ -208,8 +210,11 @@ func (s *survey) heard(servers []*topology.Health, said []*redis.Said) []*redis.
 }
 
 // askServers asks the servers of a pool that get requests. It has nothing of
-// those that do not answer in time.
-func (r *reporter) askServers(p *config.Pool, servers []*topology.Health, patience []time.Duration) []*redis.Said {
+// those that do not answer in time. secure makes a connection to one of them as the pool
+// has it.
+func (r *reporter) askServers(
+	p *config.Pool, servers []*topology.Health, patience []time.Duration, secure func(i int, conn net.Conn) net.Conn,
+) []*redis.Said {
 	said := make([]*redis.Said, len(servers))
 	ctx, cancel := context.WithTimeout(context.Background(), surveyPatience)
 	defer cancel()
@@ -231,7 +236,7 @@ func (r *reporter) askServers(p *config.Pool, servers []*topology.Health, patien
 			defer func() { <-slots }()
 			ctx, cancel := context.WithTimeout(ctx, patience[i])
 			defer cancel()
-			said[i] = askServer(ctx, h.Addrs(), p.RedisAuth)
+			said[i] = askServer(ctx, h.Addrs(), p.ServerLogin(), func(conn net.Conn) net.Conn { return secure(i, conn) })
 		})
 	}
 	asking.Wait()
@@ -240,21 +245,21 @@ func (r *reporter) askServers(p *config.Pool, servers []*topology.Health, patien
 
 // askServer asks the first of a server's addresses that can be connected to. It is
 // nil if there is no answer; requests to the server fail too, and report why.
-func askServer(ctx context.Context, addrs []unix.Sockaddr, auth config.Secret) *redis.Said {
+func askServer(ctx context.Context, addrs []unix.Sockaddr, login config.Login, secure func(net.Conn) net.Conn) *redis.Said {
 	for _, sa := range addrs {
 		addr := socket.NetAddr(sa)
 		if conn, err := new(net.Dialer).DialContext(ctx, addr.Network(), addr.String()); err == nil {
-			return interview(ctx, conn, auth)
+			return interview(ctx, secure(conn), login)
 		}
 	}
 	return nil
 }
 
-func interview(ctx context.Context, conn net.Conn, auth config.Secret) *redis.Said {
+func interview(ctx context.Context, conn net.Conn, login config.Login) *redis.Said {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	said, err := redis.Interview(conn, auth)
+	said, err := redis.Interview(conn, login)
 	if err != nil {
 		return nil
 	}

@@ -60,6 +60,9 @@ func (in *Instance) upgrade() (*successor, error) {
 	if err == nil {
 		sockets, err = in.ports.files(sockets)
 	}
+	if err == nil {
+		sockets, err = in.certificates.file(sockets)
+	}
 	defer func() {
 		for _, f := range sockets {
 			f.Close()

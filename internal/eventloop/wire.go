@@ -41,8 +41,9 @@ type Wire struct {
 
 	// begun: the stage knows that bytes can be sent. stirred: in the loop's list.
 	// paused: the handler wants nothing. more: the stage, or back, has something for
-	// the handler. wrapping: what the stage writes belongs to the last record.
-	begun, stirred, paused, more, wrapping bool
+	// the handler. wrapping: what the stage writes belongs to the last record. flooded:
+	// the peer does not read what the stage writes by itself.
+	begun, stirred, paused, more, wrapping, flooded bool
 	// over: the stage gives nothing more. ended: nothing comes after what the stage
 	// has. endingTold, eof: the handler knows that the end is near, or there. shut: the
 	// peer was told that we send no more. ending: after that the socket's side is to be
@@ -54,10 +55,21 @@ type Wire struct {
 // A record is what one Wrap has written, or what the stage has written by itself.
 type record struct{ plain, wire int }
 
+// maxOwn is how many bytes that the stage has written by itself, such as answers to key
+// updates, may wait for the peer to read them, once the stage is ready.
+const maxOwn = 64 << 10
+
+// ErrUnread means that the peer has the stage answer again and again, and reads no answer.
+var ErrUnread = errors.New("the peer does not read the answers to its key updates")
+
 // Write puts the stage's bytes into the output. It must be called on the loop.
 func (w *Wire) Write(b []byte) (int, error) {
 	if w.conn == nil {
 		return 0, io.ErrClosedPipe
+	}
+	if !w.wrapping && w.conn.state == open && w.own()+len(b) > maxOwn {
+		w.flooded = true
+		return 0, ErrUnread
 	}
 	if n := len(w.records); n > 0 && (w.wrapping || w.records[n-1].plain == 0) {
 		w.records[n-1].wire += len(b)
@@ -219,6 +231,9 @@ func (w *Wire) unwrap(src []byte) (rest []byte) {
 			filled += n
 			src = src[used:]
 			dry = n == 0
+			if err == nil && w.flooded {
+				err = ErrUnread
+			}
 		}
 		w.account()
 		if filled > 0 && !w.give(dst[:filled], lent) {
@@ -359,6 +374,16 @@ func (w *Wire) took() (plain int) {
 	w.wrapped -= plain
 	w.conn.out.Advance(&w.loop.bufs, plain)
 	return plain
+}
+
+// own is how many bytes of the stage's own are not known to have been sent.
+func (w *Wire) own() (n int) {
+	for _, r := range w.records {
+		if r.plain == 0 {
+			n += r.wire
+		}
+	}
+	return n
 }
 
 // inFlight is how many of the handler's bytes may have been sent if n bytes of the

@@ -25,6 +25,8 @@ const (
 	ClientsRefused
 	ClientsCut
 	AdminMissing
+	CertificatesChanged
+	CertificatesRefused
 	// NumKinds is how many there are.
 	NumKinds
 )
@@ -76,6 +78,9 @@ var kinds = [NumKinds]row{
 	ClientsRefused:   {"clients_refused", Failure, "clients are refused at a bound; one event until none was refused for a minute"},
 	ClientsCut:       {"clients_cut", Failure, "clients are closed for the memory that they hold, or the replies that they do not read; one event until none was closed for a minute"},
 	AdminMissing:     {"admin_missing", Notice, "an admin listener is missing: its default address is taken"},
+
+	CertificatesChanged: {"certificates_changed", Notice, "the files of the pool's TLS have changed, and new connections use them"},
+	CertificatesRefused: {"certificates_refused", Notice, "the files of the pool's TLS have changed and cannot be used; what was read before stays in use"},
 }
 
 // String is the kind's name.

@@ -24,6 +24,7 @@ import (
 	"nuthatch/internal/proto/memcache"
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/socket"
+	"nuthatch/internal/tlsstage"
 	"nuthatch/internal/topology"
 )
 
@@ -41,8 +42,9 @@ type Checks struct {
 	running sync.WaitGroup
 }
 
-// Start begins the checks that the pools of conf ask for. now is the loops' time.
-func Start(conf *config.Config, topo []*topology.Topology, now func() int64, told Told) *Checks {
+// Start begins the checks that the pools of conf ask for. now is the loops' time. ends
+// are how the pools speak TLS with their servers, nil for those that do not.
+func Start(conf *config.Config, topo []*topology.Topology, ends []*tlsstage.End, now func() int64, told Told) *Checks {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Checks{cancel: cancel}
 	for i := range conf.Pools {
@@ -50,8 +52,10 @@ func Start(conf *config.Config, topo []*topology.Topology, now func() int64, tol
 		if p.HealthCheck.Interval == 0 {
 			continue
 		}
-		for _, s := range topo[i].Servers() {
+		snap := topo[i].Snapshot()
+		for j, s := range snap.Servers {
 			k := newChecker(p, topo[i], s)
+			k.secure = func(conn net.Conn) net.Conn { return ends[i].Secure(conn, snap.Server(j).Address) }
 			c.running.Go(func() { k.run(ctx, now, told) })
 		}
 	}
@@ -74,6 +78,8 @@ type checker struct {
 	conf   config.HealthCheck
 	topo   *topology.Topology
 	server *topology.Health
+	// secure makes a connection one with TLS, if that is how the pool speaks to its servers.
+	secure func(net.Conn) net.Conn
 	asked  [][]byte
 	pong   func(line []byte) msg.Reason
 
@@ -89,10 +95,10 @@ type checker struct {
 }
 
 func newChecker(p *config.Pool, t *topology.Topology, server *topology.Health) *checker {
-	k := &checker{conf: p.HealthCheck, topo: t, server: server}
+	k := &checker{conf: p.HealthCheck, topo: t, server: server, secure: func(conn net.Conn) net.Conn { return conn }}
 	switch p.Protocol {
 	case config.Redis:
-		k.asked, k.pong = redis.Ping(p.RedisAuth), redis.Pong
+		k.asked, k.pong = redis.Ping(p.ServerLogin()), redis.Pong
 	case config.Memcached:
 		k.asked, k.pong = memcache.Ping(), memcache.Pong
 	}
@@ -167,6 +173,7 @@ func (k *checker) dial(ctx context.Context) error {
 		k.topo.Unreachable(k.server)
 		return err
 	}
+	conn = k.secure(conn)
 	k.conn, k.in = conn, bufio.NewReaderSize(conn, maxAnswer)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"nuthatch/internal/msg"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/testkit"
+	"nuthatch/internal/tlsstage"
 	"nuthatch/internal/topology"
 )
 
@@ -59,7 +60,7 @@ func start(t *testing.T, conf *config.Config, topo *topology.Topology) <-chan fi
 	found := make(chan finding)
 	var clock atomic.Int64
 	ended := make(chan struct{})
-	checks := Start(conf, []*topology.Topology{topo}, func() int64 { return clock.Add(1) },
+	checks := Start(conf, []*topology.Topology{topo}, make([]*tlsstage.End, 1), func() int64 { return clock.Add(1) },
 		func(_ *topology.Topology, _ *topology.Health, why msg.Reason, changed topology.Verdict) {
 			select {
 			case found <- finding{why, changed}:

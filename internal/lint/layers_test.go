@@ -35,6 +35,7 @@ var levels = map[string]int{
 	"internal/route":     1,
 
 	"internal/preview":        2,
+	"internal/tlsstage":       2,
 	"internal/proto/redis":    2,
 	"internal/proto/memcache": 2,
 	"internal/topology":       2,

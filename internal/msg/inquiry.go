@@ -31,6 +31,8 @@ type ClientFacts struct {
 	InFlight int
 	// Last is the command that the client sent last.
 	Last Type
+	// TLS is the version of TLS that the client speaks; empty: none.
+	TLS string
 	// Closing: the client gets its replies, and is then closed.
 	Closing bool
 }

@@ -105,6 +105,8 @@ const (
 	TooManySubscriptions
 	// SubscriptionLost: the connection on which a server's messages came has ended.
 	SubscriptionLost
+	// TLSFailed: a handshake of TLS failed, or what came behind it is no TLS.
+	TLSFailed
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -161,6 +163,7 @@ var reasonTexts = [NumReasons]string{
 
 	TooManySubscriptions: "a client may listen to as many channels and patterns as max_subscriptions allows, and to no more",
 	SubscriptionLost:     "the connection to a server whose messages the client listens to has ended",
+	TLSFailed:            "TLS failed",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -216,6 +219,7 @@ var reasonNames = [NumReasons]string{
 
 	TooManySubscriptions: "too_many_subscriptions",
 	SubscriptionLost:     "subscription_lost",
+	TLSFailed:            "tls_failed",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

@@ -105,8 +105,8 @@ func (c *client) opened() {
 	}
 }
 
-// OnConnect implements eventloop.Handler. A client comes connected.
-func (c *client) OnConnect() {}
+// OnConnect implements eventloop.Handler. A client comes connected, but for its stage.
+func (c *client) OnConnect() { countHandshake(c.pool, c.Staged()) }
 
 // OnData implements eventloop.Handler.
 func (c *client) OnData(data []byte) {
@@ -345,6 +345,10 @@ func (c *client) OnEnding() {
 func (c *client) OnError(err syscall.Errno) {
 	if c.state == clientOpen {
 		c.lastErr = closeReason{errno: uint16(err)}
+		if fault := c.Fault(); fault != nil {
+			c.lastErr = closeReason{why: msg.TLSFailed}
+			countFault(c.pool, fault)
+		}
 	}
 	c.close()
 }

@@ -100,6 +100,7 @@ func (c *client) facts() msg.ClientFacts {
 		Age: c.age(now), Idle: c.silent(now),
 		Lane: c.session.Lane, Received: c.received(), Held: c.held, Unsent: c.Out().Len(),
 		InFlight: c.inFlight(), Last: c.lastType, Closing: c.state == clientClosing,
+		TLS: tlsVersion(c),
 	}
 }
 

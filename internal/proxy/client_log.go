@@ -87,7 +87,8 @@ func clientAttrs(c *client) []slog.Attr {
 func logClosed(c *client) {
 	ctx := c.pool.ctx
 	level := logging.Info
-	if c.lastErr.protocol != nil || c.lastErr.isOffence() {
+	fault := c.Fault()
+	if c.lastErr.protocol != nil || c.lastErr.isOffence() || fault != nil {
 		level = logging.Warn
 	}
 	if !ctx.log.Enabled(level) {
@@ -96,6 +97,9 @@ func logClosed(c *client) {
 	attrs := append(clientAttrs(c),
 		slog.String("reason", c.lastErr.String()),
 		slog.Int("outstanding", c.outq.Len()))
+	if fault != nil {
+		attrs = append(attrs, slog.String("fault", fault.Error()))
+	}
 	if c.lastErr.isOffence() {
 		missed, ok := ctx.paces[c.lastErr.why].mayLog(ctx.loop.Now())
 		if !ok {

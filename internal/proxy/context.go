@@ -190,6 +190,9 @@ func (ctx *Context) CopyStats(dst *stats.Shard) {
 	v[stats.FreeMessages], v[stats.FreeParsers] = int64(ctx.msgs.Free()), 0
 	for _, p := range ctx.pools {
 		v[stats.FreeParsers] += int64(p.npartials)
+		if p.stages != nil {
+			p.stats.Values[stats.CertificateUntil] = p.stages.Until()
+		}
 	}
 	v[stats.ChunkBytes], v[stats.FreeBytes] = int64(ctx.bufs.InUse()), int64(ctx.bufs.Free())
 	v[stats.MemoryHeld] = ctx.memory.told

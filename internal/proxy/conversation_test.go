@@ -145,7 +145,7 @@ func converseIn(t testing.TB, in world, lines string, lang dialect, loops int) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln.Serve(c.topo)
+	ln.Serve(c.topo, true)
 	return c
 }
 

@@ -83,6 +83,9 @@ func (s *scrambled) Server(*config.Server) eventloop.Stage {
 	return &scramble.Stage{Dials: true, Early: s.early}
 }
 
+// Until implements proxy.Stages.
+func (s *scrambled) Until() int64 { return 0 }
+
 func (s *scrambled) end(raw end, dials bool) end {
 	s.ends++
 	return scramble.NewEnd(raw, dials, !s.early && s.ends%2 != 0, s.moved)

@@ -96,7 +96,7 @@ func startLoggedRig(t testing.TB, text string, log *logging.Logger) *rig {
 			t.Error(err)
 			return
 		}
-		ln.Serve(r.topo)
+		ln.Serve(r.topo, true)
 	})
 	return r
 }

@@ -21,6 +21,7 @@ type Listener struct {
 	// owned by the accepting loop
 	ln        *eventloop.Listener
 	pool      *topology.Lineage // nil before Serve
+	secured   bool              // clients come with the pool's stage
 	restUntil int64
 	pace      pace
 }
@@ -41,10 +42,10 @@ func (ctx *Context) Listen(s *eventloop.ListenSocket, loops []*Context) (*Listen
 	return l, nil
 }
 
-// Serve accepts clients for t's pool from now on. All loops must know the pool, or be
-// about to.
-func (l *Listener) Serve(t *topology.Topology) {
-	l.pool = t.Lineage
+// Serve accepts clients for t's pool from now on, with the pool's stage for clients if
+// secured. All loops must know the pool, or be about to.
+func (l *Listener) Serve(t *topology.Topology, secured bool) {
+	l.pool, l.secured = t.Lineage, secured
 	if !slices.Contains(l.ctx.resting, l) {
 		l.ln.Resume()
 	}
@@ -75,21 +76,21 @@ func (l *Listener) OnAccept(a eventloop.Accepted) {
 		}
 	}
 	to.nclients.Add(1)
-	pool := l.pool
+	pool, secured := l.pool, l.secured
 	if to == l.ctx {
-		to.accept(pool, a)
+		to.accept(pool, a, secured)
 		return
 	}
-	if !a.Hand(to.loop, func(a eventloop.Accepted) { to.accept(pool, a) }) {
+	if !a.Hand(to.loop, func(a eventloop.Accepted) { to.accept(pool, a, secured) }) {
 		to.clientGone(pool)
 	}
 }
 
 // accept makes a client of the pool of a connection. The pool may have been removed
 // meanwhile.
-func (ctx *Context) accept(id *topology.Lineage, a eventloop.Accepted) {
+func (ctx *Context) accept(id *topology.Lineage, a eventloop.Accepted, secured bool) {
 	if p := ctx.poolOf(id); p != nil {
-		p.accept(a)
+		p.accept(a, secured)
 		return
 	}
 	ctx.clientGone(id)
@@ -125,7 +126,7 @@ func (l *Listener) admit(a eventloop.Accepted) bool {
 		return true
 	}
 	if p != nil {
-		p.refuseClient(a, why)
+		p.refuseClient(a, why, l.secured && p.stages != nil)
 	} else {
 		a.Refuse(nil)
 	}
@@ -133,11 +134,15 @@ func (l *Listener) admit(a eventloop.Accepted) bool {
 }
 
 // refuseClient sends an error to a client for which there is no room, and closes its connection.
-func (p *ServerPool) refuseClient(a eventloop.Accepted, why msg.Reason) {
+func (p *ServerPool) refuseClient(a eventloop.Accepted, why msg.Reason, secured bool) {
 	ctx := p.ctx
 	countRefused(p, why)
 	var out mbuf.Chain
-	p.proto.AppendError(ctx.bufs, &out, msg.TooManyClients.String())
+	if secured {
+		out.AppendString(ctx.bufs, msg.TLSRefusal)
+	} else {
+		p.proto.AppendError(ctx.bufs, &out, msg.TooManyClients.String())
+	}
 	logRefused(p, a, why)
 	// A fresh connection takes a line. If it does not, the client learns from the
 	// close alone.
@@ -158,10 +163,10 @@ func (l *Listener) OnAcceptError(err syscall.Errno) {
 func (l *Listener) wake() { l.ln.Resume() }
 
 // accept makes a client of the connection.
-func (p *ServerPool) accept(a eventloop.Accepted) {
+func (p *ServerPool) accept(a eventloop.Accepted, secured bool) {
 	a.Tune(keepaliveOf(p.conf))
 	c := newClient(p)
-	if err := a.Attach(&c.Conn, c, p.clientStage()); err != nil {
+	if err := a.Attach(&c.Conn, c, p.clientStage(secured)); err != nil {
 		p.ctx.clientGone(p.topo.Lineage)
 		return
 	}

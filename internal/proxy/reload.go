@@ -143,7 +143,7 @@ func (a *adoption) removeServers() {
 // otherConnections reports whether two configurations need different
 // connections to servers.
 func otherConnections(a, b *config.Pool) bool {
-	return a.RedisDB != b.RedisDB || a.RedisAuth != b.RedisAuth || a.ServerConnections != b.ServerConnections
+	return a.RedisDB != b.RedisDB || a.ServerLogin() != b.ServerLogin() || a.ServerConnections != b.ServerConnections || a.ServerTLS != b.ServerTLS
 }
 
 // expiries gives clients' requests in flight the new request_timeout, counted from now,

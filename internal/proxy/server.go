@@ -237,6 +237,7 @@ func (c *serverConn) enqueue(m *msg.Msg, n int) {
 // OnConnect implements eventloop.Handler.
 func (c *serverConn) OnConnect() {
 	c.server.stats[stats.ServerConnections]++
+	c.server.countHandshake(c.Staged())
 	if c.handshake.pending == 0 {
 		c.ready = c.pool.ctx.loop.Now()
 	}
@@ -401,6 +402,9 @@ func (c *serverConn) OnEOF() {
 
 // OnError implements eventloop.Handler.
 func (c *serverConn) OnError(err syscall.Errno) {
+	if c.Fault() != nil {
+		c.server.stats[stats.ServerTLSFailures]++
+	}
 	if !c.tryNext(topology.ReasonOf(err)) {
 		c.fail(topology.ReasonOf(err))
 	}

@@ -160,7 +160,11 @@ func (c *serverConn) logClose(why msg.Reason) {
 		if why == msg.OK {
 			reason = "idle"
 		}
-		c.pool.ctx.log.Log(level, "closed server connection", append(c.attrs(),
+		attrs := c.attrs()
+		if fault := c.Fault(); fault != nil {
+			attrs = append(attrs, slog.String("fault", fault.Error()))
+		}
+		c.pool.ctx.log.Log(level, "closed server connection", append(attrs,
 			slog.String("reason", reason),
 			slog.Int("outstanding", c.queue.Len()),
 			slog.Int("left_out", missed))...)

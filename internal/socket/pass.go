@@ -23,6 +23,21 @@ func Pair(name string) (a, b *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
 }
 
+// MemoryFile returns a file with that content that no file system has, to be passed to
+// another process.
+func MemoryFile(name string, content []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if _, err := f.Write(content); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
 // Pass passes copies of files to the process at the other end of a unix connection.
 func Pass(conn *net.UnixConn, files []*os.File) error {
 	for len(files) > 0 {

@@ -113,7 +113,7 @@ type Field struct {
 type Reasons [MaxReasons]int64
 
 // MaxReasons is how many reasons there may be.
-const MaxReasons = 48
+const MaxReasons = 56
 
 // PoolField is the index of a statistic that a pool keeps once.
 type PoolField uint8
@@ -155,6 +155,18 @@ const (
 	MessageBytes
 	// SubscribersLost counts clients that lost what they listened to with a connection.
 	SubscribersLost
+	// TLSHandshakes counts handshakes with clients, TLSResumed those of them that resumed
+	// a session, TLS12Handshakes those that agreed on TLS 1.2. TLSFailures counts those that
+	// failed, TLSPlain those of them whose client does not speak TLS, TLSLate those that took
+	// too long.
+	TLSHandshakes
+	TLSResumed
+	TLS12Handshakes
+	TLSFailures
+	TLSPlain
+	TLSLate
+	// CertificateUntil is when the certificate that clients are shown ends.
+	CertificateUntil
 
 	numPoolFields = iota + NutcrackerPoolFields
 )
@@ -210,6 +222,13 @@ const (
 	PrivateConnections
 	// PrivateWaiting is on how many of them a request waits for as long as it likes.
 	PrivateWaiting
+	// ServerTLSHandshakes counts handshakes with the server, ServerTLSResumed those of them
+	// that resumed a session, ServerTLS12Handshakes those that agreed on TLS 1.2,
+	// ServerTLSFailures those that failed.
+	ServerTLSHandshakes
+	ServerTLSResumed
+	ServerTLS12Handshakes
+	ServerTLSFailures
 
 	numServerFields = iota + NutcrackerServerFields
 )
@@ -280,6 +299,14 @@ var PoolFields = [numPoolFields]Field{
 	Messages:            {"messages", "nuthatch_client_messages_total", Counter, Things, "messages of channels passed on to clients"},
 	MessageBytes:        {"message_bytes", "nuthatch_client_message_bytes_total", Counter, Bytes, "bytes of those messages"},
 	SubscribersLost:     {"subscribers_lost", "nuthatch_client_subscribers_lost_total", Counter, Things, "clients that listened and were closed because a connection to a server had ended"},
+
+	TLSHandshakes:    {"tls_handshakes", "nuthatch_client_tls_handshakes_total", Counter, Things, "TLS handshakes with clients"},
+	TLSResumed:       {"tls_resumed", "nuthatch_client_tls_handshakes_resumed_total", Counter, Things, "TLS handshakes with clients that resumed a session"},
+	TLS12Handshakes:  {"tls12_handshakes", "nuthatch_client_tls12_handshakes_total", Counter, Things, "TLS handshakes with clients that agreed on TLS 1.2; the others agreed on TLS 1.3"},
+	TLSFailures:      {"tls_failures", "nuthatch_client_tls_failures_total", Counter, Things, "clients whose TLS handshake failed, or who sent what is no TLS"},
+	TLSPlain:         {"tls_plain", "nuthatch_client_tls_plain_total", Counter, Things, "of those, clients without TLS on a port with TLS"},
+	TLSLate:          {"tls_late", "nuthatch_client_tls_late_total", Counter, Things, "of those, clients that were closed at tls_handshake_timeout, or because too many handshakes waited"},
+	CertificateUntil: {"certificate_until", "nuthatch_client_tls_certificate_expiry_timestamp_seconds", Timestamp, Microseconds, "end of the certificate that clients are shown, in microseconds since the epoch; 0 without TLS"},
 }
 
 // ServerFields describes the statistics of a server, nutcracker's first. It is
@@ -309,6 +336,11 @@ var ServerFields = [numServerFields]Field{
 
 	PrivateConnections: {"private_connections", "nuthatch_server_private_connections", Gauge, Things, "connections to the server that single clients have to themselves: after WATCH, for commands that block, and to listen to channels"},
 	PrivateWaiting:     {"private_waiting", "nuthatch_server_private_waiting", Gauge, Things, "of those, the connections on which a command that blocks waits"},
+
+	ServerTLSHandshakes:   {"tls_handshakes", "nuthatch_server_tls_handshakes_total", Counter, Things, "TLS handshakes with the server"},
+	ServerTLSResumed:      {"tls_resumed", "nuthatch_server_tls_handshakes_resumed_total", Counter, Things, "TLS handshakes with the server that resumed a session"},
+	ServerTLS12Handshakes: {"tls12_handshakes", "nuthatch_server_tls12_handshakes_total", Counter, Things, "TLS handshakes with the server that agreed on TLS 1.2; the others agreed on TLS 1.3"},
+	ServerTLSFailures:     {"tls_failures", "nuthatch_server_tls_failures_total", Counter, Things, "connections to the server whose TLS handshake failed, or that brought what is no TLS"},
 
 	FailedChecks: {"failed_checks", "nuthatch_server_failed_health_checks_total", Counter, Things, "health checks that the server failed"},
 }

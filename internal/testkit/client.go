@@ -36,7 +36,7 @@ func Dial(t testing.TB, protocol Protocol, addr string) *Client {
 // TryDial is Dial for goroutines other than the test's, and for addresses that
 // may refuse.
 func TryDial(t testing.TB, protocol Protocol, addr string) (*Client, error) {
-	conn, err := net.DialTimeout(network(addr), addr, Patience)
+	conn, err := Connect(t, addr)
 	if err != nil {
 		return nil, fmt.Errorf("testkit: %w", err)
 	}

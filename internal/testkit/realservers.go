@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -53,14 +54,16 @@ func StartRedisAt(t testing.TB, addr string, args ...string) *Server {
 		line = append(line, "--port", "0", "--unixsocket", addr)
 	} else {
 		host, port := splitAddr(t, addr)
-		line = append(line, "--bind", host, "--port", port)
+		line = append(line, "--bind", host)
+		line = append(line, redisPort(t, port, args)...)
 	}
+	speaks(t, addr, InTLS() && network(addr) == "tcp")
 	s := &Server{addr: addr, protocol: Redis}
 	s.Process = &Process{
 		t: t, name: "redis-server " + addr, path: lookProgram(t, "redis-server"),
 		args: append(line, args...), abrupt: true, logs: []string{filepath.Join(dir, "redis.log")},
 		// With a password PING gets an error, which also shows that the server is up.
-		ready: func() error { return answers(addr, "PING\r\n", "+PONG", "-NOAUTH") },
+		ready: func() error { return answers(t, addr, "PING\r\n", "+PONG", "-NOAUTH") },
 	}
 	s.start()
 	return s
@@ -90,7 +93,12 @@ func StartMemcachedAt(t testing.TB, addr string, args ...string) *Server {
 	} else {
 		host, port := splitAddr(t, addr)
 		line = append(line, "-l", host, "-p", port)
+		if InTLS() {
+			_, cert, key := tlsFiles(t)
+			line = append(line, "-Z", "-o", "ssl_chain_cert="+cert+",ssl_key="+key)
+		}
 	}
+	speaks(t, addr, InTLS() && network(addr) == "tcp")
 	if os.Getuid() == 0 { // memcached does not run as root without this
 		line = append(line, "-u", "root")
 	}
@@ -98,10 +106,27 @@ func StartMemcachedAt(t testing.TB, addr string, args ...string) *Server {
 	s.Process = &Process{
 		t: t, name: "memcached " + addr, path: lookProgram(t, "memcached"),
 		args: append(line, args...), abrupt: true, logs: []string{filepath.Join(dir, "memcached.log")},
-		ready: func() error { return answers(addr, "version\r\n", "VERSION") },
+		ready: func() error { return answers(t, addr, "version\r\n", "VERSION") },
 	}
 	s.start()
 	return s
+}
+
+// redisPort are the arguments by which a redis-server listens; args are the test's.
+func redisPort(t testing.TB, port string, args []string) []string {
+	t.Helper()
+	if !InTLS() {
+		return []string{"--port", port}
+	}
+	ca, cert, key := tlsFiles(t)
+	line := []string{
+		"--port", "0", "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
+		"--tls-ca-cert-file", ca, "--tls-auth-clients", "no",
+	}
+	if slices.Contains(args, "--replicaof") {
+		line = append(line, "--tls-replication", "yes")
+	}
+	return line
 }
 
 func splitAddr(t testing.TB, addr string) (host, port string) {
@@ -115,8 +140,8 @@ func splitAddr(t testing.TB, addr string) (host, port string) {
 
 // answers reports whether a server greets ask with a line that starts with one
 // of want.
-func answers(addr, ask string, want ...string) error {
-	conn, err := net.DialTimeout(network(addr), addr, time.Second)
+func answers(t testing.TB, addr, ask string, want ...string) error {
+	conn, err := Connect(t, addr)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}

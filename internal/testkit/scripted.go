@@ -48,6 +48,7 @@ func StartScriptedAt(t testing.TB, addr string, script func(*Talk)) *Scripted {
 		t: t, listener: l, script: script,
 		stopping: make(chan struct{}), conns: map[net.Conn]struct{}{},
 	}
+	speaks(t, addr, InTLS())
 	s.running.Go(s.accept)
 	t.Cleanup(s.Stop)
 	return s
@@ -83,9 +84,11 @@ func (s *Scripted) accept() {
 		s.mu.Lock()
 		s.conns[conn] = struct{}{}
 		s.mu.Unlock()
-		talk := &Talk{server: s, conn: conn, in: bufio.NewReader(conn), n: int(s.accepted.Add(1))}
+		talk := &Talk{server: s, n: int(s.accepted.Add(1))}
 		s.running.Go(func() {
 			defer s.forget(conn)
+			talk.conn = answering(s.t, conn)
+			talk.in = bufio.NewReader(talk.conn)
 			s.script(talk)
 		})
 	}
@@ -219,8 +222,5 @@ func (k *Talk) Close() { _ = k.conn.Close() }
 
 // Reset closes the connection with a RST.
 func (k *Talk) Reset() {
-	if tcp, ok := k.conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
-	_ = k.conn.Close()
+	reset(k.conn)
 }

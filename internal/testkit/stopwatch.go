@@ -43,8 +43,12 @@ func (t Times) String() string {
 // StartStopwatch starts one, which ends with the test.
 func StartStopwatch(t testing.TB, addrs ...string) *Stopwatch {
 	t.Helper()
+	plain := make([]string, len(addrs))
+	for i, addr := range addrs {
+		plain[i] = Plain(t, addr)
+	}
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), stopwatchEnv+"="+strings.Join(addrs, " "))
+	cmd.Env = append(os.Environ(), stopwatchEnv+"="+strings.Join(plain, " "))
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()

@@ -18,6 +18,8 @@ const variantEnv = "NUTHATCH_VARIANT"
 // `make matrix` runs conversations, integration and faults once for each.
 var variants = map[string]map[string]string{
 	"threads": {"threads": "4"},
+	// The pools speak TLS on both sides, with one thread more for the handshakes.
+	tlsVariant: {},
 }
 
 // vary adds the settings of the chosen variant to a configuration.
@@ -33,6 +35,9 @@ func vary(t testing.TB, yaml string) string {
 	}
 	for _, key := range slices.Sorted(maps.Keys(settings)) {
 		yaml = withSetting(yaml, key, settings[key])
+	}
+	if name == tlsVariant {
+		yaml = withTLS(t, yaml)
 	}
 	return yaml
 }

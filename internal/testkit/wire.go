@@ -71,6 +71,7 @@ func StartWire(t testing.TB, target string, faults Faults) *Wire {
 	if err != nil {
 		t.Fatal(err)
 	}
+	speaks(t, l.Addr().String(), speaksTLS(target))
 	w := &Wire{t: t, listener: l, target: target, faults: faults, links: map[*link]struct{}{}}
 	w.running.Go(w.accept)
 	t.Cleanup(w.Stop)
@@ -188,7 +189,11 @@ func (l *link) end(how End) {
 	})
 }
 
+// Reset closes a connection with a RST.
+func Reset(c net.Conn) { reset(c) }
+
 func reset(c net.Conn) {
+	c = Raw(c)
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}

@@ -1,8 +1,10 @@
 package topology
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
+	"strings"
 	"syscall"
 
 	"nuthatch/internal/msg"
@@ -24,8 +26,20 @@ func ReasonOf(err error) msg.Reason {
 		return reasonOfErrno(errno)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return msg.Timedout
+	case isTLS(err):
+		return msg.TLSFailed
 	}
 	return msg.OtherError
+}
+
+// isTLS reports whether an error is TLS's: of a connection beside the event loops, which
+// speaks TLS itself.
+func isTLS(err error) bool {
+	var alert tls.AlertError
+	var record tls.RecordHeaderError
+	var unverified *tls.CertificateVerificationError
+	// Most of what crypto/tls finds has no type.
+	return errors.As(err, &alert) || errors.As(err, &record) || errors.As(err, &unverified) || strings.Contains(err.Error(), "tls: ")
 }
 
 // reasonOfErrno is the reason for an error of the operating system.
@@ -49,6 +63,8 @@ func reasonOfErrno(errno syscall.Errno) msg.Reason {
 		return msg.NoDescriptors
 	case syscall.ENOENT:
 		return msg.SocketMissing
+	case syscall.EPROTO: // a fault of the stage
+		return msg.TLSFailed
 	case syscall.EACCES, syscall.EPERM:
 		return msg.AccessDenied
 	default:

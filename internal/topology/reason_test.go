@@ -1,6 +1,8 @@
 package topology_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -18,21 +20,28 @@ import (
 // a health check.
 func TestReasonOf(t *testing.T) {
 	for err, want := range map[error]msg.Reason{
-		topology.ErrUnresolved:   msg.Unresolved,
-		io.EOF:                   msg.ServerEOF,
-		os.ErrDeadlineExceeded:   msg.Timedout,
-		syscall.ECONNREFUSED:     msg.ConnRefused,
-		syscall.EAGAIN:           msg.ConnRefused,
-		syscall.ETIMEDOUT:        msg.Timedout,
-		syscall.ECONNRESET:       msg.ConnReset,
-		syscall.EHOSTUNREACH:     msg.HostUnreachable,
-		syscall.ENETUNREACH:      msg.NetUnreachable,
-		syscall.EHOSTDOWN:        msg.HostDown,
-		syscall.EPIPE:            msg.BrokenPipe,
-		syscall.ENFILE:           msg.NoDescriptors,
-		syscall.ENOENT:           msg.SocketMissing,
-		syscall.EPERM:            msg.AccessDenied,
-		syscall.EINVAL:           msg.OtherError,
+		topology.ErrUnresolved: msg.Unresolved,
+		io.EOF:                 msg.ServerEOF,
+		os.ErrDeadlineExceeded: msg.Timedout,
+		syscall.ECONNREFUSED:   msg.ConnRefused,
+		syscall.EAGAIN:         msg.ConnRefused,
+		syscall.ETIMEDOUT:      msg.Timedout,
+		syscall.ECONNRESET:     msg.ConnReset,
+		syscall.EHOSTUNREACH:   msg.HostUnreachable,
+		syscall.ENETUNREACH:    msg.NetUnreachable,
+		syscall.EHOSTDOWN:      msg.HostDown,
+		syscall.EPIPE:          msg.BrokenPipe,
+		syscall.ENFILE:         msg.NoDescriptors,
+		syscall.ENOENT:         msg.SocketMissing,
+		syscall.EPERM:          msg.AccessDenied,
+		syscall.EPROTO:         msg.TLSFailed,
+		tls.AlertError(40):     msg.TLSFailed,
+		syscall.EINVAL:         msg.OtherError,
+
+		errors.New("tls: server selected unsupported protocol version 301"):                                           msg.TLSFailed,
+		tls.RecordHeaderError{Msg: "first record does not look like one"}:                                             msg.TLSFailed,
+		&tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: new(x509.Certificate), Host: "other"}}: msg.TLSFailed,
+
 		errors.New("some other"): msg.OtherError,
 	} {
 		for _, err := range []error{err, &net.OpError{Op: "dial", Err: err}, fmt.Errorf("in a check: %w", err)} {

@@ -1,11 +1,15 @@
-// Drives a proxy at 127.0.0.1:<port> through ioredis; prints "ok" at the end.
+// Drives a proxy at 127.0.0.1:<port> through ioredis, with TLS if the file of who signs its
+// certificate is given behind RESP's version; prints "ok" at the end.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import Redis from "ioredis";
 
 const port = Number(process.argv[2]);
+const ca = process.argv[4];
+const tls = ca ? { ca: readFileSync(ca) } : undefined;
 
-const client = new Redis({ host: "127.0.0.1", port, connectionName: "ioredis", enableAutoPipelining: true, retryStrategy: null });
+const client = new Redis({ host: "127.0.0.1", port, tls, connectionName: "ioredis", enableAutoPipelining: true, retryStrategy: null });
 client.on("error", (error) => {
   throw error;
 });

@@ -1,13 +1,16 @@
-// Drives a proxy at 127.0.0.1:<port> through node-redis, in RESP2 or RESP3;
-// prints "ok" at the end.
+// Drives a proxy at 127.0.0.1:<port> through node-redis, in RESP2 or RESP3, with TLS if
+// the file of who signs its certificate is given; prints "ok" at the end.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { createClient, defineScript } from "redis";
 
 const [port, resp] = process.argv.slice(2).map(Number);
+const ca = process.argv[4];
+const tls = ca ? { tls: true, ca: readFileSync(ca) } : {};
 
 const client = createClient({
-  socket: { host: "127.0.0.1", port, reconnectStrategy: false },
+  socket: { host: "127.0.0.1", port, reconnectStrategy: false, ...tls },
   RESP: resp,
   name: "noderedis",
   scripts: {

@@ -1,8 +1,10 @@
-"""Drives a proxy at 127.0.0.1:<port> through pymemcache; prints "ok" at the end.
+"""Drives a proxy at 127.0.0.1:<port> through pymemcache, with TLS if the file of who signs
+its certificate is given; prints "ok" at the end.
 
 Needs Debian's package python3-pymemcache.
 """
 
+import ssl
 import sys
 
 try:
@@ -73,10 +75,11 @@ def exercise(client):
     assert client.get("text") == b"x"
 
 
-def main(port):
-    client = Client(("127.0.0.1", port), timeout=20, connect_timeout=20)
+def main(port, ca=None):
+    options = {"tls_context": ssl.create_default_context(cafile=ca)} if ca else {}
+    client = Client(("127.0.0.1", port), timeout=20, connect_timeout=20, **options)
     exercise(client)
-    exercise(PooledClient(("127.0.0.1", port), timeout=20, max_pool_size=4))
+    exercise(PooledClient(("127.0.0.1", port), timeout=20, max_pool_size=4, **options))
     assert client.version().startswith(b"1."), client.version()
     stats = client.stats()
     assert stats[b"pool"] == b"alpha" and stats[b"pid"] > 0, stats
@@ -89,4 +92,4 @@ def main(port):
     print("ok")
 
 
-main(int(sys.argv[1]))
+main(int(sys.argv[1]), *sys.argv[2:])

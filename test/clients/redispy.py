@@ -1,5 +1,6 @@
-"""Drives a proxy at 127.0.0.1:<port> through redis-py, in RESP2 or RESP3; prints
-"ok" at the end, or that this release of redis-py has no RESP3.
+"""Drives a proxy at 127.0.0.1:<port> through redis-py, in RESP2 or RESP3, and with TLS if
+the file of who signs its certificate is given; prints "ok" at the end, or that this release
+of redis-py has no RESP3.
 
 Needs Debian's package python3-redis.
 """
@@ -59,8 +60,8 @@ def listens(client, keys):
         assert hear(1) == [("punsubscribe", b"news.*", 0)]
 
 
-def main(port, resp):
-    options = {}
+def main(port, resp, ca=None):
+    options = {"ssl": True, "ssl_ca_certs": ca} if ca else {}
     if RELEASE >= (5, 0):
         options["protocol"] = resp
     elif resp == 3:
@@ -174,4 +175,4 @@ def main(port, resp):
     print("ok")
 
 
-main(int(sys.argv[1]), int(sys.argv[2]))
+main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -36,7 +36,7 @@ func command(t *testing.T, stdin string, path string, args ...string) string {
 
 func port(t *testing.T, p *testkit.Proxy) string {
 	t.Helper()
-	_, port, err := net.SplitHostPort(p.Addr())
+	_, port, err := net.SplitHostPort(testkit.Plain(t, p.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestGoRedis(t *testing.T) {
 	s := redisStage(t)
 	for _, protocol := range []int{2, 3} {
 		t.Run(fmt.Sprintf("RESP%d", protocol), func(t *testing.T) {
-			client := redis.NewClient(&redis.Options{Addr: s.proxy.Addr(), Protocol: protocol, ClientName: "test", PoolSize: 10})
+			client := redis.NewClient(&redis.Options{Addr: testkit.Plain(t, s.proxy.Addr()), Protocol: protocol, ClientName: "test", PoolSize: 10})
 			t.Cleanup(func() { _ = client.Close() })
 			exerciseGoRedis(t, client)
 		})
@@ -203,7 +203,7 @@ func exerciseGoRedis(t *testing.T, client *redis.Client) {
 func TestGoMemcache(t *testing.T) {
 	t.Parallel()
 	s := memcacheStage(t)
-	client := memcache.New(s.proxy.Addr())
+	client := memcache.New(testkit.Plain(t, s.proxy.Addr()))
 	client.Timeout = testkit.Patience
 	t.Cleanup(func() { _ = client.Close() })
 	check := func(what string, err, want error) {

@@ -76,7 +76,7 @@ func comeAndGo(t *testing.T, proxy *testkit.Proxy, n int) {
 			_, _ = io.WriteString(conn, request+request[:len(request)/2])
 		case 2:
 			_, _ = io.WriteString(conn, request)
-			_ = conn.(*net.TCPConn).SetLinger(0)
+			_ = testkit.Raw(conn).(*net.TCPConn).SetLinger(0)
 		default:
 			_, _ = io.WriteString(conn, request)
 			reply, err := bufio.NewReader(conn).ReadString('1')

@@ -35,7 +35,7 @@ func TestDatabasesOfGoRedis(t *testing.T) {
 	clients := map[string]*redis.Client{}
 	for _, protocol := range []int{2, 3} {
 		for _, db := range []int{0, 1, 15} {
-			c := redis.NewClient(&redis.Options{Addr: s.proxy.Addr(), Protocol: protocol, DB: db, PoolSize: 4})
+			c := redis.NewClient(&redis.Options{Addr: testkit.Plain(t, s.proxy.Addr()), Protocol: protocol, DB: db, PoolSize: 4})
 			t.Cleanup(func() { _ = c.Close() })
 			clients[fmt.Sprintf("RESP%d db%d", protocol, db)] = c
 			for i := range 30 {
@@ -70,7 +70,7 @@ func TestDatabasesOfGoRedis(t *testing.T) {
 		}
 	}
 	// 16 is one too many, and said when the client connects.
-	c := redis.NewClient(&redis.Options{Addr: s.proxy.Addr(), DB: 16, MaxRetries: -1})
+	c := redis.NewClient(&redis.Options{Addr: testkit.Plain(t, s.proxy.Addr()), DB: 16, MaxRetries: -1})
 	defer c.Close()
 	if err := c.Get(ctx, "a").Err(); err == nil || !strings.Contains(err.Error(), "out of range") {
 		t.Errorf("database 16: %v", err)
@@ -84,7 +84,7 @@ func TestLanesLogIn(t *testing.T) {
 	s := newStage(t, testkit.Redis, servers, []string{"redis_auth: pw", "databases: 3", "redis_db: 1"})
 	for _, protocol := range []int{2, 3} {
 		for _, db := range []int{0, 2} {
-			c := redis.NewClient(&redis.Options{Addr: s.proxy.Addr(), Protocol: protocol, Password: "pw", DB: db})
+			c := redis.NewClient(&redis.Options{Addr: testkit.Plain(t, s.proxy.Addr()), Protocol: protocol, Password: "pw", DB: db})
 			for i := range 10 {
 				if err := c.Incr(t.Context(), fmt.Sprint("k", i)).Err(); err != nil {
 					t.Errorf("RESP%d, database %d: %v", protocol, db, err)

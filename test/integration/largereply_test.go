@@ -3,7 +3,6 @@ package integration
 import (
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"testing"
 
@@ -64,7 +63,7 @@ func TestMemoryOfOneLargeReply(t *testing.T) {
 				u.Expect("STORED\r\n")
 			}
 			bystander := testkit.Dial(t, testkit.Redis, proxy.Addrs[1])
-			conn, err := net.Dial("tcp", proxy.Addr())
+			conn, err := testkit.Connect(t, proxy.Addr())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,7 +28,7 @@ func TestPymemcache(t *testing.T) {
 func TestGoMemcacheMore(t *testing.T) {
 	t.Parallel()
 	s := memcacheStage(t, "allow_flush: true")
-	client := memcache.New(s.proxy.Addr())
+	client := memcache.New(testkit.Plain(t, s.proxy.Addr()))
 	client.Timeout = testkit.Patience
 	t.Cleanup(func() { _ = client.Close() })
 	keys := spread(60)
@@ -55,12 +55,12 @@ func TestGoMemcacheMore(t *testing.T) {
 func TestLibmemcachedTools(t *testing.T) {
 	t.Parallel()
 	s := memcacheStage(t, "allow_flush: true")
-	servers := "--servers=" + s.proxy.Addr()
+	servers := "--servers=" + testkit.Plain(t, s.proxy.Addr())
 	tool := func(name string, args ...string) string {
 		t.Helper()
 		return command(t, "", testkit.Program(t, name), args...)
 	}
-	host, _, err := net.SplitHostPort(s.proxy.Addr())
+	host, _, err := net.SplitHostPort(testkit.Plain(t, s.proxy.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ type speaker struct {
 
 func newSpeaker(t *testing.T, addr, name string, seed uint64) *speaker {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
+	conn, err := testkit.Connect(t, addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func newMob(t *testing.T, addr string) *mob {
 func (c *mob) add(n int, f func(i int, conn net.Conn)) {
 	c.t.Helper()
 	for i := range n {
-		conn, err := net.Dial("tcp", c.addr)
+		conn, err := testkit.Connect(c.t, c.addr)
 		if err != nil {
 			c.t.Fatal(err)
 		}

@@ -143,7 +143,7 @@ func TestGoRedisIdioms(t *testing.T) {
 	for _, protocol := range []int{2, 3} {
 		t.Run(fmt.Sprintf("RESP%d", protocol), func(t *testing.T) {
 			s := redisStage(t)
-			client := redis.NewClient(&redis.Options{Addr: s.proxy.Addr(), Protocol: protocol, ClientName: "test"})
+			client := redis.NewClient(&redis.Options{Addr: testkit.Plain(t, s.proxy.Addr()), Protocol: protocol, ClientName: "test"})
 			t.Cleanup(func() { _ = client.Close() })
 			keys := spread(300)
 			goRedisPipelines(t, client, keys)

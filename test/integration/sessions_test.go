@@ -24,7 +24,7 @@ func TestTransactions(t *testing.T) {
 		for _, protocol := range []int{2, 3} {
 			t.Run(fmt.Sprintf("%d servers, RESP%d", len(servers), protocol), func(t *testing.T) {
 				ctx := t.Context()
-				c := redis.NewClient(&redis.Options{Addr: s.proxy.Addr(), Protocol: protocol, PoolSize: 4, MaxRetries: -1})
+				c := redis.NewClient(&redis.Options{Addr: testkit.Plain(t, s.proxy.Addr()), Protocol: protocol, PoolSize: 4, MaxRetries: -1})
 				defer c.Close()
 				var running sync.WaitGroup
 				for worker := range 8 {
@@ -101,7 +101,7 @@ func TestTransactionsOfGoRedis(t *testing.T) {
 		for _, protocol := range []int{2, 3} {
 			t.Run(fmt.Sprintf("%d servers, RESP%d", len(servers), protocol), func(t *testing.T) {
 				ctx := context.Background()
-				c := redis.NewClient(&redis.Options{Addr: s.proxy.Addr(), Protocol: protocol, PoolSize: 1, MaxRetries: -1})
+				c := redis.NewClient(&redis.Options{Addr: testkit.Plain(t, s.proxy.Addr()), Protocol: protocol, PoolSize: 1, MaxRetries: -1})
 				defer c.Close()
 				for range 3 {
 					_, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error {

@@ -3,7 +3,6 @@ package integration
 import (
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -178,7 +177,7 @@ const silence = 300 * time.Millisecond
 // is there, the connection ends, or, if it may be lost, nothing comes any more.
 func overheard(t *testing.T, wire *testkit.Wire, ask, want string, lossy bool) string {
 	t.Helper()
-	conn, err := net.Dial("tcp", wire.Addr())
+	conn, err := testkit.Connect(t, wire.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}

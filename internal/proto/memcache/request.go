@@ -38,6 +38,10 @@ var (
 	errBinary = &msg.ProtocolError{
 		Msg: "memcache: the client speaks the binary protocol, which is not supported",
 	}
+	errTLS = &msg.ProtocolError{
+		Reply: "CLIENT_ERROR a client with TLS on a port without TLS\r\n",
+		Msg:   "memcache: a client with TLS on a port without TLS",
+	}
 	errLineTooLong = &msg.ProtocolError{
 		Reply: "CLIENT_ERROR line too long\r\n",
 		Msg:   "memcache: the client's line is too long for a request",
@@ -109,6 +113,10 @@ func (p *requestParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolE
 func (p *requestParser) parseLine(data []byte) (n int, done bool) {
 	if p.size == 0 && data[0] == binaryRequest {
 		p.err = errBinary
+		return 0, false
+	}
+	if p.size == 0 && data[0] == msg.TLSHandshake {
+		p.err = errTLS
 		return 0, false
 	}
 	piece, _, ended := bytes.Cut(data, lf)

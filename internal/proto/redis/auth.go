@@ -1,6 +1,9 @@
 package redis
 
-import "nuthatch/internal/msg"
+import (
+	"nuthatch/internal/config"
+	"nuthatch/internal/msg"
+)
 
 // How a client introduces itself: AUTH, HELLO, RESET.
 
@@ -19,6 +22,18 @@ const (
 
 // defaultUser is the one user that there is.
 const defaultUser = "default"
+
+// passwords are what clients may say with AUTH: the pool's, and the one that it had
+// before. Without the first one there is none.
+type passwords [2]config.Secret
+
+func (p *passwords) none() bool { return p[0] == "" }
+
+// has reports whether a client's word is one of them, in a time that does not tell which.
+func (p *passwords) has(given []byte) bool {
+	now, before := p[0].Equal(given), p[1].Equal(given)
+	return now || before
+}
 
 // An introducer answers the requests with which clients introduce themselves.
 type introducer struct {
@@ -40,10 +55,10 @@ func (n *introducer) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 		}
 		s.Authenticated = true
 		w.ok()
-	case n.auth == "":
+	case n.passwords.none():
 		w.raw(authNotSet)
 	default:
-		s.Authenticated = n.auth.Equal(n.words.word(req, 1))
+		s.Authenticated = n.passwords.has(n.words.word(req, 1))
 		if !s.Authenticated {
 			w.raw(authInvalid)
 			return
@@ -57,7 +72,7 @@ func (n *introducer) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 // default.
 func (n *introducer) knows(req *msg.Request, i int) bool {
 	known := string(n.words.word(req, i)) == defaultUser
-	return known && (n.auth == "" || n.auth.Equal(n.words.word(req, i+1)))
+	return known && (n.passwords.none() || n.passwords.has(n.words.word(req, i+1)))
 }
 
 // A greeting is the options of a HELLO.
@@ -169,7 +184,7 @@ func (n *introducer) answerReset(s *msg.Session, w writer) {
 	names := s.Names()
 	names.Name, names.Asked = "", ""
 	s.SetNames(names)
-	s.Authenticated = n.auth == ""
+	s.Authenticated = n.passwords.none()
 	s.EndMulti()
 	s.Bars = 0
 	s.Lane = msg.DefaultLane

@@ -109,7 +109,7 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 // if the password has changed, as with Redis. Without a password no login is required. A
 // chosen database stays; if the pool no longer has it, requests are refused.
 func (p *Protocol) Adopt(s *msg.Session) {
-	s.Authenticated = s.Authenticated || p.auth == ""
+	s.Authenticated = s.Authenticated || p.passwords.none()
 	s.Bars &^= msg.LostDatabase
 	if !p.databases.has(s.Lane) {
 		s.Bars |= msg.LostDatabase

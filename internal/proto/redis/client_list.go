@@ -175,6 +175,9 @@ func appendClient(b []byte, c *msg.ClientFacts, db int) []byte {
 	number("resp", max(2, int64(c.Lane.RESP)))
 	text("lib-name", c.LibName)
 	text("lib-ver", c.LibVersion)
+	if c.TLS != "" {
+		text("tls", c.TLS)
+	}
 	return append(b, '\n')
 }
 

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -30,7 +31,7 @@ func (g *greeter) steps(lane msg.Lane) []step {
 	switch {
 	case lane.IsRESP3():
 		n = append(n, stepHello)
-	case g.auth != "":
+	case g.login.Password != "":
 		n = append(n, stepAuth)
 	}
 	if !lane.Aside && g.databases.number(lane) != 0 {
@@ -51,13 +52,13 @@ func (g *greeter) Handshake(lane msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) int
 	for _, s := range steps {
 		switch s {
 		case stepHello:
-			if g.auth == "" {
+			if l := g.login; l.Password == "" {
 				w.request("HELLO", "3")
 			} else {
-				w.request("HELLO", "3", "AUTH", defaultUser, g.auth.Reveal())
+				w.request("HELLO", "3", "AUTH", cmp.Or(l.User, defaultUser), l.Password.Reveal())
 			}
 		case stepAuth:
-			w.request("AUTH", g.auth.Reveal())
+			w.request(append([]string{"AUTH"}, g.login.Words()...)...)
 		case stepSelect:
 			w.request("SELECT", strconv.Itoa(g.databases.number(lane)))
 		case stepID:
@@ -102,7 +103,7 @@ func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection stri
 	if !failed {
 		text = unexpectedReply
 	}
-	text = withoutPassword(g.auth, text)
+	text = withoutPassword(g.login, text)
 	loginFailed := bytes.HasPrefix(b, []byte("-NOAUTH")) || bytes.HasPrefix(b, []byte("-WRONGPASS"))
 	switch {
 	case s == stepAuth:
@@ -123,9 +124,9 @@ func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection stri
 // withoutPassword keeps of a server's error what can be told to anybody, on one
 // line: what cannot be an argument, since a server that does not know the command
 // lists them.
-func withoutPassword(auth config.Secret, text string) string {
+func withoutPassword(login config.Login, text string) string {
 	text, _, _ = strings.Cut(text, ", with args")
-	if auth != "" && strings.Contains(text, auth.Reveal()) {
+	if p := login.Password; p != "" && strings.Contains(text, p.Reveal()) {
 		return "refused"
 	}
 	return plain([]byte(text), maxShown)

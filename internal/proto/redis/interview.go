@@ -56,7 +56,7 @@ var (
 // Interview asks a server what it is, on a fresh connection, and logs in first if
 // there is a password. That a server refuses the login, or knows only some of the
 // questions, is no error.
-func Interview(conn io.ReadWriter, auth config.Secret) (*Said, error) {
+func Interview(conn io.ReadWriter, login config.Login) (*Said, error) {
 	var questions []byte
 	ask := func(words ...string) {
 		questions = fmt.Appendf(questions, "*%d\r\n", len(words))
@@ -64,8 +64,9 @@ func Interview(conn io.ReadWriter, auth config.Secret) (*Said, error) {
 			questions = fmt.Appendf(questions, "$%d\r\n%s\r\n", len(s), s)
 		}
 	}
-	if auth != "" {
-		ask("AUTH", auth.Reveal())
+	auth := login.Words()
+	if auth != nil {
+		ask(append([]string{"AUTH"}, auth...)...)
 	}
 	ask("HELLO")
 	ask("INFO")
@@ -75,7 +76,7 @@ func Interview(conn io.ReadWriter, auth config.Secret) (*Said, error) {
 	}
 	limited := &io.LimitedReader{R: conn, N: maxSaid}
 	in := &answers{in: bufio.NewReaderSize(limited, maxSaidLine), left: limited}
-	if auth != "" {
+	if auth != nil {
 		if _, err := in.next(maxSaidDepth); err != nil {
 			return nil, err
 		}

@@ -196,7 +196,7 @@ func (n *learner) Learn(topic string, reply []byte) (objection string) {
 		return n.learnHello(reply)
 	}
 	if text, ok := errorText(reply); ok {
-		return withoutPassword(n.auth, text)
+		return withoutPassword(n.login, text)
 	}
 	if len(reply) > maxLesson {
 		return "a reply of more than " + strconv.Itoa(maxLesson) + " bytes"
@@ -232,7 +232,7 @@ func (n *learner) learnHello(reply []byte) (objection string) {
 	case strings.Contains(strings.ToLower(text), unknownCommand):
 		n.learned.setRESP3(unable)
 	default:
-		return withoutPassword(n.auth, text)
+		return withoutPassword(n.login, text)
 	}
 	return ""
 }

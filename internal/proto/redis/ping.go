@@ -11,10 +11,10 @@ import (
 // Ping is what a server is asked to find out whether it is well: the parts to be
 // sent one after the other, each of which brings one line. Of the last one, Pong
 // tells what it means; what a server says to AUTH shows in that.
-func Ping(auth config.Secret) [][]byte {
+func Ping(login config.Login) [][]byte {
 	var asked [][]byte
-	if auth != "" {
-		asked = append(asked, encode("AUTH", auth.Reveal()))
+	if auth := login.Words(); auth != nil {
+		asked = append(asked, encode(append([]string{"AUTH"}, auth...)...))
 	}
 	return append(asked, encode("PING"))
 }

@@ -13,9 +13,10 @@ import (
 
 // Options are a pool's settings for its protocol.
 type Options struct {
-	// Auth is what the servers are told with AUTH and what clients must say;
-	// empty: neither.
-	Auth config.Secret
+	// Auth is what clients must say with AUTH, empty: nothing; or they may say AuthPrevious.
+	Auth, AuthPrevious config.Secret
+	// Login is what the servers are told with AUTH; without a password: Auth.
+	Login config.Login
 	// DB is the database of clients that have not said SELECT. The servers are
 	// asked for it if it is not 0.
 	DB int
@@ -75,7 +76,8 @@ type Options struct {
 
 // rules are what a pool's protocol goes by. They are static but for servers.
 type rules struct {
-	auth       config.Secret
+	passwords  passwords    // of clients
+	login      config.Login // to servers
 	databases  databases
 	max        int
 	allowFlush bool
@@ -132,6 +134,10 @@ func New(o Options) *Protocol {
 	if o.MaxRequestSize > 0 && o.MaxRequestSize < math.MaxUint32 {
 		limit = int(o.MaxRequestSize)
 	}
+	login := o.Login
+	if login.Password == "" {
+		login = config.Login{Password: o.Auth}
+	}
 	learned := o.Learned
 	if learned == nil {
 		learned = new(Learned)
@@ -146,7 +152,7 @@ func New(o Options) *Protocol {
 	}
 	p := &Protocol{
 		rules: rules{
-			auth: o.Auth, databases: databases{own: o.DB, n: o.Databases}, max: limit, allowFlush: o.AllowFlush,
+			passwords: passwords{o.Auth, o.AuthPrevious}, login: login, databases: databases{own: o.DB, n: o.Databases}, max: limit, allowFlush: o.AllowFlush,
 			learned: learned, learns: !o.RefuseUnknown, servers: o.Servers, version: o.Version, started: o.Started,
 			tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
 			slow: slow, facts: o.Facts, refresh: o.Refresh,

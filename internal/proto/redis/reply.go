@@ -133,7 +133,11 @@ func (p *replyParser) element(data []byte, i int) int {
 	p.first = data[i]
 	switch shapes[p.first] {
 	case noReply:
-		p.fail("a reply cannot begin with " + quote([]byte{p.first}))
+		why := "a reply cannot begin with " + quote([]byte{p.first})
+		if p.first == msg.TLSAlert {
+			why = "an alert of TLS: the server wants it, see server_tls"
+		}
+		p.fail(why)
 		return i
 	case line:
 		p.state, p.need, p.cr = replyLine, 0, false

@@ -184,6 +184,10 @@ func (p *requestParser) read(data []byte) int {
 func (p *requestParser) start(data []byte) int {
 	p.begin()
 	if data[0] != '*' {
+		if data[0] == msg.TLSHandshake {
+			p.fail(errTLS)
+			return 0
+		}
 		p.inl.reset()
 		p.state = inInline
 		return 0
@@ -549,6 +553,7 @@ var (
 	errCountBeforeAuth  = protocolError("unauthenticated multibulk length")
 	errLengthBeforeAuth = protocolError("unauthenticated bulk length")
 	errLongInline       = protocolError("too big inline request")
+	errTLS              = protocolError("a client with TLS on a port without TLS")
 	errQuotes           = protocolError("unbalanced quotes in request")
 	errEnd              = protocolError(`expected "\r\n" behind a bulk`)
 )

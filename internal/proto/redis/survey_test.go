@@ -29,7 +29,7 @@ func (h *hearing) Write(b []byte) (int, error) { return h.asked.Write(b) }
 // interviewed is what a server says whose answers are these.
 func interviewed(t *testing.T, answers ...string) *Said {
 	t.Helper()
-	said, err := Interview(&hearing{Reader: strings.NewReader(strings.Join(answers, ""))}, "")
+	said, err := Interview(&hearing{Reader: strings.NewReader(strings.Join(answers, ""))}, config.Login{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func interviewed(t *testing.T, answers ...string) *Said {
 // asRedis7 is what is learnt of a Redis 7 that nobody has configured.
 func asRedis7() *Learned {
 	said, err := Interview(&hearing{Reader: strings.NewReader(helloOf("redis", "7.0.15") + bulkOf("redis_version:7.0.15\r\nconnected_slaves:0\r\n") +
-		settingsOf("maxmemory", "0", "maxmemory-policy", "noeviction", "save", ""))}, "")
+		settingsOf("maxmemory", "0", "maxmemory-policy", "noeviction", "save", ""))}, config.Login{})
 	if err != nil {
 		panic(err)
 	}
@@ -56,7 +56,7 @@ func interviewServer(t *testing.T, addr string, auth config.Secret) *Said {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	said, err := Interview(conn, auth)
+	said, err := Interview(conn, config.Login{Password: auth})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestInterview(t *testing.T) {
 		"whole": func(r io.Reader) io.Reader { return r }, "in bytes": iotest.OneByteReader, "in halves": iotest.HalfReader,
 	} {
 		h := &hearing{Reader: wrap(strings.NewReader(answers))}
-		said, err := Interview(h, config.Secret("sesame"))
+		said, err := Interview(h, config.Login{Password: "sesame"})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -138,7 +138,7 @@ func TestInterviewFails(t *testing.T) {
 		"more than is read":  {noCommand + bulkOf(strings.Repeat("x", maxSaid-100)) + bulkOf(strings.Repeat("x", 200)), errTooMuch},
 		"nothing understood": {noCommand + bulkOf("") + settingsOf(), errSaysNought},
 	} {
-		if _, err := Interview(&hearing{Reader: strings.NewReader(tt.answers)}, ""); !errors.Is(err, tt.want) {
+		if _, err := Interview(&hearing{Reader: strings.NewReader(tt.answers)}, config.Login{}); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 	}
@@ -151,7 +151,7 @@ func FuzzInterview(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b string) {
 		var said []*Said
 		for _, answers := range []string{a, b} {
-			if s, err := Interview(&hearing{Reader: strings.NewReader(answers)}, ""); err == nil {
+			if s, err := Interview(&hearing{Reader: strings.NewReader(answers)}, config.Login{}); err == nil {
 				said = append(said, s)
 			}
 		}

@@ -1,0 +1,212 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+)
+
+// A SecretSource is where a secret comes from that the configuration file does not have
+// itself. At most one is not empty.
+type SecretSource struct {
+	// File is the path of a file that has it, Env the name of an environment variable.
+	File, Env string
+}
+
+// ErrNoSecret means that the file for a secret holds none.
+var ErrNoSecret = errors.New("the file holds no secret")
+
+// maxSecret is the most bytes that are read of a secret.
+const maxSecret = 4096
+
+// kindVariable is the name of an environment variable.
+var kindVariable = kind{form: "name of a variable", parse: parseVariable, schema: textOf(variablePattern)}
+
+const variablePattern = `[A-Za-z_][A-Za-z0-9_]*`
+
+var variableName = regexp.MustCompile(`^` + variablePattern + `$`)
+
+func parseVariable(_ limits, text string) (value, error) {
+	if !variableName.MatchString(text) || text == "true" || text == "false" || text == "null" { // YAML takes these for no text
+		return value{}, errors.New("expected the name of an environment variable, without $, found " + quote(text))
+	}
+	return value{text: text}, nil
+}
+
+// twins are the rows by which a secret can come from a file or from the environment.
+func twins[T any](name, onlyWith string, at func(*T) *SecretSource) []key[T] {
+	return []key[T]{
+		{
+			name: name + "_file", kind: kindPath, onlyWith: onlyWith, defNote: "none", origin: fromNuthatch,
+			help: "The path of a file with `" + name + "`, for a mounted secret. It is read at the start and at each reload; white " +
+				"space around the secret is ignored.",
+			set: func(into *T, v value) { at(into).File = v.text },
+		},
+		{
+			name: name + "_env", kind: kindVariable, onlyWith: onlyWith, defNote: "none", origin: fromNuthatch,
+			help: "The name of an environment variable with `" + name + "`, in place of it. The variable is read at the start.",
+			set:  func(into *T, v value) { at(into).Env = v.text },
+		},
+	}
+}
+
+// Read returns the secret; empty if there is no source.
+func (s SecretSource) Read() (Secret, error) {
+	switch {
+	case s.File != "":
+		return readSecretFile(s.File)
+	case s.Env != "":
+		text := os.Getenv(s.Env)
+		if text == "" {
+			return "", fmt.Errorf("the environment variable %s is not set, or empty", s.Env)
+		}
+		return Secret(text), nil
+	}
+	return "", nil
+}
+
+func readSecretFile(path string) (Secret, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	text = bytes.TrimSpace(text)
+	switch {
+	case err != nil:
+		return "", err
+	case len(text) == 0:
+		return "", fmt.Errorf("%s: %w", path, ErrNoSecret)
+	case len(text) > maxSecret:
+		return "", fmt.Errorf("%s: the file has more than %d bytes", path, maxSecret)
+	}
+	return Secret(text), nil
+}
+
+// A sourcedSecret is a secret of a pool that may have a source.
+type sourcedSecret struct {
+	key  string
+	into *Secret
+	from SecretSource
+}
+
+func (p *Pool) sourcedSecrets() []sourcedSecret {
+	return []sourcedSecret{
+		{"redis_auth", &p.RedisAuth, p.RedisAuthFrom},
+		{"redis_auth_previous", &p.RedisAuthPrevious, p.RedisAuthPreviousFrom},
+		{"server_password", &p.ServerPassword, p.ServerPasswordFrom},
+	}
+}
+
+// WithSecrets returns the configuration with the passwords of its pools that come from
+// files and from the environment. The error names all that could not be read.
+func (c *Config) WithSecrets() (*Config, error) {
+	with := *c
+	with.Pools = append([]Pool(nil), c.Pools...)
+	var faults []error
+	for i := range with.Pools {
+		p := &with.Pools[i]
+		for _, s := range p.sourcedSecrets() {
+			if s.from == (SecretSource{}) {
+				continue
+			}
+			text, err := s.from.Read()
+			if err != nil {
+				which := s.key + "_file"
+				if s.from.Env != "" {
+					which = s.key + "_env"
+				}
+				faults = append(faults, fmt.Errorf("pool '%s': %s: %w", p.Name, which, err))
+			}
+			*s.into = text
+		}
+	}
+	return &with, errors.Join(faults...)
+}
+
+// WithSecretsOf is WithSecrets without reading anything: a secret from where old has one is
+// that one, and any other is a new one. It is for telling what would change.
+func (c *Config) WithSecretsOf(old *Config) *Config {
+	with := *c
+	with.Pools = append([]Pool(nil), c.Pools...)
+	for i := range with.Pools {
+		for _, s := range with.Pools[i].sourcedSecrets() {
+			if s.from == (SecretSource{}) {
+				continue
+			}
+			*s.into = unread
+			for j := range old.Pools {
+				for _, was := range old.Pools[j].sourcedSecrets() {
+					if was.key == s.key && was.from == s.from && old.Pools[j].Name == with.Pools[i].Name {
+						*s.into = *was.into
+					}
+				}
+			}
+		}
+	}
+	return &with
+}
+
+// unread stands for a secret that was not read.
+const unread = Secret("not read")
+
+// A Login is what a server is told.
+type Login struct {
+	// User is empty for the user default.
+	User     string
+	Password Secret
+}
+
+// Words are those of AUTH behind its name; nil if there is no login.
+func (l Login) Words() []string {
+	switch {
+	case l.Password == "":
+		return nil
+	case l.User == "":
+		return []string{l.Password.Reveal()}
+	}
+	return []string{l.User, l.Password.Reveal()}
+}
+
+// ServerLogin is what the pool's servers are told.
+func (p *Pool) ServerLogin() Login {
+	if p.ServerPassword != "" {
+		return Login{p.ServerUser, p.ServerPassword}
+	}
+	return Login{Password: p.RedisAuth}
+}
+
+// checkSecrets finds secrets that are given twice, or without what they need.
+func (r *reader) checkSecrets(b *poolBlock) {
+	given := make(map[string]bool)
+	for _, s := range b.pool.sourcedSecrets() {
+		for _, key := range []string{s.key, s.key + "_file", s.key + "_env"} {
+			at := b.seen[key]
+			if at.name == nil {
+				continue
+			}
+			if given[s.key] {
+				r.fault(at.name, &b.block, key, "the secret is given already: keep one of '"+s.key+"', '"+s.key+"_file' and '"+s.key+"_env'")
+			}
+			given[s.key] = true
+		}
+	}
+	needs := func(key, other, why string) {
+		if at := b.seen[key]; at.name != nil && !given[other] {
+			r.fault(at.name, &b.block, key, why)
+		}
+	}
+	for _, suffix := range []string{"", "_file", "_env"} {
+		needs("redis_auth_previous"+suffix, "redis_auth", "there is no 'redis_auth' that it is the previous one of")
+	}
+	needs("server_user", "server_password", "a user needs a 'server_password'")
+}
+
+// HasAdminToken reports whether the admin listener requires a token.
+func (p *Process) HasAdminToken() bool {
+	return p.AdminToken != "" || p.AdminTokenFile != "" || p.AdminTokenEnv != ""
+}

@@ -1,0 +1,355 @@
+package config
+
+import (
+	"crypto/tls"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+
+	"nuthatch/internal/invariant"
+)
+
+// A TLS is how a pool speaks TLS with its clients.
+type TLS struct {
+	// Listen is where clients connect with TLS. If it is the zero Address, that is where the
+	// pool listens, and otherwise clients without TLS connect there.
+	Listen Address
+	// CertFiles are those of the first certificate; the zero value: there is no TLS.
+	CertFiles
+	// Certs are those of further certificates, for clients that ask for another name, or
+	// cannot use the first one.
+	Certs []CertFiles
+	// ClientCA is the file, or the folder, of the certificates that those of clients must
+	// be signed by; ClientCert is who must have one.
+	ClientCA   string
+	ClientCert ClientCert
+	MinVersion TLSVersion
+	// CipherNames are the names of the cipher suites of TLS 1.2, empty for Go's choice.
+	CipherNames string
+}
+
+// CertFiles are the files of a certificate.
+type CertFiles struct {
+	// Cert has the certificate with its chain, Key its key, and KeyPasswordFile the key's
+	// password; empty if it has none.
+	Cert, Key, KeyPasswordFile string
+}
+
+// Pairs are the files of all certificates.
+func (t *TLS) Pairs() []CertFiles { return append([]CertFiles{t.CertFiles}, t.Certs...) }
+
+// On reports whether the pool speaks TLS with its clients.
+func (t *TLS) On() bool { return t.Cert != "" }
+
+// Ciphers are the numbers of the cipher suites, nil for Go's choice.
+func (t *TLS) Ciphers() []uint16 {
+	if t.CipherNames == "" {
+		return nil
+	}
+	all, err := parseCipherNames(t.CipherNames)
+	invariant.Check(err == nil, "config: a cipher suite that was never checked")
+	return all
+}
+
+// ClientCert is whether clients have certificates.
+type ClientCert uint8
+
+const (
+	// ClientCertNone means that none is asked for.
+	ClientCertNone ClientCert = iota
+	// ClientCertOptional means that one that is given must be signed as it should.
+	ClientCertOptional
+	// ClientCertRequired means that every client must have one.
+	ClientCertRequired
+)
+
+var clientCertNames = []string{ClientCertNone: "none", ClientCertOptional: "optional", ClientCertRequired: "required"}
+
+// TLSVersion is a version of TLS.
+type TLSVersion uint8
+
+const (
+	// TLS12 is TLS 1.2.
+	TLS12 TLSVersion = iota
+	// TLS13 is TLS 1.3.
+	TLS13
+)
+
+var tlsVersionNames = []string{TLS12: "TLSv1.2", TLS13: "TLSv1.3"}
+
+// Number is TLS's own number of the version.
+func (v TLSVersion) Number() uint16 {
+	return [...]uint16{TLS12: tls.VersionTLS12, TLS13: tls.VersionTLS13}[v]
+}
+
+// A ServerTLS is how a pool speaks TLS with its servers.
+type ServerTLS struct {
+	// CA is the file, or the folder, of the certificates that those of servers must be
+	// signed by, or SystemCA.
+	CA string
+	// CertFiles are those of the proxy's certificate, for servers that ask for one.
+	CertFiles
+	// ServerName is the name that the servers' certificates must have; empty: that of the
+	// server line.
+	ServerName string
+	Verify     Verify
+}
+
+// SystemCA stands for the certificates that the system trusts.
+const SystemCA = "system"
+
+// On reports whether the pool speaks TLS with its servers.
+func (t *ServerTLS) On() bool { return t.CA != "" || t.Verify == VerifyNone }
+
+// Verify is whether the certificates of servers are looked at.
+type Verify uint8
+
+const (
+	// VerifyRequired means that they must be signed, and have the right name.
+	VerifyRequired Verify = iota
+	// VerifyNone means that anybody may pose as the server.
+	VerifyNone
+)
+
+var verifyNames = []string{VerifyRequired: "required", VerifyNone: "none"}
+
+var (
+	kindClientCert = oneOf("client_cert", clientCertNames)
+	kindTLSVersion = oneOf("min_version", tlsVersionNames)
+	kindVerify     = oneOf("verify", verifyNames)
+	kindCiphers    = kind{form: "names of cipher suites", text: true, parse: parseCiphers, schema: textOf(`TLS_ECDHE_[A-Z0-9_]+([, ]+TLS_ECDHE_[A-Z0-9_]+)*`)}
+	kindCA         = kind{form: "path, or `system`", text: true, parse: parseCA, schema: textOf(`/.*|system`)}
+	kindHostName   = kind{form: "name of a host", text: true, parse: parseSecret, schema: secretSchema}
+)
+
+func parseCiphers(_ limits, text string) (value, error) {
+	_, err := parseCipherNames(text)
+	return value{text: text}, err
+}
+
+// parseCipherNames reads names with commas or spaces between.
+func parseCipherNames(text string) (all []uint16, err error) {
+	var names []string
+	for _, c := range tls.CipherSuites() {
+		if slices.Contains(c.SupportedVersions, tls.VersionTLS12) {
+			names = append(names, c.Name)
+		}
+	}
+	for _, name := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		at := slices.IndexFunc(tls.CipherSuites(), func(c *tls.CipherSuite) bool { return c.Name == name })
+		switch {
+		case at < 0:
+			return nil, unknownName("cipher suite", name, names)
+		case !slices.Contains(names, name):
+			return nil, errors.New(quote(name) + " is a suite of TLS 1.3, of which Go chooses by itself; name those of TLS 1.2")
+		}
+		all = append(all, tls.CipherSuites()[at].ID)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("expected names of cipher suites, found " + quote(text))
+	}
+	return all, nil
+}
+
+func parseCA(r limits, text string) (value, error) {
+	if text == SystemCA {
+		return value{text: text}, nil
+	}
+	return parsePath(r, text)
+}
+
+// moreCertKeys are the keys of an entry of "tls.certs".
+var moreCertKeys = []key[CertFiles]{
+	{
+		name: "cert", kind: kindPath, required: true, origin: fromNuthatch,
+		help: "The file with the certificate and its chain.",
+		set:  func(c *CertFiles, v value) { c.Cert = v.text },
+	},
+	{
+		name: "key", kind: kindPath, required: true, origin: fromNuthatch,
+		help: "The file with its key.",
+		set:  func(c *CertFiles, v value) { c.Key = v.text },
+	},
+	{
+		name: "key_password_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		help: "The file with the key's password.",
+		set:  func(c *CertFiles, v value) { c.KeyPasswordFile = v.text },
+	},
+}
+
+// clientTLSKeys are the keys of a pool's block "tls".
+var clientTLSKeys = []key[TLS]{
+	{
+		name: "listen", kind: kindListen, defNote: "that of the pool", origin: fromNuthatch,
+		help: "Where clients connect with TLS, written as the pool's `listen`. With it clients without TLS connect at the pool's " +
+			"`listen`, so that both can while clients move. Without it all connect there, with TLS.",
+		set: func(t *TLS, v value) { t.Listen = v.address },
+	},
+	{
+		name: "cert", kind: kindPath, defNote: "none: clients connect without TLS", origin: fromNuthatch,
+		help: "The file with the proxy's certificate and its chain, in PEM form. With it the pool's clients connect with TLS. The " +
+			"file is read again when it changes, and at each reload. A pair that cannot be used changes nothing, and the log says so.",
+		set: func(t *TLS, v value) { t.Cert = v.text },
+	},
+	{
+		name: "key", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		help: "The file with the certificate's key, in PEM form. Only the user that the proxy runs as should be able to read it.",
+		set:  func(t *TLS, v value) { t.Key = v.text },
+	},
+	{
+		name: "key_password_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		help: "The file with the password of `key`, if that is encrypted, which must be as PKCS #8 has it (`BEGIN ENCRYPTED PRIVATE " +
+			"KEY`). White space around the password is ignored.",
+		set: func(t *TLS, v value) { t.KeyPasswordFile = v.text },
+	},
+	{
+		name: "certs", limits: limits{1, 256}, origin: fromNuthatch,
+		help: "Further certificates. A client gets the first one, that of `cert` included, that has the name that it asks for " +
+			"(SNI) and that it can use; and that of `cert` if none does.",
+		blocks: listOf(func(t *TLS) *[]CertFiles { return &t.Certs }, moreCertKeys),
+	},
+	{
+		name: "client_ca", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		help: "A file with the certificates, in PEM form, that sign those of clients, or a folder of such files. Only with `client_cert`.",
+		set:  func(t *TLS, v value) { t.ClientCA = v.text },
+	},
+	{
+		name: "client_cert", kind: kindClientCert, def: "none", origin: fromNuthatch,
+		help: "Whether clients need a certificate that `client_ca` signed. `none`: they are not asked for one. `optional`: one that is " +
+			"given must be valid. `required`: a client without one is refused. A certificate is no login: `redis_auth` holds as well.",
+		set: func(t *TLS, v value) { t.ClientCert = ClientCert(v.number) },
+	},
+	{
+		name: "min_version", kind: kindTLSVersion, def: "TLSv1.2", origin: fromNuthatch,
+		help: "The oldest version that a client may speak.",
+		set:  func(t *TLS, v value) { t.MinVersion = TLSVersion(v.number) },
+	},
+	{
+		name: "ciphers", kind: kindCiphers, defNote: "Go's choice", origin: fromNuthatch,
+		help: "The cipher suites for TLS 1.2, with commas between, such as `TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256`. Those of TLS 1.3 " +
+			"cannot be chosen, nor can their order.",
+		set: func(t *TLS, v value) { t.CipherNames = v.text },
+	},
+}
+
+// adminTLSKeys are the keys of the block "admin_tls" of the process.
+var adminTLSKeys = []key[TLS]{
+	{
+		name: "cert", kind: kindPath, defNote: "none: the admin listener speaks HTTP", origin: fromNuthatch,
+		help: "The file with the certificate, and its chain, of the admin listener, which then speaks HTTPS on TCP. A unix socket " +
+			"needs none. It is read again when it changes, and at each reload.",
+		set: func(t *TLS, v value) { t.Cert = v.text },
+	},
+	{
+		name: "key", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		help: "The file with the certificate's key.",
+		set:  func(t *TLS, v value) { t.Key = v.text },
+	},
+	{
+		name: "key_password_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		help: "The file with the password of `key`, as in `tls`.",
+		set:  func(t *TLS, v value) { t.KeyPasswordFile = v.text },
+	},
+	{
+		name: "client_ca", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		help: "A file with the certificates that sign those of clients, or a folder of such files.",
+		set:  func(t *TLS, v value) { t.ClientCA = v.text },
+	},
+	{
+		name: "client_cert", kind: kindClientCert, def: "none", origin: fromNuthatch,
+		help: "Whether clients need a certificate, as in `tls`. Then a scrape and `/healthz` do too. A certificate replaces no token.",
+		set:  func(t *TLS, v value) { t.ClientCert = ClientCert(v.number) },
+	},
+	{
+		name: "min_version", kind: kindTLSVersion, def: "TLSv1.2", origin: fromNuthatch,
+		help: "The oldest version of TLS that a client may speak.",
+		set:  func(t *TLS, v value) { t.MinVersion = TLSVersion(v.number) },
+	},
+}
+
+// serverTLSKeys are the keys of a pool's block "server_tls".
+var serverTLSKeys = []key[ServerTLS]{
+	{
+		name: "ca", kind: kindCA, defNote: "none: servers are connected to without TLS", origin: fromNuthatch,
+		help: "A file with the certificates, in PEM form, that sign those of the servers, or a folder of such files; `system`: those " +
+			"that the system trusts. With it the pool connects to its servers with TLS, health checks included. The file is read " +
+			"again when it changes, and at each reload.",
+		set: func(t *ServerTLS, v value) { t.CA = v.text },
+	},
+	{
+		name: "cert", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		help: "The file with the proxy's own certificate, for servers that ask for one.",
+		set:  func(t *ServerTLS, v value) { t.Cert = v.text },
+	},
+	{
+		name: "key", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		help: "The file with the key of `cert`.",
+		set:  func(t *ServerTLS, v value) { t.Key = v.text },
+	},
+	{
+		name: "key_password_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		help: "The file with the password of `key`, as in `tls`.",
+		set:  func(t *ServerTLS, v value) { t.KeyPasswordFile = v.text },
+	},
+	{
+		name: "server_name", kind: kindHostName, defNote: "the host of the server line", origin: fromNuthatch,
+		help: "The name that the servers' certificates must have, and that they are asked for by (SNI).",
+		set:  func(t *ServerTLS, v value) { t.ServerName = v.text },
+	},
+	{
+		name: "verify", kind: kindVerify, def: "required", origin: fromNuthatch,
+		help: "`required`: a server's certificate must be signed by `ca` and have the right name. `none`: it is not looked at, so that " +
+			"anybody in between can pose as the server; every start and reload warns of it.",
+		set: func(t *ServerTLS, v value) { t.Verify = Verify(v.number) },
+	},
+}
+
+// checkTLS finds parts of TLS that need others.
+func (r *reader) checkTLS(b *poolBlock) {
+	none := DefaultPool()
+	r.checkClientTLS(&b.block, "tls", &b.pool.TLS, &none.TLS)
+	s := &b.pool.ServerTLS
+	// A block of defaults alone is as good as none: it is how settings in force are shown.
+	switch {
+	case *s == none.ServerTLS:
+	case !s.On():
+		r.faultWithin(&b.block, "server_tls", "ca", "there is no TLS without 'ca', such as 'ca: system', or 'verify: none'")
+	case (s.Cert == "") != (s.Key == ""):
+		r.faultWithin(&b.block, "server_tls", "cert", "a certificate needs both 'cert' and 'key'")
+	case s.KeyPasswordFile != "" && s.Key == "":
+		r.faultWithin(&b.block, "server_tls", "key_password_file", "there is no 'key' that it is the password of")
+	}
+}
+
+// checkClientTLS finds parts of a block for clients that need others. none has the defaults.
+func (r *reader) checkClientTLS(b *block, name string, t, none *TLS) {
+	switch {
+	case reflect.DeepEqual(*t, *none):
+	case t.Cert == "" || t.Key == "":
+		r.faultWithin(b, name, "cert", "there is no TLS without both 'cert' and 'key'")
+	case t.ClientCert != ClientCertNone && t.ClientCA == "":
+		r.faultWithin(b, name, "client_cert", "certificates of clients need a 'client_ca' that signs them")
+	case t.ClientCert == ClientCertNone && t.ClientCA != "":
+		r.faultWithin(b, name, "client_ca", "clients are not asked for a certificate without 'client_cert: required' or 'optional'")
+	}
+}
+
+// faultWithin records a fault of a key of a block within b, at the block if the key is not
+// there.
+func (r *reader) faultWithin(b *block, name, key, msg string) {
+	at, given := b.seen[name+"."+key]
+	if !given || at.name == nil {
+		at = b.seen[name]
+	}
+	if at.name != nil && !b.seen[name].faulty {
+		r.fault(at.name, b, name+"."+key, msg)
+	}
+}
+
+// warnOfUnverified finds pools whose servers anybody may pose as.
+func warnOfUnverified(r *reader, b *poolBlock) {
+	if v := b.seen["server_tls.verify"]; len(v.read) > 0 && b.pool.ServerTLS.Verify == VerifyNone {
+		r.warn(v.name, &b.block, "server_tls.verify", "the certificates of the servers are not looked at: anybody in between can pose as a server")
+	}
+}

@@ -1,0 +1,233 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/events"
+	"nuthatch/internal/socket"
+	"nuthatch/internal/tlsstage"
+)
+
+// maxHanded is the most bytes of the keys that one program hands to the next.
+const maxHanded = 64 << 10
+
+// certificatesLook is how often the files of TLS are looked at.
+const certificatesLook = 2 * time.Second
+
+// certificates are what pools speak TLS with: they are loaded with a configuration, and
+// again when their files change. Its methods may be called from any goroutine.
+type certificates struct {
+	*core
+	handshakes *tlsstage.Handshakes
+	tickets    tlsstage.Tickets
+}
+
+func newCertificates(c *core) *certificates {
+	return &certificates{core: c, handshakes: tlsstage.NewHandshakes(c.opts.Config.Process.Threads)}
+}
+
+// A security is what a configuration's files of TLS have.
+type security struct {
+	// pools are how they speak TLS, in the order of the configuration, nil for one that does
+	// not.
+	pools []*tlsstage.Pool
+	// admin is what the admin listener shows on TCP; nil: it speaks no TLS.
+	admin *tlsstage.End
+	// ticketKeys are those that proxies share; nil: the process has its own.
+	ticketKeys []tlsstage.TicketKey
+}
+
+// load reads what conf needs.
+func (s *certificates) load(conf *config.Config) (security, error) {
+	return loadTLS(conf, s.handshakes, &s.tickets)
+}
+
+// loadTLS reads all files of TLS. The error names all that cannot be used.
+func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tickets) (security, error) {
+	pools := make([]*tlsstage.Pool, len(conf.Pools))
+	var faults []error
+	keys, err := readTicketKeys(&conf.Process)
+	if err != nil {
+		faults = append(faults, err)
+	}
+	for i := range conf.Pools {
+		p := &conf.Pools[i]
+		if !p.TLS.On() && !p.ServerTLS.On() {
+			continue
+		}
+		t := &tlsstage.Pool{Handshakes: h, PlainReply: "SERVER_ERROR this port needs TLS\r\n"}
+		if p.Protocol == config.Redis {
+			t.PlainReply = "-ERR this port needs TLS\r\n"
+		}
+		var errs [2]error
+		if p.TLS.On() {
+			t.Clients, errs[0] = tlsstage.ForClients(&p.TLS, tickets)
+		}
+		if p.ServerTLS.On() {
+			t.Servers, errs[1] = tlsstage.ForServers(&p.ServerTLS)
+		}
+		for i, block := range []string{"tls", "server_tls"} {
+			if errs[i] != nil {
+				faults = append(faults, fmt.Errorf("pool '%s': %s: %w", p.Name, block, errs[i]))
+			}
+		}
+		pools[i] = t
+	}
+	all := security{pools: pools, ticketKeys: keys}
+	if conf.Process.AdminTLS.On() {
+		if all.admin, err = tlsstage.ForClients(&conf.Process.AdminTLS, tickets); err != nil {
+			faults = append(faults, fmt.Errorf("admin_tls: %w", err))
+		}
+	}
+	return all, errors.Join(faults...)
+}
+
+// readTicketKeys reads the keys that proxies share; nil if there are none.
+func readTicketKeys(p *config.Process) ([]tlsstage.TicketKey, error) {
+	if p.TLSTicketKeysFile == "" {
+		return nil, nil
+	}
+	keys, err := tlsstage.ReadTicketKeys(p.TLSTicketKeysFile)
+	if err != nil {
+		return nil, fmt.Errorf("tls_ticket_keys_file: %w", err)
+	}
+	return keys, nil
+}
+
+// apply has the bounds of g hold, and its keys of tickets be used.
+func (s *certificates) apply(g *generation) {
+	s.handshakes.Set(g.conf.Process.TLSHandshakes, g.conf.Process.TLSHandshakeTimeout)
+	s.share(g, g.tls.ticketKeys)
+}
+
+// share has the pools of g use keys of tickets that proxies share; none: the process's own.
+func (s *certificates) share(g *generation, keys []tlsstage.TicketKey) {
+	s.tickets.Share(keys)
+	for _, t := range g.tls.pools {
+		if t != nil {
+			t.RotateTickets(&s.tickets)
+		}
+	}
+}
+
+// watch loads files again that have changed, until the instance ends.
+func (s *certificates) watch() {
+	tick := time.NewTicker(certificatesLook)
+	defer tick.Stop()
+	// refused is what was last told of an end whose files cannot be used, refusedKeys of the
+	// file of keys.
+	refused, refusedKeys := make(map[*tlsstage.End]string), ""
+	for {
+		select {
+		case <-tick.C:
+		case <-s.life.stopping:
+			return
+		}
+		g := s.current.Load()
+		now := make(map[*tlsstage.End]string, len(refused))
+		refusedKeys = s.lookAtKeys(g, refusedKeys)
+		for i, t := range g.tls.pools {
+			if t == nil {
+				continue
+			}
+			for _, e := range []*tlsstage.End{t.Clients, t.Servers} {
+				if e != nil {
+					now[e] = s.look(g.conf.Pools[i].Name, e, refused[e])
+				}
+			}
+		}
+		if e := g.tls.admin; e != nil {
+			now[e] = s.look("", e, refused[e])
+		}
+		refused = now
+	}
+}
+
+// lookAtKeys reads the keys of tickets again, and returns why they cannot be used, which
+// was told as was before.
+func (s *certificates) lookAtKeys(g *generation, was string) (refused string) {
+	keys, err := readTicketKeys(&g.conf.Process)
+	if err == nil {
+		s.share(g, keys)
+		return ""
+	}
+	if err.Error() != was {
+		s.log.Error("the keys of session tickets cannot be used, the old ones stay in use", errAttr(err))
+		s.journal.addEvent(events.Event{Kind: events.CertificatesRefused, Text: "the keys of session tickets cannot be used, the old ones stay in use: " + err.Error()})
+	}
+	return err.Error()
+}
+
+// look loads the files of an end again if they have changed, and returns why they cannot be
+// used, which was told as was before. pool is empty for the admin listener.
+func (s *certificates) look(pool string, e *tlsstage.End, was string) (refused string) {
+	changed, err := e.Load()
+	switch {
+	case err != nil && err.Error() != was:
+		s.log.Error("certificates cannot be used, the old ones stay in use", slog.String("pool", pool), errAttr(err))
+		s.journal.addEvent(events.Event{Kind: events.CertificatesRefused, Pool: pool, Text: "certificates cannot be used, the old ones stay in use: " + err.Error()})
+	case changed:
+		s.log.Notice("certificates have changed, and are used from now on", slog.String("pool", pool))
+		s.journal.addEvent(events.Event{Kind: events.CertificatesChanged, Pool: pool, Text: "certificates have changed, and are used from now on"})
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// adminConn is a connection to the admin listener as the current configuration has it.
+func (c *core) adminConn(conn net.Conn) net.Conn { return c.current.Load().tls.admin.Accept(conn) }
+
+// serverEnds are how the pools of g speak TLS with their servers, nil for one that does not.
+func (g *generation) serverEnds() []*tlsstage.End {
+	ends := make([]*tlsstage.End, len(g.tls.pools))
+	for i := range g.tls.pools {
+		ends[i] = g.serverEnd(i)
+	}
+	return ends
+}
+
+func (g *generation) serverEnd(i int) *tlsstage.End {
+	if g.tls.pools[i] == nil {
+		return nil
+	}
+	return g.tls.pools[i].Servers
+}
+
+// file adds the keys of tickets, for the program that takes over, to files. They are in
+// memory alone: no file system has them.
+func (s *certificates) file(files []*os.File) ([]*os.File, error) {
+	handed, err := s.tickets.Hand()
+	if err != nil {
+		return files, err
+	}
+	f, err := socket.MemoryFile("ticket keys", handed)
+	if err != nil {
+		return files, err
+	}
+	return append(files, f), nil
+}
+
+// take takes the keys of tickets that the program before has handed over. Without them
+// clients shake hands in full.
+func (s *certificates) take(in *inherited) {
+	if in == nil || in.keys == nil {
+		return
+	}
+	defer in.keys.Close()
+	handed, err := io.ReadAll(io.NewSectionReader(in.keys, 0, maxHanded))
+	if err == nil {
+		err = s.tickets.Take(handed)
+	}
+	if err != nil {
+		s.log.Warn("the keys of session tickets were not taken over: clients shake hands in full", errAttr(err))
+	}
+}

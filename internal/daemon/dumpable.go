@@ -1,0 +1,19 @@
+package daemon
+
+import (
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
+)
+
+// applyCoreDumps has the kernel keep the process's memory from all but root, in core
+// dumps and alive, unless p allows others. The flag does not outlive an exec.
+func (c *core) applyCoreDumps(p *config.Process) {
+	dumpable := uintptr(0)
+	if p.CoreDumps {
+		dumpable = 1
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, dumpable, 0, 0, 0); err != nil {
+		c.log.Warn("cannot set whether the process's memory can be read and dumped", errAttr(err))
+	}
+}

@@ -1,0 +1,275 @@
+package daemon
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/eventloop"
+	"nuthatch/internal/events"
+	"nuthatch/internal/socket"
+	"nuthatch/internal/testkit"
+)
+
+// A pool may listen at a second port for TLS, which comes, moves and goes by a reload
+// while the clients of the first one stay.
+func TestTLSSecondPort(t *testing.T) {
+	server, a := testkit.StartRedis(t), testkit.NewAuthority(t)
+	cert, key := a.Pair("proxy")
+	plain, first, second := testkit.FreeAddr(t), testkit.FreeAddr(t), testkit.FreeAddr(t)
+	text := func(listen string) string {
+		if listen == "" {
+			return pool("alpha", plain, testkit.Names(server))
+		}
+		return pool("alpha", plain, testkit.Names(server), tlsLines(cert, key, "listen: \""+listen+"\""))
+	}
+	s := startStage(t, text(first))
+	c := testkit.Dial(t, testkit.Redis, plain)
+	if got := c.Do("SET", "k", "v"); got != "+OK\r\n" {
+		t.Fatalf("without TLS: %q", got)
+	}
+	secured := dialTLS(t, first, trusting(t, a))
+	if got := secured.do("GET", "k"); got != "v" {
+		t.Fatalf("with TLS: %q", got)
+	}
+	if got := secured.do("CLIENT", "LIST"); strings.Count(got, " tls=") != 1 || strings.Count(got, "id=") != 2 {
+		t.Errorf("CLIENT LIST: %q", got)
+	}
+	s.mustReload(text(second))
+	if got := dialTLS(t, second, trusting(t, a)).do("GET", "k"); got != "v" {
+		t.Errorf("where it has moved to: %q", got)
+	}
+	if conn, err := net.Dial("tcp", first); err == nil {
+		conn.Close()
+		t.Error("somebody listens where it was")
+	}
+	s.mustReload(text(""))
+	if conn, err := net.Dial("tcp", second); err == nil {
+		conn.Close()
+		t.Error("somebody listens with TLS")
+	}
+	if got := c.Do("GET", "k"); got != testkit.Bulk("v") {
+		t.Errorf("the client without TLS: %q", got)
+	}
+	if got := secured.do("GET", "k"); got != "v" {
+		t.Errorf("the client with TLS from before: %q", got)
+	}
+	s.mustReload(text(first))
+	if got := dialTLS(t, first, trusting(t, a)).do("GET", "k"); got != "v" {
+		t.Errorf("where it is again: %q", got)
+	}
+}
+
+// A client is shown the certificate that has the name that it asks for.
+func TestTLSNames(t *testing.T) {
+	server, a := testkit.StartRedis(t), testkit.NewAuthority(t)
+	cert, key := a.Pair("first.example")
+	other, otherKey := a.Pair("other.example")
+	listen := testkit.FreeAddr(t)
+	startStage(t, pool("alpha", listen, testkit.Names(server),
+		tlsLines(cert, key, "certs: [{cert: "+other+", key: "+otherKey+"}]")))
+	for name, want := range map[string]string{"first.example": "first.example", "other.example": "other.example", "localhost": "first.example", "": "first.example"} {
+		conf := trusting(t, a)
+		if conf.ServerName = name; name == "" { // no name is asked for
+			conf.InsecureSkipVerify = true
+		}
+		conn := dialTLS(t, listen, conf).conn
+		if got := conn.ConnectionState().PeerCertificates[0].Subject.CommonName; got != want {
+			t.Errorf("asked for %q it shows %s, want %s", name, got, want)
+		}
+	}
+}
+
+// Two proxies with one file of keys resume each other's sessions, and a file that changes
+// counts from then on.
+func TestTLSTicketKeysShared(t *testing.T) {
+	server, a := testkit.StartRedis(t), testkit.NewAuthority(t)
+	cert, key := a.Pair("proxy")
+	file := filepath.Join(t.TempDir(), "keys")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one, two := strings.Repeat("1", 64)+"\n", strings.Repeat("2", 64)+"\n"
+	write(one)
+	var listens []string
+	var s *stage
+	for range 2 {
+		listen := testkit.FreeAddr(t)
+		listens = append(listens, listen)
+		s = startStageWith(t, pool("alpha", listen, testkit.Names(server), tlsLines(cert, key)), "  admin: off\n  tls_ticket_keys_file: "+file+"\n")
+	}
+	conf := trusting(t, a)
+	conf.MaxVersion = tls.VersionTLS12 // the session is there when the handshake is over
+	// A session's key is the server's name, so that it is offered at either address.
+	conf.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	resumed := func(listen string) bool {
+		c := dialTLS(t, listen, conf)
+		c.do("PING")
+		return c.conn.ConnectionState().DidResume
+	}
+	if resumed(listens[0]) || !resumed(listens[1]) || !resumed(listens[0]) {
+		t.Error("a session is not resumed at the other proxy")
+	}
+	write(two + one)
+	awaitTrue(t, "the new key", func() bool { // tickets of the old key are good as long as it stands there
+		return len(s.certificates.tickets.Shared()) == 2
+	})
+	if !resumed(listens[1]) {
+		t.Error("a session of the key before is not resumed")
+	}
+	write("nonsense")
+	awaitTrue(t, "that the file is no good", func() bool { return s.Events().LatestOf(events.CertificatesRefused) != nil })
+	if !resumed(listens[1]) {
+		t.Error("without a good file, sessions are not resumed")
+	}
+	if _, err := s.Reload("test"); err == nil || !strings.Contains(err.Error(), "tls_ticket_keys_file") {
+		t.Errorf("a reload with a file that is no good: %v", err)
+	}
+}
+
+// The keys of tickets go to the next program as the sockets do.
+func TestTicketKeysHandedOver(t *testing.T) {
+	server, a := testkit.StartRedis(t), testkit.NewAuthority(t)
+	cert, key := a.Pair("proxy")
+	s := startStage(t, pool("alpha", testkit.FreeAddr(t), testkit.Names(server), tlsLines(cert, key)))
+	files, err := s.certificates.file(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, next := talk(t)
+	go func() {
+		_ = socket.Pass(old, files)
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	in := &inherited{sockets: map[string]*eventloop.ListenSocket{}, from: newPredecessor(next, len(files))}
+	go func() { // "sockets"
+		_, _ = old.Read(make([]byte, len(saySockets)))
+	}()
+	taken, err := in.from.takeSockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.add(taken); err != nil || in.keys == nil || len(in.sockets) != 0 {
+		t.Fatalf("of the file of keys comes %v, %v, and sockets %v", in.keys, err, in.sockets)
+	}
+	taker := newCertificates(s.core)
+	taker.take(in)
+	want, err := s.certificates.tickets.Hand()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := taker.tickets.Hand(); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s is taken, %v, want %s", got, err, want)
+	}
+}
+
+// The admin listener speaks TLS where it is configured, from a reload on, and then nothing
+// else.
+func TestAdminTLS(t *testing.T) {
+	a := testkit.NewAuthority(t)
+	cert, key := a.Pair("admin")
+	own, ownKey := a.Pair("operator")
+	admin := testkit.FreeAddr(t)
+	text := pool("alpha", testkit.FreeAddr(t), []string{"127.0.0.1:1:1 a"})
+	s := startStageWith(t, text, "  admin: "+admin+"\n")
+	ask := func(scheme string, conf *tls.Config) (int, error) {
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: conf, DisableKeepAlives: true}, Timeout: testkit.Patience}
+		answer, err := client.Get(scheme + "://" + admin + "/healthz")
+		if err != nil {
+			return 0, err
+		}
+		defer answer.Body.Close()
+		_, err = io.Copy(io.Discard, answer.Body)
+		return answer.StatusCode, err
+	}
+	expect := func(scheme string, conf *tls.Config, want int) {
+		t.Helper()
+		if got, err := ask(scheme, conf); got != want {
+			t.Errorf("%s: status %d, %v, want %d", scheme, got, err, want)
+		}
+	}
+	expect("http", nil, http.StatusOK)
+	s.process = "  admin: " + admin + "\n  admin_tls: {cert: " + cert + ", key: " + key + "}\n"
+	s.mustReload(text)
+	expect("https", trusting(t, a), http.StatusOK)
+	expect("https", trusting(t, testkit.NewAuthority(t)), 0)
+	expect("http", nil, http.StatusBadRequest)
+	s.process = "  admin: " + admin + "\n  admin_tls: {cert: " + cert + ", key: " + key + ", client_ca: " + a.CA + ", client_cert: required}\n"
+	s.mustReload(text)
+	expect("https", trusting(t, a), 0)
+	with := trusting(t, a)
+	pair, err := tls.LoadX509KeyPair(own, ownKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with.Certificates = []tls.Certificate{pair}
+	expect("https", with, http.StatusOK)
+	s.process = "  admin: " + admin + "\n"
+	s.mustReload(text)
+	expect("http", nil, http.StatusOK)
+}
+
+// Nobody but root reads the process's memory, unless the configuration allows it.
+func TestCoreDumps(t *testing.T) {
+	text := pool("alpha", testkit.FreeAddr(t), []string{"127.0.0.1:1:1 a"})
+	s := startStage(t, text)
+	dumpable := func() int {
+		n, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	t.Cleanup(func() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) })
+	if got := dumpable(); got != 0 {
+		t.Errorf("PR_GET_DUMPABLE: %d, want 0", got)
+	}
+	s.process = "  core_dumps: true\n"
+	s.mustReload(text)
+	if got := dumpable(); got != 1 {
+		t.Errorf("with core_dumps: %d, want 1", got)
+	}
+}
+
+// A client for which there is no room hears of it in its own protocol.
+func TestTLSRefused(t *testing.T) {
+	server, a := testkit.StartRedis(t), testkit.NewAuthority(t)
+	cert, key := a.Pair("proxy")
+	listen := testkit.FreeAddr(t)
+	startStage(t, pool("alpha", listen, testkit.Names(server), tlsLines(cert, key), "client_connections: 1"))
+	first := dialTLS(t, listen, trusting(t, a))
+	if got := first.do("PING"); got != "+PONG" {
+		t.Fatalf("%q", got)
+	}
+	_, err := tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", listen, trusting(t, a))
+	if err == nil || !strings.Contains(err.Error(), "remote error: tls: internal error") {
+		t.Errorf("a client too many gets %v", err)
+	}
+}
+
+// What is said of TLS in the API has no secrets, and the paths of files only.
+func TestTLSConfigShown(t *testing.T) {
+	a := testkit.NewAuthority(t)
+	cert, key := a.Pair("proxy")
+	s := startStage(t, pool("alpha", testkit.FreeAddr(t), []string{"127.0.0.1:1:1 a"}, tlsLines(cert, key, "certs: [{cert: "+cert+", key: "+key+"}]")))
+	text, err := json.Marshal(fmt.Sprintf("%+v", s.current.Load().conf))
+	if err != nil || !strings.Contains(string(text), key) || strings.Contains(string(text), "PRIVATE") {
+		t.Errorf("%s, %v", text, err)
+	}
+}

@@ -1,0 +1,270 @@
+package tlsstage
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/eventloop"
+)
+
+// An End is one side of TLS in a pool: what clients are shown, or what servers are. Its
+// files are loaded by whoever makes it, and again by Load. Its methods may be called from
+// any goroutine.
+type End struct {
+	make   func() (*tls.Config, error)
+	files  []string
+	loaded atomic.Pointer[loaded]
+}
+
+// loaded is what was read of files.
+type loaded struct {
+	config *tls.Config
+	// stamps tell whether the files have changed since.
+	stamps []stamp
+	// until is when the first of the certificates ends, zero if there is none.
+	until time.Time
+}
+
+// A stamp is what tells one state of a file from another, also behind a symbolic link.
+type stamp struct {
+	info os.FileInfo
+	err  bool
+}
+
+func stampsOf(files []string) []stamp {
+	all := make([]stamp, len(files))
+	for i, f := range files {
+		info, err := os.Stat(f)
+		all[i] = stamp{info, err != nil}
+	}
+	return all
+}
+
+func sameStamps(a, b []stamp) bool {
+	for i := range a {
+		switch {
+		case a[i].err != b[i].err:
+			return false
+		case a[i].err:
+		case !os.SameFile(a[i].info, b[i].info) || a[i].info.Size() != b[i].info.Size() || !a[i].info.ModTime().Equal(b[i].info.ModTime()):
+			return false
+		}
+	}
+	return true
+}
+
+// Load reads the files, if they have changed since they were read. With an error what
+// was read before stays.
+func (e *End) Load() (changed bool, err error) {
+	stamps := stampsOf(e.files)
+	if was := e.loaded.Load(); was != nil && sameStamps(was.stamps, stamps) {
+		return false, nil
+	}
+	c, err := e.make()
+	if err != nil {
+		return false, err
+	}
+	l := &loaded{config: c, stamps: stamps}
+	for i := range c.Certificates {
+		if until := c.Certificates[i].Leaf.NotAfter; i == 0 || until.Before(l.until) {
+			l.until = until
+		}
+	}
+	e.loaded.Store(l)
+	return true, nil
+}
+
+// Until is when the first of the certificates ends; zero: there is none.
+func (e *End) Until() time.Time { return e.loaded.Load().until }
+
+// Config is what new connections use.
+func (e *End) Config() *tls.Config { return e.loaded.Load().config }
+
+// ForClients is the End that a pool, or the admin listener, shows to its clients.
+func ForClients(c *config.TLS, tickets *Tickets) (*End, error) {
+	e := &End{files: append(files(c.ClientCA), pairFiles(c.Pairs()...)...)}
+	e.make = func() (*tls.Config, error) {
+		pairs, err := loadPairs(c.Pairs()...)
+		if err != nil {
+			return nil, err
+		}
+		conf := &tls.Config{
+			Certificates: pairs, MinVersion: c.MinVersion.Number(), CipherSuites: c.Ciphers(),
+			ClientAuth: map[config.ClientCert]tls.ClientAuthType{
+				config.ClientCertNone: tls.NoClientCert, config.ClientCertOptional: tls.VerifyClientCertIfGiven,
+				config.ClientCertRequired: tls.RequireAndVerifyClientCert,
+			}[c.ClientCert],
+			DynamicRecordSizingDisabled: true,
+		}
+		if c.ClientCA != "" {
+			if conf.ClientCAs, err = loadCA(c.ClientCA); err != nil {
+				return nil, fmt.Errorf("client_ca: %w", err)
+			}
+		}
+		tickets.apply(conf)
+		return conf, nil
+	}
+	_, err := e.Load()
+	return e, err
+}
+
+// sessionsKept is how many sessions with servers are kept, to be resumed.
+const sessionsKept = 256
+
+// ForServers is the End that a pool shows to its servers.
+func ForServers(c *config.ServerTLS) (*End, error) {
+	e := &End{files: append(files(c.CA), pairFiles(c.CertFiles)...)}
+	e.make = func() (*tls.Config, error) {
+		conf := &tls.Config{
+			ServerName: c.ServerName, MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.Verify == config.VerifyNone,
+			ClientSessionCache: tls.NewLRUClientSessionCache(sessionsKept), DynamicRecordSizingDisabled: true,
+		}
+		if c.CA != "" && c.CA != config.SystemCA {
+			ca, err := loadCA(c.CA)
+			if err != nil {
+				return nil, fmt.Errorf("ca: %w", err)
+			}
+			conf.RootCAs = ca
+		}
+		if c.Cert != "" {
+			pairs, err := loadPairs(c.CertFiles)
+			if err != nil {
+				return nil, err
+			}
+			conf.Certificates = pairs
+		}
+		return conf, nil
+	}
+	_, err := e.Load()
+	return e, err
+}
+
+// ConfigFor is what a connection to the server uses: the name that its certificate must
+// have is that of the configuration, or the one that it is connected to by. A session is
+// resumed with the server that it was had with.
+func (e *End) ConfigFor(a config.Address) *tls.Config {
+	c := e.Config().Clone()
+	if c.ServerName == "" {
+		c.ServerName = a.Host
+	}
+	if c.ServerName == "" {
+		c.ServerName = "localhost" // of a unix socket
+	}
+	c.ClientSessionCache = sessions{c.ClientSessionCache, a.String()}
+	return c
+}
+
+// sessions are those with one server.
+type sessions struct {
+	tls.ClientSessionCache
+	server string
+}
+
+func (s sessions) Get(key string) (*tls.ClientSessionState, bool) {
+	return s.ClientSessionCache.Get(s.server + " " + key)
+}
+
+func (s sessions) Put(key string, state *tls.ClientSessionState) {
+	s.ClientSessionCache.Put(s.server+" "+key, state)
+}
+
+// Secure is TLS over a connection to the server at that address, for those that talk to it
+// beside the event loops. A nil End leaves the connection as it is. The handshake is that of
+// the first read or write.
+func (e *End) Secure(conn net.Conn, to config.Address) net.Conn {
+	if e == nil {
+		return conn
+	}
+	return tls.Client(conn, e.ConfigFor(to))
+}
+
+// Accept is TLS over a connection that was accepted beside the event loops. A nil End
+// leaves it as it is.
+func (e *End) Accept(conn net.Conn) net.Conn {
+	if e == nil {
+		return conn
+	}
+	return tls.Server(conn, e.Config())
+}
+
+// files are those that are watched.
+func files(names ...string) (all []string) {
+	for _, n := range names {
+		if n != "" && n != config.SystemCA {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// loadCA reads the certificates of a file, or of the files of a folder.
+func loadCA(path string) (*x509.CertPool, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{path}
+	if info.IsDir() {
+		if names, err = filepath.Glob(filepath.Join(path, "*")); err != nil {
+			return nil, err
+		}
+	}
+	pool, found := x509.NewCertPool(), false
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		switch {
+		case err != nil && !info.IsDir():
+			return nil, err
+		case err == nil && bytes.Contains(text, []byte("-----BEGIN CERTIFICATE-----")):
+			found = pool.AppendCertsFromPEM(text) || found
+		}
+	}
+	if !found {
+		return nil, fmt.Errorf("'%s' has no certificate in PEM form", path)
+	}
+	return pool, nil
+}
+
+// A Pool makes the stages of a pool's connections. A nil end has none.
+type Pool struct {
+	Handshakes *Handshakes
+	// Clients is what clients are shown, Servers what servers are.
+	Clients, Servers *End
+	// PlainReply is what a client without TLS is told.
+	PlainReply string
+}
+
+// Until is when the certificate ends that clients are shown, in microseconds since the
+// epoch; 0 if there is none.
+func (p *Pool) Until() int64 {
+	if p.Clients == nil {
+		return 0
+	}
+	return p.Clients.Until().UnixMicro()
+}
+
+// Client is the stage of a client that was accepted; nil: none.
+func (p *Pool) Client() eventloop.Stage {
+	if p.Clients == nil {
+		return nil
+	}
+	s := newStage(p.Handshakes, false, func(m *memConn) *tls.Conn { return tls.Server(m, p.Clients.Config()) })
+	s.plainReply = p.PlainReply
+	return s
+}
+
+// Server is the stage of a connection to the server; nil: none.
+func (p *Pool) Server(to *config.Server) eventloop.Stage {
+	if p.Servers == nil {
+		return nil
+	}
+	return newStage(p.Handshakes, true, func(m *memConn) *tls.Conn { return tls.Client(m, p.Servers.ConfigFor(to.Address)) })
+}

@@ -1,0 +1,240 @@
+// Package tlsstage is TLS as a stage of the event loop: crypto/tls over a connection in
+// memory.
+//
+//	loop                                     goroutine (Handshakes bounds them)
+//	Begin, first bytes ─► Handshakes ──────► tls.Conn.Handshake over a pipe
+//	                      Wire.Post ◄─────── what it writes, and how it ended
+//	Unwrap ─► tls.Conn.Read,  Wrap ─► tls.Conn.Write: on the loop, nothing waits
+//
+// An End has the certificates of one side of a pool, and is loaded anew when their files
+// change. Only eventloop's interface is known above: proxy gets stages from a Pool.
+package tlsstage
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"nuthatch/internal/eventloop"
+)
+
+// Why handshakes fail, beside what crypto/tls says.
+var (
+	// ErrPlain: the client does not speak TLS, ErrPlainServer: the server does not.
+	ErrPlain       error = &fault{"a client without TLS on a port with TLS", true, false}
+	ErrPlainServer error = &fault{"the server does not speak TLS there", true, false}
+	// ErrSlow: the handshake has taken too long.
+	ErrSlow error = &fault{"the TLS handshake has taken too long", false, true}
+	// ErrBusy: too many handshakes wait.
+	ErrBusy error = &fault{"too many TLS handshakes wait", false, true}
+	errOver       = errors.New("the connection is closed")
+)
+
+// A fault is why a handshake fails.
+type fault struct {
+	text        string
+	plain, late bool
+}
+
+func (f *fault) Error() string { return f.text }
+
+// Plain reports whether the peer does not speak TLS.
+func (f *fault) Plain() bool { return f.plain }
+
+// Late reports whether the handshake took, or would have taken, too long.
+func (f *fault) Late() bool { return f.late }
+
+// A stage is TLS on one connection.
+type stage struct {
+	handshakes *Handshakes
+	conn       *tls.Conn
+	mem        memConn
+	wire       *eventloop.Wire
+	late       *time.Timer
+	// client: it is a client's end, and begins to speak. plainReply is what a client
+	// without TLS is told.
+	client     bool
+	plainReply string
+	// begun: its handshake is under way, or waits to be.
+	begun, ready bool
+}
+
+// newStage makes a stage of which conn makes the TLS connection.
+func newStage(h *Handshakes, client bool, conn func(m *memConn) *tls.Conn) *stage {
+	s := &stage{handshakes: h, client: client}
+	s.mem.pipe = newPipe()
+	s.conn = conn(&s.mem)
+	return s
+}
+
+// Begin implements eventloop.Stage. A server's handshake begins when something comes.
+func (s *stage) Begin(w *eventloop.Wire) {
+	s.wire = w
+	p := s.mem.pipe
+	p.tell = func() { w.Post(s.say) }
+	s.mem.write = w.Write
+	if t := s.handshakes.Timeout(); t > 0 {
+		s.late = time.AfterFunc(t, func() { w.Post(s.expire) })
+	}
+	if s.client {
+		s.begun = true
+		s.handshakes.begin(s)
+	}
+}
+
+// expire ends a handshake that has taken too long.
+func (s *stage) expire() {
+	if !s.ready {
+		s.fail(ErrSlow)
+	}
+}
+
+func (s *stage) fail(err error) {
+	if p := s.mem.pipe; p != nil {
+		p.fail(err)
+	}
+	s.wire.Fail(err)
+}
+
+// say sends what the handshake has written.
+func (s *stage) say() {
+	if p := s.mem.pipe; p != nil {
+		if out := p.take(); len(out) > 0 {
+			_, _ = s.wire.Write(out) // fails on a closed connection only
+		}
+		s.wire.More()
+	}
+}
+
+// run is the handshake. It runs on a goroutine of its own.
+func (s *stage) run() {
+	err := s.conn.Handshake()
+	s.wire.Post(func() { s.done(err) })
+}
+
+// done ends the handshake, on the loop.
+func (s *stage) done(err error) {
+	if s.late != nil {
+		s.late.Stop()
+	}
+	if s.mem.pipe == nil {
+		return
+	}
+	s.say()
+	p := s.mem.pipe
+	if err != nil {
+		if _, ok := errors.AsType[tls.RecordHeaderError](err); ok && s.client {
+			err = ErrPlainServer
+		}
+		s.fail(err)
+		return
+	}
+	s.mem.pipe, s.mem.rest = nil, p.in
+	s.ready = true
+	s.wire.Ready()
+}
+
+// Unwrap implements eventloop.Stage.
+func (s *stage) Unwrap(dst, src []byte) (n, used int, err error) {
+	if !s.ready {
+		return s.shake(src)
+	}
+	s.mem.src = src
+	n, err = s.conn.Read(dst)
+	used, s.mem.src = len(src)-len(s.mem.src), nil
+	switch {
+	case err == nil || errors.Is(err, errNothing):
+		return n, used, nil
+	case errors.Is(err, io.EOF):
+		return n, used, io.EOF
+	}
+	return n, used, fmt.Errorf("tls: %w", err)
+}
+
+// shake gives the handshake what has come.
+func (s *stage) shake(src []byte) (n, used int, err error) {
+	if !s.begun && len(src) > 0 {
+		s.begun = true
+		if src[0] != recordContent {
+			_, _ = s.wire.Write([]byte(s.plainReply))
+			return 0, len(src), ErrPlain
+		}
+		if !s.handshakes.begin(s) {
+			return 0, len(src), ErrBusy
+		}
+	}
+	return 0, s.mem.pipe.feed(src), nil
+}
+
+// Ended implements eventloop.Stage.
+func (s *stage) Ended() {
+	s.mem.pipe.fail(io.EOF)
+	if !s.begun {
+		s.wire.Post(func() { s.wire.Fail(io.EOF) })
+	}
+}
+
+// Wrap implements eventloop.Stage.
+func (s *stage) Wrap(b []byte) error {
+	_, err := s.conn.Write(b)
+	return err
+}
+
+// CloseNotify implements eventloop.Stage.
+func (s *stage) CloseNotify() {
+	// What cannot be said shows to the peer as the end of the stream.
+	_ = s.conn.CloseWrite()
+}
+
+// Partial implements eventloop.Stage.
+func (s *stage) Partial() int {
+	if !s.ready {
+		return 0
+	}
+	return s.mem.frames.partial() + len(s.mem.rest)
+}
+
+const (
+	// idleSize is about what a connection holds behind its handshake, in bytes, beside
+	// the buffer of its records; shakingSize what it holds during the handshake.
+	idleSize    = 8 << 10
+	shakingSize = 48 << 10
+)
+
+// Held implements eventloop.Stage.
+func (s *stage) Held() int {
+	switch {
+	case s.ready:
+		return idleSize + s.mem.frames.largest + len(s.mem.rest)
+	case s.begun:
+		return shakingSize
+	}
+	return idleSize
+}
+
+// End implements eventloop.Stage.
+func (s *stage) End() {
+	if s.late != nil {
+		s.late.Stop()
+	}
+	if p := s.mem.pipe; p != nil {
+		p.fail(errOver)
+	}
+}
+
+// Secured tells what the handshake, which is over, has agreed on.
+func (s *stage) Secured() (version string, resumed bool) {
+	if !s.ready {
+		return "", false
+	}
+	c := s.conn.ConnectionState()
+	switch c.Version {
+	case tls.VersionTLS12:
+		version = "TLSv1.2"
+	case tls.VersionTLS13:
+		version = "TLSv1.3"
+	}
+	return version, c.DidResume
+}

@@ -1,0 +1,220 @@
+package integration
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"nuthatch/internal/testkit"
+)
+
+// A tlsStage is a stage whose proxy speaks TLS with clients.
+type tlsStage struct {
+	stage
+	// ca is the file of who signs its certificate.
+	ca   string
+	conf *tls.Config
+}
+
+func newTLSStage(t *testing.T, protocol testkit.Protocol, servers ...*testkit.Server) tlsStage {
+	t.Helper()
+	a := testkit.NewAuthority(t)
+	cert, key := a.Pair("proxy")
+	text, err := os.ReadFile(a.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	return tlsStage{
+		stage: newStage(t, protocol, servers, []string{"tls: {cert: " + cert + ", key: " + key + "}"}),
+		ca:    a.CA, conf: &tls.Config{RootCAs: roots, ServerName: "localhost"},
+	}
+}
+
+// The clients that applications use speak TLS with the proxy themselves.
+func TestTLSStacks(t *testing.T) {
+	t.Parallel()
+	node := testkit.Program(t, "node")
+	installNodeClients(t)
+	redisServers := []*testkit.Server{testkit.StartRedis(t), testkit.StartRedis(t), testkit.StartRedis(t)}
+	s := newTLSStage(t, testkit.Redis, redisServers...)
+	_, p, err := net.SplitHostPort(s.proxy.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("go-redis", func(t *testing.T) {
+		client := redis.NewClient(&redis.Options{Addr: s.proxy.Addr(), TLSConfig: s.conf, ClientName: "test", PoolSize: 10})
+		t.Cleanup(func() { _ = client.Close() })
+		exerciseGoRedis(t, client)
+	})
+	for name, args := range map[string][]string{
+		"redis-py":   {"/usr/bin/python3", "../clients/redispy.py", p, "2", s.ca},
+		"ioredis":    {node, "../clients/ioredis.mjs", p, "2", s.ca},
+		"node-redis": {node, "../clients/noderedis.mjs", p, "3", s.ca},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, server := range redisServers {
+				server.Dial().Do("FLUSHALL")
+			}
+			if out := command(t, "", args[0], args[1:]...); out != "ok\n" {
+				t.Errorf("%s", out)
+			}
+		})
+	}
+	t.Run("redis-cli", func(t *testing.T) {
+		cli := testkit.Program(t, "redis-cli")
+		if got := command(t, "", cli, "--tls", "--cacert", s.ca, "-p", p, "SET", "cli", "v"); got != "OK\n" {
+			t.Errorf("SET: %q", got)
+		}
+		var load strings.Builder
+		for i := range 10_000 {
+			load.Write(testkit.RESP("SET", fmt.Sprint("load", i), strings.Repeat("v", i%300)))
+		}
+		if got := command(t, load.String(), cli, "--tls", "--cacert", s.ca, "-p", p, "--pipe"); !strings.Contains(got, "errors: 0, replies: 10000") {
+			t.Errorf("--pipe: %s", got)
+		}
+	})
+	t.Run("pymemcache", func(t *testing.T) {
+		a := testkit.NewAuthority(t)
+		cert, key := a.Pair("proxy")
+		m := memcacheStage(t, "tls: {cert: "+cert+", key: "+key+"}", "allow_flush: true")
+		_, port, err := net.SplitHostPort(m.proxy.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out := command(t, "", "/usr/bin/python3", "../clients/pymemcache_client.py", port, a.CA); out != "ok\n" {
+			t.Errorf("%s", out)
+		}
+	})
+}
+
+// Sessions are resumed at the program that has taken over.
+func TestTLSUpgrade(t *testing.T) {
+	t.Parallel()
+	s := newTLSStage(t, testkit.Redis, testkit.StartRedis(t))
+	s.conf.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	resumed := func() bool {
+		t.Helper()
+		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: testkit.Patience}, "tcp", s.proxy.Addr(), s.conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write(testkit.RESP("PING")); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len("+PONG\r\n"))
+		if _, err := io.ReadFull(conn, got); err != nil || string(got) != "+PONG\r\n" {
+			t.Fatalf("%q, %v", got, err)
+		}
+		return conn.ConnectionState().DidResume
+	}
+	if resumed() || !resumed() {
+		t.Fatal("a session is not resumed")
+	}
+	pid := s.proxy.Pid()
+	for range 2 {
+		pid = upgrade(t, s.proxy, pid)
+		if !resumed() {
+			t.Error("a session is not resumed behind an upgrade")
+		}
+	}
+}
+
+// crowdEnv is how many clients connect at once; 200 without.
+const crowdEnv = "NUTHATCH_CROWD"
+
+// Many clients that connect at once are each served, or closed with a reason in time, and
+// a client that was there before goes on. How long its requests take is told.
+func TestTLSCrowd(t *testing.T) {
+	n := 200
+	if text := os.Getenv(crowdEnv); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := testkit.NewAuthority(t)
+	cert, key := a.Pair("proxy")
+	text, err := os.ReadFile(a.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	secured, admin := testkit.FreeAddr(t), testkit.FreeAddr(t)
+	proxy := testkit.StartNuthatch(t, testkit.Pool{
+		Protocol: testkit.Redis, Servers: testkit.Names(testkit.StartRedis(t)), Lines: []string{"backlog: 20000", "tls: {cert: " + cert + ", key: " + key + ", listen: \"" + secured + "\"}"},
+	}.String()+"nuthatch:\n  threads: 1\n  tls_handshakes: 64\n  tls_handshake_timeout: 60s\n  admin: "+admin+"\n")
+	watch := testkit.StartStopwatch(t, proxy.Addr())
+	watch.Lap()
+	var served, closed atomic.Int64
+	var why atomic.Value // of one that was closed
+	var crowd sync.WaitGroup
+	conf := &tls.Config{RootCAs: roots, ServerName: "localhost"}
+	begun := time.Now()
+	for range n {
+		crowd.Go(func() {
+			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 2 * time.Minute}, "tcp", secured, conf)
+			if err != nil {
+				why.Store(err.Error())
+				closed.Add(1)
+				return
+			}
+			defer conn.Close()
+			got := make([]byte, len("+PONG\r\n"))
+			_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
+			_, err = conn.Write(testkit.RESP("PING"))
+			if err == nil {
+				_, err = io.ReadFull(conn, got)
+			}
+			if err != nil || string(got) != "+PONG\r\n" {
+				t.Errorf("%q, %v", got, err)
+			}
+			served.Add(1)
+		})
+	}
+	crowd.Wait()
+	took := time.Since(begun)
+	t.Logf("%d served, %d closed (%v), in %v; a client without TLS meanwhile: %+v", served.Load(), closed.Load(), why.Load(), took, watch.Lap())
+	failures := metric(t, admin, "nuthatch_client_tls_failures_total")
+	if served.Load()+closed.Load() != int64(n) || closed.Load() != failures || metric(t, admin, "nuthatch_client_tls_handshakes_total") != served.Load() {
+		t.Errorf("of %d clients %d are served, %d closed (%v), and the proxy counts %d failures", n, served.Load(), closed.Load(), why.Load(), failures)
+	}
+}
+
+// metric is the sum of a metric of all pools.
+func metric(t *testing.T, admin, name string) (sum int64) {
+	t.Helper()
+	answer, err := http.Get("http://" + admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^`+name+`(?:\{[^}]*\})? (\d+)$`).FindAllStringSubmatch(string(text), -1) {
+		n, err := strconv.ParseInt(m[1], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += n
+	}
+	return sum
+}
