@@ -96,6 +96,10 @@ const maxEvents = 400
 
 // play holds the conversation that a script tells, in a world of that name.
 func play(t testing.TB, in string, s script) {
+	playIn(t, worlds[in](), s)
+}
+
+func playIn(t testing.TB, in world, s script) {
 	head := s.next()
 	var lang dialect = text{}
 	v := memcacheVariants[int(head>>3)%len(memcacheVariants)]
@@ -104,7 +108,7 @@ func play(t testing.TB, in string, s script) {
 		v.lines += "  redis: true\n"
 		lang = resp{password: v.auth}
 	}
-	c := converseIn(t, worlds[in](), v.lines, lang, 1+int(head>>1&1))
+	c := converseIn(t, in, v.lines, lang, 1+int(head>>1&1))
 	c.cuts, c.upset = v.cuts, v.cuts
 	if v.memory > 0 {
 		c.identity.Limits().SetMemory(v.memory/2, v.memory)

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"nuthatch/internal/testkit/scramble"
 )
 
 // A stub is a server of a conversation. It does nothing of itself.
@@ -270,7 +268,7 @@ func (k *stubConn) say(n int) {
 
 // stray says something that nobody asked for, if nobody asked for anything.
 func (k *stubConn) stray() {
-	e, staged := k.end.(*scramble.End)
+	e, staged := k.end.(stagedEnd)
 	if len(k.todo) == 0 && len(k.in) == 0 && len(k.out) == 0 && (!staged || e.Ready()) {
 		k.spoil(k.stub.talk.lang.stray())
 	}

@@ -111,7 +111,10 @@ func converseIn(t testing.TB, in world, lines string, lang dialect, loops int) *
 	c := &conversation{
 		world: in, t: t, lang: lang, lines: lines, now: time.Second, sent: map[string]*sentKey{}, learned: new(redis.Learned), measures: allMeasures(),
 	}
-	if s, ok := in.(*scrambled); ok {
+	switch s := in.(type) {
+	case *scrambled:
+		s.moved = func() { c.moved++ }
+	case *secured:
 		s.moved = func() { c.moved++ }
 	}
 	for i := range 3 {
@@ -186,6 +189,9 @@ func (c *conversation) turn() bool {
 			c.t.Fatal(err)
 		}
 		busy = busy || n > 0
+	}
+	if s, ok := c.world.(*secured); ok {
+		busy = s.settle() || busy
 	}
 	return busy
 }

@@ -42,6 +42,15 @@ type end interface {
 	Close()
 }
 
+// A stagedEnd is one that speaks through a stage: what is written to it may wait there.
+type stagedEnd interface {
+	end
+	// Flush writes what there is room for, and reports whether that is all.
+	Flush() bool
+	// Ready reports whether what is written goes out.
+	Ready() bool
+}
+
 // worlds are all there are, by name.
 var worlds = map[string]func() world{
 	"epoll":                 func() world { return kernel{} },

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/eventloop"
-	"nuthatch/internal/testkit/scramble"
 	"nuthatch/internal/topology"
 )
 
@@ -52,6 +51,9 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
+// poolWire is in a story in which it matters how many bytes go over the wire.
+const poolWire = "\npool wire\n"
+
 // Stories go as they are told with a stage on all connections, too. Those in which it
 // matters how many bytes go over the wire say so: `pool wire`.
 func TestTranscriptsScrambled(t *testing.T) {
@@ -60,7 +62,7 @@ func TestTranscriptsScrambled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(string(text), "\npool wire\n") {
+		if !strings.Contains(string(text), poolWire) {
 			tell(t, path, func(net fake) world { return &scrambled{world: net, early: true} })
 		}
 	})
@@ -269,7 +271,7 @@ func (s *story) say(e end, out []byte, n int) {
 			return
 		}
 	}
-	if e, ok := e.(*scramble.End); ok {
+	if e, ok := e.(stagedEnd); ok {
 		for !e.Flush() && s.talk.turn() {
 			continue
 		}
