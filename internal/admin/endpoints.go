@@ -231,7 +231,7 @@ func (h *handler) server(p *config.Pool, snap *topology.Snapshot, i int, counted
 	s, state := snap.Server(i), snap.Servers[i].State()
 	shown := api.Server{
 		Pool: p.Name, Name: s.StatsName(), Address: s.Address.String(), Weight: s.Weight,
-		State: state.State.String(), Failures: state.Failures, Service: state.Service.String(),
+		State: state.State.String(), Failures: state.Failures, Service: state.Service.String(), MaxPrivate: p.PrivateConnections,
 		Counters: countersOf(stats.ServerFields[:], counted.Values[:]),
 		Reasons:  reasonsOf(stats.ServerVectors[:], counted.Vectors[:]),
 	}

@@ -196,6 +196,11 @@ var poolKeys = slices.Concat([]key[Pool]{
 		help: "What nuthatch does with `MULTI`. `atomic`: the proxy collects the commands. At `EXEC` it sends them in one " +
 			"piece, between `MULTI` and `EXEC`, to the one server that owns all their keys, so that no other client's " +
 			"command comes between. A key of another server gets `CROSSSLOT`, and `EXEC` then gets `EXECABORT`. " +
+			"`per_server`: each server that owns some of the keys gets the commands about them, between `MULTI` and " +
+			"`EXEC`. The transaction is then atomic at each server, and **not as a whole**: others may see a part of it, and " +
+			"if a server fails its commands get errors in `EXEC`'s reply while those of others are carried out. It is for " +
+			"clients that send every pipeline as a transaction. One command's own keys must still have one server, and so must " +
+			"all keys of a transaction behind `WATCH`. " +
 			"`refuse`: `MULTI` is refused, with everything up to `EXEC` or `DISCARD`. So is `WATCH`. " +
 			"Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.Transactions = Transactions(v.number) },

@@ -6,8 +6,10 @@ type Transactions uint8
 const (
 	// TransactionsAtomic sends the transaction to the one server that owns its keys.
 	TransactionsAtomic Transactions = iota
+	// TransactionsPerServer sends a transaction to each server that owns some of its keys.
+	TransactionsPerServer
 	// TransactionsRefuse carries out nothing of it.
 	TransactionsRefuse
 )
 
-var transactionsNames = []string{TransactionsAtomic: "atomic", TransactionsRefuse: "refuse"}
+var transactionsNames = []string{TransactionsAtomic: "atomic", TransactionsPerServer: "per_server", TransactionsRefuse: "refuse"}

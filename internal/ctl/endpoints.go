@@ -103,7 +103,7 @@ func (s *session) servers(args []string) error {
 	if written, err := s.ask("/api/v1/servers", s.poolQuery(args), &list); written || err != nil {
 		return err
 	}
-	head := "POOL\tSERVER\tADDRESS\tSTATE\tSINCE\tREASON\tSHARE\tCONNS\tIN QUEUE\tOUT QUEUE\tREQUESTS\tREQ/S\tFAILED\tFAIL/S\tERROR REPLIES\tP50\tP99"
+	head := "POOL\tSERVER\tADDRESS\tSTATE\tSINCE\tREASON\tSHARE\tCONNS\tPRIVATE\tIN QUEUE\tOUT QUEUE\tREQUESTS\tREQ/S\tFAILED\tFAIL/S\tERROR REPLIES\tP50\tP99"
 	return s.table(head, func(add func(...any)) {
 		for i := range list.Servers {
 			v := &list.Servers[i]
@@ -114,7 +114,7 @@ func (s *session) servers(args []string) error {
 			p50, p99, _ := times(v.Latency)
 			requests, failed := rates(v.Recent)
 			add(v.Pool, v.Name, v.Address, v.State, since, orDash(v.Reason), fmt.Sprintf("%.2f%%", v.Share*100),
-				v.Counters["server_connections"], v.Counters["in_queue"], v.Counters["out_queue"],
+				v.Counters["server_connections"], private(v), v.Counters["in_queue"], v.Counters["out_queue"],
 				v.Counters["requests"], requests, sum(v.Reasons["failed_requests"]), failed, errorReplies(v.ErrorReplies), p50, p99)
 		}
 	})
@@ -127,18 +127,46 @@ func (s *session) clients(args []string) error {
 	if written, err := s.ask("/api/v1/clients", query, &list); written || err != nil {
 		return err
 	}
-	err := s.table("ID\tPOOL\tLOOP\tADDRESS\tNAME\tLIBRARY\tAGE\tIDLE\tIN FLIGHT\tHELD\tUNSENT", func(add func(...any)) {
+	err := s.table("ID\tPOOL\tLOOP\tADDRESS\tNAME\tLIBRARY\tAGE\tIDLE\tIN FLIGHT\tHELD\tUNSENT\tSESSION", func(add func(...any)) {
 		for i := range list.Clients {
 			c := &list.Clients[i]
 			add(c.ID, c.Pool, c.Loop, c.Address, orDash(c.Name), orDash(strings.TrimSpace(c.Library+" "+c.LibraryVersion)),
 				age(time.Duration(c.Age)*time.Second), age(time.Duration(c.Idle)*time.Second), c.InFlight,
-				size(int64(c.Held)), size(int64(c.Unsent)))
+				size(int64(c.Held)), size(int64(c.Unsent)), sessionOf(c))
 		}
 	})
 	if shown := len(list.Clients); err == nil && shown < list.Total {
 		_, err = fmt.Fprintf(s.out, "%d of %d clients; --limit shows more\n", shown, list.Total)
 	}
 	return err
+}
+
+// private is how many of the connections that clients may have to themselves they have, and
+// on how many of those something waits.
+func private(v *api.Server) string {
+	text := fmt.Sprintf("%d/%d", v.Counters["private_connections"], v.MaxPrivate)
+	if n := v.Counters["private_waiting"]; n > 0 {
+		text += fmt.Sprintf(" (%d wait)", n)
+	}
+	return text
+}
+
+// sessionOf is what binds the client to servers.
+func sessionOf(c *api.Client) string {
+	var words []string
+	if c.Blocked {
+		words = append(words, "blocked")
+	}
+	if c.Multi != nil {
+		words = append(words, fmt.Sprintf("multi %d", *c.Multi))
+	}
+	if c.Watched > 0 {
+		words = append(words, fmt.Sprintf("watch %d", c.Watched))
+	}
+	if c.Private > 0 {
+		words = append(words, fmt.Sprintf("private %d", c.Private))
+	}
+	return orDash(strings.Join(words, ", "))
 }
 
 func (s *session) limit(query map[string][]string) {

@@ -232,6 +232,13 @@ func (f *finder) server(v *api.Server, others bool, now time.Time) {
 		}
 		f.add(keeps, v.Pool, v.Name, "server %s is %s%s%s%s", name, v.State, since, why, follows)
 	}
+	switch n := v.Counters["private_connections"]; {
+	case v.MaxPrivate == 0:
+	case n >= int64(v.MaxPrivate):
+		f.add(true, v.Pool, v.Name, "server %s: private connections are at their limit, more are refused: %d of %d (private_connections)", name, n, v.MaxPrivate)
+	case float64(n) >= nearly*float64(v.MaxPrivate):
+		f.add(false, v.Pool, v.Name, "server %s: private connections are near their limit: %d of %d (private_connections)", name, n, v.MaxPrivate)
+	}
 	if v.Recent != nil && len(v.Recent.ErrorReplies) > 0 {
 		words, fails := recentErrors(v.Recent.ErrorReplies)
 		f.add(fails, v.Pool, v.Name, "server %s answers with errors: %s a second", name, words)

@@ -99,6 +99,8 @@ var statuses = []struct {
 		i.Process.HeldMemory = 61 << 20
 		p.Pools[0].Clients, p.Pools[0].MaxClients = 8, 10
 		p.Pools[1].Clients, p.Pools[1].MaxClients = 992, 992
+		p.Pools[0].Servers[1].MaxPrivate, p.Pools[0].Servers[1].Counters = 256, map[string]int64{"private_connections": 250}
+		p.Pools[1].Servers[1].MaxPrivate, p.Pools[1].Servers[1].Counters = 256, map[string]int64{"private_connections": 256}
 		p.Pools[0].Servers[0].Recent = &api.Rates{ErrorReplies: map[string]float64{"OOM": 79, "ERR": .1, "WRONGTYPE": 1, "XYZ": 1}}
 	}},
 	{"operators", false, func(i *api.Info, p *api.Pools, _ *api.Events) {

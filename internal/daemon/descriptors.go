@@ -18,6 +18,8 @@ type Descriptors struct {
 	// Servers are for connections to servers, Own for listeners, event loops, log and
 	// the like.
 	Servers, Own int
+	// Private is how many connections clients may have to themselves: see lacksPrivate.
+	Private int
 	// Clients is what is left for clients: above it new ones are turned away.
 	Clients int
 	// Scarce: too few would be left for clients, so clients get some of those for
@@ -50,6 +52,7 @@ func descriptorsOf(conf *config.Config, limit int) Descriptors {
 		d.Own += listenerDescriptors
 		d.Servers += len(p.Servers) * p.ServerConnections * conf.Process.Threads * lanesOf(p)
 	}
+	d.Private = privateOf(conf)
 	d.Clients = limit - d.Servers - d.Own
 	if least := int(float64(limit) * leastClients); d.Clients < least {
 		d.Clients, d.Scarce = least, true
@@ -93,6 +96,9 @@ func (r *resources) shareDescriptors(g *generation) {
 		slog.Int("own", d.Own), slog.Int("clients", d.Clients))
 	if d.Scarce {
 		r.log.Warn("too few descriptors for all connections to servers: raise the limit (ulimit -n, LimitNOFILE=)")
+	}
+	if d.lacksPrivate() {
+		r.log.Warn(fewForPrivate, slog.Int("private", d.Private), slog.Int("limit", d.Limit))
 	}
 	for i := range g.conf.Pools {
 		if p := &g.conf.Pools[i]; p.ClientConnections > d.Clients {

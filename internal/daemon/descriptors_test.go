@@ -12,6 +12,10 @@ func TestDescriptors(t *testing.T) {
 			Protocol: protocol, Servers: make([]config.Server, servers), ServerConnections: connections, Databases: databases,
 		}
 	}
+	private := func(p config.Pool, n int) config.Pool {
+		p.PrivateConnections = n
+		return p
+	}
 	for name, c := range map[string]struct {
 		pools []config.Pool
 		limit int
@@ -37,6 +41,11 @@ func TestDescriptors(t *testing.T) {
 			400,
 			Descriptors{Limit: 400, Servers: 800, Own: 134, Clients: 100, Scarce: true},
 		},
+		"private connections": {
+			[]config.Pool{private(pool(config.Redis, 3, 1, 1), 100), private(pool(config.Memcached, 1, 1, 1), 100)},
+			1000,
+			Descriptors{Limit: 1000, Servers: 14, Own: 136, Private: 300, Clients: 850},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conf := &config.Config{Process: config.Process{Threads: 2}, Pools: c.pools}
@@ -44,5 +53,19 @@ func TestDescriptors(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
+	}
+}
+
+// There is a warning where not all private connections, and a quarter of the descriptors for
+// clients, would have room.
+func TestDescriptorsForPrivate(t *testing.T) {
+	for _, tt := range []struct {
+		limit, private int
+		lacks          bool
+	}{{1000, 0, false}, {1000, 650, false}, {1000, 651, true}, {100, 0, false}, {100, 1, true}} {
+		d := Descriptors{Limit: tt.limit, Servers: 20, Own: 80, Private: tt.private}
+		if got := d.lacksPrivate(); got != tt.lacks {
+			t.Errorf("%+v lacks: %t, want %t", d, got, tt.lacks)
+		}
 	}
 }

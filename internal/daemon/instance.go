@@ -252,7 +252,6 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			PartialResults: p.PartialResults,
 			AllowKeys:      p.AllowKeys,
 			KeylessScripts: p.KeylessScripts,
-			Timeout:        p.Timeout,
 			Scripts:        g.scripts[i],
 			SlowLog:        g.topo[i].SlowLog(),
 			Facts:          func(servers bool, use func(*redis.Facts)) { in.reporter.redisFacts(name, servers, use) },

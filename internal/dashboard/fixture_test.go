@@ -163,7 +163,7 @@ func (f *fixture) server(pool string, i, siblings int) api.Server {
 	state := f.ill[i]
 	s := api.Server{
 		Pool: pool, Name: fmt.Sprintf("%s-%03d", pool, i), Address: fmt.Sprintf("10.20.%d.%d:6379", i/200, i%200+10), Weight: 1,
-		Share: 1 / float64(siblings), State: "up", Latency: f.latency(i, 1),
+		Share: 1 / float64(siblings), State: "up", Latency: f.latency(i, 1), MaxPrivate: 256,
 	}
 	n := grown(i, f.tick)
 	failed := int64(i % 3)
@@ -182,7 +182,7 @@ func (f *fixture) server(pool string, i, siblings int) api.Server {
 	s.Counters = map[string]int64{
 		"server_eof": 1, "server_err": 2, "server_timedout": 2, "server_connections": 4, "requests": n, "request_bytes": n * 58,
 		"responses": n - 1, "response_bytes": n * 410, "in_queue": int64(i % 4), "in_queue_bytes": int64(i % 4 * 58),
-		"out_queue": int64(8 + i%11), "out_queue_bytes": 512,
+		"out_queue": int64(8 + i%11), "out_queue_bytes": 512, "private_connections": int64(i % 7), "private_waiting": int64(i % 7 / 2),
 	}
 	return s
 }
@@ -201,7 +201,7 @@ func (f *fixture) clientList() any {
 		clients = append(clients, api.Client{
 			ID: uint64(1000 + i), Pool: "sessions", Loop: i % 4, Address: fmt.Sprintf("10.1.%d.%d:%d", i/50, i%50, 40000+i),
 			Name: "checkout-" + fmt.Sprint(i%12), Library: "go-redis", LibraryVersion: "9.23.0", Age: int64(i * 211), Idle: int64(i % 40),
-			Protocol: 2 + i%2, InFlight: i % 17, Held: i * i % 9000, Unsent: i % 5 * 900,
+			Protocol: 2 + i%2, InFlight: i % 17, Held: i * i % 9000, Unsent: i % 5 * 900, Private: i % 3, Blocked: i%3 > 0,
 		})
 	}
 	return api.Clients{Time: f.now(), Total: len(clients) + 30, Clients: clients}

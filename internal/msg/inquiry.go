@@ -27,6 +27,8 @@ type ClientFacts struct {
 	Blocked bool
 	// Listens is how many channels of each kind the client listens to.
 	Listens [NumChannels]int
+	// Private is how many connections to servers the client has to itself.
+	Private int
 	// InFlight is the number of requests without a reply.
 	InFlight int
 	// Last is the command that the client sent last.

@@ -107,6 +107,8 @@ const (
 	SubscriptionLost
 	// TLSFailed: a handshake of TLS failed, or what came behind it is no TLS.
 	TLSFailed
+	// Unpublished: the server refuses what has to be published before a WAIT.
+	Unpublished
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -164,6 +166,8 @@ var reasonTexts = [NumReasons]string{
 	TooManySubscriptions: "a client may listen to as many channels and patterns as max_subscriptions allows, and to no more",
 	SubscriptionLost:     "the connection to a server whose messages the client listens to has ended",
 	TLSFailed:            "TLS failed",
+
+	Unpublished: "a server does not let the pool's user publish to __redis__:wait, without which it would confirm what is not replicated",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -220,6 +224,7 @@ var reasonNames = [NumReasons]string{
 	TooManySubscriptions: "too_many_subscriptions",
 	SubscriptionLost:     "subscription_lost",
 	TLSFailed:            "tls_failed",
+	Unpublished:          "unpublished",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

@@ -21,6 +21,9 @@ const (
 	Subscribe
 	// Publish forwards it to the server whose clients hear of the channel.
 	Publish
+	// Confirm asks each server that the client has written to, on a connection that the
+	// client has to itself until the reply, for which no time is too long; the replies merged.
+	Confirm
 	// Broadcast it, as it is, to every server of the pool; the replies merged.
 	Broadcast
 	// One server is asked. The protocol picks it, writes the request for it, and
@@ -47,7 +50,7 @@ func (t Treatment) ByKeys() bool { return t == Forward || t == Fragment || t == 
 
 // ToServers tells whether a request goes to servers.
 func (t Treatment) ToServers() bool {
-	return t.ByKeys() || t == Subscribe || t == Publish || t == Broadcast || t == One
+	return t.ByKeys() || t == Confirm || t == Subscribe || t == Publish || t == Broadcast || t == One
 }
 
 // A Span is a range of a message's bytes.

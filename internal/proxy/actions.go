@@ -3,7 +3,8 @@ package proxy
 import "nuthatch/internal/topology"
 
 // Pause makes the clients of t's pool wait: no more requests are taken, and a client
-// that has sent one is not read from. Requests in flight go on. It must run on the
+// that has sent one is not read from, but for what it collects for an EXEC. Requests in
+// flight go on. It must run on the
 // loop.
 func (ctx *Context) Pause(t *topology.Topology) {
 	p := ctx.poolOf(t.Lineage)
@@ -12,6 +13,9 @@ func (ctx *Context) Pause(t *topology.Topology) {
 	}
 	p.paused = true
 	for c := range p.everyClient() {
+		if c.collects() { // up to its EXEC
+			continue
+		}
 		c.pause()
 		ctx.refuseInTime(c)
 	}
@@ -46,6 +50,7 @@ func (p *ServerPool) resume() {
 	for c := p.clients; c != nil; c = c.next {
 		c.goOnWithPool()
 		c.blockAgain(p.ctx.loop.Now())
+		c.goOnToExec()
 		c.resumeIfRoom()
 	}
 }

@@ -26,6 +26,7 @@ type capabilities struct {
 	lender     Lender
 	blocker    Blocker
 	messenger  Messenger
+	confirmer  Confirmer
 }
 
 func capabilitiesOf(p Protocol) capabilities {
@@ -44,6 +45,7 @@ func capabilitiesOf(p Protocol) capabilities {
 	c.lender, _ = p.(Lender)
 	c.blocker, _ = p.(Blocker)
 	c.messenger, _ = p.(Messenger)
+	c.confirmer, _ = p.(Confirmer)
 	return c
 }
 

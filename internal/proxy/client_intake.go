@@ -17,7 +17,8 @@ const (
 	// waitsForAnswer: a server was asked what the request means. The request is back in
 	// the stash. Set by question.add, cleared by question.remove.
 	waitsForAnswer
-	// waitsForPool: the pool is paused. Set by pause, cleared by goOnWithPool.
+	// waitsForPool: the pool is paused, and the client collects no transaction. Set by
+	// pause, cleared by goOnWithPool.
 	waitsForPool
 	// waitsForSlices: the client's last request is large, and not wholly sent. Set by
 	// largeRequest.begin, cleared by its end.
@@ -25,16 +26,19 @@ const (
 	// waitsToGo: the client's next request goes over another connection to its server
 	// than the earlier ones. It is back in the stash. Set by mayGo, cleared by goOther.
 	waitsToGo
-	// waitsForElement: the client's last request waits at its server. Set by blockAt,
-	// cleared by blocking.ended.
+	// waitsForElement: the client's last request waits at its server, or at several. Set by
+	// blocking.begin, cleared by its detach.
 	waitsForElement
 	// waitsToBlock: such a request is back in the stash until the pool is resumed. Set
 	// by blocking.again, cleared by blockAgain.
 	waitsToBlock
+	// waitsToExec: the client's EXEC came while the pool is paused. It is back in the stash.
+	// Set by execLater, cleared by goOnToExec.
+	waitsToExec
 
 	// takenAgain are the reasons for which a request that was taken is back in the
 	// stash.
-	takenAgain = waitsForAnswer | waitsToGo
+	takenAgain = waitsForAnswer | waitsToGo | waitsToExec
 )
 
 // An intake is the bytes that have come from a client and are not taken yet:
@@ -143,7 +147,7 @@ func (in *intake) dueAt(patience int64) int64 {
 // patience is how long the client's bytes may wait to be taken. limit is the pool's
 // bound. 0 is no bound.
 func (in *intake) patience(limit int64) int64 {
-	if in.ending && in.waits&waitsForPool != 0 {
+	if in.ending && in.waits&(waitsForPool|waitsToExec) != 0 {
 		return soonest(limit, endingPatience)
 	}
 	if in.waits&(waitsForElement|waitsToBlock) != 0 {

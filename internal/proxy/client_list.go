@@ -89,12 +89,16 @@ func (c *client) facts() msg.ClientFacts {
 		multi = int(c.session.Collected)
 	}
 	if c.tx != nil {
-		collected = c.tx.bytes.Len()
+		collected = c.tx.counted
+	}
+	private := 0
+	if c.own != nil {
+		private = len(c.own.conns)
 	}
 	return msg.ClientFacts{
 		Listens: listenedBy(c),
-		Blocked: c.blocked(),
-		Multi:   multi, Collected: collected, Watched: int(c.session.Watched), Touched: c.watches() && c.own.watch.lost,
+		Blocked: c.blocked(), Private: private,
+		Multi: multi, Collected: collected, Watched: int(c.session.Watched), Touched: c.watches() && c.own.watch.lost,
 		ID: c.session.ID, Addr: addrs.addr, LocalAddr: addrs.localAddr, ShownFD: c.ShownFD(),
 		Name: names.Name, LibName: names.LibName, LibVersion: names.LibVersion,
 		Age: c.age(now), Idle: c.silent(now),

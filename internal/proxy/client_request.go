@@ -43,6 +43,8 @@ func (d *dispatch) request(req *msg.Request) {
 		c.subscribe(req)
 	case msg.Publish:
 		c.publish(req)
+	case msg.Confirm:
+		c.confirm(req)
 	case msg.Broadcast:
 		c.broadcast(req)
 	case msg.One:
@@ -167,6 +169,7 @@ func (d *dispatch) sendWhole(m *msg.Msg, req *msg.Request, s *Server) {
 func (d *dispatch) send(m *msg.Msg, req *msg.Request, conn *serverConn) {
 	c := d.client
 	s, size := conn.server, req.View.Len()
+	d.noteWrite(m.Type, s)
 	c.write(req, conn.Out())
 	if m.Keep {
 		c.write(req, &m.Kept)

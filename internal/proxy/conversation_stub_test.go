@@ -47,6 +47,8 @@ type stubConn struct {
 	// multi are the commands of the transaction that is begun, each with its reply; nil:
 	// none is.
 	multi []string
+	// refused: a command of it was refused.
+	refused bool
 	// ended: the proxy has closed. closed: the stub has.
 	ended, closed bool
 	// spoilt: it has said what no server says, and nobody is to hear any more of
@@ -244,6 +246,7 @@ func (k *stubConn) refuse() {
 		if name := k.todo[0].args[0]; name == "EXEC" || name == "DISCARD" {
 			k.multi = nil
 		}
+		k.refused = k.refused || k.multi != nil
 		k.stub.talk.upset = true
 		k.out = append(k.out, k.stub.talk.lang.failure()...)
 		k.todo = k.todo[1:]

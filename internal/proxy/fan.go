@@ -43,6 +43,7 @@ func (n fan) addConnected(s *Server) (f *msg.Msg, conn *serverConn) {
 	}
 	f.Via = conn
 	n.parent.Pending++
+	n.c.noteWrite(f.Type, s)
 	return f, conn
 }
 
@@ -138,8 +139,11 @@ func (n fan) merge() {
 func (n fan) merged(size int, failed bool) {
 	c, parent := n.c, n.parent
 	p := c.pool
-	if failed {
+	switch {
+	case failed:
 		p.blame(parent)
+	case parent.Block() > 0:
+		p.countParts(parent)
 	}
 	c.sawReply(size, &c.pool.largest)
 	c.hold(parent, parent.Reply.Len())

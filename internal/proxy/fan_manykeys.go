@@ -323,6 +323,7 @@ func (j *largeRequest) send(ctx *Context) {
 			continue
 		}
 		f.Via = conn
+		c.noteWrite(f.Type, s)
 		size := f.Kept.Len()
 		switch {
 		case j.every.Len() > 0:

@@ -47,6 +47,8 @@ type router struct {
 	//
 	// Invariant: all zero between requests.
 	shares []uint16
+	// marked is how many servers have been given a mark.
+	marked int
 }
 
 // goBy has requests routed by a snapshot. servers are its servers, by their places.

@@ -23,6 +23,8 @@ type Server struct {
 	pool   *ServerPool
 	conf   *config.Server
 	health *topology.Health
+	// mark stands for it among the servers that a client has written to.
+	mark marks
 	// among is the set of servers that it belongs to.
 	among *topology.Members
 	stats *stats.ServerShard
@@ -83,6 +85,7 @@ func newServerOf(p *ServerPool, snap *topology.Snapshot, place int) *Server {
 		pool:      p,
 		conf:      snap.Server(place),
 		health:    snap.Servers[place],
+		mark:      p.nextMark(),
 		among:     snap.Members,
 		forgetful: true,
 	}

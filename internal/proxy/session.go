@@ -39,6 +39,7 @@ func (d *dispatch) sessionChanged(lane msg.Lane, bars msg.Bars) {
 	}
 	if bars&^c.session.Bars&msg.Collecting != 0 {
 		c.endMulti(bars)
+		c.endsPaused()
 	}
 	if c.session.Bars&^bars&msg.FailedSelect != 0 {
 		logFailedSelect(c)
@@ -72,10 +73,10 @@ func (a *adoption) sessions() {
 	if p.proto.sessions == nil || before.RedisDB == p.conf.RedisDB && before.Databases == p.conf.Databases && before.RedisAuth == p.conf.RedisAuth {
 		return
 	}
-	lost := 0
+	lost, renumbered := 0, before.RedisDB != p.conf.RedisDB || before.Databases != p.conf.Databases
 	for c := p.clients; c != nil; c = c.next {
 		bars := c.session.Bars
-		if c.collects() { // numbers of databases may have another meaning now
+		if renumbered && c.collects() { // what is kept may name another database now
 			c.abort()
 		}
 		p.proto.sessions.Adopt(&c.session)

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"slices"
+
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
@@ -37,19 +39,33 @@ type Blocker interface {
 	Recalled(r msg.Reply) bool
 }
 
-// A blocking is a wait at a server.
+// A blocking is a wait at servers: at one, or, of a request about what the client has
+// written (session_confirm.go), at several.
 type blocking struct {
 	own *own
-	// m is the request that waits, on conn; nil: no request waits.
-	m    *msg.Msg
-	conn *serverConn
-	// text is the request's bytes. since is when it began to wait.
+	// m is the request that waits; nil: none does. legs are its waits at servers, left is
+	// how many of them have not ended, or not begun. first is the first of them.
+	m     *msg.Msg
+	legs  []*leg
+	left  int
+	first leg
+	// text is the request, since is when it began to wait.
 	text  []byte
 	since int64
 	// counted is how many bytes of text are counted.
 	counted int
 	// recall is why the wait is to end before its time.
 	recall recall
+	// confirming is what is known of a wait at several servers; nil: it is none.
+	confirming *confirming
+}
+
+// A leg is the wait at one server. It owns what waits for the reply.
+type leg struct {
+	block *blocking
+	// m is the request, or the part of it, that waits on conn; nil: it has ended.
+	m    *msg.Msg
+	conn *serverConn
 }
 
 // keptText is how many bytes text may have room for between two waits.
@@ -91,61 +107,122 @@ func (d *dispatch) blockAt(req *msg.Request, s *Server) {
 	c.outq.Push(m)
 	c.send(m, req, conn)
 	b := &c.own.block
-	m.Owner = b
+	b.begin(m, req, 1)
+	b.add(&b.first, m, conn)
+	b.leaves()
+}
+
+// begin notes that m, which stands for req, waits at n servers.
+func (b *blocking) begin(m *msg.Msg, req *msg.Request, n int) {
+	c := b.own.client
+	ctx := c.pool.ctx
 	ctx.msgs.SetWaits(m)
-	m.Deadline, m.Expires = 0, 0
-	b.m, b.conn, b.since, b.recall = m, conn, ctx.loop.Now(), 0
+	m.Expires = 0
+	b.m, b.left, b.since, b.recall = m, n, ctx.loop.Now(), 0
 	b.text = req.View.Gather(0, req.View.Len(), b.text[:0])
 	b.count()
 	c.waits |= waitsForElement
-	s.stats[stats.PrivateWaiting]++
-	if c.leaveBy != 0 {
+}
+
+// add notes that m, which is sent, waits on conn.
+func (b *blocking) add(l *leg, m *msg.Msg, conn *serverConn) {
+	b.own.client.pool.ctx.msgs.SetWaits(m)
+	m.Owner, m.Deadline = l, 0
+	*l = leg{block: b, m: m, conn: conn}
+	b.legs = append(b.legs, l)
+	conn.server.stats[stats.PrivateWaiting]++
+}
+
+// leaves ends the wait of a client that is to leave.
+func (b *blocking) leaves() {
+	if b.own.client.leaveBy != 0 {
 		b.endEarly(recallsReply)
 	}
 }
 
-// count counts the memory of text.
+// isOn reports whether something waits on the connection.
+func (b *blocking) isOn(conn *serverConn) bool {
+	for _, l := range b.legs {
+		if l.conn == conn {
+			return true
+		}
+	}
+	return false
+}
+
+// count counts what is kept of the request.
 func (b *blocking) count() {
 	b.own.client.pool.ctx.memory.beside += int64(cap(b.text) - b.counted)
 	b.counted = cap(b.text)
 }
 
-// detach notes that nothing waits any more. It returns the message and the connection,
-// which are then the caller's.
-func (b *blocking) detach() (*msg.Msg, *serverConn) {
-	m, conn, c := b.m, b.conn, b.own.client
-	b.m, b.conn, b.recall = nil, nil, 0
+// detach notes that this wait is over. The caller has what waited, and the connection.
+func (l *leg) detach() (*msg.Msg, *serverConn) {
+	m, conn := l.m, l.conn
+	l.m, l.conn = nil, nil
+	conn.server.stats[stats.PrivateWaiting]--
+	return m, conn
+}
+
+// detach notes that nothing waits any more. The caller has the request and its waits, all of
+// which are over.
+func (b *blocking) detach() *msg.Msg {
+	m, c := b.m, b.own.client
+	b.m, b.legs, b.left, b.recall, b.confirming = nil, b.legs[:0], 0, 0, nil
 	if b.text = b.text[:0]; cap(b.text) > keptText {
 		b.text = nil
 	}
 	b.count()
-	conn.server.stats[stats.PrivateWaiting]--
 	c.waits &^= waitsForElement
 	if c.stash.Len() > 0 {
 		// The time of requests behind it begins only now.
 		c.stashedAt = c.pool.ctx.loop.Now()
 		c.pool.ctx.refuseInTime(c)
 	}
+	return m
+}
+
+// over ends one of the waits, and with the last of them all. m may then be answered.
+func (b *blocking) over(l *leg) (m *msg.Msg, conn *serverConn) {
+	c := b.own.client
+	m, conn = l.detach()
+	m.Owner = c
+	b.oneLess()
 	return m, conn
 }
 
+// oneLess notes that one wait less is left.
+func (b *blocking) oneLess() {
+	if b.left--; b.left == 0 {
+		now := b.own.client.pool.ctx.loop.Now()
+		b.detach().Start = now // how long it waited is no measure
+	}
+}
+
 // Party implements msg.Owner.
-func (b *blocking) Party() msg.Party { return b.own.client }
+func (l *leg) Party() msg.Party { return l.block.own.client }
 
 // OnReply implements msg.Owner.
-func (b *blocking) OnReply(_ *msg.Msg, r msg.Reply) {
+func (l *leg) OnReply(_ *msg.Msg, r msg.Reply) {
+	b := l.block
 	o, c := b.own, b.own.client
 	if b.recall == recallsRequest && c.pool.proto.blocker.Recalled(r) {
 		b.again()
 		return
 	}
-	m, conn := b.detach()
+	f := b.confirming
+	if f != nil {
+		f.heard(r)
+	}
+	m, conn := b.over(l)
+	if f != nil && b.confirming == nil {
+		f.ended()
+	}
 	keeps := o.watch.conn == conn
 	if !keeps {
 		o.removeConn(conn)
 		conn.private.tenant = nil
 	}
-	m.Owner, m.Start = c, c.pool.ctx.loop.Now() // the wait is not measured
 	c.OnReply(m, r)
 	if !keeps && conn.Attached() {
 		conn.private.giveBack(false)
@@ -153,12 +230,16 @@ func (b *blocking) OnReply(_ *msg.Msg, r msg.Reply) {
 	c.settle()
 }
 
-// OnFailure implements msg.Owner. The request is not sent again.
-func (b *blocking) OnFailure(*msg.Msg) {
-	c := b.own.client
-	m, _ := b.detach()
-	m.Owner, m.Start = c, c.pool.ctx.loop.Now()
+// OnFailure implements msg.Owner: the wait is not begun anew.
+func (l *leg) OnFailure(*msg.Msg) {
+	b := l.block
+	c, f := b.own.client, b.confirming
+	m, _ := b.over(l)
+	why := m.Err
 	c.OnFailure(m)
+	if f != nil {
+		f.fail(why)
+	}
 	c.settle()
 }
 
@@ -191,6 +272,18 @@ func (b *blocking) drop() {
 	if b.m == nil {
 		return
 	}
-	_, conn := b.detach()
-	conn.abandon(msg.ClientEOF)
+	b.abandon(msg.ClientEOF)
+}
+
+// abandon ends all waits whose request nobody is to answer, and with them their
+// connections.
+func (b *blocking) abandon(why msg.Reason) {
+	legs := slices.Clone(b.legs)
+	b.detach()
+	for _, l := range legs {
+		if l.m != nil {
+			_, conn := l.detach()
+			conn.abandon(why)
+		}
+	}
 }

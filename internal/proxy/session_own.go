@@ -23,6 +23,8 @@ type own struct {
 	// sayings are what other servers are to be told when its transactions have been carried
 	// out.
 	sayings []*saying
+	// asked are the marks of the servers that the client's last WAIT asked with success.
+	asked marks
 }
 
 // connTo is the client's private connection to s, or nil.
@@ -86,7 +88,7 @@ func (o *own) withdrawn(conn *serverConn, _ int64) {
 		o.watch.lose()
 		o.giveBack(conn, true)
 	}
-	if o.block.conn == conn {
+	if o.block.isOn(conn) {
 		o.block.endEarly(recallsRequest)
 	}
 }

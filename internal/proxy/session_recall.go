@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"time"
 
 	"nuthatch/internal/mbuf"
@@ -50,21 +51,26 @@ func (b *blocking) endEarly(why recall) {
 	}
 	first := b.recall == 0
 	b.recall = why
-	if first {
-		b.sendUnblock()
+	switch {
+	case !first:
+	case why == recallsRequest && b.confirming != nil:
+		b.again() // there is no element to be lost
+	default:
+		for _, l := range slices.Clone(b.legs) {
+			l.sendUnblock()
+		}
 	}
 }
 
 // sendUnblock asks the server to end the wait.
-func (b *blocking) sendUnblock() {
-	conn := b.conn
-	ctx := conn.pool.ctx
+func (l *leg) sendUnblock() {
+	b, conn := l.block, l.conn
 	switch {
-	case !conn.Attached():
-		return // the connection has failed, and the request is about to
+	case l.m == nil || !conn.Attached():
+		return // it has ended, or that it has failed is yet to be told
 	case conn.handshake.pending > 0 || !conn.Open():
 		if b.recall != recallsRequest {
-			b.retryUnblock()
+			l.retryUnblock()
 			return
 		}
 		b.again() // the request has not been sent
@@ -72,23 +78,24 @@ func (b *blocking) sendUnblock() {
 	case conn.private.id == 0:
 		return // the server does not allow it
 	}
+	ctx := conn.pool.ctx
 	ctl, why := conn.server.control()
 	if why != msg.OK {
-		b.retryUnblock()
+		l.retryUnblock()
 		return
 	}
 	out := ctl.Out()
 	before := out.Len()
 	conn.pool.proto.blocker.AppendUnblock(conn.private.id, b.recall != recallsReply, ctx.bufs, out)
 	m := ctx.msgs.Get()
-	m.Owner, m.NoReply = &unblocking{block: b, of: b.m, end: b.m.End}, true
+	m.Owner, m.NoReply = &unblocking{leg: l, of: l.m, end: l.m.End}, true
 	ctl.enqueue(m, out.Len()-before)
 }
 
 // again puts the request back into the stash, with the time that is left. The reply is
 // dropped.
 func (b *blocking) again() {
-	o, c := b.own, b.own.client
+	c := b.own.client
 	p := c.pool
 	ctx := p.ctx
 	begun := ctx.loop.Now() - b.since
@@ -102,24 +109,18 @@ func (b *blocking) again() {
 			p.proto.blocker.AppendShorter(req, max(1, patience-begun), ctx.bufs, &c.again)
 		}
 	}
-	m, conn := b.detach()
 	if p.paused {
 		c.waits |= waitsToBlock
 	}
 	p.stats.Values[stats.ClientRequests]--
-	if m.Muted {
+	if b.m.Muted {
 		c.session.Again()
 	}
 	c.outq.Pop()
-	if conn.queue.Len() > 0 { // m stands there, and has not been sent
-		c.hold(m, 0)
-		m.Owner = nil
-		conn.abandon(msg.Asked)
+	if b.confirming != nil {
+		b.confirming.giveUp()
 	} else {
-		c.freeMsg(ctx, m)
-		if o.watch.conn != conn {
-			o.giveBack(conn, false)
-		}
+		b.takeBack()
 	}
 	c.parseAgain()
 	c.resumeIfRoom()
@@ -135,48 +136,65 @@ func (in *intake) blockAgain(now int64) {
 	}
 }
 
+// takeBack ends the wait at one server, whose request is taken again.
+func (b *blocking) takeBack() {
+	o, c := b.own, b.own.client
+	m, conn := b.first.detach()
+	b.detach()
+	if conn.queue.Len() > 0 { // m stands there, and has not gone anywhere
+		c.hold(m, 0)
+		m.Owner = nil
+		conn.abandon(msg.Asked)
+		return
+	}
+	c.freeMsg(c.pool.ctx, m)
+	if o.watch.conn != conn {
+		o.giveBack(conn, false)
+	}
+}
+
 // An unblocking owns the reply to a CLIENT UNBLOCK that is to end the wait of the
 // message of. end is of's End then: messages are used again.
 type unblocking struct {
-	block *blocking
-	of    *msg.Msg
-	end   uint64
+	leg *leg
+	of  *msg.Msg
+	end uint64
 }
 
-// waits reports whether that message still waits.
-func (u *unblocking) waits() bool { return u.block.m == u.of && u.of.End == u.end }
+// waits reports whether that is still what waits.
+func (u *unblocking) waits() bool { return u.leg.m == u.of && u.of.End == u.end }
 
 // Party implements msg.Owner.
 func (u *unblocking) Party() msg.Party { return nil }
 
 // OnReply implements msg.Owner.
 func (u *unblocking) OnReply(m *msg.Msg, r msg.Reply) {
-	p := u.block.own.client.pool
+	p := u.leg.block.own.client.pool
 	p.ctx.msgs.Put(m)
 	if !u.waits() {
 		return
 	}
 	switch p.proto.blocker.Unblocked(r) {
 	case msg.NotBlocked:
-		u.block.retryUnblock()
+		u.leg.retryUnblock()
 	case msg.NotAllowed:
-		u.block.conn.private.id = 0
+		u.leg.conn.private.id = 0
 	case msg.WasBlocked:
 	}
 }
 
 // OnFailure implements msg.Owner.
 func (u *unblocking) OnFailure(m *msg.Msg) {
-	u.block.own.client.pool.ctx.msgs.Put(m)
+	u.leg.block.own.client.pool.ctx.msgs.Put(m)
 	if u.waits() {
-		u.block.retryUnblock()
+		u.leg.retryUnblock()
 	}
 }
 
 // retryUnblock has CLIENT UNBLOCK repeated after recallPeriod.
-func (b *blocking) retryUnblock() {
-	t := &b.own.client.pool.ctx.timers
-	t.recalls = append(t.recalls, b)
+func (l *leg) retryUnblock() {
+	t := &l.block.own.client.pool.ctx.timers
+	t.recalls = append(t.recalls, l)
 	t.nextRecall = soonest(t.nextRecall, t.ctx.loop.Now()+recallPeriod)
 }
 
@@ -184,9 +202,9 @@ func (b *blocking) retryUnblock() {
 func (t *timers) retryUnblocks() {
 	all := t.recalls
 	t.recalls, t.nextRecall = nil, 0
-	for _, b := range all {
-		if b.m != nil && b.recall != 0 {
-			b.sendUnblock()
+	for _, l := range all {
+		if l.m != nil && l.block.recall != 0 {
+			l.sendUnblock()
 		}
 	}
 }
@@ -263,7 +281,7 @@ func recallMoved(p *ServerPool) {
 			return false
 		}
 		owner, why := p.owner(req)
-		return why == msg.OK && owner != b.conn.server
+		return why == msg.OK && owner != b.first.conn.server
 	})
 }
 

@@ -24,7 +24,7 @@ type timers struct {
 	nextUnused int64
 	// recalls are the waits at servers for which CLIENT UNBLOCK is to be repeated, at
 	// time nextRecall; 0: there are none.
-	recalls    []*blocking
+	recalls    []*leg
 	nextRecall int64
 }
 

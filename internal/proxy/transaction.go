@@ -20,8 +20,8 @@ import (
 //
 // A server carries out the bytes of a connection in their order, so that nothing of
 // another client comes between, and the client's own requests keep their order. All
-// keys must have one owner. If the snapshot has changed at EXEC, the owner is looked
-// for again.
+// keys must have one owner, but see transaction_spread.go. If the snapshot has changed at
+// EXEC, the owner is looked for again.
 //
 // Kept commands never stop the client from being read: it would wait for room that only
 // its EXEC can free. They have bounds of their own. At the hard mark of the memory the
@@ -59,6 +59,10 @@ type transaction struct {
 	// messages how many those are.
 	said     mbuf.Chain
 	messages int
+	// spread is what goes to other servers.
+	spread
+	// confirms: it has a WAIT.
+	confirms bool
 	// counted is how many of its bytes are in ctx.memory.collected.
 	counted int
 }
@@ -103,6 +107,7 @@ func (t *multi) collect(req *msg.Request) bool {
 		bars := c.session.Bars
 		c.session.EndMulti()
 		c.endMulti(bars)
+		c.endsPaused()
 		c.refuse(req, msg.RequestTimedout)
 	case c.overdue:
 		c.refuseAndAbort(req, msg.RequestTimedout)
@@ -111,6 +116,8 @@ func (t *multi) collect(req *msg.Request) bool {
 		if c.waits&waitsForAnswer == 0 { // it was answered, since it is not known
 			c.abort()
 		}
+	case what == msg.Executes && c.pool.paused:
+		c.execLater()
 	case what == msg.Executes:
 		c.exec(req)
 	default:
@@ -137,7 +144,7 @@ func (t *multi) queue(req *msg.Request) {
 	case req.Nkeys > p.conf.MaxKeys:
 		c.refuseAndAbort(req, msg.TooManyKeys)
 		return
-	case int(s.Collected) >= p.conf.MaxTransactionCommands, int64(tx.bytes.Len()+req.View.Len()) > p.conf.MaxTransactionSize:
+	case int(s.Collected) >= p.conf.MaxTransactionCommands, int64(tx.size()+req.View.Len()) > p.conf.MaxTransactionSize:
 		c.refuseAndAbort(req, msg.TransactionTooLarge)
 		return
 	}
@@ -151,12 +158,16 @@ func (t *multi) queue(req *msg.Request) {
 		c.refuseAndAbort(req, why)
 		return
 	}
-	c.write(req, &tx.bytes)
+	out := tx.to(p.transactor(), ctx.bufs)
+	before := out.Len()
+	c.write(req, out)
+	tx.wrote(out.Len() - before)
 	if req.Treatment == msg.Broadcast && len(p.everywhere()) > 1 {
 		c.write(req, &tx.said)
 		tx.messages++
 	}
 	ctx.countCollected(tx)
+	tx.confirms = tx.confirms || req.Treatment == msg.Confirm
 	s.Collected++
 	c.local(req)
 }
@@ -194,10 +205,31 @@ func (t *multi) endMulti(bars msg.Bars) {
 	c.forgetTransaction()
 }
 
+// execLater has the EXEC that is being taken wait until the pool goes on.
+func (t *multi) execLater() {
+	c := t.client
+	c.waits |= waitsToExec
+	c.session.Again()
+	c.pool.stats.Values[stats.ClientRequests]--
+}
+
+// goOnToExec has the EXEC taken that came while the pool was paused.
+func (in *intake) goOnToExec() { in.waits &^= waitsToExec }
+
+// endsPaused has a client whose transaction has ended wait, if the pool is paused.
+func (t *multi) endsPaused() {
+	if c := t.client; c.pool.paused {
+		c.goOnToExec()
+		c.pause()
+		c.pool.ctx.refuseInTime(c)
+	}
+}
+
 // bind checks that the owner of the request's keys is the transaction's, or makes it
 // so. The reason says why not, as that of owner does. If the snapshot has changed, that
 // is checked at EXEC.
 func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
+	tx.at = 0
 	if req.Nkeys == 0 { // a script's name is no key
 		return msg.OK
 	}
@@ -212,6 +244,8 @@ func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
 		tx.key = append(tx.key[:0], p.keyOf(req, 0)...)
 		tx.key = tx.key[:min(len(tx.key), msg.NoteKey)]
 	case tx.snap != snap || p.isRandom():
+	case tx.wide:
+		tx.choose(owner)
 	case owner != tx.owner:
 		ctx.key1 = append(ctx.key1[:0], tx.key...)
 		ctx.key2 = append(ctx.key2[:0], p.keyOf(req, 0)...)
@@ -244,8 +278,12 @@ func (t *multi) exec(req *msg.Request) {
 		defer c.own.unwatch()
 	} else {
 		owner, none := c.ownerNow(tx)
-		if none != msg.OK {
+		switch {
+		case none != msg.OK:
 			c.aborted(m, none)
+			return
+		case len(tx.more) > 0:
+			c.execWide(tx, m)
 			return
 		}
 		conn, why = c.conn(owner)
@@ -258,12 +296,16 @@ func (t *multi) exec(req *msg.Request) {
 		c.OnFailure(m)
 		return
 	}
+	if tx.confirms {
+		conn.mark(m)
+	}
 	p.transactor().AppendExec(ctx.bufs, &tx.bytes)
 	size := tx.bytes.Len()
 	conn.Out().Splice(ctx.bufs, &tx.bytes)
 	m.Via, m.Ahead = conn, int32(m.Block()+2)
 	c.willSay(tx, m, conn.server)
 	c.hold(m, size)
+	c.wrote |= conn.server.mark
 	conn.enqueue(m, size)
 	conn.server.stats[stats.Requests]++
 	conn.server.stats[stats.RequestBytes] += int64(size)
@@ -301,6 +343,10 @@ func (t *multi) placed(tx *transaction) (*Server, msg.Reason) {
 	if tx.snap == p.routes() {
 		return tx.owner, msg.OK
 	}
+	if tx.wide {
+		why := c.spreadAnew(tx)
+		return tx.owner, why
+	}
 	tx.owner = nil
 	parser, session := p.proto.NewRequestParser(), c.session
 	session.Bars |= msg.Collecting
@@ -333,6 +379,7 @@ func (t *multi) newTransaction() *transaction {
 	ctx := c.pool.ctx
 	tx := ctx.newTransaction()
 	c.pool.transactor().AppendMulti(ctx.bufs, &tx.bytes)
+	tx.wide = c.mayBeWide()
 	if c.watches() {
 		w := &c.own.watch
 		tx.owner, tx.snap = w.server, w.snap
@@ -357,8 +404,9 @@ func (k *transactions) endTransaction(tx *transaction) {
 	ctx := k.ctx
 	tx.bytes.Release(ctx.bufs)
 	tx.said.Release(ctx.bufs)
+	tx.release(ctx.bufs)
 	ctx.countCollected(tx)
-	*tx = transaction{key: tx.key[:0]}
+	*tx = transaction{key: tx.key[:0], spread: tx.spread}
 	if len(k.unused) < maxTransactions {
 		k.unused = append(k.unused, tx)
 	}
@@ -367,7 +415,7 @@ func (k *transactions) endTransaction(tx *transaction) {
 // countCollected counts the transaction's bytes.
 func (k *transactions) countCollected(tx *transaction) {
 	ctx := k.ctx
-	n := tx.bytes.Len() + tx.said.Len()
+	n := tx.size() + tx.said.Len()
 	ctx.memory.collected += n - tx.counted
 	tx.counted = n
 }

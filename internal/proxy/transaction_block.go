@@ -138,7 +138,12 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 	t := c.pool.transactor()
 	if m.Ahead == 1 && m.Err == msg.OK {
 		m.Ahead = 0
-		c.pool.countTransaction(t.Failed(r))
+		switch failed := t.Failed(r); {
+		case m.Parent == nil:
+			c.pool.countTransaction(failed)
+		case failed:
+			ctx.msgs.SetError(m)
+		}
 		return false
 	}
 	discarded := c.discarded > 0

@@ -110,7 +110,7 @@ func (s *saying) drop() {
 // leaveUnsaid drops what other servers were to be told of m, for which nobody waits any
 // more.
 func (o *own) leaveUnsaid(m *msg.Msg) {
-	if i := slices.IndexFunc(o.sayings, func(s *saying) bool { return s.m == m }); i >= 0 {
+	if i := slices.IndexFunc(o.sayings, func(s *saying) bool { return s.m == m || s.m.Parent == m }); i >= 0 {
 		o.sayings[i].drop()
 	}
 }

@@ -113,7 +113,7 @@ type Field struct {
 type Reasons [MaxReasons]int64
 
 // MaxReasons is how many reasons there may be.
-const MaxReasons = 56
+const MaxReasons = 64
 
 // PoolField is the index of a statistic that a pool keeps once.
 type PoolField uint8
@@ -167,6 +167,10 @@ const (
 	TLSLate
 	// CertificateUntil is when the certificate that clients are shown ends.
 	CertificateUntil
+	// TransactionsSpread counts those that were sent to several servers, TransactionsPartial
+	// those of which some servers carried out their part and others did not.
+	TransactionsSpread
+	TransactionsPartial
 
 	numPoolFields = iota + NutcrackerPoolFields
 )
@@ -299,6 +303,8 @@ var PoolFields = [numPoolFields]Field{
 	Messages:            {"messages", "nuthatch_client_messages_total", Counter, Things, "messages of channels passed on to clients"},
 	MessageBytes:        {"message_bytes", "nuthatch_client_message_bytes_total", Counter, Bytes, "bytes of those messages"},
 	SubscribersLost:     {"subscribers_lost", "nuthatch_client_subscribers_lost_total", Counter, Things, "clients that listened and were closed because a connection to a server had ended"},
+	TransactionsSpread:  {"transactions_spread", "nuthatch_client_transactions_spread_total", Counter, Things, "transactions that were sent to several servers (transactions: per_server), atomic at each only"},
+	TransactionsPartial: {"transactions_partial", "nuthatch_client_transactions_partial_total", Counter, Things, "those that some of their servers carried out, and others did not"},
 
 	TLSHandshakes:    {"tls_handshakes", "nuthatch_client_tls_handshakes_total", Counter, Things, "TLS handshakes with clients"},
 	TLSResumed:       {"tls_resumed", "nuthatch_client_tls_handshakes_resumed_total", Counter, Things, "TLS handshakes with clients that resumed a session"},

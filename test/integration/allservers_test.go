@@ -173,22 +173,6 @@ func TestAllServers(t *testing.T) {
 	}
 }
 
-// TestWaitIsBounded: a WAIT for replicas that there are not ends although it says
-// that it waits for ever, and others go on meanwhile.
-func TestWaitIsBounded(t *testing.T) {
-	// A busy machine must not let the timeout come first.
-	st := redisStage(t, "timeout: 20000")
-	c := st.proxy.Dial(testkit.Redis)
-	for _, millis := range []string{"0", "100000000000"} {
-		if got := c.Do("WAIT", "5", millis); got != ":0\r\n" {
-			t.Errorf("WAIT 5 %s: %q", millis, got)
-		}
-	}
-	if got := c.Do("SET", "a", "b"); got != "+OK\r\n" {
-		t.Errorf("SET: %q", got)
-	}
-}
-
 // TestRefusedForAllServers: what a pool does not allow reaches no server.
 func TestRefusedForAllServers(t *testing.T) {
 	st := redisStage(t, "allow_keys: false")

@@ -76,7 +76,9 @@ func (s *stage) disturb(rng *rand.Rand) {
 		time.Sleep(time.Duration(rng.IntN(600)) * time.Millisecond) // how long the trouble lasts
 		server.Resume()
 	default:
-		s.proxy.Signal(syscall.SIGUSR1)
+		if err := syscall.Kill(s.pid(), syscall.SIGUSR1); err != nil {
+			s.t.Errorf("a reload: %v", err)
+		}
 	}
 }
 

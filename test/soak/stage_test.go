@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -39,12 +40,18 @@ type stage struct {
 // and to the process.
 func newStage(t *testing.T, protocol testkit.Protocol, process string, pool ...string) *stage {
 	t.Helper()
+	return newStageOf(t, nil, protocol, process, pool...)
+}
+
+// newStageOf is newStage with servers that are started with args.
+func newStageOf(t *testing.T, args []string, protocol testkit.Protocol, process string, pool ...string) *stage {
+	t.Helper()
 	s := &stage{t: t, protocol: protocol}
 	for range 3 {
 		if protocol == testkit.Redis {
-			s.servers = append(s.servers, testkit.StartRedis(t))
+			s.servers = append(s.servers, testkit.StartRedis(t, args...))
 		} else {
-			s.servers = append(s.servers, testkit.StartMemcached(t))
+			s.servers = append(s.servers, testkit.StartMemcached(t, args...))
 		}
 	}
 	text := testkit.Pool{Protocol: protocol, Servers: testkit.Names(s.servers...), Lines: pool}.String()
@@ -127,8 +134,21 @@ func (s *stage) reasons() string {
 	return strings.Join(names, ", ")
 }
 
+// pid is that of the program that serves.
+func (s *stage) pid() int {
+	b, err := os.ReadFile(s.proxy.PidFile)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(string(b))
+	if err != nil {
+		s.t.Fatalf("pid file: %v", err)
+	}
+	return pid
+}
+
 func (s *stage) descriptors() int {
-	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.proxy.Pid()))
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.pid()))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -141,6 +141,9 @@ type Server struct {
 	Service string `json:"service"`
 	// Until is when an ejected server is tried again.
 	Until *time.Time `json:"until,omitempty"`
+	// MaxPrivate is how many connections to it clients may have to themselves:
+	// private_connections. How many they have is in Counters.
+	MaxPrivate int `json:"max_private"`
 	// Counters are the server's statistics by name, queue depths among them.
 	Counters map[string]int64 `json:"counters"`
 	// Reasons are the server's statistics that are counted by reason.
@@ -393,6 +396,13 @@ type Client struct {
 	Held     int  `json:"held"`
 	Unsent   int  `json:"unsent"`
 	Closing  bool `json:"closing,omitempty"`
+	// Blocked: it waits at a server, as with BLPOP or WAIT. Multi is how many commands of
+	// a transaction it has sent so far, left out if it is in none. Watched is how many keys it
+	// watches. Private is how many connections to servers it has to itself.
+	Blocked bool `json:"blocked,omitempty"`
+	Multi   *int `json:"multi,omitempty"`
+	Watched int  `json:"watched,omitempty"`
+	Private int  `json:"private,omitempty"`
 }
 
 // Where is GET /api/v1/where: for each pool asked about, and each key, who owns

@@ -97,7 +97,7 @@ export class Model {
       requests: of('requests') ?? s.recent?.requests,
       errors: this.failed(id, reasons) ?? s.recent?.failed,
       bytesIn: of('request_bytes') ?? s.recent?.request_bytes, bytesOut: of('response_bytes') ?? s.recent?.response_bytes,
-      inQueue: c.in_queue, outQueue: c.out_queue, connections: c.server_connections,
+      inQueue: c.in_queue, outQueue: c.out_queue, connections: c.server_connections, private: c.private_connections,
       p50: latency.p50, p99: latency.p99, p999: latency.p999, max: latency.max,
       total: s.latency,
     };

@@ -71,7 +71,7 @@ func besideMulti(req *msg.Request, cmd *command) bool {
 // isForServers tells whether servers have a part in the answer to a request.
 func isForServers(req *msg.Request, cmd *command) bool {
 	switch req.Treatment {
-	case msg.Forward, msg.Fragment, msg.Watch, msg.Block, msg.Publish, msg.Broadcast, msg.One:
+	case msg.Forward, msg.Fragment, msg.Watch, msg.Block, msg.Publish, msg.Confirm, msg.Broadcast, msg.One:
 		return true
 	case msg.Learn:
 		return cmd.id == unknown

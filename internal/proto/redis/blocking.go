@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -16,6 +17,7 @@ import (
 //	BLMOVEM source dest a b timeout  the fifth; others behind it
 //	BLMPOP timeout numkeys ...       the first
 //	XREAD BLOCK milliseconds ...     the one behind BLOCK
+//	WAIT replicas milliseconds       the last, likewise that of WAITAOF
 //
 // A learnt command does not say which it is.
 
@@ -27,6 +29,8 @@ const waitsLast = -1
 func timeoutOf(req *msg.Request) (word int, unit time.Duration) {
 	cmd := &commands[req.Type]
 	switch {
+	case cmd.treatment == msg.Confirm:
+		return cmd.arity - 1, time.Millisecond
 	case cmd.keys.rule == streamKeys:
 		for i := 1; i+1 < len(req.Args); i++ {
 			switch {
@@ -79,6 +83,55 @@ func (p *Protocol) AppendShorter(req *msg.Request, patience int64, pool *mbuf.Po
 	req.View.AppendTo(pool, out, 0, begin)
 	writer{pool: pool, out: out}.bulkString(shown)
 	req.View.AppendTo(pool, out, end, req.View.Len()-end)
+}
+
+// A confirmer knows what is said about what a client has written.
+type confirmer struct{}
+
+// waitChannel is where a server is told to publish something before a WAIT. No client can
+// listen to it.
+const waitChannel = redisChannels + "wait"
+
+// AppendMark implements proxy.Confirmer.
+func (confirmer) AppendMark(pool *mbuf.Pool, out *mbuf.Chain) {
+	writer{pool: pool, out: out}.request("PUBLISH", waitChannel, "")
+}
+
+// isMark reports whether a message, heard for a pattern, is such a request's.
+func (p channels) isMark(r msg.Reply) bool {
+	v := viewOf(r)
+	at, ok := p.spoken(&v)
+	if !ok || at.afterName == 0 {
+		return false
+	}
+	var channel []byte
+	channel, p.scratch = v.Bytes(at.afterName, min(len(markName), v.Len()-at.afterName), p.scratch)
+	return string(channel) == markName
+}
+
+// markName is the name of the channel as an element.
+var markName = fmt.Sprintf("$%d\r\n%s\r\n", len(waitChannel), waitChannel)
+
+// Confirms implements proxy.Confirmer: no number of the reply is less than the request asks
+// for.
+func (confirmer) Confirms(req *msg.Request, reply []byte) bool {
+	v, ok := readReply(reply)
+	if !ok {
+		return false
+	}
+	numbers := []replyValue{v}
+	if v.first == '*' {
+		numbers = v.elems
+	}
+	if len(numbers) != len(req.Args)-2 {
+		return false
+	}
+	for i, n := range numbers {
+		if least, ok := number(req, i+1); !ok || n.first != ':' || n.number < least {
+			return false
+		}
+	}
+	return true
 }
 
 // ClientID implements proxy.Blocker.

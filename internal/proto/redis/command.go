@@ -110,6 +110,7 @@ const (
 	mergeScan               // one server's cursor and keys: the cursor for the next call, and the keys
 	mergeBusy               // the first one of a server that runs something, else the first
 	mergeLoad               // as mergeSame, of a script, which the pool remembers
+	mergeBlocks             // arrays with an element for each command of a transaction, in their order
 )
 
 // A row's parts, in the order of the constructors' parameters: the name, the
@@ -197,6 +198,13 @@ func blocking(name string, arity int, k keys, timeout int, since, summary, examp
 	return c
 }
 
+// confirm is the row of a command that waits until what the client wrote is kept elsewhere.
+func confirm(name string, arity int, since, summary string) command {
+	c := broadcast(name, arity, neither, mergeMin, since, summary)
+	c.treatment = msg.Confirm
+	return c
+}
+
 // watch is the row of WATCH.
 func watch(name string, arity int, k keys, since, summary string) command {
 	c := forward(name, arity, neither, k, since, summary, "string new")
@@ -206,7 +214,11 @@ func watch(name string, arity int, k keys, since, summary string) command {
 
 // transaction is the row of a command that begins or ends a transaction.
 func transaction(name string, by answer, since, summary string) command {
-	return local(name, 1, by, since, summary)
+	c := local(name, 1, by, since, summary)
+	if by == answerExec {
+		c.merge = mergeBlocks
+	}
+	return c
 }
 
 // isTransaction tells whether the row is one of those.

@@ -35,6 +35,6 @@ var keyCommands = group("generic", []command{
 	forward("sort_ro", -2, read, sorted, "7.0.0", "Sort a list, a set or a sorted set", "list alpha desc"),
 	forward("ttl", 2, read, key1, "1.0.0", "A key's time to live in seconds", "str"),
 	forward("type", 2, read, key1, "1.0.0", "What kind of value a key has", "list"),
-	broadcast("wait", 3, neither, mergeMin, "3.0.0", "Wait until replicas have what this connection wrote"),
-	broadcast("waitaof", 4, neither, mergeMin, "7.2.0", "Wait until what this connection wrote is on disk"),
+	confirm("wait", 3, "3.0.0", "Wait until replicas have what this connection wrote"),
+	confirm("waitaof", 4, "7.2.0", "Wait until what this connection wrote is on disk"),
 })

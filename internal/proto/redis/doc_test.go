@@ -114,6 +114,8 @@ func fate(c *command) string {
 			return "all servers: " + mergeTexts[c.merge] + "; refused without `allow_flush: true`"
 		}
 		return "all servers: " + mergeTexts[c.merge]
+	case msg.Confirm:
+		return "each server that the client wrote to, on a connection of the client's own: " + mergeTexts[c.merge]
 	case msg.One:
 		return "one server"
 	case msg.Local, msg.Quit, msg.Report:

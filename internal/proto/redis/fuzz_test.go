@@ -69,8 +69,8 @@ func FuzzCommands(f *testing.F) {
 		}
 		r := c.parser.Finish(mbuf.Flat(data))
 		switch r.Treatment {
-		case msg.Forward, msg.Watch, msg.Block:
-			c.checkKeys(r)
+		case msg.Forward, msg.Watch, msg.Block, msg.Confirm:
+			c.checkWhole(r)
 		case msg.Subscribe, msg.Publish:
 			c.checkChannels(r)
 		case msg.Fragment:
@@ -146,6 +146,22 @@ func (c *conversation) checkKeys(r *msg.Request) {
 	}
 	if r.Nkeys < 1 || r.KeyStep < 1 || r.FirstKey < 1 || r.FirstKey+(r.Nkeys-1)*r.KeyStep >= len(r.Args) {
 		c.t.Fatalf("%d keys from %d by %d of %d words", r.Nkeys, r.FirstKey, r.KeyStep, len(r.Args))
+	}
+}
+
+// checkWhole fails if a request that is sent as it is has no keys, or if what is sent when
+// its wait begins anew is not one request of as many words.
+func (c *conversation) checkWhole(r *msg.Request) {
+	if r.Treatment != msg.Confirm {
+		c.checkKeys(r)
+	}
+	patience := c.proto.Patience(r)
+	if patience < 0 {
+		c.t.Fatalf("%d ns", patience)
+	}
+	if patience > 0 {
+		c.proto.AppendShorter(r, patience/2+1, &c.pool, &c.out)
+		c.checkOut(len(r.Args))
 	}
 }
 

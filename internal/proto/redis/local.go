@@ -115,7 +115,7 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 			name = plain(lower(nil, p.word(req, 0)), maxShown)
 		}
 		w.fail("ERR ", req.Error, " for '", name, "' command")
-	case syntaxError, invalidCursor, waitNotInteger, waitNegative, notInteger, notInt32, badDatabase:
+	case syntaxError, invalidCursor, notInteger, notInt32, badDatabase:
 		w.fail("ERR ", req.Error)
 	default:
 		if cmd.treatment == msg.Gather && isInquiryFault(req.Error) {

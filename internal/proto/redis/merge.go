@@ -126,6 +126,10 @@ func (m *merger) merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Re
 	}
 	cmd := &commands[parent.Type]
 	switch {
+	case cmd.merge == mergeBlocks && good:
+		return m.mergeReplies(mergeBlocks, parent, pool, out)
+	case cmd.merge == mergeBlocks && failure != msg.OK:
+		return m.noBlock(parent)
 	case cmd.merge == mergeOneOK:
 		return m.mergeOneOK(parent, failure, pool, out)
 	case cmd.merge == mergeAny && good:
@@ -151,7 +155,7 @@ func (m *merger) mergeMore(parent *msg.Msg, n int, pool *mbuf.Pool, out *mbuf.Ch
 	n = min(n, m.left)
 	ok := true
 	switch m.kind {
-	case mergeElements:
+	case mergeElements, mergeBlocks:
 		m.moveElements(parent, parent.Seq[m.at:m.at+n], pool, out)
 	case mergeMin, mergeAllOf:
 		ok = m.moveLeast(n, pool)
@@ -175,7 +179,7 @@ func (m *merger) mergeMore(parent *msg.Msg, n int, pool *mbuf.Pool, out *mbuf.Ch
 func (m *merger) mergeReplies(kind mergeKind, parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	m.kind, m.at = kind, 0
 	switch kind {
-	case mergeElements:
+	case mergeElements, mergeBlocks:
 		return m.mergeElements(parent, pool, out)
 	case mergeStatus:
 		return mergeStatuses(m.cursors, pool, out)
@@ -225,7 +229,7 @@ func (m *merger) allows(cmd *command) bool {
 		return m.partial != config.PartialError
 	case mergeSum, mergeMax, mergeConcat, mergePairSums:
 		return m.partial == config.PartialNulls && cmd.access != write
-	case mergeNone, mergeStatus, mergeMin, mergeAny, mergeSame, mergeAllOf, mergeOneOK, mergeScan, mergeBusy, mergeLoad:
+	case mergeNone, mergeStatus, mergeMin, mergeAny, mergeSame, mergeAllOf, mergeOneOK, mergeScan, mergeBusy, mergeLoad, mergeBlocks:
 	}
 	return false
 }

@@ -104,11 +104,14 @@ const maxErrorElement = 512
 // appendAbsent appends what stands for a key whose server failed, or answered
 // with an error: an error that says so, or a null.
 func (m *merger) appendAbsent(parent, f *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) {
+	nulls := m.partial != config.PartialErrors && m.kind != mergeBlocks
 	switch {
-	case m.partial != config.PartialErrors && parent.RESP3:
+	case nulls && parent.RESP3:
 		out.AppendString(pool, "_\r\n")
-	case m.partial != config.PartialErrors:
+	case nulls:
 		out.AppendString(pool, "$-1\r\n")
+	case f.Err != msg.OK && m.kind == mergeBlocks:
+		appendError(pool, out, f.Why(f.Err)) // was it sent?
 	case f.Err != msg.OK:
 		appendError(pool, out, parent.Why(f.Err))
 	case f.Reply.Len() > maxErrorElement:
@@ -118,6 +121,20 @@ func (m *merger) appendAbsent(parent, f *msg.Msg, pool *mbuf.Pool, out *mbuf.Cha
 			out.Append(pool, k.Bytes())
 		}
 	}
+}
+
+// noBlock is why a transaction of several servers has no reply, of which no part has been
+// carried out as far as is known.
+func (m *merger) noBlock(parent *msg.Msg) msg.Reason {
+	why := msg.OK
+	for _, f := range parent.Frags {
+		switch {
+		case f.Err == msg.OK:
+		case why == msg.OK, f.Sent != 0 && parent.Sent == 0:
+			why, parent.Sent = f.Err, f.Sent
+		}
+	}
+	return why
 }
 
 // mergeStatuses appends OK if every server said something of the kind.

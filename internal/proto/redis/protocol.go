@@ -57,8 +57,6 @@ type Options struct {
 	// KeylessScripts is what becomes of scripts that name no key, over several
 	// servers.
 	KeylessScripts config.KeylessScripts
-	// Timeout is how long a server may take to answer; 0: for ever.
-	Timeout time.Duration
 	// Scripts is what the pool remembers of scripts, in all loops. Nil: what only
 	// this loop's clients load.
 	Scripts *Scripts
@@ -117,6 +115,7 @@ type Protocol struct {
 	verdicts
 	blockWords
 	channels
+	confirmer
 
 	// Owned by the loop.
 
@@ -167,7 +166,7 @@ func New(o Options) *Protocol {
 	p.learner = learner{&p.rules, &p.wordReader}
 	p.channels = channels{&p.rules, &p.wordReader}
 	p.reporter = reporter{&p.rules, &p.wordReader}
-	p.broadcaster = broadcaster{allowKeys: o.AllowKeys, maxWait: waitBound(o.Timeout), loading: &p.loading}
+	p.broadcaster = broadcaster{allowKeys: o.AllowKeys, loading: &p.loading}
 	p.merger = merger{partial: o.PartialResults, loading: &p.loading}
 	return p
 }

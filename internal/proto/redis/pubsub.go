@@ -269,6 +269,9 @@ func viewOf(r msg.Reply) mbuf.View {
 // AppendMessage implements proxy.Messenger.
 func (p channels) AppendMessage(kind msg.Channels, r msg.Reply, shown string, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) {
 	w := writer{pool, out, s.Lane.IsRESP3()}
+	if kind == msg.Patterns && p.isMark(r) {
+		return
+	}
 	if kind != msg.ShardChannels && p.renames() && p.renamed(kind, r, shown, w) {
 		return
 	}

@@ -121,7 +121,7 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 		return msg.Queued
 	case msg.Subscribe:
 		req.Error = ownConnection
-	case msg.Broadcast, msg.One:
+	case msg.Confirm, msg.Broadcast, msg.One:
 		p.keepOne(req, cmd)
 	case msg.Learn:
 		if cmd.id == unknown {

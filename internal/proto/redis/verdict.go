@@ -44,7 +44,7 @@ func (kind mergeKind) takes(first byte) bool {
 		return first == '*' || first == '%'
 	case mergeLoad:
 		return first == '$'
-	case mergeNone, mergeAny, mergeSame, mergeOneOK:
+	case mergeNone, mergeAny, mergeSame, mergeOneOK, mergeBlocks:
 	}
 	return true
 }

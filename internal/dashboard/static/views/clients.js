@@ -4,6 +4,10 @@ import { fill, h, text } from '../dom.js';
 import { bytes, count, plural, span } from '../format.js';
 import { Table } from '../table.js';
 
+// What binds a client to servers.
+const session = (c) => [c.blocked ? 'blocked' : '', c.multi === undefined ? '' : `multi ${c.multi}`, c.watched ? `watch ${c.watched}` : '', c.private ? `private ${c.private}` : '']
+  .filter(Boolean).join(', ');
+
 const held = (c) => (c.received || 0) + (c.held || 0) + (c.unsent || 0);
 
 export class Clients {
@@ -29,6 +33,7 @@ export class Clients {
         { name: 'held', label: 'held', title: 'bytes held for it: received, in requests and replies, unsent', num: true, width: '86px', narrow: '68px', value: held, show: (c) => bytes(held(c)) },
         { name: 'unsent', label: 'unsent', title: 'bytes of replies that it has not taken yet', num: true, width: '86px', priority: 3, value: (c) => c.unsent, show: (c) => bytes(c.unsent) },
         { name: 'flight', label: 'in flight', title: 'requests without a reply', num: true, width: '84px', narrow: '64px', value: (c) => c.in_flight, show: (c) => count(c.in_flight) },
+        { name: 'session', label: 'session', title: 'whether it waits at a server, is in a transaction, watches keys, or has connections to itself', width: '130px', priority: 4, value: session },
         { name: 'idle', label: 'idle', num: true, width: '90px', priority: 2, value: (c) => c.idle, show: (c) => span(c.idle) },
         { name: 'age', label: 'age', num: true, width: '100px', narrow: '82px', value: (c) => c.age, show: (c) => span(c.age) },
         { name: 'loop', label: 'loop', num: true, width: '64px', priority: 4, value: (c) => c.loop },

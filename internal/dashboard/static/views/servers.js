@@ -40,6 +40,7 @@ export class Servers {
       { name: 'in', label: 'in queue', title: 'requests that wait to be sent', num: true, width: '88px', priority: 4, value: (s) => s.inQueue, show: (s) => count(s.inQueue) },
       { name: 'out', label: 'out queue', title: 'requests that wait for their reply', num: true, width: '94px', priority: 3, value: (s) => s.outQueue, show: (s) => count(s.outQueue) },
       { name: 'connections', label: 'conns', num: true, width: '74px', priority: 3, value: (s) => s.connections, show: (s) => count(s.connections) },
+      { name: 'private', label: 'private', title: 'connections that single clients have to themselves, for WATCH and commands that block', num: true, width: '82px', priority: 4, value: (s) => s.private, show: (s) => count(s.private) },
       { name: 'bytes', label: 'bytes/s', title: 'to and from the server', num: true, width: '96px', priority: 4, value: (s) => traffic(s), show: (s) => bytes(traffic(s)) },
       { name: 'share', label: 'keys', title: 'share of the pool’s keys', num: true, width: '76px', priority: 4, value: (s) => s.share, show: (s) => percent(s.share) },
     ];

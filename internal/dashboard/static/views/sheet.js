@@ -57,7 +57,8 @@ export class Sheet {
       ['weight', String(s.weight)], ['keys', `${percent(s.share)} of the pool’s`],
       ['traffic', `${bytes(s.bytesIn)}/s to it, ${bytes(s.bytesOut)}/s from it`],
       ['queues', `${count(s.inQueue)} to be sent (${bytes(s.counters.in_queue_bytes)}), ${count(s.outQueue)} wait for a reply`],
-      ['connections', count(s.connections)]];
+      ['connections', count(s.connections)],
+      ['private connections', s.private || s.max_private ? `${count(s.private)} of ${count(s.max_private)}, ${count(s.counters.private_waiting)} wait` : null]];
     fill(this.facts, facts.filter(([, v]) => v).map(([k, v]) => [h('dt', null, k), h('dd', { class: 'num' }, v)]));
     for (const plot of this.plots) plot.show(model.serverHistory.get(s.id), model.time, 180e3, this.app.gap());
     const t = s.total;

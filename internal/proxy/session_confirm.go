@@ -1,0 +1,241 @@
+package proxy
+
+import (
+	"slices"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// WAIT and WAITAOF ask how far servers have got with what the client wrote:
+//
+//	client           proxy                                                      servers
+//	WAIT 1 100  ─►   what was sent before is answered; then, to each server
+//	                 that the client wrote to, on a connection of its own  ─►   PUBLISH, WAIT 1 100
+//	                                                                       ◄─   a :1, b :0 after 100 ms
+//	            ◄─   the least: 0
+//
+// A server counts the replicas that have what the connection wrote last. Of a connection
+// that wrote nothing it would count all of them. So something that replicas get goes before
+// the WAIT, and behind all that the client wrote.
+
+// A Confirmer has requests that ask how far servers have got with what a client wrote
+// (msg.Confirm).
+type Confirmer interface {
+	// AppendMark appends a request that replicas get, and that changes nothing.
+	AppendMark(p *mbuf.Pool, out *mbuf.Chain)
+	// Confirms reports whether a reply says as much as the request asks for.
+	Confirms(req *msg.Request, reply []byte) bool
+}
+
+// marks are a set of servers. In a pool of more than 32 some share a mark, so that more are
+// asked than the client wrote to.
+type marks uint32
+
+// nextMark is the mark of one more server.
+func (r *router) nextMark() marks {
+	r.marked++
+	return 1 << ((r.marked - 1) % 32)
+}
+
+// noteWrite notes that a request of type t, or a part of one, goes to the server.
+func (d *dispatch) noteWrite(t msg.Type, s *Server) {
+	if c := d.client; !c.pool.commands[t].Pure {
+		c.wrote |= s.mark
+	}
+}
+
+// A confirming is what several servers are asked at once.
+type confirming struct {
+	block  *blocking
+	parent *msg.Msg
+	// servers are those that are yet to be asked. marks are the marks of all; 0: the
+	// client has written nothing.
+	servers []*Server
+	marks   marks
+	// short: a server did not say as much as it was asked for. failed is why one did not
+	// answer.
+	short  bool
+	failed msg.Reason
+}
+
+// confirm asks the servers that the client has written to, or all if it has written
+// nothing.
+func (d *dispatch) confirm(req *msg.Request) {
+	c, p := d.client, d.client.pool
+	if !c.mayGo() {
+		return
+	}
+	if c.ending { // nobody may be there to be told
+		c.closing(byEOF)
+		return
+	}
+	o := ownOf(c)
+	f := &confirming{block: &o.block, marks: c.wrote}
+	if f.marks == 0 { // nothing since the last one
+		f.marks = o.asked
+	}
+	for _, s := range p.servers {
+		if s.mark&f.marks != 0 {
+			f.servers = append(f.servers, s)
+		}
+	}
+	if len(f.servers) == 0 { // or they are gone, and with them what was written
+		f.marks = 0
+		f.servers = append(f.servers, p.everywhere()...)
+	}
+	if len(f.servers) == 0 {
+		c.refuse(req, msg.ConnRefused)
+		return
+	}
+	f.parent = openFan(c, req).parent
+	f.parent.Pending, f.parent.Keep = int32(len(f.servers)), false
+	p.ctx.memory.expect(f.parent, 0)
+	c.wrote |= f.marks // until all have confirmed it
+	b := f.block
+	b.confirming = f
+	b.begin(f.parent, req, len(f.servers))
+	if !f.step(p.ctx) {
+		p.ctx.turn.later(f)
+	}
+	b.leaves()
+}
+
+// step implements job: it asks servers, one at the least.
+func (f *confirming) step(ctx *Context) (done bool) {
+	for f.block.confirming == f && len(f.servers) > 0 {
+		s := f.servers[0]
+		f.servers = f.servers[1:]
+		f.ask(s)
+		if !ctx.turn.room() {
+			return false
+		}
+	}
+	return true
+}
+
+// ask asks a server.
+func (f *confirming) ask(s *Server) {
+	b := f.block
+	c := b.own.client
+	ctx := c.pool.ctx
+	n := fan{c, f.parent}
+	part := n.add(s)
+	conn, why := (*serverConn)(nil), f.failed
+	if why == msg.OK {
+		conn, why = c.borrow(s)
+	}
+	if why != msg.OK {
+		part.Err = why
+		b.oneLess()
+		n.done(part)
+		f.fail(why)
+		return
+	}
+	if f.marks != 0 {
+		conn.mark(nil)
+	}
+	part.Via = conn
+	conn.Out().Append(ctx.bufs, b.text)
+	conn.sendFragment(part, len(b.text))
+	l := &b.first
+	if len(b.legs) > 0 {
+		l = new(leg)
+	}
+	b.add(l, part, conn)
+}
+
+// heard notes what a server says.
+func (f *confirming) heard(r msg.Reply) {
+	p := f.block.own.client.pool
+	text := r.Flat
+	if r.Chain != nil {
+		text = r.Chain.AppendTo(nil)
+	}
+	parser := p.proto.NewRequestParser()
+	if _, done, err := parser.Parse(f.block.text); err != nil || !done {
+		f.short = true
+	} else if !p.proto.confirmer.Confirms(parser.Finish(mbuf.Flat(f.block.text)), text) {
+		f.short = true
+	}
+}
+
+// ended notes that all have answered.
+func (f *confirming) ended() {
+	if !f.short && f.failed == msg.OK && f.marks != 0 {
+		o := f.block.own
+		o.client.wrote, o.asked = 0, f.marks
+	}
+}
+
+// fail ends the other waits: as one has failed, the least is not known.
+func (f *confirming) fail(why msg.Reason) {
+	b := f.block
+	if b.confirming != f || f.failed != msg.OK {
+		return
+	}
+	f.failed = why
+	for _, l := range slices.Clone(b.legs) {
+		if b.confirming == f && l.m != nil {
+			l.conn.abandon(why)
+		}
+	}
+}
+
+// giveUp ends the waits of a request that is taken again. A connection on which keys are
+// watched stays: what it says is for nobody.
+func (f *confirming) giveUp() {
+	b := f.block
+	o, c := b.own, b.own.client
+	c.hold(f.parent, 0)
+	c.pool.ctx.swallow(f.parent)
+	legs := slices.Clone(b.legs)
+	b.detach()
+	for _, l := range legs {
+		if l.m == nil {
+			continue
+		}
+		if _, conn := l.detach(); conn != o.watch.conn {
+			conn.abandon(msg.Asked)
+		}
+	}
+}
+
+// mark sends what goes before a WAIT. block is the transaction that has the WAIT, or nil.
+func (c *serverConn) mark(block *msg.Msg) {
+	ctx, out := c.pool.ctx, c.Out()
+	before := out.Len()
+	c.pool.proto.confirmer.AppendMark(ctx.bufs, out)
+	m := ctx.msgs.Get()
+	m.Owner, m.NoReply = &marking{c, block}, true
+	c.enqueue(m, out.Len()-before)
+}
+
+// A marking is the owner of the reply to that.
+type marking struct {
+	conn  *serverConn
+	block *msg.Msg
+}
+
+// Party implements msg.Owner.
+func (k *marking) Party() msg.Party { return nil }
+
+// OnReply implements msg.Owner. Without it the WAIT would have all replicas counted.
+func (k *marking) OnReply(m *msg.Msg, r msg.Reply) {
+	c := k.conn
+	c.pool.ctx.msgs.Put(m)
+	if !mayBeError(r) {
+		return
+	}
+	prefix, _ := c.pool.proto.ErrorPrefix(r, c.pool.ctx.errorText[:0])
+	switch {
+	case prefix == nil:
+	case k.block == nil:
+		c.abandon(msg.Unpublished)
+	default:
+		k.block.Err = msg.Unpublished // it stands in the queue, behind what was sent before it
+	}
+}
+
+// OnFailure implements msg.Owner.
+func (k *marking) OnFailure(m *msg.Msg) { k.conn.pool.ctx.msgs.Put(m) }
