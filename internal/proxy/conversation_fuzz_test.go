@@ -114,6 +114,7 @@ func playIn(t testing.TB, in world, s script) {
 		c.identity.Limits().SetMemory(v.memory/2, v.memory)
 	}
 	if b := budgets[int(head>>3)%len(budgets)]; b != (proxy.Amount{}) {
+		c.sliced = true
 		for _, ctx := range c.loops {
 			ctx.SetBudget(b)
 		}
@@ -320,6 +321,15 @@ func improvised(seed uint64) []byte {
 	}
 	b[0] = byte(seed)<<3 | byte(r.Uint32()&7)
 	return b
+}
+
+// Conversations in which a server was replaced between two slices of a request.
+func TestConversationsThatFailedOnce(t *testing.T) {
+	for _, seed := range []uint64{550329, 572642, 572828} {
+		for in := range worlds {
+			t.Run(fmt.Sprint(in, seed), func(t *testing.T) { play(t, in, improvised(seed)) })
+		}
+	}
 }
 
 // Many conversations, made up at random; on epoll, which is slower, fewer, and under

@@ -44,6 +44,7 @@ func (c *conversation) order(what, amount byte) {
 		if amount&8 != 0 {
 			// Another server by name, at the same address. It moves all of them.
 			c.stubs[i].renamed++
+			c.replaced = true
 		}
 		if amount&16 != 0 {
 			c.otherServers()

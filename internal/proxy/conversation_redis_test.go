@@ -221,7 +221,7 @@ func (d resp) askMany(p *party, size, count int) {
 
 // partial reports whether a reply may lack what a server did not say.
 func (c *conversation) partial() bool {
-	return c.upset && c.pool.PartialResults == config.PartialNulls
+	return (c.upset || c.mayBeCutOff()) && c.pool.PartialResults == config.PartialNulls
 }
 
 // isPartOf reports whether a reply has the value of each key, or a null.

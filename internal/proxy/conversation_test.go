@@ -51,6 +51,9 @@ type conversation struct {
 	sent map[string]*sentKey
 	// upset: something was done that may cost a request its reply.
 	upset bool
+	// sliced: requests are sent in slices. replaced: a server has got another name, so that
+	// it is another server.
+	sliced, replaced bool
 	// blocks: a request waits until a server answers it.
 	blocks bool
 	// renewed: connections to servers were replaced.
@@ -301,7 +304,7 @@ func (c *conversation) healed() {
 		}
 		c.finish(true)
 	}
-	c.upset, c.cuts = false, false
+	c.upset, c.cuts, c.replaced = false, false, false
 	p := c.join()
 	for i := range 2 * len(c.stubs) {
 		c.lang.ask(p, 0, byte(i))
@@ -529,8 +532,16 @@ func (p *party) understand() {
 	}
 }
 
+// mayBeCutOff reports whether a request for several servers may find that one of them is
+// not the pool's any more: it is sent in slices, and a part went before the server was
+// replaced.
+func (c *conversation) mayBeCutOff() bool { return c.sliced && c.replaced }
+
 func (c *conversation) accepts(e expectation, reply string) bool {
 	if e.right(reply) || c.upset && c.lang.isError(reply) {
+		return true
+	}
+	if c.mayBeCutOff() && c.lang.isError(reply) && strings.Contains(reply, msg.ServerRemoved.String()) {
 		return true
 	}
 	for _, s := range c.stubs {
