@@ -149,3 +149,8 @@ func (c *conversation) outside(f func(done func())) bool {
 	c.reports = append(c.reports, func() { f(func() {}) })
 	return true
 }
+
+// mayBeCutOff reports whether a request for several servers may find that one of them is
+// not the pool's any more: it is sent in slices, and a part went before the server was
+// replaced.
+func (c *conversation) mayBeCutOff() bool { return c.sliced && c.replaced }

@@ -532,11 +532,6 @@ func (p *party) understand() {
 	}
 }
 
-// mayBeCutOff reports whether a request for several servers may find that one of them is
-// not the pool's any more: it is sent in slices, and a part went before the server was
-// replaced.
-func (c *conversation) mayBeCutOff() bool { return c.sliced && c.replaced }
-
 func (c *conversation) accepts(e expectation, reply string) bool {
 	if e.right(reply) || c.upset && c.lang.isError(reply) {
 		return true
