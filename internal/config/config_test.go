@@ -154,6 +154,7 @@ func beta(t *testing.T) Pool {
 		PrivateIdleTimeout:     20 * time.Second,
 		PubSub: PubSub{
 			Publish: PublishOwner, MaxSubscriptions: 100, OutputLimit: 16 << 20, OutputSoftLimit: 4 << 20, OutputSoftTime: 30 * time.Second,
+			OnLoss: LossResubscribes, Ping: 5 * time.Second,
 		},
 		MaxTransactionSize: 64 << 10,
 
@@ -244,7 +245,7 @@ func TestDefaults(t *testing.T) {
 		MaxTransactionSize:     4 << 20,
 		PrivateConnections:     256,
 		PrivateIdleTimeout:     10 * time.Second,
-		PubSub:                 PubSub{MaxSubscriptions: 16384, OutputLimit: 32 << 20, OutputSoftLimit: 8 << 20, OutputSoftTime: time.Minute},
+		PubSub:                 PubSub{MaxSubscriptions: 16384, OutputLimit: 32 << 20, OutputSoftLimit: 8 << 20, OutputSoftTime: time.Minute, Ping: 30 * time.Second},
 
 		MaxKeys:               1 << 20,
 		ClientOutputSoftLimit: 64 << 10,

@@ -13,6 +13,11 @@ type PubSub struct {
 	// it reads as many within OutputSoftTime.
 	OutputLimit, OutputSoftLimit int64
 	OutputSoftTime               time.Duration
+	// OnLoss is what becomes of a client whose connection to a server has ended.
+	OnLoss OnLoss
+	// Ping is after how long without a message the server is asked whether it is still
+	// there; 0: it is not.
+	Ping time.Duration
 }
 
 // Publish says which servers PUBLISH goes to.
@@ -24,6 +29,18 @@ const (
 	// PublishOwner is the owner of the channel's name.
 	PublishOwner
 )
+
+// OnLoss says what becomes of a client that has lost what it listens to.
+type OnLoss uint8
+
+const (
+	// LossCloses closes it, as it would be by the server.
+	LossCloses OnLoss = iota
+	// LossResubscribes has it listen anew, without a word.
+	LossResubscribes
+)
+
+var lossNames = []string{LossCloses: "close", LossResubscribes: "resubscribe"}
 
 var publishNames = []string{PublishAll: "all", PublishOwner: "owner"}
 
@@ -37,6 +54,20 @@ var pubSubKeys = []key[PubSub]{
 			"a message costs one request, however many servers there are. All proxies of a pool must have the same value. " +
 			"Ignored in Memcached pools.",
 		set: func(c *PubSub, v value) { c.Publish = Publish(v.number) },
+	},
+	{
+		name: "on_loss", kind: kindLoss, def: "close", origin: fromNuthatch,
+		help: "What happens to a client that listens when a connection to a server on which it does ends. `close`: the client is " +
+			"closed, as the server itself would have closed it, so that it knows that messages may be missing. `resubscribe`: " +
+			"nuthatch subscribes again, as soon as the server is back, and the client is not told.",
+		set: func(c *PubSub, v value) { c.OnLoss = OnLoss(v.number) },
+	},
+	{
+		name: "ping", kind: kindDuration, limits: limits{0, int64(time.Hour)}, def: "30s", origin: fromNuthatch,
+		help: "How long nothing may come on a connection on which a client listens before nuthatch asks the server for a sign of " +
+			"life. Without an answer within `timeout` the connection ends. `0`: it does not ask, and TCP keepalive alone finds " +
+			"that a server has gone without a word.",
+		set: func(c *PubSub, v value) { c.Ping = v.duration() },
 	},
 	{
 		name: "max_subscriptions", kind: kindNumber, limits: limits{0, 65536}, def: "16384", origin: fromNuthatch,

@@ -67,6 +67,7 @@ var (
 	kindFailedSelect = oneOf("failed_select", failedSelectNames)
 	kindTransactions = oneOf("transactions", transactionsNames)
 	kindPublish      = oneOf("publish", publishNames)
+	kindLoss         = oneOf("on_loss", lossNames)
 	kindEject        = oneOf("eject", ejectNames)
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue, schema: textOf(serverPattern)}
 )

@@ -276,6 +276,7 @@ func (c *client) resume() {
 		defer func() { c.overdue = false }()
 		if c.overdue {
 			c.goOther()
+			c.movesOver()
 		}
 	}
 	for c.state == clientOpen {

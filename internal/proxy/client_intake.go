@@ -7,7 +7,7 @@ import (
 // A wait is a set of reasons why a client's next request is not taken, even if
 // there is room. The reasons are independent of each other: each is set in one place and
 // cleared in one, both in its owner's file. The client goes on when none is left.
-type wait uint8
+type wait uint16
 
 const (
 	// waitsForReplies: the client's lane has changed, or the connections of its lane. A
@@ -35,10 +35,13 @@ const (
 	// waitsToExec: the client's EXEC came while the pool is paused. It is back in the stash.
 	// Set by execLater, cleared by goOnToExec.
 	waitsToExec
+	// waitsForMoves: clients that listen move to other servers, and the next request is
+	// about channels. It is back in the stash. Set by awaitMoves, cleared by movesOver.
+	waitsForMoves
 
 	// takenAgain are the reasons for which a request that was taken is back in the
 	// stash.
-	takenAgain = waitsForAnswer | waitsToGo | waitsToExec
+	takenAgain = waitsForAnswer | waitsToGo | waitsToExec | waitsForMoves
 )
 
 // An intake is the bytes that have come from a client and are not taken yet:

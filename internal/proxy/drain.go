@@ -156,7 +156,7 @@ func (l *leaving) due(now int64) {
 	}
 	for _, c := range l.conns {
 		switch {
-		case !c.Attached(), c.queue.Len() > 0 && now < c.retireBy:
+		case !c.Attached(), (c.queue.Len() > 0 || feedOn(c) != nil) && now < c.retireBy:
 		case !ctx.turn.room():
 			more = true
 		case c.queue.Len() == 0:

@@ -6,6 +6,10 @@ import "nuthatch/internal/msg"
 // first.
 func (d *dispatch) broadcast(req *msg.Request) {
 	c, p := d.client, d.client.pool
+	if p.holdBy != 0 && p.proto.messenger.Publishes(req) {
+		c.awaitMoves()
+		return
+	}
 	if preparer := p.proto.preparer; preparer != nil && !preparer.Prepare(req) {
 		c.local(req)
 		return

@@ -67,6 +67,8 @@ type ServerPool struct {
 	keys          keySampler
 	// lossPace is when it may next be told that clients lost what they listen to.
 	lossPace pace
+	// holdBy is until when what is published waits at the most; 0: it does not.
+	holdBy int64
 }
 
 const (

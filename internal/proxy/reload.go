@@ -74,7 +74,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.keepsPure = p.conf.Retry == config.RetryIdempotent
 	p.dealAnew()
 	recallMoved(p)
-	checkListeners(p)
+	followChannels(p)
 	p.preconnect()
 }
 

@@ -157,6 +157,6 @@ func (j *following) swap() {
 	}
 	p.dealAnew()
 	recallMoved(p)
-	checkListeners(p)
+	followChannels(p)
 	p.preconnect()
 }

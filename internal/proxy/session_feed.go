@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
@@ -11,10 +12,20 @@ import (
 // A feed is a connection on which a server tells a client what is said on channels. It is
 // in RESP2, whatever the client speaks: what servers push differs in its first byte alone.
 type feed struct {
-	subs *subscriber
-	conn *serverConn
+	subs   *subscriber
+	server *Server
+	conn   *serverConn
 	// n is how many channels come from it.
 	n int
+	// joined: what comes from all servers comes from it, too.
+	joined bool
+	// stale: it is to be left, or has ended.
+	stale bool
+	// spoilt: the server may say more on it than its client wants, so nobody else may have
+	// it.
+	spoilt bool
+	// heard: something has been heard on it since that was last looked at.
+	heard bool
 	// names are scratch: those of the request that is being made.
 	names []string
 	// asked is the message on the connection that the client's request waits for, or nil.
@@ -36,18 +47,24 @@ func (f *feed) feed() *feed { return f }
 // is none.
 func (s *subscriber) feed(server *Server) (*feed, msg.Reason) {
 	for _, f := range s.feeds {
-		if f.conn.server == server {
+		if f.server == server && !f.stale {
 			return f, f.conn.mayTake()
 		}
 	}
-	f := &feed{subs: s}
+	f := &feed{subs: s, server: server, joined: s.move == nil, heard: true}
 	conn, why := server.borrow(0, f)
 	if why != msg.OK {
-		server.reasons[stats.ServerFailedRequests][why]++
+		if s.move == nil {
+			server.reasons[stats.ServerFailedRequests][why]++
+		}
 		return nil, why
 	}
 	f.conn = conn
 	s.feeds = append(s.feeds, f)
+	pingBy(server.pool)
+	if !f.joined {
+		return f, msg.OK
+	}
 	for _, all := range s.listens { // what comes from everywhere comes from there, too
 		for _, at := range all {
 			if at.feed == nil {
@@ -73,10 +90,27 @@ func (f *feed) send(what msg.Subscription) *msg.Msg {
 	return m
 }
 
+// ping has the server say something.
+func (f *feed) ping() *msg.Msg {
+	c := f.conn
+	ctx := c.pool.ctx
+	out := c.Out()
+	before := out.Len()
+	c.pool.proto.messenger.AppendPing(ctx.bufs, out)
+	m := ctx.msgs.Get()
+	m.Owner, m.NoReply = f, true
+	c.enqueue(m, out.Len()-before)
+	return m
+}
+
 // hears takes what the server says, if it is about channels.
 func (f *feed) hears(r msg.Reply) (taken bool) {
 	c := f.conn
+	f.heard = true
 	head := c.queue.Head()
+	if head != nil && c.sent+uint64(head.Len) <= head.End {
+		head = nil // nothing of it has been sent: this does not answer it
+	}
 	push := c.pool.proto.messenger.Hear(r)
 	asked := head != nil && head.Owner == f && head.Nkeys > 0
 	switch {
@@ -88,6 +122,7 @@ func (f *feed) hears(r msg.Reply) (taken bool) {
 			f.answered(c.pop())
 		}
 	case push.Heard == msg.HeardEnded: // the server has not the channel any more
+		f.stale = true
 		f.subs.lose()
 	case push.Heard == msg.HeardReply && head != nil:
 		return false
@@ -103,7 +138,7 @@ func (f *feed) message(push msg.Push, r msg.Reply) {
 	s := f.subs
 	c := s.client
 	at, known := s.listens[push.Channels][string(push.Name)]
-	if !known || at.feed != nil && at.feed != f || c.state != clientOpen || c.leaveBy != 0 {
+	if !known || !s.takes(at, f) || c.state != clientOpen || c.leaveBy != 0 {
 		return
 	}
 	p := c.pool
@@ -126,6 +161,14 @@ func (f *feed) message(push msg.Push, r msg.Reply) {
 	}
 }
 
+// takes reports whether the message of a channel that comes from f is the client's.
+func (s *subscriber) takes(at place, f *feed) bool {
+	if at.feed == nil {
+		return f.joined
+	}
+	return at.feed == f || at.next == f
+}
+
 // grown looks at a message that has come in part.
 func (f *feed) grown() {
 	c := f.conn
@@ -136,15 +179,21 @@ func (f *feed) grown() {
 
 // answered ends a request that the server has answered.
 func (f *feed) answered(m *msg.Msg) {
-	asked := f.asked == m && f.subs.asks != nil
+	s, asked := f.subs, f.asked == m
 	f.conn.pool.ctx.msgs.Put(m)
 	if asked {
 		f.asked = nil
-		f.subs.asks.pending--
-		f.subs.settle()
-		return
 	}
-	f.subs.tidy()
+	switch {
+	case asked && s.asks != nil:
+		s.asks.pending--
+		s.settle()
+	case asked && s.move != nil:
+		s.move.pending--
+		s.moves()
+	default:
+		s.tidy()
+	}
 }
 
 // Party implements msg.Owner.
@@ -152,16 +201,23 @@ func (f *feed) Party() msg.Party { return f.subs.client }
 
 // OnReply implements msg.Owner: the server has refused what it was asked.
 func (f *feed) OnReply(m *msg.Msg, r msg.Reply) {
-	if f.asked == m && mayBeError(r) {
-		r.MoveTo(f.conn.pool.ctx.bufs, &f.subs.asks.refusal)
+	switch s := f.subs; {
+	case !mayBeError(r):
+	case s.move != nil:
+		s.move.failed = true
+	case f.asked == m && s.asks != nil:
+		r.MoveTo(f.conn.pool.ctx.bufs, &s.asks.refusal)
 	}
 	f.answered(m)
 }
 
 // OnFailure implements msg.Owner.
 func (f *feed) OnFailure(m *msg.Msg) {
-	if f.asked == m && f.subs.asks != nil {
-		f.subs.asks.why = m.Err
+	switch s := f.subs; {
+	case s.move != nil:
+		s.move.failed = true
+	case f.asked == m && s.asks != nil:
+		s.asks.why = m.Err
 	}
 	f.answered(m)
 }
@@ -174,6 +230,10 @@ func (f *feed) evicted(*serverConn) {
 		return
 	}
 	s.feeds = slices.Delete(s.feeds, i, i+1)
+	f.stale = true
+	if s.move != nil {
+		s.move.failed = true
+	}
 	fresh := 0
 	if a := s.asks; a != nil && !a.what.Ends {
 		for _, n := range a.names {
@@ -187,17 +247,27 @@ func (f *feed) evicted(*serverConn) {
 	}
 }
 
-// withdrawn implements tenant.
-func (f *feed) withdrawn(*serverConn, int64) { f.subs.lose() }
+// withdrawn implements tenant: another one is to take its place.
+func (f *feed) withdrawn(*serverConn, int64) {
+	f.stale = true
+	f.subs.placeSoon(nil)
+}
 
 // tidy gives back the connections from which no channel comes any more.
 func (s *subscriber) tidy() {
+	if s.move != nil {
+		return
+	}
 	for _, f := range slices.Clone(s.feeds) {
 		if f.n > 0 || f.conn.queue.Len() > 0 {
 			continue
 		}
 		i := slices.Index(s.feeds, f)
 		s.feeds = slices.Delete(s.feeds, i, i+1)
+		if f.spoilt {
+			f.end()
+			continue
+		}
 		f.conn.private.giveBack(false)
 	}
 }
@@ -213,8 +283,29 @@ func (f *feed) end() {
 	c.abandon(msg.Asked)
 }
 
-// lose has the client closed: it has missed messages, or will.
+// lose follows the loss of messages that the client listens to: it is closed, as it would
+// be by a server, or listens anew.
 func (s *subscriber) lose() {
+	p := s.client.pool
+	if p.conf.PubSub.OnLoss == config.LossCloses {
+		s.closeSoon()
+		return
+	}
+	s.tellLoss("client that listens to channels may have missed messages: a connection to a server has ended; it listens anew")
+	s.placeSoon(nil)
+}
+
+// tellLoss counts a loss, and tells of it.
+func (s *subscriber) tellLoss(what string) {
+	p := s.client.pool
+	p.stats.Values[stats.SubscribersLost]++
+	if missed, ok := p.lossPace.mayLog(p.ctx.loop.Now()); ok {
+		p.ctx.log.Warn(what, append(clientAttrs(s.client), slog.Int("more_not_logged", missed))...)
+	}
+}
+
+// closeSoon has the client closed: it has missed messages, or will.
+func (s *subscriber) closeSoon() {
 	if s.lost {
 		return
 	}
@@ -234,13 +325,66 @@ func (j *losing) step(ctx *Context) (done bool) {
 	if !ctx.turn.room() {
 		return false
 	}
-	p := c.pool
-	p.stats.Values[stats.SubscribersLost]++
-	if missed, ok := p.lossPace.mayLog(ctx.loop.Now()); ok {
-		ctx.log.Warn("client that listens to channels is closed: a connection to a server has ended",
-			append(clientAttrs(c), slog.Int("left_out", missed))...)
-	}
+	j.subs.tellLoss("client that listens to channels is closed: a connection to a server has ended")
 	c.closing(closeReason{why: msg.SubscriptionLost})
 	c.settle()
 	return true
+}
+
+// pingBy has idle connections on which clients listen looked at, if they are to be.
+func pingBy(p *ServerPool) {
+	if d := int64(p.conf.PubSub.Ping); d > 0 {
+		t := &p.ctx.timers
+		t.nextPing = soonest(t.nextPing, t.ctx.loop.Now()+d)
+	}
+}
+
+// pingFeeds asks the servers of connections on which nothing was heard whether they are
+// still there.
+func (t *timers) pingFeeds() {
+	t.nextPing = 0
+	for _, p := range t.ctx.pools {
+		if p.conf.PubSub.Ping > 0 && p.stats.Values[stats.Subscribers] > 0 {
+			pingBy(p)
+			t.ctx.turn.later(&pinging{servers: p.servers})
+		}
+	}
+}
+
+// A pinging is the asking of many.
+type pinging struct {
+	servers []*Server
+	at      int
+}
+
+// step implements job.
+func (j *pinging) step(ctx *Context) (done bool) {
+	for len(j.servers) > 0 && ctx.turn.hasBudget() {
+		all := j.servers[0].store.all
+		if j.at >= len(all) {
+			j.servers, j.at = j.servers[1:], 0
+			continue
+		}
+		ctx.turn.count(Amount{Clients: 1})
+		if f := feedOn(all[j.at]); f != nil {
+			if !f.heard && f.conn.queue.Len() == 0 && f.conn.Open() {
+				f.ask()
+			}
+			f.heard = false
+		}
+		j.at++
+	}
+	return len(j.servers) == 0
+}
+
+// ask asks the server whether it is still there. It has as long to answer as for any
+// request, or until it would be asked again.
+func (f *feed) ask() {
+	c := f.conn
+	m := f.ping()
+	if c.pool.conf.Timeout == 0 {
+		ctx := c.pool.ctx
+		m.Deadline = ctx.loop.Now() + int64(c.pool.conf.PubSub.Ping)
+		ctx.nextDeadline = soonest(ctx.nextDeadline, m.Deadline)
+	}
 }

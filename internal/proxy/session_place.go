@@ -5,24 +5,66 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
-// Where channels are does not change when servers are ejected: see router.home.
+// Where channels are does not change when servers are ejected: see router.home. It changes
+// with the pool's servers. Then what clients publish waits, on all loops, until those who
+// listen have moved:
+//
+//	each loop goes by other servers      PUBLISH waits, in the stash
+//	the last one does                    all loops move their clients (session_move.go)
+//	the last client has moved            PUBLISH goes on
+//
+// So nothing is lost or told twice of what this process publishes. It waits for a second at
+// the most.
 
-// checkListeners has clients closed that listen at other servers than those which have
-// their messages from now on.
-func checkListeners(p *ServerPool) {
+// holdTime is how long, in nanoseconds, what is published waits at the most.
+const holdTime = int64(1e9)
+
+// followChannels has clients listen at the pool's servers, which may be others than before.
+func followChannels(p *ServerPool) {
 	if p.proto.messenger == nil {
 		return
 	}
-	j := &listening{pool: p}
+	ctx, m := p.ctx, p.snap.Moving
+	p.holdBy = ctx.loop.Now() + holdTime
+	ctx.nextRelease = soonest(ctx.nextRelease, p.holdBy)
+	loops := ctx.identity.Loops()
+	if !m.Arrive(len(loops)) {
+		return
+	}
+	for _, other := range loops {
+		_ = other.loop.Post(func() { moveListeners(other, m) }) // one that ends has no clients
+	}
+}
+
+// poolOfMoving is the pool whose clients are to move, if that is not over.
+func poolOfMoving(ctx *Context, m *topology.Moving) *ServerPool {
+	i := slices.IndexFunc(ctx.pools, func(p *ServerPool) bool { return p.snap.Moving == m })
+	if i < 0 {
+		return nil
+	}
+	return ctx.pools[i]
+}
+
+// moveListeners has the pool's clients move.
+func moveListeners(ctx *Context, m *topology.Moving) {
+	p := poolOfMoving(ctx, m)
+	if p == nil {
+		endMoves(ctx, m)
+		return
+	}
+	j := &listening{pool: p, of: m}
 	j.walk.begin(p)
-	p.ctx.turn.later(j)
+	ctx.turn.later(j)
 }
 
 // A listening is the looking at where clients listen.
 type listening struct {
 	pool *ServerPool
+	of   *topology.Moving
 	walk walk
 }
 
@@ -32,14 +74,96 @@ func (j *listening) step(ctx *Context) (done bool) {
 		c := j.walk.next()
 		if c == nil {
 			j.walk.end()
+			endMoves(ctx, j.of)
 			return true
 		}
 		ctx.turn.count(Amount{Clients: 1})
-		if listens(c) && !c.own.subs.isPlaced() {
-			c.own.subs.lose()
+		if c.own != nil && c.own.subs != nil && !c.own.subs.isPlaced() {
+			c.own.subs.placeSoon(j.of)
 		}
 	}
 	return false
+}
+
+// endMoves notes that a client has moved, or that the loop has none more to move; of may
+// be nil. Behind the last one all go on.
+func endMoves(ctx *Context, of *topology.Moving) {
+	if of == nil || !of.End() {
+		return
+	}
+	for _, other := range ctx.identity.Loops() {
+		_ = other.loop.Post(func() {
+			if p := poolOfMoving(other, of); p != nil {
+				release(p)
+			}
+		})
+	}
+}
+
+// release has what is published go on.
+func release(p *ServerPool) {
+	if p.holdBy == 0 {
+		return
+	}
+	p.holdBy = 0
+	j := &releasing{pool: p}
+	j.walk.begin(p)
+	p.ctx.turn.later(j)
+}
+
+// A releasing is the resuming of the clients that wait to publish something.
+type releasing struct {
+	pool *ServerPool
+	walk walk
+}
+
+// step implements job.
+func (j *releasing) step(ctx *Context) (done bool) {
+	for ctx.turn.hasBudget() {
+		c := j.walk.next()
+		if c == nil {
+			j.walk.end()
+			return true
+		}
+		ctx.turn.count(Amount{Clients: 1})
+		c.movedOn()
+	}
+	return false
+}
+
+// movedOn has a client go on that waited for moves, unless it moves itself.
+func (d *dispatch) movedOn() {
+	c := d.client
+	if c.waits&waitsForMoves == 0 || c.own != nil && c.own.subs != nil && c.own.subs.move != nil {
+		return
+	}
+	c.movesOver()
+	c.resumeIfRoom()
+}
+
+// movesOver has the client go on, as far as moves are concerned.
+func (in *intake) movesOver() { in.waits &^= waitsForMoves }
+
+// awaitMoves has the request that is being taken wait until clients have moved.
+func (d *dispatch) awaitMoves() {
+	c := d.client
+	c.waits |= waitsForMoves
+	c.session.Again()
+	c.pool.stats.Values[stats.ClientRequests]--
+}
+
+// releaseOverdue has what is published go on where it has waited for too long.
+func (t *timers) releaseOverdue(now int64) {
+	t.nextRelease = 0
+	for _, p := range t.ctx.pools {
+		switch by := p.holdBy; {
+		case by == 0:
+		case by <= now:
+			release(p)
+		default:
+			t.nextRelease = soonest(t.nextRelease, by)
+		}
+	}
 }
 
 // isPlaced reports whether the client listens where the messages of its channels are.
@@ -62,14 +186,14 @@ func (s *subscriber) isThere(kind msg.Channels, name string, f *feed) bool {
 	key, at := p.proto.messenger.Audience(kind, []byte(name))
 	if at == msg.EveryServer {
 		for _, server := range p.everywhere() {
-			if !slices.ContainsFunc(s.feeds, func(x *feed) bool { return x.conn.server == server }) {
+			if !slices.ContainsFunc(s.feeds, func(x *feed) bool { return x.joined && !x.stale && x.server == server }) {
 				return false
 			}
 		}
 		return f == nil
 	}
 	switch {
-	case f == nil || f.conn.server.removed:
+	case f == nil || f.stale || f.server.removed:
 		return false
 	case at == msg.AnyServer:
 		return true
@@ -77,5 +201,5 @@ func (s *subscriber) isThere(kind msg.Channels, name string, f *feed) bool {
 		// Any server has the messages of all channels. The first one is for those who come.
 		return p.conf.PubSub.Publish == config.PublishAll
 	}
-	return f.conn.server == p.home(key)
+	return f.server == p.home(key)
 }

@@ -27,7 +27,9 @@ import (
 type Messenger interface {
 	// Subscription is what the request has its client begin or end to listen to.
 	Subscription(req *msg.Request) (what msg.Subscription, ok bool)
-	// Published is the channel that a request of msg.Publish has a message for.
+	// Publishes tells whether the request is one that sends a message to those who listen to
+	// a channel. Published is the channel that a request of msg.Publish has a message for.
+	Publishes(req *msg.Request) bool
 	Published(req *msg.Request) (kind msg.Channels, name []byte)
 	// Audience says which servers have to be asked for the messages of a channel, and by
 	// which key it is placed. The name is the client's.
@@ -36,6 +38,8 @@ type Messenger interface {
 	ServerName(kind msg.Channels, name []byte) []byte
 	// AppendSubscribe appends a request to begin or end to listen to channels.
 	AppendSubscribe(what msg.Subscription, names []string, p *mbuf.Pool, out *mbuf.Chain)
+	// AppendPing appends a request to say something.
+	AppendPing(p *mbuf.Pool, out *mbuf.Chain)
 	// AppendListens appends what a client is told of one channel of its request, when left
 	// is how many of each kind it listens to now. No name: it listened to none.
 	AppendListens(what msg.Subscription, name []byte, left *[msg.NumChannels]int, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain)
@@ -69,14 +73,18 @@ type subscriber struct {
 	held mbuf.Chain
 	// counted is how many bytes ctx.memory.beside has of it.
 	counted int64
+	// move is the moving of its channels to other servers; nil: none do.
+	move *move
+	// unplaced: they are to be looked at again.
+	unplaced bool
 	// lost: it is about to be closed, since a connection has ended.
 	lost bool
 }
 
 // A place is where the messages of a channel come from.
 type place struct {
-	// feed has them; nil: all have.
-	feed *feed
+	// feed has them; nil: all have. next has them, too, while the channel moves there.
+	feed, next *feed
 	// shown is what the client calls the channel, if the server calls it otherwise.
 	shown string
 }
@@ -115,6 +123,10 @@ func listenedBy(c *client) (n [msg.NumChannels]int) {
 // publish sends a message to the server whose clients hear of its channel.
 func (d *dispatch) publish(req *msg.Request) {
 	c, p := d.client, d.client.pool
+	if p.holdBy != 0 {
+		c.awaitMoves()
+		return
+	}
 	key, _ := p.proto.messenger.Audience(p.proto.messenger.Published(req))
 	c.forwardTo(p.home(key), req)
 }
@@ -131,6 +143,9 @@ func (d *dispatch) subscribe(req *msg.Request) {
 		c.refuse(req, msg.TooManyKeys)
 		return
 	case !c.mayGo():
+		return
+	case c.own != nil && c.own.subs != nil && c.own.subs.move != nil:
+		c.awaitMoves()
 		return
 	}
 	if ownOf(c).subs == nil {
@@ -360,7 +375,7 @@ func (s *subscriber) settle() {
 		s.withdraw(a)
 		a.m.Err = a.why
 		c.OnFailure(a.m)
-		s.release()
+		s.settled()
 		return
 	default:
 		s.confirm(a)
@@ -368,7 +383,15 @@ func (s *subscriber) settle() {
 	a.m.Done, a.m.Replied = true, p.ctx.loop.Now()
 	c.hold(a.m, a.m.Reply.Len())
 	c.advance()
+	s.settled()
+}
+
+// settled goes on with what had to wait for the end of the request.
+func (s *subscriber) settled() {
 	s.release()
+	if s.unplaced {
+		s.placeSoon(nil)
+	}
 }
 
 // confirm tells the client of each channel that it listens to it, or no more.
@@ -454,6 +477,11 @@ func (s *subscriber) end() {
 		s.asks = nil
 	}
 	s.held.Release(bufs)
+	if mv := s.move; mv != nil {
+		s.move = nil
+		endMoves(c.pool.ctx, mv.of)
+		c.movedOn()
+	}
 	s.listens = [msg.NumChannels]map[string]place{}
 	s.count(-s.counted)
 	before := s.told

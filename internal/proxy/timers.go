@@ -26,6 +26,14 @@ type timers struct {
 	// time nextRecall; 0: there are none.
 	recalls    []*leg
 	nextRecall int64
+	// relistens are the clients that try again to listen where they should, at
+	// nextRelisten; 0: there are none.
+	relistens    []*subscriber
+	nextRelisten int64
+	// nextPing is when connections on which clients listen are looked at; 0: never.
+	nextPing int64
+	// nextRelease is when what is published goes on at the latest; 0: it does not wait.
+	nextRelease int64
 }
 
 // fireTimers does what is due at time now.
@@ -48,6 +56,15 @@ func (t *timers) fireTimers(now int64) {
 	if t.nextRecall != 0 && now >= t.nextRecall {
 		t.retryUnblocks()
 	}
+	if t.nextRelisten != 0 && now >= t.nextRelisten {
+		t.relistenAgain()
+	}
+	if t.nextPing != 0 && now >= t.nextPing {
+		t.pingFeeds()
+	}
+	if t.nextRelease != 0 && now >= t.nextRelease {
+		t.releaseOverdue(now)
+	}
 	if t.nextCheck != 0 && now >= t.nextCheck {
 		t.checkClients(now)
 	}
@@ -55,5 +72,6 @@ func (t *timers) fireTimers(now int64) {
 
 // nextTimer is when to look next; 0: never.
 func (t *timers) nextTimer() int64 {
-	return soonest(t.nextDeadline, t.nextExpiry, t.nextCheck, t.nextIdle, t.nextSweep, t.nextUnused, t.nextRecall)
+	return soonest(t.nextDeadline, t.nextExpiry, t.nextCheck, t.nextIdle, t.nextSweep, t.nextUnused, t.nextRecall,
+		t.nextRelisten, t.nextPing, t.nextRelease)
 }

@@ -59,6 +59,8 @@ type transaction struct {
 	// messages how many those are.
 	said     mbuf.Chain
 	messages int
+	// publishes: there is one among the commands.
+	publishes bool
 	// spread is what goes to other servers.
 	spread
 	// confirms: it has a WAIT.
@@ -162,9 +164,12 @@ func (t *multi) queue(req *msg.Request) {
 	before := out.Len()
 	c.write(req, out)
 	tx.wrote(out.Len() - before)
-	if req.Treatment == msg.Broadcast && len(p.everywhere()) > 1 {
-		c.write(req, &tx.said)
-		tx.messages++
+	if m := p.proto.messenger; m != nil && m.Publishes(req) {
+		tx.publishes = true
+		if req.Treatment == msg.Broadcast && len(p.everywhere()) > 1 {
+			c.write(req, &tx.said)
+			tx.messages++
+		}
 	}
 	ctx.countCollected(tx)
 	tx.confirms = tx.confirms || req.Treatment == msg.Confirm
@@ -259,6 +264,10 @@ func (t *multi) exec(req *msg.Request) {
 	c := t.client
 	p, tx := c.pool, c.tx
 	ctx := p.ctx
+	if tx != nil && tx.publishes && p.holdBy != 0 {
+		c.awaitMoves()
+		return
+	}
 	if tx == nil {
 		tx = c.newTransaction()
 	}

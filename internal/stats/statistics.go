@@ -302,7 +302,7 @@ var PoolFields = [numPoolFields]Field{
 	Subscriptions:       {"subscriptions", "nuthatch_client_subscriptions", Gauge, Things, "channels and patterns that clients listen to, each counted once for each client"},
 	Messages:            {"messages", "nuthatch_client_messages_total", Counter, Things, "messages of channels passed on to clients"},
 	MessageBytes:        {"message_bytes", "nuthatch_client_message_bytes_total", Counter, Bytes, "bytes of those messages"},
-	SubscribersLost:     {"subscribers_lost", "nuthatch_client_subscribers_lost_total", Counter, Things, "clients that listened and were closed because a connection to a server had ended"},
+	SubscribersLost:     {"subscribers_lost", "nuthatch_client_subscribers_lost_total", Counter, Things, "how often a client that listened may have missed messages, since a connection to a server had ended"},
 	TransactionsSpread:  {"transactions_spread", "nuthatch_client_transactions_spread_total", Counter, Things, "transactions that were sent to several servers (transactions: per_server), atomic at each only"},
 	TransactionsPartial: {"transactions_partial", "nuthatch_client_transactions_partial_total", Counter, Things, "those that some of their servers carried out, and others did not"},
 

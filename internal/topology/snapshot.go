@@ -53,6 +53,8 @@ type Members struct {
 	Servers []*Health
 	// Names are their names in the statistics.
 	Names []string
+	// Moving is how clients that listen to channels move to them.
+	Moving *Moving
 	// FinishBy is until when, in the loops' nanoseconds, servers that are no longer
 	// among them may answer their requests.
 	FinishBy int64
@@ -82,7 +84,7 @@ func (m *Members) Place(h *Health) int {
 // newMembers returns the servers of a pool. Servers that are known, by name and
 // address, keep their Health.
 func newMembers(pool *config.Pool, servers []config.Server, known *Members) *Members {
-	m := &Members{conf: servers}
+	m := &Members{conf: servers, Moving: new(Moving)}
 	m.ring = route.NewRing(pool.Distribution, pool.Hash, tagOf(pool.HashTag), len(servers))
 	healths := known.byIdentity()
 	for i := range servers {

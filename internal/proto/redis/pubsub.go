@@ -107,6 +107,17 @@ func (p channels) Audience(kind msg.Channels, name []byte) (key []byte, at msg.A
 	return name, msg.OwnerOfKey
 }
 
+// Publishes implements proxy.Messenger.
+func (channels) Publishes(req *msg.Request) bool {
+	cmd := &commands[req.Type]
+	return cmd.publishes || cmd.treatment == msg.Publish
+}
+
+// AppendPing implements proxy.Messenger.
+func (channels) AppendPing(pool *mbuf.Pool, out *mbuf.Chain) {
+	out.AppendString(pool, "*1\r\n$4\r\nPING\r\n")
+}
+
 // Published implements proxy.Messenger.
 func (p channels) Published(req *msg.Request) (kind msg.Channels, name []byte) {
 	kind = msg.ShardChannels
