@@ -2,7 +2,6 @@ package check
 
 import (
 	"crypto/rand"
-	"fmt"
 	"math"
 
 	"nuthatch/internal/hashkit"
@@ -13,6 +12,9 @@ const (
 	prefix = "nuthatch-check:"
 	// doubt is the chance that more keys are misplaced than Missed says.
 	doubt = 0.05
+	// tagText is how many random letters are between two characters of a hash tag. A
+	// key of Memcached's has at most 250 bytes.
+	tagText = 12
 )
 
 // A sample is a key and the number of the server that owns it.
@@ -21,41 +23,53 @@ type sample struct {
 	server int
 }
 
-// findKeys makes random keys, so many for each server. Keys that differ only in a
-// number at the end would be neighbours on the ring with some hashes. If the pool
-// has a hash tag, every other key has it.
-func (c *checker) findKeys() error {
-	each, servers := c.Keys, len(c.servers)
-	// made is how many keys were made for each server, those that were not needed
-	// included.
-	made := make([]int, servers)
-	points := make(map[uint32]bool)
-	tries := 0
-	for len(c.keys) < servers*each {
-		if tries > maxTries+each*servers*1000 {
-			return ErrUnowned
+// pairs are hash tags that a file may have, or lack.
+var pairs = []string{"{}", "[]", "()", "<>", "$$", "||", "##", "::"}
+
+// tagged is a random key with parts that the pool's hash tag, and tags that nutcracker
+// may have in its place, take for the key. So a tag that only one of the two has, or
+// another one, shows.
+func (c *checker) tagged() string {
+	key := prefix
+	for _, tag := range append([]string{c.Pool.HashTag}, pairs...) {
+		if tag != "" {
+			key += tag[:1] + rand.Text()[:tagText] + tag[1:]
 		}
-		tries++
+	}
+	return key + rand.Text()[:tagText]
+}
+
+// findKeys makes random keys, so many for each server that owns any. Keys that differ
+// only in a number at the end would be neighbours on the ring with some hashes. Every
+// other key has hash tags.
+func (c *checker) findKeys() {
+	each, servers := c.Keys, len(c.servers)
+	shares := make([]float64, servers)
+	for i, share := range c.ring.Continuum.Shares(c.ring.Hash) {
+		shares[c.owners[i]] += share
+	}
+	missing := 0
+	for _, share := range shares {
+		if share > 0 {
+			missing += each
+		}
+	}
+	points := make(map[uint32]bool)
+	for tries := 0; missing > 0 && tries < maxTries+each*servers*1000; tries++ {
 		key := prefix + rand.Text()
-		if tag := c.Pool.HashTag; tag != "" && tries%2 == 1 {
-			key = fmt.Sprintf("%s%c%s%c:%s", prefix, tag[0], rand.Text(), tag[1], rand.Text())
+		if tries%2 == 1 {
+			key = c.tagged()
 		}
 		owner := c.owners[c.ring.Server([]byte(key), 0)]
-		made[owner]++
 		if c.servers[owner].Keys == each {
 			continue
 		}
+		missing--
 		c.servers[owner].Keys++
 		c.keys = append(c.keys, sample{key, owner})
 		points[c.point(key)] = true
 	}
-	c.coverage = Coverage{Points: c.ring.Continuum.Points(), Covered: len(points)}
-	shares := make([]float64, servers)
-	for i, n := range made {
-		shares[i] = float64(n) / float64(tries)
-	}
-	c.coverage.Missed = missed(shares, each)
-	return nil
+	c.coverage = Coverage{Points: c.ring.Continuum.Points(), Covered: len(points), Missed: missed(shares, c.servers)}
 }
 
 // point is the point of the ring, or the slot, that decides about a key.
@@ -79,23 +93,23 @@ type Coverage struct {
 	Missed float64 `json:"could_have_missed"`
 }
 
-// missed is the largest share of all keys that can be misplaced while a sample of n
-// keys of each server shows none of them, with a probability of doubt. Shares are
-// those of the servers.
+// missed is the largest share of all keys that can be misplaced while a sample of the
+// servers' keys shows none of them, with a probability of doubt. Shares are those of the
+// servers.
 //
-// If of a server's keys the part p is misplaced, its sample shows nothing with
+// If the part p of a server's keys is misplaced, its sample of n keys shows nothing with
 // probability (1-p)^n, and all of them together with the product. Among the ways to
-// misplace a share of all keys the product is largest where 1-p is c/share for the
-// servers whose share is above some c, and no key of the others is misplaced.
-func missed(shares []float64, n int) float64 {
-	want := math.Log(doubt) / float64(n)
+// misplace a share of all keys the product is largest where 1-p is c*n/share for the
+// servers where that is below 1, for some c, and no key of the others is misplaced.
+func missed(shares []float64, servers []Server) float64 {
+	want := math.Log(doubt)
 	low, high := 0.0, 1.0
 	for range 60 {
 		c := (low + high) / 2
 		sum := 0.0
-		for _, share := range shares {
-			if share > c {
-				sum += math.Log(c / share)
+		for i, share := range shares {
+			if n := float64(servers[i].Keys); n > 0 && share > c*n {
+				sum += n * math.Log(c*n/share)
 			}
 		}
 		if sum < want {
@@ -105,8 +119,8 @@ func missed(shares []float64, n int) float64 {
 		}
 	}
 	all := 0.0
-	for _, share := range shares {
-		all += max(share-high, 0)
+	for i, share := range shares {
+		all += max(share-high*float64(servers[i].Keys), 0)
 	}
 	return all
 }

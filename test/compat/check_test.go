@@ -74,11 +74,12 @@ func checkBoth(t *testing.T, nutcracker *testkit.Proxy, pool testkit.Pool, args 
 	addr := func(entry string) string { return entry[:strings.IndexByte(entry, ' ')] }
 	name := func(entry string) string { return entry[strings.IndexByte(entry, ' '):] }
 	swapped.Servers = append([]string{addr(a) + name(b), addr(b) + name(a)}, pool.Servers[2:]...)
-	hash, distribution, tag := pool, pool, pool
-	hash.Hash, distribution.Distribution, tag.Lines = "murmur", "modula", []string{`hash_tag: "$$"`}
+	hash, distribution, tag, none := pool, pool, pool, pool
+	hash.Hash, distribution.Distribution, tag.Lines, none.Lines = "murmur", "modula", []string{`hash_tag: "$$"`}, nil
 	for what, wrong := range map[string]string{
 		"another hash":         hash.String(),
 		"another tag":          tag.String(),
+		"no tag":               none.String(),
 		"two names swapped":    swapped.String(),
 		"another distribution": distribution.String(),
 	} {
