@@ -400,9 +400,9 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "keyless_scripts", kind: kindKeyless, def: "refuse", origin: fromNuthatch,
 		help: "What nuthatch does with scripts and functions without a key (`EVAL`, `EVALSHA`, `FCALL` and their `_RO` " +
 			"forms) in a pool of several servers. `refuse`: an error says so. `any`: one of the servers runs it, always " +
-			"the same one for the same script, sent as text or as SHA1, and for the same function. It sees only the keys " +
-			"of that server, and what it writes is only there. In a pool of one server it always runs. Ignored in " +
-			"Memcached pools.",
+			"the same one for the same script, sent as text or as SHA1, and for the same function. (A transaction with " +
+			"keys runs it on their server; with `distribution: random` any server does.) It sees only the keys of that " +
+			"server, and what it writes is only there. In a pool of one server it always runs. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.KeylessScripts = KeylessScripts(v.number) },
 	},
 })

@@ -164,9 +164,10 @@ func found(shard int) (int, msg.Reason) {
 	return shard, msg.OK
 }
 
-// ownerOfNothing is the server of a request without a key.
-func (r *router) ownerOfNothing() (*Server, msg.Reason) {
-	shard, why := found(r.routes().Table.Shard(nil, r.random()))
+// ownerOfPlace is the server of requests without a key that are placed by something
+// else, or by nothing.
+func (r *router) ownerOfPlace(place []byte) (*Server, msg.Reason) {
+	shard, why := found(r.routes().Table.Shard(place, r.random()))
 	if why != msg.OK {
 		return nil, why
 	}

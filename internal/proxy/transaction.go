@@ -55,6 +55,9 @@ type transaction struct {
 	owner *Server
 	snap  *topology.Snapshot
 	key   []byte
+	// place is what the first script without keys is placed by. If there is no key, it
+	// decides about the server.
+	place []byte
 	// said are the messages in it that the clients of other servers are to hear too, and
 	// messages how many those are.
 	said     mbuf.Chain
@@ -236,6 +239,9 @@ func (t *multi) endsPaused() {
 func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
 	tx.at = 0
 	if req.Nkeys == 0 { // a script's name is no key
+		if len(tx.place) == 0 {
+			tx.place = append(tx.place, req.PlaceKey...)
+		}
 		return msg.OK
 	}
 	ctx := p.ctx
@@ -341,7 +347,7 @@ func (t *multi) ownerNow(tx *transaction) (*Server, msg.Reason) {
 			return owner, why
 		}
 	}
-	return c.pool.ownerOfNothing()
+	return c.pool.ownerOfPlace(tx.place)
 }
 
 // placed is the server of the transaction's keys, by the present snapshot. It is nil if
@@ -415,7 +421,7 @@ func (k *transactions) endTransaction(tx *transaction) {
 	tx.said.Release(ctx.bufs)
 	tx.release(ctx.bufs)
 	ctx.countCollected(tx)
-	*tx = transaction{key: tx.key[:0], spread: tx.spread}
+	*tx = transaction{key: tx.key[:0], place: tx.place[:0], spread: tx.spread}
 	if len(k.unused) < maxTransactions {
 		k.unused = append(k.unused, tx)
 	}
