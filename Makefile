@@ -48,9 +48,9 @@ race: deps ## run the packages that hold shared state, and whole programs, under
 fuzz-short: ## spread FUZZ seconds (60) over the fuzz targets
 	GO=$(GO) .ci/fuzz $(FUZZ)
 
-STACKS := ^Test(RedisPy|Node|RedisCLI|RedisTools|RedisBenchmark|GoRedis|Pymemcache|GoMemcache|Libmemcached)
+STACKS := ^Test(Stack|RedisPy|Node|RedisCLI|RedisTools|RedisBenchmark|GoRedis|Pymemcache|GoMemcache|Libmemcached)
 
-stacks: deps ## run the clients that applications use, in their own languages, against the proxy
+stacks: deps ## run the clients and the stacks that applications use, in their own languages, against the proxy
 	$(GO) test -count=1 -run '$(STACKS)' ./test/integration
 
 matrix: deps ## run conversations, integration and faults once more for each of VARIANTS
@@ -102,6 +102,11 @@ deps: ## install what the tests run, where it is missing (Debian, Ubuntu)
 	command -v memccapable  >/dev/null || missing="$$missing libmemcached-tools"; \
 	/usr/bin/python3 -c 'import pymemcache' 2>/dev/null || missing="$$missing python3-pymemcache"; \
 	python3 -c 'import redis' 2>/dev/null || /usr/bin/python3 -c 'import redis' 2>/dev/null || missing="$$missing python3-redis"; \
+	/usr/bin/python3 -c 'import celery' 2>/dev/null || missing="$$missing python3-celery"; \
+	/usr/bin/python3 -c 'import rq' 2>/dev/null && command -v rq >/dev/null || missing="$$missing python3-rq"; \
+	/usr/bin/python3 -c 'import django_redis' 2>/dev/null || missing="$$missing python3-django-redis"; \
+	command -v sidekiq  >/dev/null || missing="$$missing ruby-sidekiq"; \
+	[ -n "$$(find /usr/share/rubygems-integration /var/lib/gems -name 'redis-namespace-*.gemspec' 2>/dev/null)" ] || missing="$$missing ruby-redis-namespace"; \
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm  >/dev/null || missing="$$missing npm"; \

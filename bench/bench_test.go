@@ -100,7 +100,13 @@ func TestWorksAreSound(t *testing.T) {
 		}
 		seen[w.name] = true
 		e := w.one()
-		if e.requests < 1 || len(e.request) == 0 || len(e.reply) == 0 {
+		last := &e
+		for ; last.then != nil; last = last.then {
+			if last.requests != 0 { // a step is none of its own
+				t.Errorf("%s: a step is %d requests", w.name, last.requests)
+			}
+		}
+		if last.requests < 1 || len(e.request) == 0 || len(e.reply) == 0 {
 			t.Errorf("%s: an exchange of %d requests, %d bytes and a reply of %d", w.name, e.requests, len(e.request), len(e.reply))
 		}
 		if redis := e.request[0] == '*'; redis != w.topology.redis {

@@ -14,6 +14,8 @@ type exchange struct {
 	// as the proxy chooses the order of several servers' parts.
 	reply    []byte
 	requests int // that the request consists of: more than one in a pipeline
+	// then is what the same client writes when it has the reply; nil: whatever comes.
+	then *exchange
 }
 
 // How many different exchanges a piece of work uses in turn: as many as there
@@ -117,18 +119,18 @@ func respRequest(words ...string) []byte {
 
 func redisGet(d dataset) func() exchange {
 	reply := []byte(bulk(d.value()))
-	return func() exchange { return exchange{respRequest("GET", d.any()), reply, 1} }
+	return func() exchange { return exchange{respRequest("GET", d.any()), reply, 1, nil} }
 }
 
 func redisSet(d dataset) func() exchange {
 	value := d.value()
-	return func() exchange { return exchange{respRequest("SET", d.any(), value), []byte("+OK\r\n"), 1} }
+	return func() exchange { return exchange{respRequest("SET", d.any(), value), []byte("+OK\r\n"), 1, nil} }
 }
 
 func mget(n int) func() exchange {
 	reply := []byte(fmt.Sprintf("*%d\r\n", n) + strings.Repeat(bulk(small.value()), n))
 	return func() exchange {
-		return exchange{respRequest(append([]string{"MGET"}, small.distinct(n)...)...), reply, 1}
+		return exchange{respRequest(append([]string{"MGET"}, small.distinct(n)...)...), reply, 1, nil}
 	}
 }
 
@@ -138,7 +140,7 @@ func mset(n int) func() exchange {
 		for _, key := range small.distinct(n) {
 			words = append(words, key, small.value())
 		}
-		return exchange{respRequest(words...), []byte("+OK\r\n"), 1}
+		return exchange{respRequest(words...), []byte("+OK\r\n"), 1, nil}
 	}
 }
 
@@ -147,7 +149,7 @@ func mset(n int) func() exchange {
 func del(n int) func() exchange {
 	none := dataset{kind: "none", keys: small.keys}
 	return func() exchange {
-		return exchange{respRequest(append([]string{"DEL"}, none.distinct(n)...)...), []byte(":0\r\n"), 1}
+		return exchange{respRequest(append([]string{"DEL"}, none.distinct(n)...)...), []byte(":0\r\n"), 1, nil}
 	}
 }
 
@@ -156,12 +158,12 @@ func memcachedGet(n int) func() exchange {
 	value := fmt.Sprintf("VALUE %s 0 %d\r\n%s\r\n", small.key(0), small.size, small.value())
 	reply := []byte(strings.Repeat(value, n) + "END\r\n")
 	return func() exchange {
-		return exchange{[]byte("get " + strings.Join(small.distinct(n), " ") + "\r\n"), reply, 1}
+		return exchange{[]byte("get " + strings.Join(small.distinct(n), " ") + "\r\n"), reply, 1, nil}
 	}
 }
 
 func memcachedSet() exchange {
-	return exchange{memcachedWrite(small.any(), small.value()), []byte("STORED\r\n"), 1}
+	return exchange{memcachedWrite(small.any(), small.value()), []byte("STORED\r\n"), 1, nil}
 }
 
 func memcachedWrite(key, value string) []byte {

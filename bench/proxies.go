@@ -42,7 +42,7 @@ func (k proxyKind) label() string { return k.name }
 func proxyKinds() []proxyKind {
 	return []proxyKind{
 		{
-			name: baseline, config: nutcrackerYAML, args: nutcrackerArgs, can: anything, version: []string{"-V"},
+			name: baseline, config: nutcrackerYAML, args: nutcrackerArgs, can: withoutSessions, version: []string{"-V"},
 		},
 		{
 			name: ours, build: buildNuthatch, config: nuthatchYAML(1), args: nutcrackerArgs, can: anything,
@@ -53,12 +53,14 @@ func proxyKinds() []proxyKind {
 			// It uses two descriptors for each client, and knows no keys.
 			name: "haproxy", optional: true, config: haproxyConfig, version: []string{"-v"},
 			args: func(config, _, _ string) ([]string, error) { return []string{"-db", "-f", config}, nil },
-			can:  func(w work) bool { return w.topology.servers == 1 && w.topology.pools == 1 && w.clients <= 1000 },
+			can: func(w work) bool {
+				return w.topology.servers == 1 && w.topology.pools == 1 && w.clients <= 1000 && !w.topology.sessions
+			},
 		},
 		{
 			name: "predixy", optional: true, config: predixyConfig, version: []string{"-v"},
 			args: func(config, _, _ string) ([]string, error) { return []string{config}, nil },
-			can:  func(w work) bool { return w.topology.redis && w.topology.pools == 1 },
+			can:  func(w work) bool { return w.topology.redis && w.topology.pools == 1 && !w.topology.sessions },
 		},
 	}
 }
@@ -73,6 +75,8 @@ func otherBuild(path string) proxyKind {
 }
 
 func anything(work) bool { return true }
+
+func withoutSessions(w work) bool { return !w.topology.sessions }
 
 // nutcrackerArgs is nutcracker's command line, which nuthatch shares.
 func nutcrackerArgs(config, log, stats string) ([]string, error) {

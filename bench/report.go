@@ -244,6 +244,10 @@ func (f findings) targets() table {
 			judge(r.work.title, "CPU", r.work.target, f.against(r, cpu))
 		}
 	}
+	for _, t := range transactionTargets {
+		r := f.find(t.work, ours)
+		judge(r.work.title, t.title, t.most, ratios(each(r.samples, cpu), each(f.find(t.of, ours).samples, cpu)))
+	}
 	for _, m := range f.memory {
 		if m.proxy == ours && m.clients == idleClients[0] {
 			judge(number(float64(m.clients))+" idle clients", "memory", memoryTarget, memoryRatios(f.memory, m))

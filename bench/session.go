@@ -40,6 +40,7 @@ type loadClient struct {
 	out     []byte            // what the socket had no room for
 	pending []pending         // in order
 	none    []pending         // pending's memory from its start, empty
+	then    *exchange         // what it writes next; nil: whatever comes
 	got     int               // bytes of the first pending reply
 	head    [checkedEnds]byte // its first bytes
 	tail    [checkedEnds]byte // the latest bytes
@@ -166,8 +167,12 @@ func (s *session) begin() {
 // from since.
 func (s *session) send(i int, since time.Duration) error {
 	c := s.clients[i]
-	e := &s.exchanges[s.next]
-	s.next = (s.next + 1) % len(s.exchanges)
+	e := c.then
+	if e == nil {
+		e = &s.exchanges[s.next]
+		s.next = (s.next + 1) % len(s.exchanges)
+	}
+	c.then = e.then
 	c.pending = append(c.pending, pending{e, since})
 	if len(c.pending) == 1 {
 		c.none = c.pending[:0]

@@ -10,6 +10,8 @@ type topology struct {
 	redis   bool // memcached otherwise
 	servers int  // of each pool; they share the real ones when there are more
 	pools   int
+	// sessions: the works are transactions and the like, which some proxies do not know.
+	sessions bool
 }
 
 var (

@@ -35,7 +35,7 @@ const (
 func works() []work {
 	get, set := redisGet(small), redisSet(small)
 	seeded := []dataset{small}
-	return []work{
+	return append([]work{
 		{"get-p1", "GET", redisOne, usualClients, get, seeded, floorTarget, false},
 		{"get-p16", "GET, pipeline 16", redisOne, usualClients, pipelined(16, get), seeded, depth16Target, false},
 		{"get-p100", "GET, pipeline 100", redisOne, usualClients, pipelined(100, get), seeded, depthTarget, false},
@@ -83,5 +83,5 @@ func works() []work {
 		{"get-p4", "GET, pipeline 4", redisOne, usualClients, pipelined(4, get), seeded, 0, true},
 		{"get-p1000", "GET, pipeline 1,000", redisOne, usualClients, pipelined(1000, get), seeded, 0, true},
 		{"get-100kb", "GET of 100 KB", redisOne, usualClients, redisGet(hundredKB), []dataset{hundredKB}, 0, true},
-	}
+	}, transactionWorks()...)
 }

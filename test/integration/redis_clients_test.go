@@ -52,10 +52,15 @@ func TestNodeClients(t *testing.T) {
 	}
 }
 
+// nodeClients is held by who installs them.
+var nodeClients sync.Mutex
+
 // installNodeClients installs what the lock file names, where that is missing or
 // of another release.
 func installNodeClients(t *testing.T) {
 	t.Helper()
+	nodeClients.Lock()
+	defer nodeClients.Unlock()
 	const dir = "../clients/"
 	want, err := os.Stat(dir + "package-lock.json")
 	if err != nil {

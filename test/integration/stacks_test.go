@@ -1,0 +1,118 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"nuthatch/internal/testkit"
+)
+
+// Stacks that applications are made of do their real work over three servers, with what
+// their own documentation offers for several servers. docs/STACKS.md says how.
+
+// work has a program work in the background until the test ends.
+func work(t *testing.T, env []string, path string, args ...string) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "worker.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env, cmd.Dir = append(os.Environ(), env...), "../clients"
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Its children go with it.
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		err := cmd.Wait()
+		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+			t.Error(err)
+		}
+		if said, err := os.ReadFile(log.Name()); t.Failed() && err == nil {
+			t.Logf("%s:\n%s", filepath.Base(path), said)
+		}
+		_ = log.Close()
+	})
+}
+
+// ask runs a program that asks for work, and expects it to say that all was done.
+func ask(t *testing.T, env []string, path string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 6*testkit.Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env, cmd.Dir = append(os.Environ(), env...), "../clients"
+	var warnings bytes.Buffer
+	cmd.Stderr = &warnings
+	out, err := cmd.Output()
+	if err != nil || string(out) != "ok\n" {
+		t.Errorf("%s: %v\n%s%s", filepath.Base(path), err, out, warnings.Bytes())
+	}
+}
+
+// python is Debian's, which has the packages.
+const python = "/usr/bin/python3"
+
+// Celery with a worker and results: priorities, groups, chords, delays, retries.
+func TestStackCelery(t *testing.T) {
+	t.Parallel()
+	s := redisStage(t, `hash_tag: "{}"`)
+	env := []string{"PORT=" + port(t, s.proxy)}
+	work(t, env, python, "-m", "celery", "-A", "celeryapp", "worker", "--pool=solo", "--loglevel=INFO")
+	ask(t, env, python, "celeryapp.py")
+}
+
+// RQ, whose keys all begin with "rq:".
+func TestStackRQ(t *testing.T) {
+	t.Parallel()
+	s := redisStage(t, `hash_tag: "r:"`)
+	work(t, nil, "/usr/bin/rq", "worker", "--url", "redis://127.0.0.1:"+port(t, s.proxy), "--path", ".")
+	ask(t, nil, python, "rqjobs.py", port(t, s.proxy))
+}
+
+// Sidekiq 6 with redis-namespace.
+func TestStackSidekiq(t *testing.T) {
+	t.Parallel()
+	s := redisStage(t, `hash_tag: "{}"`)
+	env := []string{"PORT=" + port(t, s.proxy)}
+	work(t, env, "/usr/bin/sidekiq", "-r", "./sidekiqjobs.rb", "-c", "3")
+	ask(t, env, "/usr/bin/ruby", "sidekiqjobs.rb")
+}
+
+// django-redis as a cache over all servers.
+func TestStackDjangoRedis(t *testing.T) {
+	t.Parallel()
+	s := redisStage(t, "transactions: per_server")
+	ask(t, nil, python, "djangocache.py", port(t, s.proxy))
+}
+
+// redis-py's pipelines over all servers, its locks and queues.
+func TestStackRedisPy(t *testing.T) {
+	t.Parallel()
+	s := redisStage(t, "transactions: per_server", `hash_tag: "{}"`)
+	ask(t, nil, python, "redispy_sessions.py", port(t, s.proxy))
+	for _, stat := range []string{"client_requests", "transactions"} {
+		if s.proxy.Stats().Value("alpha", stat) == 0 {
+			t.Errorf("%s is 0", stat)
+		}
+	}
+}
+
+// BullMQ: a queue and its worker, events, delays, repetitions, flows.
+func TestStackBullMQ(t *testing.T) {
+	t.Parallel()
+	installNodeClients(t)
+	s := redisStage(t, `hash_tag: "{}"`)
+	ask(t, nil, testkit.Program(t, "node"), "bullmq.mjs", port(t, s.proxy))
+}
