@@ -70,6 +70,10 @@ var rules = []rule{
 		why: "proxy is the state machine of one loop, and nothing in it is shared: what loops share is published by topology",
 	},
 	{
+		from: []string{"internal/admin/...", "internal/health/...", "internal/check/...", "internal/ctl/..."}, to: []string{"internal/proxy/..."},
+		why: "what is known of pools and servers outside the loops is topology's; only the daemon has loops",
+	},
+	{
 		from: pure, to: []string{"net/...", "os/...", "io/fs", "syscall", "golang.org/x/sys/..."},
 		why: "this package does no I/O: it takes bytes and gives bytes, which is what lets it be fuzzed and split anywhere",
 	},
@@ -165,6 +169,8 @@ func TestRulesCatch(t *testing.T) {
 		{dir: "internal/proxy", imported: "sync", want: "a lock here"},
 		{dir: "internal/proxy", imported: "sync/atomic", want: "nothing in it is shared"},
 		{dir: "internal/proxy", imported: "sync/atomic", test: true},
+		{dir: "internal/health", imported: "internal/proxy", want: "is topology's"},
+		{dir: "internal/daemon", imported: "internal/proxy"},
 		{dir: "internal/topology", imported: "sync", want: "a lock here"},
 		{dir: "internal/topology", imported: "sync/atomic"},
 		{dir: "internal/eventloop", imported: "sync"},
