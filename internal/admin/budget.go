@@ -62,7 +62,7 @@ type Budget struct {
 // NewBudget returns one of that many bytes; 0: there is no bound.
 func NewBudget(bound func() int64) *Budget { return &Budget{bound: bound, freed: make(chan struct{})} }
 
-// share is how many things of a size may be made, limited by most.
+// share is how many things of a size there is memory for, at most most.
 func (b *Budget) share(most, size int64) int64 {
 	if bound := b.bound(); bound > 0 {
 		return min(most, bound/size)

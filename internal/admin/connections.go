@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// A crowd is the connections of an admin listener, which are bounded. One too many
-// replaces the one that has been idle for longest, so that idle connections keep
-// nobody out. If all are busy it waits.
+// A crowd is the connections of an admin listener, which are bounded. One more replaces
+// the one that has been idle for longest, so that idle connections keep nobody out. If
+// all are busy, it waits.
 type crowd struct {
 	mu sync.Mutex
 	// conns has for each connection its place among the idle, nil if it is not idle.

@@ -9,7 +9,7 @@ import (
 	"nuthatch/internal/socket"
 )
 
-// userHeader is by which a client may say who its user is, for the log.
+// userHeader is the header in which a client may name its user, for the log.
 const userHeader = "X-Nuthatch-User"
 
 // maxUser is the most bytes of a user's name that are kept.

@@ -63,8 +63,8 @@ type StatsPort struct {
 	running sync.WaitGroup
 
 	mu sync.Mutex
-	// conns are the connections that there are; nil after Close. Of one that is
-	// leaving it is its place there.
+	// conns are the present connections; nil after Close. The value is a connection's
+	// place in leaving, if it stands there.
 	conns map[net.Conn]*list.Element
 	// leaving have their document, the first one first.
 	leaving list.List

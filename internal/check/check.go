@@ -208,7 +208,7 @@ func (c *checker) byCounting() (*Result, error) {
 	return r, nil
 }
 
-// A part is some keys, and the side of their owners: some of all servers.
+// A part is some keys, and the side of their owners. A side is a set of servers.
 type part struct {
 	keys []sample
 	side func(server int) bool
@@ -225,9 +225,9 @@ func (p part) strays(seen []int) int {
 	return n
 }
 
-// examples adds to found some keys of the part, which has some, that are on the other
-// side, but for those that are named already. They are looked for by halves: to ask
-// for one key after the other takes as many counts of all servers as there are keys.
+// examples adds to found some keys of the part that are on the other side, except those
+// that are named already. The part must have some. They are found by halves: to ask for
+// one key after the other would need as many counts of all servers as there are keys.
 func (c *checker) examples(q *probe, p part, found []Example, named map[string]bool) ([]Example, error) {
 	if len(found) == maxExamples {
 		return found, nil
@@ -268,10 +268,10 @@ func (c *checker) examples(q *probe, p part, found []Example, named map[string]b
 	return found, nil
 }
 
-// observe asks nutcracker for keys, and returns how many of them each server was
-// asked for. If the servers count more, other clients use the command too, and
-// observe begins again. They may count fewer: nutcracker may use servers that the
-// file does not have.
+// observe asks nutcracker for keys, and returns for how many of them each server was
+// asked. If the servers count more, other clients use the command too, and observe
+// begins again. They may count fewer, since nutcracker may use servers that the file
+// does not have.
 func (c *checker) observe(q *probe, keys []sample) ([]int, error) {
 	for range attempts {
 		before, err := c.counts(q)

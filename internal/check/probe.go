@@ -25,8 +25,8 @@ const (
 	maxLine = 64 << 10
 )
 
-// A probe is a command that changes nothing, and the counter that tells how often
-// a server got it.
+// A probe is a command that changes nothing, and the counter that shows how often a
+// server got it.
 type probe struct {
 	name string
 	args []string // behind the key

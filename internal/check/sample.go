@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// prefix begins every key that is made up.
+	// prefix is the beginning of every key that is made.
 	prefix = "nuthatch-check:"
 	// doubt is the chance that more keys are misplaced than Missed says.
 	doubt = 0.05

@@ -96,7 +96,8 @@ type Process struct {
 	TLSTicketKeysFile string
 	// CoreDumps lets others than root read the process's memory, dead or alive.
 	CoreDumps bool
-	// MaxMemory is the most memory of the process; 0: whoever runs it decides.
+	// MaxMemory is the most memory of the process; 0: the default, which the daemon
+	// computes.
 	MaxMemory int64
 
 	// Admin is where the admin listener is; the zero Address if there is none.
@@ -196,8 +197,8 @@ type Pool struct {
 	// MaxTransactionSize the most bytes of them.
 	MaxTransactionCommands int
 	MaxTransactionSize     int64
-	// PrivateConnections is the most connections to each server that single clients have
-	// to themselves, and PrivateIdleTimeout how long one is kept that none has.
+	// PrivateConnections is the most private connections to each server.
+	// PrivateIdleTimeout is how long an unused one is kept.
 	PrivateConnections int
 	PrivateIdleTimeout time.Duration
 	// UnknownCommands is what a Redis pool does with commands that nuthatch does
@@ -223,14 +224,14 @@ type Pool struct {
 	AutoEjectHosts bool
 	// Eject is whether an ejected server's keys go to the others.
 	Eject Eject
-	// ServerRetryTimeout is that while.
+	// ServerRetryTimeout is how long.
 	ServerRetryTimeout time.Duration
 	// ServerMaxQueued is the most requests on one connection to a server.
 	// ServerMaxQueuedBytes is the number of unsent bytes at which a connection
 	// takes no more requests.
 	ServerMaxQueued      int
 	ServerMaxQueuedBytes int64
-	// Retry is which requests are sent again whose connection was lost.
+	// Retry is which requests are sent again after their connection was lost.
 	Retry Retry
 	// HealthCheck is how servers are checked.
 	HealthCheck HealthCheck

@@ -4,9 +4,9 @@ package config
 type FailedSelect uint8
 
 const (
-	// FailedSelectRefuse refuses those for servers until a SELECT succeeds.
+	// FailedSelectRefuse refuses requests for servers until a SELECT succeeds.
 	FailedSelectRefuse FailedSelect = iota
-	// FailedSelectIgnore carries them out in the database where the client was, as
+	// FailedSelectIgnore carries requests out in the database where the client was, as
 	// Redis does.
 	FailedSelectIgnore
 )

@@ -31,8 +31,8 @@ type key[T any] struct {
 	name   string
 	kind   kind
 	limits limits // of a list of blocks or a map: how many there may be; zero: any number
-	// def is the default as a file would write it; it is read by kind. Empty
-	// if there is none, or if defNote alone tells it.
+	// def is the default as a file would write it; kind reads it. It is empty if there
+	// is none, or if only defNote describes it.
 	def string
 	// defNote adds to def in the documentation.
 	defNote string
@@ -40,12 +40,12 @@ type key[T any] struct {
 	// block without it.
 	required bool
 	// needed is true if a block without the key is at fault, which a check of its own
-	// tells; def is for where there is no block.
+	// reports. def holds if there is no block.
 	needed bool
 	// onlyWith is a key that must be true where this one is given.
 	onlyWith string
 	origin   origin
-	// help is the documentation's text; differs what it says on nutcracker.
+	// help is the documentation's text. differs is what it says about nutcracker.
 	help, differs string
 	set           func(into *T, v value)
 	// blocks is not nil if the value is a list of blocks or a map; kind and set

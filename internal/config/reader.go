@@ -244,8 +244,8 @@ func readNested[T any](r *reader, b *block, name, body *yaml.Node, into *T, keys
 // nowhere is for keys that no other block has.
 func nowhere(string) string { return "" }
 
-// missing finds the keys that a block needs and does not have; node is where it
-// begins, and who what needs them. Blocks within it are looked at by themselves.
+// missing finds the keys that a block needs and does not have. node is where the block
+// begins, and who is what needs them. Blocks within it are checked by themselves.
 func missing[T any](r *reader, b *block, node *yaml.Node, keys []key[T], who string) {
 	for i := range keys {
 		k := &keys[i]

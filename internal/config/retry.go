@@ -4,11 +4,11 @@ package config
 type Retry uint8
 
 const (
-	// RetryNone sends none again, as nutcracker.
+	// RetryNone sends no request again, as nutcracker.
 	RetryNone Retry = iota
-	// RetryUnsent sends those again of which the server cannot have seen a byte.
+	// RetryUnsent sends requests again if the server cannot have seen a byte of them.
 	RetryUnsent
-	// RetryIdempotent also sends reads again that had not been answered.
+	// RetryIdempotent also sends unanswered reads again.
 	RetryIdempotent
 )
 

@@ -7,7 +7,8 @@ type KeylessScripts uint8
 const (
 	// KeylessRefuse answers with an error.
 	KeylessRefuse KeylessScripts = iota
-	// KeylessAny has one of the servers run it, for one script always the same.
+	// KeylessAny has one of the servers run it, always the same server for the same
+	// script.
 	KeylessAny
 )
 

@@ -8,7 +8,7 @@ const (
 	TransactionsAtomic Transactions = iota
 	// TransactionsPerServer sends a transaction to each server that owns some of its keys.
 	TransactionsPerServer
-	// TransactionsRefuse carries out nothing of it.
+	// TransactionsRefuse refuses the transaction.
 	TransactionsRefuse
 )
 

@@ -5,7 +5,7 @@ package config
 type UnknownCommands uint8
 
 const (
-	// UnknownLearn asks a server where their keys are, and routes them by these.
+	// UnknownLearn asks a server where their keys are, and routes them by their keys.
 	UnknownLearn UnknownCommands = iota
 	// UnknownRefuse answers them with an error.
 	UnknownRefuse

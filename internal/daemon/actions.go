@@ -18,7 +18,7 @@ import (
 const pausePoll = 2 * time.Millisecond
 
 // actions are what an operator does to the pools, servers and clients of a running
-// proxy: the part of admin.Instance that is by somebody and changes no configuration.
+// proxy: the part of admin.Instance that changes no configuration.
 type actions struct {
 	*core
 	// changing is held by whoever makes a change: one at a time.
@@ -66,7 +66,7 @@ func (a *actions) pause(t *topology.Topology, pool string, limit time.Duration, 
 	return nil
 }
 
-// awaitAnswers waits until nothing of the pool is in flight.
+// awaitAnswers waits until no request of the pool is in flight.
 func (a *actions) awaitAnswers(ctx context.Context, t *topology.Topology) error {
 	tick := time.NewTicker(pausePoll)
 	defer tick.Stop()

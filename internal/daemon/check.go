@@ -55,7 +55,7 @@ type checkedStart struct {
 // startChecks are what Check looks at.
 var startChecks = []func(checkedStart) []Finding{checkSecrets, checkCertificates, checkNames, checkStatsPort, checkSockets, checkFiles, checkDescriptors}
 
-// Check finds what would keep a proxy from starting with o, beyond faults of the
+// Check finds what would keep a proxy from starting with o, beside faults of the
 // configuration file. It opens nothing. Addresses in use at the moment do not count:
 // they may be this proxy's. statsChosen: the statistics port is not the default.
 func Check(o Options, statsChosen bool) []Finding {

@@ -9,8 +9,8 @@ import (
 	"nuthatch/internal/proxy"
 )
 
-// A core is what the parts of an Instance share: what the process was started with,
-// its loops, and what is in force. Its methods may be called from any goroutine.
+// A core is what the parts of an Instance share: the options of the start, the loops,
+// and the generation in force. Its methods may be called from any goroutine.
 type core struct {
 	// static after the start
 	opts     Options
@@ -23,7 +23,7 @@ type core struct {
 
 	life  lifetime
 	loops loops
-	// current is what the configuration in force made.
+	// current is the generation in force.
 	current atomic.Pointer[generation]
 }
 

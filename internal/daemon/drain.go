@@ -47,8 +47,8 @@ func (in *Instance) drain(delay time.Duration) {
 	}
 }
 
-// stopAccepting waits for a change that is under way, and closes the listeners.
-// No change begins afterwards.
+// stopAccepting waits for a change that is under way, and closes the listeners. No
+// change can begin after that.
 func (in *Instance) stopAccepting() *generation {
 	defer in.lockGeneration()()
 	g := in.current.Load()

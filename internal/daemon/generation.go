@@ -27,14 +27,14 @@ type generation struct {
 	listeners []*listener
 	resolver  *resolver
 	tls       security
-	// tokens open the admin listener.
+	// tokens are accepted by the admin listener.
 	tokens []config.Secret
 	checks *health.Checks
 }
 
 func newGeneration(conf *config.Config) *generation { return &generation{conf: conf} }
 
-// layout is what there are statistics of.
+// layout is the layout of the statistics.
 func (g *generation) layout() stats.Layout {
 	layout := make(stats.Layout, len(g.topo))
 	for i, t := range g.topo {
@@ -61,8 +61,7 @@ func (g *generation) makeTopologies(old *generation, now int64) {
 	}
 }
 
-// add adds a pool's topology. A goroutine makes its rings if they are large, one at a
-// time.
+// add adds a pool's topology. Large rings are made by a goroutine, one at a time.
 func (g *generation) add(t *topology.Topology) {
 	t.BuildAside(func(build func()) { go build() })
 	g.topo = append(g.topo, t)

@@ -242,8 +242,8 @@ func (p *predecessor) takeSockets() ([]*os.File, error) {
 	return files, nil
 }
 
-// watchEnd calls alone, once, if the other program ends before this one is ready.
-// From then on ready reads the socket.
+// watchEnd calls alone, once, if the other program ends before this one is ready. After
+// that announce reads the socket.
 func (p *predecessor) watchEnd(alone func(error)) {
 	go func() {
 		answer := make([]byte, len(sayGo))
@@ -262,8 +262,8 @@ func (p *predecessor) watchEnd(alone func(error)) {
 	}()
 }
 
-// announce tells the other program that this one can serve. It returns when this one
-// is to serve, or the reason why not. It runs on the main thread.
+// announce tells the other program that this one can serve. It returns nil when this
+// one may serve, or the reason why not. It runs on the main thread.
 func (p *predecessor) announce() error {
 	if unix.Gettid() != os.Getpid() {
 		return errThread
@@ -275,8 +275,8 @@ func (p *predecessor) announce() error {
 	return p.ask()
 }
 
-// ask is ready once the kernel no longer ends this program with the other one. From
-// now on the closed socket shows that the other one has ended.
+// ask is announce after the kernel has stopped to end this program with the other one.
+// From now on the closed socket shows that the other one has ended.
 func (p *predecessor) ask() error {
 	close(p.asked)
 	if _, err := fmt.Fprintf(p.conn, "%s%d\n", sayReady, os.Getpid()); err != nil {

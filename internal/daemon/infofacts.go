@@ -49,7 +49,7 @@ type reporter struct {
 
 	// owned by the goroutine
 	//
-	// known is what was found out last, by pool; rested when the loops may be asked
+	// known is what was found out last, by pool. rested is when the loops may be asked
 	// again.
 	known  map[string]*knownFacts
 	rested time.Time
@@ -96,7 +96,7 @@ func (r *reporter) start() {
 	})
 }
 
-// outside runs f on the reporter, unless too much waits. f calls done when its
+// outside runs f on the reporter, unless too many questions wait. f calls done when its
 // question is answered.
 func (r *reporter) outside(f func(done func())) bool {
 	if r.open.Add(1) > maxReports {
@@ -121,7 +121,7 @@ func (r *reporter) redisFacts(name string, servers bool, use func(*redis.Facts))
 	use(r.factsOf(name, asked))
 }
 
-// factsOf collects a pool's facts from the loops, unless that was done after the
+// factsOf collects a pool's facts from the loops, unless they were collected after the
 // given time.
 func (r *reporter) factsOf(name string, since time.Time) *redis.Facts {
 	if k := r.known[name]; k != nil && !k.at.Before(since) {

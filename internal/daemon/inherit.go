@@ -63,7 +63,7 @@ func (in *inherited) add(files []*os.File) error {
 // handedOver reports whether another program hands sockets over.
 func (in *inherited) handedOver() bool { return in != nil && in.from != nil }
 
-// awaitTurn returns when the proxy may serve: at once, or when the old program lets
+// awaitTurn returns when the proxy may serve: at once, or when the old program allows
 // it.
 func (in *inherited) awaitTurn() error {
 	if !in.handedOver() {

@@ -226,7 +226,7 @@ func (in *Instance) poolOptions(g *generation) []proxy.PoolOptions {
 	return pools
 }
 
-// protocol is what the i-th pool speaks, for one loop.
+// protocol makes the i-th pool's protocol, for one loop.
 func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 	p := &g.conf.Pools[i]
 	name := p.Name

@@ -16,15 +16,15 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// A journal says what has happened: in lines of the log, and in events for those who
-// ask later. The event loops tell of servers and clients; all else is told here. Its
-// methods may be called from any goroutine.
+// A journal records what has happened, in the log and as events. The event loops record
+// what happens to servers and clients; everything else is recorded here. Its methods
+// may be called from any goroutine.
 type journal struct {
 	log    *logging.Logger
 	events *events.Log
 }
 
-// addEvent notes that something happens now.
+// addEvent adds an event, with the present time.
 func (j *journal) addEvent(e events.Event) {
 	e.Time = time.Now()
 	j.events.Add(e)
@@ -44,7 +44,7 @@ func (j *journal) refused(err error, by string) {
 	j.addEvent(events.Event{Kind: events.ReloadRefused, Text: text, By: by})
 }
 
-// tellReloaded reports how many changes a reload made.
+// tellReloaded adds the event of a reload, with the number of changes.
 func (j *journal) tellReloaded(c *preview.Change, by string) {
 	settings, servers := len(c.Process), 0
 	for i := range c.Pools {
@@ -72,8 +72,8 @@ func (j *journal) tellReloaded(c *preview.Change, by string) {
 	j.addEvent(events.Event{Kind: events.Reloaded, Text: "configuration reloaded; " + strings.Join(parts, ", "), By: by})
 }
 
-// service tells that an operator takes a server out of service, or puts it back after
-// it was out for so long.
+// service adds the event that an operator takes a server out of service, or puts it
+// back. out is how long it was out.
 func (j *journal) service(pool, server string, s topology.Service, out time.Duration, by string) {
 	e := events.Event{Pool: pool, Server: server, By: by}
 	switch s {
@@ -88,7 +88,7 @@ func (j *journal) service(pool, server string, s topology.Service, out time.Dura
 	j.addEvent(e)
 }
 
-// reloaded tells what a reload of a file did, in one line for each thing.
+// reloaded logs what a reload of a file changed, a line for each change.
 func (j *journal) reloaded(c *preview.Change, file, by string) {
 	j.log.Always("configuration reloaded", slog.String("by", by), slog.String("file", file))
 	j.tellReloaded(c, by)
@@ -129,14 +129,14 @@ func (j *journal) reloadedPool(p *preview.Pool) {
 	}
 }
 
-// warnings tells what in the configuration is probably not meant.
+// warnings logs settings that are valid and probably not meant.
 func (j *journal) warnings(conf *config.Config) {
 	for _, w := range conf.Warnings {
 		j.log.Warn("configuration: warning", slog.String("warning", w.Error()))
 	}
 }
 
-// signal tells of a signal in nutcracker's words, and what it brings.
+// signal logs a signal in nutcracker's words, and what follows.
 func (j *journal) signal(s syscall.Signal, brings string) {
 	name := unix.SignalName(s)
 	j.log.Always(fmt.Sprintf("signal %d (%s) received%s", int(s), name, brings), slog.String("signal", name))

@@ -16,7 +16,7 @@ import (
 // A later request never undoes an earlier one. Its methods may be called from any
 // goroutine.
 type lifetime struct {
-	// asked is done when an end has been asked for, in whatever way, which askEnd says.
+	// asked is done when an end has been asked for, in any way. askEnd ends it.
 	asked  context.Context
 	askEnd context.CancelFunc
 
@@ -26,15 +26,15 @@ type lifetime struct {
 	draining atomic.Bool
 	// replaced: another program has the listening sockets and the pid file.
 	replaced atomic.Bool
-	// fate is held while either is decided: that the proxy ends, or that another
-	// program takes over.
+	// fate is held while it is decided that the proxy ends, or that another program
+	// takes over.
 	fate sync.Mutex
 
 	// stopping is closed when the loops are about to end, ended when all has.
 	stopping, ended chan struct{}
 }
 
-// begin makes the lifetime begin. It comes before all else.
+// begin begins the lifetime. It must be called first.
 func (l *lifetime) begin() {
 	l.asked, l.askEnd = context.WithCancel(context.Background())
 	l.stopping, l.ended = make(chan struct{}), make(chan struct{})

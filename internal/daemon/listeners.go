@@ -105,8 +105,8 @@ func (s *listeners) stopAccepting(list []*listener) {
 	})
 }
 
-// acceptRest accepts the clients that wait in the kernel, but no more than could
-// wait when it began.
+// acceptRest accepts the clients that wait in the kernel, at most as many as could wait
+// when it began.
 func (s *listeners) acceptRest(l *listener, most int) {
 	for more := true; more && most > 0; {
 		var n int

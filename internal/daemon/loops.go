@@ -69,7 +69,7 @@ func (l *loops) onAll(f func(*proxy.Context)) error {
 // begin runs f on a loop. The channel is closed when f has run.
 func begin(ctx *proxy.Context, f func(*proxy.Context)) <-chan struct{} {
 	done := make(chan struct{})
-	// A loop that accepts no function has ended; await finds that out.
+	// A loop that accepts no function has ended. await finds that out.
 	_ = ctx.Loop().Post(func() {
 		defer close(done)
 		f(ctx)

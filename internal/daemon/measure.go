@@ -16,8 +16,8 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// serversAtOnce is of how many servers a loop copies the histograms in one turn: it
-// takes some 100 microseconds.
+// serversAtOnce is how many servers' histograms a loop copies in one turn, in about 100
+// microseconds.
 const serversAtOnce = 32
 
 // measures is what the configuration asks to measure. It sizes the slow logs.

@@ -49,8 +49,8 @@ const (
 type Memory struct {
 	// Limit is max_memory, from the file or by default, in bytes; 0 is no limit.
 	Limit int64
-	// Held is what the event loops hold for clients. Above Soft less is read,
-	// above Hard nearly nothing.
+	// Held is what the event loops hold for clients. Above Soft they read less, above
+	// Hard almost nothing.
 	Held, Soft, Hard int64
 }
 
@@ -65,9 +65,9 @@ func (r *resources) Memory() Memory {
 // bytes; 0: there is no bound.
 func (r *resources) answerMemory() int64 { return r.maxMemory.Load() / answerPart }
 
-// resources are the process's limits of memory and descriptors, and the loops' shares of
-// them. Its methods may be called from any goroutine, but the two that apply a
-// generation: they are the start's and then a change's.
+// resources are the process's limits of memory and descriptors, and the loops' shares
+// of them. Its methods may be called from any goroutine, except the two that apply a
+// generation, which belong to the start and then to a change.
 type resources struct {
 	log    *logging.Logger
 	limits *topology.Limits
@@ -123,8 +123,8 @@ func (g *generation) maxRequest(ofPool int64) int64 {
 	return ofPool
 }
 
-// availableMemory is how much memory the process may use: the least of what its
-// control groups allow and what the machine has; 0 if neither can be told.
+// availableMemory is how much memory the process may use: the least of what its control
+// groups allow and what the machine has; 0 if neither is known.
 func availableMemory(root fs.FS) int64 {
 	most := int64(math.MaxInt64)
 	var info unix.Sysinfo_t

@@ -2,10 +2,10 @@ package hashkit
 
 import "encoding/binary"
 
-// Servers finds the owners of many keys, as Server does of one: dst[i] becomes
-// the index of the server that owns keys[i]. It reports false, and dst is of no
-// use, if no server is live. dst must be as long as keys. Random distributions
-// have no owners; Server deals them. What keys holds afterwards is undefined.
+// Servers finds the owners of many keys: dst[i] becomes the index of the server that
+// owns keys[i]. It returns false, and dst is undefined, if no server is live. dst must
+// be as long as keys. Random distributions have no owners; use Server for these. The
+// contents of keys are undefined afterwards.
 func (r *Ring) Servers(keys [][]byte, dst []uint16) bool {
 	c := r.Continuum
 	if c.live == 0 {
@@ -27,18 +27,18 @@ func (r *Ring) Servers(keys [][]byte, dst []uint16) bool {
 	return true
 }
 
-// fnv is a hash of Fowler, Noll and Vo, for many keys in turn. Two things make
-// that faster than one by one:
+// fnv is a hash of Fowler, Noll and Vo, for many keys at once. Two things make that
+// faster than one key after the other:
 //
-// Every step of the hash waits for the multiplication of the step before, so four
-// keys are hashed side by side. And keys of one request mostly begin alike
-// ("session:…"): what the hash is behind the first word is known from the keys
-// before.
+// Every step of the hash waits for the multiplication of the step before. So four keys
+// are hashed side by side. And most keys of a request begin alike ("session:…"). So the
+// state of the hash after the first word is known from earlier keys.
 type fnv struct {
 	offset, prime uint32
 	// xorFirst: the variant that ends in "a".
 	xorFirst bool
-	// word is the first eight bytes of a key, after what is the hash behind them.
+	// word is the first eight bytes of a key, and after the state of the hash behind
+	// them.
 	word  uint64
 	after uint32
 }
@@ -62,13 +62,13 @@ func (h Hash) fnv() (f fnv, ok bool) {
 	return fnv{}, false
 }
 
-// begun knows what the hash is behind the word 0.
+// begun knows the state of the hash after the word 0.
 func (f fnv) begun() fnv {
 	f.learn(make([]byte, wordSize))
 	return f
 }
 
-// learn notes what the hash is behind the first word of key.
+// learn notes the state of the hash after the first word of key.
 func (f *fnv) learn(key []byte) {
 	f.word = binary.LittleEndian.Uint64(key)
 	f.after = f.sum(key[:wordSize], f.offset)
@@ -135,8 +135,8 @@ func (f *fnv) sumFour(keys *[4][]byte) (h [4]uint32) {
 	return h
 }
 
-// fnv1Four goes on, behind the first from bytes of four keys, to the n-th. It is
-// a function of its own so that all that the loop needs stays in registers.
+// fnv1Four hashes four keys from byte from to byte n. It is a function of its own so
+// that everything in the loop stays in registers.
 //
 //go:noinline
 func fnv1Four(keys *[4][]byte, from, n int, start, prime uint32, h *[4]uint32) {

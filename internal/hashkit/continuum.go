@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Node is one server of a pool, as far as its place on the continuum goes.
+// Node is one server of a pool: all that its place on the continuum depends on.
 type Node struct {
 	// Name is the string that nutcracker hashes: the name behind the weight in
 	// the configuration, else what NodeName gives. Unique within a pool.
@@ -43,13 +43,13 @@ type Point struct {
 //	0x5a…  -------> [0x5a] ----> 1403 --> …  0x59fe2210  0x5a07c1d0  0x5a93…
 //	                                              scan up while below ^
 //
-// There are about as many starts as points, so the scan is expected to be less
-// than one step long for values that are spread evenly.
+// There are about as many starts as points. So the scan takes less than one step on
+// average, for values that are spread evenly.
 //
-// Most values need not even that: a finer table (owner) says who owns a whole
-// part of the values, where one server does. There are at least ownerGrain times
-// as many parts as points, so that the branch on what is there is nearly always
-// guessed right by the processor; of a scan's length it cannot be.
+// Most values need no scan: a finer table (owner) says which server owns a whole part
+// of the values, if only one does. There are at least ownerGrain times as many parts as
+// points. So the processor nearly always predicts that branch, while it cannot predict
+// the length of a scan.
 type Continuum struct {
 	points []point  // Invariant: sorted by value; the last is a guard at MaxUint32.
 	start  []uint32 // start[v>>shift] is the first point that v can belong to
@@ -66,7 +66,7 @@ type Continuum struct {
 }
 
 const (
-	// ownerGrain is how many parts there are for each point, at the least.
+	// ownerGrain is the least number of parts for each point.
 	ownerGrain = 4
 	// maxOwner is the largest table of owners: one of 128 KB. Continuums of more
 	// points than maxOwner/ownerGrain do without.
@@ -171,7 +171,7 @@ func (c *Continuum) buildOwner(highest uint32) {
 		c.owner, c.ownerShift = []uint16{divided}, 32
 		return
 	}
-	// Four times as many as must be, if there is room.
+	// Four times as many parts as needed, if there is room.
 	parts := min(bits.Len(uint(4*ownerGrain*n-1)), bits.Len(maxOwner)-1)
 	c.ownerShift = uint8(max(bits.Len32(highest)-parts, 0))
 	c.owner = make([]uint16, highest>>c.ownerShift+1)
@@ -224,8 +224,7 @@ func (c *Continuum) Lookup(hash uint32) (p Point, ok bool) {
 	return Point{Value: found.value, Server: int(found.server)}, true
 }
 
-// find is the point that decides about a value, which has been reduced. There
-// must be one.
+// find is the point that decides about a reduced value. There must be one.
 func (c *Continuum) find(hash uint32) *point {
 	at := c.start[hash>>c.shift]
 	for c.points[at].value < hash {

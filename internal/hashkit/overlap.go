@@ -10,7 +10,7 @@ import "sort"
 //	a  |····0····|··1··|······2······|····0····|   the larger period, walked
 //	b  |0··|1··|0··|1··|0··|1··|0··|1··|0··|1··|   the smaller, in closed form where it repeats
 //
-// Of modula, which repeats, one common period is walked and multiplied.
+// modula repeats. So one common period is walked, and the counts are multiplied.
 func Overlap(a, b *Continuum, h Hash) [][]uint64 {
 	counts := make([][]uint64, a.servers)
 	for i := range counts {
@@ -82,9 +82,9 @@ func overlapOnce(a, b []run, limit uint64, add func(i, j int, n uint64)) {
 	}
 }
 
-// overlapPeriods walks the runs of a, again and again up to limit, and counts in
-// each how often b's runs come by: those in which b does not begin anew are few,
-// and are walked; in others all of b's are counted in closed form.
+// overlapPeriods walks the runs of a, again and again up to limit, and counts in each
+// how often b's runs occur. In a few of them b does not begin anew; these are walked.
+// In the others all of b's runs are counted in closed form.
 func overlapPeriods(a, b runs, limit uint64, add func(i, j int, n uint64)) {
 	start := uint64(0)
 	at, again := 0, uint64(0) // the run of b that owns start, and where its period began

@@ -49,17 +49,16 @@ func (k *key) set(hash uint64, text []byte, length int) {
 
 // A Sketch counts keys. Its memory is fixed.
 type Sketch struct {
-	// hashes are those of keys, in a slice of their own, because they are
-	// searched.
+	// hashes are the keys' hashes, in a slice of their own, because it is searched.
 	hashes [counters]uint64
 	counts [counters]float64
-	// taken is what was in a counter when its key took it over, and spread the
-	// variance of what was added since.
+	// taken is the count of a counter when its key took it over. spread is the variance
+	// of what was added since then.
 	taken, spread [counters]float64
 	keys          [counters]key
 	used          int
-	// halved is when the counts were last halved, and before how many seconds the
-	// counts of then are worth.
+	// halved is when the counts were last halved. before is how many seconds the counts
+	// of that time stand for.
 	halved int64
 	before float64
 }

@@ -10,7 +10,7 @@ import (
 const (
 	// largestKept is how many of the largest are kept.
 	largestKept = 16
-	// leastLarge is the least size, in bytes, that is worth a place.
+	// leastLarge is the least size, in bytes, that is kept.
 	leastLarge = 1 << 10
 	// largeAge is how long one is remembered.
 	largeAge = int64(time.Hour)

@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// perSecond is how many lines of one kind are written in a second. What comes
-	// beyond is counted, and told a second later.
+	// perSecond is how many lines of one kind are written in a second. More are
+	// counted, and a line a second later says how many.
 	perSecond = 20
 	// limitSlots is about how many kinds are told apart.
 	limitSlots = 1 << 10
-	// limited is the last level whose lines are limited. Whoever sets a higher
-	// level wants all lines.
+	// limited is the highest level whose lines are limited. Whoever sets a higher level
+	// wants all lines.
 	limited = Notice
 )
 
@@ -94,7 +94,7 @@ func (l *limiter) lost(tell func(n int64, line *lostLine)) {
 	}
 }
 
-// appendLost adds lines about the lines that were lost for being too many.
+// appendLost adds lines about lines that were left out because there were too many.
 func (c *core) appendLost(batch []byte) []byte {
 	now := time.Now()
 	c.limiter.lost(func(n int64, lost *lostLine) {

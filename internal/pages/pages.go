@@ -47,7 +47,7 @@ func (r *Region) Drop(off, n int) {
 	_ = unix.Madvise(r.Bytes[off:off+n], unix.MADV_DONTNEED)
 }
 
-// Resident is how much of the region is in memory, in bytes.
+// Resident is how many bytes of the region are in memory.
 func (r *Region) Resident() (int, error) {
 	pages := make([]byte, (len(r.Bytes)+Size-1)/Size)
 	if err := mincore(r.Bytes, pages); err != nil {

@@ -86,8 +86,8 @@ func shares(p *config.Pool) []float64 {
 	return parts
 }
 
-// enter notes the shares of the keys that go from the i-th of the old servers
-// to the j-th of the new ones.
+// enter notes the share of the keys that goes from the i-th old server to the j-th new
+// one.
 func (k *Keys) enter(old, changed *config.Pool, parts [][]float64) {
 	for i, row := range parts {
 		for j, share := range row {

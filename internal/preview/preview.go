@@ -68,9 +68,9 @@ type Move struct {
 
 // A Warning is about keys that move without need.
 type Warning struct {
-	// What moves them, and how much of them it moves.
+	// What moves them, and which share of them.
 	What string `json:"what"`
-	// Instead is how not to.
+	// Instead says how to avoid that.
 	Instead string `json:"instead"`
 }
 
@@ -127,9 +127,9 @@ func comparePool(old, changed *config.Pool) *Pool {
 	return d
 }
 
-// What a comparison takes, in bytes: for each server, to find it by its name, and for
-// its points on a ring and what is made of them; for each two servers between which keys may move; and for
-// each two between which some do.
+// The memory of a comparison, in bytes: for each server (its name, its points on a
+// ring, what is made of them), for each two servers between which keys may move, and
+// for each two between which some do.
 const (
 	perName, perServer = 200, 11 << 10
 	perPair, perMove   = 16, 200

@@ -99,8 +99,8 @@ func withWeights(old, changed *config.Pool) (kept *config.Pool, names []string) 
 type renamings struct {
 	// names are the old names, by the index of the server in the new pool.
 	names map[int]string
-	// whats are what happened to each, with why behind them; lines are how each
-	// keeps its old name, with advice before them.
+	// whats says what happened to each server, and why follows. lines says how each
+	// keeps its old name, and advice stands before them.
 	whats, lines []string
 	why, advice  string
 }

@@ -34,8 +34,8 @@ type Info struct {
 
 // ProcessInfo is what the process uses.
 type ProcessInfo struct {
-	// Connections are those of clients and servers that are open now, and
-	// TotalConnections those that ever were.
+	// Connections is how many connections of clients and servers are open now, and
+	// TotalConnections how many there ever were.
 	Connections      int64 `json:"connections"`
 	TotalConnections int64 `json:"total_connections"`
 	// Descriptors are in use, and MaxDescriptors is their limit; 0 is not known.
@@ -44,9 +44,8 @@ type ProcessInfo struct {
 	// ResidentMemory is what the kernel counts, HeapMemory what Go's heap holds.
 	ResidentMemory int64 `json:"resident_memory"`
 	HeapMemory     int64 `json:"heap_memory"`
-	// MaxMemory is max_memory, HeldMemory what the event loops hold for clients;
-	// above SoftMemory clients wait, above HardMemory nearly nothing is read. 0 is
-	// no bound.
+	// MaxMemory is max_memory, HeldMemory what the event loops hold for clients. Above
+	// SoftMemory clients wait, above HardMemory almost nothing is read. 0 is no bound.
 	MaxMemory  int64 `json:"max_memory"`
 	HeldMemory int64 `json:"held_memory"`
 	SoftMemory int64 `json:"soft_memory"`
@@ -129,8 +128,9 @@ type Server struct {
 	// again, and nothing has answered yet) or "disabled" (an operator took it out of
 	// service).
 	State string `json:"state"`
-	// Since is when it ceased to be up or, if it is up, when it was up again; left out
-	// if it always was. Of a disabled one it is when it was taken out of service.
+	// Since is when it ceased to be up or, if it is up, when it came up again; left out
+	// if it always was up. For a disabled server it is when it was taken out of
+	// service.
 	Since *time.Time `json:"since,omitempty"`
 	// Reason is why it is not up: its latest failure.
 	Reason string `json:"reason,omitempty"`
@@ -174,14 +174,15 @@ type Latency struct {
 // Rates are what happened in the last Window seconds, ten or so, for each second.
 type Rates struct {
 	Window float64 `json:"window"`
-	// Requests are, of a pool, those that clients sent, of a server, those that were
-	// sent to it; Failed those that failed, for whatever reason.
+	// Requests is the rate of requests: for a pool those that clients sent, for a
+	// server those that were sent to it. Failed is the rate of those that failed, for
+	// any reason.
 	Requests float64 `json:"requests"`
 	Failed   float64 `json:"failed"`
 	// RequestBytes went to servers, ResponseBytes came from them.
 	RequestBytes  float64 `json:"request_bytes"`
 	ResponseBytes float64 `json:"response_bytes"`
-	// ErrorReplies are, of a server, its error replies by prefix; what is 0 is left out.
+	// ErrorReplies has a server's error replies by prefix; what is 0 is left out.
 	ErrorReplies map[string]float64 `json:"error_replies,omitempty"`
 }
 
@@ -279,7 +280,7 @@ type Event struct {
 	Text   string `json:"text"`
 	// By is who asked for it.
 	By string `json:"by,omitempty"`
-	// Duration is how long it lasts at the most, or how long what is over has lasted.
+	// Duration is how long it lasts at most or, if it is over, how long it lasted.
 	Duration float64 `json:"duration,omitempty"`
 }
 
@@ -304,8 +305,8 @@ type HotKeys struct {
 	Pools []PoolKeys `json:"pools"`
 }
 
-// PoolKeys are the keys of a pool that are asked for most, and the largest requests
-// and replies of the last hour; what is hottest, or largest, first.
+// PoolKeys are the most requested keys of a pool, and the largest requests and replies
+// of the last hour. The hottest, or largest, come first.
 type PoolKeys struct {
 	Pool        string     `json:"pool"`
 	Keys        []HotKey   `json:"keys"`
@@ -415,12 +416,12 @@ type Where struct {
 type Placement struct {
 	Pool string `json:"pool"`
 	Key  string `json:"key"`
-	// Hashed is the part of the key that was hashed, Tagged whether that is what
-	// stands in its hash tag.
+	// Hashed is the part of the key that was hashed. Tagged: that is the part in its
+	// hash tag.
 	Hashed string `json:"hashed"`
 	Tagged bool   `json:"tagged,omitempty"`
-	// Function is the hash's name, Hash its value, and Point the first point of
-	// the ring that is not below it (of modula: the slot's end).
+	// Function is the hash's name, Hash its value, and Point the first point of the
+	// ring that is not below it (for modula, the slot's end).
 	Function     string  `json:"hash_function"`
 	Hash         uint32  `json:"hash"`
 	Distribution string  `json:"distribution"`
@@ -463,13 +464,13 @@ type Setting struct {
 // Done is the answer to an action without a result of its own.
 type Done struct {
 	Done string `json:"done"`
-	// PID, Host and ConfigFile are the proxy's that has done it.
+	// PID, Host and ConfigFile identify the proxy that has done it.
 	PID        int    `json:"pid"`
 	Host       string `json:"host"`
 	ConfigFile string `json:"config_file,omitempty"`
 }
 
-// Health is the body of what a health check is answered if all is well.
+// Health is the body of the answer to a health check if all is well.
 type Health struct {
 	// Done is "alive" or "ready".
 	Done string `json:"done"`
@@ -486,8 +487,8 @@ type Fault struct {
 
 // PauseOrder is the body of POST /api/v1/pools/{pool}/pause. It may be left out.
 type PauseOrder struct {
-	// Limit is after how many seconds the pool is resumed if nobody has done it;
-	// 30 if it is 0.
+	// Limit is after how many seconds the pool is resumed if nobody resumes it before;
+	// 0 is 30.
 	Limit float64 `json:"limit,omitempty"`
 }
 

@@ -15,8 +15,8 @@ const (
 	authWrong    = "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
 	helloNoAuth  = "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time\r\n"
 	helloNoProto = "-NOPROTO unsupported protocol version\r\n"
-	// Clients take it for what the servers would say themselves, and some of them
-	// fall back to RESP2 on no other text.
+	// Clients take it for the servers' own words. Some of them fall back to RESP2 only
+	// on this text.
 	helloNoRESP3 = "-ERR unknown command 'HELLO' with protocol version 3: the pool's servers speak RESP2\r\n"
 )
 
@@ -41,9 +41,9 @@ type introducer struct {
 	words *wordReader // the protocol's
 }
 
-// answerAuth answers AUTH password and AUTH user password. A wrong password by itself
-// takes back what a right one gave, as with nutcracker; with a user, which nutcracker
-// does not know, it does not, as with Redis.
+// answerAuth answers AUTH password and AUTH user password. A wrong password in the
+// first form logs the client out, as with nutcracker. In the second form, which
+// nutcracker does not know, it does not, as with Redis.
 func (n *introducer) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 	switch {
 	case len(req.Args) > 3:
@@ -67,9 +67,8 @@ func (n *introducer) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 	}
 }
 
-// knows checks the user and password that are the i-th word of a request and the
-// next. Without a password of the pool's any will do, as for Redis's user
-// default.
+// knows checks a user and a password, the i-th word of a request and the next. If the
+// pool has no password, any will do, as for Redis's user default.
 func (n *introducer) knows(req *msg.Request, i int) bool {
 	known := string(n.words.word(req, i)) == defaultUser
 	return known && (n.passwords.none() || n.passwords.has(n.words.word(req, i+1)))
@@ -102,8 +101,8 @@ func greetingOf(req *msg.Request, r *wordReader) (g greeting, fault string) {
 	return g, ""
 }
 
-// answerHello agrees to RESP2, and to RESP3 if the servers speak it; if not it
-// refuses in the words on which clients fall back. Nothing of a refused HELLO is
+// answerHello agrees to RESP2, and to RESP3 if the servers speak it. If they do not, it
+// refuses in words on which clients fall back to RESP2. Nothing of a refused HELLO is
 // carried out.
 func (n *introducer) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	lane := s.Lane

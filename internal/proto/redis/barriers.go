@@ -7,8 +7,8 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// What a client said before, or did not say, can be why a request is not carried
-// out:
+// What a client said before, or did not say, can be a reason not to carry out a
+// request:
 //
 //	                          what is refused         until
 //	it has not logged in      all but the login       it does
@@ -17,8 +17,8 @@ import (
 //	LostDatabase              what is for servers     a SELECT succeeds, RESET
 //	Listening, in RESP2       all but a few           it listens to nothing any more, RESET
 //
-// Most clients send MULTI, or SELECT, together with what follows, and many do not
-// look at the answer. So what follows is looked at in the light of it.
+// Most clients send MULTI, or SELECT, together with the next requests, and many do not
+// look at the answer. So the proxy judges the next requests by that answer.
 
 // A barrier is why a request is not carried out.
 type barrier uint8
@@ -37,7 +37,7 @@ func (p *Protocol) Allows(req *msg.Request, s *msg.Session) (ok bool) {
 	return p.barrier(req, s) == noBarrier
 }
 
-// barrier is why a request of the session's is not carried out, if it is not.
+// barrier is why a request of the session is not carried out, or none.
 func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 	cmd := &commands[req.Type]
 	switch {
@@ -57,8 +57,8 @@ func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 	return noBarrier
 }
 
-// besideMulti tells whether a command is answered by itself in a transaction, too:
-// it ends it, or is refused as it is anywhere.
+// besideMulti tells whether a command is answered by itself in a transaction, too: it
+// ends the transaction, or is always refused.
 func besideMulti(req *msg.Request, cmd *command) bool {
 	switch cmd.answer {
 	case answerMulti, answerExec, answerDiscard, answerReset:
@@ -68,7 +68,7 @@ func besideMulti(req *msg.Request, cmd *command) bool {
 	}
 }
 
-// isForServers tells whether servers have a part in the answer to a request.
+// isForServers tells whether servers take part in the answer to a request.
 func isForServers(req *msg.Request, cmd *command) bool {
 	switch req.Treatment {
 	case msg.Forward, msg.Fragment, msg.Watch, msg.Block, msg.Publish, msg.Confirm, msg.Broadcast, msg.One:

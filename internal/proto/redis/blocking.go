@@ -11,7 +11,7 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// Commands that wait at their server. How long is one of their words:
+// Commands that wait at their server. One of their words says how long:
 //
 //	BLPOP key ... timeout            the last, in seconds
 //	BLMOVEM source dest a b timeout  the fifth; others behind it
@@ -21,11 +21,11 @@ import (
 //
 // A learnt command does not say which it is.
 
-// waitsLast is the timeout's place of a command whose last word it is.
+// waitsLast says that the timeout is a command's last word.
 const waitsLast = -1
 
-// timeoutOf is the place of the word that says how long a request waits, and its unit; 0:
-// nobody can tell.
+// timeoutOf is the place of the word that says how long a request waits, and the word's
+// unit; 0: not known.
 func timeoutOf(req *msg.Request) (word int, unit time.Duration) {
 	cmd := &commands[req.Type]
 	switch {
@@ -52,7 +52,8 @@ func timeoutOf(req *msg.Request) (word int, unit time.Duration) {
 	}
 }
 
-// Patience implements proxy.Blocker. What is no time the server refuses.
+// Patience implements proxy.Blocker. If the word is no time, the server refuses the
+// request.
 func (p *Protocol) Patience(req *msg.Request) int64 {
 	word, unit := timeoutOf(req)
 	if word == 0 || word >= len(req.Args) {
@@ -65,8 +66,8 @@ func (p *Protocol) Patience(req *msg.Request) int64 {
 	return max(1, int64(n*float64(unit)))
 }
 
-// AppendShorter implements proxy.Blocker. Whole seconds stay whole, for servers that know
-// no others, and what is left is never 0, which is for ever.
+// AppendShorter implements proxy.Blocker. Whole seconds stay whole, for servers that
+// know no fractions. The time is never 0, which would mean for ever.
 func (p *Protocol) AppendShorter(req *msg.Request, patience int64, pool *mbuf.Pool, out *mbuf.Chain) {
 	word, unit := timeoutOf(req)
 	text := p.word(req, word)
@@ -164,7 +165,8 @@ func (p *Protocol) Unblocked(r msg.Reply) msg.Unblocking {
 	}
 }
 
-// recalled is what a request is answered whose wait CLIENT UNBLOCK has ended with an error.
+// recalled is the answer to a request whose wait CLIENT UNBLOCK has ended with an
+// error.
 const recalled = "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"
 
 // Recalled implements proxy.Blocker.

@@ -7,7 +7,7 @@ import (
 // keysOff is why KEYS is refused.
 const keysOff = "the pool's allow_keys is off; use SCAN"
 
-// A broadcaster looks at requests that are to go to every server.
+// A broadcaster looks at requests that go to every server.
 type broadcaster struct {
 	// Static after construction.
 	allowKeys bool

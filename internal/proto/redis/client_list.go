@@ -18,20 +18,21 @@ type inquiry struct {
 	// database is the number of a lane's database for its clients.
 	database func(msg.Lane) int
 
-	// What a client must be, to be meant; zero values are no condition.
+	// The conditions that a client must meet; zero values are no condition.
 
-	// id is the only one; 0: all, or those that the words of the request name.
+	// id is the only client; 0: all clients, or those that the words of the request
+	// name.
 	id              uint64
 	addr, localAddr string
 	// minAge is in seconds.
 	minAge int64
-	// none: no client is meant, since none can be of the kind asked for.
+	// none: no client matches, since none can be of the kind that was asked for.
 	none bool
 	// fails: a client that waits gets an error.
 	fails bool
 	// kind is what clients are to be.
 	kind clientKind
-	// except is the client that is not meant.
+	// except is a client that does not match.
 	except uint64
 }
 
@@ -132,8 +133,8 @@ func (q *inquiry) Answer(n int, text *mbuf.Chain, pool *mbuf.Pool, out *mbuf.Cha
 	}
 }
 
-// appendClient appends the line that Redis has for a client. What a proxy has no
-// equal of is 0, as it is for a plain client of Redis.
+// appendClient appends the line that Redis has for a client. Fields that mean nothing
+// in a proxy are 0, as for a plain client of Redis.
 func appendClient(b []byte, c *msg.ClientFacts, db int) []byte {
 	number := func(name string, n int64) {
 		b = append(append(append(b, ' '), name...), '=')
@@ -212,7 +213,7 @@ const (
 	tooManyConditions = "too many conditions, 2048 at the most"
 )
 
-// maxKillWords is how many words of CLIENT KILL are looked at, which is done at once.
+// maxKillWords is how many words a CLIENT KILL may have. They are read at once.
 const maxKillWords = 4096
 
 // Inquire implements proxy.Inquirer.
@@ -262,7 +263,7 @@ func keepWords(req *msg.Request, i int, pool *mbuf.Pool, out *mbuf.Chain) {
 	}
 }
 
-// onlyType reads the kind of clients that is meant. There are no replicas.
+// onlyType reads the kind of clients that was asked for. There are no replicas.
 func (q *inquiry) onlyType(req *msg.Request, i int, r *wordReader) (fault string) {
 	switch {
 	case r.is(req, i, "normal"):

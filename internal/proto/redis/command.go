@@ -9,16 +9,15 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A command is all that is known of one of Redis's commands, or of one of its
-// subcommands: a row of the table.
+// A command is a row of the table: all that is known of a command of Redis, or of a
+// subcommand.
 type command struct {
-	// name is the command's name in lower case; a subcommand's is behind that of
-	// its container and a bar: "object|encoding".
+	// name is the command's name in lower case. A subcommand's name follows that of its
+	// container and a bar: "object|encoding".
 	name string
 	keys keys
-	// treatment is what becomes of the request, answer, for Local and Quit, who
-	// answers it, and merge, for Fragment and Broadcast, what is made of the
-	// replies.
+	// treatment is what becomes of the request. answer, for Local and Quit, says who
+	// answers it. merge, for Fragment and Broadcast, says how the replies are merged.
 	treatment msg.Treatment
 	answer    answer
 	merge     mergeKind
@@ -37,28 +36,28 @@ type command struct {
 	// database says which words name a database.
 	database databaseRule
 
-	// Derived from the row when the table is built. What every request looks at
-	// stands together.
+	// Derived from the row when the table is built. Fields that every request needs
+	// stand together.
 
 	// subs is the number of subcommands. Their rows are the next ones.
 	subs uint8
 	// runsText: its first word is a script, and not the name of one.
 	runsText bool
 	id       msg.Type
-	// minArgs and maxArgs bound the number of words. If a server is to answer,
-	// there is no upper bound: it refuses a word too many in Redis's words, and
-	// a newer one may know what to do with it.
+	// minArgs and maxArgs bound the number of words. If a server answers the command,
+	// there is no upper bound: it refuses a word too many in Redis's words, and a newer
+	// server may accept it.
 	minArgs, maxArgs int
 	// sub is the last part of a subcommand's name.
 	sub string
-	// head is what a fragment's request begins with, behind its count.
+	// head is the beginning of a fragment's request, after its count.
 	head string
 	// group is the chapter of Redis's manual that the command is in.
 	group string
 
 	// The rest of the row.
 
-	// facts are what else COMMAND tells.
+	// facts are other things that COMMAND tells.
 	facts facts
 	// arity is the number of words, the name included: exactly, or at least, if
 	// negative.
@@ -67,17 +66,16 @@ type command struct {
 	reason string
 	// since is the release that brought the command, summary what it does.
 	since, summary string
-	// example are the words of a right call behind the name, over the keys that
-	// the differential test makes. Every command that a server answers for its
-	// keys has one.
+	// example is the words of a correct call, after the name, over the keys that the
+	// differential test makes. Every command that a server answers for its keys has
+	// one.
 	example string
 }
 
-// unknown is the row of commands that have none.
+// unknown is the row of commands that have no row.
 const unknown msg.Type = 0
 
-// maxName is the length of the longest name in the table, of those that a client
-// sends as one word.
+// maxName is the length of the table's longest name that a client sends as one word.
 const maxName = len("count-failure-reports")
 
 // access says what a command does with keys.
@@ -91,7 +89,7 @@ const (
 
 func (a access) String() string { return [...]string{"", "read", "write"}[a] }
 
-// mergeKind says how one reply is made of those of several servers.
+// mergeKind says how one reply is made from those of several servers.
 type mergeKind uint8
 
 const (
@@ -174,7 +172,7 @@ func quit(name string, arity int, by answer, since, summary string) command {
 	return command{name: name, arity: arity, treatment: msg.Quit, answer: by, since: since, summary: summary}
 }
 
-// container is the row of a command that is nothing without a subcommand.
+// container is the row of a command that needs a subcommand.
 func container(name, since, summary string) command {
 	return local(name, -2, answerNone, since, summary)
 }
@@ -184,8 +182,8 @@ func help(name, since string) command {
 	return local(name, 2, answerHelp, since, "The subcommands")
 }
 
-// session is the row of a command that changes what its connection is, or holds
-// it up, so that no other client can use it.
+// session is the row of a command that changes its connection, or holds it up, so that
+// no other client could use it.
 func session(name string, arity int, a access, k keys, since, summary string) command {
 	return refuseKeyed(name, arity, ownConnection, a, k, since, summary)
 }
@@ -331,8 +329,8 @@ func (c *command) family() msg.Family {
 	return msg.OtherCommands
 }
 
-// bound sets the bounds of the number of words. A command that is not supported
-// is refused for that, whatever its words.
+// bound sets the bounds of the number of words. A command that is not supported is
+// refused for that reason, whatever its words.
 func (c *command) bound() {
 	c.minArgs, c.maxArgs = max(c.arity, -c.arity), maxArgs
 	switch {

@@ -33,12 +33,12 @@ func (w writer) nameAndNumber(name string, n int) {
 	w.integer(int64(n))
 }
 
-// maxNames bounds how many commands one request may ask about: what is said of
-// one is a hundred times as long as its name.
+// maxNames bounds how many commands one request may ask about: the answer about one is
+// a hundred times as long as its name.
 const maxNames = 1 << 10
 
-// maxKeyWords bounds the words of a command whose keys a request asks for: their keys
-// are found and told in one turn of the loop, in less than 5 ms.
+// maxKeyWords bounds the words of a command whose keys a request asks for: they are
+// found in one turn of the loop, in less than 5 ms.
 const maxKeyWords = 1 << 14
 
 // A catalog is the commands that a pool's clients may use, for one request about them.
@@ -85,7 +85,8 @@ func (k *catalog) served(rows []command) []*command {
 	return served
 }
 
-// isServed tells whether clients may use a command, or something of a container.
+// isServed tells whether clients may use a command or, for a container, one of its
+// subcommands.
 func (k *catalog) isServed(c *command) bool {
 	switch {
 	case c.reason != "" && (!c.ofOne || k.servers != 1), c.answer == answerHTTP, c.flushes && !k.allowFlush,
@@ -102,7 +103,7 @@ func (k *catalog) isServed(c *command) bool {
 	return false
 }
 
-// isContainer tells whether a command is nothing without a subcommand.
+// isContainer tells whether a command needs a subcommand.
 func (c *command) isContainer() bool { return c.subs > 0 && c.answer == answerNone && c.reason == "" }
 
 // commandNamed finds the served command of that name, which may be a subcommand's, with
@@ -312,7 +313,7 @@ func (k *catalog) listKeys(req *msg.Request, w writer, flags bool) {
 }
 
 // echoKeys appends the keys of a request in RESP as they came, lengths and line ends
-// included, and those that stand together in one piece: there may be very many.
+// included. Adjacent keys are appended in one piece: there may be very many.
 func echoKeys(req *msg.Request, found []foundKey, w writer) {
 	for i := 0; i < len(found); {
 		from := bulkBefore(found[i].Span)

@@ -28,8 +28,8 @@ func (c *command) usesOf(r *msg.Request) [][]string {
 	return [][]string{first, last}
 }
 
-// varying is what a command does with its key whose options tell: SET, which reads
-// with GET only, and BITFIELD, which writes unless it has nothing but GET.
+// varying is what a command does with its key, if its options decide that: SET reads
+// only with GET, and BITFIELD writes unless it has nothing but GET.
 func (c *command) varying(r *msg.Request) []string {
 	if c.name == "set" {
 		for i := 3; i < len(r.Args); i++ {
@@ -52,22 +52,22 @@ func (c *command) varying(r *msg.Request) []string {
 	return []string{"RO", "access"}
 }
 
-// A keySpec says where some of a command's keys are: where to begin, at a word's
-// index or behind a keyword, and how to go on, over a range or by a number. The
-// zero place, 0, is one that cannot be told in these terms.
+// A keySpec says where some of a command's keys are: where they begin, at a word's
+// index or after a keyword, and how they go on, over a range or by a number. Place 0
+// means that this cannot be told in these terms.
 type keySpec struct {
 	// note is a sentence about it, if there is one.
 	note string
 	use  []string
-	// at is the index of the first word; with a keyword, where to begin to look
-	// for that.
+	// at is the index of the first word; with a keyword, where the search for it
+	// begins.
 	at      int
 	keyword string
-	// counted: the first word is the number of keys behind it.
+	// counted: the first word is the number of keys after it.
 	counted bool
-	// last is the index of the last key, counted from the first one, or, if
-	// negative, from the end; step the distance of two keys; and limit, if above
-	// 1, the part of the words that are keys: 2 for half of them.
+	// last is the index of the last key, counted from the first one or, if negative,
+	// from the end. step is the distance of two keys. limit, if above 1, says which
+	// part of the words are keys: 2 for half of them.
 	last, step, limit int
 }
 

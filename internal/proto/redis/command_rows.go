@@ -6,20 +6,20 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A Row is what the table says of a command, or of a subcommand, to those who
-// test nuthatch from the outside.
+// A Row is a command or subcommand of the table, for tests of nuthatch from the
+// outside.
 type Row struct {
 	// Name is the command's words in lower case: one, or two for a subcommand.
 	Name []string
 	// MinWords is the least number of words of a request, the name's included.
 	MinWords int
-	// Treatment is what becomes of a request that is right.
+	// Treatment is what becomes of a correct request.
 	Treatment msg.Treatment
 	// Reads: the command changes nothing.
 	Reads bool
-	// Example are the words of a right call behind the name, over keys named
-	// after what they hold: str, hash, list, and so on. Empty for commands that
-	// are not placed by a key.
+	// Example is the words of a correct call, after the name, over keys named after
+	// what they hold: str, hash, list, and so on. It is empty for commands that are not
+	// placed by a key.
 	Example string
 }
 

@@ -11,8 +11,8 @@ import (
 // CONFIG GET: the servers' settings, where they mean something to the pool's
 // clients, and the proxy's own in place of those that it decides itself.
 
-// settings are the servers' settings that clients are told, with what is said where
-// they differ. What is a secret, or about the server's host, has no row.
+// settings are the servers' settings that clients see, and what they see if the servers
+// differ. Secrets, and settings about the server's host, have no row.
 var settings = func() map[string]merge {
 	all := map[string]merge{
 		"maxmemory":              tightest,

@@ -13,12 +13,13 @@ import (
 type databases struct {
 	// own is the database, on the servers, of clients that have not chosen one.
 	own int
-	// n is how many they may choose from. With 0 and 1 there is own alone, and
-	// clients call it 0, or by its own number.
+	// n is how many they may choose from. With 0 or 1 there is only own, and clients
+	// call it 0, or by its own number.
 	n int
 }
 
-// several reports whether clients call them by the servers' numbers.
+// several reports whether clients may choose, and so call databases by the servers'
+// numbers.
 func (d databases) several() bool { return d.n > 1 }
 
 // number is the number, on the servers, of a lane's database.
@@ -87,8 +88,8 @@ const (
 	behindDB                // those behind DB, among the options of COPY
 )
 
-// hold keeps a request within the pool's databases: it returns the error for another
-// one, and replaces the number by the server's own.
+// hold keeps a request within the pool's databases: it returns an error for any other,
+// and replaces the number by the server's own.
 func (d databases) hold(r *msg.Request, rule databaseRule) (fault string) {
 	at := 0
 	switch {
@@ -114,9 +115,9 @@ func (d databases) hold(r *msg.Request, rule databaseRule) (fault string) {
 	return ""
 }
 
-// behindDB looks through the options of COPY, as Redis does: the first word that is
-// wrong counts, and of several databases the last. A word that is no option is refused
-// here, since its effect on the words behind it is unknown.
+// behindDB looks through the options of COPY, as Redis does: the first wrong word
+// counts, and of several databases the last. A word that is no option is refused here,
+// since its effect on the next words is unknown.
 func (d databases) behindDB(r *msg.Request) (fault string, at int) {
 	for i := 3; i < len(r.Args); i++ {
 		switch {
@@ -134,8 +135,8 @@ func (d databases) behindDB(r *msg.Request) (fault string, at int) {
 	return "", at
 }
 
-// Resolve implements proxy.SessionKeeper: the connections of a database are those of
-// all who use it, whether they chose it or it is the pool's own.
+// Resolve implements proxy.SessionKeeper: all clients in a database share its
+// connections, whether they chose it or it is the pool's own.
 func (p *Protocol) Resolve(lane msg.Lane) msg.Lane {
 	return msg.Lane{RESP: uint8(version(lane)), User: lane.User, DB: p.databases.number(lane)}
 }

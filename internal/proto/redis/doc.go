@@ -12,8 +12,8 @@
 // Bytes in, bytes out: nothing here does I/O, reads a clock or takes a lock. A
 // Protocol, its parsers and what they return belong to one event loop.
 //
-// The parsers are resumable and linear: what they need of the bytes they have
-// seen is in their state, so that no byte is looked at twice because a read
-// ended early, and bodies are skipped by their announced length. Announced
-// lengths are checked against limits and never allocated.
+// The parsers are resumable and linear. What they need of earlier bytes is in their
+// state, so no byte is looked at twice because a read ended early. Bodies are skipped
+// by their announced length. Announced lengths are checked against limits, and never
+// allocated.
 package redis

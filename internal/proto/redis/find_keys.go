@@ -23,7 +23,7 @@ const (
 type keys struct {
 	rule              keyRule
 	first, last, step int
-	// dest: the first key, or the one more, is written and the others are read.
+	// dest: the first key, or the additional one, is written, and the others are read.
 	dest bool
 }
 
@@ -73,8 +73,8 @@ func (k *keys) positions() (first, last, step int) {
 	return 0, 0, 0
 }
 
-// Why a request is refused before a server sees it. The texts are Redis's, or the
-// beginning of it.
+// Why a request is refused before a server sees it. The texts are Redis's, or begin
+// like Redis's.
 const (
 	wrongArity  = "wrong number of arguments"
 	syntaxError = "syntax error"
@@ -93,11 +93,11 @@ const (
 )
 
 // locate fills in which of r.Args are keys, or says why r is not served. It may extend
-// r.Args by spans of keys. undivided: r goes to one server, also if its command's
-// requests are split.
+// r.Args by spans of keys. undivided: r goes to one server, even if its command's
+// requests are usually split.
 //
-// A request that is wrong in a way that hides its keys goes to the owner of its
-// first word, to be refused there: in Redis's words, which differ by command and
+// If a request is wrong in a way that hides its keys, it goes to the owner of its first
+// word. The server there refuses it in Redis's words, which differ by command and
 // release.
 func (k *keys) locate(r *msg.Request) (undivided bool, why string) {
 	switch why := k.find(r); why {
@@ -116,7 +116,8 @@ func (k *keys) locate(r *msg.Request) (undivided bool, why string) {
 	}
 }
 
-// find fills in which of r.Args are keys, or returns what there is to be said of them.
+// find fills in which of r.Args are keys, or returns what is special about them, or
+// wrong.
 func (k *keys) find(r *msg.Request) string {
 	switch k.rule {
 	case oneKey:
@@ -174,8 +175,8 @@ func (k *keys) findCounted(r *msg.Request) string {
 	return ""
 }
 
-// findPairs finds MSETEX's keys. With a condition on all of them they must have one
-// owner.
+// findPairs finds MSETEX's keys. If there is a condition on all of them, they must have
+// one owner.
 func (k *keys) findPairs(r *msg.Request) string {
 	n, ok := number(r, k.first-1)
 	if !ok || n <= 0 || n > int64(len(r.Args)-k.first)/int64(k.step) {
@@ -190,8 +191,8 @@ func (k *keys) findPairs(r *msg.Request) string {
 	return ""
 }
 
-// relist lists the keys that r names now behind all other words, where one more
-// key has been listed already.
+// relist lists the keys that r names once more after all other words, where one
+// additional key is listed already.
 func relist(r *msg.Request) {
 	first := len(r.Args) - 1
 	r.Args = append(r.Args, r.Args[r.FirstKey:r.FirstKey+r.Nkeys]...)
@@ -199,8 +200,8 @@ func relist(r *msg.Request) {
 	r.Nkeys++
 }
 
-// findStore looks for the option that names one more key: STORE and STOREDIST of
-// GEORADIUS. As for Redis, the last one counts.
+// findStore looks for an option that names an additional key: STORE and STOREDIST of
+// GEORADIUS. As in Redis, the last one counts.
 func (k *keys) findStore(r *msg.Request) {
 	r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, 1
 	store := 0

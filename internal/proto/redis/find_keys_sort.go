@@ -7,16 +7,16 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// SORT reads keys that it does not name: those that its patterns become, with an
-// element of what is sorted in place of the first '*':
+// SORT reads keys that it does not name. Its patterns become keys, with a sorted
+// element in place of the first '*':
 //
 //	SORT list BY weight_* GET object_*->name GET # STORE sorted
 //
-// They belong to any server, and the one that sorts finds only its own.
+// They belong to any server, and the server that sorts finds only its own.
 
-// findSort finds the keys that SORT and SORT_RO name: what is sorted, and where
-// the result is stored. The words behind other options are no options. As for
-// Redis, the last STORE counts.
+// findSort finds the keys that SORT and SORT_RO name: what is sorted, and where the
+// result is stored. A word after another option is no option. As in Redis, the last
+// STORE counts.
 func (k *keys) findSort(r *msg.Request) {
 	r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, 1
 	if !k.dest {
@@ -51,7 +51,7 @@ const (
 		"sort BY nosort"
 )
 
-// checkPatterns says why a SORT is refused whose patterns may lead to keys of other
+// checkPatterns says why a SORT is refused: its patterns may lead to keys of other
 // servers than the sorted key's. words is the number of r's own words.
 func (p *requestParser) checkPatterns(r *msg.Request, words int) (why string) {
 	if p.servers <= 1 {
@@ -77,9 +77,9 @@ func (p *requestParser) checkPatterns(r *msg.Request, words int) (why string) {
 	return ""
 }
 
-// isNear tells whether a pattern leads to no key, or to keys that are hashed by the
-// same bytes as the given one: since what comes before the first '*' has them
-// between the pool's hash tag, whatever stands in place of that.
+// isNear tells whether a pattern leads to no key, or only to keys that are hashed by
+// the same bytes as the given key: the part before the first '*' has these bytes
+// between the pool's hash tag.
 func (p *requestParser) isNear(r *msg.Request, key, pattern msg.Span) bool {
 	text, _ := r.View.Bytes(int(pattern.Off), int(pattern.Len), nil)
 	fixed, _, leads := bytes.Cut(text, []byte{'*'})

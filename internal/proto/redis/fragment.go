@@ -7,9 +7,9 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A fragmenter makes several requests of one, for the servers of its keys.
+// A fragmenter makes several requests from one, for the servers of its keys.
 type fragmenter struct {
-	// pieces are scratch: what belongs to some of a request's keys.
+	// pieces is scratch space: what belongs to some of a request's keys.
 	pieces [64]mbuf.Span
 }
 
@@ -37,9 +37,9 @@ func appendNumber(b []byte, n int) []byte {
 	return append(b, "\r\n"...)
 }
 
-// FragmentKeys appends as many of req's keys, the first of them number from, as dealt
-// is long, with what belongs to each, to the request that it is dealt to. In req they
-// lie between the line ends of the word before and of the last one of them.
+// FragmentKeys appends len(dealt) of req's keys, from the from-th on, with what belongs
+// to each, each to the sub-request that it is dealt to. In req such a piece begins
+// after the line end of the word before it, and ends with its own last line end.
 func (f *fragmenter) FragmentKeys(req *msg.Request, from int, dealt []uint16, pool *mbuf.Pool, outs []*mbuf.Chain) {
 	at := req.FirstKey - 1 + from*req.KeyStep
 	off := req.Args[at].End() + 2
@@ -56,7 +56,7 @@ func (f *fragmenter) FragmentKeys(req *msg.Request, from int, dealt []uint16, po
 	}
 }
 
-// FragmentTail appends the words behind the keys: MSETEX's options.
+// FragmentTail appends the words after the keys: MSETEX's options.
 func (*fragmenter) FragmentTail(req *msg.Request, pool *mbuf.Pool, out *mbuf.Chain) {
 	last := req.FirstKey + req.Nkeys*req.KeyStep - 1
 	if last == len(req.Args)-1 {

@@ -3,7 +3,7 @@ package redis
 // glob tells whether text matches a pattern of Redis's: '*', '?', "[a-z]", "[^a]" and
 // '\' before a character that stands for itself. Case makes no difference.
 func glob(pattern, text string) bool {
-	// star is the pattern behind the last '*', which has taken text up to rest.
+	// star is the pattern after the last '*', which has matched text up to rest.
 	star, rest := "", ""
 	starred := false
 	for {
@@ -43,8 +43,8 @@ func globOne(pattern string, b byte) (n int, ok bool) {
 	return 1, lowerByte(pattern[0]) == b
 }
 
-// globClass is globOne for a class, such as "[^a-c]". One without an end goes to the
-// pattern's.
+// globClass is globOne for a class, such as "[^a-c]". A class without an end extends to
+// the end of the pattern.
 func globClass(pattern string, b byte) (n int, ok bool) {
 	i := 1
 	not := i < len(pattern) && pattern[i] == '^'

@@ -21,7 +21,7 @@ const (
 	stepID                 // CLIENT ID
 )
 
-// A greeter makes a server connection one that serves a lane.
+// A greeter prepares a server connection for a lane.
 type greeter struct{ *rules }
 
 // steps are those of a lane's handshake.
@@ -43,9 +43,9 @@ func (g *greeter) steps(lane msg.Lane) []step {
 	return n
 }
 
-// Handshake appends what makes a fresh connection one of the lane: the login, as
-// AUTH or within HELLO 3, and SELECT, as far as they are needed. It returns how
-// many replies that will bring.
+// Handshake appends the requests that prepare a fresh connection for the lane: the
+// login, as AUTH or within HELLO 3, and SELECT, where they are needed. It returns how
+// many replies they will bring.
 func (g *greeter) Handshake(lane msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) int {
 	w := writer{pool: pool, out: out}
 	steps := g.steps(lane)
@@ -83,13 +83,13 @@ func (g *greeter) AppendLane(from, to msg.Lane, pool *mbuf.Pool, out *mbuf.Chain
 	return n
 }
 
-// HandshakeReply returns what the server objected in its i-th reply, which is b,
-// or nothing if it agreed. The text never contains the password, even if the
-// server's does.
+// HandshakeReply returns the server's objection in its i-th reply, which is b, or
+// nothing if it agreed. The text never contains the password, even if the server's text
+// does.
 //
-// Without its protocol version or its database a connection is unfit. Without a
-// login it is not: the requests get the server's own errors, or none if the
-// server has no password.
+// Without its protocol version or its database a connection is unfit. Without a login
+// it is not: requests get the server's own errors, or none if the server has no
+// password.
 func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason) {
 	s := g.steps(lane)[i]
 	first := byte(0)
@@ -121,9 +121,9 @@ func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection stri
 	return "SELECT " + strconv.Itoa(g.databases.number(lane)) + ": " + text, unfit
 }
 
-// withoutPassword keeps of a server's error what can be told to anybody, on one
-// line: what cannot be an argument, since a server that does not know the command
-// lists them.
+// withoutPassword returns the part of a server's error that anybody may see, on one
+// line. Arguments are left out, since a server that does not know the command lists
+// them.
 func withoutPassword(login config.Login, text string) string {
 	text, _, _ = strings.Cut(text, ", with args")
 	if p := login.Password; p != "" && strings.Contains(text, p.Reveal()) {

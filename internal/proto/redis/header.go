@@ -6,8 +6,9 @@ import "math"
 // request, a count or a length.
 const maxLine = 64 << 10
 
-// A header is the number in a line such as "*2\r\n" or "$16\r\n", behind its first
-// byte, as far as it has been read. The zero value is one of which nothing has.
+// A header is the number in a line such as "*2\r\n" or "$16\r\n", as far as it has been
+// read. The line's first byte is not part of it. In the zero value nothing has been
+// read.
 type header struct {
 	// value is the number without its sign.
 	value uint64
@@ -20,8 +21,8 @@ type header struct {
 	cr bool
 }
 
-// read goes on reading the line in data, up to and including its end. Unless it
-// is done n == len(data). A line that exceeds maxLine is done and bad.
+// read goes on reading the line in data, up to and including its end. If it is not
+// done, n == len(data). A line that exceeds maxLine is done and bad.
 func (h *header) read(data []byte) (n int, done bool) {
 	for i, c := range data {
 		if h.cr {
@@ -40,8 +41,7 @@ func (h *header) read(data []byte) (n int, done bool) {
 	return len(data), false
 }
 
-// digit takes one byte of the number. As for Redis, neither "+1" nor "01" nor
-// "-0" are numbers.
+// digit reads one byte of the number. As in Redis, "+1", "01" and "-0" are not numbers.
 func (h *header) digit(c byte) {
 	switch {
 	case c == '-' && h.size == 0:
@@ -73,10 +73,9 @@ func (h *header) number() (v int64, ok bool) {
 	return int64(h.value), h.value <= math.MaxInt64
 }
 
-// shortNumber reads the number of one to nine digits, and its line end, that
-// begin at data[i]. It returns the number and the offset behind the line end. If
-// anything else is there, or not all of it is, ok is false and next is where the
-// digits end, the first nine.
+// shortNumber reads a number of one to nine digits, and its line end, at data[i]. It
+// returns the number and the offset after the line end. If something else stands there,
+// or not all of it has come, ok is false, and next is where the first nine digits end.
 func shortNumber(data []byte, i int) (n, next int, ok bool) {
 	j := i
 	for j < len(data) && data[j]-'0' <= 9 && j < i+9 {
@@ -110,24 +109,23 @@ func shortBulk(word uint64) (n, size int) {
 	return int(d*10 + e), 5
 }
 
-// A head is that of a bulk that was read, to know another of the same length by.
-// To compare is not only less work than to read: the processor goes on behind the
-// bulk before it has seen how long it is, guessing that it is as long as the last
-// one, where a number that is read must be waited for.
+// A head is the head of a bulk that was read. The next bulk is compared with it, since
+// it is likely to have the same length. To compare is not only less work than to read a
+// number. The processor also predicts the result and goes on after the bulk, where it
+// would have to wait for a number.
 type head struct {
-	// word is the first eight bytes of the bulk, where mask has bits.
+	// word is the first eight bytes of the bulk, those that mask selects.
 	word, mask uint64
 	// size is the length of the head, end that of all of the bulk.
 	size, end int
 }
 
-// isAt tells whether a bulk with that head, and so of that length, begins with the
-// word.
+// isAt tells whether word is the beginning of a bulk with that head, and so of that
+// length.
 func (h *head) isAt(word uint64) bool { return word&h.mask == h.word }
 
-// readHead reads the head of a bulk of at most 9999 bytes from its first eight
-// bytes. With nulls that of RESP2's null is one, too. ok is false if anything else
-// is there.
+// readHead reads the head of a bulk of at most 9999 bytes from its first eight bytes.
+// With nulls, RESP2's null counts as one. ok is false if anything else stands there.
 func readHead(word uint64, nulls bool) (h head, ok bool) {
 	const null = '$' | '-'<<8 | '1'<<16 | lineEnd<<24
 	if nulls && word<<24 == null<<24 {
@@ -160,8 +158,8 @@ type bulkBody struct {
 	need int
 }
 
-// skip skips what data has of it from i on, and checks its line end. ok is false if that
-// is none.
+// skip skips the part of the bulk that data has from i on, and checks its line end. ok
+// is false if the line end is wrong.
 func (b *bulkBody) skip(data []byte, i int) (next int, ok bool) {
 	if b.need > 2 {
 		n := min(b.need-2, len(data)-i)

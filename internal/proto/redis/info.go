@@ -16,9 +16,9 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// INFO, CONFIG GET, ROLE, LOLWUT and LATENCY HISTOGRAM: about what all event loops have
-// counted, and what the servers say of themselves. They are written outside the
-// loops.
+// INFO, CONFIG GET, ROLE, LOLWUT and LATENCY HISTOGRAM are about what all event loops
+// have counted, and what the servers say of themselves. The answers are made outside
+// the loops.
 
 // Facts are what the process knows of itself and of a pool at one moment.
 type Facts struct {
@@ -50,7 +50,7 @@ type Facts struct {
 type CommandTimes struct {
 	Name string
 	*latency.Histogram
-	// Rejected were refused by the proxy, and Failed answered with another error.
+	// Rejected is how many the proxy refused, and Failed how many got another error.
 	Rejected, Failed int64
 }
 
@@ -73,9 +73,9 @@ func (r *reporter) reportSlowlog(req *msg.Request, resp3 bool) (find func(reply 
 	}, fault == ""
 }
 
-// Report is what finds out the reply to a request whose treatment is Report. It is
-// to be called outside the loops. Of HELLO there is no reply: it is answered here once
-// the servers have been asked.
+// Report returns a function that makes the reply to a request whose treatment is
+// Report. It must be called outside the loops. It makes no reply to HELLO, which Local
+// answers once the servers have been asked.
 func (r *reporter) Report(req *msg.Request, s *msg.Session) (find func(reply func([]byte)), ok bool) {
 	cmd, resp3 := &commands[req.Type], s.Lane.IsRESP3()
 	switch {
@@ -101,13 +101,13 @@ func (r *reporter) Report(req *msg.Request, s *msg.Session) (find func(reply fun
 	}, true
 }
 
-// answerReport answers INFO, CONFIG GET, ROLE and LOLWUT when nothing is known more
-// than the pool's loops.
+// answerReport answers INFO, CONFIG GET, ROLE and LOLWUT when only what this loop knows
+// is known.
 func (r *reporter) answerReport(req *msg.Request, cmd *command, w writer) {
 	r.report(cmd, r.reportWords(req), r.learned.load().survey, nil, w)
 }
 
-// reportWords are what a request names: sections, patterns, or commands.
+// reportWords are the words of a request: sections, patterns, or commands.
 func (r *reporter) reportWords(req *msg.Request) []string {
 	cmd := &commands[req.Type]
 	words := make([]string, 0, 4)
@@ -163,9 +163,9 @@ func (c *command) words() int { return 1 + strings.Count(c.name, "|") }
 // A section is a part of INFO.
 type section struct {
 	name string
-	// asked: it is shown only to who asks for it, or for all.
+	// asked: it is shown only if the request names it, or asks for all.
 	asked bool
-	// servers: the servers tell some of it.
+	// servers: a part of it comes from the servers.
 	servers bool
 	// write appends its lines; v is empty if no server could be asked, and f is nil
 	// if nothing is known of the process.
@@ -219,7 +219,7 @@ func (r *reporter) info(words []string, v *Survey, f *Facts) string {
 	return b.String()
 }
 
-// told writes what servers tell of the fields. Sizes of memory are also written for
+// told writes the fields that servers tell. Sizes of memory are also written for
 // people.
 func told(v *Survey, fields []toldField, line func(string, any)) {
 	for _, f := range fields {
@@ -271,7 +271,7 @@ func infoClients(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	line("blocked_clients", blocked)
 }
 
-// infoMemory tells the servers' memory, and the proxy's under names of its own.
+// infoMemory writes the servers' memory, and the proxy's under names of its own.
 func infoMemory(_ *reporter, v *Survey, f *Facts, line func(string, any)) {
 	told(v, toldMemory, line)
 	if f == nil {
@@ -299,8 +299,8 @@ func infoPersistence(_ *reporter, v *Survey, _ *Facts, line func(string, any)) {
 	told(v, toldPersistence, line)
 }
 
-// infoStats tells Redis's statistics: of clients and requests the proxy's, of keys
-// the servers'. The proxy's own follow.
+// infoStats writes Redis's statistics: about clients and requests they are the proxy's,
+// about keys the servers'. Statistics that only the proxy has follow.
 func infoStats(_ *reporter, s *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		told(s, toldStats, line)
@@ -362,8 +362,7 @@ func writeRole(v *Survey, w writer) {
 	w.integer(0)
 }
 
-// infoKeyspace tells the databases that have keys, by the numbers that they have for
-// clients.
+// infoKeyspace writes the databases that have keys, by the numbers that clients use.
 func infoKeyspace(r *reporter, v *Survey, _ *Facts, line func(string, any)) {
 	for _, n := range v.databasesShown(r.databases.own, r.databases.n) {
 		k := v.spaces[n]
@@ -396,8 +395,8 @@ func infoCommands(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	}
 }
 
-// infoErrors counts the errors of the proxy's own, by reason, in small letters, and
-// those of the servers, by prefix, in capitals.
+// infoErrors writes the counts of the proxy's own errors, by reason, in small letters,
+// and those of the servers, by prefix, in capitals.
 func infoErrors(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
@@ -427,7 +426,7 @@ func infoCluster(_ *reporter, _ *Survey, _ *Facts, line func(string, any)) {
 	line("cluster_enabled", 0)
 }
 
-// infoServers tells the pool's servers, with all that is counted of each.
+// infoServers writes the pool's servers, with all statistics of each.
 func infoServers(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	if f == nil {
 		return
@@ -445,7 +444,7 @@ func infoServers(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	}
 }
 
-// histograms appends what LATENCY HISTOGRAM says: of each command, how many
+// histograms appends the answer to LATENCY HISTOGRAM: for each command, how many
 // requests took at most 1, 2, 4, ... microseconds.
 func histograms(names []string, f *Facts, w writer) {
 	if f == nil { // the proxy ends

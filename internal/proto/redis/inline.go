@@ -10,11 +10,12 @@ import (
 // An inline is a request that a human typed: words in one line, as Redis takes
 // them from telnet. Servers are sent the same request as RESP.
 type inline struct {
-	// line is the request as far as it has come, and then its words unquoted.
+	// line is the part of the request that has come, and later its words without
+	// quotes.
 	line []byte
 	// resp is the whole request as RESP. Valid until the parser's next request.
 	resp []byte
-	// used: resp is the request that Finish is about.
+	// used: Finish is about the request in resp.
 	used bool
 }
 
@@ -75,9 +76,9 @@ func (in *inline) encode(spans []msg.Span) {
 	in.resp = b
 }
 
-// unquote writes the word that begins at b[r] to b[w:], w <= r, by Redis's rules:
-// "..." knows the escapes of C and \xHH, '...' only \'; behind a closing quote the
-// word must end. It returns the offsets behind what it read and wrote.
+// unquote writes the word that begins at b[r] to b[w:], w <= r, by Redis's rules: "..."
+// has the escapes of C and \xHH, '...' only \'. After a closing quote the word must
+// end. It returns the offsets after what it has read and written.
 func unquote(b []byte, r, w int) (next, end int, ok bool) {
 	quote := byte(0)
 	for ; r < len(b); r++ {
@@ -131,6 +132,6 @@ func unescape(b []byte, r int) (c byte, last int) {
 	}
 }
 
-// isSpace is C's isspace. Redis skips all of these between words, but only the
-// commoner ones end a word that has no quotes.
+// isSpace is C's isspace. Redis skips all of these between words, but only the more
+// common ones end a word without quotes.
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }

@@ -11,13 +11,13 @@ import (
 	"nuthatch/internal/config"
 )
 
-// What a server says of itself when it is asked, on a connection of its own and
+// What a server says of itself when it is asked, on a connection for that purpose and
 // outside the event loops:
 //
 //	AUTH, HELLO, INFO, CONFIG GET * ──► server ──► Said ──► Survey, of all servers
 //
-// Of what it says only what a table of survey.go, or of settings.go, has is kept: a
-// server's password, which CONFIG GET tells too, is not.
+// Only fields that a table of survey.go or config_get.go names are kept. So a server's
+// password, which CONFIG GET shows too, is not.
 
 // Said is what one server said. It is immutable.
 type Said struct {
@@ -53,9 +53,9 @@ var (
 	errSaysNought = errors.New("the server refuses to say what it is")
 )
 
-// Interview asks a server what it is, on a fresh connection, and logs in first if
-// there is a password. That a server refuses the login, or knows only some of the
-// questions, is no error.
+// Interview asks a server what it is, on a fresh connection, and logs in first if there
+// is a password. It is no error if the server refuses the login, or knows only some of
+// the questions.
 func Interview(conn io.ReadWriter, login config.Login) (*Said, error) {
 	var questions []byte
 	ask := func(words ...string) {
@@ -194,7 +194,7 @@ type answers struct {
 	elems int
 }
 
-// next reads an answer whose elements lie at most so deep in others.
+// next reads an answer whose elements are nested at most depth deep.
 func (a *answers) next(depth int) (v replyValue, err error) {
 	b, err := a.in.ReadSlice('\n')
 	switch {

@@ -42,7 +42,7 @@ const (
 )
 
 const (
-	// maxLearned bounds how many commands are kept; the one too many begins anew.
+	// maxLearned bounds how many commands are kept. One more replaces all others.
 	maxLearned = 1 << 10
 	// maxLearnedName is the longest name, in bytes, that servers are asked for.
 	maxLearnedName = 64
@@ -51,12 +51,12 @@ const (
 	maxLesson = 64 << 10
 )
 
-// unexpectedReply is what is said of a server whose reply is no answer.
+// unexpectedReply is the objection to a reply that is no answer.
 const unexpectedReply = "an unexpected reply"
 
 var nothingLearned = &lessons{}
 
-// load returns what is known. Nothing is known to a nil Learned.
+// load returns what is known: nothing, if the Learned is nil.
 func (l *Learned) load() *lessons {
 	if l != nil {
 		if now := l.now.Load(); now != nil {
@@ -122,8 +122,8 @@ func lower(dst, b []byte) []byte {
 	return dst
 }
 
-// study is what becomes of a request that the table alone does not explain: one
-// for a command that it has no row of, and HELLO.
+// study says what becomes of a request that the table alone cannot explain: a command
+// without a row, and HELLO.
 func (p *requestParser) study(cmd *command) {
 	switch r := &p.req; {
 	case p.learned == nil:
@@ -156,8 +156,8 @@ func (p *requestParser) study(cmd *command) {
 	}
 }
 
-// The topics of questions: the servers, which are asked outside the loops; HELLO; or
-// a command's name behind a prefix.
+// The topics of questions: the servers, which are asked outside the loops; HELLO; or a
+// prefix and a command's name.
 const (
 	aboutServers = "servers"
 	aboutHello   = "hello"
@@ -189,8 +189,8 @@ func (n *learner) Ask(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mb
 	return aboutCommand + name, true
 }
 
-// Learn implements proxy.Learner. That servers do not know a command is no news
-// to keep: a module may be loaded later.
+// Learn implements proxy.Learner. If servers do not know a command, that is not kept,
+// since a module may be loaded later.
 func (n *learner) Learn(topic string, reply []byte) (objection string) {
 	if topic == aboutHello {
 		return n.learnHello(reply)
@@ -214,16 +214,17 @@ func (n *learner) Learn(topic string, reply []byte) (objection string) {
 		return unexpectedReply
 	}
 	if l.name != strings.TrimPrefix(topic, aboutCommand) {
-		// A server's rename-command: what it hides is not to be had by another name.
+		// A server's rename-command must not be bypassed: what it hides is not served
+		// under another name.
 		return "they have it as '" + plain([]byte(l.name), maxShown) + "', renamed"
 	}
 	n.learned.keep(l)
 	return ""
 }
 
-// learnHello judges the reply to HELLO without a version, which changes nothing
-// and which servers answer since there is RESP3: with what they are, or, before
-// Redis 6.2, by asking for the version.
+// learnHello judges the reply to HELLO without a version, which changes nothing.
+// Servers with RESP3 answer it: with what they are or, before Redis 6.2, by asking for
+// the version.
 func (n *learner) learnHello(reply []byte) (objection string) {
 	text, failed := errorText(reply)
 	switch {

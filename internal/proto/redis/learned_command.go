@@ -8,8 +8,8 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A lesson is a command as a server's COMMAND INFO describes it: the row that the
-// table does not have.
+// A lesson is a command as a server's COMMAND INFO describes it, in place of a row of
+// the table.
 type lesson struct {
 	// name is in lower case; a subcommand's is behind that of its container and a
 	// bar.
@@ -27,19 +27,19 @@ type lesson struct {
 // A keySpan says where some of a command's keys are: one of Redis's key
 // specifications.
 type keySpan struct {
-	// keyword, if not empty, is the word behind which they begin, looked for
-	// from the word at from on, and back from there if from is negative, which
-	// counts from the end. Else they begin at from.
+	// keyword, if not empty, is the word after which the keys begin. It is looked for
+	// from the word at from on. If from is negative, it counts from the end, and the
+	// search goes back. Without a keyword the keys begin at from.
 	keyword string
 	from    int
-	// counted: the word at number tells how many they are, and the first is at
-	// first, both counted from the beginning.
+	// counted: the word at number says how many keys there are, and the first is at
+	// first. Both count from the beginning.
 	//
 	// Invariant: neither is negative.
 	counted       bool
 	number, first int
-	// last is the last one, counted from the beginning, or if negative from the
-	// end. limit divides the words to the end, if it is more than 1.
+	// last is the last key, counted from the beginning or, if negative, from the end.
+	// limit, if more than 1, divides the words up to the end.
 	last, limit int
 	step        int
 }
@@ -83,7 +83,7 @@ func readLesson(v replyValue) (*lesson, bool) {
 		known = l.readSpecs(v.elems[8].elems)
 	}
 	if movable && !slices.ContainsFunc(l.specs, keySpan.moves) {
-		// Only the server's own code can tell: the fixed places are not all.
+		// Only the server's own code knows all keys: the fixed places are not all.
 		known, l.specs = false, nil
 	}
 	first, last, step := v.elems[3].index(), v.elems[4].index(), v.elems[5].index()
@@ -100,8 +100,8 @@ func readLesson(v replyValue) (*lesson, bool) {
 	return l, true
 }
 
-// readSpecs reads key specifications. It reports false if there is one that says
-// less than where the keys are.
+// readSpecs reads key specifications. It returns false if one of them does not say
+// exactly where the keys are.
 func (l *lesson) readSpecs(specs []replyValue) bool {
 	if len(specs) > maxSpecs {
 		return false
@@ -117,8 +117,8 @@ func (l *lesson) readSpecs(specs []replyValue) bool {
 	return true
 }
 
-// newKeySpan reads one key specification. It is not ok unless that tells, in a form
-// that Redis knows, where the keys are.
+// newKeySpan reads one key specification. ok is false unless that says, in a form that
+// Redis knows, where the keys are.
 func newKeySpan(v replyValue) (k keySpan, ok bool) {
 	begin, find := v.field("begin_search"), v.field("find_keys")
 	at, how := begin.field("spec"), find.field("spec")
@@ -155,8 +155,9 @@ func newKeySpan(v replyValue) (k keySpan, ok bool) {
 // moves tells whether the keys' places depend on the words.
 func (k keySpan) moves() bool { return k.counted || k.keyword != "" }
 
-// locate says what becomes of a request for the command in a pool of so many servers, and
-// finds its keys, or says why it is not served. It may extend r.Args by spans of keys.
+// locate says what becomes of a request for the command in a pool of that many servers,
+// and finds its keys, or says why it is not served. It may extend r.Args by spans of
+// keys.
 func (l *lesson) locate(r *msg.Request, servers int) (how msg.Treatment, why string) {
 	if sub := l.sub(r); sub != nil {
 		l = sub
@@ -192,7 +193,7 @@ func (l *lesson) locate(r *msg.Request, servers int) (how msg.Treatment, why str
 	}
 	switch {
 	case r.Nkeys > words:
-		// By its specifications some words are several keys.
+		// The specifications count some words as several keys.
 		r.Args = r.Args[:words]
 		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
 		return how, hiddenKeys
@@ -201,7 +202,7 @@ func (l *lesson) locate(r *msg.Request, servers int) (how msg.Treatment, why str
 		// Any word will do to find the one server.
 		r.FirstKey, r.KeyStep, r.Nkeys = 0, 1, 1
 	case len(l.specs) > 0 && words > 1:
-		// A server is to say what is wrong with the words.
+		// A server will say what is wrong with the words.
 		r.FirstKey, r.KeyStep, r.Nkeys = 1, 1, 1
 	default:
 		return how, noServer
@@ -228,9 +229,8 @@ func (l *lesson) sub(r *msg.Request) *lesson {
 	return l.subs[at]
 }
 
-// find returns the places of the first and last of the keys, among the given
-// number of words. ok is false if there are none, or there should be one where
-// there is no word.
+// find returns the places of the first and the last key, among the given number of
+// words. ok is false if there are no keys, or if a key would be where there is no word.
 func (k *keySpan) find(r *msg.Request, words int) (first, last int, ok bool) {
 	begin := k.from
 	if k.keyword != "" {
@@ -261,7 +261,7 @@ func (k *keySpan) find(r *msg.Request, words int) (first, last int, ok bool) {
 	return first, last, first > 0 && last >= first && last < words
 }
 
-// findWord returns the place behind the keyword, or 0.
+// findWord returns the place after the keyword, or 0.
 func (k *keySpan) findWord(r *msg.Request, words int) int {
 	if k.from < 0 {
 		for i := words + k.from; i > 0; i-- {

@@ -11,9 +11,8 @@ import (
 // a cluster.
 const noCluster = "-ERR This instance has cluster support disabled\r\n"
 
-// Local appends the answer to a request that goes to no server: to a command that
-// the proxy serves itself, to one that it does not support, and to one that the
-// client's session bars.
+// Local appends the answer to a request that goes to no server: the proxy answers the
+// command itself, does not support it, or the client's session bars it.
 func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) {
 	cmd := &commands[req.Type]
 	w := writer{pool, out, s.Lane.IsRESP3()}
@@ -35,7 +34,7 @@ func (p *Protocol) Local(req *msg.Request, s *msg.Session, pool *mbuf.Pool, out 
 	}
 }
 
-// sessionRefused notes what the refusal of a request means for those that follow.
+// sessionRefused notes what the refusal of a request means for later ones.
 func (p *Protocol) sessionRefused(req *msg.Request, cmd *command, s *msg.Session) {
 	switch {
 	case s.Bars&msg.Collecting != 0: // nothing of the transaction will be carried out
@@ -131,7 +130,7 @@ func (p *Protocol) unsupported(req *msg.Request, why string, w writer) {
 	w.fail("ERR '", p.shownName(req), "' is not supported by nuthatch: ", why)
 }
 
-// refuseUnknown says what Redis says: the command and the first of its words.
+// refuseUnknown appends Redis's error, with the command and its first words.
 func (p *Protocol) refuseUnknown(req *msg.Request, w writer) {
 	name := plain(p.word(req, 0), maxShown)
 	args := make([]byte, 0, maxShown+8)

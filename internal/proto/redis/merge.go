@@ -9,16 +9,16 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A merger makes one reply of the replies of several servers. Its methods are those of
-// one request after the other, but for one beside them that is merged in slices.
+// A merger makes one reply from the replies of several servers. It merges one request
+// after the other. One more request may be merged in slices meanwhile.
 type merger struct {
 	// Static after construction.
 	partial config.PartialResults
 	loading *loading // the protocol's
 
 	rnd rand.PCG
-	// mergeState is how far the merging of a split request's replies has come, and aside
-	// that of one that is merged in slices.
+	// mergeState is how far the merging of a request's replies has come. aside is the
+	// same for the request that is merged in slices.
 	mergeState
 	aside mergeState
 	lineReader
@@ -29,10 +29,10 @@ type mergeState struct {
 	// cursors stand in the replies.
 	cursors []cursor
 	kind    mergeKind
-	// at is how many elements have been merged, left how many have not, of those that
-	// are merged one by one.
+	// If elements are merged one by one, at is how many have been, and left how many
+	// have not.
 	at, left int
-	// made is the part of a reply that has been made; it may still be given up.
+	// made is the part of the reply that has been made. It may still be dropped.
 	made  mbuf.Chain
 	begun bool
 }
@@ -44,11 +44,10 @@ func (s *mergeState) forget() {
 
 // Merge appends to out the one reply to parent, which went to several servers.
 //
-// If a fragment failed, the reply is an error that names the reason of the first
-// that did, and failed is true. If a server answered with an error, that error
-// is the reply: the one that concerns the first key, if there are several, or
-// that of the first server. The pool's partial_results may have it otherwise,
-// and so may the command's mergeKind.
+// If a fragment failed, the reply is an error with the reason of the first one that
+// did, and failed is true. If servers answered with errors, the reply is the error
+// about the first key or, without keys, that of the first server. The pool's
+// partial_results, and the command's mergeKind, may change that.
 //
 // The fragments' Reply chains are empty afterwards.
 func (m *merger) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (failed bool) {
@@ -60,9 +59,9 @@ func (m *merger) Merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) (faile
 	return m.endMerge(parent, why, pool, out)
 }
 
-// MergeSome is Merge in slices: it merges what belongs to about so many keys, and is
+// MergeSome is Merge in slices: it merges what belongs to about keys keys, and is
 // called again, with the same out, until it is done. Only one request is merged in
-// slices at a time; to give it up call MergeStop.
+// slices at a time. MergeStop gives it up.
 func (m *merger) MergeSome(parent *msg.Msg, keys int, pool *mbuf.Pool, out *mbuf.Chain) (done, failed bool) {
 	m.mergeState, m.aside = m.aside, m.mergeState
 	defer func() { m.mergeState, m.aside = m.aside, m.mergeState }()
@@ -101,8 +100,8 @@ func (m *merger) endMerge(parent *msg.Msg, why msg.Reason, pool *mbuf.Pool, out 
 	return true
 }
 
-// merge appends the reply, or the beginning of it (left is not 0 then), or returns
-// why there is none. In the latter case nothing was appended.
+// merge appends the reply, or its beginning (left is not 0 then). If there is none, it
+// returns why, and has appended nothing.
 func (m *merger) merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	m.cursors = m.cursors[:0]
 	m.left = 0
@@ -150,7 +149,7 @@ func (m *merger) merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Re
 	return m.mergeReplies(cmd.merge, parent, pool, out)
 }
 
-// mergeMore merges the next n elements, of a reply that is merged one by one.
+// mergeMore merges the next n elements of a reply whose elements are merged one by one.
 func (m *merger) mergeMore(parent *msg.Msg, n int, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	n = min(n, m.left)
 	ok := true
@@ -174,8 +173,8 @@ func (m *merger) mergeMore(parent *msg.Msg, n int, pool *mbuf.Pool, out *mbuf.Ch
 	return msg.OK
 }
 
-// mergeReplies merges the replies of all servers, but for those that the pool
-// lets be absent.
+// mergeReplies merges the replies of all servers, except those that the pool allows to
+// be absent.
 func (m *merger) mergeReplies(kind mergeKind, parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	m.kind, m.at = kind, 0
 	switch kind {
@@ -202,8 +201,8 @@ func (m *merger) mergeReplies(kind mergeKind, parent *msg.Msg, pool *mbuf.Pool, 
 	return m.mergeSame(parent, pool, out)
 }
 
-// moveError moves a server's error to out: the first, in the order of the keys
-// or else of the servers.
+// moveError moves a server's error to out: the first in the order of the keys or,
+// without keys, of the servers.
 func moveError(cursors []cursor, parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) {
 	for _, f := range parent.Seq {
 		if cursors[f].isError() {
@@ -219,9 +218,9 @@ func moveError(cursors []cursor, parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Cha
 	}
 }
 
-// allows tells whether a command may be answered without some of its servers, as
-// the pool's partial_results has it. One that writes may not, since the client
-// would believe it done. Nor may one whose reply is the least of the servers'
+// allows tells whether a command may be answered without some of its servers, by the
+// pool's partial_results. A command that writes may not, since the client would believe
+// that all was written. Nor may a command whose reply is the least of the servers'
 // numbers, or must be the same on all servers.
 func (m *merger) allows(cmd *command) bool {
 	switch cmd.merge {

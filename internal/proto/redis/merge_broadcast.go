@@ -9,8 +9,8 @@ import (
 
 // Replies to requests that went, as they were, to all servers.
 
-// mergeMin appends the least of the servers' numbers; of arrays of numbers, an
-// array of the least at each place, which is begun.
+// mergeMin appends the least of the servers' numbers. For arrays of numbers, it begins
+// an array of the least number at each place.
 func (m *merger) mergeMin(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	if m.cursors[0].first() == ':' {
 		least, ok := m.least()
@@ -95,9 +95,9 @@ func (m *merger) sameCount() (n int64, ok bool) {
 	return n, n >= 0
 }
 
-// mergeConcat appends the elements of all servers: of arrays, of sets or of maps,
-// but of one kind. A null has none. The elements are not looked at: what follows
-// a reply's head is moved as it is, by reference if it is much.
+// mergeConcat appends the elements of all servers' arrays, sets or maps, all of one
+// kind. A null has no elements. The elements are not looked at: what follows a reply's
+// head is moved as it is, by reference if it is large.
 func (m *merger) mergeConcat(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	kind, total := byte(0), int64(0)
 	for i := range m.cursors {
@@ -135,9 +135,8 @@ func (m *merger) mergeConcat(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) 
 	return msg.OK
 }
 
-// mergeAny moves one server's reply that is not null, of a server picked at
-// random, so that RANDOMKEY favours none. If all that answered have none, one
-// that did not might have had some.
+// mergeAny moves one reply that is not null, of a random server, so that RANDOMKEY
+// favours none. If all that answered have no key, a server that did not might have one.
 func (m *merger) mergeAny(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	n := len(m.cursors)
 	start := int(m.rnd.Uint64() % uint64(n))
@@ -174,17 +173,17 @@ func anyError(cursors []cursor) bool {
 	return false
 }
 
-// repliesDiffer is the answer where servers that were told the same do not say
-// the same.
+// repliesDiffer is the answer if servers do not answer the same request in the same
+// way.
 const repliesDiffer = "ERR the servers of the pool give different answers; ask each of them itself"
 
-// maxAlike is the longest bulk, its head and line ends included, that counts as
-// a name: servers that say the same say it in the same bytes.
+// maxAlike is the longest bulk, head and line ends included, that counts as a name and
+// must have the same bytes on all servers.
 const maxAlike = 256
 
-// mergeSame moves the first server's reply. Lines and names must be alike.
-// Arrays, maps and long texts, such as FUNCTION DUMP's, have an order of each
-// server's own: only their kind must be alike.
+// mergeSame moves the first server's reply. Lines and names must be the same on all
+// servers. Arrays, maps and long texts, such as FUNCTION DUMP's, have a different order
+// on each server, so only their kind must be the same.
 func (m *merger) mergeSame(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	chosen := -1
 	for i := range m.cursors {
@@ -261,9 +260,9 @@ func (m *merger) mergeBusy(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) ms
 // notBusy is how a server answers SCRIPT KILL when it runs no script.
 const notBusy = "-NOTBUSY"
 
-// mergeOneOK moves the reply of a server that did what it was told, if one did.
-// Otherwise it tells what kept a server from it, but for the servers that had
-// nothing to do.
+// mergeOneOK moves the reply of a server that did what the request asks, if one did.
+// Otherwise it moves the error of a server that could not, unless that had nothing to
+// do.
 func (m *merger) mergeOneOK(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	chosen, idle := -1, -1
 	for i := range m.cursors {
@@ -305,9 +304,8 @@ func hasPrefix(c *cursor, prefix string) bool {
 	return true
 }
 
-// mergePairSums begins to append names, and behind each the sum of the servers'
-// numbers: PUBSUB NUMSUB, for which all servers list the names that they were asked
-// for.
+// mergePairSums begins to append names, and after each the sum of the servers' numbers:
+// PUBSUB NUMSUB. All servers list the names that they were asked for.
 func (m *merger) mergePairSums(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	n, ok := m.sameCount()
 	if !ok || n%2 != 0 {

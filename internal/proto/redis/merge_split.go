@@ -28,7 +28,7 @@ func (m *merger) mergeElements(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain
 	return msg.OK
 }
 
-// moveElements appends the next elements, each of the fragment that seq tells.
+// moveElements appends the next elements, each from the fragment that seq names.
 func (m *merger) moveElements(parent *msg.Msg, seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) {
 	for len(seq) > 0 {
 		seq = seq[m.moveSmall(seq, pool, out):]
@@ -47,16 +47,16 @@ func (m *merger) moveElements(parent *msg.Msg, seq []uint16, pool *mbuf.Pool, ou
 	}
 }
 
-// smallElement is the length, in bytes, up to which elements are copied without
-// looking at how long they are.
+// smallElement is the length, in bytes, up to which elements are copied without looking
+// at their exact length.
 const smallElement = 32
 
-// moveSmall appends the next elements, each of the fragment that seq tells, for as
-// long as they are short bulks in one chunk, and returns how many.
+// moveSmall appends the next elements, each from the fragment that seq names, while
+// they are short bulks in one chunk, and returns how many.
 //
-// An element is copied as if it had smallElement bytes, where there are so many to
-// copy and room for them: that takes two instructions. What is too much is written
-// over by the next one, or never looked at.
+// An element is copied as if it had smallElement bytes, if there are as many bytes to
+// copy and room for them: that takes two instructions. The surplus is overwritten by
+// the next element, or never used.
 func (m *merger) moveSmall(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) int {
 	free, used := out.Reserve(pool, smallElement), 0
 	cursors := m.cursors
@@ -101,8 +101,8 @@ func (m *merger) moveSmall(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) int {
 // of the server that gave it.
 const maxErrorElement = 512
 
-// appendAbsent appends what stands for a key whose server failed, or answered
-// with an error: an error that says so, or a null.
+// appendAbsent appends the element for a key whose server failed, or answered with an
+// error: an error that says so, or a null.
 func (m *merger) appendAbsent(parent, f *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) {
 	nulls := m.partial != config.PartialErrors && m.kind != mergeBlocks
 	switch {
@@ -137,7 +137,7 @@ func (m *merger) noBlock(parent *msg.Msg) msg.Reason {
 	return why
 }
 
-// mergeStatuses appends OK if every server said something of the kind.
+// mergeStatuses appends OK if every server answered with a status.
 func mergeStatuses(cursors []cursor, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	for i := range cursors {
 		if cursors[i].first() != '+' {

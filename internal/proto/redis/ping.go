@@ -8,9 +8,9 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// Ping is what a server is asked to find out whether it is well: the parts to be
-// sent one after the other, each of which brings one line. Of the last one, Pong
-// tells what it means; what a server says to AUTH shows in that.
+// Ping is what a health check sends: requests to be sent one after the other, each of
+// which brings one line. Pong says what the last line means. A refused AUTH shows in
+// that line, too.
 func Ping(login config.Login) [][]byte {
 	var asked [][]byte
 	if auth := login.Words(); auth != nil {
@@ -34,7 +34,7 @@ var pongs = []struct {
 	why    msg.Reason
 }{
 	{"+PONG", msg.OK},
-	// It is there and would serve others than PING.
+	// The server is well, and would serve other requests than PING.
 	{"-NOPERM", msg.OK},
 	{"-ERR unknown command", msg.OK},
 	{"-LOADING", msg.Loading},
@@ -47,8 +47,8 @@ var pongs = []struct {
 	{"-DENIED", msg.AccessDenied},
 }
 
-// Pong is what a server's answer to PING says about it: msg.OK, or why it is not
-// to be given requests.
+// Pong judges a server's answer to PING: msg.OK, or why the server should get no
+// requests.
 func Pong(line []byte) msg.Reason {
 	for _, p := range pongs {
 		if bytes.HasPrefix(line, []byte(p.begins)) {

@@ -17,11 +17,11 @@ type Options struct {
 	Auth, AuthPrevious config.Secret
 	// Login is what the servers are told with AUTH; without a password: Auth.
 	Login config.Login
-	// DB is the database of clients that have not said SELECT. The servers are
-	// asked for it if it is not 0.
+	// DB is the database of clients that have sent no SELECT. If it is not 0, the proxy
+	// selects it at the servers.
 	DB int
-	// Databases is how many databases clients may SELECT. With 0 and 1 there is
-	// one, DB, which they may also call 0.
+	// Databases is how many databases clients may SELECT. With 0 or 1 there is only DB,
+	// which they may also call 0.
 	Databases int
 	// FailedSelect is what becomes of the requests of a client whose SELECT failed.
 	FailedSelect config.FailedSelect
@@ -37,42 +37,40 @@ type Options struct {
 	// Learned is what the loops of the pool have learnt together; nil if this is
 	// the only one.
 	Learned *Learned
-	// RefuseUnknown: servers are not asked what the commands are that the table
-	// does not have.
+	// RefuseUnknown: servers are not asked about commands that the table does not have.
 	RefuseUnknown bool
 	// Servers is the number of servers.
 	Servers int
-	// HashTag is empty, or two bytes that enclose the part of a key that tells its
-	// server.
+	// HashTag is empty, or two bytes that enclose the part of a key that is hashed.
 	HashTag string
 	// Started is when this process did, for LASTSAVE.
 	Started time.Time
 	// Version is this program's, for INFO and LOLWUT.
 	Version string
-	// PartialResults is what requests to several servers are answered when some
-	// of them fail.
+	// PartialResults is how requests to several servers are answered if some of them
+	// fail.
 	PartialResults config.PartialResults
 	// AllowKeys lets clients send KEYS.
 	AllowKeys bool
 	// KeylessScripts is what becomes of scripts that name no key, over several
 	// servers.
 	KeylessScripts config.KeylessScripts
-	// Scripts is what the pool remembers of scripts, in all loops. Nil: what only
-	// this loop's clients load.
+	// Scripts is the pool's memory of scripts, shared by all loops. Nil: this loop has
+	// its own.
 	Scripts *Scripts
 	// SlowLog is the pool's; nil: there is none.
 	SlowLog *slowlog.Log
-	// Facts finds out what INFO, CONFIG GET and LATENCY tell, and calls use with it,
-	// once, then or later; with nil if the process ends. servers: what the pool's
-	// servers say is to be in Learned before. It is called outside the event loops.
-	// Nil: nobody knows.
+	// Facts finds out what INFO, CONFIG GET and LATENCY show, and calls use with it,
+	// once, at once or later; with nil if the process ends. If servers is set, what the
+	// pool's servers say is in Learned before that. It must be called outside the event
+	// loops. Nil: nothing is known.
 	Facts func(servers bool, use func(*Facts))
-	// Refresh asks the servers again, and does not wait; it reports false if too
-	// much waits already. It is nil if Facts is.
+	// Refresh asks the servers again, and does not wait. It returns false if too many
+	// questions wait already. It is nil if Facts is.
 	Refresh func() bool
 }
 
-// rules are what a pool's protocol goes by. They are static but for servers.
+// rules are the settings of a pool's protocol. They are static except servers.
 type rules struct {
 	passwords  passwords    // of clients
 	login      config.Login // to servers
@@ -99,9 +97,8 @@ type rules struct {
 	publish config.Publish
 }
 
-// A Protocol serves one pool on one event loop. It is made of parts, one for each thing
-// that can be asked of it; those that go by the rules share them, and what reads words
-// shares the reader of words.
+// A Protocol serves one pool on one event loop. It is made of parts, one for each
+// capability. Parts share the rules, and the reader of words.
 type Protocol struct {
 	rules
 
@@ -171,8 +168,8 @@ func New(o Options) *Protocol {
 	return p
 }
 
-// SetServers has requests judged by another number of servers: by parsers that are made
-// from now on, and those that Adopt them.
+// SetServers has requests judged by another number of servers. It holds for parsers
+// that are made from now on, and for those that Adopt one of them.
 func (p *Protocol) SetServers(n int) { p.servers = n }
 
 // NewRequestParser returns a parser of a client's bytes: requests in RESP, and

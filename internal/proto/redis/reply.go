@@ -102,8 +102,8 @@ func (p *replyParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolErr
 	return i, p.state == replyEnd, p.err
 }
 
-// element reads elements for as long as they are short numbers, or bulks that are
-// whole, and begins the next one.
+// element reads elements while they are short numbers, or bulks that are whole, and
+// begins the next one.
 func (p *replyParser) element(data []byte, i int) int {
 	if p.outstanding >= manyElements {
 		i = p.many(data, i)
@@ -147,11 +147,11 @@ func (p *replyParser) element(data []byte, i int) int {
 	return i + 1
 }
 
-// manyElements is from how many elements on they are expected to be alike.
+// manyElements: from so many elements on they are expected to be alike.
 const manyElements = 8
 
-// many reads elements for as long as they are whole bulks, or nulls, not very long,
-// and nothing is wrong with them; the rest, and the last one, is left to element.
+// many reads elements while they are whole, correct and not very long bulks, or nulls.
+// The rest, and the last one, are left to element.
 func (p *replyParser) many(data []byte, i int) int {
 	left, stop := p.outstanding, len(data)-8
 	last := head{word: 1} // nothing
@@ -174,7 +174,7 @@ func (p *replyParser) many(data []byte, i int) int {
 	return i
 }
 
-// line skips what is here of a text.
+// line skips the part of a text that has come.
 func (p *replyParser) line(data []byte, i int) int {
 	for ; i < len(data); i++ {
 		c := data[i]

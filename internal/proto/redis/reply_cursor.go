@@ -10,13 +10,13 @@ import (
 // A cursor stands somewhere in a chain that a reply parser has accepted.
 type cursor struct {
 	chunk *mbuf.Chunk
-	// near is the chunk's bytes, at the offset in them of the next one, and passed
+	// near is the chunk's bytes. at is the offset in them of the next byte. passed is
 	// the number of bytes in the chunks before.
 	near   []byte
 	at     int
 	passed int
-	// absent: there is no reply, or none that can be merged, and the others make
-	// up for it.
+	// absent: there is no reply, or none that can be merged, and the other replies are
+	// enough.
 	absent bool
 }
 
@@ -96,7 +96,7 @@ func (c *cursor) moveBulk(pool *mbuf.Pool, out *mbuf.Chain) bool {
 	return true
 }
 
-// A lineReader reads what cursors stand before, line by line.
+// A lineReader reads lines at cursors.
 type lineReader struct {
 	// scratch gathers a line that lies in several chunks.
 	scratch []byte
@@ -165,7 +165,7 @@ func (l *lineReader) moveElement(c *cursor, pool *mbuf.Pool, out *mbuf.Chain) {
 	}
 }
 
-// skipAttributes steps over what RESP3 says about the reply that follows.
+// skipAttributes steps over RESP3's attributes of the reply that follows.
 func (l *lineReader) skipAttributes(c *cursor) {
 	for c.first() == '|' {
 		n, _ := lineNumber(l.line(c))

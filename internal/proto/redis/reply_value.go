@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// A replyValue is a reply, or an element of one, with its elements. It is for
-// what the proxy itself asks of servers, off the way of requests.
+// A replyValue is a reply, or an element of one, with its elements. It is for replies
+// to the proxy's own questions, not for those to clients.
 type replyValue struct {
 	first  byte
 	text   string
@@ -16,7 +16,7 @@ type replyValue struct {
 	elems  []replyValue
 }
 
-// maxDepth is how deep the elements of a reply that is read may lie in others.
+// maxDepth is how deep the elements of a reply may be nested.
 const maxDepth = 16
 
 // readReply reads a whole reply, as a reply parser has accepted it.
@@ -62,14 +62,14 @@ func readValue(b []byte, depth int) (v replyValue, rest []byte, ok bool) {
 	return v, rest, true
 }
 
-// index is a number as the place of a word; what can be none is 0.
+// index is a number as the place of a word; 0 if it cannot be one.
 func (v replyValue) index() int {
 	n, _ := v.place()
 	return n
 }
 
-// place is a number as the place of a word, counted from the beginning or, if
-// negative, from the end. It is not ok if it can be none.
+// place is a number as the place of a word, counted from the beginning or, if negative,
+// from the end. ok is false if it cannot be one.
 func (v replyValue) place() (n int, ok bool) {
 	if v.first != ':' || v.number < math.MinInt16 || v.number > math.MaxInt16 {
 		return 0, false

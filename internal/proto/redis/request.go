@@ -72,9 +72,9 @@ type requestSettings struct {
 
 // A requestParser implements msg.RequestParser.
 //
-// It is stricter than Redis in one thing: Redis skips two bytes where a line ends
-// and looks at neither, so that bytes which are no request for another server
-// are one for Redis. What is forwarded here ends its lines in "\r\n".
+// It is stricter than Redis in one thing. Redis skips two bytes at the end of a line
+// without looking at them. So it accepts bytes that another server would not. Here a
+// line must end in "\r\n".
 type requestParser struct {
 	// static after construction, but for Adopt
 	requestSettings
@@ -86,7 +86,7 @@ type requestParser struct {
 	bulk int
 	// done is the number of its bytes in earlier calls of Parse.
 	done int
-	// left is the number of arguments that are not whole, of words in all.
+	// words is the number of arguments. left is how many of them have not come yet.
 	left, words int
 	bulkBody
 	head header
@@ -124,7 +124,7 @@ func (p *requestParser) restricted() bool { return p.bulk == maxBulkBeforeAuth }
 // Size implements msg.RequestParser.
 func (p *requestParser) Size() int { return p.done }
 
-// Held implements msg.RequestParser. Of words it keeps next to nothing.
+// Held implements msg.RequestParser. The parser keeps almost nothing of the words.
 func (p *requestParser) Held() int { return cap(p.inl.line) }
 
 // Forget implements msg.RequestParser.
@@ -226,13 +226,13 @@ func (p *requestParser) readCount(data []byte, i int) int {
 	return i + n
 }
 
-// args reads arguments for as long as they are whole.
+// args reads arguments while they are whole.
 func (p *requestParser) args(data []byte, i int) int {
 	if p.left >= manyArgs {
 		i = p.many(data, i)
 	}
 	spans, left, bulk := p.spans, p.left, p.bulk
-	// limit is the offset in data that no argument's end may exceed.
+	// limit is the offset in data after which no argument may end.
 	base, limit := p.done, p.max-p.done
 	for left > 0 && i < len(data) {
 		n, body := 0, i
@@ -279,12 +279,12 @@ func (p *requestParser) args(data []byte, i int) int {
 	return i
 }
 
-// manyArgs is from how many arguments on they are expected to be alike.
+// manyArgs: from so many arguments on they are expected to be alike.
 const manyArgs = 8
 
-// many reads arguments for as long as they are whole, not very long, and nothing
-// is wrong with them; the rest is left to args. In a request of many, each is
-// mostly as long as the last one, or, of keys with values, as the one before that.
+// many reads arguments while they are whole, correct and not very long. The rest is
+// left to args. In a request of many arguments, most are as long as the last one or,
+// for keys with values, as the one before that.
 func (p *requestParser) many(data []byte, i int) int {
 	spans, left, base := p.spans, p.left, uint32(p.done)
 	stop := min(len(data)-8, p.max-p.done)
@@ -314,9 +314,9 @@ func (p *requestParser) many(data []byte, i int) int {
 	return i
 }
 
-// oddLength is called for a length that begins at data[i], whose digits end at
-// data[j] and have the value n, and that is either not a number or not all here.
-// It leaves the state to length, which reads on where data ends.
+// oddLength handles a length that is not a number, or has come only in part. It begins
+// at data[i], and its digits end at data[j] and have the value n. length goes on
+// reading it.
 func (p *requestParser) oddLength(data []byte, i, j, n int) int {
 	p.state = inLength
 	p.head = header{}
@@ -375,7 +375,7 @@ func (p *requestParser) body(data []byte, i int) int {
 	return i
 }
 
-// inline takes what is here of an inline request's line.
+// inline reads the part of an inline request's line that has come.
 func (p *requestParser) inline(data []byte, i int) int {
 	end := bytes.IndexByte(data[i:], '\n')
 	piece := data[i:]
@@ -407,7 +407,8 @@ func (p *requestParser) fail(err *msg.ProtocolError) {
 	p.state, p.err = failed, err
 }
 
-// large refuses an argument of n bytes: for Redis's reason if it is one.
+// large refuses an argument of n bytes, for Redis's reason if Redis would refuse it
+// too.
 func (p *requestParser) large(n int64) {
 	switch {
 	case n > maxBulk:
@@ -419,12 +420,12 @@ func (p *requestParser) large(n int64) {
 	}
 }
 
-// Finish implements msg.RequestParser. The view of an inline request is that of
-// the same request as RESP, in a buffer of the parser's own.
+// Finish implements msg.RequestParser. The view of an inline request is a view of the
+// same request as RESP, in a buffer of the parser.
 //
-// The keys of a few commands are in no regular order: those of ZUNIONSTORE, or of
-// SORT with STORE. Their spans are listed once more behind the request's words,
-// where FirstKey then points.
+// The keys of a few commands are at irregular places: those of ZUNIONSTORE, or of SORT
+// with STORE. Their spans are listed once more after the request's words, and FirstKey
+// points there.
 func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	invariant.Check(p.state == atEnd, "redis: Finish of a request that is not whole")
 	r := &p.req
@@ -493,7 +494,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	return r
 }
 
-// refuse makes the request be answered here, and keeps why.
+// refuse has Local answer the request, with the reason why.
 func (p *requestParser) refuse(why string) { p.req.Treatment, p.req.Error = msg.Local, why }
 
 // locate finds the keys of a request whose command has them elsewhere than in one

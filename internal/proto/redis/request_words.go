@@ -10,12 +10,11 @@ import (
 	"nuthatch/internal/pages"
 )
 
-// Where the words of a request are is written down on a desk that all parsers of
-// a protocol share: a request that is all there is parsed, served and forgotten
-// before the next one is looked at. A parser whose request is not all there takes
-// what it has from the desk, if that is little. If it is much it forgets it, and
-// reads the request a second time when it is whole, so that what a client has half
-// sent costs its bytes and no more.
+// The places of a request's words are written on a desk that all parsers of a protocol
+// share. A request that is whole is parsed, served and forgotten before the next one is
+// looked at. If a request has come only in part, its parser takes a few places from the
+// desk. If there are many, it forgets them, and reads the request a second time when it
+// is whole. So a partial request costs only its bytes.
 //
 //	begin ─► desk ── not all there ─► own ── more comes ─► desk ─► Finish
 //	                            └──► lost ── all there ── find ──┘
@@ -23,7 +22,7 @@ import (
 const (
 	// firstDesk is how many words the desk has room for at first.
 	firstDesk = 32
-	// maxOwn is how many words a parser keeps of a request that is not all there.
+	// maxOwn is how many words a parser keeps of a partial request.
 	maxOwn = 8
 	// maxDesk is how many words the desk keeps room for between two requests.
 	maxDesk = 64 << 10
@@ -32,26 +31,26 @@ const (
 // A desk is where the parsers of one protocol write.
 type desk struct {
 	spans []msg.Span
-	// again reads requests for the second time; nil until there was one.
+	// again is the parser that reads requests a second time; nil until it is needed.
 	again *requestParser
-	// wide is where the words of one request lie that are more than maxDesk; nil until
-	// there was one. max_memory does not count them, so they go back to the system with
-	// the request. On Go's heap they would wait for the collector: under a flood of MGETs
-	// of 400,000 keys, with 64 MB, 76 to 84 MB were then resident at the peak instead of
-	// 72, and with eight clients' MGETs of a million keys 91 to 96 instead of 76. What it
-	// costs are fresh pages, a fifth of the time of splitting; of the whole process's
-	// there was no more, since the collector has less to do.
+	// wide is for the words of a request that has more than maxDesk; nil until it is
+	// needed. max_memory does not count them, so they go back to the system with the
+	// request. On Go's heap they would wait for the collector. Measured with max_memory
+	// at 64 MB: under a flood of MGETs of 400,000 keys 76 to 84 MB would be resident at
+	// the peak instead of 72, and with eight clients' MGETs of a million keys 91 to 96
+	// instead of 76. Fresh pages cost a fifth of the time of splitting. The whole
+	// process takes no more time, since the collector has less to do.
 	wide *pages.Region
-	// reader is the parser that reads a request for the second time, in slices, and
-	// writes its words down there.
+	// reader is the parser that reads a request a second time, in slices, and writes
+	// its words there.
 	reader *requestParser
 
-	// sum hashes scripts, nil until the first; digest is room for what it finds.
+	// sum hashes scripts; nil until it is needed. digest is room for its result.
 	sum    hash.Hash
 	digest [sha1.Size]byte
 }
 
-// room is where that many words can be written.
+// room is room for that many words.
 func (d *desk) room(words int) []msg.Span {
 	if words <= maxDesk {
 		return slices.Grow(d.spans[:0], words)
@@ -59,7 +58,7 @@ func (d *desk) room(words int) []msg.Span {
 	return d.far(words)
 }
 
-// far is where that many words can be written, and stay.
+// far is room for that many words, which may stay there.
 func (d *desk) far(words int) []msg.Span {
 	const spanSize = 8
 	if d.wide == nil || len(d.wide.Bytes) < words*spanSize {
@@ -81,9 +80,9 @@ type wordSpans struct {
 	// lost: there were too many to keep.
 	lost bool
 	own  [maxOwn]msg.Span
-	// second reads the request for the second time, in slices; nil: it does not.
+	// second reads the request a second time, in slices; nil: it is not read again.
 	second *requestParser
-	// readTo is how far it has come.
+	// readTo is how far that has come.
 	readTo int
 }
 
@@ -116,8 +115,8 @@ func (w *wordSpans) putDown() {
 	w.spans = w.own[:copy(w.own[:], w.spans)]
 }
 
-// keepRoom has the desk keep the room that it was given. Its first room is more than
-// maxOwn, so that a parser's own never becomes the desk's.
+// keepRoom has the desk keep a larger room that was made. The desk's first room is
+// larger than maxOwn, so a parser's own never becomes the desk's.
 func (w *wordSpans) keepRoom() {
 	if c := cap(w.spans); c > cap(w.desk.spans) && c <= maxDesk {
 		w.desk.spans = w.spans[:0]
@@ -152,10 +151,10 @@ func (p *requestParser) Words() int {
 // least that a word has.
 const pieceOfWords = len("$0\r\n\r\n")
 
-// Ready implements msg.RequestParser: it reads the request for the second time, in
-// pieces. Meanwhile other requests are on the desk, so the words are written down
-// where it is wide; there is room for keys that are listed once more. Who finds that
-// another request was read in this way meanwhile begins anew.
+// Ready implements msg.RequestParser: it reads the request a second time, in pieces.
+// Other requests use the desk meanwhile, so the words are written to wide. There is
+// room for keys that are listed once more. If another request was read in this way
+// meanwhile, reading begins anew.
 func (p *requestParser) Ready(v *mbuf.View, words int) (read int, ready bool) {
 	if p.inl.used {
 		flat := mbuf.Flat(p.inl.resp)
@@ -187,8 +186,8 @@ func (p *requestParser) Ready(v *mbuf.View, words int) (read int, ready bool) {
 	return read, true
 }
 
-// find looks for the words of a request that has been found to be whole, of at most
-// limit bytes and of that many words, for which it makes room at once.
+// find looks for the words of a whole request, in at most limit bytes. words is how
+// many there are; find makes room for them at once.
 func (w *wordSpans) find(v mbuf.View, limit, words int) {
 	p := w.desk.again
 	if p == nil {

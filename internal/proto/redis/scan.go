@@ -9,25 +9,25 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// SCAN goes from server to server. Its cursor tells where it stands:
+// SCAN goes from server to server. Its cursor says where it is:
 //
 //	cursor = server's cursor * number of servers + index of the server
 //
-// so that 0 begins with the first server, the end of one server, whose cursor is
-// 0, leads to the beginning of the next, and the end of the last is 0 again. A
-// full iteration brings what each server's own would.
+// So 0 begins with the first server. The end of one server, whose cursor is 0, leads to
+// the beginning of the next. The end of the last is 0 again. A full iteration returns
+// what a full iteration of each server returns.
 
 // invalidCursor is Redis's text.
 const invalidCursor = "invalid cursor"
 
-// CLUSTERSCAN is SCAN for the keys of a cluster. What this pool has in its place are
-// its servers, so that they are told SCAN.
+// CLUSTERSCAN is SCAN for the keys of a cluster. Here the pool's servers take the place
+// of the cluster, and get SCAN.
 const clusterScan = "clusterscan"
 
 // noSlots is why CLUSTERSCAN is refused with SLOT.
 const noSlots = "its slots belong to Redis Cluster; nuthatch shows its clients one server"
 
-// A scanner leads SCAN from server to server. All that it has to know is in the cursor.
+// A scanner leads SCAN from server to server. All of its state is in the cursor.
 type scanner struct{}
 
 // hasSlot tells whether a CLUSTERSCAN has the option SLOT.
@@ -112,9 +112,8 @@ func (scanner) AppendOne(req *msg.Request, nservers int, pool *mbuf.Pool, out *m
 	req.View.AppendTo(pool, out, rest, req.View.Len()-rest)
 }
 
-// mergeScan moves a server's answer to SCAN, with the cursor for the next call
-// in place of the server's own. The parent's Servers says of how many servers it
-// is one.
+// mergeScan moves a server's answer to SCAN, with the cursor for the next call in place
+// of the server's own. The parent's Servers says how many servers there are.
 func (m *merger) mergeScan(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	f := parent.Frags[0]
 	c := &m.cursors[0]
@@ -150,7 +149,8 @@ func (m *merger) mergeScan(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) ms
 	return msg.OK
 }
 
-// nextCursor is the cursor for the next call, or not ok if it has no room.
+// nextCursor is the cursor for the next call. ok is false if it does not fit in 64
+// bits.
 func nextCursor(cursor, server, servers uint64) (next uint64, ok bool) {
 	if cursor == 0 {
 		if server+1 == servers {

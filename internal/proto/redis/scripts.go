@@ -9,23 +9,23 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// Bounds of what a pool remembers of scripts. They also bound what a server is
-// told when it comes back, before the first request.
+// Bounds of a pool's memory of scripts. They also bound what is sent to a server that
+// comes back, before the first request.
 const (
 	maxScripts     = 1000
 	maxScriptBytes = 4 << 20
 )
 
-// Scripts are the scripts that a pool's clients have loaded with SCRIPT LOAD, so
-// that a server that was away can be told them again. All event loops share them:
-// each reads a snapshot, and a change publishes a new one.
+// Scripts are the scripts that a pool's clients have loaded with SCRIPT LOAD. They are
+// loaded again at a server that was away. All event loops share them: each reads a
+// snapshot, and a change publishes a new one.
 //
 //	SCRIPT LOAD ─► loading (of the loop) ── the servers agree ─► Scripts
 //	                                                               │
 //	              a server's first connection after a failure ◄── Restore
 //
-// Scripts that came with EVAL are not among them: their clients send the text
-// again when they are told NOSCRIPT.
+// Scripts that came with EVAL are not among them: clients send the text again when they
+// get NOSCRIPT.
 type Scripts struct{ set atomic.Pointer[scriptSet] }
 
 // NewScripts returns an empty memory.
@@ -40,18 +40,18 @@ type scriptSet struct {
 	// scripts are the scripts, the oldest first, and bytes their size.
 	scripts []script
 	bytes   int
-	// flushes counts the SCRIPT FLUSHes before.
+	// flushes is how many SCRIPT FLUSH there were so far.
 	flushes uint64
 }
 
 type script struct {
 	sha, text string
-	// flushes is the set's when the script was loaded.
+	// flushes is that of the set when the script was loaded.
 	flushes uint64
 }
 
-// add remembers a script that was loaded, unless it was flushed since. It forgets
-// the oldest where there is no room.
+// add remembers a script that was loaded, unless it was flushed since then. If there is
+// no room, it forgets the oldest ones.
 func (s *Scripts) add(one script) {
 	for {
 		old := s.set.Load()
@@ -90,8 +90,8 @@ func (s *Scripts) flush() {
 	}
 }
 
-// A loading is the scripts that this loop's clients are loading: from SCRIPT
-// LOAD to its reply. Those that no server takes stay until there is no room.
+// A loading is the scripts that this loop's clients are loading: from SCRIPT LOAD to
+// its reply. Scripts that no server accepts stay until the room is needed.
 type loading struct {
 	// known are those that servers have loaded; static after construction.
 	known   *Scripts
@@ -118,8 +118,7 @@ func (l *loading) take(i int) script {
 	return one
 }
 
-// note notes what a SCRIPT LOAD loads. One that is larger than all that
-// may be remembered never will be.
+// note notes the script of a SCRIPT LOAD, unless it is too large to be remembered.
 func (l *loading) note(req *msg.Request) {
 	text := req.Args[len(req.Args)-1]
 	if text.Len > maxScriptBytes {
@@ -150,9 +149,9 @@ func (l *loading) flush() {
 	l.scripts, l.bytes = nil, 0
 }
 
-// mergeLoad moves the reply to SCRIPT LOAD, which is the script's name. Servers
-// that could not be reached are told the script when they come back, so that the
-// others are enough, as long as the script is remembered.
+// mergeLoad moves the reply to SCRIPT LOAD, which is the script's name. Servers that
+// cannot be reached get the script when they come back. So it is enough if the others
+// have it, provided that the script is remembered.
 func (m *merger) mergeLoad(parent *msg.Msg, failure msg.Reason, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	sha := ""
 	for i := range m.cursors {

@@ -12,10 +12,10 @@ import (
 // script, so that its text and its SHA1 lead to one server, or the function's name.
 
 const (
-	// placeSize is the most bytes that one is placed by.
+	// placeSize is the most bytes of a name that a script or function is placed by.
 	placeSize = 64
-	// maxPlacedText is the longest text, in bytes, that is placed by its SHA1: to
-	// find that holds up the event loop.
+	// maxPlacedText is the longest text, in bytes, that is placed by its SHA1:
+	// computing it holds up the event loop.
 	maxPlacedText = 1 << 20
 )
 
@@ -25,8 +25,8 @@ const (
 	longScript = "it names no key, and its text is too long to be placed by: name a key"
 )
 
-// placeScript finds out what a script that names no key is placed by, or says why it is
-// not served.
+// placeScript finds what a script without keys is placed by, or says why it is not
+// served.
 func (p *requestParser) placeScript(r *msg.Request, cmd *command) (why string) {
 	script := r.Args[1]
 	switch {
@@ -44,8 +44,8 @@ func (p *requestParser) placeScript(r *msg.Request, cmd *command) (why string) {
 	return ""
 }
 
-// nameOf is the name of a script or a function, as far as it is placed by it. Redis
-// takes no notice of case.
+// nameOf is the part of a script's or function's name that it is placed by. Redis
+// ignores case.
 func (p *requestParser) nameOf(r *msg.Request, script msg.Span) []byte {
 	var buf [placeSize]byte
 	b, _ := r.View.Bytes(int(script.Off), int(min(script.Len, placeSize)), buf[:0])

@@ -17,7 +17,7 @@ func (p *Protocol) answerSelect(req *msg.Request, s *msg.Session, w writer) {
 	w.ok()
 }
 
-// maxAsked is how many bytes are kept of what a SELECT that failed asked for.
+// maxAsked is how many bytes are kept of the word of a SELECT that failed.
 const maxAsked = 16
 
 // failSelect notes that a client did not get the database that it asked for.
@@ -31,8 +31,8 @@ func (p *Protocol) failSelect(req *msg.Request, s *msg.Session) {
 	s.SetNames(names)
 }
 
-// isElsewhere tells whether a SELECT that was refused without a login asks for
-// another database than the client is in.
+// isElsewhere tells whether a SELECT asks for another database than the client is in.
+// It is for a SELECT that was refused for lack of a login.
 func (p *Protocol) isElsewhere(req *msg.Request, s *msg.Session) bool {
 	if req.Error != "" {
 		return true

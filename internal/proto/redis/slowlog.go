@@ -13,7 +13,7 @@ import (
 // show those of the client's own pool.
 
 const (
-	// slowlogGet is how many entries SLOWLOG GET shows that is not told.
+	// slowlogGet is how many entries SLOWLOG GET shows without a count.
 	slowlogGet = 10
 	// eventName is the only event that LATENCY knows: a slow request.
 	eventName = "command"
@@ -77,8 +77,8 @@ func writeSlowlog(log *slowlog.Log, n int, w writer) {
 	}
 }
 
-// slowWords are what stands in place of the request's words: the command, the key
-// if it was kept, and where the time went.
+// slowWords stand in place of the request's words: the command, the key if it was kept,
+// and where the time went.
 func slowWords(e *slowlog.Entry) []string {
 	words := strings.Split(strings.ToUpper(e.Command), "|")
 	if e.Key != "" {
@@ -169,7 +169,7 @@ func latestEvent(events []*slowlog.Entry, w writer) {
 	w.integer(longest.Duration.Milliseconds())
 }
 
-// remedies say what can be done about a part of the time that is the longest.
+// remedies say what can be done about the part that takes most of the time.
 var remedies = map[string]string{
 	"connect": "Connections to servers are made too late or too slowly: `preconnect: true` makes them at the start, and a server " +
 		"that closes idle connections should not.",

@@ -11,18 +11,18 @@ import (
 	"sync/atomic"
 )
 
-// A Survey is what the servers of a pool say of themselves, as one server would say
-// it. Where they differ it has the value that should warn a client: the oldest
-// version, the smallest bound. Counts are summed. It is immutable.
+// A Survey is what the servers of a pool say of themselves, put together as if one
+// server said it. If they differ, it has the value that a client should be careful
+// about: the oldest version, the smallest bound. Counts are summed. It is immutable.
 type Survey struct {
 	// at is when it was made, in microseconds since 1970.
 	at int64
-	// asked: somebody has asked for a newer one.
+	// asked: a newer one has been asked for.
 	asked atomic.Bool
 	// name and version are what HELLO tells; the version is empty if no server could
 	// be asked.
 	name, version string
-	// info and settings are by name; a field that no server told is not there.
+	// info and settings are by name. A field that no server told is missing.
 	info, settings map[string]string
 	spaces         map[int]keyspace
 }
@@ -34,7 +34,7 @@ func NewSurvey(said []*Said, at int64) *Survey {
 	v := &Survey{at: at, name: redisName, spaces: make(map[int]keyspace)}
 	v.info = merged(said, infoFields, func(s *Said) map[string]string { return s.info })
 	v.settings = merged(said, settings, func(s *Said) map[string]string { return s.settings })
-	// Where CONFIG is not to be had, INFO tells the two that matter most.
+	// If CONFIG is not allowed, INFO has the two settings that matter most.
 	for field, setting := range map[string]string{"maxmemory": "maxmemory", "maxmemory_policy": "maxmemory-policy"} {
 		if value, told := v.info[field]; told && v.settings[setting] == "" {
 			v.settings[setting] = value
@@ -49,12 +49,11 @@ func NewSurvey(said []*Said, at int64) *Survey {
 	return v
 }
 
-// redisName is how a server is called whose protocol is Redis's and that is nothing
-// else.
+// redisName is the name of a server that is Redis.
 const redisName = "redis"
 
-// identify finds the name and the version, by HELLO where the servers know it. If
-// they are not all of one kind they are Redis, of the version that they all claim.
+// identify finds the name and the version, by HELLO if the servers know it. If they are
+// of different kinds, they count as Redis, of the version that all claim.
 func (v *Survey) identify(said []*Said) {
 	if len(said) == 0 {
 		return
@@ -118,8 +117,8 @@ func merged(said []*Said, table map[string]merge, of func(*Said) map[string]stri
 	return all
 }
 
-// A merge makes one value of the servers', of which there is at least one. If it is
-// not ok there is no value that holds for all servers.
+// A merge makes one value from the servers' values, of which there is at least one. If
+// ok is false, no value holds for all servers.
 type merge func(values []string) (value string, ok bool)
 
 // first is the first server's.
@@ -145,7 +144,8 @@ func compareVersions(a, b string) int {
 	return cmp.Or(slices.Compare(numbersOf(a), numbersOf(b)), cmp.Compare(a, b))
 }
 
-// numbersOf are the numbers of a version; one too large to read is the largest.
+// numbersOf are the numbers of a version. A number that is too large to read counts as
+// the largest.
 func numbersOf(version string) []uint64 {
 	var all []uint64
 	for part := range strings.FieldsFuncSeq(version, func(r rune) bool { return r < '0' || r > '9' }) {
@@ -233,7 +233,7 @@ func mostDecimal(values []string) (string, bool) {
 	return "", false
 }
 
-// unless is the value that all say, or the first one that is not the good one.
+// unless is the value that all say, or else the first one that is not good.
 func unless(good string) merge {
 	return func(values []string) (string, bool) {
 		for _, v := range values {
@@ -251,7 +251,7 @@ func nothing(values []string) (string, bool) {
 	return v, true
 }
 
-// weaker is the first of the order that a server has.
+// weaker is the first value of order that a server has.
 func weaker(order ...string) merge {
 	return func(values []string) (string, bool) {
 		for _, v := range order {
@@ -263,7 +263,7 @@ func weaker(order ...string) merge {
 	}
 }
 
-// cautious suits settings: the smallest of numbers, no rather than yes; of others,
+// cautious is for settings: the smallest of numbers, no rather than yes, and otherwise
 // what all say.
 func cautious(values []string) (string, bool) {
 	if v, ok := agreed(values); ok {
@@ -339,7 +339,7 @@ var (
 		{"lazyfreed_objects", sum},
 	}
 	toldPersistence = []toldField{
-		// As long as one server has its data, the others' clients are not to wait.
+		// While one server has its data, clients of others need not wait.
 		{"loading", least},
 		{"async_loading", least},
 		{"rdb_changes_since_last_save", sum},
@@ -375,12 +375,12 @@ var (
 	toldReplication = []toldField{{"connected_slaves", least}}
 	// toldRole makes the role, and is told in words of the role that the pool has.
 	toldRole = []toldField{{"role", unless(replica)}, {"master_link_status", unless("up")}, {"slave_read_only", most}}
-	// toldByOne is told of the server of a pool of one.
+	// toldByOne are fields that only a pool of one server has.
 	toldByOne = []toldField{{"master_replid", first}, {"master_repl_offset", first}}
 )
 
-// toldByAll are fields that mean something only if every server has them: what else
-// it is than Redis, and whether it takes writes.
+// toldByAll are fields that mean something only if every server has them: what it is if
+// not Redis, and whether it takes writes.
 var toldByAll = map[string]bool{
 	"server_name": true, "valkey_version": true, "valkey_release_stage": true, "redict_version": true, "dragonfly_version": true,
 	"kvrocks_version": true, "role": true,
@@ -390,7 +390,7 @@ var toldByAll = map[string]bool{
 const replica = "slave"
 
 // isReplica reports whether the pool takes no writes: every server says that it is a
-// replica. Of one whose servers differ some keys can be written.
+// replica. If only some do, some keys can be written.
 func (v *Survey) isReplica() bool { return v != nil && v.info["role"] == replica }
 
 // infoFields are all of them, by name.
@@ -421,9 +421,9 @@ func (r *rules) identity(now int64) (server, release string) {
 	return v.name, v.version
 }
 
-// databasesShown are the databases with keys, in ascending order of their numbers as
-// a client sees them: with databases of its own choice by the servers' numbers, else
-// the pool's one is 0. base is the first, n how many there are.
+// databasesShown are the databases with keys, in ascending order of their numbers for
+// clients. If clients may choose databases, these are the servers' numbers; otherwise
+// the pool's only database is 0. base is the first, n how many there are.
 func (v *Survey) databasesShown(base, n int) []int {
 	if n <= 1 {
 		if _, has := v.spaces[base]; has {

@@ -25,7 +25,7 @@ const (
 	queued      = "+QUEUED\r\n"
 	nestedMulti = "-ERR MULTI calls can not be nested\r\n"
 	watchInside = "-ERR WATCH inside MULTI is not allowed\r\n"
-	// execAborted answers the EXEC of a transaction of which something was refused.
+	// execAborted answers the EXEC of a transaction with a refused command.
 	execAborted = "-EXECABORT Transaction discarded because of previous errors.\r\n"
 	emptyArray  = "*0\r\n"
 )
@@ -37,7 +37,7 @@ const answeredHere = "inside MULTI, it is the proxy that answers it, and not the
 const otherInside = "inside MULTI, a client cannot go to another database"
 
 // answerTransaction answers MULTI and DISCARD, and an EXEC that sends nothing to a
-// server. Whatever the words of an EXEC, it ends the transaction.
+// server. An EXEC ends the transaction whatever its words are.
 func (p *Protocol) answerTransaction(req *msg.Request, cmd *command, s *msg.Session, w writer) {
 	in := s.Bars & (msg.Collecting | msg.RefusedMulti)
 	refused := s.Bars&(msg.Aborted|msg.RefusedMulti) != 0
@@ -66,8 +66,8 @@ func (p *Protocol) answerTransaction(req *msg.Request, cmd *command, s *msg.Sess
 	}
 }
 
-// beginMulti begins a transaction, or refuses it with all that follows: most clients send it
-// together with that, and must not have it carried out in pieces.
+// beginMulti begins a transaction, or refuses it together with the next requests: most
+// clients send these with it, and they must not be carried out in pieces.
 func (p *Protocol) beginMulti(req *msg.Request, s *msg.Session, w writer) {
 	switch {
 	case p.transactions == config.TransactionsRefuse:
@@ -82,7 +82,7 @@ func (p *Protocol) beginMulti(req *msg.Request, s *msg.Session, w writer) {
 	}
 }
 
-// withoutMulti answers an EXEC or a DISCARD that ends nothing.
+// withoutMulti answers an EXEC or a DISCARD without a transaction.
 func withoutMulti(cmd *command) string {
 	if cmd.answer == answerExec {
 		return "-ERR EXEC without MULTI\r\n"
@@ -157,8 +157,8 @@ func ending(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {
 	}
 }
 
-// keepOne has a request for every server go to the one that the pool has, or refuses it.
-// What is published goes with the transaction.
+// keepOne has a request for every server queued if the pool has only one, or refuses
+// it. PUBLISH goes with the transaction.
 func (p *Protocol) keepOne(req *msg.Request, cmd *command) {
 	switch {
 	case cmd.name == "publish":
@@ -171,7 +171,8 @@ func (p *Protocol) keepOne(req *msg.Request, cmd *command) {
 	}
 }
 
-// queueLocal queues what the proxy answers anywhere else, if any server can.
+// queueLocal queues a command that the proxy answers elsewhere, if any server can
+// answer it.
 func (p *Protocol) queueLocal(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {
 	switch cmd.answer {
 	case answerPing, answerEcho, answerTime, answerUnwatch:
@@ -194,8 +195,8 @@ func (p *Protocol) queueLocal(req *msg.Request, cmd *command, s *msg.Session) ms
 	return msg.Unqueued
 }
 
-// blockWords are what the proxy itself says around a transaction, to servers and clients,
-// and what it understands of the answers. They are the same in every pool.
+// blockWords write the proxy's own requests and answers around a transaction, and read
+// the servers' answers. They are the same in every pool.
 type blockWords struct{}
 
 // AppendUnwatch implements proxy.Lender.

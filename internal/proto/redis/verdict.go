@@ -8,13 +8,13 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// verdicts are what replies mean, whatever the pool.
+// verdicts judge replies. They are the same in every pool.
 type verdicts struct{}
 
-// Verdict implements proxy.Codec: of a command whose replies are merged, it tells
-// by the first byte whether a reply has a shape that can be. Any can be an error,
-// and any may have attributes before it. A push of RESP3 answers none: the proxy asks
-// for none on connections that clients share.
+// Verdict implements proxy.Codec. If the command's replies are merged, the first byte
+// shows whether the reply has a shape that can be merged. Any reply may be an error,
+// and may have attributes before it. A push of RESP3 answers no request: the proxy asks
+// for none on shared connections.
 func (verdicts) Verdict(t msg.Type, r msg.Reply) msg.Verdict {
 	first := firstByte(r)
 	if first == '>' {
@@ -27,7 +27,8 @@ func (verdicts) Verdict(t msg.Type, r msg.Reply) msg.Verdict {
 	return msg.OutOfStep
 }
 
-// takes tells whether a reply that begins so, and is no error, can be merged.
+// takes tells whether a reply that begins with that byte, and is no error, can be
+// merged.
 func (kind mergeKind) takes(first byte) bool {
 	switch kind {
 	case mergeStatus:
@@ -102,8 +103,8 @@ func (verdicts) SizeOfKey(t msg.Type, r msg.Reply, i int, _ []byte) int {
 	if r.Chain != nil {
 		view = mbuf.Whole(r.Chain)
 	}
-	// head reads the number in the line at off, and where the line ends; of a line that
-	// is no head of an array or a bulk the number is -1.
+	// head reads the number in the line at off, and where the line ends. If the line is
+	// not the head of an array or a bulk, the number is -1.
 	head := func(off int, kind byte) (n int64, end int, ok bool) {
 		var buf [maxHead]byte
 		b, _ := view.Bytes(off, min(maxHead, view.Len()-off), buf[:0])
@@ -139,8 +140,8 @@ func (verdicts) SizeOfKey(t msg.Type, r msg.Reply, i int, _ []byte) int {
 // maxHead is the length, in bytes, of the longest line that SizeOfKey reads.
 const maxHead = 32
 
-// maxErrorHead is as much of an error as ErrorPrefix looks at: its length, if it has
-// one, and its prefix.
+// maxErrorHead is how many bytes of an error ErrorPrefix looks at: its length, if it
+// has one, and its prefix.
 const maxErrorHead = 24 + stats.MaxErrorName
 
 func firstByte(r msg.Reply) byte {

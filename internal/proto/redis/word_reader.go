@@ -11,8 +11,8 @@ type wordReader struct {
 	scratch []byte
 }
 
-// word is the i-th word of a request, valid until the next call; of a word that
-// exceeds maxWord, nothing.
+// word is the i-th word of a request, valid until the next call. It is empty if the
+// word exceeds maxWord.
 func (r *wordReader) word(req *msg.Request, i int) []byte {
 	a := req.Args[i]
 	if a.Len > maxWord {
@@ -23,8 +23,8 @@ func (r *wordReader) word(req *msg.Request, i int) []byte {
 	return b
 }
 
-// is tells whether the i-th word of a request is the given one, which is in lower
-// case, in any case.
+// is tells whether the i-th word of a request is the given one, whatever its case. The
+// given one must be in lower case.
 func (r *wordReader) is(req *msg.Request, i int, word string) bool {
 	return i < len(req.Args) && isNamed(word, r.word(req, i))
 }

@@ -73,7 +73,7 @@ func (w writer) verbatim(s string) {
 	w.raw("\r\n")
 }
 
-// verbatimChain is verbatim of a text that is moved.
+// verbatimChain is verbatim for a text in a chain, which is moved.
 func (w writer) verbatimChain(text *mbuf.Chain) {
 	if w.resp3 {
 		w.number("=", int64(text.Len()+len("txt:")))
@@ -114,12 +114,11 @@ func (w writer) fail(parts ...string) {
 	w.raw("\r\n")
 }
 
-// maxShown is how many bytes of what a client sent an error shows. It is Redis's
-// number.
+// maxShown is how many bytes of a client's word an error shows. It is Redis's number.
 const maxShown = 128
 
-// plain is at most n bytes of b as an error of Redis shows them: up to a NUL, and
-// with spaces for line ends.
+// plain is at most n bytes of b as an error of Redis shows them: up to a NUL, with
+// spaces in place of line ends.
 func plain(b []byte, n int) string {
 	s := make([]byte, 0, min(len(b), n))
 	for _, c := range b[:min(len(b), n)] {
@@ -134,8 +133,8 @@ func plain(b []byte, n int) string {
 	return string(s)
 }
 
-// quote is b in single quotes, cut off behind maxShown bytes, with escapes for
-// what is not printable ASCII.
+// quote is b in single quotes, cut off after maxShown bytes, with escapes for bytes
+// that are not printable ASCII.
 func quote(b []byte) string {
 	s := []byte{'\''}
 	for _, c := range b[:min(len(b), maxShown)] {
