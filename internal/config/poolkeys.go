@@ -146,20 +146,22 @@ var poolKeys = slices.Concat([]key[Pool]{
 }, twins("redis_auth", "redis", func(p *Pool) *SecretSource { return &p.RedisAuthFrom }), []key[Pool]{
 	{
 		name: "redis_auth_previous", kind: kindSecret, onlyWith: "redis", defNote: "none", origin: fromNuthatch,
-		help: "A second password that clients may send, so that they can change from the old one to the new one. Servers are " +
-			"never told it. Only with `redis_auth`.",
+		help: "A second password that clients may send while they change from the old one to the new one. It is " +
+			"never sent to servers. Only with `redis_auth`.",
 		set: func(p *Pool, v value) { p.RedisAuthPrevious = Secret(v.text) },
 	},
 }, twins("redis_auth_previous", "redis", func(p *Pool) *SecretSource { return &p.RedisAuthPreviousFrom }), []key[Pool]{
 	{
-		name: "server_user", kind: kindHostName, onlyWith: "redis", defNote: "the user `default`", origin: fromNuthatch,
-		help: "The user as which the proxy logs in to the servers (Redis 6 and later). Only with `server_password`.",
-		set:  func(p *Pool, v value) { p.ServerUser = v.text },
+		name: "server_user", kind: kindUserName, onlyWith: "redis", defNote: "the user `default`", origin: fromNuthatch,
+		help: "The user name with which the proxy logs in to the servers (Redis 6 and later). Only with " +
+			"`server_password`.",
+		set: func(p *Pool, v value) { p.ServerUser = v.text },
 	},
 	{
 		name: "server_password", kind: kindSecret, onlyWith: "redis", defNote: "`redis_auth`", origin: fromNuthatch,
-		help: "The password that the servers are told, in place of `redis_auth`. It is no password of clients. When a reload changes " +
-			"what servers are told, new connections are made, and requests under way finish on the old ones.",
+		help: "The password that the proxy sends to the servers, in place of `redis_auth`. Clients cannot log in " +
+			"with it. When a reload changes it, new connections are made, and requests in flight finish on the old " +
+			"ones.",
 		set: func(p *Pool, v value) { p.ServerPassword = Secret(v.text) },
 	},
 }, twins("server_password", "redis", func(p *Pool) *SecretSource { return &p.ServerPasswordFrom }), []key[Pool]{
@@ -193,15 +195,15 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "transactions", kind: kindTransactions, def: "atomic", origin: fromNuthatch,
-		help: "What nuthatch does with `MULTI`. `atomic`: the proxy collects the commands. At `EXEC` it sends them in one " +
-			"piece, between `MULTI` and `EXEC`, to the one server that owns all their keys, so that no other client's " +
-			"command comes between. A key of another server gets `CROSSSLOT`, and `EXEC` then gets `EXECABORT`. " +
-			"`per_server`: each server that owns some of the keys gets the commands about them, between `MULTI` and " +
-			"`EXEC`. The transaction is then atomic at each server, and **not as a whole**: others may see a part of it, and " +
-			"if a server fails its commands get errors in `EXEC`'s reply while those of others are carried out. It is for " +
-			"clients that send every pipeline as a transaction. One command's own keys must still have one server, and so must " +
-			"all keys of a transaction behind `WATCH`. " +
-			"`refuse`: `MULTI` is refused, with everything up to `EXEC` or `DISCARD`. So is `WATCH`. " +
+		help: "What nuthatch does with `MULTI`. `atomic`: the proxy collects the commands. At `EXEC` it sends them " +
+			"in one piece, between `MULTI` and `EXEC`, to the one server that owns all their keys, so that no " +
+			"other client's command comes between. A key of another server gets `CROSSSLOT`, and `EXEC` then gets " +
+			"`EXECABORT`. `per_server`: each server that owns some of the keys gets the commands about them, " +
+			"between `MULTI` and `EXEC`. The transaction is then atomic at each server, and **not as a whole**: " +
+			"other clients may see a part of it. If a server fails, its commands get errors in `EXEC`'s reply, " +
+			"while the commands of other servers are carried out. It is for clients that send every pipeline as a " +
+			"transaction. The keys of one command, and all keys of a transaction after `WATCH`, must still have " +
+			"one server. `refuse`: `MULTI` is refused, with everything up to `EXEC` or `DISCARD`. So is `WATCH`. " +
 			"Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.Transactions = Transactions(v.number) },
 	},
@@ -221,8 +223,10 @@ var poolKeys = slices.Concat([]key[Pool]{
 	{
 		name: "private_connections", kind: kindNumber, limits: limits{0, 65536}, def: "256", origin: fromNuthatch,
 		help: "The most private connections to each server, of all event loops together. A client has one from " +
-			"`WATCH` until `EXEC`, `DISCARD`, `UNWATCH` or `RESET`, and for a command that blocks, such as `BLPOP`, until its reply, and while it listens to channels. What needs one more gets an error. Private " +
-			"connections come on top of `server_connections`. `0`: there are none, and what needs one is refused. Ignored in Memcached pools.",
+			"`WATCH` until `EXEC`, `DISCARD`, `UNWATCH` or `RESET`, for a command that blocks, such as `BLPOP`, " +
+			"until its reply, and while it listens to channels. A request that needs one more gets an error. " +
+			"Private connections come on top of `server_connections`. `0`: there are none, and requests that need " +
+			"one are refused. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.PrivateConnections = int(v.number) },
 	},
 	{
@@ -398,11 +402,12 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "keyless_scripts", kind: kindKeyless, def: "refuse", origin: fromNuthatch,
-		help: "What nuthatch does with scripts and functions without a key (`EVAL`, `EVALSHA`, `FCALL` and their `_RO` " +
-			"forms) in a pool of several servers. `refuse`: an error says so. `any`: one of the servers runs it, always " +
-			"the same one for the same script, sent as text or as SHA1, and for the same function. (A transaction with " +
-			"keys runs it on their server; with `distribution: random` any server does.) It sees only the keys of that " +
-			"server, and what it writes is only there. In a pool of one server it always runs. Ignored in Memcached pools.",
+		help: "What nuthatch does with scripts and functions without a key (`EVAL`, `EVALSHA`, `FCALL` and their " +
+			"`_RO` forms) in a pool of several servers. `refuse`: an error says so. `any`: one of the servers runs " +
+			"it, always the same one for the same script, sent as text or as SHA1, and for the same function. (In " +
+			"a transaction with keys it runs on the server of these keys. With `distribution: random` any server " +
+			"runs it.) It sees only the keys of that server, and what it writes is only there. In a pool of one " +
+			"server it always runs. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.KeylessScripts = KeylessScripts(v.number) },
 	},
 })

@@ -56,29 +56,32 @@ var processKeys = slices.Concat([]key[Process]{
 	},
 	{
 		name: "core_dumps", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Lets a crash leave a core dump, and other processes of the same user read the proxy's memory (`gdb`, `strace`, " +
-			"`/proc/PID/environ`). Without it only root can, since the memory has passwords, tokens, keys of certificates, and " +
-			"clients' data. What Go writes of a crash to standard error has none of them.",
+		help: "Lets a crash leave a core dump, and other processes of the same user read the proxy's memory " +
+			"(`gdb`, `strace`, `/proc/PID/environ`). Otherwise only root can do that, since the memory has " +
+			"passwords, tokens, keys of certificates, and clients' data. Go's trace of a crash on standard error " +
+			"has none of these.",
 		set: func(p *Process, v value) { p.CoreDumps = v.flag },
 	},
 	{
 		name: "tls_handshakes", kind: kindNumber, limits: limits{1, 65536}, def: "1024", origin: fromNuthatch,
-		help: "The most TLS handshakes with clients that are under way at a time, in all pools. Others wait, and are begun in the order " +
-			"in which they came. However many are under way, they compute on few processors at a time, so that requests go on.",
+		help: "The most TLS handshakes with clients at a time, in all pools together. Others wait, and begin in " +
+			"the order in which the clients came. However many there are, they compute on few processors at a " +
+			"time, so that requests go on.",
 		set: func(p *Process, v value) { p.TLSHandshakes = int(v.number) },
 	},
 	{
 		name: "tls_handshake_timeout", kind: kindDuration, limits: durations(100*time.Millisecond, 10*time.Minute), def: "10s", origin: fromNuthatch,
-		help: "How long a TLS handshake may take, its wait included. A client that takes longer is closed. One with a server may " +
-			"also take no longer than `connect_timeout`.",
+		help: "How long a TLS handshake may take, including its wait. A client that takes longer is closed. A " +
+			"handshake with a server must also end within `connect_timeout`.",
 		set: func(p *Process, v value) { p.TLSHandshakeTimeout = v.duration() },
 	},
 	{
 		name: "tls_ticket_keys_file", kind: kindPath, defNote: "none: the process has its own", origin: fromNuthatch,
-		help: "A file with the keys of session tickets, so that clients resume their sessions with any proxy that has the same " +
-			"file: one key of 64 hexadecimal digits on each line (`openssl rand -hex 32`), at most 16. The first one is for new " +
-			"tickets; the others are for those that were given before. It is read again when it changes. Without it the keys are " +
-			"made by the process, are replaced every day, and survive reloads and upgrades.",
+		help: "A file with the keys of session tickets, so that clients resume their sessions with any proxy that " +
+			"has the same file: one key of 64 hexadecimal digits on each line (`openssl rand -hex 32`), at most " +
+			"16. The first key is for new tickets, the others are for older ones. The file is read again when it " +
+			"changes. Without it the keys are made by the process, are replaced every day, and survive reloads and " +
+			"upgrades.",
 		set: func(p *Process, v value) { p.TLSTicketKeysFile = v.text },
 	},
 	{

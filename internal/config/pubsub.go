@@ -48,49 +48,49 @@ var publishNames = []string{PublishAll: "all", PublishOwner: "owner"}
 var pubSubKeys = []key[PubSub]{
 	{
 		name: "publish", kind: kindPublish, def: "all", origin: fromNuthatch,
-		help: "Where messages of channels go. `all`: `PUBLISH` goes to every server, `SUBSCRIBE` to the owner of the channel's " +
-			"name, `PSUBSCRIBE` to the pool's first server. So clients that are connected to a server themselves hear everything, " +
-			"too. `owner`: `PUBLISH` and `SUBSCRIBE` go to the owner of the channel's name, and `PSUBSCRIBE` to every server: " +
-			"a message costs one request, however many servers there are. All proxies of a pool must have the same value. " +
-			"Ignored in Memcached pools.",
+		help: "Where messages of channels go. `all`: `PUBLISH` goes to every server, `SUBSCRIBE` to the owner of " +
+			"the channel's name, `PSUBSCRIBE` to the pool's first server. So clients that are connected directly " +
+			"to a server get every message, too. `owner`: `PUBLISH` and `SUBSCRIBE` go to the owner of the " +
+			"channel's name, and `PSUBSCRIBE` to every server: a message costs one request, however many servers " +
+			"there are. All proxies of a pool must have the same value. Ignored in Memcached pools.",
 		set: func(c *PubSub, v value) { c.Publish = Publish(v.number) },
 	},
 	{
 		name: "on_loss", kind: kindLoss, def: "close", origin: fromNuthatch,
-		help: "What happens to a client that listens when a connection to a server on which it does ends. `close`: the client is " +
-			"closed, as the server itself would have closed it, so that it knows that messages may be missing. `resubscribe`: " +
-			"nuthatch subscribes again, as soon as the server is back, and the client is not told.",
+		help: "What happens to a client that listens if its connection to a server ends. `close`: the client is " +
+			"closed, as the server itself would close it, so that it knows that messages may be lost. " +
+			"`resubscribe`: nuthatch subscribes again as soon as the server is back, and the client is not told.",
 		set: func(c *PubSub, v value) { c.OnLoss = OnLoss(v.number) },
 	},
 	{
 		name: "ping", kind: kindDuration, limits: limits{0, int64(time.Hour)}, def: "30s", origin: fromNuthatch,
-		help: "How long nothing may come on a connection on which a client listens before nuthatch asks the server for a sign of " +
-			"life. Without an answer within `timeout` the connection ends. `0`: it does not ask, and TCP keepalive alone finds " +
-			"that a server has gone without a word.",
+		help: "After how long without a message nuthatch sends `PING` on a connection on which a client listens. " +
+			"Without an answer within `timeout` the connection is closed. `0`: no `PING` is sent, and only TCP " +
+			"keepalive finds a server that has gone silently.",
 		set: func(c *PubSub, v value) { c.Ping = v.duration() },
 	},
 	{
 		name: "max_subscriptions", kind: kindNumber, limits: limits{0, 65536}, def: "16384", origin: fromNuthatch,
-		help: "The most channels and patterns that one client may listen to. A request for more gets an error that says so. " +
-			"`0`: none may be listened to.",
+		help: "The most channels and patterns that one client may listen to. A request for more gets an error that " +
+			"says so. `0`: clients cannot listen.",
 		set: func(c *PubSub, v value) { c.MaxSubscriptions = int(v.number) },
 	},
 	{
 		name: "output_limit", kind: kindSize, limits: limits{0, tb}, def: "32mb", origin: fromNuthatch,
-		help: "How many bytes of messages and replies may wait for a client that listens to read them. One that has more is " +
-			"closed. It stands in place of `client_output_limit` for such clients, and is what Redis has for them. `0`: no limit " +
-			"but `max_memory`.",
+		help: "The most bytes of messages and replies that may wait for a client that listens to read them. A " +
+			"client with more is closed. For such clients it replaces `client_output_limit`; the default is " +
+			"Redis's. `0`: only `max_memory` limits them.",
 		set: func(c *PubSub, v value) { c.OutputLimit = v.number },
 	},
 	{
 		name: "output_soft_limit", kind: kindSize, limits: limits{0, tb}, def: "8mb", origin: fromNuthatch,
-		help: "How many bytes may wait for such a client for longer than `output_soft_time`, in place of " +
+		help: "The most bytes that may wait for such a client for longer than `output_soft_time`, in place of " +
 			"`client_output_soft_limit`. `0`: as many as `output_limit` allows.",
 		set: func(c *PubSub, v value) { c.OutputSoftLimit = v.number },
 	},
 	{
 		name: "output_soft_time", kind: kindDuration, limits: durations(time.Second, time.Hour), def: "60s", origin: fromNuthatch,
-		help: "How long more than `output_soft_limit` bytes may wait for a client that does not read as many.",
+		help: "The time in which such a client must read `output_soft_limit` bytes if more than that wait for it.",
 		set:  func(c *PubSub, v value) { c.OutputSoftTime = v.duration() },
 	},
 }

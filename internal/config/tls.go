@@ -121,6 +121,7 @@ var (
 	kindCiphers    = kind{form: "names of cipher suites", text: true, parse: parseCiphers, schema: textOf(`TLS_ECDHE_[A-Z0-9_]+([, ]+TLS_ECDHE_[A-Z0-9_]+)*`)}
 	kindCA         = kind{form: "path, or `system`", text: true, parse: parseCA, schema: textOf(`/.*|system`)}
 	kindHostName   = kind{form: "name of a host", text: true, parse: parseSecret, schema: secretSchema}
+	kindUserName   = kind{form: "name of a user", text: true, parse: parseSecret, schema: secretSchema}
 )
 
 func parseCiphers(_ limits, text string) (value, error) {
@@ -205,8 +206,8 @@ var clientTLSKeys = []key[TLS]{
 	},
 	{
 		name: "certs", limits: limits{1, 256}, origin: fromNuthatch,
-		help: "Further certificates. A client gets the first one, that of `cert` included, that has the name that it asks for " +
-			"(SNI) and that it can use; and that of `cert` if none does.",
+		help: "Further certificates. A client gets the first one, beginning with `cert`, that has the name it asks " +
+			"for (SNI) and a key of a kind that it can use. If there is none, it gets `cert`.",
 		blocks: listOf(func(t *TLS) *[]CertFiles { return &t.Certs }, moreCertKeys),
 	},
 	{
@@ -216,8 +217,9 @@ var clientTLSKeys = []key[TLS]{
 	},
 	{
 		name: "client_cert", kind: kindClientCert, def: "none", origin: fromNuthatch,
-		help: "Whether clients need a certificate that `client_ca` signed. `none`: they are not asked for one. `optional`: one that is " +
-			"given must be valid. `required`: a client without one is refused. A certificate is no login: `redis_auth` holds as well.",
+		help: "Whether clients need a certificate that `client_ca` signed. `none`: they are not asked for one. " +
+			"`optional`: if a client sends one, it must be valid. `required`: a client without one is refused. A " +
+			"certificate is no login: `redis_auth` is still needed.",
 		set: func(t *TLS, v value) { t.ClientCert = ClientCert(v.number) },
 	},
 	{
@@ -227,8 +229,8 @@ var clientTLSKeys = []key[TLS]{
 	},
 	{
 		name: "ciphers", kind: kindCiphers, defNote: "Go's choice", origin: fromNuthatch,
-		help: "The cipher suites for TLS 1.2, with commas between, such as `TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256`. Those of TLS 1.3 " +
-			"cannot be chosen, nor can their order.",
+		help: "The cipher suites for TLS 1.2, separated by commas, such as " +
+			"`TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256`. The suites of TLS 1.3, and the order, cannot be chosen.",
 		set: func(t *TLS, v value) { t.CipherNames = v.text },
 	},
 }
@@ -237,8 +239,8 @@ var clientTLSKeys = []key[TLS]{
 var adminTLSKeys = []key[TLS]{
 	{
 		name: "cert", kind: kindPath, defNote: "none: the admin listener speaks HTTP", origin: fromNuthatch,
-		help: "The file with the certificate, and its chain, of the admin listener, which then speaks HTTPS on TCP. A unix socket " +
-			"needs none. It is read again when it changes, and at each reload.",
+		help: "The file with the admin listener's certificate and its chain. The listener then speaks HTTPS on " +
+			"TCP. A unix socket needs no certificate. It is read again when it changes, and at each reload.",
 		set: func(t *TLS, v value) { t.Cert = v.text },
 	},
 	{
@@ -258,8 +260,9 @@ var adminTLSKeys = []key[TLS]{
 	},
 	{
 		name: "client_cert", kind: kindClientCert, def: "none", origin: fromNuthatch,
-		help: "Whether clients need a certificate, as in `tls`. Then a scrape and `/healthz` do too. A certificate replaces no token.",
-		set:  func(t *TLS, v value) { t.ClientCert = ClientCert(v.number) },
+		help: "Whether clients need a certificate, as in `tls`. If they do, a scrape and a request for `/healthz` " +
+			"need one too. A certificate does not replace a token.",
+		set: func(t *TLS, v value) { t.ClientCert = ClientCert(v.number) },
 	},
 	{
 		name: "min_version", kind: kindTLSVersion, def: "TLSv1.2", origin: fromNuthatch,
@@ -294,13 +297,14 @@ var serverTLSKeys = []key[ServerTLS]{
 	},
 	{
 		name: "server_name", kind: kindHostName, defNote: "the host of the server line", origin: fromNuthatch,
-		help: "The name that the servers' certificates must have, and that they are asked for by (SNI).",
+		help: "The name that the servers' certificates must have. It is also sent to the servers (SNI).",
 		set:  func(t *ServerTLS, v value) { t.ServerName = v.text },
 	},
 	{
 		name: "verify", kind: kindVerify, def: "required", origin: fromNuthatch,
-		help: "`required`: a server's certificate must be signed by `ca` and have the right name. `none`: it is not looked at, so that " +
-			"anybody in between can pose as the server; every start and reload warns of it.",
+		help: "`required`: a server's certificate must be signed by `ca` and have the right name. `none`: any " +
+			"certificate is accepted, so anybody in between can pose as the server. Every start and reload warns " +
+			"about it.",
 		set: func(t *ServerTLS, v value) { t.Verify = Verify(v.number) },
 	},
 }
