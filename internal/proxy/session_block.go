@@ -49,9 +49,10 @@ type blocking struct {
 	legs  []*leg
 	left  int
 	first leg
-	// text is the request, since is when it began to wait.
-	text  []byte
-	since int64
+	// text is the request, since is when it began to wait, and due is when the server
+	// must have answered; 0: it may take any time.
+	text       []byte
+	since, due int64
 	// counted is how many bytes of text are counted.
 	counted int
 	// recall is why the wait is to end before its time.
@@ -118,7 +119,10 @@ func (b *blocking) begin(m *msg.Msg, req *msg.Request, n int) {
 	ctx := c.pool.ctx
 	ctx.msgs.SetWaits(m)
 	m.Expires = 0
-	b.m, b.left, b.since, b.recall = m, n, ctx.loop.Now(), 0
+	b.m, b.left, b.since, b.due, b.recall = m, n, ctx.loop.Now(), 0, 0
+	if patience := c.pool.proto.blocker.Patience(req); patience != 0 && c.pool.conf.Timeout > 0 {
+		b.due = b.since + patience + int64(c.pool.conf.Timeout)
+	}
 	b.text = req.View.Gather(0, req.View.Len(), b.text[:0])
 	b.count()
 	c.waits |= waitsForElement
@@ -126,8 +130,10 @@ func (b *blocking) begin(m *msg.Msg, req *msg.Request, n int) {
 
 // add notes that m, which is sent, waits on conn.
 func (b *blocking) add(l *leg, m *msg.Msg, conn *serverConn) {
-	b.own.client.pool.ctx.msgs.SetWaits(m)
-	m.Owner, m.Deadline = l, 0
+	ctx := b.own.client.pool.ctx
+	ctx.msgs.SetWaits(m)
+	m.Owner, m.Deadline = l, b.due
+	ctx.nextDeadline = soonest(ctx.nextDeadline, b.due)
 	*l = leg{block: b, m: m, conn: conn}
 	b.legs = append(b.legs, l)
 	conn.server.stats[stats.PrivateWaiting]++
