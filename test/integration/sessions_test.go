@@ -92,6 +92,8 @@ func TestTransactionsNotAllowed(t *testing.T) {
 
 // Where the pool says so, a transaction of a client's is refused as a whole, and the connection is good for
 // what comes next: in both protocols, and in a pool of one server and of three.
+// (go-redis reads nothing behind a MULTI that is refused: "Conn has unread data" in its
+// log, and gives the connection up.)
 func TestTransactionsOfGoRedis(t *testing.T) {
 	t.Parallel()
 	for _, servers := range [][]*testkit.Server{
