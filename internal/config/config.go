@@ -201,10 +201,16 @@ type Pool struct {
 	// PrivateIdleTimeout is how long an unused one is kept.
 	PrivateConnections int
 	PrivateIdleTimeout time.Duration
+	// Tracking is whether clients are told when keys change that they have read, and
+	// MaxTrackedKeys how many keys that may be of one client.
+	Tracking       Tracking
+	MaxTrackedKeys int
 	// UnknownCommands is what a Redis pool does with commands that nuthatch does
 	// not know.
 	UnknownCommands UnknownCommands
 
+	// AllowMonitor lets a Redis pool's clients see every command of all clients.
+	AllowMonitor bool
 	// AllowFlush lets clients empty all servers, with Memcached's flush_all.
 	AllowFlush bool
 

@@ -114,6 +114,7 @@ func beta(t *testing.T) Pool {
 		Databases:          8,
 		UnknownCommands:    UnknownRefuse,
 		FailedSelect:       FailedSelectIgnore,
+		AllowMonitor:       true,
 		AllowFlush:         true,
 		PartialResults:     PartialNulls,
 		KeylessScripts:     KeylessAny,
@@ -152,6 +153,8 @@ func beta(t *testing.T) Pool {
 		MaxTransactionCommands: 100,
 		PrivateConnections:     50,
 		PrivateIdleTimeout:     20 * time.Second,
+		Tracking:               TrackingOff,
+		MaxTrackedKeys:         500,
 		PubSub: PubSub{
 			Publish: PublishOwner, MaxSubscriptions: 100, OutputLimit: 16 << 20, OutputSoftLimit: 4 << 20, OutputSoftTime: 30 * time.Second,
 			OnLoss: LossResubscribes, Ping: 5 * time.Second,
@@ -245,6 +248,7 @@ func TestDefaults(t *testing.T) {
 		MaxTransactionSize:     4 << 20,
 		PrivateConnections:     256,
 		PrivateIdleTimeout:     10 * time.Second,
+		MaxTrackedKeys:         1_000_000,
 		PubSub:                 PubSub{MaxSubscriptions: 16384, OutputLimit: 32 << 20, OutputSoftLimit: 8 << 20, OutputSoftTime: time.Minute, Ping: 30 * time.Second},
 
 		MaxKeys:               1 << 20,

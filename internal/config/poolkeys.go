@@ -224,7 +224,8 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "private_connections", kind: kindNumber, limits: limits{0, 65536}, def: "256", origin: fromNuthatch,
 		help: "The most private connections to each server, of all event loops together. A client has one from " +
 			"`WATCH` until `EXEC`, `DISCARD`, `UNWATCH` or `RESET`, for a command that blocks, such as `BLPOP`, " +
-			"until its reply, and while it listens to channels. A request that needs one more gets an error. " +
+			"until its reply, while it listens to channels or sends `MONITOR`, and from its first tracked read on " +
+			"(`tracking`). A request that needs one more gets an error. " +
 			"Private connections come on top of `server_connections`. `0`: there are none, and requests that need " +
 			"one are refused. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.PrivateConnections = int(v.number) },
@@ -235,6 +236,21 @@ var poolKeys = slices.Concat([]key[Pool]{
 		set:  func(p *Pool, v value) { p.PrivateIdleTimeout = v.duration() },
 	},
 }, within("pubsub", func(p *Pool) *PubSub { return &p.PubSub }, pubSubKeys), []key[Pool]{
+	{
+		name: "tracking", kind: kindTracking, def: "on", origin: fromNuthatch,
+		help: "Whether clients may send `CLIENT TRACKING`, to keep what they read and be told when it changes. `on`: at its first " +
+			"read that is tracked a client gets a private connection to the server, which takes all that it sends there. With " +
+			"`BCAST` it has one to every server. When such a connection ends, or keys get other servers, the client is told to " +
+			"forget all that it has read. `off`: the command is refused. After a reload, clients that are told already go on. " +
+			"Ignored in Memcached pools.",
+		set: func(p *Pool, v value) { p.Tracking = Tracking(v.number) },
+	},
+	{
+		name: "max_tracked_keys", kind: kindNumber, limits: anyNumber(1), def: "1000000", origin: fromNuthatch,
+		help: "The most keys of one client that servers track, counted by what it reads and by what it is told of. A client that would have more " +
+			"is told to forget all, and begins anew. Ignored in Memcached pools.",
+		set: func(p *Pool, v value) { p.MaxTrackedKeys = int(v.number) },
+	},
 	{
 		name: "unknown_commands", kind: kindUnknown, def: "learn", origin: fromNuthatch,
 		help: "What nuthatch does with a Redis command that it does not know, such as a module's. `learn`: it asks a " +
@@ -375,6 +391,13 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "client_output_soft_time", kind: kindDuration, limits: durations(100*time.Millisecond, 24*time.Hour), def: "5m", origin: fromNuthatch,
 		help: "The time in which a client must read `client_output_soft_limit` bytes.",
 		set:  func(p *Pool, v value) { p.ClientOutputSoftTime = v.duration() },
+	},
+	{
+		name: "allow_monitor", kind: kindBool, def: "false", origin: fromNuthatch,
+		help: "Lets clients of a Redis pool send `MONITOR`, and so see every command of all clients at all servers, with keys and values. " +
+			"It costs each server much. Such a client has a private connection to every server. One that does not read " +
+			"is closed at `client_output_limit`, or 32 MB if that is not set. Ignored in Memcached pools.",
+		set: func(p *Pool, v value) { p.AllowMonitor = v.flag },
 	},
 	{
 		name: "allow_flush", kind: kindBool, def: "false", origin: fromNuthatch,

@@ -68,6 +68,7 @@ var (
 	kindTransactions = oneOf("transactions", transactionsNames)
 	kindPublish      = oneOf("publish", publishNames)
 	kindLoss         = oneOf("on_loss", lossNames)
+	kindTracking     = oneOf("tracking", trackingNames)
 	kindEject        = oneOf("eject", ejectNames)
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue, schema: textOf(serverPattern)}
 )

@@ -64,6 +64,24 @@ func (q *ClientQueue) Push(m *Msg) { q.push(m, inClient) }
 // Pop takes the oldest message out. The queue must not be empty.
 func (q *ClientQueue) Pop() *Msg { return q.pop(inClient) }
 
+// HasCome reports whether a reply, or a part of one, has come for one of the messages in
+// the queue, and has yet to leave. It looks at n messages and fragments at the most; if
+// there are more it says so, too.
+func (q *ClientQueue) HasCome(n int) bool {
+	for m := q.head; m != nil; m = m.next[inClient] {
+		n -= 1 + len(m.Frags)
+		if n < 0 || m.Done || m.Working {
+			return true
+		}
+		for _, f := range m.Frags {
+			if f.Done {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Reschedule gives every message of the queue the same time to expire, except those
 // that wait at a server for any time.
 func (q *ClientQueue) Reschedule(expires int64) {

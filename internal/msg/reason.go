@@ -109,6 +109,10 @@ const (
 	TLSFailed
 	// Unpublished: the server refuses what has to be published before a WAIT.
 	Unpublished
+	// NoTracking: the server did not agree to tell a connection of keys that change.
+	NoTracking
+	// MonitorLost: a connection has ended on which a server told of every command.
+	MonitorLost
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -168,6 +172,8 @@ var reasonTexts = [NumReasons]string{
 	TLSFailed:            "TLS failed",
 
 	Unpublished: "a server does not let the pool's user publish to __redis__:wait, without which it would confirm what is not replicated",
+	NoTracking:  "the server of this key refused CLIENT TRACKING",
+	MonitorLost: "a connection to a server that the client monitors has ended",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -225,6 +231,8 @@ var reasonNames = [NumReasons]string{
 	SubscriptionLost:     "subscription_lost",
 	TLSFailed:            "tls_failed",
 	Unpublished:          "unpublished",
+	NoTracking:           "no_tracking",
+	MonitorLost:          "monitor_lost",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

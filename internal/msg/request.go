@@ -24,6 +24,10 @@ const (
 	// Confirm asks each server that the client has written to, on a connection that the
 	// client has to itself until the reply, for which no time is too long; the replies merged.
 	Confirm
+	// Track has the client be told when keys change, or be told no more.
+	Track
+	// Monitor has the client see every command.
+	Monitor
 	// Broadcast it, as it is, to every server of the pool; the replies merged.
 	Broadcast
 	// One server is asked. The protocol picks it, writes the request for it, and
@@ -140,8 +144,8 @@ type Session struct {
 	// WallMicros is the time at which a request is answered by the proxy itself,
 	// in microseconds since 1970.
 	WallMicros int64
-	// names are its names, or nil: many clients have none.
-	names *Names
+	// more is what few sessions have, or nil.
+	more *sessionMore
 	// Lane is the kind of connection that the client's requests need.
 	Lane Lane
 	// Collected is how many commands of a transaction wait for EXEC. Queueing is what
@@ -161,6 +165,12 @@ type Session struct {
 	Muted   bool
 }
 
+// A sessionMore is what few sessions have.
+type sessionMore struct {
+	names    Names
+	tracking *Tracking
+}
+
 // Names are what a client is called, and what it called by name.
 type Names struct {
 	// Name is what CLIENT SETNAME set.
@@ -176,25 +186,48 @@ func (n Names) Len() int { return len(n.Name) + len(n.LibName) + len(n.LibVersio
 
 // Names are the session's.
 func (s *Session) Names() Names {
-	if s.names == nil {
+	if s.more == nil {
 		return Names{}
 	}
-	return *s.names
+	return s.more.names
 }
 
 // SetNames replaces them.
 func (s *Session) SetNames(n Names) {
-	if n == (Names{}) {
-		s.names = nil
+	s.setMore(sessionMore{names: n, tracking: s.Tracking()})
+}
+
+func (s *Session) setMore(m sessionMore) {
+	if m == (sessionMore{}) {
+		s.more = nil
 		return
 	}
-	s.names = &n
+	s.more = &m
+}
+
+// Tracking is which keys the client wants to be told of when they change; nil: none.
+//
+// Invariant: it is set if and only if Bars has Tracked.
+func (s *Session) Tracking() *Tracking {
+	if s.more == nil {
+		return nil
+	}
+	return s.more.tracking
+}
+
+// SetTracking has the client be told from now on; nil: of nothing any more.
+func (s *Session) SetTracking(t *Tracking) {
+	s.setMore(sessionMore{names: s.Names(), tracking: t})
+	s.Bars &^= Tracked
+	if t != nil {
+		s.Bars |= Tracked
+	}
 }
 
 // Bars are the reasons why some or all of a session's requests are not carried out,
 // until the client does something about it: to carry them out would do what the client
 // did not mean.
-type Bars uint8
+type Bars uint16
 
 const (
 	// RefusedMulti says that MULTI was refused, and neither EXEC nor DISCARD has come.
@@ -214,6 +247,11 @@ const (
 	LostDatabase
 	// Listening says that the client listens to channels.
 	Listening
+	// Tracked says that the client wants to be told when keys change, so that what it reads
+	// goes over connections of its own.
+	Tracked
+	// Monitoring says that the client sees every command, and may send none about keys.
+	Monitoring
 )
 
 // Replies says which replies a client wants to hear: CLIENT REPLY.

@@ -21,6 +21,9 @@ const (
 func (s *Session) EndMulti() {
 	s.Bars &^= Collecting | Aborted | RefusedMulti | RefusedWatch
 	s.Collected, s.Watched = 0, 0
+	if t := s.Tracking(); t != nil {
+		t.Caching = false
+	}
 }
 
 // A BlockReply is what a server says within a transaction's block, before the reply to

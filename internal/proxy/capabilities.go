@@ -27,6 +27,8 @@ type capabilities struct {
 	blocker    Blocker
 	messenger  Messenger
 	confirmer  Confirmer
+	tracker    Tracker
+	monitored  Monitored
 }
 
 func capabilitiesOf(p Protocol) capabilities {
@@ -46,6 +48,8 @@ func capabilitiesOf(p Protocol) capabilities {
 	c.blocker, _ = p.(Blocker)
 	c.messenger, _ = p.(Messenger)
 	c.confirmer, _ = p.(Confirmer)
+	c.tracker, _ = p.(Tracker)
+	c.monitored, _ = p.(Monitored)
 	return c
 }
 

@@ -90,7 +90,7 @@ func (t *timers) checkClients(now int64) {
 // closeIdleClients closes the clients that have been idle since the given time.
 func (t *timers) closeIdleClients(p *ServerPool, since int64) {
 	for c := range p.everyClient() {
-		if !listens(c) && c.idleSince(since, c.Out().Len()) && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == 0 {
+		if !listens(c) && !monitors(c) && c.idleSince(since, c.Out().Len()) && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == 0 {
 			if !t.ctx.turn.room() {
 				p.checkBy(t.ctx.loop.Now())
 				return

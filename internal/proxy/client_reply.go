@@ -83,7 +83,7 @@ func (c *client) advance() {
 			m.Reply.Release(bufs)
 		}
 		c.Out().Splice(bufs, &m.Reply)
-		if c.pool.measureReply(m.Type, m.Start) {
+		if m.Start != 0 && c.pool.measureReply(m.Type, m.Start) { // a push is not measured
 			c.pool.ctx.measures.logSlow(c, m)
 		}
 		c.freeMsg(c.pool.ctx, m)

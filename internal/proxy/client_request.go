@@ -45,6 +45,10 @@ func (d *dispatch) request(req *msg.Request) {
 		c.publish(req)
 	case msg.Confirm:
 		c.confirm(req)
+	case msg.Track:
+		c.track(req)
+	case msg.Monitor:
+		c.monitor(req)
 	case msg.Broadcast:
 		c.broadcast(req)
 	case msg.One:
@@ -202,8 +206,7 @@ func writeWithout(bufs *mbuf.Pool, out *mbuf.Chain, req *msg.Request, size int) 
 func (d *dispatch) conn(s *Server) (*serverConn, msg.Reason) {
 	c := d.client
 	if c.own != nil {
-		if conn := c.own.connTo(s); conn != nil {
-			why := conn.mayTake()
+		if conn, why, ok := c.own.ownConn(s); ok {
 			return conn, why
 		}
 	}

@@ -82,6 +82,7 @@ type Context struct {
 	key1, key2 []byte
 	errorText  [64]byte
 	deal       deal
+	servers    []*Server
 }
 
 // An Identity is what the loops of a process share.
@@ -285,6 +286,9 @@ func (ctx *Context) OnTurn(now int64) int64 {
 		ctx.turn.restart()
 	}
 	ctx.fireTimers(now)
+	if ctx.trackers > 0 {
+		ctx.followTracked()
+	}
 	if ctx.leaving.next != 0 && now >= ctx.leaving.next {
 		ctx.leaving.due(now)
 	}

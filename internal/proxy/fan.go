@@ -50,7 +50,7 @@ func (n fan) addConnected(s *Server) (f *msg.Msg, conn *serverConn) {
 // add adds a fragment for s, without a connection.
 func (n fan) add(s *Server) *msg.Msg {
 	f := n.c.pool.ctx.msgs.Get()
-	f.Owner, f.Type, f.Parent = n.c, n.parent.Type, n.parent
+	f.Owner, f.Type, f.Parent = n.parent.Owner, n.parent.Type, n.parent
 	f.Via, f.Rare = s, true
 	n.parent.Frags, n.parent.Rare = append(n.parent.Frags, f), true
 	return f
@@ -78,11 +78,16 @@ func (c *serverConn) sendFragment(f *msg.Msg, n int) {
 // toAll sends the request to all servers.
 func (n fan) toAll(req *msg.Request) {
 	for _, s := range n.c.pool.everywhere() {
-		if f, conn := n.addConnected(s); conn != nil {
-			begin := conn.Out().Len()
-			n.c.write(req, conn.Out())
-			n.send(f, conn, begin)
-		}
+		n.to(s, req)
+	}
+}
+
+// to sends the request to s.
+func (n fan) to(s *Server, req *msg.Request) {
+	if f, conn := n.addConnected(s); conn != nil {
+		begin := conn.Out().Len()
+		n.c.write(req, conn.Out())
+		n.send(f, conn, begin)
 	}
 }
 

@@ -319,7 +319,7 @@ func (j *largeRequest) send(ctx *Context) {
 		if why != msg.OK {
 			f.Kept.Release(ctx.bufs)
 			f.Err = why
-			c.OnFailure(f)
+			f.Owner.OnFailure(f)
 			continue
 		}
 		f.Via = conn

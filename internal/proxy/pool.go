@@ -28,6 +28,7 @@ type ServerPool struct {
 	following *following
 	clientList
 	laneSet
+	tracked
 	// questions are those that servers have been asked, by topic; nil until the
 	// first one.
 	questions map[string]*question

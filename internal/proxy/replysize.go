@@ -53,11 +53,11 @@ func (p *ServerPool) sumFits(m *msg.Msg, n int) bool {
 // checkPartial checks a reply that has come in part. It drops that part if the reply is too
 // large, or if nobody waits for it.
 func (c *serverConn) checkPartial() {
-	head := c.queue.Head()
-	if f := feedOn(c); f != nil && (head == nil || head.Owner == f) {
-		f.grown()
+	if c.private != nil && c.private.mayPush(nil) {
+		c.private.checkPush()
 		return
 	}
+	head := c.queue.Head()
 	if head.Owner != nil && !c.within(head, c.reply.Len()+c.parser.Body()) {
 		c.giveUp(head)
 		return

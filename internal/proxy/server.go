@@ -308,7 +308,7 @@ func (c *serverConn) OnData(data []byte) {
 		head := c.queue.Head()
 		if head == nil || c.sent+uint64(head.Len) <= head.End {
 			// Nobody asked for it: not one byte of the next request has been sent.
-			if feedOn(c) == nil {
+			if c.private == nil || !c.private.mayPush(data) {
 				c.fail(c.unasked(data))
 				return
 			}
@@ -343,13 +343,11 @@ var errOutOfStep = &msg.ProtocolError{Msg: "a reply that does not answer the req
 // deliver gives the reply to its owner. Only replies to clients are counted, and show
 // that the server is well.
 func (c *serverConn) deliver(r msg.Reply) {
-	if c.private != nil {
-		if f := feedOn(c); f != nil && f.hears(r) {
-			if r.Chain != nil {
-				r.Chain.Release(c.pool.ctx.bufs)
-			}
-			return
+	if c.private != nil && c.private.hearer != nil && c.private.hearer.hears(r) {
+		if r.Chain != nil {
+			r.Chain.Release(c.pool.ctx.bufs)
 		}
+		return
 	}
 	if c.queue.Head().Ahead != 0 && c.inBlock(r) {
 		return

@@ -18,7 +18,7 @@ func (d *dispatch) barred(req *msg.Request) bool {
 		return c.collect(req)
 	}
 	if keeper := c.pool.proto.sessions; keeper == nil || keeper.Allows(req, &c.session) {
-		return false
+		return tracks(c) && c.own.track.holds(req)
 	}
 	c.local(req)
 	return true
@@ -33,6 +33,12 @@ func (d *dispatch) sessionChanged(lane msg.Lane, bars msg.Bars) {
 	}
 	if bars&^c.session.Bars&msg.Listening != 0 {
 		c.own.subs.end()
+	}
+	if bars&^c.session.Bars&msg.Tracked != 0 && c.own.track != nil {
+		c.own.untrack()
+	}
+	if bars&^c.session.Bars&msg.Monitoring != 0 {
+		c.own.endMonitor()
 	}
 	if c.session.Lane != lane {
 		c.changeLane()

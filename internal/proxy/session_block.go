@@ -102,6 +102,9 @@ func (d *dispatch) blockAt(req *msg.Request, s *Server) {
 		c.refuse(req, why)
 		return
 	}
+	if t := c.own.track; t != nil {
+		t.say(conn, t.says)
+	}
 	m := c.newMsg(req)
 	ctx.memory.expect(m, 0)
 	m.Keep = false
@@ -224,7 +227,7 @@ func (l *leg) OnReply(_ *msg.Msg, r msg.Reply) {
 	if f != nil && b.confirming == nil {
 		f.ended()
 	}
-	keeps := o.watch.conn == conn
+	keeps := o.needs(conn)
 	if !keeps {
 		o.removeConn(conn)
 		conn.private.tenant = nil

@@ -195,7 +195,7 @@ func (f *confirming) giveUp() {
 		if l.m == nil {
 			continue
 		}
-		if _, conn := l.detach(); conn != o.watch.conn {
+		if _, conn := l.detach(); !o.needs(conn) {
 			conn.abandon(msg.Asked)
 		}
 	}

@@ -43,6 +43,9 @@ func feedOn(c *serverConn) *feed {
 // feed implements tenant.
 func (f *feed) feed() *feed { return f }
 
+// mayPush implements hearer: whatever comes may be a message.
+func (f *feed) mayPush(byte) bool { return true }
+
 // feed is the client's connection to a server, made if need be. The reason says why there
 // is none.
 func (s *subscriber) feed(server *Server) (*feed, msg.Reason) {
@@ -60,6 +63,7 @@ func (s *subscriber) feed(server *Server) (*feed, msg.Reason) {
 		return nil, why
 	}
 	f.conn = conn
+	conn.private.hearer = f
 	s.feeds = append(s.feeds, f)
 	pingBy(server.pool)
 	if !f.joined {
@@ -169,14 +173,6 @@ func (s *subscriber) takes(at place, f *feed) bool {
 	return at.feed == f || at.next == f
 }
 
-// grown looks at a message that has come in part.
-func (f *feed) grown() {
-	c := f.conn
-	if int64(c.reply.Len()+c.parser.Body()) > c.pool.maxReplySize() {
-		c.fail(msg.ReplyTooLarge)
-	}
-}
-
 // answered ends a request that the server has answered.
 func (f *feed) answered(m *msg.Msg) {
 	s, asked := f.subs, f.asked == m
@@ -268,6 +264,7 @@ func (s *subscriber) tidy() {
 			f.end()
 			continue
 		}
+		f.conn.private.hearer = nil
 		f.conn.private.giveBack(false)
 	}
 }

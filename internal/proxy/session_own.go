@@ -25,6 +25,10 @@ type own struct {
 	sayings []*saying
 	// asked are the marks of the servers that the client's last WAIT asked with success.
 	asked marks
+	// track is how it is told of keys that change; nil: it is not.
+	track *tracking
+	// monitor is how it sees every command; nil: it does not.
+	monitor *monitor
 }
 
 // connTo is the client's private connection to s, or nil.
@@ -80,16 +84,26 @@ func (o *own) evicted(conn *serverConn) {
 	if o.watch.conn == conn {
 		o.watch.lose()
 	}
+	if o.track != nil && conn.private.tracks {
+		o.track.lost(conn)
+	}
 }
 
 // withdrawn implements tenant.
 func (o *own) withdrawn(conn *serverConn, _ int64) {
-	if o.watch.conn == conn {
+	watches := o.watch.conn == conn
+	if watches {
 		o.watch.lose()
-		o.giveBack(conn, true)
 	}
 	if o.block.isOn(conn) {
 		o.block.endEarly(recallsRequest)
+	}
+	if o.track != nil && conn.private.tracks {
+		o.track.moved()
+		watches = watches || !o.block.isOn(conn)
+	}
+	if watches && slices.Contains(o.conns, conn) {
+		o.giveBack(conn, true)
 	}
 }
 
@@ -117,6 +131,8 @@ func (o *own) watchConnOf(m *msg.Msg) *serverConn {
 
 // end gives all connections back when the client ends.
 func (o *own) end() {
+	o.endTracking()
+	o.endMonitor()
 	o.block.drop()
 	o.unwatch()
 	if o.subs != nil {

@@ -148,7 +148,7 @@ func (b *blocking) takeBack() {
 		return
 	}
 	c.freeMsg(c.pool.ctx, m)
-	if o.watch.conn != conn {
+	if !o.needs(conn) {
 		o.giveBack(conn, false)
 	}
 }

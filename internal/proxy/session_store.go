@@ -47,6 +47,14 @@ type tenant interface {
 	feed() *feed
 }
 
+// A hearer takes what a server says on a private connection without being asked.
+type hearer interface {
+	// mayPush reports whether the server may say what begins so.
+	mayPush(first byte) bool
+	// hears takes r, if it is no reply to what the server was asked.
+	hears(r msg.Reply) (taken bool)
+}
+
 // A store has this loop's private connections to one server.
 type store struct {
 	// all are all private connections, in no order.
@@ -68,6 +76,11 @@ type private struct {
 	since    int64
 	// stale: nobody may get it again.
 	stale bool
+	// hearer takes what the server says without being asked; nil: that would be nonsense.
+	hearer hearer
+	// tracks: the server tells it of keys that change, or may.
+	tracks bool
+	begun  begun
 	// id is the connection's id at the server; 0: the server has not said, or does not
 	// allow to use it.
 	id int64
@@ -103,6 +116,7 @@ func (s *Server) borrow(lane int, t tenant) (*serverConn, msg.Reason) {
 		}
 		c := newServerConn(s, s.pool.lanes[lane])
 		c.private = &private{tenant: t, conn: c}
+		c.private.begun.pv = c.private
 		if why = c.dial(); why == msg.OK {
 			s.store.add(c)
 			s.pool.ctx.memory.beside += privateSize
@@ -160,21 +174,44 @@ func (pv *private) unlist() {
 	}
 }
 
+// mayPush reports whether the server may say what comes without being asked: it is begun
+// in the connection's reply, or by data.
+func (pv *private) mayPush(data []byte) bool {
+	if reply := &pv.conn.reply; reply.Len() > 0 {
+		data = reply.Head().Bytes()
+	}
+	return pv.hearer != nil && pv.hearer.mayPush(data[0])
+}
+
+// checkPush looks at what has come in part without being asked for.
+func (pv *private) checkPush() {
+	c := pv.conn
+	if int64(c.reply.Len()+c.parser.Body()) > c.pool.maxReplySize() {
+		c.fail(msg.ReplyTooLarge)
+	}
+}
+
 // giveBack takes the connection from its tenant. If it owes replies or watches keys,
 // that ends before anybody else gets it.
 func (pv *private) giveBack(watches bool) {
 	c := pv.conn
 	pv.tenant = nil
 	if c.queue.Len() > 0 || watches {
-		out := c.Out()
-		before := out.Len()
-		c.pool.proto.lender.AppendUnwatch(c.pool.ctx.bufs, out)
-		m := c.pool.ctx.msgs.Get()
-		m.Owner, m.NoReply = pv, true
-		c.enqueue(m, out.Len()-before)
+		pv.unwatch()
 		return
 	}
 	pv.putUnused()
+}
+
+// unwatch has the connection watch no keys any more.
+func (pv *private) unwatch() {
+	c := pv.conn
+	out := c.Out()
+	before := out.Len()
+	c.pool.proto.lender.AppendUnwatch(c.pool.ctx.bufs, out)
+	m := c.pool.ctx.msgs.Get()
+	m.Owner, m.NoReply = pv, true
+	c.enqueue(m, out.Len()-before)
 }
 
 // OnReply implements msg.Owner, for requests that clean the connection, or change its
@@ -184,7 +221,11 @@ func (pv *private) OnReply(m *msg.Msg, r msg.Reply) {
 	c.pool.ctx.msgs.Put(m)
 	if mayBeError(r) {
 		if prefix, _ := c.pool.proto.ErrorPrefix(r, c.pool.ctx.errorText[:0]); prefix != nil {
-			c.abandon(msg.BadReply) // its state is not known
+			why := msg.BadReply
+			if pv.tracks {
+				why = msg.NoTracking
+			}
+			c.abandon(why) // its state is not known
 			return
 		}
 	}

@@ -133,8 +133,12 @@ func (o *own) endWatch(still bool) {
 	w.asked.Release(o.client.pool.ctx.bufs)
 	o.countWatch()
 	*w = watch{key: w.key[:0]}
-	if conn != nil {
+	switch {
+	case conn == nil:
+	case !o.needs(conn):
 		o.giveBack(conn, still)
+	case still:
+		conn.private.unwatch()
 	}
 }
 

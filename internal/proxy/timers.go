@@ -34,6 +34,11 @@ type timers struct {
 	nextPing int64
 	// nextRelease is when what is published goes on at the latest; 0: it does not wait.
 	nextRelease int64
+	// trackers is how many clients are told when keys change. trackings are those of them
+	// that need connections, which they get at nextTracking; 0: there are none.
+	trackers     int
+	trackings    []*tracking
+	nextTracking int64
 }
 
 // fireTimers does what is due at time now.
@@ -65,6 +70,9 @@ func (t *timers) fireTimers(now int64) {
 	if t.nextRelease != 0 && now >= t.nextRelease {
 		t.releaseOverdue(now)
 	}
+	if t.nextTracking != 0 && now >= t.nextTracking {
+		t.restoreTrackings()
+	}
 	if t.nextCheck != 0 && now >= t.nextCheck {
 		t.checkClients(now)
 	}
@@ -73,5 +81,5 @@ func (t *timers) fireTimers(now int64) {
 // nextTimer is when to look next; 0: never.
 func (t *timers) nextTimer() int64 {
 	return soonest(t.nextDeadline, t.nextExpiry, t.nextCheck, t.nextIdle, t.nextSweep, t.nextUnused, t.nextRecall,
-		t.nextRelisten, t.nextPing, t.nextRelease)
+		t.nextRelisten, t.nextPing, t.nextRelease, t.nextTracking)
 }

@@ -274,6 +274,13 @@ func (t *multi) exec(req *msg.Request) {
 		c.awaitMoves()
 		return
 	}
+	reached := msg.OK
+	if tracks(c) {
+		mayGo := false
+		if mayGo, reached = c.own.track.reachBlock(); !mayGo {
+			return
+		}
+	}
 	if tx == nil {
 		tx = c.newTransaction()
 	}
@@ -297,6 +304,10 @@ func (t *multi) exec(req *msg.Request) {
 		case none != msg.OK:
 			c.aborted(m, none)
 			return
+		case reached != msg.OK:
+			m.Err = reached
+			c.OnFailure(m)
+			return
 		case len(tx.more) > 0:
 			c.execWide(tx, m)
 			return
@@ -314,6 +325,7 @@ func (t *multi) exec(req *msg.Request) {
 	if tx.confirms {
 		conn.mark(m)
 	}
+	c.own.sayBlock(conn)
 	p.transactor().AppendExec(ctx.bufs, &tx.bytes)
 	size := tx.bytes.Len()
 	conn.Out().Splice(ctx.bufs, &tx.bytes)

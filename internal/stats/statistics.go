@@ -171,6 +171,14 @@ const (
 	// those of which some servers carried out their part and others did not.
 	TransactionsSpread
 	TransactionsPartial
+	// TrackingClients is how many clients are told when keys change, Invalidations of how
+	// many keys they were told, and TrackingResets how often one was to forget all.
+	TrackingClients
+	Invalidations
+	TrackingResets
+	// Monitors is how many clients see every command, and MonitorLines counts what they saw.
+	Monitors
+	MonitorLines
 
 	numPoolFields = iota + NutcrackerPoolFields
 )
@@ -297,6 +305,11 @@ var PoolFields = [numPoolFields]Field{
 	SlowRequests:   {"slow_requests", "nuthatch_client_slow_requests_total", Counter, Things, "requests that took at least slowlog_slower_than"},
 
 	Transactions:        {"transactions", "nuthatch_client_transactions_total", Counter, Things, "transactions that servers carried out"},
+	TrackingClients:     {"tracking_clients", "nuthatch_client_tracking_clients", Gauge, Things, "clients that are told when keys change (CLIENT TRACKING)"},
+	Invalidations:       {"invalidations", "nuthatch_client_invalidations_total", Counter, Things, "keys that clients were told have changed"},
+	TrackingResets:      {"tracking_resets", "nuthatch_client_tracking_resets_total", Counter, Things, "times a client was told to forget all that it has read"},
+	Monitors:            {"monitors", "nuthatch_client_monitors", Gauge, Things, "clients that see every command (MONITOR)"},
+	MonitorLines:        {"monitor_lines", "nuthatch_client_monitor_lines_total", Counter, Things, "commands that such clients saw"},
 	TransactionsAborted: {"transactions_aborted", "nuthatch_client_transactions_aborted_total", Counter, Things, "transactions that ended without a result: DISCARD, EXECABORT, or another failure"},
 	Subscribers:         {"subscribers", "nuthatch_client_subscribers", Gauge, Things, "clients that listen to channels or patterns"},
 	Subscriptions:       {"subscriptions", "nuthatch_client_subscriptions", Gauge, Things, "channels and patterns that clients listen to, each counted once for each client"},

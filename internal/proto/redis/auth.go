@@ -139,24 +139,24 @@ func (n *introducer) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	}
 	s.Lane = lane
 	w.resp3 = lane.IsRESP3()
+	if !w.resp3 {
+		s.SetTracking(nil)
+	}
 	server, release := n.identity(s.WallMicros)
 	pairs := 7
 	if release == "" {
 		pairs--
 	}
 	w.mapping(pairs)
-	w.bulkString("server")
-	w.bulkString(server)
+	w.pair("server", server)
 	if release != "" {
-		w.bulkString("version")
-		w.bulkString(release)
+		w.pair("version", release)
 	}
 	w.bulkString("proto")
 	w.integer(version(lane))
 	w.bulkString("id")
 	w.integer(int64(s.ID))
-	w.bulkString("mode")
-	w.bulkString("standalone")
+	w.pair("mode", "standalone")
 	w.pair("role", n.role())
 	w.bulkString("modules")
 	w.array(0)
@@ -185,6 +185,7 @@ func (n *introducer) answerReset(s *msg.Session, w writer) {
 	s.SetNames(names)
 	s.Authenticated = n.passwords.none()
 	s.EndMulti()
+	s.SetTracking(nil)
 	s.Bars = 0
 	s.Lane = msg.DefaultLane
 	if s.Replies == msg.RepliesOff {

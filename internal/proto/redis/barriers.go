@@ -16,6 +16,7 @@ import (
 //	FailedSelect              what is for servers     a SELECT succeeds, RESET
 //	LostDatabase              what is for servers     a SELECT succeeds, RESET
 //	Listening, in RESP2       all but a few           it listens to nothing any more, RESET
+//	Monitoring                what is for servers     RESET
 //
 // Most clients send MULTI, or SELECT, together with the next requests, and many do not
 // look at the answer. So the proxy judges the next requests by that answer.
@@ -30,6 +31,7 @@ const (
 	behindFailedSelect
 	inLostDatabase
 	whileItListens
+	monitoring
 )
 
 // Allows implements proxy.SessionKeeper.
@@ -51,6 +53,8 @@ func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 	case !isForServers(req, cmd):
 	case s.Bars&msg.LostDatabase != 0:
 		return inLostDatabase
+	case s.Bars&msg.Monitoring != 0:
+		return monitoring
 	case s.Bars&msg.FailedSelect != 0 && p.failedSelect == config.FailedSelectRefuse:
 		return behindFailedSelect
 	}
@@ -75,13 +79,17 @@ func isForServers(req *msg.Request, cmd *command) bool {
 		return true
 	case msg.Learn:
 		return cmd.id == unknown
-	case msg.Local, msg.Subscribe, msg.Gather, msg.Report, msg.Quit, msg.Ignore:
+	case msg.Local, msg.Track, msg.Monitor, msg.Subscribe, msg.Gather, msg.Report, msg.Quit, msg.Ignore:
 	}
 	return false
 }
 
 // refuseBarred appends why the request is not carried out.
 func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w writer) {
+	if why == monitoring {
+		w.raw(noKeyspace)
+		return
+	}
 	if why == notLoggedIn {
 		if commands[req.Type].answer == answerSelect && p.isElsewhere(req, s) {
 			p.failSelect(req, s)
@@ -101,9 +109,12 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 	case behindFailedSelect:
 		w.fail("ERR '", name, "' is not carried out: this connection asked for database '", s.Names().Asked,
 			"' and did not get it; SELECT one that the pool has")
-	case noBarrier, notLoggedIn:
+	case noBarrier, notLoggedIn, monitoring:
 	}
 }
+
+// noKeyspace is what Redis says to a client that monitors and asks for a key.
+const noKeyspace = "-ERR Replica can't interact with the keyspace\r\n"
 
 // Adopt implements proxy.SessionKeeper. A client that has logged in stays logged in, even
 // if the password has changed, as with Redis. Without a password no login is required. A

@@ -36,14 +36,30 @@ func (n *introducer) answerClient(req *msg.Request, s *msg.Session, w writer) {
 		setInfo(req, n.words, s, w)
 	case "reply":
 		switchReplies(req, n.words, s, w)
-	case "no-evict", "no-touch": // they make no difference to a proxy
-		if !n.words.is(req, 2, "on") && !n.words.is(req, 2, "off") {
-			w.fail("ERR ", syntaxError)
-			return
-		}
+	case "caching":
+		answerCaching(req, n.words, s, w)
+	case "getredir":
+		answerRedirect(s, w)
+	case "trackinginfo":
+		answerTrackingInfo(s, w)
+	case "no-evict", "no-touch":
+		n.answerNever(req, w)
+	default: // the rest makes no difference to a proxy
 		w.ok()
-	default: // nor does the rest
+	}
+}
+
+// answerNever answers CLIENT NO-EVICT and CLIENT NO-TOUCH, which are off.
+func (n *introducer) answerNever(req *msg.Request, w writer) {
+	switch {
+	case n.words.is(req, 2, "off"):
 		w.ok()
+	case !n.words.is(req, 2, "on"):
+		w.fail("ERR ", syntaxError)
+	case commands[req.Type].sub == "no-evict":
+		w.fail("ERR 'CLIENT NO-EVICT' is not supported by nuthatch: max_memory closes clients whatever they ask for")
+	default:
+		w.fail("ERR 'CLIENT NO-TOUCH' is not supported by nuthatch: clients share connections to servers, where reads of all count as use")
 	}
 }
 

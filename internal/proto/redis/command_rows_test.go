@@ -156,7 +156,8 @@ func TestRows(t *testing.T) {
 		if keyed := c.treatment.ByKeys(); c.treatment != msg.Subscribe && c.treatment != msg.Publish && keyed != (c.keys.rule != noKey && c.reason == "") {
 			t.Errorf("%s is placed by its keys, %t, and has the key rule %d", c.name, keyed, c.keys.rule)
 		}
-		several := c.treatment == msg.Fragment || c.treatment == msg.Confirm || c.treatment == msg.Broadcast || c.treatment == msg.One
+		several := c.treatment == msg.Fragment || c.treatment == msg.Confirm || c.treatment == msg.Broadcast || c.treatment == msg.One ||
+			c.treatment == msg.Track || c.treatment == msg.Monitor
 		if merged := several || c.answer == answerExec; merged != (c.merge != mergeNone) {
 			t.Errorf("%s goes to several servers, %t, and is merged by kind %d", c.name, merged, c.merge)
 		}

@@ -45,6 +45,7 @@ const (
 	clusterOnly       = "it belongs to Redis Cluster; nuthatch shows its clients one server"
 	otherServer       = "it makes a server talk to another one"
 	noFlush           = "the pool's allow_flush is off"
+	noMonitor         = "the pool's allow_monitor is off"
 )
 
 // strayCommands are words that are no commands. A browser that was made to POST

@@ -84,7 +84,7 @@ var serverCommands = group("server", []command{
 	refuse("module|load", -3, sharedServer, "4.0.0", "Load a module"),
 	refuse("module|loadex", -3, sharedServer, "7.0.0", "Load a module with settings"),
 	refuse("module|unload", 3, sharedServer, "4.0.0", "Unload a module"),
-	session("monitor", 1, neither, noKeys, "1.0.0", "See every command"),
+	monitor("monitor", 1, "1.0.0", "See every command"),
 	refuse("psync", -3, otherServer, "2.8.0", "Begin to replicate"),
 	refuse("replconf", -1, otherServer, "3.0.0", "Agree on how to replicate"),
 	refuse("replicaof", 3, otherServer, "5.0.0", "Become a replica"),

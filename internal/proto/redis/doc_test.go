@@ -118,6 +118,10 @@ func fate(c *command) string {
 		return "each server that the client wrote to, on a connection of the client's own: " + mergeTexts[c.merge]
 	case msg.One:
 		return "one server"
+	case msg.Track:
+		return "proxy, and servers on connections of the client's own; refused without RESP3, with `REDIRECT`, or with `tracking: off`"
+	case msg.Monitor:
+		return "all servers, on connections of the client's own; refused without `allow_monitor: true`"
 	case msg.Local, msg.Quit, msg.Report:
 		return "proxy"
 	case msg.Gather:

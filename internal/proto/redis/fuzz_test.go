@@ -92,35 +92,15 @@ func FuzzCommands(f *testing.F) {
 				c.proto.AppendOne(r, servers, &c.pool, &c.out)
 				c.checkOut(len(r.Args))
 			}
-		case msg.Gather:
-			var words mbuf.Chain
-			inquiry, ok := c.proto.Inquire(r, &c.session, &c.pool, &words)
-			if !ok {
+		case msg.Track:
+			if _, ok := c.proto.Tracking(r, &c.session); !ok {
 				c.checkAnswer(r)
-				return
 			}
-			for words.Len() > 0 {
-				used, ids, fault := inquiry.ReadIDs(words.AppendTo(nil), make([]uint64, 0, 3))
-				if fault != "" {
-					break
-				}
-				if used == 0 || len(ids) == 0 {
-					t.Fatalf("nothing is read of %q", words.AppendTo(nil))
-				}
-				words.Advance(&c.pool, used)
-			}
-			words.Release(&c.pool)
-			facts := []msg.ClientFacts{{ID: 7, Addr: "1.1.1.1:1"}, {ID: 8, Age: 5}}
-			facts = slices.DeleteFunc(facts, func(f msg.ClientFacts) bool { return !inquiry.Matches(&f) })
-			var text mbuf.Chain
-			for i := range facts {
-				text.Append(&c.pool, inquiry.AppendClient(nil, &facts[i]))
-			}
-			inquiry.Answer(len(facts), &text, &c.pool, &c.out)
-			c.checkReply()
+		case msg.Gather:
+			c.checkInquiry(r)
 		case msg.Learn, msg.Local, msg.Report:
 			c.checkAnswer(r)
-		case msg.Quit, msg.Ignore:
+		case msg.Monitor, msg.Quit, msg.Ignore:
 		}
 	})
 }
@@ -137,6 +117,35 @@ func (c *conversation) checkChannels(r *msg.Request) {
 	if _, ok := c.proto.Subscription(r); !ok {
 		c.checkAnswer(r)
 	}
+}
+
+// checkInquiry has a request about clients answered for two of them.
+func (c *conversation) checkInquiry(r *msg.Request) {
+	var words mbuf.Chain
+	inquiry, ok := c.proto.Inquire(r, &c.session, &c.pool, &words)
+	if !ok {
+		c.checkAnswer(r)
+		return
+	}
+	for words.Len() > 0 {
+		used, ids, fault := inquiry.ReadIDs(words.AppendTo(nil), make([]uint64, 0, 3))
+		if fault != "" {
+			break
+		}
+		if used == 0 || len(ids) == 0 {
+			c.t.Fatalf("nothing is read of %q", words.AppendTo(nil))
+		}
+		words.Advance(&c.pool, used)
+	}
+	words.Release(&c.pool)
+	facts := []msg.ClientFacts{{ID: 7, Addr: "1.1.1.1:1"}, {ID: 8, Age: 5}}
+	facts = slices.DeleteFunc(facts, func(f msg.ClientFacts) bool { return !inquiry.Matches(&f) })
+	var text mbuf.Chain
+	for i := range facts {
+		text.Append(&c.pool, inquiry.AppendClient(nil, &facts[i]))
+	}
+	inquiry.Answer(len(facts), &text, &c.pool, &c.out)
+	c.checkReply()
 }
 
 // checkKeys fails if the keys that were found are not among the words.

@@ -121,6 +121,10 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 			w.fail("ERR ", req.Error)
 			return
 		}
+		if cmd.treatment == msg.Track && !isOwnRefusal(req.Error) {
+			w.fail("ERR ", req.Error)
+			return
+		}
 		p.unsupported(req, req.Error, w)
 	}
 }

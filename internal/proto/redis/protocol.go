@@ -29,9 +29,13 @@ type Options struct {
 	Transactions config.Transactions
 	// Publish is which servers a PUBLISH goes to.
 	Publish config.Publish
+	// Tracking lets clients be told when keys change.
+	Tracking bool
 	// MaxRequestSize bounds a request, in bytes. 0, and what exceeds 4 GB, mean
 	// 4 GB.
 	MaxRequestSize int64
+	// AllowMonitor lets clients see every command, with MONITOR.
+	AllowMonitor bool
 	// AllowFlush lets clients empty all servers, with FLUSHALL and FLUSHDB.
 	AllowFlush bool
 	// Learned is what the loops of the pool have learnt together; nil if this is
@@ -77,24 +81,28 @@ type rules struct {
 	databases  databases
 	max        int
 	allowFlush bool
-	learned    *Learned
-	learns     bool
-	servers    int
-	tag        hashkit.Tag
-	version    string
-	started    time.Time
-	tooLong    *msg.ProtocolError
-	keyless    config.KeylessScripts
-	scripts    *Scripts
-	slow       *slowlog.Log
-	facts      func(servers bool, use func(*Facts))
-	refresh    func() bool
+	// allowMonitor lets clients see every command.
+	allowMonitor bool
+	learned      *Learned
+	learns       bool
+	servers      int
+	tag          hashkit.Tag
+	version      string
+	started      time.Time
+	tooLong      *msg.ProtocolError
+	keyless      config.KeylessScripts
+	scripts      *Scripts
+	slow         *slowlog.Log
+	facts        func(servers bool, use func(*Facts))
+	refresh      func() bool
 	// failedSelect is the pool's setting of that name.
 	failedSelect config.FailedSelect
 	// transactions is the pool's setting of that name.
 	transactions config.Transactions
 	// publish is which servers a PUBLISH goes to.
 	publish config.Publish
+	// tracking lets clients be told when keys change.
+	tracking bool
 }
 
 // A Protocol serves one pool on one event loop. It is made of parts, one for each
@@ -113,6 +121,7 @@ type Protocol struct {
 	blockWords
 	channels
 	confirmer
+	keyTracker
 
 	// Owned by the loop.
 
@@ -148,11 +157,11 @@ func New(o Options) *Protocol {
 	}
 	p := &Protocol{
 		rules: rules{
-			passwords: passwords{o.Auth, o.AuthPrevious}, login: login, databases: databases{own: o.DB, n: o.Databases}, max: limit, allowFlush: o.AllowFlush,
+			passwords: passwords{o.Auth, o.AuthPrevious}, login: login, databases: databases{own: o.DB, n: o.Databases}, max: limit, allowMonitor: o.AllowMonitor, allowFlush: o.AllowFlush,
 			learned: learned, learns: !o.RefuseUnknown, servers: o.Servers, version: o.Version, started: o.Started,
 			tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
 			slow: slow, facts: o.Facts, refresh: o.Refresh,
-			failedSelect: o.FailedSelect, transactions: o.Transactions, publish: o.Publish,
+			failedSelect: o.FailedSelect, transactions: o.Transactions, tracking: o.Tracking, publish: o.Publish,
 		},
 		loading: loading{known: scripts},
 		desk:    desk{spans: make([]msg.Span, 0, firstDesk)},
@@ -163,6 +172,7 @@ func New(o Options) *Protocol {
 	p.learner = learner{&p.rules, &p.wordReader}
 	p.channels = channels{&p.rules, &p.wordReader}
 	p.reporter = reporter{&p.rules, &p.wordReader}
+	p.keyTracker = keyTracker{rules: &p.rules, words: &p.wordReader}
 	p.broadcaster = broadcaster{allowKeys: o.AllowKeys, loading: &p.loading}
 	p.merger = merger{partial: o.PartialResults, loading: &p.loading}
 	return p
@@ -176,6 +186,7 @@ func (p *Protocol) SetServers(n int) { p.servers = n }
 // inline requests as from telnet.
 func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser := newRequestParser(p.max, p.tooLong, &p.desk)
+	parser.allowMonitor = p.allowMonitor
 	parser.allowFlush, parser.keyless, parser.databases = p.allowFlush, p.keyless, p.databases
 	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
 	parser.asks, parser.publish = p.facts != nil, p.publish

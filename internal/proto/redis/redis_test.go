@@ -82,6 +82,11 @@ func (c *conversation) answer(r *msg.Request) (closed bool) {
 		c.proto.Local(r, &c.session, &c.pool, &c.out)
 		return r.Treatment == msg.Quit
 	}
+	if r.Treatment == msg.Track && c.proto.Allows(r, &c.session) {
+		if wants, ok := c.proto.Tracking(r, &c.session); ok {
+			c.session.SetTracking(wants)
+		}
+	}
 	if r.ToServers() && c.proto.Allows(r, &c.session) {
 		c.out.AppendString(&c.pool, []string{msg.Forward: "+forwarded\r\n", msg.Fragment: "+fragmented\r\n", msg.Watch: "+watched\r\n", msg.Block: "+blocked\r\n"}[r.Treatment])
 		return false
@@ -140,7 +145,7 @@ func TestAgainstRedis(t *testing.T) {
 		"QUIT\r\n", "QUIT 1\r\n", "POST / HTTP/1.1\r\n", "Host: x\r\n", "AUTH default x\r\n", "AUTH nobody x\r\n",
 		"HELLO a\r\n", "HELLO 2 FOO\r\n", "HELLO 2 AUTH a\r\n", "HELLO 2 AUTH a b\r\n", "HELLO 2 SETNAME \"a b\"\r\n",
 		"CLIENT GETNAME\r\n", "CLIENT SETNAME a\r\nCLIENT GETNAME\r\nCLIENT SETNAME \"\"\r\nCLIENT GETNAME\r\n", "CLIENT SETNAME \"a b\"\r\n",
-		"CLIENT NO-EVICT on\r\n", "CLIENT REPLY ON\r\n", "HELLO 2 SETNAME me AUTH default y\r\nCLIENT GETNAME\r\n",
+		"CLIENT NO-EVICT off\r\n", "CLIENT REPLY ON\r\n", "HELLO 2 SETNAME me AUTH default y\r\nCLIENT GETNAME\r\n",
 		"CONFIG GET save\r\n", "CONFIG GET appendonl?\r\n", "CONFIG GET maxmemory-policy\r\n", "CONFIG GET hz\r\n", "CONFIG GET nosuch\r\n", "COMMAND INFO nosuch\r\n",
 	} {
 		c := converse(t, Options{Learned: learned})

@@ -52,7 +52,9 @@ type requestSettings struct {
 	tooLong *msg.ProtocolError
 	// allowFlush: the pool's setting of that name.
 	allowFlush bool
-	databases  databases
+	// allowMonitor: likewise.
+	allowMonitor bool
+	databases    databases
 	// learned is what the pool has learnt; nil: nothing is to be learnt. learns:
 	// so are unknown commands. servers is the number of servers.
 	learned *Learned
@@ -477,6 +479,9 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		}
 		if cmd.flushes && !p.allowFlush {
 			p.refuse(noFlush)
+		}
+		if cmd.treatment == msg.Monitor && !p.allowMonitor {
+			p.refuse(noMonitor)
 		}
 		if cmd.id == unknown || cmd.answer == answerHello {
 			p.study(cmd)

@@ -132,7 +132,7 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 		if req.Error == "" {
 			return p.queueLocal(req, cmd, s)
 		}
-	case msg.Gather, msg.Report:
+	case msg.Track, msg.Monitor, msg.Gather, msg.Report:
 		if req.Error == "" {
 			req.Error = answeredHere
 		}

@@ -1,0 +1,13 @@
+package config
+
+// Tracking is whether a Redis pool's clients are told when keys change that they have read.
+type Tracking uint8
+
+const (
+	// TrackingOn lets them ask for it.
+	TrackingOn Tracking = iota
+	// TrackingOff refuses it.
+	TrackingOff
+)
+
+var trackingNames = []string{TrackingOn: "on", TrackingOff: "off"}

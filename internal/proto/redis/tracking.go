@@ -1,0 +1,331 @@
+package redis
+
+import (
+	"bytes"
+	"slices"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+)
+
+// What clients say of keys that they want to be told of when they change, and what servers
+// say when such keys have changed:
+//
+//	client                                   server
+//	CLIENT TRACKING ON  ─► Tracking
+//	GET k               ─► Tracks ─► AppendTracking: CLIENT TRACKING ON
+//	                                 GET k
+//	                    ◄─ Invalidated ◄─ >2 invalidate *1 k
+
+// maxPrefixes is how many prefixes a client may name, and maxPrefixBytes how long they may
+// be together.
+const maxPrefixes, maxPrefixBytes = 128, 64 << 10
+
+// Why CLIENT TRACKING is refused, in Redis's words, and in the proxy's.
+const (
+	prefixAlone     = "PREFIX option requires BCAST mode to be enabled"
+	otherBroadcast  = "You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode."
+	optedBroadcast  = "OPTIN and OPTOUT are not compatible with BCAST"
+	optedBoth       = "You can't specify both OPTIN mode and OPTOUT mode"
+	optedOther      = "You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode."
+	tooManyPrefixes = "too many prefixes: 128 with 64 KB together at the most"
+
+	cachingAlone = "CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
+	cachingYes   = "CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode."
+	cachingNo    = "CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."
+
+	trackingOff    = "the pool's tracking is off"
+	trackingRESP2  = "a connection in RESP2 cannot be told of keys that change; say HELLO 3 first"
+	trackingOthers = "REDIRECT has another connection told of keys that change; say HELLO 3, and this one is told"
+)
+
+// A keyTracker is what the protocol knows of that.
+type keyTracker struct {
+	*rules
+	words *wordReader // the protocol's
+	// head is scratch: the beginning of a push.
+	head []byte
+}
+
+// isOwnRefusal tells whether it is the proxy that does not do what CLIENT TRACKING asks for.
+func isOwnRefusal(why string) bool {
+	return why == answeredHere || why == trackingOff || why == trackingRESP2 || why == trackingOthers
+}
+
+// track is the row of CLIENT TRACKING.
+func track(name string, arity int, since, summary string) command {
+	c := local(name, arity, answerClient, since, summary)
+	c.treatment, c.merge = msg.Track, mergeStatus
+	return c
+}
+
+// monitor is the row of MONITOR.
+func monitor(name string, arity int, since, summary string) command {
+	c := local(name, arity, answerClient, since, summary)
+	c.treatment, c.merge = msg.Monitor, mergeStatus
+	return c
+}
+
+// AppendMonitor implements proxy.Monitored.
+func (blockWords) AppendMonitor(pool *mbuf.Pool, out *mbuf.Chain) {
+	out.AppendString(pool, "*1\r\n$7\r\nMONITOR\r\n")
+}
+
+// Tracking implements proxy.Tracker.
+func (k *keyTracker) Tracking(req *msg.Request, s *msg.Session) (wants *msg.Tracking, ok bool) {
+	wants, redirects, fault := trackingOf(req, k.words)
+	switch {
+	case fault != "":
+	case k.words.is(req, 2, "off"):
+		return nil, true
+	case !k.words.is(req, 2, "on"):
+		fault = syntaxError
+	default:
+		fault = checkTracking(wants, s.Tracking())
+	}
+	switch {
+	case fault != "":
+		req.Error = fault
+	case !k.tracking:
+		req.Error = trackingOff
+	case redirects:
+		req.Error = trackingOthers
+	case !s.Lane.IsRESP3():
+		req.Error = trackingRESP2
+	}
+	return wants, req.Error == ""
+}
+
+// trackingOf reads the options of CLIENT TRACKING.
+func trackingOf(req *msg.Request, r *wordReader) (wants *msg.Tracking, redirects bool, fault string) {
+	wants = &msg.Tracking{}
+	n, size := len(req.Args), 0
+	for i := 3; i < n; i++ {
+		switch {
+		case r.is(req, i, "redirect") && i+1 < n:
+			redirects = true
+			i++
+		case r.is(req, i, "bcast"):
+			wants.Broadcast = true
+		case r.is(req, i, "optin"):
+			wants.OptIn = true
+		case r.is(req, i, "optout"):
+			wants.OptOut = true
+		case r.is(req, i, "noloop"):
+			wants.NoLoop = true
+		case r.is(req, i, "prefix") && i+1 < n:
+			i++
+			if size += int(req.Args[i].Len); len(wants.Prefixes) == maxPrefixes || size > maxPrefixBytes {
+				return nil, false, tooManyPrefixes
+			}
+			wants.Prefixes = append(wants.Prefixes, string(r.word(req, i)))
+		default:
+			return nil, false, syntaxError
+		}
+	}
+	return wants, redirects, ""
+}
+
+// checkTracking says why a client that has asked for one kind of tracking, or for none, may
+// not ask for another, or nothing. Prefixes are added to those that there are.
+func checkTracking(wants, has *msg.Tracking) (fault string) {
+	switch {
+	case !wants.Broadcast && len(wants.Prefixes) > 0:
+		return prefixAlone
+	case has != nil && has.Broadcast != wants.Broadcast:
+		return otherBroadcast
+	case wants.Broadcast && (wants.OptIn || wants.OptOut):
+		return optedBroadcast
+	case wants.OptIn && wants.OptOut:
+		return optedBoth
+	case has != nil && (wants.OptIn && has.OptOut || wants.OptOut && has.OptIn):
+		return optedOther
+	}
+	if !wants.Broadcast {
+		return ""
+	}
+	var known []string
+	if has != nil {
+		known = has.Prefixes
+	}
+	if fault := overlapOf(wants.Prefixes, known); fault != "" {
+		return fault
+	}
+	if len(wants.Prefixes) == 0 {
+		wants.Prefixes = []string{""}
+	}
+	wants.Prefixes = append(wants.Prefixes, known...)
+	slices.Sort(wants.Prefixes)
+	if len(wants.Prefixes) > maxPrefixes {
+		return tooManyPrefixes
+	}
+	return ""
+}
+
+// overlapOf says which of the prefixes begins another one, or nothing.
+func overlapOf(prefixes, known []string) (fault string) {
+	begins := func(a, b string) bool { n := min(len(a), len(b)); return a[:n] == b[:n] }
+	shown := func(s string) string { return plain([]byte(s), maxShown) }
+	const ofOne = "'. Prefixes for a single client must not overlap."
+	for i, p := range prefixes {
+		for _, k := range known {
+			if begins(p, k) {
+				return "Prefix '" + shown(p) + "' overlaps with an existing prefix '" + shown(k) + ofOne
+			}
+		}
+		for _, other := range prefixes[i+1:] {
+			if begins(p, other) {
+				return "Prefix '" + shown(p) + "' overlaps with another provided prefix '" + shown(other) + ofOne
+			}
+		}
+	}
+	return ""
+}
+
+// AppendTracking implements proxy.Tracker.
+func (*keyTracker) AppendTracking(t *msg.Tracking, pool *mbuf.Pool, out *mbuf.Chain) {
+	if t == nil {
+		writer{pool: pool, out: out}.request("CLIENT", "TRACKING", "OFF")
+		return
+	}
+	words := []string{"CLIENT", "TRACKING", "ON"}
+	for _, option := range []struct {
+		is   bool
+		word string
+	}{{t.Broadcast, "BCAST"}, {t.OptIn, "OPTIN"}, {t.OptOut, "OPTOUT"}, {t.NoLoop, "NOLOOP"}} {
+		if option.is {
+			words = append(words, option.word)
+		}
+	}
+	if t.Broadcast && t.Prefixes[0] != "" { // that one, the first, begins all keys
+		for _, prefix := range t.Prefixes {
+			words = append(words, "PREFIX", prefix)
+		}
+	}
+	writer{pool: pool, out: out}.request(words...)
+}
+
+// AppendCaching implements proxy.Tracker.
+func (*keyTracker) AppendCaching(t *msg.Tracking, pool *mbuf.Pool, out *mbuf.Chain) {
+	if t.OptIn {
+		out.AppendString(pool, "*3\r\n$6\r\nCLIENT\r\n$7\r\nCACHING\r\n$3\r\nYES\r\n")
+	} else {
+		out.AppendString(pool, "*3\r\n$6\r\nCLIENT\r\n$7\r\nCACHING\r\n$2\r\nNO\r\n")
+	}
+}
+
+// AppendInvalid implements proxy.Tracker.
+func (*keyTracker) AppendInvalid(pool *mbuf.Pool, out *mbuf.Chain) {
+	out.AppendString(pool, ">2\r\n$10\r\ninvalidate\r\n_\r\n")
+}
+
+// Tracks implements proxy.Tracker. Of a script, or of a command that servers have
+// explained, nobody can tell whether it reads.
+func (*keyTracker) Tracks(req *msg.Request, s *msg.Session) bool {
+	t := s.Tracking()
+	return !t.Broadcast && req.ByKeys() && req.Nkeys > 0 && t.Caching == t.OptIn &&
+		commands[req.Type].access != write && req.Treatment != msg.Watch
+}
+
+// EndCaching implements proxy.Tracker.
+func (*keyTracker) EndCaching(req *msg.Request, s *msg.Session) {
+	cmd := &commands[req.Type]
+	if cmd.answer != answerClient && cmd.answer != answerMulti && cmd.treatment != msg.Gather && cmd.treatment != msg.Track {
+		s.Tracking().Caching = false
+	}
+}
+
+// invalidHead is as much of a push as Invalidated looks at.
+const invalidHead = 64
+
+// Invalidated implements proxy.Tracker.
+func (k *keyTracker) Invalidated(r msg.Reply) (keys int, ok bool) {
+	b := r.Flat
+	if r.Chain != nil {
+		k.head = k.head[:0]
+		for at := r.Chain.Head(); at != nil && len(k.head) < invalidHead; at = at.Next() {
+			b := at.Bytes()
+			k.head = append(k.head, b[:min(len(b), invalidHead-len(k.head))]...)
+		}
+		b = k.head
+	}
+	rest, ok := bytes.CutPrefix(b, []byte(">2\r\n$10\r\ninvalidate\r\n"))
+	if !ok || len(rest) == 0 {
+		return 0, false
+	}
+	end := bytes.IndexByte(rest, '\n')
+	switch {
+	case rest[0] == '_':
+		return msg.AllInvalid, true
+	case rest[0] == '*' && end > 0:
+		n, ok := lineNumber(rest[:end+1])
+		return int(n), ok && n >= 0
+	}
+	return 0, false
+}
+
+// answerCaching is CLIENT CACHING.
+func answerCaching(req *msg.Request, r *wordReader, s *msg.Session, w writer) {
+	t := s.Tracking()
+	switch {
+	case t == nil:
+		w.fail("ERR ", cachingAlone)
+	case r.is(req, 2, "yes") && !t.OptIn:
+		w.fail("ERR ", cachingYes)
+	case r.is(req, 2, "no") && !t.OptOut:
+		w.fail("ERR ", cachingNo)
+	case !r.is(req, 2, "yes") && !r.is(req, 2, "no"):
+		w.fail("ERR ", syntaxError)
+	default:
+		t.Caching = true
+		w.ok()
+	}
+}
+
+// answerRedirect is CLIENT GETREDIR.
+func answerRedirect(s *msg.Session, w writer) {
+	if s.Tracking() == nil {
+		w.integer(-1)
+		return
+	}
+	w.integer(0)
+}
+
+// answerTrackingInfo is CLIENT TRACKINGINFO.
+func answerTrackingInfo(s *msg.Session, w writer) {
+	t := s.Tracking()
+	flags, prefixes := []string{"off"}, []string(nil)
+	if t != nil {
+		flags = flags[:0]
+		for _, f := range []struct {
+			is   bool
+			word string
+		}{
+			{true, "on"},
+			{t.Broadcast, "bcast"},
+			{t.OptIn, "optin"},
+			{t.OptIn && t.Caching, "caching-yes"},
+			{t.OptOut, "optout"},
+			{t.OptOut && t.Caching, "caching-no"},
+			{t.NoLoop, "noloop"},
+		} {
+			if f.is {
+				flags = append(flags, f.word)
+			}
+		}
+		prefixes = t.Prefixes
+	}
+	w.mapping(3)
+	w.bulkString("flags")
+	w.set(len(flags))
+	for _, f := range flags {
+		w.bulkString(f)
+	}
+	w.bulkString("redirect")
+	answerRedirect(s, w)
+	w.bulkString("prefixes")
+	w.array(len(prefixes))
+	for _, p := range prefixes {
+		w.bulkString(p)
+	}
+}

@@ -1,0 +1,294 @@
+package proxy
+
+import (
+	"cmp"
+	"time"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// What a client is told of keys that have changed: see session_track.go.
+
+const (
+	// pushLooks is how many of a client's messages are looked at to find out whether a push
+	// has to wait for the replies to them.
+	pushLooks = 64
+	// pushLimit is how many bytes may wait for a client that is told what it does not ask
+	// for, if the pool has no client_output_limit.
+	pushLimit = 32 << 20
+	// restorePeriod is after how long, in nanoseconds, a connection is tried again that a
+	// client needs all the time.
+	restorePeriod = int64(100 * time.Millisecond)
+)
+
+// tracking is the client that the connection tells of keys, or nil.
+func (b *begun) tracking() *tracking {
+	if t := b.of; t != nil && t.own.track == t && b.pv.tenant != nil {
+		return t
+	}
+	return nil
+}
+
+// mayPush implements hearer.
+func (b *begun) mayPush(first byte) bool { return first == '>' }
+
+// hears implements hearer. What a server says of keys is for nobody if its client is gone.
+func (b *begun) hears(r msg.Reply) (taken bool) {
+	if firstOf(r) != '>' {
+		return false
+	}
+	c := b.pv.conn
+	p := c.pool
+	keys, ok := p.proto.tracker.Invalidated(r)
+	t := b.tracking()
+	switch {
+	case !ok:
+		c.logBadReply(errOutOfStep)
+		c.fail(msg.BadReply)
+		return true
+	case t == nil || t.failed:
+		return true
+	case keys == msg.AllInvalid:
+		t.keys = 0
+		p.stats.Values[stats.TrackingResets]++
+	default:
+		t.keys = max(0, t.keys-keys)
+		p.stats.Values[stats.Invalidations] += int64(keys)
+	}
+	if !t.isGone() {
+		out, behind := t.place()
+		r.MoveTo(p.ctx.bufs, out)
+		t.put(behind)
+	}
+	return true
+}
+
+// firstOf is the first byte of a reply.
+func firstOf(r msg.Reply) byte {
+	if r.Chain != nil {
+		return r.Chain.Head().Bytes()[0]
+	}
+	return r.Flat[0]
+}
+
+// isGone reports whether the client gets nothing more.
+func (t *tracking) isGone() bool {
+	state := t.own.client.state
+	return state != clientOpen && state != clientClosing
+}
+
+// place is where a push to the client is written: to its output, or, if it has to wait
+// until what has come before it has left, to a message, which put puts behind that.
+func (t *tracking) place() (out *mbuf.Chain, behind *msg.Msg) {
+	c := t.own.client
+	if !c.outq.HasCome(pushLooks) {
+		return c.Out(), nil
+	}
+	return t.behind()
+}
+
+// behind is place for what is to come behind all that the client has in flight.
+func (t *tracking) behind() (out *mbuf.Chain, m *msg.Msg) {
+	c := t.own.client
+	m = c.pool.ctx.msgs.Get()
+	m.Owner, m.Done = c, true
+	return &m.Reply, m
+}
+
+// put follows the writing of a push.
+func (t *tracking) put(behind *msg.Msg) {
+	c := t.own.client
+	if behind != nil {
+		c.hold(behind, behind.Reply.Len())
+		c.outq.Push(behind)
+	} else {
+		c.Flush()
+	}
+	boundPushes(c)
+}
+
+// boundPushes closes a client that does not read what it is told.
+func boundPushes(c *client) {
+	p := c.pool
+	waiting := int64(c.Out().Len() + c.held)
+	p.ctx.memory.weigh()
+	switch limit := cmp.Or(p.conf.ClientOutputLimit, pushLimit); {
+	case waiting > limit:
+		c.cut(msg.OutputLimit)
+	case p.ctx.memory.full && waiting > outFull:
+		c.cut(msg.NoMemory)
+	}
+}
+
+// forget tells the client to forget all that it has read: before anything else, and once
+// more behind the replies that have come, or behind all that it has in flight, if nobody
+// will tell what becomes of that.
+func (t *tracking) forget(inFlight bool) {
+	c := t.own.client
+	p := c.pool
+	if t.keys = 0; t.isGone() {
+		return
+	}
+	p.stats.Values[stats.TrackingResets]++
+	p.proto.tracker.AppendInvalid(p.ctx.bufs, c.Out())
+	if c.outq.Len() == 0 || !inFlight && !c.outq.HasCome(pushLooks) {
+		t.put(nil)
+		return
+	}
+	c.Flush()
+	out, m := t.behind()
+	p.proto.tracker.AppendInvalid(p.ctx.bufs, out)
+	t.put(m)
+}
+
+// lost follows the end of a connection on which the client was told of keys. If it was
+// never ready nothing was read on it.
+func (t *tracking) lost(conn *serverConn) {
+	if conn.ready != 0 {
+		t.forget(false)
+	}
+	t.restoreAt(t.own.client.pool.ctx.loop.Now() + restorePeriod)
+}
+
+// moved tells the client to forget all, since the connection is to a server that the pool
+// does not have any more, or of another kind than those that it has.
+func (t *tracking) moved() {
+	p := t.own.client.pool
+	t.snap = p.snap
+	t.forget(true)
+	t.restoreAt(p.ctx.loop.Now())
+}
+
+// follow tells the client to forget all if its keys may have other servers now.
+func (t *tracking) follow() {
+	p := t.own.client.pool
+	snap := p.routes()
+	if t.snap == snap {
+		return
+	}
+	t.snap = snap
+	if t.isBegun() {
+		t.forget(true)
+		t.restoreAt(p.ctx.loop.Now())
+	}
+}
+
+// restoreAt has the client get connections to all servers at that time, if it needs them.
+func (t *tracking) restoreAt(at int64) {
+	timers := &t.own.client.pool.ctx.timers
+	if !t.wants.Broadcast || t.restores {
+		return
+	}
+	t.restores = true
+	timers.trackings = append(timers.trackings, t)
+	timers.nextTracking = soonest(timers.nextTracking, at)
+}
+
+// restoreTrackings gives clients connections that they have lost, or do not have yet.
+func (t *timers) restoreTrackings() {
+	all := t.trackings
+	t.trackings, t.nextTracking = nil, 0
+	for i, x := range all {
+		if x.own.track != x {
+			continue
+		}
+		if t.ctx.turn.left().Clients == 0 {
+			t.trackings = append(t.trackings, all[i:]...)
+			t.nextTracking = t.ctx.loop.Now()
+			return
+		}
+		if x.restores = false; !x.restore() {
+			x.restoreAt(t.ctx.loop.Now() + restorePeriod)
+		}
+	}
+}
+
+// restore gives the client connections to all servers, and reports whether it has them.
+func (t *tracking) restore() bool {
+	all := true
+	p := t.own.client.pool
+	if t.check(); t.own.track != t || t.telling {
+		return t.own.track != t
+	}
+	for _, s := range p.everywhere() {
+		if t.own.connTo(s) == nil {
+			p.ctx.turn.count(Amount{Clients: perDial})
+		}
+		if _, why := t.conn(s); why != msg.OK {
+			all = false
+		}
+	}
+	return all
+}
+
+// followTracked has the clients of all pools told whose keys may have other servers.
+func (t *timers) followTracked() {
+	ctx := t.ctx
+	for _, p := range ctx.pools {
+		if p.trackers > 0 && p.told != p.routes() {
+			p.told = p.snap
+			j := &forgetting{pool: p}
+			j.walk.begin(p)
+			ctx.turn.later(j)
+		}
+	}
+}
+
+// A forgetting is the telling of many clients.
+type forgetting struct {
+	pool *ServerPool
+	walk walk
+}
+
+// step implements job.
+func (j *forgetting) step(ctx *Context) (done bool) {
+	for ctx.turn.hasBudget() {
+		c := j.walk.next()
+		if c == nil {
+			j.walk.end()
+			return true
+		}
+		ctx.turn.count(Amount{Clients: 1})
+		if tracks(c) {
+			c.own.track.follow()
+		}
+		if monitors(c) {
+			c.own.monitor.follow()
+		}
+	}
+	return false
+}
+
+// uses reports whether the client watches on the connection, or waits, and needs whether it
+// is to keep it for that, or for being told of keys.
+func (o *own) uses(conn *serverConn) bool { return o.watch.conn == conn || o.block.isOn(conn) }
+
+func (o *own) needs(conn *serverConn) bool {
+	return o.uses(conn) || o.track != nil && conn.private.tracks
+}
+
+// ownConn is the client's private connection to s, for a request that is written next. ok is
+// false if it goes over a shared one.
+func (o *own) ownConn(s *Server) (conn *serverConn, why msg.Reason, ok bool) {
+	t := o.track
+	if t == nil {
+		if conn = o.connTo(s); conn == nil {
+			return nil, msg.OK, false
+		}
+		why = conn.mayTake()
+		return conn, why, true
+	}
+	if conn = o.connTo(s); t.wants.Broadcast && (conn == nil || !conn.private.tracks) {
+		conn, why = t.conn(s)
+	} else if conn != nil {
+		why = conn.mayTake()
+	} else {
+		return nil, msg.OK, false
+	}
+	if why == msg.OK {
+		t.say(conn, t.says)
+	}
+	return conn, why, true
+}
