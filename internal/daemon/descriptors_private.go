@@ -6,11 +6,11 @@ import (
 	"nuthatch/internal/config"
 )
 
-// Private connections are opened when clients need them, and most pools never have as many
-// as they may. So no descriptors are kept for them: there is a warning where not all of them
-// and a fair number of clients would have one.
+// Private connections are opened when clients need them, and most pools never have as
+// many as they may. So no descriptors are reserved for them. There is a warning if
+// there are too few for all of them and a fair number of clients.
 
-// privateOf is how many connections clients may have to themselves, in all pools.
+// privateOf is how many private connections clients may have, in all pools.
 func privateOf(conf *config.Config) int {
 	n := 0
 	for i := range conf.Pools {

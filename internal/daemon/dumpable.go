@@ -6,8 +6,8 @@ import (
 	"nuthatch/internal/config"
 )
 
-// applyCoreDumps has the kernel keep the process's memory from all but root, in core
-// dumps and alive, unless p allows others. The flag does not outlive an exec.
+// applyCoreDumps hides the process's memory from everybody but root, in core dumps and
+// while it runs, unless p allows others. The flag does not outlive an exec.
 func (c *core) applyCoreDumps(p *config.Process) {
 	dumpable := uintptr(0)
 	if p.CoreDumps {

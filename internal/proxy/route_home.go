@@ -6,15 +6,15 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// A homeTable is where keys are if no server is ejected. Channels go by it: who says
-// something on one would miss those who listen, if an ejection moved it.
+// A homeTable says where keys are if no server is ejected. Channels are placed by it:
+// if an ejection moved a channel, messages would miss the clients that listen.
 type homeTable struct {
-	// table is that of members, made when it is first needed.
+	// table is the table of members. It is made when it is first needed.
 	table   *route.Table
 	members *topology.Members
 }
 
-// home is the server of what is placed by the key, whichever servers are ejected.
+// home is the server of a key, whichever servers are ejected.
 func (r *router) home(key []byte) *Server {
 	h := &r.homes
 	if h.members != r.snap.Members {

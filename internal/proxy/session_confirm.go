@@ -15,21 +15,21 @@ import (
 //	                                                                       ◄─   a :1, b :0 after 100 ms
 //	            ◄─   the least: 0
 //
-// A server counts the replicas that have what the connection wrote last. Of a connection
-// that wrote nothing it would count all of them. So something that replicas get goes before
-// the WAIT, and behind all that the client wrote.
+// A server counts the replicas that have the connection's last write. For a connection
+// without a write it would count all replicas. So a request that replicas get is sent
+// before the WAIT, after all writes of the client.
 
-// A Confirmer has requests that ask how far servers have got with what a client wrote
-// (msg.Confirm).
+// A Confirmer has requests that ask how far a client's writes have got (msg.Confirm).
 type Confirmer interface {
 	// AppendMark appends a request that replicas get, and that changes nothing.
 	AppendMark(p *mbuf.Pool, out *mbuf.Chain)
-	// Confirms reports whether a reply says as much as the request asks for.
+	// Confirms reports whether a reply is at least the number that the request asks
+	// for.
 	Confirms(req *msg.Request, reply []byte) bool
 }
 
-// marks are a set of servers. In a pool of more than 32 some share a mark, so that more are
-// asked than the client wrote to.
+// marks are a set of servers. In a pool of more than 32 some servers share a mark. Then
+// more servers are asked than the client wrote to.
 type marks uint32
 
 // nextMark is the mark of one more server.
@@ -45,16 +45,16 @@ func (d *dispatch) noteWrite(t msg.Type, s *Server) {
 	}
 }
 
-// A confirming is what several servers are asked at once.
+// A confirming is a request to several servers at once.
 type confirming struct {
 	block  *blocking
 	parent *msg.Msg
-	// servers are those that are yet to be asked. marks are the marks of all; 0: the
-	// client has written nothing.
+	// servers are those that have yet to be asked. marks are the marks of all servers;
+	// 0: the client has written nothing.
 	servers []*Server
 	marks   marks
-	// short: a server did not say as much as it was asked for. failed is why one did not
-	// answer.
+	// short: a server answered with less than was asked for. failed is why a server did
+	// not answer.
 	short  bool
 	failed msg.Reason
 }
@@ -145,7 +145,7 @@ func (f *confirming) ask(s *Server) {
 	b.add(l, part, conn)
 }
 
-// heard notes what a server says.
+// heard notes a server's answer.
 func (f *confirming) heard(r msg.Reply) {
 	p := f.block.own.client.pool
 	text := r.Flat
@@ -168,7 +168,7 @@ func (f *confirming) ended() {
 	}
 }
 
-// fail ends the other waits: as one has failed, the least is not known.
+// fail ends the other waits: if one has failed, the least number is not known.
 func (f *confirming) fail(why msg.Reason) {
 	b := f.block
 	if b.confirming != f || f.failed != msg.OK {
@@ -182,8 +182,8 @@ func (f *confirming) fail(why msg.Reason) {
 	}
 }
 
-// giveUp ends the waits of a request that is taken again. A connection on which keys are
-// watched stays: what it says is for nobody.
+// giveUp ends the waits of a request that is taken again. A connection on which keys
+// are watched stays, and its answer is dropped.
 func (f *confirming) giveUp() {
 	b := f.block
 	o, c := b.own, b.own.client
@@ -201,7 +201,8 @@ func (f *confirming) giveUp() {
 	}
 }
 
-// mark sends what goes before a WAIT. block is the transaction that has the WAIT, or nil.
+// mark sends the request before a WAIT. block is the transaction that has the WAIT, or
+// nil.
 func (c *serverConn) mark(block *msg.Msg) {
 	ctx, out := c.pool.ctx, c.Out()
 	before := out.Len()
@@ -211,7 +212,7 @@ func (c *serverConn) mark(block *msg.Msg) {
 	c.enqueue(m, out.Len()-before)
 }
 
-// A marking is the owner of the reply to that.
+// A marking owns the reply to that request.
 type marking struct {
 	conn  *serverConn
 	block *msg.Msg

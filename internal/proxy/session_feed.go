@@ -9,24 +9,24 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// A feed is a connection on which a server tells a client what is said on channels. It is
-// in RESP2, whatever the client speaks: what servers push differs in its first byte alone.
+// A feed is a connection on which a server sends the messages of channels. It speaks
+// RESP2, whatever the client speaks: what servers push in RESP3 differs only in its
+// first byte.
 type feed struct {
 	subs   *subscriber
 	server *Server
 	conn   *serverConn
-	// n is how many channels come from it.
+	// n is how many channels have their messages from it.
 	n int
-	// joined: what comes from all servers comes from it, too.
+	// joined: channels whose messages come from all servers have them from it, too.
 	joined bool
-	// stale: it is to be left, or has ended.
+	// stale: it is about to be given up, or has ended.
 	stale bool
-	// spoilt: the server may say more on it than its client wants, so nobody else may have
-	// it.
+	// spoilt: the server may still send messages on it, so nobody else may get it.
 	spoilt bool
-	// heard: something has been heard on it since that was last looked at.
+	// heard: something has come on it since the last check.
 	heard bool
-	// names are scratch: those of the request that is being made.
+	// names is scratch space: the names of the request that is being made.
 	names []string
 	// asked is the message on the connection that the client's request waits for, or nil.
 	asked *msg.Msg
@@ -46,8 +46,8 @@ func (f *feed) feed() *feed { return f }
 // mayPush implements hearer: whatever comes may be a message.
 func (f *feed) mayPush(byte) bool { return true }
 
-// feed is the client's connection to a server, made if need be. The reason says why there
-// is none.
+// feed returns the client's feed of a server, and makes one if need be. The reason says
+// why there is none.
 func (s *subscriber) feed(server *Server) (*feed, msg.Reason) {
 	for _, f := range s.feeds {
 		if f.server == server && !f.stale {
@@ -79,7 +79,7 @@ func (s *subscriber) feed(server *Server) (*feed, msg.Reason) {
 	return f, msg.OK
 }
 
-// send asks the server to begin or end with the channels in names.
+// send asks the server to begin or end the subscriptions in names.
 func (f *feed) send(what msg.Subscription) *msg.Msg {
 	c := f.conn
 	ctx := c.pool.ctx
@@ -94,7 +94,7 @@ func (f *feed) send(what msg.Subscription) *msg.Msg {
 	return m
 }
 
-// ping has the server say something.
+// ping sends PING to the server.
 func (f *feed) ping() *msg.Msg {
 	c := f.conn
 	ctx := c.pool.ctx
@@ -107,7 +107,7 @@ func (f *feed) ping() *msg.Msg {
 	return m
 }
 
-// hears takes what the server says, if it is about channels.
+// hears handles what the server sends, if it is about channels.
 func (f *feed) hears(r msg.Reply) (taken bool) {
 	c := f.conn
 	f.heard = true
@@ -195,7 +195,7 @@ func (f *feed) answered(m *msg.Msg) {
 // Party implements msg.Owner.
 func (f *feed) Party() msg.Party { return f.subs.client }
 
-// OnReply implements msg.Owner: the server has refused what it was asked.
+// OnReply implements msg.Owner: the server has refused the request.
 func (f *feed) OnReply(m *msg.Msg, r msg.Reply) {
 	switch s := f.subs; {
 	case !mayBeError(r):
@@ -249,7 +249,7 @@ func (f *feed) withdrawn(*serverConn, int64) {
 	f.subs.placeSoon(nil)
 }
 
-// tidy gives back the connections from which no channel comes any more.
+// tidy gives back the feeds that no channel needs any more.
 func (s *subscriber) tidy() {
 	if s.move != nil {
 		return
@@ -269,7 +269,7 @@ func (s *subscriber) tidy() {
 	}
 }
 
-// end closes the connection. Nobody waits for what is asked on it.
+// end closes the connection. Nobody waits for replies on it.
 func (f *feed) end() {
 	c := f.conn
 	f.asked = nil
@@ -280,8 +280,8 @@ func (f *feed) end() {
 	c.abandon(msg.Asked)
 }
 
-// lose follows the loss of messages that the client listens to: it is closed, as it would
-// be by a server, or listens anew.
+// lose is called when the client may have lost messages. It is closed, as a server
+// would close it, or subscribes again.
 func (s *subscriber) lose() {
 	p := s.client.pool
 	if p.conf.PubSub.OnLoss == config.LossCloses {
@@ -292,7 +292,7 @@ func (s *subscriber) lose() {
 	s.placeSoon(nil)
 }
 
-// tellLoss counts a loss, and tells of it.
+// tellLoss counts a loss, and logs it.
 func (s *subscriber) tellLoss(what string) {
 	p := s.client.pool
 	p.stats.Values[stats.SubscribersLost]++
@@ -301,7 +301,7 @@ func (s *subscriber) tellLoss(what string) {
 	}
 }
 
-// closeSoon has the client closed: it has missed messages, or will.
+// closeSoon has the client closed, since it has lost messages, or will.
 func (s *subscriber) closeSoon() {
 	if s.lost {
 		return
@@ -310,7 +310,7 @@ func (s *subscriber) closeSoon() {
 	s.client.pool.ctx.turn.later(&losing{s})
 }
 
-// A losing is the closing of a client that has lost what it listens to.
+// A losing is the closing of a client that has lost messages.
 type losing struct{ subs *subscriber }
 
 // step implements job.
@@ -328,7 +328,7 @@ func (j *losing) step(ctx *Context) (done bool) {
 	return true
 }
 
-// pingBy has idle connections on which clients listen looked at, if they are to be.
+// pingBy schedules the check of idle feeds, if the pool wants one.
 func pingBy(p *ServerPool) {
 	if d := int64(p.conf.PubSub.Ping); d > 0 {
 		t := &p.ctx.timers
@@ -336,8 +336,7 @@ func pingBy(p *ServerPool) {
 	}
 }
 
-// pingFeeds asks the servers of connections on which nothing was heard whether they are
-// still there.
+// pingFeeds sends PING on feeds on which nothing has come.
 func (t *timers) pingFeeds() {
 	t.nextPing = 0
 	for _, p := range t.ctx.pools {
@@ -348,7 +347,7 @@ func (t *timers) pingFeeds() {
 	}
 }
 
-// A pinging is the asking of many.
+// A pinging sends PING on many feeds, in slices.
 type pinging struct {
 	servers []*Server
 	at      int
@@ -374,8 +373,8 @@ func (j *pinging) step(ctx *Context) (done bool) {
 	return len(j.servers) == 0
 }
 
-// ask asks the server whether it is still there. It has as long to answer as for any
-// request, or until it would be asked again.
+// ask sends a PING. The server has as long to answer as for any request, or until the
+// next PING.
 func (f *feed) ask() {
 	c := f.conn
 	m := f.ping()

@@ -8,43 +8,43 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// A client that listens moves when other servers have the messages of its channels, after
-// a reload or the loss of a connection. The new servers are asked before the old ones are
-// left:
+// If the messages of a client's channels come from other servers, after a reload or the
+// loss of a connection, the client moves. The new servers are asked before the old ones
+// are left:
 //
 //	new server     SUBSCRIBE ─► it says so
 //	old server                              PING ─► what it has said before is heard
 //	both                                                                             UNSUBSCRIBE at the old one
 //	messages       of the old one, and of the new one if each is told to one server ─► of the new one
 //
-// What clients of this proxy publish waits meanwhile (session_place.go), so that it is
-// heard once. The client's own requests about channels wait, too.
+// Meanwhile messages from clients of this proxy wait (session_place.go), so that each
+// arrives once. The client's own requests about channels wait, too.
 
 // A move is the moving of a client's channels.
 type move struct {
 	// of is what the loops wait for, or nil.
 	of *topology.Moving
-	// channels are those that move.
+	// channels are the channels that move.
 	channels []moving
-	// pending is how many connections have not answered. left: the old ones are asked.
+	// pending is how many connections have not answered. left: the old ones have been
+	// asked.
 	pending int
 	left    bool
-	// failed: a new server cannot be had.
+	// failed: a new server cannot be reached.
 	failed bool
 }
 
-// A moving is a channel that moves: its messages are to come from to; nil: from all.
+// A moving is a channel that moves: its messages will come from to; nil: from all.
 type moving struct {
 	kind msg.Channels
 	name string
 	to   *feed
 }
 
-// relistenPeriod is after how long, in nanoseconds, a move that came to nothing is tried
-// again.
+// relistenPeriod is after how long, in nanoseconds, a failed move is tried again.
 const relistenPeriod = int64(200 * 1e6)
 
-// placeSoon has the client listen where the messages of its channels are.
+// placeSoon has the client's channels moved to the right servers, in its turn.
 func (s *subscriber) placeSoon(of *topology.Moving) {
 	if of != nil {
 		of.Begin(1)
@@ -52,7 +52,7 @@ func (s *subscriber) placeSoon(of *topology.Moving) {
 	s.client.pool.ctx.turn.later(&replacing{s, of})
 }
 
-// A replacing is that, in its turn.
+// A replacing is the job that does that.
 type replacing struct {
 	subs *subscriber
 	of   *topology.Moving
@@ -72,7 +72,7 @@ func (j *replacing) step(ctx *Context) (done bool) {
 	return true
 }
 
-// place begins to move what is not where it should be.
+// place begins to move the channels that are not at the right servers.
 func (s *subscriber) place(of *topology.Moving) {
 	ctx := s.client.pool.ctx
 	if s.asks != nil || s.move != nil {
@@ -126,13 +126,14 @@ func (s *subscriber) enterAnew() {
 	}
 }
 
-// tellsOne reports whether each message of a channel is told to one server alone.
+// tellsOne reports whether each message of a channel goes to one server only.
 func (s *subscriber) tellsOne(kind msg.Channels, name string) bool {
 	_, at := s.client.pool.proto.messenger.Audience(kind, []byte(name))
 	return at == msg.OwnerOfKey
 }
 
-// askMoved sends what stands in the names of the connections, which awaits is waited for.
+// askMoved sends requests for the names of the feeds. With awaits the move waits for
+// the answers.
 func (s *subscriber) askMoved(what msg.Subscription, awaits bool) {
 	for _, f := range s.feeds {
 		if len(f.names) == 0 {
@@ -145,7 +146,7 @@ func (s *subscriber) askMoved(what msg.Subscription, awaits bool) {
 	}
 }
 
-// awaits has the move wait for the answer to m, and to what f was asked before.
+// awaits has the move wait for the answer to m, and to earlier requests on f.
 func (s *subscriber) awaits(f *feed, m *msg.Msg) {
 	if f.asked == nil {
 		s.move.pending++
@@ -153,7 +154,7 @@ func (s *subscriber) awaits(f *feed, m *msg.Msg) {
 	f.asked = m
 }
 
-// moves goes on with the move, if no server has to answer any more.
+// moves goes on with the move when all servers have answered.
 func (s *subscriber) moves() {
 	mv := s.move
 	switch {
@@ -175,8 +176,8 @@ func (s *subscriber) moves() {
 	s.moves()
 }
 
-// endMove ends the move: from now on the messages of the new servers are the client's. If
-// one cannot be had the client has lost what it listens to.
+// endMove ends the move: from now on the client gets the messages of the new servers.
+// If one of them cannot be reached, the client may have lost messages.
 func (s *subscriber) endMove() {
 	mv, c := s.move, s.client
 	s.move = nil
@@ -208,7 +209,7 @@ func (s *subscriber) endMove() {
 	}
 }
 
-// arrive has the channels be at their new servers, and leaves the old ones.
+// arrive puts the channels at their new servers, and leaves the old ones.
 func (s *subscriber) arrive(mv *move) {
 	for kind := range s.listens {
 		for _, ch := range mv.channels {
@@ -243,7 +244,7 @@ func (s *subscriber) leaveFeed(f *feed) {
 	f.end()
 }
 
-// recount counts anew what comes from each connection.
+// recount counts again how many channels each feed has.
 func (s *subscriber) recount() {
 	for _, f := range s.feeds {
 		f.n = 0
@@ -261,7 +262,7 @@ func (s *subscriber) recount() {
 	}
 }
 
-// fails follows a move that came to nothing: it is tried again, or the client is closed.
+// fails is called after a failed move: it is tried again, or the client is closed.
 func (s *subscriber) fails() {
 	t := &s.client.pool.ctx.timers
 	if s.client.pool.conf.PubSub.OnLoss != config.LossResubscribes {
@@ -273,7 +274,7 @@ func (s *subscriber) fails() {
 	t.nextRelisten = soonest(t.nextRelisten, t.ctx.loop.Now()+relistenPeriod)
 }
 
-// relistenAgain has those clients try again whose moves came to nothing.
+// relistenAgain tries failed moves again.
 func (t *timers) relistenAgain() {
 	all := t.relistens
 	t.relistens, t.nextRelisten = nil, 0

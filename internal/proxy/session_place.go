@@ -9,21 +9,22 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// Where channels are does not change when servers are ejected: see router.home. It changes
-// with the pool's servers. Then what clients publish waits, on all loops, until those who
-// listen have moved:
+// An ejection does not change the servers of channels: see router.home. A change of the
+// pool's servers does. Then messages that clients publish wait, on all loops, until the
+// clients that listen have moved:
 //
 //	each loop goes by other servers      PUBLISH waits, in the stash
 //	the last one does                    all loops move their clients (session_move.go)
 //	the last client has moved            PUBLISH goes on
 //
-// So nothing is lost or told twice of what this process publishes. It waits for a second at
-// the most.
+// So no message that this process publishes is lost, and none comes twice. A message
+// waits for at most a second.
 
-// holdTime is how long, in nanoseconds, what is published waits at the most.
+// holdTime is how long, in nanoseconds, a message waits at most.
 const holdTime = int64(1e9)
 
-// followChannels has clients listen at the pool's servers, which may be others than before.
+// followChannels moves the channels of clients after the pool's servers may have
+// changed.
 func followChannels(p *ServerPool) {
 	if p.proto.messenger == nil {
 		return
@@ -40,7 +41,7 @@ func followChannels(p *ServerPool) {
 	}
 }
 
-// poolOfMoving is the pool whose clients are to move, if that is not over.
+// poolOfMoving is the pool whose clients move; nil if that is over.
 func poolOfMoving(ctx *Context, m *topology.Moving) *ServerPool {
 	i := slices.IndexFunc(ctx.pools, func(p *ServerPool) bool { return p.snap.Moving == m })
 	if i < 0 {
@@ -49,7 +50,7 @@ func poolOfMoving(ctx *Context, m *topology.Moving) *ServerPool {
 	return ctx.pools[i]
 }
 
-// moveListeners has the pool's clients move.
+// moveListeners moves the pool's clients that listen.
 func moveListeners(ctx *Context, m *topology.Moving) {
 	p := poolOfMoving(ctx, m)
 	if p == nil {
@@ -61,7 +62,7 @@ func moveListeners(ctx *Context, m *topology.Moving) {
 	ctx.turn.later(j)
 }
 
-// A listening is the looking at where clients listen.
+// A listening is the check of all clients' channels, in slices.
 type listening struct {
 	pool *ServerPool
 	of   *topology.Moving
@@ -85,8 +86,8 @@ func (j *listening) step(ctx *Context) (done bool) {
 	return false
 }
 
-// endMoves notes that a client has moved, or that the loop has none more to move; of may
-// be nil. Behind the last one all go on.
+// endMoves notes that a client has moved, or that the loop has no more to move. of may
+// be nil. After the last one all go on.
 func endMoves(ctx *Context, of *topology.Moving) {
 	if of == nil || !of.End() {
 		return
@@ -100,7 +101,7 @@ func endMoves(ctx *Context, of *topology.Moving) {
 	}
 }
 
-// release has what is published go on.
+// release lets publishing go on.
 func release(p *ServerPool) {
 	if p.holdBy == 0 {
 		return
@@ -111,7 +112,7 @@ func release(p *ServerPool) {
 	p.ctx.turn.later(j)
 }
 
-// A releasing is the resuming of the clients that wait to publish something.
+// A releasing resumes the clients that wait to publish, in slices.
 type releasing struct {
 	pool *ServerPool
 	walk walk
@@ -131,7 +132,7 @@ func (j *releasing) step(ctx *Context) (done bool) {
 	return false
 }
 
-// movedOn has a client go on that waited for moves, unless it moves itself.
+// movedOn resumes a client that waited for moves, unless it moves itself.
 func (d *dispatch) movedOn() {
 	c := d.client
 	if c.waits&waitsForMoves == 0 || c.own != nil && c.own.subs != nil && c.own.subs.move != nil {
@@ -141,10 +142,10 @@ func (d *dispatch) movedOn() {
 	c.resumeIfRoom()
 }
 
-// movesOver has the client go on, as far as moves are concerned.
+// movesOver ends the client's wait for moves.
 func (in *intake) movesOver() { in.waits &^= waitsForMoves }
 
-// awaitMoves has the request that is being taken wait until clients have moved.
+// awaitMoves puts the present request back until clients have moved.
 func (d *dispatch) awaitMoves() {
 	c := d.client
 	c.waits |= waitsForMoves
@@ -152,7 +153,7 @@ func (d *dispatch) awaitMoves() {
 	c.pool.stats.Values[stats.ClientRequests]--
 }
 
-// releaseOverdue has what is published go on where it has waited for too long.
+// releaseOverdue lets publishing go on where it has waited for too long.
 func (t *timers) releaseOverdue(now int64) {
 	t.nextRelease = 0
 	for _, p := range t.ctx.pools {
@@ -166,7 +167,7 @@ func (t *timers) releaseOverdue(now int64) {
 	}
 }
 
-// isPlaced reports whether the client listens where the messages of its channels are.
+// isPlaced reports whether all of the client's channels are at the right servers.
 func (s *subscriber) isPlaced() bool {
 	p := s.client.pool
 	for kind, all := range s.listens {
@@ -180,7 +181,7 @@ func (s *subscriber) isPlaced() bool {
 	return true
 }
 
-// isThere reports whether a connection, or all of them, have the messages of a channel.
+// isThere reports whether f is the right feed for a channel; nil: all of them.
 func (s *subscriber) isThere(kind msg.Channels, name string, f *feed) bool {
 	p := s.client.pool
 	key, at := p.proto.messenger.Audience(kind, []byte(name))
@@ -198,7 +199,8 @@ func (s *subscriber) isThere(kind msg.Channels, name string, f *feed) bool {
 	case at == msg.AnyServer:
 		return true
 	case at == msg.FirstServer:
-		// Any server has the messages of all channels. The first one is for those who come.
+		// Any server has the messages of all channels. New clients listen at the first
+		// one.
 		return p.conf.PubSub.Publish == config.PublishAll
 	}
 	return f.server == p.home(key)

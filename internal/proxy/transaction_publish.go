@@ -8,28 +8,28 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// A message that is published within a transaction goes to the transaction's server, as a
-// part of it. Where clients listen at other servers too, those are told it once the
-// transaction has been carried out:
+// A message that is published in a transaction goes to the transaction's server, as a
+// part of it. If clients listen at other servers too, these get it once the transaction
+// has been carried out:
 //
 //	client                      server a, the transaction's      servers b and c
 //	MULTI SET PUBLISH EXEC ─►   MULTI SET PUBLISH EXEC
 //	                       ◄─   [ +OK :1 ]                  ─►   PUBLISH
 //
-// So the number that EXEC tells for PUBLISH is that of the transaction's server.
+// So the number for PUBLISH in EXEC's reply is that of the transaction's server.
 
-// A saying is what other servers are to be told when m has been carried out. It stands
-// between m and the client that waits for it.
+// A saying is the messages that other servers get when m has been carried out. It
+// stands between m and the client that waits for it.
 type saying struct {
 	own  *own
 	m    *msg.Msg
 	from *Server
-	// said are the messages, as requests, and messages how many those are.
+	// said is the messages, as requests. messages is how many there are.
 	said     mbuf.Chain
 	messages int
 }
 
-// willSay keeps the messages of a transaction, whose EXEC is m, for the other servers.
+// willSay keeps the messages of the transaction whose EXEC is m, for the other servers.
 func (t *multi) willSay(tx *transaction, m *msg.Msg, from *Server) {
 	if tx.messages == 0 {
 		return
@@ -55,7 +55,7 @@ func (s *saying) OnReply(m *msg.Msg, r msg.Reply) {
 	c.OnReply(m, r)
 }
 
-// OnFailure implements msg.Owner: nobody is told.
+// OnFailure implements msg.Owner: the messages are dropped.
 func (s *saying) OnFailure(m *msg.Msg) {
 	c := s.own.client
 	s.drop()
@@ -63,7 +63,7 @@ func (s *saying) OnFailure(m *msg.Msg) {
 	c.OnFailure(m)
 }
 
-// say tells the other servers.
+// say sends the messages to the other servers.
 func (s *saying) say() {
 	p := s.own.client.pool
 	for _, to := range p.everywhere() {
@@ -73,7 +73,7 @@ func (s *saying) say() {
 	}
 }
 
-// tell sends the messages to a server. Nobody waits for the answers.
+// tell sends the messages to one server. Nobody waits for the answers.
 func (s *saying) tell(to *Server) {
 	c := s.own.client
 	ctx := c.pool.ctx
@@ -98,7 +98,7 @@ func (s *saying) tell(to *Server) {
 	to.stats[stats.RequestBytes] += int64(view.Len())
 }
 
-// drop forgets what was to be said.
+// drop drops the messages.
 func (s *saying) drop() {
 	o := s.own
 	s.said.Release(o.client.pool.ctx.bufs)
@@ -107,15 +107,14 @@ func (s *saying) drop() {
 	}
 }
 
-// leaveUnsaid drops what other servers were to be told of m, for which nobody waits any
-// more.
+// leaveUnsaid drops the messages of m, for which nobody waits any more.
 func (o *own) leaveUnsaid(m *msg.Msg) {
 	if i := slices.IndexFunc(o.sayings, func(s *saying) bool { return s.m == m || s.m.Parent == m }); i >= 0 {
 		o.sayings[i].drop()
 	}
 }
 
-// unsay drops all that other servers were to be told.
+// unsay drops all messages that other servers have not got.
 func (o *own) unsay() {
 	for len(o.sayings) > 0 {
 		o.sayings[0].drop()

@@ -7,42 +7,42 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// With transactions: per_server a transaction may have keys of several servers. Each gets
-// those commands that are about its own, as a transaction of its own:
+// With transactions: per_server a transaction may have keys of several servers. Each
+// server gets the commands about its own keys, as a transaction of its own:
 //
 //	client              collect              exec
 //	MULTI  SET a1  ─►   part 0: a1, a2  ─►   a   MULTI SET a1 GET a2 EXEC  ─►  [ +OK "x" ]
 //	SET b1 GET a2  ─►   part 1: b1      ─►   b   MULTI SET b1 EXEC         ─►  [ +OK ]
 //	EXEC           ◄─                        [ +OK +OK "x" ], in the order of the commands
 //
-// It is carried out as one at each server, and not over all of them: others may see a part
-// of it. If a server fails once they have been sent to, its commands have errors in the
-// place of their replies. What is watched has one server, and so has the transaction then.
+// It is atomic at each server, but not over all of them: other clients may see a part
+// of it. If a server fails after the parts were sent, its commands get errors in place
+// of replies. Watched keys have one server, and so must the transaction then.
 
-// A part is what of a transaction goes to one more server.
+// A part is the commands of a transaction that go to one more server.
 type part struct {
 	owner *Server
-	// bytes are MULTI, and the commands as they go to the server, and commands how many
-	// those are.
+	// bytes are MULTI and the commands, as they are sent to the server. commands is how
+	// many there are.
 	bytes    mbuf.Chain
 	commands int
 }
 
 // A spread is a transaction's parts.
 type spread struct {
-	// wide: there may be several.
+	// wide: there may be several parts.
 	wide bool
-	// more are the parts but the first, which is the transaction itself, and beside how many
-	// bytes they have.
+	// more are all parts except the first, which is the transaction itself. beside is
+	// how many bytes they have.
 	more   []part
 	beside int
-	// order is, of each command, the number of its part, 0 for the first. at is that of the
-	// command at hand.
+	// order has, for each command, the number of its part, 0 for the first. at is that
+	// of the present command.
 	order []uint16
 	at    int
 }
 
-// choose has the command at hand be in the owner's part.
+// choose puts the present command into the owner's part.
 func (tx *transaction) choose(owner *Server) {
 	if owner == tx.owner {
 		tx.at = 0
@@ -58,7 +58,7 @@ func (tx *transaction) choose(owner *Server) {
 	tx.at = len(tx.more)
 }
 
-// to is where the command at hand is kept. It is counted there.
+// to is where the present command is kept, and counts it there.
 func (tx *transaction) to(t Transactor, bufs *mbuf.Pool) *mbuf.Chain {
 	if tx.wide {
 		tx.order = append(tx.order, uint16(tx.at))
@@ -75,7 +75,7 @@ func (tx *transaction) to(t Transactor, bufs *mbuf.Pool) *mbuf.Chain {
 	return &q.bytes
 }
 
-// wrote notes that the command at hand has n bytes.
+// wrote notes that the present command has n bytes.
 func (tx *transaction) wrote(n int) {
 	if tx.at > 0 {
 		tx.beside += n
@@ -85,10 +85,10 @@ func (tx *transaction) wrote(n int) {
 // size is how many bytes are kept.
 func (tx *transaction) size() int { return tx.bytes.Len() + tx.beside }
 
-// maxOrder is of how many commands the order is kept room for.
+// maxOrder is for how many commands order keeps its room.
 const maxOrder = 1 << 10
 
-// release gives back what the parts hold.
+// release releases what the parts hold.
 func (f *spread) release(bufs *mbuf.Pool) {
 	for i := range f.more {
 		f.more[i].bytes.Release(bufs)
@@ -106,8 +106,8 @@ func (t *multi) mayBeWide() bool {
 	return t.client.pool.conf.Transactions == config.TransactionsPerServer && !t.client.watches()
 }
 
-// spreadAnew places the commands of a transaction of several servers by the snapshot of this
-// moment. The reason says why one of them has no place.
+// spreadAnew places the commands of a transaction of several servers again, by the
+// present snapshot. The reason says why one of them has no server.
 func (t *multi) spreadAnew(tx *transaction) msg.Reason {
 	c, p := t.client, t.client.pool
 	ctx := p.ctx
@@ -151,8 +151,8 @@ func (t *multi) spreadAnew(tx *transaction) msg.Reason {
 	return msg.OK
 }
 
-// execWide sends the parts of a transaction, whose EXEC is m, to their servers: to all, or,
-// if one cannot be reached, to none.
+// execWide sends the parts of the transaction whose EXEC is m to their servers. If one
+// cannot be reached, it sends none.
 func (t *multi) execWide(tx *transaction, m *msg.Msg) {
 	c, p := t.client, t.client.pool
 	ctx := p.ctx
@@ -189,7 +189,7 @@ func (t *multi) execWide(tx *transaction, m *msg.Msg) {
 	n.sent()
 }
 
-// sendPart sends a part of so many commands, and returns its message.
+// sendPart sends a part, and returns its message.
 func (n fan) sendPart(conn *serverConn, bytes *mbuf.Chain, commands int) *msg.Msg {
 	p := n.c.pool
 	ctx := p.ctx
@@ -206,7 +206,7 @@ func (n fan) sendPart(conn *serverConn, bytes *mbuf.Chain, commands int) *msg.Ms
 	return f
 }
 
-// countParts counts a transaction of several servers, of which there is a reply.
+// countParts counts a transaction of several servers that has been answered.
 func (p *ServerPool) countParts(parent *msg.Msg) {
 	good, lost := false, false
 	for _, f := range parent.Frags {

@@ -9,18 +9,18 @@ import (
 )
 
 // A memConn is what crypto/tls takes for the network. During the handshake, which has a
-// goroutine of its own, it waits in a pipe for what comes. From then on it is the loop's,
-// and says that there is nothing when there is nothing.
+// goroutine of its own, it waits in a pipe for bytes. After that it belongs to the
+// loop. If nothing has come, it says so and does not wait.
 type memConn struct {
 	pipe *pipe // nil behind the handshake
-	// rest is what came during the handshake and was not used, src what comes now.
+	// rest is what came during the handshake and was not used. src is what comes now.
 	rest, src []byte
 	write     func(b []byte) (int, error)
 	frames    frames
 }
 
-// errNothing is what crypto/tls takes for an error that passes: what it has read of a
-// record it keeps.
+// errNothing is a temporary error for crypto/tls: it keeps the part of a record that it
+// has read.
 var errNothing net.Error = nothing{}
 
 type nothing struct{}
@@ -75,16 +75,17 @@ const (
 	recordContent = 22 // a handshake record's type
 )
 
-// frames tells where records begin and end in what crypto/tls has taken.
+// frames finds where records begin and end in what crypto/tls has taken.
 type frames struct {
 	header [recordHeader]byte
 	have   int // of the header
 	body   int // to come
-	// size is how long the record is, as far as that is known, largest the longest.
+	// size is the length of the record, as far as it is known. largest is the longest
+	// so far.
 	size, largest int
 }
 
-// see takes note of bytes.
+// see notes bytes that were taken.
 func (f *frames) see(b []byte) {
 	for len(b) > 0 {
 		if f.body > 0 {
@@ -110,7 +111,7 @@ func (f *frames) see(b []byte) {
 	}
 }
 
-// partial is how much has come of a record that is not whole.
+// partial is how many bytes of an incomplete record have come.
 func (f *frames) partial() int {
 	if f.size > 0 {
 		return f.size - f.body
@@ -118,9 +119,9 @@ func (f *frames) partial() int {
 	return f.have
 }
 
-// A pipe is between the loop and the goroutine of a handshake.
+// A pipe stands between the loop and the goroutine of a handshake.
 type pipe struct {
-	// tell has the loop take what was written. It is called without mu.
+	// tell has the loop take what was written. It must be called without mu.
 	tell func()
 	// wait and proceed are called around a wait for more, without mu.
 	wait, proceed func()
@@ -138,7 +139,7 @@ func newPipe() *pipe {
 	return p
 }
 
-// maxPipe is how many bytes wait for a handshake at the most.
+// maxPipe is how many bytes may wait for a handshake.
 const maxPipe = 64 << 10
 
 // feed gives the handshake bytes, and returns how many it took.
@@ -199,8 +200,8 @@ func (p *pipe) write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// take returns what was written, and what waits to be read and may have no reader any
-// more.
+// take returns what was written, and what waits to be read, which may have no reader
+// any more.
 func (p *pipe) take() (out []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Handshakes bounds what handshakes take: how many of clients are under way, how many
-// wait behind them, and on how many processors they compute at once. One that waits for
-// its peer takes no processor, so that who is slow holds up nobody. Those with servers
-// do not wait behind clients.
+// Handshakes bounds the handshakes: how many with clients are under way, how many wait
+// behind them, and on how many processors they compute at once. A handshake that waits
+// for its peer takes no processor, so a slow peer holds up nobody. Handshakes with
+// servers do not wait behind those with clients.
 type Handshakes struct {
 	timeout atomic.Int64
 	most    atomic.Int64
-	// processors has room for as many as compute at once.
+	// processors has a place for each handshake that may compute at once.
 	processors chan struct{}
 
 	mu       sync.Mutex
@@ -22,7 +22,7 @@ type Handshakes struct {
 	waiting  []*stage
 }
 
-// maxWaiting is how many handshakes wait at the most.
+// maxWaiting is how many handshakes may wait.
 const maxWaiting = 1 << 16
 
 // NewHandshakes returns bounds for a process with so many event loops.
@@ -30,8 +30,8 @@ func NewHandshakes(loops int) *Handshakes {
 	return &Handshakes{processors: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-loops))}
 }
 
-// Set has at most so many clients' handshakes under way, and each take so long at the
-// most; 0: for ever.
+// Set bounds how many clients' handshakes are under way, and how long each may take; 0:
+// for ever.
 func (h *Handshakes) Set(most int, timeout time.Duration) {
 	h.most.Store(int64(most))
 	h.timeout.Store(int64(timeout))
@@ -47,7 +47,7 @@ func (h *Handshakes) UnderWay() (underWay, waiting int) {
 	return h.underWay, len(h.waiting)
 }
 
-// begin begins a handshake, or has it wait. It reports false if too many do.
+// begin begins a handshake, or has it wait. It returns false if too many wait.
 func (h *Handshakes) begin(s *stage) bool {
 	s.mem.pipe.wait, s.mem.pipe.proceed = h.leave, h.enter
 	if s.client {
@@ -68,7 +68,7 @@ func (h *Handshakes) begin(s *stage) bool {
 	return true
 }
 
-// serve does handshakes of clients as long as any wait.
+// serve does handshakes of clients while any wait.
 func (h *Handshakes) serve(s *stage) {
 	for s != nil {
 		h.run(s)

@@ -66,7 +66,7 @@ func readPair(c config.CertFiles) (pair tls.Certificate, err error) {
 	return tls.X509KeyPair(cert, key)
 }
 
-// openKey makes of a key in PEM form one without a password. file has the password; empty:
+// openKey removes the password from a key in PEM form. file has the password; empty:
 // there is none.
 func openKey(text []byte, file string) ([]byte, error) {
 	for rest := text; ; {

@@ -15,8 +15,8 @@ import (
 	"slices"
 )
 
-// What an encrypted key says of how it is (RFC 8018): PBES2 with PBKDF2, which is what
-// OpenSSL writes.
+// How an encrypted key says how it is encrypted (RFC 8018): PBES2 with PBKDF2, which is
+// what OpenSSL writes.
 type (
 	encryptedKey struct {
 		Algorithm pkix.AlgorithmIdentifier
@@ -38,13 +38,13 @@ var (
 	oidPBKDF2 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 12}
 )
 
-// A namedHash is one that the password goes through.
+// A namedHash is a hash function for the password.
 type namedHash struct {
 	oid  asn1.ObjectIdentifier
 	hash func() hash.Hash
 }
 
-// The first is the one of a key that names none.
+// The first is for a key that names none.
 var keyHashes = []namedHash{
 	{asn1.ObjectIdentifier{1, 2, 840, 113549, 2, 7}, sha1.New},
 	{asn1.ObjectIdentifier{1, 2, 840, 113549, 2, 9}, sha256.New},

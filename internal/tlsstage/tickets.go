@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// ticketLife is how long a key for tickets is used, and ticketKeys how many are known:
-	// a session may be resumed for as long as its key is.
+	// ticketLife is how long a key for tickets is used, and ticketKeys how many are
+	// kept: a session can be resumed while its key is kept.
 	ticketLife = 24 * time.Hour
 	ticketKeys = 7
 	// maxTicketFile is the most bytes of a file with keys, maxShared the most keys.
@@ -27,14 +27,14 @@ const (
 // A TicketKey encrypts session tickets.
 type TicketKey [32]byte
 
-// Tickets are the keys of session tickets, which outlive a change of certificates and an
-// upgrade: so clients resume their sessions. The latest comes first. Its methods may be
-// called from any goroutine.
+// Tickets are the keys of session tickets. They outlive a change of certificates and an
+// upgrade, so that clients can resume their sessions. The latest comes first. Its
+// methods may be called from any goroutine.
 type Tickets struct {
 	mu   sync.Mutex
 	keys []TicketKey
 	made time.Time
-	// shared are those that proxies share; if there are any, no others are used.
+	// shared are the keys that proxies share. If there are any, no others are used.
 	shared []TicketKey
 }
 
@@ -70,7 +70,7 @@ func ReadTicketKeys(file string) ([]TicketKey, error) {
 	return keys, nil
 }
 
-// Share has the keys be used that proxies share; none: those of this process.
+// Share sets the keys that proxies share; none: those of this process are used.
 func (t *Tickets) Share(keys []TicketKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -87,7 +87,7 @@ func (t *Tickets) apply(conf *tls.Config) {
 	conf.SetSessionTicketKeys(raw)
 }
 
-// now are the keys, with a new one if the latest is old.
+// now returns the keys, with a new one if the latest is too old.
 func (t *Tickets) now() []TicketKey {
 	t.mu.Lock()
 	defer t.mu.Unlock()
