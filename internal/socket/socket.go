@@ -1,6 +1,6 @@
 // Package socket makes the sockets that the event loops work on: listening ones,
 // connecting ones, and the options of both. All are non-blocking and closed on
-// exec.
+// exec. It also passes sockets between processes.
 package socket
 
 import (
@@ -233,15 +233,6 @@ func set(fd, option, n int) {
 
 // seconds is d in whole seconds, rounded up.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
-
-// Unread is how many received bytes of a connected socket wait to be read.
-func Unread(fd int) int {
-	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
-	if err != nil {
-		return 0
-	}
-	return n
-}
 
 // MayConnect reports whether path is a unix socket that this process may connect to.
 func MayConnect(path string) bool {
