@@ -31,6 +31,9 @@ func (q *queue) Len() int { return q.n }
 // Head is the oldest message, or nil: in a ServerQueue the one whose reply comes next.
 func (q *queue) Head() *Msg { return q.head }
 
+// Tail is the newest message, or nil.
+func (q *queue) Tail() *Msg { return q.tail }
+
 // push appends m.
 func (q *queue) push(m *Msg, in link) {
 	invariant.Check(m.next[in] == nil && q.tail != m, "msg: already in a queue of this kind")

@@ -177,7 +177,7 @@ func (t *multi) queue(req *msg.Request) {
 	ctx.countCollected(tx)
 	tx.confirms = tx.confirms || req.Treatment == msg.Confirm
 	s.Collected++
-	c.local(req)
+	c.sayQueued(req)
 }
 
 // refuseAndAbort refuses a request, which aborts the transaction.
