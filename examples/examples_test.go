@@ -151,6 +151,17 @@ func TestUnits(t *testing.T) {
 			}
 		}
 	}
+	// What systemd listens at and no pool has keeps clients waiting.
+	cfg, err := config.Load("systemd/nuthatch.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range settings(t, "systemd/nuthatch.socket") {
+		addr, listens := strings.CutPrefix(s, "ListenStream=")
+		if listens && !slices.ContainsFunc(cfg.Pools, func(p config.Pool) bool { return p.Listen.String() == addr }) {
+			t.Errorf("no pool of systemd/nuthatch.yml listens at %s", addr)
+		}
+	}
 	if group := read(t, "systemd/nuthatch.sysusers"); !strings.Contains(group, "\ng nuthatch-config ") {
 		t.Errorf("the group of the unit is not made: %s", group)
 	}

@@ -3,12 +3,16 @@ package daemon
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/coreos/go-systemd/v22/activation"
 
 	"nuthatch/internal/eventloop"
+	"nuthatch/internal/logging"
 	"nuthatch/internal/socket"
 )
 
@@ -119,13 +123,18 @@ func netListener(s *eventloop.ListenSocket) (net.Listener, error) {
 	return net.FileListener(f)
 }
 
-// closeRest closes the sockets that no listener took.
-func (in *inherited) closeRest() {
+// closeRest closes the sockets that no listener took. Those of systemd go on listening,
+// since it has them too: clients that connect there wait, so the log tells.
+func (in *inherited) closeRest(log *logging.Logger) {
 	if in == nil {
 		return
 	}
-	for name, s := range in.sockets {
-		s.Close()
+	for _, name := range slices.Sorted(maps.Keys(in.sockets)) {
+		in.sockets[name].Close()
 		delete(in.sockets, name)
+		if in.from == nil {
+			log.Warn("systemd listens at an address that the configuration does not have: clients that connect there wait for ever",
+				slog.String("addr", name))
+		}
 	}
 }

@@ -170,7 +170,7 @@ func (in *Instance) start() error {
 	if err := in.listeners.openAll(g, nil); err != nil {
 		return err
 	}
-	in.opts.inherited.closeRest()
+	in.opts.inherited.closeRest(in.log)
 	if err := in.opts.inherited.awaitTurn(); err != nil {
 		return err
 	}
