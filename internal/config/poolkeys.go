@@ -238,17 +238,18 @@ var poolKeys = slices.Concat([]key[Pool]{
 }, within("pubsub", func(p *Pool) *PubSub { return &p.PubSub }, pubSubKeys), []key[Pool]{
 	{
 		name: "tracking", kind: kindTracking, def: "on", origin: fromNuthatch,
-		help: "Whether clients may send `CLIENT TRACKING`, to keep what they read and be told when it changes. `on`: at its first " +
-			"read that is tracked a client gets a private connection to the server, which takes all that it sends there. With " +
-			"`BCAST` it has one to every server. When such a connection ends, or keys get other servers, the client is told to " +
-			"forget all that it has read. `off`: the command is refused. After a reload, clients that are told already go on. " +
-			"Ignored in Memcached pools.",
+		help: "Whether clients may send `CLIENT TRACKING`, to cache what they read and be told when it changes. " +
+			"`on`: at its first tracked read a client gets a private connection to the server, which then carries " +
+			"all its requests to that server. With `BCAST` it has one to every server. When such a connection " +
+			"ends, or keys get other servers, the client is told to forget all that it has read. `off`: the " +
+			"command is refused; clients that were tracked before a reload go on. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.Tracking = Tracking(v.number) },
 	},
 	{
 		name: "max_tracked_keys", kind: kindNumber, limits: anyNumber(1), def: "1000000", origin: fromNuthatch,
-		help: "The most keys of one client that servers track, counted by what it reads and by what it is told of. A client that would have more " +
-			"is told to forget all, and begins anew. Ignored in Memcached pools.",
+		help: "The most keys that servers track for one client: those that it has read and has not been told of " +
+			"since. A client that would have more is told to forget all that it has read, and the count begins " +
+			"anew. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.MaxTrackedKeys = int(v.number) },
 	},
 	{
@@ -394,9 +395,10 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "allow_monitor", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Lets clients of a Redis pool send `MONITOR`, and so see every command of all clients at all servers, with keys and values. " +
-			"It costs each server much. Such a client has a private connection to every server. One that does not read " +
-			"is closed at `client_output_limit`, or 32 MB if that is not set. Ignored in Memcached pools.",
+		help: "Lets clients of a Redis pool send `MONITOR`, and so see every command of all clients at all " +
+			"servers, with keys and values. It slows every server down. Such a client has a private connection to " +
+			"every server. If it does not read, it is closed at `client_output_limit`, or at 32 MB if that is not " +
+			"set. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.AllowMonitor = v.flag },
 	},
 	{

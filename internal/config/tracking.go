@@ -1,6 +1,6 @@
 package config
 
-// Tracking is whether a Redis pool's clients are told when keys change that they have read.
+// Tracking is whether a Redis pool's clients may use CLIENT TRACKING.
 type Tracking uint8
 
 const (

@@ -67,9 +67,8 @@ func (q *ClientQueue) Push(m *Msg) { q.push(m, inClient) }
 // Pop takes the oldest message out. The queue must not be empty.
 func (q *ClientQueue) Pop() *Msg { return q.pop(inClient) }
 
-// HasCome reports whether a reply, or a part of one, has come for one of the messages in
-// the queue, and has yet to leave. It looks at n messages and fragments at the most; if
-// there are more it says so, too.
+// HasCome reports whether a message in the queue has its reply, or a part of it. It
+// looks at n messages and fragments at the most; if there are more, it reports true.
 func (q *ClientQueue) HasCome(n int) bool {
 	for m := q.head; m != nil; m = m.next[inClient] {
 		n -= 1 + len(m.Frags)

@@ -109,9 +109,10 @@ const (
 	TLSFailed
 	// Unpublished: the server refuses what has to be published before a WAIT.
 	Unpublished
-	// NoTracking: the server did not agree to tell a connection of keys that change.
+	// NoTracking: the server refused CLIENT TRACKING on a private connection.
 	NoTracking
-	// MonitorLost: a connection has ended on which a server told of every command.
+	// MonitorLost: a connection has ended on which a server showed its commands
+	// (MONITOR).
 	MonitorLost
 	// NumReasons is how many there are.
 	NumReasons = iota

@@ -24,9 +24,9 @@ const (
 	// Confirm asks each server that the client has written to, on a connection that the
 	// client has to itself until the reply, for which no time is too long; the replies merged.
 	Confirm
-	// Track has the client be told when keys change, or be told no more.
+	// Track is CLIENT TRACKING: the client is told when keys change, or no more.
 	Track
-	// Monitor has the client see every command.
+	// Monitor is MONITOR: the client sees every command.
 	Monitor
 	// Broadcast it, as it is, to every server of the pool; the replies merged.
 	Broadcast
@@ -165,7 +165,7 @@ type Session struct {
 	Muted   bool
 }
 
-// A sessionMore is what few sessions have.
+// A sessionMore has the parts of a session that few sessions need.
 type sessionMore struct {
 	names    Names
 	tracking *Tracking
@@ -205,7 +205,7 @@ func (s *Session) setMore(m sessionMore) {
 	s.more = &m
 }
 
-// Tracking is which keys the client wants to be told of when they change; nil: none.
+// Tracking is what the client has asked for with CLIENT TRACKING; nil: nothing.
 //
 // Invariant: it is set if and only if Bars has Tracked.
 func (s *Session) Tracking() *Tracking {
@@ -215,7 +215,7 @@ func (s *Session) Tracking() *Tracking {
 	return s.more.tracking
 }
 
-// SetTracking has the client be told from now on; nil: of nothing any more.
+// SetTracking sets what the client is told of from now on; nil: nothing.
 func (s *Session) SetTracking(t *Tracking) {
 	s.setMore(sessionMore{names: s.Names(), tracking: t})
 	s.Bars &^= Tracked
@@ -247,10 +247,11 @@ const (
 	LostDatabase
 	// Listening says that the client listens to channels.
 	Listening
-	// Tracked says that the client wants to be told when keys change, so that what it reads
-	// goes over connections of its own.
+	// Tracked says that the client wants to be told when keys change. What it reads
+	// goes over private connections.
 	Tracked
-	// Monitoring says that the client sees every command, and may send none about keys.
+	// Monitoring says that the client sees every command. It may send no command with
+	// keys.
 	Monitoring
 )
 

@@ -1,18 +1,18 @@
 package msg
 
-// A Tracking is which keys a client wants to be told of when they change, and how: CLIENT
-// TRACKING.
+// A Tracking is what a client has asked for with CLIENT TRACKING: of which keys it
+// wants to be told when they change.
 type Tracking struct {
-	// Broadcast: all keys that begin with one of Prefixes, whoever read them. Otherwise
-	// those that the client has read.
+	// Broadcast: it is told of all keys that begin with one of Prefixes, whoever has
+	// read them. Otherwise it is told of the keys that it has read itself.
 	Broadcast bool
 	Prefixes  []string
-	// OptIn: of those only what it reads behind a CLIENT CACHING YES. OptOut: all but what
-	// it reads behind a CLIENT CACHING NO. Caching: it has just said so.
+	// OptIn: only a read behind a CLIENT CACHING YES counts. OptOut: a read behind a
+	// CLIENT CACHING NO does not count. Caching: the client has just sent that.
 	OptIn, OptOut, Caching bool
-	// NoLoop: not if the client has changed them itself.
+	// NoLoop: it is not told of its own changes.
 	NoLoop bool
 }
 
-// AllInvalid is the number of keys of an invalidation that is about all of them.
+// AllInvalid stands for the number of keys if an invalidation is about all keys.
 const AllInvalid = -1

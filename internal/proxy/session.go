@@ -18,7 +18,7 @@ func (d *dispatch) barred(req *msg.Request) bool {
 		return c.collect(req)
 	}
 	if keeper := c.pool.proto.sessions; keeper == nil || keeper.Allows(req, &c.session) {
-		return tracks(c) && c.own.track.holds(req)
+		return tracks(c) && c.own.track.prepare(req)
 	}
 	c.local(req)
 	return true

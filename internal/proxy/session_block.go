@@ -103,7 +103,7 @@ func (d *dispatch) blockAt(req *msg.Request, s *Server) {
 		return
 	}
 	if t := c.own.track; t != nil {
-		t.say(conn, t.says)
+		t.sendCaching(conn, t.caching)
 	}
 	m := c.newMsg(req)
 	ctx.memory.expect(m, 0)

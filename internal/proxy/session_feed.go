@@ -297,7 +297,7 @@ func (s *subscriber) tellLoss(what string) {
 	p := s.client.pool
 	p.stats.Values[stats.SubscribersLost]++
 	if missed, ok := p.lossPace.mayLog(p.ctx.loop.Now()); ok {
-		p.ctx.log.Warn(what, append(clientAttrs(s.client), slog.Int("more_not_logged", missed))...)
+		p.ctx.log.Warn(what, append(clientAttrs(s.client), slog.Int("left_out", missed))...)
 	}
 }
 

@@ -9,22 +9,22 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// What a client is told of keys that have changed: see session_track.go.
+// Invalidations: what a client is told of keys that have changed. See session_track.go.
 
 const (
-	// pushLooks is how many of a client's messages are looked at to find out whether a push
-	// has to wait for the replies to them.
+	// pushLooks is how many messages of a client are looked at to find out whether a
+	// push has to wait for their replies.
 	pushLooks = 64
-	// pushLimit is how many bytes may wait for a client that is told what it does not ask
-	// for, if the pool has no client_output_limit.
+	// pushLimit is how many bytes may wait for a client that gets pushes, if the pool
+	// has no client_output_limit.
 	pushLimit = 32 << 20
-	// restorePeriod is after how long, in nanoseconds, a connection is tried again that a
-	// client needs all the time.
+	// restorePeriod is the time in nanoseconds after which a client with BCAST tries
+	// again to get the connections that it lacks.
 	restorePeriod = int64(100 * time.Millisecond)
 )
 
 // tracking is the client that the connection tells of keys, or nil.
-func (b *begun) tracking() *tracking {
+func (b *trackFeed) tracking() *tracking {
 	if t := b.of; t != nil && t.own.track == t && b.pv.tenant != nil {
 		return t
 	}
@@ -32,10 +32,10 @@ func (b *begun) tracking() *tracking {
 }
 
 // mayPush implements hearer.
-func (b *begun) mayPush(first byte) bool { return first == '>' }
+func (b *trackFeed) mayPush(first byte) bool { return first == '>' }
 
-// hears implements hearer. What a server says of keys is for nobody if its client is gone.
-func (b *begun) hears(r msg.Reply) (taken bool) {
+// hears implements hearer. If the client is gone, nobody gets the invalidation.
+func (b *trackFeed) hears(r msg.Reply) (taken bool) {
 	if firstOf(r) != '>' {
 		return false
 	}
@@ -58,7 +58,7 @@ func (b *begun) hears(r msg.Reply) (taken bool) {
 		p.stats.Values[stats.Invalidations] += int64(keys)
 	}
 	if !t.isGone() {
-		out, behind := t.place()
+		out, behind := t.outlet()
 		r.MoveTo(p.ctx.bufs, out)
 		t.put(behind)
 	}
@@ -79,9 +79,10 @@ func (t *tracking) isGone() bool {
 	return state != clientOpen && state != clientClosing
 }
 
-// place is where a push to the client is written: to its output, or, if it has to wait
-// until what has come before it has left, to a message, which put puts behind that.
-func (t *tracking) place() (out *mbuf.Chain, behind *msg.Msg) {
+// outlet is where a push to the client is written. That is the client's output if
+// nothing has to leave before the push. Otherwise it is a message, and put puts it at
+// the end of the out-queue.
+func (t *tracking) outlet() (out *mbuf.Chain, behind *msg.Msg) {
 	c := t.own.client
 	if !c.outq.HasCome(pushLooks) {
 		return c.Out(), nil
@@ -89,7 +90,8 @@ func (t *tracking) place() (out *mbuf.Chain, behind *msg.Msg) {
 	return t.behind()
 }
 
-// behind is place for what is to come behind all that the client has in flight.
+// behind is outlet for a push that must come after everything that the client has in
+// flight.
 func (t *tracking) behind() (out *mbuf.Chain, m *msg.Msg) {
 	c := t.own.client
 	m = c.pool.ctx.msgs.Get()
@@ -97,7 +99,7 @@ func (t *tracking) behind() (out *mbuf.Chain, m *msg.Msg) {
 	return &m.Reply, m
 }
 
-// put follows the writing of a push.
+// put is called when a push is written: it sends it, or puts it into the out-queue.
 func (t *tracking) put(behind *msg.Msg) {
 	c := t.own.client
 	if behind != nil {
@@ -109,7 +111,7 @@ func (t *tracking) put(behind *msg.Msg) {
 	boundPushes(c)
 }
 
-// boundPushes closes a client that does not read what it is told.
+// boundPushes closes a client that does not read its pushes.
 func boundPushes(c *client) {
 	p := c.pool
 	waiting := int64(c.Out().Len() + c.held)
@@ -122,9 +124,10 @@ func boundPushes(c *client) {
 	}
 }
 
-// forget tells the client to forget all that it has read: before anything else, and once
-// more behind the replies that have come, or behind all that it has in flight, if nobody
-// will tell what becomes of that.
+// forget tells the client to forget all that it has read, at once. If replies have come
+// that have not left yet, it says so once more behind them. With inFlight it does so
+// behind everything in flight, since nobody will tell what becomes of the keys that
+// these requests read.
 func (t *tracking) forget(inFlight bool) {
 	c := t.own.client
 	p := c.pool
@@ -143,8 +146,8 @@ func (t *tracking) forget(inFlight bool) {
 	t.put(m)
 }
 
-// lost follows the end of a connection on which the client was told of keys. If it was
-// never ready nothing was read on it.
+// lost is called when a connection ends on which the client was told of keys. If the
+// connection was never ready, nothing was read on it.
 func (t *tracking) lost(conn *serverConn) {
 	if conn.ready != 0 {
 		t.forget(false)
@@ -152,8 +155,8 @@ func (t *tracking) lost(conn *serverConn) {
 	t.restoreAt(t.own.client.pool.ctx.loop.Now() + restorePeriod)
 }
 
-// moved tells the client to forget all, since the connection is to a server that the pool
-// does not have any more, or of another kind than those that it has.
+// moved tells the client to forget all: the pool does not have the connection's server
+// any more, or makes connections of another kind now.
 func (t *tracking) moved() {
 	p := t.own.client.pool
 	t.snap = p.snap
@@ -169,13 +172,13 @@ func (t *tracking) follow() {
 		return
 	}
 	t.snap = snap
-	if t.isBegun() {
+	if t.hasFeed() {
 		t.forget(true)
 		t.restoreAt(p.ctx.loop.Now())
 	}
 }
 
-// restoreAt has the client get connections to all servers at that time, if it needs them.
+// restoreAt gets the client connections to all servers at that time, if it has BCAST.
 func (t *tracking) restoreAt(at int64) {
 	timers := &t.own.client.pool.ctx.timers
 	if !t.wants.Broadcast || t.restores {
@@ -186,7 +189,7 @@ func (t *tracking) restoreAt(at int64) {
 	timers.nextTracking = soonest(timers.nextTracking, at)
 }
 
-// restoreTrackings gives clients connections that they have lost, or do not have yet.
+// restoreTrackings gives clients with BCAST the connections that they lack.
 func (t *timers) restoreTrackings() {
 	all := t.trackings
 	t.trackings, t.nextTracking = nil, 0
@@ -223,7 +226,8 @@ func (t *tracking) restore() bool {
 	return all
 }
 
-// followTracked has the clients of all pools told whose keys may have other servers.
+// followTracked starts, in each pool with a new snapshot, a job that tells the tracked
+// clients to forget all.
 func (t *timers) followTracked() {
 	ctx := t.ctx
 	for _, p := range ctx.pools {
@@ -236,7 +240,8 @@ func (t *timers) followTracked() {
 	}
 }
 
-// A forgetting is the telling of many clients.
+// A forgetting is the job that makes a pool's tracked and monitoring clients follow a
+// new snapshot.
 type forgetting struct {
 	pool *ServerPool
 	walk walk
@@ -261,16 +266,16 @@ func (j *forgetting) step(ctx *Context) (done bool) {
 	return false
 }
 
-// uses reports whether the client watches on the connection, or waits, and needs whether it
-// is to keep it for that, or for being told of keys.
+// uses reports whether the client watches or waits on the connection. needs reports
+// whether it is to keep the connection for that, or because it is told of keys on it.
 func (o *own) uses(conn *serverConn) bool { return o.watch.conn == conn || o.block.isOn(conn) }
 
 func (o *own) needs(conn *serverConn) bool {
 	return o.uses(conn) || o.track != nil && conn.private.tracks
 }
 
-// ownConn is the client's private connection to s, for a request that is written next. ok is
-// false if it goes over a shared one.
+// ownConn is the client's private connection to s for the request that is written next.
+// ok is false if the request goes over a shared connection.
 func (o *own) ownConn(s *Server) (conn *serverConn, why msg.Reason, ok bool) {
 	t := o.track
 	if t == nil {
@@ -288,7 +293,7 @@ func (o *own) ownConn(s *Server) (conn *serverConn, why msg.Reason, ok bool) {
 		return nil, msg.OK, false
 	}
 	if why == msg.OK {
-		t.say(conn, t.says)
+		t.sendCaching(conn, t.caching)
 	}
 	return conn, why, true
 }

@@ -9,19 +9,20 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// A client that sees every command (MONITOR) has a connection to each server for that,
-// beside those that its requests take:
+// A client that sees every command (MONITOR) has a private connection to each server
+// for that, besides those that its requests take:
 //
 //	client            proxy                                   servers
 //	MONITOR  ─► Msg ─► fragments, each on a connection   ─►   MONITOR, at each
 //	         ◄─ OK ◄── all have said so                  ◄─   OK
 //	         ◄─ lines ◄──────────── hears ◄────────────────   lines, as servers write them
 //
-// Lines stand between two replies. They come in the order of each server, and in none
-// between servers. When a connection ends the client is closed: it would miss what it does
-// not know of. Servers that a reload brings are added, and those that it takes away are left.
+// A line stands between two replies. Lines of one server come in its order; lines of
+// several servers have no order. When a connection ends, the client is closed, since it
+// would miss commands without knowing it. Servers that a reload adds are monitored,
+// too. Connections to servers that a reload removes are given up.
 
-// A Monitored has clients that see every command (msg.Monitor).
+// A Monitored is a protocol whose clients can see every command (msg.Monitor).
 type Monitored interface {
 	// AppendMonitor appends a request to be told of every command.
 	AppendMonitor(p *mbuf.Pool, out *mbuf.Chain)
@@ -31,8 +32,8 @@ type Monitored interface {
 type monitor struct {
 	client *client
 	feeds  []*monitorFeed
-	// pending is how many servers have not said yet that they tell of commands. failed:
-	// one has refused. lost: the client is about to be closed.
+	// pending is how many servers have not answered MONITOR yet. failed: one has
+	// refused it. lost: the client is about to be closed.
 	pending      int
 	failed, lost bool
 }
@@ -41,15 +42,15 @@ type monitor struct {
 type monitorFeed struct {
 	of   *monitor
 	conn *serverConn
-	// said: the server has said that it tells of commands, or is trusted to.
+	// said: the server has accepted MONITOR, or is trusted to.
 	said bool
 }
 
 // monitors reports whether the client sees every command.
 func monitors(c *client) bool { return c.session.Bars&msg.Monitoring != 0 }
 
-// monitor has the client see every command. Of one that does already it is ignored, as by
-// Redis.
+// monitor carries out a MONITOR. Like Redis, it ignores one of a client that monitors
+// already.
 func (d *dispatch) monitor(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	if monitors(c) || !c.mayGo() {
@@ -66,7 +67,7 @@ func (d *dispatch) monitor(req *msg.Request) {
 	p.ctx.turn.countAtOnce(Amount{Clients: perDial * len(p.everywhere())})
 	for _, s := range p.everywhere() {
 		f := all.add(s)
-		feed, why := v.feed(s)
+		feed, why := v.addFeed(s)
 		if why != msg.OK {
 			f.Err, f.Done, f.Replied, v.failed = why, true, all.parent.Start, true
 			continue
@@ -84,8 +85,8 @@ func (d *dispatch) monitor(req *msg.Request) {
 	v.check()
 }
 
-// feed gives the client a connection to s, on which nothing is said yet.
-func (v *monitor) feed(s *Server) (*monitorFeed, msg.Reason) {
+// addFeed gives the client a connection to s, on which nothing has been sent yet.
+func (v *monitor) addFeed(s *Server) (*monitorFeed, msg.Reason) {
 	f := &monitorFeed{of: v}
 	conn, why := s.borrow(0, f)
 	if why != msg.OK {
@@ -105,7 +106,7 @@ func (v *monitor) check() {
 	}
 }
 
-// endMonitor has the client see no commands any more.
+// endMonitor ends the client's monitoring.
 func (o *own) endMonitor() {
 	v := o.monitor
 	if v == nil {
@@ -165,7 +166,7 @@ func (f *monitorFeed) hears(r msg.Reply) (taken bool) {
 	return true
 }
 
-// feed implements tenant: it is none of channels.
+// feed implements tenant: this is no feed of channels.
 func (f *monitorFeed) feed() *feed { return nil }
 
 // evicted implements tenant.
@@ -189,7 +190,7 @@ func (f *monitorFeed) gone() {
 	}
 }
 
-// follow has the client see the commands of servers that have come.
+// follow monitors servers that the pool has got since.
 func (v *monitor) follow() {
 	p := v.client.pool
 	if v.pending > 0 {
@@ -200,7 +201,7 @@ func (v *monitor) follow() {
 			continue
 		}
 		p.ctx.turn.count(Amount{Clients: perDial})
-		f, why := v.feed(s)
+		f, why := v.addFeed(s)
 		if why != msg.OK {
 			v.lose()
 			return
@@ -229,7 +230,7 @@ func (f *monitorFeed) OnReply(m *msg.Msg, r msg.Reply) {
 // OnFailure implements msg.Owner.
 func (f *monitorFeed) OnFailure(m *msg.Msg) { f.conn.pool.ctx.msgs.Put(m) }
 
-// lose has the client closed: it has missed commands, or will.
+// lose closes the client, soon: it has missed commands, or will.
 func (v *monitor) lose() {
 	if !v.lost {
 		v.lost = true
@@ -237,7 +238,8 @@ func (v *monitor) lose() {
 	}
 }
 
-// A monitoring is what a client that sees every command has yet to do: to go, or to go on.
+// A monitoring is a job for a client that monitors: it closes it, or makes it follow a
+// new snapshot.
 type monitoring struct{ of *monitor }
 
 // step implements job.
@@ -255,7 +257,7 @@ func (j *monitoring) step(ctx *Context) (done bool) {
 		return true
 	}
 	ctx.log.Warn("client that monitors is closed: a connection to a server has ended", append(clientAttrs(c),
-		slog.String("follows", "it monitors again when it says so"))...)
+		slog.String("advice", "send MONITOR again"))...)
 	c.closing(closeReason{why: msg.MonitorLost})
 	c.settle()
 	return true

@@ -49,9 +49,9 @@ type tenant interface {
 
 // A hearer takes what a server says on a private connection without being asked.
 type hearer interface {
-	// mayPush reports whether the server may say what begins so.
+	// mayPush reports whether the server may send, unasked, what begins with this byte.
 	mayPush(first byte) bool
-	// hears takes r, if it is no reply to what the server was asked.
+	// hears takes r, if that is no reply to a request.
 	hears(r msg.Reply) (taken bool)
 }
 
@@ -76,11 +76,12 @@ type private struct {
 	since    int64
 	// stale: nobody may get it again.
 	stale bool
-	// hearer takes what the server says without being asked; nil: that would be nonsense.
+	// hearer takes what the server says without being asked; nil: it must not say
+	// anything.
 	hearer hearer
 	// tracks: the server tells it of keys that change, or may.
-	tracks bool
-	begun  begun
+	tracks    bool
+	trackFeed trackFeed
 	// id is the connection's id at the server; 0: the server has not said, or does not
 	// allow to use it.
 	id int64
@@ -116,7 +117,7 @@ func (s *Server) borrow(lane int, t tenant) (*serverConn, msg.Reason) {
 		}
 		c := newServerConn(s, s.pool.lanes[lane])
 		c.private = &private{tenant: t, conn: c}
-		c.private.begun.pv = c.private
+		c.private.trackFeed.pv = c.private
 		if why = c.dial(); why == msg.OK {
 			s.store.add(c)
 			s.pool.ctx.memory.beside += privateSize
@@ -174,8 +175,8 @@ func (pv *private) unlist() {
 	}
 }
 
-// mayPush reports whether the server may say what comes without being asked: it is begun
-// in the connection's reply, or by data.
+// mayPush reports whether the server may send, unasked, what comes. Its beginning is in
+// the connection's reply, or else in data.
 func (pv *private) mayPush(data []byte) bool {
 	if reply := &pv.conn.reply; reply.Len() > 0 {
 		data = reply.Head().Bytes()
@@ -183,7 +184,7 @@ func (pv *private) mayPush(data []byte) bool {
 	return pv.hearer != nil && pv.hearer.mayPush(data[0])
 }
 
-// checkPush looks at what has come in part without being asked for.
+// checkPush bounds the size of a push that has come in part.
 func (pv *private) checkPush() {
 	c := pv.conn
 	if int64(c.reply.Len()+c.parser.Body()) > c.pool.maxReplySize() {

@@ -9,67 +9,73 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// A client that keeps what it has read is told when that changes: CLIENT TRACKING. Which
-// keys it has read is known to the server, by the connection. So from its first tracked read
-// at a server on, a client has a connection there to itself, which takes all that it sends
-// there:
+// CLIENT TRACKING: a client caches what it has read, and is told when that changes. A
+// server knows by the connection which keys a client has read. So with its first
+// tracked read at a server, a client gets a private connection to it. From then on this
+// connection carries all its requests to that server:
 //
 //	client                      proxy                            server
 //	CLIENT TRACKING ON  ─► OK
-//	GET k               ─► holds: borrows a connection    ─►   CLIENT TRACKING ON
+//	GET k               ─► prepare: borrows a connection  ─►   CLIENT TRACKING ON
 //	                                                      ─►   GET k
 //	                    ◄─ v ◄──────────────────────────────   v
 //	                    ◄─ >2 invalidate *1 k ◄─ hears ◄────   another client has changed k
 //
-// What the server pushes stands between two replies, never within one, and behind each
-// reply that has come before it: else the client would keep a value that it was told to
-// forget. When nobody can tell any more what has changed, the client is told to forget all:
-// when the connection ends, when its keys are another server's, when it has as many as it
-// may.
+// A push of the server stands between two replies, never within one. It stands behind
+// each reply that came before it: otherwise the client would keep a value that it was
+// told to forget. When nobody can tell any more what has changed, the client is told to
+// forget all. That is so when the connection ends, when its keys get another server,
+// and when it has read as many keys as it may.
 //
-// With BCAST servers tell of all keys with a prefix, whoever read them. Such a client has a
-// connection to every server, all the time.
+// With BCAST a server tells of all keys with a prefix, whoever has read them. Such a
+// client has a private connection to every server, all the time.
 
-// A Tracker has clients that are told when keys change (msg.Track).
+// A Tracker is a protocol whose clients can be told when keys change (msg.Track).
 type Tracker interface {
-	// Tracking is what the client of a request wants to be told from now on; nil: nothing.
+	// Tracking reads from a request what its client wants to be told from now on; nil:
+	// nothing.
 	Tracking(req *msg.Request, s *msg.Session) (wants *msg.Tracking, ok bool)
 	// Tracks reports whether the server is to note which keys the request reads.
 	Tracks(req *msg.Request, s *msg.Session) bool
-	// EndCaching says that a request is taken, to which alone an earlier one referred.
+	// EndCaching ends a CLIENT CACHING, which is about one request only: that has been
+	// taken.
 	EndCaching(req *msg.Request, s *msg.Session)
-	// AppendTracking appends a request to tell the connection of keys that change; nil: of
-	// none. AppendCaching appends one that says whether the next request counts for that.
+	// AppendTracking appends a request that turns tracking on, or, with nil, off.
+	// AppendCaching appends a CLIENT CACHING, which says whether the next request is
+	// tracked.
 	AppendTracking(t *msg.Tracking, p *mbuf.Pool, out *mbuf.Chain)
 	AppendCaching(t *msg.Tracking, p *mbuf.Pool, out *mbuf.Chain)
-	// AppendInvalid appends what a client is told to forget all that it has read.
+	// AppendInvalid appends the push that tells a client to forget all that it has
+	// read.
 	AppendInvalid(p *mbuf.Pool, out *mbuf.Chain)
-	// Invalidated says of how many keys a push tells that they have changed.
+	// Invalidated returns how many keys a push names as changed.
 	Invalidated(r msg.Reply) (keys int, ok bool)
 }
 
-// A tracking is a client that is told when keys change.
+// A tracking is what the proxy knows of a client that is told when keys change.
 type tracking struct {
 	own *own
-	// wants is what it wants to be told: that of its session.
+	// wants is what it wants to be told, as in its session.
 	wants *msg.Tracking
-	// snap is by which the servers of its keys are known.
+	// snap is the snapshot by which the servers of its keys were found.
 	snap *topology.Snapshot
-	// keys is how many keys it has read, at the most, that it was not told of since.
+	// keys is at least the number of keys that it has read and has not been told of
+	// since.
 	keys int
-	// says: the servers are to be told whether the request at hand counts.
-	// saysBlock: so they are about the transaction at hand.
-	says, saysBlock bool
-	// telling: servers are told by the client's own request. failed: one has refused.
+	// caching: a CLIENT CACHING goes before the request at hand. cachingBlock: one goes
+	// before the transaction at hand.
+	caching, cachingBlock bool
+	// telling: the client's own CLIENT TRACKING is at the servers. failed: a server has
+	// refused it.
 	telling, failed bool
-	// restores: it is among the timers' that have lost a connection.
+	// restores: it has lost a connection, and the timers have it in their list.
 	restores bool
 }
 
-// tracked is what of a pool is about clients that are told when keys change.
+// tracked is the part of a pool about clients that are told when keys change.
 type tracked struct {
-	// trackers is how many such clients there are, and told by which snapshot they were
-	// looked at last.
+	// trackers is how many such clients there are. told is the snapshot by which they
+	// were looked at last.
 	trackers int
 	told     *topology.Snapshot
 }
@@ -77,7 +83,7 @@ type tracked struct {
 // tracks reports whether the client is told when keys change.
 func tracks(c *client) bool { return c.session.Bars&msg.Tracked != 0 }
 
-// track has the client be told when keys change, or be told no more.
+// track carries out a CLIENT TRACKING: the client is told when keys change, or no more.
 func (d *dispatch) track(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	wants, ok := p.proto.tracker.Tracking(req, &c.session)
@@ -95,7 +101,7 @@ func (d *dispatch) track(req *msg.Request) {
 		return
 	}
 	t := ownOf(c).beginTracking(wants)
-	if !wants.Broadcast && !t.isBegun() {
+	if !wants.Broadcast && !t.hasFeed() {
 		c.local(req)
 		return
 	}
@@ -123,7 +129,7 @@ func (d *dispatch) track(req *msg.Request) {
 	t.check()
 }
 
-// beginTracking has the client be told from now on.
+// beginTracking marks the client as one that is told when keys change.
 func (o *own) beginTracking(wants *msg.Tracking) *tracking {
 	c, p := o.client, o.client.pool
 	if o.track == nil {
@@ -141,28 +147,28 @@ func (o *own) beginTracking(wants *msg.Tracking) *tracking {
 	return t
 }
 
-// untrack has the client be told of no keys any more, and gives its connections back.
+// untrack ends the client's tracking, and gives its connections back.
 func (o *own) untrack() {
 	o.endTracking()
 	o.giveTrackedBack()
 }
 
-// giveTrackedBack gives the connections back on which servers tell of keys, but for one on
-// which the client watches.
+// giveTrackedBack gives back the connections on which servers tell of keys, except one
+// on which the client watches or waits.
 func (o *own) giveTrackedBack() {
 	for _, conn := range slices.Backward(o.conns) {
 		switch {
 		case !conn.private.tracks:
 		case o.uses(conn):
 			conn.private.tracks = false
-			conn.private.begun.send(nil)
+			conn.private.trackFeed.send(nil)
 		default:
 			o.giveBack(conn, false)
 		}
 	}
 }
 
-// endTracking is untrack, without the connections.
+// endTracking is untrack, but leaves the connections alone.
 func (o *own) endTracking() {
 	c := o.client
 	p := c.pool
@@ -205,8 +211,8 @@ func (t *tracking) check() {
 	}
 }
 
-// isBegun reports whether the client has a connection on which a server tells it of keys.
-func (t *tracking) isBegun() bool {
+// hasFeed reports whether the client has a connection on which a server tells it of keys.
+func (t *tracking) hasFeed() bool {
 	for _, conn := range t.own.conns {
 		if conn.private.tracks {
 			return true
@@ -215,18 +221,19 @@ func (t *tracking) isBegun() bool {
 	return false
 }
 
-// holds prepares for a request of the client's: it has connections to itself to the
-// servers that are to note what it reads. It reports true if the request does not go on.
-func (t *tracking) holds(req *msg.Request) bool {
+// prepare is called for each request of the client. It gets private connections to the
+// servers that are to note what the request reads. It reports true if the request has
+// to wait or was refused.
+func (t *tracking) prepare(req *msg.Request) (stop bool) {
 	c := t.own.client
 	p := c.pool
-	t.says = false
+	t.caching = false
 	if t.check(); !tracks(c) || c.overdue || req.Nkeys > p.conf.MaxKeys {
 		return false
 	}
 	t.follow()
 	if !p.proto.tracker.Tracks(req, &c.session) {
-		t.says = t.wants.OptOut && t.wants.Caching
+		t.caching = t.wants.OptOut && t.wants.Caching
 		p.proto.tracker.EndCaching(req, &c.session)
 		return false
 	}
@@ -238,13 +245,13 @@ func (t *tracking) holds(req *msg.Request) bool {
 		c.refuse(req, why)
 		return true
 	}
-	t.says = t.wants.OptIn
+	t.caching = t.wants.OptIn
 	p.proto.tracker.EndCaching(req, &c.session)
 	return false
 }
 
-// reach has the client have connections to itself to the servers of the request's keys. It
-// may have to wait for the replies to what it sent before.
+// reach gets the client private connections to the servers of the request's keys. mayGo
+// is false if the client first has to wait for the replies in flight.
 func (t *tracking) reach(req *msg.Request) (mayGo bool, why msg.Reason) {
 	c := t.own.client
 	p := c.pool
@@ -276,7 +283,7 @@ func (t *tracking) reachAll(servers []*Server, keys int) (mayGo bool, why msg.Re
 	return t.count(keys), msg.OK
 }
 
-// reachOne is reach for a server of which so many keys are read.
+// reachOne is reach for one server, of which so many keys are read.
 func (t *tracking) reachOne(s *Server, keys int) (mayGo bool, why msg.Reason) {
 	c := t.own.client
 	if conn := t.own.connTo(s); conn == nil && !c.mayGo() {
@@ -289,7 +296,7 @@ func (t *tracking) reachOne(s *Server, keys int) (mayGo bool, why msg.Reason) {
 	return true, why
 }
 
-// conn is the client's connection to s, on which the server tells it of keys.
+// conn gets the client's connection to s, on which the server tells it of keys.
 func (t *tracking) conn(s *Server) (*serverConn, msg.Reason) {
 	conn, why := t.own.client.borrow(s)
 	if why == msg.OK && !conn.private.tracks {
@@ -298,19 +305,19 @@ func (t *tracking) conn(s *Server) (*serverConn, msg.Reason) {
 	return conn, why
 }
 
-// begin has the server tell of keys on the connection, which no other client is to have
-// after that.
+// begin turns tracking on for the connection. No other client gets the connection after
+// that.
 func (t *tracking) begin(conn *serverConn) {
 	pv := conn.private
-	pv.tracks, pv.stale, pv.hearer, pv.begun.of = true, true, &pv.begun, t
+	pv.tracks, pv.stale, pv.hearer, pv.trackFeed.of = true, true, &pv.trackFeed, t
 	if t.telling {
-		return // the client's request does that
+		return // the client's own request does that
 	}
-	pv.begun.send(t.wants)
+	pv.trackFeed.send(t.wants)
 }
 
-// send asks the server to tell of keys, or of none.
-func (b *begun) send(wants *msg.Tracking) {
+// send turns tracking on, or with nil off, at the server.
+func (b *trackFeed) send(wants *msg.Tracking) {
 	conn := b.pv.conn
 	p := conn.pool
 	out := conn.Out()
@@ -321,9 +328,9 @@ func (b *begun) send(wants *msg.Tracking) {
 	conn.enqueue(m, out.Len()-before)
 }
 
-// say tells the server, if need be, whether the request counts that is sent next.
-func (t *tracking) say(conn *serverConn, says bool) {
-	if !says || !conn.private.tracks {
+// sendCaching sends a CLIENT CACHING before the next request, if that needs one.
+func (t *tracking) sendCaching(conn *serverConn, caching bool) {
+	if !caching || !conn.private.tracks {
 		return
 	}
 	p := conn.pool
@@ -335,8 +342,8 @@ func (t *tracking) say(conn *serverConn, says bool) {
 	conn.enqueue(m, out.Len()-before)
 }
 
-// count counts keys that are read. If they are too many the client is told to forget all,
-// once it has the replies to what it sent before.
+// count counts keys that are read. If they are too many, the client is told to forget
+// all. It may first have to wait for the replies in flight; mayGo is false then.
 func (t *tracking) count(keys int) (mayGo bool) {
 	c := t.own.client
 	if t.keys > 0 && t.keys+keys > c.pool.conf.MaxTrackedKeys {
@@ -350,23 +357,23 @@ func (t *tracking) count(keys int) (mayGo bool) {
 	return true
 }
 
-// A begun is the owner of the reply of a server that is asked to tell of keys, and takes
-// what it then tells.
-type begun struct {
+// A trackFeed takes what a server tells of keys on a private connection. It also owns
+// the reply to the CLIENT TRACKING that asks for it.
+type trackFeed struct {
 	pv *private
 	// of is the client that is told; nil: none ever was.
 	of *tracking
 }
 
 // Party implements msg.Owner.
-func (b *begun) Party() msg.Party { return nil }
+func (b *trackFeed) Party() msg.Party { return nil }
 
 // OnFailure implements msg.Owner.
-func (b *begun) OnFailure(m *msg.Msg) { b.pv.OnFailure(m) }
+func (b *trackFeed) OnFailure(m *msg.Msg) { b.pv.OnFailure(m) }
 
-// OnReply implements msg.Owner. A client that is told of keys whoever read them may have
-// missed some until now.
-func (b *begun) OnReply(m *msg.Msg, r msg.Reply) {
+// OnReply implements msg.Owner. A client with BCAST may have missed changes until this
+// reply.
+func (b *trackFeed) OnReply(m *msg.Msg, r msg.Reply) {
 	b.pv.OnReply(m, r)
 	if t := b.tracking(); t != nil && b.pv.conn.Attached() && t.wants.Broadcast {
 		t.forget(false)
@@ -376,21 +383,21 @@ func (b *begun) OnReply(m *msg.Msg, r msg.Reply) {
 // reachBlock is reach for a transaction.
 func (t *tracking) reachBlock() (mayGo bool, why msg.Reason) {
 	c, wants := t.own.client, t.wants
-	t.says, t.saysBlock = false, false
+	t.caching, t.cachingBlock = false, false
 	t.follow()
 	tx := c.tx
 	if tx == nil || wants.Broadcast || wants.OptIn && !wants.Caching {
 		return true, msg.OK
 	}
 	if wants.OptOut && wants.Caching {
-		t.saysBlock = true
+		t.cachingBlock = true
 		return true, msg.OK
 	}
 	s, why := c.placed(tx)
 	if s == nil || why != msg.OK || c.watches() && c.own.connTo(s) == nil {
 		return true, msg.OK // it has no keys, or will fail
 	}
-	t.saysBlock = wants.OptIn
+	t.cachingBlock = wants.OptIn
 	mayGo, why = t.reachOne(s, int(c.session.Collected))
 	for i := 0; i < len(tx.more) && mayGo && why == msg.OK; i++ {
 		mayGo, why = t.reachOne(tx.more[i].owner, 0)
@@ -398,9 +405,9 @@ func (t *tracking) reachBlock() (mayGo bool, why msg.Reason) {
 	return mayGo, why
 }
 
-// sayBlock is say for a transaction.
-func (o *own) sayBlock(conn *serverConn) {
+// sendBlockCaching is sendCaching for a transaction.
+func (o *own) sendBlockCaching(conn *serverConn) {
 	if o != nil && o.track != nil {
-		o.track.say(conn, o.track.saysBlock)
+		o.track.sendCaching(conn, o.track.cachingBlock)
 	}
 }

@@ -325,7 +325,7 @@ func (t *multi) exec(req *msg.Request) {
 	if tx.confirms {
 		conn.mark(m)
 	}
-	c.own.sayBlock(conn)
+	c.own.sendBlockCaching(conn)
 	p.transactor().AppendExec(ctx.bufs, &tx.bytes)
 	size := tx.bytes.Len()
 	conn.Out().Splice(ctx.bufs, &tx.bytes)

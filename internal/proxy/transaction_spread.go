@@ -198,7 +198,7 @@ func (n fan) sendPart(conn *serverConn, bytes *mbuf.Chain, commands int) *msg.Ms
 	n.c.wrote |= conn.server.mark
 	ctx.msgs.SetBlock(f, commands)
 	f.Via, f.Nkeys, f.Ahead = conn, int32(commands), int32(commands+2)
-	n.c.own.sayBlock(conn)
+	n.c.own.sendBlockCaching(conn)
 	p.transactor().AppendExec(ctx.bufs, bytes)
 	size := bytes.Len()
 	conn.Out().Splice(ctx.bufs, bytes)

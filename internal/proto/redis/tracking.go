@@ -8,8 +8,7 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// What clients say of keys that they want to be told of when they change, and what servers
-// say when such keys have changed:
+// Client tracking: what clients ask for, and what servers say when keys have changed:
 //
 //	client                                   server
 //	CLIENT TRACKING ON  ─► Tracking
@@ -17,11 +16,11 @@ import (
 //	                                 GET k
 //	                    ◄─ Invalidated ◄─ >2 invalidate *1 k
 
-// maxPrefixes is how many prefixes a client may name, and maxPrefixBytes how long they may
-// be together.
+// maxPrefixes is how many prefixes a client may name. maxPrefixBytes is how long all of
+// them may be together.
 const maxPrefixes, maxPrefixBytes = 128, 64 << 10
 
-// Why CLIENT TRACKING is refused, in Redis's words, and in the proxy's.
+// The errors of CLIENT TRACKING: Redis's own words first, then those of the proxy.
 const (
 	prefixAlone     = "PREFIX option requires BCAST mode to be enabled"
 	otherBroadcast  = "You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode."
@@ -39,7 +38,7 @@ const (
 	trackingOthers = "REDIRECT has another connection told of keys that change; say HELLO 3, and this one is told"
 )
 
-// A keyTracker is what the protocol knows of that.
+// A keyTracker is Redis's part of client tracking.
 type keyTracker struct {
 	*rules
 	words *wordReader // the protocol's
@@ -47,7 +46,7 @@ type keyTracker struct {
 	head []byte
 }
 
-// isOwnRefusal tells whether it is the proxy that does not do what CLIENT TRACKING asks for.
+// isOwnRefusal reports whether the proxy refuses what Redis would do.
 func isOwnRefusal(why string) bool {
 	return why == answeredHere || why == trackingOff || why == trackingRESP2 || why == trackingOthers
 }
@@ -126,8 +125,8 @@ func trackingOf(req *msg.Request, r *wordReader) (wants *msg.Tracking, redirects
 	return wants, redirects, ""
 }
 
-// checkTracking says why a client that has asked for one kind of tracking, or for none, may
-// not ask for another, or nothing. Prefixes are added to those that there are.
+// checkTracking says why a client with the tracking has (nil: none) may not ask for
+// wants; empty: it may. It adds the new prefixes to those that the client has.
 func checkTracking(wants, has *msg.Tracking) (fault string) {
 	switch {
 	case !wants.Broadcast && len(wants.Prefixes) > 0:
@@ -162,7 +161,7 @@ func checkTracking(wants, has *msg.Tracking) (fault string) {
 	return ""
 }
 
-// overlapOf says which of the prefixes begins another one, or nothing.
+// overlapOf says which of the prefixes is the beginning of another one; empty: none is.
 func overlapOf(prefixes, known []string) (fault string) {
 	begins := func(a, b string) bool { n := min(len(a), len(b)); return a[:n] == b[:n] }
 	shown := func(s string) string { return plain([]byte(s), maxShown) }
@@ -219,8 +218,8 @@ func (*keyTracker) AppendInvalid(pool *mbuf.Pool, out *mbuf.Chain) {
 	out.AppendString(pool, ">2\r\n$10\r\ninvalidate\r\n_\r\n")
 }
 
-// Tracks implements proxy.Tracker. Of a script, or of a command that servers have
-// explained, nobody can tell whether it reads.
+// Tracks implements proxy.Tracker. Nobody can tell whether a script, or a command that
+// a server has explained, reads: they count as reads.
 func (*keyTracker) Tracks(req *msg.Request, s *msg.Session) bool {
 	t := s.Tracking()
 	return !t.Broadcast && req.ByKeys() && req.Nkeys > 0 && t.Caching == t.OptIn &&
@@ -235,7 +234,7 @@ func (*keyTracker) EndCaching(req *msg.Request, s *msg.Session) {
 	}
 }
 
-// invalidHead is as much of a push as Invalidated looks at.
+// invalidHead is how many bytes of a push Invalidated looks at.
 const invalidHead = 64
 
 // Invalidated implements proxy.Tracker.
