@@ -10,9 +10,9 @@ import (
 	"nuthatch/internal/route"
 )
 
-// shardsOfTwo is a table of the pool's first two servers, each of which is written to at
+// shardsOfTwo is a table of a pool's first two servers, each of which is written to at
 // one and read from at the other. The second has every key.
-func shardsOfTwo(p *ServerPool) *route.Table {
+func shardsOfTwo() *route.Table {
 	nodes := []hashkit.Node{{Name: "a", Weight: 1}, {Name: "b", Weight: 1}}
 	ring := hashkit.Ring{Hash: hashkit.FNV1a_64, Continuum: hashkit.NewContinuum(hashkit.Modula, nodes)}
 	return route.NewTable(ring, []route.Shard{{route.Write: {0}, route.Read: {1}}, {route.Write: {1}, route.Read: {0}}}, []uint16{1})
@@ -28,7 +28,7 @@ func TestNewerTable(t *testing.T) {
 	}
 	before := p.everywhere()
 	next := *p.snap
-	next.Table = shardsOfTwo(p)
+	next.Table = shardsOfTwo()
 	p.refresh(&next)
 	if got := p.everywhere(); len(got) != 1 || got[0] != p.servers[1] || len(before) != 3 {
 		t.Errorf("all keys are at %d servers, want the second; the list before has %d, want 3", len(got), len(before))
@@ -49,7 +49,7 @@ func TestPlacingKeepsItsSnapshot(t *testing.T) {
 	want := serversOf(t, p, req)
 	kept, to := p.newPlacing(req.Type), make([]uint16, 3)
 	next := *p.snap
-	next.Table = shardsOfTwo(p)
+	next.Table = shardsOfTwo()
 	p.refresh(&next)
 	for i := range to {
 		if !p.place(&kept, req, i, to[i:i+1]) {
