@@ -30,13 +30,15 @@ var pairs = []string{"{}", "[]", "()", "<>", "$$", "||", "##", "::"}
 // may have in its place, take for the key. So a tag that only one of the two has, or
 // another one, shows.
 func (c *checker) tagged() string {
-	key := prefix
+	key := []byte(prefix)
 	for _, tag := range append([]string{c.Pool.HashTag}, pairs...) {
 		if tag != "" {
-			key += tag[:1] + rand.Text()[:tagText] + tag[1:]
+			key = append(key, tag[0])
+			key = append(key, rand.Text()[:tagText]...)
+			key = append(key, tag[1])
 		}
 	}
-	return key + rand.Text()[:tagText]
+	return string(append(key, rand.Text()[:tagText]...))
 }
 
 // findKeys makes random keys, so many for each server that owns any. Keys that differ
