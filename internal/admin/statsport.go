@@ -30,7 +30,7 @@ const (
 	maxStatsLeaving = 64
 	// statsPerServer is the memory of a document, in bytes, for each server. It was
 	// measured with 5,000 servers.
-	statsPerServer = 3 << 10
+	statsPerServer = 4 << 10
 	// statsWriteTimeout is how long a client may take to read the document.
 	statsWriteTimeout = 5 * time.Second
 	// statsLinger is how long a client may take to close after the document. A
