@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"errors"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -50,5 +52,15 @@ func TestUnusedSocketsOfSystemd(t *testing.T) {
 			_ = c.Close()
 			t.Errorf("%s: it still listens", name)
 		}
+	}
+}
+
+// Process 1 is not replaced: its container would end.
+func TestFirstProcessIsNotReplaced(t *testing.T) {
+	if err := mayBeReplaced(1); !errors.Is(err, errFirst) {
+		t.Errorf("process 1: %v", err)
+	}
+	if err := mayBeReplaced(os.Getpid()); err != nil {
+		t.Errorf("another: %v", err)
 	}
 }

@@ -50,11 +50,25 @@ func (in *Instance) Upgrade(by string) error {
 	return nil
 }
 
+// errFirst means that an upgrade would end a container.
+var errFirst = errors.New("this is process 1, with which its container would end; replace the container")
+
+// mayBeReplaced returns why the process must not end for another one, or nil.
+func mayBeReplaced(pid int) error {
+	if pid == 1 {
+		return errFirst
+	}
+	return nil
+}
+
 // upgrade starts the new program and lets it serve. On error the new program
 // has ended.
 func (in *Instance) upgrade() (*successor, error) {
 	if in.life.ending() {
 		return nil, admin.ErrEnding
+	}
+	if err := mayBeReplaced(os.Getpid()); err != nil {
+		return nil, err
 	}
 	sockets, err := in.listeners.files(in.current.Load(), nil)
 	if err == nil {
