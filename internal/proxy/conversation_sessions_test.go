@@ -177,7 +177,7 @@ func playSessions(t testing.TB, in string, s script) {
 	if v.memory > 0 {
 		c.identity.Limits().SetMemory(v.memory/2, v.memory)
 	}
-	many := 100
+	many := 8
 	if b := budgets[int(head>>1)%len(budgets)]; b != (proxy.Amount{}) {
 		many = 1 // each of the keys takes a turn
 		for _, ctx := range c.loops {

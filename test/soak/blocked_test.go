@@ -37,7 +37,7 @@ func TestBlockedCrowd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = c.Close() }()
+		t.Cleanup(func() { _ = c.Close() })
 		conns[i] = c
 		if _, err := c.Write(testkit.RESP("BLPOP", fmt.Sprintf("queue:%d", i), "0")); err != nil {
 			t.Fatal(err)
