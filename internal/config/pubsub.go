@@ -49,7 +49,7 @@ var pubSubKeys = []key[PubSub]{
 	{
 		name: "publish", kind: kindPublish, def: "all", origin: fromNuthatch,
 		help: "Where messages of channels go. `all`: `PUBLISH` goes to every server, `SUBSCRIBE` to the owner of " +
-			"the channel's name, `PSUBSCRIBE` to the pool's first server. So clients that are connected directly " +
+			"the channel's name, `PSUBSCRIBE` to one server: one at which the client listens already, or else the pool's first. So clients that are connected directly " +
 			"to a server get every message, too. `owner`: `PUBLISH` and `SUBSCRIBE` go to the owner of the " +
 			"channel's name, and `PSUBSCRIBE` to every server: a message costs one request, however many servers " +
 			"there are. All proxies of a pool must have the same value. Ignored in Memcached pools.",

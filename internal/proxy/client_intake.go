@@ -7,7 +7,7 @@ import (
 // A wait is a set of reasons why a client's next request is not taken, even if
 // there is room. The reasons are independent of each other: each is set in one place and
 // cleared in one, both in its owner's file. The client goes on when none is left.
-type wait uint16
+type wait uint32
 
 const (
 	// waitsForReplies: the client's lane has changed, or the connections of its lane. A

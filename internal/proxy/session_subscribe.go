@@ -67,6 +67,8 @@ type subscriber struct {
 	listens [msg.NumChannels]map[string]place
 	// told is how many of each kind the client knows of.
 	told [msg.NumChannels]int
+	// side is the connection that patterns are on.
+	side *feed
 	// asks is its request that servers have not answered; nil: there is none.
 	asks *subscription
 	// held are the messages that have come meanwhile.
@@ -139,7 +141,10 @@ func (d *dispatch) subscribe(req *msg.Request) {
 	case !ok:
 		c.local(req)
 		return
-	case len(req.Args) > maxChannels:
+	case !what.Ends && len(req.Args)-1 > p.conf.PubSub.MaxSubscriptions:
+		c.refuse(req, msg.TooManySubscriptions)
+		return
+	case len(req.Args)-1 > maxChannels:
 		c.refuse(req, msg.TooManyKeys)
 		return
 	case !c.mayGo():
@@ -270,8 +275,7 @@ func (s *subscriber) feedOf(kind msg.Channels, name []byte) (*feed, msg.Reason) 
 	key, at := p.proto.messenger.Audience(kind, name)
 	switch {
 	case at == msg.FirstServer, at == msg.AnyServer && len(s.listens[msg.Patterns]) > 0:
-		// Who listens to patterns too has the message of the channel first, from one server.
-		return s.feed(p.everywhere()[0])
+		return s.shared()
 	case at == msg.EveryServer:
 		for _, server := range p.everywhere() {
 			if _, why := s.feed(server); why != msg.OK {
@@ -281,6 +285,28 @@ func (s *subscriber) feedOf(kind msg.Channels, name []byte) (*feed, msg.Reason) 
 		return nil, msg.OK
 	}
 	return s.feed(p.home(key))
+}
+
+// shared is the connection for patterns where all servers have all messages, and for the
+// channels that the client listens to besides: who matches twice has the message of the
+// channel first, from the same server. It is one that the client has, or to the first server.
+func (s *subscriber) shared() (*feed, msg.Reason) {
+	best := s.side
+	if len(s.listens[msg.Patterns]) == 0 || best == nil || best.stale || !slices.Contains(s.feeds, best) {
+		best = nil
+		for _, f := range s.feeds {
+			if !f.stale && !f.server.removed && (best == nil || f.n > best.n) {
+				best = f
+			}
+		}
+	}
+	if best != nil {
+		s.side = best
+		return best, best.conn.mayTake()
+	}
+	f, why := s.feed(s.client.pool.everywhere()[0])
+	s.side = f
+	return f, why
 }
 
 // leave notes the channels of a request to listen no more. Without any, all are meant.

@@ -100,6 +100,7 @@ const (
 	mergeMin                // the least of integers
 	mergeMax                // the greatest of integers
 	mergeConcat             // arrays or sets, joined
+	mergeUnion              // arrays of names, joined, each once
 	mergeAny                // one that is not null, if there is one
 	mergeSame               // one of replies that are all equal
 	mergeAllOf              // arrays of 0 and 1: 1 where all have 1

@@ -69,6 +69,7 @@ var mergeTexts = map[mergeKind]string{
 	mergeMin:      "the least",
 	mergeMax:      "the greatest",
 	mergeConcat:   "joined",
+	mergeUnion:    "joined, each once",
 	mergeAny:      "one of them",
 	mergeSame:     "the one reply that all gave",
 	mergeLoad:     "the one reply that all gave, of those that can be reached",
@@ -134,7 +135,7 @@ func fate(c *command) string {
 // subscriptionText says where a client listens.
 func subscriptionText(c *command) string {
 	if c.subscription.Channels == msg.Patterns {
-		return "the first server or all, on a connection of the client's own"
+		return "one server or all, on a connection of the client's own"
 	}
 	return "by channel, on connections of the client's own"
 }

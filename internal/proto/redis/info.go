@@ -269,6 +269,7 @@ func infoClients(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 		blocked += f.Pool.Servers[i].Values[stats.PrivateWaiting]
 	}
 	line("blocked_clients", blocked)
+	line("pubsub_clients", f.Pool.Values[stats.Subscribers])
 }
 
 // infoMemory writes the servers' memory, and the proxy's under names of its own.

@@ -160,7 +160,7 @@ func (m *merger) mergeMore(parent *msg.Msg, n int, pool *mbuf.Pool, out *mbuf.Ch
 		ok = m.moveLeast(n, pool)
 	case mergePairSums:
 		ok = m.movePairSums(n, pool)
-	case mergeNone, mergeStatus, mergeSum, mergeMax, mergeConcat, mergeBusy, mergeScan, mergeSame, mergeAny, mergeOneOK, mergeLoad:
+	case mergeNone, mergeStatus, mergeSum, mergeMax, mergeConcat, mergeUnion, mergeBusy, mergeScan, mergeSame, mergeAny, mergeOneOK, mergeLoad:
 	}
 	if !ok {
 		return msg.BadReply
@@ -190,6 +190,8 @@ func (m *merger) mergeReplies(kind mergeKind, parent *msg.Msg, pool *mbuf.Pool, 
 		return m.mergeMin(pool, out)
 	case mergeConcat:
 		return m.mergeConcat(parent, pool, out)
+	case mergeUnion:
+		return m.mergeUnion(parent, pool, out)
 	case mergePairSums:
 		return m.mergePairSums(pool, out)
 	case mergeBusy:
@@ -226,7 +228,7 @@ func (m *merger) allows(cmd *command) bool {
 	switch cmd.merge {
 	case mergeElements:
 		return m.partial != config.PartialError
-	case mergeSum, mergeMax, mergeConcat, mergePairSums:
+	case mergeSum, mergeMax, mergeConcat, mergeUnion, mergePairSums:
 		return m.partial == config.PartialNulls && cmd.access != write
 	case mergeNone, mergeStatus, mergeMin, mergeAny, mergeSame, mergeAllOf, mergeOneOK, mergeScan, mergeBusy, mergeLoad, mergeBlocks:
 	}

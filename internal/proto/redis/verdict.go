@@ -39,7 +39,7 @@ func (kind mergeKind) takes(first byte) bool {
 		return first == ':' || first == '*'
 	case mergeElements, mergeAllOf, mergePairSums, mergeScan:
 		return first == '*'
-	case mergeConcat:
+	case mergeConcat, mergeUnion:
 		return first == '*' || first == '~' || first == '%' || first == '_' || first == '$'
 	case mergeBusy:
 		return first == '*' || first == '%'
