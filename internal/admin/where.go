@@ -28,9 +28,9 @@ func (h *handler) where(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		snap := topo[i].Snapshot()
-		ring, home := snap.Table.Ring(), snap.HomeRing()
+		ring := snap.Table.Ring()
 		for _, key := range keys {
-			found.Placements = append(found.Placements, place(&conf.Pools[i], snap, &ring, &home, key))
+			found.Placements = append(found.Placements, place(&conf.Pools[i], snap, &ring, key))
 		}
 	}
 	if len(found.Placements) == 0 {
@@ -40,7 +40,7 @@ func (h *handler) where(w http.ResponseWriter, r *http.Request) {
 	answer(w, found)
 }
 
-func place(p *config.Pool, snap *topology.Snapshot, ring, home *hashkit.Ring, key string) api.Placement {
+func place(p *config.Pool, snap *topology.Snapshot, ring *hashkit.Ring, key string) api.Placement {
 	hashed := string(ring.Tag.Of([]byte(key)))
 	hash := ring.KeyHash([]byte(key))
 	found := api.Placement{
@@ -54,7 +54,7 @@ func place(p *config.Pool, snap *topology.Snapshot, ring, home *hashkit.Ring, ke
 		found.Why = "any server may get it: the pool is distributed at random"
 		return found
 	}
-	at := ring.Server([]byte(key), 0)
+	at := snap.Owner([]byte(key))
 	if at < 0 {
 		found.Why = "no server is live"
 		return found
@@ -74,7 +74,7 @@ func place(p *config.Pool, snap *topology.Snapshot, ring, home *hashkit.Ring, ke
 		found.Why = fmt.Sprintf("%s(%q) is %d; divided by %d slots that leaves %d, which is %s's",
 			found.Function, hashed, hash, slots, uint64(hash)%slots, found.Server)
 	}
-	if owner := home.Server([]byte(key), 0); owner != at {
+	if owner := snap.HomeOwner([]byte(key)); owner != at {
 		found.Home = snap.Names[owner]
 		found.Why += "; its own server, " + found.Home + ", is " + snap.Servers[owner].State().State.String()
 	}

@@ -117,8 +117,8 @@ func (t *Topology) build() {
 	}
 }
 
-// rebuild publishes the ring of the servers that are not ejected at time now. back, if
-// not nil, is called for each server that this call has put back.
+// rebuild publishes the ring of the servers that are not ejected at time now. Ejections
+// that are over end with it if back is not nil, which is called for each such server.
 func (t *Topology) rebuild(now int64, back func(*Health)) *Snapshot { return t.publish(nil, now, back) }
 
 // publish publishes members, or the same servers as before if that is nil, and the ring
@@ -146,7 +146,8 @@ func (t *Topology) publish(members *Members, now int64, back func(*Health)) *Sna
 	}
 }
 
-// nodesOf are the servers of s as nodes of the ring at time now.
+// nodesOf are the servers of s as nodes of the ring at time now. If back is nil no
+// ejection ends here: the first loop to look finds that s is stale, ends it and tells it.
 func (t *Topology) nodesOf(s *Snapshot, now int64, back func(*Health)) []hashkit.Node {
 	nodes := slices.Clone(s.nodes)
 	for i, h := range s.Servers {
@@ -155,8 +156,8 @@ func (t *Topology) nodesOf(s *Snapshot, now int64, back func(*Health)) []hashkit
 		case h.Service() == OffTheRing:
 			nodes[i].Down = true
 		case at == 0 || t.conf.Eject == config.EjectFail:
-		case at <= now:
-			if h.tried(at, now) && back != nil {
+		case at <= now && back != nil:
+			if h.tried(at, now) {
 				back(h)
 			}
 		default:

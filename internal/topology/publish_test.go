@@ -94,3 +94,47 @@ func TestPublishAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// The next topology is made without an effect on servers that the present one uses: what
+// is over there is ended, and told, by the first loop that looks.
+func TestNextChangesNothing(t *testing.T) {
+	pool := poolOf(t, 3, "  auto_eject_hosts: true\n  server_failure_limit: 1\n  server_retry_timeout: 1000\n")
+	topo := New(pool)
+	h := topo.Servers()[1]
+	topo.Failed(h, msg.ConnRefused, 1, 1)
+	over := h.State().RetryAt + 1
+
+	next := topo.Next(pool, over)
+	if s := h.State(); s.State != Ejected || h.Passes() {
+		t.Fatalf("after Next the server is %v", s.State)
+	}
+	next.Settle(over)
+	next.Refresh(over)
+	if s := h.State(); s.State != Ejected {
+		t.Fatalf("after Settle and Refresh the server is %v", s.State)
+	}
+	told := 0
+	next.Current(over, func(*Health) { told++ })
+	if s := h.State(); s.State != Probing || told != 1 || next.Ring().Continuum.Live() != 3 {
+		t.Errorf("a loop has looked: the server is %v, told %d times, %d servers have keys", s.State, told, next.Ring().Continuum.Live())
+	}
+}
+
+// A key's owner is the first that its shard is written to, whatever the numbers of shards.
+func TestOwner(t *testing.T) {
+	topo := New(poolOf(t, 3, "  auto_eject_hosts: true\n  server_failure_limit: 1\n  server_retry_timeout: 1000\n"))
+	s := topo.Snapshot()
+	key := []byte("some key")
+	home := s.Owner(key)
+	if home != s.HomeOwner(key) {
+		t.Errorf("the owner is %d, without ejections %d", home, s.HomeOwner(key))
+	}
+	topo.Failed(s.Servers[home], msg.ConnRefused, 1, 1)
+	s = topo.Snapshot()
+	if got := s.Owner(key); got == home || got < 0 || s.HomeOwner(key) != home {
+		t.Errorf("with server %d ejected the owner is %d, without ejections %d", home, got, s.HomeOwner(key))
+	}
+	if shares := s.Shares(); shares[home] != 0 || len(shares) != 3 {
+		t.Errorf("the shares are %v, server %d is ejected", shares, home)
+	}
+}

@@ -34,14 +34,30 @@ func (s *Snapshot) MayGoStale() bool { return s.retryAt != 0 }
 // table is out of date.
 func (s *Snapshot) IsStale(now int64) bool { return s.retryAt != 0 && now > s.retryAt }
 
-// Shares has, for each server, its share of the keys.
+// Shares has, for each server, its share of the keys: of those that are written to it.
 func (s *Snapshot) Shares() []float64 {
 	ring := s.Table.Ring()
-	return ring.Continuum.Shares(ring.Hash)
+	shares := make([]float64, len(s.Servers))
+	for shard, share := range ring.Continuum.Shares(ring.Hash) {
+		shares[s.Table.Targets(shard, route.Write)[0]] += share
+	}
+	return shares
 }
 
-// HomeRing is the ring if no server were down.
-func (s *Snapshot) HomeRing() hashkit.Ring { return s.ring.Table(s.nodes).Ring() }
+// Owner is the place of the server that a key is written to, or -1 if there is none at
+// the moment. Keys must not be dealt at random.
+func (s *Snapshot) Owner(key []byte) int { return owner(s.Table, key) }
+
+// HomeOwner is Owner if no server were down.
+func (s *Snapshot) HomeOwner(key []byte) int { return owner(s.HomeTable(), key) }
+
+func owner(t *route.Table, key []byte) int {
+	shard := t.Shard(key, 0)
+	if shard == route.None {
+		return -1
+	}
+	return int(t.Targets(shard, route.Write)[0])
+}
 
 // HomeTable is the table if no server were down.
 func (s *Snapshot) HomeTable() *route.Table { return s.ring.Table(s.nodes) }
