@@ -8,7 +8,7 @@ LDFLAGS ?=
 # How many seconds `make fuzz-short` spreads over the fuzz targets.
 FUZZ ?= 60
 # What `make matrix` runs everything in once more (internal/testkit/variant.go).
-VARIANTS ?= threads
+VARIANTS ?= threads tls
 # How long `make soak` takes, about.
 SOAK    ?= 12m
 # What `make demo` and `make bench` pass on.

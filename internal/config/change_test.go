@@ -108,7 +108,7 @@ func TestEveryKeyIsNoticed(t *testing.T) {
 		"client_output_limit": "8mb", "client_output_soft_limit": "1mb",
 		"redis_auth_file": "/s", "redis_auth_env": "S", "redis_auth_previous": "barley", "redis_auth_previous_file": "/s", "redis_auth_previous_env": "S",
 		"server_user": "u", "server_password": "barley", "server_password_file": "/s", "server_password_env": "S",
-		"tls.listen": "127.0.0.1:9998", "tls.key_password_file": "/p", "server_tls.key_password_file": "/p", "cert": "/c", "key": "/k", "key_password_file": "/p",
+		"tls.server_names": "a.example", "tls.listen": "127.0.0.1:9998", "tls.key_password_file": "/p", "server_tls.key_password_file": "/p", "cert": "/c", "key": "/k", "key_password_file": "/p",
 		"tls.cert": "/c", "tls.key": "/k", "tls.client_ca": "/ca", "tls.client_cert": "required", "tls.min_version": "TLSv1.3",
 		"tls.ciphers":   "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
 		"server_tls.ca": "system", "server_tls.cert": "/c", "server_tls.key": "/k", "server_tls.server_name": "cache", "server_tls.verify": "none",

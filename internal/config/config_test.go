@@ -192,7 +192,7 @@ func betaTLS() TLS {
 			{"/etc/nuthatch/other.crt", "/etc/nuthatch/other.key", ""},
 			{"/etc/nuthatch/third.crt", "/etc/nuthatch/third.key", "/etc/nuthatch/third.password"},
 		},
-		ClientCA: "/etc/nuthatch/clients", ClientCert: ClientCertRequired,
+		NameList: "beta.example, *.Beta.example", ClientCA: "/etc/nuthatch/clients", ClientCert: ClientCertRequired,
 		MinVersion: TLS13, CipherNames: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
 	}
 }

@@ -98,6 +98,7 @@ func (r *reader) readFile(root *yaml.Node) *Config {
 		r.fault(root, nil, "", "the file has no pools; "+expected)
 	}
 	r.checkListens(&cfg.Process)
+	r.checkServerNames()
 	for _, p := range r.pools {
 		cfg.Pools = append(cfg.Pools, p.pool)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -25,6 +26,9 @@ type TLS struct {
 	ClientCA   string
 	ClientCert ClientCert
 	MinVersion TLSVersion
+	// NameList are the names of servers by which clients get to the pool at ports with TLS
+	// of others, empty for none.
+	NameList string
 	// CipherNames are the names of the cipher suites of TLS 1.2, empty for Go's choice.
 	CipherNames string
 }
@@ -41,6 +45,15 @@ func (t *TLS) Pairs() []CertFiles { return append([]CertFiles{t.CertFiles}, t.Ce
 
 // On reports whether the pool speaks TLS with its clients.
 func (t *TLS) On() bool { return t.Cert != "" }
+
+// ServerNames are the names by which clients get to the pool at ports of others, in lower
+// case.
+func (t *TLS) ServerNames() []string { return splitNames(strings.ToLower(t.NameList)) }
+
+// splitNames splits at commas and spaces.
+func splitNames(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}
 
 // Ciphers are the numbers of the cipher suites, nil for Go's choice.
 func (t *TLS) Ciphers() []uint16 {
@@ -120,9 +133,30 @@ var (
 	kindVerify     = oneOf("verify", verifyNames)
 	kindCiphers    = kind{form: "names of cipher suites", text: true, parse: parseCiphers, schema: textOf(`TLS_ECDHE_[A-Z0-9_]+([, ]+TLS_ECDHE_[A-Z0-9_]+)*`)}
 	kindCA         = kind{form: "path, or `system`", text: true, parse: parseCA, schema: textOf(`/.*|system`)}
+	kindNames      = kind{form: "names of hosts", text: true, parse: parseNames, schema: textOf(`(\*\.)?` + hostPattern + `([, ]+(\*\.)?` + hostPattern + `)*`)}
 	kindHostName   = kind{form: "name of a host", text: true, parse: parseSecret, schema: secretSchema}
 	kindUserName   = kind{form: "name of a user", text: true, parse: parseSecret, schema: secretSchema}
 )
+
+// hostPattern is the name of a host, with its domain.
+const hostPattern = `([A-Za-z0-9][A-Za-z0-9-]*\.)+[A-Za-z][A-Za-z0-9-]*`
+
+var namesOfHosts = regexp.MustCompile(`^(\*\.)?` + hostPattern + `$`)
+
+// parseNames reads names of hosts with commas or spaces between. The first label of a name
+// may be a star.
+func parseNames(_ limits, text string) (value, error) {
+	names := splitNames(text)
+	for _, name := range names {
+		if !namesOfHosts.MatchString(name) {
+			return value{}, errors.New("expected names of hosts, such as cache.example or *.cache.example, found " + quote(name))
+		}
+	}
+	if len(names) == 0 {
+		return value{}, errors.New("expected names of hosts, found " + quote(text))
+	}
+	return value{text: text}, nil
+}
 
 func parseCiphers(_ limits, text string) (value, error) {
 	_, err := parseCipherNames(text)
@@ -137,7 +171,7 @@ func parseCipherNames(text string) (all []uint16, err error) {
 			names = append(names, c.Name)
 		}
 	}
-	for _, name := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+	for _, name := range splitNames(text) {
 		at := slices.IndexFunc(tls.CipherSuites(), func(c *tls.CipherSuite) bool { return c.Name == name })
 		switch {
 		case at < 0:
@@ -221,6 +255,13 @@ var clientTLSKeys = []key[TLS]{
 			"`optional`: if a client sends one, it must be valid. `required`: a client without one is refused. A " +
 			"certificate is no login: `redis_auth` is still needed.",
 		set: func(t *TLS, v value) { t.ClientCert = ClientCert(v.number) },
+	},
+	{
+		name: "server_names", kind: kindNames, defNote: "none", origin: fromNuthatch,
+		help: "Names by which clients get to this pool at any port with TLS of the other pools: a client that asks for one of them " +
+			"(SNI) is shown this pool's certificates, and is this pool's client from then on. With commas between; `*.cache.example` " +
+			"stands for any one label in front. A name belongs to one pool.",
+		set: func(t *TLS, v value) { t.NameList = v.text },
 	},
 	{
 		name: "min_version", kind: kindTLSVersion, def: "TLSv1.2", origin: fromNuthatch,
@@ -348,6 +389,24 @@ func (r *reader) faultWithin(b *block, name, key, msg string) {
 	}
 	if at.name != nil && !b.seen[name].faulty {
 		r.fault(at.name, b, name+"."+key, msg)
+	}
+}
+
+// checkServerNames finds names that two pools have.
+func (r *reader) checkServerNames() {
+	first := make(map[string]*poolBlock)
+	for _, b := range r.pools {
+		given := b.seen["tls.server_names"]
+		if len(given.read) == 0 {
+			continue
+		}
+		for _, name := range b.pool.TLS.ServerNames() {
+			if other := first[name]; other != nil {
+				r.fault(given.read[0], &b.block, "tls.server_names", "the name "+quote(name)+" is taken already, by pool "+quote(other.pool.Name))
+				continue
+			}
+			first[name] = b
+		}
 	}
 }
 

@@ -52,6 +52,7 @@ func (s *certificates) load(conf *config.Config) (security, error) {
 // loadTLS reads all files of TLS. The error names all that cannot be used.
 func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tickets) (security, error) {
 	pools := make([]*tlsstage.Pool, len(conf.Pools))
+	names, named := new(tlsstage.Names), false
 	var faults []error
 	keys, err := readTicketKeys(&conf.Process)
 	if err != nil {
@@ -78,7 +79,14 @@ func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tick
 				faults = append(faults, fmt.Errorf("pool '%s': %s: %w", p.Name, block, errs[i]))
 			}
 		}
-		pools[i] = t
+		t.Name, pools[i] = p.Name, t
+		names.Add(t, p.TLS.ServerNames())
+		named = named || p.TLS.NameList != ""
+	}
+	for _, t := range pools {
+		if t != nil && named {
+			t.Names = names
+		}
 	}
 	all := security{pools: pools, ticketKeys: keys}
 	if conf.Process.AdminTLS.On() {
@@ -103,7 +111,11 @@ func readTicketKeys(p *config.Process) ([]tlsstage.TicketKey, error) {
 
 // apply has the bounds of g hold, and its keys of tickets be used.
 func (s *certificates) apply(g *generation) {
-	s.handshakes.Set(g.conf.Process.TLSHandshakes, g.conf.Process.TLSHandshakeTimeout)
+	most := g.conf.Process.TLSHandshakes
+	if soft := s.identity.Limits().SoftMark(); soft > 0 { // what is under way takes an eighth of it at the most
+		most = min(most, max(1, int(soft/8/tlsstage.HandshakeSize)))
+	}
+	s.handshakes.Set(most, g.conf.Process.TLSHandshakeTimeout)
 	s.share(g, g.tls.ticketKeys)
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,7 +20,9 @@ import (
 	"nuthatch/internal/eventloop"
 	"nuthatch/internal/events"
 	"nuthatch/internal/socket"
+	"nuthatch/internal/stats"
 	"nuthatch/internal/testkit"
+	"nuthatch/internal/topology"
 )
 
 // A pool may listen at a second port for TLS, which comes, moves and goes by a reload
@@ -272,4 +275,114 @@ func TestTLSConfigShown(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), key) || strings.Contains(string(text), "PRIVATE") {
 		t.Errorf("%s, %v", text, err)
 	}
+}
+
+// A Memcached pool speaks TLS with its servers, in requests and in checks.
+func TestTLSMemcachedServers(t *testing.T) {
+	a := testkit.NewAuthority(t)
+	cert, key := a.Pair("memcached")
+	addr, listen := testkit.FreeAddr(t), testkit.FreeAddr(t)
+	host, port, _ := net.SplitHostPort(addr)
+	server := exec.Command(testkit.Program(t, "memcached"), "-u", "root", "-U", "0", "-l", host, "-p", port,
+		"-Z", "-o", "ssl_chain_cert="+cert+",ssl_key="+key)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait() // it was killed
+	})
+	testkit.Await(t, "memcached", func() error {
+		conn, err := tls.Dial("tcp", addr, trusting(t, a))
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
+	s := startStage(t, testkit.Pool{
+		Name: "alpha", Listen: listen, Protocol: testkit.Memcache, Servers: []string{testkit.Entry(addr, 1, "one")},
+		Lines: []string{"timeout: 5000", "server_tls: {ca: " + a.CA + "}", "health_check: {interval: 50ms, timeout: 5s, fall: 1, rise: 1}"},
+	}.String())
+	c := testkit.Dial(t, testkit.Memcache, listen)
+	value := strings.Repeat("v", 100_000)
+	c.Send([]byte(fmt.Sprintf("set k 0 0 %d\r\n%s\r\n", len(value), value)))
+	c.Expect("STORED\r\n")
+	c.Send([]byte("get k\r\n"))
+	c.Expect(fmt.Sprintf("VALUE k 0 %d\r\n%s\r\nEND\r\n", len(value), value))
+	awaitTrue(t, "a handshake of a request and one of a check", func() bool {
+		return s.Snapshot().Pools[0].Servers[0].Values[stats.ServerTLSHandshakes] == 1
+	})
+	if got := s.current.Load().topo[0].Servers()[0].State().State; got != topology.Up {
+		t.Errorf("the server is %v", got)
+	}
+}
+
+// A client that asks for the name of another pool is that pool's: with its certificate, its
+// servers, its password, its bounds; and what it is counted for is counted there.
+func TestTLSNamesOfPools(t *testing.T) {
+	a := testkit.NewAuthority(t)
+	cert, key := a.Pair("alpha.example")
+	other, otherKey := a.Pair("beta.example")
+	one, two := testkit.StartRedis(t), testkit.StartRedis(t)
+	one.Dial().Do("SET", "k", "alpha's")
+	two.Dial().Do("SET", "k", "beta's")
+	listen := testkit.FreeAddr(t)
+	text := func(names string) string {
+		return pool("alpha", listen, testkit.Names(one), tlsLines(cert, key)) +
+			pool("beta", testkit.FreeAddr(t), testkit.Names(two), tlsLines(other, otherKey, "server_names: \""+names+"\""), "redis_auth_file: "+passwordFile(t, "pw"), "client_connections: 1")
+	}
+	if got := two.Dial().Do("CONFIG", "SET", "requirepass", "pw"); got != "+OK\r\n" {
+		t.Fatal(got)
+	}
+	s := startStage(t, text("beta.example, *.beta.example"))
+	ask := func(name string) *tlsClient {
+		t.Helper()
+		conf := trusting(t, a)
+		conf.ServerName = name
+		if strings.HasPrefix(name, "x.") { // which no certificate has
+			conf.InsecureSkipVerify = true
+		}
+		return dialTLS(t, listen, conf)
+	}
+	if got := ask("alpha.example").do("GET", "k"); got != "alpha's" {
+		t.Errorf("by its own name: %q", got)
+	}
+	for _, name := range []string{"beta.example", "x.beta.example"} {
+		c := ask(name)
+		if got := c.conn.ConnectionState().PeerCertificates[0].Subject.CommonName; got != "beta.example" {
+			t.Errorf("%s: the certificate is %s's", name, got)
+		}
+		if got := c.do("GET", "k"); got != "-NOAUTH Authentication required" {
+			t.Errorf("%s: before the login: %q", name, got)
+		}
+		if got := c.do("AUTH", "pw") + c.do("GET", "k"); got != "+OKbeta's" {
+			t.Errorf("%s: %q", name, got)
+		}
+		awaitTrue(t, "the client to be counted", func() bool {
+			all := s.Snapshot().Pools
+			return all[0].Values[stats.ClientConnections] == 1 && all[0].Values[stats.TLSHandshakes] > 0
+		})
+		if name == "beta.example" { // there is no room for a second one
+			second := ask(name)
+			_ = second.conn.SetDeadline(time.Now().Add(testkit.Patience))
+			if _, err := second.in.ReadByte(); err == nil {
+				t.Error("a client above the bound hears something")
+			}
+		}
+		c.conn.Close()
+		awaitTrue(t, "the client to be gone", func() bool { return s.Snapshot().Pools[0].Values[stats.ClientConnections] == 0 })
+	}
+	s.mustReload(text("other.example"))
+	if got := ask("x.beta.example"); got.do("GET", "k") != "alpha's" {
+		t.Error("the name still leads to the other pool behind a reload")
+	}
+}
+
+func passwordFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

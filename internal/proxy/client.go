@@ -108,7 +108,14 @@ func (c *client) opened() {
 }
 
 // OnConnect implements eventloop.Handler. A client comes connected, but for its stage.
-func (c *client) OnConnect() { countHandshake(c.pool, c.Staged()) }
+func (c *client) OnConnect() {
+	st := c.Staged()
+	if st == nil {
+		return
+	}
+	goToChosen(c, st)
+	countHandshake(c.pool, st)
+}
 
 // OnData implements eventloop.Handler.
 func (c *client) OnData(data []byte) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -148,5 +149,6 @@ func (c *Client) replay(want int) Replay {
 
 // isEnd reports whether err is the peer's closing, in order or by reset.
 func isEnd(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+	refused := err != nil && strings.Contains(err.Error(), "remote error: tls: ") // it has no type
+	return refused || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }

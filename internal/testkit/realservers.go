@@ -93,12 +93,10 @@ func StartMemcachedAt(t testing.TB, addr string, args ...string) *Server {
 	} else {
 		host, port := splitAddr(t, addr)
 		line = append(line, "-l", host, "-p", port)
-		if InTLS() {
-			_, cert, key := tlsFiles(t)
-			line = append(line, "-Z", "-o", "ssl_chain_cert="+cert+",ssl_key="+key)
-		}
 	}
-	speaks(t, addr, InTLS() && network(addr) == "tcp")
+	// With TLS memcached 1.6.18 may leave requests of a pipeline unread: it waits for its
+	// socket, and they are in OpenSSL.
+	speaks(t, addr, false)
 	if os.Getuid() == 0 { // memcached does not run as root without this
 		line = append(line, "-u", "root")
 	}

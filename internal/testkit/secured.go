@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"bufio"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -18,10 +19,10 @@ import (
 // In the variant tls everything that a test starts speaks TLS, and every client of the
 // kit's too:
 //
-//	Client, Connect ──TLS──► nuthatch ──TLS──► Scripted, redis-server, memcached
-//	programs ─► Plain ──TLS──► nuthatch
+//	Client, Connect ──TLS──► nuthatch ──TLS──► Scripted, redis-server
+//	programs ─► Plain ──TLS──► nuthatch ─────► memcached, unix sockets
 //
-// Tests do not know. Unix sockets of servers, and what goes over them, stay as they are.
+// Tests do not know.
 
 // tlsVariant is the name of that variant.
 const tlsVariant = "tls"
@@ -85,10 +86,19 @@ func ownIdentity(t testing.TB) *identity {
 	return &own
 }
 
-// tlsFiles writes the files of the identity into a folder of the test's.
+// folders has the folder with the files of the identity for each test that uses them.
+var folders sync.Map
+
+// tlsFiles are the files of the identity in a folder of the test's.
 func tlsFiles(t testing.TB) (ca, cert, key string) {
 	t.Helper()
+	if there, ok := folders.Load(t); ok {
+		dir := there.(string)
+		return filepath.Join(dir, "ca.crt"), filepath.Join(dir, "own.crt"), filepath.Join(dir, "own.key")
+	}
 	id, dir := ownIdentity(t), shortTempDir(t)
+	folders.Store(t, dir)
+	t.Cleanup(func() { folders.Delete(t) })
 	for name, text := range map[string][]byte{"ca.crt": id.ca, "own.crt": id.cert, "own.key": id.key} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
@@ -105,21 +115,91 @@ func Connect(t testing.TB, addr string) (net.Conn, error) {
 	if err != nil || !speaksTLS(addr) {
 		return conn, err
 	}
-	secured := tls.Client(conn, &tls.Config{RootCAs: ownIdentity(t).roots, ServerName: "localhost"})
-	// An error of the handshake is that of the first read or write.
-	go func() { _ = secured.Handshake() }()
+	secured := &securedConn{over: make(chan struct{}), Conn: tls.Client(conn, &tls.Config{RootCAs: ownIdentity(t).roots, ServerName: "localhost"})}
+	go secured.meet()
 	return secured, nil
+}
+
+// maxEarly is how many bytes a client may write before its handshake is over, as it may
+// write into a socket that nobody has accepted.
+const maxEarly = 64 << 10
+
+// A securedConn is a client's connection with TLS. What it writes before its handshake is
+// over goes out then.
+type securedConn struct {
+	*tls.Conn
+	// over is closed when the handshake is.
+	over  chan struct{}
+	mu    sync.Mutex
+	early []byte
+	half  bool // no more is written
+}
+
+// meet shakes hands. An error is that of the next read or write.
+func (c *securedConn) meet() {
+	err := c.Handshake()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil && len(c.early) > 0 {
+		_, _ = c.Conn.Write(c.early)
+	}
+	if err == nil && c.half {
+		_ = c.end()
+	}
+	close(c.over)
+}
+
+func (c *securedConn) isOver() bool {
+	select {
+	case <-c.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// Write implements net.Conn.
+func (c *securedConn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	if !c.isOver() && len(c.early)+len(b) <= maxEarly {
+		defer c.mu.Unlock()
+		c.early = append(c.early, b...)
+		return len(b), nil
+	}
+	c.mu.Unlock()
+	<-c.over
+	return c.Conn.Write(b)
+}
+
+// CloseWrite says that no more comes, and ends the socket's side.
+func (c *securedConn) CloseWrite() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.isOver() {
+		c.half = true
+		return nil
+	}
+	return c.end()
+}
+
+func (c *securedConn) end() error {
+	err := c.Conn.CloseWrite()
+	closeWrite(c.NetConn())
+	return err
 }
 
 // Raw is the connection below TLS, if there is any.
 func Raw(conn net.Conn) net.Conn {
-	if secured, ok := conn.(*tls.Conn); ok {
-		return secured.NetConn()
+	for {
+		above, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = above.NetConn()
 	}
-	return conn
 }
 
-// answering is TLS on a connection that a scripted server has accepted, if it speaks it.
+// answering is TLS on a connection that a scripted server has accepted, if the peer speaks it.
 // The handshake is over when it returns; one that fails shows as the end of the
 // connection.
 func answering(t testing.TB, conn net.Conn) net.Conn {
@@ -127,10 +207,35 @@ func answering(t testing.TB, conn net.Conn) net.Conn {
 	if !InTLS() {
 		return conn
 	}
-	secured := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{ownIdentity(t).pair}})
+	// In a pool with servers that do not speak TLS nobody does.
+	peeked := peekedConn{conn, bufio.NewReader(conn)}
+	_ = conn.SetReadDeadline(time.Now().Add(firstByte))
+	first, err := peeked.in.Peek(1)
+	_ = conn.SetReadDeadline(time.Time{})
+	if err != nil || first[0] != helloByte {
+		return peeked
+	}
+	secured := tls.Server(peeked, &tls.Config{Certificates: []tls.Certificate{ownIdentity(t).pair}})
 	_ = secured.Handshake()
 	return secured
 }
+
+const (
+	// helloByte begins a client's hello, and firstByte is how long that may take to come.
+	helloByte = 0x16
+	firstByte = time.Second
+)
+
+// A peekedConn is a connection of which something was read ahead.
+type peekedConn struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (c peekedConn) Read(b []byte) (int, error) { return c.in.Read(b) }
+
+// NetConn is the connection itself.
+func (c peekedConn) NetConn() net.Conn { return c.Conn }
 
 // Plain is an address at which programs that do not speak TLS reach what listens at addr.
 func Plain(t testing.TB, addr string) string {
@@ -143,6 +248,8 @@ func Plain(t testing.TB, addr string) string {
 		t.Fatal(err)
 	}
 	speaks(t, l.Addr().String(), false)
+	var mu sync.Mutex
+	var conns []net.Conn
 	var going sync.WaitGroup
 	going.Go(func() {
 		for {
@@ -155,12 +262,21 @@ func Plain(t testing.TB, addr string) string {
 				reset(near)
 				continue
 			}
-			t.Cleanup(func() { _, _ = near.Close(), far.Close() })
+			mu.Lock()
+			conns = append(conns, near, far)
+			mu.Unlock()
 			going.Go(func() { carry(near, far) })
 		}
 	})
+	// What uses them ends before: its clean-up comes later, and runs first.
 	t.Cleanup(func() {
 		_ = l.Close()
+		mu.Lock()
+		for _, c := range conns {
+			_ = c.Close()
+		}
+		mu.Unlock()
+		going.Wait()
 	})
 	return l.Addr().String()
 }
@@ -198,17 +314,20 @@ func withTLS(t testing.TB, yaml string) string {
 		}
 		block := lines[i:end]
 		head := poolHead.FindStringSubmatch(strings.TrimRight(lines[i], "\n"))
-		if len(head) == 0 || head[1] == "nuthatch" || strings.Contains(strings.Join(block, ""), "tls:") {
-			out.WriteString(strings.Join(block, ""))
+		text := strings.Join(block, "")
+		if len(head) == 0 || head[1] == "nuthatch" {
+			out.WriteString(text)
 			i = end
 			continue
 		}
 		for _, line := range block {
 			out.WriteString(line)
 			if m := listenKey.FindStringSubmatch(line); m != nil {
-				out.WriteString(m[1] + "tls: {cert: " + cert + ", key: " + key + "}\n")
-				speaks(t, dialable(m[2]), true)
-				if serversMay(block) {
+				if !strings.Contains(text, " tls:") {
+					out.WriteString(m[1] + "tls: {cert: " + cert + ", key: " + key + "}\n")
+					speaks(t, dialable(m[2]), true)
+				}
+				if serversMay(block) && !strings.Contains(text, " server_tls:") {
 					out.WriteString(m[1] + "server_tls: {ca: " + ca + ", server_name: localhost}\n")
 				}
 			}

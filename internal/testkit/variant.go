@@ -22,6 +22,13 @@ var variants = map[string]map[string]string{
 	tlsVariant: {},
 }
 
+// Vary adds the settings of the chosen variant to a configuration that a running nuthatch
+// is to read. Nothing changes without a variant.
+func Vary(t testing.TB, yaml string) string {
+	t.Helper()
+	return vary(t, yaml)
+}
+
 // vary adds the settings of the chosen variant to a configuration.
 func vary(t testing.TB, yaml string) string {
 	t.Helper()

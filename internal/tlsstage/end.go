@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -240,6 +241,36 @@ type Pool struct {
 	Clients, Servers *End
 	// PlainReply is what a client without TLS is told.
 	PlainReply string
+	// Name is the pool's, and Names has the pools that clients get to by the name that they
+	// ask for; nil: there is none.
+	Name  string
+	Names *Names
+}
+
+// Names are the names of servers by which clients get to pools. It does not change.
+type Names struct{ pools map[string]*Pool }
+
+// Add has clients get to a pool by names. It is for whoever makes Names.
+func (n *Names) Add(p *Pool, names []string) {
+	if n.pools == nil {
+		n.pools = make(map[string]*Pool)
+	}
+	for _, name := range names {
+		n.pools[name] = p
+	}
+}
+
+// find is the pool of a name; nil: none.
+func (n *Names) find(name string) *Pool {
+	if n == nil || name == "" {
+		return nil
+	}
+	name = strings.ToLower(name)
+	if p := n.pools[name]; p != nil {
+		return p
+	}
+	_, rest, _ := strings.Cut(name, ".")
+	return n.pools["*."+rest]
 }
 
 // Until is when the certificate ends that clients are shown, in microseconds since the
@@ -256,7 +287,7 @@ func (p *Pool) Client() eventloop.Stage {
 	if p.Clients == nil {
 		return nil
 	}
-	s := newStage(p.Handshakes, false, func(m *memConn) *tls.Conn { return tls.Server(m, p.Clients.Config()) })
+	s := newStage(p.Handshakes, false, func(s *stage) *tls.Conn { return tls.Server(&s.mem, p.configFor(s)) })
 	s.plainReply = p.PlainReply
 	return s
 }
@@ -266,5 +297,22 @@ func (p *Pool) Server(to *config.Server) eventloop.Stage {
 	if p.Servers == nil {
 		return nil
 	}
-	return newStage(p.Handshakes, true, func(m *memConn) *tls.Conn { return tls.Client(m, p.Servers.ConfigFor(to.Address)) })
+	return newStage(p.Handshakes, true, func(s *stage) *tls.Conn { return tls.Client(&s.mem, p.Servers.ConfigFor(to.Address)) })
+}
+
+// configFor is what a client is shown: by this pool, or by the one whose name it asks for,
+// which the stage then knows.
+func (p *Pool) configFor(s *stage) *tls.Config {
+	if p.Names == nil {
+		return p.Clients.Config()
+	}
+	c := p.Clients.Config().Clone()
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if to := p.Names.find(hello.ServerName); to != nil && to != p {
+			s.chosen = to.Name
+			return to.Clients.Config(), nil
+		}
+		return nil, nil
+	}
+	return c
 }

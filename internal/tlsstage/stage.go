@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"nuthatch/internal/eventloop"
@@ -57,15 +58,20 @@ type stage struct {
 	// without TLS is told.
 	client     bool
 	plainReply string
+	// chosen is the name of the pool that the client has asked for, if that is another one
+	// than it came to. The handshake sets it.
+	chosen string
 	// begun: its handshake is under way, or waits to be.
 	begun, ready bool
+	// shaking: it is under way. The handshake's goroutine sets it.
+	shaking atomic.Bool
 }
 
 // newStage makes a stage of which conn makes the TLS connection.
-func newStage(h *Handshakes, client bool, conn func(m *memConn) *tls.Conn) *stage {
+func newStage(h *Handshakes, client bool, conn func(s *stage) *tls.Conn) *stage {
 	s := &stage{handshakes: h, client: client}
 	s.mem.pipe = newPipe()
-	s.conn = conn(&s.mem)
+	s.conn = conn(s)
 	return s
 }
 
@@ -110,6 +116,7 @@ func (s *stage) say() {
 
 // run is the handshake. It runs on a goroutine of its own.
 func (s *stage) run() {
+	s.shaking.Store(true)
 	err := s.conn.Handshake()
 	s.wire.Post(func() { s.done(err) })
 }
@@ -197,10 +204,11 @@ func (s *stage) Partial() int {
 }
 
 const (
-	// idleSize is about what a connection holds behind its handshake, in bytes, beside
-	// the buffer of its records; shakingSize what it holds during the handshake.
-	idleSize    = 8 << 10
-	shakingSize = 48 << 10
+	// idleSize is about what a connection holds before and behind its handshake, in bytes,
+	// beside the buffer of its records.
+	idleSize = 8 << 10
+	// HandshakeSize is about what it holds during the handshake.
+	HandshakeSize = 48 << 10
 )
 
 // Held implements eventloop.Stage.
@@ -208,8 +216,8 @@ func (s *stage) Held() int {
 	switch {
 	case s.ready:
 		return idleSize + s.mem.frames.largest + len(s.mem.rest)
-	case s.begun:
-		return shakingSize
+	case s.shaking.Load():
+		return HandshakeSize
 	}
 	return idleSize
 }
@@ -223,6 +231,10 @@ func (s *stage) End() {
 		p.fail(errOver)
 	}
 }
+
+// Chosen is the name of the pool that the client has asked for, empty if that is the one
+// that it came to. The handshake must be over.
+func (s *stage) Chosen() string { return s.chosen }
 
 // Secured tells what the handshake, which is over, has agreed on.
 func (s *stage) Secured() (version string, resumed bool) {

@@ -177,6 +177,12 @@ func (c *caller) SetWriteDeadline(time.Time) error { return nil }
 // call connects.
 func (h *hall) call() (*caller, *guest) {
 	h.t.Helper()
+	return h.callWith(h.pool.Client())
+}
+
+// callWith connects to a guest with that stage.
+func (h *hall) callWith(st eventloop.Stage) (*caller, *guest) {
+	h.t.Helper()
 	peer, err := h.net.Dial(address)
 	if err != nil {
 		h.t.Fatal(err)
@@ -184,7 +190,7 @@ func (h *hall) call() (*caller, *guest) {
 	h.fds = nil
 	h.until("the connection", func() bool { return len(h.fds) > 0 })
 	g := &guest{loop: h.loop}
-	if err := h.fds[0].Attach(&g.Conn, g, h.pool.Client()); err != nil {
+	if err := h.fds[0].Attach(&g.Conn, g, st); err != nil {
 		h.t.Fatal(err)
 	}
 	h.guests = append(h.guests, g)

@@ -57,7 +57,11 @@ func TestCrowds(t *testing.T) {
 	after := stage.proxy.RSS()
 	t.Logf("%d clients, %d times: %d MB resident behind the first, %d MB with all of them idle, %d MB at the end",
 		clients, times, resident>>20, held>>20, after>>20)
-	if after > resident+(32<<20) {
+	bound := int64(32 << 20)
+	if testkit.InTLS() { // a client takes some 10 KB, which the heap gives back later
+		bound *= 2
+	}
+	if after > resident+bound {
 		t.Errorf("%d bytes are resident at the end, %d were behind the first crowd", after, resident)
 	}
 }

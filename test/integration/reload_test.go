@@ -30,7 +30,7 @@ func rounds(t *testing.T, n int) int {
 func rewrite(t *testing.T, p *testkit.Proxy, text string) {
 	t.Helper()
 	next := p.Config + ".next"
-	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(next, []byte(testkit.Vary(t, text)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(next, p.Config); err != nil {

@@ -191,6 +191,7 @@ func TestTLSCrowd(t *testing.T) {
 	crowd.Wait()
 	took := time.Since(begun)
 	t.Logf("%d served, %d closed (%v), in %v; a client without TLS meanwhile: %+v", served.Load(), closed.Load(), why.Load(), took, watch.Lap())
+	proxy.AwaitStat(1, "alpha", "client_connections") // the stopwatch
 	failures := metric(t, admin, "nuthatch_client_tls_failures_total")
 	if served.Load()+closed.Load() != int64(n) || closed.Load() != failures || metric(t, admin, "nuthatch_client_tls_handshakes_total") != served.Load() {
 		t.Errorf("of %d clients %d are served, %d closed (%v), and the proxy counts %d failures", n, served.Load(), closed.Load(), why.Load(), failures)
