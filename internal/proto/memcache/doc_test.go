@@ -71,7 +71,7 @@ func fate(c *command) string {
 		return "answered by the proxy"
 	case msg.Quit:
 		return "closes the connection"
-	case msg.Watch, msg.Block, msg.Subscribe, msg.Publish, msg.Confirm, msg.One, msg.Learn, msg.Gather, msg.Report, msg.Ignore:
+	case msg.Watch, msg.Block, msg.Subscribe, msg.Publish, msg.Track, msg.Monitor, msg.Confirm, msg.One, msg.Learn, msg.Gather, msg.Report, msg.Ignore:
 	}
 	return ""
 }

@@ -352,7 +352,8 @@ func (p *requestParser) accept(c *command, line []byte) {
 			p.acceptStats(line)
 		}
 		return
-	case msg.Watch, msg.Block, msg.Subscribe, msg.Publish, msg.Confirm, msg.One, msg.Learn, msg.Local, msg.Gather, msg.Report, msg.Quit, msg.Ignore:
+	case msg.Watch, msg.Block, msg.Subscribe, msg.Publish, msg.Track, msg.Monitor, msg.Confirm, msg.One, msg.Learn, msg.Local, msg.Gather,
+		msg.Report, msg.Quit, msg.Ignore:
 		return
 	}
 	if !c.many {
