@@ -1,6 +1,6 @@
 package msg
 
-// A Channels is a kind of what clients listen to.
+// A Channels is a kind of channel.
 type Channels uint8
 
 const (
@@ -14,20 +14,20 @@ const (
 	NumChannels = iota
 )
 
-// A Subscription is what a request has a client begin, or end, to listen to.
+// A Subscription is what a client begins, or ends, to listen to with a request.
 type Subscription struct {
 	Channels Channels
 	// Ends: it is to end.
 	Ends bool
 }
 
-// An Audience says which servers have to be asked for the messages of a channel.
+// An Audience says which servers must be asked for the messages of a channel.
 type Audience uint8
 
 const (
-	// OwnerOfKey is the one that owns the key which a channel is placed by.
+	// OwnerOfKey is the owner of the key by which the channel is placed.
 	OwnerOfKey Audience = iota
-	// AnyServer is one, whichever it is, since all have the messages.
+	// AnyServer is any one server, since all have the messages.
 	AnyServer
 	// FirstServer is the pool's first server.
 	FirstServer
@@ -35,14 +35,14 @@ const (
 	EveryServer
 )
 
-// A Heard is a kind of what a server says on a connection whose client listens.
+// A Heard is a kind of push or reply on a connection whose client listens.
 type Heard uint8
 
 // The kinds.
 const (
-	// Stray is what no server says there.
+	// Stray is something that no server says there.
 	Stray Heard = iota
-	// HeardReply is an error, or a reply to what is no subscription.
+	// HeardReply is an error, or a reply to a request that is no subscription.
 	HeardReply
 	// HeardMessage is a message of a channel.
 	HeardMessage
@@ -52,7 +52,7 @@ const (
 	HeardEnded
 )
 
-// A Push is what a server says there.
+// A Push is what a server says on such a connection.
 type Push struct {
 	Heard    Heard
 	Channels Channels

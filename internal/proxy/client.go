@@ -40,8 +40,8 @@ type client struct {
 
 	// owned by the loop
 	//
-	// account is what the client holds, intake its bytes that are not taken yet,
-	// presence when it was last active.
+	// account is what the client holds. intake has its bytes that are not taken yet.
+	// presence is when it was last active.
 	account
 	intake
 	presence
@@ -70,7 +70,7 @@ type client struct {
 	asking   *asking
 	answered *question
 
-	// own is the client's private connections to servers; nil if it never had one.
+	// own has the client's private connections to servers; nil if it never had one.
 	own *own
 	// large is the client's request that is worked on in slices, or nil.
 	//
@@ -254,8 +254,8 @@ func (c *client) within(halvings uint) bool {
 		come+int64(c.stash.Len())+int64(n)*msgSize < c.pool.ctx.memory.perClient>>halvings
 }
 
-// resumeIfRoom has a client that waits for room resumed at the end of the turn, if it has
-// enough again. Half of its bounds must be free, so that it does not stop and start
+// resumeIfRoom resumes a client that waits for room, at the end of the turn, if there
+// is room again. Half of its bounds must be free, so that it does not stop and start
 // with every request.
 func (c *client) resumeIfRoom() {
 	if c.large != nil {

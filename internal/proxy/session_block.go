@@ -39,25 +39,25 @@ type Blocker interface {
 	Recalled(r msg.Reply) bool
 }
 
-// A blocking is a wait at servers: at one, or, of a request about what the client has
-// written (session_confirm.go), at several.
+// A blocking is a wait at one server, or, for WAIT and WAITAOF (session_confirm.go), at
+// several.
 type blocking struct {
 	own *own
-	// m is the request that waits; nil: none does. legs are its waits at servers, left is
-	// how many of them have not ended, or not begun. first is the first of them.
+	// m is the request that waits; nil: none does. legs are its waits at servers. left
+	// is how many of them have not ended, or not begun. first is the first of them.
 	m     *msg.Msg
 	legs  []*leg
 	left  int
 	first leg
-	// text is the request, since is when it began to wait, and due is when the server
-	// must have answered; 0: it may take any time.
+	// text is the request. since is when it began to wait. due is when the server must
+	// have answered; 0: it may take any time.
 	text       []byte
 	since, due int64
-	// counted is how many bytes of text are counted.
+	// counted is how many bytes of text are counted as memory.
 	counted int
 	// recall is why the wait is to end before its time.
 	recall recall
-	// confirming is what is known of a wait at several servers; nil: it is none.
+	// confirming belongs to a wait at several servers; nil: it is at one.
 	confirming *confirming
 }
 
@@ -69,7 +69,7 @@ type leg struct {
 	conn *serverConn
 }
 
-// keptText is how many bytes text may have room for between two waits.
+// keptText is the largest capacity of text, in bytes, that is kept between two waits.
 const keptText = 1 << 10
 
 // blocked reports whether a request of the client's waits at a server.
@@ -86,7 +86,7 @@ func (d *dispatch) block(req *msg.Request) {
 	}
 }
 
-// blockAt sends it to s, behind all that the client sent before.
+// blockAt sends the request to s, after all that the client sent before.
 func (d *dispatch) blockAt(req *msg.Request, s *Server) {
 	c := d.client
 	ctx := c.pool.ctx
@@ -159,13 +159,14 @@ func (b *blocking) isOn(conn *serverConn) bool {
 	return false
 }
 
-// count counts what is kept of the request.
+// count counts the memory of the request's text.
 func (b *blocking) count() {
 	b.own.client.pool.ctx.memory.beside += int64(cap(b.text) - b.counted)
 	b.counted = cap(b.text)
 }
 
-// detach notes that this wait is over. The caller has what waited, and the connection.
+// detach notes that this wait is over. The caller takes over the message and the
+// connection.
 func (l *leg) detach() (*msg.Msg, *serverConn) {
 	m, conn := l.m, l.conn
 	l.m, l.conn = nil, nil
@@ -173,8 +174,8 @@ func (l *leg) detach() (*msg.Msg, *serverConn) {
 	return m, conn
 }
 
-// detach notes that nothing waits any more. The caller has the request and its waits, all of
-// which are over.
+// detach notes that nothing waits any more. The caller takes over the request and its
+// waits, all of which are over.
 func (b *blocking) detach() *msg.Msg {
 	m, c := b.m, b.own.client
 	b.m, b.legs, b.left, b.recall, b.confirming = nil, b.legs[:0], 0, 0, nil
@@ -191,7 +192,8 @@ func (b *blocking) detach() *msg.Msg {
 	return m
 }
 
-// over ends one of the waits, and with the last of them all. m may then be answered.
+// over ends one of the waits. With the last one the request has ended, and m may be
+// answered.
 func (b *blocking) over(l *leg) (m *msg.Msg, conn *serverConn) {
 	c := b.own.client
 	m, conn = l.detach()
@@ -200,7 +202,7 @@ func (b *blocking) over(l *leg) (m *msg.Msg, conn *serverConn) {
 	return m, conn
 }
 
-// oneLess notes that one wait less is left.
+// oneLess counts one wait down.
 func (b *blocking) oneLess() {
 	if b.left--; b.left == 0 {
 		now := b.own.client.pool.ctx.loop.Now()
@@ -262,7 +264,7 @@ func (b *blocking) vanished() {
 	c.settle()
 }
 
-// kill closes the client on somebody's request: at once, or when its wait at a server
+// kill closes the client at somebody's request: at once, or when its wait at a server
 // has ended.
 func (c *client) kill() {
 	if !c.blocked() || c.state != clientOpen {

@@ -183,7 +183,7 @@ func (f *feed) answered(m *msg.Msg) {
 	switch {
 	case asked && s.asks != nil:
 		s.asks.pending--
-		s.settle()
+		s.endRequest()
 	case asked && s.move != nil:
 		s.move.pending--
 		s.moves()

@@ -9,59 +9,63 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// A client that listens to channels has connections of its own for that, each to another
-// server, beside those that its requests take:
+// A client that listens to channels has private connections for that, at most one to
+// each server, besides those that its requests take:
 //
 //	client                        proxy                           servers
 //	SUBSCRIBE a b  ─► Msg ─► feed of a's owner  ─► SUBSCRIBE a
 //	                         feed of b's owner  ─► SUBSCRIBE b
-//	               ◄─ a, b ◄─ settle            ◄─ both have said so
+//	               ◄─ a, b ◄─ endRequest        ◄─ both have said so
 //	               ◄─ message ◄──────── hears   ◄─ a message, at any time
 //
-// What the client has sent before is answered first, and nothing more is taken until it has
-// its answer. Messages that come meanwhile follow that. They stand between two replies,
-// never within one.
+// Earlier requests of the client are answered first. No more requests are taken until
+// the SUBSCRIBE is answered. Messages that come meanwhile follow its reply. A message
+// stands between two replies, never within one.
 
-// A Messenger has channels that clients listen to (msg.Subscribe, msg.Publish). Names of
-// channels are the client's or the server's, which may have another number for a database.
+// A Messenger is a protocol with channels that clients listen to (msg.Subscribe,
+// msg.Publish). A channel has a name for clients and one for servers: they differ if
+// its name has the number of a database that the server numbers otherwise.
 type Messenger interface {
-	// Subscription is what the request has its client begin or end to listen to.
+	// Subscription reads from a request what the client begins, or ends, to listen to.
 	Subscription(req *msg.Request) (what msg.Subscription, ok bool)
-	// Publishes tells whether the request is one that sends a message to those who listen to
-	// a channel. Published is the channel that a request of msg.Publish has a message for.
+	// Publishes reports whether the request publishes a message. Published is the
+	// channel of a request of msg.Publish.
 	Publishes(req *msg.Request) bool
 	Published(req *msg.Request) (kind msg.Channels, name []byte)
-	// Audience says which servers have to be asked for the messages of a channel, and by
-	// which key it is placed. The name is the client's.
+	// Audience says which servers must be asked for the messages of a channel, and by
+	// which key the channel is placed. The name is the client's.
 	Audience(kind msg.Channels, name []byte) (key []byte, at msg.Audience)
 	// ServerName is the server's name of a channel that the client calls name.
 	ServerName(kind msg.Channels, name []byte) []byte
-	// AppendSubscribe appends a request to begin or end to listen to channels.
+	// AppendSubscribe appends a request that begins, or ends, to listen to channels.
 	AppendSubscribe(what msg.Subscription, names []string, p *mbuf.Pool, out *mbuf.Chain)
-	// AppendPing appends a request to say something.
+	// AppendPing appends a PING, to find out whether the server answers.
 	AppendPing(p *mbuf.Pool, out *mbuf.Chain)
-	// AppendListens appends what a client is told of one channel of its request, when left
-	// is how many of each kind it listens to now. No name: it listened to none.
+	// AppendListens appends the reply about one channel of the client's request. left
+	// is how many channels of each kind it listens to now. No name: it listened to
+	// none.
 	AppendListens(what msg.Subscription, name []byte, left *[msg.NumChannels]int, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain)
-	// Hear says what a server has said on a connection whose client listens.
+	// Hear reads what a server says on a connection whose client listens.
 	Hear(r msg.Reply) msg.Push
-	// AppendMessage appends a message as the client gets it, which it may take out of r.
-	// shown is what the client calls its channel, or pattern; empty: as the server does.
+	// AppendMessage appends a message as the client gets it. It may take its bytes out
+	// of r. shown is the client's name of the channel or pattern; empty: that of the
+	// server.
 	AppendMessage(kind msg.Channels, r msg.Reply, shown string, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain)
 }
 
 const (
-	// maxChannels is the most channels of one request, all of which are looked at in one turn.
+	// maxChannels is the most channels of one request. All of them are looked at in one
+	// turn.
 	maxChannels = 16 << 10
-	// channelSize is what is counted for a channel beside its name, in bytes, and
-	// subscriberSize for a client that listens.
+	// channelSize is how many bytes are counted for a channel, besides its name.
+	// subscriberSize is how many are counted for a client that listens.
 	channelSize, subscriberSize = 96, 512
 )
 
 // A subscriber is a client that listens to channels.
 type subscriber struct {
 	client *client
-	// feeds are its connections.
+	// feeds are its connections for channels.
 	feeds []*feed
 	// listens are the channels of each kind, by the servers' names.
 	listens [msg.NumChannels]map[string]place
@@ -73,21 +77,22 @@ type subscriber struct {
 	asks *subscription
 	// held are the messages that have come meanwhile.
 	held mbuf.Chain
-	// counted is how many bytes ctx.memory.beside has of it.
+	// counted is how many bytes are counted for it in ctx.memory.beside.
 	counted int64
-	// move is the moving of its channels to other servers; nil: none do.
+	// move is the move of its channels to other servers; nil: no channel moves.
 	move *move
-	// unplaced: they are to be looked at again.
+	// unplaced: the servers of its channels are to be found again.
 	unplaced bool
 	// lost: it is about to be closed, since a connection has ended.
 	lost bool
 }
 
-// A place is where the messages of a channel come from.
+// A place is the connection from which a channel's messages come.
 type place struct {
-	// feed has them; nil: all have. next has them, too, while the channel moves there.
+	// feed has the messages; nil: all feeds have. next has them, too, while the channel
+	// moves there.
 	feed, next *feed
-	// shown is what the client calls the channel, if the server calls it otherwise.
+	// shown is the client's name of the channel, if the server has another one.
 	shown string
 }
 
@@ -98,14 +103,14 @@ type subscription struct {
 	names []named
 	// pending is how many servers have not answered.
 	pending int
-	// why is why there is no answer, and refusal the error that is one.
+	// why is the reason if a server did not answer. refusal is a server's error.
 	why     msg.Reason
 	refusal mbuf.Chain
 }
 
-// A named is one of the channels of a request.
+// A named is one channel of a request.
 type named struct {
-	// name is the server's, shown the client's.
+	// name is the server's name of it, shown the client's.
 	name, shown string
 	// fresh: the client did not listen to it before.
 	fresh bool
@@ -122,7 +127,7 @@ func listenedBy(c *client) (n [msg.NumChannels]int) {
 	return n
 }
 
-// publish sends a message to the server whose clients hear of its channel.
+// publish sends a message to the server of its channel.
 func (d *dispatch) publish(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	if p.holdBy != 0 {
@@ -133,7 +138,7 @@ func (d *dispatch) publish(req *msg.Request) {
 	c.forwardTo(p.home(key), req)
 }
 
-// subscribe has the client begin, or end, to listen to the channels of the request.
+// subscribe begins, or ends, to listen to the channels of the request.
 func (d *dispatch) subscribe(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	what, ok := p.proto.messenger.Subscription(req)
@@ -164,7 +169,7 @@ func (d *dispatch) subscribe(req *msg.Request) {
 	if what.Ends {
 		s.leave(a, req)
 	} else if why = s.enter(a, req); why != msg.OK {
-		s.withdraw(a)
+		s.undo(a)
 		c.refuse(req, why)
 		return
 	}
@@ -175,10 +180,10 @@ func (d *dispatch) subscribe(req *msg.Request) {
 	s.asks = a
 	s.ask(a, what)
 	c.AwaitReplies()
-	s.settle()
+	s.endRequest()
 }
 
-// nameIn is the i-th channel of a request, in the server's words and in the client's.
+// nameIn is the i-th channel of a request: the server's name, and the client's.
 func (s *subscriber) nameIn(req *msg.Request, i int, kind msg.Channels) (name, shown []byte) {
 	p := s.client.pool
 	ctx := p.ctx
@@ -188,7 +193,7 @@ func (s *subscriber) nameIn(req *msg.Request, i int, kind msg.Channels) (name, s
 }
 
 // enter notes the channels of a request to listen, and finds their servers. The reason
-// says why that cannot be.
+// says why a server cannot be asked.
 func (s *subscriber) enter(a *subscription, req *msg.Request) msg.Reason {
 	c, kind := s.client, a.what.Channels
 	p := c.pool
@@ -268,8 +273,8 @@ func (s *subscriber) count(n int64) {
 	s.client.pool.ctx.memory.beside += n
 }
 
-// feedOf is the connection that has the messages of a channel, of which name is the
-// client's; nil if all have.
+// feedOf is the connection that has the messages of the channel that the client calls
+// name; nil: all have.
 func (s *subscriber) feedOf(kind msg.Channels, name []byte) (*feed, msg.Reason) {
 	p := s.client.pool
 	key, at := p.proto.messenger.Audience(kind, name)
@@ -338,9 +343,9 @@ func shownOr(shown, name string) string {
 	return name
 }
 
-// withdraw forgets the channels of a request to listen that comes to nothing. Servers that
-// were asked are told.
-func (s *subscriber) withdraw(a *subscription) {
+// undo forgets the new channels of a request to listen that has failed. It ends the
+// listening at servers that were asked already.
+func (s *subscriber) undo(a *subscription) {
 	if a.what.Ends {
 		return
 	}
@@ -357,8 +362,8 @@ func (s *subscriber) withdraw(a *subscription) {
 	s.tidy()
 }
 
-// ask asks the servers of the channels that are fresh. Only when that is what a says, it
-// waits for them.
+// ask sends a request about the fresh channels to their servers. The client's request
+// waits for the answers if what is its own.
 func (s *subscriber) ask(a *subscription, what msg.Subscription) {
 	all := s.listens[what.Channels]
 	for _, n := range a.names {
@@ -384,8 +389,8 @@ func (s *subscriber) ask(a *subscription, what msg.Subscription) {
 	}
 }
 
-// settle ends the request in progress, if no server has to answer it any more.
-func (s *subscriber) settle() {
+// endRequest ends the request in progress, if all servers have answered it.
+func (s *subscriber) endRequest() {
 	a, c := s.asks, s.client
 	if a == nil || a.pending > 0 || c.state == clientClosed {
 		return
@@ -395,33 +400,34 @@ func (s *subscriber) settle() {
 	bufs := p.ctx.bufs
 	switch {
 	case a.refusal.Len() > 0:
-		s.withdraw(a)
+		s.undo(a)
 		a.m.Reply.Splice(bufs, &a.refusal)
 	case a.why != msg.OK && !a.what.Ends:
-		s.withdraw(a)
+		s.undo(a)
 		a.m.Err = a.why
 		c.OnFailure(a.m)
-		s.settled()
+		s.afterRequest()
 		return
 	default:
-		s.confirm(a)
+		s.acknowledge(a)
 	}
 	a.m.Done, a.m.Replied = true, p.ctx.loop.Now()
 	c.hold(a.m, a.m.Reply.Len())
 	c.advance()
-	s.settled()
+	s.afterRequest()
 }
 
-// settled goes on with what had to wait for the end of the request.
-func (s *subscriber) settled() {
-	s.release()
+// afterRequest goes on with what had to wait for the end of the request.
+func (s *subscriber) afterRequest() {
+	s.sendHeld()
 	if s.unplaced {
 		s.placeSoon(nil)
 	}
 }
 
-// confirm tells the client of each channel that it listens to it, or no more.
-func (s *subscriber) confirm(a *subscription) {
+// acknowledge appends a reply for each channel of the request: the client listens to it
+// now, or no more.
+func (s *subscriber) acknowledge(a *subscription) {
 	c := s.client
 	p, kind := c.pool, a.what.Channels
 	session := &c.session
@@ -445,7 +451,7 @@ func (s *subscriber) confirm(a *subscription) {
 	s.tidy()
 }
 
-// listened follows a change of how many channels the client listens to.
+// listened counts a change of how many channels the client listens to.
 func (s *subscriber) listened(before [msg.NumChannels]int) {
 	c := s.client
 	v := &c.pool.stats.Values
@@ -465,8 +471,8 @@ func (s *subscriber) listened(before [msg.NumChannels]int) {
 	}
 }
 
-// release passes on what has come while servers were asked.
-func (s *subscriber) release() {
+// sendHeld passes on the messages that came while servers were asked.
+func (s *subscriber) sendHeld() {
 	c := s.client
 	if s.held.Len() == 0 || c.state == clientClosed {
 		return
@@ -475,8 +481,7 @@ func (s *subscriber) release() {
 	c.Flush()
 }
 
-// expire ends the request that m stands for, if it is the one in progress: it has taken
-// too long.
+// expire ends the request of m after its timeout, if that is the one in progress.
 func (s *subscriber) expire(m *msg.Msg) bool {
 	if s == nil || s.asks == nil || s.asks.m != m {
 		return false
@@ -489,7 +494,7 @@ func (s *subscriber) expire(m *msg.Msg) bool {
 	return true
 }
 
-// end has the client listen to nothing any more. Its connections are closed.
+// end ends all listening of the client, and closes its connections for channels.
 func (s *subscriber) end() {
 	c := s.client
 	bufs := c.pool.ctx.bufs

@@ -16,25 +16,25 @@ import (
 	"nuthatch/internal/eventloop"
 )
 
-// An End is one side of TLS in a pool: what clients are shown, or what servers are. Its
-// files are loaded by whoever makes it, and again by Load. Its methods may be called from
-// any goroutine.
+// An End is one side of TLS in a pool: the certificates and rules for its clients, or
+// those for its servers. The files are loaded when it is made, and again by Load. Its
+// methods may be called from any goroutine.
 type End struct {
 	make   func() (*tls.Config, error)
 	files  []string
 	loaded atomic.Pointer[loaded]
 }
 
-// loaded is what was read of files.
+// loaded is what was read from the files.
 type loaded struct {
 	config *tls.Config
-	// stamps tell whether the files have changed since.
+	// stamps tell whether the files have changed since then.
 	stamps []stamp
 	// until is when the first of the certificates ends, zero if there is none.
 	until time.Time
 }
 
-// A stamp is what tells one state of a file from another, also behind a symbolic link.
+// A stamp tells one state of a file from another, also behind a symbolic link.
 type stamp struct {
 	info os.FileInfo
 	err  bool
@@ -62,8 +62,8 @@ func sameStamps(a, b []stamp) bool {
 	return true
 }
 
-// Load reads the files, if they have changed since they were read. With an error what
-// was read before stays.
+// Load reads the files again if they have changed. On an error it keeps what was read
+// before.
 func (e *End) Load() (changed bool, err error) {
 	stamps := stampsOf(e.files)
 	if was := e.loaded.Load(); was != nil && sameStamps(was.stamps, stamps) {
@@ -89,7 +89,7 @@ func (e *End) Until() time.Time { return e.loaded.Load().until }
 // Config is what new connections use.
 func (e *End) Config() *tls.Config { return e.loaded.Load().config }
 
-// ForClients is the End that a pool, or the admin listener, shows to its clients.
+// ForClients makes the End for clients of a pool or of the admin listener.
 func ForClients(c *config.TLS, tickets *Tickets) (*End, error) {
 	e := &End{files: append(files(c.ClientCA), pairFiles(c.Pairs()...)...)}
 	e.make = func() (*tls.Config, error) {
@@ -117,10 +117,10 @@ func ForClients(c *config.TLS, tickets *Tickets) (*End, error) {
 	return e, err
 }
 
-// sessionsKept is how many sessions with servers are kept, to be resumed.
+// sessionsKept is how many sessions with servers are kept for resumption.
 const sessionsKept = 256
 
-// ForServers is the End that a pool shows to its servers.
+// ForServers makes the End for the servers of a pool.
 func ForServers(c *config.ServerTLS) (*End, error) {
 	e := &End{files: append(files(c.CA), pairFiles(c.CertFiles)...)}
 	e.make = func() (*tls.Config, error) {
@@ -148,9 +148,9 @@ func ForServers(c *config.ServerTLS) (*End, error) {
 	return e, err
 }
 
-// ConfigFor is what a connection to the server uses: the name that its certificate must
-// have is that of the configuration, or the one that it is connected to by. A session is
-// resumed with the server that it was had with.
+// ConfigFor is what a connection to the server uses. The server's certificate must have
+// the name from the configuration, or else the host name of its address. A session is
+// resumed only with the server that began it.
 func (e *End) ConfigFor(a config.Address) *tls.Config {
 	c := e.Config().Clone()
 	if c.ServerName == "" {
@@ -177,9 +177,9 @@ func (s sessions) Put(key string, state *tls.ClientSessionState) {
 	s.ClientSessionCache.Put(s.server+" "+key, state)
 }
 
-// Secure is TLS over a connection to the server at that address, for those that talk to it
-// beside the event loops. A nil End leaves the connection as it is. The handshake is that of
-// the first read or write.
+// Secure is TLS over a connection to the server at that address, outside the event
+// loops. A nil End leaves the connection as it is. The first read or write makes the
+// handshake.
 func (e *End) Secure(conn net.Conn, to config.Address) net.Conn {
 	if e == nil {
 		return conn
@@ -187,7 +187,7 @@ func (e *End) Secure(conn net.Conn, to config.Address) net.Conn {
 	return tls.Client(conn, e.ConfigFor(to))
 }
 
-// Accept is TLS over a connection that was accepted beside the event loops. A nil End
+// Accept is TLS over a connection that was accepted outside the event loops. A nil End
 // leaves it as it is.
 func (e *End) Accept(conn net.Conn) net.Conn {
 	if e == nil {
@@ -196,7 +196,7 @@ func (e *End) Accept(conn net.Conn) net.Conn {
 	return tls.Server(conn, e.Config())
 }
 
-// files are those that are watched.
+// files are the files that are watched for changes.
 func files(names ...string) (all []string) {
 	for _, n := range names {
 		if n != "" && n != config.SystemCA {
@@ -206,7 +206,7 @@ func files(names ...string) (all []string) {
 	return all
 }
 
-// loadCA reads the certificates of a file, or of the files of a folder.
+// loadCA reads the certificates from a file, or from all files of a folder.
 func loadCA(path string) (*x509.CertPool, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -273,8 +273,8 @@ func (n *Names) find(name string) *Pool {
 	return n.pools["*."+rest]
 }
 
-// Until is when the certificate ends that clients are shown, in microseconds since the
-// epoch; 0 if there is none.
+// Until is when the certificate that clients see ends, in microseconds since the epoch;
+// 0 if there is none.
 func (p *Pool) Until() int64 {
 	if p.Clients == nil {
 		return 0
@@ -282,7 +282,7 @@ func (p *Pool) Until() int64 {
 	return p.Clients.Until().UnixMicro()
 }
 
-// Client is the stage of a client that was accepted; nil: none.
+// Client makes the stage of a client that was accepted; nil: it needs none.
 func (p *Pool) Client() eventloop.Stage {
 	if p.Clients == nil {
 		return nil
@@ -292,7 +292,7 @@ func (p *Pool) Client() eventloop.Stage {
 	return s
 }
 
-// Server is the stage of a connection to the server; nil: none.
+// Server makes the stage of a connection to the server; nil: it needs none.
 func (p *Pool) Server(to *config.Server) eventloop.Stage {
 	if p.Servers == nil {
 		return nil

@@ -6,8 +6,8 @@
 //	                      Wire.Post ◄─────── what it writes, and how it ended
 //	Unwrap ─► tls.Conn.Read,  Wrap ─► tls.Conn.Write: on the loop, nothing waits
 //
-// An End has the certificates of one side of a pool, and is loaded anew when their files
-// change. Only eventloop's interface is known above: proxy gets stages from a Pool.
+// An End has the certificates of one side of a pool, and is loaded anew when their
+// files change. The proxy knows only eventloop's interface: it gets stages from a Pool.
 package tlsstage
 
 import (
@@ -21,9 +21,9 @@ import (
 	"nuthatch/internal/eventloop"
 )
 
-// Why handshakes fail, beside what crypto/tls says.
+// Reasons why a handshake fails, besides those of crypto/tls.
 var (
-	// ErrPlain: the client does not speak TLS, ErrPlainServer: the server does not.
+	// ErrPlain: the client does not speak TLS. ErrPlainServer: the server does not.
 	ErrPlain       error = &fault{"a client without TLS on a port with TLS", true, false}
 	ErrPlainServer error = &fault{"the server does not speak TLS there", true, false}
 	// ErrSlow: the handshake has taken too long.
@@ -104,7 +104,7 @@ func (s *stage) fail(err error) {
 	s.wire.Fail(err)
 }
 
-// say sends what the handshake has written.
+// say sends what the handshake has written so far.
 func (s *stage) say() {
 	if p := s.mem.pipe; p != nil {
 		if out := p.take(); len(out) > 0 {
@@ -121,7 +121,7 @@ func (s *stage) run() {
 	s.wire.Post(func() { s.done(err) })
 }
 
-// done ends the handshake, on the loop.
+// done runs on the loop when the handshake has ended.
 func (s *stage) done(err error) {
 	if s.late != nil {
 		s.late.Stop()
@@ -191,7 +191,7 @@ func (s *stage) Wrap(b []byte) error {
 
 // CloseNotify implements eventloop.Stage.
 func (s *stage) CloseNotify() {
-	// What cannot be said shows to the peer as the end of the stream.
+	// If the alert cannot be sent, the peer sees the end of the stream.
 	_ = s.conn.CloseWrite()
 }
 
