@@ -70,7 +70,8 @@ type intake struct {
 	// waits are the reasons why the next request is not taken, however much room
 	// there is.
 	waits wait
-	// overdue: what is in the stash has waited too long, and is refused.
+	// overdue: what is in the stash has waited too long. Its requests are taken whatever
+	// the client waits for: those for servers are refused, others are answered.
 	overdue   bool
 	resumable bool // in ctx.resumable
 	ending    bool // the client will send no more, and has not been read to the end
