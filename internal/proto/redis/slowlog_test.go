@@ -96,6 +96,15 @@ func someFacts() *Facts {
 	}
 }
 
+// TestBlockedClients: INFO counts the requests that wait at the servers.
+func TestBlockedClients(t *testing.T) {
+	f := someFacts()
+	f.Pool.Servers[0].Values[stats.PrivateWaiting], f.Pool.Servers[1].Values[stats.PrivateWaiting] = 1, 2
+	if got := reported(t, Options{Facts: known(f)}, "INFO clients"); !strings.Contains(got, "\r\nblocked_clients:3\r\n") {
+		t.Errorf("%q", got)
+	}
+}
+
 // reported is the reply to a request that is answered outside the loop.
 func reported(t *testing.T, o Options, text string) string {
 	t.Helper()
