@@ -61,6 +61,7 @@ type collector struct {
 
 	build, ready, poolPaused, loopCPU                         *prometheus.Desc
 	serverUp, serverInService, serverState, serverShare       *prometheus.Desc
+	maxPrivate                                                *prometheus.Desc
 	memoryHeld, memorySoft, memoryHard, memoryMax, maxClients *prometheus.Desc
 	clientTime, serverTime, events                            *prometheus.Desc
 }
@@ -85,6 +86,7 @@ func newCollector(in Instance, s *snapshots, l *latencies) *collector {
 		serverInService: desc("nuthatch_server_in_service",
 			"1 if the server gets the requests for its keys, whether or not it answers", "pool", "server"),
 		serverState: desc("nuthatch_server_state", "1 for the state that the server is in, 0 for all others", "pool", "server", "state"),
+		maxPrivate:  desc("nuthatch_server_max_private_connections", "how many private connections clients may have to the server", "pool", "server"),
 		serverShare: desc("nuthatch_server_ring_ratio", "the part of the pool's keys that the server owns now", "pool", "server"),
 		loopCPU:     desc("nuthatch_loop_cpu_seconds_total", "time that the event loop's thread has run", "loop"),
 		memoryHeld:  desc("nuthatch_memory_held_bytes", "what the event loops hold together for clients and what they have in flight"),
@@ -138,7 +140,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		}
 	}
 	for _, d := range []*prometheus.Desc{
-		c.build, c.ready, c.poolPaused, c.serverUp, c.serverInService, c.serverState, c.serverShare, c.loopCPU,
+		c.build, c.ready, c.poolPaused, c.serverUp, c.serverInService, c.serverState, c.serverShare, c.maxPrivate, c.loopCPU,
 		c.memoryHeld, c.memorySoft, c.memoryHard, c.memoryMax, c.maxClients,
 		c.clientTime, c.serverTime, c.events,
 	} {
@@ -217,6 +219,7 @@ func (c *collector) collectStates(s *scrape, p *config.Pool, t *topology.Topolog
 		s.gauge(c.serverUp, flag(now == topology.Up), p.Name, name)
 		s.gauge(c.serverInService, flag(server.Passes()), p.Name, name)
 		s.gauge(c.serverShare, shares[i], p.Name, name)
+		s.gauge(c.maxPrivate, float64(p.PrivateConnections), p.Name, name)
 		for _, state := range topology.States {
 			s.gauge(c.serverState, flag(now == state), p.Name, name, state.String())
 		}
