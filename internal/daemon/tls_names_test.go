@@ -386,3 +386,67 @@ func passwordFile(t *testing.T, text string) string {
 	}
 	return file
 }
+
+// A session that was begun with a certificate for one pool opens no other pool, and none at
+// all once the pool has other signers, though all tickets have the same keys.
+func TestTLSSessionsStayWithTheirSigners(t *testing.T) {
+	server, a, one, two := testkit.StartRedis(t), testkit.NewAuthority(t), testkit.NewAuthority(t), testkit.NewAuthority(t)
+	cert, key := a.Pair("alpha.example")
+	listens := []string{testkit.FreeAddr(t), testkit.FreeAddr(t)}
+	text := func(first *testkit.Authority) string {
+		return pool("alpha", listens[0], testkit.Names(server), tlsLines(cert, key, "client_ca: "+first.CA, "client_cert: required")) +
+			pool("beta", listens[1], testkit.Names(server), tlsLines(cert, key, "client_ca: "+two.CA, "client_cert: required", "server_names: beta.example"))
+	}
+	s := startStage(t, text(one))
+	pair, err := tls.LoadX509KeyPair(one.Pair("client"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		conf := trusting(t, a)
+		conf.MinVersion, conf.MaxVersion = version, version
+		conf.ClientSessionCache = oneSession{tls.NewLRUClientSessionCache(1)}
+		conf.Certificates = []tls.Certificate{pair}
+		served := func(listen, name string) (bool, bool) {
+			c := conf.Clone()
+			c.ServerName, c.InsecureSkipVerify = name, name == "beta.example"
+			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: testkit.Patience}, "tcp", listen, c)
+			if err != nil {
+				return false, false
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(testkit.Patience))
+			_, _ = conn.Write(testkit.RESP("PING"))
+			_, err = io.ReadFull(conn, make([]byte, len("+PONG\r\n")))
+			return err == nil, conn.ConnectionState().DidResume
+		}
+		if ok, _ := served(listens[0], "alpha.example"); !ok {
+			t.Fatal("the pool's own client is not served")
+		}
+		if ok, again := served(listens[0], "alpha.example"); !ok || !again {
+			t.Errorf("%x: the pool's own client: served: %t, resumed: %t", version, ok, again)
+		}
+		for what, to := range map[string][2]string{"at its port": {listens[1], "alpha.example"}, "by its name": {listens[0], "beta.example"}} {
+			if ok, _ := served(to[0], to[1]); ok {
+				t.Errorf("%x: a session opens the other pool, %s", version, what)
+			}
+			served(listens[0], "alpha.example") // a new ticket
+		}
+		s.mustReload(text(two))
+		if ok, _ := served(listens[0], "alpha.example"); ok {
+			t.Errorf("%x: a session is good though its signer no longer is", version)
+		}
+		s.mustReload(text(one))
+	}
+}
+
+// oneSession offers one session to whatever server.
+type oneSession struct{ tls.ClientSessionCache }
+
+func (o oneSession) Get(string) (*tls.ClientSessionState, bool) { return o.ClientSessionCache.Get("") }
+
+func (o oneSession) Put(_ string, s *tls.ClientSessionState) {
+	if s != nil {
+		o.ClientSessionCache.Put("", s)
+	}
+}
