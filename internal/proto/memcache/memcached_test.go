@@ -114,7 +114,7 @@ func (p *pool) request(req *msg.Request, raw []byte, out *mbuf.Chain) {
 		merged.Release(&p.bufs)
 	case msg.Fragment:
 		p.proto.Merge(p.split(req), &p.bufs, out)
-	case msg.Watch, msg.Block, msg.Subscribe, msg.Publish, msg.Confirm, msg.One, msg.Learn, msg.Local, msg.Gather, msg.Report, msg.Quit, msg.Ignore:
+	case msg.Watch, msg.Block, msg.Subscribe, msg.Publish, msg.Track, msg.Monitor, msg.Confirm, msg.One, msg.Learn, msg.Local, msg.Gather, msg.Report, msg.Quit, msg.Ignore:
 		p.proto.Local(req, &msg.Session{Authenticated: true}, &p.bufs, out)
 	}
 }
