@@ -157,6 +157,12 @@ func sessionOf(c *api.Client) string {
 	if c.Blocked {
 		words = append(words, "blocked")
 	}
+	if c.Tracks {
+		words = append(words, "tracked")
+	}
+	if c.Monitors {
+		words = append(words, "monitor")
+	}
 	if c.Multi != nil {
 		words = append(words, fmt.Sprintf("multi %d", *c.Multi))
 	}

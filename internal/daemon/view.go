@@ -89,7 +89,7 @@ func (v *view) Clients(pool string, most int) ([]api.Client, error) {
 				Name: f.Name, Library: f.LibName, LibraryVersion: f.LibVersion, Age: f.Age, Idle: f.Idle,
 				Protocol: int(f.Lane.RESP), InFlight: f.InFlight,
 				Received: f.Received, Held: f.Held, Unsent: f.Unsent, Closing: f.Closing,
-				Blocked: f.Blocked, Watched: f.Watched, Private: f.Private,
+				Blocked: f.Blocked, Watched: f.Watched, Private: f.Private, Tracks: f.Tracks, Monitors: f.Monitors,
 			}
 			if f.Multi >= 0 {
 				clients[i].Multi = &f.Multi

@@ -25,6 +25,9 @@ type ClientFacts struct {
 	Touched bool
 	// Blocked: a request of the client's waits at its server.
 	Blocked bool
+	// Tracks: the client is told when keys change, and Broadcast that it is told whoever has
+	// read them. Monitors: it sees every command.
+	Tracks, Broadcast, Monitors bool
 	// Listens is how many channels of each kind the client listens to.
 	Listens [NumChannels]int
 	// Private is how many connections to servers the client has to itself.

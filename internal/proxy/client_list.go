@@ -94,10 +94,14 @@ func (c *client) facts() msg.ClientFacts {
 	private := 0
 	if c.own != nil {
 		private = len(c.own.conns)
+		if v := c.own.monitor; v != nil {
+			private += len(v.feeds)
+		}
 	}
 	return msg.ClientFacts{
 		Listens: listenedBy(c),
 		Blocked: c.blocked(), Private: private,
+		Tracks: tracks(c), Broadcast: tracks(c) && c.session.Tracking().Broadcast, Monitors: monitors(c),
 		Multi: multi, Collected: collected, Watched: int(c.session.Watched), Touched: c.watches() && c.own.watch.lost,
 		ID: c.session.ID, Addr: addrs.addr, LocalAddr: addrs.localAddr, ShownFD: c.ShownFD(),
 		Name: names.Name, LibName: names.LibName, LibVersion: names.LibVersion,

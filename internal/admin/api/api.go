@@ -404,6 +404,9 @@ type Client struct {
 	Multi   *int `json:"multi,omitempty"`
 	Watched int  `json:"watched,omitempty"`
 	Private int  `json:"private,omitempty"`
+	// Tracks: it is told when keys change (CLIENT TRACKING). Monitors: it sees every command.
+	Tracks   bool `json:"tracks,omitempty"`
+	Monitors bool `json:"monitors,omitempty"`
 }
 
 // Where is GET /api/v1/where: for each pool asked about, and each key, who owns

@@ -172,7 +172,11 @@ func appendClient(b []byte, c *msg.ClientFacts, db int) []byte {
 	}
 	text("cmd", last)
 	text("user", defaultUser)
-	number("redir", -1)
+	if c.Tracks {
+		number("redir", 0)
+	} else {
+		number("redir", -1)
+	}
 	number("resp", max(2, int64(c.Lane.RESP)))
 	text("lib-name", c.LibName)
 	text("lib-ver", c.LibVersion)
@@ -188,7 +192,16 @@ func flagsOf(c *msg.ClientFacts) string {
 	for _, f := range []struct {
 		is     bool
 		letter byte
-	}{{listens(c), 'P'}, {c.Blocked, 'b'}, {c.Multi >= 0, 'x'}, {c.Touched, 'd'}, {c.Closing, 'c'}} {
+	}{
+		{c.Monitors, 'O'},
+		{listens(c), 'P'},
+		{c.Blocked, 'b'},
+		{c.Multi >= 0, 'x'},
+		{c.Tracks, 't'},
+		{c.Broadcast, 'B'},
+		{c.Touched, 'd'},
+		{c.Closing, 'c'},
+	} {
 		if f.is {
 			flags = append(flags, f.letter)
 		}

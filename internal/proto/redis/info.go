@@ -270,6 +270,7 @@ func infoClients(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	}
 	line("blocked_clients", blocked)
 	line("pubsub_clients", f.Pool.Values[stats.Subscribers])
+	line("tracking_clients", f.Pool.Values[stats.TrackingClients])
 }
 
 // infoMemory writes the servers' memory, and the proxy's under names of its own.
