@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"nuthatch/internal/testkit"
@@ -141,6 +144,132 @@ func TestListenersPartAtUpgrade(t *testing.T) {
 		t.Errorf("PUBLISH: %q", got)
 	}
 	again.Expect(message("message", "news", "two"))
+}
+
+// Upgrades run under clients that say one number after the other, and clients that listen:
+// between two numbers that one of them hears on a connection none is missing that was said
+// for certain, none comes twice, and none out of order.
+func TestListenersUnderUpgrades(t *testing.T) {
+	t.Parallel()
+	u := talks{t: t, at: redisStage(t, "pubsub: {publish: all}").proxy}
+	for i := range 3 {
+		name := fmt.Sprintf("channel:%d", i)
+		u.saying.Go(func() { u.say(name) })
+		for range 3 {
+			u.hearing.Go(func() {
+				for !u.over.Load() {
+					u.hear(name)
+					u.parted.Add(1)
+				}
+			})
+		}
+	}
+	u.awaitMore()
+	pid := u.at.Pid()
+	for range 3 {
+		pid = upgrade(t, u.at, pid)
+		u.awaitMore()
+	}
+	u.over.Store(true)
+	u.hearing.Wait()
+	u.enough.Store(true)
+	u.saying.Wait()
+	if n := u.parted.Load(); n < 9*3 {
+		t.Errorf("listeners parted %d times in three upgrades", n)
+	}
+	u.missed.Range(func(text, _ any) bool {
+		if _, said := u.said.Load(text); said {
+			t.Errorf("somebody did not hear %v, and heard what came before and behind it", text)
+		}
+		return true
+	})
+}
+
+// talks are clients that say something, and clients that listen.
+type talks struct {
+	t               *testing.T
+	at              *testkit.Proxy
+	saying, hearing sync.WaitGroup
+	heard, parted   atomic.Int64
+	// over: who listens is to end, enough: who says something, too.
+	over, enough atomic.Bool
+	// said are the channels and numbers that were said for certain, missed those that
+	// somebody did not hear between two others.
+	said, missed sync.Map
+}
+
+func (u *talks) awaitMore() {
+	u.t.Helper()
+	want := u.heard.Load() + 100
+	testkit.Await(u.t, "more to be heard", func() error {
+		if u.heard.Load() < want {
+			return errStillThere
+		}
+		return nil
+	})
+}
+
+// say says one number after the other on a channel.
+func (u *talks) say(name string) {
+	var c *testkit.Client
+	for n := 1; !u.enough.Load(); n++ {
+		var err error
+		if c == nil {
+			if c, err = testkit.TryDial(u.t, testkit.Redis, u.at.Addr()); err != nil {
+				u.t.Error(err)
+				return
+			}
+		}
+		err = c.TrySend(testkit.RESP("PUBLISH", name, strconv.Itoa(n)))
+		var got []byte
+		if err == nil {
+			got, err = c.TryReply()
+		}
+		if err != nil {
+			c.Close()
+			c = nil
+			continue
+		}
+		if got[0] != ':' {
+			u.t.Errorf("PUBLISH: %q", got)
+		}
+		u.said.Store(fmt.Sprintf("%s %d", name, n), true)
+	}
+	if c != nil {
+		c.Close()
+	}
+}
+
+// hear hears what is said on a channel until it is parted.
+func (u *talks) hear(name string) {
+	c, err := testkit.TryDial(u.t, testkit.Redis, u.at.Addr())
+	if err != nil {
+		u.t.Error(err)
+		return
+	}
+	defer c.Close()
+	if c.TrySend(testkit.RESP("SUBSCRIBE", name)) != nil {
+		return
+	}
+	if _, err := c.TryReply(); err != nil {
+		return
+	}
+	for last := 0; !u.over.Load(); {
+		got, err := c.TryReply()
+		if err != nil {
+			return
+		}
+		words := strings.Split(string(got), "\r\n")
+		n, err := strconv.Atoi(words[len(words)-2])
+		if err != nil || n <= last {
+			u.t.Errorf("on %s %q was heard behind %d", name, got, last)
+		}
+		for k := last + 1; last != 0 && k < n; k++ {
+			u.missed.Store(fmt.Sprintf("%s %d", name, k), true)
+		}
+		last = n
+		u.heard.Add(1)
+	}
 }
 
 // Clients that listen too much, or vanish in the middle of it, leave nothing behind, and

@@ -111,3 +111,11 @@ func TestStackBullMQ(t *testing.T) {
 	s := redisStage(t, `hash_tag: "{}"`)
 	ask(t, nil, testkit.Program(t, "node"), "bullmq.mjs", port(t, s.proxy))
 }
+
+// Socket.IO's adapter between two nodes, which count each other by who listens.
+func TestStackSocketIO(t *testing.T) {
+	t.Parallel()
+	installNodeClients(t)
+	s := redisStage(t)
+	ask(t, nil, testkit.Program(t, "node"), "socketio.mjs", port(t, s.proxy))
+}
