@@ -143,6 +143,9 @@ func (f *confirming) ask(s *Server) {
 		l = new(leg)
 	}
 	b.add(l, part, conn)
+	if b.recall != 0 { // the others have been told already
+		l.sendUnblock()
+	}
 }
 
 // heard notes a server's answer.
