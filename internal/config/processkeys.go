@@ -65,8 +65,9 @@ var processKeys = slices.Concat([]key[Process]{
 	{
 		name: "tls_handshakes", kind: kindNumber, limits: limits{1, 65536}, def: "1024", origin: fromNuthatch,
 		help: "The most TLS handshakes with clients at a time, in all pools together. Others wait, and begin in " +
-			"the order in which the clients came. Handshakes get at most an eighth of the memory for clients, so a small `max_memory` allows fewer. However many there are, they compute on few processors at a " +
-			"time, so that requests go on.",
+			"the order in which the clients came. Handshakes get at most an eighth of the memory for clients, so a " +
+			"small `max_memory` allows fewer. However many there are, they compute on few processors at a time, so " +
+			"that requests go on.",
 		set: func(p *Process, v value) { p.TLSHandshakes = int(v.number) },
 	},
 	{

@@ -26,8 +26,8 @@ type TLS struct {
 	ClientCA   string
 	ClientCert ClientCert
 	MinVersion TLSVersion
-	// NameList are the names of servers by which clients get to the pool at ports with TLS
-	// of others, empty for none.
+	// NameList are the names (SNI) by which clients get to the pool at other pools'
+	// ports; empty: none.
 	NameList string
 	// CipherNames are the names of the cipher suites of TLS 1.2, empty for Go's choice.
 	CipherNames string
@@ -46,8 +46,8 @@ func (t *TLS) Pairs() []CertFiles { return append([]CertFiles{t.CertFiles}, t.Ce
 // On reports whether the pool speaks TLS with its clients.
 func (t *TLS) On() bool { return t.Cert != "" }
 
-// ServerNames are the names by which clients get to the pool at ports of others, in lower
-// case.
+// ServerNames are the names (SNI) by which clients get to the pool at other pools'
+// ports, in lower case.
 func (t *TLS) ServerNames() []string { return splitNames(strings.ToLower(t.NameList)) }
 
 // splitNames splits at commas and spaces.
@@ -138,13 +138,13 @@ var (
 	kindUserName   = kind{form: "name of a user", text: true, parse: parseSecret, schema: secretSchema}
 )
 
-// hostPattern is the name of a host, with its domain.
+// hostPattern matches the name of a host, with its domain.
 const hostPattern = `([A-Za-z0-9][A-Za-z0-9-]*\.)+[A-Za-z][A-Za-z0-9-]*`
 
 var namesOfHosts = regexp.MustCompile(`^(\*\.)?` + hostPattern + `$`)
 
-// parseNames reads names of hosts with commas or spaces between. The first label of a name
-// may be a star.
+// parseNames reads names of hosts, separated by commas or spaces. The first label of a
+// name may be a star.
 func parseNames(_ limits, text string) (value, error) {
 	names := splitNames(text)
 	for _, name := range names {
@@ -392,7 +392,7 @@ func (r *reader) faultWithin(b *block, name, key, msg string) {
 	}
 }
 
-// checkServerNames finds names that two pools have.
+// checkServerNames refuses a name that two pools have.
 func (r *reader) checkServerNames() {
 	first := make(map[string]*poolBlock)
 	for _, b := range r.pools {

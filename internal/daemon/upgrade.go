@@ -50,10 +50,11 @@ func (in *Instance) Upgrade(by string) error {
 	return nil
 }
 
-// errFirst means that an upgrade would end a container.
+// errFirst means that the upgrade of process 1 was refused: it would end the container.
 var errFirst = errors.New("this is process 1, with which its container would end; replace the container")
 
-// mayBeReplaced returns why the process must not end for another one, or nil.
+// mayBeReplaced says why another process cannot take the place of this one; nil: it
+// can.
 func mayBeReplaced(pid int) error {
 	if pid == 1 {
 		return errFirst

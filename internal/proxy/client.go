@@ -107,7 +107,8 @@ func (c *client) opened() {
 	}
 }
 
-// OnConnect implements eventloop.Handler. A client comes connected, but for its stage.
+// OnConnect implements eventloop.Handler. A client is connected when it comes: this is
+// the end of its stage's handshake.
 func (c *client) OnConnect() {
 	st := c.Staged()
 	if st == nil {

@@ -9,13 +9,13 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// A chooser is a stage whose client may have asked for another pool than it came to.
+// A chooser is a TLS stage whose client may ask for another pool, by a name (SNI).
 type chooser interface {
-	// Chosen is the name of that pool, empty for the one that it came to.
+	// Chosen is the name of that pool; empty: the client stays where it came to.
 	Chosen() string
 }
 
-// goToChosen has a client that has just come to the pool that it has asked for.
+// goToChosen moves a client, after its handshake, to the pool that it has asked for.
 func goToChosen(c *client, st eventloop.Stage) {
 	s, ok := st.(chooser)
 	if !ok || s.Chosen() == "" {
@@ -27,13 +27,13 @@ func goToChosen(c *client, st eventloop.Stage) {
 			return
 		}
 	}
-	// A reload has taken the pool away: who asked for it gets nobody else's answers.
+	// A reload has removed the pool. Its client gets no answers of another pool.
 	c.lastErr = closeReason{why: msg.TLSFailed}
 	c.close()
 }
 
-// changePool moves a client that has sent nothing yet. If the pool has no room for it, it is
-// closed.
+// changePool moves a client that has sent nothing yet. If the other pool has no room
+// for it, the client is closed.
 func changePool(c *client, to *ServerPool) {
 	p, limits := c.pool, c.pool.ctx.identity.Limits()
 	if why := limits.Join(to.topo.Lineage, int64(to.conf.ClientConnections)); why != msg.OK {

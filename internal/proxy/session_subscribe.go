@@ -69,13 +69,13 @@ type subscriber struct {
 	feeds []*feed
 	// listens are the channels of each kind, by the servers' names.
 	listens [msg.NumChannels]map[string]place
-	// told is how many of each kind the client knows of.
+	// told is how many channels of each kind the client knows of, from replies.
 	told [msg.NumChannels]int
-	// side is the connection that patterns are on.
+	// side is the connection for patterns.
 	side *feed
-	// asks is its request that servers have not answered; nil: there is none.
+	// asks is the request that servers have not answered yet; nil: there is none.
 	asks *subscription
-	// held are the messages that have come meanwhile.
+	// held are the messages that came meanwhile.
 	held mbuf.Chain
 	// counted is how many bytes are counted for it in ctx.memory.beside.
 	counted int64
@@ -292,9 +292,10 @@ func (s *subscriber) feedOf(kind msg.Channels, name []byte) (*feed, msg.Reason) 
 	return s.feed(p.home(key))
 }
 
-// shared is the connection for patterns where all servers have all messages, and for the
-// channels that the client listens to besides: who matches twice has the message of the
-// channel first, from the same server. It is one that the client has, or to the first server.
+// shared is the connection for patterns in a pool whose servers all have all messages.
+// The client's channels are on it, too: a client that gets a message twice, by channel
+// and by pattern, gets that of the channel first, as from one server. It is a
+// connection that the client has, or a new one to the first server.
 func (s *subscriber) shared() (*feed, msg.Reason) {
 	best := s.side
 	if len(s.listens[msg.Patterns]) == 0 || best == nil || best.stale || !slices.Contains(s.feeds, best) {
@@ -314,7 +315,8 @@ func (s *subscriber) shared() (*feed, msg.Reason) {
 	return f, why
 }
 
-// leave notes the channels of a request to listen no more. Without any, all are meant.
+// leave notes the channels of a request to listen no more. A request without channels
+// means all of them.
 func (s *subscriber) leave(a *subscription, req *msg.Request) {
 	kind := a.what.Channels
 	all := s.listens[kind]

@@ -237,20 +237,21 @@ func loadCA(path string) (*x509.CertPool, error) {
 // A Pool makes the stages of a pool's connections. A nil end has none.
 type Pool struct {
 	Handshakes *Handshakes
-	// Clients is what clients are shown, Servers what servers are.
+	// Clients is for the pool's clients, Servers for its servers.
 	Clients, Servers *End
 	// PlainReply is what a client without TLS is told.
 	PlainReply string
-	// Name is the pool's, and Names has the pools that clients get to by the name that they
-	// ask for; nil: there is none.
+	// Name is the pool's. Names has the pools that clients can ask for by name; nil:
+	// there are none.
 	Name  string
 	Names *Names
 }
 
-// Names are the names of servers by which clients get to pools. It does not change.
+// Names are the names (SNI) by which clients ask for pools. It does not change once it
+// is in use.
 type Names struct{ pools map[string]*Pool }
 
-// Add has clients get to a pool by names. It is for whoever makes Names.
+// Add adds names for a pool, before the Names are in use.
 func (n *Names) Add(p *Pool, names []string) {
 	if n.pools == nil {
 		n.pools = make(map[string]*Pool)
@@ -260,7 +261,7 @@ func (n *Names) Add(p *Pool, names []string) {
 	}
 }
 
-// find is the pool of a name; nil: none.
+// find is the pool with a name; nil: there is none.
 func (n *Names) find(name string) *Pool {
 	if n == nil || name == "" {
 		return nil
@@ -300,8 +301,8 @@ func (p *Pool) Server(to *config.Server) eventloop.Stage {
 	return newStage(p.Handshakes, true, func(s *stage) *tls.Conn { return tls.Client(&s.mem, p.Servers.ConfigFor(to.Address)) })
 }
 
-// configFor is what a client is shown: by this pool, or by the one whose name it asks for,
-// which the stage then knows.
+// configFor is the configuration for a client: that of this pool, or that of the pool
+// which the client asks for. The stage then has that pool's name.
 func (p *Pool) configFor(s *stage) *tls.Config {
 	if p.Names == nil {
 		return p.Clients.Config()

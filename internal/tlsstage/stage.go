@@ -54,20 +54,20 @@ type stage struct {
 	mem        memConn
 	wire       *eventloop.Wire
 	late       *time.Timer
-	// client: it is a client's end, and begins to speak. plainReply is what a client
+	// client: it is the client's side, which begins. plainReply is what a client
 	// without TLS is told.
 	client     bool
 	plainReply string
-	// chosen is the name of the pool that the client has asked for, if that is another one
-	// than it came to. The handshake sets it.
+	// chosen is the name of the pool that the client has asked for, if it is another
+	// one. The handshake sets it.
 	chosen string
-	// begun: its handshake is under way, or waits to be.
+	// begun: its handshake is under way, or waits for its turn.
 	begun, ready bool
-	// shaking: it is under way. The handshake's goroutine sets it.
+	// shaking: the handshake is under way. Its goroutine sets it.
 	shaking atomic.Bool
 }
 
-// newStage makes a stage of which conn makes the TLS connection.
+// newStage makes a stage. conn makes its TLS connection.
 func newStage(h *Handshakes, client bool, conn func(s *stage) *tls.Conn) *stage {
 	s := &stage{handshakes: h, client: client}
 	s.mem.pipe = newPipe()
@@ -204,10 +204,10 @@ func (s *stage) Partial() int {
 }
 
 const (
-	// idleSize is about what a connection holds before and behind its handshake, in bytes,
-	// beside the buffer of its records.
+	// idleSize is about what a connection holds before and after its handshake, in
+	// bytes, besides the buffer of its records.
 	idleSize = 8 << 10
-	// HandshakeSize is about what it holds during the handshake.
+	// HandshakeSize is about what it holds during the handshake, in bytes.
 	HandshakeSize = 48 << 10
 )
 
@@ -232,11 +232,11 @@ func (s *stage) End() {
 	}
 }
 
-// Chosen is the name of the pool that the client has asked for, empty if that is the one
-// that it came to. The handshake must be over.
+// Chosen is the name of the pool that the client has asked for; empty: it stays where
+// it came to. The handshake must be over.
 func (s *stage) Chosen() string { return s.chosen }
 
-// Secured tells what the handshake, which is over, has agreed on.
+// Secured tells what the handshake has agreed on. The handshake must be over.
 func (s *stage) Secured() (version string, resumed bool) {
 	if !s.ready {
 		return "", false

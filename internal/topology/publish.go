@@ -117,8 +117,8 @@ func (t *Topology) build() {
 	}
 }
 
-// rebuild publishes the ring of the servers that are not ejected at time now. Ejections
-// that are over end with it if back is not nil, which is called for each such server.
+// rebuild publishes the ring of the servers that are not ejected at time now. If back
+// is not nil, ejections that are over end, and back is called for each such server.
 func (t *Topology) rebuild(now int64, back func(*Health)) *Snapshot { return t.publish(nil, now, back) }
 
 // publish publishes members, or the same servers as before if that is nil, and the ring
@@ -146,8 +146,9 @@ func (t *Topology) publish(members *Members, now int64, back func(*Health)) *Sna
 	}
 }
 
-// nodesOf are the servers of s as nodes of the ring at time now. If back is nil no
-// ejection ends here: the first loop to look finds that s is stale, ends it and tells it.
+// nodesOf are the servers of s as nodes of the ring at time now. If back is nil, no
+// ejection ends here: the first loop that looks finds s stale, ends the ejection, and
+// logs it.
 func (t *Topology) nodesOf(s *Snapshot, now int64, back func(*Health)) []hashkit.Node {
 	nodes := slices.Clone(s.nodes)
 	for i, h := range s.Servers {

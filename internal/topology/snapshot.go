@@ -34,7 +34,7 @@ func (s *Snapshot) MayGoStale() bool { return s.retryAt != 0 }
 // table is out of date.
 func (s *Snapshot) IsStale(now int64) bool { return s.retryAt != 0 && now > s.retryAt }
 
-// Shares has, for each server, its share of the keys: of those that are written to it.
+// Shares has each server's share of the keys that are written.
 func (s *Snapshot) Shares() []float64 {
 	ring := s.Table.Ring()
 	shares := make([]float64, len(s.Servers))
@@ -44,11 +44,11 @@ func (s *Snapshot) Shares() []float64 {
 	return shares
 }
 
-// Owner is the place of the server that a key is written to, or -1 if there is none at
-// the moment. Keys must not be dealt at random.
+// Owner is the index of the server to which a key is written, or -1 if there is none at
+// the moment. The distribution must not be random.
 func (s *Snapshot) Owner(key []byte) int { return owner(s.Table, key) }
 
-// HomeOwner is Owner if no server were down.
+// HomeOwner is what Owner would be if no server were down.
 func (s *Snapshot) HomeOwner(key []byte) int { return owner(s.HomeTable(), key) }
 
 func owner(t *route.Table, key []byte) int {

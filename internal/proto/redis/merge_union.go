@@ -7,12 +7,12 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// maxUnion is the most bytes of replies in which what several servers name is looked for.
-// In more of them it stays there more than once.
+// maxUnion is the most bytes of replies in which repeated names are looked for. In
+// larger replies they stay.
 const maxUnion = 1 << 20
 
-// mergeUnion appends the names that servers list, each of them once. What is no list of
-// names is joined.
+// mergeUnion appends the names that the servers' lists have, each of them once. Replies
+// that are no lists of names are joined as they are.
 func (m *merger) mergeUnion(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	total := 0
 	for i := range m.cursors {

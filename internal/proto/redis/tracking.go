@@ -34,8 +34,8 @@ const (
 	cachingNo    = "CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."
 
 	trackingOff    = "the pool's tracking is off"
-	trackingRESP2  = "a connection in RESP2 cannot be told of keys that change; say HELLO 3 first"
-	trackingOthers = "REDIRECT has another connection told of keys that change; say HELLO 3, and this one is told"
+	trackingRESP2  = "invalidations are sent in RESP3 only; send HELLO 3 first"
+	trackingOthers = "invalidations go to the connection that has read the keys; send HELLO 3, and leave REDIRECT out"
 )
 
 // A keyTracker is Redis's part of client tracking.
