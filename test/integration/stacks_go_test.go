@@ -27,7 +27,7 @@ var (
 func TestStackAsynq(t *testing.T) {
 	t.Parallel()
 	s := redisStage(t, `hash_tag: "{}"`)
-	at := asynq.RedisClientOpt{Addr: s.proxy.Addr()}
+	at := asynq.RedisClientOpt{Addr: testkit.Plain(t, s.proxy.Addr())}
 	var done, failed atomic.Int64
 	server := asynq.NewServer(at, asynq.Config{
 		Concurrency: 4, Queues: map[string]int{"critical": 2, "default": 1}, LogLevel: asynq.FatalLevel,
@@ -79,7 +79,7 @@ func TestStackAsynq(t *testing.T) {
 func TestStackRedsync(t *testing.T) {
 	t.Parallel()
 	s := redisStage(t)
-	client := redis.NewClient(&redis.Options{Addr: s.proxy.Addr()})
+	client := redis.NewClient(&redis.Options{Addr: testkit.Plain(t, s.proxy.Addr())})
 	defer func() { _ = client.Close() }()
 	rs := redsync.New(redsyncgoredis.NewPool(client))
 	ctx := t.Context()
@@ -107,7 +107,7 @@ func TestStackRedsync(t *testing.T) {
 func TestStackRueidis(t *testing.T) {
 	t.Parallel()
 	s := redisStage(t, `hash_tag: "{}"`)
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{s.proxy.Addr()}, ForceSingleClient: true})
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{testkit.Plain(t, s.proxy.Addr())}, ForceSingleClient: true})
 	if err != nil {
 		t.Fatal(err)
 	}
