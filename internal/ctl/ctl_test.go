@@ -54,7 +54,7 @@ const (
 		"error_replies": {"OOM": 790, "ERR": 4, "NOAUTH": 4, "READONLY": 1, "LOADING": 1},
 		"latency": {"count": 70, "p50": 1, "p99": 2, "recent": {"window": 10, "count": 0, "p50": null, "p99": null, "max": null}}}]}`
 	clientsPage = `{"total": 9, "clients": [{"id": 7, "pool": "alpha", "address": "1.2.3.4:5", "name": "\u001b[2Jx", "age": 90, "idle": 3700,
-		"blocked": true, "multi": 3, "watched": 2, "private": 1}]}`
+		"blocked": true, "multi": 3, "watched": 2, "listens": 4, "private": 1}]}`
 )
 
 const (
@@ -87,7 +87,7 @@ func TestTables(t *testing.T) {
 	for name, want := range map[string][]string{
 		"stats":   {"POOL", "alpha  redis", "1/2", "70", " 5 ", "123µs", "45.6ms", "1.5s", "paused for 42s more by admin 1.2.3.4:5", "  1234  ", "  0.1  ", "  794  "},
 		"servers": {"alpha  b", "ejected  1m30s  timed_out  25.00%  1", "  2 ", "  3 ", "  4 ", "790 OOM, 4 ERR, 4 NOAUTH, 2 more  -    -"},
-		"clients": {"7   alpha", `"\x1b[2Jx"`, "1m30s", "1h01m", "blocked, multi 3, watch 2, private 1", "1 of 9 clients"},
+		"clients": {"7   alpha", `"\x1b[2Jx"`, "1m30s", "1h01m", "blocked, multi 3, watch 2, listens 4, private 1", "1 of 9 clients"},
 		"slowlog": {"alpha  get      abc... (900 bytes)  3ms   0        1ms    2ms", "timed_out"},
 		"hotkeys": {"hot            h    12.3        ±10%    50.0%", "large request  r    -           -       -      9000 B  set"},
 		"latency": {"alpha  get      read    5         1ms"},

@@ -169,6 +169,9 @@ func sessionOf(c *api.Client) string {
 	if c.Watched > 0 {
 		words = append(words, fmt.Sprintf("watch %d", c.Watched))
 	}
+	if c.Listens > 0 {
+		words = append(words, fmt.Sprintf("listens %d", c.Listens))
+	}
 	if c.Private > 0 {
 		words = append(words, fmt.Sprintf("private %d", c.Private))
 	}

@@ -91,6 +91,9 @@ func (v *view) Clients(pool string, most int) ([]api.Client, error) {
 				Received: f.Received, Held: f.Held, Unsent: f.Unsent, Closing: f.Closing,
 				Blocked: f.Blocked, Watched: f.Watched, Private: f.Private, Tracks: f.Tracks, Monitors: f.Monitors,
 			}
+			for _, n := range f.Listens {
+				clients[i].Listens += n
+			}
 			if f.Multi >= 0 {
 				clients[i].Multi = &f.Multi
 			}

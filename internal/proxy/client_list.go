@@ -97,6 +97,9 @@ func (c *client) facts() msg.ClientFacts {
 		if v := c.own.monitor; v != nil {
 			private += len(v.feeds)
 		}
+		if s := c.own.subs; s != nil {
+			private += len(s.feeds)
+		}
 	}
 	return msg.ClientFacts{
 		Listens: listenedBy(c),

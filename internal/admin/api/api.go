@@ -399,10 +399,12 @@ type Client struct {
 	Closing  bool `json:"closing,omitempty"`
 	// Blocked: it waits at a server, as with BLPOP or WAIT. Multi is how many commands of
 	// a transaction it has sent so far, left out if it is in none. Watched is how many keys it
-	// watches. Private is how many connections to servers it has to itself.
+	// watches, Listens to how many channels and patterns it listens. Private is how many
+	// connections to servers it has to itself.
 	Blocked bool `json:"blocked,omitempty"`
 	Multi   *int `json:"multi,omitempty"`
 	Watched int  `json:"watched,omitempty"`
+	Listens int  `json:"listens,omitempty"`
 	Private int  `json:"private,omitempty"`
 	// Tracks: it is told when keys change (CLIENT TRACKING). Monitors: it sees every command.
 	Tracks   bool `json:"tracks,omitempty"`
