@@ -32,6 +32,7 @@ type plan struct {
 	tcp     map[string]string // addresses of the pools that listen on TCP, by name
 
 	mode, backlog, lines string
+	tls                  string   // the lines with which the pool on the unix socket speaks TLS
 	pools                []string // beside the one on a unix socket
 	adminAt, adminMode   string
 	process              string
@@ -78,6 +79,8 @@ func startReloadStage(t *testing.T) *reloadStage {
 		mode: "0660", backlog: "100", lines: ejecting,
 		pools: []string{"beta"}, adminAt: filepath.Join(dir, "admin"), process: "  max_memory: 64mb\n",
 	}
+	cert, key := testkit.NewAuthority(t).Pair("localhost")
+	s.plan.tls = "\n  tls: {cert: " + cert + ", key: " + key + "}"
 	s.put(&s.plan)
 	d := &directory{t: t}
 	d.point(server.Addr())
@@ -226,6 +229,7 @@ var reloadChanges = map[string]func(p *plan){
 	"memory":                  func(p *plan) { p.process = "  max_memory: 128mb\n" },
 	"watch":                   func(p *plan) { p.process += "  watch: true\n" },
 	"socket for actions":      func(p *plan) { p.process += "  admin_socket: " + p.path("actions") + "\n" },
+	"tls":                     func(p *plan) { p.lines += p.tls },
 	"token":                   func(p *plan) { p.process += "  admin_token: sesame\n" },
 }
 
@@ -268,7 +272,10 @@ func TestReloadFaults(t *testing.T) {
 	s := startReloadStage(t)
 	taken := s.servers[0].Addr()
 	faults := map[string]func(p *plan){
-		"the file":        func(p *plan) { p.lines += "\n  no: key" },
+		"the file": func(p *plan) { p.lines += "\n  no: key" },
+		"a missing certificate": func(p *plan) {
+			p.lines = strings.TrimSuffix(p.lines, p.tls) + "\n  tls: {cert: " + p.path("none") + ", key: " + p.path("none") + "}"
+		},
 		"a missing token": func(p *plan) { p.process += "  admin_token_file: " + p.path("none") + "\n" },
 		"admin is taken":  func(p *plan) { p.adminAt, p.adminMode = taken, "" },
 		"no socket for actions": func(p *plan) {
