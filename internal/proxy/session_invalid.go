@@ -285,7 +285,7 @@ func (o *own) ownConn(s *Server) (conn *serverConn, why msg.Reason, ok bool) {
 		why = conn.mayTake()
 		return conn, why, true
 	}
-	if conn = o.connTo(s); t.wants.Broadcast && (conn == nil || !conn.private.tracks) {
+	if conn = o.connTo(s); (t.wants.Broadcast || t.reads) && (conn == nil || !conn.private.tracks) {
 		conn, why = t.conn(s)
 	} else if conn != nil {
 		why = conn.mayTake()

@@ -65,6 +65,9 @@ type tracking struct {
 	// caching: a CLIENT CACHING goes before the request at hand. cachingBlock: one goes
 	// before the transaction at hand.
 	caching, cachingBlock bool
+	// reads: what the request at hand reads is tracked. A request that is sent in slices may
+	// find its private connection lost. It must not use a shared one.
+	reads bool
 	// telling: the client's own CLIENT TRACKING is at the servers. failed: a server has
 	// refused it.
 	telling, failed bool
@@ -227,7 +230,7 @@ func (t *tracking) hasFeed() bool {
 func (t *tracking) prepare(req *msg.Request) (stop bool) {
 	c := t.own.client
 	p := c.pool
-	t.caching = false
+	t.caching, t.reads = false, false
 	if t.check(); !tracks(c) || c.overdue || req.Nkeys > p.conf.MaxKeys {
 		return false
 	}
@@ -245,7 +248,7 @@ func (t *tracking) prepare(req *msg.Request) (stop bool) {
 		c.refuse(req, why)
 		return true
 	}
-	t.caching = t.wants.OptIn
+	t.caching, t.reads = t.wants.OptIn, true
 	p.proto.tracker.EndCaching(req, &c.session)
 	return false
 }
@@ -275,12 +278,15 @@ func (t *tracking) reach(req *msg.Request) (mayGo bool, why msg.Reason) {
 
 // reachAll is reach for several servers.
 func (t *tracking) reachAll(servers []*Server, keys int) (mayGo bool, why msg.Reason) {
+	if !t.count(keys) { // first of all: it may give connections back
+		return false, msg.OK
+	}
 	for _, s := range servers {
 		if mayGo, why = t.reachOne(s, 0); !mayGo || why != msg.OK {
 			return mayGo, why
 		}
 	}
-	return t.count(keys), msg.OK
+	return true, msg.OK
 }
 
 // reachOne is reach for one server, of which so many keys are read.
@@ -383,7 +389,7 @@ func (b *trackFeed) OnReply(m *msg.Msg, r msg.Reply) {
 // reachBlock is reach for a transaction.
 func (t *tracking) reachBlock() (mayGo bool, why msg.Reason) {
 	c, wants := t.own.client, t.wants
-	t.caching, t.cachingBlock = false, false
+	t.caching, t.cachingBlock, t.reads = false, false, false
 	t.follow()
 	tx := c.tx
 	if tx == nil || wants.Broadcast || wants.OptIn && !wants.Caching {
