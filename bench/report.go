@@ -29,8 +29,8 @@ func (f findings) report(description []string) string {
 	section("What was measured",
 		"Medians. Times in microseconds: CPU per request; latencies of a request, or of a whole pipeline. Memory is resident, at the end of a round. "+
 			"Busy: the part of the time that the proxy, and the load's thread, ran; where the load's is near 100%, it was the bottleneck. "+
-			"Others: the part of the whole machine that programs used which have nothing to do with the measurement, in the worst round; "+
-			"above a few percent the row is worth little. The kernel samples user and system time 100 times a second; their sum is exact.",
+			"Others: the part of the whole machine that unrelated programs used, in the worst round; "+
+			"above a few percent the row says little. The kernel samples user and system time 100 times a second; their sum is exact.",
 		f.workTable())
 	section("System calls by name", "Per request, counted by strace, which slows what it counts.", f.callTable())
 	if f.open != nil {

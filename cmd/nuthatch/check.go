@@ -114,7 +114,7 @@ func (f *checkFlags) show(r *check.Result, w io.Writer) error {
 	fmt.Fprintf(t, "%s (asked with %s)\n", verdict, r.Command)
 	fmt.Fprintf(t, "they cover %d of the ring's %d points", r.Covered, r.Points)
 	if r.Same() {
-		fmt.Fprintf(t, "; up to %.2g%% of all keys can be elsewhere unseen (95%% certain; more --keys lower this)", 100*r.Missed)
+		fmt.Fprintf(t, "; up to %.2g%% of all keys can still be elsewhere (95%% certain; a larger --keys lowers this)", 100*r.Missed)
 	}
 	fmt.Fprintln(t)
 	return t.Flush()

@@ -22,7 +22,7 @@ import (
 var ErrTooLarge = errors.New("the answer would take too much memory")
 
 // ErrCrowded means that other answers took the memory.
-var ErrCrowded = errors.New("other answers use all the memory that there is for answers")
+var ErrCrowded = errors.New("other answers use all the memory for answers")
 
 const (
 	// answerPatience is how long an answer waits for memory.

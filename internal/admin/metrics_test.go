@@ -175,7 +175,7 @@ nuthatch_memory_held_bytes 1
 # HELP nuthatch_memory_max_bytes max_memory, as it is in force
 # TYPE nuthatch_memory_max_bytes gauge
 nuthatch_memory_max_bytes 4
-# HELP nuthatch_memory_soft_limit_bytes what they may hold before clients wait
+# HELP nuthatch_memory_soft_limit_bytes what the event loops may hold before clients wait
 # TYPE nuthatch_memory_soft_limit_bytes gauge
 nuthatch_memory_soft_limit_bytes 2
 # HELP nuthatch_server_connection_closes_total connections to the server that ended or could not be made, by reason
@@ -214,7 +214,7 @@ nuthatch_server_ring_ratio{pool="alpha",server="one"} 1
 nuthatch_server_ring_ratio{pool="alpha",server="two"} 0
 nuthatch_server_ring_ratio{pool="beta",server="one"} 0.5
 nuthatch_server_ring_ratio{pool="beta",server="two"} 0.5
-# HELP nuthatch_server_up 1 if the server is up: nothing speaks against it
+# HELP nuthatch_server_up 1 if the server is up: no fault of it is known
 # TYPE nuthatch_server_up gauge
 nuthatch_server_up{pool="alpha",server="one"} 1
 nuthatch_server_up{pool="alpha",server="two"} 0

@@ -75,7 +75,8 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "request_timeout", kind: kindDuration, limits: durations(0, 24*time.Hour), def: "0", defNote: "no limit", origin: fromNuthatch,
 		help: "How long a client's request may take, from its arrival until its reply has come. That includes waits " +
 			"for a connection, for earlier requests, for several servers, and for the end of a pause. After that, or a few " +
-			"milliseconds later if there are thousands of clients, the client gets an error, in its turn. The connection to the server stays open: the late reply is dropped, and " +
+			"milliseconds later if there are thousands of clients, the client gets an error, in its turn. The connection to " +
+			"the server stays open: the late reply is dropped, and " +
 			"other clients notice nothing. The request may still be carried out, if it has been sent. It does not count " +
 			"as a failure of the server. `timeout` does, and ends the connection with all requests on it, so set " +
 			"`request_timeout` lower. It holds while nuthatch asks a server about an unknown command or about RESP3, too: " +
@@ -140,7 +141,9 @@ var poolKeys = slices.Concat([]key[Pool]{
 		help: "The password of the pool's Redis servers. The proxy sends it on every connection to a server, and every " +
 			"client must send it too. Only in a pool with `redis: true`. No log line, error or statistic shows it. " +
 			"A client that has not sent it can only log in, and its requests may have at most 10 words of 16 KB. " +
-			"Clients that are connected when a reload changes the password stay logged in, as with Redis. Quote the password if it begins with a character such as `*`, or holds `: ` or ` #`: YAML gives these a meaning of its own.",
+			"Clients that are connected when a reload changes the password stay logged in, as with Redis. Quote the " +
+			"password if it begins with a character such as `*`, or holds `: ` or ` #`: YAML gives these a meaning of its " +
+			"own.",
 		set: func(p *Pool, v value) { p.RedisAuth = Secret(v.text) },
 	},
 }, twins("redis_auth", "redis", func(p *Pool) *SecretSource { return &p.RedisAuthFrom }), []key[Pool]{
@@ -178,7 +181,9 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "databases", kind: kindNumber, limits: limits{1, 1024}, def: "1", origin: fromNuthatch,
 		help: "How many databases the clients of a Redis pool may choose from with `SELECT`. With `1` there is only that " +
 			"of `redis_db`, and `SELECT 0` means it, whatever its number. With more, `SELECT n` is database n of every " +
-			"server, for the client that sends it. A client that sends no `SELECT` is in that of `redis_db`, which must be one of them. Each database in use has its own connections to the servers; they are closed ten seconds after its " +
+			"server, for the client that sends it. A client that sends no `SELECT` is in that of `redis_db`, which must be " +
+			"one of them. Each database in use has its own connections to the servers; they are closed ten seconds after " +
+			"its " +
 			"last client has gone. If a reload removes a client's database, the client gets errors until it selects " +
 			"another one. `COPY` and `MOVE` accept the same databases; `DBSIZE` and `FLUSHDB` use the client's own. " +
 			"Scripts and functions can `SELECT` any database of a server.",
@@ -222,18 +227,19 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "private_connections", kind: kindNumber, limits: limits{0, 65536}, def: "256", origin: fromNuthatch,
-		help: "The most private connections to each server, of all event loops together. A client has one from " +
-			"`WATCH` until `EXEC`, `DISCARD`, `UNWATCH` or `RESET`, for a command that blocks, such as `BLPOP`, " +
-			"until its reply, while it listens to channels or sends `MONITOR`, and from its first tracked read on " +
-			"(`tracking`). A request that needs one more gets an error. " +
+		help: "The most private connections to each server, of all event loops together. A client has one from `WATCH` until " +
+			"`EXEC`, `DISCARD`, `UNWATCH` or `RESET`; while a command that blocks, such as `BLPOP`, waits; while it listens " +
+			"to channels or monitors; and from its first tracked read on (`tracking`). A request that needs one more gets " +
+			"an error. " +
 			"Private connections come on top of `server_connections`. `0`: there are none, and requests that need " +
 			"one are refused. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.PrivateConnections = int(v.number) },
 	},
 	{
 		name: "private_idle_timeout", kind: kindDuration, limits: durations(0, time.Hour), def: "10s", origin: fromNuthatch,
-		help: "How long a private connection that is no longer used is kept for the next client that needs one. `0`: it is closed at once. Ignored in Memcached pools.",
-		set:  func(p *Pool, v value) { p.PrivateIdleTimeout = v.duration() },
+		help: "How long a private connection that is no longer used is kept for the next client that needs one. `0`: it is " +
+			"closed at once. Ignored in Memcached pools.",
+		set: func(p *Pool, v value) { p.PrivateIdleTimeout = v.duration() },
 	},
 }, within("pubsub", func(p *Pool) *PubSub { return &p.PubSub }, pubSubKeys), []key[Pool]{
 	{
@@ -285,16 +291,15 @@ var poolKeys = slices.Concat([]key[Pool]{
 	{
 		name: "server_failure_limit", kind: kindNumber, limits: anyNumber(0), def: "2",
 		help: "How many failures in a row eject a server; 0 means 1. Connections that fail together are one failure. A " +
-			"connection that ends without requests on it is no failure. Without `auto_eject_hosts` no server is ejected; " +
-			"one is `failing` after as many failures, or after the first if it cannot be connected to.",
+			"connection that ends without requests on it is no failure. Without `auto_eject_hosts` no server is ejected. A server is then `failing` after this many failures, or after the first one if it cannot be connected to.",
 		set: func(p *Pool, v value) { p.ServerFailureLimit = int(v.number) },
 	},
 	{
 		name: "eject", kind: kindEject, def: "ring", origin: fromNuthatch,
 		help: "What `auto_eject_hosts: true` does with a server that fails. `ring`: its keys go to the other servers, as " +
 			"with nutcracker. `fail`: its keys stay, and requests for them get an error at once; use it for data that " +
-			"lives in one place only. After `server_retry_timeout` one request is let through. If it is answered, so are " +
-			"all others from then on. If not, the next one is let through after the same time.",
+			"lives in one place only. After `server_retry_timeout` one request is let through. If it is answered, all " +
+			"requests are sent to the server again. If not, another one is let through after the same time.",
 		set: func(p *Pool, v value) { p.Eject = Eject(v.number) },
 	},
 }, within("health_check", func(p *Pool) *HealthCheck { return &p.HealthCheck }, healthCheckKeys), slices.Concat(
@@ -320,15 +325,17 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"none; clients get an error, as with nutcracker. `unsent`: those of which no byte was handed to the kernel, " +
 			"reads and writes. `idempotent`: also reads that were sent, if no byte of the reply has come, and if the " +
 			"client sent no write behind them on that connection. A write that may have been carried out is never sent " +
-			"again. At most one in ten of the recent requests is sent again. Requests that timed out are not sent again. Neither are requests for a server that nuthatch could not connect to: it has tried all addresses already. " +
+			"again. At most one in ten of the recent requests is sent again. Requests that timed out are not sent again. " +
+			"Neither are requests for a server that nuthatch could not connect to: it has tried all addresses already. " +
 			"With Memcached the reads are `get` and `gets`; `mg`, `gat` and `gats` may change what they read, and are " +
 			"never sent twice.",
 		set: func(p *Pool, v value) { p.Retry = Retry(v.number) },
 	},
 	{
 		name: "server_max_queued", kind: kindNumber, limits: limits{1, 1 << 24}, def: "1048576", origin: fromNuthatch,
-		help: "The most requests on one connection to a server, unsent and unanswered ones together. One more gets the error `server busy` at once. The default is far above what a working server needs.",
-		set:  func(p *Pool, v value) { p.ServerMaxQueued = int(v.number) },
+		help: "The most requests on one connection to a server, unsent and unanswered ones together. One more gets the error " +
+			"`server busy` at once. The default is far above what a working server needs.",
+		set: func(p *Pool, v value) { p.ServerMaxQueued = int(v.number) },
 	},
 	{
 		name: "server_max_queued_bytes", kind: kindSize, limits: limits{kb, 64 * gb}, def: "1gb", origin: fromNuthatch,
@@ -340,7 +347,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "server_max_reply", kind: kindSize, limits: limits{64 * kb, 4 * gb}, def: "1gb", origin: fromNuthatch,
 		help: "The most bytes of the reply to one request. For a split request the replies of all servers count together. It is never more than " +
 			"an eighth of `max_memory`. A request with a larger reply gets an error that names the bound, in its turn, " +
-			"and the rest of the reply is dropped. A connection is closed only if a reply goes on after 1 GB. Answers of " +
+			"and the rest of the reply is dropped. A connection is closed only if more than 1 GB of a reply comes. Answers of " +
 			"the proxy itself, such as `CLIENT LIST`, have the same bound.",
 		set: func(p *Pool, v value) { p.ServerMaxReply = v.number },
 	},
@@ -361,7 +368,8 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "client_max_queued", kind: kindSize, limits: limits{16 * kb, 4 * gb}, def: "1mb", origin: fromNuthatch,
 		help: "The most bytes, requests and replies together, that are held for one client. At that number nuthatch stops " +
 			"reading from the client until half of them have gone out; requests in flight go on. The size of replies to " +
-			"come is estimated from earlier ones. A single request or reply that is larger than the bound still passes. A client whose replies suddenly grow can exceed the bound with the requests that it already has in flight.",
+			"come is estimated from earlier ones. A single request or reply that is larger than the bound still passes. A " +
+			"client whose replies suddenly grow can exceed the bound with the requests that it already has in flight.",
 		set: func(p *Pool, v value) { p.ClientMaxQueued = v.number },
 	},
 	{
@@ -371,7 +379,8 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 	{
 		name: "client_idle_timeout", kind: kindDuration, limits: anyDuration, def: "0", defNote: "no limit", origin: fromNuthatch,
-		help: "Closes a client that has no request in flight, and has sent and read nothing for this long. It does not matter whether a part of a request has come. nuthatch looks at intervals, so a client may stay up to a " +
+		help: "Closes a client that has no request in flight, and has sent and read nothing for this long. It does not matter " +
+			"whether a part of a request has come. nuthatch looks at intervals, so a client may stay up to a " +
 			"quarter longer.",
 		set: func(p *Pool, v value) { p.ClientIdleTimeout = v.duration() },
 	},

@@ -19,7 +19,7 @@ var processKeys = slices.Concat([]key[Process]{
 	},
 	{
 		name: "watch", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Reloads the configuration when its file changes, also when it is a symbolic link that is changed to another " +
+		help: "Reloads the configuration when its file changes, also when it is a symbolic link that then points to another " +
 			"file, as in a mounted ConfigMap. A faulty file changes nothing, and the log has its faults.",
 		set: func(p *Process, v value) { p.Watch = v.flag },
 	},
@@ -49,7 +49,8 @@ var processKeys = slices.Concat([]key[Process]{
 		name: "max_memory", kind: kindSize, limits: limits{32 * mb, 16 * tb}, origin: fromNuthatch,
 		defNote: "three quarters of what the process may use",
 		help: "The approximate limit of the process's memory; the program itself may add a few megabytes. Near the bound nuthatch " +
-			"stops reading from clients, from the largest holders first, until others have got their replies. It closes large holders that do not read. A request or a reply larger than an eighth of it is refused. The default is " +
+			"stops reading from clients, from the largest holders first, until others have got their replies. It closes " +
+			"large holders that do not read. A request or a reply larger than an eighth of it is refused. The default is " +
 			"three quarters of the control group's limit or, without one, of the machine's memory. See " +
 			"[OPERATIONS.md](OPERATIONS.md#memory-and-limits).",
 		set: func(p *Process, v value) { p.MaxMemory = v.number },
@@ -89,14 +90,16 @@ var processKeys = slices.Concat([]key[Process]{
 		name: "admin", kind: kindAdmin, def: defaultAdmin, origin: fromNuthatch,
 		help: "The address of the admin listener: HTTP with the page, the JSON API and the metrics. On a unix socket or " +
 			"with a token it also accepts actions. `host:port`, the absolute path of a unix socket (an octal mode may " +
-			"follow; `0600` without), or `off`. If the file names no address and the default one is taken, the proxy writes a warning to its log and runs without the listener. An address that the file names must be free. An " +
+			"follow; `0600` without), or `off`. If the file names no address and the default one is taken, the proxy writes " +
+			"a warning to its log and runs without the listener. An address that the file names must be free. An " +
 			"address that other hosts can reach needs a token, or `admin_insecure`.",
 		set: func(p *Process, v value) { p.Admin = v.address },
 	},
 	{
 		name: "admin_socket", kind: kindAdminSocket, def: adminAuto, origin: fromNuthatch,
 		help: "A second admin listener, for actions without a token (`nuthatch ctl reload`, `drain` and the like): the " +
-			"absolute path of a unix socket (an octal mode may follow; `0600` without), `auto` or `off`. `auto`: if the admin listener is on TCP and has no token, there is a socket that is named after the configuration " +
+			"absolute path of a unix socket (an octal mode may follow; `0600` without), `auto` or `off`. `auto`: if the " +
+			"admin listener is on TCP and has no token, there is a socket that is named after the configuration " +
 			"file. It is in the first usable directory of `$RUNTIME_DIRECTORY`, `/run/nuthatch`, " +
 			"`$XDG_RUNTIME_DIR/nuthatch` and `/tmp/nuthatch-UID`. `nuthatch ctl` finds it.",
 		set: func(p *Process, v value) { p.AdminSocket = v.address },
@@ -142,7 +145,8 @@ var processKeys = slices.Concat([]key[Process]{
 	},
 	{
 		name: "ready_servers", kind: kindPercent, limits: limits{0, 100}, def: "0", origin: fromNuthatch,
-		help: "How many of each pool's servers, in percent, must be up for `/readyz` to say that the proxy is ready. With `0` the state of the servers does not matter: all proxies in front of the same servers see the same " +
+		help: "How many of each pool's servers, in percent, must be up for `/readyz` to say that the proxy is ready. With `0` " +
+			"the state of the servers does not matter: all proxies in front of the same servers see the same " +
 			"failures, and taking all proxies out of service helps no client.",
 		set: func(p *Process, v value) { p.ReadyServers = int(v.number) },
 	},
@@ -155,8 +159,9 @@ var processKeys = slices.Concat([]key[Process]{
 	{
 		name: "latency", kind: kindBool, def: "true", origin: fromNuthatch,
 		help: "Measures how long requests take: for clients, by pool and command; at servers, by server and kind of " +
-			"command. It costs less than 1% of the processor time. `false` saves that, and the memory of the histograms. Each event loop has a histogram for each command in use of a " +
-			"pool, and for each kind of command in use of a server; one takes 3 KB typically, and at most 11 KB.",
+			"command. It costs less than 1% of the processor time. `false` saves that, and the memory of the histograms. " +
+			"Each event loop has a histogram for each command in use of a " +
+			"pool, and for each kind of command in use of a server; a histogram takes 3 KB typically, and at most 11 KB.",
 		set: func(p *Process, v value) { p.Latency = v.flag },
 	},
 	{
@@ -179,8 +184,9 @@ var processKeys = slices.Concat([]key[Process]{
 	},
 	{
 		name: "turn_times", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "Measures the processor time of each turn of the event loops. The statistic `longest_turn` is the longest of them: the longest delay of a client by the proxy itself. It costs two system calls in each turn.",
-		set:  func(p *Process, v value) { p.TurnTimes = v.flag },
+		help: "Measures the processor time of each turn of the event loops. The statistic `longest_turn` is the longest of " +
+			"them: the longest delay of a client by the proxy itself. It costs two system calls in each turn.",
+		set: func(p *Process, v value) { p.TurnTimes = v.flag },
 	},
 	{
 		name: "hotkeys", kind: kindBool, def: "true", origin: fromNuthatch,

@@ -64,7 +64,7 @@ var pubSubKeys = []key[PubSub]{
 	},
 	{
 		name: "ping", kind: kindDuration, limits: limits{0, int64(time.Hour)}, def: "30s", origin: fromNuthatch,
-		help: "After how long without a message nuthatch sends `PING` on a connection on which a client listens. " +
+		help: "How long a connection on which a client listens may be without a message before nuthatch sends `PING` on it. " +
 			"Without an answer within `timeout` the connection is closed. `0`: no `PING` is sent, and only TCP " +
 			"keepalive finds a server that has gone silently.",
 		set: func(c *PubSub, v value) { c.Ping = v.duration() },
@@ -84,13 +84,12 @@ var pubSubKeys = []key[PubSub]{
 	},
 	{
 		name: "output_soft_limit", kind: kindSize, limits: limits{0, tb}, def: "8mb", origin: fromNuthatch,
-		help: "The most bytes that may wait for such a client for longer than `output_soft_time`, in place of " +
-			"`client_output_soft_limit`. `0`: as many as `output_limit` allows.",
-		set: func(c *PubSub, v value) { c.OutputSoftLimit = v.number },
+		help: "The most bytes that may wait, for longer than `output_soft_time`, for a client that listens; in place of `client_output_soft_limit`. `0`: as many as `output_limit` allows.",
+		set:  func(c *PubSub, v value) { c.OutputSoftLimit = v.number },
 	},
 	{
 		name: "output_soft_time", kind: kindDuration, limits: durations(time.Second, time.Hour), def: "60s", origin: fromNuthatch,
-		help: "The time in which such a client must read `output_soft_limit` bytes if more than that wait for it.",
+		help: "The time in which a client that listens must read `output_soft_limit` bytes if more than that wait for it.",
 		set:  func(c *PubSub, v value) { c.OutputSoftTime = v.duration() },
 	},
 }

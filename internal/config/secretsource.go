@@ -201,7 +201,7 @@ func (r *reader) checkSecrets(b *poolBlock) {
 		}
 	}
 	for _, suffix := range []string{"", "_file", "_env"} {
-		needs("redis_auth_previous"+suffix, "redis_auth", "there is no 'redis_auth' that it is the previous one of")
+		needs("redis_auth_previous"+suffix, "redis_auth", "a previous password needs a 'redis_auth'")
 	}
 	needs("server_user", "server_password", "a user needs a 'server_password'")
 }

@@ -177,7 +177,7 @@ func parseCipherNames(text string) (all []uint16, err error) {
 		case at < 0:
 			return nil, unknownName("cipher suite", name, names)
 		case !slices.Contains(names, name):
-			return nil, errors.New(quote(name) + " is a suite of TLS 1.3, of which Go chooses by itself; name those of TLS 1.2")
+			return nil, errors.New(quote(name) + " is a suite of TLS 1.3, which cannot be chosen; name suites of TLS 1.2")
 		}
 		all = append(all, tls.CipherSuites()[at].ID)
 	}
@@ -217,8 +217,9 @@ var moreCertKeys = []key[CertFiles]{
 var clientTLSKeys = []key[TLS]{
 	{
 		name: "listen", kind: kindListen, defNote: "that of the pool", origin: fromNuthatch,
-		help: "Where clients connect with TLS, written as the pool's `listen`. With it clients without TLS connect at the pool's " +
-			"`listen`, so that both can while clients move. Without it all connect there, with TLS.",
+		help: "Where clients connect with TLS, written as the pool's `listen`. If it is set, clients without TLS connect at " +
+			"the pool's `listen`, so that clients can change to TLS one by one. If not, all clients connect at `listen`, " +
+			"with TLS.",
 		set: func(t *TLS, v value) { t.Listen = v.address },
 	},
 	{
@@ -234,8 +235,8 @@ var clientTLSKeys = []key[TLS]{
 	},
 	{
 		name: "key_password_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
-		help: "The file with the password of `key`, if that is encrypted, which must be as PKCS #8 has it (`BEGIN ENCRYPTED PRIVATE " +
-			"KEY`). White space around the password is ignored.",
+		help: "The file with the password of `key`, if `key` is encrypted. The key must be in the form of PKCS #8 (`BEGIN " +
+			"ENCRYPTED PRIVATE KEY`). White space around the password is ignored.",
 		set: func(t *TLS, v value) { t.KeyPasswordFile = v.text },
 	},
 	{
@@ -363,7 +364,7 @@ func (r *reader) checkTLS(b *poolBlock) {
 	case (s.Cert == "") != (s.Key == ""):
 		r.faultWithin(&b.block, "server_tls", "cert", "a certificate needs both 'cert' and 'key'")
 	case s.KeyPasswordFile != "" && s.Key == "":
-		r.faultWithin(&b.block, "server_tls", "key_password_file", "there is no 'key' that it is the password of")
+		r.faultWithin(&b.block, "server_tls", "key_password_file", "a password needs a 'key' that it decrypts")
 	}
 }
 
@@ -413,6 +414,6 @@ func (r *reader) checkServerNames() {
 // warnOfUnverified finds pools whose servers anybody may pose as.
 func warnOfUnverified(r *reader, b *poolBlock) {
 	if v := b.seen["server_tls.verify"]; len(v.read) > 0 && b.pool.ServerTLS.Verify == VerifyNone {
-		r.warn(v.name, &b.block, "server_tls.verify", "the certificates of the servers are not looked at: anybody in between can pose as a server")
+		r.warn(v.name, &b.block, "server_tls.verify", "the certificates of the servers are not checked: anybody in between can pose as a server")
 	}
 }

@@ -35,7 +35,7 @@ var ErrUsage = errors.New("see 'ctl help'")
 var ErrWarned = errors.New("there are warnings")
 
 // ErrFails means that the answer was written, and that requests fail.
-var ErrFails = errors.New("something fails requests")
+var ErrFails = errors.New("requests fail")
 
 // A session is one command.
 type session struct {
@@ -56,7 +56,7 @@ type Command struct {
 // Commands lists them, questions first.
 func Commands() []Command {
 	return []Command{
-		{"status", "[POOL]", "what needs a look, and the last events; exit status 1 if something fails requests", 0, 1, (*session).status},
+		{"status", "[POOL]", "what needs a look, and the last events; exit status 1 if requests fail", 0, 1, (*session).status},
 		{"info", "", "the program, its process and its event loops", 0, 0, (*session).info},
 		{"stats", "[POOL]", "each pool in a line", 0, 1, (*session).stats},
 		{"servers", "[POOL]", "each server in a line: state, share of the keys, queues", 0, 1, (*session).servers},

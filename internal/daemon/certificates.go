@@ -240,6 +240,6 @@ func (s *certificates) take(in *inherited) {
 		err = s.tickets.Take(handed)
 	}
 	if err != nil {
-		s.log.Warn("the keys of session tickets were not taken over: clients shake hands in full", errAttr(err))
+		s.log.Warn("the keys of session tickets were not taken over: clients cannot resume their sessions", errAttr(err))
 	}
 }

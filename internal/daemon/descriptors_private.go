@@ -26,7 +26,7 @@ func (d *Descriptors) lacksPrivate() bool {
 	return d.Private > 0 && d.Limit-d.Own-d.Servers-d.Private < int(float64(d.Limit)*leastClients)
 }
 
-const fewForPrivate = "too few descriptors for all private_connections, and as many clients: raise the limit (ulimit -n, LimitNOFILE=), or lower private_connections"
+const fewForPrivate = "too few descriptors for all private connections and a quarter of the limit for clients: raise the limit (ulimit -n, LimitNOFILE=), or lower private_connections"
 
 // checkDescriptors finds that the limit of this process, which may not be that of the proxy,
 // is too low.

@@ -14,6 +14,6 @@ func (c *core) applyCoreDumps(p *config.Process) {
 		dumpable = 1
 	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, dumpable, 0, 0, 0); err != nil {
-		c.log.Warn("cannot set whether the process's memory can be read and dumped", errAttr(err))
+		c.log.Warn("cannot set who may read the process's memory (PR_SET_DUMPABLE)", errAttr(err))
 	}
 }

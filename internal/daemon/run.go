@@ -124,7 +124,7 @@ func serve(o Options, report func(error)) error {
 	}
 	left := removePidFile(o.PidFile)
 	if left != nil {
-		logOutside(o, "ended, but left something behind", left)
+		logOutside(o, "ended, but the pid file is still there", left)
 	}
 	return errors.Join(err, left)
 }

@@ -95,7 +95,7 @@ const (
 	// TransactionTooLarge: a transaction has more commands, or more bytes, than
 	// allowed.
 	TransactionTooLarge
-	// NoTransactions: the server does not let the pool's user say MULTI.
+	// NoTransactions: the server does not let the pool's user send MULTI.
 	NoTransactions
 	// MultiRefused: the server refused the MULTI of a transaction that was sent to it.
 	MultiRefused
@@ -134,13 +134,13 @@ var reasonTexts = [NumReasons]string{
 	SocketMissing:   "No such file or directory",
 	AccessDenied:    "Permission denied",
 	ServerRemoved:   "a reload removed the server of this key; the request was not sent to it",
-	ConnReplaced:    "the server of this key did not answer on a connection that a newer one replaced",
+	ConnReplaced:    "the connection to the server of this key was replaced, and ended before the server answered",
 	NoRESP3:         "the server of this key does not speak RESP3",
 	LoginRefused:    "the server of this key refused the pool's password",
 	NoDatabase:      "the server of this key refused the database",
 	Disabled:        "the server of this key is disabled",
 	ServerBusy:      "server busy",
-	CircuitOpen:     "the server of this key fails, and is left alone until it answers",
+	CircuitOpen:     "the server of this key is ejected; requests for it fail until it answers again",
 	RequestTimedout: "request timed out",
 	Loading:         "the server of this key is loading its data",
 	MasterDown:      "the server of this key has lost its master",
@@ -163,16 +163,16 @@ var reasonTexts = [NumReasons]string{
 	ReplyTooLarge:   "the server of this key sent a reply larger than server_max_reply",
 
 	TransactionTooLarge: "the transaction has more commands than max_transaction_commands allows, or more bytes than max_transaction_size",
-	NoTransactions:      "the server of these keys does not let the pool's user say MULTI",
+	NoTransactions:      "the server of these keys does not let the pool's user send MULTI",
 	MultiRefused:        "the server of these keys refused MULTI; the commands behind it may have been carried out one by one",
 
 	NoPrivate: "the server of this key has as many private connections as private_connections allows",
 
-	TooManySubscriptions: "a client may listen to as many channels and patterns as max_subscriptions allows, and to no more",
+	TooManySubscriptions: "the client would listen to more channels and patterns than max_subscriptions allows",
 	SubscriptionLost:     "the connection to a server whose messages the client listens to has ended",
 	TLSFailed:            "TLS failed",
 
-	Unpublished: "a server does not let the pool's user publish to __redis__:wait, without which it would confirm what is not replicated",
+	Unpublished: "a server does not let the pool's user publish to __redis__:wait, which WAIT and WAITAOF need",
 	NoTracking:  "the server of this key refused CLIENT TRACKING",
 	MonitorLost: "a connection to a server that the client monitors has ended",
 }

@@ -176,7 +176,7 @@ func TestQuestionsGoToServersThatAreWell(t *testing.T) {
 func TestQuestionsToEjectedServers(t *testing.T) {
 	for name, tt := range map[string]struct{ lines, refused string }{
 		"ring": {"", refusedReply},
-		"fail": {"  eject: fail\n", "-ERR the server of this key fails, and is left alone until it answers\r\n"},
+		"fail": {"  eject: fail\n", "-ERR the server of this key is ejected; requests for it fail until it answers again\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := converse(t, "  redis: true\n  timeout: 400\n"+ejectsAtOnce+tt.lines, resp{}, 1)

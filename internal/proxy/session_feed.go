@@ -288,7 +288,7 @@ func (s *subscriber) lose() {
 		s.closeSoon()
 		return
 	}
-	s.tellLoss("client that listens to channels may have missed messages: a connection to a server has ended; it listens anew")
+	s.tellLoss("client that listens to channels may have missed messages: a connection to a server has ended; nuthatch subscribes again")
 	s.placeSoon(nil)
 }
 

@@ -63,12 +63,11 @@ func reference() string {
 	table("Of a server", "`pool`, `server`", stats.NutcrackerServerFields, stats.ServerFields[:])
 	table("Of a server, by reason", "`pool`, `server`, `reason`", 0, stats.ServerVectors[:])
 	table("Of a server, by error", "`pool`, `server`, `error`", 0, []stats.Field{stats.ServerErrors})
-	fmt.Fprintf(&b, "\nAt most %d prefixes are told apart, of at most %d capital letters, digits and underscores; all else is `%s`. "+
-		"These say that a request was at fault, and not its server: `%s`.\n",
+	fmt.Fprintf(&b, "\nAt most %d words are counted separately. Each has at most %d capital letters, digits and underscores. All others count as `%s`. "+
+		"These words mean that a request was at fault, and not its server: `%s`.\n",
 		stats.MaxErrorNames, stats.MaxErrorName, stats.OtherError, strings.Join(stats.RequestErrors, "`, `"))
 	table("Of an event loop", "`loop`", 0, stats.LoopFields[:])
-	b.WriteString("\n## Reasons\n\nThe text is what clients read behind `-ERR` or `SERVER_ERROR` if a request failed for that reason; " +
-		"others are only in the log.\n\n| reason | text |\n|---|---|\n")
+	b.WriteString("\n## Reasons\n\nIf a request fails, the client reads the text of the reason behind `-ERR` or `SERVER_ERROR`. The texts of other reasons are only in the log.\n\n| reason | text |\n|---|---|\n")
 	for r := range msg.Reason(msg.NumReasons) {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", r.Name(), r)
 	}

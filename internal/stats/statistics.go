@@ -309,22 +309,22 @@ var PoolFields = [numPoolFields]Field{
 	Invalidations:       {"invalidations", "nuthatch_client_invalidations_total", Counter, Things, "keys that clients were told have changed"},
 	TrackingResets:      {"tracking_resets", "nuthatch_client_tracking_resets_total", Counter, Things, "times a client was told to forget all that it has read"},
 	Monitors:            {"monitors", "nuthatch_client_monitors", Gauge, Things, "clients that see every command (MONITOR)"},
-	MonitorLines:        {"monitor_lines", "nuthatch_client_monitor_lines_total", Counter, Things, "commands that such clients saw"},
+	MonitorLines:        {"monitor_lines", "nuthatch_client_monitor_lines_total", Counter, Things, "commands shown to clients that see every command (MONITOR)"},
 	TransactionsAborted: {"transactions_aborted", "nuthatch_client_transactions_aborted_total", Counter, Things, "transactions that ended without a result: DISCARD, EXECABORT, or another failure"},
 	Subscribers:         {"subscribers", "nuthatch_client_subscribers", Gauge, Things, "clients that listen to channels or patterns"},
 	Subscriptions:       {"subscriptions", "nuthatch_client_subscriptions", Gauge, Things, "channels and patterns that clients listen to, each counted once for each client"},
 	Messages:            {"messages", "nuthatch_client_messages_total", Counter, Things, "messages of channels passed on to clients"},
-	MessageBytes:        {"message_bytes", "nuthatch_client_message_bytes_total", Counter, Bytes, "bytes of those messages"},
+	MessageBytes:        {"message_bytes", "nuthatch_client_message_bytes_total", Counter, Bytes, "bytes of the messages of channels passed on to clients"},
 	SubscribersLost:     {"subscribers_lost", "nuthatch_client_subscribers_lost_total", Counter, Things, "how often a client that listened may have missed messages, since a connection to a server had ended"},
 	TransactionsSpread:  {"transactions_spread", "nuthatch_client_transactions_spread_total", Counter, Things, "transactions that were sent to several servers (transactions: per_server), atomic at each only"},
-	TransactionsPartial: {"transactions_partial", "nuthatch_client_transactions_partial_total", Counter, Things, "those that some of their servers carried out, and others did not"},
+	TransactionsPartial: {"transactions_partial", "nuthatch_client_transactions_partial_total", Counter, Things, "transactions sent to several servers that some of these carried out, and others did not"},
 
 	TLSHandshakes:    {"tls_handshakes", "nuthatch_client_tls_handshakes_total", Counter, Things, "TLS handshakes with clients"},
 	TLSResumed:       {"tls_resumed", "nuthatch_client_tls_handshakes_resumed_total", Counter, Things, "TLS handshakes with clients that resumed a session"},
 	TLS12Handshakes:  {"tls12_handshakes", "nuthatch_client_tls12_handshakes_total", Counter, Things, "TLS handshakes with clients that agreed on TLS 1.2; the others agreed on TLS 1.3"},
-	TLSFailures:      {"tls_failures", "nuthatch_client_tls_failures_total", Counter, Things, "clients whose TLS handshake failed, or who sent what is no TLS"},
-	TLSPlain:         {"tls_plain", "nuthatch_client_tls_plain_total", Counter, Things, "of those, clients without TLS on a port with TLS"},
-	TLSLate:          {"tls_late", "nuthatch_client_tls_late_total", Counter, Things, "of those, clients that were closed at tls_handshake_timeout, or because too many handshakes waited"},
+	TLSFailures:      {"tls_failures", "nuthatch_client_tls_failures_total", Counter, Things, "clients whose TLS handshake failed, or that sent bytes that are not TLS"},
+	TLSPlain:         {"tls_plain", "nuthatch_client_tls_plain_total", Counter, Things, "clients without TLS on a port with TLS; they also count as TLS failures"},
+	TLSLate:          {"tls_late", "nuthatch_client_tls_late_total", Counter, Things, "clients that were closed at tls_handshake_timeout, or because too many handshakes waited; they also count as TLS failures"},
 	CertificateUntil: {"certificate_until", "nuthatch_client_tls_certificate_expiry_timestamp_seconds", Timestamp, Microseconds, "end of the certificate that clients are shown, in microseconds since the epoch; 0 without TLS"},
 }
 
@@ -354,12 +354,12 @@ var ServerFields = [numServerFields]Field{
 	RetriesRefused: {"retries_refused", "nuthatch_server_request_retries_refused_total", Counter, Things, "requests not sent again because too many were recently"},
 
 	PrivateConnections: {"private_connections", "nuthatch_server_private_connections", Gauge, Things, "connections to the server that single clients have to themselves: after WATCH, for commands that block, and to listen to channels"},
-	PrivateWaiting:     {"private_waiting", "nuthatch_server_private_waiting", Gauge, Things, "of those, the connections on which a command that blocks waits"},
+	PrivateWaiting:     {"private_waiting", "nuthatch_server_private_waiting", Gauge, Things, "private connections to the server on which a command that blocks waits"},
 
 	ServerTLSHandshakes:   {"tls_handshakes", "nuthatch_server_tls_handshakes_total", Counter, Things, "TLS handshakes with the server"},
 	ServerTLSResumed:      {"tls_resumed", "nuthatch_server_tls_handshakes_resumed_total", Counter, Things, "TLS handshakes with the server that resumed a session"},
 	ServerTLS12Handshakes: {"tls12_handshakes", "nuthatch_server_tls12_handshakes_total", Counter, Things, "TLS handshakes with the server that agreed on TLS 1.2; the others agreed on TLS 1.3"},
-	ServerTLSFailures:     {"tls_failures", "nuthatch_server_tls_failures_total", Counter, Things, "connections to the server whose TLS handshake failed, or that brought what is no TLS"},
+	ServerTLSFailures:     {"tls_failures", "nuthatch_server_tls_failures_total", Counter, Things, "connections to the server whose TLS handshake failed, or on which bytes came that are not TLS"},
 
 	FailedChecks: {"failed_checks", "nuthatch_server_failed_health_checks_total", Counter, Things, "health checks that the server failed"},
 }

@@ -87,7 +87,7 @@ func decryptKey(der []byte, password string) ([]byte, error) {
 		return nil, errKeyForm
 	}
 	if !scheme.Derivation.Algorithm.Equal(oidPBKDF2) {
-		return nil, fmt.Errorf("the key's password goes through %v, want PBKDF2: convert it with 'openssl pkcs8 -topk8 -v2 aes256'", scheme.Derivation.Algorithm)
+		return nil, fmt.Errorf("the key's password is hashed with %v, want PBKDF2: convert it with 'openssl pkcs8 -topk8 -v2 aes256'", scheme.Derivation.Algorithm)
 	}
 	if _, err := asn1.Unmarshal(scheme.Derivation.Parameters.FullBytes, &params); err != nil {
 		return nil, errKeyForm

@@ -25,7 +25,7 @@ import (
 var (
 	// ErrPlain: the client does not speak TLS. ErrPlainServer: the server does not.
 	ErrPlain       error = &fault{"a client without TLS on a port with TLS", true, false}
-	ErrPlainServer error = &fault{"the server does not speak TLS there", true, false}
+	ErrPlainServer error = &fault{"the server does not speak TLS at this address", true, false}
 	// ErrSlow: the handshake has taken too long.
 	ErrSlow error = &fault{"the TLS handshake has taken too long", false, true}
 	// ErrBusy: too many handshakes wait.

@@ -157,7 +157,7 @@ func TestWaitNeedsToPublish(t *testing.T) {
 	}
 	s := newStage(t, testkit.Redis, []*testkit.Server{server}, nil)
 	c := s.proxy.Dial(testkit.Redis)
-	want := "-ERR a server does not let the pool's user publish to __redis__:wait, without which it would confirm what is not replicated"
+	want := "-ERR a server does not let the pool's user publish to __redis__:wait, which WAIT and WAITAOF need"
 	c.Do("SET", "a", "b")
 	if got := c.Do("WAIT", "0", "0"); got != want+"\r\n" {
 		t.Errorf("%q", got)

@@ -90,7 +90,7 @@ func TestBreakerOfADeadServer(t *testing.T) {
 			first, other := g.twoKeys(t, s)
 			c := s.proxy.Dial(g.protocol)
 			s.servers[0].Kill()
-			open := g.errorOf("the server of this key fails, and is left alone until it answers")
+			open := g.errorOf("the server of this key is ejected; requests for it fail until it answers again")
 			testkit.Await(t, "requests to fail at once", func() error {
 				if got := g.ask(c, other); got != g.found(other) {
 					t.Errorf("a key of a server that is well: %q", got)

@@ -85,7 +85,7 @@ func TestHealthCheckOfAReplica(t *testing.T) {
 	admin.Do("REPLICAOF", "127.0.0.1", strings.Split(testkit.FreeAddr(t), ":")[1])
 	proxy.AwaitStat(1, "alpha", "server_ejects")
 	c.Send(testkit.RESP("GET", "k"))
-	c.Expect("-ERR the server of this key fails, and is left alone until it answers\r\n")
+	c.Expect("-ERR the server of this key is ejected; requests for it fail until it answers again\r\n")
 	awaitLog(t, proxy, "the server of this key has lost its master")
 
 	admin.Do("REPLICAOF", "NO", "ONE")

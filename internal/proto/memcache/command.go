@@ -166,7 +166,7 @@ var commands = [...]command{
 	},
 	{
 		name: "stats", min: 1, treatment: msg.Broadcast, merge: mergeStats, form: "stats [<argument>*]",
-		note: "Without an argument, or with `servers` for one: see [Statistics](#statistics). `reset`, `detail on` and `off`, `sizes_enable` " +
+		note: "Without an argument, or with `servers` as the first one: see [Statistics](#statistics). `reset`, `detail on` and `off`, `sizes_enable` " +
 			"and `sizes_disable` are refused.",
 	},
 

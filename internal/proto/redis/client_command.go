@@ -57,9 +57,9 @@ func (n *introducer) answerNever(req *msg.Request, w writer) {
 	case !n.words.is(req, 2, "on"):
 		w.fail("ERR ", syntaxError)
 	case commands[req.Type].sub == "no-evict":
-		w.fail("ERR 'CLIENT NO-EVICT' is not supported by nuthatch: max_memory closes clients whatever they ask for")
+		w.fail("ERR 'CLIENT NO-EVICT' is not supported by nuthatch: at max_memory any client may be closed")
 	default:
-		w.fail("ERR 'CLIENT NO-TOUCH' is not supported by nuthatch: clients share connections to servers, where reads of all count as use")
+		w.fail("ERR 'CLIENT NO-TOUCH' is not supported by nuthatch: clients share connections to servers, so the reads of all clients count as use")
 	}
 }
 

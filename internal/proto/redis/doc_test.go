@@ -76,7 +76,7 @@ var mergeTexts = map[mergeKind]string{
 	mergeAllOf:    "1 where all say so",
 	mergePairSums: "the numbers added by name",
 	mergeOneOK:    "OK if one says so",
-	mergeBusy:     "that of a server that runs something, or else the first",
+	mergeBusy:     "the reply of a server that runs something, or else of the first server",
 }
 
 // fate says what becomes of a command.

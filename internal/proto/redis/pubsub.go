@@ -32,7 +32,7 @@ const (
 )
 
 // whyRedisChannel is why such a channel cannot be listened to.
-const whyRedisChannel = "on channels that begin with __redis__: a server speaks to one connection alone"
+const whyRedisChannel = "a server sends the messages of a __redis__ channel to one connection only"
 
 // channels are what the protocol knows of channels.
 type channels struct {

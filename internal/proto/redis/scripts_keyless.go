@@ -22,7 +22,7 @@ const (
 // Why a script without keys is refused in a pool of several servers.
 const (
 	namesNoKey = "it names no key, and the pool has several servers: name a key whose server is to run it, or set keyless_scripts: any"
-	longScript = "it names no key, and its text is too long to be placed by: name a key"
+	longScript = "it names no key, and its text is too long to choose a server by: name a key"
 )
 
 // placeScript finds what a script without keys is placed by, or says why it is not

@@ -72,7 +72,7 @@ func TestKeylessRefusal(t *testing.T) {
 	}{
 		{config.KeylessRefuse, []string{"eval", "s", "0"}, "-ERR 'eval' is not supported by nuthatch: it names no key, and the pool has several servers: " +
 			"name a key whose server is to run it, or set keyless_scripts: any\r\n"},
-		{config.KeylessAny, []string{"EVAL", long, "0"}, "-ERR 'EVAL' is not supported by nuthatch: it names no key, and its text is too long to be placed by: name a key\r\n"},
+		{config.KeylessAny, []string{"EVAL", long, "0"}, "-ERR 'EVAL' is not supported by nuthatch: it names no key, and its text is too long to choose a server by: name a key\r\n"},
 	} {
 		c := converse(t, Options{Servers: 3, KeylessScripts: tt.keyless})
 		if got, _ := c.say(resp(tt.words...)); got != tt.want {

@@ -181,7 +181,7 @@ var remedies = map[string]string{
 // diagnosis says where the time of the slow requests went.
 func diagnosis(events []*slowlog.Entry) string {
 	if len(events) == 0 {
-		return "No request was slow, as slowlog_slower_than says what that is.\n"
+		return "No request was slow: none took as long as slowlog_slower_than.\n"
 	}
 	var total time.Duration
 	var sums [4]slowPart
