@@ -39,7 +39,7 @@ type Blocker interface {
 	Recalled(r msg.Reply) bool
 }
 
-// A blocking is a wait at one server, or, for WAIT and WAITAOF (session_confirm.go), at
+// A blocking is a wait at one server, or, for WAIT and WAITAOF (session_wait.go), at
 // several.
 type blocking struct {
 	own *own

@@ -9,7 +9,7 @@ import (
 )
 
 // checkPool checks keys against each other. Each key by itself is checked by its kind of
-// value (valuekinds.go), which its row names (poolkeys.go, processkeys.go).
+// value (check_values.go), which its row names (poolkeys.go, processkeys.go).
 func (r *reader) checkPool(b *poolBlock) {
 	missing(r, &b.block, b.node, poolKeys, "every pool")
 	r.checkServers(b)
