@@ -170,7 +170,7 @@ func (p *ports) open(c *config.Config, place adminPlace) (*admin.HTTPPort, error
 			Kind: events.AdminMissing,
 			Text: "no admin listener: its default address, " + place.addr.String() + ", is taken, and the configuration names no other",
 		})
-		p.log.Warn("warning: no admin listener, so no page, no metrics and no health checks: "+
+		p.log.Warn("no admin listener, so no page, no metrics and no health checks: "+
 			"its default address is taken, and the configuration names no other. Set 'nuthatch: admin:'",
 			slog.String("addr", place.addr.String()))
 		return nil, nil

@@ -196,7 +196,7 @@ func TestManyRenamed(t *testing.T) {
 				t.Fatalf("%d warnings", len(warnings))
 			}
 			w := warnings[0]
-			if !strings.Contains(w.What, tt.what) || !strings.Contains(w.What, "; and 50 more") || !strings.HasSuffix(w.What, " 0% without that") {
+			if !strings.Contains(w.What, tt.what) || !strings.Contains(w.What, "; and 50 more") || !strings.HasSuffix(w.What, " without that change, 0% would") {
 				t.Errorf("what: %s", w.What)
 			}
 			if !strings.Contains(w.Instead, tt.advice) || !strings.HasSuffix(w.Instead, ", and 50 more") {

@@ -53,7 +53,7 @@ func appendCostly(all []Warning, old, changed, kept *config.Pool, what, instead 
 		return all
 	}
 	return append(all, Warning{
-		What:    fmt.Sprintf("%s: %s of the keys move, %s without that", what, Percent(now), Percent(without)),
+		What:    fmt.Sprintf("%s: %s of the keys move; without that change, %s would", what, Percent(now), Percent(without)),
 		Instead: instead,
 	})
 }

@@ -31,7 +31,7 @@ const (
 )
 
 // answeredHere is why a command that the proxy answers cannot be part of a transaction.
-const answeredHere = "inside MULTI, it is the proxy that answers it, and not the transaction's server"
+const answeredHere = "inside MULTI, because the proxy answers it itself"
 
 // otherInside is why a SELECT cannot be part of a transaction.
 const otherInside = "inside MULTI, a client cannot go to another database"
