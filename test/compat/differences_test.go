@@ -31,7 +31,7 @@ var (
 // redisDifferences are the intended ones on a pool without a password.
 var redisDifferences = []testkit.Difference{
 	{Name: "unsupported", Send: commands("SWAPDB 0 1", "GET a"), Nutcracker: `closed`, Nuthatch: `-ERR .*(?i:swapdb).* ; \$-1 ; \+PONG`, Why: whyInTurn},
-	{Name: "unsupported, between others", Send: commands("GET a", "SUBSCRIBE x", "GET b"), Nutcracker: `closed`, Nuthatch: `\$-1 ; -ERR .*(?i:subscribe).* ; \$-1 ; \+PONG`, Why: whyInTurn},
+	{Name: "unsupported, between others", Send: commands("GET a", "REPLICAOF NO ONE", "GET b"), Nutcracker: `closed`, Nuthatch: `\$-1 ; -ERR .*(?i:replicaof).* ; \$-1 ; \+PONG`, Why: whyInTurn},
 	{Name: "MULTI", Send: commands("MULTI", "GET a", "EXEC"), Nutcracker: `closed`, Nuthatch: `\+OK ; \+QUEUED ; \*1\r\n\$-1 ; \+PONG`, Why: whyTransaction},
 	{Name: "unknown", Send: commands("FROBNICATE a b c"), Nutcracker: `closed`, Nuthatch: `-ERR unknown command .*(?i:frobnicate).* ; \+PONG`, Why: whyInTurn},
 	{Name: "SELECT of another database", Send: commands("SELECT 1", "GET a"), Nutcracker: `closed`, Nuthatch: `-ERR .* ; -ERR 'GET' .* database '1' .* ; \+PONG`, Why: whyAllOrNothing},
