@@ -204,6 +204,9 @@ func plays(t *testing.T, plain, proxy audience, lines []string) {
 			got = append(got, proxy.s.Reply())
 		}
 		got = append(got, proxy.barrier(i)...)
+		if line == "s RESET" {
+			awaitNumbers(t, plain.p, proxy.p)
+		}
 		if strings.HasPrefix(line, "s HELLO") && len(want) == 1 && len(got) == 1 && want[0][0] == got[0][0] {
 			continue // what HELLO says differs: of the server, and the client's id
 		}
@@ -213,6 +216,21 @@ func plays(t *testing.T, plain, proxy audience, lines []string) {
 		if a, b := strings.Join(want, ""), strings.Join(got, ""); a != b {
 			t.Fatalf("line %d, %s: it hears %q, and %q of the server itself\n%s", i, line, b, a, strings.Join(lines[:i+1], "\n"))
 		}
+	}
+}
+
+// awaitNumbers waits until as many clients listen behind the proxy as at the server by
+// itself. At RESET the proxy closes the connection on which its client listened, and the
+// server behind sees that a moment later.
+func awaitNumbers(t *testing.T, plain, proxy *testkit.Client) {
+	t.Helper()
+	for _, words := range []string{"PUBSUB NUMSUB a b c", "PUBSUB NUMPAT", "PUBSUB SHARDNUMSUB a"} {
+		testkit.Await(t, words, func() error {
+			if a, b := plain.Do(strings.Fields(words)...), proxy.Do(strings.Fields(words)...); a != b {
+				return fmt.Errorf("behind the proxy %q, and %q of the server itself", b, a)
+			}
+			return nil
+		})
 	}
 }
 
