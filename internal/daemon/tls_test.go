@@ -355,7 +355,9 @@ func TestTLSServers(t *testing.T) {
 			})
 			v := s.Snapshot().Pools[0].Servers[0].Values
 			if !tt.well {
-				if tt.lines != "" && name != "no TLS there" && v[stats.ServerTLSFailures] == 0 {
+				// A server that is not shown a certificate finds that out when our side of
+				// the handshake is over, and may reset the connection: then its alert is lost.
+				if tt.lines != "" && name != "no TLS there" && name != "not shown any" && v[stats.ServerTLSFailures] == 0 {
 					t.Errorf("no failure of TLS is counted; SET: %q", got)
 				}
 				return

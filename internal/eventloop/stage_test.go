@@ -438,6 +438,32 @@ func TestStageEndOfHandshake(t *testing.T) {
 	f.wantLog("eof")
 }
 
+// A lateFault has found a fault in the handshake when its peer goes, and has not told it.
+type lateFault struct {
+	scramble.Stage
+	wire *eventloop.Wire
+}
+
+func (s *lateFault) Begin(w *eventloop.Wire) {
+	s.wire = w
+	s.Stage.Begin(w)
+}
+
+func (s *lateFault) Ended() {
+	s.wire.Post(func() { s.wire.Fail(scramble.ErrRecord) })
+}
+
+// A peer that goes because of a fault that the stage has found does not hide the fault.
+func TestStageFaultBeforeTheEnd(t *testing.T) {
+	f := newFar(t, false, new(lateFault))
+	f.raw.CloseWrite()
+	f.calm()
+	if !slices.Equal(f.h.errs, []syscall.Errno{syscall.EPROTO}) || !errors.Is(f.h.fault, scramble.ErrRecord) {
+		t.Errorf("errors %v, because of %v", f.h.errs, f.h.fault)
+	}
+	f.wantLog("error")
+}
+
 // What came behind the handshake, the end included, waits for its end.
 func TestStageBehindHandshake(t *testing.T) {
 	f := newFar(t, false, &scramble.Stage{})

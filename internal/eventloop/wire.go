@@ -111,14 +111,16 @@ func (w *Wire) Ready() {
 // More gives the stage again what it has left, before it is ready.
 func (w *Wire) More() { w.stir() }
 
-// Fail ends the connection. The handler gets an error or, if the peer ended the
-// connection before the stage was ready, the end.
+// Fail ends the connection. The handler gets an error or, if all that is wrong is that the
+// peer ended the connection before the stage was ready (err is then io.EOF or
+// io.ErrUnexpectedEOF), the end. A stage may find a fault, say so to its peer, and hear of
+// the end before it can tell the fault.
 func (w *Wire) Fail(err error) {
 	if w.conn == nil || w.fault != nil {
 		return
 	}
 	w.fault = err
-	if w.ended && w.conn.state == securing {
+	if w.ended && w.conn.state == securing && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
 		w.eof = true
 		w.handler.OnEOF()
 		return

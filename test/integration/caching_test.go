@@ -29,7 +29,7 @@ func TestNodeRedisCaches(t *testing.T) {
 func rueidisClient(t *testing.T, addr string, caches bool, tracking ...string) rueidis.Client {
 	t.Helper()
 	c, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress: []string{addr}, ForceSingleClient: true, DisableCache: !caches, ClientTrackingOptions: tracking,
+		InitAddress: []string{testkit.Plain(t, addr)}, ForceSingleClient: true, DisableCache: !caches, ClientTrackingOptions: tracking,
 	})
 	if err != nil {
 		t.Fatal(err)

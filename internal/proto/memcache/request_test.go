@@ -386,6 +386,7 @@ func FuzzRequestParser(f *testing.F) {
 		f.Add([]byte(tt.in), uint8(3), uint8(200))
 	}
 	f.Add([]byte("\x80"), uint8(1), uint8(1))
+	f.Add([]byte("set a 0 0 1\r\nx\ne\x16"), uint8(3), uint8(251))
 	f.Add([]byte("gets"+strings.Repeat(" abcd", 900)), uint8(255), uint8(255))
 	f.Fuzz(func(t *testing.T, data []byte, a, b uint8) {
 		const limit = 4000
