@@ -237,6 +237,10 @@ func (f *feed) evicted(*serverConn) {
 				fresh++
 			}
 		}
+		if fresh > 0 && a.why == msg.OK {
+			// The server may have agreed already. Others have not: the request fails.
+			a.why = msg.SubscriptionLost
+		}
 	}
 	if f.n > fresh {
 		s.lose()
