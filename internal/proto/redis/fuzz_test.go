@@ -30,6 +30,7 @@ func FuzzRequestParser(f *testing.F) {
 		f.Add([]byte(text), []byte{1, 3, 2}, uint16(0))
 		f.Add([]byte(text), []byte{7}, uint16(40))
 	}
+	f.Add([]byte("\x16"), []byte{2}, uint16(141))
 	f.Fuzz(func(t *testing.T, data, steps []byte, limit uint16) {
 		maximum := int(limit)
 		if maximum == 0 {

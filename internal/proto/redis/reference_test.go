@@ -67,6 +67,9 @@ func refRequests(data []byte, limit int) wanted {
 // refRequest returns the first request's words and size; a size of 0 if it is not
 // whole.
 func refRequest(data []byte, limit int) (words []string, size int, err string) {
+	if data[0] == 0x16 { // a TLS record
+		return nil, 0, "a client with TLS on a port without TLS"
+	}
 	if data[0] != '*' {
 		return refInline(data, limit)
 	}
