@@ -80,6 +80,38 @@ func (w *walk) end() {
 	*w = walk{}
 }
 
+// visitClients calls visit for each of the pool's clients and then, if it is not nil, over.
+// Many are visited in slices.
+func visitClients(p *ServerPool, visit func(c *client), over func()) {
+	j := &visiting{visit: visit, over: over}
+	j.walk.begin(p)
+	p.ctx.turn.later(j)
+}
+
+// A visiting is the job that does that.
+type visiting struct {
+	walk  walk
+	visit func(c *client)
+	over  func()
+}
+
+// step implements job.
+func (j *visiting) step(ctx *Context) (done bool) {
+	for ctx.turn.hasBudget() {
+		c := j.walk.next()
+		if c == nil {
+			j.walk.end()
+			if j.over != nil {
+				j.over()
+			}
+			return true
+		}
+		ctx.turn.count(Amount{Clients: 1})
+		j.visit(c)
+	}
+	return false
+}
+
 // facts are what is known of the client.
 func (c *client) facts() msg.ClientFacts {
 	addrs, names := addressesOf(c), c.session.Names()

@@ -233,37 +233,19 @@ func (t *timers) followTracked() {
 	for _, p := range ctx.pools {
 		if p.trackers > 0 && p.told != p.routes() {
 			p.told = p.snap
-			j := &forgetting{pool: p}
-			j.walk.begin(p)
-			ctx.turn.later(j)
+			visitClients(p, followSnapshot, nil)
 		}
 	}
 }
 
-// A forgetting is the job that makes a pool's tracked and monitoring clients follow a
-// new snapshot.
-type forgetting struct {
-	pool *ServerPool
-	walk walk
-}
-
-// step implements job.
-func (j *forgetting) step(ctx *Context) (done bool) {
-	for ctx.turn.hasBudget() {
-		c := j.walk.next()
-		if c == nil {
-			j.walk.end()
-			return true
-		}
-		ctx.turn.count(Amount{Clients: 1})
-		if tracks(c) {
-			c.own.track.follow()
-		}
-		if monitors(c) {
-			c.own.monitor.follow()
-		}
+// followSnapshot has a client that is tracked, or that monitors, follow a new snapshot.
+func followSnapshot(c *client) {
+	if tracks(c) {
+		c.own.track.follow()
 	}
-	return false
+	if monitors(c) {
+		c.own.monitor.follow()
+	}
 }
 
 // uses reports whether the client watches or waits on the connection. needs reports

@@ -57,33 +57,11 @@ func moveListeners(ctx *Context, m *topology.Moving) {
 		endMoves(ctx, m)
 		return
 	}
-	j := &listening{pool: p, of: m}
-	j.walk.begin(p)
-	ctx.turn.later(j)
-}
-
-// A listening is the check of all clients' channels, in slices.
-type listening struct {
-	pool *ServerPool
-	of   *topology.Moving
-	walk walk
-}
-
-// step implements job.
-func (j *listening) step(ctx *Context) (done bool) {
-	for ctx.turn.hasBudget() {
-		c := j.walk.next()
-		if c == nil {
-			j.walk.end()
-			endMoves(ctx, j.of)
-			return true
-		}
-		ctx.turn.count(Amount{Clients: 1})
+	visitClients(p, func(c *client) {
 		if c.own != nil && c.own.subs != nil && !c.own.subs.isPlaced() {
-			c.own.subs.placeSoon(j.of)
+			c.own.subs.placeSoon(m)
 		}
-	}
-	return false
+	}, func() { endMoves(ctx, m) })
 }
 
 // endMoves notes that a client has moved, or that the loop has no more to move. of may
@@ -107,29 +85,7 @@ func release(p *ServerPool) {
 		return
 	}
 	p.holdBy = 0
-	j := &releasing{pool: p}
-	j.walk.begin(p)
-	p.ctx.turn.later(j)
-}
-
-// A releasing resumes the clients that wait to publish, in slices.
-type releasing struct {
-	pool *ServerPool
-	walk walk
-}
-
-// step implements job.
-func (j *releasing) step(ctx *Context) (done bool) {
-	for ctx.turn.hasBudget() {
-		c := j.walk.next()
-		if c == nil {
-			j.walk.end()
-			return true
-		}
-		ctx.turn.count(Amount{Clients: 1})
-		c.movedOn()
-	}
-	return false
+	visitClients(p, func(c *client) { c.movedOn() }, nil)
 }
 
 // movedOn resumes a client that waited for moves, unless it moves itself.

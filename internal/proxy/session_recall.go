@@ -237,33 +237,11 @@ const controlTime = 5 * time.Second
 
 // recallAll ends the waits of the pool's clients that match.
 func recallAll(p *ServerPool, why recall, matches func(b *blocking) bool) {
-	j := &recalling{pool: p, why: why, matches: matches}
-	j.walk.begin(p)
-	p.ctx.turn.later(j)
-}
-
-// A recalling ends many waits, in slices.
-type recalling struct {
-	pool    *ServerPool
-	walk    walk
-	why     recall
-	matches func(b *blocking) bool
-}
-
-// step implements job.
-func (j *recalling) step(ctx *Context) (done bool) {
-	for ctx.turn.hasBudget() {
-		c := j.walk.next()
-		if c == nil {
-			j.walk.end()
-			return true
+	visitClients(p, func(c *client) {
+		if c.blocked() && matches(&c.own.block) {
+			c.own.block.endEarly(why)
 		}
-		ctx.turn.count(Amount{Clients: 1})
-		if c.blocked() && j.matches(&c.own.block) {
-			c.own.block.endEarly(j.why)
-		}
-	}
-	return false
+	}, nil)
 }
 
 // recallMoved moves waiting requests whose keys have another server now to that server.

@@ -35,20 +35,7 @@ func (m *merger) mergeMin(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 
 // mergeMax appends the greatest of the servers' numbers.
 func (m *merger) mergeMax(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
-	most := int64(0)
-	for i := range m.cursors {
-		c := &m.cursors[i]
-		if c.absent {
-			continue
-		}
-		n, ok := m.readCount(c, ':')
-		if !ok {
-			return msg.BadReply
-		}
-		most = max(most, n)
-	}
-	writer{pool: pool, out: out}.integer(most)
-	return msg.OK
+	return m.mergeNumbers(func(a, b int64) (int64, bool) { return max(a, b), true }, pool, out)
 }
 
 // moveLeast makes the next n elements of that array.

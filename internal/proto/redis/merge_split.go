@@ -150,6 +150,11 @@ func mergeStatuses(cursors []cursor, pool *mbuf.Pool, out *mbuf.Chain) msg.Reaso
 
 // mergeSum appends the sum of the servers' numbers.
 func (m *merger) mergeSum(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	return m.mergeNumbers(add, pool, out)
+}
+
+// mergeNumbers appends what with makes of 0 and the servers' numbers, one after the other.
+func (m *merger) mergeNumbers(with func(a, b int64) (int64, bool), pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 	sum := int64(0)
 	for i := range m.cursors {
 		c := &m.cursors[i]
@@ -158,7 +163,7 @@ func (m *merger) mergeSum(pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
 		}
 		n, ok := m.readCount(c, ':')
 		if ok {
-			sum, ok = add(sum, n)
+			sum, ok = with(sum, n)
 		}
 		if !ok {
 			return msg.BadReply
