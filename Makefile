@@ -17,7 +17,7 @@ ARGS ?=
 TOOL := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test race invariants fuzz-short stacks matrix examples cross verify compat integration soak bench lint fmt deps clean
+.PHONY: help build demo test race invariants fuzz-short stacks matrix examples cross verify compat integration soak bench profile lint fmt deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ test: deps ## run every test, in its shortest form
 	$(GO) test ./...
 
 invariants: deps ## run every test but the browser's with assertions on and released buffers overwritten
-	$(GO) test -tags invariants $$($(GO) list ./... | grep -v /internal/dashboard)
+	$(GO) test -pgo=off -tags invariants $$($(GO) list ./... | grep -v /internal/dashboard)
 
 # What shares state between goroutines. Whole programs run in their short form.
 RACE := admin ctl daemon demo eventloop health logging proto/redis proxy slowlog stats top
@@ -42,8 +42,8 @@ RACE := admin ctl daemon demo eventloop health logging proto/redis proxy slowlog
 RACE_PROGRAMS := Reload|Upgrade|Drain|Orders|Admin|Status|Answers|Names|Health|Log|Start
 
 race: deps ## run the packages that hold shared state, and whole programs, under the race detector
-	$(GO) test -race -short $(RACE:%=./internal/%) ./cmd/...
-	$(GO) test -race -short -run '$(RACE_PROGRAMS)' -skip Memory ./test/integration
+	$(GO) test -pgo=off -race -short $(RACE:%=./internal/%) ./cmd/...
+	$(GO) test -pgo=off -race -short -run '$(RACE_PROGRAMS)' -skip Memory ./test/integration
 
 fuzz-short: ## spread FUZZ seconds (60) over the fuzz targets
 	GO=$(GO) .ci/fuzz $(FUZZ)
@@ -82,6 +82,9 @@ soak: deps build ## hold it under fire, and print a table of what was seen (SOAK
 
 bench: deps ## measure side by side with other proxies, in ten minutes (ARGS=-quick: in one; ARGS=-h)
 	$(GO) run ./bench $(if $(ARGS),$(ARGS),-o docs/BENCHMARKS.md)
+
+profile: deps ## profile nuthatch under load, for the compiler (cmd/nuthatch/default.pgo)
+	$(GO) run ./bench -profile cmd/nuthatch/default.pgo
 
 lint: ## what CI runs first: formatting, vet, and the linters of .golangci.yml
 	@unformatted=$$($(TOOL) gofumpt -l .) || exit 1; \

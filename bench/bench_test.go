@@ -61,6 +61,7 @@ func TestWhatIsMeasured(t *testing.T) {
 		{"-memory -threads", 0, false, false, true, true},
 		{"-growth", -1, true, false, false, false},
 		{"-quick", strings.Count(quickWorks, ",") + 1, false, false, false, false},
+		{"-profile x.pgo", strings.Count(profileWorks, ",") + 1, false, false, false, false},
 	} {
 		o, err := parseArgs(strings.Fields(tt.args), io.Discard)
 		if err != nil {

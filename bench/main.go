@@ -84,6 +84,9 @@ func bench(ctx context.Context, opts options, stdout, stderr io.Writer) (err err
 	if err := r.startServers(ctx); err != nil {
 		return err
 	}
+	if opts.profile != "" {
+		return r.profile(ctx, opts.works, opts.profile)
+	}
 	found, err := r.runAll(ctx, opts)
 	if ctx.Err() != nil {
 		return ctx.Err()

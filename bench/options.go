@@ -24,6 +24,8 @@ type options struct {
 	memory bool
 	// threads compares nuthatch's numbers of threads.
 	threads bool
+	// profile is a file for a profile of nuthatch, which is then all that is made.
+	profile string
 }
 
 // length is about how long one measurement lasts.
@@ -53,6 +55,7 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	workNames := fs.String("works", "", "pieces of work, comma separated, or all: "+strings.Join(names(works()), ", "))
 	proxyNames := fs.String("proxies", "", "proxies, comma separated (default: all that are installed): "+
 		strings.Join(names(proxyKinds()), ", "))
+	fs.StringVar(&opts.profile, "profile", "", "measure nothing, but write nuthatch's CPU profile, of -works or a choice of them, to a file")
 	other := fs.String("with", "", "another build of nuthatch, to be measured beside this one")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -71,6 +74,12 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	}
 	if opts.scale <= 0 {
 		return opts, fmt.Errorf("-n %g: the scale must be above 0", opts.scale)
+	}
+	if opts.profile != "" {
+		*proxyNames = ours
+		if *workNames == "" {
+			*workNames = profileWorks
+		}
 	}
 	if *workNames == "" && !opts.growth && !opts.open && !opts.memory && !opts.threads {
 		*workNames, opts.growth, opts.open, opts.memory, opts.threads = "all", true, true, true, true

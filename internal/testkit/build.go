@@ -47,7 +47,8 @@ func Main(m *testing.M) int {
 }
 
 // Binary returns the path of nuthatch, built on first use from this module as the
-// test is: with the invariants tag if that has it, and with -race.
+// test is: with the invariants tag if that has it, and with -race, both without the
+// compiler's profile. Else it is what is released.
 func Binary(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv(binaryEnv); path != "" {
@@ -67,10 +68,10 @@ func buildBinary(dir string) (string, error) {
 	path := filepath.Join(dir, "nuthatch")
 	args := []string{"build", "-o", path}
 	if invariant.On {
-		args = append(args, "-tags", "invariants")
+		args = append(args, "-pgo=off", "-tags", "invariants")
 	}
 	if raceBuild {
-		args = append(args, "-race")
+		args = append(args, "-pgo=off", "-race")
 	}
 	out, err := exec.Command("go", append(args, "nuthatch/cmd/nuthatch")...).CombinedOutput()
 	if err != nil {
