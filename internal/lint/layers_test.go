@@ -19,6 +19,7 @@ var levels = map[string]int{
 	"internal/pages":     ground,
 	"internal/inet":      ground,
 
+	"internal/acl":     0,
 	"internal/mbuf":    0,
 	"internal/hashkit": 0,
 	"internal/stats":   0,

@@ -101,6 +101,9 @@ type Request struct {
 	// Aside, for Broadcast: the request must not wait behind requests that the servers
 	// are working on.
 	Aside bool
+	// Stray: the words do not say where the keys are, or not as the command wants it. The
+	// request goes to some server, which will refuse it.
+	Stray bool
 	// Error is why a request that Local answers is not served. Local makes the
 	// protocol's error of it.
 	Error string

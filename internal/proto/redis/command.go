@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"nuthatch/internal/acl"
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/msg"
 )
@@ -44,6 +45,10 @@ type command struct {
 	// runsText: its first word is a script, and not the name of one.
 	runsText bool
 	id       msg.Type
+	// first is what the command does with its first key, others with all other keys.
+	// varies: it depends on the words.
+	first, others acl.Access
+	varies        bool
 	// minArgs and maxArgs bound the number of words. If a server answers the command,
 	// there is no upper bound: it refuses a word too many in Redis's words, and a newer
 	// server may accept it.
@@ -288,6 +293,7 @@ func buildCommands() []command {
 		}
 		c.bound()
 		c.facts = factsOf(c.name)
+		c.deriveAccess()
 		c.publishes = c.name == "publish"
 		c.runsText = c.name == "eval" || c.name == "eval_ro"
 		if c.treatment == msg.Fragment {

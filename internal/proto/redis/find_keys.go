@@ -108,7 +108,7 @@ func (k *keys) locate(r *msg.Request) (undivided bool, why string) {
 	case waits:
 		return false, waits
 	case misplaced:
-		r.FirstKey, r.KeyStep, r.Nkeys = 1, 1, 1
+		r.FirstKey, r.KeyStep, r.Nkeys, r.Stray = 1, 1, 1, true
 		return true, ""
 	default:
 		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0

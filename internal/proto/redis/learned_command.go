@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"nuthatch/internal/acl"
 	"nuthatch/internal/msg"
 )
 
@@ -22,6 +23,8 @@ type lesson struct {
 	blocks bool
 	specs  []keySpan
 	subs   []*lesson
+	// categories are those of access control lists.
+	categories acl.Categories
 }
 
 // A keySpan says where some of a command's keys are: one of Redis's key
@@ -42,6 +45,8 @@ type keySpan struct {
 	// limit, if more than 1, divides the words up to the end.
 	last, limit int
 	step        int
+	// access is what is done with the keys.
+	access acl.Access
 }
 
 // hiddenKeys is why a learnt command is not served.
@@ -73,6 +78,11 @@ func readLesson(v replyValue) (*lesson, bool) {
 	l := &lesson{name: strings.ToLower(v.elems[0].text)}
 	l.minArgs = max(1, int(min(max(v.elems[1].number, -v.elems[1].number), math.MaxInt16)))
 	flags := v.elems[2]
+	if len(v.elems) > 6 {
+		for _, category := range v.elems[6].elems {
+			l.categories |= acl.CategoriesOf(category.text)
+		}
+	}
 	movable := flags.has("movablekeys")
 	l.blocks = flags.has("blocking")
 	if flags.has("pubsub") {
@@ -92,7 +102,10 @@ func readLesson(v replyValue) (*lesson, bool) {
 	case !known:
 		l.reason = hiddenKeys
 	case first > 0:
-		l.specs = []keySpan{{from: first, last: last, step: max(step, 1)}}
+		l.specs = []keySpan{{from: first, last: last, step: max(step, 1), access: acl.Read | acl.Write}}
+		if flags.has("readonly") {
+			l.specs[0].access = acl.Read
+		}
 		if last >= 0 {
 			l.specs[0].last = last - first
 		}
@@ -112,6 +125,7 @@ func (l *lesson) readSpecs(specs []replyValue) bool {
 			l.specs = nil
 			return false
 		}
+		k.access = accessOf(func(flag string) bool { return v.field("flags").has(flag) })
 		l.specs = append(l.specs, k)
 	}
 	return true

@@ -122,6 +122,7 @@ type Protocol struct {
 	channels
 	confirmer
 	keyTracker
+	judge
 
 	// Owned by the loop.
 
@@ -173,6 +174,7 @@ func New(o Options) *Protocol {
 	p.channels = channels{&p.rules, &p.wordReader}
 	p.reporter = reporter{&p.rules, &p.wordReader}
 	p.keyTracker = keyTracker{rules: &p.rules, words: &p.wordReader}
+	p.judge = judge{rules: &p.rules, words: &p.wordReader}
 	p.broadcaster = broadcaster{allowKeys: o.AllowKeys, loading: &p.loading}
 	p.merger = merger{partial: o.PartialResults, loading: &p.loading}
 	return p

@@ -1,0 +1,330 @@
+package redis
+
+import (
+	"bytes"
+	"slices"
+
+	"nuthatch/internal/acl"
+	"nuthatch/internal/msg"
+)
+
+// Whether a user may have a request carried out. The keys that are judged are those that
+// the request is placed by, as the parser found them:
+//
+//	parser ─► FirstKey, KeyStep, Nkeys ─┬─► router
+//	                                    └─► judge ─► acl.Trial ─► acl.Verdict
+//
+// A request that the parser refuses is judged first, too, by the same rules for finding
+// keys. Only an unknown command and a wrong number of words are told before a denial, as by
+// Redis.
+
+// A judge says what users may do.
+type judge struct {
+	*rules
+	words *wordReader // the protocol's
+	// spans is room for the words of a request whose keys the parser has not found.
+	spans []msg.Span
+}
+
+// Judge says whether a user may have a request carried out, for a client in the database
+// db, as clients number databases. It changes nothing.
+func (j *judge) Judge(req *msg.Request, u *acl.User, db int) acl.Verdict {
+	c := &commands[req.Type]
+	switch {
+	case u.IsUnlimited(), len(req.Args) == 0:
+		return acl.Verdict{}
+	case c.id == unknown:
+		return j.judgeLearned(req, u, db)
+	}
+	words := c.ownWords(req)
+	if !c.takes(words) || c.subs > 0 && c.reason == "" && words > 1 {
+		return acl.Verdict{} // of a container with a subcommand, only an unknown one has the type
+	}
+	t := u.Begin(int(c.id), j.firstArg(req, words), db)
+	found := req
+	var again msg.Request
+	if c.isKeyed() && !req.ByKeys() {
+		again = msg.Request{View: req.View, Type: req.Type, Args: req.Args[:words]}
+		j.locate(&again, c)
+		found = &again
+	}
+	j.judgeWords(&t, found, c, words)
+	if c.keys.rule == sortKeys {
+		j.judgePatterns(&t, found, words)
+	}
+	return t.Verdict()
+}
+
+// takes tells whether a request for the command may have that many words.
+func (c *command) takes(words int) bool {
+	return words == c.arity || c.arity < 0 && words >= -c.arity
+}
+
+// ownWords is the number of the request's words, without the keys that the parser has
+// listed again.
+func (c *command) ownWords(req *msg.Request) int {
+	k := &c.keys
+	relisted := k.rule == countedKeys && k.last > 0 && req.Nkeys > 1 || (k.rule == storeKey || k.rule == sortKeys) && req.Nkeys > 1
+	if relisted {
+		return req.FirstKey
+	}
+	return len(req.Args)
+}
+
+// firstArg is the word behind the command's name, or nil if there is none.
+func (j *judge) firstArg(req *msg.Request, words int) []byte {
+	if words < 2 {
+		return nil
+	}
+	return j.words.word(req, 1)
+}
+
+// locate finds the keys of a request that the parser has not found, or has given up. The
+// request's words are copied, so that they may be extended.
+func (j *judge) locate(r *msg.Request, c *command) {
+	j.spans = append(j.spans[:0], r.Args...)
+	r.Args = j.spans
+	c.keys.locate(r)
+	if j.spans = r.Args; cap(j.spans) > maxDesk {
+		j.spans = nil
+	}
+}
+
+// judgeWords tells the trial what a request names.
+func (j *judge) judgeWords(t *acl.Trial, req *msg.Request, c *command, words int) {
+	j.judgeDatabases(t, req, c, words)
+	if c.isKeyed() && t.LooksAtKeys() {
+		j.judgeKeys(t, req, c)
+	}
+	what := c.subscription
+	switch {
+	case c.publishes || c.treatment == msg.Publish:
+		j.judgeChannel(t, req, 1, false)
+	case c.treatment == msg.Subscribe && !what.Ends && t.LooksAtChannels():
+		for i := 1; i < words; i++ {
+			j.judgeChannel(t, req, i, what.Channels == msg.Patterns)
+		}
+	}
+}
+
+func (j *judge) judgeChannel(t *acl.Trial, req *msg.Request, at int, isPattern bool) {
+	if req.Args[at].Len > maxWord {
+		t.UnknownChannels(at)
+		return
+	}
+	t.Channel(j.words.word(req, at), isPattern, at)
+}
+
+// judgeDatabases tells the trial which databases a request names.
+func (j *judge) judgeDatabases(t *acl.Trial, req *msg.Request, c *command, words int) {
+	named := func(at int) {
+		if n, ok := number(req, at); ok {
+			t.Database(int(n), at)
+		}
+	}
+	switch {
+	case c.answer == answerSelect:
+		named(1)
+	case c.database == atWord2 && words > 2:
+		named(2)
+	case c.name == "swapdb" && words > 2:
+		named(1)
+		named(2)
+	case c.database == behindDB:
+		for i := 3; i+1 < words; i++ {
+			if isWord(req, i, "db") {
+				i++
+				named(i)
+			}
+		}
+	}
+}
+
+// judgeKeys tells the trial which keys a request names, in the order of its words.
+func (j *judge) judgeKeys(t *acl.Trial, req *msg.Request, c *command) {
+	if req.Stray {
+		t.UnknownKeys(1)
+		return
+	}
+	first, others := c.first, c.others
+	if c.varies {
+		first = c.varyingAccess(req)
+		others = first
+	}
+	stored := c.keys.rule == storeKey || c.keys.rule == sortKeys
+	if stored && req.Nkeys > 1 {
+		// The key that is stored is listed first, and stands last.
+		j.judgeKey(t, req, req.FirstKey+1, first, c.keys.first)
+		j.judgeKey(t, req, req.FirstKey, others, placeOf(req, req.FirstKey))
+		return
+	}
+	at, step := req.FirstKey, req.KeyStep
+	relisted := c.keys.rule == countedKeys && c.keys.last > 0
+	for i := range req.Nkeys {
+		how, place := others, at+i*step
+		if i == 0 {
+			how = first
+		}
+		if relisted {
+			place = c.keys.first + i - 1
+			if i == 0 {
+				place = c.keys.last
+			}
+		}
+		j.judgeKey(t, req, at+i*step, how, place)
+	}
+}
+
+// placeOf is the place of a word that is listed again at the place again.
+func placeOf(req *msg.Request, again int) int {
+	return slices.Index(req.Args, req.Args[again])
+}
+
+// judgeKey tells the trial of one key, the listed word. It is the word at place. A key that
+// is too long to be looked at needs a user who may use all keys.
+func (j *judge) judgeKey(t *acl.Trial, req *msg.Request, listed int, how acl.Access, place int) {
+	if req.Args[listed].Len > maxWord {
+		t.UnknownKeys(place)
+		return
+	}
+	t.Key(j.words.word(req, listed), how, place)
+}
+
+// varyingAccess is the access of a command whose options decide that: see varying.
+func (c *command) varyingAccess(req *msg.Request) acl.Access {
+	use := c.varying(req)
+	return accessOf(func(flag string) bool { return slices.Contains(use, flag) })
+}
+
+// judgePatterns tells the trial of SORT's patterns. They lead to keys that nobody can
+// tell, so they need a user who may read all keys.
+func (j *judge) judgePatterns(t *acl.Trial, req *msg.Request, words int) {
+	for i := sortOptions; i+1 < words; i++ {
+		switch {
+		case isWord(req, i, "limit"):
+			i += 2
+		case isWord(req, i, "store"):
+			i++
+		case isWord(req, i, "get"):
+			t.EveryKey(acl.DeniedSortGet, i+1)
+			return
+		case isWord(req, i, "by"):
+			i++
+			if req.Args[i].Len > maxWord || bytes.IndexByte(j.words.word(req, i), '*') >= 0 {
+				t.EveryKey(acl.DeniedSortBy, i)
+				return
+			}
+		}
+	}
+}
+
+// judgeLearned is Judge for a command that the table lacks. What has not been learnt is no
+// command yet.
+func (j *judge) judgeLearned(req *msg.Request, u *acl.User, db int) acl.Verdict {
+	l := j.learned.command(j.words.word(req, 0))
+	if l == nil {
+		return acl.Verdict{}
+	}
+	o := acl.Other{Name: l.name, Categories: l.categories, Keyed: len(l.specs) > 0}
+	if sub := l.sub(req); sub != nil {
+		l = sub
+		o.Categories, o.Keyed = l.categories, len(l.specs) > 0
+	}
+	words := len(req.Args)
+	relisted := len(l.specs) > 1 && req.FirstKey > 1
+	if relisted {
+		words = req.FirstKey
+	}
+	if words < l.minArgs {
+		return acl.Verdict{}
+	}
+	if words > 1 {
+		o.Sub = j.words.word(req, 1)
+	}
+	t := u.BeginOther(&o, db)
+	switch {
+	case !t.LooksAtKeys():
+	case l.reason == hiddenKeys:
+		t.UnknownKeys(0)
+	default:
+		j.judgeSpans(&t, req, l, words)
+	}
+	return t.Verdict()
+}
+
+// judgeSpans tells the trial which keys a request for a learnt command names.
+func (j *judge) judgeSpans(t *acl.Trial, req *msg.Request, l *lesson, words int) {
+	found := false
+	for i := range l.specs {
+		k := &l.specs[i]
+		first, last, ok := k.find(req, words)
+		if !ok {
+			continue
+		}
+		found = true
+		for at := first; at <= last; at += k.step {
+			j.judgeKey(t, req, at, k.access, at)
+		}
+	}
+	if !found && len(l.specs) > 0 && words > 1 {
+		t.UnknownKeys(1)
+	}
+}
+
+// CommandOf is the full name of the command that a request calls, as denials tell it.
+func (j *judge) CommandOf(req *msg.Request) string {
+	if req.Type != unknown {
+		return commands[req.Type].name
+	}
+	l := j.learned.command(j.words.word(req, 0))
+	if l == nil {
+		return plain(lower(nil, j.words.word(req, 0)), maxShown)
+	}
+	if sub := l.sub(req); sub != nil {
+		l = sub
+	}
+	return l.name
+}
+
+// WordAt is the word of a request at that place, as ACL LOG shows it. It is valid until
+// another word is read.
+func (j *judge) WordAt(req *msg.Request, at int) []byte { return j.words.word(req, at) }
+
+// DryRun answers ACL DRYRUN: whether a user may have carried out what the words behind his
+// name are. fault: the text is an error.
+func (j *judge) DryRun(req *msg.Request, users *acl.Users, db int) (text string, fault bool) {
+	const begin = 3
+	u := users.Named(j.words.word(req, 2))
+	if u == nil {
+		return "User '" + string(j.words.word(req, 2)) + "' not found", true
+	}
+	r := msg.Request{View: req.View, Args: req.Args[begin:]}
+	c := lookup(j.words.word(&r, 0))
+	if c.subs > 0 && len(r.Args) > 1 {
+		if sub := c.lookupSub(j.words.word(&r, 1)); sub != nil {
+			c = sub
+		} else if c.reason == "" {
+			c = &commands[unknown]
+		}
+	}
+	r.Type = c.id
+	switch {
+	case c.id == unknown && j.learned.command(j.words.word(&r, 0)) == nil:
+		return "Command '" + string(j.words.word(&r, 0)) + "' not found", true
+	case c.id != unknown && !c.takes(len(r.Args)):
+		return "wrong number of arguments for '" + c.name + "' command", true
+	}
+	var v acl.Verdict
+	if c.id == unknown {
+		v = j.judgeLearned(&r, u, db)
+	} else {
+		t := u.Begin(int(c.id), j.firstArg(&r, len(r.Args)), db)
+		words := len(r.Args)
+		if c.isKeyed() {
+			j.locate(&r, c)
+		}
+		j.judgeWords(&t, &r, c, words)
+		v = t.Verdict()
+	}
+	return v.DryRun(u.Name(), j.CommandOf(&r), j.words.word(&r, v.At)), false
+}
