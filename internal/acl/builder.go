@@ -74,7 +74,7 @@ func (b *Builder) File(where string, text []byte) {
 		}
 		words := strings.Split(line, " ")
 		if words[0] != "user" || len(words) < 2 || words[1] == "" {
-			b.fault(&RuleError{Where: where, Line: number, Text: "should start with user keyword followed by the username"})
+			b.AddFault(&RuleError{Where: where, Line: number, Text: "should start with user keyword followed by the username"})
 			continue
 		}
 		b.add(where, number, words[1], words[2:])
@@ -86,7 +86,8 @@ func (b *Builder) User(where, name, rules string) {
 	b.add(where, 0, name, strings.FieldsFunc(rules, func(r rune) bool { return strings.ContainsRune(" \t\r\n", r) }))
 }
 
-func (b *Builder) fault(f *RuleError) { b.faults = append(b.faults, f) }
+// AddFault adds a fault that was found elsewhere, so that it is told with the others.
+func (b *Builder) AddFault(f *RuleError) { b.faults = append(b.faults, f) }
 
 // add adds a user who has these rules.
 func (b *Builder) add(where string, line int, name string, words []string) {
@@ -100,7 +101,7 @@ func (b *Builder) add(where string, line int, name string, words []string) {
 		fault.Text = fmt.Sprintf("there are more than %d users", maxUsers)
 	}
 	if fault.Text != "" {
-		b.fault(&fault)
+		b.AddFault(&fault)
 		return
 	}
 	u := newUser(b.table, name)
@@ -108,7 +109,7 @@ func (b *Builder) add(where string, line int, name string, words []string) {
 	rules, open := joinSelectors(words)
 	if open != "" {
 		fault.Rule, fault.Text = open, "Unmatched parenthesis in selector definition"
-		b.fault(&fault)
+		b.AddFault(&fault)
 		return
 	}
 	for _, rule := range rules {
@@ -116,7 +117,7 @@ func (b *Builder) add(where string, line int, name string, words []string) {
 		if why := u.apply(b.table, rule); why != "" {
 			one := fault
 			one.Rule, one.Text = shown(rule), why
-			b.fault(&one)
+			b.AddFault(&one)
 		}
 	}
 	if !u.on {

@@ -8,8 +8,8 @@ import (
 // ACL LOG: who was denied what. Like denials within a minute are one record.
 
 const (
-	// maxLog is how many records a log keeps.
-	maxLog = 128
+	// MaxLog is how many records a log keeps.
+	MaxLog = 128
 	// sameFor is for how many milliseconds a like denial is counted in the same record.
 	// Only the latest toCompare records are compared.
 	sameFor   = 60_000
@@ -84,8 +84,8 @@ func (c logged) with(now int64, e Entry) *logged {
 	} else {
 		c.nextID++
 	}
-	records := append(make([]*Record, 0, maxLog), r)
-	return &logged{records: append(records, rest[:min(len(rest), maxLog-1)]...), nextID: c.nextID}
+	records := append(make([]*Record, 0, MaxLog), r)
+	return &logged{records: append(records, rest[:min(len(rest), MaxLog-1)]...), nextID: c.nextID}
 }
 
 // like is the place of the record that a denial is counted in, or -1.

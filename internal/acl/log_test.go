@@ -41,11 +41,11 @@ func TestLog(t *testing.T) {
 // TestLogIsBounded: a log keeps the latest records, and not more of a name than is of use.
 func TestLogIsBounded(t *testing.T) {
 	var l Log
-	for i := range 3 * maxLog {
+	for i := range 3 * MaxLog {
 		l.Add(int64(i), Entry{Reason: "key", Object: fmt.Sprint(i), User: strings.Repeat("u", 1000)})
 	}
 	r := l.Records()
-	if len(r) != maxLog || r[0].Object != fmt.Sprint(3*maxLog-1) || len(r[0].User) != maxObject {
+	if len(r) != MaxLog || r[0].Object != fmt.Sprint(3*MaxLog-1) || len(r[0].User) != maxObject {
 		t.Error(len(r), r[0].Object, len(r[0].User))
 	}
 }
