@@ -33,6 +33,9 @@ type kind struct {
 	example string
 	// list is true if the value is a list of texts, each read by itself.
 	list bool
+	// many is true if the value may be a list of texts, which stands for one text with commas
+	// between them.
+	many bool
 	// words are the values of a kind that has a fixed set, in the order of their
 	// numbers; nil otherwise.
 	words []string

@@ -161,6 +161,10 @@ type Pool struct {
 	// ClientConnections is the most clients at one time; 0 is no limit.
 	ClientConnections int
 
+	// AllowFrom are the addresses that clients may come from; empty: any. DenyFrom are those
+	// that they may not come from in any case.
+	AllowFrom, DenyFrom NetworkList
+
 	// TCPKeepalive sets SO_KEEPALIVE, and the other three how; 0 leaves what the
 	// kernel has.
 	TCPKeepalive                           bool

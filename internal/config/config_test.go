@@ -143,7 +143,8 @@ func beta(t *testing.T) Pool {
 		MaxRequestSize:       64 << 20,
 		ClientMaxPipeline:    16,
 		ClientMaxQueued:      256 << 10,
-
+		AllowFrom:            "10.0.0.0/8, 2001:db8::/32",
+		DenyFrom:             "10.0.0.66",
 		TCPKeepaliveIdle:     time.Minute,
 		TCPKeepaliveInterval: 10 * time.Second,
 		TCPKeepaliveCount:    3,
@@ -155,11 +156,8 @@ func beta(t *testing.T) Pool {
 		PrivateIdleTimeout:     20 * time.Second,
 		Tracking:               TrackingOff,
 		MaxTrackedKeys:         500,
-		PubSub: PubSub{
-			Publish: PublishOwner, MaxSubscriptions: 100, OutputLimit: 16 << 20, OutputSoftLimit: 4 << 20, OutputSoftTime: 30 * time.Second,
-			OnLoss: LossResubscribes, Ping: 5 * time.Second,
-		},
-		MaxTransactionSize: 64 << 10,
+		PubSub:                 betaPubSub(),
+		MaxTransactionSize:     64 << 10,
 
 		ClientIdleTimeout:     10 * time.Minute,
 		ClientOutputLimit:     32 << 20,
@@ -167,6 +165,14 @@ func beta(t *testing.T) Pool {
 		ClientOutputSoftTime:  time.Minute,
 
 		Servers: betaServers(),
+	}
+}
+
+// betaPubSub is how it carries messages.
+func betaPubSub() PubSub {
+	return PubSub{
+		Publish: PublishOwner, MaxSubscriptions: 100, OutputLimit: 16 << 20, OutputSoftLimit: 4 << 20, OutputSoftTime: 30 * time.Second,
+		OnLoss: LossResubscribes, Ping: 5 * time.Second,
 	}
 }
 

@@ -103,6 +103,20 @@ var poolKeys = slices.Concat([]key[Pool]{
 		set:     func(p *Pool, v value) { p.ClientConnections = int(v.number) },
 	},
 	{
+		name: "allow_from", kind: kindNetworks, defNote: "any address", origin: fromNuthatch,
+		help: "The addresses that clients may come from, as a list of IPv4 and IPv6 addresses and networks: " +
+			"`[10.0.0.0/8, 192.168.7.4]`. A client from elsewhere gets an error and is closed before anything of it is read, " +
+			"and before a TLS handshake. It holds at `listen` and at `tls.listen`, and for clients that come from another " +
+			"pool's port by `tls.server_names`. Clients at a unix socket are not affected: the socket's mode says who may " +
+			"connect. A reload applies it to new clients, and leaves those that are connected.",
+		set: func(p *Pool, v value) { p.AllowFrom = NetworkList(v.text) },
+	},
+	{
+		name: "deny_from", kind: kindNetworks, defNote: "none", origin: fromNuthatch,
+		help: "Addresses that clients may not come from, as in `allow_from`. An address that is in both lists is refused.",
+		set:  func(p *Pool, v value) { p.DenyFrom = NetworkList(v.text) },
+	},
+	{
 		name: "tcpkeepalive", kind: kindBool, def: "false",
 		help: "Sets `SO_KEEPALIVE` on TCP connections to clients and servers, so that a peer whose machine is gone is " +
 			"noticed.",

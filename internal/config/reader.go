@@ -277,6 +277,9 @@ func (r *reader) unknownKey(b *block, name *yaml.Node, names []string, misplaced
 // it could read, and whether there was any that it could not.
 func readKey[T any](r *reader, b *block, k *key[T], into *T, val *yaml.Node) (read []*yaml.Node, faulty bool) {
 	items := []*yaml.Node{val}
+	if k.kind.many && val.Kind == yaml.SequenceNode {
+		return readMany(r, b, k, into, val)
+	}
 	if k.kind.list {
 		if !r.isPlain(val, b, k.name) {
 			return nil, true
@@ -293,6 +296,33 @@ func readKey[T any](r *reader, b *block, k *key[T], into *T, val *yaml.Node) (re
 		}
 	}
 	return read, len(read) < len(items)
+}
+
+// readMany reads a list of texts that stands for one text.
+func readMany[T any](r *reader, b *block, k *key[T], into *T, list *yaml.Node) (read []*yaml.Node, faulty bool) {
+	if !r.isPlain(list, b, k.name) {
+		return nil, true
+	}
+	if len(list.Content) == 0 {
+		r.fault(list, b, k.name, "expected "+k.kind.form+", found an empty list")
+		return nil, true
+	}
+	var texts []string
+	var one T
+	for _, item := range list.Content {
+		if readScalar(r, b, k, &one, item) {
+			texts = append(texts, item.Value)
+		}
+	}
+	if len(texts) < len(list.Content) {
+		return nil, true
+	}
+	whole := *list
+	whole.Kind, whole.Value, whole.Content = yaml.ScalarNode, strings.Join(texts, ", "), nil
+	if !readScalar(r, b, k, into, &whole) {
+		return nil, true
+	}
+	return []*yaml.Node{&whole}, false
 }
 
 // readScalar reads a single value and reports whether it could.

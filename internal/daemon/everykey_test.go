@@ -37,7 +37,7 @@ func otherValues(t *testing.T) map[string]string {
 		"admin_token_env": "NUTHATCH_TEST_SECRET", "admin_tls.key_password_file": token, "admin_tls.client_cert": "required", "admin_tls.min_version": "TLSv1.3",
 		"tls_ticket_keys_file": keys,
 		"listen":               testkit.FreeAddr(t), "hash": "md5", "hash_tag": `"{}"`, "distribution": "modula", "redis_auth": "sesame",
-		"connect_timeout": "2s", "request_timeout": "2s", "server_idle_timeout": "2s", "unknown_commands": "refuse", "failed_select": "ignore", "transactions": "refuse", "max_transaction_size": "7mb", "private_idle_timeout": "1m", "tracking": "off", "pubsub.publish": "owner", "pubsub.on_loss": "resubscribe", "pubsub.ping": "7s", "pubsub.max_subscriptions": "77", "pubsub.output_limit": "9mb", "pubsub.output_soft_limit": "3mb", "pubsub.output_soft_time": "9s",
+		"allow_from": "127.0.0.0/8", "deny_from": "10.0.0.0/8", "connect_timeout": "2s", "request_timeout": "2s", "server_idle_timeout": "2s", "unknown_commands": "refuse", "failed_select": "ignore", "transactions": "refuse", "max_transaction_size": "7mb", "private_idle_timeout": "1m", "tracking": "off", "pubsub.publish": "owner", "pubsub.on_loss": "resubscribe", "pubsub.ping": "7s", "pubsub.max_subscriptions": "77", "pubsub.output_limit": "9mb", "pubsub.output_soft_limit": "3mb", "pubsub.output_soft_time": "9s",
 		"eject": "fail", "health_check.interval": "2s", "health_check.timeout": "3s", "reconnect_backoff": "20ms",
 		"reconnect_backoff_max": "3s", "retry": "unsent", "partial_results": "nulls", "keyless_scripts": "any", "server_max_queued_bytes": "2gb", "server_max_reply": "2gb",
 		"max_request_size": "7kb", "client_max_queued": "77kb", "client_output_limit": "8mb", "client_output_soft_limit": "1mb",

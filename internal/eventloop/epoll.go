@@ -11,6 +11,7 @@ import (
 
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
+	"nuthatch/internal/socket"
 )
 
 const (
@@ -494,6 +495,6 @@ func (ln *Listener) ready(*epoll, uint32) { ln.AcceptSome(acceptBatch) }
 
 // accept implements engine.
 func (e *epoll) accept(ln *Listener) bool {
-	fd, _, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-	return ln.accepted(fd, err)
+	fd, sa, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	return ln.accepted(fd, socket.IP(sa), err)
 }

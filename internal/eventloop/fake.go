@@ -3,6 +3,7 @@ package eventloop
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -118,11 +119,16 @@ func (n *Network) listen(sa unix.Sockaddr) *fakeSocket {
 // connect begins a connection to the address, and returns this end of it; nil if
 // nobody listens there.
 func (n *Network) connect(sa unix.Sockaddr) *fakeSocket {
+	return n.connectFrom(fmt.Sprintf("peer-%d", len(n.sockets)), sa)
+}
+
+// connectFrom is connect, with the name of this end.
+func (n *Network) connectFrom(name string, sa unix.Sockaddr) *fakeSocket {
 	port := n.ports[socket.Name(sa)]
 	if port == nil {
 		return nil
 	}
-	near, far := n.pair(fmt.Sprintf("peer-%d", len(n.sockets)), port.name)
+	near, far := n.pair(name, port.name)
 	port.waiting = append(port.waiting, far)
 	port.note()
 	return near
@@ -443,11 +449,12 @@ func (e *fake) pause(ln *Listener) { e.net.sockets[ln.fd].note() }
 func (e *fake) accept(ln *Listener) bool {
 	s := e.net.sockets[ln.fd]
 	if len(s.waiting) == 0 {
-		return ln.accepted(-1, unix.EAGAIN)
+		return ln.accepted(-1, netip.Addr{}, unix.EAGAIN)
 	}
-	fd := s.waiting[0].fd
+	far := s.waiting[0]
 	s.waiting = s.waiting[1:]
-	return ln.accepted(fd, nil)
+	from, _ := netip.ParseAddrPort(far.other.name) // not valid unless it came by DialFrom
+	return ln.accepted(far.fd, from.Addr(), nil)
 }
 
 // forget implements engine.

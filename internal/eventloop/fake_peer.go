@@ -1,13 +1,24 @@
 package eventloop
 
-import "golang.org/x/sys/unix"
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
 
 // A Peer is the test's end of a connection of a Network. Its calls never wait.
 type Peer struct{ s *fakeSocket }
 
 // Dial connects to a listening socket of the network.
-func (n *Network) Dial(sa unix.Sockaddr) (*Peer, error) {
-	s := n.connect(sa)
+func (n *Network) Dial(sa unix.Sockaddr) (*Peer, error) { return peerOf(n.connect(sa)) }
+
+// DialFrom connects from an IP address.
+func (n *Network) DialFrom(from netip.AddrPort, sa unix.Sockaddr) (*Peer, error) {
+	return peerOf(n.connectFrom(from.String(), sa))
+}
+
+// peerOf is the test's end of a connection; nil: nobody listens.
+func peerOf(s *fakeSocket) (*Peer, error) {
 	if s == nil {
 		return nil, unix.ECONNREFUSED
 	}

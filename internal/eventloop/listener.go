@@ -2,6 +2,7 @@ package eventloop
 
 import (
 	"errors"
+	"net/netip"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -76,11 +77,11 @@ func (ln *Listener) Close() {
 	ln.loop.engine.forget(ln)
 }
 
-// accepted passes a connection, or the error in its place, to the acceptor. It reports
-// whether there may be more.
-func (ln *Listener) accepted(fd int, err error) (more bool) {
+// accepted passes a connection from that peer, or the error in its place, to the acceptor.
+// It reports whether there may be more.
+func (ln *Listener) accepted(fd int, peer netip.Addr, err error) (more bool) {
 	if err == nil {
-		ln.acceptor.OnAccept(Accepted{ln.loop, fd})
+		ln.acceptor.OnAccept(Accepted{ln.loop, fd, peer})
 		return true
 	}
 	errno, ok := errors.AsType[syscall.Errno](err)

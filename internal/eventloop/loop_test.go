@@ -473,17 +473,17 @@ func TestHand(t *testing.T) {
 	}
 	kept, ran := fd(), 0
 	runs := func(Accepted) { ran++ }
-	Accepted{l, kept}.Hand(l, runs)
+	Accepted{loop: l, fd: kept}.Hand(l, runs)
 	if _, err := l.Step(1); err != nil || ran != 1 {
 		t.Fatalf("the function ran %d times, %v", ran, err)
 	}
-	Accepted{l, fd()}.Hand(l, runs)
+	Accepted{loop: l, fd: fd()}.Hand(l, runs)
 	l.Post(func() { ran++ })
 	l.Stop()
 	if err := l.Run(); err != nil {
 		t.Fatal(err)
 	}
-	if (Accepted{l, fd()}).Hand(l, runs) {
+	if (Accepted{loop: l, fd: fd()}).Hand(l, runs) {
 		t.Error("a loop that has ended takes a descriptor")
 	}
 	unix.Close(kept)

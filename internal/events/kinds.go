@@ -27,6 +27,7 @@ const (
 	AdminMissing
 	CertificatesChanged
 	CertificatesRefused
+	AddressesRefused
 	// NumKinds is how many there are.
 	NumKinds
 )
@@ -81,6 +82,8 @@ var kinds = [NumKinds]row{
 
 	CertificatesChanged: {"certificates_changed", Notice, "the files of the pool's TLS have changed, and new connections use them"},
 	CertificatesRefused: {"certificates_refused", Notice, "the files of the pool's TLS have changed and cannot be used; what was read before stays in use"},
+
+	AddressesRefused: {"addresses_refused", Notice, "clients come from addresses that allow_from or deny_from does not let in; one event until none came for a minute"},
 }
 
 // String is the kind's name.

@@ -114,6 +114,8 @@ const (
 	// MonitorLost: a connection has ended on which a server showed its commands
 	// (MONITOR).
 	MonitorLost
+	// AddressRefused: the lists of addresses do not let the client in.
+	AddressRefused
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -175,6 +177,8 @@ var reasonTexts = [NumReasons]string{
 	Unpublished: "a server does not let the pool's user publish to __redis__:wait, which WAIT and WAITAOF need",
 	NoTracking:  "the server of this key refused CLIENT TRACKING",
 	MonitorLost: "a connection to a server that the client monitors has ended",
+
+	AddressRefused: "connections from this address are not allowed",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -234,6 +238,7 @@ var reasonNames = [NumReasons]string{
 	Unpublished:          "unpublished",
 	NoTracking:           "no_tracking",
 	MonitorLost:          "monitor_lost",
+	AddressRefused:       "address_refused",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

@@ -32,10 +32,16 @@ func goToChosen(c *client, st eventloop.Stage) {
 	c.close()
 }
 
-// changePool moves a client that has sent nothing yet. If the other pool has no room
-// for it, the client is closed.
+// changePool moves a client that has sent nothing yet. If the other pool does not let it
+// in, or has no room for it, the client is closed.
 func changePool(c *client, to *ServerPool) {
 	p, limits := c.pool, c.pool.ctx.identity.Limits()
+	if from := c.addrs.ip; to.access.on && !to.access.admits(from) {
+		noteStranger(to, from)
+		c.lastErr = closeReason{why: msg.AddressRefused}
+		c.close()
+		return
+	}
 	if why := limits.Join(to.topo.Lineage, int64(to.conf.ClientConnections)); why != msg.OK {
 		countRefused(to, why)
 		c.lastErr = closeReason{why: msg.TooManyClients}

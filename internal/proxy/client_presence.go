@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/netip"
 	"time"
 
 	"nuthatch/internal/msg"
@@ -86,14 +87,22 @@ func (v *presence) slowBefore(t int64) bool { return v.slowSince != 0 && v.slowS
 func (v *presence) age(now int64) int64    { return (now - v.since) / int64(time.Second) }
 func (v *presence) silent(now int64) int64 { return (now - v.active) / int64(time.Second) }
 
-// addresses are the addresses of a connection's two ends. They are looked up when they
-// are first needed.
-type addresses struct{ addr, localAddr string }
+// addresses are the addresses of a connection's two ends. Their names are looked up when
+// they are first needed.
+type addresses struct {
+	addr, localAddr string
+	// ip is the address of the client's end, as it was when it was accepted; not valid if
+	// that is no IP address. It is known of clients with a stage.
+	ip netip.Addr
+}
 
 // addressesOf returns those of the client, for which the kernel is asked once.
 func addressesOf(c *client) *addresses {
 	if c.addrs == nil {
-		c.addrs = &addresses{addr: c.PeerName(), localAddr: c.LocalName()}
+		c.addrs = &addresses{}
+	}
+	if c.addrs.addr == "" {
+		c.addrs.addr, c.addrs.localAddr = c.PeerName(), c.LocalName()
 	}
 	return c.addrs
 }

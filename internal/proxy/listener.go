@@ -120,6 +120,12 @@ func (l *Listener) admit(a eventloop.Accepted) bool {
 	limit := int64(0)
 	if p != nil { // else it is being removed, and accept finds that out
 		limit = int64(p.conf.ClientConnections)
+		if p.access.on {
+			if from := a.PeerAddr(); !p.access.admits(from) {
+				refuseStranger(p, a, from, l.secured && p.stages != nil)
+				return false
+			}
+		}
 	}
 	why := l.ctx.identity.Limits().Join(l.pool, limit)
 	if why == msg.OK {
@@ -135,15 +141,20 @@ func (l *Listener) admit(a eventloop.Accepted) bool {
 
 // refuseClient sends an error to a client for which there is no room, and closes its connection.
 func (p *ServerPool) refuseClient(a eventloop.Accepted, why msg.Reason, secured bool) {
-	ctx := p.ctx
 	countRefused(p, why)
+	logRefused(p, a, why)
+	turnAway(p, a, msg.TooManyClients, secured)
+}
+
+// turnAway closes the connection of a client, which is told why.
+func turnAway(p *ServerPool, a eventloop.Accepted, why msg.Reason, secured bool) {
+	ctx := p.ctx
 	var out mbuf.Chain
 	if secured {
 		out.AppendString(ctx.bufs, msg.TLSRefusal)
 	} else {
-		p.proto.AppendError(ctx.bufs, &out, msg.TooManyClients.String())
+		p.proto.AppendError(ctx.bufs, &out, why.String())
 	}
-	logRefused(p, a, why)
 	// A fresh connection takes a line. If it does not, the client learns from the
 	// close alone.
 	a.Refuse(out.Head().Bytes())
@@ -166,7 +177,11 @@ func (l *Listener) wake() { l.ln.Resume() }
 func (p *ServerPool) accept(a eventloop.Accepted, secured bool) {
 	a.Tune(keepaliveOf(p.conf))
 	c := newClient(p)
-	if err := a.Attach(&c.Conn, c, p.clientStage(secured)); err != nil {
+	st := p.clientStage(secured)
+	if st != nil {
+		c.addrs = &addresses{ip: a.PeerAddr()} // it may ask for another pool
+	}
+	if err := a.Attach(&c.Conn, c, st); err != nil {
 		p.ctx.clientGone(p.topo.Lineage)
 		return
 	}

@@ -17,6 +17,7 @@ type ServerPool struct {
 	ctx    *Context
 	index  int
 	conf   *config.Pool
+	access access
 	proto  capabilities
 	stages Stages
 	stats  *stats.PoolShard
@@ -97,6 +98,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		ctx:    ctx,
 		index:  index,
 		conf:   o.Config,
+		access: accessOf(o.Config),
 		router: router{ctx: ctx, topo: o.Topology, commands: o.Protocol.Commands()},
 		proto:  capabilitiesOf(o.Protocol),
 		stages: o.Stages,

@@ -46,6 +46,7 @@ func (ctx *Context) Adopt(pools []PoolOptions, by int64) {
 func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	before, servers := p.conf, p.servers
 	p.index, p.conf, p.topo, p.proto, p.stages = index, o.Config, o.Topology, capabilitiesOf(o.Protocol), o.Stages
+	p.access = accessOf(p.conf)
 	p.stats = &p.ctx.shard.Pools[index]
 	// The parser is between two requests; those that have begun have their own.
 	p.parser = p.proto.NewRequestParser()

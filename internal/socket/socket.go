@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"time"
@@ -281,6 +282,18 @@ func PeerName(fd int) string {
 		return "unknown"
 	}
 	return Name(sa)
+}
+
+// IP is the address of sa; not valid if it is no IP address.
+func IP(sa unix.Sockaddr) netip.Addr {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrFrom4(sa.Addr)
+	case *unix.SockaddrInet6:
+		return netip.AddrFrom16(sa.Addr).Unmap()
+	default:
+		return netip.Addr{}
+	}
 }
 
 // LocalName is the address that fd is bound to.

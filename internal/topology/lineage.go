@@ -12,8 +12,8 @@ type Lineage struct {
 	// clients is how many clients the pool has, in all loops.
 	clients atomic.Int64
 	// refusals and cuts find out when clients begin to be refused, and to be closed for
-	// an offence.
-	refusals, cuts events.Episode
+	// an offence, strangers when some begin to come from addresses that are not let in.
+	refusals, cuts, strangers events.Episode
 	// slow is the pool's slow log.
 	slow *slowlog.Log
 }
@@ -27,6 +27,10 @@ func (l *Lineage) SlowLog() *slowlog.Log { return l.slow }
 // RefusalsBegin notes that a client is refused at time now, and reports whether none
 // had been for a while.
 func (l *Lineage) RefusalsBegin(now int64) bool { return l.refusals.Begins(now) }
+
+// StrangersBegin notes that a client was not let in for its address at time now, and
+// reports whether none had been for a while.
+func (l *Lineage) StrangersBegin(now int64) bool { return l.strangers.Begins(now) }
 
 // CutsBegin notes that a client is closed for an offence at time now, and reports
 // whether none had been for a while.
