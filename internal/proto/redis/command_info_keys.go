@@ -34,10 +34,10 @@ func (c *command) varying(r *msg.Request) []string {
 	if c.name == "set" {
 		for i := 3; i < len(r.Args); i++ {
 			if isWord(r, i, "get") {
-				return []string{"RW", "access", "update"}
+				return readsAndWrites
 			}
 		}
-		return []string{"OW", "update"}
+		return overwrites
 	}
 	for i := 2; i < len(r.Args); i++ {
 		switch {
@@ -46,11 +46,18 @@ func (c *command) varying(r *msg.Request) []string {
 		case isWord(r, i, "overflow"):
 			i++
 		default:
-			return []string{"RW", "access", "update"}
+			return readsAndWrites
 		}
 	}
-	return []string{"RO", "access"}
+	return readsOnly
 }
+
+// What varying returns.
+var (
+	readsAndWrites = []string{"RW", "access", "update"}
+	overwrites     = []string{"OW", "update"}
+	readsOnly      = []string{"RO", "access"}
+)
 
 // A keySpec says where some of a command's keys are: where they begin, at a word's
 // index or after a keyword, and how they go on, over a range or by a number. Place 0

@@ -37,8 +37,8 @@ func (j *judge) Judge(req *msg.Request, u *acl.User, db int) acl.Verdict {
 		return j.judgeLearned(req, u, db)
 	}
 	words := c.ownWords(req)
-	if !c.takes(words) || c.subs > 0 && c.reason == "" && words > 1 {
-		return acl.Verdict{} // of a container with a subcommand, only an unknown one has the type
+	if req.Error != "" && (!c.takes(words) || c.subs > 0 && c.reason == "" && words > 1) {
+		return acl.Verdict{} // a wrong number of words or, of a container, an unknown subcommand
 	}
 	t := u.Begin(int(c.id), j.firstArg(req, words), db)
 	found := req
@@ -151,8 +151,12 @@ func (j *judge) judgeKeys(t *acl.Trial, req *msg.Request, c *command) {
 		first = c.varyingAccess(req)
 		others = first
 	}
-	stored := c.keys.rule == storeKey || c.keys.rule == sortKeys
-	if stored && req.Nkeys > 1 {
+	switch {
+	case c.keys.rule == storeKey:
+		j.judgeKey(t, req, c.keys.first, first, c.keys.first)
+		j.judgeStores(t, req, c)
+		return
+	case c.keys.rule == sortKeys && req.Nkeys > 1:
 		// The key that is stored is listed first, and stands last.
 		j.judgeKey(t, req, req.FirstKey+1, first, c.keys.first)
 		j.judgeKey(t, req, req.FirstKey, others, placeOf(req, req.FirstKey))
@@ -172,6 +176,23 @@ func (j *judge) judgeKeys(t *acl.Trial, req *msg.Request, c *command) {
 			}
 		}
 		j.judgeKey(t, req, at+i*step, how, place)
+	}
+}
+
+// judgeStores tells the trial of each key behind STORE and STOREDIST, in Redis's order. The
+// last one of them is stored, and Redis looks at the first one of both options.
+func (j *judge) judgeStores(t *acl.Trial, req *msg.Request, c *command) {
+	words := c.ownWords(req)
+	for _, option := range [...]string{"store", "storedist"} {
+		for i := c.keys.last; i+1 < words; i++ {
+			switch {
+			case isWord(req, i, option):
+				i++
+				j.judgeKey(t, req, i, c.others, i)
+			case isWord(req, i, "store"), isWord(req, i, "storedist"):
+				i++
+			}
+		}
 	}
 }
 
@@ -219,10 +240,13 @@ func (j *judge) judgePatterns(t *acl.Trial, req *msg.Request, words int) {
 }
 
 // judgeLearned is Judge for a command that the table lacks. What has not been learnt is no
-// command yet.
+// command yet: the request is learnt, or refused.
 func (j *judge) judgeLearned(req *msg.Request, u *acl.User, db int) acl.Verdict {
 	l := j.learned.command(j.words.word(req, 0))
-	if l == nil {
+	switch {
+	case l == nil && req.ByKeys():
+		return acl.Verdict{Denial: acl.DeniedCommand} // it was forgotten since the request was parsed
+	case l == nil:
 		return acl.Verdict{}
 	}
 	o := acl.Other{Name: l.name, Categories: l.categories, Keyed: len(l.specs) > 0}
@@ -235,7 +259,7 @@ func (j *judge) judgeLearned(req *msg.Request, u *acl.User, db int) acl.Verdict 
 	if relisted {
 		words = req.FirstKey
 	}
-	if words < l.minArgs {
+	if words < l.minArgs && !req.ByKeys() {
 		return acl.Verdict{}
 	}
 	if words > 1 {
