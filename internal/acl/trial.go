@@ -54,6 +54,8 @@ type Trial struct {
 	// verdict is the worst denial of the others. Of denials of the same kind it is the
 	// last among the request's words.
 	verdict Verdict
+	// Keys is for the caller: how many keys the trial has been told of. 0: it begins.
+	Keys int
 }
 
 // Begin begins to judge a request for the command of that number, whose first argument is

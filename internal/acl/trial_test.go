@@ -138,6 +138,14 @@ func TestUnknownNames(t *testing.T) {
 	}
 }
 
+// TestNobody: in place of a user who is no more there is one who may do nothing.
+func TestNobody(t *testing.T) {
+	nobody := build(t, nil).Nobody()
+	if v := try(t, nobody, "get", 0, "r:a"); v.Denial != DeniedCommand || nobody.IsUnlimited() || nobody.IsOn() || nobody.MayListen([]byte("c"), false) {
+		t.Error("nobody may do something: ", v)
+	}
+}
+
 // TestMayListen: a living subscription needs its channel in any selector.
 func TestMayListen(t *testing.T) {
 	u := one(t, "&a* (&b)")

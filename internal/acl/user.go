@@ -109,6 +109,9 @@ func (us *Users) Default() *User { return us.byNumber[0] }
 // Named is the user of that name. It is nil if there is none.
 func (us *Users) Named(name []byte) *User { return us.byName[string(name)] }
 
+// Nobody is a user who may do nothing, in place of one who is no more.
+func (us *Users) Nobody() *User { return us.strangers }
+
 // ByNumber is the user of that number. It is nil if there is none any more.
 func (us *Users) ByNumber(number uint16) *User {
 	if int(number) >= len(us.byNumber) {

@@ -2,7 +2,9 @@ package redis
 
 import (
 	"bytes"
+	"math"
 	"slices"
+	"strconv"
 
 	"nuthatch/internal/acl"
 	"nuthatch/internal/msg"
@@ -29,30 +31,50 @@ type judge struct {
 // Judge says whether a user may have a request carried out, for a client in the database
 // db, as clients number databases. It changes nothing.
 func (j *judge) Judge(req *msg.Request, u *acl.User, db int) acl.Verdict {
+	var t acl.Trial
+	for !j.JudgeSome(&t, req, u, db, math.MaxInt) {
+	}
+	return t.Verdict()
+}
+
+// JudgeSome is Judge in slices. Each call looks at about that many keys. Between two calls
+// the request must stay as it is. t is zero before the first call; after the last one, when
+// done is true, it has the verdict.
+func (j *judge) JudgeSome(t *acl.Trial, req *msg.Request, u *acl.User, db, keys int) (done bool) {
 	c := &commands[req.Type]
 	switch {
 	case u.IsUnlimited(), len(req.Args) == 0:
-		return acl.Verdict{}
+		return true
 	case c.id == unknown:
-		return j.judgeLearned(req, u, db)
+		*t = j.judgeLearned(req, u, db)
+		return true
 	}
 	words := c.ownWords(req)
 	if req.Error != "" && (!c.takes(words) || c.subs > 0 && c.reason == "" && words > 1) {
-		return acl.Verdict{} // a wrong number of words or, of a container, an unknown subcommand
+		return true // a wrong number of words or, of a container, an unknown subcommand
 	}
-	t := u.Begin(int(c.id), j.firstArg(req, words), db)
+	if t.Keys == 0 {
+		*t = u.Begin(int(c.id), j.firstArg(req, words), db)
+		j.judgeDatabases(t, req, c, words)
+	}
 	found := req
 	var again msg.Request
 	if c.isKeyed() && !req.ByKeys() {
+		if words > maxKeyWords {
+			return true // it will be refused, for whatever reason
+		}
 		again = msg.Request{View: req.View, Type: req.Type, Args: req.Args[:words]}
 		j.locate(&again, c)
-		found = &again
+		found, keys = &again, math.MaxInt
 	}
-	j.judgeWords(&t, found, c, words)
+	if c.isKeyed() && t.LooksAtKeys() && !j.judgeKeys(t, found, c, keys) {
+		return false
+	}
+	j.judgeChannels(t, req, c, words)
 	if c.keys.rule == sortKeys {
-		j.judgePatterns(&t, found, words)
+		j.judgePatterns(t, req, words)
 	}
-	return t.Verdict()
+	return true
 }
 
 // takes tells whether a request for the command may have that many words.
@@ -90,12 +112,8 @@ func (j *judge) locate(r *msg.Request, c *command) {
 	}
 }
 
-// judgeWords tells the trial what a request names.
-func (j *judge) judgeWords(t *acl.Trial, req *msg.Request, c *command, words int) {
-	j.judgeDatabases(t, req, c, words)
-	if c.isKeyed() && t.LooksAtKeys() {
-		j.judgeKeys(t, req, c)
-	}
+// judgeChannels tells the trial which channels a request names.
+func (j *judge) judgeChannels(t *acl.Trial, req *msg.Request, c *command, words int) {
 	what := c.subscription
 	switch {
 	case c.publishes || c.treatment == msg.Publish:
@@ -140,11 +158,12 @@ func (j *judge) judgeDatabases(t *acl.Trial, req *msg.Request, c *command, words
 	}
 }
 
-// judgeKeys tells the trial which keys a request names, in the order of its words.
-func (j *judge) judgeKeys(t *acl.Trial, req *msg.Request, c *command) {
+// judgeKeys tells the trial which keys a request names, in the order of its words, but not
+// of more than that many. done: these were the last.
+func (j *judge) judgeKeys(t *acl.Trial, req *msg.Request, c *command, keys int) (done bool) {
 	if req.Stray {
 		t.UnknownKeys(1)
-		return
+		return true
 	}
 	first, others := c.first, c.others
 	if c.varies {
@@ -155,16 +174,17 @@ func (j *judge) judgeKeys(t *acl.Trial, req *msg.Request, c *command) {
 	case c.keys.rule == storeKey:
 		j.judgeKey(t, req, c.keys.first, first, c.keys.first)
 		j.judgeStores(t, req, c)
-		return
+		return true
 	case c.keys.rule == sortKeys && req.Nkeys > 1:
 		// The key that is stored is listed first, and stands last.
 		j.judgeKey(t, req, req.FirstKey+1, first, c.keys.first)
 		j.judgeKey(t, req, req.FirstKey, others, placeOf(req, req.FirstKey))
-		return
+		return true
 	}
 	at, step := req.FirstKey, req.KeyStep
 	relisted := c.keys.rule == countedKeys && c.keys.last > 0
-	for i := range req.Nkeys {
+	end := t.Keys + min(keys, req.Nkeys-t.Keys)
+	for i := t.Keys; i < end; i++ {
 		how, place := others, at+i*step
 		if i == 0 {
 			how = first
@@ -177,6 +197,8 @@ func (j *judge) judgeKeys(t *acl.Trial, req *msg.Request, c *command) {
 		}
 		j.judgeKey(t, req, at+i*step, how, place)
 	}
+	t.Keys = end
+	return end == req.Nkeys
 }
 
 // judgeStores tells the trial of each key behind STORE and STOREDIST, in Redis's order. The
@@ -241,13 +263,15 @@ func (j *judge) judgePatterns(t *acl.Trial, req *msg.Request, words int) {
 
 // judgeLearned is Judge for a command that the table lacks. What has not been learnt is no
 // command yet: the request is learnt, or refused.
-func (j *judge) judgeLearned(req *msg.Request, u *acl.User, db int) acl.Verdict {
+func (j *judge) judgeLearned(req *msg.Request, u *acl.User, db int) acl.Trial {
 	l := j.learned.command(j.words.word(req, 0))
 	switch {
-	case l == nil && req.ByKeys():
-		return acl.Verdict{Denial: acl.DeniedCommand} // it was forgotten since the request was parsed
+	case l == nil && req.ByKeys(): // it was forgotten since the request was parsed
+		t := u.BeginOther(&acl.Other{Keyed: true}, db)
+		t.UnknownKeys(0)
+		return t
 	case l == nil:
-		return acl.Verdict{}
+		return acl.Trial{}
 	}
 	o := acl.Other{Name: l.name, Categories: l.categories, Keyed: len(l.specs) > 0}
 	if sub := l.sub(req); sub != nil {
@@ -260,7 +284,7 @@ func (j *judge) judgeLearned(req *msg.Request, u *acl.User, db int) acl.Verdict 
 		words = req.FirstKey
 	}
 	if words < l.minArgs && !req.ByKeys() {
-		return acl.Verdict{}
+		return acl.Trial{}
 	}
 	if words > 1 {
 		o.Sub = j.words.word(req, 1)
@@ -273,7 +297,7 @@ func (j *judge) judgeLearned(req *msg.Request, u *acl.User, db int) acl.Verdict 
 	default:
 		j.judgeSpans(&t, req, l, words)
 	}
-	return t.Verdict()
+	return t
 }
 
 // judgeSpans tells the trial which keys a request for a learnt command names.
@@ -337,18 +361,24 @@ func (j *judge) DryRun(req *msg.Request, users *acl.Users, db int) (text string,
 		return "Command '" + string(j.words.word(&r, 0)) + "' not found", true
 	case c.id != unknown && !c.takes(len(r.Args)):
 		return "wrong number of arguments for '" + c.name + "' command", true
+	case len(r.Args) > maxKeyWords:
+		return "the command has too many words: at most " + strconv.Itoa(maxKeyWords) + " when it is tried", true
 	}
-	var v acl.Verdict
+	var t acl.Trial
 	if c.id == unknown {
-		v = j.judgeLearned(&r, u, db)
+		t = j.judgeLearned(&r, u, db)
 	} else {
-		t := u.Begin(int(c.id), j.firstArg(&r, len(r.Args)), db)
 		words := len(r.Args)
+		t = u.Begin(int(c.id), j.firstArg(&r, words), db)
+		j.judgeDatabases(&t, &r, c, words)
 		if c.isKeyed() {
 			j.locate(&r, c)
 		}
-		j.judgeWords(&t, &r, c, words)
-		v = t.Verdict()
+		if c.isKeyed() && t.LooksAtKeys() {
+			j.judgeKeys(&t, &r, c, math.MaxInt)
+		}
+		j.judgeChannels(&t, &r, c, words)
 	}
+	v := t.Verdict()
 	return v.DryRun(u.Name(), j.CommandOf(&r), j.words.word(&r, v.At)), false
 }

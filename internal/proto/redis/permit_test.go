@@ -243,6 +243,37 @@ func TestLearntCommandsOfUsers(t *testing.T) {
 	}
 }
 
+// TestForgottenCommands: a learnt command that is forgotten before its request is judged
+// needs a user of all commands and keys.
+func TestForgottenCommands(t *testing.T) {
+	p := New(Options{Servers: 1})
+	if objection := p.Learn(aboutCommand+"json.get", []byte("*1\r\n*7\r\n$8\r\njson.get\r\n:-2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@read\r\n")); objection != "" {
+		t.Fatal(objection)
+	}
+	req := finished(t, p, resp("json.get", "a"))
+	p.learned.now.Store(nil)
+	for rules, allowed := range map[string]bool{"+@all ~*": true, "+@all ~a": false, "+@read ~*": false, "+json.get ~*": false} {
+		if v := p.Judge(req, userOf(t, rules+" db=0"), 0); v.IsAllowed() != allowed {
+			t.Errorf("%s: %v", rules, v)
+		}
+	}
+}
+
+// TestJudgeSlices: a request of very many keys is judged in as many slices as are asked for.
+func TestJudgeSlices(t *testing.T) {
+	const keys = 10_000
+	words := append([]string{"MGET"}, strings.Fields(strings.Repeat("ra ", keys-1)+"x")...)
+	p := New(Options{Servers: 1})
+	req, u := finished(t, p, resp(words...)), userOf(t, "+mget ~r*")
+	var trial acl.Trial
+	slices := 1
+	for ; !p.JudgeSome(&trial, req, u, 0, 1000); slices++ {
+	}
+	if want := (acl.Verdict{Denial: acl.DeniedKey, At: keys}); slices != keys/1000 || trial.Verdict() != want {
+		t.Error(slices, trial.Verdict())
+	}
+}
+
 // TestJudgeIsPure: judging a request changes neither the request nor a second verdict, wherever its words
 // lie, and allocates nothing.
 func TestJudgeIsPure(t *testing.T) {
@@ -262,6 +293,12 @@ func TestJudgeIsPure(t *testing.T) {
 		}
 		if again := p.Judge(req, u, 0); again != first || before.FirstKey != req.FirstKey || before.Nkeys != req.Nkeys || len(before.Args) != len(req.Args) {
 			t.Errorf("%s: %v, then %v", c.name, first, again)
+		}
+		var inSlices acl.Trial
+		for !p.JudgeSome(&inSlices, req, u, 0, 1) {
+		}
+		if v := inSlices.Verdict(); v != first {
+			t.Errorf("%s: %v, in slices %v", c.name, first, v)
 		}
 		var pool mbuf.Pool
 		parser := p.NewRequestParser()
