@@ -164,6 +164,10 @@ type Pool struct {
 	// AllowFrom are the addresses that clients may come from; empty: any. DenyFrom are those
 	// that they may not come from in any case.
 	AllowFrom, DenyFrom NetworkList
+	// ProxyProtocolFrom are the load balancers, whose connections begin with a PROXY header;
+	// empty: there are none. ProxyProtocolTimeout is how long the header may take.
+	ProxyProtocolFrom    NetworkList
+	ProxyProtocolTimeout time.Duration
 
 	// TCPKeepalive sets SO_KEEPALIVE, and the other three how; 0 leaves what the
 	// kernel has.

@@ -145,6 +145,8 @@ func beta(t *testing.T) Pool {
 		ClientMaxQueued:      256 << 10,
 		AllowFrom:            "10.0.0.0/8, 2001:db8::/32",
 		DenyFrom:             "10.0.0.66",
+		ProxyProtocolFrom:    "10.0.0.7, unix",
+		ProxyProtocolTimeout: 7 * time.Second,
 		TCPKeepaliveIdle:     time.Minute,
 		TCPKeepaliveInterval: 10 * time.Second,
 		TCPKeepaliveCount:    3,
@@ -240,6 +242,8 @@ func TestDefaults(t *testing.T) {
 		ServerRetryTimeout: 30 * time.Second,
 		ServerFailureLimit: 2,
 		HealthCheck:        HealthCheck{Timeout: time.Second, Rise: 2, Fall: 3},
+
+		ProxyProtocolTimeout: 5 * time.Second,
 
 		ServerMaxQueued:      1 << 20,
 		ServerMaxQueuedBytes: 1 << 30,

@@ -23,7 +23,10 @@ func (l NetworkList) Networks() inet.Networks {
 	return n
 }
 
-var kindNetworks = kind{form: "addresses and networks", text: true, many: true, parse: parseNetworks, schema: manyOf(networkPattern)}
+var (
+	kindNetworks = kind{form: "addresses and networks", text: true, many: true, parse: parseNetworks, schema: manyOf(networkPattern)}
+	kindPeers    = kind{form: "addresses and networks, `unix`", text: true, many: true, parse: parsePeers, schema: manyOf(networkPattern + `|unix`)}
+)
 
 // networkPattern matches an address or a network, roughly.
 const networkPattern = `([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)(/[0-9]{1,3})?`
@@ -43,6 +46,8 @@ func manyOf(pattern string) func(limits) object {
 }
 
 func parseNetworks(_ limits, text string) (value, error) { return parseNetworkList(text, false) }
+
+func parsePeers(_ limits, text string) (value, error) { return parseNetworkList(text, true) }
 
 func parseNetworkList(text string, sockets bool) (value, error) {
 	words := splitNames(text)

@@ -117,6 +117,22 @@ var poolKeys = slices.Concat([]key[Pool]{
 		set:  func(p *Pool, v value) { p.DenyFrom = NetworkList(v.text) },
 	},
 	{
+		name: "proxy_protocol_from", kind: kindPeers, defNote: "none", origin: fromNuthatch,
+		help: "The load balancers in front of nuthatch, as a list of addresses and networks, such as `[10.0.0.7, 10.0.1.0/24]`; " +
+			"`unix` stands for those at the pool's unix socket. A connection from there must begin with a header of the PROXY " +
+			"protocol, version 1 or 2, in front of TLS if the pool has TLS. The address in it counts as the client's: in the log, in " +
+			"`CLIENT LIST`, in the slow log, in `allow_from` and `deny_from`. If the header has no IP address (`UNKNOWN`, `LOCAL`, as " +
+			"in health checks, or a unix socket), the lists judge the load balancer's own. " +
+			"A connection from there without a header is refused. So is a header from elsewhere: anybody could lie about an address. A header has at most " +
+			"4096 bytes. A reload applies it to new clients.",
+		set: func(p *Pool, v value) { p.ProxyProtocolFrom = NetworkList(v.text) },
+	},
+	{
+		name: "proxy_protocol_timeout", kind: kindDuration, limits: durations(10*time.Millisecond, 10*time.Minute), def: "5s", origin: fromNuthatch,
+		help: "How long the header may take to come, from when the connection was accepted. Only with `proxy_protocol_from`.",
+		set:  func(p *Pool, v value) { p.ProxyProtocolTimeout = v.duration() },
+	},
+	{
 		name: "tcpkeepalive", kind: kindBool, def: "false",
 		help: "Sets `SO_KEEPALIVE` on TCP connections to clients and servers, so that a peer whose machine is gone is " +
 			"noticed.",

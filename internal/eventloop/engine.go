@@ -64,6 +64,9 @@ type engine interface {
 	// attach takes over the socket c.fd. If it is being connected, c.connected is
 	// called later.
 	attach(c *Conn) error
+	// pass makes the socket of from, which is open, that of to, whose fd it is already. What
+	// from was not told yet is to's.
+	pass(from, to *Conn)
 	// receive receives again, after c.noRead was cleared.
 	receive(c *Conn)
 	// send sends as much of out as possible now. out is c's output on the wire. OnSent

@@ -262,6 +262,16 @@ func (e *epoll) attach(c *Conn) error {
 	return e.register(c.fd, c, c.interest)
 }
 
+// pass implements engine. What epoll reports stays the same.
+func (e *epoll) pass(from, to *Conn) {
+	e.table[to.fd] = to
+	to.readiness = from.readiness
+	to.again = false // from is in that list, and skipped there
+	if to.unread {
+		e.readLater(to)
+	}
+}
+
 // receive implements engine.
 func (e *epoll) receive(c *Conn) {
 	if c.unread {

@@ -388,6 +388,13 @@ func (e *fake) attach(c *Conn) error {
 	return nil
 }
 
+// pass implements engine.
+func (e *fake) pass(_, to *Conn) {
+	s := e.net.sockets[to.fd]
+	s.conn = to
+	s.note()
+}
+
 // receive implements engine.
 func (e *fake) receive(c *Conn) { e.net.sockets[c.fd].note() }
 

@@ -64,16 +64,22 @@ func (l *Loop) attachStaged(c *Conn, fd int, inProgress bool, h Handler, st Stag
 	if err := l.attach(c, fd, inProgress, w); err != nil {
 		return err
 	}
+	w.stands(inProgress)
+	return nil
+}
+
+// stands puts the wire between its connection and the handler.
+func (w *Wire) stands(inProgress bool) {
+	l := w.loop
 	if l.plain == nil {
 		l.plain = make([]byte, recvSize)
 	}
-	c.staged = w
+	w.conn.staged = w
 	if !inProgress {
 		// Nothing is told from within attach.
-		c.state = securing
+		w.conn.state = securing
 		w.stir()
 	}
-	return nil
 }
 
 // Fault is why the stage has ended the connection; nil if it has not. It is for a

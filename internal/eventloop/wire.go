@@ -159,6 +159,9 @@ func (w *Wire) goOn() {
 		w.begun = true
 		w.stage.Begin(w)
 		w.account()
+		if w.conn != nil && w.back.Len() > 0 { // it was received before there was a stage
+			w.stir()
+		}
 		return
 	case w.paused && c.state == open || w.eof:
 		return

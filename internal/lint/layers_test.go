@@ -19,6 +19,8 @@ var levels = map[string]int{
 	"internal/pages":     ground,
 	"internal/inet":      ground,
 
+	"internal/proxyheader": 0,
+
 	"internal/acl":     0,
 	"internal/mbuf":    0,
 	"internal/hashkit": 0,

@@ -116,6 +116,11 @@ const (
 	MonitorLost
 	// AddressRefused: the lists of addresses do not let the client in.
 	AddressRefused
+	// BadHeader: a load balancer sent no PROXY header, a faulty one, or one that came too
+	// late.
+	BadHeader
+	// StrangeHeader: a client sent a PROXY header that is no load balancer.
+	StrangeHeader
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -179,6 +184,8 @@ var reasonTexts = [NumReasons]string{
 	MonitorLost: "a connection to a server that the client monitors has ended",
 
 	AddressRefused: "connections from this address are not allowed",
+	BadHeader:      "a valid PROXY header is expected first from this address (proxy_protocol_from)",
+	StrangeHeader:  "a PROXY header from an address that is not in proxy_protocol_from",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -239,6 +246,8 @@ var reasonNames = [NumReasons]string{
 	NoTracking:           "no_tracking",
 	MonitorLost:          "monitor_lost",
 	AddressRefused:       "address_refused",
+	BadHeader:            "bad_header",
+	StrangeHeader:        "strange_header",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

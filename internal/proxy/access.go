@@ -12,18 +12,19 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// An access is from where a pool's clients may come: allow_from and deny_from. It is not
-// changed; a reload makes another one, which new clients are judged by.
+// An access is from where a pool's clients may come: allow_from and deny_from, and by which
+// load balancers: proxy_protocol_from. It is not changed; a reload makes another one, which
+// new clients are judged by.
 type access struct {
 	// on: there is a list.
-	on          bool
-	allow, deny inet.Networks
+	on                     bool
+	allow, deny, balancers inet.Networks
 }
 
 func accessOf(p *config.Pool) access {
 	return access{
-		on:    p.AllowFrom != "" || p.DenyFrom != "",
-		allow: p.AllowFrom.Networks(), deny: p.DenyFrom.Networks(),
+		on:    p.AllowFrom != "" || p.DenyFrom != "" || p.ProxyProtocolFrom != "",
+		allow: p.AllowFrom.Networks(), deny: p.DenyFrom.Networks(), balancers: p.ProxyProtocolFrom.Networks(),
 	}
 }
 

@@ -82,6 +82,7 @@ func newClient(p *ServerPool) *client {
 	c := &client{pool: p}
 	c.dispatch.client, c.multi.client = c, c
 	c.openAccount(p.firstReply())
+	c.skip = unseen
 	c.came(p.ctx.loop.Now())
 	if p.paused {
 		c.pause()
@@ -141,7 +142,13 @@ func (c *client) OnData(data []byte) {
 func (c *client) consume(data []byte) int {
 	rest := data
 	for len(rest) > 0 && c.state == clientOpen {
-		if c.skip > 0 {
+		if c.skip != 0 {
+			if c.skip == unseen {
+				if bringsHeader(c, rest) {
+					return len(data)
+				}
+				continue
+			}
 			rest = rest[c.skipped(rest):]
 			continue
 		}

@@ -65,7 +65,8 @@ type intake struct {
 	//
 	// Invariant: empty between two calls of the loop's.
 	again mbuf.Chain
-	// skip is how many of the bytes that come next are neither parsed nor kept.
+	// skip is how many of the bytes that come next are neither parsed nor kept; unseen before
+	// the first.
 	skip int
 	// waits are the reasons why the next request is not taken, however much room
 	// there is.

@@ -75,12 +75,25 @@ func durationAttr(key string, d time.Duration) slog.Attr {
 // clientAttrs names the client in a log line. It asks the kernel for the peer's
 // address. So call it only if the line is written.
 func clientAttrs(c *client) []slog.Attr {
-	return []slog.Attr{
+	attrs := []slog.Attr{
 		slog.String("pool", c.pool.conf.Name),
 		slog.Uint64("client", c.session.ID),
 		slog.Int("fd", c.ShownFD()),
-		slog.String("peer", c.PeerName()),
+		slog.String("peer", peerName(c)),
 	}
+	if a := c.addrs; a != nil && a.via != "" {
+		attrs = append(attrs, slog.String("via", a.via))
+	}
+	return attrs
+}
+
+// peerName is the client's address: the one that a load balancer has told, if it came through
+// one.
+func peerName(c *client) string {
+	if a := c.addrs; a != nil && a.addr != "" {
+		return a.addr
+	}
+	return c.PeerName()
 }
 
 // logClosed tells that the client is closed, and why.

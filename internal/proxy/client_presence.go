@@ -91,8 +91,10 @@ func (v *presence) silent(now int64) int64 { return (now - v.active) / int64(tim
 // they are first needed.
 type addresses struct {
 	addr, localAddr string
+	// via is the load balancer that has told addr; empty: there is none.
+	via string
 	// ip is the address of the client's end, as it was when it was accepted; not valid if
-	// that is no IP address. It is known of clients with a stage.
+	// that is no IP address. It is known of clients with a stage, or from load balancers.
 	ip netip.Addr
 }
 

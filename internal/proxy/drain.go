@@ -41,7 +41,7 @@ type leaving struct {
 
 // Leaving reports whether anything is still to be closed. It must run on the
 // loop.
-func (ctx *Context) Leaving() bool { return ctx.leaving.next != 0 }
+func (ctx *Context) Leaving() bool { return ctx.leaving.next != 0 || newcomersLeave(ctx) }
 
 // Drain asks all clients to leave, and closes them at time by. It must run on
 // the loop.
@@ -53,6 +53,7 @@ func (ctx *Context) Drain(by int64) {
 
 // dismiss asks the pool's clients to leave.
 func (p *ServerPool) dismiss(by int64) {
+	dismissNewcomers(p, by)
 	for c := range p.everyClient() {
 		p.ctx.leaving.dismiss(c, by)
 	}
@@ -166,7 +167,7 @@ func (l *leaving) due(now int64) {
 		}
 	}
 	for _, p := range l.pools {
-		if p.clients == nil {
+		if p.clients == nil && p.newcomers.oldest == nil {
 			for _, s := range p.servers {
 				s.replaceConns(p.leaveBy)
 			}

@@ -66,7 +66,8 @@ func (l *Listener) Close() {
 // OnAccept implements eventloop.Acceptor: the client goes to the loop with the fewest
 // clients.
 func (l *Listener) OnAccept(a eventloop.Accepted) {
-	if !l.admit(a) {
+	by, ok := l.admit(a)
+	if !ok {
 		return
 	}
 	to := l.loops[0]
@@ -76,21 +77,26 @@ func (l *Listener) OnAccept(a eventloop.Accepted) {
 		}
 	}
 	to.nclients.Add(1)
-	pool, secured := l.pool, l.secured
+	pool := l.pool
 	if to == l.ctx {
-		to.accept(pool, a, secured)
+		to.accept(pool, a, by)
 		return
 	}
-	if !a.Hand(to.loop, func(a eventloop.Accepted) { to.accept(pool, a, secured) }) {
+	if !a.Hand(to.loop, func(a eventloop.Accepted) { to.accept(pool, a, by) }) {
 		to.clientGone(pool)
 	}
 }
 
 // accept makes a client of the pool of a connection. The pool may have been removed
 // meanwhile.
-func (ctx *Context) accept(id *topology.Lineage, a eventloop.Accepted, secured bool) {
-	if p := ctx.poolOf(id); p != nil {
-		p.accept(a, secured)
+func (ctx *Context) accept(id *topology.Lineage, a eventloop.Accepted, by manner) {
+	p := ctx.poolOf(id)
+	switch {
+	case p != nil && by.header:
+		awaitHeader(p, a, by)
+		return
+	case p != nil:
+		p.accept(a, by.secured)
 		return
 	}
 	ctx.clientGone(id)
@@ -113,30 +119,35 @@ func (ctx *Context) poolOf(id *topology.Lineage) *ServerPool {
 	return nil
 }
 
-// admit counts the client against the limits. One too many gets an error and is
-// closed.
-func (l *Listener) admit(a eventloop.Accepted) bool {
+// A manner is how a client comes: with the pool's stage, with a PROXY header before all else.
+type manner struct{ secured, header bool }
+
+// admit counts the client against the limits, and says how it comes. One too many, or one
+// whose address is not let in, gets an error and is closed.
+func (l *Listener) admit(a eventloop.Accepted) (by manner, ok bool) {
 	p := l.ctx.poolOf(l.pool)
+	by.secured = l.secured
 	limit := int64(0)
 	if p != nil { // else it is being removed, and accept finds that out
 		limit = int64(p.conf.ClientConnections)
 		if p.access.on {
-			if from := a.PeerAddr(); !p.access.admits(from) {
+			from := a.PeerAddr()
+			if by.header = p.access.balancers.Contains(from); !by.header && !p.access.admits(from) {
 				refuseStranger(p, a, from, l.secured && p.stages != nil)
-				return false
+				return by, false
 			}
 		}
 	}
 	why := l.ctx.identity.Limits().Join(l.pool, limit)
 	if why == msg.OK {
-		return true
+		return by, true
 	}
 	if p != nil {
 		p.refuseClient(a, why, l.secured && p.stages != nil)
 	} else {
 		a.Refuse(nil)
 	}
-	return false
+	return by, false
 }
 
 // refuseClient sends an error to a client for which there is no room, and closes its connection.
@@ -148,17 +159,21 @@ func (p *ServerPool) refuseClient(a eventloop.Accepted, why msg.Reason, secured 
 
 // turnAway closes the connection of a client, which is told why.
 func turnAway(p *ServerPool, a eventloop.Accepted, why msg.Reason, secured bool) {
-	ctx := p.ctx
-	var out mbuf.Chain
-	if secured {
-		out.AppendString(ctx.bufs, msg.TLSRefusal)
-	} else {
-		p.proto.AppendError(ctx.bufs, &out, why.String())
-	}
+	words := refusal(p, why, secured)
 	// A fresh connection takes a line. If it does not, the client learns from the
 	// close alone.
-	a.Refuse(out.Head().Bytes())
-	out.Release(ctx.bufs)
+	a.Refuse(words.Head().Bytes())
+	words.Release(p.ctx.bufs)
+}
+
+// refusal is what a client is told that is turned away.
+func refusal(p *ServerPool, why msg.Reason, secured bool) (words mbuf.Chain) {
+	if secured {
+		words.AppendString(p.ctx.bufs, msg.TLSRefusal)
+	} else {
+		p.proto.AppendError(p.ctx.bufs, &words, why.String())
+	}
+	return words
 }
 
 // OnAcceptError implements eventloop.Acceptor. If no descriptor is left, the listener

@@ -28,6 +28,7 @@ type ServerPool struct {
 	// following is the taking over of a snapshot with other servers, or nil.
 	following *following
 	clientList
+	newcomers newcomers
 	laneSet
 	tracked
 	// questions are those that servers have been asked, by topic; nil until the

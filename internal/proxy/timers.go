@@ -34,6 +34,9 @@ type timers struct {
 	nextPing int64
 	// nextRelease is when what is published goes on at the latest; 0: it does not wait.
 	nextRelease int64
+	// nextNewcomer is when connections whose PROXY header has not come are looked at; 0: there
+	// are none.
+	nextNewcomer int64
 	// trackers is how many clients are told when keys change. trackings are those of them
 	// that need connections, which they get at nextTracking; 0: there are none.
 	trackers     int
@@ -73,6 +76,9 @@ func (t *timers) fireTimers(now int64) {
 	if t.nextTracking != 0 && now >= t.nextTracking {
 		t.restoreTrackings()
 	}
+	if t.nextNewcomer != 0 && now >= t.nextNewcomer {
+		t.checkNewcomers(now)
+	}
 	if t.nextCheck != 0 && now >= t.nextCheck {
 		t.checkClients(now)
 	}
@@ -81,5 +87,5 @@ func (t *timers) fireTimers(now int64) {
 // nextTimer is when to look next; 0: never.
 func (t *timers) nextTimer() int64 {
 	return soonest(t.nextDeadline, t.nextExpiry, t.nextCheck, t.nextIdle, t.nextSweep, t.nextUnused, t.nextRecall,
-		t.nextRelisten, t.nextPing, t.nextRelease, t.nextTracking)
+		t.nextRelisten, t.nextPing, t.nextRelease, t.nextTracking, t.nextNewcomer)
 }

@@ -179,6 +179,10 @@ const (
 	// Monitors is how many clients see every command, and MonitorLines counts what they saw.
 	Monitors
 	MonitorLines
+	// ProxyHeaders counts PROXY headers that were read, ProxyHeadersWaiting is how many
+	// connections have yet to bring one.
+	ProxyHeaders
+	ProxyHeadersWaiting
 
 	numPoolFields = iota + NutcrackerPoolFields
 )
@@ -318,6 +322,9 @@ var PoolFields = [numPoolFields]Field{
 	SubscribersLost:     {"subscribers_lost", "nuthatch_client_subscribers_lost_total", Counter, Things, "how often a client that listened may have missed messages, since a connection to a server had ended"},
 	TransactionsSpread:  {"transactions_spread", "nuthatch_client_transactions_spread_total", Counter, Things, "transactions that were sent to several servers (transactions: per_server), atomic at each only"},
 	TransactionsPartial: {"transactions_partial", "nuthatch_client_transactions_partial_total", Counter, Things, "transactions sent to several servers that some of these carried out, and others did not"},
+
+	ProxyHeaders:        {"proxy_headers", "nuthatch_client_proxy_headers_total", Counter, Things, "PROXY headers of load balancers that were read (proxy_protocol_from)"},
+	ProxyHeadersWaiting: {"proxy_headers_waiting", "nuthatch_client_proxy_headers_waiting", Gauge, Things, "connections of load balancers whose PROXY header has not come"},
 
 	TLSHandshakes:    {"tls_handshakes", "nuthatch_client_tls_handshakes_total", Counter, Things, "TLS handshakes with clients"},
 	TLSResumed:       {"tls_resumed", "nuthatch_client_tls_handshakes_resumed_total", Counter, Things, "TLS handshakes with clients that resumed a session"},

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"nuthatch/internal/eventloop"
+	"nuthatch/internal/proxyheader"
 )
 
 // Reasons why a handshake fails, besides those of crypto/tls.
@@ -26,6 +27,8 @@ var (
 	// ErrPlain: the client does not speak TLS. ErrPlainServer: the server does not.
 	ErrPlain       error = &fault{"a client without TLS on a port with TLS", true, false}
 	ErrPlainServer error = &fault{"the server does not speak TLS at this address", true, false}
+	// ErrHeader: a PROXY header from an address from which none is expected.
+	ErrHeader error = &fault{"a PROXY header on a port with TLS, from an address that is not in proxy_protocol_from", true, false}
 	// ErrSlow: the handshake has taken too long.
 	ErrSlow error = &fault{"the TLS handshake has taken too long", false, true}
 	// ErrBusy: too many handshakes wait.
@@ -166,6 +169,9 @@ func (s *stage) shake(src []byte) (n, used int, err error) {
 		s.begun = true
 		if src[0] != recordContent {
 			_, _ = s.wire.Write([]byte(s.plainReply))
+			if begins, _ := proxyheader.Begins(src); begins {
+				return 0, len(src), ErrHeader
+			}
 			return 0, len(src), ErrPlain
 		}
 		if !s.handshakes.begin(s) {
