@@ -266,8 +266,9 @@ func TestJudgeSlices(t *testing.T) {
 	p := New(Options{Servers: 1})
 	req, u := finished(t, p, resp(words...)), userOf(t, "+mget ~r*")
 	var trial acl.Trial
-	slices := 1
-	for ; !p.JudgeSome(&trial, req, u, 0, 1000); slices++ {
+	slices := 0
+	for done := false; !done; slices++ {
+		done = p.JudgeSome(&trial, req, u, 0, 1000)
 	}
 	if want := (acl.Verdict{Denial: acl.DeniedKey, At: keys}); slices != keys/1000 || trial.Verdict() != want {
 		t.Error(slices, trial.Verdict())
@@ -295,7 +296,8 @@ func TestJudgeIsPure(t *testing.T) {
 			t.Errorf("%s: %v, then %v", c.name, first, again)
 		}
 		var inSlices acl.Trial
-		for !p.JudgeSome(&inSlices, req, u, 0, 1) {
+		for done := false; !done; {
+			done = p.JudgeSome(&inSlices, req, u, 0, 1)
 		}
 		if v := inSlices.Verdict(); v != first {
 			t.Errorf("%s: %v, in slices %v", c.name, first, v)
