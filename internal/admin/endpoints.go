@@ -82,6 +82,7 @@ func (h *handler) info(w http.ResponseWriter, _ *http.Request) {
 	info.Ready = len(info.NotReady) == 0
 	process.Connections, process.TotalConnections = snap.CurrConnections, snap.TotalConnections
 	h.Recorder.busy(loops)
+	process.HistoryMemory, process.MaxHistoryMemory = h.Recorder.Memory()
 	info.Process, info.Loops, info.LastReload = process, loops, lastReload(h.Instance.Events())
 	for i := range min(len(loops), len(snap.Loops)) {
 		loops[i].Counters = countersOf(stats.LoopFields[:], snap.Loops[i][:])
@@ -133,7 +134,11 @@ func reasonsOf(rows []stats.Field, values []stats.Reasons) map[string]map[string
 }
 
 func (h *handler) pools(w http.ResponseWriter, r *http.Request) {
-	pools, at, err := h.poolsNow(r.FormValue("pool"))
+	of, ok := windowAsked(w, r)
+	if !ok {
+		return
+	}
+	pools, at, err := h.poolsNow(r.FormValue("pool"), of)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -142,7 +147,11 @@ func (h *handler) pools(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) servers(w http.ResponseWriter, r *http.Request) {
-	pools, at, err := h.poolsNow(r.FormValue("pool"))
+	of, ok := windowAsked(w, r)
+	if !ok {
+		return
+	}
+	pools, at, err := h.poolsNow(r.FormValue("pool"), of)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -155,17 +164,17 @@ func (h *handler) servers(w http.ResponseWriter, r *http.Request) {
 }
 
 // poolsNow is the pool of that name, or all if the name is empty, and the time
-// of the snapshot.
-func (h *handler) poolsNow(name string) ([]api.Pool, time.Time, error) {
+// of the snapshot. What is recent is of a window.
+func (h *handler) poolsNow(name string, of time.Duration) ([]api.Pool, time.Time, error) {
 	snap, at := h.snapshots.get()
 	if snap == nil {
 		return nil, at, ErrEnding
 	}
-	times, err := h.latencies.get()
+	times, err := h.latencies.get(of)
 	if err != nil {
 		return nil, at, err
 	}
-	window := h.Recorder.windowOf(snap, at)
+	window := h.Recorder.windowOf(snap, at, of)
 	conf, topo := h.Instance.InForce()
 	pools := []api.Pool{}
 	for i := range conf.Pools {

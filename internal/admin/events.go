@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 	"strconv"
+	"time"
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/events"
@@ -70,4 +71,15 @@ func lastReload(log *events.Log) *api.Reload {
 		return nil
 	}
 	return &api.Reload{Time: e.Time, Refused: e.Kind == events.ReloadRefused, Text: e.Text, By: e.By}
+}
+
+// reloads is when the configuration in force was read, and whether a later one was refused.
+func reloads(facts *api.Info, log *events.Log) (at time.Time, refused bool) {
+	at = facts.Started
+	last := log.LatestOf(events.Reloaded)
+	if last != nil {
+		at = last.Time
+	}
+	r := log.LatestOf(events.ReloadRefused)
+	return at, r != nil && (last == nil || r.ID > last.ID)
 }

@@ -70,6 +70,7 @@ func (h *handler) routes() map[string]http.HandlerFunc {
 		"GET /api/v1/latency":      h.counted(perServer(latenciesPerServer), h.latency),
 		"GET /api/v1/slowlog":      h.counted(costOfEntries, h.slowlog),
 		"GET /api/v1/events":       h.counted(costOfEvents, h.events),
+		"GET /api/v1/history":      h.counted(costOfHistory, h.history),
 		"GET /api/v1/hotkeys":      h.counted(costOfKeys, h.hotkeys),
 		"GET /api/v1/where":        h.counted(costOfWhere, h.where),
 		"GET /api/v1/config":       h.counted(perServer(settingsPerServer), h.config),
@@ -249,8 +250,18 @@ func answer(w http.ResponseWriter, body any) {
 	write(w, http.StatusOK, body)
 }
 
+// answerCompact writes a body of very many numbers, in one line.
+func answerCompact(w http.ResponseWriter, body any) {
+	text, err := json.Marshal(body)
+	writeText(w, http.StatusOK, text, err)
+}
+
 func write(w http.ResponseWriter, status int, body any) {
 	text, err := json.MarshalIndent(body, "", "  ")
+	writeText(w, status, text, err)
+}
+
+func writeText(w http.ResponseWriter, status int, text []byte, err error) {
 	if err != nil {
 		status, text = http.StatusInternalServerError, []byte(`{"error": "the answer cannot be written as JSON"}`)
 	}

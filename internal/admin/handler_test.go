@@ -45,14 +45,16 @@ beta:
 // An instance stands in for the proxy: it has a configuration, and notes the
 // orders that it gets.
 type instance struct {
-	conf   *config.Config
-	topo   []*topology.Topology
-	orders []string
-	refuse error // what orders are answered
-	drains bool
-	asked  uint64 // how often for latencies
-	cpu    float64
-	paused string // the pool that is
+	conf    *config.Config
+	topo    []*topology.Topology
+	orders  []string
+	refuse  error // what orders are answered
+	drains  bool
+	asked   uint64 // how often for latencies
+	pulses  int64  // how often for pulses
+	started time.Time
+	cpu     float64
+	paused  string // the pool that is
 	// strict: actions need a token, or the socket for actions.
 	strict bool
 	socket string
@@ -78,7 +80,9 @@ func (in *instance) order(form string, args ...any) error {
 	return in.refuse
 }
 
-func (in *instance) Facts() api.Info { return api.Info{Program: "nuthatch", State: "serving"} }
+func (in *instance) Facts() api.Info {
+	return api.Info{Program: "nuthatch", State: "serving", Started: in.started}
+}
 func (in *instance) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
 	return api.ProcessInfo{HeldMemory: 1, SoftMemory: 2, HardMemory: 3, MaxMemory: 4}, []api.LoopInfo{{CPU: in.cpu}}, in.refuse
 }
@@ -88,6 +92,19 @@ func (in *instance) InForce() (*config.Config, []*topology.Topology) { return in
 func (in *instance) Now() int64                                      { return 1 }
 func (in *instance) Wall(at int64) time.Time                         { return time.Unix(0, at) }
 func (in *instance) LoopCPU() ([]float64, error)                     { return []float64{in.cpu}, in.refuse }
+
+// Pulse grows with each call: two requests of 1 ms at beta, one of them fails.
+func (in *instance) Pulse() (*Pulse, error) {
+	in.pulses++
+	p := &Pulse{CPU: []float64{in.cpu}, Memory: 1 << 20}
+	for i := range in.conf.Pools {
+		p.Pools = append(p.Pools, PoolPulse{Name: in.conf.Pools[i].Name})
+	}
+	beta := &p.Pools[0]
+	beta.Clients, beta.Requests, beta.Failed, beta.Received, beta.Sent = 3, 2*in.pulses, in.pulses, 10*in.pulses, 20*in.pulses
+	beta.Times.Add(int64(time.Millisecond), uint64(2*in.pulses))
+	return p, in.refuse
+}
 
 func (in *instance) PausedBy(string) string { return "admin 1.2.3.4:5 somebody" }
 
@@ -195,9 +212,10 @@ func (in *instance) KillClient(id uint64, by string) error { return in.order("ki
 // A stage is an admin listener over an instance.
 type stage struct {
 	*instance
-	t    *testing.T
-	port *HTTPPort
-	url  string
+	t        *testing.T
+	recorder *Recorder
+	port     *HTTPPort
+	url      string
 }
 
 // listenAt makes an admin listener of the test's own address that takes itself
@@ -208,14 +226,15 @@ func listenAt(t *testing.T, addr config.Address, in *instance, tokens ...config.
 	if err != nil {
 		t.Fatal(err)
 	}
+	recorder := NewRecorder(in)
 	h := NewHTTP(l, addr, HTTPOptions{
-		Instance: in, Recorder: NewRecorder(in), Logger: logging.Discard(),
+		Instance: in, Recorder: recorder, Logger: logging.Discard(),
 		Tokens: func() []config.Secret { return tokens }, Insecure: func() bool { return !in.strict },
 		ActionSocket: func() string { return in.socket },
 	})
 	h.Serve()
 	t.Cleanup(h.Close)
-	return &stage{instance: in, t: t, port: h, url: "http://" + l.Addr().String()}
+	return &stage{instance: in, t: t, recorder: recorder, port: h, url: "http://" + l.Addr().String()}
 }
 
 func newStage(t *testing.T, tokens ...config.Secret) *stage {
@@ -251,6 +270,13 @@ func (s *stage) do(method, path, body string, headers ...string) (status int, he
 		s.t.Fatal(err)
 	}
 	return answer.StatusCode, answer.Header, b.String()
+}
+
+// status is that of the answer to a GET.
+func (s *stage) status(path string) int {
+	s.t.Helper()
+	status, _, _ := s.do(http.MethodGet, path, "")
+	return status
 }
 
 // get reads an answer of the API.

@@ -91,7 +91,7 @@ func (h *handler) hotkeys(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	times, err := h.latencies.get()
+	times, err := h.latencies.get(Windows[0])
 	if err != nil {
 		refuse(w, err)
 		return
@@ -135,7 +135,7 @@ func (h *handler) latency(w http.ResponseWriter, r *http.Request) {
 	if !h.known(w, name) {
 		return
 	}
-	times, err := h.latencies.get()
+	times, err := h.latencies.get(Windows[0])
 	if err != nil {
 		refuse(w, err)
 		return
@@ -153,6 +153,9 @@ func poolLatency(p *PoolLatency) api.PoolLatency {
 	shown := api.PoolLatency{Pool: p.Name, Commands: []api.CommandLatency{}, Servers: []api.ServerLatency{}}
 	for i := range p.Commands {
 		c := &p.Commands[i]
+		if c.Count() == 0 {
+			continue
+		}
 		shown.Commands = append(shown.Commands, api.CommandLatency{
 			Command: c.Name, Family: c.Family.String(), Latency: *latencyOf(&c.Histogram),
 		})

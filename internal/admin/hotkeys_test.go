@@ -68,7 +68,7 @@ func TestRecentLatency(t *testing.T) {
 		for _, one := range r.records {
 			one.at = one.at.Add(-earlier)
 		}
-		s, err := l.get()
+		s, err := l.get(Windows[0])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,12 +86,12 @@ func TestRecentLatency(t *testing.T) {
 	if late.Count != 3 || late.Recent.Count != 1 || late.Recent.Window < 11 || late.Recent.Window > 12 {
 		t.Errorf("eleven seconds later: %+v", late)
 	}
-	if rate := l.last.rate("beta"); rate < 0.15 || rate > 0.19 {
+	if rate := l.windows[Windows[0]].rate("beta"); rate < 0.15 || rate > 0.19 {
 		t.Errorf("two requests in eleven seconds are %v in a second", rate)
 	}
 	in.refuse = errors.New("refused")
 	l.taken = time.Time{}
-	if _, err := l.get(); err == nil {
+	if _, err := l.get(Windows[0]); err == nil {
 		t.Error("the refusal is not told")
 	}
 }
@@ -104,7 +104,7 @@ func TestNoPercentilesOfNothing(t *testing.T) {
 	in.asked-- // nothing has come since
 	r.records = r.records[1:]
 	l := &latencies{take: in.Latency, recorder: r}
-	sample, err := l.get()
+	sample, err := l.get(Windows[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestRecentRates(t *testing.T) {
 	oom := (&stats.ErrorNames{}).Index([]byte("OOM"))
 	snap.ErrorNames = (&stats.ErrorNames{}).Names()
 	stats.Count(&snap.Pools[0].Servers[1].Errors, oom)
-	rates := r.windowOf(snap, now).rates(serverKey{"beta", "two"})
+	rates := r.windowOf(snap, now, Windows[0]).rates(serverKey{"beta", "two"})
 	if rates.Window != 10 || rates.Requests != 4 || rates.Failed != 0 || rates.ErrorReplies["OOM"] != 0.1 || len(rates.ErrorReplies) != 1 {
 		t.Errorf("the rates are %+v, want 40 requests and an error in 10 s", rates)
 	}

@@ -40,6 +40,9 @@ type Instance interface {
 	// ends.
 	Usage() (api.ProcessInfo, []api.LoopInfo, error)
 	LoopCPU() ([]float64, error)
+	// Pulse asks the loops for the few numbers that the history has of each second. It
+	// fails when the proxy ends.
+	Pulse() (*Pulse, error)
 	// AnswerMemory is how much memory all answers together may take, in bytes; 0
 	// is no bound.
 	AnswerMemory() int64

@@ -23,6 +23,8 @@ type latencies struct {
 	mu    sync.Mutex
 	last  *latencySample
 	taken time.Time
+	// windows are samples made of the last one, by their windows.
+	windows map[time.Duration]*latencySample
 }
 
 // A latencySample is immutable.
@@ -30,7 +32,7 @@ type latencySample struct {
 	pools []PoolLatency
 	// total is of each pool, and of each of its servers, all together.
 	total map[serverKey]*latency.Histogram
-	// recent is what is new since a record, window ago.
+	// recent is what is new since a record, window ago; nil if nobody has asked for it.
 	recent map[serverKey]*latency.Histogram
 	window time.Duration
 }
@@ -38,22 +40,25 @@ type latencySample struct {
 // A serverKey names a server of a pool, or, with an empty server, the pool.
 type serverKey struct{ pool, server string }
 
-// get returns a sample of at most latencyAge.
-func (l *latencies) get() (*latencySample, error) {
+// get returns a sample of at most latencyAge, with what is new in a window.
+func (l *latencies) get(of time.Duration) (*latencySample, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.last != nil && time.Since(l.taken) < latencyAge {
-		return l.last, nil
+	if l.last == nil || time.Since(l.taken) >= latencyAge {
+		pools, err := l.take()
+		if err != nil {
+			return nil, err
+		}
+		l.last, l.taken = &latencySample{pools: pools, total: totals(pools)}, time.Now()
+		l.windows = make(map[time.Duration]*latencySample)
 	}
-	pools, err := l.take()
-	if err != nil {
-		return nil, err
+	sample := l.windows[of]
+	if sample == nil {
+		sample = &latencySample{pools: l.last.pools, total: l.last.total}
+		sample.since(l.recorder.before(l.taken, of), l.taken)
+		l.windows[of] = sample
 	}
-	now := time.Now()
-	next := &latencySample{pools: pools, total: totals(pools)}
-	next.since(l.recorder.before(now), now)
-	l.last, l.taken = next, now
-	return next, nil
+	return sample, nil
 }
 
 // totals are the times of each pool and of each server, all families together;

@@ -19,10 +19,11 @@ type PoolLatency struct {
 	Servers []ServerLatency
 }
 
-// CommandLatency is how long requests with a command took, for clients: from
-// when a request was taken until its reply went out.
+// CommandLatency is how many requests with a command clients sent, and how long those
+// took that were measured: from when a request was taken until its reply went out.
 type CommandLatency struct {
 	msg.Command
+	Calls int64
 	latency.Histogram
 }
 
@@ -41,6 +42,15 @@ func (p *PoolLatency) Families() *[msg.NumFamilies]latency.Histogram {
 		f[c.Family].Merge(&c.Histogram)
 	}
 	return &f
+}
+
+// Calls are how many requests clients sent, by command.
+func (p *PoolLatency) Calls() map[string]int64 {
+	calls := make(map[string]int64, len(p.Commands))
+	for i := range p.Commands {
+		calls[p.Commands[i].Name] += p.Commands[i].Calls
+	}
+	return calls
 }
 
 // PoolKeys are the most requested keys of a pool, and the largest requests and

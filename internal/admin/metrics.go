@@ -48,8 +48,8 @@ type metric struct {
 // and the program.
 //
 // There are as many series as the configuration has pools and servers, times the
-// rows of the tables. A series by reason, or of error replies, exists from its first
-// occurrence on.
+// rows of the tables. Reasons and error replies that mean a fault have their series from
+// the start (metrics_first.go), others from their first occurrence on.
 type collector struct {
 	in        Instance
 	snapshots *snapshots
@@ -64,6 +64,8 @@ type collector struct {
 	maxPrivate                                                *prometheus.Desc
 	memoryHeld, memorySoft, memoryHard, memoryMax, maxClients *prometheus.Desc
 	clientTime, serverTime, events                            *prometheus.Desc
+	reloadOK, reloadAt, commands, checkTime                   *prometheus.Desc
+	history, historyMax                                       *prometheus.Desc
 }
 
 func newCollector(in Instance, s *snapshots, l *latencies) *collector {
@@ -79,7 +81,7 @@ func newCollector(in Instance, s *snapshots, l *latencies) *collector {
 		serverReasons: metricsOf(stats.ServerVectors[:], "pool", "server", "reason"),
 		serverErrors:  metricsOf([]stats.Field{stats.ServerErrors}, "pool", "server", "error"),
 
-		build:      desc("nuthatch_build_info", "always 1; the labels say what runs", "program", "version", "go"),
+		build:      desc("nuthatch_build_info", "always 1; the labels say what runs", "program", "version", "revision", "go"),
 		ready:      desc("nuthatch_ready", "1 if /readyz says so"),
 		poolPaused: desc("nuthatch_pool_paused", "1 if the requests of the pool wait", "pool"),
 		serverUp:   desc("nuthatch_server_up", "1 if the server is up: no fault of it is known", "pool", "server"),
@@ -99,6 +101,15 @@ func newCollector(in Instance, s *snapshots, l *latencies) *collector {
 		serverTime: desc("nuthatch_server_request_duration_seconds",
 			"time from when a request was sent to the server until its reply came", "pool", "server", "family"),
 		events: desc("nuthatch_events_total", "what has happened, by its kind in the API", "kind"),
+		reloadOK: desc("nuthatch_config_last_reload_successful",
+			"0 if the last reload was refused, and the old configuration stays in force"),
+		reloadAt: desc("nuthatch_config_last_reload_success_timestamp_seconds",
+			"when the configuration in force was read: at the start, or by a reload"),
+		history:    desc("nuthatch_history_memory_bytes", "what the history of the last hour takes"),
+		historyMax: desc("nuthatch_history_memory_max_bytes", "history_memory, as it is in force"),
+		commands:   desc("nuthatch_client_commands_total", "requests taken from clients, by command, of those in use", "pool", "command"),
+		checkTime: desc("nuthatch_server_health_check_duration_seconds",
+			"how many health checks of the server are over, and how long they took", "pool", "server"),
 	}
 }
 
@@ -143,6 +154,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		c.build, c.ready, c.poolPaused, c.serverUp, c.serverInService, c.serverState, c.serverShare, c.maxPrivate, c.loopCPU,
 		c.memoryHeld, c.memorySoft, c.memoryHard, c.memoryMax, c.maxClients,
 		c.clientTime, c.serverTime, c.events,
+		c.reloadOK, c.reloadAt, c.commands, c.checkTime, c.history, c.historyMax,
 	} {
 		out <- d
 	}
@@ -153,11 +165,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	conf, topo := c.in.InForce()
 	s := &scrape{out: out, oldNames: conf.Process.MetricsOldNames}
 	facts := c.in.Facts()
-	s.gauge(c.build, 1, facts.Program, facts.Version, facts.Go)
+	s.gauge(c.build, 1, facts.Program, facts.Version, facts.Revision, facts.Go)
 	s.gauge(c.ready, flag(len(notReady(c.in)) == 0))
 	for k := range events.NumKinds {
 		s.counter(c.events, float64(c.in.Events().Count(k)), k.String())
 	}
+	at, refused := reloads(&facts, c.in.Events())
+	s.gauge(c.reloadOK, flag(!refused))
+	s.gauge(c.reloadAt, float64(at.UnixMilli())/1e3)
 	snap, _ := c.snapshots.get()
 	if snap == nil {
 		return // the proxy ends
@@ -166,11 +181,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for i := range snap.Pools {
 		p := &snap.Pools[i]
 		s.values(c.pool, p.Values[:], p.Name)
-		s.reasons(c.poolReasons, p.Vectors[:], p.Name)
+		s.reasons(c.poolReasons, firstPool, p.Vectors[:], p.Name)
 		for j := range p.Servers {
 			s.values(c.server, p.Servers[j].Values[:], p.Name, p.Servers[j].Name)
-			s.reasons(c.serverReasons, p.Servers[j].Vectors[:], p.Name, p.Servers[j].Name)
-			for prefix, n := range p.Servers[j].ErrorReplies(snap.ErrorNames) {
+			s.reasons(c.serverReasons, firstServer, p.Servers[j].Vectors[:], p.Name, p.Servers[j].Name)
+			for prefix, n := range errorReplies(&p.Servers[j], snap.ErrorNames) {
 				s.values(c.serverErrors, []int64{n}, p.Name, p.Servers[j].Name, prefix)
 			}
 		}
@@ -204,6 +219,9 @@ func (c *collector) collectLimits(s *scrape, p *api.ProcessInfo) {
 		s.gauge(c.memoryHard, float64(p.HardMemory))
 		s.gauge(c.memoryMax, float64(p.MaxMemory))
 	}
+	used, limit := c.latencies.recorder.Memory()
+	s.gauge(c.history, float64(used))
+	s.gauge(c.historyMax, float64(limit))
 	if p.MaxClients > 0 {
 		s.gauge(c.maxClients, float64(p.MaxClients))
 	}
@@ -220,6 +238,10 @@ func (c *collector) collectStates(s *scrape, p *config.Pool, t *topology.Topolog
 		s.gauge(c.serverInService, flag(server.Passes()), p.Name, name)
 		s.gauge(c.serverShare, shares[i], p.Name, name)
 		s.gauge(c.maxPrivate, float64(p.PrivateConnections), p.Name, name)
+		if p.HealthCheck.Interval > 0 {
+			n, took, _ := server.Checks()
+			s.out <- prometheus.MustNewConstSummary(c.checkTime, uint64(n), took.Seconds(), nil, valid([]string{p.Name, name})...)
+		}
 		for _, state := range topology.States {
 			s.gauge(c.serverState, flag(now == state), p.Name, name, state.String())
 		}
@@ -270,13 +292,13 @@ func (s *scrape) values(rows []metric, values []int64, labels ...string) {
 	}
 }
 
-// reasons writes the values that are not 0 of the rows that are counted by
-// reason.
-func (s *scrape) reasons(rows []metric, values []stats.Reasons, labels ...string) {
+// reasons writes the values of the rows that are counted by reason: those of the reasons
+// in first, and those that are not 0.
+func (s *scrape) reasons(rows []metric, first []reasonSet, values []stats.Reasons, labels ...string) {
 	for i := range rows {
 		m := &rows[i]
 		for r := range int(msg.NumReasons) {
-			if n := values[i][r]; n != 0 {
+			if n := values[i][r]; n != 0 || first[i][r] {
 				s.row(m, n, append(slices.Clip(labels), msg.Reason(r).Name()))
 			}
 		}
@@ -302,12 +324,15 @@ var (
 // collectTimes writes how long requests took, for the families of commands in
 // use.
 func (c *collector) collectTimes(s *scrape) {
-	times, err := c.latencies.get()
+	times, err := c.latencies.get(Windows[0])
 	if err != nil {
 		return // the proxy ends
 	}
 	for i := range times.pools {
 		p := &times.pools[i]
+		for name, n := range p.Calls() {
+			s.counter(c.commands, float64(n), p.Name, name)
+		}
 		for f, h := range p.Families() {
 			s.histogram(c.clientTime, &h, clientSteps, p.Name, msg.Family(f).String())
 		}

@@ -178,9 +178,6 @@ nuthatch_memory_max_bytes 4
 # HELP nuthatch_memory_soft_limit_bytes what the event loops may hold before clients wait
 # TYPE nuthatch_memory_soft_limit_bytes gauge
 nuthatch_memory_soft_limit_bytes 2
-# HELP nuthatch_server_connection_closes_total connections to the server that ended or could not be made, by reason
-# TYPE nuthatch_server_connection_closes_total counter
-nuthatch_server_connection_closes_total{pool="beta",reason="conn_reset",server="two"} 3
 # HELP nuthatch_server_in_service 1 if the server gets the requests for its keys, whether or not it answers
 # TYPE nuthatch_server_in_service gauge
 nuthatch_server_in_service{pool="alpha",server="one"} 1
@@ -222,13 +219,22 @@ nuthatch_server_up{pool="beta",server="one"} 1
 nuthatch_server_up{pool="beta",server="two"} 1
 `
 	names := []string{
-		"nuthatch_server_connection_closes_total", "nuthatch_server_requests_total", "nuthatch_server_ring_ratio", "nuthatch_server_up",
+		"nuthatch_server_requests_total", "nuthatch_server_ring_ratio", "nuthatch_server_up",
 		"nuthatch_server_in_service",
 		"nuthatch_server_request_duration_seconds", "nuthatch_memory_held_bytes", "nuthatch_memory_soft_limit_bytes",
 		"nuthatch_memory_max_bytes", "nuthatch_max_clients", // which is not known
 	}
 	if err := testutil.CollectAndCompare(c, strings.NewReader(want), names...); err != nil {
 		t.Error(err)
+	}
+	for name, n := range series(t, c) {
+		want := 0.0
+		if name == "nuthatch_server_connection_closes_total beta conn_reset two" {
+			want = 3
+		}
+		if strings.HasPrefix(name, "nuthatch_server_connection_closes_total ") && n != want {
+			t.Errorf("%s is %v, want %v", name, n, want)
+		}
 	}
 }
 

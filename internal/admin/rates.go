@@ -1,39 +1,61 @@
 package admin
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/history"
 	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
 
+// Windows are what "recent" can mean: about so long, whoever asks, and when. The first is
+// the default.
+var Windows = []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute}
+
 const (
-	// recentWindow is about how long "recent" is. It does not depend on who asks,
-	// or when.
-	recentWindow = 10 * time.Second
 	// recordPeriod is the time between two records. "Recent" is since the record
-	// nearest to recentWindow ago.
+	// nearest to a window's beginning.
 	recordPeriod = 5 * time.Second
-	recordsKept  = 4
+	// recordsKept is how many records there are at most.
+	recordsKept = 16
 	// recordCost bounds the time for records: after a record nothing is recorded
 	// for recordCost times as long as it took.
 	recordCost = 100
 )
 
+// tiers tell which records are kept: all that are young, of older ones one for each step.
+var tiers = []struct{ until, step time.Duration }{
+	{21 * time.Second, 0},
+	{75 * time.Second, 15 * time.Second},
+	{13 * time.Minute, 2 * time.Minute},
+}
+
 // A Recorder keeps copies of the counters at intervals, so that even the first
-// answer has rates of the last seconds.
+// answer has rates of the last seconds and minutes, and makes the history of them.
 //
-//	records   ●────●────●────●
-//	recent         ├─────────────┤ now      (about recentWindow)
+//	records   ●─────────●─────────●────●──●──●●●●
+//	recent    10 minutes          a minute │    │ now
+//	                                 10 seconds ┘
 type Recorder struct {
 	in Instance
+	// History is what the process, its pools and servers did in the last hour.
+	History *history.Store
 
 	mu sync.Mutex
 	// records are the latest, the oldest first; never empty.
 	records []*record
+	// memory is how many bytes the records and the history may take together; at most
+	// half of it is for the records, beyond those of the shortest window.
+	memory int64
+
+	// owned by Run
+	pulse sampler
+	// coarseAt is when the last round of servers was added.
+	coarseAt time.Time
 }
 
 // A record is a copy of the counters at a time. It is immutable.
@@ -42,36 +64,54 @@ type record struct {
 	counts map[serverKey]counts
 	times  map[serverKey]*latency.Histogram
 	cpu    []float64 // by loop
+	// size is about how many bytes it takes, without what it shares with the one before.
+	size int64
 }
 
-// counts are the counters of a server or a pool that have rates.
+// counts are the counters of a server or a pool that have rates, and what waits.
 type counts struct {
 	requests, failed, requestBytes, responseBytes int64
+	queued                                        int64
 	errors                                        *stats.ErrorCounts
 }
 
-// NewRecorder makes the recorder of an instance whose counters are 0.
+// NewRecorder makes the recorder of an instance whose counters are 0. It keeps no history
+// as long as that has no memory.
 func NewRecorder(in Instance) *Recorder {
-	return &Recorder{in: in, records: []*record{{at: time.Now()}}}
+	return &Recorder{in: in, records: []*record{{at: time.Now()}}, History: history.New(0)}
 }
 
-// Run writes records until stop is closed.
+// Run writes records, and the history, until stop is closed.
 func (r *Recorder) Run(stop <-chan struct{}) {
-	next := time.NewTimer(recordPeriod)
-	defer next.Stop()
+	record, fine := time.NewTimer(recordPeriod), time.NewTimer(history.FineStep)
+	defer record.Stop()
+	defer fine.Stop()
 	for {
+		began := time.Now()
 		select {
-		case <-next.C:
+		case <-record.C:
+			began = time.Now()
+			r.write()
+			record.Reset(pauseAfter(recordPeriod, time.Since(began)))
+		case <-fine.C:
+			began = time.Now()
+			if _, limit := r.History.Memory(); limit > 0 {
+				r.sample(began)
+			}
+			fine.Reset(pauseAfter(history.FineStep, time.Since(began)))
 		case <-stop:
 			return
 		}
-		began := time.Now()
-		r.write()
-		next.Reset(max(recordPeriod, recordCost*time.Since(began)))
 	}
 }
 
-// write adds a record. When the proxy ends there is none.
+// pauseAfter is the pause behind what took so long and comes once in a period.
+func pauseAfter(period, took time.Duration) time.Duration {
+	return max(period-took, recordCost*took)
+}
+
+// write adds a record, and a round of the servers to the history. When the proxy ends there
+// is none.
 func (r *Recorder) write() {
 	cpu, err := r.in.LoopCPU()
 	if err != nil {
@@ -83,19 +123,98 @@ func (r *Recorder) write() {
 		return
 	}
 	next := &record{at: time.Now(), counts: countsOf(snap), times: totals(pools), cpu: cpu}
+	if next.at.Sub(r.coarseAt) >= history.CoarseStep-recordPeriod/2 {
+		r.coarseAt = next.at
+		r.addServers(snap, next)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	next.share(r.records[len(r.records)-1])
 	r.records = append(r.records, next)
-	r.records = r.records[max(0, len(r.records)-recordsKept):]
+	r.records = thin(r.records, next.at)
+	r.divide()
 }
 
-// before is the record at which "recent" begins.
-func (r *Recorder) before(now time.Time) *record {
+// SetMemory bounds the history and the records that windows begin with, in bytes. 0: there
+// is no history, and no window but the shortest.
+func (r *Recorder) SetMemory(limit int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.memory = limit
+	r.divide()
+}
+
+// Memory is how many bytes the history and the records take, and how many they may.
+func (r *Recorder) Memory() (used, limit int64) {
+	used, _ = r.History.Memory()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return used + r.recordSize(), r.memory
+}
+
+func (r *Recorder) recordSize() int64 {
+	n := int64(0)
+	for _, one := range r.records {
+		n += one.size
+	}
+	return n
+}
+
+// divide drops the oldest records that have no room, and gives the rest of the memory to the
+// history. The caller holds mu.
+func (r *Recorder) divide() {
+	now := r.records[len(r.records)-1].at
+	for len(r.records) > 1 && r.recordSize() > r.memory/2 && now.Sub(r.records[0].at) > tiers[0].until {
+		r.records = r.records[1:]
+	}
+	r.History.SetLimit(max(r.memory-r.recordSize(), 0))
+}
+
+// countsSize is about how many bytes the counts of a server or a pool take, and their place.
+const countsSize = 160
+
+// share has the record use the histograms of the one before that have not changed, and
+// finds its size.
+func (c *record) share(before *record) {
+	c.size = countsSize * int64(len(c.counts))
+	for key, h := range c.times {
+		if was := before.times[key]; was != nil && was.Count() == h.Count() && was.Sum() == h.Sum() {
+			c.times[key] = was
+			continue
+		}
+		c.size += int64(h.Size())
+	}
+	for _, n := range c.counts {
+		if n.errors != nil {
+			c.size += 8 * int64(len(n.errors))
+		}
+	}
+}
+
+// thin drops records that no window needs: within a tier, all but the first of each step.
+func thin(records []*record, now time.Time) []*record {
+	var kept []*record
+	for _, one := range records {
+		age := now.Sub(one.at)
+		i := slices.IndexFunc(tiers, func(t struct{ until, step time.Duration }) bool { return age <= t.until })
+		if i < 0 {
+			continue
+		}
+		if step := tiers[i].step; step > 0 && len(kept) > 0 && kept[len(kept)-1].at.Truncate(step).Equal(one.at.Truncate(step)) {
+			continue
+		}
+		kept = append(kept, one)
+	}
+	return kept[max(0, len(kept)-recordsKept):]
+}
+
+// before is the record at which a window begins.
+func (r *Recorder) before(now time.Time, of time.Duration) *record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	best := r.records[0]
 	for _, one := range r.records[1:] {
-		if (now.Sub(one.at) - recentWindow).Abs() <= (now.Sub(best.at) - recentWindow).Abs() {
+		if (now.Sub(one.at) - of).Abs() <= (now.Sub(best.at) - of).Abs() {
 			best = one
 		}
 	}
@@ -113,6 +232,7 @@ func countsOf(snap *stats.Snapshot) map[serverKey]counts {
 			one := counts{
 				requests: s.Values[stats.Requests], failed: sumOf(&s.Vectors[stats.ServerFailedRequests]),
 				requestBytes: s.Values[stats.RequestBytes], responseBytes: s.Values[stats.ResponseBytes], errors: s.Errors,
+				queued: s.Values[stats.InQueue] + s.Values[stats.OutQueue],
 			}
 			of.requestBytes += one.requestBytes
 			of.responseBytes += one.responseBytes
@@ -139,10 +259,9 @@ type window struct {
 	names   []string // of errors
 }
 
-// windowOf is what happened in the last seconds before a snapshot that was taken at
-// a time.
-func (r *Recorder) windowOf(snap *stats.Snapshot, at time.Time) *window {
-	since := r.before(at)
+// windowOf is what happened in a window before a snapshot that was taken at a time.
+func (r *Recorder) windowOf(snap *stats.Snapshot, at time.Time, of time.Duration) *window {
+	since := r.before(at, of)
 	return &window{since, at.Sub(since.at).Seconds(), countsOf(snap), snap.ErrorNames}
 }
 
@@ -176,7 +295,7 @@ func (w *window) rates(key serverKey) *api.Rates {
 // busy fills in the loops' busy shares, if there is a record of them.
 func (r *Recorder) busy(loops []api.LoopInfo) {
 	now := time.Now()
-	since := r.before(now)
+	since := r.before(now, Windows[0])
 	seconds := now.Sub(since.at).Seconds()
 	for i := range loops {
 		before := 0.0

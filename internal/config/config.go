@@ -119,6 +119,9 @@ type Process struct {
 	// AdminInsecure allows an admin listener that other hosts can reach without a
 	// token.
 	AdminInsecure bool
+	// HistoryMemory is how many bytes the history of the last hour may take; 0: none is
+	// kept.
+	HistoryMemory int64
 	// MetricsOldNames exposes renamed metrics under their old names too.
 	MetricsOldNames bool
 	// AdminPprof adds Go's profiles to the admin listener.

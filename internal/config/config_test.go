@@ -68,7 +68,7 @@ func TestEveryKey(t *testing.T) {
 		File: "testdata/good-every-key.yml",
 		Process: Process{
 			Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, ResolveInterval: 30 * time.Second,
-			LogFormat: LogJSON, SlowlogSlowerThan: 20 * time.Millisecond, SlowlogMaxLen: 1000, SlowlogKeys: true, TurnTimes: true,
+			LogFormat: LogJSON, HistoryMemory: 3 << 20, SlowlogSlowerThan: 20 * time.Millisecond, SlowlogMaxLen: 1000, SlowlogKeys: true, TurnTimes: true,
 			TLSHandshakes: 100, TLSHandshakeTimeout: 5 * time.Second, MaxMemory: 2 << 30,
 			TLSTicketKeysFile: "/run/secrets/tickets", CoreDumps: true, AdminTokenEnv: "NUTHATCH_TOKEN",
 			AdminTLS: TLS{

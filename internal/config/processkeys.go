@@ -183,6 +183,15 @@ var processKeys = slices.Concat([]key[Process]{
 		set: func(p *Process, v value) { p.SlowlogKeys = v.flag },
 	},
 	{
+		name: "history_memory", kind: kindSize, limits: limits{0, 1 << 30}, def: "16mb", origin: fromNuthatch,
+		help: "How much memory the history may take: what the process and each pool did in each second of the last hour, and " +
+			"each server in each ten seconds. When it is full, the oldest goes first. An hour takes about 150 KB for the process, " +
+			"the same for each pool, and 10 KB for each server. At most an eighth of `max_memory` is used. The page, `ctl` and " +
+			"`top` show it, and an upgrade hands it over. `0` keeps none, and `ctl` and `top` know the last ten seconds alone. See " +
+			"[OPERATIONS.md](OPERATIONS.md#history).",
+		set: func(p *Process, v value) { p.HistoryMemory = v.number },
+	},
+	{
 		name: "turn_times", kind: kindBool, def: "false", origin: fromNuthatch,
 		help: "Measures the processor time of each turn of the event loops. The statistic `longest_turn` is the longest of " +
 			"them: the longest delay of a client by the proxy itself. It costs two system calls in each turn.",

@@ -24,6 +24,9 @@ type Options struct {
 	Keys string
 	// Since is the ID after which events are listed; empty for the latest.
 	Since string
+	// Window is what rates and times are of: "10s", "1m", "10m" or, for the proxy's
+	// default, "".
+	Window string
 	// JSON writes answers as they come.
 	JSON bool
 }
@@ -56,10 +59,10 @@ type Command struct {
 // Commands lists them, questions first.
 func Commands() []Command {
 	return []Command{
-		{"status", "[POOL]", "what needs a look, and the last events; exit status 1 if requests fail", 0, 1, (*session).status},
+		{"status", "[POOL]", "what needs a look, and the last events (--window); exit status 1 if requests fail", 0, 1, (*session).status},
 		{"info", "", "the program, its process and its event loops", 0, 0, (*session).info},
-		{"stats", "[POOL]", "each pool in a line", 0, 1, (*session).stats},
-		{"servers", "[POOL]", "each server in a line: state, share of the keys, queues", 0, 1, (*session).servers},
+		{"stats", "[POOL]", "each pool in a line (--window)", 0, 1, (*session).stats},
+		{"servers", "[POOL]", "each server in a line: state, share of the keys, queues (--window)", 0, 1, (*session).servers},
 		{"clients", "[POOL]", "the newest clients (--limit)", 0, 1, (*session).clients},
 		{"latency", "[POOL]", "how long requests took, by command, since the start", 0, 1, (*session).latency},
 		{"slowlog", "[POOL]", "the latest slow requests, and where their time went (--limit)", 0, 1, (*session).slowlog},

@@ -43,7 +43,7 @@ func (s *session) info([]string) error {
 
 // pools asks for the pool in args or options, or for all.
 func (s *session) pools(args []string) (p api.Pools, written bool, err error) {
-	written, err = s.ask("/api/v1/pools", s.poolQuery(args), &p)
+	written, err = s.ask("/api/v1/pools", s.windowQuery(args), &p)
 	return p, written, err
 }
 
@@ -54,6 +54,15 @@ func (s *session) poolQuery(args []string) map[string][]string {
 	}
 	if s.Pool != "" {
 		query["pool"] = []string{s.Pool}
+	}
+	return query
+}
+
+// windowQuery is poolQuery for what has rates.
+func (s *session) windowQuery(args []string) map[string][]string {
+	query := s.poolQuery(args)
+	if s.Window != "" {
+		query["window"] = []string{s.Window}
 	}
 	return query
 }
@@ -100,7 +109,7 @@ func poolState(p *api.Pool, now time.Time) string {
 
 func (s *session) servers(args []string) error {
 	var list api.Servers
-	if written, err := s.ask("/api/v1/servers", s.poolQuery(args), &list); written || err != nil {
+	if written, err := s.ask("/api/v1/servers", s.windowQuery(args), &list); written || err != nil {
 		return err
 	}
 	head := "POOL\tSERVER\tADDRESS\tSTATE\tSINCE\tREASON\tSHARE\tCONNS\tPRIVATE\tIN QUEUE\tOUT QUEUE\tREQUESTS\tREQ/S\tFAILED\tFAIL/S\tERROR REPLIES\tP50\tP99"

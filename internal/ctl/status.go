@@ -38,7 +38,7 @@ type Finding struct {
 
 // status writes what needs a look, and the last events.
 func (s *session) status(args []string) error {
-	query := s.poolQuery(args)
+	query := s.windowQuery(args)
 	var info api.Info
 	var pools api.Pools
 	var last api.Events

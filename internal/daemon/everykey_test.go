@@ -44,7 +44,7 @@ func otherValues(t *testing.T) map[string]string {
 		"tcpkeepalive_idle": "1m", "tcpkeepalive_interval": "5s", "client_idle_timeout": "1m", "client_output_soft_time": "1m",
 		"drain_timeout": "7s", "drain_delay": "1s", "resolve_interval": "7s", "max_memory": "1gb", "admin": testkit.FreeAddr(t),
 		"admin_socket": filepath.Join(t.TempDir(), "actions.sock"), "admin_token": "sesame", "admin_token_file": token, "log_format": "json",
-		"slowlog_slower_than": "7ms", "tls_handshake_timeout": "5s",
+		"slowlog_slower_than": "7ms", "history_memory": "7mb", "tls_handshake_timeout": "5s",
 		"tls.client_cert": "required", "tls.min_version": "TLSv1.3", "tls.ciphers": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
 		"server_tls.ca": "system", "server_tls.server_name": "cache", "server_tls.verify": "none",
 	}

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nuthatch/internal/history"
 	"nuthatch/internal/socket"
 )
 
@@ -33,7 +34,9 @@ import (
 //	keys of session tickets                      sockets, writes the pid file
 //	        ◄──── "ready PID", or "failed" and the reason
 //	decides: "go" ─────────────────────────────► accepts
-//	accepts no more, drains, ends
+//	accepts no more, drains
+//	the history of the last hour ──────────────► puts it before its own, and closes
+//	ends
 //
 // A closed socket means that the other program has ended or given up. If that
 // happens before "go", the new program ends. A program that does not speak this
@@ -53,6 +56,9 @@ const (
 	sayFailed  = "failed\n"
 	sayGo      = "go\n"
 )
+
+// historyTimeout is how long it may take to hand the history over.
+const historyTimeout = 10 * time.Second
 
 // maxReason is the most bytes that are read of why a program did not start.
 const maxReason = 64 << 10
@@ -168,9 +174,22 @@ func (s *successor) letGo() error {
 		return err
 	}
 	_, err := io.WriteString(s.conn, sayGo)
-	s.conn.Close()
 	if err == nil {
 		go func() { _ = s.cmd.Wait() }() // how it ends is its own concern
+	}
+	return err
+}
+
+// handHistory writes the history behind the last word, and ends the talk. A program that
+// wants none has closed the socket.
+func (s *successor) handHistory(h *history.Store) error {
+	defer s.conn.Close()
+	if err := s.conn.SetDeadline(time.Now().Add(historyTimeout)); err != nil {
+		return err
+	}
+	_, err := h.WriteTo(s.conn)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		err = nil
 	}
 	return err
 }
@@ -282,11 +301,22 @@ func (p *predecessor) ask() error {
 	if _, err := fmt.Fprintf(p.conn, "%s%d\n", sayReady, os.Getpid()); err != nil {
 		return errAlone
 	}
-	err := <-p.answered
-	if err == nil {
-		p.conn.Close()
+	return <-p.answered
+}
+
+// takeHistory merges the history that the other program hands over into h, and ends the
+// talk. It returns how many rounds came; none if the other program keeps none, or is of an
+// earlier release.
+func (p *predecessor) takeHistory(h *history.Store) (int, error) {
+	defer p.conn.Close()
+	if err := p.conn.SetDeadline(time.Now().Add(historyTimeout)); err != nil {
+		return 0, err
 	}
-	return err
+	n, err := h.Merge(p.conn)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
 }
 
 // failed tells the other program why this one does not start.

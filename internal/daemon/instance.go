@@ -16,6 +16,7 @@ package daemon
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -119,6 +120,7 @@ func Start(o Options) (*Instance, error) {
 	go in.resources.returnMemory(&in.loops, in.life.stopping)
 	go in.tellTrouble()
 	go in.recorder.Run(in.life.stopping)
+	go in.takeHistory()
 	go in.certificates.watch()
 	in.watcher.watch(in.opts.Config.Process.Watch)
 	in.ports.serveAll()
@@ -146,7 +148,7 @@ func (in *Instance) start() error {
 		g.scripts = append(g.scripts, redis.NewScripts())
 	}
 	in.current.Store(g)
-	in.resources.apply(g)
+	in.applyMemory(g)
 	in.certificates.apply(g)
 	in.applyCoreDumps(&g.conf.Process)
 	in.reporter.start()
@@ -181,6 +183,29 @@ func (in *Instance) start() error {
 			ctx.Loop().Post(ctx.Preconnect)
 		}
 	})
+}
+
+// applyMemory bounds memory, descriptors and the history as g has it.
+func (in *Instance) applyMemory(g *generation) {
+	in.resources.apply(g)
+	limit := g.conf.Process.HistoryMemory
+	if most := g.maxMemory(); most > 0 {
+		limit = min(limit, most/historyPart)
+	}
+	in.recorder.SetMemory(limit)
+}
+
+// takeHistory takes over the history of the program that ran before.
+func (in *Instance) takeHistory() {
+	if !in.opts.inherited.handedOver() {
+		return
+	}
+	switch n, err := in.opts.inherited.from.takeHistory(in.recorder.History); {
+	case err != nil:
+		in.log.Notice("the history of the program before is not complete", errAttr(err))
+	case n > 0:
+		in.log.Info("the history of the program before is taken over", slog.Int("rounds", n))
+	}
 }
 
 // raiseProcs lets at least n threads run Go code at once.

@@ -123,6 +123,9 @@ func addLatency(p *admin.PoolLatency, c *proxy.PoolLatency) {
 	for i := range c.Commands {
 		p.Commands[i].Merge(&c.Commands[i])
 	}
+	for i, n := range c.Calls {
+		p.Commands[i].Calls += n
+	}
 	for i := range min(len(c.Servers), len(p.Servers)) {
 		for f := range c.Servers[i] {
 			p.Servers[i].Families[f].Merge(&c.Servers[i][f])
@@ -134,7 +137,7 @@ func addLatency(p *admin.PoolLatency, c *proxy.PoolLatency) {
 func nameCommands(p *admin.PoolLatency, table []msg.Command) {
 	kept := p.Commands[:0]
 	for i := range p.Commands {
-		if p.Commands[i].Count() > 0 {
+		if p.Commands[i].Calls > 0 || p.Commands[i].Count() > 0 {
 			c := p.Commands[i]
 			c.Command = table[i]
 			kept = append(kept, c)

@@ -41,6 +41,8 @@ const (
 	// answerPart is which part of max_memory the admin listener's answers may take
 	// together.
 	answerPart = 4
+	// historyPart is which part of max_memory the history may take.
+	historyPart = 8
 	// binaryMemory is the resident memory that the Go runtime does not count.
 	binaryMemory = 8 << 20
 )

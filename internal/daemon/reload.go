@@ -199,7 +199,7 @@ func (r *reloading) commit() error {
 	old.checks.Stop()
 	in.current.Store(g)
 	in.pauses.endWithout(g)
-	in.resources.apply(g)
+	in.applyMemory(g)
 	in.certificates.apply(g)
 	in.applyCoreDumps(&g.conf.Process)
 	for i, moves := range r.adminMoves {

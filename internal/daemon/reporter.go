@@ -192,11 +192,12 @@ func (r *reporter) commandTimes(t *topology.Topology, p *config.Pool) []redis.Co
 		}
 	}
 	nameCommands(&sum, table)
-	times := make([]redis.CommandTimes, len(sum.Commands))
+	var times []redis.CommandTimes
 	for i := range sum.Commands {
-		c := &sum.Commands[i]
-		f := failures[c.Name]
-		times[i] = redis.CommandTimes{Name: c.Name, Histogram: &c.Histogram, Rejected: f.Rejected, Failed: f.Failed}
+		if c := &sum.Commands[i]; c.Count() > 0 {
+			f := failures[c.Name]
+			times = append(times, redis.CommandTimes{Name: c.Name, Histogram: &c.Histogram, Rejected: f.Rejected, Failed: f.Failed})
+		}
 	}
 	return times
 }

@@ -43,9 +43,18 @@ func (in *Instance) Upgrade(by string) error {
 	g := in.current.Load()
 	in.listeners.stopAccepting(g.listeners)
 	in.ports.handOver()
+	handed := make(chan struct{})
+	go func() {
+		defer close(handed)
+		// The new program serves without it.
+		if err := s.handHistory(in.recorder.History); err != nil {
+			in.log.Notice("the history is not handed over", errAttr(err))
+		}
+	}()
 	go func() {
 		defer in.Stop()
 		in.emptyLoops(in.leaveBy(g))
+		<-handed
 	}()
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
+	"nuthatch/internal/version"
 )
 
 // A view is the part of admin.Instance that only reads. Its methods may be called from
@@ -26,6 +27,7 @@ type view struct {
 	*core
 	resources *resources
 	latencies latencies
+	pulses    pulses
 }
 
 // Ready reports whether the proxy accepts new clients and is not about to stop.
@@ -44,7 +46,7 @@ func (v *view) Events() *events.Log { return v.journal.events }
 func (v *view) Facts() api.Info {
 	now := time.Now()
 	info := api.Info{
-		Program: v.opts.Program, Version: v.opts.Version, Go: runtime.Version(), Host: hostname(), PID: os.Getpid(),
+		Program: v.opts.Program, Version: v.opts.Version, Revision: version.Revision, Go: runtime.Version(), Host: hostname(), PID: os.Getpid(),
 		Started: v.epoch, Time: now, Uptime: now.Sub(v.epoch).Seconds(),
 		ConfigFile: v.configFile, State: "serving",
 	}

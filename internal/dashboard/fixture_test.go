@@ -79,6 +79,7 @@ func (f *fixture) answer(w http.ResponseWriter, r *http.Request) {
 	documents := map[string]func() any{
 		"info": f.info, "pools": f.pools, "clients": f.clientList, "slowlog": f.slowlog, "hotkeys": f.hotkeys,
 		"config": f.config, "where": func() any { return f.where(r.FormValue("key")) },
+		"history": func() any { return f.history(r.FormValue("pool"), r.FormValue("server"), r.FormValue("column")) },
 	}
 	document := documents[path]
 	if document == nil {
@@ -231,6 +232,32 @@ func (f *fixture) hotkeys() any {
 		})
 	}
 	return api.HotKeys{Pools: []api.PoolKeys{p}}
+}
+
+// history is an hour in which there was a peak half an hour ago.
+func (f *fixture) history(pool, server, column string) any {
+	h := api.History{Time: f.now(), Pool: pool, Server: server, Column: column, Step: 10, At: []int64{}, Values: map[string]api.Values{}}
+	names := []string{"requests", "failed", "p50", "p99", "p999", "clients", "received", "sent", "memory", "busy"}
+	if column != "" {
+		names = nil
+		for i := range f.servers {
+			names = append(names, fmt.Sprintf("%s-%03d", pool, i))
+		}
+	}
+	for i := range 360 {
+		h.At = append(h.At, f.now().Add(time.Duration(i-360)*10*time.Second).UnixMilli())
+		for n, name := range names {
+			v := 1000 + 100*float64(n)
+			if i > 170 && i < 190 {
+				v *= 4
+			}
+			if name[0] == 'p' && column == "" {
+				v /= 1e6
+			}
+			h.Values[name] = append(h.Values[name], float32(v))
+		}
+	}
+	return h
 }
 
 func (f *fixture) config() any {

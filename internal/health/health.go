@@ -110,11 +110,14 @@ func newChecker(p *config.Pool, t *topology.Topology, server *topology.Health) *
 func (k *checker) run(ctx context.Context, now func() int64, told Told) {
 	defer k.close()
 	for {
+		began := now()
 		why := k.check(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		told(k.topo, k.server, why, k.topo.Checked(k.server, why, now()))
+		at := now()
+		k.server.NoteCheck(topology.Check{At: at, Took: time.Duration(at - began), Why: why})
+		told(k.topo, k.server, why, k.topo.Checked(k.server, why, at))
 		tenth := k.conf.Interval / 10
 		pause := time.NewTimer(k.conf.Interval - tenth + rand.N(2*tenth+1))
 		select {

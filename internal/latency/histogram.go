@@ -105,6 +105,12 @@ func (h *Histogram) Merge(other *Histogram) {
 	}
 }
 
+// Clear forgets all times. The memory for buckets stays.
+func (h *Histogram) Clear() {
+	h.count, h.sum, h.max = 0, 0, 0
+	clear(h.counts)
+}
+
 // CopyTo makes dst equal to h. It allocates only if dst is too small.
 func (h *Histogram) CopyTo(dst *Histogram) {
 	dst.count, dst.sum, dst.max, dst.first = h.count, h.sum, h.max, h.first

@@ -29,6 +29,7 @@ var levels = map[string]int{
 	"internal/slowlog": 0,
 	"internal/events":  0,
 	"internal/hotkeys": 0,
+	"internal/history": 0,
 	"internal/logging": 0,
 
 	"internal/eventloop": 1,

@@ -101,6 +101,7 @@ func (c *client) opened() {
 		p.checkBy(c.since + checkPeriod(d))
 	}
 	p.stats.Values[stats.ClientConnections]++
+	p.stats.Values[stats.ClientsAccepted]++
 	p.ctx.shard.TotalConnections++
 	p.ctx.shard.CurrConnections++
 	if log := p.ctx.log; log.Enabled(logging.Info) {
@@ -122,6 +123,7 @@ func (c *client) OnConnect() {
 // OnData implements eventloop.Handler.
 func (c *client) OnData(data []byte) {
 	c.noteActivity(c.pool.ctx.loop.Now())
+	c.pool.stats.Values[stats.ClientBytesReceived] += int64(len(data))
 	n := c.consume(data)
 	if c.state == clientOpen && n < len(data) {
 		c.PauseRead()
@@ -325,6 +327,7 @@ func (c *client) resume() {
 func (c *client) OnSent(n int) {
 	if n > 0 {
 		c.noteActivity(c.pool.ctx.loop.Now())
+		c.pool.stats.Values[stats.ClientBytesSent] += int64(n)
 	}
 	if c.tookOutput(n) {
 		c.resumeIfRoom()

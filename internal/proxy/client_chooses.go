@@ -64,6 +64,7 @@ func changePool(c *client, to *ServerPool) {
 		to.checkBy(c.since + checkPeriod(d))
 	}
 	to.stats.Values[stats.ClientConnections]++
+	to.stats.Values[stats.ClientsAccepted]++
 	if log := to.ctx.log; log.Enabled(logging.Info) {
 		log.Info("client goes to the pool whose name it asked for", append(clientAttrs(c), slog.String("from", p.conf.Name))...)
 	}

@@ -18,6 +18,7 @@ func (d *dispatch) request(req *msg.Request) {
 	c.skip = req.Skip
 	c.lastType = req.Type
 	c.pool.stats.Values[stats.ClientRequests]++
+	c.pool.calls[req.Type]++
 	c.session.Begin()
 	if (!c.session.Authenticated || c.session.Bars != 0) && c.barred(req) {
 		return

@@ -4,6 +4,7 @@ import (
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
 )
 
 // A large value is received where it stays. The loop asks the connection for room, and
@@ -31,6 +32,7 @@ func (c *client) Lend() []byte {
 // OnLent implements eventloop.Handler: n bytes of the body have come.
 func (c *client) OnLent(n int) {
 	c.noteActivity(c.pool.ctx.loop.Now())
+	c.pool.stats.Values[stats.ClientBytesReceived] += int64(n)
 	q := c.partial
 	c.pool.adoptPartial(q)
 	_, done, err := q.parser.Parse(q.bytes.Lent(n))

@@ -6,6 +6,7 @@ import (
 
 	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
 
@@ -178,11 +179,41 @@ func (ms *measures) endRuns(now, flush int64) {
 	ms.ended = ms.ended[:0]
 }
 
+// A PoolPulse is what one loop has counted of a pool that the history is made of.
+type PoolPulse struct {
+	Requests, Failed, Received, Sent int64
+	// Times are those of all commands, for clients.
+	Times latency.Histogram
+}
+
+// CopyPulse writes ctx's part of t's pool over dst, whose memory is used again. It must run
+// on the loop.
+func CopyPulse(ctx *Context, t *topology.Topology, dst *PoolPulse) {
+	p := ctx.poolOf(t.Lineage)
+	dst.Times.Clear()
+	*dst = PoolPulse{Times: dst.Times}
+	if p == nil {
+		return
+	}
+	v := &p.stats.Values
+	dst.Requests, dst.Received, dst.Sent = v[stats.ClientRequests], v[stats.ClientBytesReceived], v[stats.ClientBytesSent]
+	for _, n := range p.stats.Vectors[stats.FailedRequests][:msg.NumReasons] {
+		dst.Failed += n
+	}
+	for _, h := range p.latency {
+		if h != nil {
+			dst.Times.Merge(h)
+		}
+	}
+}
+
 // PoolLatency is a copy of what one loop has measured of one pool.
 type PoolLatency struct {
 	// Commands are the times for clients, by msg.Type.
 	Commands []latency.Histogram
-	// Errors are the errors that clients got, by msg.Type.
+	// Calls are the requests that clients sent, and Errors the errors that they got, by
+	// msg.Type.
+	Calls  []int64
 	Errors []CommandErrors
 	// Servers are the times at the servers, by family.
 	Servers [][msg.NumFamilies]latency.Histogram
@@ -201,6 +232,7 @@ func (ctx *Context) CopyLatency(t *topology.Topology, of *topology.Members, firs
 		dst.Commands = append(dst.Commands, latency.Histogram{})
 	}
 	if first == 0 {
+		dst.Calls = append(dst.Calls[:0], p.calls...)
 		dst.Errors = append(dst.Errors[:0], p.commandErrors...)
 		for i, h := range p.latency {
 			if h != nil {

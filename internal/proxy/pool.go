@@ -65,7 +65,9 @@ type ServerPool struct {
 	// latency is how long requests took, by msg.Type; nil for commands that were
 	// never sent.
 	latency []*latency.Histogram
-	// commandErrors are the errors that clients got, by msg.Type.
+	// calls are the requests that clients sent, and commandErrors the errors that they
+	// got, by msg.Type.
+	calls         callCounts
 	commandErrors errorCounts
 	keys          keySampler
 	// lossPace is when it may next be told that clients lost what they listen to.
@@ -109,6 +111,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	p.byID = make(map[uint64]*client)
 	p.laneSet.ctx = ctx
 	p.latency = make([]*latency.Histogram, len(p.commands))
+	p.calls = make(callCounts, len(p.commands))
 	p.commandErrors = make(errorCounts, len(p.commands))
 	p.keys.set(ctx.measures.Measures)
 	p.back = p.countTried

@@ -152,7 +152,7 @@ func (c *client) mayGo() bool {
 	}
 	c.waits |= waitsToGo
 	c.session.Again()
-	c.pool.stats.Values[stats.ClientRequests]--
+	uncount(c.pool, c.lastType)
 	return false
 }
 

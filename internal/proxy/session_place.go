@@ -5,7 +5,6 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
 
@@ -106,7 +105,7 @@ func (d *dispatch) awaitMoves() {
 	c := d.client
 	c.waits |= waitsForMoves
 	c.session.Again()
-	c.pool.stats.Values[stats.ClientRequests]--
+	uncount(c.pool, c.lastType)
 }
 
 // releaseOverdue lets publishing go on where it has waited for too long.

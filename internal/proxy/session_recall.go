@@ -6,7 +6,6 @@ import (
 
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
-	"nuthatch/internal/stats"
 )
 
 // A wait at a server is ended early by a CLIENT UNBLOCK on another connection. To close
@@ -112,7 +111,7 @@ func (b *blocking) again() {
 	if p.paused {
 		c.waits |= waitsToBlock
 	}
-	p.stats.Values[stats.ClientRequests]--
+	uncount(p, b.m.Type)
 	if b.m.Muted {
 		c.session.Again()
 	}

@@ -218,7 +218,7 @@ func (t *multi) execLater() {
 	c := t.client
 	c.waits |= waitsToExec
 	c.session.Again()
-	c.pool.stats.Values[stats.ClientRequests]--
+	uncount(c.pool, c.lastType)
 }
 
 // goOnToExec has the EXEC taken that came while the pool was paused.

@@ -35,11 +35,14 @@ var RequestErrors = []string{
 	"NOTBUSY", "NOPROTO", "UNBLOCKED", "ERROR", "CLIENT_ERROR",
 }
 
-// knownErrors have fixed places, so that unknown prefixes cannot take them.
-var knownErrors = slices.Concat([]string{OtherError}, RequestErrors, []string{
+// ServerFaults are prefixes that mean that the server cannot do its work.
+var ServerFaults = []string{
 	"OOM", "NOAUTH", "WRONGPASS", "NOPERM", "READONLY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "BUSY", "MOVED", "ASK",
 	"TRYAGAIN", "CLUSTERDOWN", "INPROG", "NOGOODSLAVE", "NOMASTERLINK", "IOERR", "DENIED", "SERVER_ERROR",
-})
+}
+
+// knownErrors have fixed places, so that unknown prefixes cannot take them.
+var knownErrors = slices.Concat([]string{OtherError}, RequestErrors, ServerFaults)
 
 // ErrorNames are the prefixes of errors that a process has seen. They may be used
 // on any goroutine, without waiting.

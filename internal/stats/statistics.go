@@ -183,6 +183,11 @@ const (
 	// connections have yet to bring one.
 	ProxyHeaders
 	ProxyHeadersWaiting
+	// ClientsAccepted counts the clients that came. ClientBytesReceived and ClientBytesSent
+	// are what clients sent and got.
+	ClientsAccepted
+	ClientBytesReceived
+	ClientBytesSent
 
 	numPoolFields = iota + NutcrackerPoolFields
 )
@@ -304,9 +309,13 @@ var PoolFields = [numPoolFields]Field{
 	ForwardError:      {"forward_error", "nuthatch_client_request_forward_errors_total", Counter, Things, "requests that could not be forwarded"},
 	Fragments:         {"fragments", "nuthatch_client_request_fragments_total", Counter, Things, "sub-requests made from requests of several keys"},
 
-	ClientRequests: {"client_requests", "nuthatch_client_requests_total", Counter, Things, "requests taken from clients"},
-	ClientsRefused: {"clients_refused", "nuthatch_client_connection_refusals_total", Counter, Things, "client connections refused"},
-	SlowRequests:   {"slow_requests", "nuthatch_client_slow_requests_total", Counter, Things, "requests that took at least slowlog_slower_than"},
+	ClientRequests:      {"client_requests", "nuthatch_client_requests_total", Counter, Things, "requests taken from clients"},
+	ClientsRefused:      {"clients_refused", "nuthatch_client_connection_refusals_total", Counter, Things, "client connections refused"},
+	ClientsAccepted:     {"clients_accepted", "nuthatch_client_connections_accepted_total", Counter, Things, "client connections accepted; one that chooses its pool by name counts in both"},
+	ClientBytesReceived: {"bytes_received", "nuthatch_client_received_bytes_total", Counter, Bytes, "bytes that clients sent, without TLS"},
+	ClientBytesSent:     {"bytes_sent", "nuthatch_client_sent_bytes_total", Counter, Bytes, "bytes that were sent to clients, without TLS"},
+
+	SlowRequests: {"slow_requests", "nuthatch_client_slow_requests_total", Counter, Things, "requests that took at least slowlog_slower_than"},
 
 	Transactions:        {"transactions", "nuthatch_client_transactions_total", Counter, Things, "transactions that servers carried out"},
 	TrackingClients:     {"tracking_clients", "nuthatch_client_tracking_clients", Gauge, Things, "clients that are told when keys change (CLIENT TRACKING)"},

@@ -132,7 +132,7 @@ func (m *model) status(k *inks) string {
 	case m.paused:
 		return k.warn.Render("paused")
 	}
-	return k.soft.Render("every " + m.interval.String())
+	return k.soft.Render("last " + windows[m.window] + "  every " + m.interval.String())
 }
 
 // ofPools tells whether the view in sight asks for pools, so that the totals are of

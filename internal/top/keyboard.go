@@ -17,6 +17,7 @@ var keyHelp = [][2]string{
 	{"s", "sort as at the start"},
 	{"/", "show only lines that contain a text; Esc ends it"},
 	{"Tab", "the next pool; after the last one, all pools"},
+	{"w", "rates and times of the last 10 seconds, minute, 10 minutes"},
 	{"p  Space", "hold the screen still, and go on"},
 	{"?  h", "this help"},
 	{"q  Ctrl+C", "leave"},
@@ -54,6 +55,9 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		if views[m.view].path != poolsPath {
 			return m.question()
 		}
+	case "w":
+		m.window = (m.window + 1) % len(windows)
+		return m.question()
 	case "1", "2", "3", "4", "5", "6":
 		return m.show(view(name[0] - '1'))
 	case "v":

@@ -29,6 +29,7 @@ type model struct {
 	typing bool   // keys go to the filter
 	pool   string // the only pool shown; all if it is empty
 	view   view
+	window int               // of windows
 	sheets [viewCount]*sheet // by view; nil if it has none
 	ticks  int               // ticks that were ordered; the last one counts
 }
@@ -59,8 +60,11 @@ func (m *model) sheet() *sheet { return m.sheets[m.view] }
 // wanted is what the selected view asks for; other views ask for nothing.
 func (m *model) wanted() question {
 	q := question{path: views[m.view].path}
-	if q.path != poolsPath {
+	switch {
+	case q.path != poolsPath:
 		q.pool = m.pool
+	case m.window > 0:
+		q.window = windows[m.window]
 	}
 	return q
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"nuthatch/internal/admin/api"
 )
 
 // remembered is how many moments of the past are kept: as many as the widest
@@ -19,8 +21,24 @@ type moment struct {
 	requests, p50, p99, failed float64
 }
 
-// A past is what was seen since the program began, by pool; of all under "".
+// A past is what the proxy remembered when the program began, and what was seen since, by
+// pool; of all under "".
 type past map[string][]moment
+
+// begin puts what the proxy remembers of a pool, or of all, before what was seen.
+func (p past) begin(h *api.History) {
+	value := func(name string, i int) float64 {
+		if values := h.Values[name]; i < len(values) {
+			return float64(values[i])
+		}
+		return unknown
+	}
+	var list []moment
+	for i, at := range h.At {
+		list = append(list, moment{time.UnixMilli(at), value("requests", i), value("p50", i), value("p99", i), value("failed", i)})
+	}
+	p[h.Pool] = list[max(0, len(list)-remembered):]
+}
 
 // add keeps a sample. If gap, there was no sample for a while, and the plot
 // gets a gap.
@@ -28,7 +46,7 @@ func (p past) add(s *sample, gap bool) {
 	now := map[string]moment{"": all(s)}
 	for i := range s.pools {
 		r := &s.pools[i]
-		now[r.name] = moment{s.at, r.requests, r.p50, r.p99, r.failed}
+		now[r.name] = moment{s.at, r.nowRequests, r.p50, r.p99, r.nowFailed}
 	}
 	for name := range p {
 		if _, ok := now[name]; !ok {
@@ -48,10 +66,10 @@ func (p past) add(s *sample, gap bool) {
 func all(s *sample) moment {
 	return moment{
 		at:       s.at,
-		requests: sum(s.pools, func(r *row) float64 { return r.requests }),
+		requests: sum(s.pools, func(r *row) float64 { return r.nowRequests }),
 		p50:      most(s.pools, func(r *row) float64 { return r.p50 }),
 		p99:      most(s.pools, func(r *row) float64 { return r.p99 }),
-		failed:   sum(s.pools, func(r *row) float64 { return r.failed }),
+		failed:   sum(s.pools, func(r *row) float64 { return r.nowFailed }),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -27,6 +28,7 @@ func Run(ctx context.Context, client *ctl.Client, interval time.Duration) error 
 	}
 	m := newModel(a.ask, interval)
 	m.handleAnswer(first)
+	a.remember(m.past, first.sample)
 	_, err := tea.NewProgram(m, tea.WithContext(ctx)).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil
@@ -46,7 +48,7 @@ func (a *asker) ask(q question) tea.Msg { return a.answer(q) }
 // answer asks for the process, and for what q wants.
 func (a *asker) answer(q question) answered {
 	s := &sample{}
-	err := a.get(infoPath, "", &s.info)
+	err := a.get(infoPath, nil, &s.info)
 	if err == nil {
 		s, err = a.fill(s, q)
 	}
@@ -61,35 +63,62 @@ func (a *asker) fill(s *sample, q question) (*sample, error) {
 	switch q.path {
 	case keysPath:
 		var keys api.HotKeys
-		err := a.get(q.path, q.pool, &keys)
+		err := a.get(q.path, ofPool(q.pool), &keys)
 		s.entries = keyEntries(&keys, now)
 		return s, err
 	case slowPath:
 		var slow api.SlowLog
-		err := a.get(q.path, q.pool, &slow)
+		err := a.get(q.path, ofPool(q.pool), &slow)
 		s.entries = slowEntries(&slow, now)
 		return s, err
 	case clientsPath:
 		var clients api.Clients
-		err := a.get(q.path, q.pool, &clients)
+		err := a.get(q.path, ofPool(q.pool), &clients)
 		s.entries, s.total = clientEntries(&clients), clients.Total
 		return s, err
 	}
 	var pools api.Pools
-	if err := a.get(poolsPath, "", &pools); err != nil {
+	query := url.Values{}
+	if q.window != "" {
+		query.Set("window", q.window)
+	}
+	if err := a.get(poolsPath, query, &pools); err != nil {
 		return nil, err
 	}
 	return a.meter.makeSample(&s.info, &pools), nil
 }
 
-// get asks about a pool, or about all if it is empty.
-func (a *asker) get(path, pool string, into any) error {
+// remember fills the past with what the proxy remembers of all and of each pool. Without an
+// answer it stays empty: the view over time begins with what is seen.
+func (a *asker) remember(p past, s *sample) {
+	pools := []string{""}
+	for i := range s.pools {
+		pools = append(pools, s.pools[i].name)
+	}
+	for _, pool := range pools {
+		query := ofPool(pool)
+		query.Set("seconds", strconv.Itoa(remembered))
+		var h api.History
+		if a.get(historyPath, query, &h) != nil {
+			return
+		}
+		p.begin(&h)
+	}
+}
+
+// ofPool asks about a pool, or about all if it is empty.
+func ofPool(pool string) url.Values {
+	query := url.Values{}
+	if pool != "" {
+		query.Set("pool", pool)
+	}
+	return query
+}
+
+// get asks for a path.
+func (a *asker) get(path string, query url.Values, into any) error {
 	ctx, cancel := context.WithTimeout(a.ctx, patience)
 	defer cancel()
-	var query url.Values
-	if pool != "" {
-		query = url.Values{"pool": {pool}}
-	}
 	text, err := a.client.Get(ctx, path, query)
 	if err != nil {
 		return err

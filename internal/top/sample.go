@@ -26,8 +26,10 @@ type row struct {
 	// of a pool
 	clients     float64
 	up, servers int
-	paused      bool
-	pausedFor   time.Duration // until it ends by itself
+	// since the sample before, for the view over time
+	nowRequests, nowFailed float64
+	paused                 bool
+	pausedFor              time.Duration // until it ends by itself
 	// of a server: how many error replies it gave, by prefix
 	errors []string
 }
@@ -104,26 +106,20 @@ func (m *meter) pool(p *api.Pool) row {
 		requests: m.of(p.Name+"\nrequests", p.Counters["client_requests"]),
 		failed:   m.of(p.Name+"\nfailed", total(p.Reasons["failed_requests"])),
 	}
+	r.nowRequests, r.nowFailed = r.requests, r.failed
 	r.p50, r.p99 = percentiles(p.Latency)
 	if p.PausedUntil != nil {
 		r.pausedFor = p.PausedUntil.Sub(m.at)
 	}
-	r.atFirst(p.Recent)
+	r.ofWindow(p.Recent)
 	return r
 }
 
-// atFirst fills the rates that no sample before tells from those that the proxy
-// tells of the last seconds.
-func (r *row) atFirst(recent *api.Rates) {
-	if recent == nil {
-		return
-	}
-	for of, rate := range map[*float64]float64{
-		&r.requests: recent.Requests, &r.failed: recent.Failed, &r.bytes: recent.RequestBytes + recent.ResponseBytes,
-	} {
-		if math.IsNaN(*of) {
-			*of = rate
-		}
+// ofWindow takes the rates that the proxy tells of the window, whoever asks, in place of
+// those since the sample before.
+func (r *row) ofWindow(recent *api.Rates) {
+	if recent != nil {
+		r.requests, r.failed, r.bytes = recent.Requests, recent.Failed, recent.RequestBytes+recent.ResponseBytes
 	}
 }
 
@@ -143,7 +139,7 @@ func (m *meter) server(pool string, s *api.Server, now time.Time) row {
 		r.since = now.Sub(*s.Since)
 	}
 	r.p50, r.p99 = percentiles(s.Latency)
-	r.atFirst(s.Recent)
+	r.ofWindow(s.Recent)
 	for _, prefix := range slices.Sorted(maps.Keys(s.ErrorReplies)) {
 		r.errors = append(r.errors, fmt.Sprintf("%s %s", count(float64(s.ErrorReplies[prefix])), plain(prefix)))
 	}

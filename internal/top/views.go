@@ -19,6 +19,7 @@ const (
 	keysPath    = "/api/v1/hotkeys"
 	slowPath    = "/api/v1/slowlog"
 	clientsPath = "/api/v1/clients"
+	historyPath = "/api/v1/history"
 )
 
 // views are what they are called, and what they ask beside infoPath.
@@ -31,5 +32,9 @@ var views = [viewCount]struct{ name, path string }{
 	{"clients", clientsPath},
 }
 
-// A question is asked of the proxy beside infoPath. Its pool is empty for all.
-type question struct{ path, pool string }
+// windows are what rates and times can be of.
+var windows = []string{"10s", "1m", "10m"}
+
+// A question is asked of the proxy beside infoPath. Its pool is empty for all. Its window is
+// what rates and times are of, for pools alone; empty for the first of windows.
+type question struct{ path, pool, window string }

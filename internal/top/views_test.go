@@ -81,9 +81,9 @@ func remember(m *model) {
 		wave := float64(i % 20)
 		for p := range m.last.pools {
 			r := &m.last.pools[p]
-			r.requests, r.p50, r.p99, r.failed = 500*wave, 1e-4*(1+wave/40), 1e-3*(1+wave/10), 0
+			r.nowRequests, r.p50, r.p99, r.nowFailed = 500*wave, 1e-4*(1+wave/40), 1e-3*(1+wave/10), 0
 			if i > 40 && i < 50 {
-				r.failed = 50 * wave
+				r.nowFailed = 50 * wave
 			}
 		}
 		s := *m.last
@@ -230,7 +230,7 @@ func TestViewThatComesInSightIsAskedAtOnce(t *testing.T) {
 
 func TestPast(t *testing.T) {
 	p := past{}
-	s := &sample{pools: []row{{name: "a", requests: 3, p50: 1, p99: 5, failed: 0}, {name: "b", requests: 4, p50: 2, p99: unknown, failed: unknown}}}
+	s := &sample{pools: []row{{name: "a", nowRequests: 3, p50: 1, p99: 5}, {name: "b", nowRequests: 4, p50: 2, p99: unknown, nowFailed: unknown}}}
 	for range remembered + 5 {
 		p.add(s, false)
 	}

@@ -1,6 +1,41 @@
 package topology
 
-import "nuthatch/internal/msg"
+import (
+	"sync/atomic"
+	"time"
+
+	"nuthatch/internal/msg"
+)
+
+// A Check is a health check that is over. It is immutable.
+type Check struct {
+	// At is when it was over, in the loops' nanoseconds, and Took how long it took.
+	At   int64
+	Took time.Duration
+	// Why is why it failed; msg.OK if it did not.
+	Why msg.Reason
+}
+
+// checkLog is what is known of a server's checks. One goroutine at a time writes it.
+type checkLog struct {
+	last  atomic.Pointer[Check]
+	count atomic.Int64
+	took  atomic.Int64
+}
+
+// Checks are how many health checks of the server are over, how long they took together,
+// and the last one, nil if there was none. It may be called from any goroutine.
+func (h *Health) Checks() (count int64, took time.Duration, last *Check) {
+	return h.checkLog.count.Load(), time.Duration(h.checkLog.took.Load()), h.checkLog.last.Load()
+}
+
+// NoteCheck notes how a health check of the server went. Only one goroutine at a time may
+// call it for a server.
+func (h *Health) NoteCheck(c Check) {
+	h.checkLog.last.Store(&c)
+	h.checkLog.count.Add(1)
+	h.checkLog.took.Add(int64(c.Took))
+}
 
 // A Verdict is what a health check changed.
 type Verdict uint8

@@ -46,6 +46,8 @@ type Health struct {
 	retryAt atomic.Int64
 	// checks is how many checks in a row succeeded or, if negative, failed.
 	checks atomic.Int64
+	// checkLog is how long they took.
+	checkLog checkLog
 	// service is a Service, which an operator has set. serviceSince is when.
 	service      atomic.Int32
 	serviceSince atomic.Int64

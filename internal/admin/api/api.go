@@ -10,14 +10,17 @@ import "time"
 
 // Info is GET /api/v1/info: the program and its process.
 type Info struct {
-	Program string    `json:"program"`
-	Version string    `json:"version"`
-	Go      string    `json:"go"`
-	Host    string    `json:"host"`
-	PID     int       `json:"pid"`
-	Started time.Time `json:"started"`
-	Time    time.Time `json:"time"` // of this answer
-	Uptime  float64   `json:"uptime"`
+	Program string `json:"program"`
+	Version string `json:"version"`
+	// Revision is the commit that the program was built from; left out if it is not
+	// known.
+	Revision string    `json:"revision,omitempty"`
+	Go       string    `json:"go"`
+	Host     string    `json:"host"`
+	PID      int       `json:"pid"`
+	Started  time.Time `json:"started"`
+	Time     time.Time `json:"time"` // of this answer
+	Uptime   float64   `json:"uptime"`
 	// ConfigFile is an absolute path, and empty if the configuration was not read from
 	// a file.
 	ConfigFile string `json:"config_file,omitempty"`
@@ -52,6 +55,9 @@ type ProcessInfo struct {
 	HardMemory int64 `json:"hard_memory"`
 	// MaxClients is the most clients that there are descriptors for; 0 is not known.
 	MaxClients int `json:"max_clients"`
+	// HistoryMemory is what the history takes, MaxHistoryMemory is history_memory.
+	HistoryMemory    int64 `json:"history_memory"`
+	MaxHistoryMemory int64 `json:"max_history_memory"`
 	// CPU is the time that all threads have run.
 	CPU        float64 `json:"cpu"`
 	Goroutines int     `json:"goroutines"`

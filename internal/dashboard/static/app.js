@@ -96,6 +96,7 @@ class App {
           this.draw();
         }
         this.reached();
+        await this.remember();
       }
       if (view.page.read && (!this.paused || !view.seen)) {
         await view.page.read(api);
@@ -111,6 +112,38 @@ class App {
     if (view !== this.current) this.soon(0);
     else if (this.failures) this.retry();
     else if (!this.paused && !byId('login').open) this.soon(this.pace);
+  }
+
+  // remember asks for the proxy's history: at first, and after a time in which the page did not ask.
+  async remember() {
+    const { model } = this;
+    if (model.time - (this.remembered ?? -Infinity) < 2 * this.gap()) {
+      this.remembered = model.time;
+      return;
+    }
+    this.remembered = model.time;
+    this.recalled = new Set();
+    try {
+      model.past(await api.get('history'));
+      for (const p of model.pools) if (p.servers.length) model.trends(await api.get('history', { pool: p.name, column: 'requests', seconds: 180 }));
+    } catch (fault) {
+      if (fault instanceof api.Refused) throw fault;
+      return; // the page goes on without
+    }
+    this.draw();
+  }
+
+  // recall asks for the history of a pool or a server, once.
+  async recall(pool, server) {
+    const key = `${pool}\n${server ?? ''}`;
+    if (!pool || !this.recalled || this.recalled.has(key)) return;
+    this.recalled.add(key);
+    try {
+      this.model.past(await api.get('history', server ? { pool, server } : { pool }));
+      this.draw();
+    } catch {
+      this.recalled.delete(key);
+    }
   }
 
   // gap is the time between two samples above which a line breaks.

@@ -1,4 +1,4 @@
-// What the page remembers: the API tells of this moment, the past is kept here, for as long as the page is open.
+// What the page remembers: it begins with the proxy's history, and goes on with what the polls bring.
 
 // Series is a ring of samples, each a time in milliseconds and one number per name (NaN where there is none).
 export class Series {
@@ -23,6 +23,26 @@ export class Series {
   // at gives the place in the arrays of the i-th oldest sample.
   at(i) {
     return (this.next - this.length + i + this.capacity) % this.capacity;
+  }
+
+  // sample is the i-th oldest one.
+  sample(i) {
+    return Object.fromEntries(Object.entries(this.values).map(([n, list]) => [n, list[this.at(i)]]));
+  }
+
+  // fill replaces what there is by the proxy's history, of which newer samples are kept.
+  fill({ at, values }) {
+    const newest = at.length ? at[at.length - 1] : -Infinity;
+    const names = Object.keys(this.values);
+    const kept = [];
+    for (let i = 0; i < this.length; i++) {
+      const place = this.at(i);
+      if (this.times[place] > newest) kept.push([this.times[place], this.sample(i)]);
+    }
+    this.length = 0;
+    this.next = 0;
+    at.forEach((time, i) => this.push(time, Object.fromEntries(names.map((n) => [n, values[n]?.[i]]))));
+    for (const [time, sample] of kept) this.push(time, sample);
   }
 
   // last is a name's latest value.

@@ -5,6 +5,7 @@ import { Rates, Series } from './history.js';
 
 const long = 3700; // samples kept of the whole and of each pool: an hour, one a second
 const short = 180; // of each server
+const detailed = 1000; // of a server that was looked at: an hour in steps of ten seconds, and what came since
 
 const totals = ['requests', 'errors', 'p50', 'p99', 'p999', 'clients', 'memory', 'busy', 'queue', 'bytes'];
 const perServer = ['requests', 'errors', 'p50', 'p99', 'queue'];
@@ -117,6 +118,26 @@ export class Model {
 
   failed(of, reasons) {
     return this.rates.of(`${of}\nfailed`, sum(reasons.map((r) => r.total)) || 0);
+  }
+
+  // past takes what the proxy remembers of all, or of a pool, or of a server.
+  past(document) {
+    const { received = [], sent = [], failed, ...values } = document.values;
+    const own = { at: document.at, values: { ...values, errors: failed, bytes: received.map((n, i) => n + sent[i]) } };
+    if (document.server) {
+      const id = `${document.pool}\n${document.server}`;
+      const detail = new Series(perServer, detailed);
+      const latest = this.serverHistory.get(id);
+      if (latest) for (let i = 0; i < latest.length; i++) detail.push(latest.times[latest.at(i)], latest.sample(i));
+      detail.fill(own);
+      this.serverHistory.set(id, detail);
+    } else if (document.pool) series(this.poolHistory, document.pool, totals, long).fill(own);
+    else this.all.fill(own);
+  }
+
+  // trends takes one value of all servers of a pool.
+  trends({ pool, column, at, values }) {
+    for (const [name, list] of Object.entries(values)) series(this.serverHistory, `${pool}\n${name}`, perServer, short).fill({ at, values: { [column]: list } });
   }
 
   // forget drops the history of what is gone from the configuration.

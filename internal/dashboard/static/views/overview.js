@@ -106,6 +106,7 @@ export class Overview {
       this.picker.value = this.pool;
     }
     this.picker.hidden = names.length < 2;
+    this.app.recall(this.pool);
     const series = this.pool ? model.poolHistory.get(this.pool) : model.all;
     text(this.plots[1].note, this.pool || names.length < 2 ? '' : 'of the slowest pool');
     for (const plot of this.plots) plot.show(series, model.time, this.window, this.app.gap());

@@ -60,7 +60,9 @@ export class Sheet {
       ['connections', count(s.connections)],
       ['private connections', s.private || s.max_private ? `${count(s.private)} of ${count(s.max_private)}, ${count(s.counters.private_waiting)} wait` : null]];
     fill(this.facts, facts.filter(([, v]) => v).map(([k, v]) => [h('dt', null, k), h('dd', { class: 'num' }, v)]));
-    for (const plot of this.plots) plot.show(model.serverHistory.get(s.id), model.time, 180e3, this.app.gap());
+    this.app.recall(s.pool, s.name);
+    // The proxy's history has a value in ten seconds.
+    for (const plot of this.plots) plot.show(model.serverHistory.get(s.id), model.time, 600e3, Math.max(25e3, this.app.gap()));
     const t = s.total;
     fill(this.delays, t ? h('section', null, h('h3', null, 'Time from sending to the reply, since the start'), h('dl', { class: 'facts numbers' },
       [['median', t.p50], ['p90', t.p90], ['p99', t.p99], ['p99.9', t.p999], ['longest', t.max]].map(([k, v]) => [h('dt', null, k), h('dd', { class: 'num' }, latency(v))]))) : null);

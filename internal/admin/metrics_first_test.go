@@ -1,0 +1,131 @@
+package admin
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"nuthatch/internal/events"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
+)
+
+// TestServersHaveSeriesFromTheStart: whatever a server can be to blame for has a series of 0
+// before it happens, or the first time would be missed.
+func TestServersHaveSeriesFromTheStart(t *testing.T) {
+	_, c := testCollector(t)
+	got := series(t, c)
+	has := func(name string) {
+		t.Helper()
+		if v, ok := got[name]; !ok || v != 0 {
+			t.Errorf("%s is %v, %v; want 0", name, v, ok)
+		}
+	}
+	for _, why := range requestReasons {
+		has("nuthatch_server_failed_requests_total beta " + why.Name() + " two")
+		has("nuthatch_client_failed_requests_total beta " + why.Name())
+	}
+	for _, why := range connectionReasons {
+		has("nuthatch_server_connection_closes_total beta " + why.Name() + " one")
+	}
+	for _, word := range stats.ServerFaults {
+		has("nuthatch_server_error_replies_total " + word + " beta two")
+	}
+	for name := range got {
+		if strings.HasPrefix(name, "nuthatch_server_failed_requests_total beta "+msg.CrossServer.Name()) {
+			t.Errorf("%s: no server is to blame for it", name)
+		}
+	}
+}
+
+// TestReloadMetrics: whether the last reload was refused, and since when the configuration
+// is in force.
+func TestReloadMetrics(t *testing.T) {
+	in, c := testCollector(t)
+	check := func(when string, ok, at float64) {
+		t.Helper()
+		got := series(t, c)
+		if got["nuthatch_config_last_reload_successful"] != ok || got["nuthatch_config_last_reload_success_timestamp_seconds"] != at {
+			t.Errorf("%s: %v, %v", when, got["nuthatch_config_last_reload_successful"], got["nuthatch_config_last_reload_success_timestamp_seconds"])
+		}
+	}
+	in.started = time.Unix(100, 0)
+	check("at the start", 1, 100)
+	in.log.Add(events.Event{Kind: events.ReloadRefused, Time: time.Unix(200, 0)})
+	check("refused", 0, 100)
+	in.log.Add(events.Event{Kind: events.Reloaded, Time: time.Unix(300, 0)})
+	check("reloaded", 1, 300)
+	in.log.Add(events.Event{Kind: events.ReloadRefused, Time: time.Unix(400, 0)})
+	check("refused again", 0, 300)
+}
+
+// TestCommandMetrics: calls by command, whether or not their times are measured; commands of
+// one name are one series.
+func TestCommandMetrics(t *testing.T) {
+	in := newInstance(t)
+	get, other := CommandLatency{Command: msg.Command{Name: "get"}, Calls: 3}, CommandLatency{Command: msg.Command{Name: "get"}, Calls: 4}
+	c := newCollector(in, &snapshots{take: in.Snapshot}, &latencies{recorder: NewRecorder(in), take: func() ([]PoolLatency, error) {
+		return []PoolLatency{{Name: "beta", Commands: []CommandLatency{get, other}}}, nil
+	}})
+	if got := series(t, c)["nuthatch_client_commands_total get beta"]; got != 7 {
+		t.Errorf("%v calls, want 7", got)
+	}
+}
+
+// TestCheckDurations: of pools with health checks, from the start.
+func TestCheckDurations(t *testing.T) {
+	in, c := testCollector(t)
+	times := func() map[string][2]float64 {
+		r := prometheus.NewPedanticRegistry()
+		if err := r.Register(c); err != nil {
+			t.Fatal(err)
+		}
+		families, err := r.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := make(map[string][2]float64)
+		for _, f := range families {
+			if f.GetName() != "nuthatch_server_health_check_duration_seconds" {
+				continue
+			}
+			for _, m := range f.GetMetric() {
+				found[m.GetLabel()[1].GetValue()] = [2]float64{float64(m.GetSummary().GetSampleCount()), m.GetSummary().GetSampleSum()}
+			}
+		}
+		return found
+	}
+	if got := times(); len(got) != 0 {
+		t.Errorf("without checks: %v", got)
+	}
+	in.conf.Pools[0].HealthCheck.Interval = time.Second
+	if got := times(); len(got) != 2 || got["two"] != [2]float64{} {
+		t.Errorf("before the first check: %v", got)
+	}
+	one := in.topo[0].Servers()[1]
+	one.NoteCheck(topology.Check{At: 1, Took: time.Second})
+	one.NoteCheck(topology.Check{At: 2, Took: 2 * time.Second, Why: msg.Timedout})
+	if got := times(); got["two"] != [2]float64{2, 3} {
+		t.Errorf("after two: %v", got)
+	}
+	if _, _, last := one.Checks(); last.At != 2 || last.Why != msg.Timedout {
+		t.Errorf("the last one is %+v", last)
+	}
+}
+
+// TestHistoryMemoryIsAMetric, and so is its bound.
+func TestHistoryMemoryIsAMetric(t *testing.T) {
+	in, c := testCollector(t)
+	c.latencies.recorder.SetMemory(1 << 20)
+	c.latencies.recorder.write()
+	got := series(t, c)
+	if got["nuthatch_history_memory_max_bytes"] != 1<<20 || got["nuthatch_history_memory_bytes"] <= 0 {
+		t.Errorf("%v of %v", got["nuthatch_history_memory_bytes"], got["nuthatch_history_memory_max_bytes"])
+	}
+	in.refuse = errors.New("ending")
+	c.latencies.recorder.write() // does nothing
+}
