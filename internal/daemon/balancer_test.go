@@ -187,4 +187,3 @@ func TestReloadOfBalancers(t *testing.T) {
 	}
 	awaitTrue(t, "it to be counted no more", func() bool { return s.identity.Limits().Clients() == 0 })
 }
-

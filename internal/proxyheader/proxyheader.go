@@ -87,14 +87,17 @@ func (p *Parser) Parse(data []byte) (h Header, n int, done bool, err error) {
 	all, before := data, len(p.held)
 	if before > 0 {
 		// A header has at most Max bytes: what is behind them is not looked at.
-		all = append(p.held, data[:min(len(data), Max-before)]...)
+		p.held = append(p.held, data[:min(len(data), Max-before)]...)
+		all = p.held
 	}
 	size, err := length(all, before)
 	switch {
 	case err != nil:
 		return Header{}, 0, false, err
 	case size == 0 || len(all) < size:
-		p.held = append(p.held, data...)
+		if before == 0 {
+			p.held = append(p.held, data...)
+		}
 		return Header{}, len(data), false, nil
 	}
 	p.held = nil

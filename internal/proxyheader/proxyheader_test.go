@@ -189,10 +189,7 @@ func FuzzParse(f *testing.F) {
 		case whole.Held() > Max:
 			t.Fatalf("%d bytes are held", whole.Held())
 		}
-		i := int(at)
-		if i > len(data) {
-			i = len(data)
-		}
+		i := min(int(at), len(data))
 		var split Parser
 		h1, n1, done1, err1 := split.Parse(data[:i])
 		if !done1 && err1 == nil {
