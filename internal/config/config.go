@@ -279,6 +279,9 @@ type Pool struct {
 	ClientMaxQueued int64
 	// MaxKeys is the most keys of one request.
 	MaxKeys int
+	// ClientLoginTimeout is how long a client may take to log in, where there is a password; 0
+	// is for ever.
+	ClientLoginTimeout time.Duration
 	// ClientIdleTimeout is how long a client may be idle; 0 is for ever.
 	ClientIdleTimeout time.Duration
 	// ClientOutputLimit is the most bytes of replies that may wait for a client to

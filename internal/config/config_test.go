@@ -57,6 +57,7 @@ func TestEveryKey(t *testing.T) {
 	second.Servers = []Server{cache}
 	second.MaxRequestSize = memcachedMaxRequest
 	third := beta(t)
+	third.ClientLoginTimeout = 20 * time.Second
 	fourth, fifth := DefaultPool(), DefaultPool()
 	fourth.Name, fourth.Protocol, fourth.Servers = "delta", Redis, []Server{cache}
 	fourth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22124}

@@ -408,6 +408,14 @@ var poolKeys = slices.Concat([]key[Pool]{
 		set:  func(p *Pool, v value) { p.MaxKeys = int(v.number) },
 	},
 	{
+		name: "client_login_timeout", kind: kindDuration, limits: durations(0, 24*time.Hour), onlyWith: "redis", def: "0", defNote: "no limit", origin: fromNuthatch,
+		help: "How long a client may take to log in, in a pool that wants a password. After that it gets an error and is closed. " +
+			"It counts from when the client was accepted or, with TLS, from the end of its handshake, which has a time of its " +
+			"own (`tls_handshake_timeout`). Whatever the value, a client without a login may send requests of 10 words of 16 KB, " +
+			"and 256 of them in a row.",
+		set: func(p *Pool, v value) { p.ClientLoginTimeout = v.duration() },
+	},
+	{
 		name: "client_idle_timeout", kind: kindDuration, limits: anyDuration, def: "0", defNote: "no limit", origin: fromNuthatch,
 		help: "Closes a client that has no request in flight, and has sent and read nothing for this long. It does not matter " +
 			"whether a part of a request has come. nuthatch looks at intervals, so a client may stay up to a " +

@@ -121,6 +121,10 @@ const (
 	BadHeader
 	// StrangeHeader: a client sent a PROXY header that is no load balancer.
 	StrangeHeader
+	// LoginTimedout: the client has not logged in within client_login_timeout.
+	LoginTimedout
+	// TooManyTries: the client has sent too many requests without a login.
+	TooManyTries
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -186,6 +190,8 @@ var reasonTexts = [NumReasons]string{
 	AddressRefused: "connections from this address are not allowed",
 	BadHeader:      "a valid PROXY header is expected first from this address (proxy_protocol_from)",
 	StrangeHeader:  "a PROXY header from an address that is not in proxy_protocol_from",
+	LoginTimedout:  "no login within client_login_timeout",
+	TooManyTries:   "too many requests without a login",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -248,6 +254,8 @@ var reasonNames = [NumReasons]string{
 	AddressRefused:       "address_refused",
 	BadHeader:            "bad_header",
 	StrangeHeader:        "strange_header",
+	LoginTimedout:        "login_timed_out",
+	TooManyTries:         "too_many_tries",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

@@ -104,6 +104,9 @@ func (c *client) opened() {
 	p.stats.Values[stats.ClientsAccepted]++
 	p.ctx.shard.TotalConnections++
 	p.ctx.shard.CurrConnections++
+	if c.Open() {
+		awaitLogin(c)
+	}
 	if log := p.ctx.log; log.Enabled(logging.Info) {
 		log.Info("accepted client", clientAttrs(c)...)
 	}
@@ -118,6 +121,7 @@ func (c *client) OnConnect() {
 	}
 	goToChosen(c, st)
 	countHandshake(c.pool, st)
+	awaitLogin(c)
 }
 
 // OnData implements eventloop.Handler.
@@ -163,6 +167,9 @@ func (c *client) consume(data []byte) int {
 		}
 		p := c.pool
 		if !c.session.Authenticated {
+			if !mayTry(c) {
+				return len(data)
+			}
 			p.parser.Restrict()
 		}
 		n, done, err := p.parser.Parse(rest)

@@ -80,6 +80,9 @@ func (d *dispatch) local(req *msg.Request) {
 	ctx := p.ctx
 	c.session.WallMicros = ctx.loop.WallMicros(ctx.loop.Now())
 	lane, bars := c.session.Lane, c.session.Bars
+	if c.session.Authenticated {
+		c.early = 0 // the request may end the login, as RESET does
+	}
 	if out := c.Out(); c.outq.Len() == 0 && !req.NoReply && !c.session.Muted {
 		before := out.Len()
 		c.answer(req, out)

@@ -29,6 +29,7 @@ type ServerPool struct {
 	following *following
 	clientList
 	newcomers newcomers
+	logins    logins
 	laneSet
 	tracked
 	// questions are those that servers have been asked, by topic; nil until the

@@ -65,6 +65,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 		q.restart()
 	}
 	p.checkBy(p.ctx.loop.Now())
+	p.ctx.nextLogin = p.ctx.loop.Now()
 	if before.Timeout != p.conf.Timeout {
 		a.deadlines()
 	}

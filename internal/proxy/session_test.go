@@ -171,15 +171,19 @@ func TestBoundsBeforeLogin(t *testing.T) {
 	}
 	const most = 64 << 10
 
-	// It sends requests, and reads no reply.
+	// It sends requests without an end, and reads no reply: it is closed, and little is held
+	// until then.
+	before := r.identity.LastClient()
 	u := r.dial()
 	go func() { _, _ = io.Copy(u, endless(command("GET", "a"))) }()
-	await(t, "the client not to be read from", func() bool { return held().Received > 0 })
-	if f := held(); f.Unsent+f.Held > 2*most || f.Received > 2*most {
-		t.Errorf("%d bytes of replies and %d of requests are held", f.Unsent+f.Held, f.Received)
-	}
+	await(t, "the client to have come, and to be gone", func() bool {
+		f := held()
+		if f.Unsent+f.Held > 2*most || f.Received > 2*most {
+			t.Errorf("%d bytes of replies and %d of requests are held", f.Unsent+f.Held, f.Received)
+		}
+		return f.ID == 0 && r.identity.LastClient() > before
+	})
 	u.Close()
-	await(t, "the client to be gone", func() bool { return held().ID == 0 })
 
 	// The largest request that there may be, and an inline one, all but the end.
 	whole := command("AUTH", strings.Repeat("x", 16<<10), strings.Repeat("y", 16<<10), strings.Repeat("z", 16<<10))

@@ -37,6 +37,8 @@ type timers struct {
 	// nextNewcomer is when connections whose PROXY header has not come are looked at; 0: there
 	// are none.
 	nextNewcomer int64
+	// nextLogin is when clients that have not logged in are looked at; 0: never.
+	nextLogin int64
 	// trackers is how many clients are told when keys change. trackings are those of them
 	// that need connections, which they get at nextTracking; 0: there are none.
 	trackers     int
@@ -76,6 +78,9 @@ func (t *timers) fireTimers(now int64) {
 	if t.nextTracking != 0 && now >= t.nextTracking {
 		t.restoreTrackings()
 	}
+	if t.nextLogin != 0 && now >= t.nextLogin {
+		t.checkLogins(now)
+	}
 	if t.nextNewcomer != 0 && now >= t.nextNewcomer {
 		t.checkNewcomers(now)
 	}
@@ -87,5 +92,5 @@ func (t *timers) fireTimers(now int64) {
 // nextTimer is when to look next; 0: never.
 func (t *timers) nextTimer() int64 {
 	return soonest(t.nextDeadline, t.nextExpiry, t.nextCheck, t.nextIdle, t.nextSweep, t.nextUnused, t.nextRecall,
-		t.nextRelisten, t.nextPing, t.nextRelease, t.nextTracking, t.nextNewcomer)
+		t.nextRelisten, t.nextPing, t.nextRelease, t.nextTracking, t.nextNewcomer, t.nextLogin)
 }
