@@ -108,6 +108,7 @@ func TestEveryKeyIsNoticed(t *testing.T) {
 		"health_check.timeout": "3s", "reconnect_backoff": "20ms", "reconnect_backoff_max": "3s", "partial_results": "nulls", "keyless_scripts": "any", "max_request_size": "7kb", "client_max_queued": "77kb",
 		"client_output_limit": "8mb", "client_output_soft_limit": "1mb",
 		"redis_auth_file": "/s", "redis_auth_env": "S", "redis_auth_previous": "barley", "redis_auth_previous_file": "/s", "redis_auth_previous_env": "S",
+		"acl_file": "/users.acl", "rules": "on ~*", "password": "barley", "password_file": "/s", "password_env": "S",
 		"server_user": "u", "server_password": "barley", "server_password_file": "/s", "server_password_env": "S",
 		"tls.server_names": "a.example", "tls.listen": "127.0.0.1:9998", "tls.key_password_file": "/p", "server_tls.key_password_file": "/p", "cert": "/c", "key": "/k", "key_password_file": "/p",
 		"tls.cert": "/c", "tls.key": "/k", "tls.client_ca": "/ca", "tls.client_cert": "required", "tls.min_version": "TLSv1.3",

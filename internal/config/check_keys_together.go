@@ -17,6 +17,7 @@ func (r *reader) checkPool(b *poolBlock) {
 	r.checkHealthCheck(b)
 	r.checkTLS(b)
 	r.checkSecrets(b)
+	r.checkUsers(b)
 	for i := range poolKeys {
 		k := &poolKeys[i]
 		given := b.seen[k.name]

@@ -194,6 +194,10 @@ type Pool struct {
 	ServerPassword Secret
 	// Where those passwords come from that the file does not have itself.
 	RedisAuthFrom, RedisAuthPreviousFrom, ServerPasswordFrom SecretSource
+	// ACLFile is Redis's own file of users, empty if there is none. Users are those that
+	// the configuration has itself. Invariant: not both.
+	ACLFile string
+	Users   []User
 	// RedisDB is the database of clients that have not chosen one.
 	RedisDB int
 	// Databases is how many databases clients may choose from; 1: they may not.

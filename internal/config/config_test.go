@@ -62,6 +62,12 @@ func TestEveryKey(t *testing.T) {
 	fourth.Name, fourth.Protocol, fourth.Servers = "delta", Redis, []Server{cache}
 	fourth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22124}
 	fourth.RedisAuthFrom.Env, fourth.RedisAuthPreviousFrom.File, fourth.ServerPasswordFrom.Env = "NUTHATCH_AUTH", "/run/secrets/previous", "NUTHATCH_SERVER"
+	fourth.Users = []User{
+		{Name: "alice", Rules: "on ~cache:* +@read", Password: "pa55: *#"},
+		{Name: "bob", Rules: "on allkeys +@all", PasswordFrom: SecretSource{File: "/run/secrets/bob"}},
+		{Name: "carol", Rules: "off", PasswordFrom: SecretSource{Env: "NUTHATCH_CAROL"}},
+	}
+	fifth.ACLFile = "/etc/nuthatch/users.acl"
 	fifth.Name, fifth.Protocol, fifth.Servers = "gamma", Redis, []Server{cache}
 	fifth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22125}
 	fifth.RedisAuthFrom.File, fifth.RedisAuthPrevious, fifth.ServerPassword = "/run/secrets/auth", "0ther: *#", "th1rd: *#"
@@ -84,6 +90,15 @@ func TestEveryKey(t *testing.T) {
 	}
 	if len(cfg.Warnings) != 1 || cfg.Warnings[0].Key != "server_tls.verify" {
 		t.Errorf("warnings %v, want one of servers that anybody may pose as", cfg.Warnings)
+	}
+	for i := range cfg.Pools {
+		for j := range cfg.Pools[i].Users {
+			u := &cfg.Pools[i].Users[j]
+			if u.Line == 0 {
+				t.Errorf("the user %s stands nowhere", u.Name)
+			}
+			u.Line = 0
+		}
 	}
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("Load:\n%+v\nwant:\n%+v", cfg, want)

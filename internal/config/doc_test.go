@@ -105,7 +105,7 @@ func reference() string {
 			note = "differs"
 		}
 		fmt.Fprintf(&b, "| [`%s`](#%s) | %s | %s | %s | %s |\n",
-			r.name, strings.NewReplacer(".", "", "[]", "").Replace(r.name), r.form, r.def, r.span, note)
+			r.name, strings.ToLower(strings.NewReplacer(".", "", "[]", "").Replace(r.name)), r.form, r.def, r.span, note)
 	}
 	for _, r := range rows() {
 		fmt.Fprintf(&b, "\n#### `%s`\n\n%s\n\n", r.name, r.help)

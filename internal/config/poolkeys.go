@@ -199,6 +199,20 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 }, twins("server_password", "redis", func(p *Pool) *SecretSource { return &p.ServerPasswordFrom }), []key[Pool]{
 	{
+		name: "acl_file", kind: kindPath, onlyWith: "redis", defNote: "none", origin: fromNuthatch,
+		help: "The path of a file with users and what each may do: Redis's own file (`aclfile`), read as it is. With it, or with " +
+			"`users`, clients log in as one of these users, and each request is checked before it is sent. See [Users](USERS.md). " +
+			"`redis_auth` is the password of the user `default`; both it and a line for `default` are a fault. The servers know " +
+			"nothing of these users: the proxy logs in to them with `server_user` and `server_password`, or with `redis_auth`. " +
+			"The file is read at the start and at each reload, and with `watch` when it changes. A file with a fault changes nothing.",
+		set: func(p *Pool, v value) { p.ACLFile = v.text },
+	},
+	{
+		name: "users", limits: limits{1, maxUsers}, defNote: "none", origin: fromNuthatch,
+		help:   "Users and what each may do, by name, in place of `acl_file`.",
+		blocks: mapOf(func(p *Pool) *[]User { return &p.Users }, func(u *User) *string { return &u.Name }, userKeys),
+	},
+	{
 		name: "redis_db", kind: kindNumber, limits: anyNumber(0), def: "0",
 		help: "The database of clients that have not chosen one. The proxy selects it on every connection to a Redis " +
 			"server. With `databases: 1` clients see it as database 0, and may also use its number on the servers, in " +

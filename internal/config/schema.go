@@ -113,7 +113,7 @@ func (d *description) schema() object {
 		return append(o, d.count("minItems", "maxItems")...)
 	case shapeMap:
 		o = append(o, member{"type", "object"}, member{"additionalProperties", innerSchema(d.within)},
-			member{"propertyNames", object{{"pattern", `^[^\[]`}}})
+			member{"propertyNames", object{{"pattern", `^[^\[][\s\S]*$`}}})
 		return append(o, d.count("minProperties", "maxProperties")...)
 	case shapeText:
 	}

@@ -212,10 +212,13 @@ func TestSchemaOfEveryKey(t *testing.T) {
 // checkSchemaOfKey holds what the schema says of values of a key against what its kind says.
 func checkSchemaOfKey(t *testing.T, s *jsonschema.Schema, k *description, file func(line string) string) {
 	t.Helper()
-	if k.shape == shapeBlock || k.shape == shapeList {
+	if k.shape != shapeText {
 		before, behind := "{", "}\n"
 		if k.shape == shapeList {
 			before, behind = "[{", "}]\n"
+		}
+		if k.shape == shapeMap {
+			before, behind = "{a: {", "}}\n"
 		}
 		for i := range k.within {
 			inner, rest := &k.within[i], ""

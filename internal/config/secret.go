@@ -45,6 +45,9 @@ func (s Secret) Reveal() string { return string(s) }
 // Equal reports whether given is the password, in a time that depends on
 // given's length alone. An empty Secret equals nothing, not even the empty password.
 func (s Secret) Equal(given []byte) bool {
-	want, got := sha256.Sum256([]byte(s)), sha256.Sum256(given)
+	want, got := s.Sum(), sha256.Sum256(given)
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1 && s != ""
 }
+
+// Sum is the password's SHA-256.
+func (s Secret) Sum() [sha256.Size]byte { return sha256.Sum256([]byte(s)) }

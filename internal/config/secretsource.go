@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 )
 
 // A SecretSource is where a secret comes from that the configuration file does not have
@@ -95,6 +96,11 @@ type sourcedSecret struct {
 }
 
 func (p *Pool) sourcedSecrets() []sourcedSecret {
+	return append(p.ownSecrets(), p.userSecrets()...)
+}
+
+// ownSecrets are the secrets of the pool itself.
+func (p *Pool) ownSecrets() []sourcedSecret {
 	return []sourcedSecret{
 		{"redis_auth", &p.RedisAuth, p.RedisAuthFrom},
 		{"redis_auth_previous", &p.RedisAuthPrevious, p.RedisAuthPreviousFrom},
@@ -110,6 +116,7 @@ func (c *Config) WithSecrets() (*Config, error) {
 	var faults []error
 	for i := range with.Pools {
 		p := &with.Pools[i]
+		p.Users = slices.Clone(p.Users)
 		for _, s := range p.sourcedSecrets() {
 			if s.from == (SecretSource{}) {
 				continue
@@ -134,6 +141,7 @@ func (c *Config) WithSecretsOf(old *Config) *Config {
 	with := *c
 	with.Pools = append([]Pool(nil), c.Pools...)
 	for i := range with.Pools {
+		with.Pools[i].Users = slices.Clone(with.Pools[i].Users)
 		for _, s := range with.Pools[i].sourcedSecrets() {
 			if s.from == (SecretSource{}) {
 				continue
@@ -183,7 +191,7 @@ func (p *Pool) ServerLogin() Login {
 // checkSecrets finds secrets that are given twice, or without what they need.
 func (r *reader) checkSecrets(b *poolBlock) {
 	given := make(map[string]bool)
-	for _, s := range b.pool.sourcedSecrets() {
+	for _, s := range b.pool.ownSecrets() {
 		for _, key := range []string{s.key, s.key + "_file", s.key + "_env"} {
 			at := b.seen[key]
 			if at.name == nil {

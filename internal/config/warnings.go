@@ -12,7 +12,7 @@ import (
 // meant, in every block and in pools. They run when the whole file has been read.
 var (
 	blockWarnings = []func(*reader, *block){warnOfVariables}
-	poolWarnings  = []func(*reader, *poolBlock){warnOfIgnoredLimit, warnOfItself, warnOfUnverified}
+	poolWarnings  = []func(*reader, *poolBlock){warnOfIgnoredLimit, warnOfItself, warnOfUnverified, warnOfOpenDefault}
 )
 
 // warn records a warning at node. key may be empty.

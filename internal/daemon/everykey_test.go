@@ -29,6 +29,10 @@ func otherValues(t *testing.T) map[string]string {
 	if err := os.WriteFile(keys, []byte(strings.Repeat("0", 64)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	users := filepath.Join(t.TempDir(), "users.acl")
+	if err := os.WriteFile(users, []byte("user default off\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("NUTHATCH_TEST_SECRET", "sesame")
 	return map[string]string{
 		"redis_auth_file": token, "redis_auth_env": "NUTHATCH_TEST_SECRET", "redis_auth_previous": "sesame", "redis_auth_previous_file": token,
@@ -36,6 +40,7 @@ func otherValues(t *testing.T) map[string]string {
 		"server_password_env": "NUTHATCH_TEST_SECRET", "tls.listen": testkit.FreeAddr(t), "tls.server_names": "a.example", "tls.key_password_file": token, "server_tls.key_password_file": token,
 		"admin_token_env": "NUTHATCH_TEST_SECRET", "admin_tls.key_password_file": token, "admin_tls.client_cert": "required", "admin_tls.min_version": "TLSv1.3",
 		"tls_ticket_keys_file": keys,
+		"acl_file":             users,
 		"listen":               testkit.FreeAddr(t), "hash": "md5", "hash_tag": `"{}"`, "distribution": "modula", "redis_auth": "sesame",
 		"client_login_timeout": "3s", "allow_from": "127.0.0.0/8", "deny_from": "10.0.0.0/8", "proxy_protocol_from": "10.0.0.0/8", "proxy_protocol_timeout": "7s", "connect_timeout": "2s", "request_timeout": "2s", "server_idle_timeout": "2s", "unknown_commands": "refuse", "failed_select": "ignore", "transactions": "refuse", "max_transaction_size": "7mb", "private_idle_timeout": "1m", "tracking": "off", "pubsub.publish": "owner", "pubsub.on_loss": "resubscribe", "pubsub.ping": "7s", "pubsub.max_subscriptions": "77", "pubsub.output_limit": "9mb", "pubsub.output_soft_limit": "3mb", "pubsub.output_soft_time": "9s",
 		"eject": "fail", "health_check.interval": "2s", "health_check.timeout": "3s", "reconnect_backoff": "20ms",
@@ -120,6 +125,7 @@ func TestReloadOfEveryKey(t *testing.T) {
 	conf := k.stage.current.Load().conf
 	k.pools(config.PoolSettings(&conf.Pools[0]))
 	k.entries()
+	k.users()
 	k.process(config.ProcessSettings(&conf.Process))
 }
 
@@ -245,6 +251,32 @@ func (k *everyKey) entries() {
 	}
 }
 
+// users gives the keys of a user other values.
+func (k *everyKey) users() {
+	k.t.Helper()
+	token := k.values["admin_token_file"]
+	for name, values := range map[string][2]string{
+		"rules": {"", ""}, "password": {"password: a", "password: b"}, "password_file": {"password: sesame", "password_file: " + token},
+		"password_env": {"password: sesame", "password_env: NUTHATCH_TEST_SECRET"},
+	} {
+		rules := "'on ~a'"
+		block := func(value string) string {
+			if value != "" {
+				value = ", " + value
+			}
+			return "  users: {default: {rules: 'off'}, alice: {rules: " + rules + value + "}}\n"
+		}
+		k.apply(k.base(block(values[0])))
+		key := "users.alice." + name
+		was := k.inForce(key, false)
+		if name == "rules" {
+			rules = "'on ~b'"
+		}
+		change := k.apply(k.base(block(values[1])))
+		judge(k.t, key, was, k.inForce(key, false), change.Pools[0].Settings, change.NotApplied)
+	}
+}
+
 // process gives the keys of the process other values.
 func (k *everyKey) process(all []config.Setting) {
 	k.t.Helper()
@@ -286,7 +318,7 @@ func TestReloadLooksIntoEveryBlock(t *testing.T) {
 			}
 			entry, list := inner.Items.(map[string]any)
 			_, named := inner.AdditionalProperties.(map[string]any)
-			if (named || list && entry["type"] == "object") && where+"."+name != "pool.tls.certs" {
+			if (named || list && entry["type"] == "object") && where+"."+name != "pool.tls.certs" && where+"."+name != "pool.users" {
 				t.Errorf("no reload changes the keys in an entry of %s.%s", where, name)
 			}
 			looked++
@@ -312,7 +344,7 @@ func judge(t *testing.T, key, before, after string, applied []config.Change, not
 		t.Errorf("%s: told as applied: %t, and as not applied: %t", key, told, kept)
 	case len(applied)+len(not) != 1:
 		t.Errorf("%s: told besides: %v, not applied %v", key, applied, not)
-	case told && strings.Contains(key, "auth"), told && strings.HasSuffix(key, "token"): // they look the same
+	case told && strings.Contains(key, "auth"), told && strings.HasSuffix(key, "token"), told && before == "<redacted>": // they look the same
 	case told != (before != after):
 		t.Errorf("%s: told as applied: %t, and %q was %q", key, told, after, before)
 	}

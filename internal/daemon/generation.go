@@ -22,6 +22,7 @@ type generation struct {
 	topo    []*topology.Topology
 	learned []*redis.Learned // what the loops know of a Redis pool's commands
 	scripts []*redis.Scripts // and what its servers were told
+	users   []poolUsers
 	// listeners are in the order of conf.Listeners(): the first is the first pool's, and so
 	// on. An address that stays keeps its listener.
 	listeners []*listener

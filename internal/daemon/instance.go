@@ -84,7 +84,7 @@ func newInstance(o Options) (*Instance, error) {
 	in.reporter = newReporter(c, in.resources)
 	in.recorder = admin.NewRecorder(in)
 	in.certificates = newCertificates(c)
-	in.watcher = &watcher{file: o.ConfigFile, log: c.log, reload: func() {
+	in.watcher = &watcher{file: o.ConfigFile, others: func() []string { return userFiles(c.current.Load().conf) }, log: c.log, reload: func() {
 		// What went wrong is in the log.
 		_, _ = in.Reload("watch")
 	}}
@@ -111,6 +111,7 @@ func Start(o Options) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
+	sum := in.watcher.sumOf(o.Config)
 	if err := in.start(); err != nil {
 		logFaults(in.log, notStarted, err)
 		in.Stop()
@@ -122,7 +123,7 @@ func Start(o Options) (*Instance, error) {
 	go in.recorder.Run(in.life.stopping)
 	go in.takeHistory()
 	go in.certificates.watch()
-	in.watcher.watch(in.opts.Config.Process.Watch)
+	in.watcher.watch(in.opts.Config.Process.Watch, sum)
 	in.ports.serveAll()
 	in.logStart()
 	return in, nil
@@ -140,6 +141,9 @@ func (in *Instance) start() error {
 	}
 	in.certificates.take(in.opts.inherited)
 	if g.tls, err = in.certificates.load(g.conf); err != nil {
+		return err
+	}
+	if g.users, err = readUsers(g.conf, nil); err != nil {
 		return err
 	}
 	for i := range g.conf.Pools {
@@ -260,6 +264,8 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 		return redis.New(redis.Options{
 			Auth:           p.RedisAuth,
 			AuthPrevious:   p.RedisAuthPrevious,
+			Users:          g.users[i].users,
+			ACLLog:         g.users[i].log,
 			Login:          p.ServerLogin(),
 			DB:             p.RedisDB,
 			Databases:      p.Databases,
@@ -333,6 +339,7 @@ func (in *Instance) logStart() {
 			p.Name, g.listeners[i].socket.Name(), with, len(p.Servers)))
 	}
 	in.journal.warnings(g.conf)
+	in.journal.warnOfOpenUsers(g)
 }
 
 // Addr is the address that the i-th pool of the configuration listens on. Second ones

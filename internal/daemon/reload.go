@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,20 +22,24 @@ import (
 //
 //	prepare: what can fail, each step with its undo        commit: what cannot
 //	read, check ─► tokens, ─► listeners ─► names looked up ─► every loop, between two ─► what is no longer
-//	      │     certificates      │             │             of its events, adopts      wanted finishes
+//	      │     certificates,     │             │             of its events, adopts      wanted finishes
+//	      │        users          │             │
 //	      └───────────┴───────────┴─────────────┘             it
 //	                 any fault: abort, all as it was
 //
 // Clients of pools that stay notice nothing. by says who asked for it.
 func (in *Instance) Reload(by string) (*preview.Change, error) {
 	defer in.lockGeneration()()
+	old := in.current.Load()
 	change, err := in.reload()
 	if err != nil {
 		in.journal.refused(err, by)
 		return nil, err
 	}
 	in.journal.reloaded(change, in.opts.ConfigFile, by)
+	in.journal.users(old, in.current.Load())
 	in.journal.warnings(in.current.Load().conf)
+	in.journal.warnOfOpenUsers(in.current.Load())
 	return change, nil
 }
 
@@ -64,6 +69,8 @@ type reloading struct {
 	// none.
 	admins     [numAdmins]*admin.HTTPPort
 	adminMoves [numAdmins]bool
+	// sum is that of the files before the users were read.
+	sum [sha256.Size]byte
 	// undo takes back what was prepared, the last first.
 	undo []func()
 }
@@ -83,6 +90,7 @@ var reloadSteps = []reloadStep{
 	{name: "file", first: true, do: (*reloading).read},
 	{name: "tokens", do: (*reloading).readTokens},
 	{name: "certificates", do: (*reloading).readCertificates},
+	{name: "users", do: (*reloading).readUsers},
 	{name: "admin listener", do: (*reloading).openAdmin},
 	{name: "modes", do: (*reloading).checkModes},
 	{name: "listeners", do: (*reloading).openListeners},
@@ -138,6 +146,12 @@ func (r *reloading) readTokens() (err error) {
 
 func (r *reloading) readCertificates() (err error) {
 	r.next.tls, err = r.in.certificates.load(r.next.conf)
+	return err
+}
+
+func (r *reloading) readUsers() (err error) {
+	r.sum = r.in.watcher.sumOf(r.next.conf)
+	r.next.users, err = readUsers(r.next.conf, r.old)
 	return err
 }
 
@@ -214,7 +228,7 @@ func (r *reloading) commit() error {
 	in.listeners.close(old.listenersWithout(g))
 	r.applyModes()
 	in.listeners.applyBacklogs(old, g)
-	in.watcher.watch(g.conf.Process.Watch)
+	in.watcher.watch(g.conf.Process.Watch, r.sum)
 	in.reporter.surveyAgain(g)
 	return nil
 }

@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/logging"
 )
 
@@ -23,12 +25,13 @@ const (
 	watchPoll = 5 * time.Second
 )
 
-// A watcher reloads the configuration when its file changes. What counts is the
-// content at the file's path. The file may be written, renamed into place, or
+// A watcher reloads the configuration when its file changes, or a file of users that it
+// names. What counts is the content at the file's path. The file may be written, renamed into place, or
 // reached by a symbolic link that changes, as a ConfigMap's "..data" does.
 type watcher struct {
 	// static after the start
-	file   string // empty: there is none
+	file   string          // empty: there is none
+	others func() []string // the files of users of the configuration in force
 	log    *logging.Logger
 	reload func() // tells the log what goes wrong
 
@@ -37,8 +40,9 @@ type watcher struct {
 	done   chan struct{}
 }
 
-// watch begins or ends to watch the file, as the configuration has it.
-func (w *watcher) watch(on bool) {
+// watch begins or ends to watch the file, as the configuration has it. sum is that of the
+// files before they were read: a change since then is one.
+func (w *watcher) watch(on bool, sum [sha256.Size]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if on == (w.cancel != nil) || w.file == "" {
@@ -51,7 +55,15 @@ func (w *watcher) watch(on bool) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel, w.done = cancel, make(chan struct{})
-	go w.reloadOnChange(ctx, w.done, fileSum(w.file))
+	go w.reloadOnChange(ctx, w.done, sum)
+}
+
+// paths are the files that are watched.
+func (w *watcher) paths() []string { return append([]string{w.file}, w.others()...) }
+
+// sumOf is the sum of the files of a configuration. It is to be taken before they are read.
+func (w *watcher) sumOf(conf *config.Config) [sha256.Size]byte {
+	return fileSum(append([]string{w.file}, userFiles(conf)...)...)
 }
 
 // stop ends the watch and waits for the reload that may be under way.
@@ -71,7 +83,7 @@ func (w *watcher) stop() {
 func (w *watcher) reloadOnChange(ctx context.Context, done chan<- struct{}, sum [sha256.Size]byte) {
 	defer close(done)
 	var events chan fsnotify.Event // never ready, without a notifier
-	notifier, err := newNotifier(w.file)
+	notifier, err := newNotifier(w.paths())
 	if err != nil {
 		w.log.Warn("cannot watch the configuration file: it is read at intervals instead",
 			slog.Duration("every", watchPoll), errAttr(err))
@@ -92,17 +104,22 @@ func (w *watcher) reloadOnChange(ctx context.Context, done chan<- struct{}, sum 
 		case <-poll.C:
 		case <-quiet:
 		}
-		if now := fileSum(w.file); now != sum {
+		paths := w.paths()
+		if now := fileSum(paths...); now != sum {
 			sum = now
 			w.reload()
+			after := w.paths()
+			if !slices.Equal(paths, after) {
+				sum = fileSum(after...)
+			}
 			if notifier != nil {
-				watchPlaces(notifier, w.file)
+				watchPlaces(notifier, after)
 			}
 		}
 	}
 }
 
-func newNotifier(file string) (*fsnotify.Watcher, error) {
+func newNotifier(paths []string) (*fsnotify.Watcher, error) {
 	n, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
@@ -112,25 +129,31 @@ func newNotifier(file string) (*fsnotify.Watcher, error) {
 			continue
 		}
 	}()
-	watchPlaces(n, file)
+	watchPlaces(n, paths)
 	return n, nil
 }
 
-// watchPlaces watches the folder of the file, and the one that its links lead
+// watchPlaces watches the folders of the files, and those that their links lead
 // to. A directory that cannot be watched is read at intervals.
-func watchPlaces(n *fsnotify.Watcher, file string) {
-	_ = n.Add(filepath.Dir(file))
-	if target, err := filepath.EvalSymlinks(file); err == nil {
-		_ = n.Add(filepath.Dir(target))
+func watchPlaces(n *fsnotify.Watcher, paths []string) {
+	for _, file := range paths {
+		_ = n.Add(filepath.Dir(file))
+		if target, err := filepath.EvalSymlinks(file); err == nil {
+			_ = n.Add(filepath.Dir(target))
+		}
 	}
 }
 
-// fileSum identifies the content at path. All files that cannot be read have
-// the same sum.
-func fileSum(path string) [sha256.Size]byte {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return [sha256.Size]byte{}
+// fileSum identifies the contents at paths. All files that cannot be read have the same
+// sum.
+func fileSum(paths ...string) [sha256.Size]byte {
+	all := sha256.New()
+	for _, path := range paths {
+		sum := [sha256.Size]byte{}
+		if text, err := os.ReadFile(path); err == nil {
+			sum = sha256.Sum256(text)
+		}
+		all.Write(sum[:])
 	}
-	return sha256.Sum256(text)
+	return [sha256.Size]byte(all.Sum(nil))
 }

@@ -28,6 +28,7 @@ const (
 	CertificatesChanged
 	CertificatesRefused
 	AddressesRefused
+	UsersChanged
 	// NumKinds is how many there are.
 	NumKinds
 )
@@ -84,6 +85,7 @@ var kinds = [NumKinds]row{
 	CertificatesRefused: {"certificates_refused", Notice, "the files of the pool's TLS have changed and cannot be used; what was read before stays in use"},
 
 	AddressesRefused: {"addresses_refused", Notice, "clients come from addresses that allow_from or deny_from does not let in; one event until none came for a minute"},
+	UsersChanged:     {"users_changed", Notice, "a reload has changed users of the pool, or their rules; the text names them"},
 }
 
 // String is the kind's name.

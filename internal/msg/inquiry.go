@@ -9,6 +9,8 @@ type ClientFacts struct {
 	Addr, LocalAddr           string
 	ShownFD                   int // for display only
 	Name, LibName, LibVersion string
+	// User is the number of the user that the client is.
+	User uint16
 	// Age and Idle are the seconds since the client came, and since it last sent
 	// something.
 	Age, Idle int64

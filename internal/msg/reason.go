@@ -125,6 +125,11 @@ const (
 	LoginTimedout
 	// TooManyTries: the client has sent too many requests without a login.
 	TooManyTries
+	// NoPermission: a reload has changed the rules of the client's user, which no longer
+	// allow what it does.
+	NoPermission
+	// UserRemoved: a reload has removed the client's user.
+	UserRemoved
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -192,6 +197,8 @@ var reasonTexts = [NumReasons]string{
 	StrangeHeader:  "a PROXY header from an address that is not in proxy_protocol_from",
 	LoginTimedout:  "no login within client_login_timeout",
 	TooManyTries:   "too many requests without a login",
+	NoPermission:   "the user's rules have changed, and no longer allow this",
+	UserRemoved:    "the client's user was removed",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -256,6 +263,8 @@ var reasonNames = [NumReasons]string{
 	StrangeHeader:        "strange_header",
 	LoginTimedout:        "login_timed_out",
 	TooManyTries:         "too_many_tries",
+	NoPermission:         "no_permission",
+	UserRemoved:          "user_removed",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

@@ -158,7 +158,7 @@ type Session struct {
 	Watched  int32
 	Queueing Queueing
 	// Authenticated: the client may use the pool. True from the start if the
-	// pool has no password.
+	// user default needs no password.
 	Authenticated bool
 	// Bars are other reasons why requests are not carried out.
 	Bars Bars
@@ -166,6 +166,8 @@ type Session struct {
 	// request gets no reply. Answering a request may change both.
 	Replies Replies
 	Muted   bool
+	// User is the number of the user that the client is; 0: the user default.
+	User uint16
 }
 
 // A sessionMore has the parts of a session that few sessions need.
@@ -256,6 +258,15 @@ const (
 	// Monitoring says that the client sees every command. It may send no command with
 	// keys.
 	Monitoring
+	// Restricted says that the client's user may not do everything: each request is
+	// judged by the user's rules.
+	Restricted
+	// UserGone says that a reload has removed the client's user: the client is about to
+	// be closed.
+	UserGone
+	// Denied says that the present request was refused for lack of a right, or was a login
+	// that failed. It is cleared when that has been counted.
+	Denied
 )
 
 // Replies says which replies a client wants to hear: CLIENT REPLY.

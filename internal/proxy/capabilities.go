@@ -29,6 +29,7 @@ type capabilities struct {
 	confirmer  Confirmer
 	tracker    Tracker
 	monitored  Monitored
+	guard      Guard
 }
 
 func capabilitiesOf(p Protocol) capabilities {
@@ -50,6 +51,7 @@ func capabilitiesOf(p Protocol) capabilities {
 	c.confirmer, _ = p.(Confirmer)
 	c.tracker, _ = p.(Tracker)
 	c.monitored, _ = p.(Monitored)
+	c.guard, _ = p.(Guard)
 	return c
 }
 
@@ -81,12 +83,14 @@ type Greeter interface {
 type SessionKeeper interface {
 	// Resolve returns the lane of server connections that serves a session's lane.
 	Resolve(lane msg.Lane) msg.Lane
+	// Begin makes s the session of a client that has said nothing.
+	Begin(s *msg.Session)
 	// Adopt fits the session of a client to the pool's new configuration after a
 	// reload.
 	Adopt(s *msg.Session)
 	// Allows reports whether the request may be carried out. Earlier requests decide
-	// that: the client has not logged in, or a bit of s.Bars is set. It is asked only
-	// for such sessions.
+	// that: the client has not logged in, has a user whose rights are restricted, or
+	// another bit of s.Bars is set. It is asked only for such sessions.
 	Allows(req *msg.Request, s *msg.Session) (ok bool)
 }
 

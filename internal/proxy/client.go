@@ -89,7 +89,7 @@ func newClient(p *ServerPool) *client {
 	}
 	c.session.ID = p.ctx.identity.NextClient()
 	c.session.Lane = msg.DefaultLane
-	c.session.Authenticated = p.conf.RedisAuth == ""
+	p.proto.begin(&c.session)
 	return c
 }
 

@@ -54,7 +54,7 @@ func changePool(c *client, to *ServerPool) {
 
 	c.pool = to
 	c.openAccount(to.firstReply())
-	c.session.Authenticated = to.conf.RedisAuth == ""
+	to.proto.begin(&c.session)
 	c.goOnWithPool()
 	if to.paused {
 		c.pause()

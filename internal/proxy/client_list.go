@@ -139,7 +139,7 @@ func (c *client) facts() msg.ClientFacts {
 		Tracks: tracks(c), Broadcast: tracks(c) && c.session.Tracking().Broadcast, Monitors: monitors(c),
 		Multi: multi, Collected: collected, Watched: int(c.session.Watched), Touched: c.watches() && c.own.watch.lost,
 		ID: c.session.ID, Addr: addrs.addr, LocalAddr: addrs.localAddr, ShownFD: c.ShownFD(),
-		Name: names.Name, LibName: names.LibName, LibVersion: names.LibVersion,
+		User: c.session.User, Name: names.Name, LibName: names.LibName, LibVersion: names.LibVersion,
 		Age: c.age(now), Idle: c.silent(now),
 		Lane: c.session.Lane, Received: c.received(), Held: c.held, Unsent: c.Out().Len(),
 		InFlight: c.inFlight(), Last: c.lastType, Closing: c.state == clientClosing,

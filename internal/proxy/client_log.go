@@ -36,7 +36,8 @@ func (r closeReason) isError() bool { return r.errno != 0 || r.protocol != nil |
 // isOffence reports whether the client was cut for what it did.
 func (r closeReason) isOffence() bool {
 	switch r.why {
-	case msg.OK, msg.ClientEOF, msg.Killed, msg.Dismissed, msg.ClientIdle, msg.SubscriptionLost, msg.MonitorLost:
+	case msg.OK, msg.ClientEOF, msg.Killed, msg.Dismissed, msg.ClientIdle, msg.SubscriptionLost, msg.MonitorLost,
+		msg.UserRemoved, msg.NoPermission:
 		return false
 	default:
 		return true

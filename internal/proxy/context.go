@@ -76,6 +76,8 @@ type Context struct {
 	transactions
 	inquiries inquiries
 	turn      turn
+	// denials bounds the log of denials.
+	denials slowBudget
 	// waiting is scratch: what waited on a connection that failed.
 	waiting []*msg.Msg
 	// scratch

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nuthatch/internal/acl"
 	"nuthatch/internal/config"
 	"nuthatch/internal/eventloop"
 	"nuthatch/internal/logging"
@@ -40,6 +41,9 @@ type conversation struct {
 	identity *proxy.Identity
 	// learned is what the servers have told of themselves.
 	learned *redis.Learned
+	// users are the pool's, nil if it has none of its own, and denials what they were denied.
+	users   *acl.Users
+	denials *acl.Log
 	loops   []*proxy.Context
 	now     time.Duration
 	listens *eventloop.ListenSocket
@@ -112,7 +116,7 @@ func converse(t testing.TB, lines string, lang dialect, loops int) *conversation
 func converseIn(t testing.TB, in world, lines string, lang dialect, loops int) *conversation {
 	t.Helper()
 	c := &conversation{
-		world: in, t: t, lang: lang, lines: lines, now: time.Second, sent: map[string]*sentKey{}, learned: new(redis.Learned), measures: allMeasures(),
+		world: in, t: t, lang: lang, lines: lines, now: time.Second, sent: map[string]*sentKey{}, learned: new(redis.Learned), denials: new(acl.Log), measures: allMeasures(),
 	}
 	switch s := in.(type) {
 	case *scrambled:
@@ -167,12 +171,21 @@ func (c *conversation) read(lines string) *config.Pool {
 		}
 		parsed[text] = conf
 	}
+	if p := &conf.Pools[0]; p.HasUsers() {
+		users, err := redis.NewUsers("conversation.yml", p, nil, c.users)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.users = users
+	} else {
+		c.users = nil
+	}
 	return &conf.Pools[0]
 }
 
 // poolOptions are one loop's.
 func (c *conversation) poolOptions() []proxy.PoolOptions {
-	return []proxy.PoolOptions{{Config: c.pool, Topology: c.topo, Protocol: protocolOf(c.pool, c.learned), Stages: c.world.stages()}}
+	return []proxy.PoolOptions{{Config: c.pool, Topology: c.topo, Protocol: protocolOf(c.pool, c.learned, c.users, c.denials), Stages: c.world.stages()}}
 }
 
 func (c *conversation) layout() stats.Layout {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"nuthatch/internal/acl"
 	"nuthatch/internal/config"
 	"nuthatch/internal/eventloop"
 	"nuthatch/internal/logging"
@@ -71,7 +72,7 @@ func startLoggedRig(t testing.TB, text string, log *logging.Logger) *rig {
 	for id := range r.conf.Process.Threads {
 		ctx, err := proxy.NewContext(proxy.Options{
 			ID: id, Epoch: epoch, Log: log, Shard: stats.NewShard(layout), Identity: r.identity, Measures: measures,
-			Pools: []proxy.PoolOptions{{Config: pool, Topology: r.topo, Protocol: protocolOf(pool, learned)}},
+			Pools: []proxy.PoolOptions{{Config: pool, Topology: r.topo, Protocol: protocolOf(pool, learned, nil, nil)}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -101,10 +102,12 @@ func startLoggedRig(t testing.TB, text string, log *logging.Logger) *rig {
 	return r
 }
 
-func protocolOf(p *config.Pool, learned *redis.Learned) proxy.Protocol {
+// protocolOf is the pool's protocol for one loop. users is nil if the pool has none of its own.
+func protocolOf(p *config.Pool, learned *redis.Learned, users *acl.Users, denials *acl.Log) proxy.Protocol {
 	if p.Protocol == config.Redis {
 		learned.SetSurvey(redis.NewSurvey(nil, 0)) // nobody asks them
 		return redis.New(redis.Options{
+			Users: users, ACLLog: denials,
 			Auth: p.RedisAuth, DB: p.RedisDB, Databases: p.Databases, FailedSelect: p.FailedSelect, Transactions: p.Transactions, Publish: p.PubSub.Publish,
 			AllowMonitor: p.AllowMonitor, Tracking: p.Tracking == config.TrackingOn,
 			Servers: len(p.Servers), HashTag: p.HashTag, KeylessScripts: p.KeylessScripts, PartialResults: p.PartialResults, Learned: learned,

@@ -17,6 +17,9 @@ func (d *dispatch) barred(req *msg.Request) bool {
 	if c.collects() {
 		return c.collect(req)
 	}
+	if c.session.Bars&msg.Restricted != 0 { // each of its keys is judged
+		c.pool.ctx.turn.countAtOnce(Amount{Keys: req.Nkeys})
+	}
 	if keeper := c.pool.proto.sessions; keeper == nil || keeper.Allows(req, &c.session) {
 		return tracks(c) && c.own.track.prepare(req)
 	}
@@ -50,6 +53,9 @@ func (d *dispatch) sessionChanged(lane msg.Lane, bars msg.Bars) {
 	if c.session.Bars&^bars&msg.FailedSelect != 0 {
 		logFailedSelect(c)
 	}
+	if c.session.Bars&msg.Denied != 0 {
+		c.denied()
+	}
 	if c.state != clientClosed {
 		c.pool.ctx.memory.beside += c.countNames(c.session.Names().Len())
 	}
@@ -76,7 +82,8 @@ func (a *adoption) sessions() {
 	if before.RedisDB != p.conf.RedisDB {
 		p.adoptLanes()
 	}
-	if p.proto.sessions == nil || before.RedisDB == p.conf.RedisDB && before.Databases == p.conf.Databases && before.RedisAuth == p.conf.RedisAuth {
+	users := before.HasUsers() || p.conf.HasUsers()
+	if p.proto.sessions == nil || !users && before.RedisDB == p.conf.RedisDB && before.Databases == p.conf.Databases && before.RedisAuth == p.conf.RedisAuth {
 		return
 	}
 	lost, renumbered := 0, before.RedisDB != p.conf.RedisDB || before.Databases != p.conf.Databases
@@ -86,9 +93,15 @@ func (a *adoption) sessions() {
 			c.abort()
 		}
 		p.proto.sessions.Adopt(&c.session)
+		if users && c.tx != nil {
+			c.tx.judgeAgain = true
+		}
 		if c.session.Bars&^bars&msg.LostDatabase != 0 {
 			lost++
 		}
+	}
+	if users {
+		judgeClients(p)
 	}
 	if lost > 0 {
 		p.ctx.log.Warn("clients are in databases that the pool no longer has; their requests for servers are refused until they SELECT another",

@@ -66,8 +66,9 @@ type transaction struct {
 	publishes bool
 	// spread is what goes to other servers.
 	spread
-	// confirms: it has a WAIT.
-	confirms bool
+	// confirms: it has a WAIT. judgeAgain: the rights of the client's user may have changed
+	// since the commands were queued.
+	confirms, judgeAgain bool
 	// counted is how many of its bytes are in ctx.memory.collected.
 	counted int
 }
@@ -290,6 +291,9 @@ func (t *multi) exec(req *msg.Request) {
 	ctx.msgs.SetBlock(m, int(c.session.Collected))
 	c.outq.Push(m)
 	c.session.EndMulti()
+	if tx.judgeAgain && c.mayNoMore(tx, m) {
+		return
+	}
 	var conn *serverConn
 	why := msg.OK
 	if c.watches() {

@@ -188,6 +188,14 @@ const (
 	ClientsAccepted
 	ClientBytesReceived
 	ClientBytesSent
+	// FailedLogins counts logins with a wrong name or password. DeniedCommands,
+	// DeniedKeys, DeniedChannels and DeniedDatabases count requests that the client's user
+	// had no right to.
+	FailedLogins
+	DeniedCommands
+	DeniedKeys
+	DeniedChannels
+	DeniedDatabases
 
 	numPoolFields = iota + NutcrackerPoolFields
 )
@@ -334,6 +342,11 @@ var PoolFields = [numPoolFields]Field{
 
 	ProxyHeaders:        {"proxy_headers", "nuthatch_client_proxy_headers_total", Counter, Things, "PROXY headers of load balancers that were read (proxy_protocol_from)"},
 	ProxyHeadersWaiting: {"proxy_headers_waiting", "nuthatch_client_proxy_headers_waiting", Gauge, Things, "connections of load balancers whose PROXY header has not come"},
+	FailedLogins:        {"failed_logins", "nuthatch_client_failed_logins_total", Counter, Things, "logins of clients with a wrong name or password (AUTH, HELLO)"},
+	DeniedCommands:      {"denied_commands", "nuthatch_client_denied_commands_total", Counter, Things, "requests refused because the client's user may not use the command"},
+	DeniedKeys:          {"denied_keys", "nuthatch_client_denied_keys_total", Counter, Things, "requests refused because the client's user may not use one of the keys"},
+	DeniedChannels:      {"denied_channels", "nuthatch_client_denied_channels_total", Counter, Things, "requests refused because the client's user may not use one of the channels"},
+	DeniedDatabases:     {"denied_databases", "nuthatch_client_denied_databases_total", Counter, Things, "requests refused because the client's user may not use the database"},
 
 	TLSHandshakes:    {"tls_handshakes", "nuthatch_client_tls_handshakes_total", Counter, Things, "TLS handshakes with clients"},
 	TLSResumed:       {"tls_resumed", "nuthatch_client_tls_handshakes_resumed_total", Counter, Things, "TLS handshakes with clients that resumed a session"},

@@ -1,15 +1,20 @@
 package redis
 
 import (
+	"nuthatch/internal/acl"
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 )
 
 // How a client introduces itself: AUTH, HELLO, RESET.
 
-// The answers to AUTH. Where nutcracker has one, it is nutcracker's to the byte.
+// The answers to AUTH. Where nutcracker has one, it is nutcracker's to the byte, in a pool
+// that has no users of its own. In one that has, they are Redis's.
 const (
 	noAuth       = "-NOAUTH Authentication required\r\n"
+	noAuthUsers  = "-NOAUTH Authentication required.\r\n"
+	execNoAuth   = "-EXECABORT Transaction discarded because of: NOAUTH Authentication required.\r\n"
+	authNoPass   = "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?\r\n"
 	authNotSet   = "-ERR Client sent AUTH, but no password is set\r\n"
 	authInvalid  = "-ERR invalid password\r\n"
 	authWrong    = "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
@@ -20,7 +25,7 @@ const (
 	helloNoRESP3 = "-ERR unknown command 'HELLO' with protocol version 3: the pool's servers speak RESP2\r\n"
 )
 
-// defaultUser is the one user that there is.
+// defaultUser is who a client is that has not said a name.
 const defaultUser = "default"
 
 // passwords are what clients may say with AUTH: the pool's, and the one that it had
@@ -39,27 +44,37 @@ func (p *passwords) has(given []byte) bool {
 type introducer struct {
 	*rules
 	words *wordReader // the protocol's
+	// denial is the protocol's.
+	denial *denial
 }
 
-// answerAuth answers AUTH password and AUTH user password. A wrong password in the
-// first form logs the client out, as with nutcracker. In the second form, which
-// nutcracker does not know, it does not, as with Redis.
+// answerAuth answers AUTH password and AUTH user password. In a pool without users of its
+// own, a wrong password in the first form logs the client out, as with nutcracker. In the
+// second form, which nutcracker does not know, it does not, as with Redis.
 func (n *introducer) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 	switch {
 	case len(req.Args) > 3:
 		w.fail("ERR ", syntaxError)
 	case len(req.Args) == 3:
-		if !n.knows(req, 1) {
+		if !n.login(req, 1, s) {
 			w.raw(authWrong)
 			return
 		}
-		s.Authenticated = true
+		w.ok()
+	case n.named && !n.users.Default().NeedsPassword():
+		w.raw(authNoPass)
+	case n.named:
+		if !n.loginAs(req, []byte(defaultUser), n.words.word(req, 1), s) {
+			w.raw(authWrong)
+			return
+		}
 		w.ok()
 	case n.passwords.none():
 		w.raw(authNotSet)
 	default:
 		s.Authenticated = n.passwords.has(n.words.word(req, 1))
 		if !s.Authenticated {
+			n.failLogin(req, []byte(defaultUser), s)
 			w.raw(authInvalid)
 			return
 		}
@@ -67,11 +82,46 @@ func (n *introducer) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 	}
 }
 
-// knows checks a user and a password, the i-th word of a request and the next. If the
-// pool has no password, any will do, as for Redis's user default.
-func (n *introducer) knows(req *msg.Request, i int) bool {
-	known := string(n.words.word(req, i)) == defaultUser
-	return known && (n.passwords.none() || n.passwords.has(n.words.word(req, i+1)))
+// login logs the client in as the user whose name is the i-th word of a request, and whose
+// password is the next. If that is not right, nothing changes.
+func (n *introducer) login(req *msg.Request, i int, s *msg.Session) bool {
+	name := append([]byte(nil), n.words.word(req, i)...)
+	return n.loginAs(req, name, n.words.word(req, i+1), s)
+}
+
+// loginAs logs the client in, if the password is the user's.
+func (n *introducer) loginAs(req *msg.Request, name, password []byte, s *msg.Session) bool {
+	u, ok := n.users.Login(name, password)
+	if !ok {
+		n.failLogin(req, name, s)
+		return false
+	}
+	become(s, u)
+	s.Authenticated = true
+	return true
+}
+
+// failLogin notes that a login has failed.
+func (n *introducer) failLogin(req *msg.Request, name []byte, s *msg.Session) {
+	s.Bars |= msg.Denied
+	n.denial.set(msg.DeniedLogin, n.words.word(req, 0))
+	n.denial.user = append(n.denial.user[:0], name[:min(len(name), maxDenied)]...)
+}
+
+// become makes the client the user.
+func become(s *msg.Session, u *acl.User) {
+	s.User = u.Number()
+	s.Bars &^= msg.Restricted
+	if !u.IsUnlimited() {
+		s.Bars |= msg.Restricted
+	}
+}
+
+// Begin implements proxy.SessionKeeper.
+func (r *rules) Begin(s *msg.Session) {
+	u := r.users.Default()
+	become(s, u)
+	s.Authenticated = u.IsOn() && !u.NeedsPassword()
 }
 
 // A greeting is the options of a HELLO.
@@ -126,14 +176,13 @@ func (n *introducer) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	case fault != "":
 		w.fail("ERR ", fault)
 		return
-	case g.user > 0 && !n.knows(req, g.user):
+	case g.user > 0 && !n.login(req, g.user, s):
 		w.raw(authWrong)
 		return
 	case g.user == 0 && !s.Authenticated:
 		w.raw(helloNoAuth)
 		return
 	}
-	s.Authenticated = true
 	if g.name > 0 {
 		setName(s, string(n.words.word(req, g.name)))
 	}
@@ -183,10 +232,10 @@ func (n *introducer) answerReset(s *msg.Session, w writer) {
 	names := s.Names()
 	names.Name, names.Asked = "", ""
 	s.SetNames(names)
-	s.Authenticated = n.passwords.none()
 	s.EndMulti()
 	s.SetTracking(nil)
 	s.Bars = 0
+	n.Begin(s)
 	s.Lane = msg.DefaultLane
 	if s.Replies == msg.RepliesOff {
 		s.Replies, s.Muted = msg.RepliesOn, false

@@ -12,6 +12,7 @@ import (
 //
 //	                          what is refused         until
 //	it has not logged in      all but the login       it does
+//	Restricted                what its user may not   it logs in as another user, RESET
 //	RefusedMulti              all                     EXEC, DISCARD, RESET
 //	FailedSelect              what is for servers     a SELECT succeeds, RESET
 //	LostDatabase              what is for servers     a SELECT succeeds, RESET
@@ -27,6 +28,7 @@ type barrier uint8
 const (
 	noBarrier barrier = iota
 	notLoggedIn
+	forbidden
 	inRefusedMulti
 	behindFailedSelect
 	inLostDatabase
@@ -46,6 +48,8 @@ func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 	case req.Treatment == msg.Quit, req.Treatment == msg.Ignore:
 	case !s.Authenticated && !beforeAuth(cmd.answer):
 		return notLoggedIn
+	case s.Bars&msg.Restricted != 0 && !p.verdict(req, s).IsAllowed():
+		return forbidden
 	case s.Bars&msg.RefusedMulti != 0 && !besideMulti(req, cmd):
 		return inRefusedMulti
 	case s.Bars&msg.Listening != 0 && !s.Lane.IsRESP3() && p.listenerMayNot(req, cmd):
@@ -94,7 +98,18 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 		if commands[req.Type].answer == answerSelect && p.isElsewhere(req, s) {
 			p.failSelect(req, s)
 		}
-		w.raw(noAuth)
+		switch {
+		case !p.named:
+			w.raw(noAuth)
+		case commands[req.Type].answer == answerExec:
+			w.raw(execNoAuth)
+		default:
+			w.raw(noAuthUsers)
+		}
+		return
+	}
+	if why == forbidden {
+		p.forbid(req, s, w)
 		return
 	}
 	name := p.shownName(req)
@@ -109,7 +124,7 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 	case behindFailedSelect:
 		w.fail("ERR '", name, "' is not carried out: this connection asked for database '", s.Names().Asked,
 			"' and did not get it; SELECT one that the pool has")
-	case noBarrier, notLoggedIn, monitoring:
+	case noBarrier, notLoggedIn, forbidden, monitoring:
 	}
 }
 
@@ -117,10 +132,18 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 const noKeyspace = "-ERR Replica can't interact with the keyspace\r\n"
 
 // Adopt implements proxy.SessionKeeper. A client that has logged in stays logged in, even
-// if the password has changed, as with Redis. Without a password no login is required. A
-// chosen database stays; if the pool no longer has it, requests are refused.
+// if the password has changed, or its user is off now, as with Redis. Without a password no
+// login is required. A chosen database stays; if the pool no longer has it, requests are
+// refused. A client whose user is no more can do nothing but log in again.
 func (p *Protocol) Adopt(s *msg.Session) {
-	s.Authenticated = s.Authenticated || p.passwords.none()
+	if u := p.users.ByNumber(s.User); u != nil {
+		become(s, u)
+		s.Authenticated = s.Authenticated || s.User == 0 && u.IsOn() && !u.NeedsPassword()
+	} else {
+		become(s, p.users.Default())
+		s.Authenticated = false
+		s.Bars |= msg.UserGone
+	}
 	s.Bars &^= msg.LostDatabase
 	if !p.databases.has(s.Lane) {
 		s.Bars |= msg.LostDatabase

@@ -15,8 +15,10 @@ import (
 type inquiry struct {
 	what  inquirySubject
 	resp3 bool
-	// database is the number of a lane's database for its clients.
+	// database is the number of a lane's database for its clients, userName the name of
+	// the user of a number.
 	database func(msg.Lane) int
+	userName func(uint16) string
 
 	// The conditions that a client must meet; zero values are no condition.
 
@@ -34,6 +36,9 @@ type inquiry struct {
 	kind clientKind
 	// except is a client that does not match.
 	except uint64
+	// ofUser: the client is the user of this number.
+	ofUser bool
+	user   uint16
 }
 
 // inquirySubject is what is asked for.
@@ -56,6 +61,7 @@ func (q *inquiry) Matches(c *msg.ClientFacts) bool {
 		q.localAddr != "" && c.LocalAddr != q.localAddr,
 		q.kind == listeningClients && !listens(c),
 		q.kind == normalClients && listens(c),
+		q.ofUser && c.User != q.user,
 		c.Age < q.minAge:
 		return false
 	}
@@ -115,7 +121,7 @@ func (q *inquiry) AppendClient(text []byte, c *msg.ClientFacts) []byte {
 	if q.what != listClients {
 		return text
 	}
-	return appendClient(text, c, q.database(c.Lane))
+	return appendClient(text, c, q.database(c.Lane), q.userName(c.User))
 }
 
 // Answer implements msg.Inquiry.
@@ -135,7 +141,7 @@ func (q *inquiry) Answer(n int, text *mbuf.Chain, pool *mbuf.Pool, out *mbuf.Cha
 
 // appendClient appends the line that Redis has for a client. Fields that mean nothing
 // in a proxy are 0, as for a plain client of Redis.
-func appendClient(b []byte, c *msg.ClientFacts, db int) []byte {
+func appendClient(b []byte, c *msg.ClientFacts, db int, user string) []byte {
 	number := func(name string, n int64) {
 		b = append(append(append(b, ' '), name...), '=')
 		b = strconv.AppendInt(b, n, 10)
@@ -171,7 +177,7 @@ func appendClient(b []byte, c *msg.ClientFacts, db int) []byte {
 		last = "NULL"
 	}
 	text("cmd", last)
-	text("user", defaultUser)
+	text("user", user)
 	if c.Tracks {
 		number("redir", 0)
 	} else {
@@ -231,7 +237,7 @@ const maxKillWords = 4096
 
 // Inquire implements proxy.Inquirer.
 func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, words *mbuf.Chain) (about msg.Inquiry, ok bool) {
-	q := &inquiry{resp3: s.Lane.IsRESP3(), database: p.databases.shown}
+	q := &inquiry{resp3: s.Lane.IsRESP3(), database: p.databases.shown, userName: p.nameOf}
 	switch commands[req.Type].sub {
 	case "info":
 		q.id = s.ID
@@ -240,7 +246,7 @@ func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, wo
 	case "list":
 		req.Error = q.list(req, &p.wordReader, pool, words)
 	default:
-		req.Error = q.kill(req, &p.wordReader, s)
+		req.Error = q.kill(req, p, s)
 	}
 	return q, req.Error == ""
 }
@@ -293,10 +299,10 @@ func (q *inquiry) onlyType(req *msg.Request, i int, r *wordReader) (fault string
 
 // kill reads CLIENT KILL: of one address, or of all clients that meet
 // every condition.
-func (q *inquiry) kill(req *msg.Request, r *wordReader, s *msg.Session) (fault string) {
+func (q *inquiry) kill(req *msg.Request, p *Protocol, s *msg.Session) (fault string) {
 	n := len(req.Args)
 	if n == 3 {
-		q.what, q.addr = killByAddr, string(r.word(req, 2))
+		q.what, q.addr = killByAddr, string(p.word(req, 2))
 		q.none = q.addr == ""
 		return ""
 	}
@@ -308,7 +314,7 @@ func (q *inquiry) kill(req *msg.Request, r *wordReader, s *msg.Session) (fault s
 		if i > maxKillWords {
 			return tooManyConditions
 		}
-		if fault := q.killCondition(req, i, r, s); fault != "" {
+		if fault := q.killCondition(req, i, p, s); fault != "" {
 			return fault
 		}
 	}
@@ -316,7 +322,8 @@ func (q *inquiry) kill(req *msg.Request, r *wordReader, s *msg.Session) (fault s
 }
 
 // killCondition reads the condition that the i-th word names and the next tells.
-func (q *inquiry) killCondition(req *msg.Request, i int, r *wordReader, s *msg.Session) (fault string) {
+func (q *inquiry) killCondition(req *msg.Request, i int, p *Protocol, s *msg.Session) (fault string) {
+	r := &p.wordReader
 	switch {
 	case r.is(req, i, "id"):
 		id, ok := number(req, i+1)
@@ -333,9 +340,12 @@ func (q *inquiry) killCondition(req *msg.Request, i int, r *wordReader, s *msg.S
 		q.localAddr = string(r.word(req, i+1))
 		q.none = q.none || q.localAddr == ""
 	case r.is(req, i, "user"):
-		if user := string(r.word(req, i+1)); user != defaultUser {
-			return noSuchUser + " '" + plain([]byte(user), maxShown) + "'"
+		u := p.users.Named(r.word(req, i+1))
+		if u == nil {
+			return noSuchUser + " '" + plain(r.word(req, i+1), maxShown) + "'"
 		}
+		q.none = q.none || q.ofUser && q.user != u.Number()
+		q.ofUser, q.user = true, u.Number()
 	case r.is(req, i, "maxage"):
 		age, ok := number(req, i+1)
 		if !ok || age < 1 {

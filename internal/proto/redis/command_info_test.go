@@ -47,7 +47,7 @@ func TestCommandList(t *testing.T) {
 			t.Errorf("the names are %v, the commands %v", names, listed)
 		}
 		for name, want := range map[string]bool{
-			"get": true, "object": true, "object|freq": true, "flushall": allowFlush, "multi": true, "watch": true, "acl": false, "acl|help": false, "config|set": false, "post": false,
+			"get": true, "object": true, "object|freq": true, "flushall": allowFlush, "multi": true, "watch": true, "acl": true, "acl|help": true, "acl|setuser": false, "config|set": false, "post": false,
 		} {
 			if got := slices.Contains(names, any(name)); got != want {
 				t.Errorf("%s is listed: %t, want %t", name, got, want)

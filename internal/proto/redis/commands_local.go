@@ -5,6 +5,7 @@ type answer uint8
 
 const (
 	answerNone answer = iota
+	answerACL
 	answerAuth
 	answerClient
 	answerCluster
@@ -44,6 +45,7 @@ const (
 	sharedServer      = "it changes or stops a server that other clients share; tell that server itself"
 	clusterOnly       = "it belongs to Redis Cluster; nuthatch shows its clients one server"
 	otherServer       = "it makes a server talk to another one"
+	usersInFile       = "users are in the pool's acl_file or users; change them there, and reload"
 	noFlush           = "the pool's allow_flush is off"
 	noMonitor         = "the pool's allow_monitor is off"
 )

@@ -48,6 +48,8 @@ func (p *Protocol) sessionRefused(req *msg.Request, cmd *command, s *msg.Session
 // answer answers a command that the proxy serves itself.
 func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writer) {
 	switch cmd.answer {
+	case answerACL:
+		aclAnswer{p, w}.answer(req, cmd, s)
 	case answerAuth:
 		p.answerAuth(req, s, w)
 	case answerHello:

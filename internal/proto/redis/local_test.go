@@ -146,7 +146,7 @@ var conversations = []struct {
 			{"MIGRATE a", "-ERR 'MIGRATE' is not supported by nuthatch: it makes a server talk to another one\r\n"},
 			{"OBJECT HELP a", "-ERR wrong number of arguments for 'object|help' command\r\n"},
 			{"Object Nosuch", "-ERR unknown subcommand 'Nosuch'. Try OBJECT HELP.\r\n"},
-			{"ACL LIST a b", "-ERR 'ACL LIST' is not supported by nuthatch: it is about one server; ask that server itself\r\n"},
+			{"ACL SETUSER a b", "-ERR 'ACL SETUSER' is not supported by nuthatch: users are in the pool's acl_file or users; change them there, and reload\r\n"},
 			{"FUNCTION HELP", helpOf("FUNCTION",
 				"DELETE", "Remove a library of functions", "DUMP", "All libraries in Redis's own form", "FLUSH", "Remove all libraries",
 				"HELP", "The subcommands", "KILL", "Stop the function that runs", "LIST", "The libraries and their functions",

@@ -11,7 +11,7 @@ import (
 // and is not carried out behind a MULTI that was refused. A pool of several refuses it.
 func TestCommandsAboutOneServer(t *testing.T) {
 	for _, words := range [][]string{
-		{"ACL", "CAT"}, {"acl", "cat", "hash"}, {"ACL", "GENPASS", "64"}, {"MEMORY", "STATS"}, {"MEMORY", "DOCTOR"}, {"memory", "malloc-stats"},
+		{"MEMORY", "STATS"}, {"MEMORY", "DOCTOR"}, {"memory", "malloc-stats"},
 	} {
 		one, several := scriptPool(1, config.KeylessRefuse), scriptPool(3, config.KeylessRefuse)
 		r := parseWords(t, one, words...)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"nuthatch/internal/acl"
 	"nuthatch/internal/config"
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/mbuf"
@@ -15,6 +16,12 @@ import (
 type Options struct {
 	// Auth is what clients must say with AUTH, empty: nothing; or they may say AuthPrevious.
 	Auth, AuthPrevious config.Secret
+	// Users are the pool's users. Nil: it has none of its own, only the user default, whose
+	// password is Auth.
+	Users *acl.Users
+	// ACLLog is what the pool's users were denied, shared by all loops. Nil: this loop has
+	// its own.
+	ACLLog *acl.Log
 	// Login is what the servers are told with AUTH; without a password: Auth.
 	Login config.Login
 	// DB is the database of clients that have sent no SELECT. If it is not 0, the proxy
@@ -76,7 +83,11 @@ type Options struct {
 
 // rules are the settings of a pool's protocol. They are static except servers.
 type rules struct {
-	passwords  passwords    // of clients
+	passwords passwords // of clients
+	// users are never nil. named: the pool has users of its own.
+	users      *acl.Users
+	named      bool
+	aclLog     *acl.Log
 	login      config.Login // to servers
 	databases  databases
 	max        int
@@ -128,6 +139,7 @@ type Protocol struct {
 
 	loading loading
 	desk    desk
+	guard
 	broadcaster
 	merger
 	fragmenter
@@ -156,8 +168,16 @@ func New(o Options) *Protocol {
 	if slow == nil {
 		slow = slowlog.New(0)
 	}
+	users, aclLog := o.Users, o.ACLLog
+	if users == nil {
+		users = usersOf(&o)
+	}
+	if aclLog == nil {
+		aclLog = new(acl.Log)
+	}
 	p := &Protocol{
 		rules: rules{
+			users: users, named: o.Users != nil, aclLog: aclLog,
 			passwords: passwords{o.Auth, o.AuthPrevious}, login: login, databases: databases{own: o.DB, n: o.Databases}, max: limit, allowMonitor: o.AllowMonitor, allowFlush: o.AllowFlush,
 			learned: learned, learns: !o.RefuseUnknown, servers: o.Servers, version: o.Version, started: o.Started,
 			tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
@@ -169,12 +189,13 @@ func New(o Options) *Protocol {
 	}
 	copy(p.tag[:], o.HashTag)
 	p.greeter = greeter{&p.rules}
-	p.introducer = introducer{&p.rules, &p.wordReader}
+	p.introducer = introducer{&p.rules, &p.wordReader, &p.guard.denial}
 	p.learner = learner{&p.rules, &p.wordReader}
 	p.channels = channels{&p.rules, &p.wordReader}
 	p.reporter = reporter{&p.rules, &p.wordReader}
 	p.keyTracker = keyTracker{rules: &p.rules, words: &p.wordReader}
 	p.judge = judge{rules: &p.rules, words: &p.wordReader}
+	p.guard = guard{rules: &p.rules, judge: &p.judge}
 	p.broadcaster = broadcaster{allowKeys: o.AllowKeys, loading: &p.loading}
 	p.merger = merger{partial: o.PartialResults, loading: &p.loading}
 	return p

@@ -105,6 +105,11 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 	switch {
 	case req.Treatment == msg.Quit, req.Treatment == msg.Ignore:
 		return msg.Apart
+	case cmd.isTransaction() && s.Bars&msg.Restricted != 0 && p.barrier(req, s) == forbidden:
+		if cmd.answer == answerExec {
+			return msg.Apart
+		}
+		return msg.Unqueued
 	case cmd.isTransaction():
 		return ending(req, cmd, s)
 	case cmd.answer == answerWatch && len(req.Args) < -cmd.arity:
@@ -255,6 +260,9 @@ func (p *Protocol) BlockReply(r msg.Reply) msg.BlockReply {
 // AppendAbort implements proxy.Transactor.
 func (blockWords) AppendAbort(pool *mbuf.Pool, out *mbuf.Chain, why msg.Reason) {
 	text := why.String()
+	if why == msg.NoPermission {
+		text = "NOPERM " + text
+	}
 	if why == msg.CrossServer {
 		text = "CROSSSLOT Keys in request don't hash to the same server"
 	}

@@ -1,0 +1,167 @@
+package redis
+
+import (
+	"strconv"
+
+	"nuthatch/internal/acl"
+	"nuthatch/internal/config"
+	"nuthatch/internal/invariant"
+	"nuthatch/internal/msg"
+)
+
+// Who may do what:
+//
+//	AUTH  ─► acl.Users.Login ─► Session.User, and Restricted if the user may not do everything
+//	request of a restricted session ─► barrier ─► Judge ─┬─ allowed: on its way
+//	                                                     └─ forbid: NOPERM, and a denial is noted
+//
+// The proxy counts the denial, and has it logged with what it knows of the client.
+
+// A guard has clients judged by the rules of their users.
+type guard struct {
+	*rules
+	judge *judge // the protocol's
+	// denial is the last request on this loop that was refused for lack of a right, or the
+	// last login that failed.
+	denial denial
+}
+
+// verdict is whether the client's user may have the request carried out.
+func (g *guard) verdict(req *msg.Request, s *msg.Session) acl.Verdict {
+	return g.judge.Judge(req, g.userOf(s), g.databases.shown(s.Lane))
+}
+
+// userOf is the session's user.
+func (r *rules) userOf(s *msg.Session) *acl.User {
+	if u := r.users.ByNumber(s.User); u != nil {
+		return u
+	}
+	return r.users.Default()
+}
+
+// forbid answers a request that the user may not send. What the refusal of such a request
+// means for later ones, it means for whatever reason it is refused.
+func (p *Protocol) forbid(req *msg.Request, s *msg.Session, w writer) {
+	verdict := p.verdict(req, s)
+	p.note(req, verdict, s)
+	text := verdict.Error(p.CommandOf(req))
+	switch commands[req.Type].answer {
+	case answerMulti:
+		s.Bars |= msg.RefusedMulti
+	case answerExec:
+		if s.Bars&(msg.Collecting|msg.RefusedMulti) != 0 {
+			s.EndMulti()
+			text = "EXECABORT Transaction discarded because of: " + text
+		}
+	case answerWatch:
+		s.Bars |= msg.RefusedWatch
+	case answerSelect:
+		p.failSelect(req, s)
+	default:
+	}
+	w.fail(text)
+}
+
+// note notes a denial.
+func (g *guard) note(req *msg.Request, v acl.Verdict, s *msg.Session) {
+	d, j := &g.denial, g.judge
+	switch v.Denial {
+	case acl.DeniedKey, acl.DeniedSortBy, acl.DeniedSortGet:
+		d.set(msg.DeniedKey, j.WordAt(req, v.At))
+	case acl.DeniedChannel:
+		d.set(msg.DeniedChannel, j.WordAt(req, v.At))
+	case acl.DeniedDatabase:
+		d.set(msg.DeniedDatabase, j.WordAt(req, v.At))
+	case acl.DeniedCommand, acl.Allowed:
+		d.set(msg.DeniedCommand, []byte(j.CommandOf(req)))
+	}
+	d.user = append(d.user[:0], g.userOf(s).Name()...)
+	if s.Bars&msg.Collecting != 0 {
+		d.context = acl.InMulti
+	}
+	s.Bars |= msg.Denied
+}
+
+// A denial is what a client was refused.
+type denial struct {
+	kind         msg.Denial
+	context      string
+	object, user []byte
+}
+
+// maxDenied is how many bytes of a word are kept with a denial.
+const maxDenied = 256
+
+// set notes a denial, outside a transaction.
+func (d *denial) set(kind msg.Denial, object []byte) {
+	d.kind, d.context = kind, acl.TopLevel
+	d.object = append(d.object[:0], object[:min(len(object), maxDenied)]...)
+}
+
+// deniedReasons are what ACL LOG calls the kinds.
+var deniedReasons = [msg.NumDenials]string{
+	msg.DeniedLogin:    acl.DeniedLogin,
+	msg.DeniedCommand:  acl.DeniedCommand.Reason(),
+	msg.DeniedKey:      acl.DeniedKey.Reason(),
+	msg.DeniedChannel:  acl.DeniedChannel.Reason(),
+	msg.DeniedDatabase: acl.DeniedDatabase.Reason(),
+}
+
+// Denied implements proxy.Guard.
+func (g *guard) Denied() msg.Denial { return g.denial.kind }
+
+// LogDenied implements proxy.Guard.
+func (g *guard) LogDenied(c *msg.ClientFacts, wallMicros int64) {
+	d := &g.denial
+	line := appendClient(nil, c, g.databases.shown(c.Lane), g.nameOf(c.User))
+	g.aclLog.Add(wallMicros/1000, acl.Entry{
+		Reason: deniedReasons[d.kind], Context: d.context, Object: string(d.object), User: string(d.user), Client: string(line[:len(line)-1]),
+	})
+}
+
+// MayListen implements proxy.Guard.
+func (g *guard) MayListen(s *msg.Session, kind msg.Channels, name string) bool {
+	return s.Bars&msg.Restricted == 0 || g.userOf(s).MayListen([]byte(name), kind == msg.Patterns)
+}
+
+// nameOf is the name of the user of that number.
+func (r *rules) nameOf(number uint16) string {
+	if u := r.users.ByNumber(number); u != nil {
+		return u.Name()
+	}
+	return ""
+}
+
+// NewUsers makes a pool's users from its configuration, whose passwords have been read,
+// and from the text of its file of users. where is the configuration's file, before the
+// users that were in force, or nil. The error names every fault.
+func NewUsers(where string, p *config.Pool, file []byte, before *acl.Users) (*acl.Users, error) {
+	b := acl.NewBuilder(ACLTable())
+	if p.ACLFile != "" {
+		b.File(p.ACLFile, file)
+	}
+	for i := range p.Users {
+		u := &p.Users[i]
+		b.User(where+":"+strconv.Itoa(u.Line)+": pool '"+p.Name+"': users", u.Name, u.AllRules())
+	}
+	if p.RedisAuth != "" {
+		if b.Has(acl.DefaultName) {
+			b.AddFault(&acl.RuleError{
+				Where: p.ACLFile, User: acl.DefaultName,
+				Text: "the password of this user is given by 'redis_auth' already: keep one of the two",
+			})
+		}
+		b.DefaultPassword(p.RedisAuth.Sum())
+		if p.RedisAuthPrevious != "" {
+			b.DefaultPassword(p.RedisAuthPrevious.Sum())
+		}
+	}
+	return b.Build(before)
+}
+
+// usersOf are the users of a pool without users of its own.
+func usersOf(o *Options) *acl.Users {
+	users, err := NewUsers("", &config.Pool{RedisAuth: o.Auth, RedisAuthPrevious: o.AuthPrevious}, nil, nil)
+	invariant.Check(err == nil, "redis: a fault in no rules")
+	return users
+}

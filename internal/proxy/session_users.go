@@ -1,0 +1,146 @@
+package proxy
+
+import (
+	"log/slog"
+
+	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// What the rights of users mean here. The protocol judges each request of a client whose
+// user may not do everything, as one of the reasons that bar it (see session.go). After a
+// reload every client is judged by the new rules:
+//
+//	its user is no more                         it is closed
+//	its user may not listen to what it hears    it is closed
+//	it collects a transaction                   EXEC judges the commands again
+
+// A Guard is a protocol whose clients are users with rights.
+type Guard interface {
+	// Denied is what the request that was answered last was refused for. It is asked if
+	// the session has msg.Denied.
+	Denied() msg.Denial
+	// LogDenied keeps that, with what is known of the client.
+	LogDenied(c *msg.ClientFacts, wallMicros int64)
+	// MayListen reports whether the client's user may hear of a channel. The name is the
+	// client's.
+	MayListen(s *msg.Session, kind msg.Channels, name string) bool
+}
+
+// begin makes s the session of a client that has said nothing.
+func (c *capabilities) begin(s *msg.Session) {
+	if c.sessions == nil {
+		s.Authenticated = true
+		return
+	}
+	c.sessions.Begin(s)
+}
+
+// deniedFields are the statistics of denials.
+var deniedFields = [msg.NumDenials]stats.PoolField{
+	msg.DeniedLogin:    stats.FailedLogins,
+	msg.DeniedCommand:  stats.DeniedCommands,
+	msg.DeniedKey:      stats.DeniedKeys,
+	msg.DeniedChannel:  stats.DeniedChannels,
+	msg.DeniedDatabase: stats.DeniedDatabases,
+}
+
+// denied counts that the client's request was refused for lack of a right, and keeps it in
+// the log of denials, unless there have been many just now.
+func (d *dispatch) denied() {
+	c, p := d.client, d.client.pool
+	ctx := p.ctx
+	c.session.Bars &^= msg.Denied
+	p.stats.Values[deniedFields[p.proto.guard.Denied()]]++
+	now := ctx.loop.Now()
+	if now-ctx.denials.since >= slowPeriod {
+		ctx.denials = slowBudget{since: now}
+	}
+	if ctx.denials.spent++; ctx.denials.spent > slowBurst {
+		return
+	}
+	facts := c.facts()
+	p.proto.guard.LogDenied(&facts, ctx.loop.WallMicros(now))
+}
+
+// mayNoMore answers the EXEC of a transaction that the client's user may send no more. It
+// reports false if the user may. The message of the EXEC is m, and stands in the out-queue.
+func (t *multi) mayNoMore(tx *transaction, m *msg.Msg) bool {
+	c := t.client
+	if c.mayStill(tx) {
+		return false
+	}
+	if c.watches() {
+		c.own.unwatch()
+	}
+	c.aborted(m, msg.NoPermission)
+	return true
+}
+
+// mayStill reports whether the client's user may still send all commands of the
+// transaction.
+func (t *multi) mayStill(tx *transaction) bool {
+	c, p := t.client, t.client.pool
+	parser, session := p.proto.NewRequestParser(), c.session
+	session.Bars |= msg.Collecting
+	parts := make([]*mbuf.Chain, 0, len(tx.more)+1)
+	parts = append(parts, &tx.bytes)
+	for i := range tx.more {
+		parts = append(parts, &tx.more[i].bytes)
+	}
+	p.ctx.turn.countAtOnce(Amount{Bytes: tx.size()})
+	for _, part := range parts {
+		rest := part.AppendTo(nil)
+		for first := true; len(rest) > 0; first = false {
+			n, done, err := parser.Parse(rest)
+			if err != nil || !done {
+				return false
+			}
+			req := parser.Finish(mbuf.Flat(rest[:n]))
+			rest = rest[n:]
+			if !first && p.transactor().Collect(req, &session) != msg.Queued { // the first is MULTI
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// judgeClients closes the clients of a pool that a reload has taken a right from that they
+// use all the time.
+func judgeClients(p *ServerPool) {
+	gone, listeners := 0, 0
+	visitClients(p, func(c *client) {
+		switch {
+		case c.state == clientClosed:
+		case c.session.Bars&msg.UserGone != 0:
+			gone++
+			c.lastErr = closeReason{why: msg.UserRemoved}
+			c.close()
+		case listens(c) && !c.own.subs.mayListen():
+			listeners++
+			c.lastErr = closeReason{why: msg.NoPermission}
+			c.close()
+		}
+	}, func() {
+		if gone+listeners > 0 {
+			p.ctx.log.Notice("users have changed: clients are closed that have no user any more, or may not listen to their channels",
+				slog.String("pool", p.conf.Name), slog.Int("without_user", gone), slog.Int("listeners", listeners))
+		}
+	})
+}
+
+// mayListen reports whether the client's user may listen to all that it listens to.
+func (s *subscriber) mayListen() bool {
+	c := s.client
+	for kind, all := range s.listens {
+		c.pool.ctx.turn.count(Amount{Keys: len(all)})
+		for name, at := range all {
+			if !c.pool.proto.guard.MayListen(&c.session, msg.Channels(kind), shownOr(at.shown, name)) {
+				return false
+			}
+		}
+	}
+	return true
+}
