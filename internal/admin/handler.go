@@ -46,6 +46,9 @@ func newHandler(addr config.Address, o HTTPOptions) http.Handler {
 		mux:         http.NewServeMux(),
 		origins:     http.NewCrossOriginProtection(),
 	}
+	if h.ReadTokens == nil {
+		h.ReadTokens = func() []config.Secret { return nil }
+	}
 	if h.budget = o.Budget; h.budget == nil {
 		h.budget = NewBudget(o.Instance.AnswerMemory)
 	}
@@ -114,12 +117,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusForbidden, why)
 		return
 	}
-	if !open(r.URL.Path) && !h.bearsToken(r) {
+	may := h.accessOf(r)
+	if may == noAccess && !open(r.URL.Path) {
 		head.Set("WWW-Authenticate", `Bearer realm="nuthatch"`)
 		fail(w, http.StatusUnauthorized, "a token is needed: Authorization: Bearer ...")
 		return
 	}
-	if isAction(r) && !h.mayAct() {
+	if isAction(r) && may != acts {
 		h.failAction(w)
 		return
 	}
@@ -134,20 +138,6 @@ func isAction(r *http.Request) bool {
 // onlyReads reports whether the method is one that changes nothing.
 func onlyReads(r *http.Request) bool {
 	return r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
-}
-
-// mayAct reports whether a request that passed the token check may be an action: on
-// a unix socket, whose mode says who connects, or with a token. Everybody on the
-// host can connect to a port.
-func (h *handler) mayAct() bool { return h.unix || len(h.Tokens()) > 0 || h.Insecure() }
-
-// failAction refuses an action, and says where it is accepted.
-func (h *handler) failAction(w http.ResponseWriter) {
-	fault := api.Fault{Error: "an action needs a token here: set 'admin_socket' or 'admin_token_file'"}
-	if fault.Socket = h.ActionSocket(); fault.Socket != "" {
-		fault.Error = "an action needs a token here; without one, use the unix socket " + fault.Socket
-	}
-	write(w, http.StatusForbidden, fault)
 }
 
 // notFound answers a request that has no route; found is the mux's handler for
@@ -181,7 +171,7 @@ func (h *handler) suspect(r *http.Request) string {
 	// Host header shows the name. A listener with a token is safe, since the page
 	// has none. admin_insecure allows everything. A check by HTTP/1.0 has no Host;
 	// a browser always sends one.
-	if h.local && !h.unix && len(h.Tokens()) == 0 && r.Host != "" && !trustedHost(r.Host) {
+	if h.local && !h.unix && !h.hasTokens() && r.Host != "" && !trustedHost(r.Host) {
 		return "the Host header names neither an IP address nor localhost"
 	}
 	if err := h.origins.Check(r); err != nil {
@@ -212,21 +202,6 @@ func trustedHost(host string) bool {
 	}
 	_, err = netip.ParseAddr(inet.Canonical(name))
 	return err == nil
-}
-
-// bearsToken reports whether the request may pass.
-func (h *handler) bearsToken(r *http.Request) bool {
-	tokens := h.Tokens()
-	if h.unix || len(tokens) == 0 {
-		return true
-	}
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	good := false
-	for _, t := range tokens {
-		// All are compared, so that the time does not show which one matched.
-		good = t.Equal([]byte(given)) || good
-	}
-	return good && strings.EqualFold(scheme, "Bearer")
 }
 
 // pprof is a profile, if the configuration has them. One may take longer than

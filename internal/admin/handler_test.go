@@ -58,8 +58,10 @@ type instance struct {
 	// strict: actions need a token, or the socket for actions.
 	strict bool
 	socket string
-	memory int64 // of answers
-	log    events.Log
+	// reading are the tokens for reading alone.
+	reading []config.Secret
+	memory  int64 // of answers
+	log     events.Log
 }
 
 func newInstance(t *testing.T) *instance {
@@ -229,7 +231,7 @@ func listenAt(t *testing.T, addr config.Address, in *instance, tokens ...config.
 	recorder := NewRecorder(in)
 	h := NewHTTP(l, addr, HTTPOptions{
 		Instance: in, Recorder: recorder, Logger: logging.Discard(),
-		Tokens: func() []config.Secret { return tokens }, Insecure: func() bool { return !in.strict },
+		Tokens: func() []config.Secret { return tokens }, ReadTokens: func() []config.Secret { return in.reading }, Insecure: func() bool { return !in.strict },
 		ActionSocket: func() string { return in.socket },
 	})
 	h.Serve()

@@ -48,9 +48,10 @@ type HTTPOptions struct {
 	Instance Instance
 	// Recorder has the counters of some seconds ago.
 	Recorder *Recorder
-	// A request must have one of Tokens; if there are none, no token is required.
-	// It is called for each request.
-	Tokens func() []config.Secret
+	// A request must have one of Tokens, or one of ReadTokens, which are for reading
+	// alone; if there are none, no token is required. Both are called for each request.
+	// A nil ReadTokens has none.
+	Tokens, ReadTokens func() []config.Secret
 	// Insecure reports whether actions need no token on TCP. ActionSocket is the path
 	// of a unix socket that accepts them, empty if there is none. Both are called for
 	// each request that needs them.

@@ -60,7 +60,10 @@ func (r *reader) checkProcess(b *block, p *Process) {
 	}
 	none := DefaultProcess()
 	r.checkClientTLS(b, "admin_tls", &p.AdminTLS, &none.AdminTLS)
-	hasToken := p.HasAdminToken() || token.faulty || file.faulty || variable.faulty
+	hasToken := p.HasAdminToken() || p.HasReadToken() || token.faulty || file.faulty || variable.faulty
+	for _, key := range []string{"admin_read_token", "admin_read_token_file", "admin_read_token_env"} {
+		hasToken = hasToken || b.seen[key].faulty
+	}
 	if p.AdminWritten && p.Admin.Network != "" && !p.Admin.IsLocal() && !hasToken && !p.AdminInsecure {
 		r.fault(admin.read[0], b, "admin", "everybody who reaches "+p.Admin.String()+" could carry out actions: set 'admin_token' or "+
 			"'admin_token_file', listen on 127.0.0.1 or a unix socket, or allow it with 'admin_insecure: true'")

@@ -116,6 +116,12 @@ type Process struct {
 	AdminTokenFile string
 	// AdminTokenEnv is the environment variable that holds it, or empty.
 	AdminTokenEnv string
+	// AdminReadToken is a token that is for reading alone; empty if there is none.
+	AdminReadToken Secret
+	// AdminReadTokenFile is the file that holds one, or empty.
+	AdminReadTokenFile string
+	// AdminReadTokenEnv is the environment variable that holds one, or empty.
+	AdminReadTokenEnv string
 	// AdminInsecure allows an admin listener that other hosts can reach without a
 	// token.
 	AdminInsecure bool
@@ -228,6 +234,8 @@ type Pool struct {
 	AllowMonitor bool
 	// AllowFlush lets clients empty all servers, with Memcached's flush_all.
 	AllowFlush bool
+	// AllowAdmin lets a Redis pool's clients administer all servers, and pause the pool.
+	AllowAdmin bool
 
 	// AllowKeys lets the clients of a Redis pool send KEYS to all servers.
 	AllowKeys bool

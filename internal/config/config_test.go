@@ -77,7 +77,7 @@ func TestEveryKey(t *testing.T) {
 			Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, ResolveInterval: 30 * time.Second,
 			LogFormat: LogJSON, HistoryMemory: 3 << 20, SlowlogSlowerThan: 20 * time.Millisecond, SlowlogMaxLen: 1000, SlowlogKeys: true, TurnTimes: true,
 			TLSHandshakes: 100, TLSHandshakeTimeout: 5 * time.Second, MaxMemory: 2 << 30,
-			TLSTicketKeysFile: "/run/secrets/tickets", CoreDumps: true, AdminTokenEnv: "NUTHATCH_TOKEN",
+			TLSTicketKeysFile: "/run/secrets/tickets", CoreDumps: true, AdminTokenEnv: "NUTHATCH_TOKEN", AdminReadToken: "re@d: *#", AdminReadTokenFile: "/run/secrets/read", AdminReadTokenEnv: "NUTHATCH_READ_TOKEN",
 			AdminTLS: TLS{
 				CertFiles: CertFiles{"/etc/nuthatch/admin.crt", "/etc/nuthatch/admin.key", "/etc/nuthatch/admin.password"},
 				ClientCA:  "/etc/nuthatch/operators", ClientCert: ClientCertOptional, MinVersion: TLS13,
@@ -131,7 +131,7 @@ func beta(t *testing.T) Pool {
 		UnknownCommands:    UnknownRefuse,
 		FailedSelect:       FailedSelectIgnore,
 		AllowMonitor:       true,
-		AllowFlush:         true,
+		AllowFlush:         true, AllowAdmin: true,
 		PartialResults:     PartialNulls,
 		KeylessScripts:     KeylessAny,
 		ServerConnections:  2,

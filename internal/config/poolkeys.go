@@ -469,6 +469,14 @@ var poolKeys = slices.Concat([]key[Pool]{
 		set: func(p *Pool, v value) { p.AllowFlush = v.flag },
 	},
 	{
+		name: "allow_admin", kind: kindBool, def: "false", origin: fromNuthatch,
+		help: "Lets the clients of a Redis pool administer all servers of the pool: `CONFIG SET` of most settings that " +
+			"`CONFIG GET` shows, `CONFIG RESETSTAT`, `CONFIG REWRITE`, `SAVE`, `BGSAVE`, `BGREWRITEAOF` and `MEMORY " +
+			"PURGE`; and pause the pool (`CLIENT PAUSE`). See [COMMANDS.md](COMMANDS.md). Every client of the pool " +
+			"can then do so. Ignored in Memcached pools.",
+		set: func(p *Pool, v value) { p.AllowAdmin = v.flag },
+	},
+	{
 		name: "allow_keys", kind: kindBool, def: "true", origin: fromNuthatch,
 		help: "Lets the clients of a Redis pool use `KEYS`. It goes to every server of the pool, and keeps each busy until " +
 			"it has looked at all of its keys. With `false` the command gets an error that names `SCAN`. Ignored in " +

@@ -124,6 +124,24 @@ var processKeys = slices.Concat([]key[Process]{
 		set: func(p *Process, v value) { p.AdminTokenEnv = v.text },
 	},
 	{
+		name: "admin_read_token", kind: kindSecret, defNote: "none", origin: fromNuthatch,
+		help: "A token for reading alone, as for Prometheus and dashboards: with it a request may read everything that " +
+			"the admin listener has, and is refused as an action. If it is set, reading needs this token or " +
+			"`admin_token`, on a loopback address too. A unix socket needs none.",
+		set: func(p *Process, v value) { p.AdminReadToken = Secret(v.text) },
+	},
+	{
+		name: "admin_read_token_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		help: "The path of a file with a token for reading. It is read at the start and at each reload; white space around " +
+			"the token is ignored. With `admin_read_token` too, either token is accepted.",
+		set: func(p *Process, v value) { p.AdminReadTokenFile = v.text },
+	},
+	{
+		name: "admin_read_token_env", kind: kindVariable, defNote: "none", origin: fromNuthatch,
+		help: "The name of an environment variable with a token for reading. It is read at the start.",
+		set:  func(p *Process, v value) { p.AdminReadTokenEnv = v.text },
+	},
+	{
 		name: "admin_insecure", kind: kindBool, def: "false", origin: fromNuthatch,
 		help: "Allows an admin listener that other hosts can reach without a token, and actions without a token on any " +
 			"address. Everybody who reaches it can then read everything, reload, drain and upgrade the proxy, and close " +

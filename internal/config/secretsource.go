@@ -214,7 +214,12 @@ func (r *reader) checkSecrets(b *poolBlock) {
 	needs("server_user", "server_password", "a user needs a 'server_password'")
 }
 
-// HasAdminToken reports whether the admin listener requires a token.
+// HasReadToken reports whether the admin listener has a token for reading alone.
+func (p *Process) HasReadToken() bool {
+	return p.AdminReadToken != "" || p.AdminReadTokenFile != "" || p.AdminReadTokenEnv != ""
+}
+
+// HasAdminToken reports whether the admin listener has a token for everything.
 func (p *Process) HasAdminToken() bool {
 	return p.AdminToken != "" || p.AdminTokenFile != "" || p.AdminTokenEnv != ""
 }

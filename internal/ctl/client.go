@@ -68,18 +68,40 @@ func Of(conf *config.Config, file string) (Target, error) {
 	if p.Admin.Network == "" {
 		return Target{}, errors.New("the configuration turns the admin listener off")
 	}
-	t := Target{Address: reachable(p.Admin), Token: p.AdminToken.Reveal(), ConfigFile: absolute}
+	t := Target{Address: reachable(p.Admin), ConfigFile: absolute}
 	if p.Admin.Network == config.NetworkTCP {
 		t.Security.Shown = p.AdminTLS.Cert
 	}
-	if t.Token == "" && p.AdminTokenEnv != "" {
-		t.Token = os.Getenv(p.AdminTokenEnv)
-	}
-	if t.Token != "" || p.AdminTokenFile == "" || p.Admin.Network == config.NetworkUnix {
+	if p.Admin.Network == config.NetworkUnix {
 		return t, nil
 	}
-	t.Token, err = ReadToken(p.AdminTokenFile)
+	t.Token, err = tokenOf(p)
 	return t, err
+}
+
+// tokenOf is the token that this user has for the proxy: one for everything or, if that
+// cannot be read, one for reading.
+func tokenOf(p *config.Process) (string, error) {
+	token, err := firstToken(p.AdminToken, p.AdminTokenEnv, p.AdminTokenFile)
+	if token != "" {
+		return token, nil
+	}
+	reading, readErr := firstToken(p.AdminReadToken, p.AdminReadTokenEnv, p.AdminReadTokenFile)
+	if reading != "" {
+		return reading, nil
+	}
+	return "", errors.Join(err, readErr)
+}
+
+func firstToken(written config.Secret, variable, file string) (string, error) {
+	token := written.Reveal()
+	if token == "" && variable != "" {
+		token = os.Getenv(variable)
+	}
+	if token != "" || file == "" {
+		return token, nil
+	}
+	return ReadToken(file)
 }
 
 // OfFaulty is the target that a faulty file still has: the socket that a proxy with

@@ -240,6 +240,10 @@ func TestTargetOfAConfiguration(t *testing.T) {
 		"admin: '[::]:9'\n  admin_token: 'x'": {Address: "[::1]:9", Token: "x"},
 		"admin: /run/admin.sock":              {Address: "/run/admin.sock"},
 		"admin_token_file: " + token:          {Address: DefaultAddress, Token: "fr0m file"},
+		"admin_read_token_file: " + token:     {Address: DefaultAddress, Token: "fr0m file"},
+		"admin_token_file: /nowhere\n  admin_read_token_file: " + token: {Address: DefaultAddress, Token: "fr0m file"},
+		"admin_read_token: r\n  admin_token: a":                         {Address: DefaultAddress, Token: "a"},
+		"admin: /run/admin.sock\n  admin_read_token: r":                 {Address: "/run/admin.sock"},
 	} {
 		text := "nuthatch:\n  " + block + "\nalpha:\n  listen: 127.0.0.1:1\n  servers:\n    - 127.0.0.1:2:1\n"
 		conf, err := config.Parse("test.yml", []byte(text))

@@ -31,18 +31,29 @@ type actions struct {
 // in flight are answered. It returns admin.ErrBusy if some are still in flight when ctx
 // ends; the pool stays paused. by says who asked for it.
 func (a *actions) Pause(ctx context.Context, pool string, limit time.Duration, by string) error {
-	t, err := a.current.Load().topology(pool)
+	t, err := a.beginPause(pool, limit, by)
 	if err != nil {
 		return err
 	}
+	return a.awaitAnswers(ctx, t)
+}
+
+// BeginPause is Pause without the wait for the requests in flight.
+func (a *actions) BeginPause(pool string, limit time.Duration, by string) error {
+	_, err := a.beginPause(pool, limit, by)
+	return err
+}
+
+func (a *actions) beginPause(pool string, limit time.Duration, by string) (*topology.Topology, error) {
+	t, err := a.current.Load().topology(pool)
+	if err != nil {
+		return nil, err
+	}
 	if a.life.ending() {
-		return admin.ErrEnding
+		return nil, admin.ErrEnding
 	}
 	a.log.Always("pool paused", slog.String("pool", pool), slog.Duration("limit", limit), slog.String("by", by))
-	if err := a.pause(t, pool, limit, by); err != nil {
-		return err
-	}
-	return a.awaitAnswers(ctx, t)
+	return t, a.pause(t, pool, limit, by)
 }
 
 func (a *actions) pause(t *topology.Topology, pool string, limit time.Duration, by string) error {

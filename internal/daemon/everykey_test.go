@@ -38,7 +38,7 @@ func otherValues(t *testing.T) map[string]string {
 		"redis_auth_file": token, "redis_auth_env": "NUTHATCH_TEST_SECRET", "redis_auth_previous": "sesame", "redis_auth_previous_file": token,
 		"redis_auth_previous_env": "NUTHATCH_TEST_SECRET", "server_user": "proxy", "server_password": "sesame", "server_password_file": token,
 		"server_password_env": "NUTHATCH_TEST_SECRET", "tls.listen": testkit.FreeAddr(t), "tls.server_names": "a.example", "tls.key_password_file": token, "server_tls.key_password_file": token,
-		"admin_token_env": "NUTHATCH_TEST_SECRET", "admin_tls.key_password_file": token, "admin_tls.client_cert": "required", "admin_tls.min_version": "TLSv1.3",
+		"admin_token_env": "NUTHATCH_TEST_SECRET", "admin_read_token": "sesame", "admin_read_token_file": token, "admin_read_token_env": "NUTHATCH_TEST_SECRET", "admin_tls.key_password_file": token, "admin_tls.client_cert": "required", "admin_tls.min_version": "TLSv1.3",
 		"tls_ticket_keys_file": keys,
 		"acl_file":             users,
 		"listen":               testkit.FreeAddr(t), "hash": "md5", "hash_tag": `"{}"`, "distribution": "modula", "redis_auth": "sesame",

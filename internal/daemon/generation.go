@@ -29,7 +29,7 @@ type generation struct {
 	resolver  *resolver
 	tls       security
 	// tokens are accepted by the admin listener.
-	tokens []config.Secret
+	tokens adminTokens
 	checks *health.Checks
 }
 

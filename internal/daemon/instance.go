@@ -90,9 +90,10 @@ func newInstance(o Options) (*Instance, error) {
 	}}
 	in.ports.options = admin.HTTPOptions{
 		Instance: in, Recorder: in.recorder, Logger: c.log, Page: dashboard.Handler(),
-		Tokens:   func() []config.Secret { return c.current.Load().tokens },
-		Insecure: func() bool { return c.current.Load().conf.Process.AdminInsecure },
-		Secure:   c.adminConn,
+		Tokens:     func() []config.Secret { return c.current.Load().tokens.all },
+		ReadTokens: func() []config.Secret { return c.current.Load().tokens.reading },
+		Insecure:   func() bool { return c.current.Load().conf.Process.AdminInsecure },
+		Secure:     c.adminConn,
 		ActionSocket: func() string {
 			if a := in.ActionAddr(); a != nil {
 				return a.String()
@@ -280,6 +281,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			MaxRequestSize: g.maxRequest(p.MaxRequestSize),
 			AllowMonitor:   p.AllowMonitor,
 			AllowFlush:     p.AllowFlush,
+			AllowAdmin:     p.AllowAdmin,
 			Version:        in.opts.Version,
 			Started:        in.epoch,
 			PartialResults: p.PartialResults,
@@ -288,6 +290,8 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Scripts:        g.scripts[i],
 			SlowLog:        g.topo[i].SlowLog(),
 			Facts:          func(servers bool, use func(*redis.Facts)) { in.reporter.redisFacts(name, servers, use) },
+			Pause:          func(limit time.Duration, by string) error { return in.BeginPause(name, limit, by) },
+			Resume:         func(by string) error { return in.Resume(name, by) },
 			Refresh:        func() bool { return in.reporter.outside(func(done func()) { in.reporter.survey(name, done) }) },
 		})
 	case config.Memcached:

@@ -34,21 +34,30 @@ var (
 	errSharedDir = errors.New("other users can use it")
 )
 
-// readTokens are the tokens that conf names.
-func readTokens(conf *config.Process) ([]config.Secret, error) {
+// adminTokens are the tokens that the admin listener accepts: all are for everything, and
+// reading for reading alone.
+type adminTokens struct{ all, reading []config.Secret }
+
+// readTokens reads the tokens that conf names.
+func readTokens(conf *config.Process) (adminTokens, error) {
+	all, err := readTokensOf("admin_token", conf.AdminToken, conf.AdminTokenFile, conf.AdminTokenEnv)
+	reading, readErr := readTokensOf("admin_read_token", conf.AdminReadToken, conf.AdminReadTokenFile, conf.AdminReadTokenEnv)
+	return adminTokens{all, reading}, errors.Join(err, readErr)
+}
+
+// readTokensOf reads the tokens of one key and of its twins.
+func readTokensOf(key string, written config.Secret, file, variable string) ([]config.Secret, error) {
 	var tokens []config.Secret
-	if conf.AdminToken != "" {
-		tokens = append(tokens, conf.AdminToken)
+	if written != "" {
+		tokens = append(tokens, written)
 	}
-	for key, from := range map[string]config.SecretSource{
-		"admin_token_file": {File: conf.AdminTokenFile}, "admin_token_env": {Env: conf.AdminTokenEnv},
-	} {
+	for suffix, from := range map[string]config.SecretSource{"_file": {File: file}, "_env": {Env: variable}} {
 		token, err := from.Read()
 		if errors.Is(err, config.ErrNoSecret) {
 			err = fmt.Errorf("%s: %w", from.File, errNoToken)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", key, err)
+			return nil, fmt.Errorf("%s: %w", key+suffix, err)
 		}
 		if token != "" {
 			tokens = append(tokens, token)

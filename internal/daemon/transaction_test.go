@@ -119,7 +119,7 @@ func (s *reloadStage) facts() map[string]string {
 	g := s.current.Load()
 	is := map[string]string{
 		"generation": fmt.Sprintf("%p, resolver %p, checks %p", g, g.resolver, g.checks),
-		"tokens":     fmt.Sprint(len(g.tokens)),
+		"tokens":     fmt.Sprint(len(g.tokens.all)),
 		"admin":      fmt.Sprint(s.AdminAddr(), s.ActionAddr()),
 		"memory":     fmt.Sprintf("%d of Go's, %d", debug.SetMemoryLimit(-1), s.resources.Memory().Soft+s.resources.Memory().Hard),
 		"clients":    fmt.Sprint(s.identity.Limits().MaxClients(), *s.resources.Descriptors()),

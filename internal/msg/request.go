@@ -104,6 +104,9 @@ type Request struct {
 	// Stray: the words do not say where the keys are, or not as the command wants it. The
 	// request goes to some server, which will refuse it.
 	Stray bool
+	// Everyone, for Broadcast: servers that do not own any keys at present, since they are
+	// ejected or disabled, are to get the request too.
+	Everyone bool
 	// Error is why a request that Local answers is not served. Local makes the
 	// protocol's error of it.
 	Error string

@@ -111,7 +111,7 @@ type Learner interface {
 // one it goes as it is.
 type Preparer interface {
 	// Prepare may have other bytes sent.
-	Prepare(req *msg.Request) (ok bool)
+	Prepare(req *msg.Request, s *msg.Session) (ok bool)
 }
 
 // A ServerChooser knows which server a request goes to (msg.One).

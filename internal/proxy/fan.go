@@ -77,7 +77,7 @@ func (c *serverConn) sendFragment(f *msg.Msg, n int) {
 
 // toAll sends the request to all servers.
 func (n fan) toAll(req *msg.Request) {
-	for _, s := range n.c.pool.everywhere() {
+	for _, s := range n.c.pool.receivers(req.Everyone) {
 		n.to(s, req)
 	}
 }

@@ -1,6 +1,9 @@
 package proxy
 
-import "nuthatch/internal/msg"
+import (
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
 
 // broadcast sends the request to every server of the pool. The protocol may rewrite it
 // first.
@@ -10,7 +13,7 @@ func (d *dispatch) broadcast(req *msg.Request) {
 		c.awaitMoves()
 		return
 	}
-	if preparer := p.proto.preparer; preparer != nil && !preparer.Prepare(req) {
+	if preparer := p.proto.preparer; preparer != nil && !preparer.Prepare(req, &c.session) {
 		c.local(req)
 		return
 	}
@@ -20,11 +23,14 @@ func (d *dispatch) broadcast(req *msg.Request) {
 		}
 		return
 	}
+	if req.Everyone {
+		p.stats.Values[stats.AdminRequests]++
+	}
 	all := openFan(c, req)
 	switch {
 	case req.Aside:
 		all.aside(req)
-	case len(p.everywhere()) > p.ctx.turn.atOnce.Clients:
+	case len(p.receivers(req.Everyone)) > p.ctx.turn.atOnce.Clients:
 		all.broadcastLater(req)
 		return
 	default:

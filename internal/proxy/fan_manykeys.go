@@ -47,6 +47,8 @@ type largeRequest struct {
 	// shares then.
 	every mbuf.Chain
 	all   []*Server
+	// everyone: servers without keys at present are among them.
+	everyone bool
 	// parked: the request waits for the client's earlier replies, and is not among the
 	// jobs. overdue: it came too late, and is refused.
 	parked, overdue bool
@@ -362,7 +364,6 @@ func (j *largeRequest) nextFragment() (f *msg.Msg, s *Server) {
 // job's every.
 func (n fan) sendLater(fragments int) *largeRequest {
 	c, m := n.c, n.parent
-	p := c.pool
 	j := c.large
 	if j == nil {
 		j = &largeRequest{c: c}
@@ -370,7 +371,7 @@ func (n fan) sendLater(fragments int) *largeRequest {
 	}
 	m.Working, m.Rare = true, true
 	m.Pending = int32(fragments) + 1 // one more than there are, until all are sent
-	j.m, j.all, j.phase, j.next = m, p.everywhere(), sends, 0
+	j.m, j.phase, j.next = m, sends, 0
 	return j
 }
 
@@ -401,8 +402,16 @@ func (n fan) splitLater(req *msg.Request) {
 
 // broadcastLater sends the request to every server in slices.
 func (n fan) broadcastLater(req *msg.Request) {
-	j := n.sendLater(len(n.c.pool.everywhere()))
+	j := n.sendToAllLater(req.Everyone)
 	n.c.write(req, &j.every)
+}
+
+// sendToAllLater is sendLater for a request that goes to every server.
+func (n fan) sendToAllLater(everyone bool) *largeRequest {
+	all := n.c.pool.receivers(everyone)
+	j := n.sendLater(len(all))
+	j.all, j.everyone = all, everyone
+	return j
 }
 
 // park makes the job wait for the client's earlier replies if connections were replaced

@@ -34,7 +34,7 @@ func (j *largeRequest) dealAnew() {
 		switch {
 		case j.next > 0:
 		case j.every.Len() > 0:
-			j.fan().sendLater(len(j.c.pool.everywhere()))
+			j.fan().sendToAllLater(j.everyone)
 		default:
 			j.placeAnew()
 		}

@@ -109,7 +109,7 @@ func protocolOf(p *config.Pool, learned *redis.Learned, users *acl.Users, denial
 		return redis.New(redis.Options{
 			Users: users, ACLLog: denials,
 			Auth: p.RedisAuth, DB: p.RedisDB, Databases: p.Databases, FailedSelect: p.FailedSelect, Transactions: p.Transactions, Publish: p.PubSub.Publish,
-			AllowMonitor: p.AllowMonitor, Tracking: p.Tracking == config.TrackingOn,
+			AllowMonitor: p.AllowMonitor, AllowAdmin: p.AllowAdmin, Tracking: p.Tracking == config.TrackingOn,
 			Servers: len(p.Servers), HashTag: p.HashTag, KeylessScripts: p.KeylessScripts, PartialResults: p.PartialResults, Learned: learned,
 			Facts:         func(_ bool, use func(*redis.Facts)) { use(&redis.Facts{Pool: &stats.PoolSnapshot{}}) },
 			RefuseUnknown: p.UnknownCommands == config.UnknownRefuse, MaxRequestSize: p.MaxRequestSize, Version: "0",

@@ -278,6 +278,15 @@ func (r *router) isWhole() bool { return r.snap.Table.NumShards() == 1 }
 // everywhere are the servers that together have all keys. The list is not to be changed.
 func (r *router) everywhere() []*Server { return r.all }
 
+// receivers are the servers that a broadcast goes to. everyone: those without keys at
+// present, since they are ejected or disabled, are among them.
+func (r *router) receivers(everyone bool) []*Server {
+	if everyone {
+		return r.servers
+	}
+	return r.all
+}
+
 // serverOf is the pool's server with that Health, or nil.
 func (r *router) serverOf(h *topology.Health) *Server {
 	if i := r.snap.Place(h); i >= 0 {

@@ -143,6 +143,8 @@ const (
 	ClientRequests PoolField = iota + NutcrackerPoolFields
 	ClientsRefused
 	SlowRequests
+	// AdminRequests counts requests that administer all servers, such as CONFIG SET.
+	AdminRequests
 	// Transactions counts transactions that servers carried out, TransactionsAborted those
 	// that ended without a result.
 	Transactions
@@ -323,7 +325,8 @@ var PoolFields = [numPoolFields]Field{
 	ClientBytesReceived: {"bytes_received", "nuthatch_client_received_bytes_total", Counter, Bytes, "bytes that clients sent, without TLS"},
 	ClientBytesSent:     {"bytes_sent", "nuthatch_client_sent_bytes_total", Counter, Bytes, "bytes that were sent to clients, without TLS"},
 
-	SlowRequests: {"slow_requests", "nuthatch_client_slow_requests_total", Counter, Things, "requests that took at least slowlog_slower_than"},
+	SlowRequests:  {"slow_requests", "nuthatch_client_slow_requests_total", Counter, Things, "requests that took at least slowlog_slower_than"},
+	AdminRequests: {"admin_requests", "nuthatch_client_admin_requests_total", Counter, Things, "requests that were sent to all servers to administer them, such as CONFIG SET"},
 
 	Transactions:        {"transactions", "nuthatch_client_transactions_total", Counter, Things, "transactions that servers carried out"},
 	TrackingClients:     {"tracking_clients", "nuthatch_client_tracking_clients", Gauge, Things, "clients that are told when keys change (CLIENT TRACKING)"},

@@ -12,13 +12,17 @@ type broadcaster struct {
 	// Static after construction.
 	allowKeys bool
 	loading   *loading // the protocol's
+	admission *admission
 }
 
 // Prepare implements proxy.Preparer: it looks at a request that is to go to every
 // server. It refuses what the pool does not allow, remembers scripts, and sends what ends
 // a script past it.
-func (b *broadcaster) Prepare(req *msg.Request) (ok bool) {
+func (b *broadcaster) Prepare(req *msg.Request, s *msg.Session) (ok bool) {
+	req.Everyone = false
 	switch cmd := &commands[req.Type]; {
+	case cmd.admin:
+		req.Error, req.Everyone = b.admission.administer(req, cmd, s), true
 	case cmd.name == "keys" && !b.allowKeys:
 		req.Error = keysOff
 	case cmd.merge == mergeLoad:

@@ -22,7 +22,7 @@ func TestPrepare(t *testing.T) {
 	} {
 		p := New(tt.options)
 		req := parseWords(t, p, tt.request...)
-		ok := p.Prepare(req)
+		ok := p.Prepare(req, &msg.Session{})
 		if tt.fault != "" {
 			if ok || req.Error != tt.fault {
 				t.Errorf("%.40q: to be sent %t, %q, want %q", tt.request, ok, req.Error, tt.fault)

@@ -28,7 +28,10 @@ type command struct {
 	// timeout is the place of the word that says how long a command waits: see timeoutOf.
 	timeout int
 	// ofOne: the command is about one server. A pool of one passes it on, others refuse it.
-	ofOne  bool
+	ofOne bool
+	// admin: the command administers servers, or stops them for other clients. A client needs
+	// the right to do so: see rules.mayAdminister.
+	admin  bool
 	access access
 	// subscription is what the command has its client listen to, for Subscribe.
 	subscription msg.Subscription
@@ -114,6 +117,7 @@ const (
 	mergeScan               // one server's cursor and keys: the cursor for the next call, and the keys
 	mergeBusy               // the first one of a server that runs something, else the first
 	mergeLoad               // as mergeSame, of a script, which the pool remembers
+	mergeEvery              // one of the statuses, or else an error that says which servers have done it
 	mergeBlocks             // arrays with an element for each command of a transaction, in their order
 )
 
@@ -147,6 +151,28 @@ func broadcast(name string, arity int, a access, m mergeKind, since, summary str
 func flush(name string, arity int, since, summary string) command {
 	c := broadcast(name, arity, write, mergeStatus, since, summary)
 	c.flushes = true
+	return c
+}
+
+// administer is the row of a command of administration that goes to all servers.
+func administer(name string, arity int, since, summary string) command {
+	c := broadcast(name, arity, neither, mergeEvery, since, summary)
+	c.admin = true
+	return c
+}
+
+// administerOne is the row of a command that administers one server. A pool of several does
+// not support it, for that reason.
+func administerOne(name string, arity int, reason, since, summary string) command {
+	c := refuse(name, arity, reason, since, summary)
+	c.ofOne, c.admin = true, true
+	return c
+}
+
+// pause is the row of a command that pauses the pool for all of its clients, or ends that.
+func pause(name string, arity int, since, summary string) command {
+	c := report(name, arity, answerPause, since, summary)
+	c.admin = true
 	return c
 }
 
@@ -247,6 +273,15 @@ func ofOne(name string, arity int, since, summary string) command {
 	c := refuse(name, arity, oneServer, since, summary)
 	c.ofOne = true
 	return c
+}
+
+// alone is what becomes of the command in a pool of one server, if it is about one. Commands
+// of administration are broadcast to that one, so that they are looked at first.
+func (c *command) alone() msg.Treatment {
+	if c.admin {
+		return msg.Broadcast
+	}
+	return msg.Forward
 }
 
 // refuseKeyed is the row of a command with keys that is not supported.

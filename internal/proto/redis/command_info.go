@@ -45,8 +45,10 @@ const maxKeyWords = 1 << 14
 type catalog struct {
 	words *wordReader
 	// servers is how many the pool has.
-	servers      int
-	allowFlush   bool
+	servers    int
+	allowFlush bool
+	// administers: the client may use commands of administration.
+	administers  bool
 	transactions config.Transactions
 }
 
@@ -90,6 +92,7 @@ func (k *catalog) served(rows []command) []*command {
 func (k *catalog) isServed(c *command) bool {
 	switch {
 	case c.reason != "" && (!c.ofOne || k.servers != 1), c.answer == answerHTTP, c.flushes && !k.allowFlush,
+		c.admin && !k.administers,
 		(c.isTransaction() || c.answer == answerWatch) && k.transactions == config.TransactionsRefuse:
 		return false
 	case !c.isContainer():

@@ -21,6 +21,7 @@ const (
 	answerLatency
 	answerLolwut
 	answerMulti
+	answerPause
 	answerPing
 	answerQuit
 	answerReset
@@ -48,6 +49,7 @@ const (
 	usersInFile       = "users are in the pool's acl_file or users; change them there, and reload"
 	noFlush           = "the pool's allow_flush is off"
 	noMonitor         = "the pool's allow_monitor is off"
+	noAdmin           = "the pool's allow_admin is off"
 )
 
 // strayCommands are words that are no commands. A browser that was made to POST

@@ -76,12 +76,15 @@ var mergeTexts = map[mergeKind]string{
 	mergeAllOf:    "1 where all say so",
 	mergePairSums: "the numbers added by name",
 	mergeOneOK:    "OK if one says so",
+	mergeEvery:    "their status, or which servers have done it",
 	mergeBusy:     "the reply of a server that runs something, or else of the first server",
 }
 
 // fate says what becomes of a command.
 func fate(c *command) string {
 	switch {
+	case c.ofOne && c.admin:
+		return "by a pool of one server with `allow_admin: true`; others refuse it: " + c.reason
 	case c.ofOne:
 		return "by a pool of one server; others refuse it: " + c.reason
 	case c.reason != "":
@@ -114,6 +117,9 @@ func fate(c *command) string {
 		if c.flushes {
 			return "all servers: " + mergeTexts[c.merge] + "; refused without `allow_flush: true`"
 		}
+		if c.admin {
+			return "all servers: " + mergeTexts[c.merge] + "; refused without `allow_admin: true`"
+		}
 		return "all servers: " + mergeTexts[c.merge]
 	case msg.Confirm:
 		return "each server that the client wrote to, on a connection of the client's own: " + mergeTexts[c.merge]
@@ -124,6 +130,9 @@ func fate(c *command) string {
 	case msg.Monitor:
 		return "all servers, on connections of the client's own; refused without `allow_monitor: true`"
 	case msg.Local, msg.Quit, msg.Report:
+		if c.admin {
+			return "proxy; refused without `allow_admin: true`"
+		}
 		return "proxy"
 	case msg.Gather:
 		return "all clients"

@@ -78,7 +78,7 @@ func FuzzCommands(f *testing.F) {
 			c.checkKeys(r)
 			c.checkFragments(r)
 		case msg.Broadcast:
-			if !c.proto.Prepare(r) {
+			if !c.proto.Prepare(r, &c.session) {
 				c.checkAnswer(r)
 				return
 			}

@@ -81,6 +81,8 @@ func (r *reporter) Report(req *msg.Request, s *msg.Session) (find func(reply fun
 	switch {
 	case r.facts == nil:
 		return nil, false
+	case cmd.answer == answerPause:
+		return r.reportPause(req, cmd, s)
 	case cmd.answer == answerHello:
 		return func(reply func([]byte)) { r.facts(true, func(*Facts) { reply(nil) }) }, true
 	case req.Error != "":

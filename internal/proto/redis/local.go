@@ -59,11 +59,13 @@ func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writ
 	case answerCluster:
 		w.raw(noCluster)
 	case answerCommand:
-		p.catalog().answer(req, w)
+		k := p.catalog()
+		k.administers = p.mayAdminister(s)
+		k.answer(req, w)
 	case answerEcho:
 		echo(req, 1, w)
 	case answerHelp:
-		answerHelpOf(cmd, w)
+		answerHelpOf(cmd, p.mayAdminister(s), w)
 	case answerPing:
 		if s.Bars&msg.Listening != 0 && !w.resp3 && len(req.Args) <= 2 {
 			replyPong(req, w)
@@ -92,6 +94,12 @@ func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writ
 		w.ok()
 	case answerWatch: // outside a transaction it is refused
 		w.raw(watchInside)
+	case answerPause:
+		if !p.mayAdminister(s) {
+			p.unsupported(req, noAdmin, w)
+			return
+		}
+		p.unsupported(req, noPause, w) // there is nothing outside the loops
 	case answerNone:
 		p.unsupported(req, everyServer, w)
 	case answerHTTP, answerMulti, answerExec, answerDiscard:
@@ -116,7 +124,7 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 			name = plain(lower(nil, p.word(req, 0)), maxShown)
 		}
 		w.fail("ERR ", req.Error, " for '", name, "' command")
-	case syntaxError, invalidCursor, notInteger, notInt32, badDatabase:
+	case syntaxError, invalidCursor, notInteger, notInt32, badDatabase, pauseTimeout, pauseNegative, pauseMode:
 		w.fail("ERR ", req.Error)
 	default:
 		if cmd.treatment == msg.Gather && isInquiryFault(req.Error) {

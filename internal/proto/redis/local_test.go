@@ -104,7 +104,7 @@ var conversations = []struct {
 			{"CLIENT REPLY on", "+OK\r\n"},
 			{"CLIENT TRACKING ON", "-ERR 'CLIENT TRACKING' is not supported by nuthatch: the pool's tracking is off\r\n"},
 			{"CLIENT TRACKING OFF", "+OK\r\n"},
-			{"CLIENT PAUSE 1", "-ERR 'CLIENT PAUSE' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
+			{"CLIENT PAUSE 1", "-ERR 'CLIENT PAUSE' is not supported by nuthatch: the pool's allow_admin is off\r\n"},
 			{"CLIENT SETNAME " + strings.Repeat("x", maxClientName+1), "-ERR Client names cannot be longer than 1024 bytes.\r\n"},
 		},
 	},
@@ -133,7 +133,7 @@ var conversations = []struct {
 			{"INFO SERVER cluster", bulkOf("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nnuthatch_version:1.2.3\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n")},
 			{"CONFIG GET max* databases", settingsOf("databases", "1", "maxmemory", "0", "maxmemory-policy", "noeviction")},
 			{"CONFIG GET [", "*0\r\n"},
-			{"CONFIG SET a b", "-ERR 'CONFIG SET' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
+			{"CONFIG SET a b", "-ERR 'CONFIG SET' is not supported by nuthatch: the pool's allow_admin is off\r\n"},
 		},
 	},
 	{

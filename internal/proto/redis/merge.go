@@ -35,6 +35,8 @@ type mergeState struct {
 	// made is the part of the reply that has been made. It may still be dropped.
 	made  mbuf.Chain
 	begun bool
+	// said, if not empty, is the error for the client in place of the reason's text.
+	said string
 }
 
 func (s *mergeState) forget() {
@@ -92,11 +94,16 @@ func (m *merger) endMerge(parent *msg.Msg, why msg.Reason, pool *mbuf.Pool, out 
 		f.Reply.Release(pool)
 	}
 	m.made.Release(pool)
+	said := m.said
 	m.forget()
-	if why == msg.OK {
+	switch {
+	case why == msg.OK:
 		return false
+	case said != "":
+		writer{pool: pool, out: out}.fail(said)
+	default:
+		appendError(pool, out, parent.Why(why))
 	}
-	appendError(pool, out, parent.Why(why))
 	return true
 }
 
@@ -131,6 +138,8 @@ func (m *merger) merge(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Re
 		return m.noBlock(parent)
 	case cmd.merge == mergeOneOK:
 		return m.mergeOneOK(parent, failure, pool, out)
+	case cmd.merge == mergeEvery:
+		return m.mergeEvery(parent, failure, pool, out)
 	case cmd.merge == mergeAny && good:
 		return m.mergeAny(parent, failure, pool, out)
 	case cmd.merge == mergeLoad && !refused && good:
@@ -160,7 +169,7 @@ func (m *merger) mergeMore(parent *msg.Msg, n int, pool *mbuf.Pool, out *mbuf.Ch
 		ok = m.moveLeast(n, pool)
 	case mergePairSums:
 		ok = m.movePairSums(n, pool)
-	case mergeNone, mergeStatus, mergeSum, mergeMax, mergeConcat, mergeUnion, mergeBusy, mergeScan, mergeSame, mergeAny, mergeOneOK, mergeLoad:
+	case mergeNone, mergeStatus, mergeSum, mergeMax, mergeConcat, mergeUnion, mergeBusy, mergeScan, mergeSame, mergeAny, mergeOneOK, mergeLoad, mergeEvery:
 	}
 	if !ok {
 		return msg.BadReply
@@ -198,7 +207,7 @@ func (m *merger) mergeReplies(kind mergeKind, parent *msg.Msg, pool *mbuf.Pool, 
 		return m.mergeBusy(parent, pool, out)
 	case mergeScan:
 		return m.mergeScan(parent, pool, out)
-	case mergeNone, mergeSame, mergeAny, mergeOneOK, mergeLoad:
+	case mergeNone, mergeSame, mergeAny, mergeOneOK, mergeLoad, mergeEvery:
 	}
 	return m.mergeSame(parent, pool, out)
 }
@@ -230,7 +239,7 @@ func (m *merger) allows(cmd *command) bool {
 		return m.partial != config.PartialError
 	case mergeSum, mergeMax, mergeConcat, mergeUnion, mergePairSums:
 		return m.partial == config.PartialNulls && cmd.access != write
-	case mergeNone, mergeStatus, mergeMin, mergeAny, mergeSame, mergeAllOf, mergeOneOK, mergeScan, mergeBusy, mergeLoad, mergeBlocks:
+	case mergeNone, mergeStatus, mergeMin, mergeAny, mergeSame, mergeAllOf, mergeOneOK, mergeScan, mergeBusy, mergeLoad, mergeBlocks, mergeEvery:
 	}
 	return false
 }

@@ -18,10 +18,11 @@ type part struct {
 
 // split makes the message of a request that was split; the first chunk of each
 // reply ends behind cut bytes, if cut is not 0.
+// The servers are s1, s2 and so on.
 func split(p *mbuf.Pool, name string, parts []part, seq []uint16, cut int) *msg.Msg {
 	m := &msg.Msg{Type: rowOf(name).id, Nkeys: int32(len(seq)), Seq: seq}
-	for _, part := range parts {
-		f := &msg.Msg{Err: part.err, Parent: m}
+	for i, part := range parts {
+		f := &msg.Msg{Err: part.err, Parent: m, Via: wayTo(fmt.Sprintf("s%d", i+1))}
 		if n := min(cut, len(part.reply)); n > 0 {
 			chain := chainOf(p, []byte(part.reply), n)
 			f.Reply, *chain = *chain, mbuf.Chain{}
@@ -33,6 +34,12 @@ func split(p *mbuf.Pool, name string, parts []part, seq []uint16, cut int) *msg.
 	countKeys(m)
 	return m
 }
+
+// A wayTo is the way to a server of that name.
+type wayTo string
+
+func (w wayTo) ServerName() string { return string(w) }
+func (w wayTo) ReadyAt() int64     { return 0 }
 
 // countKeys tells each fragment how many of the keys are its.
 func countKeys(m *msg.Msg) {

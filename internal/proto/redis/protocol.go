@@ -45,6 +45,8 @@ type Options struct {
 	AllowMonitor bool
 	// AllowFlush lets clients empty all servers, with FLUSHALL and FLUSHDB.
 	AllowFlush bool
+	// AllowAdmin lets clients administer all servers, and pause the pool.
+	AllowAdmin bool
 	// Learned is what the loops of the pool have learnt together; nil if this is
 	// the only one.
 	Learned *Learned
@@ -79,6 +81,11 @@ type Options struct {
 	// Refresh asks the servers again, and does not wait. It returns false if too many
 	// questions wait already. It is nil if Facts is.
 	Refresh func() bool
+	// Pause has the requests of all clients of the pool wait, and Resume lets them go on.
+	// by says who asked for it. They must be called outside the event loops. Nil: nobody
+	// can do that.
+	Pause  func(limit time.Duration, by string) error
+	Resume func(by string) error
 }
 
 // rules are the settings of a pool's protocol. They are static except servers.
@@ -94,6 +101,7 @@ type rules struct {
 	allowFlush bool
 	// allowMonitor lets clients see every command.
 	allowMonitor bool
+	allowAdmin   bool
 	learned      *Learned
 	learns       bool
 	servers      int
@@ -106,6 +114,8 @@ type rules struct {
 	slow         *slowlog.Log
 	facts        func(servers bool, use func(*Facts))
 	refresh      func() bool
+	pause        func(limit time.Duration, by string) error
+	resume       func(by string) error
 	// failedSelect is the pool's setting of that name.
 	failedSelect config.FailedSelect
 	// transactions is the pool's setting of that name.
@@ -134,6 +144,7 @@ type Protocol struct {
 	confirmer
 	keyTracker
 	judge
+	admission
 
 	// Owned by the loop.
 
@@ -178,10 +189,10 @@ func New(o Options) *Protocol {
 	p := &Protocol{
 		rules: rules{
 			users: users, named: o.Users != nil, aclLog: aclLog,
-			passwords: passwords{o.Auth, o.AuthPrevious}, login: login, databases: databases{own: o.DB, n: o.Databases}, max: limit, allowMonitor: o.AllowMonitor, allowFlush: o.AllowFlush,
+			passwords: passwords{o.Auth, o.AuthPrevious}, login: login, databases: databases{own: o.DB, n: o.Databases}, max: limit, allowMonitor: o.AllowMonitor, allowFlush: o.AllowFlush, allowAdmin: o.AllowAdmin,
 			learned: learned, learns: !o.RefuseUnknown, servers: o.Servers, version: o.Version, started: o.Started,
 			tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
-			slow: slow, facts: o.Facts, refresh: o.Refresh,
+			slow: slow, facts: o.Facts, refresh: o.Refresh, pause: o.Pause, resume: o.Resume,
 			failedSelect: o.FailedSelect, transactions: o.Transactions, tracking: o.Tracking, publish: o.Publish,
 		},
 		loading: loading{known: scripts},
@@ -196,7 +207,8 @@ func New(o Options) *Protocol {
 	p.keyTracker = keyTracker{rules: &p.rules, words: &p.wordReader}
 	p.judge = judge{rules: &p.rules, words: &p.wordReader}
 	p.guard = guard{rules: &p.rules, judge: &p.judge}
-	p.broadcaster = broadcaster{allowKeys: o.AllowKeys, loading: &p.loading}
+	p.admission = admission{&p.rules, &p.wordReader}
+	p.broadcaster = broadcaster{allowKeys: o.AllowKeys, loading: &p.loading, admission: &p.admission}
 	p.merger = merger{partial: o.PartialResults, loading: &p.loading}
 	return p
 }

@@ -87,6 +87,14 @@ func (c *conversation) answer(r *msg.Request) (closed bool) {
 			c.session.SetTracking(wants)
 		}
 	}
+	if r.Treatment == msg.Broadcast && c.proto.Allows(r, &c.session) {
+		if c.proto.Prepare(r, &c.session) {
+			c.out.AppendString(&c.pool, "+broadcast\r\n")
+		} else {
+			c.proto.Local(r, &c.session, &c.pool, &c.out)
+		}
+		return false
+	}
 	if r.ToServers() && c.proto.Allows(r, &c.session) {
 		c.out.AppendString(&c.pool, []string{msg.Forward: "+forwarded\r\n", msg.Fragment: "+fragmented\r\n", msg.Watch: "+watched\r\n", msg.Block: "+blocked\r\n"}[r.Treatment])
 		return false

@@ -472,7 +472,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	case !cmd.treatment.ByKeys():
 		r.Error = cmd.reason
 		if cmd.ofOne && p.servers == 1 {
-			r.Treatment, r.Error, r.PlaceKey = msg.Forward, "", p.place[:0]
+			r.Treatment, r.Error, r.PlaceKey = cmd.alone(), "", p.place[:0]
 		}
 		if cmd.publishes {
 			p.placeMessage(r)

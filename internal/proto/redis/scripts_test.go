@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
 )
 
 func shaOf(text string) string {
@@ -20,7 +21,7 @@ func shaOf(text string) string {
 // servers' replies are merged.
 func loadScript(t *testing.T, p *Protocol, text string, answers ...any) string {
 	t.Helper()
-	p.Prepare(parseWords(t, p, "script", "LOAD", text))
+	p.Prepare(parseWords(t, p, "script", "LOAD", text), &msg.Session{})
 	var pool mbuf.Pool
 	var out mbuf.Chain
 	p.Merge(split(&pool, "script|load", parts(answers...), nil, 0), &pool, &out)
@@ -81,13 +82,13 @@ func TestScriptsAreRemembered(t *testing.T) {
 			t.Errorf("after %s another loop restores %q, want %q", tt.text, got, tt.all)
 		}
 	}
-	p.Prepare(parseWords(t, p, "SCRIPT", "FLUSH", "ASYNC"))
+	p.Prepare(parseWords(t, p, "SCRIPT", "FLUSH", "ASYNC"), &msg.Session{})
 	if got := restored(t, other); len(got) != 0 {
 		t.Errorf("after a flush %q is restored", got)
 	}
 	// A flush that another loop sees before the reply forgets the script, too.
-	p.Prepare(parseWords(t, p, "script", "load", "x"))
-	other.Prepare(parseWords(t, other, "script", "flush"))
+	p.Prepare(parseWords(t, p, "script", "load", "x"), &msg.Session{})
+	other.Prepare(parseWords(t, other, "script", "flush"), &msg.Session{})
 	p.loading.loaded(shaOf("x"))
 	if got := restored(t, p); len(got) != 0 {
 		t.Errorf("what was flushed while it was loaded is restored: %q", got)
@@ -116,7 +117,7 @@ func TestScriptsAreBounded(t *testing.T) {
 		t.Errorf("a script that cannot be remembered, and one server gone: %q", got)
 	}
 	for i := range 2 * maxScripts {
-		p.Prepare(parseWords(t, p, "script", "load", fmt.Sprint(i)))
+		p.Prepare(parseWords(t, p, "script", "load", fmt.Sprint(i)), &msg.Session{})
 	}
 	if n := len(p.loading.scripts); n != maxScripts {
 		t.Errorf("%d scripts are taken to be loading, want %d at the most", n, maxScripts)

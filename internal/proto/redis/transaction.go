@@ -127,7 +127,7 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 	case msg.Subscribe:
 		req.Error = ownConnection
 	case msg.Confirm, msg.Broadcast, msg.One:
-		p.keepOne(req, cmd)
+		p.keepOne(req, cmd, s)
 	case msg.Learn:
 		if cmd.id == unknown {
 			return msg.Unlearnt
@@ -164,8 +164,10 @@ func ending(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {
 
 // keepOne has a request for every server queued if the pool has only one, or refuses
 // it. PUBLISH goes with the transaction.
-func (p *Protocol) keepOne(req *msg.Request, cmd *command) {
+func (p *Protocol) keepOne(req *msg.Request, cmd *command, s *msg.Session) {
 	switch {
+	case cmd.admin && p.servers == 1:
+		req.Error = p.administer(req, cmd, s)
 	case cmd.name == "publish":
 	case p.servers > 1, cmd.name == clusterScan:
 		req.Error = everyServer

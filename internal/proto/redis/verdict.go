@@ -45,7 +45,7 @@ func (kind mergeKind) takes(first byte) bool {
 		return first == '*' || first == '%'
 	case mergeLoad:
 		return first == '$'
-	case mergeNone, mergeAny, mergeSame, mergeOneOK, mergeBlocks:
+	case mergeNone, mergeAny, mergeSame, mergeOneOK, mergeBlocks, mergeEvery:
 	}
 	return true
 }

@@ -1,0 +1,92 @@
+package admin
+
+import (
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"nuthatch/internal/config"
+)
+
+// A token for reading alone reads everything, and carries out nothing. Where there is one,
+// reading needs a token.
+func TestReadToken(t *testing.T) {
+	loopback := config.Address{Network: config.NetworkTCP, Host: "127.0.0.1", Port: 22223}
+	everywhere := config.Address{Network: config.NetworkTCP, Host: "0.0.0.0", Port: 22223}
+	socket := config.Address{Network: config.NetworkUnix, Path: filepath.Join(t.TempDir(), "a.sock")}
+	for _, tt := range []struct {
+		name          string
+		addr          config.Address
+		all, reading  string
+		insecure      bool
+		given         string
+		reads, acts   int
+		answerToOrder string
+	}{
+		{"neither", loopback, "", "", false, "", 200, 403, "needs a token here"},
+		{"neither, insecure", loopback, "", "", true, "", 200, 200, ""},
+		{"reading alone, none given", loopback, "", "r", false, "", 401, 401, "a token is needed"},
+		{"reading alone", loopback, "", "r", false, "r", 200, 403, "needs a token here"},
+		{"reading alone, insecure", loopback, "", "r", true, "r", 200, 200, ""},
+		{"reading alone, insecure, none given", everywhere, "", "r", true, "", 401, 401, ""},
+		{"both, none given", everywhere, "a", "r", false, "", 401, 401, ""},
+		{"both, a wrong one", everywhere, "a", "r", false, "ra", 401, 401, ""},
+		{"both, that for reading", everywhere, "a", "r", false, "r", 200, 403, "for reading alone"},
+		{"both, that for reading, insecure", everywhere, "a", "r", true, "r", 200, 403, "for reading alone"},
+		{"both, that for everything", everywhere, "a", "r", false, "a", 200, 200, ""},
+		{"the same for both", everywhere, "a", "a", false, "a", 200, 200, ""},
+		{"a unix socket", socket, "a", "r", false, "", 200, 200, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := newInstance(t)
+			in.strict = !tt.insecure
+			var all []config.Secret
+			if tt.all != "" {
+				all = []config.Secret{config.Secret(tt.all)}
+			}
+			if tt.reading != "" {
+				in.reading = []config.Secret{config.Secret(tt.reading)}
+			}
+			s := listenAt(t, tt.addr, in, all...)
+			var headers []string
+			if tt.given != "" {
+				headers = []string{"Authorization", "Bearer " + tt.given}
+			}
+			for _, path := range []string{"/metrics", "/api/v1/info", "/api/v1/config", "/api/v1/clients"} {
+				if status, _, text := s.do(http.MethodGet, path, "", headers...); status != tt.reads {
+					t.Errorf("GET %s: status %d, want %d: %s", path, status, tt.reads, text)
+				}
+			}
+			if status, _, text := s.do(http.MethodPost, previewPath, testConfig, headers...); status != tt.reads {
+				t.Errorf("a preview: status %d, want %d: %s", status, tt.reads, text)
+			}
+			for pattern := range new(handler).actions() {
+				method, path, _ := strings.Cut(pattern, " ")
+				if path == previewPath {
+					continue
+				}
+				path = strings.NewReplacer("{pool}", "alpha", "{server}", "one", "{id}", "7").Replace(path)
+				given := len(in.orders)
+				status, _, text := s.do(method, path, "", headers...)
+				if status != tt.acts || !strings.Contains(text, tt.answerToOrder) || (len(in.orders) > given) != (tt.acts == 200) {
+					t.Errorf("%s: status %d, %d orders, want %d and %q: %s", pattern, status, len(in.orders)-given, tt.acts, tt.answerToOrder, text)
+				}
+			}
+			if status, _, _ := s.do(http.MethodGet, "/healthz", ""); status != http.StatusOK {
+				t.Errorf("/healthz: status %d", status)
+			}
+		})
+	}
+}
+
+// A refusal of an action names the socket for actions, also to whoever may only read.
+func TestRefusalNamesTheSocket(t *testing.T) {
+	in := newInstance(t)
+	in.strict, in.socket, in.reading = true, "/run/actions.sock", []config.Secret{"r"}
+	s := listenAt(t, config.Address{Network: config.NetworkTCP, Host: "127.0.0.1", Port: 22223}, in)
+	status, _, text := s.do(http.MethodPost, "/api/v1/drain", "", "Authorization", "Bearer r")
+	if status != http.StatusForbidden || !strings.Contains(text, `"socket": "/run/actions.sock"`) {
+		t.Errorf("status %d, %s", status, text)
+	}
+}

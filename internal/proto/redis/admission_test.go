@@ -1,0 +1,208 @@
+package redis
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/msg"
+)
+
+// prepare parses a request and prepares it for all servers. It returns why not.
+func prepare(t *testing.T, o Options, words ...string) string {
+	t.Helper()
+	p := New(o)
+	r := parseWords(t, p, words...)
+	if r.Treatment != msg.Broadcast {
+		t.Fatalf("%q: treatment %d, %q", words, r.Treatment, r.Error)
+	}
+	switch ok := p.Prepare(r, &msg.Session{Authenticated: true}); {
+	case ok != (r.Error == ""):
+		t.Errorf("%q: to be sent %t, %q", words, ok, r.Error)
+	case !r.Everyone:
+		t.Errorf("%q does not go to servers that are ejected", words)
+	}
+	return r.Error
+}
+
+// What administers servers needs the right to do so, in a transaction too.
+func TestAdministration(t *testing.T) {
+	for _, text := range []string{
+		"CONFIG SET maxmemory 1", "config resetstat", "CONFIG REWRITE", "SAVE", "BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF", "MEMORY PURGE",
+	} {
+		words := strings.Fields(text)
+		for _, servers := range []int{1, 3} {
+			if got := prepare(t, Options{Servers: servers}, words...); got != noAdmin {
+				t.Errorf("%s without the right: %q", text, got)
+			}
+			if got := prepare(t, Options{Servers: servers, AllowAdmin: true}, words...); got != "" {
+				t.Errorf("%s: %q", text, got)
+			}
+		}
+		for _, tt := range []struct {
+			options Options
+			want    msg.Queueing
+			why     string
+		}{
+			{Options{Servers: 1}, msg.Unqueued, noAdmin},
+			{Options{Servers: 1, AllowAdmin: true}, msg.Queued, ""},
+			{Options{Servers: 3, AllowAdmin: true}, msg.Unqueued, everyServer},
+		} {
+			p := New(tt.options)
+			r := parseWords(t, p, words...)
+			if got := p.Collect(r, &msg.Session{Authenticated: true, Bars: msg.Collecting}); got != tt.want || r.Error != tt.why {
+				t.Errorf("%s in a transaction: %d, %q, want %d, %q", text, got, r.Error, tt.want, tt.why)
+			}
+		}
+	}
+}
+
+// The commands of administration about one server are passed on by a pool of one, with the
+// right. Others refuse them.
+func TestAdministrationOfOneServer(t *testing.T) {
+	for _, text := range []string{
+		"COMMANDLOG GET 1 slow", "commandlog len slow", "COMMANDLOG RESET slow", "HOTKEYS GET", "HOTKEYS START METRICS 1 CPU", "HOTKEYS STOP", "HOTKEYS RESET",
+		"BACKUP START", "BACKUP STATUS", "BACKUP LIST", "BACKUP SEAL", "BACKUP ABORT", "BACKUP CLEANUP",
+	} {
+		words := strings.Fields(text)
+		if got := prepare(t, Options{Servers: 1}, words...); got != noAdmin {
+			t.Errorf("%s without the right: %q", text, got)
+		}
+		if got := prepare(t, Options{Servers: 1, AllowAdmin: true}, words...); got != "" {
+			t.Errorf("%s: %q", text, got)
+		}
+		if r := parseWords(t, New(Options{Servers: 3, AllowAdmin: true}), words...); r.Treatment != msg.Local || r.Error != oneServer && r.Error != sharedServer {
+			t.Errorf("%s in a pool of three servers: treatment %d, %q", text, r.Treatment, r.Error)
+		}
+	}
+}
+
+// These are for nobody, whatever the pool allows, in a pool of one server too.
+func TestNeverAdministered(t *testing.T) {
+	for _, text := range []string{
+		"SHUTDOWN", "shutdown NOSAVE", "DEBUG SLEEP 1", "DEBUG SEGFAULT", "REPLICAOF NO ONE", "SLAVEOF h 1", "FAILOVER", "MODULE LOAD x", "MODULE LOADEX x", "MODULE UNLOAD x",
+		"SWAPDB 0 1", "PSYNC ? -1", "SYNC", "REPLCONF x", "MIGRATE h 1 k 0 5", "CLUSTER RESET", "CLUSTER MEET h 1",
+	} {
+		for _, servers := range []int{1, 3} {
+			p := New(Options{Servers: servers, AllowAdmin: true, AllowFlush: true, AllowMonitor: true})
+			if r := parseWords(t, p, strings.Fields(text)...); r.Treatment != msg.Local || r.Error == "" {
+				t.Errorf("%s: treatment %d, %q", text, r.Treatment, r.Error)
+			}
+		}
+	}
+}
+
+// CONFIG SET leaves alone what belongs to those who run the servers, in whatever words,
+// and what the proxy shows as its own.
+func TestUnsettable(t *testing.T) {
+	set := func(words ...string) string {
+		return prepare(t, Options{AllowAdmin: true, Servers: 1}, append([]string{"CONFIG", "SET"}, words...)...)
+	}
+	for name := range strings.FieldsSeq(`requirepass masterauth masteruser dir dbfilename port tls-port bind unixsocket unixsocketperm maxclients timeout
+		aclfile logfile protected-mode enable-debug-command enable-module-command rename-command include loadmodule tls-cert-file tls-key-file tls-ca-cert-dir
+		client-output-buffer-limit client-query-buffer-limit maxmemory-clients proto-max-bulk-len slowlog-max-len slowlog-log-slower-than databases
+		replicaof slaveof replica-announce-ip cluster-enabled appendfilename appenddirname save* max* * requirepas? [r]equirepass nosuch`) {
+		for _, name := range []string{name, strings.ToUpper(name), strings.ToUpper(name[:1]) + name[1:]} {
+			for _, words := range [][]string{{name, "x"}, {"maxmemory", "1", name, "x"}, {name, "x", "maxmemory", "1"}, {"maxmemory", "1", name}, {"hz", "10", "maxmemory", "1", name, "x", "save", ""}} {
+				if why := set(words...); !strings.Contains(why, quote([]byte(strings.ToLower(name)))) {
+					t.Errorf("CONFIG SET %q: %q", words, why)
+				}
+			}
+		}
+	}
+	for _, name := range []string{"maxmemory\x00", "maxmemory ", " maxmemory", "", "maxmemory\r\n", "requirepass\x00x", strings.Repeat("m", maxWord+1)} {
+		if why := set(name, "1"); why == "" {
+			t.Errorf("CONFIG SET %.40q is allowed", name)
+		}
+	}
+	for _, words := range [][]string{
+		{"notify-keyspace-events", "KEA"}, {"NOTIFY-keyspace-events", ""}, {"maxmemory", "1gb", "maxmemory-policy", "allkeys-lru"}, {"save", "900 1"}, {"appendonly", "yes"},
+		{"maxmemory", "requirepass"}, // a value
+	} {
+		if why := set(words...); why != "" {
+			t.Errorf("CONFIG SET %q: %q", words, why)
+		}
+	}
+	if why := set(strings.Fields(strings.Repeat("maxmemory 1 ", len(settable)+1))...); !strings.Contains(why, manySettings) {
+		t.Errorf("many settings: %q", why)
+	}
+	if why := set("timeout", "1"); !strings.Contains(why, "'client_idle_timeout'") {
+		t.Errorf("the proxy's own setting: %q", why)
+	}
+}
+
+// What clients may set they are shown, as the servers'.
+func TestSettableIsShown(t *testing.T) {
+	for name := range settable {
+		if settings[name] == nil {
+			t.Errorf("%s can be set, and CONFIG GET does not show it", name)
+		}
+	}
+	if len(settable) < 60 {
+		t.Errorf("%d settings can be set", len(settable))
+	}
+}
+
+// CLIENT PAUSE pauses the pool, and CLIENT UNPAUSE ends that.
+func TestPauseOfClients(t *testing.T) {
+	var log []string
+	o := Options{
+		AllowAdmin: true, Facts: func(bool, func(*Facts)) {},
+		Pause:  func(limit time.Duration, by string) error { log = append(log, limit.String()+" "+by); return nil },
+		Resume: func(by string) error { log = append(log, "resume "+by); return errors.New("no\r\npool") },
+	}
+	ask := func(o Options, text string) string {
+		t.Helper()
+		p, s := New(o), &msg.Session{ID: 7, Authenticated: true, Lane: msg.DefaultLane}
+		r := parseOne(t, p, text)
+		find, ok := p.Report(r, s)
+		if !ok {
+			return r.Error
+		}
+		answer := ""
+		find(func(reply []byte) { answer = string(reply) })
+		return answer
+	}
+	for _, tt := range []struct{ text, want, did string }{
+		{"CLIENT PAUSE 100", "+OK\r\n", "100ms CLIENT PAUSE of client 7"},
+		{"client pause 3600000 all", "+OK\r\n", "1h0m0s CLIENT PAUSE of client 7"},
+		{"CLIENT UNPAUSE", "-ERR no  pool\r\n", "resume CLIENT UNPAUSE of client 7"},
+		{"CLIENT PAUSE 3600001", pauseLong, ""},
+		{"CLIENT PAUSE -1", pauseNegative, ""},
+		{"CLIENT PAUSE x", pauseTimeout, ""},
+		{"CLIENT PAUSE 1 some", pauseMode, ""},
+		{"CLIENT PAUSE 1 write", pauseWrites, ""},
+		{"CLIENT PAUSE 1 ALL x", syntaxError, ""},
+		{"CLIENT PAUSE", wrongArity, ""},
+	} {
+		log = nil
+		if got := ask(o, tt.text); got != tt.want || strings.Join(log, "") != tt.did {
+			t.Errorf("%s: %q, and it did %q; want %q, %q", tt.text, got, log, tt.want, tt.did)
+		}
+	}
+	log, o.AllowAdmin = nil, false
+	for _, text := range []string{"CLIENT PAUSE 1", "CLIENT UNPAUSE"} {
+		if got := ask(o, text); got != noAdmin || log != nil {
+			t.Errorf("%s without the right: %q, and it did %q", text, got, log)
+		}
+	}
+}
+
+// HELP and COMMAND list what administers servers for those who may.
+func TestAdministrationIsListed(t *testing.T) {
+	for _, allowed := range []bool{false, true} {
+		c := converse(t, Options{AllowAdmin: allowed, Transactions: config.TransactionsRefuse})
+		help, _ := c.say(resp("CONFIG", "HELP"))
+		if got := strings.Contains(help, "+SET\r\n"); got != allowed || !strings.Contains(help, "+GET\r\n") {
+			t.Errorf("allow_admin %t: CONFIG HELP is %q", allowed, help)
+		}
+		for _, name := range []string{"config|set", "bgsave", "client|pause", "memory|purge"} {
+			answer, _ := c.say(resp("COMMAND", "INFO", name))
+			if got := answer != "*1\r\n$-1\r\n"; got != allowed {
+				t.Errorf("allow_admin %t: COMMAND INFO %s is %q", allowed, name, answer)
+			}
+		}
+	}
+}
