@@ -212,7 +212,8 @@ func (h *handler) pool(p *config.Pool, t *topology.Topology, counted *stats.Pool
 		Servers:  make([]api.Server, 0, len(counted.Servers)),
 	}
 	if until := h.Instance.PausedUntil(p.Name); !until.IsZero() {
-		shown.Paused, shown.PausedUntil, shown.PausedBy = true, &until, h.Instance.PausedBy(p.Name)
+		since := h.Instance.PausedSince(p.Name)
+		shown.Paused, shown.PausedUntil, shown.PausedSince, shown.PausedBy = true, &until, &since, h.Instance.PausedBy(p.Name)
 	}
 	servers := make(map[string]*stats.ServerSnapshot, len(counted.Servers))
 	for i := range counted.Servers {

@@ -108,6 +108,8 @@ func (in *instance) Pulse() (*Pulse, error) {
 	return p, in.refuse
 }
 
+func (in *instance) PausedSince(string) time.Time { return time.Unix(9e8, 0) }
+
 func (in *instance) PausedBy(string) string { return "admin 1.2.3.4:5 somebody" }
 
 func (in *instance) PausedUntil(pool string) time.Time {

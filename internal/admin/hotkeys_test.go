@@ -166,7 +166,7 @@ func TestPausedIsShown(t *testing.T) {
 			}
 			continue
 		}
-		if !p.Paused || p.PausedUntil.Unix() != 1e9 || p.PausedBy != "admin 1.2.3.4:5 somebody" {
+		if !p.Paused || p.PausedUntil.Unix() != 1e9 || p.PausedSince.Unix() != 9e8 || p.PausedBy != "admin 1.2.3.4:5 somebody" {
 			t.Errorf("%+v", p)
 		}
 	}

@@ -60,9 +60,11 @@ type Instance interface {
 	// Snapshot asks the loops for the statistics of this moment; nil when the
 	// proxy ends.
 	Snapshot() *stats.Snapshot
-	// PausedUntil is when the pause of a pool ends, and PausedBy who asked for it;
+	// PausedUntil is when the pause of a pool ends, PausedSince when it began, and PausedBy who
+	// asked for it;
 	// zero if it is not paused.
 	PausedUntil(pool string) time.Time
+	PausedSince(pool string) time.Time
 	PausedBy(pool string) string
 	// Clients asks the loops for the newest clients of a pool, at most so many of
 	// each loop.

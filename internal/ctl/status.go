@@ -168,6 +168,7 @@ func (f *finder) process(info *api.Info, pools *api.Pools) {
 		clients += pools.Pools[i].Clients
 	}
 	f.clients("", clients, p.MaxClients, "descriptors")
+	f.descriptors(p)
 }
 
 // clients finds clients that are at their bound, or nearly.
@@ -183,8 +184,11 @@ func (f *finder) clients(pool string, n, most int, bound string) {
 
 func (f *finder) pool(p *api.Pool, now time.Time) {
 	if p.Paused {
-		f.add(false, p.Name, "", "its requests wait: %s", poolState(p, now))
+		f.add(false, p.Name, "", "its requests wait: %s", pauseOf(p, now))
 	}
+	f.lost(p)
+	f.certificate(p, now)
+	f.slow(p)
 	f.clients(p.Name, p.Clients, p.MaxClients, "client_connections")
 	if r := p.Recent; r != nil && r.Failed > 0 {
 		f.add(true, p.Name, "", "%s of %s requests a second failed in the last %s", perSecond(r.Failed), perSecond(r.Requests), lasting(r.Window))

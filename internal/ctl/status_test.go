@@ -120,6 +120,24 @@ var statuses = []struct {
 		}
 		p.Pools[1].Servers[0].State, p.Pools[1].Servers[0].Reason = "probing", "request_timed_out"
 	}},
+	{"slow", false, func(_ *api.Info, p *api.Pools, _ *api.Events) {
+		for i := range p.Pools {
+			for j, p99 := range []api.Seconds{.002, .123} {
+				l := &api.Latency{Count: 1000, Recent: &api.RecentLatency{Window: 10, Latency: api.Latency{Count: 100, P99: p99}}}
+				if p.Pools[i].Servers[j].Latency = l; i == 1 {
+					l.Recent.Count = 2 // too few to tell
+				}
+			}
+		}
+		p.Pools[1].Counters = map[string]int64{"certificate_until": now.Add(100 * time.Hour).UnixMicro()}
+		p.Pools[0].PausedSince = before(13 * time.Second)
+		until := now.Add(17 * time.Second)
+		p.Pools[0].Paused, p.Pools[0].PausedUntil, p.Pools[0].PausedBy = true, &until, "admin uid 0"
+	}},
+	{"ended", true, func(i *api.Info, p *api.Pools, _ *api.Events) {
+		p.Pools[0].Counters = map[string]int64{"certificate_until": now.Add(-time.Hour).UnixMicro()}
+		i.Process.Descriptors, i.Process.MaxDescriptors = 1000, 1024
+	}},
 	{"many", true, func(_ *api.Info, p *api.Pools, e *api.Events) {
 		for n := range 500 {
 			s := api.Server{Pool: "alpha", Name: fmt.Sprint("s", n), Address: "10.0.0.1:6379", State: "failing", Since: before(time.Minute), Reason: "timed_out", Share: .001}

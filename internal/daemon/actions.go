@@ -203,6 +203,15 @@ func (a *actions) PausedUntil(pool string) time.Time {
 	return until
 }
 
+// PausedSince implements admin.Instance.
+func (a *actions) PausedSince(pool string) time.Time {
+	t, err := a.current.Load().topology(pool)
+	if err != nil {
+		return time.Time{}
+	}
+	return a.pauses.began(t)
+}
+
 // PausedBy implements admin.Instance.
 func (a *actions) PausedBy(pool string) string {
 	_, by := a.paused(pool)

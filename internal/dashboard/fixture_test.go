@@ -28,6 +28,7 @@ type fixture struct {
 	ill     map[int]string // state by the index of the server
 	clients []api.Client
 	change  func(*api.Pools) // what is else with the pools; nil: nothing
+	about   func(*api.Info)  // what is else with the process; nil: nothing
 	asked   []string         // paths below /api/v1/
 }
 
@@ -79,7 +80,7 @@ func (f *fixture) answer(w http.ResponseWriter, r *http.Request) {
 	documents := map[string]func() any{
 		"info": f.info, "pools": f.pools, "clients": f.clientList, "slowlog": f.slowlog, "hotkeys": f.hotkeys,
 		"config": f.config, "where": func() any { return f.where(r.FormValue("key")) },
-		"history": func() any { return f.history(r.FormValue("pool"), r.FormValue("server"), r.FormValue("column")) },
+		"events": f.events, "history": func() any { return f.history(r.FormValue("pool"), r.FormValue("server"), r.FormValue("column")) },
 	}
 	document := documents[path]
 	if document == nil {
@@ -99,7 +100,7 @@ func (f *fixture) info() any {
 	for i := range loops {
 		loops[i] = api.LoopInfo{ID: i, Counters: map[string]int64{"clients": 52 + int64(i)}, Busy: 0.31 + 0.06*float64(i) + 0.05*math.Sin(float64(f.tick)/7)}
 	}
-	return api.Info{
+	i := api.Info{
 		Program: "nuthatch", Version: "0.1.0", Go: "go1.26.0", Host: "cache-proxy-3", PID: 4711, Started: began,
 		Time: f.now(), Uptime: f.now().Sub(began).Seconds(), ConfigFile: "/etc/nuthatch/nutcracker.yml",
 		State: "serving", Ready: true, Loops: loops,
@@ -109,6 +110,10 @@ func (f *fixture) info() any {
 			HeldMemory: 31 << 20, SoftMemory: 500 << 20, HardMemory: 640 << 20, MaxClients: 65000, CPU: 6212, Goroutines: 19,
 		},
 	}
+	if f.about != nil {
+		f.about(&i)
+	}
+	return i
 }
 
 // wave is a load that goes up and down, of requests per second and server.
@@ -232,6 +237,17 @@ func (f *fixture) hotkeys() any {
 		})
 	}
 	return api.HotKeys{Pools: []api.PoolKeys{p}}
+}
+
+func (f *fixture) events() any {
+	list := api.Events{Started: began, Events: []api.Event{
+		{ID: 1, Time: began, Kind: "started", Severity: "notice", Text: "nuthatch-0.1.0 started on pid 4711"},
+		{ID: 2, Time: f.now().Add(-2 * time.Minute), Kind: "server_ejected", Severity: "failure", Pool: "sessions", Server: "sessions-001", Reason: "conn_refused",
+			Text: "server sessions-001 (10.20.0.11:6379) fails: Connection refused; ejected: the other servers get its keys"},
+		{ID: 3, Time: f.now().Add(-time.Minute), Kind: "pool_paused", Severity: "notice", Pool: "catalog", Text: "requests wait", By: "admin 10.0.0.9:4242 kim", Duration: 30},
+	}}
+	list.Last = 3
+	return list
 }
 
 // history is an hour in which there was a peak half an hour ago.

@@ -99,6 +99,8 @@ type Pool struct {
 	// who asked for it.
 	Paused      bool       `json:"paused"`
 	PausedUntil *time.Time `json:"paused_until,omitempty"`
+	// PausedSince is when it began.
+	PausedSince *time.Time `json:"paused_since,omitempty"`
 	PausedBy    string     `json:"paused_by,omitempty"`
 	// Counters are the pool's statistics by name; GET /api/v1/fields tells what
 	// each is.

@@ -2,10 +2,13 @@
 
 import * as api from './api.js';
 import { attr, byId, fill, h, text } from './dom.js';
+import { lost } from './findings.js';
 import { clock, span } from './format.js';
+import { link, parse } from './links.js';
 import { Model } from './model.js';
 import { Clients } from './views/clients.js';
 import { Configuration } from './views/config.js';
+import { Events } from './views/events.js';
 import { Keys } from './views/keys.js';
 import { Overview } from './views/overview.js';
 import { Servers } from './views/servers.js';
@@ -25,6 +28,7 @@ const views = [
   { name: 'slowlog', title: 'Slow log', make: SlowLog },
   { name: 'where', title: 'Where', make: Where },
   { name: 'config', title: 'Configuration', make: Configuration },
+  { name: 'events', title: 'Events', make: Events },
 ];
 
 class App {
@@ -58,7 +62,8 @@ class App {
 
   // route shows the view that the address names; views are made when they are first seen.
   route(moved = false) {
-    const view = views.find((v) => `#${v.name}` === location.hash) || views[0];
+    const address = parse(location.hash);
+    const view = views.find((v) => v.name === address.view) || views[0];
     if (!view.host) {
       view.host = h('div', { class: `view view-${view.name}` });
       byId('main').append(view.host);
@@ -66,9 +71,12 @@ class App {
     }
     for (const v of views) if (v.host) v.host.hidden = v !== view;
     views.forEach((v, i) => attr(this.tabs[i], 'aria-current', v === view ? 'page' : null));
+    const same = this.current === view;
     this.current = view;
     document.title = `${view.title} · nuthatch`;
-    if (moved) scrollTo(0, 0);
+    const server = address.server === undefined ? null : `${address.pool}\n${address.server}`;
+    if (server !== this.sheet.id) this.sheet.go(server);
+    if (moved && server === null && !same) scrollTo(0, 0);
     this.tabs[views.indexOf(view)].scrollIntoView({ block: 'nearest', inline: 'nearest' });
     this.draw();
     this.soon(0);
@@ -95,14 +103,13 @@ class App {
           this.model.take(info, pools);
           this.draw();
         }
-        this.reached();
         await this.remember();
       }
       if (view.page.read && (!this.paused || !view.seen)) {
         await view.page.read(api);
         view.seen = true;
-        this.reached();
       }
+      this.reached();
     } catch (fault) {
       this.lost(fault);
     }
@@ -166,8 +173,9 @@ class App {
   }
 
   showIdentity(info) {
-    const state = info.state !== 'serving' ? info.state : info.ready ? 'ready' : 'not ready';
-    const rows = [['', info.host, ''], ['state', state, info.ready ? 'up' : 'ejected'], ['up', span(info.uptime), ''], ['version', info.version, '', 'wide'], ['pid', String(info.pid), '', 'wide']];
+    const empty = this.model.pools.filter(lost);
+    const state = info.state !== 'serving' ? info.state : empty.length ? `no server left in ${empty.length === 1 ? empty[0].name : `${empty.length} pools`}` : info.ready ? 'ready' : 'not ready';
+    const rows = [['', info.host, ''], ['state', state, empty.length ? 'failing' : info.ready ? 'up' : 'ejected'], ['up', span(info.uptime), ''], ['version', info.version, '', 'wide'], ['pid', String(info.pid), '', 'wide']];
     const key = JSON.stringify(rows);
     if (key === this.identityKey) return;
     this.identityKey = key;
@@ -243,7 +251,7 @@ class App {
     this.paused = !this.paused;
     const button = byId('pause');
     attr(button, 'aria-pressed', String(this.paused));
-    text(button, this.paused ? 'Go on' : 'Pause');
+    text(button, this.paused ? 'Go on' : 'Freeze');
     if (!this.failures && this.model.info) this.reached();
     this.soon(0);
   }
@@ -257,8 +265,13 @@ class App {
     attr(byId('theme'), 'aria-label', `Colours: ${choice}`);
   }
 
+  // openServer goes to the address that has the server open, and closeServer to that of the view alone.
   openServer(id) {
-    this.sheet.open(id);
+    location.hash = link(this.current.name, ...id.split('\n'));
+  }
+
+  closeServer() {
+    if (parse(location.hash).server !== undefined) location.hash = link(this.current.name);
   }
 
   key(event) {

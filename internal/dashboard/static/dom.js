@@ -62,7 +62,7 @@ const shapes = {
 };
 
 // states, the worst first.
-export const states = ['ejected', 'failing', 'probing', 'disabled', 'unknown', 'up'];
+export const states = ['failing', 'ejected', 'probing', 'disabled', 'unknown', 'up'];
 
 // place of a state in that order; one that this page does not know is as bad as any.
 export function place(state) {

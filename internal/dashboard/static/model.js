@@ -77,7 +77,7 @@ export class Model {
       inQueue: queue('in_queue'), outQueue: queue('out_queue'),
       bytesIn: sum(servers.map((s) => s.bytesIn)), bytesOut: sum(servers.map((s) => s.bytesOut)),
       up: servers.filter((s) => s.state === 'up').length,
-      pausedUntil: moment(p.paused_until),
+      pausedUntil: moment(p.paused_until), pausedSince: moment(p.paused_since),
     };
   }
 
@@ -99,7 +99,7 @@ export class Model {
       errors: this.failed(id, reasons) ?? s.recent?.failed,
       bytesIn: of('request_bytes') ?? s.recent?.request_bytes, bytesOut: of('response_bytes') ?? s.recent?.response_bytes,
       inQueue: c.in_queue, outQueue: c.out_queue, connections: c.server_connections, private: c.private_connections,
-      p50: latency.p50, p99: latency.p99, p999: latency.p999, max: latency.max,
+      p50: latency.p50, p99: latency.p99, p999: latency.p999, max: latency.max, measured: latency.count,
       total: s.latency,
     };
   }

@@ -1,12 +1,15 @@
 // The first look: is it well, what is not, since when; and the last minutes as plots.
 
-import { attr, badge, fill, h, mark, meter, place, text } from '../dom.js';
-import { bytes, count, latency, percent, plural, rate, span } from '../format.js';
+import { attr, fill, h, mark, meter, text } from '../dom.js';
+import { findings } from '../findings.js';
+import { bytes, clock, count, latency, percent, plural, rate, span } from '../format.js';
+import { link } from '../links.js';
 import { memoryOf } from '../model.js';
 import { Plot, spark } from '../plot.js';
 
 const windows = [['2 m', 120e3], ['10 m', 600e3], ['1 h', 3600e3]];
 const mapped = 4000; // servers that the map shows at most
+const most = 12; // rows of what needs a look
 
 export class Overview {
   constructor(host, app) {
@@ -27,6 +30,7 @@ export class Overview {
     const errors = h('div');
     this.trouble = h('ul', { class: 'trouble' });
     this.troubleNote = h('small');
+    this.events = h('ul', { class: 'happened' });
     this.poolRows = h('div');
     this.process = h('dl', { class: 'bars' });
     this.reasons = h('div');
@@ -43,6 +47,7 @@ export class Overview {
           section('Process', null, this.process)),
         h('div', { class: 'stack' },
           section('What needs a look', this.troubleNote, this.trouble, 'first'),
+          section('What has happened', h('small', null, h('a', { href: '#events' }, 'all events')), this.events),
           section('Pools', null, this.poolRows),
           section('Failed requests by reason', null, this.reasons))),
       section('Servers', this.mapNote, this.map));
@@ -113,31 +118,30 @@ export class Overview {
   }
 
   showTrouble(model) {
-    const paused = model.pools.filter((p) => p.paused);
-    const erring = model.servers.filter((s) => s.state === 'up' && s.replies.some((r) => r.ill));
-    const ill = model.servers.filter((s) => s.state !== 'up')
-      .sort((a, b) => place(a.state) - place(b.state) || (b.since || 0) - (a.since || 0));
-    const key = [...paused.map((p) => p.name + p.paused_by), ...erring.map((s) => s.id + illReplies(s)), ...ill.map((s) => s.id + s.state + s.reason), ...(model.info.not_ready || [])].join('\n');
-    const concerned = ill.length + erring.length;
-    text(this.troubleNote, concerned ? `${plural(concerned, 'server')} of ${model.servers.length}` : '');
+    const found = findings(model);
+    const fails = found.filter((f) => f.fails).length;
+    text(this.troubleNote, found.length ? (fails ? `${fails} of ${found.length} fail requests` : 'no request fails') : '');
+    const shown = found.slice(0, most);
+    const key = JSON.stringify([found.length, shown.map((f) => [f.fails, f.words, f.who, f.why])]);
     if (key !== this.troubleKey) {
       this.troubleKey = key;
-      const rows = [
-        ...(model.info.not_ready || []).map((why) => troubleRow('ejected', 'This proxy', null, why, 'not ready')),
-        ...paused.map((p) => troubleRow('disabled', p.name, null, pauseText(p), 'paused')),
-        ...erring.slice(0, 8).map((s) => troubleRow('failing', `${s.pool} / ${s.name}`, () => this.app.openServer(s.id), `It answers with errors: ${illReplies(s)}.`, 'errors')),
-        ...ill.slice(0, 8).map((s) => troubleRow(s.state, `${s.pool} / ${s.name}`, () => this.app.openServer(s.id), s.reason)),
-      ];
-      if (ill.length + erring.length > 8) rows.push({ el: h('li', null, h('span'), h('a', { href: '#servers' }, `and ${Math.max(ill.length - 8, 0) + Math.max(erring.length - 8, 0)} more`)) });
+      const rows = shown.map((f) => troubleRow(f, f.server ? () => this.app.openServer(f.server) : null));
       this.sinces = rows.map((r) => r.since);
+      if (found.length > most) rows.push({ el: h('li', null, h('span'), h('a', { href: '#servers' }, `and ${found.length - most} more`)) });
       fill(this.trouble, rows.length ? rows.map((r) => r.el) : h('li', { class: 'calm' }, mark('up'),
         h('span', null, `Nothing. ${model.servers.length === 1 ? 'The server is' : `All ${model.servers.length} servers are`} up.`)));
       this.trouble.classList.toggle('quiet', rows.length === 0);
     }
-    const first = (model.info.not_ready || []).length;
-    paused.forEach((p, i) => text(this.sinces[first + i], p.pausedUntil ? `${span((p.pausedUntil - model.time) / 1000)} more` : ''));
-    const offset = first + paused.length + Math.min(erring.length, 8);
-    ill.slice(0, 8).forEach((s, i) => text(this.sinces[offset + i], s.since ? `for ${span((model.time - s.since) / 1000)}` : ''));
+    shown.forEach((f, i) => text(this.sinces[i], f.until ? `${span((f.until - model.time) / 1000)} more` : f.since ? `for ${span((model.time - f.since) / 1000)}` : ''));
+  }
+
+  // read brings the last events.
+  async read(api) {
+    const { events } = await api.get('events', { limit: 8 });
+    fill(this.events, events.length ? events.reverse().map((e) => h('li', { class: e.severity === 'failure' ? 'bad' : null },
+      h('span', { class: 'soft num' }, clock(Date.parse(e.time))), ' ',
+      e.server ? h('a', { href: link('overview', e.pool, e.server) }, `${e.pool} / ${e.server}`) : h('span', null, e.pool || 'this proxy'), ' ',
+      h('span', null, e.text))) : h('li', { class: 'soft' }, 'Nothing yet.'));
   }
 
   showPools(model) {
@@ -214,14 +218,6 @@ export class Overview {
   }
 }
 
-// pauseText says what ends a pause, and who began it.
-function pauseText(p) {
-  const by = p.paused_by ? ` Paused by ${p.paused_by}.` : '';
-  return (p.pausedUntil ? 'Requests wait until the pause is over, or ended by resume.' : 'Requests wait until it is resumed.') + by;
-}
-
-const illReplies = (s) => s.replies.filter((r) => r.ill).map((r) => r.reason).join(', ');
-
 function section(title, note, content, placed = '') {
   return h('section', { class: `card ${placed}`, 'aria-label': title }, h('header', null, h('h2', null, title, note)), content);
 }
@@ -237,10 +233,10 @@ function vitalTiles() {
   });
 }
 
-function troubleRow(state, who, open, why, words = state) {
+function troubleRow(f, open) {
   const since = h('span', { class: 'since num' });
-  const el = h('li', null, badge(state, words),
-    h('span', { class: 'who' }, open ? h('button', { type: 'button', onclick: open }, who) : who), since,
-    why ? h('span', { class: 'why' }, why) : null);
+  const el = h('li', { 'data-fails': String(Boolean(f.fails)) }, h('span', { class: `badge ${f.fails ? 'bad' : 'warn'}` }, mark(f.state), f.words),
+    h('span', { class: 'who' }, open ? h('button', { type: 'button', onclick: open }, f.who) : f.who), since,
+    f.why ? h('span', { class: 'why' }, f.why) : null);
   return { el, since };
 }

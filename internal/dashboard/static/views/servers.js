@@ -29,6 +29,8 @@ export class Servers {
     const now = () => this.app.model.time;
     return [
       { name: 'name', label: 'server', value: (s) => s.name, cell: (el, s) => named(el, s) },
+      { name: 'address', label: 'address', mono: true, width: '170px', priority: 4, value: (s) => s.address },
+      { name: 'reason', label: 'reason', title: 'why it is not up', width: '150px', priority: 3, value: (s) => s.reason || '' },
       { name: 'pool', label: 'pool', width: '120px', priority: 3, value: (s) => s.pool },
       { name: 'state', label: 'state', width: '196px', priority: 2, value: (s) => rank(s), cell: (el, s) => stated(el, s, now()) },
       { name: 'requests', label: 'req/s', title: 'requests per second', num: true, width: '82px', narrow: '62px', value: (s) => s.requests, show: (s) => rate(s.requests) },

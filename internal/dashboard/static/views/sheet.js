@@ -9,14 +9,22 @@ export class Sheet {
     this.app = app;
     this.dialog = byId('sheet');
     this.id = null;
-    this.dialog.addEventListener('close', () => { this.id = null; });
+    this.dialog.addEventListener('close', () => {
+      this.id = null;
+      app.closeServer();
+    });
     this.dialog.addEventListener('click', (e) => { if (e.target === this.dialog) this.dialog.close(); });
   }
 
-  open(id) {
+  // go opens the sheet of a server, or closes it for null.
+  go(id) {
+    if (id === null) {
+      if (this.dialog.open) this.dialog.close();
+      return;
+    }
     this.id = id;
     this.build();
-    this.dialog.showModal();
+    if (!this.dialog.open) this.dialog.showModal();
     this.show(this.app.model);
   }
 
@@ -45,6 +53,7 @@ export class Sheet {
   show(model) {
     if (this.id === null) return;
     const s = model.servers.find((one) => one.id === this.id);
+    if (!model.info) return;
     if (!s) {
       this.dialog.close();
       return;

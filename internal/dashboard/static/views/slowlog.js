@@ -22,12 +22,19 @@ export class SlowLog {
     this.app = app;
     this.search = h('input', {
       type: 'search', placeholder: 'Filter: command, key, server, client  ( / )', 'aria-label': 'Filter the slow log', 'data-filter': true, spellcheck: 'false',
-      oninput: () => this.table.filter(this.search.value),
+      oninput: () => { for (const t of [this.table, this.groups]) t.filter(this.search.value); },
     });
     this.note = h('span', { class: 'soft' });
-    const list = h('div');
+    this.grouped = true;
+    this.by = [['by server and command', true], ['each request', false]].map(([label, grouped]) => h('button', {
+      type: 'button', class: 'chip', 'aria-pressed': String(grouped), onclick: () => this.choose(grouped),
+    }, label));
+    this.groupHost = h('div');
+    const list = h('div', { hidden: true });
+    this.entryHost = list;
     fill(host, h('h1', { class: 'hidden' }, 'Slow log'), h('section', { class: 'card flush', 'aria-label': 'Slow log' },
-      h('header', null, h('div', { class: 'filter' }, this.search, h('span', { class: 'legend' }, parts.map((p) => h('span', null, h('i', { class: `block ${p.tone}` }), p.label)))), this.note), list));
+      h('header', null, h('div', { class: 'filter' }, this.search, h('div', { class: 'chips', role: 'group', 'aria-label': 'Shown' }, this.by), h('span', { class: 'legend' }, parts.map((p) => h('span', null, h('i', { class: `block ${p.tone}` }), p.label)))), this.note), this.groupHost, list));
+    this.groups = groupTable(this.groupHost);
     this.table = new Table(list, {
       caption: 'Slow log', noun: 'entry', empty: 'No request was slow.', key: (e) => `${e.pool}\n${e.id}`,
       words: (e) => `${request(e)} ${e.pool} ${e.server || ''} ${e.client || ''} ${e.client_name || ''} ${e.error || ''}`, sort: { name: 'time', down: true },
@@ -48,6 +55,15 @@ export class SlowLog {
     const entries = (answer.entries || []).map((e) => ({ ...e, at: Date.parse(e.time) }));
     text(this.note, plural(entries.length, 'entry', 'entries'));
     this.table.update(entries);
+    this.groups.update(groupsOf(entries));
+  }
+
+  choose(grouped) {
+    this.grouped = grouped;
+    this.by.forEach((b, i) => attr(b, 'aria-pressed', String((i === 0) === grouped)));
+    this.groupHost.hidden = !grouped;
+    this.entryHost.hidden = grouped;
+    (grouped ? this.groups : this.table).draw();
   }
 }
 
@@ -58,4 +74,40 @@ function split(td, e) {
   const words = parts.map((p, i) => `${p.label}: ${latency(values[i])}`).join(', ');
   attr(td.firstChild, 'aria-label', words);
   attr(td, 'title', words);
+}
+
+// groupsOf puts the entries of one server and command together: how many, how long, and where most of the time went.
+function groupsOf(entries) {
+  const groups = new Map();
+  for (const e of entries) {
+    const key = [e.pool, e.server || '', e.command].join('\n');
+    const g = groups.get(key) || { key, pool: e.pool, server: e.server, command: e.command, count: 0, longest: 0, total: 0, at: 0, errors: 0, duration: 0 };
+    g.count++;
+    g.total += e.duration;
+    g.longest = Math.max(g.longest, e.duration);
+    g.at = Math.max(g.at, e.at);
+    if (e.error) g.errors++;
+    for (const p of parts) g[p.name] = (g[p.name] || 0) + (e[p.name] || 0);
+    g.duration = g.total;
+    groups.set(key, g);
+  }
+  return [...groups.values()];
+}
+
+function groupTable(host) {
+  return new Table(host, {
+    caption: 'Slow log by server and command', noun: 'group', empty: 'No request was slow.', key: (g) => g.key,
+    words: (g) => `${g.command} ${g.pool} ${g.server || ''}`, sort: { name: 'count', down: true },
+    columns: [
+      { name: 'server', label: 'server', value: (g) => g.server || 'several, or none' },
+      { name: 'command', label: 'command', mono: true, width: '130px', narrow: '80px', value: (g) => g.command },
+      { name: 'pool', label: 'pool', width: '130px', priority: 3, value: (g) => g.pool },
+      { name: 'count', label: 'entries', num: true, width: '84px', narrow: '64px', value: (g) => g.count, show: (g) => String(g.count) },
+      { name: 'errors', label: 'failed', num: true, width: '84px', priority: 3, value: (g) => g.errors, show: (g) => String(g.errors) },
+      { name: 'mean', label: 'mean', num: true, width: '90px', priority: 2, value: (g) => g.total / g.count, show: (g) => latency(g.total / g.count) },
+      { name: 'longest', label: 'longest', num: true, width: '90px', narrow: '74px', value: (g) => g.longest, show: (g) => latency(g.longest) },
+      { name: 'split', label: 'where the time went', width: '200px', priority: 3, value: (g) => g.server_time, cell: split },
+      { name: 'time', label: 'last', width: '176px', num: true, priority: 4, value: (g) => g.at, show: (g) => clock(g.at) },
+    ],
+  });
 }

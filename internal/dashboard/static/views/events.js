@@ -1,0 +1,54 @@
+// What has happened: reloads, pauses, servers that failed and answer again, the latest first.
+
+import { fill, h, text } from '../dom.js';
+import { clock, plural, span } from '../format.js';
+import { link } from '../links.js';
+import { Table } from '../table.js';
+
+// lasted is how long it lasted, or lasts at most.
+const lasted = (e) => (e.duration > 0 ? span(e.duration) : '');
+
+export class Events {
+  constructor(host, app) {
+    this.app = app;
+    this.search = h('input', {
+      type: 'search', placeholder: 'Filter: kind, pool, server, text  ( / )', 'aria-label': 'Filter events', 'data-filter': true, spellcheck: 'false',
+      oninput: () => this.table.filter(this.search.value),
+    });
+    this.note = h('span', { class: 'soft' });
+    const list = h('div');
+    fill(host, h('h1', { class: 'hidden' }, 'Events'), h('section', { class: 'card flush', 'aria-label': 'Events' },
+      h('header', null, h('div', { class: 'filter' }, this.search), this.note), list));
+    this.table = new Table(list, {
+      caption: 'Events', noun: 'event', empty: 'Nothing has happened.', key: (e) => String(e.id),
+      words: (e) => `${e.kind} ${e.pool || ''} ${e.server || ''} ${e.text} ${e.by || ''}`, sort: { name: 'time', down: true },
+      columns: [
+        { name: 'text', label: 'what', value: (e) => e.text },
+        { name: 'time', label: 'when', width: '176px', narrow: '78px', num: true, value: (e) => e.at + e.id / 1e6, show: (e) => clock(e.at) },
+        { name: 'kind', label: 'event', width: '170px', priority: 2, value: (e) => e.kind, cell: (td, e) => kind(td, e) },
+        { name: 'server', label: 'server', width: '190px', priority: 2, value: (e) => `${e.pool || ''} ${e.server || ''}`, cell: (td, e) => place(td, e) },
+        { name: 'lasted', label: 'for', num: true, width: '96px', priority: 3, value: (e) => e.duration || 0, show: lasted },
+        { name: 'by', label: 'by', width: '220px', priority: 4, value: (e) => e.by || '' },
+      ],
+    });
+  }
+
+  async read(api) {
+    const answer = await api.get('events', { limit: 1024 });
+    const events = answer.events.map((e) => ({ ...e, at: Date.parse(e.time) }));
+    text(this.note, `${plural(events.length, 'event')} since ${clock(Date.parse(answer.started))}`);
+    this.table.update(events);
+  }
+}
+
+function kind(td, e) {
+  text(td, e.kind.replaceAll('_', ' '));
+  td.classList.toggle('bad-value', e.severity === 'failure');
+}
+
+function place(td, e) {
+  const key = `${e.pool}\n${e.server}`;
+  if (td.key === key) return;
+  td.key = key;
+  fill(td, e.server ? h('a', { href: link('events', e.pool, e.server) }, `${e.pool} / ${e.server}`) : e.pool || 'this proxy');
+}
