@@ -85,6 +85,7 @@ func (in *instance) order(form string, args ...any) error {
 func (in *instance) Facts() api.Info {
 	return api.Info{Program: "nuthatch", State: "serving", Started: in.started}
 }
+
 func (in *instance) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
 	return api.ProcessInfo{HeldMemory: 1, SoftMemory: 2, HardMemory: 3, MaxMemory: 4}, []api.LoopInfo{{CPU: in.cpu}}, in.refuse
 }

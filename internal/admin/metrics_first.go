@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"maps"
 	"slices"
 
 	"nuthatch/internal/msg"
@@ -58,8 +59,6 @@ func errorReplies(s *stats.ServerSnapshot, names []string) map[string]int64 {
 	for _, name := range stats.ServerFaults {
 		all[name] = 0
 	}
-	for name, n := range counted {
-		all[name] = n
-	}
+	maps.Copy(all, counted)
 	return all
 }

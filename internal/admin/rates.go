@@ -87,14 +87,13 @@ func (r *Recorder) Run(stop <-chan struct{}) {
 	defer record.Stop()
 	defer fine.Stop()
 	for {
-		began := time.Now()
 		select {
 		case <-record.C:
-			began = time.Now()
+			began := time.Now()
 			r.write()
 			record.Reset(pauseAfter(recordPeriod, time.Since(began)))
 		case <-fine.C:
-			began = time.Now()
+			began := time.Now()
 			if _, limit := r.History.Memory(); limit > 0 {
 				r.sample(began)
 			}

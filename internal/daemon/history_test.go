@@ -41,7 +41,7 @@ func TestTraffic(t *testing.T) {
 		t.Errorf("%d clients, %d bytes came, %d went; want 1, %d and %d",
 			v[stats.ClientsAccepted], v[stats.ClientBytesReceived], v[stats.ClientBytesSent], received, sent)
 	}
-	calls := latencyOf(t, s, "alpha").Calls()
+	calls := latencyOfAlpha(t, s).Calls()
 	if len(calls) != 2 || calls["set"] != 1 || calls["get"] != 3 {
 		t.Errorf("by command: %v", calls)
 	}
@@ -58,7 +58,7 @@ func TestPulseTimes(t *testing.T) {
 	s := startStage(t, pool("alpha", listen, []string{testkit.Entry(server.Addr(), 1, "s1")}), server)
 	for range 3 {
 		c := redis.NewClient(&redis.Options{Addr: listen, Protocol: 2, DisableIdentity: true, PoolSize: 1})
-		defer c.Close()
+		t.Cleanup(func() { _ = c.Close() })
 		if err := c.Set(t.Context(), "k", "v", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestPulseTimes(t *testing.T) {
 			t.Fatalf("%d times, %v; want 3 of HELLO and 3 of SET", p.Pools[0].Times.Count(), err)
 		}
 	}
-	if n := latencyOf(t, s, "alpha").Families()[msg.Writes].Count(); n != 3 {
+	if n := latencyOfAlpha(t, s).Families()[msg.Writes].Count(); n != 3 {
 		t.Errorf("%d writes", n)
 	}
 }

@@ -46,7 +46,7 @@ func TestMeasures(t *testing.T) {
 	if err := c.Set(ctx, "some:key", "value", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if n := latencyOf(t, s, "alpha").Families()[msg.Writes].Count(); n != 30 {
+	if n := latencyOfAlpha(t, s).Families()[msg.Writes].Count(); n != 30 {
 		t.Errorf("%d writes are measured after the reload, want the 30 of before", n)
 	}
 	if n := c.Do(ctx, "SLOWLOG", "LEN").Val(); n != int64(0) {
@@ -54,18 +54,18 @@ func TestMeasures(t *testing.T) {
 	}
 }
 
-func latencyOf(t *testing.T, s *stage, pool string) *admin.PoolLatency {
+func latencyOfAlpha(t *testing.T, s *stage) *admin.PoolLatency {
 	t.Helper()
 	pools, err := s.Latency()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &pools[slices.IndexFunc(pools, func(p admin.PoolLatency) bool { return p.Name == pool })]
+	return &pools[slices.IndexFunc(pools, func(p admin.PoolLatency) bool { return p.Name == "alpha" })]
 }
 
 func checkLatency(t *testing.T, s *stage) {
 	t.Helper()
-	alpha := latencyOf(t, s, "alpha")
+	alpha := latencyOfAlpha(t, s)
 	counts := map[string]uint64{}
 	for i := range alpha.Commands {
 		counts[alpha.Commands[i].Name] = alpha.Commands[i].Count()

@@ -242,8 +242,10 @@ func (f *fixture) hotkeys() any {
 func (f *fixture) events() any {
 	list := api.Events{Started: began, Events: []api.Event{
 		{ID: 1, Time: began, Kind: "started", Severity: "notice", Text: "nuthatch-0.1.0 started on pid 4711"},
-		{ID: 2, Time: f.now().Add(-2 * time.Minute), Kind: "server_ejected", Severity: "failure", Pool: "sessions", Server: "sessions-001", Reason: "conn_refused",
-			Text: "server sessions-001 (10.20.0.11:6379) fails: Connection refused; ejected: the other servers get its keys"},
+		{
+			ID: 2, Time: f.now().Add(-2 * time.Minute), Kind: "server_ejected", Severity: "failure", Pool: "sessions", Server: "sessions-001", Reason: "conn_refused",
+			Text: "server sessions-001 (10.20.0.11:6379) fails: Connection refused; ejected: the other servers get its keys",
+		},
 		{ID: 3, Time: f.now().Add(-time.Minute), Kind: "pool_paused", Severity: "notice", Pool: "catalog", Text: "requests wait", By: "admin 10.0.0.9:4242 kim", Duration: 30},
 	}}
 	list.Last = 3

@@ -18,8 +18,9 @@ import (
 const (
 	// Kept is how far back rounds are kept.
 	Kept = time.Hour
-	// FineStep and CoarseStep are the times between two rounds.
-	FineStep   = time.Second
+	// FineStep is the time between two rounds of the process and the pools.
+	FineStep = time.Second
+	// CoarseStep is that of the servers.
 	CoarseStep = 10 * time.Second
 )
 

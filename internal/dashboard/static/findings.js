@@ -70,7 +70,7 @@ function ofServer(p, s, owned, slow) {
   const keeps = s.share > 0 || !owned;
   if (s.state !== 'up') {
     const fails = s.state === 'failing' || s.state === 'probing' || keeps;
-    const keys = keeps ? '' : 'The other servers have its keys.';
+    const keys = keeps || s.state === 'probing' ? '' : 'The other servers have its keys.';
     const name = s.address === s.name ? '' : `${s.address}. `;
     found.push({ fails, state: s.state, words: s.state, who, server: s.id, since: s.since, why: `${s.reason ? `${s.reason}. ` : ''}${name}${keys}`.trim() });
   }

@@ -9,7 +9,7 @@ const spare = 8; // rows beyond either edge of what is in sight
 // Table takes options:
 //   caption, empty (said when there is no row), noun (what a row is),
 //   columns: [{name, label, title, num, width, narrow (width on a phone), priority, value(row), show(row) or cell(td, row)}]
-//     priority 2 to 4: left out on ever wider screens; num: a number, aligned right, sorted downward first
+//     priority 2 to 5: left out on ever wider screens; num: a number, aligned right, sorted downward first
 //   key(row), words(row) (what the filter looks at), sort: {name, down}, open(row) (makes the first column a button)
 export class Table {
   constructor(host, options) {
