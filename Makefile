@@ -108,6 +108,9 @@ deps: ## install what the tests run, where it is missing (Debian, Ubuntu)
 	/usr/bin/python3 -c 'import celery' 2>/dev/null || missing="$$missing python3-celery"; \
 	/usr/bin/python3 -c 'import rq' 2>/dev/null && command -v rq >/dev/null || missing="$$missing python3-rq"; \
 	/usr/bin/python3 -c 'import django_redis' 2>/dev/null || missing="$$missing python3-django-redis"; \
+	/usr/bin/python3 -c 'import channels_redis' 2>/dev/null || missing="$$missing python3-channels-redis"; \
+	command -v php >/dev/null || missing="$$missing php-cli"; \
+	php -m 2>/dev/null | grep -qx redis || missing="$$missing php-redis"; \
 	command -v sidekiq  >/dev/null || missing="$$missing ruby-sidekiq"; \
 	[ -n "$$(find /usr/share/rubygems-integration /var/lib/gems -name 'redis-namespace-*.gemspec' 2>/dev/null)" ] || missing="$$missing ruby-redis-namespace"; \
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \

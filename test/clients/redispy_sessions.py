@@ -1,12 +1,72 @@
 """Uses what redis-py has for sessions through the proxy at 127.0.0.1:<port>: its default
 pipelines, which are transactions, over keys of all servers; locks; transaction(), which
-watches; queues. Prints "ok" at the end.
+watches; queues; channels. Prints "ok" at the end.
 """
 
 import sys
 import threading
+import time
 
 import redis
+
+
+def locks_everywhere(client, keys):
+    """Locks on every server; each is held by one at a time, and ends by itself."""
+    held = [client.lock(f"lock:{key}", timeout=20) for key in keys]
+    assert all(lock.acquire(blocking=False) for lock in held)
+    assert not any(client.lock(f"lock:{key}", timeout=20).acquire(blocking=False) for key in keys)
+    assert all(lock.reacquire() and lock.extend(20) for lock in held)
+    for lock in held:
+        lock.release()
+    assert not any(client.lock(f"lock:{key}").locked() for key in keys)
+    brief = client.lock("brief", timeout=0.05)
+    assert brief.acquire()
+    assert client.lock("brief", timeout=20, blocking_timeout=20).acquire()
+    try:
+        brief.release()
+    except redis.exceptions.LockNotOwnedError:
+        pass
+    else:
+        raise AssertionError("who lost the lock could give it up")
+
+
+def listens_everywhere(client, keys):
+    """Channels of every server, and patterns; each message comes once, and in order."""
+    channels = [f"news.{key}" for key in keys]
+    listener = client.pubsub(ignore_subscribe_messages=False)
+    listener.subscribe(*channels)
+    listener.psubscribe("news.*")
+    for _ in range(len(channels) + 1):
+        assert listener.get_message(timeout=20)["type"] in ("subscribe", "psubscribe")
+    for i in range(3):
+        for name in channels:
+            assert client.publish(name, i) == 2
+    heard = {}
+    for _ in range(3 * 2 * len(channels)):
+        message = listener.get_message(timeout=20)
+        heard.setdefault((message["type"], message["channel"]), []).append(message["data"])
+    for name in channels:
+        assert heard["message", name] == heard["pmessage", name] == ["0", "1", "2"], name
+    assert sorted(client.pubsub_channels("news.*")) == sorted(channels)
+    listener.unsubscribe()
+    listener.punsubscribe()
+    for _ in range(len(channels) + 1):
+        assert listener.get_message(timeout=20)["type"] in ("unsubscribe", "punsubscribe")
+    assert client.publish(channels[0], "nobody") == 0
+    listener.close()
+
+    # A thread of redis-py's own calls what it is told to.
+    got = []
+    listener = client.pubsub(ignore_subscribe_messages=True)
+    listener.subscribe(**{channels[0]: lambda message: got.append(message["data"])})
+    thread = listener.run_in_thread(sleep_time=0.01)
+    end = time.time() + 60
+    while not got:
+        assert time.time() < end
+        client.publish(channels[0], "to the thread")
+        time.sleep(0.01)
+    thread.stop()
+    thread.join()
 
 
 def main(port):
@@ -48,6 +108,8 @@ def main(port):
     lock.release()
     assert client.blpop("got", timeout=20) == ("got", "it")
     waiter.join()
+    locks_everywhere(client, keys)
+    listens_everywhere(client, keys)
 
     # A queue.
     pusher = threading.Thread(target=lambda: [client.rpush("queue", i) for i in range(100)])

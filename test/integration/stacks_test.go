@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,11 +98,76 @@ func TestStackDjangoRedis(t *testing.T) {
 	ask(t, nil, python, "djangocache.py", port(t, s.proxy))
 }
 
-// redis-py's pipelines over all servers, its locks and queues.
+// redis-py's pipelines over all servers, its locks, queues and channels: in the release of this
+// machine, and in a later one.
 func TestStackRedisPy(t *testing.T) {
 	t.Parallel()
-	s := redisStage(t, "transactions: per_server", `hash_tag: "{}"`)
-	ask(t, nil, python, "redispy_sessions.py", port(t, s.proxy))
+	for name, env := range map[string][]string{"installed": nil, "later": laterPython(t)} {
+		t.Run(name, func(t *testing.T) {
+			s := redisStage(t, "transactions: per_server", `hash_tag: "{}"`)
+			ask(t, env, python, "redispy_sessions.py", port(t, s.proxy))
+		})
+	}
+}
+
+// redis-py's client-side cache, which needs RESP3.
+func TestStackRedisPyCaches(t *testing.T) {
+	t.Parallel()
+	env := laterPython(t)
+	s := redisStage(t, `hash_tag: "{}"`)
+	ask(t, env, python, "redispy_cache.py", port(t, s.proxy))
+}
+
+// Django Channels with the layer of channels_redis that has keys. It spreads them over its hosts
+// itself: each is a pool of one server.
+func TestStackChannels(t *testing.T) {
+	t.Parallel()
+	text := ""
+	for _, name := range []string{"alpha", "beta", "gamma"} {
+		pool := testkit.Pool{Name: name, Protocol: testkit.Redis, Servers: testkit.Names(testkit.StartRedis(t))}
+		text += pool.String()
+	}
+	args := []string{"channelsapp.py", "core"}
+	for _, addr := range testkit.StartNuthatch(t, text).Addrs {
+		_, p, err := net.SplitHostPort(testkit.Plain(t, addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, p)
+	}
+	ask(t, nil, python, args...)
+}
+
+// Django Channels with the layer of channels_redis that has only channels.
+func TestStackChannelsPubsub(t *testing.T) {
+	t.Parallel()
+	s := redisStage(t)
+	ask(t, nil, python, "channelsapp.py", "pubsub", port(t, s.proxy))
+}
+
+// Sessions of PHP by phpredis, with locks.
+func TestStackPHPSessions(t *testing.T) {
+	t.Parallel()
+	s := redisStage(t)
+	ask(t, nil, testkit.Program(t, "php"), "phpsessions.php", port(t, s.proxy))
+}
+
+// express-session with connect-redis, on two nodes.
+func TestStackConnectRedis(t *testing.T) {
+	t.Parallel()
+	installNodeClients(t)
+	s := redisStage(t)
+	ask(t, nil, testkit.Program(t, "node"), "connectredis.mjs", port(t, s.proxy))
+}
+
+// Sidekiq 7 has no prefix for its keys: its pool has one server.
+func TestStackSidekiq7(t *testing.T) {
+	t.Parallel()
+	lib, sidekiq := laterRuby(t)
+	s := newStage(t, testkit.Redis, []*testkit.Server{testkit.StartRedis(t)}, nil)
+	env := []string{"PORT=" + port(t, s.proxy), lib}
+	work(t, env, "/usr/bin/ruby", sidekiq+"/bin/sidekiq", "-r", "./sidekiq7jobs.rb", "-c", "3")
+	ask(t, env, "/usr/bin/ruby", "sidekiq7jobs.rb")
 }
 
 // BullMQ: a queue and its worker, events, delays, repetitions, flows.
