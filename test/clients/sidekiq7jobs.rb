@@ -11,7 +11,10 @@ Sidekiq.configure_server do |c|
   c.redis = options
   c.average_scheduled_poll_interval = 1
 end
-Sidekiq.configure_client { |c| c.redis = options }
+Sidekiq.configure_client do |c|
+  c.redis = options
+  c.logger = Logger.new($stderr) # standard output is for "ok"
+end
 
 class Adding
   include Sidekiq::Job
