@@ -71,6 +71,7 @@ var (
 	kindTransactions = oneOf("transactions", transactionsNames)
 	kindPublish      = oneOf("publish", publishNames)
 	kindLoss         = oneOf("on_loss", lossNames)
+	kindConnections  = oneOf("connections", connectionsNames)
 	kindTracking     = oneOf("tracking", trackingNames)
 	kindEject        = oneOf("eject", ejectNames)
 	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue, schema: textOf(serverPattern)}

@@ -190,7 +190,7 @@ func beta(t *testing.T) Pool {
 func betaPubSub() PubSub {
 	return PubSub{
 		Publish: PublishOwner, MaxSubscriptions: 100, OutputLimit: 16 << 20, OutputSoftLimit: 4 << 20, OutputSoftTime: 30 * time.Second,
-		OnLoss: LossResubscribes, Ping: 5 * time.Second,
+		OnLoss: LossResubscribes, Ping: 5 * time.Second, Connections: ConnectionsShared,
 	}
 }
 

@@ -6,6 +6,8 @@ import "time"
 type PubSub struct {
 	// Publish is which servers PUBLISH goes to.
 	Publish Publish
+	// Connections is whether clients that listen have connections to servers of their own.
+	Connections Connections
 	// MaxSubscriptions is the most channels and patterns that one client may listen to.
 	MaxSubscriptions int
 	// OutputLimit is the most bytes of messages and replies that may wait for a client
@@ -29,6 +31,18 @@ const (
 	// PublishOwner is the owner of the channel's name.
 	PublishOwner
 )
+
+// Connections says whether clients that listen share connections to servers.
+type Connections uint8
+
+const (
+	// ConnectionsOwn means that each has its own.
+	ConnectionsOwn Connections = iota
+	// ConnectionsShared means that those of an event loop have one to each server together.
+	ConnectionsShared
+)
+
+var connectionsNames = []string{ConnectionsOwn: "own", ConnectionsShared: "shared"}
 
 // OnLoss says what becomes of a client that has lost what it listens to.
 type OnLoss uint8
@@ -54,6 +68,15 @@ var pubSubKeys = []key[PubSub]{
 			"channel's name, and `PSUBSCRIBE` to every server: a message costs one request, however many servers " +
 			"there are. All proxies of a pool must have the same value. Ignored in Memcached pools.",
 		set: func(c *PubSub, v value) { c.Publish = Publish(v.number) },
+	},
+	{
+		name: "connections", kind: kindConnections, def: "own", origin: fromNuthatch,
+		help: "Which connections to servers clients that listen have. `own`: each client has its own, to each server " +
+			"at which it listens. So `PUBLISH` and `PUBSUB NUMSUB` count clients, as some libraries rely on. " +
+			"`shared`: the clients of an event loop share one connection to each server, and nuthatch hands messages " +
+			"out. So ten thousand clients cost a server one connection for each event loop; `PUBLISH` and `PUBSUB NUMSUB` count " +
+			"these connections, not clients. After a reload clients move to the other kind of connection without a gap.",
+		set: func(c *PubSub, v value) { c.Connections = Connections(v.number) },
 	},
 	{
 		name: "on_loss", kind: kindLoss, def: "close", origin: fromNuthatch,

@@ -141,6 +141,15 @@ func (c *Chain) AppendRange(p *Pool, k *Chunk, off, n int) {
 	c.n += n
 }
 
+// AppendShared appends all bytes of src, which stays as it is, by reference, however few
+// they are.
+func (c *Chain) AppendShared(p *Pool, src *Chain) {
+	for k := src.head; k != nil; k = k.next {
+		c.link(p.shareOf(k, 0, k.Len()))
+		c.n += k.Len()
+	}
+}
+
 // Advance drops the first n bytes and releases the chunks that they emptied.
 //
 // Invariant: 0 <= n <= Len().

@@ -130,7 +130,11 @@ func (c *client) facts() msg.ClientFacts {
 			private += len(v.feeds)
 		}
 		if s := c.own.subs; s != nil {
-			private += len(s.feeds)
+			for _, f := range s.feeds {
+				if f.shared == nil {
+					private++
+				}
+			}
 		}
 	}
 	return msg.ClientFacts{

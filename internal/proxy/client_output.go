@@ -29,6 +29,9 @@ const (
 // cut closes the client for something that it may not do.
 func (c *client) cut(why msg.Reason) {
 	noteCut(c, why)
+	if listens(c) && (why == msg.OutputLimit || why == msg.NoMemory) {
+		c.pool.stats.Values[stats.SubscribersSlow]++
+	}
 	c.lastErr = closeReason{why: why}
 	c.close()
 }

@@ -74,6 +74,7 @@ type Context struct {
 	measures measures
 	memory   memory
 	transactions
+	fanout    fanout
 	inquiries inquiries
 	turn      turn
 	// denials bounds the log of denials.
@@ -150,6 +151,7 @@ func NewContext(o Options) (*Context, error) {
 		outside:  o.Outside,
 	}
 	ctx.memory.ctx, ctx.timers.ctx, ctx.inquiries.ctx, ctx.leaving.ctx, ctx.transactions.ctx = ctx, ctx, ctx, ctx, ctx
+	ctx.fanout.ctx = ctx
 	ctx.measures.Measures = o.Measures
 	ctx.rnd.Seed(uint64(o.Epoch.UnixNano()), uint64(o.ID))
 	if o.NewLoop == nil {
@@ -295,6 +297,9 @@ func (ctx *Context) OnTurn(now int64) int64 {
 		ctx.leaving.due(now)
 	}
 	relief := ctx.memory.relieve(now)
+	if len(ctx.fanout.busy) > 0 && ctx.fanout.work() {
+		relief = now
+	}
 	if ctx.inquiries.next != 0 && now >= ctx.inquiries.next {
 		ctx.inquiries.begin()
 	}

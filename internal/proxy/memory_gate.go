@@ -181,14 +181,19 @@ func (c connGate) feed(m *memory) (done bool) {
 	if !c.mayRead(m) {
 		return false
 	}
+	putOffDeadlines(c.serverConn)
+	c.ResumeRead()
+	return true
+}
+
+// putOffDeadlines has the timeouts of the connection's requests begin anew.
+func putOffDeadlines(c *serverConn) {
 	if t := c.pool.conf.Timeout; t > 0 {
-		ctx := m.ctx
+		ctx := c.pool.ctx
 		deadline := ctx.loop.Now() + int64(t)
 		c.queue.Reschedule(deadline)
 		ctx.nextDeadline = soonest(ctx.nextDeadline, deadline)
 	}
-	c.ResumeRead()
-	return true
 }
 
 // trickle reports whether a large reply may begin to come at the hard mark.

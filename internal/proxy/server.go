@@ -38,6 +38,8 @@ type Server struct {
 	lanes [][]*serverConn
 	// store has this loop's private connections.
 	store store
+	// shared is the connection on which clients listen together, or nil.
+	shared *sharedFeed
 	// controls is the connection for requests about other connections (CLIENT UNBLOCK),
 	// if it is open.
 	controls *serverConn
@@ -193,8 +195,9 @@ type serverConn struct {
 	// retireBy is when a connection that is to be closed is closed at the latest; 0 for
 	// all others.
 	retireBy int64
-	// starved: in ctx.memory.conns.
-	starved bool
+	// starved: in ctx.memory.conns. held: it is not read from until clients have been told
+	// what it has said. Its requests do not time out meanwhile.
+	starved, held bool
 	// discarded is how many bytes of the present reply were dropped, because nobody
 	// waits for it any more.
 	discarded int64

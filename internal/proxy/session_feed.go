@@ -30,10 +30,25 @@ type feed struct {
 	names []string
 	// asked is the message on the connection that the client's request waits for, or nil.
 	asked *msg.Msg
+	// shared is the connection if clients share it; nil: it is the client's own. at is
+	// the place there, and pending how many answers are to come. gone: it has left.
+	shared  *sharedFeed
+	at      int
+	pending int
+	gone    bool
 }
 
-// feedOn is the tenant of a connection whose client listens to channels, or nil.
-func feedOn(c *serverConn) *feed {
+// A receiver is who hears messages of channels on a connection.
+type receiver interface {
+	// heardLately reports whether something has come since the last call.
+	heardLately() bool
+	// ask sends PING. The server has as long to answer as for any request, or until the
+	// next PING.
+	ask()
+}
+
+// feedOn is the tenant of a connection on which messages of channels come, or nil.
+func feedOn(c *serverConn) receiver {
 	if c.private == nil || c.private.tenant == nil {
 		return nil
 	}
@@ -41,7 +56,14 @@ func feedOn(c *serverConn) *feed {
 }
 
 // feed implements tenant.
-func (f *feed) feed() *feed { return f }
+func (f *feed) feed() receiver { return f }
+
+// heardLately implements receiver.
+func (f *feed) heardLately() bool {
+	was := f.heard
+	f.heard = false
+	return was
+}
 
 // mayPush implements hearer: whatever comes may be a message.
 func (f *feed) mayPush(byte) bool { return true }
@@ -50,27 +72,24 @@ func (f *feed) mayPush(byte) bool { return true }
 // why there is none.
 func (s *subscriber) feed(server *Server) (*feed, msg.Reason) {
 	for _, f := range s.feeds {
-		if f.server == server && !f.stale {
+		if f.server == server && !f.isStale() {
 			return f, f.conn.mayTake()
 		}
 	}
 	f := &feed{subs: s, server: server, joined: s.move == nil, heard: true}
-	conn, why := server.borrow(0, f)
-	if why != msg.OK {
+	if why := f.connect(); why != msg.OK {
 		if s.move == nil {
 			server.reasons[stats.ServerFailedRequests][why]++
 		}
 		return nil, why
 	}
-	f.conn = conn
-	conn.private.hearer = f
 	s.feeds = append(s.feeds, f)
 	pingBy(server.pool)
 	if !f.joined {
 		return f, msg.OK
 	}
 	for _, all := range s.listens { // what comes from everywhere comes from there, too
-		for _, at := range all {
+		for _, at := range all.all() {
 			if at.feed == nil {
 				f.n++
 			}
@@ -79,8 +98,34 @@ func (s *subscriber) feed(server *Server) (*feed, msg.Reason) {
 	return f, msg.OK
 }
 
-// send asks the server to begin or end the subscriptions in names.
-func (f *feed) send(what msg.Subscription) *msg.Msg {
+// connect gets the feed a connection.
+func (f *feed) connect() msg.Reason {
+	if f.server.pool.conf.PubSub.Connections == config.ConnectionsShared {
+		sf, why := f.server.sharedFeed()
+		if why == msg.OK {
+			sf.add(f)
+		}
+		return why
+	}
+	conn, why := f.server.borrow(0, f)
+	if why == msg.OK {
+		f.conn = conn
+		conn.private.hearer = f
+	}
+	return why
+}
+
+// send asks the server to begin or end the subscriptions in names. It returns the
+// message that stands for the answer; nil: there is nothing to wait for. awaits: the
+// caller waits for it.
+func (f *feed) send(what msg.Subscription, awaits bool) *msg.Msg {
+	switch {
+	case f.shared == nil:
+	case what.Ends:
+		return f.shared.end(f, what.Channels, awaits)
+	default:
+		return f.shared.begin(f, what.Channels)
+	}
 	c := f.conn
 	ctx := c.pool.ctx
 	out := c.Out()
@@ -94,27 +139,42 @@ func (f *feed) send(what msg.Subscription) *msg.Msg {
 	return m
 }
 
-// ping sends PING to the server.
+// ping sends PING to the server. It returns the message that stands for the answer;
+// nil: there will be none.
 func (f *feed) ping() *msg.Msg {
-	c := f.conn
+	if f.shared != nil {
+		return f.shared.ping(f)
+	}
+	return sendPing(f.conn, f)
+}
+
+// sendPing sends PING on a connection.
+func sendPing(c *serverConn, owner msg.Owner) *msg.Msg {
 	ctx := c.pool.ctx
 	out := c.Out()
 	before := out.Len()
 	c.pool.proto.messenger.AppendPing(ctx.bufs, out)
 	m := ctx.msgs.Get()
-	m.Owner, m.NoReply = f, true
+	m.Owner, m.NoReply = owner, true
 	c.enqueue(m, out.Len()-before)
 	return m
+}
+
+// askedFor is the request that what comes on the connection may answer; nil: none has
+// been sent.
+func askedFor(c *serverConn) *msg.Msg {
+	head := c.queue.Head()
+	if head != nil && c.sent+uint64(head.Len) <= head.End {
+		return nil // nothing of it has been sent
+	}
+	return head
 }
 
 // hears handles what the server sends, if it is about channels.
 func (f *feed) hears(r msg.Reply) (taken bool) {
 	c := f.conn
 	f.heard = true
-	head := c.queue.Head()
-	if head != nil && c.sent+uint64(head.Len) <= head.End {
-		head = nil // nothing of it has been sent: this does not answer it
-	}
+	head := askedFor(c)
 	push := c.pool.proto.messenger.Hear(r)
 	asked := head != nil && head.Owner == f && head.Nkeys > 0
 	switch {
@@ -141,28 +201,15 @@ func (f *feed) hears(r msg.Reply) (taken bool) {
 func (f *feed) message(push msg.Push, r msg.Reply) {
 	s := f.subs
 	c := s.client
-	at, known := s.listens[push.Channels][string(push.Name)]
+	at, known := s.listens[push.Channels].at(string(push.Name))
 	if !known || !s.takes(at, f) || c.state != clientOpen || c.leaveBy != 0 {
 		return
 	}
 	p := c.pool
-	out := c.Out()
-	if s.asks != nil && !s.asks.what.Ends {
-		out = &s.held
-	}
+	out := s.outletFor(push.Channels, string(push.Name))
 	before := out.Len()
 	p.proto.messenger.AppendMessage(push.Channels, r, at.shown, &c.session, p.ctx.bufs, out)
-	v := &p.stats.Values
-	v[stats.Messages]++
-	v[stats.MessageBytes] += int64(out.Len() - before)
-	c.Flush()
-	waiting, limit := int64(c.Out().Len()+s.held.Len()), p.conf.PubSub.OutputLimit
-	switch p.ctx.memory.weigh(); {
-	case limit > 0 && waiting > limit:
-		c.cut(msg.OutputLimit)
-	case p.ctx.memory.full && waiting > outFull:
-		c.cut(msg.NoMemory)
-	}
+	s.heardOf(out.Len() - before)
 }
 
 // takes reports whether the message of a channel that comes from f is the client's.
@@ -175,12 +222,18 @@ func (s *subscriber) takes(at place, f *feed) bool {
 
 // answered ends a request that the server has answered.
 func (f *feed) answered(m *msg.Msg) {
-	s, asked := f.subs, f.asked == m
+	asked := f.asked == m
 	f.conn.pool.ctx.msgs.Put(m)
 	if asked {
 		f.asked = nil
 	}
-	switch {
+	f.done(asked)
+}
+
+// done goes on after an answer. asked: the client's request, or move, has waited for
+// it.
+func (f *feed) done(asked bool) {
+	switch s := f.subs; {
 	case asked && s.asks != nil:
 		s.asks.pending--
 		s.endRequest()
@@ -201,7 +254,7 @@ func (f *feed) OnReply(m *msg.Msg, r msg.Reply) {
 	case !mayBeError(r):
 	case s.move != nil:
 		s.move.failed = true
-	case f.asked == m && s.asks != nil:
+	case f.asked == m && s.asks != nil && s.asks.refusal.Len() == 0: // the client gets one error
 		r.MoveTo(f.conn.pool.ctx.bufs, &s.asks.refusal)
 	}
 	f.answered(m)
@@ -233,7 +286,7 @@ func (f *feed) evicted(*serverConn) {
 	fresh := 0
 	if a := s.asks; a != nil && !a.what.Ends {
 		for _, n := range a.names {
-			if at, known := s.listens[a.what.Channels][n.name]; known && n.fresh && (at.feed == nil || at.feed == f) {
+			if at, known := s.listens[a.what.Channels].at(n.name); known && n.fresh && (at.feed == nil || at.feed == f) {
 				fresh++
 			}
 		}
@@ -259,12 +312,12 @@ func (s *subscriber) tidy() {
 		return
 	}
 	for _, f := range slices.Clone(s.feeds) {
-		if f.n > 0 || f.conn.queue.Len() > 0 {
+		if f.n > 0 || f.waits() {
 			continue
 		}
 		i := slices.Index(s.feeds, f)
 		s.feeds = slices.Delete(s.feeds, i, i+1)
-		if f.spoilt {
+		if f.spoilt || f.shared != nil {
 			f.end()
 			continue
 		}
@@ -275,6 +328,10 @@ func (s *subscriber) tidy() {
 
 // end closes the connection. Nobody waits for replies on it.
 func (f *feed) end() {
+	if f.shared != nil {
+		f.quit()
+		return
+	}
 	c := f.conn
 	f.asked = nil
 	if c.private == nil || c.private.tenant != tenant(f) {
@@ -367,21 +424,20 @@ func (j *pinging) step(ctx *Context) (done bool) {
 		}
 		ctx.turn.count(Amount{Clients: 1})
 		if f := feedOn(all[j.at]); f != nil {
-			if !f.heard && f.conn.queue.Len() == 0 && f.conn.Open() {
+			if !f.heardLately() && all[j.at].queue.Len() == 0 && all[j.at].Open() {
 				f.ask()
 			}
-			f.heard = false
 		}
 		j.at++
 	}
 	return len(j.servers) == 0
 }
 
-// ask sends a PING. The server has as long to answer as for any request, or until the
-// next PING.
-func (f *feed) ask() {
-	c := f.conn
-	m := f.ping()
+// ask implements receiver.
+func (f *feed) ask() { answerInTime(f.conn, sendPing(f.conn, f)) }
+
+// answerInTime bounds the time in which a server must answer a PING.
+func answerInTime(c *serverConn, m *msg.Msg) {
 	if c.pool.conf.Timeout == 0 {
 		ctx := c.pool.ctx
 		m.Deadline = ctx.loop.Now() + int64(c.pool.conf.PubSub.Ping)

@@ -167,7 +167,7 @@ func (f *monitorFeed) hears(r msg.Reply) (taken bool) {
 }
 
 // feed implements tenant: this is no feed of channels.
-func (f *monitorFeed) feed() *feed { return nil }
+func (f *monitorFeed) feed() receiver { return nil }
 
 // evicted implements tenant.
 func (f *monitorFeed) evicted(*serverConn) {

@@ -84,8 +84,8 @@ func (s *subscriber) place(of *topology.Moving) {
 	mv := &move{of: of}
 	s.move = mv
 	for kind, all := range s.listens {
-		ctx.turn.countAtOnce(Amount{Keys: len(all)})
-		for name, at := range all {
+		ctx.turn.countAtOnce(Amount{Keys: all.size()})
+		for name, at := range all.all() {
 			shown := shownOr(at.shown, name)
 			if s.isThere(msg.Channels(kind), shown, at.feed) {
 				continue
@@ -110,14 +110,14 @@ func (s *subscriber) enterAnew() {
 			if int(ch.kind) != kind {
 				continue
 			}
-			at := s.listens[kind][ch.name]
+			at, _ := s.listens[kind].at(ch.name)
 			if ch.to != nil && at.feed != nil && at.feed.server != ch.to.server && s.tellsOne(ch.kind, shownOr(at.shown, ch.name)) {
 				at.next = ch.to
-				s.listens[kind][ch.name] = at
+				s.listens[kind].put(ch.name, at)
 			}
 			for _, f := range s.feeds {
 				has := f == at.feed || at.feed == nil && f.joined
-				if !has && (f == ch.to || ch.to == nil && !f.stale) {
+				if !has && (f == ch.to || ch.to == nil && !f.isStale()) {
 					f.names = append(f.names, ch.name)
 				}
 			}
@@ -139,15 +139,18 @@ func (s *subscriber) askMoved(what msg.Subscription, awaits bool) {
 		if len(f.names) == 0 {
 			continue
 		}
-		m := f.send(what)
-		if awaits {
+		if m := f.send(what, awaits); awaits {
 			s.awaits(f, m)
 		}
 	}
 }
 
-// awaits has the move wait for the answer to m, and to earlier requests on f.
+// awaits has the move wait for the answer to m, and to earlier requests on f. If m is
+// nil, there will be none.
 func (s *subscriber) awaits(f *feed, m *msg.Msg) {
+	if m == nil {
+		return
+	}
 	if f.asked == nil {
 		s.move.pending++
 	}
@@ -166,10 +169,13 @@ func (s *subscriber) moves() {
 	}
 	mv.left = true
 	for _, f := range s.feeds {
-		if !f.joined && !slices.ContainsFunc(s.feeds, func(x *feed) bool { return x.stale && x.server == f.server }) {
+		if !f.joined && !slices.ContainsFunc(s.feeds, func(x *feed) bool { return x.isStale() && x.server == f.server }) {
 			f.joined = true
 		}
-		if f.stale || slices.ContainsFunc(mv.channels, func(ch moving) bool { return s.listens[ch.kind][ch.name].feed == f }) {
+		if f.isStale() || slices.ContainsFunc(mv.channels, func(ch moving) bool {
+			at, _ := s.listens[ch.kind].at(ch.name)
+			return at.feed == f
+		}) {
 			s.awaits(f, f.ping())
 		}
 	}
@@ -185,13 +191,14 @@ func (s *subscriber) endMove() {
 		f.asked, f.names = nil, nil
 	}
 	if mv.failed {
+		mv.unjoin(s)
 		for _, ch := range mv.channels {
-			at := s.listens[ch.kind][ch.name]
+			at, _ := s.listens[ch.kind].at(ch.name)
 			at.next = nil
-			s.listens[ch.kind][ch.name] = at
+			s.listens[ch.kind].put(ch.name, at)
 		}
 		for _, f := range slices.Clone(s.feeds) {
-			if f.spoilt = true; !f.joined {
+			if f.spoilt = f.shared == nil; !f.joined {
 				s.leaveFeed(f)
 			}
 		}
@@ -216,12 +223,12 @@ func (s *subscriber) arrive(mv *move) {
 			if int(ch.kind) != kind {
 				continue
 			}
-			at := s.listens[kind][ch.name]
+			at, _ := s.listens[kind].at(ch.name)
 			from := at.feed
 			at.feed, at.next = ch.to, nil
-			s.listens[kind][ch.name] = at
+			s.listens[kind].put(ch.name, at)
 			for _, f := range s.feeds {
-				if !f.stale && f != ch.to && ch.to != nil && (f == from || from == nil && f.joined) {
+				if !f.isStale() && f != ch.to && ch.to != nil && (f == from || from == nil && f.joined) {
 					f.names = append(f.names, ch.name)
 				}
 			}
@@ -230,7 +237,7 @@ func (s *subscriber) arrive(mv *move) {
 	}
 	for _, f := range slices.Clone(s.feeds) {
 		f.joined = true
-		if f.stale {
+		if f.isStale() {
 			s.leaveFeed(f)
 		}
 	}
@@ -250,7 +257,7 @@ func (s *subscriber) recount() {
 		f.n = 0
 	}
 	for _, all := range s.listens {
-		for _, at := range all {
+		for _, at := range all.all() {
 			if at.feed != nil {
 				at.feed.n++
 				continue

@@ -108,7 +108,7 @@ func (o *own) withdrawn(conn *serverConn, _ int64) {
 }
 
 // feed implements tenant: that is what subs has others for.
-func (o *own) feed() *feed { return nil }
+func (o *own) feed() receiver { return nil }
 
 // watchConnOf is the connection with watched keys, if m, or a part of it, waits there for
 // its reply. The client must not use it after m has failed: it could not know whether

@@ -126,8 +126,8 @@ func (t *timers) releaseOverdue(now int64) {
 func (s *subscriber) isPlaced() bool {
 	p := s.client.pool
 	for kind, all := range s.listens {
-		p.ctx.turn.count(Amount{Keys: len(all)})
-		for name, at := range all {
+		p.ctx.turn.count(Amount{Keys: all.size()})
+		for name, at := range all.all() {
 			if !s.isThere(msg.Channels(kind), shownOr(at.shown, name), at.feed) {
 				return false
 			}
@@ -142,14 +142,14 @@ func (s *subscriber) isThere(kind msg.Channels, name string, f *feed) bool {
 	key, at := p.proto.messenger.Audience(kind, []byte(name))
 	if at == msg.EveryServer {
 		for _, server := range p.everywhere() {
-			if !slices.ContainsFunc(s.feeds, func(x *feed) bool { return x.joined && !x.stale && x.server == server }) {
+			if !slices.ContainsFunc(s.feeds, func(x *feed) bool { return x.joined && !x.isStale() && x.server == server }) {
 				return false
 			}
 		}
 		return f == nil
 	}
 	switch {
-	case f == nil || f.stale || f.server.removed:
+	case f == nil || f.isStale() || f.server.removed:
 		return false
 	case at == msg.AnyServer:
 		return true

@@ -44,7 +44,7 @@ type tenant interface {
 	withdrawn(conn *serverConn, by int64)
 	// feed is the tenant if the connection is there to hear messages of channels; otherwise
 	// nil.
-	feed() *feed
+	feed() receiver
 }
 
 // A hearer takes what a server says on a private connection without being asked.

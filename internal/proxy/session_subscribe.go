@@ -68,23 +68,22 @@ type subscriber struct {
 	// feeds are its connections for channels.
 	feeds []*feed
 	// listens are the channels of each kind, by the servers' names.
-	listens [msg.NumChannels]map[string]place
+	listens [msg.NumChannels]*listening
 	// told is how many channels of each kind the client knows of, from replies.
 	told [msg.NumChannels]int
 	// side is the connection for patterns.
 	side *feed
 	// asks is the request that servers have not answered yet; nil: there is none.
 	asks *subscription
-	// held are the messages that came meanwhile.
-	held mbuf.Chain
 	// counted is how many bytes are counted for it in ctx.memory.beside.
 	counted int64
 	// move is the move of its channels to other servers; nil: no channel moves.
 	move *move
 	// unplaced: the servers of its channels are to be found again.
 	unplaced bool
-	// lost: it is about to be closed, since a connection has ended.
-	lost bool
+	// lost: it is about to be closed, since a connection has ended. renames: it calls a
+	// channel otherwise than the servers.
+	lost, renames bool
 }
 
 // A place is the connection from which a channel's messages come.
@@ -103,9 +102,13 @@ type subscription struct {
 	names []named
 	// pending is how many servers have not answered.
 	pending int
+	// expired: it took too long.
+	expired bool
 	// why is the reason if a server did not answer. refusal is a server's error.
 	why     msg.Reason
 	refusal mbuf.Chain
+	// held are the messages that have come meanwhile.
+	held held
 }
 
 // A named is one channel of a request.
@@ -202,18 +205,15 @@ func (s *subscriber) enter(a *subscription, req *msg.Request) msg.Reason {
 	}
 	all := s.listens[kind]
 	if all == nil {
-		all = make(map[string]place)
+		all = new(listening)
 		s.listens[kind] = all
 	}
 	for i := 1; i < len(req.Args); i++ {
 		name, shown := s.nameIn(req, i, kind)
 		n := named{name: string(name)}
-		n.shown = n.name
-		at, known := all[n.name]
+		at, known := all.at(n.name)
 		if known {
-			if at.shown != "" {
-				n.shown = at.shown
-			}
+			n.shown = shownOr(at.shown, n.name)
 			a.names = append(a.names, n)
 			continue
 		}
@@ -224,9 +224,13 @@ func (s *subscriber) enter(a *subscription, req *msg.Request) msg.Reason {
 		if why != msg.OK {
 			return why
 		}
-		at = place{feed: f}
+		if f != nil && f.shared != nil {
+			n.name = f.shared.nameOf(kind, n.name)
+		}
+		at, n.shown = place{feed: f}, n.name
 		if string(shown) != n.name {
 			n.shown, at.shown = string(shown), string(shown)
+			s.renames = true
 		}
 		n.fresh = true
 		a.names = append(a.names, n)
@@ -239,14 +243,14 @@ func (s *subscriber) enter(a *subscription, req *msg.Request) msg.Reason {
 func (s *subscriber) total() int {
 	n := 0
 	for _, all := range s.listens {
-		n += len(all)
+		n += all.size()
 	}
 	return n
 }
 
 // keep notes a channel.
 func (s *subscriber) keep(kind msg.Channels, name string, at place) {
-	s.listens[kind][name] = at
+	s.listens[kind].put(name, at)
 	s.count(int64(channelSize + len(name) + len(at.shown)))
 	for _, f := range s.feeds {
 		if at.feed == nil || at.feed == f {
@@ -257,8 +261,8 @@ func (s *subscriber) keep(kind msg.Channels, name string, at place) {
 
 // drop forgets a channel.
 func (s *subscriber) drop(kind msg.Channels, name string) {
-	at := s.listens[kind][name]
-	delete(s.listens[kind], name)
+	at, _ := s.listens[kind].at(name)
+	s.listens[kind].remove(name)
 	s.count(-int64(channelSize + len(name) + len(at.shown)))
 	for _, f := range s.feeds {
 		if at.feed == nil || at.feed == f {
@@ -279,7 +283,7 @@ func (s *subscriber) feedOf(kind msg.Channels, name []byte) (*feed, msg.Reason) 
 	p := s.client.pool
 	key, at := p.proto.messenger.Audience(kind, name)
 	switch {
-	case at == msg.FirstServer, at == msg.AnyServer && len(s.listens[msg.Patterns]) > 0:
+	case at == msg.FirstServer, at == msg.AnyServer && s.listens[msg.Patterns].size() > 0:
 		return s.shared()
 	case at == msg.EveryServer:
 		for _, server := range p.everywhere() {
@@ -298,10 +302,10 @@ func (s *subscriber) feedOf(kind msg.Channels, name []byte) (*feed, msg.Reason) 
 // connection that the client has, or a new one to the first server.
 func (s *subscriber) shared() (*feed, msg.Reason) {
 	best := s.side
-	if len(s.listens[msg.Patterns]) == 0 || best == nil || best.stale || !slices.Contains(s.feeds, best) {
+	if s.listens[msg.Patterns].size() == 0 || best == nil || best.isStale() || !slices.Contains(s.feeds, best) {
 		best = nil
 		for _, f := range s.feeds {
-			if !f.stale && !f.server.removed && (best == nil || f.n > best.n) {
+			if !f.isStale() && !f.server.removed && (best == nil || f.n > best.n) {
 				best = f
 			}
 		}
@@ -321,7 +325,7 @@ func (s *subscriber) leave(a *subscription, req *msg.Request) {
 	kind := a.what.Channels
 	all := s.listens[kind]
 	if len(req.Args) == 1 {
-		for name, at := range all {
+		for name, at := range all.all() {
 			a.names = append(a.names, named{name, shownOr(at.shown, name), true})
 		}
 		slices.SortFunc(a.names, func(x, y named) int { return strings.Compare(x.shown, y.shown) })
@@ -329,7 +333,7 @@ func (s *subscriber) leave(a *subscription, req *msg.Request) {
 	}
 	for i := 1; i < len(req.Args); i++ {
 		name, shown := s.nameIn(req, i, kind)
-		at, known := all[string(name)]
+		at, known := all.at(string(name))
 		n := named{string(name), string(shown), known}
 		if known {
 			n.shown = shownOr(at.shown, n.name)
@@ -369,7 +373,7 @@ func (s *subscriber) undo(a *subscription) {
 func (s *subscriber) ask(a *subscription, what msg.Subscription) {
 	all := s.listens[what.Channels]
 	for _, n := range a.names {
-		at, known := all[n.name]
+		at, known := all.at(n.name)
 		if !n.fresh || !known {
 			continue
 		}
@@ -383,8 +387,8 @@ func (s *subscriber) ask(a *subscription, what msg.Subscription) {
 		if len(f.names) == 0 {
 			continue
 		}
-		m := f.send(what)
-		if what == a.what {
+		m := f.send(what, what == a.what)
+		if what == a.what && m != nil {
 			f.asked = m
 			a.pending++
 		}
@@ -402,13 +406,15 @@ func (s *subscriber) endRequest() {
 	bufs := p.ctx.bufs
 	switch {
 	case a.refusal.Len() > 0:
+		a.held.dropFresh(bufs)
 		s.undo(a)
 		a.m.Reply.Splice(bufs, &a.refusal)
 	case a.why != msg.OK && !a.what.Ends:
+		a.held.dropFresh(bufs)
 		s.undo(a)
 		a.m.Err = a.why
 		c.OnFailure(a.m)
-		s.afterRequest()
+		s.afterRequest(a)
 		return
 	default:
 		s.acknowledge(a)
@@ -416,12 +422,12 @@ func (s *subscriber) endRequest() {
 	a.m.Done, a.m.Replied = true, p.ctx.loop.Now()
 	c.hold(a.m, a.m.Reply.Len())
 	c.advance()
-	s.afterRequest()
+	s.afterRequest(a)
 }
 
 // afterRequest goes on with what had to wait for the end of the request.
-func (s *subscriber) afterRequest() {
-	s.sendHeld()
+func (s *subscriber) afterRequest(a *subscription) {
+	a.held.send(s.client)
 	if s.unplaced {
 		s.placeSoon(nil)
 	}
@@ -435,7 +441,7 @@ func (s *subscriber) acknowledge(a *subscription) {
 	session := &c.session
 	before := s.told
 	for _, n := range a.names {
-		_, known := s.listens[kind][n.name]
+		_, known := s.listens[kind].at(n.name)
 		switch {
 		case a.what.Ends && known:
 			s.drop(kind, n.name)
@@ -473,14 +479,14 @@ func (s *subscriber) listened(before [msg.NumChannels]int) {
 	}
 }
 
-// sendHeld passes on the messages that came while servers were asked.
-func (s *subscriber) sendHeld() {
-	c := s.client
-	if s.held.Len() == 0 || c.state == clientClosed {
-		return
+// isEnding reports whether the request of m has expired already: its connections have
+// failed, and a job is about to tell.
+func isEnding(c *client, m *msg.Msg) bool {
+	if c.own == nil || c.own.subs == nil {
+		return false
 	}
-	c.Out().Splice(c.pool.ctx.bufs, &s.held)
-	c.Flush()
+	a := c.own.subs.asks
+	return a != nil && a.m == m && a.expired
 }
 
 // expire ends the request of m after its timeout, if that is the one in progress.
@@ -488,11 +494,13 @@ func (s *subscriber) expire(m *msg.Msg) bool {
 	if s == nil || s.asks == nil || s.asks.m != m {
 		return false
 	}
+	s.asks.expired = true
 	for _, f := range slices.Clone(s.feeds) {
 		if f.asked != nil {
-			f.conn.abandon(msg.RequestTimedout)
+			f.expire(msg.RequestTimedout)
 		}
 	}
+	s.endRequest()
 	return true
 }
 
@@ -505,17 +513,18 @@ func (s *subscriber) end() {
 	for _, f := range feeds {
 		f.end()
 	}
-	if a := s.asks; a != nil { // its message is no more
+	if a := s.asks; a != nil { // its message is in no queue any more
+		c.pool.ctx.msgs.Put(a.m)
 		a.refusal.Release(bufs)
+		a.held.chain.Release(bufs)
 		s.asks = nil
 	}
-	s.held.Release(bufs)
 	if mv := s.move; mv != nil {
 		s.move = nil
 		endMoves(c.pool.ctx, mv.of)
 		c.movedOn()
 	}
-	s.listens = [msg.NumChannels]map[string]place{}
+	s.listens = [msg.NumChannels]*listening{}
 	s.count(-s.counted)
 	before := s.told
 	s.told = [msg.NumChannels]int{}

@@ -135,8 +135,8 @@ func judgeClients(p *ServerPool) {
 func (s *subscriber) mayListen() bool {
 	c := s.client
 	for kind, all := range s.listens {
-		c.pool.ctx.turn.count(Amount{Keys: len(all)})
-		for name, at := range all {
+		c.pool.ctx.turn.count(Amount{Keys: all.size()})
+		for name, at := range all.all() {
 			if !c.pool.proto.guard.MayListen(&c.session, msg.Channels(kind), shownOr(at.shown, name)) {
 				return false
 			}

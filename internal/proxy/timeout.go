@@ -52,7 +52,7 @@ func (t *timers) expireConn(c *serverConn, now int64) {
 		}
 		deadline = soonest(deadline, c.connectBy)
 	}
-	if deadline == 0 || c.starved { // feed reschedules
+	if deadline == 0 || c.starved || c.held { // feed, or readOn, reschedules
 		return
 	}
 	if deadline <= now && ctx.turn.room() {
@@ -111,7 +111,7 @@ func (t *timers) expireClients(p *ServerPool, now int64) (clients int) {
 func (t *timers) expireClient(c *client, now int64) {
 	p, ctx := c.pool, t.ctx
 	expired := 0
-	for m := c.outq.Head(); m != nil && m.Expires != 0 && m.Expires <= now && ctx.turn.roomForMessage(); m = c.outq.Head() {
+	for m := c.outq.Head(); m != nil && m.Expires != 0 && m.Expires <= now && !isEnding(c, m) && ctx.turn.roomForMessage(); m = c.outq.Head() {
 		if c.own != nil && c.own.subs.expire(m) {
 			expired++
 			continue

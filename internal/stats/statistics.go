@@ -156,7 +156,9 @@ const (
 	Messages
 	MessageBytes
 	// SubscribersLost counts clients that lost what they listened to with a connection.
+	// SubscribersSlow counts those that were closed because they did not read.
 	SubscribersLost
+	SubscribersSlow
 	// TLSHandshakes counts handshakes with clients, TLSResumed those of them that resumed
 	// a session, TLS12Handshakes those that agreed on TLS 1.2. TLSFailures counts those that
 	// failed, TLSPlain those of them whose client does not speak TLS, TLSLate those that took
@@ -339,6 +341,7 @@ var PoolFields = [numPoolFields]Field{
 	Subscriptions:       {"subscriptions", "nuthatch_client_subscriptions", Gauge, Things, "channels and patterns that clients listen to, each counted once for each client"},
 	Messages:            {"messages", "nuthatch_client_messages_total", Counter, Things, "messages of channels passed on to clients"},
 	MessageBytes:        {"message_bytes", "nuthatch_client_message_bytes_total", Counter, Bytes, "bytes of the messages of channels passed on to clients"},
+	SubscribersSlow:     {"subscribers_slow", "nuthatch_client_subscribers_slow_total", Counter, Things, "clients that listened and were closed since they did not read their messages fast enough; those messages were dropped"},
 	SubscribersLost:     {"subscribers_lost", "nuthatch_client_subscribers_lost_total", Counter, Things, "how often a client that listened may have missed messages, since a connection to a server had ended"},
 	TransactionsSpread:  {"transactions_spread", "nuthatch_client_transactions_spread_total", Counter, Things, "transactions that were sent to several servers (transactions: per_server), atomic at each only"},
 	TransactionsPartial: {"transactions_partial", "nuthatch_client_transactions_partial_total", Counter, Things, "transactions sent to several servers that some of these carried out, and others did not"},

@@ -56,9 +56,10 @@ func message(words ...string) string { return string(testkit.RESP(words...)) }
 // numbers and names are those of all servers, whichever servers messages go to.
 func TestChannelsOverServers(t *testing.T) {
 	t.Parallel()
-	for _, publish := range []string{"all", "owner"} {
-		t.Run(publish, func(t *testing.T) {
-			s := redisStage(t, "databases: 4", "pubsub: {publish: "+publish+"}")
+	for _, how := range [][2]string{{"all", "own"}, {"owner", "own"}, {"all", "shared"}, {"owner", "shared"}} {
+		t.Run(how[0]+" "+how[1], func(t *testing.T) {
+			s := redisStage(t, "databases: 4", "pubsub: {publish: "+how[0]+", connections: "+how[1]+"}")
+			counts := how[1] == "own" // else what they count depends on the loops
 			for _, server := range s.servers {
 				server.Dial().Do("CONFIG", "SET", "notify-keyspace-events", "KEA")
 			}
@@ -74,7 +75,7 @@ func TestChannelsOverServers(t *testing.T) {
 				if key == keys[0] {
 					want = ":4\r\n"
 				}
-				if got := p.Do("PUBLISH", key, "to "+key); got != want {
+				if got := p.Do("PUBLISH", key, "to "+key); counts && got != want {
 					t.Errorf("PUBLISH: %q, want %q", got, want)
 				}
 				plain.Expect(message("message", key, "to "+key))
@@ -93,7 +94,7 @@ func TestChannelsOverServers(t *testing.T) {
 			if got := strings.Count(strings.Join(channels, " "), "$8"); got != len(keys) {
 				t.Errorf("PUBSUB CHANNELS names %d, want %d", got, len(keys))
 			}
-			if got, want := p.Do("PUBSUB", "NUMSUB", keys[0], keys[1], "nobody"), "*6\r\n$8\r\n"+keys[0]+"\r\n:2\r\n$8\r\n"+keys[1]+"\r\n:1\r\n$6\r\nnobody\r\n:0\r\n"; got != want {
+			if got, want := p.Do("PUBSUB", "NUMSUB", keys[0], keys[1], "nobody"), "*6\r\n$8\r\n"+keys[0]+"\r\n:2\r\n$8\r\n"+keys[1]+"\r\n:1\r\n$6\r\nnobody\r\n:0\r\n"; counts && got != want {
 				t.Errorf("PUBSUB NUMSUB: %q", got)
 			}
 			for _, c := range []*testkit.Client{plain, pattern, both} {
@@ -132,7 +133,7 @@ func eventsOverServers(t *testing.T, s stage, p *testkit.Client, keys []string) 
 // An upgrade has clients that listen part at once; they come back to the new program.
 func TestListenersPartAtUpgrade(t *testing.T) {
 	t.Parallel()
-	s := redisStage(t, "pubsub: {publish: all}")
+	s := redisStage(t, "pubsub: {publish: all, connections: shared}")
 	c := listens(t, s.proxy, "SUBSCRIBE", "news")
 	p := s.proxy.Dial(testkit.Redis)
 	p.Do("PUBLISH", "news", "one")
@@ -151,7 +152,16 @@ func TestListenersPartAtUpgrade(t *testing.T) {
 // for certain, none comes twice, and none out of order.
 func TestListenersUnderUpgrades(t *testing.T) {
 	t.Parallel()
-	u := talks{t: t, at: redisStage(t, "pubsub: {publish: all}").proxy}
+	for _, connections := range []string{"own", "shared"} {
+		t.Run(connections, func(t *testing.T) {
+			talksUnderUpgrades(t, redisStage(t, "pubsub: {publish: all, connections: "+connections+"}").proxy)
+		})
+	}
+}
+
+func talksUnderUpgrades(t *testing.T, at *testkit.Proxy) {
+	t.Helper()
+	u := talks{t: t, at: at}
 	for i := range 3 {
 		name := fmt.Sprintf("channel:%d", i)
 		u.saying.Go(func() { u.say(name) })
@@ -276,7 +286,15 @@ func (u *talks) hear(name string) {
 // others are served.
 func TestListenersOutOfBounds(t *testing.T) {
 	t.Parallel()
-	s := redisStage(t, "max_request_size: 64mb")
+	for _, connections := range []string{"own", "shared"} {
+		t.Run(connections, func(t *testing.T) {
+			listenOutOfBounds(t, redisStage(t, "max_request_size: 64mb", "pubsub: {connections: "+connections+"}"))
+		})
+	}
+}
+
+func listenOutOfBounds(t *testing.T, s stage) {
+	t.Helper()
 	s.proxy.AwaitStat(0, "alpha", "client_connections") // that it was ready was seen by a client
 	many := []string{"SUBSCRIBE"}
 	for i := range 200_000 {

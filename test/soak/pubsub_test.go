@@ -18,11 +18,11 @@ import (
 // Clients listen to channels and patterns while the pool loses a server and gets it back, by
 // reloads: each message is heard once, in the order of its channel, and nobody is closed.
 func TestListenersMove(t *testing.T) {
-	for _, publish := range []string{"all", "owner"} {
-		t.Run(publish, func(t *testing.T) {
+	for _, how := range []string{"publish: all", "publish: owner", "publish: all, connections: shared", "publish: owner, connections: shared"} {
+		t.Run(how, func(t *testing.T) {
 			beside(t)
-			s := newStage(t, testkit.Redis, "", "timeout: 4000", "pubsub: {publish: "+publish+"}")
-			r := &row{piece: "sessions", what: "channels, publish: " + publish + "; servers come and go by reloads"}
+			s := newStage(t, testkit.Redis, "", "timeout: 4000", "pubsub: {"+how+"}")
+			r := &row{piece: "sessions", what: "channels, " + how + "; servers come and go by reloads"}
 			s.report(r)
 			before := s.left()
 			a := s.newAudience(false)
@@ -52,15 +52,15 @@ func TestListenersMove(t *testing.T) {
 // reloaded. A client that has lost something is closed, or listens anew; nothing is heard
 // twice, or out of order, and nothing is missing between two messages that it hears.
 func TestListeners(t *testing.T) {
-	for _, onLoss := range []string{"close", "resubscribe"} {
-		t.Run(onLoss, func(t *testing.T) {
+	for _, how := range []string{"on_loss: close", "on_loss: resubscribe", "on_loss: close, connections: shared", "on_loss: resubscribe, connections: shared"} {
+		t.Run(how, func(t *testing.T) {
 			beside(t)
 			_, rng := seeded(t)
-			s := newStage(t, testkit.Redis, "", fmt.Sprintf("timeout: %d", timeout.Milliseconds()), "pubsub: {on_loss: "+onLoss+", ping: 1s}")
-			r := &row{piece: "sessions", what: "channels, on_loss: " + onLoss + "; servers killed, connections ended, reloads"}
+			s := newStage(t, testkit.Redis, "", fmt.Sprintf("timeout: %d", timeout.Milliseconds()), "pubsub: {"+how+", ping: 1s}")
+			r := &row{piece: "sessions", what: "channels, " + how + "; servers killed, connections ended, reloads"}
 			s.report(r)
 			before := s.left()
-			a := s.newAudience(onLoss == "resubscribe")
+			a := s.newAudience(strings.Contains(how, "resubscribe"))
 			a.start(times(40, 12))
 			for end := time.Now().Add(share(2, 10*time.Second, 2*time.Second)); time.Now().Before(end) && !t.Failed(); {
 				server := s.servers[rng.IntN(len(s.servers))]

@@ -1,0 +1,557 @@
+package proxy
+
+import (
+	"slices"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// With pubsub.connections: shared the clients of a loop that listen have one connection
+// to each server together, a shared feed:
+//
+//	clients            feeds        shared feed                                   server
+//	SUBSCRIBE a  ─►    feed ─► channel a, its first member    ─► SUBSCRIBE a  ─►
+//	SUBSCRIBE a  ─►    feed ─► channel a, one member more        (no request)
+//	             ◄─────────── the members of a ◄─ backlog ◄────── message on a ◄─
+//
+// A client's feed is then its part of that connection. All else is as with connections
+// of its own: what it listens to, at which server, what it is answered, how it moves,
+// what a loss means. What the server says goes into the backlog, and from there, in its
+// order, to the members of its channel (session_spread.go).
+
+// A sharedFeed is a connection on which a server sends the messages of channels to all
+// clients of the loop that listen there.
+type sharedFeed struct {
+	server *Server
+	conn   *serverConn
+	// channels are those that clients listen to, by kind and by the server's names.
+	channels [msg.NumChannels]map[string]*sharedChannel
+	// seats has the place of each member in its channel.
+	seats map[seat]int32
+	// feeds are the clients' parts of it, in no order.
+	feeds []*feed
+	// asked are the requests to listen, and pings the PINGs, that the server has not
+	// answered, the oldest first.
+	asked []*enrolment
+	pings []*sharedPing
+	// owed is how many requests the server has not answered.
+	owed int
+	// refused are channels that the server has refused, and whose members have not been
+	// told.
+	refused []*sharedChannel
+	// left is scratch space: the channels that nobody listens to any more.
+	left []string
+	// stale: no more clients join it. over: the connection has ended, for the reason why.
+	stale, over bool
+	why         msg.Reason
+	// heard: something has come on it since the last check.
+	heard bool
+	backlog
+}
+
+// A sharedChannel is a channel, or a pattern, of a shared feed.
+type sharedChannel struct {
+	kind    msg.Channels
+	name    string
+	members []member
+	// begun: the server has agreed. next is the number of the next message since.
+	begun bool
+	next  uint64
+}
+
+// A member is a client's feed that has the messages of a channel, beginning with the
+// message number from. As long as it waits for the server, from is notBegun.
+type member struct {
+	feed *feed
+	from uint64
+}
+
+const notBegun = ^uint64(0)
+
+// A seat names a member.
+type seat struct {
+	channel *sharedChannel
+	feed    *feed
+}
+
+// An enrolment is a request to listen to channels that nobody listened to before.
+type enrolment struct {
+	m        *msg.Msg
+	channels []*sharedChannel
+}
+
+// A sharedPing is a PING, and the feeds that wait for what the server says before its
+// answer.
+type sharedPing struct {
+	m     *msg.Msg
+	feeds []*feed
+}
+
+// sharedChannelSize is how many bytes are counted for a sharedChannel, besides its name.
+const sharedChannelSize = 192
+
+// sharedAnswer stands, as a feed's asked, for whatever it waits for on a shared feed.
+var sharedAnswer msg.Msg
+
+// sharedFeed is the server's shared feed. It is made if need be; the reason says why
+// there is none.
+func (s *Server) sharedFeed() (*sharedFeed, msg.Reason) {
+	if sf := s.shared; sf != nil {
+		return sf, sf.conn.mayTake()
+	}
+	sf := &sharedFeed{server: s, seats: make(map[seat]int32), heard: true}
+	conn, why := s.borrow(0, sf)
+	if why != msg.OK {
+		return nil, why
+	}
+	sf.conn = conn
+	conn.private.hearer = sf
+	s.shared = sf
+	return sf, msg.OK
+}
+
+// add adds a client's part.
+func (sf *sharedFeed) add(f *feed) {
+	f.shared, f.conn, f.at = sf, sf.conn, len(sf.feeds)
+	sf.feeds = append(sf.feeds, f)
+}
+
+// remove removes it, and reports whether it was there.
+func (sf *sharedFeed) remove(f *feed) bool {
+	if f.gone {
+		return false
+	}
+	f.gone = true
+	last := len(sf.feeds) - 1
+	sf.feeds[f.at] = sf.feeds[last]
+	sf.feeds[f.at].at = f.at
+	sf.feeds[last] = nil
+	sf.feeds = sf.feeds[:last]
+	return true
+}
+
+// drop takes leave of a client. After the last one the connection is given back.
+func (sf *sharedFeed) drop(f *feed) {
+	if sf.remove(f) {
+		sf.settle()
+	}
+}
+
+// settle gives the connection back if nobody needs it any more.
+func (sf *sharedFeed) settle() {
+	c := sf.conn
+	switch pv := c.private; {
+	case len(sf.feeds) > 0 || sf.over || pv.tenant != tenant(sf):
+	case sf.stale || sf.holds():
+		pv.tenant = nil
+		sf.retire()
+		sf.over = true
+		c.abandon(msg.Asked)
+	case sf.owed == 0 && !sf.waits():
+		sf.retire()
+		sf.over = true
+		pv.hearer = nil
+		pv.giveBack(false)
+	}
+}
+
+// holds reports whether the server may still send messages.
+func (sf *sharedFeed) holds() bool {
+	for _, all := range sf.channels {
+		if len(all) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// begin makes a feed a member of the channels in its names. It returns what stands for
+// the server's answers; nil: there is nothing to wait for.
+func (sf *sharedFeed) begin(f *feed, kind msg.Channels) *msg.Msg {
+	if sf.over { // the client is about to be told
+		f.names = nil
+		return nil
+	}
+	var fresh []*sharedChannel
+	asks := f.names[:0]
+	for _, name := range f.names {
+		if ch := sf.join(f, kind, name); ch != nil {
+			fresh = append(fresh, ch)
+			asks = append(asks, name)
+		}
+	}
+	if len(fresh) > 0 {
+		m := sf.request(msg.Subscription{Channels: kind}, asks)
+		sf.asked = append(sf.asked, &enrolment{m, fresh})
+	}
+	f.names = nil
+	return f.awaits()
+}
+
+// awaits is what stands for what the feed waits for, or nil.
+func (f *feed) awaits() *msg.Msg {
+	if f.pending == 0 {
+		return nil
+	}
+	return &sharedAnswer
+}
+
+// join makes a feed a member of a channel. It returns the channel if it is a new one,
+// for which the server must be asked.
+func (sf *sharedFeed) join(f *feed, kind msg.Channels, name string) (fresh *sharedChannel) {
+	ch := sf.channels[kind][name]
+	if ch == nil {
+		ch = &sharedChannel{kind: kind, name: name}
+		if sf.channels[kind] == nil {
+			sf.channels[kind] = make(map[string]*sharedChannel)
+		}
+		sf.channels[kind][name] = ch
+		sf.count(ch, 1)
+		fresh = ch
+	}
+	if _, there := sf.seats[seat{ch, f}]; there {
+		return nil
+	}
+	sf.seats[seat{ch, f}] = int32(len(ch.members))
+	from := ch.next
+	if !ch.begun {
+		from = notBegun
+		f.pending++
+	}
+	ch.members = append(ch.members, member{f, from})
+	return fresh
+}
+
+// nameOf is a channel's name, as one string for all that listen to it.
+func (sf *sharedFeed) nameOf(kind msg.Channels, name string) string {
+	if ch := sf.channels[kind][name]; ch != nil {
+		return ch.name
+	}
+	return name
+}
+
+// count counts the memory of a channel that comes, or with -1 goes.
+func (sf *sharedFeed) count(ch *sharedChannel, n int64) {
+	ctx := sf.server.pool.ctx
+	ctx.memory.beside += n * int64(sharedChannelSize+len(ch.name))
+}
+
+// end ends the membership of a feed in the channels in its names. If it awaits that, it
+// first gets the messages that have come already.
+func (sf *sharedFeed) end(f *feed, kind msg.Channels, awaits bool) *msg.Msg {
+	names := f.names
+	f.names = nil
+	if awaits && sf.waits() {
+		f.pending++
+		sf.put(said{what: saysLeave, leaves: &leaver{f, kind, names}})
+		return &sharedAnswer
+	}
+	sf.leave(f, kind, names)
+	return f.awaits()
+}
+
+// leave ends the membership of a feed in channels, where it is a member. The last
+// member of a channel leaves it at the server, too.
+func (sf *sharedFeed) leave(f *feed, kind msg.Channels, names []string) {
+	if sf.over {
+		return
+	}
+	for _, name := range names {
+		if ch := sf.channels[kind][name]; ch != nil && sf.unseat(ch, f) && len(ch.members) == 0 {
+			delete(sf.channels[kind], name)
+			sf.count(ch, -1)
+			sf.left = append(sf.left, name)
+		}
+		for _, ch := range sf.refused {
+			if ch.kind == kind && ch.name == name {
+				sf.unseat(ch, f)
+			}
+		}
+	}
+	if len(sf.left) > 0 && !sf.stale {
+		sf.request(msg.Subscription{Channels: kind, Ends: true}, sf.left)
+	}
+	clear(sf.left)
+	sf.left = sf.left[:0]
+}
+
+// unseat takes a member out of a channel, and reports whether it was there. Members
+// before the one that is told something at present have been told; it stays so.
+func (sf *sharedFeed) unseat(ch *sharedChannel, f *feed) bool {
+	at, there := sf.seats[seat{ch, f}]
+	if !there {
+		return false
+	}
+	delete(sf.seats, seat{ch, f})
+	if ch.members[at].from == notBegun {
+		f.pending--
+	}
+	if told := int32(sf.at); sf.tells(ch) && at < told {
+		sf.at--
+		sf.reseat(ch, told-1, at)
+		at = told - 1
+	}
+	last := int32(len(ch.members) - 1)
+	sf.reseat(ch, last, at)
+	ch.members[last] = member{}
+	ch.members = ch.members[:last]
+	return true
+}
+
+// reseat moves a member.
+func (sf *sharedFeed) reseat(ch *sharedChannel, from, to int32) {
+	if from != to {
+		ch.members[to] = ch.members[from]
+		sf.seats[seat{ch, ch.members[to].feed}] = to
+	}
+}
+
+// request sends a request about channels.
+func (sf *sharedFeed) request(what msg.Subscription, names []string) *msg.Msg {
+	c := sf.conn
+	ctx := c.pool.ctx
+	out := c.Out()
+	before := out.Len()
+	c.pool.proto.messenger.AppendSubscribe(what, names, ctx.bufs, out)
+	m := ctx.msgs.Get()
+	m.Owner, m.NoReply, m.Nkeys, m.Rare = sf, true, int32(len(names)), true
+	c.server.stats[stats.Requests]++
+	c.enqueue(m, out.Len()-before)
+	sf.owed++
+	return m
+}
+
+// ping has the feed wait for all that the server has said before it answers a PING. A
+// PING that has not been sent yet will do.
+func (sf *sharedFeed) ping(f *feed) *msg.Msg {
+	if sf.over {
+		return nil
+	}
+	f.pending++
+	if n := len(sf.pings); n > 0 {
+		if last := sf.pings[n-1]; last.feeds != nil && sf.conn.sent+uint64(last.m.Len) <= last.m.End {
+			last.feeds = append(last.feeds, f)
+			return &sharedAnswer
+		}
+	}
+	sf.sendPing([]*feed{f})
+	return &sharedAnswer
+}
+
+func (sf *sharedFeed) sendPing(feeds []*feed) *msg.Msg {
+	m := sendPing(sf.conn, sf)
+	sf.owed++
+	sf.pings = append(sf.pings, &sharedPing{m, feeds})
+	return m
+}
+
+// feed implements tenant.
+func (sf *sharedFeed) feed() receiver { return sf }
+
+// heardLately implements receiver.
+func (sf *sharedFeed) heardLately() bool {
+	was := sf.heard
+	sf.heard = false
+	return was
+}
+
+// ask implements receiver.
+func (sf *sharedFeed) ask() { answerInTime(sf.conn, sf.sendPing(nil)) }
+
+// mayPush implements hearer: whatever comes may be a message.
+func (sf *sharedFeed) mayPush(byte) bool { return true }
+
+// hears implements hearer.
+func (sf *sharedFeed) hears(r msg.Reply) (taken bool) {
+	c := sf.conn
+	sf.heard = true
+	head := askedFor(c)
+	push := c.pool.proto.messenger.Hear(r)
+	asked := head != nil && head.Nkeys > 0
+	begins := len(sf.asked) > 0 && sf.asked[0].m == head
+	switch {
+	case push.Heard == msg.HeardMessage:
+		if ch := sf.channels[push.Channels][string(push.Name)]; ch != nil && ch.begun {
+			sf.message(ch, r)
+		}
+	case asked && (push.Heard == msg.HeardBegun && begins || push.Heard == msg.HeardEnded && !begins):
+		if begins {
+			e := sf.asked[0]
+			sf.begun(e.channels[len(e.channels)-int(head.Nkeys)])
+		}
+		if head.Nkeys--; head.Nkeys == 0 {
+			c.proven = true
+			if begins {
+				sf.asked = slices.Delete(sf.asked, 0, 1)
+			}
+			c.pool.ctx.msgs.Put(c.pop())
+			sf.owed--
+			sf.settle()
+		}
+	case push.Heard == msg.HeardEnded: // the server has not the channel any more
+		if ch := sf.channels[push.Channels][string(push.Name)]; ch != nil {
+			sf.put(said{what: saysGone, channel: ch})
+		}
+		sf.withdrawn(c, 0)
+	case push.Heard == msg.HeardReply && head != nil:
+		return false
+	default:
+		c.logBadReply(errOutOfStep)
+		c.fail(msg.BadReply)
+	}
+	return true
+}
+
+// begun notes that the server has agreed to a channel.
+func (sf *sharedFeed) begun(ch *sharedChannel) {
+	ch.begun = true
+	sf.put(said{what: saysBegun, channel: ch})
+}
+
+// Party implements msg.Owner.
+func (sf *sharedFeed) Party() msg.Party { return nil }
+
+// OnReply implements msg.Owner: the answer to a PING, or a refusal.
+func (sf *sharedFeed) OnReply(m *msg.Msg, r msg.Reply) {
+	ctx := sf.conn.pool.ctx
+	switch {
+	case len(sf.pings) > 0 && sf.pings[0].m == m:
+		feeds := sf.pings[0].feeds
+		sf.pings = slices.Delete(sf.pings, 0, 1)
+		if len(feeds) > 0 {
+			sf.put(said{what: saysPong, feeds: feeds})
+		}
+	case len(sf.asked) > 0 && sf.asked[0].m == m:
+		e := sf.asked[0]
+		sf.asked = slices.Delete(sf.asked, 0, 1)
+		sf.refuse(e.channels[len(e.channels)-int(m.Nkeys):], r)
+	}
+	ctx.msgs.Put(m)
+	sf.owed--
+	sf.settle()
+}
+
+// refuse has the members of channels be told that the server does not agree.
+func (sf *sharedFeed) refuse(channels []*sharedChannel, r msg.Reply) {
+	bufs := sf.conn.pool.ctx.bufs
+	text := r.Flat
+	if r.Chain != nil {
+		text = r.Chain.AppendTo(nil)
+	}
+	for _, ch := range channels {
+		if sf.channels[ch.kind][ch.name] == ch {
+			delete(sf.channels[ch.kind], ch.name)
+			sf.count(ch, -1)
+		}
+		sf.refused = append(sf.refused, ch)
+		s := said{what: saysRefused, channel: ch}
+		s.form.Append(bufs, text)
+		sf.put(s)
+	}
+}
+
+// OnFailure implements msg.Owner: the connection has ended.
+func (sf *sharedFeed) OnFailure(m *msg.Msg) {
+	sf.why = m.Err
+	sf.conn.pool.ctx.msgs.Put(m)
+}
+
+// evicted implements tenant. The clients get what has come, and are told then.
+func (sf *sharedFeed) evicted(*serverConn) {
+	sf.retire()
+	sf.over, sf.why = true, msg.SubscriptionLost
+	sf.asked, sf.pings = nil, nil
+	for _, all := range sf.channels {
+		for _, ch := range all {
+			sf.count(ch, -1)
+		}
+	}
+	sf.put(said{what: saysLost})
+}
+
+// retire has no more clients join.
+func (sf *sharedFeed) retire() {
+	sf.stale = true
+	if sf.server.shared == sf {
+		sf.server.shared = nil
+	}
+}
+
+// withdrawn implements tenant: another one is to take its place.
+func (sf *sharedFeed) withdrawn(*serverConn, int64) {
+	sf.retire()
+	sf.server.pool.ctx.turn.later(&withdrawing{sf, len(sf.feeds)})
+	sf.settle()
+}
+
+// A withdrawing has the clients of a shared feed move to another one, in slices.
+type withdrawing struct {
+	of *sharedFeed
+	at int
+}
+
+// step implements job. Feeds that leave meanwhile may bring a client to its turn twice,
+// but none misses it.
+func (j *withdrawing) step(ctx *Context) (done bool) {
+	for j.at = min(j.at, len(j.of.feeds)); j.at > 0; j.at = min(j.at-1, len(j.of.feeds)) {
+		if !ctx.turn.room() {
+			return false
+		}
+		j.of.feeds[j.at-1].subs.placeSoon(nil)
+	}
+	return true
+}
+
+// expire has the feed wait no longer for a request of its client.
+func (f *feed) expire(why msg.Reason) {
+	if f.shared == nil {
+		f.conn.abandon(why)
+		return
+	}
+	f.asked = nil
+	f.subs.asks.pending--
+	f.subs.asks.why = why
+}
+
+// isStale reports whether the connection is about to be given up, has ended, or is not
+// of the kind that the pool wants now.
+func (f *feed) isStale() bool {
+	shares := f.server.pool.conf.PubSub.Connections == config.ConnectionsShared
+	return f.stale || shares != (f.shared != nil) || shares && f.shared.stale
+}
+
+// waits reports whether something is to come that the feed must stay for.
+func (f *feed) waits() bool {
+	if f.shared != nil {
+		return f.pending > 0
+	}
+	return f.conn.queue.Len() > 0
+}
+
+// quit ends the client's part of a shared feed.
+func (f *feed) quit() {
+	sf := f.shared
+	for kind, all := range f.subs.listens {
+		names := make([]string, 0, all.size())
+		for name := range all.all() {
+			names = append(names, name)
+		}
+		sf.leave(f, msg.Channels(kind), names)
+	}
+	f.asked = nil
+	sf.drop(f)
+}
+
+// unjoin ends what a failed move of s has begun.
+func (mv *move) unjoin(s *subscriber) {
+	for _, ch := range mv.channels {
+		at, _ := s.listens[ch.kind].at(ch.name)
+		for _, f := range s.feeds {
+			if f.shared != nil && !f.shared.over && at.feed != f && at.feed != nil {
+				f.shared.leave(f, ch.kind, []string{ch.name})
+			}
+		}
+	}
+}
