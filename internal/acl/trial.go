@@ -101,6 +101,9 @@ func (u *User) BeginOther(c *Other, db int) Trial {
 	return t
 }
 
+// IsOf tells whether the trial is one of the user, by these rules.
+func (t *Trial) IsOf(u *User) bool { return t.user == u }
+
 // deny has the i-th selector allow no more, for that reason.
 func (t *Trial) deny(i int, why Verdict) {
 	t.left &^= 1 << i

@@ -3,6 +3,7 @@ package proxy
 import (
 	"slices"
 
+	"nuthatch/internal/acl"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
@@ -15,6 +16,7 @@ import (
 //	         are found                servers are   by server    to one server
 //	                                  found                      after the other
 //
+// Between read and request() a step judges the keys, if the client's rights are restricted.
 // Its client is not read from until all of it is sent, which keeps the order of
 // requests. From place on its Msg is in the client's out-queue, which keeps the order
 // of replies. It is placed by one snapshot. If the servers change before anything was
@@ -37,6 +39,8 @@ type largeRequest struct {
 	known bool
 	// parsed is how many bytes have been parsed again, to find the words again.
 	parsed int
+	// trial has judged some of the keys, if the client's rights are restricted.
+	trial acl.Trial
 	// m is the request's message; nil before place.
 	m       *msg.Msg
 	placing placing
@@ -60,6 +64,7 @@ type phase uint8
 const (
 	reads phase = iota
 	rereads
+	judges
 	places
 	copies
 	sends
@@ -113,6 +118,8 @@ func (j *largeRequest) step(ctx *Context) (done bool) {
 		j.read(ctx)
 	case rereads:
 		j.reread(ctx)
+	case judges:
+		j.judge(ctx)
 	case places:
 		j.place(ctx)
 	case copies:
@@ -146,6 +153,29 @@ func (j *largeRequest) read(ctx *Context) {
 		j.placeAnew()
 		return
 	}
+	if c.session.Bars&msg.Restricted != 0 && ctx.turn.isLarge(j.req.Nkeys, 0) {
+		j.phase = judges
+		return
+	}
+	j.take(ctx)
+}
+
+// judge judges some of the keys. When it has judged all, it takes the request.
+func (j *largeRequest) judge(ctx *Context) {
+	c, keys := j.c, ctx.turn.stepKeys()
+	ctx.turn.count(Amount{Keys: keys})
+	guard := c.pool.proto.guard
+	if !guard.JudgeKeys(&j.trial, j.req, &c.session, keys) {
+		return
+	}
+	guard.Judged(j.req, &j.trial)
+	j.take(ctx)
+	guard.Judged(nil, nil)
+}
+
+// take takes the request.
+func (j *largeRequest) take(ctx *Context) {
+	c := j.c
 	j.phase = ends // unless request has more to do
 	if c.state != clientOpen {
 		return

@@ -9,7 +9,7 @@ import (
 // If a reload brings other servers, large requests of which nothing was sent are placed
 // again:
 //
-//	reads, rereads                goes on, and is placed on the new servers
+//	reads, rereads, judges        goes on, and is placed on the new servers
 //	places, copies, sendsWhole    is placed anew
 //	sends, the first part         is placed anew, or goes to all the new servers
 //	sends, another part           goes on; of what is for a server that is gone its
@@ -38,7 +38,7 @@ func (j *largeRequest) dealAnew() {
 		default:
 			j.placeAnew()
 		}
-	case reads, rereads, ends:
+	case reads, rereads, judges, ends:
 	}
 }
 

@@ -14,8 +14,18 @@ import (
 // What a turn does of requests of very many keys is bounded, and they are answered all
 // the same.
 func TestLargeRequestsAreDoneInSlices(t *testing.T) {
+	for name, line := range map[string]string{
+		"all may do everything": "",
+		"keys are judged":       "  users: {default: {rules: 'on nopass ~no* ~*key:* +@all'}}\n",
+	} {
+		t.Run(name, func(t *testing.T) { largeInSlices(t, line) })
+	}
+}
+
+// largeInSlices has a pool with this line of configuration answer requests of very many keys.
+func largeInSlices(t *testing.T, line string) {
 	const keys, budget = 100_000, 4096
-	text := "nuthatch: {threads: 1}\nalpha:\n  listen: %s\n  redis: true\n  client_max_queued: 1gb\n  servers:\n"
+	text := "nuthatch: {threads: 1}\nalpha:\n  listen: %s\n  redis: true\n  client_max_queued: 1gb\n" + line + "  servers:\n"
 	for i := range 3 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -50,6 +60,31 @@ func TestLargeRequestsAreDoneInSlices(t *testing.T) {
 		}
 		if most.Bytes > 384<<10 {
 			t.Errorf("a turn copied %d bytes", most.Bytes)
+		}
+	})
+	r.awaitIdle()
+}
+
+// A request of very many keys is denied for one of them, before anything is sent.
+func TestLargeRequestIsDenied(t *testing.T) {
+	const keys = 20_000
+	r := startRig(t, "nuthatch: {threads: 1}\nalpha:\n  listen: %s\n  redis: true\n  client_max_queued: 1gb\n"+
+		"  users: {default: {rules: 'on nopass ~key:0000* +@all'}}\n  servers:\n  - 127.0.0.1:1:1 s\n")
+	r.on(0, func(ctx *proxy.Context) { ctx.SetBudget(proxy.Amount{Keys: 1024, Clients: 64, Bytes: 256 << 10}) })
+	u := r.dial()
+	go func() {
+		if _, err := u.Write(append(mgetOf(keys), "PING\r\n"...)); err != nil {
+			t.Error(err)
+		}
+	}()
+	want := "-NOPERM this user has no permissions to access one of the keys used as arguments\r\n+PONG\r\n"
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(u, got); err != nil || string(got) != want {
+		t.Errorf("%q, %v", got, err)
+	}
+	r.on(0, func(ctx *proxy.Context) {
+		if most := ctx.MostInTurn(); most.Keys > 1024+1024 {
+			t.Errorf("a turn looked at %d keys", most.Keys)
 		}
 	})
 	r.awaitIdle()

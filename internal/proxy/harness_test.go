@@ -68,11 +68,18 @@ func startLoggedRig(t testing.TB, text string, log *logging.Logger) *rig {
 	epoch := time.Now()
 	measures := allMeasures()
 	measures.SlowerThan = time.Hour // the machine may be busy
+	var users *acl.Users
+	if pool.HasUsers() {
+		var err error
+		if users, err = redis.NewUsers("rig.yml", pool, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ended := make(chan error, r.conf.Process.Threads)
 	for id := range r.conf.Process.Threads {
 		ctx, err := proxy.NewContext(proxy.Options{
 			ID: id, Epoch: epoch, Log: log, Shard: stats.NewShard(layout), Identity: r.identity, Measures: measures,
-			Pools: []proxy.PoolOptions{{Config: pool, Topology: r.topo, Protocol: protocolOf(pool, learned, nil, nil)}},
+			Pools: []proxy.PoolOptions{{Config: pool, Topology: r.topo, Protocol: protocolOf(pool, learned, users, new(acl.Log))}},
 		})
 		if err != nil {
 			t.Fatal(err)

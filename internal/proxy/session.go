@@ -17,7 +17,7 @@ func (d *dispatch) barred(req *msg.Request) bool {
 	if c.collects() {
 		return c.collect(req)
 	}
-	if c.session.Bars&msg.Restricted != 0 { // each of its keys is judged
+	if c.session.Bars&msg.Restricted != 0 && c.large == nil { // each of its keys is judged
 		c.pool.ctx.turn.countAtOnce(Amount{Keys: req.Nkeys})
 	}
 	if keeper := c.pool.proto.sessions; keeper == nil || keeper.Allows(req, &c.session) {

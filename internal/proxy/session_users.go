@@ -3,6 +3,7 @@ package proxy
 import (
 	"log/slog"
 
+	"nuthatch/internal/acl"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
@@ -26,6 +27,11 @@ type Guard interface {
 	// MayListen reports whether the client's user may hear of a channel. The name is the
 	// client's.
 	MayListen(s *msg.Session, kind msg.Channels, name string) bool
+	// JudgeKeys judges about that many of the keys of a request. t is zero before the
+	// first call; done says that there are no more. Judged then says what became of it,
+	// for as long as the request is taken; after that it is called with nil.
+	JudgeKeys(t *acl.Trial, req *msg.Request, s *msg.Session, keys int) (done bool)
+	Judged(req *msg.Request, t *acl.Trial)
 }
 
 // begin makes s the session of a client that has said nothing.

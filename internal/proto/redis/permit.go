@@ -58,7 +58,7 @@ func (j *judge) JudgeSome(t *acl.Trial, req *msg.Request, u *acl.User, db, keys 
 	if req.Error != "" && (!c.takes(words) || c.subs > 0 && c.reason == "" && words > 1) {
 		return true // a wrong number of words or, of a container, an unknown subcommand
 	}
-	if t.Keys == 0 {
+	if t.Keys == 0 || !t.IsOf(u) { // it begins, or a reload has changed the rules
 		*t = u.Begin(int(c.id), j.firstArg(req, words), db)
 		j.judgeDatabases(t, req, c, words)
 	}

@@ -24,10 +24,25 @@ type guard struct {
 	// denial is the last request on this loop that was refused for lack of a right, or the
 	// last login that failed.
 	denial denial
+	// judged is the request that has been judged in slices, with what became of it; nil:
+	// there is none.
+	judged *msg.Request
+	trial  *acl.Trial
 }
+
+// JudgeKeys implements proxy.Guard.
+func (g *guard) JudgeKeys(t *acl.Trial, req *msg.Request, s *msg.Session, keys int) (done bool) {
+	return g.judge.JudgeSome(t, req, g.userOf(s), g.databases.shown(s.Lane), keys)
+}
+
+// Judged implements proxy.Guard.
+func (g *guard) Judged(req *msg.Request, t *acl.Trial) { g.judged, g.trial = req, t }
 
 // verdict is whether the client's user may have the request carried out.
 func (g *guard) verdict(req *msg.Request, s *msg.Session) acl.Verdict {
+	if g.judged == req {
+		return g.trial.Verdict()
+	}
 	return g.judge.Judge(req, g.userOf(s), g.databases.shown(s.Lane))
 }
 
