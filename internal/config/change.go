@@ -67,6 +67,9 @@ func settings[T any](at keyPath, keys []key[T], from, def *T) []Setting {
 			all = append(all, k.blocks.settings(at.to(k.name), from)...)
 			continue
 		}
+		if k.onlyWith != "" && lookup(keys, k.onlyWith).text(from) != "true" {
+			continue // a file with it would be refused
+		}
 		s := Setting{Key: at.to(k.name).String(), Path: at.to(k.name), Value: k.written(from), Text: k.kind.text}
 		if !k.required {
 			s.Default = k.written(def)
