@@ -177,7 +177,9 @@ func (s *fakeSocket) read(b []byte) (int, error) {
 		return 0, unix.EBADF
 	case len(s.in) > 0:
 		n := copy(b, s.in)
-		s.in = s.in[n:]
+		if s.in = s.in[n:]; len(s.in) == 0 {
+			s.in = nil // the kernel keeps nothing either
+		}
 		s.count(-n)
 		if s.other.blocked {
 			s.other.note()

@@ -40,6 +40,9 @@ func (h *hall) visit(n int, text string, come func() (visitor, *guest)) (takes, 
 	return takes, counts
 }
 
+// mostTaken is the most that an idle connection may take, in bytes, behind requests of a size.
+var mostTaken = map[int]int64{5: 10 << 10, 4 << 10: 14 << 10, 16 << 10: 28 << 10}
+
 // What an idle connection is counted for is about what it takes: behind a full handshake
 // and a resumed one, and behind small requests and large ones. The network of the test
 // takes something too, which connections without TLS tell.
@@ -76,6 +79,9 @@ func TestHeldIsTaken(t *testing.T) {
 				takes, counts := h.visit(many, text, secured)
 				takes -= without
 				t.Logf("resumed: %t, requests of %d bytes: a connection takes %d bytes, and is counted for %d", resumes, size, takes, counts)
+				if most := mostTaken[size]; takes > most {
+					t.Errorf("a connection takes %d bytes, more than %d", takes, most)
+				}
 				if counts < takes*7/10 || counts > takes*2 {
 					t.Errorf("a connection takes %d bytes, and is counted for %d", takes, counts)
 				}

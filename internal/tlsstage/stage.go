@@ -141,7 +141,11 @@ func (s *stage) done(err error) {
 		s.fail(err)
 		return
 	}
-	s.mem.pipe, s.mem.rest = nil, p.in
+	s.mem.pipe = nil
+	if len(p.in) > 0 { // an empty one would keep what it is a part of
+		s.mem.rest = p.in
+	}
+	s.late = nil
 	s.ready = true
 	s.wire.Ready()
 }

@@ -88,6 +88,17 @@ func TestTLSStacks(t *testing.T) {
 			t.Errorf("--pipe: %s", got)
 		}
 	})
+	t.Run("openssl", func(t *testing.T) {
+		openssl := testkit.Program(t, "openssl")
+		for _, version := range []string{"-tls1_2", "-tls1_3"} {
+			// QUIT ends the connection behind the reply, and with it the program.
+			out := command(t, "PING\r\nQUIT\r\n", openssl, "s_client", "-quiet", "-verify_return_error", "-CAfile", s.ca,
+				"-servername", "localhost", "-connect", s.proxy.Addr(), version)
+			if !strings.HasSuffix(out, "+PONG\r\n+OK\r\n") {
+				t.Errorf("%s: %q", version, out)
+			}
+		}
+	})
 	t.Run("pymemcache", func(t *testing.T) {
 		a := testkit.NewAuthority(t)
 		cert, key := a.Pair("proxy")
