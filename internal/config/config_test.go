@@ -131,7 +131,7 @@ func beta(t *testing.T) Pool {
 		UnknownCommands:    UnknownRefuse,
 		FailedSelect:       FailedSelectIgnore,
 		AllowMonitor:       true,
-		AllowFlush:         true, AllowAdmin: true,
+		AllowFlush:         true,
 		PartialResults:     PartialNulls,
 		KeylessScripts:     KeylessAny,
 		ServerConnections:  2,
@@ -141,7 +141,7 @@ func beta(t *testing.T) Pool {
 		Eject:              EjectFail,
 		HealthCheck:        HealthCheck{Interval: 2 * time.Second, Timeout: 500 * time.Millisecond, Rise: 4, Fall: 5},
 
-		TLS: betaTLS(),
+		TLS: betaTLS(), AllowAdmin: true,
 		ServerTLS: ServerTLS{
 			CA:        "/etc/nuthatch/servers.crt",
 			CertFiles: CertFiles{"/etc/nuthatch/client.crt", "/etc/nuthatch/client.key", "/etc/nuthatch/client.password"},

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"nuthatch/internal/acl"
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 )
@@ -55,6 +56,31 @@ func TestAdministration(t *testing.T) {
 			if got := p.Collect(r, &msg.Session{Authenticated: true, Bars: msg.Collecting}); got != tt.want || r.Error != tt.why {
 				t.Errorf("%s in a transaction: %d, %q, want %d, %q", text, got, r.Error, tt.want, tt.why)
 			}
+		}
+	}
+}
+
+// Where clients are users, those who have logged in by name may administer servers without
+// allow_admin. Their rules decide which commands they may send, and are looked at before.
+func TestAdministrationByUsers(t *testing.T) {
+	b := acl.NewBuilder(ACLTable())
+	b.User("test", "ops", "on nopass ~* +@all")
+	b.User("test", "default", "on nopass ~* +@all")
+	users, err := b.Build(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := New(Options{Users: users, Servers: 1})
+	for _, tt := range []struct {
+		user uint16
+		want bool
+	}{{users.Named([]byte("ops")).Number(), true}, {0, false}} {
+		s := &msg.Session{Authenticated: true, User: tt.user}
+		if got := p.Prepare(parseWords(t, p, "CONFIG", "SET", "maxmemory", "1"), s); got != tt.want {
+			t.Errorf("CONFIG SET by user %d: %t", tt.user, got)
+		}
+		if p.Prepare(parseWords(t, p, "CONFIG", "SET", "dir", "/"), s) {
+			t.Errorf("CONFIG SET dir by user %d is sent", tt.user)
 		}
 	}
 }
