@@ -147,6 +147,7 @@ type findings struct {
 	open    *openResult
 	memory  []memoryResult
 	leftOut string // a sentence about numbers of clients that are not in memory
+	lasting []lastingResult
 	threads []threadsResult
 }
 
@@ -168,6 +169,10 @@ func (r *rig) runAll(ctx context.Context, opts options) (findings, error) {
 	}
 	if opts.memory && ctx.Err() == nil {
 		f.memory, f.leftOut, err = r.measureMemory(ctx)
+		note(err)
+	}
+	if opts.lasting && ctx.Err() == nil {
+		f.lasting, err = r.measureLasting(ctx)
 		note(err)
 	}
 	if opts.threads && ctx.Err() == nil {

@@ -22,6 +22,8 @@ type options struct {
 	growth bool
 	open   bool
 	memory bool
+	// lasting is the memory of clients that wait or listen.
+	lasting bool
 	// threads compares nuthatch's numbers of threads.
 	threads bool
 	// profile is a file for a profile of nuthatch, which is then all that is made.
@@ -40,7 +42,7 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.Usage = func() {
-		fmt.Fprintln(stderr, "Measures proxies side by side. Without -works, -growth, -open, -memory, -threads or -quick: all of it.")
+		fmt.Fprintln(stderr, "Measures proxies side by side. Without -works, -growth, -open, -memory, -lasting, -threads or -quick: all of it.")
 		fs.PrintDefaults()
 	}
 	fs.IntVar(&opts.rounds, "rounds", 3, "how often each thing is measured with each proxy")
@@ -50,6 +52,7 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	fs.BoolVar(&opts.growth, "growth", false, "how cost grows with servers, pools, connections, keys, depth and size")
 	fs.BoolVar(&opts.open, "open", false, "latency against offered load")
 	fs.BoolVar(&opts.memory, "memory", false, "memory of idle clients")
+	fs.BoolVar(&opts.lasting, "lasting", false, "memory of clients that wait or listen")
 	fs.BoolVar(&opts.threads, "threads", false, "nuthatch with one and with two event loops")
 	quick := fs.Bool("quick", false, "a few pieces of work, one short round")
 	workNames := fs.String("works", "", "pieces of work, comma separated, or all: "+strings.Join(names(works()), ", "))
@@ -81,8 +84,8 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 			*workNames = profileWorks
 		}
 	}
-	if *workNames == "" && !opts.growth && !opts.open && !opts.memory && !opts.threads {
-		*workNames, opts.growth, opts.open, opts.memory, opts.threads = "all", true, true, true, true
+	if *workNames == "" && !opts.growth && !opts.open && !opts.memory && !opts.lasting && !opts.threads {
+		*workNames, opts.growth, opts.open, opts.memory, opts.lasting, opts.threads = "all", true, true, true, true, true
 	}
 	var err error
 	if opts.works, err = chooseWorks(*workNames, opts.growth); err != nil {

@@ -21,7 +21,8 @@ func (f findings) report(description []string) string {
 			fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s", title, folded("", text), t)
 		}
 	}
-	section("Targets", "What nuthatch sets itself, as a ratio to nutcracker in the same round, and what this run has seen.", f.targets())
+	section("Targets", "What nuthatch sets itself, and what this run has seen: a ratio to nutcracker in the same round, "+
+		"or, for a transaction, to a GET of nuthatch's own, and KB (10^3 bytes) of a client that waits or listens.", f.targets())
 	section("Ratios to nutcracker",
 		"Median of the rounds (least–greatest). CPU, its user and its system part, and system calls: per request. "+
 			"Below 1 is better, but for throughput. Where a proxy waits for the load, its throughput says nothing; its CPU time does.",
@@ -44,6 +45,10 @@ func (f findings) report(description []string) string {
 		"Resident, in MB (10^6 bytes), of a proxy whose clients have each spoken once and then been silent for 3 seconds. Medians; ratio to nutcracker."+
 			f.leftOut,
 		memoryTable(f.memory))
+	section("Memory of clients that wait or listen",
+		"Resident, in MB (10^6 bytes), when nothing has happened for 3 seconds. Each client waits for an element of a list of its own (BLPOP) or listens "+
+			"to a channel of its own (SUBSCRIBE), over three servers, and has a connection of its own to one of them. Medians; KB per client also least–greatest.",
+		lastingTable(f.lasting))
 	section("Threads",
 		"nuthatch with one and two event loops. Uneven: what the busiest loop used above an even share of the CPU time. "+
 			"Watched: how many descriptors each loop's epoll holds with 50 clients, which tells how they were dealt. "+
@@ -227,7 +232,7 @@ const (
 
 // targets compares nuthatch with its targets.
 func (f findings) targets() table {
-	t := table{left: 1, head: []string{"work", "ratio of", "at most", "measured", ""}}
+	t := table{left: 1, head: []string{"work", "of", "at most", "measured", ""}}
 	judge := func(title, of string, most float64, seen []float64) {
 		if len(seen) == 0 {
 			return
@@ -251,6 +256,11 @@ func (f findings) targets() table {
 	for _, m := range f.memory {
 		if m.proxy == ours && m.clients == idleClients[0] {
 			judge(number(float64(m.clients))+" idle clients", "memory", memoryTarget, memoryRatios(f.memory, m))
+		}
+	}
+	for _, l := range f.lasting {
+		if l.proxy == ours {
+			judge(l.title, "KB per client", lastingTarget, l.perClient())
 		}
 	}
 	if f.open != nil {

@@ -50,7 +50,8 @@ func (r *rig) startServers(ctx context.Context) error {
 	for i := range realServers {
 		addr := r.servers.redis[i]
 		err := r.startServer(ctx, fmt.Sprintf("redis-server%d", i), addr, redis,
-			"--port", port(addr), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+			"--port", port(addr), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+			"--maxclients", fmt.Sprint(2*lastingClients))
 		if err != nil {
 			return err
 		}

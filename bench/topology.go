@@ -12,6 +12,8 @@ type topology struct {
 	pools   int
 	// sessions: the works are transactions and the like, which some proxies do not know.
 	sessions bool
+	// lasting: most clients have a connection to a server of their own.
+	lasting bool
 }
 
 var (
@@ -48,7 +50,11 @@ func nutcrackerYAML(s servers, t topology, listen []string) string {
 		fmt.Fprintf(&b, "pool%d:\n", i)
 		fmt.Fprintf(&b, "  listen: %s\n", addr)
 		fmt.Fprintf(&b, "  redis: %t\n", t.redis)
-		b.WriteString("  hash: fnv1a_64\n  distribution: ketama\n  timeout: 20000\n  backlog: 4096\n  preconnect: true\n  servers:\n")
+		b.WriteString("  hash: fnv1a_64\n  distribution: ketama\n  timeout: 20000\n  backlog: 4096\n  preconnect: true\n")
+		if t.lasting {
+			fmt.Fprintf(&b, "  private_connections: %d\n", 2*lastingClients)
+		}
+		b.WriteString("  servers:\n")
 		for j := range t.servers {
 			fmt.Fprintf(&b, "    - %s:1 server%d\n", s.of(t, j), j)
 		}
