@@ -159,7 +159,7 @@ func (t *tracking) lost(conn *serverConn) {
 // any more, or makes connections of another kind now.
 func (t *tracking) moved() {
 	p := t.own.client.pool
-	t.snap = p.snap
+	t.snap, t.placing = p.snap, placingOf(p)
 	t.forget(true)
 	t.restoreAt(p.ctx.loop.Now())
 }
@@ -171,9 +171,12 @@ func (t *tracking) follow() {
 	if t.snap == snap {
 		return
 	}
-	t.snap = snap
+	placing := t.placing
+	t.snap, t.placing = snap, placingOf(p)
 	if t.hasFeed() {
-		t.forget(true)
+		if placing != t.placing {
+			t.forget(true)
+		}
 		t.restoreAt(p.ctx.loop.Now())
 	}
 }
@@ -227,7 +230,7 @@ func (t *tracking) restore() bool {
 }
 
 // followTracked starts, in each pool with a new snapshot, a job that tells the tracked
-// clients to forget all.
+// clients to forget all, if keys have other servers now.
 func (t *timers) followTracked() {
 	ctx := t.ctx
 	for _, p := range ctx.pools {

@@ -57,8 +57,10 @@ type tracking struct {
 	own *own
 	// wants is what it wants to be told, as in its session.
 	wants *msg.Tracking
-	// snap is the snapshot by which the servers of its keys were found.
-	snap *topology.Snapshot
+	// snap is the snapshot by which the servers of its keys were found, and placing the
+	// number of its placing.
+	snap    *topology.Snapshot
+	placing uint64
 	// keys is at least the number of keys that it has read and has not been told of
 	// since.
 	keys int
@@ -81,6 +83,23 @@ type tracked struct {
 	// were looked at last.
 	trackers int
 	told     *topology.Snapshot
+	// placed is the latest snapshot, and placing is how often a snapshot has given keys
+	// other servers than the one before.
+	placed  *topology.Snapshot
+	placing uint64
+}
+
+// placingOf is the number of the placing of keys that the pool goes by. Two snapshots
+// have the same one if every key has the same servers in both, as after a reload that
+// changes no server.
+func placingOf(p *ServerPool) uint64 {
+	if snap := p.routes(); snap != p.placed {
+		if p.placed != nil && !snap.PlacesLike(p.placed) {
+			p.placing++
+		}
+		p.placed = snap
+	}
+	return p.placing
 }
 
 // tracks reports whether the client is told when keys change.
@@ -136,7 +155,7 @@ func (d *dispatch) track(req *msg.Request) {
 func (o *own) beginTracking(wants *msg.Tracking) *tracking {
 	c, p := o.client, o.client.pool
 	if o.track == nil {
-		o.track = &tracking{own: o, snap: p.routes()}
+		o.track = &tracking{own: o, snap: p.routes(), placing: placingOf(p)}
 		p.trackers++
 		p.ctx.trackers++
 		if p.trackers == 1 {
