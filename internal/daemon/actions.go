@@ -178,7 +178,8 @@ func (a *actions) Reconnect(pool, server, by string) error {
 
 func (a *actions) reconnect(t *topology.Topology, h *topology.Health) error {
 	by := a.leaveBy(a.current.Load())
-	return a.loops.onAll(func(ctx *proxy.Context) { ctx.Reconnect(t, h, by) })
+	moving := new(topology.Moving)
+	return a.loops.onAll(func(ctx *proxy.Context) { ctx.Reconnect(t, h, by, moving) })
 }
 
 // KillClient closes the connection of the client with the given id at once.

@@ -83,8 +83,9 @@ func (ctx *Context) Kill(id uint64) bool {
 
 // Reconnect replaces the connections to the servers of t's pool, or only those to h if
 // h is not nil. The old ones answer the requests that they have, until time by at the
-// latest. It must run on the loop.
-func (ctx *Context) Reconnect(t *topology.Topology, h *topology.Health, by int64) {
+// latest. Clients that listen move without a gap: all loops must be given the same m. It
+// must run on the loop.
+func (ctx *Context) Reconnect(t *topology.Topology, h *topology.Health, by int64, m *topology.Moving) {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil {
 		return
@@ -94,4 +95,5 @@ func (ctx *Context) Reconnect(t *topology.Topology, h *topology.Health, by int64
 			s.replaceConns(by)
 		}
 	}
+	moveChannels(p, m)
 }

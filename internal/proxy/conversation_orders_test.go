@@ -31,8 +31,9 @@ func (c *conversation) order(what, amount byte) {
 		if i > 0 {
 			server = c.topo.Servers()[i-1]
 		}
+		moving := new(topology.Moving)
 		for _, ctx := range c.loops {
-			ctx.Reconnect(c.topo, server, int64(c.now+time.Second))
+			ctx.Reconnect(c.topo, server, int64(c.now+time.Second), moving)
 		}
 	case 4:
 		c.upset = true

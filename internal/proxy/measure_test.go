@@ -13,6 +13,7 @@ import (
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // ask has p send requests, which are taken at once.
@@ -43,8 +44,9 @@ func (s *stub) answerAll() {
 // that long.
 func (c *conversation) reconnect(patience time.Duration) {
 	c.renewed = true
+	moving := new(topology.Moving)
 	for _, ctx := range c.loops {
-		ctx.Reconnect(c.topo, nil, int64(c.now+patience))
+		ctx.Reconnect(c.topo, nil, int64(c.now+patience), moving)
 	}
 }
 

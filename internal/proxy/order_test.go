@@ -6,14 +6,16 @@ import (
 	"time"
 
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/topology"
 )
 
 // A client's requests are carried out in its order when its connections to servers
 // are replaced, whatever else it waits for at that moment.
 func TestOrderAcrossConnections(t *testing.T) {
 	reconnect := func(c *conversation) {
+		moving := new(topology.Moving)
 		for _, ctx := range c.loops {
-			ctx.Reconnect(c.topo, nil, int64(c.now+time.Second))
+			ctx.Reconnect(c.topo, nil, int64(c.now+time.Second), moving)
 		}
 	}
 	pause := func(c *conversation) {
@@ -219,7 +221,7 @@ func TestReconnectThroughReload(t *testing.T) {
 		s.read()
 	}
 	conns := []int{len(c.stubs[0].conns), len(c.stubs[1].conns), len(c.stubs[2].conns)}
-	c.loops[0].Reconnect(before, before.Servers()[b], int64(c.now))
+	c.loops[0].Reconnect(before, before.Servers()[b], int64(c.now), new(topology.Moving))
 	c.calm()
 	for i, s := range c.stubs {
 		s.read()

@@ -61,7 +61,7 @@ func TestEveryAddressIsTried(t *testing.T) {
 	if s := r.topo.Servers()[0].State(); s.Failures != 0 {
 		t.Errorf("%d failures, want none", s.Failures)
 	}
-	r.on(0, func(ctx *proxy.Context) { ctx.Reconnect(r.topo, nil, 0) })
+	r.on(0, func(ctx *proxy.Context) { ctx.Reconnect(r.topo, nil, 0, new(topology.Moving)) })
 	u.send(command("GET", "b"))
 	u.expect(bulk("b"))
 	if n := r.stat().Servers[0].Values[stats.Dials]; n != 6 {

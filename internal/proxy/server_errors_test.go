@@ -136,7 +136,7 @@ func TestRefusedLoginIsAFailingServer(t *testing.T) {
 			t.Errorf("error replies: %v", got)
 		}
 		sick.sick.Store(false)
-		r.on(0, func(ctx *proxy.Context) { ctx.Reconnect(r.topo, nil, 0) })
+		r.on(0, func(ctx *proxy.Context) { ctx.Reconnect(r.topo, nil, 0, new(topology.Moving)) })
 		u.send(command("GET", "a"))
 		u.expect(bulk("a"))
 		if state := r.topo.Servers()[0].State(); state.State != topology.Up || state.Reason != msg.OK {

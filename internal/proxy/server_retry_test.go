@@ -9,6 +9,7 @@ import (
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/testkit"
+	"nuthatch/internal/topology"
 )
 
 // The error of a request whose connection the server closed, in nutcracker's
@@ -164,7 +165,7 @@ func TestRetryOfWhatWasNotSent(t *testing.T) {
 			earn(u)
 			for i, lost := range []int64{1, 2} {
 				refusing.Store(lost)
-				r.on(0, func(ctx *proxy.Context) { ctx.Reconnect(r.topo, nil, 0) })
+				r.on(0, func(ctx *proxy.Context) { ctx.Reconnect(r.topo, nil, 0, new(topology.Moving)) })
 				u.send(command("SET", "a", "v") + command("GET", "a"))
 				u.expect(want[i])
 				refusing.Store(0)

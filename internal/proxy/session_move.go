@@ -65,6 +65,9 @@ func (j *replacing) step(ctx *Context) (done bool) {
 		endMoves(ctx, j.of)
 		return true
 	}
+	if j.of == nil && c.pool.gathers { // it moves with all others, when all loops are ready
+		return true
+	}
 	if !ctx.turn.room() {
 		return false
 	}
@@ -77,7 +80,11 @@ func (s *subscriber) place(of *topology.Moving) {
 	ctx := s.client.pool.ctx
 	if s.asks != nil || s.move != nil {
 		s.unplaced = true
-		endMoves(ctx, of)
+		if s.move != nil && s.move.of == nil { // what is published waits for that one
+			s.move.of = of
+		} else {
+			endMoves(ctx, of)
+		}
 		return
 	}
 	s.unplaced = false

@@ -24,11 +24,15 @@ const holdTime = int64(1e9)
 
 // followChannels moves the channels of clients after the pool's servers may have
 // changed.
-func followChannels(p *ServerPool) {
+func followChannels(p *ServerPool) { moveChannels(p, p.snap.Moving) }
+
+// moveChannels moves the channels of clients. All loops do so, with the same m.
+func moveChannels(p *ServerPool, m *topology.Moving) {
 	if p.proto.messenger == nil {
 		return
 	}
-	ctx, m := p.ctx, p.snap.Moving
+	ctx := p.ctx
+	p.moving, p.gathers = m, true
 	p.holdBy = ctx.loop.Now() + holdTime
 	ctx.nextRelease = soonest(ctx.nextRelease, p.holdBy)
 	loops := ctx.identity.Loops()
@@ -42,7 +46,7 @@ func followChannels(p *ServerPool) {
 
 // poolOfMoving is the pool whose clients move; nil if that is over.
 func poolOfMoving(ctx *Context, m *topology.Moving) *ServerPool {
-	i := slices.IndexFunc(ctx.pools, func(p *ServerPool) bool { return p.snap.Moving == m })
+	i := slices.IndexFunc(ctx.pools, func(p *ServerPool) bool { return p.moving == m })
 	if i < 0 {
 		return nil
 	}
@@ -56,6 +60,7 @@ func moveListeners(ctx *Context, m *topology.Moving) {
 		endMoves(ctx, m)
 		return
 	}
+	p.gathers = false
 	visitClients(p, func(c *client) {
 		if c.own != nil && c.own.subs != nil && !c.own.subs.isPlaced() {
 			c.own.subs.placeSoon(m)
@@ -83,8 +88,14 @@ func release(p *ServerPool) {
 	if p.holdBy == 0 {
 		return
 	}
-	p.holdBy = 0
-	visitClients(p, func(c *client) { c.movedOn() }, nil)
+	late := p.gathers // some loop was not ready in time
+	p.holdBy, p.gathers = 0, false
+	visitClients(p, func(c *client) {
+		c.movedOn()
+		if late && c.own != nil && c.own.subs != nil && !c.own.subs.isPlaced() {
+			c.own.subs.placeSoon(nil)
+		}
+	}, nil)
 }
 
 // movedOn resumes a client that waited for moves, unless it moves itself.
