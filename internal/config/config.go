@@ -303,6 +303,8 @@ type Pool struct {
 	// many within ClientOutputSoftTime; 0 is no limit.
 	ClientOutputSoftLimit int64
 	ClientOutputSoftTime  time.Duration
+	// Limits are how much the pool's clients may do together.
+	Limits Limits
 	// PubSub is how messages of channels are carried.
 	PubSub PubSub
 }

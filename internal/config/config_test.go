@@ -58,6 +58,7 @@ func TestEveryKey(t *testing.T) {
 	second.MaxRequestSize = memcachedMaxRequest
 	third := beta(t)
 	third.ClientLoginTimeout = 20 * time.Second
+	third.Limits = Limits{Requests: 10000, RequestBurst: 500, Bytes: 50 << 20, ByteBurst: 1 << 20, InFlight: 5000, MaxWait: 250 * time.Millisecond}
 	fourth, fifth := DefaultPool(), DefaultPool()
 	fourth.Name, fourth.Protocol, fourth.Servers = "delta", Redis, []Server{cache}
 	fourth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22124}
@@ -260,6 +261,7 @@ func TestDefaults(t *testing.T) {
 		HealthCheck:        HealthCheck{Timeout: time.Second, Rise: 2, Fall: 3},
 
 		ProxyProtocolTimeout: 5 * time.Second,
+		Limits:               Limits{MaxWait: time.Second},
 
 		ServerMaxQueued:      1 << 20,
 		ServerMaxQueuedBytes: 1 << 30,

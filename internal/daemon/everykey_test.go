@@ -45,6 +45,7 @@ func otherValues(t *testing.T) map[string]string {
 		"client_login_timeout": "3s", "allow_from": "127.0.0.0/8", "deny_from": "10.0.0.0/8", "proxy_protocol_from": "10.0.0.0/8", "proxy_protocol_timeout": "7s", "connect_timeout": "2s", "request_timeout": "2s", "server_idle_timeout": "2s", "unknown_commands": "refuse", "failed_select": "ignore", "transactions": "refuse", "max_transaction_size": "7mb", "private_idle_timeout": "1m", "tracking": "off", "pubsub.publish": "owner", "pubsub.on_loss": "resubscribe", "pubsub.ping": "7s", "pubsub.max_subscriptions": "77", "pubsub.output_limit": "9mb", "pubsub.output_soft_limit": "3mb", "pubsub.output_soft_time": "9s",
 		"pubsub.connections": "shared",
 		"eject":              "fail", "health_check.interval": "2s", "health_check.timeout": "3s", "reconnect_backoff": "20ms",
+		"limits.requests_per_second": "7", "limits.request_burst": "7", "limits.bytes_per_second": "7mb", "limits.byte_burst": "7kb", "limits.in_flight": "7", "limits.max_wait": "7s",
 		"reconnect_backoff_max": "3s", "retry": "unsent", "partial_results": "nulls", "keyless_scripts": "any", "server_max_queued_bytes": "2gb", "server_max_reply": "2gb",
 		"max_request_size": "7kb", "client_max_queued": "77kb", "client_output_limit": "8mb", "client_output_soft_limit": "1mb",
 		"tcpkeepalive_idle": "1m", "tcpkeepalive_interval": "5s", "client_idle_timeout": "1m", "client_output_soft_time": "1m",

@@ -29,6 +29,7 @@ const (
 	CertificatesRefused
 	AddressesRefused
 	UsersChanged
+	LimitReached
 	// NumKinds is how many there are.
 	NumKinds
 )
@@ -86,6 +87,7 @@ var kinds = [NumKinds]row{
 
 	AddressesRefused: {"addresses_refused", Notice, "clients come from addresses that allow_from or deny_from does not let in; one event until none came for a minute"},
 	UsersChanged:     {"users_changed", Notice, "a reload has changed users of the pool, or their rules; the text names them"},
+	LimitReached:     {"limit_reached", Notice, "requests wait for a limit of the pool; one event until none waited for a minute"},
 }
 
 // String is the kind's name.

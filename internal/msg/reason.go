@@ -130,6 +130,11 @@ const (
 	NoPermission
 	// UserRemoved: a reload has removed the client's user.
 	UserRemoved
+	// RequestRate, ByteRate and InFlightLimit: the request has waited too long for a limit of
+	// its pool.
+	RequestRate
+	ByteRate
+	InFlightLimit
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -199,6 +204,10 @@ var reasonTexts = [NumReasons]string{
 	TooManyTries:   "too many requests without a login",
 	NoPermission:   "the user's rules have changed, and no longer allow this",
 	UserRemoved:    "the client's user was removed",
+
+	RequestRate:   "the limit on requests a second is reached (limits.requests_per_second)",
+	ByteRate:      "the limit on bytes a second is reached (limits.bytes_per_second)",
+	InFlightLimit: "the limit on requests in flight is reached (limits.in_flight)",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -265,6 +274,9 @@ var reasonNames = [NumReasons]string{
 	TooManyTries:         "too_many_tries",
 	NoPermission:         "no_permission",
 	UserRemoved:          "user_removed",
+	RequestRate:          "request_rate",
+	ByteRate:             "byte_rate",
+	InFlightLimit:        "in_flight_limit",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

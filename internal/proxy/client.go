@@ -166,6 +166,9 @@ func (c *client) consume(data []byte) int {
 			continue
 		}
 		p := c.pool
+		if p.rates != nil && !p.rates.admit(c) {
+			break
+		}
 		if !c.session.Authenticated {
 			if !mayTry(c) {
 				return len(data)
@@ -189,6 +192,7 @@ func (c *client) consume(data []byte) int {
 			c.request(p.parser.Finish(mbuf.Flat(rest[:n])))
 			if c.waits&takenAgain != 0 {
 				n = 0 // it is taken again
+				refund(c)
 			}
 		}
 		rest = rest[n:]
@@ -219,6 +223,7 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 	case done:
 		c.request(q.parser.Finish(mbuf.Whole(&q.bytes)))
 		if c.waits&takenAgain != 0 {
+			refund(c)
 			c.takeAgain(c.pool.ctx.bufs, &q.bytes)
 		}
 	default:
@@ -246,7 +251,7 @@ func (c *client) Grant() int {
 // admits reports whether there is room for one more request: the client is within its
 // bounds on requests and on bytes (expected replies count), or has nothing in flight.
 func (c *client) admits() bool {
-	return (c.waits == 0 || c.overdue && c.waits&waitsForSlices == 0 || c.mayGoOn(c.inFlight() == 0)) && c.within(0)
+	return (c.waits == 0 || c.overdue != msg.OK && c.waits&waitsForSlices == 0 || c.mayGoOn(c.inFlight() == 0)) && c.within(0)
 }
 
 // queuedBeforeLogin is the most bytes that are held for a client that has not logged
@@ -275,6 +280,9 @@ func (c *client) within(halvings uint) bool {
 // is room again. Half of its bounds must be free, so that it does not stop and start
 // with every request.
 func (c *client) resumeIfRoom() {
+	if r := c.pool.rates; r != nil {
+		r.count(c)
+	}
 	if c.large != nil {
 		c.large.unpark()
 	}
@@ -294,14 +302,11 @@ func (c *client) resumeIfRoom() {
 func (c *client) resume() {
 	turn := &c.pool.ctx.turn
 	turn.resuming = true
-	defer func() { turn.resuming = false }()
-	if due := c.dueAt(c.patience(int64(c.pool.conf.RequestTimeout))); due != 0 {
-		c.overdue = c.pool.ctx.loop.Now() >= due
-		defer func() { c.overdue = false }()
-		if c.overdue {
-			c.goOther()
-			c.movesOver()
-		}
+	defer func() { turn.resuming, c.overdue = false, msg.OK }()
+	if due := c.dueAt(c.patience(int64(c.pool.conf.RequestTimeout))); due != 0 && c.pool.ctx.loop.Now() >= due {
+		c.overdue = msg.RequestTimedout
+		c.goOther()
+		c.movesOver()
 	}
 	for c.state == clientOpen {
 		k := c.stash.Head()
@@ -336,6 +341,7 @@ func (c *client) OnSent(n int) {
 		c.noteActivity(c.pool.ctx.loop.Now())
 		c.pool.stats.Values[stats.ClientBytesSent] += int64(n)
 	}
+	charge(c.pool, n)
 	if c.tookOutput(n) {
 		c.resumeIfRoom()
 		c.settle()
@@ -459,6 +465,9 @@ func (c *client) close() {
 	if j := c.large; j != nil {
 		c.large = nil
 		j.unpark()
+	}
+	if p.rates != nil {
+		p.rates.countAs(c, 0)
 	}
 	ctx.clientGone(p.topo.Lineage)
 	if c.isSlow() {

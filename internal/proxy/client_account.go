@@ -13,7 +13,9 @@ type account struct {
 	outq msg.ClientQueue
 	// quiet is the number of messages in flight whose replies the client does not want.
 	// They are not in outq.
-	quiet int
+	quiet int32
+	// counted is how many of the requests in flight are counted against the pool's limit.
+	counted int32
 	// held is the sum of Held over the client's messages: what is in flight to
 	// servers and what waits for its turn, in bytes.
 	held int
@@ -33,7 +35,7 @@ type account struct {
 func (a *account) openAccount(firstReply int) { a.replySize, a.guesses = firstReply, true }
 
 // inFlight is how many requests have been taken and not yet answered.
-func (a *account) inFlight() int { return a.outq.Len() + a.quiet }
+func (a *account) inFlight() int { return a.outq.Len() + int(a.quiet) }
 
 // hold counts n bytes for m against the client's bound, in place of what it counted for
 // m before.

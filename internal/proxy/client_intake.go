@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"nuthatch/internal/mbuf"
+	"nuthatch/internal/msg"
 )
 
 // A wait is a set of reasons why a client's next request is not taken, even if
@@ -38,6 +39,9 @@ const (
 	// waitsForMoves: clients that listen move to other servers, and the next request is
 	// about channels. It is back in the stash. Set by awaitMoves, cleared by movesOver.
 	waitsForMoves
+	// waitsForRate: the pool's limits are reached. Set by rates.hold, cleared by
+	// rates.free.
+	waitsForRate
 
 	// takenAgain are the reasons for which a request that was taken is back in the
 	// stash.
@@ -71,9 +75,9 @@ type intake struct {
 	// waits are the reasons why the next request is not taken, however much room
 	// there is.
 	waits wait
-	// overdue: what is in the stash has waited too long. Its requests are taken whatever
+	// overdue is why what is in the stash has waited too long; OK: it has not. Its requests are taken whatever
 	// the client waits for: those for servers are refused, others are answered.
-	overdue   bool
+	overdue   msg.Reason
 	resumable bool // in ctx.resumable
 	ending    bool // the client will send no more, and has not been read to the end
 	starved   bool // in ctx.memory.clients

@@ -19,12 +19,13 @@ func (d *dispatch) request(req *msg.Request) {
 	c.lastType = req.Type
 	c.pool.stats.Values[stats.ClientRequests]++
 	c.pool.calls[req.Type]++
+	charge(c.pool, req.View.Len())
 	c.session.Begin()
 	if (!c.session.Authenticated || c.session.Bars != 0) && c.barred(req) {
 		return
 	}
-	if c.overdue && waitsForServers(req.Treatment) {
-		c.refuse(req, msg.RequestTimedout)
+	if c.overdue != msg.OK && waitsForServers(req.Treatment) {
+		c.refuse(req, c.overdue)
 		return
 	}
 	if req.Nkeys > c.pool.conf.MaxKeys {

@@ -195,6 +195,10 @@ func (ctx *Context) CopyStats(dst *stats.Shard) {
 	v[stats.FreeMessages], v[stats.FreeParsers] = int64(ctx.msgs.Free()), 0
 	for _, p := range ctx.pools {
 		v[stats.FreeParsers] += int64(p.npartials)
+		p.stats.Values[stats.LimitWaiting] = 0
+		if r := p.rates; r != nil {
+			p.stats.Values[stats.LimitWaiting] = int64(len(r.waiting) - r.first)
+		}
 		if p.stages != nil {
 			p.stats.Values[stats.CertificateUntil] = p.stages.Until()
 		}

@@ -54,8 +54,10 @@ type largeRequest struct {
 	// everyone: servers without keys at present are among them.
 	everyone bool
 	// parked: the request waits for the client's earlier replies, and is not among the
-	// jobs. overdue: it came too late, and is refused.
-	parked, overdue bool
+	// jobs.
+	parked bool
+	// overdue is why it came too late, and is refused.
+	overdue msg.Reason
 }
 
 // A phase is a step in the work on a large request.
@@ -182,7 +184,7 @@ func (j *largeRequest) take(ctx *Context) {
 	}
 	c.overdue = j.overdue
 	c.request(j.req)
-	c.overdue = false
+	c.overdue = msg.OK
 	if c.waits&takenAgain != 0 {
 		c.takeAgain(ctx.bufs, &j.q.bytes)
 		c.parseAgain()

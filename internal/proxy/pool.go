@@ -18,6 +18,8 @@ type ServerPool struct {
 	index  int
 	conf   *config.Pool
 	access access
+	// rates are the pool's limits; nil: there are none.
+	rates  *rates
 	proto  capabilities
 	stages Stages
 	stats  *stats.PoolShard
@@ -114,6 +116,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		parser: o.Protocol.NewRequestParser(),
 	}
 	p.byID = make(map[uint64]*client)
+	p.rates = ratesOf(p, nil)
 	p.laneSet.ctx = ctx
 	p.latency = make([]*latency.Histogram, len(p.commands))
 	p.calls = make(callCounts, len(p.commands))

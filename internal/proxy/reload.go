@@ -47,6 +47,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	before, servers := p.conf, p.servers
 	p.index, p.conf, p.topo, p.proto, p.stages = index, o.Config, o.Topology, capabilitiesOf(o.Protocol), o.Stages
 	p.access = accessOf(p.conf)
+	p.rates = ratesOf(p, p.rates)
 	p.stats = &p.ctx.shard.Pools[index]
 	// The parser is between two requests; those that have begun have their own.
 	p.parser = p.proto.NewRequestParser()

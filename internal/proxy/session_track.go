@@ -250,7 +250,7 @@ func (t *tracking) prepare(req *msg.Request) (stop bool) {
 	c := t.own.client
 	p := c.pool
 	t.caching, t.reads = false, false
-	if t.check(); !tracks(c) || c.overdue || req.Nkeys > p.conf.MaxKeys {
+	if t.check(); !tracks(c) || c.overdue != msg.OK || req.Nkeys > p.conf.MaxKeys {
 		return false
 	}
 	t.follow()

@@ -39,6 +39,8 @@ type timers struct {
 	nextNewcomer int64
 	// nextLogin is when clients that have not logged in are looked at; 0: never.
 	nextLogin int64
+	// nextRates is when clients that wait for limits are looked at; 0: there are none.
+	nextRates int64
 	// trackers is how many clients are told when keys change. trackings are those of them
 	// that need connections, which they get at nextTracking; 0: there are none.
 	trackers     int
@@ -78,6 +80,9 @@ func (t *timers) fireTimers(now int64) {
 	if t.nextTracking != 0 && now >= t.nextTracking {
 		t.restoreTrackings()
 	}
+	if t.nextRates != 0 && now >= t.nextRates {
+		t.pumpRates(now)
+	}
 	if t.nextLogin != 0 && now >= t.nextLogin {
 		t.checkLogins(now)
 	}
@@ -92,5 +97,5 @@ func (t *timers) fireTimers(now int64) {
 // nextTimer is when to look next; 0: never.
 func (t *timers) nextTimer() int64 {
 	return soonest(t.nextDeadline, t.nextExpiry, t.nextCheck, t.nextIdle, t.nextSweep, t.nextUnused, t.nextRecall,
-		t.nextRelisten, t.nextPing, t.nextRelease, t.nextTracking, t.nextNewcomer, t.nextLogin)
+		t.nextRelisten, t.nextPing, t.nextRelease, t.nextTracking, t.nextNewcomer, t.nextLogin, t.nextRates)
 }

@@ -109,14 +109,14 @@ func (t *multi) collect(req *msg.Request) bool {
 	case what == msg.Unqueued:
 		c.abort()
 		c.local(req)
-	case c.overdue && what == msg.Executes:
+	case c.overdue != msg.OK && what == msg.Executes:
 		bars := c.session.Bars
 		c.session.EndMulti()
 		c.endMulti(bars)
 		c.endsPaused()
-		c.refuse(req, msg.RequestTimedout)
-	case c.overdue:
-		c.refuseAndAbort(req, msg.RequestTimedout)
+		c.refuse(req, c.overdue)
+	case c.overdue != msg.OK:
+		c.refuseAndAbort(req, c.overdue)
 	case what == msg.Unlearnt:
 		c.learn(req)
 		if c.waits&waitsForAnswer == 0 { // it was answered, since it is not known

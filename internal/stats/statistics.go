@@ -200,6 +200,9 @@ const (
 	DeniedKeys
 	DeniedChannels
 	DeniedDatabases
+	// LimitWaits counts requests that waited for a limit, LimitWaiting is how many clients do.
+	LimitWaits
+	LimitWaiting
 
 	numPoolFields = iota + NutcrackerPoolFields
 )
@@ -353,6 +356,9 @@ var PoolFields = [numPoolFields]Field{
 	DeniedKeys:          {"denied_keys", "nuthatch_client_denied_keys_total", Counter, Things, "requests refused because the client's user may not use one of the keys"},
 	DeniedChannels:      {"denied_channels", "nuthatch_client_denied_channels_total", Counter, Things, "requests refused because the client's user may not use one of the channels"},
 	DeniedDatabases:     {"denied_databases", "nuthatch_client_denied_databases_total", Counter, Things, "requests refused because the client's user may not use the database"},
+
+	LimitWaits:   {"limit_waits", "nuthatch_client_limit_waits_total", Counter, Things, "times that a client was not read from since a limit of the pool was reached (limits)"},
+	LimitWaiting: {"limit_waiting", "nuthatch_client_limit_waiting", Gauge, Things, "clients that are not read from since a limit of the pool is reached (limits)"},
 
 	TLSHandshakes:    {"tls_handshakes", "nuthatch_client_tls_handshakes_total", Counter, Things, "TLS handshakes with clients"},
 	TLSResumed:       {"tls_resumed", "nuthatch_client_tls_handshakes_resumed_total", Counter, Things, "TLS handshakes with clients that resumed a session"},

@@ -14,12 +14,17 @@ type Lineage struct {
 	// refusals and cuts find out when clients begin to be refused, and to be closed for
 	// an offence, strangers when some begin to come from addresses that are not let in.
 	refusals, cuts, strangers events.Episode
+	// rates are what the loops share of the pool's limits.
+	rates Rates
 	// slow is the pool's slow log.
 	slow *slowlog.Log
 }
 
 // Clients is how many clients the pool has. It may be called from any goroutine.
 func (l *Lineage) Clients() int { return int(l.clients.Load()) }
+
+// Rates are what the loops share of the pool's limits.
+func (l *Lineage) Rates() *Rates { return &l.rates }
 
 // SlowLog is the pool's slow log. It keeps nothing until its length is set.
 func (l *Lineage) SlowLog() *slowlog.Log { return l.slow }
