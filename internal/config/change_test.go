@@ -113,7 +113,7 @@ func TestEveryKeyIsNoticed(t *testing.T) {
 		"acl_file": "/users.acl", "rules": "on ~*", "password": "barley", "password_file": "/s", "password_env": "S",
 		"server_user": "u", "server_password": "barley", "server_password_file": "/s", "server_password_env": "S",
 		"tls.server_names": "a.example", "tls.listen": "127.0.0.1:9998", "tls.key_password_file": "/p", "server_tls.key_password_file": "/p", "cert": "/c", "key": "/k", "key_password_file": "/p",
-		"tls.cert": "/c", "tls.key": "/k", "tls.client_ca": "/ca", "tls.client_cert": "required", "tls.min_version": "TLSv1.3",
+		"tls.cert": "/c", "tls.key": "/k", "tls.client_ca": "/ca", "tls.client_cert": "required", "tls.user_from": "cn", "tls.min_version": "TLSv1.3",
 		"tls.ciphers":   "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
 		"server_tls.ca": "system", "server_tls.cert": "/c", "server_tls.key": "/k", "server_tls.server_name": "cache", "server_tls.verify": "none",
 		"tcpkeepalive_idle": "1m", "tcpkeepalive_interval": "5s", "client_idle_timeout": "1m", "client_output_soft_time": "1m",

@@ -68,6 +68,8 @@ func TestEveryKey(t *testing.T) {
 		{Name: "bob", Rules: "on allkeys +@all", PasswordFrom: SecretSource{File: "/run/secrets/bob"}},
 		{Name: "carol", Rules: "off", PasswordFrom: SecretSource{Env: "NUTHATCH_CAROL"}},
 	}
+	fifth.TLS.CertFiles, fifth.TLS.ClientCA = CertFiles{Cert: "/etc/nuthatch/proxy.crt", Key: "/etc/nuthatch/proxy.key"}, "/etc/nuthatch/clients"
+	fifth.TLS.ClientCert, fifth.TLS.UserFrom = ClientCertOptional, UserFromSAN
 	fifth.ACLFile = "/etc/nuthatch/users.acl"
 	fifth.Name, fifth.Protocol, fifth.Servers = "gamma", Redis, []Server{cache}
 	fifth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22125}

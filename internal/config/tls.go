@@ -25,6 +25,8 @@ type TLS struct {
 	// be signed by; ClientCert is who must have one.
 	ClientCA   string
 	ClientCert ClientCert
+	// UserFrom is where a client's certificate names the user that it logs in.
+	UserFrom   UserFrom
 	MinVersion TLSVersion
 	// NameList are the names (SNI) by which clients get to the pool at other pools'
 	// ports; empty: none.
@@ -79,6 +81,20 @@ const (
 
 var clientCertNames = []string{ClientCertNone: "none", ClientCertOptional: "optional", ClientCertRequired: "required"}
 
+// UserFrom is where a client's certificate names its user.
+type UserFrom uint8
+
+const (
+	// UserFromNone means that a certificate is no login.
+	UserFromNone UserFrom = iota
+	// UserFromCN means the common name of its subject.
+	UserFromCN
+	// UserFromSAN means its alternative names.
+	UserFromSAN
+)
+
+var userFromNames = []string{UserFromNone: "none", UserFromCN: "cn", UserFromSAN: "san"}
+
 // TLSVersion is a version of TLS.
 type TLSVersion uint8
 
@@ -129,6 +145,7 @@ var verifyNames = []string{VerifyRequired: "required", VerifyNone: "none"}
 
 var (
 	kindClientCert = oneOf("client_cert", clientCertNames)
+	kindUserFrom   = oneOf("user_from", userFromNames)
 	kindTLSVersion = oneOf("min_version", tlsVersionNames)
 	kindVerify     = oneOf("verify", verifyNames)
 	kindCiphers    = kind{form: "names of cipher suites", text: true, parse: parseCiphers, schema: textOf(`TLS_ECDHE_[A-Z0-9_]+([, ]+TLS_ECDHE_[A-Z0-9_]+)*`)}
@@ -254,8 +271,17 @@ var clientTLSKeys = []key[TLS]{
 		name: "client_cert", kind: kindClientCert, def: "none", origin: fromNuthatch,
 		help: "Whether clients need a certificate that `client_ca` signed. `none`: they are not asked for one. " +
 			"`optional`: if a client sends one, it must be valid. `required`: a client without one is refused. A " +
-			"certificate is no login: `redis_auth` is still needed.",
+			"certificate is no login without `user_from`: `redis_auth` is still needed.",
 		set: func(t *TLS, v value) { t.ClientCert = ClientCert(v.number) },
+	},
+	{
+		name: "user_from", kind: kindUserFrom, def: "none", origin: fromNuthatch,
+		help: "Whether a client's certificate logs it in, as one of the pool's users (`acl_file`, `users`), without a password. `none`: " +
+			"it does not. `cn`: the user is the common name of the certificate's subject. `san`: the user is the first of its " +
+			"alternative names (names of hosts, then addresses of mail, then URIs) that is a user. If there is no such user, or it is " +
+			"`off`, or the name has control characters, the client has to log in. The client can still log in as another user. " +
+			"Only with `client_cert`.",
+		set: func(t *TLS, v value) { t.UserFrom = UserFrom(v.number) },
 	},
 	{
 		name: "server_names", kind: kindNames, defNote: "none", origin: fromNuthatch,
@@ -355,6 +381,14 @@ var serverTLSKeys = []key[ServerTLS]{
 func (r *reader) checkTLS(b *poolBlock) {
 	none := DefaultPool()
 	r.checkClientTLS(&b.block, "tls", &b.pool.TLS, &none.TLS)
+	if t := &b.pool.TLS; t.UserFrom != UserFromNone {
+		switch {
+		case t.ClientCert == ClientCertNone:
+			r.faultWithin(&b.block, "tls", "user_from", "a certificate names no user without 'client_cert: required' or 'optional'")
+		case !b.pool.HasUsers():
+			r.faultWithin(&b.block, "tls", "user_from", "a certificate names no user in a pool without 'acl_file' or 'users'")
+		}
+	}
 	s := &b.pool.ServerTLS
 	// A block of defaults alone is as good as none: it is how settings in force are shown.
 	switch {

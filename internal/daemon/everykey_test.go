@@ -52,7 +52,7 @@ func otherValues(t *testing.T) map[string]string {
 		"drain_timeout": "7s", "drain_delay": "1s", "resolve_interval": "7s", "max_memory": "1gb", "admin": testkit.FreeAddr(t),
 		"admin_socket": filepath.Join(t.TempDir(), "actions.sock"), "admin_token": "sesame", "admin_token_file": token, "log_format": "json",
 		"slowlog_slower_than": "7ms", "history_memory": "7mb", "tls_handshake_timeout": "5s",
-		"tls.client_cert": "required", "tls.min_version": "TLSv1.3", "tls.ciphers": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+		"tls.client_cert": "required", "tls.user_from": "cn", "tls.min_version": "TLSv1.3", "tls.ciphers": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
 		"server_tls.ca": "system", "server_tls.server_name": "cache", "server_tls.verify": "none",
 	}
 }
@@ -100,6 +100,8 @@ func beside(key string) (before, with string) {
 		secret = strings.TrimSuffix(secret, suffix)
 	}
 	switch {
+	case key == "tls.user_from":
+		return "  users: {default: {rules: 'off'}}\n", "  users: {default: {rules: 'off'}}\n"
 	case key == "server_user":
 		return "  server_password: sesame\n", "  server_password: sesame\n"
 	case secret == "redis_auth_previous":

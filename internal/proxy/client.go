@@ -121,6 +121,7 @@ func (c *client) OnConnect() {
 	}
 	goToChosen(c, st)
 	countHandshake(c.pool, st)
+	logInByCertificate(c, st)
 	awaitLogin(c)
 }
 

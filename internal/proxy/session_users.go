@@ -4,6 +4,8 @@ import (
 	"log/slog"
 
 	"nuthatch/internal/acl"
+	"nuthatch/internal/config"
+	"nuthatch/internal/eventloop"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
@@ -24,6 +26,9 @@ type Guard interface {
 	Denied() msg.Denial
 	// LogDenied keeps that, with what is known of the client.
 	LogDenied(c *msg.ClientFacts, wallMicros int64)
+	// LogIn makes the client the user of that name, which its certificate has. It returns
+	// false if there is none who may log in.
+	LogIn(s *msg.Session, name string) bool
 	// MayListen reports whether the client's user may hear of a channel. The name is the
 	// client's.
 	MayListen(s *msg.Session, kind msg.Channels, name string) bool
@@ -41,6 +46,33 @@ func (c *capabilities) begin(s *msg.Session) {
 		return
 	}
 	c.sessions.Begin(s)
+}
+
+// A certified is a stage whose client may have shown a certificate.
+type certified interface {
+	// Names are those of the certificate.
+	Names() (common string, alternative []string)
+}
+
+// logInByCertificate makes a client the user that its certificate names, after its
+// handshake. Without such a user nothing changes.
+func logInByCertificate(c *client, st eventloop.Stage) {
+	p := c.pool
+	from := p.conf.TLS.UserFrom
+	s, ok := st.(certified)
+	if !ok || from == config.UserFromNone || p.proto.guard == nil || c.state != clientOpen {
+		return
+	}
+	common, names := s.Names()
+	if from == config.UserFromCN {
+		names = []string{common}
+	}
+	for _, name := range names {
+		if p.proto.guard.LogIn(&c.session, name) {
+			p.stats.Values[stats.CertificateLogins]++
+			return
+		}
+	}
 }
 
 // deniedFields are the statistics of denials.

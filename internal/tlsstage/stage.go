@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -259,4 +260,22 @@ func (s *stage) Secured() (version string, resumed bool) {
 		version = "TLSv1.3"
 	}
 	return version, c.DidResume
+}
+
+// Names are the common name of the peer's certificate, and its alternative names: of hosts,
+// of mail, and URIs. There are none without a certificate. The handshake must be over.
+func (s *stage) Names() (common string, alternative []string) {
+	if !s.ready {
+		return "", nil
+	}
+	certs := s.conn.ConnectionState().PeerCertificates
+	if len(certs) == 0 {
+		return "", nil
+	}
+	c := certs[0]
+	alternative = slices.Concat(c.DNSNames, c.EmailAddresses)
+	for _, uri := range c.URIs {
+		alternative = append(alternative, uri.String())
+	}
+	return c.Subject.CommonName, alternative
 }

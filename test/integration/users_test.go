@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 
 	"nuthatch/internal/testkit"
 )
@@ -185,5 +189,44 @@ func TestUsersReload(t *testing.T) {
 	}
 	if got := p.Dial(testkit.Redis).Do("AUTH", "bob", "b"); !strings.HasPrefix(got, "-WRONGPASS") {
 		t.Errorf("a login of a user that is gone: %q", got)
+	}
+}
+
+// TestUsersByCertificate: a client's certificate logs it in as the user that it names.
+func TestUsersByCertificate(t *testing.T) {
+	t.Parallel()
+	a := testkit.NewAuthority(t)
+	cert, key := a.Pair("proxy")
+	text, err := os.ReadFile(a.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	path := writeUsers(t, "user default off\nuser alice on >a ~* &* +@all\nuser bob off >b ~* &* +@all\n")
+	server := testkit.StartRedis(t)
+	for _, from := range []string{"cn", "san"} {
+		s := newStage(t, testkit.Redis, []*testkit.Server{server}, []string{
+			"acl_file: " + path, "tls: {cert: " + cert + ", key: " + key + ", client_ca: " + a.CA + ", client_cert: optional, user_from: " + from + "}",
+		})
+		for name, want := range map[string]string{"alice": "alice", "bob": "NOAUTH", "carol": "NOAUTH", "": "NOAUTH"} {
+			conf := &tls.Config{RootCAs: roots, ServerName: "localhost"}
+			if name != "" {
+				pair, err := tls.LoadX509KeyPair(a.Pair(name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				conf.Certificates = []tls.Certificate{pair}
+			}
+			client := redis.NewClient(&redis.Options{Addr: s.proxy.Addr(), TLSConfig: conf, PoolSize: 1, MaxRetries: -1, Protocol: 2, DisableIdentity: true})
+			t.Cleanup(func() { _ = client.Close() })
+			got, err := client.Do(t.Context(), "ACL", "WHOAMI").Text()
+			if err != nil {
+				got = err.Error()
+			}
+			if !strings.HasPrefix(got, want) {
+				t.Errorf("user_from: %s, %q: %q, want %s", from, name, got, want)
+			}
+		}
 	}
 }

@@ -2,6 +2,9 @@ package redis
 
 import (
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"nuthatch/internal/acl"
 	"nuthatch/internal/config"
@@ -51,7 +54,7 @@ func (r *rules) userOf(s *msg.Session) *acl.User {
 	if u := r.users.ByNumber(s.User); u != nil {
 		return u
 	}
-	return r.users.Default()
+	return r.users.Nobody()
 }
 
 // forbid answers a request that the user may not send. What the refusal of such a request
@@ -132,6 +135,21 @@ func (g *guard) LogDenied(c *msg.ClientFacts, wallMicros int64) {
 	g.aclLog.Add(wallMicros/1000, acl.Entry{
 		Reason: deniedReasons[d.kind], Context: d.context, Object: string(d.object), User: string(d.user), Client: string(line[:len(line)-1]),
 	})
+}
+
+// LogIn implements proxy.Guard. A name with control characters is refused: what reads the
+// certificate elsewhere may take it for another one.
+func (g *guard) LogIn(s *msg.Session, name string) bool {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }) {
+		return false
+	}
+	u := g.users.Named([]byte(name))
+	if u == nil || !u.IsOn() {
+		return false
+	}
+	become(s, u)
+	s.Authenticated = true
+	return true
 }
 
 // MayListen implements proxy.Guard.
