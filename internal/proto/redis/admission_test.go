@@ -144,7 +144,11 @@ func TestUnsettable(t *testing.T) {
 		}
 	}
 	for _, words := range [][]string{
-		{"notify-keyspace-events", "KEA"}, {"NOTIFY-keyspace-events", ""}, {"maxmemory", "1gb", "maxmemory-policy", "allkeys-lru"}, {"save", "900 1"}, {"appendonly", "yes"},
+		{"notify-keyspace-events", "KEA"},
+		{"NOTIFY-keyspace-events", ""},
+		{"maxmemory", "1gb", "maxmemory-policy", "allkeys-lru"},
+		{"save", "900 1"},
+		{"appendonly", "yes"},
 		{"maxmemory", "requirepass"}, // a value
 	} {
 		if why := set(words...); why != "" {

@@ -56,6 +56,13 @@ func (p *Protocol) catalog() *catalog {
 	return &catalog{words: &p.wordReader, servers: p.servers, allowFlush: p.allowFlush, transactions: p.transactions}
 }
 
+// answerCommand answers COMMAND and its subcommands.
+func (p *Protocol) answerCommand(req *msg.Request, s *msg.Session, w writer) {
+	k := p.catalog()
+	k.administers = p.mayAdminister(s)
+	k.answer(req, w)
+}
+
 // answer describes the commands that are served.
 func (k *catalog) answer(req *msg.Request, w writer) {
 	switch commands[req.Type].sub {

@@ -59,9 +59,7 @@ func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writ
 	case answerCluster:
 		w.raw(noCluster)
 	case answerCommand:
-		k := p.catalog()
-		k.administers = p.mayAdminister(s)
-		k.answer(req, w)
+		p.answerCommand(req, s, w)
 	case answerEcho:
 		echo(req, 1, w)
 	case answerHelp:
@@ -95,11 +93,7 @@ func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writ
 	case answerWatch: // outside a transaction it is refused
 		w.raw(watchInside)
 	case answerPause:
-		if !p.mayAdminister(s) {
-			p.unsupported(req, noAdmin, w)
-			return
-		}
-		p.unsupported(req, noPause, w) // there is nothing outside the loops
+		p.unsupported(req, p.whyNoPause(s), w)
 	case answerNone:
 		p.unsupported(req, everyServer, w)
 	case answerHTTP, answerMulti, answerExec, answerDiscard:

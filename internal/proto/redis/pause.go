@@ -50,6 +50,14 @@ func (r *reporter) reportPause(req *msg.Request, cmd *command, s *msg.Session) (
 	}, req.Error == ""
 }
 
+// whyNoPause is why CLIENT PAUSE is refused where nothing can be done outside the loops.
+func (r *reporter) whyNoPause(s *msg.Session) string {
+	if !r.mayAdminister(s) {
+		return noAdmin
+	}
+	return noPause
+}
+
 // pauseLimit is for how long a CLIENT PAUSE asks, or why it is refused.
 func (r *reporter) pauseLimit(req *msg.Request) (limit time.Duration, fault string) {
 	ms, isNumber := number(req, 2)
