@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
 	"strconv"
 	"time"
 	"unicode/utf16"
@@ -58,7 +59,10 @@ func appendJSONHead(dst []byte, level Level, when time.Time, pc uintptr, msg str
 		level = Notice
 	}
 	dst = append(dst, level.String()...)
-	dst = append(dst, `","source":"`...)
+	// In an upgrade two processes write to one file.
+	dst = append(dst, `","pid":`...)
+	dst = strconv.AppendInt(dst, int64(os.Getpid()), 10)
+	dst = append(dst, `,"source":"`...)
 	dst = appendPlace(dst, pc)
 	dst = append(dst, `","msg":`...)
 	return appendJSONText(dst, msg)

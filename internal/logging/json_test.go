@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"os"
 	"maps"
 	"math"
 	"strings"
@@ -65,6 +66,10 @@ func TestJSON(t *testing.T) {
 		}
 		delete(got[i], "time")
 		delete(got[i], "source")
+		if got[i]["pid"] != float64(os.Getpid()) {
+			t.Errorf("line %d is of process %v", i, got[i]["pid"])
+		}
+		delete(got[i], "pid")
 		if !maps.Equal(got[i], want) {
 			t.Errorf("line %d: got %v, want %v", i, got[i], want)
 		}
