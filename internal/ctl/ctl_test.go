@@ -44,7 +44,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const (
 	donePage  = `{"done": "resumed"}`
 	poolsPage = `{"time": "2026-01-01T00:00:00Z", "pools": [{"name": "alpha", "protocol": "redis", "listen": "127.0.0.1:1",
-		"clients": 3, "paused": true, "paused_until": "2026-01-01T00:00:42Z", "paused_by": "admin 1.2.3.4:5", "counters": {"client_requests": 70, "server_ejects": 2},
+		"clients": 3, "paused": true, "paused_until": "2026-01-01T00:00:42Z", "paused_by": "admin 1.2.3.4:5", "counters": {"client_requests": 70, "server_ejects": 2, "subscribers": 31, "messages": 32, "subscribers_slow": 33},
 		"reasons": {"failed_requests": {"timed_out": 4, "disabled": 1}},
 		"latency": {"count": 70, "p50": 0.000123, "p99": 0.0456, "max": 1.5}, "recent": {"window": 10, "requests": 1234.5, "failed": 0.01},
 		"servers": [{"name": "a", "state": "up", "error_replies": {"OOM": 790, "ERR": 4}}, {"name": "b", "state": "ejected"}]}]}`
@@ -85,7 +85,7 @@ func TestTables(t *testing.T) {
 		"GET /api/v1/slowlog": slowPage, "GET /api/v1/hotkeys": hotPage, "GET /api/v1/latency": latencyPage,
 	}}
 	for name, want := range map[string][]string{
-		"stats":   {"POOL", "alpha  redis", "1/2", "70", " 5 ", "123µs", "45.6ms", "1.5s", "paused for 42s more by admin 1.2.3.4:5", "  1234  ", "  0.1  ", "  794  "},
+		"stats":   {"POOL", "alpha  redis", "1/2", "70", " 5 ", "123µs", "45.6ms", "1.5s", "paused for 42s more by admin 1.2.3.4:5", "  1234  ", "  0.1  ", "  794  ", "LISTENERS  MESSAGES  TOO SLOW", "  31 ", "  32 ", "  33 "},
 		"servers": {"alpha  b", "ejected  1m30s  timed_out  25.00%  1", "  2 ", "  3 ", "  4 ", "790 OOM, 4 ERR, 4 NOAUTH, 2 more  -    -"},
 		"clients": {"7   alpha", `"\x1b[2Jx"`, "1m30s", "1h01m", "blocked, multi 3, watch 2, listens 4, private 1", "1 of 9 clients"},
 		"slowlog": {"alpha  get      abc... (900 bytes)  3ms   0        1ms    2ms", "timed_out"},

@@ -72,7 +72,7 @@ func (s *session) stats(args []string) error {
 	if written || err != nil {
 		return err
 	}
-	head := "POOL\tPROTOCOL\tLISTEN\tCLIENTS\tSERVERS UP\tREQUESTS\tREQ/S\tFAILED\tFAIL/S\tERROR REPLIES\tEJECTIONS\tP50\tP99\tMAX\tSTATE"
+	head := "POOL\tPROTOCOL\tLISTEN\tCLIENTS\tSERVERS UP\tREQUESTS\tREQ/S\tFAILED\tFAIL/S\tERROR REPLIES\tEJECTIONS\tLISTENERS\tMESSAGES\tTOO SLOW\tP50\tP99\tMAX\tSTATE"
 	return s.table(head, func(add func(...any)) {
 		for i := range pools.Pools {
 			p := &pools.Pools[i]
@@ -87,7 +87,7 @@ func (s *session) stats(args []string) error {
 			requests, failed := rates(p.Recent)
 			add(p.Name, p.Protocol, p.Listen, p.Clients, fmt.Sprintf("%d/%d", up, len(p.Servers)),
 				p.Counters["client_requests"], requests, sum(p.Reasons["failed_requests"]), failed, errors,
-				p.Counters["server_ejects"], p50, p99, most, poolState(p, pools.Time))
+				p.Counters["server_ejects"], p.Counters["subscribers"], p.Counters["messages"], p.Counters["subscribers_slow"], p50, p99, most, poolState(p, pools.Time))
 		}
 	})
 }

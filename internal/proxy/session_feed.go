@@ -201,12 +201,15 @@ func (f *feed) hears(r msg.Reply) (taken bool) {
 func (f *feed) message(push msg.Push, r msg.Reply) {
 	s := f.subs
 	c := s.client
-	at, known := s.listens[push.Channels].at(string(push.Name))
+	at, known := s.listens[push.Channels].heard(push.Name)
 	if !known || !s.takes(at, f) || c.state != clientOpen || c.leaveBy != 0 {
 		return
 	}
 	p := c.pool
-	out := s.outletFor(push.Channels, string(push.Name))
+	out := c.Out()
+	if s.asks != nil {
+		out = s.outletFor(push.Channels, string(push.Name))
+	}
 	before := out.Len()
 	p.proto.messenger.AppendMessage(push.Channels, r, at.shown, &c.session, p.ctx.bufs, out)
 	s.heardOf(out.Len() - before)

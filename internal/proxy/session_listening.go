@@ -38,6 +38,20 @@ func (l *listening) at(name string) (at place, known bool) {
 	return place{}, false
 }
 
+// heard is at for the name of a message. It allocates nothing.
+func (l *listening) heard(name []byte) (at place, known bool) {
+	if l == nil {
+		return place{}, false
+	}
+	for i := range l.few {
+		if l.few[i].name == string(name) {
+			return l.few[i].place, true
+		}
+	}
+	at, known = l.many[string(name)]
+	return at, known
+}
+
 func (l *listening) index(name string) int {
 	return slices.IndexFunc(l.few, func(x listened) bool { return x.name == name })
 }

@@ -114,16 +114,18 @@ func (x *fanout) work() (more bool) {
 	}
 	for len(x.busy) > 0 {
 		sf := x.busy[0]
-		if !sf.spread(x) {
-			x.busy = append(x.busy[1:], sf) // the next turn begins with another one
+		done := sf.spread(x)
+		last := len(x.busy) - 1
+		copy(x.busy, x.busy[1:])
+		x.busy[last] = sf
+		if !done { // the next turn begins with another one
 			return true
 		}
 		sf.listed = false
-		x.busy[0] = nil
-		x.busy = x.busy[1:]
+		x.busy[last] = nil
+		x.busy = x.busy[:last]
 		sf.settle()
 	}
-	x.busy = nil
 	return false
 }
 

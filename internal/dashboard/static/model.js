@@ -74,7 +74,7 @@ export class Model {
       requests: of('client_requests') ?? p.recent?.requests ?? sum(servers.map((s) => s.requests)),
       errors: this.failed(p.name, reasons) ?? p.recent?.failed,
       p50: latency.p50, p99: latency.p99, p999: latency.p999,
-      inQueue: queue('in_queue'), outQueue: queue('out_queue'),
+      inQueue: queue('in_queue'), outQueue: queue('out_queue'), messages: of('messages'),
       bytesIn: sum(servers.map((s) => s.bytesIn)), bytesOut: sum(servers.map((s) => s.bytesOut)),
       up: servers.filter((s) => s.state === 'up').length,
       pausedUntil: moment(p.paused_until), pausedSince: moment(p.paused_since),

@@ -87,7 +87,7 @@ export class Overview {
       requests: [rate(now.requests), `${bytes(now.bytes)}/s to and from servers`],
       p99: [latency(now.p99), `median ${latency(now.p50)}`],
       errors: [rate(now.errors), failing ? `${percent(now.errors / now.requests)} of requests` : 'none fails'],
-      clients: [count(now.clients), `${plural(info.process.connections, 'connection')} in all`],
+      clients: [count(now.clients), `${plural(info.process.connections, 'connection')} in all${listeners(model.pools)}`],
       memory: [bytes(memory.used), memory.bound ? `of ${bytes(memory.bound)}` : 'resident, no bound'],
       busy: [percent(now.busy), `busiest of ${plural(info.loops.length, 'loop')}`],
     };
@@ -220,6 +220,15 @@ export class Overview {
 
 function section(title, note, content, placed = '') {
   return h('section', { class: `card ${placed}`, 'aria-label': title }, h('header', null, h('h2', null, title, note)), content);
+}
+
+// listeners says how many clients listen to channels, what they are told, and who did not keep up.
+function listeners(pools) {
+  const all = (of) => pools.reduce((n, p) => n + (of(p) || 0), 0);
+  const slow = all((p) => p.counters.subscribers_slow);
+  const some = all((p) => p.counters.subscribers);
+  if (!some && !slow) return '';
+  return `; ${count(some)} listen, ${rate(all((p) => p.messages))} messages/s${slow ? `, ${count(slow)} closed as too slow` : ''}`;
 }
 
 function vitalTiles() {
