@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,5 +83,21 @@ func TestAccessOfTheGone(t *testing.T) {
 	}
 	if got := testkit.Dial(t, testkit.Redis, listen).Do("GET", "attack"); got != "$-1\r\n" {
 		t.Errorf("GET says %q: a client whose address is not let in has written", got)
+	}
+}
+
+// A pool is for reading alone if its default user is, as SECURITY.md says.
+func TestPoolForReading(t *testing.T) {
+	server := testkit.StartRedis(t)
+	listen := testkit.FreeAddr(t)
+	startStage(t, pool("alpha", listen, testkit.Names(server), "users: {default: {rules: \"on nopass ~* &* +@read +@connection\"}}"))
+	c := testkit.Dial(t, testkit.Redis, listen)
+	if got := c.Do("GET", "k"); got != "$-1\r\n" {
+		t.Errorf("GET: %q", got)
+	}
+	for _, words := range [][]string{{"SET", "k", "v"}, {"EVAL", "return 1", "0"}, {"SORT", "k", "STORE", "x"}, {"GETDEL", "k"}, {"MULTI"}} {
+		if got := c.Do(words...); !strings.HasPrefix(got, "-NOPERM ") {
+			t.Errorf("%v: %q", words, got)
+		}
 	}
 }
