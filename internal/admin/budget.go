@@ -35,7 +35,7 @@ const (
 // pool, client, entry or key, and for each byte of a configuration that is read.
 // They were measured with 5,000 servers.
 const (
-	metricsPerServer   = 18 << 10
+	metricsPerServer   = 38 << 10
 	oldNamesPerServer  = 5 << 10
 	statesPerServer    = 9 << 10
 	latenciesPerServer = 4 << 10
