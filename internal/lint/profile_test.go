@@ -52,13 +52,13 @@ func profileNames(files []*source) map[string]bool {
 			if !ok {
 				continue
 			}
-			switch r := receiver(fn); {
-			case r == "":
+			r := receiver(fn)
+			if r == "" {
 				names[f.dir+"."+fn.Name.Name] = true
-			default:
-				names[f.dir+"."+r+"."+fn.Name.Name] = true
-				names[f.dir+".(*"+r+")."+fn.Name.Name] = true
+				continue
 			}
+			names[f.dir+"."+r+"."+fn.Name.Name] = true
+			names[f.dir+".(*"+r+")."+fn.Name.Name] = true
 		}
 	}
 	return names
