@@ -71,7 +71,7 @@ func ownIdentity(t testing.TB) *identity {
 	t.Helper()
 	identified.Do(func() {
 		a := NewAuthority(t)
-		cert, key := a.Issue("testkit", time.Now().Add(24*time.Hour))
+		cert, key := a.Issue("testkit", time.Now().Add(90*24*time.Hour))
 		var errs [4]error
 		own.ca, errs[0] = os.ReadFile(a.CA)
 		own.cert, errs[1] = os.ReadFile(cert)
