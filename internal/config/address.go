@@ -21,19 +21,22 @@ const maxPort = 65535
 const (
 	NetworkTCP  = "tcp"
 	NetworkUnix = "unix"
+	// NetworkSentinel is a primary that sentinels know by the name in Host. They say
+	// where it is.
+	NetworkSentinel = "sentinel"
 	// NetworkAuto is an address that the program chooses.
 	NetworkAuto = "auto"
 )
 
 // Address is a place to listen at or to connect to.
 type Address struct {
-	// Network is NetworkTCP, NetworkUnix or NetworkAuto.
+	// Network is NetworkTCP, NetworkUnix, NetworkSentinel or NetworkAuto.
 	Network string
 	// Host is a name or an IP address, not resolved: an IPv4 address with four decimal
 	// numbers however it was written, an IPv6 address without its brackets. Empty for
 	// a unix socket.
 	Host string
-	// Port is 1 to 65535, or 0 for a unix socket.
+	// Port is 1 to 65535, or 0 for a unix socket and for a primary's name.
 	Port int
 	// Path is the socket's file, beginning with a slash. Empty for TCP.
 	Path string
@@ -42,13 +45,15 @@ type Address struct {
 	Mode os.FileMode
 }
 
-// String returns "host:port", "[ipv6]:port" or the path.
+// String returns "host:port", "[ipv6]:port", the path or "sentinel://name".
 func (a Address) String() string {
 	switch a.Network {
 	case NetworkUnix:
 		return a.Path
 	case NetworkAuto:
 		return adminAuto
+	case NetworkSentinel:
+		return sentinelScheme + a.Host
 	}
 	return net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
 }

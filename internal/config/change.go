@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"nuthatch/internal/hashkit"
@@ -60,7 +61,7 @@ func ProcessSettings(p *Process) []Setting {
 func settings[T any](at keyPath, keys []key[T], from, def *T) []Setting {
 	var all []Setting
 	for _, k := range keys {
-		if k.kind.list {
+		if k.kind.list && !k.kind.isSetting {
 			continue
 		}
 		if k.blocks != nil {
@@ -87,7 +88,7 @@ func settings[T any](at keyPath, keys []key[T], from, def *T) []Setting {
 func changes[T any](at keyPath, keys []key[T], old, changed *T) []Change {
 	var all []Change
 	for _, k := range keys {
-		if k.kind.list {
+		if k.kind.list && !k.kind.isSetting {
 			continue
 		}
 		if k.blocks != nil {
@@ -139,6 +140,8 @@ func (k *key[T]) text(from *T) string {
 			return ""
 		}
 		return listenText(v)
+	case []Address:
+		return listText(v)
 	case time.Duration:
 		if k.kind.form == kindMillis.form {
 			return strconv.FormatInt(v.Milliseconds(), 10)
@@ -158,8 +161,8 @@ func (k *key[T]) text(from *T) string {
 // key out.
 func (k *key[T]) written(from *T) string {
 	text := k.text(from)
-	if text == "" {
-		return ""
+	if text == "" || k.kind.list {
+		return text
 	}
 	if _, err := k.kind.parse(k.limits, text); err != nil {
 		return ""
@@ -202,6 +205,18 @@ func nonZero(set, in reflect.Value) reflect.Value {
 		return in.Field(i)
 	}
 	return reflect.Value{}
+}
+
+// listText is a list of addresses as a file would write it; empty if there is none.
+func listText(all []Address) string {
+	if len(all) == 0 {
+		return ""
+	}
+	texts := make([]string, len(all))
+	for i, a := range all {
+		texts[i] = strconv.Quote(a.String())
+	}
+	return "[" + strings.Join(texts, ", ") + "]"
 }
 
 func listenText(a Address) string {

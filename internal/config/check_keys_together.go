@@ -18,6 +18,7 @@ func (r *reader) checkPool(b *poolBlock) {
 	r.checkTLS(b)
 	r.checkSecrets(b)
 	r.checkUsers(b)
+	r.checkSentinel(b)
 	for i := range poolKeys {
 		k := &poolKeys[i]
 		given := b.seen[k.name]

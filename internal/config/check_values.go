@@ -31,8 +31,11 @@ type kind struct {
 	form string
 	// example is a value for messages; may be empty.
 	example string
-	// list is true if the value is a list of texts, each read by itself.
-	list bool
+	// list is true if the value is a list of texts, each read by itself, and written as
+	// entry says. isSetting: it is shown among the settings, as other keys.
+	list      bool
+	entry     string
+	isSetting bool
 	// many is true if the value may be a list of texts, which stands for one text with commas
 	// between them.
 	many bool
@@ -74,7 +77,8 @@ var (
 	kindConnections  = oneOf("connections", connectionsNames)
 	kindTracking     = oneOf("tracking", trackingNames)
 	kindEject        = oneOf("eject", ejectNames)
-	kindServers      = kind{form: "list of servers", list: true, parse: parseServerValue, schema: textOf(serverPattern)}
+	kindReadOnly     = oneOf("on_readonly", readOnlyNames)
+	kindServers      = kind{form: "list of servers", list: true, entry: serverForm, parse: parseServerValue, schema: textOf(serverPattern)}
 )
 
 func parseListenValue(_ limits, text string) (value, error) {

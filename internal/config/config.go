@@ -271,6 +271,11 @@ type Pool struct {
 	// ServerFailureLimit is how many failures in a row eject a server. 0 means 1.
 	ServerFailureLimit int
 
+	// Sentinel is who knows the primaries of servers that are named sentinel://.
+	Sentinel Sentinel
+	// OnReadOnly is what becomes of requests at a server that takes no writes any more.
+	OnReadOnly OnReadOnly
+
 	// Servers are in nutcracker's order, which "modula" and "random" index and
 	// its statistics follow: by NodeName, shorter names first, names of one
 	// length by their bytes. The order in the file means nothing.

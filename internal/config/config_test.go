@@ -71,6 +71,7 @@ func TestEveryKey(t *testing.T) {
 	fifth.TLS.CertFiles, fifth.TLS.ClientCA = CertFiles{Cert: "/etc/nuthatch/proxy.crt", Key: "/etc/nuthatch/proxy.key"}, "/etc/nuthatch/clients"
 	fifth.TLS.ClientCert, fifth.TLS.UserFrom = ClientCertOptional, UserFromSAN
 	fifth.ACLFile = "/etc/nuthatch/users.acl"
+	fourth.Sentinel.PasswordFrom.File, fifth.Sentinel.Password = "/run/secrets/sentinel", "f0urth: *#"
 	fifth.Name, fifth.Protocol, fifth.Servers = "gamma", Redis, []Server{cache}
 	fifth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22125}
 	fifth.RedisAuthFrom.File, fifth.RedisAuthPrevious, fifth.ServerPassword = "/run/secrets/auth", "0ther: *#", "th1rd: *#"
@@ -91,8 +92,8 @@ func TestEveryKey(t *testing.T) {
 		Pools:    []Pool{first, third, second, fourth, fifth},
 		Warnings: cfg.Warnings,
 	}
-	if len(cfg.Warnings) != 1 || cfg.Warnings[0].Key != "server_tls.verify" {
-		t.Errorf("warnings %v, want one of servers that anybody may pose as", cfg.Warnings)
+	if len(cfg.Warnings) != 2 || cfg.Warnings[0].Key != "server_tls.verify" || cfg.Warnings[1].Key != "sentinel_tls.verify" {
+		t.Errorf("warnings %v, want one of servers that anybody may pose as, and one of sentinels", cfg.Warnings)
 	}
 	for i := range cfg.Pools {
 		for j := range cfg.Pools[i].Users {
@@ -145,13 +146,12 @@ func beta(t *testing.T) Pool {
 		HealthCheck:        HealthCheck{Interval: 2 * time.Second, Timeout: 500 * time.Millisecond, Rise: 4, Fall: 5},
 
 		TLS: betaTLS(), AllowAdmin: true,
-		ServerTLS: ServerTLS{
-			CA:        "/etc/nuthatch/servers.crt",
-			CertFiles: CertFiles{"/etc/nuthatch/client.crt", "/etc/nuthatch/client.key", "/etc/nuthatch/client.password"},
-			Verify:    VerifyNone, ServerName: "cache.example",
-		},
+		ServerTLS:             betaServerTLS(),
 		RedisAuthPreviousFrom: SecretSource{Env: "NUTHATCH_PREVIOUS"},
 		ServerPasswordFrom:    SecretSource{File: "/run/secrets/server"},
+
+		OnReadOnly: ReadOnlyResolve,
+		Sentinel:   betaSentinel(),
 
 		Retry:                RetryIdempotent,
 		ServerMaxQueued:      4096,
@@ -206,7 +206,30 @@ func betaServers() []Server {
 	return []Server{ // shorter names first, then by bytes
 		redis("127.0.0.1:6379:2", "server1", 2),
 		redis("127.0.0.1:6379:1", "server2", 1),
+		{Address: Address{Network: NetworkSentinel, Host: "main.primary"}, Weight: 3, Name: "server4", Text: "sentinel://main.primary:3"},
 		redis("127.0.0.1:6379:10", "server10", 10),
+	}
+}
+
+// betaSentinel is who knows the primaries of its servers.
+func betaSentinel() Sentinel {
+	return Sentinel{
+		Addresses: []Address{{Network: NetworkTCP, Host: "10.0.0.1", Port: 26379}, {Network: NetworkTCP, Host: "sentinel.example", Port: 26379}},
+		User:      "watcher", PasswordFrom: SecretSource{Env: "NUTHATCH_SENTINEL"},
+		TLS: ServerTLS{
+			CA:        "/etc/nuthatch/sentinels.crt",
+			CertFiles: CertFiles{"/etc/nuthatch/client.crt", "/etc/nuthatch/client.key", "/etc/nuthatch/client.password"},
+			Verify:    VerifyNone, ServerName: "sentinel.example",
+		},
+	}
+}
+
+// betaServerTLS is how its servers are connected to.
+func betaServerTLS() ServerTLS {
+	return ServerTLS{
+		CA:        "/etc/nuthatch/servers.crt",
+		CertFiles: CertFiles{"/etc/nuthatch/client.crt", "/etc/nuthatch/client.key", "/etc/nuthatch/client.password"},
+		Verify:    VerifyNone, ServerName: "cache.example",
 	}
 }
 

@@ -28,7 +28,8 @@ var poolKeys = slices.Concat([]key[Pool]{
 	{
 		name: "servers", kind: kindServers, required: true,
 		help: "The servers that the keys are spread over, one to a line: `host:port:weight [name]` or " +
-			"`/path:weight [name]`. See [Server lines](#server-lines) below, and give every server a name.",
+			"`/path:weight [name]`, or `sentinel://primary:weight [name]` for the primary that Sentinel knows by that " +
+			"name. See [Server lines](#server-lines) below, and give every server a name.",
 		differs: "An IPv6 address may stand in brackets. A line that nutcracker accepts and can never use " +
 			"(no host, `a:b:6379:1`, a socket path over 107 bytes, a weight over 2147483647, an empty name) is an error. " +
 			"A pool has at most 65535 servers.",
@@ -346,7 +347,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"requests are sent to the server again. If not, another one is let through after the same time.",
 		set: func(p *Pool, v value) { p.Eject = Eject(v.number) },
 	},
-}, within("health_check", func(p *Pool) *HealthCheck { return &p.HealthCheck }, healthCheckKeys), slices.Concat(
+}, sentinelKeys, within("sentinel_tls", func(p *Pool) *ServerTLS { return &p.Sentinel.TLS }, sentinelTLSKeys), within("health_check", func(p *Pool) *HealthCheck { return &p.HealthCheck }, healthCheckKeys), slices.Concat(
 	within("limits", func(p *Pool) *Limits { return &p.Limits }, limitKeys),
 	within("tls", func(p *Pool) *TLS { return &p.TLS }, clientTLSKeys), within("server_tls", func(p *Pool) *ServerTLS { return &p.ServerTLS }, serverTLSKeys),
 ), []key[Pool]{

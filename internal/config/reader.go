@@ -333,7 +333,7 @@ func readScalar[T any](r *reader, b *block, k *key[T], into *T, val *yaml.Node) 
 	if val.Kind != yaml.ScalarNode || val.Value == "" {
 		msg := "expected one value: " + k.kind.form
 		if k.kind.list {
-			msg = "expected " + serverForm
+			msg = "expected " + k.kind.entry
 		}
 		if val.Kind == yaml.ScalarNode {
 			msg += ", found nothing"

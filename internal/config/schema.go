@@ -189,7 +189,7 @@ const (
 	portPattern   = `0*[1-9][0-9]{0,4}`
 	listenPattern = `/[^ ]*|/.* 0*[0-7]{1,3}|([^\s*]|\S\S+):` + portPattern
 	weightPattern = `0*[1-9][0-9]{0,9}`
-	serverPattern = `(/[^:]*|\S+:` + portPattern + `):` + weightPattern + `( [^ ]+)?`
+	serverPattern = `(/[^:]*|` + sentinelScheme + primaryPattern + `|\S+:` + portPattern + `):` + weightPattern + `( [^ ]+)?`
 	digitsPattern = `[0-9]+`
 	sizePattern   = `[0-9]+([kKmMgG]?[bB])?`
 	// What time.ParseDuration takes.

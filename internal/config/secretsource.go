@@ -105,6 +105,7 @@ func (p *Pool) ownSecrets() []sourcedSecret {
 		{"redis_auth", &p.RedisAuth, p.RedisAuthFrom},
 		{"redis_auth_previous", &p.RedisAuthPrevious, p.RedisAuthPreviousFrom},
 		{"server_password", &p.ServerPassword, p.ServerPasswordFrom},
+		{"sentinel_password", &p.Sentinel.Password, p.Sentinel.PasswordFrom},
 	}
 }
 
@@ -212,6 +213,7 @@ func (r *reader) checkSecrets(b *poolBlock) {
 		needs("redis_auth_previous"+suffix, "redis_auth", "a previous password needs a 'redis_auth'")
 	}
 	needs("server_user", "server_password", "a user needs a 'server_password'")
+	needs("sentinel_user", "sentinel_password", "a user needs a 'sentinel_password'")
 }
 
 // HasReadToken reports whether the admin listener has a token for reading alone.

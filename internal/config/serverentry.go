@@ -9,7 +9,8 @@ import (
 	"nuthatch/internal/hashkit"
 )
 
-// serverForm is how a line of "servers" is written.
+// serverForm is how a line of "servers" is written, unless it is one of a primary that
+// sentinels know.
 const serverForm = "host:port:weight [name] or /path:weight [name]"
 
 // Server is one line of a pool's "servers".
@@ -21,7 +22,8 @@ type Server struct {
 	// Name is the name that was given, or empty.
 	Name string
 	// Text is the line without its name, as it was written:
-	// "host:port:weight" or "/path:weight". Log lines name a server by it.
+	// "host:port:weight", "/path:weight" or "sentinel://primary:weight". Log lines name a
+	// server by it.
 	Text string
 }
 
@@ -50,9 +52,12 @@ func parseServer(text string) (Server, error) {
 		return Server{}, errors.New("expected " + serverForm)
 	}
 	var err error
-	if strings.HasPrefix(s.Text, "/") {
+	switch {
+	case strings.HasPrefix(s.Text, "/"):
 		s.Address, err = parseSocket(where)
-	} else {
+	case strings.HasPrefix(s.Text, sentinelScheme):
+		s.Address, err = parsePrimary(where)
+	default:
 		s.Address, err = parseServerHost(where, weight)
 	}
 	if err != nil {
@@ -99,14 +104,18 @@ func cutLast(text string) (before, after string, ok bool) {
 // NodeName returns the name that places the server on the ring: the given one,
 // or else what nutcracker makes of the address as it was written. That is
 // "host:port"; "host" alone for port 11211, as libmemcached has it; and for a
-// socket the path with the colon that follows it. To write an address in
+// socket the path with the colon that follows it. A primary that sentinels know has the
+// name that they know it by. To write an address in
 // another way (a name for an IP address, 06379 for 6379) is to move keys.
 func (s Server) NodeName() string {
 	if s.Name != "" {
 		return s.Name
 	}
-	if s.Address.Network == NetworkUnix {
+	switch s.Address.Network {
+	case NetworkUnix:
 		return s.Address.Path + ":"
+	case NetworkSentinel:
+		return s.Address.Host
 	}
 	where, _, _ := cutLast(s.Text)
 	host, _, ok := cutLast(where)

@@ -450,4 +450,7 @@ func warnOfUnverified(r *reader, b *poolBlock) {
 	if v := b.seen["server_tls.verify"]; len(v.read) > 0 && b.pool.ServerTLS.Verify == VerifyNone {
 		r.warn(v.name, &b.block, "server_tls.verify", "the certificates of the servers are not checked: anybody in between can pose as a server")
 	}
+	if v := b.seen["sentinel_tls.verify"]; len(v.read) > 0 && b.pool.Sentinel.TLS.Verify == VerifyNone {
+		r.warn(v.name, &b.block, "sentinel_tls.verify", "the certificates of the sentinels are not checked: anybody in between can send the proxy to other servers")
+	}
 }

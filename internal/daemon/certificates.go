@@ -38,6 +38,8 @@ type security struct {
 	// pools are how they speak TLS, in the order of the configuration, nil for one that does
 	// not.
 	pools []*tlsstage.Pool
+	// sentinels are how they speak TLS with their sentinels, nil for one that does not.
+	sentinels []*tlsstage.End
 	// admin is what the admin listener shows on TCP; nil: it speaks no TLS.
 	admin *tlsstage.End
 	// ticketKeys are those that proxies share; nil: the process has its own.
@@ -51,7 +53,7 @@ func (s *certificates) load(conf *config.Config) (security, error) {
 
 // loadTLS reads all files of TLS. The error names all that cannot be used.
 func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tickets) (security, error) {
-	pools := make([]*tlsstage.Pool, len(conf.Pools))
+	pools, sentinels := make([]*tlsstage.Pool, len(conf.Pools)), make([]*tlsstage.End, len(conf.Pools))
 	names, named := new(tlsstage.Names), false
 	var faults []error
 	keys, err := readTicketKeys(&conf.Process)
@@ -60,6 +62,11 @@ func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tick
 	}
 	for i := range conf.Pools {
 		p := &conf.Pools[i]
+		if p.Sentinel.TLS.On() {
+			if sentinels[i], err = tlsstage.ForServers(&p.Sentinel.TLS); err != nil {
+				faults = append(faults, fmt.Errorf("pool '%s': sentinel_tls: %w", p.Name, err))
+			}
+		}
 		if !p.TLS.On() && !p.ServerTLS.On() {
 			continue
 		}
@@ -88,7 +95,7 @@ func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tick
 			t.Names = names
 		}
 	}
-	all := security{pools: pools, ticketKeys: keys}
+	all := security{pools: pools, sentinels: sentinels, ticketKeys: keys}
 	if conf.Process.AdminTLS.On() {
 		if all.admin, err = tlsstage.ForClients(&conf.Process.AdminTLS, tickets); err != nil {
 			faults = append(faults, fmt.Errorf("admin_tls: %w", err))
@@ -146,6 +153,9 @@ func (s *certificates) watch() {
 		now := make(map[*tlsstage.End]string, len(refused))
 		refusedKeys = s.lookAtKeys(g, refusedKeys)
 		for i, t := range g.tls.pools {
+			if e := g.tls.sentinels[i]; e != nil {
+				now[e] = s.look(g.conf.Pools[i].Name, e, refused[e])
+			}
 			if t == nil {
 				continue
 			}
@@ -203,6 +213,18 @@ func (g *generation) serverEnds() []*tlsstage.End {
 	ends := make([]*tlsstage.End, len(g.tls.pools))
 	for i := range g.tls.pools {
 		ends[i] = g.serverEnd(i)
+	}
+	return ends
+}
+
+// A poolEnds is how a pool speaks TLS with its servers and its sentinels; nil: it does not.
+type poolEnds struct{ servers, sentinels *tlsstage.End }
+
+// ends are how the pools of g do.
+func (g *generation) ends() []poolEnds {
+	ends := make([]poolEnds, len(g.conf.Pools))
+	for i := range ends {
+		ends[i] = poolEnds{g.serverEnd(i), g.tls.sentinels[i]}
 	}
 	return ends
 }

@@ -41,7 +41,10 @@ func otherValues(t *testing.T) map[string]string {
 		"admin_token_env": "NUTHATCH_TEST_SECRET", "admin_read_token": "sesame", "admin_read_token_file": token, "admin_read_token_env": "NUTHATCH_TEST_SECRET", "admin_tls.key_password_file": token, "admin_tls.client_cert": "required", "admin_tls.min_version": "TLSv1.3",
 		"tls_ticket_keys_file": keys,
 		"acl_file":             users,
-		"listen":               testkit.FreeAddr(t), "hash": "md5", "hash_tag": `"{}"`, "distribution": "modula", "redis_auth": "sesame",
+		"on_readonly":          "resolve", "sentinels": `["127.0.0.1:2"]`, "sentinel_user": "watcher", "sentinel_password": "sesame", "sentinel_password_file": token,
+		"sentinel_password_env": "NUTHATCH_TEST_SECRET", "sentinel_tls.key_password_file": token,
+		"sentinel_tls.ca": "system", "sentinel_tls.server_name": "cache", "sentinel_tls.verify": "none",
+		"listen": testkit.FreeAddr(t), "hash": "md5", "hash_tag": `"{}"`, "distribution": "modula", "redis_auth": "sesame",
 		"client_login_timeout": "3s", "allow_from": "127.0.0.0/8", "deny_from": "10.0.0.0/8", "proxy_protocol_from": "10.0.0.0/8", "proxy_protocol_timeout": "7s", "connect_timeout": "2s", "request_timeout": "2s", "server_idle_timeout": "2s", "unknown_commands": "refuse", "failed_select": "ignore", "transactions": "refuse", "max_transaction_size": "7mb", "private_idle_timeout": "1m", "tracking": "off", "pubsub.publish": "owner", "pubsub.on_loss": "resubscribe", "pubsub.ping": "7s", "pubsub.max_subscriptions": "77", "pubsub.output_limit": "9mb", "pubsub.output_soft_limit": "3mb", "pubsub.output_soft_time": "9s",
 		"pubsub.connections": "shared",
 		"eject":              "fail", "health_check.interval": "2s", "health_check.timeout": "3s", "reconnect_backoff": "20ms",
@@ -104,9 +107,13 @@ func beside(key string) (before, with string) {
 		return "  users: {default: {rules: 'off'}}\n", "  users: {default: {rules: 'off'}}\n"
 	case key == "server_user":
 		return "  server_password: sesame\n", "  server_password: sesame\n"
+	case key == "sentinel_user":
+		return "  sentinel_password: sesame\n", "  sentinel_password: sesame\n"
+	case key == "sentinels":
+		return "  sentinels: [\"127.0.0.1:1\"]\n", ""
 	case secret == "redis_auth_previous":
 		auth = "  redis_auth: sesame\n"
-	case secret != "redis_auth" && secret != "server_password":
+	case secret != "redis_auth" && secret != "server_password" && secret != "sentinel_password":
 		return "", ""
 	}
 	if secret == key {
@@ -155,6 +162,7 @@ func newEveryKey(t *testing.T) *everyKey {
 		rest: map[string]string{
 			"health_check.interval": "1s", "tls.cert": cert, "tls.key": key, "tls.client_ca": a.CA, "tls.client_cert": "optional",
 			"server_tls.ca": a.CA, "server_tls.cert": cert, "server_tls.key": key,
+			"sentinel_tls.ca": a.CA, "sentinel_tls.cert": cert, "sentinel_tls.key": key,
 			"admin_tls.cert": cert, "admin_tls.key": key, "admin_tls.client_ca": a.CA, "admin_tls.client_cert": "optional",
 		},
 	}
@@ -215,8 +223,10 @@ func (k *everyKey) neighbour(key string) string {
 func (k *everyKey) pools(all []config.Setting) {
 	k.t.Helper()
 	for _, set := range all {
-		value, lines := another(k.t, k.values, set), k.listen
+		value, lines, server := another(k.t, k.values, set), k.listen, k.server
 		switch set.Key {
+		case "sentinels":
+			k.server += "\n    - sentinel://main:1 main"
 		case "listen":
 			lines = ""
 		case "redis": // which is written already
@@ -231,6 +241,7 @@ func (k *everyKey) pools(all []config.Setting) {
 			applied = append(applied, p.Settings...)
 		}
 		judge(k.t, set.Key, was, k.inForce(set.Key, false), applied, change.NotApplied)
+		k.server = server
 	}
 }
 

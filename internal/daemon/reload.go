@@ -190,6 +190,7 @@ func (r *reloading) lookUp() error {
 	in, g := r.in, r.next
 	g.makeTopologies(r.old, in.Now())
 	g.resolver = in.resolver(g)
+	g.resolver.follow(r.old.resolver)
 	g.resolver.lookUp(in.life.asked)
 	if in.life.ending() {
 		return admin.ErrEnding

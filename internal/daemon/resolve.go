@@ -31,8 +31,9 @@ const (
 // the loops. A name that cannot be resolved keeps the addresses that it had.
 //
 //	every resolve_interval ──────────────► all names ─┐
-//	a server that cannot be connected to,  its name  ─┴─► Health.SetAddrs, and
-//	  has failed, or takes no writes ────►                every loop follows
+//	a server that cannot be connected to,  its name  ─┼─► Health.SetAddrs, and
+//	  has failed, or takes no writes ────►            │   every loop follows
+//	sentinels: primaries.go ──────────────────────────┘
 //
 // Nothing is published before start.
 type resolver struct {
@@ -42,9 +43,11 @@ type resolver struct {
 	lookup   lookup
 	targets  []*target // servers that are named
 	fixed    []*target // servers that have an address
-	started  bool
-	// moved tells the loops that addresses were published. It does not wait.
-	moved  func()
+	// primaries are the servers that sentinels know, by pool; nil: a pool has none.
+	primaries []*primaries
+	started   bool
+	// moved tells the loops that a server's addresses were published. It does not wait.
+	moved  func(*target)
 	cancel context.CancelFunc
 	done   chan struct{}
 	// unreachable is not empty if a server could not be connected to.
@@ -68,8 +71,9 @@ type target struct {
 	failing bool
 }
 
-// newResolver finds the addresses that need no look-up.
-func newResolver(cfg *config.Config, topo []*topology.Topology, log *logging.Logger, tell func(events.Event), find lookup) *resolver {
+// newResolver finds the addresses that need no look-up. ends are how the pools speak TLS, in
+// the order of the configuration.
+func newResolver(cfg *config.Config, topo []*topology.Topology, log *logging.Logger, tell func(events.Event), find lookup, ends []poolEnds) *resolver {
 	r := &resolver{
 		log: log, tell: tell, interval: cfg.Process.ResolveInterval, lookup: find,
 		done: make(chan struct{}), unreachable: make(chan struct{}, 1),
@@ -79,9 +83,14 @@ func newResolver(cfg *config.Config, topo []*topology.Topology, log *logging.Log
 	}
 	for i := range cfg.Pools {
 		servers := topo[i].Servers() // as the configuration has them: nobody has used it yet
+		var named []*target
 		for j := range cfg.Pools[i].Servers {
 			addr := cfg.Pools[i].Servers[j].Address
 			t := &target{topo: topo[i], server: servers[j], pool: cfg.Pools[i].Name, name: cfg.Pools[i].Servers[j].StatsName(), addr: addr}
+			if addr.Network == config.NetworkSentinel {
+				named = append(named, t)
+				continue
+			}
 			if addr.Network == config.NetworkUnix {
 				t.found = []unix.Sockaddr{&unix.SockaddrUnix{Name: addr.Path}}
 				r.fixed = append(r.fixed, t)
@@ -94,6 +103,7 @@ func newResolver(cfg *config.Config, topo []*topology.Topology, log *logging.Log
 			}
 			r.targets = append(r.targets, t)
 		}
+		r.primaries = append(r.primaries, newPrimaries(r, &cfg.Pools[i], named, ends[i]))
 	}
 	return r
 }
@@ -104,8 +114,9 @@ const moveTime = 10 * time.Second
 
 // resolver makes the resolver of g, which tells the loops of new addresses.
 func (in *Instance) resolver(g *generation) *resolver {
-	r := newResolver(g.conf, g.topo, in.log, in.journal.addEvent, in.opts.lookup)
-	r.moved = func() {
+	r := newResolver(g.conf, g.topo, in.log, in.journal.addEvent, in.opts.lookup, g.ends())
+	r.moved = func(t *target) {
+		t.topo.Moved(t.server, in.Now())
 		by := in.Now() + int64(max(g.conf.Process.DrainTimeout, moveTime))
 		for _, ctx := range in.loops.contexts {
 			ctx.Loop().Post(func() { ctx.FollowAddrs(by) })
@@ -116,9 +127,16 @@ func (in *Instance) resolver(g *generation) *resolver {
 
 // lookUp resolves all names once, before start.
 func (r *resolver) lookUp(ctx context.Context) {
+	var asking sync.WaitGroup
+	for _, p := range r.primaries {
+		if p != nil {
+			asking.Go(func() { p.lookUp(ctx) })
+		}
+	}
 	if len(r.targets) > 0 {
 		r.round(ctx, r.targets)
 	}
+	asking.Wait()
 }
 
 // start publishes what was found, and resolves the names regularly from then on.
@@ -131,6 +149,11 @@ func (r *resolver) start() {
 	for _, t := range r.targets {
 		t.publish()
 		t.topo.OnUnreachable(r.wake)
+	}
+	for _, p := range r.primaries {
+		if p != nil {
+			p.start()
+		}
 	}
 	if len(r.targets) == 0 {
 		close(r.done)
@@ -185,11 +208,18 @@ func (r *resolver) roundOfUnreachable(ctx context.Context) {
 
 // stop ends the look-ups and waits for the last. r may be nil, or not started.
 func (r *resolver) stop() {
-	if r == nil || r.cancel == nil {
+	if r == nil {
 		return
 	}
-	r.cancel()
-	<-r.done
+	for _, p := range r.primaries {
+		if p != nil {
+			p.watcher.Stop()
+		}
+	}
+	if r.cancel != nil {
+		r.cancel()
+		<-r.done
+	}
 }
 
 // round resolves all names at the same time, so that a slow one does not delay
@@ -205,7 +235,12 @@ func (r *resolver) round(ctx context.Context, targets []*target) {
 }
 
 func (r *resolver) resolve(ctx context.Context, t *target) {
-	addrs, err := r.lookup(ctx, t.addr.Host, t.addr.Port)
+	r.resolveAs(ctx, t, t.addr.Host, t.addr.Port)
+}
+
+// resolveAs gives the server the addresses of that host.
+func (r *resolver) resolveAs(ctx context.Context, t *target, host string, port int) {
+	addrs, err := r.lookup(ctx, host, port)
 	if err != nil {
 		if !t.failing && ctx.Err() == nil || t.known == nil && !t.failing {
 			t.failing = true
@@ -227,7 +262,7 @@ func (r *resolver) resolve(ctx context.Context, t *target) {
 	if slices.Equal(names, t.known) {
 		return
 	}
-	if t.known != nil {
+	if t.known != nil && t.addr.Network != config.NetworkSentinel { // that has its own lines
 		r.log.Notice("server has new addresses", slog.String("pool", t.pool),
 			slog.String("server", t.addr.String()), slog.Any("addresses", names))
 		r.tell(events.Event{
@@ -238,7 +273,7 @@ func (r *resolver) resolve(ctx context.Context, t *target) {
 	t.known, t.found = names, addrs
 	if r.started {
 		t.publish()
-		r.moved()
+		r.moved(t)
 	}
 }
 

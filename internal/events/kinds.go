@@ -30,6 +30,11 @@ const (
 	AddressesRefused
 	UsersChanged
 	LimitReached
+	PrimaryChanged
+	PrimaryLost
+	PrimaryFound
+	SentinelFails
+	SentinelAnswers
 	// NumKinds is how many there are.
 	NumKinds
 )
@@ -88,6 +93,11 @@ var kinds = [NumKinds]row{
 	AddressesRefused: {"addresses_refused", Notice, "clients come from addresses that allow_from or deny_from does not let in; one event until none came for a minute"},
 	UsersChanged:     {"users_changed", Notice, "a reload has changed users of the pool, or their rules; the text names them"},
 	LimitReached:     {"limit_reached", Notice, "requests wait for a limit of the pool; one event until none waited for a minute"},
+	PrimaryChanged:   {"primary_changed", Notice, "Sentinel has made another server the primary, and requests go there now"},
+	PrimaryLost:      {"primary_lost", Notice, "the sentinels do not say where the primary is, or name a server that is none; its last address stays in use"},
+	PrimaryFound:     {"primary_found", Notice, "the sentinels say again where the primary is"},
+	SentinelFails:    {"sentinel_fails", Notice, "a sentinel does not answer, or does not know a primary's name"},
+	SentinelAnswers:  {"sentinel_answers", Notice, "a sentinel answers again"},
 }
 
 // String is the kind's name.

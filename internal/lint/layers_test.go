@@ -49,6 +49,7 @@ var levels = map[string]int{
 	"internal/admin":     4,
 	"internal/dashboard": 4,
 	"internal/health":    4,
+	"internal/sentinel":  4,
 
 	"internal/check":   5,
 	"internal/ctl":     5,

@@ -16,12 +16,14 @@ type extra struct {
 	isError bool
 	// waits: the server may take any time to answer, and that time is not measured.
 	waits bool
+	// asked is how often it was asked again, because a server did not carry it out.
+	asked int
 	next  *extra // on the free list
 }
 
 // reset clears all but the note's key, which nobody reads any more.
 func (x *extra) reset() {
-	x.noted, x.come, x.maxReply, x.block, x.isError, x.waits = false, 0, 0, 0, false, false
+	x.noted, x.come, x.maxReply, x.block, x.isError, x.waits, x.asked = false, 0, 0, 0, false, false, 0
 }
 
 // extraOf returns m's extra, and makes one if m has none.
@@ -75,6 +77,21 @@ func (m *Msg) Waits() bool { return m.Rare && m.extra != nil && m.extra.waits }
 
 // SetWaits notes that it may.
 func (p *Pool) SetWaits(m *Msg) { p.extraOf(m).waits = true }
+
+// Asked is how often m was asked again, because a server did not carry it out.
+func (m *Msg) Asked() int {
+	if m.extra == nil {
+		return 0
+	}
+	return m.extra.asked
+}
+
+// CountAsked counts that m is asked again, and returns how often it has been.
+func (p *Pool) CountAsked(m *Msg) int {
+	x := p.extraOf(m)
+	x.asked++
+	return x.asked
+}
 
 // SetBlock makes m the EXEC of a transaction of n commands.
 func (p *Pool) SetBlock(m *Msg, n int) { p.extraOf(m).block = n }

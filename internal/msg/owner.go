@@ -22,6 +22,9 @@ type Party interface {
 	// AwaitReplies has nothing more sent for the party until its requests in flight are
 	// answered: a later one could overtake them on another connection.
 	AwaitReplies()
+	// WroteAt reports whether the party may have written to the server with that mark, or
+	// to another one that shares it.
+	WroteAt(mark uint32) bool
 }
 
 // Party is the client that the message is for; nil: nobody, or the proxy itself.

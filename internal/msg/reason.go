@@ -135,6 +135,9 @@ const (
 	RequestRate
 	ByteRate
 	InFlightLimit
+	// NotPrimary: the server of this key is a replica, and no other is known to be the
+	// primary.
+	NotPrimary
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -208,6 +211,7 @@ var reasonTexts = [NumReasons]string{
 	RequestRate:   "the limit on requests a second is reached (limits.requests_per_second)",
 	ByteRate:      "the limit on bytes a second is reached (limits.bytes_per_second)",
 	InFlightLimit: "the limit on requests in flight is reached (limits.in_flight)",
+	NotPrimary:    "the server of this key is a replica, and its primary is not known yet",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -277,6 +281,7 @@ var reasonNames = [NumReasons]string{
 	RequestRate:          "request_rate",
 	ByteRate:             "byte_rate",
 	InFlightLimit:        "in_flight_limit",
+	NotPrimary:           "not_primary",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

@@ -318,6 +318,9 @@ type Lane struct {
 	// Private: the connection is private. This is never set in a lane that is compared
 	// with others.
 	Private bool
+	// Primary: the server must say that it is a primary (ROLE). This is never set in a
+	// lane that is compared with others.
+	Primary bool
 }
 
 // OwnDB stands for the pool's own database, whatever its number: that of a client

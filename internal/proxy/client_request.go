@@ -239,7 +239,7 @@ func (d *dispatch) newMsg(req *msg.Request) *msg.Msg {
 	if limit := c.pool.conf.RequestTimeout; limit > 0 && !req.NoReply {
 		c.pool.ctx.expireBy(m, c.cameAt(c.pool.ctx.loop.Now())+int64(limit))
 	}
-	m.Keep = c.pool.keepsPure && c.pool.commands[req.Type].Pure
+	m.Keep = c.pool.keepsSome && (c.pool.keepsAll || c.pool.commands[req.Type].Pure)
 	m.RESP3, m.Muted = c.session.Lane.IsRESP3(), c.session.Muted
 	m.Start = c.pool.ctx.loop.Now()
 	c.pool.keys.sampleIfDue(c.pool, req, m)

@@ -98,13 +98,20 @@ func (l *leaving) closeOurSide(c *client) {
 
 // replaceConns replaces the server's connections.
 func (s *Server) replaceConns(by int64) {
+	var waiting []*serverConn
 	for c := range s.conns() {
-		if c.Attached() && c.private == nil {
+		switch {
+		case c.awaits():
+			waiting = append(waiting, c)
+		case c.Attached() && c.private == nil:
 			c.closeWhenAnswered(by)
 		}
 	}
 	s.lanes = nil
 	s.store.withdrawAll(by)
+	for _, c := range waiting {
+		c.wait.end(msg.ConnReplaced)
+	}
 }
 
 // closeWhenAnswered closes the connection when all its requests are answered, at the latest at

@@ -160,6 +160,7 @@ func (s *Server) addLane(i int) {
 // addConn makes the connection in a lane and slot, when it is first needed.
 func (s *Server) addConn(lane, slot int) *serverConn {
 	c := newServerConn(s, s.pool.lanes[lane])
+	c.slot = slot
 	s.lanes[lane][slot] = c
 	return c
 }
@@ -216,7 +217,7 @@ func (p *ServerPool) closeLane(l *lane) bool {
 		if l.at < len(s.lanes) {
 			for _, c := range s.lanes[l.at] {
 				switch {
-				case c == nil || !c.Attached():
+				case c == nil || !c.Attached() && !c.awaits():
 				case c.queue.Len() > 0 || !p.ctx.turn.retireSoon(c):
 					none = false
 				}

@@ -17,6 +17,7 @@ func (e *errand) OnReply(*msg.Msg, msg.Reply) {}
 func (e *errand) OnFailure(*msg.Msg)          {}
 func (e *errand) Party() msg.Party            { return e }
 func (e *errand) Unsent() int                 { return e.unsent }
+func (e *errand) WroteAt(uint32) bool         { return false }
 func (e *errand) AwaitReplies()               { e.awaited++ }
 
 // A question of the proxy's own has no party.

@@ -61,8 +61,7 @@ type ServerPool struct {
 	paused bool
 	// leaveBy is when a removed pool is closed at the latest; 0 for all other pools.
 	leaveBy int64
-	// keepsPure: reads are kept until they are answered, to be sent again.
-	keepsPure bool
+	keeping
 	// retries bounds how many requests are sent again.
 	retries retryBudget
 	// latency is how long requests took, by msg.Type; nil for commands that were
@@ -130,7 +129,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	}
 	p.goBy(o.snap, servers)
 	p.scheduleIdleCheck()
-	p.keepsPure = p.conf.Retry == config.RetryIdempotent
+	p.keeping = keepingOf(p.conf)
 	return p
 }
 

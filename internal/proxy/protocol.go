@@ -38,8 +38,8 @@ type Codec interface {
 	// has at most stats.MaxErrorName+1 bytes, and lies in buf (64 bytes) or in the
 	// reply. refuses says why the server refuses more than this request: it wants a
 	// login that the pool does not have (msg.LoginRefused), does not accept the
-	// connection (msg.NoDescriptors, msg.AccessDenied), or takes no writes
-	// (msg.ReadOnly).
+	// connection (msg.NoDescriptors, msg.AccessDenied), takes no writes (msg.ReadOnly), or
+	// has no data yet (msg.Loading, msg.MasterDown).
 	ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses msg.Reason)
 	// SizeOfKey is how many bytes of the reply to a request for several keys are about
 	// the i-th key, which begins with key. It is 0 if the reply does not say.

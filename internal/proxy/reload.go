@@ -74,7 +74,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 		a.expiries()
 	}
 	p.scheduleIdleCheck()
-	p.keepsPure = p.conf.Retry == config.RetryIdempotent
+	p.keeping = keepingOf(p.conf)
 	p.dealAnew()
 	recallMoved(p)
 	followChannels(p)

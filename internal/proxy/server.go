@@ -113,7 +113,7 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 			return nil, why
 		}
 	}
-	if c.Attached() {
+	if c.Attached() || c.awaits() {
 		conf := s.pool.conf
 		if c.queue.Len() < conf.ServerMaxQueued && int64(c.Out().Len()) < conf.ServerMaxQueuedBytes {
 			return c, msg.OK
@@ -160,6 +160,7 @@ type serverConn struct {
 	server *Server
 	pool   *ServerPool
 	lane   *lane
+	slot   int // of a shared one
 	// private is the state of a private connection; nil: it is shared.
 	private *private
 
@@ -176,6 +177,7 @@ type serverConn struct {
 	// ready is when the connection became ready for requests, in the loop's
 	// nanoseconds; 0: not yet.
 	ready int64
+	turnover
 	dialler
 	handshake handshake
 	proof     proof
@@ -206,7 +208,7 @@ type serverConn struct {
 // newServerConn returns a connection of a lane that is not dialled yet.
 func newServerConn(s *Server, l *lane) *serverConn {
 	c := &serverConn{server: s, pool: s.pool, lane: l}
-	c.conn, c.handshake.conn, c.proof.conn = c, c, c
+	c.conn, c.handshake.conn, c.proof.conn, c.of = c, c, c, c
 	return c
 }
 
@@ -346,7 +348,7 @@ var errOutOfStep = &msg.ProtocolError{Msg: "a reply that does not answer the req
 // deliver gives the reply to its owner. Only replies to clients are counted, and show
 // that the server is well.
 func (c *serverConn) deliver(r msg.Reply) {
-	if c.private != nil && c.private.hearer != nil && c.private.hearer.hears(r) {
+	if c.private != nil && c.private.hearer != nil && c.handshake.pending == 0 && c.private.hearer.hears(r) {
 		if r.Chain != nil {
 			r.Chain.Release(c.pool.ctx.bufs)
 		}
@@ -370,6 +372,12 @@ func (c *serverConn) deliver(r msg.Reply) {
 		}
 	}
 	refuses := mayBeError(r) && c.refused(r)
+	if c.demotion != nil && c.demotion.takes(r) {
+		if r.Chain != nil {
+			r.Chain.Release(c.pool.ctx.bufs)
+		}
+		return
+	}
 	if !c.proven {
 		c.proven = !refuses
 	}
@@ -452,7 +460,10 @@ func (c *serverConn) fail(why msg.Reason) {
 	default:
 		st[stats.ServerErr]++
 	}
-	if why != msg.ReplyTooLarge && c.retireBy == 0 && (c.unfit == msg.OK || c.lane.at == 0) {
+	if c.demotion != nil {
+		c.demotion.finish()
+	}
+	if why != msg.ReplyTooLarge && why != msg.NotPrimary && c.retireBy == 0 && (c.unfit == msg.OK || c.lane.at == 0) {
 		// Some reasons are no failure of the server: a too large reply, or a lane that
 		// it does not have. A replaced connection may have been to another server.
 		fault := (ending{connected: connected, begun: begun, waiting: len(waiting), lost: len(lost)}).fault(c, why)
@@ -549,7 +560,7 @@ func (c *serverConn) drop() {
 	ctx.shard.CurrConnections--
 	c.Close()
 	c.reply.Release(ctx.bufs)
-	c.discarded = 0
+	c.discarded, c.wait = 0, nil
 	c.handshake.end()
 	c.proof.end()
 	if c.private != nil {

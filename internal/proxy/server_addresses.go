@@ -7,6 +7,7 @@ import (
 
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
 
@@ -38,6 +39,9 @@ func (p *ServerPool) followAddrs(by int64) {
 
 func (s *Server) followAddrs(by int64) {
 	if addrs := s.health.PublishedAddrs(); addrs != s.addrs {
+		if s.addrs != nil && s.pool.ctx.ID() == 0 {
+			s.stats[stats.Moves]++
+		}
 		s.addrs = addrs
 		if addrs != nil {
 			s.replaceMoved(*addrs, by)
@@ -51,6 +55,10 @@ func (s *Server) replaceMoved(addrs []unix.Sockaddr, by int64) {
 	for _, lane := range s.lanes {
 		for slot, c := range lane {
 			switch {
+			case c != nil && c.awaits():
+				if c.wait.behind == nil {
+					c.wait.again()
+				}
 			case c == nil || !c.Attached() || topology.Contains(addrs, c.addr):
 				continue
 			case c.Open():
@@ -72,12 +80,12 @@ func (s *Server) replaceMoved(addrs []unix.Sockaddr, by int64) {
 			moved++
 		}
 	}
-	if moved == 0 {
-		return
-	}
 	// It may be another server. Earlier failures and successes do not count, and it may
 	// lack what clients stored at the old one for all clients.
 	s.reconnect, s.forgetful = reconnect{}, true
+	if moved == 0 {
+		return
+	}
 	if log := s.pool.ctx.log; log.Enabled(logging.Notice) {
 		log.Notice("connections to server are replaced: its name has other addresses now", s.attrs()...)
 	}

@@ -30,8 +30,8 @@ func mayBeError(r msg.Reply) bool {
 }
 
 // refused counts the reply if it is an error, and reports whether it is one. why says
-// why the server refuses all requests, or the connection; msg.OK if it refuses only
-// this request. A server that wants a login is failing although it answers. A server
+// why the server refuses all requests, or the connection, or is no primary; msg.OK if it
+// refuses only this request. A server that wants a login is failing although it answers. A server
 // that takes no writes may have been replaced by another one.
 func (s *Server) refused(r msg.Reply) (why msg.Reason, isError bool) {
 	ctx := s.pool.ctx
@@ -40,10 +40,9 @@ func (s *Server) refused(r msg.Reply) (why msg.Reason, isError bool) {
 		return msg.OK, false
 	}
 	stats.Count(s.errors, ctx.identity.Errors().Index(prefix))
-	if refuses == msg.ReadOnly {
+	if refuses == msg.ReadOnly || refuses == msg.MasterDown {
 		// Its name may have the address of another server by now, which takes writes.
 		s.pool.topo.Unreachable(s.health)
-		return msg.OK, true
 	}
 	if refuses == msg.LoginRefused && !s.removed && s.health.Refuses(msg.LoginRefused, ctx.loop.Now()) {
 		s.logFails(msg.LoginRefused)

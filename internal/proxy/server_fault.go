@@ -70,6 +70,12 @@ func (c *serverConn) refused(r msg.Reply) bool {
 	if isError {
 		c.pool.commandErrors.replied(c.queue.Head(), &c.pool.ctx.msgs)
 	}
+	switch why {
+	case msg.ReadOnly, msg.Loading, msg.MasterDown: // only this request is refused
+		c.demoted(why)
+		return false
+	default:
+	}
 	if !c.proven && isEnd(why) {
 		c.turnedAway = why
 	}

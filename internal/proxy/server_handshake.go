@@ -38,6 +38,7 @@ func (h *handshake) begin() {
 	h.next = 0
 	h.greeter, h.lane = c.pool.proto.greeter, c.lane.key
 	h.lane.Private = c.private != nil
+	h.lane.Primary = c.server.mustBePrimary() && !h.lane.Aside
 	if h.greeter == nil {
 		return
 	}
@@ -100,6 +101,9 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 				slog.String("reply", objection), slog.Int("left_out", missed))...)
 		}
 	}
+	if unfit == msg.NotPrimary && c.await() {
+		return
+	}
 	if unfit != msg.OK {
 		c.unfit, c.unfitUntil = unfit, ctx.loop.Now()+unfitPause
 		c.fail(unfit)
@@ -114,6 +118,7 @@ func (h *handshake) countReply() {
 	h.next++
 	h.pending--
 	if h.pending == 0 {
+		c.wait = nil
 		c.ready = c.pool.ctx.loop.Now()
 		c.Conn.Out().Splice(c.pool.ctx.bufs, &h.behind)
 		c.Flush()

@@ -130,7 +130,7 @@ func (r *rescue) repeatable(m *msg.Msg, first bool) bool {
 		return false
 	}
 	begun := first && c.reply.Len() > 0
-	return m.Keep && !m.Retried && !r.unsure.has(party) && !begun
+	return m.Keep && c.pool.conf.Retry == config.RetryIdempotent && !m.Retried && !r.unsure.has(party) && !begun
 }
 
 // doubts are the parties with a write on the lost connection that may have been carried

@@ -29,7 +29,7 @@ func (t *timers) expire(now int64) {
 }
 
 func (t *timers) expirePool(p *ServerPool, now int64) {
-	if p.conf.Timeout <= 0 && p.conf.ConnectTimeout <= 0 {
+	if p.conf.Timeout <= 0 && p.conf.ConnectTimeout <= 0 && !p.mayAwait {
 		return
 	}
 	for _, s := range p.servers {
@@ -41,6 +41,10 @@ func (t *timers) expirePool(p *ServerPool, now int64) {
 
 func (t *timers) expireConn(c *serverConn, now int64) {
 	ctx := t.ctx
+	if c.awaits() {
+		ctx.nextDeadline = soonest(ctx.nextDeadline, c.wait.due(now))
+		return
+	}
 	deadline := int64(0)
 	if head := c.queue.Head(); head != nil {
 		deadline = head.Deadline

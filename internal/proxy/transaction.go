@@ -332,6 +332,7 @@ func (t *multi) exec(req *msg.Request) {
 	c.own.sendBlockCaching(conn)
 	p.transactor().AppendExec(ctx.bufs, &tx.bytes)
 	size := tx.bytes.Len()
+	p.keepBlock(m, conn, &tx.bytes)
 	conn.Out().Splice(ctx.bufs, &tx.bytes)
 	m.Via, m.Ahead = conn, int32(m.Block()+2)
 	c.willSay(tx, m, conn.server)

@@ -36,7 +36,7 @@ func (f *proof) require() msg.Reason {
 	c := f.conn
 	ctx := c.pool.ctx
 	switch {
-	case f.proven, f.pending > 0:
+	case f.proven, f.pending > 0, c.awaits(): // that is done when the connection is made
 		return msg.OK
 	case ctx.loop.Now() < f.until:
 		return msg.NoTransactions
@@ -139,6 +139,7 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 	if m.Ahead == 1 && m.Err == msg.OK {
 		m.Ahead = 0
 		switch failed := t.Failed(r); {
+		case c.demotion != nil && c.demotion.block == m: // it may be asked again
 		case m.Parent == nil:
 			c.pool.countTransaction(failed)
 		case failed:

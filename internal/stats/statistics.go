@@ -267,6 +267,10 @@ const (
 	ServerTLSResumed
 	ServerTLS12Handshakes
 	ServerTLSFailures
+	// Moves counts how often the server got other addresses, AskedAgain its requests that
+	// it did not carry out, as a replica, and that were asked again.
+	Moves
+	AskedAgain
 
 	numServerFields = iota + NutcrackerServerFields
 )
@@ -404,6 +408,9 @@ var ServerFields = [numServerFields]Field{
 	ServerTLSResumed:      {"tls_resumed", "nuthatch_server_tls_handshakes_resumed_total", Counter, Things, "TLS handshakes with the server that resumed a session"},
 	ServerTLS12Handshakes: {"tls12_handshakes", "nuthatch_server_tls12_handshakes_total", Counter, Things, "TLS handshakes with the server that agreed on TLS 1.2; the others agreed on TLS 1.3"},
 	ServerTLSFailures:     {"tls_failures", "nuthatch_server_tls_failures_total", Counter, Things, "connections to the server whose TLS handshake failed, or on which bytes came that are not TLS"},
+
+	Moves:      {"moves", "nuthatch_server_address_changes_total", Counter, Things, "times that the server's name, or Sentinel, had other addresses for it"},
+	AskedAgain: {"asked_again", "nuthatch_server_requests_asked_again_total", Counter, Things, "requests that the server did not carry out, as a replica, and that were asked again (on_readonly)"},
 
 	FailedChecks: {"failed_checks", "nuthatch_server_failed_health_checks_total", Counter, Things, "health checks that the server failed"},
 }

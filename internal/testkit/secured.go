@@ -330,6 +330,9 @@ func withTLS(t testing.TB, yaml string) string {
 				if serversMay(block) && !strings.Contains(text, " server_tls:") {
 					out.WriteString(m[1] + "server_tls: {ca: " + ca + ", server_name: localhost}\n")
 				}
+				if strings.Contains(text, " sentinels:") {
+					out.WriteString(m[1] + "sentinel_tls: {ca: " + ca + ", server_name: localhost}\n")
+				}
 			}
 		}
 		i = end

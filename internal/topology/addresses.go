@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/config"
 )
 
 // SetAddrs publishes the server's addresses, nil if they are unknown. It may be called
@@ -14,6 +16,23 @@ func (h *Health) SetAddrs(addrs []unix.Sockaddr) {
 		return
 	}
 	h.addrs.Store(&addrs)
+}
+
+// Moved notes at time now that the server has other addresses, so that it may be another
+// machine. What is known against the old one does not count: an ejected server is tried
+// at once. It may be called from any goroutine.
+func (t *Topology) Moved(h *Health, now int64) {
+	at := h.retryAt.Load()
+	if n := h.failures.Load(); n&(unproven-1) != 0 {
+		h.failures.CompareAndSwap(n, unproven)
+	}
+	switch {
+	case at == 0:
+	case t.conf.Eject == config.EjectFail:
+		h.retryAt.CompareAndSwap(at, now) // the next request passes
+	case h.tried(at, now):
+		t.rebuild(now, nil)
+	}
 }
 
 // PublishedAddrs points to the server's addresses as they were published last. If the

@@ -18,6 +18,7 @@ const (
 	stepHello  step = iota // HELLO 3, with the login if there is one
 	stepAuth               // AUTH
 	stepSelect             // SELECT
+	stepRole               // ROLE
 	stepID                 // CLIENT ID
 )
 
@@ -26,7 +27,7 @@ type greeter struct{ *rules }
 
 // steps are those of a lane's handshake.
 func (g *greeter) steps(lane msg.Lane) []step {
-	var s [3]step
+	var s [4]step
 	n := s[:0]
 	switch {
 	case lane.IsRESP3():
@@ -36,6 +37,9 @@ func (g *greeter) steps(lane msg.Lane) []step {
 	}
 	if !lane.Aside && g.databases.number(lane) != 0 {
 		n = append(n, stepSelect)
+	}
+	if lane.Primary {
+		n = append(n, stepRole)
 	}
 	if lane.Private {
 		n = append(n, stepID)
@@ -61,6 +65,8 @@ func (g *greeter) Handshake(lane msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) int
 			w.request(append([]string{"AUTH"}, g.login.Words()...)...)
 		case stepSelect:
 			w.request("SELECT", strconv.Itoa(g.databases.number(lane)))
+		case stepRole:
+			w.request("ROLE")
 		case stepID:
 			w.request("CLIENT", "ID")
 		}
@@ -92,6 +98,9 @@ func (g *greeter) AppendLane(from, to msg.Lane, pool *mbuf.Pool, out *mbuf.Chain
 // password.
 func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason) {
 	s := g.steps(lane)[i]
+	if s == stepRole {
+		return roleObjection(b)
+	}
 	first := byte(0)
 	if len(b) > 0 {
 		first = b[0]

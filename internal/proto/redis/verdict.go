@@ -82,8 +82,12 @@ func (verdicts) ErrorPrefix(r msg.Reply, buf []byte) (prefix []byte, refuses msg
 	switch string(prefix) {
 	case "NOAUTH", "WRONGPASS":
 		refuses = msg.LoginRefused
-	case "READONLY":
+	case "READONLY", "REDIRECT":
 		refuses = msg.ReadOnly
+	case "LOADING":
+		refuses = msg.Loading
+	case "MASTERDOWN":
+		refuses = msg.MasterDown
 	case "DENIED":
 		refuses = msg.AccessDenied
 	case "ERR":

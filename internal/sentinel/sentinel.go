@@ -1,0 +1,368 @@
+// Package sentinel finds the primaries of a pool's servers, with the help of the
+// sentinels that watch them.
+//
+//	sentinel ─ +switch-master ... ─► hint ─┐
+//	READONLY, a lost connection ───► Wake ─┼─► look: ask all sentinels
+//	every Poll ────────────────────────────┘        │
+//	                                       candidates, the newest epoch first
+//	                                                │ ROLE: is it a primary?
+//	                                             Publish
+//
+// A sentinel that is out of date, or that names what is no primary, changes nothing. If
+// no sentinel answers, the last place stays.
+package sentinel
+
+import (
+	"context"
+	"crypto/tls"
+	"sync"
+	"time"
+
+	"nuthatch/internal/config"
+)
+
+const (
+	// laggards is how long the others may take once most sentinels have answered.
+	laggards = 50 * time.Millisecond
+	// soon and later are the pauses between looks while a primary is looked for, the first
+	// and the longest. urgent is how long it is looked for without pause after somebody has
+	// asked.
+	soon, later = 50 * time.Millisecond, time.Second
+	urgent      = 15 * time.Second
+	// roleTime is how long a server may take to say what it is.
+	roleTime = time.Second
+	// lasting is how long a primary must be sought for that to be told.
+	lasting = time.Second
+)
+
+// Options are what a Watcher needs. Its functions are called on any goroutine.
+type Options struct {
+	// Sentinels are their addresses, Login is what they are told. Secure is how they are
+	// connected to with TLS; nil: without.
+	Sentinels []config.Address
+	Login     config.Login
+	Secure    func(config.Address) *tls.Config
+	// Poll is how often they are asked at the least.
+	Poll time.Duration
+	// IsPrimary asks a server whether it is a primary. It is also true if the server does
+	// not say.
+	IsPrimary func(ctx context.Context, addr string) (bool, error)
+	// Publish has the primary of that name be at the place.
+	Publish func(name string, to Place)
+	// Missed reports whether somebody has missed the primary of that name since the last
+	// call.
+	Missed func(name string) bool
+	// Tell tells of changes.
+	Tell func(Change)
+}
+
+// A Change is what has changed: where a primary is, or whether a sentinel can be asked.
+type Change struct {
+	// Primary is the name of the primary that is elsewhere (From, To), or cannot be found
+	// (Problem).
+	Primary  string
+	From, To Place
+	// Sentinel is the address of one that has a problem, or none any more.
+	Sentinel string
+	// Problem is what is wrong; empty: nothing any more.
+	Problem string
+}
+
+// A Status is what is known of one sentinel.
+type Status struct {
+	Address string
+	// Subscribed: it tells of changes by itself.
+	Subscribed bool
+	// Problem is why it cannot be asked; empty: it answers.
+	Problem string
+	// Since is since when that is so, zero: since the start. Asked is when it was asked last.
+	Since, Asked time.Time
+}
+
+// A Watcher watches the primaries of one pool.
+type Watcher struct {
+	Options
+	names  []string
+	peers  []*peer
+	woken  chan struct{}
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	mu    sync.Mutex
+	known map[string]Place
+	// lost has the names of primaries that cannot be found.
+	lost map[string]trouble
+}
+
+// A trouble is why a primary cannot be found, and since when.
+type trouble struct {
+	since   time.Time
+	problem string
+	told    bool
+}
+
+// New returns a watcher of the primaries of these names. Nothing is asked yet.
+func New(o Options, names []string) *Watcher {
+	w := &Watcher{Options: o, names: names, woken: make(chan struct{}, 1), known: make(map[string]Place), lost: make(map[string]trouble)}
+	for _, addr := range o.Sentinels {
+		w.peers = append(w.peers, newPeer(addr, o.Login, o.Secure))
+	}
+	return w
+}
+
+// Continue has the watcher begin with what another one knew.
+func (w *Watcher) Continue(other *Watcher) {
+	other.mu.Lock()
+	defer other.mu.Unlock()
+	for _, name := range w.names {
+		if p, ok := other.known[name]; ok {
+			w.known[name] = p
+		}
+	}
+}
+
+// Sentinels are the states of the sentinels.
+func (w *Watcher) Sentinels() []Status {
+	all := make([]Status, len(w.peers))
+	for i, p := range w.peers {
+		p.mu.Lock()
+		all[i] = p.status
+		p.mu.Unlock()
+	}
+	return all
+}
+
+// Problem is why the primary of that name cannot be found; empty: nothing is wrong.
+func (w *Watcher) Problem(name string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lost[name].problem
+}
+
+// Place is where the primary of that name is.
+func (w *Watcher) Place(name string) Place {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.known[name]
+}
+
+// Wake has the sentinels asked at once. It does not wait.
+func (w *Watcher) Wake() {
+	select {
+	case w.woken <- struct{}{}:
+	default: // it is in there already
+	}
+}
+
+// Start begins to watch.
+func (w *Watcher) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel = cancel
+	for _, p := range w.peers {
+		w.done.Go(func() { p.listen(ctx, w.Wake) })
+	}
+	w.done.Go(func() { w.run(ctx) })
+}
+
+// Stop ends the watching, and returns when it has ended. w may be nil, or not started.
+func (w *Watcher) Stop() {
+	if w == nil {
+		return
+	}
+	if w.cancel != nil {
+		w.cancel()
+	}
+	w.done.Wait()
+	for _, p := range w.peers {
+		_ = p.client.Close() // it is given up
+	}
+}
+
+// run looks every Poll, and again and again for a while when somebody asks.
+func (w *Watcher) run(ctx context.Context) {
+	var until time.Time // when the search that somebody has asked for ends
+	pause := soon
+	for {
+		settled := w.Look(ctx)
+		wait := w.Poll
+		if now := time.Now(); !settled || now.Before(until) {
+			wait = min(pause, w.Poll)
+			pause = min(2*pause, later)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+			if w.missed() {
+				until, pause = time.Now().Add(urgent), soon
+			}
+		case <-w.woken:
+			timer.Stop()
+			w.missed()
+			until, pause = time.Now().Add(urgent), soon
+		}
+	}
+}
+
+// missed reports whether somebody has missed one of the primaries.
+func (w *Watcher) missed() (was bool) {
+	for _, name := range w.names {
+		was = w.Missed(name) || was
+	}
+	return was
+}
+
+// Look asks all sentinels once, and publishes what has changed. It reports whether all
+// primaries are where the newest answer says.
+func (w *Watcher) Look(ctx context.Context) (settled bool) {
+	answers := w.askAll(ctx)
+	if ctx.Err() != nil {
+		return true
+	}
+	settled = true
+	for i, name := range w.names {
+		settled = w.settle(ctx, name, answers[i]) && settled
+	}
+	return settled
+}
+
+// said is what one sentinel has said of all names.
+type said struct {
+	by     int
+	places []Place
+	err    error
+}
+
+// askAll asks all sentinels at the same time. It has the answers of each name. When most have
+// answered, it does not wait long for the others.
+func (w *Watcher) askAll(ctx context.Context) [][]answer {
+	results := make(chan said, len(w.peers))
+	asked := 0
+	for i, p := range w.peers {
+		if !p.begin() {
+			continue
+		}
+		asked++
+		w.done.Go(func() {
+			places, unknown, err := p.ask(ctx, w.names)
+			problem := err
+			if err == nil {
+				problem = unknown
+			}
+			if ctx.Err() != nil {
+				problem = nil
+			}
+			if change, changed := p.end(time.Now(), problem); changed {
+				w.Tell(change)
+			}
+			results <- said{i, places, err}
+		})
+	}
+	answers := make([][]answer, len(w.names))
+	var late <-chan time.Time
+	for heard, good := 0, 0; heard < asked; heard++ {
+		select {
+		case s := <-results:
+			if s.err != nil {
+				continue
+			}
+			if good++; good > len(w.peers)/2 && late == nil {
+				late = time.After(laggards)
+			}
+			for i, place := range s.places {
+				if place.Addr != "" {
+					answers[i] = append(answers[i], answer{place, s.by})
+				}
+			}
+		case <-late:
+			return answers
+		}
+	}
+	return answers
+}
+
+// settle finds out where the primary of that name is, by these answers, and publishes it.
+func (w *Watcher) settle(ctx context.Context, name string, answers []answer) (settled bool) {
+	known := w.Place(name)
+	all := candidates(known, answers, len(w.peers))
+	problem := ""
+	switch {
+	case len(answers) == 0:
+		problem = "no sentinel says where it is"
+	case len(all) == 0:
+		problem = "the sentinels that answer are out of date"
+	}
+	for _, c := range all {
+		if c.Addr == known.Addr {
+			w.found(name, c.Place, problem) // its epoch may be newer
+			return problem == ""
+		}
+		why := w.isNone(ctx, c.Addr)
+		if why == "" {
+			w.found(name, c.Place, "")
+			return true
+		}
+		if problem == "" {
+			problem = why
+		}
+	}
+	if known.Addr == "" && len(all) > 0 {
+		w.found(name, all[0].Place, problem) // it may be one by the time that it is used
+		return false
+	}
+	w.note(name, known, problem)
+	return false
+}
+
+// isNone says why what is at that address is no primary; empty: it is one, or may be.
+func (w *Watcher) isNone(ctx context.Context, addr string) string {
+	ctx, cancel := context.WithTimeout(ctx, roleTime)
+	defer cancel()
+	is, err := w.IsPrimary(ctx, addr)
+	switch {
+	case err != nil:
+		return addr + ", which sentinels name, cannot be asked whether it is a primary: " + err.Error()
+	case !is:
+		return addr + ", which sentinels name, is no primary"
+	}
+	return ""
+}
+
+// found publishes where the primary of that name is. problem is what is wrong nevertheless;
+// empty: nothing.
+func (w *Watcher) found(name string, to Place, problem string) {
+	w.mu.Lock()
+	from := w.known[name]
+	w.known[name] = to
+	w.mu.Unlock()
+	if from.Addr != to.Addr {
+		w.Publish(name, to)
+		if from.Addr != "" {
+			w.Tell(Change{Primary: name, From: from, To: to})
+		}
+	}
+	w.note(name, to, problem)
+}
+
+// note notes what is wrong with the primary of that name, which is still sought at known;
+// no problem: nothing. A problem is told of once it lasts.
+func (w *Watcher) note(name string, known Place, problem string) {
+	now := time.Now()
+	w.mu.Lock()
+	was, lost := w.lost[name]
+	is := trouble{since: now, problem: problem}
+	if lost {
+		is.since, is.told = was.since, was.told
+	}
+	tell := problem != "" && !is.told && now.Sub(is.since) >= lasting || problem == "" && was.told
+	is.told = is.told || tell
+	if w.lost[name] = is; problem == "" {
+		delete(w.lost, name)
+	}
+	w.mu.Unlock()
+	if tell {
+		w.Tell(Change{Primary: name, From: known, To: known, Problem: problem})
+	}
+}
