@@ -217,8 +217,11 @@ func TestSentinel(t *testing.T) {
 // settled waits until the servers but for the primary are its replicas.
 func settled(t testing.TB, w *testkit.Watched, primary *testkit.Server) {
 	t.Helper()
-	_, port, _ := strings.Cut(primary.Addr(), ":")
+	host, port, _ := strings.Cut(primary.Addr(), ":")
 	for _, s := range w.Others(primary) {
+		c := s.Dial()
+		c.Do("REPLICAOF", host, port) // as Sentinel does in the end, which may take it twenty seconds
+		c.Close()
 		testkit.Await(t, s.Name()+" is a replica", func() error {
 			c := s.Dial()
 			defer c.Close()
