@@ -35,7 +35,8 @@ const (
 // pool, client, entry or key, and for each byte of a configuration that is read.
 // They were measured with 5,000 servers.
 const (
-	metricsPerServer   = 38 << 10
+	metricsPerServer   = 18 << 10
+	firstPerServer     = 20 << 10
 	oldNamesPerServer  = 5 << 10
 	statesPerServer    = 9 << 10
 	latenciesPerServer = 4 << 10
@@ -121,6 +122,9 @@ func perServer(n int64) cost {
 // metricsCost is the cost of a scrape.
 func metricsCost(conf *config.Config, r *http.Request) int64 {
 	n := int64(metricsPerServer)
+	if hasFirst(conf) {
+		n += firstPerServer
+	}
 	if conf.Process.MetricsOldNames {
 		n += oldNamesPerServer
 	}

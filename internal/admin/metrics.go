@@ -178,14 +178,19 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		return // the proxy ends
 	}
 	c.collectLoops(s, snap)
+	first := hasFirst(conf)
+	ofServer := firstServer
+	if !first {
+		ofServer = make([]reasonSet, len(firstServer))
+	}
 	for i := range snap.Pools {
 		p := &snap.Pools[i]
 		s.values(c.pool, p.Values[:], p.Name)
 		s.reasons(c.poolReasons, firstPool, p.Vectors[:], p.Name)
 		for j := range p.Servers {
 			s.values(c.server, p.Servers[j].Values[:], p.Name, p.Servers[j].Name)
-			s.reasons(c.serverReasons, firstServer, p.Servers[j].Vectors[:], p.Name, p.Servers[j].Name)
-			for prefix, n := range errorReplies(&p.Servers[j], snap.ErrorNames) {
+			s.reasons(c.serverReasons, ofServer, p.Servers[j].Vectors[:], p.Name, p.Servers[j].Name)
+			for prefix, n := range errorReplies(&p.Servers[j], snap.ErrorNames, first) {
 				s.values(c.serverErrors, []int64{n}, p.Name, p.Servers[j].Name, prefix)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
@@ -11,7 +12,21 @@ import (
 // The series of a server are there from the start, with the value 0: of one that appears
 // with its first occurrence, Prometheus's rate and increase miss that occurrence. The
 // reasons and errors are those for which a server can be to blame. Others appear when
-// they occur.
+// they occur. So do all if there are more servers than maxFirst: most series would be 0
+// for ever, and a scrape more than twice as long.
+
+// maxFirst is how many servers, of all pools together, may have their series from the
+// start.
+const maxFirst = 200
+
+// hasFirst reports whether series are there from the start.
+func hasFirst(conf *config.Config) bool {
+	servers := 0
+	for i := range conf.Pools {
+		servers += len(conf.Pools[i].Servers)
+	}
+	return servers <= maxFirst
+}
 
 var (
 	// connectionReasons are why connections to servers fail.
@@ -51,10 +66,13 @@ func firstReasons(rows int, of map[int][]msg.Reason) []reasonSet {
 	return sets
 }
 
-// errorReplies are a server's error replies by prefix, those with 0 too that mean that the
-// server is at fault.
-func errorReplies(s *stats.ServerSnapshot, names []string) map[string]int64 {
+// errorReplies are a server's error replies by prefix. With first, those that mean that the
+// server is at fault are among them although they are 0.
+func errorReplies(s *stats.ServerSnapshot, names []string, first bool) map[string]int64 {
 	counted := s.ErrorReplies(names)
+	if !first {
+		return counted
+	}
 	all := make(map[string]int64, len(counted)+len(stats.ServerFaults))
 	for _, name := range stats.ServerFaults {
 		all[name] = 0

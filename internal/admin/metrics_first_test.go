@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/events"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
@@ -128,4 +129,16 @@ func TestHistoryMemoryIsAMetric(t *testing.T) {
 	}
 	in.refuse = errors.New("ending")
 	c.latencies.recorder.write() // does nothing
+}
+
+// TestFirstSeriesAreBounded: with many servers no series are there from the start.
+func TestFirstSeriesAreBounded(t *testing.T) {
+	conf := &config.Config{Pools: []config.Pool{{Servers: make([]config.Server, maxFirst-1)}, {Servers: make([]config.Server, 1)}}}
+	if !hasFirst(conf) || metricsCost(conf, nil) != (maxFirst+2)*(metricsPerServer+firstPerServer) {
+		t.Errorf("%d servers: from the start %t, cost %d", maxFirst, hasFirst(conf), metricsCost(conf, nil))
+	}
+	conf.Pools[1].Servers = make([]config.Server, 2)
+	if hasFirst(conf) || metricsCost(conf, nil) != (maxFirst+3)*metricsPerServer {
+		t.Errorf("%d servers: from the start %t, cost %d", maxFirst+1, hasFirst(conf), metricsCost(conf, nil))
+	}
 }
