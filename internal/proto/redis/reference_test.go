@@ -263,6 +263,8 @@ func refReply(data []byte, left *int64) (rest []byte, err string) {
 		*left--
 		return data[at+3:], ""
 	case ':', '$', '!', '=', '*', '~', '>', '%', '|':
+	case 0x15: // a TLS record
+		return nil, "an alert of TLS"
 	default:
 		return nil, "cannot begin"
 	}
