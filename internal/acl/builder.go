@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // maxUsers is the most users of a pool. Their numbers are in sessions, in two bytes.
@@ -108,7 +109,7 @@ func (b *Builder) add(where string, line int, name string, words []string) {
 	b.users[name] = u
 	rules, open := joinSelectors(words)
 	if open != "" {
-		fault.Rule, fault.Text = open, "Unmatched parenthesis in selector definition"
+		fault.Rule, fault.Text = shown(open), "Unmatched parenthesis in selector definition"
 		b.AddFault(&fault)
 		return
 	}
@@ -146,12 +147,21 @@ func joinSelectors(words []string) (rules []string, open string) {
 	return rules, selector
 }
 
-// shown is a rule as a message may show it: without a password.
+// hiddenRule stands for a rule that may have a password in it.
+const hiddenRule = "(not shown)"
+
+// shown is a rule as a message may show it: without a password. What is not surely a rule
+// about commands, keys or channels may be a password, or hold one, by a slip of the writer.
 func shown(rule string) string {
-	if rule != "" && strings.IndexByte("><#!", rule[0]) >= 0 {
-		return rule[:1] + "..."
+	if rule == "" || strings.IndexByte("+-~&%", rule[0]) < 0 || strings.ContainsFunc(rule, besidePassword) {
+		return hiddenRule
 	}
 	return rule
+}
+
+// besidePassword tells whether r may stand before a password: it begins one, or ends a rule.
+func besidePassword(r rune) bool {
+	return strings.ContainsRune("><#!", r) || unicode.IsSpace(r) || unicode.IsControl(r)
 }
 
 // Warnings are what may be a mistake.
