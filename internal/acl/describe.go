@@ -1,6 +1,7 @@
 package acl
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"math"
 	"strconv"
@@ -54,11 +55,11 @@ func (u *User) flags() []string {
 	return flags
 }
 
-// rules are all that the user's line says behind the name.
-func (u *User) rules() string {
+// rules are all that the user's line says behind the name, with these hashes of passwords.
+func (u *User) rules(passwords [][sha256.Size]byte) string {
 	words := u.flags()
-	for i := range u.passwords {
-		words = append(words, "#"+hex.EncodeToString(u.passwords[i][:]))
+	for i := range passwords {
+		words = append(words, "#"+hex.EncodeToString(passwords[i][:]))
 	}
 	words = append(words, u.selectors[0].rules(u.table))
 	for _, s := range u.selectors[1:] {

@@ -55,7 +55,7 @@ func newDefault(t *Table) *User {
 // finish derives what depends on the rules, after the last of them.
 func (u *User) finish() {
 	u.unlimited = slices.ContainsFunc(u.selectors, (*selector).isUnlimited)
-	u.line = "user " + u.name + " " + u.rules()
+	u.line = "user " + u.name + " " + u.rules(u.passwords)
 }
 
 // Name is the user's name.
@@ -78,6 +78,9 @@ func (u *User) IsUnlimited() bool { return u.unlimited }
 
 // Line is the user's name and rules, as ACL LIST prints them and an aclfile has them.
 func (u *User) Line() string { return u.line }
+
+// LineWithoutPasswords is Line without the hashes of passwords.
+func (u *User) LineWithoutPasswords() string { return "user " + u.name + " " + u.rules(nil) }
 
 // SameRules tells whether two users may do the same, so that nothing that one was allowed
 // needs to be judged again for the other.

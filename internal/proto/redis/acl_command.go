@@ -9,7 +9,8 @@ import (
 )
 
 // ACL: who the users are, and what they may do. The users are in the configuration, so
-// that the commands which change them are refused.
+// that the commands which change them are refused. In a pool without users any client may
+// ask for them, so no hash of its password is shown there: guesses are easily tried on one.
 
 // maxFault is how many bytes of an error show what a client has sent.
 const maxFault = 512
@@ -44,7 +45,11 @@ func (a aclAnswer) answer(req *msg.Request, cmd *command, s *msg.Session) {
 		all := a.users.All()
 		a.array(len(all))
 		for _, u := range all {
-			a.bulkString(u.Line())
+			if a.named {
+				a.bulkString(u.Line())
+			} else {
+				a.bulkString(u.LineWithoutPasswords())
+			}
 		}
 	case "getuser":
 		a.describe(req)
@@ -89,6 +94,9 @@ func (a aclAnswer) describe(req *msg.Request) {
 		return
 	}
 	d := u.Describe()
+	if !a.named {
+		d.Passwords = nil
+	}
 	pairs := 6
 	if d.Root.Databases != "" {
 		pairs++

@@ -1,8 +1,11 @@
 package redis
 
 import (
+	"encoding/hex"
+	"strings"
 	"testing"
 
+	"nuthatch/internal/acl"
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 )
@@ -56,5 +59,31 @@ func TestUserFaults(t *testing.T) {
 	pool = &config.Pool{Name: "p", Users: []config.User{{Name: "bob", Rules: "#secret", Line: 7}}}
 	if _, err = NewUsers("test.yml", pool, nil, nil); err == nil || err.Error()[:len("test.yml:7: ")] != "test.yml:7: " {
 		t.Errorf("%v", err)
+	}
+}
+
+// In a pool without users any client may ask for the user default, and gets no hash of the
+// password. In one with users, those who may ask get it, as with Redis.
+func TestHashesAreNotShown(t *testing.T) {
+	named, err := NewUsers("test.yml", &config.Pool{Name: "p", RedisAuth: "now", Users: []config.User{{Name: "alice", Rules: "on >a"}}}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		users *acl.Users
+		shown bool
+	}{{nil, false}, {named, true}} {
+		c := converse(t, Options{Auth: "now", AuthPrevious: "before", Users: tt.users})
+		c.session.Authenticated = true
+		for _, line := range []string{"ACL GETUSER default", "ACL LIST"} {
+			answer, _ := c.say([]byte(line + "\r\n"))
+			now, before := config.Secret("now").Sum(), config.Secret("before").Sum()
+			if got := strings.Contains(answer, hex.EncodeToString(now[:])); got != tt.shown || strings.Contains(answer, hex.EncodeToString(before[:])) {
+				t.Errorf("%s, with users %t: %q", line, tt.users != nil, answer)
+			}
+			if !strings.Contains(answer, "default") && !strings.Contains(answer, "passwords") || strings.Contains(answer, "nopass") {
+				t.Errorf("%s: %q", line, answer)
+			}
+		}
 	}
 }
