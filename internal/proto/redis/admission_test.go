@@ -108,7 +108,7 @@ func TestAdministrationOfOneServer(t *testing.T) {
 // These are for nobody, whatever the pool allows, in a pool of one server too.
 func TestNeverAdministered(t *testing.T) {
 	for _, text := range []string{
-		"SHUTDOWN", "shutdown NOSAVE", "DEBUG SLEEP 1", "DEBUG SEGFAULT", "REPLICAOF NO ONE", "SLAVEOF h 1", "FAILOVER", "MODULE LOAD x", "MODULE LOADEX x", "MODULE UNLOAD x",
+		"SHUTDOWN", "shutdown NOSAVE", "DEBUG SLEEP 1", "DEBUG SEGFAULT", "DEBUG CHANGE-REPL-ID", "PFDEBUG TODENSE k", "PFDEBUG GETREG k", "REPLICAOF NO ONE", "SLAVEOF h 1", "FAILOVER", "MODULE LOAD x", "MODULE LOADEX x", "MODULE UNLOAD x",
 		"SWAPDB 0 1", "PSYNC ? -1", "SYNC", "REPLCONF x", "MIGRATE h 1 k 0 5", "CLUSTER RESET", "CLUSTER MEET h 1",
 	} {
 		for _, servers := range []int{1, 3} {

@@ -45,7 +45,7 @@ var bitCommands = group("bitmap", []command{
 var hyperLogLogCommands = group("hyperloglog", []command{
 	forward("pfadd", -2, write, key1, "2.8.9", "Add to a HyperLogLog", "hll a x"),
 	forward("pfcount", -2, read, allKeys, "2.8.9", "About how many things are in HyperLogLogs", "hll hll2"),
-	forward("pfdebug", 3, write, key2, "2.8.9", "Look into a HyperLogLog", "getreg hll"),
+	refuseKeyed("pfdebug", 3, sharedServer, write, key2, "2.8.9", "Look into a HyperLogLog"),
 	forward("pfmerge", -2, write, destAndKeys, "2.8.9", "Unite HyperLogLogs", "new hll hll2"),
 	refuse("pfselftest", 1, oneServer, "2.8.9", "Test the server's HyperLogLogs"),
 })

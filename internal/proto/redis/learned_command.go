@@ -85,7 +85,11 @@ func readLesson(v replyValue) (*lesson, bool) {
 	}
 	movable := flags.has("movablekeys")
 	l.blocks = flags.has("blocking")
-	if flags.has("pubsub") {
+	switch {
+	case flags.has("admin"):
+		// As SHUTDOWN, which has the flag, too: it may be another server's name for that.
+		l.reason = sharedServer
+	case flags.has("pubsub"):
 		l.reason = ownConnection
 	}
 	known := true

@@ -90,6 +90,11 @@ func infoOf(name string, arity, first, last, step int, flags ...string) string {
 		strings.Join(flags, ""), first, last, step)
 }
 
+// containerOf is a reply to COMMAND INFO about a command with one subcommand, which has these flags.
+func containerOf(name, sub string, flags ...string) string {
+	return fmt.Sprintf("*1\r\n*10\r\n%s:-2\r\n*0\r\n:0\r\n:0\r\n:0\r\n*0\r\n*0\r\n*0\r\n%s", bulkOf(name), infoOf(sub, 2, 0, 0, 0, flags...))
+}
+
 // lessonOf is a reply to COMMAND INFO of x.some by which the number of keys, and the first,
 // are so far behind the command's first word, and the keys are used like that.
 func lessonOf(number, first int, use string) string {
@@ -117,6 +122,12 @@ func TestLearn(t *testing.T) {
 		{"no key, one server", infoOf("ft.search", -3, 0, 0, 0), "ft.search idx q", 1, msg.Forward, "ft.search", ""},
 		{"blocking", infoOf("x.wait", -2, 1, 1, 1, status("blocking")), "x.wait a", 3, msg.Block, "a", ""},
 		{"publishing", infoOf("x.listen", -2, 0, 0, 0, status("pubsub")), "x.listen a", 1, msg.Local, "", ownConnection},
+		{"of administration", infoOf("secondaryof", 3, 0, 0, 0, status("admin"), status("noscript")), "secondaryof no one", 3, msg.Local, "", sharedServer},
+		{"of administration, one server", infoOf("secondaryof", 3, 0, 0, 0, status("admin"), status("noscript")), "secondaryof no one", 1, msg.Local, "", sharedServer},
+		{"of administration, by key", infoOf("x.debug", -2, 1, 1, 1, status("admin"), status("readonly")), "x.debug a", 1, msg.Local, "", sharedServer},
+		{"of administration, hidden keys", infoOf("x.debug", -2, 0, 0, 0, status("admin"), status("pubsub"), status("movablekeys")), "x.debug a", 1, msg.Local, "", sharedServer},
+		{"a subcommand of administration", containerOf("x", "x|stop", status("admin")), "x STOP", 1, msg.Local, "", sharedServer},
+		{"another subcommand", containerOf("x", "x|stop", status("admin")), "x show", 1, msg.Forward, "x", ""},
 		{"hidden keys", infoOf("x.sum", -2, 0, 0, 0, status("movablekeys")), "x.sum 1 a", 3, msg.Local, "", hiddenKeys},
 		{"hidden keys, one server", infoOf("x.sum", -2, 0, 0, 0, status("movablekeys")), "x.sum 1 a", 1, msg.Forward, "x.sum", ""},
 		{"more keys than the places", infoOf("x.more", -2, 1, 1, 1, status("movablekeys")), "x.more a b", 3, msg.Local, "", hiddenKeys},
