@@ -90,3 +90,41 @@ func TestRefusalNamesTheSocket(t *testing.T) {
 		t.Errorf("status %d, %s", status, text)
 	}
 }
+
+// Whoever may only read cannot try out by a preview what a secret is. Other changes are told.
+func TestPreviewTellsNoSecret(t *testing.T) {
+	loopback := config.Address{Network: config.NetworkTCP, Host: "127.0.0.1", Port: 22223}
+	right := strings.Replace(testConfig, "ready_servers: 50", "ready_servers: 51", 1)
+	wrong := strings.Replace(right, "s3cret", "guess", 1)
+	for _, tt := range []struct {
+		name, all, reading, given string
+		told                      bool
+	}{
+		{"no token on loopback", "", "", "", false},
+		{"the token for reading", "", "r", "r", false},
+		{"the token for reading, beside another", "a", "r", "r", false},
+		{"the token for everything", "a", "r", "a", true},
+	} {
+		in := newInstance(t)
+		in.strict = true
+		var all []config.Secret
+		if tt.all != "" {
+			all = []config.Secret{config.Secret(tt.all)}
+		}
+		if tt.reading != "" {
+			in.reading = []config.Secret{config.Secret(tt.reading)}
+		}
+		s := listenAt(t, loopback, in, all...)
+		var answers []string
+		for _, text := range []string{right, wrong} {
+			status, _, answer := s.do(http.MethodPost, previewPath, text, "Authorization", "Bearer "+tt.given)
+			if status != http.StatusOK || !strings.Contains(answer, "ready_servers") {
+				t.Errorf("%s: status %d, %s", tt.name, status, answer)
+			}
+			answers = append(answers, answer)
+		}
+		if told := answers[0] != answers[1]; told != tt.told || strings.Contains(answers[1], "redis_auth") != tt.told {
+			t.Errorf("%s: a right guess gets %s, a wrong one %s", tt.name, answers[0], answers[1])
+		}
+	}
+}

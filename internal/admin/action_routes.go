@@ -57,7 +57,8 @@ func (h *handler) done(w http.ResponseWriter, err error, what string) {
 }
 
 // preview shows what the configuration in the body would change or, if the body
-// is empty, what the file would change now.
+// is empty, what the file would change now. Whoever may only read is not told whether
+// secrets in the body are those in force.
 func (h *handler) preview(w http.ResponseWriter, r *http.Request) {
 	taken := int64(0)
 	take := func(n int64) error {
@@ -88,7 +89,7 @@ func (h *handler) preview(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	change, err := h.Instance.Preview(conf, take)
+	change, err := h.Instance.Preview(conf, h.accessOf(r) == acts, take)
 	if err != nil {
 		refuse(w, err)
 		return

@@ -186,9 +186,12 @@ func (in *instance) Events() *events.Log { return &in.log }
 
 func (in *instance) AnswerMemory() int64 { return in.memory }
 
-func (in *instance) Preview(conf *config.Config, take func(int64) error) (*preview.Change, error) {
-	if conf == nil {
+func (in *instance) Preview(conf *config.Config, reveals bool, take func(int64) error) (*preview.Change, error) {
+	switch {
+	case conf == nil:
 		conf = in.conf
+	case !reveals:
+		conf = conf.WithoutGuesses(in.conf)
 	}
 	if err := take(preview.Memory(in.conf, conf)); err != nil {
 		return nil, err

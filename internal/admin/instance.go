@@ -84,8 +84,9 @@ type Instance interface {
 
 	// Preview is what conf would change or, if conf is nil, what the configuration
 	// file would change now. take is asked for the memory, in bytes, before it is
-	// used.
-	Preview(conf *config.Config, take func(n int64) error) (*preview.Change, error)
+	// used. Without reveals, conf's secrets count as those in force, so that nobody finds
+	// out what they are by guesses.
+	Preview(conf *config.Config, reveals bool, take func(n int64) error) (*preview.Change, error)
 	Reload(by string) (*preview.Change, error)
 	Drain(by string)
 	Upgrade(by string) error

@@ -180,3 +180,49 @@ func TestSecretsAreNotShown(t *testing.T) {
 		t.Errorf("changes %v, want %v", got, want)
 	}
 }
+
+// Whoever may not know the secrets in force finds out nothing by a guess, right or wrong.
+func TestGuessesAreNotCompared(t *testing.T) {
+	with := func(secret string) *Config {
+		c := &Config{Process: DefaultProcess(), Pools: []Pool{DefaultPool()}}
+		p := &c.Pools[0]
+		p.Name, p.Users = "alpha", []User{{Name: "bob"}, {Name: "alice"}}
+		if secret == "other" {
+			p.Users = []User{{Name: "alice"}, {Name: "bob"}}
+		}
+		count := setSecrets(processKeys, &c.Process, secret) + setSecrets(poolKeys, p, secret)
+		for i := range p.Users {
+			count += setSecrets(userKeys, &p.Users[i], secret+p.Users[i].Name)
+		}
+		if count != 10 {
+			t.Errorf("%d keys are secrets, want 10", count)
+		}
+		return c
+	}
+	old, guess := with("in force"), with("other")
+	if n := len(PoolChanges(&old.Pools[0], &guess.Pools[0])) + len(ProcessChanges(&old.Process, &guess.Process)); n != 10 {
+		t.Errorf("%d changes, want 10", n)
+	}
+	shown := guess.WithoutGuesses(old)
+	if got := append(PoolChanges(&old.Pools[0], &shown.Pools[0]), ProcessChanges(&old.Process, &shown.Process)...); got != nil {
+		t.Errorf("a guess is compared: %v", got)
+	}
+	if guess.Pools[0].RedisAuth != "other" || guess.Pools[0].Users[0].Rules != "otheralice" || guess.Process.AdminToken != "other" {
+		t.Error("the guess itself was changed")
+	}
+	guess.Pools[0].RedisAuth, guess.Pools[0].Users = "", nil
+	if got := PoolChanges(&old.Pools[0], &guess.WithoutGuesses(old).Pools[0]); len(got) != 5 {
+		t.Errorf("what is taken away is not told: %v", got)
+	}
+}
+
+// setSecrets sets all keys that are secrets, and returns how many there are.
+func setSecrets[T any](keys []key[T], into *T, secret string) (count int) {
+	for _, k := range keys {
+		if k.blocks == nil && k.kind.secret {
+			k.set(into, value{text: secret})
+			count++
+		}
+	}
+	return count
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 )
@@ -158,6 +159,51 @@ func (c *Config) WithSecretsOf(old *Config) *Config {
 		}
 	}
 	return &with
+}
+
+// WithoutGuesses returns the configuration with the secrets of old in place of its own, where
+// both have one. It is for telling what would change to somebody who may try guesses.
+func (c *Config) WithoutGuesses(old *Config) *Config {
+	with := *c
+	keepSecrets(reflect.ValueOf(&with.Process).Elem(), reflect.ValueOf(&old.Process).Elem())
+	with.Pools = slices.Clone(c.Pools)
+	for i := range with.Pools {
+		p := &with.Pools[i]
+		at := slices.IndexFunc(old.Pools, func(q Pool) bool { return q.Name == p.Name })
+		if at < 0 {
+			continue
+		}
+		was := &old.Pools[at]
+		keepSecrets(reflect.ValueOf(p).Elem(), reflect.ValueOf(was).Elem())
+		users := make(map[string]*User, len(was.Users))
+		for j := range was.Users {
+			users[was.Users[j].Name] = &was.Users[j]
+		}
+		p.Users = slices.Clone(p.Users)
+		for j := range p.Users {
+			if u := users[p.Users[j].Name]; u != nil {
+				keepSecrets(reflect.ValueOf(&p.Users[j]).Elem(), reflect.ValueOf(u).Elem())
+			}
+		}
+	}
+	return &with
+}
+
+// keepSecrets sets the secrets of a struct, and of the structs in it, to those of another of
+// its type, where both have one.
+func keepSecrets(into, from reflect.Value) {
+	for i := range into.NumField() {
+		field, was := into.Field(i), from.Field(i)
+		switch {
+		case !into.Type().Field(i).IsExported():
+		case field.Type() == reflect.TypeFor[Secret]():
+			if !field.IsZero() && !was.IsZero() {
+				field.Set(was)
+			}
+		case field.Kind() == reflect.Struct:
+			keepSecrets(field, was)
+		}
+	}
 }
 
 // unread stands for a secret that was not read.

@@ -235,17 +235,20 @@ func (r *reloading) commit() error {
 }
 
 // Preview is what conf would change or, if conf is nil, what the file would
-// change now.
-func (in *Instance) Preview(conf *config.Config, take func(n int64) error) (*preview.Change, error) {
+// change now. Without reveals the secrets of conf are not compared.
+func (in *Instance) Preview(conf *config.Config, reveals bool, take func(n int64) error) (*preview.Change, error) {
+	old := in.current.Load()
 	if conf == nil {
 		var err error
 		if conf, err = in.loadConfig(); err != nil {
 			return nil, err
 		}
 	} else {
-		conf = conf.WithSecretsOf(in.current.Load().conf)
+		conf = conf.WithSecretsOf(old.conf)
+		if !reveals {
+			conf = conf.WithoutGuesses(old.conf)
+		}
 	}
-	old := in.current.Load()
 	if err := take(preview.Memory(old.conf, conf)); err != nil {
 		return nil, err
 	}
