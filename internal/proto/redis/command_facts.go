@@ -38,25 +38,31 @@ var aclCategories = strings.Fields("keyspace read write set sortedset list hash 
 // allCategories are f's, in Redis's order, those that follow from its flags included.
 func (f *facts) allCategories() []string {
 	flags, own := strings.Fields(f.flags), strings.Fields(f.categories)
-	has := func(flag string) bool { return slices.Contains(flags, flag) }
+	hasFlag := func(flag string) bool { return slices.Contains(flags, flag) }
+	isIn := func(category string) bool { return slices.Contains(own, category) }
 	var all []string
 	for _, c := range aclCategories {
-		follows := false
-		switch c {
-		case "read":
-			follows = has("readonly") && !slices.Contains(own, "scripting")
-		case "slow":
-			follows = !has("fast")
-		case "dangerous":
-			follows = has("admin")
-		case "write", "admin", "pubsub", "fast", "blocking":
-			follows = has(c)
-		}
-		if follows || slices.Contains(own, c) {
+		if isIn(c) || followsFromFlags(c, hasFlag, isIn) {
 			all = append(all, "@"+c)
 		}
 	}
 	return all
+}
+
+// followsFromFlags tells whether a command with these flags, and with these categories of its
+// own, is in the category c, too. That is Redis's rule.
+func followsFromFlags(c string, hasFlag, isIn func(string) bool) bool {
+	switch c {
+	case "read":
+		return hasFlag("readonly") && !isIn("scripting")
+	case "slow":
+		return !hasFlag("fast") && !isIn("fast")
+	case "dangerous":
+		return hasFlag("admin")
+	case "write", "admin", "pubsub", "fast", "blocking":
+		return hasFlag(c)
+	}
+	return false
 }
 
 // uses are what is done with the keys of each specification.

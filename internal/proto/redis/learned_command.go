@@ -78,11 +78,7 @@ func readLesson(v replyValue) (*lesson, bool) {
 	l := &lesson{name: strings.ToLower(v.elems[0].text)}
 	l.minArgs = max(1, int(min(max(v.elems[1].number, -v.elems[1].number), math.MaxInt16)))
 	flags := v.elems[2]
-	if len(v.elems) > 6 {
-		for _, category := range v.elems[6].elems {
-			l.categories |= acl.CategoriesOf(category.text)
-		}
-	}
+	l.categories = categoriesOf(v)
 	movable := flags.has("movablekeys")
 	l.blocks = flags.has("blocking")
 	switch {
@@ -115,6 +111,26 @@ func readLesson(v replyValue) (*lesson, bool) {
 		}
 	}
 	return l, true
+}
+
+// categoriesOf are the categories that an element of a reply to COMMAND INFO names, and those
+// that follow from its flags. Servers before Redis 6 name none, and later ones not always name
+// those of modules' commands.
+func categoriesOf(v replyValue) acl.Categories {
+	var named acl.Categories
+	if len(v.elems) > 6 {
+		for _, category := range v.elems[6].elems {
+			named |= acl.CategoriesOf(category.text)
+		}
+	}
+	all := named
+	isIn := func(category string) bool { return named&acl.CategoriesOf(category) != 0 }
+	for _, category := range aclCategories {
+		if followsFromFlags(category, v.elems[2].has, isIn) {
+			all |= acl.CategoriesOf(category)
+		}
+	}
+	return all
 }
 
 // readSpecs reads key specifications. It returns false if one of them does not say

@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -239,6 +241,53 @@ func TestLearntCommandsOfUsers(t *testing.T) {
 	} {
 		if got := judged(t, p, userOf(t, tt.rules), 0, strings.Fields(tt.text)...); got != tt.want {
 			t.Errorf("%s: %s: %q, want %q", tt.rules, tt.text, got, tt.want)
+		}
+	}
+}
+
+// TestCategoriesFromFlags: a learnt command is in the categories that follow from its flags,
+// also where servers tell no categories, as before Redis 6.
+func TestCategoriesFromFlags(t *testing.T) {
+	all := []string{"write", "read", "admin", "dangerous", "pubsub", "blocking", "fast", "slow"}
+	for flags, want := range map[string]string{
+		"": "slow", "write": "write slow", "readonly fast": "read fast", "admin": "admin dangerous slow", "pubsub": "pubsub slow",
+		"write blocking": "write blocking slow", "write fast denyoom": "write fast",
+	} {
+		var words []string
+		for flag := range strings.FieldsSeq(flags) {
+			words = append(words, status(flag))
+		}
+		p := New(Options{Servers: 1})
+		if objection := p.Learn(aboutCommand+"json.set", []byte(infoOf("json.set", -2, 1, 1, 1, words...))); objection != "" {
+			t.Fatal(objection)
+		}
+		for _, category := range all {
+			in := slices.Contains(strings.Fields(want), category)
+			if got := judged(t, p, userOf(t, "+@all -@"+category+" ~*"), 0, "JSON.SET", "a"); (got != "") != in {
+				t.Errorf("flags %q, +@all -@%s: %q", flags, category, got)
+			}
+			if got := judged(t, p, userOf(t, "+@"+category+" ~*"), 0, "JSON.SET", "a"); (got == "") != in {
+				t.Errorf("flags %q, +@%s: %q", flags, category, got)
+			}
+		}
+	}
+	for text, want := range map[string]acl.Categories{
+		"fast":                 acl.CategoriesOf("fast", "read"),
+		"json":                 acl.CategoriesOf("json", "slow", "read"),
+		"scripting":            acl.CategoriesOf("scripting", "slow"),
+		"write admin keyspace": acl.CategoriesOf("write", "admin", "keyspace", "slow", "read"),
+	} {
+		words := strings.Fields(text)
+		reply := "*1\r\n*7\r\n" + strings.SplitN(infoOf("x", 1, 0, 0, 0, status("readonly")), "\r\n", 3)[2] + "*" + strconv.Itoa(len(words)) + "\r\n"
+		for _, word := range words {
+			reply += status("@" + word)
+		}
+		p := New(Options{Servers: 1})
+		if objection := p.Learn(aboutCommand+"x", []byte(reply)); objection != "" {
+			t.Fatal(objection)
+		}
+		if got := p.learned.command([]byte("x")).categories; got != want {
+			t.Errorf("categories %q and the flag readonly: %b, want %b", text, got, want)
 		}
 	}
 }
