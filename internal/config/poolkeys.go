@@ -475,7 +475,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 		help: "Lets the clients of a Redis pool administer all servers of the pool: `CONFIG SET` of most settings that " +
 			"`CONFIG GET` shows, `CONFIG RESETSTAT`, `CONFIG REWRITE`, `SAVE`, `BGSAVE`, `BGREWRITEAOF` and `MEMORY " +
 			"PURGE`; and pause the pool (`CLIENT PAUSE`). See [COMMANDS.md](COMMANDS.md). Every client of the pool " +
-			"can then do so. Ignored in Memcached pools.",
+			"can then do so. With users, their rules can allow it too: see [USERS.md](USERS.md). Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.AllowAdmin = v.flag },
 	},
 	{

@@ -1,6 +1,11 @@
 package redis
 
-import "nuthatch/internal/msg"
+import (
+	"slices"
+	"strings"
+
+	"nuthatch/internal/msg"
+)
 
 // Commands of administration change all servers of the pool, or hold up all of its clients.
 // They need a right, which the pool's allow_admin gives to all clients, and rules to users:
@@ -15,17 +20,42 @@ type admission struct {
 }
 
 // mayAdminister reports whether the client may administer the servers. All commands of
-// administration ask here. A user who has logged in by name may send what his rules allow,
-// which are looked at before.
-func (r *rules) mayAdminister(s *msg.Session) bool { return r.allowAdmin || r.named && s.User != 0 }
+// administration ask here. Where the pool has users, they may send what their rules allow,
+// which are looked at before. That holds for the user default only if his own rules ask for a
+// password. Otherwise he is everybody who connects, or who knows the one password of the pool.
+func (r *rules) mayAdminister(s *msg.Session) bool {
+	switch {
+	case r.allowAdmin:
+		return true
+	case !r.named:
+		return false
+	case s.User != 0:
+		return true
+	}
+	return r.passwords.none() && r.users.Default().NeedsPassword()
+}
 
 // administer is why the request is refused; empty: it may be carried out.
 func (a *admission) administer(req *msg.Request, cmd *command, s *msg.Session) string {
 	switch {
-	case !a.mayAdminister(s):
+	case !a.mayAdminister(s), !a.allowAdmin && !cmd.needsAdmin() && !a.mayReset(s):
 		return noAdmin
 	case cmd.name == "config|set":
 		return a.unsettable(req)
 	}
 	return ""
 }
+
+// needsAdmin tells whether the command is in the category @admin, so that rules that leave that
+// out forbid it.
+func (c *command) needsAdmin() bool { return slices.Contains(strings.Fields(c.facts.flags), "admin") }
+
+// mayReset tells whether the rules of the client's user allow CONFIG RESETSTAT. That stands for
+// the right to administer, where a command's own categories do not: Redis has MEMORY PURGE in
+// none but @slow, since it concerns one server there.
+func (a *admission) mayReset(s *msg.Session) bool {
+	trial := a.userOf(s).Begin(int(resetStat), nil, 0)
+	return trial.Verdict().IsAllowed()
+}
+
+var resetStat = lookup([]byte("config")).lookupSub([]byte("resetstat")).id

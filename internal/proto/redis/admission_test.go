@@ -85,6 +85,56 @@ func TestAdministrationByUsers(t *testing.T) {
 	}
 }
 
+// The rules of the user default count if they ask for a password. Whoever may not reset
+// statistics may not have all servers give memory back.
+func TestAdministrationByRules(t *testing.T) {
+	const all = "on ~* &* +@all"
+	for _, tt := range []struct {
+		name    string
+		auth    config.Secret
+		byUser  string
+		rules   string // of ops; of default, if it is the user
+		command string
+		allow   bool
+		want    bool
+	}{
+		{"default with a password", "", "default", all + " >pw", "BGSAVE", false, true},
+		{"default with a password and @admin", "", "default", "on >pw ~* +@admin", "BGSAVE", false, true},
+		{"default without a password", "", "default", all + " nopass", "BGSAVE", false, false},
+		{"default without a password, few rules", "", "default", "on nopass +@admin", "BGSAVE", false, false},
+		{"default without a password, with the right", "", "default", all + " nopass", "BGSAVE", true, true},
+		{"default without rules", "", "default", "", "BGSAVE", false, false},
+		{"the pool's password", "pw", "default", "", "BGSAVE", false, false},
+		{"the pool's password, with the right", "pw", "default", "", "BGSAVE", true, true},
+		{"purge by a user of all", "", "ops", all + " nopass", "MEMORY PURGE", false, true},
+		{"purge without administration", "", "ops", all + " nopass -@admin -@dangerous", "MEMORY PURGE", false, false},
+		{"purge without resets", "", "ops", all + " nopass -config|resetstat", "MEMORY PURGE", false, false},
+		{"purge by name alone", "", "ops", "on nopass +memory|purge", "MEMORY PURGE", false, false},
+		{"purge and reset", "", "ops", "on nopass +memory|purge +config|resetstat", "MEMORY PURGE", false, true},
+		{"purge without administration, with the right", "", "ops", all + " nopass -@admin", "MEMORY PURGE", true, true},
+		{"purge by default without administration", "", "default", all + " >pw -@admin", "MEMORY PURGE", false, false},
+		{"save by its name alone", "", "ops", "on nopass +bgsave", "BGSAVE", false, true},
+	} {
+		conf := &config.Pool{RedisAuth: tt.auth, Users: []config.User{{Name: "other", Rules: "on"}}}
+		if tt.rules != "" {
+			conf.Users = append(conf.Users, config.User{Name: tt.byUser, Rules: config.Secret(tt.rules)})
+		}
+		users, err := NewUsers("test", conf, nil, nil)
+		if err != nil {
+			t.Fatal(tt.name, err)
+		}
+		for _, servers := range []int{1, 3} {
+			p := New(Options{Auth: tt.auth, Users: users, Servers: servers, AllowAdmin: tt.allow})
+			s := &msg.Session{Authenticated: true}
+			become(s, users.Named([]byte(tt.byUser)))
+			r := parseWords(t, p, strings.Fields(tt.command)...)
+			if got := p.Allows(r, s) && p.Prepare(r, s); got != tt.want {
+				t.Errorf("%s, %d servers: %s is sent %t, %q", tt.name, servers, tt.command, got, r.Error)
+			}
+		}
+	}
+}
+
 // The commands of administration about one server are passed on by a pool of one, with the
 // right. Others refuse them.
 func TestAdministrationOfOneServer(t *testing.T) {
