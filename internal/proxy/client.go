@@ -167,7 +167,7 @@ func (c *client) consume(data []byte) int {
 			continue
 		}
 		p := c.pool
-		if p.rates != nil && !p.rates.admit(c) {
+		if p.rates != nil && c.session.Authenticated && !p.rates.admit(c) {
 			break
 		}
 		if !c.session.Authenticated {
@@ -342,7 +342,7 @@ func (c *client) OnSent(n int) {
 		c.noteActivity(c.pool.ctx.loop.Now())
 		c.pool.stats.Values[stats.ClientBytesSent] += int64(n)
 	}
-	charge(c.pool, n)
+	charge(c, n)
 	if c.tookOutput(n) {
 		c.resumeIfRoom()
 		c.settle()

@@ -19,7 +19,7 @@ func (d *dispatch) request(req *msg.Request) {
 	c.lastType = req.Type
 	c.pool.stats.Values[stats.ClientRequests]++
 	c.pool.calls[req.Type]++
-	charge(c.pool, req.View.Len())
+	charge(c, req.View.Len())
 	c.session.Begin()
 	if (!c.session.Authenticated || c.session.Bars != 0) && c.barred(req) {
 		return

@@ -17,7 +17,8 @@ import (
 //	             └── resume ◄── pump, by a timer ◄─┘   after max_wait: an error
 //
 // What a request and its reply bring in bytes is known when they have come or gone, and is
-// charged then.
+// charged then. Clients without a login use nothing up: they have bounds of their own, and
+// could keep all others out.
 
 // A rates are the limits of a pool on one loop. It belongs to the loop.
 type rates struct {
@@ -352,14 +353,14 @@ func (t *timers) pumpRates(now int64) {
 
 // refund takes back what was counted for a request of the client that will be taken again.
 func refund(c *client) {
-	if r := c.pool.rates; r != nil {
+	if r := c.pool.rates; r != nil && c.session.Authenticated {
 		r.refund(c)
 	}
 }
 
 // charge charges n bytes of a request or of replies.
-func charge(p *ServerPool, n int) {
-	if p.rates != nil {
-		p.rates.spend(n)
+func charge(c *client, n int) {
+	if r := c.pool.rates; r != nil && c.session.Authenticated {
+		r.spend(n)
 	}
 }

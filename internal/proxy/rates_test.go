@@ -281,3 +281,21 @@ func TestReloadOfLimits(t *testing.T) {
 	p.says("ECHO b\r\n")
 	p.wants("with a limit again", bulk("b"), false)
 }
+
+// Clients without a login use up nothing of what the others may do.
+func TestRatesOfStrangers(t *testing.T) {
+	c := converse(t, "  redis: true\n  redis_auth: sesame\n  limits: {requests_per_second: 10, request_burst: 2, max_wait: 1s}\n", resp{}, 1)
+	defer c.stop()
+	for i := range 5 {
+		stranger := c.joinFrom(fmt.Sprintf("10.0.0.2:%d", i+1))
+		stranger.says(strings.Repeat(command("PING"), 100))
+		if got, _ := reads(stranger); strings.Count(got, "-NOAUTH") != 100 {
+			t.Fatalf("a client without a login hears %.100q", got)
+		}
+	}
+	p := c.joinFrom("10.0.0.1:1")
+	p.says(command("AUTH", "sesame") + command("ECHO", "a") + command("ECHO", "b"))
+	if got, _ := reads(p); got != "+OK\r\n"+bulk("a")+bulk("b") {
+		t.Errorf("a client with a login hears %q", got)
+	}
+}

@@ -32,6 +32,8 @@ type Guard interface {
 	// MayListen reports whether the client's user may hear of a channel. The name is the
 	// client's.
 	MayListen(s *msg.Session, kind msg.Channels, name string) bool
+	// MayMonitor reports whether the client's user may see every command.
+	MayMonitor(s *msg.Session) bool
 	// JudgeKeys judges about that many of the keys of a request. t is zero before the
 	// first call; done says that there are no more. Judged then says what became of it,
 	// for as long as the request is taken; after that it is called with nil.
@@ -156,14 +158,15 @@ func judgeClients(p *ServerPool) {
 			gone++
 			c.lastErr = closeReason{why: msg.UserRemoved}
 			c.close()
-		case listens(c) && !c.own.subs.mayListen():
+		case c.own != nil && c.own.subs != nil && !c.own.subs.mayListen(),
+			monitors(c) && !p.proto.guard.MayMonitor(&c.session):
 			listeners++
 			c.lastErr = closeReason{why: msg.NoPermission}
 			c.close()
 		}
 	}, func() {
 		if gone+listeners > 0 {
-			p.ctx.log.Notice("users have changed: clients are closed that have no user any more, or may not listen to their channels",
+			p.ctx.log.Notice("users have changed: clients are closed that have no user any more, or may not listen to their channels or monitor",
 				slog.String("pool", p.conf.Name), slog.Int("without_user", gone), slog.Int("listeners", listeners))
 		}
 	})

@@ -157,6 +157,15 @@ func (g *guard) MayListen(s *msg.Session, kind msg.Channels, name string) bool {
 	return s.Bars&msg.Restricted == 0 || g.userOf(s).MayListen([]byte(name), kind == msg.Patterns)
 }
 
+// MayMonitor implements proxy.Guard.
+func (g *guard) MayMonitor(s *msg.Session) bool {
+	if s.Bars&msg.Restricted == 0 {
+		return true
+	}
+	t := g.userOf(s).Begin(int(lookup([]byte("monitor")).id), nil, g.databases.shown(s.Lane))
+	return t.Verdict().IsAllowed()
+}
+
 // nameOf is the name of the user of that number.
 func (r *rules) nameOf(number uint16) string {
 	if u := r.users.ByNumber(number); u != nil {
