@@ -100,6 +100,7 @@ func showVersion(f *flags, program string, w io.Writer) int {
 // testConf writes every fault of the configuration file, whether a proxy could start
 // with it, warnings and, if there is a file to compare with, what changes.
 func testConf(f *flags, program string, stdout, stderr io.Writer) int {
+	daemon.HideMemory()
 	cfg, err := config.Load(f.confFile)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -139,6 +140,7 @@ func testConf(f *flags, program string, stdout, stderr io.Writer) int {
 // serve runs the proxy until a signal ends it. A requested end is a success
 // here; nutcracker exits with 1 on SIGINT and dies of SIGTERM.
 func serve(f *flags, program string, stderr io.Writer) int {
+	daemon.HideMemory()
 	cfg, err := config.Load(f.confFile)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
