@@ -2,7 +2,10 @@ package proxy
 
 import (
 	"net/netip"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"nuthatch/internal/msg"
 )
@@ -104,7 +107,18 @@ func addressesOf(c *client) *addresses {
 		c.addrs = &addresses{}
 	}
 	if c.addrs.addr == "" {
-		c.addrs.addr, c.addrs.localAddr = c.PeerName(), c.LocalName()
+		c.addrs.addr, c.addrs.localAddr = asWord(c.PeerName()), c.LocalName()
 	}
 	return c.addrs
+}
+
+// asWord is an address with '?' for what would end it, or its line, where clients are listed.
+// The path of a unix socket may have any bytes, and whoever connects chooses it.
+func asWord(addr string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, addr)
 }

@@ -132,7 +132,7 @@ func (a *newcomer) becomes(h proxyheader.Header, rest []byte) {
 		at.ip, at.addr = h.Source.Addr(), h.Source.String()
 	case h.Unix:
 		if at.addr = "unix"; h.Path != "" {
-			at.addr = h.Path
+			at.addr = asWord(h.Path)
 		}
 	}
 	if !p.access.admits(at.ip) {

@@ -253,3 +253,31 @@ func TestDrainOfHeaders(t *testing.T) {
 	half.says(line4[9:] + "PING\r\n")
 	half.wants("the rest", "+PONG\r\n", true)
 }
+
+// The path of a unix socket in a header has any bytes. It forges no line and no field where
+// clients are listed.
+func TestPathOfHeaderIsOneWord(t *testing.T) {
+	c := converse(t, behindBalancer, resp{}, 1)
+	defer c.stop()
+	for path, want := range map[string]string{
+		"/run/app.sock":                "/run/app.sock",
+		"/run/\u00e4.sock":             "/run/\u00e4.sock",
+		"/a\nid=1 addr=1.2.3.4:5 x":    "/a?id=1?addr=1.2.3.4:5?x",
+		"/a\r\t\x1b[2J\x7f\xff\u2028b": "/a???[2J???b",
+		"\n":                           "?",
+		"":                             "unix",
+	} {
+		p := c.joinFrom("10.0.0.9:1")
+		end := func(path string) string { return path + strings.Repeat("\x00", 108-len(path)) }
+		p.says("\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00\xd8" + end(path) + end("/to"))
+		for _, call := range []string{"CLIENT INFO\r\n", "CLIENT LIST\r\n"} {
+			p.says(call)
+			got, _ := reads(p)
+			if !strings.Contains(got, " addr="+want+" laddr=") || strings.Count(got, "id=") != 1+strings.Count(want, "id=") || strings.Count(got, "\n") > 3 {
+				t.Errorf("%q: %q, want the address %q", path, got, want)
+			}
+		}
+		p.close()
+		c.calm()
+	}
+}
