@@ -295,6 +295,16 @@ func (k *keySpan) find(r *msg.Request, words int) (first, last int, ok bool) {
 	return first, last, first > 0 && last >= first && last < words
 }
 
+// begins tells whether there is a word where the keys begin. Without one there are no such keys:
+// neither behind a keyword that is not among the words, nor behind the last word.
+func (k *keySpan) begins(r *msg.Request, words int) bool {
+	if k.keyword == "" {
+		return k.from < words
+	}
+	at := k.findWord(r, words)
+	return at > 0 && at < words
+}
+
 // findWord returns the place after the keyword, or 0.
 func (k *keySpan) findWord(r *msg.Request, words int) int {
 	if k.from < 0 {

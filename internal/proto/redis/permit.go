@@ -311,7 +311,12 @@ func (j *judge) judgeSpans(t *acl.Trial, req *msg.Request, l *lesson, words int)
 	for i := range l.specs {
 		k := &l.specs[i]
 		first, last, ok := k.find(req, words)
-		if !ok {
+		switch {
+		case !ok && k.begins(req, words):
+			// The server may find keys there.
+			t.UnknownKeys(1)
+			return
+		case !ok:
 			continue
 		}
 		found = true

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -241,6 +242,60 @@ func TestLearntCommandsOfUsers(t *testing.T) {
 	} {
 		if got := judged(t, p, userOf(t, tt.rules), 0, strings.Fields(tt.text)...); got != tt.want {
 			t.Errorf("%s: %s: %q, want %q", tt.rules, tt.text, got, tt.want)
+		}
+	}
+}
+
+// indexSpec and keywordSpec are key specifications, of keys that are read. The latter's keys are
+// behind the word STORE.
+const (
+	specFlags   = "*6\r\n+flags\r\n*2\r\n+RO\r\n+access\r\n+begin_search\r\n*4\r\n"
+	indexSpec   = specFlags + "+type\r\n+index\r\n+spec\r\n*2\r\n+index\r\n:%d\r\n+find_keys\r\n*4\r\n"
+	keywordSpec = specFlags + "+type\r\n+keyword\r\n+spec\r\n*4\r\n+keyword\r\n+STORE\r\n+startfrom\r\n:2\r\n+find_keys\r\n*4\r\n"
+	rangeOf     = "+type\r\n+range\r\n+spec\r\n*6\r\n+lastkey\r\n:%d\r\n+keystep\r\n:1\r\n+limit\r\n:0\r\n"
+	countedFrom = "+type\r\n+keynum\r\n+spec\r\n*6\r\n+keynumidx\r\n:0\r\n+firstkey\r\n:1\r\n+keystep\r\n:1\r\n"
+)
+
+// TestSpecsNotFound: if one of a learnt command's key specifications leads to no key, though
+// there are words for it, then a server may find keys there, whatever the others lead to.
+func TestSpecsNotFound(t *testing.T) {
+	one, two := fmt.Sprintf(indexSpec+rangeOf, 1, 0), fmt.Sprintf(indexSpec+rangeOf, 2, 1)
+	rest, counted := fmt.Sprintf(indexSpec+rangeOf, 2, -1), fmt.Sprintf(indexSpec+countedFrom, 2)
+	stored, several := keywordSpec+fmt.Sprintf(rangeOf, 0), keywordSpec+fmt.Sprintf(rangeOf, 1)
+	for _, tt := range []struct{ second, text, want string }{
+		{two, "x.some a a a", ""},
+		{two, "x.some a a b", deniedKey},
+		{two, "x.some a b", deniedKey}, // two keys, of which one is missing
+		{two, "x.some a", ""},
+		{rest, "x.some a", ""},
+		{rest, "x.some a a b", deniedKey},
+		{counted, "x.some a 1 a", ""},
+		{counted, "x.some a 1 b", deniedKey},
+		{counted, "x.some a 2 b", deniedKey},
+		{counted, "x.some a +1 b", deniedKey},
+		{counted, "x.some a 01 b", deniedKey},
+		{counted, "x.some a x b", deniedKey},
+		{counted, "x.some a 99999999999999999999 b", deniedKey},
+		{counted, "x.some a", ""},
+		{stored, "x.some a b", ""},
+		{stored, "x.some a STORE", ""},
+		{stored, "x.some a STORE a", ""},
+		{stored, "x.some a STORE b", deniedKey},
+		{several, "x.some a STORE b", deniedKey},
+	} {
+		p := New(Options{Servers: 1})
+		reply := "*1\r\n*10\r\n" + bulkOf("x.some") + ":-2\r\n*0\r\n:0\r\n:0\r\n:0\r\n*0\r\n*0\r\n*2\r\n" + one + tt.second + "*0\r\n"
+		if objection := p.Learn(aboutCommand+"x.some", []byte(reply)); objection != "" {
+			t.Fatal(objection)
+		}
+		if l := p.learned.command([]byte("x.some")); len(l.specs) != 2 {
+			t.Fatalf("%d specifications", len(l.specs))
+		}
+		if got := judged(t, p, userOf(t, "+@all ~a"), 0, strings.Fields(tt.text)...); got != tt.want {
+			t.Errorf("%q: %s: %q, want %q", tt.second, tt.text, got, tt.want)
+		}
+		if got := judged(t, p, userOf(t, "+@all ~*"), 0, strings.Fields(tt.text)...); got != "" {
+			t.Errorf("%q: %s: %q for a user of all keys", tt.second, tt.text, got)
 		}
 	}
 }
