@@ -353,6 +353,47 @@ func TestLargerRequestsAfterReload(t *testing.T) {
 	}
 }
 
+// TestRestrictInline: the bounds before the login hold for words in a line, too, and for one
+// request.
+func TestRestrictInline(t *testing.T) {
+	long := strings.Repeat("x", maxBulkBeforeAuth)
+	for _, tt := range []struct{ line, want string }{
+		{"AUTH" + strings.Repeat(" a", 9), ""},
+		{"AUTH" + strings.Repeat(" a", 10), "unauthenticated multibulk length"},
+		{strings.Repeat(" ''", 11), "unauthenticated multibulk length"},
+		{strings.Repeat("a ", 32_000), "unauthenticated multibulk length"},
+		{"AUTH " + long, ""},
+		{"AUTH " + long + "x", "unauthenticated bulk length"},
+		{"AUTH \"" + long + "\"", ""},
+		{"AUTH '" + long + "x' 'y", "unauthenticated bulk length"},
+		{"AUTH " + long + " " + long + " " + long, ""},
+	} {
+		data := []byte(tt.line + "\r\n")
+		p := New(Options{}).NewRequestParser()
+		for _, limited := range []bool{true, false} {
+			if limited {
+				p.Restrict()
+			}
+			_, done, err := p.Parse(data)
+			said := ""
+			if err != nil {
+				said = err.Msg
+			}
+			switch {
+			case limited && ((said == "") != (tt.want == "") || !strings.Contains(said, tt.want)):
+				t.Errorf("%.30q, %d bytes: %q, want %q", tt.line, len(tt.line), said, tt.want)
+			case !limited && !strings.Contains(tt.line, "'y") && (err != nil || !done):
+				t.Errorf("%.30q, %d bytes, after the login: %q", tt.line, len(tt.line), said)
+			}
+			if err != nil {
+				p = New(Options{}).NewRequestParser()
+				continue
+			}
+			p.Finish(mbuf.Flat(data))
+		}
+	}
+}
+
 // TestBeforeLoginAgainstRedis: what a client that has not logged in may send, as
 // for redis-server.
 func TestBeforeLoginAgainstRedis(t *testing.T) {
@@ -385,6 +426,7 @@ func TestRestrictEverySplit(t *testing.T) {
 	}{
 		{"words", []byte("*11\r\n$1\r\na\r\n"), "unauthenticated multibulk length"},
 		{"a long word", []byte("*2\r\n$4\r\nAUTH\r\n$16385\r\nxxxx"), "unauthenticated bulk length"},
+		{"words in a line", []byte("AUTH 2 3 4 5 6 7 8 9 10 11\r\n"), "unauthenticated multibulk length"},
 	} {
 		for i := 1; i < len(tt.data); i++ {
 			p := New(Options{}).NewRequestParser()

@@ -33,8 +33,9 @@ func (in *inline) reset() {
 }
 
 // split makes resp from line and appends the spans of its words, as they lie in
-// resp, to spans. It reports false if a quote is not closed.
-func (in *inline) split(spans []msg.Span) ([]msg.Span, bool) {
+// resp, to spans. It returns an error if a quote is not closed, or if there are more than most
+// words, or if one is longer than longest.
+func (in *inline) split(spans []msg.Span, most, longest int) ([]msg.Span, *msg.ProtocolError) {
 	line := bytes.TrimSuffix(in.line, []byte("\r"))
 	r, w := 0, 0
 	for {
@@ -47,14 +48,19 @@ func (in *inline) split(spans []msg.Span) ([]msg.Span, bool) {
 		// A word is never longer than its quoted form, so that it can be
 		// written over what has been read.
 		next, end, ok := unquote(line, r, w)
-		if !ok {
-			return spans[:0], false
+		switch {
+		case !ok:
+			return spans[:0], errQuotes
+		case len(spans) == most:
+			return spans[:0], errCountBeforeAuth
+		case end-w > longest:
+			return spans[:0], errLengthBeforeAuth
 		}
 		spans = append(spans, msg.Span{Off: uint32(w), Len: uint32(end - w)})
 		r, w = next, end
 	}
 	in.encode(spans)
-	return spans, true
+	return spans, nil
 }
 
 // encode writes the words that lie at spans in line to resp, and moves the spans

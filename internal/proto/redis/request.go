@@ -20,8 +20,8 @@ const (
 	maxArgs = math.MaxInt32
 )
 
-// Redis's limits for a client that has not logged in. They do not concern an inline
-// request, which maxLine bounds.
+// Redis's limits for a client that has not logged in. Here they concern an inline request,
+// too.
 const (
 	maxBulkBeforeAuth = 16 << 10
 	maxArgsBeforeAuth = 10
@@ -396,11 +396,15 @@ func (p *requestParser) inline(data []byte, i int) int {
 	if end < 0 {
 		return len(data)
 	}
-	spans, ok := p.inl.split(p.spans)
+	most, longest := maxLine, maxLine
+	if p.restricted() {
+		most, longest = maxArgsBeforeAuth, maxBulkBeforeAuth
+	}
+	spans, why := p.inl.split(p.spans, most, longest)
 	p.spans = spans
 	p.state = atEnd
-	if !ok {
-		p.fail(errQuotes)
+	if why != nil {
+		p.fail(why)
 	}
 	return i + end + 1
 }
