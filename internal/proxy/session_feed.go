@@ -88,11 +88,15 @@ func (s *subscriber) feed(server *Server) (*feed, msg.Reason) {
 	if !f.joined {
 		return f, msg.OK
 	}
-	for _, all := range s.listens { // what comes from everywhere comes from there, too
-		for _, at := range all.all() {
+	for kind, all := range s.listens { // what comes from everywhere comes from there, too
+		for name, at := range all.all() {
 			if at.feed == nil {
 				f.n++
+				f.names = append(f.names, name)
 			}
+		}
+		if len(f.names) > 0 {
+			f.send(msg.Subscription{Channels: msg.Channels(kind)}, false)
 		}
 	}
 	return f, msg.OK

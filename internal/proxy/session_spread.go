@@ -179,11 +179,16 @@ func (sf *sharedFeed) next(n int) {
 		*s = said{}
 	}
 	b.first, b.run, b.at = b.first+n, 0, 0
-	if !b.waits() {
+	switch {
+	case !b.waits():
 		b.all, b.first = b.all[:0], 0
 		if cap(b.all) > keptBacklog {
 			b.all = nil
 		}
+	case b.first >= keptBacklog: // it may never be empty
+		rest := copy(b.all, b.all[b.first:])
+		clear(b.all[rest:])
+		b.all, b.first = b.all[:rest], 0
 	}
 	sf.readOn()
 }

@@ -1,0 +1,16 @@
+package proxy
+
+// BacklogPlaces is how many places the backlogs of shared connections have.
+func BacklogPlaces(ctx *Context) (places int) {
+	for _, p := range ctx.pools {
+		for _, s := range p.servers {
+			if s.shared != nil {
+				places = max(places, cap(s.shared.backlog.all))
+			}
+		}
+	}
+	return places
+}
+
+// KeptBacklog is how many places an empty backlog keeps.
+const KeptBacklog = keptBacklog
