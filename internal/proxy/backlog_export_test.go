@@ -5,7 +5,7 @@ func BacklogPlaces(ctx *Context) (places int) {
 	for _, p := range ctx.pools {
 		for _, s := range p.servers {
 			if s.shared != nil {
-				places = max(places, cap(s.shared.backlog.all))
+				places = max(places, cap(s.shared.all))
 			}
 		}
 	}
