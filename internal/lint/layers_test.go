@@ -18,6 +18,7 @@ var levels = map[string]int{
 	"internal/version":   ground,
 	"internal/pages":     ground,
 	"internal/inet":      ground,
+	"internal/glob":      ground,
 
 	"internal/proxyheader": 0,
 

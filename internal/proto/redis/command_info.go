@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/glob"
 	"nuthatch/internal/msg"
 )
 
@@ -251,7 +252,7 @@ func (k *catalog) listCommands(req *msg.Request, w writer) {
 		case k.words.is(req, 3, "aclcat"):
 			keep = func(c *command) bool { return slices.Contains(c.facts.allCategories(), "@"+by) }
 		case k.words.is(req, 3, "pattern"):
-			keep = func(c *command) bool { return glob(by, c.name) }
+			keep = func(c *command) bool { return glob.Match(by, c.name) }
 		default:
 			w.fail("ERR ", syntaxError)
 			return

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"nuthatch/internal/glob"
 )
 
 // CONFIG GET: the servers' settings, where they mean something to the pool's
@@ -77,7 +79,7 @@ func (r *reporter) settingsShown(v *Survey, f *Facts) map[string]string {
 func (r *reporter) configGet(patterns []string, v *Survey, f *Facts, w writer) {
 	all := r.settingsShown(v, f)
 	maps.DeleteFunc(all, func(name, _ string) bool {
-		return !slices.ContainsFunc(patterns, func(pattern string) bool { return glob(pattern, name) })
+		return !slices.ContainsFunc(patterns, func(pattern string) bool { return glob.Match(pattern, strings.ToLower(name)) })
 	})
 	w.mapping(len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
