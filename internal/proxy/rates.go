@@ -313,12 +313,11 @@ func (r *rates) free() bool {
 
 func (r *rates) pop() {
 	r.waiting[r.first] = waiter{}
-	defer func() {
-		if r.empty() {
-			r.shared.Waiting.Add(-1)
-		}
-	}()
-	if r.first++; r.first > 1024 && r.first > len(r.waiting)/2 {
+	r.first++
+	if r.empty() {
+		r.shared.Waiting.Add(-1)
+	}
+	if r.first > 1024 && r.first > len(r.waiting)/2 {
 		n := copy(r.waiting, r.waiting[r.first:])
 		clear(r.waiting[n:])
 		r.waiting, r.first = r.waiting[:n], 0
