@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -43,13 +42,7 @@ func awaitTrue(t *testing.T, what string, cond func() bool) {
 // trusting is a client's configuration.
 func trusting(t *testing.T, a *testkit.Authority) *tls.Config {
 	t.Helper()
-	text, err := os.ReadFile(a.CA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(text)
-	return &tls.Config{RootCAs: pool, ServerName: "localhost"}
+	return &tls.Config{RootCAs: a.Roots(), ServerName: "localhost"}
 }
 
 // A tlsClient speaks Redis over TLS.

@@ -2,7 +2,6 @@ package proxy_test
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -53,15 +52,9 @@ func inTLS(t testing.TB, of world, a *testkit.Authority, cert, key string) *secu
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(a.CA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(text)
 	s := &secured{
 		world: of, pool: &tlsstage.Pool{Handshakes: tlsstage.NewHandshakes(1), Clients: shown, Servers: trusted, PlainReply: "no TLS"},
-		conf: &tls.Config{RootCAs: roots, ServerName: "localhost", Certificates: []tls.Certificate{pair}},
+		conf: &tls.Config{RootCAs: a.Roots(), ServerName: "localhost", Certificates: []tls.Certificate{pair}},
 	}
 	s.pool.Handshakes.Set(100, 0)
 	return s

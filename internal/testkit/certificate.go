@@ -39,6 +39,18 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
+// Roots trusts the authority alone.
+func (a *Authority) Roots() *x509.CertPool {
+	a.t.Helper()
+	text, err := os.ReadFile(a.CA)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	return roots
+}
+
 func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

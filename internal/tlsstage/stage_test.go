@@ -3,7 +3,6 @@ package tlsstage_test
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -56,13 +55,7 @@ func newHall(t *testing.T) *hall {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(a.CA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(text)
-	h := &hall{t: t, net: eventloop.NewNetwork(), client: &tls.Config{RootCAs: roots, ServerName: "localhost"}}
+	h := &hall{t: t, net: eventloop.NewNetwork(), client: &tls.Config{RootCAs: a.Roots(), ServerName: "localhost"}}
 	h.pool = &tlsstage.Pool{Handshakes: tlsstage.NewHandshakes(1), Clients: end, PlainReply: "no TLS"}
 	h.pool.Handshakes.Set(10, 0)
 	if h.loop, err = h.net.New(time.Unix(0, 0), noHook{}); err != nil {

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -33,15 +32,9 @@ func newTLSStage(t *testing.T, protocol testkit.Protocol, servers ...*testkit.Se
 	t.Helper()
 	a := testkit.NewAuthority(t)
 	cert, key := a.Pair("proxy")
-	text, err := os.ReadFile(a.CA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(text)
 	return tlsStage{
 		stage: newStage(t, protocol, servers, []string{"tls: {cert: " + cert + ", key: " + key + "}"}),
-		ca:    a.CA, conf: &tls.Config{RootCAs: roots, ServerName: "localhost"},
+		ca:    a.CA, conf: &tls.Config{RootCAs: a.Roots(), ServerName: "localhost"},
 	}
 }
 
@@ -161,12 +154,6 @@ func TestTLSCrowd(t *testing.T) {
 	}
 	a := testkit.NewAuthority(t)
 	cert, key := a.Pair("proxy")
-	text, err := os.ReadFile(a.CA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(text)
 	secured, admin := testkit.FreeAddr(t), testkit.FreeAddr(t)
 	proxy := testkit.StartNuthatch(t, testkit.Pool{
 		Protocol: testkit.Redis, Servers: testkit.Names(testkit.StartRedis(t)), Lines: []string{"backlog: 20000", "tls: {cert: " + cert + ", key: " + key + ", listen: \"" + secured + "\"}"},
@@ -176,7 +163,7 @@ func TestTLSCrowd(t *testing.T) {
 	var served, closed atomic.Int64
 	var why atomic.Value // of one that was closed
 	var crowd sync.WaitGroup
-	conf := &tls.Config{RootCAs: roots, ServerName: "localhost"}
+	conf := &tls.Config{RootCAs: a.Roots(), ServerName: "localhost"}
 	begun := time.Now()
 	for range n {
 		crowd.Go(func() {

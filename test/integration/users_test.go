@@ -2,7 +2,6 @@ package integration
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -197,12 +196,6 @@ func TestUsersByCertificate(t *testing.T) {
 	t.Parallel()
 	a := testkit.NewAuthority(t)
 	cert, key := a.Pair("proxy")
-	text, err := os.ReadFile(a.CA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(text)
 	path := writeUsers(t, "user default off\nuser alice on >a ~* &* +@all\nuser bob off >b ~* &* +@all\n")
 	server := testkit.StartRedis(t)
 	for _, from := range []string{"cn", "san"} {
@@ -210,7 +203,7 @@ func TestUsersByCertificate(t *testing.T) {
 			"acl_file: " + path, "tls: {cert: " + cert + ", key: " + key + ", client_ca: " + a.CA + ", client_cert: optional, user_from: " + from + "}",
 		})
 		for name, want := range map[string]string{"alice": "alice", "bob": "NOAUTH", "carol": "NOAUTH", "": "NOAUTH"} {
-			conf := &tls.Config{RootCAs: roots, ServerName: "localhost"}
+			conf := &tls.Config{RootCAs: a.Roots(), ServerName: "localhost"}
 			if name != "" {
 				pair, err := tls.LoadX509KeyPair(a.Pair(name))
 				if err != nil {
