@@ -3,7 +3,6 @@ package memcache
 import (
 	"bytes"
 	"slices"
-	"strconv"
 
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
@@ -83,29 +82,40 @@ func (p *Protocol) SizeOfKey(_ msg.Type, r msg.Reply, i int, key []byte) int {
 	if r.Chain != nil {
 		view = mbuf.Whole(r.Chain)
 	}
-	var scratch []byte
 	for off := 0; off < view.Len() && i >= 0; i-- {
 		var b []byte
-		b, scratch = view.Bytes(off, min(maxValueLine, view.Len()-off), scratch)
-		at := bytes.IndexByte(b, '\n')
-		if at < 0 || !bytes.HasPrefix(b, []byte("VALUE ")) {
+		b, p.scratch = view.Bytes(off, min(maxValueLine, view.Len()-off), p.scratch)
+		name, head, body := valueOf(b)
+		if head == 0 {
 			return 0
 		}
-		words := bytes.Fields(b[:at])
-		if len(words) < 4 {
-			return 0
-		}
-		n, err := strconv.Atoi(string(words[3]))
-		if err != nil || n < 0 {
-			return 0
-		}
-		size := at + 1 + n + len(crlf)
-		if bytes.Equal(words[1], key) || len(key) == msg.NoteKey && bytes.HasPrefix(words[1], key) {
+		size := head + body + len(crlf)
+		if bytes.Equal(name, key) || len(key) == msg.NoteKey && bytes.HasPrefix(name, key) {
 			return size
 		}
 		off += size
 	}
 	return 0
+}
+
+// valueOf returns the key of the value that b begins with, the length of its line, the
+// line end included, and that of the body behind it. If b does not begin with the line of
+// a value, head is 0.
+func valueOf(b []byte) (key []byte, head, body int) {
+	const word = "VALUE "
+	if head, body = plainValue(b); head == 0 {
+		at := bytes.IndexByte(b, '\n')
+		if at < 0 || !bytes.HasPrefix(b, []byte(word)) {
+			return nil, 0, 0
+		}
+		n, ok := valueLength(bytes.TrimSuffix(b[:at], []byte("\r")), 4)
+		if !ok {
+			return nil, 0, 0
+		}
+		head, body = at+1, n
+	}
+	key = bytes.TrimLeft(b[len(word):head], " ")
+	return key[:blankFrom(key, 0)], head, body
 }
 
 // Silent implements proxy.Silencer: it tells by the reply's code whether

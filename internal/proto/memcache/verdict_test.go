@@ -76,6 +76,10 @@ func TestSizeOfKey(t *testing.T) {
 			if got := p.SizeOfKey(0, r, 5, []byte(key)); got != want {
 				t.Errorf("cut at %d: %s has %d bytes, want %d", cut, key, got, want)
 			}
+			name := []byte(key)
+			if n := testing.AllocsPerRun(10, func() { p.SizeOfKey(0, r, 5, name) }); n > 0 {
+				t.Errorf("cut at %d: %s: %v allocations", cut, key, n)
+			}
 		}
 		chain.Release(&pool)
 	}
