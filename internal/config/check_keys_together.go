@@ -19,6 +19,7 @@ func (r *reader) checkPool(b *poolBlock) {
 	r.checkSecrets(b)
 	r.checkUsers(b)
 	r.checkSentinel(b)
+	r.checkCluster(b)
 	for i := range poolKeys {
 		k := &poolKeys[i]
 		given := b.seen[k.name]

@@ -276,6 +276,9 @@ type Pool struct {
 	// OnReadOnly is what becomes of requests at a server that takes no writes any more.
 	OnReadOnly OnReadOnly
 
+	// Cluster says whether the servers are a Redis Cluster.
+	Cluster Cluster
+
 	// Servers are in nutcracker's order, which "modula" and "random" index and
 	// its statistics follow: by NodeName, shorter names first, names of one
 	// length by their bytes. The order in the file means nothing.

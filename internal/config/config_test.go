@@ -57,6 +57,7 @@ func TestEveryKey(t *testing.T) {
 	second.Servers = []Server{cache}
 	second.MaxRequestSize = memcachedMaxRequest
 	third := beta(t)
+	third.Cluster = first.Cluster
 	third.ClientLoginTimeout = 20 * time.Second
 	third.Limits = Limits{Requests: 10000, RequestBurst: 500, Bytes: 50 << 20, ByteBurst: 1 << 20, InFlight: 5000, MaxWait: 250 * time.Millisecond}
 	fourth, fifth := DefaultPool(), DefaultPool()
@@ -75,6 +76,10 @@ func TestEveryKey(t *testing.T) {
 	fifth.Name, fifth.Protocol, fifth.Servers = "gamma", Redis, []Server{cache}
 	fifth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22125}
 	fifth.RedisAuthFrom.File, fifth.RedisAuthPrevious, fifth.ServerPassword = "/run/secrets/auth", "0ther: *#", "th1rd: *#"
+	sixth := DefaultPool()
+	sixth.Name, sixth.Protocol, sixth.Servers, sixth.HashTag = "epsilon", Redis, []Server{cache}, "{}"
+	sixth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22127}
+	sixth.Cluster = Cluster{On: true, Refresh: 10 * time.Second, MaxRedirects: 3}
 	want := &Config{
 		File: "testdata/good-every-key.yml",
 		Process: Process{
@@ -89,7 +94,7 @@ func TestEveryKey(t *testing.T) {
 			Admin: Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 9100}, AdminWritten: true,
 			AdminSocket: Address{Network: NetworkUnix, Path: "/run/nuthatch/actions.sock", Mode: 0o660}, AdminToken: "t0ken: *#", AdminTokenFile: "/run/secrets/admin", AdminInsecure: true, AdminPprof: true, ReadyServers: 50,
 		},
-		Pools:    []Pool{first, third, second, fourth, fifth},
+		Pools:    []Pool{first, third, second, fourth, fifth, sixth},
 		Warnings: cfg.Warnings,
 	}
 	if len(cfg.Warnings) != 2 || cfg.Warnings[0].Key != "server_tls.verify" || cfg.Warnings[1].Key != "sentinel_tls.verify" {
@@ -287,6 +292,7 @@ func TestDefaults(t *testing.T) {
 
 		ProxyProtocolTimeout: 5 * time.Second,
 		Limits:               Limits{MaxWait: time.Second},
+		Cluster:              Cluster{Refresh: 30 * time.Second, MaxRedirects: 5},
 
 		ServerMaxQueued:      1 << 20,
 		ServerMaxQueuedBytes: 1 << 30,

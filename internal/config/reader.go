@@ -180,6 +180,9 @@ func (r *reader) readPool(name, body *yaml.Node) {
 		b.pool.MaxRequestSize = memcachedMaxRequest
 	}
 	r.checkPool(b)
+	if b.pool.Cluster.On && b.pool.HashTag == "" {
+		b.pool.HashTag = clusterTag
+	}
 	r.pools = append(r.pools, b)
 }
 

@@ -201,8 +201,13 @@ func TestSchemaOfEveryKey(t *testing.T) {
 	s := compile(t, Schema())
 	pool := func(line string) string { return "p:\n  listen: a:1\n  servers: [a:1:1]\n  redis: true\n" + line }
 	process := func(line string) string { return pool("") + "nuthatch:\n" + line }
+	cluster := func(line string) string { return pool("  cluster: true\n" + line) }
 	for _, k := range describe(poolKeys) {
-		checkSchemaOfKey(t, s, &k, pool)
+		in := pool
+		if k.onlyWith == "cluster" {
+			in = cluster
+		}
+		checkSchemaOfKey(t, s, &k, in)
 	}
 	for _, k := range describe(processKeys) {
 		checkSchemaOfKey(t, s, &k, process)

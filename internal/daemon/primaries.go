@@ -174,4 +174,11 @@ func (r *resolver) follow(before *resolver) {
 			}
 		}
 	}
+	for _, c := range r.clusters {
+		for _, d := range before.clusters {
+			if c != nil && d != nil && c.conf.Name == d.conf.Name {
+				c.before = d
+			}
+		}
+	}
 }

@@ -34,6 +34,7 @@ const (
 //	a server that cannot be connected to,  its name  ─┼─► Health.SetAddrs, and
 //	  has failed, or takes no writes ────►            │   every loop follows
 //	sentinels: primaries.go ──────────────────────────┘
+//	clusters: clusters.go ───────────────► Topology.PublishSlots
 //
 // Nothing is published before start.
 type resolver struct {
@@ -45,6 +46,12 @@ type resolver struct {
 	fixed    []*target // servers that have an address
 	// primaries are the servers that sentinels know, by pool; nil: a pool has none.
 	primaries []*primaries
+	// clusters are the pools that are clusters, by pool; nil: a pool is none.
+	clusters []*clustered
+	// now is the loops' time, and finish how long connections to servers that are gone may
+	// take to finish their requests.
+	now    func() int64
+	finish int64
 	started   bool
 	// moved tells the loops that a server's addresses were published. It does not wait.
 	moved  func(*target)
@@ -82,6 +89,11 @@ func newResolver(cfg *config.Config, topo []*topology.Topology, log *logging.Log
 		r.lookup = socket.Resolve
 	}
 	for i := range cfg.Pools {
+		r.clusters = append(r.clusters, newClustered(r, topo[i], &cfg.Pools[i], ends[i]))
+		if cfg.Pools[i].Cluster.On {
+			r.primaries = append(r.primaries, nil)
+			continue
+		}
 		servers := topo[i].Servers() // as the configuration has them: nobody has used it yet
 		var named []*target
 		for j := range cfg.Pools[i].Servers {
@@ -115,9 +127,10 @@ const moveTime = 10 * time.Second
 // resolver makes the resolver of g, which tells the loops of new addresses.
 func (in *Instance) resolver(g *generation) *resolver {
 	r := newResolver(g.conf, g.topo, in.log, in.journal.addEvent, in.opts.lookup, g.ends())
+	r.now, r.finish = in.Now, int64(max(g.conf.Process.DrainTimeout, moveTime))
 	r.moved = func(t *target) {
 		t.topo.Moved(t.server, in.Now())
-		by := in.Now() + int64(max(g.conf.Process.DrainTimeout, moveTime))
+		by := in.Now() + r.finish
 		for _, ctx := range in.loops.contexts {
 			ctx.Loop().Post(func() { ctx.FollowAddrs(by) })
 		}
@@ -131,6 +144,11 @@ func (r *resolver) lookUp(ctx context.Context) {
 	for _, p := range r.primaries {
 		if p != nil {
 			asking.Go(func() { p.lookUp(ctx) })
+		}
+	}
+	for _, c := range r.clusters {
+		if c != nil {
+			asking.Go(func() { c.lookUp(ctx) })
 		}
 	}
 	if len(r.targets) > 0 {
@@ -153,6 +171,11 @@ func (r *resolver) start() {
 	for _, p := range r.primaries {
 		if p != nil {
 			p.start()
+		}
+	}
+	for _, c := range r.clusters {
+		if c != nil {
+			c.start()
 		}
 	}
 	if len(r.targets) == 0 {
@@ -214,6 +237,11 @@ func (r *resolver) stop() {
 	for _, p := range r.primaries {
 		if p != nil {
 			p.watcher.Stop()
+		}
+	}
+	for _, c := range r.clusters {
+		if c != nil {
+			c.watcher.Stop()
 		}
 	}
 	if r.cancel != nil {

@@ -35,6 +35,13 @@ const (
 	PrimaryFound
 	SentinelFails
 	SentinelAnswers
+	NodeAdded
+	NodeGone
+	RoleChanged
+	ClusterFails
+	ClusterWhole
+	SeedFails
+	SeedAnswers
 	// NumKinds is how many there are.
 	NumKinds
 )
@@ -98,6 +105,13 @@ var kinds = [NumKinds]row{
 	PrimaryFound:     {"primary_found", Notice, "the sentinels say again where the primary is"},
 	SentinelFails:    {"sentinel_fails", Notice, "a sentinel does not answer, or does not know a primary's name"},
 	SentinelAnswers:  {"sentinel_answers", Notice, "a sentinel answers again"},
+	NodeAdded:        {"node_added", Notice, "a node has come to the cluster"},
+	NodeGone:         {"node_gone", Notice, "a node has left the cluster; its numbers stay for an hour"},
+	RoleChanged:      {"role_changed", Notice, "a node of the cluster has become a primary or a replica"},
+	ClusterFails:     {"cluster_fails", Failure, "no node of the cluster answers, slots have no primary, or nodes belong to several clusters; what was known before stays"},
+	ClusterWhole:     {"cluster_whole", Notice, "the nodes of the cluster say again where all slots are"},
+	SeedFails:        {"seed_fails", Notice, "a seed of a cluster does not answer, or belongs to none"},
+	SeedAnswers:      {"seed_answers", Notice, "a seed of a cluster answers again"},
 }
 
 // String is the kind's name.

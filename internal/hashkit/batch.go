@@ -3,9 +3,9 @@ package hashkit
 import "encoding/binary"
 
 // Servers finds the owners of many keys: dst[i] becomes the index of the server that
-// owns keys[i]. It returns false, and dst is undefined, if no server is live. dst must
-// be as long as keys. Random distributions have no owners; use Server for these. The
-// contents of keys are undefined afterwards.
+// owns keys[i]. It returns false, and dst is undefined, if no server is live, or if no
+// server has the slot of a key. dst must be as long as keys. Random distributions have no
+// owners; use Server for these. The contents of keys are undefined afterwards.
 func (r *Ring) Servers(keys [][]byte, dst []uint16) bool {
 	c := r.Continuum
 	if c.live == 0 {
@@ -13,6 +13,9 @@ func (r *Ring) Servers(keys [][]byte, dst []uint16) bool {
 	}
 	f, isFNV := r.Hash.fnv()
 	if !isFNV || c.servers == 1 {
+		if c.distribution == Slots && c.servers > 1 {
+			return c.slotServers(keys, dst)
+		}
 		for i, key := range keys {
 			dst[i] = uint16(r.Server(key, 0))
 		}
@@ -57,7 +60,7 @@ func (h Hash) fnv() (f fnv, ok bool) {
 		return fnv{offset: fnv32Offset, prime: fnv32Prime}.begun(), true
 	case FNV1a_32:
 		return fnv{offset: fnv32Offset, prime: fnv32Prime, xorFirst: true}.begun(), true
-	case OneAtATime, MD5, CRC16, CRC32, CRC32a, Hsieh, Murmur, Jenkins:
+	case OneAtATime, MD5, CRC16, CRC32, CRC32a, Hsieh, Murmur, Jenkins, SlotHash:
 	}
 	return fnv{}, false
 }

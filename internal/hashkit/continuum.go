@@ -112,6 +112,7 @@ func NewContinuum(d Distribution, nodes []Node) *Continuum {
 			live[i].weight = 1
 		}
 		c.setSlots(live)
+	case Slots: // SlotRing makes these
 	}
 	c.buildIndex()
 	return c
@@ -193,7 +194,7 @@ func (c *Continuum) buildOwner(highest uint32) {
 }
 
 // Index returns the index of the server that owns hash, or -1 if no server is
-// live. For random, hash is any random number.
+// live, or none has the slot. For random, hash is any random number.
 func (c *Continuum) Index(hash uint32) int {
 	if len(c.points) == 0 {
 		return -1
@@ -204,18 +205,23 @@ func (c *Continuum) Index(hash uint32) int {
 	if s := c.owner[hash>>c.ownerShift]; s != divided {
 		return int(s)
 	}
-	return int(c.find(hash).server)
+	return int(int32(c.find(hash).server)) // -1: nobody
 }
 
 // Lookup returns the point that decides about hash; its Server is what Index
 // returns. ok is false if no server is live. Above the last point of a ketama
-// ring the first one decides, and is returned with its own value.
+// ring the first one decides, and is returned with its own value. Of slots the slot is the
+// point.
 func (c *Continuum) Lookup(hash uint32) (p Point, ok bool) {
 	if len(c.points) == 0 {
 		return Point{}, false
 	}
 	if c.modulo > 0 {
 		hash %= c.modulo
+	}
+	if c.distribution == Slots {
+		s := c.owner[hash]
+		return Point{Value: hash, Server: int(s)}, s != NoServer
 	}
 	found := c.find(hash)
 	if found == &c.points[len(c.points)-1] {

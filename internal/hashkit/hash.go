@@ -1,6 +1,7 @@
 // Package hashkit decides which server of a pool owns a key. Its answers are
 // nutcracker's, bit for bit: twelve key hashes, the distributions ketama,
-// modula and random, weights, server names, hash tags and ejected servers.
+// modula and random, weights, server names, hash tags and ejected servers. Besides there
+// are the slots of a Redis Cluster.
 //
 //	key --Tag.Of--> part of the key --Hash.Sum--> uint32 --Continuum.Index--> server
 //	     \_______________________ Ring.Server ________________________/
@@ -37,6 +38,10 @@ const (
 	Hsieh   // Paul Hsieh's SuperFastHash
 	Murmur  // MurmurHash2, seeded with the key's length
 	Jenkins // Bob Jenkins's lookup3, initval 13
+
+	// SlotHash is what gives a key its slot in a Redis Cluster: CRC-16/XMODEM. nutcracker
+	// has no such hash, and it has no name in a configuration.
+	SlotHash
 )
 
 var hashNames = [...]string{
@@ -63,6 +68,9 @@ func ParseHash(name string) (h Hash, ok bool) {
 
 // String returns the hash's name in nutcracker's configuration.
 func (h Hash) String() string {
+	if h == SlotHash {
+		return "crc16 of Redis Cluster"
+	}
 	if int(h) < len(hashNames) {
 		return hashNames[h]
 	}
@@ -73,11 +81,14 @@ func (h Hash) String() string {
 // slice is the caller's.
 func HashNames() []string { return slices.Clone(hashNames[:]) }
 
-// Bits returns how many of the 32 bits the hash uses, the low ones. Only CRC32
-// leaves some at zero, which crowds its keys at the beginning of a ketama ring.
+// Bits returns how many of the 32 bits the hash uses, the low ones. Of nutcracker's only
+// CRC32 leaves some at zero, which crowds its keys at the beginning of a ketama ring.
 func (h Hash) Bits() int {
-	if h == CRC32 {
+	switch h { //nolint:exhaustive // all others
+	case CRC32:
 		return 15
+	case SlotHash:
+		return 16
 	}
 	return 32
 }
@@ -112,6 +123,8 @@ func (h Hash) Sum(key []byte) uint32 {
 		return murmur(key)
 	case Jenkins:
 		return jenkins(key)
+	case SlotHash:
+		return slotSum(key)
 	}
 	return 0
 }
@@ -124,6 +137,9 @@ const (
 	Ketama Distribution = iota // consistent hashing, libmemcached's ketama
 	Modula                     // hash modulo the sum of the live weights
 	Random                     // any live server, weights ignored
+	// Slots is that of a Redis Cluster, which says itself which server has which slot.
+	// It has no name in a configuration.
+	Slots
 )
 
 var distributionNames = [...]string{
@@ -141,6 +157,9 @@ func ParseDistribution(name string) (d Distribution, ok bool) {
 
 // String returns the distribution's name in nutcracker's configuration.
 func (d Distribution) String() string {
+	if d == Slots {
+		return "slots"
+	}
 	if int(d) < len(distributionNames) {
 		return distributionNames[d]
 	}

@@ -12,6 +12,9 @@ func (c *Continuum) IsLike(other *Continuum, same func(i, j int) bool) bool {
 	if c.servers == 1 && c.live == 1 {
 		return same(0, 0)
 	}
+	if c.distribution == Slots {
+		return c.isLikeSlots(other, same)
+	}
 	lastI, lastJ := uint32(0), uint32(0)
 	known := false
 	for n, p := range c.points {

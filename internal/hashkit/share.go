@@ -2,7 +2,7 @@ package hashkit
 
 // Shares returns, for each server, the part of the values that h can take that
 // it owns: the part of the keys, if h spreads them evenly. The parts sum up to 1,
-// or to 0 if no server is live.
+// or to 0 if no server is live. Slots that no server has are missing.
 func (c *Continuum) Shares(h Hash) []float64 {
 	shares := make([]float64, c.servers)
 	if len(c.points) == 0 {
@@ -11,6 +11,9 @@ func (c *Continuum) Shares(h Hash) []float64 {
 	if c.servers == 1 {
 		shares[0] = 1 // its keys are not hashed
 		return shares
+	}
+	if c.distribution == Slots {
+		return c.slotShares()
 	}
 	values := uint64(1) << h.Bits()
 	if c.distribution == Random {

@@ -51,6 +51,7 @@ var levels = map[string]int{
 	"internal/dashboard": 4,
 	"internal/health":    4,
 	"internal/sentinel":  4,
+	"internal/cluster":   4,
 
 	"internal/check":   5,
 	"internal/ctl":     5,

@@ -224,8 +224,8 @@ func (p *ServerPool) preconnect() {
 	if !p.conf.Preconnect {
 		return
 	}
-	j := &preconnecting{pool: p, servers: p.servers}
-	if len(p.servers)*p.conf.ServerConnections > p.ctx.turn.atOnce.Clients {
+	j := &preconnecting{pool: p, servers: p.everywhere()}
+	if len(j.servers)*p.conf.ServerConnections > p.ctx.turn.atOnce.Clients {
 		p.ctx.turn.later(j)
 		return
 	}

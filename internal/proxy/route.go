@@ -279,9 +279,10 @@ func (r *router) isWhole() bool { return r.snap.Table.NumShards() == 1 }
 func (r *router) everywhere() []*Server { return r.all }
 
 // receivers are the servers that a broadcast goes to. everyone: those without keys at
-// present, since they are ejected or disabled, are among them.
+// present, since they are ejected or disabled, are among them. A cluster's replicas and
+// the nodes that have left it are not.
 func (r *router) receivers(everyone bool) []*Server {
-	if everyone {
+	if everyone && !r.snap.Table.IsSlots() {
 		return r.servers
 	}
 	return r.all

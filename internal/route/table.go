@@ -1,4 +1,5 @@
-// Package route says which servers a key may go to. Its tables are immutable and pure.
+// Package route says which servers a key may go to. Its tables are immutable and pure. A
+// table is a ring (ring.go), or the slots of a Redis Cluster (slots.go).
 // A server is a number, its place among the servers of whoever made the table. The
 // package knows neither servers' states nor their addresses.
 //
@@ -54,7 +55,8 @@ func NewTable(ring hashkit.Ring, shards []Shard, all []uint16) *Table {
 func (t *Table) Shard(key []byte, rnd uint32) int { return t.ring.Server(key, rnd) }
 
 // Shards finds the shards of many keys: dst[i] becomes that of keys[i]. It returns
-// false, and dst is undefined, if no server has any key. dst must be as long as keys.
+// false, and dst is undefined, if no server has any key, or if none has the slot of one of
+// them. dst must be as long as keys.
 // It must not be called for a table that deals keys at random. The contents of keys are
 // undefined afterwards.
 func (t *Table) Shards(keys [][]byte, dst []uint16) bool { return t.ring.Servers(keys, dst) }

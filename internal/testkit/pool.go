@@ -18,6 +18,8 @@ type Pool struct {
 	Protocol     Protocol
 	Hash         string
 	Distribution string
+	// Cluster: the servers are a few nodes of a Redis Cluster.
+	Cluster bool
 	Servers      []string // see Entry
 	Lines        []string // further keys, such as "timeout: 400"
 }
@@ -48,8 +50,12 @@ func (p Pool) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s:\n", or(p.Name, "alpha"))
 	fmt.Fprintf(&b, "  listen: %s\n", or(p.Listen, ListenToken))
-	fmt.Fprintf(&b, "  hash: %s\n", or(p.Hash, "fnv1a_64"))
-	fmt.Fprintf(&b, "  distribution: %s\n", or(p.Distribution, "ketama"))
+	if p.Cluster {
+		b.WriteString("  cluster: true\n")
+	} else {
+		fmt.Fprintf(&b, "  hash: %s\n", or(p.Hash, "fnv1a_64"))
+		fmt.Fprintf(&b, "  distribution: %s\n", or(p.Distribution, "ketama"))
+	}
 	if p.Protocol == Redis {
 		b.WriteString("  redis: true\n")
 	}

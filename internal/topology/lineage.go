@@ -18,6 +18,8 @@ type Lineage struct {
 	rates Rates
 	// slow is the pool's slow log.
 	slow *slowlog.Log
+	// cluster is how loops ask for a newer map of the pool's cluster.
+	cluster Inquiry
 }
 
 // Clients is how many clients the pool has. It may be called from any goroutine.

@@ -8,6 +8,7 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/hashkit"
+	"nuthatch/internal/route"
 )
 
 // Snapshots are published by a loop that ejects a server or finds that one must be
@@ -58,8 +59,22 @@ func (t *Topology) Publish(members []Member, now, by int64) {
 			m.Servers[i].SetAddrs(addrs)
 		}
 	}
-	t.publish(m, now, nil)
+	t.publish(change{members: m}, now, nil)
 	m.settle()
+}
+
+// A change is what a snapshot has that the one before had not.
+type change struct {
+	// members are other servers; nil: those before.
+	members *Members
+	// table says where the slots of a cluster are, and nodes what its servers are. A ring
+	// has neither: its table is made of its members. If members is nil, so may these be: as
+	// before.
+	table *route.Table
+	nodes []Node
+	// since is the snapshot that it is made from; nil: it holds whatever was published
+	// meanwhile.
+	since *Snapshot
 }
 
 // Current is the snapshot at time now. Servers whose ejection is over have their keys
@@ -119,23 +134,30 @@ func (t *Topology) build() {
 
 // rebuild publishes the ring of the servers that are not ejected at time now. If back
 // is not nil, ejections that are over end, and back is called for each such server.
-func (t *Topology) rebuild(now int64, back func(*Health)) *Snapshot { return t.publish(nil, now, back) }
+func (t *Topology) rebuild(now int64, back func(*Health)) *Snapshot {
+	return t.publish(change{}, now, back)
+}
 
-// publish publishes members, or the same servers as before if that is nil, and the ring
-// of those that are not ejected at time now. Several loops may do so at once. The
-// second one sees that something was published, and looks at the servers again.
-func (t *Topology) publish(members *Members, now int64, back func(*Health)) *Snapshot {
+// publish publishes a change, and the ring of the servers that are not ejected at time
+// now. Several loops may do so at once. The second one sees that something was published,
+// and looks at the servers again. It returns nil, and has published nothing, if the change
+// was made from another snapshot than the last one.
+func (t *Topology) publish(c change, now int64, back func(*Health)) *Snapshot {
 	for {
 		old := t.current.Load()
-		next := &Snapshot{Epoch: t.began + 1, Members: members}
+		if c.since != nil && c.since != old {
+			return nil
+		}
+		next := &Snapshot{Epoch: t.began + 1, Members: c.members, Table: c.table, Nodes: c.nodes}
 		if old != nil {
 			next.Epoch = old.Epoch + 1
-			if members == nil {
-				next.Members = old.Members
-			}
 		}
-		nodes := t.nodesOf(next, now, back)
-		next.Table = next.ring.Table(nodes)
+		if c.members == nil {
+			next.inherit(old)
+		}
+		if next.ring != nil {
+			next.Table = next.ring.Table(t.nodesOf(next, now, back))
+		}
 		if !t.current.CompareAndSwap(old, next) {
 			continue
 		}

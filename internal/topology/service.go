@@ -31,6 +31,9 @@ func (h *Health) Service() Service { return Service(h.service.Load()) }
 // SetService takes the server out of service, or puts it back, at time now.
 // It may be called from any goroutine.
 func (t *Topology) SetService(h *Health, s Service, now int64) {
+	if t.conf.Cluster.On && s == OffTheRing {
+		s = Refused // no other server has its slots
+	}
 	if was := h.service.Swap(int32(s)); was != int32(s) {
 		h.serviceSince.Store(now)
 	}

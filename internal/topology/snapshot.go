@@ -17,10 +17,23 @@ type Snapshot struct {
 	// Table knows the servers by their places.
 	Table *route.Table
 	*Members
+	// Nodes are what the servers of a cluster are, by their places; nil in other pools.
+	Nodes []Node
 
 	// retryAt is when the first of the ejected servers comes back; 0 if none
 	// is ejected.
 	retryAt int64
+}
+
+// inherit takes from the snapshot before what s has not itself.
+func (s *Snapshot) inherit(old *Snapshot) {
+	s.Members = old.Members
+	if s.Nodes == nil {
+		s.Nodes = old.Nodes
+	}
+	if s.Table == nil {
+		s.Table = old.Table
+	}
 }
 
 // SameServers reports whether both have the same servers at the same places.
@@ -60,7 +73,12 @@ func owner(t *route.Table, key []byte) int {
 }
 
 // HomeTable is the table if no server were down.
-func (s *Snapshot) HomeTable() *route.Table { return s.ring.Table(s.nodes) }
+func (s *Snapshot) HomeTable() *route.Table {
+	if s.ring == nil {
+		return s.Table
+	}
+	return s.ring.Table(s.nodes)
+}
 
 // Members are the servers of a pool. They are immutable, and shared by all snapshots
 // between two changes of them.
@@ -76,9 +94,13 @@ type Members struct {
 	FinishBy int64
 
 	conf []config.Server
-	// nodes are the servers as the ring has them, none of which is down.
+	// nodes are the servers as the ring has them, none of which is down. ring is nil in a
+	// cluster.
 	nodes []hashkit.Node
 	ring  *route.Ring
+	// places are those of a cluster's servers, by the names of its nodes; nil in other
+	// pools.
+	places map[string]int
 }
 
 // Server is the configuration of the server at that place. It must not be changed.
@@ -101,7 +123,9 @@ func (m *Members) Place(h *Health) int {
 // address, keep their Health.
 func newMembers(pool *config.Pool, servers []config.Server, known *Members) *Members {
 	m := &Members{conf: servers, Moving: new(Moving)}
-	m.ring = route.NewRing(pool.Distribution, pool.Hash, tagOf(pool.HashTag), len(servers))
+	if !pool.Cluster.On {
+		m.ring = route.NewRing(pool.Distribution, pool.Hash, tagOf(pool.HashTag), len(servers))
+	}
 	healths := known.byIdentity()
 	for i := range servers {
 		s := &servers[i]

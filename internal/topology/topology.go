@@ -47,7 +47,7 @@ type Topology struct {
 // no addresses yet.
 func New(conf *config.Pool) *Topology {
 	t := &Topology{conf: conf, Lineage: &Lineage{slow: slowlog.New(0)}}
-	t.publish(newMembers(conf, conf.Servers, nil), 0, nil)
+	t.publish(first(conf, nil), 0, nil)
 	return t
 }
 
@@ -60,7 +60,7 @@ func New(conf *config.Pool) *Topology {
 func (t *Topology) Next(conf *config.Pool, now int64) *Topology {
 	old := t.current.Load()
 	n := &Topology{conf: conf, Lineage: t.Lineage, began: old.Epoch}
-	n.publish(newMembers(conf, conf.Servers, old.Members), now, nil)
+	n.publish(first(conf, old), now, nil)
 	return n
 }
 

@@ -1,0 +1,124 @@
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"nuthatch/internal/config"
+)
+
+// askTime is how long a node may take to answer. The map of a large cluster has a megabyte.
+const askTime = 2 * time.Second
+
+// errRefused means that a node has refused all questions.
+var errRefused = errors.New("it does not say which nodes there are")
+
+// quiet takes what the client library would log.
+type quiet struct{}
+
+// Printf implements the library's logger.
+func (quiet) Printf(context.Context, string, ...any) {}
+
+func init() { redis.SetLogger(quiet{}) }
+
+// dial makes a client of one node, with one connection. Nothing is connected yet.
+func (o *Options) dial(addr config.Address, login config.Login) *redis.Client {
+	r := &redis.Options{
+		Addr: addr.String(), Protocol: 2, Username: login.User, Password: login.Password.Reveal(),
+		DialTimeout: askTime, ReadTimeout: askTime, WriteTimeout: askTime, ContextTimeoutEnabled: true,
+		DialerRetries: 1, MaxRetries: -1, PoolSize: 1,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if o.Secure != nil {
+		r.Dialer = func(ctx context.Context, network, at string) (net.Conn, error) {
+			d := tls.Dialer{NetDialer: &net.Dialer{Timeout: askTime}, Config: o.Secure(addr)}
+			return d.DialContext(ctx, network, at)
+		}
+	}
+	return redis.NewClient(r)
+}
+
+// ask asks one node about its cluster. hosts are where nodes were said to be before.
+func (o *Options) ask(ctx context.Context, addr config.Address, hosts map[string]string) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	a, err := o.askWith(ctx, addr, o.Login, hosts)
+	if err != nil && strings.Contains(err.Error(), "without any password configured") {
+		// As on the data path, a server that wants no password is used.
+		return o.askWith(ctx, addr, config.Login{}, hosts)
+	}
+	return a, err
+}
+
+func (o *Options) askWith(ctx context.Context, addr config.Address, login config.Login, hosts map[string]string) (*answer, error) {
+	client := o.dial(addr, login)
+	defer client.Close()
+	pipe := client.Pipeline()
+	nodes := pipe.Do(ctx, "CLUSTER", "NODES")
+	shards := pipe.Do(ctx, "CLUSTER", "SHARDS") // since Redis 7
+	_, err := pipe.Exec(ctx)
+	var refused redis.Error
+	if err != nil && !errors.As(err, &refused) {
+		return nil, err
+	}
+	from := asked{host: addr.Host, secure: o.Secure != nil, hosts: hosts}
+	a, err := answerOf(nodes, shards, from)
+	if err != nil && errors.Is(err, errRefused) {
+		var slots any
+		if slots, err = client.Do(ctx, "CLUSTER", "SLOTS").Result(); err == nil {
+			a, err = parseSlots(slots, from)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.addr = addr.String()
+	return a, nil
+}
+
+// answerOf is the answer of CLUSTER NODES, with what CLUSTER SHARDS adds. It is that of
+// CLUSTER SHARDS alone if the node refuses the other.
+func answerOf(nodes, shards *redis.Cmd, from asked) (*answer, error) {
+	text, err := nodes.Text()
+	more, refusal := shards.Result()
+	switch {
+	case err != nil && (isFinal(err) || isFinal(refusal)):
+		return nil, err
+	case err != nil && refusal != nil:
+		return nil, errRefused
+	case err != nil:
+		return parseShards(more, from)
+	}
+	a, err := parseNodes(text, from)
+	if err != nil {
+		return nil, err
+	}
+	if refusal == nil {
+		if s, err := parseShards(more, from); err == nil {
+			a.with(s)
+		}
+	}
+	return a, nil
+}
+
+// isFinal reports whether a node that answers so would refuse all other questions, too.
+func isFinal(err error) bool {
+	if err == nil {
+		return false
+	}
+	text := err.Error()
+	for _, prefix := range []string{"NOAUTH", "WRONGPASS", "LOADING", "MASTERDOWN"} {
+		if strings.HasPrefix(text, prefix) {
+			return true
+		}
+	}
+	return strings.Contains(text, "cluster support disabled")
+}
