@@ -17,6 +17,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -144,11 +145,7 @@ func (w *Watcher) Status() Status {
 	defer w.mu.Unlock()
 	s := w.status
 	s.Seeds = slices.Clone(s.Seeds)
-	looks := make(map[string]int64, len(s.Looks))
-	for why, n := range s.Looks {
-		looks[why] = n
-	}
-	s.Looks = looks
+	s.Looks = maps.Clone(s.Looks)
 	return s
 }
 

@@ -20,11 +20,6 @@ type Map struct {
 	Epoch int64
 }
 
-// place is the place of the node with that id, or -1.
-func (m *Map) place(id string) int32 {
-	return int32(slices.IndexFunc(m.Nodes, func(n Node) bool { return n.ID == id }))
-}
-
 // Settled reports whether every slot has a primary that works.
 func (m *Map) Settled() bool {
 	if m == nil || m.Covered < NumSlots {

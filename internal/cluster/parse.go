@@ -46,8 +46,6 @@ type answer struct {
 	runs       []run
 	// epoch is the greatest config epoch that it knows; -1: none.
 	epoch int64
-	// version is the server's, if it was asked.
-	version string
 }
 
 var (

@@ -164,8 +164,9 @@ func (c *clustered) publish(m *cluster.Map) {
 	snap := c.topo.Snapshot()
 	members, nodes := c.members(m)
 	c.note(snap, nodes, members)
-	for _, g := range c.leavers(time.Now()) {
-		members, nodes = append(members, topology.Member{Server: g.server}), append(nodes, g.node)
+	left := c.leavers(time.Now())
+	for i := range left {
+		members, nodes = append(members, topology.Member{Server: left[i].server}), append(nodes, left[i].node)
 	}
 	owners := new([route.NumSlots]uint16)
 	for slot, at := range m.Owners {
@@ -255,7 +256,8 @@ func (c *clustered) lookUpNames() {
 // left long ago.
 func (c *clustered) leavers(now time.Time) []leaver {
 	all := make([]leaver, 0, len(c.gone))
-	for name, g := range c.gone {
+	for name := range c.gone {
+		g := c.gone[name]
 		if now.Sub(g.at) >= goneFor {
 			delete(c.gone, name)
 			continue
@@ -308,10 +310,10 @@ func (c *clustered) note(before *topology.Snapshot, nodes []topology.Node, membe
 	if more := len(changes) - toldAtOnce; more > 0 {
 		changes = append(changes[:toldAtOnce], events.Event{Kind: events.RoleChanged, Text: strconv.Itoa(more) + " more nodes have come, gone or changed their roles"})
 	}
-	for _, e := range changes {
-		e.Pool = c.conf.Name
-		c.resolver.log.Notice(e.Text, slog.String("pool", e.Pool))
-		c.resolver.tell(e)
+	for i := range changes {
+		changes[i].Pool = c.conf.Name
+		c.resolver.log.Notice(changes[i].Text, slog.String("pool", c.conf.Name))
+		c.resolver.tell(changes[i])
 	}
 }
 

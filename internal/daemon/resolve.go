@@ -50,9 +50,9 @@ type resolver struct {
 	clusters []*clustered
 	// now is the loops' time, and finish how long connections to servers that are gone may
 	// take to finish their requests.
-	now    func() int64
-	finish int64
-	started   bool
+	now     func() int64
+	finish  int64
+	started bool
 	// moved tells the loops that a server's addresses were published. It does not wait.
 	moved  func(*target)
 	cancel context.CancelFunc

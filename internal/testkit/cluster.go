@@ -278,7 +278,8 @@ func (c *Cluster) EndMove(slot int, from, to *Server) {
 func (c *Cluster) Move(slot int, from, to *Server) {
 	c.t.Helper()
 	c.BeginMove(slot, from, to)
-	for c.MoveKeys(slot, 100, from, to) > 0 {
+	for n := 1; n > 0; {
+		n = c.MoveKeys(slot, 100, from, to)
 	}
 	c.EndMove(slot, from, to)
 }

@@ -20,8 +20,8 @@ type Pool struct {
 	Distribution string
 	// Cluster: the servers are a few nodes of a Redis Cluster.
 	Cluster bool
-	Servers      []string // see Entry
-	Lines        []string // further keys, such as "timeout: 400"
+	Servers []string // see Entry
+	Lines   []string // further keys, such as "timeout: 400"
 }
 
 // Entry is one line of a server list.
