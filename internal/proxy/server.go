@@ -317,6 +317,10 @@ func (c *serverConn) OnData(data []byte) {
 				c.fail(c.unasked(data))
 				return
 			}
+		} else if head.Ahead > 1 && c.reply.Len() == 0 {
+			if data = data[c.skipQueued(head, data):]; len(data) == 0 {
+				return
+			}
 		}
 		n, done, err := c.parser.Parse(data)
 		if err != nil {

@@ -40,6 +40,9 @@ type Transactor interface {
 	// AppendAbort appends the answer to an EXEC that carries nothing out, for the
 	// reason why; CrossServer if the keys have several owners.
 	AppendAbort(p *mbuf.Pool, out *mbuf.Chain, why msg.Reason)
+	// CountQueued counts the replies, at most so many, with which data begins and which
+	// say that a command is queued. size is how many bytes they are.
+	CountQueued(data []byte, most int) (n, size int)
 	// BlockReply says what kind of reply r is. It is one before the reply to EXEC.
 	BlockReply(r msg.Reply) msg.BlockReply
 	// Failed reports whether the reply to EXEC says that nothing was carried out.

@@ -165,6 +165,18 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 	return true
 }
 
+// skipQueued handles the replies with which data begins and which say that a command of
+// the block m is queued: nearly all that a server says before EXEC. It returns their length.
+// The reply to MULTI must have come, and no part of the next one.
+func (c *serverConn) skipQueued(m *msg.Msg, data []byte) (size int) {
+	if int(m.Ahead) == m.Block()+2 || c.discarded > 0 {
+		return 0
+	}
+	n, size := c.pool.transactor().CountQueued(data, int(m.Ahead)-1)
+	m.Ahead -= int32(n)
+	return size
+}
+
 // ahead handles one of the replies before the last. It returns false if the connection
 // has failed.
 func (c *serverConn) ahead(m *msg.Msg, r msg.Reply, t Transactor) bool {

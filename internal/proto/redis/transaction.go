@@ -235,6 +235,15 @@ func (blockWords) AppendDiscard(pool *mbuf.Pool, out *mbuf.Chain) {
 	out.AppendString(pool, "*1\r\n$7\r\nDISCARD\r\n")
 }
 
+// CountQueued implements proxy.Transactor.
+func (blockWords) CountQueued(data []byte, most int) (n, size int) {
+	for n < most && len(data)-size >= len(queued) && string(data[size:size+len(queued)]) == queued {
+		n++
+		size += len(queued)
+	}
+	return n, size
+}
+
 // BlockReply implements proxy.Transactor.
 func (p *Protocol) BlockReply(r msg.Reply) msg.BlockReply {
 	var b []byte

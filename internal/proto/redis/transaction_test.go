@@ -105,3 +105,26 @@ func TestSelectInside(t *testing.T) {
 		t.Errorf("%d, %q", what, req.Instead)
 	}
 }
+
+// The replies that say QUEUED are counted as long as they are whole, and no others.
+func TestCountQueued(t *testing.T) {
+	for _, tt := range []struct {
+		data string
+		most int
+		want int
+	}{
+		{queued + queued + "*2\r\n:1\r\n", 2, 2},
+		{queued + queued, 1, 1},
+		{queued + queued, 0, 0},
+		{queued + queued[:8], 2, 1},
+		{queued + "-ERR no\r\n" + queued, 3, 1},
+		{"+OK\r\n" + queued, 2, 0},
+		{"+QUEUED!\n", 1, 0},
+		{"", 5, 0},
+	} {
+		n, size := New(Options{}).CountQueued([]byte(tt.data), tt.most)
+		if n != tt.want || size != n*len(queued) {
+			t.Errorf("of %q, at most %d: %d in %d bytes, want %d", tt.data, tt.most, n, size, tt.want)
+		}
+	}
+}
