@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"nuthatch/internal/admin/api"
-	"nuthatch/internal/config"
+	"nuthatch/internal/admin/findings"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
@@ -67,25 +67,10 @@ func notReady(in Instance) []string {
 }
 
 func (h *handler) info(w http.ResponseWriter, _ *http.Request) {
-	process, loops, err := h.Instance.Usage()
+	info, err := h.infoNow()
 	if err != nil {
 		refuse(w, err)
 		return
-	}
-	snap, _ := h.snapshots.get()
-	if snap == nil {
-		refuse(w, ErrEnding)
-		return
-	}
-	info := h.Instance.Facts()
-	info.NotReady = notReady(h.Instance)
-	info.Ready = len(info.NotReady) == 0
-	process.Connections, process.TotalConnections = snap.CurrConnections, snap.TotalConnections
-	h.Recorder.busy(loops)
-	process.HistoryMemory, process.MaxHistoryMemory = h.Recorder.Memory()
-	info.Process, info.Loops, info.LastReload = process, loops, lastReload(h.Instance.Events())
-	for i := range min(len(loops), len(snap.Loops)) {
-		loops[i].Counters = countersOf(stats.LoopFields[:], snap.Loops[i][:])
 	}
 	answer(w, info)
 }
@@ -96,6 +81,7 @@ func (h *handler) fields(w http.ResponseWriter, _ *http.Request) {
 		PoolReasons: fieldsOf(stats.PoolVectors[:]), ServerReasons: fieldsOf(stats.ServerVectors[:]),
 		ServerErrors: fieldsOf([]stats.Field{stats.ServerErrors}),
 		Events:       eventKinds(),
+		Findings:     findings.Kinds, Reasons: reasons(), Errors: errorMeanings(),
 	})
 }
 
@@ -161,102 +147,6 @@ func (h *handler) servers(w http.ResponseWriter, r *http.Request) {
 		list.Servers = append(list.Servers, pools[i].Servers...)
 	}
 	answer(w, list)
-}
-
-// poolsNow is the pool of that name, or all if the name is empty, and the time
-// of the snapshot. What is recent is of a window.
-func (h *handler) poolsNow(name string, of time.Duration) ([]api.Pool, time.Time, error) {
-	snap, at := h.snapshots.get()
-	if snap == nil {
-		return nil, at, ErrEnding
-	}
-	times, err := h.latencies.get(of)
-	if err != nil {
-		return nil, at, err
-	}
-	window := h.Recorder.windowOf(snap, at, of)
-	conf, topo := h.Instance.InForce()
-	pools := []api.Pool{}
-	for i := range conf.Pools {
-		p := &conf.Pools[i]
-		if name != "" && p.Name != name {
-			continue
-		}
-		// A reload may have come between the snapshot and the configuration.
-		j := slices.IndexFunc(snap.Pools, func(s stats.PoolSnapshot) bool { return s.Name == p.Name })
-		var counted stats.PoolSnapshot
-		if j >= 0 {
-			counted = snap.Pools[j]
-		}
-		shown := h.pool(p, topo[i], &counted, snap.ErrorNames)
-		shown.Latency, shown.Recent = times.of(p.Name, ""), window.rates(serverKey{pool: p.Name})
-		for j := range shown.Servers {
-			s := &shown.Servers[j]
-			s.Latency, s.Recent = times.of(p.Name, s.Name), window.rates(serverKey{p.Name, s.Name})
-		}
-		pools = append(pools, shown)
-	}
-	if len(pools) == 0 {
-		return nil, at, fmt.Errorf("%w: %q", ErrNoPool, name)
-	}
-	return pools, at, nil
-}
-
-func (h *handler) pool(p *config.Pool, t *topology.Topology, counted *stats.PoolSnapshot, errorNames []string) api.Pool {
-	shown := api.Pool{
-		Name: p.Name, Protocol: p.Protocol.String(), Listen: p.Listen.String(),
-		Hash: p.Hash.String(), HashTag: p.HashTag, Distribution: p.Distribution.String(),
-		Clients: t.Clients(), MaxClients: p.ClientConnections,
-		Counters: countersOf(stats.PoolFields[:], counted.Values[:]),
-		Reasons:  reasonsOf(stats.PoolVectors[:], counted.Vectors[:]),
-		Servers:  make([]api.Server, 0, len(counted.Servers)),
-	}
-	if until := h.Instance.PausedUntil(p.Name); !until.IsZero() {
-		since := h.Instance.PausedSince(p.Name)
-		shown.Paused, shown.PausedUntil, shown.PausedSince, shown.PausedBy = true, &until, &since, h.Instance.PausedBy(p.Name)
-	}
-	servers := make(map[string]*stats.ServerSnapshot, len(counted.Servers))
-	for i := range counted.Servers {
-		servers[counted.Servers[i].Name] = &counted.Servers[i]
-	}
-	snap := t.Snapshot()
-	shares := snap.Shares()
-	for i := range snap.Servers {
-		counted := servers[snap.Names[i]]
-		s := h.server(p, snap, i, counted)
-		s.Share = shares[i]
-		if counted != nil {
-			s.ErrorReplies = counted.ErrorReplies(errorNames)
-		}
-		shown.Servers = append(shown.Servers, s)
-	}
-	return shown
-}
-
-// server is the i-th server of a pool's snapshot; counted is nil if nothing was.
-func (h *handler) server(p *config.Pool, snap *topology.Snapshot, i int, counted *stats.ServerSnapshot) api.Server {
-	if counted == nil {
-		counted = new(stats.ServerSnapshot)
-	}
-	s, state := snap.Server(i), snap.Servers[i].State()
-	shown := api.Server{
-		Pool: p.Name, Name: s.StatsName(), Address: s.Address.String(), Weight: s.Weight,
-		State: state.State.String(), Failures: state.Failures, Service: state.Service.String(), MaxPrivate: p.PrivateConnections,
-		Counters: countersOf(stats.ServerFields[:], counted.Values[:]),
-		Reasons:  reasonsOf(stats.ServerVectors[:], counted.Vectors[:]),
-	}
-	if state.Reason != msg.OK {
-		shown.Reason = state.Reason.Name()
-	}
-	if state.Since != 0 {
-		since := h.Instance.Wall(state.Since)
-		shown.Since = &since
-	}
-	if state.RetryAt != 0 {
-		until := h.Instance.Wall(state.RetryAt)
-		shown.Until = &until
-	}
-	return shown
 }
 
 // clients shows the newest clients of one pool, or of all.

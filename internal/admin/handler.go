@@ -33,9 +33,8 @@ type handler struct {
 	mux         *http.ServeMux
 	origins     *http.CrossOriginProtection
 
-	snapshots snapshots
-	latencies latencies
-	budget    *Budget
+	present
+	budget *Budget
 }
 
 func newHandler(addr config.Address, o HTTPOptions) http.Handler {
@@ -45,6 +44,7 @@ func newHandler(addr config.Address, o HTTPOptions) http.Handler {
 		unix:        addr.Network == config.NetworkUnix,
 		mux:         http.NewServeMux(),
 		origins:     http.NewCrossOriginProtection(),
+		present:     presentOf(o.Instance, o.Recorder),
 	}
 	if h.ReadTokens == nil {
 		h.ReadTokens = func() []config.Secret { return nil }
@@ -52,7 +52,6 @@ func newHandler(addr config.Address, o HTTPOptions) http.Handler {
 	if h.budget = o.Budget; h.budget == nil {
 		h.budget = NewBudget(o.Instance.AnswerMemory)
 	}
-	h.snapshots.take, h.latencies.take, h.latencies.recorder = o.Instance.Snapshot, o.Instance.Latency, o.Recorder
 	for pattern, f := range h.routes() {
 		h.mux.HandleFunc(pattern, f)
 	}
@@ -68,6 +67,7 @@ func (h *handler) routes() map[string]http.HandlerFunc {
 		"GET /api/v1/info":         h.info,
 		"GET /api/v1/pools":        h.counted(perServer(statesPerServer), h.pools),
 		"GET /api/v1/servers":      h.counted(perServer(statesPerServer), h.servers),
+		"GET /api/v1/findings":     h.counted(perServer(statesPerServer), h.findings),
 		"GET /api/v1/fields":       h.fields,
 		"GET /api/v1/clients":      h.counted(h.costOfClients, h.clients),
 		"GET /api/v1/latency":      h.counted(perServer(latenciesPerServer), h.latency),

@@ -51,7 +51,9 @@ type instance struct {
 	refuse  error // what orders are answered
 	drains  bool
 	asked   uint64 // how often for latencies
-	pulses  int64  // how often for pulses
+	active  int64  // grows each time that somebody looks, unless it is idle
+	idle    bool
+	pulses  int64 // how often for pulses
 	started time.Time
 	cpu     float64
 	paused  string // the pool that is
@@ -95,6 +97,13 @@ func (in *instance) InForce() (*config.Config, []*topology.Topology) { return in
 func (in *instance) Now() int64                                      { return 1 }
 func (in *instance) Wall(at int64) time.Time                         { return time.Unix(0, at) }
 func (in *instance) LoopCPU() ([]float64, error)                     { return []float64{in.cpu}, in.refuse }
+
+func (in *instance) Activity() []int64 {
+	if !in.idle {
+		in.active++
+	}
+	return []int64{in.active}
+}
 
 // Pulse grows with each call: two requests of 1 ms at beta, one of them fails.
 func (in *instance) Pulse() (*Pulse, error) {

@@ -43,11 +43,12 @@ type sampler struct {
 
 // sample adds a round of the process and the pools to the history.
 func (r *Recorder) sample(now time.Time) {
-	p, err := r.in.Pulse()
-	if err != nil {
+	last, at := r.pulse.last, r.pulse.at
+	p := last
+	var err error
+	if r.gather(ofPulse, func() { p, err = r.in.Pulse() }); err != nil {
 		return // the proxy ends
 	}
-	last, at := r.pulse.last, r.pulse.at
 	r.pulse = sampler{p, now}
 	if last == nil {
 		return
@@ -56,7 +57,11 @@ func (r *Recorder) sample(now time.Time) {
 	values := make([]float32, 0, (len(p.Pools)+1)*len(history.FineColumns))
 	rows := make([]fineRow, 0, len(p.Pools))
 	for i := range p.Pools {
-		rows = append(rows, fineRowOf(&p.Pools[i], last.pool(i, p.Pools[i].Name), now.Sub(at).Seconds()))
+		row := fineRow{clients: float64(p.Pools[i].Clients), p50: math.NaN(), p99: math.NaN(), p999: math.NaN(), memory: math.NaN(), busy: math.NaN()}
+		if p != last {
+			row = fineRowOf(&p.Pools[i], last.pool(i, p.Pools[i].Name), now.Sub(at).Seconds())
+		}
+		rows = append(rows, row)
 		subjects = append(subjects, history.Subject{Pool: p.Pools[i].Name})
 	}
 	values = total(rows, p, last, now.Sub(at).Seconds()).append(values)

@@ -6,8 +6,11 @@ import (
 	"strconv"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/config"
+	"nuthatch/internal/hashkit"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/slowlog"
+	"nuthatch/internal/topology"
 )
 
 // The slow log, hot keys and latencies.
@@ -97,22 +100,43 @@ func (h *handler) hotkeys(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	list := api.HotKeys{Pools: []api.PoolKeys{}}
+	conf, topo := h.Instance.InForce()
 	for i := range pools {
 		if name == "" || pools[i].Name == name {
-			list.Pools = append(list.Pools, poolKeys(&pools[i], times.rate(pools[i].Name)))
+			list.Pools = append(list.Pools, poolKeys(&pools[i], times.rate(pools[i].Name), ownerOf(conf, topo, pools[i].Name)))
 		}
 	}
 	answer(w, list)
 }
 
+// ownerOf tells which server of a pool owns a key, of which the beginning is given and the
+// length of the whole; empty if it cannot be told.
+func ownerOf(conf *config.Config, topo []*topology.Topology, pool string) func(key string, whole int) string {
+	for i := range conf.Pools {
+		if p := &conf.Pools[i]; p.Name == pool && (p.Distribution != hashkit.Random || len(p.Servers) == 1) {
+			snap := topo[i].Snapshot()
+			return func(key string, whole int) string {
+				if len(key) != whole {
+					return ""
+				}
+				if at := snap.Owner([]byte(key)); at >= 0 {
+					return snap.Names[at]
+				}
+				return ""
+			}
+		}
+	}
+	return func(string, int) string { return "" }
+}
+
 // poolKeys are the keys of a pool. rate is the pool's requests a second, 0 if
-// not known.
-func poolKeys(p *PoolKeys, rate float64) api.PoolKeys {
+// not known. owner tells which server owns a key.
+func poolKeys(p *PoolKeys, rate float64, owner func(key string, whole int) string) api.PoolKeys {
 	shown := api.PoolKeys{
-		Pool: p.Name, Keys: []api.HotKey{}, BigRequests: largeKeys(p.Requests), BigReplies: largeKeys(p.Replies),
+		Pool: p.Name, Keys: []api.HotKey{}, BigRequests: largeKeys(p.Requests, owner), BigReplies: largeKeys(p.Replies, owner),
 	}
 	for _, k := range p.Hot {
-		hot := api.HotKey{Key: k.Key, KeyLength: k.Len, Rate: k.Rate, Error: k.Error}
+		hot := api.HotKey{Key: k.Key, KeyLength: k.Len, Server: owner(k.Key, k.Len), Rate: k.Rate, Error: k.Error}
 		if rate > 0 {
 			hot.Share = min(k.Rate/rate, 1)
 		}
@@ -121,10 +145,10 @@ func poolKeys(p *PoolKeys, rate float64) api.PoolKeys {
 	return shown
 }
 
-func largeKeys(list []Large) []api.LargeKey {
+func largeKeys(list []Large, owner func(key string, whole int) string) []api.LargeKey {
 	shown := make([]api.LargeKey, len(list))
 	for i, l := range list {
-		shown[i] = api.LargeKey{Key: l.Key, KeyLength: l.KeyLen, Size: l.Size, Command: l.Command, Time: l.At}
+		shown[i] = api.LargeKey{Key: l.Key, KeyLength: l.KeyLen, Server: owner(l.Key, l.KeyLen), Size: l.Size, Command: l.Command, Time: l.At}
 	}
 	return shown
 }

@@ -40,6 +40,9 @@ type Instance interface {
 	// ends.
 	Usage() (api.ProcessInfo, []api.LoopInfo, error)
 	LoopCPU() ([]float64, error)
+	// Activity is how long each loop's thread has run, in nanoseconds. It asks no loop: one
+	// whose thread has not run has nothing new. It is nil if that is not known.
+	Activity() []int64
 	// Pulse asks the loops for the few numbers that the history has of each second. It
 	// fails when the proxy ends.
 	Pulse() (*Pulse, error)

@@ -56,7 +56,22 @@ type Recorder struct {
 	pulse sampler
 	// coarseAt is when the last round of servers was added.
 	coarseAt time.Time
+	// snap is what the last record was made of.
+	snap *stats.Snapshot
+	// still is the loops' activity after each kind of thing was gathered last: as long as it
+	// does not change, the same would be gathered again.
+	still [gathered][]int64
+	// lookout is called every lookPeriod, if the loops have done anything; nil: there is none.
+	lookout func()
 }
+
+// What is gathered: an index of still.
+const (
+	ofPulse = iota
+	ofRecord
+	ofLook
+	gathered
+)
 
 // A record is a copy of the counters at a time. It is immutable.
 type record struct {
@@ -81,27 +96,57 @@ func NewRecorder(in Instance) *Recorder {
 	return &Recorder{in: in, records: []*record{{at: time.Now()}}, History: history.New(0)}
 }
 
-// Run writes records, and the history, until stop is closed.
+// Run writes records, and the history, until stop is closed. One timer is for both.
 func (r *Recorder) Run(stop <-chan struct{}) {
-	record, fine := time.NewTimer(recordPeriod), time.NewTimer(history.FineStep)
-	defer record.Stop()
-	defer fine.Stop()
+	now := time.Now()
+	record, fine, look := now.Add(recordPeriod), now.Add(history.FineStep), now.Add(lookPeriod)
+	timer := time.NewTimer(history.FineStep)
+	defer timer.Stop()
 	for {
 		select {
-		case <-record.C:
-			began := time.Now()
-			r.write()
-			record.Reset(pauseAfter(recordPeriod, time.Since(began)))
-		case <-fine.C:
-			began := time.Now()
-			if _, limit := r.History.Memory(); limit > 0 {
-				r.sample(began)
-			}
-			fine.Reset(pauseAfter(history.FineStep, time.Since(began)))
+		case <-timer.C:
 		case <-stop:
 			return
 		}
+		began := time.Now()
+		if !fine.After(began) {
+			if _, limit := r.History.Memory(); limit > 0 {
+				r.sample(began)
+			}
+			fine = began.Add(history.FineStep)
+			if took := time.Since(began); took > history.FineStep/recordCost {
+				fine = began.Add(took + recordCost*took)
+			}
+		}
+		if began = time.Now(); record.Before(began.Add(history.FineStep / 2)) {
+			r.write()
+			took := time.Since(began)
+			record = began.Add(took + pauseAfter(recordPeriod, took))
+		}
+		if began = time.Now(); r.lookout != nil && look.Before(began.Add(history.FineStep/2)) {
+			r.gather(ofLook, r.lookout)
+			took := time.Since(began)
+			look = began.Add(took + pauseAfter(lookPeriod, took))
+		}
+		timer.Reset(time.Until(fine))
 	}
+}
+
+// gather lets f ask the loops, unless they have done nothing since it was last asked for the
+// same: an idle process does not wake them. It reports whether f was called.
+func (r *Recorder) gather(what int, f func()) bool {
+	before := r.in.Activity()
+	if before != nil && slices.Equal(before, r.still[what]) {
+		return false
+	}
+	f()
+	after := r.in.Activity() // with the work of answering
+	for other := range r.still {
+		if other == what || before != nil && slices.Equal(before, r.still[other]) {
+			r.still[other] = after
+		}
+	}
+	return true
 }
 
 // pauseAfter is the pause behind what took so long and comes once in a period.
@@ -112,26 +157,42 @@ func pauseAfter(period, took time.Duration) time.Duration {
 // write adds a record, and a round of the servers to the history. When the proxy ends there
 // is none.
 func (r *Recorder) write() {
+	var next *record
+	if !r.gather(ofRecord, func() { next = r.record() }) {
+		last := *r.records[len(r.records)-1] // only Run adds to them
+		last.at, last.size = time.Now(), 0
+		next = &last
+	}
+	if next == nil {
+		return
+	}
+	if next.at.Sub(r.coarseAt) >= history.CoarseStep-recordPeriod/2 {
+		r.coarseAt = next.at
+		r.addServers(r.snap, next)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if next.size < 0 {
+		next.share(r.records[len(r.records)-1])
+	}
+	r.records = append(r.records, next)
+	r.records = thin(r.records, next.at)
+	r.divide()
+}
+
+// record copies the counters; nil when the proxy ends. Its size is not known yet, below 0.
+func (r *Recorder) record() *record {
 	cpu, err := r.in.LoopCPU()
 	if err != nil {
-		return
+		return nil
 	}
 	pools, err := r.in.Latency()
 	snap := r.in.Snapshot()
 	if err != nil || snap == nil {
-		return
+		return nil
 	}
-	next := &record{at: time.Now(), counts: countsOf(snap), times: totals(pools), cpu: cpu}
-	if next.at.Sub(r.coarseAt) >= history.CoarseStep-recordPeriod/2 {
-		r.coarseAt = next.at
-		r.addServers(snap, next)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	next.share(r.records[len(r.records)-1])
-	r.records = append(r.records, next)
-	r.records = thin(r.records, next.at)
-	r.divide()
+	r.snap = snap
+	return &record{at: time.Now(), counts: countsOf(snap), times: totals(pools), cpu: cpu, size: -1}
 }
 
 // SetMemory bounds the history and the records that windows begin with, in bytes. 0: there

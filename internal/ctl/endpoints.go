@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/units"
 )
 
 func (s *session) info([]string) error {
@@ -20,7 +20,7 @@ func (s *session) info([]string) error {
 	}
 	return s.table("", func(add func(...any)) {
 		add("program", fmt.Sprintf("%s %s (%s)", i.Program, i.Version, i.Go))
-		add("process", fmt.Sprintf("%d on %s, up %s", i.PID, i.Host, age(time.Duration(i.Uptime*float64(time.Second)))))
+		add("process", fmt.Sprintf("%d on %s, up %s", i.PID, i.Host, units.Age(time.Duration(i.Uptime*float64(time.Second)))))
 		add("config", orDash(i.ConfigFile))
 		ready := "ready"
 		if !i.Ready {
@@ -30,9 +30,9 @@ func (s *session) info([]string) error {
 		p := &i.Process
 		add("connections", fmt.Sprintf("%d (%d since the start)", p.Connections, p.TotalConnections))
 		add("descriptors", fmt.Sprintf("%d of %d", p.Descriptors, p.MaxDescriptors))
-		add("memory", size(p.ResidentMemory)+" resident, "+size(p.HeapMemory)+" on the heap")
+		add("memory", units.Size(p.ResidentMemory)+" resident, "+units.Size(p.HeapMemory)+" on the heap")
 		if p.MaxMemory > 0 {
-			add("held for clients", size(p.HeldMemory)+" of "+size(p.SoftMemory)+" (max_memory "+size(p.MaxMemory)+")")
+			add("held for clients", units.Size(p.HeldMemory)+" of "+units.Size(p.SoftMemory)+" (max_memory "+units.Size(p.MaxMemory)+")")
 		}
 		add("cpu", fmt.Sprintf("%.1fs", p.CPU))
 		for _, l := range i.Loops {
@@ -100,7 +100,7 @@ func poolState(p *api.Pool, now time.Time) string {
 	case p.PausedUntil == nil:
 		return "paused"
 	}
-	state := "paused for " + age(p.PausedUntil.Sub(now)) + " more"
+	state := "paused for " + units.Age(p.PausedUntil.Sub(now)) + " more"
 	if p.PausedBy != "" {
 		state += " by " + p.PausedBy
 	}
@@ -118,7 +118,7 @@ func (s *session) servers(args []string) error {
 			v := &list.Servers[i]
 			since := "-"
 			if v.Since != nil {
-				since = age(list.Time.Sub(*v.Since))
+				since = units.Age(list.Time.Sub(*v.Since))
 			}
 			p50, p99, _ := times(v.Latency)
 			requests, failed := rates(v.Recent)
@@ -140,8 +140,8 @@ func (s *session) clients(args []string) error {
 		for i := range list.Clients {
 			c := &list.Clients[i]
 			add(c.ID, c.Pool, c.Loop, c.Address, orDash(c.Name), orDash(strings.TrimSpace(c.Library+" "+c.LibraryVersion)),
-				age(time.Duration(c.Age)*time.Second), age(time.Duration(c.Idle)*time.Second), c.InFlight,
-				size(int64(c.Held)), size(int64(c.Unsent)), sessionOf(c))
+				units.Age(time.Duration(c.Age)*time.Second), units.Age(time.Duration(c.Idle)*time.Second), c.InFlight,
+				units.Size(int64(c.Held)), units.Size(int64(c.Unsent)), sessionOf(c))
 		}
 	})
 	if shown := len(list.Clients); err == nil && shown < list.Total {
@@ -243,7 +243,7 @@ func times(l *api.Latency) (p50, p99, most string) {
 	if l.Recent != nil {
 		l = &l.Recent.Latency
 	}
-	return seconds(l.P50), seconds(l.P99), seconds(l.Max)
+	return units.Seconds(l.P50), units.Seconds(l.P99), units.Seconds(l.Max)
 }
 
 // rates are the requests and the failures per second, in the last seconds.
@@ -251,14 +251,7 @@ func rates(r *api.Rates) (requests, failed string) {
 	if r == nil {
 		return "-", "-"
 	}
-	return perSecond(r.Requests), perSecond(r.Failed)
-}
-
-func perSecond(v float64) string {
-	if v == 0 || v >= 10 {
-		return fmt.Sprintf("%.0f", v)
-	}
-	return fmt.Sprintf("%.1f", max(v, 0.1))
+	return units.PerSecond(r.Requests), units.PerSecond(r.Failed)
 }
 
 // maxErrorsShown is how many prefixes of error replies are named in a line.
@@ -282,49 +275,6 @@ func errorReplies(of map[string]int64) string {
 		words = append(words, fmt.Sprintf("%d more", rest))
 	}
 	return strings.Join(words, ", ")
-}
-
-// seconds writes a short time with three digits.
-func seconds[S float64 | api.Seconds](t S) string {
-	s := float64(t)
-	switch {
-	case math.IsNaN(s):
-		return "-"
-	case s == 0:
-		return "0"
-	case s < 1e-3:
-		return fmt.Sprintf("%.3gµs", s*1e6)
-	case s < 1:
-		return fmt.Sprintf("%.3gms", s*1e3)
-	}
-	return fmt.Sprintf("%.3gs", s)
-}
-
-// age writes a long time with its two largest units.
-func age(d time.Duration) string {
-	d = max(d, 0).Round(time.Second)
-	switch day := 24 * time.Hour; {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
-	case d < day:
-		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
-	default:
-		return fmt.Sprintf("%dd%02dh", d/day, d%day/time.Hour)
-	}
-}
-
-func size(n int64) string {
-	switch {
-	case n < 10<<10:
-		return fmt.Sprintf("%d B", n)
-	case n < 10<<20:
-		return fmt.Sprintf("%d KB", n>>10)
-	case n < 10<<30:
-		return fmt.Sprintf("%d MB", n>>20)
-	}
-	return fmt.Sprintf("%d GB", n>>30)
 }
 
 func orDash(text string) string {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/units"
 )
 
 // events writes the events, one a line, the latest last.
@@ -34,7 +35,7 @@ func (s *session) events(args []string) error {
 func what(e *api.Event) string {
 	text := e.Text
 	if e.Duration > 0 {
-		d := lasting(e.Duration)
+		d := units.Lasting(e.Duration)
 		switch e.Kind {
 		case "pool_paused", "draining":
 			text += ", for " + d + " at the most"
@@ -46,12 +47,4 @@ func what(e *api.Event) string {
 		text += " (by " + e.By + ")"
 	}
 	return text
-}
-
-// lasting writes a time that something lasts, in seconds.
-func lasting(of float64) string {
-	if of < 10 {
-		return seconds(of)
-	}
-	return age(time.Duration(of * float64(time.Second)))
 }

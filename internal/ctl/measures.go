@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/units"
 )
 
 func (s *session) latency(args []string) error {
@@ -17,7 +18,7 @@ func (s *session) latency(args []string) error {
 		for i := range l.Pools {
 			for _, c := range l.Pools[i].Commands {
 				add(l.Pools[i].Pool, c.Command, c.Family, c.Count,
-					seconds(c.P50), seconds(c.P90), seconds(c.P99), seconds(c.P999), seconds(c.Max))
+					units.Seconds(c.P50), units.Seconds(c.P90), units.Seconds(c.P99), units.Seconds(c.P999), units.Seconds(c.Max))
 			}
 		}
 	})
@@ -38,8 +39,8 @@ func (s *session) slowlog(args []string) error {
 			if e.Keys > 1 {
 				key += fmt.Sprintf(" (%d keys)", e.Keys)
 			}
-			add(e.Time.Local().Format(time.DateTime), e.Pool, e.Command, key, seconds(e.Duration),
-				seconds(e.Connect), seconds(e.Queue), seconds(e.ServerTime), seconds(e.Turn), orDash(e.Server), e.Client, orDash(e.Error))
+			add(e.Time.Local().Format(time.DateTime), e.Pool, e.Command, key, units.Seconds(e.Duration),
+				units.Seconds(e.Connect), units.Seconds(e.Queue), units.Seconds(e.ServerTime), units.Seconds(e.Turn), orDash(e.Server), e.Client, orDash(e.Error))
 		}
 	})
 }
@@ -51,7 +52,7 @@ func (s *session) hotkeys(args []string) error {
 	if written, err := s.ask("/api/v1/hotkeys", query, &h); written || err != nil {
 		return err
 	}
-	return s.table("POOL\tWHAT\tKEY\tPER SECOND\tWITHIN\tSHARE\tSIZE\tCOMMAND", func(add func(...any)) {
+	return s.table("POOL\tWHAT\tKEY\tPER SECOND\tWITHIN\tSHARE\tSIZE\tCOMMAND\tSERVER", func(add func(...any)) {
 		for i := range h.Pools {
 			p := &h.Pools[i]
 			for _, k := range p.Keys {
@@ -59,13 +60,13 @@ func (s *session) hotkeys(args []string) error {
 				if k.Share > 0 {
 					share = fmt.Sprintf("%.1f%%", k.Share*100)
 				}
-				add(p.Pool, "hot", KeyText(k.Key, k.KeyLength), strconv.FormatFloat(k.Rate, 'f', 1, 64), within(k), share, "-", "-")
+				add(p.Pool, "hot", KeyText(k.Key, k.KeyLength), strconv.FormatFloat(k.Rate, 'f', 1, 64), within(k), share, "-", "-", orDash(k.Server))
 			}
 			for _, k := range p.BigRequests {
-				add(p.Pool, "large request", KeyText(k.Key, k.KeyLength), "-", "-", "-", size(int64(k.Size)), k.Command)
+				add(p.Pool, "large request", KeyText(k.Key, k.KeyLength), "-", "-", "-", units.Size(int64(k.Size)), k.Command, orDash(k.Server))
 			}
 			for _, k := range p.BigReplies {
-				add(p.Pool, "large reply", KeyText(k.Key, k.KeyLength), "-", "-", "-", size(int64(k.Size)), k.Command)
+				add(p.Pool, "large reply", KeyText(k.Key, k.KeyLength), "-", "-", "-", units.Size(int64(k.Size)), k.Command, orDash(k.Server))
 			}
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/admin/findings"
 )
 
 var update = flag.Bool("update", false, "write what ctl writes into testdata")
@@ -65,7 +66,8 @@ func answers(t *testing.T, change func(*api.Info, *api.Pools, *api.Events)) *pro
 	list := &api.Events{Last: 1, Events: []api.Event{{ID: 1, Time: *before(2 * time.Hour), Kind: "started", Text: "nuthatch-1.0 started on pid 7"}}}
 	change(info, pools, list)
 	p := &proxy{answers: make(map[string]string)}
-	for path, body := range map[string]any{"info": info, "pools": pools, "events": list} {
+	look := findings.Of(info, pools)
+	for path, body := range map[string]any{"info": info, "findings": &look, "events": list} {
 		text, err := json.Marshal(body)
 		if err != nil {
 			t.Fatal(err)

@@ -127,5 +127,5 @@ func (t *troubleTeller) logTrouble(p *config.Pool, s *config.Server, state *topo
 		slog.Int64("tried", counts.Values[stats.Dials]-before.counts.Values[stats.Dials]),
 		slog.Int64("failed_checks", counts.Values[stats.FailedChecks]-before.counts.Values[stats.FailedChecks]))
 	after := time.Duration(now - state.Since).Round(time.Second)
-	t.log.Warn(fmt.Sprintf("%s still fails after %v: %s", topology.Subject(s), after, topology.ReasonText(state.Reason)), attrs...)
+	t.log.Warn(fmt.Sprintf("%s still fails after %v: %s", topology.Subject(s), after, topology.Cause(p, state.Reason, state.Failures > 1)), attrs...)
 }

@@ -19,8 +19,11 @@ func TestWhatNeedsALook(t *testing.T) {
 			s := &p.Pools[0].Servers[i]
 			s.State, s.Since, s.Reason, s.Share = "ejected", &since, "conn_refused", 0
 		}
-		slow := p.Pools[1].Servers[1].Latency
-		slow.P99 = 0.123
+		for i := range p.Pools[1].Servers {
+			l := p.Pools[1].Servers[i].Latency
+			l.Recent = &api.RecentLatency{Window: 10, Latency: *l}
+		}
+		p.Pools[1].Servers[1].Latency.Recent.P99 = 0.123
 		p.Pools[1].Clients, p.Pools[1].MaxClients = 90, 100
 		p.Pools[1].Counters["certificate_until"] = p.Time.Add(73 * time.Hour).UnixMicro()
 		until := p.Time.Add(17 * time.Second)
@@ -33,9 +36,9 @@ func TestWhatNeedsALook(t *testing.T) {
 	b := open(t, f.url, 1440, "light")
 	b.await("the findings", `document.querySelectorAll(".trouble li").length > 6`)
 	for text, fails := range map[string]string{
-		"No server of the pool is left": "true", "Its certificate ends in 3 d 1 h": "false", "90 of 100 clients (client_connections)": "false",
-		"One request in a hundred takes 123 ms or longer": "false", "n.yml:3: no number. Asked for by signal": "false",
-		"Paused by admin uid 0. It began 40 s ago": "false",
+		"No server of the pool is left": "true", "Its certificate ends in 3d01h": "false", "90 of 100 (client_connections)": "false",
+		"one request in a hundred takes 123ms or longer": "false", "1m00s ago, by signal: configuration not reloaded: n.yml:3: no number.": "false",
+		"paused for 17s more by admin uid 0, begun 40s ago": "false",
 	} {
 		row := fmt.Sprintf(`[...document.querySelectorAll(".trouble li")].filter((e) => e.textContent.includes(%q)).map((e) => e.dataset.fails).join()`, text)
 		if got := value[string](b, row); got != fails {

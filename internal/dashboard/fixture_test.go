@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/admin/findings"
 	"nuthatch/internal/dashboard"
 )
 
@@ -78,7 +79,7 @@ func (f *fixture) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	documents := map[string]func() any{
-		"info": f.info, "pools": f.pools, "clients": f.clientList, "slowlog": f.slowlog, "hotkeys": f.hotkeys,
+		"info": f.info, "pools": f.pools, "findings": f.findings, "fields": f.fields, "clients": f.clientList, "slowlog": f.slowlog, "hotkeys": f.hotkeys,
 		"config": f.config, "where": func() any { return f.where(r.FormValue("key")) },
 		"events": f.events, "history": func() any { return f.history(r.FormValue("pool"), r.FormValue("server"), r.FormValue("column")) },
 	}
@@ -131,8 +132,27 @@ func grown(i, tick int) int64 {
 	return int64(total)
 }
 
+// findings are those of the pools that were asked for last.
+func (f *fixture) findings() any {
+	info, pools := f.info().(api.Info), f.poolsNow()
+	found := findings.Of(&info, &pools)
+	return &found
+}
+
+// fields are a few of the words that the API explains.
+func (f *fixture) fields() any {
+	return api.Fields{
+		Findings: findings.Kinds,
+		Reasons:  []api.Explained{{Name: "Connection refused", Text: "Connection refused", Help: "Nothing listens there. Is the server running?"}},
+	}
+}
+
 func (f *fixture) pools() any {
 	f.tick++
+	return f.poolsNow()
+}
+
+func (f *fixture) poolsNow() api.Pools {
 	names := []string{"sessions", "catalog", "ratelimit"}
 	p := api.Pools{Time: f.now()}
 	for n, name := range names {
@@ -231,7 +251,7 @@ func (f *fixture) hotkeys() any {
 	p := api.PoolKeys{Pool: "sessions"}
 	for i := range 24 {
 		part := 1 / (1 + float64(i)*0.7)
-		p.Keys = append(p.Keys, api.HotKey{Key: fmt.Sprintf("session:{%x}", i*7919), KeyLength: 11, Rate: 4200 * part, Error: 40 + 300*part*part, Share: 0.11 * part})
+		p.Keys = append(p.Keys, api.HotKey{Key: fmt.Sprintf("session:{%x}", i*7919), KeyLength: 11, Server: fmt.Sprintf("sessions-%03d", i%8), Rate: 4200 * part, Error: 40 + 300*part*part, Share: 0.11 * part})
 		p.BigReplies = append(p.BigReplies, api.LargeKey{
 			Key: fmt.Sprint("export:", i), KeyLength: 9, Size: 9 << 20 / (i + 1), Command: "get", Time: f.now(),
 		})

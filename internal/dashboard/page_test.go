@@ -131,18 +131,18 @@ func TestTroubleSaysWhyAndForHowLong(t *testing.T) {
 	row := func(i int) string { return fmt.Sprintf(`document.querySelectorAll(".trouble li")[%d]?.textContent`, i) }
 	b.await("the pool and the server", row(1))
 	full, paused := value[string](b, row(0)), value[string](b, row(1)) // what fails requests comes first
-	for _, want := range []string{"sessions", "Requests wait until the pause is over", "Paused by admin 10.0.0.9:4242 kim", "1 m 40 s more"} {
+	for _, want := range []string{"sessions", "Its requests wait", "by admin 10.0.0.9:4242 kim", "1 m 40 s more"} {
 		if !strings.Contains(paused, want) {
 			t.Errorf("%q has no %q", paused, want)
 		}
 	}
-	if want := "It answers with errors: OOM."; !strings.Contains(full, "catalog-002") || !strings.Contains(full, want) {
+	if want := "answers with errors: 1.0 ERR, 1.0 OOM a second; OOM: its memory is full"; !strings.Contains(full, "catalog-002") || !strings.Contains(full, want) {
 		t.Errorf("%q has no %q", full, want)
 	}
-	if n := value[int](b, `document.querySelectorAll(".trouble li").length`); n != 2 {
+	if n := value[int](b, `document.querySelectorAll(".trouble li").length`); n != 3 {
 		t.Errorf("%d rows", n)
 	}
-	b.do(`document.querySelector(".trouble button").click()`)
+	b.do(`document.querySelector(".trouble .who button").click()`)
 	b.await("the server in full", `document.querySelector("#sheet").open`)
 	if got := b.text("#sheet"); !strings.Contains(strings.ToLower(got), "error replies, by their first word") {
 		t.Errorf("the sheet has no error replies: %s", got)

@@ -19,6 +19,7 @@ var levels = map[string]int{
 	"internal/pages":     ground,
 	"internal/inet":      ground,
 	"internal/glob":      ground,
+	"internal/units":     ground,
 
 	"internal/proxyheader": 0,
 

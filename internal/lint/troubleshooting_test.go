@@ -230,3 +230,16 @@ func TestTroubleshootingHasEveryReason(t *testing.T) {
 		}
 	}
 }
+
+// markup is what a text of the page has and the program's does not: code, and links.
+var markup = regexp.MustCompile("`|\\[([^\\]]*)\\]\\([^)]*\\)")
+
+// TestTroubleshootingExplainsReasons: the page says of each reason what the program says.
+func TestTroubleshootingExplainsReasons(t *testing.T) {
+	doc := markup.ReplaceAllString(page(t, troubleshooting), "$1")
+	for r := msg.OK + 1; r < msg.NumReasons; r++ {
+		if want := " " + r.Name() + " | " + r.Meaning() + " | " + r.Advice() + " |"; !strings.Contains(doc, want) {
+			t.Errorf("%s does not say of %s what internal/msg/reason_help.go says: %q", troubleshooting, r.Name(), want)
+		}
+	}
+}

@@ -48,7 +48,7 @@ func (s *Server) logFails(why msg.Reason) {
 			attrs = append(attrs, durationAttr("retry_after", conf.ServerRetryTimeout))
 		}
 	}
-	text := topology.Subject(s.conf) + " fails: " + topology.ReasonText(why) + follows
+	text := topology.Subject(s.conf) + " fails: " + topology.Cause(conf, why, s.stats[stats.Responses] == 0) + follows
 	s.pool.ctx.log.Warn(text, attrs...)
 	s.pool.ctx.identity.Events().Add(s.event(kind, why, text))
 }

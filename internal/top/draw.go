@@ -333,7 +333,7 @@ func (m *model) detail(k *inks) string {
 func (m *model) footer(k *inks) string {
 	s := m.sheet()
 	if s == nil {
-		return k.soft.Render("q leave  ? help  1-6 views  tab pool  p pause")
+		return k.soft.Render("q leave  ? help  1-7 views  tab pool  p pause")
 	}
 	if m.typing {
 		return "/" + s.filter + k.cursor.Render(" ")
@@ -342,7 +342,7 @@ func (m *model) footer(k *inks) string {
 	if s.total > len(s.all) {
 		place += " of " + count(float64(s.total))
 	}
-	keys := "q leave  ? help  1-6 views  / filter  ←→ sort  r reverse  tab pool  p pause"
+	keys := "q leave  ? help  1-7 views  / filter  ←→ sort  r reverse  tab pool  p pause"
 	if s.filter != "" {
 		keys = "filter: " + s.filter + "  (esc)  " + keys
 	}

@@ -9,7 +9,7 @@ import (
 
 // keyHelp is what the keys do, for the screen of help.
 var keyHelp = [][2]string{
-	{"1 to 6", "servers, over time, failures, keys, slow log, clients"},
+	{"1 to 7", "servers, over time, failures, keys, slow log, clients, findings"},
 	{"v", "the next of these views"},
 	{"↑ ↓  j k", "move the cursor; PgUp, PgDn, Home and End go further"},
 	{"← →  < >", "sort by the column to the left, to the right"},
@@ -58,7 +58,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	case "w":
 		m.window = (m.window + 1) % len(windows)
 		return m.question()
-	case "1", "2", "3", "4", "5", "6":
+	case "1", "2", "3", "4", "5", "6", "7":
 		return m.show(view(name[0] - '1'))
 	case "v":
 		return m.show((m.view + 1) % viewCount)

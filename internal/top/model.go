@@ -49,7 +49,7 @@ func newModel(ask func(question) tea.Msg, interval time.Duration) *model {
 		ask: ask, interval: interval, dark: true, width: 80, height: 24, past: past{},
 		sheets: [viewCount]*sheet{
 			viewServers: newServerSheet(), viewFailures: newFailureSheet(), viewKeys: newKeySheet(), viewSlow: newSlowSheet(),
-			viewClients: newClientSheet(),
+			viewClients: newClientSheet(), viewFindings: newFindingSheet(),
 		},
 	}
 }
@@ -63,6 +63,9 @@ func (m *model) wanted() question {
 	switch {
 	case q.path != poolsPath:
 		q.pool = m.pool
+		if q.path == lookPath && m.window > 0 {
+			q.window = windows[m.window]
+		}
 	case m.window > 0:
 		q.window = windows[m.window]
 	}

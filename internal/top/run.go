@@ -76,6 +76,15 @@ func (a *asker) fill(s *sample, q question) (*sample, error) {
 		err := a.get(q.path, ofPool(q.pool), &clients)
 		s.entries, s.total = clientEntries(&clients), clients.Total
 		return s, err
+	case lookPath:
+		query := ofPool(q.pool)
+		if q.window != "" {
+			query.Set("window", q.window)
+		}
+		var look api.Findings
+		err := a.get(q.path, query, &look)
+		s.entries = findingEntries(&look)
+		return s, err
 	}
 	var pools api.Pools
 	query := url.Values{}

@@ -52,6 +52,7 @@ func failureEntries(failures []failure) []entry {
 // A key is one that is asked for often, or of a large request or reply.
 type key struct {
 	pool, text, what, command        string
+	server                           string
 	rate, within, share, bytes, when float64
 	ago                              time.Duration
 }
@@ -65,6 +66,7 @@ var keyColumns = []column[key]{
 	{"SHARE", 6, 60, func(k *key) float64 { return k.share }, func(k *key) string { return percent(k.share) }},
 	{"SIZE", 8, 0, func(k *key) float64 { return k.bytes }, func(k *key) string { return size(k.bytes) }},
 	{"COMMAND", 10, 96, nil, func(k *key) string { return orDash(k.command) }},
+	{"SERVER", 18, 150, nil, func(k *key) string { return orDash(k.server) }},
 	{"AGO", 7, 110, func(k *key) float64 { return k.when }, func(k *key) string { return k.age() }},
 }
 
@@ -88,7 +90,7 @@ func keyEntries(h *api.HotKeys, now time.Time) []entry {
 		p := &h.Pools[i]
 		for _, k := range p.Keys {
 			one := key{
-				pool: plain(p.Pool), text: ctl.KeyText(k.Key, k.KeyLength), what: hot,
+				pool: plain(p.Pool), text: ctl.KeyText(k.Key, k.KeyLength), what: hot, server: plain(k.Server),
 				rate: k.Rate, within: unknown, share: unknown, bytes: unknown, when: unknown,
 			}
 			if k.Rate > 0 {
@@ -111,6 +113,9 @@ func keyEntries(h *api.HotKeys, now time.Time) []entry {
 		if k.what != hot {
 			detail = fmt.Sprintf("%s  %s  a %s of %s, %s, %s ago", k.pool, k.text, k.what, size(k.bytes), k.command, k.age())
 		}
+		if k.server != "" {
+			detail += "  at " + k.server
+		}
 		list[i] = entry{
 			id: k.pool + "\n" + k.what + "\n" + k.text, pool: k.pool, values: valuesOf(keyColumns, k), detail: detail,
 			words: strings.ToLower(k.text + " " + k.pool + " " + k.what + " " + k.command),
@@ -123,7 +128,7 @@ func largeKeys(pool, what string, large []api.LargeKey, now time.Time) []key {
 	list := make([]key, len(large))
 	for i, k := range large {
 		list[i] = key{
-			pool: plain(pool), text: ctl.KeyText(k.Key, k.KeyLength), what: what, command: ctl.Plain(k.Command),
+			pool: plain(pool), text: ctl.KeyText(k.Key, k.KeyLength), what: what, command: ctl.Plain(k.Command), server: plain(k.Server),
 			rate: unknown, within: unknown, share: unknown, bytes: float64(k.Size), when: float64(k.Time.UnixMilli()), ago: now.Sub(k.Time),
 		}
 	}

@@ -10,6 +10,7 @@ const (
 	viewKeys
 	viewSlow
 	viewClients
+	viewFindings
 	viewCount
 )
 
@@ -20,6 +21,7 @@ const (
 	slowPath    = "/api/v1/slowlog"
 	clientsPath = "/api/v1/clients"
 	historyPath = "/api/v1/history"
+	lookPath    = "/api/v1/findings"
 )
 
 // views are what they are called, and what they ask beside infoPath.
@@ -30,6 +32,7 @@ var views = [viewCount]struct{ name, path string }{
 	{"keys", keysPath},
 	{"slow log", slowPath},
 	{"clients", clientsPath},
+	{"findings", lookPath},
 }
 
 // windows are what rates and times can be of.

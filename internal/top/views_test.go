@@ -16,6 +16,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/admin/findings"
 	"nuthatch/internal/ctl"
 )
 
@@ -59,15 +60,24 @@ func others(now time.Time) (*api.HotKeys, *api.SlowLog, *api.Clients) {
 	return keys, slow, clients
 }
 
+// look is what needs a look of the proxy of answers.
+func look(seconds int64) *api.Findings {
+	found := findings.Of(answers(seconds))
+	return &found
+}
+
 // feed answers the questions of the other views.
 func feed(m *model) {
 	info, _ := answers(10)
 	now := began.Add(28 * time.Hour)
 	keys, slow, clients := others(now)
+	wickedLook := look(10)
+	wickedLook.Findings = append(wickedLook.Findings, api.Finding{Kind: "pool_paused", Label: "paused", Text: wicked, Help: wicked})
 	for path, s := range map[string]*sample{
 		keysPath:    {info: *info, entries: keyEntries(keys, now)},
 		slowPath:    {info: *info, entries: slowEntries(slow, now)},
 		clientsPath: {info: *info, entries: clientEntries(clients), total: clients.Total},
+		lookPath:    {info: *info, entries: findingEntries(wickedLook)},
 	} {
 		m.Update(answered{to: question{path: path}, sample: s})
 	}
@@ -93,7 +103,7 @@ func remember(m *model) {
 }
 
 func TestViewFrames(t *testing.T) {
-	names := [viewCount]string{"servers", "over-time", "failures", "keys", "slow-log", "clients"}
+	names := [viewCount]string{"servers", "over-time", "failures", "keys", "slow-log", "clients", "findings"}
 	tests := []struct {
 		size          string
 		width, height int
@@ -178,7 +188,7 @@ func TestOnlyTheViewInSightIsAsked(t *testing.T) {
 	info.Time = now
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.URL.RequestURI())
-		answers := map[string]any{infoPath: info, poolsPath: pools, keysPath: keys, slowPath: slow, clientsPath: clients}
+		answers := map[string]any{infoPath: info, poolsPath: pools, keysPath: keys, slowPath: slow, clientsPath: clients, lookPath: look(0)}
 		_ = json.NewEncoder(w).Encode(answers[r.URL.Path])
 	}))
 	defer s.Close()
@@ -189,7 +199,7 @@ func TestOnlyTheViewInSightIsAsked(t *testing.T) {
 	a := &asker{ctx: context.Background(), client: client}
 	m := newModel(a.ask, time.Second)
 	m.Update(a.answer(question{path: poolsPath}))
-	for v, path := range []string{poolsPath, poolsPath, poolsPath, keysPath, slowPath, clientsPath} {
+	for v, path := range []string{poolsPath, poolsPath, poolsPath, keysPath, slowPath, clientsPath, lookPath} {
 		asked = nil
 		m.Update(m.show(view(v))())
 		if want := []string{infoPath, path}; !slices.Equal(asked, want) {
@@ -199,6 +209,7 @@ func TestOnlyTheViewInSightIsAsked(t *testing.T) {
 			t.Errorf("view %d: fault %v, sheet %+v", v+1, m.fault, s)
 		}
 	}
+	m.Update(m.show(viewClients)())
 	asked = nil
 	_, cmd := m.Update(tea.KeyPressMsg{Code: tea.KeyTab})
 	m.Update(cmd())

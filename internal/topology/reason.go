@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 )
 
@@ -72,19 +73,41 @@ func reasonOfErrno(errno syscall.Errno) msg.Reason {
 	}
 }
 
-// ReasonText is the reason why a server fails, for the log: the text that clients get,
-// or a clearer one.
-func ReasonText(why msg.Reason) string {
+// Cause says in words why a server of the pool fails, for the log, the API and the page: the
+// text that clients get, or a clearer one. mute: the server has answered nothing, at least
+// not since it fails.
+func Cause(p *config.Pool, why msg.Reason, mute bool) string {
+	text, question := why.String(), ""
 	switch why {
-	case msg.ServerEOF:
-		return "it closed the connection"
+	case msg.OK:
+		return ""
+	case msg.ServerEOF, msg.ConnReset, msg.BrokenPipe:
+		if why == msg.ServerEOF {
+			text = "it closed the connection"
+		}
+		if mute {
+			text = "it accepts connections and closes them without an answer"
+		}
 	case msg.LoginRefused:
-		return "it refuses the pool's password (redis_auth)"
+		text = "it refuses the pool's password (redis_auth)"
 	case msg.Unresolved:
-		return "its name cannot be resolved"
+		text = "its name cannot be resolved"
 	case msg.BadReply:
-		return "its reply does not fit the request"
+		text = "its reply does not fit the request"
+		if mute {
+			question = "is it a " + [...]string{config.Memcached: "Memcached", config.Redis: "Redis"}[p.Protocol] + " server"
+		}
 	default:
-		return why.String()
+		return text
 	}
+	if mute && !p.ServerTLS.On() && why != msg.LoginRefused && why != msg.Unresolved {
+		if question != "" {
+			question += ", and "
+		}
+		question += "does it want TLS (server_tls)"
+	}
+	if question != "" {
+		text += "; " + question + "?"
+	}
+	return text
 }

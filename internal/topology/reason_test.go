@@ -69,8 +69,24 @@ func TestTextsOfAFailingServer(t *testing.T) {
 		msg.Unresolved:  "its name cannot be resolved",
 		msg.ConnRefused: msg.ConnRefused.String(),
 	} {
-		if got := topology.ReasonText(why); got != want {
+		if got := topology.Cause(&conf.Pools[0], why, false); got != want {
 			t.Errorf("it fails because %q, want %q", got, want)
 		}
+	}
+	for why, want := range map[msg.Reason]string{
+		msg.OK:           "",
+		msg.ServerEOF:    "it accepts connections and closes them without an answer; does it want TLS (server_tls)?",
+		msg.ConnReset:    "it accepts connections and closes them without an answer; does it want TLS (server_tls)?",
+		msg.BadReply:     "its reply does not fit the request; is it a Memcached server, and does it want TLS (server_tls)?",
+		msg.LoginRefused: "it refuses the pool's password (redis_auth)",
+		msg.ConnRefused:  msg.ConnRefused.String(),
+	} {
+		if got := topology.Cause(&conf.Pools[0], why, true); got != want {
+			t.Errorf("it fails and is mute because %q, want %q", got, want)
+		}
+	}
+	conf.Pools[0].ServerTLS.Verify = config.VerifyNone
+	if got, want := topology.Cause(&conf.Pools[0], msg.BadReply, true), "its reply does not fit the request; is it a Memcached server?"; got != want {
+		t.Errorf("with TLS it fails because %q, want %q", got, want)
 	}
 }

@@ -140,8 +140,9 @@ type Server struct {
 	// if it always was up. For a disabled server it is when it was taken out of
 	// service.
 	Since *time.Time `json:"since,omitempty"`
-	// Reason is why it is not up: its latest failure.
+	// Reason is why it is not up: its latest failure. Cause says it in words.
 	Reason string `json:"reason,omitempty"`
+	Cause  string `json:"cause,omitempty"`
 	// Failures is how often it failed since it last answered.
 	Failures int64 `json:"failures"`
 	// Service is "in service" or, if an operator has disabled it, "off the ring" or
@@ -327,6 +328,9 @@ type HotKey struct {
 	// Key is its beginning, KeyLength the length of the whole.
 	Key       string `json:"key"`
 	KeyLength int    `json:"key_length"`
+	// Server owns the key now; left out if it is not known, as of a key of which only the
+	// beginning is kept.
+	Server string `json:"server,omitempty"`
 	// Rate is about how often it is asked for in a second; Error is by how much that
 	// may be wrong, in 19 cases of 20.
 	Rate  float64 `json:"rate"`
@@ -339,6 +343,7 @@ type HotKey struct {
 type LargeKey struct {
 	Key       string    `json:"key"`
 	KeyLength int       `json:"key_length"`
+	Server    string    `json:"server,omitempty"` // as of a HotKey
 	Size      int       `json:"size"`
 	Command   string    `json:"command"`
 	Time      time.Time `json:"time"`
@@ -356,6 +361,11 @@ type Fields struct {
 	ServerErrors []Field `json:"server_errors"`
 	// Events are the kinds of events.
 	Events []EventKind `json:"events"`
+	// Findings are the kinds of findings, and Reasons what the reasons mean.
+	Findings []Explained `json:"findings"`
+	Reasons  []Explained `json:"reasons"`
+	// Errors are the prefixes of error replies that mean a fault of the server.
+	Errors []Explained `json:"errors"`
 }
 
 // Field is one statistic.

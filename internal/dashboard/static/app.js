@@ -2,7 +2,7 @@
 
 import * as api from './api.js';
 import { attr, byId, fill, h, text } from './dom.js';
-import { lost } from './findings.js';
+import { learn } from './explain.js';
 import { clock, span } from './format.js';
 import { link, parse } from './links.js';
 import { Model } from './model.js';
@@ -18,6 +18,7 @@ import { Where } from './views/where.js';
 
 const quick = 1000; // milliseconds between two polls
 const slowest = 10000; // between two tries of a proxy that does not answer
+const windows = [['10s', '10 s'], ['1m', '1 min'], ['10m', '10 min']]; // that rates and times are of, as the API and people have them
 
 // A view has show(model) for what every poll brings, read(api) for a document of its own, or both.
 const views = [
@@ -40,6 +41,9 @@ class App {
     this.timer = 0;
     this.pace = quick;
     this.polling = false;
+    this.window = windows[0][0];
+    this.windowChips = windows.map(([name, label]) => h('button', { type: 'button', class: 'chip', 'aria-pressed': 'false', onclick: () => this.choose(name) }, label));
+    fill(byId('windows'), this.windowChips);
     this.tabs = views.map((v) => h('a', { href: `#${v.name}` }, v.title));
     fill(byId('tabs'), this.tabs);
     this.sheet = new Sheet(this);
@@ -63,6 +67,7 @@ class App {
   // route shows the view that the address names; views are made when they are first seen.
   route(moved = false) {
     const address = parse(location.hash);
+    this.setWindow(address.chosen.window);
     const view = views.find((v) => v.name === address.view) || views[0];
     if (!view.host) {
       view.host = h('div', { class: `view view-${view.name}` });
@@ -73,13 +78,44 @@ class App {
     views.forEach((v, i) => attr(this.tabs[i], 'aria-current', v === view ? 'page' : null));
     const same = this.current === view;
     this.current = view;
+    if (Object.keys(address.chosen).some((k) => k !== 'window')) view.page.restore?.(address.chosen);
     document.title = `${view.title} · nuthatch`;
     const server = address.server === undefined ? null : `${address.pool}\n${address.server}`;
     if (server !== this.sheet.id) this.sheet.go(server);
     if (moved && server === null && !same) scrollTo(0, 0);
+    this.share();
     this.tabs[views.indexOf(view)].scrollIntoView({ block: 'nearest', inline: 'nearest' });
     this.draw();
     this.soon(0);
+  }
+
+  // setWindow has rates and times be of another window; of the same if none is named.
+  setWindow(name = this.window) {
+    if (windows.some(([w]) => w === name)) this.window = name;
+    windows.forEach(([w], i) => attr(this.windowChips[i], 'aria-pressed', String(w === this.window)));
+    text(byId('scope'), `Rates and times are of the last ${this.windowLabel()}, unless they say otherwise; clients, queues and connections are of now; totals are since the start.`);
+  }
+
+  windowLabel() {
+    return windows.find(([w]) => w === this.window)[1];
+  }
+
+  choose(window) {
+    this.setWindow(window);
+    this.share();
+    this.soon(0);
+  }
+
+  // share puts what is chosen into the address.
+  share() {
+    const { pool, server } = parse(location.hash);
+    const hash = link(this.current.name, pool, server, this.chosen());
+    if (location.hash !== hash && !(location.hash === '' && hash === '#overview')) history.replaceState(null, '', hash);
+  }
+
+  // chosen is what was chosen in the view, but for what is so by itself.
+  chosen() {
+    return { ...this.current.page.chosen?.(), window: this.window === windows[0][0] ? undefined : this.window };
   }
 
   // soon makes the next poll come after so many milliseconds.
@@ -97,10 +133,12 @@ class App {
     const began = performance.now();
     try {
       if (!this.paused || !this.model.info) {
-        const [info, pools] = await Promise.all([api.get('info'), api.get('pools')]);
+        const window = this.window === windows[0][0] ? undefined : { window: this.window };
+        const [info, pools, found, windowed] = await Promise.all([
+          api.get('info'), api.get('pools'), api.get('findings', window), window ? api.get('pools', window) : undefined, learn(api)]);
         // What was asked before a pause may come after it, and is not to move what is held.
         if (!this.paused || !this.model.info) {
-          this.model.take(info, pools);
+          this.model.take(info, pools, found, windowed);
           this.draw();
         }
         await this.remember();
@@ -173,8 +211,8 @@ class App {
   }
 
   showIdentity(info) {
-    const empty = this.model.pools.filter(lost);
-    const state = info.state !== 'serving' ? info.state : empty.length ? `no server left in ${empty.length === 1 ? empty[0].name : `${empty.length} pools`}` : info.ready ? 'ready' : 'not ready';
+    const empty = this.model.findings.filter((f) => f.kind === 'no_server');
+    const state = info.state !== 'serving' ? info.state : empty.length ? `no server left in ${empty.length === 1 ? empty[0].pool : `${empty.length} pools`}` : info.ready ? 'ready' : 'not ready';
     const rows = [['', info.host, ''], ['state', state, empty.length ? 'failing' : info.ready ? 'up' : 'ejected'], ['up', span(info.uptime), ''], ['version', info.version, '', 'wide'], ['pid', String(info.pid), '', 'wide']];
     const key = JSON.stringify(rows);
     if (key === this.identityKey) return;
@@ -267,11 +305,11 @@ class App {
 
   // openServer goes to the address that has the server open, and closeServer to that of the view alone.
   openServer(id) {
-    location.hash = link(this.current.name, ...id.split('\n'));
+    location.hash = link(this.current.name, ...id.split('\n'), this.chosen());
   }
 
   closeServer() {
-    if (parse(location.hash).server !== undefined) location.hash = link(this.current.name);
+    if (parse(location.hash).server !== undefined) location.hash = link(this.current.name, undefined, undefined, this.chosen());
   }
 
   key(event) {
@@ -284,13 +322,18 @@ class App {
       } else event.target.blur();
     }
     if (typing) return;
-    const actions = { '/': () => this.search(), p: () => this.pause(), t: () => this.theme(), '?': () => byId('help').showModal() };
+    const actions = { '/': () => this.search(), p: () => this.pause(), t: () => this.theme(), w: () => this.nextWindow(), '?': () => byId('help').showModal() };
     const view = views[Number(event.key) - 1];
     if (view) location.hash = view.name;
     else if (actions[event.key]) {
       event.preventDefault();
       actions[event.key]();
     }
+  }
+
+  nextWindow() {
+    const at = windows.findIndex(([w]) => w === this.window);
+    this.choose(windows[(at + 1) % windows.length][0]);
   }
 
   // search goes to the view's filter; a view without one leaves for the servers.

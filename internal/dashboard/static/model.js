@@ -39,20 +39,23 @@ export class Model {
     this.poolHistory = new Map();
     this.serverHistory = new Map();
     this.reasons = [];
+    this.findings = [];
     this.info = null;
     this.time = 0;
   }
 
-  // take reads one round of documents: Info and Pools.
-  take(info, document) {
+  // take reads one round of documents: Info, Pools and Findings, and Pools of the window that is shown, if that is another.
+  take(info, document, found, windowed = document) {
     const time = moment(document.time) || Date.now();
     if (time === this.time) return;
     if (this.info && this.info.started !== info.started) this.rates = new Rates();
     this.info = info;
     this.time = time;
     this.local = Date.now();
+    this.findings = found.findings;
     this.rates.begin(time);
-    this.pools = document.pools.map((p) => this.pool(p));
+    this.pools = windowed.pools.map((p) => this.pool(p));
+    this.live = document.pools.map((p) => this.present(p));
     this.servers = this.pools.flatMap((p) => p.servers);
     this.reasons = this.pools.flatMap((p) => p.reasons);
     this.forget();
@@ -62,6 +65,7 @@ export class Model {
   pool(p) {
     const c = p.counters || {};
     const of = (name) => this.rates.of(`${p.name}\n${name}`, c[name]);
+    const requests = of('client_requests');
     const servers = p.servers.map((s) => this.server(p, s));
     const reasons = this.failures(p.name, p.reasons?.failed_requests).map((r) => ({ ...r, pool: p.name }));
     const latency = recent(p.latency);
@@ -71,8 +75,8 @@ export class Model {
       counters: c,
       reasons,
       servers,
-      requests: of('client_requests') ?? p.recent?.requests ?? sum(servers.map((s) => s.requests)),
-      errors: this.failed(p.name, reasons) ?? p.recent?.failed,
+      requests: p.recent?.requests ?? requests ?? sum(servers.map((s) => s.requests)),
+      errors: p.recent?.failed ?? this.failed(p.name, reasons),
       p50: latency.p50, p99: latency.p99, p999: latency.p999,
       inQueue: queue('in_queue'), outQueue: queue('out_queue'), messages: of('messages'),
       bytesIn: sum(servers.map((s) => s.bytesIn)), bytesOut: sum(servers.map((s) => s.bytesOut)),
@@ -95,12 +99,36 @@ export class Model {
       pool: p.name,
       counters: c,
       since: moment(s.since), until: moment(s.until),
-      requests: of('requests') ?? s.recent?.requests,
-      errors: this.failed(id, reasons) ?? s.recent?.failed,
-      bytesIn: of('request_bytes') ?? s.recent?.request_bytes, bytesOut: of('response_bytes') ?? s.recent?.response_bytes,
+      requests: s.recent?.requests ?? of('requests'),
+      errors: s.recent?.failed ?? this.failed(id, reasons),
+      bytesIn: s.recent?.request_bytes ?? of('request_bytes'), bytesOut: s.recent?.response_bytes ?? of('response_bytes'),
       inQueue: c.in_queue, outQueue: c.out_queue, connections: c.server_connections, private: c.private_connections,
       p50: latency.p50, p99: latency.p99, p999: latency.p999, max: latency.max, measured: latency.count,
       total: s.latency,
+    };
+  }
+
+  // present is what the plots go on with, of a pool and its servers: rates since the poll before.
+  present(p) {
+    const since = (of, counters, reasons) => {
+      const rate = (name) => this.rates.of(`now\n${of}\n${name}`, counters?.[name]);
+      const failed = this.rates.of(`now\n${of}\nfailed`, sum(Object.values(reasons?.failed_requests || {})) || 0);
+      return { rate, errors: failed };
+    };
+    const servers = p.servers.map((s) => {
+      const id = `${p.name}\n${s.name}`;
+      const { rate, errors } = since(id, s.counters, s.reasons);
+      const times = recent(s.latency);
+      return {
+        id, errors: errors ?? s.recent?.failed, requests: rate('requests') ?? s.recent?.requests, p50: times.p50, p99: times.p99,
+        queue: s.counters.in_queue + s.counters.out_queue, bytes: sum([rate('request_bytes'), rate('response_bytes')]),
+      };
+    });
+    const { rate, errors } = since(p.name, p.counters, p.reasons);
+    const times = recent(p.latency);
+    return {
+      name: p.name, servers, errors: errors ?? p.recent?.failed, requests: rate('client_requests') ?? p.recent?.requests ?? sum(servers.map((s) => s.requests)),
+      p50: times.p50, p99: times.p99, p999: times.p999, clients: p.clients, queue: sum(servers.map((s) => s.queue)), bytes: sum(servers.map((s) => s.bytes)),
     };
   }
 
@@ -150,20 +178,21 @@ export class Model {
 
   sample(time) {
     const { info } = this;
-    const worst = (name) => this.pools.reduce((a, p) => (p[name] > (a ?? -1) ? p[name] : a), undefined);
-    this.now = {
-      requests: sum(this.pools.map((p) => p.requests)),
-      errors: sum(this.pools.map((p) => p.errors)),
-      p50: worst('p50'), p99: worst('p99'), p999: worst('p999'),
-      clients: sum(this.pools.map((p) => p.clients)),
-      memory: memoryOf(info.process).used,
-      busy: info.loops.reduce((a, l) => Math.max(a, l.busy), 0),
-      queue: sum(this.pools.map((p) => p.inQueue + p.outQueue)),
-      bytes: sum(this.pools.flatMap((p) => [p.bytesIn, p.bytesOut])),
+    const over = (pools, of) => {
+      const worst = (name) => pools.reduce((a, p) => (p[name] > (a ?? -1) ? p[name] : a), undefined);
+      return {
+        requests: sum(pools.map((p) => p.requests)), errors: sum(pools.map((p) => p.errors)),
+        p50: worst('p50'), p99: worst('p99'), p999: worst('p999'), clients: sum(pools.map((p) => p.clients)),
+        memory: memoryOf(info.process).used, busy: info.loops.reduce((a, l) => Math.max(a, l.busy), 0), ...of,
+      };
     };
-    this.all.push(time, this.now);
-    for (const p of this.pools) series(this.poolHistory, p.name, totals, long).push(time, { ...p, queue: p.inQueue + p.outQueue });
-    for (const s of this.servers) series(this.serverHistory, s.id, perServer, short).push(time, { ...s, queue: s.inQueue + s.outQueue });
+    // now is what the tiles show, of the window; the plots go on with what was since the poll before.
+    this.now = over(this.pools, { queue: sum(this.pools.map((p) => p.inQueue + p.outQueue)), bytes: sum(this.pools.flatMap((p) => [p.bytesIn, p.bytesOut])) });
+    this.all.push(time, over(this.live, { queue: sum(this.live.map((p) => p.queue)), bytes: sum(this.live.map((p) => p.bytes)) }));
+    for (const p of this.live) {
+      series(this.poolHistory, p.name, totals, long).push(time, p);
+      for (const s of p.servers) series(this.serverHistory, s.id, perServer, short).push(time, s);
+    }
   }
 }
 

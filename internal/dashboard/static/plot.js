@@ -41,8 +41,8 @@ function line(points, x, y, gap) {
   return d;
 }
 
-// Plot draws some names of a Series. options: label, lines [{name, label, tone}], format, log,
-// integer.
+// Plot draws some names of a Series. options: label, lines [{name, label, tone}], format, log, integer, zoom(from, to): what
+// somebody wants to see closer, in milliseconds; without them, all.
 export class Plot {
   constructor(host, options) {
     this.options = options;
@@ -51,7 +51,8 @@ export class Plot {
     this.frame = h('div', {
       class: 'plot', tabindex: '0', role: 'img',
       onpointermove: (e) => this.point(e.offsetX), onpointerleave: () => this.leave(), onblur: () => this.leave(),
-      onkeydown: (e) => this.key(e),
+      onpointerdown: (e) => this.press(e), onpointerup: (e) => this.release(e), onpointercancel: () => this.forget(),
+      ondblclick: () => this.options.zoom?.(), onkeydown: (e) => this.key(e),
     }, this.svg);
     this.values = options.lines.map(() => h('b', { class: 'num' }));
     this.when = h('span', { class: 'when num' });
@@ -63,15 +64,16 @@ export class Plot {
     this.paths = options.lines.map((l) => h('path', { class: `line ${l.tone}` }));
     this.area = h('path', { class: `area ${options.lines[0].tone}` });
     this.hair = h('line', { class: 'hair', visibility: 'hidden' });
+    this.band = h('rect', { class: 'band', y: margin.top, visibility: 'hidden' });
     this.nothing = h('text', { class: 'tick nothing', 'text-anchor': 'middle' });
-    fill(this.svg, this.grid, options.lines.length === 1 ? this.area : null, this.paths, this.hair, this.nothing);
+    fill(this.svg, this.grid, options.lines.length === 1 ? this.area : null, this.paths, this.band, this.hair, this.nothing);
     this.size = new ResizeObserver(() => this.draw());
     this.size.observe(this.frame);
   }
 
-  // show takes what is to be drawn: a series and the milliseconds that the plot spans.
-  show(series, now, width, gap) {
-    Object.assign(this, { series, now, width, gap });
+  // show takes what is to be drawn: a series, the milliseconds that the plot spans, and whether its end is the present.
+  show(series, now, width, gap, present = true) {
+    Object.assign(this, { series, now, width, gap, present });
     this.draw();
   }
 
@@ -129,7 +131,7 @@ export class Plot {
     for (let i = 0; i <= steps; i++) {
       const time = this.now - this.width + (this.width * i) / steps;
       const anchor = i === 0 ? 'start' : i === steps ? 'end' : 'middle';
-      const label = i === steps ? 'now' : `−${ago(this.now - time)}`;
+      const label = !this.present ? clock(time).slice(-8) : i === steps ? 'now' : `−${ago(this.now - time)}`;
       parts.push(h('text', { class: 'tick', x: x(time), y: height - 6, 'text-anchor': anchor }, label));
     }
     fill(this.grid, parts);
@@ -140,7 +142,7 @@ export class Plot {
     if (this.cursor !== null) at = this.nearest(this.cursor);
     const time = at >= 0 ? this.series.times[at] : NaN;
     this.options.lines.forEach((l, i) => {
-      const v = at >= 0 ? this.series.values[l.name][at] : this.series.last(l.name);
+      const v = at >= 0 ? this.series.values[l.name][at] : this.present ? this.series.last(l.name) : NaN;
       text(this.values[i], this.options.format(v));
     });
     text(this.when, at >= 0 ? clock(time) : '');
@@ -152,7 +154,42 @@ export class Plot {
       attr(this.hair, 'y2', height - margin.bottom);
     }
     const words = this.options.lines.map((l, i) => `${l.label} ${this.values[i].textContent}`).join(', ');
-    attr(this.frame, 'aria-label', `${this.options.label}${at >= 0 ? ` at ${clock(time)}` : ' now'}: ${words}`);
+    const when = at >= 0 ? `at ${clock(time)}` : this.present ? 'now' : `from ${clock(this.now - this.width)} to ${clock(this.now)}`;
+    attr(this.frame, 'aria-label', `${this.options.label} ${when}: ${words}`);
+  }
+
+  // time at a place in the frame.
+  time(offset) {
+    const share = Math.max(0, Math.min(1, (offset - margin.left) / this.x.inner));
+    return this.x.from + share * this.width;
+  }
+
+  // press begins to choose a part of the time; release looks closer at it.
+  press(event) {
+    if (!this.options.zoom || !this.x || event.button !== 0) return;
+    this.start = event.offsetX;
+    this.frame.setPointerCapture(event.pointerId);
+  }
+
+  release(event) {
+    const { start } = this;
+    this.forget();
+    if (start === undefined || Math.abs(event.offsetX - start) < 8) return;
+    const [from, to] = [this.time(start), this.time(event.offsetX)].sort((a, b) => a - b);
+    this.options.zoom(from, to);
+  }
+
+  forget() {
+    this.start = undefined;
+    attr(this.band, 'visibility', 'hidden');
+  }
+
+  // closer looks at a part of the time around the cursor; a factor above 1 at more.
+  closer(factor) {
+    const middle = this.cursor ?? this.now - this.width / 2;
+    const width = Math.max(10e3, this.width * factor);
+    if (width >= 3600e3) this.options.zoom();
+    else this.options.zoom(middle - width / 2, middle + width / 2);
   }
 
   nearest(time) {
@@ -167,6 +204,12 @@ export class Plot {
   point(offset) {
     if (!this.x) return;
     this.cursor = this.x.from + ((offset - margin.left) / this.x.inner) * this.width;
+    if (this.start !== undefined) {
+      attr(this.band, 'x', Math.min(this.start, offset));
+      attr(this.band, 'width', Math.abs(offset - this.start));
+      attr(this.band, 'height', Math.max(0, this.frame.clientHeight - margin.top - margin.bottom));
+      attr(this.band, 'visibility', 'visible');
+    }
     this.draw();
   }
 
@@ -177,6 +220,12 @@ export class Plot {
   }
 
   key(event) {
+    const zooms = { '+': () => this.closer(0.5), '=': () => this.closer(0.5), '-': () => this.closer(2), 0: () => this.options.zoom() };
+    if (zooms[event.key] && this.options.zoom && this.series) {
+      event.preventDefault();
+      zooms[event.key]();
+      return;
+    }
     if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
     if (!this.series) return;
     event.preventDefault();

@@ -10,6 +10,8 @@ const spare = 8; // rows beyond either edge of what is in sight
 //   caption, empty (said when there is no row), noun (what a row is),
 //   columns: [{name, label, title, num, width, narrow (width on a phone), priority, value(row), show(row) or cell(td, row)}]
 //     priority 2 to 5: left out on ever wider screens; num: a number, aligned right, sorted downward first
+//     title: text, or a function that gives it, since it may say of which window the numbers are
+//   changed() is called when somebody has sorted
 //   key(row), words(row) (what the filter looks at), sort: {name, down}, open(row) (makes the first column a button)
 export class Table {
   constructor(host, options) {
@@ -26,7 +28,7 @@ export class Table {
   build(host) {
     const { columns, caption } = this.options;
     this.heads = columns.map((c) => h('th', { scope: 'col', class: classes(c) },
-      h('button', { type: 'button', title: c.title, onclick: () => this.sortBy(c) }, h('span', null, c.label), h('i', { class: 'arrow', 'aria-hidden': 'true' }))));
+      h('button', { type: 'button', onclick: () => this.sortBy(c) }, h('span', null, c.label), h('i', { class: 'arrow', 'aria-hidden': 'true' }))));
     const cols = columns.map((c) => {
       const col = h('col', { class: classes(c) });
       if (c.width) col.style.setProperty('--wide', c.width);
@@ -53,6 +55,23 @@ export class Table {
     this.showSort();
     this.arrange(true);
     this.draw();
+    this.options.changed?.();
+  }
+
+  // sorted is the order as an address has it, "name" or "-name"; nothing if it is the first one.
+  sorted() {
+    const { sort } = this.options;
+    return sort.name === this.sort.name && sort.down === this.sort.down ? undefined : `${this.sort.down ? '-' : ''}${this.sort.name}`;
+  }
+
+  // setSorted takes it back from an address.
+  setSorted(order = '') {
+    const name = order.replace(/^-/, '');
+    if (!this.options.columns.some((c) => c.name === name)) return;
+    this.sort = { name, down: order.startsWith('-') };
+    this.showSort();
+    this.arrange(true);
+    this.draw();
   }
 
   showSort() {
@@ -71,6 +90,7 @@ export class Table {
   }
 
   update(rows) {
+    this.options.columns.forEach((c, i) => attr(this.heads[i].firstChild, 'title', typeof c.title === 'function' ? c.title() : c.title));
     this.rows = rows;
     this.arrange(false);
     this.draw();

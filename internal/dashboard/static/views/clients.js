@@ -15,7 +15,7 @@ export class Clients {
     this.app = app;
     this.search = h('input', {
       type: 'search', placeholder: 'Filter: address, name, library, pool  ( / )', 'aria-label': 'Filter clients', 'data-filter': true,
-      spellcheck: 'false', oninput: () => this.table.filter(this.search.value),
+      spellcheck: 'false', oninput: () => this.filter(),
     });
     this.note = h('span', { class: 'soft' });
     const list = h('div');
@@ -24,7 +24,7 @@ export class Clients {
     this.table = new Table(list, {
       caption: 'Clients', noun: 'client', empty: 'No client is connected.', key: (c) => String(c.id),
       words: (c) => `${c.address} ${c.name || ''} ${c.library || ''} ${c.pool} ${c.user || ''}`,
-      sort: { name: 'held', down: true },
+      sort: { name: 'held', down: true }, changed: () => app.share(),
       columns: [
         { name: 'address', label: 'client', mono: true, value: (c) => c.address },
         { name: 'pool', label: 'pool', width: '120px', priority: 3, value: (c) => c.pool },
@@ -34,12 +34,27 @@ export class Clients {
         { name: 'unsent', label: 'unsent', title: 'bytes of replies that it has not taken yet', num: true, width: '86px', priority: 3, value: (c) => c.unsent, show: (c) => bytes(c.unsent) },
         { name: 'flight', label: 'in flight', title: 'requests without a reply', num: true, width: '84px', narrow: '64px', value: (c) => c.in_flight, show: (c) => count(c.in_flight) },
         { name: 'session', label: 'session', title: 'whether it waits at a server, is in a transaction, watches keys, or has connections to itself', width: '130px', priority: 4, value: session },
-        { name: 'idle', label: 'idle', num: true, width: '90px', priority: 2, value: (c) => c.idle, show: (c) => span(c.idle) },
-        { name: 'age', label: 'age', num: true, width: '100px', narrow: '82px', value: (c) => c.age, show: (c) => span(c.age) },
+        { name: 'idle', label: 'idle', title: 'since it last sent something', num: true, width: '90px', priority: 2, value: (c) => c.idle, show: (c) => span(c.idle) },
+        { name: 'age', label: 'age', title: 'since it came', num: true, width: '100px', narrow: '82px', value: (c) => c.age, show: (c) => span(c.age) },
         { name: 'loop', label: 'loop', num: true, width: '64px', priority: 4, value: (c) => c.loop },
         { name: 'protocol', label: 'RESP', num: true, width: '68px', priority: 4, value: (c) => c.protocol || undefined, show: (c) => String(c.protocol || '–') },
       ],
     });
+  }
+
+  filter() {
+    this.table.filter(this.search.value);
+    this.app.share();
+  }
+
+  chosen() {
+    return { q: this.search.value, sort: this.table.sorted() };
+  }
+
+  restore({ q = '', sort }) {
+    this.search.value = q;
+    this.table.filter(q);
+    this.table.setSorted(sort);
   }
 
   async read(api) {

@@ -4,9 +4,10 @@ import { fill, h } from '../dom.js';
 import { plural } from '../format.js';
 
 export class Configuration {
-  constructor(host) {
+  constructor(host, app) {
+    this.app = app;
     this.search = h('input', {
-      type: 'search', placeholder: 'Filter: key or value  ( / )', 'aria-label': 'Filter settings', 'data-filter': true, spellcheck: 'false', oninput: () => this.draw(),
+      type: 'search', placeholder: 'Filter: key or value  ( / )', 'aria-label': 'Filter settings', 'data-filter': true, spellcheck: 'false', oninput: () => { this.draw(); this.app.share(); },
     });
     this.changed = h('button', { type: 'button', class: 'chip', 'aria-pressed': 'false', onclick: () => this.toggle() }, 'only what differs from the defaults');
     this.list = h('div', { class: 'stack' });
@@ -16,6 +17,17 @@ export class Configuration {
 
   toggle() {
     this.changed.setAttribute('aria-pressed', String(this.changed.getAttribute('aria-pressed') !== 'true'));
+    this.draw();
+    this.app.share();
+  }
+
+  chosen() {
+    return { q: this.search.value, changed: this.changed.getAttribute('aria-pressed') === 'true' ? 1 : undefined };
+  }
+
+  restore({ q = '', changed }) {
+    this.search.value = q;
+    this.changed.setAttribute('aria-pressed', String(Boolean(changed)));
     this.draw();
   }
 

@@ -13,7 +13,7 @@ export class Events {
     this.app = app;
     this.search = h('input', {
       type: 'search', placeholder: 'Filter: kind, pool, server, text  ( / )', 'aria-label': 'Filter events', 'data-filter': true, spellcheck: 'false',
-      oninput: () => this.table.filter(this.search.value),
+      oninput: () => this.filter(),
     });
     this.note = h('span', { class: 'soft' });
     const list = h('div');
@@ -21,16 +21,31 @@ export class Events {
       h('header', null, h('div', { class: 'filter' }, this.search), this.note), list));
     this.table = new Table(list, {
       caption: 'Events', noun: 'event', empty: 'Nothing has happened.', key: (e) => String(e.id),
-      words: (e) => `${e.kind} ${e.pool || ''} ${e.server || ''} ${e.text} ${e.by || ''}`, sort: { name: 'time', down: true },
+      words: (e) => `${e.kind} ${e.pool || ''} ${e.server || ''} ${e.text} ${e.by || ''}`, sort: { name: 'time', down: true }, changed: () => app.share(),
       columns: [
         { name: 'text', label: 'what', value: (e) => e.text },
         { name: 'time', label: 'when', width: '176px', narrow: '78px', num: true, value: (e) => e.at + e.id / 1e6, show: (e) => clock(e.at) },
         { name: 'kind', label: 'event', width: '170px', priority: 2, value: (e) => e.kind, cell: (td, e) => kind(td, e) },
         { name: 'server', label: 'server', width: '190px', priority: 2, value: (e) => `${e.pool || ''} ${e.server || ''}`, cell: (td, e) => place(td, e) },
-        { name: 'lasted', label: 'for', num: true, width: '96px', priority: 3, value: (e) => e.duration || 0, show: lasted },
+        { name: 'lasted', label: 'for', title: 'how long it lasted, or lasts at most', num: true, width: '96px', priority: 3, value: (e) => e.duration || 0, show: lasted },
         { name: 'by', label: 'by', width: '220px', priority: 4, value: (e) => e.by || '' },
       ],
     });
+  }
+
+  filter() {
+    this.table.filter(this.search.value);
+    this.app.share();
+  }
+
+  chosen() {
+    return { q: this.search.value, sort: this.table.sorted() };
+  }
+
+  restore({ q = '', sort }) {
+    this.search.value = q;
+    this.table.filter(q);
+    this.table.setSorted(sort);
   }
 
   async read(api) {

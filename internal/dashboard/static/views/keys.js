@@ -11,7 +11,7 @@ export class Keys {
     this.app = app;
     this.search = h('input', {
       type: 'search', placeholder: 'Filter: key, pool  ( / )', 'aria-label': 'Filter keys', 'data-filter': true, spellcheck: 'false',
-      oninput: () => this.tables.forEach((t) => t.filter(this.search.value)),
+      oninput: () => this.filter(),
     });
     this.note = h('span', { class: 'soft' });
     const hot = h('div', { class: 'short' });
@@ -21,12 +21,13 @@ export class Keys {
       h('div', { class: 'pairs' }, h('section', { class: 'card flush', 'aria-label': 'Hot keys' }, h('header', null, h('h2', null, 'Hot keys', h('small', null, 'estimated from samples'))), hot),
       h('section', { class: 'card flush', 'aria-label': 'Big requests and replies' }, h('header', null, h('h2', null, 'Big requests and replies')), big)));
     this.hot = new Table(hot, {
-      caption: 'Hot keys', noun: 'key', empty: 'No key stands out.', key: (k) => `${k.pool}\n${k.key}`, words: (k) => `${k.pool} ${k.key}`,
+      caption: 'Hot keys', noun: 'key', empty: 'No key stands out.', key: (k) => `${k.pool}\n${k.key}`, words: (k) => `${k.pool} ${k.key} ${k.server || ''}`,
       sort: { name: 'rate', down: true },
       columns: [
         { name: 'key', label: 'key', mono: true, value: (k) => k.key, show: whole },
         { name: 'pool', label: 'pool', width: '140px', priority: 2, value: (k) => k.pool },
-        { name: 'rate', label: 'req/s', num: true, width: '92px', title: 'about, from samples', value: (k) => k.rate, show: (k) => rate(k.rate) },
+        { name: 'server', label: 'server', width: '130px', narrow: '86px', title: 'that owns the key now; a key of which only the beginning is kept may have any', value: (k) => k.server || '' },
+        { name: 'rate', label: 'req/s', num: true, width: '92px', title: 'about, from samples of the last half minute', value: (k) => k.rate, show: (k) => rate(k.rate) },
         { name: 'within', label: 'within', num: true, width: '92px', priority: 2, title: 'how exactly the rate is known', value: (k) => k.error / k.rate, show: (k) => `± ${percent(k.error / k.rate)}` },
         { name: 'share', label: 'share', title: 'of the pool’s requests', num: true, width: '78px', value: (k) => k.share, show: (k) => percent(k.share) },
         { name: 'bar', label: '', title: 'share of the pool’s requests', width: '110px', priority: 3, value: (k) => k.share, cell: (td, k) => fill(td, meter(k.share, percent(k.share))) },
@@ -38,13 +39,28 @@ export class Keys {
       columns: [
         { name: 'key', label: 'key', mono: true, value: (k) => k.key, show: whole },
         { name: 'pool', label: 'pool', width: '110px', priority: 2, value: (k) => k.pool },
-        { name: 'command', label: 'command', width: '96px', priority: 3, value: (k) => k.command || '' },
+        { name: 'server', label: 'server', width: '120px', priority: 3, value: (k) => k.server || '' },
+        { name: 'command', label: 'command', width: '96px', priority: 4, value: (k) => k.command || '' },
         { name: 'kind', label: 'what', width: '80px', value: (k) => k.kind },
         { name: 'when', label: 'when', num: true, width: '92px', priority: 4, value: (k) => Date.parse(k.time), show: (k) => clock(Date.parse(k.time)).slice(-8) },
         { name: 'size', label: 'size', num: true, width: '92px', value: (k) => k.size, show: (k) => bytes(k.size) },
       ],
     });
     this.tables = [this.hot, this.big];
+  }
+
+  filter() {
+    this.tables.forEach((t) => t.filter(this.search.value));
+    this.app.share();
+  }
+
+  chosen() {
+    return { q: this.search.value };
+  }
+
+  restore({ q = '' }) {
+    this.search.value = q;
+    this.tables.forEach((t) => t.filter(q));
   }
 
   async read(api) {

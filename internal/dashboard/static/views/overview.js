@@ -1,30 +1,32 @@
 // The first look: is it well, what is not, since when; and the last minutes as plots.
 
 import { attr, fill, h, mark, meter, text } from '../dom.js';
-import { findings } from '../findings.js';
+import { meaning, term, words } from '../explain.js';
 import { bytes, clock, count, latency, percent, plural, rate, span } from '../format.js';
 import { link } from '../links.js';
 import { memoryOf } from '../model.js';
 import { Plot, spark } from '../plot.js';
 
-const windows = [['2 m', 120e3], ['10 m', 600e3], ['1 h', 3600e3]];
+const spans = [['2 min', 120e3], ['10 min', 600e3], ['1 h', 3600e3]];
 const mapped = 4000; // servers that the map shows at most
 const most = 12; // rows of what needs a look
 
 export class Overview {
   constructor(host, app) {
     this.app = app;
-    this.window = windows[0][1];
+    this.span = spans[0][1];
+    this.zoom = null; // from and to, in milliseconds, if a part of the time is looked at
     this.pool = '';
     this.build(host);
   }
 
   build(host) {
     this.vitals = vitalTiles();
-    this.picker = h('select', { 'aria-label': 'Pool of the plots', onchange: () => { this.pool = this.picker.value; this.show(this.app.model); } });
-    this.spans = windows.map(([label, ms]) => h('button', {
-      type: 'button', class: 'chip', 'aria-pressed': String(ms === this.window), onclick: () => this.choose(ms),
+    this.picker = h('select', { 'aria-label': 'Pool of the plots', onchange: () => { this.pool = this.picker.value; this.changed(); } });
+    this.spans = spans.map(([label, ms]) => h('button', {
+      type: 'button', class: 'chip', 'aria-pressed': String(ms === this.span), onclick: () => this.choose(ms),
     }, label));
+    this.whole = h('button', { type: 'button', class: 'chip', hidden: true, onclick: () => this.look() }, 'All of it');
     const requests = h('div');
     const delays = h('div');
     const errors = h('div');
@@ -42,7 +44,7 @@ export class Overview {
       h('div', { class: 'columns' },
         h('div', { class: 'stack' },
           h('section', { class: 'card', 'aria-label': 'Over time' },
-            h('header', null, h('h2', null, 'Over time'), h('div', { class: 'filter tail' }, this.picker, h('div', { class: 'chips', role: 'group', 'aria-label': 'Time shown' }, this.spans))),
+            h('header', null, h('h2', null, 'Over time', h('small', null, 'a value a second; drag to look closer')), h('div', { class: 'filter tail' }, this.picker, this.whole, h('div', { class: 'chips', role: 'group', 'aria-label': 'Time shown' }, this.spans))),
             h('div', { class: 'plots' }, requests, delays, errors)),
           section('Process', null, this.process)),
         h('div', { class: 'stack' },
@@ -51,21 +53,47 @@ export class Overview {
           section('Pools', null, this.poolRows),
           section('Failed requests by reason', null, this.reasons))),
       section('Servers', this.mapNote, this.map));
+    const zoom = (from, to) => this.look(from, to);
     this.plots = [
-      new Plot(requests, { label: 'Requests per second', format: rate, integer: true, lines: [{ name: 'requests', label: '', tone: 'slate' }] }),
+      new Plot(requests, { label: 'Requests per second', zoom, format: rate, integer: true, lines: [{ name: 'requests', label: '', tone: 'slate' }] }),
       new Plot(delays, {
-        label: 'Latency, as clients see it', format: latency, log: true,
+        label: 'Latency, as clients see it', zoom, format: latency, log: true,
         lines: [{ name: 'p50', label: 'median', tone: 'slate' }, { name: 'p99', label: 'p99', tone: 'rust' }, { name: 'p999', label: 'p99.9', tone: 'plum' }],
       }),
-      new Plot(errors, { label: 'Failed requests per second', format: rate, integer: true, lines: [{ name: 'errors', label: '', tone: 'bad' }] }),
+      new Plot(errors, { label: 'Failed requests per second', zoom, format: rate, integer: true, lines: [{ name: 'errors', label: '', tone: 'bad' }] }),
     ];
     this.tiles = new Map();
   }
 
   choose(ms) {
-    this.window = ms;
-    this.spans.forEach((b, i) => attr(b, 'aria-pressed', String(windows[i][1] === ms)));
+    this.span = ms;
+    this.look();
+  }
+
+  // look has the plots show a part of the time, or all of what is chosen.
+  look(from, to) {
+    this.zoom = from ? { from: Math.round(from), to: Math.round(to) } : null;
+    this.changed();
+  }
+
+  changed() {
+    this.spans.forEach((b, i) => attr(b, 'aria-pressed', String(!this.zoom && spans[i][1] === this.span)));
+    this.whole.hidden = !this.zoom;
+    this.app.share();
     this.show(this.app.model);
+  }
+
+  chosen() {
+    return { pool: this.pool, span: this.span === spans[0][1] ? undefined : this.span / 1e3, from: this.zoom?.from, to: this.zoom?.to };
+  }
+
+  restore({ pool = '', span: seconds, from, to }) {
+    this.pool = pool;
+    this.picker.value = pool;
+    this.span = spans.find(([, ms]) => ms === Number(seconds) * 1e3)?.[1] ?? spans[0][1];
+    this.zoom = Number(from) < Number(to) ? { from: Number(from), to: Number(to) } : null;
+    this.spans.forEach((b, i) => attr(b, 'aria-pressed', String(!this.zoom && spans[i][1] === this.span)));
+    this.whole.hidden = !this.zoom;
   }
 
   show(model) {
@@ -93,6 +121,7 @@ export class Overview {
     };
     for (const v of this.vitals) {
       const [figure, note] = figures[v.name];
+      text(v.label, `${v.words}, ${v.lasting ? `last ${this.app.windowLabel()}` : 'now'}`);
       text(v.figure, figure);
       text(v.note, note);
       spark(v.spark, model.all, v.name, model.time, 120e3);
@@ -114,25 +143,30 @@ export class Overview {
     this.app.recall(this.pool);
     const series = this.pool ? model.poolHistory.get(this.pool) : model.all;
     text(this.plots[1].note, this.pool || names.length < 2 ? '' : 'of the slowest pool');
-    for (const plot of this.plots) plot.show(series, model.time, this.window, this.app.gap());
+    for (const plot of this.plots) {
+      if (this.zoom) plot.show(series, this.zoom.to, this.zoom.to - this.zoom.from, this.app.gap(), false);
+      else plot.show(series, model.time, this.span, this.app.gap());
+    }
   }
 
   showTrouble(model) {
-    const found = findings(model);
+    const found = model.findings;
     const fails = found.filter((f) => f.fails).length;
     text(this.troubleNote, found.length ? (fails ? `${fails} of ${found.length} fail requests` : 'no request fails') : '');
     const shown = found.slice(0, most);
-    const key = JSON.stringify([found.length, shown.map((f) => [f.fails, f.words, f.who, f.why])]);
+    const key = JSON.stringify([found.length, shown.map((f) => [f.fails, f.label, f.pool, f.server, f.reason, f.cause, f.follows])]);
     if (key !== this.troubleKey) {
       this.troubleKey = key;
-      const rows = shown.map((f) => troubleRow(f, f.server ? () => this.app.openServer(f.server) : null));
-      this.sinces = rows.map((r) => r.since);
-      if (found.length > most) rows.push({ el: h('li', null, h('span'), h('a', { href: '#servers' }, `and ${found.length - most} more`)) });
-      fill(this.trouble, rows.length ? rows.map((r) => r.el) : h('li', { class: 'calm' }, mark('up'),
+      this.rows = shown.map((f) => troubleRow(f, f.server ? () => this.app.openServer(`${f.pool}\n${f.server}`) : null));
+      const rest = found.length > most ? h('li', null, h('span'), h('a', { href: '#servers' }, `and ${found.length - most} more`)) : null;
+      fill(this.trouble, shown.length ? [this.rows.map((r) => r.el), rest] : h('li', { class: 'calm' }, mark('up'),
         h('span', null, `Nothing. ${model.servers.length === 1 ? 'The server is' : `All ${model.servers.length} servers are`} up.`)));
-      this.trouble.classList.toggle('quiet', rows.length === 0);
+      this.trouble.classList.toggle('quiet', shown.length === 0);
     }
-    shown.forEach((f, i) => text(this.sinces[i], f.until ? `${span((f.until - model.time) / 1000)} more` : f.since ? `for ${span((model.time - f.since) / 1000)}` : ''));
+    shown.forEach((f, i) => {
+      text(this.rows[i].since, f.until ? `${span((Date.parse(f.until) - model.time) / 1000)} more` : f.since ? `for ${span((model.time - Date.parse(f.since)) / 1000)}` : '');
+      text(this.rows[i].why, f.text[0].toUpperCase() + f.text.slice(1));
+    });
   }
 
   // read brings the last events.
@@ -152,21 +186,34 @@ export class Overview {
       h('td', { class: p.errors > 0 ? 'num bad-value' : 'num' }, rate(p.errors)),
       h('td', { class: 'num p2' }, count(p.inQueue + p.outQueue))));
     fill(this.poolRows, h('div', { class: 'scroll-x' }, h('table', { class: 'plain' }, h('caption', { class: 'hidden' }, 'Pools'), h('thead', null, h('tr', null,
-      h('th', { scope: 'col' }, 'pool'), ...[['up'], ['req/s'], ['p99', 'p2'], ['failed/s'], ['queued', 'p2']].map(([l, p]) => h('th', { scope: 'col', class: `num ${p || ''}` }, l)))),
+      h('th', { scope: 'col' }, 'pool'), ...[['up'], ['req/s'], ['p99', 'p2'], ['failed/s'], ['queued now', 'p2']].map(([l, p]) => h('th', { scope: 'col', class: `num ${p || ''}` }, l)))),
     h('tbody', null, rows))));
   }
 
   showReasons(model) {
     const seen = model.reasons.filter((r) => r.total > 0).sort((a, b) => (b.rate || 0) - (a.rate || 0) || b.total - a.total).slice(0, 6);
     if (!seen.length) {
+      this.reasonKey = '';
       fill(this.reasons, h('p', { class: 'soft' }, 'None since the start.'));
       return;
     }
-    fill(this.reasons, h('table', { class: 'plain' }, h('caption', { class: 'hidden' }, 'Failed requests by reason'),
-      h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'reason'), h('th', { scope: 'col', class: 'num' }, 'per second'), h('th', { scope: 'col', class: 'num' }, 'since start'))),
-      h('tbody', null, seen.map((r) => h('tr', null,
-        h('th', { scope: 'row', title: `${r.pool}: ${r.reason}` }, r.reason, model.pools.length > 1 ? h('span', { class: 'soft' }, ` ${r.pool}`) : null),
-        h('td', { class: r.rate > 0 ? 'num bad-value' : 'num' }, rate(r.rate)), h('td', { class: 'num' }, count(r.total)))))));
+    const key = JSON.stringify(seen.map((r) => [r.pool, r.reason]));
+    if (key !== this.reasonKey) {
+      this.reasonKey = key;
+      this.reasonRows = seen.map((r) => ({
+        rate: h('td', { class: 'num' }), total: h('td', { class: 'num' }),
+        name: h('th', { scope: 'row' }, term(words(r.reason), meaning(r.reason)), model.pools.length > 1 ? h('span', { class: 'soft' }, ` ${r.pool}`) : null),
+      }));
+      fill(this.reasons, h('table', { class: 'plain' }, h('caption', { class: 'hidden' }, 'Failed requests by reason'),
+        h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'reason'), h('th', { scope: 'col', class: 'num' }, 'per second, now'), h('th', { scope: 'col', class: 'num' }, 'since start'))),
+        h('tbody', null, this.reasonRows.map((r) => h('tr', null, r.name, r.rate, r.total)))));
+    }
+    seen.forEach((r, i) => {
+      const row = this.reasonRows[i];
+      text(row.rate, rate(r.rate));
+      row.rate.classList.toggle('bad-value', r.rate > 0);
+      text(row.total, count(r.total));
+    });
   }
 
   showProcess({ info }) {
@@ -232,20 +279,27 @@ function listeners(pools) {
 }
 
 function vitalTiles() {
-  const tiles = [['requests', 'Requests per second', ''], ['p99', 'Latency, p99', 'rust'], ['errors', 'Failed per second', ''],
-    ['clients', 'Clients', ''], ['memory', 'Memory', ''], ['busy', 'Event loops', '']];
-  return tiles.map(([name, label, tone]) => {
+  const tiles = [['requests', 'Requests/s', '', true], ['p99', 'Latency p99', 'rust', true], ['errors', 'Failed/s', '', true],
+    ['clients', 'Clients', ''], ['memory', 'Memory', ''], ['busy', 'Event loops', '', true]];
+  return tiles.map(([name, words, tone, lasting]) => {
+    const label = h('dt', null, words);
     const figure = h('dd', { class: 'figure num' }, '–');
     const note = h('dd', { class: 'note' });
     const line = h('svg', { class: 'spark', 'aria-hidden': 'true' });
-    return { name, figure, note, spark: line, el: h('div', { class: `vital ${tone}`, 'data-vital': name }, h('dt', null, label), figure, note, h('dd', { class: 'spark-host' }, line)) };
+    return { name, words, lasting, label, figure, note, spark: line, el: h('div', { class: `vital ${tone}`, 'data-vital': name }, label, figure, note, h('dd', { class: 'spark-host' }, line)) };
   });
 }
 
+// The marks of what is not the state of a server.
+const marks = { server_slow: 'probing', pool_paused: 'disabled', draining: 'disabled' };
+
 function troubleRow(f, open) {
   const since = h('span', { class: 'since num' });
-  const el = h('li', { 'data-fails': String(Boolean(f.fails)) }, h('span', { class: `badge ${f.fails ? 'bad' : 'warn'}` }, mark(f.state), f.words),
-    h('span', { class: 'who' }, open ? h('button', { type: 'button', onclick: open }, f.who) : f.who), since,
-    f.why ? h('span', { class: 'why' }, f.why) : null);
-  return { el, since };
+  const why = h('span');
+  const who = f.server ? `${f.pool} / ${f.server}` : f.pool || 'This proxy';
+  const state = f.kind === 'server_state' ? f.label : marks[f.kind] || 'failing';
+  const el = h('li', { 'data-fails': String(f.fails), 'data-kind': f.kind }, h('span', { class: `badge ${f.fails ? 'bad' : 'warn'}` }, mark(state), term(f.label, meaning(f.kind))),
+    h('span', { class: 'who' }, open ? h('button', { type: 'button', onclick: open }, who) : who, f.address ? h('span', { class: 'soft mono' }, ` ${f.address}`) : null),
+    since, h('span', { class: 'why' }, f.follows ? [f.cause ? [term(f.cause, f.help), '; '] : null, f.follows, '.'] : why));
+  return { el, since, why };
 }

@@ -1,6 +1,7 @@
 // Every server with its state and numbers: sortable, filtered by words and by state.
 
 import { attr, badge, fill, h, mark, place, text } from '../dom.js';
+import { meaning, term, words } from '../explain.js';
 import { bytes, count, latency, percent, rate, span } from '../format.js';
 import { spark } from '../plot.js';
 import { Table } from '../table.js';
@@ -11,9 +12,9 @@ export class Servers {
     this.state = '';
     this.search = h('input', {
       type: 'search', placeholder: 'Filter: name, address, reason  ( / )', 'aria-label': 'Filter servers', 'data-filter': true,
-      spellcheck: 'false', oninput: () => this.filter(),
+      spellcheck: 'false', oninput: () => this.filter(true),
     });
-    this.pool = h('select', { 'aria-label': 'Pool', onchange: () => this.filter() });
+    this.pool = h('select', { 'aria-label': 'Pool', onchange: () => this.filter(true) });
     this.chips = h('div', { class: 'chips', role: 'group', 'aria-label': 'State' });
     const list = h('div');
     fill(host, h('h1', { class: 'hidden' }, 'Servers'), h('section', { class: 'card flush', 'aria-label': 'Servers' },
@@ -21,30 +22,31 @@ export class Servers {
     this.table = new Table(list, {
       caption: 'Servers', noun: 'server', empty: 'No pool has a server.', key: (s) => s.id,
       words: (s) => `${s.pool} ${s.name} ${s.address} ${s.state} ${s.reason || ''} ${s.replies.map((r) => r.reason).join(' ')}`,
-      sort: { name: 'state', down: false }, open: (s) => app.openServer(s.id), columns: this.columns(),
+      sort: { name: 'state', down: false }, open: (s) => app.openServer(s.id), changed: () => app.share(), columns: this.columns(),
     });
   }
 
   columns() {
     const now = () => this.app.model.time;
+    const lately = (what) => () => `${what}, in the last ${this.app.windowLabel()}`;
     return [
       { name: 'name', label: 'server', value: (s) => s.name, cell: (el, s) => named(el, s) },
       { name: 'address', label: 'address', mono: true, width: '158px', priority: 4, value: (s) => s.address },
-      { name: 'reason', label: 'reason', title: 'why it is not up', width: '136px', priority: 3, value: (s) => s.reason || '' },
+      { name: 'reason', label: 'reason', title: 'why it is not up', width: '136px', priority: 3, value: (s) => s.reason || '', cell: (td, s) => reasoned(td, s) },
       { name: 'pool', label: 'pool', width: '96px', priority: 3, value: (s) => s.pool },
       { name: 'state', label: 'state', width: '192px', priority: 2, value: (s) => rank(s), cell: (el, s) => stated(el, s, now()) },
-      { name: 'requests', label: 'req/s', title: 'requests per second', num: true, width: '76px', narrow: '62px', value: (s) => s.requests, show: (s) => rate(s.requests) },
+      { name: 'requests', label: 'req/s', title: lately('requests per second'), num: true, width: '76px', narrow: '62px', value: (s) => s.requests, show: (s) => rate(s.requests) },
       { name: 'trend', label: '3 min', title: 'requests per second over the last minutes', width: '120px', priority: 5, value: (s) => s.requests, cell: (el, s) => this.trend(el, s) },
-      { name: 'p50', label: 'median', title: 'of the time from sending to the reply', num: true, width: '88px', priority: 3, value: (s) => s.p50, show: (s) => latency(s.p50) },
-      { name: 'p99', label: 'p99', title: 'of the time from sending to the reply', num: true, width: '88px', narrow: '72px', value: (s) => s.p99, show: (s) => latency(s.p99) },
-      { name: 'errors', label: 'failed/s', num: true, width: '86px', narrow: '66px', value: (s) => s.errors, cell: (el, s) => failing(el, s) },
-      { name: 'replies', label: 'errors/s', title: 'error replies of the server', num: true, width: '86px', priority: 4, value: (s) => replyRate(s), cell: (el, s) => erring(el, s) },
-      { name: 'in', label: 'in queue', title: 'requests that wait to be sent', num: true, width: '88px', priority: 5, value: (s) => s.inQueue, show: (s) => count(s.inQueue) },
-      { name: 'out', label: 'out queue', title: 'requests that wait for their reply', num: true, width: '94px', priority: 3, value: (s) => s.outQueue, show: (s) => count(s.outQueue) },
-      { name: 'connections', label: 'conns', num: true, width: '74px', priority: 5, value: (s) => s.connections, show: (s) => count(s.connections) },
-      { name: 'private', label: 'private', title: 'connections that single clients have to themselves, for WATCH and commands that block', num: true, width: '82px', priority: 5, value: (s) => s.private, show: (s) => count(s.private) },
-      { name: 'bytes', label: 'bytes/s', title: 'to and from the server', num: true, width: '96px', priority: 5, value: (s) => traffic(s), show: (s) => bytes(traffic(s)) },
-      { name: 'share', label: 'keys', title: 'share of the pool’s keys', num: true, width: '76px', priority: 4, value: (s) => s.share, show: (s) => percent(s.share) },
+      { name: 'p50', label: 'median', title: lately('half of the requests took so long, from sending to the reply'), num: true, width: '88px', priority: 3, value: (s) => s.p50, show: (s) => latency(s.p50) },
+      { name: 'p99', label: 'p99', title: lately('one request in a hundred took longer, from sending to the reply'), num: true, width: '88px', narrow: '72px', value: (s) => s.p99, show: (s) => latency(s.p99) },
+      { name: 'errors', label: 'failed/s', title: lately('requests per second without a response'), num: true, width: '86px', narrow: '66px', value: (s) => s.errors, cell: (el, s) => failing(el, s) },
+      { name: 'replies', label: 'errors/s', title: 'error replies of the server per second, since the poll before', num: true, width: '86px', priority: 4, value: (s) => replyRate(s), cell: (el, s) => erring(el, s) },
+      { name: 'in', label: 'in queue', title: 'requests that wait to be sent, now', num: true, width: '88px', priority: 5, value: (s) => s.inQueue, show: (s) => count(s.inQueue) },
+      { name: 'out', label: 'out queue', title: 'requests that wait for their reply, now', num: true, width: '94px', priority: 3, value: (s) => s.outQueue, show: (s) => count(s.outQueue) },
+      { name: 'connections', label: 'conns', title: 'connections open now', num: true, width: '74px', priority: 5, value: (s) => s.connections, show: (s) => count(s.connections) },
+      { name: 'private', label: 'private', title: 'connections that single clients have to themselves now, for WATCH and commands that block', num: true, width: '82px', priority: 5, value: (s) => s.private, show: (s) => count(s.private) },
+      { name: 'bytes', label: 'bytes/s', title: lately('bytes per second to and from the server'), num: true, width: '96px', priority: 5, value: (s) => traffic(s), show: (s) => bytes(traffic(s)) },
+      { name: 'share', label: 'keys', title: 'share of the pool’s keys, now', num: true, width: '76px', priority: 4, value: (s) => s.share, show: (s) => percent(s.share) },
     ];
   }
 
@@ -53,12 +55,28 @@ export class Servers {
     spark(td.firstChild, this.app.model.serverHistory.get(s.id), 'requests', this.app.model.time, 180e3);
   }
 
-  filter() {
+  filter(byHand = false) {
     const pool = this.pool.value;
+    if (byHand) this.app.share();
     this.table.filter(this.search.value, (s) => (!pool || s.pool === pool) && (!this.state || s.state === this.state));
   }
 
+  chosen() {
+    return { q: this.search.value, pool: this.pool.value, state: this.state, sort: this.table.sorted() };
+  }
+
+  restore({ q = '', pool = '', state = '', sort }) {
+    this.search.value = q;
+    this.state = state;
+    this.wanted = pool;
+    this.poolKey = this.chipKey = null;
+    this.table.setSorted(sort);
+    this.show(this.app.model);
+    this.filter();
+  }
+
   show(model) {
+    if (!model.info) return;
     this.showPools(model.pools.map((p) => p.name));
     this.showChips(model.servers);
     this.table.update(model.servers);
@@ -68,10 +86,12 @@ export class Servers {
     const key = names.join('\n');
     if (key === this.poolKey) return;
     this.poolKey = key;
-    const chosen = this.pool.value;
+    const chosen = this.wanted ?? this.pool.value;
+    this.wanted = undefined;
     fill(this.pool, h('option', { value: '' }, 'all pools'), names.map((n) => h('option', { value: n }, n)));
     this.pool.value = names.includes(chosen) ? chosen : '';
     this.pool.hidden = names.length < 2;
+    this.filter();
   }
 
   showChips(servers) {
@@ -92,7 +112,7 @@ export class Servers {
   choose(state) {
     this.state = this.state === state ? '' : state;
     this.showChips(this.app.model.servers);
-    this.filter();
+    this.filter(true);
   }
 }
 
@@ -121,6 +141,14 @@ function stated(td, s, now) {
   }
   text(td.lastChild, s.state !== 'up' && s.since ? ` ${span((now - s.since) / 1000)}` : '');
   attr(td, 'title', s.reason || null);
+}
+
+// reasoned is why a server is not up, in words that explain themselves.
+function reasoned(td, s) {
+  const reason = s.state === 'up' ? '' : s.reason || '';
+  if (td.reason === reason) return;
+  td.reason = reason;
+  fill(td, reason ? term(s.cause || words(reason), meaning(reason)) : null);
 }
 
 const replyRate = (s) => s.replies.reduce((a, r) => (r.rate === undefined ? a : (a || 0) + r.rate), s.replies.length ? undefined : 0);

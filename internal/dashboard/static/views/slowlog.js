@@ -22,7 +22,7 @@ export class SlowLog {
     this.app = app;
     this.search = h('input', {
       type: 'search', placeholder: 'Filter: command, key, server, client  ( / )', 'aria-label': 'Filter the slow log', 'data-filter': true, spellcheck: 'false',
-      oninput: () => { for (const t of [this.table, this.groups]) t.filter(this.search.value); },
+      oninput: () => this.filter(),
     });
     this.note = h('span', { class: 'soft' });
     this.grouped = true;
@@ -34,14 +34,14 @@ export class SlowLog {
     this.entryHost = list;
     fill(host, h('h1', { class: 'hidden' }, 'Slow log'), h('section', { class: 'card flush', 'aria-label': 'Slow log' },
       h('header', null, h('div', { class: 'filter' }, this.search, h('div', { class: 'chips', role: 'group', 'aria-label': 'Shown' }, this.by), h('span', { class: 'legend' }, parts.map((p) => h('span', null, h('i', { class: `block ${p.tone}` }), p.label)))), this.note), this.groupHost, list));
-    this.groups = groupTable(this.groupHost);
+    this.groups = groupTable(this.groupHost, () => app.share());
     this.table = new Table(list, {
       caption: 'Slow log', noun: 'entry', empty: 'No request was slow.', key: (e) => `${e.pool}\n${e.id}`,
-      words: (e) => `${request(e)} ${e.pool} ${e.server || ''} ${e.client || ''} ${e.client_name || ''} ${e.error || ''}`, sort: { name: 'time', down: true },
+      words: (e) => `${request(e)} ${e.pool} ${e.server || ''} ${e.client || ''} ${e.client_name || ''} ${e.error || ''}`, sort: { name: 'time', down: true }, changed: () => app.share(),
       columns: [
         { name: 'command', label: 'request', mono: true, value: request },
         { name: 'time', label: 'when', width: '176px', num: true, priority: 2, value: (e) => e.at, show: (e) => clock(e.at) },
-        { name: 'duration', label: 'took', num: true, width: '90px', narrow: '74px', value: (e) => e.duration, show: (e) => latency(e.duration) },
+        { name: 'duration', label: 'took', title: 'from when the request was taken until its reply could go out', num: true, width: '90px', narrow: '74px', value: (e) => e.duration, show: (e) => latency(e.duration) },
         { name: 'split', label: 'where the time went', width: '200px', priority: 3, value: (e) => e.server_time, cell: split },
         { name: 'server', label: 'server', width: '170px', narrow: '100px', value: (e) => e.server || 'several' },
         { name: 'pool', label: 'pool', width: '120px', priority: 4, value: (e) => e.pool },
@@ -58,12 +58,29 @@ export class SlowLog {
     this.groups.update(groupsOf(entries));
   }
 
+  filter() {
+    for (const t of [this.table, this.groups]) t.filter(this.search.value);
+    this.app.share();
+  }
+
+  chosen() {
+    return { q: this.search.value, each: this.grouped ? undefined : 1, sort: (this.grouped ? this.groups : this.table).sorted() };
+  }
+
+  restore({ q = '', each, sort }) {
+    this.search.value = q;
+    for (const t of [this.table, this.groups]) t.filter(q);
+    (each ? this.table : this.groups).setSorted(sort);
+    this.choose(!each);
+  }
+
   choose(grouped) {
     this.grouped = grouped;
     this.by.forEach((b, i) => attr(b, 'aria-pressed', String((i === 0) === grouped)));
     this.groupHost.hidden = !grouped;
     this.entryHost.hidden = grouped;
     (grouped ? this.groups : this.table).draw();
+    this.app.share();
   }
 }
 
@@ -94,8 +111,9 @@ function groupsOf(entries) {
   return [...groups.values()];
 }
 
-function groupTable(host) {
+function groupTable(host, changed) {
   return new Table(host, {
+    changed,
     caption: 'Slow log by server and command', noun: 'group', empty: 'No request was slow.', key: (g) => g.key,
     words: (g) => `${g.command} ${g.pool} ${g.server || ''}`, sort: { name: 'count', down: true },
     columns: [
@@ -104,7 +122,7 @@ function groupTable(host) {
       { name: 'pool', label: 'pool', width: '130px', priority: 3, value: (g) => g.pool },
       { name: 'count', label: 'entries', num: true, width: '84px', narrow: '64px', value: (g) => g.count, show: (g) => String(g.count) },
       { name: 'errors', label: 'failed', num: true, width: '84px', priority: 3, value: (g) => g.errors, show: (g) => String(g.errors) },
-      { name: 'mean', label: 'mean', num: true, width: '90px', priority: 2, value: (g) => g.total / g.count, show: (g) => latency(g.total / g.count) },
+      { name: 'mean', label: 'mean', title: 'of the entries: they are the slowest of all requests', num: true, width: '90px', priority: 2, value: (g) => g.total / g.count, show: (g) => latency(g.total / g.count) },
       { name: 'longest', label: 'longest', num: true, width: '90px', narrow: '74px', value: (g) => g.longest, show: (g) => latency(g.longest) },
       { name: 'split', label: 'where the time went', width: '200px', priority: 3, value: (g) => g.server_time, cell: split },
       { name: 'time', label: 'last', width: '176px', num: true, priority: 4, value: (g) => g.at, show: (g) => clock(g.at) },

@@ -20,13 +20,28 @@ export class Where {
     const names = model.pools.map((p) => p.name);
     if (names.join('\n') === this.names) return;
     this.names = names.join('\n');
-    const chosen = this.pool.value;
+    const chosen = this.wanted ?? this.pool.value;
+    this.wanted = undefined;
     fill(this.pool, h('option', { value: '' }, 'all pools'), names.map((n) => h('option', { value: n }, n)));
     this.pool.value = names.includes(chosen) ? chosen : '';
   }
 
+  chosen() {
+    return { key: this.asked, pool: this.pool.value };
+  }
+
+  restore({ key = '', pool = '' }) {
+    this.key.value = key;
+    this.wanted = pool;
+    this.names = null;
+    this.show(this.app.model);
+    if (key && key !== this.asked) this.ask();
+  }
+
   async ask(event) {
-    event.preventDefault();
+    event?.preventDefault();
+    this.asked = this.key.value;
+    this.app.share();
     text(this.fault, '');
     const parameters = { key: this.key.value };
     if (this.pool.value) parameters.pool = this.pool.value;

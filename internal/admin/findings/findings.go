@@ -1,0 +1,170 @@
+// Package findings finds what needs a look: in the words of an operator, of the present state
+// of the process, its pools and their servers.
+//
+//	api.Info, api.Pools ─► Of ─► GET /api/v1/findings ─► ctl status, top, page
+//
+// It is pure, and the only place with the rules. What fails requests, or turns clients away,
+// comes first.
+package findings
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/units"
+)
+
+const (
+	// nearly is the part of a bound from which on it needs a look.
+	nearly = 0.8
+	// certificateSoon is how long before its end a certificate needs a look.
+	certificateSoon = 14 * 24 * time.Hour
+)
+
+// A finder collects findings.
+type finder struct {
+	found []api.Finding
+	now   time.Time
+}
+
+// Of finds what needs a look.
+func Of(info *api.Info, pools *api.Pools) api.Findings {
+	f := &finder{found: []api.Finding{}, now: pools.Time}
+	f.process(info, pools)
+	for i := range pools.Pools {
+		f.pool(&pools.Pools[i])
+	}
+	slices.SortStableFunc(f.found, func(a, b api.Finding) int {
+		switch {
+		case a.Fails == b.Fails:
+			return 0
+		case a.Fails:
+			return -1
+		}
+		return 1
+	})
+	return api.Findings{Time: pools.Time, Fails: len(f.found) > 0 && f.found[0].Fails, Findings: f.found}
+}
+
+// add adds a finding of a kind; about is its pool. The caller may add to it.
+func (f *finder) add(name string, fails bool, about, form string, args ...any) *api.Finding {
+	k := kind(name)
+	f.found = append(f.found, api.Finding{Kind: name, Label: k.Text, Help: k.Help, Fails: fails, Pool: about, Text: fmt.Sprintf(form, args...)})
+	return &f.found[len(f.found)-1]
+}
+
+func (f *finder) process(info *api.Info, pools *api.Pools) {
+	if info.State == "draining" {
+		f.add(draining, false, "", "draining: no more clients are accepted, and the proxy ends when the last one has gone")
+	} else {
+		for _, why := range info.NotReady {
+			f.add(notReady, false, "", "not ready: %s", why)
+		}
+	}
+	if r := info.LastReload; r != nil && r.Refused {
+		f.add(reloadRefused, false, "", "the last reload was refused, %s ago, by %s: %s", units.Age(info.Time.Sub(r.Time)), r.By, r.Text).Since = &r.Time
+	}
+	p := &info.Process
+	switch held := fmt.Sprintf("%s of %s held for clients", units.Size(p.HeldMemory), units.Size(p.HardMemory)); {
+	case p.HardMemory <= 0:
+	case p.HeldMemory >= p.HardMemory:
+		f.add(memory, true, "", "memory is full: %s; clients are hardly read from", held)
+	case p.HeldMemory >= p.SoftMemory:
+		f.add(memory, false, "", "memory is short: %s; clients wait, and those that do not read are closed", held)
+	case float64(p.HeldMemory) >= nearly*float64(p.SoftMemory):
+		f.add(memory, false, "", "memory is nearly short: %s; above %s clients wait", held, units.Size(p.SoftMemory))
+	}
+	f.descriptors(p)
+	total := 0
+	for i := range pools.Pools {
+		total += pools.Pools[i].Clients
+	}
+	f.clients("", total, p.MaxClients, "descriptors")
+}
+
+// descriptors finds that there are hardly any left.
+func (f *finder) descriptors(p *api.ProcessInfo) {
+	switch {
+	case p.MaxDescriptors == 0:
+	case p.Descriptors >= p.MaxDescriptors:
+		f.add(descriptors, true, "", "no descriptor is left: %d of %d are in use", p.Descriptors, p.MaxDescriptors)
+	case float64(p.Descriptors) >= nearly*float64(p.MaxDescriptors):
+		f.add(descriptors, false, "", "descriptors are nearly used up: %d of %d", p.Descriptors, p.MaxDescriptors)
+	}
+}
+
+// clients finds a number of clients that is near a bound.
+func (f *finder) clients(pool string, n, most int, bound string) {
+	switch {
+	case most == 0:
+	case n >= most:
+		f.add(clients, true, pool, "clients are at their limit, more are refused: %d of %d (%s)", n, most, bound)
+	case float64(n) >= nearly*float64(most):
+		f.add(clients, false, pool, "clients are near their limit: %d of %d (%s)", n, most, bound)
+	}
+}
+
+func (f *finder) pool(p *api.Pool) {
+	if p.Paused {
+		one := f.add(poolPaused, false, p.Name, "its requests wait: %s", paused(p, f.now))
+		one.Since, one.Until = p.PausedSince, p.PausedUntil
+	}
+	if Lost(p) {
+		f.add(noServer, true, p.Name, "no server of the pool is left: all requests for keys fail")
+	}
+	f.certificate(p)
+	slow := slowServers(p)
+	f.clients(p.Name, p.Clients, p.MaxClients, "client_connections")
+	if r := p.Recent; r != nil && r.Failed > 0 {
+		f.add(failedRequests, true, p.Name, "%s of %s requests a second failed in the last %s", units.PerSecond(r.Failed), units.PerSecond(r.Requests), units.Lasting(r.Window))
+	}
+	owned := 0.0
+	for i := range p.Servers {
+		owned += p.Servers[i].Share
+	}
+	for i := range p.Servers {
+		f.server(p, &p.Servers[i], owned > 0, slow[i])
+	}
+}
+
+// paused says how much longer the pool is paused, by whom, and since when.
+func paused(p *api.Pool, now time.Time) string {
+	text := "paused"
+	if p.PausedUntil != nil {
+		text += " for " + units.Age(p.PausedUntil.Sub(now)) + " more"
+	}
+	if p.PausedBy != "" {
+		text += " by " + p.PausedBy
+	}
+	if p.PausedSince != nil {
+		text += ", begun " + units.Age(now.Sub(*p.PausedSince)) + " ago"
+	}
+	return text
+}
+
+// Lost reports whether no server of the pool is left.
+func Lost(p *api.Pool) bool {
+	for i := range p.Servers {
+		if s := p.Servers[i].State; s == "up" || s == "probing" {
+			return false
+		}
+	}
+	return len(p.Servers) > 0
+}
+
+// certificate finds that the pool's certificate ends soon.
+func (f *finder) certificate(p *api.Pool) {
+	ends := p.Counters["certificate_until"]
+	if ends == 0 {
+		return
+	}
+	at := time.UnixMicro(ends)
+	switch left := at.Sub(f.now); {
+	case left <= 0:
+		f.add(certificate, true, p.Name, "its certificate has ended: new clients with TLS fail")
+	case left < certificateSoon:
+		f.add(certificate, false, p.Name, "its certificate ends in %s", units.Age(left)).Until = &at
+	}
+}

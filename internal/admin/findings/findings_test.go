@@ -1,0 +1,71 @@
+package findings
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/stats"
+)
+
+// now is when the answers of these tests are. What is found in them is in nuthatch ctl's tests,
+// in words.
+var now = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func server(name, state, reason, cause string) api.Server {
+	return api.Server{Pool: "alpha", Name: name, Address: name + ":6379", State: state, Reason: reason, Cause: cause, Share: .5}
+}
+
+// TestFindingsExplainThemselves: each has its parts, and says what it means and what to do.
+func TestFindingsExplainThemselves(t *testing.T) {
+	since := now.Add(-time.Minute)
+	slow := server("slow", "up", "", "")
+	for range 2 {
+		l := &api.Latency{Recent: &api.RecentLatency{Window: 10, Latency: api.Latency{Count: 100, P99: .2}}}
+		slow.Latency = l
+	}
+	quick := server("quick", "up", "", "")
+	quick.Latency = &api.Latency{Recent: &api.RecentLatency{Window: 10, Latency: api.Latency{Count: 100, P99: .001}}}
+	full := server("full", "up", "", "")
+	full.Recent = &api.Rates{ErrorReplies: map[string]float64{"WRONGTYPE": 9, "OOM": 2}}
+	dead := server("dead", "failing", "conn_refused", "Connection refused")
+	dead.Since = &since
+	found := Of(
+		&api.Info{Time: now, State: "serving", LastReload: &api.Reload{Time: since, Refused: true, By: "signal", Text: "no"}},
+		&api.Pools{Time: now, Pools: []api.Pool{{Name: "alpha", Servers: []api.Server{slow, quick, full, dead}}}},
+	)
+	if !found.Fails || len(found.Findings) != 4 {
+		t.Fatalf("%+v", found)
+	}
+	want := []struct{ label, server, address, reason, cause, text, help string }{
+		{"errors", "full", "full:6379", "OOM", "its memory is full", "9.0 WRONGTYPE, 2.0 OOM a second; OOM: its memory is full", "are errors"},
+		{"failing", "dead", "dead:6379", "conn_refused", "Connection refused", "fails for 1m00s: Connection refused", "Nothing listens at the server's address"},
+		{"reload refused", "", "", "", "", "refused, 1m00s ago, by signal: no", "nuthatch -t"},
+		{"slow", "slow", "slow:6379", "", "", "takes 200ms or longer, with the others 1ms", "Look at its load"},
+	}
+	for i, w := range want {
+		f := &found.Findings[i]
+		if f.Label != w.label || f.Server != w.server || f.Address != w.address || f.Reason != w.reason || !strings.Contains(f.Cause, w.cause) ||
+			!strings.Contains(f.Text, w.text) || !strings.Contains(f.Help, w.help) || f.Fails != (i < 2) {
+			t.Errorf("%d: %+v, want %+v", i, *f, w)
+		}
+	}
+	if found.Findings[1].Since == nil || found.Findings[2].Since == nil {
+		t.Error("some do not say since when")
+	}
+}
+
+// TestKindsAreExplained: all of them, and every error that is a fault of the server.
+func TestKindsAreExplained(t *testing.T) {
+	for _, k := range Kinds {
+		if k.Text == "" || !strings.HasSuffix(k.Help, ".") || kind(k.Name).Help != k.Help {
+			t.Errorf("%+v", k)
+		}
+	}
+	for _, prefix := range stats.ServerFaults {
+		if stats.ErrorMeaning(prefix) == "" {
+			t.Errorf("%s is not explained", prefix)
+		}
+	}
+}

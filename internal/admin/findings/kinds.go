@@ -1,0 +1,60 @@
+package findings
+
+import "nuthatch/internal/admin/api"
+
+// The kinds of findings.
+const (
+	draining           = "draining"
+	notReady           = "not_ready"
+	reloadRefused      = "reload_refused"
+	memory             = "memory"
+	clients            = "clients"
+	descriptors        = "descriptors"
+	poolPaused         = "pool_paused"
+	noServer           = "no_server"
+	failedRequests     = "failed_requests"
+	certificate        = "certificate"
+	serverState        = "server_state"
+	serverErrors       = "server_errors"
+	serverSlow         = "server_slow"
+	privateConnections = "private_connections"
+)
+
+// Kinds is the table: the word in the badge, and what it means and what to do. API and
+// documentation are made of it.
+var Kinds = []api.Explained{
+	{Name: noServer, Text: "no server", Help: "No server of the pool is up, or tried. Each request for a key is answered with an error. Look at the servers and at the network between them and this host."},
+	{Name: failedRequests, Text: "failing", Help: "The proxy answered requests with errors of its own in the window. The reasons are counted by name: see failed requests by reason."},
+	{Name: serverState, Text: "state", Help: "The server is not up. failing: it fails, and requests are still sent to it. ejected: it failed too often and is left out. probing: it was ejected and is tried again. disabled: an operator took it out of service."},
+	{Name: serverErrors, Text: "errors", Help: "The server answers, and some of its replies are errors. Those that are about the server, such as OOM, are red."},
+	{Name: serverSlow, Text: "slow", Help: "In the window one request in a hundred takes at this server at least 10 ms, and five times as long as with the others of its pool. Look at its load, its slow log and its host. The slow log here shows where the time goes."},
+	{Name: privateConnections, Text: "private", Help: "Clients have nearly as many connections to the server to themselves as private_connections allows, for WATCH, commands that block, and channels. More are refused."},
+	{Name: memory, Text: "memory", Help: "The proxy holds much for clients: requests, and replies that clients do not read. Above the soft mark clients wait, above the hard mark hardly any is read from. nuthatch ctl clients shows who holds how much."},
+	{Name: clients, Text: "clients", Help: "Nearly as many clients are connected as may be; more are refused. Do clients leak connections? Otherwise raise the bound that the text names."},
+	{Name: descriptors, Text: "descriptors", Help: "The process has few file descriptors left. Without one it can accept no client and connect to no server. Raise ulimit -n or LimitNOFILE=."},
+	{Name: certificate, Text: "certificate", Help: "The certificate that the pool shows its clients ends soon, or has ended: clients then refuse to connect. Put a new one in its place; the proxy reads it by itself."},
+	{Name: reloadRefused, Text: "reload refused", Help: "The configuration was to be read again and has faults. The one before stays in force. nuthatch -t -c FILE lists all faults."},
+	{Name: notReady, Text: "not ready", Help: "/readyz answers 503, so that load balancers send no clients here."},
+	{Name: draining, Text: "draining", Help: "The proxy was told to end. It answers the requests that have come, and accepts no clients."},
+	{Name: poolPaused, Text: "paused", Help: "An operator has paused the pool: its requests wait. nuthatch ctl resume POOL ends it."},
+}
+
+// kind is the row of that name.
+func kind(name string) *api.Explained {
+	for i := range Kinds {
+		if Kinds[i].Name == name {
+			return &Kinds[i]
+		}
+	}
+	return &api.Explained{Name: name, Text: name}
+}
+
+// Logged reports whether the log has lines of its own about what is found: when it begins,
+// and when it is over.
+func Logged(f *api.Finding) bool {
+	switch f.Kind {
+	case serverState, reloadRefused, draining, poolPaused, failedRequests:
+		return true
+	}
+	return false
+}

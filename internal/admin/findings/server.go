@@ -1,0 +1,159 @@
+package findings
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+	"nuthatch/internal/units"
+)
+
+const (
+	// A server is slow if its p99 is slowTimes that of the others of its pool, and at
+	// least slowLeast seconds. slowFew is how many requests a server must have answered in
+	// the window, or its percentiles say little.
+	slowTimes = 5
+	slowLeast = .01
+	slowFew   = 20
+	// maxErrors is how many prefixes of error replies are named.
+	maxErrors = 3
+)
+
+// subject names a server, with its address if that is another word.
+func subject(v *api.Server) string {
+	if v.Address != v.Name && v.Address != "" {
+		return "server " + v.Name + " (" + v.Address + ")"
+	}
+	return "server " + v.Name
+}
+
+// about adds a finding about a server.
+func (f *finder) about(v *api.Server, kind string, fails bool, form string, args ...any) *api.Finding {
+	one := f.add(kind, fails, v.Pool, form, args...)
+	one.Server = v.Name
+	if v.Address != v.Name {
+		one.Address = v.Address
+	}
+	return one
+}
+
+// server finds a server that is not up, is slow, or answers with errors. others: some server
+// of the pool has keys. usual is the p99 of the others of a slow one.
+func (f *finder) server(p *api.Pool, v *api.Server, others bool, usual float64) {
+	f.state(v, others)
+	if usual > 0 {
+		f.about(v, serverSlow, false, "server %s is slow: one request in a hundred takes %s or longer, with the others %s",
+			v.Name, units.Seconds(v.Latency.Recent.P99), units.Seconds(usual))
+	}
+	switch n := v.Counters["private_connections"]; {
+	case v.MaxPrivate == 0:
+	case n >= int64(v.MaxPrivate):
+		f.about(v, privateConnections, true, "%s: private connections are at their limit, more are refused: %d of %d (private_connections)", subject(v), n, v.MaxPrivate)
+	case float64(n) >= nearly*float64(v.MaxPrivate):
+		f.about(v, privateConnections, false, "%s: private connections are near their limit: %d of %d (private_connections)", subject(v), n, v.MaxPrivate)
+	}
+	if v.Recent != nil && len(v.Recent.ErrorReplies) > 0 {
+		words, first, fails := recentErrors(v.Recent.ErrorReplies)
+		one := f.about(v, serverErrors, fails, "%s answers with errors: %s a second", subject(v), words)
+		if one.Cause = stats.ErrorMeaning(first); one.Cause != "" {
+			one.Reason = first
+			one.Text += "; " + first + ": " + one.Cause
+		}
+	}
+}
+
+// state finds that the server is not up.
+func (f *finder) state(v *api.Server, others bool) {
+	if v.State == "up" {
+		return
+	}
+	since, why := "", ""
+	if v.Since != nil {
+		since = " for " + units.Age(f.now.Sub(*v.Since))
+	}
+	cause := v.Cause
+	if cause == "" {
+		cause = strings.ReplaceAll(v.Reason, "_", " ")
+	}
+	if cause != "" {
+		why = ": " + cause
+	}
+	keeps := v.Share > 0 || !others
+	follows := "the other servers get its keys"
+	if keeps {
+		follows = "requests for its keys fail"
+	}
+	fails, name := keeps, subject(v)
+	text := name + " is " + v.State + since + why + "; " + follows
+	switch v.State {
+	case "failing":
+		fails, follows, text = true, "its requests fail", name+" fails"+since+why
+	case "probing":
+		fails, follows, text = true, "it is tried again", name+" has failed"+since+", and is tried again"+why
+	case "disabled":
+		cause, text = "", name+" is disabled"+since+"; "+follows
+	}
+	one := f.about(v, serverState, fails, "%s", text)
+	one.Label, one.Reason, one.Cause, one.Follows, one.Since = v.State, v.Reason, cause, follows, v.Since
+	if reason, ok := msg.ReasonNamed(v.Reason); ok && reason != msg.OK {
+		one.Help = strings.TrimSpace(reason.Meaning() + " " + reason.Advice())
+	}
+}
+
+// slowServers are the usual p99, that of the others, of each server that is much slower than
+// those; 0 if it is not.
+func slowServers(p *api.Pool) []float64 {
+	usual := make([]float64, len(p.Servers))
+	var times []float64
+	measured := func(s *api.Server) bool {
+		return s.State == "up" && s.Latency != nil && s.Latency.Recent != nil && s.Latency.Recent.Count >= slowFew
+	}
+	for i := range p.Servers {
+		if s := &p.Servers[i]; measured(s) {
+			times = append(times, float64(s.Latency.Recent.P99))
+		}
+	}
+	if len(times) < 2 {
+		return usual
+	}
+	slices.Sort(times)
+	for i := range p.Servers {
+		s := &p.Servers[i]
+		if !measured(s) {
+			continue
+		}
+		p99 := float64(s.Latency.Recent.P99)
+		// The median of the others: of two servers it is the other one.
+		at, _ := slices.BinarySearch(times, p99)
+		middle := (len(times) - 2) / 2
+		if middle >= at {
+			middle++
+		}
+		if others := times[middle]; p99 >= slowLeast && p99 >= slowTimes*others {
+			usual[i] = others
+		}
+	}
+	return usual
+}
+
+// recentErrors are the most frequent error replies, by prefix, and the first prefix that is
+// about the server or, without one, the first; fails: there is one about the server.
+func recentErrors(of map[string]float64) (text, first string, fails bool) {
+	prefixes := slices.SortedFunc(maps.Keys(of), func(a, b string) int {
+		return cmp.Or(cmp.Compare(of[b], of[a]), cmp.Compare(a, b))
+	})
+	var words []string
+	for i, prefix := range prefixes {
+		if !slices.Contains(stats.RequestErrors, prefix) && !fails {
+			first, fails = prefix, true
+		}
+		if i < maxErrors {
+			words = append(words, units.PerSecond(of[prefix])+" "+prefix)
+		}
+	}
+	return strings.Join(words, ", "), cmp.Or(first, prefixes[0]), fails
+}

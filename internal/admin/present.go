@@ -1,0 +1,160 @@
+package admin
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/admin/findings"
+	"nuthatch/internal/config"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
+)
+
+// A present is the present state of the process, its pools and servers, in the API's types:
+// for the endpoints and for the lookout.
+type present struct {
+	in        Instance
+	recorder  *Recorder
+	snapshots snapshots
+	latencies latencies
+}
+
+func presentOf(in Instance, r *Recorder) present {
+	return present{in: in, recorder: r, snapshots: snapshots{take: in.Snapshot}, latencies: latencies{take: in.Latency, recorder: r}}
+}
+
+// look finds what needs a look.
+func (n *present) look(pool string, of time.Duration) (found api.Findings, err error) {
+	pools, at, err := n.poolsNow(pool, of)
+	if err != nil {
+		return found, err
+	}
+	info, err := n.infoNow()
+	if err != nil {
+		return found, err
+	}
+	return findings.Of(info, &api.Pools{Time: at, Pools: pools}), nil
+}
+
+// infoNow is what is known of the program and its process.
+func (n *present) infoNow() (*api.Info, error) {
+	process, loops, err := n.in.Usage()
+	if err != nil {
+		return nil, err
+	}
+	snap, _ := n.snapshots.get()
+	if snap == nil {
+		return nil, ErrEnding
+	}
+	info := n.in.Facts()
+	info.NotReady = notReady(n.in)
+	info.Ready = len(info.NotReady) == 0
+	process.Connections, process.TotalConnections = snap.CurrConnections, snap.TotalConnections
+	n.recorder.busy(loops)
+	process.HistoryMemory, process.MaxHistoryMemory = n.recorder.Memory()
+	info.Process, info.Loops, info.LastReload = process, loops, lastReload(n.in.Events())
+	for i := range min(len(loops), len(snap.Loops)) {
+		loops[i].Counters = countersOf(stats.LoopFields[:], snap.Loops[i][:])
+	}
+	return &info, nil
+}
+
+// poolsNow is the pool of that name, or all if the name is empty, and the time
+// of the snapshot. What is recent is of a window.
+func (n *present) poolsNow(name string, of time.Duration) ([]api.Pool, time.Time, error) {
+	snap, at := n.snapshots.get()
+	if snap == nil {
+		return nil, at, ErrEnding
+	}
+	times, err := n.latencies.get(of)
+	if err != nil {
+		return nil, at, err
+	}
+	window := n.recorder.windowOf(snap, at, of)
+	conf, topo := n.in.InForce()
+	pools := []api.Pool{}
+	for i := range conf.Pools {
+		p := &conf.Pools[i]
+		if name != "" && p.Name != name {
+			continue
+		}
+		// A reload may have come between the snapshot and the configuration.
+		j := slices.IndexFunc(snap.Pools, func(s stats.PoolSnapshot) bool { return s.Name == p.Name })
+		var counted stats.PoolSnapshot
+		if j >= 0 {
+			counted = snap.Pools[j]
+		}
+		shown := n.pool(p, topo[i], &counted, snap.ErrorNames)
+		shown.Latency, shown.Recent = times.of(p.Name, ""), window.rates(serverKey{pool: p.Name})
+		for j := range shown.Servers {
+			s := &shown.Servers[j]
+			s.Latency, s.Recent = times.of(p.Name, s.Name), window.rates(serverKey{p.Name, s.Name})
+		}
+		pools = append(pools, shown)
+	}
+	if len(pools) == 0 {
+		return nil, at, fmt.Errorf("%w: %q", ErrNoPool, name)
+	}
+	return pools, at, nil
+}
+
+func (n *present) pool(p *config.Pool, t *topology.Topology, counted *stats.PoolSnapshot, errorNames []string) api.Pool {
+	shown := api.Pool{
+		Name: p.Name, Protocol: p.Protocol.String(), Listen: p.Listen.String(),
+		Hash: p.Hash.String(), HashTag: p.HashTag, Distribution: p.Distribution.String(),
+		Clients: t.Clients(), MaxClients: p.ClientConnections,
+		Counters: countersOf(stats.PoolFields[:], counted.Values[:]),
+		Reasons:  reasonsOf(stats.PoolVectors[:], counted.Vectors[:]),
+		Servers:  make([]api.Server, 0, len(counted.Servers)),
+	}
+	if until := n.in.PausedUntil(p.Name); !until.IsZero() {
+		since := n.in.PausedSince(p.Name)
+		shown.Paused, shown.PausedUntil, shown.PausedSince, shown.PausedBy = true, &until, &since, n.in.PausedBy(p.Name)
+	}
+	servers := make(map[string]*stats.ServerSnapshot, len(counted.Servers))
+	for i := range counted.Servers {
+		servers[counted.Servers[i].Name] = &counted.Servers[i]
+	}
+	snap := t.Snapshot()
+	shares := snap.Shares()
+	for i := range snap.Servers {
+		counted := servers[snap.Names[i]]
+		s := n.server(p, snap, i, counted)
+		s.Share = shares[i]
+		if counted != nil {
+			s.ErrorReplies = counted.ErrorReplies(errorNames)
+		}
+		shown.Servers = append(shown.Servers, s)
+	}
+	return shown
+}
+
+// server is the i-th server of a pool's snapshot; counted is nil if nothing was.
+func (n *present) server(p *config.Pool, snap *topology.Snapshot, i int, counted *stats.ServerSnapshot) api.Server {
+	if counted == nil {
+		counted = new(stats.ServerSnapshot)
+	}
+	s, state := snap.Server(i), snap.Servers[i].State()
+	shown := api.Server{
+		Pool: p.Name, Name: s.StatsName(), Address: s.Address.String(), Weight: s.Weight,
+		State: state.State.String(), Failures: state.Failures, Service: state.Service.String(), MaxPrivate: p.PrivateConnections,
+		Counters: countersOf(stats.ServerFields[:], counted.Values[:]),
+		Reasons:  reasonsOf(stats.ServerVectors[:], counted.Vectors[:]),
+	}
+	if state.Reason != msg.OK {
+		mute := state.Failures > 1 || counted.Values[stats.Responses] == 0
+		shown.Reason, shown.Cause = state.Reason.Name(), topology.Cause(p, state.Reason, mute)
+	}
+	if state.Since != 0 {
+		since := n.in.Wall(state.Since)
+		shown.Since = &since
+	}
+	if state.RetryAt != 0 {
+		until := n.in.Wall(state.RetryAt)
+		shown.Until = &until
+	}
+	return shown
+}
