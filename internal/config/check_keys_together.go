@@ -18,6 +18,7 @@ func (r *reader) checkPool(b *poolBlock) {
 	r.checkTLS(b)
 	r.checkSecrets(b)
 	r.checkUsers(b)
+	r.checkAuthMode(b)
 	r.checkSentinel(b)
 	r.checkCluster(b)
 	for i := range poolKeys {

@@ -71,6 +71,7 @@ var (
 	kindKeyless      = oneOf("keyless_scripts", keylessNames)
 	kindRetry        = oneOf("retry", retryNames)
 	kindFailedSelect = oneOf("failed_select", failedSelectNames)
+	kindAuthMode     = oneOf("auth_mode", authModeNames)
 	kindTransactions = oneOf("transactions", transactionsNames)
 	kindPublish      = oneOf("publish", publishNames)
 	kindLoss         = oneOf("on_loss", lossNames)

@@ -204,6 +204,10 @@ type Pool struct {
 	// the configuration has itself. Invariant: not both.
 	ACLFile string
 	Users   []User
+	// AuthMode is who decides which clients may log in. MaxServerUsers is how many users may
+	// have connections to the servers, if these do.
+	AuthMode       AuthMode
+	MaxServerUsers int
 	// RedisDB is the database of clients that have not chosen one.
 	RedisDB int
 	// Databases is how many databases clients may choose from; 1: they may not.

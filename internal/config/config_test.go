@@ -177,6 +177,7 @@ func beta(t *testing.T) Pool {
 		MaxKeys:              1000,
 
 		Transactions:           TransactionsRefuse,
+		MaxServerUsers:         77,
 		MaxTransactionCommands: 100,
 		PrivateConnections:     50,
 		PrivateIdleTimeout:     20 * time.Second,
@@ -304,6 +305,7 @@ func TestDefaults(t *testing.T) {
 		ClientMaxQueued:      1 << 20,
 
 		MaxTransactionCommands: 16384,
+		MaxServerUsers:         256,
 		MaxTransactionSize:     4 << 20,
 		PrivateConnections:     256,
 		PrivateIdleTimeout:     10 * time.Second,

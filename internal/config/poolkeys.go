@@ -214,6 +214,24 @@ var poolKeys = slices.Concat([]key[Pool]{
 		blocks: mapOf(func(p *Pool) *[]User { return &p.Users }, func(u *User) *string { return &u.Name }, userKeys),
 	},
 	{
+		name: "auth_mode", kind: kindAuthMode, def: "proxy", origin: fromNuthatch,
+		help: "Who decides which clients may log in, and what they may do. `proxy`: nuthatch does, by `redis_auth`, `acl_file` or " +
+			"`users`; it logs in to the servers as itself. `passthrough`: the servers do. `AUTH` and `HELLO` with `AUTH` are tried at all " +
+			"servers, and each user has connections to the servers of its own, which are logged in as that user. A client that has " +
+			"not logged in is the servers' user `default`. The pool then has no `redis_auth`, `acl_file` and `users`; " +
+			"`server_password`, if there is one, is for health checks and the proxy's own questions. See [Users](USERS.md). A reload that " +
+			"changes it closes the pool's clients. Ignored in Memcached pools.",
+		set: func(p *Pool, v value) { p.AuthMode = AuthMode(v.number) },
+	},
+	{
+		name: "max_server_users", kind: kindNumber, limits: limits{1, 65536}, def: "256", origin: fromNuthatch,
+		help: "With `auth_mode: passthrough` the most users that may have connections to the servers at one time, in all event loops together. A name " +
+			"with another password counts as another user. One more gets an error when it logs in. A user is counted until ten seconds after " +
+			"its last client has gone. Each user has, in each event loop in which it has clients, up to `server_connections` to each server, and as many " +
+			"for each further database and for RESP3.",
+		set: func(p *Pool, v value) { p.MaxServerUsers = int(v.number) },
+	},
+	{
 		name: "redis_db", kind: kindNumber, limits: anyNumber(0), def: "0",
 		help: "The database of clients that have not chosen one. The proxy selects it on every connection to a Redis " +
 			"server. With `databases: 1` clients see it as database 0, and may also use its number on the servers, in " +

@@ -22,6 +22,7 @@ type generation struct {
 	topo    []*topology.Topology
 	learned []*redis.Learned // what the loops know of a Redis pool's commands
 	scripts []*redis.Scripts // and what its servers were told
+	logins  []*redis.Logins  // and who is logged in to them
 	users   []poolUsers
 	// listeners are in the order of conf.Listeners(): the first is the first pool's, and so
 	// on. An address that stays keeps its listener.
@@ -54,10 +55,12 @@ func (g *generation) makeTopologies(old *generation, now int64) {
 			g.add(old.topo[at].Next(p, now))
 			g.learned = append(g.learned, old.learned[at])
 			g.scripts = append(g.scripts, old.scripts[at])
+			g.logins = append(g.logins, old.logins[at])
 		} else {
 			g.add(topology.New(p))
 			g.learned = append(g.learned, new(redis.Learned))
 			g.scripts = append(g.scripts, redis.NewScripts())
+			g.logins = append(g.logins, redis.NewLogins())
 		}
 	}
 }

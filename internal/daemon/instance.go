@@ -152,6 +152,7 @@ func (in *Instance) start() error {
 		g.add(topology.New(&g.conf.Pools[i]))
 		g.learned = append(g.learned, new(redis.Learned))
 		g.scripts = append(g.scripts, redis.NewScripts())
+		g.logins = append(g.logins, redis.NewLogins())
 	}
 	in.current.Store(g)
 	in.applyMemory(g)
@@ -269,6 +270,9 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Users:          g.users[i].users,
 			ACLLog:         g.users[i].log,
 			Login:          p.ServerLogin(),
+			Passthrough:    p.Passes(),
+			MaxUsers:       p.MaxServerUsers,
+			Logins:         g.logins[i],
 			DB:             p.RedisDB,
 			Databases:      p.Databases,
 			FailedSelect:   p.FailedSelect,

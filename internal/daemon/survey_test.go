@@ -94,6 +94,7 @@ func TestLastWordsAfterReload(t *testing.T) {
 	before.add(topology.New(&before.conf.Pools[0]))
 	after.conf.Pools[0].Servers[0].Name = "new"
 	before.learned, before.scripts = []*redis.Learned{nil}, []*redis.Scripts{nil}
+	before.logins = []*redis.Logins{nil}
 	after.makeTopologies(before, 0)
 	s := &survey{}
 	old, stay := before.topo[0].Servers(), after.topo[0].Servers()

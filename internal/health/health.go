@@ -99,6 +99,9 @@ func newChecker(p *config.Pool, t *topology.Topology, server *topology.Health) *
 	switch p.Protocol {
 	case config.Redis:
 		k.asked, k.pong = redis.Ping(p.ServerLogin()), redis.Pong
+		if p.Passes() && p.ServerLogin().Password == "" {
+			k.pong = redis.PongToAnybody
+		}
 	case config.Memcached:
 		k.asked, k.pong = memcache.Ping(), memcache.Pong
 	}

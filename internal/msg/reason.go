@@ -138,6 +138,10 @@ const (
 	// NotPrimary: the server of this key is a replica, and no other is known to be the
 	// primary.
 	NotPrimary
+	// UserRefused: the server refused the name and password that a client has said.
+	UserRefused
+	// TooManyUsers: as many users as are allowed have connections to the servers.
+	TooManyUsers
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -212,6 +216,8 @@ var reasonTexts = [NumReasons]string{
 	ByteRate:      "the limit on bytes a second is reached (limits.bytes_per_second)",
 	InFlightLimit: "the limit on requests in flight is reached (limits.in_flight)",
 	NotPrimary:    "the server of this key is a replica, and its primary is not known yet",
+	UserRefused:   "the server of this key refused the name or the password that the client logged in with",
+	TooManyUsers:  "as many users have connections to the servers as max_server_users allows",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -282,6 +288,8 @@ var reasonNames = [NumReasons]string{
 	ByteRate:             "byte_rate",
 	InFlightLimit:        "in_flight_limit",
 	NotPrimary:           "not_primary",
+	UserRefused:          "user_refused",
+	TooManyUsers:         "too_many_users",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

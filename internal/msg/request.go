@@ -270,6 +270,11 @@ const (
 	// Denied says that the present request was refused for lack of a right, or was a login
 	// that failed. It is cleared when that has been counted.
 	Denied
+	// PassedOn says that the client is a user of the servers, which decide about each of its
+	// requests, also about those that the proxy answers.
+	PassedOn
+	// Admitted says that the servers have accepted the login of the present request.
+	Admitted
 )
 
 // Replies says which replies a client wants to hear: CLIENT REPLY.
@@ -307,8 +312,10 @@ func (s *Session) Again() {
 type Lane struct {
 	// DB is the number that the database has on the servers, or OwnDB.
 	DB int
-	// User is the number of the user that the connection is logged in as; 0: the pool's
-	// own. No client asks for another yet.
+	// User is who the connection is logged in as; 0: whoever the pool says, which is what
+	// every client has that has said nothing, and all clients unless servers decide who may
+	// log in (auth_mode: passthrough). It is a number that the protocol has given to a name
+	// with its password, or one of those below.
 	User uint32
 	// RESP is the version of Redis's protocol, 2 or 3. 0 means 2.
 	RESP uint8
@@ -322,6 +329,14 @@ type Lane struct {
 	// lane that is compared with others.
 	Primary bool
 }
+
+// Users of lanes for the proxy's own requests, where servers decide who may log in.
+const (
+	// ServiceUser is who the proxy is itself.
+	ServiceUser = ^uint32(0)
+	// LoginUser is nobody: on such a connection logins are tried, and nothing else is sent.
+	LoginUser = ServiceUser - 1
+)
 
 // OwnDB stands for the pool's own database, whatever its number: that of a client
 // that has chosen none.

@@ -4,8 +4,8 @@ package proxy
 func BacklogPlaces(ctx *Context) (places int) {
 	for _, p := range ctx.pools {
 		for _, s := range p.servers {
-			if s.shared != nil {
-				places = max(places, cap(s.shared.all))
+			for _, sf := range s.shared {
+				places = max(places, cap(sf.all))
 			}
 		}
 	}

@@ -30,6 +30,8 @@ type capabilities struct {
 	tracker    Tracker
 	monitored  Monitored
 	guard      Guard
+	// passer is nil unless it passes logins on.
+	passer Passer
 }
 
 func capabilitiesOf(p Protocol) capabilities {
@@ -52,6 +54,9 @@ func capabilitiesOf(p Protocol) capabilities {
 	c.tracker, _ = p.(Tracker)
 	c.monitored, _ = p.(Monitored)
 	c.guard, _ = p.(Guard)
+	if passer, ok := p.(Passer); ok && passer.Passes() {
+		c.passer = passer
+	}
 	return c
 }
 

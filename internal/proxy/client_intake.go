@@ -42,10 +42,14 @@ const (
 	// waitsForRate: the pool's limits are reached. Set by rates.hold, cleared by
 	// rates.free.
 	waitsForRate
+	// waitsForTrial: servers were asked whether the client may send a request that the proxy
+	// answers itself. The request is back in the stash. Set by awaitTrial, cleared by
+	// endTrial.
+	waitsForTrial
 
 	// takenAgain are the reasons for which a request that was taken is back in the
 	// stash.
-	takenAgain = waitsForAnswer | waitsToGo | waitsToExec | waitsForMoves
+	takenAgain = waitsForAnswer | waitsToGo | waitsToExec | waitsForMoves | waitsForTrial
 )
 
 // An intake is the bytes that have come from a client and are not taken yet:

@@ -18,12 +18,22 @@ import (
 // asideLane is that lane. Its database is whatever a fresh connection is in.
 var asideLane = msg.Lane{RESP: 2, Aside: true}
 
+// asideAs is that lane for a user.
+func asideAs(p *ServerPool, user uint32) int {
+	key := asideLane
+	if p.passer != nil {
+		key.User = user
+	}
+	lane := p.lane(key)
+	p.lingers(lane)
+	return lane
+}
+
 // aside sends the request to all servers, ahead of the requests that they are working
 // on.
 func (n fan) aside(req *msg.Request) {
 	p, parent := n.c.pool, n.parent
-	lane := p.lane(asideLane)
-	p.lingers(lane)
+	lane := asideAs(p, n.c.session.Lane.User)
 	for _, s := range p.everywhere() {
 		f := n.add(s)
 		conn, why := s.conn(lane, 0)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,12 +110,17 @@ func startLoggedRig(t testing.TB, text string, log *logging.Logger) *rig {
 	return r
 }
 
+// loginsOf are the logins of pools, by what they have learnt: a reload keeps both.
+var loginsOf sync.Map
+
 // protocolOf is the pool's protocol for one loop. users is nil if the pool has none of its own.
 func protocolOf(p *config.Pool, learned *redis.Learned, users *acl.Users, denials *acl.Log) proxy.Protocol {
 	if p.Protocol == config.Redis {
 		learned.SetSurvey(redis.NewSurvey(nil, 0)) // nobody asks them
+		logins, _ := loginsOf.LoadOrStore(learned, redis.NewLogins())
 		return redis.New(redis.Options{
-			Users: users, ACLLog: denials,
+			Users: users, ACLLog: denials, Login: p.ServerLogin(),
+			Passthrough: p.Passes(), MaxUsers: p.MaxServerUsers, Logins: logins.(*redis.Logins),
 			Auth: p.RedisAuth, DB: p.RedisDB, Databases: p.Databases, FailedSelect: p.FailedSelect, Transactions: p.Transactions, Publish: p.PubSub.Publish,
 			AllowMonitor: p.AllowMonitor, AllowAdmin: p.AllowAdmin, Tracking: p.Tracking == config.TrackingOn,
 			Servers: len(p.Servers), HashTag: p.HashTag, KeylessScripts: p.KeylessScripts, PartialResults: p.PartialResults, Learned: learned,

@@ -16,6 +16,9 @@ import (
 //	                     lane 0: RESP2, the pool's database    lane 1: RESP3     ...
 //	client ── its lane ─► server ─► slot, slot, ...            slot, slot, ...
 //
+// Who a user is, with which password, is with the protocol (see passthrough.go); the lane
+// holds it.
+//
 // A lane exists from when a client asks for it. Its connections are opened when they are
 // needed. When it has had no client for a while they are closed, and the lane is
 // forgotten. So there are no more lanes than clients, beside those that were left in the
@@ -36,6 +39,9 @@ type lane struct {
 	// key is as the protocol's Resolve has it. at is the lane's place in the set.
 	key msg.Lane
 	at  int
+	// passer has the credentials of the key's user, which the lane holds; nil: there are
+	// none.
+	passer Passer
 
 	// owned by the loop
 	//
@@ -76,6 +82,8 @@ func (c *client) changeLane() {
 // A laneSet is the lanes of a pool. The first is the default lane.
 type laneSet struct {
 	ctx *Context
+	// passer has the credentials of users; nil: the servers know only the pool's.
+	passer Passer
 	// lanes are by their places. A place in free has none, and is nil. laneByKey has the
 	// other places.
 	lanes     []*lane
@@ -136,16 +144,52 @@ func (l *laneSet) lane(key msg.Lane) int {
 	}
 	l.lanes[i] = &lane{key: key, at: i}
 	l.laneByKey[key] = i
+	if key.User != 0 && l.passer != nil {
+		l.lanes[i].passer = l.passer
+		l.passer.Hold(key.User)
+	}
 	return i
+}
+
+// release has the lane hold no credentials any more.
+func (l *lane) release() {
+	if l != nil && l.passer != nil {
+		l.passer.Release(l.key.User)
+	}
 }
 
 // adoptLanes moves all clients to the lanes of their sessions after the pool's own
 // database has changed. The lanes get other numbers, so all connections must be
 // replaced.
 func (p *ServerPool) adoptLanes() {
+	before := p.lanes
 	p.clearLanes()
 	for c := p.clients; c != nil; c = c.next {
 		p.enterLane(c, p.laneOf(&c.session))
+	}
+	for _, l := range before {
+		l.release()
+	}
+}
+
+// laneAs is the lane in RESP2 and the pool's database of a user.
+func laneAs(p *ServerPool, user uint32) int {
+	if p.passer == nil || user == 0 {
+		return 0
+	}
+	i := p.lane(p.proto.resolve(msg.Lane{RESP: 2, DB: msg.OwnDB, User: user}))
+	if i > 0 {
+		p.lingers(i)
+	}
+	return i
+}
+
+// forgetUnusedLanes forgets the lanes without clients before their time.
+func forgetUnusedLanes(p *ServerPool) {
+	for _, l := range p.lanes[1:] {
+		if l != nil && l.clients == 0 && p.closeLane(l) {
+			p.forgetLane(l)
+		}
 	}
 }
 
@@ -237,6 +281,7 @@ func (p *ServerPool) forgetLane(l *lane) {
 			s.lanes[l.at] = nil
 		}
 	}
+	l.release()
 	delete(p.laneByKey, l.key)
 	p.lanes[l.at] = nil
 	p.free = append(p.free, l.at)

@@ -46,6 +46,7 @@ func (d *dispatch) learn(req *msg.Request) {
 	}
 	q = &question{pool: p, topic: topic, text: text.AppendTo(nil)}
 	q.restart()
+	q.askAs(c)
 	q.add(c)
 	if p.questions == nil {
 		p.questions = make(map[string]*question)

@@ -25,6 +25,10 @@ type question struct {
 	pool  *ServerPool
 	topic string
 	text  []byte
+	// user is who asks; 0: the proxy itself. passer has its credentials, which the question
+	// holds.
+	user   uint32
+	passer Passer
 
 	// owned by the loop
 	//
@@ -54,6 +58,20 @@ type asking struct {
 	client     *client
 	question   *question
 	prev, next *asking
+}
+
+// askAs has the question asked as the proxy itself or, if the servers know only clients, as
+// the client.
+func (q *question) askAs(c *client) {
+	p := q.pool
+	switch {
+	case p.passer == nil:
+	case p.conf.ServerLogin().Password != "":
+		q.user = msg.ServiceUser
+	default:
+		q.user, q.passer = c.session.Lane.User, p.passer
+		q.passer.Hold(q.user)
+	}
 }
 
 // add has the client wait for the answer.
@@ -123,7 +141,7 @@ func (q *question) ask() {
 	for s := q.candidate(); s != nil; s = q.candidate() {
 		conn, why := (*serverConn)(nil), msg.ConnRefused
 		if p.topo.KeepsRequests(s.health) {
-			conn, why = s.conn(0, 0)
+			conn, why = s.conn(laneAs(p, q.user), 0)
 		}
 		if why != msg.OK {
 			q.failed(why)
@@ -141,6 +159,10 @@ func (q *question) ask() {
 
 // end has the clients resumed in this turn, once they have put their requests back.
 func (q *question) end() {
+	if q.passer != nil {
+		q.passer.Release(q.user)
+		q.passer = nil
+	}
 	delete(q.pool.questions, q.topic)
 	q.pool.ctx.answered = append(q.pool.ctx.answered, q)
 }

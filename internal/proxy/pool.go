@@ -116,7 +116,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	}
 	p.byID = make(map[uint64]*client)
 	p.rates = ratesOf(p, nil)
-	p.laneSet.ctx = ctx
+	p.laneSet.ctx, p.passer = ctx, p.proto.passer
 	p.latency = make([]*latency.Histogram, len(p.commands))
 	p.calls = make(callCounts, len(p.commands))
 	p.commandErrors = make(errorCounts, len(p.commands))

@@ -46,6 +46,7 @@ func (ctx *Context) Adopt(pools []PoolOptions, by int64) {
 func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	before, servers := p.conf, p.servers
 	p.index, p.conf, p.topo, p.proto, p.stages = index, o.Config, o.Topology, capabilitiesOf(o.Protocol), o.Stages
+	p.passer = p.proto.passer
 	p.access = accessOf(p.conf)
 	p.rates = ratesOf(p, p.rates)
 	p.stats = &p.ctx.shard.Pools[index]
@@ -146,7 +147,7 @@ func (a *adoption) removeServers() {
 // otherConnections reports whether two configurations need different
 // connections to servers.
 func otherConnections(a, b *config.Pool) bool {
-	return a.RedisDB != b.RedisDB || a.ServerLogin() != b.ServerLogin() || a.ServerConnections != b.ServerConnections || a.ServerTLS != b.ServerTLS
+	return a.RedisDB != b.RedisDB || a.AuthMode != b.AuthMode || a.ServerLogin() != b.ServerLogin() || a.ServerConnections != b.ServerConnections || a.ServerTLS != b.ServerTLS
 }
 
 // expiries gives clients' requests in flight the new request_timeout, counted from now,

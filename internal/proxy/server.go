@@ -38,8 +38,9 @@ type Server struct {
 	lanes [][]*serverConn
 	// store has this loop's private connections.
 	store store
-	// shared is the connection on which clients listen together, or nil.
-	shared *sharedFeed
+	// shared are the connections on which clients listen together, by their user; nil until
+	// the first.
+	shared map[uint32]*sharedFeed
 	// controls is the connection for requests about other connections (CLIENT UNBLOCK),
 	// if it is open.
 	controls *serverConn

@@ -26,6 +26,8 @@ type handshake struct {
 	// have come.
 	own       int
 	restoring bool
+	// lacks: the user of the connection may not restore that.
+	lacks bool
 	// behind are the requests that wait.
 	behind mbuf.Chain
 	buf    []byte
@@ -48,7 +50,7 @@ func (h *handshake) begin() {
 	n := h.own
 	if c.server.forgetful && !h.lane.Aside {
 		n += h.greeter.Restore(ctx.bufs, out)
-		h.restoring = n > h.own
+		h.restoring, h.lacks = n > h.own, false
 		c.server.forgetful = h.restoring
 	}
 	for i := range n {
@@ -82,7 +84,7 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	ctx := c.pool.ctx
 	ctx.msgs.Put(m)
 	if h.next >= h.own {
-		h.restored()
+		h.restored(r)
 		return
 	}
 	h.buf = h.buf[:0]
@@ -102,6 +104,14 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 		}
 	}
 	if unfit == msg.NotPrimary && c.await() {
+		return
+	}
+	if unfit == msg.UserRefused {
+		passOn(c, h.buf)
+		return
+	}
+	if unfit != msg.OK && isEnd(unfit) { // that is no matter of the lane
+		c.fail(unfit)
 		return
 	}
 	if unfit != msg.OK {
@@ -126,11 +136,13 @@ func (h *handshake) countReply() {
 }
 
 // restored counts a reply to a request that restores what the server may have lost. An
-// error is ignored.
-func (h *handshake) restored() {
+// error is ignored, unless it is that of a user who has not the right: then the next
+// connection tries it.
+func (h *handshake) restored(r msg.Reply) {
+	h.lacks = h.lacks || h.conn.pool.passer != nil && mayBeError(r)
 	if h.pending == 1 {
 		h.restoring = false
-		h.conn.server.forgetful = false
+		h.conn.server.forgetful = h.lacks
 	}
 	h.countReply()
 }

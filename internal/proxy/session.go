@@ -21,6 +21,9 @@ func (d *dispatch) barred(req *msg.Request) bool {
 		c.pool.ctx.turn.countAtOnce(Amount{Keys: req.Nkeys})
 	}
 	if keeper := c.pool.proto.sessions; keeper == nil || keeper.Allows(req, &c.session) {
+		if c.session.Bars&msg.PassedOn != 0 && c.pool.passer != nil && pass(c, req) {
+			return true
+		}
 		return tracks(c) && c.own.track.prepare(req)
 	}
 	c.local(req)
@@ -82,7 +85,7 @@ func (a *adoption) sessions() {
 	if before.RedisDB != p.conf.RedisDB {
 		p.adoptLanes()
 	}
-	users := before.HasUsers() || p.conf.HasUsers()
+	users := before.HasUsers() || p.conf.HasUsers() || before.AuthMode != p.conf.AuthMode
 	if p.proto.sessions == nil || !users && before.RedisDB == p.conf.RedisDB && before.Databases == p.conf.Databases && before.RedisAuth == p.conf.RedisAuth {
 		return
 	}

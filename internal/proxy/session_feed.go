@@ -105,13 +105,13 @@ func (s *subscriber) feed(server *Server) (*feed, msg.Reason) {
 // connect gets the feed a connection.
 func (f *feed) connect() msg.Reason {
 	if f.server.pool.conf.PubSub.Connections == config.ConnectionsShared {
-		sf, why := f.server.sharedFeed()
+		sf, why := f.server.sharedFeed(f.subs.client.session.Lane.User)
 		if why == msg.OK {
 			sf.add(f)
 		}
 		return why
 	}
-	conn, why := f.server.borrow(0, f)
+	conn, why := f.server.borrow(laneAs(f.server.pool, f.subs.client.session.Lane.User), f)
 	if why == msg.OK {
 		f.conn = conn
 		conn.private.hearer = f

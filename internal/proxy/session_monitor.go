@@ -88,7 +88,7 @@ func (d *dispatch) monitor(req *msg.Request) {
 // addFeed gives the client a connection to s, on which nothing has been sent yet.
 func (v *monitor) addFeed(s *Server) (*monitorFeed, msg.Reason) {
 	f := &monitorFeed{of: v}
-	conn, why := s.borrow(0, f)
+	conn, why := s.borrow(laneAs(s.pool, v.client.session.Lane.User), f)
 	if why != msg.OK {
 		s.reasons[stats.ServerFailedRequests][why]++
 		return nil, why

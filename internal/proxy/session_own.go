@@ -29,6 +29,8 @@ type own struct {
 	track *tracking
 	// monitor is how it sees every command; nil: it does not.
 	monitor *monitor
+	// trial is what servers are asked for the request that comes next; nil: nothing.
+	trial *trial
 }
 
 // connTo is the client's private connection to s, or nil.
@@ -131,6 +133,7 @@ func (o *own) watchConnOf(m *msg.Msg) *serverConn {
 
 // end gives all connections back when the client ends.
 func (o *own) end() {
+	o.trial = nil
 	o.endTracking()
 	o.endMonitor()
 	o.block.drop()
@@ -164,6 +167,10 @@ func (in *intake) goOther() { in.waits &^= waitsToGo }
 func (o *own) changeLane(from, to int) {
 	p := o.client.pool
 	for _, conn := range slices.Clone(o.conns) {
+		if p.lanes[from].key.User != p.lanes[to].key.User { // it is another user's
+			o.giveBack(conn, true)
+			continue
+		}
 		out := conn.Out()
 		before := out.Len()
 		n := p.proto.lender.AppendLane(p.lanes[from].key, p.lanes[to].key, p.ctx.bufs, out)

@@ -78,7 +78,7 @@ func (l *leg) sendUnblock() {
 		return // the server does not allow it
 	}
 	ctx := conn.pool.ctx
-	ctl, why := conn.server.control()
+	ctl, why := conn.server.control(conn)
 	if why != msg.OK {
 		l.retryUnblock()
 		return
@@ -208,19 +208,18 @@ func (t *timers) retryUnblocks() {
 	}
 }
 
-// control is a connection for requests about other connections. It is closed when it
-// has no more requests.
-func (s *Server) control() (*serverConn, msg.Reason) {
+// control is a connection for requests about other connections, such as of. It is closed
+// when it has no more requests.
+func (s *Server) control(of *serverConn) (*serverConn, msg.Reason) {
 	ctx := s.pool.ctx
-	if c := s.controls; c != nil && c.Attached() && c.queue.Len() < s.pool.conf.ServerMaxQueued {
+	user := controllerOf(of)
+	if c := s.controls; c != nil && c.Attached() && c.queue.Len() < s.pool.conf.ServerMaxQueued && c.lane.key.User == user {
 		return c, msg.OK
 	}
 	if why := s.mayDial(ctx.loop.Now()); why != msg.OK {
 		return nil, why
 	}
-	lane := s.pool.lane(asideLane)
-	s.pool.lingers(lane)
-	c := newServerConn(s, s.pool.lanes[lane])
+	c := newServerConn(s, s.pool.lanes[asideAs(s.pool, user)])
 	if why := c.dial(); why != msg.OK {
 		return nil, why
 	}
@@ -229,6 +228,19 @@ func (s *Server) control() (*serverConn, msg.Reason) {
 	ctx.leaving.conns = append(ctx.leaving.conns, c)
 	ctx.leaving.checkSoon()
 	return c, msg.OK
+}
+
+// controllerOf is who asks about a connection: the proxy itself or, if the servers do not know
+// it, the user of the connection.
+func controllerOf(of *serverConn) uint32 {
+	p := of.pool
+	switch {
+	case p.passer == nil:
+		return 0
+	case p.conf.ServerLogin().Password != "":
+		return msg.ServiceUser
+	}
+	return of.lane.key.User
 }
 
 // controlTime is how long a server may take to answer on such a connection.

@@ -25,7 +25,9 @@ import (
 // clients of the loop that listen there.
 type sharedFeed struct {
 	server *Server
-	conn   *serverConn
+	// user is who its connection is logged in as, as in a lane.
+	user uint32
+	conn *serverConn
 	// channels are those that clients listen to, by kind and by the server's names.
 	channels [msg.NumChannels]map[string]*sharedChannel
 	// seats has the place of each member in its channel.
@@ -95,20 +97,23 @@ const sharedChannelSize = 192
 // sharedAnswer stands, as a feed's asked, for whatever it waits for on a shared feed.
 var sharedAnswer msg.Msg
 
-// sharedFeed is the server's shared feed. It is made if need be; the reason says why
-// there is none.
-func (s *Server) sharedFeed() (*sharedFeed, msg.Reason) {
-	if sf := s.shared; sf != nil {
+// sharedFeed is the server's shared feed for the clients of a user. It is made if need be;
+// the reason says why there is none.
+func (s *Server) sharedFeed(user uint32) (*sharedFeed, msg.Reason) {
+	if sf := s.shared[user]; sf != nil {
 		return sf, sf.conn.mayTake()
 	}
-	sf := &sharedFeed{server: s, seats: make(map[seat]int32), heard: true}
-	conn, why := s.borrow(0, sf)
+	sf := &sharedFeed{server: s, user: user, seats: make(map[seat]int32), heard: true}
+	conn, why := s.borrow(laneAs(s.pool, user), sf)
 	if why != msg.OK {
 		return nil, why
 	}
 	sf.conn = conn
 	conn.private.hearer = sf
-	s.shared = sf
+	if s.shared == nil {
+		s.shared = make(map[uint32]*sharedFeed)
+	}
+	s.shared[user] = sf
 	return sf, msg.OK
 }
 
@@ -474,8 +479,8 @@ func (sf *sharedFeed) evicted(*serverConn) {
 // retire has no more clients join.
 func (sf *sharedFeed) retire() {
 	sf.stale = true
-	if sf.server.shared == sf {
-		sf.server.shared = nil
+	if sf.server.shared[sf.user] == sf {
+		delete(sf.server.shared, sf.user)
 	}
 }
 

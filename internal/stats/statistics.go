@@ -113,7 +113,7 @@ type Field struct {
 type Reasons [MaxReasons]int64
 
 // MaxReasons is how many reasons there may be.
-const MaxReasons = 64
+const MaxReasons = 80
 
 // PoolField is the index of a statistic that a pool keeps once.
 type PoolField uint8

@@ -55,6 +55,10 @@ func (n *introducer) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 	switch {
 	case len(req.Args) > 3:
 		w.fail("ERR ", syntaxError)
+	case n.passes && s.Bars&msg.Admitted == 0:
+		w.raw(authWrong)
+	case n.passes:
+		w.ok()
 	case len(req.Args) == 3:
 		if !n.login(req, 1, s) {
 			w.raw(authWrong)
@@ -122,6 +126,9 @@ func (r *rules) Begin(s *msg.Session) {
 	u := r.users.Default()
 	become(s, u)
 	s.Authenticated = u.IsOn() && !u.NeedsPassword()
+	if r.passes {
+		s.Bars |= msg.PassedOn
+	}
 }
 
 // A greeting is the options of a HELLO.
@@ -156,27 +163,20 @@ func greetingOf(req *msg.Request, r *wordReader) (g greeting, fault string) {
 // carried out.
 func (n *introducer) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	lane := s.Lane
-	if len(req.Args) > 1 {
-		version, ok := number(req, 1)
-		switch {
-		case !ok:
-			w.fail("ERR Protocol version is not an integer or out of range")
-			return
-		case version != 2 && version != 3:
-			w.raw(helloNoProto)
-			return
-		case version == 3 && n.learned.load().resp3 != able:
-			w.raw(helloNoRESP3)
-			return
-		}
-		lane.RESP = uint8(version)
+	version, refusal := n.helloVersion(req)
+	if refusal != "" {
+		w.raw(refusal)
+		return
+	}
+	if version != 0 {
+		lane.RESP = version
 	}
 	g, fault := greetingOf(req, n.words)
 	switch {
 	case fault != "":
 		w.fail("ERR ", fault)
 		return
-	case g.user > 0 && !n.login(req, g.user, s):
+	case g.user > 0 && n.passes && s.Bars&msg.Admitted == 0, g.user > 0 && !n.passes && !n.login(req, g.user, s):
 		w.raw(authWrong)
 		return
 	case g.user == 0 && !s.Authenticated:
@@ -202,7 +202,7 @@ func (n *introducer) answerHello(req *msg.Request, s *msg.Session, w writer) {
 		w.pair("version", release)
 	}
 	w.bulkString("proto")
-	w.integer(version(lane))
+	w.integer(versionOf(lane))
 	w.bulkString("id")
 	w.integer(int64(s.ID))
 	w.pair("mode", "standalone")
@@ -219,8 +219,26 @@ func (n *introducer) role() string {
 	return "master"
 }
 
-// version is the lane's version of the protocol.
-func version(l msg.Lane) int64 {
+// helloVersion is the version of the protocol that a HELLO asks for; 0: it names none.
+// refusal is the answer if it cannot be had.
+func (r *rules) helloVersion(req *msg.Request) (version uint8, refusal string) {
+	if len(req.Args) < 2 {
+		return 0, ""
+	}
+	asked, ok := number(req, 1)
+	switch {
+	case !ok:
+		return 0, "-ERR Protocol version is not an integer or out of range\r\n"
+	case asked != 2 && asked != 3:
+		return 0, helloNoProto
+	case asked == 3 && r.learned.load().resp3 != able:
+		return 0, helloNoRESP3
+	}
+	return uint8(asked), ""
+}
+
+// versionOf is the lane's version of the protocol.
+func versionOf(l msg.Lane) int64 {
 	if l.IsRESP3() {
 		return 3
 	}

@@ -135,7 +135,14 @@ const noKeyspace = "-ERR Replica can't interact with the keyspace\r\n"
 // if the password has changed, or its user is off now, as with Redis. Without a password no
 // login is required. A chosen database stays; if the pool no longer has it, requests are
 // refused. A client whose user is no more can do nothing but log in again.
+//
+// A client of a pool whose servers decide now, or do no more, can do nothing either.
 func (p *Protocol) Adopt(s *msg.Session) {
+	if p.passes != (s.Bars&msg.PassedOn != 0) {
+		s.Authenticated = false
+		s.Bars |= msg.UserGone
+		return
+	}
 	if u := p.users.ByNumber(s.User); u != nil {
 		become(s, u)
 		s.Authenticated = s.Authenticated || s.User == 0 && u.IsOn() && !u.NeedsPassword()

@@ -18,7 +18,7 @@ type inquiry struct {
 	// database is the number of a lane's database for its clients, userName the name of
 	// the user of a number.
 	database func(msg.Lane) int
-	userName func(uint16) string
+	userName func(*msg.ClientFacts) string
 
 	// The conditions that a client must meet; zero values are no condition.
 
@@ -39,6 +39,9 @@ type inquiry struct {
 	// ofUser: the client is the user of this number.
 	ofUser bool
 	user   uint16
+	// named: it is called that at the servers, which decide who may log in.
+	named     bool
+	nameThere string
 }
 
 // inquirySubject is what is asked for.
@@ -62,6 +65,7 @@ func (q *inquiry) Matches(c *msg.ClientFacts) bool {
 		q.kind == listeningClients && !listens(c),
 		q.kind == normalClients && listens(c),
 		q.ofUser && c.User != q.user,
+		q.named && q.userName(c) != q.nameThere,
 		c.Age < q.minAge:
 		return false
 	}
@@ -121,7 +125,7 @@ func (q *inquiry) AppendClient(text []byte, c *msg.ClientFacts) []byte {
 	if q.what != listClients {
 		return text
 	}
-	return appendClient(text, c, q.database(c.Lane), q.userName(c.User))
+	return appendClient(text, c, q.database(c.Lane), q.userName(c))
 }
 
 // Answer implements msg.Inquiry.
@@ -237,7 +241,7 @@ const maxKillWords = 4096
 
 // Inquire implements proxy.Inquirer.
 func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, words *mbuf.Chain) (about msg.Inquiry, ok bool) {
-	q := &inquiry{resp3: s.Lane.IsRESP3(), database: p.databases.shown, userName: p.nameOf}
+	q := &inquiry{resp3: s.Lane.IsRESP3(), database: p.databases.shown, userName: p.nameOfClient}
 	switch commands[req.Type].sub {
 	case "info":
 		q.id = s.ID
@@ -339,6 +343,10 @@ func (q *inquiry) killCondition(req *msg.Request, i int, p *Protocol, s *msg.Ses
 	case r.is(req, i, "laddr"):
 		q.localAddr = string(r.word(req, i+1))
 		q.none = q.none || q.localAddr == ""
+	case r.is(req, i, "user") && p.passes:
+		name := string(r.word(req, i+1))
+		q.none = q.none || q.named && q.nameThere != name
+		q.named, q.nameThere = true, name
 	case r.is(req, i, "user"):
 		u := p.users.Named(r.word(req, i+1))
 		if u == nil {

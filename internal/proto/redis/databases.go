@@ -138,5 +138,9 @@ func (d databases) behindDB(r *msg.Request) (fault string, at int) {
 // Resolve implements proxy.SessionKeeper: all clients in a database share its
 // connections, whether they chose it or it is the pool's own.
 func (p *Protocol) Resolve(lane msg.Lane) msg.Lane {
-	return msg.Lane{RESP: uint8(version(lane)), User: lane.User, DB: p.databases.number(lane)}
+	user := lane.User
+	if user == msg.ServiceUser && (!p.passes || p.rules.login.Password == "") {
+		user = 0
+	}
+	return msg.Lane{RESP: uint8(versionOf(lane)), User: user, DB: p.databases.number(lane)}
 }

@@ -2,11 +2,9 @@ package redis
 
 import (
 	"bytes"
-	"cmp"
 	"strconv"
 	"strings"
 
-	"nuthatch/internal/config"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
@@ -25,14 +23,28 @@ const (
 // A greeter prepares a server connection for a lane.
 type greeter struct{ *rules }
 
+// loginOf is what servers are told of who a lane's connections are.
+func (g *greeter) loginOf(lane msg.Lane) serverLogin {
+	switch {
+	case lane.User == msg.ServiceUser, lane.User == 0 && !g.passes:
+		return serverLoginOf(g.login)
+	case lane.User == 0, lane.User == msg.LoginUser:
+		return serverLogin{}
+	}
+	return g.logins.login(lane.User)
+}
+
+// isUsers tells whether a lane's connections are logged in as a user that clients have said.
+func isUsers(lane msg.Lane) bool { return lane.User != 0 && lane.User < msg.LoginUser }
+
 // steps are those of a lane's handshake.
-func (g *greeter) steps(lane msg.Lane) []step {
+func (g *greeter) steps(lane msg.Lane, login serverLogin) []step {
 	var s [4]step
 	n := s[:0]
 	switch {
 	case lane.IsRESP3():
 		n = append(n, stepHello)
-	case g.login.Password != "":
+	case login.words != nil:
 		n = append(n, stepAuth)
 	}
 	if !lane.Aside && g.databases.number(lane) != 0 {
@@ -52,17 +64,14 @@ func (g *greeter) steps(lane msg.Lane) []step {
 // many replies they will bring.
 func (g *greeter) Handshake(lane msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) int {
 	w := writer{pool: pool, out: out}
-	steps := g.steps(lane)
+	login := g.loginOf(lane)
+	steps := g.steps(lane, login)
 	for _, s := range steps {
 		switch s {
 		case stepHello:
-			if l := g.login; l.Password == "" {
-				w.request("HELLO", "3")
-			} else {
-				w.request("HELLO", "3", "AUTH", cmp.Or(l.User, defaultUser), l.Password.Reveal())
-			}
+			w.request(append([]string{"HELLO", "3"}, login.hello()...)...)
 		case stepAuth:
-			w.request(append([]string{"AUTH"}, g.login.Words()...)...)
+			w.request(append([]string{"AUTH"}, login.words...)...)
 		case stepSelect:
 			w.request("SELECT", strconv.Itoa(g.databases.number(lane)))
 		case stepRole:
@@ -79,7 +88,7 @@ func (g *greeter) AppendLane(from, to msg.Lane, pool *mbuf.Pool, out *mbuf.Chain
 	w := writer{pool: pool, out: out}
 	n := 0
 	if from.IsRESP3() != to.IsRESP3() {
-		w.request("HELLO", strconv.FormatInt(version(to), 10))
+		w.request("HELLO", strconv.FormatInt(versionOf(to), 10))
 		n++
 	}
 	if db := g.databases.number(to); db != g.databases.number(from) {
@@ -95,9 +104,11 @@ func (g *greeter) AppendLane(from, to msg.Lane, pool *mbuf.Pool, out *mbuf.Chain
 //
 // Without its protocol version or its database a connection is unfit. Without a login
 // it is not: requests get the server's own errors, or none if the server has no
-// password.
+// password. But a connection of a user that clients have said is unfit without anything that
+// it asks for: it would be another user's.
 func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason) {
-	s := g.steps(lane)[i]
+	login := g.loginOf(lane)
+	s := g.steps(lane, login)[i]
 	if s == stepRole {
 		return roleObjection(b)
 	}
@@ -112,9 +123,17 @@ func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection stri
 	if !failed {
 		text = unexpectedReply
 	}
-	text = withoutPassword(g.login, text)
+	text = withoutPassword(login, text)
 	loginFailed := bytes.HasPrefix(b, []byte("-NOAUTH")) || bytes.HasPrefix(b, []byte("-WRONGPASS"))
 	switch {
+	case g.passes && !failed:
+		return text, msg.BadReply
+	case isUsers(lane) && bytes.HasPrefix(b, []byte("-ERR max number of clients")):
+		return text, msg.NoDescriptors
+	case isUsers(lane) && bytes.HasPrefix(b, []byte("-DENIED")):
+		return text, msg.AccessDenied
+	case isUsers(lane), g.passes && loginFailed && lane.User == 0:
+		return text, msg.UserRefused
 	case s == stepAuth:
 		return "AUTH: " + text, msg.OK
 	case s == stepHello && loginFailed:
@@ -133,9 +152,9 @@ func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection stri
 // withoutPassword returns the part of a server's error that anybody may see, on one
 // line. Arguments are left out, since a server that does not know the command lists
 // them.
-func withoutPassword(login config.Login, text string) string {
+func withoutPassword(login serverLogin, text string) string {
 	text, _, _ = strings.Cut(text, ", with args")
-	if p := login.Password; p != "" && strings.Contains(text, p.Reveal()) {
+	if p := login.password(); p != "" && strings.Contains(text, p) {
 		return "refused"
 	}
 	return plain([]byte(text), maxShown)

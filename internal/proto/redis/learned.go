@@ -196,7 +196,7 @@ func (n *learner) Learn(topic string, reply []byte) (objection string) {
 		return n.learnHello(reply)
 	}
 	if text, ok := errorText(reply); ok {
-		return withoutPassword(n.login, text)
+		return withoutPassword(serverLoginOf(n.login), text)
 	}
 	if len(reply) > maxLesson {
 		return "a reply of more than " + strconv.Itoa(maxLesson) + " bytes"
@@ -228,12 +228,12 @@ func (n *learner) Learn(topic string, reply []byte) (objection string) {
 func (n *learner) learnHello(reply []byte) (objection string) {
 	text, failed := errorText(reply)
 	switch {
-	case !failed, strings.Contains(text, wrongArity):
+	case !failed, strings.Contains(text, wrongArity), n.passes && strings.HasPrefix(text, "NOAUTH HELLO"):
 		n.learned.setRESP3(able)
 	case strings.Contains(strings.ToLower(text), unknownCommand):
 		n.learned.setRESP3(unable)
 	default:
-		return withoutPassword(n.login, text)
+		return withoutPassword(serverLoginOf(n.login), text)
 	}
 	return ""
 }

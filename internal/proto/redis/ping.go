@@ -47,6 +47,14 @@ var pongs = []struct {
 	{"-DENIED", msg.AccessDenied},
 }
 
+// PongToAnybody is Pong for a check that says no password: a server that wants one is well.
+func PongToAnybody(line []byte) msg.Reason {
+	if why := Pong(line); why != msg.LoginRefused {
+		return why
+	}
+	return msg.OK
+}
+
 // Pong judges a server's answer to PING: msg.OK, or why the server should get no
 // requests.
 func Pong(line []byte) msg.Reason {

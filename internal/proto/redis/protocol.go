@@ -19,6 +19,12 @@ type Options struct {
 	// Users are the pool's users. Nil: it has none of its own, only the user default, whose
 	// password is Auth.
 	Users *acl.Users
+	// Passthrough has the servers decide who may log in, and about every request. MaxUsers is
+	// then how many users may have connections to them, and Logins has their credentials,
+	// for all loops; nil: this loop has its own.
+	Passthrough bool
+	MaxUsers    int
+	Logins      *Logins
 	// ACLLog is what the pool's users were denied, shared by all loops. Nil: this loop has
 	// its own.
 	ACLLog *acl.Log
@@ -92,8 +98,13 @@ type Options struct {
 type rules struct {
 	passwords passwords // of clients
 	// users are never nil. named: the pool has users of its own.
-	users      *acl.Users
-	named      bool
+	users *acl.Users
+	named bool
+	// passes: the servers decide who may log in, and about every request. logins, which is
+	// never nil, has their users, maxUsers at the most.
+	passes     bool
+	maxUsers   int
+	logins     *Logins
 	aclLog     *acl.Log
 	login      config.Login // to servers
 	databases  databases
@@ -145,6 +156,7 @@ type Protocol struct {
 	keyTracker
 	judge
 	admission
+	passer
 
 	// Owned by the loop.
 
@@ -186,9 +198,13 @@ func New(o Options) *Protocol {
 	if aclLog == nil {
 		aclLog = new(acl.Log)
 	}
+	logins := o.Logins
+	if logins == nil {
+		logins = NewLogins()
+	}
 	p := &Protocol{
 		rules: rules{
-			users: users, named: o.Users != nil, aclLog: aclLog,
+			users: users, named: o.Users != nil, aclLog: aclLog, passes: o.Passthrough, maxUsers: o.MaxUsers, logins: logins,
 			passwords: passwords{o.Auth, o.AuthPrevious}, login: login, databases: databases{own: o.DB, n: o.Databases}, max: limit, allowMonitor: o.AllowMonitor, allowFlush: o.AllowFlush, allowAdmin: o.AllowAdmin,
 			learned: learned, learns: !o.RefuseUnknown, servers: o.Servers, version: o.Version, started: o.Started,
 			tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
@@ -208,6 +224,7 @@ func New(o Options) *Protocol {
 	p.judge = judge{rules: &p.rules, words: &p.wordReader}
 	p.guard = guard{rules: &p.rules, judge: &p.judge}
 	p.admission = admission{&p.rules, &p.wordReader}
+	p.passer = passer{&p.rules, &p.wordReader}
 	p.broadcaster = broadcaster{allowKeys: o.AllowKeys, loading: &p.loading, admission: &p.admission}
 	p.merger = merger{partial: o.PartialResults, loading: &p.loading}
 	return p
@@ -226,6 +243,7 @@ func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
 	parser.asks, parser.publish = p.facts != nil, p.publish
 	parser.refusesWatch = p.transactions == config.TransactionsRefuse
+	parser.passes = p.passes
 	return parser
 }
 

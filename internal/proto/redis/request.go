@@ -64,6 +64,8 @@ type requestSettings struct {
 	servers int
 	// tag is the pool's hash tag.
 	tag hashkit.Tag
+	// passes: the servers decide who may log in.
+	passes bool
 	// refusesWatch: the pool has no transactions.
 	refusesWatch bool
 	// publish is the pool's pubsub.publish.
@@ -486,6 +488,9 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		}
 		if cmd.treatment == msg.Monitor && !p.allowMonitor {
 			p.refuse(noMonitor)
+		}
+		if cmd.answer == answerACL && p.passes { // the users are the servers'
+			r.Treatment, r.PlaceKey = msg.Forward, p.place[:0]
 		}
 		if cmd.id == unknown || cmd.answer == answerHello {
 			p.study(cmd)

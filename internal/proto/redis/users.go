@@ -131,7 +131,7 @@ func (g *guard) Denied() msg.Denial { return g.denial.kind }
 // LogDenied implements proxy.Guard.
 func (g *guard) LogDenied(c *msg.ClientFacts, wallMicros int64) {
 	d := &g.denial
-	line := appendClient(nil, c, g.databases.shown(c.Lane), g.nameOf(c.User))
+	line := appendClient(nil, c, g.databases.shown(c.Lane), g.nameOfClient(c))
 	g.aclLog.Add(wallMicros/1000, acl.Entry{
 		Reason: deniedReasons[d.kind], Context: d.context, Object: string(d.object), User: string(d.user), Client: string(line[:len(line)-1]),
 	})
@@ -164,6 +164,14 @@ func (g *guard) MayMonitor(s *msg.Session) bool {
 	}
 	t := g.userOf(s).Begin(int(lookup([]byte("monitor")).id), nil, g.databases.shown(s.Lane))
 	return t.Verdict().IsAllowed()
+}
+
+// nameOfClient is the name of a client's user.
+func (r *rules) nameOfClient(c *msg.ClientFacts) string {
+	if r.passes {
+		return r.logins.nameOf(c.Lane.User)
+	}
+	return r.nameOf(c.User)
 }
 
 // nameOf is the name of the user of that number.
