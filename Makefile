@@ -113,6 +113,9 @@ deps: ## install what the tests run, where it is missing (Debian, Ubuntu)
 	php -m 2>/dev/null | grep -qx redis || missing="$$missing php-redis"; \
 	command -v sidekiq  >/dev/null || missing="$$missing ruby-sidekiq"; \
 	[ -n "$$(find /usr/share/rubygems-integration /var/lib/gems -name 'redis-namespace-*.gemspec' 2>/dev/null)" ] || missing="$$missing ruby-redis-namespace"; \
+	command -v groff >/dev/null || missing="$$missing groff-base"; \
+	command -v zsh  >/dev/null || missing="$$missing zsh"; \
+	command -v fish >/dev/null || missing="$$missing fish"; \
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm  >/dev/null || missing="$$missing npm"; \

@@ -11,16 +11,17 @@ type command struct {
 	synopsis string // its arguments
 	help     string
 	run      func(args []string, stdout, stderr io.Writer) int
+	options  func() []option
 }
 
 // commands lists them in the order of the usage text.
 func commands() []command {
 	return []command{
-		{"ctl", "COMMAND [ARGUMENT]...", "query and control a running proxy (nuthatch ctl help)", runCtl},
-		{"top", "[-a address] [-i interval]", "watch a running proxy in the terminal", runTop},
-		{"check", "--against-nutcracker address", "check that a running nutcracker places keys as the configuration file does", runCheck},
-		{"schema", "", "write the JSON Schema of the configuration, for editors", runSchema},
-		{"demo", "[-m] [-l address]", "run a proxy over three servers of its own", runDemo},
+		{"ctl", "COMMAND [ARGUMENT]...", "query and control a running proxy (nuthatch ctl help)", runCtl, (&ctlFlags{}).table},
+		{"top", "[-a address] [-i interval]", "watch a running proxy in the terminal", runTop, (&topFlags{}).table},
+		{"check", "--against-nutcracker address", "check that a running nutcracker places keys as the configuration file does", runCheck, (&checkFlags{}).table},
+		{"schema", "", "write the JSON Schema of the configuration, for editors", runSchema, (&schemaFlags{}).table},
+		{"demo", "[-m] [-l address]", "run a proxy over three servers of its own", runDemo, (&demoFlags{}).table},
 	}
 }
 

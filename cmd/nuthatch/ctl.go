@@ -61,6 +61,7 @@ func (f *ctlFlags) table() []option {
 		option{'w', "window", text, "status, stats, servers: rates and times of the last '10s' (default), '1m' or '10m'", setText(&f.Window)},
 		option{0, "since", text, "events: those after the event with this id", setText(&f.Since)},
 		option{0, "for", text, "pause: how long at the most, such as 10s (default: 30s)", f.setFor},
+		option{0, "wait", noArgument, "drain: return when the proxy has ended", set(&f.Wait)},
 		option{0, "keys", text, "disable: 'move' its keys to the other servers, or let requests for them 'fail' (default: as with a failing server)", setText(&f.Keys)},
 	)
 }

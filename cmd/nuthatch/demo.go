@@ -10,15 +10,24 @@ import (
 	"nuthatch/internal/demo"
 )
 
+// demoFlags is the command line of "nuthatch demo".
+type demoFlags struct {
+	demo.Options
+	help bool
+}
+
+func (f *demoFlags) table() []option {
+	return []option{
+		{'h', "help", noArgument, "this help", set(&f.help)},
+		{'m', "memcached", noArgument, "run memcached programs instead of in-memory Redis servers", set(&f.Memcached)},
+		{'l', "listen", text, "address of the proxy, port 0 for any (default: " + demo.DefaultListen + ")", setText(&f.Listen)},
+	}
+}
+
 // runDemo is "nuthatch demo": it serves until SIGINT or SIGTERM.
 func runDemo(args []string, stdout, stderr io.Writer) int {
-	opts := demo.Options{Listen: demo.DefaultListen, Out: stdout}
-	var help bool
-	table := []option{
-		{'h', "help", noArgument, "this help", set(&help)},
-		{'m', "memcached", noArgument, "run memcached programs instead of in-memory Redis servers", set(&opts.Memcached)},
-		{'l', "listen", text, "address of the proxy, port 0 for any (default: " + demo.DefaultListen + ")", setText(&opts.Listen)},
-	}
+	f := &demoFlags{Options: demo.Options{Listen: demo.DefaultListen, Out: stdout}}
+	table := f.table()
 	operands, err := getopt(table, args)
 	if err == nil && len(operands) > 0 {
 		err = fmt.Errorf("unexpected argument %q", operands[0])
@@ -28,7 +37,7 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 		writeOptions(stderr, table)
 		return exitFailure
 	}
-	if help {
+	if f.help {
 		fmt.Fprintf(stdout, "Usage: %s demo [-m] [-l address]\n\n", nuthatch)
 		writeOptions(stdout, table)
 		return 0
@@ -36,7 +45,7 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := demo.Run(ctx, opts); err != nil {
+	if err := demo.Run(ctx, f.Options); err != nil {
 		fmt.Fprintf(stderr, "%s demo: %v\n", nuthatch, err)
 		return exitFailure
 	}

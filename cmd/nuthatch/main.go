@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"nuthatch/internal/config"
@@ -76,7 +77,8 @@ func programName(args []string) string {
 
 // showVersion writes what -V, -h and -D ask for. The first two lines have
 // nutcracker's form. Called nutcracker, the first is nutcracker's own, of the
-// release that is kept to, because tools compare it; the third says what runs.
+// release that is kept to, because tools compare it; the third says what runs. Under the
+// own name the third names the commit, if the build knows it.
 func showVersion(f *flags, program string, w io.Writer) int {
 	if program == nutcracker {
 		fmt.Fprintf(w, "This is %s-%s\n", nutcracker, version.Nutcracker)
@@ -84,8 +86,11 @@ func showVersion(f *flags, program string, w io.Writer) int {
 		fmt.Fprintf(w, "This is %s-%s\n", nuthatch, version.Version)
 	}
 	fmt.Fprintln(w, "async event backend: epoll")
-	if program == nutcracker {
+	switch {
+	case program == nutcracker:
 		fmt.Fprintf(w, "served by %s-%s\n", nuthatch, version.Version)
+	case version.Revision != "":
+		fmt.Fprintf(w, "commit %s, built by %s for %s/%s\n", version.Revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	}
 	fmt.Fprintln(w)
 	if f.help {

@@ -27,6 +27,8 @@ type Options struct {
 	// Window is what rates and times are of: "10s", "1m", "10m" or, for the proxy's
 	// default, "".
 	Window string
+	// Wait has drain return when the proxy has ended.
+	Wait bool
 	// JSON writes answers as they come.
 	JSON bool
 }
@@ -73,7 +75,7 @@ func Commands() []Command {
 		{"ready", "", "whether clients should be sent here", 0, 0, (*session).ready},
 		{"preview", "[FILE]", "what would change with FILE, or with the proxy's own file as it is now", 0, 1, (*session).preview},
 		{"reload", "", "read the configuration again", 0, 0, (*session).reload},
-		{"drain", "", "accept no more clients, answer the requests that have come, and end", 0, 0, order("/api/v1/drain")},
+		{"drain", "", "accept no more clients, answer the requests that have come, and end (--wait)", 0, 0, (*session).drain},
 		{"upgrade", "", "start the program again and hand over to it", 0, 0, order("/api/v1/upgrade")},
 		{"pause", "POOL", "make the pool's requests wait (--for)", 1, 1, (*session).pause},
 		{"resume", "POOL", "let them go on", 1, 1, poolOrder("resume")},

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -284,6 +285,30 @@ func TestActionsGoToTheSocket(t *testing.T) {
 	}
 	if out.String() != "draining (process 7 on h, /etc/n.yml)\n" {
 		t.Errorf("the answer is %q", out.String())
+	}
+}
+
+// With Wait a drain returns when the proxy answers no more.
+func TestDrainWaits(t *testing.T) {
+	var asked atomic.Int32
+	var server *httptest.Server
+	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && asked.Add(1) == 2 {
+			go server.CloseClientConnections()
+			_ = server.Listener.Close()
+		}
+		fmt.Fprint(w, `{"done": "draining", "pid": 7}`)
+	}))
+	t.Cleanup(server.Close)
+	c, err := NewClient(Target{Address: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Run(t.Context(), c, Options{Wait: true}, []string{"drain"}, io.Discard); err != nil {
+		t.Error(err)
+	}
+	if asked.Load() < 2 {
+		t.Errorf("the proxy was asked %d times", asked.Load())
 	}
 }
 

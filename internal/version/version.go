@@ -1,16 +1,23 @@
 // Package version says which program this is.
 package version
 
-import "runtime/debug"
+import (
+	"cmp"
+	"runtime/debug"
+)
 
 // Version is this program's release, in the form major.minor.patch. A packager
 // overrides it with -ldflags "-X nuthatch/internal/version.Version=1.2.3".
 var Version = "0.1.0"
 
+// commit is the commit that a packager built from, who sets it with
+// -ldflags "-X nuthatch/internal/version.commit=1a2b3c". The linker sets only variables that
+// no function initializes, so this is not Revision.
+var commit string
+
 // Revision is the commit that the program was built from, with "-dirty" behind it if files
-// had been changed since. It is empty if the build does not know. A packager sets it as
-// Version.
-var Revision = builtFrom()
+// had been changed since. It is empty if the build does not know.
+var Revision = cmp.Or(commit, builtFrom())
 
 // builtFrom is what the Go toolchain noted of the commit.
 func builtFrom() string {
