@@ -75,7 +75,8 @@ var pubSubKeys = []key[PubSub]{
 			"at which it listens. So `PUBLISH` and `PUBSUB NUMSUB` count clients, as some libraries rely on. " +
 			"`shared`: the clients of an event loop share one connection to each server, and nuthatch hands messages " +
 			"out. So ten thousand clients cost a server one connection for each event loop; `PUBLISH` and `PUBSUB NUMSUB` count " +
-			"these connections, not clients. After a reload clients move to the other kind of connection without a gap.",
+			"these connections, not clients. After a reload clients move to the other kind of connection without a gap. " +
+			"If `private_connections` does not suffice then, the others stay on shared connections.",
 		set: func(c *PubSub, v value) { c.Connections = Connections(v.number) },
 	},
 	{

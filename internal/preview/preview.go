@@ -66,9 +66,10 @@ type Move struct {
 	Share float64 `json:"share"`
 }
 
-// A Warning is about keys that move without need.
+// A Warning is about keys that move without need, or about clients for which there may be
+// no room.
 type Warning struct {
-	// What moves them, and which share of them.
+	// What moves them, and which share of them, or why there may be none.
 	What string `json:"what"`
 	// Instead says how to avoid that.
 	Instead string `json:"instead"`
@@ -123,7 +124,7 @@ func comparePool(old, changed *config.Pool) *Pool {
 		return nil
 	}
 	d.Keys = compareKeys(old, changed)
-	d.Warnings = warn(old, changed, d)
+	d.Warnings = appendListeners(warn(old, changed, d), old, changed)
 	return d
 }
 
