@@ -16,7 +16,8 @@ import (
 )
 
 // Clients listen to channels and patterns while the pool loses a server and gets it back, by
-// reloads: each message is heard once, in the order of its channel, and nobody is closed.
+// reloads: each message is heard once, in the order of its channel, and nobody is closed. So it is
+// for those who come and leave meanwhile.
 func TestListenersMove(t *testing.T) {
 	for _, how := range []string{"publish: all", "publish: owner", "publish: all, connections: shared", "publish: owner, connections: shared"} {
 		t.Run(how, func(t *testing.T) {
@@ -27,6 +28,7 @@ func TestListenersMove(t *testing.T) {
 			before := s.left()
 			a := s.newAudience(false)
 			a.start(times(40, 12))
+			changing := s.startChanges(5, 3)
 			whole, reloads := s.configuration(), 0
 			for end := time.Now().Add(share(2, 10*time.Second, 2*time.Second)); time.Now().Before(end) && !t.Failed(); reloads++ {
 				text := whole
@@ -35,14 +37,16 @@ func TestListenersMove(t *testing.T) {
 				}
 				s.reload(text)
 				a.awaitMore(50)
+				changing.awaitMore(15)
 			}
+			changing.end()
 			a.end()
 			if n := a.closed.Load(); n > 0 {
 				t.Errorf("%d listeners were closed", n)
 			}
 			s.reload(whole)
 			s.awaitLeft(before)
-			a.tell(r, fmt.Sprintf("%d reloads", reloads))
+			a.tell(r, fmt.Sprintf("%d reloads; %d times somebody came and left", reloads, changing.rounds.Load()))
 			r.left = "as before: " + before
 		})
 	}
