@@ -131,8 +131,9 @@ func (in *Instance) resolver(g *generation) *resolver {
 	r.moved = func(t *target) {
 		t.topo.Moved(t.server, in.Now())
 		by := in.Now() + r.finish
+		moving := new(topology.Moving)
 		for _, ctx := range in.loops.contexts {
-			ctx.Loop().Post(func() { ctx.FollowAddrs(by) })
+			ctx.Loop().Post(func() { ctx.FollowAddrs(t.topo, t.server, by, moving) })
 		}
 	}
 	return r

@@ -34,4 +34,6 @@ type Command struct {
 	Family Family
 	// Pure: it changes nothing on a server, so it may be carried out twice.
 	Pure bool
+	// Publishes: it tells those who listen to a channel something.
+	Publishes bool
 }

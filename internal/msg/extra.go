@@ -12,6 +12,8 @@ type extra struct {
 	// block is the number of commands of a transaction that the message is the EXEC
 	// of; 0: of none.
 	block int
+	// publishes: one of these commands publishes something.
+	publishes bool
 	// isError: the reply is an error, which has been counted.
 	isError bool
 	// waits: the server may take any time to answer, and that time is not measured.
@@ -23,7 +25,7 @@ type extra struct {
 
 // reset clears all but the note's key, which nobody reads any more.
 func (x *extra) reset() {
-	x.noted, x.come, x.maxReply, x.block, x.isError, x.waits, x.asked = false, 0, 0, 0, false, false, 0
+	x.noted, x.come, x.maxReply, x.block, x.publishes, x.isError, x.waits, x.asked = false, 0, 0, 0, false, false, false, 0
 }
 
 // extraOf returns m's extra, and makes one if m has none.
@@ -93,8 +95,16 @@ func (p *Pool) CountAsked(m *Msg) int {
 	return x.asked
 }
 
-// SetBlock makes m the EXEC of a transaction of n commands.
-func (p *Pool) SetBlock(m *Msg, n int) { p.extraOf(m).block = n }
+// SetBlock makes m the EXEC of a transaction of n commands, one of which publishes
+// something or none.
+func (p *Pool) SetBlock(m *Msg, n int, publishes bool) {
+	x := p.extraOf(m)
+	x.block, x.publishes = n, publishes
+}
+
+// Publishes reports whether m is the EXEC of a transaction in which something is
+// published.
+func (m *Msg) Publishes() bool { return m.extra != nil && m.extra.publishes }
 
 // IsError reports whether SetError was called for m.
 func (m *Msg) IsError() bool { return m.extra != nil && m.extra.isError }

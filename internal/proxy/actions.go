@@ -88,6 +88,7 @@ func (ctx *Context) Kill(id uint64) bool {
 func (ctx *Context) Reconnect(t *topology.Topology, h *topology.Health, by int64, m *topology.Moving) {
 	p := ctx.poolOf(t.Lineage)
 	if p == nil {
+		tellReady(ctx, m)
 		return
 	}
 	for _, s := range p.servers {

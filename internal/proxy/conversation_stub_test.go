@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/topology"
 )
 
 // A stub is a server of a conversation. It does nothing of itself.
@@ -92,9 +94,10 @@ func (s *stub) move() {
 	}
 	s.addr = &unix.SockaddrUnix{Name: abstract()}
 	s.up()
-	c.topo.Servers()[s.place].SetAddrs([]unix.Sockaddr{s.addr})
+	server, moving := c.topo.Servers()[s.place], new(topology.Moving)
+	server.SetAddrs([]unix.Sockaddr{s.addr})
 	for _, ctx := range c.loops {
-		ctx.FollowAddrs(int64(c.now + time.Second))
+		ctx.FollowAddrs(c.topo, server, int64(c.now+time.Second), moving)
 	}
 }
 

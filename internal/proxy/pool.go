@@ -76,10 +76,10 @@ type ServerPool struct {
 	lossPace pace
 	// holdBy is until when what is published waits at the most; 0: it does not.
 	holdBy int64
-	// moving is the latest move of clients' channels. gathers: it begins when all loops are
-	// ready.
-	moving  *topology.Moving
-	gathers bool
+	// holds are the moves of clients' channels for which it waits. staying is how many
+	// clients had to stay where they are.
+	holds   []hold
+	staying int
 }
 
 const (

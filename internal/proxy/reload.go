@@ -78,7 +78,8 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.keeping = keepingOf(p.conf)
 	p.dealAnew()
 	recallMoved(p)
-	followChannels(p)
+	holdForSnapshot(p)
+	settlePublished(p, p.snap.Moving)
 	p.preconnect()
 }
 

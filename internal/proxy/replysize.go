@@ -105,7 +105,7 @@ func (c *serverConn) giveUp(m *msg.Msg) {
 	rest.Type, rest.End, rest.Len, rest.Deadline, rest.Start, rest.Sent = m.Type, m.End, m.Len, m.Deadline, m.Start, m.Sent
 	rest.Ahead, rest.Err = m.Ahead, m.Err
 	if n := m.Block(); n > 0 {
-		ctx.msgs.SetBlock(rest, n)
+		ctx.msgs.SetBlock(rest, n, m.Publishes())
 	}
 	c.queue.ReplaceHead(rest)
 	c.discard()

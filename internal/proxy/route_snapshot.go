@@ -109,6 +109,7 @@ func (j *following) endStage() {
 	case followsAddrs:
 		j.swap()
 	case hasFollowed:
+		settlePublished(p, j.next.Moving)
 		p.following = nil
 		p.follow() // to what was published meanwhile
 	}
@@ -157,6 +158,6 @@ func (j *following) swap() {
 	}
 	p.dealAnew()
 	recallMoved(p)
-	followChannels(p)
+	holdForSnapshot(p)
 	p.preconnect()
 }

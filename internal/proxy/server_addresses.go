@@ -22,13 +22,20 @@ import (
 // Requests that come meanwhile go to the new addresses. If their client has unanswered
 // requests on an old connection, they wait for those replies.
 
-// FollowAddrs replaces connections to addresses that the servers no longer have. The
-// old ones answer the requests that they have, until time by at the latest. It must run
-// on the loop.
-func (ctx *Context) FollowAddrs(by int64) {
-	for _, p := range ctx.pools {
-		p.followAddrs(by)
+// FollowAddrs replaces connections to addresses that the server of h, in t's pool, no
+// longer has. The old ones answer the requests that they have, until time by at the
+// latest. Clients that listen move without a gap: all loops must be given the same m. It
+// must run on the loop.
+func (ctx *Context) FollowAddrs(t *topology.Topology, h *topology.Health, by int64, m *topology.Moving) {
+	p := ctx.poolOf(t.Lineage)
+	if p == nil {
+		tellReady(ctx, m)
+		return
 	}
+	if s := p.serverOf(h); s != nil {
+		s.followAddrs(by)
+	}
+	moveChannels(p, m)
 }
 
 func (p *ServerPool) followAddrs(by int64) {

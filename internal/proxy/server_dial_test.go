@@ -118,7 +118,9 @@ func TestAddressChanges(t *testing.T) {
 	r := startRig(t, oneServer(one.Addr(), ""))
 	move := func(addrs ...string) {
 		r.topo.Servers()[0].SetAddrs(addrsOf(t, addrs...))
-		r.on(0, func(ctx *proxy.Context) { ctx.FollowAddrs(time.Hour.Nanoseconds()) })
+		r.on(0, func(ctx *proxy.Context) {
+			ctx.FollowAddrs(r.topo, r.topo.Servers()[0], time.Hour.Nanoseconds(), new(topology.Moving))
+		})
 	}
 	silent := silentBacklog(t)
 	move(silent)

@@ -31,10 +31,12 @@ type feed struct {
 	// asked is the message on the connection that the client's request waits for, or nil.
 	asked *msg.Msg
 	// shared is the connection if clients share it; nil: it is the client's own. at is
-	// the place there, and pending how many answers are to come. gone: it has left.
+	// the place there, and pending how many answers are to come, for waiting among
+	// others. gone: it has left.
 	shared  *sharedFeed
 	at      int
 	pending int
+	waiting *pingWaiter
 	gone    bool
 }
 
@@ -104,7 +106,7 @@ func (s *subscriber) feed(server *Server) (*feed, msg.Reason) {
 
 // connect gets the feed a connection.
 func (f *feed) connect() msg.Reason {
-	if f.server.pool.conf.PubSub.Connections == config.ConnectionsShared {
+	if sharesConns(f.subs) {
 		sf, why := f.server.sharedFeed(f.subs.client.session.Lane.User)
 		if why == msg.OK {
 			sf.add(f)
@@ -136,7 +138,7 @@ func (f *feed) send(what msg.Subscription, awaits bool) *msg.Msg {
 	before := out.Len()
 	c.pool.proto.messenger.AppendSubscribe(what, f.names, ctx.bufs, out)
 	m := ctx.msgs.Get()
-	m.Owner, m.NoReply, m.Nkeys, m.Rare = f, true, int32(len(f.names)), true
+	m.Owner, m.NoReply, m.Quiet, m.Nkeys, m.Rare = f, true, what.Ends, int32(len(f.names)), true
 	f.names = nil
 	c.server.stats[stats.Requests]++
 	c.enqueue(m, out.Len()-before)
@@ -147,7 +149,7 @@ func (f *feed) send(what msg.Subscription, awaits bool) *msg.Msg {
 // nil: there will be none.
 func (f *feed) ping() *msg.Msg {
 	if f.shared != nil {
-		return f.shared.ping(f)
+		return f.shared.await(&pingWaiter{feed: f})
 	}
 	return sendPing(f.conn, f)
 }
@@ -258,10 +260,14 @@ func (f *feed) Party() msg.Party { return f.subs.client }
 // OnReply implements msg.Owner: the server has refused the request.
 func (f *feed) OnReply(m *msg.Msg, r msg.Reply) {
 	switch s := f.subs; {
-	case !mayBeError(r):
+	case m.Nkeys == 0, !mayBeError(r): // a PING is answered, whatever the server says
+	case m.Quiet: // an UNSUBSCRIBE: the client hears no more all the same
+		f.spoilt = true
+	case f.asked != m: // what comes from everywhere does not come from there
+		s.lose()
 	case s.move != nil:
 		s.move.failed = true
-	case f.asked == m && s.asks != nil && s.asks.refusal.Len() == 0: // the client gets one error
+	case s.asks != nil && s.asks.refusal.Len() == 0: // the client gets one error
 		r.MoveTo(f.conn.pool.ctx.bufs, &s.asks.refusal)
 	}
 	f.answered(m)
@@ -318,6 +324,7 @@ func (s *subscriber) tidy() {
 	if s.move != nil {
 		return
 	}
+	s.stays = s.stays && len(s.feeds) > 0
 	for _, f := range slices.Clone(s.feeds) {
 		if f.n > 0 || f.waits() {
 			continue

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"log/slog"
 	"slices"
 
 	"nuthatch/internal/config"
@@ -18,12 +19,11 @@ import (
 //	messages       of the old one, and of the new one if each is told to one server ─► of the new one
 //
 // Meanwhile messages from clients of this proxy wait (session_place.go), so that each
-// arrives once. The client's own requests about channels wait, too.
+// arrives once. The client's own requests about channels wait, too. A client that waits
+// for servers itself moves after that, and counts as moving until then.
 
 // A move is the moving of a client's channels.
 type move struct {
-	// of is what the loops wait for, or nil.
-	of *topology.Moving
 	// channels are the channels that move.
 	channels []moving
 	// pending is how many connections have not answered. left: the old ones have been
@@ -65,7 +65,8 @@ func (j *replacing) step(ctx *Context) (done bool) {
 		endMoves(ctx, j.of)
 		return true
 	}
-	if j.of == nil && c.pool.gathers { // it moves with all others, when all loops are ready
+	if gathers(c.pool) { // it moves with all others, when all loops are ready
+		owe(j.subs, j.of)
 		return true
 	}
 	if !ctx.turn.room() {
@@ -77,21 +78,31 @@ func (j *replacing) step(ctx *Context) (done bool) {
 
 // place begins to move the channels that are not at the right servers.
 func (s *subscriber) place(of *topology.Moving) {
-	ctx := s.client.pool.ctx
+	owe(s, of)
 	if s.asks != nil || s.move != nil {
 		s.unplaced = true
-		if s.move != nil && s.move.of == nil { // what is published waits for that one
-			s.move.of = of
-		} else {
-			endMoves(ctx, of)
-		}
 		return
 	}
-	s.unplaced = false
-	mv := &move{of: of}
-	s.move = mv
+	s.unplaced, s.stays = false, false
+	s.move = &move{}
+	why := findPlaces(s)
+	if why == msg.NoPrivate && mayStay(s) {
+		why = findPlaces(s)
+	}
+	if why != msg.OK {
+		s.move.failed = true
+		s.endMove()
+		return
+	}
+	s.enterAnew()
+	s.moves()
+}
+
+// findPlaces finds the servers of the channels that are not at the right ones. The reason
+// says why one cannot be asked.
+func findPlaces(s *subscriber) msg.Reason {
 	for kind, all := range s.listens {
-		ctx.turn.countAtOnce(Amount{Keys: all.size()})
+		s.client.pool.ctx.turn.countAtOnce(Amount{Keys: all.size()})
 		for name, at := range all.all() {
 			shown := shownOr(at.shown, name)
 			if s.isThere(msg.Channels(kind), shown, at.feed) {
@@ -99,15 +110,60 @@ func (s *subscriber) place(of *topology.Moving) {
 			}
 			to, why := s.feedOf(msg.Channels(kind), []byte(shown))
 			if why != msg.OK {
-				mv.failed = true
-				s.endMove()
-				return
+				return why
 			}
-			mv.channels = append(mv.channels, moving{msg.Channels(kind), name, to})
+			s.move.channels = append(s.move.channels, moving{msg.Channels(kind), name, to})
 		}
 	}
-	s.enterAnew()
-	s.moves()
+	return msg.OK
+}
+
+// mayStay has a client that listens on shared connections keep to them: after a reload it
+// was to get its own, and there are no more. It reports false for other clients.
+func mayStay(s *subscriber) bool {
+	if sharesConns(s) || !slices.ContainsFunc(s.feeds, func(f *feed) bool { return f.shared != nil }) {
+		return false
+	}
+	s.stays = true
+	s.client.pool.staying++
+	s.move.channels = nil
+	for _, f := range slices.Clone(s.feeds) {
+		if !f.joined {
+			s.leaveFeed(f)
+		}
+	}
+	return true
+}
+
+// sharesConns reports whether the client listens on shared connections.
+func sharesConns(s *subscriber) bool {
+	return s.stays || s.client.pool.conf.PubSub.Connections == config.ConnectionsShared
+}
+
+// tellStaying logs that clients have kept to shared connections.
+func tellStaying(p *ServerPool) {
+	if p.staying == 0 {
+		return
+	}
+	p.ctx.log.Warn("clients that listen to channels stay on shared connections: private_connections allows no more of their own",
+		slog.String("pool", p.conf.Name), slog.Int("clients", p.staying), slog.Int("private_connections", p.conf.PrivateConnections))
+	p.staying = 0
+}
+
+// owe has the client count as moving. of may be nil.
+func owe(s *subscriber, of *topology.Moving) {
+	if of != nil {
+		s.owed = append(s.owed, of)
+	}
+}
+
+// hasMoved has it count as moving no more.
+func hasMoved(s *subscriber) {
+	owed := s.owed
+	s.owed = nil
+	for _, of := range owed {
+		endMoves(s.client.pool.ctx, of)
+	}
 }
 
 // enterAnew asks the new servers.
@@ -213,13 +269,18 @@ func (s *subscriber) endMove() {
 	} else {
 		s.arrive(mv)
 	}
-	endMoves(c.pool.ctx, mv.of)
+	if mv.failed || !s.unplaced {
+		hasMoved(s)
+	}
 	if c.waits&waitsForMoves != 0 {
 		c.movesOver()
 		c.resumeIfRoom()
 	}
 	if s.unplaced {
 		s.placeSoon(nil)
+	}
+	if p := c.pool; p.holdBy == 0 {
+		tellStaying(p)
 	}
 }
 

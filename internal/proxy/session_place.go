@@ -9,32 +9,61 @@ import (
 )
 
 // An ejection does not change the servers of channels: see router.home. A change of the
-// pool's servers does. Then messages that clients publish wait, on all loops, until the
-// clients that listen have moved:
+// pool's servers or of their addresses does. Then messages that clients publish wait, on
+// all loops, until the clients that listen have moved:
 //
 //	each loop goes by other servers      PUBLISH waits, in the stash
+//	  what it has published is answered
 //	the last one does                    all loops move their clients (session_move.go)
 //	the last client has moved            PUBLISH goes on
 //
 // So no message that this process publishes is lost, and none comes twice. A message
-// waits for at most a second.
+// waits for at most a second. Until all loops go by the other servers SUBSCRIBE waits,
+// too: the others still publish at the servers of before.
 
 // holdTime is how long, in nanoseconds, a message waits at most.
 const holdTime = int64(1e9)
 
-// followChannels moves the channels of clients after the pool's servers may have
-// changed.
-func followChannels(p *ServerPool) { moveChannels(p, p.snap.Moving) }
+// A hold is a move of clients' channels, for which what is published waits.
+type hold struct {
+	of *topology.Moving
+	// gathers: it begins when all loops are ready. follows: it is because of a new
+	// snapshot.
+	gathers, follows bool
+}
 
 // moveChannels moves the channels of clients. All loops do so, with the same m.
 func moveChannels(p *ServerPool, m *topology.Moving) {
-	if p.proto.messenger == nil {
-		return
+	if p.proto.messenger != nil {
+		beginHold(p, hold{of: m, gathers: true})
+		settlePublished(p, m)
 	}
+}
+
+// holdForSnapshot has what clients publish wait after the pool's servers may have changed.
+// settlePublished must follow. A loop need not see each snapshot: it does not wait for that of
+// before any more.
+func holdForSnapshot(p *ServerPool) {
+	if p.proto.messenger != nil {
+		p.holds = slices.DeleteFunc(p.holds, func(h hold) bool { return h.follows })
+		beginHold(p, hold{of: p.snap.Moving, gathers: true, follows: true})
+	}
+}
+
+func beginHold(p *ServerPool, h hold) {
 	ctx := p.ctx
-	p.moving, p.gathers = m, true
+	p.holds = append(p.holds, h)
 	p.holdBy = ctx.loop.Now() + holdTime
 	ctx.nextRelease = soonest(ctx.nextRelease, p.holdBy)
+}
+
+// gathers reports whether clients are about to move, when all loops are ready.
+func gathers(p *ServerPool) bool {
+	return slices.ContainsFunc(p.holds, func(h hold) bool { return h.gathers })
+}
+
+// tellReady notes that this loop is ready. After the last one all move their clients.
+func tellReady(ctx *Context, m *topology.Moving) {
 	loops := ctx.identity.Loops()
 	if !m.Arrive(len(loops)) {
 		return
@@ -44,25 +73,28 @@ func moveChannels(p *ServerPool, m *topology.Moving) {
 	}
 }
 
-// poolOfMoving is the pool whose clients move; nil if that is over.
-func poolOfMoving(ctx *Context, m *topology.Moving) *ServerPool {
-	i := slices.IndexFunc(ctx.pools, func(p *ServerPool) bool { return p.moving == m })
-	if i < 0 {
-		return nil
+// holdFor is the hold for a move, and its pool; nil if that is over.
+func holdFor(ctx *Context, m *topology.Moving) (*ServerPool, *hold) {
+	for _, p := range ctx.pools {
+		for i := range p.holds {
+			if p.holds[i].of == m {
+				return p, &p.holds[i]
+			}
+		}
 	}
-	return ctx.pools[i]
+	return nil, nil
 }
 
 // moveListeners moves the pool's clients that listen.
 func moveListeners(ctx *Context, m *topology.Moving) {
-	p := poolOfMoving(ctx, m)
+	p, h := holdFor(ctx, m)
 	if p == nil {
 		endMoves(ctx, m)
 		return
 	}
-	p.gathers = false
+	h.gathers = false
 	visitClients(p, func(c *client) {
-		if c.own != nil && c.own.subs != nil && !c.own.subs.isPlaced() {
+		if c.own != nil && c.own.subs != nil && isToMove(c.own.subs) {
 			c.own.subs.placeSoon(m)
 		}
 	}, func() { endMoves(ctx, m) })
@@ -76,7 +108,12 @@ func endMoves(ctx *Context, of *topology.Moving) {
 	}
 	for _, other := range ctx.identity.Loops() {
 		_ = other.loop.Post(func() {
-			if p := poolOfMoving(other, of); p != nil {
+			p, _ := holdFor(other, of)
+			if p == nil {
+				return
+			}
+			p.holds = slices.DeleteFunc(p.holds, func(h hold) bool { return h.of == of })
+			if len(p.holds) == 0 {
 				release(p)
 			}
 		})
@@ -88,14 +125,14 @@ func release(p *ServerPool) {
 	if p.holdBy == 0 {
 		return
 	}
-	late := p.gathers // some loop was not ready in time
-	p.holdBy, p.gathers = 0, false
+	late := gathers(p) // some loop was not ready in time
+	p.holdBy, p.holds = 0, nil
 	visitClients(p, func(c *client) {
 		c.movedOn()
-		if late && c.own != nil && c.own.subs != nil && !c.own.subs.isPlaced() {
+		if late && c.own != nil && c.own.subs != nil && isToMove(c.own.subs) {
 			c.own.subs.placeSoon(nil)
 		}
-	}, nil)
+	}, func() { tellStaying(p) })
 }
 
 // movedOn resumes a client that waited for moves, unless it moves itself.
@@ -132,6 +169,9 @@ func (t *timers) releaseOverdue(now int64) {
 		}
 	}
 }
+
+// isToMove reports whether some of the client's channels may not be where they should.
+func isToMove(s *subscriber) bool { return s.stays || len(s.owed) > 0 || !s.isPlaced() }
 
 // isPlaced reports whether all of the client's channels are at the right servers.
 func (s *subscriber) isPlaced() bool {

@@ -3,7 +3,6 @@ package proxy
 import (
 	"slices"
 
-	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
@@ -13,7 +12,7 @@ import (
 //
 //	clients            feeds        shared feed                                   server
 //	SUBSCRIBE a  ─►    feed ─► channel a, its first member    ─► SUBSCRIBE a  ─►
-//	SUBSCRIBE a  ─►    feed ─► channel a, one member more        (no request)
+//	SUBSCRIBE a  ─►    feed ─► channel a, one member more     ─► PING         ─►
 //	             ◄─────────── the members of a ◄─ backlog ◄────── message on a ◄─
 //
 // A client's feed is then its part of that connection. All else is as with connections
@@ -34,10 +33,9 @@ type sharedFeed struct {
 	seats map[seat]int32
 	// feeds are the clients' parts of it, in no order.
 	feeds []*feed
-	// asked are the requests to listen, and pings the PINGs, that the server has not
-	// answered, the oldest first.
+	// asked are the requests to listen that the server has not answered, the oldest first.
 	asked []*enrolment
-	pings []*sharedPing
+	barriers
 	// owed is how many requests the server has not answered.
 	owed int
 	// refused are channels that the server has refused, and whose members have not been
@@ -46,8 +44,9 @@ type sharedFeed struct {
 	// left is scratch space: the channels that nobody listens to any more.
 	left []string
 	// stale: no more clients join it. over: the connection has ended, for the reason why.
-	stale, over bool
-	why         msg.Reason
+	// spoilt: the server may still send messages of channels that nobody listens to.
+	stale, over, spoilt bool
+	why                 msg.Reason
 	// heard: something has come on it since the last check.
 	heard bool
 	backlog
@@ -58,19 +57,25 @@ type sharedChannel struct {
 	kind    msg.Channels
 	name    string
 	members []member
-	// begun: the server has agreed. next is the number of the next message since.
+	// begun: the server has agreed. asks is the request to it until then. next is the
+	// number of the next message since.
 	begun bool
+	asks  *msg.Msg
 	next  uint64
 }
 
 // A member is a client's feed that has the messages of a channel, beginning with the
-// message number from. As long as it waits for the server, from is notBegun.
+// message number from. As long as it waits for the server to agree, from is notBegun.
+// As long as it waits for the answer to a PING, it is that one's number and notYet.
 type member struct {
 	feed *feed
 	from uint64
 }
 
-const notBegun = ^uint64(0)
+const (
+	notBegun = ^uint64(0)
+	notYet   = uint64(1) << 63
+)
 
 // A seat names a member.
 type seat struct {
@@ -82,13 +87,6 @@ type seat struct {
 type enrolment struct {
 	m        *msg.Msg
 	channels []*sharedChannel
-}
-
-// A sharedPing is a PING, and the feeds that wait for what the server says before its
-// answer.
-type sharedPing struct {
-	m     *msg.Msg
-	feeds []*feed
 }
 
 // sharedChannelSize is how many bytes are counted for a sharedChannel, besides its name.
@@ -104,6 +102,7 @@ func (s *Server) sharedFeed(user uint32) (*sharedFeed, msg.Reason) {
 		return sf, sf.conn.mayTake()
 	}
 	sf := &sharedFeed{server: s, user: user, seats: make(map[seat]int32), heard: true}
+	sf.barriers.of = sf
 	conn, why := s.borrow(laneAs(s.pool, user), sf)
 	if why != msg.OK {
 		return nil, why
@@ -149,7 +148,7 @@ func (sf *sharedFeed) settle() {
 	c := sf.conn
 	switch pv := c.private; {
 	case len(sf.feeds) > 0 || sf.over || pv.tenant != tenant(sf):
-	case sf.stale || sf.holds():
+	case sf.stale || sf.spoilt || sf.holds():
 		pv.tenant = nil
 		sf.retire()
 		sf.over = true
@@ -180,16 +179,25 @@ func (sf *sharedFeed) begin(f *feed, kind msg.Channels) *msg.Msg {
 		return nil
 	}
 	var fresh []*sharedChannel
-	asks := f.names[:0]
+	var asks, known []string
 	for _, name := range f.names {
-		if ch := sf.join(f, kind, name); ch != nil {
+		switch ch, waits := sf.join(f, kind, name); {
+		case waits:
+			known = append(known, name)
+		case ch != nil:
 			fresh = append(fresh, ch)
 			asks = append(asks, name)
 		}
 	}
 	if len(fresh) > 0 {
 		m := sf.request(msg.Subscription{Channels: kind}, asks)
+		for _, ch := range fresh {
+			ch.asks = m
+		}
 		sf.asked = append(sf.asked, &enrolment{m, fresh})
+	}
+	if len(known) > 0 {
+		sf.await(&pingWaiter{feed: f, what: joins, kind: kind, names: known})
 	}
 	f.names = nil
 	return f.awaits()
@@ -204,8 +212,9 @@ func (f *feed) awaits() *msg.Msg {
 }
 
 // join makes a feed a member of a channel. It returns the channel if it is a new one,
-// for which the server must be asked.
-func (sf *sharedFeed) join(f *feed, kind msg.Channels, name string) (fresh *sharedChannel) {
+// for which the server must be asked. waits: the feed must wait for the answer to a
+// PING, since others have the channel: what the server says before is not for it.
+func (sf *sharedFeed) join(f *feed, kind msg.Channels, name string) (fresh *sharedChannel, waits bool) {
 	ch := sf.channels[kind][name]
 	if ch == nil {
 		ch = &sharedChannel{kind: kind, name: name}
@@ -217,16 +226,17 @@ func (sf *sharedFeed) join(f *feed, kind msg.Channels, name string) (fresh *shar
 		fresh = ch
 	}
 	if _, there := sf.seats[seat{ch, f}]; there {
-		return nil
+		return nil, false
 	}
 	sf.seats[seat{ch, f}] = int32(len(ch.members))
-	from := ch.next
-	if !ch.begun {
-		from = notBegun
+	from := notBegun
+	if waits = ch.begun || ch.asks != nil && !sf.isUnsent(ch.asks); waits {
+		from = notYet | sf.barrier().number
+	} else {
 		f.pending++
 	}
 	ch.members = append(ch.members, member{f, from})
-	return fresh
+	return fresh, waits
 }
 
 // nameOf is a channel's name, as one string for all that listen to it.
@@ -244,24 +254,22 @@ func (sf *sharedFeed) count(ch *sharedChannel, n int64) {
 }
 
 // end ends the membership of a feed in the channels in its names. If it awaits that, it
-// first gets the messages that have come already.
+// first gets the messages of before.
 func (sf *sharedFeed) end(f *feed, kind msg.Channels, awaits bool) *msg.Msg {
 	names := f.names
 	f.names = nil
-	if awaits && sf.waits() {
-		f.pending++
-		sf.put(said{what: saysLeave, leaves: &leaver{f, kind, names}})
-		return &sharedAnswer
+	if awaits {
+		return sf.await(&pingWaiter{feed: f, what: leaves, kind: kind, names: names})
 	}
 	sf.leave(f, kind, names)
 	return f.awaits()
 }
 
 // leave ends the membership of a feed in channels, where it is a member. The last
-// member of a channel leaves it at the server, too.
-func (sf *sharedFeed) leave(f *feed, kind msg.Channels, names []string) {
+// member of a channel leaves it at the server, too: that is the request, or nil.
+func (sf *sharedFeed) leave(f *feed, kind msg.Channels, names []string) (asks *msg.Msg) {
 	if sf.over {
-		return
+		return nil
 	}
 	for _, name := range names {
 		if ch := sf.channels[kind][name]; ch != nil && sf.unseat(ch, f) && len(ch.members) == 0 {
@@ -276,10 +284,11 @@ func (sf *sharedFeed) leave(f *feed, kind msg.Channels, names []string) {
 		}
 	}
 	if len(sf.left) > 0 && !sf.stale {
-		sf.request(msg.Subscription{Channels: kind, Ends: true}, sf.left)
+		asks = sf.request(msg.Subscription{Channels: kind, Ends: true}, sf.left)
 	}
 	clear(sf.left)
 	sf.left = sf.left[:0]
+	return asks
 }
 
 // unseat takes a member out of a channel, and reports whether it was there. Members
@@ -328,30 +337,6 @@ func (sf *sharedFeed) request(what msg.Subscription, names []string) *msg.Msg {
 	return m
 }
 
-// ping has the feed wait for all that the server has said before it answers a PING. A
-// PING that has not been sent yet will do.
-func (sf *sharedFeed) ping(f *feed) *msg.Msg {
-	if sf.over {
-		return nil
-	}
-	f.pending++
-	if n := len(sf.pings); n > 0 {
-		if last := sf.pings[n-1]; last.feeds != nil && sf.conn.sent+uint64(last.m.Len) <= last.m.End {
-			last.feeds = append(last.feeds, f)
-			return &sharedAnswer
-		}
-	}
-	sf.sendPing([]*feed{f})
-	return &sharedAnswer
-}
-
-func (sf *sharedFeed) sendPing(feeds []*feed) *msg.Msg {
-	m := sendPing(sf.conn, sf)
-	sf.owed++
-	sf.pings = append(sf.pings, &sharedPing{m, feeds})
-	return m
-}
-
 // feed implements tenant.
 func (sf *sharedFeed) feed() receiver { return sf }
 
@@ -363,7 +348,7 @@ func (sf *sharedFeed) heardLately() bool {
 }
 
 // ask implements receiver.
-func (sf *sharedFeed) ask() { answerInTime(sf.conn, sf.sendPing(nil)) }
+func (sf *sharedFeed) ask() { answerInTime(sf.conn, sf.sendPing().m) }
 
 // mayPush implements hearer: whatever comes may be a message.
 func (sf *sharedFeed) mayPush(byte) bool { return true }
@@ -391,6 +376,7 @@ func (sf *sharedFeed) hears(r msg.Reply) (taken bool) {
 			if begins {
 				sf.asked = slices.Delete(sf.asked, 0, 1)
 			}
+			sf.hasParted(head)
 			c.pool.ctx.msgs.Put(c.pop())
 			sf.owed--
 			sf.settle()
@@ -411,7 +397,7 @@ func (sf *sharedFeed) hears(r msg.Reply) (taken bool) {
 
 // begun notes that the server has agreed to a channel.
 func (sf *sharedFeed) begun(ch *sharedChannel) {
-	ch.begun = true
+	ch.begun, ch.asks = true, nil
 	sf.put(said{what: saysBegun, channel: ch})
 }
 
@@ -423,15 +409,18 @@ func (sf *sharedFeed) OnReply(m *msg.Msg, r msg.Reply) {
 	ctx := sf.conn.pool.ctx
 	switch {
 	case len(sf.pings) > 0 && sf.pings[0].m == m:
-		feeds := sf.pings[0].feeds
+		waiters := sf.pings[0].waiters
 		sf.pings = slices.Delete(sf.pings, 0, 1)
-		if len(feeds) > 0 {
-			sf.put(said{what: saysPong, feeds: feeds})
+		if len(waiters) > 0 {
+			sf.put(said{what: saysPong, waiters: waiters})
 		}
 	case len(sf.asked) > 0 && sf.asked[0].m == m:
 		e := sf.asked[0]
 		sf.asked = slices.Delete(sf.asked, 0, 1)
 		sf.refuse(e.channels[len(e.channels)-int(m.Nkeys):], r)
+	default: // a refused UNSUBSCRIBE: nobody listens to those channels all the same
+		sf.spoilt = true
+		sf.hasParted(m)
 	}
 	ctx.msgs.Put(m)
 	sf.owed--
@@ -446,6 +435,7 @@ func (sf *sharedFeed) refuse(channels []*sharedChannel, r msg.Reply) {
 		text = r.Chain.AppendTo(nil)
 	}
 	for _, ch := range channels {
+		ch.asks = nil
 		if sf.channels[ch.kind][ch.name] == ch {
 			delete(sf.channels[ch.kind], ch.name)
 			sf.count(ch, -1)
@@ -467,7 +457,7 @@ func (sf *sharedFeed) OnFailure(m *msg.Msg) {
 func (sf *sharedFeed) evicted(*serverConn) {
 	sf.retire()
 	sf.over, sf.why = true, msg.SubscriptionLost
-	sf.asked, sf.pings = nil, nil
+	sf.asked, sf.pings, sf.parting = nil, nil, nil
 	for _, all := range sf.channels {
 		for _, ch := range all {
 			sf.count(ch, -1)
@@ -518,12 +508,13 @@ func (f *feed) expire(why msg.Reason) {
 	f.asked = nil
 	f.subs.asks.pending--
 	f.subs.asks.why = why
+	f.waitNoMore()
 }
 
 // isStale reports whether the connection is about to be given up, has ended, or is not
 // of the kind that the pool wants now.
 func (f *feed) isStale() bool {
-	shares := f.server.pool.conf.PubSub.Connections == config.ConnectionsShared
+	shares := sharesConns(f.subs)
 	return f.stale || shares != (f.shared != nil) || shares && f.shared.stale
 }
 

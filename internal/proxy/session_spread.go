@@ -17,7 +17,7 @@ import (
 //	                   one at a time, or as many messages of one channel as follow each other
 //
 // So nothing overtakes: a message comes before the pmessage of the same PUBLISH, and an
-// answer to UNSUBSCRIBE behind the messages that came before it. If the backlog is long,
+// answer to UNSUBSCRIBE, which follows that to a PING, behind the messages before it. If the backlog is long,
 // the server is not read from.
 //
 // A message is stored once. Small ones are copied into the clients' outputs, since a
@@ -48,10 +48,8 @@ const (
 	saysRefused
 	// saysGone: the server has not the channel any more.
 	saysGone
-	// saysPong: the server has answered a PING of the feeds.
+	// saysPong: the server has answered what the waiters wait for.
 	saysPong
-	// saysLeave: a client leaves channels.
-	saysLeave
 	// saysLost: the connection has ended.
 	saysLost
 )
@@ -65,15 +63,7 @@ type said struct {
 	// form is the message as clients in RESP2 get it. form3 is the same in RESP3; empty:
 	// nobody has needed it.
 	form, form3 mbuf.Chain
-	feeds       []*feed
-	leaves      *leaver
-}
-
-// A leaver is a client that leaves channels.
-type leaver struct {
-	feed  *feed
-	kind  msg.Channels
-	names []string
+	waiters     []*pingWaiter
 }
 
 // A backlog is what a server has said on a shared feed, and not all clients have been
@@ -224,15 +214,7 @@ func (sf *sharedFeed) spread(x *fanout) (done bool) {
 		case saysGone:
 			done = sf.tellMembers(x, s.channel, func(f *feed) { f.subs.lose() })
 		case saysPong:
-			done = sf.tellPong(x, s.feeds)
-		case saysLeave:
-			l := s.leaves
-			done = true
-			if !l.feed.gone {
-				sf.leave(l.feed, l.kind, l.names)
-				l.feed.pending--
-				l.feed.hasAnswers()
-			}
+			done = sf.tellPong(x, s.waiters)
 		case saysLost:
 			done = sf.tellLost(x)
 		}
@@ -295,18 +277,15 @@ func (sf *sharedFeed) tellRefused(x *fanout, ch *sharedChannel) (done bool) {
 	return true
 }
 
-// tellPong tells feeds that the server has answered their PING.
-func (sf *sharedFeed) tellPong(x *fanout, feeds []*feed) (done bool) {
-	for sf.at < len(feeds) {
+// tellPong goes on with those who have waited for the server.
+func (sf *sharedFeed) tellPong(x *fanout, waiters []*pingWaiter) (done bool) {
+	for sf.at < len(waiters) {
 		if !x.room() {
 			return false
 		}
-		f := feeds[sf.at]
+		w := waiters[sf.at]
 		sf.at++
-		if !f.gone {
-			f.pending--
-			f.hasAnswers()
-		}
+		sf.goOn(w)
 	}
 	return true
 }
@@ -357,7 +336,7 @@ func (sf *sharedFeed) tellMessages(x *fanout) (n int, done bool) {
 		}
 		m := &ch.members[b.at]
 		b.at++
-		if m.from == notBegun {
+		if m.from >= notYet {
 			continue
 		}
 		f, known := m.feed, max(m.from, number)-number

@@ -7,6 +7,7 @@ import (
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // A client that listens to channels has private connections for that, at most one to
@@ -79,11 +80,14 @@ type subscriber struct {
 	counted int64
 	// move is the move of its channels to other servers; nil: no channel moves.
 	move *move
-	// unplaced: the servers of its channels are to be found again.
+	// owed are the moves of all clients in which it has not moved yet. unplaced: the
+	// servers of its channels are to be found again.
+	owed     []*topology.Moving
 	unplaced bool
 	// lost: it is about to be closed, since a connection has ended. renames: it calls a
-	// channel otherwise than the servers.
-	lost, renames bool
+	// channel otherwise than the servers. stays: it keeps to shared connections, since
+	// there are none of its own for it.
+	lost, renames, stays bool
 }
 
 // A place is the connection from which a channel's messages come.
@@ -157,7 +161,7 @@ func (d *dispatch) subscribe(req *msg.Request) {
 		return
 	case !c.mayGo():
 		return
-	case c.own != nil && c.own.subs != nil && c.own.subs.move != nil:
+	case c.own != nil && c.own.subs != nil && c.own.subs.move != nil, !what.Ends && gathers(p):
 		c.awaitMoves()
 		return
 	}
@@ -519,9 +523,9 @@ func (s *subscriber) end() {
 		a.held.chain.Release(bufs)
 		s.asks = nil
 	}
-	if mv := s.move; mv != nil {
+	hasMoved(s)
+	if s.move != nil {
 		s.move = nil
-		endMoves(c.pool.ctx, mv.of)
 		c.movedOn()
 	}
 	s.listens = [msg.NumChannels]*listening{}

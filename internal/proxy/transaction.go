@@ -291,7 +291,7 @@ func (t *multi) exec(req *msg.Request) {
 	c.tx = nil
 	defer func() { ctx.endTransaction(tx) }()
 	m := c.newMsg(req)
-	ctx.msgs.SetBlock(m, int(c.session.Collected))
+	ctx.msgs.SetBlock(m, int(c.session.Collected), tx.publishes)
 	c.outq.Push(m)
 	c.session.EndMulti()
 	if tx.judgeAgain && c.mayNoMore(tx, m) {

@@ -196,7 +196,7 @@ func (n fan) sendPart(conn *serverConn, bytes *mbuf.Chain, commands int) *msg.Ms
 	f := n.add(conn.server)
 	n.parent.Pending++
 	n.c.wrote |= conn.server.mark
-	ctx.msgs.SetBlock(f, commands)
+	ctx.msgs.SetBlock(f, commands, n.parent.Publishes())
 	f.Via, f.Nkeys, f.Ahead = conn, int32(commands), int32(commands+2)
 	n.c.own.sendBlockCaching(conn)
 	p.transactor().AppendExec(ctx.bufs, bytes)

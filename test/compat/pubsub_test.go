@@ -219,6 +219,24 @@ func plays(t *testing.T, plain, proxy audience, lines []string) {
 	}
 }
 
+// playsAlone is plays, and ends both listeners: who shares a connection with others would not count.
+func playsAlone(t *testing.T, plain, proxy audience, lines []string) {
+	t.Helper()
+	plays(t, plain, proxy, lines)
+	for _, w := range []audience{plain, proxy} {
+		w.s.Close()
+		for words, nobody := range map[string]string{"PUBSUB CHANNELS": "*0\r\n", "PUBSUB NUMPAT": ":0\r\n", "PUBSUB SHARDCHANNELS": "*0\r\n"} {
+			testkit.Await(t, words+" to tell of nobody", func() error {
+				if got := w.p.Do(strings.Fields(words)...); got != nobody {
+					return fmt.Errorf("it tells %q", got)
+				}
+				return nil
+			})
+		}
+		w.p.Close()
+	}
+}
+
 // awaitNumbers waits until as many clients listen behind the proxy as at the server by
 // itself. At RESET the proxy closes the connection on which its client listened, and the
 // server behind sees that a moment later.
@@ -255,17 +273,17 @@ func inNoOrder(answers []string) []string {
 func TestPubSubLikeRedis(t *testing.T) {
 	t.Parallel()
 	plain, behind := testkit.StartRedis(t), testkit.StartRedis(t)
-	for _, publish := range []string{"all", "owner"} {
+	for _, how := range []string{"publish: all", "publish: owner", "publish: all, connections: shared", "publish: owner, connections: shared"} {
 		nuthatch := testkit.StartNuthatch(t, testkit.Pool{
 			Protocol: testkit.Redis, Servers: []string{behind.Entry("s1")},
-		}.String()+"  databases: 16\n  pubsub: {publish: "+publish+"}\n", testkit.Threads(2))
+		}.String()+"  databases: 16\n  pubsub: {"+how+"}\n", testkit.Threads(2))
 		for _, hello := range []string{"", "3"} {
 			all := listeners
 			if hello == "3" {
 				all = slices.Concat(all, ofRESP3)
 			}
 			for _, g := range all {
-				t.Run(g.name+" RESP"+hello+" "+publish, func(t *testing.T) {
+				t.Run(g.name+" RESP"+hello+" "+how, func(t *testing.T) {
 					if hello == "3" && g.name == "what may be sent" {
 						return // it is about RESP2
 					}
@@ -280,7 +298,7 @@ func TestPubSubLikeRedis(t *testing.T) {
 						defer tellEvents("")
 						lines = lines[1 : len(lines)-1]
 					}
-					plays(t, newAudience(t, plain.Addr(), hello), newAudience(t, nuthatch.Addr(), hello), lines)
+					playsAlone(t, newAudience(t, plain.Addr(), hello), newAudience(t, nuthatch.Addr(), hello), lines)
 				})
 			}
 			rnd := rand.New(rand.NewPCG(17, 3))
@@ -289,7 +307,7 @@ func TestPubSubLikeRedis(t *testing.T) {
 				for range 5 + rnd.IntN(30) {
 					lines = append(lines, strings.TrimSpace(listenerPieces[rnd.IntN(len(listenerPieces))]))
 				}
-				plays(t, newAudience(t, plain.Addr(), hello), newAudience(t, nuthatch.Addr(), hello), lines)
+				playsAlone(t, newAudience(t, plain.Addr(), hello), newAudience(t, nuthatch.Addr(), hello), lines)
 			}
 		}
 	}

@@ -344,7 +344,11 @@ func buildCommands() []command {
 var commandFacts = func() []msg.Command {
 	facts := make([]msg.Command, len(commands))
 	for i := range commands {
-		facts[i] = msg.Command{Name: commands[i].name, Family: commands[i].family(), Pure: commands[i].access == read}
+		c := &commands[i]
+		facts[i] = msg.Command{
+			Name: c.name, Family: c.family(), Pure: c.access == read,
+			Publishes: c.publishes || c.treatment == msg.Publish,
+		}
 	}
 	facts[unknown].Name = "unknown"
 	return facts
