@@ -101,6 +101,7 @@ deps: ## install what the tests run, where it is missing (Debian, Ubuntu)
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v redis-cli    >/dev/null || missing="$$missing redis-tools"; \
 	command -v memcached    >/dev/null || missing="$$missing memcached"; \
+	command -v stunnel      >/dev/null || missing="$$missing stunnel4"; \
 	PATH="$$PATH:/usr/sbin"; command -v nutcracker >/dev/null || missing="$$missing nutcracker"; \
 	command -v memccapable  >/dev/null || missing="$$missing libmemcached-tools"; \
 	/usr/bin/python3 -c 'import pymemcache' 2>/dev/null || missing="$$missing python3-pymemcache"; \

@@ -149,6 +149,7 @@ type findings struct {
 	leftOut string // a sentence about numbers of clients that are not in memory
 	lasting []lastingResult
 	threads []threadsResult
+	secured []securedResult
 }
 
 // runAll makes the experiments, one after the other. If one fails its part
@@ -177,6 +178,10 @@ func (r *rig) runAll(ctx context.Context, opts options) (findings, error) {
 	}
 	if opts.threads && ctx.Err() == nil {
 		f.threads, err = r.measureThreads(ctx)
+		note(err)
+	}
+	if opts.tls && ctx.Err() == nil {
+		f.secured, err = r.measureSecured(ctx)
 		note(err)
 	}
 	return f, errors.Join(errs...)

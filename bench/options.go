@@ -26,6 +26,8 @@ type options struct {
 	lasting bool
 	// threads compares nuthatch's numbers of threads.
 	threads bool
+	// tls compares TLS with clients to HAProxy's.
+	tls bool
 	// profile is a file for a profile of nuthatch, which is then all that is made.
 	profile string
 }
@@ -42,7 +44,7 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.Usage = func() {
-		fmt.Fprintln(stderr, "Measures proxies side by side. Without -works, -growth, -open, -memory, -lasting, -threads or -quick: all of it.")
+		fmt.Fprintln(stderr, "Measures proxies side by side. Without -works, -growth, -open, -memory, -lasting, -threads, -tls or -quick: all of it.")
 		fs.PrintDefaults()
 	}
 	fs.IntVar(&opts.rounds, "rounds", 3, "how often each thing is measured with each proxy")
@@ -54,6 +56,7 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	fs.BoolVar(&opts.memory, "memory", false, "memory of idle clients")
 	fs.BoolVar(&opts.lasting, "lasting", false, "memory of clients that wait or listen")
 	fs.BoolVar(&opts.threads, "threads", false, "nuthatch with one and with two event loops")
+	fs.BoolVar(&opts.tls, "tls", false, "TLS with clients, beside HAProxy that terminates it")
 	quick := fs.Bool("quick", false, "a few pieces of work, one short round")
 	workNames := fs.String("works", "", "pieces of work, comma separated, or all: "+strings.Join(names(works()), ", "))
 	proxyNames := fs.String("proxies", "", "proxies, comma separated (default: all that are installed): "+
@@ -84,8 +87,8 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 			*workNames = profileWorks
 		}
 	}
-	if *workNames == "" && !opts.growth && !opts.open && !opts.memory && !opts.lasting && !opts.threads {
-		*workNames, opts.growth, opts.open, opts.memory, opts.lasting, opts.threads = "all", true, true, true, true, true
+	if *workNames == "" && !opts.growth && !opts.open && !opts.memory && !opts.lasting && !opts.threads && !opts.tls {
+		*workNames, opts.growth, opts.open, opts.memory, opts.lasting, opts.threads, opts.tls = "all", true, true, true, true, true, true
 	}
 	var err error
 	if opts.works, err = chooseWorks(*workNames, opts.growth); err != nil {

@@ -49,6 +49,10 @@ func (f findings) report(description []string) string {
 		"Resident, in MB (10^6 bytes), when nothing has happened for 3 seconds. Each client waits for an element of a list of its own (BLPOP) or listens "+
 			"to a channel of its own (SUBSCRIBE), over three servers, and has a connection of its own to one of them. Medians; KB per client also least–greatest.",
 		lastingTable(f.lasting))
+	section("TLS with clients",
+		"GET, 50 clients with TLS 1.3 (AES-128), one core: nuthatch, and HAProxy that terminates TLS before the same server and knows no keys. Handshakes are over "+
+			"before the time begins. Times in microseconds, medians of the rounds; the ratio is that of the CPU time per request, also least–greatest.",
+		securedTable(f.secured))
 	section("Threads",
 		"nuthatch with one and two event loops. Uneven: what the busiest loop used above an even share of the CPU time. "+
 			"Watched: how many descriptors each loop's epoll holds with 50 clients, which tells how they were dealt. "+
@@ -261,6 +265,11 @@ func (f findings) targets() table {
 	for _, l := range f.lasting {
 		if l.proxy == ours {
 			judge(l.title, "KB per client", lastingTarget, l.perClient())
+		}
+	}
+	for _, res := range f.secured {
+		if res.proxy == ours {
+			judge(fmt.Sprintf("GET with TLS, pipeline %d", res.depth), "CPU, of HAProxy's", securedTarget, toHAProxy(f.secured, res))
 		}
 	}
 	if f.open != nil {

@@ -14,6 +14,9 @@ type topology struct {
 	sessions bool
 	// lasting: most clients have a connection to a server of their own.
 	lasting bool
+	// pem is a file with a certificate and its key, which clients are shown; empty: they speak
+	// no TLS.
+	pem string
 }
 
 var (
@@ -54,6 +57,9 @@ func nutcrackerYAML(s servers, t topology, listen []string) string {
 		if t.lasting {
 			fmt.Fprintf(&b, "  private_connections: %d\n", 2*lastingClients)
 		}
+		if t.pem != "" {
+			fmt.Fprintf(&b, "  tls: {cert: %q, key: %q}\n", t.pem, t.pem)
+		}
 		b.WriteString("  servers:\n")
 		for j := range t.servers {
 			fmt.Fprintf(&b, "    - %s:1 server%d\n", s.of(t, j), j)
@@ -76,7 +82,11 @@ func haproxyConfig(s servers, t topology, listen []string) string {
 	b.WriteString("global\n  nbthread 1\n  maxconn 4000\n")
 	b.WriteString("defaults\n  mode tcp\n  timeout connect 20s\n  timeout client 1h\n  timeout server 1h\n")
 	for i, addr := range listen {
-		fmt.Fprintf(&b, "listen pool%d\n  bind %s backlog 4096\n  server server0 %s\n", i, addr, s.of(t, 0))
+		secured := ""
+		if t.pem != "" {
+			secured = " ssl crt " + t.pem + " ciphersuites TLS_AES_128_GCM_SHA256"
+		}
+		fmt.Fprintf(&b, "listen pool%d\n  bind %s backlog 4096%s\n  server server0 %s\n", i, addr, secured, s.of(t, 0))
 	}
 	return b.String()
 }

@@ -183,6 +183,22 @@ func TestFaultsHidePasswords(t *testing.T) {
 	}
 }
 
+// TestNamesLikePasswords: a password where a name should be is in no message.
+func TestNamesLikePasswords(t *testing.T) {
+	for _, name := range []string{">s3cret", "#s3cret", "<s3cret", "!s3cret"} {
+		b := NewBuilder(table)
+		b.File("users.acl", []byte("user "+name+" +nosuch\nuser "+name+" on"))
+		b.User("test.yml", name, "foo")
+		us, err := b.Build(nil)
+		if us != nil || err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "users.acl:1: user '(not shown)': rule '+nosuch'") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := b.Warnings(); len(got) != 1 || strings.Contains(got[0], "s3cret") {
+			t.Errorf("%s: the warnings are %q", name, got)
+		}
+	}
+}
+
 // TestFile: comments, empty lines and line ends of Windows are no faults.
 func TestFile(t *testing.T) {
 	us := build(t, nil, "# users", "", "user b on  nopass +get ~x\r", "\tuser a off")

@@ -32,7 +32,7 @@ func (f *RuleError) Error() string {
 		fmt.Fprintf(&b, ":%d", f.Line)
 	}
 	if f.User != "" {
-		fmt.Fprintf(&b, ": user '%s'", f.User)
+		fmt.Fprintf(&b, ": user '%s'", ShownName(f.User))
 	}
 	if f.Rule != "" {
 		fmt.Fprintf(&b, ": rule '%s'", f.Rule)
@@ -122,7 +122,7 @@ func (b *Builder) add(where string, line int, name string, words []string) {
 		}
 	}
 	if !u.on {
-		b.warnings = append(b.warnings, fmt.Sprintf("%s: the user '%s' is disabled (there is no 'on' modifier in the user description)", where, name))
+		b.warnings = append(b.warnings, fmt.Sprintf("%s: the user '%s' is disabled (there is no 'on' modifier in the user description)", where, ShownName(name)))
 	}
 }
 
@@ -157,6 +157,15 @@ func shown(rule string) string {
 		return hiddenRule
 	}
 	return rule
+}
+
+// ShownName is a user's name as a message may show it. What begins like a rule about
+// passwords may be one, behind a name that was forgotten.
+func ShownName(name string) string {
+	if name != "" && strings.IndexByte("><#!", name[0]) >= 0 {
+		return hiddenRule
+	}
+	return name
 }
 
 // besidePassword tells whether r may stand before a password: it begins one, or ends a rule.

@@ -95,10 +95,13 @@ func (c logged) like(now int64, e *Entry) int {
 	})
 }
 
-// Reset forgets all denials.
+// Reset forgets all denials that were noted before.
 func (l *Log) Reset() {
-	if old := l.now.Load(); old != nil {
-		l.now.CompareAndSwap(old, &logged{nextID: old.nextID})
+	for {
+		old := l.now.Load()
+		if old == nil || l.now.CompareAndSwap(old, &logged{nextID: old.nextID}) {
+			return
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -91,4 +92,35 @@ func TestTexts(t *testing.T) {
 			t.Error(bits)
 		}
 	}
+}
+
+// TestResetAmongDenials: a reset forgets all that was noted before it, whoever else notes
+// something meanwhile.
+func TestResetAmongDenials(t *testing.T) {
+	var l Log
+	var noted atomic.Int64
+	done := make(chan struct{})
+	var loop sync.WaitGroup
+	loop.Go(func() {
+		for n := int64(1); ; n++ {
+			l.Add(n, Entry{Reason: "key", Object: fmt.Sprint(n)})
+			noted.Store(n)
+			select {
+			case <-done:
+				return
+			default:
+			}
+		}
+	})
+	for range 20_000 {
+		before := noted.Load()
+		l.Reset()
+		for _, r := range l.Records() {
+			if r.At <= before {
+				t.Errorf("denial %d is left after a reset, before which there were %d", r.At, before)
+			}
+		}
+	}
+	close(done)
+	loop.Wait()
 }

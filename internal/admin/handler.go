@@ -72,6 +72,7 @@ func (h *handler) routes() map[string]http.HandlerFunc {
 		"GET /api/v1/clients":      h.counted(h.costOfClients, h.clients),
 		"GET /api/v1/latency":      h.counted(perServer(latenciesPerServer), h.latency),
 		"GET /api/v1/slowlog":      h.counted(costOfEntries, h.slowlog),
+		"GET /api/v1/denials":      h.counted(costOfDenials, showDenials(h)),
 		"GET /api/v1/events":       h.counted(costOfEvents, h.events),
 		"GET /api/v1/history":      h.counted(costOfHistory, h.history),
 		"GET /api/v1/hotkeys":      h.counted(costOfKeys, h.hotkeys),

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"nuthatch/internal/acl"
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
@@ -192,6 +193,16 @@ func (in *instance) SlowLog(n int) []*slowlog.Entry {
 }
 
 func (in *instance) Events() *events.Log { return &in.log }
+
+func (in *instance) Denials(pool string) []acl.Record {
+	if pool != "alpha" {
+		return nil
+	}
+	return []acl.Record{
+		{Entry: acl.Entry{Reason: "key", Context: acl.TopLevel, Object: "secret:1", User: "alice", Client: "id=7"}, Count: 3, At: 2000, First: 1000},
+		{Entry: acl.Entry{Reason: "command", Context: acl.InMulti, Object: "flushall", User: "bob", Client: "id=8"}, Count: 1, At: 1500, First: 1500},
+	}
+}
 
 func (in *instance) AnswerMemory() int64 { return in.memory }
 

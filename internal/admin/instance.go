@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"nuthatch/internal/acl"
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
@@ -80,6 +81,8 @@ type Instance interface {
 	// SlowLog is the latest n slow requests, or all if n is negative, the latest
 	// first. They are not changed.
 	SlowLog(n int) []*slowlog.Entry
+	// Denials are what the users of a pool were refused, the latest first.
+	Denials(pool string) []acl.Record
 	// Events are what has happened.
 	Events() *events.Log
 

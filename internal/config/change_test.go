@@ -115,7 +115,7 @@ func TestEveryKeyIsNoticed(t *testing.T) {
 		"on_readonly": "resolve", "sentinel_user": "u", "sentinel_password": "rye", "sentinel_password_file": "/s", "sentinel_password_env": "S", "sentinel_tls.key_password_file": "/p",
 		"sentinel_tls.ca": "system", "sentinel_tls.cert": "/c", "sentinel_tls.key": "/k", "sentinel_tls.server_name": "cache", "sentinel_tls.verify": "none",
 		"tls.server_names": "a.example", "tls.listen": "127.0.0.1:9998", "tls.key_password_file": "/p", "server_tls.key_password_file": "/p", "cert": "/c", "key": "/k", "key_password_file": "/p",
-		"tls.cert": "/c", "tls.key": "/k", "tls.client_ca": "/ca", "tls.client_cert": "required", "tls.user_from": "cn", "tls.min_version": "TLSv1.3",
+		"tls.allow_from": "10.0.0.0/8", "tls.deny_from": "none", "tls.proxy_protocol_from": "10.0.0.1", "tls.cert": "/c", "tls.key": "/k", "tls.client_ca": "/ca", "tls.client_cert": "required", "tls.user_from": "cn", "tls.min_version": "TLSv1.3",
 		"tls.ciphers":   "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
 		"server_tls.ca": "system", "server_tls.cert": "/c", "server_tls.key": "/k", "server_tls.server_name": "cache", "server_tls.verify": "none",
 		"tcpkeepalive_idle": "1m", "tcpkeepalive_interval": "5s", "client_idle_timeout": "1m", "client_output_soft_time": "1m",

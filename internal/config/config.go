@@ -234,6 +234,8 @@ type Pool struct {
 	// not know.
 	UnknownCommands UnknownCommands
 
+	// ReadOnly refuses what may write.
+	ReadOnly bool
 	// AllowMonitor lets a Redis pool's clients see every command of all clients.
 	AllowMonitor bool
 	// AllowFlush lets clients empty all servers, with Memcached's flush_all.

@@ -22,3 +22,15 @@ func (c *Config) Listeners() []Listener {
 	}
 	return all
 }
+
+// An Access is from where clients may come to a listener: see the pool's keys of these names.
+type Access struct{ AllowFrom, DenyFrom, ProxyProtocolFrom NetworkList }
+
+// Access are the lists for clients with TLS, or for those without it.
+func (p *Pool) Access(secured bool) Access {
+	a := Access{p.AllowFrom, p.DenyFrom, p.ProxyProtocolFrom}
+	if t := &p.TLS; secured {
+		a = Access{t.AllowFrom.or(a.AllowFrom), t.DenyFrom.or(a.DenyFrom), t.ProxyProtocolFrom.or(a.ProxyProtocolFrom)}
+	}
+	return a
+}

@@ -13,6 +13,20 @@ import (
 // read.
 type NetworkList string
 
+// NoNetworks is the list of a second listener for which the pool's list does not hold.
+const NoNetworks NetworkList = "none"
+
+// or is the list or, if it was not given, another one.
+func (l NetworkList) or(other NetworkList) NetworkList {
+	switch l {
+	case "":
+		return other
+	case NoNetworks:
+		return ""
+	}
+	return l
+}
+
 // maxNetworks is how many entries a list may have.
 const maxNetworks = 4096
 
@@ -26,6 +40,9 @@ func (l NetworkList) Networks() inet.Networks {
 var (
 	kindNetworks = kind{form: "addresses and networks", text: true, many: true, parse: parseNetworks, schema: manyOf(networkPattern)}
 	kindPeers    = kind{form: "addresses and networks, `unix`", text: true, many: true, parse: parsePeers, schema: manyOf(networkPattern + `|unix`)}
+	// The lists of a second listener.
+	kindOtherNetworks = kind{form: "addresses and networks, or `none`", text: true, many: true, parse: orNone(parseNetworks), schema: manyOf(networkPattern + `|none`)}
+	kindOtherPeers    = kind{form: "addresses and networks, `unix`, or `none`", text: true, many: true, parse: orNone(parsePeers), schema: manyOf(networkPattern + `|unix|none`)}
 )
 
 // networkPattern matches an address or a network, roughly.
@@ -42,6 +59,16 @@ func manyOf(pattern string) func(limits) object {
 			{"minItems", 1},
 			{"maxItems", maxNetworks},
 		}
+	}
+}
+
+// orNone reads a list that may be "none".
+func orNone(parse func(limits, string) (value, error)) func(limits, string) (value, error) {
+	return func(l limits, text string) (value, error) {
+		if text == string(NoNetworks) {
+			return value{text: text}, nil
+		}
+		return parse(l, text)
 	}
 }
 

@@ -475,6 +475,17 @@ var poolKeys = slices.Concat([]key[Pool]{
 		set:  func(p *Pool, v value) { p.ClientOutputSoftTime = v.duration() },
 	},
 	{
+		name: "read_only", kind: kindBool, def: "false", origin: fromNuthatch,
+		help: "Refuses what may write. In a Redis pool that is each command with the flag `write` (`COMMAND INFO`), `EVAL`, " +
+			"`EVALSHA` and `FCALL` (their `_RO` forms are allowed), and each command that nuthatch does not know, unless the servers " +
+			"call it `readonly`. The client gets the error that a read-only replica has: `READONLY You can't write against a read only " +
+			"replica.`. `PUBLISH` is allowed, as at a replica. In a Memcached pool all is refused but `get`, `gets`, `bget`, `mg` " +
+			"without the flags `N`, `R` and `T`, `me`, `mn`, `stats`, `version` and `quit`; the client gets a `CLIENT_ERROR`. (An `mg` that " +
+			"finds a stale item still takes the right to replace it, as memcached has it.) It holds for all users of the pool. " +
+			"A reload applies it at once: to commands that wait at their servers, and to those that wait for `EXEC`, too.",
+		set: func(p *Pool, v value) { p.ReadOnly = v.flag },
+	},
+	{
 		name: "allow_monitor", kind: kindBool, def: "false", origin: fromNuthatch,
 		help: "Lets clients of a Redis pool send `MONITOR`, and so see every command of all clients at all " +
 			"servers, with keys and values. It slows every server down. Such a client has a private connection to " +

@@ -16,6 +16,9 @@ type TLS struct {
 	// Listen is where clients connect with TLS. If it is the zero Address, that is where the
 	// pool listens, and otherwise clients without TLS connect there.
 	Listen Address
+	// AllowFrom, DenyFrom and ProxyProtocolFrom are the pool's lists at Listen; empty: as
+	// elsewhere.
+	AllowFrom, DenyFrom, ProxyProtocolFrom NetworkList
 	// CertFiles are those of the first certificate; the zero value: there is no TLS.
 	CertFiles
 	// Certs are those of further certificates, for clients that ask for another name, or
@@ -240,6 +243,22 @@ var clientTLSKeys = []key[TLS]{
 		set: func(t *TLS, v value) { t.Listen = v.address },
 	},
 	{
+		name: "allow_from", kind: kindNetworks, defNote: "that of the pool", origin: fromNuthatch,
+		help: "The addresses that clients may come from at `tls.listen`, in place of the pool's `allow_from`. It holds for clients that " +
+			"come from another pool's port by `server_names`, too. `[0.0.0.0/0, \"::/0\"]` lets everybody in. Only with `tls.listen`.",
+		set: func(t *TLS, v value) { t.AllowFrom = NetworkList(v.text) },
+	},
+	{
+		name: "deny_from", kind: kindOtherNetworks, defNote: "that of the pool", origin: fromNuthatch,
+		help: "Addresses that clients may not come from at `tls.listen`, in place of the pool's `deny_from`. `none`: there are none. Only with `tls.listen`.",
+		set:  func(t *TLS, v value) { t.DenyFrom = NetworkList(v.text) },
+	},
+	{
+		name: "proxy_protocol_from", kind: kindOtherPeers, defNote: "that of the pool", origin: fromNuthatch,
+		help: "The load balancers in front of `tls.listen`, in place of the pool's `proxy_protocol_from`. `none`: there are none. Only with `tls.listen`.",
+		set:  func(t *TLS, v value) { t.ProxyProtocolFrom = NetworkList(v.text) },
+	},
+	{
 		name: "cert", kind: kindPath, defNote: "none: clients connect without TLS", origin: fromNuthatch,
 		help: "The file with the proxy's certificate and its chain, in PEM form. With it the pool's clients connect with TLS. The " +
 			"file is read again when it changes, and at each reload. A pair that cannot be used changes nothing, and the log says so.",
@@ -402,12 +421,21 @@ func (r *reader) checkTLS(b *poolBlock) {
 	}
 }
 
+// ownListOnly is why a list of TLS means nothing.
+const ownListOnly = "without 'tls.listen' the pool has one port, whose lists are the pool's own"
+
 // checkClientTLS finds parts of a block for clients that need others. none has the defaults.
 func (r *reader) checkClientTLS(b *block, name string, t, none *TLS) {
 	switch {
 	case reflect.DeepEqual(*t, *none):
 	case t.Cert == "" || t.Key == "":
 		r.faultWithin(b, name, "cert", "there is no TLS without both 'cert' and 'key'")
+	case t.Listen == Address{} && t.AllowFrom != "":
+		r.faultWithin(b, name, "allow_from", ownListOnly)
+	case t.Listen == Address{} && t.DenyFrom != "":
+		r.faultWithin(b, name, "deny_from", ownListOnly)
+	case t.Listen == Address{} && t.ProxyProtocolFrom != "":
+		r.faultWithin(b, name, "proxy_protocol_from", ownListOnly)
 	case t.ClientCert != ClientCertNone && t.ClientCA == "":
 		r.faultWithin(b, name, "client_cert", "certificates of clients need a 'client_ca' that signs them")
 	case t.ClientCert == ClientCertNone && t.ClientCA != "":

@@ -69,6 +69,7 @@ func Commands() []Command {
 		{"latency", "[POOL]", "how long requests took, by command, since the start", 0, 1, (*session).latency},
 		{"slowlog", "[POOL]", "the latest slow requests, and where their time went (--limit)", 0, 1, (*session).slowlog},
 		{"hotkeys", "[POOL]", "the keys that are asked for most, and the largest (--limit)", 0, 1, (*session).hotkeys},
+		{"denials", "[POOL]", "what clients were refused: by users' rules, lists of addresses, limits, logins", 0, 1, (*session).denials},
 		{"events", "[POOL]", "what has happened, the latest last (--limit, --since)", 0, 1, (*session).events},
 		{"where", "KEY...", "which server owns a key, and why (--pool)", 1, -1, (*session).where},
 		{"config", "", "the configuration in force", 0, 0, (*session).config},

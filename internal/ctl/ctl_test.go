@@ -63,6 +63,9 @@ const (
 		"duration": 0.003, "queue": 0.001, "server_time": 0.002, "client": "1.2.3.4:5", "error": "timed_out"}]}`
 	hotPage = `{"pools": [{"pool": "alpha", "keys": [{"key": "h", "key_length": 1, "rate": 12.34, "error": 1.234, "share": 0.5}],
 		"big_requests": [{"key": "r", "key_length": 1, "size": 9000, "command": "set"}], "big_replies": []}]}`
+	denialsPage = `{"pools": [{"pool": "alpha", "counts": {"denied_keys": 3}, "waiting": 2, "records": [
+		{"time": "2026-01-01T00:00:00Z", "count": 3, "reason": "key", "context": "multi", "user": "alice", "client": "id=7"},
+		{"time": "2026-01-01T00:00:00Z", "count": 1, "reason": "command", "context": "toplevel", "object": "\u001b[2Jx", "client": "id=8"}]}]}`
 	latencyPage = `{"pools": [{"pool": "alpha", "commands": [{"command": "get", "family": "read", "count": 5, "p50": 0.001}]}]}`
 )
 
@@ -83,7 +86,7 @@ func run(t *testing.T, p *proxy, o Options, args ...string) (string, error) {
 func TestTables(t *testing.T) {
 	p := &proxy{answers: map[string]string{
 		"GET /api/v1/pools": poolsPage, "GET /api/v1/servers": serversPage, "GET /api/v1/clients": clientsPage,
-		"GET /api/v1/slowlog": slowPage, "GET /api/v1/hotkeys": hotPage, "GET /api/v1/latency": latencyPage,
+		"GET /api/v1/slowlog": slowPage, "GET /api/v1/hotkeys": hotPage, "GET /api/v1/latency": latencyPage, "GET /api/v1/denials": denialsPage,
 	}}
 	for name, want := range map[string][]string{
 		"stats":   {"POOL", "alpha  redis", "1/2", "70", " 5 ", "123µs", "45.6ms", "1.5s", "paused for 42s more by admin 1.2.3.4:5", "  1234  ", "  0.1  ", "  794  ", "LISTENERS  MESSAGES  TOO SLOW", "  31 ", "  32 ", "  33 "},
@@ -92,6 +95,7 @@ func TestTables(t *testing.T) {
 		"slowlog": {"alpha  get      abc... (900 bytes)  3ms   0        1ms    2ms", "timed_out"},
 		"hotkeys": {"hot            h    12.3        ±10%    50.0%", "large request  r    -           -       -      9000 B  set"},
 		"latency": {"alpha  get      read    5         1ms"},
+		"denials": {"alpha  denied keys                        3", "alpha  clients that wait for a limit now  2", "key (multi)  -           alice  id=7", `"\x1b[2Jx"`},
 	} {
 		out, err := run(t, p, Options{}, name)
 		if err != nil {

@@ -65,6 +65,74 @@ func TestAccessWithTLS(t *testing.T) {
 	}
 }
 
+// A second port has lists of its own, or the pool's where it has none: who comes, from behind
+// which load balancer, and who gets there by a name. A reload changes them for those who come.
+func TestListsOfTwoPorts(t *testing.T) {
+	const stranger, alert = "-ERR connections from this address are not allowed\r\n", "\x15\x03\x01\x00\x02\x02\x50"
+	server, a := testkit.StartRedis(t), testkit.NewAuthority(t)
+	cert, key := a.Pair("alpha.example")
+	other, otherKey := a.Pair("beta.example")
+	plain, secure, beta := testkit.FreeAddr(t), testkit.FreeAddr(t), testkit.FreeAddr(t)
+	text := func(lists string) string {
+		return pool("alpha", plain, testkit.Names(server), "allow_from: [127.0.0.1, 127.0.0.2]", "deny_from: 127.0.0.2", "proxy_protocol_from: 127.0.0.9",
+			tlsLines(cert, key, "listen: \""+secure+"\", server_names: alpha.example"+lists)) +
+			pool("beta", beta, testkit.Names(server), tlsLines(other, otherKey))
+	}
+	s := startStage(t, text(", allow_from: [127.0.0.2, 127.0.0.3, 203.0.113.0/24], deny_from: none, proxy_protocol_from: 127.0.0.8"))
+	refused := func(from, addr, want string) {
+		t.Helper()
+		if got, err := io.ReadAll(dialFrom(t, from, addr)); err != nil || string(got) != want {
+			t.Errorf("from %s at %s: %q, %v; want %q", from, addr, got, err, want)
+		}
+	}
+	// served is what PING answers, by TLS if there is a name, behind a header if there is one.
+	served := func(from, addr, name, header string) string {
+		var c net.Conn = dialFrom(t, from, addr)
+		if _, err := io.WriteString(c, header); err != nil {
+			return err.Error()
+		}
+		if name != "" {
+			conf := trusting(t, a)
+			conf.ServerName = name
+			c = tls.Client(c, conf)
+		}
+		if _, err := io.WriteString(c, "PING\r\n"); err != nil {
+			return err.Error()
+		}
+		b := make([]byte, len("+PONG\r\n"))
+		if _, err := io.ReadFull(c, b); err != nil {
+			return err.Error()
+		}
+		return string(b)
+	}
+	const alpha, pong = "alpha.example", "+PONG\r\n"
+	expect := func(what, got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	refused("127.0.0.2", plain, stranger)
+	refused("127.0.0.3", plain, stranger)
+	refused("127.0.0.1", secure, alert)
+	expect("the plain port", served("127.0.0.1", plain, "", ""), pong)
+	expect("denied at the plain port alone", served("127.0.0.2", secure, alpha, ""), pong)
+	expect("let in at the port with TLS alone", served("127.0.0.3", secure, alpha, ""), pong)
+	expect("a load balancer of the port with TLS", served("127.0.0.8", secure, alpha, balancerLine), pong)
+	expect("a load balancer of the plain port", served("127.0.0.9", plain, "", strings.Replace(balancerLine, "203.0.113.7", "127.0.0.1", 1)), pong)
+	refused("127.0.0.8", plain, stranger)
+	refused("127.0.0.9", secure, alert)
+	expect("by name, let in at the port with TLS", served("127.0.0.3", beta, alpha, ""), pong)
+	if got := served("127.0.0.1", beta, alpha, ""); got == pong {
+		t.Error("a client that the port with TLS does not let in gets there by name")
+	}
+
+	s.mustReload(text(""))
+	expect("the pool's lists, after a reload", served("127.0.0.1", secure, alpha, ""), pong)
+	refused("127.0.0.2", secure, alert)
+	refused("127.0.0.3", secure, alert)
+}
+
 // What a client has sent that is gone before it is looked at is not carried out, if its
 // address is not let in.
 func TestAccessOfTheGone(t *testing.T) {
@@ -86,7 +154,7 @@ func TestAccessOfTheGone(t *testing.T) {
 	}
 }
 
-// A pool is for reading alone if its default user is, as SECURITY.md says.
+// A pool is for reading alone if its default user is.
 func TestPoolForReading(t *testing.T) {
 	server := testkit.StartRedis(t)
 	listen := testkit.FreeAddr(t)

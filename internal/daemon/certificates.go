@@ -126,13 +126,16 @@ func (s *certificates) apply(g *generation) {
 	s.share(g, g.tls.ticketKeys)
 }
 
-// share has the pools of g use keys of tickets that proxies share; none: the process's own.
+// share has the pools of g, and the admin listener, use keys of tickets that proxies share; none: the process's own.
 func (s *certificates) share(g *generation, keys []tlsstage.TicketKey) {
 	s.tickets.Share(keys)
 	for _, t := range g.tls.pools {
-		if t != nil {
-			t.RotateTickets(&s.tickets)
+		if t != nil && t.Clients != nil {
+			t.Clients.RotateTickets(&s.tickets)
 		}
+	}
+	if g.tls.admin != nil {
+		g.tls.admin.RotateTickets(&s.tickets)
 	}
 }
 

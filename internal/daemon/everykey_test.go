@@ -37,7 +37,7 @@ func otherValues(t *testing.T) map[string]string {
 	return map[string]string{
 		"redis_auth_file": token, "redis_auth_env": "NUTHATCH_TEST_SECRET", "redis_auth_previous": "sesame", "redis_auth_previous_file": token,
 		"redis_auth_previous_env": "NUTHATCH_TEST_SECRET", "server_user": "proxy", "server_password": "sesame", "server_password_file": token,
-		"server_password_env": "NUTHATCH_TEST_SECRET", "tls.listen": testkit.FreeAddr(t), "tls.server_names": "a.example", "tls.key_password_file": token, "server_tls.key_password_file": token,
+		"server_password_env": "NUTHATCH_TEST_SECRET", "tls.listen": testkit.FreeAddr(t), "tls.server_names": "a.example", "tls.allow_from": "127.0.0.0/8", "tls.deny_from": "none", "tls.proxy_protocol_from": "10.0.0.0/8", "tls.key_password_file": token, "server_tls.key_password_file": token,
 		"admin_token_env": "NUTHATCH_TEST_SECRET", "admin_read_token": "sesame", "admin_read_token_file": token, "admin_read_token_env": "NUTHATCH_TEST_SECRET", "admin_tls.key_password_file": token, "admin_tls.client_cert": "required", "admin_tls.min_version": "TLSv1.3",
 		"tls_ticket_keys_file": keys,
 		"acl_file":             users,
@@ -160,7 +160,7 @@ func newEveryKey(t *testing.T) *everyKey {
 		t: t, server: testkit.Names(server)[0], values: otherValues(t),
 		listen: line("listen", testkit.FreeAddr(t), nil), admin: line("admin", testkit.FreeAddr(t), nil) + "  threads: 2\n",
 		rest: map[string]string{
-			"health_check.interval": "1s", "tls.cert": cert, "tls.key": key, "tls.client_ca": a.CA, "tls.client_cert": "optional",
+			"health_check.interval": "1s", "tls.listen": testkit.FreeAddr(t), "tls.cert": cert, "tls.key": key, "tls.client_ca": a.CA, "tls.client_cert": "optional",
 			"server_tls.ca": a.CA, "server_tls.cert": cert, "server_tls.key": key,
 			"sentinel_tls.ca": a.CA, "sentinel_tls.cert": cert, "sentinel_tls.key": key,
 			"admin_tls.cert": cert, "admin_tls.key": key, "admin_tls.client_ca": a.CA, "admin_tls.client_cert": "optional",

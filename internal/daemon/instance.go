@@ -286,6 +286,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			MaxRequestSize: g.maxRequest(p.MaxRequestSize),
 			AllowMonitor:   p.AllowMonitor,
 			AllowFlush:     p.AllowFlush,
+			ReadOnly:       p.ReadOnly,
 			AllowAdmin:     p.AllowAdmin,
 			Version:        in.opts.Version,
 			Started:        in.epoch,
@@ -304,6 +305,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 	return memcache.New(memcache.Options{
 		MaxRequestSize: g.maxRequest(p.MaxRequestSize),
 		AllowFlush:     p.AllowFlush,
+		ReadOnly:       p.ReadOnly,
 		Facts:          in.facts(p),
 	})
 }

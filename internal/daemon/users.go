@@ -142,14 +142,14 @@ func userChanges(before, now *acl.Users) string {
 		was := userNamed(before, u.Name())
 		switch {
 		case was == nil:
-			added = append(added, u.Name())
+			added = append(added, acl.ShownName(u.Name()))
 		case was.Line() != u.Line():
-			changed = append(changed, u.Name())
+			changed = append(changed, acl.ShownName(u.Name()))
 		}
 	}
 	for _, u := range usersOf(before) {
 		if userNamed(now, u.Name()) == nil {
-			removed = append(removed, u.Name())
+			removed = append(removed, acl.ShownName(u.Name()))
 		}
 	}
 	var parts []string

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nuthatch/internal/acl"
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
@@ -43,6 +44,24 @@ func (v *view) AnswerMemory() int64 { return v.resources.answerMemory() }
 
 // Events implements admin.Instance.
 func (v *view) Events() *events.Log { return v.journal.events }
+
+// Denials implements admin.Instance. A name that no user has may be a password, by a slip.
+func (v *view) Denials(pool string) []acl.Record {
+	g := v.current.Load()
+	i := g.pool(pool)
+	if i < 0 || g.users[i].log == nil {
+		return nil
+	}
+	var all []acl.Record
+	for _, r := range g.users[i].log.Records() {
+		shown := *r
+		if shown.User != acl.DefaultName && userNamed(g.users[i].users, shown.User) == nil {
+			shown.User = ""
+		}
+		all = append(all, shown)
+	}
+	return all
+}
 
 // Facts implements admin.Instance.
 func (v *view) Facts() api.Info {

@@ -222,7 +222,7 @@ func (b *tab) key(keys string) {
 }
 
 // views are the page's, from left to right.
-var views = []string{"overview", "servers", "clients", "keys", "slowlog", "where", "config", "events"}
+var views = []string{"overview", "servers", "clients", "keys", "slowlog", "where", "config", "denials", "events"}
 
 // view goes to a view and waits until it shows something.
 func (b *tab) view(name string) {
@@ -230,7 +230,7 @@ func (b *tab) view(name string) {
 	b.do(fmt.Sprintf("location.hash = %q", name))
 	content := map[string]string{
 		"overview": ".vitals", "servers": "tbody .open", "clients": "tbody .mono", "keys": "tbody .mono", "slowlog": "tbody .split",
-		"where": "form.where", "config": ".settings", "events": "tbody th",
+		"where": "form.where", "config": ".settings", "denials": "tbody th", "events": "tbody th",
 	}[name]
 	b.await("view "+name, fmt.Sprintf(`document.querySelector(".view-%s:not([hidden])")?.querySelector(%q)`, name, content))
 }

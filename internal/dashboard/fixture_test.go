@@ -81,7 +81,7 @@ func (f *fixture) answer(w http.ResponseWriter, r *http.Request) {
 	documents := map[string]func() any{
 		"info": f.info, "pools": f.pools, "findings": f.findings, "fields": f.fields, "clients": f.clientList, "slowlog": f.slowlog, "hotkeys": f.hotkeys,
 		"config": f.config, "where": func() any { return f.where(r.FormValue("key")) },
-		"events": f.events, "history": func() any { return f.history(r.FormValue("pool"), r.FormValue("server"), r.FormValue("column")) },
+		"denials": f.denials, "events": f.events, "history": func() any { return f.history(r.FormValue("pool"), r.FormValue("server"), r.FormValue("column")) },
 	}
 	document := documents[path]
 	if document == nil {
@@ -257,6 +257,16 @@ func (f *fixture) hotkeys() any {
 		})
 	}
 	return api.HotKeys{Pools: []api.PoolKeys{p}}
+}
+
+func (f *fixture) denials() any {
+	return api.Denials{Time: f.now(), Pools: []api.PoolDenials{{
+		Pool: "sessions", Counts: map[string]int64{"failed_logins": 12, "denied_keys": 1234, "address_refused": 3}, Waiting: 2,
+		Records: []api.Denial{
+			{Time: f.now().Add(-time.Minute), First: began, Count: 40, Reason: "command", Context: "toplevel", Object: "flushall", User: "billing", Client: "id=77 addr=10.0.0.5:51234"},
+			{Time: f.now().Add(-time.Hour), First: began, Count: 1, Reason: "auth", Context: "toplevel", Object: "auth", Client: "id=78 addr=10.0.0.6:51235"},
+		},
+	}, {Pool: "catalog", Counts: map[string]int64{}, Records: []api.Denial{}}}}
 }
 
 func (f *fixture) events() any {

@@ -142,6 +142,8 @@ const (
 	UserRefused
 	// TooManyUsers: as many users as are allowed have connections to the servers.
 	TooManyUsers
+	// PoolReadOnly: a reload has made the pool one for reading alone.
+	PoolReadOnly
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -215,6 +217,7 @@ var reasonTexts = [NumReasons]string{
 	RequestRate:   "the limit on requests a second is reached (limits.requests_per_second)",
 	ByteRate:      "the limit on bytes a second is reached (limits.bytes_per_second)",
 	InFlightLimit: "the limit on requests in flight is reached (limits.in_flight)",
+	PoolReadOnly:  "the pool is for reading alone now (read_only)",
 	NotPrimary:    "the server of this key is a replica, and its primary is not known yet",
 	UserRefused:   "the server of this key refused the name or the password that the client logged in with",
 	TooManyUsers:  "as many users have connections to the servers as max_server_users allows",
@@ -290,6 +293,7 @@ var reasonNames = [NumReasons]string{
 	NotPrimary:           "not_primary",
 	UserRefused:          "user_refused",
 	TooManyUsers:         "too_many_users",
+	PoolReadOnly:         "pool_read_only",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

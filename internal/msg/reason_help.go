@@ -247,6 +247,10 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"The same, for requests that are not answered.",
 		"Are the servers slow? Otherwise as above.",
 	},
+	PoolReadOnly: {
+		"A reload has set read_only, and a command of the transaction may write.",
+		"Send it to a pool that takes writes.",
+	},
 	NotPrimary: {
 		"Sentinel named a server that says (ROLE) that it is a replica, and named no other within the time that requests have.",
 		"Wait for the end of the failover. If it lasts, compare what the sentinels say: SENTINEL MASTER name. See SENTINEL.md.",

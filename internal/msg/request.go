@@ -104,6 +104,9 @@ type Request struct {
 	// Stray: the words do not say where the keys are, or not as the command wants it. The
 	// request goes to some server, which will refuse it.
 	Stray bool
+	// ReadOnly, for Local: the request may write, and is refused since the pool is for reading
+	// alone.
+	ReadOnly bool
 	// Everyone, for Broadcast: servers that do not own any keys at present, since they are
 	// ejected or disabled, are to get the request too.
 	Everyone bool

@@ -12,20 +12,33 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// An access is from where a pool's clients may come: allow_from and deny_from, and by which
-// load balancers: proxy_protocol_from. It is not changed; a reload makes another one, which
-// new clients are judged by.
+// accesses are the pool's lists: those for clients without TLS, and those for clients with
+// it, which come to another port if the pool has two.
+type accesses struct{ plain, secured access }
+
+func accessesOf(p *config.Pool) accesses {
+	return accesses{accessOf(p.Access(false)), accessOf(p.Access(true))}
+}
+
+// of are the lists for a client.
+func (a *accesses) of(secured bool) *access {
+	if secured {
+		return &a.secured
+	}
+	return &a.plain
+}
+
+// An access is from where clients may come: allow_from and deny_from, and by which load
+// balancers: proxy_protocol_from. It is not changed; a reload makes another one, which new
+// clients are judged by.
 type access struct {
 	// on: there is a list.
 	on                     bool
 	allow, deny, balancers inet.Networks
 }
 
-func accessOf(p *config.Pool) access {
-	return access{
-		on:    p.AllowFrom != "" || p.DenyFrom != "" || p.ProxyProtocolFrom != "",
-		allow: p.AllowFrom.Networks(), deny: p.DenyFrom.Networks(), balancers: p.ProxyProtocolFrom.Networks(),
-	}
+func accessOf(a config.Access) access {
+	return access{on: a != config.Access{}, allow: a.AllowFrom.Networks(), deny: a.DenyFrom.Networks(), balancers: a.ProxyProtocolFrom.Networks()}
 }
 
 // admits reports whether a client may come from the address. A client at a unix socket,
@@ -35,19 +48,19 @@ func (a *access) admits(from netip.Addr) bool {
 }
 
 // refuseStranger sends an error to a client from an address that is not let in, and closes
-// its connection.
+// its connection. secured: it came to a port with TLS.
 func refuseStranger(p *ServerPool, a eventloop.Accepted, from netip.Addr, secured bool) {
-	noteStranger(p, from)
-	turnAway(p, a, msg.AddressRefused, secured)
+	noteStranger(p, from, secured)
+	turnAway(p, a, msg.AddressRefused, secured && p.stages != nil)
 }
 
 // noteStranger counts and logs a client from an address that is not let in.
-func noteStranger(p *ServerPool, from netip.Addr) {
+func noteStranger(p *ServerPool, from netip.Addr, secured bool) {
 	const why = msg.AddressRefused
 	countRefused(p, why)
 	ctx := p.ctx
 	list := "deny_from"
-	if !p.access.deny.Contains(from) {
+	if !p.access.of(secured).deny.Contains(from) {
 		list = "allow_from"
 	}
 	if p.topo.StrangersBegin(ctx.loop.Now()) {

@@ -36,8 +36,8 @@ func goToChosen(c *client, st eventloop.Stage) {
 // in, or has no room for it, the client is closed.
 func changePool(c *client, to *ServerPool) {
 	p, limits := c.pool, c.pool.ctx.identity.Limits()
-	if from := c.addrs.ip; to.access.on && !to.access.admits(from) {
-		noteStranger(to, from)
+	if from := c.addrs.ip; to.access.secured.on && !to.access.secured.admits(from) {
+		noteStranger(to, from, true)
 		c.lastErr = closeReason{why: msg.AddressRefused}
 		c.close()
 		return

@@ -3,6 +3,7 @@ package proxy
 import (
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
 )
 
 // CommandErrors are how many requests with a command were answered with an error.
@@ -54,5 +55,8 @@ func (d *dispatch) answer(req *msg.Request, out *mbuf.Chain) {
 	p.proto.Local(req, &c.session, p.ctx.bufs, out)
 	if req.Error != "" {
 		p.commandErrors[req.Type].Rejected++
+	}
+	if req.ReadOnly && c.session.Authenticated && c.session.Bars&msg.Denied == 0 {
+		p.stats.Values[stats.DeniedWrites]++
 	}
 }

@@ -122,13 +122,13 @@ func protocolOf(p *config.Pool, learned *redis.Learned, users *acl.Users, denial
 			Users: users, ACLLog: denials, Login: p.ServerLogin(),
 			Passthrough: p.Passes(), MaxUsers: p.MaxServerUsers, Logins: logins.(*redis.Logins),
 			Auth: p.RedisAuth, DB: p.RedisDB, Databases: p.Databases, FailedSelect: p.FailedSelect, Transactions: p.Transactions, Publish: p.PubSub.Publish,
-			AllowMonitor: p.AllowMonitor, AllowAdmin: p.AllowAdmin, Tracking: p.Tracking == config.TrackingOn,
+			AllowMonitor: p.AllowMonitor, AllowAdmin: p.AllowAdmin, ReadOnly: p.ReadOnly, Tracking: p.Tracking == config.TrackingOn,
 			Servers: len(p.Servers), HashTag: p.HashTag, KeylessScripts: p.KeylessScripts, PartialResults: p.PartialResults, Learned: learned,
 			Facts:         func(_ bool, use func(*redis.Facts)) { use(&redis.Facts{Pool: &stats.PoolSnapshot{}}) },
 			RefuseUnknown: p.UnknownCommands == config.UnknownRefuse, MaxRequestSize: p.MaxRequestSize, Version: "0",
 		})
 	}
-	return memcache.New(memcache.Options{MaxRequestSize: p.MaxRequestSize, AllowFlush: p.AllowFlush})
+	return memcache.New(memcache.Options{MaxRequestSize: p.MaxRequestSize, AllowFlush: p.AllowFlush, ReadOnly: p.ReadOnly})
 }
 
 // on runs f on the i-th loop and waits for it.

@@ -130,10 +130,10 @@ func (l *Listener) admit(a eventloop.Accepted) (by manner, ok bool) {
 	limit := int64(0)
 	if p != nil { // else it is being removed, and accept finds that out
 		limit = int64(p.conf.ClientConnections)
-		if p.access.on {
+		if lists := p.access.of(l.secured); lists.on {
 			from := a.PeerAddr()
-			if by.header = p.access.balancers.Contains(from); !by.header && !p.access.admits(from) {
-				refuseStranger(p, a, from, l.secured && p.stages != nil)
+			if by.header = lists.balancers.Contains(from); !by.header && !lists.admits(from) {
+				refuseStranger(p, a, from, l.secured)
 				return by, false
 			}
 		}

@@ -135,8 +135,8 @@ func (a *newcomer) becomes(h proxyheader.Header, rest []byte) {
 			at.addr = asWord(h.Path)
 		}
 	}
-	if !p.access.admits(at.ip) {
-		noteStranger(p, at.ip)
+	if !p.access.of(a.by.secured).admits(at.ip) {
+		noteStranger(p, at.ip, a.by.secured)
 		a.turnAway(msg.AddressRefused)
 		return
 	}

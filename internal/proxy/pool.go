@@ -17,7 +17,7 @@ type ServerPool struct {
 	ctx    *Context
 	index  int
 	conf   *config.Pool
-	access access
+	access accesses
 	// rates are the pool's limits; nil: there are none.
 	rates  *rates
 	proto  capabilities
@@ -107,7 +107,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 		ctx:    ctx,
 		index:  index,
 		conf:   o.Config,
-		access: accessOf(o.Config),
+		access: accessesOf(o.Config),
 		router: router{ctx: ctx, topo: o.Topology, commands: o.Protocol.Commands()},
 		proto:  capabilitiesOf(o.Protocol),
 		stages: o.Stages,

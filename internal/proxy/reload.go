@@ -44,16 +44,16 @@ func (ctx *Context) Adopt(pools []PoolOptions, by int64) {
 
 // adopt gives the pool another configuration.
 func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
-	before, servers := p.conf, p.servers
+	before, servers, guard := p.conf, p.servers, p.proto.guard
 	p.index, p.conf, p.topo, p.proto, p.stages = index, o.Config, o.Topology, capabilitiesOf(o.Protocol), o.Stages
 	p.passer = p.proto.passer
-	p.access = accessOf(p.conf)
+	p.access = accessesOf(p.conf)
 	p.rates = ratesOf(p, p.rates)
 	p.stats = &p.ctx.shard.Pools[index]
 	// The parser is between two requests; those that have begun have their own.
 	p.parser = p.proto.NewRequestParser()
 	p.trim()
-	a := adoption{pool: p, before: before, old: servers, by: by}
+	a := adoption{pool: p, before: before, guard: guard, old: servers, by: by}
 	p.goBy(o.snap, a.adoptServers(o.snap))
 	a.removeServers()
 	a.sessions()
@@ -87,6 +87,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 type adoption struct {
 	pool   *ServerPool
 	before *config.Pool
+	guard  Guard // before
 	old    []*Server
 	// by is when what is removed is closed at the latest.
 	by int64

@@ -86,7 +86,8 @@ func (a *adoption) sessions() {
 		p.adoptLanes()
 	}
 	users := before.HasUsers() || p.conf.HasUsers() || before.AuthMode != p.conf.AuthMode
-	if p.proto.sessions == nil || !users && before.RedisDB == p.conf.RedisDB && before.Databases == p.conf.Databases && before.RedisAuth == p.conf.RedisAuth {
+	stricter := users || p.conf.ReadOnly && !before.ReadOnly
+	if p.proto.sessions == nil || !stricter && before.RedisDB == p.conf.RedisDB && before.Databases == p.conf.Databases && before.RedisAuth == p.conf.RedisAuth {
 		return
 	}
 	lost, renumbered := 0, before.RedisDB != p.conf.RedisDB || before.Databases != p.conf.Databases
@@ -96,15 +97,15 @@ func (a *adoption) sessions() {
 			c.abort()
 		}
 		p.proto.sessions.Adopt(&c.session)
-		if users && c.tx != nil {
+		if stricter && c.tx != nil {
 			c.tx.judgeAgain = true
 		}
 		if c.session.Bars&^bars&msg.LostDatabase != 0 {
 			lost++
 		}
 	}
-	if users {
-		judgeClients(p)
+	if stricter {
+		a.judgeClients()
 	}
 	if lost > 0 {
 		p.ctx.log.Warn("clients are in databases that the pool no longer has; their requests for servers are refused until they SELECT another",

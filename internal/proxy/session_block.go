@@ -217,7 +217,7 @@ func (l *leg) Party() msg.Party { return l.block.own.client }
 func (l *leg) OnReply(_ *msg.Msg, r msg.Reply) {
 	b := l.block
 	o, c := b.own, b.own.client
-	if b.recall == recallsRequest && b.confirming == nil && c.pool.proto.blocker.Recalled(r) {
+	if b.recall.takesAgain() && b.confirming == nil && c.pool.proto.blocker.Recalled(r) {
 		b.again()
 		return
 	}

@@ -48,7 +48,7 @@ func (b *trackFeed) hears(r msg.Reply) (taken bool) {
 		c.logBadReply(errOutOfStep)
 		c.fail(msg.BadReply)
 		return true
-	case t == nil || t.failed:
+	case t == nil || t.failed || t.lapsed:
 		return true
 	case keys == msg.AllInvalid:
 		t.keys = 0
@@ -162,6 +162,16 @@ func (t *tracking) moved() {
 	t.snap, t.placing = p.snap, placingOf(p)
 	t.forget(true)
 	t.restoreAt(p.ctx.loop.Now())
+}
+
+// lapse tells the client to forget all that it has read, since its user has other rights now.
+// Before its next read it gets other connections, whose servers know of no key. With BCAST
+// servers tell of keys whoever may read them.
+func (t *tracking) lapse() {
+	if !t.wants.Broadcast {
+		t.forget(true)
+		t.lapsed = t.hasFeed()
+	}
 }
 
 // follow tells the client to forget all if its keys may have other servers now.

@@ -15,6 +15,7 @@ import (
 //	a pause                                  null is not delivered: the request is in the
 //	                                         stash again, for the time that is left
 //	the key has another server               likewise, and is taken at once
+//	a reload takes the right away            likewise, and is refused
 //
 // The server may not have got the blocking request yet. So CLIENT UNBLOCK is repeated
 // until it works.
@@ -27,9 +28,15 @@ const (
 	// the server says an error.
 	recallsReply recall = 1 + iota
 	recallsError
-	// recallsRequest puts the request back into the stash, to be taken again.
+	// recallsRequest puts the request back into the stash, to be taken again. recallsRight
+	// does too, and the request will be refused: if the server cannot end the wait, the
+	// client is closed.
 	recallsRequest
+	recallsRight
 )
+
+// takesAgain reports whether the request is put back into the stash.
+func (r recall) takesAgain() bool { return r == recallsRequest || r == recallsRight }
 
 // unblock ends the wait because another client asks for it.
 func (b *blocking) unblock(fails bool) {
@@ -49,10 +56,12 @@ func (b *blocking) endEarly(why recall) {
 		return
 	}
 	first := b.recall == 0
-	b.recall = why
+	if b.recall != recallsRight {
+		b.recall = why
+	}
 	switch {
 	case !first:
-	case why == recallsRequest && b.confirming != nil:
+	case why.takesAgain() && b.confirming != nil:
 		b.again() // there is no element to be lost
 	default:
 		for _, l := range slices.Clone(b.legs) {
@@ -68,14 +77,15 @@ func (l *leg) sendUnblock() {
 	case l.m == nil || !conn.Attached():
 		return // it has ended, or that it has failed is yet to be told
 	case conn.handshake.pending > 0 || !conn.Open():
-		if b.recall != recallsRequest {
+		if !b.recall.takesAgain() {
 			l.retryUnblock()
 			return
 		}
 		b.again() // the request has not been sent
 		return
-	case conn.private.id == 0:
-		return // the server does not allow it
+	case conn.private.id == 0: // the server does not allow it
+		b.cannotEnd()
+		return
 	}
 	ctx := conn.pool.ctx
 	ctl, why := conn.server.control(conn)
@@ -178,6 +188,7 @@ func (u *unblocking) OnReply(m *msg.Msg, r msg.Reply) {
 		u.leg.retryUnblock()
 	case msg.NotAllowed:
 		u.leg.conn.private.id = 0
+		u.leg.block.cannotEnd()
 	case msg.WasBlocked:
 	}
 }

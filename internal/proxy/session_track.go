@@ -75,6 +75,9 @@ type tracking struct {
 	telling, failed bool
 	// restores: it has lost a connection, and the timers have it in their list.
 	restores bool
+	// lapsed: the client's user has other rights now. What servers say of keys that it has
+	// read before is dropped.
+	lapsed bool
 }
 
 // tracked is the part of a pool about clients that are told when keys change.
@@ -371,12 +374,13 @@ func (t *tracking) sendCaching(conn *serverConn, caching bool) {
 // all. It may first have to wait for the replies in flight; mayGo is false then.
 func (t *tracking) count(keys int) (mayGo bool) {
 	c := t.own.client
-	if t.keys > 0 && t.keys+keys > c.pool.conf.MaxTrackedKeys {
+	if t.lapsed || t.keys > 0 && t.keys+keys > c.pool.conf.MaxTrackedKeys {
 		if !c.mayGo() {
 			return false
 		}
 		t.forget(false)
 		t.own.giveTrackedBack()
+		t.lapsed = false
 	}
 	t.keys += keys
 	return true

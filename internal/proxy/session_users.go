@@ -17,7 +17,12 @@ import (
 //
 //	its user is no more                         it is closed
 //	its user may not listen to what it hears    it is closed
+//	its user may not track, but it does         it is closed
+//	its user has other rights, and it tracks    it forgets all that it has read
+//	it waits at a server, and may not           the wait ends with an error
 //	it collects a transaction                   EXEC judges the commands again
+//
+// A pool that becomes one for reading alone has clients judged in the same way.
 
 // A Guard is a protocol whose clients are users with rights.
 type Guard interface {
@@ -32,8 +37,12 @@ type Guard interface {
 	// MayListen reports whether the client's user may hear of a channel. The name is the
 	// client's.
 	MayListen(s *msg.Session, kind msg.Channels, name string) bool
-	// MayMonitor reports whether the client's user may see every command.
+	// MayMonitor reports whether the client's user may see every command, MayTrack whether it
+	// may be told when keys change.
 	MayMonitor(s *msg.Session) bool
+	MayTrack(s *msg.Session) bool
+	// UserOf is the client's user.
+	UserOf(s *msg.Session) *acl.User
 	// JudgeKeys judges about that many of the keys of a request. t is zero before the
 	// first call; done says that there are no more. Judged then says what became of it,
 	// for as long as the request is taken; after that it is called with nil.
@@ -104,23 +113,23 @@ func (d *dispatch) denied() {
 	p.proto.guard.LogDenied(&facts, ctx.loop.WallMicros(now))
 }
 
-// mayNoMore answers the EXEC of a transaction that the client's user may send no more. It
-// reports false if the user may. The message of the EXEC is m, and stands in the out-queue.
+// mayNoMore answers the EXEC of a transaction that the client may send no more. It reports
+// false if it may. The message of the EXEC is m, and stands in the out-queue.
 func (t *multi) mayNoMore(tx *transaction, m *msg.Msg) bool {
 	c := t.client
-	if c.mayStill(tx) {
+	why := c.whyNoMore(tx)
+	if why == msg.OK {
 		return false
 	}
 	if c.watches() {
 		c.own.unwatch()
 	}
-	c.aborted(m, msg.NoPermission)
+	c.aborted(m, why)
 	return true
 }
 
-// mayStill reports whether the client's user may still send all commands of the
-// transaction.
-func (t *multi) mayStill(tx *transaction) bool {
+// whyNoMore is why the client may not send all commands of the transaction any more.
+func (t *multi) whyNoMore(tx *transaction) msg.Reason {
 	c, p := t.client, t.client.pool
 	parser, session := p.proto.NewRequestParser(), c.session
 	session.Bars |= msg.Collecting
@@ -135,22 +144,31 @@ func (t *multi) mayStill(tx *transaction) bool {
 		for first := true; len(rest) > 0; first = false {
 			n, done, err := parser.Parse(rest)
 			if err != nil || !done {
-				return false
+				return msg.NoPermission
 			}
 			req := parser.Finish(mbuf.Flat(rest[:n]))
 			rest = rest[n:]
 			if !first && p.transactor().Collect(req, &session) != msg.Queued { // the first is MULTI
-				return false
+				return whyRefused(req)
 			}
 		}
 	}
-	return true
+	return msg.OK
 }
 
-// judgeClients closes the clients of a pool that a reload has taken a right from that they
-// use all the time.
-func judgeClients(p *ServerPool) {
-	gone, listeners := 0, 0
+// whyRefused is why a request is refused that was allowed before a reload.
+func whyRefused(req *msg.Request) msg.Reason {
+	if req.ReadOnly {
+		return msg.PoolReadOnly
+	}
+	return msg.NoPermission
+}
+
+// judgeClients judges what the clients of a pool do all the time, after a reload has taken
+// rights away. It closes those that may do so no more.
+func (a *adoption) judgeClients() {
+	p, before := a.pool, a.guard
+	gone, refused := 0, 0
 	visitClients(p, func(c *client) {
 		switch {
 		case c.state == clientClosed:
@@ -158,18 +176,56 @@ func judgeClients(p *ServerPool) {
 			gone++
 			c.lastErr = closeReason{why: msg.UserRemoved}
 			c.close()
-		case c.own != nil && c.own.subs != nil && !c.own.subs.mayListen(),
-			monitors(c) && !p.proto.guard.MayMonitor(&c.session):
-			listeners++
+		case mayDoNoMore(c):
+			refused++
 			c.lastErr = closeReason{why: msg.NoPermission}
 			c.close()
+		default:
+			if tracks(c) && !p.proto.guard.UserOf(&c.session).SameRules(before.UserOf(&c.session)) {
+				c.own.track.lapse()
+			}
+			if c.blocked() {
+				c.own.block.judge()
+			}
 		}
 	}, func() {
-		if gone+listeners > 0 {
-			p.ctx.log.Notice("users have changed: clients are closed that have no user any more, or may not listen to their channels or monitor",
-				slog.String("pool", p.conf.Name), slog.Int("without_user", gone), slog.Int("listeners", listeners))
+		if gone+refused > 0 {
+			p.ctx.log.Notice("users have changed: clients are closed that have no user any more, or may not listen to their channels, monitor or track",
+				slog.String("pool", p.conf.Name), slog.Int("without_user", gone), slog.Int("refused", refused))
 		}
 	})
+}
+
+// mayDoNoMore reports whether the client's user may not do what the client does all the time.
+func mayDoNoMore(c *client) bool {
+	guard := c.pool.proto.guard
+	return c.own != nil && c.own.subs != nil && !c.own.subs.mayListen() ||
+		monitors(c) && !guard.MayMonitor(&c.session) ||
+		tracks(c) && !guard.MayTrack(&c.session)
+}
+
+// judge ends the wait of a request that its client may not send any more.
+func (b *blocking) judge() {
+	c := b.own.client
+	p := c.pool
+	parser := p.proto.NewRequestParser()
+	_, done, err := parser.Parse(b.text)
+	if err != nil || !done {
+		return // the proxy itself has kept it
+	}
+	if req := parser.Finish(mbuf.Flat(b.text)); req.ReadOnly || !p.proto.sessions.Allows(req, &c.session) {
+		b.endEarly(recallsRight)
+	}
+}
+
+// cannotEnd closes the client of a wait that it may go on with no more, since the server
+// cannot be told to end it.
+func (b *blocking) cannotEnd() {
+	if b.recall == recallsRight {
+		c := b.own.client
+		c.lastErr = closeReason{why: msg.NoPermission}
+		c.close()
+	}
 }
 
 // mayListen reports whether the client's user may listen to all that it listens to.

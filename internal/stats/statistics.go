@@ -200,6 +200,8 @@ const (
 	DeniedKeys
 	DeniedChannels
 	DeniedDatabases
+	// DeniedWrites counts requests that were refused because the pool is for reading alone.
+	DeniedWrites
 	// LimitWaits counts requests that waited for a limit, LimitWaiting is how many clients do.
 	LimitWaits
 	LimitWaiting
@@ -362,6 +364,7 @@ var PoolFields = [numPoolFields]Field{
 	DeniedKeys:          {"denied_keys", "nuthatch_client_denied_keys_total", Counter, Things, "requests refused because the client's user may not use one of the keys"},
 	DeniedChannels:      {"denied_channels", "nuthatch_client_denied_channels_total", Counter, Things, "requests refused because the client's user may not use one of the channels"},
 	DeniedDatabases:     {"denied_databases", "nuthatch_client_denied_databases_total", Counter, Things, "requests refused because the client's user may not use the database"},
+	DeniedWrites:        {"denied_writes", "nuthatch_client_denied_writes_total", Counter, Things, "requests refused because the pool is for reading alone (read_only)"},
 	CertificateLogins:   {"certificate_logins", "nuthatch_client_certificate_logins_total", Counter, Things, "clients that their certificates have logged in (tls.user_from)"},
 
 	LimitWaits:   {"limit_waits", "nuthatch_client_limit_waits_total", Counter, Things, "times that a client was not read from since a limit of the pool was reached (limits)"},

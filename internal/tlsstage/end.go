@@ -40,16 +40,27 @@ type stamp struct {
 	err  bool
 }
 
+// stampsOf are the stamps of files. Those of a folder are its own, and those of its files.
 func stampsOf(files []string) []stamp {
-	all := make([]stamp, len(files))
-	for i, f := range files {
+	all := make([]stamp, 0, len(files))
+	for _, f := range files {
 		info, err := os.Stat(f)
-		all[i] = stamp{info, err != nil}
+		all = append(all, stamp{info, err != nil})
+		if err != nil || !info.IsDir() {
+			continue
+		}
+		for _, name := range filesIn(f) {
+			info, err := os.Stat(name)
+			all = append(all, stamp{info, err != nil})
+		}
 	}
 	return all
 }
 
 func sameStamps(a, b []stamp) bool {
+	if len(a) != len(b) {
+		return false
+	}
 	for i := range a {
 		switch {
 		case a[i].err != b[i].err:
@@ -206,6 +217,18 @@ func files(names ...string) (all []string) {
 	return all
 }
 
+// filesIn are what a folder has, in the order of the names.
+func filesIn(folder string) (names []string) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil // that no certificate is found is told
+	}
+	for _, e := range entries {
+		names = append(names, filepath.Join(folder, e.Name()))
+	}
+	return names
+}
+
 // loadCA reads the certificates from a file, or from all files of a folder.
 func loadCA(path string) (*x509.CertPool, error) {
 	info, err := os.Stat(path)
@@ -214,9 +237,7 @@ func loadCA(path string) (*x509.CertPool, error) {
 	}
 	names := []string{path}
 	if info.IsDir() {
-		if names, err = filepath.Glob(filepath.Join(path, "*")); err != nil {
-			return nil, err
-		}
+		names = filesIn(path)
 	}
 	pool, found := x509.NewCertPool(), false
 	for _, name := range names {

@@ -142,11 +142,7 @@ func (t *Tickets) Take(handed []byte) error {
 }
 
 // RotateTickets has new sessions use the latest key.
-func (p *Pool) RotateTickets(t *Tickets) {
-	if p.Clients != nil {
-		t.apply(p.Clients.Config())
-	}
-}
+func (e *End) RotateTickets(t *Tickets) { t.apply(e.Config()) }
 
 // Shared are the keys that proxies share; nil: the process has its own.
 func (t *Tickets) Shared() []TicketKey {

@@ -8,6 +8,7 @@ import { link, parse } from './links.js';
 import { Model } from './model.js';
 import { Clients } from './views/clients.js';
 import { Configuration } from './views/config.js';
+import { Denials } from './views/denials.js';
 import { Events } from './views/events.js';
 import { Keys } from './views/keys.js';
 import { Overview } from './views/overview.js';
@@ -29,6 +30,7 @@ const views = [
   { name: 'slowlog', title: 'Slow log', make: SlowLog },
   { name: 'where', title: 'Where', make: Where },
   { name: 'config', title: 'Configuration', make: Configuration },
+  { name: 'denials', title: 'Denials', make: Denials },
   { name: 'events', title: 'Events', make: Events },
 ];
 

@@ -59,6 +59,9 @@ type command struct {
 	long bool
 	// refusal is the error for a command that is known and not supported.
 	refusal string
+	// reads: a pool that is for reading alone allows it. A flag in changing is not allowed.
+	reads    bool
+	changing string
 	// form and note are the documentation's.
 	form, note string
 }
@@ -83,6 +86,7 @@ const (
 	errManyGetFlags = "CLIENT_ERROR options flags are too long"
 	errTwice        = "CLIENT_ERROR duplicate flag"
 	errInvalidTwice = "CLIENT_ERROR invalid or duplicate flag"
+	errReadOnly     = "CLIENT_ERROR the pool is for reading alone (read_only)"
 	errNoFlush      = "CLIENT_ERROR flush_all not allowed: the pool's allow_flush is off"
 )
 
@@ -100,12 +104,12 @@ const (
 var commands = [...]command{
 	{},
 	{
-		name: "get", replies: valueReplies, min: 2, treatment: msg.Fragment, key: 1, many: true, long: true, form: "get <key>*",
+		name: "get", reads: true, replies: valueReplies, min: 2, treatment: msg.Fragment, key: 1, many: true, long: true, form: "get <key>*",
 		note: "Values come in the order of the keys. If a server does not have a key, later values of that server come earlier.",
 	},
 	{name: "set", replies: storageReplies, min: 5, max: 6, key: 1, storage: true, body: 4, noreply: 2, form: "set" + storageForm},
 	{
-		name: "gets", replies: valueReplies, min: 2, treatment: msg.Fragment, key: 1, many: true, long: true, form: "gets <key>*",
+		name: "gets", reads: true, replies: valueReplies, min: 2, treatment: msg.Fragment, key: 1, many: true, long: true, form: "gets <key>*",
 		note: "As get. Each server gives its own uniques, so uniques of two keys cannot be compared.",
 	},
 	{
@@ -126,14 +130,14 @@ var commands = [...]command{
 	{name: "gat", replies: valueReplies, min: 3, treatment: msg.Fragment, key: 2, many: true, form: "gat <exptime> <key>*"},
 	{name: "gats", replies: valueReplies, min: 3, treatment: msg.Fragment, key: 2, many: true, form: "gats <exptime> <key>*"},
 	{
-		name: "bget", replies: valueReplies, min: 2, treatment: msg.Fragment, key: 1, many: true, form: "bget <key>*",
+		name: "bget", reads: true, replies: valueReplies, min: 2, treatment: msg.Fragment, key: 1, many: true, form: "bget <key>*",
 		note: "An old name of get, which later memcacheds do not know.",
 	},
-	{name: "version", replies: []string{"VERSION"}, min: 1, form: "version", note: "One server of the pool answers: its version, not the proxy's."},
-	{name: "quit", min: 1, treatment: msg.Quit, form: "quit"},
+	{name: "version", reads: true, replies: []string{"VERSION"}, min: 1, form: "version", note: "One server of the pool answers: its version, not the proxy's."},
+	{name: "quit", reads: true, min: 1, treatment: msg.Quit, form: "quit"},
 
 	{
-		name: "mg", replies: metaReplies, min: 2, max: maxMetaWords, tooMany: errManyGetFlags, key: 1, flags: 2, twice: errTwice,
+		name: "mg", reads: true, changing: "NRT", replies: metaReplies, min: 2, max: maxMetaWords, tooMany: errManyGetFlags, key: 1, flags: 2, twice: errTwice,
 		silent: []string{"EN"}, form: "mg <key> <flag>*",
 	},
 	{
@@ -149,9 +153,9 @@ var commands = [...]command{
 		silent: []string{"HD", "VA"}, form: "ma <key> <flag>*",
 		note: "A quiet one that creates its item (flag N) is silent, as with later memcacheds; 1.6.18 answers it.",
 	},
-	{name: "me", replies: debugReplies, min: 2, tooFew: errFormat, key: 1, base64: 2, form: "me <key> [b]"},
+	{name: "me", reads: true, replies: debugReplies, min: 2, tooFew: errFormat, key: 1, base64: 2, form: "me <key> [b]"},
 	{
-		name: "mn", min: 1, treatment: msg.Local, answer: "MN", form: "mn",
+		name: "mn", reads: true, min: 1, treatment: msg.Local, answer: "MN", form: "mn",
 		note: "The proxy answers, behind the replies to all that the client sent before.",
 	},
 
@@ -165,7 +169,7 @@ var commands = [...]command{
 		form: "verbosity <level> [noreply]",
 	},
 	{
-		name: "stats", min: 1, treatment: msg.Broadcast, merge: mergeStats, form: "stats [<argument>*]",
+		name: "stats", reads: true, min: 1, treatment: msg.Broadcast, merge: mergeStats, form: "stats [<argument>*]",
 		note: "Without an argument, or with `servers` as the first one: see [Statistics](#statistics). `reset`, `detail on` and `off`, `sizes_enable` " +
 			"and `sizes_disable` are refused.",
 	},

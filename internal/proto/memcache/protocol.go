@@ -53,6 +53,8 @@ type Options struct {
 	MaxRequestSize int64
 	// AllowFlush lets clients empty all servers, with flush_all.
 	AllowFlush bool
+	// ReadOnly refuses what may write.
+	ReadOnly bool
 	// Facts gives the proxy's own statistics, which "stats" tells, one by one to
 	// tell. It is called on the event loop, so it must not wait. Nil: none.
 	Facts func(tell func(name, value string))
@@ -62,6 +64,7 @@ type Options struct {
 type Protocol struct {
 	maxRequest int
 	allowFlush bool
+	readOnly   bool
 	facts      func(tell func(name, value string))
 	// scratch gathers the head of a block that lies across chunks.
 	scratch []byte
@@ -79,12 +82,12 @@ func New(o Options) *Protocol {
 	if size <= 0 || size > maxSize {
 		size = maxSize
 	}
-	return &Protocol{maxRequest: int(size), allowFlush: o.AllowFlush, facts: o.Facts}
+	return &Protocol{maxRequest: int(size), allowFlush: o.AllowFlush, readOnly: o.ReadOnly, facts: o.Facts}
 }
 
 // NewRequestParser returns a parser for what a client sends.
 func (p *Protocol) NewRequestParser() msg.RequestParser {
-	return &requestParser{maxRequest: p.maxRequest, allowFlush: p.allowFlush}
+	return &requestParser{maxRequest: p.maxRequest, allowFlush: p.allowFlush, readOnly: p.readOnly}
 }
 
 // NewReplyParser returns a parser for what a server sends.

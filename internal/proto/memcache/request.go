@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"strings"
 
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
@@ -69,6 +70,7 @@ const (
 type requestParser struct {
 	maxRequest int
 	allowFlush bool
+	readOnly   bool
 
 	state requestState
 	// err is sticky.
@@ -284,6 +286,9 @@ func (p *requestParser) objection(c *command, line []byte) string {
 	switch {
 	case c.refusal != "":
 		return c.refusal
+	case p.readOnly && p.mayWrite(c, line):
+		p.req.ReadOnly = true
+		return errReadOnly
 	case c.flush && !p.allowFlush:
 		return errNoFlush
 	case c.merge == mergeStats && p.changesServers(line):
@@ -305,6 +310,22 @@ func (p *requestParser) objection(c *command, line []byte) string {
 		p.decodeKey(c, line)
 	}
 	return ""
+}
+
+// mayWrite tells whether the command, with the flags of the line, may write.
+func (p *requestParser) mayWrite(c *command, line []byte) bool {
+	if !c.reads {
+		return true
+	}
+	if c.changing == "" {
+		return false
+	}
+	for _, word := range p.args[min(c.flags, len(p.args)):] {
+		if strings.IndexByte(c.changing, line[word.Off]) >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // isNoreply tells whether the i-th word, if it is the line's last, silences the
@@ -442,7 +463,7 @@ func (p *requestParser) Restrict() {}
 // Adopt implements msg.RequestParser.
 func (p *requestParser) Adopt(of msg.RequestParser) {
 	if of, ok := of.(*requestParser); ok {
-		p.maxRequest, p.allowFlush = of.maxRequest, of.allowFlush
+		p.maxRequest, p.allowFlush, p.readOnly = of.maxRequest, of.allowFlush, of.readOnly
 	}
 }
 

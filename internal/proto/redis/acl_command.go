@@ -158,6 +158,10 @@ func (a aclAnswer) denials(req *msg.Request, s *msg.Session) {
 	most := aclShown
 	if len(req.Args) == 3 {
 		if a.is(req, 2, "reset") {
+			if !a.named && !a.mayAdminister(s) { // it tells of failed logins
+				a.unsupported(req, noAdmin, a.writer)
+				return
+			}
 			a.aclLog.Reset()
 			a.ok()
 			return

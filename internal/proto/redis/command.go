@@ -47,6 +47,8 @@ type command struct {
 	subs uint8
 	// runsText: its first word is a script, and not the name of one.
 	runsText bool
+	// mayWrite: a pool that is for reading alone refuses it.
+	mayWrite bool
 	id       msg.Type
 	// first is what the command does with its first key, others with all other keys.
 	// varies: it depends on the words.
@@ -331,6 +333,7 @@ func buildCommands() []command {
 		c.deriveAccess()
 		c.publishes = c.name == "publish"
 		c.runsText = c.name == "eval" || c.name == "eval_ro"
+		c.mayWrite = slices.Contains(strings.Fields(c.facts.flags), "write") || c.keys.rule == scriptKeys && c.access != read
 		if c.treatment == msg.Fragment {
 			c.head = "\r\n$" + string(rune('0'+len(c.name))) + "\r\n" + c.name + "\r\n"
 		}

@@ -148,11 +148,14 @@ func (p *requestParser) study(cmd *command) {
 		}
 		how, why := c.locate(r, p.servers)
 		p.spans = r.Args
-		if why != "" {
+		switch {
+		case why != "":
 			p.refuse(why)
-			return
+		case p.readOnly && !c.calledBy(r).reads:
+			p.refuseWrite()
+		default:
+			r.Treatment, r.Error = how, ""
 		}
-		r.Treatment, r.Error = how, ""
 	}
 }
 

@@ -19,10 +19,10 @@ type lesson struct {
 	minArgs int
 	// reason is why the command cannot be served, or empty.
 	reason string
-	// blocks: the command may wait at its server.
-	blocks bool
-	specs  []keySpan
-	subs   []*lesson
+	// blocks: the command may wait at its server. reads: it only reads.
+	blocks, reads bool
+	specs         []keySpan
+	subs          []*lesson
 	// categories are those of access control lists.
 	categories acl.Categories
 }
@@ -80,7 +80,7 @@ func readLesson(v replyValue) (*lesson, bool) {
 	flags := v.elems[2]
 	l.categories = categoriesOf(v)
 	movable := flags.has("movablekeys")
-	l.blocks = flags.has("blocking")
+	l.blocks, l.reads = flags.has("blocking"), flags.has("readonly")
 	switch {
 	case flags.has("admin"):
 		// As SHUTDOWN, which has the flag, too: it may be another server's name for that.
@@ -103,7 +103,7 @@ func readLesson(v replyValue) (*lesson, bool) {
 		l.reason = hiddenKeys
 	case first > 0:
 		l.specs = []keySpan{{from: first, last: last, step: max(step, 1), access: acl.Read | acl.Write}}
-		if flags.has("readonly") {
+		if l.reads {
 			l.specs[0].access = acl.Read
 		}
 		if last >= 0 {
@@ -193,9 +193,7 @@ func (k keySpan) moves() bool { return k.counted || k.keyword != "" }
 // and finds its keys, or says why it is not served. It may extend r.Args by spans of
 // keys.
 func (l *lesson) locate(r *msg.Request, servers int) (how msg.Treatment, why string) {
-	if sub := l.sub(r); sub != nil {
-		l = sub
-	}
+	l = l.calledBy(r)
 	if l.blocks {
 		how = msg.Block
 	}
@@ -242,6 +240,14 @@ func (l *lesson) locate(r *msg.Request, servers int) (how msg.Treatment, why str
 		return how, noServer
 	}
 	return how, ""
+}
+
+// calledBy is the subcommand that a request calls, or l itself.
+func (l *lesson) calledBy(r *msg.Request) *lesson {
+	if sub := l.sub(r); sub != nil {
+		return sub
+	}
+	return l
 }
 
 // sub is the subcommand that the request's second word names, or nil.

@@ -120,6 +120,8 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 		w.fail("ERR ", req.Error, " for '", name, "' command")
 	case syntaxError, invalidCursor, notInteger, notInt32, badDatabase, pauseTimeout, pauseNegative, pauseMode:
 		w.fail("ERR ", req.Error)
+	case readOnlyPool:
+		w.fail(req.Error)
 	default:
 		if cmd.treatment == msg.Gather && isInquiryFault(req.Error) {
 			w.fail("ERR ", req.Error)

@@ -47,6 +47,8 @@ type Options struct {
 	// MaxRequestSize bounds a request, in bytes. 0, and what exceeds 4 GB, mean
 	// 4 GB.
 	MaxRequestSize int64
+	// ReadOnly refuses what may write.
+	ReadOnly bool
 	// AllowMonitor lets clients see every command, with MONITOR.
 	AllowMonitor bool
 	// AllowFlush lets clients empty all servers, with FLUSHALL and FLUSHDB.
@@ -110,6 +112,7 @@ type rules struct {
 	databases  databases
 	max        int
 	allowFlush bool
+	readOnly   bool
 	// allowMonitor lets clients see every command.
 	allowMonitor bool
 	allowAdmin   bool
@@ -205,7 +208,7 @@ func New(o Options) *Protocol {
 	p := &Protocol{
 		rules: rules{
 			users: users, named: o.Users != nil, aclLog: aclLog, passes: o.Passthrough, maxUsers: o.MaxUsers, logins: logins,
-			passwords: passwords{o.Auth, o.AuthPrevious}, login: login, databases: databases{own: o.DB, n: o.Databases}, max: limit, allowMonitor: o.AllowMonitor, allowFlush: o.AllowFlush, allowAdmin: o.AllowAdmin,
+			passwords: passwords{o.Auth, o.AuthPrevious}, login: login, databases: databases{own: o.DB, n: o.Databases}, max: limit, readOnly: o.ReadOnly, allowMonitor: o.AllowMonitor, allowFlush: o.AllowFlush, allowAdmin: o.AllowAdmin,
 			learned: learned, learns: !o.RefuseUnknown, servers: o.Servers, version: o.Version, started: o.Started,
 			tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
 			slow: slow, facts: o.Facts, refresh: o.Refresh, pause: o.Pause, resume: o.Resume,
@@ -238,7 +241,7 @@ func (p *Protocol) SetServers(n int) { p.servers = n }
 // inline requests as from telnet.
 func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser := newRequestParser(p.max, p.tooLong, &p.desk)
-	parser.allowMonitor = p.allowMonitor
+	parser.allowMonitor, parser.readOnly = p.allowMonitor, p.readOnly
 	parser.allowFlush, parser.keyless, parser.databases = p.allowFlush, p.keyless, p.databases
 	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
 	parser.asks, parser.publish = p.facts != nil, p.publish

@@ -54,7 +54,9 @@ type requestSettings struct {
 	allowFlush bool
 	// allowMonitor: likewise.
 	allowMonitor bool
-	databases    databases
+	// readOnly: what may write is refused.
+	readOnly  bool
+	databases databases
 	// learned is what the pool has learnt; nil: nothing is to be learnt. learns:
 	// so are unknown commands. servers is the number of servers.
 	learned *Learned
@@ -446,7 +448,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		p.inl.used = false
 	}
 	r.View.Set(&v)
-	r.Error, r.PlaceKey, r.Aside, r.Stray = "", nil, false, false
+	r.Error, r.PlaceKey, r.Aside, r.Stray, r.ReadOnly = "", nil, false, false, false
 	r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
 	if r.Omit.Len > 0 {
 		r.Omit, r.Instead = msg.Span{}, ""
@@ -504,6 +506,9 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		if fault := p.databases.hold(r, cmd.database); fault != "" {
 			p.refuse(fault)
 		}
+	}
+	if p.readOnly && cmd.mayWrite && r.Error == "" {
+		p.refuseWrite()
 	}
 	return r
 }

@@ -271,11 +271,14 @@ func (p *Protocol) BlockReply(r msg.Reply) msg.BlockReply {
 // AppendAbort implements proxy.Transactor.
 func (blockWords) AppendAbort(pool *mbuf.Pool, out *mbuf.Chain, why msg.Reason) {
 	text := why.String()
-	if why == msg.NoPermission {
+	switch why {
+	case msg.NoPermission:
 		text = "NOPERM " + text
-	}
-	if why == msg.CrossServer {
+	case msg.PoolReadOnly:
+		text = "READONLY " + text
+	case msg.CrossServer:
 		text = "CROSSSLOT Keys in request don't hash to the same server"
+	default:
 	}
 	writer{pool: pool, out: out}.fail("EXECABORT Transaction discarded because of: ", text)
 }

@@ -174,6 +174,20 @@ func (r *rules) nameOfClient(c *msg.ClientFacts) string {
 	return r.nameOf(c.User)
 }
 
+// MayTrack implements proxy.Guard.
+func (g *guard) MayTrack(s *msg.Session) bool {
+	if s.Bars&msg.Restricted == 0 {
+		return true
+	}
+	t := g.userOf(s).Begin(int(clientTracking), nil, g.databases.shown(s.Lane))
+	return t.Verdict().IsAllowed()
+}
+
+var clientTracking = lookup([]byte("client")).lookupSub([]byte("tracking")).id
+
+// UserOf implements proxy.Guard.
+func (g *guard) UserOf(s *msg.Session) *acl.User { return g.userOf(s) }
+
 // nameOf is the name of the user of that number.
 func (r *rules) nameOf(number uint16) string {
 	if u := r.users.ByNumber(number); u != nil {

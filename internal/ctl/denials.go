@@ -1,0 +1,44 @@
+package ctl
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"nuthatch/internal/admin/api"
+)
+
+// denials writes what clients were refused: how often, and by users' rules the latest.
+func (s *session) denials(args []string) error {
+	var d api.Denials
+	if written, err := s.ask("/api/v1/denials", s.poolQuery(args), &d); written || err != nil {
+		return err
+	}
+	err := s.table("POOL\tREFUSED\tTIMES", func(add func(...any)) {
+		for i := range d.Pools {
+			p := &d.Pools[i]
+			for _, name := range slices.Sorted(maps.Keys(p.Counts)) {
+				add(p.Pool, strings.ReplaceAll(name, "_", " "), p.Counts[name])
+			}
+			if p.Waiting > 0 {
+				add(p.Pool, "clients that wait for a limit now", p.Waiting)
+			}
+		}
+	})
+	if err != nil || !slices.ContainsFunc(d.Pools, func(p api.PoolDenials) bool { return len(p.Records) > 0 }) {
+		return err
+	}
+	return s.table("TIME\tPOOL\tTIMES\tREASON\tWHAT\tUSER\tCLIENT", func(add func(...any)) {
+		for i := range d.Pools {
+			for j := range d.Pools[i].Records {
+				r := &d.Pools[i].Records[j]
+				reason := r.Reason
+				if r.Context != "toplevel" {
+					reason += " (" + r.Context + ")"
+				}
+				add(r.Time.Local().Format(time.DateTime), d.Pools[i].Pool, r.Count, reason, orDash(r.Object), orDash(r.User), r.Client)
+			}
+		}
+	})
+}

@@ -1,0 +1,35 @@
+package daemon
+
+import (
+	"testing"
+
+	"nuthatch/internal/testkit"
+)
+
+// What the admin listener shows of failed logins names users alone: another name may be a
+// password, by a slip. In a pool without users no client empties the log, unless all may
+// administer.
+func TestDenialsOfStrangers(t *testing.T) {
+	server := testkit.StartRedis(t)
+	listen := testkit.FreeAddr(t)
+	text := func(lines ...string) string {
+		return pool("alpha", listen, testkit.Names(server), append(lines, "redis_auth: sesame")...)
+	}
+	s := startStage(t, text())
+	c := testkit.Dial(t, testkit.Redis, listen)
+	c.Do("AUTH", "s3cret", "x")
+	c.Do("AUTH", "default", "wrong")
+	got := s.Denials("alpha")
+	if len(got) != 2 || got[0].User != "default" || got[1].User != "" || got[1].Reason != "auth" {
+		t.Errorf("%+v", got)
+	}
+	c.Do("AUTH", "sesame")
+	const refused = "-ERR 'ACL LOG' is not supported by nuthatch: the pool's allow_admin is off\r\n"
+	if got := c.Do("ACL", "LOG", "RESET"); got != refused || len(s.Denials("alpha")) != 2 {
+		t.Errorf("ACL LOG RESET: %q, want %q", got, refused)
+	}
+	s.mustReload(text("allow_admin: true"))
+	if got := c.Do("ACL", "LOG", "RESET"); got != "+OK\r\n" || len(s.Denials("alpha")) != 0 {
+		t.Errorf("ACL LOG RESET with allow_admin: %q", got)
+	}
+}
