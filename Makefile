@@ -17,7 +17,7 @@ ARGS ?=
 TOOL := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test race invariants fuzz-short stacks matrix examples cross verify compat integration soak bench profile lint fmt deps clean
+.PHONY: help build demo test race invariants fuzz-short stacks matrix examples cross verify packages release compat integration soak bench profile lint fmt deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,14 @@ cross: ## build for the other architecture that is released
 verify: ## hold the modules against their checksums
 	$(GO) mod verify
 	$(GO) mod verify -modfile=tools/go.mod
+	$(GO) -C tools/release mod verify
+
+packages: deps ## build packages and image; install, run, upgrade, remove them in a clean root (as root)
+	$(GO) -C tools/release vet .
+	$(GO) -C tools/release test -count=1 .
+
+release: ## build what is released from HEAD into dist, twice, and compare
+	$(GO) -C tools/release run . -root $(CURDIR) -o $(CURDIR)/dist
 
 compat: deps ## send the same bytes to nutcracker and to nuthatch, and compare
 	$(GO) test -count=1 ./test/compat/...
@@ -117,6 +125,8 @@ deps: ## install what the tests run, where it is missing (Debian, Ubuntu)
 	command -v groff >/dev/null || missing="$$missing groff-base"; \
 	command -v zsh  >/dev/null || missing="$$missing zsh"; \
 	command -v fish >/dev/null || missing="$$missing fish"; \
+	command -v mmdebstrap >/dev/null || missing="$$missing mmdebstrap"; \
+	command -v rpm  >/dev/null || missing="$$missing rpm"; \
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm  >/dev/null || missing="$$missing npm"; \
