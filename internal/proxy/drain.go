@@ -138,6 +138,7 @@ func (c *serverConn) closeWhenAnswered(by int64) (gone bool) {
 func (p *ServerPool) drain(by int64) {
 	p.leaveBy = by
 	p.resume()
+	release(p)
 	p.ctx.leaving.pools = append(p.ctx.leaving.pools, p)
 	p.ctx.leaving.checkSoon()
 	p.dismiss(by)

@@ -324,7 +324,6 @@ func (s *subscriber) tidy() {
 	if s.move != nil {
 		return
 	}
-	s.stays = s.stays && len(s.feeds) > 0
 	for _, f := range slices.Clone(s.feeds) {
 		if f.n > 0 || f.waits() {
 			continue
@@ -338,6 +337,7 @@ func (s *subscriber) tidy() {
 		f.conn.private.hearer = nil
 		f.conn.private.giveBack(false)
 	}
+	s.stays = s.stays && len(s.feeds) > 0
 }
 
 // end closes the connection. Nobody waits for replies on it.
