@@ -70,7 +70,9 @@ type Chunk struct {
 	// has its pages. One chunk of each cold group of mates is on the list of cold
 	// chunks.
 	warm, cold bool
-	prev       *Chunk
+	// dropped is how many of refs are of chunks that Sweep has yet to give back.
+	dropped int32
+	prev    *Chunk
 	// region is where the storage is; nil if it is on Go's heap.
 	region *pages.Region
 	// mate is the next one in the ring of chunks that share a page.
@@ -120,7 +122,8 @@ type Pool struct {
 	// live is how many chunks are in use, views included.
 	live int
 	// dropped are the chunks of long chains that were released and that Sweep has yet
-	// to give back. droppedBytes is how many bytes of storage only they use.
+	// to give back. droppedBytes is how many bytes of storage only they use: that of
+	// each chunk whose refs are all dropped.
 	dropped      Chain
 	droppedBytes int
 	// dropLater is from how many bytes on Release leaves a chain's chunks to Sweep; 0:
@@ -139,9 +142,9 @@ func (p *Pool) Dropped() bool { return p.dropped.head != nil }
 // drop leaves the chunks of a chain to Sweep.
 func (p *Pool) drop(c *Chain) {
 	for k := c.head; k != nil; k = k.next {
-		if k.refs == 1 {
-			p.droppedBytes += classSize[k.class]
-		}
+		owner := k.owner()
+		owner.dropped++
+		p.countDropped(owner, 1)
 	}
 	if d := &p.dropped; d.tail == nil {
 		d.head = c.head
@@ -152,6 +155,21 @@ func (p *Pool) drop(c *Chain) {
 	*c = Chain{}
 }
 
+// owner is the chunk whose storage c uses.
+func (c *Chunk) owner() *Chunk {
+	if c.base != nil {
+		return c.base
+	}
+	return c
+}
+
+// countDropped counts the storage of an owner n times if only dropped chunks use it.
+func (p *Pool) countDropped(c *Chunk, n int) {
+	if c.dropped == c.refs {
+		p.droppedBytes += n * classSize[c.class]
+	}
+}
+
 // Sweep gives back dropped chunks of about n bytes of storage, at least one chunk, and
 // returns how many bytes it was.
 func (p *Pool) Sweep(n int) (swept int) {
@@ -159,12 +177,14 @@ func (p *Pool) Sweep(n int) (swept int) {
 		k := p.dropped.head
 		p.dropped.head = k.next
 		swept += max(classSize[k.class], SmallSize)
-		p.put(k)
+		owner := k.owner()
+		p.countDropped(owner, -1)
+		owner.dropped--
+		p.put(k) // it counts the owner again if dropped chunks still use it
 	}
 	if p.dropped.head == nil {
-		p.dropped.tail, p.droppedBytes = nil, 0
-	} else {
-		p.droppedBytes = max(0, p.droppedBytes-swept)
+		invariant.Check(p.droppedBytes == 0, "mbuf: dropped bytes are counted, and there are none")
+		p.dropped.tail = nil
 	}
 	return swept
 }
@@ -256,10 +276,7 @@ func (p *Pool) take(k class) *Chunk {
 
 // shareOf returns a view on the n bytes that start at offset off of c's bytes.
 func (p *Pool) shareOf(c *Chunk, off, n int) *Chunk {
-	base := c
-	if c.base != nil {
-		base = c.base
-	}
+	base := c.owner()
 	v := p.take(view)
 	v.buf, v.base = base.buf, base
 	v.r, v.w = c.r+off, c.r+off+n
@@ -284,10 +301,12 @@ func (p *Pool) put(c *Chunk) {
 func (p *Pool) unref(c *Chunk) {
 	invariant.Check(c.refs > 0, "mbuf: a chunk was released twice")
 	c.refs--
-	if c.refs == 0 {
-		invariant.Poison(c.buf)
-		p.recycle(c)
+	if c.refs > 0 {
+		p.countDropped(c, 1)
+		return
 	}
+	invariant.Poison(c.buf)
+	p.recycle(c)
 }
 
 func (p *Pool) recycle(c *Chunk) {

@@ -1,6 +1,9 @@
 package proxy_test
 
-import "nuthatch/internal/stats"
+import (
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/stats"
+)
 
 // checkGauges fails unless the statistics say what is there: no client, nothing
 // queued, and as many server connections as there are.
@@ -11,6 +14,9 @@ func (c *conversation) checkGauges() {
 		s := stats.NewShard(c.layout())
 		ctx.CopyStats(s)
 		shards = append(shards, s)
+		if n := proxy.Beside(ctx); n != 0 {
+			c.t.Errorf("at the end %d bytes are counted for nothing", n)
+		}
 	}
 	sum := stats.Sum(c.layout(), shards)
 	total := int64(1) // the listener

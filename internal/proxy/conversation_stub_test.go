@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -243,9 +244,9 @@ func (k *stubConn) answer(n int) {
 }
 
 // refuse answers one request with an error. The end of a transaction that is refused
-// ends it all the same, as redis-server has it.
+// ends it all the same, as redis-server has it. No server refuses to end a subscription.
 func (k *stubConn) refuse() {
-	if len(k.todo) > 0 {
+	if len(k.todo) > 0 && !strings.Contains(strings.ToLower(k.todo[0].args[0]), "unsub") {
 		if name := k.todo[0].args[0]; name == "EXEC" || name == "DISCARD" {
 			k.multi = nil
 		}

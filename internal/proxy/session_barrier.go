@@ -1,10 +1,6 @@
 package proxy
 
-import (
-	"slices"
-
-	"nuthatch/internal/msg"
-)
+import "nuthatch/internal/msg"
 
 // Whoever begins or ends to listen on a shared feed to a channel that others listen to
 // waits for what the server has said before:
@@ -25,9 +21,9 @@ import (
 type barriers struct {
 	of *sharedFeed
 	// pings are the PINGs, and parting the requests to listen no more for which somebody
-	// waits, the oldest first.
-	pings   []*sharedPing
-	parting []parting
+	// waits.
+	pings   fifo[*sharedPing]
+	parting fifo[parting]
 	// pinged is how many PINGs were made for somebody who waits.
 	pinged uint64
 }
@@ -78,16 +74,14 @@ func (b *barriers) isUnsent(m *msg.Msg) bool { return b.of.conn.sent+uint64(m.Le
 func (b *barriers) sendPing() *sharedPing {
 	p := &sharedPing{m: sendPing(b.of.conn, b.of)}
 	b.of.owed++
-	b.pings = append(b.pings, p)
+	b.pings.push(p)
 	return p
 }
 
 // barrier is the PING whose answer comes behind all that the server has said until now.
 func (b *barriers) barrier() *sharedPing {
-	if n := len(b.pings); n > 0 {
-		if last := b.pings[n-1]; last.number != 0 && b.isUnsent(last.m) {
-			return last
-		}
+	if last := b.pings.last(); last != nil && last.number != 0 && b.isUnsent(last.m) {
+		return last
 	}
 	p := b.sendPing()
 	b.pinged++
@@ -122,7 +116,7 @@ func (b *barriers) goOn(w *pingWaiter) {
 	case leaves:
 		w.what = goesOn
 		if m := b.of.leave(f, w.kind, w.names); m != nil {
-			b.parting = append(b.parting, parting{m, w})
+			b.parting.push(parting{m, w})
 			return
 		}
 	}
@@ -151,9 +145,9 @@ func (b *barriers) admit(w *pingWaiter) {
 
 // hasParted tells who waits for a request to listen no more that it has been answered.
 func (b *barriers) hasParted(m *msg.Msg) {
-	if len(b.parting) > 0 && b.parting[0].m == m {
-		b.of.put(said{what: saysPong, waiters: []*pingWaiter{b.parting[0].w}})
-		b.parting = slices.Delete(b.parting, 0, 1)
+	if head := b.parting.first(); head.m == m {
+		b.parting.pop()
+		b.of.put(said{what: saysPong, waiters: []*pingWaiter{head.w}})
 	}
 }
 

@@ -264,13 +264,20 @@ func (f *feed) OnReply(m *msg.Msg, r msg.Reply) {
 	case m.Quiet: // an UNSUBSCRIBE: the client hears no more all the same
 		f.spoilt = true
 	case f.asked != m: // what comes from everywhere does not come from there
-		s.lose()
+		f.refused()
 	case s.move != nil:
 		s.move.failed = true
 	case s.asks != nil && s.asks.refusal.Len() == 0: // the client gets one error
 		r.MoveTo(f.conn.pool.ctx.bufs, &s.asks.refusal)
 	}
 	f.answered(m)
+}
+
+// refused is called when the server has refused channels to which the client listens
+// already: they are to come from this server, too.
+func (f *feed) refused() {
+	f.stale = true
+	f.subs.lose()
 }
 
 // OnFailure implements msg.Owner.
@@ -343,7 +350,7 @@ func (s *subscriber) tidy() {
 // end closes the connection. Nobody waits for replies on it.
 func (f *feed) end() {
 	if f.shared != nil {
-		f.quit()
+		f.quit(channelsOf(f.subs))
 		return
 	}
 	c := f.conn

@@ -10,8 +10,8 @@ import (
 // that it asked for are dropped: the client does not listen to them.
 type held struct {
 	chain mbuf.Chain
-	// fresh are the channels of the request that are new to the client. It is made with
-	// the first message.
+	// fresh are the channels of the request that are new to the client. It is made when
+	// somebody asks for one.
 	fresh map[heardOn]struct{}
 	// flips are the places in the chain between messages of fresh channels and those of
 	// others. The others come first. isFresh: those at the end are of fresh ones.
@@ -32,6 +32,17 @@ func (s *subscriber) outletFor(kind msg.Channels, name string) *mbuf.Chain {
 		return s.client.Out()
 	}
 	h := &a.held
+	if fresh := a.isFresh(kind, name); fresh != h.isFresh {
+		h.isFresh = fresh
+		h.flips = append(h.flips, h.chain.Len())
+	}
+	return &h.chain
+}
+
+// isFresh reports whether a channel is one that the client has not listened to before the
+// request.
+func (a *subscription) isFresh(kind msg.Channels, name string) bool {
+	h := &a.held
 	if h.fresh == nil {
 		h.fresh = make(map[heardOn]struct{})
 		for _, n := range a.names {
@@ -40,11 +51,8 @@ func (s *subscriber) outletFor(kind msg.Channels, name string) *mbuf.Chain {
 			}
 		}
 	}
-	if _, fresh := h.fresh[heardOn{kind, name}]; fresh != h.isFresh {
-		h.isFresh = fresh
-		h.flips = append(h.flips, h.chain.Len())
-	}
-	return &h.chain
+	_, fresh := h.fresh[heardOn{kind, name}]
+	return fresh
 }
 
 // heldLen is how many bytes of messages wait for the answer to the client's request.

@@ -101,14 +101,15 @@ func (s *subscriber) place(of *topology.Moving) {
 // findPlaces finds the servers of the channels that are not at the right ones. The reason
 // says why one cannot be asked.
 func findPlaces(s *subscriber) msg.Reason {
+	everywhere, reached := isEverywhere(s), false
 	for kind, all := range s.listens {
-		s.client.pool.ctx.turn.countAtOnce(Amount{Keys: all.size()})
+		s.client.pool.ctx.turn.countChannels(all.size())
 		for name, at := range all.all() {
 			shown := shownOr(at.shown, name)
-			if s.isThere(msg.Channels(kind), shown, at.feed) {
+			if s.isThere(msg.Channels(kind), shown, at.feed, everywhere) {
 				continue
 			}
-			to, why := s.feedOf(msg.Channels(kind), []byte(shown))
+			to, why := s.feedOf(msg.Channels(kind), []byte(shown), &reached)
 			if why != msg.OK {
 				return why
 			}
@@ -178,9 +179,9 @@ func (s *subscriber) enterAnew() {
 				at.next = ch.to
 				s.listens[kind].put(ch.name, at)
 			}
-			for _, f := range s.feeds {
+			for _, f := range fedBy(s, ch.to) {
 				has := f == at.feed || at.feed == nil && f.joined
-				if !has && (f == ch.to || ch.to == nil && !f.isStale()) {
+				if !has && (ch.to != nil || !f.isStale()) {
 					f.names = append(f.names, ch.name)
 				}
 			}
@@ -231,14 +232,16 @@ func (s *subscriber) moves() {
 		return
 	}
 	mv.left = true
+	old := make(map[*feed]bool)
+	for _, ch := range mv.channels {
+		at, _ := s.listens[ch.kind].at(ch.name)
+		old[at.feed] = true
+	}
 	for _, f := range s.feeds {
 		if !f.joined && !slices.ContainsFunc(s.feeds, func(x *feed) bool { return x.isStale() && x.server == f.server }) {
 			f.joined = true
 		}
-		if f.isStale() || slices.ContainsFunc(mv.channels, func(ch moving) bool {
-			at, _ := s.listens[ch.kind].at(ch.name)
-			return at.feed == f
-		}) {
+		if f.isStale() || old[f] {
 			s.awaits(f, f.ping())
 		}
 	}
@@ -295,8 +298,11 @@ func (s *subscriber) arrive(mv *move) {
 			from := at.feed
 			at.feed, at.next = ch.to, nil
 			s.listens[kind].put(ch.name, at)
-			for _, f := range s.feeds {
-				if !f.isStale() && f != ch.to && ch.to != nil && (f == from || from == nil && f.joined) {
+			if ch.to == nil {
+				continue
+			}
+			for _, f := range fedBy(s, from) {
+				if f != ch.to && !f.isStale() && (from != nil || f.joined) {
 					f.names = append(f.names, ch.name)
 				}
 			}

@@ -137,6 +137,8 @@ func (o *own) end() {
 	o.endTracking()
 	o.endMonitor()
 	o.block.drop()
+	o.block.text = nil
+	o.block.count()
 	o.unwatch()
 	if o.subs != nil {
 		o.subs.end()

@@ -175,11 +175,11 @@ func isToMove(s *subscriber) bool { return s.stays || len(s.owed) > 0 || !s.isPl
 
 // isPlaced reports whether all of the client's channels are at the right servers.
 func (s *subscriber) isPlaced() bool {
-	p := s.client.pool
+	p, everywhere := s.client.pool, isEverywhere(s)
 	for kind, all := range s.listens {
 		p.ctx.turn.count(Amount{Keys: all.size()})
 		for name, at := range all.all() {
-			if !s.isThere(msg.Channels(kind), shownOr(at.shown, name), at.feed) {
+			if !s.isThere(msg.Channels(kind), shownOr(at.shown, name), at.feed, everywhere) {
 				return false
 			}
 		}
@@ -187,19 +187,25 @@ func (s *subscriber) isPlaced() bool {
 	return true
 }
 
+// isEverywhere reports whether channels whose messages come from all servers have them
+// from all.
+func isEverywhere(s *subscriber) bool {
+	for _, server := range s.client.pool.everywhere() {
+		if !slices.ContainsFunc(s.feeds, func(x *feed) bool { return x.joined && !x.isStale() && x.server == server }) {
+			return false
+		}
+	}
+	return true
+}
+
 // isThere reports whether f is the right feed for a channel; nil: all of them.
-func (s *subscriber) isThere(kind msg.Channels, name string, f *feed) bool {
+// everywhere is what isEverywhere reports.
+func (s *subscriber) isThere(kind msg.Channels, name string, f *feed, everywhere bool) bool {
 	p := s.client.pool
 	key, at := p.proto.messenger.Audience(kind, []byte(name))
-	if at == msg.EveryServer {
-		for _, server := range p.everywhere() {
-			if !slices.ContainsFunc(s.feeds, func(x *feed) bool { return x.joined && !x.isStale() && x.server == server }) {
-				return false
-			}
-		}
-		return f == nil
-	}
 	switch {
+	case at == msg.EveryServer:
+		return everywhere && f == nil
 	case f == nil || f.isStale() || f.server.removed:
 		return false
 	case at == msg.AnyServer:

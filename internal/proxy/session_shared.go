@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"slices"
-
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
@@ -27,20 +25,16 @@ type sharedFeed struct {
 	// user is who its connection is logged in as, as in a lane.
 	user uint32
 	conn *serverConn
-	// channels are those that clients listen to, by kind and by the server's names.
-	channels [msg.NumChannels]map[string]*sharedChannel
+	roster
 	// seats has the place of each member in its channel.
 	seats map[seat]int32
 	// feeds are the clients' parts of it, in no order.
 	feeds []*feed
-	// asked are the requests to listen that the server has not answered, the oldest first.
-	asked []*enrolment
+	// asked are the requests to listen that the server has not answered.
+	asked fifo[*enrolment]
 	barriers
 	// owed is how many requests the server has not answered.
 	owed int
-	// refused are channels that the server has refused, and whose members have not been
-	// told.
-	refused []*sharedChannel
 	// left is scratch space: the channels that nobody listens to any more.
 	left []string
 	// stale: no more clients join it. over: the connection has ended, for the reason why.
@@ -101,7 +95,7 @@ func (s *Server) sharedFeed(user uint32) (*sharedFeed, msg.Reason) {
 	if sf := s.shared[user]; sf != nil {
 		return sf, sf.conn.mayTake()
 	}
-	sf := &sharedFeed{server: s, user: user, seats: make(map[seat]int32), heard: true}
+	sf := &sharedFeed{server: s, user: user, roster: roster{memory: &s.pool.ctx.memory}, seats: make(map[seat]int32), heard: true}
 	sf.barriers.of = sf
 	conn, why := s.borrow(laneAs(s.pool, user), sf)
 	if why != msg.OK {
@@ -150,25 +144,13 @@ func (sf *sharedFeed) settle() {
 	case len(sf.feeds) > 0 || sf.over || pv.tenant != tenant(sf):
 	case sf.stale || sf.spoilt || sf.holds():
 		pv.tenant = nil
-		sf.retire()
-		sf.over = true
+		sf.finish()
 		c.abandon(msg.Asked)
 	case sf.owed == 0 && !sf.waits():
-		sf.retire()
-		sf.over = true
+		sf.finish()
 		pv.hearer = nil
 		pv.giveBack(false)
 	}
-}
-
-// holds reports whether the server may still send messages.
-func (sf *sharedFeed) holds() bool {
-	for _, all := range sf.channels {
-		if len(all) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // begin makes a feed a member of the channels in its names. It returns what stands for
@@ -194,7 +176,7 @@ func (sf *sharedFeed) begin(f *feed, kind msg.Channels) *msg.Msg {
 		for _, ch := range fresh {
 			ch.asks = m
 		}
-		sf.asked = append(sf.asked, &enrolment{m, fresh})
+		sf.asked.push(&enrolment{m, fresh})
 	}
 	if len(known) > 0 {
 		sf.await(&pingWaiter{feed: f, what: joins, kind: kind, names: known})
@@ -218,11 +200,7 @@ func (sf *sharedFeed) join(f *feed, kind msg.Channels, name string) (fresh *shar
 	ch := sf.channels[kind][name]
 	if ch == nil {
 		ch = &sharedChannel{kind: kind, name: name}
-		if sf.channels[kind] == nil {
-			sf.channels[kind] = make(map[string]*sharedChannel)
-		}
-		sf.channels[kind][name] = ch
-		sf.count(ch, 1)
+		sf.enter(ch)
 		fresh = ch
 	}
 	if _, there := sf.seats[seat{ch, f}]; there {
@@ -239,18 +217,12 @@ func (sf *sharedFeed) join(f *feed, kind msg.Channels, name string) (fresh *shar
 	return fresh, waits
 }
 
-// nameOf is a channel's name, as one string for all that listen to it.
-func (sf *sharedFeed) nameOf(kind msg.Channels, name string) string {
-	if ch := sf.channels[kind][name]; ch != nil {
-		return ch.name
-	}
-	return name
-}
-
-// count counts the memory of a channel that comes, or with -1 goes.
-func (sf *sharedFeed) count(ch *sharedChannel, n int64) {
-	ctx := sf.server.pool.ctx
-	ctx.memory.beside += n * int64(sharedChannelSize+len(ch.name))
+// finish notes that the connection ends, or has ended. What is counted for channels is
+// subtracted at once, however many there are.
+func (sf *sharedFeed) finish() {
+	sf.retire()
+	sf.over = true
+	sf.close()
 }
 
 // end ends the membership of a feed in the channels in its names. If it awaits that, it
@@ -271,16 +243,11 @@ func (sf *sharedFeed) leave(f *feed, kind msg.Channels, names []string) (asks *m
 	if sf.over {
 		return nil
 	}
+	sf.server.pool.ctx.turn.countChannels(len(names))
 	for _, name := range names {
 		if ch := sf.channels[kind][name]; ch != nil && sf.unseat(ch, f) && len(ch.members) == 0 {
-			delete(sf.channels[kind], name)
-			sf.count(ch, -1)
+			sf.forget(ch)
 			sf.left = append(sf.left, name)
-		}
-		for _, ch := range sf.refused {
-			if ch.kind == kind && ch.name == name {
-				sf.unseat(ch, f)
-			}
 		}
 	}
 	if len(sf.left) > 0 && !sf.stale {
@@ -360,7 +327,8 @@ func (sf *sharedFeed) hears(r msg.Reply) (taken bool) {
 	head := askedFor(c)
 	push := c.pool.proto.messenger.Hear(r)
 	asked := head != nil && head.Nkeys > 0
-	begins := len(sf.asked) > 0 && sf.asked[0].m == head
+	e := sf.asked.first()
+	begins := e != nil && e.m == head
 	switch {
 	case push.Heard == msg.HeardMessage:
 		if ch := sf.channels[push.Channels][string(push.Name)]; ch != nil && ch.begun {
@@ -368,13 +336,12 @@ func (sf *sharedFeed) hears(r msg.Reply) (taken bool) {
 		}
 	case asked && (push.Heard == msg.HeardBegun && begins || push.Heard == msg.HeardEnded && !begins):
 		if begins {
-			e := sf.asked[0]
 			sf.begun(e.channels[len(e.channels)-int(head.Nkeys)])
 		}
 		if head.Nkeys--; head.Nkeys == 0 {
 			c.proven = true
 			if begins {
-				sf.asked = slices.Delete(sf.asked, 0, 1)
+				sf.asked.pop()
 			}
 			sf.hasParted(head)
 			c.pool.ctx.msgs.Put(c.pop())
@@ -407,16 +374,15 @@ func (sf *sharedFeed) Party() msg.Party { return nil }
 // OnReply implements msg.Owner: the answer to a PING, or a refusal.
 func (sf *sharedFeed) OnReply(m *msg.Msg, r msg.Reply) {
 	ctx := sf.conn.pool.ctx
+	ping, e := sf.pings.first(), sf.asked.first()
 	switch {
-	case len(sf.pings) > 0 && sf.pings[0].m == m:
-		waiters := sf.pings[0].waiters
-		sf.pings = slices.Delete(sf.pings, 0, 1)
-		if len(waiters) > 0 {
-			sf.put(said{what: saysPong, waiters: waiters})
+	case ping != nil && ping.m == m:
+		sf.pings.pop()
+		if len(ping.waiters) > 0 {
+			sf.put(said{what: saysPong, waiters: ping.waiters})
 		}
-	case len(sf.asked) > 0 && sf.asked[0].m == m:
-		e := sf.asked[0]
-		sf.asked = slices.Delete(sf.asked, 0, 1)
+	case e != nil && e.m == m:
+		sf.asked.pop()
 		sf.refuse(e.channels[len(e.channels)-int(m.Nkeys):], r)
 	default: // a refused UNSUBSCRIBE: nobody listens to those channels all the same
 		sf.spoilt = true
@@ -427,24 +393,19 @@ func (sf *sharedFeed) OnReply(m *msg.Msg, r msg.Reply) {
 	sf.settle()
 }
 
-// refuse has the members of channels be told that the server does not agree.
+// refuse has the members of channels be told that the server does not agree. Until
+// then others may join them, and are told the same.
 func (sf *sharedFeed) refuse(channels []*sharedChannel, r msg.Reply) {
-	bufs := sf.conn.pool.ctx.bufs
 	text := r.Flat
 	if r.Chain != nil {
 		text = r.Chain.AppendTo(nil)
 	}
 	for _, ch := range channels {
 		ch.asks = nil
-		if sf.channels[ch.kind][ch.name] == ch {
-			delete(sf.channels[ch.kind], ch.name)
-			sf.count(ch, -1)
-		}
-		sf.refused = append(sf.refused, ch)
-		s := said{what: saysRefused, channel: ch}
-		s.form.Append(bufs, text)
-		sf.put(s)
 	}
+	s := said{what: saysRefused, refusals: &refusals{channels}}
+	s.form.Append(sf.conn.pool.ctx.bufs, text)
+	sf.put(s)
 }
 
 // OnFailure implements msg.Owner: the connection has ended.
@@ -455,14 +416,9 @@ func (sf *sharedFeed) OnFailure(m *msg.Msg) {
 
 // evicted implements tenant. The clients get what has come, and are told then.
 func (sf *sharedFeed) evicted(*serverConn) {
-	sf.retire()
-	sf.over, sf.why = true, msg.SubscriptionLost
-	sf.asked, sf.pings, sf.parting = nil, nil, nil
-	for _, all := range sf.channels {
-		for _, ch := range all {
-			sf.count(ch, -1)
-		}
-	}
+	sf.finish()
+	sf.why = msg.SubscriptionLost
+	sf.asked, sf.pings, sf.parting = fifo[*enrolment]{}, fifo[*sharedPing]{}, fifo[parting]{}
 	sf.put(said{what: saysLost})
 }
 
@@ -524,30 +480,4 @@ func (f *feed) waits() bool {
 		return f.pending > 0
 	}
 	return f.conn.queue.Len() > 0
-}
-
-// quit ends the client's part of a shared feed.
-func (f *feed) quit() {
-	sf := f.shared
-	for kind, all := range f.subs.listens {
-		names := make([]string, 0, all.size())
-		for name := range all.all() {
-			names = append(names, name)
-		}
-		sf.leave(f, msg.Channels(kind), names)
-	}
-	f.asked = nil
-	sf.drop(f)
-}
-
-// unjoin ends what a failed move of s has begun.
-func (mv *move) unjoin(s *subscriber) {
-	for _, ch := range mv.channels {
-		at, _ := s.listens[ch.kind].at(ch.name)
-		for _, f := range s.feeds {
-			if f.shared != nil && !f.shared.over && at.feed != f && at.feed != nil {
-				f.shared.leave(f, ch.kind, []string{ch.name})
-			}
-		}
-	}
 }

@@ -20,7 +20,8 @@ import (
 // answer to UNSUBSCRIBE, which follows that to a PING, behind the messages before it. If the backlog is long,
 // the server is not read from.
 //
-// A message is stored once. Small ones are copied into the clients' outputs, since a
+// A message is stored once, or twice if clients in RESP2 and in RESP3 refer to it: the
+// forms differ in one byte, and an output refers to whole ones. Small ones are copied into the clients' outputs, since a
 // copy costs less than a reference. Large ones are shared. A client that does not read
 // gets copies of those of middling size, too: a reference would keep the storage that
 // other clients have done with.
@@ -42,8 +43,8 @@ type saidKind uint8
 const (
 	// saysMessage is a message of the channel.
 	saysMessage saidKind = iota
-	// saysBegun, saysRefused: the server has agreed to the channel, or has not. form is
-	// its error.
+	// saysBegun: the server has agreed to the channel. saysRefused: it has not agreed to
+	// the refused channels. form is its error.
 	saysBegun
 	saysRefused
 	// saysGone: the server has not the channel any more.
@@ -60,11 +61,18 @@ type said struct {
 	channel *sharedChannel
 	// number is the message's among those of its channel.
 	number uint64
-	// form is the message as clients in RESP2 get it. form3 is the same in RESP3; empty:
-	// nobody has needed it.
-	form, form3 mbuf.Chain
+	// form is the message as some clients get it, those in RESP2 or those in RESP3. other
+	// is the same for the rest; empty: nobody has needed it. lent: outputs refer to form,
+	// so that it must stay as it is.
+	form, other mbuf.Chain
+	lent        bool
 	waiters     []*pingWaiter
+	refusals    *refusals
 }
+
+// refusals are the channels whose members have yet to be told that the server does not
+// agree.
+type refusals struct{ channels []*sharedChannel }
 
 // A backlog is what a server has said on a shared feed, and not all clients have been
 // told.
@@ -123,7 +131,7 @@ func (x *fanout) work() (more bool) {
 // it.
 func (x *fanout) room() bool {
 	t := &x.ctx.turn
-	if x.told >= max(1, t.budget.Clients/spreadPart) || x.bytes >= t.budget.Bytes {
+	if x.told >= max(1, t.budget.Clients/spreadPart) || x.bytes >= t.budget.Bytes || x.told > 0 && t.spent.Keys >= t.budget.Keys {
 		return false
 	}
 	x.told++
@@ -165,7 +173,7 @@ func (sf *sharedFeed) next(n int) {
 		s := &b.all[b.first+i]
 		b.bytes -= s.form.Len()
 		s.form.Release(bufs)
-		s.form3.Release(bufs)
+		s.other.Release(bufs)
 		*s = said{}
 	}
 	b.first, b.run, b.at = b.first+n, 0, 0
@@ -210,7 +218,7 @@ func (sf *sharedFeed) spread(x *fanout) (done bool) {
 		case saysBegun:
 			done = sf.tellBegun(x, s.channel)
 		case saysRefused:
-			done = sf.tellRefused(x, s.channel)
+			done = sf.tellRefused(x, s.refusals)
 		case saysGone:
 			done = sf.tellMembers(x, s.channel, func(f *feed) { f.subs.lose() })
 		case saysPong:
@@ -234,7 +242,9 @@ func (sf *sharedFeed) tellMembers(x *fanout, ch *sharedChannel, tell func(f *fee
 		}
 		f := ch.members[sf.at].feed
 		sf.at++
-		tell(f)
+		if !f.gone {
+			tell(f)
+		}
 	}
 	return true
 }
@@ -249,31 +259,43 @@ func (sf *sharedFeed) tellBegun(x *fanout, ch *sharedChannel) (done bool) {
 		sf.at++
 		if m.from == notBegun {
 			m.from = 0
-			m.feed.pending--
-			m.feed.hasAnswers()
+			f := m.feed
+			if f.pending--; !f.gone {
+				f.hasAnswers()
+			}
 		}
 	}
 	return true
 }
 
-// tellRefused tells the members of a channel that the server does not agree.
-func (sf *sharedFeed) tellRefused(x *fanout, ch *sharedChannel) (done bool) {
-	for len(ch.members) > 0 {
-		if !x.room() {
-			return false
+// tellRefused tells the members of channels that the server does not agree.
+func (sf *sharedFeed) tellRefused(x *fanout, r *refusals) (done bool) {
+	for ; len(r.channels) > 0; r.channels = r.channels[1:] {
+		ch := r.channels[0]
+		for len(ch.members) > 0 {
+			if !x.room() {
+				return false
+			}
+			f := ch.members[len(ch.members)-1].feed
+			sf.unseat(ch, f)
+			if f.gone {
+				continue
+			}
+			switch s := f.subs; {
+			case s.move != nil:
+				s.move.failed = true
+			case s.asks == nil || s.asks.what.Ends || !s.asks.isFresh(ch.kind, ch.name):
+				f.refused()
+			case f.asked != nil && s.asks.refusal.Len() == 0:
+				v := mbuf.Whole(&sf.all[sf.first].form)
+				v.AppendTo(sf.server.pool.ctx.bufs, &s.asks.refusal, 0, v.Len())
+			}
+			f.hasAnswers()
 		}
-		f := ch.members[len(ch.members)-1].feed
-		sf.unseat(ch, f)
-		switch s := f.subs; {
-		case s.move != nil:
-			s.move.failed = true
-		case f.asked != nil && s.asks != nil && s.asks.refusal.Len() == 0:
-			v := mbuf.Whole(&sf.all[sf.first].form)
-			v.AppendTo(sf.server.pool.ctx.bufs, &s.asks.refusal, 0, v.Len())
+		if sf.channels[ch.kind][ch.name] == ch {
+			sf.forget(ch)
 		}
-		f.hasAnswers()
 	}
-	sf.refused = slices.DeleteFunc(sf.refused, func(x *sharedChannel) bool { return x == ch })
 	return true
 }
 
@@ -369,38 +391,42 @@ func (x *fanout) tell(s *said, f *feed) {
 	if shown != "" {
 		s.appendRenamed(c, shown, out)
 	} else {
-		x.appendForm(s.formFor(&c.session, p.ctx.bufs), c, out)
+		x.appendForm(s, s.formFor(&c.session, p.ctx.bufs), c, out)
 	}
 	subs.heardOf(out.Len() - before)
 }
 
-// formFor is the message as a client of that session gets it.
+// formFor is the message as a client of that session gets it. The forms differ in their
+// first byte. There is a second one only if outputs refer to both.
 func (s *said) formFor(session *msg.Session, bufs *mbuf.Pool) *mbuf.Chain {
-	if !session.Lane.IsRESP3() {
+	mark := byte('*')
+	if session.Lane.IsRESP3() {
+		mark = '>'
+	}
+	head := s.form.Head().Bytes()
+	switch {
+	case head[0] == mark:
 		return &s.form
-	}
-	if s.form3.Len() == 0 {
-		n := s.form.Len()
-		s.form3.Reserve(bufs, n)
-		s.form3.AppendString(bufs, ">")
-		first := true
+	case !s.lent:
+		head[0] = mark
+		return &s.form
+	case s.other.Len() == 0:
+		s.other.Reserve(bufs, s.form.Len())
 		for k := s.form.Head(); k != nil; k = k.Next() {
-			b := k.Bytes()
-			if first {
-				b, first = b[1:], false
-			}
-			s.form3.Append(bufs, b)
+			s.other.Append(bufs, k.Bytes())
 		}
+		s.other.Head().Bytes()[0] = mark
 	}
-	return &s.form3
+	return &s.other
 }
 
 // appendForm appends a message to a client's output: a copy if it is small, otherwise
 // by reference.
-func (x *fanout) appendForm(form *mbuf.Chain, c *client, out *mbuf.Chain) {
+func (x *fanout) appendForm(s *said, form *mbuf.Chain, c *client, out *mbuf.Chain) {
 	bufs, n := x.ctx.bufs, form.Len()
 	lags := n < mbuf.MediumSize && c.Out().Len() > outFull
 	if n >= mbuf.ShareMin && !lags {
+		s.lent = true
 		out.AppendShared(bufs, form)
 		return
 	}
@@ -414,6 +440,7 @@ func (x *fanout) appendForm(form *mbuf.Chain, c *client, out *mbuf.Chain) {
 func (s *said) appendRenamed(c *client, shown string, out *mbuf.Chain) {
 	p := c.pool
 	var text mbuf.Chain
+	s.lent = true
 	text.AppendShared(p.ctx.bufs, &s.form)
 	p.proto.messenger.AppendMessage(s.channel.kind, msg.Reply{Chain: &text}, shown, &c.session, p.ctx.bufs, out)
 	text.Release(p.ctx.bufs)

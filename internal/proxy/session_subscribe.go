@@ -72,8 +72,9 @@ type subscriber struct {
 	listens [msg.NumChannels]*listening
 	// told is how many channels of each kind the client knows of, from replies.
 	told [msg.NumChannels]int
-	// side is the connection for patterns.
+	// side is the connection for patterns. one is scratch space.
 	side *feed
+	one  [1]*feed
 	// asks is the request that servers have not answered yet; nil: there is none.
 	asks *subscription
 	// counted is how many bytes are counted for it in ctx.memory.beside.
@@ -212,6 +213,7 @@ func (s *subscriber) enter(a *subscription, req *msg.Request) msg.Reason {
 		all = new(listening)
 		s.listens[kind] = all
 	}
+	reached := false
 	for i := 1; i < len(req.Args); i++ {
 		name, shown := s.nameIn(req, i, kind)
 		n := named{name: string(name)}
@@ -224,7 +226,7 @@ func (s *subscriber) enter(a *subscription, req *msg.Request) msg.Reason {
 		if s.total() >= p.conf.PubSub.MaxSubscriptions {
 			return msg.TooManySubscriptions
 		}
-		f, why := s.feedOf(kind, shown)
+		f, why := s.feedOf(kind, shown, &reached)
 		if why != msg.OK {
 			return why
 		}
@@ -256,10 +258,8 @@ func (s *subscriber) total() int {
 func (s *subscriber) keep(kind msg.Channels, name string, at place) {
 	s.listens[kind].put(name, at)
 	s.count(int64(channelSize + len(name) + len(at.shown)))
-	for _, f := range s.feeds {
-		if at.feed == nil || at.feed == f {
-			f.n++
-		}
+	for _, f := range fedBy(s, at.feed) {
+		f.n++
 	}
 }
 
@@ -268,10 +268,8 @@ func (s *subscriber) drop(kind msg.Channels, name string) {
 	at, _ := s.listens[kind].at(name)
 	s.listens[kind].remove(name)
 	s.count(-int64(channelSize + len(name) + len(at.shown)))
-	for _, f := range s.feeds {
-		if at.feed == nil || at.feed == f {
-			f.n--
-		}
+	for _, f := range fedBy(s, at.feed) {
+		f.n--
 	}
 }
 
@@ -282,19 +280,22 @@ func (s *subscriber) count(n int64) {
 }
 
 // feedOf is the connection that has the messages of the channel that the client calls
-// name; nil: all have.
-func (s *subscriber) feedOf(kind msg.Channels, name []byte) (*feed, msg.Reason) {
+// name; nil: all have. reached: there are connections to all servers.
+func (s *subscriber) feedOf(kind msg.Channels, name []byte, reached *bool) (*feed, msg.Reason) {
 	p := s.client.pool
 	key, at := p.proto.messenger.Audience(kind, name)
 	switch {
 	case at == msg.FirstServer, at == msg.AnyServer && s.listens[msg.Patterns].size() > 0:
 		return s.shared()
+	case at == msg.EveryServer && *reached:
+		return nil, msg.OK
 	case at == msg.EveryServer:
 		for _, server := range p.everywhere() {
 			if _, why := s.feed(server); why != msg.OK {
 				return nil, why
 			}
 		}
+		*reached = true
 		return nil, msg.OK
 	}
 	return s.feed(p.home(key))
@@ -359,6 +360,7 @@ func (s *subscriber) undo(a *subscription) {
 	if a.what.Ends {
 		return
 	}
+	s.client.pool.ctx.turn.countChannels(len(a.names))
 	if a.m != nil {
 		undo := a.what
 		undo.Ends = true
@@ -381,10 +383,8 @@ func (s *subscriber) ask(a *subscription, what msg.Subscription) {
 		if !n.fresh || !known {
 			continue
 		}
-		for _, f := range s.feeds {
-			if at.feed == nil || at.feed == f {
-				f.names = append(f.names, n.name)
-			}
+		for _, f := range fedBy(s, at.feed) {
+			f.names = append(f.names, n.name)
 		}
 	}
 	for _, f := range s.feeds {
@@ -514,14 +514,27 @@ func (s *subscriber) end() {
 	bufs := c.pool.ctx.bufs
 	feeds := s.feeds
 	s.feeds = nil
+	var from *channelNames
 	for _, f := range feeds {
-		f.end()
+		if f.shared == nil {
+			f.end()
+			continue
+		}
+		if from == nil {
+			from = channelsOf(s)
+		}
+		f.quit(from)
 	}
-	if a := s.asks; a != nil { // its message is in no queue any more
-		c.pool.ctx.msgs.Put(a.m)
+	if a := s.asks; a != nil {
+		s.asks = nil
 		a.refusal.Release(bufs)
 		a.held.chain.Release(bufs)
-		s.asks = nil
+		if c.state == clientClosed { // its message is in no queue any more
+			c.pool.ctx.msgs.Put(a.m)
+		} else { // a RESET that came too late has not waited for it
+			a.m.Err = msg.RequestTimedout
+			c.OnFailure(a.m)
+		}
 	}
 	hasMoved(s)
 	if s.move != nil {
