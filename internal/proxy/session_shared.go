@@ -130,14 +130,7 @@ func (sf *sharedFeed) remove(f *feed) bool {
 	return true
 }
 
-// drop takes leave of a client. After the last one the connection is given back.
-func (sf *sharedFeed) drop(f *feed) {
-	if sf.remove(f) {
-		sf.settle()
-	}
-}
-
-// settle gives the connection back if nobody needs it any more.
+// settle gives the connection back if nobody needs it any more: after the last client.
 func (sf *sharedFeed) settle() {
 	c := sf.conn
 	switch pv := c.private; {
