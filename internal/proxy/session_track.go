@@ -358,7 +358,7 @@ func (b *trackFeed) send(wants *msg.Tracking) {
 
 // sendCaching sends a CLIENT CACHING before the next request, if that needs one.
 func (t *tracking) sendCaching(conn *serverConn, caching bool) {
-	if !caching || !conn.private.tracks {
+	if !caching || conn.private == nil || !conn.private.tracks {
 		return
 	}
 	p := conn.pool
@@ -374,7 +374,7 @@ func (t *tracking) sendCaching(conn *serverConn, caching bool) {
 // all. It may first have to wait for the replies in flight; mayGo is false then.
 func (t *tracking) count(keys int) (mayGo bool) {
 	c := t.own.client
-	if t.lapsed || t.keys > 0 && t.keys+keys > c.pool.conf.MaxTrackedKeys {
+	if t.lapsed || keys > 0 && t.keys > 0 && t.keys+keys > c.pool.conf.MaxTrackedKeys {
 		if !c.mayGo() {
 			return false
 		}
