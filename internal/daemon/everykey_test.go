@@ -45,7 +45,7 @@ func otherValues(t *testing.T) map[string]string {
 		"sentinel_password_env": "NUTHATCH_TEST_SECRET", "sentinel_tls.key_password_file": token,
 		"sentinel_tls.ca": "system", "sentinel_tls.server_name": "cache", "sentinel_tls.verify": "none",
 		"listen": testkit.FreeAddr(t), "hash": "md5", "hash_tag": `"{}"`, "distribution": "modula", "redis_auth": "sesame",
-		"client_login_timeout": "3s", "allow_from": "127.0.0.0/8", "deny_from": "10.0.0.0/8", "proxy_protocol_from": "10.0.0.0/8", "proxy_protocol_timeout": "7s", "connect_timeout": "2s", "request_timeout": "2s", "server_idle_timeout": "2s", "unknown_commands": "refuse", "failed_select": "ignore", "transactions": "refuse", "max_transaction_size": "7mb", "private_idle_timeout": "1m", "tracking": "off", "pubsub.publish": "owner", "pubsub.on_loss": "resubscribe", "pubsub.ping": "7s", "pubsub.max_subscriptions": "77", "pubsub.output_limit": "9mb", "pubsub.output_soft_limit": "3mb", "pubsub.output_soft_time": "9s",
+		"auth_mode": "passthrough", "client_login_timeout": "3s", "allow_from": "127.0.0.0/8", "deny_from": "10.0.0.0/8", "proxy_protocol_from": "10.0.0.0/8", "proxy_protocol_timeout": "7s", "connect_timeout": "2s", "request_timeout": "2s", "server_idle_timeout": "2s", "unknown_commands": "refuse", "failed_select": "ignore", "transactions": "refuse", "max_transaction_size": "7mb", "private_idle_timeout": "1m", "tracking": "off", "pubsub.publish": "owner", "pubsub.on_loss": "resubscribe", "pubsub.ping": "7s", "pubsub.max_subscriptions": "77", "pubsub.output_limit": "9mb", "pubsub.output_soft_limit": "3mb", "pubsub.output_soft_time": "9s",
 		"pubsub.connections": "shared",
 		"eject":              "fail", "health_check.interval": "2s", "health_check.timeout": "3s", "reconnect_backoff": "20ms",
 		"limits.requests_per_second": "7", "limits.request_burst": "7", "limits.bytes_per_second": "7mb", "limits.byte_burst": "7kb", "limits.in_flight": "7", "limits.max_wait": "7s",
@@ -105,6 +105,8 @@ func beside(key string) (before, with string) {
 	switch {
 	case key == "tls.user_from":
 		return "  users: {default: {rules: 'off'}}\n", "  users: {default: {rules: 'off'}}\n"
+	case key == "cluster": // which has that tag
+		return "  hash_tag: \"{}\"\n", ""
 	case key == "server_user":
 		return "  server_password: sesame\n", "  server_password: sesame\n"
 	case key == "sentinel_user":
@@ -227,6 +229,8 @@ func (k *everyKey) pools(all []config.Setting) {
 		switch set.Key {
 		case "sentinels":
 			k.server += "\n    - sentinel://main:1 main"
+		case "cluster": // whose nodes have no names
+			k.server, _, _ = strings.Cut(k.server, " ")
 		case "listen":
 			lines = ""
 		case "redis": // which is written already

@@ -51,8 +51,8 @@ func TestMergeBlocksUnknown(t *testing.T) {
 	var msgs msg.Pool
 	for _, other := range []string{"*1\r\n:1\r\n", "-EXECABORT no\r\n"} {
 		m := split(&pool, "exec", []part{{reply: other}, {err: msg.ConnReset}}, []uint16{0, 1}, 0)
-		msgs.SetBlock(m, 2)
-		msgs.SetBlock(m.Frags[1], 1)
+		msgs.SetBlock(m, 2, false)
+		msgs.SetBlock(m.Frags[1], 1, false)
 		m.Frags[1].Sent = 1
 		var out mbuf.Chain
 		failed := New(Options{}).Merge(m, &pool, &out)
