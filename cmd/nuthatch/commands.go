@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/ctl"
 )
 
 // command is a subcommand of nuthatch. nutcracker has none.
@@ -32,7 +36,34 @@ func runCommand(name string, args []string, stdout, stderr io.Writer) int {
 			return c.run(args, stdout, stderr)
 		}
 	}
-	fmt.Fprintf(stderr, "%s: unknown command %q\n", nuthatch, name)
-	writeUsage(stderr, nuthatch)
+	switch name {
+	case "help":
+		writeUsage(stdout, nuthatch)
+		return 0
+	case "version":
+		return showVersion(&flags{version: true}, nuthatch, stdout)
+	}
+	writeFault(stderr, "", "[-t] [-c FILE] [OPTION]... | COMMAND [ARGUMENT]...", unknownCommand(name))
 	return exitFailure
+}
+
+// errUnknownCommand is wrapped with the command, and what may have been meant.
+var errUnknownCommand = errors.New("unknown command")
+
+// unknownCommand suggests a command of nuthatch, or of nuthatch ctl.
+func unknownCommand(name string) error {
+	var own, verbs []string
+	for _, c := range commands() {
+		own = append(own, c.name)
+	}
+	for _, c := range ctl.Commands() {
+		verbs = append(verbs, c.Name)
+	}
+	if near := config.Suggest(name, own); near != "" {
+		return fmt.Errorf("%w %q; did you mean '%s %s'?", errUnknownCommand, name, nuthatch, near)
+	}
+	if near := config.Suggest(name, verbs); near != "" {
+		return fmt.Errorf("%w %q; did you mean '%s ctl %s'?", errUnknownCommand, name, nuthatch, near)
+	}
+	return fmt.Errorf("%w %q", errUnknownCommand, name)
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -80,10 +82,17 @@ func runCtl(args []string, stdout, stderr io.Writer) int {
 	f := &ctlFlags{}
 	operands, err := getopt(f.table(), args)
 	if err != nil {
-		fmt.Fprintf(stderr, "%s ctl: %v; see '%s ctl help'\n", nuthatch, err, nuthatch)
+		writeFault(stderr, "ctl", "[OPTION]... COMMAND [ARGUMENT]...", err)
 		return exitFailure
 	}
-	if f.help || len(operands) > 0 && operands[0] == "help" {
+	help := f.help
+	if len(operands) > 0 && operands[0] == "help" {
+		help, operands = true, operands[1:]
+	}
+	if help && len(operands) > 0 {
+		return f.helpOf(operands[0], stdout, stderr)
+	}
+	if help {
 		fmt.Fprintf(stdout, "Usage: %s ctl [options] COMMAND [ARGUMENT]...\n\nCommands:\n", nuthatch)
 		ctl.WriteCommands(stdout)
 		fmt.Fprintln(stdout)
@@ -95,6 +104,26 @@ func runCtl(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	return report("ctl", f.run(ctx, operands, stdout), stderr)
+}
+
+// helpOf writes the help of one of ctl's commands.
+func (f *ctlFlags) helpOf(name string, stdout, stderr io.Writer) int {
+	c, err := ctl.CommandNamed(name)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s ctl: %v\n", nuthatch, err)
+		return exitFailure
+	}
+	fmt.Fprintf(stdout, "Usage: %s\n\n%s.\n", strings.TrimRight(fmt.Sprintf("%s ctl [options] %s %s", nuthatch, c.Name, c.Synopsis), " "), c.Help)
+	var own []option
+	for _, o := range f.table() {
+		if strings.Contains(c.Help, "--"+o.long) || slices.Contains([]string{"help", "json"}, o.long) {
+			own = append(own, o)
+		}
+	}
+	fmt.Fprintln(stdout)
+	writeOptions(stdout, own)
+	fmt.Fprintf(stdout, "\nWhich proxy: -a, -c and -T; see '%s ctl --help'.\n", nuthatch)
+	return 0
 }
 
 func (f *ctlFlags) run(ctx context.Context, operands []string, stdout io.Writer) error {

@@ -33,8 +33,7 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("unexpected argument %q", operands[0])
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "%s demo: %v\n", nuthatch, err)
-		writeOptions(stderr, table)
+		writeFault(stderr, "demo", "[-m] [-l address]", err)
 		return exitFailure
 	}
 	if f.help {

@@ -52,7 +52,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 
 	f, err := parseFlags(program, args)
-	if err != nil {
+	switch {
+	case err != nil && program == nuthatch:
+		writeFault(stderr, "", "[-t] [-c FILE] [OPTION]... | COMMAND [ARGUMENT]...", err)
+		return exitFailure
+	case err != nil:
 		fmt.Fprintf(stderr, "%s: %v\n", program, err)
 		writeUsage(stderr, program)
 		return exitFailure
@@ -132,6 +136,9 @@ func testConf(f *flags, program string, stdout, stderr io.Writer) int {
 	}
 	for _, w := range warnings {
 		fmt.Fprintf(stderr, "warning: %v\n", w)
+	}
+	if len(warnings) > 0 && !faulty {
+		fmt.Fprintf(stderr, "%s: warnings only: the file is valid, and is used as it stands\n", program)
 	}
 	switch {
 	case faulty:

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/ctl"
 	"nuthatch/internal/testkit"
 	"nuthatch/internal/version"
 )
@@ -26,6 +27,29 @@ type outcome struct {
 func (o outcome) firstLine() string {
 	line, _, _ := strings.Cut(o.stderr, "\n")
 	return line
+}
+
+// lastLine is where our own name names a fault.
+func (o outcome) lastLine() string {
+	text := strings.TrimSuffix(o.stderr, "\n")
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+// TestEveryVerbHasHelp of its own, with the options that it takes.
+func TestEveryVerbHasHelp(t *testing.T) {
+	for _, c := range ctl.Commands() {
+		for _, args := range [][]string{{nuthatch, "ctl", c.Name, "--help"}, {nuthatch, "ctl", "help", c.Name}} {
+			var stdout, stderr bytes.Buffer
+			status := run(args, &stdout, &stderr)
+			if want := "Usage: nuthatch ctl [options] " + c.Name; status != 0 || stderr.Len() > 0 || !strings.HasPrefix(stdout.String(), want) || !strings.Contains(stdout.String(), c.Help) {
+				t.Errorf("%q: status %d, %q and %q", args, status, &stderr, &stdout)
+			}
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	if run([]string{nuthatch, "ctl", "pause", "-h"}, &stdout, &stderr); !strings.Contains(stdout.String(), "--for=S") || strings.Contains(stdout.String(), "--keys") {
+		t.Errorf("the help of pause is %q", &stdout)
+	}
 }
 
 // runAs calls this program by a name.
@@ -210,8 +234,16 @@ func TestTestConf(t *testing.T) {
 		want       []string // in this order
 	}{
 		{
-			"valid", "pool:\n  listen: 127.0.0.1:22121\n  servers:\n   - 127.0.0.1:6379:1\n", 0,
+			"valid", "pool:\n  listen: 127.0.0.1:22121\n  redis: true\n  timeout: 400\n  servers:\n   - 127.0.0.1:6379:1\n", 0,
 			[]string{"nuthatch: configuration file 'FILE' syntax is ok\n"},
+		},
+		{
+			"valid and probably wrong", "pool:\n  listen: 127.0.0.1:22121\n  servers:\n   - 127.0.0.1:6379:1\n", 0,
+			[]string{
+				"nuthatch: configuration file 'FILE' syntax is ok\n", "warning: FILE:1: pool 'pool': timeout: without it clients wait for ever for a server that hangs; write timeout: 400\n",
+				"warning: FILE:4: pool 'pool': servers: port 6379 is Redis's, and the pool speaks Memcached's protocol; write redis: true\n",
+				"nuthatch: warnings only: the file is valid, and is used as it stands\n",
+			},
 		},
 		{
 			"two faults", "pool:\n  listen: 127.0.0.1:22121\n  hasch: murmur\n  timeout: soon\n  servers:\n   - 127.0.0.1:6379:1\n", 1,
@@ -264,9 +296,12 @@ func TestInvalidConfIsNotServed(t *testing.T) {
 func TestOurOwnName(t *testing.T) {
 	tests := []struct {
 		args []string
-		want string // first line
+		want string // last line: behind two on how it is used
 	}{
-		{[]string{"dmeo"}, `nuthatch: unknown command "dmeo"`},
+		{[]string{"dmeo"}, `nuthatch: unknown command "dmeo"; did you mean 'nuthatch demo'?`},
+		{[]string{"relaod"}, `nuthatch: unknown command "relaod"; did you mean 'nuthatch ctl reload'?`},
+		{[]string{"ctl", "relaod"}, `nuthatch ctl: no command "relaod"; did you mean "reload"? see 'ctl help'`},
+		{[]string{"ctl", "-z"}, "nuthatch ctl: invalid option -- 'z'"},
 		{[]string{"-v"}, "nuthatch: option -v requires a number"},
 		{[]string{"-t", "my.yml"}, `nuthatch: unexpected argument "my.yml" (a configuration file is given with -c)`},
 		{[]string{"schema", "now"}, `nuthatch schema: unexpected argument "now"`},
@@ -276,8 +311,8 @@ func TestOurOwnName(t *testing.T) {
 		{[]string{"demo", "--listen", "22121"}, "nuthatch demo: --listen 22121: want host:port, like 127.0.0.1:22121"},
 	}
 	for _, tt := range tests {
-		if got := runAs(t, nuthatch, tt.args...); got.status != 1 || got.firstLine() != tt.want {
-			t.Errorf("nuthatch %q: status %d and %q, want 1 and %q", tt.args, got.status, got.firstLine(), tt.want)
+		if got := runAs(t, nuthatch, tt.args...); got.status != 1 || got.lastLine() != tt.want || strings.Count(got.stderr, "\n") > 3 {
+			t.Errorf("nuthatch %q: status %d and %q, want 1 and at the end %q", tt.args, got.status, got.stderr, tt.want)
 		}
 	}
 }
@@ -328,11 +363,11 @@ func TestPreview(t *testing.T) {
 			}
 		})
 	}
-	if got := runAs(t, nuthatch, "--against", old); got.status != 1 || got.firstLine() != "nuthatch: option --against goes with -t" {
-		t.Errorf("--against without -t: status %d and %q", got.status, got.firstLine())
+	if got := runAs(t, nuthatch, "--against", old); got.status != 1 || got.lastLine() != "nuthatch: option --against goes with -t" {
+		t.Errorf("--against without -t: status %d and %q", got.status, got.stderr)
 	}
-	if got := runAs(t, nuthatch, "-t", "--against"); got.firstLine() != "nuthatch: option --against requires a file name" {
-		t.Errorf("--against without a file: %q", got.firstLine())
+	if got := runAs(t, nuthatch, "-t", "--against"); got.lastLine() != "nuthatch: option --against requires a file name" {
+		t.Errorf("--against without a file: %q", got.stderr)
 	}
 	if got := runAs(t, nutcracker, "-t", "--against", old); got.firstLine() != "nutcracker: invalid option -- 'against'" {
 		t.Errorf("called nutcracker: %q", got.firstLine())

@@ -23,8 +23,7 @@ func runSchema(args []string, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("unexpected argument %q", operands[0])
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "%s schema: %v\n", nuthatch, err)
-		writeOptions(stderr, table)
+		writeFault(stderr, "schema", "> nuthatch.schema.json", err)
 		return exitFailure
 	}
 	if f.help {

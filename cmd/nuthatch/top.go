@@ -46,11 +46,11 @@ func runTop(args []string, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("unexpected argument %q", operands[0])
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "%s top: %v; see '%s top -h'\n", nuthatch, err, nuthatch)
+		writeFault(stderr, "top", "[-a address] [-i interval]", err)
 		return exitFailure
 	}
 	if f.help {
-		fmt.Fprintf(stdout, "Usage: %s top [options]\n\nShows a running proxy: pools, servers, failures, keys, slow log, clients; ? lists the keys.\n\n", nuthatch)
+		fmt.Fprintf(stdout, "Usage: %s top [options]\n\nShows a running proxy: pools, servers, failures, keys, slow log, clients, findings; ? lists the keys.\n\n", nuthatch)
 		writeOptions(stdout, f.table())
 		return 0
 	}

@@ -6,7 +6,17 @@ import (
 	"strings"
 )
 
-// writeUsage writes what -h shows, and what follows a fault in the command line.
+// writeFault writes what is wrong with a command line of ours: two lines on how it is used and
+// where the rest is, and the fault last, where it is seen. which is empty, or a command.
+func writeFault(w io.Writer, which, synopsis string, fault error) {
+	name := strings.TrimRight(nuthatch+" "+which, " ")
+	fmt.Fprintf(w, "Usage: %s\n", strings.TrimRight(name+" "+synopsis, " "))
+	fmt.Fprintf(w, "'%s --help' lists the options.\n", name)
+	fmt.Fprintf(w, "%s: %v\n", name, fault)
+}
+
+// writeUsage writes what -h shows and, under nutcracker's name, what follows a fault in the
+// command line.
 func writeUsage(w io.Writer, program string) {
 	indent := strings.Repeat(" ", len("Usage: ")+len(program))
 	fmt.Fprintf(w, "Usage: %s [-?hVdDt] [-v verbosity level] [-o output file]\n", program)

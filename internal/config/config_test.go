@@ -97,7 +97,8 @@ func TestEveryKey(t *testing.T) {
 		Pools:    []Pool{first, third, second, fourth, fifth, sixth},
 		Warnings: cfg.Warnings,
 	}
-	if len(cfg.Warnings) != 2 || cfg.Warnings[0].Key != "server_tls.verify" || cfg.Warnings[1].Key != "sentinel_tls.verify" {
+	unverified := aboutVerify(cfg.Warnings)
+	if len(unverified) != 2 || unverified[0].Key != "server_tls.verify" || unverified[1].Key != "sentinel_tls.verify" {
 		t.Errorf("warnings %v, want one of servers that anybody may pose as, and one of sentinels", cfg.Warnings)
 	}
 	for i := range cfg.Pools {
@@ -470,4 +471,16 @@ func TestDistance(t *testing.T) {
 			t.Errorf("distance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
 		}
 	}
+}
+
+// aboutVerify are the warnings of servers that anybody may pose as. A file with every key has
+// others, too.
+func aboutVerify(warnings Errors) Errors {
+	var found Errors
+	for _, w := range warnings {
+		if strings.HasSuffix(w.Key, ".verify") {
+			found = append(found, w)
+		}
+	}
+	return found
 }

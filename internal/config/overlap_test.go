@@ -100,7 +100,7 @@ func (l *listening) isEvery() bool {
 // is by default means what it says.
 func TestDefaultAdminIsTaken(t *testing.T) {
 	for listen, want := range map[string]int{"127.0.0.1:22223": 1, "0.0.0.0:22223": 1, "127.0.0.2:22223": 0} {
-		cfg, err := Parse("a.yml", []byte("a:\n  listen: "+listen+"\n  servers: [10.0.0.1:6379:1]\n"))
+		cfg, err := Parse("a.yml", []byte("a:\n  listen: "+listen+"\n  timeout: 400\n  servers: [10.0.0.1:11211:1]\n"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -263,7 +263,9 @@ func missing[T any](r *reader, b *block, node *yaml.Node, keys []key[T], who str
 // counts as seen, so that a misspelling is not reported as a missing key too.
 func (r *reader) unknownKey(b *block, name *yaml.Node, names []string, misplaced string) {
 	msg := "unknown key"
-	if misplaced != "" {
+	if name.Value == "<<" {
+		msg = "YAML's merge keys are not supported: repeat the settings"
+	} else if misplaced != "" {
 		msg += "; it " + misplaced
 	} else if s := suggest(name.Value, names); s != "" {
 		msg += "; did you mean " + quote(s) + "?"
@@ -364,6 +366,8 @@ func (r *reader) isPlain(node *yaml.Node, b *block, key string) bool {
 	switch {
 	case node.Kind == yaml.AliasNode:
 		r.fault(node, b, key, "YAML aliases are not supported; quote a value that begins with '*'")
+	case node.Anchor != "" && node.Kind != yaml.ScalarNode:
+		r.fault(node, b, key, "YAML anchors are not supported: repeat the settings where they are needed")
 	case node.Anchor != "":
 		r.fault(node, b, key, "YAML anchors are not supported; quote a value that begins with '&'")
 	case node.Style&yaml.TaggedStyle != 0:

@@ -54,3 +54,7 @@ func lower(c byte) byte {
 	}
 	return c
 }
+
+// Suggest returns the one of names that somebody most likely meant by word, or nothing if
+// none is near.
+func Suggest(word string, names []string) string { return suggest(word, names) }

@@ -104,6 +104,11 @@ func syntaxError(file string, text []byte, count int, err error) *Error {
 		return e
 	}
 	e.Msg = "YAML: " + m[2]
+	if strings.Contains(m[2], "cannot start any token") {
+		e.Line = failingLine(text, count)
+		e.Msg += tokenHint(lineAt(text, e.Line))
+		return e
+	}
 	for _, h := range syntaxHints {
 		if strings.Contains(m[2], h.contains) {
 			e.Msg += h.hint
@@ -114,6 +119,31 @@ func syntaxError(file string, text []byte, count int, err error) *Error {
 		}
 	}
 	return e
+}
+
+// tokenHint explains why no value begins at the first character of the line that YAML
+// reserves.
+func tokenHint(line string) string {
+	body := strings.TrimLeft(line, " ")
+	switch {
+	case strings.HasPrefix(body, "\t"):
+		return "; the line is indented with a tab: indent with spaces"
+	case strings.Contains(body, "@"), strings.Contains(body, "`"):
+		return "; a value that begins with '@' or '`' must be quoted"
+	case strings.Contains(body, "%"):
+		return "; a value that begins with '%' must be quoted"
+	}
+	return "; is there a tab, or a value that must be quoted?"
+}
+
+// lineAt is a line of a text, counted from 1.
+func lineAt(text []byte, n int) string {
+	for line := range bytes.Lines(text) {
+		if n--; n == 0 {
+			return string(line)
+		}
+	}
+	return ""
 }
 
 // failingLine returns the line at which parsing fails: the one after the

@@ -12,7 +12,10 @@ import (
 // meant, in every block and in pools. They run when the whole file has been read.
 var (
 	blockWarnings = []func(*reader, *block){warnOfVariables}
-	poolWarnings  = []func(*reader, *poolBlock){warnOfIgnoredLimit, warnOfItself, warnOfUnverified, warnOfOpenDefault}
+	poolWarnings  = []func(*reader, *poolBlock){
+		warnOfIgnoredLimit, warnOfItself, warnOfUnverified, warnOfOpenDefault, warnOfNoTimeout, warnOfLateRequests, warnOfIdleKeys, warnOfProtocol,
+		warnOfFewHashes, warnOfTwins,
+	}
 )
 
 // warn records a warning at node. key may be empty.

@@ -20,21 +20,34 @@ func TestWarnings(t *testing.T) {
 		{"no limit", "client_connections: 0", "", nil},
 		{"a password", "redis: true\n  redis_auth: ${REDIS_PASSWORD}", "", []string{"a.yml:5: pool 'a': redis_auth: the value looks like a variable"}},
 		{"a password with a dollar", "redis: true\n  redis_auth: $ecret", "", nil},
-		{"a server", "listen: 127.0.0.1:2\n  servers: ['${HOST}:6379:1 one', '10.0.0.1:6379:1 two']", "", []string{"servers: '${HOST}:6379:1 one' looks like a variable"}},
+		{"a server", "listen: 127.0.0.1:2\n  servers: ['${HOST}:6380:1 one', '10.0.0.1:6380:1 two']", "", []string{"servers: '${HOST}:6380:1 one' looks like a variable"}},
 		{"a template", "redis: true\n  redis_auth: '{{ password }}'", "", []string{"redis_auth"}},
-		{"a shell's", "listen: $LISTEN:22121\n  servers: ['10.0.0.1:6379:1']", "", []string{"listen: '$LISTEN' looks"}},
-		{"a command's", "servers: ['10.0.0.1:6379:1 $(hostname)']\n  listen: 127.0.0.1:2", "", []string{"servers: '10.0.0.1:6379:1 $(hostname)' looks"}},
+		{"a shell's", "listen: $LISTEN:22121\n  servers: ['10.0.0.1:6380:1']", "", []string{"listen: '$LISTEN' looks"}},
+		{"a command's", "servers: ['10.0.0.1:6380:1 $(hostname)']\n  listen: 127.0.0.1:2", "", []string{"servers: '10.0.0.1:6380:1 $(hostname)' looks"}},
 		{"a hash tag", "hash_tag: '$a'", "", nil},
 		{"braces", "hash_tag: '{}'", "", nil},
 		{"the process's", "", "nuthatch:\n  admin_token_file: /run/${NAME}/token\n", []string{"nuthatch.admin_token_file: '/run/${NAME}/token' looks"}},
 		{"the token", "", "nuthatch:\n  admin_token: ${TOKEN}\n", []string{"nuthatch.admin_token: the value looks"}},
-		{"its own server", "listen: 127.0.0.1:6379\n  servers: ['127.0.0.1:6379:1 me', '10.0.0.1:6379:1']", "", []string{"servers: 127.0.0.1:6379 is where the pool itself listens"}},
+		{"no timeout", "timeout: 0", "", []string{"a.yml:4: pool 'a': timeout: without it clients wait for ever"}},
+		{"a late request", "request_timeout: 2s\n  redis: true", "", []string{"request_timeout: it is longer than timeout (400ms)"}},
+		{"an early one", "request_timeout: 200ms", "", nil},
+		{"keys without the one that they need", "eject: fail\n  tcpkeepalive_idle: 30s", "", []string{"eject: it does nothing without 'auto_eject_hosts: true'", "tcpkeepalive_idle: it does nothing without 'tcpkeepalive: true'"}},
+		{"with it", "eject: fail\n  auto_eject_hosts: true", "", nil},
+		{"a late check", "timeout: 400\n  health_check: {interval: 1s, timeout: 2s}", "", []string{"health_check.timeout: it is longer than the interval, 1s"}},
+		{"the other's port", "listen: 127.0.0.1:2\n  redis: false\n  servers: ['10.0.0.1:6379:1']", "", []string{"servers: port 6379 is Redis's"}},
+		{"Redis at Memcached's", "listen: 127.0.0.1:2\n  servers: ['10.0.0.1:11211:1']\n  redis: true", "", []string{"servers: port 11211 is Memcached's"}},
+		{"few hashes", "listen: 127.0.0.1:2\n  hash: crc32\n  servers: ['10.0.0.1:6380:1', '10.0.0.2:6380:1']", "", []string{"hash: nutcracker's crc32 has only 32768 values"}},
+		{"an address twice", "listen: 127.0.0.1:2\n  servers: ['10.0.0.1:6380:1 one', '10.0.0.1:6380:1 two']", "", []string{"servers: 10.0.0.1:6380 is there twice, first on line 3"}},
+		{"its own server", "listen: 127.0.0.1:6380\n  servers: ['127.0.0.1:6380:1 me', '10.0.0.1:6380:1']", "", []string{"servers: 127.0.0.1:6380 is where the pool itself listens"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			lines := tt.lines
 			if !strings.Contains(lines, "listen:") {
-				lines = "listen: 127.0.0.1:1\n  servers: ['10.0.0.1:6379:1']\n  " + lines
+				lines = "listen: 127.0.0.1:1\n  servers: ['10.0.0.1:6380:1']\n  " + lines
+			}
+			if !strings.Contains(lines, " timeout:") && !strings.HasPrefix(lines, "timeout:") {
+				lines += "\n  timeout: 400"
 			}
 			cfg, err := Parse("a.yml", []byte("a:\n  "+lines+"\n"+tt.more))
 			if err != nil {

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
 	"time"
+
+	"nuthatch/internal/config"
 )
 
 // Options is what the command line says besides the command.
@@ -92,16 +93,31 @@ func Run(ctx context.Context, c *Client, o Options, args []string, out io.Writer
 	if len(args) == 0 {
 		return fmt.Errorf("a command is missing; %w", ErrUsage)
 	}
-	commands := Commands()
-	i := slices.IndexFunc(commands, func(c Command) bool { return c.Name == args[0] })
-	if i < 0 {
-		return fmt.Errorf("no command %q; %w", args[0], ErrUsage)
+	cmd, err := CommandNamed(args[0])
+	if err != nil {
+		return err
 	}
-	cmd, args := &commands[i], args[1:]
+	args = args[1:]
 	if len(args) < cmd.least || cmd.most >= 0 && len(args) > cmd.most {
 		return fmt.Errorf("usage: nuthatch ctl %s %s; %w", cmd.Name, cmd.Synopsis, ErrUsage)
 	}
 	return cmd.run(&session{Options: o, ctx: ctx, client: c, out: out}, args)
+}
+
+// CommandNamed is the command of that name. The error suggests another one.
+func CommandNamed(name string) (*Command, error) {
+	commands := Commands()
+	names := make([]string, len(commands))
+	for i := range commands {
+		if commands[i].Name == name {
+			return &commands[i], nil
+		}
+		names[i] = commands[i].Name
+	}
+	if near := config.Suggest(name, names); near != "" {
+		return nil, fmt.Errorf("no command %q; did you mean %q? %w", name, near, ErrUsage)
+	}
+	return nil, fmt.Errorf("no command %q; %w", name, ErrUsage)
 }
 
 // WriteCommands writes the commands, one a line.

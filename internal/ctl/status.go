@@ -75,7 +75,8 @@ func (s *session) writeStatus(info *api.Info, found *Status) error {
 	}
 	return s.table("", func(add func(...any)) {
 		heading := ""
-		for i, f := range found.Findings {
+		for i := range found.Findings {
+			f := &found.Findings[i]
 			if i == maxFindings {
 				add(fmt.Sprintf("  and %d more; see 'nuthatch ctl servers'", len(found.Findings)-i))
 				break

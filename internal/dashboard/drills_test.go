@@ -30,12 +30,12 @@ type drilled struct {
 	tab   *tab
 }
 
-// drill starts a proxy over servers, by their lines in the configuration. more are lines of
-// the pool.
-func drill(t *testing.T, redis bool, entries []string, more ...string) *drilled {
+// drill starts a proxy over servers of Redis, by their lines in the configuration. more are
+// lines of the pool.
+func drill(t *testing.T, entries []string, more ...string) *drilled {
 	t.Helper()
 	admin := testkit.FreeAddr(t)
-	yaml := fmt.Sprintf("pool:\n  listen: %s\n  redis: %t\n  hash: fnv1a_64\n  timeout: 300\n", testkit.ListenToken, redis)
+	yaml := fmt.Sprintf("pool:\n  listen: %s\n  redis: true\n  hash: fnv1a_64\n  timeout: 300\n", testkit.ListenToken)
 	for _, line := range more {
 		yaml += "  " + line + "\n"
 	}
@@ -107,7 +107,7 @@ func lineWith(text string, words []string) error {
 
 func TestDrillKilledServer(t *testing.T) {
 	servers, entries := redisServers(t, 2)
-	d := drill(t, true, entries)
+	d := drill(t, entries)
 	servers[0].Kill()
 	d.reads([]string{"failing", "pool / s0", "Connection refused"}, []string{"server s0 (", "fails for", "Connection refused"},
 		[]string{"server s0 (", "fails"})
@@ -115,7 +115,7 @@ func TestDrillKilledServer(t *testing.T) {
 
 func TestDrillStoppedServer(t *testing.T) {
 	servers, entries := redisServers(t, 2)
-	d := drill(t, true, entries)
+	d := drill(t, entries)
 	servers[1].Pause()
 	t.Cleanup(servers[1].Resume)
 	d.reads([]string{"failing", "pool / s1", "Connection timed out"}, []string{"server s1 (", "Connection timed out"},
@@ -124,14 +124,14 @@ func TestDrillStoppedServer(t *testing.T) {
 
 func TestDrillWrongPassword(t *testing.T) {
 	_, entries := redisServers(t, 2, "--requirepass", "right")
-	d := drill(t, true, entries, "redis_auth: wrong")
+	d := drill(t, entries, "server_password: wrong") // clients need none
 	const cause = "it refuses the pool's password (redis_auth)"
 	d.reads([]string{"failing", "pool / s0", cause}, []string{"server s0 (", cause}, []string{"server s0 (", cause})
 }
 
 func TestDrillNameThatDoesNotResolve(t *testing.T) {
 	_, entries := redisServers(t, 1)
-	d := drill(t, true, append(entries, "cache-7.invalid:6379:1 lost"))
+	d := drill(t, append(entries, "cache-7.invalid:6379:1 lost"))
 	d.reads([]string{"pool / lost", "its name cannot be resolved"}, []string{"server lost (cache-7.invalid", "its name cannot be resolved"},
 		[]string{"cache-7.invalid", "cannot be resolved"})
 }
@@ -139,7 +139,7 @@ func TestDrillNameThatDoesNotResolve(t *testing.T) {
 func TestDrillTLSServerBehindAPlainPool(t *testing.T) {
 	_, entries := redisServers(t, 1)
 	_, secured := securedServer(t)
-	d := drill(t, true, append(entries, secured))
+	d := drill(t, append(entries, secured))
 	const cause = "it accepts connections and closes them without an answer; does it want TLS (server_tls)?"
 	d.reads([]string{"failing", "pool / secured", cause}, []string{"server secured (", cause}, []string{"server secured (", cause})
 }
@@ -158,7 +158,7 @@ func securedServer(t *testing.T) (s *testkit.Scripted, entry string) {
 
 func TestDrillMemcachedBehindARedisPool(t *testing.T) {
 	_, entries := redisServers(t, 1)
-	d := drill(t, true, append(entries, testkit.StartMemcached(t).Entry("m")))
+	d := drill(t, append(entries, testkit.StartMemcached(t).Entry("m")))
 	const cause = "its reply does not fit the request; is it a Redis server"
 	d.reads([]string{"failing", "pool / m", cause}, []string{"server m (", cause}, []string{"server m (", cause})
 }
@@ -166,14 +166,14 @@ func TestDrillMemcachedBehindARedisPool(t *testing.T) {
 func TestDrillFullServer(t *testing.T) {
 	_, entries := redisServers(t, 1)
 	full := testkit.StartRedis(t, "--maxmemory", "1kb", "--maxmemory-policy", "noeviction")
-	d := drill(t, true, append(entries, full.Entry("full")))
+	d := drill(t, append(entries, full.Entry("full")))
 	const cause = "OOM: its memory is full (maxmemory)"
 	d.reads([]string{"errors", "pool / full", cause}, []string{"server full (", cause}, []string{"server full (", cause})
 }
 
 func TestDrillRefusedReload(t *testing.T) {
 	_, entries := redisServers(t, 1)
-	d := drill(t, true, entries)
+	d := drill(t, entries)
 	text, err := os.ReadFile(d.proxy.Config)
 	if err == nil {
 		err = os.WriteFile(d.proxy.Config, bytes.Replace(text, []byte("timeout: 300"), []byte("timeout: soon"), 1), 0o600)
@@ -189,27 +189,38 @@ func TestDrillRefusedReload(t *testing.T) {
 
 func TestDrillNoDescriptors(t *testing.T) {
 	_, entries := redisServers(t, 1)
-	d := drill(t, true, entries)
-	// As many as are in use: there is none left for a client.
+	d := drill(t, entries)
+	// What is shared out among clients is little: the limit is as low as if LimitNOFILE= were.
+	var limit unix.Rlimit
 	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", d.proxy.Pid()))
 	if err == nil {
-		err = unix.Prlimit(d.proxy.Pid(), unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(len(open)), Max: 1 << 16}, nil)
+		err = unix.Prlimit(d.proxy.Pid(), unix.RLIMIT_NOFILE, nil, &limit)
+	}
+	if limit.Cur = uint64(len(open) + 150); err == nil {
+		err = unix.Prlimit(d.proxy.Pid(), unix.RLIMIT_NOFILE, &limit, nil)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 3 {
+	d.proxy.Signal(syscall.SIGUSR1) // which reads the limit again
+	testkit.Await(t, "a client that is refused", func() error {
 		conn, err := testkit.Connect(t, d.proxy.Addr())
-		if err == nil {
-			t.Cleanup(func() { _ = conn.Close() })
+		if err != nil {
+			return err
 		}
-	}
-	d.reads([]string{"descriptors", "descriptor"}, []string{"process", "descriptor"}, []string{"descriptor"})
+		t.Cleanup(func() { _ = conn.Close() })
+		text, err := os.ReadFile(d.proxy.Log)
+		if err != nil {
+			return err
+		}
+		return lineWith(string(text), []string{"client refused", "descriptors"})
+	})
+	d.reads([]string{"clients", "This proxy", "Clients are", "(descriptors)"}, []string{"process", "clients are", "(descriptors)"},
+		[]string{"client refused: no descriptors are left for clients"})
 }
 
 func TestDrillSlowServer(t *testing.T) {
 	_, entries := redisServers(t, 2)
-	behind := testkit.StartRedis(t)
 	slow := testkit.StartScripted(t, func(k *testkit.Talk) {
 		for {
 			args, ok := k.Command()
@@ -223,8 +234,10 @@ func TestDrillSlowServer(t *testing.T) {
 			k.Reply(reply)
 		}
 	})
-	_ = behind
-	d := drill(t, true, append(entries, testkit.Entry(slow.Addr(), 1, "slow")))
+	d := drill(t, append(entries, testkit.Entry(slow.Addr(), 1, "slow")))
+	for range 8 { // the clients that wait for the slow one do not load the others
+		load(t, d.proxy.Addr())
+	}
 	d.reads([]string{"slow", "pool / slow", "one request in a hundred takes"}, []string{"server slow is slow", "with the others"},
 		[]string{"server slow is slow", "with the others"})
 }

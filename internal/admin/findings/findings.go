@@ -125,7 +125,7 @@ func (f *finder) pool(p *api.Pool) {
 		owned += p.Servers[i].Share
 	}
 	for i := range p.Servers {
-		f.server(p, &p.Servers[i], owned > 0, slow[i])
+		f.server(&p.Servers[i], owned > 0, slow[i])
 	}
 }
 

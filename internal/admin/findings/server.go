@@ -43,7 +43,7 @@ func (f *finder) about(v *api.Server, kind string, fails bool, form string, args
 
 // server finds a server that is not up, is slow, or answers with errors. others: some server
 // of the pool has keys. usual is the p99 of the others of a slow one.
-func (f *finder) server(p *api.Pool, v *api.Server, others bool, usual float64) {
+func (f *finder) server(v *api.Server, others bool, usual float64) {
 	f.state(v, others)
 	if usual > 0 {
 		f.about(v, serverSlow, false, "server %s is slow: one request in a hundred takes %s or longer, with the others %s",

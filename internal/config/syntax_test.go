@@ -1,0 +1,23 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestYAMLIsExplained: what YAML has and a configuration does not, and what must be quoted.
+func TestYAMLIsExplained(t *testing.T) {
+	const pool = "  listen: 127.0.0.1:1\n  servers: [10.0.0.1:6380:1]\n"
+	for text, want := range map[string]string{
+		"a:\n" + pool + "\ttimeout: 400\n":                    "f:4: YAML: found character that cannot start any token; the line is indented with a tab: indent with spaces",
+		"a:\n" + pool + "  redis_auth: @x\n":                  "f:4: YAML: found character that cannot start any token; a value that begins with '@' or '`' must be quoted",
+		"a: &d\n" + pool + "b:\n  <<: *d\n":                   "YAML's merge keys are not supported: repeat the settings",
+		"a: &d\n" + pool:                                      "YAML anchors are not supported: repeat the settings where they are needed",
+		"a:\n" + pool + "  health_check: &h\n    rise: 2\n":   "YAML anchors are not supported: repeat the settings where they are needed",
+		"a:\n" + pool + "  redis: true\n  redis_auth: &x y\n": "YAML anchors are not supported; quote a value that begins with '&'",
+	} {
+		if _, err := Parse("f", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+
+	"nuthatch/internal/hashkit"
+)
+
+// Warnings about settings of a pool that are valid and, with others of the pool, probably not
+// meant.
+
+// warnOfNoTimeout finds a pool whose clients wait for ever.
+func warnOfNoTimeout(r *reader, b *poolBlock) {
+	if b.pool.Timeout > 0 || b.seen["timeout"].faulty {
+		return
+	}
+	node := b.node
+	if at := b.seen["timeout"].name; at != nil {
+		node = at
+	}
+	r.warn(node, &b.block, "timeout", "without it clients wait for ever for a server that hangs; write timeout: 400")
+}
+
+// warnOfLateRequests finds a request_timeout that comes after the timeout.
+func warnOfLateRequests(r *reader, b *poolBlock) {
+	if at := b.seen["request_timeout"]; len(at.read) > 0 && b.pool.Timeout > 0 && b.pool.RequestTimeout > b.pool.Timeout {
+		r.warn(at.name, &b.block, "request_timeout", "it is longer than timeout ("+formatDuration(b.pool.Timeout)+"), after which a server that does not answer fails its requests")
+	}
+}
+
+// needs are keys that do nothing without another one.
+var needs = []struct {
+	key, needs string
+	is         func(*Pool) bool
+}{
+	{"eject", "auto_eject_hosts: true", func(p *Pool) bool { return p.AutoEjectHosts }},
+	{"server_failure_limit", "auto_eject_hosts: true", func(p *Pool) bool { return p.AutoEjectHosts }},
+	{"tcpkeepalive_idle", "tcpkeepalive: true", func(p *Pool) bool { return p.TCPKeepalive }},
+	{"tcpkeepalive_interval", "tcpkeepalive: true", func(p *Pool) bool { return p.TCPKeepalive }},
+	{"tcpkeepalive_count", "tcpkeepalive: true", func(p *Pool) bool { return p.TCPKeepalive }},
+}
+
+// warnOfIdleKeys finds keys without the one that they need.
+func warnOfIdleKeys(r *reader, b *poolBlock) {
+	for _, n := range needs {
+		if at := b.seen[n.key]; len(at.read) > 0 && !n.is(&b.pool) && (r.ours || n.key != "server_failure_limit") {
+			r.warn(at.name, &b.block, n.key, "it does nothing without '"+n.needs+"'")
+		}
+	}
+	if at := b.seen["health_check.timeout"]; len(at.read) > 0 && b.pool.HealthCheck.Interval > 0 && b.pool.HealthCheck.Timeout > b.pool.HealthCheck.Interval {
+		r.warn(at.name, &b.block, "health_check.timeout", "it is longer than the interval, "+formatDuration(b.pool.HealthCheck.Interval))
+	}
+}
+
+// The ports that Redis and Memcached have by default.
+const redisPort, memcachedPort = ":6379", ":11211"
+
+// warnOfProtocol finds servers at the other protocol's usual port.
+func warnOfProtocol(r *reader, b *poolBlock) {
+	for i, line := range b.seen["servers"].read {
+		at := b.pool.Servers[i].Address.String()
+		switch {
+		case b.pool.Protocol == Memcached && strings.HasSuffix(at, redisPort):
+			r.warn(line, &b.block, "servers", "port 6379 is Redis's, and the pool speaks Memcached's protocol; write redis: true")
+		case b.pool.Protocol == Redis && strings.HasSuffix(at, memcachedPort):
+			r.warn(line, &b.block, "servers", "port 11211 is Memcached's, and the pool speaks Redis's protocol (redis: true)")
+		default:
+			continue
+		}
+		return
+	}
+}
+
+// warnOfFewHashes finds crc32 on a ring.
+func warnOfFewHashes(r *reader, b *poolBlock) {
+	if at := b.seen["hash"]; len(at.read) > 0 && b.pool.Hash == hashkit.CRC32 && b.pool.Distribution == hashkit.Ketama && len(b.pool.Servers) > 1 {
+		r.warn(at.name, &b.block, "hash", "nutcracker's crc32 has only 32768 values, below most points of the ring of ketama: few servers get most keys. "+
+			"Another hash moves nearly all keys; 'nuthatch -t --against' says how many")
+	}
+}
+
+// warnOfTwins finds two servers with one address.
+func warnOfTwins(r *reader, b *poolBlock) {
+	first := make(map[string]int)
+	for i, line := range b.seen["servers"].read {
+		at := b.pool.Servers[i].Address.String()
+		if j, twice := first[at]; twice {
+			r.warn(line, &b.block, "servers", at+" is there twice, first on line "+strconv.Itoa(b.seen["servers"].read[j].Line)+": one server with two parts of the keys")
+			continue
+		}
+		first[at] = i
+	}
+}
