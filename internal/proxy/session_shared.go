@@ -96,7 +96,7 @@ func (s *Server) sharedFeed(user uint32) (*sharedFeed, msg.Reason) {
 		return sf, sf.conn.mayTake()
 	}
 	sf := &sharedFeed{server: s, user: user, roster: roster{memory: &s.pool.ctx.memory}, seats: make(map[seat]int32), heard: true}
-	sf.barriers.of = sf
+	sf.of = sf
 	conn, why := s.borrow(laneAs(s.pool, user), sf)
 	if why != msg.OK {
 		return nil, why
