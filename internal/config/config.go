@@ -317,8 +317,10 @@ type Pool struct {
 	// many within ClientOutputSoftTime; 0 is no limit.
 	ClientOutputSoftLimit int64
 	ClientOutputSoftTime  time.Duration
-	// Limits are how much the pool's clients may do together.
-	Limits Limits
+	// Limits are how much the pool's clients may do together, and UserLimits how much those
+	// of a user may.
+	Limits     Limits
+	UserLimits []UserLimit
 	// PubSub is how messages of channels are carried.
 	PubSub PubSub
 }

@@ -62,6 +62,9 @@ func TestEveryKey(t *testing.T) {
 	third.Limits = Limits{Requests: 10000, RequestBurst: 500, Bytes: 50 << 20, ByteBurst: 1 << 20, InFlight: 5000, MaxWait: 250 * time.Millisecond}
 	fourth, fifth := DefaultPool(), DefaultPool()
 	fourth.Name, fourth.Protocol, fourth.Servers = "delta", Redis, []Server{cache}
+	fourth.UserLimits = []UserLimit{{Name: "alice", Clients: 5, Limits: Limits{
+		Requests: 1000, RequestBurst: 50, Bytes: 5 << 20, ByteBurst: 1 << 20, InFlight: 500, MaxWait: 25 * time.Millisecond,
+	}}}
 	fourth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22124}
 	fourth.RedisAuthFrom.Env, fourth.RedisAuthPreviousFrom.File, fourth.ServerPasswordFrom.Env = "NUTHATCH_AUTH", "/run/secrets/previous", "NUTHATCH_SERVER"
 	fourth.Users = []User{

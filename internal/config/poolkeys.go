@@ -367,6 +367,12 @@ var poolKeys = slices.Concat([]key[Pool]{
 	},
 }, clusterKeys, sentinelKeys, within("sentinel_tls", func(p *Pool) *ServerTLS { return &p.Sentinel.TLS }, sentinelTLSKeys), within("health_check", func(p *Pool) *HealthCheck { return &p.HealthCheck }, healthCheckKeys), slices.Concat(
 	within("limits", func(p *Pool) *Limits { return &p.Limits }, limitKeys),
+	[]key[Pool]{{
+		name: "user_limits", limits: limits{1, 1000}, defNote: "none", origin: fromNuthatch,
+		help: "Limits of users, by their names, in all event loops together: users of `users`, of `acl_file`, or of the servers " +
+			"(`auth_mode: passthrough`), and `default`. They hold besides those of `limits`. A user who is not named has none.",
+		blocks: mapOf(func(p *Pool) *[]UserLimit { return &p.UserLimits }, func(l *UserLimit) *string { return &l.Name }, userLimitKeys),
+	}},
 	within("tls", func(p *Pool) *TLS { return &p.TLS }, clientTLSKeys), within("server_tls", func(p *Pool) *ServerTLS { return &p.ServerTLS }, serverTLSKeys),
 ), []key[Pool]{
 	{

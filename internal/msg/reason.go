@@ -144,6 +144,13 @@ const (
 	TooManyUsers
 	// PoolReadOnly: a reload has made the pool one for reading alone.
 	PoolReadOnly
+	// UserRequestRate, UserByteRate and UserInFlightLimit: the request has waited too long for
+	// a limit of its client's user.
+	UserRequestRate
+	UserByteRate
+	UserInFlightLimit
+	// UserClientLimit: the user has as many clients as user_limits allows.
+	UserClientLimit
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -221,6 +228,11 @@ var reasonTexts = [NumReasons]string{
 	NotPrimary:    "the server of this key is a replica, and its primary is not known yet",
 	UserRefused:   "the server of this key refused the name or the password that the client logged in with",
 	TooManyUsers:  "as many users have connections to the servers as max_server_users allows",
+
+	UserRequestRate:   "the user's limit on requests a second is reached (user_limits)",
+	UserByteRate:      "the user's limit on bytes a second is reached (user_limits)",
+	UserInFlightLimit: "the user's limit on requests in flight is reached (user_limits)",
+	UserClientLimit:   "max number of clients of this user reached (user_limits)",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -294,6 +306,10 @@ var reasonNames = [NumReasons]string{
 	UserRefused:          "user_refused",
 	TooManyUsers:         "too_many_users",
 	PoolReadOnly:         "pool_read_only",
+	UserRequestRate:      "user_request_rate",
+	UserByteRate:         "user_byte_rate",
+	UserInFlightLimit:    "user_in_flight_limit",
+	UserClientLimit:      "user_client_limit",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

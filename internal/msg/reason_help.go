@@ -255,6 +255,30 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"Sentinel named a server that says (ROLE) that it is a replica, and named no other within the time that requests have.",
 		"Wait for the end of the failover. If it lasts, compare what the sentinels say: SENTINEL MASTER name. See SENTINEL.md.",
 	},
+	UserRefused: {
+		"With auth_mode: passthrough a new connection to a server could not log in as the client's user, whose password has changed there, or which that server does not have.",
+		"Log in again. Give all servers the same users.",
+	},
+	TooManyUsers: {
+		"With auth_mode: passthrough too many different users, or passwords, are in use at one time.",
+		"Raise max_server_users, or find out who logs in under so many names.",
+	},
+	UserRequestRate: {
+		"The clients of a user together send more requests than user_limits allows, and this one has waited for max_wait.",
+		"Send less, or raise the limit.",
+	},
+	UserByteRate: {
+		"The clients of a user together send and read more bytes than user_limits allows, and this request has waited for max_wait.",
+		"Send less, or raise the limit.",
+	},
+	UserInFlightLimit: {
+		"The clients of a user together have as many requests in flight as user_limits allows, and this one has waited for max_wait.",
+		"Send less at a time, or raise the limit.",
+	},
+	UserClientLimit: {
+		"The user has as many clients as its clients in user_limits allows. The client was closed when it logged in.",
+		"Close idle clients of the user, or raise the limit.",
+	},
 }
 
 // Meaning says in a sentence or two what the reason means; empty for OK.

@@ -107,6 +107,7 @@ func (c *client) opened() {
 	if c.Open() {
 		awaitLogin(c)
 	}
+	becomes(c)
 	if log := p.ctx.log; log.Enabled(logging.Info) {
 		log.Info("accepted client", clientAttrs(c)...)
 	}
@@ -122,6 +123,7 @@ func (c *client) OnConnect() {
 	goToChosen(c, st)
 	countHandshake(c.pool, st)
 	logInByCertificate(c, st)
+	becomes(c)
 	awaitLogin(c)
 }
 
@@ -469,6 +471,9 @@ func (c *client) close() {
 	}
 	if p.rates != nil {
 		p.rates.countAs(c, 0)
+	}
+	if u := limitsOf(c); u != nil {
+		u.leave(c)
 	}
 	ctx.clientGone(p.topo.Lineage)
 	if c.isSlow() {

@@ -48,6 +48,9 @@ func changePool(c *client, to *ServerPool) {
 		c.close()
 		return
 	}
+	if u := limitsOf(c); u != nil {
+		u.leave(c)
+	}
 	p.remove(c)
 	p.stats.Values[stats.ClientConnections]--
 	limits.Part(p.topo.Lineage)

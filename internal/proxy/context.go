@@ -197,7 +197,7 @@ func (ctx *Context) CopyStats(dst *stats.Shard) {
 		v[stats.FreeParsers] += int64(p.npartials)
 		p.stats.Values[stats.LimitWaiting] = 0
 		if r := p.rates; r != nil {
-			p.stats.Values[stats.LimitWaiting] = int64(len(r.waiting) - r.first)
+			p.stats.Values[stats.LimitWaiting] = int64(r.waits())
 		}
 		if p.stages != nil {
 			p.stats.Values[stats.CertificateUntil] = p.stages.Until()

@@ -44,6 +44,11 @@ type rates struct {
 	turnLeft int
 	// pumping: those that wait go on. capped: no more tokens are taken until that is over.
 	pumping, capped bool
+	// user is whose limits they are, and most how many clients it may have; empty: they are
+	// the pool's. users are those of its users, by name; nil: none has any.
+	user  string
+	most  int64
+	users map[string]*rates
 }
 
 // A waiter is a client that waits, and since when its request has been there.
@@ -69,9 +74,10 @@ const (
 // ratesOf are the pool's limits as its configuration says, nil if there are none. was are those
 // from before, or nil.
 func ratesOf(p *ServerPool, was *rates) *rates {
-	if !p.conf.Limits.On() {
+	if !p.conf.Limits.On() && len(p.conf.UserLimits) == 0 {
 		if was != nil {
 			was.end()
+			was.setUsers()
 		}
 		return nil
 	}
@@ -82,7 +88,14 @@ func ratesOf(p *ServerPool, was *rates) *rates {
 			c.counted = 0
 		}
 	}
-	l := p.conf.Limits
+	r.set(p.conf.Limits)
+	r.setUsers()
+	return r
+}
+
+// set sets the limits.
+func (r *rates) set(l config.Limits) {
+	p := r.pool
 	r.conf = l
 	r.requestsOf = topology.Rate{PerSecond: max(1, l.Requests), Burst: burst(l.Requests, l.RequestBurst)}
 	r.bytesOf = topology.Rate{PerSecond: max(1, l.Bytes), Burst: burst(l.Bytes, l.ByteBurst)}
@@ -90,7 +103,6 @@ func ratesOf(p *ServerPool, was *rates) *rates {
 	r.requests, r.bytes = 0, 0
 	r.tellAt = max(1, l.InFlight/ratesGrain)
 	p.ctx.nextRates = soonest(p.ctx.nextRates, p.ctx.loop.Now())
-	return r
 }
 
 func burst(rate, set int64) int64 {
@@ -106,15 +118,34 @@ func (r *rates) admit(c *client) bool {
 	if c.overdue != msg.OK {
 		return true
 	}
-	now := r.pool.ctx.loop.Now()
 	r.count(c)
+	u := limitsOf(c)
+	if u != nil && !u.lets(c) {
+		return false
+	}
+	if c.overdue == msg.OK && !r.lets(c) {
+		if u != nil {
+			u.requests++
+		}
+		return false
+	}
+	if c.overdue == msg.OK {
+		c.counted++ // it is counted before it is in flight
+		r.change(1)
+		if u != nil {
+			u.change(1)
+		}
+	}
+	return true
+}
+
+// lets is admit for these limits, without the counting.
+func (r *rates) lets(c *client) bool {
+	now := r.pool.ctx.loop.Now()
 	mine := r.turnOf == c && r.turnLeft > 0
 	if (mine || r.empty()) && r.room(now) {
 		r.requests--
 		r.turnLeft--
-		c.counted++ // it is counted before it is in flight
-		r.inFlight++
-		r.tell()
 		return true
 	}
 	since := c.cameAt(now)
@@ -122,11 +153,26 @@ func (r *rates) admit(c *client) bool {
 		if r.lack == msg.OK { // others have used up what there was
 			r.lack = r.some()
 		}
-		c.overdue = r.lack
+		c.overdue = r.why(r.lack)
 		return true
 	}
 	r.hold(c, since)
 	return false
+}
+
+// why is the reason that a client is told for a limit.
+func (r *rates) why(limit msg.Reason) msg.Reason {
+	if r.user == "" {
+		return limit
+	}
+	switch limit {
+	case msg.RequestRate:
+		return msg.UserRequestRate
+	case msg.ByteRate:
+		return msg.UserByteRate
+	default:
+		return msg.UserInFlightLimit
+	}
 }
 
 // some is a limit that there is.
@@ -143,6 +189,9 @@ func (r *rates) some() msg.Reason {
 // refund takes back what was counted for a request that will be taken again.
 func (r *rates) refund(c *client) {
 	r.requests++
+	if u := limitsOf(c); u != nil {
+		u.requests++
+	}
 	r.count(c)
 }
 
@@ -202,6 +251,14 @@ func (r *rates) countAs(c *client, n int) {
 		return
 	}
 	c.counted = int32(n)
+	r.change(more)
+	if u := limitsOf(c); u != nil {
+		u.change(more)
+	}
+}
+
+// change counts requests that are in flight now, or with a negative number no more.
+func (r *rates) change(more int64) {
 	r.inFlight += more
 	r.tell()
 	if more < 0 && r.lack == msg.InFlightLimit && !r.empty() {
@@ -234,7 +291,12 @@ func (r *rates) hold(c *client, since int64) {
 		if why == msg.OK {
 			why = r.some()
 		}
-		p.ctx.identity.Events().Add(p.event(events.LimitReached, why, "requests wait: "+why.String()))
+		why = r.why(why)
+		whose := "requests wait: "
+		if r.user != "" {
+			whose = "requests of user '" + r.user + "' wait: "
+		}
+		p.ctx.identity.Events().Add(p.event(events.LimitReached, why, whose+why.String()))
 	}
 	if !r.pumping { // else pump says when
 		p.ctx.nextRates = soonest(p.ctx.nextRates, r.next(now))
@@ -343,7 +405,7 @@ func (t *timers) pumpRates(now int64) {
 	for _, pools := range [][]*ServerPool{t.ctx.pools, t.ctx.leaving.pools} {
 		for _, p := range pools {
 			if p.rates != nil {
-				next = soonest(next, p.rates.pump(now))
+				next = soonest(next, p.rates.pumpAll(now))
 			}
 		}
 	}
@@ -361,5 +423,8 @@ func refund(c *client) {
 func charge(c *client, n int) {
 	if r := c.pool.rates; r != nil && c.session.Authenticated {
 		r.spend(n)
+		if u := limitsOf(c); u != nil {
+			u.spend(n)
+		}
 	}
 }

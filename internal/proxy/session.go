@@ -59,6 +59,7 @@ func (d *dispatch) sessionChanged(lane msg.Lane, bars msg.Bars) {
 	if c.session.Bars&msg.Denied != 0 {
 		c.denied()
 	}
+	becomes(c)
 	if c.state != clientClosed {
 		c.pool.ctx.memory.beside += c.countNames(c.session.Names().Len())
 	}

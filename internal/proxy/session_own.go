@@ -31,6 +31,8 @@ type own struct {
 	monitor *monitor
 	// trial is what servers are asked for the request that comes next; nil: nothing.
 	trial *trial
+	// limits are those of the client's user; nil: it has none.
+	limits *rates
 }
 
 // connTo is the client's private connection to s, or nil.

@@ -37,6 +37,8 @@ type Guard interface {
 	// MayListen reports whether the client's user may hear of a channel. The name is the
 	// client's.
 	MayListen(s *msg.Session, kind msg.Channels, name string) bool
+	// UserName is the name of the client's user.
+	UserName(s *msg.Session) string
 	// MayMonitor reports whether the client's user may see every command, MayTrack whether it
 	// may be told when keys change.
 	MayMonitor(s *msg.Session) bool

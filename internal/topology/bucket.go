@@ -86,6 +86,8 @@ type Rates struct {
 	InFlight Tally
 	// Waiting is how many loops have clients that wait.
 	Waiting Tally
+	// Clients is how many clients a user has.
+	Clients Tally
 	// begins finds out when requests begin to wait.
 	begins events.Episode
 }

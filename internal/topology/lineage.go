@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"maps"
 	"sync/atomic"
 
 	"nuthatch/internal/events"
@@ -14,8 +15,10 @@ type Lineage struct {
 	// refusals and cuts find out when clients begin to be refused, and to be closed for
 	// an offence, strangers when some begin to come from addresses that are not let in.
 	refusals, cuts, strangers events.Episode
-	// rates are what the loops share of the pool's limits.
-	rates Rates
+	// rates are what the loops share of the pool's limits, and userRates of the limits of its
+	// users, by their names.
+	rates     Rates
+	userRates atomic.Pointer[map[string]*Rates]
 	// slow is the pool's slow log.
 	slow *slowlog.Log
 	// cluster is how loops ask for a newer map of the pool's cluster.
@@ -27,6 +30,24 @@ func (l *Lineage) Clients() int { return int(l.clients.Load()) }
 
 // Rates are what the loops share of the pool's limits.
 func (l *Lineage) Rates() *Rates { return &l.rates }
+
+// UserRates are what the loops share of the limits of a user.
+func (l *Lineage) UserRates(name string) *Rates {
+	for {
+		old := l.userRates.Load()
+		next := make(map[string]*Rates)
+		if old != nil {
+			if r := (*old)[name]; r != nil {
+				return r
+			}
+			maps.Copy(next, *old)
+		}
+		next[name] = new(Rates)
+		if l.userRates.CompareAndSwap(old, &next) {
+			return next[name]
+		}
+	}
+}
 
 // SlowLog is the pool's slow log. It keeps nothing until its length is set.
 func (l *Lineage) SlowLog() *slowlog.Log { return l.slow }

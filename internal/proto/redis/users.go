@@ -157,6 +157,14 @@ func (g *guard) MayListen(s *msg.Session, kind msg.Channels, name string) bool {
 	return s.Bars&msg.Restricted == 0 || g.userOf(s).MayListen([]byte(name), kind == msg.Patterns)
 }
 
+// UserName implements proxy.Guard.
+func (g *guard) UserName(s *msg.Session) string {
+	if g.passes {
+		return g.logins.nameOf(s.Lane.User)
+	}
+	return g.nameOf(s.User)
+}
+
 // MayMonitor implements proxy.Guard.
 func (g *guard) MayMonitor(s *msg.Session) bool {
 	if s.Bars&msg.Restricted == 0 {

@@ -1,0 +1,120 @@
+package proxy
+
+import (
+	"maps"
+	"slices"
+
+	"nuthatch/internal/msg"
+)
+
+// The limits of users (user_limits) are rates like those of the pool, one for each user that
+// the configuration names. A client of such a user has a pointer to them among what it has to
+// itself, so that others pay nothing. A request needs room in both:
+//
+//	client ─► admit ─► its user's ─► the pool's ─► parser
+//	                       └─ none ──┴─ none ──► it waits there, and asks both again
+
+// limitsOf are the limits of the client's user; nil: there are none.
+func limitsOf(c *client) *rates {
+	if c.own == nil {
+		return nil
+	}
+	return c.own.limits
+}
+
+// setUsers sets the limits of users as the configuration says, and which clients they hold for.
+func (r *rates) setUsers() {
+	p := r.pool
+	before := r.users
+	r.users = nil
+	for i := range p.conf.UserLimits {
+		l := &p.conf.UserLimits[i]
+		u := before[l.Name]
+		if u == nil {
+			u = &rates{pool: p, shared: p.topo.UserRates(l.Name), user: l.Name}
+		}
+		u.set(l.Limits)
+		u.most = l.Clients
+		if r.users == nil {
+			r.users = make(map[string]*rates)
+		}
+		r.users[l.Name] = u
+	}
+	if before == nil && r.users == nil {
+		return
+	}
+	for c := p.clients; c != nil; c = c.next {
+		r.assign(c, true)
+	}
+	for name, u := range before {
+		if r.users[name] == nil {
+			u.end()
+		}
+	}
+}
+
+// assign has the limits of the client's user hold for it. It returns false if the user has
+// as many clients as it may, and the client is one more. stays: it may stay all the same.
+func (r *rates) assign(c *client, stays bool) bool {
+	was, u := limitsOf(c), (*rates)(nil)
+	if guard := r.pool.proto.guard; guard != nil && c.session.Authenticated && r.users != nil {
+		u = r.users[guard.UserName(&c.session)]
+	}
+	if u == was {
+		return true
+	}
+	if was != nil {
+		was.leave(c)
+	}
+	if u == nil {
+		return true
+	}
+	ownOf(c).limits = u
+	u.shared.Clients.Add(1)
+	u.change(int64(c.counted))
+	return stays || u.most == 0 || u.shared.Clients.Value() <= u.most
+}
+
+// leave has the limits hold for the client no more.
+func (r *rates) leave(c *client) {
+	c.own.limits = nil
+	r.shared.Clients.Add(-1)
+	r.change(-int64(c.counted))
+}
+
+// pumpAll is pump for the pool and all of its users.
+func (r *rates) pumpAll(now int64) (next int64) {
+	next = r.pump(now)
+	if r.users == nil {
+		return next
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.users)) {
+		next = soonest(next, r.users[name].pump(now))
+	}
+	return next
+}
+
+// waits is how many clients wait, for the limits of the pool or of users.
+func (r *rates) waits() int {
+	n := len(r.waiting) - r.first
+	for _, u := range r.users {
+		n += len(u.waiting) - u.first
+	}
+	return n
+}
+
+// becomes has the limits of the client's user hold for it, after it may have become another
+// one. If that has too many clients, it gets an error, and is closed.
+func becomes(c *client) {
+	r := c.pool.rates
+	if r == nil || r.users == nil || c.state != clientOpen || r.assign(c, false) {
+		return
+	}
+	ctx := c.pool.ctx
+	c.closing(closeReason{why: msg.UserClientLimit})
+	m := ctx.msgs.Get()
+	m.Owner, m.Done, m.Start = c, true, ctx.loop.Now()
+	c.pool.proto.AppendError(ctx.bufs, &m.Reply, msg.UserClientLimit.String())
+	c.outq.Push(m)
+	c.advance()
+}
