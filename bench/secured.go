@@ -45,14 +45,15 @@ func canSecure(p program) bool { return slices.Contains([]string{ours, "other", 
 
 // measureSecured measures all depths, with the proxies in turn in each round.
 func (r *rig) measureSecured(ctx context.Context) (results []securedResult, err error) {
-	pair, err := makePair(filepath.Join(r.dir, "tls.pem"))
+	r.servers.pem = filepath.Join(r.dir, "tls.pem")
+	pair, err := makePair(r.servers.pem)
 	if err != nil {
 		return nil, err
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(pair.Leaf)
 	conf := &tls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS13, ClientSessionCache: tls.NewLRUClientSessionCache(usualClients)}
-	w := work{name: "tls", topology: topology{redis: true, servers: 1, pools: 1, pem: filepath.Join(r.dir, "tls.pem")}}
+	w := work{name: "tls", topology: topology{redis: true, servers: 1, pools: 1, secured: true}}
 	var running []*proxy
 	defer func() {
 		for _, p := range running {

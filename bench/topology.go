@@ -14,9 +14,8 @@ type topology struct {
 	sessions bool
 	// lasting: most clients have a connection to a server of their own.
 	lasting bool
-	// pem is a file with a certificate and its key, which clients are shown; empty: they speak
-	// no TLS.
-	pem string
+	// secured: clients speak TLS.
+	secured bool
 }
 
 var (
@@ -34,6 +33,8 @@ const realServers = 3
 // servers are the addresses of the running servers, of each protocol.
 type servers struct {
 	redis, memcached []string
+	// pem is a file with the certificate, and its key, that clients are shown.
+	pem string
 }
 
 // of returns the address of a topology's i-th server.
@@ -57,8 +58,8 @@ func nutcrackerYAML(s servers, t topology, listen []string) string {
 		if t.lasting {
 			fmt.Fprintf(&b, "  private_connections: %d\n", 2*lastingClients)
 		}
-		if t.pem != "" {
-			fmt.Fprintf(&b, "  tls: {cert: %q, key: %q}\n", t.pem, t.pem)
+		if t.secured {
+			fmt.Fprintf(&b, "  tls: {cert: %q, key: %q}\n", s.pem, s.pem)
 		}
 		b.WriteString("  servers:\n")
 		for j := range t.servers {
@@ -83,8 +84,8 @@ func haproxyConfig(s servers, t topology, listen []string) string {
 	b.WriteString("defaults\n  mode tcp\n  timeout connect 20s\n  timeout client 1h\n  timeout server 1h\n")
 	for i, addr := range listen {
 		secured := ""
-		if t.pem != "" {
-			secured = " ssl crt " + t.pem + " ciphersuites TLS_AES_128_GCM_SHA256"
+		if t.secured {
+			secured = " ssl crt " + s.pem + " ciphersuites TLS_AES_128_GCM_SHA256"
 		}
 		fmt.Fprintf(&b, "listen pool%d\n  bind %s backlog 4096%s\n  server server0 %s\n", i, addr, secured, s.of(t, 0))
 	}

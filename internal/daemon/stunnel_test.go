@@ -133,23 +133,29 @@ func TestFromStunnel(t *testing.T) {
 
 	lines = append(lines, "server_tls: {ca: "+a.CA+", cert: "+ownPEM+", key: "+ownPEM+"}")
 	after := text([]string{servers[0] + ":1 one", servers[1] + ":1 " + tunnels[1]}, lines...)
-	next, err := config.Parse(s.file, []byte(after))
+	s.movesNothing(after)
+	s.mustReload(after)
+	expect("without stunnel")
+}
+
+// movesNothing previews a configuration in which every key stays where it is.
+func (s *stage) movesNothing(text string) {
+	s.t.Helper()
+	next, err := config.Parse(s.file, []byte(text))
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	change, err := s.Preview(next, true, func(int64) error { return nil })
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	for _, p := range change.Pools {
 		for _, k := range p.Keys {
 			if k.Moved > 0 {
-				t.Errorf("the preview says that %v of the keys move (%s)", k.Moved, k.Which)
+				s.t.Errorf("the preview says that %v of the keys move (%s)", k.Moved, k.Which)
 			}
 		}
 	}
-	s.mustReload(after)
-	expect("without stunnel")
 }
 
 // pairOf are the files of a certificate and its key.

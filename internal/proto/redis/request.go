@@ -448,8 +448,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 		p.inl.used = false
 	}
 	r.View.Set(&v)
-	r.Error, r.PlaceKey, r.Aside, r.Stray, r.ReadOnly = "", nil, false, false, false
-	r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
+	r.Error, r.PlaceKey, r.Aside, r.Stray, r.ReadOnly, r.FirstKey, r.KeyStep, r.Nkeys = "", nil, false, false, false, 0, 0, 0
 	if r.Omit.Len > 0 {
 		r.Omit, r.Instead = msg.Span{}, ""
 	}
