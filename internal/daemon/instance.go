@@ -278,6 +278,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			FailedSelect:   p.FailedSelect,
 			Transactions:   p.Transactions,
 			Publish:        p.PubSub.Publish,
+			Cluster:        p.Cluster.On,
 			Tracking:       p.Tracking == config.TrackingOn,
 			Learned:        g.learned[i],
 			RefuseUnknown:  p.UnknownCommands == config.UnknownRefuse,

@@ -20,12 +20,16 @@ type extra struct {
 	waits bool
 	// asked is how often it was asked again, because a server did not carry it out.
 	asked int
-	next  *extra // on the free list
+	// scan is what the cursor for the present node of a cluster ends with, and scanNext that
+	// for the next one; 0: there is none. They belong to a SCAN.
+	scan, scanNext int
+	next           *extra // on the free list
 }
 
 // reset clears all but the note's key, which nobody reads any more.
 func (x *extra) reset() {
 	x.noted, x.come, x.maxReply, x.block, x.publishes, x.isError, x.waits, x.asked = false, 0, 0, 0, false, false, false, 0
+	x.scan, x.scanNext = 0, 0
 }
 
 // extraOf returns m's extra, and makes one if m has none.
@@ -93,6 +97,20 @@ func (p *Pool) CountAsked(m *Msg) int {
 	x := p.extraOf(m)
 	x.asked++
 	return x.asked
+}
+
+// Scan is what SetScan has noted; 0: nothing.
+func (m *Msg) Scan() (at, next int) {
+	if m.extra == nil {
+		return 0, 0
+	}
+	return m.extra.scan, m.extra.scanNext
+}
+
+// SetScan notes what the cursor for the present node ends with, and that for the next one.
+func (p *Pool) SetScan(m *Msg, at, next int) {
+	x := p.extraOf(m)
+	x.scan, x.scanNext = at, next
 }
 
 // SetBlock makes m the EXEC of a transaction of n commands, one of which publishes

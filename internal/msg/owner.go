@@ -25,6 +25,12 @@ type Party interface {
 	// WroteAt reports whether the party may have written to the server with that mark, or
 	// to another one that shares it.
 	WroteAt(mark uint32) bool
+	// Wrote notes that a request that may write goes to the server with that mark.
+	Wrote(mark uint32)
+	// Divide makes requests for one key each of m, a request for several keys that was not
+	// carried out. req is what m was sent as. It returns them in the order of their keys,
+	// with their bytes in Kept.
+	Divide(m *Msg, req *Request) []*Msg
 }
 
 // Party is the client that the message is for; nil: nobody, or the proxy itself.

@@ -151,6 +151,8 @@ const (
 	UserInFlightLimit
 	// UserClientLimit: the user has as many clients as user_limits allows.
 	UserClientLimit
+	// NotServed: no node of the cluster has the slot of the key.
+	NotServed
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -233,6 +235,7 @@ var reasonTexts = [NumReasons]string{
 	UserByteRate:      "the user's limit on bytes a second is reached (user_limits)",
 	UserInFlightLimit: "the user's limit on requests in flight is reached (user_limits)",
 	UserClientLimit:   "max number of clients of this user reached (user_limits)",
+	NotServed:         "CLUSTERDOWN Hash slot not served",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -310,6 +313,7 @@ var reasonNames = [NumReasons]string{
 	UserByteRate:         "user_byte_rate",
 	UserInFlightLimit:    "user_in_flight_limit",
 	UserClientLimit:      "user_client_limit",
+	NotServed:            "slot_not_served",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

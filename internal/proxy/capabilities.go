@@ -32,6 +32,7 @@ type capabilities struct {
 	guard      Guard
 	// passer is nil unless it passes logins on.
 	passer Passer
+	redirector Redirector
 }
 
 func capabilitiesOf(p Protocol) capabilities {
@@ -57,6 +58,7 @@ func capabilitiesOf(p Protocol) capabilities {
 	if passer, ok := p.(Passer); ok && passer.Passes() {
 		c.passer = passer
 	}
+	c.redirector, _ = p.(Redirector)
 	return c
 }
 

@@ -126,6 +126,10 @@ func TestReloadDuringHandshake(t *testing.T) {
 func (c *conversation) servers() string {
 	lines := "  servers:\n"
 	for _, s := range c.stubs {
+		if strings.Contains(c.lines, clusterLine) {
+			lines += fmt.Sprintf("   - %s:%d:1\n", s.host(), nodePort)
+			continue
+		}
 		lines += fmt.Sprintf("   - %s:1 %c%s\n", s.path(), 'a'+s.index, strings.Repeat("'", s.renamed&1))
 	}
 	return lines
@@ -138,7 +142,7 @@ func (s *stub) path() string { return fmt.Sprintf("/%c", 'a'+s.index) }
 // and tells where those are of which that is not known.
 func (c *conversation) publish() {
 	for _, s := range c.stubs {
-		s.place = slices.IndexFunc(c.pool.Servers, func(o config.Server) bool { return o.Address.Path == s.path() })
+		s.place = slices.IndexFunc(c.pool.Servers, func(o config.Server) bool { return o.Address.Path == s.path() || o.Address.Host == s.host() })
 		if c.topo.Servers()[s.place].Addrs() == nil {
 			c.topo.Servers()[s.place].SetAddrs([]unix.Sockaddr{s.addr})
 		}

@@ -60,6 +60,7 @@ func (n fan) add(s *Server) *msg.Msg {
 // bytes before, or to f.Kept.
 func (n fan) send(f *msg.Msg, conn *serverConn, begin int) {
 	if f.Keep {
+		begin = conn.Out().Len() // other fragments may have been written there
 		kept := mbuf.Whole(&f.Kept)
 		kept.AppendTo(n.c.pool.ctx.bufs, conn.Out(), 0, kept.Len())
 	}
@@ -125,7 +126,7 @@ func (n fan) done(f *msg.Msg) {
 func (n fan) merge() {
 	c, parent := n.c, n.parent
 	p := c.pool
-	if p.ctx.turn.isLargeMerge(parent) {
+	if p.ctx.turn.isLargeMerge(parent, p.bySlot) {
 		n.mergeLater()
 		return
 	}

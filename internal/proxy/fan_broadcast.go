@@ -44,6 +44,10 @@ func (d *dispatch) broadcast(req *msg.Request) {
 // several servers. In a pool of one server the request goes there as it is.
 func (d *dispatch) one(req *msg.Request) {
 	c, p := d.client, d.client.pool
+	if p.bySlot {
+		scanSlots(c, req)
+		return
+	}
 	all := p.everywhere()
 	n := len(all)
 	nth, ok := p.proto.chooser.OneServer(req, n)

@@ -227,6 +227,10 @@ func (j *largeRequest) place(ctx *Context) {
 		j.fail(msg.ConnRefused)
 		return
 	}
+	if j.placing.hole {
+		j.fail(msg.NotServed)
+		return
+	}
 	j.next += n
 	ctx.turn.count(Amount{Keys: n})
 	if j.next < j.req.Nkeys {
@@ -521,8 +525,17 @@ type largeMerge struct {
 
 // isLargeMerge reports whether the replies to parent's fragments are too much to be
 // merged at once.
-func (t *turn) isLargeMerge(parent *msg.Msg) bool {
-	return int(parent.Nkeys) > t.atOnce.Keys || parent.Held > t.atOnce.Bytes || len(parent.Frags) > t.atOnce.Clients
+func (t *turn) isLargeMerge(parent *msg.Msg, bySlot bool) bool {
+	return int(parent.Nkeys) > t.atOnce.Keys || parent.Held > t.atOnce.Bytes || len(parent.Frags) > t.fragments(bySlot)
+}
+
+// fragments is how many requests may be made of one at once. In a cluster many go to the
+// same few servers.
+func (t *turn) fragments(bySlot bool) int {
+	if bySlot {
+		return t.atOnce.Keys / perMessage
+	}
+	return t.atOnce.Clients
 }
 
 // mergeLater merges the replies to parent's fragments in slices.

@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"slices"
+
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
 )
 
 // A deal says which server gets which of a request's keys. It is scratch space.
@@ -44,14 +47,56 @@ func (d *dispatch) fragment(req *msg.Request) {
 	p.ctx.turn.countAtOnce(Amount{Keys: req.Nkeys})
 	switch deal := &p.ctx.deal; {
 	case !p.dealKeys(req):
-		c.refuse(req, msg.ConnRefused)
+		c.refuse(req, p.none())
 	case len(deal.shares) == 1:
 		c.forwardTo(deal.shares[0].server, req)
-	case len(deal.shares) > p.ctx.turn.atOnce.Clients:
+	case len(deal.shares) > p.ctx.turn.fragments(p.bySlot):
 		openFan(c, req).splitLater(req)
 	default:
 		openFan(c, req).split(req)
 	}
+}
+
+// Divide implements msg.Party.
+func (d *dispatch) Divide(m *msg.Msg, req *msg.Request) []*msg.Msg {
+	p := d.client.pool
+	ctx := p.ctx
+	of := m.Parent
+	whole := of == nil
+	if whole { // it becomes the parent
+		of = m
+		m.Nkeys, m.Keep = int32(req.Nkeys), false
+		ctx.msgs.MakeSeq(m, req.Nkeys)
+	}
+	n := fan{d.client, of}
+	parts := make([]*msg.Msg, 0, req.Nkeys)
+	keys := slices.Index(of.Frags, m) // those of m in Seq
+	at := 0
+	for i := range req.Nkeys {
+		f := m
+		if whole || i > 0 {
+			f = n.add(nil)
+			f.Via = m.Via
+			of.Pending++
+		}
+		f.Nkeys, f.Keep = 1, true
+		parts = append(parts, f)
+		for !whole && int(of.Seq[at]) != keys {
+			at++
+		}
+		of.Seq[at] = uint16(slices.Index(of.Frags, f))
+		at++
+	}
+	kept := m.Kept
+	m.Kept = mbuf.Chain{}
+	for i, f := range parts {
+		p.proto.FragmentHead(req, 1, ctx.bufs, &f.Kept)
+		p.proto.FragmentKeys(req, i, []uint16{0}, ctx.bufs, []*mbuf.Chain{&f.Kept})
+		p.proto.FragmentTail(req, ctx.bufs, &f.Kept)
+	}
+	kept.Release(ctx.bufs)
+	p.stats.Values[stats.Fragments] += int64(len(parts))
+	return parts
 }
 
 // split makes the fragments from the result of dealKeys. Their bytes are written

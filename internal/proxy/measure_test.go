@@ -75,7 +75,11 @@ func (c *conversation) keyLike(form string, server, i int) string {
 	ring := hashkit.Ring{Hash: c.pool.Hash, Continuum: hashkit.NewContinuum(c.pool.Distribution, nodes)}
 	for n := 0; ; n++ {
 		key := fmt.Sprintf(form, n)
-		if ring.Server([]byte(key), 0) != server {
+		at := ring.Server([]byte(key), 0)
+		if c.pool.Cluster.On {
+			at = homeOf(hashkit.Slot([]byte(key)))
+		}
+		if at != server {
 			continue
 		}
 		if i == 0 {

@@ -18,7 +18,11 @@ func (e *errand) OnFailure(*msg.Msg)          {}
 func (e *errand) Party() msg.Party            { return e }
 func (e *errand) Unsent() int                 { return e.unsent }
 func (e *errand) WroteAt(uint32) bool         { return false }
-func (e *errand) AwaitReplies()               { e.awaited++ }
+func (e *errand) Wrote(uint32)                {}
+func (e *errand) Divide(m *msg.Msg, _ *msg.Request) []*msg.Msg {
+	return []*msg.Msg{m}
+}
+func (e *errand) AwaitReplies() { e.awaited++ }
 
 // A question of the proxy's own has no party.
 type ownQuestion struct{ errand }

@@ -62,6 +62,9 @@ type ServerPool struct {
 	// leaveBy is when a removed pool is closed at the latest; 0 for all other pools.
 	leaveBy int64
 	keeping
+	// detours are the requests that nodes of a cluster have not carried out; nil: the pool is
+	// no cluster.
+	detours *detours
 	// retries bounds how many requests are sent again.
 	retries retryBudget
 	// latency is how long requests took, by msg.Type; nil for commands that were
@@ -129,7 +132,7 @@ func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
 	}
 	p.goBy(o.snap, servers)
 	p.scheduleIdleCheck()
-	p.keeping = keepingOf(p.conf)
+	followSlots(p)
 	return p
 }
 

@@ -54,7 +54,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	p.parser = p.proto.NewRequestParser()
 	p.trim()
 	a := adoption{pool: p, before: before, guard: guard, old: servers, by: by}
-	p.goBy(o.snap, a.adoptServers(o.snap))
+	placeBy(p, o.snap, a.adoptServers(o.snap))
 	a.removeServers()
 	a.sessions()
 	if otherConnections(before, p.conf) {
@@ -75,7 +75,6 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 		a.expiries()
 	}
 	p.scheduleIdleCheck()
-	p.keeping = keepingOf(p.conf)
 	p.dealAnew()
 	recallMoved(p)
 	holdForSnapshot(p)

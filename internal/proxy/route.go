@@ -43,6 +43,9 @@ type router struct {
 	// replaced.
 	all   []*Server
 	homes homeTable
+	// bySlot: the pool is a cluster, and keys find their servers by slots.
+	bySlot  bool
+	version mapVersion
 	// shares is scratch space: placing.of, for a request that is placed at once.
 	//
 	// Invariant: all zero between requests.
@@ -58,7 +61,7 @@ func (r *router) goBy(s *topology.Snapshot, servers []*Server) {
 	for i, place := range s.Table.All() {
 		r.all[i] = servers[place]
 	}
-	r.shares = make([]uint16, s.Table.NumShards())
+	r.shares, r.bySlot = make([]uint16, parts(s.Table)), s.Table.IsSlots()
 }
 
 // routes is the snapshot by which requests are routed now. Servers whose ejection is
@@ -82,7 +85,7 @@ func (r *router) tryAgain() {
 func (r *router) refresh(s *topology.Snapshot) {
 	switch {
 	case !s.SameServers(r.snap):
-	case len(r.shares) == s.Table.NumShards() && slices.Equal(s.Table.All(), r.snap.Table.All()):
+	case len(r.shares) == parts(s.Table) && r.bySlot == s.Table.IsSlots() && slices.Equal(s.Table.All(), r.snap.Table.All()):
 		r.snap = s
 	default:
 		r.goBy(s, r.servers)
@@ -129,20 +132,23 @@ func (r *router) owner(req *msg.Request) (*Server, msg.Reason) {
 // shard is the shard of all keys of req.
 func (r *router) shard(req *msg.Request) (int, msg.Reason) {
 	ctx, table := r.ctx, r.routes().Table
-	if table.NumShards() == 1 {
-		return found(table.Shard(nil, 0))
+	if table.NumShards() == 1 && !r.bySlot {
+		return r.found(table.Shard(nil, 0))
 	}
 	// One number for all keys, so that a random owner is one owner.
 	rnd := r.random()
 	if req.PlaceKey != nil {
-		return found(table.Shard(req.PlaceKey, rnd))
+		return r.found(table.Shard(req.PlaceKey, rnd))
 	}
 	k := req.Key(0)
 	var key, other []byte
 	key, ctx.key1 = req.View.Bytes(int(k.Off), int(k.Len), ctx.key1)
-	first, why := found(table.Shard(key, rnd))
+	first, why := r.found(table.Shard(key, rnd))
 	if req.Nkeys == 1 || why != msg.OK {
 		return first, why
+	}
+	if r.bySlot && r.crossesSlots(req) {
+		return route.None, msg.CrossServer
 	}
 	for i := 1; i < req.Nkeys; i++ {
 		k := req.Key(i)
@@ -157,9 +163,9 @@ func (r *router) shard(req *msg.Request) (int, msg.Reason) {
 }
 
 // found is a shard, or the reason why there is none.
-func found(shard int) (int, msg.Reason) {
+func (r *router) found(shard int) (int, msg.Reason) {
 	if shard == route.None {
-		return shard, msg.ConnRefused
+		return shard, r.none()
 	}
 	return shard, msg.OK
 }
@@ -167,7 +173,7 @@ func found(shard int) (int, msg.Reason) {
 // ownerOfPlace is the server of requests without a key that are placed by something
 // else, or by nothing.
 func (r *router) ownerOfPlace(place []byte) (*Server, msg.Reason) {
-	shard, why := found(r.routes().Table.Shard(place, r.random()))
+	shard, why := r.found(r.routes().Table.Shard(place, r.random()))
 	if why != msg.OK {
 		return nil, why
 	}
@@ -177,7 +183,7 @@ func (r *router) ownerOfPlace(place []byte) (*Server, msg.Reason) {
 // ownersOf reports whether the servers of the request's keys are found one by one.
 func (r *router) ownersOf(req *msg.Request) bool {
 	table := r.snap.Table
-	return table.NumShards() > 1 && !table.IsRandom() && req.PlaceKey == nil
+	return (table.NumShards() > 1 || r.bySlot) && !table.IsRandom() && req.PlaceKey == nil
 }
 
 // A placing deals the keys of a request to servers, by one snapshot. It may be kept after
@@ -192,9 +198,12 @@ type placing struct {
 	// shares are the shares of the shards that get keys, in the order of their first
 	// keys.
 	shares []share
+	// hole: a key has a slot that nobody has.
+	hole bool
 }
 
-// A share is the keys that one server gets, those of one shard.
+// A share is the keys that one server gets: those of one shard or, in a cluster, of one
+// slot.
 type share struct {
 	server *Server
 	keys   int32
@@ -208,7 +217,7 @@ const _ uint16 = config.MaxServers
 // keys yet.
 func (r *router) newPlacing(t msg.Type) placing {
 	table := r.routes().Table
-	return placing{table: table, servers: r.servers, intent: r.intent(t), of: make([]uint16, table.NumShards())}
+	return placing{table: table, servers: r.servers, intent: r.intent(t), of: make([]uint16, parts(table))}
 }
 
 // dealKeys fills ctx.deal with what each server gets of req. It returns false if every
@@ -217,7 +226,7 @@ func (r *router) dealKeys(req *msg.Request) bool {
 	d := &r.ctx.deal
 	d.to = slices.Grow(d.to[:0], req.Nkeys)[:req.Nkeys]
 	p := placing{table: r.routes().Table, servers: r.servers, intent: r.intent(req.Type), of: r.shares, shares: d.shares[:0]}
-	placed := r.place(&p, req, 0, d.to)
+	placed := r.place(&p, req, 0, d.to) && !p.hole
 	d.shares = p.shares
 	for i := range d.shares {
 		r.shares[d.shares[i].shard] = 0
@@ -243,6 +252,10 @@ func (r *router) place(p *placing, req *msg.Request, from int, to []uint16) bool
 
 // shards fills to with the shards of keys, by a table that may be older than the router's.
 func (r *router) shards(table *route.Table, keys [][]byte, to []uint16) bool {
+	if table.IsSlots() {
+		slots(table, keys, to)
+		return true
+	}
 	if !table.IsRandom() {
 		return table.Shards(keys, to)
 	}
@@ -262,7 +275,9 @@ func (p *placing) share(to []uint16) {
 	for i, s := range to {
 		n := of[s]
 		if n == 0 {
-			shares = append(shares, share{server: p.servers[p.table.Targets(int(s), p.intent)[0]], shard: s})
+			server := p.target(s)
+			p.hole = p.hole || server == nil
+			shares = append(shares, share{server: server, shard: s})
 			n = uint16(len(shares))
 			of[s] = n
 		}
@@ -272,8 +287,8 @@ func (p *placing) share(to []uint16) {
 	p.shares = shares
 }
 
-// isWhole reports whether one shard has all keys.
-func (r *router) isWhole() bool { return r.snap.Table.NumShards() == 1 }
+// isWhole reports whether one shard has all keys, and takes them in one request.
+func (r *router) isWhole() bool { return r.snap.Table.NumShards() == 1 && !r.bySlot }
 
 // everywhere are the servers that together have all keys. The list is not to be changed.
 func (r *router) everywhere() []*Server { return r.all }

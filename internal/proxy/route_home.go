@@ -16,6 +16,12 @@ type homeTable struct {
 
 // home is the server of a key, whichever servers are ejected.
 func (r *router) home(key []byte) *Server {
+	if r.bySlot { // nobody is ejected
+		if s := r.ownerOfSlot(r.snap.Table.Slot(key)); s != nil {
+			return s
+		}
+		return r.all[0] // it will say that nobody has the slot
+	}
 	h := &r.homes
 	if h.members != r.snap.Members {
 		h.table, h.members = r.snap.HomeTable(), r.snap.Members

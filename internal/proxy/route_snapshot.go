@@ -52,7 +52,7 @@ func (p *ServerPool) follow() {
 		return
 	}
 	next := p.topo.Snapshot()
-	if p.refresh(next); p.snap == next {
+	if takeTable(p, next); p.snap == next {
 		return
 	}
 	n := len(next.Servers)
@@ -141,14 +141,14 @@ func (j *following) makeServer(i int) {
 // swap has requests routed by the new snapshot.
 func (j *following) swap() {
 	p := j.pool
-	p.goBy(j.next, j.servers)
+	placeBy(p, j.next, j.servers)
 	p.ctx.shard.SetRows(p.index, p.snap.Names, j.rows)
 	if counter := p.proto.counter; counter != nil {
 		counter.SetServers(len(p.servers))
 		p.parser = p.proto.NewRequestParser()
 		p.trim()
 	}
-	p.refresh(p.topo.Snapshot())
+	takeTable(p, p.topo.Snapshot())
 	for _, s := range j.gone {
 		s.removed = true
 		s.replaceConns(j.next.FinishBy)

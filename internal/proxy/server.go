@@ -377,7 +377,7 @@ func (c *serverConn) deliver(r msg.Reply) {
 		}
 	}
 	refuses := mayBeError(r) && c.refused(r)
-	if c.demotion != nil && c.demotion.takes(r) {
+	if c.demotion != nil && c.demotion.takes(r) || c.detour != nil && c.detour.takes(r) {
 		if r.Chain != nil {
 			r.Chain.Release(c.pool.ctx.bufs)
 		}
@@ -452,9 +452,17 @@ func (c *serverConn) fail(why msg.Reason) {
 	}
 	saved := rescue{conn: c}
 	lost, again := waiting, []*msg.Msg(nil)
-	if connected && c.mayRetry(why) {
+	byLine := c.pool.detours.saves(c, why)
+	if byLine || connected && c.mayRetry(why) {
 		lost, again = saved.salvage(waiting)
 	}
+	if c.detour != nil {
+		c.pool.detours.lost(lost)
+	}
+	if byLine {
+		lost, again = append(lost, c.pool.detours.adopt(c, again)...), nil
+	}
+	c.detour = nil
 	c.drop()
 	c.server.reasons[stats.ClosedConnections][why]++
 	switch why {

@@ -52,6 +52,9 @@ type turnover struct {
 	// since its server takes no writes. Both are nil nearly always.
 	wait     *awaiting
 	demotion *demotion
+	// detour is what becomes of its requests that a node of a cluster has not carried out;
+	// nil: there are none.
+	detour *connDetour
 }
 
 // awaits reports whether the connection's requests wait for a primary.
@@ -65,8 +68,9 @@ type keeping struct {
 	mayAwait bool
 }
 
-func keepingOf(conf *config.Pool) keeping {
-	all := conf.OnReadOnly == config.ReadOnlyResolve && conf.Protocol == config.Redis
+func keepingOf(p *ServerPool) keeping {
+	conf := p.conf
+	all := conf.OnReadOnly == config.ReadOnlyResolve && conf.Protocol == config.Redis || p.detours != nil
 	return keeping{
 		keepsAll: all, keepsSome: all || conf.Retry == config.RetryIdempotent, mayAwait: all || conf.UsesSentinel(),
 	}

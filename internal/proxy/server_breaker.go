@@ -31,10 +31,10 @@ func (s *Server) countFailure(why msg.Reason, made int64) {
 	case topology.IsEjected:
 		s.countEjected()
 		s.logFails(why)
-		p.refresh(p.topo.Snapshot())
+		takeTable(p, p.topo.Snapshot())
 	case topology.IsEjectedAgain:
 		s.countEjected()
-		p.refresh(p.topo.Snapshot())
+		takeTable(p, p.topo.Snapshot())
 	case topology.NothingNew, topology.FailsStill, topology.Answers, topology.IsBack:
 	}
 }

@@ -59,7 +59,7 @@ type demotion struct {
 func (t *turnover) demoted(why msg.Reason) {
 	c := t.of
 	head := c.queue.Head()
-	if !c.pool.keepsAll || c.private != nil || head == nil || head.Party() == nil {
+	if !c.pool.keepsAll || c.pool.detours != nil || c.private != nil || head == nil || head.Party() == nil {
 		return
 	}
 	d := c.demotion
@@ -220,6 +220,9 @@ func textOf(r msg.Reply) []byte {
 
 // mustBePrimary reports whether only a primary may get the server's requests.
 func (s *Server) mustBePrimary() bool { return s.conf.Address.Network == config.NetworkSentinel }
+
+// Wrote implements msg.Party.
+func (d *dispatch) Wrote(mark uint32) { d.client.wrote |= marks(mark) }
 
 // WroteAt implements msg.Party.
 func (d *dispatch) WroteAt(mark uint32) bool { return d.client.wrote&marks(mark) != 0 }

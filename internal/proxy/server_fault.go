@@ -67,6 +67,9 @@ func (c *serverConn) begun() bool {
 // all requests, or this connection.
 func (c *serverConn) refused(r msg.Reply) bool {
 	why, isError := c.server.refused(r)
+	if isError && c.pool.detours != nil && c.hear(r) {
+		return false
+	}
 	if isError {
 		c.pool.commandErrors.replied(c.queue.Head(), &c.pool.ctx.msgs)
 	}

@@ -94,7 +94,7 @@ func (r *rescue) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
 			lost = append(lost, m)
 			continue
 		}
-		if !c.pool.retries.spend(c.pool.stats.Values[stats.ClientRequests]) {
+		if c.pool.detours == nil && !c.pool.retries.spend(c.pool.stats.Values[stats.ClientRequests]) {
 			refused++
 			lost = append(lost, m)
 			continue
@@ -123,14 +123,15 @@ func (r *rescue) repeatable(m *msg.Msg, first bool) bool {
 		return false
 	}
 	if m.End-uint64(m.Len) >= r.sent {
-		return !m.Retried && m.Block() == 0
+		return c.pool.detours != nil || !m.Retried && m.Block() == 0
 	}
 	if !c.pool.commands[m.Type].Pure {
 		r.unsure.add(party)
 		return false
 	}
 	begun := first && c.reply.Len() > 0
-	return m.Keep && c.pool.conf.Retry == config.RetryIdempotent && !m.Retried && !r.unsure.has(party) && !begun
+	mayRead := c.pool.conf.Retry == config.RetryIdempotent || c.pool.detours != nil
+	return m.Keep && mayRead && !m.Retried && !r.unsure.has(party) && !begun
 }
 
 // doubts are the parties with a write on the lost connection that may have been carried

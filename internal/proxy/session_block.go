@@ -55,6 +55,11 @@ type blocking struct {
 	since, due int64
 	// counted is how many bytes of text are counted as memory.
 	counted int
+	// next is the node that has named itself as that of the keys, if another node has said so
+	// in place of waiting. asks: ASKING goes before the request. hops is how often that was.
+	next *Server
+	asks bool
+	hops int
 	// recall is why the wait is to end before its time.
 	recall recall
 	// confirming belongs to a wait at several servers; nil: it is at one.
@@ -81,6 +86,10 @@ func (d *dispatch) block(req *msg.Request) {
 		d.client.refuse(req, msg.TooManyKeys)
 		return
 	}
+	if c := d.client; c.own != nil && c.own.block.next != nil && !c.own.block.next.removed {
+		d.blockAt(req, c.own.block.next)
+		return
+	}
 	if s := d.ownerOrRefuse(req); s != nil {
 		d.blockAt(req, s)
 	}
@@ -105,12 +114,16 @@ func (d *dispatch) blockAt(req *msg.Request, s *Server) {
 	if t := c.own.track; t != nil {
 		t.sendCaching(conn, t.caching)
 	}
+	b := &c.own.block
+	if b.asks {
+		conn.sendAsking()
+	}
+	b.next, b.asks = nil, false
 	m := c.newMsg(req)
 	ctx.memory.expect(m, 0)
 	m.Keep = false
 	c.outq.Push(m)
 	c.send(m, req, conn)
-	b := &c.own.block
 	b.begin(m, req, 1)
 	b.add(&b.first, m, conn)
 	b.leaves()
@@ -222,6 +235,13 @@ func (l *leg) OnReply(_ *msg.Msg, r msg.Reply) {
 		return
 	}
 	f := b.confirming
+	if f == nil && c.pool.detours != nil && mayBeError(r) {
+		var again bool
+		if r, again = b.redirected(l, r); again {
+			return
+		}
+	}
+	b.hops = 0
 	if f != nil {
 		f.heard(r)
 	}

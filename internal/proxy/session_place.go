@@ -5,6 +5,7 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
 
@@ -73,6 +74,19 @@ func tellReady(ctx *Context, m *topology.Moving) {
 	}
 }
 
+// followSlotChannels moves the channels whose slots have moved. What is published
+// meanwhile does not wait: in a cluster it may be missed by anybody.
+func followSlotChannels(p *ServerPool) {
+	if p.proto.messenger == nil || p.stats.Values[stats.Subscribers] == 0 {
+		return
+	}
+	visitClients(p, func(c *client) {
+		if c.own != nil && c.own.subs != nil && isToMove(c.own.subs) {
+			c.own.subs.placeSoon(nil)
+		}
+	}, nil)
+}
+
 // holdFor is the hold for a move, and its pool; nil if that is over.
 func holdFor(ctx *Context, m *topology.Moving) (*ServerPool, *hold) {
 	for _, p := range ctx.pools {
@@ -128,7 +142,7 @@ func release(p *ServerPool) {
 	late := gathers(p) // some loop was not ready in time
 	p.holdBy, p.holds = 0, nil
 	visitClients(p, func(c *client) {
-		c.movedOn()
+		movedOn(c)
 		if late && c.own != nil && c.own.subs != nil && isToMove(c.own.subs) {
 			c.own.subs.placeSoon(nil)
 		}
@@ -136,8 +150,7 @@ func release(p *ServerPool) {
 }
 
 // movedOn resumes a client that waited for moves, unless it moves itself.
-func (d *dispatch) movedOn() {
-	c := d.client
+func movedOn(c *client) {
 	if c.waits&waitsForMoves == 0 || c.own != nil && c.own.subs != nil && c.own.subs.move != nil {
 		return
 	}
@@ -213,7 +226,7 @@ func (s *subscriber) isThere(kind msg.Channels, name string, f *feed, everywhere
 	case at == msg.FirstServer:
 		// Any server has the messages of all channels. New clients listen at the first
 		// one.
-		return p.conf.PubSub.Publish == config.PublishAll
+		return p.bySlot || p.conf.PubSub.Publish == config.PublishAll
 	}
 	return f.server == p.home(key)
 }

@@ -539,7 +539,7 @@ func (s *subscriber) end() {
 	hasMoved(s)
 	if s.move != nil {
 		s.move = nil
-		c.movedOn()
+		movedOn(c)
 	}
 	s.listens = [msg.NumChannels]*listening{}
 	s.count(-s.counted)

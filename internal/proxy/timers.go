@@ -43,7 +43,10 @@ type timers struct {
 	nextRates int64
 	// trackers is how many clients are told when keys change. trackings are those of them
 	// that need connections, which they get at nextTracking; 0: there are none.
-	trackers     int
+	trackers int
+	// nextDetour is when requests that nodes of a cluster have not carried out are looked at;
+	// 0: none wait.
+	nextDetour   int64
 	trackings    []*tracking
 	nextTracking int64
 }
@@ -80,6 +83,9 @@ func (t *timers) fireTimers(now int64) {
 	if t.nextTracking != 0 && now >= t.nextTracking {
 		t.restoreTrackings()
 	}
+	if t.nextDetour != 0 && now >= t.nextDetour {
+		t.goOnDetours()
+	}
 	if t.nextRates != 0 && now >= t.nextRates {
 		t.pumpRates(now)
 	}
@@ -97,5 +103,5 @@ func (t *timers) fireTimers(now int64) {
 // nextTimer is when to look next; 0: never.
 func (t *timers) nextTimer() int64 {
 	return soonest(t.nextDeadline, t.nextExpiry, t.nextCheck, t.nextIdle, t.nextSweep, t.nextUnused, t.nextRecall,
-		t.nextRelisten, t.nextPing, t.nextRelease, t.nextTracking, t.nextNewcomer, t.nextLogin, t.nextRates)
+		t.nextRelisten, t.nextPing, t.nextRelease, t.nextTracking, t.nextNewcomer, t.nextLogin, t.nextRates, t.nextDetour)
 }

@@ -58,6 +58,8 @@ type transaction struct {
 	owner *Server
 	snap  *topology.Snapshot
 	key   []byte
+	// slot is that of the first key in a cluster, plus 1; 0: there was none.
+	slot int
 	// place is what the first script without keys is placed by. If there is no key, it
 	// decides about the server.
 	place []byte
@@ -254,6 +256,8 @@ func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
 	owner, why := p.owner(req)
 	switch {
 	case why != msg.OK:
+	case p.bySlot && !tx.takesSlot(p.slotOf(p.keyOf(req, 0))):
+		return tx.crosses(p, req)
 	case tx.owner == nil:
 		tx.owner, tx.snap = owner, snap
 		tx.key = append(tx.key[:0], p.keyOf(req, 0)...)
@@ -262,11 +266,27 @@ func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
 	case tx.wide:
 		tx.choose(owner)
 	case owner != tx.owner:
-		ctx.key1 = append(ctx.key1[:0], tx.key...)
-		ctx.key2 = append(ctx.key2[:0], p.keyOf(req, 0)...)
-		return msg.CrossServer
+		return tx.crosses(p, req)
 	}
 	return why
+}
+
+// takesSlot reports whether a command whose keys have that slot may be a part of the
+// transaction.
+func (tx *transaction) takesSlot(slot int) bool {
+	if tx.slot == 0 {
+		tx.slot = slot + 1
+	}
+	return tx.slot == slot+1
+}
+
+// crosses puts a key of the transaction and one of req into the context, which have
+// different owners.
+func (tx *transaction) crosses(p *ServerPool, req *msg.Request) msg.Reason {
+	ctx := p.ctx
+	ctx.key1 = append(ctx.key1[:0], tx.key...)
+	ctx.key2 = append(ctx.key2[:0], p.keyOf(req, 0)...)
+	return msg.CrossServer
 }
 
 // exec sends the transaction to its server. req is its EXEC.

@@ -139,7 +139,7 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 	if m.Ahead == 1 && m.Err == msg.OK {
 		m.Ahead = 0
 		switch failed := t.Failed(r); {
-		case c.demotion != nil && c.demotion.block == m: // it may be asked again
+		case c.demotion != nil && c.demotion.block == m, c.isRedirected(r): // it may be asked again
 		case m.Parent == nil:
 			c.pool.countTransaction(failed)
 		case failed:

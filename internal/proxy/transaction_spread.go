@@ -103,7 +103,7 @@ func (f *spread) release(bufs *mbuf.Pool) {
 
 // mayBeWide reports whether the client's next transaction may go to several servers.
 func (t *multi) mayBeWide() bool {
-	return t.client.pool.conf.Transactions == config.TransactionsPerServer && !t.client.watches()
+	return t.client.pool.conf.Transactions == config.TransactionsPerServer && !t.client.pool.bySlot && !t.client.watches()
 }
 
 // spreadAnew places the commands of a transaction of several servers again, by the

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/hashkit"
 )
 
 // tooLong is how long, in bytes, a text is shown in full.
@@ -53,6 +54,10 @@ func (s *story) reply(line string) string {
 		return s.text(line[4:])
 	case s.talk.pool.Protocol == config.Memcached:
 		return s.request(line)
+	case strings.HasPrefix(line, "-MOVED ") || strings.HasPrefix(line, "-ASK "):
+		words := strings.Fields(line)
+		node := s.talk.stubs[strings.Index("abc", words[2])]
+		return fmt.Sprintf("%s %d %s:%d\r\n", words[0], hashkit.Slot([]byte(s.key(words[1]))), node.host(), nodePort)
 	case strings.HasPrefix(line, "+") || strings.HasPrefix(line, "-"):
 		return line + "\r\n"
 	}

@@ -41,6 +41,7 @@ import (
 //	memory soft=N hard=N     in KB, what the loops may hold together
 //	window N                 how many bytes a socket holds that nobody has read
 //	turns 1                  of the loop; `still` at the end of a step has it take none
+//	slots a=N-N b=N-N ...    of a cluster: which servers have which; `home`: a third each
 //	left                     what is in use
 //
 // A word such as b:2 is the second key of server b; "v"*1000 is a thousand times v. Replies are written as
@@ -181,6 +182,8 @@ func (s *story) order(d *datadriven.TestData, who string) {
 		c.resume()
 	case "off":
 		c.topo.SetService(c.topo.Servers()[c.stubs[strings.Index("abc", who)].place], topology.OffTheRing, int64(c.now))
+	case "slots":
+		s.slots(d)
 	case "on":
 		c.topo.SetService(c.topo.Servers()[c.stubs[strings.Index("abc", who)].place], topology.InService, int64(c.now))
 	case "memory":

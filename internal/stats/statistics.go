@@ -273,6 +273,12 @@ const (
 	// it did not carry out, as a replica, and that were asked again.
 	Moves
 	AskedAgain
+	// RedirectsMoved, RedirectsAsked, RedirectsTryAgain and RedirectsUnready count the
+	// requests that the server, a node of a cluster, did not carry out, by what it said.
+	RedirectsMoved
+	RedirectsAsked
+	RedirectsTryAgain
+	RedirectsUnready
 
 	numServerFields = iota + NutcrackerServerFields
 )
@@ -413,7 +419,12 @@ var ServerFields = [numServerFields]Field{
 	ServerTLSFailures:     {"tls_failures", "nuthatch_server_tls_failures_total", Counter, Things, "connections to the server whose TLS handshake failed, or on which bytes came that are not TLS"},
 
 	Moves:      {"moves", "nuthatch_server_address_changes_total", Counter, Things, "times that the server's name, or Sentinel, had other addresses for it"},
-	AskedAgain: {"asked_again", "nuthatch_server_requests_asked_again_total", Counter, Things, "requests that the server did not carry out, as a replica, and that were asked again (on_readonly)"},
+	AskedAgain: {"asked_again", "nuthatch_server_requests_asked_again_total", Counter, Things, "requests that the server did not carry out, as a replica, and that were asked again (on_readonly, a cluster)"},
+
+	RedirectsMoved:    {"redirects_moved", "nuthatch_server_redirects_moved_total", Counter, Things, "requests that the node did not carry out because another one has the slot (MOVED)"},
+	RedirectsAsked:    {"redirects_ask", "nuthatch_server_redirects_ask_total", Counter, Things, "requests that the node did not carry out because the key may have moved already (ASK)"},
+	RedirectsTryAgain: {"redirects_tryagain", "nuthatch_server_redirects_tryagain_total", Counter, Things, "requests for several keys, some of which had moved (TRYAGAIN)"},
+	RedirectsUnready:  {"redirects_unready", "nuthatch_server_redirects_unready_total", Counter, Things, "requests that the node did not carry out because it, or the cluster, was not ready (CLUSTERDOWN, LOADING, READONLY, MASTERDOWN)"},
 
 	FailedChecks: {"failed_checks", "nuthatch_server_failed_health_checks_total", Counter, Things, "health checks that the server failed"},
 }

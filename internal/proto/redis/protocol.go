@@ -42,6 +42,8 @@ type Options struct {
 	Transactions config.Transactions
 	// Publish is which servers a PUBLISH goes to.
 	Publish config.Publish
+	// Cluster: the servers are the nodes of a cluster.
+	Cluster bool
 	// Tracking lets clients be told when keys change.
 	Tracking bool
 	// MaxRequestSize bounds a request, in bytes. 0, and what exceeds 4 GB, mean
@@ -134,8 +136,10 @@ type rules struct {
 	failedSelect config.FailedSelect
 	// transactions is the pool's setting of that name.
 	transactions config.Transactions
-	// publish is which servers a PUBLISH goes to.
+	// publish is which servers a PUBLISH goes to. cluster: the servers are a cluster, of which
+	// one is enough.
 	publish config.Publish
+	cluster bool
 	// tracking lets clients be told when keys change.
 	tracking bool
 }
@@ -160,6 +164,7 @@ type Protocol struct {
 	judge
 	admission
 	passer
+	redirects
 
 	// Owned by the loop.
 
@@ -212,12 +217,17 @@ func New(o Options) *Protocol {
 			learned: learned, learns: !o.RefuseUnknown, servers: o.Servers, version: o.Version, started: o.Started,
 			tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
 			slow: slow, facts: o.Facts, refresh: o.Refresh, pause: o.Pause, resume: o.Resume,
-			failedSelect: o.FailedSelect, transactions: o.Transactions, tracking: o.Tracking, publish: o.Publish,
+			failedSelect: o.FailedSelect, transactions: o.Transactions, tracking: o.Tracking, publish: o.Publish, cluster: o.Cluster,
 		},
 		loading: loading{known: scripts},
 		desk:    desk{spans: make([]msg.Span, 0, firstDesk)},
 	}
 	copy(p.tag[:], o.HashTag)
+	p.SetServers(o.Servers)
+	if o.Cluster {
+		p.publish = config.PublishAll // all servers have all messages
+		copy(p.tag[:], "{}")
+	}
 	p.greeter = greeter{&p.rules}
 	p.introducer = introducer{&p.rules, &p.wordReader, &p.guard.denial}
 	p.learner = learner{&p.rules, &p.wordReader}
@@ -235,7 +245,12 @@ func New(o Options) *Protocol {
 
 // SetServers has requests judged by another number of servers. It holds for parsers
 // that are made from now on, and for those that Adopt one of them.
-func (p *Protocol) SetServers(n int) { p.servers = n }
+func (p *Protocol) SetServers(n int) {
+	if p.cluster { // it may get more at any time
+		n = max(n, 2)
+	}
+	p.servers = n
+}
 
 // NewRequestParser returns a parser of a client's bytes: requests in RESP, and
 // inline requests as from telnet.
@@ -244,7 +259,7 @@ func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser.allowMonitor, parser.readOnly = p.allowMonitor, p.readOnly
 	parser.allowFlush, parser.keyless, parser.databases = p.allowFlush, p.keyless, p.databases
 	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
-	parser.asks, parser.publish = p.facts != nil, p.publish
+	parser.asks, parser.publish, parser.cluster = p.facts != nil, p.publish, p.cluster
 	parser.refusesWatch = p.transactions == config.TransactionsRefuse
 	parser.passes = p.passes
 	return parser
@@ -260,6 +275,10 @@ func (p *Protocol) AppendError(pool *mbuf.Pool, out *mbuf.Chain, why string) {
 }
 
 func appendError(pool *mbuf.Pool, out *mbuf.Chain, why string) {
+	if why == msg.NotServed.String() { // as Redis Cluster says it
+		writer{pool: pool, out: out}.fail(why)
+		return
+	}
 	writer{pool: pool, out: out}.fail("ERR ", why)
 }
 

@@ -57,7 +57,7 @@ func publish(name string, k keys, since, summary, example string) command {
 
 // placeMessage has a message go to one server, if not all servers' clients are to hear it.
 func (p *requestParser) placeMessage(r *msg.Request) {
-	if p.publish == config.PublishOwner {
+	if p.publish == config.PublishOwner || p.cluster {
 		r.Treatment = msg.Publish
 		return
 	}

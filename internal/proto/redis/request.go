@@ -72,6 +72,8 @@ type requestSettings struct {
 	refusesWatch bool
 	// publish is the pool's pubsub.publish.
 	publish config.Publish
+	// cluster: the servers are the nodes of a cluster.
+	cluster bool
 	// keyless is the pool's keyless_scripts.
 	keyless config.KeylessScripts
 }

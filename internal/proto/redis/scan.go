@@ -91,11 +91,15 @@ func parseCursor(b []byte) (n uint64, ok bool) {
 }
 
 // AppendOne implements proxy.ServerChooser: it appends the request with the cursor
-// that its server gave.
+// that its server gave; 0 if nservers is.
 func (scanner) AppendOne(req *msg.Request, nservers int, pool *mbuf.Pool, out *mbuf.Chain) {
-	cursor, _ := cursorOf(req)
+	cursor := uint64(0)
+	if nservers > 0 {
+		cursor, _ = cursorOf(req)
+		cursor /= uint64(nservers)
+	}
 	var buf, number [24]byte
-	digits := strconv.AppendUint(number[:0], cursor/uint64(nservers), 10)
+	digits := strconv.AppendUint(number[:0], cursor, 10)
 	b := append(buf[:0], "\r\n$"...)
 	b = strconv.AppendInt(b, int64(len(digits)), 10)
 	b = append(b, "\r\n"...)
@@ -133,6 +137,9 @@ func (m *merger) mergeScan(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) ms
 		return msg.BadReply
 	}
 	next, ok := nextCursor(cursor, uint64(f.Server), uint64(parent.Servers))
+	if at, after := f.Scan(); at > 0 {
+		next, ok = nextNode(cursor, uint64(at), uint64(after))
+	}
 	if !ok {
 		writer{pool: pool, out: out}.fail("ERR the server's cursor is too large to be shared with other servers")
 		return msg.OK
@@ -149,6 +156,20 @@ func (m *merger) mergeScan(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) ms
 	return msg.OK
 }
 
+// scanNodes is what the cursor of a node of a cluster is multiplied by.
+const scanNodes = 1 << 24
+
+// nextNode is nextCursor in a cluster: at is the node, and after the next one.
+func nextNode(cursor, at, after uint64) (next uint64, ok bool) {
+	if cursor == 0 {
+		return after, true
+	}
+	if cursor > (math.MaxUint64-at)/scanNodes {
+		return 0, false
+	}
+	return cursor*scanNodes + at, true
+}
+
 // nextCursor is the cursor for the next call. ok is false if it does not fit in 64
 // bits.
 func nextCursor(cursor, server, servers uint64) (next uint64, ok bool) {
@@ -158,7 +179,7 @@ func nextCursor(cursor, server, servers uint64) (next uint64, ok bool) {
 		}
 		return server + 1, true
 	}
-	if cursor > (math.MaxUint64-server)/servers {
+	if servers == 0 || cursor > (math.MaxUint64-server)/servers {
 		return 0, false
 	}
 	return cursor*servers + server, true
