@@ -59,7 +59,9 @@ func (it *detoured) wait(said msg.Redirect) {
 	it.againAt = 0
 	switch said.Kind {
 	case msg.Moved, msg.Asks:
-		it.hops++
+		if it.hops++; it.hops > 2 { // nodes do not agree yet
+			it.pause()
+		}
 	case msg.TriesAgain, msg.Unready:
 		it.pause()
 	case msg.Carried:
