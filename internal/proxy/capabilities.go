@@ -31,7 +31,7 @@ type capabilities struct {
 	monitored  Monitored
 	guard      Guard
 	// passer is nil unless it passes logins on.
-	passer Passer
+	passer     Passer
 	redirector Redirector
 }
 

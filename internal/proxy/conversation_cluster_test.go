@@ -444,6 +444,18 @@ func playCluster(t *testing.T, seed uint64) (*modelCluster, []*modelClient) {
 	for range 3 {
 		clients = append(clients, &modelClient{party: c.join(), written: map[string]string{}})
 	}
+	m.play(clients, tags)
+	m.finish(clients)
+	if msgs, chunks := c.live(); msgs != 0 || chunks != 0 {
+		t.Errorf("at the end %d messages and %d chunks are in use", msgs, chunks)
+	}
+	c.stop()
+	return m, clients
+}
+
+// play has clients, nodes and slots do what comes to their minds.
+func (m *modelCluster) play(clients []*modelClient, tags []string) {
+	c := m.talk
 	for range 400 {
 		switch p := clients[m.rnd.IntN(len(clients))]; m.rnd.IntN(12) {
 		case 0, 1, 2:
@@ -473,7 +485,11 @@ func playCluster(t *testing.T, seed uint64) (*modelCluster, []*modelClient) {
 			p.hear(1 << 20)
 		}
 	}
-	// All slots are where they are, and everybody gets what is due.
+}
+
+// finish has all slots stay where they are, and everybody get what is due.
+func (m *modelCluster) finish(clients []*modelClient) {
+	c, t := m.talk, m.t
 	for slot := range m.owners {
 		if m.to[slot] >= 0 {
 			m.end(slot, m.to[slot])
@@ -504,11 +520,6 @@ func playCluster(t *testing.T, seed uint64) (*modelCluster, []*modelClient) {
 		c.calm()
 		c.now += 50 * time.Millisecond
 	}
-	if msgs, chunks := c.live(); msgs != 0 || chunks != 0 {
-		t.Errorf("at the end %d messages and %d chunks are in use", msgs, chunks)
-	}
-	c.stop()
-	return m, clients
 }
 
 // serve has up to n requests carried out, on connections at random.
