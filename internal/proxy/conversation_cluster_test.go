@@ -114,10 +114,10 @@ func (m *modelCluster) reply(k *stubConn, args []string) string {
 	case "EXEC":
 		return m.exec(k)
 	}
-	if error := m.where(node, args, asked); error != "" {
+	if refusal := m.where(node, args, asked); refusal != "" {
 		m.redirected++
 		k.refused = k.refused || k.multi != nil
-		return error
+		return refusal
 	}
 	if k.multi != nil {
 		k.multi = append(k.multi, strings.Join(args, " "))
@@ -136,8 +136,8 @@ func (m *modelCluster) exec(k *stubConn) string {
 		return "-EXECABORT Transaction discarded because of previous errors.\r\n"
 	}
 	for _, c := range commands {
-		if error := m.where(k.stub.index, strings.Fields(c), asked); error != "" {
-			return error
+		if refusal := m.where(k.stub.index, strings.Fields(c), asked); refusal != "" {
+			return refusal
 		}
 	}
 	reply := fmt.Sprintf("*%d\r\n", len(commands))

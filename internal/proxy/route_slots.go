@@ -94,6 +94,16 @@ func (r *router) named(s *Server, said msg.Redirect) *Server {
 	return r.node(host, said.Port)
 }
 
+// otherThan is some server, another one than s if there is one; which one depends on n.
+func (r *router) otherThan(s *Server, n int) *Server {
+	for i := range r.all {
+		if other := r.all[(n+i)%len(r.all)]; other != s {
+			return other
+		}
+	}
+	return s
+}
+
 // none is the reason why a key has no server.
 func (r *router) none() msg.Reason {
 	if r.bySlot {

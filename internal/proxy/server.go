@@ -377,7 +377,7 @@ func (c *serverConn) deliver(r msg.Reply) {
 		}
 	}
 	refuses := mayBeError(r) && c.refused(r)
-	if c.demotion != nil && c.demotion.takes(r) || c.detour != nil && c.detour.takes(r) {
+	if c.demotion != nil && c.demotion.takes(r) || c.detour != nil && c.detour.takes() {
 		if r.Chain != nil {
 			r.Chain.Release(c.pool.ctx.bufs)
 		}

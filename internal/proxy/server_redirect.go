@@ -142,7 +142,7 @@ func (t *turnover) isRedirected(r msg.Reply) bool {
 
 // takes reports whether the reply to the request at the head of the queue is dropped,
 // because the request is sent again.
-func (o *connDetour) takes(r msg.Reply) (taken bool) {
+func (o *connDetour) takes() (taken bool) {
 	c := o.conn
 	d := c.pool.detours
 	m, said := c.queue.Head(), o.said
@@ -264,7 +264,7 @@ func (d *detours) enlist(c *serverConn, party msg.Party) {
 		if m.Party() != party || !m.Keep || d.all[m] != nil {
 			continue
 		}
-		if it := d.detoured(parser, m, c); it != nil {
+		if it := d.detoured(parser, m, c, false); it != nil {
 			it.detour = c.detour
 			c.detour.n++
 			it.line.inFlight++
@@ -273,12 +273,12 @@ func (d *detours) enlist(c *serverConn, party msg.Party) {
 	party.AwaitReplies()
 }
 
-// detoured puts m, which was on c, at the end of its line. If it has no keys, there is
-// none, and it is nil.
-func (d *detours) detoured(parser msg.RequestParser, m *msg.Msg, c *serverConn) *detoured {
+// detoured puts m, which was on c, at the end of its line. If it has no keys, it is for
+// any node: there is a line for such requests if anywhere is true, and else it is nil.
+func (d *detours) detoured(parser msg.RequestParser, m *msg.Msg, c *serverConn, anywhere bool) *detoured {
 	it := &detoured{m: m, lane: c.lane.at, slot: c.slot, from: c.server}
 	slot := it.read(parser)
-	if slot < 0 {
+	if slot < 0 && !anywhere {
 		return nil
 	}
 	key := lineKey{m.Party(), slot}
@@ -375,7 +375,7 @@ func (d *detours) adopt(c *serverConn, again []*msg.Msg) (lost []*msg.Msg) {
 			it.line.inFlight--
 			it.detour = nil
 		case m.Owner != nil && m.Keep:
-			it = d.detoured(parser, m, c)
+			it = d.detoured(parser, m, c, true)
 		}
 		if it == nil {
 			lost = append(lost, m)

@@ -259,7 +259,10 @@ func (it *detoured) goesWith(to *Server, asks bool, now int64) bool {
 // before it.
 func (it *detoured) target() (to *Server, asks bool) {
 	p := it.line.detours.pool
-	if it.said.Kind != msg.Moved && it.said.Kind != msg.Asks {
+	switch {
+	case it.line.key.slot < 0:
+		return p.otherThan(it.from, it.pauses), false
+	case it.said.Kind != msg.Moved && it.said.Kind != msg.Asks:
 		return p.ownerOfSlot(it.line.key.slot), false
 	}
 	to = p.named(it.from, it.said)

@@ -11,13 +11,13 @@ import (
 // clusterDown is after how long of silence a node of a test's cluster is taken to be down.
 const clusterDown = time.Second
 
-// awaitWritten waits until the proxy answers requests for keys of all slots, about.
-func awaitWritten(t *testing.T, proxy *testkit.Proxy, keys int) {
+// awaitWritten waits until the proxy answers requests for a hundred keys, of all nodes.
+func awaitWritten(t *testing.T, proxy *testkit.Proxy) {
 	t.Helper()
 	c := proxy.Dial(testkit.Redis)
 	defer c.Close()
 	testkit.Await(t, "keys of all nodes", func() error {
-		for i := range keys {
+		for i := range 100 {
 			key := fmt.Sprintf("key:%d", i)
 			if got := c.Do("SET", key, key); got != "+OK\r\n" {
 				return fmt.Errorf("%s: %q", key, got)
@@ -32,7 +32,7 @@ func awaitWritten(t *testing.T, proxy *testkit.Proxy, keys int) {
 func TestClusterIsFound(t *testing.T) {
 	cluster := testkit.StartCluster(t, 3, 1, clusterDown)
 	proxy := testkit.StartNuthatch(t, cluster.Pool(cluster.Nodes[4]).String())
-	awaitWritten(t, proxy, 100)
+	awaitWritten(t, proxy)
 	for i := range 100 {
 		key := fmt.Sprintf("key:%d", i)
 		owner := cluster.Owner(cluster.Nodes[0], cluster.Slot(key))
@@ -49,13 +49,13 @@ func TestClusterIsFound(t *testing.T) {
 func TestClusterFailsOver(t *testing.T) {
 	cluster := testkit.StartCluster(t, 3, 1, clusterDown)
 	proxy := testkit.StartNuthatch(t, cluster.Pool(cluster.Nodes[:3]...).String())
-	awaitWritten(t, proxy, 100)
+	awaitWritten(t, proxy)
 	old, replica := cluster.Nodes[0], cluster.Nodes[3]
 	old.Kill()
 	cluster.AwaitPrimary(cluster.Nodes[1], replica)
-	awaitWritten(t, proxy, 100)
+	awaitWritten(t, proxy)
 	old.Restart()
 	cluster.AwaitWhole()
 	// All seeds but those that were killed are gone, and the cluster is alive at other nodes.
-	awaitWritten(t, proxy, 100)
+	awaitWritten(t, proxy)
 }
