@@ -250,6 +250,9 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 	PoolReadOnly: {
 		"A reload has set read_only, and a command of the transaction may write.",
 		"Send it to a pool that takes writes.",
+	NotServed: {
+		"No node of the cluster has the slot of the key, as far as nuthatch knows.",
+		"Look at CLUSTER INFO of a node, and at the page. nuthatch asks for the map until the slot has a node. See CLUSTER.md.",
 	},
 	NotPrimary: {
 		"Sentinel named a server that says (ROLE) that it is a replica, and named no other within the time that requests have.",
