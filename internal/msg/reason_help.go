@@ -250,6 +250,7 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 	PoolReadOnly: {
 		"A reload has set read_only, and a command of the transaction may write.",
 		"Send it to a pool that takes writes.",
+	},
 	NotServed: {
 		"No node of the cluster has the slot of the key, as far as nuthatch knows.",
 		"Look at CLUSTER INFO of a node, and at the page. nuthatch asks for the map until the slot has a node. See CLUSTER.md.",
