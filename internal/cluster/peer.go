@@ -66,8 +66,8 @@ func (o *Options) askWith(ctx context.Context, addr config.Address, login config
 	shards := pipe.Do(ctx, "CLUSTER", "SHARDS") // since Redis 7
 	_, err := pipe.Exec(ctx)
 	var refused redis.Error
-	if err != nil && !errors.As(err, &refused) {
-		return nil, err
+	if err != nil && (!errors.As(err, &refused) || nodes.Err() == nil && shards.Err() == nil) {
+		return nil, err // the second: the login was refused, and nothing was asked
 	}
 	from := asked{host: addr.Host, secure: o.Secure != nil, hosts: hosts}
 	a, err := answerOf(nodes, shards, from)

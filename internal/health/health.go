@@ -1,7 +1,7 @@
 // Package health checks the servers of the pools, each on a connection of its
 // own and outside the event loops.
 //
-//	checker (one per server) ── PING, or version ──► server
+//	checker (one per server) ── PING, or version ──► server (those of a cluster come and go)
 //	   │
 //	   └─► Topology.Checked ─► the server's Health, and the ring
 //
@@ -50,6 +50,11 @@ func Start(conf *config.Config, topo []*topology.Topology, ends []*tlsstage.End,
 	for i := range conf.Pools {
 		p := &conf.Pools[i]
 		if p.HealthCheck.Interval == 0 {
+			continue
+		}
+		if p.Cluster.On {
+			f := &following{conf: p, topo: topo[i], end: ends[i], now: now, told: told, checkers: make(map[*topology.Health]*followed)}
+			c.running.Go(func() { f.run(ctx) })
 			continue
 		}
 		snap := topo[i].Snapshot()
