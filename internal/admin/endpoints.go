@@ -51,6 +51,12 @@ func notReady(in Instance) []string {
 	conf, topo := in.InForce()
 	var why []string
 	for i := range conf.Pools {
+		if conf.Pools[i].Cluster.On {
+			if text := unready(&conf.Pools[i], topo[i].Snapshot(), conf.Process.ReadyServers); text != "" {
+				why = append(why, text)
+			}
+			continue
+		}
 		servers := topo[i].Servers()
 		up, n := 0, len(servers)
 		for _, s := range servers {

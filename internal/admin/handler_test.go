@@ -58,6 +58,7 @@ type instance struct {
 	started time.Time
 	cpu     float64
 	paused  string // the pool that is
+	cluster *api.Cluster
 	// strict: actions need a token, or the socket for actions.
 	strict bool
 	socket string
@@ -121,7 +122,8 @@ func (in *instance) Pulse() (*Pulse, error) {
 
 func (in *instance) PausedSince(string) time.Time { return time.Unix(9e8, 0) }
 
-func (in *instance) PausedBy(string) string { return "admin 1.2.3.4:5 somebody" }
+func (in *instance) Cluster(string) *api.Cluster { return in.cluster }
+func (in *instance) PausedBy(string) string      { return "admin 1.2.3.4:5 somebody" }
 
 func (in *instance) PausedUntil(pool string) time.Time {
 	if pool != in.paused {

@@ -70,6 +70,8 @@ type Instance interface {
 	PausedUntil(pool string) time.Time
 	PausedSince(pool string) time.Time
 	PausedBy(pool string) string
+	// Cluster is what is known of the cluster behind a pool; nil: the pool is none.
+	Cluster(pool string) *api.Cluster
 	// Clients asks the loops for the newest clients of a pool, at most so many of
 	// each loop.
 	Clients(pool string, most int) ([]api.Client, error)

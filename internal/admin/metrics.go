@@ -28,6 +28,7 @@ func metricsHandler(in Instance, snapshots *snapshots, latencies *latencies) htt
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		newCollector(in, snapshots, latencies),
+		newClusterCollector(in),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

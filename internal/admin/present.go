@@ -104,7 +104,7 @@ func (n *present) poolsNow(name string, of time.Duration) ([]api.Pool, time.Time
 func (n *present) pool(p *config.Pool, t *topology.Topology, counted *stats.PoolSnapshot, errorNames []string) api.Pool {
 	shown := api.Pool{
 		Name: p.Name, Protocol: p.Protocol.String(), Listen: p.Listen.String(),
-		Hash: p.Hash.String(), HashTag: p.HashTag, Distribution: p.Distribution.String(),
+		Hash: p.Hash.String(), HashTag: p.HashTag,
 		Clients: t.Clients(), MaxClients: p.ClientConnections,
 		Counters: countersOf(stats.PoolFields[:], counted.Values[:]),
 		Reasons:  reasonsOf(stats.PoolVectors[:], counted.Vectors[:]),
@@ -119,11 +119,12 @@ func (n *present) pool(p *config.Pool, t *topology.Topology, counted *stats.Pool
 		servers[counted.Servers[i].Name] = &counted.Servers[i]
 	}
 	snap := t.Snapshot()
-	shares := snap.Shares()
+	shown.Distribution, shown.Cluster = snap.Table.Ring().Continuum.Distribution().String(), n.in.Cluster(p.Name)
+	shares, nodes := snap.Shares(), nodesOf(snap)
 	for i := range snap.Servers {
 		counted := servers[snap.Names[i]]
 		s := n.server(p, snap, i, counted)
-		s.Share = shares[i]
+		s.Share, s.Node = shares[i], nodes[i]
 		if counted != nil {
 			s.ErrorReplies = counted.ErrorReplies(errorNames)
 		}

@@ -30,6 +30,10 @@ func (h *handler) where(w http.ResponseWriter, r *http.Request) {
 		snap := topo[i].Snapshot()
 		ring := snap.Table.Ring()
 		for _, key := range keys {
+			if snap.Table.IsSlots() {
+				found.Placements = append(found.Placements, placeInCluster(&conf.Pools[i], snap, key))
+				continue
+			}
 			found.Placements = append(found.Placements, place(&conf.Pools[i], snap, &ring, key))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"nuthatch/internal/admin/api"
 	"nuthatch/internal/cluster"
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
@@ -336,4 +337,42 @@ func (c *clustered) tell(change cluster.Change) {
 		log.Notice("the map of the cluster is complete again", attrs...)
 	}
 	c.resolver.tell(e)
+}
+
+// Cluster implements admin.Instance.
+func (v *view) Cluster(pool string) *api.Cluster {
+	g := v.current.Load()
+	i := g.pool(pool)
+	if i < 0 || g.resolver == nil || g.resolver.clusters[i] == nil {
+		return nil
+	}
+	s := g.resolver.clusters[i].watcher.Status()
+	about := &api.Cluster{Slots: cluster.NumSlots, Epoch: -1, Why: s.Why, Problem: s.Problem, AskedFor: s.Looks, Seeds: []api.ClusterSeed{}}
+	about.Asked, about.Answered = known(s.Looked), known(s.Answered)
+	if s.Problem != "" {
+		about.Since = known(s.Since)
+	}
+	for _, seed := range s.Seeds {
+		about.Seeds = append(about.Seeds, api.ClusterSeed{Address: seed.Address, Problem: seed.Problem, Asked: known(seed.Asked)})
+	}
+	if s.Map == nil {
+		return about
+	}
+	about.Covered, about.Epoch = s.Map.Covered, s.Map.Epoch
+	for i := range s.Map.Nodes {
+		if s.Map.Nodes[i].Replica {
+			about.Replicas++
+		} else {
+			about.Primaries++
+		}
+	}
+	return about
+}
+
+// known is a time, or nil if it is zero.
+func known(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
 }

@@ -73,6 +73,20 @@ func NodeServer(host string, port int) config.Server {
 	return config.Server{Address: at, Weight: 1, Name: at.String(), Text: at.String()}
 }
 
+// Slots is how many slots each server of a cluster has; nil: the pool is none.
+func (s *Snapshot) Slots() []int {
+	if s.Nodes == nil {
+		return nil
+	}
+	slots := make([]int, len(s.Servers))
+	for _, at := range s.Table.Owners() {
+		if at != route.NoServer {
+			slots[at]++
+		}
+	}
+	return slots
+}
+
 // PlaceOf is the place of the node that a redirect has named, as in NodeAddress; -1: there
 // is no such node. It is for pools that are clusters.
 func (m *Members) PlaceOf(node []byte) int {

@@ -113,7 +113,11 @@ type Pool struct {
 	Latency *Latency `json:"latency,omitempty"`
 	// Recent are the rates of the last seconds.
 	Recent *Rates `json:"recent,omitempty"`
-	// Servers are in the order of the statistics, shorter names first.
+	// Cluster is what is known of the Redis Cluster behind the pool; left out if there is
+	// none.
+	Cluster *Cluster `json:"cluster,omitempty"`
+	// Servers are in the order of the statistics, shorter names first. Those of a cluster are
+	// in the order of their addresses, nodes that have left it behind the others.
 	Servers []Server `json:"servers"`
 }
 
@@ -150,6 +154,8 @@ type Server struct {
 	Service string `json:"service"`
 	// Until is when an ejected server is tried again.
 	Until *time.Time `json:"until,omitempty"`
+	// Node is what it is in its cluster; left out if it belongs to none.
+	Node *ClusterNode `json:"node,omitempty"`
 	// MaxPrivate is how many connections to it clients may have to themselves:
 	// private_connections. How many they have is in Counters.
 	MaxPrivate int `json:"max_private"`

@@ -114,6 +114,7 @@ func (f *finder) pool(p *api.Pool) {
 	if Lost(p) {
 		f.add(noServer, true, p.Name, "no server of the pool is left: all requests for keys fail")
 	}
+	f.cluster(p)
 	f.certificate(p)
 	slow := slowServers(p)
 	f.clients(p.Name, p.Clients, p.MaxClients, "client_connections")
@@ -152,6 +153,22 @@ func Lost(p *api.Pool) bool {
 		}
 	}
 	return len(p.Servers) > 0
+}
+
+// cluster finds what is wrong with the map of the pool's cluster.
+func (f *finder) cluster(p *api.Pool) {
+	c := p.Cluster
+	if c == nil {
+		return
+	}
+	if c.Problem != "" {
+		f.add(clusterMap, c.Covered < c.Slots, p.Name, "the map of the cluster is not complete: %s", c.Problem).Since = c.Since
+	}
+	for _, seed := range c.Seeds {
+		if seed.Problem != "" {
+			f.add(clusterSeed, false, p.Name, "seed %s is of no use: %s", seed.Address, seed.Problem)
+		}
+	}
 }
 
 // certificate finds that the pool's certificate ends soon.

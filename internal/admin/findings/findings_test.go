@@ -56,6 +56,19 @@ func TestFindingsExplainThemselves(t *testing.T) {
 	}
 }
 
+// What is wrong with the map of a cluster, and with its seeds, is found; nodes that have left
+// it need no look.
+func TestClusterFindings(t *testing.T) {
+	gone := server("gone", "failing", "conn_refused", "")
+	gone.Node = &api.ClusterNode{Role: "gone"}
+	up := server("up", "up", "", "")
+	c := &api.Cluster{Covered: 16284, Slots: 16384, Problem: "100 of 16384 slots have no primary", Seeds: []api.ClusterSeed{{Address: "one:1"}, {Address: "two:2", Problem: "no"}}}
+	found := Of(&api.Info{Time: now, State: "serving"}, &api.Pools{Time: now, Pools: []api.Pool{{Name: "alpha", Cluster: c, Servers: []api.Server{gone, up}}}})
+	if len(found.Findings) != 2 || !found.Fails || found.Findings[0].Text != "the map of the cluster is not complete: "+c.Problem || found.Findings[1].Text != "seed two:2 is of no use: no" {
+		t.Errorf("%+v", found)
+	}
+}
+
 // TestKindsAreExplained: all of them, and every error that is a fault of the server.
 func TestKindsAreExplained(t *testing.T) {
 	for _, k := range Kinds {

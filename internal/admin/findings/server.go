@@ -68,7 +68,7 @@ func (f *finder) server(v *api.Server, others bool, usual float64) {
 
 // state finds that the server is not up.
 func (f *finder) state(v *api.Server, others bool) {
-	if v.State == "up" {
+	if v.State == "up" || v.Node != nil && v.Node.Role == "gone" {
 		return
 	}
 	since, why := "", ""

@@ -1,0 +1,88 @@
+package ctl
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/units"
+)
+
+// cluster shows the clusters behind pools, and their nodes.
+func (s *session) cluster(args []string) error {
+	pools, written, err := s.pools(args)
+	if written || err != nil {
+		return err
+	}
+	shown := 0
+	for i := range pools.Pools {
+		if p := &pools.Pools[i]; p.Cluster != nil {
+			if shown++; shown > 1 {
+				fmt.Fprintln(s.out)
+			}
+			if err := s.clusterOf(p, pools.Time); err != nil {
+				return err
+			}
+		}
+	}
+	if shown == 0 {
+		fmt.Fprintln(s.out, "no pool has a Redis Cluster behind it")
+	}
+	return nil
+}
+
+// clusterOf shows one pool's.
+func (s *session) clusterOf(p *api.Pool, now time.Time) error {
+	c := p.Cluster
+	err := s.table("", func(add func(...any)) {
+		add("pool", p.Name)
+		add("slots", fmt.Sprintf("%d of %d have a primary", c.Covered, c.Slots))
+		add("nodes", fmt.Sprintf("%d primaries, %d replicas", c.Primaries, c.Replicas))
+		if c.Epoch >= 0 {
+			add("epoch", c.Epoch)
+		}
+		add("asked", fmt.Sprintf("%s (%s), answered %s", ago(c.Asked, now), orDash(c.Why), ago(c.Answered, now)))
+		var why []string
+		for _, name := range slices.Sorted(maps.Keys(c.AskedFor)) {
+			why = append(why, fmt.Sprintf("%s %d", name, c.AskedFor[name]))
+		}
+		add("asked for", orDash(strings.Join(why, ", ")))
+		if c.Problem != "" {
+			add("problem", c.Problem+", since "+ago(c.Since, now))
+		}
+		for _, seed := range c.Seeds {
+			if seed.Problem != "" {
+				add("seed "+seed.Address, seed.Problem)
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out)
+	return s.table("NODE\tROLE\tOF\tSLOTS\tSTATE\tREASON\tZONE\tID", func(add func(...any)) {
+		for i := range p.Servers {
+			v := &p.Servers[i]
+			n := v.Node
+			if n == nil {
+				continue // a reload has just come
+			}
+			state := v.State
+			if n.Failing {
+				state += ", failed for the others"
+			}
+			add(v.Name, orDash(n.Role), orDash(n.Of), n.Slots, state, orDash(v.Reason), orDash(n.Zone), orDash(n.ID))
+		}
+	})
+}
+
+// ago is how long ago a time was.
+func ago(at *time.Time, now time.Time) string {
+	if at == nil {
+		return "never"
+	}
+	return units.Age(now.Sub(*at)) + " ago"
+}
