@@ -153,6 +153,8 @@ const (
 	UserClientLimit
 	// NotServed: no node of the cluster has the slot of the key.
 	NotServed
+	// NoMap: no node of the cluster has said yet which slots it has.
+	NoMap
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -236,6 +238,7 @@ var reasonTexts = [NumReasons]string{
 	UserInFlightLimit: "the user's limit on requests in flight is reached (user_limits)",
 	UserClientLimit:   "max number of clients of this user reached (user_limits)",
 	NotServed:         "CLUSTERDOWN Hash slot not served",
+	NoMap:             "no node of the cluster has said yet which slots it has",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -314,6 +317,7 @@ var reasonNames = [NumReasons]string{
 	UserInFlightLimit:    "user_in_flight_limit",
 	UserClientLimit:      "user_client_limit",
 	NotServed:            "slot_not_served",
+	NoMap:                "no_map",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

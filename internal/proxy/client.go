@@ -307,9 +307,10 @@ func (c *client) resume() {
 	turn.resuming = true
 	defer func() { turn.resuming, c.overdue = false, msg.OK }()
 	if due := c.dueAt(c.patience(int64(c.pool.conf.RequestTimeout))); due != 0 && c.pool.ctx.loop.Now() >= due {
-		c.overdue = msg.RequestTimedout
+		c.overdue = c.lateFor()
 		c.goOther()
 		c.movesOver()
+		c.hasMap()
 	}
 	for c.state == clientOpen {
 		k := c.stash.Head()

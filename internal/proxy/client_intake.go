@@ -46,10 +46,13 @@ const (
 	// answers itself. The request is back in the stash. Set by awaitTrial, cleared by
 	// endTrial.
 	waitsForTrial
+	// waitsForMap: no node of the cluster has said yet which slots it has. The request is
+	// back in the stash. Set by awaitMap, cleared by hasMap.
+	waitsForMap
 
 	// takenAgain are the reasons for which a request that was taken is back in the
 	// stash.
-	takenAgain = waitsForAnswer | waitsToGo | waitsToExec | waitsForMoves | waitsForTrial
+	takenAgain = waitsForAnswer | waitsToGo | waitsToExec | waitsForMoves | waitsForTrial | waitsForMap
 )
 
 // An intake is the bytes that have come from a client and are not taken yet:
@@ -165,6 +168,9 @@ func (in *intake) patience(limit int64) int64 {
 	}
 	if in.waits&(waitsForElement|waitsToBlock) != 0 {
 		return 0
+	}
+	if in.waits&waitsForMap != 0 {
+		return soonest(limit, mapMost)
 	}
 	return limit
 }

@@ -28,6 +28,10 @@ func (d *dispatch) request(req *msg.Request) {
 		c.refuse(req, c.overdue)
 		return
 	}
+	if c.pool.mapless.on && waitsForServers(req.Treatment) {
+		c.awaitMap()
+		return
+	}
 	if req.Nkeys > c.pool.conf.MaxKeys {
 		c.refuse(req, msg.TooManyKeys)
 		return

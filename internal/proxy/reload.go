@@ -80,6 +80,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	holdForSnapshot(p)
 	settlePublished(p, p.snap.Moving)
 	p.preconnect()
+	mapCame(p)
 }
 
 // An adoption is the change of a pool that stays to another configuration.

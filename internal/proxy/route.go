@@ -51,12 +51,14 @@ type router struct {
 	// Invariant: all zero between requests.
 	shares []uint16
 	// marked is how many servers have been given a mark.
-	marked int
+	marked  int
+	mapless mapless
 }
 
 // goBy has requests routed by a snapshot. servers are its servers, by their places.
 func (r *router) goBy(s *topology.Snapshot, servers []*Server) {
 	r.snap, r.servers = s, servers
+	r.mapless.on = lacksMap(s)
 	r.all = make([]*Server, len(s.Table.All()))
 	for i, place := range s.Table.All() {
 		r.all[i] = servers[place]
@@ -86,7 +88,7 @@ func (r *router) refresh(s *topology.Snapshot) {
 	switch {
 	case !s.SameServers(r.snap):
 	case len(r.shares) == parts(s.Table) && r.bySlot == s.Table.IsSlots() && slices.Equal(s.Table.All(), r.snap.Table.All()):
-		r.snap = s
+		r.snap, r.mapless.on = s, lacksMap(s)
 	default:
 		r.goBy(s, r.servers)
 	}

@@ -53,6 +53,7 @@ func (p *ServerPool) follow() {
 	}
 	next := p.topo.Snapshot()
 	if takeTable(p, next); p.snap == next {
+		mapCame(p)
 		return
 	}
 	n := len(next.Servers)
@@ -160,4 +161,5 @@ func (j *following) swap() {
 	recallMoved(p)
 	holdForSnapshot(p)
 	p.preconnect()
+	mapCame(p)
 }
