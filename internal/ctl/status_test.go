@@ -67,7 +67,7 @@ func answers(t *testing.T, change func(*api.Info, *api.Pools, *api.Events)) *pro
 	change(info, pools, list)
 	p := &proxy{answers: make(map[string]string)}
 	look := findings.Of(info, pools)
-	for path, body := range map[string]any{"info": info, "findings": &look, "events": list} {
+	for path, body := range map[string]any{"info": info, "findings": &look, "events": list, "pools": pools} {
 		text, err := json.Marshal(body)
 		if err != nil {
 			t.Fatal(err)

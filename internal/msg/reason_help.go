@@ -283,6 +283,10 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"The user has as many clients as its clients in user_limits allows. The client was closed when it logged in.",
 		"Close idle clients of the user, or raise the limit.",
 	},
+	NoMap: {
+		"No server in servers has answered as a node of a Redis Cluster since the start, within the time that requests have.",
+		"nuthatch ctl cluster says what each of them has answered. See CLUSTER.md.",
+	},
 }
 
 // Meaning says in a sentence or two what the reason means; empty for OK.
