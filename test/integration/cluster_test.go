@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,4 +59,28 @@ func TestClusterFailsOver(t *testing.T) {
 	cluster.AwaitWhole()
 	// All seeds but those that were killed are gone, and the cluster is alive at other nodes.
 	awaitWritten(t, proxy)
+}
+
+// Until a node has said which slots it has, requests wait within their time, and then get
+// an error that says so. What waits is answered when the first node comes.
+func TestClusterIsAwaited(t *testing.T) {
+	seed := testkit.FreeAddr(t)
+	pool := testkit.Pool{Protocol: testkit.Redis, Cluster: true, Servers: []string{testkit.Entry(seed, 1, "")}, Lines: []string{"request_timeout: 1s"}}
+	proxy := testkit.StartNuthatch(t, pool.String())
+	c := proxy.Dial(testkit.Redis)
+	if got := c.Do("GET", "key"); got != "-ERR no node of the cluster has said yet which slots it has\r\n" {
+		t.Errorf("without a node: %q", got)
+	}
+	if got := c.Do("PING"); got != "+PONG\r\n" {
+		t.Errorf("PING gets %q", got)
+	}
+	_, bus, _ := strings.Cut(testkit.FreeAddr(t), ":")
+	node := testkit.StartRedisAt(t, seed, "--cluster-enabled", "yes", "--cluster-port", bus)
+	n := node.Dial()
+	if got := n.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383"); got != "+OK\r\n" {
+		t.Fatal(got)
+	}
+	awaitWritten(t, proxy, 20)
+	c.Send(testkit.RESP("SET", "a", "1"))
+	c.Expect("+OK\r\n")
 }
