@@ -17,7 +17,7 @@ ARGS ?=
 TOOL := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test race invariants fuzz-short stacks matrix examples cross verify packages release compat integration soak bench profile lint fmt deps clean
+.PHONY: help build demo test race invariants fuzz-short stacks matrix examples cross verify packages release site compat integration soak bench profile lint fmt deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ packages: deps ## build packages and image; install, run, upgrade, remove them i
 release: ## build what is released from HEAD into dist, twice, and compare
 	$(GO) -C tools/release run . -root $(CURDIR) -o $(CURDIR)/dist
 
+site: deps ## build the documentation as a site into dist-site, and check its links
+	cd site && npm ci --no-audit --no-fund && npm run build && npm run check
+
 compat: deps ## send the same bytes to nutcracker and to nuthatch, and compare
 	$(GO) test -count=1 ./test/compat/...
 
@@ -134,4 +137,4 @@ deps: ## install what the tests run, where it is missing (Debian, Ubuntu)
 	if [ -n "$$missing" ]; then .ci/apt-install $$missing; fi
 
 clean: ## remove what build made
-	rm -rf bin dist
+	rm -rf bin dist dist-site

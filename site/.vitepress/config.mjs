@@ -1,0 +1,45 @@
+import { defineConfig } from 'vitepress'
+
+// Anchors are GitHub's, so that the links in the documents lead somewhere in both places.
+const slugify = (text) => text.trim().toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '').replace(/\s/g, '-')
+
+const pages = (...names) => names.map(([text, name]) => ({ text, link: name.startsWith('/') ? name : `/docs/${name}` }))
+
+export default defineConfig({
+  title: 'nuthatch',
+  description: 'A proxy for Redis and Memcached',
+  lang: 'en',
+  srcDir: 'src',
+  outDir: '../dist-site',
+  cacheDir: '.cache',
+  markdown: { anchor: { slugify }, headers: { slugify } },
+  themeConfig: {
+    search: { provider: 'local' },
+    outline: [2, 3],
+    nav: pages(['Tutorial', 'TUTORIAL'], ['Configuration', 'CONFIGURATION'], ['Operations', 'OPERATIONS'], ['Troubleshooting', 'TROUBLESHOOTING']),
+    sidebar: [
+      { text: 'Begin', items: pages(['What it is', '/README'], ['Tutorial', 'TUTORIAL'], ['Install', 'INSTALL']) },
+      {
+        text: 'How to',
+        items: pages(
+          ['Come from nutcracker', 'MIGRATING'], ['Come from Envoy, predixy, stunnel', 'COMING-FROM'], ['Operate', 'OPERATIONS'],
+          ['Find an error text', 'TROUBLESHOOTING'], ['Run frameworks', 'STACKS'], ['Follow Sentinel', 'SENTINEL'], ['Use TLS', 'TLS'],
+          ['Have users', 'USERS'],
+        ),
+      },
+      {
+        text: 'Reference',
+        items: pages(
+          ['Configuration', 'CONFIGURATION'], ['Redis commands', 'COMMANDS'], ['Memcached', 'MEMCACHED'], ['Statistics and events', 'METRICS'],
+          ['The admin listener', 'API'], ['Changes', '/CHANGELOG'],
+        ),
+      },
+      {
+        text: 'Explanations',
+        items: pages(
+          ['Design', 'DESIGN'], ['Three flows', 'FLOWS'], ['Security', '/SECURITY'], ['Benchmarks', 'BENCHMARKS'], ['Contributing', '/CONTRIBUTING'],
+        ),
+      },
+    ],
+  },
+})
