@@ -190,7 +190,7 @@ func startRelay(t *testing.T, redis bool) (p *proxy, server net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err = found[0].start(t.Context(), dir, everywhere, servers{addr, addr}, topology{redis: redis, servers: 1, pools: 1})
+	p, err = found[0].start(t.Context(), dir, everywhere, servers{redis: addr, memcached: addr}, topology{redis: redis, servers: 1, pools: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (d *dispatch) request(req *msg.Request) {
 		return
 	}
 	if c.pool.mapless.on && waitsForServers(req.Treatment) {
-		c.awaitMap()
+		awaitMap(c)
 		return
 	}
 	if req.Nkeys > c.pool.conf.MaxKeys {

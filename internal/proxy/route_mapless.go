@@ -27,8 +27,7 @@ type mapless struct {
 func lacksMap(s *topology.Snapshot) bool { return s.Table.NumShards() == 0 }
 
 // awaitMap has a request that was just taken wait for a map.
-func (d *dispatch) awaitMap() {
-	c := d.client
+func awaitMap(c *client) {
 	p := c.pool
 	c.waits |= waitsForMap
 	c.session.Again()

@@ -319,7 +319,7 @@ func (c *serverConn) OnData(data []byte) {
 				return
 			}
 		} else if head.Ahead > 1 && c.reply.Len() == 0 {
-			if data = data[c.skipQueued(head, data):]; len(data) == 0 {
+			if data = data[skipQueued(c, head, data):]; len(data) == 0 {
 				return
 			}
 		}

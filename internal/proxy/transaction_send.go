@@ -168,7 +168,7 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 // skipQueued handles the replies with which data begins and which say that a command of
 // the block m is queued: nearly all that a server says before EXEC. It returns their length.
 // The reply to MULTI must have come, and no part of the next one.
-func (c *serverConn) skipQueued(m *msg.Msg, data []byte) (size int) {
+func skipQueued(c *serverConn, m *msg.Msg, data []byte) (size int) {
 	if int(m.Ahead) == m.Block()+2 || c.discarded > 0 {
 		return 0
 	}

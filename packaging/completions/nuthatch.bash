@@ -8,7 +8,7 @@ _nuthatch()
             options='-h --help -a --address -c --conf-file -T --token-file --cacert --cert --key -j --json -p --pool -n --limit -w --window --since --for --wait --keys'
             files='-c --conf-file -T --token-file --cacert --cert --key'
             values='-a --address -p --pool -n --limit -w --window --since --for --keys'
-            words='status info stats servers clients latency slowlog hotkeys denials events where config ready preview reload drain upgrade pause resume disable enable reconnect kill'
+            words='status info stats servers cluster clients latency slowlog hotkeys denials events where config ready preview reload drain upgrade pause resume disable enable reconnect kill'
             ;;
         [!1]:top|[1-9][0-9]:top)
             options='-h --help -i --interval -a --address -c --conf-file -T --token-file --cacert --cert --key'

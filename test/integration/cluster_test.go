@@ -80,7 +80,7 @@ func TestClusterIsAwaited(t *testing.T) {
 	if got := n.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383"); got != "+OK\r\n" {
 		t.Fatal(got)
 	}
-	awaitWritten(t, proxy, 20)
+	awaitWritten(t, proxy)
 	c.Send(testkit.RESP("SET", "a", "1"))
 	c.Expect("+OK\r\n")
 }
