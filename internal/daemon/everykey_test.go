@@ -139,6 +139,7 @@ func TestReloadOfEveryKey(t *testing.T) {
 	k.pools(config.PoolSettings(&conf.Pools[0]))
 	k.entries()
 	k.users()
+	k.userLimits()
 	k.process(config.ProcessSettings(&conf.Process))
 }
 
@@ -296,6 +297,25 @@ func (k *everyKey) users() {
 	}
 }
 
+// userLimits gives the limits of a user other values.
+func (k *everyKey) userLimits() {
+	k.t.Helper()
+	limits := []string{
+		"clients: 1000", "requests_per_second: 1000000", "request_burst: 1000000", "bytes_per_second: 1000000000",
+		"byte_burst: 1000000000", "in_flight: 1000", "max_wait: 10s",
+	}
+	block := func() string { return "  user_limits: {alice: {" + strings.Join(limits, ", ") + "}}\n" }
+	for i, limit := range limits {
+		k.apply(k.base(block()))
+		name, value, _ := strings.Cut(limit, ": ")
+		key := "user_limits.alice." + name
+		was := k.inForce(key, false)
+		limits[i] = name + ": 1" + value // ten times as much, and more
+		change := k.apply(k.base(block()))
+		judge(k.t, key, was, k.inForce(key, false), change.Pools[0].Settings, change.NotApplied)
+	}
+}
+
 // process gives the keys of the process other values.
 func (k *everyKey) process(all []config.Setting) {
 	k.t.Helper()
@@ -337,7 +357,7 @@ func TestReloadLooksIntoEveryBlock(t *testing.T) {
 			}
 			entry, list := inner.Items.(map[string]any)
 			_, named := inner.AdditionalProperties.(map[string]any)
-			if (named || list && entry["type"] == "object") && where+"."+name != "pool.tls.certs" && where+"."+name != "pool.users" {
+			if (named || list && entry["type"] == "object") && !slices.Contains([]string{"pool.tls.certs", "pool.users", "pool.user_limits"}, where+"."+name) {
 				t.Errorf("no reload changes the keys in an entry of %s.%s", where, name)
 			}
 			looked++

@@ -131,7 +131,7 @@ func TestTroubleSaysWhyAndForHowLong(t *testing.T) {
 	row := func(i int) string { return fmt.Sprintf(`document.querySelectorAll(".trouble li")[%d]?.textContent`, i) }
 	b.await("the pool and the server", row(1))
 	full, paused := value[string](b, row(0)), value[string](b, row(1)) // what fails requests comes first
-	for _, want := range []string{"sessions", "Its requests wait", "by admin 10.0.0.9:4242 kim", "1 m 40 s more"} {
+	for _, want := range []string{"sessions", "Its requests wait", "by admin 10.0.0.9:4242 kim", "paused for 1m40s more"} {
 		if !strings.Contains(paused, want) {
 			t.Errorf("%q has no %q", paused, want)
 		}

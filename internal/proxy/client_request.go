@@ -24,12 +24,8 @@ func (d *dispatch) request(req *msg.Request) {
 	if (!c.session.Authenticated || c.session.Bars != 0) && c.barred(req) {
 		return
 	}
-	if c.overdue != msg.OK && waitsForServers(req.Treatment) {
-		c.refuse(req, c.overdue)
-		return
-	}
-	if c.pool.mapless.on && waitsForServers(req.Treatment) {
-		awaitMap(c)
+	if (c.overdue != msg.OK || c.pool.mapless.on) && waitsForServers(req.Treatment) {
+		awaitMap(c, req)
 		return
 	}
 	if req.Nkeys > c.pool.conf.MaxKeys {

@@ -26,8 +26,12 @@ type mapless struct {
 // lacksMap reports whether no server of the snapshot is known to have any key.
 func lacksMap(s *topology.Snapshot) bool { return s.Table.NumShards() == 0 }
 
-// awaitMap has a request that was just taken wait for a map.
-func awaitMap(c *client) {
+// awaitMap has a request that was just taken wait for a map, or refuses it if it is overdue.
+func awaitMap(c *client, req *msg.Request) {
+	if c.overdue != msg.OK {
+		c.refuse(req, c.overdue)
+		return
+	}
 	p := c.pool
 	c.waits |= waitsForMap
 	c.session.Again()
