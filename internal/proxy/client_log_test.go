@@ -86,7 +86,7 @@ func TestLinesAboutAServerAreLimited(t *testing.T) {
 			closed += int(n)
 		}
 		lines := book.lines()
-		if n := len(with(lines, "server "+s.Addr()+" fails: its reply does not fit the request; ejected: its requests fail until it answers")); n != 1 {
+		if n := len(with(lines, "server "+s.Addr()+" fails: its reply does not fit the request; is it a Redis server, and does it want TLS (server_tls)?; ejected: its requests fail until it answers")); n != 1 {
 			t.Errorf("level %v: that the server fails is told %d times", level, n)
 		}
 		if n := len(with(lines, "server "+s.Addr()+" is tried again")); n != 1 {
@@ -161,7 +161,7 @@ func TestTriedAgainIsNotBack(t *testing.T) {
 	}
 	r.awaitIdle()
 	lines := book.lines()
-	for _, words := range []string{" fails: it closed the connection; ejected: the other servers get its keys", " is tried again", " answers again after "} {
+	for _, words := range []string{" fails: it accepts connections and closes them without an answer; does it want TLS (server_tls)?; ejected: the other servers get its keys", " is tried again", " answers again after "} {
 		if n := len(with(lines, "server "+s.Addr()+words)); n != 1 {
 			t.Errorf("%d lines say %q", n, words)
 		}
