@@ -73,9 +73,9 @@ func (d *dispatch) Divide(m *msg.Msg, req *msg.Request) []*msg.Msg {
 	keys := slices.Index(of.Frags, m) // those of m in Seq
 	at := 0
 	for i := range req.Nkeys {
-		f := m
+		f, place := m, keys
 		if whole || i > 0 {
-			f = n.add(nil)
+			f, place = n.add(nil), len(of.Frags)-1
 			f.Via = m.Via
 			of.Pending++
 		}
@@ -84,7 +84,7 @@ func (d *dispatch) Divide(m *msg.Msg, req *msg.Request) []*msg.Msg {
 		for !whole && int(of.Seq[at]) != keys {
 			at++
 		}
-		of.Seq[at] = uint16(slices.Index(of.Frags, f))
+		of.Seq[at] = uint16(place)
 		at++
 	}
 	kept := m.Kept

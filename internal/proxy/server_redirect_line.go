@@ -83,12 +83,24 @@ func (it *detoured) pause() {
 	it.pauses++
 }
 
+// maxDivided is how many requests may be made of one that a client has sent, if some of it is
+// divided key by key. One with more keys is sent again as it is.
+const maxDivided = 4096
+
+// siblings is how many requests were made of the client's request that this is a part of.
+func (it *detoured) siblings() int {
+	if it.m.Parent == nil {
+		return 0
+	}
+	return len(it.m.Parent.Frags)
+}
+
 // divide puts requests for single keys in the place of a request for several, some of
 // which are at one node and some at another.
 func (it *detoured) divide() {
 	l := it.line
 	p := l.detours.pool
-	if len(it.keys) < 2 {
+	if n := len(it.keys); n < 2 || n+it.siblings() > maxDivided {
 		return
 	}
 	parser := p.proto.NewRequestParser()
