@@ -99,6 +99,16 @@ func (c *Conn) Staged() Stage {
 	return c.staged.stage
 }
 
+// StageBytes is how many bytes the connection's stage holds, and the records that were not
+// sent or not unwrapped yet; 0 without a stage.
+func (c *Conn) StageBytes() int {
+	w := c.staged
+	if w == nil {
+		return 0
+	}
+	return w.held + w.out.Len() + w.back.Len()
+}
+
 // stir lets the wires go on that have something left to do.
 func (l *Loop) stir() {
 	l.stirred, l.stirring = l.stirring, l.stirred

@@ -8,7 +8,8 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// A holder is a client, and how many bytes are held for it.
+// A holder is a client, and how many bytes are held for it: of its requests and replies, of
+// partial replies at servers, and by TLS.
 type holder struct {
 	*client
 	bytes int
@@ -52,7 +53,7 @@ func (m *memory) holders(now int64) (stuck []holder, largest holder) {
 			claims := p.claims()
 			for c := p.clients; c != nil; c = c.next {
 				claim := claims[c]
-				h := holder{c, c.holds() + claim.begun}
+				h := holder{c, c.holds() + claim.begun + c.StageBytes()}
 				if h.bytes > largest.bytes {
 					largest = h
 				}

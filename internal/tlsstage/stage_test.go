@@ -238,29 +238,34 @@ func TestRecordsSplit(t *testing.T) {
 	})
 }
 
-// The handshake may come in any two pieces too, with the first request behind it.
+// The handshake may come in any two pieces too, each of its flights split at every byte, with
+// the first request behind it.
 func TestHandshakeSplit(t *testing.T) {
 	versions(t, func(t *testing.T, h *hall) {
-		for i := 1; i < 300; i += 7 {
+		h.client.CurvePreferences = []tls.CurveID{tls.X25519} // a hello is short
+		for i, longest := 1, 2; i < longest; i++ {
 			c, g := h.call()
-			c.hold = true
-			conn := tls.Client(&splitting{caller: c, at: i}, h.client)
+			said := &splitting{caller: c, at: i}
+			conn := tls.Client(said, h.client)
 			if _, err := conn.Write([]byte("at once")); err != nil {
 				t.Fatal(err)
 			}
 			h.until("the request", func() bool { return string(g.data) == "at once" })
 			g.Close()
+			longest = max(longest, said.longest)
 		}
 	})
 }
 
-// A splitting caller says what it says in two pieces.
+// A splitting caller says what it says in two pieces. longest is the longest that it has said
+// at once.
 type splitting struct {
 	*caller
-	at int
+	at, longest int
 }
 
 func (s *splitting) Write(b []byte) (int, error) {
+	s.longest = max(s.longest, len(b))
 	at := min(s.at, len(b))
 	for _, piece := range [][]byte{b[:at], b[at:]} {
 		if _, err := s.say(piece); err != nil {
