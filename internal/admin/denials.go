@@ -32,7 +32,8 @@ var deniedCounters = []stats.PoolField{
 // were not let in, and of clients that were closed.
 var deniedReasons = []msg.Reason{
 	msg.AddressRefused, msg.BadHeader, msg.StrangeHeader, msg.TooManyClients, msg.LoginTimedout, msg.TooManyTries,
-	msg.RequestRate, msg.ByteRate, msg.InFlightLimit, msg.NoPermission, msg.UserRemoved, msg.PoolReadOnly,
+	msg.RequestRate, msg.ByteRate, msg.InFlightLimit, msg.UserRequestRate, msg.UserByteRate, msg.UserInFlightLimit,
+	msg.UserClientLimit, msg.TooManyUsers, msg.NoPermission, msg.UserRemoved, msg.PoolReadOnly,
 }
 
 // showDenials shows what clients of one pool, or of all, were refused.
@@ -47,12 +48,13 @@ func showDenials(h *handler) http.HandlerFunc {
 			refuse(w, ErrEnding)
 			return
 		}
-		conf, _ := h.Instance.InForce()
+		conf, topo := h.Instance.InForce()
 		list := api.Denials{Time: at, Pools: []api.PoolDenials{}}
 		for i := range snap.Pools {
 			if p := &snap.Pools[i]; name == "" || p.Name == name {
 				list.Pools = append(list.Pools, api.PoolDenials{
 					Pool: p.Name, Counts: denialCounts(p), Waiting: p.Values[stats.LimitWaiting],
+					Users:   limitedUsers(conf, topo, p.Name),
 					Records: denialRecords(h.Instance.Denials(p.Name), conf.Process.SlowlogKeys),
 				})
 			}

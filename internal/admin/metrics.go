@@ -29,6 +29,7 @@ func metricsHandler(in Instance, snapshots *snapshots, latencies *latencies) htt
 	r.MustRegister(
 		newCollector(in, snapshots, latencies),
 		newClusterCollector(in),
+		newUserCollector(in),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -54,7 +54,7 @@ const (
 		"counters": {"server_connections": 1, "in_queue": 2, "out_queue": 3, "requests": 4}, "reasons": {},
 		"error_replies": {"OOM": 790, "ERR": 4, "NOAUTH": 4, "READONLY": 1, "LOADING": 1},
 		"latency": {"count": 70, "p50": 1, "p99": 2, "recent": {"window": 10, "count": 0, "p50": null, "p99": null, "max": null}}}]}`
-	clientsPage = `{"total": 9, "clients": [{"id": 7, "pool": "alpha", "address": "1.2.3.4:5", "name": "\u001b[2Jx", "age": 90, "idle": 3700,
+	clientsPage = `{"total": 9, "clients": [{"id": 7, "pool": "alpha", "address": "1.2.3.4:5", "user": "alice", "name": "\u001b[2Jx", "age": 90, "idle": 3700,
 		"blocked": true, "multi": 3, "watched": 2, "listens": 4, "private": 1}]}`
 )
 
@@ -63,7 +63,9 @@ const (
 		"duration": 0.003, "queue": 0.001, "server_time": 0.002, "client": "1.2.3.4:5", "error": "timed_out"}]}`
 	hotPage = `{"pools": [{"pool": "alpha", "keys": [{"key": "h", "key_length": 1, "rate": 12.34, "error": 1.234, "share": 0.5}],
 		"big_requests": [{"key": "r", "key_length": 1, "size": 9000, "command": "set"}], "big_replies": []}]}`
-	denialsPage = `{"pools": [{"pool": "alpha", "counts": {"denied_keys": 3}, "waiting": 2, "records": [
+	denialsPage = `{"pools": [{"pool": "alpha", "counts": {"denied_keys": 3}, "waiting": 2, "users": [
+		{"user": "alice", "clients": 3, "max_clients": 4, "waiting": 1, "waits": 5, "refused_requests": 6, "refused_clients": 7},
+		{"user": "bob", "clients": 2, "in_flight": 7, "max_in_flight": 8}], "records": [
 		{"time": "2026-01-01T00:00:00Z", "count": 3, "reason": "key", "context": "multi", "user": "alice", "client": "id=7"},
 		{"time": "2026-01-01T00:00:00Z", "count": 1, "reason": "command", "context": "toplevel", "object": "\u001b[2Jx", "client": "id=8"}]}]}`
 	latencyPage = `{"pools": [{"pool": "alpha", "commands": [{"command": "get", "family": "read", "count": 5, "p50": 0.001}]}]}`
@@ -91,11 +93,11 @@ func TestTables(t *testing.T) {
 	for name, want := range map[string][]string{
 		"stats":   {"POOL", "alpha  redis", "1/2", "70", " 5 ", "123µs", "45.6ms", "1.5s", "paused for 42s more by admin 1.2.3.4:5", "  1234  ", "  0.1  ", "  794  ", "LISTENERS  MESSAGES  TOO SLOW", "  31 ", "  32 ", "  33 "},
 		"servers": {"alpha  b", "ejected  1m30s  timed_out  25.00%  1", "  2 ", "  3 ", "  4 ", "790 OOM, 4 ERR, 4 NOAUTH, 2 more  -    -"},
-		"clients": {"7   alpha", `"\x1b[2Jx"`, "1m30s", "1h01m", "blocked, multi 3, watch 2, listens 4, private 1", "1 of 9 clients"},
+		"clients": {"7   alpha", "1.2.3.4:5  alice", `"\x1b[2Jx"`, "1m30s", "1h01m", "blocked, multi 3, watch 2, listens 4, private 1", "1 of 9 clients"},
 		"slowlog": {"alpha  get      abc... (900 bytes)  3ms   0        1ms    2ms", "timed_out"},
 		"hotkeys": {"hot            h    12.3        ±10%    50.0%", "large request  r    -           -       -      9000 B  set"},
 		"latency": {"alpha  get      read    5         1ms"},
-		"denials": {"alpha  denied keys                        3", "alpha  clients that wait for a limit now  2", "key (multi)  -           alice  id=7", `"\x1b[2Jx"`},
+		"denials": {"alpha  denied keys                        3", "alpha  alice  3 of 4   -          1         5            6                 7", "alpha  bob    2        7 of 8     0", "alpha  clients that wait for a limit now  2", "key (multi)  -           alice  id=7", `"\x1b[2Jx"`},
 	} {
 		out, err := run(t, p, Options{}, name)
 		if err != nil {

@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ func (s *session) denials(args []string) error {
 			}
 		}
 	})
+	if err == nil && slices.ContainsFunc(d.Pools, func(p api.PoolDenials) bool { return len(p.Users) > 0 }) {
+		err = s.limitedUsers(d.Pools)
+	}
 	if err != nil || !slices.ContainsFunc(d.Pools, func(p api.PoolDenials) bool { return len(p.Records) > 0 }) {
 		return err
 	}
@@ -38,6 +42,28 @@ func (s *session) denials(args []string) error {
 					reason += " (" + r.Context + ")"
 				}
 				add(r.Time.Local().Format(time.DateTime), d.Pools[i].Pool, r.Count, reason, orDash(r.Object), orDash(r.User), r.Client)
+			}
+		}
+	})
+}
+
+// limitedUsers writes what users have of what user_limits allows them.
+func (s *session) limitedUsers(pools []api.PoolDenials) error {
+	of := func(n, most int64) string {
+		if most == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%d of %d", n, most)
+	}
+	return s.table("POOL\tUSER\tCLIENTS\tIN FLIGHT\tWAIT NOW\tHAVE WAITED\tREFUSED REQUESTS\tREFUSED CLIENTS", func(add func(...any)) {
+		for i := range pools {
+			for j := range pools[i].Users {
+				u := &pools[i].Users[j]
+				clients := of(u.Clients, u.MaxClients)
+				if u.MaxClients == 0 {
+					clients = fmt.Sprint(u.Clients)
+				}
+				add(pools[i].Pool, u.User, clients, of(u.InFlight, u.MaxInFlight), u.Waiting, u.Waits, u.RefusedRequests, u.RefusedClients)
 			}
 		}
 	})

@@ -136,10 +136,10 @@ func (s *session) clients(args []string) error {
 	if written, err := s.ask("/api/v1/clients", query, &list); written || err != nil {
 		return err
 	}
-	err := s.table("ID\tPOOL\tLOOP\tADDRESS\tNAME\tLIBRARY\tAGE\tIDLE\tIN FLIGHT\tHELD\tUNSENT\tSESSION", func(add func(...any)) {
+	err := s.table("ID\tPOOL\tLOOP\tADDRESS\tUSER\tNAME\tLIBRARY\tAGE\tIDLE\tIN FLIGHT\tHELD\tUNSENT\tSESSION", func(add func(...any)) {
 		for i := range list.Clients {
 			c := &list.Clients[i]
-			add(c.ID, c.Pool, c.Loop, c.Address, orDash(c.Name), orDash(strings.TrimSpace(c.Library+" "+c.LibraryVersion)),
+			add(c.ID, c.Pool, c.Loop, c.Address, orDash(c.User), orDash(c.Name), orDash(strings.TrimSpace(c.Library+" "+c.LibraryVersion)),
 				units.Age(time.Duration(c.Age)*time.Second), units.Age(time.Duration(c.Idle)*time.Second), c.InFlight,
 				units.Size(int64(c.Held)), units.Size(int64(c.Unsent)), sessionOf(c))
 		}

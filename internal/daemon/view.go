@@ -109,7 +109,7 @@ func (v *view) Clients(pool string, most int) ([]api.Client, error) {
 			f := &watched[i]
 			clients[i] = api.Client{
 				ID: f.ID, Pool: pool, Loop: ctx.ID(), Address: f.Addr,
-				Name: f.Name, Library: f.LibName, LibraryVersion: f.LibVersion, Age: f.Age, Idle: f.Idle,
+				User: f.UserName, Name: f.Name, Library: f.LibName, LibraryVersion: f.LibVersion, Age: f.Age, Idle: f.Idle,
 				Protocol: int(f.Lane.RESP), InFlight: f.InFlight,
 				Received: f.Received, Held: f.Held, Unsent: f.Unsent, Closing: f.Closing,
 				Blocked: f.Blocked, Watched: f.Watched, Private: f.Private, Tracks: f.Tracks, Monitors: f.Monitors,

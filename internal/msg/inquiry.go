@@ -11,6 +11,8 @@ type ClientFacts struct {
 	Name, LibName, LibVersion string
 	// User is the number of the user that the client is.
 	User uint16
+	// UserName is its name, of what the API is told alone; empty in a Memcached pool.
+	UserName string
 	// Age and Idle are the seconds since the client came, and since it last sent
 	// something.
 	Age, Idle int64

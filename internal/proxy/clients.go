@@ -119,7 +119,11 @@ func (ctx *Context) NewestClients(t *topology.Topology, most int) []msg.ClientFa
 	}
 	var newest []msg.ClientFacts
 	for c := p.newest; c != nil && len(newest) < most; c = c.prev {
-		newest = append(newest, c.facts())
+		f := c.facts()
+		if p.proto.guard != nil {
+			f.UserName = p.proto.guard.UserName(&c.session)
+		}
+		newest = append(newest, f)
 	}
 	return newest
 }

@@ -94,7 +94,7 @@ func pass(c *client, req *msg.Request) (stop bool) {
 	case said == nil && !p.proto.passer.AppendStandIn(req, &c.session, p.ctx.bufs, &t.standIn):
 		return false
 	case c.overdue != msg.OK:
-		c.refuse(req, c.overdue)
+		refuseLate(c, req)
 	case said != nil && hasToItself(c):
 		answerError(c, req, "this connection watches keys, is told of changes, monitors or listens to channels as its present user; send RESET before another login")
 	case c.mayGo():

@@ -285,6 +285,8 @@ func (r *rates) hold(c *client, since int64) {
 		r.shared.Waiting.Add(1)
 	}
 	r.waiting = append(r.waiting, waiter{c, since})
+	r.shared.Held.Add(1)
+	r.shared.Waits.Add(1)
 	p.stats.Values[stats.LimitWaits]++
 	if r.shared.Begins(now) {
 		why := r.lack
@@ -375,6 +377,7 @@ func (r *rates) free() bool {
 
 func (r *rates) pop() {
 	r.waiting[r.first] = waiter{}
+	r.shared.Held.Add(-1)
 	r.first++
 	if r.empty() {
 		r.shared.Waiting.Add(-1)

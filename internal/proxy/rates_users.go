@@ -111,10 +111,24 @@ func becomes(c *client) {
 		return
 	}
 	ctx := c.pool.ctx
+	limitsOf(c).shared.Excess.Add(1)
 	c.closing(closeReason{why: msg.UserClientLimit})
 	m := ctx.msgs.Get()
 	m.Owner, m.Done, m.Start = c, true, ctx.loop.Now()
 	c.pool.proto.AppendError(ctx.bufs, &m.Reply, msg.UserClientLimit.String())
 	c.outq.Push(m)
 	c.advance()
+}
+
+// refuseLate refuses a request that has waited for too long, and counts it for the limits that it
+// waited for.
+func refuseLate(c *client, req *msg.Request) {
+	switch c.overdue {
+	case msg.UserRequestRate, msg.UserByteRate, msg.UserInFlightLimit:
+		if u := limitsOf(c); u != nil {
+			u.shared.Late.Add(1)
+		}
+	default:
+	}
+	c.refuse(req, c.overdue)
 }

@@ -29,7 +29,7 @@ func lacksMap(s *topology.Snapshot) bool { return s.Table.NumShards() == 0 }
 // awaitMap has a request that was just taken wait for a map, or refuses it if it is overdue.
 func awaitMap(c *client, req *msg.Request) {
 	if c.overdue != msg.OK {
-		c.refuse(req, c.overdue)
+		refuseLate(c, req)
 		return
 	}
 	p := c.pool

@@ -88,6 +88,11 @@ type Rates struct {
 	Waiting Tally
 	// Clients is how many clients a user has.
 	Clients Tally
+	// Held is how many clients wait, and Waits how often one did.
+	Held, Waits Tally
+	// Late is how many requests were refused since they had waited for too long, and Excess how
+	// many clients since there was one too many.
+	Late, Excess Tally
 	// begins finds out when requests begin to wait.
 	begins events.Episode
 }

@@ -403,6 +403,9 @@ type Client struct {
 	Pool    string `json:"pool"`
 	Loop    int    `json:"loop"`
 	Address string `json:"address"`
+	// User is who the client has logged in as, "default" before that; left out in a Memcached
+	// pool.
+	User string `json:"user,omitempty"`
 	// Name, Library and LibraryVersion are what the client says of itself
 	// (CLIENT SETNAME and SETINFO).
 	Name           string `json:"name,omitempty"`

@@ -16,8 +16,29 @@ type PoolDenials struct {
 	Counts map[string]int64 `json:"counts"`
 	// Waiting is how many clients wait for a limit now.
 	Waiting int64 `json:"waiting"`
+	// Users are those that user_limits names, in the order of their names.
+	Users []LimitedUser `json:"users,omitempty"`
 	// Records are those of ACL LOG, the latest first; empty in a Memcached pool.
 	Records []Denial `json:"records"`
+}
+
+// A LimitedUser is what a user has of what user_limits allows it, on all event loops together.
+type LimitedUser struct {
+	User string `json:"user"`
+	// Clients are those that are logged in now, and MaxClients is how many there may be, left
+	// out if there is no bound. The same holds for InFlight, requests that are in flight, which
+	// is only counted if it has a bound.
+	Clients     int64 `json:"clients"`
+	MaxClients  int64 `json:"max_clients,omitempty"`
+	InFlight    int64 `json:"in_flight,omitempty"`
+	MaxInFlight int64 `json:"max_in_flight,omitempty"`
+	// Waiting is how many of the clients wait for a limit now, and Waits how often one did.
+	Waiting int64 `json:"waiting"`
+	Waits   int64 `json:"waits"`
+	// RefusedRequests are those that had waited for too long, RefusedClients those that were one
+	// too many.
+	RefusedRequests int64 `json:"refused_requests"`
+	RefusedClients  int64 `json:"refused_clients"`
 }
 
 // Denial are like denials within a minute.
