@@ -9,11 +9,11 @@ import (
 	"nuthatch/internal/testkit"
 )
 
-// limitOf is what the API says of a user's limits.
-func limitOf(c *controller, user string) (found api.LimitedUser) {
+// limitOfAlice is what the API says of a user's limits.
+func limitOfAlice(c *controller) (found api.LimitedUser) {
 	for _, p := range read[api.Denials](c, "denials").Pools {
 		for _, u := range p.Users {
-			if u.User == user {
+			if u.User == "alice" {
 				return u
 			}
 		}
@@ -51,7 +51,7 @@ func TestUserLimits(t *testing.T) {
 	says(t, bob, "AUTH bob b", "+OK")
 	refused := overTheRate(t, alice, bob)
 	testkit.Await(t, "the waits and refusals to be told", func() error {
-		if u := limitOf(ctl, "alice"); u.Clients != 12 || u.MaxClients != 12 || u.Waits == 0 || u.RefusedRequests != int64(refused) || u.RefusedClients != 1 {
+		if u := limitOfAlice(ctl); u.Clients != 12 || u.MaxClients != 12 || u.Waits == 0 || u.RefusedRequests != int64(refused) || u.RefusedClients != 1 {
 			return fmt.Errorf("%+v, %d refused", u, refused)
 		}
 		return nil
@@ -77,7 +77,7 @@ func TestUserLimits(t *testing.T) {
 		c.Close()
 	}
 	testkit.Await(t, "them to be gone", func() error {
-		if u := limitOf(ctl, "alice"); u.Clients != 0 || u.InFlight != 0 || u.Waiting != 0 {
+		if u := limitOfAlice(ctl); u.Clients != 0 || u.InFlight != 0 || u.Waiting != 0 {
 			return fmt.Errorf("%+v", u)
 		}
 		return nil
@@ -112,7 +112,7 @@ func oneInFlight(t *testing.T, ctl *controller, alice []*testkit.Client, bob *te
 	t.Helper()
 	alice[0].Send(testkit.RESP("BLPOP", "list", "0"))
 	testkit.Await(t, "it to be in flight", func() error {
-		if n := limitOf(ctl, "alice").InFlight; n != 1 {
+		if n := limitOfAlice(ctl).InFlight; n != 1 {
 			return fmt.Errorf("%d are in flight", n)
 		}
 		return nil
@@ -121,7 +121,7 @@ func oneInFlight(t *testing.T, ctl *controller, alice []*testkit.Client, bob *te
 		c.Send(testkit.RESP("GET", "x"))
 	}
 	testkit.Await(t, "the others to wait", func() error {
-		if n := limitOf(ctl, "alice").Waiting; n != 11 {
+		if n := limitOfAlice(ctl).Waiting; n != 11 {
 			return fmt.Errorf("%d wait", n)
 		}
 		return nil
