@@ -177,12 +177,18 @@ func (c *client) consume(data []byte) int {
 				return len(data)
 			}
 			p.parser.Restrict()
+		} else if p.passer != nil && isStranger(c) {
+			p.parser.Restrict()
 		}
 		n, done, err := p.parser.Parse(rest)
 		switch {
 		case err != nil:
 			p.parser = p.proto.NewRequestParser()
-			c.protocolError(err)
+			if asksIfOpen(c, err) {
+				n = 0
+			} else {
+				c.protocolError(err)
+			}
 		case !done:
 			c.partial = p.getPartial()
 			c.partial.bytes.Append(p.ctx.bufs, rest)
@@ -219,7 +225,11 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 	switch {
 	case err != nil:
 		q.parser = c.pool.proto.NewRequestParser()
-		c.protocolError(err)
+		if asksIfOpen(c, err) {
+			c.takeAgain(c.pool.ctx.bufs, &q.bytes)
+		} else {
+			c.protocolError(err)
+		}
 	case done && c.pool.ctx.turn.isLarge(q.parser.Words(), q.bytes.Len()):
 		c.doInSlices(q)
 		return

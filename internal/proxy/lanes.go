@@ -84,6 +84,8 @@ type laneSet struct {
 	ctx *Context
 	// passer has the credentials of users; nil: the servers know only the pool's.
 	passer Passer
+	// open: a server has shown that clients need no login, and none the opposite since.
+	open bool
 	// lanes are by their places. A place in free has none, and is nil. laneByKey has the
 	// other places.
 	lanes     []*lane

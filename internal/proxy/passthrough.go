@@ -38,6 +38,17 @@ type Passer interface {
 	// request. Refuses reports whether one to a login says that it has failed.
 	Forbids(reply []byte) bool
 	Refuses(reply []byte) bool
+	// AppendProbe appends a request that shows whether a client needs a login, and Opens
+	// reports whether a reply to it says that it does not.
+	AppendProbe(p *mbuf.Pool, out *mbuf.Chain)
+	Opens(reply []byte) bool
+	// IsBound reports whether an error says that a request is too large for a client without
+	// a login. Fits reports whether credentials are not.
+	IsBound(err *msg.ProtocolError) bool
+	Fits(c *msg.Credentials) bool
+	// Refusal reports whether an error of a server says that it wants a login, or that it
+	// ends the connection for what it was sent.
+	Refusal(reply []byte) (wants, ends bool)
 	// Enter gives credentials that the servers have accepted a number, which the caller
 	// holds. If there are too many, ok is false.
 	Enter(c *msg.Credentials) (user uint32, ok bool)
@@ -54,6 +65,8 @@ type trial struct {
 	said    *msg.Credentials
 	standIn mbuf.Chain
 	kind    msg.Type
+	// opens: it is asked whether clients need a login (strangers.go).
+	opens bool
 	// servers are those that have yet to be asked.
 	servers []*Server
 	// pending is how many servers have not answered, and one more until all are asked.
@@ -85,7 +98,7 @@ func pass(c *client, req *msg.Request) (stop bool) {
 	if c.own != nil && c.own.trial != nil {
 		t := c.own.trial
 		c.own.trial = nil
-		if t.kind == req.Type && t.said.Equal(said) {
+		if !t.opens && t.kind == req.Type && t.said.Equal(said) {
 			return tried(c, t, req)
 		}
 	}
@@ -95,6 +108,8 @@ func pass(c *client, req *msg.Request) (stop bool) {
 		return false
 	case c.overdue != msg.OK:
 		refuseLate(c, req)
+	case said != nil && !p.proto.passer.Fits(said):
+		answerError(c, req, "a name and a password to log in with have 16 KB each at most")
 	case said != nil && hasToItself(c):
 		answerError(c, req, "this connection watches keys, is told of changes, monitors or listens to channels as its present user; send RESET before another login")
 	case c.mayGo():
@@ -201,6 +216,8 @@ func (t *trial) OnReply(m *msg.Msg, r msg.Reply) {
 	case passer == nil: // a reload has come between, and closes the client
 	case t.said != nil:
 		refused = passer.Refuses(text)
+	case t.opens:
+		t.client.pool.open = passer.Opens(text)
 	default:
 		refused = passer.Forbids(text)
 	}
@@ -230,6 +247,9 @@ func (t *trial) end() {
 	c := t.client
 	if c.own == nil || c.own.trial != t || c.state == clientClosed {
 		return
+	}
+	if t.opens && c.pool.open {
+		c.own.trial = nil
 	}
 	c.endTrial()
 	c.resumeIfRoom()

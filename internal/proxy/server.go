@@ -187,6 +187,8 @@ type serverConn struct {
 	// turnedAway is why the server refused the connection in place of its first reply;
 	// msg.OK: it did not.
 	turnedAway msg.Reason
+	// strangers: the server wants a login, and its clients have none.
+	strangers bool
 	// unfit is why the server does not serve the lane, and unfitUntil until when that
 	// is not tried again.
 	unfit      msg.Reason

@@ -39,7 +39,7 @@ type dialler struct {
 func (d *dialler) dial() msg.Reason {
 	c, ctx := d.conn, d.conn.pool.ctx
 	d.made = ctx.loop.Now()
-	c.proven, c.turnedAway = false, msg.OK
+	c.proven, c.turnedAway, c.strangers = false, msg.OK, false
 	ctx.turn.count(Amount{Clients: perDial})
 	d.untried = 1
 	if addrs := c.server.health.PublishedAddrs(); addrs != nil {

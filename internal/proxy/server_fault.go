@@ -13,6 +13,7 @@ import "nuthatch/internal/msg"
 //	  and all that it owed is sent again on another connection   none yet: that one tells
 //	  and nothing of what waited had been sent                   none, if it had ever served
 //	the server ended it, and nothing waited (idle, unused)       none
+//	the server ended it, and does not know its clients           none (strangers.go)
 //	the server turned it away in place of a reply (maxclients)   a failure
 //
 // Those that fail together, as when a server restarts, are one (Health.isAnother).
@@ -37,6 +38,8 @@ func (e ending) fault(c *serverConn, why msg.Reason) msg.Reason {
 		return why
 	case !isEnd(why):
 		return why
+	case isStrangers(c):
+		return msg.OK
 	case e.waiting == 0 || e.lost == 0 || c.proven && !e.begun:
 		return msg.OK
 	}
@@ -69,6 +72,9 @@ func (c *serverConn) refused(r msg.Reply) bool {
 	why, isError := c.server.refused(r)
 	if isError && c.pool.detours != nil && c.hear(r) {
 		return false
+	}
+	if isError && c.pool.passer != nil && c.lane.key.User == 0 && !c.strangers {
+		heardRefusal(c, r)
 	}
 	if isError {
 		c.pool.commandErrors.replied(c.queue.Head(), &c.pool.ctx.msgs)

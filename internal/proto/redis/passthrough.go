@@ -141,6 +141,33 @@ func (a *passer) Forbids(reply []byte) bool {
 	return false
 }
 
+// AppendProbe implements proxy.Passer.
+func (a *passer) AppendProbe(p *mbuf.Pool, out *mbuf.Chain) {
+	writer{pool: p, out: out}.request("PING")
+}
+
+// Opens implements proxy.Passer. A server says that a login is missing before it says anything
+// else of a request.
+func (a *passer) Opens(reply []byte) bool {
+	return len(reply) > 0 && reply[0] != '-' || bytes.HasPrefix(reply, []byte("-NOPERM"))
+}
+
+// IsBound implements proxy.Passer.
+func (a *passer) IsBound(err *msg.ProtocolError) bool {
+	return err == errCountBeforeAuth || err == errLengthBeforeAuth
+}
+
+// Fits implements proxy.Passer.
+func (a *passer) Fits(c *msg.Credentials) bool {
+	name, password := c.Reveal()
+	return max(len(name), len(password)) <= maxBulkBeforeAuth
+}
+
+// Refusal implements proxy.Passer.
+func (a *passer) Refusal(reply []byte) (wants, ends bool) {
+	return bytes.HasPrefix(reply, []byte("-NOAUTH")), bytes.HasPrefix(reply, []byte("-ERR Protocol error"))
+}
+
 // Refuses implements proxy.Passer.
 func (a *passer) Refuses(reply []byte) bool { return !bytes.HasPrefix(reply, []byte("+OK")) }
 
