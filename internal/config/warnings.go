@@ -13,7 +13,7 @@ import (
 var (
 	blockWarnings = []func(*reader, *block){warnOfVariables}
 	poolWarnings  = []func(*reader, *poolBlock){
-		warnOfIgnoredLimit, warnOfItself, warnOfUnverified, warnOfOpenDefault, warnOfNoTimeout, warnOfLateRequests, warnOfIdleKeys, warnOfProtocol,
+		warnOfIgnoredLimit, warnOfItself, warnOfUnverified, warnOfOpenDefault, warnOfNoTimeout, warnOfLateRequests, warnOfIdleKeys, warnOfIdleInCluster, warnOfProtocol,
 		warnOfFewHashes, warnOfTwins,
 	}
 )

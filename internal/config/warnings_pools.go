@@ -53,6 +53,27 @@ func warnOfIdleKeys(r *reader, b *poolBlock) {
 	}
 }
 
+// idleInCluster are keys that do nothing in a cluster.
+var idleInCluster = []struct {
+	key, why string
+	is       func(*Pool) bool
+}{
+	{"transactions", "'per_server' does nothing with 'cluster: true': a transaction has one slot", func(p *Pool) bool { return p.Transactions == TransactionsPerServer }},
+	{"pubsub.publish", "it does nothing with 'cluster: true': the cluster brings a message to all its nodes", func(*Pool) bool { return true }},
+}
+
+// warnOfIdleInCluster finds keys that do nothing because the pool is a cluster.
+func warnOfIdleInCluster(r *reader, b *poolBlock) {
+	if !b.pool.Cluster.On {
+		return
+	}
+	for _, k := range idleInCluster {
+		if at := b.seen[k.key]; len(at.read) > 0 && k.is(&b.pool) {
+			r.warn(at.name, &b.block, k.key, k.why)
+		}
+	}
+}
+
 // The ports that Redis and Memcached have by default.
 const redisPort, memcachedPort = ":6379", ":11211"
 

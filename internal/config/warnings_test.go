@@ -34,6 +34,8 @@ func TestWarnings(t *testing.T) {
 		{"keys without the one that they need", "eject: fail\n  tcpkeepalive_idle: 30s", "", []string{"eject: it does nothing without 'auto_eject_hosts: true'", "tcpkeepalive_idle: it does nothing without 'tcpkeepalive: true'"}},
 		{"with it", "eject: fail\n  auto_eject_hosts: true", "", nil},
 		{"a late check", "timeout: 400\n  health_check: {interval: 1s, timeout: 2s}", "", []string{"health_check.timeout: it is longer than the interval, 1s"}},
+		{"what a cluster ignores", "redis: true\n  cluster: true\n  transactions: per_server\n  pubsub: {publish: owner}", "", []string{"transactions: 'per_server' does nothing with 'cluster: true'", "pubsub.publish: it does nothing with 'cluster: true'"}},
+		{"what it does not", "redis: true\n  cluster: true\n  transactions: refuse\n  pubsub: {on_loss: resubscribe}", "", nil},
 		{"the other's port", "listen: 127.0.0.1:2\n  redis: false\n  servers: ['10.0.0.1:6379:1']", "", []string{"servers: port 6379 is Redis's"}},
 		{"Redis at Memcached's", "listen: 127.0.0.1:2\n  servers: ['10.0.0.1:11211:1']\n  redis: true", "", []string{"servers: port 11211 is Memcached's"}},
 		{"few hashes", "listen: 127.0.0.1:2\n  hash: crc32\n  servers: ['10.0.0.1:6380:1', '10.0.0.2:6380:1']", "", []string{"hash: nutcracker's crc32 has only 32768 values"}},

@@ -39,7 +39,7 @@ func inTLS(t testing.TB, of world, a *testkit.Authority, cert, key string) *secu
 	t.Helper()
 	var clients config.TLS
 	clients.Cert, clients.Key = cert, key
-	servers := config.ServerTLS{CA: a.CA}
+	servers := config.ServerTLS{CA: a.CA, ServerName: "localhost"} // nodes of a cluster are at other addresses
 	shown, err := tlsstage.ForClients(&clients, new(tlsstage.Tickets))
 	if err != nil {
 		t.Fatal(err)

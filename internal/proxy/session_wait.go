@@ -165,10 +165,26 @@ func (f *confirming) heard(r msg.Reply) {
 
 // ended notes that all have answered.
 func (f *confirming) ended() {
-	if !f.short && f.failed == msg.OK && f.marks != 0 {
-		o := f.block.own
-		o.client.wrote, o.asked = 0, f.marks
+	o := f.block.own
+	c := o.client
+	switch {
+	case f.marks == 0:
+	case !f.short && f.failed == msg.OK:
+		c.wrote, o.asked = 0, f.marks
+	case c.pool.bySlot:
+		forgetDemoted(c, o)
 	}
+}
+
+// forgetDemoted has nodes not asked again that are no primaries any more: they would refuse
+// each WAIT. The client has just been told that what it wrote there is not confirmed.
+func forgetDemoted(c *client, o *own) {
+	primaries := marks(0)
+	for _, s := range c.pool.everywhere() {
+		primaries |= s.mark
+	}
+	c.wrote &= primaries
+	o.asked &= primaries
 }
 
 // fail ends the other waits: if one has failed, the least number is not known.

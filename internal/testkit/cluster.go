@@ -55,9 +55,6 @@ func (c *Cluster) startNode() *Server {
 		"--cluster-replica-validity-factor", "0", "--cluster-allow-replica-migration", "no",
 		"--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1",
 	}
-	if InTLS() {
-		line = append(line, "--tls-cluster", "yes", "--tls-replication", "yes")
-	}
 	s := StartRedis(c.t, append(line, c.args...)...)
 	c.Nodes = append(c.Nodes, s)
 	c.ids[s] = strings.TrimSpace(bulkText(c.do(s, "CLUSTER", "MYID")))
@@ -97,6 +94,7 @@ func (c *Cluster) bus(s *Server) string {
 // A NodeLine is what a node says of another one, or of itself, in CLUSTER NODES.
 type NodeLine struct {
 	ID, Addr, Primary, Link string
+	Epoch                   int
 	Flags, Slots            []string
 }
 
@@ -113,8 +111,12 @@ func (c *Cluster) View(s *Server) map[string]NodeLine {
 			continue
 		}
 		addr, _, _ := strings.Cut(words[1], "@")
+		epoch, err := strconv.Atoi(words[6])
+		if err != nil {
+			c.t.Fatal(err)
+		}
 		all[words[0]] = NodeLine{
-			ID: words[0], Addr: addr, Flags: strings.Split(words[2], ","), Primary: words[3], Link: words[7], Slots: words[8:],
+			ID: words[0], Addr: addr, Flags: strings.Split(words[2], ","), Primary: words[3], Epoch: epoch, Link: words[7], Slots: words[8:],
 		}
 	}
 	return all
@@ -158,6 +160,44 @@ func (c *Cluster) AwaitWhole() {
 			return nil
 		})
 	}
+}
+
+// AwaitAgreed waits until all living nodes say the same of the slots and the config epochs of
+// all nodes, and no two primaries have the same epoch. Before that nothing may be moved: of
+// two nodes whose epochs rise to the same number, one raises it again, and may so get slots
+// back that it has given away.
+func (c *Cluster) AwaitAgreed() {
+	c.t.Helper()
+	living := c.living()
+	Await(c.t, "the nodes to agree", func() error {
+		first := c.View(living[0])
+		epochs := map[int]string{}
+		for id, line := range first {
+			if other, taken := epochs[line.Epoch]; taken && line.Has("master") {
+				return fmt.Errorf("%s and %s have the epoch %d", other, id, line.Epoch)
+			}
+			if line.Has("master") {
+				epochs[line.Epoch] = id
+			}
+		}
+		for _, s := range living[1:] {
+			for id, line := range c.View(s) {
+				if is := first[id]; line.Epoch != is.Epoch || line.Has("master") != is.Has("master") || !sameSlots(line, is) {
+					return fmt.Errorf("%s says %+v, and %s says %+v", s.Name(), line, living[0].Name(), is)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// sameSlots reports whether both have the same slots. What is on its way does not count:
+// only the node itself tells it.
+func sameSlots(a, b NodeLine) bool {
+	settled := func(l NodeLine) []string {
+		return slices.DeleteFunc(slices.Clone(l.Slots), func(run string) bool { return strings.HasPrefix(run, "[") })
+	}
+	return slices.Equal(settled(a), settled(b))
 }
 
 // ID is a node's id.
@@ -266,10 +306,19 @@ func (c *Cluster) MoveKeys(slot, n int, from, to *Server) int {
 	return len(keys)
 }
 
-// EndMove says that to has the slot. Other primaries learn of it from to.
+// EndMove says that to has the slot: to itself first, then from, and then all others, as
+// redis-cli does. If others had to learn of it from to, a node whose config epoch rises at
+// the same time could get the slot back.
 func (c *Cluster) EndMove(slot int, from, to *Server) {
 	c.t.Helper()
-	for _, s := range []*Server{to, from} {
+	nodes := []*Server{to, from}
+	view := c.View(to)
+	for _, s := range c.living() {
+		if s != to && s != from && view[c.ids[s]].Has("master") {
+			nodes = append(nodes, s)
+		}
+	}
+	for _, s := range nodes {
 		c.do(s, "CLUSTER", "SETSLOT", strconv.Itoa(slot), "NODE", c.ids[to])
 	}
 }

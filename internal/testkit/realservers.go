@@ -121,8 +121,11 @@ func redisPort(t testing.TB, port string, args []string) []string {
 		"--port", "0", "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
 		"--tls-ca-cert-file", ca, "--tls-auth-clients", "no",
 	}
-	if slices.Contains(args, "--replicaof") {
+	if slices.Contains(args, "--replicaof") || slices.Contains(args, "--cluster-enabled") {
 		line = append(line, "--tls-replication", "yes")
+	}
+	if slices.Contains(args, "--cluster-enabled") {
+		line = append(line, "--tls-cluster", "yes")
 	}
 	return line
 }

@@ -35,6 +35,9 @@ type Traffic struct {
 	Round int
 	// Moves: keys move between servers, so an old value may come back.
 	Moves bool
+	// Waits: rounds of Redis clients end with WAIT. What a replica has confirmed may not be
+	// lost, even if keys move or a server loses its data.
+	Waits bool
 	Seed  uint64
 	// Late is how long a round takes to be noted in Seen.Late; 0: no round is.
 	Late time.Duration
@@ -56,8 +59,9 @@ type Crowd struct {
 	clients []*checker
 	// lost: a server has lost its data.
 	lost atomic.Bool
-	// Served counts right answers, Failed errors.
-	Served, Failed atomic.Int64
+	// Served counts right answers, Failed errors. Confirmed counts rounds whose writes a
+	// replica has.
+	Served, Failed, Confirmed atomic.Int64
 }
 
 // Start connects the clients and begins.
@@ -72,6 +76,9 @@ func (tr Traffic) Start(t testing.TB) *Crowd {
 		k := &checker{
 			crowd: c, id: id, conn: conn, rng: rand.New(rand.NewPCG(tr.Seed, uint64(id))),
 			latency: hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3), errors: map[string]int64{},
+		}
+		for i := range k.own {
+			k.own[i].since = []int64{0}
 		}
 		c.clients = append(c.clients, k)
 	}
@@ -164,14 +171,21 @@ type cell struct {
 	// any time since.
 	now    int64
 	doubts []int64
-	// count is the answer to the last increment, and asked how many there were.
-	count, asked int64
+	// since are the last write that a replica has confirmed, and the later ones that were
+	// answered. fresh: there is one that no WAIT was sent behind.
+	since []int64
+	fresh bool
+	// count is the answer to the last increment, and asked how many there were. confirmed is
+	// the last count that a replica has. counted: no WAIT was sent behind the last increment.
+	count, asked, confirmed int64
+	counted                 bool
 }
 
 // wrote notes the answer to a write.
 func (c *cell) wrote(n int64, done bool) {
 	if done {
-		c.now = n
+		c.now, c.fresh = n, true
+		c.since = append(c.since, n)
 	} else {
 		c.doubts = append(c.doubts, n)
 	}
@@ -211,6 +225,9 @@ func (k *checker) round(n int) error {
 	var questions []question
 	for range n {
 		questions = append(questions, k.questions()...)
+	}
+	if k.crowd.traffic.Waits {
+		questions = append(questions, k.wait())
 	}
 	for _, q := range questions {
 		blob = append(blob, q.request...)
@@ -319,6 +336,8 @@ func (k *checker) readOwn(i int, key, value string, found bool) error {
 	}
 	switch {
 	case n == c.now || slices.Contains(c.doubts, n):
+	case k.crowd.traffic.Waits && !slices.Contains(c.since, n):
+		return fmt.Errorf("%w, by %d, which a replica has confirmed", errStale, c.since[0])
 	case k.crowd.traffic.Moves:
 	case n == 0 && k.crowd.lost.Load():
 	case n == 0:
@@ -335,10 +354,10 @@ func (k *checker) counted(i int, n int64) error {
 	if n < 1 || n > c.asked {
 		return errNever
 	}
-	if n <= c.count && !k.crowd.lost.Load() && !k.crowd.traffic.Moves {
+	if n <= c.count && !k.crowd.lost.Load() && !k.crowd.traffic.Moves || n <= c.confirmed {
 		return errStale
 	}
-	c.count = n
+	c.count, c.counted = n, true
 	return nil
 }
 

@@ -31,13 +31,8 @@ func (k *checker) askRedis() question {
 	case 8:
 		i, key := k.ownKey()
 		return question{RESP("DEL", key), func(reply string) error {
-			c := &k.own[i]
-			if reply == "" {
-				c.doubts = append(c.doubts, 0)
-				return nil
-			}
-			c.now = 0
-			return oneOf(reply, ":0\r\n", ":1\r\n")
+			k.own[i].wrote(0, reply != "")
+			return oneOf(reply, "", ":0\r\n", ":1\r\n")
 		}}
 	default:
 		if k.rng.IntN(2) == 0 {
@@ -57,6 +52,27 @@ func (k *checker) askRedis() question {
 			return k.counted(i, n)
 		}}
 	}
+}
+
+// wait asks whether a replica has what the client has written since it asked last.
+func (k *checker) wait() question {
+	return question{RESP("WAIT", "1", "300"), func(reply string) error {
+		confirmed := reply == ":1\r\n"
+		if confirmed {
+			k.crowd.Confirmed.Add(1)
+		}
+		for i := range k.own {
+			c := &k.own[i]
+			if confirmed && c.fresh {
+				c.since = append(c.since[:0], c.since[len(c.since)-1])
+			}
+			if confirmed && c.counted {
+				c.confirmed = c.count
+			}
+			c.fresh, c.counted = false, false
+		}
+		return oneOf(reply, "", ":0\r\n", ":1\r\n")
+	}}
 }
 
 func (k *checker) setRedis() question {
@@ -130,13 +146,8 @@ func (k *checker) askMemcache() []question {
 	case 8:
 		i, key := k.ownKey()
 		return []question{{[]byte("delete " + key + "\r\n"), func(reply string) error {
-			c := &k.own[i]
-			if reply == "" {
-				c.doubts = append(c.doubts, 0)
-				return nil
-			}
-			c.now = 0
-			return oneOf(reply, "DELETED\r\n", "NOT_FOUND\r\n")
+			k.own[i].wrote(0, reply != "")
+			return oneOf(reply, "", "DELETED\r\n", "NOT_FOUND\r\n")
 		}}}
 	default:
 		return k.count()

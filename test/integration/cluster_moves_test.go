@@ -20,16 +20,17 @@ type clusterLoad struct {
 	crowd *testkit.Crowd
 	stop  chan struct{}
 	group sync.WaitGroup
-	// transactions, elements and messages were right; refused are errors.
-	transactions, elements, messages, refused atomic.Int64
+	// transactions, elements and messages were right; refused are errors. confirmed are the
+	// transactions that a replica has.
+	transactions, elements, messages, refused, confirmed atomic.Int64
 	// loses: nodes go, so that a client may get an error, messages may be lost, and writes that
-	// were not replicated.
+	// no replica has confirmed (WAIT).
 	loses bool
 }
 
 func startClusterLoad(t *testing.T, proxy *testkit.Proxy, loses bool) *clusterLoad {
 	l := &clusterLoad{t: t, proxy: proxy, stop: make(chan struct{}), loses: loses}
-	l.crowd = testkit.Traffic{Protocol: testkit.Redis, Addr: testkit.Plain(t, proxy.Addr()), Clients: 20, Round: 12, Pause: 5 * time.Millisecond, Moves: loses, Seed: 1}.Start(t)
+	l.crowd = testkit.Traffic{Protocol: testkit.Redis, Addr: testkit.Plain(t, proxy.Addr()), Clients: 20, Round: 12, Pause: 5 * time.Millisecond, Moves: loses, Waits: loses, Seed: 1}.Start(t)
 	if loses {
 		l.crowd.Lost()
 	}
@@ -69,10 +70,14 @@ func (l *clusterLoad) do(c *testkit.Client, args ...string) string {
 func (l *clusterLoad) transact(tag string) {
 	c := testkit.Dial(l.t, testkit.Redis, testkit.Plain(l.t, l.proxy.Addr()))
 	defer c.Close()
-	last := 0
+	last, confirmed := 0, 0
 	for l.goesOn() {
 		var blob []byte
-		for _, args := range [][]string{{"MULTI"}, {"INCR", tag + "n"}, {"INCR", tag + "n"}, {"EXEC"}, {"GET", tag + "n"}} {
+		requests := [][]string{{"MULTI"}, {"INCR", tag + "n"}, {"INCR", tag + "n"}, {"EXEC"}, {"GET", tag + "n"}}
+		if l.loses {
+			requests = append(requests, []string{"WAIT", "1", "300"})
+		}
+		for _, args := range requests {
 			blob = append(blob, testkit.RESP(args...)...)
 		}
 		if err := c.TrySend(blob); err != nil {
@@ -80,7 +85,7 @@ func (l *clusterLoad) transact(tag string) {
 			return
 		}
 		var replies []string
-		for range 5 {
+		for range requests {
 			b, err := c.TryReply()
 			if err != nil {
 				l.t.Errorf("a transaction: %v", err)
@@ -96,13 +101,17 @@ func (l *clusterLoad) transact(tag string) {
 			}
 			continue
 		}
-		if n <= last && !l.loses || n%2 != 1 || replies[3] != fmt.Sprintf("*2\r\n:%d\r\n:%d\r\n", n, n+1) {
+		if n <= last && !l.loses || n <= confirmed || n%2 != 1 || replies[3] != fmt.Sprintf("*2\r\n:%d\r\n:%d\r\n", n, n+1) {
 			l.t.Errorf("after %d EXEC says %q", last, replies[3])
 		}
 		if want := testkit.Bulk(strconv.Itoa(n + 1)); replies[4] != want && !strings.HasPrefix(replies[4], "-TRYAGAIN") && !l.loses {
 			l.t.Errorf("behind EXEC %q GET says %q", replies[3], replies[4])
 		}
 		last = n + 1
+		if l.loses && replies[5] == ":1\r\n" {
+			confirmed = last
+			l.confirmed.Add(1)
+		}
 		l.transactions.Add(1)
 		time.Sleep(3 * time.Millisecond)
 	}
@@ -166,24 +175,9 @@ func (l *clusterLoad) end() testkit.Seen {
 	close(l.stop)
 	l.group.Wait()
 	seen := l.crowd.Stop()
-	l.t.Logf("%d served, %d failed: %s; %d transactions, %d elements, %d messages, %d refused; longest %v",
-		seen.Served, seen.Failed, seen.ErrorTexts(), l.transactions.Load(), l.elements.Load(), l.messages.Load(), l.refused.Load(), seen.Longest)
+	l.t.Logf("%d served, %d failed: %s; %d transactions, %d elements, %d messages, %d refused; %d rounds and %d transactions confirmed; longest %v",
+		seen.Served, seen.Failed, seen.ErrorTexts(), l.transactions.Load(), l.elements.Load(), l.messages.Load(), l.refused.Load(), l.crowd.Confirmed.Load(), l.confirmed.Load(), seen.Longest)
 	return seen
-}
-
-// agreedOwner is the primary of a slot, when all nodes say that it is.
-func agreedOwner(t *testing.T, cluster *testkit.Cluster, slot int) (owner *testkit.Server) {
-	t.Helper()
-	testkit.Await(t, fmt.Sprintf("the nodes to agree about slot %d", slot), func() error {
-		owner = cluster.Owner(cluster.Nodes[0], slot)
-		for _, s := range cluster.Nodes {
-			if other := cluster.Owner(s, slot); owner == nil || other != owner {
-				return fmt.Errorf("%s says otherwise", s.Name())
-			}
-		}
-		return nil
-	})
-	return owner
 }
 
 // Slots move to and fro, key by key, under clients that know each reply: none is wrong, none
@@ -205,8 +199,8 @@ func TestClusterReshardsUnderLoad(t *testing.T) {
 	}
 	for range 2 {
 		for slot := range slots {
-			from := agreedOwner(t, cluster, slot)
-			to := cluster.Nodes[0]
+			cluster.AwaitAgreed()
+			from, to := cluster.Owner(cluster.Nodes[0], slot), cluster.Nodes[0]
 			if to == from {
 				to = cluster.Nodes[1]
 			}
@@ -230,7 +224,8 @@ func TestClusterReshardsUnderLoad(t *testing.T) {
 }
 
 // Primaries fail over by hand, in all three forms, and one is killed: clients may get errors
-// for a while, and no wrong replies; none is lost.
+// for a while, and no wrong replies; none is lost. Nothing is lost that a replica has
+// confirmed.
 func TestClusterFailsOverUnderLoad(t *testing.T) {
 	cluster := testkit.StartCluster(t, 3, 1, clusterDown)
 	proxy := testkit.StartNuthatch(t, cluster.Pool().String(), testkit.Threads(2))
@@ -246,5 +241,8 @@ func TestClusterFailsOverUnderLoad(t *testing.T) {
 	cluster.AwaitPrimary(cluster.Nodes[4], cluster.Nodes[0])
 	load.crowd.AwaitMore(&load.crowd.Served, 500)
 	load.end()
+	if load.crowd.Confirmed.Load() == 0 || load.confirmed.Load() == 0 {
+		t.Error("no replica has confirmed anything, so nothing was checked")
+	}
 	awaitWritten(t, proxy)
 }
