@@ -50,3 +50,18 @@ func TestPassthroughForgets(t *testing.T) {
 	}
 	r.awaitIdle()
 }
+
+// A user whose last client has gone makes room, also if it had a private connection: USERS.md says
+// that its connections are closed, and its name and password forgotten, ten seconds after.
+func TestPassthroughForgetsPrivate(t *testing.T) {
+	s := testkit.StartRedis(t, "--user", "default", "off", "--user", "alice", "on", "nopass", "~*", "&*", "+@all", "--user", "bob", "on", ">b", "~*", "+@all")
+	r := startRig(t, oneServer(s.Addr(), "  auth_mode: passthrough\n  max_server_users: 1\n  private_idle_timeout: 1h\n"))
+	u := r.dial()
+	u.send(command("AUTH", "alice", "1") + command("BLPOP", "x", "0.01") + command("PING"))
+	u.expect("+OK\r\n*-1\r\n+PONG\r\n")
+	u.Close()
+	r.awaitIdle()
+	u = r.dial()
+	u.send(command("AUTH", "bob", "b"))
+	u.expect("+OK\r\n")
+}

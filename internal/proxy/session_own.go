@@ -49,7 +49,7 @@ func (o *own) connTo(s *Server) *serverConn {
 func ownOf(c *client) *own {
 	if c.own == nil {
 		c.own = &own{client: c}
-		c.own.block.own = c.own
+		c.own.block.own, c.own.watch.own = c.own, c.own
 	}
 	return c.own
 }

@@ -17,6 +17,7 @@ import (
 //	EXEC     ─►                                      ─►  MULTI c EXEC     array, or null
 //	             gives the connection back           ─►  UNWATCH, if it still may watch
 //
+// If the server refuses the WATCH, nothing is watched, and the connection is given back.
 // If that connection ends, the keys may have changed since, and EXEC is answered as if
 // they had. The same holds if the keys have another server at EXEC.
 
@@ -25,6 +26,11 @@ const maxWatched = 16 << 10
 
 // A watch is what a client watches.
 type watch struct {
+	own *own
+	// waiting is how many WATCH requests wait for their replies, ended how many of them belong
+	// to watches that have ended. taken: the server has taken one of the present watch.
+	waiting, ended int
+	taken          bool
 	// server has the keys; nil: nothing is watched. conn is the client's connection to
 	// it; nil if that has ended. lost: a connection on which keys were watched has
 	// ended.
@@ -88,7 +94,8 @@ func (d *dispatch) beginWatch(req *msg.Request) {
 	c.own.note(req, conn)
 	c.session.Watched += int32(req.Nkeys)
 	m := c.newMsg(req)
-	m.Keep = false
+	m.Keep, m.Owner = false, &c.own.watch
+	c.own.watch.waiting++
 	c.outq.Push(m)
 	c.send(m, req, conn)
 }
@@ -132,7 +139,7 @@ func (o *own) endWatch(still bool) {
 	conn := w.conn
 	w.asked.Release(o.client.pool.ctx.bufs)
 	o.countWatch()
-	*w = watch{key: w.key[:0]}
+	*w = watch{own: o, waiting: w.waiting, ended: w.waiting, key: w.key[:0]}
 	switch {
 	case conn == nil:
 	case !o.needs(conn):
