@@ -226,7 +226,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 	{
 		name: "max_server_users", kind: kindNumber, limits: limits{1, 65536}, def: "256", origin: fromNuthatch,
 		help: "With `auth_mode: passthrough` the most users that may have connections to the servers at one time, in all event loops together. A name " +
-			"with another password counts as another user. One more gets an error when it logs in. A user is counted until ten seconds after " +
+			"with another password counts as another user; at most a quarter of the number, and two in any case, have the same name. One more gets an error when it logs in. A user is counted until ten seconds after " +
 			"its last client has gone. Each user has, in each event loop in which it has clients, up to `server_connections` to each server, and as many " +
 			"for each further database and for RESP3.",
 		set: func(p *Pool, v value) { p.MaxServerUsers = int(v.number) },

@@ -195,6 +195,22 @@ func forgetUnusedLanes(p *ServerPool) {
 	}
 }
 
+// forgetElsewhere has the other loops do the same, so that the next login finds room.
+func forgetElsewhere(p *ServerPool) {
+	for _, other := range p.ctx.identity.Loops() {
+		if other == p.ctx {
+			continue
+		}
+		other.loop.Post(func() {
+			for _, same := range other.pools {
+				if same.topo == p.topo {
+					forgetUnusedLanes(same)
+				}
+			}
+		})
+	}
+}
+
 // addLane makes room for the server's connections in a lane.
 func (s *Server) addLane(i int) {
 	for len(s.lanes) <= i {
@@ -269,7 +285,13 @@ func (p *ServerPool) closeLane(l *lane) bool {
 				}
 			}
 		}
-		// A private one is kept until it was unused for too long.
+		// A private one is kept until it was unused for too long, but not for a user that has
+		// gone.
+		if l.passer != nil && l.at < len(s.store.unused) {
+			for _, c := range slices.Clone(s.store.unused[l.at]) {
+				p.ctx.turn.retireSoon(c)
+			}
+		}
 		none = none && !s.store.has(l)
 	}
 	return none

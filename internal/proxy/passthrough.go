@@ -295,6 +295,7 @@ func logIn(c *client, said *msg.Credentials, req *msg.Request) {
 		user, ok = passer.Enter(said)
 	}
 	if !ok {
+		forgetElsewhere(p)
 		c.refuse(req, msg.TooManyUsers)
 		return
 	}

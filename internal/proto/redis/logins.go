@@ -77,7 +77,8 @@ func (l *Logins) digestOf(c *msg.Credentials) (d digest) {
 }
 
 // enter returns the number of credentials, which the caller holds from now on. It returns
-// false if there are most others already.
+// false if there are most others already, or a quarter of that, and two, of the same name: so
+// nobody keeps out all others with the passwords of one user.
 func (l *Logins) enter(c *msg.Credentials, most int) (number uint32, ok bool) {
 	d := l.digestOf(c)
 	for {
@@ -85,7 +86,7 @@ func (l *Logins) enter(c *msg.Credentials, most int) (number uint32, ok bool) {
 		if u := t.byDigest[d]; u != nil && u.said.Equal(c) && u.hold() {
 			return u.number, true
 		}
-		if len(t.byNumber) >= most {
+		if len(t.byNumber) >= most || t.ofName(c) >= max(2, most/4) {
 			return 0, false
 		}
 		u := &login{number: l.next(), digest: d, said: c}
@@ -140,6 +141,26 @@ func (l *Logins) release(number uint32) {
 	}
 }
 
+// ofName is how many logins have the same name. Where a user needs no password, each word is one.
+func (t *loginTable) ofName(c *msg.Credentials) (n int) {
+	name := nameIn(c)
+	for _, u := range t.byNumber {
+		if nameIn(u.said) == name {
+			n++
+		}
+	}
+	return n
+}
+
+// nameIn is the name of the user that credentials are of.
+func nameIn(c *msg.Credentials) string {
+	if !c.Named {
+		return defaultUser
+	}
+	name, _ := c.Reveal()
+	return name
+}
+
 // with is the table with one login more.
 func (t *loginTable) with(u *login) *loginTable {
 	next := &loginTable{make(map[uint32]*login, len(t.byNumber)+1), make(map[digest]*login, len(t.byDigest)+1)}
@@ -181,11 +202,10 @@ func loginOf(c *msg.Credentials) serverLogin {
 // nameOf is the name of the user of a number, as clients are shown it.
 func (l *Logins) nameOf(number uint32) string {
 	u := l.now.Load().byNumber[number]
-	if u == nil || !u.said.Named {
+	if u == nil {
 		return defaultUser
 	}
-	name, _ := u.said.Reveal()
-	return name
+	return nameIn(u.said)
 }
 
 // A serverLogin is what a server is told of who a connection is.

@@ -93,3 +93,20 @@ func TestLoginsAreShared(t *testing.T) {
 		t.Errorf("%d and %d are left", len(now.byNumber), len(now.byDigest))
 	}
 }
+
+// One name, of a user that needs no password, does not take the room of all others.
+func TestLoginsOfOneName(t *testing.T) {
+	l := NewLogins()
+	for i := range 40 {
+		_, ok := l.enter(said("", string(rune('a'+i))), 40)
+		if want := i < 10; ok != want {
+			t.Errorf("password %d of one user: let in %v, want %v", i, ok, want)
+		}
+	}
+	if _, ok := l.enter(said("default", "x"), 40); ok {
+		t.Error("the user has more room by its name")
+	}
+	if _, ok := l.enter(said("alice", "x"), 40); !ok {
+		t.Error("there is no room for another user")
+	}
+}
