@@ -47,7 +47,6 @@ const valid = `alpha:
   hash: fnv1a_64
   distribution: ketama
   redis: true
-  timeout: 400
   servers:
     - 127.0.0.1:2:1 one
 `
@@ -58,7 +57,8 @@ func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	paths := programs(t)
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "good.yml"), []byte(valid), 0o600); err != nil {
+	noWarning := valid + "  timeout: 400\n"
+	if err := os.WriteFile(filepath.Join(dir, "good.yml"), []byte(noWarning), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
