@@ -16,7 +16,7 @@ import (
 // (`make profile`): each kind of request, small and large, one and many at a time. None is
 // meant to be measured longer than the others, so that the profile favours none.
 const profileWorks = "get-p1,set-p1,get-p16,set-p16,get-p100,set-p100,mget-100,mget-1000,mset-100,del-100," +
-	"get-10kb,set-10kb,get-1mb,set-1mb,mixed-get,mc-get,mc-set,mc-get-100,get-c1000,multi-5,multi-5-steps"
+	"get-10kb,set-10kb,get-1mb,set-1mb,mixed-get,mc-get,mc-set,mc-get-100,get-c1000,multi-5,multi-5-p16,multi-5-steps"
 
 // profileTime is how long each piece of work is profiled, in seconds.
 const profileTime = 3
