@@ -2,16 +2,14 @@ package cluster
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"net"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/redisclient"
 )
 
 // askTime is how long a node may take to answer. The map of a large cluster has a megabyte.
@@ -19,32 +17,6 @@ const askTime = 2 * time.Second
 
 // errRefused means that a node has refused all questions.
 var errRefused = errors.New("it does not say which nodes there are")
-
-// quiet takes what the client library would log.
-type quiet struct{}
-
-// Printf implements the library's logger.
-func (quiet) Printf(context.Context, string, ...any) {}
-
-func init() { redis.SetLogger(quiet{}) }
-
-// dial makes a client of one node, with one connection. Nothing is connected yet.
-func (o *Options) dial(addr config.Address, login config.Login) *redis.Client {
-	r := &redis.Options{
-		Addr: addr.String(), Protocol: 2, Username: login.User, Password: login.Password.Reveal(),
-		DialTimeout: askTime, ReadTimeout: askTime, WriteTimeout: askTime, ContextTimeoutEnabled: true,
-		DialerRetries: 1, MaxRetries: -1, PoolSize: 1,
-		DisableIdentity:          true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
-	if o.Secure != nil {
-		r.Dialer = func(ctx context.Context, network, at string) (net.Conn, error) {
-			d := tls.Dialer{NetDialer: &net.Dialer{Timeout: askTime}, Config: o.Secure(addr)}
-			return d.DialContext(ctx, network, at)
-		}
-	}
-	return redis.NewClient(r)
-}
 
 // ask asks one node about its cluster. hosts are where nodes were said to be before.
 func (o *Options) ask(ctx context.Context, addr config.Address, hosts map[string]string) (*answer, error) {
@@ -59,15 +31,13 @@ func (o *Options) ask(ctx context.Context, addr config.Address, hosts map[string
 }
 
 func (o *Options) askWith(ctx context.Context, addr config.Address, login config.Login, hosts map[string]string) (*answer, error) {
-	client := o.dial(addr, login)
+	client := redisclient.New(redisclient.Options{Addr: addr, Login: login, Secure: o.Secure, Time: askTime, Connections: 1})
 	defer client.Close()
 	pipe := client.Pipeline()
 	nodes := pipe.Do(ctx, "CLUSTER", "NODES")
 	shards := pipe.Do(ctx, "CLUSTER", "SHARDS") // since Redis 7
-	_, err := pipe.Exec(ctx)
-	var refused redis.Error
-	if err != nil && (!errors.As(err, &refused) || nodes.Err() == nil && shards.Err() == nil) {
-		return nil, err // the second: the login was refused, and nothing was asked
+	if err := redisclient.Ask(ctx, pipe); err != nil {
+		return nil, err
 	}
 	from := asked{host: addr.Host, secure: o.Secure != nil, hosts: hosts}
 	a, err := answerOf(nodes, shards, from)

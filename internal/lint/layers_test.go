@@ -45,6 +45,7 @@ var levels = map[string]int{
 	"internal/proto/redis":    2,
 	"internal/proto/memcache": 2,
 	"internal/topology":       2,
+	"internal/redisclient":    2,
 
 	"internal/proxy": 3,
 

@@ -114,7 +114,7 @@ var rules = []rule{
 	{
 		from:   everywhere,
 		to:     []string{"github.com/redis/...", "github.com/bradfitz/...", "github.com/google/go-cmp/...", "github.com/chromedp/..."},
-		except: append([]string{"internal/sentinel", "internal/cluster"}, outside...),
+		except: append([]string{"internal/redisclient", "internal/sentinel", "internal/cluster"}, outside...),
 		why:    "client libraries, browsers and comparers are for tests and measurements; the proxy speaks both protocols itself, but to sentinels and when it asks a cluster for its nodes",
 	},
 }

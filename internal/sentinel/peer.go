@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/redisclient"
 )
 
 const (
@@ -40,14 +40,6 @@ var (
 	errNonsense = errors.New("its answer is no address")
 )
 
-// quiet takes what the client library would log.
-type quiet struct{}
-
-// Printf implements the library's logger.
-func (quiet) Printf(context.Context, string, ...any) {}
-
-func init() { redis.SetLogger(quiet{}) }
-
 // A peer is one sentinel.
 type peer struct {
 	// static after construction
@@ -61,21 +53,8 @@ type peer struct {
 
 // newPeer makes the client of one sentinel. Nothing is connected yet.
 func newPeer(addr config.Address, login config.Login, secure func(config.Address) *tls.Config) *peer {
-	o := &redis.Options{
-		Addr: addr.String(), Protocol: 2, Username: login.User, Password: login.Password.Reveal(),
-		DialTimeout: askTime, ReadTimeout: askTime, WriteTimeout: askTime, ContextTimeoutEnabled: true,
-		DialerRetries: 1, MaxRetries: -1, PoolSize: 2,
-		DisableIdentity:          true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
-	if secure != nil {
-		o.TLSConfig = secure(addr)
-		o.Dialer = func(ctx context.Context, network, at string) (net.Conn, error) {
-			d := tls.Dialer{NetDialer: &net.Dialer{Timeout: askTime}, Config: secure(addr)} // its files may have changed
-			return d.DialContext(ctx, network, at)
-		}
-	}
-	return &peer{addr: addr, client: redis.NewClient(o), status: Status{Address: addr.String()}}
+	client := redisclient.New(redisclient.Options{Addr: addr, Login: login, Secure: secure, Time: askTime, Connections: 2})
+	return &peer{addr: addr, client: client, status: Status{Address: addr.String()}}
 }
 
 // ask asks where the primaries of these names are. An error means that the sentinel has
@@ -92,9 +71,7 @@ func (p *peer) ask(ctx context.Context, names []string) (places []Place, unknown
 		_ = pipe.Process(ctx, masters[i])
 		_ = pipe.Process(ctx, addrs[i])
 	}
-	_, err = pipe.Exec(ctx)
-	var refused redis.Error
-	if err != nil && !errors.As(err, &refused) && !errors.Is(err, redis.Nil) {
+	if err := redisclient.Ask(ctx, pipe); err != nil {
 		return nil, nil, err
 	}
 	places = make([]Place, len(names))

@@ -29,8 +29,9 @@ type scripted struct {
 	at    string
 	epoch int
 	// mute: it does not answer. silent: it does not allow to subscribe.
-	mute, silent bool
-	listeners    []net.Conn
+	// refuses: it takes no password.
+	mute, silent, refuses bool
+	listeners             []net.Conn
 }
 
 func startScripted(t *testing.T, at string, epoch int) *scripted {
@@ -116,6 +117,8 @@ func (s *scripted) reply(conn net.Conn, words []string) string {
 		return b
 	}
 	switch asked := strings.ToUpper(strings.Join(words[:min(2, len(words))], " ")); {
+	case s.refuses && (strings.HasPrefix(asked, "HELLO") || strings.HasPrefix(asked, "AUTH")):
+		return "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
 	case asked == "SENTINEL MASTER" && s.at == "":
 		return "-ERR No such master with that name\r\n"
 	case asked == "SENTINEL MASTER":
@@ -359,4 +362,33 @@ func TestUnreachable(t *testing.T) {
 	s.sentinels[0].say(two, 6, false)
 	s.awaitTold("main: " + two + ", which sentinels name, cannot be asked whether it is a primary: connection refused")
 	s.await(one)
+}
+
+// TestLoginRefused: a sentinel that does not take the password is told with its own words.
+func TestLoginRefused(t *testing.T) {
+	k := startScripted(t, one, 5)
+	k.mu.Lock()
+	k.refuses = true
+	k.mu.Unlock()
+	addr, err := config.ParseListen(k.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 100)
+	w := sentinel.New(sentinel.Options{
+		Sentinels: []config.Address{addr}, Login: config.Login{Password: "secret"}, Poll: 20 * time.Millisecond,
+		IsPrimary: func(context.Context, string) (bool, error) { return true, nil },
+		Publish:   func(string, sentinel.Place) { t.Error("it has told a place") },
+		Missed:    func(string) bool { return false },
+		Tell: func(c sentinel.Change) {
+			if c.Sentinel != "" {
+				told <- c.Problem
+			}
+		},
+	}, []string{"main"})
+	t.Cleanup(w.Stop)
+	w.Start()
+	if got := <-told; got != "WRONGPASS invalid username-password pair or user is disabled." {
+		t.Errorf("told: %q", got)
+	}
 }

@@ -1,0 +1,72 @@
+// Package redisclient makes clients of servers that are asked about others, off the data
+// path: sentinels, and the nodes of a cluster.
+package redisclient
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"nuthatch/internal/config"
+)
+
+// quiet takes what the client library would log.
+type quiet struct{}
+
+// Printf implements the library's logger.
+func (quiet) Printf(context.Context, string, ...any) {}
+
+func init() { redis.SetLogger(quiet{}) }
+
+// Options say whom a client asks, and how.
+type Options struct {
+	// Addr is the server's address, and Login is what it is told.
+	Addr  config.Address
+	Login config.Login
+	// Secure is how it is connected to with TLS; nil: without. It is asked for each
+	// connection, since the files may have changed.
+	Secure func(config.Address) *tls.Config
+	// Time is how long a connection, a question and an answer may take each.
+	Time time.Duration
+	// Connections is how many there may be at a time.
+	Connections int
+}
+
+// New makes a client. Nothing is connected yet. It says nothing but its login and what it is
+// asked to: it neither names the library nor asks to be told of maintenance.
+func New(o Options) *redis.Client {
+	r := &redis.Options{
+		Addr: o.Addr.String(), Protocol: 2, Username: o.Login.User, Password: o.Login.Password.Reveal(),
+		DialTimeout: o.Time, ReadTimeout: o.Time, WriteTimeout: o.Time, ContextTimeoutEnabled: true,
+		DialerRetries: 1, MaxRetries: -1, PoolSize: o.Connections,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if o.Secure != nil {
+		r.Dialer = func(ctx context.Context, network, at string) (net.Conn, error) {
+			d := tls.Dialer{NetDialer: &net.Dialer{Timeout: o.Time}, Config: o.Secure(o.Addr)}
+			return d.DialContext(ctx, network, at)
+		}
+	}
+	return redis.NewClient(r)
+}
+
+// Ask sends the questions of a pipeline. An error means that they were not answered: there
+// is no connection, or the login was refused. What the server refuses is with each question.
+func Ask(ctx context.Context, questions redis.Pipeliner) error {
+	asked, err := questions.Exec(ctx)
+	var answer redis.Error
+	if err == nil || !errors.As(err, &answer) {
+		return err
+	}
+	if slices.ContainsFunc(asked, func(q redis.Cmder) bool { return q.Err() != nil }) {
+		return nil
+	}
+	return err // of a refused login the library tells only here
+}
