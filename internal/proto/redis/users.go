@@ -158,40 +158,38 @@ func (g *guard) MayListen(s *msg.Session, kind msg.Channels, name string) bool {
 }
 
 // UserName implements proxy.Guard.
-func (g *guard) UserName(s *msg.Session) string {
-	if g.passes {
-		return g.logins.nameOf(s.Lane.User)
+func (g *guard) UserName(s *msg.Session) string { return g.nameOfUser(s.Lane, s.User) }
+
+// nameOfClient is the name of a client's user.
+func (r *rules) nameOfClient(c *msg.ClientFacts) string { return r.nameOfUser(c.Lane, c.User) }
+
+// nameOfUser is the name of whoever has that lane and is that user of the pool.
+func (r *rules) nameOfUser(lane msg.Lane, user uint16) string {
+	if r.passes {
+		return r.logins.nameOf(lane.User)
 	}
-	return g.nameOf(s.User)
+	return r.nameOf(user)
 }
 
 // MayMonitor implements proxy.Guard.
-func (g *guard) MayMonitor(s *msg.Session) bool {
-	if s.Bars&msg.Restricted == 0 {
-		return true
-	}
-	t := g.userOf(s).Begin(int(lookup([]byte("monitor")).id), nil, g.databases.shown(s.Lane))
-	return t.Verdict().IsAllowed()
-}
-
-// nameOfClient is the name of a client's user.
-func (r *rules) nameOfClient(c *msg.ClientFacts) string {
-	if r.passes {
-		return r.logins.nameOf(c.Lane.User)
-	}
-	return r.nameOf(c.User)
-}
+func (g *guard) MayMonitor(s *msg.Session) bool { return g.mayRun(s, monitorCommand) }
 
 // MayTrack implements proxy.Guard.
-func (g *guard) MayTrack(s *msg.Session) bool {
+func (g *guard) MayTrack(s *msg.Session) bool { return g.mayRun(s, clientTracking) }
+
+var (
+	monitorCommand = lookup([]byte("monitor")).id
+	clientTracking = lookup([]byte("client")).lookupSub([]byte("tracking")).id
+)
+
+// mayRun reports whether the client may send a command that has no keys.
+func (g *guard) mayRun(s *msg.Session, command msg.Type) bool {
 	if s.Bars&msg.Restricted == 0 {
 		return true
 	}
-	t := g.userOf(s).Begin(int(clientTracking), nil, g.databases.shown(s.Lane))
+	t := g.userOf(s).Begin(int(command), nil, g.databases.shown(s.Lane))
 	return t.Verdict().IsAllowed()
 }
-
-var clientTracking = lookup([]byte("client")).lookupSub([]byte("tracking")).id
 
 // UserOf implements proxy.Guard.
 func (g *guard) UserOf(s *msg.Session) *acl.User { return g.userOf(s) }
