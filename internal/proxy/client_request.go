@@ -25,7 +25,7 @@ func (d *dispatch) request(req *msg.Request) {
 		return
 	}
 	if (c.overdue != msg.OK || c.pool.mapless.on) && waitsForServers(req.Treatment) {
-		awaitMap(c, req)
+		holdBack(c, req)
 		return
 	}
 	if req.Nkeys > c.pool.conf.MaxKeys {
@@ -68,6 +68,15 @@ func (d *dispatch) request(req *msg.Request) {
 		c.closing(closeReason{})
 	case msg.Ignore:
 	}
+}
+
+// holdBack refuses a request that is overdue. Any other waits for the map of its cluster.
+func holdBack(c *client, req *msg.Request) {
+	if c.overdue != msg.OK {
+		refuseLate(c, req)
+		return
+	}
+	awaitMap(c)
 }
 
 // waitsForServers reports whether a request with that treatment can come too late. A

@@ -26,12 +26,8 @@ type mapless struct {
 // lacksMap reports whether no server of the snapshot is known to have any key.
 func lacksMap(s *topology.Snapshot) bool { return s.Table.NumShards() == 0 }
 
-// awaitMap has a request that was just taken wait for a map, or refuses it if it is overdue.
-func awaitMap(c *client, req *msg.Request) {
-	if c.overdue != msg.OK {
-		refuseLate(c, req)
-		return
-	}
+// awaitMap has a request that was just taken wait for a map.
+func awaitMap(c *client) {
 	p := c.pool
 	c.waits |= waitsForMap
 	c.session.Again()
