@@ -1,8 +1,9 @@
 // The clients: who holds most, who waits, who idles.
 
-import { fill, h, text } from '../dom.js';
+import { text } from '../dom.js';
 import { bytes, count, plural, span } from '../format.js';
 import { Table } from '../table.js';
+import { Listing } from './listing.js';
 
 // What binds a client to servers.
 const session = (c) => [c.blocked ? 'blocked' : '', c.multi === undefined ? '' : `multi ${c.multi}`, c.watched ? `watch ${c.watched}` : '', c.private ? `private ${c.private}` : '']
@@ -10,18 +11,10 @@ const session = (c) => [c.blocked ? 'blocked' : '', c.multi === undefined ? '' :
 
 const held = (c) => (c.received || 0) + (c.held || 0) + (c.unsent || 0);
 
-export class Clients {
+export class Clients extends Listing {
   constructor(host, app) {
-    this.app = app;
-    this.search = h('input', {
-      type: 'search', placeholder: 'Filter: address, name, library, pool  ( / )', 'aria-label': 'Filter clients', 'data-filter': true,
-      spellcheck: 'false', oninput: () => this.filter(),
-    });
-    this.note = h('span', { class: 'soft' });
-    const list = h('div');
-    fill(host, h('h1', { class: 'hidden' }, 'Clients'), h('section', { class: 'card flush', 'aria-label': 'Clients' },
-      h('header', null, h('div', { class: 'filter' }, this.search), this.note), list));
-    this.table = new Table(list, {
+    super(host, app, 'Clients', 'address, name, library, pool');
+    this.table = new Table(this.list, {
       caption: 'Clients', noun: 'client', empty: 'No client is connected.', key: (c) => String(c.id),
       words: (c) => `${c.address} ${c.name || ''} ${c.library || ''} ${c.pool} ${c.user || ''}`,
       sort: { name: 'held', down: true }, changed: () => app.share(),
@@ -40,21 +33,6 @@ export class Clients {
         { name: 'protocol', label: 'RESP', num: true, width: '68px', priority: 4, value: (c) => c.protocol || undefined, show: (c) => String(c.protocol || '–') },
       ],
     });
-  }
-
-  filter() {
-    this.table.filter(this.search.value);
-    this.app.share();
-  }
-
-  chosen() {
-    return { q: this.search.value, sort: this.table.sorted() };
-  }
-
-  restore({ q = '', sort }) {
-    this.search.value = q;
-    this.table.filter(q);
-    this.table.setSorted(sort);
   }
 
   async read(api) {

@@ -4,22 +4,15 @@ import { fill, h, text } from '../dom.js';
 import { clock, plural, span } from '../format.js';
 import { link } from '../links.js';
 import { Table } from '../table.js';
+import { Listing } from './listing.js';
 
 // lasted is how long it lasted, or lasts at most.
 const lasted = (e) => (e.duration > 0 ? span(e.duration) : '');
 
-export class Events {
+export class Events extends Listing {
   constructor(host, app) {
-    this.app = app;
-    this.search = h('input', {
-      type: 'search', placeholder: 'Filter: kind, pool, server, text  ( / )', 'aria-label': 'Filter events', 'data-filter': true, spellcheck: 'false',
-      oninput: () => this.filter(),
-    });
-    this.note = h('span', { class: 'soft' });
-    const list = h('div');
-    fill(host, h('h1', { class: 'hidden' }, 'Events'), h('section', { class: 'card flush', 'aria-label': 'Events' },
-      h('header', null, h('div', { class: 'filter' }, this.search), this.note), list));
-    this.table = new Table(list, {
+    super(host, app, 'Events', 'kind, pool, server, text');
+    this.table = new Table(this.list, {
       caption: 'Events', noun: 'event', empty: 'Nothing has happened.', key: (e) => String(e.id),
       words: (e) => `${e.kind} ${e.pool || ''} ${e.server || ''} ${e.text} ${e.by || ''}`, sort: { name: 'time', down: true }, changed: () => app.share(),
       columns: [
@@ -31,21 +24,6 @@ export class Events {
         { name: 'by', label: 'by', width: '220px', priority: 4, value: (e) => e.by || '' },
       ],
     });
-  }
-
-  filter() {
-    this.table.filter(this.search.value);
-    this.app.share();
-  }
-
-  chosen() {
-    return { q: this.search.value, sort: this.table.sorted() };
-  }
-
-  restore({ q = '', sort }) {
-    this.search.value = q;
-    this.table.filter(q);
-    this.table.setSorted(sort);
   }
 
   async read(api) {
