@@ -32,12 +32,12 @@ type Stopwatch struct {
 
 // Times are what a Stopwatch saw at one address.
 type Times struct {
-	N                     int64
-	Median, P999, Slowest time.Duration
+	N                          int64
+	Median, P99, P999, Slowest time.Duration
 }
 
 func (t Times) String() string {
-	return fmt.Sprintf("median %v, 99.9%% %v, slowest %v of %d", t.Median, t.P999, t.Slowest, t.N)
+	return fmt.Sprintf("median %v, 99%% %v, 99.9%% %v, slowest %v of %d", t.Median, t.P99, t.P999, t.Slowest, t.N)
 }
 
 // StartStopwatch starts one, which ends with the test.
@@ -167,6 +167,6 @@ func (h *hand) lap() Times {
 	defer h.seen.Reset()
 	return Times{
 		N: h.seen.TotalCount(), Median: time.Duration(h.seen.ValueAtQuantile(50)),
-		P999: time.Duration(h.seen.ValueAtQuantile(99.9)), Slowest: time.Duration(h.seen.Max()),
+		P99: time.Duration(h.seen.ValueAtQuantile(99)), P999: time.Duration(h.seen.ValueAtQuantile(99.9)), Slowest: time.Duration(h.seen.Max()),
 	}
 }

@@ -6,14 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -139,65 +135,21 @@ func TestTLSUpgrade(t *testing.T) {
 	}
 }
 
-// crowdEnv is how many clients connect at once; 200 without.
-const crowdEnv = "NUTHATCH_CROWD"
-
-// Many clients that connect at once are each served, or closed with a reason in time, and
-// a client that was there before goes on. How long its requests take is told.
-func TestTLSCrowd(t *testing.T) {
-	n := 200
-	if text := os.Getenv(crowdEnv); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	a := testkit.NewAuthority(t)
-	cert, key := a.Pair("proxy")
-	secured, admin := testkit.FreeAddr(t), testkit.FreeAddr(t)
-	proxy := testkit.StartNuthatch(t, testkit.Pool{
-		Protocol: testkit.Redis, Servers: testkit.Names(testkit.StartRedis(t)), Lines: []string{"backlog: 20000", "tls: {cert: " + cert + ", key: " + key + ", listen: \"" + secured + "\"}"},
-	}.String()+"nuthatch:\n  threads: 1\n  tls_handshakes: 64\n  tls_handshake_timeout: 60s\n  admin: "+admin+"\n")
-	watch := testkit.StartStopwatch(t, proxy.Addr())
-	watch.Lap()
-	var served, closed atomic.Int64
-	var why atomic.Value // of one that was closed
-	var crowd sync.WaitGroup
-	conf := &tls.Config{RootCAs: a.Roots(), ServerName: "localhost"}
-	begun := time.Now()
-	for range n {
-		crowd.Go(func() {
-			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 2 * time.Minute}, "tcp", secured, conf)
-			if err != nil {
-				why.Store(err.Error())
-				closed.Add(1)
-				return
-			}
-			defer conn.Close()
-			got := make([]byte, len("+PONG\r\n"))
-			_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
-			_, err = conn.Write(testkit.RESP("PING"))
-			if err == nil {
-				_, err = io.ReadFull(conn, got)
-			}
-			if err != nil || string(got) != "+PONG\r\n" {
-				t.Errorf("%q, %v", got, err)
-			}
-			served.Add(1)
-		})
-	}
-	crowd.Wait()
-	took := time.Since(begun)
-	t.Logf("%d served, %d closed (%v), in %v; a client without TLS meanwhile: %+v", served.Load(), closed.Load(), why.Load(), took, watch.Lap())
-	proxy.AwaitStat(1, "alpha", "client_connections") // the stopwatch
-	failures := metric(t, admin, "nuthatch_client_tls_failures_total")
-	if served.Load()+closed.Load() != int64(n) || closed.Load() != failures || metric(t, admin, "nuthatch_client_tls_handshakes_total") != served.Load() {
-		t.Errorf("of %d clients %d are served, %d closed (%v), and the proxy counts %d failures", n, served.Load(), closed.Load(), why.Load(), failures)
-	}
-}
-
 // metric is the sum of a metric of all pools.
 func metric(t *testing.T, admin, name string) (sum int64) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`(?m)^`+name+`(?:\{[^}]*\})? (\d+)$`).FindAllStringSubmatch(metricsText(t, admin), -1) {
+		n, err := strconv.ParseInt(m[1], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += n
+	}
+	return sum
+}
+
+// metricsText is what the admin listener tells Prometheus.
+func metricsText(t *testing.T, admin string) string {
 	t.Helper()
 	answer, err := http.Get("http://" + admin + "/metrics")
 	if err != nil {
@@ -208,12 +160,5 @@ func metric(t *testing.T, admin, name string) (sum int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile(`(?m)^`+name+`(?:\{[^}]*\})? (\d+)$`).FindAllStringSubmatch(string(text), -1) {
-		n, err := strconv.ParseInt(m[1], 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum += n
-	}
-	return sum
+	return string(text)
 }

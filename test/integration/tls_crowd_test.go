@@ -1,0 +1,259 @@
+package integration
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/testkit"
+)
+
+// crowdEnv is how many clients connect at once.
+const crowdEnv = "NUTHATCH_CROWD"
+
+// tlsCrowd is how many clients come: 1,000, or 10,000 in a long run, or as many as there are
+// descriptors for.
+func tlsCrowd(t *testing.T) int {
+	t.Helper()
+	if text := os.Getenv(crowdEnv); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if os.Getenv(longEnv) == "" {
+		return 1_000
+	}
+	var room unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &room); err != nil {
+		t.Fatal(err)
+	}
+	return int(min(10_000, room.Cur-min(room.Cur, 500)))
+}
+
+// A crowdStage is a proxy with one port for clients with TLS and one for others.
+type crowdStage struct {
+	proxy          *testkit.Proxy
+	server         *testkit.Server
+	secured, admin string
+	conf           *tls.Config
+}
+
+// newCrowdStage starts one with lines added to the process.
+func newCrowdStage(t *testing.T, process string) *crowdStage {
+	t.Helper()
+	a := testkit.NewAuthority(t)
+	cert, key := a.Pair("proxy")
+	s := &crowdStage{server: testkit.StartRedis(t), secured: testkit.FreeAddr(t), admin: testkit.FreeAddr(t)}
+	s.conf = &tls.Config{RootCAs: a.Roots(), ServerName: "localhost", DynamicRecordSizingDisabled: true}
+	s.proxy = testkit.StartNuthatch(t, testkit.Pool{
+		Protocol: testkit.Redis, Servers: testkit.Names(s.server),
+		Lines: []string{"backlog: 20000", "tls: {cert: " + cert + ", key: " + key + ", listen: \"" + s.secured + "\"}"},
+	}.String()+"nuthatch:\n  threads: 1\n  turn_times: true\n  admin: "+s.admin+"\n"+process)
+	testkit.Await(t, "the port with TLS", func() error {
+		conn, err := s.call(s.conf, ping, pong)
+		if conn != nil {
+			_ = conn.Close()
+		}
+		return err
+	})
+	return s
+}
+
+// gauge is a number that the proxy tells, which may have a fraction.
+func (s *crowdStage) gauge(t *testing.T, name string) (sum float64) {
+	t.Helper()
+	for line := range strings.SplitSeq(metricsText(t, s.admin), "\n") {
+		if words := strings.Fields(line); len(words) == 2 && (words[0] == name || strings.HasPrefix(words[0], name+"{")) {
+			v, err := strconv.ParseFloat(words[1], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += v
+		}
+	}
+	return sum
+}
+
+// call connects with TLS, and sends a request to which the reply is right.
+func (s *crowdStage) call(conf *tls.Config, request, reply string) (conn *tls.Conn, err error) {
+	dialer := &net.Dialer{Timeout: 2 * time.Minute}
+	if conn, err = tls.DialWithDialer(dialer, "tcp", s.secured, conf); err != nil {
+		return nil, err
+	}
+	return conn, exchange(conn, request, reply)
+}
+
+// exchange sends a request to which the reply is right.
+func exchange(conn net.Conn, request, reply string) error {
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
+	if _, err := io.WriteString(conn, request); err != nil {
+		return err
+	}
+	got := make([]byte, len(reply))
+	if n, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, []byte(reply)) {
+		return fmt.Errorf("the reply is %.60q (%w)", got[:n], err)
+	}
+	return nil
+}
+
+const (
+	ping, pong = "PING\r\n", "+PONG\r\n"
+	// crowdShakes is how many handshakes are under way at a time, and crowdBeside is more
+	// than what other goroutines the proxy has, those that scrape it included.
+	crowdShakes, crowdBeside = 64, 100
+)
+
+// Many clients that connect at once are each served, or closed with a reason in time, and
+// a client that was there before goes on. How long its requests take is told, and what its
+// server alone takes.
+func TestTLSCrowd(t *testing.T) {
+	n := tlsCrowd(t)
+	for name, timeout := range map[string]string{"time enough": "100s", "too little time": "300ms"} {
+		t.Run(name, func(t *testing.T) {
+			s := newCrowdStage(t, fmt.Sprintf("  tls_handshakes: %d\n  tls_handshake_timeout: %s\n", crowdShakes, timeout))
+			testkit.Await(t, "that the first one is counted", func() error {
+				if n := metric(t, s.admin, "nuthatch_client_tls_handshakes_total"); n == 0 {
+					return errors.New("no handshake is")
+				}
+				return nil
+			})
+			before := metric(t, s.admin, "nuthatch_client_tls_handshakes_total")
+			watch := testkit.StartStopwatch(t, s.proxy.Addr(), s.server.Addr())
+			watch.Lap()
+			served, closed, goroutines, took := s.comeAll(t, n)
+			times := watch.Lap()
+			t.Logf("%d served, %d closed, in %v; %.0f goroutines at the most; the longest turn took %v; a client without TLS: %v; its server alone: %v",
+				served, closed, took, goroutines, time.Duration(s.gauge(t, "nuthatch_loop_longest_turn_seconds")*float64(time.Second)), times[0], times[1])
+			s.proxy.AwaitStat(1, "alpha", "client_connections") // the stopwatch
+			count := func(what string) int64 { return metric(t, s.admin, "nuthatch_client_tls_"+what+"_total") }
+			testkit.Await(t, "that all are counted", func() error {
+				if made, failed, late := count("handshakes")-before, count("failures"), count("late"); made != served || failed != closed || late != closed {
+					return fmt.Errorf("%d are served and %d closed; the proxy counts %d handshakes, %d failures, %d of them late", served, closed, made, failed, late)
+				}
+				return nil
+			})
+			if name == "time enough" && (closed > 0 || goroutines > crowdShakes+crowdBeside) {
+				t.Errorf("%d were closed, and there were %.0f goroutines", closed, goroutines)
+			}
+			if conn, err := s.call(s.conf, ping, pong); err != nil {
+				t.Errorf("another one behind them: %v", err)
+			} else {
+				_ = conn.Close()
+			}
+		})
+	}
+}
+
+// comeAll has n clients come at once, each of which asks once, and tells how many were served,
+// how many closed before they were, and how many goroutines the proxy had at the most.
+func (s *crowdStage) comeAll(t *testing.T, n int) (served, closed int64, goroutines float64, took time.Duration) {
+	t.Helper()
+	var good, bad atomic.Int64
+	var crowd sync.WaitGroup
+	begun := time.Now()
+	for range n {
+		crowd.Go(func() {
+			conn, err := s.call(s.conf, ping, pong)
+			if conn != nil {
+				defer conn.Close()
+			}
+			if err != nil {
+				bad.Add(1)
+				return
+			}
+			good.Add(1)
+		})
+	}
+	over := make(chan struct{})
+	go func() {
+		crowd.Wait()
+		close(over)
+	}()
+	for {
+		goroutines = max(goroutines, s.gauge(t, "go_goroutines"))
+		select {
+		case <-over:
+			return good.Load(), bad.Load(), goroutines, time.Since(begun)
+		case <-time.After(20 * time.Millisecond): // between two looks
+		}
+	}
+}
+
+// What idle clients with TLS take is in the account of memory, whether they have resumed a
+// session or not, and have sent small records or large ones, and what is resident is near it.
+func TestTLSIdleMemory(t *testing.T) {
+	n := tlsCrowd(t)
+	large := strings.Repeat("v", 16<<10-len("*2\r\n$4\r\nECHO\r\n$16347\r\n\r\n"))
+	for _, of := range []struct {
+		name, request, reply string
+		resumes              bool
+		least, most          float64
+	}{
+		{"full", ping, pong, false, 8 << 10, 11 << 10},
+		{"resumed", ping, pong, true, 8 << 10, 11 << 10},
+		{"large records", string(testkit.RESP("ECHO", large)), testkit.Bulk(large), false, 24 << 10, 28 << 10},
+	} {
+		t.Run(of.name, func(t *testing.T) {
+			s := newCrowdStage(t, "  max_memory: 2gb\n")
+			conf := s.conf.Clone()
+			if of.resumes {
+				conf.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+			}
+			first, err := s.call(conf, of.request, of.reply)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = first.Close() })
+			held, resident := s.gauge(t, "nuthatch_memory_held_bytes"), s.proxy.RSS()
+			conns := make([]*tls.Conn, n)
+			errs := make([]error, 8)
+			var comers sync.WaitGroup
+			for k := range errs {
+				comers.Go(func() {
+					for i := k; i < n && errs[k] == nil; i += len(errs) {
+						conns[i], errs[k] = s.call(conf, of.request, of.reply)
+					}
+				})
+			}
+			comers.Wait()
+			t.Cleanup(func() {
+				for _, c := range conns {
+					if c != nil {
+						_ = c.Close()
+					}
+				}
+			})
+			for _, err := range errs {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if of.resumes && !conns[n-1].ConnectionState().DidResume {
+				t.Error("sessions are not resumed")
+			}
+			each := (s.gauge(t, "nuthatch_memory_held_bytes") - held) / float64(n)
+			taken := s.proxy.RSS() - resident
+			t.Logf("%d clients: each is counted for %.0f bytes, and has %d resident", n, each, taken/int64(n))
+			if each < of.least || each > of.most {
+				t.Errorf("a client is counted for %.0f bytes, want %.0f to %.0f", each, of.least, of.most)
+			}
+			if bound := int64(2*each)*int64(n) + 32<<20; taken > bound {
+				t.Errorf("%d clients have %d bytes resident, more than %d", n, taken, bound)
+			}
+		})
+	}
+}
