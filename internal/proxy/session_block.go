@@ -231,7 +231,7 @@ func (l *leg) OnReply(_ *msg.Msg, r msg.Reply) {
 	b := l.block
 	o, c := b.own, b.own.client
 	if b.recall.takesAgain() && b.confirming == nil && c.pool.proto.blocker.Recalled(r) {
-		b.again()
+		b.again(true)
 		return
 	}
 	f := b.confirming

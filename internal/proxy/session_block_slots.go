@@ -25,6 +25,6 @@ func (b *blocking) redirected(l *leg, r msg.Reply) (reply msg.Reply, again bool)
 		b.asks = false
 		return msg.Reply{Flat: textLate}, false
 	}
-	b.again()
+	b.again(true)
 	return r, true
 }

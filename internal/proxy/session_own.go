@@ -106,7 +106,7 @@ func (o *own) withdrawn(conn *serverConn, _ int64) {
 		o.track.moved()
 		watches = watches || !o.block.isOn(conn)
 	}
-	if watches && slices.Contains(o.conns, conn) {
+	if watches && !o.block.isOn(conn) && slices.Contains(o.conns, conn) { // else at the end of the wait
 		o.giveBack(conn, true)
 	}
 }

@@ -62,7 +62,7 @@ func (b *blocking) endEarly(why recall) {
 	switch {
 	case !first:
 	case why.takesAgain() && b.confirming != nil:
-		b.again() // there is no element to be lost
+		b.again(false) // there is no element to be lost
 	default:
 		for _, l := range slices.Clone(b.legs) {
 			l.sendUnblock()
@@ -81,7 +81,7 @@ func (l *leg) sendUnblock() {
 			l.retryUnblock()
 			return
 		}
-		b.again() // the request has not been sent
+		b.again(false) // the request has not been sent
 		return
 	case conn.private.id == 0: // the server does not allow it
 		b.cannotEnd()
@@ -101,9 +101,9 @@ func (l *leg) sendUnblock() {
 	ctl.enqueue(m, out.Len()-before)
 }
 
-// again puts the request back into the stash, with the time that is left. The reply is
-// dropped.
-func (b *blocking) again() {
+// again puts the request back into the stash, with the time that is left. answered: its
+// reply has come, and is dropped. If not, the connection is closed.
+func (b *blocking) again(answered bool) {
 	c := b.own.client
 	p := c.pool
 	ctx := p.ctx
@@ -129,7 +129,7 @@ func (b *blocking) again() {
 	if b.confirming != nil {
 		b.confirming.giveUp()
 	} else {
-		b.takeBack()
+		b.takeBack(answered)
 	}
 	c.parseAgain()
 	c.resumeIfRoom()
@@ -145,12 +145,13 @@ func (in *intake) blockAgain(now int64) {
 	}
 }
 
-// takeBack ends the wait at one server, whose request is taken again.
-func (b *blocking) takeBack() {
+// takeBack ends the wait at one server, whose request is taken again. If it is answered, its
+// message is in no queue.
+func (b *blocking) takeBack(answered bool) {
 	o, c := b.own, b.own.client
 	m, conn := b.first.detach()
 	b.detach()
-	if conn.queue.Len() > 0 { // m stands there, and has not gone anywhere
+	if !answered {
 		c.hold(m, 0)
 		m.Owner = nil
 		conn.abandon(msg.Asked)
