@@ -202,10 +202,10 @@ func (f *confirming) fail(why msg.Reason) {
 }
 
 // giveUp ends the waits of a request that is taken again. A connection on which keys
-// are watched stays, and its answer is dropped.
+// are watched stays, and its answer is dropped, unless that may never come.
 func (f *confirming) giveUp() {
 	b := f.block
-	o, c := b.own, b.own.client
+	o, c, forEver := b.own, b.own.client, b.due == 0
 	c.hold(f.parent, 0)
 	c.pool.ctx.swallow(f.parent)
 	legs := slices.Clone(b.legs)
@@ -214,7 +214,7 @@ func (f *confirming) giveUp() {
 		if l.m == nil {
 			continue
 		}
-		if _, conn := l.detach(); !o.needs(conn) {
+		if _, conn := l.detach(); forEver || !o.needs(conn) {
 			conn.abandon(msg.Asked)
 		}
 	}
