@@ -72,3 +72,47 @@ func TestBlockedClients(t *testing.T) {
 		}
 	}
 }
+
+// A server that becomes a replica ends what waits there with an error of its own, which
+// the client gets. It keeps its connection, and waits at the server again when that is a primary.
+func TestBlockedClientsAtFailover(t *testing.T) {
+	t.Parallel()
+	server, other := testkit.StartRedis(t), testkit.StartRedis(t)
+	s := newStage(t, testkit.Redis, []*testkit.Server{server}, nil)
+	direct := server.Dial()
+	host, port, _ := strings.Cut(other.Addr(), ":")
+	for _, waits := range [][]string{
+		{"BLPOP", "q", "0"},
+		{"BLMOVE", "q", "to", "LEFT", "RIGHT", "100"},
+		{"BZPOPMIN", "z", "0"},
+		{"XREAD", "BLOCK", "0", "STREAMS", "x", "$"},
+		{"WAIT", "3", "0"},
+	} {
+		for _, hello := range []string{"2", "3"} {
+			c := s.proxy.Dial(testkit.Redis)
+			c.Do("HELLO", hello)
+			if got := c.Do("SET", "k", "v"); got != "+OK\r\n" {
+				t.Fatalf("SET: %q", got)
+			}
+			c.Send(testkit.RESP(waits...))
+			c.Send(testkit.RESP("PING"))
+			awaitBlocked(t, direct, 1)
+			if got := direct.Do("REPLICAOF", host, port); got != "+OK\r\n" {
+				t.Fatalf("REPLICAOF: %q", got)
+			}
+			if got := c.Reply(); !strings.HasPrefix(got, "-UNBLOCKED force unblock from blocking operation, instance state changed") {
+				t.Errorf("%s, RESP%s: %q", waits[0], hello, got)
+			}
+			c.Expect("+PONG\r\n")
+			if got := direct.Do("REPLICAOF", "NO", "ONE"); got != "+OK\r\n" {
+				t.Fatalf("REPLICAOF NO ONE: %q", got)
+			}
+			c.Send(testkit.RESP("BLPOP", "q", "0"))
+			awaitBlocked(t, direct, 1)
+			if got := s.proxy.Dial(testkit.Redis).Do("RPUSH", "q", "x"); got != ":1\r\n" {
+				t.Errorf("RPUSH: %q", got)
+			}
+			c.Expect("*2\r\n" + testkit.Bulk("q") + testkit.Bulk("x"))
+		}
+	}
+}
