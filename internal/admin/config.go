@@ -15,22 +15,23 @@ func (h *handler) config(w http.ResponseWriter, _ *http.Request) {
 	conf, _ := h.Instance.InForce()
 	shown := api.Configuration{
 		File:    h.Instance.Facts().ConfigFile,
-		Process: settingsOf(config.ProcessSettings(&conf.Process)),
+		Process: settingsOf(conf, "", config.ProcessSettings(&conf.Process)),
 		Text:    textOf(conf),
 	}
 	for i := range conf.Pools {
 		p := &conf.Pools[i]
 		shown.Pools = append(shown.Pools, api.PoolConfiguration{
-			Name: p.Name, Settings: settingsOf(config.PoolSettings(p)), Servers: linesOf(p),
+			Name: p.Name, Settings: settingsOf(conf, p.Name, config.PoolSettings(p)), Servers: linesOf(p),
 		})
 	}
 	answer(w, shown)
 }
 
-func settingsOf(list []config.Setting) []api.Setting {
+// settingsOf are settings of a pool, or of the process without one.
+func settingsOf(conf *config.Config, pool string, list []config.Setting) []api.Setting {
 	shown := make([]api.Setting, len(list))
 	for i, s := range list {
-		shown[i] = api.Setting{Key: s.Key, Value: s.Value, Default: s.Default}
+		shown[i] = api.Setting{Key: s.Key, Value: s.Value, Default: s.Default, From: conf.SourceOf(pool, s.Key).String()}
 	}
 	return shown
 }
@@ -47,17 +48,17 @@ func linesOf(p *config.Pool) []string {
 	return lines
 }
 
-// textOf writes the configuration as a file, with every setting that has a
-// value.
+// textOf writes the configuration as a file, with every setting that has a value. A
+// comment says where each was written.
 func textOf(conf *config.Config) string {
 	var b strings.Builder
 	b.WriteString("nuthatch:\n")
-	writeSettings(&b, config.ProcessSettings(&conf.Process))
+	writeSettings(&b, config.ProcessSettings(&conf.Process), from(conf, ""))
 	for i := range conf.Pools {
 		p := &conf.Pools[i]
 		fmt.Fprintf(&b, "%s:\n", quoted(p.Name))
-		writeSettings(&b, config.PoolSettings(p))
-		b.WriteString("  servers:\n")
+		writeSettings(&b, config.PoolSettings(p), from(conf, p.Name))
+		fmt.Fprintf(&b, "  servers:%s\n", from(conf, p.Name)("servers"))
 		for _, line := range linesOf(p) {
 			fmt.Fprintf(&b, "    - %s\n", quoted(line))
 		}
@@ -65,9 +66,26 @@ func textOf(conf *config.Config) string {
 	return b.String()
 }
 
-// writeSettings writes settings in the blocks that they are in. Those of one block
-// stand together.
-func writeSettings(b *strings.Builder, list []config.Setting) {
+// from makes comments of where the settings of a pool were written, or, without a pool, those
+// of the process.
+func from(conf *config.Config, pool string) func(key string) string {
+	return func(key string) string {
+		at := conf.SourceOf(pool, key).String()
+		if at == "" {
+			at = "default"
+		}
+		return "  # " + strings.Map(func(c rune) rune {
+			if c < ' ' {
+				return '?' // a path may have a line break
+			}
+			return c
+		}, at)
+	}
+}
+
+// writeSettings writes settings in the blocks that they are in, with a comment behind each.
+// Those of one block stand together.
+func writeSettings(b *strings.Builder, list []config.Setting, comment func(key string) string) {
 	var open []string // the path to the block that is being written
 	for _, s := range list {
 		if s.Value == "" {
@@ -89,7 +107,7 @@ func writeSettings(b *strings.Builder, list []config.Setting) {
 			text = quoted(text)
 		}
 		indent(b, block, shared)
-		fmt.Fprintf(b, "%s: %s\n", s.Path[last], text)
+		fmt.Fprintf(b, "%s: %s%s\n", s.Path[last], text, comment(s.Key))
 		open = block
 	}
 }

@@ -23,7 +23,7 @@ func TestSettingsAreWrittenInBlocks(t *testing.T) {
 		at("x", "users", "al: ice", "homes", "[0]", "at"), at("y", "users", "al: ice", "homes", "[1]", "at"),
 		at("z", "users", "bob", "limit"),
 		at("true", "last"),
-	})
+	}, func(string) string { return "" })
 	want := `  threads: 1
   check:
     interval: 2s
@@ -61,6 +61,11 @@ func TestTextCanBeReadAgain(t *testing.T) {
 	again, err := config.Parse("again.yml", []byte(text))
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)
+	}
+	for _, want := range []string{"  listen: 127.0.0.1:1  # f.yml:2\n", "    rise: 7  # f.yml:4\n", "  backlog: 512  # default\n", "  servers:  # f.yml:3\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
 	}
 	if got := config.PoolChanges(&conf.Pools[0], &again.Pools[0]); len(got) > 0 {
 		t.Errorf("what is read again differs: %v", got)

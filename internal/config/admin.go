@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 )
@@ -19,13 +20,23 @@ var kindAdmin = kind{form: "address or off", text: true, parse: parseAdmin, sche
 var kindPath = kind{form: "path", text: true, parse: parsePath, schema: textOf(`/.*`)}
 
 // kindPercent is a whole number without a sign behind it.
-var kindPercent = kind{form: "percent", parse: parseNumber, span: numberSpan, schema: numberSchema}
+var kindPercent = kind{form: "percent", parse: parsePercent, span: numberSpan, schema: numberSchema}
 
 func parseAdmin(r limits, text string) (value, error) {
 	if text == adminOff {
 		return value{}, nil
 	}
 	return parseListenValue(r, text)
+}
+
+func parsePercent(r limits, text string) (value, error) {
+	v, err := parseNumber(r, text)
+	if number, sign := strings.CutSuffix(text, "%"); err != nil && sign {
+		if _, inner := parseNumber(r, number); inner == nil {
+			return value{}, fmt.Errorf("%w; write %s", err, number)
+		}
+	}
+	return v, err
 }
 
 func parsePath(_ limits, text string) (value, error) {

@@ -78,7 +78,7 @@ func parseFleet(t *testing.T, text string) (f fleet, faults, warnings string) {
 	setDefaults(&f, fleetKeys)
 	readBlock(r, b, root, &f, fleetKeys, nowhere)
 	missing(r, b, root, fleetKeys, "every fleet")
-	return f, r.errs.sorted().Error(), r.findWarnings().Error()
+	return f, r.errs.sorted("").Error(), r.findWarnings().Error()
 }
 
 const wholeFleet = `

@@ -57,11 +57,15 @@ func ProcessSettings(p *Process) []Setting {
 	return settings(nil, processKeys, p, &def)
 }
 
+// isSetting reports whether the key has a value of its own that can be shown and compared
+// as a text.
+func (k *key[T]) isSetting() bool { return k.whole == nil && (!k.kind.list || k.kind.isSetting) }
+
 // settings are the keys of a block at a path, and their values in from.
 func settings[T any](at keyPath, keys []key[T], from, def *T) []Setting {
 	var all []Setting
 	for _, k := range keys {
-		if k.kind.list && !k.kind.isSetting {
+		if !k.isSetting() {
 			continue
 		}
 		if k.blocks != nil {
@@ -88,7 +92,7 @@ func settings[T any](at keyPath, keys []key[T], from, def *T) []Setting {
 func changes[T any](at keyPath, keys []key[T], old, changed *T) []Change {
 	var all []Change
 	for _, k := range keys {
-		if k.kind.list && !k.kind.isSetting {
+		if !k.isSetting() {
 			continue
 		}
 		if k.blocks != nil {
@@ -143,9 +147,6 @@ func (k *key[T]) text(from *T) string {
 	case []Address:
 		return listText(v)
 	case time.Duration:
-		if k.kind.form == kindMillis.form {
-			return strconv.FormatInt(v.Milliseconds(), 10)
-		}
 		return formatDuration(v)
 	case int64:
 		if k.kind.form == kindSize.form {

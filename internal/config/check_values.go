@@ -60,7 +60,7 @@ var (
 	kindHash         = kind{form: "name of a hash", parse: parseHash, schema: hashSchema}
 	kindDistribution = kind{form: "name of a distribution", parse: parseDistribution, schema: distributionSchema}
 	kindHashTag      = kind{form: "two characters", example: `"{}"`, text: true, parse: parseHashTag, schema: hashTagSchema}
-	kindMillis       = kind{form: "milliseconds", parse: parseMillis, span: numberSpan, schema: numberSchema}
+	kindMillis       = kind{form: "duration or milliseconds", parse: parseMillis, span: millisSpan, schema: millisSchema}
 	kindNumber       = kind{form: "number", parse: parseNumber, span: numberSpan, schema: numberSchema}
 	kindSize         = kind{form: "size", parse: parseSize, span: sizeSpan, schema: sizeSchema}
 	kindBool         = kind{form: "true or false", parse: parseBool, schema: boolSchema}
@@ -167,15 +167,6 @@ func parseNumber(r limits, text string) (value, error) {
 	return value{number: n}, nil
 }
 
-func parseMillis(r limits, text string) (value, error) {
-	n, ok := parseDigits(text)
-	if !ok || n < r.min || n > r.max {
-		return value{}, fmt.Errorf("expected milliseconds, a whole number from %d to %d without a unit, found %s",
-			r.min, r.max, quote(text))
-	}
-	return value{number: n}, nil
-}
-
 // numberSpan describes limits. nutcracker uses the largest int of C for no
 // limit.
 func numberSpan(r limits) string {
@@ -213,7 +204,22 @@ func parseSize(r limits, text string) (value, error) {
 		}
 		break
 	}
-	return value{}, errors.New("expected a size from " + sizeSpan(r) + ", such as 64mb, found " + quote(text))
+	return value{}, errors.New("expected a size from " + sizeSpan(r) + ", such as 64mb, found " + quote(text) + sizeHint(r, lowered))
+}
+
+// otherUnits is how others write the units of sizes.
+var otherUnits = strings.NewReplacer(" ", "", "kib", "kb", "mib", "mb", "gib", "gb")
+
+// sizeHint is how a size is written that is written as others do; empty if it is none.
+func sizeHint(r limits, text string) string {
+	as := otherUnits.Replace(text)
+	if as == text {
+		return ""
+	}
+	if _, err := parseSize(r, as); err != nil {
+		return ""
+	}
+	return "; write " + as
 }
 
 func sizeSpan(r limits) string { return formatSize(r.min) + " to " + formatSize(r.max) }

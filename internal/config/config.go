@@ -58,6 +58,11 @@ type Config struct {
 	// name, shorter names first, names of one length by their bytes.
 	// Invariant: at least one, no two of one name or one listen address.
 	Pools []Pool
+	// Includes are the files and patterns, as absolute paths, that the file includes, and those
+	// that these include.
+	Includes []string
+	// sources says where values were written: by the pool's name and the key's.
+	sources map[settingAt]Source
 }
 
 // Process is what concerns the whole process and not one pool.
@@ -355,21 +360,27 @@ func DefaultProcess() Process {
 // Load reads and checks the file at path. The error is an Errors if the file
 // was read and is at fault, and wraps the cause if it could not be read.
 func Load(path string) (*Config, error) {
-	f, err := os.Open(path)
+	text, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
+	}
+	return parse(path, text, newInclusion(path))
+}
+
+// readFile reads the file at path, which is not larger than maxFileSize.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
 	}
 	text, err := readStable(f)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+	if err == nil && len(text) > maxFileSize {
+		err = fmt.Errorf("%s is larger than %d bytes", path, maxFileSize)
 	}
-	if len(text) > maxFileSize {
-		return nil, fmt.Errorf("config: %s is larger than %d bytes", path, maxFileSize)
-	}
-	return Parse(path, text)
+	return text, err
 }
 
 // ErrChanging means that the file was written to while it was read, so the text
@@ -407,16 +418,19 @@ func readStable(f file) ([]byte, error) {
 
 // Parse checks text as the content of a configuration file; file is its name
 // for error messages and is not opened. An error is always an Errors, with
-// every fault found, by line. The result holds no part of text.
-func Parse(file string, text []byte) (*Config, error) {
-	r := &reader{file: file}
+// every fault found, by line. The result holds no part of text. A text from elsewhere
+// includes no files.
+func Parse(file string, text []byte) (*Config, error) { return parse(file, text, nil) }
+
+func parse(file string, text []byte, included *inclusion) (*Config, error) {
+	r := &reader{file: file, included: included}
 	root, err := decode(file, text)
 	if err != nil {
 		return nil, Errors{err}
 	}
 	cfg := r.readFile(root)
 	if len(r.errs) > 0 {
-		return nil, r.errs.sorted()
+		return nil, r.errs.sorted(file)
 	}
 	return cfg, nil
 }

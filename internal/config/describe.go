@@ -13,6 +13,7 @@ type description struct {
 	needed   bool
 	onlyWith string
 	origin   origin
+	whole    bool // the value has a form of its own
 	// within are the keys of a block, or of each block of a list or a map.
 	within []description
 	shape  shape
@@ -49,7 +50,7 @@ func describe[T any](keys []key[T]) []description {
 func (k *key[T]) describe() description {
 	d := description{
 		name: k.name, form: k.form(), def: k.def, defNote: k.defNote, help: k.help, differs: k.differs,
-		kind: k.kind, limits: k.limits, required: k.required, needed: k.needed, onlyWith: k.onlyWith, origin: k.origin,
+		kind: k.kind, limits: k.limits, required: k.required, needed: k.needed, onlyWith: k.onlyWith, origin: k.origin, whole: k.whole != nil,
 	}
 	if k.blocks == nil {
 		return d

@@ -36,7 +36,7 @@ func TestKeysAreDocumented(t *testing.T) {
 // TestExamplesInDocs parses every YAML example of the documentation that is a
 // whole file: one that begins with a comment that names it.
 func TestExamplesInDocs(t *testing.T) {
-	doc := string(readFile(t, docPath))
+	doc := string(readTestFile(t, docPath))
 	examples := regexp.MustCompile("(?s)```yaml\n(# \\S+\\.yml\n.*?)```").FindAllStringSubmatch(doc, -1)
 	if len(examples) == 0 {
 		t.Fatalf("%s has no example of a whole file", docPath)

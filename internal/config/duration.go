@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"time"
 )
@@ -19,7 +20,11 @@ func (v value) duration() time.Duration { return time.Duration(v.number) }
 func parseDuration(r limits, text string) (value, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil || int64(d) < r.min || int64(d) > r.max {
-		return value{}, errors.New("expected a duration from " + durationSpan(r) + ", such as 200ms or 5s, found " + quote(text))
+		hint := ""
+		if _, plain := parseDigits(text); plain {
+			hint = "; a time needs a unit: " + text + "ms or " + text + "s"
+		}
+		return value{}, errors.New("expected a duration from " + durationSpan(r) + ", such as 200ms or 5s, found " + quote(text) + hint)
 	}
 	return value{number: int64(d)}, nil
 }
@@ -41,4 +46,32 @@ func formatDuration(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+// parseMillis reads a duration, or nutcracker's form of it: milliseconds without a unit.
+func parseMillis(r limits, text string) (value, error) {
+	n, plain := parseDigits(text)
+	if !plain {
+		d, err := time.ParseDuration(text)
+		if err != nil || d%time.Millisecond != 0 {
+			n = -1
+		} else {
+			n = d.Milliseconds()
+		}
+	}
+	if n < r.min || n > r.max {
+		return value{}, errors.New("expected a duration such as 400ms, or milliseconds without a unit, " + millisSpan(r) +
+			", found " + quote(text))
+	}
+	return value{number: n}, nil
+}
+
+// millisSpan describes limits in milliseconds. nutcracker uses the largest int of C for no
+// limit.
+func millisSpan(r limits) string {
+	least := formatDuration(time.Duration(r.min) * time.Millisecond)
+	if r.max == math.MaxInt32 {
+		return least + " or more"
+	}
+	return least + " to " + formatDuration(time.Duration(r.max)*time.Millisecond)
 }

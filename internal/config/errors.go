@@ -70,12 +70,29 @@ func (es Errors) Unwrap() []error {
 	return errs
 }
 
-// sorted orders the faults by their place in the file, in place.
-func (es Errors) sorted() Errors {
+// sorted orders the faults by their place, in place: those of file before those of the
+// files that it includes. What is said of a line of pool_defaults in several pools is said
+// once.
+func (es Errors) sorted(file string) Errors {
 	slices.SortStableFunc(es, func(a, b *Error) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(
+			-compareBool(a.File == file, b.File == file), cmp.Compare(a.File, b.File),
+			cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+		)
 	})
-	return es
+	return slices.CompactFunc(es, func(a, b *Error) bool {
+		return a.Pool != b.Pool && a.Column > 0 && *a == Error{b.File, b.Line, b.Column, a.Pool, b.Key, b.Msg}
+	})
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }
 
 // quote puts a file's text between single quotes, on one line and not too long.
@@ -104,4 +121,11 @@ func quoteKey(s string) string {
 	return quote(s)
 }
 
-func lineOf(node *yaml.Node) string { return strconv.Itoa(node.Line) }
+// lineOf names a line, and its file if that is an included one.
+func lineOf(node *yaml.Node) string {
+	line := strconv.Itoa(node.Line)
+	if file := sourceOf(node); file != "" {
+		line += " of " + file
+	}
+	return line
+}

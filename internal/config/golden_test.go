@@ -16,7 +16,7 @@ func TestFaults(t *testing.T) {
 	for _, path := range glob(t, "testdata/bad-*.yml") {
 		name := filepath.Base(path)
 		t.Run(strings.TrimSuffix(name, ".yml"), func(t *testing.T) {
-			text := readFile(t, path)
+			text := readTestFile(t, path)
 			cfg, err := Parse(name, text)
 			if err == nil {
 				t.Fatalf("%s was accepted: %+v", path, cfg)
@@ -33,7 +33,7 @@ func TestFaults(t *testing.T) {
 			if *update {
 				writeFile(t, golden, []byte(got))
 			}
-			if want := string(readFile(t, golden)); got != want {
+			if want := string(readTestFile(t, golden)); got != want {
 				t.Errorf("faults of %s:\n%swant:\n%s", name, got, want)
 			}
 		})
@@ -69,7 +69,7 @@ func glob(t *testing.T, pattern string) []string {
 	return paths
 }
 
-func readFile(t *testing.T, path string) []byte {
+func readTestFile(t *testing.T, path string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"nuthatch/internal/invariant"
 )
 
@@ -48,6 +50,11 @@ type key[T any] struct {
 	// help is the documentation's text. differs is what it says about nutcracker.
 	help, differs string
 	set           func(into *T, v value)
+	// whole reads a value that has a form of its own, and returns false if it is faulty; nil
+	// otherwise. kind describes it, and it is no setting.
+	whole func(r *reader, b *block, key string, val *yaml.Node) bool
+	// eachFile: every file may have the key, not one of them only.
+	eachFile bool
 	// blocks is not nil if the value is a list of blocks or a map; kind and set
 	// are then unused.
 	blocks blocks[T]

@@ -28,15 +28,15 @@ func manual(t *testing.T, command string) string {
 	m.Paragraph("Only `listen` and `servers` are required. In production set `timeout` too: without it, clients wait for ever " +
 		"for a server that hangs. `nuthatch -t -c FILE` checks a file, and names every fault with its line.")
 	m.Section("Example")
-	example := regexp.MustCompile("(?s)```yaml\n# nuthatch.yml\n(.*?)```").FindSubmatch(readFile(t, docPath))
+	example := regexp.MustCompile("(?s)```yaml\n# nuthatch.yml\n(.*?)```").FindSubmatch(readTestFile(t, docPath))
 	if example == nil {
 		t.Fatalf("%s has no example of a whole file", docPath)
 	}
 	m.Code(string(example[1]))
 	m.Section("Values")
 	m.Item("number", "Decimal digits: `512`.")
-	m.Item("milliseconds", "Decimal digits without a unit, as in nutcracker: `400`.")
 	m.Item("duration", "A number with a unit, `200ms`, `5s`, `1m30s`; or `0`.")
+	m.Item("duration or milliseconds", "A duration; or decimal digits without a unit, as in nutcracker: `400`.")
 	m.Item("size", "Bytes, or a number with `kb`, `mb` or `gb` (powers of 1024): `64mb`.")
 	m.Item("true or false", "Exactly `true` or `false`.")
 	m.Section("Keys of a pool")

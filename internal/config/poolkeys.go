@@ -65,7 +65,8 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "timeout", kind: kindMillis, limits: anyNumber(0), def: "0", defNote: "no limit",
 		help: "How long a server may take to accept a connection or to answer a request before the client gets an " +
 			"error. Set it: without it a server that hangs keeps its clients waiting for ever.",
-		set: func(p *Pool, v value) { p.Timeout = millis(v) },
+		differs: "A time with a unit, `400ms`, works too; nutcracker takes only milliseconds without one.",
+		set:     func(p *Pool, v value) { p.Timeout = millis(v) },
 	},
 	{
 		name: "connect_timeout", kind: kindDuration, limits: durations(0, time.Hour), def: "0", defNote: "that of `timeout`", origin: fromNuthatch,
@@ -347,9 +348,10 @@ var poolKeys = slices.Concat([]key[Pool]{
 		set: func(p *Pool, v value) { p.AutoEjectHosts = v.flag },
 	},
 	{
-		name: "server_retry_timeout", kind: kindMillis, limits: anyNumber(0), def: "30000",
-		help: "How long an ejected server stays off the ring before it is tried again. Only with `auto_eject_hosts: true`.",
-		set:  func(p *Pool, v value) { p.ServerRetryTimeout = millis(v) },
+		name: "server_retry_timeout", kind: kindMillis, limits: anyNumber(0), def: "30s",
+		help:    "How long an ejected server stays off the ring before it is tried again. Only with `auto_eject_hosts: true`.",
+		differs: "A time with a unit works too, as with `timeout`.",
+		set:     func(p *Pool, v value) { p.ServerRetryTimeout = millis(v) },
 	},
 	{
 		name: "server_failure_limit", kind: kindNumber, limits: anyNumber(0), def: "2",

@@ -11,6 +11,21 @@ const processBlock = "nuthatch"
 // processKeys are the keys of the block "nuthatch:".
 var processKeys = slices.Concat([]key[Process]{
 	{
+		name: "include", kind: kindInclude, defNote: "none", origin: fromNuthatch, whole: isInclude, eachFile: true,
+		help: "More files of the configuration: paths, and patterns such as `conf.d/*.yml`, whose files are read in the order of " +
+			"their names, without hidden ones. A relative path begins at the folder of the file that has the key. An included " +
+			"file has pools, and may have a block `nuthatch:`, also with `include`. A pool, and a key of the process, stands in one " +
+			"file only. A file that does not exist is a fault; a pattern may match none. At most 1024 files, of 16 MB together, 8 deep. " +
+			"See [Several files](#several-files).",
+	},
+	{
+		name: "pool_defaults", kind: kindDefaults, defNote: "none", origin: fromNuthatch, whole: readDefaults,
+		help: "Keys of pools, other than `listen` and `servers`, for every pool of all files that does not say otherwise. A " +
+			"block such as `health_check` is completed key by key. A list, and blocks by name, such as `users`, are taken " +
+			"whole. A default that a pool cannot have (`redis_auth` in a Memcached pool, `acl_file` in one with `users`) is left " +
+			"out there. `nuthatch ctl config` says where each value comes from.",
+	},
+	{
 		name: "threads", kind: kindNumber, limits: limits{1, 64}, origin: fromNuthatch,
 		defNote: "the CPUs that the process may use, at most 4",
 		help: "How many event loops run, each on a thread of its own with its own connections to the servers. New clients " +

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -8,7 +9,10 @@ import (
 
 // reader turns nodes into a Config and gathers every fault on the way.
 type reader struct {
-	file     string
+	file string
+	// included are the files that the file includes; nil: it cannot include any.
+	included *inclusion
+	defaults *defaults // of pools
 	errs     Errors
 	warnings Errors
 	blocks   []*block // pools, "nuthatch:", and the entries of lists and maps of blocks
@@ -54,7 +58,7 @@ func (r *reader) fault(node *yaml.Node, b *block, key, msg string) {
 }
 
 func (r *reader) errorAt(node *yaml.Node, b *block, key, msg string) *Error {
-	e := &Error{File: r.file, Line: node.Line, Column: node.Column, Key: key, Msg: msg}
+	e := &Error{File: cmp.Or(sourceOf(node), r.file), Line: node.Line, Column: node.Column, Key: key, Msg: msg}
 	if b != nil {
 		e.Pool = b.pool
 		switch {
@@ -81,19 +85,16 @@ func (r *reader) readFile(root *yaml.Node) *Config {
 		r.fault(root, nil, "", expected)
 		return nil
 	}
+	docs := r.withIncluded(root)
+	r.readProcess(docs, &cfg.Process)
 	names := make(map[string]*yaml.Node)
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		name, body := root.Content[i], root.Content[i+1]
-		if !r.checkName(name, names) {
-			continue
+	for _, doc := range docs {
+		for name, body := range pairs(doc) {
+			if name.Value != processBlock && r.checkName(name, names) {
+				r.readPool(name, body)
+			}
 		}
-		if name.Value == processBlock {
-			r.readProcess(name, body, &cfg.Process)
-			continue
-		}
-		r.readPool(name, body)
 	}
-	delete(names, processBlock)
 	if len(names) == 0 && len(r.errs) == 0 {
 		r.fault(root, nil, "", "the file has no pools; "+expected)
 	}
@@ -106,6 +107,10 @@ func (r *reader) readFile(root *yaml.Node) *Config {
 		cfg.Warnings = r.findWarnings() // before the servers have another order than their lines
 	}
 	sortPools(cfg.Pools)
+	cfg.sources = r.sources()
+	if r.included != nil {
+		cfg.Includes = r.included.patterns
+	}
 	return cfg
 }
 
@@ -127,14 +132,34 @@ func (r *reader) checkName(name *yaml.Node, names map[string]*yaml.Node) bool {
 	return true
 }
 
-func (r *reader) readProcess(name, body *yaml.Node, p *Process) {
+// readProcess reads the blocks "nuthatch:" of all files into p: each key may be in one of
+// them.
+func (r *reader) readProcess(docs []*yaml.Node, p *Process) {
 	b := &block{prefix: processBlock + ".", seen: make(map[string]seenKey)}
-	r.ours = true
-	r.blocks = append(r.blocks, b)
-	if isEmpty(body) {
-		return
+	found := false
+	for _, doc := range docs {
+		names := make(map[string]*yaml.Node)
+		for name, body := range pairs(doc) {
+			if name.Value != processBlock {
+				continue
+			}
+			if _, twice := names[name.Value]; !r.checkName(name, names) || twice {
+				continue
+			}
+			if !found {
+				found, r.ours = true, true
+				r.blocks = append(r.blocks, b)
+			}
+			r.readProcessBlock(b, name, body, p)
+		}
 	}
-	if !r.isPlain(body, b, "") {
+	if found {
+		r.checkProcess(b, p)
+	}
+}
+
+func (r *reader) readProcessBlock(b *block, name, body *yaml.Node, p *Process) {
+	if isEmpty(body) || !r.isPlain(body, b, "") {
 		return
 	}
 	if body.Kind != yaml.MappingNode {
@@ -148,7 +173,6 @@ func (r *reader) readProcess(name, body *yaml.Node, p *Process) {
 		}
 		return ""
 	})
-	r.checkProcess(b, p)
 }
 
 func (r *reader) readPool(name, body *yaml.Node) {
@@ -170,7 +194,7 @@ func (r *reader) readPool(name, body *yaml.Node) {
 		r.fault(name, &b.block, "", msg)
 		return
 	}
-	readBlock(r, &b.block, body, &b.pool, poolKeys, func(word string) string {
+	readBlock(r, &b.block, r.defaults.addTo(body), &b.pool, poolKeys, func(word string) string {
 		if lookup(processKeys, word) != nil {
 			return "belongs under the top-level name " + quote(processBlock)
 		}
@@ -211,15 +235,19 @@ func readBlock[T any](r *reader, b *block, body *yaml.Node, into *T, keys []key[
 			r.unknownKey(b, name, nil, "is written as a block: "+block+": with "+inner+": indented below it")
 			continue
 		}
-		if first, twice := b.seen[k.name]; twice && !first.guessed {
+		first, twice := b.seen[k.name]
+		if twice && !first.guessed && (!k.eachFile || sourceOf(first.name) == sourceOf(name)) {
 			r.fault(name, b, k.name, "given twice; the first is on line "+lineOf(first.name))
 			continue
 		}
 		r.ours = r.ours || k.origin == fromNuthatch
 		seen := seenKey{name: name, secret: k.kind.secret}
-		if k.blocks != nil {
+		switch {
+		case k.whole != nil:
+			seen.faulty = !k.whole(r, b, k.name, val)
+		case k.blocks != nil:
 			seen.faulty = !readBlocks(r, b, k, into, val)
-		} else {
+		default:
 			seen.read, seen.faulty = readKey(r, b, k, into, val)
 		}
 		b.seen[k.name] = seen

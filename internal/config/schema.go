@@ -19,6 +19,7 @@ import (
 // unit.
 func Schema() []byte {
 	pool, process := blockSchema(describe(poolKeys)), blockSchema(describe(processKeys))
+	including := object{{processBlock, object{{"required", []string{includeKey}}}}}
 	process[0].value = []string{"object", "null"} // all of its keys may be comments
 	file := object{
 		{"$schema", "https://json-schema.org/draft/2020-12/schema"},
@@ -29,9 +30,9 @@ func Schema() []byte {
 		{"additionalProperties", object{{"$ref", "#/$defs/pool"}}},
 		{"propertyNames", object{{"minLength", 1}}},
 		{"if", object{{"required", []string{processBlock}}}}, // there is a pool
-		{"then", object{{"minProperties", 2}}},
+		{"then", object{{"anyOf", []object{{{"minProperties", 2}}, {{"properties", including}}}}}},
 		{"else", object{{"minProperties", 1}}},
-		{"$defs", object{{"process", process}, {"pool", pool}}},
+		{"$defs", object{{"process", process}, {"pool", pool}, {defaultsRef, innerSchema(shared(describe(poolKeys)))}}},
 	}
 	var b bytes.Buffer
 	err := json.Indent(&b, file.append(nil), "", "  ")
@@ -66,12 +67,26 @@ func (o object) append(dst []byte) []byte {
 
 // appendValue appends what encoding/json makes of v, without escapes for HTML.
 func appendValue(dst []byte, v any) []byte {
+	if list, ok := v.([]object); ok {
+		return appendList(dst, list)
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	err := e.Encode(v)
 	invariant.Check(err == nil, "config: a value of the schema cannot be encoded")
 	return append(dst, bytes.TrimSpace(b.Bytes())...)
+}
+
+func appendList(dst []byte, list []object) []byte {
+	dst = append(dst, '[')
+	for i, o := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = o.append(dst)
+	}
+	return append(dst, ']')
 }
 
 // blockSchema is the schema of a block with these keys. Its first member is the type.
@@ -236,6 +251,13 @@ func durationSchema(r limits) object {
 		return object{{"type", "string"}, pattern}
 	}
 	return object{{"type", []string{"integer", "string"}}, {"minimum", 0}, {"maximum", 0}, pattern}
+}
+
+// millisSchema takes digits and durations.
+func millisSchema(r limits) object {
+	o := numberSchema(r)
+	o[3].value = whole(digitsPattern + "|" + durationPattern)
+	return o
 }
 
 // secretSchema takes what YAML reads as something else: its text is meant.

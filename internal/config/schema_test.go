@@ -102,7 +102,7 @@ func schemaError(s *jsonschema.Schema, text []byte) (ok bool, err error) {
 func docExamples(t *testing.T) map[string][]byte {
 	found := make(map[string][]byte)
 	for _, path := range append(glob(t, "../../docs/*.md"), "../../README.md") {
-		for i, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(readFile(t, path), -1) {
+		for i, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(readTestFile(t, path), -1) {
 			if _, err := Parse("", m[1]); err == nil { // a part of a file is none
 				found[path+" "+strconv.Itoa(i)] = m[1]
 			}
@@ -119,10 +119,10 @@ func TestSchemaTakesEveryFile(t *testing.T) {
 		t.Fatalf("the documentation has %d files", len(files))
 	}
 	for _, path := range slices.Concat(glob(t, "../../conf/*.yml"), glob(t, "../../examples/*/nuthatch.yml"), glob(t, "testdata/good-*.yml")) {
-		files[path] = readFile(t, path)
+		files[path] = readTestFile(t, path)
 	}
 	var object struct{ Data map[string]string }
-	if err := yaml.Unmarshal(readFile(t, "../../examples/kubernetes/configmap.yml"), &object); err != nil || len(object.Data) == 0 {
+	if err := yaml.Unmarshal(readTestFile(t, "../../examples/kubernetes/configmap.yml"), &object); err != nil || len(object.Data) == 0 {
 		t.Fatalf("the ConfigMap has %d files: %v", len(object.Data), err)
 	}
 	for name, text := range object.Data {
@@ -168,7 +168,7 @@ var beyondSchema = map[string]string{
 func TestSchemaRefuses(t *testing.T) {
 	faulty := make(map[string][]byte)
 	for _, path := range glob(t, "testdata/bad-*.yml") {
-		faulty[filepath.Base(path)] = readFile(t, path)
+		faulty[filepath.Base(path)] = readTestFile(t, path)
 	}
 	for _, c := range lineCases {
 		if !c.accept {
@@ -242,7 +242,7 @@ func checkSchemaOfKey(t *testing.T, s *jsonschema.Schema, k *description, file f
 	if text := k.text(); text == "" || strings.Contains(text, "](") {
 		t.Errorf("%s: described as %q", k.name, text)
 	}
-	if k.required || k.kind.list {
+	if k.required || k.kind.list || k.whole {
 		return
 	}
 	values := slices.Concat(k.kind.words, []string{

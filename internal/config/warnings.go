@@ -35,7 +35,7 @@ func (r *reader) findWarnings() Errors {
 			find(r, b)
 		}
 	}
-	return r.warnings.sorted()
+	return r.warnings.sorted(r.file)
 }
 
 // placeholder is a variable of a template or a shell in brackets; bareVariable

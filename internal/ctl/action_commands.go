@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"os"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/config"
 	"nuthatch/internal/preview"
 )
 
@@ -82,7 +82,7 @@ func (s *session) preview(args []string) error {
 	var conf []byte
 	if len(args) > 0 {
 		var err error
-		if conf, err = os.ReadFile(args[0]); err != nil {
+		if conf, err = config.TextOf(args[0]); err != nil {
 			return err
 		}
 	}

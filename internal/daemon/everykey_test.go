@@ -51,7 +51,7 @@ func otherValues(t *testing.T) map[string]string {
 		"limits.requests_per_second": "7", "limits.request_burst": "7", "limits.bytes_per_second": "7mb", "limits.byte_burst": "7kb", "limits.in_flight": "7", "limits.max_wait": "7s",
 		"reconnect_backoff_max": "3s", "retry": "unsent", "partial_results": "nulls", "keyless_scripts": "any", "server_max_queued_bytes": "2gb", "server_max_reply": "2gb",
 		"max_request_size": "7kb", "client_max_queued": "77kb", "client_output_limit": "8mb", "client_output_soft_limit": "1mb",
-		"tcpkeepalive_idle": "1m", "tcpkeepalive_interval": "5s", "client_idle_timeout": "1m", "client_output_soft_time": "1m",
+		"tcpkeepalive_idle": "1m", "tcpkeepalive_interval": "5s", "client_idle_timeout": "1m", "client_output_soft_time": "1m", "timeout": "7s", "server_retry_timeout": "7s",
 		"drain_timeout": "7s", "drain_delay": "1s", "resolve_interval": "7s", "max_memory": "1gb", "admin": testkit.FreeAddr(t),
 		"admin_socket": filepath.Join(t.TempDir(), "actions.sock"), "admin_token": "sesame", "admin_token_file": token, "log_format": "json",
 		"slowlog_slower_than": "7ms", "history_memory": "7mb", "tls_handshake_timeout": "5s",

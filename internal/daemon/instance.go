@@ -84,7 +84,7 @@ func newInstance(o Options) (*Instance, error) {
 	in.reporter = newReporter(c, in.resources)
 	in.recorder = admin.NewRecorder(in)
 	in.certificates = newCertificates(c)
-	in.watcher = &watcher{file: o.ConfigFile, others: func() []string { return userFiles(c.current.Load().conf) }, log: c.log, reload: func() {
+	in.watcher = &watcher{file: o.ConfigFile, others: func() []string { return otherFiles(c.current.Load().conf) }, log: c.log, reload: func() {
 		// What went wrong is in the log.
 		_, _ = in.Reload("watch")
 	}}

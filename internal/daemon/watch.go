@@ -31,7 +31,7 @@ const (
 type watcher struct {
 	// static after the start
 	file   string          // empty: there is none
-	others func() []string // the files of users of the configuration in force
+	others func() []string // the files that the configuration in force includes, and those of users
 	log    *logging.Logger
 	reload func() // tells the log what goes wrong
 
@@ -63,7 +63,12 @@ func (w *watcher) paths() []string { return append([]string{w.file}, w.others().
 
 // sumOf is the sum of the files of a configuration. It is to be taken before they are read.
 func (w *watcher) sumOf(conf *config.Config) [sha256.Size]byte {
-	return fileSum(append([]string{w.file}, userFiles(conf)...)...)
+	return fileSum(append([]string{w.file}, otherFiles(conf)...)...)
+}
+
+// otherFiles are the files that a configuration needs beside its own.
+func otherFiles(conf *config.Config) []string {
+	return append(conf.Files(), userFiles(conf)...)
 }
 
 // stop ends the watch and waits for the reload that may be under way.
@@ -94,6 +99,7 @@ func (w *watcher) reloadOnChange(ctx context.Context, done chan<- struct{}, sum 
 	poll := time.NewTicker(watchPoll)
 	defer poll.Stop()
 	var quiet <-chan time.Time
+	var refused []string
 	for {
 		select {
 		case <-ctx.Done():
@@ -104,11 +110,13 @@ func (w *watcher) reloadOnChange(ctx context.Context, done chan<- struct{}, sum 
 		case <-poll.C:
 		case <-quiet:
 		}
-		paths := w.paths()
+		paths := append(w.paths(), refused...)
 		if now := fileSum(paths...); now != sum {
 			sum = now
 			w.reload()
-			after := w.paths()
+			// A file whose reload was refused may include others than the one in force.
+			refused = config.IncludedBy(w.file)
+			after := append(w.paths(), refused...)
 			if !slices.Equal(paths, after) {
 				sum = fileSum(after...)
 			}

@@ -312,9 +312,9 @@ func (f *fixture) config() any {
 	settings := []api.Setting{
 		{Key: "listen", Value: "0.0.0.0:22121"},
 		{Key: "hash", Value: "fnv1a_64", Default: "fnv1a_64"},
-		{Key: "timeout", Value: "400", Default: ""},
+		{Key: "timeout", Value: "400ms", Default: ""},
 		{Key: "distribution", Value: "ketama", Default: "ketama"},
-		{Key: "server_retry_timeout", Value: "2000", Default: "30000"},
+		{Key: "server_retry_timeout", Value: "2s", Default: "30s"},
 		{Key: "auto_eject_hosts", Value: "true", Default: "false"},
 		{Key: "redis", Value: "true", Default: "false"},
 		{Key: "client_max_pipeline", Value: "1024", Default: "1024"},

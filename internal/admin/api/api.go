@@ -491,6 +491,9 @@ type Setting struct {
 	Key     string `json:"key"`
 	Value   string `json:"value"`
 	Default string `json:"default"`
+	// From is where the value was written, "FILE:LINE", with " (pool_defaults)" behind it if
+	// that is below pool_defaults; empty if it is the default.
+	From string `json:"from"`
 }
 
 // Done is the answer to an action without a result of its own.

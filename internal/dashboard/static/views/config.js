@@ -56,7 +56,7 @@ export class Configuration {
     if (!rows.length && !lines.length) return null;
     return h('section', { class: 'card', 'aria-label': `Configuration of ${title}` }, h('header', null, h('h2', null, title, h('small', null, note))),
       h('dl', { class: 'settings' }, rows.map((s) => h('div', { class: s.value === s.default ? null : 'differs' }, h('dt', { class: 'mono' }, s.key),
-        h('dd', { class: 'mono', title: s.value === s.default ? 'the default' : `the default is ${s.default || 'no value'}` }, s.value || '–')))),
+        h('dd', { class: 'mono', title: (s.from ? `from ${s.from}; ` : '') + (s.value === s.default ? 'the default' : `the default is ${s.default || 'no value'}`) }, s.value || '–')))),
       lines.length ? h('details', { open: lines.length <= 12 }, h('summary', null, `servers (${lines.length})`), h('pre', null, lines.join('\n'))) : null);
   }
 }
