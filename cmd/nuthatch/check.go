@@ -27,7 +27,7 @@ func (f *checkFlags) table() []option {
 		{'h', "help", noArgument, "this help", set(&f.help)},
 		{0, "against-nutcracker", text, "where nutcracker's pool listens: host:port or a path", setText(&f.proxy)},
 		{'c', "conf-file", fileName, "configuration file (default: " + defaultConfFile + ")", setText(&f.confFile)},
-		{'p', "pool", text, "the pool, if the file has several", setText(&f.pool)},
+		{'p', "pool", text, "the pool (default: all that are a cluster or have sentinels; with --against-nutcracker the only one)", setText(&f.pool)},
 		{'n', "keys", number, fmt.Sprintf("number of keys for each server (default: %d)", check.DefaultKeys), natural(&f.keys)},
 		{0, "write", noArgument, "store scratch keys and look for them, where counters are not enough", set(&f.write)},
 		{'j', "json", noArgument, "write the result as JSON", set(&f.json)},
@@ -41,38 +41,59 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err != nil:
 	case f.help:
-		fmt.Fprintf(stdout, "Usage: %s check --against-nutcracker address [options]\n\n", nuthatch)
+		fmt.Fprintf(stdout, "Usage: %s check [options]\n\n", nuthatch)
+		fmt.Fprint(stdout, "Asks the clusters and the sentinels of the file whether they can be used as they are. With\n"+
+			"--against-nutcracker: whether a running nutcracker places keys as the file does.\n\n")
 		writeOptions(stdout, f.table())
-		fmt.Fprintf(stdout, "\nExit status: 0 all keys are where the file has them, %d no result, %d some are not.\n",
+		fmt.Fprintf(stdout, "\nExit status: 0 nothing is wrong (all keys are where the file has them), %d no result, %d something is.\n",
 			exitFailure, exitWarned)
 		return 0
 	case len(operands) > 0:
 		err = fmt.Errorf("unexpected argument %q", operands[0])
-	case f.proxy == "" || f.keys < 1:
-		err = errors.New("needs --against-nutcracker, and one key or more; see 'nuthatch check -h'")
+	case f.keys < 1:
+		err = errors.New("needs one key or more; see 'nuthatch check -h'")
+	case f.proxy == "" && f.write:
+		err = errors.New("--write needs --against-nutcracker; see 'nuthatch check -h'")
 	}
-	var found *check.Result
-	if err == nil {
-		found, err = f.run()
-	}
-	if err == nil {
-		err = f.show(found, stdout)
+	good := false
+	switch {
+	case err != nil:
+	case f.proxy == "":
+		good, err = f.examine(stdout)
+	default:
+		good, err = f.compare(stdout)
 	}
 	switch {
 	case err != nil:
 		fmt.Fprintf(stderr, "%s check: %v\n", nuthatch, err)
 		return exitFailure
-	case !found.Same():
+	case !good:
 		return exitWarned
 	}
 	return 0
 }
 
-func (f *checkFlags) run() (*check.Result, error) {
-	conf, err := config.Load(f.confFile)
-	if err == nil {
-		conf, err = conf.WithSecrets()
+// compare is the check against nutcracker. It reports whether all keys are where the file
+// has them.
+func (f *checkFlags) compare(w io.Writer) (same bool, err error) {
+	found, err := f.run()
+	if err != nil {
+		return false, err
 	}
+	return found.Same(), f.show(found, w)
+}
+
+// load reads the file, with its secrets.
+func (f *checkFlags) load() (*config.Config, error) {
+	conf, err := config.Load(f.confFile)
+	if err != nil {
+		return nil, err
+	}
+	return conf.WithSecrets()
+}
+
+func (f *checkFlags) run() (*check.Result, error) {
+	conf, err := f.load()
 	if err != nil {
 		return nil, err
 	}

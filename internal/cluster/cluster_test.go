@@ -21,12 +21,14 @@ type fake struct {
 
 	mu sync.Mutex
 	// nodes is its CLUSTER NODES; empty: it is no cluster. refuse are the words that it
-	// refuses.
+	// refuses. info is its CLUSTER INFO, version that of its server; empty: it does not say.
 	nodes  string
 	shards string
 	slots  string
 	refuse string
 	asked  int
+
+	info, version string
 }
 
 func startFake(t *testing.T) *fake {
@@ -51,6 +53,12 @@ func (f *fake) reply(asked string) string {
 	switch {
 	case strings.HasPrefix(asked, "AUTH") && f.refuse == "AUTH":
 		return "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?\r\n"
+	case strings.HasPrefix(asked, "AUTH") && f.refuse == "PASSWORD":
+		return "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+	case asked == "CLUSTER INFO" && f.info != "":
+		return bulk(f.info + "\r\n")
+	case asked == "INFO SERVER" && f.version != "":
+		return bulk("# Server\r\nredis_version:" + f.version + "\r\n")
 	case strings.HasPrefix(asked, "HELLO"):
 		return "-ERR unknown command 'HELLO'\r\n"
 	case strings.HasPrefix(asked, "AUTH"):

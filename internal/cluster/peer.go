@@ -23,7 +23,7 @@ func (o *Options) ask(ctx context.Context, addr config.Address, hosts map[string
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	a, err := o.askWith(ctx, addr, o.Login, hosts)
-	if err != nil && strings.Contains(err.Error(), "without any password configured") {
+	if redisclient.NoPassword(err) {
 		// As on the data path, a server that wants no password is used.
 		return o.askWith(ctx, addr, config.Login{}, hosts)
 	}
@@ -40,18 +40,26 @@ func (o *Options) askWith(ctx context.Context, addr config.Address, login config
 		return nil, err
 	}
 	from := asked{host: addr.Host, secure: o.Secure != nil, hosts: hosts}
-	a, err := answerOf(nodes, shards, from)
-	if err != nil && errors.Is(err, errRefused) {
-		var slots any
-		if slots, err = client.Do(ctx, "CLUSTER", "SLOTS").Result(); err == nil {
-			a, err = parseSlots(slots, from)
-		}
-	}
+	a, err := conclude(ctx, client, nodes, shards, from)
 	if err != nil {
 		return nil, err
 	}
 	a.addr = addr.String()
 	return a, nil
+}
+
+// conclude is the answer of both questions. A node that refuses them is asked with CLUSTER
+// SLOTS.
+func conclude(ctx context.Context, client *redis.Client, nodes, shards *redis.Cmd, from asked) (*answer, error) {
+	a, err := answerOf(nodes, shards, from)
+	if err == nil || !errors.Is(err, errRefused) {
+		return a, err
+	}
+	slots, err := client.Do(ctx, "CLUSTER", "SLOTS").Result()
+	if err != nil {
+		return nil, err
+	}
+	return parseSlots(slots, from)
 }
 
 // answerOf is the answer of CLUSTER NODES, with what CLUSTER SHARDS adds. It is that of

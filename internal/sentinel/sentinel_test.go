@@ -31,7 +31,9 @@ type scripted struct {
 	// mute: it does not answer. silent: it does not allow to subscribe.
 	// refuses: it takes no password.
 	mute, silent, refuses bool
-	listeners             []net.Conn
+	// about is what it says of the primary beside that, and knows where other sentinels are.
+	about, knows []string
+	listeners    []net.Conn
 }
 
 func startScripted(t *testing.T, at string, epoch int) *scripted {
@@ -119,10 +121,19 @@ func (s *scripted) reply(conn net.Conn, words []string) string {
 	switch asked := strings.ToUpper(strings.Join(words[:min(2, len(words))], " ")); {
 	case s.refuses && (strings.HasPrefix(asked, "HELLO") || strings.HasPrefix(asked, "AUTH")):
 		return "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+	case strings.HasPrefix(asked, "AUTH"):
+		return "+OK\r\n"
 	case asked == "SENTINEL MASTER" && s.at == "":
 		return "-ERR No such master with that name\r\n"
 	case asked == "SENTINEL MASTER":
-		return bulks("name", words[2], "config-epoch", fmt.Sprint(s.epoch))
+		return bulks(append([]string{"name", words[2], "config-epoch", fmt.Sprint(s.epoch)}, s.about...)...)
+	case asked == "SENTINEL SENTINELS" && len(s.knows) > 0:
+		all := fmt.Sprintf("*%d\r\n", len(s.knows))
+		for _, at := range s.knows {
+			host, port, _ := net.SplitHostPort(at)
+			all += bulks("name", at, "ip", host, "port", port)
+		}
+		return all
 	case asked == "SENTINEL GET-MASTER-ADDR-BY-NAME" && s.at == "":
 		return "*-1\r\n"
 	case asked == "SENTINEL GET-MASTER-ADDR-BY-NAME":

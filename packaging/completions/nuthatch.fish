@@ -2,7 +2,7 @@
 complete -c nuthatch -f
 complete -c nuthatch -n __fish_use_subcommand -a ctl -d 'query and control a running proxy (nuthatch ctl help)'
 complete -c nuthatch -n __fish_use_subcommand -a top -d 'watch a running proxy in the terminal'
-complete -c nuthatch -n __fish_use_subcommand -a check -d 'check that a running nutcracker places keys as the configuration file does'
+complete -c nuthatch -n __fish_use_subcommand -a check -d 'check clusters and sentinels before use, or that a running nutcracker places keys as the file does'
 complete -c nuthatch -n __fish_use_subcommand -a schema -d 'write the JSON Schema of the configuration, for editors'
 complete -c nuthatch -n __fish_use_subcommand -a demo -d 'run a proxy over three servers of its own'
 complete -c nuthatch -n 'not __fish_seen_subcommand_from ctl top check schema demo' -s h -l help -d 'this help'
@@ -45,7 +45,7 @@ complete -c nuthatch -n '__fish_seen_subcommand_from top' -l key -r -F -d 'key o
 complete -c nuthatch -n '__fish_seen_subcommand_from check' -s h -l help -d 'this help'
 complete -c nuthatch -n '__fish_seen_subcommand_from check' -l against-nutcracker -x -d 'where nutcracker\'s pool listens: host:port or a path'
 complete -c nuthatch -n '__fish_seen_subcommand_from check' -s c -l conf-file -r -F -d 'configuration file (default: conf/nutcracker.yml)'
-complete -c nuthatch -n '__fish_seen_subcommand_from check' -s p -l pool -x -d 'the pool, if the file has several'
+complete -c nuthatch -n '__fish_seen_subcommand_from check' -s p -l pool -x -d 'the pool (default: all that are a cluster or have sentinels; with --against-nutcracker the only one)'
 complete -c nuthatch -n '__fish_seen_subcommand_from check' -s n -l keys -x -d 'number of keys for each server (default: 100)'
 complete -c nuthatch -n '__fish_seen_subcommand_from check' -l write -d 'store scratch keys and look for them, where counters are not enough'
 complete -c nuthatch -n '__fish_seen_subcommand_from check' -s j -l json -d 'write the result as JSON'
