@@ -273,6 +273,10 @@ func tried(c *client, t *trial, req *msg.Request) (stop bool) {
 		if t.said != nil {
 			c.pool.stats.Values[stats.FailedLogins]++
 		}
+		if !mayBeError(msg.Reply{Flat: t.refusal}) { // the client must not take it for a success
+			c.refuse(req, msg.BadReply)
+			return true
+		}
 		answerText(c, req, t.refusal)
 		return true
 	case !t.accepted:

@@ -187,7 +187,7 @@ type serverConn struct {
 	// turnedAway is why the server refused the connection in place of its first reply;
 	// msg.OK: it did not.
 	turnedAway msg.Reason
-	// strangers: the server wants a login, and its clients have none.
+	// strangers: its clients have no login, and the server may want one.
 	strangers bool
 	// unfit is why the server does not serve the lane, and unfitUntil until when that
 	// is not tried again.
@@ -386,7 +386,7 @@ func (c *serverConn) deliver(r msg.Reply) {
 		return
 	}
 	if !c.proven {
-		c.proven = !refuses
+		isProven(c, !refuses, mayBeError(r))
 	}
 	m := c.pop()
 	if m.Owner == nil {

@@ -39,7 +39,8 @@ type dialler struct {
 func (d *dialler) dial() msg.Reason {
 	c, ctx := d.conn, d.conn.pool.ctx
 	d.made = ctx.loop.Now()
-	c.proven, c.turnedAway, c.strangers = false, msg.OK, false
+	c.proven, c.turnedAway = false, msg.OK
+	c.strangers = c.pool.passer != nil && c.lane.key.User == 0
 	ctx.turn.count(Amount{Clients: perDial})
 	d.untried = 1
 	if addrs := c.server.health.PublishedAddrs(); addrs != nil {

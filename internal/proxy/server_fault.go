@@ -73,7 +73,7 @@ func (c *serverConn) refused(r msg.Reply) bool {
 	if isError && c.pool.detours != nil && c.hear(r) {
 		return false
 	}
-	if isError && c.pool.passer != nil && c.lane.key.User == 0 && !c.strangers {
+	if isError && c.pool.passer != nil && c.lane.key.User == 0 && (!c.strangers || c.pool.open) {
 		heardRefusal(c, r)
 	}
 	if isError {

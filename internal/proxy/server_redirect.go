@@ -186,7 +186,7 @@ func (o *connDetour) refused(m *msg.Msg, said msg.Redirect) (taken bool) {
 		}
 	}
 	c.dequeue()
-	c.proven = true
+	isProven(c, true, false)
 	it.refused(said)
 	it.line.pump()
 	return true

@@ -188,7 +188,7 @@ func (f *feed) hears(r msg.Reply) (taken bool) {
 		f.message(push, r)
 	case (push.Heard == msg.HeardBegun || push.Heard == msg.HeardEnded) && asked:
 		if head.Nkeys--; head.Nkeys == 0 {
-			c.proven = true
+			isProven(c, true, false)
 			f.answered(c.pop())
 		}
 	case push.Heard == msg.HeardEnded: // the server has not the channel any more

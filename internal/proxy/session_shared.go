@@ -332,7 +332,7 @@ func (sf *sharedFeed) hears(r msg.Reply) (taken bool) {
 			sf.begun(e.channels[len(e.channels)-int(head.Nkeys)])
 		}
 		if head.Nkeys--; head.Nkeys == 0 {
-			c.proven = true
+			isProven(c, true, false)
 			if begins {
 				sf.asked.pop()
 			}

@@ -212,8 +212,9 @@ func (b *blocking) judge() {
 	p := c.pool
 	parser := p.proto.NewRequestParser()
 	_, done, err := parser.Parse(b.text)
-	if err != nil || !done {
-		return // the proxy itself has kept it
+	if err != nil || !done { // what cannot be judged is not allowed
+		b.endEarly(recallsRight)
+		return
 	}
 	if req := parser.Finish(mbuf.Flat(b.text)); req.ReadOnly || !p.proto.sessions.Allows(req, &c.session) {
 		b.endEarly(recallsRight)

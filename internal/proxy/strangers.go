@@ -14,7 +14,9 @@ import "nuthatch/internal/msg"
 //	                  taken again: SET k    ◄─  anything else: no login is needed (laneSet.open)
 //
 // A server that lets in nobody without a login, where others do, still ends connections.
-// That says nothing of how well it is (serverConn.strangers).
+// That says nothing of how well it is (serverConn.strangers). In which words it refuses such
+// clients is of no matter: until it has given one of them something else than an error, or if it
+// wants a login then, it does not know them.
 
 // isStranger reports whether the client has not logged in, in a pool where that may be needed.
 func isStranger(c *client) bool { return c.session.Lane.User == 0 && !c.pool.open }
@@ -53,7 +55,14 @@ func heardRefusal(c *serverConn, r msg.Reply) {
 	if wants {
 		c.pool.open = false
 	}
-	c.strangers = wants || ends
+	c.strangers = c.strangers || wants || ends
+}
+
+// isProven notes a reply on a connection of which none is known that does not refuse it. proves:
+// this one does not.
+func isProven(c *serverConn, proves, mayBeError bool) {
+	c.strangers = c.strangers && mayBeError
+	c.proven = proves && !c.strangers
 }
 
 // isStrangers reports whether the end of the connection says nothing of the server: clients

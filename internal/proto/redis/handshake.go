@@ -116,7 +116,11 @@ func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection stri
 	if len(b) > 0 {
 		first = b[0]
 	}
-	if s == stepID || first == '+' && s != stepHello || first == '%' && s == stepHello {
+	agrees := first == '+' && s != stepHello || first == '%' && s == stepHello
+	if s == stepAuth && isUsers(lane) {
+		agrees = bytes.HasPrefix(b, []byte("+OK"))
+	}
+	if s == stepID || agrees {
 		return "", msg.OK
 	}
 	text, failed := errorText(b)

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"slices"
 
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
@@ -12,9 +13,8 @@ import (
 // it cannot carry out. Redis judges whether a user may send a command before it looks at what
 // the words mean, but after it has looked whether there is such a command, with so many words:
 //
-//	CLIENT KILL ID 7      ─►  CLIENT KILL " "   ◄─  NOAUTH, NOPERM: it may not
-//	                                            ◄─  unknown, wrong number: so said the server
-//	                                            ◄─  anything else: it may
+//	CLIENT KILL ID 7      ─►  CLIENT KILL " "   ◄─  a reply, or a fault of these words: it may
+//	                                            ◄─  any other error: it may not
 
 // A passer passes logins on.
 type passer struct {
@@ -122,34 +122,54 @@ func (c *command) path() []string {
 	return []string{c.name[:len(c.name)-len(c.sub)-1], c.sub}
 }
 
-// Forbids implements proxy.Passer.
+// faultsOfWords are the errors, without "-ERR " and in lower case, with which servers refuse the
+// words of stand-ins, and not their client. They are those of Redis since 6.0, Valkey and the
+// like.
+var faultsOfWords = []string{
+	"syntax error",
+	"value is not an integer or out of range",
+	"value is out of range",
+	"timeout is not an integer or out of range",   // CLIENT PAUSE
+	"count should be greater than or equal to -1", // SLOWLOG GET
+	"no such client",                              // CLIENT KILL
+	"client names cannot contain spaces",          // CLIENT SETNAME
+	"client caching can be called only when the client is in tracking mode",
+	"unrecognized option '" + standIn + "'", // CLIENT SETINFO
+	"unknown category '" + standIn + "'",    // ACL CAT
+	"user '" + standIn + "' not found",      // ACL DRYRUN
+	"invalid db index",                      // SELECT
+	"db index is out of range",
+}
+
+// Forbids implements proxy.Passer. What is no error that is known to be about the words says
+// that the client may not: a server may refuse it in words that are not Redis's.
 func (a *passer) Forbids(reply []byte) bool {
-	for _, begins := range []string{"-NOAUTH", "-NOPERM", "-WRONGPASS", "-LOADING", "-MASTERDOWN", "-BUSY", "-DENIED", "-UNKILLABLE"} {
-		if bytes.HasPrefix(reply, []byte(begins)) {
-			return true
-		}
+	if len(reply) == 0 {
+		return true
 	}
-	if len(reply) == 0 || reply[0] != '-' {
+	if reply[0] != '-' && reply[0] != '!' {
 		return false
 	}
-	reply = bytes.ToLower(reply)
-	for _, says := range []string{"unknown command", "unknown subcommand", "unknown client command", "wrong number of arguments", "max number of clients"} {
-		if bytes.Contains(reply, []byte(says)) {
-			return true
-		}
+	text, isPlain := bytes.CutPrefix(reply[:min(len(reply), maxFaultOfWords)], []byte("-ERR "))
+	if !isPlain {
+		return true
 	}
-	return false
+	text = bytes.ToLower(text)
+	return !slices.ContainsFunc(faultsOfWords, func(fault string) bool { return bytes.HasPrefix(text, []byte(fault)) })
 }
+
+// maxFaultOfWords is how many bytes of an error are compared.
+const maxFaultOfWords = 128
 
 // AppendProbe implements proxy.Passer.
 func (a *passer) AppendProbe(p *mbuf.Pool, out *mbuf.Chain) {
 	writer{pool: p, out: out}.request("PING")
 }
 
-// Opens implements proxy.Passer. A server says that a login is missing before it says anything
-// else of a request.
+// Opens implements proxy.Passer. Redis says that a login is missing before it says anything
+// else of a request: so a user who may not use PING is logged in. Other errors show nothing.
 func (a *passer) Opens(reply []byte) bool {
-	return len(reply) > 0 && reply[0] != '-' || bytes.HasPrefix(reply, []byte("-NOPERM"))
+	return bytes.HasPrefix(reply, []byte("+PONG")) || bytes.HasPrefix(reply, []byte("-NOPERM")) && bytes.Contains(reply, []byte("has no permissions to run the 'ping' command"))
 }
 
 // IsBound implements proxy.Passer.
