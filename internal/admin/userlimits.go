@@ -21,7 +21,10 @@ func limitedUsers(conf *config.Config, topo []*topology.Topology, pool string) [
 		}
 		for j := range p.UserLimits {
 			l := &p.UserLimits[j]
-			r := topo[i].UserRates(l.Name)
+			r := topo[i].SeeUserRates(l.Name)
+			if r == nil { // no loop has the configuration yet
+				r = new(topology.Rates)
+			}
 			u := api.LimitedUser{
 				User: l.Name, Clients: r.Clients.Value(), MaxClients: l.Clients, MaxInFlight: l.InFlight,
 				Waiting: r.Held.Value(), Waits: r.Waits.Value(), RefusedRequests: r.Late.Value(), RefusedClients: r.Excess.Value(),

@@ -49,6 +49,7 @@ func (r *rates) setUsers() {
 	for name, u := range before {
 		if r.users[name] == nil {
 			u.end()
+			p.topo.ReleaseUserRates(name, u.shared)
 		}
 	}
 }

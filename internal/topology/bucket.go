@@ -95,6 +95,21 @@ type Rates struct {
 	Late, Excess Tally
 	// begins finds out when requests begin to wait.
 	begins events.Episode
+	// holds is how many hold the rates of a user (Lineage.UserRates). From 0 it never rises.
+	holds atomic.Int64
+}
+
+// hold counts one more who holds the rates. It returns false if nobody did any more.
+func (r *Rates) hold() bool {
+	for {
+		n := r.holds.Load()
+		if n == 0 {
+			return false
+		}
+		if r.holds.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
 }
 
 // Begins notes that a request waits at time now, and reports whether none had for a while.

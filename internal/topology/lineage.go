@@ -31,22 +31,52 @@ func (l *Lineage) Clients() int { return int(l.clients.Load()) }
 // Rates are what the loops share of the pool's limits.
 func (l *Lineage) Rates() *Rates { return &l.rates }
 
-// UserRates are what the loops share of the limits of a user.
+// UserRates are what the loops share of the limits of a user. The caller holds them until
+// ReleaseUserRates, so that names that no loop has limits for any more are forgotten.
 func (l *Lineage) UserRates(name string) *Rates {
 	for {
 		old := l.userRates.Load()
 		next := make(map[string]*Rates)
 		if old != nil {
-			if r := (*old)[name]; r != nil {
+			if r := (*old)[name]; r != nil && r.hold() {
 				return r
 			}
 			maps.Copy(next, *old)
 		}
-		next[name] = new(Rates)
+		r := new(Rates)
+		r.holds.Store(1)
+		next[name] = r
 		if l.userRates.CompareAndSwap(old, &next) {
-			return next[name]
+			return r
 		}
 	}
+}
+
+// ReleaseUserRates ends a hold of UserRates. With the last one they are forgotten.
+func (l *Lineage) ReleaseUserRates(name string, r *Rates) {
+	if r.holds.Add(-1) > 0 {
+		return
+	}
+	for {
+		old := l.userRates.Load()
+		if (*old)[name] != r { // another has taken its place
+			return
+		}
+		next := maps.Clone(*old)
+		delete(next, name)
+		if l.userRates.CompareAndSwap(old, &next) {
+			return
+		}
+	}
+}
+
+// SeeUserRates are the UserRates of a user, to be read; nil if nobody holds them.
+func (l *Lineage) SeeUserRates(name string) *Rates {
+	now := l.userRates.Load()
+	if now == nil {
+		return nil
+	}
+	return (*now)[name]
 }
 
 // SlowLog is the pool's slow log. It keeps nothing until its length is set.
