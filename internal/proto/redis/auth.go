@@ -137,30 +137,98 @@ type greeting struct {
 	user, name int
 }
 
-// greetingOf reads the options of a HELLO, up to the first fault.
+// greetingOf reads the options of a HELLO in a pool whose servers decide who may log in, up to
+// the first fault. There is one AUTH at the most, since one login is tried.
 func greetingOf(req *msg.Request, r *wordReader) (g greeting, fault string) {
-	n := len(req.Args)
-	for i := 2; i < n; i++ {
+	for i := 2; i < len(req.Args); i++ {
+		var o helloOption
+		o, i, fault = helloOptionAt(req, i, r)
 		switch {
-		case r.is(req, i, "auth") && i+2 < n:
-			g.user = i + 1
-			i += 2
-		case r.is(req, i, "setname") && i+1 < n:
-			g.name = i + 1
-			i++
-			if fault := nameFault(req, i, r); fault != "" {
-				return g, fault
-			}
+		case fault != "":
+			return g, fault
+		case o.user > 0 && g.user > 0:
+			return g, "a HELLO has one AUTH at most"
+		case o.user > 0:
+			g.user = o.user
 		default:
-			return g, "Syntax error in HELLO option '" + plain(r.word(req, i), maxShown) + "'"
+			g.name = o.name
 		}
 	}
 	return g, ""
 }
 
+// A helloOption is one option of a HELLO: of its fields one is not 0.
+type helloOption = greeting
+
+// helloOptionAt reads the option whose first word is the i-th. last is its last word.
+func helloOptionAt(req *msg.Request, i int, r *wordReader) (o helloOption, last int, fault string) {
+	n := len(req.Args)
+	switch {
+	case r.is(req, i, "auth") && i+2 < n:
+		return helloOption{user: i + 1}, i + 2, ""
+	case r.is(req, i, "setname") && i+1 < n:
+		return helloOption{name: i + 1}, i + 1, nameFault(req, i+1, r)
+	}
+	return o, i, "Syntax error in HELLO option '" + plain(r.word(req, i), maxShown) + "'"
+}
+
+// introduce carries out the options of a HELLO. As with Redis the first that fails is told, and
+// of several the last holds. Unlike there, nothing of a HELLO that is refused is carried out.
+func (n *introducer) introduce(req *msg.Request, s *msg.Session, w writer) (ok bool) {
+	user, authenticated, bars, name := s.User, s.Authenticated, s.Bars, 0
+	defer func() {
+		switch {
+		case !ok:
+			s.User, s.Authenticated, s.Bars = user, authenticated, bars|s.Bars&msg.Denied
+		case name > 0:
+			setName(s, string(n.words.word(req, name)))
+		}
+	}()
+	for i := 2; i < len(req.Args); i++ {
+		o, last, fault := helloOptionAt(req, i, n.words)
+		switch {
+		case fault != "":
+			w.fail("ERR ", fault)
+			return false
+		case o.user > 0:
+			if !n.login(req, o.user, s) {
+				w.raw(authWrong)
+				return false
+			}
+		default:
+			name = o.name
+		}
+		i = last
+	}
+	if !s.Authenticated {
+		w.raw(helloNoAuth)
+	}
+	return s.Authenticated
+}
+
+// introducePassed does so in a pool whose servers decide.
+func (n *introducer) introducePassed(req *msg.Request, s *msg.Session, w writer) (ok bool) {
+	g, fault := greetingOf(req, n.words)
+	switch {
+	case fault != "":
+		w.fail("ERR ", fault)
+		return false
+	case g.user > 0 && s.Bars&msg.Admitted == 0:
+		w.raw(authWrong)
+		return false
+	case g.user == 0 && !s.Authenticated:
+		w.raw(helloNoAuth)
+		return false
+	}
+	if g.name > 0 {
+		setName(s, string(n.words.word(req, g.name)))
+	}
+	return true
+}
+
 // answerHello agrees to RESP2, and to RESP3 if the servers speak it. If they do not, it
-// refuses in words on which clients fall back to RESP2. Nothing of a refused HELLO is
-// carried out.
+// refuses in words on which clients fall back to RESP2. The version changes only if nothing is
+// refused.
 func (n *introducer) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	lane := s.Lane
 	version, refusal := n.helloVersion(req)
@@ -171,20 +239,12 @@ func (n *introducer) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	if version != 0 {
 		lane.RESP = version
 	}
-	g, fault := greetingOf(req, n.words)
-	switch {
-	case fault != "":
-		w.fail("ERR ", fault)
-		return
-	case g.user > 0 && n.passes && s.Bars&msg.Admitted == 0, g.user > 0 && !n.passes && !n.login(req, g.user, s):
-		w.raw(authWrong)
-		return
-	case g.user == 0 && !s.Authenticated:
-		w.raw(helloNoAuth)
-		return
+	introduce := n.introduce
+	if n.passes {
+		introduce = n.introducePassed
 	}
-	if g.name > 0 {
-		setName(s, string(n.words.word(req, g.name)))
+	if !introduce(req, s, w) {
+		return
 	}
 	s.Lane = lane
 	w.resp3 = lane.IsRESP3()

@@ -47,6 +47,7 @@ const (
 	clusterOnly       = "it belongs to Redis Cluster; nuthatch shows its clients one server"
 	otherServer       = "it makes a server talk to another one"
 	usersInFile       = "users are in the pool's acl_file or users; change them there, and reload"
+	usersAtServers    = "users are the servers' own; change them at each server" // with auth_mode: passthrough
 	noFlush           = "the pool's allow_flush is off"
 	noMonitor         = "the pool's allow_monitor is off"
 	noAdmin           = "the pool's allow_admin is off"

@@ -131,7 +131,11 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 			w.fail("ERR ", req.Error)
 			return
 		}
-		p.unsupported(req, req.Error, w)
+		why := req.Error
+		if why == usersInFile && p.passes {
+			why = usersAtServers
+		}
+		p.unsupported(req, why, w)
 	}
 }
 
