@@ -15,12 +15,15 @@ type PoolLatency struct {
 	// Commands are the times for clients, by command, in the order of the
 	// protocol's table. Unused ones are left out.
 	Commands []CommandLatency
+	// Failures are the times of requests that the proxy answered with an error of its own, by
+	// family. The commands do not have them.
+	Failures [msg.NumFamilies]latency.Histogram
 	// Servers are the times at the servers, in the configuration's order.
 	Servers []ServerLatency
 }
 
 // CommandLatency is how many requests with a command clients sent, and how long those
-// took that were measured: from when a request was taken until its reply went out.
+// took that were measured and did not fail: from when a request was taken until its reply went out.
 type CommandLatency struct {
 	msg.Command
 	Calls int64

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -14,7 +13,6 @@ import (
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
-	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
@@ -99,7 +97,8 @@ func newCollector(in Instance, s *snapshots, l *latencies) *collector {
 		memoryMax:   desc("nuthatch_memory_max_bytes", "max_memory, as it is in force"),
 		maxClients:  desc("nuthatch_max_clients", "the most clients that there are descriptors for"),
 		clientTime: desc("nuthatch_client_request_duration_seconds",
-			"time from when a request was taken until its reply went out", "pool", "family"),
+			"time from when a request was taken until its reply went out; outcome: ok, or failed if the proxy answered with an error of its own",
+			"pool", "family", "outcome"),
 		serverTime: desc("nuthatch_server_request_duration_seconds",
 			"time from when a request was sent to the server until its reply came", "pool", "server", "family"),
 		events: desc("nuthatch_events_total", "what has happened, by its kind in the API", "kind"),
@@ -319,15 +318,6 @@ func flag(yes bool) float64 {
 	return 0
 }
 
-// The buckets of the histograms, in seconds. Servers, of which there may be
-// hundreds, have fewer steps.
-var (
-	clientSteps = []float64{
-		.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10,
-	}
-	serverSteps = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .05, .25, 1}
-)
-
 // collectTimes writes how long requests took, for the families of commands in
 // use.
 func (c *collector) collectTimes(s *scrape) {
@@ -341,7 +331,10 @@ func (c *collector) collectTimes(s *scrape) {
 			s.counter(c.commands, float64(n), p.Name, name)
 		}
 		for f, h := range p.Families() {
-			s.histogram(c.clientTime, &h, clientSteps, p.Name, msg.Family(f).String())
+			s.histogram(c.clientTime, &h, clientSteps, p.Name, msg.Family(f).String(), outcomeOK)
+		}
+		for f := range p.Failures {
+			s.histogram(c.clientTime, &p.Failures[f], clientSteps, p.Name, msg.Family(f).String(), outcomeFailed)
 		}
 		for j := range p.Servers {
 			for f := range p.Servers[j].Families {
@@ -349,16 +342,4 @@ func (c *collector) collectTimes(s *scrape) {
 			}
 		}
 	}
-}
-
-// histogram writes a histogram that is not empty.
-func (s *scrape) histogram(d *prometheus.Desc, h *latency.Histogram, steps []float64, labels ...string) {
-	if h.Count() == 0 {
-		return
-	}
-	buckets := make(map[float64]uint64, len(steps))
-	for _, step := range steps {
-		buckets[step] = h.AtMost(time.Duration(step * float64(time.Second)))
-	}
-	s.out <- prometheus.MustNewConstHistogram(d, h.Count(), h.Sum().Seconds(), buckets, valid(labels)...)
 }

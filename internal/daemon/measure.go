@@ -123,6 +123,9 @@ func addLatency(p *admin.PoolLatency, c *proxy.PoolLatency) {
 	for i := range c.Commands {
 		p.Commands[i].Merge(&c.Commands[i])
 	}
+	for f := range c.Failures {
+		p.Failures[f].Merge(&c.Failures[f])
+	}
 	for i, n := range c.Calls {
 		p.Commands[i].Calls += n
 	}

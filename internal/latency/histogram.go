@@ -198,5 +198,15 @@ func (h *Histogram) Buckets(yield func(upper time.Duration, n uint64) bool) {
 	}
 }
 
+// Middles calls yield with each bucket that is not empty, in ascending order: the time in its
+// middle, and how many times it has.
+func (h *Histogram) Middles(yield func(middle time.Duration, n uint64) bool) {
+	for i, n := range h.counts {
+		if n > 0 && !yield(time.Duration((edge(h.first+i)+edge(h.first+i+1))/2), n) {
+			return
+		}
+	}
+}
+
 // Size is the memory that the buckets take, in bytes.
 func (h *Histogram) Size() int { return 8 * cap(h.counts) }

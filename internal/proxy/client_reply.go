@@ -83,8 +83,15 @@ func (c *client) advance() {
 			m.Reply.Release(bufs)
 		}
 		c.Out().Splice(bufs, &m.Reply)
-		if m.Start != 0 && c.pool.measureReply(m.Type, m.Start) { // a push is not measured
-			c.pool.ctx.measures.logSlow(c, m)
+		if slow := false; m.Start != 0 { // a push is not measured
+			if m.Err == msg.OK {
+				slow = c.pool.measureReply(m.Type, m.Start)
+			} else {
+				slow = c.pool.failures.measure(c.pool, m)
+			}
+			if slow {
+				c.pool.ctx.measures.logSlow(c, m)
+			}
 		}
 		c.freeMsg(c.pool.ctx, m)
 	}

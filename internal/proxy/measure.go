@@ -211,6 +211,9 @@ func CopyPulse(ctx *Context, t *topology.Topology, dst *PoolPulse) {
 type PoolLatency struct {
 	// Commands are the times for clients, by msg.Type.
 	Commands []latency.Histogram
+	// Failures are the times of requests that the proxy answered with an error of its own, by
+	// family. Commands does not have them.
+	Failures [msg.NumFamilies]latency.Histogram
 	// Calls are the requests that clients sent, and Errors the errors that they got, by
 	// msg.Type.
 	Calls  []int64
@@ -234,6 +237,7 @@ func (ctx *Context) CopyLatency(t *topology.Topology, of *topology.Members, firs
 	if first == 0 {
 		dst.Calls = append(dst.Calls[:0], p.calls...)
 		dst.Errors = append(dst.Errors[:0], p.commandErrors...)
+		p.failures.copyTo(&dst.Failures)
 		for i, h := range p.latency {
 			if h != nil {
 				h.CopyTo(&dst.Commands[i])

@@ -184,6 +184,27 @@ func TestLatencyOfFragments(t *testing.T) {
 	checkTimes(t, "at server b", &got.Servers[1][msg.Multis], 7*time.Millisecond)
 }
 
+// TestLatencyOfFailures: what the proxy answers with an error of its own is apart from the
+// times of what was carried out.
+func TestLatencyOfFailures(t *testing.T) {
+	c, p := quick(t, "  timeout: 400\n")
+	c.ask(p, command("GET", c.keyAt(2, 0)), command("GET", c.keyAt(0, 0)))
+	c.later(5 * time.Millisecond)
+	c.answerAll(0)
+	c.later(396 * time.Millisecond)
+	c.calm()
+	got := c.latencies()
+	checkTimes(t, "GET that was answered", &got.Commands[commandNamed("get")], 401*time.Millisecond)
+	checkTimes(t, "GET that failed", &got.Failures[msg.Reads], 401*time.Millisecond)
+	c.loops[0].SetMeasures(proxy.Measures{})
+	c.ask(p, command("GET", c.keyAt(2, 0)))
+	c.later(401 * time.Millisecond)
+	c.calm()
+	if n := c.latencies().Failures[msg.Reads].Count(); n != 1 {
+		t.Errorf("%d failures are measured, want only that before measuring was off", n)
+	}
+}
+
 // Nothing is measured that was not asked for.
 func TestMeasuresOff(t *testing.T) {
 	c, p := quick(t, "")

@@ -69,7 +69,8 @@ type ServerPool struct {
 	retries retryBudget
 	// latency is how long requests took, by msg.Type; nil for commands that were
 	// never sent.
-	latency []*latency.Histogram
+	latency  []*latency.Histogram
+	failures failureTimes
 	// calls are the requests that clients sent, and commandErrors the errors that they
 	// got, by msg.Type.
 	calls         callCounts

@@ -129,7 +129,7 @@ func (t *timers) expireClient(c *client, now int64) {
 		if !m.Muted {
 			p.proto.AppendError(ctx.bufs, c.Out(), m.Why(msg.RequestTimedout))
 		}
-		if p.measureReply(m.Type, m.Start) {
+		if p.failures.measure(p, m) {
 			c.pool.ctx.measures.logSlow(c, m)
 		}
 		var late *serverConn
