@@ -278,6 +278,9 @@ const (
 	PassedOn
 	// Admitted says that the servers have accepted the login of the present request.
 	Admitted
+	// Subscribing says that the client is about to listen to channels, or not to listen: only
+	// a request for more of the same is taken.
+	Subscribing
 )
 
 // Replies says which replies a client wants to hear: CLIENT REPLY.

@@ -307,7 +307,12 @@ func (ctx *Context) OnTurn(now int64) int64 {
 	if ctx.inquiries.next != 0 && now >= ctx.inquiries.next {
 		ctx.inquiries.begin()
 	}
-	if ctx.resumeClients() {
+	more := ctx.resumeClients()
+	if len(ctx.fanout.asking) > 0 {
+		ctx.fanout.ask()
+		more = more || len(ctx.resumable) > 0
+	}
+	if more {
 		relief = now // the next turn follows at once
 	}
 	if ctx.turn.work(ctx) {

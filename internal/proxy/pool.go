@@ -59,6 +59,9 @@ type ServerPool struct {
 	largePace pace
 	// paused: no request is taken.
 	paused bool
+	// asksApart: a server has refused a client's channels, so each request to listen is asked
+	// for by itself.
+	asksApart bool
 	// leaveBy is when a removed pool is closed at the latest; 0 for all other pools.
 	leaveBy int64
 	keeping

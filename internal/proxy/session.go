@@ -17,6 +17,9 @@ func (d *dispatch) barred(req *msg.Request) bool {
 	if c.collects() {
 		return c.collect(req)
 	}
+	if c.session.Bars&msg.Subscribing != 0 && !isMore(c, req) {
+		return !c.mayGo()
+	}
 	if c.session.Bars&msg.Restricted != 0 && c.large == nil { // each of its keys is judged
 		c.pool.ctx.turn.countAtOnce(Amount{Keys: req.Nkeys})
 	}

@@ -97,6 +97,8 @@ type fanout struct {
 	ctx *Context
 	// busy are the shared feeds whose backlogs have something.
 	busy []*sharedFeed
+	// asking are the clients that ask servers at the end of the turn for channels.
+	asking []*subscriber
 	// turn is the loop's turn that told and bytes are about: how many clients have been
 	// told something, and how many bytes were copied for that.
 	turn        uint64

@@ -20,8 +20,9 @@ import (
 //	               ◄─ message ◄──────── hears   ◄─ a message, at any time
 //
 // Earlier requests of the client are answered first. No more requests are taken until
-// the SUBSCRIBE is answered. Messages that come meanwhile follow its reply. A message
-// stands between two replies, never within one.
+// the SUBSCRIBE is answered, but those that are asked for together (session_together.go).
+// Messages that come meanwhile follow its reply. A message stands between two replies,
+// never within one.
 
 // A Messenger is a protocol with channels that clients listen to (msg.Subscribe,
 // msg.Publish). A channel has a name for clients and one for servers: they differ if
@@ -105,6 +106,11 @@ type subscription struct {
 	m     *msg.Msg
 	what  msg.Subscription
 	names []named
+	// more are the messages of the requests that are asked for together with m. m gets the
+	// reply to all.
+	more []*msg.Msg
+	// unsent: servers are asked at the end of the turn.
+	unsent bool
 	// pending is how many servers have not answered.
 	pending int
 	// expired: it took too long.
@@ -160,7 +166,7 @@ func (d *dispatch) subscribe(req *msg.Request) {
 	case len(req.Args)-1 > maxChannels:
 		c.refuse(req, msg.TooManyKeys)
 		return
-	case !c.mayGo():
+	case c.session.Bars&msg.Subscribing == 0 && !c.mayGo():
 		return
 	case c.own != nil && c.own.subs != nil && c.own.subs.move != nil, !what.Ends && gathers(p):
 		c.awaitMoves()
@@ -185,10 +191,12 @@ func (d *dispatch) subscribe(req *msg.Request) {
 	a.m.Muted, a.m.Keep = false, false
 	c.outq.Push(a.m)
 	c.hold(a.m, req.View.Len())
+	if s.asks != nil {
+		s.asks.add(a)
+		return
+	}
 	s.asks = a
-	s.ask(a, what)
-	c.AwaitReplies()
-	s.endRequest()
+	askSoon(s)
 }
 
 // nameIn is the i-th channel of a request: the server's name, and the client's.
@@ -402,7 +410,7 @@ func (s *subscriber) ask(a *subscription, what msg.Subscription) {
 // endRequest ends the request in progress, if all servers have answered it.
 func (s *subscriber) endRequest() {
 	a, c := s.asks, s.client
-	if a == nil || a.pending > 0 || c.state == clientClosed {
+	if a == nil || a.unsent || a.pending > 0 || c.state == clientClosed {
 		return
 	}
 	p := c.pool
@@ -412,20 +420,18 @@ func (s *subscriber) endRequest() {
 	case a.refusal.Len() > 0:
 		a.held.dropFresh(bufs)
 		s.undo(a)
-		a.m.Reply.Splice(bufs, &a.refusal)
+		p.asksApart = p.asksApart || !a.what.Ends
+		a.refuse(bufs)
 	case a.why != msg.OK && !a.what.Ends:
 		a.held.dropFresh(bufs)
 		s.undo(a)
-		a.m.Err = a.why
-		c.OnFailure(a.m)
+		a.fail(c, a.why)
 		s.afterRequest(a)
 		return
 	default:
 		s.acknowledge(a)
 	}
-	a.m.Done, a.m.Replied = true, p.ctx.loop.Now()
-	c.hold(a.m, a.m.Reply.Len())
-	c.advance()
+	a.done(c)
 	s.afterRequest(a)
 }
 
@@ -499,6 +505,9 @@ func (s *subscriber) expire(m *msg.Msg) bool {
 		return false
 	}
 	s.asks.expired = true
+	if s.asks.unsent {
+		askNow(s)
+	}
 	for _, f := range slices.Clone(s.feeds) {
 		if f.asked != nil {
 			f.expire(msg.RequestTimedout)
@@ -529,11 +538,11 @@ func (s *subscriber) end() {
 		s.asks = nil
 		a.refusal.Release(bufs)
 		a.held.chain.Release(bufs)
-		if c.state == clientClosed { // its message is in no queue any more
-			c.pool.ctx.msgs.Put(a.m)
+		c.session.Bars &^= msg.Subscribing
+		if c.state == clientClosed { // its messages are in no queue any more
+			a.put(&c.pool.ctx.msgs)
 		} else { // a RESET that came too late has not waited for it
-			a.m.Err = msg.RequestTimedout
-			c.OnFailure(a.m)
+			a.fail(c, msg.RequestTimedout)
 		}
 	}
 	hasMoved(s)
