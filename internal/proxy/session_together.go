@@ -61,16 +61,16 @@ func askNow(s *subscriber) {
 }
 
 // ask has the clients ask servers that are about to.
-func (f *fanout) ask() {
-	all := f.asking
-	f.asking = nil
+func (x *fanout) ask() {
+	all := x.asking
+	x.asking = nil
 	for i, s := range all {
 		if s.asks != nil && s.asks.unsent {
 			askNow(s)
 		}
 		all[i] = nil
 	}
-	f.asking = all[:0]
+	x.asking = all[:0]
 }
 
 // done ends the requests: the first has the reply to all.
