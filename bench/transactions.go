@@ -11,12 +11,14 @@ import (
 // redisSessions is one server, for what belongs to a client's session.
 var redisSessions = topology{redis: true, servers: 1, pools: 1, sessions: true}
 
-// transactionWorks are the works with MULTI and EXEC. A request is a whole transaction.
+// transactionWorks are the works with MULTI and EXEC. A request is a whole transaction. The
+// PINGs, which the proxy answers, are what as many round trips of a client cost without one.
 func transactionWorks() []work {
 	return []work{
 		{name: "multi-5", title: "MULTI, 5 SET, EXEC in one write", topology: redisSessions, clients: usualClients, one: transaction(5)},
 		{name: "multi-5-p16", title: "16 of those in flight", topology: redisSessions, clients: usualClients, one: pipelined(16, transaction(5))},
 		{name: "multi-5-steps", title: "MULTI, 5 SET, EXEC, one after the other", topology: redisSessions, clients: usualClients, one: steps(5)},
+		{name: "ping-7-steps", title: "7 PING, one after the other", topology: redisSessions, clients: usualClients, one: pings(7)},
 	}
 }
 
@@ -52,5 +54,16 @@ func steps(n int) func() exchange {
 			last = &exchange{respRequest("SET", small.any(), small.value()), []byte("+QUEUED\r\n"), 0, last}
 		}
 		return exchange{respRequest("MULTI"), []byte("+OK\r\n"), 0, last}
+	}
+}
+
+// pings makes n PINGs, whose client waits for each reply.
+func pings(n int) func() exchange {
+	return func() exchange {
+		last := &exchange{respRequest("PING"), []byte("+PONG\r\n"), 1, nil}
+		for range n - 1 {
+			last = &exchange{respRequest("PING"), []byte("+PONG\r\n"), 0, last}
+		}
+		return *last
 	}
 }

@@ -30,7 +30,7 @@ import (
 // A Transactor has transactions (msg.Collecting).
 type Transactor interface {
 	// Collect says what becomes of a request in a transaction. If it is Unqueued or
-	// Apart, Local answers it. If it is Queued, Local answers it after it was queued.
+	// Apart, Local answers it.
 	Collect(req *msg.Request, s *msg.Session) msg.Queueing
 	// AppendMulti and AppendExec append the beginning and the end of a block.
 	AppendMulti(p *mbuf.Pool, out *mbuf.Chain)
@@ -40,6 +40,8 @@ type Transactor interface {
 	// AppendAbort appends the answer to an EXEC that carries nothing out, for the
 	// reason why; CrossServer if the keys have several owners.
 	AppendAbort(p *mbuf.Pool, out *mbuf.Chain, why msg.Reason)
+	// AppendQueued appends the answer to a request that is Queued.
+	AppendQueued(p *mbuf.Pool, out *mbuf.Chain)
 	// CountQueued counts the replies, at most so many, with which data begins and which
 	// say that a command is queued. size is how many bytes they are.
 	CountQueued(data []byte, most int) (n, size int)

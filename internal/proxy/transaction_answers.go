@@ -7,7 +7,8 @@ import "nuthatch/internal/msg"
 //
 //	EXEC ─► MULTI: OK QUEUED QUEUED QUEUED ─► EXEC ─► ...
 //
-// They are measured with their EXEC.
+// They are measured with their EXEC. A command that is kept costs the loop as little as one
+// that is forwarded, and like that it does not count against what a turn answers.
 
 // sayQueued tells the client that its command is queued.
 func (t *multi) sayQueued(req *msg.Request) {
@@ -18,9 +19,7 @@ func (t *multi) sayQueued(req *msg.Request) {
 	}
 	if c.outq.Len() == 0 {
 		out := c.Out()
-		before := out.Len()
-		p.proto.Local(req, &c.session, ctx.bufs, out)
-		ctx.turn.countAnswer(ctx.loop.Turns(), req.View.Len()+out.Len()-before)
+		p.transactor().AppendQueued(ctx.bufs, out)
 		c.Flush()
 		return
 	}
@@ -31,8 +30,6 @@ func (t *multi) sayQueued(req *msg.Request) {
 		c.outq.Push(m)
 	}
 	before := m.Reply.Len()
-	p.proto.Local(req, &c.session, ctx.bufs, &m.Reply)
-	more := m.Reply.Len() - before
-	ctx.turn.countAnswer(ctx.loop.Turns(), req.View.Len()+more)
-	c.hold(m, m.Held+more)
+	p.transactor().AppendQueued(ctx.bufs, &m.Reply)
+	c.hold(m, m.Held+m.Reply.Len()-before)
 }

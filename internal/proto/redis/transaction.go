@@ -235,6 +235,9 @@ func (blockWords) AppendDiscard(pool *mbuf.Pool, out *mbuf.Chain) {
 	out.AppendString(pool, "*1\r\n$7\r\nDISCARD\r\n")
 }
 
+// AppendQueued implements proxy.Transactor.
+func (blockWords) AppendQueued(pool *mbuf.Pool, out *mbuf.Chain) { out.AppendString(pool, queued) }
+
 // CountQueued implements proxy.Transactor.
 func (blockWords) CountQueued(data []byte, most int) (n, size int) {
 	for n < most && len(data)-size >= len(queued) && string(data[size:size+len(queued)]) == queued {
