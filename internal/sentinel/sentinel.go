@@ -15,6 +15,7 @@ package sentinel
 import (
 	"context"
 	"crypto/tls"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,9 @@ const (
 	roleTime = time.Second
 	// lasting is how long a primary must be sought for that to be told.
 	lasting = time.Second
+	// doubt is how long sentinels must say nothing but what is out of date to be believed.
+	// They tell each other of a failover within seconds.
+	doubt = 10 * time.Second
 )
 
 // Options are what a Watcher needs. Its functions are called on any goroutine.
@@ -42,8 +46,9 @@ type Options struct {
 	Sentinels []config.Address
 	Login     config.Login
 	Secure    func(config.Address) *tls.Config
-	// Poll is how often they are asked at the least.
-	Poll time.Duration
+	// Poll is how often they are asked at the least. Doubt is how long they must say nothing
+	// but what is out of date to be believed; 0: ten seconds.
+	Poll, Doubt time.Duration
 	// IsPrimary asks a server whether it is a primary. It is also true if the server does
 	// not say.
 	IsPrimary func(ctx context.Context, addr string) (bool, error)
@@ -92,6 +97,11 @@ type Watcher struct {
 	known map[string]Place
 	// lost has the names of primaries that cannot be found.
 	lost map[string]trouble
+
+	// owned by whoever looks
+	//
+	// outdated has the names of which all answers are out of date, and since when.
+	outdated map[string]time.Time
 }
 
 // A trouble is why a primary cannot be found, and since when.
@@ -103,7 +113,10 @@ type trouble struct {
 
 // New returns a watcher of the primaries of these names. Nothing is asked yet.
 func New(o Options, names []string) *Watcher {
-	w := &Watcher{Options: o, names: names, woken: make(chan struct{}, 1), known: make(map[string]Place), lost: make(map[string]trouble)}
+	w := &Watcher{Options: o, names: names, woken: make(chan struct{}, 1), known: make(map[string]Place), lost: make(map[string]trouble), outdated: make(map[string]time.Time)}
+	if w.Doubt == 0 {
+		w.Doubt = doubt
+	}
 	for _, addr := range o.Sentinels {
 		w.peers = append(w.peers, newPeer(addr, o.Login, o.Secure))
 	}
@@ -287,6 +300,9 @@ func (w *Watcher) askAll(ctx context.Context) [][]answer {
 func (w *Watcher) settle(ctx context.Context, name string, answers []answer) (settled bool) {
 	known := w.Place(name)
 	all := candidates(known, answers, len(w.peers))
+	if w.doubts(name, known, answers) {
+		all = nil
+	}
 	problem := ""
 	switch {
 	case len(answers) == 0:
@@ -314,6 +330,22 @@ func (w *Watcher) settle(ctx context.Context, name string, answers []answer) (se
 	}
 	w.note(name, known, problem)
 	return false
+}
+
+// doubts reports whether the answers are out of date, and not for long yet: the sentinel that
+// knows of the last failover has not answered, and the others do not know of it. The old
+// primary may be there again, without its data. It must be called at each look.
+func (w *Watcher) doubts(name string, known Place, answers []answer) bool {
+	if len(answers) == 0 || slices.ContainsFunc(answers, func(a answer) bool { return a.Epoch >= known.Epoch }) {
+		delete(w.outdated, name)
+		return false
+	}
+	since, was := w.outdated[name]
+	if !was {
+		since = time.Now()
+		w.outdated[name] = since
+	}
+	return time.Since(since) < w.Doubt
 }
 
 // isNone says why what is at that address is no primary; empty: it is one, or may be.

@@ -188,6 +188,12 @@ const (
 // every poll.
 func newScene(t *testing.T, n int, poll time.Duration) *scene {
 	t.Helper()
+	return newSceneOf(t, n, sentinel.Options{Poll: poll})
+}
+
+// newSceneOf is newScene with other options.
+func newSceneOf(t *testing.T, n int, o sentinel.Options) *scene {
+	t.Helper()
 	s := &scene{t: t, replica: map[string]bool{}, gone: map[string]bool{}}
 	var addrs []config.Address
 	for range n {
@@ -199,25 +205,24 @@ func newScene(t *testing.T, n int, poll time.Duration) *scene {
 		}
 		addrs = append(addrs, a)
 	}
-	s.watcher = sentinel.New(sentinel.Options{
-		Sentinels: addrs, Poll: poll,
-		IsPrimary: func(_ context.Context, addr string) (bool, error) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if s.gone[addr] {
-				return false, errors.New("connection refused")
-			}
-			return !s.replica[addr], nil
-		},
-		Publish: func(_ string, to sentinel.Place) { s.set(func() { s.at = to }) },
-		Missed: func(string) (was bool) {
-			s.set(func() { was, s.missed = s.missed, false })
-			return was
-		},
-		Tell: func(c sentinel.Change) {
-			s.set(func() { s.told = append(s.told, fmt.Sprintf("%s%s: %s", c.Primary, c.Sentinel, c.Problem)) })
-		},
-	}, []string{"main"})
+	o.Sentinels = addrs
+	o.IsPrimary = func(_ context.Context, addr string) (bool, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.gone[addr] {
+			return false, errors.New("connection refused")
+		}
+		return !s.replica[addr], nil
+	}
+	o.Publish = func(_ string, to sentinel.Place) { s.set(func() { s.at = to }) }
+	o.Missed = func(string) (was bool) {
+		s.set(func() { was, s.missed = s.missed, false })
+		return was
+	}
+	o.Tell = func(c sentinel.Change) {
+		s.set(func() { s.told = append(s.told, fmt.Sprintf("%s%s: %s", c.Primary, c.Sentinel, c.Problem)) })
+	}
+	s.watcher = sentinel.New(o, []string{"main"})
 	t.Cleanup(s.watcher.Stop)
 	s.watcher.Start()
 	s.await(one)
@@ -313,6 +318,25 @@ func TestOutOfDate(t *testing.T) {
 		k.say(two, 6, false)
 	}
 	s.awaitTold("main: \n")
+}
+
+// TestOnlyOneKnows: when the one sentinel that knows of a failover does not answer, the others do
+// not take it back, even if the old primary is there again. If they go on to say so, they have
+// been set up anew.
+func TestOnlyOneKnows(t *testing.T) {
+	s := newScene(t, 3, 20*time.Millisecond)
+	s.sentinels[0].say(two, 6, false)
+	s.await(two)
+	s.sentinels[0].mu.Lock()
+	s.sentinels[0].mute = true
+	s.sentinels[0].mu.Unlock()
+	s.awaitTold("main: the sentinels that answer are out of date")
+	s.await(two)
+	patient := newSceneOf(t, 3, sentinel.Options{Poll: 20 * time.Millisecond, Doubt: 200 * time.Millisecond})
+	patient.sentinels[0].say(two, 6, false)
+	patient.await(two)
+	patient.sentinels[0].say(one, 5, false)
+	patient.await(one)
 }
 
 // TestLies: a sentinel that names a server that is no primary changes nothing, and a
