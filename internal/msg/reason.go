@@ -109,6 +109,8 @@ const (
 	TLSFailed
 	// Unpublished: the server refuses what has to be published before a WAIT.
 	Unpublished
+	// Replaced: a server that a WAIT asks about is another one now, or gone.
+	Replaced
 	// NoTracking: the server refused CLIENT TRACKING on a private connection.
 	NoTracking
 	// MonitorLost: a connection has ended on which a server showed its commands
@@ -214,6 +216,7 @@ var reasonTexts = [NumReasons]string{
 	TLSFailed:            "TLS failed",
 
 	Unpublished: "a server does not let the pool's user publish to __redis__:wait, which WAIT and WAITAOF need",
+	Replaced:    "a server that the client has written to has been replaced: nobody knows whether replicas have what was written there",
 	NoTracking:  "the server of this key refused CLIENT TRACKING",
 	MonitorLost: "a connection to a server that the client monitors has ended",
 
@@ -296,6 +299,7 @@ var reasonNames = [NumReasons]string{
 	SubscriptionLost:     "subscription_lost",
 	TLSFailed:            "tls_failed",
 	Unpublished:          "unpublished",
+	Replaced:             "server_replaced",
 	NoTracking:           "no_tracking",
 	MonitorLost:          "monitor_lost",
 	AddressRefused:       "address_refused",

@@ -199,6 +199,10 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"The server's ACL forbids the PUBLISH that WAIT and WAITAOF need.",
 		"Allow +publish and &__redis__:wait.",
 	},
+	Replaced: {
+		"A client has written to a server, which then got another address (a failover), or was removed. Its WAIT or WAITAOF cannot tell whether replicas have these writes. Later ones are answered again.",
+		"The client treats these writes as not confirmed.",
+	},
 	NoTracking: {
 		"A client with CLIENT TRACKING has read a key, and the key's server refuses CLIENT TRACKING: it is older than Redis 6, or its ACL forbids the command.",
 		"Allow +client|tracking +client|caching, or set tracking: off.",

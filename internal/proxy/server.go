@@ -25,6 +25,8 @@ type Server struct {
 	health *topology.Health
 	// mark stands for it among the servers that a client has written to.
 	mark marks
+	// former was its mark before its name got other addresses.
+	former marks
 	// among is the set of servers that it belongs to.
 	among *topology.Members
 	stats *stats.ServerShard

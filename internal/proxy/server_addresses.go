@@ -50,6 +50,7 @@ func (s *Server) followAddrs(by int64) {
 			s.stats[stats.Moves]++
 		}
 		s.addrs = addrs
+		s.remark()
 		if addrs != nil {
 			s.replaceMoved(*addrs, by)
 		}

@@ -141,7 +141,7 @@ func (d *demotion) mayTake(m *msg.Msg, refuses bool) bool {
 		return true
 	case c.pool.commands[m.Type].Pure && m.Block() == 0:
 		again, known := d.parties[party]
-		return again || !known && party.WroteAt(uint32(c.server.mark))
+		return again || !known && party.WroteAt(uint32(c.server.mark|c.server.former))
 	}
 	if d.parties[party] {
 		d.release(party) // what stands behind it has an outcome

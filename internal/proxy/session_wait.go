@@ -38,6 +38,27 @@ func (r *router) nextMark() marks {
 	return 1 << ((r.marked - 1) % 32)
 }
 
+// remark gives the server another mark, since it is another machine now: what clients have
+// written so far, they have not written there. A WAIT finds their old mark at no server. In a
+// pool of 32 servers or more no mark is free, and the server keeps its own.
+func (s *Server) remark() {
+	taken := s.pool.marks()
+	for range 32 {
+		if m := s.pool.nextMark(); taken&m == 0 {
+			s.former, s.mark = s.mark, m
+			return
+		}
+	}
+}
+
+// marks are those of all servers.
+func (r *router) marks() (all marks) {
+	for _, s := range r.servers {
+		all |= s.mark
+	}
+	return all
+}
+
 // noteWrite notes that a request of type t, or a part of one, goes to the server.
 func (d *dispatch) noteWrite(t msg.Type, s *Server) {
 	if c := d.client; !c.pool.commands[t].Pure {
@@ -75,13 +96,18 @@ func (d *dispatch) confirm(req *msg.Request) {
 	if f.marks == 0 { // nothing since the last one
 		f.marks = o.asked
 	}
+	if known := p.marks(); f.marks&^known != 0 {
+		c.wrote &= known
+		o.asked &= known
+		c.refuse(req, msg.Replaced)
+		return
+	}
 	for _, s := range p.servers {
 		if s.mark&f.marks != 0 {
 			f.servers = append(f.servers, s)
 		}
 	}
-	if len(f.servers) == 0 { // or they are gone, and with them what was written
-		f.marks = 0
+	if len(f.servers) == 0 {
 		f.servers = append(f.servers, p.everywhere()...)
 	}
 	if len(f.servers) == 0 {
