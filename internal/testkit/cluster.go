@@ -162,6 +162,40 @@ func (c *Cluster) AwaitWhole() {
 	}
 }
 
+// AwaitReplicated waits until every replica has what its primary has now.
+func (c *Cluster) AwaitReplicated() {
+	c.t.Helper()
+	for _, primary := range c.living() {
+		offset := c.offset(primary)
+		for _, s := range c.Replicas(primary, primary) {
+			Await(c.t, s.Name()+" to have what "+primary.Name()+" has", func() error {
+				if has := c.offset(s); has < offset {
+					return fmt.Errorf("it has %d of %d bytes", has, offset)
+				}
+				return nil
+			})
+		}
+	}
+}
+
+// offset is how many bytes of changes a node has made or got.
+func (c *Cluster) offset(s *Server) int {
+	c.t.Helper()
+	info := c.do(s, "INFO", "replication")
+	for _, name := range []string{"slave_repl_offset:", "master_repl_offset:"} {
+		if _, rest, ok := strings.Cut(info, "\r\n"+name); ok {
+			text, _, _ := strings.Cut(rest, "\r\n")
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			return n
+		}
+	}
+	c.t.Fatalf("%s does not say how much it has: %q", s.Name(), info)
+	return 0
+}
+
 // AwaitAgreed waits until all living nodes say the same of the slots and the config epochs of
 // all nodes, and no two primaries have the same epoch. Before that nothing may be moved: of
 // two nodes whose epochs rise to the same number, one raises it again, and may so get slots

@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -147,4 +148,68 @@ func (w *Watched) Line() string {
 		addrs[i] = `"` + s.Addr() + `"`
 	}
 	return "sentinels: [" + strings.Join(addrs, ", ") + "]"
+}
+
+// AwaitSettled waits until all servers but the primary that the i-th sentinel names are its
+// replicas, and have what it has. It makes them its replicas, as Sentinel does in the end,
+// which may take it twenty seconds.
+func (w *Watched) AwaitSettled(i int) {
+	w.t.Helper()
+	Await(w.t, "a primary and its replicas", func() error {
+		primary := w.Primary(i)
+		if primary == nil {
+			return errors.New("there is no primary")
+		}
+		host, port := splitAddr(w.t, primary.Addr())
+		about, err := w.replication(primary)
+		if err != nil || about["role"] != "master" {
+			return fmt.Errorf("%s, which sentinels name, says %v: %w", primary.Name(), about, errors.Join(err, errNotYet))
+		}
+		for _, s := range w.Others(primary) {
+			is, err := w.replication(s)
+			if err == nil && (is["role"] != "slave" || is["master_port"] != port) {
+				_, err = w.tryDo(s, "REPLICAOF", host, port)
+			}
+			if err != nil || is["master_link_status"] != "up" || number(is["slave_repl_offset"]) < number(about["master_repl_offset"]) {
+				return fmt.Errorf("%s says %v: %w", s.Name(), is, errors.Join(err, errNotYet))
+			}
+		}
+		return nil
+	})
+}
+
+var errNotYet = errors.New("not yet")
+
+func number(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// replication is what a server says of its replication.
+func (w *Watched) replication(s *Server) (map[string]string, error) {
+	text, err := w.tryDo(s, "INFO", "replication")
+	about := make(map[string]string)
+	for line := range strings.SplitSeq(text, "\r\n") {
+		if name, value, ok := strings.Cut(line, ":"); ok {
+			about[name] = value
+		}
+	}
+	return about, err
+}
+
+// tryDo asks a server, which may be about to close its connections.
+func (w *Watched) tryDo(s *Server, args ...string) (string, error) {
+	c, err := TryDial(w.t, Redis, s.Addr())
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.TrySend(RESP(args...)); err != nil {
+		return "", err
+	}
+	b, err := c.TryReply()
+	return string(b), err
 }

@@ -207,7 +207,7 @@ func TestSentinel(t *testing.T) {
 		t.Logf("%s: %v after the failover was visible a write is served", f.name, took)
 		undo()
 		l.crowd.AwaitMore(&l.crowd.Served, 500)
-		settled(t, w)
+		w.AwaitSettled(0)
 	}
 	// It is back before anybody has missed it.
 	primary := w.Primary(0)
@@ -227,27 +227,4 @@ func TestSentinel(t *testing.T) {
 	if reply := listener.Reply(); !strings.Contains(reply, "hello") {
 		t.Errorf("the listener hears %q", reply)
 	}
-}
-
-// settled waits until all servers but the primary are its replicas. It makes them so, as
-// Sentinel does in the end, which may take it twenty seconds.
-func settled(t testing.TB, w *testkit.Watched) {
-	t.Helper()
-	testkit.Await(t, "a primary with two replicas", func() error {
-		primary := w.Primary(0)
-		if primary == nil {
-			return errors.New("there is no primary")
-		}
-		host, port, _ := strings.Cut(primary.Addr(), ":")
-		for _, s := range w.Others(primary) {
-			role, err := askOf(s, "ROLE")
-			if err == nil && (!strings.Contains(role, "slave") || !strings.Contains(role, ":"+port+"\r\n")) {
-				role, err = askOf(s, "REPLICAOF", host, port)
-			}
-			if err != nil || !strings.Contains(role, "connected") {
-				return fmt.Errorf("%s says %q: %w", s.Name(), role, errors.Join(err, errNotYet))
-			}
-		}
-		return nil
-	})
 }

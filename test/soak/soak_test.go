@@ -122,16 +122,22 @@ var (
 func (s *stage) report(r *row) {
 	s.t.Helper()
 	s.t.Cleanup(func() {
-		r.verdict = "holds"
-		if s.t.Failed() {
-			r.verdict = "FAILS"
-		} else {
+		if !s.t.Failed() {
 			r.turn = s.longestTurn()
 		}
-		rowMu.Lock()
-		defer rowMu.Unlock()
-		rows = append(rows, *r)
+		r.keep(s.t)
 	})
+}
+
+// keep adds the row to the table, with the test's verdict.
+func (r *row) keep(t *testing.T) {
+	r.verdict = "holds"
+	if t.Failed() {
+		r.verdict = "FAILS"
+	}
+	rowMu.Lock()
+	defer rowMu.Unlock()
+	rows = append(rows, *r)
 }
 
 // saw puts what a crowd has seen into the row.
