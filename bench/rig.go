@@ -94,6 +94,11 @@ func (r *rig) start(ctx context.Context, p program, w work) (*proxy, error) {
 }
 
 func (r *rig) startOn(ctx context.Context, set unix.CPUSet, p program, w work) (*proxy, error) {
+	if w.topology.cluster {
+		if err := r.startCluster(ctx); err != nil {
+			return nil, err
+		}
+	}
 	running, err := p.start(ctx, r.dir, set, r.servers, w.topology)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,8 @@ type topology struct {
 	lasting bool
 	// secured: clients speak TLS.
 	secured bool
+	// cluster: the servers are a Redis Cluster.
+	cluster bool
 }
 
 var (
@@ -33,6 +35,8 @@ const realServers = 3
 // servers are the addresses of the running servers, of each protocol.
 type servers struct {
 	redis, memcached []string
+	// cluster are the nodes of a Redis Cluster; nil: none runs.
+	cluster []string
 	// pem is a file with the certificate, and its key, that clients are shown.
 	pem string
 }
@@ -40,7 +44,10 @@ type servers struct {
 // of returns the address of a topology's i-th server.
 func (s servers) of(t topology, i int) string {
 	list := s.memcached
-	if t.redis {
+	switch {
+	case t.cluster:
+		list = s.cluster
+	case t.redis:
 		list = s.redis
 	}
 	return list[i%len(list)]
@@ -54,7 +61,12 @@ func nutcrackerYAML(s servers, t topology, listen []string) string {
 		fmt.Fprintf(&b, "pool%d:\n", i)
 		fmt.Fprintf(&b, "  listen: %s\n", addr)
 		fmt.Fprintf(&b, "  redis: %t\n", t.redis)
-		b.WriteString("  hash: fnv1a_64\n  distribution: ketama\n  timeout: 20000\n  backlog: 4096\n  preconnect: true\n")
+		if t.cluster {
+			b.WriteString("  cluster: true\n")
+		} else {
+			b.WriteString("  hash: fnv1a_64\n  distribution: ketama\n")
+		}
+		b.WriteString("  timeout: 20000\n  backlog: 4096\n  preconnect: true\n")
 		if t.lasting {
 			fmt.Fprintf(&b, "  private_connections: %d\n", 2*lastingClients)
 		}
@@ -63,10 +75,18 @@ func nutcrackerYAML(s servers, t topology, listen []string) string {
 		}
 		b.WriteString("  servers:\n")
 		for j := range t.servers {
-			fmt.Fprintf(&b, "    - %s:1 server%d\n", s.of(t, j), j)
+			fmt.Fprintf(&b, "    - %s:1%s\n", s.of(t, j), nodeName(t, j))
 		}
 	}
 	return b.String()
+}
+
+// nodeName is the name of a topology's j-th server, behind its weight. A cluster's have none.
+func nodeName(t topology, j int) string {
+	if t.cluster {
+		return ""
+	}
+	return fmt.Sprintf(" server%d", j)
 }
 
 // nuthatchYAML is the same with a number of event loops.

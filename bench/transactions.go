@@ -22,12 +22,16 @@ func transactionWorks() []work {
 	}
 }
 
-// transactionTargets are the largest ratios of a transaction's CPU time to that of another
-// work that nuthatch sets itself.
-var transactionTargets = []struct {
+// A relation is the largest ratio of a work's CPU time to that of another one, whose title it
+// has.
+type relation struct {
 	work, of, title string
 	most            float64
-}{
+}
+
+// transactionTargets are the largest ratios of a transaction's CPU time to that of another
+// work that nuthatch sets itself.
+var transactionTargets = []relation{
 	{"multi-5", "get-p1", "CPU of GET", 1.6},
 	{"multi-5-p16", "get-p16", "CPU of GET, pipeline 16", 4},
 	{"multi-5-steps", "get-p1", "CPU of GET", 4.5},

@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // usualClients is the number of connections of a piece of work that is not
 // about their number.
 const usualClients = 50
@@ -83,5 +85,5 @@ func works() []work {
 		{"get-p4", "GET, pipeline 4", redisOne, usualClients, pipelined(4, get), seeded, 0, true},
 		{"get-p1000", "GET, pipeline 1,000", redisOne, usualClients, pipelined(1000, get), seeded, 0, true},
 		{"get-100kb", "GET of 100 KB", redisOne, usualClients, redisGet(hundredKB), []dataset{hundredKB}, 0, true},
-	}, transactionWorks()...)
+	}, slices.Concat(transactionWorks(), clusterWorks())...)
 }

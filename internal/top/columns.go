@@ -2,6 +2,7 @@ package top
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -49,6 +50,8 @@ var serverColumns = []column[row]{
 	{"CONNS", 6, 80, func(r *row) float64 { return r.connections }, func(r *row) string { return count(r.connections) }},
 	{"BYTES/S", 8, 110, func(r *row) float64 { return r.bytes }, func(r *row) string { return size(r.bytes) }},
 	{"KEYS", 5, 120, func(r *row) float64 { return r.share }, func(r *row) string { return percent(r.share) }},
+	{"ROLE", 8, 150, nil, func(r *row) string { return r.role }},
+	{"SLOTS", 6, 158, func(r *row) float64 { return r.slots }, func(r *row) string { return count(r.slots) }},
 }
 
 // byState is the column that servers are sorted by at first.
@@ -97,6 +100,12 @@ func serverDetail(r *row) string {
 	words = append(words, state)
 	if r.reason != "" && r.state != up {
 		words = append(words, r.reason)
+	}
+	if r.role != "" {
+		words = append(words, fmt.Sprintf("%s of its cluster, %.0f slots", r.role, r.slots))
+	}
+	if len(r.redirects) > 0 {
+		words = append(words, "redirects "+strings.Join(r.redirects, ", "))
 	}
 	if len(r.errors) > 0 {
 		words = append(words, "error replies "+strings.Join(r.errors, ", "))

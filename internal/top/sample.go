@@ -32,6 +32,11 @@ type row struct {
 	pausedFor              time.Duration // until it ends by itself
 	// of a server: how many error replies it gave, by prefix
 	errors []string
+	// of a node of a cluster: what it is, how many slots it has, and how many redirects it
+	// gave, by kind
+	role      string
+	slots     float64
+	redirects []string
 }
 
 // A sample is the proxy at one moment.
@@ -140,10 +145,24 @@ func (m *meter) server(pool string, s *api.Server, now time.Time) row {
 	}
 	r.p50, r.p99 = percentiles(s.Latency)
 	r.ofWindow(s.Recent)
+	r.slots = unknown
+	if n := s.Node; n != nil {
+		r.role, r.slots = n.Role, float64(n.Slots)
+		for _, kind := range redirectKinds {
+			if n := s.Counters[kind.counter]; n > 0 {
+				r.redirects = append(r.redirects, fmt.Sprintf("%s %s", count(float64(n)), kind.said))
+			}
+		}
+	}
 	for _, prefix := range slices.Sorted(maps.Keys(s.ErrorReplies)) {
 		r.errors = append(r.errors, fmt.Sprintf("%s %s", count(float64(s.ErrorReplies[prefix])), plain(prefix)))
 	}
 	return r
+}
+
+// redirectKinds are the counters of redirects, and what a node said.
+var redirectKinds = []struct{ counter, said string }{
+	{"redirects_moved", "MOVED"}, {"redirects_ask", "ASK"}, {"redirects_tryagain", "TRYAGAIN"}, {"redirects_unready", "not ready"},
 }
 
 // failures are those of a pool, or of a server, by reason. A reason that was not

@@ -9,7 +9,7 @@ const spare = 8; // rows beyond either edge of what is in sight
 // Table takes options:
 //   caption, empty (said when there is no row), noun (what a row is),
 //   columns: [{name, label, title, num, width, narrow (width on a phone), priority, value(row), show(row) or cell(td, row)}]
-//     priority 2 to 5: left out on ever wider screens; num: a number, aligned right, sorted downward first
+//     group: a class of its cells; priority 2 to 5: left out on ever wider screens; num: a number, aligned right, sorted downward first
 //     title: text, or a function that gives it, since it may say of which window the numbers are
 //   changed() is called when somebody has sorted
 //   key(row), words(row) (what the filter looks at), sort: {name, down}, open(row) (makes the first column a button)
@@ -200,7 +200,7 @@ export class Table {
 }
 
 function classes(column) {
-  return [column.num ? 'num' : '', column.mono ? 'mono' : '', column.priority ? `p${column.priority}` : ''].filter(Boolean).join(' ') || null;
+  return [column.num ? 'num' : '', column.mono ? 'mono' : '', column.priority ? `p${column.priority}` : '', column.group || ''].filter(Boolean).join(' ') || null;
 }
 
 // compare puts what is missing last, whichever way the rest goes.

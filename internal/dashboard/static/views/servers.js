@@ -16,9 +16,10 @@ export class Servers {
     });
     this.pool = h('select', { 'aria-label': 'Pool', onchange: () => this.filter(true) });
     this.chips = h('div', { class: 'chips', role: 'group', 'aria-label': 'State' });
-    const list = h('div');
+    this.clusters = h('div', { class: 'clusters soft' });
+    const list = this.list = h('div');
     fill(host, h('h1', { class: 'hidden' }, 'Servers'), h('section', { class: 'card flush', 'aria-label': 'Servers' },
-      h('header', null, h('div', { class: 'filter' }, this.search, this.pool, this.chips)), list));
+      h('header', null, h('div', { class: 'filter' }, this.search, this.pool, this.chips)), this.clusters, list));
     this.table = new Table(list, {
       caption: 'Servers', noun: 'server', empty: 'No pool has a server.', key: (s) => s.id,
       words: (s) => `${s.pool} ${s.name} ${s.address} ${s.state} ${s.reason || ''} ${s.replies.map((r) => r.reason).join(' ')}`,
@@ -35,6 +36,9 @@ export class Servers {
       { name: 'reason', label: 'reason', title: 'why it is not up', width: '136px', priority: 3, value: (s) => s.reason || '', cell: (td, s) => reasoned(td, s) },
       { name: 'pool', label: 'pool', width: '96px', priority: 3, value: (s) => s.pool },
       { name: 'state', label: 'state', width: '192px', priority: 2, value: (s) => rank(s), cell: (el, s) => stated(el, s, now()) },
+      { name: 'role', label: 'role', title: 'what the node is in its cluster', width: '84px', group: 'node', value: (s) => s.node?.role || '', cell: (el, s) => placed(el, s) },
+      { name: 'slots', label: 'slots', title: 'slots of the cluster that the node has', num: true, width: '72px', group: 'node', value: (s) => s.node?.slots, show: (s) => count(s.node?.slots) },
+      { name: 'redirects', label: 'redirects', title: 'how often the node has sent requests elsewhere, since the start', num: true, width: '88px', priority: 4, group: 'node', value: redirected, cell: (el, s) => redirecting(el, s) },
       { name: 'requests', label: 'req/s', title: lately('requests per second'), num: true, width: '76px', narrow: '62px', value: (s) => s.requests, show: (s) => rate(s.requests) },
       { name: 'trend', label: '3 min', title: 'requests per second over the last minutes', width: '120px', priority: 5, value: (s) => s.requests, cell: (el, s) => this.trend(el, s) },
       { name: 'p50', label: 'median', title: lately('half of the requests took so long, from sending to the reply'), num: true, width: '88px', priority: 3, value: (s) => s.p50, show: (s) => latency(s.p50) },
@@ -79,7 +83,16 @@ export class Servers {
     if (!model.info) return;
     this.showPools(model.pools.map((p) => p.name));
     this.showChips(model.servers);
+    this.showClusters(model);
     this.table.update(model.servers);
+  }
+
+  // showClusters tells of each cluster, and has its columns only if there is one.
+  showClusters(model) {
+    const pools = model.pools.filter((p) => p.cluster);
+    this.list.classList.toggle('no-nodes', !pools.length);
+    this.clusters.hidden = !pools.length;
+    fill(this.clusters, pools.map((p) => h('p', { class: p.cluster.problem ? 'bad-value' : null }, clusterLine(p, model.time))));
   }
 
   showPools(names) {
@@ -117,6 +130,29 @@ export class Servers {
 }
 
 const traffic = (s) => (s.bytesIn === undefined ? undefined : s.bytesIn + (s.bytesOut || 0));
+
+// clusterLine says how much of a pool's cluster is known, and since when.
+function clusterLine(p, now) {
+  const c = p.cluster;
+  const asked = c.asked ? `asked ${span((now - Date.parse(c.asked)) / 1000)} ago (${c.why})` : 'not asked yet';
+  return `${p.name}: ${c.slots_covered} of ${c.slots} slots, ${c.primaries} primaries, ${c.replicas} replicas, epoch ${c.epoch < 0 ? 'unknown' : c.epoch}, ${asked}${c.problem ? `; ${c.problem}` : ''}`;
+}
+
+// redirectKinds are the counters of redirects, and what a node says.
+const redirectKinds = [['redirects_moved', 'MOVED'], ['redirects_ask', 'ASK'], ['redirects_tryagain', 'TRYAGAIN'], ['redirects_unready', 'not ready']];
+
+const redirected = (s) => (s.node ? redirectKinds.reduce((sum, [name]) => sum + (s.counters[name] || 0), 0) : undefined);
+
+function redirecting(el, s) {
+  text(el, s.node ? count(redirected(s)) : '');
+  attr(el, 'title', s.node ? redirectKinds.map(([name, said]) => `${said}: ${count(s.counters[name] || 0)}`).join(', ') : null);
+}
+
+// placed tells a node's role, and whose replica it is.
+function placed(el, s) {
+  text(el, s.node?.role || '');
+  attr(el, 'title', s.node?.of ? `of ${s.node.of}` : null);
+}
 
 // rank sorts by state, and within a state the newest change first.
 function rank(s) {
