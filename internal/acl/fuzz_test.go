@@ -43,6 +43,13 @@ func FuzzFile(f *testing.F) {
 				y.Key(key, Read, 1)
 				x.Channel(key, false, 1)
 				y.Channel(key, false, 1)
+				if u.AllowsAtOnce(number, key) {
+					z := u.Begin(number, key, 1)
+					z.Key(key, table.commands[number].Access, 1)
+					if !z.Verdict().IsAllowed() {
+						t.Fatalf("%s allows at once what it forbids: %s %q", u.Line(), table.commands[number].Name, key)
+					}
+				}
 				if x.Verdict() != y.Verdict() {
 					t.Fatalf("%s: %v, and again %v", u.Line(), x.Verdict(), y.Verdict())
 				}

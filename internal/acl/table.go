@@ -15,6 +15,9 @@ type Command struct {
 	Free bool
 	// Keyed: its requests can name keys.
 	Keyed bool
+	// OneKey: its requests name exactly one key. Access is then all that they may do with it.
+	OneKey bool
+	Access Access
 	// EveryDatabase: it concerns all databases: FLUSHALL.
 	EveryDatabase bool
 	// Newer: Redis 7.0 does not have it. What a user's rules are printed as is

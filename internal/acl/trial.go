@@ -58,14 +58,6 @@ type Trial struct {
 	Keys int
 }
 
-// AllowsAtOnce tells that the user may send any request for the command of that number that
-// names no more than this key, and accesses it in no more than that way. If it is false, it
-// takes a Trial to tell.
-func (u *User) AllowsAtOnce(number int, key []byte, how Access) bool {
-	root := u.selectors[0]
-	return root.allDatabases && root.commands.has(number) && root.allowsKey(key, how)
-}
-
 // Begin begins to judge a request for the command of that number, whose first argument is
 // first, or nil, in the database db.
 func (u *User) Begin(number int, first []byte, db int) Trial {

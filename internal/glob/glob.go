@@ -11,7 +11,9 @@ func Match[T string | []byte](pattern string, name T) bool {
 	p, n := 0, 0
 	for n < len(name) {
 		if p < len(pattern) && pattern[p] == '*' {
-			p++
+			if p++; p == len(pattern) {
+				return true
+			}
 			star, rest = p, n
 			continue
 		}

@@ -21,7 +21,7 @@ func (d *dispatch) request(req *msg.Request) {
 	c.pool.calls[req.Type]++
 	charge(c, req.View.Len())
 	c.session.Begin()
-	if (!c.session.Authenticated || c.session.Bars != 0) && c.barred(req) {
+	if (!c.session.Authenticated || c.session.Bars != 0) && !allowedAtOnce(c, req) && c.barred(req) {
 		return
 	}
 	if (c.overdue != msg.OK || c.pool.mapless.on) && waitsForServers(req.Treatment) {

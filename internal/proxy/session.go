@@ -10,6 +10,12 @@ import (
 // How a client's session affects its requests: some are refused because of earlier
 // ones, and a reload may change what the session can use.
 
+// allowedAtOnce reports whether the client's user is all that may bar the request, and does not.
+func allowedAtOnce(c *client, req *msg.Request) bool {
+	s := &c.session
+	return s.Bars == msg.Restricted && s.Authenticated && c.pool.proto.guard.AllowsAtOnce(req, s)
+}
+
 // barred handles a request whose session is restricted: in a transaction, or with a
 // reason to refuse. It reports whether the request is done with.
 func (d *dispatch) barred(req *msg.Request) bool {

@@ -26,6 +26,9 @@ import (
 
 // A Guard is a protocol whose clients are users with rights.
 type Guard interface {
+	// AllowsAtOnce tells that the client may send the request. It is asked if the session has
+	// msg.Restricted and nothing else that bars requests. If it is false, Allows tells.
+	AllowsAtOnce(req *msg.Request, s *msg.Session) bool
 	// Denied is what the request that was answered last was refused for. It is asked if
 	// the session has msg.Denied.
 	Denied() msg.Denial

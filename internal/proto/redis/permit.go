@@ -32,14 +32,32 @@ type judge struct {
 // db, as clients number databases. It changes nothing.
 func (j *judge) Judge(req *msg.Request, u *acl.User, db int) acl.Verdict {
 	// Most requests are for one key, and allowed by the rules outside parentheses.
-	if c := &commands[req.Type]; c.keys.rule == oneKey && req.Treatment == msg.Forward {
-		if key := req.Args[c.keys.first]; key.Len <= maxWord && u.AllowsAtOnce(int(c.id), j.words.word(req, c.keys.first), c.first) {
-			return acl.Verdict{}
-		}
+	if j.admits(req, u) {
+		return acl.Verdict{}
 	}
 	var t acl.Trial
 	j.JudgeSome(&t, req, u, db, math.MaxInt)
 	return t.Verdict()
+}
+
+// AllowsAtOnce implements proxy.Guard.
+func (j *judge) AllowsAtOnce(req *msg.Request, s *msg.Session) bool {
+	return j.admits(req, j.userOf(s))
+}
+
+// admits tells that the user may have a request carried out. If it is false, it takes a trial to
+// tell.
+func (j *judge) admits(req *msg.Request, u *acl.User) bool {
+	if req.Treatment != msg.Forward || req.Nkeys != 1 {
+		return false
+	}
+	key := req.Args[req.FirstKey]
+	if key.Len > maxWord {
+		return false
+	}
+	var b []byte
+	b, j.words.scratch = req.View.Bytes(int(key.Off), int(key.Len), j.words.scratch)
+	return u.AllowsAtOnce(int(req.Type), b)
 }
 
 // JudgeSome is Judge in slices. Each call looks at about that many keys. Between two calls

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"nuthatch/internal/acl"
+	"nuthatch/internal/msg"
 )
 
 // ACLTable is the table of commands for the rules of users. A command's number there is its
@@ -25,6 +26,7 @@ func buildACLTable() *acl.Table {
 			Name: c.name, Categories: acl.CategoriesOf(c.facts.allCategories()...), Keyed: c.isKeyed(), Newer: c.isNewer(),
 			Free:          slices.Contains(strings.Fields(c.facts.flags), "no_auth"),
 			EveryDatabase: c.name == "flushall",
+			OneKey:        c.keys.rule == oneKey && c.treatment == msg.Forward, Access: c.first,
 		}
 	}
 	return acl.NewTable(all)
