@@ -150,15 +150,17 @@ func (w *Watched) Line() string {
 	return "sentinels: [" + strings.Join(addrs, ", ") + "]"
 }
 
-// AwaitSettled waits until all servers but the primary that the i-th sentinel names are its
-// replicas, and have what it has. It makes them its replicas, as Sentinel does in the end,
+// AwaitSettled waits until the sentinels agree on a primary that is up, and all other servers
+// are its replicas, and have what it has. It makes them its replicas, as Sentinel does in the end,
 // which may take it twenty seconds.
-func (w *Watched) AwaitSettled(i int) {
+func (w *Watched) AwaitSettled() {
 	w.t.Helper()
 	Await(w.t, "a primary and its replicas", func() error {
-		primary := w.Primary(i)
-		if primary == nil {
-			return errors.New("there is no primary")
+		primary := w.Primary(0)
+		for i, s := range w.Sentinels {
+			if about := w.ask(s, "SENTINEL", "MASTER", w.Name); primary == nil || w.Primary(i) != primary || about["flags"] != "master" {
+				return fmt.Errorf("%s says %v", s.Name(), about)
+			}
 		}
 		host, port := splitAddr(w.t, primary.Addr())
 		about, err := w.replication(primary)

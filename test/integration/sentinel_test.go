@@ -124,10 +124,10 @@ func blocks(c *testkit.Client, key string, n int) error {
 }
 
 // sentinelPool is a pool over a primary that sentinels know.
-func sentinelPool(w *testkit.Watched, lines ...string) string {
+func sentinelPool(w *testkit.Watched) string {
 	return testkit.Pool{
 		Protocol: testkit.Redis, Servers: []string{w.Entry("s1")},
-		Lines: append([]string{w.Line(), "timeout: 3000", "on_readonly: resolve", "retry: unsent", "pubsub: {on_loss: resubscribe}"}, lines...),
+		Lines: []string{w.Line(), "timeout: 3000", "on_readonly: resolve", "retry: unsent", "pubsub: {on_loss: resubscribe}"},
 	}.String()
 }
 
@@ -207,7 +207,7 @@ func TestSentinel(t *testing.T) {
 		t.Logf("%s: %v after the failover was visible a write is served", f.name, took)
 		undo()
 		l.crowd.AwaitMore(&l.crowd.Served, 500)
-		w.AwaitSettled(0)
+		w.AwaitSettled()
 	}
 	// It is back before anybody has missed it.
 	primary := w.Primary(0)
