@@ -24,7 +24,7 @@ func (d *dispatch) request(req *msg.Request) {
 	if (!c.session.Authenticated || c.session.Bars != 0) && !allowedAtOnce(c, req) && c.barred(req) {
 		return
 	}
-	if (c.overdue != msg.OK || c.pool.mapless.on) && waitsForServers(req.Treatment) {
+	if (c.overdue != msg.OK || c.pool.mapless.on) && (waitsForServers(req.Treatment) || isOverLimit(c, req)) {
 		holdBack(c, req)
 		return
 	}

@@ -64,6 +64,9 @@ func (r *rates) assign(c *client, stays bool) bool {
 	if u == was {
 		return true
 	}
+	if isUserLimit(c.overdue) { // its next requests have not waited for that user's limits
+		c.overdue = msg.OK
+	}
 	if was != nil {
 		was.leave(c)
 	}
@@ -121,15 +124,27 @@ func becomes(c *client) {
 	c.advance()
 }
 
+// isUserLimit reports whether the reason is a limit of the client's user.
+func isUserLimit(why msg.Reason) bool {
+	return why == msg.UserRequestRate || why == msg.UserByteRate || why == msg.UserInFlightLimit
+}
+
+// isOverLimit reports whether a request that the proxy answers itself is refused, since it has
+// waited too long for a limit of its user. One that changes what its client's next requests mean
+// is answered all the same.
+func isOverLimit(c *client, req *msg.Request) bool {
+	if !isUserLimit(c.overdue) || req.Treatment != msg.Local {
+		return false
+	}
+	keeper := c.pool.proto.sessions
+	return keeper != nil && !keeper.ChangesSession(req)
+}
+
 // refuseLate refuses a request that has waited for too long, and counts it for the limits that it
 // waited for.
 func refuseLate(c *client, req *msg.Request) {
-	switch c.overdue {
-	case msg.UserRequestRate, msg.UserByteRate, msg.UserInFlightLimit:
-		if u := limitsOf(c); u != nil {
-			u.shared.Late.Add(1)
-		}
-	default:
+	if u := limitsOf(c); u != nil && isUserLimit(c.overdue) {
+		u.shared.Late.Add(1)
 	}
 	c.refuse(req, c.overdue)
 }

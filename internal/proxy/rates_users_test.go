@@ -72,6 +72,43 @@ func TestUserRateRefuses(t *testing.T) {
 	}
 }
 
+// What the proxy answers itself is refused as well, if it has waited too long, unless it changes
+// what the client's next requests mean.
+func TestUserRateRefusesOwnAnswers(t *testing.T) {
+	c := converse(t, limitedUsers("requests_per_second: 1, request_burst: 1, max_wait: 100ms")+"  databases: 4\n", resp{}, 1)
+	defer c.stop()
+	p := c.as(1, "alice")
+	over := "-ERR the user's limit on requests a second is reached (user_limits)\r\n"
+	p.says(command("PING") + command("PING") + command("ECHO", "x") + command("ACL", "WHOAMI") + command("SELECT", "1") + command("CLIENT", "GETNAME") + command("TIME"))
+	c.step(300*time.Millisecond, 10*time.Millisecond)
+	if got, _ := reads(p); got != "+PONG\r\n"+over+over+over+"+OK\r\n$-1\r\n"+over {
+		t.Errorf("heard %q", got)
+	}
+}
+
+// A client that becomes another user has not waited for that one's limits.
+func TestUserRateIsLeftBehind(t *testing.T) {
+	c := converse(t, limitedUsers("requests_per_second: 1, request_burst: 1, max_wait: 100ms"), resp{}, 1)
+	defer c.stop()
+	p := c.as(1, "alice")
+	p.says(command("PING") + command("PING") + command("AUTH", "bob", "b") + command("PING") + command("ACL", "WHOAMI") + command("AUTH", "alice", "a") + command("PING"))
+	c.step(90*time.Millisecond, 10*time.Millisecond)
+	if got, _ := reads(p); got != "+PONG\r\n" {
+		t.Errorf("at first: %q", got)
+	}
+	c.step(100*time.Millisecond, 10*time.Millisecond)
+	got, _ := reads(p)
+	c.step(3*time.Second, 10*time.Millisecond)
+	rest, _ := reads(p)
+	over := "-ERR the user's limit on requests a second is reached (user_limits)\r\n"
+	if want := over + "+OK\r\n+PONG\r\n" + bulk("bob") + "+OK\r\n"; !strings.HasPrefix(got+rest, want) {
+		t.Errorf("heard %q, want %q first", got+rest, want)
+	}
+	if end := strings.TrimPrefix(got+rest, over+"+OK\r\n+PONG\r\n"+bulk("bob")+"+OK\r\n"); end != over && end != "+PONG\r\n" {
+		t.Errorf("as alice again: %q", end)
+	}
+}
+
 // A user has only so many clients. One more is closed when it logs in; with one that leaves
 // there is room again.
 func TestUserClients(t *testing.T) {

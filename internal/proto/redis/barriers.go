@@ -41,6 +41,16 @@ func (p *Protocol) Allows(req *msg.Request, s *msg.Session) (ok bool) {
 	return p.barrier(req, s) == noBarrier
 }
 
+// ChangesSession implements proxy.SessionKeeper.
+func (r *rules) ChangesSession(req *msg.Request) bool {
+	switch commands[req.Type].answer {
+	case answerAuth, answerHello, answerReset, answerSelect, answerClient, answerMulti, answerExec, answerDiscard, answerWatch, answerUnwatch:
+		return true
+	default:
+		return false
+	}
+}
+
 // barrier is why a request of the session is not carried out, or none.
 func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 	cmd := &commands[req.Type]
