@@ -21,6 +21,7 @@ func (r *reader) checkPool(b *poolBlock) {
 	r.checkAuthMode(b)
 	r.checkSentinel(b)
 	r.checkCluster(b)
+	r.checkEmulate(b)
 	for i := range poolKeys {
 		k := &poolKeys[i]
 		given := b.seen[k.name]

@@ -290,6 +290,9 @@ type Pool struct {
 	// Cluster says whether the servers are a Redis Cluster.
 	Cluster Cluster
 
+	// Emulate is what the pool looks like to its clients.
+	Emulate Emulate
+
 	// Servers are in nutcracker's order, which "modula" and "random" index and
 	// its statistics follow: by NodeName, shorter names first, names of one
 	// length by their bytes. The order in the file means nothing.

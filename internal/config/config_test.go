@@ -82,7 +82,7 @@ func TestEveryKey(t *testing.T) {
 	sixth := DefaultPool()
 	sixth.Name, sixth.Protocol, sixth.Servers, sixth.HashTag = "epsilon", Redis, []Server{cache}, "{}"
 	sixth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22127}
-	sixth.Cluster = Cluster{On: true, Refresh: 10 * time.Second, MaxRedirects: 3}
+	sixth.Cluster, sixth.Emulate = Cluster{On: true, Refresh: 10 * time.Second, MaxRedirects: 3}, Emulate{Cluster: true, Announce: Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 6379}}
 	want := &Config{
 		File: "testdata/good-every-key.yml",
 		Process: Process{

@@ -6,6 +6,7 @@ import (
 
 	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
+	"nuthatch/internal/emulate"
 	"nuthatch/internal/health"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/redis"
@@ -24,6 +25,9 @@ type generation struct {
 	scripts []*redis.Scripts // and what its servers were told
 	logins  []*redis.Logins  // and who is logged in to them
 	users   []poolUsers
+	// boards are what clients are told of clusters that pools look like; nil: a pool looks like
+	// one server.
+	boards []*emulate.Board
 	// listeners are in the order of conf.Listeners(): the first is the first pool's, and so
 	// on. An address that stays keeps its listener.
 	listeners []*listener
@@ -34,7 +38,13 @@ type generation struct {
 	checks *health.Checks
 }
 
-func newGeneration(conf *config.Config) *generation { return &generation{conf: conf} }
+func newGeneration(conf *config.Config) *generation {
+	g := &generation{conf: conf}
+	for i := range conf.Pools {
+		g.boards = append(g.boards, newBoard(&conf.Pools[i]))
+	}
+	return g
+}
 
 // layout is the layout of the statistics.
 func (g *generation) layout() stats.Layout {

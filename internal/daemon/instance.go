@@ -279,6 +279,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Transactions:   p.Transactions,
 			Publish:        p.PubSub.Publish,
 			Cluster:        p.Cluster.On,
+			Emulate:        g.boards[i],
 			Tracking:       p.Tracking == config.TrackingOn,
 			Learned:        g.learned[i],
 			RefuseUnknown:  p.UnknownCommands == config.UnknownRefuse,

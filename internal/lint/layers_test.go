@@ -38,6 +38,7 @@ var levels = map[string]int{
 	"internal/socket":    0,
 	"internal/msg":       1,
 	"internal/config":    1,
+	"internal/emulate":   1,
 	"internal/route":     1,
 
 	"internal/preview":        2,

@@ -265,7 +265,7 @@ func (n *introducer) answerHello(req *msg.Request, s *msg.Session, w writer) {
 	w.integer(versionOf(lane))
 	w.bulkString("id")
 	w.integer(int64(s.ID))
-	w.pair("mode", "standalone")
+	w.pair("mode", n.mode())
 	w.pair("role", n.role())
 	w.bulkString("modules")
 	w.array(0)

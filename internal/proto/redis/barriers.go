@@ -55,7 +55,7 @@ func (r *rules) ChangesSession(req *msg.Request) bool {
 func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 	cmd := &commands[req.Type]
 	switch {
-	case req.Treatment == msg.Quit, req.Treatment == msg.Ignore:
+	case req.Treatment == msg.Quit, req.Treatment == msg.Ignore, p.asksWhoIsThere(req, cmd):
 	case !s.Authenticated && !beforeAuth(cmd.answer):
 		return notLoggedIn
 	case s.Bars&msg.Restricted != 0 && !p.verdict(req, s).IsAllowed():
@@ -81,6 +81,8 @@ func besideMulti(req *msg.Request, cmd *command) bool {
 	switch cmd.answer {
 	case answerMulti, answerExec, answerDiscard, answerReset:
 		return true
+	case answerEmulated, answerMyID:
+		return req.Error != ""
 	default:
 		return cmd.reason != "" && cmd.id != unknown && req.Treatment == msg.Local
 	}

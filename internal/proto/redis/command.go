@@ -29,6 +29,8 @@ type command struct {
 	timeout int
 	// ofOne: the command is about one server. A pool of one passes it on, others refuse it.
 	ofOne bool
+	// emulated: the command is about a cluster. A pool that looks like one answers it.
+	emulated bool
 	// admin: the command administers servers, or stops them for other clients. A client needs
 	// the right to do so: see rules.mayAdminister.
 	admin  bool
@@ -284,6 +286,14 @@ func (c *command) alone() msg.Treatment {
 		return msg.Broadcast
 	}
 	return msg.Forward
+}
+
+// ofCluster is the row of a command about a cluster. A pool that looks like one answers it, and
+// others do not support it.
+func ofCluster(name string, arity int, by answer, since, summary string) command {
+	c := refuse(name, arity, clusterOnly, since, summary)
+	c.answer, c.emulated = by, true
+	return c
 }
 
 // refuseKeyed is the row of a command with keys that is not supported.

@@ -49,12 +49,14 @@ type catalog struct {
 	servers    int
 	allowFlush bool
 	// administers: the client may use commands of administration.
-	administers  bool
+	administers bool
+	// emulates: the pool looks like a cluster.
+	emulates     bool
 	transactions config.Transactions
 }
 
 func (p *Protocol) catalog() *catalog {
-	return &catalog{words: &p.wordReader, servers: p.servers, allowFlush: p.allowFlush, transactions: p.transactions}
+	return &catalog{words: &p.wordReader, servers: p.servers, allowFlush: p.allowFlush, transactions: p.transactions, emulates: p.emulate != nil}
 }
 
 // answerCommand answers COMMAND and its subcommands.
@@ -99,7 +101,7 @@ func (k *catalog) served(rows []command) []*command {
 // subcommands.
 func (k *catalog) isServed(c *command) bool {
 	switch {
-	case c.reason != "" && (!c.ofOne || k.servers != 1), c.answer == answerHTTP, c.flushes && !k.allowFlush,
+	case c.reason != "" && (!c.ofOne || k.servers != 1) && (!c.emulated || !k.emulates), c.answer == answerHTTP, c.flushes && !k.allowFlush,
 		c.admin && !k.administers,
 		(c.isTransaction() || c.answer == answerWatch) && k.transactions == config.TransactionsRefuse:
 		return false

@@ -9,6 +9,8 @@ const (
 	answerAuth
 	answerClient
 	answerCluster
+	answerEmulated
+	answerMyID
 	answerCommand
 	answerConfig
 	answerDiscard

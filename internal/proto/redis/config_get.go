@@ -51,6 +51,9 @@ func (r *reporter) settingsShown(v *Survey, f *Facts) map[string]string {
 		maps.Copy(all, v.settings)
 	}
 	all["cluster-enabled"] = "no"
+	if r.emulate != nil {
+		all["cluster-enabled"] = "yes"
+	}
 	all["databases"] = strconv.Itoa(max(r.databases.n, 1))
 	const bulkLen = "proto-max-bulk-len"
 	if n, err := strconv.ParseInt(all[bulkLen], 10, 64); err != nil || int64(r.max) < n {

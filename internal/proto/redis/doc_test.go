@@ -80,15 +80,25 @@ var mergeTexts = map[mergeKind]string{
 	mergeBusy:     "the reply of a server that runs something, or else of the first server",
 }
 
-// fate says what becomes of a command.
-func fate(c *command) string {
+// refusal says which pools refuse a command, and why.
+func refusal(c *command) string {
 	switch {
+	case c.emulated && (c.sub == "countkeysinslot" || c.sub == "getkeysinslot"):
+		return "with `emulate: cluster: true` by slot, if the servers are a cluster; otherwise refused: " + c.reason
+	case c.emulated:
+		return "with `emulate: cluster: true` proxy; otherwise refused: " + c.reason
 	case c.ofOne && c.admin:
 		return "by a pool of one server with `allow_admin: true`; others refuse it: " + c.reason
 	case c.ofOne:
 		return "by a pool of one server; others refuse it: " + c.reason
-	case c.reason != "":
-		return "refused: " + c.reason
+	}
+	return "refused: " + c.reason
+}
+
+// fate says what becomes of a command.
+func fate(c *command) string {
+	if c.reason != "" {
+		return refusal(c)
 	}
 	switch c.treatment {
 	case msg.Forward:

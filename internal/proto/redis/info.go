@@ -244,7 +244,7 @@ var hasHuman = map[string]bool{
 
 func infoServer(r *reporter, v *Survey, f *Facts, line func(string, any)) {
 	told(v, toldVersions, line)
-	line("redis_mode", "standalone")
+	line("redis_mode", r.mode())
 	told(v, toldServer, line)
 	line("nuthatch_version", r.version)
 	if f == nil {
@@ -426,7 +426,11 @@ func infoLatency(_ *reporter, _ *Survey, f *Facts, line func(string, any)) {
 	}
 }
 
-func infoCluster(_ *reporter, _ *Survey, _ *Facts, line func(string, any)) {
+func infoCluster(r *reporter, _ *Survey, _ *Facts, line func(string, any)) {
+	if r.emulate != nil {
+		line("cluster_enabled", 1)
+		return
+	}
 	line("cluster_enabled", 0)
 }
 

@@ -56,14 +56,14 @@ func (p *Protocol) answer(req *msg.Request, cmd *command, s *msg.Session, w writ
 		p.answerHello(req, s, w)
 	case answerClient:
 		p.answerClient(req, s, w)
-	case answerCluster:
-		w.raw(noCluster)
+	case answerCluster, answerEmulated, answerMyID:
+		emulated{&p.rules, &p.wordReader}.answer(req, cmd, w)
 	case answerCommand:
 		p.answerCommand(req, s, w)
 	case answerEcho:
 		echo(req, 1, w)
 	case answerHelp:
-		answerHelpOf(cmd, p.mayAdminister(s), w)
+		answerHelpOf(cmd, p.mayAdminister(s), p.emulate != nil, w)
 	case answerPing:
 		if s.Bars&msg.Listening != 0 && !w.resp3 && len(req.Args) <= 2 {
 			replyPong(req, w)
@@ -118,7 +118,7 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 			name = plain(lower(nil, p.word(req, 0)), maxShown)
 		}
 		w.fail("ERR ", req.Error, " for '", name, "' command")
-	case syntaxError, invalidCursor, notInteger, notInt32, badDatabase, pauseTimeout, pauseNegative, pauseMode:
+	case syntaxError, invalidCursor, invalidSlot, invalidSlotKeys, notInteger, notInt32, badDatabase, pauseTimeout, pauseNegative, pauseMode:
 		w.fail("ERR ", req.Error)
 	case readOnlyPool:
 		w.fail(req.Error)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/emulate"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
@@ -137,6 +138,53 @@ var conversations = []struct {
 		},
 	},
 	{
+		"looks like a cluster",
+		Options{Version: "1.2.3", Learned: asRedis7(), Emulate: boardOf("10.0.0.1", "10.0.0.2"), Auth: "sesame"},
+		[]exchange{
+			{"CLUSTER SLOTS", "-NOAUTH Authentication required\r\n"},
+			{"CLUSTER MYID x", "-NOAUTH Authentication required\r\n"},
+			{"CLUSTER MYID", bulkOf(id1)},
+			{"AUTH sesame", "+OK\r\n"},
+			{"READONLY", "+OK\r\n"},
+			{"READWRITE", "+OK\r\n"},
+			{"ASKING", "+OK\r\n"},
+			{"ASKING x", "-ERR wrong number of arguments for 'asking' command\r\n"},
+			{"CLUSTER MYSHARDID", bulkOf(id1)},
+			{"CLUSTER KEYSLOT a{b}c", ":3300\r\n"},
+			{"CLUSTER KEYSLOT", "-ERR wrong number of arguments for 'cluster|keyslot' command\r\n"},
+			{
+				"cluster slots", "*2\r\n*3\r\n:0\r\n:8191\r\n*4\r\n$8\r\n10.0.0.1\r\n:6379\r\n" + bulkOf(id1) + "*0\r\n" +
+					"*3\r\n:8192\r\n:16383\r\n*4\r\n$8\r\n10.0.0.2\r\n:6379\r\n" + bulkOf(id2) + "*0\r\n",
+			},
+			{
+				"CLUSTER NODES",
+				bulkOf(id1 + " 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-8191\n" + id2 + " 10.0.0.2:6379@16379 master - 0 0 2 connected 8192-16383\n"),
+			},
+			{"CLUSTER COUNTKEYSINSLOT x", "-ERR value is not an integer or out of range\r\n"},
+			{"CLUSTER COUNTKEYSINSLOT 16384", "-ERR Invalid slot\r\n"},
+			{"CLUSTER COUNTKEYSINSLOT -1", "-ERR Invalid slot\r\n"},
+			{"CLUSTER GETKEYSINSLOT 1 x", "-ERR value is not an integer or out of range\r\n"},
+			{"CLUSTER GETKEYSINSLOT 1 -1", "-ERR Invalid slot or number of keys\r\n"},
+			{"CLUSTER GETKEYSINSLOT 1 1", "-ERR 'CLUSTER GETKEYSINSLOT' is not supported by nuthatch: its servers are not a Redis Cluster, and do not know which keys a slot has\r\n"},
+			{"CLUSTER RESET", "-ERR 'CLUSTER RESET' is not supported by nuthatch: it belongs to Redis Cluster; nuthatch shows its clients one server\r\n"},
+			{"INFO server cluster", bulkOf("# Server\r\nredis_version:7.0.15\r\nredis_mode:cluster\r\nnuthatch_version:1.2.3\r\n\r\n# Cluster\r\ncluster_enabled:1\r\n")},
+			{"CONFIG GET cluster-enabled", settingsOf("cluster-enabled", "yes")},
+			{"CLUSTER HELP", helpOf("CLUSTER",
+				"COUNTKEYSINSLOT", "How many keys a slot has", "GETKEYSINSLOT", "Keys of a slot", "HELP", "The subcommands", "INFO", "How the cluster is",
+				"KEYSLOT", "The slot of a key", "MYID", "The node's name", "MYSHARDID", "The shard's name", "NODES", "The nodes", "SHARDS", "The shards",
+				"SLOTS", "The slots and their nodes")},
+		},
+	},
+	{
+		"looks like a cluster, and its servers are one",
+		Options{Emulate: boardOf("10.0.0.1"), Cluster: true, Servers: 3},
+		[]exchange{
+			{"CLUSTER COUNTKEYSINSLOT 16383", "+forwarded\r\n"},
+			{"CLUSTER GETKEYSINSLOT 0 10", "+forwarded\r\n"},
+			{"CLUSTER GETKEYSINSLOT 16384 10", "-ERR Invalid slot or number of keys\r\n"},
+		},
+	},
+	{
 		"what is not supported",
 		Options{},
 		[]exchange{
@@ -155,6 +203,31 @@ var conversations = []struct {
 			{"GET a", "+forwarded\r\n"},
 		},
 	},
+}
+
+// The ids of boardOf's nodes.
+var id1, id2 = emulate.Address{Host: "10.0.0.1", Port: 6379}.ID(), emulate.Address{Host: "10.0.0.2", Port: 6379}.ID()
+
+// boardOf is what clients are told of a cluster of proxies, of which this is the first.
+func boardOf(hosts ...string) *emulate.Board {
+	var o emulate.Options
+	for _, host := range hosts {
+		o.Peers = append(o.Peers, emulate.Address{Host: host, Port: 6379})
+	}
+	o.Self = o.Peers[0]
+	b := new(emulate.Board)
+	b.Publish(emulate.New(o))
+	return b
+}
+
+// TestLeavingCluster: a proxy that is about to end says so to those that ask whether it is there.
+func TestLeavingCluster(t *testing.T) {
+	board := boardOf("10.0.0.1")
+	board.Leave()
+	c := converse(t, Options{Emulate: board, Auth: "sesame"})
+	if got, _ := c.say([]byte("CLUSTER MYID\r\n")); got != "-CLUSTERDOWN nuthatch is draining\r\n" {
+		t.Errorf("%q", got)
+	}
 }
 
 // helpOf is the answer to a container's HELP: pairs of names and summaries.

@@ -6,6 +6,7 @@ import (
 
 	"nuthatch/internal/acl"
 	"nuthatch/internal/config"
+	"nuthatch/internal/emulate"
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
@@ -44,6 +45,9 @@ type Options struct {
 	Publish config.Publish
 	// Cluster: the servers are the nodes of a cluster.
 	Cluster bool
+	// Emulate is what clients are told of the cluster that the pool looks like; nil: it looks
+	// like one server.
+	Emulate *emulate.Board
 	// Tracking lets clients be told when keys change.
 	Tracking bool
 	// MaxRequestSize bounds a request, in bytes. 0, and what exceeds 4 GB, mean
@@ -142,6 +146,8 @@ type rules struct {
 	cluster bool
 	// tracking lets clients be told when keys change.
 	tracking bool
+	// emulate is what clients are told of the cluster that the pool looks like, or nil.
+	emulate *emulate.Board
 }
 
 // A Protocol serves one pool on one event loop. It is made of parts, one for each
@@ -217,13 +223,16 @@ func New(o Options) *Protocol {
 			learned: learned, learns: !o.RefuseUnknown, servers: o.Servers, version: o.Version, started: o.Started,
 			tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
 			slow: slow, facts: o.Facts, refresh: o.Refresh, pause: o.Pause, resume: o.Resume,
-			failedSelect: o.FailedSelect, transactions: o.Transactions, tracking: o.Tracking, publish: o.Publish, cluster: o.Cluster,
+			failedSelect: o.FailedSelect, transactions: o.Transactions, tracking: o.Tracking, publish: o.Publish, cluster: o.Cluster, emulate: o.Emulate,
 		},
 		loading: loading{known: scripts},
 		desk:    desk{spans: make([]msg.Span, 0, firstDesk)},
 	}
 	copy(p.tag[:], o.HashTag)
 	p.SetServers(o.Servers)
+	if o.Cluster && o.Emulate != nil {
+		emulate.KeyOfSlot(0) // they are made here, and not when a loop needs them
+	}
 	if o.Cluster {
 		p.publish = config.PublishAll // all servers have all messages
 		copy(p.tag[:], "{}")
@@ -261,7 +270,7 @@ func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
 	parser.asks, parser.publish, parser.cluster = p.facts != nil, p.publish, p.cluster
 	parser.refusesWatch = p.transactions == config.TransactionsRefuse
-	parser.passes = p.passes
+	parser.passes, parser.emulates = p.passes, p.emulate != nil
 	return parser
 }
 

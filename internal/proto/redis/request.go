@@ -74,6 +74,8 @@ type requestSettings struct {
 	publish config.Publish
 	// cluster: the servers are the nodes of a cluster.
 	cluster bool
+	// emulates: the pool looks like a cluster.
+	emulates bool
 	// keyless is the pool's keyless_scripts.
 	keyless config.KeylessScripts
 }
@@ -479,7 +481,7 @@ func (p *requestParser) Finish(v mbuf.View) *msg.Request {
 	case len(p.spans) < cmd.minArgs, len(p.spans) > cmd.maxArgs:
 		p.refuse(wrongArity)
 	case !cmd.treatment.ByKeys():
-		r.Error = cmd.reason
+		p.support(cmd)
 		if cmd.ofOne && p.servers == 1 {
 			r.Treatment, r.Error, r.PlaceKey = cmd.alone(), "", p.place[:0]
 		}

@@ -1,0 +1,96 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"strconv"
+)
+
+// An Emulate is what a pool is for its clients besides one server.
+type Emulate struct {
+	// Cluster: it is a Redis Cluster.
+	Cluster bool
+	// Announce is the address at which clients are told to connect; the zero Address: where
+	// the pool listens.
+	Announce Address
+}
+
+// kindAnnounce is an address that others connect to.
+var kindAnnounce = kind{form: "host:port", text: true, parse: parseAnnounce, schema: textOf(`[^\s/*]+:[0-9]+`)}
+
+func parseAnnounce(_ limits, text string) (value, error) {
+	host, port, ok := cutLast(text)
+	if !ok {
+		return value{}, errors.New("expected host:port, found " + quote(text))
+	}
+	a, err := parseHostPort(host, port)
+	if err == nil && (a.Host == "*" || a.isEverywhere()) {
+		return value{}, errors.New("expected an address that clients can connect to, found " + quote(text))
+	}
+	return value{address: a}, err
+}
+
+// isEverywhere tells whether it is every address of the machine.
+func (a Address) isEverywhere() bool {
+	ip, err := netip.ParseAddr(a.Host)
+	return err == nil && ip.IsUnspecified()
+}
+
+// Announced is the address at which clients of an emulated cluster are told to connect.
+func (p *Pool) Announced() Address {
+	if p.Emulate.Announce != (Address{}) {
+		return p.Emulate.Announce
+	}
+	return p.Listen
+}
+
+// AnnouncesTLS reports whether clients speak TLS at the announced address.
+func (p *Pool) AnnouncesTLS() bool {
+	t := &p.TLS
+	return t.On() && (t.Listen == Address{} || t.Listen.Port == p.Announced().Port)
+}
+
+// checkEmulate finds an emulated cluster that cannot be.
+func (r *reader) checkEmulate(b *poolBlock) {
+	e := &b.pool.Emulate
+	given := b.seen["emulate.cluster"]
+	switch {
+	case !e.Cluster || given.name == nil || b.seen["redis"].faulty:
+		return
+	case b.pool.Protocol != Redis:
+		r.fault(given.name, &b.block, "emulate.cluster", "only valid in a pool with 'redis: true'")
+		return
+	}
+	tag := b.seen["hash_tag"]
+	if !b.pool.Cluster.On && b.pool.HashTag != clusterTag && !tag.faulty {
+		at := given.name
+		if tag.name != nil {
+			at = tag.name
+		}
+		r.fault(at, &b.block, "hash_tag", "'emulate: cluster: true' needs hash_tag '{}': clients of a cluster take keys of one tag to be on one server")
+	}
+	if e.Announce == (Address{}) && !b.seen["emulate.announce"].faulty && !b.seen["listen"].faulty && b.pool.Listen.Network != "" {
+		switch {
+		case b.pool.Listen.Network == NetworkUnix:
+			r.fault(given.name, &b.block, "emulate.cluster", "clients must be told a host and a port, and the pool listens on a unix socket: set 'announce'")
+		case b.pool.Listen.isEverywhere():
+			r.fault(given.name, &b.block, "emulate.cluster", "clients must be told one address, and the pool listens on every one: set 'announce', such as 10.0.0.1:"+strconv.Itoa(b.pool.Listen.Port))
+		}
+	}
+}
+
+// emulateKeys are the keys of a pool's block "emulate".
+var emulateKeys = []key[Emulate]{
+	{
+		name: "cluster", kind: kindBool, def: "false", origin: fromNuthatch,
+		help: "`true` if the pool is to look like a Redis Cluster to its clients, for clients that can only speak to one. The cluster's node is this " +
+			"proxy. It has all slots, and never sends anybody elsewhere. The pool needs `hash_tag: \"{}\"`, unless its servers are a cluster themselves. See [EMULATE.md](EMULATE.md).",
+		set: func(e *Emulate, v value) { e.Cluster = v.flag },
+	},
+	{
+		name: "announce", kind: kindAnnounce, defNote: "where the pool listens", origin: fromNuthatch,
+		help: "The address, `host:port`, that clients of the emulated cluster are told to connect to. It must be given if the pool listens on every address, or on a unix socket. " +
+			"If clients reach the proxy through address translation, it is the outer address. If the pool has two ports, one with TLS, it says which of them: clients are told only one.",
+		set: func(e *Emulate, v value) { e.Announce = v.address },
+	},
+}

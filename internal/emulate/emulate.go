@@ -1,0 +1,173 @@
+// Package emulate makes what a proxy says of itself to clients that expect a Redis Cluster:
+// which proxies there are, and which slots each has. It is pure.
+//
+//	addresses of live proxies ─► New ─► Map: slots of each, and all answers ─► Board ─► loops
+//
+// Any proxy serves any key, so slots only divide the clients' load. Proxies that know the same
+// addresses make the same map: they sort the addresses, and an address gives a node's id.
+package emulate
+
+import (
+	"crypto/sha1" //nolint:gosec // it names nodes, and hides nothing
+	"encoding/hex"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"nuthatch/internal/hashkit"
+)
+
+// An Address is where clients reach a proxy.
+type Address struct {
+	Host string
+	Port int
+}
+
+// String is host:port, with brackets around an IPv6 address.
+func (a Address) String() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
+
+// ID is the id of the proxy at an address: 40 hexadecimal digits.
+func (a Address) ID() string {
+	sum := sha1.Sum([]byte(a.String())) //nolint:gosec // as above
+	return hex.EncodeToString(sum[:])
+}
+
+func compare(a, b Address) int {
+	switch {
+	case a.Host < b.Host:
+		return -1
+	case a.Host > b.Host:
+		return 1
+	}
+	return a.Port - b.Port
+}
+
+// isNumeric tells whether the host is an IP address.
+func (a Address) isNumeric() bool {
+	_, err := netip.ParseAddr(a.Host)
+	return err == nil
+}
+
+// A Node is a proxy of a map, with its slots from First to Last.
+type Node struct {
+	Address
+	ID          string
+	First, Last int
+}
+
+// A Map says which proxies there are, and which slots each has. It is immutable.
+type Map struct {
+	// Nodes are in the order of their addresses, and of their slots.
+	//
+	// Invariant: they have all slots, each once.
+	Nodes []Node
+	// Self is the place of this proxy, or -1: it has left the map.
+	Self int
+	// own is this proxy's address.
+	own Address
+	// secure: clients speak TLS at the addresses.
+	secure bool
+	// answers are made once, for RESP2 and RESP3.
+	slots, shards [2]string
+	nodes, info   string
+}
+
+// Options are what a map is made of.
+type Options struct {
+	// Self is this proxy's address, and Peers are those of the others that live. Both may have
+	// the same address.
+	Self  Address
+	Peers []Address
+	// Secure: clients speak TLS at these addresses.
+	Secure bool
+	// Leaving: this proxy is about to end. It is left out if there is another one.
+	Leaving bool
+}
+
+// New makes a map.
+func New(o Options) *Map {
+	all := slices.Clone(o.Peers)
+	all = slices.DeleteFunc(all, func(a Address) bool { return a == o.Self })
+	if !o.Leaving || len(all) == 0 {
+		all = append(all, o.Self)
+	}
+	slices.SortFunc(all, compare)
+	all = slices.Compact(all)
+	if len(all) > hashkit.NumSlots {
+		all = all[:hashkit.NumSlots]
+	}
+	m := &Map{Nodes: make([]Node, len(all)), own: o.Self, secure: o.Secure}
+	for i, a := range all {
+		m.Nodes[i] = Node{
+			Address: a, ID: a.ID(),
+			First: i * hashkit.NumSlots / len(all), Last: (i+1)*hashkit.NumSlots/len(all) - 1,
+		}
+	}
+	m.Self = slices.Index(all, o.Self)
+	m.write()
+	return m
+}
+
+// MyID is this proxy's id. It has it even when it has left the map.
+func (m *Map) MyID() string { return m.own.ID() }
+
+// Equal reports whether two maps have the same proxies.
+func (m *Map) Equal(other *Map) bool {
+	return other != nil && m.own == other.own && m.secure == other.secure && m.Self == other.Self && slices.Equal(m.Nodes, other.Nodes)
+}
+
+// Slots is the answer to CLUSTER SLOTS, as it is sent.
+func (m *Map) Slots(resp3 bool) string { return m.slots[version(resp3)] }
+
+// Shards is the answer to CLUSTER SHARDS, as it is sent.
+func (m *Map) Shards(resp3 bool) string { return m.shards[version(resp3)] }
+
+// NodeLines is the text of CLUSTER NODES.
+func (m *Map) NodeLines() string { return m.nodes }
+
+// Info is the text of CLUSTER INFO.
+func (m *Map) Info() string { return m.info }
+
+func version(resp3 bool) int {
+	if resp3 {
+		return 1
+	}
+	return 0
+}
+
+// A Board has the map in force, for all loops. The zero Board has none.
+type Board struct {
+	now     atomic.Pointer[Map]
+	leaving atomic.Bool
+}
+
+// Publish puts a map in force.
+func (b *Board) Publish(m *Map) { b.now.Store(m) }
+
+// Map is the map in force, or nil.
+func (b *Board) Map() *Map { return b.now.Load() }
+
+// Leave says that this proxy is about to end: peers that ask are told.
+func (b *Board) Leave() { b.leaving.Store(true) }
+
+// Leaving reports whether this proxy is about to end.
+func (b *Board) Leaving() bool { return b.leaving.Load() }
+
+// KeyOfSlot is a key that has that slot. The first call makes a key for each slot, which takes
+// some milliseconds.
+func KeyOfSlot(slot int) string { return slotKeys()[slot] }
+
+var slotKeys = sync.OnceValue(func() *[hashkit.NumSlots]string {
+	var keys [hashkit.NumSlots]string
+	for i, left := 0, len(keys); left > 0; i++ {
+		key := strconv.Itoa(i)
+		if at := &keys[hashkit.Slot([]byte(key))]; *at == "" {
+			*at = key
+			left--
+		}
+	}
+	return &keys
+})

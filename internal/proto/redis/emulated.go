@@ -1,0 +1,108 @@
+package redis
+
+import (
+	"nuthatch/internal/emulate"
+	"nuthatch/internal/hashkit"
+	"nuthatch/internal/msg"
+)
+
+// A pool that looks like a Redis Cluster to its clients (emulate: cluster: true). All answers
+// about nodes are texts of the map in force; see package emulate.
+
+// Why keys of a slot are not told, and what a proxy says that is about to end.
+const (
+	invalidSlot     = "Invalid slot"
+	invalidSlotKeys = "Invalid slot or number of keys"
+	noSlotKeys      = "its servers are not a Redis Cluster, and do not know which keys a slot has"
+	isLeaving       = "CLUSTERDOWN nuthatch is draining"
+)
+
+// mode is what HELLO and INFO say that the pool is.
+func (r *rules) mode() string {
+	if r.emulate != nil {
+		return "cluster"
+	}
+	return "standalone"
+}
+
+// support notes why the request is not supported, if it is not. If the pool looks like a
+// cluster, requests about that are. Where the servers are a cluster, the owner of a slot is asked
+// for its keys.
+func (p *requestParser) support(cmd *command) {
+	r := &p.req
+	r.Error = cmd.reason
+	if !cmd.emulated || !p.emulates {
+		return
+	}
+	if len(r.Args) != cmd.arity {
+		p.refuse(wrongArity)
+		return
+	}
+	r.Error = ""
+	const keysOf, countOf = "getkeysinslot", "countkeysinslot"
+	if cmd.sub != keysOf && cmd.sub != countOf {
+		return
+	}
+	fault := invalidSlot
+	slot, ok := number(r, 2)
+	if cmd.sub == keysOf {
+		fault = invalidSlotKeys
+		n, isNumber := number(r, 3)
+		if ok = ok && isNumber; n < 0 {
+			slot = -1
+		}
+	}
+	switch {
+	case !ok:
+		p.refuse(notInteger)
+	case slot < 0 || slot >= hashkit.NumSlots:
+		p.refuse(fault)
+	case !p.cluster:
+		p.refuse(noSlotKeys)
+	default:
+		r.Treatment, r.PlaceKey = msg.Forward, append(p.place[:0], emulate.KeyOfSlot(int(slot))...)
+	}
+}
+
+// asksWhoIsThere tells whether a request is how a proxy asks another whether it is there. It is
+// answered without a login: what it tells is no secret.
+func (r *rules) asksWhoIsThere(req *msg.Request, cmd *command) bool {
+	return cmd.answer == answerMyID && r.emulate != nil && req.Error == ""
+}
+
+// An emulated answers requests about the cluster that a pool looks like.
+type emulated struct {
+	*rules
+	words *wordReader // the protocol's
+}
+
+// answer answers a request about the cluster.
+func (e emulated) answer(req *msg.Request, cmd *command, w writer) {
+	if e.emulate == nil {
+		w.raw(noCluster)
+		return
+	}
+	m := e.emulate.Map()
+	switch cmd.sub {
+	case "": // READONLY, READWRITE, ASKING
+		w.ok()
+	case "info":
+		w.verbatim(m.Info())
+	case "keyslot":
+		w.integer(int64(hashkit.Slot(e.words.word(req, 2))))
+	case "myid":
+		if e.emulate.Leaving() {
+			w.fail(isLeaving)
+			return
+		}
+		w.bulkString(m.MyID())
+	case "myshardid":
+		w.bulkString(m.MyID())
+	case "nodes":
+		w.verbatim(m.NodeLines())
+	case "shards":
+		w.raw(m.Shards(w.resp3))
+	case "slots":
+		w.raw(m.Slots(w.resp3))
+	}
+}
