@@ -35,21 +35,32 @@ func (s *sentinelScene) goOn() { s.load.Crowd.AwaitMore(&s.load.Crowd.Served, in
 
 // byHand has a sentinel fail over. It may refuse that, or accept it and give it up, so it is
 // asked again.
-func (s *sentinelScene) byHand(primary *testkit.Server) {
+func (s *sentinelScene) byHand(primary *testkit.Server) { s.replaced(primary, 0) }
+
+// replaced waits until another server is the primary. After a while it has a sentinel fail over
+// by hand: sentinels that have not agreed on a leader wait for longer than a test does.
+func (s *sentinelScene) replaced(primary *testkit.Server, byThemselves time.Duration) {
 	c := s.asked.Dial()
 	defer c.Close()
-	testkit.Await(s.t, "a failover by hand", func() error {
+	began := time.Now()
+	testkit.Await(s.t, "another primary", func() error {
 		if now := s.Primary(0); now != nil && now != primary {
 			return nil
+		}
+		if time.Since(began) < byThemselves {
+			return errors.New("not yet")
 		}
 		return fmt.Errorf("the sentinel says %q", c.Do("SENTINEL", "FAILOVER", "main"))
 	})
 }
 
+// patience is how long sentinels may take to fail over by themselves.
+const patience = 10 * time.Second
+
 // kill kills the primary, which comes back when another one has its place.
 func (s *sentinelScene) kill(primary *testkit.Server) {
 	primary.Kill()
-	s.AwaitPrimaryOtherThan(0, primary)
+	s.replaced(primary, patience)
 	s.served()
 	primary.Restart()
 }
@@ -57,7 +68,7 @@ func (s *sentinelScene) kill(primary *testkit.Server) {
 // pause stops the primary for longer than the sentinels wait for it.
 func (s *sentinelScene) pause(primary *testkit.Server) {
 	primary.Pause()
-	s.AwaitPrimaryOtherThan(0, primary)
+	s.replaced(primary, patience)
 	s.served()
 	primary.Resume()
 }
