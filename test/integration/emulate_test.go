@@ -116,6 +116,7 @@ func tryRound(ctx context.Context, c *redis.ClusterClient, round int) error {
 
 // shapeOf is a reply without what differs between clusters: ids, addresses, ports and epochs.
 func shapeOf(reply string) string {
+	reply = strings.ReplaceAll(reply, "$8\r\ntls-port\r\n", "$4\r\nport\r\n") // in the variant with TLS
 	reply = regexp.MustCompile(`[0-9a-f]{40}`).ReplaceAllString(reply, "ID")
 	reply = regexp.MustCompile(`\$\d+\r\n(127\.0\.0\.1|)\r\n`).ReplaceAllString(reply, "HOST\r\n")
 	reply = regexp.MustCompile(`(127\.0\.0\.1)?:\d+@\d+`).ReplaceAllString(reply, "HOST:PORT@PORT")
