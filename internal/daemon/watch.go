@@ -115,10 +115,12 @@ func (w *watcher) reloadOnChange(ctx context.Context, done chan<- struct{}, sum 
 			sum = now
 			w.reload()
 			// A file whose reload was refused may include others than the one in force.
-			refused = config.IncludedBy(w.file)
-			after := append(w.paths(), refused...)
+			after := w.paths()
+			refused = slices.DeleteFunc(config.IncludedBy(w.file), func(path string) bool { return slices.Contains(after, path) })
+			after = append(after, refused...)
 			if !slices.Equal(paths, after) {
-				sum = fileSum(after...)
+				// What the reload has read of the new files is not known: it reads them again.
+				sum, quiet = [sha256.Size]byte{}, time.After(watchQuiet)
 			}
 			if notifier != nil {
 				watchPlaces(notifier, after)
