@@ -354,6 +354,9 @@ func TestReloadLooksIntoEveryBlock(t *testing.T) {
 	looked := 0
 	var look func(where string, p property)
 	look = func(where string, p property) {
+		if where == "defaults" { // they are read as keys of each pool
+			return
+		}
 		for name, raw := range p.Properties {
 			var inner property
 			if err := json.Unmarshal(raw, &inner); err != nil {

@@ -64,7 +64,7 @@ type Map struct {
 	//
 	// Invariant: they have all slots, each once.
 	Nodes []Node
-	// Self is the place of this proxy, or -1: it has left the map.
+	// Self is the place of this proxy, or -1: there are more proxies than slots.
 	Self int
 	// own is this proxy's address.
 	own Address
@@ -83,17 +83,13 @@ type Options struct {
 	Peers []Address
 	// Secure: clients speak TLS at these addresses.
 	Secure bool
-	// Leaving: this proxy is about to end. It is left out if there is another one.
-	Leaving bool
 }
 
 // New makes a map.
 func New(o Options) *Map {
 	all := slices.Clone(o.Peers)
 	all = slices.DeleteFunc(all, func(a Address) bool { return a == o.Self })
-	if !o.Leaving || len(all) == 0 {
-		all = append(all, o.Self)
-	}
+	all = append(all, o.Self)
 	slices.SortFunc(all, compare)
 	all = slices.Compact(all)
 	if len(all) > hashkit.NumSlots {
@@ -111,7 +107,7 @@ func New(o Options) *Map {
 	return m
 }
 
-// MyID is this proxy's id. It has it even when it has left the map.
+// MyID is this proxy's id.
 func (m *Map) MyID() string { return m.own.ID() }
 
 // Equal reports whether two maps have the same proxies.
@@ -140,8 +136,7 @@ func version(resp3 bool) int {
 
 // A Board has the map in force, for all loops. The zero Board has none.
 type Board struct {
-	now     atomic.Pointer[Map]
-	leaving atomic.Bool
+	now atomic.Pointer[Map]
 }
 
 // Publish puts a map in force.
@@ -149,12 +144,6 @@ func (b *Board) Publish(m *Map) { b.now.Store(m) }
 
 // Map is the map in force, or nil.
 func (b *Board) Map() *Map { return b.now.Load() }
-
-// Leave says that this proxy is about to end: peers that ask are told.
-func (b *Board) Leave() { b.leaving.Store(true) }
-
-// Leaving reports whether this proxy is about to end.
-func (b *Board) Leaving() bool { return b.leaving.Load() }
 
 // KeyOfSlot is a key that has that slot. The first call makes a key for each slot, which takes
 // some milliseconds.

@@ -61,24 +61,6 @@ func TestMapIsTheSameEverywhere(t *testing.T) {
 	}
 }
 
-// TestLeaving: a proxy that ends is in nobody's map, unless it is the only one.
-func TestLeaving(t *testing.T) {
-	all := addresses(3)
-	m := New(Options{Self: all[0], Peers: all[1:], Leaving: true})
-	if m.Self != -1 || len(m.Nodes) != 2 || strings.Contains(m.Slots(false), all[0].ID()) {
-		t.Errorf("it is at %d of %v", m.Self, m.Nodes)
-	}
-	if other := New(Options{Self: all[1], Peers: all[2:]}); m.Slots(true) != other.Slots(true) {
-		t.Error("its map is not that of the others")
-	}
-	if want := all[0].ID() + " 10.0.0.1:6379@16379 myself,master - 0 0 0 connected\n"; !strings.HasSuffix(m.NodeLines(), want) {
-		t.Errorf("its own lines are\n%s", m.NodeLines())
-	}
-	if m := New(Options{Self: all[0], Leaving: true}); m.Self != 0 || len(m.Nodes) != 1 {
-		t.Errorf("the only proxy is at %d of %v", m.Self, m.Nodes)
-	}
-}
-
 // TestAnswers: what clients are told, with and without TLS, of names and IPv6 addresses.
 func TestAnswers(t *testing.T) {
 	a, b := Address{"::1", 6379}, Address{"proxy.example", 60000}

@@ -9,12 +9,11 @@ import (
 // A pool that looks like a Redis Cluster to its clients (emulate: cluster: true). All answers
 // about nodes are texts of the map in force; see package emulate.
 
-// Why keys of a slot are not told, and what a proxy says that is about to end.
+// Why keys of a slot are not told.
 const (
 	invalidSlot     = "Invalid slot"
 	invalidSlotKeys = "Invalid slot or number of keys"
 	noSlotKeys      = "its servers are not a Redis Cluster, and do not know which keys a slot has"
-	isLeaving       = "CLUSTERDOWN nuthatch is draining"
 )
 
 // mode is what HELLO and INFO say that the pool is.
@@ -91,10 +90,6 @@ func (e emulated) answer(req *msg.Request, cmd *command, w writer) {
 	case "keyslot":
 		w.integer(int64(hashkit.Slot(e.words.word(req, 2))))
 	case "myid":
-		if e.emulate.Leaving() {
-			w.fail(isLeaving)
-			return
-		}
 		w.bulkString(m.MyID())
 	case "myshardid":
 		w.bulkString(m.MyID())

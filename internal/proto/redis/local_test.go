@@ -220,16 +220,6 @@ func boardOf(hosts ...string) *emulate.Board {
 	return b
 }
 
-// TestLeavingCluster: a proxy that is about to end says so to those that ask whether it is there.
-func TestLeavingCluster(t *testing.T) {
-	board := boardOf("10.0.0.1")
-	board.Leave()
-	c := converse(t, Options{Emulate: board, Auth: "sesame"})
-	if got, _ := c.say([]byte("CLUSTER MYID\r\n")); got != "-CLUSTERDOWN nuthatch is draining\r\n" {
-		t.Errorf("%q", got)
-	}
-}
-
 // helpOf is the answer to a container's HELP: pairs of names and summaries.
 func helpOf(name string, pairs ...string) string {
 	lines := fmt.Sprintf("*%d\r\n+%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n", 1+len(pairs), name)
