@@ -15,19 +15,18 @@ type PoolLatency struct {
 	// Commands are the times for clients, by command, in the order of the
 	// protocol's table. Unused ones are left out.
 	Commands []CommandLatency
-	// Failures are the times of requests that the proxy answered with an error of its own, by
-	// family. The commands do not have them.
-	Failures [msg.NumFamilies]latency.Histogram
 	// Servers are the times at the servers, in the configuration's order.
 	Servers []ServerLatency
 }
 
 // CommandLatency is how many requests with a command clients sent, and how long those
-// took that were measured and did not fail: from when a request was taken until its reply went out.
+// took that were measured: from when a request was taken until its reply went out. Failures has
+// those that the proxy answered with an error of its own, and Histogram all others.
 type CommandLatency struct {
 	msg.Command
 	Calls int64
 	latency.Histogram
+	Failures latency.Histogram
 }
 
 // ServerLatency is how long a server took, by family: from when a request was sent
@@ -37,12 +36,22 @@ type ServerLatency struct {
 	Families [msg.NumFamilies]latency.Histogram
 }
 
-// Families are the times for clients, by family.
+// Families are the times for clients of what did not fail, by family.
 func (p *PoolLatency) Families() *[msg.NumFamilies]latency.Histogram {
 	var f [msg.NumFamilies]latency.Histogram
 	for i := range p.Commands {
 		c := &p.Commands[i]
 		f[c.Family].Merge(&c.Histogram)
+	}
+	return &f
+}
+
+// Failures are those of what the proxy answered with an error of its own, by family.
+func (p *PoolLatency) Failures() *[msg.NumFamilies]latency.Histogram {
+	var f [msg.NumFamilies]latency.Histogram
+	for i := range p.Commands {
+		c := &p.Commands[i]
+		f[c.Family].Merge(&c.Failures)
 	}
 	return &f
 }

@@ -330,11 +330,10 @@ func (c *collector) collectTimes(s *scrape) {
 		for name, n := range p.Calls() {
 			s.counter(c.commands, float64(n), p.Name, name)
 		}
-		for f, h := range p.Families() {
-			s.histogram(c.clientTime, &h, clientSteps, p.Name, msg.Family(f).String(), outcomeOK)
-		}
-		for f := range p.Failures {
-			s.histogram(c.clientTime, &p.Failures[f], clientSteps, p.Name, msg.Family(f).String(), outcomeFailed)
+		ok, failed := p.Families(), p.Failures()
+		for f := range ok {
+			s.histogram(c.clientTime, &ok[f], clientSteps, p.Name, msg.Family(f).String(), outcomeOK)
+			s.histogram(c.clientTime, &failed[f], clientSteps, p.Name, msg.Family(f).String(), outcomeFailed)
 		}
 		for j := range p.Servers {
 			for f := range p.Servers[j].Families {

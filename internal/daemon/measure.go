@@ -123,8 +123,8 @@ func addLatency(p *admin.PoolLatency, c *proxy.PoolLatency) {
 	for i := range c.Commands {
 		p.Commands[i].Merge(&c.Commands[i])
 	}
-	for f := range c.Failures {
-		p.Failures[f].Merge(&c.Failures[f])
+	for i := range c.Failures {
+		p.Commands[i].Failures.Merge(&c.Failures[i])
 	}
 	for i, n := range c.Calls {
 		p.Commands[i].Calls += n
@@ -140,8 +140,7 @@ func addLatency(p *admin.PoolLatency, c *proxy.PoolLatency) {
 func nameCommands(p *admin.PoolLatency, table []msg.Command) {
 	kept := p.Commands[:0]
 	for i := range p.Commands {
-		if p.Commands[i].Calls > 0 || p.Commands[i].Count() > 0 {
-			c := p.Commands[i]
+		if c := p.Commands[i]; c.Calls > 0 || c.Count() > 0 || c.Failures.Count() > 0 {
 			c.Command = table[i]
 			kept = append(kept, c)
 		}

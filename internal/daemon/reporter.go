@@ -173,7 +173,8 @@ func (r *reporter) factsOf(name string, since time.Time) *redis.Facts {
 	return &k.Facts
 }
 
-// commandTimes are how long the requests of a pool took, by command.
+// commandTimes are how long the requests of a pool took, by command: also those that failed, as
+// servers count them.
 func (r *reporter) commandTimes(t *topology.Topology, p *config.Pool) []redis.CommandTimes {
 	copies := make([]proxy.PoolLatency, len(r.loops.contexts))
 	none := new(topology.Members) // of the servers nothing is wanted
@@ -194,7 +195,8 @@ func (r *reporter) commandTimes(t *topology.Topology, p *config.Pool) []redis.Co
 	nameCommands(&sum, table)
 	var times []redis.CommandTimes
 	for i := range sum.Commands {
-		if c := &sum.Commands[i]; c.Count() > 0 {
+		c := &sum.Commands[i]
+		if c.Merge(&c.Failures); c.Count() > 0 {
 			f := failures[c.Name]
 			times = append(times, redis.CommandTimes{Name: c.Name, Histogram: &c.Histogram, Rejected: f.Rejected, Failed: f.Failed})
 		}

@@ -212,8 +212,8 @@ type PoolLatency struct {
 	// Commands are the times for clients, by msg.Type.
 	Commands []latency.Histogram
 	// Failures are the times of requests that the proxy answered with an error of its own, by
-	// family. Commands does not have them.
-	Failures [msg.NumFamilies]latency.Histogram
+	// msg.Type. Commands does not have them.
+	Failures []latency.Histogram
 	// Calls are the requests that clients sent, and Errors the errors that they got, by
 	// msg.Type.
 	Calls  []int64

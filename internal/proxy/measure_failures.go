@@ -5,17 +5,20 @@ import (
 	"nuthatch/internal/msg"
 )
 
-// failureTimes are how long requests took that the proxy answered with an error, by family;
-// nil where there were none. They are apart from other times: what fails at once would make
-// these look better.
-type failureTimes [msg.NumFamilies]*latency.Histogram
+// failureTimes are how long requests took that the proxy answered with an error, by msg.Type;
+// nil for commands that had none, and until the first one. They are apart from other times:
+// what fails at once would make these look better.
+type failureTimes []*latency.Histogram
 
 // measure notes that the error with which the proxy answers m, of p, stands in the client's
 // output. It reports whether m took so long that it goes into the slow log.
 func (f *failureTimes) measure(p *ServerPool, m *msg.Msg) (slow bool) {
 	ms, took := &p.ctx.measures, p.ctx.loop.Now()-m.Start
 	if ms.Latency {
-		h := &f[p.commands[m.Type].Family]
+		if *f == nil {
+			*f = make(failureTimes, len(p.commands))
+		}
+		h := &(*f)[m.Type]
 		if *h == nil {
 			*h = new(latency.Histogram)
 		}
@@ -25,10 +28,13 @@ func (f *failureTimes) measure(p *ServerPool, m *msg.Msg) (slow bool) {
 }
 
 // copyTo copies the times over dst.
-func (f *failureTimes) copyTo(dst *[msg.NumFamilies]latency.Histogram) {
+func (f failureTimes) copyTo(dst *[]latency.Histogram) {
+	for len(*dst) < len(f) {
+		*dst = append(*dst, latency.Histogram{})
+	}
 	for i, h := range f {
 		if h != nil {
-			h.CopyTo(&dst[i])
+			h.CopyTo(&(*dst)[i])
 		}
 	}
 }

@@ -195,12 +195,12 @@ func TestLatencyOfFailures(t *testing.T) {
 	c.calm()
 	got := c.latencies()
 	checkTimes(t, "GET that was answered", &got.Commands[commandNamed("get")], 401*time.Millisecond)
-	checkTimes(t, "GET that failed", &got.Failures[msg.Reads], 401*time.Millisecond)
+	checkTimes(t, "GET that failed", &got.Failures[commandNamed("get")], 401*time.Millisecond)
 	c.loops[0].SetMeasures(proxy.Measures{})
 	c.ask(p, command("GET", c.keyAt(2, 0)))
 	c.later(401 * time.Millisecond)
 	c.calm()
-	if n := c.latencies().Failures[msg.Reads].Count(); n != 1 {
+	if n := c.latencies().Failures[commandNamed("get")].Count(); n != 1 {
 		t.Errorf("%d failures are measured, want only that before measuring was off", n)
 	}
 }
