@@ -19,7 +19,7 @@ var redisCluster = topology{redis: true, servers: realServers, pools: 1, session
 func clusterWorks() []work {
 	get, seeded := redisGet(small), []dataset{small}
 	return []work{
-		{name: "set-s3", title: "SET, 3 servers", topology: redisThree, clients: usualClients, one: redisSet(small), growth: true},
+		{name: "set-s3", title: "SET, 3 servers", topology: redisThree, clients: usualClients, one: redisSet(small)},
 		{name: "get-cluster", title: "GET, cluster of 3 primaries", topology: redisCluster, clients: usualClients, one: get, seeds: seeded},
 		{name: "set-cluster", title: "SET, cluster of 3 primaries", topology: redisCluster, clients: usualClients, one: redisSet(small)},
 		{name: "mget-100-cluster", title: "MGET of 100 keys, cluster of 3 primaries", topology: redisCluster, clients: usualClients, one: mget(100), seeds: seeded},
