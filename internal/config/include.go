@@ -74,7 +74,7 @@ func pairs(node *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
 
 // sourceOf is the included file that a node is from; empty: it is from the file itself.
 // A comment's place has it, since nothing else reads comments, and a copy of the node
-// keeps it.
+// keeps it. decode takes the comments out.
 func sourceOf(node *yaml.Node) string { return node.HeadComment }
 
 func setSource(node *yaml.Node, file string) {
@@ -86,7 +86,6 @@ func setSource(node *yaml.Node, file string) {
 
 // withIncluded returns the root of the file and those of all files that it includes.
 func (r *reader) withIncluded(root *yaml.Node) []*yaml.Node {
-	setSource(root, "")
 	return r.follow(root, []*yaml.Node{root})
 }
 

@@ -47,6 +47,7 @@ func decode(file string, text []byte) (*yaml.Node, *Error) {
 	if !errors.Is(err, io.EOF) {
 		return nil, syntaxError(file, text, lines.count, err)
 	}
+	setSource(doc.Content[0], "")
 	return doc.Content[0], nil
 }
 
