@@ -38,20 +38,20 @@ type ServerLatency struct {
 
 // Families are the times for clients of what did not fail, by family.
 func (p *PoolLatency) Families() *[msg.NumFamilies]latency.Histogram {
-	var f [msg.NumFamilies]latency.Histogram
-	for i := range p.Commands {
-		c := &p.Commands[i]
-		f[c.Family].Merge(&c.Histogram)
-	}
-	return &f
+	return p.byFamily(func(c *CommandLatency) *latency.Histogram { return &c.Histogram })
 }
 
 // Failures are those of what the proxy answered with an error of its own, by family.
 func (p *PoolLatency) Failures() *[msg.NumFamilies]latency.Histogram {
+	return p.byFamily(func(c *CommandLatency) *latency.Histogram { return &c.Failures })
+}
+
+// byFamily adds up times of the commands of each family.
+func (p *PoolLatency) byFamily(times func(*CommandLatency) *latency.Histogram) *[msg.NumFamilies]latency.Histogram {
 	var f [msg.NumFamilies]latency.Histogram
 	for i := range p.Commands {
 		c := &p.Commands[i]
-		f[c.Family].Merge(&c.Failures)
+		f[c.Family].Merge(times(c))
 	}
 	return &f
 }

@@ -1,15 +1,12 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/redis/go-redis/v9"
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/redisclient"
@@ -129,8 +126,8 @@ func (o *Options) visitWith(ctx context.Context, v *visit, login config.Login, h
 	if err := redisclient.Ask(ctx, pipe); err != nil {
 		return nil, err
 	}
-	v.state = fieldOf(info, "cluster_state")
-	v.version = cmp.Or(fieldOf(server, "valkey_version"), fieldOf(server, "redis_version"))
+	v.state = redisclient.Field(info, "cluster_state")
+	v.version = redisclient.Version(server)
 	from := asked{host: v.addr.Host, secure: o.Secure != nil, hosts: hosts}
 	a, err := conclude(ctx, client, nodes, shards, from)
 	if err != nil {
@@ -144,20 +141,6 @@ func (o *Options) visitWith(ctx context.Context, v *visit, login config.Login, h
 		v.vague = vagueOf(said)
 	}
 	return a, nil
-}
-
-// fieldOf is a field of a reply with lines "name:value".
-func fieldOf(cmd *redis.Cmd, name string) string {
-	text, err := cmd.Text()
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }
 
 // unusual are the nodes of CLUSTER NODES of which it is not said where they are, and the

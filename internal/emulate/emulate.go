@@ -110,11 +110,6 @@ func New(o Options) *Map {
 // MyID is this proxy's id.
 func (m *Map) MyID() string { return m.own.ID() }
 
-// Equal reports whether two maps have the same proxies.
-func (m *Map) Equal(other *Map) bool {
-	return other != nil && m.own == other.own && m.secure == other.secure && m.Self == other.Self && slices.Equal(m.Nodes, other.Nodes)
-}
-
 // Slots is the answer to CLUSTER SLOTS, as it is sent.
 func (m *Map) Slots(resp3 bool) string { return m.slots[version(resp3)] }
 

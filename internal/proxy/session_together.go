@@ -62,15 +62,13 @@ func askNow(s *subscriber) {
 
 // ask has the clients ask servers that are about to.
 func (x *fanout) ask() {
-	all := x.asking
-	x.asking = nil
-	for i, s := range all {
-		if s.asks != nil && s.asks.unsent {
+	for i := 0; i < len(x.asking); i++ { // more may come meanwhile
+		if s := x.asking[i]; s.asks != nil && s.asks.unsent {
 			askNow(s)
 		}
-		all[i] = nil
 	}
-	x.asking = all[:0]
+	clear(x.asking)
+	x.asking = x.asking[:0]
 }
 
 // done ends the requests: the first has the reply to all.

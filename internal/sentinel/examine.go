@@ -1,7 +1,6 @@
 package sentinel
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,9 +108,7 @@ func (o *Options) visit(ctx context.Context, v *visit, names []string) {
 	if v.err = redisclient.Ask(ctx, pipe); v.err != nil {
 		return
 	}
-	if text, err := info.Text(); err == nil {
-		v.version = cmp.Or(line(text, "valkey_version"), line(text, "redis_version"))
-	}
+	v.version = redisclient.Version(info)
 	for i := range names {
 		v.said = append(v.said, opinionOf(masters[i], addrs[i], others[i]))
 		if err := v.said[i].err; err != nil && refusesAll(err) {
@@ -126,16 +123,6 @@ func (o *Options) visit(ctx context.Context, v *visit, names []string) {
 func refusesAll(err error) bool {
 	text := err.Error()
 	return strings.HasPrefix(text, "NOAUTH") || strings.HasPrefix(text, "NOPERM") || strings.Contains(text, "unknown command")
-}
-
-// line is the value of a line "name:value".
-func line(text, name string) string {
-	for l := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(l, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }
 
 // deaf says why a sentinel does not tell of changes by itself; nil: it does.

@@ -53,11 +53,17 @@ func TestDrainUnderLoad(t *testing.T) {
 		})
 	}
 	awaitMore(t, &served, 20_000)
-	s.proxy.Signal(syscall.SIGTERM)
-	if state := s.proxy.Wait(); !state.Success() {
+	drains(t, s.proxy)
+	running.Wait()
+}
+
+// drains has the proxy drain, and end with success.
+func drains(t *testing.T, p *testkit.Proxy) {
+	t.Helper()
+	p.Signal(syscall.SIGTERM)
+	if state := p.Wait(); !state.Success() {
 		t.Errorf("it ended with %v", state)
 	}
-	running.Wait()
 }
 
 // TestEndAtOnce: without clients SIGTERM waits for nothing; with clients a second

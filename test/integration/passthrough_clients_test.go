@@ -182,9 +182,6 @@ func TestPassthroughDrains(t *testing.T) {
 		})
 	}
 	awaitMore(t, &served, 5_000)
-	s.proxy.Signal(syscall.SIGTERM)
-	if state := s.proxy.Wait(); !state.Success() {
-		t.Errorf("it ended with %v", state)
-	}
+	drains(t, s.proxy)
 	running.Wait()
 }
