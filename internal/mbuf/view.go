@@ -113,17 +113,12 @@ func (v *View) AppendTo(p *Pool, dst *Chain, off, n int) {
 	}
 }
 
-// dealSize is the length, in bytes, up to which Deal copies pieces without looking at
-// their exact length.
-const dealSize = 32
-
 // Deal appends each span of the view to a chain: the i-th to dst[to[i]], unless that is
 // nil. to may be longer than spans. It is AppendTo for many small pieces, none of which
 // is empty.
 //
-// A piece of at most dealSize bytes is copied as if it had dealSize bytes, if there are
-// as many bytes to copy and room for them: that takes two instructions. The surplus is
-// overwritten by the next piece, or never used.
+// A piece of at most BlockSize bytes is copied by CopyBlock, if there are as many bytes to
+// copy and room for them. The surplus is overwritten by the next piece, or never used.
 func (v *View) Deal(p *Pool, spans []Span, to []uint16, dst []*Chain) {
 	to = to[:len(spans)]
 	near, first := v.near, v.nearOff
@@ -133,9 +128,9 @@ func (v *View) Deal(p *Pool, spans []Span, to []uint16, dst []*Chain) {
 			continue
 		}
 		from, n := int(s.Off)-first, int(s.Len)
-		if t := c.tail; n <= dealSize && t != nil && t.room() >= dealSize &&
-			from >= 0 && from+dealSize <= len(near) {
-			*(*[dealSize]byte)(t.buf[t.w:]) = *(*[dealSize]byte)(near[from:])
+		if t := c.tail; n <= BlockSize && t != nil && t.room() >= BlockSize &&
+			from >= 0 && from+BlockSize <= len(near) {
+			CopyBlock((*[BlockSize]byte)(t.buf[t.w:]), (*[BlockSize]byte)(near[from:]))
 			t.w += n
 			c.n += n
 			continue

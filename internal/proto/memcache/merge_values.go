@@ -57,15 +57,15 @@ func newSource(c *mbuf.Chain) source {
 
 // smallValue is the length, in bytes, its line included, up to which a value is
 // copied without looking at how long it is.
-const smallValue = 64
+const smallValue = 2 * mbuf.BlockSize
 
 // copyValues appends the next values, each of the fragment that seq tells, for as
 // long as they are short and each in one chunk, and returns for how many keys. A
 // fragment that has no more has none for its keys.
 //
 // A value is copied as if it had smallValue bytes, where there are so many to copy
-// and room for them: that takes four instructions. What is too much is written over
-// by the next one, or never looked at.
+// and room for them. What is too much is written over by the next one, or never
+// looked at.
 func (p *Protocol) copyValues(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) (keys int) {
 	free, used := out.Reserve(pool, smallValue), 0
 	sources := p.sources
@@ -82,7 +82,9 @@ func (p *Protocol) copyValues(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) (k
 			return keys
 		case n <= smallValue && len(near) >= smallValue && len(free)-used >= smallValue:
 			// Slices of a known capacity are the cheapest to make.
-			*(*[smallValue]byte)(free[used : used+smallValue : used+smallValue]) = *(*[smallValue]byte)(near[:smallValue:smallValue])
+			dst, src := free[used:used+smallValue:used+smallValue], near[:smallValue:smallValue]
+			mbuf.CopyBlock((*[mbuf.BlockSize]byte)(dst), (*[mbuf.BlockSize]byte)(src))
+			mbuf.CopyBlock((*[mbuf.BlockSize]byte)(dst[mbuf.BlockSize:]), (*[mbuf.BlockSize]byte)(src[mbuf.BlockSize:]))
 		default:
 			copy(free[used:], near[:n])
 		}

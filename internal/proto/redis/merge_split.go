@@ -49,14 +49,13 @@ func (m *merger) moveElements(parent *msg.Msg, seq []uint16, pool *mbuf.Pool, ou
 
 // smallElement is the length, in bytes, up to which elements are copied without looking
 // at their exact length.
-const smallElement = 32
+const smallElement = mbuf.BlockSize
 
 // moveSmall appends the next elements, each from the fragment that seq names, while
 // they are short bulks in one chunk, and returns how many.
 //
 // An element is copied as if it had smallElement bytes, if there are as many bytes to
-// copy and room for them: that takes two instructions. The surplus is overwritten by
-// the next element, or never used.
+// copy and room for them. The surplus is overwritten by the next element, or never used.
 func (m *merger) moveSmall(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) int {
 	free, used := out.Reserve(pool, smallElement), 0
 	cursors := m.cursors
@@ -80,7 +79,7 @@ func (m *merger) moveSmall(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) int {
 		switch {
 		case n <= smallElement:
 			// Slices of a known capacity are the cheapest to make.
-			*(*[smallElement]byte)(free[used : used+smallElement : used+smallElement]) = *(*[smallElement]byte)(near[:smallElement:smallElement])
+			mbuf.CopyBlock((*[smallElement]byte)(free[used:used+smallElement:used+smallElement]), (*[smallElement]byte)(near[:smallElement:smallElement]))
 		case n < mbuf.ShareMin && n <= len(near) && n <= len(free)-used:
 			copy(free[used:], near[:n])
 		default:
