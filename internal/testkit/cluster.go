@@ -196,44 +196,6 @@ func (c *Cluster) offset(s *Server) int {
 	return 0
 }
 
-// AwaitAgreed waits until all living nodes say the same of the slots and the config epochs of
-// all nodes, and no two primaries have the same epoch. Before that nothing may be moved: of
-// two nodes whose epochs rise to the same number, one raises it again, and may so get slots
-// back that it has given away.
-func (c *Cluster) AwaitAgreed() {
-	c.t.Helper()
-	living := c.living()
-	Await(c.t, "the nodes to agree", func() error {
-		first := c.View(living[0])
-		epochs := map[int]string{}
-		for id, line := range first {
-			if other, taken := epochs[line.Epoch]; taken && line.Has("master") {
-				return fmt.Errorf("%s and %s have the epoch %d", other, id, line.Epoch)
-			}
-			if line.Has("master") {
-				epochs[line.Epoch] = id
-			}
-		}
-		for _, s := range living[1:] {
-			for id, line := range c.View(s) {
-				if is := first[id]; line.Epoch != is.Epoch || line.Has("master") != is.Has("master") || !sameSlots(line, is) {
-					return fmt.Errorf("%s says %+v, and %s says %+v", s.Name(), line, living[0].Name(), is)
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// sameSlots reports whether both have the same slots. What is on its way does not count:
-// only the node itself tells it.
-func sameSlots(a, b NodeLine) bool {
-	settled := func(l NodeLine) []string {
-		return slices.DeleteFunc(slices.Clone(l.Slots), func(run string) bool { return strings.HasPrefix(run, "[") })
-	}
-	return slices.Equal(settled(a), settled(b))
-}
-
 // ID is a node's id.
 func (c *Cluster) ID(s *Server) string { return c.ids[s] }
 
