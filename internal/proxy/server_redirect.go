@@ -386,6 +386,7 @@ func (d *detours) adopt(c *serverConn, again []*msg.Msg) (lost []*msg.Msg) {
 		m.Party().AwaitReplies()
 	}
 	d.want(topology.WantLost, c.server)
+	d.goOnSoon()
 	return lost
 }
 
