@@ -22,7 +22,7 @@ var limitKeys = []key[Limits]{
 		name: "requests_per_second", kind: kindNumber, limits: limits{0, 1 << 30}, def: "0", defNote: "no limit", origin: fromNuthatch,
 		help: "How many requests the pool takes from its clients in a second, in all event loops together. A client whose request " +
 			"would be one too many waits: it is not read from. Those that wait take turns. A request that has waited for `max_wait` gets an " +
-			"error that names the limit; requests that nuthatch answers itself, such as `PING` and `AUTH`, are answered even then.",
+			"error that names the limit, even if nuthatch would answer it itself. A refused `MULTI` or `SELECT` has the requests behind it refused, too.",
 		set: func(l *Limits, v value) { l.Requests = v.number },
 	},
 	{

@@ -99,9 +99,12 @@ type SessionKeeper interface {
 	// that: the client has not logged in, has a user whose rights are restricted, or
 	// another bit of s.Bars is set. It is asked only for such sessions.
 	Allows(req *msg.Request, s *msg.Session) (ok bool)
-	// ChangesSession reports whether a request that the proxy answers itself may change what
-	// the client's next requests mean, so that it is not refused for having waited too long.
-	ChangesSession(req *msg.Request) bool
+	// ChangesUser reports whether a request that the proxy answers itself may make the client
+	// another user.
+	ChangesUser(req *msg.Request) bool
+	// Refused notes what it means for the client's next requests that the request is not carried
+	// out.
+	Refused(req *msg.Request, s *msg.Session)
 }
 
 // A Learner needs a server's help to understand some requests (msg.Learn).

@@ -200,8 +200,8 @@ func (c *client) consume(data []byte) int {
 		default:
 			c.request(p.parser.Finish(mbuf.Flat(rest[:n])))
 			if c.waits&takenAgain != 0 {
+				refund(c, n)
 				n = 0 // it is taken again
-				refund(c)
 			}
 		}
 		rest = rest[n:]
@@ -236,7 +236,7 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 	case done:
 		c.request(q.parser.Finish(mbuf.Whole(&q.bytes)))
 		if c.waits&takenAgain != 0 {
-			refund(c)
+			refund(c, q.bytes.Len())
 			c.takeAgain(c.pool.ctx.bufs, &q.bytes)
 		}
 	default:
@@ -355,7 +355,7 @@ func (c *client) OnSent(n int) {
 		c.noteActivity(c.pool.ctx.loop.Now())
 		c.pool.stats.Values[stats.ClientBytesSent] += int64(n)
 	}
-	charge(c, n)
+	chargeSent(c, n)
 	if c.tookOutput(n) {
 		c.resumeIfRoom()
 		c.settle()

@@ -25,7 +25,8 @@ const (
 	// largeRequest.begin, cleared by its end.
 	waitsForSlices
 	// waitsToGo: the client's next request goes over another connection to its server
-	// than the earlier ones. It is back in the stash. Set by mayGo, cleared by goOther.
+	// than the earlier ones, or may make it another user. It is back in the stash. Set by mayGo,
+	// cleared by goOther.
 	waitsToGo
 	// waitsForElement: the client's last request waits at its server, or at several. Set by
 	// blocking.begin, cleared by its detach.

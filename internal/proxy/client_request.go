@@ -88,6 +88,9 @@ func waitsForServers(t msg.Treatment) bool { return t != msg.Local && t != msg.Q
 func (d *dispatch) local(req *msg.Request) {
 	c, p := d.client, d.client.pool
 	ctx := p.ctx
+	if p.rates != nil && !mayBecome(c, req) {
+		return
+	}
 	c.session.WallMicros = ctx.loop.WallMicros(ctx.loop.Now())
 	lane, bars := c.session.Lane, c.session.Bars
 	if c.session.Authenticated {

@@ -184,6 +184,9 @@ func (j *largeRequest) take(ctx *Context) {
 	}
 	c.overdue = j.overdue
 	c.request(j.req)
+	if c.waits&takenAgain != 0 {
+		refund(c, j.q.bytes.Len())
+	}
 	c.overdue = msg.OK
 	if c.waits&takenAgain != 0 {
 		c.takeAgain(ctx.bufs, &j.q.bytes)

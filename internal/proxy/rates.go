@@ -415,19 +415,35 @@ func (t *timers) pumpRates(now int64) {
 	t.nextRates = soonest(t.nextRates, next)
 }
 
-// refund takes back what was counted for a request of the client that will be taken again.
-func refund(c *client) {
-	if r := c.pool.rates; r != nil && c.session.Authenticated {
+// refund takes back what was counted for a request of the client, of size bytes, that will be
+// taken again.
+func refund(c *client, size int) {
+	r := c.pool.rates
+	if r == nil || !c.session.Authenticated {
+		return
+	}
+	charge(c, -size)
+	if c.overdue == msg.OK { // else it has taken no token
 		r.refund(c)
 	}
 }
 
-// charge charges n bytes of a request or of replies.
+// charge charges n bytes of a request.
 func charge(c *client, n int) {
 	if r := c.pool.rates; r != nil && c.session.Authenticated {
 		r.spend(n)
 		if u := limitsOf(c); u != nil {
 			u.spend(n)
+		}
+	}
+}
+
+// chargeSent charges n bytes of replies.
+func chargeSent(c *client, n int) {
+	if r := c.pool.rates; r != nil && c.session.Authenticated {
+		r.spend(n)
+		if u := limitsOf(c); u != nil {
+			u.spend(c.own.owes(n))
 		}
 	}
 }

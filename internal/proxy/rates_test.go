@@ -87,8 +87,8 @@ func TestRequestRateIsFair(t *testing.T) {
 	}
 }
 
-// A request that has waited for max_wait gets an error that names the limit, in its turn. What the
-// proxy answers itself is answered.
+// A request that has waited for max_wait gets an error that names the limit, in its turn, whoever
+// would answer it.
 func TestRequestRateRefuses(t *testing.T) {
 	const refused = "-ERR the limit on requests a second is reached (limits.requests_per_second)\r\n"
 	c := converse(t, "  redis: true\n  limits: {requests_per_second: 1, max_wait: 100ms}\n", resp{}, 1)
@@ -100,7 +100,7 @@ func TestRequestRateRefuses(t *testing.T) {
 	c.step(99*time.Millisecond, time.Millisecond)
 	p.wants("before the time is over", "", false)
 	c.step(20*time.Millisecond, time.Millisecond)
-	p.wants("behind it", refused+"+PONG\r\n"+refused+"+OK\r\n"+refused+"-EXECABORT Transaction discarded because of previous errors.\r\n"+bulk("b"), false)
+	p.wants("behind it", strings.Repeat(refused, 4)+"-ERR 'GET' is not carried out: MULTI was refused, and with it all that follows up to EXEC or DISCARD\r\n"+strings.Repeat(refused, 2), false)
 	c.step(time.Second, time.Millisecond)
 	p.says("ECHO c\r\n")
 	p.wants("a second later", bulk("c"), false)

@@ -64,19 +64,37 @@ func (r *rates) assign(c *client, stays bool) bool {
 	if u == was {
 		return true
 	}
-	if isUserLimit(c.overdue) { // its next requests have not waited for that user's limits
-		c.overdue = msg.OK
-	}
 	if was != nil {
+		was.spend(max(0, c.Out().Len()-c.own.settled))
 		was.leave(c)
 	}
 	if u == nil {
 		return true
 	}
 	ownOf(c).limits = u
+	c.own.settled = c.Out().Len()
 	u.shared.Clients.Add(1)
 	u.change(int64(c.counted))
 	return stays || u.most == 0 || u.shared.Clients.Value() <= u.most
+}
+
+// owes is how many of n bytes that were sent are the present user's. What another has left, went
+// first.
+func (o *own) owes(n int) int {
+	before := min(n, o.settled)
+	o.settled -= before
+	return n - before
+}
+
+// mayBecome reports whether a request that the proxy answers itself may be carried out now. If it
+// may make the client another user, the earlier ones are answered first, so that they count for
+// the user who sent them. Then it waits, back in the stash.
+func mayBecome(c *client, req *msg.Request) bool {
+	if c.pool.rates.users == nil || c.inFlight() == 0 {
+		return true
+	}
+	keeper := c.pool.proto.sessions
+	return keeper == nil || !keeper.ChangesUser(req) || c.mayGo()
 }
 
 // leave has the limits hold for the client no more.
@@ -127,24 +145,4 @@ func becomes(c *client) {
 // isUserLimit reports whether the reason is a limit of the client's user.
 func isUserLimit(why msg.Reason) bool {
 	return why == msg.UserRequestRate || why == msg.UserByteRate || why == msg.UserInFlightLimit
-}
-
-// isOverLimit reports whether a request that the proxy answers itself is refused, since it has
-// waited too long for a limit of its user. One that changes what its client's next requests mean
-// is answered all the same.
-func isOverLimit(c *client, req *msg.Request) bool {
-	if !isUserLimit(c.overdue) || req.Treatment != msg.Local {
-		return false
-	}
-	keeper := c.pool.proto.sessions
-	return keeper != nil && !keeper.ChangesSession(req)
-}
-
-// refuseLate refuses a request that has waited for too long, and counts it for the limits that it
-// waited for.
-func refuseLate(c *client, req *msg.Request) {
-	if u := limitsOf(c); u != nil && isUserLimit(c.overdue) {
-		u.shared.Late.Add(1)
-	}
-	c.refuse(req, c.overdue)
 }

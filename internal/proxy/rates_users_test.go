@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -72,40 +73,170 @@ func TestUserRateRefuses(t *testing.T) {
 	}
 }
 
-// What the proxy answers itself is refused as well, if it has waited too long, unless it changes
-// what the client's next requests mean.
+// What the proxy answers itself is refused as well, if it has waited too long, even if it changes
+// what the client's next requests mean. These are judged by that.
 func TestUserRateRefusesOwnAnswers(t *testing.T) {
 	c := converse(t, limitedUsers("requests_per_second: 1, request_burst: 1, max_wait: 100ms")+"  databases: 4\n", resp{}, 1)
 	defer c.stop()
 	p := c.as(1, "alice")
 	over := "-ERR the user's limit on requests a second is reached (user_limits)\r\n"
-	p.says(command("PING") + command("PING") + command("ECHO", "x") + command("ACL", "WHOAMI") + command("SELECT", "1") + command("CLIENT", "GETNAME") + command("TIME"))
+	p.says(command("PING") + command("PING") + command("ECHO", "x") + command("ACL", "WHOAMI") + command("AUTH", "bob", "b") + command("SELECT", "1") + command("CLIENT", "GETNAME") + command("TIME"))
 	c.step(300*time.Millisecond, 10*time.Millisecond)
-	if got, _ := reads(p); got != "+PONG\r\n"+over+over+over+"+OK\r\n$-1\r\n"+over {
+	if got, _ := reads(p); got != "+PONG\r\n"+strings.Repeat(over, 7) {
 		t.Errorf("heard %q", got)
+	}
+	c.step(time.Second, 10*time.Millisecond)
+	p.says(command("GET", "k"))
+	if got, _ := reads(p); !strings.HasPrefix(got, "-ERR 'GET' is not carried out: this connection asked for database '1'") {
+		t.Errorf("behind a SELECT that was refused: %q", got)
+	}
+	c.step(time.Second, 10*time.Millisecond)
+	p.says(command("ACL", "WHOAMI"))
+	if got, _ := reads(p); got != bulk("alice") {
+		t.Errorf("behind an AUTH that was refused: %q", got)
 	}
 }
 
-// A client that becomes another user has not waited for that one's limits.
-func TestUserRateIsLeftBehind(t *testing.T) {
+// A transaction whose MULTI was refused does not begin, and one whose DISCARD was refused is not
+// carried out.
+func TestUserRateRefusesInTransactions(t *testing.T) {
 	c := converse(t, limitedUsers("requests_per_second: 1, request_burst: 1, max_wait: 100ms"), resp{}, 1)
 	defer c.stop()
+	over := "-ERR the user's limit on requests a second is reached (user_limits)\r\n"
 	p := c.as(1, "alice")
-	p.says(command("PING") + command("PING") + command("AUTH", "bob", "b") + command("PING") + command("ACL", "WHOAMI") + command("AUTH", "alice", "a") + command("PING"))
-	c.step(90*time.Millisecond, 10*time.Millisecond)
+	p.says(command("PING") + command("MULTI"))
+	c.step(300*time.Millisecond, 10*time.Millisecond)
+	c.step(time.Second, 10*time.Millisecond)
+	p.says(command("SET", "k", "v"))
+	c.step(2*time.Second, 10*time.Millisecond)
+	p.says(command("EXEC"))
+	got, _ := reads(p)
+	if !strings.HasPrefix(got, "+PONG\r\n"+over+"-ERR 'SET' is not carried out: MULTI was refused") || !strings.HasSuffix(got, "-EXECABORT Transaction discarded because of previous errors.\r\n") {
+		t.Errorf("behind a MULTI that was refused: %q", got)
+	}
+	c.step(2*time.Second, 10*time.Millisecond)
+	p.says(command("MULTI") + command("DISCARD"))
+	c.step(300*time.Millisecond, 10*time.Millisecond)
+	c.step(time.Second, 10*time.Millisecond)
+	p.says(command("EXEC"))
+	if got, _ := reads(p); got != "+OK\r\n"+over+"-EXECABORT Transaction discarded because of previous errors.\r\n" {
+		t.Errorf("behind a DISCARD that was refused: %q", got)
+	}
+	if n := c.asked(); n != 0 {
+		t.Errorf("servers have got %d requests", n)
+	}
+}
+
+// Whatever a flood consists of, and however it is timed out, no more of it is carried out than the
+// user's rate allows, or the pool's.
+func TestFloodsTakeTokens(t *testing.T) {
+	floods := map[string]string{
+		"AUTH":           command("AUTH", "alice", "a"),
+		"HELLO":          command("HELLO", "2", "AUTH", "alice", "a"),
+		"CLIENT SETNAME": command("CLIENT", "SETNAME", "x"),
+		"SELECT":         command("SELECT", "0"),
+		"MULTI DISCARD":  command("MULTI") + command("DISCARD"),
+		"MULTI RESET":    command("MULTI") + command("CLIENT", "ID") + command("DISCARD"),
+		"UNWATCH":        command("UNWATCH"),
+		"PING":           command("PING"),
+		"ACL WHOAMI":     command("ACL", "WHOAMI"),
+		"ACL CAT":        command("ACL", "CAT", "scripting"),
+	}
+	limits := map[string]string{
+		"the user's":      limitedUsers("requests_per_second: 100, request_burst: 5, max_wait: 50ms"),
+		"the pool's":      strings.Split(limitedUsers(""), "  user_limits")[0] + "  limits: {requests_per_second: 100, request_burst: 5, max_wait: 50ms}\n",
+		"request_timeout": limitedUsers("requests_per_second: 100, request_burst: 5, max_wait: 1m") + "  request_timeout: 50ms\n",
+	}
+	for of, conf := range limits {
+		for name, flood := range floods {
+			t.Run(of+" "+name, func(t *testing.T) {
+				c := converse(t, conf, resp{}, 1)
+				defer c.stop()
+				p := c.as(1, "alice")
+				done, refused := 0, 0
+				for range 10 {
+					p.says(strings.Repeat(flood, 100))
+					c.step(100*time.Millisecond, 5*time.Millisecond)
+					got, _ := reads(p)
+					errors := strings.Count(got, "-ERR") + strings.Count(got, "-EXECABORT")
+					refused += errors
+					done += replies(got) - errors
+				}
+				if done > 115 || done < 50 || refused == 0 {
+					t.Errorf("%d requests were carried out in a second, %d refused; the rate is 100", done, refused)
+				}
+			})
+		}
+	}
+}
+
+// replies counts those in text, which has bulk strings, arrays of these, and lines.
+func replies(text string) (n int) {
+	in := 0
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\r\n"), "\r\n") {
+		switch {
+		case line == "":
+		case line[0] == '*' && in == 0:
+			in, _ = strconv.Atoi(line[1:])
+			n++
+		case line[0] == '*', line[0] == '$', line[0] == '+', line[0] == '-', line[0] == ':':
+			if in > 0 {
+				in--
+			} else {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// A request that makes its client another user takes a token of the present one. Those behind it
+// need tokens of the next one.
+func TestUserRateOfLogin(t *testing.T) {
+	c := converse(t, limitedUsers("requests_per_second: 1, request_burst: 1, max_wait: 1m"), resp{}, 1)
+	defer c.stop()
+	p := c.as(1, "alice")
+	p.says(command("PING") + command("AUTH", "bob", "b") + strings.Repeat(command("PING"), 3) + command("AUTH", "alice", "a") + command("PING") + command("PING"))
 	if got, _ := reads(p); got != "+PONG\r\n" {
 		t.Errorf("at first: %q", got)
 	}
-	c.step(100*time.Millisecond, 10*time.Millisecond)
-	got, _ := reads(p)
-	c.step(3*time.Second, 10*time.Millisecond)
-	rest, _ := reads(p)
-	over := "-ERR the user's limit on requests a second is reached (user_limits)\r\n"
-	if want := over + "+OK\r\n+PONG\r\n" + bulk("bob") + "+OK\r\n"; !strings.HasPrefix(got+rest, want) {
-		t.Errorf("heard %q, want %q first", got+rest, want)
+	c.step(1100*time.Millisecond, 10*time.Millisecond)
+	if got, _ := reads(p); got != "+OK\r\n"+strings.Repeat("+PONG\r\n", 3)+"+OK\r\n" {
+		t.Errorf("a second later: %q", got)
 	}
-	if end := strings.TrimPrefix(got+rest, over+"+OK\r\n+PONG\r\n"+bulk("bob")+"+OK\r\n"); end != over && end != "+PONG\r\n" {
-		t.Errorf("as alice again: %q", end)
+	c.step(3*time.Second, 10*time.Millisecond)
+	if got, _ := reads(p); got != strings.Repeat("+PONG\r\n", 2) {
+		t.Errorf("as alice again: %q", got)
+	}
+}
+
+// A client that becomes another user leaves to the earlier one what is still to be sent: it is
+// charged once, and the next user has not asked for it.
+func TestUnsentBytesStayTheEarlierUsers(t *testing.T) {
+	c := converse(t, limitedUsers("bytes_per_second: 10mb, max_wait: 1m")+"    bob: {bytes_per_second: 10kb, byte_burst: 10kb, max_wait: 1m}\n", resp{}, 1)
+	defer c.stop()
+	p := c.as(1, "alice")
+	want := ""
+	for range 20 {
+		large := strings.Repeat("v", 60<<10)
+		p.says(command("ECHO", large))
+		c.step(10*time.Millisecond, time.Millisecond)
+		want += bulk(large)
+	}
+	p.says(command("AUTH", "bob", "b"))
+	want += "+OK\r\n"
+	got := ""
+	for range 100 {
+		more, _ := reads(p)
+		got += more
+		c.calm()
+	}
+	if got != want {
+		t.Fatalf("heard %d bytes of %d", len(got), len(want))
+	}
+	p.says(command("PING"))
+	if got, _ := reads(p); got != "+PONG\r\n" {
+		t.Errorf("bob, who has had no reply but this, waits: %q", got)
 	}
 }
 

@@ -31,8 +31,10 @@ type own struct {
 	monitor *monitor
 	// trial is what servers are asked for the request that comes next; nil: nothing.
 	trial *trial
-	// limits are those of the client's user; nil: it has none.
-	limits *rates
+	// limits are those of the client's user; nil: it has none. settled is how many of the unsent
+	// bytes are another user's, which has paid for them.
+	limits  *rates
+	settled int
 }
 
 // connTo is the client's private connection to s, or nil.

@@ -41,7 +41,7 @@ func asksIfOpen(c *client, err *msg.ProtocolError) bool {
 	}
 	ownOf(c).trial = t
 	c.awaitTrial()
-	refund(c)
+	refund(c, 0)
 	return true
 }
 

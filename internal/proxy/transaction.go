@@ -111,6 +111,8 @@ func (t *multi) collect(req *msg.Request) bool {
 	switch {
 	case what == msg.Apart && (req.Treatment == msg.Quit || req.Treatment == msg.Ignore):
 		return false
+	case what == msg.Apart && isOverLimit(c, req):
+		refuseInMulti(c, req)
 	case what == msg.Apart:
 		c.local(req)
 	case what == msg.Unqueued:

@@ -41,13 +41,31 @@ func (p *Protocol) Allows(req *msg.Request, s *msg.Session) (ok bool) {
 	return p.barrier(req, s) == noBarrier
 }
 
-// ChangesSession implements proxy.SessionKeeper.
-func (r *rules) ChangesSession(req *msg.Request) bool {
+// ChangesUser implements proxy.SessionKeeper.
+func (r *rules) ChangesUser(req *msg.Request) bool {
 	switch commands[req.Type].answer {
-	case answerAuth, answerHello, answerReset, answerSelect, answerClient, answerMulti, answerExec, answerDiscard, answerWatch, answerUnwatch:
+	case answerAuth, answerHello, answerReset:
 		return true
 	default:
 		return false
+	}
+}
+
+// Refused implements proxy.SessionKeeper. What the refusal of a request means for later ones, it
+// means for whatever reason it is refused.
+func (n *introducer) Refused(req *msg.Request, s *msg.Session) {
+	switch commands[req.Type].answer {
+	case answerMulti:
+		s.Bars |= msg.RefusedMulti
+	case answerExec:
+		if s.Bars&(msg.Collecting|msg.RefusedMulti) != 0 {
+			s.EndMulti()
+		}
+	case answerWatch:
+		s.Bars |= msg.RefusedWatch
+	case answerSelect:
+		n.failSelect(req, s)
+	default:
 	}
 }
 

@@ -21,12 +21,12 @@ func (p *Protocol) answerSelect(req *msg.Request, s *msg.Session, w writer) {
 const maxAsked = 16
 
 // failSelect notes that a client did not get the database that it asked for.
-func (p *Protocol) failSelect(req *msg.Request, s *msg.Session) {
+func (n *introducer) failSelect(req *msg.Request, s *msg.Session) {
 	s.Bars |= msg.FailedSelect
 	names := s.Names()
 	names.Asked = ""
 	if len(req.Args) > 1 {
-		names.Asked = plain(p.word(req, 1), maxAsked)
+		names.Asked = plain(n.words.word(req, 1), maxAsked)
 	}
 	s.SetNames(names)
 }

@@ -57,26 +57,15 @@ func (r *rules) userOf(s *msg.Session) *acl.User {
 	return r.users.Nobody()
 }
 
-// forbid answers a request that the user may not send. What the refusal of such a request
-// means for later ones, it means for whatever reason it is refused.
+// forbid answers a request that the user may not send.
 func (p *Protocol) forbid(req *msg.Request, s *msg.Session, w writer) {
 	verdict := p.verdict(req, s)
 	p.note(req, verdict, s)
 	text := verdict.Error(p.CommandOf(req))
-	switch commands[req.Type].answer {
-	case answerMulti:
-		s.Bars |= msg.RefusedMulti
-	case answerExec:
-		if s.Bars&(msg.Collecting|msg.RefusedMulti) != 0 {
-			s.EndMulti()
-			text = "EXECABORT Transaction discarded because of: " + text
-		}
-	case answerWatch:
-		s.Bars |= msg.RefusedWatch
-	case answerSelect:
-		p.failSelect(req, s)
-	default:
+	if commands[req.Type].answer == answerExec && s.Bars&(msg.Collecting|msg.RefusedMulti) != 0 {
+		text = "EXECABORT Transaction discarded because of: " + text
 	}
+	p.Refused(req, s)
 	w.fail(text)
 }
 

@@ -1,0 +1,64 @@
+package proxy
+
+import "nuthatch/internal/msg"
+
+// A request that has waited too long is taken all the same, and refused. One that the proxy
+// answers itself needs a token as any other: without one it is refused, too, whatever it means for
+// the client's next requests. These are judged by that, as after any refusal
+// (SessionKeeper.Refused).
+
+// isLimit reports whether the reason is a limit of the pool or of the client's user.
+func isLimit(why msg.Reason) bool {
+	switch why {
+	case msg.RequestRate, msg.ByteRate, msg.InFlightLimit:
+		return true
+	default:
+		return isUserLimit(why)
+	}
+}
+
+// isOverLimit reports whether a request that the proxy answers itself, and that has waited too long,
+// is refused since there is no token for it. If there is one, it is taken.
+func isOverLimit(c *client, req *msg.Request) bool {
+	r := c.pool.rates
+	if c.overdue == msg.OK || r == nil || req.Treatment != msg.Local || !c.session.Authenticated {
+		return false
+	}
+	return isLimit(c.overdue) || !r.takesOne(c)
+}
+
+// takesOne takes a token for a request of the client that waits no longer, if there is one.
+func (r *rates) takesOne(c *client) bool {
+	now, u := r.pool.ctx.loop.Now(), limitsOf(c)
+	if u != nil && !u.room(now) || !r.room(now) {
+		return false
+	}
+	r.requests--
+	if u != nil {
+		u.requests--
+	}
+	return true
+}
+
+// refuseLate refuses a request that has waited for too long, and counts it for the limits that it
+// waited for.
+func refuseLate(c *client, req *msg.Request) {
+	if u := limitsOf(c); u != nil && isUserLimit(c.overdue) {
+		u.shared.Late.Add(1)
+	}
+	if keeper := c.pool.proto.sessions; keeper != nil {
+		keeper.Refused(req, &c.session)
+	}
+	c.refuse(req, c.overdue)
+}
+
+// refuseInMulti is refuseLate for a request in a transaction that is not part of it.
+func refuseInMulti(c *client, req *msg.Request) {
+	bars := c.session.Bars
+	c.abort()
+	refuseLate(c, req)
+	if bars&^c.session.Bars&msg.Collecting != 0 {
+		c.endMulti(bars)
+		c.endsPaused()
+	}
+}
