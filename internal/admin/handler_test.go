@@ -46,6 +46,7 @@ beta:
 // An instance stands in for the proxy: it has a configuration, and notes the
 // orders that it gets.
 type instance struct {
+	traces  Traces
 	conf    *config.Config
 	topo    []*topology.Topology
 	orders  []string
@@ -182,6 +183,8 @@ func (in *instance) HotKeys(n int) ([]PoolKeys, error) {
 	large := []Large{{Key: "large", KeyLen: 5, Size: 9000, Command: "set"}}
 	return []PoolKeys{{Name: "beta", Hot: keys, Requests: large}, {Name: "alpha"}}, in.refuse
 }
+
+func (in *instance) Traces() Traces { return in.traces }
 
 func (in *instance) SlowLog(n int) []*slowlog.Entry {
 	all := []*slowlog.Entry{

@@ -83,6 +83,8 @@ type Instance interface {
 	// SlowLog is the latest n slow requests, or all if n is negative, the latest
 	// first. They are not changed.
 	SlowLog(n int) []*slowlog.Entry
+	// Traces is what became of traces.
+	Traces() Traces
 	// Denials are what the users of a pool were refused, the latest first.
 	Denials(pool string) []acl.Record
 	// Events are what has happened.

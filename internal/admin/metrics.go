@@ -28,6 +28,7 @@ func metricsHandler(in Instance, snapshots *snapshots, latencies *latencies) htt
 		newCollector(in, snapshots, latencies),
 		newClusterCollector(in),
 		newUserCollector(in),
+		newTracesCollector(in),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -325,6 +326,7 @@ func (c *collector) collectTimes(s *scrape) {
 	if err != nil {
 		return // the proxy ends
 	}
+	traced := exemplars(c.in.Traces().Examples, times.pools)
 	for i := range times.pools {
 		p := &times.pools[i]
 		for name, n := range p.Calls() {
@@ -332,8 +334,10 @@ func (c *collector) collectTimes(s *scrape) {
 		}
 		ok, failed := p.Families(), p.Failures()
 		for f := range ok {
-			s.histogram(c.clientTime, &ok[f], clientSteps, p.Name, msg.Family(f).String(), outcomeOK)
-			s.histogram(c.clientTime, &failed[f], clientSteps, p.Name, msg.Family(f).String(), outcomeFailed)
+			of := exemplarKey{p.Name, msg.Family(f), false}
+			s.histogramWith(traced[of], c.clientTime, &ok[f], clientSteps, p.Name, of.family.String(), outcomeOK)
+			of.failed = true
+			s.histogramWith(traced[of], c.clientTime, &failed[f], clientSteps, p.Name, of.family.String(), outcomeFailed)
 		}
 		for j := range p.Servers {
 			for f := range p.Servers[j].Families {

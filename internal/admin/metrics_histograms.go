@@ -57,6 +57,11 @@ func (h histogram) Write(out *dto.Metric) error {
 
 // histogram writes a histogram that is not empty.
 func (s *scrape) histogram(d *prometheus.Desc, h *latency.Histogram, steps []float64, labels ...string) {
+	s.histogramWith(nil, d, h, steps, labels...)
+}
+
+// histogramWith is histogram with exemplars.
+func (s *scrape) histogramWith(of []prometheus.Exemplar, d *prometheus.Desc, h *latency.Histogram, steps []float64, labels ...string) {
 	if h.Count() == 0 {
 		return
 	}
@@ -68,11 +73,16 @@ func (s *scrape) histogram(d *prometheus.Desc, h *latency.Histogram, steps []flo
 	sum := h.Sum().Seconds()
 	native, err := prometheus.NewConstNativeHistogram(d, h.Count(), sum, nativeBuckets(h), nil, 0, nativeSchema, nativeZero, time.Time{}, labels...)
 	classic := prometheus.MustNewConstHistogram(d, h.Count(), sum, buckets, labels...)
-	if err != nil {
-		s.out <- classic
-		return
+	m := classic
+	if err == nil {
+		m = histogram{classic, native}
 	}
-	s.out <- histogram{classic, native}
+	if len(of) > 0 {
+		if with, err := prometheus.NewMetricWithExemplars(m, of...); err == nil {
+			m = with
+		}
+	}
+	s.out <- m
 }
 
 // nativeBuckets are the counts by the native histogram's bucket: that of the middle of each

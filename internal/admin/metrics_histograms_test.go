@@ -9,6 +9,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"nuthatch/internal/latency"
+	"nuthatch/internal/msg"
 )
 
 // TestNativeHistogram: a histogram has classic and native buckets, of the same times, and the
@@ -56,6 +57,33 @@ func TestNativeHistogram(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("no native bucket has %v microseconds: %v", us, bounds)
+		}
+	}
+}
+
+// TestExemplars: a trace is an exemplar of the bucket that its time is in, of its outcome.
+func TestExemplars(t *testing.T) {
+	command := CommandLatency{Command: msg.Command{Name: "get", Family: msg.Reads}}
+	pools := []PoolLatency{{Name: "p", Commands: []CommandLatency{command}}}
+	got := exemplars([]TraceExample{
+		{Pool: "p", Command: "get", TraceID: "0af7", Duration: 3 * time.Millisecond, At: time.Unix(1, 0)},
+		{Pool: "p", Command: "get", Failed: true, TraceID: "1bf8", Duration: time.Millisecond, At: time.Unix(1, 0)},
+		{Pool: "q", Command: "get", TraceID: "2"},
+	}, pools)
+	if len(got) != 2 || got[exemplarKey{"p", msg.Reads, true}][0].Labels["trace_id"] != "1bf8" {
+		t.Fatalf("exemplars %v", got)
+	}
+	h := new(latency.Histogram)
+	h.Add(int64(3*time.Millisecond), 1)
+	out := make(chan prometheus.Metric, 1)
+	(&scrape{out: out}).histogramWith(got[exemplarKey{"p", msg.Reads, false}], prometheus.NewDesc("x_seconds", "times", nil, nil), h, clientSteps)
+	var m dto.Metric
+	if err := (<-out).Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range m.GetHistogram().GetBucket() {
+		if has := b.GetExemplar() != nil; has != (b.GetUpperBound() == .005) {
+			t.Errorf("the bucket to %v has the exemplar %v", b.GetUpperBound(), b.GetExemplar())
 		}
 	}
 }

@@ -61,6 +61,7 @@ func (a Address) IsLocal() bool {
 
 // checkProcess checks keys of the block "nuthatch:" against each other.
 func (r *reader) checkProcess(b *block, p *Process) {
+	r.checkTracing(b, &p.Tracing)
 	admin, token, file := b.seen["admin"], b.seen["admin_token"], b.seen["admin_token_file"]
 	variable := b.seen["admin_token_env"]
 	if p.AdminWritten = len(admin.read) > 0; p.AdminWritten {

@@ -195,14 +195,14 @@ func TestGuessesAreNotCompared(t *testing.T) {
 		for i := range p.Users {
 			count += setSecrets(userKeys, &p.Users[i], secret+p.Users[i].Name)
 		}
-		if count != 10 {
-			t.Errorf("%d keys are secrets, want 10", count)
+		if count != 11 {
+			t.Errorf("%d keys are secrets, want 11", count)
 		}
 		return c
 	}
 	old, guess := with("in force"), with("other")
-	if n := len(PoolChanges(&old.Pools[0], &guess.Pools[0])) + len(ProcessChanges(&old.Process, &guess.Process)); n != 10 {
-		t.Errorf("%d changes, want 10", n)
+	if n := len(PoolChanges(&old.Pools[0], &guess.Pools[0])) + len(ProcessChanges(&old.Process, &guess.Process)); n != 11 {
+		t.Errorf("%d changes, want 11", n)
 	}
 	shown := guess.WithoutGuesses(old)
 	if got := append(PoolChanges(&old.Pools[0], &shown.Pools[0]), ProcessChanges(&old.Process, &shown.Process)...); got != nil {

@@ -88,6 +88,8 @@ type Process struct {
 	SlowlogSlowerThan time.Duration
 	SlowlogMaxLen     int
 	SlowlogKeys       bool
+	// Tracing is how requests become traces.
+	Tracing Tracing
 	// TurnTimes measures the processor time of the event loops' turns.
 	TurnTimes bool
 	// HotKeys looks for the keys that are asked for most, and the largest.

@@ -87,7 +87,7 @@ func TestEveryKey(t *testing.T) {
 		File: "testdata/good-every-key.yml",
 		Process: Process{
 			Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, ResolveInterval: 30 * time.Second,
-			LogFormat: LogJSON, HistoryMemory: 3 << 20, SlowlogSlowerThan: 20 * time.Millisecond, SlowlogMaxLen: 1000, SlowlogKeys: true, TurnTimes: true,
+			Tracing: everyTracing(), LogFormat: LogJSON, HistoryMemory: 3 << 20, SlowlogSlowerThan: 20 * time.Millisecond, SlowlogMaxLen: 1000, SlowlogKeys: true, TurnTimes: true,
 			TLSHandshakes: 100, TLSHandshakeTimeout: 5 * time.Second, MaxMemory: 2 << 30,
 			TLSTicketKeysFile: "/run/secrets/tickets", CoreDumps: true, AdminTokenEnv: "NUTHATCH_TOKEN", AdminReadToken: "re@d: *#", AdminReadTokenFile: "/run/secrets/read", AdminReadTokenEnv: "NUTHATCH_READ_TOKEN",
 			AdminTLS: TLS{
@@ -115,6 +115,14 @@ func TestEveryKey(t *testing.T) {
 	}
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("Load:\n%+v\nwant:\n%+v", cfg, want)
+	}
+}
+
+// everyTracing is the tracing of testdata/good-every-key.yml.
+func everyTracing() Tracing {
+	return Tracing{
+		Endpoint: "http://127.0.0.1:4318", Protocol: TracesJSON, Sample: 77, Keys: true, Headers: "X-Scope=a%20b",
+		HeadersFrom: SecretSource{File: "/run/secrets/collector", Env: "NUTHATCH_COLLECTOR"},
 	}
 }
 

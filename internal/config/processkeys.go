@@ -236,4 +236,4 @@ var processKeys = slices.Concat([]key[Process]{
 			"requests and replies. Only the admin listener shows them; no metric does.",
 		set: func(p *Process, v value) { p.HotKeys = v.flag },
 	},
-})
+}, within("tracing", func(p *Process) *Tracing { return &p.Tracing }, tracingKeys))

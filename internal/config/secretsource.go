@@ -110,29 +110,59 @@ func (p *Pool) ownSecrets() []sourcedSecret {
 	}
 }
 
-// WithSecrets returns the configuration with the passwords of its pools that come from
-// files and from the environment. The error names all that could not be read.
+// read reads the secret, if it has a source.
+func (s *sourcedSecret) read() error {
+	if s.from == (SecretSource{}) {
+		return nil
+	}
+	text, err := s.from.Read()
+	*s.into = text
+	if err == nil {
+		return nil
+	}
+	which := s.key + "_file"
+	if s.from.Env != "" {
+		which = s.key + "_env"
+	}
+	return fmt.Errorf("%s: %w", which, err)
+}
+
+// keep takes over the secret of old that comes from the same source. Without one it is
+// another than any of old.
+func (s *sourcedSecret) keep(old []sourcedSecret) {
+	if s.from == (SecretSource{}) {
+		return
+	}
+	*s.into = unread
+	for _, was := range old {
+		if was.key == s.key && was.from == s.from {
+			*s.into = *was.into
+		}
+	}
+}
+
+// WithSecrets returns the configuration with the secrets of the process and of its pools
+// that come from files and from the environment. The error names all that could not be read.
 func (c *Config) WithSecrets() (*Config, error) {
 	with := *c
 	with.Pools = append([]Pool(nil), c.Pools...)
 	var faults []error
+	for _, s := range with.Process.sourcedSecrets() {
+		if err := s.read(); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	for i := range with.Pools {
 		p := &with.Pools[i]
 		p.Users = slices.Clone(p.Users)
 		for _, s := range p.sourcedSecrets() {
-			if s.from == (SecretSource{}) {
-				continue
+			if err := s.read(); err != nil {
+				faults = append(faults, fmt.Errorf("pool '%s': %w", p.Name, err))
 			}
-			text, err := s.from.Read()
-			if err != nil {
-				which := s.key + "_file"
-				if s.from.Env != "" {
-					which = s.key + "_env"
-				}
-				faults = append(faults, fmt.Errorf("pool '%s': %s: %w", p.Name, which, err))
-			}
-			*s.into = text
 		}
+	}
+	if _, err := with.Process.Tracing.AllHeaders(); err != nil {
+		faults = append(faults, fmt.Errorf("tracing.headers: %w", err))
 	}
 	return &with, errors.Join(faults...)
 }
@@ -141,21 +171,21 @@ func (c *Config) WithSecrets() (*Config, error) {
 // that one, and any other is a new one. It is for telling what would change.
 func (c *Config) WithSecretsOf(old *Config) *Config {
 	with := *c
+	for _, s := range with.Process.sourcedSecrets() {
+		s.keep(old.Process.sourcedSecrets())
+	}
 	with.Pools = append([]Pool(nil), c.Pools...)
 	for i := range with.Pools {
-		with.Pools[i].Users = slices.Clone(with.Pools[i].Users)
-		for _, s := range with.Pools[i].sourcedSecrets() {
-			if s.from == (SecretSource{}) {
-				continue
+		p := &with.Pools[i]
+		p.Users = slices.Clone(p.Users)
+		var was []sourcedSecret
+		for j := range old.Pools {
+			if old.Pools[j].Name == p.Name {
+				was = old.Pools[j].sourcedSecrets()
 			}
-			*s.into = unread
-			for j := range old.Pools {
-				for _, was := range old.Pools[j].sourcedSecrets() {
-					if was.key == s.key && was.from == s.from && old.Pools[j].Name == with.Pools[i].Name {
-						*s.into = *was.into
-					}
-				}
-			}
+		}
+		for _, s := range p.sourcedSecrets() {
+			s.keep(was)
 		}
 	}
 	return &with

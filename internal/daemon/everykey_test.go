@@ -33,7 +33,12 @@ func otherValues(t *testing.T) map[string]string {
 	if err := os.WriteFile(users, []byte("user default off\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	headers := filepath.Join(t.TempDir(), "headers")
+	if err := os.WriteFile(headers, []byte("A=b"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("NUTHATCH_TEST_SECRET", "sesame")
+	t.Setenv("NUTHATCH_TEST_HEADERS", "A=b")
 	return map[string]string{
 		"redis_auth_file": token, "redis_auth_env": "NUTHATCH_TEST_SECRET", "redis_auth_previous": "sesame", "redis_auth_previous_file": token,
 		"redis_auth_previous_env": "NUTHATCH_TEST_SECRET", "server_user": "proxy", "server_password": "sesame", "server_password_file": token,
@@ -55,7 +60,7 @@ func otherValues(t *testing.T) map[string]string {
 		"tcpkeepalive_idle": "1m", "tcpkeepalive_interval": "5s", "client_idle_timeout": "1m", "client_output_soft_time": "1m", "timeout": "7s", "server_retry_timeout": "7s",
 		"drain_timeout": "7s", "drain_delay": "1s", "resolve_interval": "7s", "max_memory": "1gb", "admin": testkit.FreeAddr(t),
 		"admin_socket": filepath.Join(t.TempDir(), "actions.sock"), "admin_token": "sesame", "admin_token_file": token, "log_format": "json",
-		"slowlog_slower_than": "7ms", "history_memory": "7mb", "tls_handshake_timeout": "5s",
+		"slowlog_slower_than": "7ms", "tracing.endpoint": "http://127.0.0.1:1", "tracing.protocol": "http/json", "tracing.headers": "A=b", "tracing.headers_file": headers, "tracing.headers_env": "NUTHATCH_TEST_HEADERS", "history_memory": "7mb", "tls_handshake_timeout": "5s",
 		"tls.client_cert": "required", "tls.user_from": "cn", "tls.min_version": "TLSv1.3", "tls.ciphers": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
 		"server_tls.ca": "system", "server_tls.server_name": "cache", "server_tls.verify": "none",
 	}

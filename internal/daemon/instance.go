@@ -32,6 +32,7 @@ import (
 	"nuthatch/internal/proto/memcache"
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/slowlog"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
@@ -55,6 +56,7 @@ type Instance struct {
 	ports     *ports
 	reporter  *reporter
 	recorder  *admin.Recorder
+	traces    *traces
 	watcher   *watcher
 
 	certificates *certificates
@@ -83,6 +85,7 @@ func newInstance(o Options) (*Instance, error) {
 	in.listeners = &listeners{core: c, ports: in.ports}
 	in.reporter = newReporter(c, in.resources)
 	in.recorder = admin.NewRecorder(in)
+	in.traces = &traces{ring: new(slowlog.Log)}
 	in.certificates = newCertificates(c)
 	in.watcher = &watcher{file: o.ConfigFile, others: func() []string { return otherFiles(c.current.Load().conf) }, log: c.log, reload: func() {
 		// What went wrong is in the log.
@@ -158,6 +161,7 @@ func (in *Instance) start() error {
 	in.applyMemory(g)
 	in.certificates.apply(g)
 	in.applyCoreDumps(&g.conf.Process)
+	in.traces.apply(in, g)
 	in.reporter.start()
 	if err := in.startLoops(g); err != nil {
 		return err
@@ -390,6 +394,7 @@ func (in *Instance) Stop() {
 			g.checks.Stop()
 		}
 		in.loops.stop()
+		in.traces.stop()
 		in.reporter.running.Wait()
 		if g != nil {
 			in.listeners.close(g.listeners)

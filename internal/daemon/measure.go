@@ -26,11 +26,13 @@ func (in *Instance) measures(g *generation) proxy.Measures {
 	for _, t := range g.topo {
 		t.SlowLog().Resize(p.SlowlogMaxLen)
 	}
-	return proxy.Measures{
+	m := proxy.Measures{
 		Latency: p.Latency, HotKeys: p.HotKeys,
 		SlowLog: p.SlowlogMaxLen > 0, SlowerThan: p.SlowlogSlowerThan, SlowKeys: p.SlowlogKeys,
 		TurnTimes: p.TurnTimes,
 	}
+	in.traces.traced(p, &m)
+	return m
 }
 
 // commandsOf are the commands of a pool's protocol, by msg.Type.

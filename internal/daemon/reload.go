@@ -217,6 +217,7 @@ func (r *reloading) commit() error {
 	in.applyMemory(g)
 	in.certificates.apply(g)
 	in.applyCoreDumps(&g.conf.Process)
+	in.traces.apply(in, g)
 	for i, moves := range r.adminMoves {
 		if moves {
 			in.ports.serve(i, r.admins[i])

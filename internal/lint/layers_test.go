@@ -56,6 +56,8 @@ var levels = map[string]int{
 	"internal/sentinel":  4,
 	"internal/cluster":   4,
 
+	"internal/tracing": 4,
+
 	"internal/check":   5,
 	"internal/ctl":     5,
 	"internal/daemon":  5,

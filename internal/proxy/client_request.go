@@ -101,7 +101,9 @@ func (d *dispatch) local(req *msg.Request) {
 		c.answer(req, out)
 		ctx.turn.countAnswer(ctx.loop.Turns(), req.View.Len()+out.Len()-before)
 		if bars&msg.Collecting == 0 { // what is queued is measured as EXEC
-			p.measureReply(req.Type, ctx.loop.Now())
+			if p.measureReply(req.Type, ctx.loop.Now()) {
+				ctx.measures.traceNext()
+			}
 		}
 		c.Flush()
 		c.sessionChanged(lane, bars)

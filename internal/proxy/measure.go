@@ -6,6 +6,7 @@ import (
 
 	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/slowlog"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
@@ -31,6 +32,11 @@ type Measures struct {
 	SlowLog    bool
 	SlowerThan time.Duration
 	SlowKeys   bool
+	// Traces get the requests that become traces; nil: none do. They are one in TraceEvery, if
+	// that is not 0, and with TraceSlow those that took at least SlowerThan.
+	Traces     *slowlog.Log
+	TraceEvery int64
+	TraceSlow  bool
 	// HotKeys: which keys are asked for most, and which are large.
 	HotKeys bool
 	// TurnTimes: how much processor time the loop's turns take.
@@ -50,7 +56,13 @@ type measures struct {
 	servers [openRuns]serverRun
 	// clientsOpen and serversOpen have a bit for each run that is open.
 	clientsOpen, serversOpen uint8
-	slow                     slowBudget
+	slow, traced             slowBudget
+	// runs: something is measured that runs are counted for.
+	runs bool
+	// toTrace is how many requests come before the next one that becomes a trace; sampledNow:
+	// the request at hand is one.
+	toTrace    int64
+	sampledNow bool
 	// sampled is scratch.
 	sampled []byte
 }
@@ -84,7 +96,7 @@ type serverRun struct {
 // SetMeasures says what is measured from now on. It must run on the loop.
 func (ctx *Context) SetMeasures(m Measures) {
 	ctx.measures.endRuns(ctx.loop.Now(), ctx.loop.Now())
-	ctx.measures.Measures = m
+	ctx.measures.set(m)
 	ctx.loop.TimeTurns(m.TurnTimes)
 	for _, p := range ctx.pools {
 		p.keys.set(m)
@@ -95,21 +107,21 @@ func (ctx *Context) SetMeasures(m Measures) {
 func (ctx *Context) OnFlush() {
 	m := &ctx.measures
 	m.flushed = ctx.loop.Now()
-	if m.Latency || m.SlowLog {
+	if m.runs {
 		m.flushed = ctx.loop.Clock()
 		m.endRuns(ctx.loop.Now(), m.flushed)
 	}
 }
 
 // measureReply notes that the reply to a request stands in the client's output. It reports
-// whether the request took so long that it goes into the slow log.
+// whether the request goes into the slow log, or becomes a trace.
 func (p *ServerPool) measureReply(typ msg.Type, start int64) (slow bool) {
 	m := &p.ctx.measures
 	r := &m.clients[typ%openRuns]
 	switch {
 	case r.start == start && r.typ == typ && r.pool == p:
 		r.n++
-	case m.Latency || m.SlowLog:
+	case m.runs:
 		if r.n > 0 {
 			m.ended = append(m.ended, *r)
 			if len(m.ended) >= maxEnded {
@@ -119,6 +131,9 @@ func (p *ServerPool) measureReply(typ msg.Type, start int64) (slow bool) {
 		*r = clientRun{pool: p, start: start, n: 1, typ: typ}
 		r.slow = m.SlowLog && p.ctx.loop.Now()-start >= int64(m.SlowerThan)
 		m.clientsOpen |= 1 << (typ % openRuns)
+		if m.Traces != nil {
+			return m.trace(r, p.ctx)
+		}
 	}
 	return r.slow
 }
@@ -168,6 +183,7 @@ func (ms *measures) endRuns(now, flush int64) {
 	}
 	for i := range ms.ended {
 		r := &ms.ended[i]
+		ms.toTrace -= int64(r.n)
 		if h := &r.pool.latency[r.typ]; ms.Latency {
 			if *h == nil {
 				*h = new(latency.Histogram)

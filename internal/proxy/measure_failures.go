@@ -11,7 +11,7 @@ import (
 type failureTimes []*latency.Histogram
 
 // measure notes that the error with which the proxy answers m, of p, stands in the client's
-// output. It reports whether m took so long that it goes into the slow log.
+// output. It reports whether m goes into the slow log, or becomes a trace.
 func (f *failureTimes) measure(p *ServerPool, m *msg.Msg) (slow bool) {
 	ms, took := &p.ctx.measures, p.ctx.loop.Now()-m.Start
 	if ms.Latency {
@@ -24,7 +24,13 @@ func (f *failureTimes) measure(p *ServerPool, m *msg.Msg) (slow bool) {
 		}
 		(*h).Add(took, 1)
 	}
-	return ms.SlowLog && took >= int64(ms.SlowerThan)
+	slow = took >= int64(ms.SlowerThan)
+	if ms.Traces != nil {
+		ms.toTrace--
+		ms.sampledNow = ms.isDue(p.ctx)
+		return slow || ms.sampledNow || ms.TraceEvery == 1
+	}
+	return ms.SlowLog && slow
 }
 
 // copyTo copies the times over dst.

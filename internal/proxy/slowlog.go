@@ -20,18 +20,41 @@ const (
 	slowPeriod = int64(100 * time.Millisecond)
 )
 
-// logSlow puts m, whose reply is in the client's output, into the slow log.
+// allows spends one entry of the budget, if there is one.
+func (b *slowBudget) allows(now int64) bool {
+	if now-b.since >= slowPeriod {
+		*b = slowBudget{since: now}
+	}
+	b.spent++
+	return b.spent <= slowBurst
+}
+
+// logSlow puts m, whose reply is in the client's output, into the slow log if it was slow,
+// and among what becomes traces if it is to.
 func (ms *measures) logSlow(c *client, m *msg.Msg) {
 	p := c.pool
-	ctx := p.ctx
-	p.stats.Values[stats.SlowRequests]++
-	now := ctx.loop.Now()
-	if now-ms.slow.since >= slowPeriod {
-		ms.slow = slowBudget{since: now}
+	now := p.ctx.loop.Now()
+	slow := now-m.Start >= int64(ms.SlowerThan)
+	if ms.SlowLog && slow {
+		p.stats.Values[stats.SlowRequests]++
+		if ms.slow.allows(now) {
+			p.topo.SlowLog().Add(ms.entry(c, m, now))
+		}
 	}
-	if ms.slow.spent++; ms.slow.spent > slowBurst {
+	if ms.Traces == nil || !ms.tracesNow(slow) {
 		return
 	}
+	if ms.traced.allows(now) {
+		ms.Traces.Add(ms.entry(c, m, now))
+		return
+	}
+	p.stats.Values[stats.TracesLeftOut]++
+}
+
+// entry is what is known of m at a time at which its reply is in the client's output.
+func (ms *measures) entry(c *client, m *msg.Msg, now int64) *slowlog.Entry {
+	p := c.pool
+	ctx := p.ctx
 	e := &slowlog.Entry{
 		Time:         time.UnixMicro(ctx.loop.WallMicros(m.Start)),
 		Duration:     time.Duration(now - m.Start),
@@ -54,7 +77,7 @@ func (ms *measures) logSlow(c *client, m *msg.Msg) {
 		}
 	}
 	divideTime(m, now, e)
-	p.topo.SlowLog().Add(e)
+	return e
 }
 
 // divideTime divides the time of m into its parts.

@@ -130,5 +130,34 @@ func (l *Log) Latest(n int) []*Entry {
 	return found
 }
 
+// Next is the number that the next entry gets.
+func (l *Log) Next() int64 { return l.next.Load() }
+
+// From returns at most n entries from number id on, the first first, and how many of those
+// that were put in are gone.
+func (l *Log) From(id int64, n int) (found []*Entry, gone int64) {
+	p := l.ring.Load()
+	if p == nil || len(*p) == 0 {
+		return nil, 0
+	}
+	ring := *p
+	next := l.next.Load()
+	if oldest := next - int64(len(ring)); id < oldest {
+		id, gone = oldest, oldest-id
+	}
+	for ; id < next && len(found) < n; id++ {
+		e := ring[id%int64(len(ring))].Load()
+		switch {
+		case e != nil && e.ID == id:
+			found = append(found, e)
+		case e != nil && e.ID > id && len(found) == 0: // overtaken meanwhile
+			gone++
+		default:
+			return found, gone // it is about to be put in, or the next call counts it
+		}
+	}
+	return found, gone
+}
+
 // Len is the number of entries.
 func (l *Log) Len() int { return len(l.Latest(-1)) }

@@ -87,3 +87,27 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d numbers were given, %d entries are kept", l.next.Load(), l.Len())
 	}
 }
+
+// TestFrom: a reader gets what is new, in order, and is told what it missed.
+func TestFrom(t *testing.T) {
+	l := New(4)
+	read := func(id int64, n int, want []int64, missed int64) {
+		t.Helper()
+		got, gone := l.From(id, n)
+		if !slices.Equal(ids(got), want) || gone != missed {
+			t.Errorf("%v, %d gone, want %v, %d gone", ids(got), gone, want, missed)
+		}
+	}
+	read(l.Next(), 9, nil, 0)
+	for range 3 {
+		l.Add(&Entry{})
+	}
+	read(0, 2, []int64{0, 1}, 0)
+	read(2, 9, []int64{2}, 0)
+	for range 5 {
+		l.Add(&Entry{})
+	}
+	read(3, 9, []int64{4, 5, 6, 7}, 1)
+	read(l.Next(), 9, nil, 0)
+	new(Log).From(0, 1) // it has no room at all
+}

@@ -143,6 +143,7 @@ const (
 	ClientRequests PoolField = iota + NutcrackerPoolFields
 	ClientsRefused
 	SlowRequests
+	TracesLeftOut
 	// AdminRequests counts requests that administer all servers, such as CONFIG SET.
 	AdminRequests
 	// Transactions counts transactions that servers carried out, TransactionsAborted those
@@ -344,6 +345,7 @@ var PoolFields = [numPoolFields]Field{
 	ClientBytesReceived: {"bytes_received", "nuthatch_client_received_bytes_total", Counter, Bytes, "bytes that clients sent, without TLS"},
 	ClientBytesSent:     {"bytes_sent", "nuthatch_client_sent_bytes_total", Counter, Bytes, "bytes that were sent to clients, without TLS"},
 
+	TracesLeftOut: {"traces_left_out", "nuthatch_client_traces_left_out_total", Counter, Things, "requests that did not become traces, since too many were to at once"},
 	SlowRequests:  {"slow_requests", "nuthatch_client_slow_requests_total", Counter, Things, "requests that took at least slowlog_slower_than"},
 	AdminRequests: {"admin_requests", "nuthatch_client_admin_requests_total", Counter, Things, "requests that were sent to all servers to administer them, such as CONFIG SET"},
 
