@@ -329,12 +329,49 @@ func (c *Cluster) Move(slot int, from, to *Server) {
 	c.EndMove(slot, from, to)
 }
 
+// givesUp is when a node has given up a failover by hand, on a machine that is busy
+// (CLUSTER_MF_TIMEOUT of Redis is 5 s).
+const givesUp = 6 * time.Second
+
 // FailOver makes a replica the primary by hand; how is empty, FORCE or TAKEOVER. It waits
-// until the node from knows it.
+// until the node from knows it. If the nodes refuse or give up, it asks again, as an operator
+// would.
 func (c *Cluster) FailOver(from, replica *Server, how ...string) {
 	c.t.Helper()
-	c.do(replica, append([]string{"CLUSTER", "FAILOVER"}, how...)...)
-	c.AwaitPrimary(from, replica)
+	c.awaitObeyed(replica)
+	asker := replica.Dial()
+	defer asker.Close()
+	var asked time.Time
+	said := ""
+	Await(c.t, replica.Name()+" to be a primary", func() error {
+		line := c.View(from)[c.ids[replica]]
+		if line.Has("master") && len(line.Slots) > 0 {
+			return nil
+		}
+		if time.Since(asked) > givesUp && !strings.Contains(asker.Do("ROLE"), "master") {
+			said = asker.Do(append([]string{"CLUSTER", "FAILOVER"}, how...)...)
+			asked = time.Now()
+		}
+		return fmt.Errorf("%s says %+v, and the replica said %q", from.Name(), line, said)
+	})
+}
+
+// awaitObeyed waits until the primary of a replica, if it lives, knows the replica as its
+// own: it says nothing to the request for a failover of any other node, which then times out.
+func (c *Cluster) awaitObeyed(replica *Server) {
+	c.t.Helper()
+	id := c.ids[replica]
+	of := c.View(replica)[id].Primary
+	primary := c.node(of)
+	if primary == nil || primary.Ended() {
+		return
+	}
+	Await(c.t, primary.Name()+" to know its replica", func() error {
+		if line := c.View(primary)[id]; line.Primary != of || line.Link != "connected" {
+			return fmt.Errorf("it says %+v", line)
+		}
+		return nil
+	})
 }
 
 // AwaitPrimary waits until the node from takes s for a primary that has slots.

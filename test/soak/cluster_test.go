@@ -104,23 +104,11 @@ func (s *clusterScene) pair() (primary, replica *testkit.Server) {
 	return primary, replica
 }
 
-// failOver makes a replica a primary by hand. The cluster may refuse it, or give it up.
+// failOver makes a replica a primary by hand.
 func (s *clusterScene) failOver(how ...string) {
 	s.t.Helper()
 	primary, replica := s.pair()
-	c := replica.Dial()
-	defer c.Close()
-	var asked time.Time
-	testkit.Await(s.t, replica.Name()+" to be a primary", func() error {
-		if line := s.cluster.View(primary)[s.cluster.ID(replica)]; line.Has("master") && len(line.Slots) > 0 {
-			return nil
-		}
-		if time.Since(asked) < fallen {
-			return errors.New("not yet")
-		}
-		asked = time.Now()
-		return fmt.Errorf("the replica says %q", c.Do(append([]string{"CLUSTER", "FAILOVER"}, how...)...))
-	})
+	s.cluster.FailOver(primary, replica, how...)
 }
 
 // other is a living node that is neither of these.
