@@ -140,6 +140,33 @@ func (v *View) Deal(p *Pool, spans []Span, to []uint16, dst []*Chain) {
 	}
 }
 
+// DealBehind is Deal for pieces of which each gets the same head, of at most BlockSize bytes,
+// before it.
+func (v *View) DealBehind(p *Pool, head []byte, spans []Span, to []uint16, dst []*Chain) {
+	to = to[:len(spans)]
+	var wide [BlockSize]byte
+	size := copy(wide[:], head)
+	near, first := v.near, v.nearOff
+	for i, s := range spans {
+		c := dst[to[i]]
+		if c == nil {
+			continue
+		}
+		from, n := int(s.Off)-first, int(s.Len)
+		if t := c.tail; n <= BlockSize && t != nil && t.room() >= 2*BlockSize &&
+			from >= 0 && from+BlockSize <= len(near) {
+			CopyBlock((*[BlockSize]byte)(t.buf[t.w:]), &wide)
+			CopyBlock((*[BlockSize]byte)(t.buf[t.w+size:]), (*[BlockSize]byte)(near[from:]))
+			t.w += size + n
+			c.n += size + n
+			continue
+		}
+		c.Append(p, head)
+		v.AppendTo(p, c, int(s.Off), n)
+		near, first = v.near, v.nearOff
+	}
+}
+
 // here returns the bytes from offset off to the end of their chunk, at most n.
 func (v *View) here(off, n int) []byte {
 	v.seek(off)

@@ -153,14 +153,22 @@ func TestDeal(t *testing.T) {
 		for v := range views {
 			var spans []Span
 			var to []uint16
+			var head []byte
+			if rnd.IntN(2) == 0 {
+				head = []byte("*2\r\n$4\r\nMGET\r\n and what is longer")[:1+rnd.IntN(BlockSize)]
+			}
 			for off := 0; off < len(all); {
 				n := min(1+rnd.IntN(1+rnd.IntN(100)), len(all)-off)
 				spans = append(spans, Span{Off: uint32(off), Len: uint32(n)})
 				to = append(to, uint16(rnd.IntN(len(dst))))
-				want[to[len(to)-1]] = append(want[to[len(to)-1]], all[off:off+n]...)
+				want[to[len(to)-1]] = append(append(want[to[len(to)-1]], head...), all[off:off+n]...)
 				off += n + rnd.IntN(3)
 			}
-			views[v].Deal(&p, spans, append(to, 99), dst)
+			if head == nil {
+				views[v].Deal(&p, spans, append(to, 99), dst)
+			} else {
+				views[v].DealBehind(&p, head, spans, append(to, 99), dst)
+			}
 		}
 		for i, c := range dst {
 			if c == nil {

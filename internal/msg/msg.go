@@ -97,7 +97,8 @@ type Msg struct {
 	Expected uint32
 	// Ahead is how many replies the server has yet to send to the block of a
 	// transaction. Only the last of them is the client's. It is Struck if another
-	// request was sent in place of the block; the reply to that is dropped.
+	// request was sent in place of the block; the reply to that is dropped. It is Series
+	// for a series.
 	//
 	// Invariant: Ahead is 0 for all other messages.
 	Ahead int32
@@ -149,7 +150,8 @@ type Msg struct {
 	Frags []*Msg
 	Seq   []uint16
 	// Nkeys is the number of keys of a request that was split, or of a fragment.
-	// Pending is the number of fragments without a reply.
+	// Pending is the number of fragments without a reply; of a series, that of replies
+	// to come.
 	Nkeys, Pending int32
 }
 

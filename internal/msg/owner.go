@@ -1,5 +1,7 @@
 package msg
 
+import "nuthatch/internal/mbuf"
+
 // An Owner waits for a message's reply: the client connection that a request
 // came from, or a part of the proxy that sent its own.
 type Owner interface {
@@ -31,6 +33,10 @@ type Party interface {
 	// carried out. req is what m was sent as. It returns them in the order of their keys,
 	// with their bytes in Kept.
 	Divide(m *Msg, req *Request) []*Msg
+	// BreakUp makes of m, a series, fragments for one key each: m itself for the first key
+	// that is not answered, and those for the next ones, which it returns. joined, the reply
+	// for the keys before, is given to a fragment of its own.
+	BreakUp(m *Msg, joined *mbuf.Chain) (next []*Msg)
 }
 
 // Party is the client that the message is for; nil: nobody, or the proxy itself.

@@ -33,6 +33,7 @@ type capabilities struct {
 	// passer is nil unless it passes logins on.
 	passer     Passer
 	redirector Redirector
+	sequencer  Sequencer
 }
 
 func capabilitiesOf(p Protocol) capabilities {
@@ -59,6 +60,7 @@ func capabilitiesOf(p Protocol) capabilities {
 		c.passer = passer
 	}
 	c.redirector, _ = p.(Redirector)
+	c.sequencer, _ = p.(Sequencer)
 	return c
 }
 

@@ -284,12 +284,12 @@ func (d *dispatch) refuseCross(req *msg.Request) {
 	}
 	m := c.newMsg(req)
 	c.outq.Push(m)
-	c.cross(m, req)
+	cross(c, m, req)
 }
 
 // cross answers such a request. Its message stands in the out-queue.
-func (d *dispatch) cross(m *msg.Msg, req *msg.Request) {
-	c, p := d.client, d.client.pool
+func cross(c *client, m *msg.Msg, req *msg.Request) {
+	p := c.pool
 	ctx := p.ctx
 	p.failed(m, msg.CrossServer)
 	p.proto.crossed.AppendCrossServer(ctx.bufs, &m.Reply, req, ctx.key1, ctx.key2)

@@ -315,13 +315,20 @@ func (m *modelCluster) send(c *modelClient, tags []string) {
 	key := func() string {
 		return fmt.Sprintf("{%s}c%d.%d", tags[m.rnd.IntN(len(tags))], c.id, m.rnd.IntN(3))
 	}
-	switch m.rnd.IntN(6) {
+	switch m.rnd.IntN(7) {
 	case 0, 1:
 		m.set(c, key())
 	case 2, 3:
 		m.get(c, key())
-	case 4:
-		keys := []string{key(), key(), key()}
+	case 4, 5:
+		var keys []string
+		for range 2 + m.rnd.IntN(2*len(tags)) {
+			keys = append(keys, key())
+		}
+		if m.rnd.IntN(2) == 0 {
+			m.mset(c, keys)
+			break
+		}
 		m.mget(c, keys)
 	default:
 		m.transaction(c, key())
@@ -385,6 +392,29 @@ func (m *modelCluster) mget(c *modelClient, keys []string) {
 	})
 }
 
+// mset writes keys of any slots. Some of them may be written and others refused.
+func (m *modelCluster) mset(c *modelClient, keys []string) {
+	words := []string{"MSET"}
+	for _, key := range keys {
+		words = append(words, key, c.value())
+	}
+	c.request(command(words...), func(reply string) bool {
+		all := true
+		for i := 1; i < len(words); i += 2 {
+			if m.carried[words[i+1]] == 0 {
+				all = false
+				continue
+			}
+			c.written[words[i]] = words[i+1]
+		}
+		if isRefusal(reply) {
+			c.refused++
+			return true
+		}
+		return reply == "+OK\r\n" && all
+	})
+}
+
 func (m *modelCluster) transaction(c *modelClient, key string) {
 	v := c.value()
 	c.request(command("MULTI"), is("+OK\r\n"))
@@ -434,7 +464,7 @@ func playCluster(t *testing.T, seed uint64) (*modelCluster, []*modelClient) {
 	}
 	m.talk = converse(t, "  redis: true\n"+clusterLine+"  cluster_max_redirects: 64\n", resp{}, 1+int(seed%2))
 	c := m.talk
-	tags := []string{"a", "b", "cc"}
+	tags := []string{"a", "b", "cc", "d", "e", "f"}[:3+seed%4]
 	for slot := range m.owners {
 		m.owners[slot], m.to[slot] = homeOf(slot), -1
 	}
@@ -543,7 +573,7 @@ func (m *modelCluster) serve(n int) {
 	}
 	for _, s := range m.talk.stubs {
 		for _, k := range s.conns {
-			k.say(len(k.out))
+			k.say(m.rnd.IntN(2*len(k.out) + 1))
 		}
 	}
 }

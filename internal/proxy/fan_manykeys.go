@@ -281,7 +281,7 @@ func (j *largeRequest) cross() {
 	ctx.key2 = append(ctx.key2[:0], p.keyOf(j.req, other)...)
 	j.phase = ends
 	j.m.Working = false
-	c.cross(j.m, j.req)
+	cross(c, j.m, j.req)
 }
 
 // divide makes the sub-requests, with their heads.

@@ -20,6 +20,13 @@ type deal struct {
 	// begin in them.
 	outs   []*mbuf.Chain
 	starts []start
+	// nodes are the series that the nodes of a cluster get, series the outputs that these
+	// are written to, and places where the shares are among the fragments.
+	//
+	// Invariant: nodes are zero between requests.
+	nodes  []nodeSeries
+	series []*mbuf.Chain
+	places []uint16
 }
 
 // A start is where a share begins in a connection's output; conn is nil if there is no
@@ -104,6 +111,10 @@ func (d *dispatch) Divide(m *msg.Msg, req *msg.Request) []*msg.Msg {
 // sub-request stays in one piece.
 func (n fan) split(req *msg.Request) {
 	p, parent := n.c.pool, n.parent
+	if n.makesSeries(req) {
+		n.splitInSeries(req)
+		return
+	}
 	ctx := p.ctx
 	d := &ctx.deal
 	parent.Nkeys = int32(req.Nkeys)

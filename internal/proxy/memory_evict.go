@@ -116,7 +116,7 @@ func (p *ServerPool) claims() map[msg.Party]claim {
 			}
 			if party := head.Party(); party != nil {
 				was := all[party]
-				all[party] = claim{was.begun + conn.reply.Len(), was.blocks || conn.starved}
+				all[party] = claim{was.begun + conn.joined.Len() + conn.reply.Len(), was.blocks || conn.starved}
 			}
 		}
 	}

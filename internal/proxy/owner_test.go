@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
 
@@ -22,7 +23,8 @@ func (e *errand) Wrote(uint32)                {}
 func (e *errand) Divide(m *msg.Msg, _ *msg.Request) []*msg.Msg {
 	return []*msg.Msg{m}
 }
-func (e *errand) AwaitReplies() { e.awaited++ }
+func (e *errand) BreakUp(*msg.Msg, *mbuf.Chain) []*msg.Msg { return nil }
+func (e *errand) AwaitReplies()                            { e.awaited++ }
 
 // A question of the proxy's own has no party.
 type ownQuestion struct{ errand }

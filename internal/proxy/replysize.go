@@ -58,7 +58,7 @@ func (c *serverConn) checkPartial() {
 		return
 	}
 	head := c.queue.Head()
-	if head.Owner != nil && !c.within(head, c.reply.Len()+c.parser.Body()) {
+	if head.Owner != nil && !c.within(head, c.joined.Len()+c.reply.Len()+c.parser.Body()) {
 		c.giveUp(head)
 		return
 	}
@@ -104,6 +104,10 @@ func (c *serverConn) giveUp(m *msg.Msg) {
 	rest := ctx.msgs.Get()
 	rest.Type, rest.End, rest.Len, rest.Deadline, rest.Start, rest.Sent = m.Type, m.End, m.Len, m.Deadline, m.Start, m.Sent
 	rest.Ahead, rest.Err = m.Ahead, m.Err
+	if m.Ahead == msg.Series {
+		rest.Nkeys, rest.Pending, rest.Keep, rest.Rare = m.Nkeys, m.Pending, true, true
+		rest.Kept, m.Kept = m.Kept, mbuf.Chain{}
+	}
 	if n := m.Block(); n > 0 {
 		ctx.msgs.SetBlock(rest, n, m.Publishes())
 	}
@@ -117,6 +121,7 @@ func (c *serverConn) giveUp(m *msg.Msg) {
 func (c *serverConn) discard() {
 	c.discarded += max(1, int64(c.reply.Len()))
 	c.reply.Release(c.pool.ctx.bufs)
+	c.joined.Release(c.pool.ctx.bufs)
 }
 
 // noteTooLarge notes in m that its reply exceeds the bound, and logs it. If m is a

@@ -314,7 +314,7 @@ func (c *serverConn) Grant() int {
 // OnData implements eventloop.Handler: every whole reply goes to the request at
 // the head of the queue, the rest is kept.
 func (c *serverConn) OnData(data []byte) {
-	for len(data) > 0 {
+	for len(data) > 0 && c.Attached() {
 		head := c.queue.Head()
 		if head == nil || c.sent+uint64(head.Len) <= head.End {
 			// Nobody asked for it: not one byte of the next request has been sent.
@@ -322,9 +322,10 @@ func (c *serverConn) OnData(data []byte) {
 				c.fail(c.unasked(data))
 				return
 			}
-		} else if head.Ahead > 1 && c.reply.Len() == 0 {
-			if data = data[skipQueued(c, head, data):]; len(data) == 0 {
-				return
+		} else if head.Ahead != 0 && c.reply.Len() == 0 {
+			if n := takeAhead(c, head, data); n > 0 {
+				data = data[n:]
+				continue
 			}
 		}
 		n, done, err := c.parser.Parse(data)
@@ -346,9 +347,6 @@ func (c *serverConn) OnData(data []byte) {
 		}
 		data = data[n:]
 		c.deliver(r)
-		if !c.Attached() {
-			return
-		}
 	}
 }
 
@@ -449,6 +447,7 @@ func (c *serverConn) fail(why msg.Reason) {
 		c.pool.topo.Unreachable(c.server.health)
 	}
 	begun := c.begun()
+	c.breakUpAll(nil)
 	waiting := ctx.waiting[:0]
 	ctx.waiting = nil // in use
 	for c.queue.Len() > 0 {
@@ -577,6 +576,7 @@ func (c *serverConn) drop() {
 	ctx.shard.CurrConnections--
 	c.Close()
 	c.reply.Release(ctx.bufs)
+	c.joined.Release(ctx.bufs)
 	c.discarded, c.wait = 0, nil
 	c.handshake.end()
 	c.proof.end()

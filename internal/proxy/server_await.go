@@ -55,6 +55,8 @@ type turnover struct {
 	// detour is what becomes of its requests that a node of a cluster has not carried out;
 	// nil: there are none.
 	detour *connDetour
+	// joined are the replies that have come to the series at the head of the queue.
+	joined mbuf.Chain
 }
 
 // awaits reports whether the connection's requests wait for a primary.

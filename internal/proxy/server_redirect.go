@@ -259,6 +259,7 @@ func (d *detours) want(why topology.Want, from *Server) { d.pool.topo.WantMap(wh
 // enlist puts all of a client's requests on the connection into lines. They keep their
 // places in the connection's queue.
 func (d *detours) enlist(c *serverConn, party msg.Party) {
+	c.breakUpAll(party)
 	parser := d.pool.proto.NewRequestParser()
 	for m := range c.queue.All() {
 		if m.Party() != party || !m.Keep || d.all[m] != nil {

@@ -132,9 +132,12 @@ func (f *proof) end() {
 	f.behind.Release(f.conn.pool.ctx.bufs)
 }
 
-// inBlock handles a reply to a block. It returns false if the client gets the reply.
+// inBlock handles a reply to a block, or to a series. It returns false if the client gets the reply.
 func (c *serverConn) inBlock(r msg.Reply) bool {
 	ctx, m := c.pool.ctx, c.queue.Head()
+	if m.Ahead == msg.Series {
+		return c.inSeries(m, r)
+	}
 	t := c.pool.transactor()
 	if m.Ahead == 1 && m.Err == msg.OK {
 		m.Ahead = 0

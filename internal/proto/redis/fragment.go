@@ -38,22 +38,30 @@ func appendNumber(b []byte, n int) []byte {
 }
 
 // FragmentKeys appends len(dealt) of req's keys, from the from-th on, with what belongs
-// to each, each to the sub-request that it is dealt to. In req such a piece begins
-// after the line end of the word before it, and ends with its own last line end.
+// to each, each to the sub-request that it is dealt to.
 func (f *fragmenter) FragmentKeys(req *msg.Request, from int, dealt []uint16, pool *mbuf.Pool, outs []*mbuf.Chain) {
 	at := req.FirstKey - 1 + from*req.KeyStep
-	off := req.Args[at].End() + 2
 	for len(dealt) > 0 {
-		pieces := f.pieces[:min(len(f.pieces), len(dealt))]
-		for i := range pieces {
-			at += req.KeyStep
-			end := req.Args[at].End() + 2
-			pieces[i] = mbuf.Span{Off: uint32(off), Len: uint32(end - off)}
-			off = end
-		}
+		pieces := f.piecesFrom(req, at, len(dealt))
 		req.View.Deal(pool, pieces, dealt, outs)
 		dealt = dealt[len(pieces):]
+		at += len(pieces) * req.KeyStep
 	}
+}
+
+// piecesFrom are the pieces of req of the next keys, at most n: each is a key with what
+// belongs to it. at is the word before the first. A piece begins after the line end of the
+// word before it, and ends with its own last line end.
+func (f *fragmenter) piecesFrom(req *msg.Request, at, n int) []mbuf.Span {
+	pieces := f.pieces[:min(len(f.pieces), n)]
+	off := req.Args[at].End() + 2
+	for i := range pieces {
+		at += req.KeyStep
+		end := req.Args[at].End() + 2
+		pieces[i] = mbuf.Span{Off: uint32(off), Len: uint32(end - off)}
+		off = end
+	}
+	return pieces
 }
 
 // FragmentTail appends the words after the keys: MSETEX's options.
