@@ -37,6 +37,12 @@ func mustDistribution(t *testing.T, name string) hashkit.Distribution {
 	return d
 }
 
+// everyEmulateKey is the block "emulate" of that file.
+func everyEmulateKey() Emulate {
+	at := Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 6379}
+	return Emulate{Cluster: true, Announce: at, Peers: []Address{at, {Network: NetworkTCP, Host: "proxies.example", Port: 6379}}}
+}
+
 // TestEveryKey reads a file with every key, each away from its default.
 func TestEveryKey(t *testing.T) {
 	cfg, err := Load("testdata/good-every-key.yml")
@@ -82,7 +88,7 @@ func TestEveryKey(t *testing.T) {
 	sixth := DefaultPool()
 	sixth.Name, sixth.Protocol, sixth.Servers, sixth.HashTag = "epsilon", Redis, []Server{cache}, "{}"
 	sixth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22127}
-	sixth.Cluster, sixth.Emulate = Cluster{On: true, Refresh: 10 * time.Second, MaxRedirects: 3}, Emulate{Cluster: true, Announce: Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 6379}}
+	sixth.Cluster, sixth.Emulate = Cluster{On: true, Refresh: 10 * time.Second, MaxRedirects: 3}, everyEmulateKey()
 	want := &Config{
 		File: "testdata/good-every-key.yml",
 		Process: Process{

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -13,6 +14,16 @@ type Emulate struct {
 	// Announce is the address at which clients are told to connect; the zero Address: where
 	// the pool listens.
 	Announce Address
+	// Peers are where other proxies with this pool are asked whether they live.
+	Peers []Address
+}
+
+// maxPeers is how many peers a pool may name.
+const maxPeers = 256
+
+// kindProxies is a list of addresses that may be names.
+var kindProxies = kind{
+	form: "list of addresses", list: true, entry: "host:port", isSetting: true, parse: parseAnnounce, schema: kindAnnounce.schema,
 }
 
 // kindAnnounce is an address that others connect to.
@@ -53,6 +64,7 @@ func (p *Pool) AnnouncesTLS() bool {
 // checkEmulate finds an emulated cluster that cannot be.
 func (r *reader) checkEmulate(b *poolBlock) {
 	e := &b.pool.Emulate
+	r.checkPeers(b)
 	given := b.seen["emulate.cluster"]
 	switch {
 	case !e.Cluster || given.name == nil || b.seen["redis"].faulty:
@@ -79,12 +91,31 @@ func (r *reader) checkEmulate(b *poolBlock) {
 	}
 }
 
+// checkPeers finds a list of peers that cannot be.
+func (r *reader) checkPeers(b *poolBlock) {
+	e, given := &b.pool.Emulate, b.seen["emulate.peers"]
+	switch {
+	case given.name == nil:
+		return
+	case !e.Cluster && !b.seen["emulate.cluster"].faulty:
+		r.fault(given.name, &b.block, "emulate.peers", "only valid with 'emulate: cluster: true'")
+		return
+	case len(given.read) > maxPeers:
+		r.fault(given.read[maxPeers], &b.block, "emulate.peers", "a pool has at most 256 peers; a name with many addresses is one")
+	}
+	for i, a := range e.Peers {
+		if at := slices.Index(e.Peers[:i], a); at >= 0 && i < len(given.read) {
+			r.fault(given.read[i], &b.block, "emulate.peers", quote(given.read[i].Value)+" is given already, on line "+lineOf(given.read[at]))
+		}
+	}
+}
+
 // emulateKeys are the keys of a pool's block "emulate".
 var emulateKeys = []key[Emulate]{
 	{
 		name: "cluster", kind: kindBool, def: "false", origin: fromNuthatch,
-		help: "`true` if the pool is to look like a Redis Cluster to its clients, for clients that can only speak to one. The cluster's node is this " +
-			"proxy. It has all slots, and never sends anybody elsewhere. The pool needs `hash_tag: \"{}\"`, unless its servers are a cluster themselves. See [EMULATE.md](EMULATE.md).",
+		help: "`true` if the pool is to look like a Redis Cluster to its clients, for clients that can only speak to one. The cluster's nodes are this " +
+			"proxy and its `peers`. The pool needs `hash_tag: \"{}\"`, unless its servers are a cluster themselves. See [EMULATE.md](EMULATE.md).",
 		set: func(e *Emulate, v value) { e.Cluster = v.flag },
 	},
 	{
@@ -92,5 +123,13 @@ var emulateKeys = []key[Emulate]{
 		help: "The address, `host:port`, that clients of the emulated cluster are told to connect to. It must be given if the pool listens on every address, or on a unix socket. " +
 			"If clients reach the proxy through address translation, it is the outer address. If the pool has two ports, one with TLS, it says which of them: clients are told only one.",
 		set: func(e *Emulate, v value) { e.Announce = v.address },
+	},
+	{
+		name: "peers", kind: kindProxies, defNote: "none: the cluster has this proxy alone", origin: fromNuthatch,
+		help: "Where the other proxies with this pool listen, as `host:port`: each by its address, or all by one name that has all their addresses, such as that " +
+			"of a headless service of Kubernetes. The pool must have the same name in all of them. This proxy may be among them, so that all can have the same " +
+			"configuration. Each is asked once a second whether it lives, and those that live share the slots. Names are looked up again " +
+			"every `resolve_interval`, at the latest after 5 seconds.",
+		set: func(e *Emulate, v value) { e.Peers = append(e.Peers, v.address) },
 	},
 }

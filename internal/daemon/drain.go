@@ -16,7 +16,7 @@ import (
 const drainPoll = 5 * time.Millisecond
 
 // Drain ends the proxy without losing a request, and returns at once. The proxy
-// says that it is not ready, accepts no more clients after drain_delay, answers
+// says that it is not ready, has its peers take its slots, accepts no more clients after drain_delay, answers
 // the requests that have begun to come, tells idle clients to leave, and ends
 // when the last client is gone, or after drain_timeout. by says who asked for it.
 func (in *Instance) Drain(by string) {
@@ -36,9 +36,7 @@ func (in *Instance) Drain(by string) {
 
 func (in *Instance) drain(delay time.Duration) {
 	defer in.Stop()
-	select {
-	case <-time.After(delay):
-	case <-in.life.stopping:
+	if in.leaveClusters(delay) {
 		return
 	}
 	g := in.stopAccepting()

@@ -1,20 +1,223 @@
 package daemon
 
 import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
 	"nuthatch/internal/config"
 	"nuthatch/internal/emulate"
+	"nuthatch/internal/events"
+	"nuthatch/internal/peers"
+	"nuthatch/internal/proxy"
+	"nuthatch/internal/socket"
 )
 
-// A pool that looks like a Redis Cluster to its clients: see package emulate.
+// A pool that looks like a Redis Cluster to its clients, with other proxies: see packages emulate
+// and peers.
+//
+//	start, reload ─ Look ─► Board ─► protocols of the loops
+//	a peer comes, or goes ─► Board
+//	a drain ─► Board, without this proxy ─ the peers see it ─► clients are sent elsewhere ─► the drain goes on
 
-// newBoard returns what a pool's clients are told of the cluster that it looks like; nil: it looks
-// like one server.
-func newBoard(p *config.Pool) *emulate.Board {
+const (
+	// noticeTime is how long peers have to see that this proxy leaves: they ask about once a
+	// second.
+	noticeTime = peers.Interval + peers.Interval/2
+	// sendTime is how long clients are sent to other proxies, before they are asked to leave.
+	sendTime = time.Second
+)
+
+// An emulation is what a pool's clients are told of the cluster that the pool looks like.
+type emulation struct {
+	board   *emulate.Board
+	watcher *peers.Watcher // nil: the pool has no peers
+
+	mu      sync.Mutex
+	options emulate.Options
+	since   time.Time // of the map in force
+}
+
+// newEmulation returns what a pool's clients are told; nil: the pool looks like one server.
+func newEmulation(p *config.Pool) *emulation {
 	if !p.Emulate.Cluster {
 		return nil
 	}
 	at := p.Announced()
-	b := new(emulate.Board)
-	b.Publish(emulate.New(emulate.Options{Self: emulate.Address{Host: at.Host, Port: at.Port}, Secure: p.AnnouncesTLS()}))
-	return b
+	e := &emulation{board: new(emulate.Board), since: time.Now(), options: emulate.Options{
+		Self: emulate.Address{Host: at.Host, Port: at.Port}, Secure: p.AnnouncesTLS(), Pool: p.Name,
+	}}
+	e.board.Publish(emulate.New(e.options))
+	return e
+}
+
+// boardOf is the board of e, which may be nil.
+func (e *emulation) boardOf() *emulate.Board {
+	if e == nil {
+		return nil
+	}
+	return e.board
+}
+
+// publish has these proxies live beside this one.
+func (e *emulation) publish(living []emulate.Address) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.options.Peers = living
+	e.board.Publish(emulate.New(e.options))
+	e.since = time.Now()
+}
+
+// leave has the others have all slots, and reports whether there are any.
+func (e *emulation) leave() bool {
+	if e == nil || e.watcher == nil {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.options.Leaving = true
+	m := emulate.New(e.options)
+	e.board.Publish(m)
+	e.since = time.Now()
+	return m.Leaves
+}
+
+// watchPeers prepares the watching of the peers of g's pools. old is the generation before, or
+// nil. It asks them once, and returns when they have answered, or have not for about a second.
+func (in *Instance) watchPeers(g, old *generation) {
+	var asking sync.WaitGroup
+	for i := range g.conf.Pools {
+		p, e := &g.conf.Pools[i], g.emulations[i]
+		if e == nil || len(p.Emulate.Peers) == 0 {
+			continue
+		}
+		e.watcher = peers.New(peers.Options{
+			Pool: p.Name, Self: e.options.Self, Peers: p.Emulate.Peers, Refresh: g.conf.Process.ResolveInterval,
+			Lookup: g.resolver.namesOf, Secure: g.peerTLS(i), Publish: e.publish,
+			Tell: func(seen peers.Seen) { in.tellPeer(p.Name, &seen) },
+		})
+		if old != nil {
+			if at := old.pool(p.Name); at >= 0 && old.emulations[at] != nil && old.emulations[at].watcher != nil {
+				e.watcher.Continue(old.emulations[at].watcher)
+				continue
+			}
+		}
+		asking.Go(func() { e.watcher.Look(in.life.asked) })
+	}
+	asking.Wait()
+}
+
+// startWatching has the peers of g's pools watched.
+func (g *generation) startWatching() {
+	for _, e := range g.emulations {
+		if e != nil && e.watcher != nil {
+			e.watcher.Start()
+		}
+	}
+}
+
+// stopWatching ends that.
+func (g *generation) stopWatching() {
+	for _, e := range g.emulations {
+		if e != nil {
+			e.watcher.Stop()
+		}
+	}
+}
+
+// namesOf are the addresses of a host, as text.
+func (r *resolver) namesOf(ctx context.Context, host string, port int) ([]string, error) {
+	found, err := r.lookup(ctx, host, port)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(found))
+	for i, sa := range found {
+		names[i] = socket.Name(sa)
+	}
+	return names, nil
+}
+
+// peerTLS is how the i-th pool speaks TLS with its peers; nil: it does not. They are asked who
+// they are, and told nothing: so it does not matter who signed their certificates, and clients see
+// to that themselves. The pool's own certificate is shown to peers that want one.
+func (g *generation) peerTLS(i int) func(net.Conn, config.Address) net.Conn {
+	p := &g.conf.Pools[i]
+	if !p.AnnouncesTLS() {
+		return nil
+	}
+	end, name := g.tls.pools[i].Clients, ""
+	if names := p.TLS.ServerNames(); len(names) > 0 {
+		name = names[0]
+	}
+	return func(conn net.Conn, at config.Address) net.Conn {
+		c := &tls.Config{
+			InsecureSkipVerify: true, //nolint:gosec // as above
+			MinVersion:         tls.VersionTLS12, Certificates: end.Config().Certificates, ServerName: name,
+		}
+		if name == "" && !isNumeric(at.Host) {
+			c.ServerName = at.Host
+		}
+		return tls.Client(conn, c)
+	}
+}
+
+// tellPeer logs a change, and adds its event.
+func (in *Instance) tellPeer(pool string, seen *peers.Seen) {
+	attrs := []slog.Attr{slog.String("pool", pool), slog.String("peer", seen.Asked)}
+	e := events.Event{Pool: pool}
+	switch seen.State {
+	case peers.Lives:
+		e.Kind, e.Text = events.PeerLives, "the proxy "+seen.At.String()+" lives, and has its part of the slots"
+		in.log.Notice("peer lives, and has its part of the slots", append(attrs, slog.String("announces", seen.At.String()))...)
+	case peers.Leaves:
+		e.Kind, e.Text = events.PeerGone, "the proxy "+seen.At.String()+" is about to end, and has no slots any more"
+		in.log.Notice("peer is about to end, and has no slots any more", attrs...)
+	case peers.Silent:
+		e.Kind, e.Text = events.PeerGone, "the peer "+seen.Asked+" does not answer, and has no slots: "+seen.Problem
+		in.log.Warn("peer does not answer, and has no slots", append(attrs, slog.String("reason", seen.Problem))...)
+	case peers.Stranger:
+		e.Kind, e.Text = events.PeerGone, "the peer "+seen.Asked+" is no proxy with this pool, and has no slots: "+seen.Problem
+		in.log.Warn("peer is no proxy with this pool, and has no slots", append(attrs, slog.String("reason", seen.Problem))...)
+	case peers.Unknown, peers.Self:
+		return
+	}
+	in.journal.addEvent(e)
+}
+
+// leaveClusters has other proxies have the slots of this one, which is about to end. It returns
+// when they have seen it, and clients were sent there, unless there are none. It takes delay at
+// the least.
+func (in *Instance) leaveClusters(delay time.Duration) (stopped bool) {
+	g := in.last()
+	left := false
+	for _, e := range g.emulations {
+		left = e.leave() || left
+	}
+	wait := func(d time.Duration) bool {
+		select {
+		case <-time.After(d):
+			return true
+		case <-in.life.stopping:
+			return false
+		}
+	}
+	if !left {
+		return !wait(delay)
+	}
+	if !wait(max(delay-sendTime, noticeTime)) {
+		return true
+	}
+	for i, e := range g.emulations {
+		if e == nil || e.watcher == nil {
+			continue
+		}
+		e.board.SendOff()
+		// If the loops have ended, that is as good.
+		_ = in.loops.onAll(func(ctx *proxy.Context) { proxy.SendElsewhere(ctx, g.topo[i]) })
+	}
+	return !wait(sendTime)
 }

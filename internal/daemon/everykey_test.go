@@ -46,8 +46,8 @@ func otherValues(t *testing.T) map[string]string {
 		"admin_token_env": "NUTHATCH_TEST_SECRET", "admin_read_token": "sesame", "admin_read_token_file": token, "admin_read_token_env": "NUTHATCH_TEST_SECRET", "admin_tls.key_password_file": token, "admin_tls.client_cert": "required", "admin_tls.min_version": "TLSv1.3",
 		"tls_ticket_keys_file": keys,
 		"acl_file":             users,
-		"emulate.announce":     "127.0.0.1:7001",
-		"on_readonly":          "resolve", "sentinels": `["127.0.0.1:2"]`, "sentinel_user": "watcher", "sentinel_password": "sesame", "sentinel_password_file": token,
+		"emulate.cluster":      "false", "emulate.announce": "127.0.0.1:7001", "emulate.peers": `["127.0.0.1:2"]`,
+		"on_readonly": "resolve", "sentinels": `["127.0.0.1:2"]`, "sentinel_user": "watcher", "sentinel_password": "sesame", "sentinel_password_file": token,
 		"sentinel_password_env": "NUTHATCH_TEST_SECRET", "sentinel_tls.key_password_file": token,
 		"sentinel_tls.ca": "system", "sentinel_tls.server_name": "cache", "sentinel_tls.verify": "none",
 		"listen": testkit.FreeAddr(t), "hash": "md5", "hash_tag": `"{}"`, "distribution": "modula", "redis_auth": "sesame",
@@ -174,8 +174,8 @@ func newEveryKey(t *testing.T) *everyKey {
 			"health_check.interval": "1s", "tls.listen": testkit.FreeAddr(t), "tls.cert": cert, "tls.key": key, "tls.client_ca": a.CA, "tls.client_cert": "optional",
 			"server_tls.ca": a.CA, "server_tls.cert": cert, "server_tls.key": key,
 			"sentinel_tls.ca": a.CA, "sentinel_tls.cert": cert, "sentinel_tls.key": key,
-			"emulate.announce": "127.0.0.1:7000",
-			"admin_tls.cert":   cert, "admin_tls.key": key, "admin_tls.client_ca": a.CA, "admin_tls.client_cert": "optional",
+			"emulate.cluster": "true", "emulate.announce": "127.0.0.1:7000",
+			"admin_tls.cert": cert, "admin_tls.key": key, "admin_tls.client_ca": a.CA, "admin_tls.client_cert": "optional",
 		},
 	}
 	for name, path := range k.rest {

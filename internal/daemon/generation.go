@@ -6,7 +6,6 @@ import (
 
 	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
-	"nuthatch/internal/emulate"
 	"nuthatch/internal/health"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/redis"
@@ -25,9 +24,9 @@ type generation struct {
 	scripts []*redis.Scripts // and what its servers were told
 	logins  []*redis.Logins  // and who is logged in to them
 	users   []poolUsers
-	// boards are what clients are told of clusters that pools look like; nil: a pool looks like
-	// one server.
-	boards []*emulate.Board
+	// emulations are what clients are told of clusters that pools look like; nil: a pool looks
+	// like one server.
+	emulations []*emulation
 	// listeners are in the order of conf.Listeners(): the first is the first pool's, and so
 	// on. An address that stays keeps its listener.
 	listeners []*listener
@@ -41,7 +40,7 @@ type generation struct {
 func newGeneration(conf *config.Config) *generation {
 	g := &generation{conf: conf}
 	for i := range conf.Pools {
-		g.boards = append(g.boards, newBoard(&conf.Pools[i]))
+		g.emulations = append(g.emulations, newEmulation(&conf.Pools[i]))
 	}
 	return g
 }

@@ -168,7 +168,9 @@ func (in *Instance) start() error {
 	}
 	g.resolver = in.resolver(g)
 	g.resolver.lookUp(in.life.asked)
+	in.watchPeers(g, nil)
 	g.resolver.start()
+	g.startWatching()
 	if err := in.ports.openStats(); err != nil {
 		return err
 	}
@@ -283,7 +285,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Transactions:   p.Transactions,
 			Publish:        p.PubSub.Publish,
 			Cluster:        p.Cluster.On,
-			Emulate:        g.boards[i],
+			Emulate:        g.emulations[i].boardOf(),
 			Tracking:       p.Tracking == config.TrackingOn,
 			Learned:        g.learned[i],
 			RefuseUnknown:  p.UnknownCommands == config.UnknownRefuse,
@@ -391,6 +393,7 @@ func (in *Instance) Stop() {
 		in.ports.closeStats()
 		if g != nil {
 			g.resolver.stop()
+			g.stopWatching()
 			g.checks.Stop()
 		}
 		in.loops.stop()

@@ -192,6 +192,8 @@ func (r *reloading) lookUp() error {
 	g.resolver = in.resolver(g)
 	g.resolver.follow(r.old.resolver)
 	g.resolver.lookUp(in.life.asked)
+	r.onAbort(g.stopWatching)
+	in.watchPeers(g, r.old)
 	if in.life.ending() {
 		return admin.ErrEnding
 	}
@@ -207,10 +209,12 @@ func (r *reloading) commit() error {
 	}
 	r.onAbort(g.resolver.stop)
 	g.resolver.start()
+	g.startWatching()
 	if err := in.adopt(g); err != nil {
 		return err
 	}
 	old.resolver.stop()
+	old.stopWatching()
 	old.checks.Stop()
 	in.current.Store(g)
 	in.pauses.endWithout(g)

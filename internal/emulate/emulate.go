@@ -4,7 +4,8 @@
 //	addresses of live proxies ─► New ─► Map: slots of each, and all answers ─► Board ─► loops
 //
 // Any proxy serves any key, so slots only divide the clients' load. Proxies that know the same
-// addresses make the same map: they sort the addresses, and an address gives a node's id.
+// addresses make the same map: they sort the addresses, and an address gives a node's id. Package
+// peers finds out which proxies live.
 package emulate
 
 import (
@@ -29,13 +30,17 @@ type Address struct {
 // String is host:port, with brackets around an IPv6 address.
 func (a Address) String() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
 
+// Moved is the address as MOVED has it: without brackets.
+func (a Address) Moved() string { return a.Host + ":" + strconv.Itoa(a.Port) }
+
 // ID is the id of the proxy at an address: 40 hexadecimal digits.
 func (a Address) ID() string {
 	sum := sha1.Sum([]byte(a.String())) //nolint:gosec // as above
 	return hex.EncodeToString(sum[:])
 }
 
-func compare(a, b Address) int {
+// Compare orders addresses.
+func Compare(a, b Address) int {
 	switch {
 	case a.Host < b.Host:
 		return -1
@@ -64,8 +69,10 @@ type Map struct {
 	//
 	// Invariant: they have all slots, each once.
 	Nodes []Node
-	// Self is the place of this proxy, or -1: there are more proxies than slots.
+	// Self is the place of this proxy, or -1: it leaves, or there are more proxies than slots.
 	Self int
+	// Leaves: this proxy is about to end, and others have its slots.
+	Leaves bool
 	// own is this proxy's address.
 	own Address
 	// secure: clients speak TLS at the addresses.
@@ -73,6 +80,7 @@ type Map struct {
 	// answers are made once, for RESP2 and RESP3.
 	slots, shards [2]string
 	nodes, info   string
+	card          string
 }
 
 // Options are what a map is made of.
@@ -83,19 +91,26 @@ type Options struct {
 	Peers []Address
 	// Secure: clients speak TLS at these addresses.
 	Secure bool
+	// Leaving: this proxy is about to end. If others live, they have all slots.
+	Leaving bool
+	// Pool is the pool's name, by which proxies know that they serve the same one.
+	Pool string
 }
 
 // New makes a map.
 func New(o Options) *Map {
 	all := slices.Clone(o.Peers)
 	all = slices.DeleteFunc(all, func(a Address) bool { return a == o.Self })
-	all = append(all, o.Self)
-	slices.SortFunc(all, compare)
+	leaves := o.Leaving && len(all) > 0
+	if !leaves {
+		all = append(all, o.Self)
+	}
+	slices.SortFunc(all, Compare)
 	all = slices.Compact(all)
 	if len(all) > hashkit.NumSlots {
 		all = all[:hashkit.NumSlots]
 	}
-	m := &Map{Nodes: make([]Node, len(all)), own: o.Self, secure: o.Secure}
+	m := &Map{Nodes: make([]Node, len(all)), Leaves: leaves, own: o.Self, secure: o.Secure}
 	for i, a := range all {
 		m.Nodes[i] = Node{
 			Address: a, ID: a.ID(),
@@ -103,12 +118,22 @@ func New(o Options) *Map {
 		}
 	}
 	m.Self = slices.Index(all, o.Self)
+	m.card = Card{At: o.Self, Leaving: o.Leaving, Pool: o.Pool}.String()
 	m.write()
 	return m
 }
 
 // MyID is this proxy's id.
 func (m *Map) MyID() string { return m.own.ID() }
+
+// Card is what this proxy says of itself to another one that asks.
+func (m *Map) Card() string { return m.card }
+
+// Owner is the proxy that has the slot.
+func (m *Map) Owner(slot int) Address {
+	at, _ := slices.BinarySearchFunc(m.Nodes, slot, func(n Node, slot int) int { return n.Last - slot })
+	return m.Nodes[at].Address
+}
 
 // Slots is the answer to CLUSTER SLOTS, as it is sent.
 func (m *Map) Slots(resp3 bool) string { return m.slots[version(resp3)] }
@@ -131,7 +156,8 @@ func version(resp3 bool) int {
 
 // A Board has the map in force, for all loops. The zero Board has none.
 type Board struct {
-	now atomic.Pointer[Map]
+	now      atomic.Pointer[Map]
+	sendsOff atomic.Bool
 }
 
 // Publish puts a map in force.
@@ -139,6 +165,12 @@ func (b *Board) Publish(m *Map) { b.now.Store(m) }
 
 // Map is the map in force, or nil.
 func (b *Board) Map() *Map { return b.now.Load() }
+
+// SendOff has clients be sent to the other proxies of the map, since this one leaves.
+func (b *Board) SendOff() { b.sendsOff.Store(true) }
+
+// SendsOff reports whether clients are.
+func (b *Board) SendsOff() bool { return b.sendsOff.Load() }
 
 // KeyOfSlot is a key that has that slot. The first call makes a key for each slot, which takes
 // some milliseconds.

@@ -88,6 +88,36 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestLeaving: a proxy that leaves has no slots, unless there is no other. Each slot has the owner
+// that CLUSTER SLOTS tells.
+func TestLeaving(t *testing.T) {
+	all := addresses(5)
+	m := New(Options{Self: all[2], Peers: all, Leaving: true})
+	if !m.Leaves || m.Self >= 0 || len(m.Nodes) != 4 || !strings.Contains(m.NodeLines(), all[2].ID()+" "+all[2].String()+"@16379 myself,master - 0 0 0 connected\n") {
+		t.Errorf("it leaves: %t, and its nodes are\n%s", m.Leaves, m.NodeLines())
+	}
+	for _, n := range m.Nodes {
+		for _, slot := range []int{n.First, n.Last, (n.First + n.Last) / 2} {
+			if got := m.Owner(slot); got != n.Address || got == all[2] {
+				t.Errorf("slot %d belongs to %v, not to %v", slot, n.Address, got)
+			}
+		}
+	}
+	if m := New(Options{Self: all[2], Peers: all[2:3], Leaving: true}); m.Leaves || m.Owner(5) != all[2] {
+		t.Errorf("it leaves its slots to nobody")
+	}
+}
+
+// TestCard: a card is read as it was written.
+func TestCard(t *testing.T) {
+	for _, c := range []Card{{At: Address{"10.0.0.1", 6379}, Pool: "alpha"}, {At: Address{"::1", 1}, Leaving: true}, {At: Address{"proxy.example", 65535}, Pool: "b c"}} {
+		got, err := ParseCard(c.String())
+		if err != nil || got.At != c.At || got.Leaving != c.Leaving || !got.IsOf(c.Pool) || got.IsOf(c.Pool+"x") {
+			t.Errorf("%q is read as %+v: %v", c, got, err)
+		}
+	}
+}
+
 // TestKeyOfSlot: there is a key for each slot.
 func TestKeyOfSlot(t *testing.T) {
 	for slot := range hashkit.NumSlots {

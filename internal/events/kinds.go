@@ -42,6 +42,8 @@ const (
 	ClusterWhole
 	SeedFails
 	SeedAnswers
+	PeerLives
+	PeerGone
 	// NumKinds is how many there are.
 	NumKinds
 )
@@ -112,6 +114,8 @@ var kinds = [NumKinds]row{
 	ClusterWhole:     {"cluster_whole", Notice, "the nodes of the cluster say again where all slots are"},
 	SeedFails:        {"seed_fails", Notice, "a seed of a cluster does not answer, or belongs to none"},
 	SeedAnswers:      {"seed_answers", Notice, "a seed of a cluster answers again"},
+	PeerLives:        {"peer_lives", Notice, "another proxy of a pool that looks like a cluster lives, and has its part of the slots"},
+	PeerGone:         {"peer_gone", Notice, "another proxy of a pool that looks like a cluster is about to end, does not answer, or is none: it has no slots; the text says which"},
 }
 
 // String is the kind's name.

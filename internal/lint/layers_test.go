@@ -55,6 +55,7 @@ var levels = map[string]int{
 	"internal/health":    4,
 	"internal/sentinel":  4,
 	"internal/cluster":   4,
+	"internal/peers":     4,
 
 	"internal/tracing": 4,
 

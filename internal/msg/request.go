@@ -281,6 +281,9 @@ const (
 	// Subscribing says that the client is about to listen to channels, or not to listen: only
 	// a request for more of the same is taken.
 	Subscribing
+	// Elsewhere says that the proxy is about to end, and that other proxies take the client's
+	// requests.
+	Elsewhere
 )
 
 // Replies says which replies a client wants to hear: CLIENT REPLY.

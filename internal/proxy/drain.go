@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nuthatch/internal/msg"
+	"nuthatch/internal/topology"
 )
 
 // What a reload or a drain removes finishes its work, and is then closed. The process's
@@ -48,6 +49,18 @@ func (ctx *Context) Leaving() bool { return ctx.leaving.next != 0 || newcomersLe
 func (ctx *Context) Drain(by int64) {
 	for _, p := range ctx.pools {
 		p.dismiss(by)
+	}
+}
+
+// SendElsewhere has the clients of t's pool be told which other proxy to ask, for each request
+// that it would send to servers. It must run on the loop.
+func SendElsewhere(ctx *Context, t *topology.Topology) {
+	p := ctx.poolOf(t.Lineage)
+	if p == nil {
+		return
+	}
+	for c := range p.everyClient() {
+		c.session.Bars |= msg.Elsewhere
 	}
 }
 

@@ -1,8 +1,10 @@
-// Drives proxies that look like a Redis Cluster through node-redis's createCluster. The argument
-// is a port of one of them. With a second one, "watch", it goes on until its input ends, whatever
-// becomes of the proxies but one. It prints "ok" and how many rounds and errors there were.
+// Drives proxies that look like a Redis Cluster through node-redis's createCluster. The argument is a port
+// of one of them. With a second one, "watch", it goes on until its input ends, whatever becomes
+// of the proxies but one, and writes errors to its error output as they come. It prints "ok" and
+// how many rounds and errors there were.
 
 import assert from "node:assert/strict";
+import { setTimeout } from "node:timers/promises";
 import { createCluster } from "redis";
 
 const watch = process.argv[3] === "watch";
@@ -36,7 +38,9 @@ do {
   } catch (error) {
     if (error instanceof assert.AssertionError || !watch) throw error;
     errors++;
+    console.error("lost:", error);
   }
+  if (watch) await setTimeout(10);
 } while (!over);
 await check(rounds + 1);
 console.log("ok", rounds, errors);

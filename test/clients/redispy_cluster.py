@@ -1,8 +1,8 @@
 """Drives proxies that look like a Redis Cluster through redis-py's RedisCluster.
 
 The argument is a port of one of them. With a second one, "watch", it goes on until its input
-ends, whatever becomes of the proxies but one. It prints "ok" and how many rounds and errors there
-were.
+ends, whatever becomes of the proxies but one, and writes errors to its error output as they come.
+It prints "ok" and how many rounds and errors there were.
 """
 
 import select
@@ -23,7 +23,7 @@ assert client.cluster_info(target_nodes=RedisCluster.RANDOM)["cluster_state"] ==
 
 
 def over() -> bool:
-    return not watch or bool(select.select([sys.stdin], [], [], 0)[0])
+    return not watch or bool(select.select([sys.stdin], [], [], 0.01)[0])
 
 
 def check(round_: int) -> None:
@@ -50,6 +50,7 @@ while True:
     except (exceptions.RedisError, OSError) as error:
         errors += 1
         assert watch, error
+        print("lost:", repr(error), file=sys.stderr, flush=True)
     if over():
         break
 check(rounds + 1)

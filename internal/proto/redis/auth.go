@@ -129,6 +129,9 @@ func (r *rules) Begin(s *msg.Session) {
 	if r.passes {
 		s.Bars |= msg.PassedOn
 	}
+	if r.emulate != nil && r.emulate.SendsOff() {
+		s.Bars |= msg.Elsewhere
+	}
 }
 
 // A greeting is the options of a HELLO.
@@ -312,7 +315,7 @@ func (n *introducer) answerReset(s *msg.Session, w writer) {
 	s.SetNames(names)
 	s.EndMulti()
 	s.SetTracking(nil)
-	s.Bars = 0
+	s.Bars &= msg.Elsewhere
 	n.Begin(s)
 	s.Lane = msg.DefaultLane
 	if s.Replies == msg.RepliesOff {

@@ -18,6 +18,7 @@ import (
 //	LostDatabase              what is for servers     a SELECT succeeds, RESET
 //	Listening, in RESP2       all but a few           it listens to nothing any more, RESET
 //	Monitoring                what is for servers     RESET
+//	Elsewhere                 what has keys           another proxy is asked
 //
 // Most clients send MULTI, or SELECT, together with the next requests, and many do not
 // look at the answer. So the proxy judges the next requests by that answer.
@@ -34,6 +35,7 @@ const (
 	inLostDatabase
 	whileItListens
 	monitoring
+	elsewhere
 )
 
 // Allows implements proxy.SessionKeeper.
@@ -89,6 +91,8 @@ func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 		return monitoring
 	case s.Bars&msg.FailedSelect != 0 && p.failedSelect == config.FailedSelectRefuse:
 		return behindFailedSelect
+	case s.Bars&msg.Elsewhere != 0 && p.goesElsewhere(req, s):
+		return elsewhere
 	}
 	return noBarrier
 }
@@ -142,6 +146,10 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 		p.forbid(req, s, w)
 		return
 	}
+	if why == elsewhere {
+		emulated{&p.rules, &p.wordReader}.sendElsewhere(req, w)
+		return
+	}
 	name := p.shownName(req)
 	switch why {
 	case whileItListens:
@@ -154,7 +162,7 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 	case behindFailedSelect:
 		w.fail("ERR '", name, "' is not carried out: this connection asked for database '", s.Names().Asked,
 			"' and did not get it; SELECT one that the pool has")
-	case noBarrier, notLoggedIn, forbidden, monitoring:
+	case noBarrier, notLoggedIn, forbidden, monitoring, elsewhere:
 	}
 }
 

@@ -1,6 +1,9 @@
 package redis
 
 import (
+	"bytes"
+	"strconv"
+
 	"nuthatch/internal/emulate"
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/msg"
@@ -33,7 +36,7 @@ func (p *requestParser) support(cmd *command) {
 	if !cmd.emulated || !p.emulates {
 		return
 	}
-	if len(r.Args) != cmd.arity {
+	if len(r.Args) != cmd.arity && !p.isPeers(cmd) {
 		p.refuse(wrongArity)
 		return
 	}
@@ -63,6 +66,18 @@ func (p *requestParser) support(cmd *command) {
 	}
 }
 
+// isPeers tells whether the request is how another proxy asks who this one is: CLUSTER MYID PEER.
+func (p *requestParser) isPeers(cmd *command) bool {
+	const word = "PEER"
+	r := &p.req
+	if cmd.answer != answerMyID || len(r.Args) != 3 || int(r.Args[2].Len) != len(word) {
+		return false
+	}
+	var buf [len(word)]byte
+	b, _ := r.View.Bytes(int(r.Args[2].Off), len(word), buf[:0])
+	return bytes.EqualFold(b, []byte(word))
+}
+
 // asksWhoIsThere tells whether a request is how a proxy asks another whether it is there. It is
 // answered without a login: what it tells is no secret.
 func (r *rules) asksWhoIsThere(req *msg.Request, cmd *command) bool {
@@ -90,6 +105,10 @@ func (e emulated) answer(req *msg.Request, cmd *command, w writer) {
 	case "keyslot":
 		w.integer(int64(hashkit.Slot(e.words.word(req, 2))))
 	case "myid":
+		if len(req.Args) == 3 {
+			w.bulkString(m.Card())
+			return
+		}
 		w.bulkString(m.MyID())
 	case "myshardid":
 		w.bulkString(m.MyID())
@@ -100,4 +119,22 @@ func (e emulated) answer(req *msg.Request, cmd *command, w writer) {
 	case "slots":
 		w.raw(m.Slots(w.resp3))
 	}
+}
+
+// goesElsewhere tells whether a request is to be sent to another proxy, since this one is about to
+// end. It concerns what is for the servers that have its keys. What is under way is finished: a
+// transaction, and one that watches keys.
+func (r *rules) goesElsewhere(req *msg.Request, s *msg.Session) bool {
+	switch req.Treatment {
+	case msg.Forward, msg.Fragment, msg.Watch, msg.Block:
+		return req.Nkeys > 0 && s.Watched == 0 && r.emulate != nil && r.emulate.Map().Leaves
+	default:
+		return false
+	}
+}
+
+// sendElsewhere tells the client which proxy to ask, as a node of a cluster does.
+func (e emulated) sendElsewhere(req *msg.Request, w writer) {
+	slot := hashkit.Slot(e.words.word(req, req.FirstKey))
+	w.fail("MOVED ", strconv.Itoa(slot), " ", e.emulate.Map().Owner(slot).Moved())
 }

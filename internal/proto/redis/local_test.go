@@ -176,6 +176,37 @@ var conversations = []struct {
 		},
 	},
 	{
+		"a proxy of a cluster that leaves",
+		Options{Emulate: leavingBoard("10.0.0.1", "10.0.0.2"), Auth: "sesame"},
+		[]exchange{
+			{"RESET", "+RESET\r\n"}, // as a client begins
+			{"CLUSTER MYID PEER", bulkOf("nuthatch-peer-1 leaves 10.0.0.1:6379 a94a8fe5")},
+			{"cluster myid peer", bulkOf("nuthatch-peer-1 leaves 10.0.0.1:6379 a94a8fe5")},
+			{"CLUSTER MYID PEERS", "-NOAUTH Authentication required\r\n"},
+			{"GET a", "-NOAUTH Authentication required\r\n"},
+			{"AUTH sesame", "+OK\r\n"},
+			{"CLUSTER MYID PEERS", "-ERR wrong number of arguments for 'cluster|myid' command\r\n"},
+			{"CLUSTER SLOTS", "*1\r\n*3\r\n:0\r\n:16383\r\n*4\r\n$8\r\n10.0.0.2\r\n:6379\r\n" + bulkOf(id2) + "*0\r\n"},
+			{"CLUSTER MYID", bulkOf(id1)},
+			{"PING", "+PONG\r\n"},
+			{"GET a", "-MOVED 15495 10.0.0.2:6379\r\n"},
+			{"SET x{a} 1", "-MOVED 15495 10.0.0.2:6379\r\n"},
+			{"MGET foo bar", "-MOVED 12182 10.0.0.2:6379\r\n"},
+			{"RESET", "+RESET\r\n"},
+			{"AUTH sesame", "+OK\r\n"},
+			{"GET a", "-MOVED 15495 10.0.0.2:6379\r\n"},
+		},
+	},
+	{
+		"a proxy of a cluster that leaves, and has no peers any more",
+		Options{Emulate: leavingBoard("10.0.0.1")},
+		[]exchange{
+			{"RESET", "+RESET\r\n"},
+			{"CLUSTER MYID PEER", bulkOf("nuthatch-peer-1 leaves 10.0.0.1:6379 a94a8fe5")},
+			{"GET a", "+forwarded\r\n"},
+		},
+	},
+	{
 		"looks like a cluster, and its servers are one",
 		Options{Emulate: boardOf("10.0.0.1"), Cluster: true, Servers: 3},
 		[]exchange{
@@ -207,6 +238,18 @@ var conversations = []struct {
 
 // The ids of boardOf's nodes.
 var id1, id2 = emulate.Address{Host: "10.0.0.1", Port: 6379}.ID(), emulate.Address{Host: "10.0.0.2", Port: 6379}.ID()
+
+// leavingBoard tells that the first of the hosts is about to end, and sends clients to the others.
+func leavingBoard(hosts ...string) *emulate.Board {
+	o := emulate.Options{Leaving: true, Pool: "test", Self: emulate.Address{Host: hosts[0], Port: 6379}}
+	for _, host := range hosts[1:] {
+		o.Peers = append(o.Peers, emulate.Address{Host: host, Port: 6379})
+	}
+	b := new(emulate.Board)
+	b.Publish(emulate.New(o))
+	b.SendOff()
+	return b
+}
 
 // boardOf is what clients are told of a cluster of proxies, of which this is the first.
 func boardOf(hosts ...string) *emulate.Board {
