@@ -40,7 +40,7 @@ do {
     errors++;
     console.error("lost:", error);
   }
-  if (watch) await setTimeout(10);
+  if (watch) await setTimeout(50);
 } while (!over);
 await check(rounds + 1);
 console.log("ok", rounds, errors);

@@ -23,7 +23,7 @@ assert client.cluster_info(target_nodes=RedisCluster.RANDOM)["cluster_state"] ==
 
 
 def over() -> bool:
-    return not watch or bool(select.select([sys.stdin], [], [], 0.01)[0])
+    return not watch or bool(select.select([sys.stdin], [], [], 0.05)[0])
 
 
 def check(round_: int) -> None:
