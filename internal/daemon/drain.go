@@ -36,7 +36,7 @@ func (in *Instance) Drain(by string) {
 
 func (in *Instance) drain(delay time.Duration) {
 	defer in.Stop()
-	if in.leaveClusters(delay) {
+	if (membership{in.core}).leave(in.last(), delay) {
 		return
 	}
 	g := in.stopAccepting()

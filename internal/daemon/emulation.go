@@ -85,9 +85,12 @@ func (e *emulation) leave() bool {
 	return m.Leaves
 }
 
-// watchPeers prepares the watching of the peers of g's pools. old is the generation before, or
+// A membership has the process be one of the proxies that look like clusters together.
+type membership struct{ *core }
+
+// prepare prepares the watching of the peers of g's pools. old is the generation before, or
 // nil. It asks them once, and returns when they have answered, or have not for about a second.
-func (in *Instance) watchPeers(g, old *generation) {
+func (in membership) prepare(g, old *generation) {
 	var asking sync.WaitGroup
 	for i := range g.conf.Pools {
 		p, e := &g.conf.Pools[i], g.emulations[i]
@@ -97,7 +100,7 @@ func (in *Instance) watchPeers(g, old *generation) {
 		e.watcher = peers.New(peers.Options{
 			Pool: p.Name, Self: e.options.Self, Peers: p.Emulate.Peers, Refresh: g.conf.Process.ResolveInterval,
 			Lookup: g.resolver.namesOf, Secure: g.peerTLS(i), Publish: e.publish,
-			Tell: func(seen peers.Seen) { in.tellPeer(p.Name, &seen) },
+			Tell: func(seen peers.Seen) { in.tell(p.Name, &seen) },
 		})
 		if old != nil {
 			if at := old.pool(p.Name); at >= 0 && old.emulations[at] != nil && old.emulations[at].watcher != nil {
@@ -165,8 +168,8 @@ func (g *generation) peerTLS(i int) func(net.Conn, config.Address) net.Conn {
 	}
 }
 
-// tellPeer logs a change, and adds its event.
-func (in *Instance) tellPeer(pool string, seen *peers.Seen) {
+// tell logs a change, and adds its event.
+func (in membership) tell(pool string, seen *peers.Seen) {
 	attrs := []slog.Attr{slog.String("pool", pool), slog.String("peer", seen.Asked)}
 	e := events.Event{Pool: pool}
 	switch seen.State {
@@ -188,11 +191,10 @@ func (in *Instance) tellPeer(pool string, seen *peers.Seen) {
 	in.journal.addEvent(e)
 }
 
-// leaveClusters has other proxies have the slots of this one, which is about to end. It returns
+// leave has other proxies have the slots of this one, which is about to end. It returns
 // when they have seen it, and clients were sent there, unless there are none. It takes delay at
 // the least.
-func (in *Instance) leaveClusters(delay time.Duration) (stopped bool) {
-	g := in.last()
+func (in membership) leave(g *generation, delay time.Duration) (stopped bool) {
 	left := false
 	for _, e := range g.emulations {
 		left = e.leave() || left

@@ -168,7 +168,7 @@ func (in *Instance) start() error {
 	}
 	g.resolver = in.resolver(g)
 	g.resolver.lookUp(in.life.asked)
-	in.watchPeers(g, nil)
+	membership{in.core}.prepare(g, nil)
 	g.resolver.start()
 	g.startWatching()
 	if err := in.ports.openStats(); err != nil {

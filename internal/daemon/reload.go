@@ -193,7 +193,7 @@ func (r *reloading) lookUp() error {
 	g.resolver.follow(r.old.resolver)
 	g.resolver.lookUp(in.life.asked)
 	r.onAbort(g.stopWatching)
-	in.watchPeers(g, r.old)
+	membership{in.core}.prepare(g, r.old)
 	if in.life.ending() {
 		return admin.ErrEnding
 	}
