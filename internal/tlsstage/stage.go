@@ -226,7 +226,8 @@ const (
 func (s *stage) Held() int {
 	switch {
 	case s.ready:
-		return idleSize + s.mem.frames.largest + len(s.mem.rest)
+		largest := s.mem.frames.largest
+		return idleSize + largest + largest/8 + len(s.mem.rest) // its buffer has been rounded up
 	case s.shaking.Load():
 		return HandshakeSize
 	}
