@@ -109,6 +109,27 @@ func TestClusterIsShown(t *testing.T) {
 	}
 }
 
+// TestEmulatedIsShown: the metrics show the cluster that a pool looks like, and its peers.
+func TestEmulatedIsShown(t *testing.T) {
+	conf, topo := clusterPool(t)
+	in := &instance{conf: conf, topo: []*topology.Topology{topo}, emulated: &api.Emulated{
+		Nodes: []api.EmulatedNode{{Address: "10.0.0.1:6379", First: 0, Last: 8191}, {Address: "10.0.0.2:6379", First: 8192, Last: 16383, Self: true}},
+		Peers: []api.Peer{{State: "lives"}, {State: "silent"}, {State: "silent"}, {State: "self"}},
+	}}
+	shown := written(t, newEmulatedCollector(in))
+	for _, want := range []string{
+		`nuthatch_emulated_nodes{pool="alpha"} 2`, `nuthatch_emulated_slots{pool="alpha"} 8192`,
+		`nuthatch_peers{pool="alpha",state="silent"} 2`, `nuthatch_peers{pool="alpha",state="lives"} 1`,
+	} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("the metrics lack %s:\n%s", want, shown)
+		}
+	}
+	if shown := written(t, newEmulatedCollector(&instance{conf: conf, topo: in.topo})); strings.Contains(shown, "nuthatch_") {
+		t.Errorf("a pool that looks like one server has\n%s", shown)
+	}
+}
+
 // keyOfSlot is a key that has that slot.
 func keyOfSlot(snap *topology.Snapshot, slot int) string {
 	for i := 0; ; i++ {

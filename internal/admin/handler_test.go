@@ -46,20 +46,21 @@ beta:
 // An instance stands in for the proxy: it has a configuration, and notes the
 // orders that it gets.
 type instance struct {
-	traces  Traces
-	conf    *config.Config
-	topo    []*topology.Topology
-	orders  []string
-	refuse  error // what orders are answered
-	drains  bool
-	asked   uint64 // how often for latencies
-	active  int64  // grows each time that somebody looks, unless it is idle
-	idle    bool
-	pulses  int64 // how often for pulses
-	started time.Time
-	cpu     float64
-	paused  string // the pool that is
-	cluster *api.Cluster
+	traces   Traces
+	conf     *config.Config
+	topo     []*topology.Topology
+	orders   []string
+	refuse   error // what orders are answered
+	drains   bool
+	asked    uint64 // how often for latencies
+	active   int64  // grows each time that somebody looks, unless it is idle
+	idle     bool
+	pulses   int64 // how often for pulses
+	started  time.Time
+	cpu      float64
+	paused   string // the pool that is
+	cluster  *api.Cluster
+	emulated *api.Emulated
 	// strict: actions need a token, or the socket for actions.
 	strict bool
 	socket string
@@ -124,7 +125,9 @@ func (in *instance) Pulse() (*Pulse, error) {
 func (in *instance) PausedSince(string) time.Time { return time.Unix(9e8, 0) }
 
 func (in *instance) Cluster(string) *api.Cluster { return in.cluster }
-func (in *instance) PausedBy(string) string      { return "admin 1.2.3.4:5 somebody" }
+
+func (in *instance) Emulated(string) *api.Emulated { return in.emulated }
+func (in *instance) PausedBy(string) string        { return "admin 1.2.3.4:5 somebody" }
 
 func (in *instance) PausedUntil(pool string) time.Time {
 	if pool != in.paused {

@@ -72,6 +72,8 @@ type Instance interface {
 	PausedBy(pool string) string
 	// Cluster is what is known of the cluster behind a pool; nil: the pool is none.
 	Cluster(pool string) *api.Cluster
+	// Emulated is the cluster that a pool looks like; nil: it looks like one server.
+	Emulated(pool string) *api.Emulated
 	// Clients asks the loops for the newest clients of a pool, at most so many of
 	// each loop.
 	Clients(pool string, most int) ([]api.Client, error)

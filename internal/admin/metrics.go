@@ -27,6 +27,7 @@ func metricsHandler(in Instance, snapshots *snapshots, latencies *latencies) htt
 	r.MustRegister(
 		newCollector(in, snapshots, latencies),
 		newClusterCollector(in),
+		newEmulatedCollector(in),
 		newUserCollector(in),
 		newTracesCollector(in),
 		collectors.NewGoCollector(),

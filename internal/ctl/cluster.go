@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +12,7 @@ import (
 	"nuthatch/internal/units"
 )
 
-// cluster shows the clusters behind pools, and their nodes.
+// cluster shows the clusters behind pools, and those that pools look like, with their nodes.
 func (s *session) cluster(args []string) error {
 	pools, written, err := s.pools(args)
 	if written || err != nil {
@@ -19,17 +20,22 @@ func (s *session) cluster(args []string) error {
 	}
 	shown := 0
 	for i := range pools.Pools {
-		if p := &pools.Pools[i]; p.Cluster != nil {
+		p := &pools.Pools[i]
+		show := func(is bool, write func(*api.Pool, time.Time) error) error {
+			if !is {
+				return nil
+			}
 			if shown++; shown > 1 {
 				fmt.Fprintln(s.out)
 			}
-			if err := s.clusterOf(p, pools.Time); err != nil {
-				return err
-			}
+			return write(p, pools.Time)
+		}
+		if err := errors.Join(show(p.Cluster != nil, s.clusterOf), show(p.Emulated != nil, s.emulated)); err != nil {
+			return err
 		}
 	}
 	if shown == 0 {
-		fmt.Fprintln(s.out, "no pool has a Redis Cluster behind it")
+		fmt.Fprintln(s.out, "no pool has a Redis Cluster behind it, or looks like one")
 	}
 	return nil
 }
@@ -75,6 +81,41 @@ func (s *session) clusterOf(p *api.Pool, now time.Time) error {
 				state += ", failed for the others"
 			}
 			add(v.Name, orDash(n.Role), orDash(n.Of), n.Slots, state, orDash(v.Reason), orDash(n.Zone), orDash(n.ID))
+		}
+	})
+}
+
+// emulated shows the cluster that one pool looks like.
+func (s *session) emulated(p *api.Pool, now time.Time) error {
+	e := p.Emulated
+	err := s.table("", func(add func(...any)) {
+		add("pool", p.Name)
+		add("looks like", fmt.Sprintf("a cluster of %d, since %s", len(e.Nodes), ago(&e.Since, now)))
+		if e.Leaving {
+			add("leaves", "the others have the slots of this proxy, which is about to end")
+		}
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out)
+	err = s.table("NODE\tSLOTS\tID", func(add func(...any)) {
+		for _, n := range e.Nodes {
+			name := n.Address
+			if n.Self {
+				name += " (this proxy)"
+			}
+			add(name, fmt.Sprintf("%d-%d", n.First, n.Last), n.ID)
+		}
+	})
+	if err != nil || len(e.Peers) == 0 {
+		return err
+	}
+	fmt.Fprintln(s.out)
+	return s.table("PEER\tSTATE\tSINCE\tANNOUNCES\tREASON", func(add func(...any)) {
+		for i := range e.Peers {
+			one := &e.Peers[i]
+			add(one.Address, one.State, ago(&one.Since, now), orDash(one.Announced), orDash(one.Problem))
 		}
 	})
 }

@@ -29,7 +29,27 @@ func TestCluster(t *testing.T) {
 	}
 	golden(t, "cluster", out)
 	p = answers(t, func(*api.Info, *api.Pools, *api.Events) {})
-	if out, err := run(t, p, Options{}, "cluster"); err != nil || out != "no pool has a Redis Cluster behind it\n" {
+	if out, err := run(t, p, Options{}, "cluster"); err != nil || out != "no pool has a Redis Cluster behind it, or looks like one\n" {
 		t.Errorf("without a cluster: %v, %q", err, out)
 	}
+}
+
+// TestEmulated: a pool that looks like a cluster is shown with its nodes and peers.
+func TestEmulated(t *testing.T) {
+	inUTC(t)
+	p := answers(t, func(_ *api.Info, p *api.Pools, _ *api.Events) {
+		p.Pools[0].Emulated = &api.Emulated{
+			Since: *before(time.Minute), Leaving: true,
+			Nodes: []api.EmulatedNode{{Address: "10.0.0.1:6379", ID: "aaaa", Last: 8191}, {Address: "10.0.0.2:6379", ID: "bbbb", First: 8192, Last: 16383, Self: true}},
+			Peers: []api.Peer{
+				{Address: "10.0.0.1:6379", State: "lives", Announced: "10.0.0.1:6379", Since: *before(time.Minute)},
+				{Address: "10.0.0.3:6379", State: "silent", Since: *before(time.Hour), Problem: "it does not answer in time"},
+			},
+		}
+	})
+	out, err := run(t, p, Options{}, "cluster")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "emulated", out)
 }

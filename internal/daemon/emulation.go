@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/emulate"
 	"nuthatch/internal/events"
@@ -111,6 +112,32 @@ func (in membership) prepare(g, old *generation) {
 		asking.Go(func() { e.watcher.Look(in.life.asked) })
 	}
 	asking.Wait()
+}
+
+// Emulated implements admin.Instance.
+func (v *view) Emulated(pool string) *api.Emulated {
+	g := v.current.Load()
+	i := g.pool(pool)
+	if i < 0 || g.emulations[i] == nil {
+		return nil
+	}
+	e := g.emulations[i]
+	e.mu.Lock()
+	about := &api.Emulated{Since: e.since, Peers: []api.Peer{}}
+	e.mu.Unlock()
+	m := e.board.Map()
+	about.Leaving = m.Leaves
+	for j, n := range m.Nodes {
+		about.Nodes = append(about.Nodes, api.EmulatedNode{Address: n.Address.String(), ID: n.ID, First: n.First, Last: n.Last, Self: j == m.Self})
+	}
+	for _, seen := range e.watcher.Seen() {
+		one := api.Peer{Address: seen.Asked, Name: seen.Entry, State: seen.State.String(), Problem: seen.Problem, Since: seen.Since}
+		if seen.At != (emulate.Address{}) {
+			one.Announced = seen.At.String()
+		}
+		about.Peers = append(about.Peers, one)
+	}
+	return about
 }
 
 // startWatching has the peers of g's pools watched.

@@ -101,8 +101,8 @@ type Watcher struct {
 
 	mu    sync.Mutex
 	peers map[string]*peer // by the address where each is asked
-	// unresolved are the names whose last look-up failed, and why.
-	unresolved map[string]string
+	// unresolved are the names whose last look-up failed.
+	unresolved map[string]Seen
 	// published are the addresses that live; first: nothing was published yet.
 	published []emulate.Address
 	// looked is when names were looked up last.
@@ -114,7 +114,7 @@ func New(o Options) *Watcher {
 	if o.Refresh == 0 || o.Refresh > lookAgain {
 		o.Refresh = lookAgain
 	}
-	return &Watcher{Options: o, peers: make(map[string]*peer), unresolved: make(map[string]string)}
+	return &Watcher{Options: o, peers: make(map[string]*peer), unresolved: make(map[string]Seen)}
 }
 
 // Continue has the watcher begin with what another one knew. It comes before Look and Start.
@@ -192,8 +192,8 @@ func (w *Watcher) Seen() []Seen {
 	for _, p := range w.peers {
 		all = append(all, p.seen)
 	}
-	for name, why := range w.unresolved {
-		all = append(all, Seen{Asked: name, Entry: name, State: Silent, Problem: why})
+	for _, name := range w.unresolved {
+		all = append(all, name)
 	}
 	slices.SortFunc(all, func(a, b Seen) int {
 		switch {
@@ -251,9 +251,15 @@ func (w *Watcher) lookUp(ctx context.Context) {
 	there := make(map[string]bool)
 	for i, a := range w.Peers {
 		entry := a.String()
-		delete(w.unresolved, entry)
-		if errs[i] != nil {
-			w.unresolved[entry] = errs[i].Error()
+		if errs[i] == nil {
+			delete(w.unresolved, entry)
+		} else {
+			name, was := w.unresolved[entry]
+			if !was {
+				name = Seen{Asked: entry, Entry: entry, State: Silent, Since: time.Now()}
+			}
+			name.Problem = errs[i].Error()
+			w.unresolved[entry] = name
 			for at, p := range w.peers {
 				there[at] = there[at] || p.seen.Entry == entry
 			}

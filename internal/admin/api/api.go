@@ -116,6 +116,9 @@ type Pool struct {
 	// Cluster is what is known of the Redis Cluster behind the pool; left out if there is
 	// none.
 	Cluster *Cluster `json:"cluster,omitempty"`
+	// Emulated is the Redis Cluster that the pool looks like to its clients; left out if it
+	// looks like one server.
+	Emulated *Emulated `json:"emulated,omitempty"`
 	// Servers are in the order of the statistics, shorter names first. Those of a cluster are
 	// in the order of their addresses, nodes that have left it behind the others.
 	Servers []Server `json:"servers"`

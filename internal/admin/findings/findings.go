@@ -115,6 +115,7 @@ func (f *finder) pool(p *api.Pool) {
 		f.add(noServer, true, p.Name, "no server of the pool is left: all requests for keys fail")
 	}
 	f.cluster(p)
+	f.peers(p)
 	f.certificate(p)
 	slow := slowServers(p)
 	f.clients(p.Name, p.Clients, p.MaxClients, "client_connections")
@@ -167,6 +168,21 @@ func (f *finder) cluster(p *api.Pool) {
 	for _, seed := range c.Seeds {
 		if seed.Problem != "" {
 			f.add(clusterSeed, false, p.Name, "seed %s is of no use: %s", seed.Address, seed.Problem)
+		}
+	}
+}
+
+// peers finds other proxies of the pool that are of no use.
+func (f *finder) peers(p *api.Pool) {
+	if p.Emulated == nil {
+		return
+	}
+	for i := range p.Emulated.Peers {
+		switch one := &p.Emulated.Peers[i]; one.State {
+		case "silent":
+			f.add(peer, false, p.Name, "peer %s does not answer: %s", one.Address, one.Problem).Since = &one.Since
+		case "stranger":
+			f.add(peer, false, p.Name, "peer %s is no proxy with this pool: %s", one.Address, one.Problem).Since = &one.Since
 		}
 	}
 }

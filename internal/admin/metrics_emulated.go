@@ -1,0 +1,56 @@
+package admin
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// An emulatedCollector makes the metrics of pools that look like Redis Clusters.
+type emulatedCollector struct {
+	in Instance
+
+	nodes, slots, peers *prometheus.Desc
+}
+
+func newEmulatedCollector(in Instance) *emulatedCollector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	return &emulatedCollector{
+		in:    in,
+		nodes: desc("nuthatch_emulated_nodes", "how many proxies clients are told of as nodes of a cluster", "pool"),
+		slots: desc("nuthatch_emulated_slots", "how many slots this proxy has of them", "pool"),
+		peers: desc("nuthatch_peers", "how many addresses of other proxies are in a state", "pool", "state"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *emulatedCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.nodes, c.slots, c.peers} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *emulatedCollector) Collect(out chan<- prometheus.Metric) {
+	conf, _ := c.in.InForce()
+	s := &scrape{out: out}
+	for i := range conf.Pools {
+		name := conf.Pools[i].Name
+		about := c.in.Emulated(name)
+		if about == nil {
+			continue
+		}
+		slots, states := 0, make(map[string]int)
+		for _, n := range about.Nodes {
+			if n.Self {
+				slots = n.Last - n.First + 1
+			}
+		}
+		for j := range about.Peers {
+			states[about.Peers[j].State]++
+		}
+		s.gauge(c.nodes, float64(len(about.Nodes)), name)
+		s.gauge(c.slots, float64(slots), name)
+		for state, n := range states {
+			s.gauge(c.peers, float64(n), name, state)
+		}
+	}
+}
