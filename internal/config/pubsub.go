@@ -66,7 +66,7 @@ var pubSubKeys = []key[PubSub]{
 			"the channel's name, `PSUBSCRIBE` to one server: one at which the client listens already, or else the pool's first. So clients that are connected directly " +
 			"to a server get every message, too. `owner`: `PUBLISH` and `SUBSCRIBE` go to the owner of the " +
 			"channel's name, and `PSUBSCRIBE` to every server: a message costs one request, however many servers " +
-			"there are. All proxies of a pool must have the same value. Ignored in Memcached pools.",
+			"there are. In a transaction the channel then counts as a key: it must have the same owner. All proxies of a pool must have the same value. Ignored in Memcached pools.",
 		set: func(c *PubSub, v value) { c.Publish = Publish(v.number) },
 	},
 	{

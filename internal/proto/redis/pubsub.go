@@ -69,6 +69,15 @@ func (p *requestParser) placeMessage(r *msg.Request) {
 	}
 }
 
+// placeAlong has the channel of a PUBLISH count as a key, if only the server that would own
+// such a key has the channel's listeners: the message goes with its command, so that it must
+// go there.
+func (p channels) placeAlong(req *msg.Request, cmd *command) {
+	if cmd.publishes && p.publish == config.PublishOwner && !bytes.HasPrefix(p.word(req, 1), []byte(keyEvents)) {
+		req.FirstKey, req.KeyStep, req.Nkeys = 1, 1, 1
+	}
+}
+
 // Subscription implements proxy.Messenger.
 func (p channels) Subscription(req *msg.Request) (what msg.Subscription, ok bool) {
 	what = commands[req.Type].subscription

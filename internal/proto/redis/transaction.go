@@ -122,7 +122,10 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 		return msg.Unqueued
 	}
 	switch req.Treatment {
-	case msg.Forward, msg.Fragment, msg.Watch, msg.Block, msg.Publish:
+	case msg.Publish:
+		p.placeAlong(req, cmd)
+		return msg.Queued
+	case msg.Forward, msg.Fragment, msg.Watch, msg.Block:
 		return msg.Queued
 	case msg.Subscribe:
 		req.Error = ownConnection
