@@ -23,7 +23,8 @@ import (
 // Clients with requests on the old connection are not read from until all of these are
 // answered. So their order holds. If a write of a client is carried out behind one that
 // was refused, the client gets the refusal after all: to ask again would change the order.
-// What was sent, and got no reply, is not asked again.
+// What was sent, and got no reply, is not asked again. The EXEC of a client that watches
+// keys gets null.
 
 const (
 	// maxAsked is how often a request is asked again.
@@ -59,7 +60,13 @@ type demotion struct {
 func (t *turnover) demoted(why msg.Reason) {
 	c := t.of
 	head := c.queue.Head()
-	if !c.pool.keepsAll || c.pool.detours != nil || c.private != nil || head == nil || head.Party() == nil {
+	switch {
+	case !c.pool.keepsAll || c.pool.detours != nil || head == nil:
+		return
+	case c.private != nil:
+		c.private.unwritten = c.private.unwritten || why == msg.ReadOnly && c.private.hasWatched(head)
+		return
+	case head.Party() == nil:
 		return
 	}
 	d := c.demotion

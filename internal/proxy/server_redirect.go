@@ -200,18 +200,9 @@ func (o *connDetour) refusedAlone(m *msg.Msg, said msg.Redirect) (taken bool) {
 	ctx := p.ctx
 	p.detours.count(c.server, said)
 	switch {
-	case m.Block() > 0: // a watched key may have changed at the other node
+	case c.private.hasWatched(m): // a watched key may have changed at the other node
 		c.dequeue()
-		m.Kept.Release(ctx.bufs)
-		m.Ahead = 0
-		session := msg.Session{Lane: msg.DefaultLane}
-		if m.RESP3 {
-			session.Lane.RESP = 3
-		}
-		var null mbuf.Chain
-		p.proto.lender.AppendTouched(ctx.bufs, &null, &session)
-		m.Owner.OnReply(m, msg.Reply{Chain: &null})
-		null.Release(ctx.bufs)
+		c.private.answerTouched(m)
 		return true
 	case p.commands[m.Type].Name == "watch":
 		// Its EXEC will say that the keys have changed.

@@ -82,6 +82,10 @@ type private struct {
 	// tracks: the server tells it of keys that change, or may.
 	tracks    bool
 	trackFeed trackFeed
+	// block is the End of the last transaction of a client that watched keys. unwritten: the
+	// server takes no writes, and has refused a command of it.
+	block     uint64
+	unwritten bool
 	// id is the connection's id at the server; 0: the server has not said, or does not
 	// allow to use it.
 	id int64

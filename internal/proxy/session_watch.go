@@ -195,3 +195,37 @@ func (t *multi) touched(m *msg.Msg) {
 	c.hold(m, m.Reply.Len())
 	c.advance()
 }
+
+// noteBlock notes the transaction m of a client that watches keys, which has been sent.
+func (pv *private) noteBlock(m *msg.Msg) { pv.block, pv.unwritten = m.End, false }
+
+// hasWatched reports whether m is that transaction.
+func (pv *private) hasWatched(m *msg.Msg) bool { return m.Block() > 0 && m.End == pv.block }
+
+// isUnwritten reports whether m is that transaction, and was not carried out because the
+// server is a replica now. Where clients are not to see that, the watched keys have a new
+// owner, and may have changed there.
+func (pv *private) isUnwritten(m *msg.Msg, r msg.Reply) bool {
+	return pv.unwritten && pv.hasWatched(m) && mayBeError(r)
+}
+
+// answerTouched answers the transaction m, which the server has not carried out, as if a
+// watched key had changed. m stands in no queue any more.
+func (pv *private) answerTouched(m *msg.Msg) {
+	p := pv.conn.pool
+	ctx := p.ctx
+	m.Kept.Release(ctx.bufs)
+	m.Ahead = 0
+	if m.Owner == nil {
+		ctx.msgs.Put(m)
+		return
+	}
+	session := msg.Session{Lane: msg.DefaultLane}
+	if m.RESP3 {
+		session.Lane.RESP = 3
+	}
+	var null mbuf.Chain
+	p.proto.lender.AppendTouched(ctx.bufs, &null, &session)
+	m.Owner.OnReply(m, msg.Reply{Chain: &null})
+	null.Release(ctx.bufs)
+}

@@ -366,6 +366,9 @@ func (t *multi) exec(req *msg.Request) {
 	c.hold(m, size)
 	c.wrote |= conn.server.mark
 	conn.enqueue(m, size)
+	if c.watches() {
+		conn.private.noteBlock(m)
+	}
 	conn.server.stats[stats.Requests]++
 	conn.server.stats[stats.RequestBytes] += int64(size)
 }

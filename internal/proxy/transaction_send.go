@@ -141,6 +141,14 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 	t := c.pool.transactor()
 	if m.Ahead == 1 && m.Err == msg.OK {
 		m.Ahead = 0
+		if c.private != nil && c.private.isUnwritten(m, r) {
+			c.pool.countTransaction(true)
+			if r.Chain != nil {
+				r.Chain.Release(ctx.bufs)
+			}
+			c.private.answerTouched(c.pop())
+			return true
+		}
 		switch failed := t.Failed(r); {
 		case c.demotion != nil && c.demotion.block == m, c.isRedirected(r): // it may be asked again
 		case m.Parent == nil:
