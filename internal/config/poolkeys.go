@@ -498,7 +498,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 		help: "Lets clients of a Redis pool send `MONITOR`, and so see every command of all clients at all " +
 			"servers, with keys and values. It slows every server down. Such a client has a private connection to " +
 			"every server. If it does not read, it is closed at `client_output_limit`, or at 32 MB if that is not " +
-			"set. Ignored in Memcached pools.",
+			"set. A reload that takes the permission away closes such clients. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.AllowMonitor = v.flag },
 	},
 	{

@@ -232,7 +232,7 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"As for NOAUTH.",
 	},
 	NoPermission: {
-		"A reload has changed the rights of the client's user. Its EXEC has a command that the user may no longer send, and nothing of it was carried out; or the client listened to a channel that it may no longer listen to, and is closed.",
+		"A reload has changed the rights of the client's user, or allow_monitor. Its EXEC has a command that the user may no longer send, and nothing of it was carried out; or the client listened to a channel that it may no longer listen to, or monitored, and is closed.",
 		"See USERS.md.",
 	},
 	UserRemoved: {

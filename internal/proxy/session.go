@@ -96,7 +96,7 @@ func (a *adoption) sessions() {
 		p.adoptLanes()
 	}
 	users := before.HasUsers() || p.conf.HasUsers() || before.AuthMode != p.conf.AuthMode
-	stricter := users || p.conf.ReadOnly && !before.ReadOnly
+	stricter := users || p.conf.ReadOnly && !before.ReadOnly || before.AllowMonitor && !p.conf.AllowMonitor
 	if p.proto.sessions == nil || !stricter && before.RedisDB == p.conf.RedisDB && before.Databases == p.conf.Databases && before.RedisAuth == p.conf.RedisAuth {
 		return
 	}

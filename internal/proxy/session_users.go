@@ -22,7 +22,8 @@ import (
 //	it waits at a server, and may not           the wait ends with an error
 //	it collects a transaction                   EXEC judges the commands again
 //
-// A pool that becomes one for reading alone has clients judged in the same way.
+// A pool that becomes one for reading alone, or whose clients may no longer see every
+// command, has clients judged in the same way.
 
 // A Guard is a protocol whose clients are users with rights.
 type Guard interface {
@@ -195,7 +196,7 @@ func (a *adoption) judgeClients() {
 		}
 	}, func() {
 		if gone+refused > 0 {
-			p.ctx.log.Notice("users have changed: clients are closed that have no user any more, or may not listen to their channels, monitor or track",
+			p.ctx.log.Notice("rights have changed: clients are closed that have no user any more, or may not listen to their channels, monitor or track",
 				slog.String("pool", p.conf.Name), slog.Int("without_user", gone), slog.Int("refused", refused))
 		}
 	})
@@ -205,7 +206,7 @@ func (a *adoption) judgeClients() {
 func mayDoNoMore(c *client) bool {
 	guard := c.pool.proto.guard
 	return c.own != nil && c.own.subs != nil && !c.own.subs.mayListen() ||
-		monitors(c) && !guard.MayMonitor(&c.session) ||
+		monitors(c) && !(c.pool.conf.AllowMonitor && guard.MayMonitor(&c.session)) ||
 		tracks(c) && !guard.MayTrack(&c.session)
 }
 
