@@ -155,6 +155,7 @@ func checkTracking(wants, has *msg.Tracking) (fault string) {
 	}
 	wants.Prefixes = append(wants.Prefixes, known...)
 	slices.Sort(wants.Prefixes)
+	wants.Prefixes = slices.Compact(wants.Prefixes) // the client may ask for all keys again
 	if len(wants.Prefixes) > maxPrefixes {
 		return tooManyPrefixes
 	}

@@ -25,6 +25,10 @@ func TestTracking(t *testing.T) {
 			"HELLO 3\r\nCLIENT TRACKING ON BCAST PREFIX b PREFIX a\r\nCLIENT TRACKING ON BCAST\r\nCLIENT TRACKINGINFO\r\n",
 			"+OK\r\n+OK\r\n%3\r\n$5\r\nflags\r\n~2\r\n$2\r\non\r\n$5\r\nbcast\r\n$8\r\nredirect\r\n:0\r\n$8\r\nprefixes\r\n*3\r\n$0\r\n\r\n$1\r\na\r\n$1\r\nb\r\n",
 		},
+		{
+			"HELLO 3\r\nCLIENT TRACKING ON BCAST\r\nCLIENT TRACKING ON BCAST\r\nCLIENT TRACKINGINFO\r\n",
+			"+OK\r\n+OK\r\n%3\r\n$5\r\nflags\r\n~2\r\n$2\r\non\r\n$5\r\nbcast\r\n$8\r\nredirect\r\n:0\r\n$8\r\nprefixes\r\n*1\r\n$0\r\n\r\n",
+		},
 		{"CLIENT TRACKING ON BCAST" + strings.Repeat(" PREFIX x", maxPrefixes+1) + "\r\n", "-ERR " + tooManyPrefixes + "\r\n"},
 		{string(resp("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "a"+long, "PREFIX", "b"+long)), "-ERR " + tooManyPrefixes + "\r\n"},
 	} {
