@@ -137,24 +137,26 @@ var poolKeys = slices.Concat([]key[Pool]{
 	{
 		name: "tcpkeepalive", kind: kindBool, def: "false",
 		help: "Sets `SO_KEEPALIVE` on TCP connections to clients and servers, so that a peer whose machine is gone is " +
-			"noticed.",
+			"noticed. Private connections to Redis servers have it in any case. A client whose machine is gone while it " +
+			"waits in a command that blocks is noticed only with it: until then such a client still gets elements.",
 		set: func(p *Pool, v value) { p.TCPKeepalive = v.flag },
 	},
 	{
 		name: "tcpkeepalive_idle", kind: kindDuration, limits: keepaliveTimes, def: "0", defNote: "the kernel's", origin: fromNuthatch,
 		help: "How long a TCP connection is silent before the kernel probes the peer (`TCP_KEEPIDLE`). The kernel counts " +
-			"whole seconds. Only with `tcpkeepalive: true`.",
+			"whole seconds. Only with `tcpkeepalive: true`, and for private connections.",
 		set: func(p *Pool, v value) { p.TCPKeepaliveIdle = v.duration() },
 	},
 	{
 		name: "tcpkeepalive_interval", kind: kindDuration, limits: keepaliveTimes, def: "0", defNote: "the kernel's", origin: fromNuthatch,
-		help: "How long the kernel waits before it probes again (`TCP_KEEPINTVL`). Only with `tcpkeepalive: true`.",
-		set:  func(p *Pool, v value) { p.TCPKeepaliveInterval = v.duration() },
+		help: "How long the kernel waits before it probes again (`TCP_KEEPINTVL`). Only with `tcpkeepalive: " +
+			"true`, and for private connections.",
+		set: func(p *Pool, v value) { p.TCPKeepaliveInterval = v.duration() },
 	},
 	{
 		name: "tcpkeepalive_count", kind: kindNumber, limits: limits{0, 127}, def: "0", defNote: "the kernel's", origin: fromNuthatch,
 		help: "After how many probes without an answer the connection is broken (`TCP_KEEPCNT`). Only with `tcpkeepalive: " +
-			"true`.",
+			"true`, and for private connections.",
 		set: func(p *Pool, v value) { p.TCPKeepaliveCount = int(v.number) },
 	},
 	{

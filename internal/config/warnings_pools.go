@@ -36,10 +36,14 @@ var needs = []struct {
 }{
 	{"eject", "auto_eject_hosts: true", func(p *Pool) bool { return p.AutoEjectHosts }},
 	{"server_failure_limit", "auto_eject_hosts: true", func(p *Pool) bool { return p.AutoEjectHosts }},
-	{"tcpkeepalive_idle", "tcpkeepalive: true", func(p *Pool) bool { return p.TCPKeepalive }},
-	{"tcpkeepalive_interval", "tcpkeepalive: true", func(p *Pool) bool { return p.TCPKeepalive }},
-	{"tcpkeepalive_count", "tcpkeepalive: true", func(p *Pool) bool { return p.TCPKeepalive }},
+	{"tcpkeepalive_idle", "tcpkeepalive: true", keepsAlive},
+	{"tcpkeepalive_interval", "tcpkeepalive: true", keepsAlive},
+	{"tcpkeepalive_count", "tcpkeepalive: true", keepsAlive},
 }
+
+// keepsAlive reports whether keepalive is on for some connections of the pool: private ones
+// to Redis servers have it in any case.
+func keepsAlive(p *Pool) bool { return p.TCPKeepalive || p.Protocol == Redis }
 
 // warnOfIdleKeys finds keys without the one that they need.
 func warnOfIdleKeys(r *reader, b *poolBlock) {

@@ -32,6 +32,7 @@ func TestWarnings(t *testing.T) {
 		{"a late request", "request_timeout: 2s\n  redis: true", "", []string{"request_timeout: it is longer than timeout (400ms)"}},
 		{"an early one", "request_timeout: 200ms", "", nil},
 		{"keys without the one that they need", "eject: fail\n  tcpkeepalive_idle: 30s", "", []string{"eject: it does nothing without 'auto_eject_hosts: true'", "tcpkeepalive_idle: it does nothing without 'tcpkeepalive: true'"}},
+		{"private connections need it", "redis: true\n  tcpkeepalive_idle: 30s\n  tcpkeepalive_interval: 5s\n  tcpkeepalive_count: 3", "", nil},
 		{"with it", "eject: fail\n  auto_eject_hosts: true", "", nil},
 		{"a late check", "timeout: 400\n  health_check: {interval: 1s, timeout: 2s}", "", []string{"health_check.timeout: it is longer than the interval, 1s"}},
 		{"what a cluster ignores", "redis: true\n  cluster: true\n  transactions: per_server\n  pubsub: {publish: owner}", "", []string{"transactions: 'per_server' does nothing with 'cluster: true'", "pubsub.publish: it does nothing with 'cluster: true'"}},
