@@ -134,7 +134,7 @@ func (c *clustered) wanted() (why []string, from string, urgent bool) {
 	all, h := c.topo.Wanted()
 	for _, w := range all {
 		why = append(why, w.String())
-		urgent = urgent || w != topology.WantMoved
+		urgent = urgent || w != topology.WantMoved && w != topology.WantScan
 	}
 	snap := c.topo.Snapshot()
 	lost := slices.Contains(all, topology.WantLost)

@@ -6,6 +6,7 @@ import (
 
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/topology"
 )
 
 // SCAN in a cluster goes from primary to primary. They may come and go, and slots may move
@@ -14,9 +15,9 @@ import (
 //
 //	cursor = node's cursor * 2^24 + version of the map * 2^12 + tag of the node
 //
-// The nodes are scanned in the order of their tags. A node that is gone is passed over. If
-// the map is another one when the last node is done, keys may have moved past the scan: it
-// begins again, with the present map. So a full iteration ends with one in which no slot
+// The nodes are scanned in the order of their tags. A node that is gone is passed over. A
+// newer map is asked for while the last node is scanned. If it is another one when that node
+// is done, keys may have moved past the scan: it begins again, with the present map. So a full iteration ends with one in which no slot
 // changed its node. A key that is there all the time is then returned, unless it moved
 // within a slot that is still on its way.
 
@@ -72,7 +73,9 @@ func scanSlots(c *client, req *msg.Request) {
 	switch {
 	case i+1 < len(all):
 		next = version<<tagBits | all[i+1].tag
-	case version != now:
+	case version == now:
+		p.topo.WantMap(topology.WantScan, nil)
+	default:
 		next = now<<tagBits | all[0].tag
 	}
 	one := openFan(c, req)

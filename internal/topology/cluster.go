@@ -257,6 +257,8 @@ const (
 	WantReadOnly
 	// WantSlot means that no server has the slot of a request.
 	WantSlot
+	// WantScan means that a client has come to the last server of a SCAN.
+	WantScan
 	numWants
 )
 
@@ -275,6 +277,8 @@ func (w Want) String() string {
 		return "readonly"
 	case WantSlot:
 		return "no_server"
+	case WantScan:
+		return "scan"
 	case numWants:
 	}
 	return "unknown"

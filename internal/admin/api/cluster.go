@@ -13,7 +13,8 @@ type Cluster struct {
 	// Epoch is the greatest config epoch that nodes have told; -1: they do not tell.
 	Epoch int64 `json:"epoch"`
 	// Asked is when nodes were asked last, and Why is why: "start", "refresh", or what loops
-	// have met: "moved", "lost", "clusterdown", "unknown_node", "readonly", "no_server".
+	// have met: "moved", "lost", "clusterdown", "unknown_node", "readonly", "no_server",
+	// "scan".
 	// Answered is when a map came of it last.
 	Asked    *time.Time `json:"asked,omitempty"`
 	Why      string     `json:"why,omitempty"`
