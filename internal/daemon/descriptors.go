@@ -8,6 +8,7 @@ import (
 
 	"nuthatch/internal/admin"
 	"nuthatch/internal/config"
+	"nuthatch/internal/topology"
 )
 
 // Descriptors is how the process's file descriptors are shared out. Every
@@ -44,20 +45,50 @@ const (
 )
 
 // descriptorsOf shares limit descriptors out, as nutcracker does (max_nfd,
-// max_nsconn, max_ncconn), for every loop opens its own connections to servers.
-func descriptorsOf(conf *config.Config, limit int) Descriptors {
+// max_nsconn, max_ncconn), for every loop opens its own connections to servers. nodes is how
+// many nodes the cluster of each pool is known to have; 0: it is none.
+func descriptorsOf(conf *config.Config, nodes []int, limit int) Descriptors {
 	d := Descriptors{Limit: limit, Own: ownDescriptors + admin.MaxHTTPConns + loopDescriptors*conf.Process.Threads}
 	for i := range conf.Pools {
 		p := &conf.Pools[i]
 		d.Own += listenerDescriptors
-		d.Servers += len(p.Servers) * p.ServerConnections * conf.Process.Threads * lanesOf(p)
+		servers := serversOf(p, nodes, i)
+		d.Servers += servers * p.ServerConnections * conf.Process.Threads * lanesOf(p)
+		if p.Protocol == config.Redis {
+			d.Private += servers * p.PrivateConnections
+		}
 	}
-	d.Private = privateOf(conf)
 	d.Clients = limit - d.Servers - d.Own
 	if least := int(float64(limit) * leastClients); d.Clients < least {
 		d.Clients, d.Scarce = least, true
 	}
 	return d
+}
+
+// serversOf is how many servers the i-th pool has. Those of a cluster are its nodes, as far as
+// they are known.
+func serversOf(p *config.Pool, nodes []int, i int) int {
+	if i < len(nodes) && nodes[i] > 0 {
+		return nodes[i]
+	}
+	return len(p.Servers)
+}
+
+// nodes is how many nodes the cluster of each pool is known to have; 0: it is none, or nobody
+// has said so yet. Those that have left are not counted.
+func (g *generation) nodes() []int {
+	all := make([]int, len(g.topo))
+	for i, t := range g.topo {
+		if !g.conf.Pools[i].Cluster.On {
+			continue
+		}
+		for _, n := range t.Snapshot().Nodes {
+			if n.ID != "" && n.Role != topology.Gone {
+				all[i]++
+			}
+		}
+	}
+	return all
 }
 
 // lanesOf is how many lanes a pool can have: two versions of RESP, times the
@@ -87,7 +118,7 @@ func (r *resources) shareDescriptors(g *generation) {
 		r.log.Warn("cannot read the limit of descriptors: it does not bound the number of clients", errAttr(err))
 		return
 	}
-	d := descriptorsOf(g.conf, limit)
+	d := descriptorsOf(g.conf, g.nodes(), limit)
 	if was := r.descriptors.Swap(&d); was != nil && *was == d {
 		return
 	}

@@ -1,25 +1,10 @@
 package daemon
 
-import (
-	"fmt"
-
-	"nuthatch/internal/config"
-)
+import "fmt"
 
 // Private connections are opened when clients need them, and most pools never have as
 // many as they may. So no descriptors are reserved for them. There is a warning if
 // there are too few for all of them and a fair number of clients.
-
-// privateOf is how many private connections clients may have, in all pools.
-func privateOf(conf *config.Config) int {
-	n := 0
-	for i := range conf.Pools {
-		if p := &conf.Pools[i]; p.Protocol == config.Redis {
-			n += len(p.Servers) * p.PrivateConnections
-		}
-	}
-	return n
-}
 
 // lacksPrivate reports whether too few descriptors are left for all private connections.
 func (d *Descriptors) lacksPrivate() bool {
@@ -35,7 +20,7 @@ func checkDescriptors(o checkedStart) []Finding {
 	if err != nil {
 		return nil
 	}
-	d := descriptorsOf(o.Config, limit)
+	d := descriptorsOf(o.Config, nil, limit)
 	if !d.lacksPrivate() {
 		return nil
 	}

@@ -20,36 +20,48 @@ func TestDescriptors(t *testing.T) {
 		pools []config.Pool
 		limit int
 		want  Descriptors
+		nodes []int
 	}{
 		"memcached": {
 			[]config.Pool{pool(config.Memcached, 10, 2, 1)},
 			1024,
 			Descriptors{Limit: 1024, Servers: 40, Own: 134, Clients: 850},
+			nil,
 		},
 		"two versions of RESP, and a second pool": {
 			[]config.Pool{pool(config.Redis, 3, 1, 1), pool(config.Memcached, 1, 1, 1)},
 			1000,
 			Descriptors{Limit: 1000, Servers: 14, Own: 136, Clients: 850},
+			nil,
 		},
 		"many databases": {
 			[]config.Pool{pool(config.Redis, 1, 1, 1000)},
 			1000,
 			Descriptors{Limit: 1000, Servers: 32, Own: 134, Clients: 834},
+			nil,
 		},
 		"scarce": {
 			[]config.Pool{pool(config.Memcached, 200, 2, 1)},
 			400,
 			Descriptors{Limit: 400, Servers: 800, Own: 134, Clients: 100, Scarce: true},
+			nil,
 		},
 		"private connections": {
 			[]config.Pool{private(pool(config.Redis, 3, 1, 1), 100), private(pool(config.Memcached, 1, 1, 1), 100)},
 			1000,
 			Descriptors{Limit: 1000, Servers: 14, Own: 136, Private: 300, Clients: 850},
+			nil,
+		},
+		"the nodes of a cluster, of which two are seeds": {
+			[]config.Pool{pool(config.Memcached, 1, 1, 1), private(pool(config.Redis, 2, 1, 1), 10)},
+			1000,
+			Descriptors{Limit: 1000, Servers: 26, Own: 136, Private: 60, Clients: 838},
+			[]int{0, 6},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conf := &config.Config{Process: config.Process{Threads: 2}, Pools: c.pools}
-			if got := descriptorsOf(conf, c.limit); got != c.want {
+			if got := descriptorsOf(conf, c.nodes, c.limit); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})

@@ -170,6 +170,7 @@ func (in *Instance) start() error {
 	g.resolver.lookUp(in.life.asked)
 	membership{in.core}.prepare(g, nil)
 	g.resolver.start()
+	in.resources.shareDescriptors(g) // clusters are known now
 	g.startWatching()
 	if err := in.ports.openStats(); err != nil {
 		return err
