@@ -123,8 +123,13 @@ func comparePool(old, changed *config.Pool) *Pool {
 	if len(d.Settings) == 0 && len(d.Servers) == 0 {
 		return nil
 	}
-	d.Keys = compareKeys(old, changed)
-	d.Warnings = appendListeners(warn(old, changed, d), old, changed)
+	if old.Cluster.On || changed.Cluster.On {
+		compareClusters(old, changed, d)
+	} else {
+		d.Keys = compareKeys(old, changed)
+		d.Warnings = warn(old, changed, d)
+	}
+	d.Warnings = appendListeners(d.Warnings, old, changed)
 	return d
 }
 
