@@ -1,14 +1,12 @@
 package examples
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/VictoriaMetrics/metricsql"
@@ -50,7 +48,7 @@ func exposed(t *testing.T) map[string]bool {
 // checkQuery fails if a query is none, or asks for a metric that is not there.
 func checkQuery(t *testing.T, where, query string, names map[string]bool) {
 	t.Helper()
-	query = strings.NewReplacer("$__rate_interval", "5m", "$instance", "i", "$pool", "p").Replace(query)
+	query = over(query, "5m")
 	parsed, err := metricsql.Parse(query)
 	if err != nil {
 		t.Errorf("%s: %v in %s", where, err, query)
@@ -98,20 +96,8 @@ func TestMetricsExist(t *testing.T) {
 		}
 		checkQuery(t, r.Alert, r.Expr, names)
 	}
-	var dashboard struct {
-		Panels []struct {
-			ID      int
-			Type    string
-			Title   string
-			GridPos struct{ X, Y, W, H int }
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := json.Unmarshal([]byte(read(t, "grafana/nuthatch.json")), &dashboard); err != nil {
-		t.Fatal(err)
-	}
 	ids := make(map[int]bool)
-	for _, p := range dashboard.Panels {
+	for _, p := range panels(t) {
 		where := fmt.Sprintf("panel %d, %s", p.ID, p.Title)
 		if ids[p.ID] || p.GridPos.X+p.GridPos.W > 24 || p.Type != "row" && len(p.Targets) == 0 {
 			t.Errorf("%s is not in order: %+v", where, p)

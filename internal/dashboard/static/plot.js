@@ -26,19 +26,31 @@ export function decades(low, high) {
   return out;
 }
 
-// line is the path through points; it breaks where there is no value, and where two samples are further apart than gap.
+// line is the path through points; it breaks where there is no value, and where two samples are further apart than gap
+// and than is usual around them: history is coarser than what is polled, and thinner over a long time.
 function line(points, x, y, gap) {
+  const apart = (i) => (i > 0 && i < points.length ? points[i][0] - points[i - 1][0] : 0);
   let d = '';
-  let before = -Infinity;
-  for (const [time, value] of points) {
+  let on = false;
+  points.forEach(([time, value], i) => {
     if (Number.isNaN(value)) {
-      before = -Infinity;
-      continue;
+      on = false;
+      return;
     }
-    d += `${before === -Infinity || time - before > gap ? 'M' : 'L'}${x(time).toFixed(1)} ${y(value).toFixed(1)}`;
-    before = time;
-  }
+    const far = apart(i) > gap && apart(i) > 2.5 * Math.max(apart(i - 1), apart(i + 1));
+    d += `${on && !far ? 'L' : 'M'}${x(time).toFixed(1)} ${y(value).toFixed(1)}`;
+    on = true;
+  });
   return d;
+}
+
+// area is what is below the line, and breaks where that does.
+function area(points, x, y, bottom, gap) {
+  return line(points, x, y, gap).split('M').filter((piece) => piece.includes('L')).map((piece) => {
+    const [first] = piece.split(' ', 1);
+    const last = piece.slice(piece.lastIndexOf('L') + 1).split(' ', 1)[0];
+    return `M${piece}L${last} ${bottom}L${first} ${bottom}Z`;
+  }).join('');
 }
 
 // Plot draws some names of a Series. options: label, lines [{name, label, tone}], format, log, integer, zoom(from, to): what
@@ -90,18 +102,11 @@ export class Plot {
     this.x = { from, inner };
     this.drawGrid(scale, x, w, height);
     lines.forEach((points, i) => attr(this.paths[i], 'd', line(points, x, scale.y, this.gap)));
-    if (lines.length === 1) attr(this.area, 'd', this.areaPath(lines[0], x, scale.y, height));
+    if (lines.length === 1) attr(this.area, 'd', area(lines[0], x, scale.y, height - margin.bottom, this.gap));
     attr(this.nothing, 'x', margin.left + inner / 2);
     attr(this.nothing, 'y', height / 2);
     text(this.nothing, lines.flat().some(([, v]) => !Number.isNaN(v)) ? '' : 'nothing measured yet');
     this.drawCursor(x, height);
-  }
-
-  areaPath(points, x, y, height) {
-    const seen = points.filter(([, v]) => !Number.isNaN(v));
-    if (seen.length < 2) return '';
-    const bottom = height - margin.bottom;
-    return `${line(seen, x, y, Infinity)}L${x(seen[seen.length - 1][0]).toFixed(1)} ${bottom}L${x(seen[0][0]).toFixed(1)} ${bottom}Z`;
   }
 
   scale(lines, height) {

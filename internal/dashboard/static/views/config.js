@@ -45,7 +45,7 @@ export class Configuration {
     const { file, process, pools, text } = this.answer;
     fill(this.list, this.block('Process', file || 'not read from a file', process || []),
       (pools || []).map((p) => this.block(p.name, plural(p.servers.length, 'server'), p.settings, p.servers)),
-      text ? h('details', { class: 'card' }, h('summary', null, 'As a file'), h('pre', null, text)) : null);
+      text ? h('details', { class: 'card', 'aria-label': 'The configuration as a file' }, h('summary', null, 'As a file'), h('pre', null, text)) : null);
   }
 
   block(title, note, settings, servers = []) {
@@ -57,6 +57,6 @@ export class Configuration {
     return h('section', { class: 'card', 'aria-label': `Configuration of ${title}` }, h('header', null, h('h2', null, title, h('small', null, note))),
       h('dl', { class: 'settings' }, rows.map((s) => h('div', { class: s.value === s.default ? null : 'differs' }, h('dt', { class: 'mono' }, s.key),
         h('dd', { class: 'mono', title: (s.from ? `from ${s.from}; ` : '') + (s.value === s.default ? 'the default' : `the default is ${s.default || 'no value'}`) }, s.value || '–')))),
-      lines.length ? h('details', { open: lines.length <= 12 }, h('summary', null, `servers (${lines.length})`), h('pre', null, lines.join('\n'))) : null);
+      lines.length ? h('details', { open: lines.length <= 12, 'aria-label': `Servers of ${title}` }, h('summary', null, `servers (${lines.length})`), h('pre', null, lines.join('\n'))) : null);
   }
 }

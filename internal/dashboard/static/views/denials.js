@@ -9,7 +9,7 @@ export class Denials {
     this.app = app;
     this.search = h('input', {
       type: 'search', placeholder: 'Filter: pool, reason, user, client  ( / )', 'aria-label': 'Filter denials', 'data-filter': true, spellcheck: 'false',
-      oninput: () => this.tables.forEach((t) => t.filter(this.search.value)),
+      oninput: () => this.filter(),
     });
     this.note = h('span', { class: 'soft' });
     const counts = h('div', { class: 'short' });
@@ -22,8 +22,8 @@ export class Denials {
       sort: { name: 'times', down: true },
       columns: [
         { name: 'what', label: 'what', value: (c) => c.what },
-        { name: 'pool', label: 'pool', width: '170px', value: (c) => c.pool },
-        { name: 'times', label: 'times', num: true, width: '120px', value: (c) => c.times, show: (c) => count(c.times) },
+        { name: 'pool', label: 'pool', width: '170px', narrow: '92px', value: (c) => c.pool },
+        { name: 'times', label: 'times', num: true, width: '120px', narrow: '72px', value: (c) => c.times, show: (c) => count(c.times) },
       ],
     });
     this.records = new Table(records, {
@@ -31,15 +31,29 @@ export class Denials {
       words: (r) => `${r.pool} ${r.reason} ${r.object || ''} ${r.user || ''} ${r.client}`, sort: { name: 'time', down: true },
       columns: [
         { name: 'object', label: 'what', mono: true, value: (r) => r.object || '' },
-        { name: 'reason', label: 'refused for', width: '120px', value: (r) => r.reason },
-        { name: 'user', label: 'user', width: '150px', value: (r) => r.user || '' },
-        { name: 'times', label: 'times', num: true, width: '84px', value: (r) => r.count, show: (r) => count(r.count) },
-        { name: 'time', label: 'when', num: true, width: '176px', narrow: '78px', priority: 2, value: (r) => r.at, show: (r) => clock(r.at) },
+        { name: 'reason', label: 'refused for', width: '120px', narrow: '88px', value: (r) => r.reason },
+        { name: 'user', label: 'user', width: '150px', narrow: '70px', value: (r) => r.user || '' },
+        { name: 'times', label: 'times', num: true, width: '84px', narrow: '64px', value: (r) => r.count, show: (r) => count(r.count) },
+        { name: 'time', label: 'when', num: true, width: '190px', priority: 2, value: (r) => r.at, show: (r) => clock(r.at) },
         { name: 'pool', label: 'pool', width: '120px', priority: 3, value: (r) => r.pool },
         { name: 'client', label: 'client', mono: true, width: '260px', priority: 4, value: (r) => r.client },
       ],
     });
     this.tables = [this.counts, this.records];
+  }
+
+  filter() {
+    this.tables.forEach((t) => t.filter(this.search.value));
+    this.app.share();
+  }
+
+  chosen() {
+    return { q: this.search.value };
+  }
+
+  restore({ q = '' }) {
+    this.search.value = q;
+    this.tables.forEach((t) => t.filter(q));
   }
 
   async read(api) {

@@ -1,6 +1,6 @@
 // What has happened: reloads, pauses, servers that failed and answer again, the latest first.
 
-import { fill, h, text } from '../dom.js';
+import { attr, fill, h, text } from '../dom.js';
 import { clock, plural, span } from '../format.js';
 import { link } from '../links.js';
 import { Table } from '../table.js';
@@ -16,9 +16,9 @@ export class Events extends Listing {
       caption: 'Events', noun: 'event', empty: 'Nothing has happened.', key: (e) => String(e.id),
       words: (e) => `${e.kind} ${e.pool || ''} ${e.server || ''} ${e.text} ${e.by || ''}`, sort: { name: 'time', down: true }, changed: () => app.share(),
       columns: [
-        { name: 'text', label: 'what', value: (e) => e.text },
-        { name: 'time', label: 'when', width: '176px', narrow: '78px', num: true, value: (e) => e.at + e.id / 1e6, show: (e) => clock(e.at) },
-        { name: 'kind', label: 'event', width: '170px', priority: 2, value: (e) => e.kind, cell: (td, e) => kind(td, e) },
+        { name: 'text', label: 'what', value: (e) => e.text, cell: told },
+        { name: 'time', label: 'when', width: '176px', narrow: '96px', num: true, group: 'moment', value: (e) => e.at + e.id / 1e6, show: (e) => clock(e.at) },
+        { name: 'kind', label: 'event', width: '170px', priority: 3, value: (e) => e.kind, cell: (td, e) => kind(td, e) },
         { name: 'server', label: 'server', width: '190px', priority: 2, value: (e) => `${e.pool || ''} ${e.server || ''}`, cell: (td, e) => place(td, e) },
         { name: 'lasted', label: 'for', title: 'how long it lasted, or lasts at most', num: true, width: '96px', priority: 3, value: (e) => e.duration || 0, show: lasted },
         { name: 'by', label: 'by', width: '220px', priority: 4, value: (e) => e.by || '' },
@@ -32,6 +32,13 @@ export class Events extends Listing {
     text(this.note, `${plural(events.length, 'event')} since ${clock(Date.parse(answer.started))}`);
     this.table.update(events);
   }
+}
+
+// told is what has happened, on two lines where there is no room for one.
+function told(td, e) {
+  if (!td.firstChild) td.append(h('span', { class: 'lines' }));
+  text(td.firstChild, e.text);
+  attr(td, 'title', e.text);
 }
 
 function kind(td, e) {

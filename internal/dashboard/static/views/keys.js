@@ -25,12 +25,12 @@ export class Keys {
       sort: { name: 'rate', down: true },
       columns: [
         { name: 'key', label: 'key', mono: true, value: (k) => k.key, show: whole },
-        { name: 'pool', label: 'pool', width: '140px', priority: 2, value: (k) => k.pool },
+        { name: 'pool', label: 'pool', width: '110px', priority: 2, value: (k) => k.pool },
         { name: 'server', label: 'server', width: '130px', narrow: '86px', title: 'that owns the key now; a key of which only the beginning is kept may have any', value: (k) => k.server || '' },
-        { name: 'rate', label: 'req/s', num: true, width: '92px', title: 'about, from samples of the last half minute', value: (k) => k.rate, show: (k) => rate(k.rate) },
-        { name: 'within', label: 'within', num: true, width: '92px', priority: 2, title: 'how exactly the rate is known', value: (k) => k.error / k.rate, show: (k) => `± ${percent(k.error / k.rate)}` },
-        { name: 'share', label: 'share', title: 'of the pool’s requests', num: true, width: '78px', value: (k) => k.share, show: (k) => percent(k.share) },
-        { name: 'bar', label: '', title: 'share of the pool’s requests', width: '110px', priority: 3, value: (k) => k.share, cell: (td, k) => fill(td, meter(k.share, percent(k.share))) },
+        { name: 'rate', label: 'req/s', num: true, width: '92px', narrow: '62px', title: 'about, from samples of the last half minute', value: (k) => k.rate, show: (k) => rate(k.rate) },
+        { name: 'within', label: 'within', num: true, width: '92px', priority: 5, title: 'how exactly the rate is known', value: (k) => k.error / k.rate, show: (k) => `± ${percent(k.error / k.rate)}` },
+        { name: 'share', label: 'share', title: 'of the pool’s requests', num: true, width: '78px', narrow: '54px', value: (k) => k.share, show: (k) => percent(k.share) },
+        { name: 'bar', label: '', title: 'share of the pool’s requests', width: '80px', priority: 5, value: (k) => k.share, cell: (td, k) => fill(td, meter(k.share, percent(k.share))) },
       ],
     });
     this.big = new Table(big, {
@@ -40,10 +40,10 @@ export class Keys {
         { name: 'key', label: 'key', mono: true, value: (k) => k.key, show: whole },
         { name: 'pool', label: 'pool', width: '110px', priority: 2, value: (k) => k.pool },
         { name: 'server', label: 'server', width: '120px', priority: 3, value: (k) => k.server || '' },
-        { name: 'command', label: 'command', width: '96px', priority: 4, value: (k) => k.command || '' },
-        { name: 'kind', label: 'what', width: '80px', value: (k) => k.kind },
-        { name: 'when', label: 'when', num: true, width: '92px', priority: 4, value: (k) => Date.parse(k.time), show: (k) => clock(Date.parse(k.time)).slice(-8) },
-        { name: 'size', label: 'size', num: true, width: '92px', value: (k) => k.size, show: (k) => bytes(k.size) },
+        { name: 'command', label: 'command', width: '96px', priority: 5, value: (k) => k.command || '' },
+        { name: 'kind', label: 'what', width: '80px', narrow: '68px', value: (k) => k.kind },
+        { name: 'when', label: 'when', num: true, width: '92px', priority: 5, value: (k) => Date.parse(k.time), show: (k) => clock(Date.parse(k.time)).slice(-8) },
+        { name: 'size', label: 'size', num: true, width: '92px', narrow: '76px', value: (k) => k.size, show: (k) => bytes(k.size) },
       ],
     });
     this.tables = [this.hot, this.big];

@@ -33,7 +33,7 @@ export class Servers {
     return [
       { name: 'name', label: 'server', value: (s) => s.name, cell: (el, s) => named(el, s) },
       { name: 'address', label: 'address', mono: true, width: '158px', priority: 4, value: (s) => s.address },
-      { name: 'reason', label: 'reason', title: 'why it is not up', width: '136px', priority: 3, value: (s) => s.reason || '', cell: (td, s) => reasoned(td, s) },
+      { name: 'reason', label: 'reason', title: 'why it is not up', width: '168px', priority: 3, value: (s) => s.reason || '', cell: (td, s) => reasoned(td, s) },
       { name: 'pool', label: 'pool', width: '96px', priority: 3, value: (s) => s.pool },
       { name: 'state', label: 'state', width: '192px', priority: 2, value: (s) => rank(s), cell: (el, s) => stated(el, s, now()) },
       { name: 'role', label: 'role', title: 'what the node is in its cluster', width: '84px', group: 'node', value: (s) => s.node?.role || '', cell: (el, s) => placed(el, s) },

@@ -125,7 +125,7 @@ function groupTable(host, changed) {
       { name: 'mean', label: 'mean', title: 'of the entries: they are the slowest of all requests', num: true, width: '90px', priority: 2, value: (g) => g.total / g.count, show: (g) => latency(g.total / g.count) },
       { name: 'longest', label: 'longest', num: true, width: '90px', narrow: '74px', value: (g) => g.longest, show: (g) => latency(g.longest) },
       { name: 'split', label: 'where the time went', width: '200px', priority: 3, value: (g) => g.server_time, cell: split },
-      { name: 'time', label: 'last', width: '176px', num: true, priority: 4, value: (g) => g.at, show: (g) => clock(g.at) },
+      { name: 'time', label: 'last', width: '190px', num: true, priority: 4, value: (g) => g.at, show: (g) => clock(g.at) },
     ],
   });
 }
