@@ -99,14 +99,17 @@ func expression(t *testing.T, title string) string {
 // visit is clients that come, ask servers for this and that, and go. There are more than may
 // come. What they are answered matters to nobody.
 func visit(ctx context.Context, addr string) {
-	for range 4 {
-		client := redis.NewClient(&redis.Options{Addr: addr, PoolSize: 1, MaxRetries: -1, Protocol: 2, DisableIdentity: true})
-		defer client.Close()
-		for i := range 8 {
-			key := fmt.Sprint("key", i)
-			client.Set(ctx, key, "value", 0)
-			client.Get(ctx, key)
-			client.LPush(ctx, key, "element") // of another type
+	var clients [4]*redis.Client
+	for i := range clients {
+		clients[i] = redis.NewClient(&redis.Options{Addr: addr, PoolSize: 1, MaxRetries: -1, Protocol: 2, DisableIdentity: true})
+		for j := range 8 {
+			key := fmt.Sprint("key", j)
+			clients[i].Set(ctx, key, "value", 0)
+			clients[i].Get(ctx, key)
+			clients[i].LPush(ctx, key, "element") // of another type
 		}
+	}
+	for _, client := range clients {
+		_ = client.Close()
 	}
 }
