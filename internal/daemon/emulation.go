@@ -128,7 +128,7 @@ func (v *view) Emulated(pool string) *api.Emulated {
 	m := e.board.Map()
 	about.Leaving = m.Leaves
 	for j, n := range m.Nodes {
-		about.Nodes = append(about.Nodes, api.EmulatedNode{Address: n.Address.String(), ID: n.ID, First: n.First, Last: n.Last, Self: j == m.Self})
+		about.Nodes = append(about.Nodes, api.EmulatedNode{Address: n.String(), ID: n.ID, First: n.First, Last: n.Last, Self: j == m.Self})
 	}
 	for _, seen := range e.watcher.Seen() {
 		one := api.Peer{Address: seen.Asked, Name: seen.Entry, State: seen.State.String(), Problem: seen.Problem, Since: seen.Since}

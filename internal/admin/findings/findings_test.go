@@ -72,8 +72,11 @@ func TestClusterFindings(t *testing.T) {
 // TestPeerFindings: peers that do not answer, or are none, need a look.
 func TestPeerFindings(t *testing.T) {
 	e := &api.Emulated{Peers: []api.Peer{
-		{Address: "a:1", State: "lives"}, {Address: "b:1", State: "silent", Problem: "no", Since: now}, {Address: "c:1", State: "stranger", Problem: "other"},
-		{Address: "d:1", State: "leaves"}, {Address: "e:1", State: "self"},
+		{Address: "a:1", State: "lives"},
+		{Address: "b:1", State: "silent", Problem: "no", Since: now},
+		{Address: "c:1", State: "stranger", Problem: "other"},
+		{Address: "d:1", State: "leaves"},
+		{Address: "e:1", State: "self"},
 	}}
 	found := Of(&api.Info{Time: now, State: "serving"}, &api.Pools{Time: now, Pools: []api.Pool{{Name: "alpha", Emulated: e, Servers: []api.Server{server("up", "up", "", "")}}}})
 	if len(found.Findings) != 2 || found.Fails || found.Findings[0].Text != "peer b:1 does not answer: no" || found.Findings[1].Text != "peer c:1 is no proxy with this pool: other" {
