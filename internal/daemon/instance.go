@@ -344,7 +344,7 @@ func (in *Instance) facts(p *config.Pool) func(tell func(name, value string)) {
 // logStart logs what runs.
 func (in *Instance) logStart() {
 	text := fmt.Sprintf("%s started on pid %d", in.name(), os.Getpid())
-	in.log.Always(text)
+	in.log.Always(text, slog.String("version", in.opts.Version))
 	if in.opts.inherited.handedOver() {
 		text += ", in place of the program that ran before"
 	}
@@ -356,7 +356,8 @@ func (in *Instance) logStart() {
 			with = "TLS and "
 		}
 		in.log.Notice(fmt.Sprintf("pool '%s' listens on '%s' with %s%d servers",
-			p.Name, g.listeners[i].socket.Name(), with, len(p.Servers)))
+			p.Name, g.listeners[i].socket.Name(), with, len(p.Servers)),
+			slog.String("pool", p.Name), slog.String("addr", g.listeners[i].socket.Name()), slog.Bool("tls", at.TLS), slog.Int("servers", len(p.Servers)))
 	}
 	in.journal.warnings(g.conf)
 	in.journal.warnOfOpenUsers(g)
@@ -405,7 +406,7 @@ func (in *Instance) Stop() {
 		}
 		in.ports.closeAdmin()
 		if in.life.serving.Load() {
-			in.log.Always(in.name() + " ended")
+			in.log.Always(in.name()+" ended", slog.String("version", in.opts.Version))
 		}
 		// An error of the log at the very end cannot be logged.
 		_ = in.log.Close()

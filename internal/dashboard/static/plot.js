@@ -61,7 +61,7 @@ export class Plot {
     this.cursor = null; // time under the pointer or chosen by arrow keys
     this.svg = h('svg', { class: 'plot-svg', 'aria-hidden': 'true' });
     this.frame = h('div', {
-      class: 'plot', tabindex: '0', role: 'img',
+      class: 'plot', tabindex: '0', role: 'img', 'aria-label': options.label,
       onpointermove: (e) => this.point(e.offsetX), onpointerleave: () => this.leave(), onblur: () => this.leave(),
       onpointerdown: (e) => this.press(e), onpointerup: (e) => this.release(e), onpointercancel: () => this.forget(),
       ondblclick: () => this.options.zoom?.(), onkeydown: (e) => this.key(e),
