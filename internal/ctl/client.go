@@ -358,6 +358,9 @@ func (c *Client) do(ctx context.Context, method, path, kind string, body []byte)
 	if answer.StatusCode == http.StatusOK {
 		return text, nil
 	}
+	if answer.StatusCode == http.StatusBadRequest && bytes.Contains(text, []byte("HTTP request to an HTTPS server")) {
+		return nil, fmt.Errorf("%w: %s is an address with TLS; say --cacert, or -c with the proxy's configuration file", ErrNoAnswer, c.base)
+	}
 	refusal := &RefusedError{Status: answer.StatusCode}
 	if json.Unmarshal(text, &refusal.Fault) != nil || refusal.Fault.Error == "" {
 		return nil, fmt.Errorf("%w: %s from %s, which does not look like a nuthatch", ErrNoAnswer, answer.Status, c.base)
