@@ -69,13 +69,16 @@ func (c *Cluster) settle() error {
 	c.t.Helper()
 	const channel, patience = "nodes:settle", time.Second
 	living := c.living()
-	var subscribers []*Client
-	for _, s := range living {
-		subscriber := s.Dial()
-		defer subscriber.Close()
-		subscriber.Do("SUBSCRIBE", channel)
-		subscribers = append(subscribers, subscriber)
+	subscribers := make([]*Client, len(living))
+	for i, s := range living {
+		subscribers[i] = s.Dial()
+		subscribers[i].Do("SUBSCRIBE", channel)
 	}
+	defer func() {
+		for _, subscriber := range subscribers {
+			subscriber.Close()
+		}
+	}()
 	for range 2 {
 		for _, s := range living {
 			c.do(s, "PUBLISH", channel, s.Name())
