@@ -97,7 +97,8 @@ func (l *leg) sendUnblock() {
 	before := out.Len()
 	conn.pool.proto.blocker.AppendUnblock(conn.private.id, b.recall != recallsReply, ctx.bufs, out)
 	m := ctx.msgs.Get()
-	m.Owner, m.NoReply = &unblocking{leg: l, of: l.m, end: l.m.End}, true
+	m.Owner, m.NoReply = &unblocking{leg: l, conn: conn, of: l.m, end: l.m.End}, true
+	conn.private.unblocks++
 	ctl.enqueue(m, out.Len()-before)
 }
 
@@ -164,11 +165,23 @@ func (b *blocking) takeBack(answered bool) {
 }
 
 // An unblocking owns the reply to a CLIENT UNBLOCK that is to end the wait of the
-// message of. end is of's End then: messages are used again.
+// message of on conn. end is of's End then: messages are used again.
 type unblocking struct {
-	leg *leg
-	of  *msg.Msg
-	end uint64
+	leg  *leg
+	conn *serverConn
+	of   *msg.Msg
+	end  uint64
+}
+
+// unblockAnswered notes that a CLIENT UNBLOCK for the connection is answered; lost: it will
+// not be, and may still come to the server.
+func (pv *private) unblockAnswered(lost bool) {
+	c := pv.conn
+	pv.unblocks--
+	pv.stale = pv.stale || lost
+	if pv.tenant == nil && !pv.isUnused && c.Attached() && c.queue.Len() == 0 {
+		pv.putUnused()
+	}
 }
 
 // waits reports whether that is still what waits.
@@ -181,6 +194,7 @@ func (u *unblocking) Party() msg.Party { return nil }
 func (u *unblocking) OnReply(m *msg.Msg, r msg.Reply) {
 	p := u.leg.block.own.client.pool
 	p.ctx.msgs.Put(m)
+	defer u.conn.private.unblockAnswered(false)
 	if !u.waits() {
 		return
 	}
@@ -197,6 +211,7 @@ func (u *unblocking) OnReply(m *msg.Msg, r msg.Reply) {
 // OnFailure implements msg.Owner.
 func (u *unblocking) OnFailure(m *msg.Msg) {
 	u.leg.block.own.client.pool.ctx.msgs.Put(m)
+	defer u.conn.private.unblockAnswered(true)
 	if u.waits() {
 		u.leg.retryUnblock()
 	}

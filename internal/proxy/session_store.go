@@ -86,6 +86,9 @@ type private struct {
 	// server takes no writes, and has refused a command of it.
 	block     uint64
 	unwritten bool
+	// unblocks is how many CLIENT UNBLOCK for the connection are not answered. Until they are
+	// nobody gets it: they would end the wait of whoever has it then.
+	unblocks int
 	// id is the connection's id at the server; 0: the server has not said, or does not
 	// allow to use it.
 	id int64
@@ -250,6 +253,9 @@ func (pv *private) putUnused() {
 	c := pv.conn
 	s, p := c.server, c.pool
 	limit := int64(p.conf.PrivateIdleTimeout)
+	if pv.unblocks > 0 {
+		return // unblockAnswered does it
+	}
 	if pv.stale || s.removed || limit == 0 {
 		c.pool.ctx.turn.retireSoon(c)
 		return
