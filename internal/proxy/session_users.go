@@ -205,9 +205,13 @@ func (a *adoption) judgeClients() {
 // mayDoNoMore reports whether the client's user may not do what the client does all the time.
 func mayDoNoMore(c *client) bool {
 	guard := c.pool.proto.guard
-	return c.own != nil && c.own.subs != nil && !c.own.subs.mayListen() ||
-		monitors(c) && !(c.pool.conf.AllowMonitor && guard.MayMonitor(&c.session)) ||
-		tracks(c) && !guard.MayTrack(&c.session)
+	switch {
+	case c.own != nil && c.own.subs != nil && !c.own.subs.mayListen():
+		return true
+	case monitors(c) && (!c.pool.conf.AllowMonitor || !guard.MayMonitor(&c.session)):
+		return true
+	}
+	return tracks(c) && !guard.MayTrack(&c.session)
 }
 
 // judge ends the wait of a request that its client may not send any more.

@@ -293,6 +293,15 @@ func (tx *transaction) crosses(p *ServerPool, req *msg.Request) msg.Reason {
 	return msg.CrossServer
 }
 
+// reach reports whether the transaction may go, as far as a client that tracks keys is
+// concerned, and why it will fail.
+func (t *multi) reach() (mayGo bool, why msg.Reason) {
+	if c := t.client; tracks(c) {
+		return c.own.track.reachBlock()
+	}
+	return true, msg.OK
+}
+
 // exec sends the transaction to its server. req is its EXEC.
 func (t *multi) exec(req *msg.Request) {
 	c := t.client
@@ -302,12 +311,9 @@ func (t *multi) exec(req *msg.Request) {
 		c.awaitMoves()
 		return
 	}
-	reached := msg.OK
-	if tracks(c) {
-		mayGo := false
-		if mayGo, reached = c.own.track.reachBlock(); !mayGo {
-			return
-		}
+	mayGo, reached := t.reach()
+	if !mayGo {
+		return
 	}
 	if tx == nil {
 		tx = c.newTransaction()
