@@ -22,9 +22,10 @@ export default defineConfig({
       {
         text: 'How to',
         items: pages(
-          ['Come from nutcracker', 'MIGRATING'], ['Come from Envoy, predixy, stunnel', 'COMING-FROM'], ['Operate', 'OPERATIONS'],
-          ['Find an error text', 'TROUBLESHOOTING'], ['Run frameworks', 'STACKS'], ['Follow Sentinel', 'SENTINEL'], ['Use TLS', 'TLS'],
-          ['Have users', 'USERS'],
+          ['Come from nutcracker', 'MIGRATING'], ['Come from Envoy, predixy, stunnel', 'COMING-FROM'], ['Leave stunnel', 'FROM-STUNNEL'],
+          ['Operate', 'OPERATIONS'], ['Plan capacity', 'CAPACITY'], ['Tune', 'TUNING'], ['Find an error text', 'TROUBLESHOOTING'],
+          ['Run frameworks', 'STACKS'], ['Follow Sentinel', 'SENTINEL'], ['Use a Redis Cluster', 'CLUSTER'],
+          ['Look like a Redis Cluster', 'EMULATE'], ['Use TLS', 'TLS'], ['Have users', 'USERS'],
         ),
       },
       {
