@@ -9,8 +9,8 @@ import (
 	"nuthatch/internal/topology"
 )
 
-// Where requests go is decided here, and nowhere else: by the table of the snapshot that
-// the loop has taken over.
+// Where requests go is decided here and in route_*.go, and nowhere else: by the table of the
+// snapshot that the loop has taken over.
 //
 //	owner       the server that has all keys of a request
 //	dealKeys    the servers that have its keys, some each, at once ─┐

@@ -34,9 +34,9 @@ type Server struct {
 	reasons *stats.ServerReasons
 	// errors are the error replies of the server.
 	errors **stats.ErrorCounts
-	// lanes are this loop's connections, by lane and slot. Each lane that was ever used
-	// has server_connections of them, opened when they are first needed. A client keeps
-	// to one slot, so that it reads what it wrote.
+	// lanes are this loop's connections, by lane and slot. Each lane that is used has
+	// server_connections of them, opened when they are first needed. A client keeps to one
+	// slot, so that it reads what it wrote.
 	lanes [][]*serverConn
 	// store has this loop's private connections.
 	store store

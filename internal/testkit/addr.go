@@ -38,6 +38,29 @@ func FreeAddrOn(t testing.TB, host string) string {
 	return ""
 }
 
+// listenFree is a listener at an address like FreeAddr's. The listener that finds the port free
+// is the one that is returned: programs that are no tests know of no reservation.
+func listenFree(t testing.TB) net.Listener {
+	t.Helper()
+	const host = "127.0.0.1"
+	for range 1000 {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		release, ok := claim(host, port)
+		if !ok {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			release()
+			continue
+		}
+		t.Cleanup(release)
+		return l
+	}
+	t.Fatalf("no free port on %s between %d and %d", host, firstPort, lastPort)
+	return nil
+}
+
 // LoopbackHosts returns n addresses of 127.0.0.0/8 on which the given port is
 // free, reserved like FreeAddr's. It is for tests that need one port on several
 // hosts.
@@ -57,20 +80,29 @@ func LoopbackHosts(t testing.TB, n, port int) []string {
 	return nil
 }
 
-// reserve claims host:port for this test. The claim between processes is an
-// abstract Unix socket: it needs no file and dies with its process.
+// reserve claims host:port for this test, if it is free.
 func reserve(t testing.TB, host string, port int) bool {
 	t.Helper()
-	claim, err := net.Listen("unix", fmt.Sprintf("@nuthatch-testkit-%s-%d", host, port))
-	if err != nil {
+	release, ok := claim(host, port)
+	if !ok {
 		return false
 	}
 	if !free(host, port) {
-		_ = claim.Close()
+		release()
 		return false
 	}
-	t.Cleanup(func() { _ = claim.Close() })
+	t.Cleanup(release)
 	return true
+}
+
+// claim claims host:port until release is called. The claim between processes is an
+// abstract Unix socket: it needs no file and dies with its process.
+func claim(host string, port int) (release func(), ok bool) {
+	l, err := net.Listen("unix", fmt.Sprintf("@nuthatch-testkit-%s-%d", host, port))
+	if err != nil {
+		return nil, false
+	}
+	return func() { _ = l.Close() }, true
 }
 
 // free reports whether host:port can be listened on. No process is forked

@@ -34,7 +34,7 @@ type Scripted struct {
 // connection is closed.
 func StartScripted(t testing.TB, script func(*Talk)) *Scripted {
 	t.Helper()
-	return StartScriptedAt(t, FreeAddr(t), script)
+	return startScripted(t, listenFree(t), script)
 }
 
 // StartScriptedAt is StartScripted on a chosen address.
@@ -44,11 +44,16 @@ func StartScriptedAt(t testing.TB, addr string, script func(*Talk)) *Scripted {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startScripted(t, l, script)
+}
+
+func startScripted(t testing.TB, l net.Listener, script func(*Talk)) *Scripted {
+	t.Helper()
 	s := &Scripted{
 		t: t, listener: l, script: script,
 		stopping: make(chan struct{}), conns: map[net.Conn]struct{}{},
 	}
-	speaks(t, addr, InTLS())
+	speaks(t, l.Addr().String(), InTLS())
 	s.running.Go(s.accept)
 	t.Cleanup(s.Stop)
 	return s

@@ -243,10 +243,7 @@ func Plain(t testing.TB, addr string) string {
 	if !speaksTLS(addr) {
 		return addr
 	}
-	l, err := net.Listen("tcp", FreeAddr(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listenFree(t)
 	speaks(t, l.Addr().String(), false)
 	var mu sync.Mutex
 	var conns []net.Conn

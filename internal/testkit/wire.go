@@ -67,10 +67,7 @@ const (
 // StartWire listens on a free loopback port for connections to target.
 func StartWire(t testing.TB, target string, faults Faults) *Wire {
 	t.Helper()
-	l, err := net.Listen("tcp", FreeAddr(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listenFree(t)
 	speaks(t, l.Addr().String(), speaksTLS(target))
 	w := &Wire{t: t, listener: l, target: target, faults: faults, links: map[*link]struct{}{}}
 	w.running.Go(w.accept)
