@@ -9,13 +9,13 @@ import (
 
 // Handshakes bounds the handshakes: how many with clients are under way, how many wait
 // behind them, and on how many processors they compute at once. A handshake that waits
-// for its peer takes no processor, so a slow peer holds up nobody. Handshakes with
-// servers do not wait behind those with clients.
+// for its peer takes no processor. One with a server waits behind none with a client: a
+// flood of clients must not make servers look dead.
 type Handshakes struct {
 	timeout atomic.Int64
 	most    atomic.Int64
-	// processors has a place for each handshake that may compute at once.
-	processors chan struct{}
+	// clients and servers have a place for each handshake that may compute at once.
+	clients, servers processors
 
 	mu       sync.Mutex
 	underWay int
@@ -27,8 +27,15 @@ const maxWaiting = 1 << 16
 
 // NewHandshakes returns bounds for a process with so many event loops.
 func NewHandshakes(loops int) *Handshakes {
-	return &Handshakes{processors: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-loops))}
+	places := max(1, runtime.GOMAXPROCS(0)-loops)
+	return &Handshakes{clients: make(processors, places), servers: make(processors, places)}
 }
+
+// processors are places for handshakes that compute.
+type processors chan struct{}
+
+func (p processors) enter() { p <- struct{}{} }
+func (p processors) leave() { <-p }
 
 // Set bounds how many clients' handshakes are under way, and how long each may take; 0:
 // for ever.
@@ -49,7 +56,8 @@ func (h *Handshakes) UnderWay() (underWay, waiting int) {
 
 // begin begins a handshake, or has it wait. It returns false if too many wait.
 func (h *Handshakes) begin(s *stage) bool {
-	s.mem.pipe.wait, s.mem.pipe.proceed = h.leave, h.enter
+	p := h.placesOf(s)
+	s.mem.pipe.wait, s.mem.pipe.proceed = p.leave, p.enter
 	if s.client {
 		go h.run(s)
 		return true
@@ -92,11 +100,17 @@ func (h *Handshakes) next() *stage {
 	return s
 }
 
-func (h *Handshakes) run(s *stage) {
-	h.enter()
-	defer h.leave()
-	s.run()
+// placesOf are the places for a handshake like that of s.
+func (h *Handshakes) placesOf(s *stage) processors {
+	if s.client {
+		return h.servers
+	}
+	return h.clients
 }
 
-func (h *Handshakes) enter() { h.processors <- struct{}{} }
-func (h *Handshakes) leave() { <-h.processors }
+func (h *Handshakes) run(s *stage) {
+	p := h.placesOf(s)
+	p.enter()
+	defer p.leave()
+	s.run()
+}

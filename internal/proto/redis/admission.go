@@ -54,9 +54,9 @@ func (c *command) needsAdmin() bool { return slices.Contains(strings.Fields(c.fa
 
 // mayReset tells whether the rules of the client's user allow CONFIG RESETSTAT. That stands for
 // the right to administer, where a command's own categories do not: Redis has MEMORY PURGE in
-// none but @slow, since it concerns one server there.
-func (a *admission) mayReset(s *msg.Session) bool {
-	trial := a.userOf(s).Begin(int(resetStat), nil, 0)
+// none but @slow, since it concerns one server there, and CLIENT PAUSE in @connection, too.
+func (r *rules) mayReset(s *msg.Session) bool {
+	trial := r.userOf(s).Begin(int(resetStat), nil, 0)
 	return trial.Verdict().IsAllowed()
 }
 

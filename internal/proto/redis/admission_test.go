@@ -270,6 +270,41 @@ func TestPauseOfClients(t *testing.T) {
 	}
 }
 
+// Who holds up all clients of the pool needs more than the category of connections.
+func TestPauseByRules(t *testing.T) {
+	for rules, want := range map[string]bool{
+		"on nopass ~* &* +@all":                           true,
+		"on nopass +@admin":                               true,
+		"on nopass +client|pause +config|resetstat":       true,
+		"on nopass ~* +@read +@connection":                false,
+		"on nopass +client|pause":                         false,
+		"on nopass ~* &* +@all -@admin -@dangerous +@all": true,
+		"on nopass ~* &* +@all -client|pause":             false,
+	} {
+		users, err := NewUsers("test", &config.Pool{Users: []config.User{{Name: "ops", Rules: config.Secret(rules)}}}, nil, nil)
+		if err != nil {
+			t.Fatal(rules, err)
+		}
+		paused := false
+		p := New(Options{
+			Users: users, Facts: func(bool, func(*Facts)) {},
+			Pause:  func(time.Duration, string) error { paused = true; return nil },
+			Resume: func(string) error { return nil },
+		})
+		s := &msg.Session{Authenticated: true, Lane: msg.DefaultLane}
+		become(s, users.Named([]byte("ops")))
+		r := parseWords(t, p, "CLIENT", "PAUSE", "1")
+		if p.Allows(r, s) {
+			if find, ok := p.Report(r, s); ok {
+				find(func([]byte) {})
+			}
+		}
+		if paused != want {
+			t.Errorf("a user with %q pauses: %t, %q", rules, paused, r.Error)
+		}
+	}
+}
+
 // HELP and COMMAND list what administers servers for those who may.
 func TestAdministrationIsListed(t *testing.T) {
 	for _, allowed := range []bool{false, true} {
