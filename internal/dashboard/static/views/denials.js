@@ -3,14 +3,11 @@
 import { fill, h, text } from '../dom.js';
 import { clock, count, plural } from '../format.js';
 import { Table } from '../table.js';
+import { Searched } from './searched.js';
 
-export class Denials {
+export class Denials extends Searched {
   constructor(host, app) {
-    this.app = app;
-    this.search = h('input', {
-      type: 'search', placeholder: 'Filter: pool, reason, user, client  ( / )', 'aria-label': 'Filter denials', 'data-filter': true, spellcheck: 'false',
-      oninput: () => this.filter(),
-    });
+    super(app, 'pool, reason, user, client', 'Filter denials');
     this.note = h('span', { class: 'soft' });
     const counts = h('div', { class: 'short' });
     const records = h('div');
@@ -40,20 +37,6 @@ export class Denials {
       ],
     });
     this.tables = [this.counts, this.records];
-  }
-
-  filter() {
-    this.tables.forEach((t) => t.filter(this.search.value));
-    this.app.share();
-  }
-
-  chosen() {
-    return { q: this.search.value };
-  }
-
-  restore({ q = '' }) {
-    this.search.value = q;
-    this.tables.forEach((t) => t.filter(q));
   }
 
   async read(api) {

@@ -3,16 +3,13 @@
 import { fill, h, meter, text } from '../dom.js';
 import { bytes, clock, keyText, percent, plural, rate } from '../format.js';
 import { Table } from '../table.js';
+import { Searched } from './searched.js';
 
 const whole = (k) => keyText(k.key, k.key_length);
 
-export class Keys {
+export class Keys extends Searched {
   constructor(host, app) {
-    this.app = app;
-    this.search = h('input', {
-      type: 'search', placeholder: 'Filter: key, pool  ( / )', 'aria-label': 'Filter keys', 'data-filter': true, spellcheck: 'false',
-      oninput: () => this.filter(),
-    });
+    super(app, 'key, pool', 'Filter keys');
     this.note = h('span', { class: 'soft' });
     const hot = h('div', { class: 'short' });
     const big = h('div', { class: 'short' });
@@ -47,20 +44,6 @@ export class Keys {
       ],
     });
     this.tables = [this.hot, this.big];
-  }
-
-  filter() {
-    this.tables.forEach((t) => t.filter(this.search.value));
-    this.app.share();
-  }
-
-  chosen() {
-    return { q: this.search.value };
-  }
-
-  restore({ q = '' }) {
-    this.search.value = q;
-    this.tables.forEach((t) => t.filter(q));
   }
 
   async read(api) {
