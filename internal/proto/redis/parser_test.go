@@ -326,6 +326,35 @@ func TestRoomForManyWordsAtOnce(t *testing.T) {
 	}
 }
 
+// TestPagesOfWordsReadInSlices: the pages stay for the next request, if they are few. After a
+// huge one all go back.
+func TestPagesOfWordsReadInSlices(t *testing.T) {
+	proto := New(Options{})
+	parser := proto.NewRequestParser()
+	for _, keys := range []int{maxDesk / 4, maxDesk, maxDesk / 4} {
+		data := mgetOf(keys)
+		for rest := data; len(rest) > 0; {
+			n := min(readSize, len(rest))
+			if taken, _, err := parser.Parse(rest[:n]); taken != n || err != nil {
+				t.Fatal(taken, err)
+			}
+			rest = rest[n:]
+		}
+		v := mbuf.Flat(data)
+		for ready := false; !ready; {
+			_, ready = parser.Ready(&v, 1000)
+		}
+		if r := parser.Finish(v); r.Nkeys != keys {
+			t.Fatalf("%d keys of %d", r.Nkeys, keys)
+		}
+		parser.Forget()
+		n, err := proto.desk.wide.Resident()
+		if few := keys < maxDesk; err != nil || n > maxDesk*spanSize || few != (n > 0) {
+			t.Errorf("%d bytes are resident behind a request for %d keys, %v", n, keys, err)
+		}
+	}
+}
+
 // TestHalfOfManyWords: a request of many words that has not wholly come costs its
 // parser nothing, and its words are found all the same, whatever other parsers of
 // the protocol have read meanwhile.
