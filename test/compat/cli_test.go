@@ -296,6 +296,7 @@ func TestSignalsAreNamed(t *testing.T) {
 	for i, start := range []func(testing.TB, string, ...testkit.Option) *testkit.Proxy{testkit.StartNutcracker, testkit.StartNuthatch} {
 		p := start(t, testkit.Pool{Protocol: testkit.Redis, Servers: []string{testkit.Entry(testkit.Refused(t), 1, "")}}.String(), testkit.Crashes())
 		for n, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGSEGV} {
+			awaitIdle(t, p)
 			p.Signal(signal)
 			testkit.Await(t, "the log to tell of "+signal.String(), func() error {
 				if len(said.FindAllString(readFile(p.Log), -1)) != n+1 {
@@ -316,6 +317,19 @@ func TestSignalsAreNamed(t *testing.T) {
 	}
 }
 
+// awaitIdle waits until a program sleeps, and so has dealt with its last signal. nutcracker
+// opens its log anew in the signal's handler: what another handler logs in between is lost.
+func awaitIdle(t *testing.T, p *testkit.Proxy) {
+	t.Helper()
+	testkit.Await(t, "the program to sleep", func() error {
+		_, behind, _ := strings.Cut(readFile(fmt.Sprintf("/proc/%d/stat", p.Pid())), ") ")
+		if !strings.HasPrefix(behind, "S ") {
+			return fmt.Errorf("its state is %q", behind)
+		}
+		return nil
+	})
+}
+
 // SIGHUP reopens the log: after a move of the file, a new one appears under the
 // old name and gets what follows.
 func TestLogReopen(t *testing.T) {
@@ -329,6 +343,7 @@ func TestLogReopen(t *testing.T) {
 			_, err := os.Stat(p.Log)
 			return err
 		})
+		awaitIdle(t, p)
 		p.Signal(syscall.SIGTTOU)
 		testkit.Await(t, "words in the new log", func() error {
 			if !strings.Contains(readFile(p.Log), "level") {
