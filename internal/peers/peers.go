@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,7 +104,7 @@ type Watcher struct {
 	peers map[string]*peer // by the address where each is asked
 	// unresolved are the names whose last look-up failed.
 	unresolved map[string]Seen
-	// published are the addresses that live; first: nothing was published yet.
+	// published are the addresses that live, as they were published last.
 	published []emulate.Address
 	// looked is when names were looked up last.
 	looked time.Time
@@ -171,16 +172,6 @@ func (w *Watcher) Stop() {
 	}
 }
 
-// Living are the proxies that live beside this one.
-func (w *Watcher) Living() []emulate.Address {
-	if w == nil {
-		return nil
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.published
-}
-
 // Seen is what is known of the peers, in the order of their addresses.
 func (w *Watcher) Seen() []Seen {
 	if w == nil {
@@ -195,15 +186,7 @@ func (w *Watcher) Seen() []Seen {
 	for _, name := range w.unresolved {
 		all = append(all, name)
 	}
-	slices.SortFunc(all, func(a, b Seen) int {
-		switch {
-		case a.Asked < b.Asked:
-			return -1
-		case a.Asked > b.Asked:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(all, func(a, b Seen) int { return strings.Compare(a.Asked, b.Asked) })
 	return all
 }
 
@@ -243,7 +226,7 @@ func (w *Watcher) lookUp(ctx context.Context) {
 		looking.Go(func() { found[i], errs[i] = w.Lookup(ctx, a.Host, a.Port) })
 	}
 	looking.Wait()
-	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return
 	}
 	w.mu.Lock()

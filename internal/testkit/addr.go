@@ -28,37 +28,41 @@ func FreeAddr(t testing.TB) string {
 // FreeAddrOn is FreeAddr on another loopback host, such as "::1".
 func FreeAddrOn(t testing.TB, host string) string {
 	t.Helper()
+	port := pickPort(t, host, func(port int) bool { return reserve(t, host, port) })
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// pickPort is a port that take accepts.
+func pickPort(t testing.TB, host string, take func(port int) bool) int {
+	t.Helper()
 	for range 1000 {
-		port := firstPort + rand.IntN(lastPort-firstPort)
-		if reserve(t, host, port) {
-			return net.JoinHostPort(host, strconv.Itoa(port))
+		if port := firstPort + rand.IntN(lastPort-firstPort); take(port) {
+			return port
 		}
 	}
 	t.Fatalf("no free port on %s between %d and %d", host, firstPort, lastPort)
-	return ""
+	return 0
 }
 
 // listenFree is a listener at an address like FreeAddr's. The listener that finds the port free
 // is the one that is returned: programs that are no tests know of no reservation.
-func listenFree(t testing.TB) net.Listener {
+func listenFree(t testing.TB) (l net.Listener) {
 	t.Helper()
 	const host = "127.0.0.1"
-	for range 1000 {
-		port := firstPort + rand.IntN(lastPort-firstPort)
+	pickPort(t, host, func(port int) bool {
 		release, ok := claim(host, port)
 		if !ok {
-			continue
+			return false
 		}
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		if err != nil {
+		var err error
+		if l, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err != nil {
 			release()
-			continue
+			return false
 		}
 		t.Cleanup(release)
-		return l
-	}
-	t.Fatalf("no free port on %s between %d and %d", host, firstPort, lastPort)
-	return nil
+		return true
+	})
+	return l
 }
 
 // LoopbackHosts returns n addresses of 127.0.0.0/8 on which the given port is

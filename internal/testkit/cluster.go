@@ -344,15 +344,15 @@ func (c *Cluster) FailOver(from, replica *Server, how ...string) {
 	var asked time.Time
 	said := ""
 	Await(c.t, replica.Name()+" to be a primary", func() error {
-		line := c.View(from)[c.ids[replica]]
-		if line.Has("master") && len(line.Slots) > 0 {
+		err := c.isPrimary(from, replica)
+		if err == nil {
 			return nil
 		}
 		if time.Since(asked) > givesUp && !strings.Contains(asker.Do("ROLE"), "master") {
 			said = asker.Do(append([]string{"CLUSTER", "FAILOVER"}, how...)...)
 			asked = time.Now()
 		}
-		return fmt.Errorf("%s says %+v, and the replica said %q", from.Name(), line, said)
+		return fmt.Errorf("%w, and it said %q", err, said)
 	})
 }
 
@@ -377,12 +377,16 @@ func (c *Cluster) awaitObeyed(replica *Server) {
 // AwaitPrimary waits until the node from takes s for a primary that has slots.
 func (c *Cluster) AwaitPrimary(from, s *Server) {
 	c.t.Helper()
-	Await(c.t, s.Name()+" to be a primary", func() error {
-		if line := c.View(from)[c.ids[s]]; !line.Has("master") || len(line.Slots) == 0 {
-			return fmt.Errorf("it is %v, with the slots %v", line.Flags, line.Slots)
-		}
-		return nil
-	})
+	Await(c.t, s.Name()+" to be a primary", func() error { return c.isPrimary(from, s) })
+}
+
+// isPrimary is nil if the node from takes s for a primary that has slots.
+func (c *Cluster) isPrimary(from, s *Server) error {
+	c.t.Helper()
+	if line := c.View(from)[c.ids[s]]; !line.Has("master") || len(line.Slots) == 0 {
+		return fmt.Errorf("it is %v, with the slots %v", line.Flags, line.Slots)
+	}
+	return nil
 }
 
 // Seeds are the lines of nodes in a pool's server list.

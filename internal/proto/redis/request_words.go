@@ -136,13 +136,11 @@ func (w *wordSpans) add(off, n int) {
 // system, but for as many as the desk keeps: the next request would have to get them anew.
 func (w *wordSpans) forget() {
 	d := w.desk
-	switch {
-	case d.wide == nil:
-	case w.second != nil && d.reader == w.second:
-		if 2*len(w.second.spans) > maxDesk { // keys may be listed once more behind them
-			d.wide.Drop(0, len(d.wide.Bytes))
-		}
-	case w.second == nil && cap(w.spans) > maxDesk:
+	many := cap(w.spans) > maxDesk
+	if w.second != nil { // keys may be listed once more behind its words
+		many = d.reader == w.second && 2*len(w.second.spans) > maxDesk
+	}
+	if many && d.wide != nil {
 		d.wide.Drop(0, len(d.wide.Bytes))
 	}
 	w.spans, w.second = nil, nil
