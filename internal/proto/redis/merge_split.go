@@ -48,14 +48,15 @@ func (m *merger) moveElements(parent *msg.Msg, seq []uint16, pool *mbuf.Pool, ou
 }
 
 // smallElement is the length, in bytes, up to which elements are copied without looking
-// at their exact length.
+// at their exact length; those of up to twice as much are copied in two such pieces.
 const smallElement = mbuf.BlockSize
 
 // moveSmall appends the next elements, each from the fragment that seq names, while
 // they are short bulks in one chunk, and returns how many.
 //
-// An element is copied as if it had smallElement bytes, if there are as many bytes to
-// copy and room for them. The surplus is overwritten by the next element, or never used.
+// An element is copied as if it had smallElement bytes, or twice as many, if there are as
+// many bytes to copy and room for them. The surplus is overwritten by the next element, or
+// never used.
 func (m *merger) moveSmall(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) int {
 	free, used := out.Reserve(pool, smallElement), 0
 	cursors := m.cursors
@@ -80,6 +81,10 @@ func (m *merger) moveSmall(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) int {
 		case n <= smallElement:
 			// Slices of a known capacity are the cheapest to make.
 			mbuf.CopyBlock((*[smallElement]byte)(free[used:used+smallElement:used+smallElement]), (*[smallElement]byte)(near[:smallElement:smallElement]))
+		case n <= 2*smallElement && len(near) >= 2*smallElement && len(free)-used >= 2*smallElement:
+			dst, src := free[used:used+2*smallElement:used+2*smallElement], near[:2*smallElement:2*smallElement]
+			mbuf.CopyBlock((*[smallElement]byte)(dst), (*[smallElement]byte)(src))
+			mbuf.CopyBlock((*[smallElement]byte)(dst[smallElement:]), (*[smallElement]byte)(src[smallElement:]))
 		case n < mbuf.ShareMin && n <= len(near) && n <= len(free)-used:
 			copy(free[used:], near[:n])
 		default:
