@@ -230,7 +230,12 @@ var reloadChanges = map[string]func(p *plan){
 	"watch":                   func(p *plan) { p.process += "  watch: true\n" },
 	"socket for actions":      func(p *plan) { p.process += "  admin_socket: " + p.path("actions") + "\n" },
 	"tls":                     func(p *plan) { p.lines += p.tls },
-	"token":                   func(p *plan) { p.process += "  admin_token: sesame\n" },
+	"users":                   func(p *plan) { p.lines += "\n  users: {wren: {rules: \"on >sesame ~* +@all\"}}" },
+	"looks like a cluster": func(p *plan) {
+		p.lines += "\n  hash_tag: \"{}\"\n  emulate: {cluster: true, announce: 127.0.0.1:1, peers: [127.0.0.1:1, 127.0.0.1:2]}"
+	},
+	"traces": func(p *plan) { p.process += "  tracing: {endpoint: \"http://127.0.0.1:1\", sample: 100}\n" },
+	"token":  func(p *plan) { p.process += "  admin_token: sesame\n" },
 }
 
 // TestReloadStepFails: whichever step fails, with all before it done, nothing

@@ -15,7 +15,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 
 	"nuthatch/internal/hashkit"
@@ -157,11 +156,17 @@ func version(resp3 bool) int {
 // A Board has the map in force, for all loops. The zero Board has none.
 type Board struct {
 	now      atomic.Pointer[Map]
+	keys     atomic.Pointer[[hashkit.NumSlots]string]
 	sendsOff atomic.Bool
 }
 
-// Publish puts a map in force.
-func (b *Board) Publish(m *Map) { b.now.Store(m) }
+// Publish puts a map in force. One goroutine does so at a time.
+func (b *Board) Publish(m *Map) {
+	if b.keys.Load() == nil {
+		b.keys.Store(keysOfSlots())
+	}
+	b.now.Store(m)
+}
 
 // Map is the map in force, or nil.
 func (b *Board) Map() *Map { return b.now.Load() }
@@ -172,11 +177,11 @@ func (b *Board) SendOff() { b.sendsOff.Store(true) }
 // SendsOff reports whether clients are.
 func (b *Board) SendsOff() bool { return b.sendsOff.Load() }
 
-// KeyOfSlot is a key that has that slot. The first call makes a key for each slot, which takes
-// some milliseconds.
-func KeyOfSlot(slot int) string { return slotKeys()[slot] }
+// KeyOfSlot is a key that has that slot. A map must have been published.
+func (b *Board) KeyOfSlot(slot int) string { return b.keys.Load()[slot] }
 
-var slotKeys = sync.OnceValue(func() *[hashkit.NumSlots]string {
+// keysOfSlots makes a key for each slot, which takes some milliseconds.
+func keysOfSlots() *[hashkit.NumSlots]string {
 	var keys [hashkit.NumSlots]string
 	for i, left := 0, len(keys); left > 0; i++ {
 		key := strconv.Itoa(i)
@@ -186,4 +191,4 @@ var slotKeys = sync.OnceValue(func() *[hashkit.NumSlots]string {
 		}
 	}
 	return &keys
-})
+}

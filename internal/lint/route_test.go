@@ -11,8 +11,8 @@ import (
 // tableWords are what only a route.Table, or a snapshot that has one, is asked, and
 // tableCalls what else has a field of that name.
 var (
-	tableWords = regexp.MustCompile(`^(Table|Targets|NumShards|IsRandom)$`)
-	tableCalls = regexp.MustCompile(`^Shards?$`)
+	tableWords = regexp.MustCompile(`^(Table|HomeTable|HomeOwner|Targets|NumShards|IsRandom|IsSlots|ShardOfSlot|OwnerOfSlot|Ring)$`)
+	tableCalls = regexp.MustCompile(`^(Shards?|Slot|Place|Owner)$`)
 )
 
 // ofPool is what has a pool's servers by their places.
@@ -72,6 +72,11 @@ func TestRouteRuleCatches(t *testing.T) {
 		{"a table under another name", "internal/proxy/fan.go", `var n = t.Targets(3, 0)`, 1},
 		{"a shard", "internal/proxy/fan.go", `var n = t.Shard(key, 0)`, 1},
 		{"another shard", "internal/proxy/fan.go", `var n = o.Shard.Values`, 0},
+		{"a key's slot", "internal/proxy/server_redirect.go", `var s = hashkit.Slot(key)`, 1},
+		{"a slot that somebody named", "internal/proxy/server_redirect.go", `var s = said.Slot`, 0},
+		{"a slot's owner", "internal/proxy/fan.go", `var n = t.ShardOfSlot(3)`, 1},
+		{"where keys go if nobody is ejected", "internal/proxy/listen.go", `var t = snap.HomeTable()`, 1},
+		{"a server's number", "internal/proxy/listen.go", `var n = snap.Place(h)`, 1},
 		{"a server by its number", "internal/proxy/fan.go", `var s = p.servers[at]`, 1},
 		{"of a client's pool", "internal/proxy/fan.go", `var s = c.pool.servers[at]`, 1},
 		{"all servers", "internal/proxy/fan.go", `var n = len(p.servers)`, 0},

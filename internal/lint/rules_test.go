@@ -21,7 +21,7 @@ var (
 	// dataPath is what runs on an event loop for every request.
 	dataPath = []string{
 		"internal/mbuf", "internal/hashkit", "internal/msg", "internal/proto/...", "internal/proxy/...",
-		"internal/latency", "internal/slowlog", "internal/events", "internal/hotkeys", "internal/route", "internal/topology",
+		"internal/latency", "internal/slowlog", "internal/events", "internal/hotkeys", "internal/route", "internal/topology", "internal/emulate",
 	}
 
 	// pure is what turns bytes into other bytes and touches nothing else.

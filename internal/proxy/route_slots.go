@@ -60,6 +60,9 @@ func (r *router) crossesSlots(req *msg.Request) bool {
 	return false
 }
 
+// clusterSlot is the slot that a cluster gives a key, whatever table there is now.
+func clusterSlot(key []byte) int { return hashkit.Slot(key) }
+
 // slotOf is the slot of a key; -1 if the pool is no cluster.
 func (r *router) slotOf(key []byte) int {
 	if !r.bySlot {

@@ -324,9 +324,9 @@ func (it *detoured) note(req *msg.Request, slot int) int {
 	switch {
 	case slot >= 0:
 	case req.Nkeys > 0:
-		slot = hashkit.Slot(key)
+		slot = clusterSlot(key)
 	case req.PlaceKey != nil:
-		slot = hashkit.Slot(req.PlaceKey)
+		slot = clusterSlot(req.PlaceKey)
 	}
 	return slot
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"strconv"
 
-	"nuthatch/internal/emulate"
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/msg"
 )
@@ -33,7 +32,7 @@ func (r *rules) mode() string {
 func (p *requestParser) support(cmd *command) {
 	r := &p.req
 	r.Error = cmd.reason
-	if !cmd.emulated || !p.emulates {
+	if !cmd.emulated || p.emulate == nil {
 		return
 	}
 	if len(r.Args) != cmd.arity && !p.isPeers(cmd) {
@@ -62,7 +61,7 @@ func (p *requestParser) support(cmd *command) {
 	case !p.cluster:
 		p.refuse(noSlotKeys)
 	default:
-		r.Treatment, r.PlaceKey = msg.Forward, append(p.place[:0], emulate.KeyOfSlot(int(slot))...)
+		r.Treatment, r.PlaceKey = msg.Forward, append(p.place[:0], p.emulate.KeyOfSlot(int(slot))...)
 	}
 }
 

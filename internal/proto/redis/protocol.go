@@ -230,9 +230,6 @@ func New(o Options) *Protocol {
 	}
 	copy(p.tag[:], o.HashTag)
 	p.SetServers(o.Servers)
-	if o.Cluster && o.Emulate != nil {
-		emulate.KeyOfSlot(0) // they are made here, and not when a loop needs them
-	}
 	if o.Cluster {
 		p.publish = config.PublishAll // all servers have all messages
 		copy(p.tag[:], "{}")
@@ -270,7 +267,7 @@ func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
 	parser.asks, parser.publish, parser.cluster = p.facts != nil, p.publish, p.cluster
 	parser.refusesWatch = p.transactions == config.TransactionsRefuse
-	parser.passes, parser.emulates = p.passes, p.emulate != nil
+	parser.passes, parser.emulate = p.passes, p.emulate
 	return parser
 }
 

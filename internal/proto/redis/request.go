@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/emulate"
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/invariant"
 	"nuthatch/internal/mbuf"
@@ -74,8 +75,8 @@ type requestSettings struct {
 	publish config.Publish
 	// cluster: the servers are the nodes of a cluster.
 	cluster bool
-	// emulates: the pool looks like a cluster.
-	emulates bool
+	// emulate is what clients are told of the cluster that the pool looks like, or nil.
+	emulate *emulate.Board
 	// keyless is the pool's keyless_scripts.
 	keyless config.KeylessScripts
 }
