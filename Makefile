@@ -17,7 +17,7 @@ ARGS ?=
 TOOL := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test race invariants fuzz-short stacks matrix examples cross verify packages release site compat integration soak bench profile lint fmt deps clean
+.PHONY: help build demo test race invariants fuzz-short stacks matrix examples cross verify packages release chart site compat integration soak bench profile lint fmt deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,7 @@ verify: ## hold the modules against their checksums
 	$(GO) mod verify
 	$(GO) mod verify -modfile=tools/go.mod
 	$(GO) -C tools/release mod verify
+	$(GO) -C tools/helm mod verify
 
 packages: deps ## build packages and image; install, run, upgrade, remove them in a clean root (as root)
 	$(GO) -C tools/release vet .
@@ -78,6 +79,9 @@ packages: deps ## build packages and image; install, run, upgrade, remove them i
 
 release: ## build what is released from HEAD into dist, twice, and compare
 	$(GO) -C tools/release run . -root $(CURDIR) -o $(CURDIR)/dist
+
+chart: ## render and check the Helm chart, with Helm's own packages
+	$(GO) -C tools/helm test -vet=off -count=1 .
 
 site: deps ## build the documentation as a site into dist-site, and check its links
 	cd site && npm ci --no-audit --no-fund && npm run build && npm run check

@@ -127,7 +127,7 @@ func (r *release) pack(ctx context.Context) error {
 	}
 	for _, step := range []func() error{
 		func() error { return r.readNotices(ctx) },
-		r.writeBills, r.writeTarballs, r.writePackages, r.writeImage, r.writeSums,
+		r.writeBills, r.writeTarballs, r.writePackages, r.writeImage, r.writeChart, r.writeSums,
 	} {
 		if err := step(); err != nil {
 			return err
