@@ -126,6 +126,12 @@ type pipe struct {
 	// wait and proceed are called around a wait for more, without mu.
 	wait, proceed func()
 
+	// The loop's: hello is how far the client's first message has come, fed how many bytes
+	// were fed in all, turn the client's handshake, once it has begun or waits.
+	hello hello
+	fed   int
+	turn  *handshake
+
 	mu      sync.Mutex
 	come    sync.Cond
 	in, out []byte
@@ -148,6 +154,7 @@ func (p *pipe) feed(b []byte) (n int) {
 	defer p.mu.Unlock()
 	n = min(len(b), maxPipe-len(p.in))
 	p.in = append(p.in, b[:n]...)
+	p.fed += n
 	p.come.Signal()
 	return n
 }

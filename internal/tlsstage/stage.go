@@ -2,7 +2,7 @@
 // memory.
 //
 //	loop                                     goroutine (Handshakes bounds them)
-//	Begin, first bytes ─► Handshakes ──────► tls.Conn.Handshake over a pipe
+//	Begin, ClientHello ─► Handshakes ──────► tls.Conn.Handshake over a pipe
 //	                      Wire.Post ◄─────── what it writes, and how it ended
 //	Unwrap ─► tls.Conn.Read,  Wrap ─► tls.Conn.Write: on the loop, nothing waits
 //
@@ -32,6 +32,10 @@ var (
 	ErrHeader error = &fault{"a PROXY header on a port with TLS, from an address that is not in proxy_protocol_from", true, false}
 	// ErrSlow: the handshake has taken too long.
 	ErrSlow error = &fault{"the TLS handshake has taken too long", false, true}
+	// ErrHeldUp: the handshake waited for its client while others waited for its place.
+	ErrHeldUp error = &fault{"the client has kept its TLS handshake waiting while others waited for its place (tls_handshakes)", false, true}
+	// ErrLongHello: the client's first message is too long.
+	ErrLongHello error = &fault{"the first message of the client's TLS handshake has more than 16 KB", false, false}
 	// ErrBusy: too many handshakes wait.
 	ErrBusy error = &fault{"too many TLS handshakes wait", false, true}
 	errOver       = errors.New("the connection is closed")
@@ -65,7 +69,8 @@ type stage struct {
 	// chosen is the name of the pool that the client has asked for, if it is another
 	// one. The handshake sets it.
 	chosen string
-	// begun: its handshake is under way, or waits for its turn.
+	// begun: its handshake is under way, or waits for its turn. A client's first message has
+	// come by then.
 	begun, ready bool
 	// shaking: the handshake is under way. Its goroutine sets it.
 	shaking atomic.Bool
@@ -79,7 +84,8 @@ func newStage(h *Handshakes, client bool, conn func(s *stage) *tls.Conn) *stage 
 	return s
 }
 
-// Begin implements eventloop.Stage. A server's handshake begins when something comes.
+// Begin implements eventloop.Stage. A server's handshake begins when its client's first message
+// has come.
 func (s *stage) Begin(w *eventloop.Wire) {
 	s.wire = w
 	p := s.mem.pipe
@@ -98,6 +104,13 @@ func (s *stage) Begin(w *eventloop.Wire) {
 func (s *stage) expire() {
 	if !s.ready {
 		s.fail(ErrSlow)
+	}
+}
+
+// giveWay ends a handshake whose client keeps others waiting.
+func (s *stage) giveWay() {
+	if !s.ready {
+		s.fail(ErrHeldUp)
 	}
 }
 
@@ -168,28 +181,37 @@ func (s *stage) Unwrap(dst, src []byte) (n, used int, err error) {
 	return n, used, fmt.Errorf("tls: %w", err)
 }
 
-// shake gives the handshake what has come.
+// shake gives the handshake what has come. It begins when the client's first message is whole.
 func (s *stage) shake(src []byte) (n, used int, err error) {
-	if !s.begun && len(src) > 0 {
-		s.begun = true
-		if src[0] != recordContent {
-			_, _ = s.wire.Write([]byte(s.plainReply))
-			if begins, _ := proxyheader.Begins(src); begins {
-				return 0, len(src), ErrHeader
-			}
-			return 0, len(src), ErrPlain
+	p := s.mem.pipe
+	if s.begun || len(src) == 0 {
+		return 0, p.feed(src), nil
+	}
+	if p.hello.size == 0 && src[0] != recordContent {
+		_, _ = s.wire.Write([]byte(s.plainReply))
+		if begins, _ := proxyheader.Begins(src); begins {
+			return 0, len(src), ErrHeader
 		}
+		return 0, len(src), ErrPlain
+	}
+	whole := p.hello.take(src)
+	switch used = p.feed(src); {
+	case whole:
+		s.begun = true
 		if !s.handshakes.begin(s) {
 			return 0, len(src), ErrBusy
 		}
+	case p.hello.size > maxHello:
+		return 0, len(src), ErrLongHello
 	}
-	return 0, s.mem.pipe.feed(src), nil
+	return 0, used, nil
 }
 
-// Ended implements eventloop.Stage.
+// Ended implements eventloop.Stage. Whoever says no more before it was answered cannot answer.
 func (s *stage) Ended() {
-	s.mem.pipe.fail(io.EOF)
-	if !s.begun {
+	p := s.mem.pipe
+	p.fail(io.EOF)
+	if !s.begun || s.handshakes.forget(p.turn) {
 		s.wire.Post(func() { s.wire.Fail(io.EOF) })
 	}
 }
@@ -230,6 +252,8 @@ func (s *stage) Held() int {
 		return idleSize + largest + largest/8 + len(s.mem.rest) // its buffer has been rounded up
 	case s.shaking.Load():
 		return HandshakeSize
+	case s.mem.pipe != nil:
+		return idleSize + s.mem.pipe.fed
 	}
 	return idleSize
 }
@@ -241,6 +265,7 @@ func (s *stage) End() {
 	}
 	if p := s.mem.pipe; p != nil {
 		p.fail(errOver)
+		s.handshakes.forget(p.turn)
 	}
 }
 
