@@ -283,9 +283,24 @@ func TestAlertsOfScenarios(t *testing.T) {
 		"memory": {[]series{steady("nuthatch_memory_held_bytes", "", 50), steady("nuthatch_memory_soft_limit_bytes", "", 100)}, nil},
 		"no certificate, and one that holds": {
 			[]series{
-				steady("nuthatch_client_tls_certificate_expiry_timestamp_seconds", `,pool="p"`, 0),
-				steady("nuthatch_client_tls_certificate_expiry_timestamp_seconds", `,pool="q"`, 30*86400),
+				steady("nuthatch_tls_certificate_refused", `,pool="p",block="server_tls"`, 0),
+				steady("nuthatch_tls_certificate_refused", `,pool="q",block="tls"`, 0),
+				steady("nuthatch_tls_certificate_expiry_timestamp_seconds", `,pool="q",block="tls"`, 30*86400),
 			}, nil,
+		},
+		"certificates that end, and files that cannot be used": {
+			[]series{
+				steady("nuthatch_tls_certificate_refused", `,pool="p",block="server_tls"`, 1),
+				steady("nuthatch_tls_certificate_expiry_timestamp_seconds", `,pool="p",block="server_tls"`, 13*86400),
+				steady("nuthatch_tls_certificate_expiry_timestamp_seconds", `,pool="q",block="sentinel_tls"`, 9*86400),
+				steady("nuthatch_tls_certificate_expiry_timestamp_seconds", `,block="admin_tls"`, 86400),
+			},
+			map[string][]map[string]string{
+				"NuthatchCertificateEnds": {
+					{"instance": "i", "pool": "p", "block": "server_tls"}, {"instance": "i", "pool": "q", "block": "sentinel_tls"}, {"instance": "i", "block": "admin_tls"},
+				},
+				"NuthatchCertificateRefused": {{"instance": "i", "pool": "p", "block": "server_tls"}},
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) { checkAlerts(t, tt.input, tt.expect) })

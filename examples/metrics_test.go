@@ -23,7 +23,9 @@ func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }
 func exposed(t *testing.T) map[string]bool {
 	t.Helper()
 	server, admin := testkit.StartRedis(t), testkit.FreeAddr(t)
-	p := testkit.StartNuthatch(t, testkit.Pool{Protocol: testkit.Redis, Servers: testkit.Names(server)}.String()+
+	cert, key := testkit.NewAuthority(t).Pair("proxy")
+	secured := "tls: {cert: " + cert + ", key: " + key + ", listen: \"" + testkit.FreeAddr(t) + "\"}"
+	p := testkit.StartNuthatch(t, testkit.Pool{Protocol: testkit.Redis, Servers: testkit.Names(server), Lines: []string{secured}}.String()+
 		"nuthatch:\n  metrics_old_names: false\n  admin: "+admin+"\n")
 	p.Dial(testkit.Redis).Do("GET", "key")
 	answer, err := http.Get("http://" + admin + "/metrics")

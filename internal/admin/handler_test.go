@@ -93,7 +93,11 @@ func (in *instance) Facts() api.Info {
 }
 
 func (in *instance) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
-	return api.ProcessInfo{HeldMemory: 1, SoftMemory: 2, HardMemory: 3, MaxMemory: 4}, []api.LoopInfo{{CPU: in.cpu}}, in.refuse
+	until := time.Unix(1700000000, 0)
+	return api.ProcessInfo{
+		HeldMemory: 1, SoftMemory: 2, HardMemory: 3, MaxMemory: 4,
+		Certificates: []api.Certificate{{Pool: "alpha", Block: "server_tls"}, {Block: "admin_tls", Until: &until, Refused: "damaged"}},
+	}, []api.LoopInfo{{CPU: in.cpu}}, in.refuse
 }
 func (in *instance) Ready() bool                                     { return !in.drains }
 func (in *instance) Alive(context.Context) error                     { return in.refuse }

@@ -68,6 +68,7 @@ type collector struct {
 	clientTime, serverTime, events                            *prometheus.Desc
 	reloadOK, reloadAt, commands, checkTime                   *prometheus.Desc
 	history, historyMax                                       *prometheus.Desc
+	certificateUntil, certificateRefused                      *prometheus.Desc
 }
 
 func newCollector(in Instance, s *snapshots, l *latencies) *collector {
@@ -111,6 +112,10 @@ func newCollector(in Instance, s *snapshots, l *latencies) *collector {
 		history:    desc("nuthatch_history_memory_bytes", "what the history of the last hour takes"),
 		historyMax: desc("nuthatch_history_memory_max_bytes", "history_memory, as it is in force"),
 		commands:   desc("nuthatch_client_commands_total", "requests taken from clients, by command, of those in use", "pool", "command"),
+		certificateUntil: desc("nuthatch_tls_certificate_expiry_timestamp_seconds",
+			"when the first certificate of a block of TLS ends; block: tls, server_tls, sentinel_tls, admin_tls", "pool", "block"),
+		certificateRefused: desc("nuthatch_tls_certificate_refused",
+			"1 if the files of a block of TLS cannot be used as they are: what was read before stays in use", "pool", "block"),
 		checkTime: desc("nuthatch_server_health_check_duration_seconds",
 			"how many health checks of the server are over, and how long they took", "pool", "server"),
 	}
@@ -157,7 +162,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		c.build, c.ready, c.poolPaused, c.serverUp, c.serverInService, c.serverState, c.serverShare, c.maxPrivate, c.loopCPU,
 		c.memoryHeld, c.memorySoft, c.memoryHard, c.memoryMax, c.maxClients,
 		c.clientTime, c.serverTime, c.events,
-		c.reloadOK, c.reloadAt, c.commands, c.checkTime, c.history, c.historyMax,
+		c.reloadOK, c.reloadAt, c.commands, c.checkTime, c.history, c.historyMax, c.certificateUntil, c.certificateRefused,
 	} {
 		out <- d
 	}
@@ -232,6 +237,12 @@ func (c *collector) collectLimits(s *scrape, p *api.ProcessInfo) {
 	s.gauge(c.historyMax, float64(limit))
 	if p.MaxClients > 0 {
 		s.gauge(c.maxClients, float64(p.MaxClients))
+	}
+	for _, of := range p.Certificates {
+		if of.Until != nil {
+			s.gauge(c.certificateUntil, float64(of.Until.Unix()), of.Pool, of.Block)
+		}
+		s.gauge(c.certificateRefused, flag(of.Refused != ""), of.Pool, of.Block)
 	}
 }
 

@@ -211,6 +211,13 @@ nuthatch_server_ring_ratio{pool="alpha",server="one"} 1
 nuthatch_server_ring_ratio{pool="alpha",server="two"} 0
 nuthatch_server_ring_ratio{pool="beta",server="one"} 0.5
 nuthatch_server_ring_ratio{pool="beta",server="two"} 0.5
+# HELP nuthatch_tls_certificate_expiry_timestamp_seconds when the first certificate of a block of TLS ends; block: tls, server_tls, sentinel_tls, admin_tls
+# TYPE nuthatch_tls_certificate_expiry_timestamp_seconds gauge
+nuthatch_tls_certificate_expiry_timestamp_seconds{block="admin_tls",pool=""} 1.7e+09
+# HELP nuthatch_tls_certificate_refused 1 if the files of a block of TLS cannot be used as they are: what was read before stays in use
+# TYPE nuthatch_tls_certificate_refused gauge
+nuthatch_tls_certificate_refused{block="admin_tls",pool=""} 1
+nuthatch_tls_certificate_refused{block="server_tls",pool="alpha"} 0
 # HELP nuthatch_server_up 1 if the server is up: no fault of it is known
 # TYPE nuthatch_server_up gauge
 nuthatch_server_up{pool="alpha",server="one"} 1
@@ -219,9 +226,9 @@ nuthatch_server_up{pool="beta",server="one"} 1
 nuthatch_server_up{pool="beta",server="two"} 1
 `
 	names := []string{
-		"nuthatch_server_requests_total", "nuthatch_server_ring_ratio", "nuthatch_server_up",
-		"nuthatch_server_in_service",
+		"nuthatch_server_requests_total", "nuthatch_server_ring_ratio", "nuthatch_server_up", "nuthatch_server_in_service",
 		"nuthatch_server_request_duration_seconds", "nuthatch_memory_held_bytes", "nuthatch_memory_soft_limit_bytes",
+		"nuthatch_tls_certificate_expiry_timestamp_seconds", "nuthatch_tls_certificate_refused",
 		"nuthatch_memory_max_bytes", "nuthatch_max_clients", // which is not known
 	}
 	if err := testutil.CollectAndCompare(c, strings.NewReader(want), names...); err != nil {

@@ -153,7 +153,7 @@ func (c *checker) connect(ctx context.Context) (err error) {
 	}
 	var end *tlsstage.End
 	if c.Pool.ServerTLS.On() {
-		if end, err = tlsstage.ForServers(&c.Pool.ServerTLS); err != nil {
+		if end, err = tlsstage.ForServers(&c.Pool.ServerTLS, nil); err != nil {
 			return fmt.Errorf("server_tls: %w", err)
 		}
 	}

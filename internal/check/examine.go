@@ -102,7 +102,7 @@ func secure(key string, c *config.ServerTLS) (*tlsstage.End, error) {
 	if !c.On() {
 		return nil, nil
 	}
-	end, err := tlsstage.ForServers(c)
+	end, err := tlsstage.ForServers(c, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}

@@ -97,7 +97,7 @@ func TestEveryKey(t *testing.T) {
 			TLSHandshakes: 100, TLSHandshakeTimeout: 5 * time.Second, MaxMemory: 2 << 30,
 			TLSTicketKeysFile: "/run/secrets/tickets", CoreDumps: true, AdminTokenEnv: "NUTHATCH_TOKEN", AdminReadToken: "re@d: *#", AdminReadTokenFile: "/run/secrets/read", AdminReadTokenEnv: "NUTHATCH_READ_TOKEN",
 			AdminTLS: TLS{
-				CertFiles: CertFiles{"/etc/nuthatch/admin.crt", "/etc/nuthatch/admin.key", "/etc/nuthatch/admin.password"},
+				CertFiles: CertFiles{"/etc/nuthatch/admin.crt", "/etc/nuthatch/admin.key", "/etc/nuthatch/admin.password", ""},
 				ClientCA:  "/etc/nuthatch/operators", ClientCert: ClientCertOptional, MinVersion: TLS13,
 			},
 			Admin: Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 9100}, AdminWritten: true,
@@ -242,7 +242,7 @@ func betaSentinel() Sentinel {
 		User:      "watcher", PasswordFrom: SecretSource{Env: "NUTHATCH_SENTINEL"},
 		TLS: ServerTLS{
 			CA:        "/etc/nuthatch/sentinels.crt",
-			CertFiles: CertFiles{"/etc/nuthatch/client.crt", "/etc/nuthatch/client.key", "/etc/nuthatch/client.password"},
+			CertFiles: CertFiles{"/etc/nuthatch/client.crt", "/etc/nuthatch/client.key", "", "NUTHATCH_KEY"},
 			Verify:    VerifyNone, ServerName: "sentinel.example",
 		},
 	}
@@ -252,7 +252,7 @@ func betaSentinel() Sentinel {
 func betaServerTLS() ServerTLS {
 	return ServerTLS{
 		CA:        "/etc/nuthatch/servers.crt",
-		CertFiles: CertFiles{"/etc/nuthatch/client.crt", "/etc/nuthatch/client.key", "/etc/nuthatch/client.password"},
+		CertFiles: CertFiles{"/etc/nuthatch/client.crt", "/etc/nuthatch/client.key", "/etc/nuthatch/client.password", ""},
 		Verify:    VerifyNone, ServerName: "cache.example",
 	}
 }
@@ -262,10 +262,10 @@ func betaTLS() TLS {
 	return TLS{
 		Listen:    Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22126},
 		AllowFrom: "10.0.0.0/8, 192.168.7.4", DenyFrom: NoNetworks, ProxyProtocolFrom: "10.0.0.8",
-		CertFiles: CertFiles{"/etc/nuthatch/proxy.crt", "/etc/nuthatch/proxy.key", "/etc/nuthatch/proxy.password"},
+		CertFiles: CertFiles{"/etc/nuthatch/proxy.crt", "/etc/nuthatch/proxy.key", "/etc/nuthatch/proxy.password", ""},
 		Certs: []CertFiles{
-			{"/etc/nuthatch/other.crt", "/etc/nuthatch/other.key", ""},
-			{"/etc/nuthatch/third.crt", "/etc/nuthatch/third.key", "/etc/nuthatch/third.password"},
+			{"/etc/nuthatch/other.crt", "/etc/nuthatch/other.key", "", "NUTHATCH_KEY"},
+			{"/etc/nuthatch/third.crt", "/etc/nuthatch/third.key", "/etc/nuthatch/third.password", ""},
 		},
 		NameList: "beta.example, *.Beta.example", ClientCA: "/etc/nuthatch/clients", ClientCert: ClientCertRequired,
 		MinVersion: TLS13, CipherNames: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",

@@ -80,8 +80,10 @@ var processKeys = slices.Concat([]key[Process]{
 	},
 	{
 		name: "tls_handshakes", kind: kindNumber, limits: limits{1, 65536}, def: "1024", origin: fromNuthatch,
-		help: "The most TLS handshakes with clients at a time, in all pools together. Others wait, and begin in " +
-			"the order in which the clients came. Handshakes get at most an eighth of the memory for clients, so a " +
+		help: "The most TLS handshakes with clients at a time, in all pools together. A client takes a place when its " +
+			"first message is whole. Others wait, and begin in the order in which the clients came. While any wait, a " +
+			"handshake gives up its place, and its client is closed, once it has waited for that client for a tenth of " +
+			"`tls_handshake_timeout` in all. Handshakes get at most an eighth of the memory for clients, so a " +
 			"small `max_memory` allows fewer. However many there are, they compute on few processors at a time, so " +
 			"that requests go on.",
 		set: func(p *Process, v value) { p.TLSHandshakes = int(v.number) },

@@ -117,8 +117,10 @@ func (r *reader) checkSentinel(b *poolBlock) {
 		r.faultWithin(&b.block, "sentinel_tls", "ca", "there is no TLS without 'ca', such as 'ca: system', or 'verify: none'")
 	case (t.Cert == "") != (t.Key == ""):
 		r.faultWithin(&b.block, "sentinel_tls", "cert", "a certificate needs both 'cert' and 'key'")
-	case t.KeyPasswordFile != "" && t.Key == "":
-		r.faultWithin(&b.block, "sentinel_tls", "key_password_file", "a password needs a 'key' that it decrypts")
+	case t.HasPassword() && t.Key == "":
+		r.faultWithin(&b.block, "sentinel_tls", t.passwordKey(), "a password needs a 'key' that it decrypts")
+	case t.twoPasswords():
+		r.faultWithin(&b.block, "sentinel_tls", "key_password_env", passwordGiven)
 	}
 }
 
@@ -173,6 +175,11 @@ var sentinelTLSKeys = []key[ServerTLS]{
 		name: "key_password_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
 		help: "The file with the password of `key`.",
 		set:  func(t *ServerTLS, v value) { t.KeyPasswordFile = v.text },
+	},
+	{
+		name: "key_password_env", kind: kindVariable, defNote: "none", origin: fromNuthatch,
+		help: "The name of an environment variable with the password of `key`, in place of `key_password_file`. It is read at the start.",
+		set:  func(t *ServerTLS, v value) { t.KeyPasswordEnv = v.text },
 	},
 	{
 		name: "server_name", kind: kindHostName, defNote: "the host in `sentinels`", origin: fromNuthatch,

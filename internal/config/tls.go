@@ -41,9 +41,26 @@ type TLS struct {
 // CertFiles are the files of a certificate.
 type CertFiles struct {
 	// Cert has the certificate with its chain, Key its key, and KeyPasswordFile the key's
-	// password; empty if it has none.
-	Cert, Key, KeyPasswordFile string
+	// password; empty if it has none, or if the environment variable KeyPasswordEnv has it.
+	Cert, Key, KeyPasswordFile, KeyPasswordEnv string
 }
+
+// HasPassword reports whether it is said where the key's password is.
+func (c *CertFiles) HasPassword() bool { return c.KeyPasswordFile != "" || c.KeyPasswordEnv != "" }
+
+// twoPasswords reports whether it is said twice.
+func (c *CertFiles) twoPasswords() bool { return c.KeyPasswordFile != "" && c.KeyPasswordEnv != "" }
+
+// passwordKey is the key by which it is said.
+func (c *CertFiles) passwordKey() string {
+	if c.KeyPasswordFile != "" {
+		return "key_password_file"
+	}
+	return "key_password_env"
+}
+
+// passwordGiven is why the second one is a fault.
+const passwordGiven = "the password is given already: keep one of 'key_password_file' and 'key_password_env'"
 
 // Pairs are the files of all certificates.
 func (t *TLS) Pairs() []CertFiles { return append([]CertFiles{t.CertFiles}, t.Certs...) }
@@ -231,6 +248,11 @@ var moreCertKeys = []key[CertFiles]{
 		help: "The file with the key's password.",
 		set:  func(c *CertFiles, v value) { c.KeyPasswordFile = v.text },
 	},
+	{
+		name: "key_password_env", kind: kindVariable, defNote: "none", origin: fromNuthatch,
+		help: "The name of an environment variable with the password of `key`, in place of `key_password_file`. It is read at the start.",
+		set:  func(c *CertFiles, v value) { c.KeyPasswordEnv = v.text },
+	},
 }
 
 // clientTLSKeys are the keys of a pool's block "tls".
@@ -261,7 +283,9 @@ var clientTLSKeys = []key[TLS]{
 	{
 		name: "cert", kind: kindPath, defNote: "none: clients connect without TLS", origin: fromNuthatch,
 		help: "The file with the proxy's certificate and its chain, in PEM form. With it the pool's clients connect with TLS. The " +
-			"file is read again when it changes, and at each reload. A pair that cannot be used changes nothing, and the log says so.",
+			"file is read again when it changes, and at each reload. A pair that cannot be used leaves the one before in use, and the " +
+			"log, an event and a finding say so; without one before, a start or a reload is refused. A start with a pair that has " +
+			"expired goes on, with a finding.",
 		set: func(t *TLS, v value) { t.Cert = v.text },
 	},
 	{
@@ -274,6 +298,11 @@ var clientTLSKeys = []key[TLS]{
 		help: "The file with the password of `key`, if `key` is encrypted. The key must be in the form of PKCS #8 (`BEGIN " +
 			"ENCRYPTED PRIVATE KEY`). White space around the password is ignored.",
 		set: func(t *TLS, v value) { t.KeyPasswordFile = v.text },
+	},
+	{
+		name: "key_password_env", kind: kindVariable, defNote: "none", origin: fromNuthatch,
+		help: "The name of an environment variable with the password of `key`, in place of `key_password_file`. It is read at the start.",
+		set:  func(t *TLS, v value) { t.KeyPasswordEnv = v.text },
 	},
 	{
 		name: "certs", limits: limits{1, 256}, origin: fromNuthatch,
@@ -341,6 +370,11 @@ var adminTLSKeys = []key[TLS]{
 		set:  func(t *TLS, v value) { t.KeyPasswordFile = v.text },
 	},
 	{
+		name: "key_password_env", kind: kindVariable, defNote: "none", origin: fromNuthatch,
+		help: "The name of an environment variable with the password of `key`, in place of `key_password_file`. It is read at the start.",
+		set:  func(t *TLS, v value) { t.KeyPasswordEnv = v.text },
+	},
+	{
 		name: "client_ca", kind: kindPath, defNote: "none", origin: fromNuthatch,
 		help: "A file with the certificates that sign those of clients, or a folder of such files.",
 		set:  func(t *TLS, v value) { t.ClientCA = v.text },
@@ -383,6 +417,11 @@ var serverTLSKeys = []key[ServerTLS]{
 		set:  func(t *ServerTLS, v value) { t.KeyPasswordFile = v.text },
 	},
 	{
+		name: "key_password_env", kind: kindVariable, defNote: "none", origin: fromNuthatch,
+		help: "The name of an environment variable with the password of `key`, in place of `key_password_file`. It is read at the start.",
+		set:  func(t *ServerTLS, v value) { t.KeyPasswordEnv = v.text },
+	},
+	{
 		name: "server_name", kind: kindHostName, defNote: "the host of the server line", origin: fromNuthatch,
 		help: "The name that the servers' certificates must have. It is also sent to the servers (SNI).",
 		set:  func(t *ServerTLS, v value) { t.ServerName = v.text },
@@ -416,8 +455,10 @@ func (r *reader) checkTLS(b *poolBlock) {
 		r.faultWithin(&b.block, "server_tls", "ca", "there is no TLS without 'ca', such as 'ca: system', or 'verify: none'")
 	case (s.Cert == "") != (s.Key == ""):
 		r.faultWithin(&b.block, "server_tls", "cert", "a certificate needs both 'cert' and 'key'")
-	case s.KeyPasswordFile != "" && s.Key == "":
-		r.faultWithin(&b.block, "server_tls", "key_password_file", "a password needs a 'key' that it decrypts")
+	case s.HasPassword() && s.Key == "":
+		r.faultWithin(&b.block, "server_tls", s.passwordKey(), "a password needs a 'key' that it decrypts")
+	case s.twoPasswords():
+		r.faultWithin(&b.block, "server_tls", "key_password_env", passwordGiven)
 	}
 }
 
@@ -430,6 +471,10 @@ func (r *reader) checkClientTLS(b *block, name string, t, none *TLS) {
 	case reflect.DeepEqual(*t, *none):
 	case t.Cert == "" || t.Key == "":
 		r.faultWithin(b, name, "cert", "there is no TLS without both 'cert' and 'key'")
+	case t.twoPasswords():
+		r.faultWithin(b, name, "key_password_env", passwordGiven)
+	case slices.ContainsFunc(t.Certs, func(c CertFiles) bool { return c.twoPasswords() }):
+		r.faultWithin(b, name, "certs", passwordGiven)
 	case t.Listen == Address{} && t.AllowFrom != "":
 		r.faultWithin(b, name, "allow_from", ownListOnly)
 	case t.Listen == Address{} && t.DenyFrom != "":

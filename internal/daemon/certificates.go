@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
 	"nuthatch/internal/socket"
@@ -46,13 +47,14 @@ type security struct {
 	ticketKeys []tlsstage.TicketKey
 }
 
-// load reads what conf needs.
-func (s *certificates) load(conf *config.Config) (security, error) {
-	return loadTLS(conf, s.handshakes, &s.tickets)
+// load reads what conf needs. What cannot be used stays as old has it, which may be nil.
+func (s *certificates) load(conf *config.Config, old *generation) (security, error) {
+	return loadTLS(conf, s.handshakes, &s.tickets, old)
 }
 
-// loadTLS reads all files of TLS. The error names all that cannot be used.
-func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tickets) (security, error) {
+// loadTLS reads all files of TLS. The error names all that cannot be used and that old, which
+// may be nil, has nothing in place of.
+func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tickets, old *generation) (security, error) {
 	pools, sentinels := make([]*tlsstage.Pool, len(conf.Pools)), make([]*tlsstage.End, len(conf.Pools))
 	names, named := new(tlsstage.Names), false
 	var faults []error
@@ -62,8 +64,9 @@ func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tick
 	}
 	for i := range conf.Pools {
 		p := &conf.Pools[i]
+		before := old.endsOf(p.Name)
 		if p.Sentinel.TLS.On() {
-			if sentinels[i], err = tlsstage.ForServers(&p.Sentinel.TLS); err != nil {
+			if sentinels[i], err = tlsstage.ForServers(&p.Sentinel.TLS, before.sentinels); err != nil {
 				faults = append(faults, fmt.Errorf("pool '%s': sentinel_tls: %w", p.Name, err))
 			}
 		}
@@ -76,10 +79,10 @@ func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tick
 		}
 		var errs [2]error
 		if p.TLS.On() {
-			t.Clients, errs[0] = tlsstage.ForClients(&p.TLS, tickets)
+			t.Clients, errs[0] = tlsstage.ForClients(&p.TLS, tickets, before.clients)
 		}
 		if p.ServerTLS.On() {
-			t.Servers, errs[1] = tlsstage.ForServers(&p.ServerTLS)
+			t.Servers, errs[1] = tlsstage.ForServers(&p.ServerTLS, before.servers)
 		}
 		for i, block := range []string{"tls", "server_tls"} {
 			if errs[i] != nil {
@@ -97,7 +100,11 @@ func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tick
 	}
 	all := security{pools: pools, sentinels: sentinels, ticketKeys: keys}
 	if conf.Process.AdminTLS.On() {
-		if all.admin, err = tlsstage.ForClients(&conf.Process.AdminTLS, tickets); err != nil {
+		var before *tlsstage.End
+		if old != nil {
+			before = old.tls.admin
+		}
+		if all.admin, err = tlsstage.ForClients(&conf.Process.AdminTLS, tickets, before); err != nil {
 			faults = append(faults, fmt.Errorf("admin_tls: %w", err))
 		}
 	}
@@ -143,9 +150,8 @@ func (s *certificates) share(g *generation, keys []tlsstage.TicketKey) {
 func (s *certificates) watch() {
 	tick := time.NewTicker(certificatesLook)
 	defer tick.Stop()
-	// refused is what was last told of an end whose files cannot be used, refusedKeys of the
-	// file of keys.
-	refused, refusedKeys := make(map[*tlsstage.End]string), ""
+	// refusedKeys is what was last told of the file of keys.
+	refusedKeys := ""
 	for {
 		select {
 		case <-tick.C:
@@ -153,26 +159,57 @@ func (s *certificates) watch() {
 			return
 		}
 		g := s.current.Load()
-		now := make(map[*tlsstage.End]string, len(refused))
 		refusedKeys = s.lookAtKeys(g, refusedKeys)
-		for i, t := range g.tls.pools {
-			if e := g.tls.sentinels[i]; e != nil {
-				now[e] = s.look(g.conf.Pools[i].Name, e, refused[e])
-			}
-			if t == nil {
-				continue
-			}
-			for _, e := range []*tlsstage.End{t.Clients, t.Servers} {
-				if e != nil {
-					now[e] = s.look(g.conf.Pools[i].Name, e, refused[e])
-				}
-			}
-		}
-		if e := g.tls.admin; e != nil {
-			now[e] = s.look("", e, refused[e])
-		}
-		refused = now
+		g.eachEnd(s.look)
 	}
+}
+
+// eachEnd calls f for each end of g, with the name of its pool, which is empty for the admin
+// listener, and with the block that it is made of.
+func (g *generation) eachEnd(f func(pool, block string, e *tlsstage.End)) {
+	for i := range g.conf.Pools {
+		name, ends := g.conf.Pools[i].Name, g.ends(i)
+		for _, one := range []struct {
+			block string
+			end   *tlsstage.End
+		}{{"tls", ends.clients}, {"server_tls", ends.servers}, {"sentinel_tls", ends.sentinels}} {
+			if one.end != nil {
+				f(name, one.block, one.end)
+			}
+		}
+	}
+	if e := g.tls.admin; e != nil {
+		f("", "admin_tls", e)
+	}
+}
+
+// whose names a block of TLS.
+func whose(pool, block string) string {
+	if pool == "" {
+		return block
+	}
+	return "pool '" + pool + "': " + block
+}
+
+// certificates are what is in use of each block of TLS.
+func (g *generation) certificates() (all []api.Certificate) {
+	g.eachEnd(func(pool, block string, e *tlsstage.End) {
+		c := api.Certificate{Pool: pool, Block: block, Refused: e.Refused()}
+		if until := e.Until(); !until.IsZero() {
+			c.Until = &until
+		}
+		all = append(all, c)
+	})
+	return all
+}
+
+// tellRefused tells which files of g cannot be used, after a start or a reload.
+func (s *certificates) tellRefused(g *generation) {
+	g.eachEnd(func(pool, block string, e *tlsstage.End) {
+		if why := e.Refused(); why != "" {
+			s.refused(pool, block, why)
+		}
+	})
 }
 
 // lookAtKeys reads the keys of tickets again, and returns why they cannot be used, which
@@ -190,22 +227,24 @@ func (s *certificates) lookAtKeys(g *generation, was string) (refused string) {
 	return err.Error()
 }
 
-// look loads the files of an end again if they have changed, and returns why they cannot be
-// used, which was told as was before. pool is empty for the admin listener.
-func (s *certificates) look(pool string, e *tlsstage.End, was string) (refused string) {
+// look loads the files of an end again if they have changed.
+func (s *certificates) look(pool, block string, e *tlsstage.End) {
+	was := e.Refused()
 	changed, err := e.Load()
 	switch {
 	case err != nil && err.Error() != was:
-		s.log.Error("certificates cannot be used, the old ones stay in use", slog.String("pool", pool), errAttr(err))
-		s.journal.addEvent(events.Event{Kind: events.CertificatesRefused, Pool: pool, Text: "certificates cannot be used, the old ones stay in use: " + err.Error()})
+		s.refused(pool, block, err.Error())
 	case changed:
-		s.log.Notice("certificates have changed, and are used from now on", slog.String("pool", pool))
-		s.journal.addEvent(events.Event{Kind: events.CertificatesChanged, Pool: pool, Text: "certificates have changed, and are used from now on"})
+		s.log.Notice("certificates have changed, and are used from now on", slog.String("pool", pool), slog.String("block", block))
+		s.journal.addEvent(events.Event{Kind: events.CertificatesChanged, Pool: pool, Text: block + ": certificates have changed, and are used from now on"})
 	}
-	if err != nil {
-		return err.Error()
-	}
-	return ""
+}
+
+// refused tells that the files of a block cannot be used.
+func (s *certificates) refused(pool, block, why string) {
+	const follows = "certificates cannot be used, the old ones stay in use"
+	s.log.Error(follows, slog.String("pool", pool), slog.String("block", block), slog.String("error", why))
+	s.journal.addEvent(events.Event{Kind: events.CertificatesRefused, Pool: pool, Text: block + ": " + follows + ": " + why})
 }
 
 // adminConn is a connection to the admin listener as the current configuration has it.
@@ -215,28 +254,39 @@ func (c *core) adminConn(conn net.Conn) net.Conn { return c.current.Load().tls.a
 func (g *generation) serverEnds() []*tlsstage.End {
 	ends := make([]*tlsstage.End, len(g.tls.pools))
 	for i := range g.tls.pools {
-		ends[i] = g.serverEnd(i)
+		ends[i] = g.ends(i).servers
 	}
 	return ends
 }
 
-// A poolEnds is how a pool speaks TLS with its servers and its sentinels; nil: it does not.
-type poolEnds struct{ servers, sentinels *tlsstage.End }
+// A poolEnds is how a pool speaks TLS with its clients, its servers and its sentinels; nil: it
+// does not.
+type poolEnds struct{ clients, servers, sentinels *tlsstage.End }
 
-// ends are how the pools of g do.
-func (g *generation) ends() []poolEnds {
-	ends := make([]poolEnds, len(g.conf.Pools))
-	for i := range ends {
-		ends[i] = poolEnds{g.serverEnd(i), g.tls.sentinels[i]}
+// allEnds are how the pools of g do.
+func (g *generation) allEnds() []poolEnds {
+	all := make([]poolEnds, len(g.conf.Pools))
+	for i := range all {
+		all[i] = g.ends(i)
+	}
+	return all
+}
+
+// ends are how the i-th pool of g does.
+func (g *generation) ends(i int) poolEnds {
+	ends := poolEnds{sentinels: g.tls.sentinels[i]}
+	if t := g.tls.pools[i]; t != nil {
+		ends.clients, ends.servers = t.Clients, t.Servers
 	}
 	return ends
 }
 
-func (g *generation) serverEnd(i int) *tlsstage.End {
-	if g.tls.pools[i] == nil {
-		return nil
+// endsOf are how the pool of that name does; g may be nil, or have no such pool.
+func (g *generation) endsOf(name string) poolEnds {
+	if at := g.poolIn(name); at >= 0 {
+		return g.ends(at)
 	}
-	return g.tls.pools[i].Servers
+	return poolEnds{}
 }
 
 // file adds the keys of tickets, for the program that takes over, to files. They are in

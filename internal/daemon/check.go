@@ -100,12 +100,21 @@ func checkSecrets(o checkedStart) []Finding {
 	return nil
 }
 
-// checkCertificates reads the files of TLS, as a start does.
+// checkCertificates reads the files of TLS, as a start does. It starts with a certificate that
+// has expired.
 func checkCertificates(o checkedStart) []Finding {
-	if _, err := loadTLS(o.Config, nil, new(tlsstage.Tickets)); err != nil {
+	all, err := loadTLS(o.Config, nil, new(tlsstage.Tickets), nil)
+	if err != nil {
 		return []Finding{{Err: err}}
 	}
-	return nil
+	var found []Finding
+	g := &generation{conf: o.Config, tls: all}
+	g.eachEnd(func(pool, block string, e *tlsstage.End) {
+		if why := e.Refused(); why != "" {
+			found = append(found, Finding{Err: fmt.Errorf("%s: %s", whose(pool, block), why), Doubt: true})
+		}
+	})
+	return found
 }
 
 // checkStatsPort finds listeners at the address of the statistics port. A

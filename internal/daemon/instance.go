@@ -131,6 +131,7 @@ func Start(o Options) (*Instance, error) {
 	in.watcher.watch(in.opts.Config.Process.Watch, sum)
 	in.ports.serveAll()
 	in.logStart()
+	in.certificates.tellRefused(in.current.Load())
 	return in, nil
 }
 
@@ -145,7 +146,7 @@ func (in *Instance) start() error {
 		return err
 	}
 	in.certificates.take(in.opts.inherited)
-	if g.tls, err = in.certificates.load(g.conf); err != nil {
+	if g.tls, err = in.certificates.load(g.conf, nil); err != nil {
 		return err
 	}
 	if g.users, err = readUsers(g.conf, nil); err != nil {

@@ -40,6 +40,7 @@ func (in *Instance) Reload(by string) (*preview.Change, error) {
 	in.journal.users(old, in.current.Load())
 	in.journal.warnings(in.current.Load().conf)
 	in.journal.warnOfOpenUsers(in.current.Load())
+	in.certificates.tellRefused(in.current.Load())
 	return change, nil
 }
 
@@ -145,7 +146,7 @@ func (r *reloading) readTokens() (err error) {
 }
 
 func (r *reloading) readCertificates() (err error) {
-	r.next.tls, err = r.in.certificates.load(r.next.conf)
+	r.next.tls, err = r.in.certificates.load(r.next.conf, r.old)
 	return err
 }
 

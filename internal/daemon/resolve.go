@@ -126,7 +126,7 @@ const moveTime = 10 * time.Second
 
 // resolver makes the resolver of g, which tells the loops of new addresses.
 func (in *Instance) resolver(g *generation) *resolver {
-	r := newResolver(g.conf, g.topo, in.log, in.journal.addEvent, in.opts.lookup, g.ends())
+	r := newResolver(g.conf, g.topo, in.log, in.journal.addEvent, in.opts.lookup, g.allEnds())
 	r.now, r.finish = in.Now, int64(max(g.conf.Process.DrainTimeout, moveTime))
 	r.moved = func(t *target) {
 		t.topo.Moved(t.server, in.Now())

@@ -116,7 +116,7 @@ func (r *reporter) round(name string, s *survey) {
 		r.endRound(name, s)
 		return
 	}
-	snap, end := g.topo[i].Snapshot(), g.serverEnd(i)
+	snap, end := g.topo[i].Snapshot(), g.ends(i).servers
 	servers := snap.Servers
 	secure := func(j int, conn net.Conn) net.Conn { return end.Secure(conn, snap.Server(j).Address) }
 	s.setServers(servers)

@@ -390,13 +390,19 @@ func TestTLSCertificatesChange(t *testing.T) {
 	if got := shown(); got != second {
 		t.Errorf("the certificate is %s, want the one before, %s", got, second)
 	}
-	if _, err := s.Reload("test"); err == nil || !strings.Contains(err.Error(), "proxy.key") {
-		t.Errorf("a reload with a key that is no good: %v", err)
+	refused := func(why string) {
+		t.Helper()
+		s.mustReload(text)
+		if e := s.Events().LatestOf(events.CertificatesRefused); !strings.Contains(e.Text, why) || e.Pool != "alpha" {
+			t.Errorf("after a reload the event is %v, want %q in it", e, why)
+		}
+		if got := shown(); got != second {
+			t.Errorf("after a reload the certificate is %s, want the one before, %s", got, second)
+		}
 	}
+	refused("proxy.key")
 	a.Issue("proxy", time.Now().Add(-time.Minute))
-	if _, err := s.Reload("test"); err == nil || !strings.Contains(err.Error(), "has expired") {
-		t.Errorf("a reload with a certificate that has expired: %v", err)
-	}
+	refused("has expired")
 	a.Pair("proxy")
 	s.mustReload(text)
 	if got := shown(); got == second {

@@ -138,6 +138,7 @@ func (v *view) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
 	p, m := processInfo(), v.resources.Memory()
 	p.MaxMemory, p.HeldMemory, p.SoftMemory, p.HardMemory = m.Limit, m.Held, m.Soft, m.Hard
 	p.MaxClients = v.resources.limits.MaxClients()
+	p.Certificates = v.current.Load().certificates()
 	return p, loops, nil
 }
 

@@ -97,7 +97,7 @@ var kinds = [NumKinds]row{
 	AdminMissing:     {"admin_missing", Notice, "an admin listener is missing: its default address is taken"},
 
 	CertificatesChanged: {"certificates_changed", Notice, "the files of the pool's TLS have changed, and new connections use them"},
-	CertificatesRefused: {"certificates_refused", Notice, "the files of the pool's TLS have changed and cannot be used; what was read before stays in use"},
+	CertificatesRefused: {"certificates_refused", Notice, "the files of the pool's TLS, or of the admin listener's, cannot be used; what was read before stays in use"},
 
 	AddressesRefused: {"addresses_refused", Notice, "clients come from addresses that allow_from or deny_from does not let in; one event until none came for a minute"},
 	UsersChanged:     {"users_changed", Notice, "a reload has changed users of the pool, or their rules; the text names them"},

@@ -40,11 +40,11 @@ func inTLS(t testing.TB, of world, a *testkit.Authority, cert, key string) *secu
 	var clients config.TLS
 	clients.Cert, clients.Key = cert, key
 	servers := config.ServerTLS{CA: a.CA, ServerName: "localhost"} // nodes of a cluster are at other addresses
-	shown, err := tlsstage.ForClients(&clients, new(tlsstage.Tickets))
+	shown, err := tlsstage.ForClients(&clients, new(tlsstage.Tickets), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusted, err := tlsstage.ForServers(&servers)
+	trusted, err := tlsstage.ForServers(&servers, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

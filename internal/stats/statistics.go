@@ -383,7 +383,7 @@ var PoolFields = [numPoolFields]Field{
 	TLS12Handshakes:  {"tls12_handshakes", "nuthatch_client_tls12_handshakes_total", Counter, Things, "TLS handshakes with clients that agreed on TLS 1.2; the others agreed on TLS 1.3"},
 	TLSFailures:      {"tls_failures", "nuthatch_client_tls_failures_total", Counter, Things, "clients whose TLS handshake failed, or that sent bytes that are not TLS"},
 	TLSPlain:         {"tls_plain", "nuthatch_client_tls_plain_total", Counter, Things, "clients without TLS on a port with TLS; they also count as TLS failures"},
-	TLSLate:          {"tls_late", "nuthatch_client_tls_late_total", Counter, Things, "clients that were closed at tls_handshake_timeout, or because too many handshakes waited; they also count as TLS failures"},
+	TLSLate:          {"tls_late", "nuthatch_client_tls_late_total", Counter, Things, "clients that were closed at tls_handshake_timeout, because too many handshakes waited, or because theirs kept others waiting; they also count as TLS failures"},
 	CertificateUntil: {"certificate_until", "nuthatch_client_tls_certificate_expiry_timestamp_seconds", Timestamp, Microseconds, "end of the certificate that clients are shown, in microseconds since the epoch; 0 without TLS"},
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -17,21 +18,27 @@ import (
 )
 
 // An End is one side of TLS in a pool: the certificates and rules for its clients, or
-// those for its servers. The files are loaded when it is made, and again by Load. Its
-// methods may be called from any goroutine.
+// those for its servers. The files are loaded when it is made, and again by Load. What
+// cannot be used of them leaves in use what was read before. Its methods may be called
+// from any goroutine.
 type End struct {
-	make   func() (*tls.Config, error)
-	files  []string
-	loaded atomic.Pointer[loaded]
+	// make makes what the files have. What cannot be used of them is taken from before,
+	// which may be nil, and refused says why. err: nothing could be taken.
+	make    func(before *tls.Config) (conf *tls.Config, refused, err error)
+	files   []string
+	loaded  atomic.Pointer[loaded]
+	refused atomic.Pointer[string]
 }
 
 // loaded is what was read from the files.
 type loaded struct {
 	config *tls.Config
-	// stamps tell whether the files have changed since then.
+	// stamps tell whether the files have changed since then; nil: not all could be used.
 	stamps []stamp
 	// until is when the first of the certificates ends, zero if there is none.
 	until time.Time
+	// refused is what was wrong with them from the start; empty: nothing.
+	refused string
 }
 
 // A stamp tells one state of a file from another, also behind a symbolic link.
@@ -76,23 +83,58 @@ func sameStamps(a, b []stamp) bool {
 // Load reads the files again if they have changed. On an error it keeps what was read
 // before.
 func (e *End) Load() (changed bool, err error) {
-	stamps := stampsOf(e.files)
-	if was := e.loaded.Load(); was != nil && sameStamps(was.stamps, stamps) {
+	stamps, was := stampsOf(e.files), e.loaded.Load()
+	if sameStamps(was.stamps, stamps) {
+		e.refused.Store(&was.refused)
 		return false, nil
 	}
-	c, err := e.make()
+	c, expired, err := e.make(nil)
+	if err == nil {
+		err = expired // what is in use may be better
+	}
 	if err != nil {
+		text := err.Error()
+		e.refused.Store(&text)
 		return false, err
 	}
+	e.store(c, stamps, nil)
+	return true, nil
+}
+
+// loadBeside reads the files for an End that takes the place of another one, which may be nil.
+func (e *End) loadBeside(before *End) error {
+	var keep *tls.Config
+	if before != nil {
+		keep = before.Config()
+	}
+	stamps := stampsOf(e.files)
+	c, refused, err := e.make(keep)
+	if err != nil {
+		return err
+	}
+	if refused != nil && keep != nil {
+		stamps = nil
+	}
+	e.store(c, stamps, refused)
+	return nil
+}
+
+func (e *End) store(c *tls.Config, stamps []stamp, refused error) {
 	l := &loaded{config: c, stamps: stamps}
 	for i := range c.Certificates {
 		if until := c.Certificates[i].Leaf.NotAfter; i == 0 || until.Before(l.until) {
 			l.until = until
 		}
 	}
+	if refused != nil {
+		l.refused = refused.Error()
+	}
 	e.loaded.Store(l)
-	return true, nil
+	e.refused.Store(&l.refused)
 }
+
+// Refused is what cannot be used of the files as they are; empty: nothing.
+func (e *End) Refused() string { return *e.refused.Load() }
 
 // Until is when the first of the certificates ends; zero: there is none.
 func (e *End) Until() time.Time { return e.loaded.Load().until }
@@ -100,62 +142,99 @@ func (e *End) Until() time.Time { return e.loaded.Load().until }
 // Config is what new connections use.
 func (e *End) Config() *tls.Config { return e.loaded.Load().config }
 
-// ForClients makes the End for clients of a pool or of the admin listener.
-func ForClients(c *config.TLS, tickets *Tickets) (*End, error) {
+// pairsOr are the certificates of files or, if they cannot be used, those of before, which
+// may be nil. Certificates that have expired do until there are better ones.
+func pairsOr(before *tls.Config, pairs ...config.CertFiles) (all []tls.Certificate, refused, err error) {
+	all, err = loadPairs(pairs...)
+	switch {
+	case err == nil:
+		return all, nil, nil
+	case before != nil && len(before.Certificates) > 0:
+		return before.Certificates, err, nil
+	}
+	if _, is := errors.AsType[*expired](err); is {
+		return all, err, nil
+	}
+	return nil, nil, err
+}
+
+// signersOr are the certificates of a file or a folder or, if they cannot be used, those of
+// before, which may be nil. name is the key that names the file.
+func signersOr(before *x509.CertPool, name, path string) (signers *x509.CertPool, refused, err error) {
+	if signers, err = loadCA(path); err == nil {
+		return signers, nil, nil
+	}
+	err = fmt.Errorf("%s: %w", name, err)
+	if before == nil {
+		return nil, nil, err
+	}
+	return before, err, nil
+}
+
+// ForClients makes the End for clients of a pool or of the admin listener. What cannot be
+// used of its files it takes from before, the End in whose place it comes, which may be nil.
+func ForClients(c *config.TLS, tickets *Tickets, before *End) (*End, error) {
 	e := &End{files: append(files(c.ClientCA), pairFiles(c.Pairs()...)...)}
-	e.make = func() (*tls.Config, error) {
-		pairs, err := loadPairs(c.Pairs()...)
-		if err != nil {
-			return nil, err
-		}
-		conf := &tls.Config{
-			Certificates: pairs, MinVersion: c.MinVersion.Number(), CipherSuites: c.Ciphers(),
+	e.make = func(before *tls.Config) (conf *tls.Config, refused, err error) {
+		conf = &tls.Config{
+			MinVersion: c.MinVersion.Number(), CipherSuites: c.Ciphers(),
 			ClientAuth: map[config.ClientCert]tls.ClientAuthType{
 				config.ClientCertNone: tls.NoClientCert, config.ClientCertOptional: tls.VerifyClientCertIfGiven,
 				config.ClientCertRequired: tls.RequireAndVerifyClientCert,
 			}[c.ClientCert],
 			DynamicRecordSizingDisabled: true,
 		}
+		if conf.Certificates, refused, err = pairsOr(before, c.Pairs()...); err != nil {
+			return nil, nil, err
+		}
 		if c.ClientCA != "" {
-			if conf.ClientCAs, err = loadCA(c.ClientCA); err != nil {
-				return nil, fmt.Errorf("client_ca: %w", err)
+			var signers *x509.CertPool
+			if before != nil {
+				signers = before.ClientCAs
 			}
+			var unsigned error
+			if conf.ClientCAs, unsigned, err = signersOr(signers, "client_ca", c.ClientCA); err != nil {
+				return nil, nil, err
+			}
+			refused = errors.Join(refused, unsigned)
 		}
 		tickets.apply(conf)
-		return conf, nil
+		return conf, refused, nil
 	}
-	_, err := e.Load()
+	err := e.loadBeside(before)
 	return e, err
 }
 
 // sessionsKept is how many sessions with servers are kept for resumption.
 const sessionsKept = 256
 
-// ForServers makes the End for the servers of a pool.
-func ForServers(c *config.ServerTLS) (*End, error) {
+// ForServers makes the End for the servers of a pool, with before as for ForClients.
+func ForServers(c *config.ServerTLS, before *End) (*End, error) {
 	e := &End{files: append(files(c.CA), pairFiles(c.CertFiles)...)}
-	e.make = func() (*tls.Config, error) {
-		conf := &tls.Config{
+	e.make = func(before *tls.Config) (conf *tls.Config, refused, err error) {
+		conf = &tls.Config{
 			ServerName: c.ServerName, MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.Verify == config.VerifyNone,
 			ClientSessionCache: tls.NewLRUClientSessionCache(sessionsKept), DynamicRecordSizingDisabled: true,
 		}
 		if c.CA != "" && c.CA != config.SystemCA {
-			ca, err := loadCA(c.CA)
-			if err != nil {
-				return nil, fmt.Errorf("ca: %w", err)
+			var signers *x509.CertPool
+			if before != nil {
+				signers = before.RootCAs
 			}
-			conf.RootCAs = ca
+			if conf.RootCAs, refused, err = signersOr(signers, "ca", c.CA); err != nil {
+				return nil, nil, err
+			}
 		}
 		if c.Cert != "" {
-			pairs, err := loadPairs(c.CertFiles)
-			if err != nil {
-				return nil, err
+			var unpaired error
+			if conf.Certificates, unpaired, err = pairsOr(before, c.CertFiles); err != nil {
+				return nil, nil, err
 			}
-			conf.Certificates = pairs
+			refused = errors.Join(refused, unpaired)
 		}
-		return conf, nil
+		return conf, refused, nil
 	}
-	_, err := e.Load()
+	err := e.loadBeside(before)
 	return e, err
 }
 

@@ -34,7 +34,7 @@ func TestFolderChanges(t *testing.T) {
 		}
 	}
 	write("clients.crt", first)
-	e, err := tlsstage.ForClients(&config.TLS{CertFiles: config.CertFiles{Cert: cert, Key: key}, ClientCA: folder, ClientCert: config.ClientCertRequired}, new(tlsstage.Tickets))
+	e, err := tlsstage.ForClients(&config.TLS{CertFiles: config.CertFiles{Cert: cert, Key: key}, ClientCA: folder, ClientCert: config.ClientCertRequired}, new(tlsstage.Tickets), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

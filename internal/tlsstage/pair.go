@@ -2,6 +2,7 @@ package tlsstage
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
@@ -24,17 +25,28 @@ func pairFiles(pairs ...config.CertFiles) (all []string) {
 	return all
 }
 
+// An expired is a certificate whose time is over. It can be shown all the same.
+type expired struct {
+	file  string
+	until time.Time
+}
+
+func (e *expired) Error() string {
+	return fmt.Sprintf("certificate '%s' has expired: it was valid until %s", e.file, e.until.UTC().Format(time.RFC3339))
+}
+
 // loadPairs reads certificates with their chains, and their keys, and finds what makes them
-// useless.
-func loadPairs(pairs ...config.CertFiles) ([]tls.Certificate, error) {
-	all := make([]tls.Certificate, len(pairs))
+// useless. If all that is wrong is that some have expired, it returns them, too.
+func loadPairs(pairs ...config.CertFiles) (all []tls.Certificate, err error) {
+	all = make([]tls.Certificate, len(pairs))
 	for i, c := range pairs {
-		var err error
-		if all[i], err = loadPair(c); err != nil {
-			return nil, err
+		pair, fault := loadPair(c)
+		if _, is := errors.AsType[*expired](fault); fault != nil && !is {
+			return nil, fault
 		}
+		all[i], err = pair, cmp.Or(err, fault)
 	}
-	return all, nil
+	return all, err
 }
 
 func loadPair(c config.CertFiles) (tls.Certificate, error) {
@@ -46,7 +58,7 @@ func loadPair(c config.CertFiles) (tls.Certificate, error) {
 		return pair, fmt.Errorf("certificate '%s' with key '%s': %w", c.Cert, c.Key, err)
 	}
 	if now := time.Now(); now.After(pair.Leaf.NotAfter) {
-		return pair, fmt.Errorf("certificate '%s' has expired: it was valid until %s", c.Cert, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+		return pair, &expired{c.Cert, pair.Leaf.NotAfter}
 	}
 	return pair, nil
 }
@@ -60,25 +72,24 @@ func readPair(c config.CertFiles) (pair tls.Certificate, err error) {
 	if err != nil {
 		return pair, err
 	}
-	if key, err = openKey(key, c.KeyPasswordFile); err != nil {
+	if key, err = openKey(key, c); err != nil {
 		return pair, err
 	}
 	return tls.X509KeyPair(cert, key)
 }
 
-// openKey removes the password from a key in PEM form. file has the password; empty:
-// there is none.
-func openKey(text []byte, file string) ([]byte, error) {
+// openKey removes the password from a key in PEM form. c says where the password is.
+func openKey(text []byte, c config.CertFiles) ([]byte, error) {
 	for rest := text; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			return text, nil
 		}
 		switch {
-		case block.Type == "ENCRYPTED PRIVATE KEY" && file == "":
-			return nil, errors.New("the key has a password: name its file, with key_password_file")
+		case block.Type == "ENCRYPTED PRIVATE KEY" && !c.HasPassword():
+			return nil, errors.New("the key has a password: say where it is, with key_password_file or key_password_env")
 		case block.Type == "ENCRYPTED PRIVATE KEY":
-			password, err := readPassword(file)
+			password, err := passwordOf(c)
 			if err != nil {
 				return nil, err
 			}
@@ -91,6 +102,15 @@ func openKey(text []byte, file string) ([]byte, error) {
 			return nil, errors.New("the key is encrypted in OpenSSL's old form, which is not supported: convert it with 'openssl pkcs8 -topk8 -v2 aes256'")
 		}
 	}
+}
+
+// passwordOf is the password of a key.
+func passwordOf(c config.CertFiles) (string, error) {
+	if c.KeyPasswordEnv == "" {
+		return readPassword(c.KeyPasswordFile)
+	}
+	password, err := config.SecretSource{Env: c.KeyPasswordEnv}.Read()
+	return password.Reveal(), err
 }
 
 func readPassword(file string) (string, error) {

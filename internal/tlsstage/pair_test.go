@@ -40,7 +40,7 @@ func TestKeysWithPasswords(t *testing.T) {
 	} {
 		var conf config.TLS
 		conf.Cert, conf.Key, conf.KeyPasswordFile = filepath.Join("testdata", "cert.crt"), filepath.Join("testdata", tt.key), tt.password
-		_, err := tlsstage.ForClients(&conf, new(tlsstage.Tickets))
+		_, err := tlsstage.ForClients(&conf, new(tlsstage.Tickets), nil)
 		switch {
 		case tt.fault == "" && err != nil:
 			t.Errorf("%s: %v", tt.key, err)
@@ -48,6 +48,22 @@ func TestKeysWithPasswords(t *testing.T) {
 			t.Errorf("%s: %v, want %q in it", tt.key, err, tt.fault)
 		case err != nil && (strings.Contains(err.Error(), "sesame") || strings.Contains(err.Error(), "barley")):
 			t.Errorf("%s: the error has the password: %v", tt.key, err)
+		}
+	}
+}
+
+// The password may be in an environment variable.
+func TestKeyPasswordInEnvironment(t *testing.T) {
+	for password, fault := range map[string]string{"sesame": "", "open barley": "the password may be another one", "": "the environment variable KEY_PASSWORD is not set, or empty"} {
+		t.Setenv("KEY_PASSWORD", password)
+		var conf config.TLS
+		conf.Cert, conf.Key, conf.KeyPasswordEnv = filepath.Join("testdata", "cert.crt"), filepath.Join("testdata", "aes256.key"), "KEY_PASSWORD"
+		_, err := tlsstage.ForClients(&conf, new(tlsstage.Tickets), nil)
+		switch {
+		case fault == "" && err != nil:
+			t.Error(err)
+		case fault != "" && (err == nil || !strings.Contains(err.Error(), fault) || password != "" && strings.Contains(err.Error(), password)):
+			t.Errorf("with %q: %v, want %q in it", password, err, fault)
 		}
 	}
 }
@@ -73,7 +89,7 @@ func TestKeyDamaged(t *testing.T) {
 		}
 		var conf config.TLS
 		conf.Cert, conf.Key, conf.KeyPasswordFile = filepath.Join("testdata", "cert.crt"), key, file
-		_, err := tlsstage.ForClients(&conf, new(tlsstage.Tickets))
+		_, err := tlsstage.ForClients(&conf, new(tlsstage.Tickets), nil)
 		if err != nil && strings.Contains(err.Error(), "sesame") {
 			t.Errorf("the error has the password: %v", err)
 		}
@@ -107,7 +123,7 @@ func TestTicketsHanded(t *testing.T) {
 	a := testkit.NewAuthority(t)
 	var conf config.TLS
 	conf.Cert, conf.Key = a.Pair("proxy")
-	if _, err := tlsstage.ForClients(&conf, &old); err != nil { // makes a key
+	if _, err := tlsstage.ForClients(&conf, &old, nil); err != nil { // makes a key
 		t.Fatal(err)
 	}
 	handed, err := old.Hand()

@@ -51,7 +51,7 @@ func newHall(t *testing.T) *hall {
 	a := testkit.NewAuthority(t)
 	conf := config.TLS{}
 	conf.Cert, conf.Key = a.Pair("proxy")
-	end, err := tlsstage.ForClients(&conf, new(tlsstage.Tickets))
+	end, err := tlsstage.ForClients(&conf, new(tlsstage.Tickets), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,6 +61,20 @@ type ProcessInfo struct {
 	// CPU is the time that all threads have run.
 	CPU        float64 `json:"cpu"`
 	Goroutines int     `json:"goroutines"`
+	// Certificates are those that the proxy shows, to clients, servers and sentinels.
+	Certificates []Certificate `json:"certificates,omitempty"`
+}
+
+// Certificate is what is in use of a block of TLS.
+type Certificate struct {
+	// Pool is empty for admin_tls. Block is "tls", "server_tls", "sentinel_tls" or "admin_tls".
+	Pool  string `json:"pool,omitempty"`
+	Block string `json:"block"`
+	// Until is when the first of its certificates ends; left out if it has none.
+	Until *time.Time `json:"until,omitempty"`
+	// Refused is why the files as they are cannot be used. What was read before, if
+	// anything, stays in use.
+	Refused string `json:"refused,omitempty"`
 }
 
 // LoopInfo is one event loop.

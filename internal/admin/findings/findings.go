@@ -77,6 +77,9 @@ func (f *finder) process(info *api.Info, pools *api.Pools) {
 		f.add(memory, false, "", "memory is nearly short: %s; above %s clients wait", held, units.Size(p.SoftMemory))
 	}
 	f.descriptors(p)
+	for i := range p.Certificates {
+		f.shown(&p.Certificates[i])
+	}
 	total := 0
 	for i := range pools.Pools {
 		total += pools.Pools[i].Clients
@@ -184,6 +187,23 @@ func (f *finder) peers(p *api.Pool) {
 		case "stranger":
 			f.add(peer, false, p.Name, "peer %s is no proxy with this pool: %s", one.Address, one.Problem).Since = &one.Since
 		}
+	}
+}
+
+// shown finds that a certificate that the proxy shows ends soon, or that its files cannot be used.
+// The pool's own, for its clients, is found by its counter.
+func (f *finder) shown(c *api.Certificate) {
+	if c.Refused != "" {
+		f.add(certificate, false, c.Pool, "%s: the files cannot be used as they are, and what was read before stays in use: %s", c.Block, c.Refused)
+	}
+	if c.Until == nil || c.Block == "tls" {
+		return
+	}
+	switch left := c.Until.Sub(f.now); {
+	case left <= 0:
+		f.add(certificate, true, c.Pool, "the certificate of %s has ended: whoever looks at it refuses to connect", c.Block)
+	case left < certificateSoon:
+		f.add(certificate, false, c.Pool, "the certificate of %s ends in %s", c.Block, units.Age(left)).Until = c.Until
 	}
 }
 

@@ -1,6 +1,7 @@
 package findings
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,40 @@ func TestFindingsExplainThemselves(t *testing.T) {
 	}
 	if found.Findings[1].Since == nil || found.Findings[2].Since == nil {
 		t.Error("some do not say since when")
+	}
+}
+
+// The end of any certificate that the proxy shows is found, and files that cannot be used.
+func TestCertificates(t *testing.T) {
+	in := func(d time.Duration) *time.Time { at := now.Add(d); return &at }
+	info := &api.Info{Time: now, State: "serving", Ready: true, Process: api.ProcessInfo{Certificates: []api.Certificate{
+		{Pool: "alpha", Block: "tls", Until: in(time.Hour)}, // by its counter
+		{Pool: "alpha", Block: "server_tls", Until: in(100 * time.Hour)},
+		{Pool: "alpha", Block: "sentinel_tls", Until: in(-time.Hour), Refused: "it has expired"},
+		{Pool: "beta", Block: "server_tls"},
+		{Block: "admin_tls", Until: in(time.Hour)},
+		{Block: "admin_tls", Until: in(1000 * time.Hour)},
+	}}}
+	pool := api.Pool{Name: "alpha", Counters: map[string]int64{"certificate_until": in(time.Hour).UnixMicro()}}
+	found := Of(info, &api.Pools{Time: now, Pools: []api.Pool{pool}})
+	for _, want := range []struct {
+		pool, text string
+		fails      bool
+	}{
+		{"alpha", "its certificate ends in 1h", false},
+		{"alpha", "the certificate of server_tls ends in 4d", false},
+		{"alpha", "the certificate of sentinel_tls has ended", true},
+		{"alpha", "sentinel_tls: the files cannot be used as they are, and what was read before stays in use: it has expired", false},
+		{"", "the certificate of admin_tls ends in 1h", false},
+	} {
+		if !slices.ContainsFunc(found.Findings, func(f api.Finding) bool {
+			return f.Pool == want.pool && strings.HasPrefix(f.Text, want.text) && f.Fails == want.fails
+		}) {
+			t.Errorf("%+v is not found", want)
+		}
+	}
+	if len(found.Findings) != 5 {
+		t.Errorf("found %+v", found.Findings)
 	}
 }
 
