@@ -29,20 +29,27 @@ func Flat(b []byte) View { return View{near: b, n: len(b)} }
 
 // Whole returns a view of all of c's bytes. The chain must not change while the
 // view is used.
-func Whole(c *Chain) View {
-	if c.n == 0 {
-		return View{}
-	}
-	if c.head == c.tail {
-		return Flat(c.head.Bytes())
-	}
-	return View{near: c.head.Bytes(), n: c.n, chain: c, at: c.head}
+func Whole(c *Chain) (v View) {
+	v.SetWhole(c)
+	return v
 }
 
-// Set makes v the same view as of. It copies word by word: "*v = *of" copies by wide
-// loads, which wait for the narrow stores that have just made of (6 ns a request).
-func (v *View) Set(of *View) {
-	v.near, v.nearOff, v.n, v.chain, v.at = of.near, of.nearOff, of.n, of.chain, of.at
+// SetFlat makes v a view of b. "*v = Flat(b)" makes a view elsewhere and copies it by wide
+// loads, which wait for the narrow stores that have just made it (6 ns for each copy).
+func (v *View) SetFlat(b []byte) {
+	v.near, v.nearOff, v.n, v.chain, v.at = b, 0, len(b), nil, nil
+}
+
+// SetWhole makes v a view of all of c's bytes; see Whole.
+func (v *View) SetWhole(c *Chain) {
+	if c.n == 0 {
+		v.SetFlat(nil)
+		return
+	}
+	v.SetFlat(c.head.Bytes())
+	if c.head != c.tail {
+		v.n, v.chain, v.at = c.n, c, c.head
+	}
 }
 
 // Len is the number of bytes in the view.

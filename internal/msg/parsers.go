@@ -25,10 +25,12 @@ type RequestParser interface {
 	// Adopt has the request in progress judged by the settings of another parser of the
 	// same protocol, after a reload has changed them.
 	Adopt(of RequestParser)
-	// Finish describes the request that Parse found, whose bytes v holds, and
-	// makes the parser ready for the next. The Request is valid until the next
-	// call of Parse or Finish.
-	Finish(v mbuf.View) *Request
+	// Finish describes the request that Parse found, whose bytes are b, and makes the
+	// parser ready for the next. The Request is valid until the next call of Parse or
+	// Finish, and as long as b is.
+	Finish(b []byte) *Request
+	// FinishChain is Finish for a request whose bytes are all of a chain's.
+	FinishChain(c *mbuf.Chain) *Request
 	// Body is how many bytes of a body the request in progress still lacks, at least; 0
 	// if unknown. With it a large body is received in place.
 	Body() int

@@ -5,7 +5,6 @@ import (
 
 	"nuthatch/internal/eventloop"
 	"nuthatch/internal/logging"
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
@@ -198,7 +197,7 @@ func (c *client) consume(data []byte) int {
 			q.bytes.Append(p.ctx.bufs, rest[:n])
 			c.doInSlices(q)
 		default:
-			c.request(p.parser.Finish(mbuf.Flat(rest[:n])))
+			c.request(p.parser.Finish(rest[:n]))
 			if c.waits&takenAgain != 0 {
 				refund(c, n)
 				n = 0 // it is taken again
@@ -234,7 +233,7 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 		c.doInSlices(q)
 		return
 	case done:
-		c.request(q.parser.Finish(mbuf.Whole(&q.bytes)))
+		c.request(q.parser.FinishChain(&q.bytes))
 		if c.waits&takenAgain != 0 {
 			refund(c, q.bytes.Len())
 			c.takeAgain(c.pool.ctx.bufs, &q.bytes)

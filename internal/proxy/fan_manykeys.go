@@ -150,7 +150,7 @@ func (j *largeRequest) read(ctx *Context) {
 		c.held -= j.q.bytes.Len()
 		c.pool.adoptPartial(j.q)
 	}
-	j.req, j.known = j.q.parser.Finish(mbuf.Whole(&j.q.bytes)), true
+	j.req, j.known = j.q.parser.FinishChain(&j.q.bytes), true
 	if j.m != nil { // it is placed again, and was judged before
 		j.placeAnew()
 		return

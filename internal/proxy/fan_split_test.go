@@ -8,7 +8,6 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/logging"
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/stats"
@@ -72,7 +71,7 @@ func TestDealToMostServers(t *testing.T) {
 	if !done || perr != nil {
 		t.Fatal(done, perr)
 	}
-	req := p.parser.Finish(mbuf.Flat(request[:n]))
+	req := p.parser.Finish(request[:n])
 	if !p.dealKeys(req) {
 		t.Fatal("no server is live")
 	}

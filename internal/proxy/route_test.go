@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"nuthatch/internal/hashkit"
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/route"
 )
@@ -74,7 +73,7 @@ func parsed(t *testing.T, p *ServerPool, text string) *msg.Request {
 	if !done || err != nil {
 		t.Fatal(done, err)
 	}
-	return parser.Finish(mbuf.Flat([]byte(text)[:n]))
+	return parser.Finish([]byte(text)[:n])
 }
 
 // serversOf are the servers of a request's keys.

@@ -300,14 +300,14 @@ func (it *detoured) read(parser msg.RequestParser) (slot int) {
 		if !done {
 			return -1
 		}
-		return it.note(parser.Finish(mbuf.Whole(&m.Kept)), slot)
+		return it.note(parser.FinishChain(&m.Kept), slot)
 	}
 	for rest := m.Kept.AppendTo(nil); len(rest) > 0; {
 		n, done, err := parser.Parse(rest)
 		if err != nil || !done {
 			return -1
 		}
-		slot = it.note(parser.Finish(mbuf.Flat(rest[:n])), slot)
+		slot = it.note(parser.Finish(rest[:n]), slot)
 		rest = rest[n:]
 	}
 	return max(slot, 0) // a transaction without keys goes where an empty key would

@@ -108,7 +108,7 @@ func (it *detoured) divide() {
 	if _, done, err := parser.Parse(text); err != nil || !done {
 		return
 	}
-	req := parser.Finish(mbuf.Flat(text))
+	req := parser.Finish(text)
 	if req.Treatment != msg.Fragment {
 		return
 	}

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
@@ -144,7 +143,7 @@ func (t *turnover) countAlso(m *msg.Msg, messages, bytes int) {
 func requestEnds(parser msg.RequestParser, text []byte) (ends []int) {
 	for end := 0; end < len(text); {
 		n, _, _ := parser.Parse(text[end:])
-		parser.Finish(mbuf.Flat(text[end : end+n]))
+		parser.Finish(text[end : end+n])
 		end += n
 		ends = append(ends, end)
 	}

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
 
@@ -111,7 +110,7 @@ func (b *blocking) again(answered bool) {
 	begun := ctx.loop.Now() - b.since
 	parser := p.proto.NewRequestParser()
 	if _, done, err := parser.Parse(b.text); err == nil && done {
-		req := parser.Finish(mbuf.Flat(b.text))
+		req := parser.Finish(b.text)
 		patience := p.proto.blocker.Patience(req)
 		if patience == 0 {
 			req.View.AppendTo(ctx.bufs, &c.again, 0, req.View.Len())
@@ -292,7 +291,7 @@ func recallMoved(p *ServerPool) {
 		if _, done, err := parser.Parse(b.text); err != nil || !done {
 			return false
 		}
-		req := parser.Finish(mbuf.Flat(b.text))
+		req := parser.Finish(b.text)
 		if req.Nkeys == 0 {
 			return false
 		}

@@ -152,7 +152,7 @@ func (t *multi) whyNoMore(tx *transaction) msg.Reason {
 			if err != nil || !done {
 				return msg.NoPermission
 			}
-			req := parser.Finish(mbuf.Flat(rest[:n]))
+			req := parser.Finish(rest[:n])
 			rest = rest[n:]
 			if !first && p.transactor().Collect(req, &session) != msg.Queued { // the first is MULTI
 				return whyRefused(req)
@@ -224,7 +224,7 @@ func (b *blocking) judge() {
 		b.endEarly(recallsRight)
 		return
 	}
-	if req := parser.Finish(mbuf.Flat(b.text)); req.ReadOnly || !p.proto.sessions.Allows(req, &c.session) {
+	if req := parser.Finish(b.text); req.ReadOnly || !p.proto.sessions.Allows(req, &c.session) {
 		b.endEarly(recallsRight)
 	}
 }

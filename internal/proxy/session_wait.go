@@ -184,7 +184,7 @@ func (f *confirming) heard(r msg.Reply) {
 	parser := p.proto.NewRequestParser()
 	if _, done, err := parser.Parse(f.block.text); err != nil || !done {
 		f.short = true
-	} else if !p.proto.confirmer.Confirms(parser.Finish(mbuf.Flat(f.block.text)), text) {
+	} else if !p.proto.confirmer.Confirms(parser.Finish(f.block.text), text) {
 		f.short = true
 	}
 }

@@ -176,7 +176,7 @@ func (o *own) keeps() bool {
 		if err != nil || !done {
 			return false
 		}
-		if owner, _ := p.owner(parser.Finish(mbuf.Flat(rest[:n]))); owner != w.server {
+		if owner, _ := p.owner(parser.Finish(rest[:n])); owner != w.server {
 			return false
 		}
 		rest = rest[n:]

@@ -425,7 +425,7 @@ func (t *multi) placed(tx *transaction) (*Server, msg.Reason) {
 		if err != nil || !done {
 			return nil, msg.CrossServer
 		}
-		req := parser.Finish(mbuf.Flat(rest[:n]))
+		req := parser.Finish(rest[:n])
 		rest = rest[n:]
 		if first { // MULTI
 			continue

@@ -130,7 +130,7 @@ func (t *multi) spreadAnew(tx *transaction) msg.Reason {
 		}
 		text := (*rest)[:n]
 		*rest = (*rest)[n:]
-		return parser.Finish(mbuf.Flat(text)), text
+		return parser.Finish(text), text
 	}
 	for i := range rests {
 		if req, _ := next(&rests[i]); req == nil { // MULTI

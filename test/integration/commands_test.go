@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/proto/redis"
 	"nuthatch/internal/testkit"
 )
@@ -212,7 +211,7 @@ func keysOf(t *testing.T, call []string) []int {
 	if n, done, err := parser.Parse(b); n != len(b) || !done || err != nil {
 		t.Fatalf("%q: %d, %t, %v", call, n, done, err)
 	}
-	r := parser.Finish(mbuf.Flat(b))
+	r := parser.Finish(b)
 	if r.Nkeys == 0 {
 		t.Errorf("%q: no key is found", call)
 	}

@@ -75,22 +75,27 @@ func (f *feeder) parse(b []byte, s *stream) (n int, ok bool) {
 	if n > len(b) || !done && n < len(b) || n == 0 {
 		f.t.Fatalf("Parse took %d of %d bytes, done %v", n, len(b), done)
 	}
-	v := mbuf.Flat(b[:n])
+	size := n
 	if !done || f.stored.Len() > 0 {
 		f.stored.Append(&f.pool, b[:n])
-		v = mbuf.Whole(&f.stored)
+		size = f.stored.Len()
 	}
-	if f.parser.Size() != v.Len() {
-		f.t.Fatalf("Size is %d, want %d", f.parser.Size(), v.Len())
+	if f.parser.Size() != size {
+		f.t.Fatalf("Size is %d, want %d", f.parser.Size(), size)
 	}
-	s.rest = v.Len()
+	s.rest = size
 	if !done {
 		return n, true
 	}
 	if f.parser.Body() != 0 {
 		f.t.Fatalf("a whole request lacks %d bytes", f.parser.Body())
 	}
-	req := f.parser.Finish(v)
+	var req *msg.Request
+	if f.stored.Len() > 0 {
+		req = f.parser.FinishChain(&f.stored)
+	} else {
+		req = f.parser.Finish(b[:n])
+	}
 	s.requests = append(s.requests, look(req))
 	f.skip = req.Skip
 	s.rest = f.skip

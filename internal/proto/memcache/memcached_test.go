@@ -78,7 +78,7 @@ func (p *pool) play(in []byte) string {
 		if err != nil || !done {
 			break
 		}
-		req := parser.Finish(mbuf.Flat(in[:n]))
+		req := parser.Finish(in[:n])
 		if req.Treatment == msg.Quit {
 			break
 		}

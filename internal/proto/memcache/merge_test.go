@@ -256,17 +256,17 @@ func TestFragments(t *testing.T) {
 			var p mbuf.Pool
 			var stored, out mbuf.Chain
 			parser := proto.NewRequestParser()
-			view := mbuf.Flat([]byte(tt.in))
 			for _, b := range bytewise(tt.in) {
 				if _, _, err := parser.Parse(b); err != nil {
 					t.Fatal(err)
 				}
 				stored.Append(&p, b)
 			}
+			finish := func() *msg.Request { return parser.Finish([]byte(tt.in)) }
 			if split {
-				view = mbuf.Whole(&stored)
+				finish = func() *msg.Request { return parser.FinishChain(&stored) }
 			}
-			req := parser.Finish(view)
+			req := finish()
 			proto.FragmentHead(req, len(tt.keys), &p, &out)
 			// The keys that are not wanted are dealt to nobody.
 			dealt := make([]uint16, req.Nkeys)

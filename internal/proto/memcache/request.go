@@ -435,9 +435,20 @@ func (p *requestParser) Words() int { return len(p.args) }
 func (p *requestParser) Ready(*mbuf.View, int) (read int, ready bool) { return 0, true }
 
 // Finish implements msg.RequestParser.
-func (p *requestParser) Finish(v mbuf.View) *msg.Request {
-	invariant.Check(v.Len() == p.size, "memcache: the view is not the request that was parsed")
-	p.req.View.Set(&v)
+func (p *requestParser) Finish(b []byte) *msg.Request {
+	p.req.View.SetFlat(b)
+	return p.finish()
+}
+
+// FinishChain implements msg.RequestParser.
+func (p *requestParser) FinishChain(c *mbuf.Chain) *msg.Request {
+	p.req.View.SetWhole(c)
+	return p.finish()
+}
+
+// finish describes the request that the view holds.
+func (p *requestParser) finish() *msg.Request {
+	invariant.Check(p.req.View.Len() == p.size, "memcache: the view is not the request that was parsed")
 	p.state, p.size = inLine, 0
 	p.cr, p.bad = false, false
 	p.head = p.head[:0]

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/memcache"
 )
@@ -433,7 +432,7 @@ func parseOnce(tb testing.TB, p msg.RequestParser, data []byte) *msg.Request {
 	if err != nil || !done || n != len(data) {
 		tb.Fatalf("took %d of %d bytes, done %v, error %v", n, len(data), done, err)
 	}
-	return p.Finish(mbuf.Flat(data))
+	return p.Finish(data)
 }
 
 var benchRequests = []struct {
@@ -460,7 +459,7 @@ func TestParsingDoesNotAllocate(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			p.Finish(mbuf.Flat(bb.in))
+			p.Finish(bb.in)
 		})
 		if got != 0 {
 			t.Errorf("%s: %v allocations per request, want 0", bb.name, got)

@@ -41,7 +41,7 @@ func TestVerdict(t *testing.T) {
 		if _, done, err := p.Parse([]byte(tt.line)); !done || err != nil {
 			t.Fatalf("%q: done %t, %v", tt.line, done, err)
 		}
-		req := p.Finish(mbuf.Flat([]byte(tt.line)))
+		req := p.Finish([]byte(tt.line))
 		if got := proto.Verdict(req.Type, msg.Reply{Flat: []byte(tt.reply)}); (got == msg.Answers) != tt.answers {
 			t.Errorf("%q to %q: %s", tt.reply, tt.line, got)
 		}

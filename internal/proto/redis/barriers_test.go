@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"nuthatch/internal/config"
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/testkit"
 )
@@ -317,7 +316,7 @@ func TestRequestBegunBeforeReload(t *testing.T) {
 			if _, done, err := parser.Parse(data[i:]); !done || err != nil {
 				t.Fatal(done, err)
 			}
-			if r := parser.Finish(mbuf.Flat(data)); r.Treatment != tt.want {
+			if r := parser.Finish(data); r.Treatment != tt.want {
 				t.Errorf("%s, of which %d bytes had come: treatment %d, want %d", tt.request, i, r.Treatment, tt.want)
 			}
 		}
@@ -345,7 +344,7 @@ func TestLargerRequestsAfterReload(t *testing.T) {
 		if _, done, err := parser.Parse(data[half:]); !done || err != nil {
 			t.Fatal(done, err)
 		}
-		r := parser.Finish(mbuf.Flat(data))
+		r := parser.Finish(data)
 		if last := r.Args[len(r.Args)-1]; last.End()+2 != len(data) {
 			t.Errorf("%d words are found, and the last ends at %d of %d bytes", len(r.Args), last.End(), len(data))
 		}
@@ -389,7 +388,7 @@ func TestRestrictInline(t *testing.T) {
 				p = New(Options{}).NewRequestParser()
 				continue
 			}
-			p.Finish(mbuf.Flat(data))
+			p.Finish(data)
 		}
 	}
 }
@@ -445,7 +444,7 @@ func TestRestrictEverySplit(t *testing.T) {
 	if n, done, err := p.Parse(small); n != len(small) || !done || err != nil {
 		t.Fatal(n, done, err)
 	}
-	p.Finish(mbuf.Flat(small))
+	p.Finish(small)
 	if n, done, err := p.Parse(large); n != len(large) || !done || err != nil {
 		t.Error("the request behind it is restricted, too: ", n, done, err)
 	}

@@ -36,7 +36,7 @@ func parseAll(tb testing.TB, p msg.RequestParser, data []byte) {
 		if err != nil || !done {
 			tb.Fatalf("request %d: done %t, error %v", requests, done, err)
 		}
-		if r := p.Finish(mbuf.Flat(data[:n])); !r.ByKeys() {
+		if r := p.Finish(data[:n]); !r.ByKeys() {
 			tb.Fatalf("request %d: treatment %d", requests, r.Treatment)
 		}
 		data = data[n:]
@@ -115,7 +115,6 @@ const readSize = 64 << 10
 // more than one is gathered in a chain.
 func parseReads(tb testing.TB, parser msg.RequestParser, data []byte, pool *mbuf.Pool, gathered *mbuf.Chain) *msg.Request {
 	tb.Helper()
-	view := mbuf.Flat(data)
 	for rest := data; len(rest) > 0; {
 		read := rest[:min(readSize, len(rest))]
 		rest = rest[len(read):]
@@ -127,9 +126,9 @@ func parseReads(tb testing.TB, parser msg.RequestParser, data []byte, pool *mbuf
 		}
 	}
 	if len(data) > readSize {
-		view = mbuf.Whole(gathered)
+		return parser.FinishChain(gathered)
 	}
-	return parser.Finish(view)
+	return parser.Finish(data)
 }
 
 // BenchmarkSplit parses a request of many keys and writes it out again as three

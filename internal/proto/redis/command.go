@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -314,12 +313,6 @@ func group(name string, rows []command) []command {
 // commands is the table; a command's Type is its index.
 var commands = buildCommands()
 
-// slots finds a name's row: an open hash table, a quarter full. A slot of 0 is
-// empty.
-var slots = buildSlots()
-
-const slotBits = 10
-
 func buildCommands() []command {
 	rows := slices.Concat(
 		[]command{{treatment: msg.Local, reason: unknownCommand}},
@@ -400,36 +393,6 @@ func (c *command) bound() {
 	}
 }
 
-func buildSlots() *[1 << slotBits]msg.Type {
-	var t [1 << slotBits]msg.Type
-	for i := range commands[1:] {
-		c := &commands[i+1]
-		if c.sub != "" {
-			continue
-		}
-		h := hashName([]byte(c.name))
-		for t[h] != unknown {
-			h = (h + 1) % uint32(len(t))
-		}
-		t[h] = c.id
-	}
-	return &t
-}
-
-// lookup finds the row of a command by its name, in any case. It never returns
-// nil.
-func lookup(name []byte) *command {
-	if len(name) == 0 || len(name) > maxName {
-		return &commands[unknown]
-	}
-	for h := hashName(name); ; h = (h + 1) % uint32(len(slots)) {
-		c := &commands[slots[h%uint32(len(slots))]]
-		if c.id == unknown || isNamed(c.name, name) {
-			return c
-		}
-	}
-}
-
 // subcommands are the rows of c's subcommands.
 func (c *command) subcommands() []command {
 	return commands[int(c.id)+1 : int(c.id)+1+int(c.subs)]
@@ -461,24 +424,4 @@ func isNamed(name string, b []byte) bool {
 		}
 	}
 	return true
-}
-
-// hashName hashes a name of at least one byte, whatever its case, from a few
-// loads that together cover the ends of a long name and all of a short one.
-func hashName(b []byte) uint32 {
-	// Of ASCII letters, this bit alone tells lower case from upper.
-	const lower = 0x2020202020202020
-	n := len(b)
-	var w uint64
-	switch {
-	case n >= 8:
-		w = (binary.LittleEndian.Uint64(b) | lower) ^ (binary.LittleEndian.Uint64(b[n-8:])|lower)<<3
-	case n >= 4:
-		w = (uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<32) | lower
-	default:
-		w = (uint64(b[0]) | uint64(b[n/2])<<8 | uint64(b[n-1])<<16) | lower
-	}
-	// The multiplier is that of Fibonacci hashing: 2^64 divided by the golden
-	// ratio (Knuth, The Art of Computer Programming, 6.4).
-	return uint32(((w + uint64(n)) * 0x9E3779B97F4A7C15) >> (64 - slotBits))
 }

@@ -111,7 +111,7 @@ func TestCommandInRESP3(t *testing.T) {
 		if n, done, err := parser.Parse(data); n != len(data) || !done || err != nil {
 			t.Fatal(n, done, err)
 		}
-		p.Local(parser.Finish(mbuf.Flat(data)), &msg.Session{Authenticated: true, Lane: msg.Lane{RESP: 3}}, &pool, &out)
+		p.Local(parser.Finish(data), &msg.Session{Authenticated: true, Lane: msg.Lane{RESP: 3}}, &pool, &out)
 		if got := string(out.AppendTo(nil)); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
@@ -131,7 +131,7 @@ func TestMisplacedKeys(t *testing.T) {
 		if _, _, err := parser.Parse(data); err != nil {
 			t.Fatal(err)
 		}
-		r := parser.Finish(mbuf.Flat(data))
+		r := parser.Finish(data)
 		if r.Treatment != msg.Forward || r.Nkeys != 1 || r.FirstKey != 1 {
 			t.Errorf("%s: treatment %d, %d keys from %d", text, r.Treatment, r.Nkeys, r.FirstKey)
 		}

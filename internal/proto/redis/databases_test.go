@@ -21,7 +21,7 @@ func parseBytes(t *testing.T, parser msg.RequestParser, data string) *msg.Reques
 	if n, done, err := parser.Parse([]byte(data)); n != len(data) || !done || err != nil {
 		t.Fatalf("%q: %d bytes, %t, %v", data, n, done, err)
 	}
-	return parser.Finish(mbuf.Flat([]byte(data)))
+	return parser.Finish([]byte(data))
 }
 
 // TestDatabasesAreHeld: COPY and MOVE stay in the pool's databases, and servers get
@@ -102,7 +102,7 @@ func TestDatabasesInChunks(t *testing.T) {
 			t.Fatal(done, err)
 		}
 		in := chainOf(&pool, data, i)
-		r := parser.Finish(mbuf.Whole(in))
+		r := parser.FinishChain(in)
 		if got, want := sent(string(data), r), string(resp("COPY", "a", "b", "REPLACE", "DB", "7")); got != want {
 			t.Errorf("cut at %d: %q, want %q", i, got, want)
 		}

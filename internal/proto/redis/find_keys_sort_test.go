@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
 
@@ -73,7 +72,7 @@ func TestSortInPieces(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if r := c.parser.Finish(mbuf.Whole(chain)); r.Error != why {
+			if r := c.parser.FinishChain(chain); r.Error != why {
 				t.Errorf("%s, cut at %d: %q, want %q", words, cut, r.Error, why)
 			}
 			chain.Release(&c.pool)

@@ -68,7 +68,7 @@ func FuzzCommands(f *testing.F) {
 		if n != len(data) || !done || err != nil {
 			t.Fatal(n, done, err)
 		}
-		r := c.parser.Finish(mbuf.Flat(data))
+		r := c.parser.Finish(data)
 		switch r.Treatment {
 		case msg.Forward, msg.Watch, msg.Block, msg.Confirm:
 			c.checkWhole(r)
@@ -228,7 +228,7 @@ func (c *conversation) checkOut(words int) {
 	if n != len(sent) || !done || err != nil {
 		c.t.Fatalf("what is sent is not one request: %.200q", sent)
 	}
-	if got := len(p.Finish(mbuf.Flat(sent)).Args); got < words {
+	if got := len(p.Finish(sent).Args); got < words {
 		c.t.Fatalf("what is sent has %d words, want %d: %.200q", got, words, sent)
 	}
 }

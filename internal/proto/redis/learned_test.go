@@ -60,7 +60,7 @@ func TestLessonsAgree(t *testing.T) {
 		if _, done, err := parser.Parse(data); !done || err != nil {
 			t.Fatalf("%s: %q", row.name, data)
 		}
-		r := parser.Finish(mbuf.Flat(data))
+		r := parser.Finish(data)
 		want := keysOf(r)
 		wantTreatment := r.Treatment
 		r.Args = r.Args[:len(words)]
@@ -172,7 +172,7 @@ func parseOne(t *testing.T, p *Protocol, text string) *msg.Request {
 	if n, done, err := parser.Parse(data); n != len(data) || !done || err != nil {
 		t.Fatal(n, done, err)
 	}
-	return parser.Finish(mbuf.Flat(data))
+	return parser.Finish(data)
 }
 
 // TestNotLearnt: what is no answer is reported and not kept, and what the server
@@ -260,7 +260,7 @@ func TestLearnedIsCheap(t *testing.T) {
 	parser := p.NewRequestParser()
 	if n := testing.AllocsPerRun(100, func() {
 		_, _, err := parser.Parse(data)
-		if err != nil || parser.Finish(mbuf.Flat(data)).Treatment != msg.Forward {
+		if err != nil || parser.Finish(data).Treatment != msg.Forward {
 			t.Fatal("it is not forwarded")
 		}
 	}); n != 0 {

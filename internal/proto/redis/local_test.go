@@ -312,7 +312,7 @@ func TestLocalInChunks(t *testing.T) {
 	}
 	in := chainOf(&pool, data, 9)
 	var out mbuf.Chain
-	p.Local(parser.Finish(mbuf.Whole(in)), &msg.Session{Authenticated: true}, &pool, &out)
+	p.Local(parser.FinishChain(in), &msg.Session{Authenticated: true}, &pool, &out)
 	if got, want := string(out.AppendTo(nil)), "$300000\r\n"+body+"\r\n"; got != want {
 		t.Errorf("%d bytes differ from the %d wanted", len(got), len(want))
 	}

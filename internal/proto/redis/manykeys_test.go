@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/slowlog"
 )
 
@@ -52,7 +51,7 @@ func TestManySlowRequests(t *testing.T) {
 		if n, _, err := c.parser.Parse(words); err != nil || n != len(words) {
 			t.Fatal(n, err)
 		}
-		find, ok := c.proto.Report(c.parser.Finish(mbuf.Flat(words)), &c.session)
+		find, ok := c.proto.Report(c.parser.Finish(words), &c.session)
 		if !ok {
 			t.Fatalf("%s: there is no report", count)
 		}
@@ -66,7 +65,7 @@ func TestManySlowRequests(t *testing.T) {
 	if n, _, err := c.parser.Parse(words); err != nil || n != len(words) {
 		t.Fatal(n, err)
 	}
-	if _, ok := c.proto.Report(c.parser.Finish(mbuf.Flat(words)), &c.session); ok {
+	if _, ok := c.proto.Report(c.parser.Finish(words), &c.session); ok {
 		t.Error("a count that is none is reported about")
 	}
 }

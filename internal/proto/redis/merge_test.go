@@ -248,7 +248,7 @@ func TestFragments(t *testing.T) {
 					t.Fatal(n, done, err)
 				}
 				in := chainOf(&pool, []byte(tt.request), cut+1)
-				r := parser.Finish(mbuf.Whole(in))
+				r := parser.FinishChain(in)
 				if r.Treatment != msg.Fragment {
 					t.Fatalf("treatment %d, want Fragment", r.Treatment)
 				}

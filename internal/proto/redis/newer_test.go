@@ -90,7 +90,7 @@ func TestSplitMSETEX(t *testing.T) {
 				t.Fatal(err)
 			}
 			chain := chainOf(&pool, data, cut)
-			r := parser.Finish(mbuf.Whole(chain))
+			r := parser.FinishChain(chain)
 			outs := []*mbuf.Chain{{}, {}}
 			for i, out := range outs {
 				n := 0

@@ -65,7 +65,7 @@ func found(t testing.TB, data []byte, limit int, cuts []int) wanted {
 		if p.Size() != len(m) {
 			t.Fatalf("Size is %d for a request of %d bytes", p.Size(), len(m))
 		}
-		r := p.Finish(mbuf.Flat(m))
+		r := p.Finish(m)
 		checkRequest(t, r)
 		var ws []string
 		if r.Treatment != msg.Ignore {
@@ -227,13 +227,13 @@ func TestRequestInChunks(t *testing.T) {
 	across := New(Options{}).NewRequestParser()
 	for _, text := range transcripts[:8] {
 		err := inSteps([]byte(text), nil, flat.Parse, func(m []byte) {
-			want := flat.Finish(mbuf.Flat(m))
+			want := flat.Finish(m)
 			for cut := 1; cut < len(m) && cut <= mbuf.SmallSize; cut++ {
 				if n, done, err := across.Parse(m); n != len(m) || !done || err != nil {
 					t.Fatalf("%q: %d, %t, %v", m, n, done, err)
 				}
 				chain := chainOf(&pool, m, cut)
-				got := across.Finish(mbuf.Whole(chain))
+				got := across.FinishChain(chain)
 				if got.Type != want.Type || got.Treatment != want.Treatment || got.FirstKey != want.FirstKey ||
 					got.Nkeys != want.Nkeys || !slices.Equal(got.Args, want.Args) || !slices.Equal(words(got), words(want)) {
 					t.Errorf("%q, cut at %d: %+v, want %+v", m, cut, got, want)
@@ -310,7 +310,7 @@ func TestRoomForManyWordsAtOnce(t *testing.T) {
 			}
 			rest = rest[n:]
 		}
-		if r := parser.Finish(mbuf.Flat(data)); r.Nkeys != keys {
+		if r := parser.Finish(data); r.Nkeys != keys {
 			t.Fatalf("%d keys", r.Nkeys)
 		}
 		parser.Forget()
@@ -344,7 +344,7 @@ func TestPagesOfWordsReadInSlices(t *testing.T) {
 		for ready := false; !ready; {
 			_, ready = parser.Ready(&v, 1000)
 		}
-		if r := parser.Finish(v); r.Nkeys != keys {
+		if r := parser.Finish(data); r.Nkeys != keys {
 			t.Fatalf("%d keys of %d", r.Nkeys, keys)
 		}
 		parser.Forget()
@@ -378,7 +378,7 @@ func TestHalfOfManyWords(t *testing.T) {
 		}
 		var pool mbuf.Pool
 		chain := chainOf(&pool, data, 1000)
-		if got, want := words(p.Finish(mbuf.Whole(chain))), n+1; len(got) != want || got[n] != fmt.Sprintf("key:%012d", n-1) {
+		if got, want := words(p.FinishChain(chain)), n+1; len(got) != want || got[n] != fmt.Sprintf("key:%012d", n-1) {
 			t.Errorf("%d keys: %d words, the last %q", n, len(got), got[len(got)-1])
 		}
 		chain.Release(&pool)
@@ -495,7 +495,7 @@ func TestParsingDoesNotAllocate(t *testing.T) {
 			if done || !done2 || err != nil || err2 != nil || n+m != len(data) {
 				t.Fatal(n, m, done, done2, err, err2)
 			}
-			p.Finish(mbuf.Flat(data))
+			p.Finish(data)
 		})
 		if allocs != 0 {
 			t.Errorf("parsing %.40q allocates %v times", data, allocs)

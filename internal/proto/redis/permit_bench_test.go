@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"nuthatch/internal/acl"
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
 
@@ -25,7 +24,7 @@ func BenchmarkRules(b *testing.B) {
 	if _, done, err := parser.Parse(text); err != nil || !done {
 		b.Fatal(done, err)
 	}
-	req := parser.Finish(mbuf.Flat(text))
+	req := parser.Finish(text)
 	for _, name := range []string{"one", "several", "trial"} {
 		s := msg.Session{Authenticated: true}
 		become(&s, all.Named([]byte(name)))

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"nuthatch/internal/acl"
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/testkit"
 )
@@ -327,7 +326,7 @@ func (d *rulesDuel) parse(words []string) *msg.Request {
 	if n, done, err := d.talk.parser.Parse(data); n != len(data) || !done || err != nil {
 		d.t.Fatal(words, n, done, err)
 	}
-	return d.talk.parser.Finish(mbuf.Flat(data))
+	return d.talk.parser.Finish(data)
 }
 
 // inBatches sends requests, and calls each with the number and the reply of every one.

@@ -38,7 +38,7 @@ func finished(t testing.TB, p *Protocol, data []byte) *msg.Request {
 	if n, done, err := parser.Parse(data); n != len(data) || !done || err != nil {
 		t.Fatalf("%q: %d of %d bytes, %t, %v", data, n, len(data), done, err)
 	}
-	return parser.Finish(mbuf.Flat(data))
+	return parser.Finish(data)
 }
 
 const (
@@ -412,7 +412,7 @@ func TestJudgeIsPure(t *testing.T) {
 			t.Fatal(err)
 		}
 		chain := chainOf(&pool, data, len(data)/2)
-		if split := p.Judge(parser.Finish(mbuf.Whole(chain)), u, 0); split != first {
+		if split := p.Judge(parser.FinishChain(chain), u, 0); split != first {
 			t.Errorf("%s: %v in one piece, %v in two", c.name, first, split)
 		}
 		chain.Release(&pool)

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
 
@@ -41,7 +40,7 @@ func TestReadOnlyLearnt(t *testing.T) {
 		if _, done, err := parser.Parse(data); !done || err != nil {
 			t.Fatal(err)
 		}
-		req := parser.Finish(mbuf.Flat(data))
+		req := parser.Finish(data)
 		if passes := req.Treatment == msg.Forward; passes != want || req.ReadOnly == want || (req.Error == readOnlyPool) == want {
 			t.Errorf("%s: %v, %q", name, req.Treatment, req.Error)
 		}

@@ -52,7 +52,7 @@ func (c *conversation) say(data []byte) (answer string, closed bool) {
 		if !done {
 			break
 		}
-		closed = c.answer(c.parser.Finish(mbuf.Flat(data[:n])))
+		closed = c.answer(c.parser.Finish(data[:n]))
 		data = data[n:]
 	}
 	answer = string(c.out.AppendTo(nil))
@@ -263,7 +263,7 @@ func TestKeysAgainstRedis(t *testing.T) {
 		if n, done, err := parser.Parse(data); n != len(data) || !done || err != nil {
 			t.Fatal(n, done, err)
 		}
-		r := parser.Finish(mbuf.Flat(data))
+		r := parser.Finish(data)
 		if !r.ByKeys() {
 			t.Errorf("%s: treatment %d, %s", text, r.Treatment, r.Error)
 			continue

@@ -435,24 +435,35 @@ func (p *requestParser) large(n int64) {
 	}
 }
 
-// Finish implements msg.RequestParser. The view of an inline request is a view of the
-// same request as RESP, in a buffer of the parser.
+// Finish implements msg.RequestParser.
+func (p *requestParser) Finish(b []byte) *msg.Request {
+	p.req.View.SetFlat(b)
+	return p.finish()
+}
+
+// FinishChain implements msg.RequestParser.
+func (p *requestParser) FinishChain(c *mbuf.Chain) *msg.Request {
+	p.req.View.SetWhole(c)
+	return p.finish()
+}
+
+// finish describes the request that the view holds. The view of an inline request becomes a
+// view of the same request as RESP, in a buffer of the parser.
 //
 // The keys of a few commands are at irregular places: those of ZUNIONSTORE, or of SORT
 // with STORE. Their spans are listed once more after the request's words, and FirstKey
 // points there.
-func (p *requestParser) Finish(v mbuf.View) *msg.Request {
+func (p *requestParser) finish() *msg.Request {
 	invariant.Check(p.state == atEnd, "redis: Finish of a request that is not whole")
 	r := &p.req
 	p.state, p.done, p.bulk = atStart, 0, maxBulk
 	if p.lost {
-		p.find(v, p.max, p.words)
+		p.find(r.View, p.max, p.words)
 	}
 	if p.inl.used {
-		v = mbuf.Flat(p.inl.resp)
+		r.View.SetFlat(p.inl.resp)
 		p.inl.used = false
 	}
-	r.View.Set(&v)
 	r.Error, r.PlaceKey, r.Aside, r.Stray, r.ReadOnly, r.FirstKey, r.KeyStep, r.Nkeys = "", nil, false, false, false, 0, 0, 0
 	if r.Omit.Len > 0 {
 		r.Omit, r.Instead = msg.Span{}, ""
@@ -545,16 +556,6 @@ func (p *requestParser) locate(cmd *command) {
 	case undivided:
 		r.Treatment = msg.Forward
 	}
-}
-
-// lookupAcross finds the command whose name lies in more than one chunk.
-func (p *requestParser) lookupAcross(name msg.Span) *command {
-	if int(name.Len) > maxName {
-		return &commands[unknown]
-	}
-	var buf [maxName]byte
-	b, _ := p.req.View.Bytes(int(name.Off), int(name.Len), buf[:0])
-	return lookup(b)
 }
 
 // lookupSub finds the subcommand of cmd that the second word names, or nil.

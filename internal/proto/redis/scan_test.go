@@ -20,7 +20,7 @@ func parseWords(t *testing.T, p *Protocol, words ...string) *msg.Request {
 	if n != len(data) || !done || err != nil {
 		t.Fatal(n, done, err)
 	}
-	return parser.Finish(mbuf.Flat(data))
+	return parser.Finish(data)
 }
 
 // TestScanCursors: which server a cursor names, what goes there, and what becomes

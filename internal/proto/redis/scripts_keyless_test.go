@@ -98,7 +98,7 @@ func TestKeylessInPieces(t *testing.T) {
 			}
 			chain.Append(&pool, piece)
 		}
-		if r := parser.Finish(mbuf.Whole(&chain)); string(r.PlaceKey) != shaOf(text) {
+		if r := parser.FinishChain(&chain); string(r.PlaceKey) != shaOf(text) {
 			t.Errorf("in pieces of %d: placed by %q, %q", size, r.PlaceKey, r.Error)
 		}
 		chain.Release(&pool)
@@ -112,7 +112,7 @@ func TestKeylessDoesNotAllocate(t *testing.T) {
 		data := resp(words...)
 		if n := testing.AllocsPerRun(100, func() {
 			_, _, err := parser.Parse(data)
-			if err != nil || parser.Finish(mbuf.Flat(data)).PlaceKey == nil {
+			if err != nil || parser.Finish(data).PlaceKey == nil {
 				t.Fatal("it is not placed")
 			}
 		}); n != 0 {

@@ -42,7 +42,7 @@ func restored(t *testing.T, p *Protocol) []string {
 		if !done || err != nil {
 			t.Fatal(done, err)
 		}
-		said := words(parser.Finish(mbuf.Flat(data[:size])))
+		said := words(parser.Finish(data[:size]))
 		if len(said) != 3 || said[0] != "SCRIPT" || said[1] != "LOAD" {
 			t.Fatalf("the server is told %q", said)
 		}

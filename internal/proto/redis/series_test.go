@@ -161,7 +161,7 @@ func TestInSeries(t *testing.T) {
 		if _, done, err := parser.Parse(data); !done || err != nil {
 			t.Fatal(done, err)
 		}
-		req := parser.Finish(mbuf.Flat(data))
+		req := parser.Finish(data)
 		if got := p.InSeries(req); got != want {
 			t.Errorf("%s: %t, want %t", text, got, want)
 		}
@@ -199,7 +199,7 @@ func BenchmarkSeries(b *testing.B) {
 	if _, done, err := parser.Parse(data); !done || err != nil {
 		b.Fatal(done, err)
 	}
-	req := parser.Finish(mbuf.Flat(data))
+	req := parser.Finish(data)
 	replies := []byte(strings.Repeat("*1\r\n$32\r\n"+strings.Repeat("v", 32)+"\r\n", keys))
 	m := seriesOf("mget", keys)
 	b.ReportAllocs()

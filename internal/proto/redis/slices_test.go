@@ -143,7 +143,7 @@ func TestReady(t *testing.T) {
 			once := chainOf(&pool, data, 100)
 			at := p.NewRequestParser()
 			parseChain(t, at, once)
-			want := at.Finish(mbuf.Whole(once))
+			want := at.FinishChain(once)
 			wanted, text := *want, words(want)
 			wanted.Args = slices.Clone(want.Args)
 			at.Forget()
@@ -164,7 +164,7 @@ func TestReady(t *testing.T) {
 			if read != n {
 				t.Errorf("%.20q: %d words in slices, %d in all", data, read, n)
 			}
-			got := some.Finish(mbuf.Whole(once))
+			got := some.FinishChain(once)
 			if !slices.Equal(got.Args, wanted.Args) || !slices.Equal(words(got), text) || got.Type != wanted.Type ||
 				got.Treatment != wanted.Treatment || got.FirstKey != wanted.FirstKey || got.Nkeys != wanted.Nkeys || got.Error != wanted.Error {
 				t.Errorf("%.20q, %d words a slice: %+v, want %+v", data, step, got, wanted)
@@ -195,7 +195,7 @@ func TestReadyAgain(t *testing.T) {
 				_, ready = some.Ready(&view, 7)
 				parseAll(t, p.NewRequestParser(), small)
 			}
-			got := some.Finish(mbuf.Whole(data))
+			got := some.FinishChain(data)
 			parseAll(t, p.NewRequestParser(), small)
 			if !slices.Equal(words(got), request) {
 				t.Fatalf("when it was read %d times it is %.200q", again+1, words(got))

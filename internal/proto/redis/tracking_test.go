@@ -64,7 +64,7 @@ func TestTracks(t *testing.T) {
 		if n == 0 || !done || err != nil {
 			t.Fatal(tt.say)
 		}
-		req := c.parser.Finish(mbuf.Flat(nil))
+		req := c.parser.Finish(nil)
 		for _, of := range []struct {
 			wants msg.Tracking
 			want  bool
