@@ -113,7 +113,7 @@ func perServer(n int64) cost {
 	return func(conf *config.Config, _ *http.Request) int64 {
 		servers := int64(0)
 		for i := range conf.Pools {
-			servers += int64(len(conf.Pools[i].Servers)) + 1
+			servers += int64(conf.Pools[i].NumServers()) + 1
 		}
 		return servers * n
 	}

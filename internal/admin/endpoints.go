@@ -57,7 +57,8 @@ func notReady(in Instance) []string {
 			}
 			continue
 		}
-		servers := topo[i].Servers()
+		snap := topo[i].Snapshot()
+		servers := snap.Servers[:snap.Owners()]
 		up, n := 0, len(servers)
 		for _, s := range servers {
 			if s.State().State == topology.Up {

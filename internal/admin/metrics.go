@@ -28,6 +28,7 @@ func metricsHandler(in Instance, snapshots *snapshots, latencies *latencies) htt
 		newCollector(in, snapshots, latencies),
 		newClusterCollector(in),
 		newEmulatedCollector(in),
+		newReplicaCollector(in),
 		newUserCollector(in),
 		newTracesCollector(in),
 		collectors.NewGoCollector(),

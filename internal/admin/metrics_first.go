@@ -23,7 +23,7 @@ const maxFirst = 200
 func hasFirst(conf *config.Config) bool {
 	servers := 0
 	for i := range conf.Pools {
-		servers += len(conf.Pools[i].Servers)
+		servers += conf.Pools[i].NumServers()
 	}
 	return servers <= maxFirst
 }

@@ -125,7 +125,7 @@ func (n *present) pool(p *config.Pool, t *topology.Topology, counted *stats.Pool
 	for i := range snap.Servers {
 		counted := servers[snap.Names[i]]
 		s := n.server(p, snap, i, counted)
-		s.Share, s.Node = shares[i], nodes[i]
+		s.Share, s.Node, s.Replication = shares[i], nodes[i], n.replication(p, snap, i)
 		if counted != nil {
 			s.ErrorReplies = counted.ErrorReplies(errorNames)
 		}

@@ -52,7 +52,7 @@ func place(p *config.Pool, snap *topology.Snapshot, ring *hashkit.Ring, key stri
 		Function: p.Hash.String(), Hash: hash, Distribution: p.Distribution.String(),
 	}
 	switch {
-	case len(snap.Servers) == 1:
+	case snap.Owners() == 1:
 		found.Why = "it is the pool's only server"
 	case p.Distribution == hashkit.Random:
 		found.Why = "any server may get it: the pool is distributed at random"
@@ -65,7 +65,7 @@ func place(p *config.Pool, snap *topology.Snapshot, ring *hashkit.Ring, key stri
 	}
 	s := snap.Server(at)
 	found.Server, found.Address, found.State = s.StatsName(), s.Address.String(), snap.Servers[at].State().State.String()
-	if len(snap.Servers) == 1 {
+	if snap.Owners() == 1 {
 		return found
 	}
 	point, _ := ring.Continuum.Lookup(hash)

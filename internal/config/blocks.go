@@ -12,6 +12,8 @@ import (
 type blocks[T any] interface {
 	// named reports whether it is a map.
 	named() bool
+	// only is the key whose value may stand in place of a block; empty: there is none.
+	only() string
 	// keyNames are the keys of one block.
 	keyNames() []string
 	// read adds a block to into, which is called name if it is in a map; b is new, and body
@@ -36,11 +38,25 @@ func mapOf[T, B any](at func(*T) *[]B, name func(*B) *string, keys []key[B]) blo
 	return collection[T, B]{keys: keys, at: at, name: name}
 }
 
+// valuesOf is mapOf for blocks of one key, whose value may stand in place of the block.
+func valuesOf[T, B any](at func(*T) *[]B, name func(*B) *string, keys []key[B]) blocks[T] {
+	return collection[T, B]{keys: keys, at: at, name: name, values: true}
+}
+
 // A collection is a list of blocks, or a map if name is not nil.
 type collection[T, B any] struct {
 	keys []key[B]
 	at   func(*T) *[]B
 	name func(*B) *string
+	// values: the value of the only key may stand in place of the block.
+	values bool
+}
+
+func (c collection[T, B]) only() string {
+	if c.values {
+		return c.keys[0].name
+	}
+	return ""
 }
 
 func (c collection[T, B]) named() bool             { return c.name != nil }
@@ -168,12 +184,25 @@ func readBlocks[T any](r *reader, b *block, k *key[T], into *T, val *yaml.Node) 
 			inner.prefix = b.prefix + k.name + "." + strings.Trim(quoteKey(name), "'") + "."
 		}
 		r.blocks = append(r.blocks, inner)
+		if only := k.blocks.only(); only != "" && body.Kind != yaml.MappingNode {
+			body = &yaml.Node{Kind: yaml.MappingNode, Line: body.Line, Column: body.Column, Content: []*yaml.Node{
+				{Kind: yaml.ScalarNode, Value: only, Line: body.Line, Column: body.Column}, body,
+			}}
+		}
 		if r.hasKeys(body, inner, "", k.blocks.keyNames()) {
 			k.blocks.read(r, inner, name, beginning, body, into)
 		}
 	}
 	r.checkCount(b, k.name, k.limits, val, step)
 	return len(r.errs) == faults
+}
+
+// entries are the names in a map of blocks; nil for a list.
+func entries(named bool, val *yaml.Node) (names []*yaml.Node) {
+	for i := 0; named && val.Kind == yaml.MappingNode && i+1 < len(val.Content); i += 2 {
+		names = append(names, val.Content[i])
+	}
+	return names
 }
 
 // isBlockName checks a name in a map, and enters it into names.

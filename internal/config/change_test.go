@@ -102,8 +102,8 @@ func (p part[T, B]) noticed(t *testing.T, at keyPath, old *T, values map[string]
 func TestEveryKeyIsNoticed(t *testing.T) {
 	values := map[string]string{
 		"listen": "127.0.0.1:9999", "hash": "md5", "hash_tag": "{}", "distribution": "modula", "redis_auth": "open sesame",
-		"pubsub.connections": "shared",
-		"unknown_commands":   "refuse", "failed_select": "ignore", "auth_mode": "passthrough", "transactions": "refuse", "max_transaction_size": "7mb", "private_idle_timeout": "1m", "tracking": "off", "pubsub.publish": "owner", "pubsub.on_loss": "resubscribe", "pubsub.ping": "7s", "pubsub.max_subscriptions": "77", "pubsub.output_limit": "9mb", "pubsub.output_soft_limit": "3mb", "pubsub.output_soft_time": "9s", "eject": "fail", "retry": "unsent", "health_check.interval": "2s", "connect_timeout": "2s", "cluster_refresh": "7s", "request_timeout": "2s", "server_idle_timeout": "2s",
+		"pubsub.connections": "shared", "read_policy": "nearest", "read_own_writes": "3s", "max_replica_lag": "7kb", "max_replica_silence": "7s", "addresses": "127.0.0.1:7", "zone": "z",
+		"unknown_commands": "refuse", "failed_select": "ignore", "auth_mode": "passthrough", "transactions": "refuse", "max_transaction_size": "7mb", "private_idle_timeout": "1m", "tracking": "off", "pubsub.publish": "owner", "pubsub.on_loss": "resubscribe", "pubsub.ping": "7s", "pubsub.max_subscriptions": "77", "pubsub.output_limit": "9mb", "pubsub.output_soft_limit": "3mb", "pubsub.output_soft_time": "9s", "eject": "fail", "retry": "unsent", "health_check.interval": "2s", "connect_timeout": "2s", "cluster_refresh": "7s", "request_timeout": "2s", "server_idle_timeout": "2s",
 		"clients": "7", "requests_per_second": "7", "request_burst": "7", "bytes_per_second": "7mb", "byte_burst": "7kb", "in_flight": "7", "max_wait": "7s",
 		"limits.requests_per_second": "7", "limits.request_burst": "7", "limits.bytes_per_second": "7mb", "limits.byte_burst": "7kb", "limits.in_flight": "7", "limits.max_wait": "7s",
 		"client_login_timeout": "3s", "allow_from": "10.0.0.0/8", "deny_from": "::1", "proxy_protocol_from": "unix", "proxy_protocol_timeout": "7s",

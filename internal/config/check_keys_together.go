@@ -22,6 +22,7 @@ func (r *reader) checkPool(b *poolBlock) {
 	r.checkSentinel(b)
 	r.checkCluster(b)
 	r.checkEmulate(b)
+	r.checkReads(b)
 	for i := range poolKeys {
 		k := &poolKeys[i]
 		given := b.seen[k.name]

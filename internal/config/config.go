@@ -139,6 +139,8 @@ type Process struct {
 	MetricsOldNames bool
 	// AdminPprof adds Go's profiles to the admin listener.
 	AdminPprof bool
+	// Zone is where the proxy is; empty: nowhere.
+	Zone string
 	// ReadyServers is the share, in percent, of each pool's servers that must be
 	// up for the proxy to be ready.
 	ReadyServers int
@@ -294,6 +296,11 @@ type Pool struct {
 
 	// Emulate is what the pool looks like to its clients.
 	Emulate Emulate
+	// Reads are which servers are read from. Replicas are those of servers, by their names,
+	// and ServerZones the zones of servers, by their networks.
+	Reads       Reads
+	Replicas    []ReplicaList
+	ServerZones []ServerZone
 
 	// Servers are in nutcracker's order, which "modula" and "random" index and
 	// its statistics follow: by NodeName, shorter names first, names of one

@@ -63,8 +63,7 @@ func TestEveryKey(t *testing.T) {
 	second.Servers = []Server{cache}
 	second.MaxRequestSize = memcachedMaxRequest
 	third := beta(t)
-	third.Cluster = first.Cluster
-	third.ClientLoginTimeout = 20 * time.Second
+	third.Cluster, third.ClientLoginTimeout = first.Cluster, 20*time.Second
 	third.Limits = Limits{Requests: 10000, RequestBurst: 500, Bytes: 50 << 20, ByteBurst: 1 << 20, InFlight: 5000, MaxWait: 250 * time.Millisecond}
 	fourth, fifth := DefaultPool(), DefaultPool()
 	fourth.Name, fourth.Protocol, fourth.Servers = "delta", Redis, []Server{cache}
@@ -92,7 +91,7 @@ func TestEveryKey(t *testing.T) {
 	want := &Config{
 		File: "testdata/good-every-key.yml",
 		Process: Process{
-			Threads: 3, Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, ResolveInterval: 30 * time.Second,
+			Threads: 3, Zone: "eu-1a", Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, ResolveInterval: 30 * time.Second,
 			Tracing: everyTracing(), LogFormat: LogJSON, HistoryMemory: 3 << 20, SlowlogSlowerThan: 20 * time.Millisecond, SlowlogMaxLen: 1000, SlowlogKeys: true, TurnTimes: true,
 			TLSHandshakes: 100, TLSHandshakeTimeout: 5 * time.Second, MaxMemory: 2 << 30,
 			TLSTicketKeysFile: "/run/secrets/tickets", CoreDumps: true, AdminTokenEnv: "NUTHATCH_TOKEN", AdminReadToken: "re@d: *#", AdminReadTokenFile: "/run/secrets/read", AdminReadTokenEnv: "NUTHATCH_READ_TOKEN",
@@ -106,6 +105,7 @@ func TestEveryKey(t *testing.T) {
 		Pools:    []Pool{first, third, second, fourth, fifth, sixth},
 		Warnings: cfg.Warnings, sources: cfg.sources,
 	}
+	readLike(want)
 	unverified := aboutVerify(cfg.Warnings)
 	if len(unverified) != 2 || unverified[0].Key != "server_tls.verify" || unverified[1].Key != "sentinel_tls.verify" {
 		t.Errorf("warnings %v, want one of servers that anybody may pose as, and one of sentinels", cfg.Warnings)
@@ -129,6 +129,22 @@ func everyTracing() Tracing {
 	return Tracing{
 		Endpoint: "http://127.0.0.1:4318", Protocol: TracesJSON, Sample: 77, Keys: true, Headers: "X-Scope=a%20b",
 		HeadersFrom: SecretSource{File: "/run/secrets/collector", Env: "NUTHATCH_COLLECTOR"},
+	}
+}
+
+// readLike sets how the pools of testdata/good-every-key.yml read.
+func readLike(c *Config) {
+	for i := range c.Pools {
+		p := &c.Pools[i]
+		switch p.Reads = DefaultPool().Reads; p.Name {
+		case "beta":
+			p.Reads.Policy = ReadNearest
+			p.Replicas = []ReplicaList{{"server2", "10.0.0.2:6379, /run/replica.sock"}, {"server1", "10.0.0.3:6379"}}
+		case "epsilon":
+			p.Reads = Reads{Policy: ReadPreferReplica, OwnWrites: 3 * time.Second, MaxLag: 2 << 20, MaxSilence: 30 * time.Second}
+			p.ServerZones = []ServerZone{{"10.0.0.0/8", "eu-1a"}, {"10.0.1.0/24", "eu-1b"}, {"2001:db8::7", "eu-1c"}}
+		}
+		p.Reads.Zone = c.Process.Zone
 	}
 }
 
@@ -316,6 +332,7 @@ func TestDefaults(t *testing.T) {
 		ProxyProtocolTimeout: 5 * time.Second,
 		Limits:               Limits{MaxWait: time.Second},
 		Cluster:              Cluster{Refresh: 30 * time.Second, MaxRedirects: 5},
+		Reads:                Reads{OwnWrites: time.Second, MaxLag: 1 << 20, MaxSilence: 15 * time.Second},
 
 		ServerMaxQueued:      1 << 20,
 		ServerMaxQueuedBytes: 1 << 30,

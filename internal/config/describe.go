@@ -17,6 +17,8 @@ type description struct {
 	// within are the keys of a block, or of each block of a list or a map.
 	within []description
 	shape  shape
+	// only: the value of the only key may stand in place of the block.
+	only bool
 }
 
 // A shape is how a value is put together.
@@ -55,7 +57,7 @@ func (k *key[T]) describe() description {
 	if k.blocks == nil {
 		return d
 	}
-	d.within, d.shape = k.blocks.describe(), shapeList
+	d.within, d.shape, d.only = k.blocks.describe(), shapeList, k.blocks.only() != ""
 	if k.blocks.named() {
 		d.shape = shapeMap
 	}

@@ -369,7 +369,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"requests are sent to the server again. If not, another one is let through after the same time.",
 		set: func(p *Pool, v value) { p.Eject = Eject(v.number) },
 	},
-}, clusterKeys, sentinelKeys, within("sentinel_tls", func(p *Pool) *ServerTLS { return &p.Sentinel.TLS }, sentinelTLSKeys), within("emulate", func(p *Pool) *Emulate { return &p.Emulate }, emulateKeys), within("health_check", func(p *Pool) *HealthCheck { return &p.HealthCheck }, healthCheckKeys), slices.Concat(
+}, clusterKeys, readKeys, sentinelKeys, within("sentinel_tls", func(p *Pool) *ServerTLS { return &p.Sentinel.TLS }, sentinelTLSKeys), within("emulate", func(p *Pool) *Emulate { return &p.Emulate }, emulateKeys), within("health_check", func(p *Pool) *HealthCheck { return &p.HealthCheck }, healthCheckKeys), slices.Concat(
 	within("limits", func(p *Pool) *Limits { return &p.Limits }, limitKeys),
 	[]key[Pool]{{
 		name: "user_limits", limits: limits{1, 1000}, defNote: "none", origin: fromNuthatch,

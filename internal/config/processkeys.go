@@ -55,6 +55,12 @@ var processKeys = slices.Concat([]key[Process]{
 		set: func(p *Process, v value) { p.ResolveInterval = v.duration() },
 	},
 	{
+		name: "zone", kind: kindZone, defNote: "none", origin: fromNuthatch,
+		help: "Where the proxy is, such as `eu-1a`: with a `read_policy` that reads from replicas, those of the same zone go first. See " +
+			"[REPLICAS.md](REPLICAS.md#zones).",
+		set: func(p *Process, v value) { p.Zone = v.text },
+	},
+	{
 		name: "drain_delay", kind: kindDuration, limits: anyDuration, def: "0", origin: fromNuthatch,
 		help: "How long a proxy that got SIGTERM reports that it is not ready, and still serves new clients, before it " +
 			"drains. It gives a load balancer time to notice.",

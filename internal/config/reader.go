@@ -101,6 +101,7 @@ func (r *reader) readFile(root *yaml.Node) *Config {
 	r.checkListens(&cfg.Process)
 	r.checkServerNames()
 	for _, p := range r.pools {
+		p.pool.Reads.Zone = cfg.Process.Zone
 		cfg.Pools = append(cfg.Pools, p.pool)
 	}
 	if len(r.errs) == 0 {
@@ -247,6 +248,7 @@ func readBlock[T any](r *reader, b *block, body *yaml.Node, into *T, keys []key[
 			seen.faulty = !k.whole(r, b, k.name, val)
 		case k.blocks != nil:
 			seen.faulty = !readBlocks(r, b, k, into, val)
+			seen.read = entries(k.blocks.named(), val)
 		default:
 			seen.read, seen.faulty = readKey(r, b, k, into, val)
 		}

@@ -65,6 +65,9 @@ func (o object) append(dst []byte) []byte {
 	return append(dst, '}')
 }
 
+// raw is an object within a list.
+func raw(o object) json.RawMessage { return o.append(nil) }
+
 // appendValue appends what encoding/json makes of v, without escapes for HTML.
 func appendValue(dst []byte, v any) []byte {
 	if list, ok := v.([]object); ok {
@@ -127,7 +130,11 @@ func (d *description) schema() object {
 		o = append(o, member{"type", "array"}, member{"items", innerSchema(d.within)})
 		return append(o, d.count("minItems", "maxItems")...)
 	case shapeMap:
-		o = append(o, member{"type", "object"}, member{"additionalProperties", innerSchema(d.within)},
+		inner := innerSchema(d.within)
+		if d.only {
+			inner = object{{"anyOf", []any{raw(inner), raw(d.within[0].schema())}}}
+		}
+		o = append(o, member{"type", "object"}, member{"additionalProperties", inner},
 			member{"propertyNames", object{{"pattern", `^[^\[][\s\S]*$`}}})
 		return append(o, d.count("minProperties", "maxProperties")...)
 	case shapeText:

@@ -14,7 +14,7 @@ var (
 	blockWarnings = []func(*reader, *block){warnOfVariables}
 	poolWarnings  = []func(*reader, *poolBlock){
 		warnOfIgnoredLimit, warnOfItself, warnOfUnverified, warnOfOpenDefault, warnOfNoTimeout, warnOfLateRequests, warnOfIdleKeys, warnOfIdleInCluster, warnOfProtocol,
-		warnOfFewHashes, warnOfTwins,
+		warnOfFewHashes, warnOfTwins, warnOfIdleReads,
 	}
 )
 

@@ -53,7 +53,8 @@ func descriptorsOf(conf *config.Config, nodes []int, limit int) Descriptors {
 		p := &conf.Pools[i]
 		d.Own += listenerDescriptors
 		servers := serversOf(p, nodes, i)
-		d.Servers += servers * p.ServerConnections * conf.Process.Threads * lanesOf(p)
+		replicas := p.NumServers() - len(p.Servers)
+		d.Servers += (servers + replicas) * p.ServerConnections * conf.Process.Threads * lanesOf(p)
 		if p.Protocol == config.Redis {
 			d.Private += servers * p.PrivateConnections
 		}

@@ -52,8 +52,8 @@ func otherValues(t *testing.T) map[string]string {
 		"sentinel_tls.ca": "system", "sentinel_tls.server_name": "cache", "sentinel_tls.verify": "none",
 		"listen": testkit.FreeAddr(t), "hash": "md5", "hash_tag": `"{}"`, "distribution": "modula", "redis_auth": "sesame",
 		"auth_mode": "passthrough", "client_login_timeout": "3s", "allow_from": "127.0.0.0/8", "deny_from": "10.0.0.0/8", "proxy_protocol_from": "10.0.0.0/8", "proxy_protocol_timeout": "7s", "connect_timeout": "2s", "request_timeout": "2s", "server_idle_timeout": "2s", "unknown_commands": "refuse", "failed_select": "ignore", "transactions": "refuse", "max_transaction_size": "7mb", "private_idle_timeout": "1m", "tracking": "off", "pubsub.publish": "owner", "pubsub.on_loss": "resubscribe", "pubsub.ping": "7s", "pubsub.max_subscriptions": "77", "pubsub.output_limit": "9mb", "pubsub.output_soft_limit": "3mb", "pubsub.output_soft_time": "9s",
-		"pubsub.connections": "shared",
-		"eject":              "fail", "health_check.interval": "2s", "health_check.timeout": "3s", "reconnect_backoff": "20ms",
+		"pubsub.connections": "shared", "read_policy": "nearest", "read_own_writes": "3s", "max_replica_lag": "7kb", "max_replica_silence": "7s", "zone": "eu-1a",
+		"eject": "fail", "health_check.interval": "2s", "health_check.timeout": "3s", "reconnect_backoff": "20ms",
 		"limits.requests_per_second": "7", "limits.request_burst": "7", "limits.bytes_per_second": "7mb", "limits.byte_burst": "7kb", "limits.in_flight": "7", "limits.max_wait": "7s",
 		"reconnect_backoff_max": "3s", "retry": "unsent", "partial_results": "nulls", "keyless_scripts": "any", "server_max_queued_bytes": "2gb", "server_max_reply": "2gb",
 		"max_request_size": "7kb", "client_max_queued": "77kb", "client_output_limit": "8mb", "client_output_soft_limit": "1mb",
@@ -148,6 +148,7 @@ func TestReloadOfEveryKey(t *testing.T) {
 	k.entries()
 	k.users()
 	k.userLimits()
+	k.replicas()
 	k.process(config.ProcessSettings(&conf.Process))
 }
 
@@ -325,6 +326,19 @@ func (k *everyKey) userLimits() {
 	}
 }
 
+// replicas gives replicas other addresses, and networks other zones.
+func (k *everyKey) replicas() {
+	k.t.Helper()
+	for key, format := range map[string]string{
+		"replicas.s1.addresses": "  replicas: {s1: [127.0.0.1:%d]}\n", "server_zones.10.0.0.0/8.zone": "  server_zones: {10.0.0.0/8: z%d}\n",
+	} {
+		k.apply(k.base(fmt.Sprintf(format, 1)))
+		was := k.inForce(key, false)
+		change := k.apply(k.base(fmt.Sprintf(format, 2)))
+		judge(k.t, key, was, k.inForce(key, false), change.Pools[0].Settings, change.NotApplied)
+	}
+}
+
 // process gives the keys of the process other values.
 func (k *everyKey) process(all []config.Setting) {
 	k.t.Helper()
@@ -369,7 +383,7 @@ func TestReloadLooksIntoEveryBlock(t *testing.T) {
 			}
 			entry, list := inner.Items.(map[string]any)
 			_, named := inner.AdditionalProperties.(map[string]any)
-			if (named || list && entry["type"] == "object") && !slices.Contains([]string{"pool.tls.certs", "pool.users", "pool.user_limits"}, where+"."+name) {
+			if (named || list && entry["type"] == "object") && !slices.Contains([]string{"pool.tls.certs", "pool.users", "pool.user_limits", "pool.replicas", "pool.server_zones"}, where+"."+name) {
 				t.Errorf("no reload changes the keys in an entry of %s.%s", where, name)
 			}
 			looked++

@@ -259,7 +259,7 @@ func (p *ports) openStats() error {
 func (p *ports) servers() (n int) {
 	if g := p.current.Load(); g != nil {
 		for i := range g.conf.Pools {
-			n += len(g.conf.Pools[i].Servers)
+			n += g.conf.Pools[i].NumServers()
 		}
 	}
 	return n

@@ -48,6 +48,8 @@ type resolver struct {
 	primaries []*primaries
 	// clusters are the pools that are clusters, by pool; nil: a pool is none.
 	clusters []*clustered
+	// replicated are the pools that read from replicas, by pool; nil: a pool does not.
+	replicated []*replicated
 	// now is the loops' time, and finish how long connections to servers that are gone may
 	// take to finish their requests.
 	now     func() int64
@@ -89,35 +91,41 @@ func newResolver(cfg *config.Config, topo []*topology.Topology, log *logging.Log
 		r.lookup = socket.Resolve
 	}
 	for i := range cfg.Pools {
+		r.replicated = append(r.replicated, newReplicated(r, topo[i], &cfg.Pools[i], ends[i]))
 		r.clusters = append(r.clusters, newClustered(r, topo[i], &cfg.Pools[i], ends[i]))
 		if cfg.Pools[i].Cluster.On {
 			r.primaries = append(r.primaries, nil)
 			continue
 		}
-		servers := topo[i].Servers() // as the configuration has them: nobody has used it yet
+		snap := topo[i].Snapshot() // as the configuration has them: nobody has used it yet
 		var named []*target
-		for j := range cfg.Pools[i].Servers {
-			addr := cfg.Pools[i].Servers[j].Address
-			t := &target{topo: topo[i], server: servers[j], pool: cfg.Pools[i].Name, name: cfg.Pools[i].Servers[j].StatsName(), addr: addr}
-			if addr.Network == config.NetworkSentinel {
+		for j, h := range snap.Servers {
+			if t := r.newTarget(topo[i], h, snap.Server(j), cfg.Pools[i].Name); t.addr.Network == config.NetworkSentinel {
 				named = append(named, t)
-				continue
 			}
-			if addr.Network == config.NetworkUnix {
-				t.found = []unix.Sockaddr{&unix.SockaddrUnix{Name: addr.Path}}
-				r.fixed = append(r.fixed, t)
-				continue
-			}
-			if _, err := netip.ParseAddr(addr.Host); err == nil {
-				r.resolve(context.Background(), t)
-				r.fixed = append(r.fixed, t)
-				continue
-			}
-			r.targets = append(r.targets, t)
 		}
 		r.primaries = append(r.primaries, newPrimaries(r, &cfg.Pools[i], named, ends[i]))
 	}
 	return r
+}
+
+// newTarget finds the address of a server, or has it looked up. Sentinel has its own way.
+func (r *resolver) newTarget(topo *topology.Topology, h *topology.Health, s *config.Server, pool string) *target {
+	t := &target{topo: topo, server: h, pool: pool, name: s.StatsName(), addr: s.Address}
+	switch t.addr.Network {
+	case config.NetworkSentinel:
+	case config.NetworkUnix:
+		t.found = []unix.Sockaddr{&unix.SockaddrUnix{Name: t.addr.Path}}
+		r.fixed = append(r.fixed, t)
+	default:
+		if _, err := netip.ParseAddr(t.addr.Host); err != nil {
+			r.targets = append(r.targets, t)
+			break
+		}
+		r.resolve(context.Background(), t)
+		r.fixed = append(r.fixed, t)
+	}
+	return t
 }
 
 // moveTime is the least time for connections to a name's old addresses to finish their
@@ -177,6 +185,12 @@ func (r *resolver) start() {
 	for _, c := range r.clusters {
 		if c != nil {
 			c.start()
+		}
+	}
+	for i, p := range r.replicated {
+		if p != nil {
+			p.finder = newReplicaFinder(p, r.primaries[i])
+			p.start()
 		}
 	}
 	if len(r.targets) == 0 {
@@ -243,6 +257,11 @@ func (r *resolver) stop() {
 	for _, c := range r.clusters {
 		if c != nil {
 			c.watcher.Stop()
+		}
+	}
+	for _, p := range r.replicated {
+		if p != nil {
+			p.stop()
 		}
 	}
 	if r.cancel != nil {

@@ -117,8 +117,12 @@ func (r *reporter) round(name string, s *survey) {
 		return
 	}
 	snap, end := g.topo[i].Snapshot(), g.ends(i).servers
-	servers := snap.Servers
-	secure := func(j int, conn net.Conn) net.Conn { return end.Secure(conn, snap.Server(j).Address) }
+	places := snap.Primaries() // what replicas say would be counted twice
+	servers := make([]*topology.Health, len(places))
+	for j, at := range places {
+		servers[j] = snap.Servers[at]
+	}
+	secure := func(j int, conn net.Conn) net.Conn { return end.Secure(conn, snap.Server(places[j]).Address) }
 	s.setServers(servers)
 	patience := make([]time.Duration, len(servers))
 	for j, h := range servers {

@@ -65,7 +65,7 @@ func (f *following) follow(ctx context.Context) {
 	f.snap = snap
 	there := make(map[*topology.Health]bool, len(snap.Servers))
 	for i, h := range snap.Servers {
-		if snap.Nodes[i].Role == topology.Gone {
+		if snap.IsGone(i) {
 			continue
 		}
 		there[h] = true

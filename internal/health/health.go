@@ -52,7 +52,7 @@ func Start(conf *config.Config, topo []*topology.Topology, ends []*tlsstage.End,
 		if p.HealthCheck.Interval == 0 {
 			continue
 		}
-		if p.Cluster.On {
+		if p.Cluster.On || p.ReadsReplicas() && p.UsesSentinel() {
 			f := &following{conf: p, topo: topo[i], end: ends[i], now: now, told: told, checkers: make(map[*topology.Health]*followed)}
 			c.running.Go(func() { f.run(ctx) })
 			continue

@@ -47,6 +47,7 @@ var levels = map[string]int{
 	"internal/proto/memcache": 2,
 	"internal/topology":       2,
 	"internal/redisclient":    2,
+	"internal/replication":    4,
 
 	"internal/proxy": 3,
 

@@ -114,8 +114,8 @@ var rules = []rule{
 	{
 		from:   everywhere,
 		to:     []string{"github.com/redis/...", "github.com/bradfitz/...", "github.com/google/go-cmp/...", "github.com/chromedp/..."},
-		except: append([]string{"internal/redisclient", "internal/sentinel", "internal/cluster"}, outside...),
-		why:    "client libraries, browsers and comparers are for tests and measurements; the proxy speaks both protocols itself, but to sentinels and when it asks a cluster for its nodes",
+		except: append([]string{"internal/redisclient", "internal/sentinel", "internal/cluster", "internal/replication"}, outside...),
+		why:    "client libraries, browsers and comparers are for tests and measurements; the proxy speaks both protocols itself, but to sentinels, when it asks a cluster for its nodes, and when it asks replicas how they are",
 	},
 }
 

@@ -34,6 +34,8 @@ type Command struct {
 	Family Family
 	// Pure: it changes nothing on a server, so it may be carried out twice.
 	Pure bool
+	// Replicas: it is one that replicas carry out.
+	Replicas bool
 	// Publishes: it tells those who listen to a channel something.
 	Publishes bool
 }

@@ -27,8 +27,11 @@ type Party interface {
 	// WroteAt reports whether the party may have written to the server with that mark, or
 	// to another one that shares it.
 	WroteAt(mark uint32) bool
-	// Wrote notes that a request that may write goes to the server with that mark.
-	Wrote(mark uint32)
+	// Wrote notes that m, a request that may write, goes to the server with that mark.
+	Wrote(m *Msg, mark uint32)
+	// Answered notes that the server with that mark has answered m, which may write. Until that
+	// time of the loop the party reads from there.
+	Answered(m *Msg, mark uint32, until int64)
 	// Divide makes requests for one key each of m, a request for several keys that was not
 	// carried out. req is what m was sent as. It returns them in the order of their keys,
 	// with their bytes in Kept.

@@ -157,6 +157,8 @@ const (
 	NotServed
 	// NoMap: no node of the cluster has said yet which slots it has.
 	NoMap
+	// NoReplica: reads go to replicas alone, and none of this key's may be used.
+	NoReplica
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -242,6 +244,7 @@ var reasonTexts = [NumReasons]string{
 	UserClientLimit:   "max number of clients of this user reached (user_limits)",
 	NotServed:         "CLUSTERDOWN Hash slot not served",
 	NoMap:             "no node of the cluster has said yet which slots it has",
+	NoReplica:         "no replica of this key may be read from now (read_policy: replica)",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -322,6 +325,7 @@ var reasonNames = [NumReasons]string{
 	UserClientLimit:      "user_client_limit",
 	NotServed:            "slot_not_served",
 	NoMap:                "no_map",
+	NoReplica:            "no_replica",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

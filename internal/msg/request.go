@@ -334,10 +334,23 @@ type Lane struct {
 	// Private: the connection is private. This is never set in a lane that is compared
 	// with others.
 	Private bool
-	// Primary: the server must say that it is a primary (ROLE). This is never set in a
-	// lane that is compared with others.
-	Primary bool
+	// Demand is what the server must be. It is never set in a lane that is compared with
+	// others.
+	Demand Demand
 }
+
+// A Demand is what a server must be, for a connection of a lane.
+type Demand uint8
+
+const (
+	// AnyRole means that it may be anything.
+	AnyRole Demand = iota
+	// ForPrimary means that it must say that it is a primary (ROLE).
+	ForPrimary
+	// ForReplica means that it is told that it will be read from as the replica that it is in
+	// its cluster (READONLY).
+	ForReplica
+)
 
 // Users of lanes for the proxy's own requests, where servers decide who may log in.
 const (

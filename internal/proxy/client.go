@@ -59,6 +59,8 @@ type client struct {
 	// lastErr is why the client will be closed, for log and statistics.
 	lastErr closeReason
 	state   clientState
+	// aside: some of its reads may be at replicas.
+	aside bool
 	// wrote are the marks of the servers that have not confirmed what it wrote.
 	wrote marks
 	// gatherings are the requests about clients, in their order, that are not

@@ -21,7 +21,7 @@ func (d *dispatch) request(req *msg.Request) {
 	c.pool.calls[req.Type]++
 	charge(c, req.View.Len())
 	c.session.Begin()
-	if (!c.session.Authenticated || c.session.Bars != 0) && !allowedAtOnce(c, req) && c.barred(req) {
+	if c.aside && overtakes(c, req) || (!c.session.Authenticated || c.session.Bars != 0) && !allowedAtOnce(c, req) && c.barred(req) {
 		return
 	}
 	if (c.overdue != msg.OK || c.pool.mapless.on) && (waitsForServers(req.Treatment) || isOverLimit(c, req)) {
@@ -136,6 +136,12 @@ func (d *dispatch) forward(req *msg.Request) {
 		d.refuseUnowned(req, why)
 		return
 	}
+	if p.choice != nil {
+		if s, why = p.choice.readerOf(c, req.Type, s); why != msg.OK {
+			c.refuse(req, why)
+			return
+		}
+	}
 	c.forwardTo(s, req)
 }
 
@@ -192,7 +198,7 @@ func (d *dispatch) sendWhole(m *msg.Msg, req *msg.Request, s *Server) {
 func (d *dispatch) send(m *msg.Msg, req *msg.Request, conn *serverConn) {
 	c := d.client
 	s, size := conn.server, req.View.Len()
-	d.noteWrite(m.Type, s)
+	noteWrite(c, m, s)
 	c.write(req, conn.Out())
 	if m.Keep {
 		c.write(req, &m.Kept)
@@ -231,6 +237,11 @@ func (d *dispatch) conn(s *Server) (*serverConn, msg.Reason) {
 	}
 	conn, why := s.conn(c.lane, c.slot())
 	if why != msg.OK {
+		if s.leader != nil && c.pool.choice != nil {
+			if other := c.pool.choice.connInstead(c, s); other != nil {
+				return other, msg.OK
+			}
+		}
 		s.reasons[stats.ServerFailedRequests][why]++
 	}
 	return conn, why

@@ -43,7 +43,7 @@ func (n fan) addConnected(s *Server) (f *msg.Msg, conn *serverConn) {
 	}
 	f.Via = conn
 	n.parent.Pending++
-	n.c.noteWrite(f.Type, s)
+	noteWrite(n.c, f, conn.server)
 	return f, conn
 }
 

@@ -355,7 +355,7 @@ func (j *largeRequest) send(ctx *Context) {
 		c.pool.stats.Values[stats.Fragments]++
 		conn, why := (*serverConn)(nil), msg.ServerRemoved
 		if !s.removed {
-			conn, why = c.conn(s)
+			conn, why = j.connTo(s, f.Type)
 		}
 		if why != msg.OK {
 			f.Kept.Release(ctx.bufs)
@@ -364,7 +364,7 @@ func (j *largeRequest) send(ctx *Context) {
 			continue
 		}
 		f.Via = conn
-		c.noteWrite(f.Type, s)
+		noteWrite(c, f, conn.server)
 		size := f.Kept.Len()
 		switch {
 		case j.every.Len() > 0:
@@ -388,6 +388,17 @@ func (j *largeRequest) send(ctx *Context) {
 	if j.m.Pending == 0 {
 		j.fan().merge()
 	}
+}
+
+// connTo is the connection for a part of that type with keys of s, or a copy for s.
+func (j *largeRequest) connTo(s *Server, t msg.Type) (*serverConn, msg.Reason) {
+	if j.c.pool.choice != nil && j.every.Len() == 0 {
+		var why msg.Reason
+		if s, why = j.c.pool.choice.readerOf(j.c, t, s); why != msg.OK {
+			return nil, why
+		}
+	}
+	return j.c.conn(s)
 }
 
 // nextFragment is the sub-request that is sent next, and its server.

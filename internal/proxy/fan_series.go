@@ -40,10 +40,10 @@ type Sequencer interface {
 
 // makesSeries reports whether parts of the request are sent in series. They are kept until
 // they are answered. What goes on private connections is not, since replies there are not
-// all to requests.
+// all to requests. Nor is what may go to replicas, of which each part may be sent elsewhere.
 func (n fan) makesSeries(req *msg.Request) bool {
 	p := n.c.pool
-	return p.bySlot && n.parent.Keep && n.c.own == nil && p.proto.sequencer != nil && p.proto.sequencer.InSeries(req)
+	return p.bySlot && p.choice == nil && n.parent.Keep && n.c.own == nil && p.proto.sequencer != nil && p.proto.sequencer.InSeries(req)
 }
 
 // splitInSeries is split for requests that makesSeries is true of.

@@ -55,10 +55,12 @@ func (d *dispatch) fragment(req *msg.Request) {
 	switch deal := &p.ctx.deal; {
 	case !p.dealKeys(req):
 		c.refuse(req, p.none())
+	case len(deal.shares) > 1 && len(deal.shares) > p.ctx.turn.fragments(p.bySlot):
+		openFan(c, req).splitLater(req)
+	case p.choice != nil && !p.choice.deal(c, req.Type, deal.shares):
+		c.refuse(req, msg.NoReplica)
 	case len(deal.shares) == 1:
 		c.forwardTo(deal.shares[0].server, req)
-	case len(deal.shares) > p.ctx.turn.fragments(p.bySlot):
-		openFan(c, req).splitLater(req)
 	default:
 		openFan(c, req).split(req)
 	}

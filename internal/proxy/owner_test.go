@@ -19,7 +19,11 @@ func (e *errand) OnFailure(*msg.Msg)          {}
 func (e *errand) Party() msg.Party            { return e }
 func (e *errand) Unsent() int                 { return e.unsent }
 func (e *errand) WroteAt(uint32) bool         { return false }
-func (e *errand) Wrote(uint32)                {}
+func (e *errand) Wrote(*msg.Msg, uint32)      {}
+
+// Answered implements msg.Party.
+func (e *errand) Answered(*msg.Msg, uint32, int64) {}
+
 func (e *errand) Divide(m *msg.Msg, _ *msg.Request) []*msg.Msg {
 	return []*msg.Msg{m}
 }

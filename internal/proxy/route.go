@@ -15,6 +15,7 @@ import (
 //	owner       the server that has all keys of a request
 //	dealKeys    the servers that have its keys, some each, at once ─┐
 //	newPlacing  the same in slices, for a large request ────────────┴─► place
+//	choose      of the servers that have copies of it, where to read (route_reads.go)
 //	home        the server that would have a key if no server were ejected
 //	everywhere  those that together have all keys: requests for all, questions, SCAN
 //
@@ -46,6 +47,8 @@ type router struct {
 	// bySlot: the pool is a cluster, and keys find their servers by slots.
 	bySlot  bool
 	version mapVersion
+	// choice chooses where to read; nil: from primaries.
+	choice *readChoice
 	// shares is scratch space: placing.of, for a request that is placed at once.
 	//
 	// Invariant: all zero between requests.
@@ -94,14 +97,6 @@ func (r *router) refresh(s *topology.Snapshot) {
 	}
 }
 
-// intent is what a request of that type does with its keys.
-func (r *router) intent(t msg.Type) route.Intent {
-	if r.commands[t].Pure {
-		return route.Read
-	}
-	return route.Write
-}
-
 // random is a random number for a table that deals keys at random, and 0 for others.
 func (r *router) random() uint32 {
 	if r.isRandom() {
@@ -115,7 +110,15 @@ func (r *router) draw() uint32 { return uint32(r.ctx.rnd.Uint64()) }
 // isRandom reports whether keys are dealt at random.
 func (r *router) isRandom() bool { return r.snap.Table.IsRandom() }
 
-// serverOfShard is a shard's server, the first choice if there are several.
+// intent is what a request of that type does with its keys.
+func (r *router) intent(t msg.Type) route.Intent {
+	if r.commands[t].Pure {
+		return route.Read
+	}
+	return route.Write
+}
+
+// serverOfShard is a shard's server, the first choice if there are several: its primary.
 func (r *router) serverOfShard(shard int, intent route.Intent) *Server {
 	return r.servers[r.snap.Table.Targets(shard, intent)[0]]
 }
@@ -296,11 +299,11 @@ func (r *router) isWhole() bool { return r.snap.Table.NumShards() == 1 && !r.byS
 func (r *router) everywhere() []*Server { return r.all }
 
 // receivers are the servers that a broadcast goes to. everyone: those without keys at
-// present, since they are ejected or disabled, are among them. A cluster's replicas and
-// the nodes that have left it are not.
+// present, since they are ejected or disabled, are among them. Replicas and the nodes that
+// have left a cluster are not.
 func (r *router) receivers(everyone bool) []*Server {
 	if everyone && !r.snap.Table.IsSlots() {
-		return r.servers
+		return r.servers[:r.snap.Owners()]
 	}
 	return r.all
 }

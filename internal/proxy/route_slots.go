@@ -159,6 +159,9 @@ func followTable(p *ServerPool, before *route.Table, servers []*Server) {
 			lost[was] = true
 		}
 	}
+	if len(lost) > 0 {
+		p.choice.moved()
+	}
 	for s := range lost {
 		for c := range s.conns() {
 			for m := range c.queue.All() {
@@ -174,7 +177,9 @@ func followTable(p *ServerPool, before *route.Table, servers []*Server) {
 // takeTable has requests routed by a newer snapshot, if it has the same servers.
 func takeTable(p *ServerPool, s *topology.Snapshot) {
 	before := p.snap.Table
-	if p.refresh(s); p.snap.Table == before || !p.bySlot && !before.IsSlots() {
+	p.refresh(s)
+	p.choice.follow()
+	if p.snap.Table == before || !p.bySlot && !before.IsSlots() {
 		return
 	}
 	followTable(p, before, p.servers)

@@ -145,7 +145,7 @@ func (j *following) swap() {
 	placeBy(p, j.next, j.servers)
 	p.ctx.shard.SetRows(p.index, p.snap.Names, j.rows)
 	if counter := p.proto.counter; counter != nil {
-		counter.SetServers(len(p.servers))
+		counter.SetServers(p.snap.Owners())
 		p.parser = p.proto.NewRequestParser()
 		p.trim()
 	}

@@ -34,6 +34,8 @@ type Server struct {
 	reasons *stats.ServerReasons
 	// errors are the error replies of the server.
 	errors **stats.ErrorCounts
+	// reading is what it is to reads, if these may go to replicas.
+	reading
 	// lanes are this loop's connections, by lane and slot. Each lane that is used has
 	// server_connections of them, opened when they are first needed. A client keeps to one
 	// slot, so that it reads what it wrote.
@@ -356,9 +358,7 @@ var errOutOfStep = &msg.ProtocolError{Msg: "a reply that does not answer the req
 // that the server is well.
 func (c *serverConn) deliver(r msg.Reply) {
 	if c.private != nil && c.private.hearer != nil && c.handshake.pending == 0 && c.private.hearer.hears(r) {
-		if r.Chain != nil {
-			r.Chain.Release(c.pool.ctx.bufs)
-		}
+		c.releaseChain(r)
 		return
 	}
 	if c.queue.Head().Ahead != 0 && c.inBlock(r) {
@@ -378,11 +378,13 @@ func (c *serverConn) deliver(r msg.Reply) {
 			return
 		}
 	}
-	refuses := mayBeError(r) && c.refused(r)
+	isError := mayBeError(r)
+	if isError && c.server.leader != nil && c.returns(r) {
+		return
+	}
+	refuses := isError && c.refused(r)
 	if c.demotion != nil && c.demotion.takes(r) || c.detour != nil && c.detour.takes() {
-		if r.Chain != nil {
-			r.Chain.Release(c.pool.ctx.bufs)
-		}
+		c.releaseChain(r)
 		return
 	}
 	if !c.proven {
@@ -399,6 +401,9 @@ func (c *serverConn) deliver(r msg.Reply) {
 			c.server.measureReply(m)
 			c.server.stats[stats.Responses]++
 			c.server.stats[stats.ResponseBytes] += int64(r.Len())
+		}
+		if c.pool.choice != nil {
+			c.pool.choice.answered(m, c.server)
 		}
 		m.Owner.OnReply(m, r)
 	}
@@ -454,10 +459,13 @@ func (c *serverConn) fail(why msg.Reason) {
 		waiting = append(waiting, c.dequeue())
 	}
 	saved := rescue{conn: c}
-	lost, again := waiting, []*msg.Msg(nil)
+	lost, again, returned := waiting, []*msg.Msg(nil), []*msg.Msg(nil)
 	byLine := c.pool.detours.saves(c, why)
+	if c.server.leader != nil {
+		lost, returned = c.returnable(waiting)
+	}
 	if byLine || connected && c.mayRetry(why) {
-		lost, again = saved.salvage(waiting)
+		lost, again = saved.salvage(lost)
 	}
 	if c.detour != nil {
 		c.pool.detours.lost(lost)
@@ -489,9 +497,7 @@ func (c *serverConn) fail(why msg.Reason) {
 		}
 		c.server.pauseDialling(why, fault == msg.OK)
 	}
-	if len(again) > 0 {
-		saved.retry(again, why)
-	}
+	saved.sendAgain(again, returned, why)
 	if len(lost) > ctx.turn.atOnce.Keys/perMessage {
 		ctx.turn.later(&failing{conn: c, lost: lost, why: why})
 		return // the job has waiting
@@ -516,24 +522,6 @@ func (c *serverConn) failAll(lost []*msg.Msg, why msg.Reason) {
 		m.Err = why
 		m.Owner.OnFailure(m)
 	}
-}
-
-// A failing is the failing of many messages.
-type failing struct {
-	conn *serverConn
-	lost []*msg.Msg
-	why  msg.Reason
-}
-
-// step implements job.
-func (j *failing) step(ctx *Context) (done bool) {
-	n := 0
-	for n < len(j.lost) && ctx.turn.roomForMessage() {
-		n++
-	}
-	j.conn.failAll(j.lost[:n], j.why)
-	j.lost = j.lost[n:]
-	return len(j.lost) == 0
 }
 
 // A retiring is the closing of many connections that owe no reply.

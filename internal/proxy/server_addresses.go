@@ -49,6 +49,9 @@ func (s *Server) followAddrs(by int64) {
 		if s.addrs != nil && s.pool.ctx.ID() == 0 {
 			s.stats[stats.Moves]++
 		}
+		if s.addrs != nil && s.leader == nil {
+			s.pool.choice.moved()
+		}
 		s.addrs = addrs
 		s.remark()
 		if addrs != nil {

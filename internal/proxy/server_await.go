@@ -74,7 +74,7 @@ func keepingOf(p *ServerPool) keeping {
 	conf := p.conf
 	all := conf.OnReadOnly == config.ReadOnlyResolve && conf.Protocol == config.Redis || p.detours != nil
 	return keeping{
-		keepsAll: all, keepsSome: all || conf.Retry == config.RetryIdempotent, mayAwait: all || conf.UsesSentinel(),
+		keepsAll: all, keepsSome: all || conf.Retry == config.RetryIdempotent || conf.ReadsReplicas(), mayAwait: all || conf.UsesSentinel(),
 	}
 }
 

@@ -225,11 +225,17 @@ func textOf(r msg.Reply) []byte {
 	return slices.Clone(r.Flat)
 }
 
-// mustBePrimary reports whether only a primary may get the server's requests.
-func (s *Server) mustBePrimary() bool { return s.conf.Address.Network == config.NetworkSentinel }
-
-// Wrote implements msg.Party.
-func (d *dispatch) Wrote(mark uint32) { d.client.wrote |= marks(mark) }
+// demand is what the server must be to get requests; aside: those that go beside others.
+func (s *Server) demand(aside bool) msg.Demand {
+	switch {
+	case aside:
+	case s.conf.Address.Network == config.NetworkSentinel:
+		return msg.ForPrimary
+	case s.leader != nil && s.pool.bySlot:
+		return msg.ForReplica
+	}
+	return msg.AnyRole
+}
 
 // WroteAt implements msg.Party.
 func (d *dispatch) WroteAt(mark uint32) bool { return d.client.wrote&marks(mark) != 0 }

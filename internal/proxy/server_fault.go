@@ -101,3 +101,21 @@ func (c *serverConn) unasked(data []byte) msg.Reason {
 	}
 	return msg.BadReply
 }
+
+// A failing is the failing of many messages.
+type failing struct {
+	conn *serverConn
+	lost []*msg.Msg
+	why  msg.Reason
+}
+
+// step implements job.
+func (j *failing) step(ctx *Context) (done bool) {
+	n := 0
+	for n < len(j.lost) && ctx.turn.roomForMessage() {
+		n++
+	}
+	j.conn.failAll(j.lost[:n], j.why)
+	j.lost = j.lost[n:]
+	return len(j.lost) == 0
+}

@@ -40,7 +40,7 @@ func (h *handshake) begin() {
 	h.next = 0
 	h.greeter, h.lane = c.pool.proto.greeter, c.lane.key
 	h.lane.Private = c.private != nil
-	h.lane.Primary = c.server.mustBePrimary() && !h.lane.Aside
+	h.lane.Demand = c.server.demand(h.lane.Aside)
 	if h.greeter == nil {
 		return
 	}

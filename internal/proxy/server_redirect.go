@@ -107,6 +107,7 @@ func followSlots(p *ServerPool) {
 		p.detours = nil
 	}
 	p.keeping = keepingOf(p)
+	followReads(p)
 }
 
 // hear notes that an error reply, to the request at the head of the queue, says that the

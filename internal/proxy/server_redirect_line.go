@@ -322,7 +322,7 @@ func (l *line) send(run []*detoured, to *Server, asks bool) bool {
 		to.stats[stats.Requests]++
 		to.stats[stats.RequestBytes] += int64(size)
 		if !l.detours.isRead(m) {
-			m.Party().Wrote(uint32(to.mark))
+			m.Party().Wrote(m, uint32(to.mark))
 		}
 		it.detour = conn.detour
 		conn.detour.n++

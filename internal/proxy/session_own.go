@@ -31,6 +31,8 @@ type own struct {
 	monitor *monitor
 	// trial is what servers are asked for the request that comes next; nil: nothing.
 	trial *trial
+	// written are its last writes, if it reads from replicas.
+	written []ownWrite
 	// limits are those of the client's user; nil: it has none. settled is how many of the unsent
 	// bytes are another user's, which has paid for them.
 	limits  *rates

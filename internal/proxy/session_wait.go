@@ -59,10 +59,10 @@ func (r *router) marks() (all marks) {
 	return all
 }
 
-// noteWrite notes that a request of type t, or a part of one, goes to the server.
-func (d *dispatch) noteWrite(t msg.Type, s *Server) {
-	if c := d.client; !c.pool.commands[t].Pure {
-		c.wrote |= s.mark
+// noteWrite notes that m, a request or a part of one, goes to the server.
+func noteWrite(c *client, m *msg.Msg, s *Server) {
+	if !c.pool.commands[m.Type].Pure {
+		c.Wrote(m, uint32(s.mark))
 	}
 }
 
@@ -103,7 +103,7 @@ func (d *dispatch) confirm(req *msg.Request) {
 		return
 	}
 	for _, s := range p.servers {
-		if s.mark&f.marks != 0 {
+		if s.mark&f.marks != 0 && s.leader == nil {
 			f.servers = append(f.servers, s)
 		}
 	}

@@ -370,7 +370,7 @@ func (t *multi) exec(req *msg.Request) {
 	m.Via, m.Ahead = conn, int32(m.Block()+2)
 	c.willSay(tx, m, conn.server)
 	c.hold(m, size)
-	c.wrote |= conn.server.mark
+	c.Wrote(m, uint32(conn.server.mark))
 	conn.enqueue(m, size)
 	if c.watches() {
 		conn.private.noteBlock(m)

@@ -42,6 +42,8 @@ import (
 //	window N                 how many bytes a socket holds that nobody has read
 //	turns 1                  of the loop; `still` at the end of a step has it take none
 //	slots a=N-N b=N-N ...    of a cluster: which servers have which; `home`: a third each
+//	replicas a=(b,c)         b and c are replicas of a, and may be read from; in a cluster a has all slots
+//	stands b lags zone=z     what a replica has said of itself, as in the API, and where it is
 //	left                     what is in use
 //
 // A word such as b:2 is the second key of server b; "v"*1000 is a thousand times v. Replies are written as
@@ -184,6 +186,10 @@ func (s *story) order(d *datadriven.TestData, who string) {
 		c.topo.SetService(c.topo.Servers()[c.stubs[strings.Index("abc", who)].place], topology.OffTheRing, int64(c.now))
 	case "slots":
 		s.slots(d)
+	case "replicas":
+		s.replicas(d)
+	case "stands":
+		s.stands(d)
 	case "on":
 		c.topo.SetService(c.topo.Servers()[c.stubs[strings.Index("abc", who)].place], topology.InService, int64(c.now))
 	case "memory":

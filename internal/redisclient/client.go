@@ -32,6 +32,8 @@ type Options struct {
 	// Secure is how it is connected to with TLS; nil: without. It is asked for each
 	// connection, since the files may have changed.
 	Secure func(config.Address) *tls.Config
+	// Dial makes a connection; nil: one to Addr is made, as Secure says.
+	Dial func(context.Context) (net.Conn, error)
 	// Time is how long a connection, a question and an answer may take each.
 	Time time.Duration
 	// Connections is how many there may be at a time.
@@ -53,6 +55,9 @@ func New(o Options) *redis.Client {
 			d := tls.Dialer{NetDialer: &net.Dialer{Timeout: o.Time}, Config: o.Secure(o.Addr)}
 			return d.DialContext(ctx, network, at)
 		}
+	}
+	if o.Dial != nil {
+		r.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return o.Dial(ctx) }
 	}
 	return redis.NewClient(r)
 }

@@ -24,6 +24,10 @@ func NewRing(d hashkit.Distribution, h hashkit.Hash, tag hashkit.Tag, n int) *Ri
 	return r
 }
 
+// ReadFrom has each server be read from its replicas, too: of has them by the servers'
+// places. It must be called before the first table is made.
+func (r *Ring) ReadFrom(of map[uint16][]uint16) { readFrom(r.shards, of) }
+
 // Table returns the table of the nodes. There must be as many as NewRing was told.
 // Nodes that are down have no keys.
 func (r *Ring) Table(nodes []hashkit.Node) *Table {

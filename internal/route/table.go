@@ -3,7 +3,7 @@
 // A server is a number, its place among the servers of whoever made the table. The
 // package knows neither servers' states nor their addresses.
 //
-//	key ─► Shard ─► Targets(intent) ─► servers, the first choice first
+//	key ─► Shard ─► Targets(intent) ─► servers
 //	       All ──────────────────────► the servers that together have every key
 //
 // If anything changes, a new table is made. The numbers are valid only for their table.
@@ -27,8 +27,9 @@ const (
 const None = -1
 
 // A Shard is a part of the keys. Write and Read are the servers that it may be written
-// to and read from, the first choice first. Write has at least one. Read is nil if it
-// is the same as Write.
+// to and read from, the first choice first. Read has the primary and its replicas: which one
+// is read from is for the caller to choose. Write has at least one. Read is nil if it is the
+// same as Write.
 type Shard [numIntents][]uint16
 
 // A Table is how keys find their servers.
@@ -48,6 +49,20 @@ func NewTable(ring hashkit.Ring, shards []Shard, all []uint16) *Table {
 		}
 	}
 	return &Table{ring: ring, shards: shards, all: all}
+}
+
+// ReadFrom has the shards be read from replicas, too: of has them by the servers that are
+// written to. It must be called before the table is used.
+func (t *Table) ReadFrom(of map[uint16][]uint16) { readFrom(t.shards, of) }
+
+// readFrom sets where shards are read from: the server that is written to, and the replicas.
+func readFrom(shards []Shard, of map[uint16][]uint16) {
+	for i := range shards {
+		to := shards[i][Write]
+		if replicas := of[to[0]]; len(replicas) > 0 {
+			shards[i][Read] = append(append(make([]uint16, 0, len(replicas)+1), to[0]), replicas...)
+		}
+	}
 }
 
 // Shard returns the shard that has the key, or None. rnd decides when keys are dealt at

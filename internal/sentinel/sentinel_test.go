@@ -31,9 +31,10 @@ type scripted struct {
 	// mute: it does not answer. silent: it does not allow to subscribe.
 	// refuses: it takes no password.
 	mute, silent, refuses bool
-	// about is what it says of the primary beside that, and knows where other sentinels are.
-	about, knows []string
-	listeners    []net.Conn
+	// about is what it says of the primary beside that, knows where other sentinels are, and
+	// replicas where replicas.
+	about, knows, replicas []string
+	listeners              []net.Conn
 }
 
 func startScripted(t *testing.T, at string, epoch int) *scripted {
@@ -127,6 +128,13 @@ func (s *scripted) reply(conn net.Conn, words []string) string {
 		return "-ERR No such master with that name\r\n"
 	case asked == "SENTINEL MASTER":
 		return bulks(append([]string{"name", words[2], "config-epoch", fmt.Sprint(s.epoch)}, s.about...)...)
+	case asked == "SENTINEL REPLICAS":
+		all := fmt.Sprintf("*%d\r\n", len(s.replicas))
+		for _, at := range s.replicas {
+			host, port, _ := net.SplitHostPort(at)
+			all += bulks("name", at, "ip", host, "port", port)
+		}
+		return all
 	case asked == "SENTINEL SENTINELS" && len(s.knows) > 0:
 		all := fmt.Sprintf("*%d\r\n", len(s.knows))
 		for _, at := range s.knows {

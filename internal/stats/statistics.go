@@ -150,6 +150,8 @@ const (
 	// that ended without a result.
 	Transactions
 	TransactionsAborted
+	// ReadsOwnWrites counts reads that went to a primary since their client had written there.
+	ReadsOwnWrites
 	// Subscribers is how many clients listen to channels, Subscriptions to how many, and
 	// Messages counts what they were told.
 	Subscribers
@@ -280,6 +282,10 @@ const (
 	RedirectsAsked
 	RedirectsTryAgain
 	RedirectsUnready
+	// Reads counts the reads that were sent to the server by its pool's read_policy,
+	// ReadsReturned those that it did not answer, as a replica, and that were sent elsewhere.
+	Reads
+	ReadsReturned
 
 	numServerFields = iota + NutcrackerServerFields
 )
@@ -356,6 +362,7 @@ var PoolFields = [numPoolFields]Field{
 	Monitors:            {"monitors", "nuthatch_client_monitors", Gauge, Things, "clients that see every command (MONITOR)"},
 	MonitorLines:        {"monitor_lines", "nuthatch_client_monitor_lines_total", Counter, Things, "commands shown to clients that see every command (MONITOR)"},
 	TransactionsAborted: {"transactions_aborted", "nuthatch_client_transactions_aborted_total", Counter, Things, "transactions that ended without a result: DISCARD, EXECABORT, or another failure"},
+	ReadsOwnWrites:      {"reads_own_writes", "nuthatch_client_reads_own_writes_total", Counter, Things, "reads that went to a primary, and to no replica, since their client had written there shortly before"},
 	Subscribers:         {"subscribers", "nuthatch_client_subscribers", Gauge, Things, "clients that listen to channels or patterns"},
 	Subscriptions:       {"subscriptions", "nuthatch_client_subscriptions", Gauge, Things, "channels and patterns that clients listen to, each counted once for each client"},
 	Messages:            {"messages", "nuthatch_client_messages_total", Counter, Things, "messages of channels passed on to clients"},
@@ -427,6 +434,8 @@ var ServerFields = [numServerFields]Field{
 	RedirectsAsked:    {"redirects_ask", "nuthatch_server_redirects_ask_total", Counter, Things, "requests that the node did not carry out because the key may have moved already (ASK)"},
 	RedirectsTryAgain: {"redirects_tryagain", "nuthatch_server_redirects_tryagain_total", Counter, Things, "requests for several keys, some of which had moved (TRYAGAIN)"},
 	RedirectsUnready:  {"redirects_unready", "nuthatch_server_redirects_unready_total", Counter, Things, "requests that the node did not carry out because it, or the cluster, was not ready (CLUSTERDOWN, LOADING, READONLY, MASTERDOWN)"},
+	Reads:             {"reads", "nuthatch_server_reads_total", Counter, Things, "reads that were sent to the server by the pool's read_policy, other than primary"},
+	ReadsReturned:     {"reads_returned", "nuthatch_server_reads_returned_total", Counter, Things, "reads that the server, a replica, did not answer, and that were sent to another server"},
 
 	FailedChecks: {"failed_checks", "nuthatch_server_failed_health_checks_total", Counter, Things, "health checks that the server failed"},
 }

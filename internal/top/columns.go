@@ -51,6 +51,7 @@ var serverColumns = []column[row]{
 	{"BYTES/S", 8, 110, func(r *row) float64 { return r.bytes }, func(r *row) string { return size(r.bytes) }},
 	{"KEYS", 5, 120, func(r *row) float64 { return r.share }, func(r *row) string { return percent(r.share) }},
 	{"ROLE", 8, 150, nil, func(r *row) string { return r.role }},
+	{"LAG", 8, 166, func(r *row) float64 { return r.lag }, func(r *row) string { return size(r.lag) }},
 	{"SLOTS", 6, 158, func(r *row) float64 { return r.slots }, func(r *row) string { return count(r.slots) }},
 }
 
@@ -101,8 +102,11 @@ func serverDetail(r *row) string {
 	if r.reason != "" && r.state != up {
 		words = append(words, r.reason)
 	}
-	if r.role != "" {
+	if r.inCluster {
 		words = append(words, fmt.Sprintf("%s of its cluster, %.0f slots", r.role, r.slots))
+	}
+	if r.replica != "" {
+		words = append(words, r.replica)
 	}
 	if len(r.redirects) > 0 {
 		words = append(words, "redirects "+strings.Join(r.redirects, ", "))

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"nuthatch/internal/admin/api"
@@ -37,6 +38,11 @@ type row struct {
 	role      string
 	slots     float64
 	redirects []string
+	inCluster bool
+	// of a server of a pool that reads from replicas: how many bytes it is behind, and what
+	// else it said of itself
+	lag     float64
+	replica string
 }
 
 // A sample is the proxy at one moment.
@@ -147,17 +153,41 @@ func (m *meter) server(pool string, s *api.Server, now time.Time) row {
 	r.ofWindow(s.Recent)
 	r.slots = unknown
 	if n := s.Node; n != nil {
-		r.role, r.slots = n.Role, float64(n.Slots)
+		r.role, r.slots, r.inCluster = n.Role, float64(n.Slots), true
 		for _, kind := range redirectKinds {
 			if n := s.Counters[kind.counter]; n > 0 {
 				r.redirects = append(r.redirects, fmt.Sprintf("%s %s", count(float64(n)), kind.said))
 			}
 		}
 	}
+	r.replicates(s.Replication)
 	for _, prefix := range slices.Sorted(maps.Keys(s.ErrorReplies)) {
 		r.errors = append(r.errors, fmt.Sprintf("%s %s", count(float64(s.ErrorReplies[prefix])), plain(prefix)))
 	}
 	return r
+}
+
+// replicates notes what a server said of itself; nil: nothing.
+func (r *row) replicates(s *api.Replication) {
+	r.lag = unknown
+	if s == nil {
+		return
+	}
+	r.role = s.Role
+	words := []string{s.Role}
+	if s.Of != "" {
+		words = append(words, "of "+plain(s.Of))
+	}
+	if s.State != "" && s.State != "fit" {
+		words = append(words, "not read from: "+strings.ReplaceAll(s.State, "_", " "))
+	}
+	if s.Zone != "" {
+		words = append(words, "in zone "+plain(s.Zone))
+	}
+	if s.Lag != nil {
+		r.lag = float64(*s.Lag)
+	}
+	r.replica = strings.Join(words, " ")
 }
 
 // redirectKinds are the counters of redirects, and what a node said.

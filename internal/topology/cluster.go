@@ -105,9 +105,10 @@ func first(conf *config.Pool, old *Snapshot) change {
 	}
 	switch {
 	case !conf.Cluster.On:
-		return change{members: newMembers(conf, conf.Servers, known)}
+		servers, of := serversOf(conf, known)
+		return change{members: newMembers(conf, servers, of, known)}
 	case known != nil && known.ring == nil:
-		m := newMembers(conf, known.conf, known)
+		m := newMembers(conf, known.conf, nil, known)
 		m.places = known.places
 		return change{members: m, table: old.Table, nodes: old.Nodes}
 	}
@@ -116,10 +117,10 @@ func first(conf *config.Pool, old *Snapshot) change {
 		a := &conf.Servers[i].Address
 		seeds[i] = NodeServer(a.Host, a.Port)
 	}
-	m := newMembers(conf, seeds, known)
+	m := newMembers(conf, seeds, nil, known)
 	nodes := make([]Node, len(seeds))
 	m.places = placesOf(m, nodes)
-	return change{members: m, table: m.table(noSlots()), nodes: nodes}
+	return change{members: m, table: m.table(noSlots(), nodes), nodes: nodes}
 }
 
 func noSlots() *[route.NumSlots]uint16 {
@@ -131,12 +132,14 @@ func noSlots() *[route.NumSlots]uint16 {
 }
 
 // table is the table of a cluster with these servers.
-func (m *Members) table(owners *[route.NumSlots]uint16) *route.Table {
+func (m *Members) table(owners *[route.NumSlots]uint16, nodes []Node) *route.Table {
 	without := make([]uint16, len(m.Servers))
 	for i := range without {
 		without[i] = uint16(i)
 	}
-	return route.NewSlots(owners, without)
+	t := route.NewSlots(owners, without)
+	t.ReadFrom(replicasBy(leadersOf(nodes)))
+	return t
 }
 
 // placesOf has the places of a cluster's servers by the names of its nodes.
@@ -169,7 +172,7 @@ func (t *Topology) PublishSlots(members []Member, nodes []Node, owners *[route.N
 			for i := range members {
 				servers[i] = members[i].Server
 			}
-			m = newMembers(t.conf, servers, old.Members)
+			m = newMembers(t.conf, servers, nil, old.Members)
 			m.FinishBy, m.places = by, placesOf(m, nodes)
 			c.members = m
 		}
@@ -182,8 +185,8 @@ func (t *Topology) PublishSlots(members []Member, nodes []Node, owners *[route.N
 		if sameSlots && slices.EqualFunc(old.Nodes, nodes, Node.equal) {
 			return false
 		}
-		if !sameSlots {
-			c.table = m.table(owners)
+		if !sameSlots || !slices.Equal(old.leaders, leadersOf(nodes)) {
+			c.table = m.table(owners, nodes)
 		}
 		if t.publish(c, now, nil) != nil {
 			if c.members != nil {
@@ -234,7 +237,7 @@ func (t *Topology) MoveSlot(slot int, to *Health, now int64) bool {
 		}
 		owners := old.Table.Owners()
 		owners[slot] = uint16(place)
-		if t.publish(change{table: old.table(owners), since: old}, now, nil) != nil {
+		if t.publish(change{table: old.table(owners, old.Nodes), since: old}, now, nil) != nil {
 			t.cluster.moved.Add(1)
 			return true
 		}

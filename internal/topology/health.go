@@ -57,6 +57,8 @@ type Health struct {
 	condition atomic.Pointer[condition]
 	// private counts the private connections to the server.
 	private Private
+	// standing is what the server has said of itself as a primary or a replica; nil: nothing.
+	standing atomic.Pointer[Standing]
 }
 
 // untilChecked is a time that never comes.

@@ -2,7 +2,7 @@ package topology
 
 import "nuthatch/internal/route"
 
-// PlacesLike reports whether every key has the same servers in both snapshots. It looks
+// PlacesLike reports whether every key is written to the same servers in both snapshots. It looks
 // at all points of the ring, so it is for rare moments.
 func (s *Snapshot) PlacesLike(other *Snapshot) bool {
 	if s == other {
@@ -14,18 +14,16 @@ func (s *Snapshot) PlacesLike(other *Snapshot) bool {
 	})
 }
 
-// sameTargets reports whether shard i has the same servers as shard j of another
+// sameTargets reports whether shard i is written to the same servers as shard j of another
 // snapshot.
 func (s *Snapshot) sameTargets(i int, other *Snapshot, j int) bool {
-	for _, intent := range []route.Intent{route.Write, route.Read} {
-		to, from := s.Table.Targets(i, intent), other.Table.Targets(j, intent)
-		if len(to) != len(from) {
+	to, from := s.Table.Targets(i, route.Write), other.Table.Targets(j, route.Write)
+	if len(to) != len(from) {
+		return false
+	}
+	for k := range to {
+		if s.Servers[to[k]] != other.Servers[from[k]] {
 			return false
-		}
-		for k := range to {
-			if s.Servers[to[k]] != other.Servers[from[k]] {
-				return false
-			}
 		}
 	}
 	return true

@@ -42,6 +42,9 @@ type Member struct {
 	Server config.Server
 	// Addrs are its addresses; nil: they have not changed, or are not known.
 	Addrs []unix.Sockaddr
+	// Of is the name of the server that it is a replica of; empty: it is none. Replicas come
+	// after all others.
+	Of string
 }
 
 // Publish gives the pool other servers at time now, without a reload. A server of the
@@ -52,7 +55,7 @@ func (t *Topology) Publish(members []Member, now, by int64) {
 	for i := range members {
 		servers[i] = members[i].Server
 	}
-	m := newMembers(t.conf, servers, t.current.Load().Members)
+	m := newMembers(t.conf, servers, placesOfPrimaries(members), t.current.Load().Members)
 	m.FinishBy = by
 	for i := range members {
 		if addrs := members[i].Addrs; addrs != nil {
@@ -152,6 +155,9 @@ func (t *Topology) publish(c change, now int64, back func(*Health)) *Snapshot {
 		if old != nil {
 			next.Epoch = old.Epoch + 1
 		}
+		if c.nodes != nil {
+			next.leaders = leadersOf(c.nodes)
+		}
 		if c.members == nil {
 			next.inherit(old)
 		}
@@ -176,6 +182,10 @@ func (t *Topology) nodesOf(s *Snapshot, now int64, back func(*Health)) []hashkit
 	for i, h := range s.Servers {
 		at := h.retryAt.Load()
 		switch {
+		case i >= len(nodes): // a replica has no keys of its own
+			if at != 0 && at <= now && back != nil && t.conf.Eject != config.EjectFail && h.tried(at, now) {
+				back(h)
+			}
 		case h.Service() == OffTheRing:
 			nodes[i].Down = true
 		case at == 0 || t.conf.Eject == config.EjectFail:

@@ -23,13 +23,16 @@ type Snapshot struct {
 	// retryAt is when the first of the ejected servers comes back; 0 if none
 	// is ejected.
 	retryAt int64
+	// leaders are the places of the primaries of a cluster's replicas, by their places; nil
+	// in other pools.
+	leaders []int
 }
 
 // inherit takes from the snapshot before what s has not itself.
 func (s *Snapshot) inherit(old *Snapshot) {
 	s.Members = old.Members
 	if s.Nodes == nil {
-		s.Nodes = old.Nodes
+		s.Nodes, s.leaders = old.Nodes, old.leaders
 	}
 	if s.Table == nil {
 		s.Table = old.Table
@@ -94,8 +97,11 @@ type Members struct {
 	FinishBy int64
 
 	conf []config.Server
-	// nodes are the servers as the ring has them, none of which is down. ring is nil in a
-	// cluster.
+	// of are the places of the primaries of replicas, by their places, and noPrimary for
+	// all others; nil: the configuration has no replicas, or the pool is a cluster.
+	of []int
+	// nodes are the servers as the ring has them, none of which is down. They come first
+	// among the servers; replicas follow. ring is nil in a cluster.
 	nodes []hashkit.Node
 	ring  *route.Ring
 	// places are those of a cluster's servers, by the names of its nodes; nil in other
@@ -120,11 +126,15 @@ func (m *Members) Place(h *Health) int {
 }
 
 // newMembers returns the servers of a pool. Servers that are known, by name and
-// address, keep their Health.
-func newMembers(pool *config.Pool, servers []config.Server, known *Members) *Members {
-	m := &Members{conf: servers, Moving: new(Moving)}
+// address, keep their Health. of are the places of the primaries of replicas, which come
+// last; nil: there are none.
+func newMembers(pool *config.Pool, servers []config.Server, of []int, known *Members) *Members {
+	m := &Members{conf: servers, of: of, Moving: new(Moving)}
+	owners := len(servers)
 	if !pool.Cluster.On {
-		m.ring = route.NewRing(pool.Distribution, pool.Hash, tagOf(pool.HashTag), len(servers))
+		owners -= numReplicas(of)
+		m.ring = route.NewRing(pool.Distribution, pool.Hash, tagOf(pool.HashTag), owners)
+		m.ring.ReadFrom(replicasBy(of))
 	}
 	healths := known.byIdentity()
 	for i := range servers {
@@ -136,7 +146,9 @@ func newMembers(pool *config.Pool, servers []config.Server, known *Members) *Mem
 		}
 		m.Servers = append(m.Servers, h)
 		m.Names = append(m.Names, s.StatsName())
-		m.nodes = append(m.nodes, hashkit.Node{Name: s.NodeName(), Weight: s.Weight})
+		if i < owners {
+			m.nodes = append(m.nodes, hashkit.Node{Name: s.NodeName(), Weight: s.Weight})
+		}
 	}
 	return m
 }

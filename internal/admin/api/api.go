@@ -173,6 +173,9 @@ type Server struct {
 	Until *time.Time `json:"until,omitempty"`
 	// Node is what it is in its cluster; left out if it belongs to none.
 	Node *ClusterNode `json:"node,omitempty"`
+	// Replication is what it said of itself when it was last asked; left out unless the pool
+	// reads from replicas.
+	Replication *Replication `json:"replication,omitempty"`
 	// MaxPrivate is how many connections to it clients may have to themselves:
 	// private_connections. How many they have is in Counters.
 	MaxPrivate int `json:"max_private"`

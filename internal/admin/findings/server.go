@@ -87,6 +87,9 @@ func (f *finder) state(v *api.Server, others bool) {
 	if keeps {
 		follows = "requests for its keys fail"
 	}
+	if v.Replication != nil && v.Replication.Of != "" {
+		keeps, follows = false, "it is not read from"
+	}
 	fails, name := keeps, subject(v)
 	text := name + " is " + v.State + since + why + "; " + follows
 	switch v.State {

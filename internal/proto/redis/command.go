@@ -346,6 +346,13 @@ func buildCommands() []command {
 	return rows
 }
 
+// staysAtPrimary are commands that read, and that no replica is to carry out: scripts that a
+// server was given are not replicated, a cursor is good only at the server that gave it, and
+// what is used last is for the primary to know, which evicts.
+var staysAtPrimary = map[string]bool{
+	"evalsha_ro": true, "hscan": true, "sscan": true, "zscan": true, "touch": true, "object|freq": true, "object|idletime": true,
+}
+
 // commandFacts is the table as the measurements see it.
 var commandFacts = func() []msg.Command {
 	facts := make([]msg.Command, len(commands))
@@ -353,6 +360,7 @@ var commandFacts = func() []msg.Command {
 		c := &commands[i]
 		facts[i] = msg.Command{
 			Name: c.name, Family: c.family(), Pure: c.access == read,
+			Replicas:  c.access == read && c.treatment != msg.Watch && !staysAtPrimary[c.name],
 			Publishes: c.publishes || c.treatment == msg.Publish,
 		}
 	}

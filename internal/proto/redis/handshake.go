@@ -13,11 +13,12 @@ import (
 type step uint8
 
 const (
-	stepHello  step = iota // HELLO 3, with the login if there is one
-	stepAuth               // AUTH
-	stepSelect             // SELECT
-	stepRole               // ROLE
-	stepID                 // CLIENT ID
+	stepHello    step = iota // HELLO 3, with the login if there is one
+	stepAuth                 // AUTH
+	stepSelect               // SELECT
+	stepRole                 // ROLE
+	stepReadOnly             // READONLY
+	stepID                   // CLIENT ID
 )
 
 // A greeter prepares a server connection for a lane.
@@ -39,7 +40,7 @@ func isUsers(lane msg.Lane) bool { return lane.User != 0 && lane.User < msg.Logi
 
 // steps are those of a lane's handshake.
 func (g *greeter) steps(lane msg.Lane, login serverLogin) []step {
-	var s [4]step
+	var s [5]step
 	n := s[:0]
 	switch {
 	case lane.IsRESP3():
@@ -50,8 +51,11 @@ func (g *greeter) steps(lane msg.Lane, login serverLogin) []step {
 	if !lane.Aside && g.databases.number(lane) != 0 {
 		n = append(n, stepSelect)
 	}
-	if lane.Primary {
+	if lane.Demand == msg.ForPrimary {
 		n = append(n, stepRole)
+	}
+	if lane.Demand == msg.ForReplica {
+		n = append(n, stepReadOnly)
 	}
 	if lane.Private {
 		n = append(n, stepID)
@@ -76,6 +80,8 @@ func (g *greeter) Handshake(lane msg.Lane, pool *mbuf.Pool, out *mbuf.Chain) int
 			w.request("SELECT", strconv.Itoa(g.databases.number(lane)))
 		case stepRole:
 			w.request("ROLE")
+		case stepReadOnly:
+			w.request("READONLY")
 		case stepID:
 			w.request("CLIENT", "ID")
 		}
@@ -128,6 +134,9 @@ func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection stri
 		text = unexpectedReply
 	}
 	text = withoutPassword(login, text)
+	if s == stepReadOnly {
+		return "READONLY: " + text, msg.OK // it redirects what it is asked
+	}
 	loginFailed := bytes.HasPrefix(b, []byte("-NOAUTH")) || bytes.HasPrefix(b, []byte("-WRONGPASS"))
 	switch {
 	case g.passes && !failed:

@@ -36,9 +36,11 @@ export class Servers {
       { name: 'reason', label: 'reason', title: 'why it is not up', width: '168px', priority: 3, value: (s) => s.reason || '', cell: (td, s) => reasoned(td, s) },
       { name: 'pool', label: 'pool', width: '96px', priority: 3, value: (s) => s.pool },
       { name: 'state', label: 'state', width: '192px', priority: 2, value: (s) => rank(s), cell: (el, s) => stated(el, s, now()) },
-      { name: 'role', label: 'role', title: 'what the node is in its cluster', width: '84px', group: 'node', value: (s) => s.node?.role || '', cell: (el, s) => placed(el, s) },
+      { name: 'role', label: 'role', title: 'whether the server is a primary or a replica', width: '84px', group: 'role', value: roleOf, cell: (el, s) => placed(el, s) },
       { name: 'slots', label: 'slots', title: 'slots of the cluster that the node has', num: true, width: '72px', group: 'node', value: (s) => s.node?.slots, show: (s) => count(s.node?.slots) },
       { name: 'redirects', label: 'redirects', title: 'how often the node has sent requests elsewhere, since the start', num: true, width: '88px', priority: 4, group: 'node', value: redirected, cell: (el, s) => redirecting(el, s) },
+      { name: 'lag', label: 'lag', title: 'how many bytes the replica was behind its primary when it was asked last; or why it is not read from', num: true, width: '96px', group: 'replication', value: (s) => s.replication?.lag, cell: (el, s) => lagging(el, s) },
+      { name: 'zone', label: 'zone', title: 'where the server is', width: '84px', priority: 4, group: 'replication', value: (s) => s.replication?.zone || '' },
       { name: 'requests', label: 'req/s', title: lately('requests per second'), num: true, width: '76px', narrow: '62px', value: (s) => s.requests, show: (s) => rate(s.requests) },
       { name: 'trend', label: '3 min', title: 'requests per second over the last minutes', width: '120px', priority: 5, value: (s) => s.requests, cell: (el, s) => this.trend(el, s) },
       { name: 'p50', label: 'median', title: lately('half of the requests took so long, from sending to the reply'), num: true, width: '88px', priority: 3, value: (s) => s.p50, show: (s) => latency(s.p50) },
@@ -90,7 +92,10 @@ export class Servers {
   // showClusters tells of each cluster, and has its columns only if there is one.
   showClusters(model) {
     const pools = model.pools.filter((p) => p.cluster);
+    const replicated = model.servers.some((s) => s.replication);
     this.list.classList.toggle('no-nodes', !pools.length);
+    this.list.classList.toggle('no-roles', !pools.length && !replicated);
+    this.list.classList.toggle('no-replication', !replicated);
     this.clusters.hidden = !pools.length;
     fill(this.clusters, pools.map((p) => h('p', { class: p.cluster.problem ? 'bad-value' : null }, clusterLine(p, model.time))));
   }
@@ -148,10 +153,22 @@ function redirecting(el, s) {
   attr(el, 'title', s.node ? redirectKinds.map(([name, said]) => `${said}: ${count(s.counters[name] || 0)}`).join(', ') : null);
 }
 
-// placed tells a node's role, and whose replica it is.
+const roleOf = (s) => s.node?.role || s.replication?.role || '';
+
+// placed tells a server's role, and whose replica it is.
 function placed(el, s) {
-  text(el, s.node?.role || '');
-  attr(el, 'title', s.node?.of ? `of ${s.node.of}` : null);
+  const of = s.node?.of || s.replication?.of;
+  text(el, roleOf(s));
+  attr(el, 'title', of ? `of ${of}` : null);
+}
+
+// lagging tells how far a replica is behind, or why it is not read from.
+function lagging(el, s) {
+  const r = s.replication;
+  const unfit = r?.state && r.state !== 'fit';
+  text(el, unfit ? r.state.replace('_', ' ') : bytes(r?.lag));
+  el.classList.toggle('bad-value', Boolean(unfit));
+  attr(el, 'title', r?.silence ? `heard of its primary ${span(r.silence)} ago` : null);
 }
 
 // rank sorts by state, and within a state the newest change first.
