@@ -62,6 +62,7 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	proxyNames := fs.String("proxies", "", "proxies, comma separated (default: all that are installed): "+
 		strings.Join(names(proxyKinds()), ", "))
 	fs.StringVar(&opts.profile, "profile", "", "measure nothing, but write nuthatch's CPU profile, of -works or a choice of them, to a file")
+	observed := fs.Bool("observed", false, "measure nuthatch also without latencies, slow log, hot keys and history, and with traces")
 	other := fs.String("with", "", "another build of nuthatch, to be measured beside this one")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -95,6 +96,9 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 		return opts, err
 	}
 	opts.proxies, err = choose("proxy", proxyKinds(), *proxyNames)
+	if *observed {
+		opts.proxies = append(opts.proxies, observedKinds()...)
+	}
 	if *other != "" {
 		opts.proxies = append(opts.proxies, otherBuild(*other))
 	}

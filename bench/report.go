@@ -33,6 +33,11 @@ func (f findings) report(description []string) string {
 			"Others: the part of the whole machine that unrelated programs used, in the worst round; "+
 			"above a few percent the row says little. The kernel samples user and system time 100 times a second; their sum is exact.",
 		f.workTable())
+	section("What observing costs",
+		"Ratios within a round, medians, of one build with two configurations. `bare` has no latencies, slow log, hot keys and history; "+
+			"`traced` makes a trace of one request in a hundred. Counters and events cannot be switched off. "+
+			"A loss is significant if all of the interval is above the most.",
+		f.observedTable())
 	section("System calls by name", "Per request, counted by strace, which slows what it counts.", f.callTable())
 	if f.open != nil {
 		section("Latency against offered load",

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +32,9 @@ type rig struct {
 
 	running []*process // the servers
 	servers servers
+	// collector takes traces, and counts their bytes; nil without a proxy that makes any.
+	collector  *http.Server
+	traceBytes atomic.Int64
 }
 
 // startServers starts the servers that the works need.
@@ -62,7 +67,7 @@ func (r *rig) startServers(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return r.startCollector()
 }
 
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
@@ -83,7 +88,7 @@ func (r *rig) stop() error {
 		errs = append(errs, p.ended())
 		p.kill()
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, r.stopCollector())...)
 }
 
 // start starts a proxy on its core, and writes the keys of a piece of work

@@ -37,6 +37,8 @@ type servers struct {
 	redis, memcached []string
 	// cluster are the nodes of a Redis Cluster; nil: none runs.
 	cluster []string
+	// collector is where traces go; empty: none runs.
+	collector string
 	// pem is a file with the certificate, and its key, that clients are shown.
 	pem string
 }
