@@ -74,8 +74,9 @@ verify: ## hold the modules against their checksums
 	$(GO) -C tools/helm mod verify
 
 packages: deps ## build packages and image; install, run, upgrade, remove them in a clean root (as root)
+	@command -v qemu-aarch64-static >/dev/null || .ci/apt-install qemu-user-static
 	$(GO) -C tools/release vet .
-	$(GO) -C tools/release test -count=1 .
+	$(GO) -C tools/release test -count=1 -timeout 30m .
 
 release: ## build what is released from HEAD into dist, twice, and compare
 	$(GO) -C tools/release run . -root $(CURDIR) -o $(CURDIR)/dist
@@ -83,8 +84,9 @@ release: ## build what is released from HEAD into dist, twice, and compare
 chart: ## render and check the Helm chart, with Helm's own packages
 	$(GO) -C tools/helm test -vet=off -count=1 .
 
-site: deps ## build the documentation as a site into dist-site, and check its links
+site: deps ## build the documentation as a site into dist-site; check its links, and its pages in a browser
 	cd site && npm ci --no-audit --no-fund && npm run build && npm run check
+	$(GO) test -tags site -count=1 ./test/site
 
 compat: deps ## send the same bytes to nutcracker and to nuthatch, and compare
 	$(GO) test -count=1 ./test/compat/...

@@ -59,4 +59,5 @@ for (const name of readdirSync(join(root, 'docs'))) {
   else cpSync(join(root, 'docs', name), join(src, 'docs', basename(name)))
 }
 publish('LICENSE')
+cpSync(join(root, 'internal', 'dashboard', 'static', 'icon.svg'), join(src, 'public', 'icon.svg'))
 cpSync(join(import.meta.dirname, 'index.md'), join(src, 'index.md'))

@@ -74,6 +74,7 @@ var levels = map[string]int{
 	"bench":            8,
 	"examples":         8,
 	"test/compat":      8,
+	"test/site":        8,
 	"test/integration": 8,
 	"test/soak":        8,
 }

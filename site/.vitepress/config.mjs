@@ -9,12 +9,24 @@ export default defineConfig({
   title: 'nuthatch',
   description: 'A proxy for Redis and Memcached',
   lang: 'en',
+  head: [['link', { rel: 'icon', href: '/icon.svg', type: 'image/svg+xml' }]],
   srcDir: 'src',
   outDir: '../dist-site',
   cacheDir: '.cache',
   markdown: { anchor: { slugify }, headers: { slugify } },
   themeConfig: {
-    search: { provider: 'local' },
+    // Whoever searches for the text of an error finds what it means first, and the history last.
+    search: {
+      provider: 'local',
+      options: {
+        miniSearch: {
+          searchOptions: {
+            combineWith: 'AND',
+            boostDocument: (id) => (/TROUBLESHOOTING/.test(id) ? 4 : /CHANGELOG|DESIGN|FLOWS|BENCHMARKS|CONTRIBUTING/.test(id) ? 0.3 : 1),
+          },
+        },
+      },
+    },
     outline: [2, 3],
     nav: pages(['Tutorial', 'TUTORIAL'], ['Configuration', 'CONFIGURATION'], ['Operations', 'OPERATIONS'], ['Troubleshooting', 'TROUBLESHOOTING']),
     sidebar: [
