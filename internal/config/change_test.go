@@ -113,7 +113,7 @@ func TestEveryKeyIsNoticed(t *testing.T) {
 		"redis_auth_file": "/s", "redis_auth_env": "S", "redis_auth_previous": "barley", "redis_auth_previous_file": "/s", "redis_auth_previous_env": "S",
 		"acl_file": "/users.acl", "rules": "on ~*", "password": "barley", "password_file": "/s", "password_env": "S",
 		"server_user": "u", "server_password": "barley", "server_password_file": "/s", "server_password_env": "S",
-		"emulate.announce": "10.0.0.1:6379", "emulate.peers": "10.0.0.1:6379", "on_readonly": "resolve", "sentinel_user": "u", "sentinel_password": "rye", "sentinel_password_file": "/s", "sentinel_password_env": "S", "sentinel_tls.key_password_file": "/p", "sentinel_tls.key_password_env": "P",
+		"emulate.announce": "10.0.0.1:6379", "emulate.peers": "10.0.0.1:6379", "emulate.sentinel_listen": "127.0.0.1:26379", "emulate.sentinel_name": "main", "on_readonly": "resolve", "sentinel_user": "u", "sentinel_password": "rye", "sentinel_password_file": "/s", "sentinel_password_env": "S", "sentinel_tls.key_password_file": "/p", "sentinel_tls.key_password_env": "P",
 		"sentinel_tls.ca": "system", "sentinel_tls.cert": "/c", "sentinel_tls.key": "/k", "sentinel_tls.server_name": "cache", "sentinel_tls.verify": "none",
 		"tls.server_names": "a.example", "tls.listen": "127.0.0.1:9998", "tls.key_password_file": "/p", "tls.key_password_env": "P", "server_tls.key_password_file": "/p", "server_tls.key_password_env": "P", "cert": "/c", "key": "/k", "key_password_file": "/p", "key_password_env": "P",
 		"tls.allow_from": "10.0.0.0/8", "tls.deny_from": "none", "tls.proxy_protocol_from": "10.0.0.1", "tls.cert": "/c", "tls.key": "/k", "tls.client_ca": "/ca", "tls.client_cert": "required", "tls.user_from": "cn", "tls.min_version": "TLSv1.3",

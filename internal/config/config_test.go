@@ -40,7 +40,10 @@ func mustDistribution(t *testing.T, name string) hashkit.Distribution {
 // everyEmulateKey is the block "emulate" of that file.
 func everyEmulateKey() Emulate {
 	at := Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 6379}
-	return Emulate{Cluster: true, Announce: at, Peers: []Address{at, {Network: NetworkTCP, Host: "proxies.example", Port: 6379}}}
+	return Emulate{
+		Cluster: true, Announce: at, Peers: []Address{at, {Network: NetworkTCP, Host: "proxies.example", Port: 6379}},
+		SentinelListen: Address{Network: NetworkTCP, Host: "10.0.0.1", Port: 26379}, SentinelName: "mymaster",
+	}
 }
 
 // TestEveryKey reads a file with every key, each away from its default.

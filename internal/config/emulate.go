@@ -16,7 +16,14 @@ type Emulate struct {
 	Announce Address
 	// Peers are where other proxies with this pool are asked whether they live.
 	Peers []Address
+	// SentinelListen is where the proxy answers as a Sentinel; the zero Address: nowhere.
+	SentinelListen Address
+	// SentinelName is what clients of Sentinel call the pool; empty: as it is called.
+	SentinelName string
 }
+
+// On reports whether the pool is anything besides one server.
+func (e *Emulate) On() bool { return e.Cluster || e.SentinelListen != Address{} }
 
 // maxPeers is how many peers a pool may name.
 const maxPeers = 256
@@ -61,15 +68,16 @@ func (p *Pool) AnnouncesTLS() bool {
 	return t.On() && (t.Listen == Address{} || t.Listen.Port == p.Announced().Port)
 }
 
-// checkEmulate finds an emulated cluster that cannot be.
+// checkEmulate finds an emulated cluster, or a Sentinel, that cannot be.
 func (r *reader) checkEmulate(b *poolBlock) {
 	e := &b.pool.Emulate
 	r.checkPeers(b)
+	r.checkSentinelListen(b)
 	given := b.seen["emulate.cluster"]
-	switch {
-	case !e.Cluster || given.name == nil || b.seen["redis"].faulty:
+	if !e.Cluster || given.name == nil || b.seen["redis"].faulty {
 		return
-	case b.pool.Protocol != Redis:
+	}
+	if b.pool.Protocol != Redis {
 		r.fault(given.name, &b.block, "emulate.cluster", "only valid in a pool with 'redis: true'")
 		return
 	}
@@ -81,13 +89,20 @@ func (r *reader) checkEmulate(b *poolBlock) {
 		}
 		r.fault(at, &b.block, "hash_tag", "'emulate: cluster: true' needs hash_tag '{}': clients of a cluster take keys of one tag to be on one server")
 	}
-	if e.Announce == (Address{}) && !b.seen["emulate.announce"].faulty && !b.seen["listen"].faulty && b.pool.Listen.Network != "" {
-		switch {
-		case b.pool.Listen.Network == NetworkUnix:
-			r.fault(given.name, &b.block, "emulate.cluster", "clients must be told a host and a port, and the pool listens on a unix socket: set 'announce'")
-		case b.pool.Listen.isEverywhere():
-			r.fault(given.name, &b.block, "emulate.cluster", "clients must be told one address, and the pool listens on every one: set 'announce', such as 10.0.0.1:"+strconv.Itoa(b.pool.Listen.Port))
-		}
+	r.checkAnnounce(b, "emulate.cluster")
+}
+
+// checkAnnounce finds a pool whose clients cannot be told where to connect, which a key needs.
+func (r *reader) checkAnnounce(b *poolBlock, key string) {
+	if b.pool.Emulate.Announce != (Address{}) || b.seen["emulate.announce"].faulty || b.seen["listen"].faulty || b.pool.Listen.Network == "" {
+		return
+	}
+	at := b.seen[key].name
+	switch {
+	case b.pool.Listen.Network == NetworkUnix:
+		r.fault(at, &b.block, key, "clients must be told a host and a port, and the pool listens on a unix socket: set 'announce'")
+	case b.pool.Listen.isEverywhere():
+		r.fault(at, &b.block, key, "clients must be told one address, and the pool listens on every one: set 'announce', such as 10.0.0.1:"+strconv.Itoa(b.pool.Listen.Port))
 	}
 }
 
@@ -97,8 +112,8 @@ func (r *reader) checkPeers(b *poolBlock) {
 	switch {
 	case given.name == nil:
 		return
-	case !e.Cluster && !b.seen["emulate.cluster"].faulty:
-		r.fault(given.name, &b.block, "emulate.peers", "only valid with 'emulate: cluster: true'")
+	case !e.On() && !b.seen["emulate.cluster"].faulty && !b.seen[sentinelListenKey].faulty:
+		r.fault(given.name, &b.block, "emulate.peers", "only valid with 'cluster: true' or 'sentinel_listen' beside it")
 		return
 	case len(given.read) > maxPeers:
 		r.fault(given.read[maxPeers], &b.block, "emulate.peers", "a pool has at most 256 peers; a name with many addresses is one")
@@ -131,5 +146,17 @@ var emulateKeys = []key[Emulate]{
 			"configuration. Each is asked once a second whether it lives, and those that live share the slots. Names are looked up again " +
 			"every `resolve_interval`, at the latest after 5 seconds.",
 		set: func(e *Emulate, v value) { e.Peers = append(e.Peers, v.address) },
+	},
+	{
+		name: "sentinel_listen", kind: kindPort, defNote: "none: it answers as no Sentinel", origin: fromNuthatch,
+		help: "Where nuthatch answers as a Redis Sentinel, so that clients which find their server by Sentinel find a proxy that lives: " +
+			"`host:port`, or a port alone, of 127.0.0.1. It speaks TLS if the pool does where clients are told to connect, and wants the pool's password, or one of its users. " +
+			"Clients from where the pool lets nobody in are refused. See [EMULATE.md](EMULATE.md#a-pool-that-sentinels-clients-find).",
+		set: func(e *Emulate, v value) { e.SentinelListen = v.address },
+	},
+	{
+		name: "sentinel_name", kind: kindPrimaryName, defNote: "the pool's name", origin: fromNuthatch,
+		help: "What clients of Sentinel call the pool: the name of the primary (\"service name\", \"master name\") that they are configured with.",
+		set:  func(e *Emulate, v value) { e.SentinelName = v.text },
 	},
 }

@@ -168,19 +168,19 @@ func (l *listening) taken(addr Address) string {
 func (r *reader) checkListens(p *Process) {
 	var table listenTable
 	for _, b := range r.pools {
-		for _, key := range []string{"listen", "tls.listen"} {
-			listen := b.seen[key]
+		for _, at := range []struct {
+			key    string
+			of     Address
+			shares bool
+		}{{"listen", b.pool.Listen, b.pool.ReusePort}, {"tls.listen", b.pool.TLS.Listen, b.pool.ReusePort}, {sentinelListenKey, b.pool.Emulate.SentinelListen, false}} {
+			listen := b.seen[at.key]
 			if len(listen.read) == 0 {
 				continue
 			}
-			at := b.pool.Listen
-			if key != "listen" {
-				at = b.pool.TLS.Listen
-			}
-			l := &listening{Address: at, node: listen.name, by: "pool " + quote(b.pool.Name), shares: b.pool.ReusePort}
+			l := &listening{Address: at.of, node: listen.name, by: "pool " + quote(b.pool.Name), shares: at.shares}
 			l.Mode = 0
 			if other := table.add(l); other != nil {
-				r.fault(listen.read[0], &b.block, key, other.taken(l.Address))
+				r.fault(listen.read[0], &b.block, at.key, other.taken(l.Address))
 			}
 		}
 	}

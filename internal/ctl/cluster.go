@@ -12,7 +12,7 @@ import (
 	"nuthatch/internal/units"
 )
 
-// cluster shows the clusters behind pools, and those that pools look like, with their nodes.
+// cluster shows the clusters behind pools, and what pools look like, with their nodes.
 func (s *session) cluster(args []string) error {
 	pools, written, err := s.pools(args)
 	if written || err != nil {
@@ -85,14 +85,21 @@ func (s *session) clusterOf(p *api.Pool, now time.Time) error {
 	})
 }
 
-// emulated shows the cluster that one pool looks like.
+// emulated shows what one pool looks like.
 func (s *session) emulated(p *api.Pool, now time.Time) error {
 	e := p.Emulated
 	err := s.table("", func(add func(...any)) {
 		add("pool", p.Name)
-		add("looks like", fmt.Sprintf("a cluster of %d, since %s", len(e.Nodes), ago(&e.Since, now)))
+		if e.Cluster {
+			add("looks like", fmt.Sprintf("a cluster of %d, since %s", len(e.Nodes), ago(&e.Since, now)))
+		}
+		if t := e.Sentinel; t != nil {
+			add("answers as", fmt.Sprintf("a Sentinel of %d at %s, for %q", 1+len(t.Others), t.Listens, t.Name))
+			add("its clients", fmt.Sprintf("%d, of which %d are told of changes", t.Clients, t.Subscribers))
+			add("switches", fmt.Sprintf("%d clients were told to use another proxy, %d were refused", t.Switches, t.Refused))
+		}
 		if e.Leaving {
-			add("leaves", "the others have the slots of this proxy, which is about to end")
+			add("leaves", "the others have the clients of this proxy, which is about to end")
 		}
 	})
 	if err != nil {
@@ -101,21 +108,24 @@ func (s *session) emulated(p *api.Pool, now time.Time) error {
 	fmt.Fprintln(s.out)
 	err = s.table("NODE\tSLOTS\tID", func(add func(...any)) {
 		for _, n := range e.Nodes {
-			name := n.Address
+			name, slots := n.Address, "-"
 			if n.Self {
 				name += " (this proxy)"
 			}
-			add(name, fmt.Sprintf("%d-%d", n.First, n.Last), n.ID)
+			if e.Cluster {
+				slots = fmt.Sprintf("%d-%d", n.First, n.Last)
+			}
+			add(name, slots, n.ID)
 		}
 	})
 	if err != nil || len(e.Peers) == 0 {
 		return err
 	}
 	fmt.Fprintln(s.out)
-	return s.table("PEER\tSTATE\tSINCE\tANNOUNCES\tREASON", func(add func(...any)) {
+	return s.table("PEER\tSTATE\tSINCE\tANNOUNCES\tSENTINEL\tREASON", func(add func(...any)) {
 		for i := range e.Peers {
 			one := &e.Peers[i]
-			add(one.Address, one.State, ago(&one.Since, now), orDash(one.Announced), orDash(one.Problem))
+			add(one.Address, one.State, ago(&one.Since, now), orDash(one.Announced), orDash(one.Sentinel), orDash(one.Problem))
 		}
 	})
 }

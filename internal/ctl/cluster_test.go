@@ -39,10 +39,11 @@ func TestEmulated(t *testing.T) {
 	inUTC(t)
 	p := answers(t, func(_ *api.Info, p *api.Pools, _ *api.Events) {
 		p.Pools[0].Emulated = &api.Emulated{
-			Since: *before(time.Minute), Leaving: true,
-			Nodes: []api.EmulatedNode{{Address: "10.0.0.1:6379", ID: "aaaa", Last: 8191}, {Address: "10.0.0.2:6379", ID: "bbbb", First: 8192, Last: 16383, Self: true}},
+			Cluster: true, Since: *before(time.Minute), Leaving: true,
+			Sentinel: &api.EmulatedSentinel{Listens: "10.0.0.2:26379", Name: "main", Others: []string{"10.0.0.1:26379"}, Clients: 7, Subscribers: 3, Refused: 1, Switches: 12},
+			Nodes:    []api.EmulatedNode{{Address: "10.0.0.1:6379", ID: "aaaa", Last: 8191}, {Address: "10.0.0.2:6379", ID: "bbbb", First: 8192, Last: 16383, Self: true}},
 			Peers: []api.Peer{
-				{Address: "10.0.0.1:6379", State: "lives", Announced: "10.0.0.1:6379", Since: *before(time.Minute)},
+				{Address: "10.0.0.1:6379", State: "lives", Announced: "10.0.0.1:6379", Sentinel: "10.0.0.1:26379", Since: *before(time.Minute)},
 				{Address: "10.0.0.3:6379", State: "silent", Since: *before(time.Hour), Problem: "it does not answer in time"},
 			},
 		}

@@ -52,6 +52,9 @@ func descriptorsOf(conf *config.Config, nodes []int, limit int) Descriptors {
 	for i := range conf.Pools {
 		p := &conf.Pools[i]
 		d.Own += listenerDescriptors
+		if p.Emulate.SentinelListen != (config.Address{}) {
+			d.Own += listenerDescriptors + sentinelRoom(limit)
+		}
 		servers := serversOf(p, nodes, i)
 		replicas := p.NumServers() - len(p.Servers)
 		d.Servers += (servers + replicas) * p.ServerConnections * conf.Process.Threads * lanesOf(p)
@@ -138,6 +141,14 @@ func (r *resources) shareDescriptors(g *generation) {
 				slog.Int("client_connections", p.ClientConnections), slog.Int("clients", d.Clients))
 		}
 	}
+}
+
+// descriptorLimit is how many descriptors there are; 0 is not known.
+func (r *resources) descriptorLimit() int {
+	if d := r.descriptors.Load(); d != nil {
+		return d.Limit
+	}
+	return 0
 }
 
 // Descriptors is how the descriptors are shared out; nil if their limit is not

@@ -14,14 +14,15 @@ import (
 	"nuthatch/internal/events"
 	"nuthatch/internal/peers"
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/sentinelport"
 	"nuthatch/internal/socket"
 )
 
-// A pool that looks like a Redis Cluster to its clients, with other proxies: see packages emulate
-// and peers.
+// A pool that looks like a Redis Cluster to its clients, or is found by clients of Sentinel, with
+// other proxies: see packages emulate, peers and sentinelport.
 //
 //	start, reload ─ Look ─► Board ─► protocols of the loops
-//	a peer comes, or goes ─► Board
+//	a peer comes, or goes ─► Board, and clients of Sentinel are told
 //	a drain ─► Board, without this proxy ─ the peers see it ─► clients are sent elsewhere ─► the drain goes on
 
 const (
@@ -36,40 +37,66 @@ const (
 type emulation struct {
 	board   *emulate.Board
 	watcher *peers.Watcher // nil: the pool has no peers
+	cluster bool           // the pool looks like a cluster
 
 	mu      sync.Mutex
 	options emulate.Options
 	since   time.Time // of the map in force
+	// port answers as a Sentinel; nil: there is none.
+	port *sentinelport.Port
 }
 
 // newEmulation returns what a pool's clients are told; nil: the pool looks like one server.
 func newEmulation(p *config.Pool) *emulation {
-	if !p.Emulate.Cluster {
+	if !p.Emulate.On() {
 		return nil
 	}
-	at := p.Announced()
-	e := &emulation{board: new(emulate.Board), since: time.Now(), options: emulate.Options{
+	at, sentinel := p.Announced(), p.AnnouncedSentinel()
+	e := &emulation{board: new(emulate.Board), cluster: p.Emulate.Cluster, since: time.Now(), options: emulate.Options{
 		Self: emulate.Address{Host: at.Host, Port: at.Port}, Secure: p.AnnouncesTLS(), Pool: p.Name,
+		Sentinel: emulate.Address{Host: sentinel.Host, Port: sentinel.Port},
 	}}
 	e.board.Publish(emulate.New(e.options))
 	return e
 }
 
-// boardOf is the board of e, which may be nil.
-func (e *emulation) boardOf() *emulate.Board {
-	if e == nil {
-		return nil
+// boards are what a pool's clients are told of the cluster that it looks like, and what other
+// proxies are told that ask who this one is; nil: nothing. e may be nil.
+func (e *emulation) boards() (cluster, peers *emulate.Board) {
+	switch {
+	case e == nil:
+		return nil, nil
+	case e.cluster:
+		return e.board, e.board
 	}
-	return e.board
+	return nil, e.board
 }
 
-// publish has these proxies live beside this one.
-func (e *emulation) publish(living []emulate.Address) {
+// tellOn has a port tell its clients of changes from now on.
+func (e *emulation) tellOn(port *sentinelport.Port) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.options.Peers = living
-	e.board.Publish(emulate.New(e.options))
+	e.port = port
+	port.Wake()
+}
+
+// publish has these proxies live beside this one, and others answer as Sentinels there.
+func (e *emulation) publish(living, sentinels []emulate.Address) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.options.Peers, e.options.Sentinels = living, sentinels
+	e.change()
+}
+
+// change puts a map in force. The caller holds the lock.
+func (e *emulation) change() *emulate.Map {
+	m := emulate.New(e.options)
+	e.board.Publish(m)
 	e.since = time.Now()
+	if e.port != nil {
+		e.port.Wake()
+	}
+	return m
 }
 
 // leave has the others have all slots, and reports whether there are any.
@@ -80,10 +107,7 @@ func (e *emulation) leave() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.options.Leaving = true
-	m := emulate.New(e.options)
-	e.board.Publish(m)
-	e.since = time.Now()
-	return m.Leaves
+	return e.change().Leaves
 }
 
 // A membership has the process be one of the proxies that look like clusters together.
@@ -123,7 +147,7 @@ func (v *view) Emulated(pool string) *api.Emulated {
 	}
 	e := g.emulations[i]
 	e.mu.Lock()
-	about := &api.Emulated{Since: e.since, Peers: []api.Peer{}}
+	about := &api.Emulated{Cluster: e.cluster, Since: e.since, Peers: []api.Peer{}, Sentinel: g.aboutSentinel(i)}
 	e.mu.Unlock()
 	m := e.board.Map()
 	about.Leaving = m.Leaves
@@ -134,6 +158,9 @@ func (v *view) Emulated(pool string) *api.Emulated {
 		one := api.Peer{Address: seen.Asked, Name: seen.Entry, State: seen.State.String(), Problem: seen.Problem, Since: seen.Since}
 		if seen.At != (emulate.Address{}) {
 			one.Announced = seen.At.String()
+		}
+		if seen.Sentinel != (emulate.Address{}) {
+			one.Sentinel = seen.Sentinel.String()
 		}
 		about.Peers = append(about.Peers, one)
 	}
@@ -201,17 +228,17 @@ func (in membership) tell(pool string, seen *peers.Seen) {
 	e := events.Event{Pool: pool}
 	switch seen.State {
 	case peers.Lives:
-		e.Kind, e.Text = events.PeerLives, "the proxy "+seen.At.String()+" lives, and has its part of the slots"
-		in.log.Notice("peer lives, and has its part of the slots", append(attrs, slog.String("announces", seen.At.String()))...)
+		e.Kind, e.Text = events.PeerLives, "the proxy "+seen.At.String()+" lives, and has its part of the clients"
+		in.log.Notice("peer lives, and has its part of the clients", append(attrs, slog.String("announces", seen.At.String()))...)
 	case peers.Leaves:
-		e.Kind, e.Text = events.PeerGone, "the proxy "+seen.At.String()+" is about to end, and has no slots any more"
-		in.log.Notice("peer is about to end, and has no slots any more", attrs...)
+		e.Kind, e.Text = events.PeerGone, "the proxy "+seen.At.String()+" is about to end, and gets no clients any more"
+		in.log.Notice("peer is about to end, and gets no clients any more", attrs...)
 	case peers.Silent:
-		e.Kind, e.Text = events.PeerGone, "the peer "+seen.Asked+" does not answer, and has no slots: "+seen.Problem
-		in.log.Warn("peer does not answer, and has no slots", append(attrs, slog.String("reason", seen.Problem))...)
+		e.Kind, e.Text = events.PeerGone, "the peer "+seen.Asked+" does not answer, and gets no clients: "+seen.Problem
+		in.log.Warn("peer does not answer, and gets no clients", append(attrs, slog.String("reason", seen.Problem))...)
 	case peers.Stranger:
-		e.Kind, e.Text = events.PeerGone, "the peer "+seen.Asked+" is no proxy with this pool, and has no slots: "+seen.Problem
-		in.log.Warn("peer is no proxy with this pool, and has no slots", append(attrs, slog.String("reason", seen.Problem))...)
+		e.Kind, e.Text = events.PeerGone, "the peer "+seen.Asked+" is no proxy with this pool, and gets no clients: "+seen.Problem
+		in.log.Warn("peer is no proxy with this pool, and gets no clients", append(attrs, slog.String("reason", seen.Problem))...)
 	case peers.Unknown, peers.Self:
 		return
 	}
@@ -241,7 +268,7 @@ func (in membership) leave(g *generation, delay time.Duration) (stopped bool) {
 		return true
 	}
 	for i, e := range g.emulations {
-		if e == nil || e.watcher == nil {
+		if e == nil || e.watcher == nil || !e.cluster { // others do not know MOVED
 			continue
 		}
 		e.board.SendOff()

@@ -47,6 +47,7 @@ func otherValues(t *testing.T) map[string]string {
 		"tls_ticket_keys_file": keys,
 		"acl_file":             users,
 		"emulate.cluster":      "false", "emulate.announce": "127.0.0.1:7001", "emulate.peers": `["127.0.0.1:2"]`,
+		"emulate.sentinel_listen": testkit.FreeAddr(t), "emulate.sentinel_name": "main",
 		"on_readonly": "resolve", "sentinels": `["127.0.0.1:2"]`, "sentinel_user": "watcher", "sentinel_password": "sesame", "sentinel_password_file": token,
 		"sentinel_password_env": "NUTHATCH_TEST_SECRET", "sentinel_tls.key_password_file": token, "sentinel_tls.key_password_env": "NUTHATCH_TEST_SECRET",
 		"sentinel_tls.ca": "system", "sentinel_tls.server_name": "cache", "sentinel_tls.verify": "none",
@@ -175,7 +176,7 @@ func newEveryKey(t *testing.T) *everyKey {
 			"health_check.interval": "1s", "tls.listen": testkit.FreeAddr(t), "tls.cert": cert, "tls.key": key, "tls.client_ca": a.CA, "tls.client_cert": "optional",
 			"server_tls.ca": a.CA, "server_tls.cert": cert, "server_tls.key": key,
 			"sentinel_tls.ca": a.CA, "sentinel_tls.cert": cert, "sentinel_tls.key": key,
-			"emulate.cluster": "true", "emulate.announce": "127.0.0.1:7000",
+			"emulate.cluster": "true", "emulate.announce": "127.0.0.1:7000", "emulate.sentinel_listen": testkit.FreeAddr(t),
 			"admin_tls.cert": cert, "admin_tls.key": key, "admin_tls.client_ca": a.CA, "admin_tls.client_cert": "optional",
 		},
 	}

@@ -9,6 +9,7 @@ import (
 	"nuthatch/internal/health"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/proto/redis"
+	"nuthatch/internal/sentinelport"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
@@ -30,6 +31,9 @@ type generation struct {
 	// listeners are in the order of conf.Listeners(): the first is the first pool's, and so
 	// on. An address that stays keeps its listener.
 	listeners []*listener
+	// sentinels are where pools answer as Sentinels, in the order of conf.Pools; nil: a pool
+	// does not.
+	sentinels []*sentinelport.Port
 	resolver  *resolver
 	tls       security
 	// tokens are accepted by the admin listener.

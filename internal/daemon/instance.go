@@ -8,7 +8,7 @@
 //	│  ├─ generation                         what the configuration in force made: topologies, resolver, checks
 //	│  └─ journal                            log and events
 //	├─ view, actions                         what an operator sees and does (admin.Instance)
-//	├─ listeners, ports                      the pools' sockets; admin listeners and statistics port
+//	├─ listeners, sentinels, ports           the pools' sockets; where they answer as Sentinels; admin listeners and statistics port
 //	├─ resources                             memory and descriptors
 //	├─ reporter                              a goroutine that answers clients' questions about the whole process
 //	└─ watcher                               a goroutine that reloads a changed file
@@ -53,6 +53,7 @@ type Instance struct {
 	// static after Start
 	resources *resources
 	listeners *listeners
+	sentinels *sentinelPorts
 	ports     *ports
 	reporter  *reporter
 	recorder  *admin.Recorder
@@ -83,6 +84,7 @@ func newInstance(o Options) (*Instance, error) {
 	in.actions = &actions{core: c, changing: &in.changing}
 	in.ports = &ports{core: c}
 	in.listeners = &listeners{core: c, ports: in.ports}
+	in.sentinels = &sentinelPorts{core: c, ports: in.ports}
 	in.reporter = newReporter(c, in.resources)
 	in.recorder = admin.NewRecorder(in)
 	in.traces = &traces{ring: new(slowlog.Log)}
@@ -187,17 +189,24 @@ func (in *Instance) start() error {
 	if err := in.listeners.openAll(g, nil); err != nil {
 		return err
 	}
+	if err := in.sentinels.openAll(g, nil); err != nil {
+		return err
+	}
 	in.opts.inherited.closeRest(in.log)
 	if err := in.opts.inherited.awaitTurn(); err != nil {
 		return err
 	}
 	in.startChecks(g)
-	return in.loops.onFirst(func(*proxy.Context) {
+	if err := in.loops.onFirst(func(*proxy.Context) {
 		g.serve()
 		for _, ctx := range in.loops.contexts {
 			ctx.Loop().Post(ctx.Preconnect)
 		}
-	})
+	}); err != nil {
+		return err
+	}
+	in.sentinels.serve(g, in.resources.descriptorLimit())
+	return nil
 }
 
 // applyMemory bounds memory, descriptors and the history as g has it.
@@ -270,6 +279,7 @@ func (in *Instance) poolOptions(g *generation) []proxy.PoolOptions {
 func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 	p := &g.conf.Pools[i]
 	name := p.Name
+	cluster, others := g.emulations[i].boards()
 	switch p.Protocol {
 	case config.Redis:
 		return redis.New(redis.Options{
@@ -287,7 +297,8 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Transactions:   p.Transactions,
 			Publish:        p.PubSub.Publish,
 			Cluster:        p.Cluster.On,
-			Emulate:        g.emulations[i].boardOf(),
+			Emulate:        cluster,
+			Peers:          others,
 			Tracking:       p.Tracking == config.TrackingOn,
 			Learned:        g.learned[i],
 			RefuseUnknown:  p.UnknownCommands == config.UnknownRefuse,
@@ -360,6 +371,7 @@ func (in *Instance) logStart() {
 			p.Name, g.listeners[i].socket.Name(), with, len(p.Servers)),
 			slog.String("pool", p.Name), slog.String("addr", g.listeners[i].socket.Name()), slog.Bool("tls", at.TLS), slog.Int("servers", len(p.Servers)))
 	}
+	in.sentinels.logStart(g)
 	in.journal.warnings(g.conf)
 	in.journal.warnOfOpenUsers(g)
 }
@@ -404,6 +416,7 @@ func (in *Instance) Stop() {
 		in.reporter.running.Wait()
 		if g != nil {
 			in.listeners.close(g.listeners)
+			g.closeSentinelsWithout(nil)
 		}
 		in.ports.closeAdmin()
 		if in.life.serving.Load() {

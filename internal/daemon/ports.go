@@ -341,6 +341,11 @@ func (p *ports) takenBy(err error, addr config.Address) error {
 	for _, l := range g.listeners {
 		ours = append(ours, l.addr)
 	}
+	for _, s := range g.sentinels {
+		if s != nil {
+			ours = append(ours, s.Place())
+		}
+	}
 	if p.stats != nil {
 		ours = append(ours, statsAddress(p.opts))
 	}

@@ -95,6 +95,7 @@ var reloadSteps = []reloadStep{
 	{name: "admin listener", do: (*reloading).openAdmin},
 	{name: "modes", do: (*reloading).checkModes},
 	{name: "listeners", do: (*reloading).openListeners},
+	{name: "sentinels", do: (*reloading).openSentinels},
 	{name: "names", last: true, do: (*reloading).lookUp},
 }
 
@@ -187,6 +188,13 @@ func (r *reloading) openListeners() error {
 	return err
 }
 
+// openSentinels opens the listeners where pools answer as Sentinels.
+func (r *reloading) openSentinels() error {
+	err := r.in.sentinels.openAll(r.next, r.old)
+	r.onAbort(func() { r.next.closeSentinelsWithout(r.old) })
+	return err
+}
+
 func (r *reloading) lookUp() error {
 	in, g := r.in, r.next
 	g.makeTopologies(r.old, in.Now())
@@ -233,6 +241,8 @@ func (r *reloading) commit() error {
 	}
 	in.startChecks(g)
 	in.listeners.close(old.listenersWithout(g))
+	in.sentinels.serve(g, in.resources.descriptorLimit())
+	old.closeSentinelsWithout(g)
 	r.applyModes()
 	in.listeners.applyBacklogs(old, g)
 	in.watcher.watch(g.conf.Process.Watch, r.sum)

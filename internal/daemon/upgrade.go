@@ -43,6 +43,7 @@ func (in *Instance) Upgrade(by string) error {
 	g := in.current.Load()
 	in.listeners.stopAccepting(g.listeners)
 	in.ports.handOver()
+	g.closeSentinelsWithout(nil)
 	handed := make(chan struct{})
 	go func() {
 		defer close(handed)
@@ -81,6 +82,9 @@ func (in *Instance) upgrade() (*successor, error) {
 		return nil, err
 	}
 	sockets, err := in.listeners.files(in.current.Load(), nil)
+	if err == nil {
+		sockets, err = in.sentinels.files(in.current.Load(), sockets)
+	}
 	if err == nil {
 		sockets, err = in.ports.files(sockets)
 	}

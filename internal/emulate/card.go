@@ -21,6 +21,8 @@ type Card struct {
 	Leaving bool
 	// Pool is the name of its pool or, in a card that was read, a sum of that.
 	Pool string
+	// Sentinel is where it answers as a Sentinel; the zero Address: nowhere.
+	Sentinel Address
 }
 
 // cardMark begins a card, with the release of its form.
@@ -38,13 +40,18 @@ func poolSum(name string) string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// String is the card as it is sent: "nuthatch-peer-1 serves 10.0.0.1:6379 0a1b2c3d".
+// String is the card as it is sent: "nuthatch-peer-1 serves 10.0.0.1:6379 0a1b2c3d", and behind
+// that the address where the proxy answers as a Sentinel, if it does.
 func (c Card) String() string {
 	state := cardServes
 	if c.Leaving {
 		state = cardLeaves
 	}
-	return strings.Join([]string{cardMark, state, c.At.String(), poolSum(c.Pool)}, " ")
+	words := []string{cardMark, state, c.At.String(), poolSum(c.Pool)}
+	if c.Sentinel != (Address{}) {
+		words = append(words, c.Sentinel.String())
+	}
+	return strings.Join(words, " ")
 }
 
 // IsOf reports whether a card that was read is that of a proxy with a pool of that name.
@@ -55,13 +62,27 @@ var errNoCard = errors.New("it is no nuthatch of this release")
 // ParseCard reads a card.
 func ParseCard(text string) (Card, error) {
 	words := strings.Split(text, " ")
-	if len(words) != 4 || words[0] != cardMark || words[1] != cardServes && words[1] != cardLeaves {
+	if len(words) < 4 || len(words) > 5 || words[0] != cardMark || words[1] != cardServes && words[1] != cardLeaves {
 		return Card{}, errNoCard
 	}
-	host, port, err := net.SplitHostPort(words[2])
+	c := Card{Leaving: words[1] == cardLeaves, Pool: words[3]}
+	var ok bool
+	if c.At, ok = parseAddress(words[2]); !ok {
+		return Card{}, errNoCard
+	}
+	if len(words) == 5 {
+		if c.Sentinel, ok = parseAddress(words[4]); !ok {
+			return Card{}, errNoCard
+		}
+	}
+	return c, nil
+}
+
+func parseAddress(text string) (a Address, ok bool) {
+	host, port, err := net.SplitHostPort(text)
 	n, bad := strconv.ParseUint(port, 10, 16)
 	if err != nil || bad != nil || n == 0 || host == "" || strings.ContainsAny(host, "\r\n") {
-		return Card{}, errNoCard
+		return Address{}, false
 	}
-	return Card{At: Address{host, int(n)}, Leaving: words[1] == cardLeaves, Pool: words[3]}, nil
+	return Address{host, int(n)}, true
 }

@@ -1,5 +1,6 @@
-// Package emulate makes what a proxy says of itself to clients that expect a Redis Cluster:
-// which proxies there are, and which slots each has. It is pure.
+// Package emulate makes what a proxy says of itself to clients that expect a Redis Cluster, or
+// ask a Sentinel: which proxies there are, which slots each has, and which one a client is to
+// use. It is pure.
 //
 //	addresses of live proxies ─► New ─► Map: slots of each, and all answers ─► Board ─► loops
 //
@@ -11,6 +12,8 @@ package emulate
 import (
 	"crypto/sha1" //nolint:gosec // it names nodes, and hides nothing
 	"encoding/hex"
+	"hash/fnv"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -72,6 +75,11 @@ type Map struct {
 	Self int
 	// Leaves: this proxy is about to end, and others have its slots.
 	Leaves bool
+	// Sentinel is where this proxy answers as a Sentinel; the zero Address: nowhere, or where
+	// nobody else can ask it.
+	Sentinel Address
+	// Sentinels are where the others do, in the order of their addresses.
+	Sentinels []Address
 	// own is this proxy's address.
 	own Address
 	// secure: clients speak TLS at the addresses.
@@ -88,6 +96,9 @@ type Options struct {
 	// the same address.
 	Self  Address
 	Peers []Address
+	// Sentinel is where this one answers as a Sentinel, and Sentinels are where the peers do.
+	Sentinel  Address
+	Sentinels []Address
 	// Secure: clients speak TLS at these addresses.
 	Secure bool
 	// Leaving: this proxy is about to end. If others live, they have all slots.
@@ -117,7 +128,11 @@ func New(o Options) *Map {
 		}
 	}
 	m.Self = slices.Index(all, o.Self)
-	m.card = Card{At: o.Self, Leaving: o.Leaving, Pool: o.Pool}.String()
+	m.Sentinel = o.Sentinel
+	m.Sentinels = slices.DeleteFunc(slices.Clone(o.Sentinels), func(a Address) bool { return a == o.Sentinel })
+	slices.SortFunc(m.Sentinels, Compare)
+	m.Sentinels = slices.Compact(m.Sentinels)
+	m.card = Card{At: o.Self, Leaving: o.Leaving, Pool: o.Pool, Sentinel: o.Sentinel}.String()
 	m.write()
 	return m
 }
@@ -132,6 +147,30 @@ func (m *Map) Card() string { return m.card }
 func (m *Map) Owner(slot int) Address {
 	at, _ := slices.BinarySearchFunc(m.Nodes, slot, func(n Node, slot int) int { return n.Last - slot })
 	return m.Nodes[at].Address
+}
+
+// ProxyFor is the proxy that a client is to use which asks a Sentinel for one. All proxies with
+// the same map name the same one to it. A proxy that comes, or goes, changes it for as few
+// clients as can be: each client ranks the proxies in an order of its own, and uses the first.
+func (m *Map) ProxyFor(client string) Address {
+	best, most := 0, uint64(0)
+	for i := range m.Nodes {
+		if rank := rankOf(client, m.Nodes[i].ID); i == 0 || rank > most {
+			best, most = i, rank
+		}
+	}
+	return m.Nodes[best].Address
+}
+
+// rankOf is how much a client wants a proxy: the highest counts.
+func rankOf(client, id string) uint64 {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, client+" "+id) // it cannot fail
+	// The last step of MurmurHash3, since the last bytes change little in FNV's sum.
+	n := h.Sum64()
+	n = (n ^ n>>33) * 0xff51afd7ed558ccd
+	n = (n ^ n>>33) * 0xc4ceb9fe1a85ec53
+	return n ^ n>>33
 }
 
 // Slots is the answer to CLUSTER SLOTS, as it is sent.

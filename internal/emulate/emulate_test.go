@@ -110,9 +110,9 @@ func TestLeaving(t *testing.T) {
 
 // TestCard: a card is read as it was written.
 func TestCard(t *testing.T) {
-	for _, c := range []Card{{At: Address{"10.0.0.1", 6379}, Pool: "alpha"}, {At: Address{"::1", 1}, Leaving: true}, {At: Address{"proxy.example", 65535}, Pool: "b c"}} {
+	for _, c := range []Card{{At: Address{"10.0.0.1", 6379}, Pool: "alpha"}, {At: Address{"::1", 1}, Leaving: true}, {At: Address{"proxy.example", 65535}, Pool: "b c", Sentinel: Address{"::1", 26379}}} {
 		got, err := ParseCard(c.String())
-		if err != nil || got.At != c.At || got.Leaving != c.Leaving || !got.IsOf(c.Pool) || got.IsOf(c.Pool+"x") {
+		if err != nil || got.At != c.At || got.Leaving != c.Leaving || got.Sentinel != c.Sentinel || !got.IsOf(c.Pool) || got.IsOf(c.Pool+"x") {
 			t.Errorf("%q is read as %+v: %v", c, got, err)
 		}
 	}
@@ -126,5 +126,39 @@ func TestKeyOfSlot(t *testing.T) {
 		if got := hashkit.Slot([]byte(b.KeyOfSlot(slot))); got != slot {
 			t.Fatalf("the key of slot %d has slot %d", slot, got)
 		}
+	}
+}
+
+// TestProxyFor: all proxies name the same one to a client, clients are divided evenly, and a
+// proxy that goes changes it for its own clients alone.
+func TestProxyFor(t *testing.T) {
+	const clients = 3000
+	all := addresses(5)
+	maps := make([]*Map, len(all))
+	for i, self := range all {
+		maps[i] = New(Options{Self: self, Peers: all})
+	}
+	without := New(Options{Self: all[2], Peers: all, Leaving: true})
+	counts := make(map[Address]int)
+	for i := range clients {
+		client := fmt.Sprintf("10.1.%d.%d", i/250, 1+i%250)
+		at := maps[0].ProxyFor(client)
+		counts[at]++
+		for _, m := range maps {
+			if got := m.ProxyFor(client); got != at {
+				t.Fatalf("%s is sent to %v and to %v", client, at, got)
+			}
+		}
+		if got := without.ProxyFor(client); got == all[2] || at != all[2] && got != at {
+			t.Fatalf("%s was sent to %v, and without %v it is sent to %v", client, at, all[2], got)
+		}
+	}
+	for at, n := range counts {
+		if n < clients/5*8/10 || n > clients/5*12/10 {
+			t.Errorf("%v has %d of %d clients", at, n, clients)
+		}
+	}
+	if n := len(counts); n != len(all) {
+		t.Errorf("%d proxies have clients", n)
 	}
 }

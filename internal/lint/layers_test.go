@@ -51,12 +51,13 @@ var levels = map[string]int{
 
 	"internal/proxy": 3,
 
-	"internal/admin":     4,
-	"internal/dashboard": 4,
-	"internal/health":    4,
-	"internal/sentinel":  4,
-	"internal/cluster":   4,
-	"internal/peers":     4,
+	"internal/admin":        4,
+	"internal/dashboard":    4,
+	"internal/health":       4,
+	"internal/sentinel":     4,
+	"internal/cluster":      4,
+	"internal/peers":        4,
+	"internal/sentinelport": 4,
 
 	"internal/tracing": 4,
 

@@ -1,5 +1,5 @@
 // Package peers finds out which other proxies with a pool live. Those that do share the slots of
-// the cluster that the pool looks like: see package emulate.
+// the cluster that the pool looks like, and are told to clients of Sentinel: see package emulate.
 //
 //	peers, and names of them ─ look-up, again and again ─► peer ─ a question a second ─► its card
 //	                                                                                       │
@@ -75,8 +75,9 @@ type Options struct {
 	Lookup func(ctx context.Context, host string, port int) ([]string, error)
 	// Secure is how peers are spoken to with TLS; nil: without.
 	Secure func(net.Conn, config.Address) net.Conn
-	// Publish has these proxies live beside this one. They are sorted.
-	Publish func([]emulate.Address)
+	// Publish has these proxies live beside this one, and sentinels are where they answer as
+	// Sentinels. Both are sorted.
+	Publish func(living, sentinels []emulate.Address)
 	// Tell tells of changes.
 	Tell func(Seen)
 }
@@ -86,8 +87,10 @@ type Seen struct {
 	// Asked is the address where it is asked, Entry what the configuration calls it.
 	Asked, Entry string
 	// At is where clients reach it; the zero Address: it has not said.
-	At    emulate.Address
-	State State
+	At emulate.Address
+	// Sentinel is where it answers as a Sentinel; the zero Address: nowhere.
+	Sentinel emulate.Address
+	State    State
 	// Problem is why it does not live; empty: it does.
 	Problem string
 	// Since is since when it is in that state.
@@ -104,8 +107,9 @@ type Watcher struct {
 	peers map[string]*peer // by the address where each is asked
 	// unresolved are the names whose last look-up failed.
 	unresolved map[string]Seen
-	// published are the addresses that live, as they were published last.
-	published []emulate.Address
+	// published are the addresses that live, and publishedSentinels those of their Sentinels,
+	// as they were published last.
+	published, publishedSentinels []emulate.Address
 	// looked is when names were looked up last.
 	looked time.Time
 }
@@ -127,8 +131,8 @@ func (w *Watcher) Continue(other *Watcher) {
 			w.peers[a.seen.Asked] = &peer{entry: w.Peers[i], seen: a.seen}
 		}
 	}
-	w.published = w.living()
-	w.Publish(w.published)
+	w.published, w.publishedSentinels = w.living()
+	w.Publish(w.published, w.publishedSentinels)
 }
 
 // Look asks all peers once, before Start, and returns when all have answered, at the latest after
@@ -304,11 +308,14 @@ func (w *Watcher) heard(ctx context.Context, p *peer, card emulate.Card, err err
 		now.State, now.Problem = Silent, why(err, w.Secure != nil)
 	}
 	if err == nil {
-		p.missed, now.At = 0, card.At
+		p.missed, now.At, now.Sentinel = 0, card.At, card.Sentinel
 	}
 	before := p.seen
 	if now.State == before.State && now.At == before.At {
 		p.seen = now
+		if now.Sentinel != before.Sentinel {
+			w.settle()
+		}
 		return
 	}
 	now.Since = time.Now()
@@ -319,22 +326,27 @@ func (w *Watcher) heard(ctx context.Context, p *peer, card emulate.Card, err err
 	}
 }
 
-// living are the addresses of the peers that live.
-func (w *Watcher) living() []emulate.Address {
-	var all []emulate.Address
+// living are the addresses of the peers that live, and those where they answer as Sentinels.
+func (w *Watcher) living() (all, sentinels []emulate.Address) {
 	for _, p := range w.peers {
-		if p.seen.State == Lives {
-			all = append(all, p.seen.At)
+		if p.seen.State != Lives {
+			continue
+		}
+		all = append(all, p.seen.At)
+		if p.seen.Sentinel != (emulate.Address{}) {
+			sentinels = append(sentinels, p.seen.Sentinel)
 		}
 	}
 	slices.SortFunc(all, emulate.Compare)
-	return slices.Compact(all)
+	slices.SortFunc(sentinels, emulate.Compare)
+	return slices.Compact(all), slices.Compact(sentinels)
 }
 
 // settle publishes which peers live, if that has changed.
 func (w *Watcher) settle() {
-	if all := w.living(); !slices.Equal(all, w.published) {
-		w.published = all
-		w.Publish(all)
+	all, sentinels := w.living()
+	if !slices.Equal(all, w.published) || !slices.Equal(sentinels, w.publishedSentinels) {
+		w.published, w.publishedSentinels = all, sentinels
+		w.Publish(all, sentinels)
 	}
 }

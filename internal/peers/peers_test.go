@@ -78,15 +78,15 @@ func (p *proxy) address() config.Address {
 
 // A board has what a watcher has published and told last.
 type board struct {
-	mu     sync.Mutex
-	living []emulate.Address
-	told   []Seen
+	mu                sync.Mutex
+	living, sentinels []emulate.Address
+	told              []Seen
 }
 
-func (b *board) publish(all []emulate.Address) {
+func (b *board) publish(all, sentinels []emulate.Address) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.living = all
+	b.living, b.sentinels = all, sentinels
 }
 
 func (b *board) tell(s Seen) {
@@ -243,7 +243,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("seen: %+v", all)
 	}
 	next := New(o) // after a reload
-	got.publish(nil)
+	got.publish(nil, nil)
 	next.Continue(w)
 	got.await(t, second)
 	w.Stop()

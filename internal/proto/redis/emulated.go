@@ -32,10 +32,14 @@ func (r *rules) mode() string {
 func (p *requestParser) support(cmd *command) {
 	r := &p.req
 	r.Error = cmd.reason
+	if cmd.emulated && p.peers != nil && p.isPeers(cmd) {
+		r.Error = ""
+		return
+	}
 	if !cmd.emulated || p.emulate == nil {
 		return
 	}
-	if len(r.Args) != cmd.arity && !p.isPeers(cmd) {
+	if len(r.Args) != cmd.arity {
 		p.refuse(wrongArity)
 		return
 	}
@@ -80,7 +84,7 @@ func (p *requestParser) isPeers(cmd *command) bool {
 // asksWhoIsThere tells whether a request is how a proxy asks another whether it is there. It is
 // answered without a login: what it tells is no secret.
 func (r *rules) asksWhoIsThere(req *msg.Request, cmd *command) bool {
-	return cmd.answer == answerMyID && r.emulate != nil && req.Error == ""
+	return cmd.answer == answerMyID && r.peers != nil && req.Error == ""
 }
 
 // An emulated answers requests about the cluster that a pool looks like.
@@ -91,6 +95,10 @@ type emulated struct {
 
 // answer answers a request about the cluster.
 func (e emulated) answer(req *msg.Request, cmd *command, w writer) {
+	if cmd.answer == answerMyID && len(req.Args) == 3 {
+		w.bulkString(e.peers.Map().Card())
+		return
+	}
 	if e.emulate == nil {
 		w.raw(noCluster)
 		return
@@ -103,13 +111,7 @@ func (e emulated) answer(req *msg.Request, cmd *command, w writer) {
 		w.verbatim(m.Info())
 	case "keyslot":
 		w.integer(int64(hashkit.Slot(e.words.word(req, 2))))
-	case "myid":
-		if len(req.Args) == 3 {
-			w.bulkString(m.Card())
-			return
-		}
-		w.bulkString(m.MyID())
-	case "myshardid":
+	case "myid", "myshardid":
 		w.bulkString(m.MyID())
 	case "nodes":
 		w.verbatim(m.NodeLines())

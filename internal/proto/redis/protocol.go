@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -48,6 +49,8 @@ type Options struct {
 	// Emulate is what clients are told of the cluster that the pool looks like; nil: it looks
 	// like one server.
 	Emulate *emulate.Board
+	// Peers is what other proxies are told that ask who this one is; nil: Emulate.
+	Peers *emulate.Board
 	// Tracking lets clients be told when keys change.
 	Tracking bool
 	// MaxRequestSize bounds a request, in bytes. 0, and what exceeds 4 GB, mean
@@ -148,6 +151,8 @@ type rules struct {
 	tracking bool
 	// emulate is what clients are told of the cluster that the pool looks like, or nil.
 	emulate *emulate.Board
+	// peers is what other proxies are told that ask who this one is, or nil.
+	peers *emulate.Board
 }
 
 // A Protocol serves one pool on one event loop. It is made of parts, one for each
@@ -223,7 +228,7 @@ func New(o Options) *Protocol {
 			learned: learned, learns: !o.RefuseUnknown, servers: o.Servers, version: o.Version, started: o.Started,
 			tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
 			slow: slow, facts: o.Facts, refresh: o.Refresh, pause: o.Pause, resume: o.Resume,
-			failedSelect: o.FailedSelect, transactions: o.Transactions, tracking: o.Tracking, publish: o.Publish, cluster: o.Cluster, emulate: o.Emulate,
+			failedSelect: o.FailedSelect, transactions: o.Transactions, tracking: o.Tracking, publish: o.Publish, cluster: o.Cluster, emulate: o.Emulate, peers: cmp.Or(o.Peers, o.Emulate),
 		},
 		loading: loading{known: scripts},
 		desk:    desk{spans: make([]msg.Span, 0, firstDesk)},
@@ -267,7 +272,7 @@ func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser.learned, parser.learns, parser.servers, parser.tag = p.learned, p.learns, p.servers, p.tag
 	parser.asks, parser.publish, parser.cluster = p.facts != nil, p.publish, p.cluster
 	parser.refusesWatch = p.transactions == config.TransactionsRefuse
-	parser.passes, parser.emulate = p.passes, p.emulate
+	parser.passes, parser.emulate, parser.peers = p.passes, p.emulate, p.peers
 	return parser
 }
 

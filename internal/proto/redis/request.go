@@ -77,6 +77,8 @@ type requestSettings struct {
 	cluster bool
 	// emulate is what clients are told of the cluster that the pool looks like, or nil.
 	emulate *emulate.Board
+	// peers is what other proxies are told that ask who this one is, or nil.
+	peers *emulate.Board
 	// keyless is the pool's keyless_scripts.
 	keyless config.KeylessScripts
 }
