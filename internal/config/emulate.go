@@ -70,57 +70,69 @@ func (p *Pool) AnnouncesTLS() bool {
 
 // checkEmulate finds an emulated cluster, or a Sentinel, that cannot be.
 func (r *reader) checkEmulate(b *poolBlock) {
-	e := &b.pool.Emulate
-	r.checkPeers(b)
-	r.checkSentinelListen(b)
-	given := b.seen["emulate.cluster"]
-	if !e.Cluster || given.name == nil || b.seen["redis"].faulty {
+	c := emulateCheck{r, b, &b.pool.Emulate}
+	c.peers()
+	c.sentinel()
+	c.cluster()
+}
+
+// An emulateCheck finds what is wrong with a pool's block "emulate".
+type emulateCheck struct {
+	*reader
+	b *poolBlock
+	e *Emulate
+}
+
+func (c emulateCheck) cluster() {
+	given := c.b.seen["emulate.cluster"]
+	if !c.e.Cluster || given.name == nil || c.b.seen["redis"].faulty {
 		return
 	}
-	if b.pool.Protocol != Redis {
-		r.fault(given.name, &b.block, "emulate.cluster", "only valid in a pool with 'redis: true'")
+	if c.b.pool.Protocol != Redis {
+		c.fault(given.name, &c.b.block, "emulate.cluster", "only valid in a pool with 'redis: true'")
 		return
 	}
-	tag := b.seen["hash_tag"]
-	if !b.pool.Cluster.On && b.pool.HashTag != clusterTag && !tag.faulty {
+	tag := c.b.seen["hash_tag"]
+	if !c.b.pool.Cluster.On && c.b.pool.HashTag != clusterTag && !tag.faulty {
 		at := given.name
 		if tag.name != nil {
 			at = tag.name
 		}
-		r.fault(at, &b.block, "hash_tag", "'emulate: cluster: true' needs hash_tag '{}': clients of a cluster take keys of one tag to be on one server")
+		c.fault(at, &c.b.block, "hash_tag", "'emulate: cluster: true' needs hash_tag '{}': clients of a cluster take keys of one tag to be on one server")
 	}
-	r.checkAnnounce(b, "emulate.cluster")
+	c.announce("emulate.cluster")
 }
 
-// checkAnnounce finds a pool whose clients cannot be told where to connect, which a key needs.
-func (r *reader) checkAnnounce(b *poolBlock, key string) {
-	if b.pool.Emulate.Announce != (Address{}) || b.seen["emulate.announce"].faulty || b.seen["listen"].faulty || b.pool.Listen.Network == "" {
+// announce finds a pool whose clients cannot be told where to connect, which a key needs.
+func (c emulateCheck) announce(key string) {
+	listen := &c.b.pool.Listen
+	if c.e.Announce != (Address{}) || c.b.seen["emulate.announce"].faulty || c.b.seen["listen"].faulty || listen.Network == "" {
 		return
 	}
-	at := b.seen[key].name
+	at := c.b.seen[key].name
 	switch {
-	case b.pool.Listen.Network == NetworkUnix:
-		r.fault(at, &b.block, key, "clients must be told a host and a port, and the pool listens on a unix socket: set 'announce'")
-	case b.pool.Listen.isEverywhere():
-		r.fault(at, &b.block, key, "clients must be told one address, and the pool listens on every one: set 'announce', such as 10.0.0.1:"+strconv.Itoa(b.pool.Listen.Port))
+	case listen.Network == NetworkUnix:
+		c.fault(at, &c.b.block, key, "clients must be told a host and a port, and the pool listens on a unix socket: set 'announce'")
+	case listen.isEverywhere():
+		c.fault(at, &c.b.block, key, "clients must be told one address, and the pool listens on every one: set 'announce', such as 10.0.0.1:"+strconv.Itoa(listen.Port))
 	}
 }
 
-// checkPeers finds a list of peers that cannot be.
-func (r *reader) checkPeers(b *poolBlock) {
-	e, given := &b.pool.Emulate, b.seen["emulate.peers"]
+// peers finds a list of peers that cannot be.
+func (c emulateCheck) peers() {
+	given := c.b.seen["emulate.peers"]
 	switch {
 	case given.name == nil:
 		return
-	case !e.On() && !b.seen["emulate.cluster"].faulty && !b.seen[sentinelListenKey].faulty:
-		r.fault(given.name, &b.block, "emulate.peers", "only valid with 'cluster: true' or 'sentinel_listen' beside it")
+	case !c.e.On() && !c.b.seen["emulate.cluster"].faulty && !c.b.seen[sentinelListenKey].faulty:
+		c.fault(given.name, &c.b.block, "emulate.peers", "only valid with 'cluster: true' or 'sentinel_listen' beside it")
 		return
 	case len(given.read) > maxPeers:
-		r.fault(given.read[maxPeers], &b.block, "emulate.peers", "a pool has at most 256 peers; a name with many addresses is one")
+		c.fault(given.read[maxPeers], &c.b.block, "emulate.peers", "a pool has at most 256 peers; a name with many addresses is one")
 	}
-	for i, a := range e.Peers {
-		if at := slices.Index(e.Peers[:i], a); at >= 0 && i < len(given.read) {
-			r.fault(given.read[i], &b.block, "emulate.peers", quote(given.read[i].Value)+" is given already, on line "+lineOf(given.read[at]))
+	for i, a := range c.e.Peers {
+		if at := slices.Index(c.e.Peers[:i], a); at >= 0 && i < len(given.read) {
+			c.fault(given.read[i], &c.b.block, "emulate.peers", quote(given.read[i].Value)+" is given already, on line "+lineOf(given.read[at]))
 		}
 	}
 }

@@ -65,21 +65,21 @@ func (a Address) isLoopback() bool {
 	return a.Host == localhost || a.Host == loopback6 || strings.HasPrefix(a.Host, "127.")
 }
 
-// checkSentinelListen finds a Sentinel that cannot be.
-func (r *reader) checkSentinelListen(b *poolBlock) {
-	e, given, name := &b.pool.Emulate, b.seen[sentinelListenKey], b.seen["emulate.sentinel_name"]
+// sentinel finds a Sentinel that cannot be.
+func (c emulateCheck) sentinel() {
+	given, name := c.b.seen[sentinelListenKey], c.b.seen["emulate.sentinel_name"]
 	switch {
 	case given.name == nil && name.name != nil:
-		r.fault(name.name, &b.block, "emulate.sentinel_name", "only valid with 'sentinel_listen'")
-	case e.SentinelListen == Address{} || given.name == nil || b.seen["redis"].faulty:
-	case b.pool.Protocol != Redis:
-		r.fault(given.name, &b.block, sentinelListenKey, "only valid in a pool with 'redis: true'")
+		c.fault(name.name, &c.b.block, "emulate.sentinel_name", "only valid with 'sentinel_listen' beside it")
+	case c.e.SentinelListen == Address{} || given.name == nil || c.b.seen["redis"].faulty:
+	case c.b.pool.Protocol != Redis:
+		c.fault(given.name, &c.b.block, sentinelListenKey, "only valid in a pool with 'redis: true'")
 	default:
-		if name.name == nil && !primaryName.MatchString(b.pool.Name) {
-			r.fault(given.name, &b.block, sentinelListenKey, "clients of Sentinel cannot ask for a pool of this name: set 'sentinel_name' (letters, digits, '.', '-' and '_')")
+		if name.name == nil && !primaryName.MatchString(c.b.pool.Name) {
+			c.fault(given.name, &c.b.block, sentinelListenKey, "clients of Sentinel cannot ask for a pool of this name: set 'sentinel_name' (letters, digits, '.', '-' and '_')")
 		}
-		if !e.Cluster { // which has the same need
-			r.checkAnnounce(b, sentinelListenKey)
+		if !c.e.Cluster { // which has the same need
+			c.announce(sentinelListenKey)
 		}
 	}
 }

@@ -1,7 +1,10 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"strings"
 	"testing"
 
 	"nuthatch/internal/testkit"
@@ -38,5 +41,74 @@ func TestEmulatedIsShown(t *testing.T) {
 	s.mustReload(text("# emulate"))
 	if e := s.Emulated("alpha"); e != nil {
 		t.Errorf("a pool that looks like one server: %+v", e)
+	}
+}
+
+// TestSentinelPort: a pool answers as a Sentinel, and reloads change its name, its login and its
+// address. A reload that fails changes nothing.
+func TestSentinelPort(t *testing.T) {
+	server := testkit.StartRedis(t)
+	listen, at, next, taken := testkit.FreeAddr(t), testkit.FreeAddr(t), testkit.FreeAddr(t), server.Addr()
+	text := func(lines ...string) string { return pool("alpha", listen, testkit.Names(server), lines...) }
+	s := startStage(t, text("emulate: {sentinel_listen: '"+at+"'}"), server)
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := fmt.Sprintf("*2\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", len(host), host, len(port), port)
+	dial := func(at string) *testkit.Client {
+		t.Helper()
+		c := testkit.Dial(t, testkit.Redis, at)
+		t.Cleanup(c.Close)
+		return c
+	}
+	early := dial(at)
+	says := func(c *testkit.Client, name, want string) {
+		t.Helper()
+		if got := c.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name); got != want {
+			t.Errorf("%s is at %q, want %q", name, got, want)
+		}
+	}
+	says(early, "alpha", here)
+	about := s.Emulated("alpha")
+	if about == nil || about.Cluster || about.Sentinel == nil || about.Sentinel.Listens != at || about.Sentinel.Name != "alpha" || about.Sentinel.Clients != 1 {
+		t.Errorf("it is shown as %+v", about)
+	}
+	if got := dial(listen).Do("CLUSTER", "MYID", "PEER"); !strings.Contains(got, " serves "+listen+" ") || !strings.HasSuffix(got, " "+at+"\r\n") {
+		t.Errorf("another proxy is told %q", got)
+	}
+	if got := dial(listen).Do("CLUSTER", "MYID"); !strings.HasPrefix(got, "-ERR") {
+		t.Errorf("the pool looks like a cluster: %q", got)
+	}
+	s.mustReload(text("redis_auth: sesame", "emulate: {sentinel_listen: '"+at+"', sentinel_name: main}"))
+	says(early, "main", here) // it was let in before
+	says(early, "alpha", "*-1\r\n")
+	late := dial(at)
+	says(late, "main", "-NOAUTH Authentication required.\r\n")
+	if got := late.Do("AUTH", "sesame"); got != "+OK\r\n" {
+		t.Error(got)
+	}
+	says(late, "main", here)
+	s.write(text("emulate: {sentinel_listen: '" + taken + "'}"))
+	if _, err := s.Reload("test"); err == nil || !strings.Contains(err.Error(), "pool 'alpha': listen on '"+taken+"'") {
+		t.Errorf("a reload with an address that is taken: %v", err)
+	}
+	says(late, "main", here)
+	s.mustReload(text("emulate: {sentinel_listen: '" + next + "'}"))
+	says(dial(next), "alpha", here)
+	if end := late.ExpectEnd(); end != "" {
+		t.Errorf("the old listener says %q", end)
+	}
+	s.mustReload(text("# emulate"))
+	testkit.Await(t, "nobody to listen", func() error {
+		c, err := net.Dial("tcp", next)
+		if err == nil {
+			c.Close()
+			return errors.New("somebody listens")
+		}
+		return nil
+	})
+	if about := s.Emulated("alpha"); about != nil {
+		t.Errorf("a pool that is one server: %+v", about)
 	}
 }

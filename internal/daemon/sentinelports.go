@@ -54,7 +54,7 @@ func (s *sentinelPorts) openAll(g, old *generation) error {
 		}
 		l, err := s.ports.listen(at)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("pool '%s': sentinel_listen: listen on '%s': %w", p.Name, at, s.ports.takenBy(err, at)))
+			faults = append(faults, fmt.Errorf("pool '%s': listen on '%s': %w", p.Name, at, s.ports.takenBy(err, at)))
 			continue
 		}
 		g.sentinels[i] = sentinelport.New(l, at, s.log)

@@ -18,15 +18,16 @@ import (
 	"nuthatch/internal/testkit"
 )
 
-// startPeers starts two proxies that look like one cluster, over the same servers. Each knows
-// both.
-func startPeers(t *testing.T) (first, second *testkit.Proxy) {
+// startPeers starts two proxies that look like one cluster, over the same servers, and answer as
+// Sentinels. Each knows both.
+func startPeers(t *testing.T) (first, second *found) {
 	t.Helper()
 	servers := testkit.Names(testkit.StartRedis(t), testkit.StartRedis(t))
 	a, b := testkit.FreeAddr(t), testkit.FreeAddr(t)
-	start := func(listen string) *testkit.Proxy {
-		lines := []string{emulating[0], fmt.Sprintf("emulate: {cluster: true, peers: [%q, %q]}", a, b), emulating[2]}
-		return testkit.StartNuthatch(t, testkit.Pool{Protocol: testkit.Redis, Listen: listen, Servers: servers, Lines: lines}.String())
+	start := func(listen string) *found {
+		sentinel := testkit.FreeAddr(t)
+		lines := []string{emulating[0], fmt.Sprintf("emulate: {cluster: true, sentinel_listen: %q, peers: [%q, %q]}", sentinel, a, b), emulating[2]}
+		return &found{testkit.StartNuthatch(t, testkit.Pool{Name: "alpha", Protocol: testkit.Redis, Listen: listen, Servers: servers, Lines: lines}.String()), sentinel}
 	}
 	return start(a), start(b)
 }
@@ -54,10 +55,16 @@ type watching struct {
 }
 
 // watch starts the programs that drive clusters, through a proxy that stays.
-func watch(t *testing.T, p *testkit.Proxy) (all []*watching) {
+func watch(t *testing.T, p *testkit.Proxy) []*watching {
 	t.Helper()
-	for name, run := range clusterScripts(t) {
-		w := &watching{name: name, cmd: exec.CommandContext(t.Context(), run[0], run[1], port(t, p), "watch")}
+	return watchWith(t, clusterScripts(t), port(t, p), "watch")
+}
+
+// watchWith starts programs, each with its script, and with these arguments.
+func watchWith(t *testing.T, scripts map[string][2]string, args ...string) (all []*watching) {
+	t.Helper()
+	for name, run := range scripts {
+		w := &watching{name: name, cmd: exec.CommandContext(t.Context(), run[0], append([]string{run[1]}, args...)...)}
 		in, err := w.cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -99,7 +106,8 @@ func (w *watching) ends(t *testing.T) {
 // one of them drains and comes back, and get no wrong reply when it is killed.
 func TestPeersDrainAndDie(t *testing.T) {
 	t.Parallel()
-	stays, goes := startPeers(t)
+	keeps, upgraded := startPeers(t)
+	stays, goes := keeps.Proxy, upgraded.Proxy
 	awaitNodes(t, stays, 2)
 	awaitNodes(t, goes, 2)
 	scripts := watch(t, stays)
@@ -136,6 +144,11 @@ func TestPeersDrainAndDie(t *testing.T) {
 	pid := upgrade(t, goes, goes.Pid())
 	awaitNodes(t, stays, 2)
 	lostNone("upgrade")
+	sentinel := testkit.Dial(t, testkit.Redis, upgraded.sentinel)
+	defer sentinel.Close()
+	if got := sentinel.Do("SENTINEL", "CKQUORUM", "alpha"); !strings.HasPrefix(got, "+OK 2 usable") {
+		t.Errorf("after the upgrade the sentinel says %s", got)
+	}
 	dies.Store(true)
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
