@@ -154,7 +154,9 @@ func (v *view) Emulated(pool string) *api.Emulated {
 	for j, n := range m.Nodes {
 		about.Nodes = append(about.Nodes, api.EmulatedNode{Address: n.String(), ID: n.ID, First: n.First, Last: n.Last, Self: j == m.Self})
 	}
-	for _, seen := range e.watcher.Seen() {
+	all := e.watcher.Seen()
+	for j := range all {
+		seen := &all[j]
 		one := api.Peer{Address: seen.Asked, Name: seen.Entry, State: seen.State.String(), Problem: seen.Problem, Since: seen.Since}
 		if seen.At != (emulate.Address{}) {
 			one.Announced = seen.At.String()

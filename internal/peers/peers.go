@@ -187,8 +187,8 @@ func (w *Watcher) Seen() []Seen {
 	for _, p := range w.peers {
 		all = append(all, p.seen)
 	}
-	for _, name := range w.unresolved {
-		all = append(all, name)
+	for name := range w.unresolved {
+		all = append(all, w.unresolved[name])
 	}
 	slices.SortFunc(all, func(a, b Seen) int { return strings.Compare(a.Asked, b.Asked) })
 	return all

@@ -127,10 +127,9 @@ func options(b *board, at ...config.Address) Options {
 
 // state is what is known of the peer that is asked at an address.
 func state(w *Watcher, at string) Seen {
-	for _, s := range w.Seen() {
-		if s.Asked == at {
-			return s
-		}
+	all := w.Seen()
+	if i := slices.IndexFunc(all, func(s Seen) bool { return s.Asked == at }); i >= 0 {
+		return all[i]
 	}
 	return Seen{}
 }

@@ -84,7 +84,7 @@ func TestAnswersLikeRedis(t *testing.T) {
 	watched, s := testkit.StartWatched(t, "main", 0, 1, time.Minute), start(t, nil)
 	for _, hello := range []string{"2", "3"} {
 		theirs, ours := watched.Sentinels[0].Dial(), s.dial()
-		defer theirs.Close()
+		t.Cleanup(theirs.Close)
 		for _, request := range []string{
 			"HELLO x", "HELLO 4", "HELLO " + hello + " SETNAME", "HELLO " + hello, "PING", "PING a", "PING a b", "ping", "ROLE", "ROLE x",
 			"SENTINEL", "SENTINEL MASTERS", "SENTINEL MASTER main", "SENTINEL MASTER other", "SENTINEL MASTER", "SENTINEL MASTER a b",

@@ -17,7 +17,7 @@ const (
 )
 
 // errProtocol means that what a client sends is no request, or is too large.
-var errProtocol = errors.New("Protocol error: expected a request of a few words") //nolint:revive,staticcheck // clients read it so
+var errProtocol = errors.New("Protocol error: expected a request of a few words") //nolint:staticcheck // clients read it so
 
 // readRequest reads a request in RESP, or a line of words. It has no words if the line is empty.
 func readRequest(in *bufio.Reader) (words [][]byte, err error) {
@@ -26,7 +26,7 @@ func readRequest(in *bufio.Reader) (words [][]byte, err error) {
 		return nil, err
 	}
 	if !strings.HasPrefix(line, "*") {
-		for _, word := range strings.Fields(line) {
+		for word := range strings.FieldsSeq(line) {
 			words = append(words, []byte(word))
 		}
 		if len(words) > maxWords {
