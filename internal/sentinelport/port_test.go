@@ -214,8 +214,10 @@ func TestLogin(t *testing.T) {
 	})
 	late := s.dial()
 	testkit.Await(t, "the client", func() error {
-		if s.Counts().Clients == 0 {
-			return errors.New("it is not there")
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.lastID == 0 {
+			return errors.New("it has not come")
 		}
 		return nil
 	})

@@ -1,7 +1,7 @@
 // Finds a proxy by Sentinel, and drives it, through ioredis. The arguments are the ports where
 // proxies answer as Sentinels. The program goes on until its input ends, whatever becomes of the
-// proxies but one, and writes errors to its error output as they come. It prints "ok" and how many
-// rounds and errors there were.
+// proxies but one, and writes errors to its error output as they come, and "ready" after the first
+// round. It prints "ok" and how many rounds and errors there were.
 
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
@@ -40,6 +40,7 @@ do {
     errors++;
     console.error("lost:", error);
   }
+  if (rounds === 1) console.error("ready");
   await setTimeout(50);
 } while (!over);
 await check(rounds + 1);

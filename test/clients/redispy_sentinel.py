@@ -1,8 +1,8 @@
 """Finds a proxy by Sentinel, and drives it, through redis-py's Sentinel.
 
 The arguments are the ports where proxies answer as Sentinels. The program goes on until its input
-ends, whatever becomes of the proxies but one, and writes errors to its error output as they come.
-It prints "ok" and how many rounds and errors there were.
+ends, whatever becomes of the proxies but one, and writes errors to its error output as they come,
+and "ready" after the first round. It prints "ok" and how many rounds and errors there were.
 """
 
 import select
@@ -42,6 +42,8 @@ while True:
     except (exceptions.RedisError, OSError) as error:
         errors += 1
         print("lost:", repr(error), file=sys.stderr, flush=True)
+    if rounds == 1:
+        print("ready", file=sys.stderr, flush=True)
     if select.select([sys.stdin], [], [], 0.05)[0]:
         break
 check(rounds + 1)
