@@ -75,10 +75,9 @@ type requestSettings struct {
 	publish config.Publish
 	// cluster: the servers are the nodes of a cluster.
 	cluster bool
-	// emulate is what clients are told of the cluster that the pool looks like, or nil.
-	emulate *emulate.Board
-	// peers is what other proxies are told that ask who this one is, or nil.
-	peers *emulate.Board
+	// emulate is what clients are told of the cluster that the pool looks like, and peers what
+	// other proxies are told that ask who this one is. Each may be nil.
+	emulate, peers *emulate.Board
 	// keyless is the pool's keyless_scripts.
 	keyless config.KeylessScripts
 }
