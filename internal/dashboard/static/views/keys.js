@@ -23,7 +23,7 @@ export class Keys extends Searched {
       columns: [
         { name: 'key', label: 'key', mono: true, value: (k) => k.key, show: whole },
         { name: 'pool', label: 'pool', width: '110px', priority: 2, value: (k) => k.pool },
-        { name: 'server', label: 'server', width: '130px', narrow: '86px', title: 'that owns the key now; a key of which only the beginning is kept may have any', value: (k) => k.server || '' },
+        { name: 'server', label: 'server', width: '130px', narrow: '86px', group: 'wraps', title: 'that owns the key now; a key of which only the beginning is kept may have any', value: (k) => k.server || '' },
         { name: 'rate', label: 'req/s', num: true, width: '92px', narrow: '62px', title: 'about, from samples of the last half minute', value: (k) => k.rate, show: (k) => rate(k.rate) },
         { name: 'within', label: 'within', num: true, width: '92px', priority: 5, title: 'how exactly the rate is known', value: (k) => k.error / k.rate, show: (k) => `± ${percent(k.error / k.rate)}` },
         { name: 'share', label: 'share', title: 'of the pool’s requests', num: true, width: '78px', narrow: '54px', value: (k) => k.share, show: (k) => percent(k.share) },
