@@ -33,14 +33,14 @@ func TestScreenshots(t *testing.T) {
 		for _, width := range []int64{360, 768, 1440} {
 			b.size(width, 900)
 			for _, view := range views {
-				if all || scheme == "light" && (width == 360 || view == "overview") || view == "servers" {
+				if all || scheme == "light" && (width == 360 || view == "overview") || view == "servers" || view == "events" {
 					b.view(view)
 					b.shoot(filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", view, width, scheme)))
 					if wide := value[int64](b, "document.documentElement.scrollWidth"); wide > width {
 						t.Errorf("%s at %d: the page is %d wide", view, width, wide)
 					}
-					if cut := value[string](b, cutNames); cut != "" {
-						t.Errorf("%s at %d: names are cut: %s", view, width, cut)
+					if texts := value[string](b, cut); texts != "" {
+						t.Errorf("%s at %d: these are cut: %s", view, width, texts)
 					}
 				}
 			}
@@ -48,9 +48,9 @@ func TestScreenshots(t *testing.T) {
 	}
 }
 
-// cutNames are the names of servers in sight of which a part cannot be read: those of one pool
-// often differ at their ends alone.
-const cutNames = `[...document.querySelectorAll(".view-servers .open .name, .view-keys td.wraps")]
+// cut are the names of servers, and the events, of which a part cannot be read: names of one pool
+// often differ at their ends alone, and an event ends with its cause.
+const cut = `[...document.querySelectorAll(".view-servers .open .name, .view-keys td.wraps, .view-events .lines")]
 	.filter((e) => e.checkVisibility() && (e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight + 1)).map((e) => e.textContent).join()`
 
 // shoot writes the whole page to a PNG file.

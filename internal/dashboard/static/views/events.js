@@ -34,7 +34,7 @@ export class Events extends Listing {
   }
 }
 
-// told is what has happened, on two lines where there is no room for one.
+// told is what has happened, on several lines where there is no room for one.
 function told(td, e) {
   if (!td.firstChild) td.append(h('span', { class: 'lines' }));
   text(td.firstChild, e.text);
