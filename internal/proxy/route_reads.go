@@ -37,7 +37,8 @@ type readChoice struct {
 	since, movedUntil int64
 	// turns counts choices, so that equals are used in turn.
 	turns uint32
-	// shared: some primaries share a mark.
+	// marks are those of primaries; shared: some of them share one.
+	marks  marks
 	shared bool
 }
 
@@ -110,14 +111,13 @@ func (r *readChoice) follow() {
 		leaders[table.Targets(shard, route.Write)[0]] = nil // it has slots already
 	}
 	var silent []*Server
-	var taken marks
-	r.shared = false
+	r.marks, r.shared = 0, false
 	for i, s := range p.servers {
 		r.lead(s, leaders[i])
 		switch {
 		case leaders[i] == nil:
-			r.shared = r.shared || taken&s.mark != 0
-			taken |= s.mark
+			r.shared = r.shared || r.marks&s.mark != 0
+			r.marks |= s.mark
 		case isSilent(s):
 			silent = append(silent, s)
 		}
@@ -274,10 +274,16 @@ func (r *readChoice) deal(c *client, t msg.Type, shares []share) bool {
 // has private connections.
 func (r *readChoice) stays(c *client, primary *Server) bool {
 	now := r.pool.ctx.loop.Now()
-	if c.wrote&primary.mark != 0 && now < r.since+r.own { // before that nobody noted when
-		return true
-	}
 	o := c.own
+	if now < r.since+r.own { // what was written before that was not noted
+		wrote := c.wrote
+		if o != nil {
+			wrote |= o.asked
+		}
+		if wrote&primary.mark != 0 || wrote&^r.marks != 0 || wrote != 0 && now < r.movedUntil {
+			return true // there, or at a server that has another mark now
+		}
+	}
 	if o == nil {
 		return false
 	}

@@ -15,7 +15,10 @@ func (h *Health) SetAddrs(addrs []unix.Sockaddr) {
 		h.addrs.Store(nil)
 		return
 	}
-	h.addrs.Store(&addrs)
+	same := func(a, b unix.Sockaddr) bool { return Contains([]unix.Sockaddr{a}, b) }
+	if !slices.EqualFunc(h.Addrs(), addrs, same) { // a reload finds them again
+		h.addrs.Store(&addrs)
+	}
 }
 
 // Moved notes at time now that the server has other addresses, so that it may be another
