@@ -49,6 +49,8 @@ type Builder struct {
 	warnings []string
 	// passwords are the default user's, if there is no line for him.
 	passwords [][sha256.Size]byte
+	// judged are the users of whom each request is judged.
+	judged []string
 }
 
 // NewBuilder returns a builder without users, for rules about the commands of a table.
@@ -86,6 +88,10 @@ func (b *Builder) File(where string, text []byte) {
 func (b *Builder) User(where, name, rules string) {
 	b.add(where, 0, name, strings.FieldsFunc(rules, func(r rune) bool { return strings.ContainsRune(" \t\r\n", r) }))
 }
+
+// JudgeAlways has each request of a user judged, also if the rules allow everything: something
+// else may forbid it.
+func (b *Builder) JudgeAlways(name string) { b.judged = append(b.judged, name) }
 
 // AddFault adds a fault that was found elsewhere, so that it is told with the others.
 func (b *Builder) AddFault(f *RuleError) { b.faults = append(b.faults, f) }
@@ -195,6 +201,11 @@ func (b *Builder) Build(previous *Users) (*Users, error) {
 		u.finish()
 		us.sorted = append(us.sorted, u)
 		most = max(most, len(u.passwords))
+	}
+	for _, name := range b.judged {
+		if u := us.byName[name]; u != nil {
+			u.unlimited, u.atOnce = false, admittance{}
+		}
 	}
 	us.strangers.passwords = make([][sha256.Size]byte, most)
 	slices.SortFunc(us.sorted, func(x, y *User) int { return strings.Compare(x.name, y.name) })

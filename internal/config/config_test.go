@@ -72,7 +72,7 @@ func TestEveryKey(t *testing.T) {
 	fourth.Name, fourth.Protocol, fourth.Servers = "delta", Redis, []Server{cache}
 	fourth.UserLimits = []UserLimit{{Name: "alice", Clients: 5, Limits: Limits{
 		Requests: 1000, RequestBurst: 50, Bytes: 5 << 20, ByteBurst: 1 << 20, InFlight: 500, MaxWait: 25 * time.Millisecond,
-	}}}
+	}, ReadOnly: true, Databases: "0,3,12"}}
 	fourth.Listen = Address{Network: NetworkTCP, Host: "127.0.0.1", Port: 22124}
 	fourth.RedisAuthFrom.Env, fourth.RedisAuthPreviousFrom.File, fourth.ServerPasswordFrom.Env = "NUTHATCH_AUTH", "/run/secrets/previous", "NUTHATCH_SERVER"
 	fourth.Users = []User{

@@ -1,6 +1,12 @@
 package config
 
-import "time"
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // A UserLimit is how much the clients of one user may do together, in all event loops.
 type UserLimit struct {
@@ -8,6 +14,73 @@ type UserLimit struct {
 	// Clients is how many clients there may be; 0: any number.
 	Clients int64
 	Limits
+	// ReadOnly: they may send nothing that may write. Databases are those that they may use;
+	// empty: all.
+	ReadOnly  bool
+	Databases DatabaseList
+}
+
+// IsBounded reports whether some requests of the user are refused, whatever its rules.
+func (l *UserLimit) IsBounded() bool { return l.ReadOnly || l.Databases != "" }
+
+// BoundsDiffer reports whether some user may send other requests by one list than by another.
+func BoundsDiffer(a, b []UserLimit) bool {
+	type bound struct {
+		name      string
+		readOnly  bool
+		databases DatabaseList
+	}
+	of := func(all []UserLimit) (bounds []bound) {
+		for i := range all {
+			if u := &all[i]; u.IsBounded() {
+				bounds = append(bounds, bound{u.Name, u.ReadOnly, u.Databases})
+			}
+		}
+		return bounds
+	}
+	return !slices.Equal(of(a), of(b))
+}
+
+// A DatabaseList is numbers of databases with commas between, as clients call them. It was
+// checked when it was read.
+type DatabaseList string
+
+// Rule is the rule of an aclfile that allows these databases alone.
+func (l DatabaseList) Rule() string { return "db=" + string(l) }
+
+var kindDatabases = kind{form: "numbers of databases", text: true, many: true, parse: parseDatabases, schema: databasesSchema}
+
+// maxDatabase is the greatest number of a database, and maxDatabaseList how many a list may have.
+const (
+	maxDatabase     = 1<<20 - 1
+	maxDatabaseList = 1024
+)
+
+func parseDatabases(_ limits, text string) (value, error) {
+	words := splitNames(text)
+	if len(words) == 0 || len(words) > maxDatabaseList {
+		return value{}, errors.New("expected numbers of databases, such as 0, 3, found " + quote(text))
+	}
+	for _, word := range words {
+		if n, err := strconv.ParseUint(word, 10, 32); err != nil || n > maxDatabase {
+			return value{}, errors.New("expected numbers of databases, such as 0, 3, found " + quote(word))
+		}
+	}
+	return value{text: strings.Join(words, ",")}, nil
+}
+
+// databasesSchema is the schema of a number, of a text of several, or of a list of them.
+func databasesSchema(limits) object {
+	const several = "[, ]*[0-9]{1,7}([, ]+[0-9]{1,7})*[, ]*"
+	return object{
+		{"type", []string{"integer", "string", "array"}},
+		{"minimum", 0},
+		{"maximum", maxDatabase},
+		{"pattern", whole(several)},
+		{"items", object{{"type", []string{"integer", "string"}}, {"minimum", 0}, {"maximum", maxDatabase}, {"pattern", whole(several)}}},
+		{"minItems", 1},
+		{"maxItems", maxDatabaseList},
+	}
 }
 
 // userLimitKeys are the keys of a user in the block "user_limits".
@@ -46,5 +119,17 @@ var userLimitKeys = []key[UserLimit]{
 		name: "max_wait", kind: kindDuration, limits: durations(time.Millisecond, time.Hour), def: "1s", origin: fromNuthatch,
 		help: "How long a request may wait for the user's limits, from when it came.",
 		set:  func(l *UserLimit, v value) { l.MaxWait = v.duration() },
+	},
+	{
+		name: "read_only", kind: kindBool, def: "false", origin: fromNuthatch,
+		help: "Refuses what may write with the error `READONLY`, whatever the user's rules or the servers allow, as the pool's " +
+			"`read_only` does for all.",
+		set: func(l *UserLimit, v value) { l.ReadOnly = v.flag },
+	},
+	{
+		name: "databases", kind: kindDatabases, defNote: "all of the pool", origin: fromNuthatch,
+		help: "The numbers of the databases that the user may use, such as `[0, 3]`, as clients call them. Requests in others, and " +
+			"those that name others (`SELECT`, `MOVE`, `COPY`, `SWAPDB`), are refused, and so is what concerns all databases (`FLUSHALL`).",
+		set: func(l *UserLimit, v value) { l.Databases = DatabaseList(v.text) },
 	},
 }

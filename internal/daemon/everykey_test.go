@@ -313,7 +313,7 @@ func (k *everyKey) userLimits() {
 	k.t.Helper()
 	limits := []string{
 		"clients: 1000", "requests_per_second: 1000000", "request_burst: 1000000", "bytes_per_second: 1000000000",
-		"byte_burst: 1000000000", "in_flight: 1000", "max_wait: 10s",
+		"byte_burst: 1000000000", "in_flight: 1000", "max_wait: 10s", "databases: 2", "read_only: false",
 	}
 	block := func() string { return "  user_limits: {alice: {" + strings.Join(limits, ", ") + "}}\n" }
 	for i, limit := range limits {
@@ -322,6 +322,9 @@ func (k *everyKey) userLimits() {
 		key := "user_limits.alice." + name
 		was := k.inForce(key, false)
 		limits[i] = name + ": 1" + value // ten times as much, and more
+		if value == "false" {
+			limits[i] = name + ": true"
+		}
 		change := k.apply(k.base(block()))
 		judge(k.t, key, was, k.inForce(key, false), change.Pools[0].Settings, change.NotApplied)
 	}

@@ -290,6 +290,7 @@ func (in *Instance) protocol(g *generation, i int) proxy.Protocol {
 			Login:          p.ServerLogin(),
 			Passthrough:    p.Passes(),
 			MaxUsers:       p.MaxServerUsers,
+			UserLimits:     p.UserLimits,
 			Logins:         g.logins[i],
 			DB:             p.RedisDB,
 			Databases:      p.Databases,

@@ -120,7 +120,7 @@ func protocolOf(p *config.Pool, learned *redis.Learned, users *acl.Users, denial
 		logins, _ := loginsOf.LoadOrStore(learned, redis.NewLogins())
 		return redis.New(redis.Options{
 			Users: users, ACLLog: denials, Login: p.ServerLogin(),
-			Passthrough: p.Passes(), MaxUsers: p.MaxServerUsers, Logins: logins.(*redis.Logins),
+			Passthrough: p.Passes(), MaxUsers: p.MaxServerUsers, UserLimits: p.UserLimits, Logins: logins.(*redis.Logins),
 			Auth: p.RedisAuth, DB: p.RedisDB, Databases: p.Databases, FailedSelect: p.FailedSelect, Transactions: p.Transactions, Publish: p.PubSub.Publish, Cluster: p.Cluster.On,
 			AllowMonitor: p.AllowMonitor, AllowAdmin: p.AllowAdmin, ReadOnly: p.ReadOnly, Tracking: p.Tracking == config.TrackingOn,
 			Servers: len(p.Servers), HashTag: p.HashTag, KeylessScripts: p.KeylessScripts, PartialResults: p.PartialResults, Learned: learned,

@@ -95,7 +95,7 @@ func (a *adoption) sessions() {
 	if before.RedisDB != p.conf.RedisDB {
 		p.adoptLanes()
 	}
-	users := before.HasUsers() || p.conf.HasUsers() || before.AuthMode != p.conf.AuthMode
+	users := before.HasUsers() || p.conf.HasUsers() || before.AuthMode != p.conf.AuthMode || config.BoundsDiffer(before.UserLimits, p.conf.UserLimits)
 	stricter := users || p.conf.ReadOnly && !before.ReadOnly || before.AllowMonitor && !p.conf.AllowMonitor
 	if p.proto.sessions == nil || !stricter && before.RedisDB == p.conf.RedisDB && before.Databases == p.conf.Databases && before.RedisAuth == p.conf.RedisAuth {
 		return

@@ -79,7 +79,7 @@ type duel struct {
 
 func compareCommands(t *testing.T, version string) {
 	direct, behind := testkit.StartRedis(t, "--enable-debug-command", "local"), testkit.StartRedis(t, "--enable-debug-command", "local")
-	pool := testkit.Pool{Protocol: testkit.Redis, Servers: testkit.Names(behind), Lines: []string{"databases: 16"}}
+	pool := testkit.Pool{Protocol: testkit.Redis, Servers: testkit.Names(behind), Lines: []string{"databases: 16", "allow_admin: true"}}
 	d := &duel{
 		t: t, server: direct.Dial(), proxy: testkit.StartNuthatch(t, pool.String(), testkit.Threads(1)).Dial(testkit.Redis),
 		owners: [2]*testkit.Client{direct.Dial(), behind.Dial()}, version: version,
@@ -207,7 +207,7 @@ func callsOf(t *testing.T, row redis.Row) [][]string {
 func keysOf(t *testing.T, call []string) []int {
 	t.Helper()
 	b := testkit.RESP(call...)
-	parser := redis.New(redis.Options{Databases: 16}).NewRequestParser()
+	parser := redis.New(redis.Options{Databases: 16, Servers: 1, AllowAdmin: true}).NewRequestParser()
 	if n, done, err := parser.Parse(b); n != len(b) || !done || err != nil {
 		t.Fatalf("%q: %d, %t, %v", call, n, done, err)
 	}

@@ -48,6 +48,20 @@ func (a *admission) administer(req *msg.Request, cmd *command, s *msg.Session) s
 	return ""
 }
 
+// mayNotInspect refuses a subcommand that looks into a server, unless the pool has one server, and
+// allows it. Where the pool has users, their rules are looked at later, and servers that decide do so.
+func (p *requestParser) mayNotInspect(sub *command) bool {
+	if !sub.admin || !sub.treatment.ByKeys() || p.inspects && p.servers == 1 {
+		return false
+	}
+	p.req.Type, p.req.Args = sub.id, p.spans
+	p.refuse(oneServer)
+	if p.servers == 1 {
+		p.refuse(noAdmin)
+	}
+	return true
+}
+
 // needsAdmin tells whether the command is in the category @admin, so that rules that leave that
 // out forbid it.
 func (c *command) needsAdmin() bool { return slices.Contains(strings.Fields(c.facts.flags), "admin") }

@@ -155,6 +155,58 @@ func TestAdministrationOfOneServer(t *testing.T) {
 	}
 }
 
+// What looks into a server at its keys is passed on by a pool of one, with the right, or to users
+// whose rules allow it. All else of DEBUG is for nobody.
+func TestInspection(t *testing.T) {
+	conf := &config.Pool{Users: []config.User{{Name: "ops", Rules: "on nopass ~a* +@all"}, {Name: "app", Rules: "on nopass ~* +@all -@admin"}}}
+	users, err := NewUsers("test", conf, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"DEBUG OBJECT a", "debug sdslen a", "DEBUG DIGEST-VALUE a a"} {
+		words := strings.Fields(text)
+		for _, tt := range []struct {
+			o      Options
+			refuse string
+		}{
+			{Options{Servers: 1}, noAdmin},
+			{Options{Servers: 1, AllowAdmin: true}, ""},
+			{Options{Servers: 1, Users: users}, ""},
+			{Options{Servers: 1, Passthrough: true}, ""},
+			{Options{Servers: 3, AllowAdmin: true}, oneServer},
+			{Options{Servers: 3, Users: users}, oneServer},
+			{Options{Servers: 1, AllowAdmin: true, Cluster: true}, oneServer},
+		} {
+			r := parseWords(t, New(tt.o), words...)
+			if r.Error != tt.refuse || r.Treatment == msg.Forward != (tt.refuse == "") {
+				t.Errorf("%s with %d servers, allow_admin: %t, users: %t: treatment %d, %q", text, tt.o.Servers, tt.o.AllowAdmin, tt.o.Users != nil, r.Treatment, r.Error)
+			}
+		}
+		p := New(Options{Servers: 1, Users: users})
+		for name, want := range map[string]bool{"ops": true, "app": false} {
+			s := &msg.Session{Authenticated: true}
+			become(s, users.Named([]byte(name)))
+			if got := p.Allows(parseWords(t, p, words...), s); got != want {
+				t.Errorf("%s by %s: allowed: %t", text, name, got)
+			}
+			words[len(words)-1] = "b"
+			if p.Allows(parseWords(t, p, words...), s) {
+				t.Errorf("%s by %s, with another's key, is allowed", text, name)
+			}
+			words[len(words)-1] = "a"
+		}
+	}
+}
+
+// A pool of one server tells its modules. Others do not.
+func TestModulesOfOneServer(t *testing.T) {
+	for servers, want := range map[int]string{1: "", 3: oneServer} {
+		if r := parseWords(t, New(Options{Servers: servers}), "MODULE", "LIST"); r.Error != want || r.Treatment == msg.Local != (want != "") {
+			t.Errorf("%d servers: treatment %d, %q", servers, r.Treatment, r.Error)
+		}
+	}
+}
+
 // These are for nobody, whatever the pool allows, in a pool of one server too.
 func TestNeverAdministered(t *testing.T) {
 	for _, text := range []string{

@@ -13,6 +13,7 @@ import (
 //	                          what is refused         until
 //	it has not logged in      all but the login       it does
 //	Restricted                what its user may not   it logs in as another user, RESET
+//	its user has limits       writes, databases       it logs in as another user, RESET
 //	RefusedMulti              all                     EXEC, DISCARD, RESET
 //	FailedSelect              what is for servers     a SELECT succeeds, RESET
 //	LostDatabase              what is for servers     a SELECT succeeds, RESET
@@ -30,6 +31,7 @@ const (
 	noBarrier barrier = iota
 	notLoggedIn
 	forbidden
+	beyondLimits
 	inRefusedMulti
 	behindFailedSelect
 	inLostDatabase
@@ -78,6 +80,8 @@ func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 	case req.Treatment == msg.Quit, req.Treatment == msg.Ignore, p.asksWhoIsThere(req, cmd):
 	case !s.Authenticated && !beforeAuth(cmd.answer):
 		return notLoggedIn
+	case p.bounds != nil && p.isBeyond(req, s):
+		return beyondLimits
 	case s.Bars&msg.Restricted != 0 && !p.verdict(req, s).IsAllowed():
 		return forbidden
 	case s.Bars&msg.RefusedMulti != 0 && !besideMulti(req, cmd):
@@ -146,6 +150,10 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 		p.forbid(req, s, w)
 		return
 	}
+	if why == beyondLimits {
+		p.refuseBeyond(req, s, w)
+		return
+	}
 	if why == elsewhere {
 		emulated{&p.rules, &p.wordReader}.sendElsewhere(req, w)
 		return
@@ -162,7 +170,7 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 	case behindFailedSelect:
 		w.fail("ERR '", name, "' is not carried out: this connection asked for database '", s.Names().Asked,
 			"' and did not get it; SELECT one that the pool has")
-	case noBarrier, notLoggedIn, forbidden, monitoring, elsewhere:
+	case noBarrier, notLoggedIn, forbidden, beyondLimits, monitoring, elsewhere:
 	}
 }
 

@@ -172,6 +172,13 @@ func administerOne(name string, arity int, reason, since, summary string) comman
 	return c
 }
 
+// inspect is the row of a subcommand that looks into a server at its keys. A pool of one server
+// passes it on to those who may administer, and others refuse it.
+func inspect(c command) command {
+	c.admin = true
+	return c
+}
+
 // pause is the row of a command that pauses the pool for all of its clients, or ends that.
 func pause(name string, arity int, since, summary string) command {
 	c := report(name, arity, answerPause, since, summary)
@@ -272,8 +279,8 @@ func refuse(name string, arity int, reason, since, summary string) command {
 
 // ofOne is the row of a command about one server, which a pool of several does not
 // support.
-func ofOne(name string, arity int, since, summary string) command {
-	c := refuse(name, arity, oneServer, since, summary)
+func ofOne(name, since, summary string) command {
+	c := refuse(name, 2, oneServer, since, summary)
 	c.ofOne = true
 	return c
 }

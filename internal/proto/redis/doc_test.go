@@ -102,6 +102,9 @@ func fate(c *command) string {
 	}
 	switch c.treatment {
 	case msg.Forward:
+		if c.admin {
+			return "by a pool of one server with `allow_admin: true`, or to users whose rules allow it; others refuse it: " + oneServer
+		}
 		if c.keys.rule == streamKeys {
 			return "by key; with `BLOCK` on a connection of the client's own"
 		}

@@ -126,7 +126,7 @@ var conversations = []struct {
 			{"LASTSAVE", ":1234567890\r\n"},
 			{"TIME", "*2\r\n$10\r\n2000000000\r\n$2\r\n17\r\n"},
 			{"DEBUG SLEEP 1", "-ERR 'DEBUG' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
-			{"DEBUG OBJECT a", "+forwarded\r\n"},
+			{"DEBUG OBJECT a", "-ERR 'DEBUG OBJECT' is not supported by nuthatch: it is about one server; ask that server itself\r\n"},
 			{"LOLWUT", bulkOf("Redis ver. 7.0.15, nuthatch ver. 1.2.3\n")},
 			{"LOLWUT VERSION 5", bulkOf("Redis ver. 7.0.15, nuthatch ver. 1.2.3\n")},
 			{"INFO replication", bulkOf("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n")},

@@ -56,6 +56,8 @@ type Options struct {
 	// MaxRequestSize bounds a request, in bytes. 0, and what exceeds 4 GB, mean
 	// 4 GB.
 	MaxRequestSize int64
+	// UserLimits are the limits of users, of which those on writes and databases count here.
+	UserLimits []config.UserLimit
 	// ReadOnly refuses what may write.
 	ReadOnly bool
 	// AllowMonitor lets clients see every command, with MONITOR.
@@ -113,10 +115,12 @@ type rules struct {
 	named bool
 	// passes: the servers decide who may log in, and about every request. logins, which is
 	// never nil, has their users, maxUsers at the most.
-	passes     bool
-	maxUsers   int
-	logins     *Logins
-	aclLog     *acl.Log
+	passes   bool
+	maxUsers int
+	logins   *Logins
+	aclLog   *acl.Log
+	// bounds are what user_limits says of what users may do.
+	bounds     userBounds
 	login      config.Login // to servers
 	databases  databases
 	max        int
@@ -182,6 +186,7 @@ type Protocol struct {
 	loading loading
 	desk    desk
 	guard
+	limiter
 	broadcaster
 	merger
 	fragmenter
@@ -226,7 +231,7 @@ func New(o Options) *Protocol {
 			users: users, named: o.Users != nil, aclLog: aclLog, passes: o.Passthrough, maxUsers: o.MaxUsers, logins: logins,
 			passwords: passwords{o.Auth, o.AuthPrevious}, login: login, databases: databases{own: o.DB, n: o.Databases}, max: limit, readOnly: o.ReadOnly, allowMonitor: o.AllowMonitor, allowFlush: o.AllowFlush, allowAdmin: o.AllowAdmin,
 			learned: learned, learns: !o.RefuseUnknown, servers: o.Servers, version: o.Version, started: o.Started,
-			tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
+			bounds: boundsOf(o.UserLimits), tooLong: errTooLarge(limit), keyless: o.KeylessScripts, scripts: scripts,
 			slow: slow, facts: o.Facts, refresh: o.Refresh, pause: o.Pause, resume: o.Resume,
 			failedSelect: o.FailedSelect, transactions: o.Transactions, tracking: o.Tracking, publish: o.Publish, cluster: o.Cluster, emulate: o.Emulate, peers: cmp.Or(o.Peers, o.Emulate),
 		},
@@ -246,6 +251,7 @@ func New(o Options) *Protocol {
 	p.reporter = reporter{&p.rules, &p.wordReader}
 	p.keyTracker = keyTracker{rules: &p.rules, words: &p.wordReader}
 	p.judge = judge{rules: &p.rules, words: &p.wordReader}
+	p.limiter = limiter{&p.rules, &p.wordReader, &p.judge}
 	p.guard = guard{rules: &p.rules, judge: &p.judge}
 	p.admission = admission{&p.rules, &p.wordReader}
 	p.passer = passer{&p.rules, &p.wordReader}
@@ -273,6 +279,7 @@ func (p *Protocol) NewRequestParser() msg.RequestParser {
 	parser.asks, parser.publish, parser.cluster = p.facts != nil, p.publish, p.cluster
 	parser.refusesWatch = p.transactions == config.TransactionsRefuse
 	parser.passes, parser.emulate, parser.peers = p.passes, p.emulate, p.peers
+	parser.inspects = p.allowAdmin || p.named || p.passes
 	return parser
 }
 

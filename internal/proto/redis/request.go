@@ -443,7 +443,9 @@ func (p *requestParser) finish() *msg.Request {
 	}
 	if cmd.subs > 0 && len(p.spans) > 1 {
 		if sub := p.lookupSub(cmd); sub != nil {
-			cmd = sub
+			if cmd = sub; p.mayNotInspect(cmd) {
+				return r
+			}
 		} else if cmd.reason == "" {
 			r.Type, r.Args = cmd.id, p.spans
 			p.refuse(unknownSubcommand)
@@ -489,9 +491,6 @@ func (p *requestParser) finish() *msg.Request {
 	}
 	return r
 }
-
-// refuse has Local answer the request, with the reason why.
-func (p *requestParser) refuse(why string) { p.req.Treatment, p.req.Error = msg.Local, why }
 
 // locate finds the keys of a request whose command has them elsewhere than in one
 // place.

@@ -16,6 +16,8 @@ type requestSettings struct {
 	allowFlush bool
 	// allowMonitor: likewise.
 	allowMonitor bool
+	// inspects: what looks into a server is passed on.
+	inspects bool
 	// readOnly: what may write is refused.
 	readOnly  bool
 	databases databases

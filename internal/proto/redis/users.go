@@ -82,7 +82,7 @@ func (g *guard) note(req *msg.Request, v acl.Verdict, s *msg.Session) {
 	case acl.DeniedCommand, acl.Allowed:
 		d.set(msg.DeniedCommand, []byte(j.CommandOf(req)))
 	}
-	d.user = append(d.user[:0], g.userOf(s).Name()...)
+	d.user = append(d.user[:0], g.UserName(s)...)
 	if s.Bars&msg.Collecting != 0 {
 		d.context = acl.InMulti
 	}
@@ -215,12 +215,17 @@ func NewUsers(where string, p *config.Pool, file []byte, before *acl.Users) (*ac
 			b.DefaultPassword(p.RedisAuthPrevious.Sum())
 		}
 	}
+	for i := range p.UserLimits {
+		if u := &p.UserLimits[i]; u.IsBounded() {
+			b.JudgeAlways(u.Name)
+		}
+	}
 	return b.Build(before)
 }
 
 // usersOf are the users of a pool without users of its own.
 func usersOf(o *Options) *acl.Users {
-	users, err := NewUsers("", &config.Pool{RedisAuth: o.Auth, RedisAuthPrevious: o.AuthPrevious}, nil, nil)
+	users, err := NewUsers("", &config.Pool{RedisAuth: o.Auth, RedisAuthPrevious: o.AuthPrevious, UserLimits: o.UserLimits}, nil, nil)
 	invariant.Check(err == nil, "redis: a fault in no rules")
 	return users
 }
