@@ -26,9 +26,23 @@ type imageConfig struct {
 	}
 }
 
-// unpackImage unpacks the image for this machine into root as a runtime would: by the layout's
-// index, its manifest and its configuration.
-func unpackImage(t *testing.T, path, root string) (conf imageConfig) {
+// unpackImage unpacks the image for this machine into root as a runtime would.
+func unpackImage(t *testing.T, path, root string) imageConfig {
+	t.Helper()
+	conf, layers := imageFor(t, path, arch)
+	for _, layer := range layers {
+		plain, err := gzip.NewReader(bytes.NewReader(layer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		eachFile(t, plain, func(h *tar.Header, text []byte) { unpackFile(t, root, h, text) })
+	}
+	return conf
+}
+
+// imageFor finds the image for an architecture by the layout's index, its manifest and its
+// configuration.
+func imageFor(t *testing.T, path, arch string) (conf imageConfig, layers [][]byte) {
 	t.Helper()
 	whole, err := os.ReadFile(path)
 	if err != nil {
@@ -57,16 +71,12 @@ func unpackImage(t *testing.T, path, root string) (conf imageConfig) {
 		decode(t, blob(m.Digest), &manifest)
 		decode(t, blob(manifest.Config.Digest), &conf)
 		for _, layer := range manifest.Layers {
-			plain, err := gzip.NewReader(bytes.NewReader(blob(layer.Digest)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			eachFile(t, plain, func(h *tar.Header, text []byte) { unpackFile(t, root, h, text) })
+			layers = append(layers, blob(layer.Digest))
 		}
-		return conf
+		return conf, layers
 	}
 	t.Fatalf("no image for %s in %+v", arch, index)
-	return conf
+	return conf, nil
 }
 
 func decode(t *testing.T, text []byte, into any) {

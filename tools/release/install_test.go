@@ -134,7 +134,7 @@ func checkInstalled(t *testing.T, root string) {
 	}
 	for _, path := range []string{
 		"usr/share/man/man1/nuthatch.1.gz", "usr/share/man/man5/nuthatch.yml.5.gz", "usr/share/bash-completion/completions/nuthatch",
-		"usr/lib/systemd/system/nuthatch.socket",
+		"usr/lib/systemd/system/nuthatch.socket", "usr/share/doc/nuthatch/docs/OPERATIONS.md", "usr/share/doc/nuthatch/examples/prometheus/alerts.yml",
 	} {
 		if _, err := os.Stat(filepath.Join(root, path)); err != nil {
 			t.Error(err)
@@ -199,7 +199,7 @@ func TestInstall(t *testing.T) {
 		return "/tmp/" + filepath.Base(path)
 	}
 
-	runInRoot(t, root, "dpkg", "-i", copyIn(result(t, built, "*.deb")))
+	runInRoot(t, root, "dpkg", "-i", copyIn(result(t, built, "*_"+arch+".deb")))
 	checkInstalled(t, root)
 	if out, err := inRoot(root, "systemd-analyze", "verify", "--man=no", "nuthatch.service", "nuthatch.socket").CombinedOutput(); err != nil || strings.Contains(string(out), "nuthatch") {
 		t.Errorf("systemd about the units: %v\n%s", err, out)
@@ -234,7 +234,7 @@ func TestInstall(t *testing.T) {
 	// The upgrade.
 	before := running(t, root).PID
 	asked := fakeSystemctl(t, root)
-	runInRoot(t, root, "dpkg", "-i", copyIn(result(t, upgrade, "*.deb")))
+	runInRoot(t, root, "dpkg", "-i", copyIn(result(t, upgrade, "*_"+arch+".deb")))
 	if got := asked(); got != "daemon-reload\nis-active --quiet nuthatch.service\n" && !strings.Contains(got, "is-active") {
 		t.Errorf("systemd is asked to %q", got)
 	}
@@ -275,11 +275,11 @@ func TestInstall(t *testing.T) {
 
 	// The other form.
 	rpm := func(args ...string) { command(t, "rpm", append([]string{"--root", root, "--nodeps"}, args...)...) }
-	rpm("-i", result(t, built, "*.rpm"))
+	rpm("-i", result(t, built, "*."+rpmArch()+".rpm"))
 	checkInstalled(t, root)
 	appendTo(t, filepath.Join(root, confPath), "# an operator's\n")
 	_ = asked()
-	rpm("-U", result(t, upgrade, "*.rpm"))
+	rpm("-U", result(t, upgrade, "*."+rpmArch()+".rpm"))
 	if got := asked(); !strings.Contains(got, "is-active") || strings.Contains(got, "disable") {
 		t.Errorf("systemd is asked to %q", got)
 	}

@@ -56,7 +56,8 @@ var formats = []struct {
 
 // writePackages writes a .deb and an .rpm for each architecture.
 func (r *release) writePackages() error {
-	docs, err := r.texts("README.md", "SECURITY.md", "docs/*.md")
+	// As the repository has them, so that the links between them lead somewhere.
+	docs, err := r.texts("README.md", "SECURITY.md", "docs/*", "conf/*", "examples/*/*")
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (r *release) writePackages() error {
 		for _, format := range formats {
 			all := append(contents(), format.more...)
 			for _, doc := range docs {
-				all = append(all, content{"/usr/share/doc/nuthatch/" + filepath.Base(doc.name), doc.name, 0o644, files.TypeFile})
+				all = append(all, content{"/usr/share/doc/nuthatch/" + doc.name, doc.name, 0o644, files.TypeFile})
 			}
 			if err := r.writePackage(p, format.name, all); err != nil {
 				return fmt.Errorf("%s for %s: %w", format.name, p.arch, err)

@@ -23,7 +23,7 @@ import (
 // distEnv names a folder of results to test, in place of what the work tree makes.
 const distEnv = "NUTHATCH_DIST"
 
-// built is what the work tree makes for this machine, made once.
+// built is what the work tree makes, made once.
 var built = sync.OnceValues(func() (string, error) {
 	if dir := os.Getenv(distEnv); dir != "" {
 		return filepath.Abs(dir)
@@ -32,7 +32,7 @@ var built = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dir, run(context.Background(), []string{"-tree", "-arch", arch, "-o", dir}, io.Discard)
+	return dir, run(context.Background(), []string{"-tree", "-o", dir}, io.Discard)
 })
 
 // upgrade is the same program, packed as a later version.
@@ -174,7 +174,7 @@ func unpack(t *testing.T, path string) map[string]string {
 
 // TestTarball: the program runs, and says which version and commit it is.
 func TestTarball(t *testing.T) {
-	path := result(t, built, "*.tar.gz")
+	path := result(t, built, "*_linux_"+arch+".tar.gz")
 	files := unpack(t, path)
 	dir := strings.TrimSuffix(filepath.Base(path), ".tar.gz") + "/"
 	for _, name := range []string{"LICENSE", "README.md", "docs/CONFIGURATION.md", "conf/nuthatch.yml", "examples/systemd/nuthatch.service", "man/nuthatch.1", "completions/_nuthatch", noticesName} {
@@ -198,7 +198,7 @@ func TestTarball(t *testing.T) {
 
 // TestBillOfMaterials: the SBOM and the notices have every module that the program is made of.
 func TestBillOfMaterials(t *testing.T) {
-	text, err := os.ReadFile(result(t, built, "*.cdx.json"))
+	text, err := os.ReadFile(result(t, built, "*_linux_"+arch+".cdx.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
