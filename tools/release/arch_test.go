@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"debug/elf"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -52,6 +54,8 @@ func TestArchitectures(t *testing.T) {
 				t.Errorf("the .deb has another program than the tarball: %v", err)
 			}
 
+			checkLinks(t, filepath.Join(root, "usr/share/doc/nuthatch"))
+
 			rpm := result(t, built, "*."+a.rpm+".rpm")
 			if said := command(t, "rpm", "-qp", "--nosignature", "--qf", "%{ARCH} %{OS}", rpm); said != a.rpm+" linux" {
 				t.Errorf("the .rpm is for %q", said)
@@ -89,6 +93,38 @@ func TestArchitectures(t *testing.T) {
 				t.Errorf("--version says %q", said)
 			}
 		})
+	}
+}
+
+var (
+	inCode = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
+	ofLink = regexp.MustCompile(`\]\(([^)\s#]+)`)
+	// elsewhere is what a document may link to and a package does not have: sites, and the source.
+	elsewhere = regexp.MustCompile(`^[a-z]+:|^(\.\./)?(internal|test|packaging)(/|$)`)
+)
+
+// checkLinks fails if a document links to something that the package does not have.
+func checkLinks(t *testing.T, dir string) {
+	t.Helper()
+	checked := 0
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".md" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, link := range ofLink.FindAllStringSubmatch(inCode.ReplaceAllString(string(text), ""), -1) {
+			if elsewhere.MatchString(link[1]) {
+				continue
+			}
+			checked++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), link[1])); err != nil {
+				t.Errorf("%s links to %s", path, link[1])
+			}
+		}
+		return err
+	})
+	if err != nil || checked < 100 {
+		t.Errorf("%d links: %v", checked, err)
 	}
 }
 

@@ -34,7 +34,6 @@ func contents() []content {
 		{"/usr/share/man/man1/nuthatch.1.gz", "packaging/man/nuthatch.1", 0o644, files.TypeFile},
 		{"/usr/share/man/man1/nuthatch-ctl.1.gz", "packaging/man/nuthatch-ctl.1", 0o644, files.TypeFile},
 		{"/usr/share/man/man5/nuthatch.yml.5.gz", "packaging/man/nuthatch.yml.5", 0o644, files.TypeFile},
-		{"/usr/share/doc/nuthatch/CHANGELOG.md.gz", "CHANGELOG.md", 0o644, files.TypeFile},
 		{"/usr/share/doc/nuthatch/" + noticesName, noticesName, 0o644, files.TypeFile},
 		{"/usr/share/doc/nuthatch/LICENSE", "LICENSE", 0o644, files.TypeFile},
 	}
@@ -57,7 +56,7 @@ var formats = []struct {
 // writePackages writes a .deb and an .rpm for each architecture.
 func (r *release) writePackages() error {
 	// As the repository has them, so that the links between them lead somewhere.
-	docs, err := r.texts("README.md", "SECURITY.md", "docs/*", "conf/*", "examples/*/*")
+	docs, err := r.texts("*.md", "docs/*", "conf/*", "examples/*/*")
 	if err != nil {
 		return err
 	}
