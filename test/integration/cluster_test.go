@@ -45,16 +45,29 @@ func TestClusterIsFound(t *testing.T) {
 	}
 }
 
+// tagAt is a hash tag whose slot the node has.
+func tagAt(cluster *testkit.Cluster, s *testkit.Server) string {
+	for i := 0; ; i++ {
+		if tag := fmt.Sprintf("{%d}", i); cluster.Owner(cluster.Nodes[1], cluster.Slot(tag)) == s {
+			return tag
+		}
+	}
+}
+
 // A primary is killed, and its replica takes over: requests go there without a redirect, at
-// the first connection that is lost.
+// the first connection that is lost. So do clients that watch, wait and listen.
 func TestClusterFailsOver(t *testing.T) {
 	cluster := testkit.StartCluster(t, 3, 1, clusterDown)
-	proxy := testkit.StartNuthatch(t, cluster.Pool(cluster.Nodes[:3]...).String())
+	pool := cluster.Pool(cluster.Nodes[:3]...)
+	pool.Lines = append(pool.Lines, "pubsub: {on_loss: resubscribe}")
+	proxy := testkit.StartNuthatch(t, pool.String())
 	awaitWritten(t, proxy)
 	old, replica := cluster.Nodes[0], cluster.Nodes[3]
+	h := hold(t, proxy, tagAt(cluster, old), "SSUBSCRIBE", "SPUBLISH")
 	old.Kill()
 	cluster.AwaitPrimary(cluster.Nodes[1], replica)
 	awaitWritten(t, proxy)
+	h.goesOn(t)
 	old.Restart()
 	cluster.AwaitWhole()
 	// All seeds but those that were killed are gone, and the cluster is alive at other nodes.

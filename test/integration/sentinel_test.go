@@ -168,7 +168,7 @@ func askOf(s *testkit.Server, request ...string) (string, error) {
 
 // TestSentinel: failovers by hand, a primary that is killed, one that stops for a while, and one
 // that comes back quickly. No client is lost, no reply is out of order, and no value is
-// another's.
+// another's. Clients that watch, wait and listen go on.
 func TestSentinel(t *testing.T) {
 	w := testkit.StartWatched(t, "main", 2, 3, 700*time.Millisecond)
 	p := testkit.StartNuthatch(t, sentinelPool(w))
@@ -181,10 +181,10 @@ func TestSentinel(t *testing.T) {
 	listener.Do("SUBSCRIBE", "news")
 	l := startLoad(t, p.Addrs[0], 20)
 	failovers := []struct {
-		name string
+		name string // without spaces: keys begin with it
 		do   func(primary *testkit.Server) (undo func())
 	}{
-		{"by hand", func(*testkit.Server) func() {
+		{"by-hand", func(*testkit.Server) func() {
 			s := w.Sentinels[1].Dial()
 			defer s.Close()
 			testkit.Await(t, "a failover that is accepted", func() error {
@@ -201,11 +201,13 @@ func TestSentinel(t *testing.T) {
 	for _, f := range failovers {
 		old := w.Primary(0)
 		l.crowd.AwaitMore(&l.crowd.Served, 500)
+		h := hold(t, p, f.name+":", "SUBSCRIBE", "PUBLISH")
 		undo := f.do(old)
 		w.AwaitPrimaryOtherThan(0, old)
 		took := awaitServed(t, probe, w)
 		t.Logf("%s: %v after the failover was visible a write is served", f.name, took)
 		undo()
+		h.goesOn(t)
 		l.crowd.AwaitMore(&l.crowd.Served, 500)
 		w.AwaitSettled()
 	}

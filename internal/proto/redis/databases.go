@@ -61,6 +61,8 @@ const (
 	notInteger  = "value is not an integer or out of range"
 	notInt32    = "value is out of range, value must between -2147483648 and 2147483647"
 	badDatabase = "DB index is out of range"
+	// selectInCluster is for a pool that looks like a cluster.
+	selectInCluster = "SELECT is not allowed in cluster mode"
 )
 
 // databaseNamed is the database, as a lane has it, that the i-th word of a request names, or

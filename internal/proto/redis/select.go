@@ -7,6 +7,9 @@ import "nuthatch/internal/msg"
 // answerSelect puts the client in another database.
 func (p *Protocol) answerSelect(req *msg.Request, s *msg.Session, w writer) {
 	db, fault := p.databases.databaseNamed(req, 1)
+	if fault == badDatabase && p.emulate != nil && !p.databases.several() {
+		fault = selectInCluster
+	}
 	if fault != "" {
 		p.failSelect(req, s)
 		w.fail("ERR ", fault)
