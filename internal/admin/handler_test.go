@@ -131,6 +131,8 @@ func (in *instance) PausedSince(string) time.Time { return time.Unix(9e8, 0) }
 func (in *instance) Cluster(string) *api.Cluster { return in.cluster }
 
 func (in *instance) Emulated(string) *api.Emulated { return in.emulated }
+
+func (in *instance) Sentinels(string) *api.Sentinels { return nil }
 func (in *instance) PausedBy(string) string        { return "admin 1.2.3.4:5 somebody" }
 
 func (in *instance) PausedUntil(pool string) time.Time {

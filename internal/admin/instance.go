@@ -74,6 +74,8 @@ type Instance interface {
 	Cluster(pool string) *api.Cluster
 	// Emulated is the cluster that a pool looks like; nil: it looks like one server.
 	Emulated(pool string) *api.Emulated
+	// Sentinels are what the sentinels of a pool know; nil: it has none.
+	Sentinels(pool string) *api.Sentinels
 	// Clients asks the loops for the newest clients of a pool, at most so many of
 	// each loop.
 	Clients(pool string, most int) ([]api.Client, error)

@@ -120,7 +120,7 @@ func (n *present) pool(p *config.Pool, t *topology.Topology, counted *stats.Pool
 	}
 	snap := t.Snapshot()
 	shown.Distribution, shown.Cluster = snap.Table.Ring().Continuum.Distribution().String(), n.in.Cluster(p.Name)
-	shown.Emulated = n.in.Emulated(p.Name)
+	shown.Emulated, shown.Sentinels = n.in.Emulated(p.Name), n.in.Sentinels(p.Name)
 	shares, nodes := snap.Shares(), nodesOf(snap)
 	for i := range snap.Servers {
 		counted := servers[snap.Names[i]]

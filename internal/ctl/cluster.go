@@ -12,7 +12,7 @@ import (
 	"nuthatch/internal/units"
 )
 
-// cluster shows the clusters behind pools, and what pools look like, with their nodes.
+// cluster shows the clusters and the sentinels of pools, and what pools look like, with their nodes.
 func (s *session) cluster(args []string) error {
 	pools, written, err := s.pools(args)
 	if written || err != nil {
@@ -30,7 +30,7 @@ func (s *session) cluster(args []string) error {
 			}
 			return write(p, pools.Time)
 		}
-		if err := errors.Join(show(p.Cluster != nil, s.clusterOf), show(p.Emulated != nil, s.emulated)); err != nil {
+		if err := errors.Join(show(p.Cluster != nil, s.clusterOf), show(p.Sentinels != nil, s.sentinelsOf), show(p.Emulated != nil, s.emulated)); err != nil {
 			return err
 		}
 	}

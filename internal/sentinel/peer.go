@@ -178,6 +178,20 @@ func (p *peer) begin() bool {
 	return !was
 }
 
+// keep notes what the sentinel has said of these names; no places: it has not answered.
+func (p *peer) keep(names []string, places []Place) {
+	if places == nil {
+		return
+	}
+	said := make(map[string]Place, len(names))
+	for i, name := range names {
+		if places[i].Addr != "" {
+			said[name] = places[i]
+		}
+	}
+	p.set(func(s *Status) { s.Said = said })
+}
+
 // end notes what came of a question, and returns the change of its state.
 func (p *peer) end(now time.Time, problem error) (change Change, changed bool) {
 	p.mu.Lock()

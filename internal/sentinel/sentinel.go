@@ -82,14 +82,28 @@ type Status struct {
 	Problem string
 	// Since is since when that is so, zero: since the start. Asked is when it was asked last.
 	Since, Asked time.Time
+	// Said is where it last said that primaries are, by their names.
+	Said map[string]Place
 }
+
+// Why sentinels were asked.
+const (
+	// AtStart is the first look.
+	AtStart = "start"
+	// ByTime is a look since Poll is over, or while a primary is looked for.
+	ByTime = "time"
+	// Missed is a look since somebody has missed a primary.
+	Missed = "missed"
+	// Told is a look since a sentinel has told of a change.
+	Told = "told"
+)
 
 // A Watcher watches the primaries of one pool.
 type Watcher struct {
 	Options
 	names  []string
 	peers  []*peer
-	woken  chan struct{}
+	woken  chan string // why
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
@@ -97,6 +111,9 @@ type Watcher struct {
 	known map[string]Place
 	// lost has the names of primaries that cannot be found.
 	lost map[string]trouble
+	// asked is when all sentinels were asked last, and why.
+	asked time.Time
+	why   string
 
 	// owned by whoever looks
 	//
@@ -113,7 +130,7 @@ type trouble struct {
 
 // New returns a watcher of the primaries of these names. Nothing is asked yet.
 func New(o Options, names []string) *Watcher {
-	w := &Watcher{Options: o, names: names, woken: make(chan struct{}, 1), known: make(map[string]Place), lost: make(map[string]trouble), outdated: make(map[string]time.Time)}
+	w := &Watcher{Options: o, names: names, woken: make(chan string, 1), known: make(map[string]Place), lost: make(map[string]trouble), outdated: make(map[string]time.Time)}
 	if w.Doubt == 0 {
 		w.Doubt = doubt
 	}
@@ -159,10 +176,22 @@ func (w *Watcher) Place(name string) Place {
 	return w.known[name]
 }
 
-// Wake has the sentinels asked at once. It does not wait.
-func (w *Watcher) Wake() {
+// Asked is when all sentinels were asked last, and why.
+func (w *Watcher) Asked() (at time.Time, why string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.asked, w.why
+}
+
+// Names are those of the primaries.
+func (w *Watcher) Names() []string { return w.names }
+
+// Wake has the sentinels asked at once, since a primary is missed. It does not wait.
+func (w *Watcher) Wake() { w.wake(Missed) }
+
+func (w *Watcher) wake(why string) {
 	select {
-	case w.woken <- struct{}{}:
+	case w.woken <- why:
 	default: // it is in there already
 	}
 }
@@ -172,7 +201,7 @@ func (w *Watcher) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	for _, p := range w.peers {
-		w.done.Go(func() { p.listen(ctx, w.Wake) })
+		w.done.Go(func() { p.listen(ctx, func() { w.wake(Told) }) })
 	}
 	w.done.Go(func() { w.run(ctx) })
 }
@@ -194,9 +223,10 @@ func (w *Watcher) Stop() {
 // run looks every Poll, and again and again for a while when somebody asks.
 func (w *Watcher) run(ctx context.Context) {
 	var until time.Time // when the search that somebody has asked for ends
-	pause := soon
+	pause, why := soon, AtStart
 	for {
-		settled := w.Look(ctx)
+		settled := w.look(ctx, why)
+		why = ByTime
 		wait := w.Poll
 		if now := time.Now(); !settled || now.Before(until) {
 			wait = min(pause, w.Poll)
@@ -209,9 +239,9 @@ func (w *Watcher) run(ctx context.Context) {
 			return
 		case <-timer.C:
 			if w.missed() {
-				until, pause = time.Now().Add(urgent), soon
+				until, pause, why = time.Now().Add(urgent), soon, Missed
 			}
-		case <-w.woken:
+		case why = <-w.woken:
 			timer.Stop()
 			w.missed()
 			until, pause = time.Now().Add(urgent), soon
@@ -229,7 +259,12 @@ func (w *Watcher) missed() (was bool) {
 
 // Look asks all sentinels once, and publishes what has changed. It reports whether all
 // primaries are where the newest answer says.
-func (w *Watcher) Look(ctx context.Context) (settled bool) {
+func (w *Watcher) Look(ctx context.Context) (settled bool) { return w.look(ctx, AtStart) }
+
+func (w *Watcher) look(ctx context.Context, why string) (settled bool) {
+	w.mu.Lock()
+	w.asked, w.why = time.Now(), why
+	w.mu.Unlock()
 	answers := w.askAll(ctx)
 	if ctx.Err() != nil {
 		return true
@@ -267,6 +302,7 @@ func (w *Watcher) askAll(ctx context.Context) [][]answer {
 			if ctx.Err() != nil {
 				problem = nil
 			}
+			p.keep(w.names, places)
 			if change, changed := p.end(time.Now(), problem); changed {
 				w.Tell(change)
 			}

@@ -383,6 +383,17 @@ func TestMissed(t *testing.T) {
 		k.say(two, 6, false)
 	}
 	s.await(two)
+	testkit.Await(t, "all to have said so", func() error {
+		for _, status := range s.watcher.Sentinels() {
+			if status.Said["main"] != (sentinel.Place{Addr: two, Epoch: 6}) {
+				return fmt.Errorf("%s has said %v", status.Address, status.Said)
+			}
+		}
+		return nil
+	})
+	if at, why := s.watcher.Asked(); at.IsZero() || why != sentinel.Missed && why != sentinel.ByTime && why != sentinel.Told {
+		t.Errorf("they were asked at %v (%s)", at, why)
+	}
 }
 
 // TestNobody: without an answer the last place stays, and it is said why.

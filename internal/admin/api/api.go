@@ -133,6 +133,8 @@ type Pool struct {
 	// Emulated is the Redis Cluster that the pool looks like to its clients; left out if it
 	// looks like one server.
 	Emulated *Emulated `json:"emulated,omitempty"`
+	// Sentinels are those that say where its primaries are; left out if there are none.
+	Sentinels *Sentinels `json:"sentinels,omitempty"`
 	// Servers are in the order of the statistics, shorter names first. Those of a cluster are
 	// in the order of their addresses, nodes that have left it behind the others.
 	Servers []Server `json:"servers"`

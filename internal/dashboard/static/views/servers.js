@@ -5,6 +5,7 @@ import { meaning, term, words } from '../explain.js';
 import { bytes, count, latency, percent, rate, span } from '../format.js';
 import { spark } from '../plot.js';
 import { Table } from '../table.js';
+import { behind, hasMore } from './behind.js';
 
 export class Servers {
   constructor(host, app) {
@@ -89,15 +90,16 @@ export class Servers {
     this.table.update(model.servers);
   }
 
-  // showClusters tells of each cluster, and has its columns only if there is one.
+  // showClusters tells of clusters, sentinels and peers, and has a cluster's columns only if there is one.
   showClusters(model) {
     const pools = model.pools.filter((p) => p.cluster);
     const replicated = model.servers.some((s) => s.replication);
     this.list.classList.toggle('no-nodes', !pools.length);
     this.list.classList.toggle('no-roles', !pools.length && !replicated);
     this.list.classList.toggle('no-replication', !replicated);
-    this.clusters.hidden = !pools.length;
-    fill(this.clusters, pools.map((p) => h('p', { class: p.cluster.problem ? 'bad-value' : null }, clusterLine(p, model.time))));
+    const more = model.pools.filter(hasMore);
+    this.clusters.hidden = !more.length;
+    fill(this.clusters, more.map((p) => behind(p, model.time)));
   }
 
   showPools(names) {
@@ -135,13 +137,6 @@ export class Servers {
 }
 
 const traffic = (s) => (s.bytesIn === undefined ? undefined : s.bytesIn + (s.bytesOut || 0));
-
-// clusterLine says how much of a pool's cluster is known, and since when.
-function clusterLine(p, now) {
-  const c = p.cluster;
-  const asked = c.asked ? `asked ${span((now - Date.parse(c.asked)) / 1000)} ago (${c.why})` : 'not asked yet';
-  return `${p.name}: ${c.slots_covered} of ${c.slots} slots, ${c.primaries} primaries, ${c.replicas} replicas, epoch ${c.epoch < 0 ? 'unknown' : c.epoch}, ${asked}${c.problem ? `; ${c.problem}` : ''}`;
-}
 
 // redirectKinds are the counters of redirects, and what a node says.
 const redirectKinds = [['redirects_moved', 'MOVED'], ['redirects_ask', 'ASK'], ['redirects_tryagain', 'TRYAGAIN'], ['redirects_unready', 'not ready']];
