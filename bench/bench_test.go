@@ -59,6 +59,7 @@ func TestWhatIsMeasured(t *testing.T) {
 		{"-works get-p1,get-s3", 2, false, false, false, false},
 		{"-open", 0, false, true, false, false},
 		{"-memory -threads", 0, false, false, true, true},
+		{"-half get-s3,get-cluster", 0, false, false, false, false},
 		{"-growth", -1, true, false, false, false},
 		{"-quick", strings.Count(quickWorks, ",") + 1, false, false, false, false},
 		{"-profile x.pgo", strings.Count(profileWorks, ",") + 1, false, false, false, false},

@@ -145,6 +145,7 @@ type findings struct {
 	works   []result
 	growth  bool // the tables of growth were asked for
 	open    *openResult
+	half    *halfResult
 	memory  []memoryResult
 	leftOut string // a sentence about numbers of clients that are not in memory
 	lasting []lastingResult
@@ -166,6 +167,10 @@ func (r *rig) runAll(ctx context.Context, opts options) (findings, error) {
 	}
 	if opts.open && ctx.Err() == nil {
 		f.open, err = r.measureOpen(ctx)
+		note(err)
+	}
+	if len(opts.half) > 0 && ctx.Err() == nil {
+		f.half, err = r.measureHalf(ctx, opts.half)
 		note(err)
 	}
 	if opts.memory && ctx.Err() == nil {

@@ -46,6 +46,12 @@ func (f findings) report(description []string) string {
 				number(f.open.saturation)),
 			f.open.table())
 	}
+	if f.half != nil {
+		section("Latency at half load",
+			fmt.Sprintf("50 clients, open loop, %s requests/s: half of what nuthatch carries of the first work in a closed loop. "+
+				"Latencies in microseconds; medians of the rounds (least–greatest).", number(half*f.half.saturation)),
+			f.half.table())
+	}
 	section("Memory of idle clients",
 		"Resident, in MB (10^6 bytes), of a proxy whose clients have each spoken once and then been silent for 3 seconds. Medians; ratio to nutcracker."+
 			f.leftOut,
