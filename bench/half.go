@@ -89,10 +89,11 @@ func (r *rig) halfRound(ctx context.Context, res *halfResult, c *contest, round 
 func (h *halfResult) table() table {
 	t := table{left: 1, head: []string{"work", "proxy", "carried", "p50", "p99", "p99.9", "p99, ratio to the first work"}}
 	p99 := func(s sample) float64 { return s.p99 }
-	for _, p := range h.points {
+	for i := range h.points {
+		p := &h.points[i]
 		var first []sample
-		for _, q := range h.points {
-			if q.work.name == h.points[0].work.name && q.proxy == p.proxy {
+		for j := range h.points {
+			if q := &h.points[j]; q.work.name == h.points[0].work.name && q.proxy == p.proxy {
 				first = q.samples
 			}
 		}

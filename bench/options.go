@@ -59,7 +59,7 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	fs.BoolVar(&opts.lasting, "lasting", false, "memory of clients that wait or listen")
 	fs.BoolVar(&opts.threads, "threads", false, "nuthatch with one and with two event loops")
 	fs.BoolVar(&opts.tls, "tls", false, "TLS with clients, beside HAProxy that terminates it")
-	halfNames := fs.String("half", "", "latency of these works at half of the load that nuthatch carries of the first one, such as get-s3,get-cluster")
+	fs.Func("half", "latency of these works at half of the load that nuthatch carries of the first one, such as get-s3,get-cluster", opts.chooseHalf)
 	quick := fs.Bool("quick", false, "a few pieces of work, one short round")
 	workNames := fs.String("works", "", "pieces of work, comma separated, or all: "+strings.Join(names(works()), ", "))
 	proxyNames := fs.String("proxies", "", "proxies, comma separated (default: all that are installed): "+
@@ -91,15 +91,10 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 			*workNames = profileWorks
 		}
 	}
-	if *workNames == "" && *halfNames == "" && !opts.growth && !opts.open && !opts.memory && !opts.lasting && !opts.threads && !opts.tls {
+	if *workNames == "" && len(opts.half) == 0 && !opts.growth && !opts.open && !opts.memory && !opts.lasting && !opts.threads && !opts.tls {
 		*workNames, opts.growth, opts.open, opts.memory, opts.lasting, opts.threads, opts.tls = "all", true, true, true, true, true, true
 	}
 	var err error
-	if *halfNames != "" {
-		if opts.half, err = choose("work", works(), *halfNames); err != nil {
-			return opts, err
-		}
-	}
 	if opts.works, err = chooseWorks(*workNames, opts.growth); err != nil {
 		return opts, err
 	}
@@ -111,6 +106,12 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 		opts.proxies = append(opts.proxies, otherBuild(*other))
 	}
 	return opts, err
+}
+
+// chooseHalf reads the value of -half.
+func (o *options) chooseHalf(list string) (err error) {
+	o.half, err = choose("work", works(), list)
+	return err
 }
 
 // chooseWorks returns the works that a list names, and those that the tables of

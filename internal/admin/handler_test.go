@@ -133,7 +133,7 @@ func (in *instance) Cluster(string) *api.Cluster { return in.cluster }
 func (in *instance) Emulated(string) *api.Emulated { return in.emulated }
 
 func (in *instance) Sentinels(string) *api.Sentinels { return nil }
-func (in *instance) PausedBy(string) string        { return "admin 1.2.3.4:5 somebody" }
+func (in *instance) PausedBy(string) string          { return "admin 1.2.3.4:5 somebody" }
 
 func (in *instance) PausedUntil(pool string) time.Time {
 	if pool != in.paused {
