@@ -37,7 +37,8 @@ func hold(t *testing.T, p *testkit.Proxy, tag, subscribe, publish string) *held 
 	return h
 }
 
-// goesOn checks what has become of them when their server has failed over, and is there again. A
+// goesOn checks what has become of them when their server has failed over, is there again, and is
+// known to be elsewhere by the watcher's own loop: until then an EXEC may be carried out there. A
 // watched key counts as changed, who waits gets an element or an error, and who listens hears.
 func (h *held) goesOn(t *testing.T) {
 	t.Helper()

@@ -207,6 +207,7 @@ func TestSentinel(t *testing.T) {
 		took := awaitServed(t, probe, w)
 		t.Logf("%s: %v after the failover was visible a write is served", f.name, took)
 		undo()
+		awaitServed(t, h.watcher, w) // its own loop has the new address, too
 		h.goesOn(t)
 		l.crowd.AwaitMore(&l.crowd.Served, 500)
 		w.AwaitSettled()
