@@ -113,7 +113,7 @@ func TestClusterIsShown(t *testing.T) {
 func TestEmulatedIsShown(t *testing.T) {
 	conf, topo := clusterPool(t)
 	in := &instance{conf: conf, topo: []*topology.Topology{topo}, emulated: &api.Emulated{
-		Cluster: true, Sentinel: &api.EmulatedSentinel{Clients: 7, Refused: 2, Switches: 3},
+		Cluster: true, Sentinel: &api.EmulatedSentinel{Clients: 7, Refused: 2, LoginsFailed: 4, Switches: 3},
 		Nodes: []api.EmulatedNode{{Address: "10.0.0.1:6379", First: 0, Last: 8191}, {Address: "10.0.0.2:6379", First: 8192, Last: 16383, Self: true}},
 		Peers: []api.Peer{{State: "lives"}, {State: "silent"}, {State: "silent"}, {State: "self"}},
 	}}
@@ -121,7 +121,7 @@ func TestEmulatedIsShown(t *testing.T) {
 	for _, want := range []string{
 		`nuthatch_emulated_nodes{pool="alpha"} 2`, `nuthatch_emulated_slots{pool="alpha"} 8192`,
 		`nuthatch_peers{pool="alpha",state="silent"} 2`, `nuthatch_peers{pool="alpha",state="lives"} 1`,
-		`nuthatch_sentinel_clients{pool="alpha"} 7`, `nuthatch_sentinel_clients_refused_total{pool="alpha"} 2`, `nuthatch_sentinel_switches_total{pool="alpha"} 3`,
+		`nuthatch_sentinel_clients{pool="alpha"} 7`, `nuthatch_sentinel_clients_refused_total{pool="alpha"} 2`, `nuthatch_sentinel_switches_total{pool="alpha"} 3`, `nuthatch_sentinel_logins_failed_total{pool="alpha"} 4`,
 	} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("the metrics lack %s:\n%s", want, shown)

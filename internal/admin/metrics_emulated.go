@@ -7,8 +7,8 @@ import "github.com/prometheus/client_golang/prometheus"
 type emulatedCollector struct {
 	in Instance
 
-	nodes, slots, peers                                *prometheus.Desc
-	sentinelClients, sentinelRefused, sentinelSwitches *prometheus.Desc
+	nodes, slots, peers                                                *prometheus.Desc
+	sentinelClients, sentinelRefused, sentinelLogins, sentinelSwitches *prometheus.Desc
 }
 
 func newEmulatedCollector(in Instance) *emulatedCollector {
@@ -22,13 +22,14 @@ func newEmulatedCollector(in Instance) *emulatedCollector {
 		peers:            desc("nuthatch_peers", "how many addresses of other proxies are in a state", "pool", "state"),
 		sentinelClients:  desc("nuthatch_sentinel_clients", "how many clients are connected where the pool answers as a Sentinel", "pool"),
 		sentinelRefused:  desc("nuthatch_sentinel_clients_refused_total", "how many clients were refused there, for their address or their number", "pool"),
+		sentinelLogins:   desc("nuthatch_sentinel_logins_failed_total", "how often a client said a wrong name or password there", "pool"),
 		sentinelSwitches: desc("nuthatch_sentinel_switches_total", "how often a client was told there to use another proxy", "pool"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *emulatedCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.nodes, c.slots, c.peers, c.sentinelClients, c.sentinelRefused, c.sentinelSwitches} {
+	for _, d := range []*prometheus.Desc{c.nodes, c.slots, c.peers, c.sentinelClients, c.sentinelRefused, c.sentinelLogins, c.sentinelSwitches} {
 		out <- d
 	}
 }
@@ -59,6 +60,7 @@ func (c *emulatedCollector) Collect(out chan<- prometheus.Metric) {
 		if t := about.Sentinel; t != nil {
 			s.gauge(c.sentinelClients, float64(t.Clients), name)
 			s.counter(c.sentinelRefused, float64(t.Refused), name)
+			s.counter(c.sentinelLogins, float64(t.LoginsFailed), name)
 			s.counter(c.sentinelSwitches, float64(t.Switches), name)
 		}
 		for state, n := range states {

@@ -96,7 +96,7 @@ func (s *session) emulated(p *api.Pool, now time.Time) error {
 		if t := e.Sentinel; t != nil {
 			add("answers as", fmt.Sprintf("a Sentinel of %d at %s, for %q", 1+len(t.Others), t.Listens, t.Name))
 			add("its clients", fmt.Sprintf("%d, of which %d are told of changes", t.Clients, t.Subscribers))
-			add("switches", fmt.Sprintf("%d clients were told to use another proxy, %d were refused", t.Switches, t.Refused))
+			add("switches", fmt.Sprintf("%d clients were told to use another proxy, %d were refused, %d logins failed", t.Switches, t.Refused, t.LoginsFailed))
 		}
 		if e.Leaving {
 			add("leaves", "the others have the clients of this proxy, which is about to end")

@@ -40,7 +40,7 @@ func TestEmulated(t *testing.T) {
 	p := answers(t, func(_ *api.Info, p *api.Pools, _ *api.Events) {
 		p.Pools[0].Emulated = &api.Emulated{
 			Cluster: true, Since: *before(time.Minute), Leaving: true,
-			Sentinel: &api.EmulatedSentinel{Listens: "10.0.0.2:26379", Name: "main", Others: []string{"10.0.0.1:26379"}, Clients: 7, Subscribers: 3, Refused: 1, Switches: 12},
+			Sentinel: &api.EmulatedSentinel{Listens: "10.0.0.2:26379", Name: "main", Others: []string{"10.0.0.1:26379"}, Clients: 7, Subscribers: 3, Refused: 1, LoginsFailed: 2, Switches: 12},
 			Nodes:    []api.EmulatedNode{{Address: "10.0.0.1:6379", ID: "aaaa", Last: 8191}, {Address: "10.0.0.2:6379", ID: "bbbb", First: 8192, Last: 16383, Self: true}},
 			Peers: []api.Peer{
 				{Address: "10.0.0.1:6379", State: "lives", Announced: "10.0.0.1:6379", Sentinel: "10.0.0.1:26379", Since: *before(time.Minute)},

@@ -169,7 +169,7 @@ func (g *generation) aboutSentinel(i int) *api.EmulatedSentinel {
 	n := port.Counts()
 	about := &api.EmulatedSentinel{
 		Listens: port.Addr().String(), Name: p.SentinelName(), Others: []string{},
-		Clients: n.Clients, Subscribers: n.Subscribers, Refused: n.Refused, Switches: n.Switches,
+		Clients: n.Clients, Subscribers: n.Subscribers, Refused: n.Refused, LoginsFailed: n.LoginsFailed, Switches: n.Switches,
 	}
 	for _, at := range g.emulations[i].board.Map().Sentinels {
 		about.Others = append(about.Others, at.String())

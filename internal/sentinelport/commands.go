@@ -122,6 +122,7 @@ func (c *conn) auth(s *scope, words []string) {
 
 func (c *conn) logIn(s *scope, user, password string) bool {
 	if s.Login == nil && user != "default" || s.Login != nil && !s.Login([]byte(user), []byte(password)) {
+		c.port.count(func(n *Counts) { n.LoginsFailed++ })
 		return false
 	}
 	c.loggedInNow()

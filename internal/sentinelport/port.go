@@ -85,6 +85,8 @@ type Counts struct {
 	Clients, Subscribers int
 	// Refused came from where nobody is let in, or when there were too many clients.
 	Refused int64
+	// LoginsFailed is how often a client has said a wrong name or password.
+	LoginsFailed int64
 	// Switches is how often a client was told to use another proxy.
 	Switches int64
 }

@@ -249,6 +249,9 @@ func TestLogin(t *testing.T) {
 			t.Error(got)
 		}
 	}
+	if n := s.Counts().LoginsFailed; n != 9 {
+		t.Errorf("%d logins have failed, want 9", n)
+	}
 	if got := late.ExpectEnd(); got != "" {
 		t.Errorf("a client that does not log in got %q", got)
 	}

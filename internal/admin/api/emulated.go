@@ -28,10 +28,12 @@ type EmulatedSentinel struct {
 	// Clients are connected to it, and Subscribers of them are told of changes.
 	Clients     int `json:"clients"`
 	Subscribers int `json:"subscribers"`
-	// Refused is how many clients were, for their address or their number. Switches is how
-	// often one was told to use another proxy.
-	Refused  int64 `json:"refused"`
-	Switches int64 `json:"switches"`
+	// Refused is how many clients were, for their address or their number. LoginsFailed is how
+	// often a name or a password was wrong, and Switches how often a client was told to use
+	// another proxy.
+	Refused      int64 `json:"refused"`
+	LoginsFailed int64 `json:"logins_failed"`
+	Switches     int64 `json:"switches"`
 }
 
 // An EmulatedNode is a proxy, with its slots from First to Last.
