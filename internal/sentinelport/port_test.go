@@ -82,6 +82,14 @@ func shape(reply string) string {
 func TestAnswersLikeRedis(t *testing.T) {
 	t.Parallel()
 	watched, s := testkit.StartWatched(t, "main", 0, 1, time.Minute), start(t, nil)
+	c := watched.Sentinels[0].Dial()
+	t.Cleanup(c.Close)
+	testkit.Await(t, "the sentinel to have spoken with its primary", func() error {
+		if got := shape(c.Do("SENTINEL", "MASTER", "main")); !strings.Contains(got, "runid\r\n$40\r\nID\r\n$5\r\nflags\r\n$6\r\nmaster\r\n") {
+			return errors.New(got)
+		}
+		return nil
+	})
 	for _, hello := range []string{"2", "3"} {
 		theirs, ours := watched.Sentinels[0].Dial(), s.dial()
 		t.Cleanup(theirs.Close)
