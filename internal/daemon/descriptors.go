@@ -45,9 +45,9 @@ const (
 )
 
 // descriptorsOf shares limit descriptors out, as nutcracker does (max_nfd,
-// max_nsconn, max_ncconn), for every loop opens its own connections to servers. nodes is how
-// many nodes the cluster of each pool is known to have; 0: it is none.
-func descriptorsOf(conf *config.Config, nodes []int, limit int) Descriptors {
+// max_nsconn, max_ncconn), for every loop opens its own connections to servers. found is what
+// is known of the servers of each pool; nil: nothing.
+func descriptorsOf(conf *config.Config, found []foundServers, limit int) Descriptors {
 	d := Descriptors{Limit: limit, Own: ownDescriptors + admin.MaxHTTPConns + loopDescriptors*conf.Process.Threads}
 	for i := range conf.Pools {
 		p := &conf.Pools[i]
@@ -55,8 +55,16 @@ func descriptorsOf(conf *config.Config, nodes []int, limit int) Descriptors {
 		if p.Emulate.SentinelListen != (config.Address{}) {
 			d.Own += listenerDescriptors + sentinelRoom(limit)
 		}
-		servers := serversOf(p, nodes, i)
-		replicas := p.NumServers() - len(p.Servers)
+		servers, replicas := len(p.Servers), 0
+		if p.ReadsReplicas() {
+			replicas = p.NumServers() - servers
+		}
+		if i < len(found) && found[i].nodes > 0 {
+			servers = found[i].nodes
+		}
+		if i < len(found) {
+			replicas = max(replicas, found[i].replicas)
+		}
 		d.Servers += (servers + replicas) * p.ServerConnections * conf.Process.Threads * lanesOf(p)
 		if p.Protocol == config.Redis {
 			d.Private += servers * p.PrivateConnections
@@ -69,26 +77,23 @@ func descriptorsOf(conf *config.Config, nodes []int, limit int) Descriptors {
 	return d
 }
 
-// serversOf is how many servers the i-th pool has. Those of a cluster are its nodes, as far as
-// they are known.
-func serversOf(p *config.Pool, nodes []int, i int) int {
-	if i < len(nodes) && nodes[i] > 0 {
-		return nodes[i]
-	}
-	return len(p.Servers)
-}
+// foundServers is what is known of the servers of a pool beside its configuration: how many
+// nodes its cluster has, and how many replicas it reads from that are no nodes; 0: none, or
+// nobody has said so yet.
+type foundServers struct{ nodes, replicas int }
 
-// nodes is how many nodes the cluster of each pool is known to have; 0: it is none, or nobody
-// has said so yet. Those that have left are not counted.
-func (g *generation) nodes() []int {
-	all := make([]int, len(g.topo))
+// found is what is known of the servers of each pool. Nodes that have left are not counted.
+func (g *generation) found() []foundServers {
+	all := make([]foundServers, len(g.topo))
 	for i, t := range g.topo {
+		snap := t.Snapshot()
 		if !g.conf.Pools[i].Cluster.On {
+			all[i].replicas = len(snap.Servers) - snap.Owners()
 			continue
 		}
-		for _, n := range t.Snapshot().Nodes {
+		for _, n := range snap.Nodes {
 			if n.ID != "" && n.Role != topology.Gone {
-				all[i]++
+				all[i].nodes++
 			}
 		}
 	}
@@ -122,7 +127,7 @@ func (r *resources) shareDescriptors(g *generation) {
 		r.log.Warn("cannot read the limit of descriptors: it does not bound the number of clients", errAttr(err))
 		return
 	}
-	d := descriptorsOf(g.conf, g.nodes(), limit)
+	d := descriptorsOf(g.conf, g.found(), limit)
 	if was := r.descriptors.Swap(&d); was != nil && *was == d {
 		return
 	}

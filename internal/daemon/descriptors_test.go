@@ -20,7 +20,7 @@ func TestDescriptors(t *testing.T) {
 		pools []config.Pool
 		limit int
 		want  Descriptors
-		nodes []int
+		found []foundServers
 	}{
 		"memcached": {
 			[]config.Pool{pool(config.Memcached, 10, 2, 1)},
@@ -56,12 +56,18 @@ func TestDescriptors(t *testing.T) {
 			[]config.Pool{pool(config.Memcached, 1, 1, 1), private(pool(config.Redis, 2, 1, 1), 10)},
 			1000,
 			Descriptors{Limit: 1000, Servers: 26, Own: 136, Private: 60, Clients: 838},
-			[]int{0, 6},
+			[]foundServers{{}, {nodes: 6}},
+		},
+		"replicas that Sentinel has named": {
+			[]config.Pool{private(pool(config.Redis, 2, 1, 1), 10)},
+			1000,
+			Descriptors{Limit: 1000, Servers: 20, Own: 134, Private: 20, Clients: 846},
+			[]foundServers{{replicas: 3}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conf := &config.Config{Process: config.Process{Threads: 2}, Pools: c.pools}
-			if got := descriptorsOf(conf, c.nodes, c.limit); got != c.want {
+			if got := descriptorsOf(conf, c.found, c.limit); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
