@@ -73,6 +73,9 @@ func (d *dialler) connect() (inProgress bool, err error) {
 		if addrs == nil {
 			break
 		}
+		if s.addrs == nil {
+			s.addrs = addrs // others are other ones from now on
+		}
 		d.untried--
 		s.stats[stats.Dials]++
 		addr := (*addrs)[s.nextAddr%len(*addrs)]
