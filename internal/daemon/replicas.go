@@ -275,7 +275,7 @@ func (r *replicated) set(snap *topology.Snapshot, place int, s topology.Standing
 	if before == nil {
 		return true
 	}
-	if before.Why != s.Why {
+	if before.Why != s.Why && snap.PrimaryOf(place) >= 0 { // of what was a replica its cluster's map tells
 		r.tell(snap.Names[place], before.Why, s)
 	}
 	return before.Why != s.Why || before.Zone != s.Zone
@@ -303,7 +303,7 @@ func (r *replicated) tell(name string, before topology.Unfit, s topology.Standin
 	case s.Why == topology.Fit:
 		e.Kind, e.Text = events.ReplicaFit, "replica "+name+" is read from again"
 		log.Notice("replica is read from again", attrs...)
-	case s.Why == topology.NoReplica:
+	case s.Why == topology.NoReplica && !r.conf.Cluster.On:
 		e.Kind, e.Text = events.RoleChanged, "replica "+name+" is a primary now, and no reads go there"
 		log.Warn("replica is a primary now, and no reads go there", attrs...)
 	case before == topology.Fit:
