@@ -278,9 +278,9 @@ func refuse(name string, arity int, reason, since, summary string) command {
 }
 
 // ofOne is the row of a command about one server, which a pool of several does not
-// support.
-func ofOne(name, since, summary string) command {
-	c := refuse(name, 2, oneServer, since, summary)
+// support. All of them came with Redis 4.
+func ofOne(name, summary string) command {
+	c := refuse(name, 2, oneServer, "4.0.0", summary)
 	c.ofOne = true
 	return c
 }
