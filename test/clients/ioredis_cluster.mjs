@@ -47,6 +47,7 @@ do {
     errors++;
     console.error("lost:", error);
   }
+  if (watch && rounds === 1) console.error("began");
   if (watch) await setTimeout(50);
 } while (!over);
 await check(rounds + 1);

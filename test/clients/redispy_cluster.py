@@ -51,6 +51,8 @@ while True:
         errors += 1
         assert watch, error
         print("lost:", repr(error), file=sys.stderr, flush=True)
+    if watch and rounds == 1:
+        print("began", file=sys.stderr, flush=True)
     if over():
         break
 check(rounds + 1)

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -54,10 +55,21 @@ type watching struct {
 	errors string // the path of what it writes there
 }
 
-// watch starts the programs that drive clusters, through a proxy that stays.
+// watch starts the programs that drive clusters, through a proxy that stays. Each has made a
+// round. So all are told to leave a proxy that drains, and do not come back: node-redis, which
+// looks at the map only if it is told to, waits for a killed one without end.
 func watch(t *testing.T, p *testkit.Proxy) []*watching {
 	t.Helper()
-	return watchWith(t, clusterScripts(t), port(t, p), "watch")
+	all := watchWith(t, clusterScripts(t), port(t, p), "watch")
+	for _, w := range all {
+		testkit.Await(t, w.name+" to begin", func() error {
+			if said := w.said(t); !strings.Contains(said, "began") {
+				return errors.New(said)
+			}
+			return nil
+		})
+	}
+	return all
 }
 
 // watchWith starts programs, each with its script, and with these arguments.
@@ -97,6 +109,8 @@ func (w *watching) said(t *testing.T) string {
 func (w *watching) ends(t *testing.T) {
 	t.Helper()
 	_ = w.in.Close()
+	tooLate := time.AfterFunc(testkit.Patience, func() { _ = w.cmd.Process.Kill() })
+	defer tooLate.Stop()
 	if err := w.cmd.Wait(); err != nil || !strings.HasPrefix(w.output.String(), "ok ") {
 		t.Errorf("%s: %v\n%s%s", w.name, err, w.output.String(), w.said(t))
 	}
