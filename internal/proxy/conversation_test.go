@@ -162,7 +162,11 @@ func converseIn(t testing.TB, in world, lines string, lang dialect, loops int) *
 // read reads a pool's configuration.
 func (c *conversation) read(lines string) *config.Pool {
 	c.t.Helper()
+	lines, process, _ := strings.Cut(lines, "  nuthatch:")
 	text := "pool:\n" + listenLine + lines + c.servers()
+	if process != "" {
+		text += "nuthatch:" + process
+	}
 	conf := parsed[text]
 	if conf == nil {
 		var err error

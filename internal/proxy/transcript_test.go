@@ -26,7 +26,7 @@ import (
 // A story is told in steps, each a line, what it brings along, `----`, and what was
 // seen. Names of clients are free; servers are a, b and c.
 //
-//	pool                     the pool's configuration; `wire`: see below
+//	pool                     the pool's configuration; a last line `nuthatch: ...` is the process's; `wire`: see below
 //	client ann says          a line a request; part=N: only N bytes, the rest by `client ann goes-on`
 //	client ann hears         all that has come
 //	client ann stops | closes
