@@ -240,7 +240,7 @@ func TestTestConf(t *testing.T) {
 		{
 			"valid and probably wrong", "pool:\n  listen: 127.0.0.1:22121\n  servers:\n   - 127.0.0.1:6379:1\n", 0,
 			[]string{
-				"nuthatch: configuration file 'FILE' syntax is ok\n", "warning: FILE:1: pool 'pool': timeout: without it clients wait for ever for a server that hangs; write timeout: 400\n",
+				"nuthatch: configuration file 'FILE' syntax is ok\n", "warning: FILE:1: pool 'pool': timeout: without it clients wait for ever for a server that hangs; write timeout: 400ms\n",
 				"warning: FILE:4: pool 'pool': servers: port 6379 is Redis's, and the pool speaks Memcached's protocol; write redis: true\n",
 				"nuthatch: warnings only: the file is valid, and is used as it stands\n",
 			},

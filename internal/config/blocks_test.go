@@ -163,7 +163,7 @@ f:13: people.dave....limits.wait: expected a duration from 0 to 24h, such as 200
 f:14: people: expected a name
 f:15: people: expected a name
 f:16: people: a name cannot begin with '['
-f:17: people.frank: YAML anchors are not supported: repeat the settings where they are needed
+f:17: people.frank: YAML anchors are not supported: repeat the settings where they are needed, or say them once in 'nuthatch: pool_defaults'
 f:19: tls.cert: expected an absolute path, found 'c'
 f:21: tls.keys: expected a list, each entry on a line that begins with '- ', with keys of its own: address, weight
 f:22: tls.wait: unknown key; it is written as a block: tls: with wait: indented below it

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -176,6 +177,13 @@ func (r *reader) readProcessBlock(b *block, name, body *yaml.Node, p *Process) {
 	})
 }
 
+// looksLikePool reports whether body has what only pools need.
+func looksLikePool(body *yaml.Node) bool {
+	return body.Kind == yaml.MappingNode && slices.ContainsFunc(body.Content, func(n *yaml.Node) bool {
+		return n.Value == "listen" || n.Value == "servers"
+	})
+}
+
 func (r *reader) readPool(name, body *yaml.Node) {
 	b := &poolBlock{
 		block: block{pool: name.Value, seen: make(map[string]seenKey)},
@@ -183,6 +191,10 @@ func (r *reader) readPool(name, body *yaml.Node) {
 		node:  name,
 	}
 	b.pool.Name = name.Value
+	if lookup(processKeys, name.Value) != nil && !looksLikePool(body) {
+		r.fault(name, nil, name.Value, "no pool, but a process-wide setting: indent it below the top-level name "+quote(processBlock))
+		return
+	}
 	r.blocks = append(r.blocks, &b.block)
 	if !r.isPlain(body, &b.block, "") {
 		return
@@ -294,7 +306,7 @@ func missing[T any](r *reader, b *block, node *yaml.Node, keys []key[T], who str
 func (r *reader) unknownKey(b *block, name *yaml.Node, names []string, misplaced string) {
 	msg := "unknown key"
 	if name.Value == "<<" {
-		msg = "YAML's merge keys are not supported: repeat the settings"
+		msg = "YAML's merge keys are not supported: repeat the settings, or say them once in 'nuthatch: pool_defaults'"
 	} else if misplaced != "" {
 		msg += "; it " + misplaced
 	} else if s := suggest(name.Value, names); s != "" {
@@ -397,7 +409,7 @@ func (r *reader) isPlain(node *yaml.Node, b *block, key string) bool {
 	case node.Kind == yaml.AliasNode:
 		r.fault(node, b, key, "YAML aliases are not supported; quote a value that begins with '*'")
 	case node.Anchor != "" && node.Kind != yaml.ScalarNode:
-		r.fault(node, b, key, "YAML anchors are not supported: repeat the settings where they are needed")
+		r.fault(node, b, key, "YAML anchors are not supported: repeat the settings where they are needed, or say them once in 'nuthatch: pool_defaults'")
 	case node.Anchor != "":
 		r.fault(node, b, key, "YAML anchors are not supported; quote a value that begins with '&'")
 	case node.Style&yaml.TaggedStyle != 0:

@@ -19,7 +19,7 @@ func warnOfNoTimeout(r *reader, b *poolBlock) {
 	if at := b.seen["timeout"].name; at != nil {
 		node = at
 	}
-	r.warn(node, &b.block, "timeout", "without it clients wait for ever for a server that hangs; write timeout: 400")
+	r.warn(node, &b.block, "timeout", "without it clients wait for ever for a server that hangs; write timeout: 400ms")
 }
 
 // warnOfLateRequests finds a request_timeout that comes after the timeout.
