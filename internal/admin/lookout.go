@@ -2,16 +2,19 @@ package admin
 
 import (
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/admin/findings"
 	"nuthatch/internal/logging"
+	"nuthatch/internal/stats"
 )
 
 const (
 	// lookPeriod is the time between two looks for what needs one.
-	lookPeriod = 3 * time.Second
+	lookPeriod = 2 * time.Second
 	// tellPeriod is the time between two lines about what goes on.
 	tellPeriod = time.Minute
 	// overAfter is for how long something must not have been found, to be over.
@@ -24,9 +27,9 @@ const (
 // goes on, and when it is over. What has lines of its own, such as a server that fails, is
 // left to those.
 //
-//	Warn     server two is slow: one request in a hundred takes 123ms or longer, ...   at once
-//	Warn     still, after 1m0s: server two is slow: ...                                 each minute
-//	Notice   over after 2m30s: server two is slow: ...                                  once
+//	Warn     memory is short finding=memory details="52 MB of 60 MB ..."                  at once
+//	Warn     still: memory is short finding=memory after=1m0s details="53 MB of 60 MB ..."  each minute
+//	Notice   no longer: memory is short finding=memory lasted=2m30s                       once
 type lookout struct {
 	now  present
 	log  *logging.Logger
@@ -36,10 +39,11 @@ type lookout struct {
 // told is what lines are about.
 type told struct{ kind, pool, server string }
 
-// A telling is when something was found first, last, and told last, and its first text.
+// A telling is when something was found first, last, and told last (zero: not yet), and what it
+// was last.
 type telling struct {
 	first, last, line time.Time
-	text              string
+	found             api.Finding
 }
 
 // LookOut has the recorder write what needs a look into the log. It is called before Run.
@@ -48,8 +52,17 @@ func (r *Recorder) LookOut(log *logging.Logger) {
 	r.lookout = func() {
 		if found, err := l.now.look("", Windows[0]); err == nil { // else the proxy ends
 			l.tell(found.Findings, time.Now())
+			snap, _ := l.now.snapshots.get()
+			r.waits = anySilent(snap)
 		}
 	}
+}
+
+// anySilent reports whether requests wait for a server; snap is nil when the proxy ends.
+func anySilent(snap *stats.Snapshot) bool {
+	return snap != nil && slices.ContainsFunc(snap.Pools, func(p stats.PoolSnapshot) bool {
+		return slices.ContainsFunc(p.Servers, func(s stats.ServerSnapshot) bool { return s.Values[stats.Silent] > 0 })
+	})
 }
 
 // tell writes the lines that are due.
@@ -65,30 +78,56 @@ func (l *lookout) tell(found []api.Finding, now time.Time) {
 			if len(l.told) >= maxTold {
 				continue
 			}
-			s = &telling{first: now, line: now, text: f.Text}
+			s = &telling{first: now}
 			l.told[key] = s
-			l.log.Warn(f.Text, attrsOf(key, f)...)
 		}
-		if s.last = now; now.Sub(s.line) >= tellPeriod {
+		s.last, s.found = now, *f
+		switch after := now.Sub(s.first); {
+		case s.line.IsZero():
+			if !findings.Settles(f) || after >= Windows[0] {
+				s.line = now
+				l.log.Warn(f.Title, attrsOf(f, "", 0)...)
+			}
+		case now.Sub(s.line) >= tellPeriod:
 			s.line = now
-			l.log.Warn("still, after "+now.Sub(s.first).Round(time.Second).String()+": "+f.Text, attrsOf(key, f)...)
+			l.log.Warn("still: "+f.Title, attrsOf(f, "after", after)...)
 		}
 	}
 	for key, s := range l.told {
-		if now.Sub(s.last) >= overAfter {
-			delete(l.told, key)
-			l.log.Notice("over after "+s.last.Sub(s.first).Round(time.Second).String()+": "+s.text, attrsOf(key, new(api.Finding))...)
+		if now.Sub(s.last) < overAfter {
+			continue
+		}
+		delete(l.told, key)
+		if !s.line.IsZero() {
+			over := s.found
+			over.Reason, over.Cause, over.Text = "", "", over.Title
+			l.log.Notice("no longer: "+over.Title, attrsOf(&over, "lasted", max(s.last.Sub(s.first), lookPeriod))...)
 		}
 	}
 }
 
-// attrsOf says what a line is about.
-func attrsOf(of told, f *api.Finding) []slog.Attr {
-	attrs := []slog.Attr{slog.String("finding", of.kind)}
-	for _, a := range []struct{ name, value string }{{"pool", of.pool}, {"name", of.server}, {"reason", f.Reason}} {
-		if a.value != "" {
-			attrs = append(attrs, slog.String(a.name, a.value))
+// attrsOf says what a line is about, how long it goes on, under that name, and the details.
+func attrsOf(f *api.Finding, name string, long time.Duration) []slog.Attr {
+	address := f.Address
+	if address == "" {
+		address = f.Server
+	}
+	attrs := []slog.Attr{slog.String("finding", f.Kind)}
+	add := func(name, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(name, value))
 		}
+	}
+	add("pool", f.Pool)
+	add("server", address)
+	add("name", f.Server)
+	add("reason", f.Reason)
+	add("cause", f.Cause)
+	if name != "" {
+		attrs = append(attrs, slog.Duration(name, long.Round(time.Second)))
+	}
+	if f.Text != f.Title {
+		add("details", strings.TrimPrefix(f.Text, f.Title+": "))
 	}
 	return attrs
 }

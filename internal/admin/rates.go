@@ -63,6 +63,9 @@ type Recorder struct {
 	still [gathered][]int64
 	// lookout is called every lookPeriod, if the loops have done anything; nil: there is none.
 	lookout func()
+	// waits: requests waited at the last look. If the loops do nothing, because all clients
+	// wait for a server that hangs, it must be looked at all the same.
+	waits bool
 }
 
 // What is gathered: an index of still.
@@ -136,7 +139,7 @@ func (r *Recorder) Run(stop <-chan struct{}) {
 // same: an idle process does not wake them. It reports whether f was called.
 func (r *Recorder) gather(what int, f func()) bool {
 	before := r.in.Activity()
-	if before != nil && slices.Equal(before, r.still[what]) {
+	if before != nil && slices.Equal(before, r.still[what]) && (what != ofLook || !r.waits) {
 		return false
 	}
 	f()

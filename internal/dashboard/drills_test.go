@@ -238,8 +238,8 @@ func TestDrillSlowServer(t *testing.T) {
 	for range 8 { // the clients that wait for the slow one do not load the others
 		load(t, d.proxy.Addr())
 	}
-	d.reads([]string{"slow", "pool / slow", "one request in a hundred takes"}, []string{"server slow is slow", "with the others"},
-		[]string{"server slow is slow", "with the others"})
+	d.reads([]string{"slow", "pool / slow", "one request in a hundred takes"}, []string{"server slow (", ") is slow", "with the others"},
+		[]string{"server slow (", ") is slow", "with the others"})
 }
 
 // TestReasonsExplainThemselves: by the mouse, by a tap and by the keyboard.

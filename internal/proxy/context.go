@@ -194,6 +194,7 @@ func (ctx *Context) CopyStats(dst *stats.Shard) {
 	v[stats.LiveMessages], v[stats.LiveChunks] = int64(msgs), int64(chunks)
 	v[stats.FreeMessages], v[stats.FreeParsers] = int64(ctx.msgs.Free()), 0
 	for _, p := range ctx.pools {
+		noteSilence(p, ctx.loop.Now())
 		v[stats.FreeParsers] += int64(p.npartials)
 		p.stats.Values[stats.LimitWaiting] = 0
 		if r := p.rates; r != nil {

@@ -204,6 +204,8 @@ type serverConn struct {
 	// retireBy is when a connection that is to be closed is closed at the latest; 0 for
 	// all others.
 	retireBy int64
+	// heard is when the server last sent something, in the loop's nanoseconds.
+	heard int64
 	// starved: in ctx.memory.conns. held: it is not read from until clients have been told
 	// what it has said. Its requests do not time out meanwhile.
 	starved, held bool
@@ -316,6 +318,7 @@ func (c *serverConn) Grant() int {
 // OnData implements eventloop.Handler: every whole reply goes to the request at
 // the head of the queue, the rest is kept.
 func (c *serverConn) OnData(data []byte) {
+	c.heard = c.pool.ctx.loop.Now()
 	for len(data) > 0 && c.Attached() {
 		head := c.queue.Head()
 		if head == nil || c.sent+uint64(head.Len) <= head.End {

@@ -25,6 +25,8 @@ const (
 	// Timestamp is a moment in microseconds since the Unix epoch, 0 for never;
 	// the latest of the shards counts.
 	Timestamp
+	// Longest is a gauge of how long something takes; the longest of the shards counts.
+	Longest
 )
 
 // String gives the kind's name in lower case.
@@ -32,7 +34,7 @@ func (k Kind) String() string {
 	switch k {
 	case Counter:
 		return "counter"
-	case Gauge:
+	case Gauge, Longest:
 		return "gauge"
 	case Timestamp:
 		return "timestamp"
@@ -43,7 +45,7 @@ func (k Kind) String() string {
 // combine merges the values of two shards.
 func (k Kind) combine(a, b int64) int64 {
 	switch k {
-	case Timestamp:
+	case Timestamp, Longest:
 		return max(a, b)
 	case Counter, Gauge:
 	}
@@ -286,6 +288,9 @@ const (
 	// ReadsReturned those that it did not answer, as a replica, and that were sent elsewhere.
 	Reads
 	ReadsReturned
+	// Silent is how long the server has sent nothing while a request waits for it on a
+	// connection that clients share; of its connections the longest.
+	Silent
 
 	numServerFields = iota + NutcrackerServerFields
 )
@@ -436,6 +441,8 @@ var ServerFields = [numServerFields]Field{
 	RedirectsUnready:  {"redirects_unready", "nuthatch_server_redirects_unready_total", Counter, Things, "requests that the node did not carry out because it, or the cluster, was not ready (CLUSTERDOWN, LOADING, READONLY, MASTERDOWN)"},
 	Reads:             {"reads", "nuthatch_server_reads_total", Counter, Things, "reads that were sent to the server by the pool's read_policy, other than primary"},
 	ReadsReturned:     {"reads_returned", "nuthatch_server_reads_returned_total", Counter, Things, "reads that the server, a replica, did not answer, and that were sent to another server"},
+
+	Silent: {"silent", "nuthatch_server_silent_seconds", Longest, Nanoseconds, "how long the server has sent nothing while a request waits for it, on a connection that clients share; the longest of these connections"},
 
 	FailedChecks: {"failed_checks", "nuthatch_server_failed_health_checks_total", Counter, Things, "health checks that the server failed"},
 }

@@ -31,6 +31,8 @@ type Finding struct {
 	Follows string `json:"follows,omitempty"`
 	// Text says all of it.
 	Text string `json:"text"`
+	// Title is Text without the details that may be others at each look. The log has them apart.
+	Title string `json:"-"`
 	// Help says what it means, and what to do.
 	Help string `json:"help,omitempty"`
 	// Since is when it began, and Until when it ends by itself, as far as they are known.

@@ -10,6 +10,7 @@ package findings
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"nuthatch/internal/admin/api"
@@ -48,10 +49,17 @@ func Of(info *api.Info, pools *api.Pools) api.Findings {
 	return api.Findings{Time: pools.Time, Fails: len(f.found) > 0 && f.found[0].Fails, Findings: f.found}
 }
 
+// detailed parts, in the form of a text, the title and details that may be others at each look.
+// In the text it is a colon.
+const detailed = ":: "
+
 // add adds a finding of a kind; about is its pool. The caller may add to it.
 func (f *finder) add(name string, fails bool, about, form string, args ...any) *api.Finding {
 	k := kind(name)
-	f.found = append(f.found, api.Finding{Kind: name, Label: k.Text, Help: k.Help, Fails: fails, Pool: about, Text: fmt.Sprintf(form, args...)})
+	text := fmt.Sprintf(form, args...)
+	title, _, _ := strings.Cut(text, detailed)
+	text = strings.Replace(text, detailed, ": ", 1)
+	f.found = append(f.found, api.Finding{Kind: name, Label: k.Text, Help: k.Help, Fails: fails, Pool: about, Text: text, Title: title})
 	return &f.found[len(f.found)-1]
 }
 
@@ -60,7 +68,7 @@ func (f *finder) process(info *api.Info, pools *api.Pools) {
 		f.add(draining, false, "", "draining: no more clients are accepted, and the proxy ends when the last one has gone")
 	} else {
 		for _, why := range info.NotReady {
-			f.add(notReady, false, "", "not ready: %s", why)
+			f.add(notReady, false, "", "not ready:: %s", why)
 		}
 	}
 	if r := info.LastReload; r != nil && r.Refused {
@@ -70,11 +78,11 @@ func (f *finder) process(info *api.Info, pools *api.Pools) {
 	switch held := fmt.Sprintf("%s of %s held for clients", units.Size(p.HeldMemory), units.Size(p.HardMemory)); {
 	case p.HardMemory <= 0:
 	case p.HeldMemory >= p.HardMemory:
-		f.add(memory, true, "", "memory is full: %s; clients are hardly read from", held)
+		f.add(memory, true, "", "memory is full:: %s; clients are hardly read from", held)
 	case p.HeldMemory >= p.SoftMemory:
-		f.add(memory, false, "", "memory is short: %s; clients wait, and those that do not read are closed", held)
+		f.add(memory, false, "", "memory is short:: %s; clients wait, and those that do not read are closed", held)
 	case float64(p.HeldMemory) >= nearly*float64(p.SoftMemory):
-		f.add(memory, false, "", "memory is nearly short: %s; above %s clients wait", held, units.Size(p.SoftMemory))
+		f.add(memory, false, "", "memory is nearly short:: %s; above %s clients wait", held, units.Size(p.SoftMemory))
 	}
 	f.descriptors(p)
 	for i := range p.Certificates {
@@ -92,9 +100,9 @@ func (f *finder) descriptors(p *api.ProcessInfo) {
 	switch {
 	case p.MaxDescriptors == 0:
 	case p.Descriptors >= p.MaxDescriptors:
-		f.add(descriptors, true, "", "no descriptor is left: %d of %d are in use", p.Descriptors, p.MaxDescriptors)
+		f.add(descriptors, true, "", "no descriptor is left:: %d of %d are in use", p.Descriptors, p.MaxDescriptors)
 	case float64(p.Descriptors) >= nearly*float64(p.MaxDescriptors):
-		f.add(descriptors, false, "", "descriptors are nearly used up: %d of %d", p.Descriptors, p.MaxDescriptors)
+		f.add(descriptors, false, "", "descriptors are nearly used up:: %d of %d", p.Descriptors, p.MaxDescriptors)
 	}
 }
 
@@ -103,9 +111,9 @@ func (f *finder) clients(pool string, n, most int, bound string) {
 	switch {
 	case most == 0:
 	case n >= most:
-		f.add(clients, true, pool, "clients are at their limit, more are refused: %d of %d (%s)", n, most, bound)
+		f.add(clients, true, pool, "clients are at their limit, more are refused:: %d of %d (%s)", n, most, bound)
 	case float64(n) >= nearly*float64(most):
-		f.add(clients, false, pool, "clients are near their limit: %d of %d (%s)", n, most, bound)
+		f.add(clients, false, pool, "clients are near their limit:: %d of %d (%s)", n, most, bound)
 	}
 }
 
@@ -166,11 +174,11 @@ func (f *finder) cluster(p *api.Pool) {
 		return
 	}
 	if c.Problem != "" {
-		f.add(clusterMap, c.Covered < c.Slots, p.Name, "the map of the cluster is not complete: %s", c.Problem).Since = c.Since
+		f.add(clusterMap, c.Covered < c.Slots, p.Name, "the map of the cluster is not complete:: %s", c.Problem).Since = c.Since
 	}
 	for _, seed := range c.Seeds {
 		if seed.Problem != "" {
-			f.add(clusterSeed, false, p.Name, "seed %s is of no use: %s", seed.Address, seed.Problem)
+			f.add(clusterSeed, false, p.Name, "seed %s is of no use:: %s", seed.Address, seed.Problem)
 		}
 	}
 }
@@ -183,9 +191,9 @@ func (f *finder) peers(p *api.Pool) {
 	for i := range p.Emulated.Peers {
 		switch one := &p.Emulated.Peers[i]; one.State {
 		case "silent":
-			f.add(peer, false, p.Name, "peer %s does not answer: %s", one.Address, one.Problem).Since = &one.Since
+			f.add(peer, false, p.Name, "peer %s does not answer:: %s", one.Address, one.Problem).Since = &one.Since
 		case "stranger":
-			f.add(peer, false, p.Name, "peer %s is no proxy with this pool: %s", one.Address, one.Problem).Since = &one.Since
+			f.add(peer, false, p.Name, "peer %s is no proxy with this pool:: %s", one.Address, one.Problem).Since = &one.Since
 		}
 	}
 }
@@ -194,7 +202,7 @@ func (f *finder) peers(p *api.Pool) {
 // The pool's own, for its clients, is found by its counter.
 func (f *finder) shown(c *api.Certificate) {
 	if c.Refused != "" {
-		f.add(certificate, false, c.Pool, "%s: the files cannot be used as they are, and what was read before stays in use: %s", c.Block, c.Refused)
+		f.add(certificate, false, c.Pool, "%s: the files cannot be used as they are, and what was read before stays in use:: %s", c.Block, c.Refused)
 	}
 	if c.Until == nil || c.Block == "tls" {
 		return
@@ -203,7 +211,8 @@ func (f *finder) shown(c *api.Certificate) {
 	case left <= 0:
 		f.add(certificate, true, c.Pool, "the certificate of %s has ended: whoever looks at it refuses to connect", c.Block)
 	case left < certificateSoon:
-		f.add(certificate, false, c.Pool, "the certificate of %s ends in %s", c.Block, units.Age(left)).Until = c.Until
+		one := f.add(certificate, false, c.Pool, "the certificate of %s ends in %s", c.Block, units.Age(left))
+		one.Title, one.Until = "the certificate of "+c.Block+" ends soon", c.Until
 	}
 }
 
@@ -218,6 +227,7 @@ func (f *finder) certificate(p *api.Pool) {
 	case left <= 0:
 		f.add(certificate, true, p.Name, "its certificate has ended: new clients with TLS fail")
 	case left < certificateSoon:
-		f.add(certificate, false, p.Name, "its certificate ends in %s", units.Age(left)).Until = &at
+		one := f.add(certificate, false, p.Name, "its certificate ends in %s", units.Age(left))
+		one.Title, one.Until = "its certificate ends soon", &at
 	}
 }

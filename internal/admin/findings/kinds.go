@@ -17,6 +17,7 @@ const (
 	serverState        = "server_state"
 	serverErrors       = "server_errors"
 	serverSlow         = "server_slow"
+	serverSilent       = "server_silent"
 	privateConnections = "private_connections"
 	clusterMap         = "cluster_map"
 	clusterSeed        = "cluster_seed"
@@ -32,6 +33,7 @@ var Kinds = []api.Explained{
 	{Name: peer, Text: "peer", Help: "Another proxy with this pool, which emulate: peers names, does not answer or is none. Clients are not told of it, and the others have its slots. Start it, let this proxy in there, or take its address out of the list. nuthatch ctl cluster shows all peers."},
 	{Name: failedRequests, Text: "failing", Help: "The proxy answered requests with errors of its own in the window. The reasons are counted by name: see failed requests by reason."},
 	{Name: serverState, Text: "state", Help: "The server is not up. failing: it fails, and requests are still sent to it. ejected: it failed too often and is left out. probing: it was ejected and is tried again. disabled: an operator took it out of service."},
+	{Name: serverSilent, Text: "silent", Help: "Requests wait for the server, and it has sent nothing for two seconds or longer: does it hang, is it stopped, or busy with a slow command or script? Without timeout and request_timeout its clients wait as long. Look at its process and its host."},
 	{Name: serverErrors, Text: "errors", Help: "The server answers, and some of its replies are errors. Those that are about the server, such as OOM, are red."},
 	{Name: serverSlow, Text: "slow", Help: "In the window one request in a hundred takes at this server at least 10 ms, and five times as long as with the others of its pool. Look at its load, its slow log and its host. The slow log here shows where the time goes."},
 	{Name: privateConnections, Text: "private", Help: "Clients have nearly as many connections to the server to themselves as private_connections allows, for WATCH, commands that block, and channels. More are refused."},
@@ -64,3 +66,7 @@ func Logged(f *api.Finding) bool {
 	}
 	return false
 }
+
+// Settles reports whether the log waits until something was found for a whole window: few slow
+// requests make a server slow in a single one.
+func Settles(f *api.Finding) bool { return f.Kind == serverSlow }

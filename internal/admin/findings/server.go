@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/msg"
@@ -15,10 +16,12 @@ import (
 const (
 	// A server is slow if its p99 is slowTimes that of the others of its pool, and at
 	// least slowLeast seconds. slowFew is how many requests a server must have answered in
-	// the window, or its percentiles say little.
+	// the window, or its p99 is that of a single one. See Settles, too.
 	slowTimes = 5
 	slowLeast = .01
-	slowFew   = 20
+	slowFew   = 100
+	// silentAfter is for how long a server must be silent.
+	silentAfter = 2 * time.Second
 	// maxErrors is how many prefixes of error replies are named.
 	maxErrors = 3
 )
@@ -45,20 +48,21 @@ func (f *finder) about(v *api.Server, kind string, fails bool, form string, args
 // of the pool has keys. usual is the p99 of the others of a slow one.
 func (f *finder) server(v *api.Server, others bool, usual float64) {
 	f.state(v, others)
+	f.silent(v)
 	if usual > 0 {
-		f.about(v, serverSlow, false, "server %s is slow: one request in a hundred takes %s or longer, with the others %s",
-			v.Name, units.Seconds(v.Latency.Recent.P99), units.Seconds(usual))
+		f.about(v, serverSlow, false, "%s is slow:: one request in a hundred takes %s or longer, with the others %s",
+			subject(v), units.Seconds(v.Latency.Recent.P99), units.Seconds(usual))
 	}
 	switch n := v.Counters["private_connections"]; {
 	case v.MaxPrivate == 0:
 	case n >= int64(v.MaxPrivate):
-		f.about(v, privateConnections, true, "%s: private connections are at their limit, more are refused: %d of %d (private_connections)", subject(v), n, v.MaxPrivate)
+		f.about(v, privateConnections, true, "%s: private connections are at their limit, more are refused:: %d of %d (private_connections)", subject(v), n, v.MaxPrivate)
 	case float64(n) >= nearly*float64(v.MaxPrivate):
-		f.about(v, privateConnections, false, "%s: private connections are near their limit: %d of %d (private_connections)", subject(v), n, v.MaxPrivate)
+		f.about(v, privateConnections, false, "%s: private connections are near their limit:: %d of %d (private_connections)", subject(v), n, v.MaxPrivate)
 	}
 	if v.Recent != nil && len(v.Recent.ErrorReplies) > 0 {
 		words, first, fails := recentErrors(v.Recent.ErrorReplies)
-		one := f.about(v, serverErrors, fails, "%s answers with errors: %s a second", subject(v), words)
+		one := f.about(v, serverErrors, fails, "%s answers with errors:: %s a second", subject(v), words)
 		if one.Cause = stats.ErrorMeaning(first); one.Cause != "" {
 			one.Reason = first
 			one.Text += "; " + first + ": " + one.Cause
@@ -105,6 +109,19 @@ func (f *finder) state(v *api.Server, others bool) {
 	if reason, ok := msg.ReasonNamed(v.Reason); ok && reason != msg.OK {
 		one.Help = strings.TrimSpace(reason.Meaning() + " " + reason.Advice())
 	}
+}
+
+// silent finds that the server sends nothing while requests wait for it. If it fails, that is
+// found already.
+func (f *finder) silent(v *api.Server) {
+	silent := time.Duration(v.Counters["silent"])
+	if v.State != "up" || silent < silentAfter {
+		return
+	}
+	since := f.now.Add(-silent)
+	wait := v.Counters["in_queue"] + v.Counters["out_queue"] - v.Counters["private_waiting"]
+	one := f.about(v, serverSilent, true, "%s does not answer:: it has sent nothing for %s, and %d requests wait", subject(v), units.Age(silent), wait)
+	one.Follows, one.Since = "its requests wait", &since
 }
 
 // slowServers are the usual p99, that of the others, of each server that is much slower than
