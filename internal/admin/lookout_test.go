@@ -29,7 +29,7 @@ func toldIn(t *testing.T, seconds int, found func(second int) []api.Finding) str
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return regexp.MustCompile(`(?m)^\[.*?\] *(\S+:)? *`).ReplaceAllString(text.String(), "")
+	return regexp.MustCompile(`(?m)^.*lookout\.go:[0-9]+ `).ReplaceAllString(text.String(), "")
 }
 
 // foundOf is what is found of a pool with these servers.
