@@ -63,10 +63,14 @@ func (s *session) kill(ids []string) error {
 
 func (s *session) reload([]string) error {
 	text, err := s.client.Post(s.ctx, "/api/v1/reload", nil)
-	if _, err = s.change(text, err); err != nil || s.JSON {
-		return err
+	change, err := s.change(text, err)
+	if err == nil && !s.JSON {
+		err = s.sign("reloaded")
 	}
-	return s.sign("reloaded")
+	if err == nil && len(change.Refused) > 0 {
+		return ErrWarned
+	}
+	return err
 }
 
 // sign writes which proxy carried out the action.
@@ -116,6 +120,15 @@ func (s *session) change(text []byte, err error) (*preview.Change, error) {
 			where = n.Pool + ": " + n.Key
 		}
 		if _, err := fmt.Fprintf(s.out, "not applied: %s from %s to %s (%s)\n", where, orDash(n.Old), orDash(n.New), n.Why); err != nil {
+			return c, err
+		}
+	}
+	for _, r := range c.Refused {
+		where := r.Block
+		if r.Pool != "" {
+			where = r.Pool + ": " + r.Block
+		}
+		if _, err := fmt.Fprintf(s.out, "not used: %s: %s (the old files stay in use)\n", where, r.Why); err != nil {
 			return c, err
 		}
 	}

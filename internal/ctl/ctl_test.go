@@ -177,6 +177,25 @@ func TestPreviewOfAFile(t *testing.T) {
 	}
 }
 
+// TestReloadNamesWhatIsNotUsed: a reload that leaves certificates as they were says so, and has
+// the status of warnings.
+func TestReloadNamesWhatIsNotUsed(t *testing.T) {
+	p := &proxy{answers: map[string]string{"GET /api/v1/info": `{"pid": 7, "host": "h", "config_file": "/etc/n.yml"}`, "POST /api/v1/reload": `{
+		"users": [{"pool": "alpha", "text": "added: wren"}],
+		"refused": [{"pool": "beta", "block": "tls", "why": "no such file"}, {"block": "admin_tls", "why": "no key"}]}`}}
+	for _, asJSON := range []bool{false, true} {
+		out, err := run(t, p, Options{JSON: asJSON}, "reload")
+		if !errors.Is(err, ErrWarned) {
+			t.Errorf("the error is %v, want that there are warnings", err)
+		}
+		want := "pool alpha: users: added: wren\nnot used: beta: tls: no such file (the old files stay in use)\n" +
+			"not used: admin_tls: no key (the old files stay in use)\nreloaded (process 7 on h, /etc/n.yml)\n"
+		if !asJSON && out != want {
+			t.Errorf("%s\nwant\n%s", out, want)
+		}
+	}
+}
+
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{}, {"dance"}, {"where"}, {"pause"}, {"pause", "a", "b"}, {"disable", "a"}, {"info", "x"}} {
 		p := &proxy{}

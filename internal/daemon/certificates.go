@@ -12,6 +12,7 @@ import (
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
+	"nuthatch/internal/preview"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/tlsstage"
 )
@@ -203,13 +204,21 @@ func (g *generation) certificates() (all []api.Certificate) {
 	return all
 }
 
-// tellRefused tells which files of g cannot be used, after a start or a reload.
-func (s *certificates) tellRefused(g *generation) {
+// refused are the blocks of g whose files cannot be used.
+func (g *generation) refused() (all []preview.Refused) {
 	g.eachEnd(func(pool, block string, e *tlsstage.End) {
 		if why := e.Refused(); why != "" {
-			s.refused(pool, block, why)
+			all = append(all, preview.Refused{Pool: pool, Block: block, Why: why})
 		}
 	})
+	return all
+}
+
+// tellRefused tells which files of g cannot be used, after a start or a reload.
+func (s *certificates) tellRefused(g *generation) {
+	for _, r := range g.refused() {
+		s.refused(r.Pool, r.Block, r.Why)
+	}
 }
 
 // lookAtKeys reads the keys of tickets again, and returns why they cannot be used, which

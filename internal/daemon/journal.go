@@ -60,7 +60,9 @@ func (j *journal) tellReloaded(c *preview.Change, by string) {
 		{len(c.Removed), "pools removed"},
 		{settings, "settings changed"},
 		{servers, "servers changed"},
+		{len(c.Users), "pools with other users"},
 		{len(c.NotApplied), "settings not applied"},
+		{len(c.Refused), "certificates not used"},
 	} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%s: %d", p.what, p.n))
@@ -122,6 +124,9 @@ func (j *journal) reloadedPool(p *preview.Pool) {
 			slog.String("old", s.Old), slog.String("new", s.New))
 	}
 	for _, k := range p.Keys {
+		if k.Moved == 0 {
+			continue
+		}
 		j.log.Notice("reload: keys moved", pool, slog.String("keys", k.Which), slog.String("share", preview.Percent(k.Moved)))
 	}
 	for _, w := range p.Warnings {

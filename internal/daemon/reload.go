@@ -36,8 +36,9 @@ func (in *Instance) Reload(by string) (*preview.Change, error) {
 		in.journal.refused(err, by)
 		return nil, err
 	}
+	change.Users, change.Refused = changedUsers(old, in.current.Load()), in.current.Load().refused()
 	in.journal.reloaded(change, in.opts.ConfigFile, by)
-	in.journal.users(old, in.current.Load())
+	in.journal.users(change.Users)
 	in.journal.warnings(in.current.Load().conf)
 	in.journal.warnOfOpenUsers(in.current.Load())
 	in.certificates.tellRefused(in.current.Load())

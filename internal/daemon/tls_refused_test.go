@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +62,13 @@ func TestReloadKeepsCertificates(t *testing.T) {
 	write(key, []byte("nonsense"))
 	write(oursKey, []byte("nonsense"))
 	write(ca, []byte("nonsense"))
-	s.mustReload(text(", client_ca: "+a.CA+", client_cert: required", 2))
+	var told []string
+	for _, r := range s.mustReload(text(", client_ca: "+a.CA+", client_cert: required", 2)).Refused {
+		told = append(told, r.Pool+" "+r.Block)
+	}
+	if want := []string{"beta server_tls", "alpha tls", " admin_tls"}; !slices.Equal(told, want) {
+		t.Errorf("the reload's answer names %q, want %q", told, want)
+	}
 	if g := s.current.Load(); g.conf.Pools[g.pool("beta")].ClientConnections != 11 {
 		t.Error("the rest of the reload is not in force")
 	}

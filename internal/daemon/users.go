@@ -11,6 +11,7 @@ import (
 	"nuthatch/internal/acl"
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
+	"nuthatch/internal/preview"
 	"nuthatch/internal/proto/redis"
 )
 
@@ -118,20 +119,26 @@ func (j *journal) warnOfOpenUsers(g *generation) {
 	}
 }
 
-// users tells which users a reload has changed.
-func (j *journal) users(old, g *generation) {
+// changedUsers are the users that differ between two generations.
+func changedUsers(old, g *generation) (all []preview.Users) {
 	for i := range g.conf.Pools {
 		var before *acl.Users
 		pool := g.conf.Pools[i].Name
 		if at := old.pool(pool); at >= 0 {
 			before = old.users[at].users
 		}
-		text := userChanges(before, g.users[i].users)
-		if text == "" {
-			continue
+		if text := userChanges(before, g.users[i].users); text != "" {
+			all = append(all, preview.Users{Pool: pool, Text: text})
 		}
-		j.log.Notice("reload: users changed", slog.String("pool", pool), slog.String("users", text))
-		j.addEvent(events.Event{Kind: events.UsersChanged, Pool: pool, Text: "users changed; " + text})
+	}
+	return all
+}
+
+// users tells which users a reload has changed.
+func (j *journal) users(changed []preview.Users) {
+	for _, u := range changed {
+		j.log.Notice("reload: users changed", slog.String("pool", u.Pool), slog.String("users", u.Text))
+		j.addEvent(events.Event{Kind: events.UsersChanged, Pool: u.Pool, Text: "users changed; " + u.Text})
 	}
 }
 

@@ -1,6 +1,8 @@
 package preview
 
 import (
+	"fmt"
+	"io"
 	"slices"
 
 	"nuthatch/internal/config"
@@ -12,6 +14,42 @@ type Change struct {
 	*Report
 	// NotApplied are the settings that a running proxy cannot apply.
 	NotApplied []NotApplied `json:"not_applied,omitempty"`
+	// Users are the pools whose users differ, after a reload: those of a file, too.
+	Users []Users `json:"users,omitempty"`
+	// Refused are the blocks of TLS whose files cannot be used, after a reload. What they had
+	// before stays in use.
+	Refused []Refused `json:"refused,omitempty"`
+}
+
+// Users says which users of a pool differ.
+type Users struct {
+	Pool string `json:"pool"`
+	Text string `json:"text"`
+}
+
+// Refused is a block of TLS whose files cannot be used. Pool is empty for the admin listener.
+type Refused struct {
+	Pool  string `json:"pool,omitempty"`
+	Block string `json:"block"`
+	Why   string `json:"why"`
+}
+
+// Empty reports whether nothing changes.
+func (c *Change) Empty() bool { return c.Report.Empty() && len(c.Users) == 0 }
+
+// Write writes what changes, but for what cannot be applied or used.
+func (c *Change) Write(w io.Writer) error {
+	if c.Empty() || !c.Report.Empty() {
+		if err := c.Report.Write(w); err != nil {
+			return err
+		}
+	}
+	for _, u := range c.Users {
+		if _, err := fmt.Fprintf(w, "pool %s: users: %s\n", u.Pool, u.Text); err != nil {
+			return fmt.Errorf("preview: %w", err)
+		}
+	}
+	return nil
 }
 
 // NotApplied is a setting that waits for the next start.
