@@ -97,7 +97,7 @@ func runCtl(args []string, stdout, stderr io.Writer) int {
 		ctl.WriteCommands(stdout)
 		fmt.Fprintln(stdout)
 		writeOptions(stdout, f.table())
-		fmt.Fprintf(stdout, "\nExit status: 0 done, %d refused or not understood, or status finds that requests fail, %d preview warns, %d no answer.\n",
+		fmt.Fprintf(stdout, "\nExit status: 0 done, %d refused or not understood, or status finds that requests fail, %d preview or reload warns, %d no answer.\n",
 			exitFailure, exitWarned, exitNoAnswer)
 		return 0
 	}

@@ -203,14 +203,18 @@ func (a *answer) isOf(b *answer) bool {
 	return false
 }
 
-// better reports whether the cluster of a is to be used, and not that of b.
+// better reports whether the cluster of a is to be used, and not that of b. Between two whole
+// ones the answers' order must not decide: with the same seeds, all proxies choose the same one.
 func better(known *Map, a, b *answer) bool {
 	if known != nil {
 		if ofA, ofB := a.knows(known), b.knows(known); ofA != ofB {
 			return ofA > ofB
 		}
 	}
-	return a.coverage() > b.coverage()
+	return cmp.Or(
+		cmp.Compare(a.coverage(), b.coverage()), cmp.Compare(len(a.nodes), len(b.nodes)),
+		cmp.Compare(a.epoch, b.epoch), cmp.Compare(b.addr, a.addr),
+	) > 0
 }
 
 // knows is how many of the map's nodes the answer has.

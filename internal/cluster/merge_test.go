@@ -113,17 +113,58 @@ func TestMerge(t *testing.T) {
 			"1 0-8191, 2 8192-16383",
 			"10.0.0.8:7000 belongs to another cluster than 10.0.0.1:7000",
 		},
-		{
-			"two clusters, and nothing is known", nil,
-			[]*answer{says(t, "8 50 0-99"), says(t, whole...)},
-			"1 0-8191, 2 8192-16383",
-			"10.0.0.8:7000 belongs to another cluster than 10.0.0.1:7000",
-		},
 		{"a node at the address of one that is gone", nil, []*answer{says(t, "2 2 8192-16383", "1 1 0-8191")}, "1 0-8191, 2 8192-16383", ""},
 		{"a cluster that was set up anew", known, []*answer{says(t, "11 0 0-16383", "12 1")}, "11 0-16383, 12", ""},
 		{"no answer", known, nil, "none", ""},
 	} {
 		got, problem := merge(tt.known, tt.answers)
+		if shown(got) != tt.want || problem != tt.problem {
+			t.Errorf("%s: %s (%q), want %s (%q)", tt.name, shown(got), problem, tt.want, tt.problem)
+		}
+	}
+}
+
+// TestMergeOfTwoClusters: the order of the answers does not decide.
+func TestMergeOfTwoClusters(t *testing.T) {
+	whole := []string{"1 1 0-8191", "2 2 8192-16383"}
+	for _, tt := range []struct {
+		name    string
+		answers []*answer
+		want    string
+		problem string
+	}{
+		{
+			"two clusters, and nothing is known",
+			[]*answer{says(t, "8 50 0-99"), says(t, whole...)},
+			"1 0-8191, 2 8192-16383",
+			"10.0.0.8:7000 belongs to another cluster than 10.0.0.1:7000",
+		},
+		{
+			"two whole clusters: the one of more nodes",
+			[]*answer{says(t, "8 50 0-16383"), says(t, whole...)},
+			"1 0-8191, 2 8192-16383",
+			"10.0.0.8:7000 belongs to another cluster than 10.0.0.1:7000",
+		},
+		{
+			"the same, whoever answers first",
+			[]*answer{says(t, whole...), says(t, "8 50 0-16383")},
+			"1 0-8191, 2 8192-16383",
+			"10.0.0.8:7000 belongs to another cluster than 10.0.0.1:7000",
+		},
+		{
+			"of as many nodes: the newer one",
+			[]*answer{says(t, "7 3 0-16383"), says(t, "8 4 0-16383")},
+			"8 0-16383",
+			"10.0.0.7:7000 belongs to another cluster than 10.0.0.8:7000",
+		},
+		{
+			"as new: the one of the lower address",
+			[]*answer{says(t, "8 3 0-16383"), says(t, "7 3 0-16383")},
+			"7 0-16383",
+			"10.0.0.8:7000 belongs to another cluster than 10.0.0.7:7000",
+		},
+	} {
+		got, problem := merge(nil, tt.answers)
 		if shown(got) != tt.want || problem != tt.problem {
 			t.Errorf("%s: %s (%q), want %s (%q)", tt.name, shown(got), problem, tt.want, tt.problem)
 		}

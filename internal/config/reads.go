@@ -304,6 +304,10 @@ func warnOfIdleReads(r *reader, b *poolBlock) {
 	}
 	at := b.seen["read_policy"]
 	if len(at.read) > 0 && p.Reads.Policy != ReadPrimary && len(p.Replicas) == 0 && !p.Cluster.On && !p.UsesSentinel() {
-		r.warn(at.name, &b.block, "read_policy", "the pool has no 'replicas': all reads go to its servers")
+		why := "the pool has no 'replicas': all reads go to its servers"
+		if p.Reads.Policy == ReadReplica {
+			why = "the pool has no 'replicas': all reads fail"
+		}
+		r.warn(at.name, &b.block, "read_policy", why)
 	}
 }

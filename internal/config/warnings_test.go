@@ -24,6 +24,8 @@ func TestWarnings(t *testing.T) {
 		{"a template", "redis: true\n  redis_auth: '{{ password }}'", "", []string{"redis_auth"}},
 		{"a shell's", "listen: $LISTEN:22121\n  servers: ['10.0.0.1:6380:1']", "", []string{"listen: '$LISTEN' looks"}},
 		{"a command's", "servers: ['10.0.0.1:6380:1 $(hostname)']\n  listen: 127.0.0.1:2", "", []string{"servers: '10.0.0.1:6380:1 $(hostname)' looks"}},
+		{"no replicas", "redis: true\n  read_policy: nearest", "", []string{"read_policy: the pool has no 'replicas': all reads go to its servers"}},
+		{"no replicas, and nothing else", "redis: true\n  read_policy: replica", "", []string{"read_policy: the pool has no 'replicas': all reads fail"}},
 		{"a hash tag", "hash_tag: '$a'", "", nil},
 		{"braces", "hash_tag: '{}'", "", nil},
 		{"the process's", "", "nuthatch:\n  admin_token_file: /run/${NAME}/token\n", []string{"nuthatch.admin_token_file: '/run/${NAME}/token' looks"}},

@@ -90,6 +90,7 @@ func followReads(p *ServerPool) {
 // end forgets what servers are to reads.
 func (r *readChoice) end() {
 	for _, s := range r.pool.servers {
+		r.lead(s, nil)
 		s.reading = reading{}
 	}
 }
@@ -155,11 +156,13 @@ func (s *Server) abandon() {
 }
 
 // lead notes whose replica s is. Connections to a node that has become one must be told that
-// they are for reading.
+// they are for reading. Those to one that is none any more must be new: over one that was told
+// so it would, when it is a replica again and this is not known here yet, answer from its own
+// data in place of MOVED, and a client would miss what it has written.
 func (r *readChoice) lead(s, leader *Server) {
 	before := s.leader
 	s.leader, s.readers = leader, nil
-	if leader != nil && before == nil && r.pool.bySlot {
+	if (leader == nil) != (before == nil) && r.pool.bySlot {
 		s.replaceConns(r.pool.ctx.loop.Now() + demotedTime)
 	}
 }
