@@ -126,6 +126,7 @@ func (f *finder) pool(p *api.Pool) {
 		f.add(noServer, true, p.Name, "no server of the pool is left: all requests for keys fail")
 	}
 	f.cluster(p)
+	f.sentinels(p)
 	f.peers(p)
 	f.certificate(p)
 	slow := slowServers(p)

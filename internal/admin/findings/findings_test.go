@@ -104,6 +104,41 @@ func TestClusterFindings(t *testing.T) {
 	}
 }
 
+// TestSentinelFindings: sentinels that do not agree, or are of no use, need a look.
+func TestSentinelFindings(t *testing.T) {
+	said := func(address string, epoch int64) map[string]api.SentinelSaid {
+		return map[string]api.SentinelSaid{"main": {Address: address, Epoch: epoch}}
+	}
+	p := api.Pool{Name: "alpha", Sentinels: &api.Sentinels{
+		Primaries: []api.SentinelPrimary{{Name: "main", Address: "10.0.0.9:6379", Epoch: 99}, {Name: "other", Problem: "no sentinel knows it"}},
+		Sentinels: []api.SentinelState{
+			{Address: "s1", Said: said("10.0.0.1:6379", 3)},
+			{Address: "s2", Said: said("10.0.0.9:6379", 99)},
+			{Address: "s3", Said: said("10.0.0.1:6379", 3)},
+			{Address: "s4", Said: said("10.0.0.2:6379", 1), Problem: "connection refused"},
+		},
+	}}
+	texts := func() (all []string) {
+		for _, one := range Of(&api.Info{Time: now, State: "serving"}, &api.Pools{Time: now, Pools: []api.Pool{p}}).Findings {
+			all = append(all, one.Text)
+		}
+		return all
+	}
+	want := []string{
+		"sentinels do not agree where primary main is: 10.0.0.9:6379 is in use, by epoch 99; s1 says 10.0.0.1:6379, s3 says 10.0.0.1:6379",
+		"primary other cannot be found: no sentinel knows it",
+		"sentinel s4 is of no use: connection refused",
+	}
+	if got := texts(); !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+	p.Sentinels.Sentinels = p.Sentinels.Sentinels[1:2]
+	p.Sentinels.Primaries = p.Sentinels.Primaries[:1]
+	if got := texts(); len(got) > 0 {
+		t.Errorf("sentinels that agree: %q", got)
+	}
+}
+
 // TestPeerFindings: peers that do not answer, or are none, need a look.
 func TestPeerFindings(t *testing.T) {
 	e := &api.Emulated{Peers: []api.Peer{

@@ -21,6 +21,7 @@ const (
 	privateConnections = "private_connections"
 	clusterMap         = "cluster_map"
 	clusterSeed        = "cluster_seed"
+	sentinel           = "sentinel"
 	peer               = "peer"
 )
 
@@ -30,6 +31,7 @@ var Kinds = []api.Explained{
 	{Name: noServer, Text: "no server", Help: "No server of the pool is up, or tried. Each request for a key is answered with an error. Look at the servers and at the network between them and this host."},
 	{Name: clusterMap, Text: "cluster", Help: "No node of the cluster answers, slots have no primary, or nodes belong to several clusters. What was known before stays in use. redis-cli --cluster check tells more, and so does nuthatch ctl cluster."},
 	{Name: clusterSeed, Text: "seed", Help: "A server of the configuration, by which the cluster is to be found, does not answer or is no node of it. Other nodes are asked. Name another one in servers."},
+	{Name: sentinel, Text: "sentinel", Help: "A sentinel does not answer or knows no such primary, or sentinels name different addresses: the one by the newest epoch is in use. For a moment that is so at every failover. If it stays, one of them is behind, cut off, or belongs to others. nuthatch ctl cluster shows what each has said, nuthatch check asks them all."},
 	{Name: peer, Text: "peer", Help: "Another proxy with this pool, which emulate: peers names, does not answer or is none. Clients are not told of it, and the others have its slots. Start it, let this proxy in there, or take its address out of the list. nuthatch ctl cluster shows all peers."},
 	{Name: failedRequests, Text: "failing", Help: "The proxy answered requests with errors of its own in the window. The reasons are counted by name: see failed requests by reason."},
 	{Name: serverState, Text: "state", Help: "The server is not up. failing: it fails, and requests are still sent to it. ejected: it failed too often and is left out. probing: it was ejected and is tried again. disabled: an operator took it out of service."},
@@ -68,5 +70,5 @@ func Logged(f *api.Finding) bool {
 }
 
 // Settles reports whether the log waits until something was found for a whole window: few slow
-// requests make a server slow in a single one.
-func Settles(f *api.Finding) bool { return f.Kind == serverSlow }
+// requests make a server slow in a single one, and sentinels do not agree during a failover.
+func Settles(f *api.Finding) bool { return f.Kind == serverSlow || f.Kind == sentinel }
