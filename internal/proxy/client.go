@@ -193,6 +193,9 @@ func (c *client) consume(data []byte) int {
 		case !done:
 			c.partial = p.getPartial()
 			c.partial.bytes.Append(p.ctx.bufs, rest)
+			if p.rates != nil {
+				c.partial.came(c, len(rest))
+			}
 			p.ctx.count(c.partial)
 		case n > p.ctx.turn.flat && p.ctx.turn.isLarge(p.parser.Words(), n):
 			q := p.getPartial()
@@ -216,6 +219,9 @@ func (c *client) consumePartial(data []byte) int {
 	c.pool.adoptPartial(q)
 	n, done, err := q.parser.Parse(data)
 	q.bytes.Append(c.pool.ctx.bufs, data[:n])
+	if c.pool.rates != nil {
+		q.came(c, n)
+	}
 	c.partialParsed(done, err)
 	return n
 }
@@ -223,10 +229,17 @@ func (c *client) consumePartial(data []byte) int {
 // partialParsed handles what the parser found in the partial's last bytes.
 func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 	q := c.partial
+	if q.late != msg.OK && c.overdue == msg.OK {
+		c.overdue = q.late
+		c.partialParsed(done, err)
+		c.overdue = msg.OK
+		return
+	}
 	switch {
 	case err != nil:
 		q.parser = c.pool.proto.NewRequestParser()
 		if asksIfOpen(c, err) {
+			q.uncharge(c)
 			c.takeAgain(c.pool.ctx.bufs, &q.bytes)
 		} else {
 			c.protocolError(err)
@@ -235,6 +248,7 @@ func (c *client) partialParsed(done bool, err *msg.ProtocolError) {
 		c.doInSlices(q)
 		return
 	case done:
+		q.uncharge(c)
 		c.request(q.parser.FinishChain(&q.bytes))
 		if c.waits&takenAgain != 0 {
 			refund(c, q.bytes.Len())

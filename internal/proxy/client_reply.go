@@ -63,6 +63,9 @@ func (c *client) OnFailure(m *msg.Msg) {
 	p.proto.AppendError(p.ctx.bufs, &m.Reply, m.Why(m.Err))
 	m.Done, m.Replied = true, p.ctx.loop.Now()
 	c.hold(m, m.Reply.Len())
+	if isLimit(m.Err) && !m.Muted {
+		ownOf(c).free += m.Reply.Len()
+	}
 	c.advance()
 }
 

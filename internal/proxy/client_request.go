@@ -19,7 +19,9 @@ func (d *dispatch) request(req *msg.Request) {
 	c.lastType = req.Type
 	c.pool.stats.Values[stats.ClientRequests]++
 	c.pool.calls[req.Type]++
-	charge(c, req.View.Len())
+	if c.pool.rates != nil {
+		c.pool.rates.charge(c, req.View.Len())
+	}
 	c.session.Begin()
 	if c.aside && overtakes(c, req) || (!c.session.Authenticated || c.session.Bars != 0) && !allowedAtOnce(c, req) && c.barred(req) {
 		return
@@ -100,6 +102,9 @@ func (d *dispatch) local(req *msg.Request) {
 		before := out.Len()
 		c.answer(req, out)
 		ctx.turn.countAnswer(ctx.loop.Turns(), req.View.Len()+out.Len()-before)
+		if p.rates != nil {
+			p.rates.answeredLate(c, out.Len()-before)
+		}
 		if bars&msg.Collecting == 0 { // what is queued is measured as EXEC
 			if p.measureReply(req.Type, ctx.loop.Now()) {
 				ctx.measures.traceNext()
@@ -117,6 +122,9 @@ func (d *dispatch) local(req *msg.Request) {
 		m.Reply.Release(ctx.bufs)
 		ctx.msgs.Put(m)
 	} else {
+		if p.rates != nil {
+			p.rates.answeredLate(c, m.Reply.Len())
+		}
 		c.hold(m, m.Reply.Len())
 		c.outq.Push(m)
 		c.advance()

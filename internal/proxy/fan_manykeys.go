@@ -183,6 +183,7 @@ func (j *largeRequest) take(ctx *Context) {
 		return
 	}
 	c.overdue = j.overdue
+	j.q.uncharge(c)
 	c.request(j.req)
 	if c.waits&takenAgain != 0 {
 		refund(c, j.q.bytes.Len())

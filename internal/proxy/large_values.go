@@ -36,6 +36,9 @@ func (c *client) OnLent(n int) {
 	q := c.partial
 	c.pool.adoptPartial(q)
 	_, done, err := q.parser.Parse(q.bytes.Lent(n))
+	if c.pool.rates != nil {
+		q.came(c, n)
+	}
 	c.partialParsed(done, err)
 	c.parseAgain()
 	c.settle()

@@ -107,6 +107,10 @@ type partial struct {
 	pace  progress
 	// held is what the parser holds, as it was counted last, in bytes.
 	held int
+	// charged is how many of its bytes limits were charged for. late is why it is refused when it
+	// is whole; OK: it came in time.
+	charged int
+	late    msg.Reason
 }
 
 func newServerPool(ctx *Context, index int, o PoolOptions) *ServerPool {
@@ -168,7 +172,7 @@ func (p *ServerPool) putPartial(q *partial) {
 	q.bytes.Release(p.ctx.bufs)
 	q.parser.Forget()
 	p.ctx.memory.beside -= int64(q.held)
-	q.held = 0
+	q.held, q.charged, q.late = 0, 0, msg.OK
 	// A reload may have replaced the protocol meanwhile, or the servers are others.
 	if q.proto != p.proto.Protocol || q.among != p.snap.Members || p.npartials == maxPartials || q.parser.Held() > maxKeptParser {
 		return

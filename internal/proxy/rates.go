@@ -17,7 +17,7 @@ import (
 //	             └── resume ◄── pump, by a timer ◄─┘   after max_wait: an error
 //
 // What a request and its reply bring in bytes is known when they have come or gone, and is
-// charged then. Clients without a login use nothing up: they have bounds of their own, and
+// charged then (rates_bytes.go). Clients without a login use nothing up: they have bounds of their own, and
 // could keep all others out.
 
 // A rates are the limits of a pool on one loop. It belongs to the loop.
@@ -44,6 +44,8 @@ type rates struct {
 	turnLeft int
 	// pumping: those that wait go on. capped: no more tokens are taken until that is over.
 	pumping, capped bool
+	// paid: the late request in hand has paid, as any other that is not late.
+	paid bool
 	// user is whose limits they are, and most how many clients it may have; empty: they are
 	// the pool's. users are those of its users, by name; nil: none has any.
 	user  string
@@ -231,17 +233,6 @@ func (r *rates) hasPlace() bool {
 	return loops < 2 || r.inFlight < max(1, r.conf.InFlight/loops)
 }
 
-// spend charges n bytes of requests or replies.
-func (r *rates) spend(n int) {
-	if r.conf.Bytes == 0 {
-		return
-	}
-	if r.bytes -= int64(n); r.bytes < 0 {
-		r.shared.Bytes.Charge(r.pool.ctx.loop.Now(), -r.bytes, r.bytesOf)
-		r.bytes = 0
-	}
-}
-
 // count counts what the client has in flight, in place of what was counted for it.
 func (r *rates) count(c *client) { r.countAs(c, c.inFlight()) }
 
@@ -413,37 +404,4 @@ func (t *timers) pumpRates(now int64) {
 		}
 	}
 	t.nextRates = soonest(t.nextRates, next)
-}
-
-// refund takes back what was counted for a request of the client, of size bytes, that will be
-// taken again.
-func refund(c *client, size int) {
-	r := c.pool.rates
-	if r == nil || !c.session.Authenticated {
-		return
-	}
-	charge(c, -size)
-	if c.overdue == msg.OK { // else it has taken no token
-		r.refund(c)
-	}
-}
-
-// charge charges n bytes of a request.
-func charge(c *client, n int) {
-	if r := c.pool.rates; r != nil && c.session.Authenticated {
-		r.spend(n)
-		if u := limitsOf(c); u != nil {
-			u.spend(n)
-		}
-	}
-}
-
-// chargeSent charges n bytes of replies.
-func chargeSent(c *client, n int) {
-	if r := c.pool.rates; r != nil && c.session.Authenticated {
-		r.spend(n)
-		if u := limitsOf(c); u != nil {
-			u.spend(c.own.owes(n))
-		}
-	}
 }

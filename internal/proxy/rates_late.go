@@ -24,11 +24,12 @@ func isOverLimit(c *client, req *msg.Request) bool {
 	if c.overdue == msg.OK || r == nil || req.Treatment != msg.Local || !c.session.Authenticated {
 		return false
 	}
-	return isLimit(c.overdue) || !r.takesOne(c)
+	return isLimit(c.overdue) || !r.takesOne(c, req.View.Len())
 }
 
-// takesOne takes a token for a request of the client that waits no longer, if there is one.
-func (r *rates) takesOne(c *client) bool {
+// takesOne takes a token for a request of the client, of size bytes, that waits no longer, if there
+// is one.
+func (r *rates) takesOne(c *client, size int) bool {
 	now, u := r.pool.ctx.loop.Now(), limitsOf(c)
 	if u != nil && !u.room(now) || !r.room(now) {
 		return false
@@ -37,6 +38,8 @@ func (r *rates) takesOne(c *client) bool {
 	if u != nil {
 		u.requests--
 	}
+	r.spendFor(c, size)
+	r.paid = true
 	return true
 }
 

@@ -65,7 +65,7 @@ func (r *rates) assign(c *client, stays bool) bool {
 		return true
 	}
 	if was != nil {
-		was.spend(max(0, c.Out().Len()-c.own.settled))
+		was.spend(max(0, c.Out().Len()-c.own.settled-c.own.free))
 		was.leave(c)
 	}
 	if u == nil {

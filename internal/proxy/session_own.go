@@ -34,9 +34,9 @@ type own struct {
 	// written are its last writes, if it reads from replicas.
 	written []ownWrite
 	// limits are those of the client's user; nil: it has none. settled is how many of the unsent
-	// bytes are another user's, which has paid for them.
-	limits  *rates
-	settled int
+	// bytes are another user's, which has paid for them, and free how many nobody pays for.
+	limits        *rates
+	settled, free int
 }
 
 // connTo is the client's private connection to s, or nil.
