@@ -91,6 +91,8 @@ type counts struct {
 	requests, failed, requestBytes, responseBytes int64
 	queued                                        int64
 	errors                                        *stats.ErrorCounts
+	// reasons are why a pool's requests failed; nil if none did.
+	reasons *stats.Reasons
 }
 
 // NewRecorder makes the recorder of an instance whose counters are 0. It keeps no history
@@ -251,6 +253,9 @@ func (c *record) share(before *record) {
 		if n.errors != nil {
 			c.size += 8 * int64(len(n.errors))
 		}
+		if n.reasons != nil {
+			c.size += 8 * int64(len(n.reasons))
+		}
 	}
 }
 
@@ -290,6 +295,10 @@ func countsOf(snap *stats.Snapshot) map[serverKey]counts {
 	for i := range snap.Pools {
 		p := &snap.Pools[i]
 		of := counts{requests: p.Values[stats.ClientRequests], failed: sumOf(&p.Vectors[stats.FailedRequests])}
+		if of.failed > 0 {
+			why := p.Vectors[stats.FailedRequests] // not the whole snapshot is kept
+			of.reasons = &why
+		}
 		for j := range p.Servers {
 			s := &p.Servers[j]
 			one := counts{
@@ -339,6 +348,18 @@ func (w *window) rates(key serverKey) *api.Rates {
 	rates := &api.Rates{
 		Window: w.seconds, Requests: per(now.requests, before.requests), Failed: per(now.failed, before.failed),
 		RequestBytes: per(now.requestBytes, before.requestBytes), ResponseBytes: per(now.responseBytes, before.responseBytes),
+	}
+	if now.reasons != nil {
+		rates.FailedReasons = make(map[string]float64)
+		for i := range msg.NumReasons {
+			was := int64(0)
+			if before.reasons != nil {
+				was = before.reasons[i]
+			}
+			if n := per(now.reasons[i], was); n > 0 {
+				rates.FailedReasons[msg.Reason(i).Name()] = n
+			}
+		}
 	}
 	if now.errors == nil {
 		return rates

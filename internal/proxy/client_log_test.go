@@ -16,8 +16,9 @@ import (
 
 // A logLine is what the tests look at in a line.
 type logLine struct {
-	Level, Msg, Server string
-	Left               int `json:"left_out"`
+	Level, Msg, Server, Cause string
+	Left                      int `json:"left_out"`
+	Requests                  int
 }
 
 // A logBook keeps what is logged.
@@ -124,6 +125,9 @@ func TestFailsAndAnswersAgain(t *testing.T) {
 	lines := book.lines()
 	fails := with(lines, "server one ("+addr+") fails: Connection refused")
 	back := with(lines, "server one ("+addr+") answers again after ")
+	if len(fails) == 1 && fails[0].Cause != "Connection refused" {
+		t.Errorf("the cause is no member: %+v", fails[0])
+	}
 	if len(fails) != 1 || len(back) != 1 || fails[0].Level != back[0].Level {
 		t.Errorf("%d lines tell that it fails, %d that it is back", len(fails), len(back))
 	}

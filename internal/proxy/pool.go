@@ -53,8 +53,8 @@ type ServerPool struct {
 	retryPace pace
 	// selectPace is for the line that a client's SELECT failed.
 	selectPace pace
-	// expiredPace is for the line that requests took too long.
-	expiredPace pace
+	// expiry is for the line that requests took too long that went to no server.
+	expiry expiry
 	// largePace is for the line that a reply was too large.
 	largePace pace
 	// paused: no request is taken.

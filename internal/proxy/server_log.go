@@ -48,8 +48,9 @@ func (s *Server) logFails(why msg.Reason) {
 			attrs = append(attrs, durationAttr("retry_after", conf.ServerRetryTimeout))
 		}
 	}
-	text := topology.Subject(s.conf) + " fails: " + topology.Cause(conf, why, s.stats[stats.Responses] == 0) + follows
-	s.pool.ctx.log.Warn(text, attrs...)
+	cause := topology.Cause(conf, why, s.stats[stats.Responses] == 0)
+	text := topology.Subject(s.conf) + " fails: " + cause + follows
+	s.pool.ctx.log.Warn(text, append(attrs, slog.String("cause", cause))...)
 	s.pool.ctx.identity.Events().Add(s.event(kind, why, text))
 }
 

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"log/slog"
 	"time"
 
 	"nuthatch/internal/msg"
@@ -132,6 +131,7 @@ func (t *timers) expireClient(c *client, now int64) {
 		if p.failures.measure(p, m) {
 			c.pool.ctx.measures.logSlow(c, m)
 		}
+		noteExpired(p, m)
 		var late *serverConn
 		if c.own != nil {
 			late = c.own.watchConnOf(m)
@@ -142,9 +142,6 @@ func (t *timers) expireClient(c *client, now int64) {
 		}
 		c.advance()
 		expired++
-	}
-	if expired > 0 {
-		logExpired(p, expired)
 	}
 	if due := c.dueAt(c.patience(int64(p.conf.RequestTimeout))); due != 0 && c.waits != 0 {
 		if due <= now {
@@ -176,16 +173,6 @@ const endingPatience = int64(2 * time.Second)
 // may be before the pause ends.
 func (t *timers) refuseInTime(c *client) {
 	t.nextExpiry = soonest(t.nextExpiry, c.dueAt(c.patience(int64(c.pool.conf.RequestTimeout))))
-}
-
-// logExpired logs that requests have taken too long.
-func logExpired(p *ServerPool, n int) {
-	missed, ok := p.expiredPace.mayLog(p.ctx.loop.Now())
-	if !ok {
-		return
-	}
-	p.ctx.log.Warn("requests took longer than request_timeout", slog.String("pool", p.conf.Name),
-		slog.Int("requests", n), slog.Int("left_out", missed))
 }
 
 // idleLooks is at how many checks in a row a connection to a server must be unused to

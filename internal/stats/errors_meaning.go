@@ -3,7 +3,7 @@ package stats
 // errorMeanings say what the error replies of ServerFaults mean.
 var errorMeanings = map[string]string{
 	"OOM":          "its memory is full (maxmemory), and it refuses writes",
-	"NOAUTH":       "it wants a password, and the pool has none (redis_auth)",
+	"NOAUTH":       "it wants a password, and has not got the right one (redis_auth)",
 	"WRONGPASS":    "it refuses the pool's password (redis_auth)",
 	"NOPERM":       "its ACL does not allow the pool's user to do this",
 	"READONLY":     "it is a replica, and takes no writes",

@@ -152,6 +152,10 @@ type Server struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
 	Weight  int    `json:"weight"`
+	// HasLogin: the proxy, or each client itself, tells it a password. KeepsKeys: if it is
+	// ejected, no other server gets its keys.
+	HasLogin  bool `json:"-"`
+	KeepsKeys bool `json:"-"`
 	// Share is the part of the pool's keys that it owns now.
 	Share float64 `json:"share"`
 	// State is "up", "failing" (and requests are still sent to it), "ejected" (its
@@ -216,6 +220,8 @@ type Rates struct {
 	// any reason.
 	Requests float64 `json:"requests"`
 	Failed   float64 `json:"failed"`
+	// FailedReasons has a pool's failed requests by reason; what is 0 is left out.
+	FailedReasons map[string]float64 `json:"failed_reasons,omitempty"`
 	// RequestBytes went to servers, ResponseBytes came from them.
 	RequestBytes  float64 `json:"request_bytes"`
 	ResponseBytes float64 `json:"response_bytes"`

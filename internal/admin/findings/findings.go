@@ -122,7 +122,8 @@ func (f *finder) pool(p *api.Pool) {
 		one := f.add(poolPaused, false, p.Name, "its requests wait: %s", paused(p, f.now))
 		one.Since, one.Until = p.PausedSince, p.PausedUntil
 	}
-	if Lost(p) {
+	lost := Lost(p)
+	if lost {
 		f.add(noServer, true, p.Name, "no server of the pool is left: all requests for keys fail")
 	}
 	f.cluster(p)
@@ -131,15 +132,13 @@ func (f *finder) pool(p *api.Pool) {
 	f.certificate(p)
 	slow := slowServers(p)
 	f.clients(p.Name, p.Clients, p.MaxClients, "client_connections")
-	if r := p.Recent; r != nil && r.Failed > 0 {
-		f.add(failedRequests, true, p.Name, "%s of %s requests a second failed in the last %s", units.PerSecond(r.Failed), units.PerSecond(r.Requests), units.Lasting(r.Window))
-	}
+	f.failed(p)
 	owned := 0.0
 	for i := range p.Servers {
 		owned += p.Servers[i].Share
 	}
 	for i := range p.Servers {
-		f.server(&p.Servers[i], owned > 0, slow[i])
+		f.server(&p.Servers[i], rest{owns: owned > 0, up: !lost}, slow[i])
 	}
 }
 
@@ -158,10 +157,11 @@ func paused(p *api.Pool, now time.Time) string {
 	return text
 }
 
-// Lost reports whether no server of the pool is left.
+// Lost reports whether no server of the pool is left. One that was ejected and is tried again
+// has yet to answer.
 func Lost(p *api.Pool) bool {
 	for i := range p.Servers {
-		if s := p.Servers[i].State; s == "up" || s == "probing" {
+		if p.Servers[i].State == "up" {
 			return false
 		}
 	}

@@ -44,10 +44,13 @@ func (f *finder) about(v *api.Server, kind string, fails bool, form string, args
 	return one
 }
 
-// server finds a server that is not up, is slow, or answers with errors. others: some server
-// of the pool has keys. usual is the p99 of the others of a slow one.
-func (f *finder) server(v *api.Server, others bool, usual float64) {
-	f.state(v, others)
+// rest is what the servers of a pool are together: owns: one of them has keys; up: one is up.
+type rest struct{ owns, up bool }
+
+// server finds a server that is not up, is slow, or answers with errors. usual is the p99 of the
+// others of a slow one.
+func (f *finder) server(v *api.Server, of rest, usual float64) {
+	f.state(v, of)
 	f.silent(v)
 	if usual > 0 {
 		f.about(v, serverSlow, false, "%s is slow:: one request in a hundred takes %s or longer, with the others %s",
@@ -63,15 +66,24 @@ func (f *finder) server(v *api.Server, others bool, usual float64) {
 	if v.Recent != nil && len(v.Recent.ErrorReplies) > 0 {
 		words, first, fails := recentErrors(v.Recent.ErrorReplies)
 		one := f.about(v, serverErrors, fails, "%s answers with errors:: %s a second", subject(v), words)
-		if one.Cause = stats.ErrorMeaning(first); one.Cause != "" {
+		if one.Cause = meaning(v, first); one.Cause != "" {
 			one.Reason = first
 			one.Text += "; " + first + ": " + one.Cause
 		}
 	}
 }
 
-// state finds that the server is not up.
-func (f *finder) state(v *api.Server, others bool) {
+// meaning is what an error reply with the prefix means at the server.
+func meaning(v *api.Server, prefix string) string {
+	if prefix == "NOAUTH" && !v.HasLogin {
+		return "it wants a password, and the pool has none (redis_auth)"
+	}
+	return stats.ErrorMeaning(prefix)
+}
+
+// state finds that the server is not up. One that is tried again is as bad as an ejected one
+// until it has answered.
+func (f *finder) state(v *api.Server, of rest) {
 	if v.State == "up" || v.Node != nil && v.Node.Role == "gone" {
 		return
 	}
@@ -86,7 +98,10 @@ func (f *finder) state(v *api.Server, others bool) {
 	if cause != "" {
 		why = ": " + cause
 	}
-	keeps := v.Share > 0 || !others
+	keeps := v.Share > 0 || !of.owns
+	if v.State == "probing" {
+		keeps = v.KeepsKeys || !of.up
+	}
 	follows := "the other servers get its keys"
 	if keeps {
 		follows = "requests for its keys fail"
@@ -100,7 +115,7 @@ func (f *finder) state(v *api.Server, others bool) {
 	case "failing":
 		fails, follows, text = true, "its requests fail", name+" fails"+since+why
 	case "probing":
-		fails, follows, text = true, "it is tried again", name+" has failed"+since+", and is tried again"+why
+		follows, text = "it is tried again", name+" has failed"+since+", and is tried again"+why
 	case "disabled":
 		cause, text = "", name+" is disabled"+since+"; "+follows
 	}

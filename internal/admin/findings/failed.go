@@ -1,0 +1,46 @@
+package findings
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/msg"
+	"nuthatch/internal/units"
+)
+
+// maxReasons is how many reasons of failed requests are named.
+const maxReasons = 3
+
+// failed finds requests that have failed, and why.
+func (f *finder) failed(p *api.Pool) {
+	r := p.Recent
+	if r == nil || r.Failed <= 0 {
+		return
+	}
+	// A request counts when it comes, and its failure when it is answered.
+	all := max(r.Requests, r.Failed)
+	one := f.add(failedRequests, true, p.Name, "%s of %s requests a second failed in the last %s", units.PerSecond(r.Failed), units.PerSecond(all), units.Lasting(r.Window))
+	names := slices.SortedFunc(maps.Keys(r.FailedReasons), func(a, b string) int {
+		return cmp.Or(cmp.Compare(r.FailedReasons[b], r.FailedReasons[a]), cmp.Compare(a, b))
+	})
+	var words []string
+	for i, name := range names[:min(len(names), maxReasons)] {
+		text, help := name, ""
+		if reason, ok := msg.ReasonNamed(name); ok {
+			text, help = reason.String(), strings.TrimSpace(reason.Meaning()+" "+reason.Advice())
+		}
+		if i == 0 {
+			one.Reason, one.Cause, one.Help = name, text, cmp.Or(help, one.Help)
+		}
+		if len(names) > 1 {
+			text = units.PerSecond(r.FailedReasons[name]) + " " + text
+		}
+		words = append(words, text)
+	}
+	if len(words) > 0 {
+		one.Text += ": " + strings.Join(words, ", ")
+	}
+}

@@ -1,0 +1,93 @@
+package findings
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"nuthatch/internal/admin/api"
+)
+
+// one is the finding of that kind, about the pool alpha with these servers.
+func one(t *testing.T, kind string, recent *api.Rates, servers ...api.Server) api.Finding {
+	t.Helper()
+	found := Of(&api.Info{Time: now, State: "serving"}, &api.Pools{Time: now, Pools: []api.Pool{{Name: "alpha", Recent: recent, Servers: servers}}})
+	for _, f := range found.Findings {
+		if f.Kind == kind {
+			return f
+		}
+	}
+	return api.Finding{}
+}
+
+// Failed requests are found with the reasons, and are never more than all.
+func TestFailedRequests(t *testing.T) {
+	f := one(t, failedRequests, &api.Rates{Window: 10, Requests: 16, Failed: 17, FailedReasons: map[string]float64{
+		"request_timed_out": 13, "server_busy": 2, "conn_refused": 1.5, "no_server": .5,
+	}})
+	if want := "17 of 17 requests a second failed in the last 10s: 13 request timed out, 2.0 "; !strings.HasPrefix(f.Text, want) ||
+		!strings.HasSuffix(f.Text, ", 1.5 Connection refused") || f.Reason != "request_timed_out" || f.Cause != "request timed out" || !strings.Contains(f.Help, "request_timeout") {
+		t.Errorf("%+v, want %q", f, want)
+	}
+	f = one(t, failedRequests, &api.Rates{Window: 10, Requests: 16, Failed: 1, FailedReasons: map[string]float64{"conn_refused": 1}})
+	if want := "1.0 of 16 requests a second failed in the last 10s: Connection refused"; f.Text != want {
+		t.Errorf("%q, want %q", f.Text, want)
+	}
+}
+
+// A pool with a password does not have none.
+func TestUnknownLogin(t *testing.T) {
+	s := server("one", "up", "", "")
+	s.Recent = &api.Rates{ErrorReplies: map[string]float64{"NOAUTH": 1}}
+	for hasLogin, want := range map[bool]string{false: "the pool has none (redis_auth)", true: "has not got the right one (redis_auth)"} {
+		s.HasLogin = hasLogin
+		if f := one(t, serverErrors, nil, s); !strings.Contains(f.Text, want) || !strings.Contains(f.Cause, want) {
+			t.Errorf("%+v, want %q", f, want)
+		}
+	}
+}
+
+// A server that was ejected and is tried again is as bad as it was before, until it has answered.
+func TestProbedServers(t *testing.T) {
+	with := func(state string, share float64, keeps bool) api.Server {
+		s := server("dead", state, "conn_refused", "")
+		s.Share, s.KeepsKeys = share, keeps
+		return s
+	}
+	well := server("well", "up", "", "")
+	for _, keeps := range []bool{false, true} {
+		share := 0.
+		if keeps {
+			share = .5
+		}
+		ejected, probed := one(t, serverState, nil, well, with("ejected", share, keeps)), one(t, serverState, nil, well, with("probing", .5, keeps))
+		if ejected.Fails != keeps || probed.Fails != keeps {
+			t.Errorf("ejected fails: %t, tried again: %t, want %t", ejected.Fails, probed.Fails, keeps)
+		}
+		for _, s := range []api.Server{with("ejected", share, keeps), with("probing", 1, keeps)} {
+			if one(t, noServer, nil, s).Kind == "" || !one(t, serverState, nil, s).Fails {
+				t.Errorf("%s alone: a server is left", s.State)
+			}
+		}
+	}
+}
+
+// A server that hangs is found, unless it has just begun, or is known to fail.
+func TestSilentServer(t *testing.T) {
+	for _, c := range []struct {
+		state  string
+		silent time.Duration
+		want   string
+	}{
+		{"up", 1900 * time.Millisecond, ""},
+		{"up", 4 * time.Second, "server one (one:6379) does not answer: it has sent nothing for 4s, and 5 requests wait"},
+		{"failing", 4 * time.Second, ""},
+	} {
+		s := server("one", c.state, "", "")
+		s.Counters = map[string]int64{"silent": int64(c.silent), "in_queue": 4, "out_queue": 2, "private_waiting": 1}
+		f := one(t, serverSilent, nil, s)
+		if f.Text != c.want || c.want != "" && (!f.Fails || f.Address != "one:6379" || !f.Since.Equal(now.Add(-c.silent))) {
+			t.Errorf("%s for %v: %+v", c.state, c.silent, f)
+		}
+	}
+}
