@@ -53,8 +53,9 @@ type ServerPool struct {
 	retryPace pace
 	// selectPace is for the line that a client's SELECT failed.
 	selectPace pace
-	// expiry is for the line that requests took too long that went to no server.
-	expiry expiry
+	// expiries are for the lines that requests took too long, by the name of the server; empty:
+	// they went to none.
+	expiries map[string]*expiry
 	// largePace is for the line that a reply was too large.
 	largePace pace
 	// paused: no request is taken.

@@ -69,8 +69,6 @@ type Server struct {
 	closePace, badReplyPace, objectionPace pace
 	// multiPace is for the line that the server does not allow transactions.
 	multiPace pace
-	// expiry is for the line that requests took too long.
-	expiry expiry
 	// triedPace is for the line that the server is tried again.
 	triedPace pace
 	// forgetful: the server may have lost what clients stored there for all clients

@@ -16,38 +16,44 @@ type expiry struct {
 	requests int
 }
 
+// maxExpiries bounds how many there are: reloads may bring ever other servers.
+const maxExpiries = 4 << 10
+
 // noteExpired notes that m, of p, took too long, and writes the line if it is due.
 func noteExpired(p *ServerPool, m *msg.Msg) {
-	s, e := awaitedOf(m), &p.expiry
-	if s != nil {
-		e = &s.expiry
+	name := awaitedBy(m)
+	e := p.expiries[name]
+	if e == nil {
+		if p.expiries == nil || len(p.expiries) >= maxExpiries {
+			p.expiries = make(map[string]*expiry)
+		}
+		e = new(expiry)
+		p.expiries[name] = e
 	}
 	e.requests++
 	if _, ok := e.pace.mayLogAfter(p.ctx.loop.Now(), troublePeriod); !ok {
 		return
 	}
 	text, attrs := "requests took longer than request_timeout", []slog.Attr{slog.String("pool", p.conf.Name)}
-	if s != nil {
-		text, attrs = topology.Subject(s.conf)+": "+text, s.attrs()
+	for _, s := range p.servers {
+		if s.ServerName() == name {
+			text, attrs = topology.Subject(s.conf)+": "+text, s.attrs()
+		}
 	}
 	p.ctx.log.Warn(text, append(attrs, slog.Int("requests", e.requests))...)
 	e.requests = 0
 }
 
-// awaitedOf is the server whose reply m waits for; nil: it has gone to none yet. Of a request
-// that was split it is that of the first fragment without a reply.
-func awaitedOf(m *msg.Msg) *Server {
+// awaitedBy is the name of the server whose reply m waits for; empty: it has gone to none yet.
+// Of a request that was split it is that of the first fragment without a reply.
+func awaitedBy(m *msg.Msg) string {
 	for _, f := range m.Frags {
 		if f != nil && !f.Done && f.Via != nil {
-			m = f
-			break
+			return f.Via.ServerName()
 		}
 	}
-	switch way := m.Via.(type) {
-	case *serverConn:
-		return way.server
-	case *Server:
-		return way
+	if m.Via == nil {
+		return ""
 	}
-	return nil
+	return m.Via.ServerName()
 }
