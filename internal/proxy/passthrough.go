@@ -16,6 +16,8 @@ import (
 //	               ◄─    taken again: OK, and the lane of alice with pw; or that error
 //	CLIENT LIST    ─►    back in the stash; its trial       ─►  CLIENT LIST " ", at one server
 //	               ◄─    taken again: answered, or NOPERM   ◄─  a syntax error: it may; or NOPERM
+//	CLIENT PAUSE 9 ─►    so, too: it is about all clients   ─►  CLIENT PAUSE " "
+//	                     of the pool, and needs both        ─►  CONFIG SET " " " "
 //
 // Logins are tried on a connection to each server on which nothing else is sent: whoever the
 // last login there was, is of no matter. So a login that fails makes no lane. A server that
@@ -34,6 +36,10 @@ type Passer interface {
 	// and that carries nothing out. If req, which the proxy answers, needs none, needed is
 	// false.
 	AppendStandIn(req *msg.Request, s *msg.Session, p *mbuf.Pool, out *mbuf.Chain) (needed bool)
+	// AppendAdminStandIn appends a request that only who administers servers may send, and that
+	// carries nothing out, if req is about all clients of the pool: a server's judgement of the
+	// command is about those of its own.
+	AppendAdminStandIn(req *msg.Request, p *mbuf.Pool, out *mbuf.Chain)
 	// Forbids reports whether a reply to the stand-in says that the client may not send the
 	// request. Refuses reports whether one to a login says that it has failed.
 	Forbids(reply []byte) bool
@@ -61,10 +67,11 @@ type Passer interface {
 type trial struct {
 	client *client
 	// said are the credentials that are tried; nil: it is no login, and standIn is asked in
-	// place of the request. kind is the request's.
-	said    *msg.Credentials
-	standIn mbuf.Chain
-	kind    msg.Type
+	// place of the request, and adminStandIn, if there is one. kind is the request's.
+	said         *msg.Credentials
+	standIn      mbuf.Chain
+	adminStandIn mbuf.Chain
+	kind         msg.Type
 	// opens: it is asked whether clients need a login (strangers.go).
 	opens bool
 	// servers are those that have yet to be asked.
@@ -104,7 +111,7 @@ func pass(c *client, req *msg.Request) (stop bool) {
 	}
 	t := &trial{client: c, said: said, kind: req.Type}
 	switch {
-	case said == nil && !p.proto.passer.AppendStandIn(req, &c.session, p.ctx.bufs, &t.standIn):
+	case said == nil && !t.appendStandIns(req):
 		return false
 	case c.overdue != msg.OK:
 		refuseLate(c, req)
@@ -114,7 +121,7 @@ func pass(c *client, req *msg.Request) (stop bool) {
 		answerError(c, req, "this connection watches keys, is told of changes, monitors or listens to channels as its present user; send RESET before another login")
 	case c.mayGo():
 		t.begin()
-		t.standIn.Release(p.ctx.bufs)
+		t.release()
 		if t.pending == 0 {
 			return tried(c, t, req)
 		}
@@ -123,8 +130,26 @@ func pass(c *client, req *msg.Request) (stop bool) {
 		uncount(p, req.Type)
 		c.session.Again()
 	}
-	t.standIn.Release(p.ctx.bufs)
+	t.release()
 	return true
+}
+
+// appendStandIns appends what is asked in place of the request. It returns false if nothing is.
+func (t *trial) appendStandIns(req *msg.Request) bool {
+	c := t.client
+	bufs, passer := c.pool.ctx.bufs, c.pool.proto.passer
+	if !passer.AppendStandIn(req, &c.session, bufs, &t.standIn) {
+		return false
+	}
+	passer.AppendAdminStandIn(req, bufs, &t.adminStandIn)
+	return true
+}
+
+// release drops them, if no server was asked.
+func (t *trial) release() {
+	bufs := t.client.pool.ctx.bufs
+	t.standIn.Release(bufs)
+	t.adminStandIn.Release(bufs)
 }
 
 // hasToItself reports whether the client has connections of its own, which are its present
@@ -188,19 +213,28 @@ func (t *trial) ask(conn *serverConn, why msg.Reason) {
 		return
 	}
 	ctx := conn.pool.ctx
-	out := conn.Out()
-	before := out.Len()
 	if t.said == nil {
-		out.Splice(ctx.bufs, &t.standIn)
-	} else if passer := conn.pool.proto.passer; passer != nil {
-		passer.AppendLogin(t.said, ctx.bufs, out)
-	} else {
-		return // a reload has come between, and closes the client
+		t.say(conn, &t.standIn)
+		if t.adminStandIn.Len() > 0 {
+			t.say(conn, &t.adminStandIn)
+		}
+		return
 	}
+	if passer := conn.pool.proto.passer; passer != nil { // else a reload has come between, and closes the client
+		var login mbuf.Chain
+		passer.AppendLogin(t.said, ctx.bufs, &login)
+		t.say(conn, &login)
+	}
+}
+
+// say sends what is asked.
+func (t *trial) say(conn *serverConn, words *mbuf.Chain) {
+	ctx, n := conn.pool.ctx, words.Len()
+	conn.Out().Splice(ctx.bufs, words)
 	m := ctx.msgs.Get()
 	m.Owner, m.Type, m.Via, m.Start = t, t.kind, conn, ctx.loop.Now()
 	t.pending++
-	conn.sendFragment(m, out.Len()-before)
+	conn.sendFragment(m, n)
 }
 
 // Party implements msg.Owner.

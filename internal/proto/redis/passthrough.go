@@ -114,6 +114,14 @@ func (a *passer) AppendStandIn(req *msg.Request, s *msg.Session, p *mbuf.Pool, o
 	return true
 }
 
+// AppendAdminStandIn implements proxy.Passer. Redis has CLIENT PAUSE in the category @connection,
+// too, since it is about the clients of one server there.
+func (a *passer) AppendAdminStandIn(req *msg.Request, p *mbuf.Pool, out *mbuf.Chain) {
+	if commands[req.Type].answer == answerPause {
+		writer{pool: p, out: out}.request("CONFIG", "SET", standIn, standIn)
+	}
+}
+
 // path are the words that name the command.
 func (c *command) path() []string {
 	if c.sub == "" {
@@ -137,7 +145,9 @@ var faultsOfWords = []string{
 	"unrecognized option '" + standIn + "'", // CLIENT SETINFO
 	"unknown category '" + standIn + "'",    // ACL CAT
 	"user '" + standIn + "' not found",      // ACL DRYRUN
-	"invalid db index",                      // SELECT
+	"unknown option or number of arguments for config set - '" + standIn + "'",
+	"unsupported config parameter", // CONFIG SET before Redis 7
+	"invalid db index",             // SELECT
 	"db index is out of range",
 }
 

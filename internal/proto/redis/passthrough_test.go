@@ -14,6 +14,8 @@ func TestForbids(t *testing.T) {
 		"+OK\r\n": false, "*0\r\n": false, "$-1\r\n": false, "%0\r\n": false,
 		"-ERR syntax error\r\n": false, "-ERR value is not an integer or out of range\r\n": false, "-ERR No such client\r\n": false,
 		"-ERR Unknown category ' '\r\n": false, "-ERR User ' ' not found\r\n": false, "-ERR Unrecognized option ' '\r\n": false,
+		"-ERR Unknown option or number of arguments for CONFIG SET - ' '\r\n": false, "-ERR Unsupported CONFIG parameter:  \r\n": false,
+		"-ERR Unknown option or number of arguments for CONFIG SET - 'dir'\r\n": true,
 		"": true, "-\r\n": true, "-ERR\r\n": true, "-ERR access denied\r\n": true, "-ERR you may not: syntax error\r\n": true,
 		"-NOAUTH Authentication required.\r\n": true, "-NOPERM this user has no permissions to run the 'info' command\r\n": true,
 		"-WRONGPASS syntax error\r\n": true, "-FORBIDDEN\r\n": true, "-syntax error\r\n": true, "!12\r\nsyntax error\r\n": true,
