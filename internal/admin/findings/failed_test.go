@@ -12,9 +12,9 @@ import (
 func one(t *testing.T, kind string, recent *api.Rates, servers ...api.Server) api.Finding {
 	t.Helper()
 	found := Of(&api.Info{Time: now, State: "serving"}, &api.Pools{Time: now, Pools: []api.Pool{{Name: "alpha", Recent: recent, Servers: servers}}})
-	for _, f := range found.Findings {
-		if f.Kind == kind {
-			return f
+	for i := range found.Findings {
+		if found.Findings[i].Kind == kind {
+			return found.Findings[i]
 		}
 	}
 	return api.Finding{}
