@@ -19,9 +19,7 @@ func (d *dispatch) request(req *msg.Request) {
 	c.lastType = req.Type
 	c.pool.stats.Values[stats.ClientRequests]++
 	c.pool.calls[req.Type]++
-	if c.pool.rates != nil {
-		c.pool.rates.charge(c, req.View.Len())
-	}
+	charge(c, req.View.Len())
 	c.session.Begin()
 	if c.aside && overtakes(c, req) || (!c.session.Authenticated || c.session.Bars != 0) && !allowedAtOnce(c, req) && c.barred(req) {
 		return

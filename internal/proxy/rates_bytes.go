@@ -12,6 +12,12 @@ import "nuthatch/internal/msg"
 
 // charge charges the n bytes of a request that is whole. A late one pays only if it is carried out
 // all the same (takesOne).
+func charge(c *client, n int) {
+	if c.pool.rates != nil {
+		c.pool.rates.charge(c, n)
+	}
+}
+
 func (r *rates) charge(c *client, n int) {
 	if c.session.Authenticated && c.overdue == msg.OK {
 		r.spendFor(c, n)
