@@ -33,8 +33,9 @@ var limitKeys = []key[Limits]{
 	{
 		name: "bytes_per_second", kind: kindSize, limits: limits{0, tb}, def: "0", defNote: "no limit", origin: fromNuthatch,
 		help: "How many bytes of requests and replies the pool exchanges with its clients in a second. Requests wait as they do for " +
-			"`requests_per_second`. What is under way is never cut: a large request or reply is counted when it has come or gone, and " +
-			"the next requests wait longer.",
+			"`requests_per_second`. What is under way is never cut: a large request is counted as it comes, a reply when it has gone, and " +
+			"the next requests wait longer. A request that is refused since it has waited too long is not counted, nor is its error: however " +
+			"often clients try again, as many are served as the limit has room for.",
 		set: func(l *Limits, v value) { l.Bytes = v.number },
 	},
 	{

@@ -102,7 +102,7 @@ var userLimitKeys = []key[UserLimit]{
 	},
 	{
 		name: "bytes_per_second", kind: kindSize, limits: limits{0, tb}, def: "0", defNote: "no limit", origin: fromNuthatch,
-		help: "How many bytes of requests and replies are exchanged with the user's clients in a second.",
+		help: "How many bytes of requests and replies are exchanged with the user's clients in a second. They are counted as for `limits`.",
 		set:  func(l *UserLimit, v value) { l.Bytes = v.number },
 	},
 	{
