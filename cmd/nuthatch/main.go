@@ -33,8 +33,8 @@ const (
 // exitFailure is the status of every failure, as nutcracker's.
 const exitFailure = 1
 
-// exitWarned is the status of a reload that could not use certificates, and of a preview with warnings: both files are valid,
-// and keys move without need.
+// exitWarned is the status of a reload that could not use certificates, and of a preview with
+// warnings: both files are valid, and keys move without need.
 const exitWarned = 2
 
 func main() {

@@ -101,6 +101,14 @@ func (s *session) preview(args []string) error {
 	return err
 }
 
+// qualified names a key of a pool or, if that is empty, of the process.
+func qualified(pool, key string) string {
+	if pool == "" {
+		return key
+	}
+	return pool + ": " + key
+}
+
 // change writes what changes.
 func (s *session) change(text []byte, err error) (*preview.Change, error) {
 	c := &preview.Change{Report: new(preview.Report)}
@@ -115,20 +123,12 @@ func (s *session) change(text []byte, err error) (*preview.Change, error) {
 		return c, err
 	}
 	for _, n := range c.NotApplied {
-		where := n.Key
-		if n.Pool != "" {
-			where = n.Pool + ": " + n.Key
-		}
-		if _, err := fmt.Fprintf(s.out, "not applied: %s from %s to %s (%s)\n", where, orDash(n.Old), orDash(n.New), n.Why); err != nil {
+		if _, err := fmt.Fprintf(s.out, "not applied: %s from %s to %s (%s)\n", qualified(n.Pool, n.Key), orDash(n.Old), orDash(n.New), n.Why); err != nil {
 			return c, err
 		}
 	}
 	for _, r := range c.Refused {
-		where := r.Block
-		if r.Pool != "" {
-			where = r.Pool + ": " + r.Block
-		}
-		if _, err := fmt.Fprintf(s.out, "not used: %s: %s (the old files stay in use)\n", where, r.Why); err != nil {
+		if _, err := fmt.Fprintf(s.out, "not used: %s: %s (the old files stay in use)\n", qualified(r.Pool, r.Block), r.Why); err != nil {
 			return c, err
 		}
 	}

@@ -214,9 +214,9 @@ func (g *generation) refused() (all []preview.Refused) {
 	return all
 }
 
-// tellRefused tells which files of g cannot be used, after a start or a reload.
-func (s *certificates) tellRefused(g *generation) {
-	for _, r := range g.refused() {
+// tellRefused tells which files cannot be used, after a start or a reload.
+func (s *certificates) tellRefused(all []preview.Refused) {
+	for _, r := range all {
 		s.refused(r.Pool, r.Block, r.Why)
 	}
 }

@@ -108,12 +108,9 @@ func checkCertificates(o checkedStart) []Finding {
 		return []Finding{{Err: err}}
 	}
 	var found []Finding
-	g := &generation{conf: o.Config, tls: all}
-	g.eachEnd(func(pool, block string, e *tlsstage.End) {
-		if why := e.Refused(); why != "" {
-			found = append(found, Finding{Err: fmt.Errorf("%s: %s", whose(pool, block), why), Doubt: true})
-		}
-	})
+	for _, r := range (&generation{conf: o.Config, tls: all}).refused() {
+		found = append(found, Finding{Err: fmt.Errorf("%s: %s", whose(r.Pool, r.Block), r.Why), Doubt: true})
+	}
 	return found
 }
 

@@ -133,7 +133,7 @@ func Start(o Options) (*Instance, error) {
 	in.watcher.watch(in.opts.Config.Process.Watch, sum)
 	in.ports.serveAll()
 	in.logStart()
-	in.certificates.tellRefused(in.current.Load())
+	in.certificates.tellRefused(in.current.Load().refused())
 	return in, nil
 }
 

@@ -36,12 +36,13 @@ func (in *Instance) Reload(by string) (*preview.Change, error) {
 		in.journal.refused(err, by)
 		return nil, err
 	}
-	change.Users, change.Refused = changedUsers(old, in.current.Load()), in.current.Load().refused()
+	now := in.current.Load()
+	change.Users, change.Refused = changedUsers(old, now), now.refused()
 	in.journal.reloaded(change, in.opts.ConfigFile, by)
 	in.journal.users(change.Users)
-	in.journal.warnings(in.current.Load().conf)
-	in.journal.warnOfOpenUsers(in.current.Load())
-	in.certificates.tellRefused(in.current.Load())
+	in.journal.warnings(now.conf)
+	in.journal.warnOfOpenUsers(now)
+	in.certificates.tellRefused(change.Refused)
 	return change, nil
 }
 

@@ -199,13 +199,8 @@ type Board struct {
 	sendsOff atomic.Bool
 }
 
-// Publish puts a map in force. One goroutine does so at a time.
-func (b *Board) Publish(m *Map) {
-	if b.keys.Load() == nil {
-		b.keys.Store(keysOfSlots())
-	}
-	b.now.Store(m)
-}
+// Publish puts a map in force.
+func (b *Board) Publish(m *Map) { b.now.Store(m) }
 
 // Map is the map in force, or nil.
 func (b *Board) Map() *Map { return b.now.Load() }
@@ -216,10 +211,17 @@ func (b *Board) SendOff() { b.sendsOff.Store(true) }
 // SendsOff reports whether clients are.
 func (b *Board) SendsOff() bool { return b.sendsOff.Load() }
 
-// KeyOfSlot is a key that has that slot. A map must have been published.
+// KeyOfSlot is a key that has that slot. MakeKeys must have been called.
 func (b *Board) KeyOfSlot(slot int) string { return b.keys.Load()[slot] }
 
-// keysOfSlots makes a key for each slot, which takes some milliseconds.
+// MakeKeys makes a key for each slot, if there are none yet. That takes some milliseconds, and
+// only pools whose servers are a cluster need it.
+func (b *Board) MakeKeys() {
+	if b.keys.Load() == nil {
+		b.keys.Store(keysOfSlots())
+	}
+}
+
 func keysOfSlots() *[hashkit.NumSlots]string {
 	var keys [hashkit.NumSlots]string
 	for i, left := 0, len(keys); left > 0; i++ {

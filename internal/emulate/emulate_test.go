@@ -121,7 +121,7 @@ func TestCard(t *testing.T) {
 // TestKeyOfSlot: there is a key for each slot.
 func TestKeyOfSlot(t *testing.T) {
 	var b Board
-	b.Publish(New(Options{}))
+	b.MakeKeys()
 	for slot := range hashkit.NumSlots {
 		if got := hashkit.Slot([]byte(b.KeyOfSlot(slot))); got != slot {
 			t.Fatalf("the key of slot %d has slot %d", slot, got)

@@ -61,15 +61,21 @@ type watching struct {
 func watch(t *testing.T, p *testkit.Proxy) []*watching {
 	t.Helper()
 	all := watchWith(t, clusterScripts(t), port(t, p), "watch")
+	awaitWord(t, all, "began")
+	return all
+}
+
+// awaitWord waits until each of the programs has written that word to its error output.
+func awaitWord(t *testing.T, all []*watching, word string) {
+	t.Helper()
 	for _, w := range all {
-		testkit.Await(t, w.name+" to begin", func() error {
-			if said := w.said(t); !strings.Contains(said, "began") {
+		testkit.Await(t, w.name+" to say "+word, func() error {
+			if said := w.said(t); !strings.Contains(said, word) {
 				return errors.New(said)
 			}
 			return nil
 		})
 	}
-	return all
 }
 
 // watchWith starts programs, each with its script, and with these arguments.

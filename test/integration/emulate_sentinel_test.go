@@ -119,14 +119,7 @@ func TestSentinelClientsFindProxies(t *testing.T) {
 		}
 	})
 	awaitMore(t, &rounds, 50)
-	testkit.Await(t, "the programs to have begun", func() error {
-		for _, w := range scripts {
-			if !strings.Contains(w.said(t), "ready") {
-				return errors.New(w.name + " has not")
-			}
-		}
-		return nil
-	})
+	awaitWord(t, scripts, "ready")
 	first, rest := sentOn(t, all)
 	drains(t, first.Proxy)
 	awaitMore(t, &rounds, 50)
