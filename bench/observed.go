@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -28,17 +27,11 @@ const observedTarget = 1.01
 
 // observedKinds are the two.
 func observedKinds() []proxyKind {
-	kind := func(name string, more func(s servers) string) proxyKind {
-		return proxyKind{
-			name: name, build: buildNuthatch, args: nutcrackerArgs, can: anything, version: []string{"-V"},
-			config: func(s servers, t topology, listen []string) string { return nuthatchYAML(1)(s, t, listen) + more(s) },
-		}
-	}
 	return []proxyKind{
-		kind(bare, func(servers) string {
+		ownBuild(bare, anything, func(servers) string {
 			return "  latency: false\n  slowlog_max_len: 0\n  hotkeys: false\n  history_memory: 0\n"
 		}),
-		kind(traced, func(s servers) string {
+		ownBuild(traced, anything, func(s servers) string {
 			return fmt.Sprintf("  tracing: {endpoint: \"http://%s\", sample: 100}\n", s.collector)
 		}),
 	}
@@ -79,47 +72,3 @@ func (r *rig) stopCollector() error {
 
 // tracesWithin is how long a proxy may run before its first traces are sent.
 const tracesWithin = 3 * time.Second
-
-// medianWithin is where the median of what was sampled lies with a likelihood of 95%, whatever its
-// distribution: between two of the values, or all of them if they are fewer than six.
-func medianWithin(values []float64) (low, high float64) {
-	if len(values) == 0 {
-		return 0, 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	// Of so many tosses of a coin, `few` is the likelihood of at most `outside` heads: that the
-	// median is not above as many of the values.
-	n := float64(len(sorted))
-	outside, exactly := 0, math.Pow(0.5, n)
-	for few := exactly; ; outside++ {
-		exactly *= (n - float64(outside)) / float64(outside+1)
-		if few += exactly; few > 0.025 {
-			break
-		}
-	}
-	return sorted[outside], sorted[len(sorted)-1-outside]
-}
-
-// observedTable compares nuthatch with its bare form, and its traced form with nuthatch.
-func (f findings) observedTable() table {
-	t := table{left: 2, head: []string{"work", "compared", "CPU", "user", "system", "CPU, 95%", "most"}}
-	for i := range f.works {
-		base := &f.works[i]
-		for _, pair := range [][2]string{{ours, bare}, {traced, ours}} {
-			if base.proxy != pair[1] {
-				continue
-			}
-			with := f.find(base.work.name, pair[0])
-			if len(with.samples) == 0 || len(base.samples) == 0 || f.find(base.work.name, bare).work.name == "" {
-				continue
-			}
-			row := []string{base.work.title, pair[0] + " to " + pair[1]}
-			for _, m := range metrics[:3] {
-				row = append(row, fmt.Sprintf("%.3f", median(ratios(each(with.samples, m.of), each(base.samples, m.of)))))
-			}
-			low, high := medianWithin(ratios(each(with.samples, cpu), each(base.samples, cpu)))
-			t.add(append(row, fmt.Sprintf("%.3f–%.3f", low, high), fmt.Sprintf("%.2f", observedTarget))...)
-		}
-	}
-	return t
-}

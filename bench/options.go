@@ -66,6 +66,7 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 		strings.Join(names(proxyKinds()), ", "))
 	fs.StringVar(&opts.profile, "profile", "", "measure nothing, but write nuthatch's CPU profile, of -works or a choice of them, to a file")
 	observed := fs.Bool("observed", false, "measure nuthatch also without latencies, slow log, hot keys and history, and with traces")
+	users := fs.Bool(withUsers, false, "measure nuthatch also with users, whose rules look at each command and key")
 	other := fs.String("with", "", "another build of nuthatch, to be measured beside this one")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -101,6 +102,9 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	opts.proxies, err = choose("proxy", proxyKinds(), *proxyNames)
 	if *observed {
 		opts.proxies = append(opts.proxies, observedKinds()...)
+	}
+	if *users {
+		opts.proxies = append(opts.proxies, usersKind())
 	}
 	if *other != "" {
 		opts.proxies = append(opts.proxies, otherBuild(*other))

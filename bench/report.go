@@ -38,6 +38,10 @@ func (f findings) report(description []string) string {
 			"`traced` makes a trace of one request in a hundred. Counters and events cannot be switched off. "+
 			"A loss is significant if all of the interval is above the most.",
 		f.observedTable())
+	section("What users cost",
+		"Ratios within a round, medians, of one build with two configurations. With `users` the clients are a user who may use "+
+			"the commands and keys of the works and no others. A loss is significant if all of the interval is above the most.",
+		f.usersTable())
 	section("System calls by name", "Per request, counted by strace, which slows what it counts.", f.callTable())
 	if f.open != nil {
 		section("Latency against offered load",

@@ -22,6 +22,21 @@ func TestObservedRun(t *testing.T) {
 	}
 }
 
+// TestUsersRun: a pool with users starts, its rules let the works pass, and it is compared.
+func TestUsersRun(t *testing.T) {
+	restorePinning(t)
+	var stdout, stderr bytes.Buffer
+	if code := run(strings.Fields("-rounds 1 -n 0.02 -works get-p16,mset-100 -proxies nuthatch -users"), &stdout, &stderr); code != 0 {
+		t.Fatalf("exit status %d\n%s", code, stderr.String())
+	}
+	words := strings.Join(strings.Fields(stdout.String()), " ")
+	for _, want := range []string{"## What users cost", "| GET, pipeline 16 | users to nuthatch |", "| MSET of 100 keys, 3 servers | users to nuthatch |"} {
+		if !strings.Contains(words, want) {
+			t.Errorf("no %q in\n%s", want, stdout.String())
+		}
+	}
+}
+
 // TestMedianWithin compares with the tables of the sign test: of 20 values the 6th and the 15th.
 func TestMedianWithin(t *testing.T) {
 	values := func(n int) (list []float64) {
