@@ -1,0 +1,25 @@
+package eventloop
+
+import "fmt"
+
+// An Engine says which engine a loop has on the kernel.
+type Engine uint8
+
+const (
+	// Epoll asks which sockets are ready, and reads and writes them.
+	Epoll Engine = iota
+	// IOUring has the kernel read and write, and learns of the end.
+	IOUring
+)
+
+// String is the engine's name in the configuration.
+func (e Engine) String() string {
+	switch e {
+	case Epoll:
+		return "epoll"
+	case IOUring:
+		return "io_uring"
+	default:
+		return fmt.Sprintf("engine %d", uint8(e))
+	}
+}
