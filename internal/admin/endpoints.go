@@ -131,12 +131,12 @@ func (h *handler) pools(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	pools, at, err := h.poolsNow(r.FormValue("pool"), of)
+	pools, err := h.poolsNow(r.FormValue("pool"), of)
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	answer(w, api.Pools{Time: at, Pools: pools})
+	answer(w, pools)
 }
 
 func (h *handler) servers(w http.ResponseWriter, r *http.Request) {
@@ -144,14 +144,14 @@ func (h *handler) servers(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	pools, at, err := h.poolsNow(r.FormValue("pool"), of)
+	pools, err := h.poolsNow(r.FormValue("pool"), of)
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	list := api.Servers{Time: at, Servers: []api.Server{}}
-	for i := range pools {
-		list.Servers = append(list.Servers, pools[i].Servers...)
+	list := api.Servers{Time: pools.Time, Window: pools.Window, Servers: []api.Server{}}
+	for i := range pools.Pools {
+		list.Servers = append(list.Servers, pools.Pools[i].Servers...)
 	}
 	answer(w, list)
 }

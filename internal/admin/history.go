@@ -146,14 +146,14 @@ func total(rows []fineRow, p, last *Pulse, seconds float64) fineRow {
 	return t
 }
 
-// addServers adds a round of the servers to the history: what is new since the record of
-// ten seconds ago.
+// addServers adds a round of the servers to the history: what is new since the record of the
+// round before, or as many seconds ago.
 func (r *Recorder) addServers(snap *stats.Snapshot, next *record) {
 	if _, limit := r.History.Memory(); limit == 0 {
 		return
 	}
-	since := r.before(next.at, history.CoarseStep)
-	w := &window{since, next.at.Sub(since.at).Seconds(), next.counts, snap.ErrorNames}
+	since := r.before(next, history.CoarseStep)
+	w := &window{since, next, snap.ErrorNames}
 	faults := make(map[string]bool, len(stats.RequestErrors))
 	for _, name := range stats.RequestErrors {
 		faults[name] = true
@@ -175,18 +175,10 @@ func (r *Recorder) addServers(snap *stats.Snapshot, next *record) {
 					errors += n
 				}
 			}
-			times := new(latency.Histogram)
-			if h := next.times[key]; h != nil {
-				was := since.times[key]
-				if was == nil {
-					was = new(latency.Histogram)
-				}
-				d := h.Since(was)
-				times = &d
-			}
+			times := newBetween(since, next, key)
 			subjects = append(subjects, history.Subject{Pool: key.pool, Server: name})
 			for _, v := range []float64{
-				rates.Requests, rates.Failed, errors, quantile(times, 0.5), quantile(times, 0.99), float64(next.counts[key].queued),
+				rates.Requests, rates.Failed, errors, quantile(&times, 0.5), quantile(&times, 0.99), float64(next.counts[key].queued),
 				flag(members.Servers[j].State().State == topology.Up),
 			} {
 				values = append(values, float32(v))

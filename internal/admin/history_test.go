@@ -75,7 +75,7 @@ func TestHistoryIsShown(t *testing.T) {
 		rec.sample(time.Now().Add(time.Duration(2*i-6) * time.Second))
 	}
 	rec.records[0].at = rec.records[0].at.Add(-10 * time.Second)
-	rec.write()
+	rec.write(time.Now())
 	for path, want := range map[string]struct {
 		n      int
 		step   float64
@@ -106,59 +106,14 @@ func TestHistoryIsShown(t *testing.T) {
 	}
 }
 
-// TestWindows: rates and times of ten seconds, a minute and ten minutes, whoever asks.
-func TestWindows(t *testing.T) {
-	s := newStage(t)
-	rec := s.recorder
-	first := rec.records[0]
-	first.at = first.at.Add(-10 * time.Minute)
-	rec.SetMemory(1 << 20)
-	rec.write()
-	minute := rec.records[len(rec.records)-1]
-	minute.at = time.Now().Add(-time.Minute)
-	for text, want := range map[string]float64{"": 60, "10s": 60, "1m": 60, "10m": 600} {
-		pools := get[api.Pools](s, "/api/v1/pools?window="+text).Pools
-		recent := pools[0].Servers[1].Recent
-		if recent == nil || math.Abs(recent.Window-want) > 5 {
-			t.Errorf("window %q: %+v", text, recent)
-		}
-		if l := pools[0].Servers[1].Latency; l.Recent == nil || math.Abs(l.Recent.Window-want) > 5 {
-			t.Errorf("window %q: %+v", text, l)
-		}
-	}
-	if got := s.status("/api/v1/servers?window=1h"); got != http.StatusBadRequest {
-		t.Errorf("status %d for a window that there is none of", got)
-	}
-}
-
-// TestRecordsAreThinned: few records are kept, and each window has one near its beginning.
-func TestRecordsAreThinned(t *testing.T) {
-	now := time.UnixMilli(1_700_000_003_000)
-	records := []*record{{at: now.Add(-time.Hour)}}
-	for ago := 20 * time.Minute; ago >= 0; ago -= recordPeriod {
-		at := now.Add(-ago)
-		records = thin(append(records, &record{at: at}), at)
-		if len(records) > recordsKept {
-			t.Fatalf("%d records are kept", len(records))
-		}
-	}
-	r := &Recorder{records: records}
-	for _, of := range Windows {
-		if got := now.Sub(r.before(now, of).at); (got - of).Abs() > of/5 {
-			t.Errorf("the window of %v is %v long", of, got)
-		}
-	}
-}
-
 // TestRecordsHaveABound: without memory the windows but the shortest begin later, and no
 // record is dropped of those that it needs.
 func TestRecordsHaveABound(t *testing.T) {
 	r := NewRecorder(newInstance(t))
-	r.records[0].at = time.Now().Add(-time.Hour)
-	r.write()
-	r.records[0].at, r.records[0].size = time.Now().Add(-time.Minute), 1000
-	for range 3 {
-		r.write()
+	now := r.records[0].second.Add(time.Hour)
+	for _, ago := range []time.Duration{time.Minute, 2 * time.Second, time.Second, 0} {
+		r.write(now.Add(-ago))
+		r.records[0].size = 1000
 	}
 	r.SetMemory(0)
 	if used, limit := r.Memory(); limit != 0 || len(r.records) != 3 || used <= 0 {

@@ -15,7 +15,7 @@ const latencyAge = time.Second
 // latencies takes one sample for all who ask at the same time.
 //
 //	since the start   ├──────────────────────────────────────────────┤ now
-//	recent                                    a record ├─────────────┤
+//	recent                            a record ├───────────┤ a record
 type latencies struct {
 	take     func() ([]PoolLatency, error)
 	recorder *Recorder
@@ -32,9 +32,9 @@ type latencySample struct {
 	pools []PoolLatency
 	// total is of each pool, and of each of its servers, all together.
 	total map[serverKey]*latency.Histogram
-	// recent is what is new since a record, window ago; nil if nobody has asked for it.
-	recent map[serverKey]*latency.Histogram
-	window time.Duration
+	// recent is what is new between two records, or, as long as there is only one, since that.
+	recent       map[serverKey]*latency.Histogram
+	since, until *record
 }
 
 // A serverKey names a server of a pool, or, with an empty server, the pool.
@@ -52,10 +52,14 @@ func (l *latencies) get(of time.Duration) (*latencySample, error) {
 		l.last, l.taken = &latencySample{pools: pools, total: totals(pools)}, time.Now()
 		l.windows = make(map[time.Duration]*latencySample)
 	}
+	since, until := l.recorder.between(of)
 	sample := l.windows[of]
-	if sample == nil {
-		sample = &latencySample{pools: l.last.pools, total: l.last.total}
-		sample.since(l.recorder.before(l.taken, of), l.taken)
+	if sample == nil || since != until && sample.until != until {
+		if since == until {
+			until = &record{at: l.taken, times: l.last.total}
+		}
+		sample = &latencySample{pools: l.last.pools, total: l.last.total, since: since, until: until}
+		sample.compare()
 		l.windows[of] = sample
 	}
 	return sample, nil
@@ -88,18 +92,29 @@ func totals(pools []PoolLatency) map[serverKey]*latency.Histogram {
 	return total
 }
 
-// since finds what is new since a record.
-func (s *latencySample) since(before *record, now time.Time) {
-	s.window, s.recent = now.Sub(before.at), make(map[serverKey]*latency.Histogram, len(s.total))
-	for k, h := range s.total {
-		was := before.times[k]
-		if was == nil {
-			was = new(latency.Histogram)
-		}
-		d := h.Since(was)
+// compare finds what is new between the two records.
+func (s *latencySample) compare() {
+	s.recent = make(map[serverKey]*latency.Histogram, len(s.total))
+	for k := range s.total {
+		d := newBetween(s.since, s.until, k)
 		s.recent[k] = &d
 	}
 }
+
+// newBetween are the times of a server or a pool that are new between two records.
+func newBetween(since, until *record, key serverKey) latency.Histogram {
+	now, was := until.times[key], since.times[key]
+	if now == nil {
+		return latency.Histogram{}
+	}
+	if was == nil {
+		was = new(latency.Histogram)
+	}
+	return now.Since(was)
+}
+
+// seconds is how long the window is.
+func (s *latencySample) seconds() float64 { return s.until.at.Sub(s.since.at).Seconds() }
 
 // of is the latency of a server, or of a pool; nil if nothing was measured.
 func (s *latencySample) of(pool, server string) *api.Latency {
@@ -108,7 +123,7 @@ func (s *latencySample) of(pool, server string) *api.Latency {
 		return nil
 	}
 	shown := latencyOf(h)
-	shown.Recent = &api.RecentLatency{Window: s.window.Seconds(), Latency: *latencyOf(s.recent[serverKey{pool, server}])}
+	shown.Recent = &api.RecentLatency{Window: s.seconds(), Latency: *latencyOf(s.recent[serverKey{pool, server}])}
 	return shown
 }
 
@@ -116,10 +131,10 @@ func (s *latencySample) of(pool, server string) *api.Latency {
 // is not known.
 func (s *latencySample) rate(pool string) float64 {
 	r := s.recent[serverKey{pool: pool}]
-	if r == nil || s.window <= 0 {
+	if r == nil || s.seconds() <= 0 {
 		return 0
 	}
-	return float64(r.Count()) / s.window.Seconds()
+	return float64(r.Count()) / s.seconds()
 }
 
 // latencyOf are the times of a histogram; none if it is empty.

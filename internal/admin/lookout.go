@@ -49,13 +49,23 @@ type telling struct {
 // LookOut has the recorder write what needs a look into the log. It is called before Run.
 func (r *Recorder) LookOut(log *logging.Logger) {
 	l := &lookout{now: presentOf(r.in, r), log: log, told: make(map[told]*telling)}
-	r.lookout = func() {
-		if found, err := l.now.look("", Windows[0]); err == nil { // else the proxy ends
-			l.tell(found.Findings, time.Now())
-			snap, _ := l.now.snapshots.get()
-			r.waits = anySilent(snap)
+	r.lookout = func() { l.look(r) }
+}
+
+// look finds what needs a look, and tells of it.
+func (l *lookout) look(r *Recorder) {
+	found, err := l.now.look("", Windows[0])
+	if err != nil {
+		return // the proxy ends
+	}
+	if findings.HasSlow(found.Findings) {
+		if lately, err := l.now.poolsNow("", lookPeriod); err == nil {
+			findings.Confirm(found.Findings, lately.Pools)
 		}
 	}
+	l.tell(found.Findings, r.clock())
+	snap, _ := l.now.snapshots.get()
+	r.waits = anySilent(snap)
 }
 
 // anySilent reports whether requests wait for a server; snap is nil when the proxy ends.

@@ -75,7 +75,7 @@ func TestLookoutWaitsForASecondWindow(t *testing.T) {
 		t.Errorf("slow in one window: %s", got)
 	}
 	const about = " finding=server_slow pool=p server=two:1 name=two "
-	want := "server two (two:1) is slow" + about + `details="one request in a hundred takes 50ms or longer, with the others 1ms"` + "\n" +
+	want := "server two (two:1) is slow" + about + `details="one request in a hundred takes 50ms or longer, with the others 1ms, in the last 10s"` + "\n" +
 		"no longer: server two (two:1) is slow" + about + "lasted=15s\n"
 	if got := slowFor(15); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -122,13 +122,13 @@ func TestCheckDurations(t *testing.T) {
 func TestHistoryMemoryIsAMetric(t *testing.T) {
 	in, c := testCollector(t)
 	c.latencies.recorder.SetMemory(1 << 20)
-	c.latencies.recorder.write()
+	c.latencies.recorder.write(time.Now())
 	got := series(t, c)
 	if got["nuthatch_history_memory_max_bytes"] != 1<<20 || got["nuthatch_history_memory_bytes"] <= 0 {
 		t.Errorf("%v of %v", got["nuthatch_history_memory_bytes"], got["nuthatch_history_memory_max_bytes"])
 	}
 	in.refuse = errors.New("ending")
-	c.latencies.recorder.write() // does nothing
+	c.latencies.recorder.write(time.Now()) // does nothing
 }
 
 // TestFirstSeriesAreBounded: with many servers no series are there from the start.

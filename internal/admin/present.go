@@ -28,7 +28,7 @@ func presentOf(in Instance, r *Recorder) present {
 
 // look finds what needs a look.
 func (n *present) look(pool string, of time.Duration) (found api.Findings, err error) {
-	pools, at, err := n.poolsNow(pool, of)
+	pools, err := n.poolsNow(pool, of)
 	if err != nil {
 		return found, err
 	}
@@ -36,7 +36,9 @@ func (n *present) look(pool string, of time.Duration) (found api.Findings, err e
 	if err != nil {
 		return found, err
 	}
-	return findings.Of(info, &api.Pools{Time: at, Pools: pools}), nil
+	found = findings.Of(info, pools)
+	found.Window = pools.Window
+	return found, nil
 }
 
 // infoNow is what is known of the program and its process.
@@ -62,16 +64,15 @@ func (n *present) infoNow() (*api.Info, error) {
 	return &info, nil
 }
 
-// poolsNow is the pool of that name, or all if the name is empty, and the time
-// of the snapshot. What is recent is of a window.
-func (n *present) poolsNow(name string, of time.Duration) ([]api.Pool, time.Time, error) {
+// poolsNow is the pool of that name, or all if the name is empty. What is recent is of a window.
+func (n *present) poolsNow(name string, of time.Duration) (*api.Pools, error) {
 	snap, at := n.snapshots.get()
 	if snap == nil {
-		return nil, at, ErrEnding
+		return nil, ErrEnding
 	}
 	times, err := n.latencies.get(of)
 	if err != nil {
-		return nil, at, err
+		return nil, err
 	}
 	window := n.recorder.windowOf(snap, at, of)
 	conf, topo := n.in.InForce()
@@ -96,9 +97,9 @@ func (n *present) poolsNow(name string, of time.Duration) ([]api.Pool, time.Time
 		pools = append(pools, shown)
 	}
 	if len(pools) == 0 {
-		return nil, at, fmt.Errorf("%w: %q", ErrNoPool, name)
+		return nil, fmt.Errorf("%w: %q", ErrNoPool, name)
 	}
-	return pools, at, nil
+	return &api.Pools{Time: at, Window: window.shown(), Pools: pools}, nil
 }
 
 func (n *present) pool(p *config.Pool, t *topology.Topology, counted *stats.PoolSnapshot, errorNames []string) api.Pool {

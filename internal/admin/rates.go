@@ -12,38 +12,15 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// Windows are what "recent" can mean: about so long, whoever asks, and when. The first is
-// the default.
-var Windows = []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute}
-
-const (
-	// recordPeriod is the time between two records. "Recent" is since the record
-	// nearest to a window's beginning.
-	recordPeriod = 5 * time.Second
-	// recordsKept is how many records there are at most.
-	recordsKept = 16
-	// recordCost bounds the time for records: after a record nothing is recorded
-	// for recordCost times as long as it took.
-	recordCost = 100
-)
-
-// tiers tell which records are kept: all that are young, of older ones one for each step.
-var tiers = []struct{ until, step time.Duration }{
-	{21 * time.Second, 0},
-	{75 * time.Second, 15 * time.Second},
-	{13 * time.Minute, 2 * time.Minute},
-}
-
 // A Recorder keeps copies of the counters at intervals, so that even the first
-// answer has rates of the last seconds and minutes, and makes the history of them.
-//
-//	records   ●─────────●─────────●────●──●──●●●●
-//	recent    10 minutes          a minute │    │ now
-//	                                 10 seconds ┘
+// answer has rates of the last seconds and minutes, and makes the history of them. See
+// windows.go.
 type Recorder struct {
 	in Instance
 	// History is what the process, its pools and servers did in the last hour.
 	History *history.Store
+	// clock is the time of day.
+	clock func() time.Time
 
 	mu sync.Mutex
 	// records are the latest, the oldest first; never empty.
@@ -54,8 +31,11 @@ type Recorder struct {
 
 	// owned by Run
 	pulse sampler
-	// coarseAt is when the last round of servers was added.
+	// coarseAt is the second of the last round of servers.
 	coarseAt time.Time
+	// costs are how long the last records took. The least is what a record costs: the others
+	// waited for a processor.
+	costs []time.Duration
 	// snap is what the last record was made of.
 	snap *stats.Snapshot
 	// still is the loops' activity after each kind of thing was gathered last: as long as it
@@ -78,7 +58,9 @@ const (
 
 // A record is a copy of the counters at a time. It is immutable.
 type record struct {
-	at     time.Time
+	at time.Time
+	// second is the whole second that it stands for: when it was due.
+	second time.Time
 	counts map[serverKey]counts
 	times  map[serverKey]*latency.Histogram
 	cpu    []float64 // by loop
@@ -98,14 +80,20 @@ type counts struct {
 // NewRecorder makes the recorder of an instance whose counters are 0. It keeps no history
 // as long as that has no memory.
 func NewRecorder(in Instance) *Recorder {
-	return &Recorder{in: in, records: []*record{{at: time.Now()}}, History: history.New(0)}
+	return newRecorder(in, time.Now)
 }
 
-// Run writes records, and the history, until stop is closed. One timer is for both.
+func newRecorder(in Instance, clock func() time.Time) *Recorder {
+	now := clock()
+	return &Recorder{in: in, clock: clock, costs: make([]time.Duration, 4), records: []*record{{at: now, second: now.Round(time.Second)}}, History: history.New(0)}
+}
+
+// Run writes records, and the history, until stop is closed. One timer is for both: it ends
+// with whole seconds.
 func (r *Recorder) Run(stop <-chan struct{}) {
-	now := time.Now()
-	record, fine, look := now.Add(recordPeriod), now.Add(history.FineStep), now.Add(lookPeriod)
-	timer := time.NewTimer(history.FineStep)
+	due := r.clock().Truncate(history.FineStep).Add(history.FineStep)
+	record, look := due, due.Add(lookPeriod-history.FineStep)
+	timer := time.NewTimer(due.Sub(r.clock()))
 	defer timer.Stop()
 	for {
 		select {
@@ -113,27 +101,24 @@ func (r *Recorder) Run(stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
-		began := time.Now()
-		if !fine.After(began) {
-			if _, limit := r.History.Memory(); limit > 0 {
-				r.sample(began)
-			}
-			fine = began.Add(history.FineStep)
-			if took := time.Since(began); took > history.FineStep/recordCost {
-				fine = began.Add(took + recordCost*took)
-			}
+		began := r.clock()
+		due = began.Round(history.FineStep)
+		if _, limit := r.History.Memory(); limit > 0 {
+			r.sample(began)
 		}
-		if began = time.Now(); record.Before(began.Add(history.FineStep / 2)) {
-			r.write()
-			took := time.Since(began)
-			record = began.Add(took + pauseAfter(recordPeriod, took))
+		next := due.Add(pauseAfter(history.FineStep, r.clock().Sub(began)))
+		if !record.After(due) {
+			began = r.clock()
+			r.write(due)
+			r.costs = append(r.costs[1:], r.clock().Sub(began))
+			record = nextRecord(due, r.recordEvery(slices.Min(r.costs)))
 		}
-		if began = time.Now(); r.lookout != nil && look.Before(began.Add(history.FineStep/2)) {
+		if r.lookout != nil && !look.After(due) {
+			began = r.clock()
 			r.gather(ofLook, r.lookout)
-			took := time.Since(began)
-			look = began.Add(took + pauseAfter(lookPeriod, took))
+			look = due.Add(pauseAfter(lookPeriod, r.clock().Sub(began)))
 		}
-		timer.Reset(time.Until(fine))
+		timer.Reset(max(nextRecord(next.Add(-time.Nanosecond), history.FineStep).Sub(r.clock()), 0))
 	}
 }
 
@@ -154,25 +139,24 @@ func (r *Recorder) gather(what int, f func()) bool {
 	return true
 }
 
-// pauseAfter is the pause behind what took so long and comes once in a period.
-func pauseAfter(period, took time.Duration) time.Duration {
-	return max(period-took, recordCost*took)
-}
+// pauseAfter is the time from what took so long, and comes once in a period, to the next one.
+func pauseAfter(period, took time.Duration) time.Duration { return max(period, recordCost*took) }
 
-// write adds a record, and a round of the servers to the history. When the proxy ends there
-// is none.
-func (r *Recorder) write() {
+// write adds the record of a second and, once in ten, a round of the servers to the history.
+// When the proxy ends there is none.
+func (r *Recorder) write(second time.Time) {
 	var next *record
 	if !r.gather(ofRecord, func() { next = r.record() }) {
 		last := *r.records[len(r.records)-1] // only Run adds to them
-		last.at, last.size = time.Now(), 0
+		last.at, last.size = r.clock(), 0
 		next = &last
 	}
 	if next == nil {
 		return
 	}
-	if next.at.Sub(r.coarseAt) >= history.CoarseStep-recordPeriod/2 {
-		r.coarseAt = next.at
+	next.second = second
+	if second.Sub(r.coarseAt) >= history.CoarseStep {
+		r.coarseAt = second
 		r.addServers(r.snap, next)
 	}
 	r.mu.Lock()
@@ -181,7 +165,7 @@ func (r *Recorder) write() {
 		next.share(r.records[len(r.records)-1])
 	}
 	r.records = append(r.records, next)
-	r.records = thin(r.records, next.at)
+	r.records = thin(r.records)
 	r.divide()
 }
 
@@ -197,7 +181,7 @@ func (r *Recorder) record() *record {
 		return nil
 	}
 	r.snap = snap
-	return &record{at: time.Now(), counts: countsOf(snap), times: totals(pools), cpu: cpu, size: -1}
+	return &record{at: r.clock(), counts: countsOf(snap), times: totals(pools), cpu: cpu, size: -1}
 }
 
 // SetMemory bounds the history and the records that windows begin with, in bytes. 0: there
@@ -228,8 +212,8 @@ func (r *Recorder) recordSize() int64 {
 // divide drops the oldest records that have no room, and gives the rest of the memory to the
 // history. The caller holds mu.
 func (r *Recorder) divide() {
-	now := r.records[len(r.records)-1].at
-	for len(r.records) > 1 && r.recordSize() > r.memory/2 && now.Sub(r.records[0].at) > tiers[0].until {
+	now := r.records[len(r.records)-1].second
+	for len(r.records) > 1 && r.recordSize() > r.memory/2 && now.Sub(r.records[0].second) > Windows[0] {
 		r.records = r.records[1:]
 	}
 	r.History.SetLimit(max(r.memory-r.recordSize(), 0))
@@ -257,36 +241,6 @@ func (c *record) share(before *record) {
 			c.size += 8 * int64(len(n.reasons))
 		}
 	}
-}
-
-// thin drops records that no window needs: within a tier, all but the first of each step.
-func thin(records []*record, now time.Time) []*record {
-	var kept []*record
-	for _, one := range records {
-		age := now.Sub(one.at)
-		i := slices.IndexFunc(tiers, func(t struct{ until, step time.Duration }) bool { return age <= t.until })
-		if i < 0 {
-			continue
-		}
-		if step := tiers[i].step; step > 0 && len(kept) > 0 && kept[len(kept)-1].at.Truncate(step).Equal(one.at.Truncate(step)) {
-			continue
-		}
-		kept = append(kept, one)
-	}
-	return kept[max(0, len(kept)-recordsKept):]
-}
-
-// before is the record at which a window begins.
-func (r *Recorder) before(now time.Time, of time.Duration) *record {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	best := r.records[0]
-	for _, one := range r.records[1:] {
-		if (now.Sub(one.at) - of).Abs() <= (now.Sub(best.at) - of).Abs() {
-			best = one
-		}
-	}
-	return best
 }
 
 // countsOf are the counts of all pools and servers.
@@ -323,30 +277,17 @@ func sumOf(r *stats.Reasons) int64 {
 	return n
 }
 
-// A window is what happened since a record, until a snapshot.
-type window struct {
-	since   *record
-	seconds float64
-	counts  map[serverKey]counts
-	names   []string // of errors
-}
-
-// windowOf is what happened in a window before a snapshot that was taken at a time.
-func (r *Recorder) windowOf(snap *stats.Snapshot, at time.Time, of time.Duration) *window {
-	since := r.before(at, of)
-	return &window{since, at.Sub(since.at).Seconds(), countsOf(snap), snap.ErrorNames}
-}
-
 // rates are those of a server or a pool; nil if the window is empty.
 func (w *window) rates(key serverKey) *api.Rates {
-	if w.seconds <= 0 {
+	seconds := w.seconds()
+	if seconds <= 0 {
 		return nil
 	}
-	now, before := w.counts[key], w.since.counts[key]
+	now, before := w.until.counts[key], w.since.counts[key]
 	// What a reload has removed and added again has begun at 0.
-	per := func(now, before int64) float64 { return float64(max(now-before, 0)) / w.seconds }
+	per := func(now, before int64) float64 { return float64(max(now-before, 0)) / seconds }
 	rates := &api.Rates{
-		Window: w.seconds, Requests: per(now.requests, before.requests), Failed: per(now.failed, before.failed),
+		Window: seconds, Requests: per(now.requests, before.requests), Failed: per(now.failed, before.failed),
 		RequestBytes: per(now.requestBytes, before.requestBytes), ResponseBytes: per(now.responseBytes, before.responseBytes),
 	}
 	if now.reasons != nil {
@@ -376,18 +317,17 @@ func (w *window) rates(key serverKey) *api.Rates {
 	return rates
 }
 
-// busy fills in the loops' busy shares, if there is a record of them.
+// busy fills in the loops' busy shares, if there are records of them.
 func (r *Recorder) busy(loops []api.LoopInfo) {
-	now := time.Now()
-	since := r.before(now, Windows[0])
-	seconds := now.Sub(since.at).Seconds()
-	for i := range loops {
+	since, until := r.between(Windows[0])
+	seconds := until.at.Sub(since.at).Seconds()
+	for i := range min(len(loops), len(until.cpu)) {
 		before := 0.0
 		if i < len(since.cpu) {
 			before = since.cpu[i]
 		}
 		if seconds > 0 {
-			loops[i].Busy = min(max((loops[i].CPU-before)/seconds, 0), 1)
+			loops[i].Busy = min(max((until.cpu[i]-before)/seconds, 0), 1)
 		}
 	}
 }

@@ -155,8 +155,8 @@ func (s *session) take(text []byte, err error, body any) (written bool, _ error)
 	return false, nil
 }
 
-// table writes an aligned table: a head, and what rows adds.
-func (s *session) table(head string, rows func(add func(cells ...any))) error {
+// table writes an aligned table: a head, what rows adds, and lines that stand below.
+func (s *session) table(head string, rows func(add func(cells ...any)), below ...string) error {
 	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	if head != "" {
 		fmt.Fprintln(t, head)
@@ -170,5 +170,11 @@ func (s *session) table(head string, rows func(add func(cells ...any))) error {
 		}
 		fmt.Fprintln(t)
 	})
-	return t.Flush()
+	err := t.Flush()
+	for _, line := range below {
+		if line != "" && err == nil {
+			_, err = fmt.Fprintln(s.out, line)
+		}
+	}
+	return err
 }

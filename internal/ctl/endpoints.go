@@ -89,7 +89,16 @@ func (s *session) stats(args []string) error {
 				p.Counters["client_requests"], requests, sum(p.Reasons["failed_requests"]), failed, errors,
 				p.Counters["server_ejects"], p.Counters["subscribers"], p.Counters["messages"], p.Counters["subscribers_slow"], p50, p99, most, poolState(p, pools.Time))
 		}
-	})
+	}, windowLine(pools.Window))
+}
+
+// windowLine says which seconds rates and percentiles are of.
+func windowLine(w *api.Window) string {
+	if w == nil {
+		return ""
+	}
+	return fmt.Sprintf("REQ/S, FAIL/S and percentiles are of %s, until %s; all other numbers are of now, or since the start.",
+		units.Lasting(w.Seconds), w.Until.Local().Format(time.TimeOnly))
 }
 
 // poolState says whether the pool is paused, and until when.
@@ -126,7 +135,7 @@ func (s *session) servers(args []string) error {
 				v.Counters["server_connections"], private(v), v.Counters["in_queue"], v.Counters["out_queue"],
 				v.Counters["requests"], requests, sum(v.Reasons["failed_requests"]), failed, errorReplies(v.ErrorReplies), p50, p99)
 		}
-	})
+	}, windowLine(list.Window))
 }
 
 func (s *session) clients(args []string) error {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/input"
@@ -81,6 +82,9 @@ func TestFixedWindows(t *testing.T) {
 	}
 	other := open(t, f.url+"/#servers?window=1m", 1440, "light")
 	other.await("a minute, by the address", of("1 min"))
+	other.await("until when", `/of the last 1 min, until [0-9-]* ?\d\d:\d\d:\d\d, unless/.test(document.querySelector("#scope").textContent)`)
+	f.with(func() { f.age = 42 * time.Second })
+	other.await("that the process is younger", `document.querySelector("#scope").textContent.includes("of the last 42 s, until")`)
 }
 
 // TestFiltersAreInTheAddress: what a view is filtered by is in its address.

@@ -19,6 +19,8 @@ import (
 // fixture is an API without a proxy: pools and servers of any number, whose
 // counters grow with a clock that every answer turns by a second.
 type fixture struct {
+	window time.Duration // that was asked for last
+	age    time.Duration // of the process, if it is younger than a window
 	url string
 
 	mu      sync.Mutex
@@ -67,6 +69,10 @@ func (f *fixture) answer(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	path := strings.TrimPrefix(r.URL.Path, "/api/v1/")
 	f.asked = append(f.asked, path)
+	f.window = 10 * time.Second
+	if asked, err := time.ParseDuration(r.FormValue("window")); err == nil {
+		f.window = asked
+	}
 	w.Header().Set("Content-Type", "application/json")
 	if f.token != "" && r.Header.Get("Authorization") != "Bearer "+f.token {
 		w.WriteHeader(http.StatusUnauthorized)
@@ -154,7 +160,11 @@ func (f *fixture) pools() any {
 
 func (f *fixture) poolsNow() api.Pools {
 	names := []string{"sessions", "catalog", "ratelimit"}
-	p := api.Pools{Time: f.now()}
+	now := f.now()
+	p := api.Pools{Time: now, Window: &api.Window{Seconds: f.window.Seconds(), Since: now.Add(-f.window), Until: now}}
+	if f.age > 0 && f.age < f.window {
+		p.Window.Seconds = f.age.Seconds()
+	}
 	for n, name := range names {
 		from, to := n*f.servers/len(names), (n+1)*f.servers/len(names)
 		p.Pools = append(p.Pools, f.pool(name, from, to))

@@ -136,7 +136,7 @@ func TestTroubleSaysWhyAndForHowLong(t *testing.T) {
 			t.Errorf("%q has no %q", paused, want)
 		}
 	}
-	if want := "answers with errors: 1.0 ERR, 1.0 OOM a second; OOM: its memory is full"; !strings.Contains(full, "catalog-002") || !strings.Contains(full, want) {
+	if want := "answers with errors: 1.0 ERR, 1.0 OOM a second, in the last 10s; OOM: its memory is full"; !strings.Contains(full, "catalog-002") || !strings.Contains(full, want) {
 		t.Errorf("%q has no %q", full, want)
 	}
 	if n := value[int](b, `document.querySelectorAll(".trouble li").length`); n != 3 {

@@ -9,6 +9,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"nuthatch/internal/units"
 )
 
 // The least screen that anything is shown on.
@@ -132,7 +134,12 @@ func (m *model) status(k *inks) string {
 	case m.paused:
 		return k.warn.Render("paused")
 	}
-	return k.soft.Render("last " + windows[m.window] + "  every " + m.interval.String())
+	of := windows[m.window]
+	if m.last != nil && m.last.window != nil {
+		w := m.last.window
+		of = units.Lasting(w.Seconds) + " to " + w.Until.Local().Format(time.TimeOnly)
+	}
+	return k.soft.Render("last " + of + "  every " + m.interval.String())
 }
 
 // ofPools tells whether the view in sight asks for pools, so that the totals are of

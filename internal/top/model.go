@@ -141,7 +141,7 @@ func (m *model) wait(d time.Duration) tea.Cmd {
 func (m *model) keep(a answered) {
 	s := a.sample
 	if a.to.path != poolsPath {
-		m.last.info = s.info
+		m.last.info, m.last.window = s.info, s.window
 		for i := range views {
 			if views[i].path == a.to.path {
 				m.sheets[i].all, m.sheets[i].total, m.sheets[i].of = s.entries, s.total, a.to

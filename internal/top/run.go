@@ -83,7 +83,7 @@ func (a *asker) fill(s *sample, q question) (*sample, error) {
 		}
 		var look api.Findings
 		err := a.get(q.path, query, &look)
-		s.entries = findingEntries(&look)
+		s.entries, s.window = findingEntries(&look), look.Window
 		return s, err
 	}
 	var pools api.Pools

@@ -49,6 +49,7 @@ type row struct {
 type sample struct {
 	info     api.Info
 	at       time.Time
+	window   *api.Window   // that rates and times are of; nil: the answer has none
 	elapsed  time.Duration // since the sample before; 0 if there is none
 	pools    []row
 	servers  []row
@@ -88,7 +89,7 @@ func (m *meter) makeSample(info *api.Info, pools *api.Pools) *sample {
 		m.elapsed = pools.Time.Sub(m.at).Seconds()
 	}
 	m.at = pools.Time
-	s := &sample{info: *info, at: pools.Time, elapsed: time.Duration(m.elapsed * float64(time.Second))}
+	s := &sample{info: *info, at: pools.Time, window: pools.Window, elapsed: time.Duration(m.elapsed * float64(time.Second))}
 	for i := range pools.Pools {
 		p := &pools.Pools[i]
 		total := m.pool(p)

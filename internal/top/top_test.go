@@ -19,6 +19,11 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/*.txt")
 
+func TestMain(m *testing.M) {
+	time.Local = time.UTC //nolint:gosmopolitan // what is compared has no other
+	os.Exit(m.Run())
+}
+
 // began is when the samples' proxy started.
 var began = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
@@ -31,7 +36,7 @@ func answers(seconds int64) (*api.Info, *api.Pools) {
 		Process: api.ProcessInfo{Descriptors: 268, MaxDescriptors: 65536, ResidentMemory: 93 << 20, MaxMemory: 1 << 30},
 		Loops:   []api.LoopInfo{{ID: 0, Busy: 0.31}, {ID: 1, Busy: 0.94}},
 	}
-	pools := &api.Pools{Time: now}
+	pools := &api.Pools{Time: now, Window: &api.Window{Seconds: 10, Since: now.Add(-10 * time.Second), Until: now}}
 	ill := map[string]string{"sessions-02": "ejected", "catalog-00": "disabled", "catalog-03": "probing", "limits-01": "failing"}
 	for p, name := range []string{"sessions", "catalog", "limits"} {
 		pool := api.Pool{Name: name, Listen: fmt.Sprintf("0.0.0.0:2212%d", p+1), Clients: 70 + p, Latency: &api.Latency{P50: 3.1e-4, P99: 1.9e-3}}

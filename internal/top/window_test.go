@@ -45,7 +45,7 @@ func TestWindowIsChosen(t *testing.T) {
 		if !slices.Equal(asked, []string{infoPath, path}) {
 			t.Errorf("asks %q, want %s", asked, path)
 		}
-		if shown := text(m); !strings.Contains(shown, "last "+windows[m.window]+"  every 1s") {
+		if shown := text(m); !strings.Contains(shown, "last 10s to "+pools.Window.Until.Local().Format(time.TimeOnly)+"  every 1s") {
 			t.Errorf("the screen does not say what the rates are of:\n%s", shown)
 		}
 	}

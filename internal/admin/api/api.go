@@ -92,8 +92,17 @@ type LoopInfo struct {
 type Pools struct {
 	// Time is when the counters were read. Rates are the difference of two
 	// answers' counters, divided by that of their times.
-	Time  time.Time `json:"time"`
-	Pools []Pool    `json:"pools"`
+	Time   time.Time `json:"time"`
+	Window *Window   `json:"window,omitempty"`
+	Pools  []Pool    `json:"pools"`
+}
+
+// Window says which seconds rates and percentiles are of: those that were asked for, or fewer, if
+// the process is younger.
+type Window struct {
+	Seconds float64   `json:"seconds"`
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until"`
 }
 
 // Pool is one pool.
@@ -125,7 +134,7 @@ type Pool struct {
 	// Latency is the time from a request to its reply as the clients see it; left
 	// out as long as nothing was measured.
 	Latency *Latency `json:"latency,omitempty"`
-	// Recent are the rates of the last seconds.
+	// Recent are the rates of the window.
 	Recent *Rates `json:"recent,omitempty"`
 	// Cluster is what is known of the Redis Cluster behind the pool; left out if there is
 	// none.
@@ -143,6 +152,7 @@ type Pool struct {
 // Servers is GET /api/v1/servers.
 type Servers struct {
 	Time    time.Time `json:"time"`
+	Window  *Window   `json:"window,omitempty"`
 	Servers []Server  `json:"servers"`
 }
 
@@ -194,7 +204,7 @@ type Server struct {
 	ErrorReplies map[string]int64 `json:"error_replies,omitempty"`
 	// Latency is the time from when a request is sent to the server to its reply.
 	Latency *Latency `json:"latency,omitempty"`
-	// Recent are the rates of the last seconds.
+	// Recent are the rates of the window.
 	Recent *Rates `json:"recent,omitempty"`
 }
 
@@ -208,11 +218,11 @@ type Latency struct {
 	P99   Seconds `json:"p99"`
 	P999  Seconds `json:"p999"`
 	Max   Seconds `json:"max"`
-	// Recent is the same of the last ten seconds or so.
+	// Recent is the same of the window.
 	Recent *RecentLatency `json:"recent,omitempty"`
 }
 
-// Rates are what happened in the last Window seconds, ten or so, for each second.
+// Rates are what happened in a window of so many seconds, for each second.
 type Rates struct {
 	Window float64 `json:"window"`
 	// Requests is the rate of requests: for a pool those that clients sent, for a
@@ -229,7 +239,7 @@ type Rates struct {
 	ErrorReplies map[string]float64 `json:"error_replies,omitempty"`
 }
 
-// RecentLatency is a distribution of times within the last Window seconds.
+// RecentLatency is a distribution of times within a window of so many seconds.
 type RecentLatency struct {
 	Window float64 `json:"window"`
 	Latency

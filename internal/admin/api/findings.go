@@ -5,7 +5,8 @@ import "time"
 // Findings is GET /api/v1/findings: what needs a look now. `nuthatch ctl status`, `top` and the
 // page show it.
 type Findings struct {
-	Time time.Time `json:"time"`
+	Time   time.Time `json:"time"`
+	Window *Window   `json:"window,omitempty"`
 	// Fails: requests fail, or clients are turned away.
 	Fails bool `json:"fails"`
 	// Findings are what needs a look, what fails requests first.
@@ -33,6 +34,8 @@ type Finding struct {
 	Text string `json:"text"`
 	// Title is Text without the details that may be others at each look. The log has them apart.
 	Title string `json:"-"`
+	// Confirmed: it is more than a few requests. The log does not wait until it has lasted.
+	Confirmed bool `json:"-"`
 	// Help says what it means, and what to do.
 	Help string `json:"help,omitempty"`
 	// Since is when it began, and Until when it ends by itself, as far as they are known.

@@ -70,5 +70,8 @@ func Logged(f *api.Finding) bool {
 }
 
 // Settles reports whether the log waits until something was found for a whole window: few slow
-// requests make a server slow in a single one, and sentinels do not agree during a failover.
-func Settles(f *api.Finding) bool { return f.Kind == serverSlow || f.Kind == sentinel }
+// requests make a server slow in a single one, and sentinels do not agree during a failover. See
+// Confirm.
+func Settles(f *api.Finding) bool {
+	return f.Kind == serverSlow && !f.Confirmed || f.Kind == sentinel
+}

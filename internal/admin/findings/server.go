@@ -20,6 +20,8 @@ const (
 	slowTimes = 5
 	slowLeast = .01
 	slowFew   = 100
+	// nowFew is the same of the last two seconds, for Confirm.
+	nowFew = 10
 	// silentAfter is for how long a server must be silent.
 	silentAfter = 2 * time.Second
 	// maxErrors is how many prefixes of error replies are named.
@@ -53,8 +55,8 @@ func (f *finder) server(v *api.Server, of rest, usual float64) {
 	f.state(v, of)
 	f.silent(v)
 	if usual > 0 {
-		f.about(v, serverSlow, false, "%s is slow:: one request in a hundred takes %s or longer, with the others %s",
-			subject(v), units.Seconds(v.Latency.Recent.P99), units.Seconds(usual))
+		f.about(v, serverSlow, false, "%s is slow:: one request in a hundred takes %s or longer, with the others %s%s",
+			subject(v), units.Seconds(v.Latency.Recent.P99), units.Seconds(usual), within(v.Latency.Recent.Window))
 	}
 	switch n := v.Counters["private_connections"]; {
 	case v.MaxPrivate == 0:
@@ -65,12 +67,20 @@ func (f *finder) server(v *api.Server, of rest, usual float64) {
 	}
 	if v.Recent != nil && len(v.Recent.ErrorReplies) > 0 {
 		words, first, fails := recentErrors(v.Recent.ErrorReplies)
-		one := f.about(v, serverErrors, fails, "%s answers with errors:: %s a second", subject(v), words)
+		one := f.about(v, serverErrors, fails, "%s answers with errors:: %s a second%s", subject(v), words, within(v.Recent.Window))
 		if one.Cause = meaning(v, first); one.Cause != "" {
 			one.Reason = first
 			one.Text += "; " + first + ": " + one.Cause
 		}
 	}
+}
+
+// within says which window a number is of.
+func within(seconds float64) string {
+	if seconds <= 0 {
+		return ""
+	}
+	return ", in the last " + units.Lasting(seconds)
 }
 
 // meaning is what an error reply with the prefix means at the server.
@@ -141,15 +151,17 @@ func (f *finder) silent(v *api.Server) {
 
 // slowServers are the usual p99, that of the others, of each server that is much slower than
 // those; 0 if it is not.
-func slowServers(p *api.Pool) []float64 {
+//
+// The p99 may be another quantile. few is of how many requests at least.
+func slowServers(p *api.Pool, few int64, quantile func(*api.RecentLatency) api.Seconds) []float64 {
 	usual := make([]float64, len(p.Servers))
 	var times []float64
 	measured := func(s *api.Server) bool {
-		return s.State == "up" && s.Latency != nil && s.Latency.Recent != nil && s.Latency.Recent.Count >= slowFew
+		return s.State == "up" && s.Latency != nil && s.Latency.Recent != nil && s.Latency.Recent.Count >= few
 	}
 	for i := range p.Servers {
 		if s := &p.Servers[i]; measured(s) {
-			times = append(times, float64(s.Latency.Recent.P99))
+			times = append(times, float64(quantile(s.Latency.Recent)))
 		}
 	}
 	if len(times) < 2 {
@@ -161,7 +173,7 @@ func slowServers(p *api.Pool) []float64 {
 		if !measured(s) {
 			continue
 		}
-		p99 := float64(s.Latency.Recent.P99)
+		p99 := float64(quantile(s.Latency.Recent))
 		// The median of the others: of two servers it is the other one.
 		at, _ := slices.BinarySearch(times, p99)
 		middle := (len(times) - 2) / 2
@@ -173,6 +185,30 @@ func slowServers(p *api.Pool) []float64 {
 		}
 	}
 	return usual
+}
+
+func p99(l *api.RecentLatency) api.Seconds { return l.P99 }
+func p50(l *api.RecentLatency) api.Seconds { return l.P50 }
+
+// HasSlow reports whether a slow server was found.
+func HasSlow(found []api.Finding) bool {
+	return slices.ContainsFunc(found, func(f api.Finding) bool { return f.Kind == serverSlow })
+}
+
+// Confirm marks the slow servers that are slow for half of the requests of the last seconds, which
+// the pools' numbers are of: that is more than a few requests.
+func Confirm(found []api.Finding, pools []api.Pool) {
+	for i := range pools {
+		p := &pools[i]
+		for j, usual := range slowServers(p, nowFew, p50) {
+			at := slices.IndexFunc(found, func(f api.Finding) bool {
+				return f.Kind == serverSlow && f.Pool == p.Name && f.Server == p.Servers[j].Name
+			})
+			if usual > 0 && at >= 0 {
+				found[at].Confirmed = true
+			}
+		}
+	}
 }
 
 // recentErrors are the most frequent error replies, by prefix, and the first prefix that is

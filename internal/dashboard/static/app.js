@@ -5,7 +5,7 @@ import { attr, byId, fill, h, text } from './dom.js';
 import { learn } from './explain.js';
 import { clock, span } from './format.js';
 import { link, parse } from './links.js';
-import { Model } from './model.js';
+import { Model, moment } from './model.js';
 import { Clients } from './views/clients.js';
 import { Configuration } from './views/config.js';
 import { Denials } from './views/denials.js';
@@ -19,7 +19,8 @@ import { Where } from './views/where.js';
 
 const quick = 1000; // milliseconds between two polls
 const slowest = 10000; // between two tries of a proxy that does not answer
-const windows = [['10s', '10 s'], ['1m', '1 min'], ['10m', '10 min']]; // that rates and times are of, as the API and people have them
+// What rates and times are of, as the API and people have it, and in seconds.
+const windows = [['10s', '10 s', 10], ['1m', '1 min', 60], ['10m', '10 min', 600]];
 
 // A view has show(model) for what every poll brings, read(api) for a document of its own, or both.
 const views = [
@@ -95,11 +96,24 @@ class App {
   setWindow(name = this.window) {
     if (windows.some(([w]) => w === name)) this.window = name;
     windows.forEach(([w], i) => attr(this.windowChips[i], 'aria-pressed', String(w === this.window)));
-    text(byId('scope'), `Rates and times are of the last ${this.windowLabel()}, unless they say otherwise; clients, queues and connections are of now; totals are since the start.`);
+    this.showScope();
+  }
+
+  // showScope says which seconds the numbers in sight are of. A young process has fewer than were chosen.
+  showScope() {
+    const until = this.windowShown() && moment(this.windowShown().until);
+    text(byId('scope'), `Rates and times are of the last ${this.windowLabel()}${until ? `, until ${clock(until)}` : ''}, unless they say otherwise; clients, queues and connections are of now; totals are since the start.`);
   }
 
   windowLabel() {
-    return windows.find(([w]) => w === this.window)[1];
+    const [, label, full] = windows.find(([w]) => w === this.window);
+    const seconds = Math.round(this.windowShown()?.seconds ?? full);
+    return seconds === full ? label : span(seconds);
+  }
+
+  // windowShown is the window of the numbers in sight; undefined if another one was chosen since.
+  windowShown() {
+    return this.model.windowName === this.window ? this.model.window : undefined;
   }
 
   choose(window) {
@@ -135,12 +149,15 @@ class App {
     const began = performance.now();
     try {
       if (!this.paused || !this.model.info) {
-        const window = this.window === windows[0][0] ? undefined : { window: this.window };
+        const name = this.window;
+        const window = name === windows[0][0] ? undefined : { window: name };
         const [info, pools, found, windowed] = await Promise.all([
           api.get('info'), api.get('pools'), api.get('findings', window), window ? api.get('pools', window) : undefined, learn(api)]);
         // What was asked before a pause may come after it, and is not to move what is held.
         if (!this.paused || !this.model.info) {
           this.model.take(info, pools, found, windowed);
+          this.model.windowName = name;
+          this.showScope();
           this.draw();
         }
         await this.remember();

@@ -16,7 +16,7 @@ function sum(values) {
   return there.length ? there.reduce((a, b) => a + b, 0) : undefined;
 }
 
-const moment = (time) => (time ? Date.parse(time) : undefined);
+export const moment = (time) => (time ? Date.parse(time) : undefined);
 
 // recent is the distribution of the last ten seconds or so, that since the start if the API does not tell; empty if there
 // was no request.
@@ -54,6 +54,7 @@ export class Model {
     this.local = Date.now();
     this.findings = found.findings;
     this.rates.begin(time);
+    this.window = windowed.window;
     this.pools = windowed.pools.map((p) => this.pool(p));
     this.live = document.pools.map((p) => this.present(p));
     this.servers = this.pools.flatMap((p) => p.servers);
