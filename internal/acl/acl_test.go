@@ -12,10 +12,10 @@ import (
 // table is a small table of commands.
 var table = NewTable([]Command{
 	{},
-	{Name: "get", Categories: CategoriesOf("read", "string", "fast"), Keyed: true, OneKey: true, Access: Read},
+	{Name: "get", Categories: CategoriesOf("read", "string", "fast"), Keyed: true, Uniform: true, Access: Read},
 	{Name: "mget", Categories: CategoriesOf("read", "string", "fast"), Keyed: true},
-	{Name: "exists", Categories: CategoriesOf("keyspace", "read", "fast"), Keyed: true, OneKey: true},
-	{Name: "set", Categories: CategoriesOf("write", "string", "slow"), Keyed: true, OneKey: true, Access: readWrite},
+	{Name: "exists", Categories: CategoriesOf("keyspace", "read", "fast"), Keyed: true, Uniform: true},
+	{Name: "set", Categories: CategoriesOf("write", "string", "slow"), Keyed: true, Uniform: true, Access: readWrite},
 	{Name: "del", Categories: CategoriesOf("keyspace", "write", "slow"), Keyed: true},
 	{Name: "copy", Categories: CategoriesOf("keyspace", "write", "slow"), Keyed: true},
 	{Name: "publish", Categories: CategoriesOf("pubsub", "fast")},

@@ -204,7 +204,7 @@ func (b *Builder) Build(previous *Users) (*Users, error) {
 	}
 	for _, name := range b.judged {
 		if u := us.byName[name]; u != nil {
-			u.unlimited, u.atOnce = false, admittance{}
+			u.unlimited, u.gateOf = false, nil
 		}
 	}
 	us.strangers.passwords = make([][sha256.Size]byte, most)

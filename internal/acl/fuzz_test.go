@@ -43,7 +43,7 @@ func FuzzFile(f *testing.F) {
 				y.Key(key, Read, 1)
 				x.Channel(key, false, 1)
 				y.Channel(key, false, 1)
-				if u.AllowsAtOnce(number, key) {
+				if letsOne(u, number, key) {
 					z := u.Begin(number, key, 1)
 					z.Key(key, table.commands[number].Access, 1)
 					if !z.Verdict().IsAllowed() {

@@ -2,110 +2,157 @@ package acl
 
 import "encoding/binary"
 
-// Most requests are for one key, and allowed by a user's rules outside parentheses. What these
-// say of them is worked out when the user is made, so that such a request takes a look at a table
-// and at the key's beginning:
+// Most requests do one thing with all of their keys, and are allowed by a user's rules outside
+// parentheses. What these say of them is worked out when the user is made, so that such a request
+// takes a look at a table and, for each key, a comparison of its first bytes:
 //
-//	rules ─► finish ─► once:  for each command, what is done with its key, if the command is allowed
-//	                   heads: for each pattern of keys that is a name or "prefix*", how it begins
-//	                   globs: the other patterns
+//	rules ─► finish ─► gate of a command ─► heads: each pattern that is a name or "prefix*"
+//	                                        globs: the other patterns
 //
-// What is not allowed there takes a Trial.
+// What a gate does not let through takes a Trial.
 
-// once says whether requests for a command may be allowed at once: atOnce, and the access to
-// the key.
-type once uint8
-
-// atOnce: the command is allowed, and its requests name one key.
-const atOnce once = 1 << 7
-
-// A head is how a pattern begins.
-type head struct {
-	// first has the prefix's first bytes, at most 8, as a number, and mask its bits.
-	first, mask uint64
-	prefix      string
-	access      Access
-	// open: the pattern ends in '*'.
-	open bool
+// A Gate is for the keys of requests that do the same with each of them. Its rules change only
+// while its user is built.
+type Gate struct {
+	open  bool
+	heads []Head
+	globs []pattern
 }
 
-// An admittance is what a user may do at once.
-type admittance struct {
-	commands []once
-	allKeys  bool
-	heads    []head
-	globs    []keyPattern
+// MaxGateKey is the length of the longest key that a gate looks at.
+const MaxGateKey = 64 << 10
+
+// A Head is a pattern that is a name or "prefix*".
+type Head struct {
+	// first and second are the first bytes; the masks have their bits. rest are the bytes behind
+	// these.
+	first, firstMask, second, secondMask uint64
+	rest                                 string
+	// shortest is the length of the shortest key that fits, and others have at most longer bytes
+	// more.
+	shortest, longer int
+	prefix           string
 }
 
-// newAdmittance is what the selector of the rules outside parentheses allows at once.
-func newAdmittance(t *Table, root *selector) admittance {
-	a := admittance{commands: make([]once, len(t.commands)), allKeys: root.allKeys}
+// HeadSize is how many bytes are compared at once.
+const HeadSize = 16
+
+// newHead returns the head of a name or, if it is open, of a prefix. An empty key fits none, as in
+// Redis; only an empty pattern fits it, for which it takes a Trial.
+func newHead(prefix string, open bool) Head {
+	h := Head{shortest: len(prefix), prefix: prefix}
+	switch {
+	case open:
+		h.shortest = max(len(prefix), 1)
+		h.longer = MaxGateKey - h.shortest
+	case prefix == "":
+		h.shortest = MaxGateKey + 1
+	}
+	var words [HeadSize]byte
+	h.rest = prefix[copy(words[:], prefix):]
+	const word = HeadSize / 2
+	h.first, h.firstMask = binary.LittleEndian.Uint64(words[:]), maskOf(len(prefix))
+	h.second, h.secondMask = binary.LittleEndian.Uint64(words[word:]), maskOf(max(len(prefix)-word, 0))
+	return h
+}
+
+// maskOf has the bits of the first n bytes of a word.
+func maskOf(n int) uint64 { return 1<<(8*min(n, 8)) - 1 }
+
+// Begins tells whether a key of n bytes, of which b are the first ones, begins as the pattern does,
+// and may fit by its length. What stands behind the key does not matter.
+func (h *Head) Begins(b *[HeadSize]byte, n int) bool {
+	return (binary.LittleEndian.Uint64(b[:])^h.first)&h.firstMask|(binary.LittleEndian.Uint64(b[8:])^h.second)&h.secondMask == 0 &&
+		uint(n-h.shortest) <= uint(h.longer)
+}
+
+// IsShort tells whether a key that begins as the pattern does fits. If not, GoesOn tells.
+func (h *Head) IsShort() bool { return h.rest == "" }
+
+// GoesOn tells whether a key that begins as the pattern does goes on like it. b begins with the key.
+// It is false, too, if b is too short to tell.
+func (h *Head) GoesOn(b []byte) bool {
+	return len(b) >= len(h.prefix) && string(b[HeadSize:len(h.prefix)]) == h.rest
+}
+
+// newGates returns the gates for each access to keys.
+func newGates(root *selector) (gates [readWrite + 1]Gate) {
+	for how := range gates {
+		g := &gates[how]
+		g.open = root.allKeys
+		for i := range root.keys {
+			switch k := &root.keys[i]; {
+			case k.access&Access(how) != Access(how):
+			case k.literal:
+				g.heads = append(g.heads, newHead(k.prefix, k.open))
+			default:
+				g.globs = append(g.globs, k.pattern)
+			}
+		}
+	}
+	return gates
+}
+
+// IsOpen tells whether the gate lets every key through.
+func (g *Gate) IsOpen() bool { return g.open }
+
+// First is the head to begin with.
+func (g *Gate) First() *Head {
+	if len(g.heads) == 0 {
+		return &noHead
+	}
+	return &g.heads[0]
+}
+
+// noHead takes no key.
+var noHead = newHead("", false)
+
+// Lets tells whether a key is let through: the first n bytes of b. What stands behind it does not
+// matter. by is the head that took it, and may well take the next one, too.
+func (g *Gate) Lets(b []byte, n int) (by *Head, ok bool) {
+	if n == 0 || n > MaxGateKey {
+		return nil, false
+	}
+	key := b[:n]
+	if len(b) < HeadSize {
+		var whole [HeadSize]byte
+		copy(whole[:], b)
+		b = whole[:]
+	}
+	first := (*[HeadSize]byte)(b)
+	for i := range g.heads {
+		if h := &g.heads[i]; h.Begins(first, n) && (h.IsShort() || h.GoesOn(b)) {
+			return h, true
+		}
+	}
+	for i := range g.globs {
+		if g.globs[i].matches(key) {
+			return &noHead, true
+		}
+	}
+	return nil, false
+}
+
+// Gate is for the keys of requests for the command of that number. It is nil if it takes a Trial to
+// tell whether the user may send them.
+func (u *User) Gate(number int) *Gate {
+	if number >= len(u.gateOf) {
+		return nil
+	}
+	return u.gateOf[number]
+}
+
+// makeGates works out what the selector of the rules outside parentheses allows at once.
+func (u *User) makeGates() {
+	root := u.selectors[0]
+	u.gateOf = make([]*Gate, len(u.table.commands))
 	if !root.allDatabases {
-		return a
+		return
 	}
-	for i := range t.commands {
-		if c := &t.commands[i]; c.OneKey && root.commands.has(i) {
-			a.commands[i] = atOnce | once(c.Access)
+	gates := newGates(root)
+	for i := range u.table.commands {
+		if c := &u.table.commands[i]; c.Uniform && root.commands.has(i) {
+			u.gateOf[i] = &gates[c.Access]
 		}
 	}
-	for i := range root.keys {
-		k := &root.keys[i]
-		if !k.literal {
-			a.globs = append(a.globs, *k)
-			continue
-		}
-		h := head{prefix: k.prefix, access: k.access, open: k.open}
-		var b [8]byte
-		n := copy(b[:], k.prefix)
-		h.first = binary.LittleEndian.Uint64(b[:])
-		h.mask = maskOf(n)
-		a.heads = append(a.heads, h)
-	}
-	return a
-}
-
-// maskOf has the bits of the first n bytes of a number, n from 0 to 8.
-func maskOf(n int) uint64 { return 1<<(8*n) - 1 }
-
-// AllowsAtOnce tells that the user may send any request for the command of that number that
-// names this key. If it is false, it takes a Trial to tell.
-func (u *User) AllowsAtOnce(number int, key []byte) bool {
-	a := &u.atOnce
-	if number >= len(a.commands) {
-		return false
-	}
-	o := a.commands[number]
-	if o == 0 {
-		return false
-	}
-	if a.allKeys {
-		return true
-	}
-	how, n := Access(o&^atOnce), len(key)
-	if n == 0 {
-		return false
-	}
-	var first uint64
-	if cap(key) >= 8 { // bytes behind the key are masked
-		first = binary.LittleEndian.Uint64(key[:8])
-	} else {
-		var b [8]byte
-		copy(b[:], key)
-		first = binary.LittleEndian.Uint64(b[:])
-	}
-	for i := range a.heads {
-		h := &a.heads[i]
-		if (first^h.first)&h.mask != 0 || h.access&how != how || n < len(h.prefix) || !h.open && n > len(h.prefix) {
-			continue
-		}
-		if len(h.prefix) <= 8 || string(key[8:len(h.prefix)]) == h.prefix[8:] {
-			return true
-		}
-	}
-	for i := range a.globs {
-		if g := &a.globs[i]; g.access&how == how && g.matches(key) {
-			return true
-		}
-	}
-	return false
 }

@@ -15,9 +15,10 @@ type Command struct {
 	Free bool
 	// Keyed: its requests can name keys.
 	Keyed bool
-	// OneKey: its requests name exactly one key. Access is then all that they may do with it.
-	OneKey bool
-	Access Access
+	// Uniform: its requests do the same, Access, with all keys that they name, and nothing but
+	// them is judged.
+	Uniform bool
+	Access  Access
 	// EveryDatabase: it concerns all databases: FLUSHALL.
 	EveryDatabase bool
 	// Newer: Redis 7.0 does not have it. What a user's rules are printed as is

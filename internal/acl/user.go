@@ -32,8 +32,8 @@ type User struct {
 	// selectors are at least one: the root comes first.
 	selectors []*selector
 	table     *Table
-	// atOnce is what he may do without a Trial.
-	atOnce admittance
+	// gateOf has, for each command, what lets its keys through without a Trial, or nil.
+	gateOf []*Gate
 	// line is what ACL LIST prints.
 	line string
 }
@@ -56,7 +56,7 @@ func newDefault(t *Table) *User {
 
 // finish derives what depends on the rules, after the last of them.
 func (u *User) finish() {
-	u.atOnce = newAdmittance(u.table, u.selectors[0])
+	u.makeGates()
 	u.unlimited = slices.ContainsFunc(u.selectors, (*selector).isUnlimited)
 	u.line = "user " + u.name + " " + u.rules(u.passwords)
 }

@@ -40,24 +40,74 @@ func (j *judge) Judge(req *msg.Request, u *acl.User, db int) acl.Verdict {
 	return t.Verdict()
 }
 
-// AllowsAtOnce implements proxy.Guard.
-func (j *judge) AllowsAtOnce(req *msg.Request, s *msg.Session) bool {
-	return j.admits(req, j.userOf(s))
+// admits tells that the user may have a request carried out. If it is false, it takes a trial to
+// tell. It looks at the first bytes of each key, where the parser has found them: most keys of a
+// request begin alike, and as one pattern does.
+func (j *judge) admits(req *msg.Request, u *acl.User) bool {
+	g := u.Gate(int(req.Type))
+	if g == nil || req.Nkeys == 0 || req.Stray || !req.ByKeys() {
+		return false
+	}
+	if g.IsOpen() {
+		return true
+	}
+	h, keys := g.First(), req.Args[req.FirstKey:req.FirstKey+(req.Nkeys-1)*req.KeyStep+1]
+	for {
+		near, begin := j.nearKey(req, keys[0])
+		if len(keys) > 1 && h.IsShort() {
+			taken := takenBy(h, near, begin, keys, req.KeyStep)
+			if taken >= len(keys) {
+				return true
+			}
+			keys = keys[taken:]
+		}
+		off, n := int(keys[0].Off)-begin, int(keys[0].Len)
+		if n > acl.MaxGateKey {
+			return false
+		}
+		var b []byte
+		if off+n <= len(near) {
+			b = near[off:]
+		} else { // it lies in two chunks, or in a later one
+			b, j.words.scratch = req.View.Bytes(int(keys[0].Off), n, j.words.scratch)
+		}
+		by, ok := g.Lets(b, n)
+		if !ok {
+			return false
+		}
+		if len(keys) <= req.KeyStep {
+			return true
+		}
+		h, keys = by, keys[req.KeyStep:]
+	}
 }
 
-// admits tells that the user may have a request carried out. If it is false, it takes a trial to
-// tell.
-func (j *judge) admits(req *msg.Request, u *acl.User) bool {
-	if req.Treatment != msg.Forward || req.Nkeys != 1 {
-		return false
+// takenBy is where the first key is that the head does not take, or behind the last one. Each step-th
+// of the spans is a key. It is a function of its own so that what the loop needs stays in registers.
+//
+//go:noinline
+func takenBy(h *acl.Head, near []byte, begin int, keys []msg.Span, step int) int {
+	at := 0
+	for ; uint(at) < uint(len(keys)); at += step {
+		off := uint(keys[at].Off) - uint(begin)
+		if off >= uint(len(near)) {
+			break
+		}
+		if b := near[off:]; len(b) < acl.HeadSize || !h.Begins((*[acl.HeadSize]byte)(b), int(keys[at].Len)) {
+			break
+		}
 	}
-	key := req.Args[req.FirstKey]
-	if key.Len > maxWord {
-		return false
+	return at
+}
+
+// nearKey are bytes of the request in one piece, from begin on, with the first one of a key among
+// them. If the request lies in one piece, and only then, there are more behind its last key.
+func (*judge) nearKey(req *msg.Request, key msg.Span) (near []byte, begin int) {
+	near, begin = req.View.Near(int(key.Off))
+	if req.View.Chain() == nil {
+		near = near[:min(len(near)+acl.HeadSize, cap(near))]
 	}
-	var b []byte
-	b, j.words.scratch = req.View.Bytes(int(key.Off), int(key.Len), j.words.scratch)
-	return u.AllowsAtOnce(int(req.Type), b)
+	return near, begin
 }
 
 // JudgeSome is Judge in slices. Each call looks at about that many keys. Between two calls

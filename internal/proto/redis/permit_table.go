@@ -26,7 +26,7 @@ func buildACLTable() *acl.Table {
 			Name: c.name, Categories: acl.CategoriesOf(c.facts.allCategories()...), Keyed: c.isKeyed(), Newer: c.isNewer(),
 			Free:          slices.Contains(strings.Fields(c.facts.flags), "no_auth"),
 			EveryDatabase: c.name == "flushall",
-			OneKey:        c.keys.rule == oneKey && c.treatment == msg.Forward, Access: c.first,
+			Uniform:       c.isUniform(), Access: c.first,
 		}
 	}
 	return acl.NewTable(all)
@@ -34,6 +34,21 @@ func buildACLTable() *acl.Table {
 
 // isKeyed tells whether requests for the command can name keys. Shard channels are none.
 func (c *command) isKeyed() bool { return c.keys.rule != noKey && c.facts.use != "not_key" }
+
+// isUniform tells whether requests for the command do the same with all keys that they name, which the
+// parser finds, and name nothing else that is judged.
+func (c *command) isUniform() bool {
+	switch c.keys.rule {
+	case oneKey, rangeOfKeys, pairedKeys, scriptKeys, streamKeys:
+	case countedKeys:
+		if c.keys.last > 0 { // it is listed again
+			return false
+		}
+	case noKey, storeKey, sortKeys, migrateKeys:
+		return false
+	}
+	return c.isKeyed() && c.first == c.others && !c.varies && c.database == 0 && !c.publishes && c.treatment != msg.Publish && c.treatment != msg.Subscribe
+}
 
 // isNewer tells whether Redis 7.0 lacks the command. It has DEBUG without subcommands.
 func (c *command) isNewer() bool {

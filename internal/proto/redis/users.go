@@ -33,6 +33,11 @@ type guard struct {
 	trial  *acl.Trial
 }
 
+// AllowsAtOnce implements proxy.Guard.
+func (g *guard) AllowsAtOnce(req *msg.Request, s *msg.Session) bool {
+	return g.judged == nil && g.judge.admits(req, g.userOf(s))
+}
+
 // JudgeKeys implements proxy.Guard.
 func (g *guard) JudgeKeys(t *acl.Trial, req *msg.Request, s *msg.Session, keys int) (done bool) {
 	return g.judge.JudgeSome(t, req, g.userOf(s), g.databases.shown(s.Lane), keys)
