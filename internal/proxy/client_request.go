@@ -96,7 +96,7 @@ func (d *dispatch) local(req *msg.Request) {
 	if c.session.Authenticated {
 		c.early = 0 // the request may end the login, as RESET does
 	}
-	if out := c.Out(); c.outq.Len() == 0 && !req.NoReply && !c.session.Muted {
+	if out := c.Out(); c.outq.Len() == 0 && !req.NoReply && !c.session.Muted && !mayExceed(c, req) {
 		before := out.Len()
 		c.answer(req, out)
 		ctx.turn.countAnswer(ctx.loop.Turns(), req.View.Len()+out.Len()-before)
@@ -116,7 +116,11 @@ func (d *dispatch) local(req *msg.Request) {
 	m.Owner, m.Type, m.Done, m.Start = c, req.Type, true, ctx.loop.Now()
 	c.answer(req, &m.Reply)
 	ctx.turn.countAnswer(ctx.loop.Turns(), req.View.Len()+m.Reply.Len())
-	if req.NoReply || c.session.Muted {
+	refused := !isWelcome(c)
+	if refused {
+		refuseUser(c, m)
+	}
+	if (req.NoReply || c.session.Muted) && !refused {
 		m.Reply.Release(ctx.bufs)
 		ctx.msgs.Put(m)
 	} else {

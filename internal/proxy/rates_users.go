@@ -128,18 +128,38 @@ func (r *rates) waits() int {
 // becomes has the limits of the client's user hold for it, after it may have become another
 // one. If that has too many clients, it gets an error, and is closed.
 func becomes(c *client) {
-	r := c.pool.rates
-	if r == nil || r.users == nil || c.state != clientOpen || r.assign(c, false) {
+	if isWelcome(c) {
 		return
 	}
 	ctx := c.pool.ctx
-	limitsOf(c).shared.Excess.Add(1)
-	c.closing(closeReason{why: msg.UserClientLimit})
 	m := ctx.msgs.Get()
 	m.Owner, m.Done, m.Start = c, true, ctx.loop.Now()
-	c.pool.proto.AppendError(ctx.bufs, &m.Reply, msg.UserClientLimit.String())
+	refuseUser(c, m)
 	c.outq.Push(m)
 	c.advance()
+}
+
+// isWelcome has the limits of the client's user hold for it, and reports whether that may have the
+// client, too.
+func isWelcome(c *client) bool {
+	r := c.pool.rates
+	return r == nil || r.users == nil || c.state != clientOpen || r.assign(c, false)
+}
+
+// refuseUser closes a client whose user has too many, with m as its last reply.
+func refuseUser(c *client, m *msg.Msg) {
+	bufs := c.pool.ctx.bufs
+	limitsOf(c).shared.Excess.Add(1)
+	c.closing(closeReason{why: msg.UserClientLimit})
+	m.Reply.Release(bufs)
+	c.pool.proto.AppendError(bufs, &m.Reply, msg.UserClientLimit.String())
+}
+
+// mayExceed reports whether a request may make the client one too many of its user: then that is
+// known before it gets an answer.
+func mayExceed(c *client, req *msg.Request) bool {
+	r, keeper := c.pool.rates, c.pool.proto.sessions
+	return r != nil && r.users != nil && keeper != nil && keeper.ChangesUser(req)
 }
 
 // isUserLimit reports whether the reason is a limit of the client's user.

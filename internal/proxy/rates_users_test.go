@@ -240,16 +240,19 @@ func TestUnsentBytesStayTheEarlierUsers(t *testing.T) {
 	}
 }
 
-// A user has only so many clients. One more is closed when it logs in; with one that leaves
-// there is room again.
+// A user has only so many clients. To one more its login is answered with the error, and it is
+// closed; with one that leaves there is room again.
 func TestUserClients(t *testing.T) {
 	c := converse(t, limitedUsers("clients: 2"), resp{}, 2)
 	defer c.stop()
 	one, two := c.as(1, "alice"), c.as(2, "alice")
-	three := c.joinFrom("10.0.0.1:3")
-	three.says(command("AUTH", "alice", "a") + command("PING"))
-	if got, ended := reads(three); got != "+OK\r\n-ERR max number of clients of this user reached (user_limits)\r\n" || !ended {
-		t.Errorf("the third hears %q, ended %t", got, ended)
+	const refused = "-ERR max number of clients of this user reached (user_limits)\r\n"
+	for i, login := range []string{command("AUTH", "alice", "a"), command("HELLO", "2", "AUTH", "alice", "a"), "PING\r\n" + command("AUTH", "alice", "a")} {
+		more := c.joinFrom(fmt.Sprint("10.0.0.1:3", i))
+		more.says(login + command("PING"))
+		if got, ended := reads(more); strings.TrimPrefix(got, "-NOAUTH Authentication required.\r\n") != refused || !ended {
+			t.Errorf("one that says %q hears %q, ended %t", login, got, ended)
+		}
 	}
 	two.says(command("AUTH", "bob", "b"))
 	if got, _ := reads(two); got != "+OK\r\n" {
