@@ -111,6 +111,17 @@ func (l *leaving) closeOurSide(c *client) {
 
 // replaceConns replaces the server's connections.
 func (s *Server) replaceConns(by int64) {
+	s.replace(by, func(tenant) bool { return true })
+}
+
+// replaceRequests replaces those for requests. Clients that listen stay.
+func (s *Server) replaceRequests(by int64) {
+	s.replace(by, func(t tenant) bool { return t.feed() == nil })
+}
+
+// replace replaces the server's connections, of the private ones those that nobody has, and
+// those of such tenants.
+func (s *Server) replace(by int64, of func(tenant) bool) {
 	var waiting []*serverConn
 	for c := range s.conns() {
 		switch {
@@ -121,7 +132,7 @@ func (s *Server) replaceConns(by int64) {
 		}
 	}
 	s.lanes = nil
-	s.store.withdrawAll(by)
+	s.store.withdraw(by, of)
 	for _, c := range waiting {
 		c.wait.end(msg.ConnReplaced)
 	}

@@ -53,8 +53,10 @@ type router struct {
 	//
 	// Invariant: all zero between requests.
 	shares []uint16
-	// marked is how many servers have been given a mark.
+	// marked is how many servers have been given a mark. lost is when a server with each mark
+	// last became a replica, or left the pool; 0: never.
 	marked  int
+	lost    [32]int64
 	mapless mapless
 }
 

@@ -163,7 +163,7 @@ func (r *readChoice) lead(s, leader *Server) {
 	before := s.leader
 	s.leader, s.readers = leader, nil
 	if (leader == nil) != (before == nil) && r.pool.bySlot {
-		s.replaceConns(r.pool.ctx.loop.Now() + demotedTime)
+		s.replaceRequests(r.pool.ctx.loop.Now() + demotedTime)
 	}
 }
 

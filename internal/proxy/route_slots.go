@@ -176,8 +176,9 @@ func followTable(p *ServerPool, before *route.Table, servers []*Server) {
 
 // takeTable has requests routed by a newer snapshot, if it has the same servers.
 func takeTable(p *ServerPool, s *topology.Snapshot) {
-	before := p.snap.Table
+	was, before := p.snap, p.snap.Table
 	p.refresh(s)
+	p.loseDemoted(was, p.servers)
 	p.choice.follow()
 	if p.snap.Table == before || !p.bySlot && !before.IsSlots() {
 		return
@@ -189,7 +190,8 @@ func takeTable(p *ServerPool, s *topology.Snapshot) {
 
 // placeBy has requests routed by a snapshot that has other servers.
 func placeBy(p *ServerPool, s *topology.Snapshot, servers []*Server) {
-	before, old := p.snap.Table, p.servers
+	was, before, old := p.snap, p.snap.Table, p.servers
 	p.goBy(s, servers)
+	p.loseDemoted(was, old)
 	followTable(p, before, old)
 }

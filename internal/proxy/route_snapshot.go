@@ -152,6 +152,9 @@ func (j *following) swap() {
 	takeTable(p, p.topo.Snapshot())
 	for _, s := range j.gone {
 		s.removed = true
+		if s.leader == nil {
+			p.lose(s.mark)
+		}
 		s.replaceConns(j.next.FinishBy)
 	}
 	for _, q := range p.questions {

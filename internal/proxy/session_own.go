@@ -25,6 +25,8 @@ type own struct {
 	sayings []*saying
 	// asked are the marks of the servers that the client's last WAIT asked with success.
 	asked marks
+	// heard is when the client was told last how far its writes have got; 0: never.
+	heard int64
 	// track is how it is told of keys that change; nil: it is not.
 	track *tracking
 	// monitor is how it sees every command; nil: it does not.

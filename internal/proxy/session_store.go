@@ -371,13 +371,15 @@ func (t *timers) closeUnused(now int64) {
 	}
 }
 
-// withdrawAll withdraws all of the server's private connections. All are closed at time by at
-// the latest.
-func (st *store) withdrawAll(by int64) {
+// withdraw withdraws private connections to the server: those that nobody has, and those of
+// such tenants. They are closed at time by at the latest.
+func (st *store) withdraw(by int64, of func(tenant) bool) {
 	all := slices.Clone(st.all)
 	st.unused = nil
 	for _, c := range all {
-		c.private.withdraw(by)
+		if t := c.private.tenant; t == nil || of(t) {
+			c.private.withdraw(by)
+		}
 	}
 }
 

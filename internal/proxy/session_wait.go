@@ -96,17 +96,15 @@ func (d *dispatch) confirm(req *msg.Request) {
 	if f.marks == 0 { // nothing since the last one
 		f.marks = o.asked
 	}
-	if known := p.marks(); f.marks&^known != 0 {
-		c.wrote &= known
-		o.asked &= known
+	servers, owners := p.written(f.marks)
+	if f.marks&^p.marks() != 0 || p.hasLost(f.marks, max(c.since, o.heard)) {
+		c.wrote &= owners
+		o.asked &= owners
+		o.heard = p.ctx.loop.Now()
 		c.refuse(req, msg.Replaced)
 		return
 	}
-	for _, s := range p.servers {
-		if s.mark&f.marks != 0 && s.leader == nil {
-			f.servers = append(f.servers, s)
-		}
-	}
+	f.servers = servers
 	if len(f.servers) == 0 {
 		f.servers = append(f.servers, p.everywhere()...)
 	}
@@ -196,7 +194,7 @@ func (f *confirming) ended() {
 	switch {
 	case f.marks == 0:
 	case !f.short && f.failed == msg.OK:
-		c.wrote, o.asked = 0, f.marks
+		c.wrote, o.asked, o.heard = 0, f.marks, c.pool.ctx.loop.Now()
 	case c.pool.bySlot:
 		forgetDemoted(c, o)
 	}
@@ -211,6 +209,7 @@ func forgetDemoted(c *client, o *own) {
 	}
 	c.wrote &= primaries
 	o.asked &= primaries
+	o.heard = c.pool.ctx.loop.Now()
 }
 
 // fail ends the other waits: if one has failed, the least number is not known.

@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -95,4 +96,29 @@ func (c *Cluster) settle() error {
 		}
 	}
 	return nil
+}
+
+// Gets is how often a node has carried out GET since it was started.
+func (c *Cluster) Gets(s *Server) (calls int) {
+	c.t.Helper()
+	_, after, _ := strings.Cut(c.do(s, "INFO", "commandstats"), "cmdstat_get:calls=")
+	_, _ = fmt.Sscanf(after, "%d,", &calls)
+	return calls
+}
+
+// AwaitReadAtReplicas waits until every node that is a replica has carried out one more GET.
+func (c *Cluster) AwaitReadAtReplicas() {
+	c.t.Helper()
+	for _, s := range c.living() {
+		if !c.View(s)[c.ID(s)].Has("slave") {
+			continue
+		}
+		before := c.Gets(s)
+		Await(c.t, s.Name()+" to be read from", func() error {
+			if c.Gets(s) == before && c.View(s)[c.ID(s)].Has("slave") {
+				return errors.New("it is not")
+			}
+			return nil
+		})
+	}
 }

@@ -22,7 +22,10 @@ type Load struct {
 	// Transactions, Elements and Messages were right; refused are errors. Confirmed are the
 	// transactions that a replica has.
 	Transactions, Elements, Messages, Confirmed atomic.Int64
-	refused                                     atomic.Int64
+	// Reads are right reads of clients that never write, OwnReads those of clients that had
+	// just written what they read: see ReadBeside.
+	Reads, OwnReads atomic.Int64
+	refused         atomic.Int64
 	// loses: nodes go, so that a client may get an error, messages may be lost, and writes that
 	// no replica has confirmed (WAIT).
 	loses bool
@@ -208,7 +211,7 @@ func (l *Load) End() Seen {
 	close(l.stop)
 	l.group.Wait()
 	seen := l.Crowd.Stop()
-	l.t.Logf("%d served, %d failed: %s; %d transactions, %d elements, %d messages, %d refused; %d rounds and %d transactions confirmed; longest %v",
-		seen.Served, seen.Failed, seen.ErrorTexts(), l.Transactions.Load(), l.Elements.Load(), l.Messages.Load(), l.refused.Load(), l.Crowd.Confirmed.Load(), l.Confirmed.Load(), seen.Longest)
+	l.t.Logf("%d served, %d failed: %s; %d transactions, %d elements, %d messages, %d refused; %d rounds and %d transactions confirmed; %d reads beside, %d of own writes; longest %v",
+		seen.Served, seen.Failed, seen.ErrorTexts(), l.Transactions.Load(), l.Elements.Load(), l.Messages.Load(), l.refused.Load(), l.Crowd.Confirmed.Load(), l.Confirmed.Load(), l.Reads.Load(), l.OwnReads.Load(), seen.Longest)
 	return seen
 }

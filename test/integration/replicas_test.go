@@ -386,14 +386,6 @@ func TestReplicasOfCluster(t *testing.T) {
 	pool.Lines = append(pool.Lines, "read_policy: replica", "read_own_writes: 10ms")
 	proxy := testkit.StartNuthatch(t, pool.String())
 	awaitWritten(t, proxy)
-	calls := func(s *testkit.Server) int {
-		c := s.Dial()
-		defer c.Close()
-		_, after, _ := strings.Cut(c.Do("INFO", "commandstats"), "cmdstat_get:calls=")
-		n := 0
-		_, _ = fmt.Sscanf(after, "%d,", &n)
-		return n
-	}
 	read := func(c *testkit.Client, from int) error {
 		for i := from; i < from+100; i++ {
 			key := fmt.Sprintf("key:%d", i%100)
@@ -408,14 +400,14 @@ func TestReplicasOfCluster(t *testing.T) {
 		testkit.Await(t, "all reads at replicas", func() error {
 			before := make([]int, len(replicas))
 			for i, s := range replicas {
-				before[i] = calls(s)
+				before[i] = cluster.Gets(s)
 			}
 			if err := read(c, 0); err != nil {
 				return err
 			}
 			n := 0
 			for i, s := range replicas {
-				if more := calls(s) - before[i]; more > 0 {
+				if more := cluster.Gets(s) - before[i]; more > 0 {
 					n += more
 				}
 			}

@@ -31,11 +31,15 @@ func TestCluster(t *testing.T) {
 	_, rng := seeded(t)
 	cluster := testkit.StartCluster(t, 3, 1, fallen)
 	pool := cluster.Pool(cluster.Nodes[:3]...)
-	pool.Lines = []string{"timeout: 2000", "pubsub: {on_loss: resubscribe}"}
+	pool.Lines = []string{"timeout: 2000", "pubsub: {on_loss: resubscribe}", "read_policy: prefer_replica", "read_own_writes: 10s"}
 	proxy := testkit.StartNuthatch(t, pool.String(), testkit.Threads(loops))
+	pool.Lines[3] = "read_own_writes: 1s"
+	reading := testkit.StartNuthatch(t, pool.String(), testkit.Threads(loops))
 	s := &clusterScene{t: t, rng: rng, cluster: cluster, done: map[string]int{}}
 	awaitServed(t, proxy, cluster)
+	awaitServed(t, reading, cluster)
 	s.load = testkit.StartLoad(t, proxy, 92, time.Duration(times(5, 40))*time.Millisecond, true)
+	s.load.ReadBeside(reading, 20, time.Second)
 	s.settle() // some nodes do not know yet which of the others are replicas
 	events := []event[*testkit.Cluster]{
 		{"moves", s.moveSlots},
@@ -55,8 +59,12 @@ func TestCluster(t *testing.T) {
 			t.Logf("%s: %v", events[i].name, time.Since(began).Round(time.Millisecond))
 		}
 	}
+	cluster.AwaitReadAtReplicas()
 	r := &row{piece: "cluster", what: told(events, s.done)}
 	r.endLoad(t, s.load)
+	if r.notes += fmt.Sprintf(", %d reads beside, %d of own writes", s.load.Reads.Load(), s.load.OwnReads.Load()); s.load.Reads.Load() == 0 || s.load.OwnReads.Load() == 0 {
+		t.Errorf("nobody has read: %s", r.notes)
+	}
 	awaitServed(t, proxy, cluster)
 }
 
