@@ -174,7 +174,6 @@ func (in *Instance) start() error {
 	membership{in.core}.prepare(g, nil)
 	g.resolver.start()
 	in.resources.shareDescriptors(g) // clusters are known now
-	g.startWatching()
 	if err := in.ports.openStats(); err != nil {
 		return err
 	}
@@ -206,6 +205,7 @@ func (in *Instance) start() error {
 		return err
 	}
 	in.sentinels.serve(g, in.resources.descriptorLimit())
+	g.startWatching() // this proxy may be among its own peers
 	return nil
 }
 

@@ -29,6 +29,8 @@ type peer struct {
 	asking, gone bool
 	// missed is how many questions in a row it has not answered.
 	missed int
+	// untold: it did not answer before the start, which nobody was told.
+	untold bool
 
 	// conn is kept from one question to the next; nil: there is none.
 	conn net.Conn

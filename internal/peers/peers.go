@@ -103,8 +103,9 @@ type Watcher struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
-	mu    sync.Mutex
-	peers map[string]*peer // by the address where each is asked
+	mu      sync.Mutex
+	started bool
+	peers   map[string]*peer // by the address where each is asked
 	// unresolved are the names whose last look-up failed.
 	unresolved map[string]Seen
 	// published are the addresses that live, and publishedSentinels those of their Sentinels,
@@ -136,7 +137,8 @@ func (w *Watcher) Continue(other *Watcher) {
 }
 
 // Look asks all peers once, before Start, and returns when all have answered, at the latest after
-// a little more than a second.
+// a little more than a second. Whoever does not answer is told of only if it does not after Start,
+// either: it may be this proxy, which does not listen yet.
 func (w *Watcher) Look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askTime+askTime/2)
 	defer cancel()
@@ -147,6 +149,9 @@ func (w *Watcher) Look(ctx context.Context) {
 func (w *Watcher) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
+	w.mu.Lock()
+	w.started = true
+	w.mu.Unlock()
 	w.done.Go(func() {
 		for {
 			w.round(ctx)
@@ -259,6 +264,9 @@ func (w *Watcher) lookUp(ctx context.Context) {
 			there[at] = true
 			if w.peers[at] == nil {
 				w.peers[at] = &peer{entry: a, seen: Seen{Asked: at, Entry: entry, Since: time.Now()}}
+				if at == w.Self.String() { // it need not listen yet
+					w.peers[at].seen.State, w.peers[at].seen.At = Self, w.Self
+				}
 			}
 		}
 	}
@@ -310,9 +318,13 @@ func (w *Watcher) heard(ctx context.Context, p *peer, card emulate.Card, err err
 	if err == nil {
 		p.missed, now.At, now.Sentinel = 0, card.At, card.Sentinel
 	}
-	before := p.seen
+	before, untold := p.seen, p.untold
+	p.untold = false
 	if now.State == before.State && now.At == before.At {
 		p.seen = now
+		if untold {
+			w.Tell(now)
+		}
 		if now.Sentinel != before.Sentinel {
 			w.settle()
 		}
@@ -321,7 +333,11 @@ func (w *Watcher) heard(ctx context.Context, p *peer, card emulate.Card, err err
 	now.Since = time.Now()
 	p.seen = now
 	w.settle()
-	if before.State != Leaves || now.State != Silent { // it has said so
+	switch {
+	case before.State == Leaves && now.State == Silent: // it has said so
+	case now.State == Silent && !w.started:
+		p.untold = true
+	default:
 		w.Tell(now)
 	}
 }

@@ -34,16 +34,18 @@ func startProxy(t *testing.T) *proxy {
 	}
 	p := &proxy{listener: l}
 	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go p.serve(conn)
-		}
-	}()
+	go p.accept()
 	return p
+}
+
+func (p *proxy) accept() {
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		go p.serve(conn)
+	}
 }
 
 func (p *proxy) serve(conn net.Conn) {
@@ -169,6 +171,65 @@ func TestComeAndGo(t *testing.T) {
 	}
 	if want := []State{Lives, Leaves, Lives, Lives}; !slices.Equal(states, want) {
 		t.Errorf("told: %v, want %v", states, want)
+	}
+}
+
+// TestStart: a proxy that is among its own peers, and does not listen yet when it asks them, is not
+// told of. A peer that does not answer then, nor afterwards, is.
+func TestStart(t *testing.T) {
+	t.Parallel()
+	me, other, dead := testkit.FreeAddr(t), startProxy(t), testkit.FreeAddr(t)
+	other.says(card(first))
+	got := new(board)
+	parse := func(addr string) config.Address {
+		a, err := config.ParseListen(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	o := options(got, parse(me), other.address(), parse(dead))
+	w := New(o)
+	w.Look(t.Context())
+	got.await(t, first)
+	if s := state(w, me); s.State != Silent {
+		t.Errorf("this proxy is %+v", s)
+	}
+	l, err := net.Listen("tcp", me)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{listener: l}
+	p.says(card(self))
+	go p.accept()
+	defer l.Close()
+	w.Start()
+	defer w.Stop()
+	testkit.Await(t, "all to be known", func() error {
+		got.mu.Lock()
+		defer got.mu.Unlock()
+		if s := state(w, me); s.State != Self || len(got.told) < 3 {
+			return fmt.Errorf("this proxy is %+v, told: %v", s, got.told)
+		}
+		return nil
+	})
+	got.mu.Lock()
+	defer got.mu.Unlock()
+	told := slices.DeleteFunc(slices.Clone(got.told), func(s Seen) bool { return s.State == Self }) // of which nobody makes anything
+	if len(told) != 2 || told[0].State != Lives || told[1].Asked != dead || told[1].State != Silent {
+		t.Errorf("told: %+v", told)
+	}
+}
+
+// TestSelf: the address that this proxy announces is not asked.
+func TestSelf(t *testing.T) {
+	t.Parallel()
+	got := new(board)
+	w := New(options(got, config.Address{Network: config.NetworkTCP, Host: self.Host, Port: self.Port}))
+	w.Look(t.Context())
+	defer w.Stop()
+	if s := state(w, self.String()); s.State != Self || len(got.told) > 0 {
+		t.Errorf("it is %+v, told: %v", s, got.told)
 	}
 }
 

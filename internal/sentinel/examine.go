@@ -225,8 +225,34 @@ func (j *judgement) reached() {
 	}
 }
 
+// A roleOf says what a server is, or why it does not.
+type roleOf func(addr string) (string, error)
+
+// asked is a roleOf that asks each server once.
+func asked(ctx context.Context, role func(context.Context, string) (string, error)) roleOf {
+	type said struct {
+		what string
+		err  error
+	}
+	all := make(map[string]said)
+	return func(addr string) (string, error) {
+		s, was := all[addr]
+		if !was {
+			s.what, s.err = role(ctx, addr)
+			all[addr] = s
+		}
+		return s.what, s.err
+	}
+}
+
+// mayBePrimary reports whether a server says that it is a primary, or does not say what it is.
+func (r roleOf) mayBePrimary(addr string) bool {
+	what, err := r(addr)
+	return err == nil && (what == "primary" || what == "unknown")
+}
+
 // primary judges what sentinels say of the i-th name, and what the server itself says.
-func (j *judgement) primary(ctx context.Context, i int, name string, role func(context.Context, string) (string, error)) {
+func (j *judgement) primary(ctx context.Context, i int, name string, ask func(context.Context, string) (string, error)) {
 	var answers []answer
 	best := opinion{}
 	for by, v := range j.all {
@@ -247,7 +273,8 @@ func (j *judgement) primary(ctx context.Context, i int, name string, role func(c
 		j.primaries = append(j.primaries, p)
 		return
 	}
-	at := all[0].Place
+	role := asked(ctx, ask)
+	at := believed(all, len(answers), role)
 	for _, v := range j.all {
 		if v.err == nil && v.said[i].err == nil && v.said[i].Place == at {
 			best = v.said[i]
@@ -255,9 +282,9 @@ func (j *judgement) primary(ctx context.Context, i int, name string, role func(c
 		}
 	}
 	p.Address, p.Epoch, p.Quorum, p.Sentinels, p.Replicas = at.Addr, at.Epoch, best.quorum, best.sentinels, best.replicas
-	j.agree(i, name, at)
+	j.agree(i, name, at, role)
 	j.quorum(i, name, best)
-	if what, err := role(ctx, at.Addr); err != nil {
+	if what, err := role(at.Addr); err != nil {
 		j.fault(at.Addr, "%s, as sentinels say: %s", name, redisclient.Why(err, j.secure))
 	} else {
 		p.Role = what
@@ -272,8 +299,20 @@ func (j *judgement) primary(ctx context.Context, i int, name string, role func(c
 	j.primaries = append(j.primaries, p)
 }
 
+// believed is the place that is likeliest to be right: the one that most of the answers name, if
+// a primary may be there. If not, or if there is none, it is the newest one where a primary may be.
+// So a single sentinel that makes up an epoch is not believed against the others, and one that
+// alone knows of a failover is, once the old primary is down or a replica.
+func believed(all []candidate, answers int, role roleOf) Place {
+	at := slices.IndexFunc(all, func(c candidate) bool { return 2*c.votes > answers && role.mayBePrimary(c.Addr) })
+	if at < 0 {
+		at = slices.IndexFunc(all, func(c candidate) bool { return role.mayBePrimary(c.Addr) })
+	}
+	return all[max(at, 0)].Place
+}
+
 // agree tells of sentinels that say otherwise than that the i-th name is at.
-func (j *judgement) agree(i int, name string, at Place) {
+func (j *judgement) agree(i int, name string, at Place, role roleOf) {
 	for _, v := range j.all {
 		if v.err != nil || v.said[i].err != nil {
 			continue
@@ -282,6 +321,10 @@ func (j *judgement) agree(i int, name string, at Place) {
 		switch {
 		case p.Epoch < at.Epoch:
 			j.fault(v.addr.String(), "%s: it says %s of the config epoch %d, and others say %s of %d: it is out of date", name, p.Addr, p.Epoch, at.Addr, at.Epoch)
+		case p.Epoch > at.Epoch && !role.mayBePrimary(p.Addr):
+			j.fault(v.addr.String(), "%s: it says %s of the config epoch %d, where no primary is, and others say %s of %d, where one is: it is wrong", name, p.Addr, p.Epoch, at.Addr, at.Epoch)
+		case p.Epoch > at.Epoch:
+			j.fault(v.addr.String(), "%s: it says %s of the config epoch %d, and most say %s of %d: it is wrong, or has heard of a failover before the others", name, p.Addr, p.Epoch, at.Addr, at.Epoch)
 		case p.Addr != at.Addr:
 			j.fault(v.addr.String(), "%s: it says %s, and others say %s, both of the config epoch %d", name, p.Addr, at.Addr, at.Epoch)
 		}

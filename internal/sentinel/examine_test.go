@@ -142,14 +142,38 @@ func TestExamineAgree(t *testing.T) {
 	s.sentinels[2].say(one, 6, false)
 	s.want("c: main: it says " + one + ", and others say " + two + ", both of the config epoch 6")
 	s.sentinels[2].say(three, 99, false)
+	for _, no := range []string{"replica", "away"} {
+		s.roles[three] = no
+		x := s.want("c: main: it says " + three + " of the config epoch 99, where no primary is, and others say " + two + " of 6, where one is: it is wrong")
+		if p := x.Primaries[0]; p.Address != two || p.Epoch != 6 {
+			t.Errorf("the primary is %+v", p)
+		}
+	}
+	delete(s.roles, three)
+	s.want("c: main: it says " + three + " of the config epoch 99, and most say " + two + " of 6: it is wrong, or has heard of a failover before the others")
+	s.sentinels[2].say(two, 99, false)
+	s.want("c: main: it says " + two + " of the config epoch 99, and most say " + two + " of 6: it is wrong, or has heard of a failover before the others")
+	for _, no := range []string{"replica", "away"} { // the failover that c has heard of
+		s.roles[two] = no
+		s.sentinels[2].say(three, 7, false)
+		s.want(
+			"a: main: it says "+two+" of the config epoch 6, and others say "+three+" of 7: it is out of date",
+			"b: main: it says "+two+" of the config epoch 6, and others say "+three+" of 7: it is out of date")
+	}
+	s.sentinels[0].say(one, 8, false) // three that do not agree
+	s.roles[one] = "replica"
+	s.want(
+		"a: main: it says "+one+" of the config epoch 8, where no primary is, and others say "+three+" of 7, where one is: it is wrong",
+		"b: main: it says "+two+" of the config epoch 6, and others say "+three+" of 7: it is out of date")
 	s.roles[three] = "replica"
 	s.want(
-		"a: main: it says "+two+" of the config epoch 6, and others say "+three+" of 99: it is out of date",
-		"b: main: it says "+two+" of the config epoch 6, and others say "+three+" of 99: it is out of date",
-		three+": main, as sentinels say, is no primary but a replica")
+		"b: main: it says "+two+" of the config epoch 6, and others say "+one+" of 8: it is out of date",
+		"c: main: it says "+three+" of the config epoch 7, and others say "+one+" of 8: it is out of date",
+		one+": main, as sentinels say, is no primary but a replica")
+	for i := range s.sentinels {
+		s.sentinels[i].say(three, 99, false)
+	}
 	s.roles[three] = "away"
-	s.sentinels[0].say(three, 99, false)
-	s.sentinels[1].say(three, 99, false)
 	s.want(three + ": main, as sentinels say: connection refused")
 	s.roles[three] = "unknown"
 	s.want("[" + three + ": main, as sentinels say: it does not say what it is (ROLE)]")
