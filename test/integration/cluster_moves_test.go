@@ -13,6 +13,7 @@ import (
 // out of order, and no client is lost. Nothing but a request that a later one has overtaken
 // gets an error.
 func TestClusterReshardsUnderLoad(t *testing.T) {
+	t.Parallel()
 	cluster := testkit.StartCluster(t, 3, 0, 10*time.Second)
 	proxy := testkit.StartNuthatch(t, cluster.Pool().String(), testkit.Threads(2))
 	awaitWritten(t, proxy)
@@ -56,6 +57,7 @@ func TestClusterReshardsUnderLoad(t *testing.T) {
 // for a while, and no wrong replies; none is lost. Nothing is lost that a replica has
 // confirmed.
 func TestClusterFailsOverUnderLoad(t *testing.T) {
+	t.Parallel()
 	cluster := testkit.StartCluster(t, 3, 1, clusterDown)
 	proxy := testkit.StartNuthatch(t, cluster.Pool().String(), testkit.Threads(2))
 	awaitWritten(t, proxy)

@@ -31,6 +31,7 @@ func awaitWritten(t *testing.T, proxy *testkit.Proxy) {
 // A proxy that knows one node of a cluster finds the others, and each key at the node that
 // has its slot.
 func TestClusterIsFound(t *testing.T) {
+	t.Parallel()
 	cluster := testkit.StartCluster(t, 3, 1, clusterDown)
 	proxy := testkit.StartNuthatch(t, cluster.Pool(cluster.Nodes[4]).String())
 	awaitWritten(t, proxy)
@@ -57,6 +58,7 @@ func tagAt(cluster *testkit.Cluster, s *testkit.Server) string {
 // A primary is killed, and its replica takes over: requests go there without a redirect, at
 // the first connection that is lost. So do clients that watch, wait and listen.
 func TestClusterFailsOver(t *testing.T) {
+	t.Parallel()
 	cluster := testkit.StartCluster(t, 3, 1, clusterDown)
 	pool := cluster.Pool(cluster.Nodes[:3]...)
 	pool.Lines = append(pool.Lines, "pubsub: {on_loss: resubscribe}")
@@ -77,6 +79,7 @@ func TestClusterFailsOver(t *testing.T) {
 // Until a node has said which slots it has, requests wait within their time, and then get
 // an error that says so. What waits is answered when the first node comes.
 func TestClusterIsAwaited(t *testing.T) {
+	t.Parallel()
 	seed := testkit.FreeAddr(t)
 	pool := testkit.Pool{Protocol: testkit.Redis, Cluster: true, Servers: []string{testkit.Entry(seed, 1, "")}, Lines: []string{"request_timeout: 1s"}}
 	proxy := testkit.StartNuthatch(t, pool.String())

@@ -99,6 +99,7 @@ func TestWaitCountsReplicas(t *testing.T) {
 
 // A WAIT waits as long as it says, whatever the pool's times are, until it is ended.
 func TestWaitTakesItsTime(t *testing.T) {
+	t.Parallel()
 	st := redisStage(t, "timeout: 2000", "request_timeout: 2s") // a busy machine must answer the rest in time
 	c, other := st.proxy.Dial(testkit.Redis), st.proxy.Dial(testkit.Redis)
 	if got := c.Do("WAIT", "5", "2500"); got != ":0\r\n" {

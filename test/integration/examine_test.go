@@ -62,6 +62,7 @@ func has(t *testing.T, faults []string, texts ...string) {
 // is no node, or of another cluster; a password that nodes refuse; slots without a primary;
 // half of the cluster gone.
 func TestCheckCluster(t *testing.T) {
+	t.Parallel()
 	cluster := testkit.StartCluster(t, 3, 1, clusterDown)
 	cluster.AwaitAgreed()
 	status, x, faults := examine(t, cluster.Pool(cluster.Nodes[1]).String())
@@ -109,6 +110,7 @@ func TestCheckCluster(t *testing.T) {
 
 // A slot that nobody has is told.
 func TestCheckClusterHoles(t *testing.T) {
+	t.Parallel()
 	cluster := testkit.StartCluster(t, 3, 0, clusterDown)
 	cluster.AwaitAgreed()
 	for _, s := range cluster.Nodes {
@@ -128,6 +130,7 @@ func TestCheckClusterHoles(t *testing.T) {
 // Before sentinels are used, nuthatch check says what is wrong with them: nothing; one that is
 // down; a name that they do not know; a primary that is none any more.
 func TestCheckSentinels(t *testing.T) {
+	t.Parallel()
 	w := testkit.StartWatched(t, "main", 1, 3, 700*time.Millisecond)
 	status, x, faults := examine(t, sentinelPool(w))
 	if status != 0 || len(faults) != 0 || len(x.Sentinel.Primaries) != 1 || x.Sentinel.Primaries[0].Role != "primary" || x.Sentinel.Primaries[0].Quorum != 2 {

@@ -14,6 +14,7 @@ import (
 // TestHistoryOutlivesAnUpgrade: what the old program has seen stands before what the new one
 // sees.
 func TestHistoryOutlivesAnUpgrade(t *testing.T) {
+	t.Parallel()
 	server := testkit.StartRedis(t)
 	text, c := withAdmin(t, testkit.Pool{Name: "alpha", Protocol: testkit.Redis, Servers: testkit.Names(server)}.String())
 	p := testkit.StartNuthatch(t, text)

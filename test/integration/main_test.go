@@ -4,14 +4,24 @@
 package integration
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 
 	"nuthatch/internal/testkit"
 )
 
-func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }
+func TestMain(m *testing.M) {
+	// Most tests wait for servers most of the time. Four at once keep two processors busy.
+	if runtime.GOMAXPROCS(0) < 4 {
+		if err := flag.Set("test.parallel", "4"); err != nil { // the command line still decides
+			panic(err)
+		}
+	}
+	os.Exit(testkit.Main(m))
+}
 
 // A stage is nuthatch in front of three fresh servers.
 type stage struct {

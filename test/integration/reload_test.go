@@ -123,11 +123,13 @@ func TestReloadUnderLoad(t *testing.T) {
 	t.Parallel()
 	servers := []*testkit.Server{testkit.StartRedis(t), testkit.StartRedis(t), testkit.StartRedis(t)}
 	variant := variants(t, testkit.FreeAddr(t), servers)
-	p := testkit.StartNuthatch(t, variant(0)+"nuthatch:\n  threads: 2\n  drain_timeout: 2s\n")
+	// Without an admin address of its own it would take 22223 as soon as no other proxy has it.
+	process := "nuthatch:\n  threads: 2\n  drain_timeout: 2s\n  admin: off\n"
+	p := testkit.StartNuthatch(t, variant(0)+process)
 	reloads := 0
 	change := func(i int) {
 		reloads++
-		reload(t, p, variant(i)+"nuthatch:\n  threads: 2\n  drain_timeout: 2s\n")
+		reload(t, p, variant(i)+process)
 	}
 	change(0)
 	p.AwaitStat(2, "alpha", "s1", "server_connections") // one of each thread: preconnect

@@ -170,6 +170,7 @@ func askOf(s *testkit.Server, request ...string) (string, error) {
 // that comes back quickly. No client is lost, no reply is out of order, and no value is
 // another's. Clients that watch, wait and listen go on.
 func TestSentinel(t *testing.T) {
+	t.Parallel()
 	w := testkit.StartWatched(t, "main", 2, 3, 700*time.Millisecond)
 	p := testkit.StartNuthatch(t, sentinelPool(w))
 	probe := testkit.Dial(t, testkit.Redis, p.Addrs[0])
