@@ -98,7 +98,7 @@ func windowLine(w *api.Window) string {
 		return ""
 	}
 	return fmt.Sprintf("REQ/S, FAIL/S and percentiles are of %s, until %s; all other numbers are of now, or since the start.",
-		units.Lasting(w.Seconds), w.Until.Local().Format(time.TimeOnly))
+		units.Window(w.Seconds), w.Until.Local().Format(time.TimeOnly))
 }
 
 // poolState says whether the pool is paused, and until when.

@@ -241,7 +241,7 @@ func TestDrillSlowServer(t *testing.T) {
 		}
 	})
 	d := drill(t, append(entries, testkit.Entry(slow.Addr(), 1, "slow")), "timeout: 10000") // a busy machine makes it slower yet
-	for range 8 { // the clients that wait for the slow one do not load the others
+	for range 8 {                                                                           // the clients that wait for the slow one do not load the others
 		load(t, d.proxy.Addr())
 	}
 	d.reads([]string{"slow", "pool / slow", "one request in a hundred takes"}, []string{"server slow (", ") is slow", "with the others"},

@@ -21,7 +21,7 @@ import (
 type fixture struct {
 	window time.Duration // that was asked for last
 	age    time.Duration // of the process, if it is younger than a window
-	url string
+	url    string
 
 	mu      sync.Mutex
 	token   string // asked for if it is not empty

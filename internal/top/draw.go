@@ -137,7 +137,7 @@ func (m *model) status(k *inks) string {
 	of := windows[m.window]
 	if m.last != nil && m.last.window != nil {
 		w := m.last.window
-		of = units.Lasting(w.Seconds) + " to " + w.Until.Local().Format(time.TimeOnly)
+		of = units.Window(w.Seconds) + " to " + w.Until.Local().Format(time.TimeOnly)
 	}
 	return k.soft.Render("last " + of + "  every " + m.interval.String())
 }

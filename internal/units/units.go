@@ -54,6 +54,14 @@ func Lasting(s float64) string {
 	return Age(time.Duration(s * float64(time.Second)))
 }
 
+// Window writes how long a window of rates is, in seconds: in whole ones.
+func Window(s float64) string {
+	if s < 1 {
+		return Seconds(s)
+	}
+	return Age(time.Duration(s * float64(time.Second)))
+}
+
 // Size writes a number of bytes.
 func Size(n int64) string {
 	switch {

@@ -22,7 +22,7 @@ func (f *finder) failed(p *api.Pool) {
 	}
 	// A request counts when it comes, and its failure when it is answered.
 	all := max(r.Requests, r.Failed)
-	one := f.add(failedRequests, true, p.Name, "%s of %s requests a second failed in the last %s", units.PerSecond(r.Failed), units.PerSecond(all), units.Lasting(r.Window))
+	one := f.add(failedRequests, true, p.Name, "%s of %s requests a second failed in the last %s", units.PerSecond(r.Failed), units.PerSecond(all), units.Window(r.Window))
 	names := slices.SortedFunc(maps.Keys(r.FailedReasons), func(a, b string) int {
 		return cmp.Or(cmp.Compare(r.FailedReasons[b], r.FailedReasons[a]), cmp.Compare(a, b))
 	})

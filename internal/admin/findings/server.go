@@ -80,7 +80,7 @@ func within(seconds float64) string {
 	if seconds <= 0 {
 		return ""
 	}
-	return ", in the last " + units.Lasting(seconds)
+	return ", in the last " + units.Window(seconds)
 }
 
 // meaning is what an error reply with the prefix means at the server.
