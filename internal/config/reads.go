@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -310,4 +311,16 @@ func warnOfIdleReads(r *reader, b *poolBlock) {
 		}
 		r.warn(at.name, &b.block, "read_policy", why)
 	}
+	if zones := b.seen["server_zones"]; zones.name != nil && !zones.faulty && p.ReadsReplicas() && p.Reads.Zone == "" {
+		r.warn(zones.name, &b.block, "server_zones", "it changes no read without 'zone' of the proxy itself, below the top-level name 'nuthatch'")
+	}
+}
+
+// warnOfIdleZone finds a zone that no pool makes anything of.
+func warnOfIdleZone(r *reader, b *block) {
+	at := b.seen["zone"]
+	if b.prefix != processBlock+"." || len(at.read) == 0 || slices.ContainsFunc(r.pools, func(p *poolBlock) bool { return p.pool.ReadsReplicas() }) {
+		return
+	}
+	r.warn(at.name, b, "zone", "it does nothing without a pool with '"+readsReplicas+"'")
 }

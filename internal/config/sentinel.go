@@ -132,7 +132,7 @@ var sentinelKeys = slices.Concat([]key[Pool]{
 			"it looks the server's name up again at once, or asks Sentinel. `pass`: the client gets the error. `resolve`: requests of clients that write there " +
 			"wait until the server's name has another address, and are sent there in their order. That holds within `timeout` and " +
 			"`request_timeout`. After that the client gets the error `READONLY`. Nothing is sent again that may have been carried " +
-			"out. To be able to do so, nuthatch keeps a copy of each request until it is answered. Ignored in Memcached pools.",
+			"out. To be able to do so, nuthatch keeps a copy of each request until it is answered. Ignored in Memcached pools and with `cluster: true`, where such requests go to the slot's node in any case.",
 		set: func(p *Pool, v value) { p.OnReadOnly = OnReadOnly(v.number) },
 	},
 	{

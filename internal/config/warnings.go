@@ -11,7 +11,7 @@ import (
 // blockWarnings and poolWarnings look for settings that are valid and probably not
 // meant, in every block and in pools. They run when the whole file has been read.
 var (
-	blockWarnings = []func(*reader, *block){warnOfVariables}
+	blockWarnings = []func(*reader, *block){warnOfVariables, warnOfIdleZone}
 	poolWarnings  = []func(*reader, *poolBlock){
 		warnOfIgnoredLimit, warnOfItself, warnOfUnverified, warnOfOpenDefault, warnOfNoTimeout, warnOfLateRequests, warnOfIdleKeys, warnOfIdleInCluster, warnOfProtocol,
 		warnOfFewHashes, warnOfTwins, warnOfIdleReads,

@@ -39,7 +39,20 @@ var needs = []struct {
 	{"tcpkeepalive_idle", "tcpkeepalive: true", keepsAlive},
 	{"tcpkeepalive_interval", "tcpkeepalive: true", keepsAlive},
 	{"tcpkeepalive_count", "tcpkeepalive: true", keepsAlive},
+	{"read_own_writes", readsReplicas, (*Pool).ReadsReplicas},
+	{"max_replica_lag", readsReplicas, (*Pool).ReadsReplicas},
+	{"max_replica_silence", readsReplicas, (*Pool).ReadsReplicas},
+	{"server_zones", readsReplicas, (*Pool).ReadsReplicas},
+	{"on_readonly", "redis: true", func(p *Pool) bool { return p.Protocol == Redis }},
+	{"sentinel_password", "sentinels", (*Pool).UsesSentinel},
+	{"sentinel_password_file", "sentinels", (*Pool).UsesSentinel},
+	{"sentinel_password_env", "sentinels", (*Pool).UsesSentinel},
+	{"sentinel_tls", "sentinels", (*Pool).UsesSentinel},
+	{"emulate.announce", "cluster: true' or 'sentinel_listen", func(p *Pool) bool { return p.Emulate.On() }},
 }
+
+// readsReplicas is what keys about reads from replicas need.
+const readsReplicas = "read_policy: prefer_replica' or another than 'primary"
 
 // keepsAlive reports whether keepalive is on for some connections of the pool: private ones
 // to Redis servers have it in any case.
@@ -48,7 +61,7 @@ func keepsAlive(p *Pool) bool { return p.TCPKeepalive || p.Protocol == Redis }
 // warnOfIdleKeys finds keys without the one that they need.
 func warnOfIdleKeys(r *reader, b *poolBlock) {
 	for _, n := range needs {
-		if at := b.seen[n.key]; len(at.read) > 0 && !n.is(&b.pool) && (r.ours || n.key != "server_failure_limit") {
+		if at := b.seen[n.key]; at.name != nil && !at.faulty && !n.is(&b.pool) && (r.ours || n.key != "server_failure_limit") {
 			r.warn(at.name, &b.block, n.key, "it does nothing without '"+n.needs+"'")
 		}
 	}
@@ -64,6 +77,7 @@ var idleInCluster = []struct {
 }{
 	{"transactions", "'per_server' does nothing with 'cluster: true': a transaction has one slot", func(p *Pool) bool { return p.Transactions == TransactionsPerServer }},
 	{"pubsub.publish", "it does nothing with 'cluster: true': the cluster brings a message to all its nodes", func(*Pool) bool { return true }},
+	{"on_readonly", "it does nothing with 'cluster: true': a request that gets READONLY is sent to the slot's node in any case", func(*Pool) bool { return true }},
 }
 
 // warnOfIdleInCluster finds keys that do nothing because the pool is a cluster.
