@@ -33,7 +33,7 @@ var (
 	connectionReasons = []msg.Reason{
 		msg.ConnRefused, msg.Timedout, msg.ConnReset, msg.ServerEOF, msg.HostUnreachable, msg.NetUnreachable, msg.HostDown,
 		msg.Unresolved, msg.BrokenPipe, msg.BadReply, msg.NoDescriptors, msg.SocketMissing, msg.AccessDenied, msg.LoginRefused,
-		msg.TLSFailed, msg.OtherError,
+		msg.TLSFailed, msg.TLSUnanswered, msg.OtherError,
 	}
 	// requestReasons are why requests get no response of their server.
 	requestReasons = slices.Concat(connectionReasons, []msg.Reason{

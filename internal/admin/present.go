@@ -144,7 +144,7 @@ func (n *present) server(p *config.Pool, snap *topology.Snapshot, i int, counted
 	shown := api.Server{
 		Pool: p.Name, Name: s.StatsName(), Address: s.Address.String(), Weight: s.Weight,
 		State: state.State.String(), Failures: state.Failures, Service: state.Service.String(), MaxPrivate: p.PrivateConnections,
-		HasLogin: p.Passes() || p.ServerLogin().Password != "", KeepsKeys: p.Eject == config.EjectFail,
+		LoginKey: p.LoginKey(), KeepsKeys: p.Eject == config.EjectFail,
 		Counters: countersOf(stats.ServerFields[:], counted.Values[:]),
 		Reasons:  reasonsOf(stats.ServerVectors[:], counted.Vectors[:]),
 	}

@@ -265,6 +265,24 @@ func (p *Pool) ServerLogin() Login {
 	return Login{Password: p.RedisAuth}
 }
 
+// LoginKey names what decides about the login at servers: the keys, or who says the password; empty:
+// they are told none.
+func (p *Pool) LoginKey() string {
+	switch {
+	case p.Passes() && p.ServerPassword == "":
+		return "the client's own"
+	case p.Passes():
+		return "the client's own, or server_user and server_password"
+	case p.ServerUser != "":
+		return "server_user and server_password"
+	case p.ServerPassword != "":
+		return "server_password"
+	case p.RedisAuth != "":
+		return "redis_auth"
+	}
+	return ""
+}
+
 // checkSecrets finds secrets that are given twice, or without what they need.
 func (r *reader) checkSecrets(b *poolBlock) {
 	given := make(map[string]bool)

@@ -131,7 +131,7 @@ func TestDrillStoppedServer(t *testing.T) {
 func TestDrillWrongPassword(t *testing.T) {
 	_, entries := redisServers(t, 2, "--requirepass", "right")
 	d := drill(t, entries, "server_password: wrong") // clients need none
-	const cause = "it refuses the pool's password (redis_auth)"
+	const cause = "it refuses the pool's password (server_password)"
 	d.reads([]string{"failing", "pool / s0", cause}, []string{"server s0 (", cause}, []string{"server s0 (", cause})
 }
 

@@ -107,6 +107,8 @@ const (
 	SubscriptionLost
 	// TLSFailed: a handshake of TLS failed, or what came behind it is no TLS.
 	TLSFailed
+	// TLSUnanswered: nothing came in answer to the first message of a handshake of TLS.
+	TLSUnanswered
 	// Unpublished: the server refuses what has to be published before a WAIT.
 	Unpublished
 	// Replaced: a server that a WAIT asks about is another one now, or gone.
@@ -216,6 +218,7 @@ var reasonTexts = [NumReasons]string{
 	TooManySubscriptions: "the client would listen to more channels and patterns than max_subscriptions allows",
 	SubscriptionLost:     "the connection to a server whose messages the client listens to has ended",
 	TLSFailed:            "TLS failed",
+	TLSUnanswered:        "no answer to the TLS handshake",
 
 	Unpublished: "a server does not let the pool's user publish to __redis__:wait, which WAIT and WAITAOF need",
 	Replaced:    "a server that the client has written to has been replaced: nobody knows whether replicas have what was written there",
@@ -301,6 +304,7 @@ var reasonNames = [NumReasons]string{
 	TooManySubscriptions: "too_many_subscriptions",
 	SubscriptionLost:     "subscription_lost",
 	TLSFailed:            "tls_failed",
+	TLSUnanswered:        "tls_unanswered",
 	Unpublished:          "unpublished",
 	Replaced:             "server_replaced",
 	NoTracking:           "no_tracking",

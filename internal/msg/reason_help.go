@@ -68,8 +68,8 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"Set the client to RESP2, or upgrade the server.",
 	},
 	LoginRefused: {
-		"The server does not accept redis_auth.",
-		"Correct redis_auth or the server, then nuthatch ctl reconnect POOL.",
+		"The server does not accept what the pool tells it: server_user and server_password or, without them, redis_auth.",
+		"Correct these or the server, then nuthatch ctl reconnect POOL.",
 	},
 	NoDatabase: {
 		"The server has fewer databases than the pool's databases or redis_db says.",
@@ -194,6 +194,10 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 	TLSFailed: {
 		"The handshake with a server failed, or with a client; or what came behind it was no TLS. The log line's fault= or reason= says why: a certificate that is not signed by server_tls.ca or has another name, no certificate of a client that needs one, versions or suites that do not meet.",
 		"Mend what it names. See TLS.md.",
+	},
+	TLSUnanswered: {
+		"The server accepts connections, and says nothing in answer to the TLS handshake within connect_timeout, timeout or tls_handshake_timeout. Redis without TLS does that: it waits for the end of a line.",
+		"Does the server speak TLS at this port (tls-port)? If not, leave server_tls out, or name the port that does.",
 	},
 	Unpublished: {
 		"The server's ACL forbids the PUBLISH that WAIT and WAITAOF need.",

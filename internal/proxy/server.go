@@ -432,8 +432,12 @@ func (c *serverConn) OnError(err syscall.Errno) {
 	if c.Fault() != nil {
 		c.server.stats[stats.ServerTLSFailures]++
 	}
-	if !c.tryNext(topology.ReasonOf(err)) {
-		c.fail(topology.ReasonOf(err))
+	why := topology.ReasonOf(err)
+	if c.Fault() != nil && isUnanswered(c) {
+		why = msg.TLSUnanswered
+	}
+	if !c.tryNext(why) {
+		c.fail(why)
 	}
 }
 
@@ -482,7 +486,7 @@ func (c *serverConn) fail(why msg.Reason) {
 	switch why {
 	case msg.ServerEOF:
 		st[stats.ServerEOF]++
-	case msg.Timedout:
+	case msg.Timedout, msg.TLSUnanswered:
 		st[stats.ServerTimedout]++
 	default:
 		st[stats.ServerErr]++

@@ -37,6 +37,12 @@ type handshakeFault interface {
 	Late() bool
 }
 
+// isUnanswered reports whether the server has said nothing in answer to a handshake.
+func isUnanswered(c *serverConn) bool {
+	s, ok := c.Staged().(interface{ Unanswered() bool })
+	return ok && s.Unanswered()
+}
+
 // countHandshake counts the handshake of a client's stage; nil: there is none.
 func countHandshake(p *ServerPool, st eventloop.Stage) {
 	s, ok := st.(secured)

@@ -49,7 +49,7 @@ func (t *timers) expireConn(c *serverConn, now int64) {
 		deadline = head.Deadline
 	}
 	if c.connectBy != 0 && c.Attached() && !c.Open() {
-		if c.connectBy <= now && (deadline == 0 || now < deadline) && c.tryNext(msg.Timedout) {
+		if c.connectBy <= now && (deadline == 0 || now < deadline) && c.tryNext(whyLate(c)) {
 			ctx.nextDeadline = soonest(ctx.nextDeadline, deadline)
 			return
 		}
@@ -59,10 +59,18 @@ func (t *timers) expireConn(c *serverConn, now int64) {
 		return
 	}
 	if deadline <= now && ctx.turn.room() {
-		c.fail(msg.Timedout)
+		c.fail(whyLate(c))
 		return
 	}
 	ctx.nextDeadline = soonest(ctx.nextDeadline, deadline)
+}
+
+// whyLate is why a connection that has waited for too long fails.
+func whyLate(c *serverConn) msg.Reason {
+	if isUnanswered(c) {
+		return msg.TLSUnanswered
+	}
+	return msg.Timedout
 }
 
 // The least time, in nanoseconds, between two looks for requests that have taken too

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"time"
@@ -52,8 +53,7 @@ func New(o Options) *redis.Client {
 	}
 	if o.Secure != nil {
 		r.Dialer = func(ctx context.Context, network, at string) (net.Conn, error) {
-			d := tls.Dialer{NetDialer: &net.Dialer{Timeout: o.Time}, Config: o.Secure(o.Addr)}
-			return d.DialContext(ctx, network, at)
+			return dialSecured(ctx, network, at, o)
 		}
 	}
 	if o.Dial != nil {
@@ -61,6 +61,28 @@ func New(o Options) *redis.Client {
 	}
 	return redis.NewClient(r)
 }
+
+// dialSecured makes a connection with TLS.
+func dialSecured(ctx context.Context, network, at string, o Options) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.Time)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, network, at)
+	if err != nil {
+		return nil, err
+	}
+	secured := tls.Client(conn, o.Secure(o.Addr))
+	if err := secured.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", errHandshake, err)
+		}
+		return nil, err
+	}
+	return secured, nil
+}
+
+// errHandshake: the handshake of TLS has not come to its end in time.
+var errHandshake = errors.New("no TLS handshake in time")
 
 // Ask sends the questions of a pipeline. An error means that they were not answered: there
 // is no connection, or the login was refused. What the server refuses is with each question.

@@ -3,8 +3,8 @@ package stats
 // errorMeanings say what the error replies of ServerFaults mean.
 var errorMeanings = map[string]string{
 	"OOM":          "its memory is full (maxmemory), and it refuses writes",
-	"NOAUTH":       "it wants a password, and has not got the right one (redis_auth)",
-	"WRONGPASS":    "it refuses the pool's password (redis_auth)",
+	"NOAUTH":       "it wants a password, and has not got the right one (server_password, or redis_auth without it)",
+	"WRONGPASS":    "it refuses the pool's password (server_password, or redis_auth without it)",
 	"NOPERM":       "its ACL does not allow the pool's user to do this",
 	"READONLY":     "it is a replica, and takes no writes",
 	"LOADING":      "it is loading its data",

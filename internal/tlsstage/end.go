@@ -274,7 +274,7 @@ func (e *End) Secure(conn net.Conn, to config.Address) net.Conn {
 	if e == nil {
 		return conn
 	}
-	return tls.Client(conn, e.ConfigFor(to))
+	return newOutside(conn, e.ConfigFor(to))
 }
 
 // Accept is TLS over a connection that was accepted outside the event loops. A nil End

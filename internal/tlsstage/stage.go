@@ -28,6 +28,8 @@ var (
 	// ErrPlain: the client does not speak TLS. ErrPlainServer: the server does not.
 	ErrPlain       error = &fault{"a client without TLS on a port with TLS", true, false}
 	ErrPlainServer error = &fault{"the server does not speak TLS at this address", true, false}
+	// ErrSilentServer: the server says nothing in answer to the handshake.
+	ErrSilentServer error = &fault{"no answer to the TLS handshake in time; the server may not speak TLS at this address", true, true}
 	// ErrHeader: a PROXY header from an address from which none is expected.
 	ErrHeader error = &fault{"a PROXY header on a port with TLS, from an address that is not in proxy_protocol_from", true, false}
 	// ErrSlow: the handshake has taken too long.
@@ -72,6 +74,8 @@ type stage struct {
 	// begun: its handshake is under way, or waits for its turn. A client's first message has
 	// come by then.
 	begun, ready bool
+	// said: what the handshake says has begun to go. heard: something has come.
+	said, heard bool
 	// shaking: the handshake is under way. Its goroutine sets it.
 	shaking atomic.Bool
 }
@@ -102,7 +106,11 @@ func (s *stage) Begin(w *eventloop.Wire) {
 
 // expire ends a handshake that has taken too long.
 func (s *stage) expire() {
-	if !s.ready {
+	switch {
+	case s.ready:
+	case s.Unanswered():
+		s.fail(ErrSilentServer)
+	default:
 		s.fail(ErrSlow)
 	}
 }
@@ -113,6 +121,9 @@ func (s *stage) giveWay() {
 		s.fail(ErrHeldUp)
 	}
 }
+
+// Unanswered reports whether a server has said nothing in answer to the handshake.
+func (s *stage) Unanswered() bool { return s.client && s.said && !s.heard }
 
 func (s *stage) fail(err error) {
 	if p := s.mem.pipe; p != nil {
@@ -126,6 +137,7 @@ func (s *stage) say() {
 	if p := s.mem.pipe; p != nil {
 		if out := p.take(); len(out) > 0 {
 			_, _ = s.wire.Write(out) // fails on a closed connection only
+			s.said = true
 		}
 		s.wire.More()
 	}
@@ -184,6 +196,7 @@ func (s *stage) Unwrap(dst, src []byte) (n, used int, err error) {
 // shake gives the handshake what has come. It begins when the client's first message is whole.
 func (s *stage) shake(src []byte) (n, used int, err error) {
 	p := s.mem.pipe
+	s.heard = s.heard || len(src) > 0
 	if s.begun || len(src) == 0 {
 		return 0, p.feed(src), nil
 	}

@@ -18,11 +18,14 @@ var ErrUnresolved = errors.New("the server's name is not resolved")
 func ReasonOf(err error) msg.Reason {
 	var errno syscall.Errno
 	var timeout interface{ Timeout() bool }
+	var silent interface{ Unanswered() bool }
 	switch {
 	case errors.Is(err, ErrUnresolved):
 		return msg.Unresolved
 	case errors.Is(err, io.EOF):
 		return msg.ServerEOF
+	case errors.As(err, &silent) && silent.Unanswered():
+		return msg.TLSUnanswered
 	case errors.As(err, &errno):
 		return reasonOfErrno(errno)
 	case errors.As(err, &timeout) && timeout.Timeout():
@@ -89,7 +92,14 @@ func Cause(p *config.Pool, why msg.Reason, mute bool) string {
 			text = "it accepts connections and closes them without an answer"
 		}
 	case msg.LoginRefused:
-		text = "it refuses the pool's password (redis_auth)"
+		text = "it refuses the pool's password"
+		if key := p.LoginKey(); key != "" {
+			text += " (" + key + ")"
+		} else {
+			text = "it wants a password, and the pool has none (server_password or redis_auth)"
+		}
+	case msg.TLSUnanswered:
+		return "it accepts connections, and does not answer the TLS handshake; does it speak TLS at this port (server_tls)?"
 	case msg.Unresolved:
 		text = "its name cannot be resolved"
 	case msg.BadReply:

@@ -42,6 +42,8 @@ func TestReasonOf(t *testing.T) {
 		tls.RecordHeaderError{Msg: "first record does not look like one"}:                                             msg.TLSFailed,
 		&tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: new(x509.Certificate), Host: "other"}}: msg.TLSFailed,
 
+		silence{}: msg.TLSUnanswered,
+
 		errors.New("some other"): msg.OtherError,
 	} {
 		for _, err := range []error{err, &net.OpError{Op: "dial", Err: err}, fmt.Errorf("in a check: %w", err)} {
@@ -51,6 +53,12 @@ func TestReasonOf(t *testing.T) {
 		}
 	}
 }
+
+// silence is the fault of a handshake that nobody has answered.
+type silence struct{}
+
+func (silence) Error() string    { return "no answer" }
+func (silence) Unanswered() bool { return true }
 
 // The log says of a server that fails which it is, and why, so that nobody has to know
 // what clients are told.
@@ -78,14 +86,27 @@ func TestTextsOfAFailingServer(t *testing.T) {
 		msg.ServerEOF:    "it accepts connections and closes them without an answer; does it want TLS (server_tls)?",
 		msg.ConnReset:    "it accepts connections and closes them without an answer; does it want TLS (server_tls)?",
 		msg.BadReply:     "its reply does not fit the request; is it a Memcached server, and does it want TLS (server_tls)?",
-		msg.LoginRefused: "it refuses the pool's password (redis_auth)",
+		msg.LoginRefused: "it wants a password, and the pool has none (server_password or redis_auth)",
 		msg.ConnRefused:  msg.ConnRefused.String(),
 	} {
 		if got := topology.Cause(&conf.Pools[0], why, true); got != want {
 			t.Errorf("it fails and is mute because %q, want %q", got, want)
 		}
 	}
+	for keys, want := range map[config.Login]string{
+		{}:                             "(redis_auth)",
+		{Password: "p"}:                "(server_password)",
+		{User: "proxy", Password: "p"}: "(server_user and server_password)",
+	} {
+		p := config.Pool{RedisAuth: "a", ServerUser: keys.User, ServerPassword: keys.Password}
+		if got := topology.Cause(&p, msg.LoginRefused, true); got != "it refuses the pool's password "+want {
+			t.Errorf("with %v it fails because %q, want %q", keys, got, want)
+		}
+	}
 	conf.Pools[0].ServerTLS.Verify = config.VerifyNone
+	if got, want := topology.Cause(&conf.Pools[0], msg.TLSUnanswered, true), "it accepts connections, and does not answer the TLS handshake; does it speak TLS at this port (server_tls)?"; got != want {
+		t.Errorf("a server that is silent fails because %q, want %q", got, want)
+	}
 	if got, want := topology.Cause(&conf.Pools[0], msg.BadReply, true), "its reply does not fit the request; is it a Memcached server?"; got != want {
 		t.Errorf("with TLS it fails because %q, want %q", got, want)
 	}

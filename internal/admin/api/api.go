@@ -162,10 +162,10 @@ type Server struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
 	Weight  int    `json:"weight"`
-	// HasLogin: the proxy, or each client itself, tells it a password. KeepsKeys: if it is
-	// ejected, no other server gets its keys.
-	HasLogin  bool `json:"-"`
-	KeepsKeys bool `json:"-"`
+	// LoginKey names what decides which password it is told, empty if it is told none. KeepsKeys:
+	// if it is ejected, no other server gets its keys.
+	LoginKey  string `json:"-"`
+	KeepsKeys bool   `json:"-"`
 	// Share is the part of the pool's keys that it owns now.
 	Share float64 `json:"share"`
 	// State is "up", "failing" (and requests are still sent to it), "ejected" (its

@@ -39,8 +39,8 @@ func TestFailedRequests(t *testing.T) {
 func TestUnknownLogin(t *testing.T) {
 	s := server("one", "up", "", "")
 	s.Recent = &api.Rates{ErrorReplies: map[string]float64{"NOAUTH": 1}}
-	for hasLogin, want := range map[bool]string{false: "the pool has none (redis_auth)", true: "has not got the right one (redis_auth)"} {
-		s.HasLogin = hasLogin
+	for key, want := range map[string]string{"": "the pool has none (server_password or redis_auth)", "redis_auth": "has not got the right one (redis_auth)", "server_password": "has not got the right one (server_password)"} {
+		s.LoginKey = key
 		if f := one(t, serverErrors, nil, s); !strings.Contains(f.Text, want) || !strings.Contains(f.Cause, want) {
 			t.Errorf("%+v, want %q", f, want)
 		}

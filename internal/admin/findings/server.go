@@ -85,8 +85,13 @@ func within(seconds float64) string {
 
 // meaning is what an error reply with the prefix means at the server.
 func meaning(v *api.Server, prefix string) string {
-	if prefix == "NOAUTH" && !v.HasLogin {
-		return "it wants a password, and the pool has none (redis_auth)"
+	switch {
+	case prefix == "NOAUTH" && v.LoginKey == "":
+		return "it wants a password, and the pool has none (server_password or redis_auth)"
+	case prefix == "NOAUTH":
+		return "it wants a password, and has not got the right one (" + v.LoginKey + ")"
+	case prefix == "WRONGPASS" && v.LoginKey != "":
+		return "it refuses the password that it is told (" + v.LoginKey + ")"
 	}
 	return stats.ErrorMeaning(prefix)
 }

@@ -13,11 +13,28 @@ import (
 // request's bytes lie, and whatever stands in memory behind them.
 func TestAdmits(t *testing.T) {
 	requests := [][]string{
-		{"GET", "key:1"}, {"GET", "kex:1"}, {"GET", "k"}, {"GET", ""}, {"SET", "key:1", "key:2"}, {"EXISTS", "key:1", "kex:1"},
-		{"MGET", "key:1", "key:22", "key:333"}, {"MGET", "key:1", "kex:1", "key:3"}, {"MGET", "key:1", "", "key:3"}, {"MGET", "key:1", "other:long:prefix:1", "key:2"},
-		{"MGET", "other:long:prefix:1", "other:long:prefix:2", "other:long:prefiy:3"}, {"MSET", "key:1", "kex:1", "key:2", "v"}, {"MSET", "key:1", "v", "kex:1", "v"},
-		{"DEL", "read:1", "key:1"}, {"MGET", "read:1", "key:1"}, {"ZUNION", "2", "key:1", "key:2"}, {"ZUNIONSTORE", "read:1", "1", "key:2"}, {"COPY", "key:1", "key:2", "DB", "1"},
-		{"EVAL", "x", "2", "key:1", "kex:1"}, {"XREAD", "STREAMS", "key:1", "kex:2", "0", "0"}, {"MGET", "x[y", "x1y", "key:1"}, {"MSETEX", "1", "key:1", "v", "EX", "1"},
+		{"GET", "key:1"},
+		{"GET", "kex:1"},
+		{"GET", "k"},
+		{"GET", ""},
+		{"SET", "key:1", "key:2"},
+		{"EXISTS", "key:1", "kex:1"},
+		{"MGET", "key:1", "key:22", "key:333"},
+		{"MGET", "key:1", "kex:1", "key:3"},
+		{"MGET", "key:1", "", "key:3"},
+		{"MGET", "key:1", "other:long:prefix:1", "key:2"},
+		{"MGET", "other:long:prefix:1", "other:long:prefix:2", "other:long:prefiy:3"},
+		{"MSET", "key:1", "kex:1", "key:2", "v"},
+		{"MSET", "key:1", "v", "kex:1", "v"},
+		{"DEL", "read:1", "key:1"},
+		{"MGET", "read:1", "key:1"},
+		{"ZUNION", "2", "key:1", "key:2"},
+		{"ZUNIONSTORE", "read:1", "1", "key:2"},
+		{"COPY", "key:1", "key:2", "DB", "1"},
+		{"EVAL", "x", "2", "key:1", "kex:1"},
+		{"XREAD", "STREAMS", "key:1", "kex:2", "0", "0"},
+		{"MGET", "x[y", "x1y", "key:1"},
+		{"MSETEX", "1", "key:1", "v", "EX", "1"},
 	}
 	rules := []string{
 		"+@all ~key:*", "+@all ~*", "+@read ~key:* %R~read:*", "+@all ~read:* ~other:long:prefix:* ~key:*", "+@all ~key:1 ~key:2", "+@all ~x?y ~key:*", "+@all %W~* %R~key:*",

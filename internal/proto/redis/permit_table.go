@@ -36,7 +36,8 @@ func buildACLTable() *acl.Table {
 func (c *command) isKeyed() bool { return c.keys.rule != noKey && c.facts.use != "not_key" }
 
 // isUniform tells whether requests for the command do the same with all keys that they name, which the
-// parser finds, and name nothing else that is judged.
+// parser finds, and name nothing else that is judged. If options decide what they do, it is all that
+// they may.
 func (c *command) isUniform() bool {
 	switch c.keys.rule {
 	case oneKey, rangeOfKeys, pairedKeys, scriptKeys, streamKeys:
@@ -47,7 +48,7 @@ func (c *command) isUniform() bool {
 	case noKey, storeKey, sortKeys, migrateKeys:
 		return false
 	}
-	return c.isKeyed() && c.first == c.others && !c.varies && c.database == 0 && !c.publishes && c.treatment != msg.Publish && c.treatment != msg.Subscribe
+	return c.isKeyed() && c.first == c.others && c.database == 0 && !c.publishes && c.treatment != msg.Publish && c.treatment != msg.Subscribe
 }
 
 // isNewer tells whether Redis 7.0 lacks the command. It has DEBUG without subcommands.
