@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,8 @@ const (
 	// matter.
 	maxLate  = int64(500 * time.Microsecond)
 	lateSize = 16 << 10
+	// firstConns is for how many connections a loop's lists have room from the start.
+	firstConns = 64
 )
 
 // A Hook is told of each turn of a loop.
@@ -213,6 +216,9 @@ func (l *Loop) start() error {
 		return nil
 	}
 	l.started = true
+	// Lists of a few bytes would share cache lines with those of other loops.
+	l.dirty, l.late = slices.Grow(l.dirty, firstConns), slices.Grow(l.late, firstConns)
+	l.stirred, l.stirring = slices.Grow(l.stirred, firstConns), slices.Grow(l.stirring, firstConns)
 	if err := l.engine.start(); err != nil {
 		return fmt.Errorf("eventloop: %w", err)
 	}

@@ -26,6 +26,22 @@ const slabSize = 1 << 20
 type slab struct {
 	*pages.Region
 	carved int
+	// heads are Chunks that are not in use yet.
+	heads []Chunk
+}
+
+// headsAtOnce is how many Chunks are allocated together, so that those of two loops do not
+// share cache lines. They live as long as the Pool.
+const headsAtOnce = 32
+
+// head is one more Chunk for the slab.
+func (s *slab) head() *Chunk {
+	if len(s.heads) == 0 {
+		s.heads = make([]Chunk, headsAtOnce)
+	}
+	c := &s.heads[0]
+	s.heads = s.heads[1:]
+	return c
 }
 
 // groupSize is the size of a group of mates of class k, in bytes.
@@ -36,7 +52,7 @@ func (p *Pool) carve(k class) *Chunk {
 	size, group := classSize[k], groupSize(k)
 	s := &p.slab
 	if s.Region == nil || slabSize-s.carved < group {
-		*s = slab{Region: pages.Map(slabSize)}
+		s.Region, s.carved = pages.Map(slabSize), 0
 	}
 	if s.Region == nil {
 		c := &Chunk{class: k, buf: make([]byte, size)}
@@ -47,7 +63,8 @@ func (p *Pool) carve(k class) *Chunk {
 	s.carved += group
 	var head *Chunk
 	for at := first; at < first+group; at += size {
-		c := &Chunk{class: k, buf: s.Bytes[at : at+size : at+size], region: s.Region, first: uint32(first)}
+		c := s.head()
+		*c = Chunk{class: k, buf: s.Bytes[at : at+size : at+size], region: s.Region, first: uint32(first)}
 		if head == nil {
 			head, c.mate = c, c
 			continue

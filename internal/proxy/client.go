@@ -61,15 +61,16 @@ type client struct {
 	state   clientState
 	// aside: some of its reads may be at replicas.
 	aside bool
+	// lastType is the command that it sent last.
+	lastType msg.Type
 	// wrote are the marks of the servers that have not confirmed what it wrote.
 	wrote marks
-	// gatherings are the requests about clients, in their order, that are not
-	// answered.
-	gatherings []*gathering
-	// asking is the client's place among those that wait for the answer to a question, or
-	// nil. answered is the question that it waited for last.
-	asking   *asking
-	answered *question
+	// gathering is the last of the requests about clients that are not answered, or nil. They
+	// form a ring.
+	gathering *gathering
+	// asking is the client's place among those that wait for the answer to a question. When
+	// the answer has come, it is that until the request is parsed again. Otherwise nil.
+	asking *asking
 
 	// own has the client's private connections to servers; nil if it never had one.
 	own *own
@@ -476,8 +477,8 @@ func (c *client) close() {
 	c.Close()
 	p.remove(c)
 	p.leaveLane(c)
-	if a := c.asking; a != nil {
-		a.question.remove(c)
+	if q := c.asking.waitsFor(); q != nil {
+		q.remove(c)
 	}
 	c.dropStash(ctx.bufs)
 	if q := c.partial; q != nil {

@@ -6,8 +6,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"nuthatch/internal/msg"
 )
 
 // A presence is when a client was last active: when it sent something, and when it
@@ -15,10 +13,8 @@ import (
 type presence struct {
 	// since is when the client came.
 	since int64
-	// active is when the client last sent something, or took some of its replies, and
-	// lastType the command that it sent last.
-	active   int64
-	lastType msg.Type
+	// active is when the client last sent something, or took some of its replies.
+	active int64
 	// unreadSince is since when the client has had replies to read without reading any;
 	// 0 if it has none.
 	unreadSince int64

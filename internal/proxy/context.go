@@ -152,6 +152,7 @@ func NewContext(o Options) (*Context, error) {
 	}
 	ctx.memory.ctx, ctx.timers.ctx, ctx.inquiries.ctx, ctx.leaving.ctx, ctx.transactions.ctx = ctx, ctx, ctx, ctx, ctx
 	ctx.fanout.ctx = ctx
+	ctx.measures.ended = make([]clientRun, 0, firstEnded)
 	ctx.measures.set(o.Measures)
 	ctx.rnd.Seed(uint64(o.Epoch.UnixNano()), uint64(o.ID))
 	if o.NewLoop == nil {

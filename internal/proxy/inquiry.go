@@ -69,6 +69,8 @@ type gathering struct {
 
 	// owned by the loop
 	//
+	// next is the client's next one, and of the last one the first.
+	next *gathering
 	// since is when it first waited.
 	since int64
 	// words are the names of clients that have not been looked up yet.
@@ -116,11 +118,14 @@ func (d *dispatch) gather(req *msg.Request) {
 	c.hold(m, req.View.Len())
 	g := &gathering{client: c, m: m, inquiry: inquiry, named: words.Len() > 0, words: words}
 	ctx.memory.beside += gatheringSize
-	c.gatherings = append(c.gatherings, g)
-	if len(c.gatherings) == 1 {
-		g.wait()
-		ctx.inquiries.begin()
+	if last := c.gathering; last != nil {
+		last.next, g.next = g, last.next
+		c.gathering = g
+		return
 	}
+	g.next, c.gathering = g, g
+	g.wait()
+	ctx.inquiries.begin()
 }
 
 // wait queues the request until it can be answered.
@@ -390,11 +395,12 @@ func (g *gathering) end() {
 	if g.m.Owner == nil { // the client has gone, or waits no longer
 		ctx.msgs.Put(g.m)
 	}
-	c.gatherings[0] = nil
-	if c.gatherings = c.gatherings[1:]; len(c.gatherings) > 0 {
-		c.gatherings[0].wait()
+	// It is the first one.
+	if g.next == g {
+		c.gathering = nil
 	} else {
-		c.gatherings = nil
+		c.gathering.next = g.next
+		g.next.wait()
 	}
 	ctx.inquiries.active = nil
 	ctx.inquiries.next = ctx.loop.Now()

@@ -24,8 +24,8 @@ func (d *dispatch) learn(req *msg.Request) {
 	var text mbuf.Chain
 	topic, ok := p.proto.learner.Ask(req, &c.session, ctx.bufs, &text)
 	defer text.Release(ctx.bufs)
-	answered := c.answered
-	c.answered = nil
+	answered := c.asking.answered()
+	c.asking = nil
 	if !ok {
 		c.local(req)
 		return
@@ -122,9 +122,10 @@ func (c *client) parseAgain() {
 func (ctx *Context) resumeAnswered() {
 	for _, q := range ctx.answered {
 		for q.first != nil {
-			c := q.first.client
+			a := q.first
+			c := a.client
 			q.remove(c)
-			c.answered = q
+			a.over, c.asking = true, a
 			c.resumeIfRoom()
 		}
 	}

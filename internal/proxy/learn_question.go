@@ -58,6 +58,24 @@ type asking struct {
 	client     *client
 	question   *question
 	prev, next *asking
+	// over: the answer has come, and the client waits no longer.
+	over bool
+}
+
+// waitsFor is the question that the client waits for, or nil.
+func (a *asking) waitsFor() *question {
+	if a == nil || a.over {
+		return nil
+	}
+	return a.question
+}
+
+// answered is the question whose answer has come, or nil.
+func (a *asking) answered() *question {
+	if a == nil || !a.over {
+		return nil
+	}
+	return a.question
 }
 
 // askAs has the question asked as the proxy itself or, if the servers know only clients, as
@@ -76,7 +94,7 @@ func (q *question) askAs(c *client) {
 
 // add has the client wait for the answer.
 func (q *question) add(c *client) {
-	invariant.Check(c.asking == nil, "proxy: a client waits for two answers")
+	invariant.Check(c.asking.waitsFor() == nil, "proxy: a client waits for two answers")
 	c.waits |= waitsForAnswer
 	a := &asking{client: c, question: q, prev: q.last}
 	c.asking = a

@@ -74,6 +74,10 @@ const openRuns = 8
 // maxEnded bounds the runs that wait for the end of their turn.
 const maxEnded = 1 << 12
 
+// firstEnded is how many there is room for from the start: whole cache lines, which no other
+// loop has.
+const firstEnded = 32
+
 // A clientRun is n replies of one command to requests taken at the same time.
 type clientRun struct {
 	pool  *ServerPool

@@ -153,9 +153,9 @@ func (t *timers) expireClient(c *client, now int64) {
 	}
 	if due := c.dueAt(c.patience(int64(p.conf.RequestTimeout))); due != 0 && c.waits != 0 {
 		if due <= now {
-			if a := c.asking; a != nil {
-				a.question.remove(c)
-				a.question.overdue()
+			if q := c.asking.waitsFor(); q != nil {
+				q.remove(c)
+				q.overdue()
 			}
 			c.resume()
 			due = now + expiryStep // for requests that this turn had no room to answer
