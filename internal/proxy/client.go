@@ -133,10 +133,15 @@ func (c *client) OnConnect() {
 func (c *client) OnData(data []byte) {
 	c.noteActivity(c.pool.ctx.loop.Now())
 	c.pool.stats.Values[stats.ClientBytesReceived] += int64(len(data))
-	n := c.consume(data)
+	n := 0
+	if c.stash.Len() == 0 {
+		n = c.consume(data)
+	}
 	if c.state == clientOpen && n < len(data) {
-		c.PauseRead()
 		c.keep(c.pool.ctx.bufs, data[n:], c.pool.ctx.loop.Now())
+		if !readsForEnd(c) {
+			c.PauseRead()
+		}
 		c.pool.ctx.refuseInTime(c)
 		if c.pool.ctx.memory.scarce(c) {
 			c.pool.ctx.memory.starve(clientGate{c})
@@ -183,35 +188,61 @@ func (c *client) consume(data []byte) int {
 			p.parser.Restrict()
 		}
 		n, done, err := p.parser.Parse(rest)
-		switch {
-		case err != nil:
-			p.parser = p.proto.NewRequestParser()
-			if asksIfOpen(c, err) {
-				n = 0
-			} else {
-				c.protocolError(err)
+		if err != nil || !done || n > p.ctx.turn.flat {
+			if n, done = notAtOnce(c, rest, n, done, err); !done {
+				rest = rest[n:]
+				continue
 			}
-		case !done:
-			c.partial = p.getPartial()
-			c.partial.bytes.Append(p.ctx.bufs, rest)
-			if p.rates != nil {
-				c.partial.came(c, len(rest))
-			}
-			p.ctx.count(c.partial)
-		case n > p.ctx.turn.flat && p.ctx.turn.isLarge(p.parser.Words(), n):
-			q := p.getPartial()
-			q.bytes.Append(p.ctx.bufs, rest[:n])
-			c.doInSlices(q)
-		default:
-			c.request(p.parser.Finish(rest[:n]))
-			if c.waits&takenAgain != 0 {
-				refund(c, n)
-				n = 0 // it is taken again
-			}
+		}
+		req := p.parser.Finish(rest[:n])
+		if c.session.Bars == msg.Collecting && c.mayRun() {
+			n = c.queueRun(rest, n, req)
+		} else {
+			c.request(req)
+			n = tookAgain(c, n)
 		}
 		rest = rest[n:]
 	}
 	return len(data) - len(rest)
+}
+
+// notAtOnce handles what the parser found in the first n bytes of data, if that is not a whole
+// request that is taken at once. It returns how many bytes it has taken; if the request is to be
+// taken at once after all, whole is true.
+func notAtOnce(c *client, data []byte, n int, done bool, err *msg.ProtocolError) (taken int, whole bool) {
+	p := c.pool
+	switch {
+	case err != nil:
+		p.parser = p.proto.NewRequestParser()
+		if asksIfOpen(c, err) {
+			return 0, false
+		}
+		c.protocolError(err)
+	case !done:
+		c.partial = p.getPartial()
+		c.partial.bytes.Append(p.ctx.bufs, data)
+		if p.rates != nil {
+			c.partial.came(c, len(data))
+		}
+		p.ctx.count(c.partial)
+	case p.ctx.turn.isLarge(p.parser.Words(), n):
+		q := p.getPartial()
+		q.bytes.Append(p.ctx.bufs, data[:n])
+		c.doInSlices(q)
+	default:
+		return n, true
+	}
+	return n, false
+}
+
+// tookAgain is how many of the n bytes of the request that was just taken are done with: none
+// if it is taken again.
+func tookAgain(c *client, n int) int {
+	if c.waits&takenAgain != 0 {
+		refund(c, n)
+		return 0
+	}
+	return n
 }
 
 // consumePartial goes on with the request that has not wholly come.

@@ -69,7 +69,7 @@ type intake struct {
 	partial *partial
 	// stash is what was received while there was no room for its requests.
 	//
-	// Invariant: empty unless the connection is not read from.
+	// Invariant: empty unless the connection is not read from, or only for its end.
 	stash mbuf.Chain
 	// stashedAt is when what is first in the stash came.
 	stashedAt int64

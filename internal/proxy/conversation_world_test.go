@@ -77,7 +77,9 @@ type scrambled struct {
 	// early: a stage that dials waits for no answer, and whoever says that no more comes
 	// ends the socket too.
 	early bool
-	ends  int
+	// silent: a client that says that no more comes leaves the socket as it is.
+	silent bool
+	ends   int
 	// moved is called when bytes have come to an end.
 	moved func()
 }
@@ -97,7 +99,7 @@ func (s *scrambled) Until() int64 { return 0 }
 
 func (s *scrambled) end(raw end, dials bool) end {
 	s.ends++
-	return scramble.NewEnd(raw, dials, !s.early && s.ends%2 != 0, s.moved)
+	return scramble.NewEnd(raw, dials, !s.early && s.ends%2 != 0 || s.silent && dials, s.moved)
 }
 
 func (s *scrambled) serve(t testing.TB, sa unix.Sockaddr) port {

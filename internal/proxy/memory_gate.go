@@ -99,7 +99,7 @@ func (c clientGate) feed(m *memory) (done bool) {
 	if c.state != clientOpen {
 		return true
 	}
-	if c.stash.Len() == 0 {
+	if c.stash.Len() == 0 || readsForEnd(c.client) {
 		if !c.mayRead(m) {
 			return false
 		}

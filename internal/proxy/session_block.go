@@ -198,6 +198,7 @@ func (b *blocking) detach() *msg.Msg {
 	b.count()
 	c.waits &^= waitsForElement
 	if c.stash.Len() > 0 {
+		c.PauseRead()
 		// The time of requests behind it begins only now.
 		c.stashedAt = c.pool.ctx.loop.Now()
 		c.pool.ctx.refuseInTime(c)

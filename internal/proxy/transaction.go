@@ -40,11 +40,15 @@ type Transactor interface {
 	// AppendAbort appends the answer to an EXEC that carries nothing out, for the
 	// reason why; CrossServer if the keys have several owners.
 	AppendAbort(p *mbuf.Pool, out *mbuf.Chain, why msg.Reason)
-	// AppendQueued appends the answer to a request that is Queued.
-	AppendQueued(p *mbuf.Pool, out *mbuf.Chain)
-	// CountQueued counts the replies, at most so many, with which data begins and which
-	// say that a command is queued. size is how many bytes they are.
-	CountQueued(data []byte, most int) (n, size int)
+	// IsPlain reports whether a request with keys, of a client that nothing but Collecting bars
+	// (msg.Bars), is Queued, and sent as it is to the server of its keys.
+	IsPlain(req *msg.Request) bool
+	// AppendQueued appends the answers to n requests that are Queued.
+	AppendQueued(p *mbuf.Pool, out *mbuf.Chain, n int)
+	// CountAhead counts the replies, at most so many, with which data begins and which
+	// say that a command is queued. first: before them comes the one that says that the
+	// transaction has begun. size is how many bytes they are.
+	CountAhead(data []byte, most int, first bool) (n, size int)
 	// BlockReply says what kind of reply r is. It is one before the reply to EXEC.
 	BlockReply(r msg.Reply) msg.BlockReply
 	// Failed reports whether the reply to EXEC says that nothing was carried out.
@@ -187,7 +191,9 @@ func (t *multi) queue(req *msg.Request) {
 	ctx.countCollected(tx)
 	tx.confirms = tx.confirms || req.Treatment == msg.Confirm
 	s.Collected++
-	c.sayQueued(req)
+	if !req.NoReply && !s.Muted {
+		c.sayQueued(req.Type, 1)
+	}
 }
 
 // refuseAndAbort refuses a request, which aborts the transaction.

@@ -10,26 +10,23 @@ import "nuthatch/internal/msg"
 // They are measured with their EXEC. A command that is kept costs the loop as little as one
 // that is forwarded, and like that it does not count against what a turn answers.
 
-// sayQueued tells the client that its command is queued.
-func (t *multi) sayQueued(req *msg.Request) {
+// sayQueued tells the client that its last n commands, the last one of type typ, are queued.
+func (t *multi) sayQueued(typ msg.Type, n int) {
 	c, p := t.client, t.client.pool
 	ctx := p.ctx
-	if req.NoReply || c.session.Muted {
-		return
-	}
 	if c.outq.Len() == 0 {
 		out := c.Out()
-		p.transactor().AppendQueued(ctx.bufs, out)
+		p.transactor().AppendQueued(ctx.bufs, out, n)
 		c.Flush()
 		return
 	}
 	m := c.outq.Tail()
 	if !m.Done || m.Muted {
 		m = ctx.msgs.Get()
-		m.Owner, m.Type, m.Done, m.Start = c, req.Type, true, ctx.loop.Now()
+		m.Owner, m.Type, m.Done, m.Start = c, typ, true, ctx.loop.Now()
 		c.outq.Push(m)
 	}
 	before := m.Reply.Len()
-	p.transactor().AppendQueued(ctx.bufs, &m.Reply)
+	p.transactor().AppendQueued(ctx.bufs, &m.Reply, n)
 	c.hold(m, m.Held+m.Reply.Len()-before)
 }

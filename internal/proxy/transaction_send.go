@@ -176,14 +176,15 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 	return true
 }
 
-// skipQueued handles the replies with which data begins and which say that a command of
-// the block m is queued: nearly all that a server says before EXEC. It returns their length.
-// The reply to MULTI must have come, and no part of the next one.
+// skipQueued handles the replies with which data begins and which say that the block m has
+// begun, or that one of its commands is queued: nearly all that a server says before EXEC. It
+// returns their length. No part of the first of them may have come before.
 func skipQueued(c *serverConn, m *msg.Msg, data []byte) (size int) {
-	if int(m.Ahead) == m.Block()+2 || c.discarded > 0 {
+	first := int(m.Ahead) == m.Block()+2
+	if c.discarded > 0 || first && m.Err != msg.OK {
 		return 0
 	}
-	n, size := c.pool.transactor().CountQueued(data, int(m.Ahead)-1)
+	n, size := c.pool.transactor().CountAhead(data, int(m.Ahead)-1, first)
 	m.Ahead -= int32(n)
 	return size
 }

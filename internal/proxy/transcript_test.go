@@ -72,6 +72,11 @@ func TestTranscriptsScrambled(t *testing.T) {
 	})
 }
 
+// The end of who waits is seen if it is the last word of a stage, and the socket stays open.
+func TestBlockedEndsInStages(t *testing.T) {
+	tell(t, "testdata/transcripts/block_end.txt", func(net fake) world { return &scrambled{world: net, early: true, silent: true} })
+}
+
 // tell plays the story of that file in a world on a network.
 func tell(t *testing.T, path string, on func(fake) world) {
 	t.Helper()

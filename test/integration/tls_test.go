@@ -162,3 +162,30 @@ func metricsText(t *testing.T, admin string) string {
 	}
 	return string(text)
 }
+
+// A TLS client that says no more while it waits takes no element along, although its
+// connection stays open and something is sent behind.
+func TestBlockedTLSClientEnds(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	s := newTLSStage(t, testkit.Redis, server)
+	direct := server.Dial()
+	for _, behind := range []string{"", "PING\r\n", strings.Repeat("GET k\r\n", 5000)} {
+		c, err := tls.Dial("tcp", s.proxy.Addr(), s.conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		if _, err := io.WriteString(c, "BLPOP q 0\r\n"+behind); err != nil {
+			t.Fatal(err)
+		}
+		awaitBlocked(t, direct, 1)
+		if err := c.CloseWrite(); err != nil { // close_notify, and no end of the connection
+			t.Fatal(err)
+		}
+		awaitBlocked(t, direct, 0)
+		if got := direct.Do("RPUSH", "q", "x") + direct.Do("LPOP", "q"); got != ":1\r\n"+testkit.Bulk("x") {
+			t.Errorf("%d bytes behind: %q", len(behind), got)
+		}
+	}
+}

@@ -148,7 +148,7 @@ func mergeStatuses(cursors []cursor, pool *mbuf.Pool, out *mbuf.Chain) msg.Reaso
 			return msg.BadReply
 		}
 	}
-	out.AppendString(pool, "+OK\r\n")
+	out.AppendString(pool, done)
 	return msg.OK
 }
 

@@ -102,13 +102,21 @@ func (p *replyParser) Parse(data []byte) (n int, done bool, err *msg.ProtocolErr
 	return i, p.state == replyEnd, p.err
 }
 
-// element reads elements while they are short numbers, or bulks that are whole, and
+// element reads elements while they are short numbers, bulks that are whole, or OK, and
 // begins the next one.
 func (p *replyParser) element(data []byte, i int) int {
 	if p.outstanding >= manyElements {
 		i = p.many(data, i)
 	}
-	for i < len(data) && (data[i] == '$' || data[i] == ':') {
+	for i < len(data) && (data[i] == '$' || data[i] == ':' || isDone(data[i:])) {
+		if data[i] == '+' {
+			i += len(done)
+			p.finish()
+			if p.state == replyEnd {
+				return i
+			}
+			continue
+		}
 		n, next, ok := shortNumber(data, i+1)
 		if !ok || data[i] == '$' && n > maxReplyBulk {
 			break
@@ -146,6 +154,9 @@ func (p *replyParser) element(data []byte, i int) int {
 	}
 	return i + 1
 }
+
+// isDone tells whether data begins with OK.
+func isDone(data []byte) bool { return len(data) >= len(done) && string(data[:len(done)]) == done }
 
 // manyElements: from so many elements on they are expected to be alike.
 const manyElements = 8

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"bytes"
 	"encoding/binary"
 	"strconv"
 
@@ -71,8 +70,8 @@ func (*merger) JoinReplies(f *msg.Msg, data []byte, pool *mbuf.Pool, joined *mbu
 		}
 		joined.Append(pool, data[:size])
 	default:
-		for n < left && bytes.HasPrefix(data[size:], []byte("+OK\r\n")) {
-			size += len("+OK\r\n")
+		for n < left && isDone(data[size:]) {
+			size += len(done)
 			n++
 		}
 	}
@@ -85,7 +84,7 @@ func beginJoin(f *msg.Msg, kind mergeKind, pool *mbuf.Pool, joined *mbuf.Chain) 
 	case mergeElements:
 		writer{pool: pool, out: joined}.array(int(f.Nkeys))
 	case mergeStatus:
-		joined.AppendString(pool, "+OK\r\n")
+		joined.AppendString(pool, done)
 	default:
 	}
 }

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"strconv"
+	"strings"
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/mbuf"
@@ -22,6 +23,8 @@ import (
 // it answers EXEC with EXECABORT.
 
 const (
+	// done is what most commands that change something say.
+	done        = "+OK\r\n"
 	queued      = "+QUEUED\r\n"
 	nestedMulti = "-ERR MULTI calls can not be nested\r\n"
 	watchInside = "-ERR WATCH inside MULTI is not allowed\r\n"
@@ -97,6 +100,11 @@ func (p *Protocol) Collect(req *msg.Request, s *msg.Session) msg.Queueing {
 		s.Bars |= msg.Aborted
 	}
 	return s.Queueing
+}
+
+// IsPlain implements proxy.Transactor. For such a request no barrier but a user's limits is left.
+func (r *rules) IsPlain(req *msg.Request) bool {
+	return req.Treatment == msg.Forward && r.bounds == nil && req.Nkeys > 0 && req.PlaceKey == nil && req.Omit.Len == 0
 }
 
 // queueing is what becomes of a request in a transaction. If that is refused req.Error,
@@ -238,11 +246,24 @@ func (blockWords) AppendDiscard(pool *mbuf.Pool, out *mbuf.Chain) {
 	out.AppendString(pool, "*1\r\n$7\r\nDISCARD\r\n")
 }
 
-// AppendQueued implements proxy.Transactor.
-func (blockWords) AppendQueued(pool *mbuf.Pool, out *mbuf.Chain) { out.AppendString(pool, queued) }
+// manyQueued are answers to many requests that are queued.
+var manyQueued = strings.Repeat(queued, 64)
 
-// CountQueued implements proxy.Transactor.
-func (blockWords) CountQueued(data []byte, most int) (n, size int) {
+// AppendQueued implements proxy.Transactor.
+func (blockWords) AppendQueued(pool *mbuf.Pool, out *mbuf.Chain, n int) {
+	for size := n * len(queued); size > 0; size -= len(manyQueued) {
+		out.AppendString(pool, manyQueued[:min(size, len(manyQueued))])
+	}
+}
+
+// CountAhead implements proxy.Transactor.
+func (blockWords) CountAhead(data []byte, most int, first bool) (n, size int) {
+	if first {
+		if most < 1 || !isDone(data) {
+			return 0, 0
+		}
+		n, size = 1, len(done)
+	}
 	for n < most && len(data)-size >= len(queued) && string(data[size:size+len(queued)]) == queued {
 		n++
 		size += len(queued)
@@ -265,7 +286,7 @@ func (p *Protocol) BlockReply(r msg.Reply) msg.BlockReply {
 	switch {
 	case string(b) == queued:
 		return msg.BlockQueued
-	case string(b) == "+OK\r\n":
+	case string(b) == done:
 		return msg.BlockBegun
 	case len(b) > 0 && (b[0] == '-' || b[0] == '!'):
 		return msg.BlockObjection

@@ -106,25 +106,38 @@ func TestSelectInside(t *testing.T) {
 	}
 }
 
-// The replies that say QUEUED are counted as long as they are whole, and no others.
-func TestCountQueued(t *testing.T) {
+// The replies that say QUEUED are counted as long as they are whole, and no others but the
+// first, which says that the transaction has begun.
+func TestCountAhead(t *testing.T) {
 	for _, tt := range []struct {
-		data string
-		most int
-		want int
+		data  string
+		most  int
+		first bool
+		want  int
 	}{
-		{queued + queued + "*2\r\n:1\r\n", 2, 2},
-		{queued + queued, 1, 1},
-		{queued + queued, 0, 0},
-		{queued + queued[:8], 2, 1},
-		{queued + "-ERR no\r\n" + queued, 3, 1},
-		{"+OK\r\n" + queued, 2, 0},
-		{"+QUEUED!\n", 1, 0},
-		{"", 5, 0},
+		{queued + queued + "*2\r\n:1\r\n", 2, false, 2},
+		{queued + queued, 1, false, 1},
+		{queued + queued, 0, false, 0},
+		{queued + queued[:8], 2, false, 1},
+		{queued + "-ERR no\r\n" + queued, 3, false, 1},
+		{done + queued, 2, false, 0},
+		{"+QUEUED!\n", 1, false, 0},
+		{"", 5, false, 0},
+		{done + queued + queued, 3, true, 3},
+		{done + queued + queued, 2, true, 2},
+		{done + queued, 0, true, 0},
+		{done + "-ERR no\r\n", 2, true, 1},
+		{done[:4], 2, true, 0},
+		{queued + queued, 2, true, 0},
+		{"-ERR no\r\n" + queued, 2, true, 0},
 	} {
-		n, size := New(Options{}).CountQueued([]byte(tt.data), tt.most)
-		if n != tt.want || size != n*len(queued) {
-			t.Errorf("of %q, at most %d: %d in %d bytes, want %d", tt.data, tt.most, n, size, tt.want)
+		n, size := New(Options{}).CountAhead([]byte(tt.data), tt.most, tt.first)
+		want := tt.want * len(queued)
+		if tt.first && tt.want > 0 {
+			want += len(done) - len(queued)
+		}
+		if n != tt.want || size != want {
+			t.Errorf("of %q, at most %d: %d in %d bytes, want %d in %d", tt.data, tt.most, n, size, tt.want, want)
 		}
 	}
 }

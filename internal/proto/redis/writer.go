@@ -21,7 +21,7 @@ func (w writer) number(first string, n int64) {
 	w.raw("\r\n")
 }
 
-func (w writer) ok()             { w.raw("+OK\r\n") }
+func (w writer) ok()             { w.raw(done) }
 func (w writer) array(n int)     { w.number("*", int64(n)) }
 func (w writer) integer(n int64) { w.number(":", n) }
 
