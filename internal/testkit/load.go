@@ -106,6 +106,7 @@ func (l *Load) transact(tag string) {
 			if !strings.HasPrefix(replies[3], "-TRYAGAIN") && !l.loses {
 				l.t.Errorf("EXEC: %q", replies[3])
 			}
+			time.Sleep(3 * time.Millisecond)
 			continue
 		}
 		if n <= last && !l.loses || n <= confirmed || n%2 != 1 || replies[3] != fmt.Sprintf("*2\r\n:%d\r\n:%d\r\n", n, n+1) {
@@ -148,6 +149,7 @@ func (l *Load) produceAndConsume() {
 			if !l.loses {
 				l.t.Errorf("RPUSH: %q", reply)
 			}
+			time.Sleep(3 * time.Millisecond)
 		}
 		b, err := out.TryReply()
 		if want := "*2\r\n" + Bulk("queue") + Bulk(strconv.Itoa(n)); err != nil || string(b) != want && !l.loses {
