@@ -11,10 +11,10 @@ import (
 // blockWarnings and poolWarnings look for settings that are valid and probably not
 // meant, in every block and in pools. They run when the whole file has been read.
 var (
-	blockWarnings = []func(*reader, *block){warnOfVariables, warnOfIdleZone}
+	blockWarnings = []func(*reader, *block){warnOfVariables, warnOfIdleZone, warnOfIdleTLS, warnOfIdleBursts}
 	poolWarnings  = []func(*reader, *poolBlock){
 		warnOfIgnoredLimit, warnOfItself, warnOfUnverified, warnOfOpenDefault, warnOfNoTimeout, warnOfLateRequests, warnOfIdleKeys, warnOfIdleInCluster, warnOfProtocol,
-		warnOfFewHashes, warnOfTwins, warnOfIdleReads,
+		warnOfIdleAccess, warnOfFewHashes, warnOfTwins, warnOfIdleReads,
 	}
 )
 

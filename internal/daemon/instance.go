@@ -374,7 +374,7 @@ func (in *Instance) logStart() {
 	}
 	in.sentinels.logStart(g)
 	in.journal.warnings(g.conf)
-	in.journal.warnOfOpenUsers(g)
+	in.journal.warnOfUsers(g)
 }
 
 // Addr is the address that the i-th pool of the configuration listens on. Second ones

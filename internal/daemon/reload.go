@@ -41,7 +41,7 @@ func (in *Instance) Reload(by string) (*preview.Change, error) {
 	in.journal.reloaded(change, in.opts.ConfigFile, by)
 	in.journal.users(change.Users)
 	in.journal.warnings(now.conf)
-	in.journal.warnOfOpenUsers(now)
+	in.journal.warnOfUsers(now)
 	in.certificates.tellRefused(change.Refused)
 	return change, nil
 }

@@ -88,10 +88,32 @@ func readUserFile(path string) ([]byte, error) {
 // themselves.
 func checkUsers(o checkedStart) []Finding {
 	conf, _ := o.Config.WithSecrets()
-	if _, err := readUsers(conf, nil); err != nil {
+	users, err := readUsers(conf, nil)
+	if err != nil {
 		return []Finding{{Err: err}}
 	}
-	return nil
+	var all []Finding
+	for i := range conf.Pools {
+		p := &conf.Pools[i]
+		for _, name := range limitedStrangers(p, users[i].users) {
+			all = append(all, Finding{Err: fmt.Errorf("pool '%s': user_limits.%s: %s", p.Name, name, config.UnknownUser), Doubt: true})
+		}
+	}
+	return all
+}
+
+// limitedStrangers are those that user_limits names and that a file of users lacks. The
+// configuration's own warnings have those of other pools.
+func limitedStrangers(p *config.Pool, users *acl.Users) (names []string) {
+	if p.ACLFile == "" || users == nil {
+		return nil
+	}
+	for i := range p.UserLimits {
+		if name := p.UserLimits[i].Name; users.Named([]byte(name)) == nil {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // userFiles are the files of users that a configuration names.
@@ -105,12 +127,15 @@ func userFiles(conf *config.Config) []string {
 	return paths
 }
 
-// warnOfOpenUsers tells of pools with users in which a client that does not log in may do
-// everything.
-func (j *journal) warnOfOpenUsers(g *generation) {
+// warnOfUsers tells of pools with users in which a client that does not log in may do
+// everything, and of limits of users that there are not.
+func (j *journal) warnOfUsers(g *generation) {
 	for i, p := range g.users {
 		if g.conf.Pools[i].ACLFile == "" { // the configuration's own warnings have the others
 			continue
+		}
+		for _, name := range limitedStrangers(&g.conf.Pools[i], p.users) {
+			j.log.Warn("user_limits names a user that the file of users does not have", slog.String("pool", g.conf.Pools[i].Name), slog.String("user", name))
 		}
 		if d := p.users.Default(); d.IsOn() && !d.NeedsPassword() && d.IsUnlimited() {
 			j.log.Warn("the user default may do everything without a password", slog.String("pool", g.conf.Pools[i].Name),
