@@ -7,10 +7,7 @@ import (
 
 func TestWarnings(t *testing.T) {
 	const ours = "nuthatch:\n  threads: 1\n"
-	tests := []struct {
-		name, lines, more string
-		want              []string // a part of each, by line
-	}{
+	checkWarnings(t, []warned{
 		{"nothing", "timeout: 400", "", nil},
 		{"a limit that nutcracker ignored", "client_connections: 2", "", []string{"a.yml:4: pool 'a': client_connections: nutcracker ignores this key, nuthatch enforces it: the pool accepts at most 2"}},
 		{"a large one of a file for nutcracker", "client_connections: 20000", "", []string{"at most 20000"}},
@@ -54,30 +51,22 @@ func TestWarnings(t *testing.T) {
 		{"READONLY", "redis: true\n  on_readonly: resolve", "", nil},
 		{"a login to no sentinel", "redis: true\n  sentinel_user: u\n  sentinel_password: p\n  sentinel_tls: {ca: system}", "", []string{"sentinel_password: it does nothing without 'sentinels'", "sentinel_tls: it does nothing without 'sentinels'"}},
 		{"an address for nobody", "redis: true\n  emulate: {announce: '10.0.0.1:6379'}", "", []string{"emulate.announce: it does nothing without 'cluster: true' or 'sentinel_listen'"}},
-		{"ciphers of TLS 1.2", "tls: {cert: /c, key: /k, ciphers: TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}", "", nil},
-		{"ciphers of no version", "tls: {cert: /c, key: /k, min_version: TLSv1.3, ciphers: TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}", "", []string{"tls.ciphers: it does nothing with 'min_version: TLSv1.3'"}},
-		{"users of nobody's servers", "redis: true\n  max_server_users: 5", "", []string{"max_server_users: it does nothing without 'auth_mode: passthrough'"}},
-		{"users of the servers", "redis: true\n  auth_mode: passthrough\n  max_server_users: 5\n  user_limits: {alice: {clients: 5}}", "", nil},
-		{"a header that nobody sends", "proxy_protocol_timeout: 5s", "", []string{"proxy_protocol_timeout: it does nothing without 'proxy_protocol_from'"}},
-		{"a header", "proxy_protocol_from: 10.0.0.1\n  proxy_protocol_timeout: 5s", "", nil},
-		{"a login that nobody needs", "redis: true\n  client_login_timeout: 5s", "", []string{"client_login_timeout: it does nothing without 'redis_auth'"}},
-		{"a login that the servers know of", "redis: true\n  auth_mode: passthrough\n  client_login_timeout: 5s", "", []string{"client_login_timeout: it does nothing with 'auth_mode: passthrough'"}},
-		{"a login", "redis: true\n  redis_auth_file: /p\n  client_login_timeout: 5s", "", nil},
-		{"waits without a limit", "limits: {max_wait: 5s, request_burst: 5, byte_burst: 5kb}", "", []string{"limits.max_wait: it does nothing without a limit", "limits.request_burst: it does nothing without 'requests_per_second'", "limits.byte_burst: it does nothing without 'bytes_per_second'"}},
-		{"waits", "limits: {max_wait: 5s, requests_per_second: 5, request_burst: 5}", "", nil},
-		{"limits of nobody", "redis: true\n  users: {alice: {rules: \"on\"}, default: {rules: \"off\"}}\n  user_limits: {alice: {clients: 5}, default: {clients: 5}, bob: {clients: 5, byte_burst: 5kb}}", "",
-			[]string{"user_limits.bob: it does nothing: the pool has no user of that name", "user_limits.bob.byte_burst: it does nothing without 'bytes_per_second'"}},
-		{"limits of the file's users", "redis: true\n  acl_file: /users\n  user_limits: {bob: {clients: 5}}", "", nil},
-		{"limits of users of Memcached", "user_limits: {bob: {clients: 5}}", "", []string{"user_limits: it does nothing without 'redis: true'"}},
-		{"handshakes of nobody", "", "nuthatch: {tls_handshakes: 5, tls_handshake_timeout: 3s, tls_ticket_keys_file: /k}\n", []string{"tls_handshakes: it does nothing", "tls_handshake_timeout: it does nothing", "tls_ticket_keys_file: it does nothing"}},
-		{"handshakes with servers", "server_tls: {ca: system}", "nuthatch: {tls_handshakes: 5, tls_handshake_timeout: 3s}\n", []string{"tls_handshakes: it does nothing without a pool with 'tls'"}},
-		{"handshakes", "tls: {cert: /c, key: /k}", "nuthatch: {tls_handshakes: 5, tls_handshake_timeout: 3s, tls_ticket_keys_file: /k}\n", nil},
 		{"the other's port", "listen: 127.0.0.1:2\n  redis: false\n  servers: ['10.0.0.1:6379:1']", "", []string{"servers: port 6379 is Redis's"}},
 		{"Redis at Memcached's", "listen: 127.0.0.1:2\n  servers: ['10.0.0.1:11211:1']\n  redis: true", "", []string{"servers: port 11211 is Memcached's"}},
 		{"few hashes", "listen: 127.0.0.1:2\n  hash: crc32\n  servers: ['10.0.0.1:6380:1', '10.0.0.2:6380:1']", "", []string{"hash: nutcracker's crc32 has only 32768 values"}},
 		{"an address twice", "listen: 127.0.0.1:2\n  servers: ['10.0.0.1:6380:1 one', '10.0.0.1:6380:1 two']", "", []string{"servers: 10.0.0.1:6380 is there twice, first on line 3"}},
 		{"its own server", "listen: 127.0.0.1:6380\n  servers: ['127.0.0.1:6380:1 me', '10.0.0.1:6380:1']", "", []string{"servers: 127.0.0.1:6380 is where the pool itself listens"}},
-	}
+	})
+}
+
+// A warned is a pool with some lines, and with more behind it, and the warnings about these.
+type warned struct {
+	name, lines, more string
+	want              []string // a part of each, by line
+}
+
+func checkWarnings(t *testing.T, tests []warned) {
+	t.Helper()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			lines := tt.lines
