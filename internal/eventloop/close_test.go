@@ -10,7 +10,9 @@ import (
 
 // TestCloseWithin closes a connection in each method of its handler. The probe
 // fails if any is called afterwards.
-func TestCloseWithin(t *testing.T) {
+func TestCloseWithin(t *testing.T) { eachEngine(t, testCloseWithin) }
+
+func testCloseWithin(t *testing.T) {
 	tests := []struct {
 		name string
 		log  []string
@@ -86,7 +88,9 @@ func TestCloseWithin(t *testing.T) {
 }
 
 // TestCloseWhileConnecting covers the two ends of an attempt to connect.
-func TestCloseWhileConnecting(t *testing.T) {
+func TestCloseWhileConnecting(t *testing.T) { eachEngine(t, testCloseWhileConnecting) }
+
+func testCloseWhileConnecting(t *testing.T) {
 	t.Run("in OnConnect", func(t *testing.T) {
 		r := newRig(t)
 		_, sa := listenTCP(t)
@@ -117,7 +121,9 @@ func TestCloseWhileConnecting(t *testing.T) {
 
 // TestClosedWithinBatch: of two connections with an event in one turn, the first
 // closes the second, whose event must not be told.
-func TestClosedWithinBatch(t *testing.T) {
+func TestClosedWithinBatch(t *testing.T) { eachEngine(t, testClosedWithinBatch) }
+
+func testClosedWithinBatch(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		r := newRig(t)
 		a, farA := r.pair(kind)
@@ -163,6 +169,10 @@ func (r *rig) wantBatch(n int) {
 // second and opens a third, which must get neither the second's descriptor nor
 // its event. In the next turn it may have the number.
 func TestDescriptorOfClosedWithinBatch(t *testing.T) {
+	eachEngine(t, testDescriptorOfClosedWithinBatch)
+}
+
+func testDescriptorOfClosedWithinBatch(t *testing.T) {
 	r := newRig(t)
 	var third, fourth *probe
 	replace := func(c *probe) {
@@ -207,7 +217,9 @@ func TestDescriptorOfClosedWithinBatch(t *testing.T) {
 // TestReattachWithinBatch: the first of two connections closes the second and
 // connects it anew. The event of the second's first life must not be taken for
 // one of its second.
-func TestReattachWithinBatch(t *testing.T) {
+func TestReattachWithinBatch(t *testing.T) { eachEngine(t, testReattachWithinBatch) }
+
+func testReattachWithinBatch(t *testing.T) {
 	r := newRig(t)
 	_, sa := listenTCP(t)
 	again := func(c *probe) {
@@ -234,7 +246,9 @@ func TestReattachWithinBatch(t *testing.T) {
 
 // TestReattachWithinTurn: a connection that is closed and made anew in one turn
 // starts afresh: nothing of its first life goes out or holds it up.
-func TestReattachWithinTurn(t *testing.T) {
+func TestReattachWithinTurn(t *testing.T) { eachEngine(t, testReattachWithinTurn) }
+
+func testReattachWithinTurn(t *testing.T) {
 	r := newRig(t)
 	c, far := r.pair("tcp")
 	ln, sa := listenTCP(t)
@@ -269,7 +283,9 @@ func TestReattachWithinTurn(t *testing.T) {
 
 // TestCloseOther: a connection that is flushed earlier in the turn closes one
 // that is to be flushed, and has another flushed besides.
-func TestCloseOther(t *testing.T) {
+func TestCloseOther(t *testing.T) { eachEngine(t, testCloseOther) }
+
+func testCloseOther(t *testing.T) {
 	r := newRig(t)
 	a, farA := r.pair("tcp")
 	b, farB := r.pair("tcp")
@@ -282,6 +298,9 @@ func TestCloseOther(t *testing.T) {
 	b.say("b")
 	r.turn(0)
 	farA.want("a")
+	if engineOf(t) == IOUring {
+		farB.want("b") // it was sent together with what a said
+	}
 	farB.wantEnd()
 	farC.want("from a")
 	b.wantLog()
@@ -290,7 +309,9 @@ func TestCloseOther(t *testing.T) {
 
 // TestErrorLeavesOthersAlone: after the loop was told of an error it has
 // nothing more to say of the connection, and others go on.
-func TestErrorLeavesOthersAlone(t *testing.T) {
+func TestErrorLeavesOthersAlone(t *testing.T) { eachEngine(t, testErrorLeavesOthersAlone) }
+
+func testErrorLeavesOthersAlone(t *testing.T) {
 	r := newRig(t)
 	a, farA := r.pair("tcp")
 	b, farB := r.pair("tcp")
@@ -307,7 +328,9 @@ func TestErrorLeavesOthersAlone(t *testing.T) {
 
 // A connection whose error cannot be asked for has failed for that reason, and not
 // for none.
-func TestConnectErrorUnknown(t *testing.T) {
+func TestConnectErrorUnknown(t *testing.T) { eachEngine(t, testConnectErrorUnknown) }
+
+func testConnectErrorUnknown(t *testing.T) {
 	r := newRig(t)
 	fd, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK) // ready, and no socket
 	if err != nil {

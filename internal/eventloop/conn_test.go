@@ -25,7 +25,9 @@ func TestZeroConn(t *testing.T) {
 	}
 }
 
-func TestData(t *testing.T) {
+func TestData(t *testing.T) { eachEngine(t, testData) }
+
+func testData(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		r := newRig(t)
 		c, peer := r.pair(kind)
@@ -46,7 +48,9 @@ func TestData(t *testing.T) {
 
 // TestReadIsBounded: one turn takes at most recvSize of a connection, what is
 // left comes in the next, in order.
-func TestReadIsBounded(t *testing.T) {
+func TestReadIsBounded(t *testing.T) { eachEngine(t, testReadIsBounded) }
+
+func testReadIsBounded(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("unix")
 	want := noise(150 << 10)
@@ -62,7 +66,9 @@ func TestReadIsBounded(t *testing.T) {
 
 // TestDataIsOnlyLent: with invariants on, data that a handler keeps shows
 // garbage.
-func TestDataIsOnlyLent(t *testing.T) {
+func TestDataIsOnlyLent(t *testing.T) { eachEngine(t, testDataIsOnlyLent) }
+
+func testDataIsOnlyLent(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("unix")
 	var kept []byte
@@ -76,7 +82,9 @@ func TestDataIsOnlyLent(t *testing.T) {
 
 // TestEOF: a peer that only sends no more still gets the rest of the output,
 // and the loop is told once.
-func TestEOF(t *testing.T) {
+func TestEOF(t *testing.T) { eachEngine(t, testEOF) }
+
+func testEOF(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		r := newRig(t)
 		c, peer := r.pair(kind)
@@ -100,7 +108,9 @@ func TestEOF(t *testing.T) {
 
 // TestGoneAfterEOF: a peer that has gone altogether is an error, since nothing
 // can be read that would tell.
-func TestGoneAfterEOF(t *testing.T) {
+func TestGoneAfterEOF(t *testing.T) { eachEngine(t, testGoneAfterEOF) }
+
+func testGoneAfterEOF(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		r := newRig(t)
 		c, peer := r.pair(kind)
@@ -121,7 +131,9 @@ func TestGoneAfterEOF(t *testing.T) {
 }
 
 // TestReset: what came before a reset is still received.
-func TestReset(t *testing.T) {
+func TestReset(t *testing.T) { eachEngine(t, testReset) }
+
+func testReset(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("tcp")
 	peer.write("-ERR go away\r\n")
@@ -138,7 +150,9 @@ func TestReset(t *testing.T) {
 }
 
 // TestResetWhilePaused: a reset is seen although nothing is read.
-func TestResetWhilePaused(t *testing.T) {
+func TestResetWhilePaused(t *testing.T) { eachEngine(t, testResetWhilePaused) }
+
+func testResetWhilePaused(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("tcp")
 	c.PauseRead()
@@ -154,7 +168,9 @@ func TestResetWhilePaused(t *testing.T) {
 }
 
 // TestWriteError: a write finds the connection broken before any event does.
-func TestWriteError(t *testing.T) {
+func TestWriteError(t *testing.T) { eachEngine(t, testWriteError) }
+
+func testWriteError(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("unix")
 	peer.close()
@@ -208,17 +224,19 @@ func takeRest(c *probe, peer *peer, want []byte) {
 
 // TestShortWrites: a slow reader gets all of a large output, and the kernel is
 // asked to tell when there is room only once it lacked.
-func TestShortWrites(t *testing.T) {
+func TestShortWrites(t *testing.T) { eachEngine(t, testShortWrites) }
+
+func testShortWrites(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		r := newRig(t)
 		c, peer := r.pair(kind)
 		want := fillOutput(c)
-		if c.interest&unix.EPOLLOUT != 0 {
+		if r.watchesRoom(c) {
 			t.Error("room was asked for before a short write")
 		}
 		c.Flush()
 		r.turn(0)
-		if c.interest&unix.EPOLLOUT == 0 || c.sent == 0 || c.sent == len(want) {
+		if !r.watchesRoom(c) || c.sent == 0 || c.sent == len(want) {
 			t.Fatalf("%d of %d bytes were sent at once; want a short write", c.sent, len(want))
 		}
 		r.quiet("while there is no room")
@@ -235,7 +253,9 @@ func TestShortWrites(t *testing.T) {
 
 // TestShortWritesAgain: the kernel tells of room each time that it lacked, though
 // it is asked only once.
-func TestShortWritesAgain(t *testing.T) {
+func TestShortWritesAgain(t *testing.T) { eachEngine(t, testShortWritesAgain) }
+
+func testShortWritesAgain(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		r := newRig(t)
 		c, peer := r.pair(kind)
@@ -259,7 +279,9 @@ func TestShortWritesAgain(t *testing.T) {
 }
 
 // TestManyChunks sends an output of more chunks than the kernel takes at once.
-func TestManyChunks(t *testing.T) {
+func TestManyChunks(t *testing.T) { eachEngine(t, testManyChunks) }
+
+func testManyChunks(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("unix")
 	var shared mbuf.Chain
@@ -283,7 +305,9 @@ func TestManyChunks(t *testing.T) {
 
 // TestReadsWhileBlocked: a connection with output that nobody takes still
 // receives.
-func TestReadsWhileBlocked(t *testing.T) {
+func TestReadsWhileBlocked(t *testing.T) { eachEngine(t, testReadsWhileBlocked) }
+
+func testReadsWhileBlocked(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("tcp")
 	fillOutput(c)
@@ -301,7 +325,9 @@ func TestReadsWhileBlocked(t *testing.T) {
 
 // TestOneWritePerTurn: all that is said in a turn goes out in one piece, and is
 // told once.
-func TestOneWritePerTurn(t *testing.T) {
+func TestOneWritePerTurn(t *testing.T) { eachEngine(t, testOneWritePerTurn) }
+
+func testOneWritePerTurn(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("tcp")
 	c.onData = func([]byte) {
@@ -316,7 +342,9 @@ func TestOneWritePerTurn(t *testing.T) {
 }
 
 // TestOutputNeedsFlush: what is appended without Flush stays.
-func TestOutputNeedsFlush(t *testing.T) {
+func TestOutputNeedsFlush(t *testing.T) { eachEngine(t, testOutputNeedsFlush) }
+
+func testOutputNeedsFlush(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("unix")
 	c.Out().AppendString(&r.bufs, "hello")
@@ -335,7 +363,9 @@ func TestOutputNeedsFlush(t *testing.T) {
 	c.wantLog("sent", "sent")
 }
 
-func TestPauseRead(t *testing.T) {
+func TestPauseRead(t *testing.T) { eachEngine(t, testPauseRead) }
+
+func testPauseRead(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("tcp")
 
@@ -375,7 +405,9 @@ func TestPauseRead(t *testing.T) {
 }
 
 // TestPauseWithin: a pause takes effect at once, and does not stop the output.
-func TestPauseWithin(t *testing.T) {
+func TestPauseWithin(t *testing.T) { eachEngine(t, testPauseWithin) }
+
+func testPauseWithin(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("tcp")
 	c.onData = func([]byte) { c.PauseRead(); c.say("busy") }
@@ -397,7 +429,9 @@ func TestPauseWithin(t *testing.T) {
 
 // TestLend: bytes go where the handler wants them as long as it does, and
 // through OnData otherwise.
-func TestLend(t *testing.T) {
+func TestLend(t *testing.T) { eachEngine(t, testLend) }
+
+func testLend(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("tcp")
 	place := make([]byte, 10)
@@ -422,7 +456,9 @@ func TestLend(t *testing.T) {
 }
 
 // TestLendChain receives a large body straight into a chain's chunks.
-func TestLendChain(t *testing.T) {
+func TestLendChain(t *testing.T) { eachEngine(t, testLendChain) }
+
+func testLendChain(t *testing.T) {
 	r := newRig(t)
 	c, peer := r.pair("unix")
 	want := noise(1 << 20)
@@ -457,110 +493,4 @@ func TestLendChain(t *testing.T) {
 	}
 	wantBytes(t, "the body", body.AppendTo(nil), want)
 	body.Release(&r.bufs)
-}
-
-// connect starts a connection to sa without waiting for it.
-func connect(t *testing.T, sa unix.Sockaddr) (fd int, inProgress bool) {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	switch err := unix.Connect(fd, sa); err {
-	case nil:
-		return fd, false
-	case unix.EINPROGRESS:
-		return fd, true
-	default:
-		t.Fatal(err)
-		return 0, false
-	}
-}
-
-// TestConnect: what was said before the connection was made goes out when it is.
-func TestConnect(t *testing.T) {
-	r := newRig(t)
-	ln, sa := listenTCP(t)
-	fd, inProgress := connect(t, sa)
-	if !inProgress {
-		t.Fatal("connected at once")
-	}
-	c := &probe{rig: r}
-	r.attachAs(c, fd, true)
-	if c.Open() || !c.Attached() {
-		t.Error("a connection that is being made is open, or not attached")
-	}
-	c.say("early")
-	c.onConnect = func() {
-		if !c.Open() {
-			t.Error("not open in OnConnect")
-		}
-		c.say(" bird")
-	}
-	r.until("connected", func() bool { return len(c.log) >= 2 })
-	c.wantLog("connect", "sent")
-	nfd, _, err := unix.Accept(ln)
-	if err != nil {
-		t.Fatal(err)
-	}
-	peer := own(t, nfd)
-	peer.want("early bird")
-	peer.write("hello")
-	r.step()
-	c.wantLog("connect", "sent", "data")
-	r.quiet("connected")
-}
-
-// refusing is an address that nobody listens on, held until the test ends.
-func refusing(t *testing.T) unix.Sockaddr {
-	t.Helper()
-	p := newPeer(t, unix.AF_INET)
-	if err := unix.Bind(p.fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	sa, err := unix.Getsockname(p.fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sa
-}
-
-func TestConnectRefused(t *testing.T) {
-	r := newRig(t)
-	fd, inProgress := connect(t, refusing(t))
-	if !inProgress {
-		t.Fatal("connected at once")
-	}
-	c := &probe{rig: r}
-	r.attachAs(c, fd, true)
-	c.say("lost")
-	r.step()
-	c.wantLog("error")
-	if c.errs[0] != syscall.ECONNREFUSED {
-		t.Errorf("error %v, want %v", c.errs[0], syscall.ECONNREFUSED)
-	}
-	if c.Out().Len() != 0 {
-		t.Error("a closed connection has output")
-	}
-}
-
-// TestAttachFails: the descriptor is closed, and the connection can be attached
-// to another.
-func TestAttachFails(t *testing.T) {
-	r := newRig(t)
-	f, err := unix.Open("/proc/self/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0) // which epoll does not take
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &probe{rig: r}
-	if err := r.Loop.attach(&c.Conn, f, false, c); err == nil || !strings.Contains(err.Error(), "epoll_ctl") {
-		t.Errorf("Attach = %v, want an error that names epoll_ctl", err)
-	}
-	if _, err := unix.FcntlInt(uintptr(f), unix.F_GETFD, 0); err != unix.EBADF {
-		t.Errorf("the descriptor is still open (%v)", err)
-	}
-	if c.Attached() {
-		t.Error("the connection is attached")
-	}
-	c.Close()
 }

@@ -113,7 +113,9 @@ var talks = []struct {
 
 // TestSteadyStateAllocatesNothing: neither receiving nor sending costs memory
 // once the first messages have gone through.
-func TestSteadyStateAllocatesNothing(t *testing.T) {
+func TestSteadyStateAllocatesNothing(t *testing.T) { eachEngine(t, testSteadyStateAllocatesNothing) }
+
+func testSteadyStateAllocatesNothing(t *testing.T) {
 	for _, tt := range talks {
 		t.Run(tt.name, func(t *testing.T) {
 			k := newTalk(newRig(t), tt.kind, tt.msg, tt.lent)

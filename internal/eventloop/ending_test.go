@@ -4,7 +4,9 @@ import "testing"
 
 // While reading is paused the handler is told, once, that the peer will send no more;
 // what it has sent, and its end, come when reading goes on.
-func TestEnding(t *testing.T) {
+func TestEnding(t *testing.T) { eachEngine(t, testEnding) }
+
+func testEnding(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		ends := map[string]func(*peer){"half": (*peer).endWriting}
 		if kind == "tcp" {
@@ -36,7 +38,9 @@ func TestEnding(t *testing.T) {
 
 // An end that comes with the bytes before it is told too, if those have the handler
 // pause.
-func TestEndingBehindData(t *testing.T) {
+func TestEndingBehindData(t *testing.T) { eachEngine(t, testEndingBehindData) }
+
+func testEndingBehindData(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		r := newRig(t)
 		c, far := r.pair(kind)
@@ -52,7 +56,9 @@ func TestEndingBehindData(t *testing.T) {
 }
 
 // Nobody is told of an end that is read at once.
-func TestNoEndingWhenRead(t *testing.T) {
+func TestNoEndingWhenRead(t *testing.T) { eachEngine(t, testNoEndingWhenRead) }
+
+func testNoEndingWhenRead(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, r *fakeRig) {
 		c, far := r.joined()
 		far.write(t, "last")
@@ -65,7 +71,9 @@ func TestNoEndingWhenRead(t *testing.T) {
 	})
 }
 
-func TestFakeEnding(t *testing.T) {
+func TestFakeEnding(t *testing.T) { eachEngine(t, testFakeEnding) }
+
+func testFakeEnding(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, r *fakeRig) {
 		c, far := r.joined()
 		c.PauseRead()

@@ -15,12 +15,12 @@ import (
 //
 // It tells its events through Conn: connected, and grant before it receives.
 //
-// There are two engines: epoll (readiness), and fake (for tests: no descriptors). The
-// contract has the shape of completions, so that an engine that submits operations and
-// learns of their end later fits it too. What such an engine needs was found out with a
-// trial engine on io_uring:
+// There are three engines: epoll and uring, the kernel's, which have most in common
+// (polled), and fake (for tests: no descriptors). The contract has the shape of
+// completions, so that an engine that submits operations and learns of their end later
+// fits it too:
 //
-//   - It belongs to the thread that made it, so it is made by start.
+//   - It may belong to a thread: the one that calls start.
 //   - Bytes may have been received before Handler.Grant is asked for room, and there may
 //     be no room, or reading paused, when they have come. Those, and what it may yet
 //     receive in this way, are in Loop.ahead until a handler has had them.
@@ -73,6 +73,9 @@ type engine interface {
 	// follows, at once or later. Bytes that are appended meanwhile may wait for the
 	// next send.
 	send(c *Conn, out *mbuf.Chain)
+	// sendAll is called when send was called for all connections that are written to. The
+	// engine may have put off what they are to send until now.
+	sendAll()
 	// inFlight is how many bytes at the front of the output may have been sent without
 	// OnSent having reported it.
 	inFlight(c *Conn) int

@@ -430,6 +430,9 @@ func (e *fake) send(c *Conn, out *mbuf.Chain) {
 	c.handler.OnSent(n)
 }
 
+// sendAll implements engine.
+func (e *fake) sendAll() {}
+
 // inFlight implements engine.
 func (e *fake) inFlight(c *Conn) int { return e.net.sockets[c.fd].inFlight }
 

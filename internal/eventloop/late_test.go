@@ -37,7 +37,9 @@ func (r *lateRig) silent() {
 
 // TestFlushLate: output that can wait does so while the loop has something else to
 // do, and no longer.
-func TestFlushLate(t *testing.T) {
+func TestFlushLate(t *testing.T) { eachEngine(t, testFlushLate) }
+
+func testFlushLate(t *testing.T) {
 	t.Run("nothing else was written", func(t *testing.T) {
 		r := newLateRig(t)
 		r.say("one")
@@ -80,7 +82,9 @@ func TestFlushLate(t *testing.T) {
 }
 
 // TestFlushLateEnds: what else can become of output that waits.
-func TestFlushLateEnds(t *testing.T) {
+func TestFlushLateEnds(t *testing.T) { eachEngine(t, testFlushLateEnds) }
+
+func testFlushLateEnds(t *testing.T) {
 	t.Run("it grows long", func(t *testing.T) {
 		r := newLateRig(t)
 		r.say("one")
@@ -130,7 +134,9 @@ func TestFlushLateEnds(t *testing.T) {
 }
 
 // TestFlushLateStop: output that waits when the loop is stopped goes out.
-func TestFlushLateStop(t *testing.T) {
+func TestFlushLateStop(t *testing.T) { eachEngine(t, testFlushLateStop) }
+
+func testFlushLateStop(t *testing.T) {
 	r := run(t, hookFunc(never))
 	hand := &rig{t: t, Loop: r.Loop}
 	var late, now *probe

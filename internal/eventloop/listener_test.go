@@ -72,7 +72,9 @@ func dial(t *testing.T, sa unix.Sockaddr, n int) (peers []*peer) {
 }
 
 // TestAcceptBatch: one turn accepts a bounded number, the rest follows.
-func TestAcceptBatch(t *testing.T) {
+func TestAcceptBatch(t *testing.T) { eachEngine(t, testAcceptBatch) }
+
+func testAcceptBatch(t *testing.T) {
 	r := newRig(t)
 	_, a, sa := r.listen(256)
 	dial(t, sa, acceptBatch+20)
@@ -95,7 +97,9 @@ func TestAcceptBatch(t *testing.T) {
 	}
 }
 
-func TestAcceptedIsTheConnection(t *testing.T) {
+func TestAcceptedIsTheConnection(t *testing.T) { eachEngine(t, testAcceptedIsTheConnection) }
+
+func testAcceptedIsTheConnection(t *testing.T) {
 	r := newRig(t)
 	_, a, sa := r.listen(1)
 	far := dial(t, sa, 1)[0]
@@ -115,7 +119,9 @@ func TestAcceptedIsTheConnection(t *testing.T) {
 	}
 }
 
-func TestListenerPause(t *testing.T) {
+func TestListenerPause(t *testing.T) { eachEngine(t, testListenerPause) }
+
+func testListenerPause(t *testing.T) {
 	r := newRig(t)
 	ln, a, sa := r.listen(16)
 	a.onAccept = func() {
@@ -139,7 +145,9 @@ func TestListenerPause(t *testing.T) {
 }
 
 // TestAcceptWithoutDescriptors: the acceptor is told, the connection waits.
-func TestAcceptWithoutDescriptors(t *testing.T) {
+func TestAcceptWithoutDescriptors(t *testing.T) { eachEngine(t, testAcceptWithoutDescriptors) }
+
+func testAcceptWithoutDescriptors(t *testing.T) {
 	r := newRig(t)
 	ln, a, sa := r.listen(16)
 	dial(t, sa, 2)
@@ -162,7 +170,9 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 
 // TestAcceptNobody: a connection that another took first is no error, and
 // nothing to wait for.
-func TestAcceptNobody(t *testing.T) {
+func TestAcceptNobody(t *testing.T) { eachEngine(t, testAcceptNobody) }
+
+func testAcceptNobody(t *testing.T) {
 	r := newRig(t)
 	ln, a, _ := r.listen(1)
 	ln.AcceptSome(acceptBatch)
@@ -171,16 +181,21 @@ func TestAcceptNobody(t *testing.T) {
 	}
 }
 
-func TestListenFails(t *testing.T) {
+func TestListenFails(t *testing.T) { eachEngine(t, testListenFails) }
+
+func testListenFails(t *testing.T) {
 	r := newRig(t)
-	if ln, err := r.Listen(&ListenSocket{fd: -1}, &acceptance{t: t}); ln != nil || err == nil || !strings.Contains(err.Error(), "epoll_ctl") {
-		t.Errorf("Listen = %v, %v, want an error that names epoll_ctl", ln, err)
+	call := map[Engine]string{Epoll: "epoll_ctl", IOUring: "fcntl"}[engineOf(t)]
+	if ln, err := r.Listen(&ListenSocket{fd: -1}, &acceptance{t: t}); ln != nil || err == nil || !strings.Contains(err.Error(), call) {
+		t.Errorf("Listen = %v, %v, want an error that names %s", ln, err, call)
 	}
 }
 
 // A listener that is about to be closed accepts as many as it is told, in pieces, and
 // no more, however many come meanwhile.
-func TestAcceptSome(t *testing.T) {
+func TestAcceptSome(t *testing.T) { eachEngine(t, testAcceptSome) }
+
+func testAcceptSome(t *testing.T) {
 	r := newRig(t)
 	ln, a, sa := r.listen(2 * acceptBatch)
 	dial(t, sa, acceptBatch+10)

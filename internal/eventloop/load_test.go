@@ -6,7 +6,9 @@ import (
 
 // What one turn receives, sends and closes is bounded; the next turns do the rest, at
 // once, and nobody is left out.
-func TestLoadOfATurn(t *testing.T) {
+func TestLoadOfATurn(t *testing.T) { eachEngine(t, testLoadOfATurn) }
+
+func testLoadOfATurn(t *testing.T) {
 	t.Run("received", func(t *testing.T) {
 		r := newRig(t)
 		const n = maxTurnBytes/recvSize + 20

@@ -98,16 +98,34 @@ type Loop struct {
 	ended bool
 }
 
-// New returns a loop on epoll that is not yet running. Its time is counted from
+// New is NewOn with epoll.
+func New(epoch time.Time, hook Hook) (*Loop, error) { return NewOn(Epoll, epoch, hook) }
+
+// NewOn returns a loop on that engine that is not yet running. Its time is counted from
 // epoch, so that loops of one epoch agree on it.
-func New(epoch time.Time, hook Hook) (*Loop, error) {
+func NewOn(kind Engine, epoch time.Time, hook Hook) (*Loop, error) {
 	l := &Loop{hook: hook, epoch: epoch}
-	e, err := newEpoll(l)
+	var err error
+	switch kind {
+	case Epoll:
+		l.engine, err = newEpoll(l)
+	case IOUring:
+		l.engine, err = newUring(l)
+	default:
+		err = fmt.Errorf("%s is none", kind)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("eventloop: %w", err)
 	}
-	l.engine = e
 	return l, nil
+}
+
+// Ring returns the counters of the loop's ring. It must run on the loop.
+func (l *Loop) Ring() RingStats {
+	if u, ok := l.engine.(*uring); ok {
+		return u.ring.stats
+	}
+	return RingStats{}
 }
 
 // Bufs is the loop's free list of chunks.
@@ -310,6 +328,7 @@ func (l *Loop) flush() {
 			l.engine.send(c, out)
 		}
 	}
+	l.engine.sendAll()
 	n := copy(l.dirty, l.dirty[i:])
 	clear(l.dirty[n:])
 	l.dirty = l.dirty[:n]

@@ -30,7 +30,7 @@ type running struct {
 func run(t *testing.T, hook Hook) *running {
 	t.Helper()
 	before := runtime.NumGoroutine()
-	l, err := New(time.Now(), hook)
+	l, err := NewOn(engineOf(t), time.Now(), hook)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,9 @@ func never(int64) int64 { return 0 }
 
 // TestPost posts from many goroutines: every function runs once, on the loop,
 // and each goroutine's in its order.
-func TestPost(t *testing.T) {
+func TestPost(t *testing.T) { eachEngine(t, testPost) }
+
+func testPost(t *testing.T) {
 	r := run(t, hookFunc(never))
 	const posters, each = 8, 500
 	var got [posters][]int // by the loop alone: the race detector watches
@@ -108,7 +110,9 @@ func TestPost(t *testing.T) {
 }
 
 // TestPostFromLoop: what a posted function posts runs too, in a later turn.
-func TestPostFromLoop(t *testing.T) {
+func TestPostFromLoop(t *testing.T) { eachEngine(t, testPostFromLoop) }
+
+func testPostFromLoop(t *testing.T) {
 	r := run(t, hookFunc(never))
 	done := make(chan bool, 1)
 	r.Post(func() {
@@ -123,7 +127,9 @@ func TestPostFromLoop(t *testing.T) {
 }
 
 // TestPostIsFlushed: the output of a posted function goes out in the same turn.
-func TestPostIsFlushed(t *testing.T) {
+func TestPostIsFlushed(t *testing.T) { eachEngine(t, testPostIsFlushed) }
+
+func testPostIsFlushed(t *testing.T) {
 	r := newRig(t)
 	c, far := r.pair("unix")
 	r.Post(func() { c.say("hello") })
@@ -132,7 +138,9 @@ func TestPostIsFlushed(t *testing.T) {
 	r.quiet("after the posted function ran")
 }
 
-func TestStop(t *testing.T) {
+func TestStop(t *testing.T) { eachEngine(t, testStop) }
+
+func testStop(t *testing.T) {
 	tests := []struct {
 		name string
 		stop func(l *Loop)
@@ -165,9 +173,11 @@ func TestStop(t *testing.T) {
 }
 
 // TestStopBeforeRun gives back a loop that is not needed after all.
-func TestStopBeforeRun(t *testing.T) {
+func TestStopBeforeRun(t *testing.T) { eachEngine(t, testStopBeforeRun) }
+
+func testStopBeforeRun(t *testing.T) {
 	before := descriptors(t)
-	l, err := New(time.Now(), hookFunc(never))
+	l, err := NewOn(engineOf(t), time.Now(), hookFunc(never))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,9 +195,11 @@ func TestStopBeforeRun(t *testing.T) {
 
 // TestAfterTheEnd: who posts to a loop that has ended, or stops it again, must
 // not write to whatever has its descriptors now.
-func TestAfterTheEnd(t *testing.T) {
+func TestAfterTheEnd(t *testing.T) { eachEngine(t, testAfterTheEnd) }
+
+func testAfterTheEnd(t *testing.T) {
 	r := run(t, hookFunc(never))
-	wakefd := r.engine.(*epoll).wakefd
+	wakefd := (&rig{t: t, Loop: r.Loop}).polled().wakefd
 	r.end()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -213,7 +225,9 @@ func TestAfterTheEnd(t *testing.T) {
 
 // TestEndClosesConnections: the peers see the end, the listening socket stays
 // its maker's, and closing a connection afterwards gives back its output.
-func TestEndClosesConnections(t *testing.T) {
+func TestEndClosesConnections(t *testing.T) { eachEngine(t, testEndClosesConnections) }
+
+func testEndClosesConnections(t *testing.T) {
 	before := descriptors(t)
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -258,7 +272,9 @@ func TestEndClosesConnections(t *testing.T) {
 }
 
 // TestTurnDeadline: what the hook asks for becomes the next wait's length.
-func TestTurnDeadline(t *testing.T) {
+func TestTurnDeadline(t *testing.T) { eachEngine(t, testTurnDeadline) }
+
+func testTurnDeadline(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	tests := []struct {
 		name string
@@ -300,7 +316,9 @@ func TestTurnDeadline(t *testing.T) {
 
 // TestLoopWakesForItsHook: with nothing received the hook has its turn when it
 // asked for it, not before, and without turns in between.
-func TestLoopWakesForItsHook(t *testing.T) {
+func TestLoopWakesForItsHook(t *testing.T) { eachEngine(t, testLoopWakesForItsHook) }
+
+func testLoopWakesForItsHook(t *testing.T) {
 	const due, rounds = int64(3 * time.Millisecond), 10
 	var asked int64
 	woken := make(chan uint64, 1)
@@ -331,7 +349,9 @@ func TestLoopWakesForItsHook(t *testing.T) {
 }
 
 // TestPostWakesWait: a loop that waits for ever, or for long, is woken.
-func TestPostWakesWait(t *testing.T) {
+func TestPostWakesWait(t *testing.T) { eachEngine(t, testPostWakesWait) }
+
+func testPostWakesWait(t *testing.T) {
 	for name, next := range map[string]int64{"for ever": 0, "for long": int64(time.Hour)} {
 		t.Run(name, func(t *testing.T) {
 			r := run(t, hookFunc(func(int64) int64 { return next }))
@@ -344,7 +364,9 @@ func TestPostWakesWait(t *testing.T) {
 
 // TestHookRunsAgainAfterFlush: what is sent may give the hook something to do,
 // and its output goes out in the same turn.
-func TestHookRunsAgainAfterFlush(t *testing.T) {
+func TestHookRunsAgainAfterFlush(t *testing.T) { eachEngine(t, testHookRunsAgainAfterFlush) }
+
+func testHookRunsAgainAfterFlush(t *testing.T) {
 	r := newRig(t)
 	c, far := r.pair("unix")
 	calls := 0
@@ -389,7 +411,9 @@ func TestTime(t *testing.T) {
 
 // TestManyConnections: the table grows, every connection gets its own bytes, and
 // none is left out when more are ready than one turn takes, or all speak at once.
-func TestManyConnections(t *testing.T) {
+func TestManyConnections(t *testing.T) { eachEngine(t, testManyConnections) }
+
+func testManyConnections(t *testing.T) {
 	r := newRig(t)
 	const n = maxEvents + 50
 	var conns []*probe
@@ -418,9 +442,11 @@ func TestManyConnections(t *testing.T) {
 }
 
 // TestRunFails: the kernel's refusal to wait ends Run with an error.
-func TestRunFails(t *testing.T) {
+func TestRunFails(t *testing.T) { eachEngine(t, testRunFails) }
+
+func testRunFails(t *testing.T) {
 	before := descriptors(t)
-	l, err := New(time.Now(), hookFunc(never))
+	l, err := NewOn(engineOf(t), time.Now(), hookFunc(never))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -428,25 +454,35 @@ func TestRunFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// In the place of the epoll descriptor stands one that is none.
-	if err := unix.Dup3(other, l.engine.(*epoll).epfd, unix.O_CLOEXEC); err != nil {
+	// In the place of the engine's descriptor stands one that is none.
+	place, call, refusal := 0, "", syscall.Errno(0)
+	switch e := l.engine.(type) {
+	case *epoll:
+		place, call, refusal = e.epfd, "epoll_wait", unix.EINVAL
+	case *uring:
+		place, call, refusal = e.ring.fd, "io_uring_register", unix.EOPNOTSUPP
+	}
+	if err := unix.Dup3(other, place, unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
 	unix.Close(other)
 	err = l.Run()
-	if !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "epoll_wait") {
-		t.Errorf("Run returned %v, want an error that names epoll_wait", err)
+	if !errors.Is(err, refusal) || !strings.Contains(err.Error(), call) {
+		t.Errorf("Run returned %v, want an error that names %s", err, call)
 	}
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors are open, %d were before", after, before)
 	}
 }
 
-func TestNewFails(t *testing.T) {
-	for spare, call := range []string{"epoll_create1", "eventfd"} {
+func TestNewFails(t *testing.T) { eachEngine(t, testNewFails) }
+
+func testNewFails(t *testing.T) {
+	first := map[Engine]string{Epoll: "epoll_create1", IOUring: "io_uring_setup"}[engineOf(t)]
+	for spare, call := range []string{first, "eventfd"} {
 		before := descriptors(t)
 		var err error
-		without(t, spare, func() { _, err = New(time.Now(), hookFunc(never)) })
+		without(t, spare, func() { _, err = NewOn(engineOf(t), time.Now(), hookFunc(never)) })
 		if !errors.Is(err, syscall.EMFILE) || !strings.Contains(err.Error(), call) {
 			t.Errorf("with %d descriptors New returned %v, want an error that names %s", spare, err, call)
 		}
@@ -458,7 +494,9 @@ func TestNewFails(t *testing.T) {
 
 // A descriptor that was handed to a loop is whoever's the function gives it to, or is
 // closed if the loop ends first.
-func TestHand(t *testing.T) {
+func TestHand(t *testing.T) { eachEngine(t, testHand) }
+
+func testHand(t *testing.T) {
 	before := descriptors(t)
 	fd := func() int {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
@@ -467,7 +505,7 @@ func TestHand(t *testing.T) {
 		}
 		return fd
 	}
-	l, err := New(time.Now(), &rig{t: t})
+	l, err := NewOn(engineOf(t), time.Now(), &rig{t: t})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -47,8 +49,16 @@ func newRig(t testing.TB) *rig {
 	t.Helper()
 	before := descriptors(t)
 	r := &rig{t: t}
-	l, err := New(time.Now(), r)
+	l, err := NewOn(engineOf(t), time.Now(), r)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if engineOf(t) == IOUring {
+		// A ring is one thread's, which the kernel interrupts when the ring is gone. So the
+		// thread ends with the test.
+		runtime.LockOSThread()
+	}
+	if err := l.start(); err != nil {
 		t.Fatal(err)
 	}
 	r.Loop = l
@@ -65,8 +75,37 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
-// epoll is the loop's engine.
-func (r *rig) epoll() *epoll { return r.engine.(*epoll) }
+// eachEngine runs a test on each of the kernel's engines.
+func eachEngine(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	for _, e := range []Engine{Epoll, IOUring} {
+		t.Run(e.String(), f)
+	}
+}
+
+// engineOf is the engine that eachEngine runs the test on.
+func engineOf(t testing.TB) Engine {
+	if strings.Contains(t.Name(), "/"+IOUring.String()) {
+		return IOUring
+	}
+	return Epoll
+}
+
+// watchesRoom reports whether the kernel was asked to tell of room for output.
+func (r *rig) watchesRoom(c *probe) bool {
+	if u, ok := r.engine.(*uring); ok {
+		return u.table[c.fd].armed&(1<<pollRoom) != 0
+	}
+	return c.interest&unix.EPOLLOUT != 0
+}
+
+// polled is what the engines of the kernel have in common.
+func (r *rig) polled() *polled {
+	if u, ok := r.engine.(*uring); ok {
+		return &u.polled
+	}
+	return &r.engine.(*epoll).polled
+}
 
 // wait waits as the loop does.
 func (r *rig) wait(timeout int) (int, error) { return r.engine.wait(timeout) }
@@ -95,15 +134,17 @@ func (r *rig) tryStep() error {
 	if r.engine.pending() > 0 {
 		timeout = 0
 	}
-	n, err := r.wait(timeout)
-	if err != nil {
-		return err
+	for range 3 { // a signal may end a wait
+		n, err := r.wait(timeout)
+		if err != nil {
+			return err
+		}
+		if n > 0 || timeout == 0 {
+			r.turn(n)
+			return nil
+		}
 	}
-	if n == 0 && timeout != 0 {
-		return errors.New("the loop waits for nothing")
-	}
-	r.turn(n)
-	return nil
+	return errors.New("the loop waits for nothing")
 }
 
 // until runs turns until cond holds.
@@ -124,10 +165,17 @@ func (r *rig) quiet(when string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	for _, ev := range r.epoll().events[:n] {
-		r.t.Errorf("%s: descriptor %d still reports %#x", when, ev.Fd, ev.Events)
+	switch e := r.engine.(type) {
+	case *epoll:
+		for _, ev := range e.events[:n] {
+			r.t.Errorf("%s: descriptor %d still reports %#x", when, ev.Fd, ev.Events)
+		}
+	case *uring:
+		for _, ev := range e.found[e.next:] {
+			r.t.Errorf("%s: descriptor %d still reports %#x, kind %d", when, ev.fd, ev.res, ev.kind)
+		}
 	}
-	for _, c := range r.epoll().again {
+	for _, c := range r.polled().again {
 		if c.state != open || !c.unread || c.noRead {
 			continue
 		}

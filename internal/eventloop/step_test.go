@@ -7,8 +7,10 @@ import (
 
 // A loop that is run by hand has the time that it is told, does what was posted,
 // and does not wait.
-func TestStep(t *testing.T) {
-	l, err := New(time.Now(), &rig{t: t})
+func TestStep(t *testing.T) { eachEngine(t, testStep) }
+
+func testStep(t *testing.T) {
+	l, err := NewOn(engineOf(t), time.Now(), &rig{t: t})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +30,9 @@ func TestStep(t *testing.T) {
 }
 
 // TestStepLeft: a step on what the last one left to read sees no old events.
-func TestStepLeft(t *testing.T) {
+func TestStepLeft(t *testing.T) { eachEngine(t, testStepLeft) }
+
+func testStepLeft(t *testing.T) {
 	r := newRig(t)
 	c, far := r.pair("unix")
 	c.lend = func() []byte { return nil }
@@ -38,5 +42,9 @@ func TestStepLeft(t *testing.T) {
 			t.Errorf("step %d: %d ready, %v, want %d", i, n, err, want)
 		}
 	}
-	c.wantLog("lend", "data", "lend")
+	told := []string{"lend", "data", "lend"}
+	if engineOf(t) == IOUring { // the first receive is a smaller one
+		told = append(told, "data")
+	}
+	c.wantLog(told...)
 }

@@ -6,8 +6,10 @@ import (
 )
 
 // The longest turn is measured if that is wanted.
-func TestLongestTurn(t *testing.T) {
-	l, err := New(time.Now(), hookFunc(never))
+func TestLongestTurn(t *testing.T) { eachEngine(t, testLongestTurn) }
+
+func testLongestTurn(t *testing.T) {
+	l, err := NewOn(engineOf(t), time.Now(), hookFunc(never))
 	if err != nil {
 		t.Fatal(err)
 	}

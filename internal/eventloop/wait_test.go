@@ -15,7 +15,9 @@ type poll struct {
 
 // The parts of a wait add up to the time until the next turn, and none of it is
 // waited twice: a timer is late by the kernel's rounding and no more.
-func TestWaitEndsInTime(t *testing.T) {
+func TestWaitEndsInTime(t *testing.T) { eachEngine(t, testWaitEndsInTime) }
+
+func testWaitEndsInTime(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	for _, tt := range []struct {
 		name string
@@ -49,7 +51,7 @@ func TestWaitEndsInTime(t *testing.T) {
 				r.onTurn = func(int64) int64 { return begin + tt.next }
 			}
 			var polls []poll
-			r.epoll().poll = func(timeout int, hidden bool) (int, syscall.Errno) {
+			r.polled().poll = func(timeout int, hidden bool) (int, syscall.Errno) {
 				i := len(polls)
 				polls = append(polls, poll{timeout, hidden})
 				r.now += tt.takes[i] // which is what Clock tells
