@@ -265,8 +265,8 @@ func TestAlertsOfScenarios(t *testing.T) {
 			map[string][]map[string]string{"NuthatchServerSlow": {{"pool": "p", "server": "d"}}},
 		},
 		"slow servers alone": {slices.Concat(bucketsOf("p", "a", .25), bucketsOf("p", "b", .25)), nil},
-		"a reload": {[]series{steady("nuthatch_config_last_reload_successful", "", 1)}, nil},
-		"memory": {[]series{steady("nuthatch_memory_held_bytes", "", 50), steady("nuthatch_memory_soft_limit_bytes", "", 100)}, nil},
+		"a reload":           {[]series{steady("nuthatch_config_last_reload_successful", "", 1)}, nil},
+		"memory":             {[]series{steady("nuthatch_memory_held_bytes", "", 50), steady("nuthatch_memory_soft_limit_bytes", "", 100)}, nil},
 		"no certificate, and one that holds": {
 			[]series{
 				steady("nuthatch_tls_certificate_refused", `,pool="p",block="server_tls"`, 0),

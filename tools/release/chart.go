@@ -27,7 +27,7 @@ func (r *release) writeChart() error {
 	if err != nil {
 		return err
 	}
-	if whole, err = compressed(whole); err != nil {
+	if whole, err = r.compressed(whole); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(r.out, "nuthatch-"+r.version+".tgz"), whole, 0o644)

@@ -36,7 +36,7 @@ func cleanRoot(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	command(t, "mmdebstrap", "--quiet", "--variant=essential", "--include=systemd,passwd", "--aptopt=Acquire::Languages \"none\"",
-		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*", suite, root)
+		"--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*", suite, root)
 	return root
 }
 
@@ -182,114 +182,168 @@ func appendTo(t *testing.T, path, line string) {
 	}
 }
 
+// An installation is a clean root in which the packages are installed, and what runs there.
+type installation struct {
+	t       *testing.T
+	root    string
+	service *exec.Cmd
+	asked   func() string // what systemd was asked to do since the last time
+}
+
 // TestInstall installs, runs, upgrades and removes the packages in a clean root, and runs what the
 // installed unit runs. The program hands over to the upgrade.
 func TestInstall(t *testing.T) {
-	root := cleanRoot(t)
+	i := &installation{t: t, root: cleanRoot(t)}
 	leaveTheMachine(t)
-	mountProc(t, root)
-	copyIn := func(path string) string {
-		text, err := os.ReadFile(path)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(root, "tmp", filepath.Base(path)), text, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return "/tmp/" + filepath.Base(path)
-	}
+	mountProc(t, i.root)
+	runInRoot(t, i.root, "dpkg", "-i", i.copyIn(result(t, built, "*_"+arch+".deb")))
+	checkInstalled(t, i.root)
+	i.checkUnits()
+	i.serve()
+	i.reload()
+	now := i.upgrade()
+	i.end(now)
+	i.remove()
+	i.otherForm()
+}
 
-	runInRoot(t, root, "dpkg", "-i", copyIn(result(t, built, "*_"+arch+".deb")))
-	checkInstalled(t, root)
-	if out, err := inRoot(root, "systemd-analyze", "verify", "--man=no", "nuthatch.service", "nuthatch.socket").CombinedOutput(); err != nil || strings.Contains(string(out), "nuthatch") {
-		t.Errorf("systemd about the units: %v\n%s", err, out)
+// copyIn copies a file into the root, and returns its path there.
+func (i *installation) copyIn(path string) string {
+	i.t.Helper()
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(i.root, "tmp", filepath.Base(path)), text, 0o600)
 	}
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return "/tmp/" + filepath.Base(path)
+}
 
-	// The service.
+// checkUnits has systemd read the units.
+func (i *installation) checkUnits() {
+	i.t.Helper()
+	out, err := inRoot(i.root, "systemd-analyze", "verify", "--man=no", "nuthatch.service", "nuthatch.socket").CombinedOutput()
+	if err != nil || strings.Contains(string(out), "nuthatch") {
+		i.t.Errorf("systemd about the units: %v\n%s", err, out)
+	}
+}
+
+// serve starts the service as its unit does.
+func (i *installation) serve() {
+	t := i.t
+	t.Helper()
 	startRedis(t, "6379", "6380", "6381")
-	sockets := filepath.Join(root, "run/nuthatch")
+	sockets := filepath.Join(i.root, "run/nuthatch")
 	if err := os.Mkdir(sockets, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chown(sockets, serviceUser, serviceUser); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := asService(t, root, "ExecStartPre").CombinedOutput(); err != nil {
+	if out, err := asService(t, i.root, "ExecStartPre").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	service := asService(t, root, "ExecStart")
-	service.Stderr = os.Stderr
-	if err := service.Start(); err != nil {
+	i.service = asService(t, i.root, "ExecStart")
+	i.service.Stderr = os.Stderr
+	if err := i.service.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = service.Process.Kill() })
-	await(t, "the service answers", func() bool { return running(t, root).PID != 0 })
+	t.Cleanup(func() { _ = i.service.Process.Kill() })
+	await(t, "the service answers", func() bool { return running(t, i.root).PID != 0 })
 	serves(t, "127.0.0.1:22121")
-	runInRoot(t, root, "/usr/bin/nuthatch", "ctl", "status")
-	appendTo(t, filepath.Join(root, confPath), "  hotkeys: false # an operator's\n")
-	if out, err := asService(t, root, "ExecReload").CombinedOutput(); err != nil {
-		t.Errorf("a reload: %v\n%s", err, out)
-	}
+	runInRoot(t, i.root, "/usr/bin/nuthatch", "ctl", "status")
+}
 
-	// The upgrade.
-	before := running(t, root).PID
-	asked := fakeSystemctl(t, root)
-	runInRoot(t, root, "dpkg", "-i", copyIn(result(t, upgrade, "*_"+arch+".deb")))
-	if got := asked(); got != "daemon-reload\nis-active --quiet nuthatch.service\n" && !strings.Contains(got, "is-active") {
+// reload changes the configuration, as an operator would.
+func (i *installation) reload() {
+	i.t.Helper()
+	appendTo(i.t, filepath.Join(i.root, confPath), "  hotkeys: false # an operator's\n")
+	if out, err := asService(i.t, i.root, "ExecReload").CombinedOutput(); err != nil {
+		i.t.Errorf("a reload: %v\n%s", err, out)
+	}
+}
+
+// upgrade installs the later version, and returns the process that has taken over.
+func (i *installation) upgrade() int {
+	t := i.t
+	t.Helper()
+	before := running(t, i.root).PID
+	i.asked = fakeSystemctl(t, i.root)
+	runInRoot(t, i.root, "dpkg", "-i", i.copyIn(result(t, upgrade, "*_"+arch+".deb")))
+	if got := i.asked(); got != "daemon-reload\nis-active --quiet nuthatch.service\n" && !strings.Contains(got, "is-active") {
 		t.Errorf("systemd is asked to %q", got)
 	}
-	if err := service.Wait(); err != nil {
+	if err := i.service.Wait(); err != nil {
 		t.Errorf("the old program: %v", err)
 	}
-	now := running(t, root)
+	now := running(t, i.root)
 	if now.PID == 0 || now.PID == before {
 		t.Fatalf("after the upgrade %+v runs; before it was %d", now, before)
 	}
-	if said := runInRoot(t, root, "dpkg-query", "-W", "nuthatch"); !strings.Contains(said, laterVersion) {
+	t.Cleanup(func() { _ = syscall.Kill(now.PID, syscall.SIGKILL) })
+	if said := runInRoot(t, i.root, "dpkg-query", "-W", "nuthatch"); !strings.Contains(said, laterVersion) {
 		t.Errorf("installed is %q", said)
 	}
-	t.Cleanup(func() { _ = syscall.Kill(now.PID, syscall.SIGKILL) })
 	serves(t, "127.0.0.1:22121")
-	if conf, err := os.ReadFile(filepath.Join(root, confPath)); err != nil || !strings.Contains(string(conf), "an operator's") {
-		t.Errorf("the upgrade took the operator's line away: %v", err)
-	}
-	checkInstalled(t, root)
+	i.keptConfiguration()
+	checkInstalled(t, i.root)
+	return now.PID
+}
 
-	// The end.
-	if out, err := asService(t, root, "ExecStop").CombinedOutput(); err != nil {
-		t.Errorf("a stop: %v\n%s", err, out)
+// keptConfiguration fails if the operator's line is gone.
+func (i *installation) keptConfiguration() {
+	i.t.Helper()
+	if conf, err := os.ReadFile(filepath.Join(i.root, confPath)); err != nil || !strings.Contains(string(conf), "an operator's") {
+		i.t.Errorf("the upgrade took the operator's line away: %v", err)
 	}
-	await(t, "the process has ended", func() bool { return syscall.Kill(now.PID, 0) != nil })
-	runInRoot(t, root, "dpkg", "-r", "nuthatch")
-	if got := asked(); !strings.Contains(got, "disable --now nuthatch.socket nuthatch.service\n") {
+}
+
+// end stops the service as its unit does.
+func (i *installation) end(pid int) {
+	i.t.Helper()
+	if out, err := asService(i.t, i.root, "ExecStop").CombinedOutput(); err != nil {
+		i.t.Errorf("a stop: %v\n%s", err, out)
+	}
+	await(i.t, "the process has ended", func() bool { return syscall.Kill(pid, 0) != nil })
+}
+
+// remove removes the package, and then its configuration.
+func (i *installation) remove() {
+	t := i.t
+	t.Helper()
+	runInRoot(t, i.root, "dpkg", "-r", "nuthatch")
+	if got := i.asked(); !strings.Contains(got, "disable --now nuthatch.socket nuthatch.service\n") {
 		t.Errorf("systemd is asked to %q", got)
 	}
-	checkRemoved(t, root)
-	if _, err := os.Stat(filepath.Join(root, confPath)); err != nil {
+	checkRemoved(t, i.root)
+	if _, err := os.Stat(filepath.Join(i.root, confPath)); err != nil {
 		t.Errorf("a removal takes the configuration: %v", err)
 	}
-	runInRoot(t, root, "dpkg", "-P", "nuthatch")
-	if _, err := os.Stat(filepath.Join(root, confPath)); !os.IsNotExist(err) {
+	runInRoot(t, i.root, "dpkg", "-P", "nuthatch")
+	if _, err := os.Stat(filepath.Join(i.root, confPath)); !os.IsNotExist(err) {
 		t.Errorf("a purge leaves the configuration: %v", err)
 	}
+}
 
-	// The other form.
-	rpm := func(args ...string) { command(t, "rpm", append([]string{"--root", root, "--nodeps"}, args...)...) }
+// otherForm installs, upgrades and removes the .rpm.
+func (i *installation) otherForm() {
+	t := i.t
+	t.Helper()
+	rpm := func(args ...string) { command(t, "rpm", append([]string{"--root", i.root, "--nodeps"}, args...)...) }
 	rpm("-i", result(t, built, "*."+rpmArch()+".rpm"))
-	checkInstalled(t, root)
-	appendTo(t, filepath.Join(root, confPath), "# an operator's\n")
-	_ = asked()
+	checkInstalled(t, i.root)
+	appendTo(t, filepath.Join(i.root, confPath), "# an operator's\n")
+	_ = i.asked()
 	rpm("-U", result(t, upgrade, "*."+rpmArch()+".rpm"))
-	if got := asked(); !strings.Contains(got, "is-active") || strings.Contains(got, "disable") {
+	if got := i.asked(); !strings.Contains(got, "is-active") || strings.Contains(got, "disable") {
 		t.Errorf("systemd is asked to %q", got)
 	}
-	if _, err := os.Stat(filepath.Join(root, "usr/bin/nuthatch")); err != nil {
+	if _, err := os.Stat(filepath.Join(i.root, "usr/bin/nuthatch")); err != nil {
 		t.Errorf("after the upgrade: %v", err)
 	}
-	checkInstalled(t, root)
-	if conf, err := os.ReadFile(filepath.Join(root, confPath)); err != nil || !strings.Contains(string(conf), "an operator's") {
-		t.Errorf("the upgrade took the operator's line away: %v", err)
-	}
+	checkInstalled(t, i.root)
+	i.keptConfiguration()
 	rpm("-e", "nuthatch")
-	checkRemoved(t, root)
+	checkRemoved(t, i.root)
 }

@@ -32,7 +32,7 @@ func main() {
 // flags is the command line.
 type flags struct {
 	root, out, arch, version string
-	tree                     bool
+	tree, quick              bool
 }
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
@@ -43,6 +43,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	set.StringVar(&f.arch, "arch", "amd64,arm64", "the architectures")
 	set.StringVar(&f.version, "version", "", "the version, in place of internal/version's")
 	set.BoolVar(&f.tree, "tree", false, "build what the work tree has, once")
+	set.BoolVar(&f.quick, "quick", false, "with -tree: link the program of what go build has compiled for tests; it is not what is released")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
@@ -54,6 +55,9 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	s.arches = strings.Split(f.arch, ",")
+	if s.quick = f.quick; s.quick && !f.tree {
+		return errors.New("-quick is for -tree alone")
+	}
 	if f.tree {
 		return s.build(ctx, s.root, "", f.out)
 	}

@@ -91,6 +91,9 @@ func (r *release) writePackage(p *program, format string, all []content) error {
 	info.Suggests = []string{"redis-tools"}
 	info.RPM.Group, info.RPM.BuildHost = "System Environment/Daemons", "localhost"
 	info.RPM.Summary = "Proxy for Redis and Memcached, successor of twemproxy"
+	if r.quick {
+		info.Deb.Compression, info.RPM.Compression = "none", "gzip:1"
+	}
 	info.Scripts = nfpm.Scripts{
 		PostInstall: filepath.Join(r.tree, "packaging/scripts/postinst.sh"),
 		PreRemove:   filepath.Join(r.tree, "packaging/scripts/prerm.sh"),
@@ -138,7 +141,7 @@ func (r *release) sourceOf(p *program, c content, made string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if text, err = compressed(text); err != nil {
+	if text, err = r.compressed(text); err != nil {
 		return "", err
 	}
 	return made, os.WriteFile(made, text, 0o600)

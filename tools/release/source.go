@@ -25,6 +25,7 @@ type source struct {
 	dirty             bool
 	time              time.Time // of the commit: the time of every file
 	arches            []string
+	quick             bool
 }
 
 var versionLine = regexp.MustCompile(`(?m)^var Version = "([^"]+)"$`)
@@ -91,8 +92,20 @@ func (r *release) compile(ctx context.Context, p *program, cache string) error {
 	if cache != "" {
 		env = append(env, "GOCACHE="+cache)
 	}
+	if r.quick {
+		return r.link(ctx, p)
+	}
 	flags := "-s -w -buildid= -X nuthatch/internal/version.Version=" + r.version + " -X nuthatch/internal/version.commit=" + r.revision
 	_, err := output(ctx, r.tree, env, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", p.path, "./cmd/nuthatch")
+	return err
+}
+
+// link builds the program of what is in the compiler's cache already, with the flags that are set
+// there. It is static all the same, since it runs in other roots.
+func (r *release) link(ctx context.Context, p *program) error {
+	flags := "-linkmode external -extldflags -static -s -w -X nuthatch/internal/version.Version=" + r.version +
+		" -X nuthatch/internal/version.commit=" + r.revision
+	_, err := output(ctx, r.tree, []string{"GOARCH=" + p.arch}, "go", "build", "-buildvcs=false", "-ldflags", flags, "-o", p.path, "./cmd/nuthatch")
 	return err
 }
 

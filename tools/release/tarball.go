@@ -52,9 +52,13 @@ func archive(files []file, when time.Time) ([]byte, error) {
 }
 
 // compressed is a text in gzip's form, without a name or a time.
-func compressed(text []byte) ([]byte, error) {
+func (s *source) compressed(text []byte) ([]byte, error) {
+	level := gzip.BestCompression
+	if s.quick {
+		level = gzip.BestSpeed
+	}
 	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	w, err := gzip.NewWriterLevel(&b, level)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +116,7 @@ func (r *release) writeTarballs() error {
 		if err != nil {
 			return err
 		}
-		if whole, err = compressed(whole); err != nil {
+		if whole, err = r.compressed(whole); err != nil {
 			return err
 		}
 		if err := os.WriteFile(filepath.Join(r.out, r.stem(p)+".tar.gz"), whole, 0o644); err != nil {
