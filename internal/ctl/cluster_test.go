@@ -61,7 +61,7 @@ func TestSentinels(t *testing.T) {
 	p := answers(t, func(_ *api.Info, p *api.Pools, _ *api.Events) {
 		p.Pools[0].Sentinels = &api.Sentinels{
 			Asked: before(3 * time.Second), Why: "told",
-			Primaries: []api.SentinelPrimary{{Name: "main", Address: "10.0.0.1:6379", Epoch: 7}, {Name: "other", Problem: "no sentinel says where it is"}},
+			Primaries: []api.SentinelPrimary{{Name: "main", Address: "10.0.0.1:6379", Epoch: 7, Switched: before(2 * time.Minute)}, {Name: "other", Problem: "no sentinel says where it is"}},
 			Sentinels: []api.SentinelState{
 				{Address: "10.0.0.5:26379", Subscribed: true, Asked: before(3 * time.Second), Said: map[string]api.SentinelSaid{"main": {Address: "10.0.0.1:6379", Epoch: 7}}},
 				{Address: "10.0.0.6:26379", Problem: "it does not answer in time", Since: before(time.Minute)},

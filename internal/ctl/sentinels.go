@@ -21,9 +21,9 @@ func (s *session) sentinelsOf(p *api.Pool, now time.Time) error {
 		return err
 	}
 	fmt.Fprintln(s.out)
-	err = s.table("PRIMARY\tADDRESS\tEPOCH\tPROBLEM", func(add func(...any)) {
+	err = s.table("PRIMARY\tADDRESS\tEPOCH\tSWITCHED\tPROBLEM", func(add func(...any)) {
 		for _, one := range t.Primaries {
-			add(one.Name, orDash(one.Address), one.Epoch, orDash(one.Problem))
+			add(one.Name, orDash(one.Address), one.Epoch, ago(one.Switched, now), orDash(one.Problem))
 		}
 	})
 	if err != nil {

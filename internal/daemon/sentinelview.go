@@ -18,7 +18,7 @@ func (v *view) Sentinels(pool string) *api.Sentinels {
 	about := &api.Sentinels{Asked: moment(at), Why: why}
 	for _, name := range w.Names() {
 		place := w.Place(name)
-		about.Primaries = append(about.Primaries, api.SentinelPrimary{Name: name, Address: place.Addr, Epoch: place.Epoch, Problem: w.Problem(name)})
+		about.Primaries = append(about.Primaries, api.SentinelPrimary{Name: name, Address: place.Addr, Epoch: place.Epoch, Switched: moment(w.Moved(name)), Problem: w.Problem(name)})
 	}
 	all := w.Sentinels()
 	for j := range all {

@@ -109,6 +109,8 @@ type Watcher struct {
 
 	mu    sync.Mutex
 	known map[string]Place
+	// moved is when primaries that had been known were found elsewhere last.
+	moved map[string]time.Time
 	// lost has the names of primaries that cannot be found.
 	lost map[string]trouble
 	// asked is when all sentinels were asked last, and why.
@@ -130,7 +132,7 @@ type trouble struct {
 
 // New returns a watcher of the primaries of these names. Nothing is asked yet.
 func New(o Options, names []string) *Watcher {
-	w := &Watcher{Options: o, names: names, woken: make(chan string, 1), known: make(map[string]Place), lost: make(map[string]trouble), outdated: make(map[string]time.Time)}
+	w := &Watcher{Options: o, names: names, woken: make(chan string, 1), known: make(map[string]Place), moved: make(map[string]time.Time), lost: make(map[string]trouble), outdated: make(map[string]time.Time)}
 	if w.Doubt == 0 {
 		w.Doubt = doubt
 	}
@@ -147,6 +149,9 @@ func (w *Watcher) Continue(other *Watcher) {
 	for _, name := range w.names {
 		if p, ok := other.known[name]; ok {
 			w.known[name] = p
+		}
+		if at, ok := other.moved[name]; ok {
+			w.moved[name] = at
 		}
 	}
 }
@@ -174,6 +179,13 @@ func (w *Watcher) Place(name string) Place {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.known[name]
+}
+
+// Moved is when the primary of that name was found at another address than before; zero: never.
+func (w *Watcher) Moved(name string) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.moved[name]
 }
 
 // Asked is when all sentinels were asked last, and why.
@@ -404,6 +416,9 @@ func (w *Watcher) found(name string, to Place, problem string) {
 	w.mu.Lock()
 	from := w.known[name]
 	w.known[name] = to
+	if from.Addr != "" && from.Addr != to.Addr {
+		w.moved[name] = time.Now()
+	}
 	w.mu.Unlock()
 	if from.Addr != to.Addr {
 		w.Publish(name, to)

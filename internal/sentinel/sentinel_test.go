@@ -290,8 +290,21 @@ func TestTold(t *testing.T) {
 // TestPolled: what nobody tells of is found nevertheless.
 func TestPolled(t *testing.T) {
 	s := newScene(t, 3, 20*time.Millisecond)
+	s.await(one)
+	if at := s.watcher.Moved("main"); !at.IsZero() {
+		t.Errorf("it has moved at %v", at)
+	}
+	before := time.Now()
 	s.sentinels[0].say(two, 6, false)
 	s.await(two)
+	if at := s.watcher.Moved("main"); at.Before(before) {
+		t.Errorf("it has moved at %v", at)
+	}
+	next := sentinel.New(s.watcher.Options, s.watcher.Names())
+	next.Continue(s.watcher)
+	if at := next.Moved("main"); at != s.watcher.Moved("main") {
+		t.Errorf("after a reload it has moved at %v", at)
+	}
 }
 
 // TestNoSubscriptions: a sentinel whose user may not subscribe is asked.

@@ -53,6 +53,8 @@ var serverColumns = []column[row]{
 	{"ROLE", 8, 150, nil, func(r *row) string { return r.role }},
 	{"LAG", 8, 166, func(r *row) float64 { return r.lag }, func(r *row) string { return size(r.lag) }},
 	{"SLOTS", 6, 158, func(r *row) float64 { return r.slots }, func(r *row) string { return count(r.slots) }},
+	{"EPOCH", 6, 174, func(r *row) float64 { return r.epoch }, func(r *row) string { return count(r.epoch) }},
+	{"SWITCHED", 10, 186, func(r *row) float64 { return r.switched.Seconds() }, switched},
 }
 
 // byState is the column that servers are sorted by at first.
@@ -70,6 +72,14 @@ func since(r *row) string {
 		return ""
 	}
 	return span(r.since)
+}
+
+// switched tells how long ago a primary that Sentinel knows was found elsewhere.
+func switched(r *row) string {
+	if r.switched == 0 {
+		return dash
+	}
+	return span(r.switched) + " ago"
 }
 
 // serverEntries are the lines of servers, by pool and name.
@@ -104,6 +114,19 @@ func serverDetail(r *row) string {
 	}
 	if r.inCluster {
 		words = append(words, fmt.Sprintf("%s of its cluster, %.0f slots", r.role, r.slots))
+	}
+	if r.primary != "" {
+		known := r.primary
+		if r.epoch >= 0 {
+			known += fmt.Sprintf(" by epoch %.0f", r.epoch)
+		}
+		if r.switched > 0 {
+			known += ", switched " + switched(r)
+		}
+		words = append(words, known)
+	}
+	if r.lost != "" {
+		words = append(words, r.lost)
 	}
 	if r.replica != "" {
 		words = append(words, r.replica)

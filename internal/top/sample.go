@@ -43,6 +43,12 @@ type row struct {
 	// else it said of itself
 	lag     float64
 	replica string
+	// of a primary that Sentinel knows: its name and address there, the epoch of that, when it
+	// was found there (0: it has not moved), and why it cannot be found
+	primary  string
+	epoch    float64
+	switched time.Duration
+	lost     string
 }
 
 // A sample is the proxy at one moment.
@@ -97,6 +103,7 @@ func (m *meter) makeSample(info *api.Info, pools *api.Pools) *sample {
 		for j := range p.Servers {
 			v := &p.Servers[j]
 			one := m.server(p.Name, v, pools.Time)
+			one.isKnown(p.Sentinels, v.Address, pools.Time)
 			s.failures = append(s.failures, m.failures(p.Name, v.Name, v.Reasons["failed_requests"])...)
 			s.failures = append(s.failures, m.failures(p.Name, v.Name, replies(v.ErrorReplies))...)
 			total.queued += one.queued
@@ -189,6 +196,29 @@ func (r *row) replicates(s *api.Replication) {
 		r.lag = float64(*s.Lag)
 	}
 	r.replica = strings.Join(words, " ")
+}
+
+// isKnown notes what sentinels say of a server that is written as sentinel://name.
+func (r *row) isKnown(s *api.Sentinels, address string, now time.Time) {
+	r.epoch = unknown
+	name, is := strings.CutPrefix(address, "sentinel://")
+	if s == nil || !is {
+		return
+	}
+	for i := range s.Primaries {
+		p := &s.Primaries[i]
+		if p.Name != name {
+			continue
+		}
+		r.role, r.primary, r.lost = "primary", plain(p.Name), plain(p.Problem)
+		if p.Address != "" {
+			r.epoch = float64(p.Epoch)
+			r.primary += " at " + plain(p.Address)
+		}
+		if p.Switched != nil {
+			r.switched = now.Sub(*p.Switched)
+		}
+	}
 }
 
 // redirectKinds are the counters of redirects, and what a node said.

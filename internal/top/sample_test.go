@@ -135,3 +135,28 @@ func TestRunNeedsAProxy(t *testing.T) {
 		t.Error("the screen is taken although there is no proxy")
 	}
 }
+
+// TestPrimaries: a server that Sentinel knows is shown with its place, the epoch of that, and when
+// it moved.
+func TestPrimaries(t *testing.T) {
+	info, pools := answers(0)
+	p := &pools.Pools[0]
+	when := pools.Time.Add(-3 * time.Minute)
+	p.Sentinels = &api.Sentinels{Primaries: []api.SentinelPrimary{
+		{Name: "main", Address: "10.0.0.9:6379", Epoch: 7, Switched: &when}, {Name: "other", Problem: "no sentinel says where it is"},
+	}}
+	p.Servers[0].Address, p.Servers[1].Address = "sentinel://main", "sentinel://other"
+	s := new(meter).makeSample(info, pools)
+	for i, want := range []struct{ detail, epoch, switched string }{
+		{"main at 10.0.0.9:6379 by epoch 7, switched 3m00s ago", "7", "3m00s ago"},
+		{"other  no sentinel says where it is", dash, dash},
+		{"", dash, dash},
+	} {
+		r := &s.servers[i]
+		values := valuesOf(serverColumns, r)
+		epoch, moved := values[len(values)-2].text, values[len(values)-1].text
+		if detail := serverDetail(r); !strings.Contains(detail, want.detail) || epoch != want.epoch || moved != want.switched {
+			t.Errorf("%s: %q, epoch %q, switched %q; want %+v", r.name, detail, epoch, moved, want)
+		}
+	}
+}

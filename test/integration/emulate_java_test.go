@@ -123,7 +123,7 @@ func viewOfLettuce(nodes, info string) (ids map[string]string, self string, slot
 			self = m[2]
 		}
 		ids[m[2]] = m[1]
-		for _, r := range strings.Fields(m[4]) {
+		for r := range strings.FieldsSeq(m[4]) {
 			first, last, is := strings.Cut(r, "-")
 			if !is {
 				last = first

@@ -21,6 +21,9 @@ type SentinelPrimary struct {
 	Name    string `json:"name"`
 	Address string `json:"address,omitempty"`
 	Epoch   int64  `json:"epoch"`
+	// Switched is when it was found at another address than before; left out if that was not
+	// since the start.
+	Switched *time.Time `json:"switched,omitempty"`
 	// Problem is why it cannot be found; left out if it can.
 	Problem string `json:"problem,omitempty"`
 }
