@@ -53,9 +53,10 @@ STACKS := ^Test(Stack|RedisPy|Node|RedisCLI|RedisTools|RedisBenchmark|GoRedis|Py
 stacks: deps ## run the clients and the stacks that applications use, in their own languages, against the proxy
 	$(GO) test -count=1 -run '$(STACKS)' ./test/integration
 
-matrix: deps ## run conversations, integration and faults once more for each of VARIANTS
+matrix: deps ## run integration and faults once more for each of VARIANTS; with tls conversations, too
 	@set -eu; for variant in $(VARIANTS); do \
 		echo "== variant $$variant"; \
+		if [ $$variant = tls ]; then $(GO) test -count=1 -run 'InTLS$$' ./internal/proxy; fi; \
 		NUTHATCH_VARIANT=$$variant $(GO) test -count=1 ./test/integration; \
 	done
 

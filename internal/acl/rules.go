@@ -238,8 +238,13 @@ func (s *selector) allow(t *Table, name string) (why string) {
 		return wrongFirstArg
 	case word == "":
 		return wrongSyntax
-	case len(t.subs[number]) > 0:
+	case t.hasSubs(number):
 		return s.setNamed(t, name, true)
+	case len(t.subs[number]) > 0: // Redis 7.0 knows it without subcommands
+		if sub, ok := t.named(name); ok {
+			s.setCommand(t, sub, true)
+			return ""
+		}
 	}
 	s.addFirstArg(number, word)
 	return ""

@@ -71,6 +71,11 @@ func (t *Table) InCategory(name string) (names []string, ok bool) {
 	return names, true
 }
 
+// hasSubs tells whether Redis 7.0, too, knows subcommands of the command of that number.
+func (t *Table) hasSubs(number int) bool {
+	return slices.ContainsFunc(t.subs[number], func(sub int) bool { return !t.commands[sub].Newer })
+}
+
 // named is the number of the command of that name, in any case.
 func (t *Table) named(name string) (number int, ok bool) {
 	number, ok = t.byName[strings.ToLower(name)]

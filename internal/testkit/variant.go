@@ -15,7 +15,8 @@ const variantEnv = "NUTHATCH_VARIANT"
 // A variant is a set of settings with which all tests must pass too. They are
 // added to those under `nuthatch:`, unless a test has its own.
 //
-// `make matrix` runs conversations, integration and faults once for each.
+// `make matrix` runs integration and faults (test/integration) once for each. Conversations and
+// transcripts make their own loops: internal/proxy has tests that run them with TLS on both sides.
 var variants = map[string]map[string]string{
 	"threads": {"threads": "4"},
 	// The pools speak TLS on both sides, with one thread more for the handshakes.

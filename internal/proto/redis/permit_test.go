@@ -347,6 +347,20 @@ func TestCategoriesFromFlags(t *testing.T) {
 	}
 }
 
+// TestDebugOfUsers: a rule for a subcommand of DEBUG that nuthatch does not know is one for a first word,
+// as in Redis 7.0, which knows DEBUG without subcommands.
+func TestDebugOfUsers(t *testing.T) {
+	p, u := New(Options{Servers: 1}), userOf(t, "~* -@all +debug|sleep +debug|OBJECT")
+	for words, want := range map[string]bool{"DEBUG SLEEP 0": true, "debug sleep 0": true, "DEBUG OBJECT k": true, "DEBUG JMAP": false, "DEBUG SDSLEN k": false} {
+		if v := p.Judge(finished(t, p, resp(strings.Fields(words)...)), u, 0); v.IsAllowed() != want {
+			t.Errorf("%s: %v", words, v)
+		}
+	}
+	if got := u.Line(); !strings.Contains(got, "+debug|sleep") || !strings.Contains(got, "+debug|object") {
+		t.Errorf("ACL LIST has %q", got)
+	}
+}
+
 // TestForgottenCommands: a learnt command that is forgotten before its request is judged
 // needs a user of all commands and keys.
 func TestForgottenCommands(t *testing.T) {
