@@ -139,7 +139,7 @@ func ctlManual() string {
 	}{
 		{0, "Done."},
 		{exitFailure, "Refused or not understood; of `status`, requests fail."},
-		{exitWarned, "Of `preview`, there are warnings."},
+		{exitWarned, "Of `preview`, keys would move without need; of `reload`, it is done, and certificates cannot be used."},
 		{exitNoAnswer, "No proxy answers."},
 	} {
 		m.Item(fmt.Sprint(s.status), s.text)

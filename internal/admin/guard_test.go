@@ -61,6 +61,7 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/nowhere", "", 404, "no such path"},
 		{"GET", "/api/v1/pools?pool=none", "", 404, `no such pool: \"none\"`},
 		{"GET", "/api/v1/where", "", 400, "the parameter key is missing"},
+		{"GET", "/api/v1/where?" + strings.Repeat("key=a&", 1001), "", 400, "1001 keys are too many for one question; ask for at most 1000 at a time"},
 		{"GET", "/api/v1/where?key=a&pool=none", "", 404, "no such pool"},
 		{"GET", "/api/v1/clients?limit=0", "", 400, "from 1 to 1000"},
 		{"GET", "/api/v1/clients?pool=none", "", 404, "no such pool"},

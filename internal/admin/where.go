@@ -17,8 +17,12 @@ const maxKeys = 1000
 func (h *handler) where(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	keys, name := query["key"], query.Get("pool")
-	if len(keys) == 0 || len(keys) > maxKeys {
+	switch n := len(keys); {
+	case n == 0:
 		fail(w, http.StatusBadRequest, fmt.Sprintf("the parameter key is missing; give it 1 to %d times", maxKeys))
+		return
+	case n > maxKeys:
+		fail(w, http.StatusBadRequest, fmt.Sprintf("%d keys are too many for one question; ask for at most %d at a time", n, maxKeys))
 		return
 	}
 	conf, topo := h.Instance.InForce()

@@ -132,5 +132,10 @@ func (s *session) change(text []byte, err error) (*preview.Change, error) {
 			return c, err
 		}
 	}
+	for _, w := range c.Warnings {
+		if _, err := fmt.Fprintf(s.out, "warning: %s\n", Plain(w)); err != nil {
+			return c, err
+		}
+	}
 	return c, nil
 }

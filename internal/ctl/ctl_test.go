@@ -196,6 +196,18 @@ func TestReloadNamesWhatIsNotUsed(t *testing.T) {
 	}
 }
 
+// TestReloadWarns: what is probably not meant in the file in force is told, and the reload is
+// done all the same.
+func TestReloadWarns(t *testing.T) {
+	p := &proxy{answers: map[string]string{"GET /api/v1/info": `{"pid": 7, "host": "h", "config_file": "/etc/n.yml"}`, "POST /api/v1/reload": `{
+		"pools": [{"name": "alpha", "settings": [{"key": "redis", "old": "true", "new": "false"}], "warnings": [{"what": "keys move", "instead": "wait"}]}],
+		"warnings": ["n.yml:7: port 6379 is Redis's"]}`}}
+	out, err := run(t, p, Options{}, "reload")
+	if err != nil || !strings.Contains(out, "warning: keys move\n") || !strings.Contains(out, "warning: n.yml:7: port 6379 is Redis's\nreloaded (process 7") {
+		t.Errorf("the error is %v, and what is told\n%s", err, out)
+	}
+}
+
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{}, {"dance"}, {"where"}, {"pause"}, {"pause", "a", "b"}, {"disable", "a"}, {"info", "x"}} {
 		p := &proxy{}

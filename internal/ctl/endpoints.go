@@ -89,16 +89,17 @@ func (s *session) stats(args []string) error {
 				p.Counters["client_requests"], requests, sum(p.Reasons["failed_requests"]), failed, errors,
 				p.Counters["server_ejects"], p.Counters["subscribers"], p.Counters["messages"], p.Counters["subscribers_slow"], p50, p99, most, poolState(p, pools.Time))
 		}
-	}, windowLine(pools.Window))
+	}, windowLine(pools.Window, pools.Time))
 }
 
-// windowLine says which seconds rates and percentiles are of.
-func windowLine(w *api.Window) string {
+// windowLine says which seconds rates and percentiles are of, and the time of all other numbers:
+// a snapshot that several questions share is a little older than the question.
+func windowLine(w *api.Window, at time.Time) string {
 	if w == nil {
 		return ""
 	}
-	return fmt.Sprintf("REQ/S, FAIL/S and percentiles are of %s, until %s; all other numbers are of now, or since the start.",
-		units.Window(w.Seconds), w.Until.Local().Format(time.TimeOnly))
+	return fmt.Sprintf("REQ/S, FAIL/S and percentiles are of %s, until %s; all other numbers are as they were at %s.",
+		units.Window(w.Seconds), w.Until.Local().Format(time.TimeOnly), at.Local().Format("15:04:05.000"))
 }
 
 // poolState says whether the pool is paused, and until when.
@@ -135,7 +136,7 @@ func (s *session) servers(args []string) error {
 				v.Counters["server_connections"], private(v), v.Counters["in_queue"], v.Counters["out_queue"],
 				v.Counters["requests"], requests, sum(v.Reasons["failed_requests"]), failed, errorReplies(v.ErrorReplies), p50, p99)
 		}
-	}, windowLine(list.Window))
+	}, windowLine(list.Window, list.Time))
 }
 
 func (s *session) clients(args []string) error {

@@ -134,7 +134,7 @@ func TestEventsOfAServer(t *testing.T) {
 		text  string
 		tried bool
 	}{
-		{"failing", []string{"server_failure_limit: 1"}, events.ServerFails, "each request for it tries to connect", false},
+		{"failing", []string{"server_failure_limit: 1"}, events.ServerFails, "each request for it is still tried", false},
 		{
 			"ejected",
 			[]string{"auto_eject_hosts: true", "server_failure_limit: 1", "server_retry_timeout: 50"},

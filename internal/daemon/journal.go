@@ -68,10 +68,37 @@ func (j *journal) tellReloaded(c *preview.Change, by string) {
 			parts = append(parts, fmt.Sprintf("%s: %d", p.what, p.n))
 		}
 	}
+	parts = append(parts, movedKeys(c.Pools)...)
 	if len(parts) == 0 {
 		parts = []string{"nothing changed"}
 	}
 	j.addEvent(events.Event{Kind: events.Reloaded, Text: "configuration reloaded; " + strings.Join(parts, ", "), By: by})
+}
+
+// maxMovedPools is of how many pools an event names the share of the keys that moved.
+const maxMovedPools = 3
+
+// movedKeys says which share of the keys moved, by pool.
+func movedKeys(pools []preview.Pool) []string {
+	var parts []string
+	more := 0
+	for i := range pools {
+		moved := 0.0
+		for _, k := range pools[i].Keys {
+			moved = max(moved, k.Moved)
+		}
+		switch {
+		case moved == 0:
+		case len(parts) == maxMovedPools:
+			more++
+		default:
+			parts = append(parts, fmt.Sprintf("keys moved in %s: %s", pools[i].Name, preview.Percent(moved)))
+		}
+	}
+	if more > 0 {
+		parts = append(parts, fmt.Sprintf("and in other pools: %d", more))
+	}
+	return parts
 }
 
 // service adds the event that an operator takes a server out of service, or puts it

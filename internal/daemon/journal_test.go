@@ -61,12 +61,17 @@ func TestReloadedConfiguration(t *testing.T) {
 	texts, log := writeJournal(t, func(j *journal) {
 		c := &preview.Change{Report: &preview.Report{
 			Added: []string{"beta"},
-			Pools: []preview.Pool{{Name: "alpha", Settings: []config.Change{{Key: "timeout", Old: "1", New: "2"}}}},
+			Pools: []preview.Pool{
+				{Name: "alpha", Settings: []config.Change{{Key: "timeout", Old: "1", New: "2"}}},
+				{Name: "b", Keys: []preview.Keys{{Moved: 0.3125}}}, {Name: "c", Keys: []preview.Keys{{}, {Moved: 1}}},
+				{Name: "d", Keys: []preview.Keys{{Moved: 0.5}}}, {Name: "e", Keys: []preview.Keys{{Moved: 0.5}}},
+			},
 		}}
 		j.reloaded(c, "nuthatch.yml", "signal")
 		j.reloaded(&preview.Change{Report: &preview.Report{}}, "nuthatch.yml", "signal")
 	})
-	want := []string{"configuration reloaded; nothing changed", "configuration reloaded; pools added: 1, settings changed: 1"}
+	want := []string{"configuration reloaded; nothing changed", "configuration reloaded; pools added: 1, settings changed: 1, " +
+		"keys moved in b: 31.25%, keys moved in c: 100.00%, keys moved in d: 50.00%, and in other pools: 1"}
 	for _, w := range want {
 		if !strings.Contains(strings.Join(texts, "\n"), w) {
 			t.Errorf("events %q, want one %q", texts, w)

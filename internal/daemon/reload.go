@@ -38,6 +38,9 @@ func (in *Instance) Reload(by string) (*preview.Change, error) {
 	}
 	now := in.current.Load()
 	change.Users, change.Refused = changedUsers(old, now), now.refused()
+	for _, w := range now.conf.Warnings {
+		change.Warnings = append(change.Warnings, w.Error())
+	}
 	in.journal.reloaded(change, in.opts.ConfigFile, by)
 	in.journal.users(change.Users)
 	in.journal.warnings(now.conf)

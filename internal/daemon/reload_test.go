@@ -85,6 +85,18 @@ func pool(name, listen string, servers []string, lines ...string) string {
 	return testkit.Pool{Name: name, Listen: listen, Protocol: testkit.Redis, Servers: servers, Lines: lines}.String()
 }
 
+// TestReloadTellsWarnings: what -t warns of in the new file is in the answer.
+func TestReloadTellsWarnings(t *testing.T) {
+	server := testkit.StartRedis(t)
+	listen, names := testkit.FreeAddr(t), []string{server.Entry("one")}
+	s := startStage(t, pool("alpha", listen, names))
+	defer s.Stop()
+	change := s.mustReload(pool("alpha", listen, names, "timeout: 1", "request_timeout: 5s"))
+	if !strings.Contains(strings.Join(change.Warnings, "\n"), "request_timeout: it is longer") {
+		t.Errorf("warnings %q, want one of request_timeout", change.Warnings)
+	}
+}
+
 func TestReloadRefused(t *testing.T) {
 	server := testkit.StartRedis(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -19,6 +19,9 @@ type Change struct {
 	// Refused are the blocks of TLS whose files cannot be used, after a reload. What they had
 	// before stays in use.
 	Refused []Refused `json:"refused,omitempty"`
+	// Warnings are, after a reload, about settings of the file in force that are valid and
+	// probably not meant.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Users says which users of a pool differ.

@@ -35,7 +35,7 @@ func (s *Server) logFails(why msg.Reason) {
 	switch {
 	case why == msg.LoginRefused:
 	case !conf.AutoEjectHosts:
-		follows = "; each request for it tries to connect"
+		follows = "; each request for it is still tried"
 	case conf.Eject == config.EjectFail:
 		kind, follows = events.ServerEjected, "; ejected: its requests fail until it answers"
 	default:
