@@ -120,10 +120,10 @@ func testConf(f *flags, program string, stdout, stderr io.Writer) int {
 	for _, w := range cfg.Warnings {
 		warnings = append(warnings, w)
 	}
-	faulty := false
+	faulty, notNow := false, false
 	for _, found := range daemon.Check(f.options(program, cfg), f.statsGiven) {
 		if found.Doubt {
-			warnings = append(warnings, found.Err)
+			warnings, notNow = append(warnings, found.Err), notNow || found.NotNow
 			continue
 		}
 		faulty = true
@@ -137,7 +137,11 @@ func testConf(f *flags, program string, stdout, stderr io.Writer) int {
 	for _, w := range warnings {
 		fmt.Fprintf(stderr, "warning: %v\n", w)
 	}
-	if len(warnings) > 0 && !faulty {
+	switch {
+	case len(warnings) == 0 || faulty:
+	case notNow:
+		fmt.Fprintf(stderr, "%s: the file is valid, but a proxy would not start with it as things are: see the warnings\n", program)
+	default:
 		fmt.Fprintf(stderr, "%s: warnings only: the file is valid, and is used as it stands\n", program)
 	}
 	switch {

@@ -120,7 +120,6 @@ func ListenStats(
 	}
 	p := newStatsPort(listener, snapshot, memory, logger)
 	p.running.Go(p.accept)
-	logger.Notice("statistics port is listening", slog.String("addr", listener.Addr().String()))
 	return p, nil
 }
 

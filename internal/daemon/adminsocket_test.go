@@ -3,6 +3,7 @@ package daemon
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"nuthatch/internal/config"
@@ -50,6 +51,49 @@ func TestSocketForActions(t *testing.T) {
 				t.Errorf("%s: %s is left", step.when, p)
 			}
 		}
+	}
+}
+
+// The directory for sockets is made for a path that the file names, too, and no other is. What -t
+// says agrees with the start.
+func TestDirectoryOfNamedSockets(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "run")
+	t.Setenv("RUNTIME_DIRECTORY", dir)
+	for path, starts := range map[string]bool{
+		filepath.Join(dir, "a.sock"):             true,
+		filepath.Join(dir, "deeper", "a.sock"):   false,
+		filepath.Join(parent, "other", "a.sock"): false,
+	} {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		text := pool("alpha", path, []string{"127.0.0.1:1:1 a"}) + "nuthatch:\n  admin: off\n  admin_socket: " + path + ".admin\n"
+		conf, err := config.Parse("nuthatch.yml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := Options{Program: "nuthatch", Version: "test", Config: conf, LogFile: filepath.Join(parent, "log")}
+		found := Check(o, true)
+		if valid := len(found) == 0; valid != starts {
+			t.Errorf("%s: -t finds %v", path, found)
+		}
+		for _, f := range found {
+			if !f.Doubt || !f.NotNow || !strings.Contains(f.Err.Error(), "make "+filepath.Dir(path)+" first") {
+				t.Errorf("%s: -t finds %+v", path, f)
+			}
+		}
+		in, err := Start(o)
+		if (err == nil) != starts || !starts && !strings.Contains(err.Error(), "make "+filepath.Dir(path)+" first") {
+			t.Errorf("%s: the start ends with %v", path, err)
+		}
+		if err != nil {
+			continue
+		}
+		if fault := mayHoldSockets(dir); fault != nil {
+			t.Error(fault)
+		}
+		in.Stop()
 	}
 }
 

@@ -42,6 +42,8 @@ type Finding struct {
 	Err error
 	// Doubt: a start may succeed nevertheless.
 	Doubt bool
+	// NotNow: it would not succeed as things are, though the file is not at fault.
+	NotNow bool
 }
 
 // A checkedStart is what Check checks.
@@ -126,7 +128,7 @@ func checkStatsPort(o checkedStart) []Finding {
 	for _, l := range o.Config.Listeners() {
 		if l.Overlaps(at) {
 			err := fmt.Errorf("statistics port: %s is taken already, by pool '%s', which listens at %s; %s", at, o.Config.Pools[l.Pool].Name, l, how)
-			all = append(all, Finding{err, o.anyStats})
+			all = append(all, Finding{Err: err, Doubt: o.anyStats})
 		}
 	}
 	admins := []config.Address{o.Config.Process.AdminSocket}
@@ -136,14 +138,14 @@ func checkStatsPort(o checkedStart) []Finding {
 	for _, admin := range admins {
 		if admin.Overlaps(at) {
 			err := fmt.Errorf("statistics port: %s is taken already, by the admin listener at %s; %s", at, admin, how)
-			all = append(all, Finding{err, o.anyStats})
+			all = append(all, Finding{Err: err, Doubt: o.anyStats})
 		}
 	}
 	return all
 }
 
 // checkSockets finds paths at which no unix socket can be made. A missing directory
-// may be there when the proxy starts.
+// may be there when the proxy starts: some the proxy makes itself.
 func checkSockets(o checkedStart) []Finding {
 	var all []Finding
 	check := func(what string, a config.Address) {
@@ -151,11 +153,14 @@ func checkSockets(o checkedStart) []Finding {
 			return
 		}
 		switch err := inTheWay(a.Path); {
-		case err == nil:
+		case err == nil, errors.Is(err, os.ErrNotExist) && makesSocketDir(a.Path):
 		case errors.Is(err, os.ErrNotExist):
-			all = append(all, Finding{fmt.Errorf("%s: listen on '%s': %w", what, a, err), true})
+			all = append(all, Finding{
+				Err:   fmt.Errorf("%s: listen on '%s': %w: make %s first, if nothing makes it at the start", what, a, errNoDir, filepath.Dir(a.Path)),
+				Doubt: true, NotNow: true,
+			})
 		default:
-			all = append(all, Finding{fmt.Errorf("%s: listen on '%s': %w", what, a, err), false})
+			all = append(all, Finding{Err: fmt.Errorf("%s: listen on '%s': %w", what, a, err)})
 		}
 	}
 	for _, at := range o.Config.Listeners() {

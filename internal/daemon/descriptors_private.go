@@ -24,5 +24,5 @@ func checkDescriptors(o checkedStart) []Finding {
 	if !d.lacksPrivate() {
 		return nil
 	}
-	return []Finding{{fmt.Errorf("%s: %d private connections may be open, and the limit is %d", fewForPrivate, d.Private, limit), true}}
+	return []Finding{{Err: fmt.Errorf("%s: %d private connections may be open, and the limit is %d", fewForPrivate, d.Private, limit), Doubt: true}}
 }

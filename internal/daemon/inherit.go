@@ -95,6 +95,9 @@ func (in *inherited) listenOn(ctx context.Context, spec socket.ListenSpec) (*eve
 	}
 	s := in.take(name)
 	if s == nil {
+		if err := makeSocketDir(spec.Path); err != nil {
+			return nil, err
+		}
 		return eventloop.OpenSocket(ctx, spec)
 	}
 	if err := s.Prepare(spec.Backlog); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,8 @@ var (
 	errNoToken = errors.New("the file holds no token")
 	// errNoSocket means that something else is at a socket's path.
 	errNoSocket = errors.New("it is not a socket")
+	// errNoDir means that the directory of a socket is not there.
+	errNoDir = errors.New("the socket's directory is not there")
 	// errSharedDir means that others could put a socket of theirs in its place.
 	errSharedDir = errors.New("other users can use it")
 )
@@ -131,6 +134,32 @@ func adminSocketDir() (string, error) {
 		faults = append(faults, err)
 	}
 	return "", errors.Join(faults...)
+}
+
+// makeSocketDir makes the directory of a socket if it is one that a proxy has for its sockets,
+// such as /run/nuthatch: a service manager makes it for a service, and nobody for a program that
+// is started by hand. A path that is empty is none.
+func makeSocketDir(path string) error {
+	dir := filepath.Dir(path)
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return nil // whether it can be used is found out by who uses it
+	}
+	if !slices.Contains(config.AdminSocketDirs(), dir) {
+		return fmt.Errorf("%w: make %s first", errNoDir, dir)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%w, and cannot be made by this user (%w): make it first, or start nuthatch by a unit with RuntimeDirectory=", errNoDir, err)
+	}
+	return nil
+}
+
+// makesSocketDir reports whether makeSocketDir can make the directory of a socket.
+func makesSocketDir(path string) bool {
+	dir := filepath.Dir(path)
+	return slices.Contains(config.AdminSocketDirs(), dir) && unix.Access(filepath.Dir(dir), unix.W_OK|unix.X_OK) == nil
 }
 
 // mayHoldSockets returns why no socket may be put into a directory, or nil.
@@ -286,6 +315,7 @@ func (p *ports) closeStats() {
 func (p *ports) serveAll() {
 	if p.stats != nil {
 		p.stats.OwnPath(true)
+		p.log.Notice("statistics port is listening", slog.String("addr", p.stats.Addr().String()))
 	}
 	for _, h := range p.admin() {
 		h.OwnPath(true)
