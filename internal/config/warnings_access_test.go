@@ -5,6 +5,7 @@ import "testing"
 // Keys of TLS, logins, users and limits that do nothing are told, and those that do are not.
 func TestWarningsOfAccess(t *testing.T) {
 	checkWarnings(t, []warned{
+		{"certificates that nobody looks at", "server_tls: {verify: none}", "", []string{"server_tls.verify: the certificates of the servers are not checked"}},
 		{"ciphers of TLS 1.2", "tls: {cert: /c, key: /k, ciphers: TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}", "", nil},
 		{"ciphers of no version", "tls: {cert: /c, key: /k, min_version: TLSv1.3, ciphers: TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}", "", []string{"tls.ciphers: it does nothing with 'min_version: TLSv1.3'"}},
 		{"users of nobody's servers", "redis: true\n  max_server_users: 5", "", []string{"max_server_users: it does nothing without 'auth_mode: passthrough'"}},

@@ -30,7 +30,10 @@ func (f *finder) failed(p *api.Pool) {
 	for i, name := range names[:min(len(names), maxReasons)] {
 		text, help := name, ""
 		if reason, ok := msg.ReasonNamed(name); ok {
-			text, help = reason.String(), strings.TrimSpace(reason.Meaning()+" "+reason.Advice())
+			if text = reason.String(); reason == msg.ServerEOF { // clients get nutcracker's word
+				text = "a server closed the connection"
+			}
+			help = strings.TrimSpace(reason.Meaning()+" "+reason.Advice())
 		}
 		if i == 0 {
 			one.Reason, one.Cause, one.Help = name, text, cmp.Or(help, one.Help)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/msg"
 )
 
 // one is the finding of that kind, about the pool alpha with these servers.
@@ -32,6 +33,10 @@ func TestFailedRequests(t *testing.T) {
 	f = one(t, failedRequests, &api.Rates{Window: 10, Requests: 16, Failed: 1, FailedReasons: map[string]float64{"conn_refused": 1}})
 	if want := "1.0 of 16 requests a second failed in the last 10s: Connection refused"; f.Text != want {
 		t.Errorf("%q, want %q", f.Text, want)
+	}
+	f = one(t, failedRequests, &api.Rates{Window: 10, Requests: 16, Failed: 1, FailedReasons: map[string]float64{msg.ServerEOF.Name(): 1}})
+	if !strings.HasSuffix(f.Text, ": a server closed the connection") {
+		t.Errorf("%q does not say what clients call unknown", f.Text)
 	}
 }
 
