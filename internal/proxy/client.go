@@ -388,6 +388,7 @@ func (c *client) resume() {
 	if !c.pool.ctx.takesMore() {
 		c.resumeIfRoom()
 	}
+	readForEnd(c)
 	if c.state == clientOpen && c.stash.Len() > 0 && c.inFlight() == 0 && c.Out().Len() == 0 && c.pool.ctx.memory.scarce(c) {
 		// Another client has taken the room in this turn. This one has nothing in
 		// flight whose reply would resume it.

@@ -1,17 +1,24 @@
 package proxy
 
-// A client whose request waits at a server is to be missed at once. The kernel tells of a
-// connection's end while nothing is read. But the end that TLS has is a message of its own
-// behind whatever was sent before, and the connection itself may stay open:
+// A client whose request waits at a server is to be missed at once. Its end stands behind what
+// it has sent before: the last word of TLS is a message, and the kernel takes the end of a
+// connection only when there is room for all that comes before it:
 //
 //	client                                        proxy
 //	BLPOP q 0, GET a   ─► taken; GET a waits in the stash, and reading goes on
-//	close_notify       ─► the client has gone: the server's connection is closed
+//	its end            ─► the client has gone: the server's connection is closed
 //
-// So what comes through a stage is read as long as the client may hold more. It waits in the
-// stash.
+// So such a client is read from as long as it may hold more. What comes waits in the stash.
+// Beyond that nobody can know whether it is still there.
 
 // readsForEnd reports whether more is read from a client although its requests must wait.
 func readsForEnd(c *client) bool {
-	return c.blocked() && c.Staged() != nil && int64(c.stash.Len()) < c.pool.conf.ClientMaxQueued && c.within(1)
+	return c.blocked() && int64(c.stash.Len()) < c.pool.conf.ClientMaxQueued && c.within(1)
+}
+
+// readForEnd goes on reading from a client that waits at a server, if more may be held for it.
+func readForEnd(c *client) {
+	if c.state == clientOpen && c.stash.Len() > 0 && readsForEnd(c) {
+		c.ResumeRead()
+	}
 }

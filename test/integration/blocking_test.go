@@ -28,16 +28,23 @@ func TestBlockedClientVanishes(t *testing.T) {
 	server := testkit.StartRedis(t)
 	s := newStage(t, testkit.Redis, []*testkit.Server{server}, nil)
 	direct, other := server.Dial(), s.proxy.Dial(testkit.Redis)
+	// More than the kernel keeps for who does not read.
+	junk := strings.Repeat(string(testkit.RESP("SET", "junk", strings.Repeat("x", 1000))), 700)
 	for _, end := range []func(c *testkit.Client){(*testkit.Client).Close, (*testkit.Client).CloseWrite} {
-		for _, behind := range []string{"", "PING"} {
+		for _, tt := range []struct{ before, behind string }{
+			{"", ""},
+			{"", string(testkit.RESP("PING"))},
+			{"", junk},
+			{string(testkit.RESP("GET", "q2")), junk},
+		} {
 			c := s.proxy.Dial(testkit.Redis)
-			c.Send(testkit.RESP("BLPOP", "q", "0"))
-			if behind != "" {
-				c.Send(testkit.RESP(behind))
-			}
+			c.Send([]byte(tt.before + string(testkit.RESP("BLPOP", "q", "0")) + tt.behind))
 			awaitBlocked(t, direct, 1)
 			end(c)
 			awaitBlocked(t, direct, 0)
+			if got := other.Do("EXISTS", "junk"); got != ":0\r\n" {
+				t.Errorf("what stood behind was carried out: %q", got)
+			}
 			if got := other.Do("RPUSH", "q", "x") + other.Do("LPOP", "q"); got != ":1\r\n"+testkit.Bulk("x") {
 				t.Errorf("%q", got)
 			}
