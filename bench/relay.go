@@ -25,7 +25,9 @@ func relayKind() proxyKind {
 		name: relayName, config: relayConfig, version: []string{relayName, "-V"},
 		build: func(context.Context, string) (string, error) { return os.Executable() },
 		args:  func(config, _, _ string) ([]string, error) { return []string{relayName, config}, nil },
-		can:   func(w work) bool { return w.topology.servers == 1 && w.topology.pools == 1 && !w.topology.sessions },
+		can: func(w work) bool {
+			return w.topology.servers == 1 && w.topology.pools == 1 && (!w.topology.sessions || w.name == pingSteps)
+		},
 	}
 }
 

@@ -236,21 +236,34 @@ func TestRelayKeepsRequestsWhole(t *testing.T) {
 	p, server := startRelay(t, true)
 	a, b := dialRelay(t, p), dialRelay(t, p)
 	set := string(respRequest("SET", "k", strings.Repeat("x", 3*relayRoom)))
-	get, ping := string(respRequest("GET", "k")), string(respRequest("PING"))
+	get, echo := string(respRequest("GET", "k")), string(respRequest("ECHO", "PONG"))
 	say(t, a, get+set[:100])
 	hear(t, server, get+set[:100])
-	say(t, b, ping)
-	go func() { _, _ = io.WriteString(a, set[100:]+ping) }() // what is missing of it is missed below
+	say(t, b, echo)
+	go func() { _, _ = io.WriteString(a, set[100:]+echo) }() // what is missing of it is missed below
 	hear(t, server, set[100:])
-	rest := make([]byte, 2*len(ping)) // a's and b's, whichever comes first
-	if _, err := io.ReadFull(server, rest); err != nil || string(rest) != ping+ping {
+	rest := make([]byte, 2*len(echo)) // a's and b's, whichever comes first
+	if _, err := io.ReadFull(server, rest); err != nil || string(rest) != echo+echo {
 		t.Fatalf("%q, %v", rest, err)
 	}
 	say(t, server, "$1\r\nx\r")
 	hear(t, a, "$1\r\nx\r")
-	say(t, server, "\n+OK\r\n+PONG\r\n+PONG\r\n")
-	hear(t, a, "\n+OK\r\n+PONG\r\n")
-	hear(t, b, "+PONG\r\n")
+	say(t, server, "\n+OK\r\n$4\r\nPONG\r\n$4\r\nPONG\r\n")
+	hear(t, a, "\n+OK\r\n$4\r\nPONG\r\n")
+	hear(t, b, "$4\r\nPONG\r\n")
+}
+
+// TestRelayAnswersPing: a PING by itself does not go to the server.
+func TestRelayAnswersPing(t *testing.T) {
+	p, server := startRelay(t, true)
+	a := dialRelay(t, p)
+	say(t, a, relayPing)
+	hear(t, a, string(relayPong))
+	get := string(respRequest("GET", "k"))
+	say(t, a, get)
+	hear(t, server, get)
+	say(t, server, "$1\r\nx\r\n")
+	hear(t, a, "$1\r\nx\r\n")
 }
 
 // TestRelayWaitsForWhoDoesNotRead: neither a client nor a server that reads late
@@ -289,8 +302,8 @@ func TestRelayGivesUp(t *testing.T) {
 		{"another command", false, func(client, _ net.Conn) { say(t, client, "incr k 1\r\n") }, `a line begins with 'i'`},
 		{"half a request", true, func(client, server net.Conn) { say(t, client, "*1"); hear(t, server, "*1"); client.Close() }, "in the middle of a request"},
 		{"an odd reply", true, func(client, server net.Conn) {
-			say(t, client, "*1\r\n$4\r\nPING\r\n")
-			hear(t, server, "*1\r\n$4\r\nPING\r\n")
+			say(t, client, "*1\r\n$4\r\nTIME\r\n")
+			hear(t, server, "*1\r\n$4\r\nTIME\r\n")
 			say(t, server, "_\r\n")
 		}, `relay: reply: a line begins with '_'`},
 		{"a reply too many", false, func(_, server net.Conn) { say(t, server, "END\r\n") }, `nobody asked for: "END\r\n"`},

@@ -25,6 +25,12 @@ const (
 	endEvents   = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 )
 
+// relayPing is what the relay answers itself, if a client that waits for nothing sends it
+// alone, and relayPong is the answer.
+const relayPing = "*1\r\n$4\r\nPING\r\n"
+
+var relayPong = []byte("+PONG\r\n")
+
 // relay is a proxy that does what every proxy must, and nothing else.
 //
 //	a turn:  requests are received into out, the clients whose they are are queued;
@@ -205,6 +211,9 @@ func (r *relay) read(c *relayClient) error {
 	}
 	if n == len(room) || c.ending {
 		r.later(c)
+	}
+	if r.owner == nil && string(room[:n]) == relayPing {
+		return r.answer(c, relayPong)
 	}
 	r.out.buf = r.out.buf[:len(r.out.buf)+n]
 	requests, whole := 0, false

@@ -11,6 +11,10 @@ import (
 // redisSessions is one server, for what belongs to a client's session.
 var redisSessions = topology{redis: true, servers: 1, pools: 1, sessions: true}
 
+// pingSteps is the work of which the relay is the floor, too: what a client's round trips cost
+// that need no server.
+const pingSteps = "ping-7-steps"
+
 // transactionWorks are the works with MULTI and EXEC. A request is a whole transaction. The
 // PINGs, which the proxy answers, are what as many round trips of a client cost without one.
 func transactionWorks() []work {
@@ -18,7 +22,7 @@ func transactionWorks() []work {
 		{name: "multi-5", title: "MULTI, 5 SET, EXEC in one write", topology: redisSessions, clients: usualClients, one: transaction(5)},
 		{name: "multi-5-p16", title: "16 of those in flight", topology: redisSessions, clients: usualClients, one: pipelined(16, transaction(5))},
 		{name: "multi-5-steps", title: "MULTI, 5 SET, EXEC, one after the other", topology: redisSessions, clients: usualClients, one: steps(5)},
-		{name: "ping-7-steps", title: "7 PING, one after the other", topology: redisSessions, clients: usualClients, one: pings(7)},
+		{name: pingSteps, title: "7 PING, one after the other", topology: redisSessions, clients: usualClients, one: pings(7)},
 	}
 }
 

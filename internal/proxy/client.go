@@ -385,6 +385,9 @@ func (c *client) resume() {
 		turn.countResumed(n)
 		c.parseAgain()
 	}
+	if readsForEnd(c) {
+		c.ResumeRead()
+	}
 	if !c.pool.ctx.takesMore() {
 		c.resumeIfRoom()
 	}

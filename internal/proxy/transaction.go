@@ -40,9 +40,9 @@ type Transactor interface {
 	// AppendAbort appends the answer to an EXEC that carries nothing out, for the
 	// reason why; CrossServer if the keys have several owners.
 	AppendAbort(p *mbuf.Pool, out *mbuf.Chain, why msg.Reason)
-	// IsPlain reports whether a request with keys, of a client that nothing but Collecting bars
-	// (msg.Bars), is Queued, and sent as it is to the server of its keys.
-	IsPlain(req *msg.Request) bool
+	// QueuesPlain reports whether each request with keys that is to be forwarded is Queued, if
+	// nothing but Collecting bars its client's requests (msg.Bars).
+	QueuesPlain() bool
 	// AppendQueued appends the answers to n requests that are Queued.
 	AppendQueued(p *mbuf.Pool, out *mbuf.Chain, n int)
 	// CountAhead counts the replies, at most so many, with which data begins and which

@@ -24,7 +24,7 @@ func (t *multi) mayRun() bool {
 	c := t.client
 	p := c.pool
 	return c.session.Replies == msg.RepliesOn && c.session.Authenticated && !c.aside && c.overdue == msg.OK && c.large == nil &&
-		p.rates == nil && p.passer == nil && !p.mapless.on && c.inFlight()+1 < p.conf.ClientMaxPipeline
+		p.rates == nil && p.passer == nil && !p.mapless.on && c.inFlight()+1 < p.conf.ClientMaxPipeline && p.transactor().QueuesPlain()
 }
 
 // queueRun takes the run with which data begins, and the request behind it. The first request
@@ -32,19 +32,30 @@ func (t *multi) mayRun() bool {
 func (t *multi) queueRun(data []byte, n int, req *msg.Request) (taken int) {
 	c := t.client
 	p := c.pool
-	commands := 0
-	for t.joins(req, data[taken:taken+n], taken, commands) {
+	commands, most, room := 0, 0, 0
+	for isPlain(req, data[taken:taken+n]) && req.Nkeys <= p.conf.MaxKeys {
+		if commands == 0 {
+			most, room = t.room()
+		}
+		if commands == most || taken+n > room || !t.keeps(req) {
+			break
+		}
 		p.stats.Values[stats.ClientRequests]++
 		p.calls[req.Type]++
 		c.lastType = req.Type
 		taken += n
 		commands++
-		if taken == len(data) || commands == mostInRun {
-			t.endRun(data[:taken], commands)
+		if taken == len(data) {
+			t.endRun(data, commands)
 			return taken
 		}
-		small := false
-		if n, small = t.next(data, taken, commands); !small {
+		next, done, err := p.parser.Parse(data[taken:])
+		if n = next; err != nil || !done || n > p.ctx.turn.flat {
+			t.endRun(data[:taken], commands)
+			if n, done = notAtOnce(c, data[taken:], n, done, err); done {
+				c.request(p.parser.Finish(data[taken : taken+n]))
+				n = tookAgain(c, n)
+			}
 			return taken + n
 		}
 		req = p.parser.Finish(data[taken : taken+n])
@@ -54,39 +65,32 @@ func (t *multi) queueRun(data []byte, n int, req *msg.Request) (taken int) {
 	return taken + tookAgain(c, n)
 }
 
-// next parses the request behind a run of that many commands, which are the first taken bytes
-// of data. It has n bytes if it is whole and small. Otherwise the run has ended, and n bytes more
-// are taken.
-func (t *multi) next(data []byte, taken, commands int) (n int, small bool) {
-	c := t.client
-	p := c.pool
-	n, done, err := p.parser.Parse(data[taken:])
-	if err == nil && done && n <= p.ctx.turn.flat {
-		return n, true
-	}
-	t.endRun(data[:taken], commands)
-	if n, done = notAtOnce(c, data[taken:], n, done, err); done {
-		c.request(p.parser.Finish(data[taken : taken+n]))
-		n = tookAgain(c, n)
-	}
-	return n, false
+// isPlain reports whether a request, whose bytes are b, is sent as it is to the server of its
+// keys.
+func isPlain(req *msg.Request, b []byte) bool {
+	flat := req.View.FlatBytes()
+	return req.Treatment == msg.Forward && req.Nkeys > 0 && req.PlaceKey == nil && req.Omit.Len == 0 &&
+		len(flat) == len(b) && &flat[0] == &b[0]
 }
 
-// joins reports whether a request may be kept with a run of that many bytes and commands.
-func (t *multi) joins(req *msg.Request, b []byte, size, commands int) bool {
+// room is how many commands, and bytes, the next run may have.
+func (t *multi) room() (commands, bytes int) {
 	c := t.client
-	p := c.pool
-	flat := req.View.FlatBytes()
-	if !p.transactor().IsPlain(req) || req.Nkeys > p.conf.MaxKeys || len(flat) != len(b) || &flat[0] != &b[0] {
-		return false
+	if c.tx == nil {
+		c.tx = c.newTransaction()
 	}
-	tx := c.tx
-	if tx == nil {
-		tx = c.newTransaction()
-		c.tx = tx
+	if c.tx.wide {
+		return 0, 0
 	}
-	return !tx.wide && int(c.session.Collected)+commands < p.conf.MaxTransactionCommands &&
-		int64(tx.size()+size+len(b)) <= p.conf.MaxTransactionSize && p.bind(tx, req) == msg.OK
+	conf := c.pool.conf
+	return min(mostInRun, conf.MaxTransactionCommands-int(c.session.Collected)), int(conf.MaxTransactionSize) - c.tx.size()
+}
+
+// keeps reports whether the server of the transaction has the request's keys.
+func (t *multi) keeps(req *msg.Request) bool {
+	c := t.client
+	p, tx := c.pool, c.tx
+	return tx.owner != nil && tx.snap == p.snap && p.isWhole() || p.bind(tx, req) == msg.OK
 }
 
 // endRun keeps the commands of a run, and tells the client that they are queued.

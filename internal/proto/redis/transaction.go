@@ -102,10 +102,8 @@ func (p *Protocol) Collect(req *msg.Request, s *msg.Session) msg.Queueing {
 	return s.Queueing
 }
 
-// IsPlain implements proxy.Transactor. For such a request no barrier but a user's limits is left.
-func (r *rules) IsPlain(req *msg.Request) bool {
-	return req.Treatment == msg.Forward && r.bounds == nil && req.Nkeys > 0 && req.PlaceKey == nil && req.Omit.Len == 0
-}
+// QueuesPlain implements proxy.Transactor.
+func (r *rules) QueuesPlain() bool { return r.bounds == nil }
 
 // queueing is what becomes of a request in a transaction. If that is refused req.Error,
 // or a barrier, says why.
