@@ -80,7 +80,7 @@ type kind uint8
 
 const (
 	pollBytes  kind = iota // for what comes, until it is cancelled
-	pollRoom               // once, for room to send, or for the end of connecting
+	pollRoom               // for room to send, from the first time that it lacked, and for the end of connecting
 	pollAccept             // once, for connections to accept
 	pollWake               // for wake, until it is cancelled
 	batched                // a receive or a send
@@ -195,7 +195,7 @@ func (u *uring) completed(c *cqe) {
 	invariant.Check(gen == ent.gen&genMask, "eventloop: a poll has outlived its descriptor")
 	if over := c.flags&ioringCQEFMore == 0; over {
 		ent.armed &^= 1 << k
-		if (k == pollBytes || k == pollWake) && !ent.cancelled {
+		if k != pollAccept && !ent.cancelled {
 			u.arm(int(n), k) // the ring was full, or the kernel lacked memory
 		}
 	}
@@ -276,7 +276,8 @@ func (u *uring) arm(fd int, k kind) {
 	case pollWake:
 		s.len, s.opFlags = ioringPollAddMulti, unix.EPOLLIN
 	case pollRoom:
-		s.opFlags = unix.EPOLLOUT
+		// Not for once: that would end at once, and again, when the peer sends no more.
+		s.len, s.opFlags = ioringPollAddMulti, unix.EPOLLOUT
 	case pollAccept:
 		s.opFlags = unix.EPOLLIN
 	case batched, cancelling:

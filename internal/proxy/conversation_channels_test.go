@@ -473,7 +473,7 @@ func FuzzChannels(f *testing.F) {
 
 // Many conversations about channels, made up at random.
 func TestChannelConversations(t *testing.T) {
-	for in, many := range map[string]uint64{"fake": 600, "completions": 300, "epoll": 50, "scrambled": 100} {
+	for in, many := range map[string]uint64{"fake": 600, "completions": 300, "epoll": 50, "io_uring": 50, "scrambled": 100} {
 		if testing.Short() {
 			many = min(many, 50)
 		}

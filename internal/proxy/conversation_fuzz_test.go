@@ -111,7 +111,7 @@ func playIn(t testing.TB, in world, s script) {
 	c := converseIn(t, in, v.lines, lang, 1+int(head>>1&1))
 	c.cuts, c.upset = v.cuts, v.cuts
 	if v.memory > 0 {
-		c.identity.Limits().SetMemory(v.memory/2, v.memory)
+		c.limitMemory(v.memory)
 	}
 	if b := budgets[int(head>>3)%len(budgets)]; b != (proxy.Amount{}) {
 		c.sliced = true
@@ -124,6 +124,15 @@ func playIn(t testing.TB, in world, s script) {
 		c.event(&s)
 	}
 	c.end(head&4 == 0)
+}
+
+// limitMemory limits what the loops hold beside their engines.
+func (c *conversation) limitMemory(most int64) {
+	engines := int64(0)
+	for _, ctx := range c.loops {
+		engines += int64(ctx.Loop().Ahead())
+	}
+	c.identity.Limits().SetMemory(engines+most/2, engines+most)
 }
 
 // event is one event of a script: what, by whom, and how much. Unless what has
@@ -332,12 +341,12 @@ func TestConversationsThatFailedOnce(t *testing.T) {
 	}
 }
 
-// Many conversations, made up at random; on epoll, which is slower, fewer, and under
+// Many conversations, made up at random; on the kernel, which is slower, fewer, and under
 // the race detector, which finds nothing more in the next thousand.
 func TestConversations(t *testing.T) {
 	for in, many := range map[string]uint64{
-		"fake": 2000, "completions": 2000, "epoll": 100,
-		"scrambled": 500, "scrambled completions": 500, "scrambled epoll": 50,
+		"fake": 2000, "completions": 2000, "epoll": 100, "io_uring": 100,
+		"scrambled": 500, "scrambled completions": 500, "scrambled epoll": 50, "scrambled io_uring": 50,
 	} {
 		if testing.Short() {
 			many = min(many, 200)

@@ -175,7 +175,7 @@ func playSessions(t testing.TB, in string, s script) {
 	c := converseIn(t, worlds[in](), v.lines+"  redis: true\n", lang, 1+int(head&1))
 	c.cuts, c.upset, c.blocks = true, true, true
 	if v.memory > 0 {
-		c.identity.Limits().SetMemory(v.memory/2, v.memory)
+		c.limitMemory(v.memory)
 	}
 	many := 8
 	if b := budgets[int(head>>1)%len(budgets)]; b != (proxy.Amount{}) {
@@ -229,7 +229,7 @@ func FuzzSessions(f *testing.F) {
 
 // Many conversations of sessions, made up at random.
 func TestSessionConversations(t *testing.T) {
-	for in, many := range map[string]uint64{"fake": 500, "completions": 300, "epoll": 50, "scrambled": 100} {
+	for in, many := range map[string]uint64{"fake": 500, "completions": 300, "epoll": 50, "io_uring": 50, "scrambled": 100} {
 		if testing.Short() {
 			many = min(many, 50)
 		}

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -59,10 +60,12 @@ var worlds = map[string]func() world{
 	"scrambled":             func() world { return &scrambled{world: network(false)} },
 	"scrambled completions": func() world { return &scrambled{world: network(true)} },
 	"scrambled epoll":       func() world { return &scrambled{world: kernel{}} },
+	"io_uring":              func() world { return ring{} },
+	"scrambled io_uring":    func() world { return &scrambled{world: ring{}} },
 }
 
 // scrambledLike are the worlds that are another with a stage, by the name of that.
-var scrambledLike = map[string]string{"fake": "scrambled", "completions": "scrambled completions", "epoll": "scrambled epoll"}
+var scrambledLike = map[string]string{"fake": "scrambled", "completions": "scrambled completions", "epoll": "scrambled epoll", "io_uring": "scrambled io_uring"}
 
 // network is a world without descriptors.
 func network(completions bool) fake {
@@ -155,6 +158,16 @@ func (f fakePort) close() { f.p.Close() }
 type kernel struct{}
 
 func (kernel) newLoop() func(time.Time, eventloop.Hook) (*eventloop.Loop, error) { return nil }
+
+// A ring is the same with io_uring.
+type ring struct{ kernel }
+
+func (ring) newLoop() func(time.Time, eventloop.Hook) (*eventloop.Loop, error) {
+	runtime.LockOSThread() // for the rest of the test: a ring is one thread's
+	return func(epoch time.Time, hook eventloop.Hook) (*eventloop.Loop, error) {
+		return eventloop.NewOn(eventloop.IOUring, epoch, hook)
+	}
+}
 
 func (k kernel) listen(t testing.TB, sa unix.Sockaddr) *eventloop.ListenSocket {
 	s, err := eventloop.InheritSocket(os.NewFile(uintptr(k.listening(t, sa)), "listening"))
