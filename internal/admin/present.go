@@ -36,9 +36,40 @@ func (n *present) look(pool string, of time.Duration) (found api.Findings, err e
 	if err != nil {
 		return found, err
 	}
+	n.failedSince(pools, of)
 	found = findings.Of(info, pools)
 	found.Window = pools.Window
 	return found, nil
+}
+
+// failedSince has the rates of pools include what has happened since the end of the window, if
+// requests have failed since: the first failure needs a look at once, and not a second later.
+func (n *present) failedSince(pools *api.Pools, of time.Duration) {
+	snap, _ := n.snapshots.get()
+	if snap == nil {
+		return
+	}
+	at := n.recorder.clock()
+	since, until := n.recorder.between(of)
+	fails := func(p *api.Pool) bool {
+		i := slices.IndexFunc(snap.Pools, func(s stats.PoolSnapshot) bool { return s.Name == p.Name })
+		return i >= 0 && sumOf(&snap.Pools[i].Vectors[stats.FailedRequests]) > until.counts[serverKey{pool: p.Name}].failed
+	}
+	if !slices.ContainsFunc(pools.Pools, func(p api.Pool) bool { return fails(&p) }) {
+		return
+	}
+	w := &window{since, &record{at: at, second: at, counts: countsOf(snap)}, snap.ErrorNames}
+	for i := range pools.Pools {
+		p := &pools.Pools[i]
+		if !fails(p) {
+			continue
+		}
+		p.Recent = w.rates(serverKey{pool: p.Name})
+		for j := range p.Servers {
+			s := &p.Servers[j]
+			s.Recent = w.rates(serverKey{p.Name, s.Name})
+		}
+	}
 }
 
 // infoNow is what is known of the program and its process.

@@ -72,7 +72,9 @@ type record struct {
 type counts struct {
 	requests, failed, requestBytes, responseBytes int64
 	queued                                        int64
-	errors                                        *stats.ErrorCounts
+	// invalid are a pool's clients that were closed for what they sent.
+	invalid int64
+	errors  *stats.ErrorCounts
 	// reasons are why a pool's requests failed; nil if none did.
 	reasons *stats.Reasons
 }
@@ -249,6 +251,7 @@ func countsOf(snap *stats.Snapshot) map[serverKey]counts {
 	for i := range snap.Pools {
 		p := &snap.Pools[i]
 		of := counts{requests: p.Values[stats.ClientRequests], failed: sumOf(&p.Vectors[stats.FailedRequests])}
+		of.invalid = p.Vectors[stats.ClosedClients][msg.NotProtocol]
 		if of.failed > 0 {
 			why := p.Vectors[stats.FailedRequests] // not the whole snapshot is kept
 			of.reasons = &why
@@ -290,6 +293,7 @@ func (w *window) rates(key serverKey) *api.Rates {
 		Window: seconds, Requests: per(now.requests, before.requests), Failed: per(now.failed, before.failed),
 		RequestBytes: per(now.requestBytes, before.requestBytes), ResponseBytes: per(now.responseBytes, before.responseBytes),
 	}
+	rates.InvalidClients = per(now.invalid, before.invalid)
 	if now.reasons != nil {
 		rates.FailedReasons = make(map[string]float64)
 		for i := range msg.NumReasons {

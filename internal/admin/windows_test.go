@@ -228,6 +228,54 @@ func (s *spell) Latency() ([]PoolLatency, error) {
 	return pools, err
 }
 
+// A failing is a script in which a request fails at one server, after the last record.
+type failing struct {
+	*script
+	failed int64
+}
+
+func (f *failing) Snapshot() *stats.Snapshot {
+	snap := f.instance.Snapshot()
+	p := &snap.Pools[0]
+	p.Values[stats.ClientRequests] += f.failed
+	p.Vectors[stats.FailedRequests][msg.Timedout] += f.failed
+	p.Servers[1].Vectors[stats.ServerFailedRequests][msg.Timedout] += f.failed
+	return snap
+}
+
+// TestFirstFailureIsShownAtOnce: a look does not wait for the end of a second.
+func TestFirstFailureIsShownAtOnce(t *testing.T) {
+	began, r := newScript(t, 0)
+	s := &failing{script: began}
+	r.in = s
+	look := func() string {
+		t.Helper()
+		now := presentOf(s, r) // without what was asked a moment ago
+		found, err := now.look("", Windows[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var texts []string
+		for _, f := range found.Findings {
+			if f.Kind == "failed_requests" {
+				texts = append(texts, f.Text)
+			}
+		}
+		return strings.Join(texts, "\n")
+	}
+	for age := time.Second; age <= 12*time.Second; age += time.Second {
+		s.now = s.began.Add(age)
+		r.write(s.now)
+	}
+	if text := look(); text != "" {
+		t.Errorf("before a request fails: %s", text)
+	}
+	s.now, s.failed = s.now.Add(10*time.Millisecond), 1
+	if text := look(); !strings.Contains(text, "0.1 of 0.1 requests a second failed in the last 10s: Connection timed out; all of them at server two") {
+		t.Errorf("after one has failed: %q", text)
+	}
+}
+
 // TestCausesAreToldWithinFiveSeconds: whenever it begins, what the proxy finds by its own looks
 // is shown, and is in the log, within five seconds.
 func TestCausesAreToldWithinFiveSeconds(t *testing.T) {

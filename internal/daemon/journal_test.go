@@ -63,8 +63,10 @@ func TestReloadedConfiguration(t *testing.T) {
 			Added: []string{"beta"},
 			Pools: []preview.Pool{
 				{Name: "alpha", Settings: []config.Change{{Key: "timeout", Old: "1", New: "2"}}},
-				{Name: "b", Keys: []preview.Keys{{Moved: 0.3125}}}, {Name: "c", Keys: []preview.Keys{{}, {Moved: 1}}},
-				{Name: "d", Keys: []preview.Keys{{Moved: 0.5}}}, {Name: "e", Keys: []preview.Keys{{Moved: 0.5}}},
+				{Name: "b", Keys: []preview.Keys{{Moved: 0.3125}}},
+				{Name: "c", Keys: []preview.Keys{{}, {Moved: 1}}},
+				{Name: "d", Keys: []preview.Keys{{Moved: 0.5}}},
+				{Name: "e", Keys: []preview.Keys{{Moved: 0.5}}},
 			},
 		}}
 		j.reloaded(c, "nuthatch.yml", "signal")

@@ -232,6 +232,8 @@ type Rates struct {
 	Failed   float64 `json:"failed"`
 	// FailedReasons has a pool's failed requests by reason; what is 0 is left out.
 	FailedReasons map[string]float64 `json:"failed_reasons,omitempty"`
+	// InvalidClients is the rate of a pool's clients that were closed for what they sent.
+	InvalidClients float64 `json:"invalid_clients,omitempty"`
 	// RequestBytes went to servers, ResponseBytes came from them.
 	RequestBytes  float64 `json:"request_bytes"`
 	ResponseBytes float64 `json:"response_bytes"`

@@ -33,7 +33,7 @@ func (f *finder) failed(p *api.Pool) {
 			if text = reason.String(); reason == msg.ServerEOF { // clients get nutcracker's word
 				text = "a server closed the connection"
 			}
-			help = strings.TrimSpace(reason.Meaning()+" "+reason.Advice())
+			help = strings.TrimSpace(reason.Meaning() + " " + reason.Advice())
 		}
 		if i == 0 {
 			one.Reason, one.Cause, one.Help = name, text, cmp.Or(help, one.Help)
@@ -45,5 +45,44 @@ func (f *finder) failed(p *api.Pool) {
 	}
 	if len(words) > 0 {
 		one.Text += ": " + strings.Join(words, ", ")
+	}
+	blame(p, one)
+}
+
+// protocol finds clients that do not speak the pool's protocol.
+func (f *finder) protocol(p *api.Pool) {
+	r := p.Recent
+	if r == nil || r.InvalidClients <= 0 {
+		return
+	}
+	ours, other := "Redis", "Memcached's"
+	if p.Protocol != "redis" {
+		ours, other = "Memcached", "Redis's (redis: true)"
+	}
+	f.add(clientProtocol, false, p.Name, "clients are closed because they do not speak %s's protocol:: %s a second%s; do they speak %s, or TLS? The log says what they sent",
+		ours, units.PerSecond(r.InvalidClients), within(r.Window), other)
+}
+
+// blame names the server whose requests failed, if most failures are of one. The others are of
+// several servers, or of none: the pool's own limits.
+func blame(p *api.Pool, one *api.Finding) {
+	if len(p.Servers) < 2 {
+		return
+	}
+	for i := range p.Servers {
+		v := &p.Servers[i]
+		if v.Recent == nil || v.Recent.Failed <= p.Recent.Failed/2 {
+			continue
+		}
+		part := "most"
+		if v.Recent.Failed >= p.Recent.Failed {
+			part = "all"
+		}
+		one.Text += "; " + part + " of them at " + subject(v)
+		one.Server = v.Name
+		if v.Address != v.Name {
+			one.Address = v.Address
+		}
+		return
 	}
 }

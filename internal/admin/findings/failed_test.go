@@ -40,6 +40,43 @@ func TestFailedRequests(t *testing.T) {
 	}
 }
 
+// The server is named at which all, or most, failed.
+func TestFailedRequestsOfAServer(t *testing.T) {
+	with := func(name string, failed float64) api.Server {
+		s := server(name, "up", "", "")
+		s.Recent = &api.Rates{Failed: failed}
+		return s
+	}
+	for _, c := range []struct {
+		one, two float64
+		want     string
+		server   string
+	}{
+		{0, 2, "Connection refused; all of them at server two (two:6379)", "two"},
+		{1.5, 0, "Connection refused; most of them at server one (one:6379)", "one"},
+		{1, 1, "Connection refused", ""},
+	} {
+		f := one(t, failedRequests, &api.Rates{Window: 10, Requests: 16, Failed: 2, FailedReasons: map[string]float64{"conn_refused": 2}}, with("one", c.one), with("two", c.two))
+		if !strings.HasSuffix(f.Text, ": "+c.want) || f.Server != c.server {
+			t.Errorf("%v and %v: %+v, want %q", c.one, c.two, f, c.want)
+		}
+	}
+}
+
+// Clients of another protocol are found, and it is said which.
+func TestClientsOfAnotherProtocol(t *testing.T) {
+	for protocol, want := range map[string]string{
+		"redis":     "clients are closed because they do not speak Redis's protocol: 0.1 a second, in the last 10s; do they speak Memcached's, or TLS?",
+		"memcached": "clients are closed because they do not speak Memcached's protocol: 0.1 a second, in the last 10s; do they speak Redis's (redis: true), or TLS?",
+	} {
+		p := api.Pool{Name: "alpha", Protocol: protocol, Recent: &api.Rates{Window: 10, InvalidClients: .1}}
+		found := Of(&api.Info{Time: now, State: "serving"}, &api.Pools{Time: now, Pools: []api.Pool{p}}).Findings
+		if len(found) != 1 || found[0].Kind != clientProtocol || found[0].Fails || !strings.HasPrefix(found[0].Text, want) {
+			t.Errorf("%s: %+v, want %q", protocol, found, want)
+		}
+	}
+}
+
 // A pool with a password does not have none.
 func TestUnknownLogin(t *testing.T) {
 	s := server("one", "up", "", "")

@@ -133,6 +133,7 @@ func (f *finder) pool(p *api.Pool) {
 	slow := slowServers(p, slowFew, p99)
 	f.clients(p.Name, p.Clients, p.MaxClients, "client_connections")
 	f.failed(p)
+	f.protocol(p)
 	owned := 0.0
 	for i := range p.Servers {
 		owned += p.Servers[i].Share

@@ -14,6 +14,7 @@ const (
 	noServer           = "no_server"
 	failedRequests     = "failed_requests"
 	certificate        = "certificate"
+	clientProtocol     = "client_protocol"
 	serverState        = "server_state"
 	serverErrors       = "server_errors"
 	serverSlow         = "server_slow"
@@ -34,6 +35,7 @@ var Kinds = []api.Explained{
 	{Name: sentinel, Text: "sentinel", Help: "A sentinel does not answer or knows no such primary, or sentinels name different addresses: the one by the newest epoch is in use. For a moment that is so at every failover. If it stays, one of them is behind, cut off, or belongs to others. nuthatch ctl cluster shows what each has said, nuthatch check asks them all."},
 	{Name: peer, Text: "peer", Help: "Another proxy with this pool, which emulate: peers names, does not answer or is none. Clients are not told of it, and the others have its slots. Start it, let this proxy in there, or take its address out of the list. nuthatch ctl cluster shows all peers."},
 	{Name: failedRequests, Text: "failing", Help: "The proxy answered requests with errors of its own in the window. The reasons are counted by name: see failed requests by reason."},
+	{Name: clientProtocol, Text: "protocol", Help: "Clients sent bytes that are no requests of the pool's protocol, and were closed. Do they connect to the wrong port, or has the pool the wrong protocol (redis: true or false)? Do they speak TLS, and the port does not? The log says what they sent."},
 	{Name: serverState, Text: "state", Help: "The server is not up. failing: it fails, and requests are still sent to it. ejected: it failed too often and is left out. probing: it was ejected and is tried again. disabled: an operator took it out of service."},
 	{Name: serverSilent, Text: "silent", Help: "Requests wait for the server, and it has sent nothing for two seconds or longer: does it hang, is it stopped, or busy with a slow command or script? Without timeout and request_timeout its clients wait as long. Look at its process and its host."},
 	{Name: serverErrors, Text: "errors", Help: "The server answers, and some of its replies are errors. Those that are about the server, such as OOM, are red."},

@@ -92,6 +92,8 @@ func meaning(v *api.Server, prefix string) string {
 		return "it wants a password, and has not got the right one (" + v.LoginKey + ")"
 	case prefix == "WRONGPASS" && v.LoginKey != "":
 		return "it refuses the password that it is told (" + v.LoginKey + ")"
+	case prefix == "ERR" && v.LoginKey != "":
+		return "requests are at fault, or the server has no password: then it answers the pool's login so (" + v.LoginKey + "), and the log says it"
 	}
 	return stats.ErrorMeaning(prefix)
 }

@@ -35,7 +35,7 @@ func referenceStream(data string, maxRequest int) (s stream) {
 	for len(data) > 0 {
 		line, _, ended := strings.Cut(data, "\n")
 		tooLong := len(line) > 2048 && (!longLine.MatchString(line) || len(line) >= maxRequest)
-		if data[0] == 0x80 || data[0] == 0x16 || tooLong { // the binary protocol, TLS
+		if data[0] == 0x80 || data[0] == 0x16 || data[0] == '*' || tooLong { // the binary protocol, TLS, Redis
 			s.failed = true
 			return s
 		}

@@ -27,6 +27,9 @@ const (
 // of none here.
 const binaryRequest = 0x80
 
+// redisRequest is the first byte of what Redis clients send, and of no command here.
+const redisRequest = '*'
+
 // memcached's own words for what is wrong with a request.
 const (
 	errUnknown   = "ERROR"
@@ -42,6 +45,11 @@ var (
 	errTLS = &msg.ProtocolError{
 		Reply: "CLIENT_ERROR a client with TLS on a port without TLS\r\n",
 		Msg:   "memcache: a client with TLS on a port without TLS",
+	}
+	// errRedis has a reply that the client understands.
+	errRedis = &msg.ProtocolError{
+		Reply: "-ERR this pool speaks Memcached's protocol, and not Redis's\r\n",
+		Msg:   "memcache: the client speaks Redis's protocol, and the pool Memcached's (without redis: true)",
 	}
 	errLineTooLong = &msg.ProtocolError{
 		Reply: "CLIENT_ERROR line too long\r\n",
@@ -119,6 +127,10 @@ func (p *requestParser) parseLine(data []byte) (n int, done bool) {
 	}
 	if p.size == 0 && data[0] == msg.TLSHandshake {
 		p.err = errTLS
+		return 0, false
+	}
+	if p.size == 0 && data[0] == redisRequest {
+		p.err = errRedis
 		return 0, false
 	}
 	piece, _, ended := bytes.Cut(data, lf)

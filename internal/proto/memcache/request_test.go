@@ -289,6 +289,7 @@ func TestNotTheProtocol(t *testing.T) {
 	const tooLong = "CLIENT_ERROR line too long\r\n"
 	for _, tt := range []struct{ name, in, reply string }{
 		{"binary protocol", "\x80\x00\x00\x01", ""},
+		{"Redis's protocol", "*1\r\n$4\r\nPING\r\n", "-ERR this pool speaks Memcached's protocol, and not Redis's\r\n"},
 		{"endless line", strings.Repeat("x", 2049), tooLong},
 		{"endless first word, and more", strings.Repeat("x", 2300) + " a\r\n", tooLong},
 		{"endless key", "get" + strings.Repeat("x", 2049), tooLong},
