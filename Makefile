@@ -123,6 +123,7 @@ deps: ## install what the tests run, where it is missing (Debian, Ubuntu)
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v redis-cli    >/dev/null || missing="$$missing redis-tools"; \
 	command -v memcached    >/dev/null || missing="$$missing memcached"; \
+	command -v jq           >/dev/null || missing="$$missing jq"; \
 	command -v stunnel      >/dev/null || missing="$$missing stunnel4"; \
 	PATH="$$PATH:/usr/sbin"; command -v nutcracker >/dev/null || missing="$$missing nutcracker"; \
 	command -v memccapable  >/dev/null || missing="$$missing libmemcached-tools"; \

@@ -37,6 +37,21 @@ func TestUsersRun(t *testing.T) {
 	}
 }
 
+// TestEnginesRun: both engines start where the kernel allows it, and are compared.
+func TestEnginesRun(t *testing.T) {
+	restorePinning(t)
+	var stdout, stderr bytes.Buffer
+	if code := run(strings.Fields("-rounds 1 -n 0.02 -works get-p16 -proxies nuthatch -engines"), &stdout, &stderr); code != 0 {
+		t.Fatalf("exit status %d\n%s", code, stderr.String())
+	}
+	words := strings.Join(strings.Fields(stdout.String()), " ")
+	for _, want := range []string{"## What the engines cost", "| GET, pipeline 16 | io_uring to epoll |"} {
+		if !strings.Contains(words, want) {
+			t.Errorf("no %q in\n%s", want, stdout.String())
+		}
+	}
+}
+
 // TestMedianWithin compares with the tables of the sign test: of 20 values the 6th and the 15th.
 func TestMedianWithin(t *testing.T) {
 	values := func(n int) (list []float64) {

@@ -67,6 +67,7 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&opts.profile, "profile", "", "measure nothing, but write nuthatch's CPU profile, of -works or a choice of them, to a file")
 	observed := fs.Bool("observed", false, "measure nuthatch also without latencies, slow log, hot keys and history, and with traces")
 	users := fs.Bool(withUsers, false, "measure nuthatch also with users, whose rules look at each command and key")
+	engines := fs.Bool("engines", false, "measure nuthatch also on epoll and on io_uring")
 	other := fs.String("with", "", "another build of nuthatch, to be measured beside this one")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -105,6 +106,9 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	}
 	if *users {
 		opts.proxies = append(opts.proxies, usersKind())
+	}
+	if *engines {
+		opts.proxies = append(opts.proxies, engineKinds()...)
 	}
 	if *other != "" {
 		opts.proxies = append(opts.proxies, otherBuild(*other))

@@ -42,6 +42,8 @@ func (f findings) report(description []string) string {
 		"Ratios within a round, medians, of one build with two configurations. With `users` the clients are a user who may use "+
 			"the commands and keys of the works and no others. A loss is significant if all of the interval is above the most.",
 		f.usersTable())
+	section("What the engines cost",
+		"Ratios within a round, medians, of one build with `engine: io_uring` and with `engine: epoll`.", f.enginesTable())
 	section("System calls by name", "Per request, counted by strace, which slows what it counts.", f.callTable())
 	if f.open != nil {
 		section("Latency against offered load",

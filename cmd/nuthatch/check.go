@@ -41,13 +41,18 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err != nil:
 	case f.help:
-		fmt.Fprintf(stdout, "Usage: %s check [options]\n\n", nuthatch)
+		fmt.Fprintf(stdout, "Usage: %s check [options] [%s]\n\n", nuthatch, checkedEngine)
 		fmt.Fprint(stdout, "Asks the clusters and the sentinels of the file whether they can be used as they are. With\n"+
-			"--against-nutcracker: whether a running nutcracker places keys as the file does.\n\n")
+			"--against-nutcracker: whether a running nutcracker places keys as the file does.\n"+
+			"With engine: whether io_uring can be used here, and what the kernel has of it. No file is needed.\n\n")
 		writeOptions(stdout, f.table())
 		fmt.Fprintf(stdout, "\nExit status: 0 nothing is wrong (all keys are where the file has them), %d no result, %d something is.\n",
 			exitFailure, exitWarned)
 		return 0
+	case slices.Equal(operands, []string{checkedEngine}):
+		if f.proxy != "" {
+			err = errors.New("engine and --against-nutcracker ask for different things; see 'nuthatch check -h'")
+		}
 	case len(operands) > 0:
 		err = fmt.Errorf("unexpected argument %q", operands[0])
 	case f.keys < 1:
@@ -58,6 +63,8 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 	good := false
 	switch {
 	case err != nil:
+	case len(operands) > 0:
+		good, err = f.checkEngine(stdout)
 	case f.proxy == "":
 		good, err = f.examine(stdout)
 	default:

@@ -23,7 +23,7 @@ func commands() []command {
 	return []command{
 		{"ctl", "COMMAND [ARGUMENT]...", "query and control a running proxy (nuthatch ctl help)", runCtl, (&ctlFlags{}).table},
 		{"top", "[-a address] [-i interval]", "watch a running proxy in the terminal", runTop, (&topFlags{}).table},
-		{"check", "[-p pool] [--against-nutcracker address]", "check clusters and sentinels before use, or that a running nutcracker places keys as the file does", runCheck, (&checkFlags{}).table},
+		{"check", "[-p pool] [--against-nutcracker address] [engine]", "check clusters and sentinels before use, that a running nutcracker places keys as the file does, or whether io_uring can be used", runCheck, (&checkFlags{}).table},
 		{"schema", "", "write the JSON Schema of the configuration, for editors", runSchema, (&schemaFlags{}).table},
 		{"demo", "[-m] [-l address]", "run a proxy over three servers of its own", runDemo, (&demoFlags{}).table},
 	}

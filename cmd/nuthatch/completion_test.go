@@ -45,6 +45,7 @@ func TestShellsComplete(t *testing.T) {
 		{[]string{"nuthatch", "ctl", "-a", "127.0.0.1:1", "re"}, []string{"ready", "reload", "reconnect", "resume"}, "status"},
 		{[]string{"nuthatch", "ctl", "--wi"}, []string{"--window"}, "--stats-port"},
 		{[]string{"nuthatch", "check", "--ke"}, []string{"--keys"}, "--limit"},
+		{[]string{"nuthatch", "check", "e"}, []string{"engine"}, "events"},
 		{[]string{"nuthatch", "-c", "main_t"}, []string{"main_test.go"}, "ctl"},
 		{[]string{"nuthatch", "ctl", "preview", "main_t"}, []string{"main_test.go"}, "status"},
 	} {
@@ -127,8 +128,11 @@ func bashCompletion() string {
 `)
 	for _, c := range commands() {
 		writeBashTable(&b, "[!1]:"+c.name+"|[1-9][0-9]:"+c.name, c.options())
-		if c.name == "ctl" {
+		switch c.name {
+		case "ctl":
 			fmt.Fprintf(&b, "            words='%s'\n", strings.Join(verbs(), " "))
+		case "check":
+			fmt.Fprintf(&b, "            words='%s'\n", checkedEngine)
 		}
 		b.WriteString("            ;;\n")
 	}
@@ -176,14 +180,17 @@ func zshCompletion() string {
 	b.WriteString("_nuthatch() {\n    local -a commands\n    if (( CURRENT > 2 )); then\n        case $words[2] in\n")
 	for _, c := range commands() {
 		fmt.Fprintf(&b, "            %s)\n                shift words\n                (( CURRENT-- ))\n", c.name)
-		if c.name == "ctl" {
+		switch c.name {
+		case "ctl":
 			b.WriteString("                commands=(\n")
 			for _, verb := range ctl.Commands() {
 				fmt.Fprintf(&b, "                    '%s:%s'\n", verb.Name, zshText(verb.Help))
 			}
 			b.WriteString("                )\n")
 			writeZshArguments(&b, "                ", c.options(), "'1:command:{ _describe command commands }'", "'*:argument:_files'")
-		} else {
+		case "check":
+			writeZshArguments(&b, "                ", c.options(), "'1:what:("+checkedEngine+")'")
+		default:
 			writeZshArguments(&b, "                ", c.options())
 		}
 		b.WriteString("                return ;;\n")
@@ -249,6 +256,7 @@ func fishCompletion() string {
 	for _, c := range commands() {
 		writeFishOptions(&b, "__fish_seen_subcommand_from "+c.name, c.options())
 	}
+	fmt.Fprintf(&b, "complete -c nuthatch -n '__fish_seen_subcommand_from check' -a %s -d 'whether io_uring can be used'\n", checkedEngine)
 	no := "__fish_seen_subcommand_from ctl; and not __fish_seen_subcommand_from " + strings.Join(verbs(), " ")
 	for _, c := range ctl.Commands() {
 		fmt.Fprintf(&b, "complete -c nuthatch -n %s -a %s -d %s\n", fishText(no), c.Name, fishText(c.Help))

@@ -62,7 +62,7 @@ type collector struct {
 	poolReasons, serverReasons []metric
 	serverErrors               []metric
 
-	build, ready, poolPaused, loopCPU                         *prometheus.Desc
+	build, engine, ready, poolPaused, loopCPU                 *prometheus.Desc
 	serverUp, serverInService, serverState, serverShare       *prometheus.Desc
 	maxPrivate                                                *prometheus.Desc
 	memoryHeld, memorySoft, memoryHard, memoryMax, maxClients *prometheus.Desc
@@ -86,6 +86,7 @@ func newCollector(in Instance, s *snapshots, l *latencies) *collector {
 		serverErrors:  metricsOf([]stats.Field{stats.ServerErrors}, "pool", "server", "error"),
 
 		build:      desc("nuthatch_build_info", "always 1; the labels say what runs", "program", "version", "revision", "go"),
+		engine:     desc("nuthatch_engine_info", "always 1; the label says what the event loops run on", "engine"),
 		ready:      desc("nuthatch_ready", "1 if /readyz says so"),
 		poolPaused: desc("nuthatch_pool_paused", "1 if the requests of the pool wait", "pool"),
 		serverUp:   desc("nuthatch_server_up", "1 if the server is up: no fault of it is known", "pool", "server"),
@@ -160,7 +161,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		}
 	}
 	for _, d := range []*prometheus.Desc{
-		c.build, c.ready, c.poolPaused, c.serverUp, c.serverInService, c.serverState, c.serverShare, c.maxPrivate, c.loopCPU,
+		c.build, c.engine, c.ready, c.poolPaused, c.serverUp, c.serverInService, c.serverState, c.serverShare, c.maxPrivate, c.loopCPU,
 		c.memoryHeld, c.memorySoft, c.memoryHard, c.memoryMax, c.maxClients,
 		c.clientTime, c.serverTime, c.events,
 		c.reloadOK, c.reloadAt, c.commands, c.checkTime, c.history, c.historyMax, c.certificateUntil, c.certificateRefused,
@@ -175,6 +176,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	s := &scrape{out: out, oldNames: conf.Process.MetricsOldNames}
 	facts := c.in.Facts()
 	s.gauge(c.build, 1, facts.Program, facts.Version, facts.Revision, facts.Go)
+	s.gauge(c.engine, 1, facts.Engine)
 	s.gauge(c.ready, flag(len(notReady(c.in)) == 0))
 	for k := range events.NumKinds {
 		s.counter(c.events, float64(c.in.Events().Count(k)), k.String())

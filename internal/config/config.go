@@ -69,6 +69,8 @@ type Config struct {
 type Process struct {
 	// Threads is the number of event loops, 1 to 64, never 0.
 	Threads int
+	// Engine is what the event loops run on.
+	Engine Engine
 	// Watch reloads the file when it changes.
 	Watch bool
 	// DrainTimeout is how long clients and connections that are to end may take to

@@ -94,7 +94,7 @@ func TestEveryKey(t *testing.T) {
 	want := &Config{
 		File: "testdata/good-every-key.yml",
 		Process: Process{
-			Threads: 3, Zone: "eu-1a", Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, ResolveInterval: 30 * time.Second,
+			Threads: 3, Engine: EngineEpoll, Zone: "eu-1a", Watch: true, DrainTimeout: 90 * time.Second, DrainDelay: 500 * time.Millisecond, ResolveInterval: 30 * time.Second,
 			Tracing: everyTracing(), LogFormat: LogJSON, HistoryMemory: 3 << 20, SlowlogSlowerThan: 20 * time.Millisecond, SlowlogMaxLen: 1000, SlowlogKeys: true, TurnTimes: true,
 			TLSHandshakes: 100, TLSHandshakeTimeout: 5 * time.Second, MaxMemory: 2 << 30,
 			TLSTicketKeysFile: "/run/secrets/tickets", CoreDumps: true, AdminTokenEnv: "NUTHATCH_TOKEN", AdminReadToken: "re@d: *#", AdminReadTokenFile: "/run/secrets/read", AdminReadTokenEnv: "NUTHATCH_READ_TOKEN",

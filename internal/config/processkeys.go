@@ -33,6 +33,14 @@ var processKeys = slices.Concat([]key[Process]{
 		set: func(p *Process, v value) { p.Threads = int(v.number) },
 	},
 	{
+		name: "engine", kind: kindEngine, def: "auto", origin: fromNuthatch,
+		help: "What the event loops run on. `io_uring` needs Linux 6.1, and that nothing forbids it, as Docker's and containerd's " +
+			"seccomp profiles do; the proxy refuses to start where it cannot be used. `auto` takes `epoll` in this release, and " +
+			"the log says whether io_uring can be used, or why not. `nuthatch check engine` shows what is found. See " +
+			"[TUNING.md](TUNING.md#the-engine).",
+		set: func(p *Process, v value) { p.Engine = Engine(v.number) },
+	},
+	{
 		name: "watch", kind: kindBool, def: "false", origin: fromNuthatch,
 		help: "Reloads the configuration when its file changes, also when it is a symbolic link that then points to another " +
 			"file, as in a mounted ConfigMap. A faulty file changes nothing, and the log has its faults.",

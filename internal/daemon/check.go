@@ -55,7 +55,7 @@ type checkedStart struct {
 }
 
 // startChecks are what Check looks at.
-var startChecks = []func(checkedStart) []Finding{checkSecrets, checkCertificates, checkUsers, checkNames, checkStatsPort, checkSockets, checkFiles, checkDescriptors}
+var startChecks = []func(checkedStart) []Finding{checkSecrets, checkCertificates, checkUsers, checkNames, checkStatsPort, checkSockets, checkFiles, checkDescriptors, checkEngine}
 
 // Check finds what would keep a proxy from starting with o, beside faults of the
 // configuration file. It opens nothing. Addresses in use at the moment do not count:

@@ -20,6 +20,7 @@ type core struct {
 	identity *proxy.Identity
 	// configFile is the absolute path of the configuration file; empty if there is none.
 	configFile string
+	engine     chosenEngine
 
 	life  lifetime
 	loops loops

@@ -60,7 +60,7 @@ func otherValues(t *testing.T) map[string]string {
 		"max_request_size": "7kb", "client_max_queued": "77kb", "client_output_limit": "8mb", "client_output_soft_limit": "1mb",
 		"tcpkeepalive_idle": "1m", "tcpkeepalive_interval": "5s", "client_idle_timeout": "1m", "client_output_soft_time": "1m", "timeout": "7s", "server_retry_timeout": "7s",
 		"drain_timeout": "7s", "drain_delay": "1s", "resolve_interval": "7s", "max_memory": "1gb", "admin": testkit.FreeAddr(t),
-		"admin_socket": filepath.Join(t.TempDir(), "actions.sock"), "admin_token": "sesame", "admin_token_file": token, "log_format": "json",
+		"admin_socket": filepath.Join(t.TempDir(), "actions.sock"), "admin_token": "sesame", "admin_token_file": token, "log_format": "json", "engine": "epoll",
 		"slowlog_slower_than": "7ms", "tracing.endpoint": "http://127.0.0.1:1", "tracing.protocol": "http/json", "tracing.headers": "A=b", "tracing.headers_file": headers, "tracing.headers_env": "NUTHATCH_TEST_HEADERS", "history_memory": "7mb", "tls_handshake_timeout": "5s",
 		"tls.client_cert": "required", "tls.user_from": "cn", "tls.min_version": "TLSv1.3", "tls.ciphers": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
 		"server_tls.ca": "system", "server_tls.server_name": "cache", "server_tls.verify": "none",

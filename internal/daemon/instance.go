@@ -160,6 +160,9 @@ func (in *Instance) start() error {
 		g.scripts = append(g.scripts, redis.NewScripts())
 		g.logins = append(g.logins, redis.NewLogins())
 	}
+	if in.engine, err = chooseEngine(g.conf.Process.Engine, in.opts.probe); err != nil {
+		return err
+	}
 	in.current.Store(g)
 	in.applyMemory(g)
 	in.certificates.apply(g)
@@ -251,6 +254,7 @@ func (in *Instance) startLoops(g *generation) error {
 			Identity: in.identity,
 			Measures: measures,
 			Outside:  in.reporter.outside,
+			NewLoop:  in.engine.newLoop,
 			Pools:    in.poolOptions(g),
 		})
 		if err != nil {
@@ -349,6 +353,7 @@ func (in *Instance) facts(p *config.Pool) func(tell func(name, value string)) {
 		tell("version", in.opts.Version)
 		tell("pointer_size", strconv.Itoa(strconv.IntSize))
 		tell("threads", strconv.Itoa(len(in.loops.contexts)))
+		tell("engine", in.engine.String())
 		tell("pool", p.Name)
 		tell("servers", strconv.Itoa(len(p.Servers)))
 	}
@@ -373,6 +378,8 @@ func (in *Instance) logStart() {
 			slog.String("pool", p.Name), slog.String("addr", g.listeners[i].socket.Name()), slog.Bool("tls", at.TLS), slog.Int("servers", len(p.Servers)))
 	}
 	in.sentinels.logStart(g)
+	in.log.Notice(fmt.Sprintf("the event loops run on %s: %s", in.engine, in.engine.why),
+		slog.String("engine", in.engine.String()))
 	in.journal.warnings(g.conf)
 	in.journal.warnOfUsers(g)
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/eventloop"
 )
 
 // Options is what the command line, or a program that embeds the proxy, decides
@@ -54,6 +55,9 @@ type Options struct {
 	// failing is for tests: it is called after each prepared step of a reload, and
 	// its error fails the reload.
 	failing func(step string) error
+
+	// probe finds out about io_uring; nil: by asking the kernel.
+	probe func() *eventloop.Finding
 
 	// Daemonize makes Run continue in the background.
 	Daemonize bool

@@ -313,7 +313,7 @@ func (in *Instance) adopt(g *generation) error {
 func live(p *config.Process, from *config.Process) {
 	old := *p
 	*p = *from
-	p.Threads, p.LogFormat = old.Threads, old.LogFormat
+	p.Threads, p.Engine, p.LogFormat = old.Threads, old.Engine, old.LogFormat
 }
 
 // keepStatic returns the configuration with the old values of settings that a

@@ -145,7 +145,7 @@ func (r *reporter) factsOf(name string, since time.Time) *redis.Facts {
 	}
 	p := &g.conf.Pools[i]
 	k := &knownFacts{at: begun, Facts: redis.Facts{
-		PID: os.Getpid(), Threads: len(r.loops.contexts), Port: p.Listen.Port, ConfigFile: r.opts.ConfigFile, Uptime: time.Since(r.epoch),
+		PID: os.Getpid(), Threads: len(r.loops.contexts), Engine: r.engine.String(), Port: p.Listen.Port, ConfigFile: r.opts.ConfigFile, Uptime: time.Since(r.epoch),
 		Resident: residentMemory(), MaxMemory: r.resources.Memory().Limit, MaxClients: r.resources.maxClients(p),
 		IdleTimeout: p.ClientIdleTimeout, SlowerThan: g.conf.Process.SlowlogSlowerThan, SlowLogLen: g.conf.Process.SlowlogMaxLen,
 	}}

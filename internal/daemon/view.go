@@ -69,7 +69,7 @@ func (v *view) Facts() api.Info {
 	info := api.Info{
 		Program: v.opts.Program, Version: v.opts.Version, Revision: version.Revision, Go: runtime.Version(), Host: hostname(), PID: os.Getpid(),
 		Started: v.epoch, Time: now, Uptime: now.Sub(v.epoch).Seconds(),
-		ConfigFile: v.configFile, State: "serving",
+		ConfigFile: v.configFile, State: "serving", Engine: v.engine.String(), EngineReason: v.engine.why,
 	}
 	if !v.life.ready() {
 		info.State = "draining"

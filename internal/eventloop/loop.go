@@ -120,8 +120,8 @@ func NewOn(kind Engine, epoch time.Time, hook Hook) (*Loop, error) {
 	return l, nil
 }
 
-// Ring returns the counters of the loop's ring. It must run on the loop.
-func (l *Loop) Ring() RingStats {
+// RingStats returns the counters of the loop's ring. It must run on the loop.
+func (l *Loop) RingStats() RingStats {
 	if u, ok := l.engine.(*uring); ok {
 		return u.ring.stats
 	}

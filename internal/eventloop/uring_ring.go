@@ -108,6 +108,7 @@ const (
 // between two enters nothing happens in the ring.
 type ring struct {
 	fd          int
+	features    uint32 // the kernel's, by ioringFeat...
 	queues, ops []byte // the mappings
 	sqes        []sqe
 	cqes        []cqe
@@ -133,7 +134,7 @@ func newRing() (*ring, error) {
 	if errno != 0 {
 		return nil, os.NewSyscallError("io_uring_setup", errno)
 	}
-	r := &ring{fd: int(fd), arg: new(waitArg), timeout: new(unix.Timespec)}
+	r := &ring{fd: int(fd), features: p.features, arg: new(waitArg), timeout: new(unix.Timespec)}
 	if err := r.mapQueues(&p); err != nil {
 		r.close()
 		return nil, err

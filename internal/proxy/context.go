@@ -207,6 +207,9 @@ func (ctx *Context) CopyStats(dst *stats.Shard) {
 	}
 	v[stats.ChunkBytes], v[stats.FreeBytes] = int64(ctx.bufs.InUse()), int64(ctx.bufs.Free())
 	v[stats.MemoryHeld] = ctx.memory.told
+	ring := ctx.loop.RingStats()
+	v[stats.RingEnters], v[stats.RingSubmissions], v[stats.RingCompletions] = ring.Enters, ring.Submissions, ring.Completions
+	v[stats.RingOverflows], v[stats.RingBytes] = ring.Overflows, ring.BufferBytes
 	ctx.shard.Copy(dst)
 }
 

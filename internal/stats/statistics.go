@@ -313,6 +313,11 @@ const (
 	MemoryHeld
 	MemoryPauses
 	LongestTurn
+	RingEnters
+	RingSubmissions
+	RingCompletions
+	RingOverflows
+	RingBytes
 
 	numLoopFields = iota
 )
@@ -450,18 +455,23 @@ var ServerFields = [numServerFields]Field{
 // LoopFields describes the statistics of an event loop. In Prometheus they have the
 // label loop. It is read-only.
 var LoopFields = [numLoopFields]Field{
-	Turns:        {"turns", "nuthatch_loop_turns_total", Counter, Things, "turns of the event loop"},
-	LoopClients:  {"clients", "nuthatch_loop_clients", Gauge, Things, "clients of the event loop"},
-	LiveMessages: {"live_messages", "nuthatch_loop_live_messages", Gauge, Things, "requests in flight, and parts of them, that the event loop holds"},
-	LiveChunks:   {"live_chunks", "nuthatch_loop_live_chunks", Gauge, Things, "pieces of buffer memory that the event loop has in use"},
-	FreeMessages: {"free_messages", "nuthatch_loop_free_messages", Gauge, Things, "messages on the event loop's free list"},
-	FreeParsers:  {"free_parsers", "nuthatch_loop_free_parsers", Gauge, Things, "parsers of half sent requests on the event loop's free lists"},
-	ChunkBytes:   {"chunk_bytes", "nuthatch_loop_live_chunk_bytes", Gauge, Bytes, "buffer memory that the event loop has in use"},
-	FreeBytes:    {"free_bytes", "nuthatch_loop_free_chunk_bytes", Gauge, Bytes, "buffer memory on the event loop's free lists"},
-	MemoryHeld:   {"memory_held", "nuthatch_loop_memory_held_bytes", Gauge, Bytes, "memory that the event loop holds for clients and what they have in flight"},
-	MemoryPauses: {"memory_pauses", "nuthatch_loop_memory_read_pauses_total", Counter, Things, "times that a connection was not read from, for lack of memory"},
-	LongestTurn:  {"longest_turn", "nuthatch_loop_longest_turn_seconds", Gauge, Nanoseconds, "most processor time that a turn of the event loop has taken, with `turn_times`"},
-	AcceptErrors: {"accept_errors", "nuthatch_loop_accept_errors_total", Counter, Things, "times that no client could be accepted, for lack of a descriptor or of memory"},
+	Turns:           {"turns", "nuthatch_loop_turns_total", Counter, Things, "turns of the event loop"},
+	LoopClients:     {"clients", "nuthatch_loop_clients", Gauge, Things, "clients of the event loop"},
+	LiveMessages:    {"live_messages", "nuthatch_loop_live_messages", Gauge, Things, "requests in flight, and parts of them, that the event loop holds"},
+	LiveChunks:      {"live_chunks", "nuthatch_loop_live_chunks", Gauge, Things, "pieces of buffer memory that the event loop has in use"},
+	FreeMessages:    {"free_messages", "nuthatch_loop_free_messages", Gauge, Things, "messages on the event loop's free list"},
+	FreeParsers:     {"free_parsers", "nuthatch_loop_free_parsers", Gauge, Things, "parsers of half sent requests on the event loop's free lists"},
+	ChunkBytes:      {"chunk_bytes", "nuthatch_loop_live_chunk_bytes", Gauge, Bytes, "buffer memory that the event loop has in use"},
+	FreeBytes:       {"free_bytes", "nuthatch_loop_free_chunk_bytes", Gauge, Bytes, "buffer memory on the event loop's free lists"},
+	MemoryHeld:      {"memory_held", "nuthatch_loop_memory_held_bytes", Gauge, Bytes, "memory that the event loop holds for clients and what they have in flight"},
+	MemoryPauses:    {"memory_pauses", "nuthatch_loop_memory_read_pauses_total", Counter, Things, "times that a connection was not read from, for lack of memory"},
+	LongestTurn:     {"longest_turn", "nuthatch_loop_longest_turn_seconds", Gauge, Nanoseconds, "most processor time that a turn of the event loop has taken, with `turn_times`"},
+	RingEnters:      {"ring_enters", "nuthatch_loop_ring_enters_total", Counter, Things, "calls of io_uring_enter by the event loop; 0 on epoll, as all of its ring's numbers"},
+	RingSubmissions: {"ring_submissions", "nuthatch_loop_ring_submissions_total", Counter, Things, "operations that the event loop has given to the kernel by its ring"},
+	RingCompletions: {"ring_completions", "nuthatch_loop_ring_completions_total", Counter, Things, "completions that the event loop has taken from its ring"},
+	RingOverflows:   {"ring_overflows", "nuthatch_loop_ring_overflows_total", Counter, Things, "times that the ring had no room for a completion, which the kernel kept aside"},
+	RingBytes:       {"ring_bytes", "nuthatch_loop_ring_bytes", Gauge, Bytes, "memory of the event loop's ring, and of the buffers that it receives into"},
+	AcceptErrors:    {"accept_errors", "nuthatch_loop_accept_errors_total", Counter, Things, "times that no client could be accepted, for lack of a descriptor or of memory"},
 }
 
 // PoolVectors describes the statistics that a pool keeps by reason. In Prometheus

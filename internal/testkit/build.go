@@ -30,6 +30,10 @@ var build struct {
 //
 //	func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }
 func Main(m *testing.M) int {
+	if program := os.Getenv(filterEnv); program != "" {
+		fmt.Fprintln(os.Stderr, runFiltered(program))
+		return 1
+	}
 	if addrs := os.Getenv(stopwatchEnv); addrs != "" {
 		if err := runStopwatch(strings.Fields(addrs)); err != nil {
 			fmt.Fprintln(os.Stderr, err)

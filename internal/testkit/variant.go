@@ -18,7 +18,8 @@ const variantEnv = "NUTHATCH_VARIANT"
 // `make matrix` runs integration and faults (test/integration) once for each. Conversations and
 // transcripts make their own loops: internal/proxy has tests that run them with TLS on both sides.
 var variants = map[string]map[string]string{
-	"threads": {"threads": "4"},
+	"threads":  {"threads": "4"},
+	"io_uring": {"engine": "io_uring"},
 	// The pools speak TLS on both sides, with one thread more for the handshakes.
 	tlsVariant: {},
 }

@@ -19,6 +19,7 @@ _nuthatch()
             options='-h --help --against-nutcracker -c --conf-file -p --pool -n --keys --write -j --json'
             files='-c --conf-file'
             values='--against-nutcracker -p --pool -n --keys'
+            words='engine'
             ;;
         [!1]:schema|[1-9][0-9]:schema)
             options='-h --help'

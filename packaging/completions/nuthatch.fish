@@ -2,7 +2,7 @@
 complete -c nuthatch -f
 complete -c nuthatch -n __fish_use_subcommand -a ctl -d 'query and control a running proxy (nuthatch ctl help)'
 complete -c nuthatch -n __fish_use_subcommand -a top -d 'watch a running proxy in the terminal'
-complete -c nuthatch -n __fish_use_subcommand -a check -d 'check clusters and sentinels before use, or that a running nutcracker places keys as the file does'
+complete -c nuthatch -n __fish_use_subcommand -a check -d 'check clusters and sentinels before use, that a running nutcracker places keys as the file does, or whether io_uring can be used'
 complete -c nuthatch -n __fish_use_subcommand -a schema -d 'write the JSON Schema of the configuration, for editors'
 complete -c nuthatch -n __fish_use_subcommand -a demo -d 'run a proxy over three servers of its own'
 complete -c nuthatch -n 'not __fish_seen_subcommand_from ctl top check schema demo' -s h -l help -d 'this help'
@@ -53,6 +53,7 @@ complete -c nuthatch -n '__fish_seen_subcommand_from schema' -s h -l help -d 'th
 complete -c nuthatch -n '__fish_seen_subcommand_from demo' -s h -l help -d 'this help'
 complete -c nuthatch -n '__fish_seen_subcommand_from demo' -s m -l memcached -d 'run memcached programs instead of in-memory Redis servers'
 complete -c nuthatch -n '__fish_seen_subcommand_from demo' -s l -l listen -x -d 'address of the proxy, port 0 for any (default: 127.0.0.1:22121)'
+complete -c nuthatch -n '__fish_seen_subcommand_from check' -a engine -d 'whether io_uring can be used'
 complete -c nuthatch -n '__fish_seen_subcommand_from ctl; and not __fish_seen_subcommand_from status info stats servers cluster clients latency slowlog hotkeys denials events where config ready preview reload drain upgrade pause resume disable enable reconnect kill' -a status -d 'what needs a look, and the last events (--window); exit status 1 if requests fail'
 complete -c nuthatch -n '__fish_seen_subcommand_from ctl; and not __fish_seen_subcommand_from status info stats servers cluster clients latency slowlog hotkeys denials events where config ready preview reload drain upgrade pause resume disable enable reconnect kill' -a info -d 'the program, its process and its event loops'
 complete -c nuthatch -n '__fish_seen_subcommand_from ctl; and not __fish_seen_subcommand_from status info stats servers cluster clients latency slowlog hotkeys denials events where config ready preview reload drain upgrade pause resume disable enable reconnect kill' -a stats -d 'each pool in a line (--window)'

@@ -24,6 +24,10 @@ type Info struct {
 	// ConfigFile is an absolute path, and empty if the configuration was not read from
 	// a file.
 	ConfigFile string `json:"config_file,omitempty"`
+	// Engine is what the event loops run on, "epoll" or "io_uring", and EngineReason
+	// why.
+	Engine       string `json:"engine"`
+	EngineReason string `json:"engine_reason"`
 	// State is "serving", or "draining" from the moment when the end was asked for.
 	State string `json:"state"`
 	// Ready is what /readyz says, and NotReady why it does not.

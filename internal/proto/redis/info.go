@@ -24,6 +24,7 @@ import (
 type Facts struct {
 	PID        int
 	Threads    int
+	Engine     string // what the event loops run on
 	Port       int
 	ConfigFile string
 	Uptime     time.Duration
@@ -256,6 +257,7 @@ func infoServer(r *reporter, v *Survey, f *Facts, line func(string, any)) {
 	line("uptime_in_seconds", up)
 	line("uptime_in_days", up/(24*3600))
 	line("threads", f.Threads)
+	line("engine", f.Engine)
 	line("config_file", f.ConfigFile)
 	line("pool", f.Pool.Name)
 }

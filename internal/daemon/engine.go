@@ -1,0 +1,50 @@
+package daemon
+
+import (
+	"fmt"
+	"time"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/eventloop"
+)
+
+// A chosenEngine is what the event loops run on, and why.
+type chosenEngine struct {
+	eventloop.Engine
+	why string
+}
+
+// chooseEngine follows the key engine. An error means that a proxy cannot start so.
+func chooseEngine(want config.Engine, probe func() *eventloop.Finding) (chosenEngine, error) {
+	if want == config.EngineEpoll {
+		return chosenEngine{eventloop.Epoll, "the configuration asks for it"}, nil
+	}
+	if probe == nil {
+		probe = eventloop.Probe
+	}
+	found := probe()
+	switch {
+	case found.Usable() && want == config.EngineIOUring:
+		return chosenEngine{eventloop.IOUring, "the configuration asks for it"}, nil
+	case found.Usable():
+		// What it saves is little, and it has run for less long.
+		return chosenEngine{eventloop.Epoll, "io_uring can be used here, and is taken only if the configuration asks for it"}, nil
+	case want == config.EngineIOUring:
+		return chosenEngine{}, fmt.Errorf("nuthatch.engine: io_uring cannot be used: %w; with 'auto' the proxy would run on epoll", found.Why)
+	}
+	return chosenEngine{eventloop.Epoll, "io_uring cannot be used: " + found.Why.Error()}, nil
+}
+
+// checkEngine finds out whether the engine can be used here. The proxy may start elsewhere,
+// with other rights.
+func checkEngine(o checkedStart) []Finding {
+	if _, err := chooseEngine(o.Config.Process.Engine, o.probe); err != nil {
+		return []Finding{{Err: err, Doubt: true}}
+	}
+	return nil
+}
+
+// newLoop makes an event loop.
+func (e chosenEngine) newLoop(epoch time.Time, hook eventloop.Hook) (*eventloop.Loop, error) {
+	return eventloop.NewOn(e.Engine, epoch, hook)
+}

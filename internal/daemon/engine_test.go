@@ -1,0 +1,73 @@
+package daemon
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"nuthatch/internal/config"
+	"nuthatch/internal/eventloop"
+)
+
+// TestChooseEngine: what the configuration asks for and what can be used decide, and epoll is
+// not probed for.
+func TestChooseEngine(t *testing.T) {
+	usable := func() *eventloop.Finding { return &eventloop.Finding{Kernel: "6.18.0"} }
+	forbidden := func() *eventloop.Finding {
+		return &eventloop.Finding{Kernel: "6.18.0", Why: errors.New("somebody forbids it")}
+	}
+	never := func() *eventloop.Finding {
+		t.Error("the kernel was asked")
+		return usable()
+	}
+	for _, tt := range []struct {
+		name  string
+		want  config.Engine
+		probe func() *eventloop.Finding
+		got   eventloop.Engine
+		why   string
+		fails bool
+	}{
+		{"epoll", config.EngineEpoll, never, eventloop.Epoll, "the configuration asks for it", false},
+		{"io_uring", config.EngineIOUring, usable, eventloop.IOUring, "the configuration asks for it", false},
+		{"io_uring, forbidden", config.EngineIOUring, forbidden, 0, "io_uring cannot be used: somebody forbids it", true},
+		{"auto", config.EngineAuto, usable, eventloop.Epoll, "io_uring can be used here", false},
+		{"auto, forbidden", config.EngineAuto, forbidden, eventloop.Epoll, "io_uring cannot be used: somebody forbids it", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			chosen, err := chooseEngine(tt.want, tt.probe)
+			why := chosen.why
+			if err != nil {
+				why = err.Error()
+			}
+			if tt.fails != (err != nil) || chosen.Engine != tt.got || !strings.Contains(why, tt.why) {
+				t.Errorf("%s, %q, %v", chosen.Engine, why, err)
+			}
+		})
+	}
+}
+
+// TestUnusableEngine: with io_uring that cannot be used nothing starts, and -t only warns.
+func TestUnusableEngine(t *testing.T) {
+	conf, err := config.Parse("n.yml", []byte(pool("alpha", "127.0.0.1:1", []string{"127.0.0.1:1:1 one"}, "timeout: 5s")+"nuthatch:\n  engine: io_uring\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Program: "nuthatch", Version: "test", Config: conf, probe: func() *eventloop.Finding {
+		return &eventloop.Finding{Why: errors.New("somebody forbids it")}
+	}}
+	const want = "nuthatch.engine: io_uring cannot be used: somebody forbids it"
+	if in, err := Start(o); err == nil {
+		in.Stop()
+		t.Error("it has started")
+	} else if !strings.Contains(err.Error(), want) {
+		t.Errorf("it did not start for %v", err)
+	}
+	found := Check(o, false)
+	for _, f := range found {
+		if strings.Contains(f.Err.Error(), want) && f.Doubt {
+			return
+		}
+	}
+	t.Errorf("-t says %v", found)
+}
