@@ -22,10 +22,10 @@ const withUsers = "users"
 // request.
 const usersTarget = 1.02
 
-func usersKind() proxyKind {
-	return ownBuild(withUsers, func(w work) bool { return w.topology.redis }, func(servers) string {
+func usersKinds() []proxyKind {
+	return []proxyKind{ownBuild(withUsers, func(w work) bool { return w.topology.redis }, func(servers) string {
 		return "  pool_defaults:\n    users:\n      default: {rules: \"on nopass ~key:* ~1kb:* ~10kb:* +@read +@write +@connection +@transaction\"}\n"
-	})
+	})}
 }
 
 // medianWithin is where the median of what was sampled lies with a likelihood of 95%, whatever its

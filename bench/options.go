@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -65,10 +66,7 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 	proxyNames := fs.String("proxies", "", "proxies, comma separated (default: all that are installed): "+
 		strings.Join(names(proxyKinds()), ", "))
 	fs.StringVar(&opts.profile, "profile", "", "measure nothing, but write nuthatch's CPU profile, of -works or a choice of them, to a file")
-	observed := fs.Bool("observed", false, "measure nuthatch also without latencies, slow log, hot keys and history, and with traces")
-	users := fs.Bool(withUsers, false, "measure nuthatch also with users, whose rules look at each command and key")
-	engines := fs.Bool("engines", false, "measure nuthatch also on epoll and on io_uring")
-	other := fs.String("with", "", "another build of nuthatch, to be measured beside this one")
+	more := otherConfigurations(fs)
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return opts, err
@@ -101,19 +99,31 @@ func parseArgs(args []string, stderr io.Writer) (options, error) {
 		return opts, err
 	}
 	opts.proxies, err = choose("proxy", proxyKinds(), *proxyNames)
-	if *observed {
-		opts.proxies = append(opts.proxies, observedKinds()...)
-	}
-	if *users {
-		opts.proxies = append(opts.proxies, usersKind())
-	}
-	if *engines {
-		opts.proxies = append(opts.proxies, engineKinds()...)
-	}
-	if *other != "" {
-		opts.proxies = append(opts.proxies, otherBuild(*other))
-	}
+	opts.proxies = append(opts.proxies, *more...)
 	return opts, err
+}
+
+// otherConfigurations adds the options for more forms of nuthatch, to be measured beside the usual
+// one. The list is complete when the command line has been read.
+func otherConfigurations(fs *flag.FlagSet) *[]proxyKind {
+	more := new([]proxyKind)
+	option := func(name, usage string, kinds func() []proxyKind) {
+		fs.BoolFunc(name, usage, func(value string) error {
+			on, err := strconv.ParseBool(value)
+			if on {
+				*more = append(*more, kinds()...)
+			}
+			return err
+		})
+	}
+	option("observed", "measure nuthatch also without latencies, slow log, hot keys and history, and with traces", observedKinds)
+	option(withUsers, "measure nuthatch also with users, whose rules look at each command and key", usersKinds)
+	option("engines", "measure nuthatch also on epoll and on io_uring", engineKinds)
+	fs.Func("with", "another build of nuthatch, to be measured beside this one", func(path string) error {
+		*more = append(*more, otherBuild(path))
+		return nil
+	})
+	return more
 }
 
 // chooseHalf reads the value of -half.

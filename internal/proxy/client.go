@@ -385,9 +385,6 @@ func (c *client) resume() {
 		turn.countResumed(n)
 		c.parseAgain()
 	}
-	if readsForEnd(c) {
-		c.ResumeRead()
-	}
 	if !c.pool.ctx.takesMore() {
 		c.resumeIfRoom()
 	}
