@@ -58,6 +58,8 @@ type Options struct {
 	// Wanted takes why somebody has asked for a map since its last call, and the address of
 	// the node that knows more, if any. urgent: a node is missed.
 	Wanted func() (why []string, from string, urgent bool)
+	// Urgent reports whether a node is missed, and takes nothing.
+	Urgent func() bool
 	// Publish has the map be in force. It is called by one goroutine at a time.
 	Publish func(*Map)
 	// Tell tells of changes.
@@ -238,17 +240,8 @@ func (w *Watcher) run(ctx context.Context) {
 		}
 		looked := time.Now()
 		most, least := p.next(looked, w.Status().Map.Settled(), w.Refresh, w.took)
-		timer := time.NewTimer(jitter(most))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !w.await(ctx, looked, jitter(most), jitter(least)) {
 			return
-		case <-timer.C:
-		case <-w.woken:
-			timer.Stop()
-			if !sleep(ctx, jitter(least)-time.Since(looked)) {
-				return
-			}
 		}
 		var missed bool
 		if why, from, missed = w.Wanted(); len(why) > 0 {
@@ -260,19 +253,25 @@ func (w *Watcher) run(ctx context.Context) {
 	}
 }
 
-// sleep waits, and reports false if ctx has ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
+// await waits until it is time to look again: most after the last look, or least if somebody asks
+// for it. If a node is missed, the pause is no longer than it is while one is missed: slots that
+// have moved shortly before do not delay that. It reports false if ctx has ended.
+func (w *Watcher) await(ctx context.Context, looked time.Time, most, least time.Duration) bool {
+	for wait := most; time.Since(looked) < wait; {
+		timer := time.NewTimer(wait - time.Since(looked))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		case <-w.woken:
+			timer.Stop()
+			if wait = min(wait, least); w.Urgent() {
+				wait = min(wait, max(later, share*w.took))
+			}
+		}
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	return ctx.Err() == nil
 }
 
 // Look asks the cluster once, before Start.

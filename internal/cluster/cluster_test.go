@@ -126,6 +126,11 @@ func newWatch(t *testing.T, login config.Login, seeds ...string) *watch {
 			w.wanted = nil
 			return why, w.from, w.urgent
 		},
+		Urgent: func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.urgent && len(w.wanted) > 0
+		},
 		Publish: func(m *Map) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -273,6 +278,7 @@ func TestWish(t *testing.T) {
 	b.says("1 "+a.Addr()+" slave:2 5", "2 "+b.Addr()+" master 5 0-16383")
 	w.want("moved", b.Addr(), false)
 	w.await(t, "1:0 2:16384")
+	w.Stop()
 	// a still says what it said.
 	for range 3 {
 		w.Look(t.Context())
@@ -380,5 +386,23 @@ func TestPace(t *testing.T) {
 	}
 	if most, _ := p.next(now.Add(2*time.Minute), false, time.Hour, 0); most != seldom {
 		t.Errorf("unsettled for long: %v", most)
+	}
+}
+
+// TestMissedIsUrgent: a node that is missed is looked for, however long the pause is because slots
+// have moved.
+func TestMissedIsUrgent(t *testing.T) {
+	w := newWatch(t, config.Login{})
+	done := make(chan bool, 1)
+	go func() { done <- w.Watcher.await(t.Context(), time.Now(), time.Hour, time.Hour) }()
+	w.want("moved", "", false)
+	w.want("readonly", "", true)
+	select {
+	case ok := <-done:
+		if !ok {
+			t.Error("it ends")
+		}
+	case <-time.After(testkit.Patience):
+		t.Error("it waits for an hour")
 	}
 }

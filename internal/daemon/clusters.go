@@ -68,7 +68,7 @@ func newClustered(r *resolver, t *topology.Topology, p *config.Pool, ends poolEn
 	}
 	c := &clustered{resolver: r, topo: t, conf: p, named: make(map[string]*target), gone: make(map[string]leaver)}
 	o := cluster.Options{
-		Login: p.ServerLogin(), Refresh: p.Cluster.Refresh, Wanted: c.wanted, Publish: c.publish, Tell: c.tell,
+		Login: p.ServerLogin(), Refresh: p.Cluster.Refresh, Wanted: c.wanted, Urgent: t.MissesNode, Publish: c.publish, Tell: c.tell,
 	}
 	for i := range p.Servers {
 		o.Seeds = append(o.Seeds, p.Servers[i].Address)

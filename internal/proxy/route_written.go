@@ -33,6 +33,12 @@ func (r *router) loseDemoted(before *topology.Snapshot, old []*Server) {
 	}
 }
 
+// isReplica reports whether a server is a replica by the map.
+func isReplica(r *router, s *Server) bool {
+	at := r.snap.Place(s.health)
+	return at >= 0 && at < len(r.snap.Nodes) && r.snap.Nodes[at].Role == topology.Replica
+}
+
 // takesWrites reports whether the server at that place is neither a replica nor gone.
 func takesWrites(s *topology.Snapshot, place int) bool {
 	if s.Nodes != nil {

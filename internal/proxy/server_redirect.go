@@ -240,8 +240,12 @@ func (d *detours) patch(s *Server, said msg.Redirect) {
 	case to == nil:
 		d.want(topology.WantUnknown, s)
 	case to != d.pool.ownerOfSlot(said.Slot):
+		why := topology.WantMoved
+		if isReplica(&d.pool.router, to) { // it has the place of s, and of all its slots
+			why = topology.WantReadOnly
+		}
 		d.pool.topo.MoveSlot(said.Slot, to.health, d.pool.ctx.loop.Now())
-		d.want(topology.WantMoved, s)
+		d.want(why, s)
 	}
 }
 

@@ -122,6 +122,9 @@ func (s *story) step(t *testing.T, d *datadriven.TestData) string {
 			s.talk.turn()
 		}
 		return ""
+	case "wants":
+		why, _ := s.talk.topo.Wanted()
+		return fmt.Sprintf("%v\n", why)
 	case "left":
 		msgs, chunks := s.talk.live()
 		return fmt.Sprintf("%d messages, %d chunks\n", msgs, chunks)

@@ -318,6 +318,12 @@ func (t *Topology) WantMap(why Want, from *Health) {
 // wait.
 func (t *Topology) OnWanted(f func()) { t.cluster.wake.Store(&f) }
 
+// MissesNode reports whether a newer map is wanted since a node is missed, and not only since slots
+// have moved, or a client scans.
+func (t *Topology) MissesNode() bool {
+	return t.cluster.wanted.Load()&^(1<<WantMoved|1<<WantScan) != 0
+}
+
 // Wanted takes what was wanted since its last call: why, and the server that had said so
 // last. A map that is published after it may move slots anew.
 func (t *Topology) Wanted() (why []Want, from *Health) {
