@@ -300,7 +300,7 @@ func TestOurOwnName(t *testing.T) {
 	}{
 		{[]string{"dmeo"}, `nuthatch: unknown command "dmeo"; did you mean 'nuthatch demo'?`},
 		{[]string{"relaod"}, `nuthatch: unknown command "relaod"; did you mean 'nuthatch ctl reload'?`},
-		{[]string{"ctl", "relaod"}, `nuthatch ctl: no command "relaod"; did you mean "reload"? see 'ctl help'`},
+		{[]string{"ctl", "relaod"}, `nuthatch ctl: no command "relaod"; did you mean "reload"? see 'nuthatch ctl help'`},
 		{[]string{"ctl", "-z"}, "nuthatch ctl: invalid option -- 'z'"},
 		{[]string{"-v"}, "nuthatch: option -v requires a number"},
 		{[]string{"-t", "my.yml"}, `nuthatch: unexpected argument "my.yml" (a configuration file is given with -c)`},

@@ -315,7 +315,7 @@ func (r *reader) unknownKey(b *block, name *yaml.Node, names []string, misplaced
 			b.seen[s] = seenKey{name: name, faulty: true, guessed: true}
 		}
 	} else {
-		msg += ", expected one of " + strings.Join(names, ", ")
+		msg += expected(names)
 	}
 	r.fault(name, b, strings.Trim(quoteKey(name.Value), "'"), msg)
 }
@@ -423,4 +423,15 @@ func (r *reader) isPlain(node *yaml.Node, b *block, key string) bool {
 // isEmpty reports whether a value was left out.
 func isEmpty(node *yaml.Node) bool {
 	return node.Kind == 0 || node.Kind == yaml.ScalarNode && node.Value == "" && node.Style == 0 && node.Anchor == ""
+}
+
+// fewKeys is how many keys a message lists.
+const fewKeys = 16
+
+// expected says which keys there are, or where to find them all.
+func expected(names []string) string {
+	if len(names) > fewKeys {
+		return "; nuthatch.yml(5) and CONFIGURATION.md have all keys"
+	}
+	return ", expected one of " + strings.Join(names, ", ")
 }

@@ -213,6 +213,8 @@ func TestUsage(t *testing.T) {
 		p := &proxy{}
 		if _, err := run(t, p, Options{}, args...); !errors.Is(err, ErrUsage) || len(p.asked) > 0 {
 			t.Errorf("%q: %v, and asked %q", args, err, p.asked)
+		} else if len(args) > 1 && !strings.HasSuffix(err.Error(), "; see 'nuthatch ctl "+args[0]+" --help'") {
+			t.Errorf("%q: %v names not the command's own help", args, err)
 		}
 	}
 }

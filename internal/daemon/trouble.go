@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -113,6 +112,7 @@ func countsOf(snap *stats.Snapshot, id serverID) stats.ServerSnapshot {
 func (t *troubleTeller) logTrouble(p *config.Pool, s *config.Server, state *topology.ServerState, before *trouble, counts *stats.ServerSnapshot, now int64) {
 	attrs := []slog.Attr{
 		slog.String("pool", p.Name), slog.String("server", s.Text), slog.String("name", s.StatsName()), slog.String("reason", state.Reason.Name()),
+		slog.Duration("after", time.Duration(now-state.Since).Round(time.Second)),
 		slog.Duration("in", time.Duration(now-before.at).Round(time.Second)),
 	}
 	since := func(v stats.ServerVector) (n int64) {
@@ -126,6 +126,6 @@ func (t *troubleTeller) logTrouble(p *config.Pool, s *config.Server, state *topo
 		slog.Int64("connections_failed", since(stats.ClosedConnections)),
 		slog.Int64("tried", counts.Values[stats.Dials]-before.counts.Values[stats.Dials]),
 		slog.Int64("failed_checks", counts.Values[stats.FailedChecks]-before.counts.Values[stats.FailedChecks]))
-	after := time.Duration(now - state.Since).Round(time.Second)
-	t.log.Warn(fmt.Sprintf("%s still fails after %v: %s", topology.Subject(s), after, topology.Cause(p, state.Reason, state.Failures > 1)), attrs...)
+	cause := topology.Cause(p, state.Reason, state.Failures > 1)
+	t.log.Warn(topology.Subject(s)+" still fails: "+cause, append(attrs, slog.String("cause", cause))...)
 }

@@ -68,8 +68,8 @@ func TestTroubleIsToldOnceAMinute(t *testing.T) {
 		t.Fatalf("%d lines, want 3:\n%s", len(lines), &text)
 	}
 	for i, after := range []string{"1m5s", "2m5s", "3m5s"} {
-		want := "server one (127.0.0.1:2) still fails after " + after + ": Connection refused pool=p server=127.0.0.1:2:1 name=one " +
-			"reason=conn_refused in=1m0s requests_failed=1200 connections_failed=0 tried=0 failed_checks=0"
+		want := "server one (127.0.0.1:2) still fails: Connection refused pool=p server=127.0.0.1:2:1 name=one " +
+			"reason=conn_refused after=" + after + " in=1m0s requests_failed=1200 connections_failed=0 tried=0 failed_checks=0 cause=\"Connection refused\""
 		if !strings.HasSuffix(lines[i], want) {
 			t.Errorf("%s\nwant %s", lines[i], want)
 		}

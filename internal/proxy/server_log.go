@@ -16,8 +16,8 @@ import (
 //
 //	Warn     server s1 (10.0.0.1:6379) fails: Connection refused       once, by the loop that finds it
 //	Notice   server s1 (10.0.0.1:6379) is tried again                  once in a minute at the most
-//	Warn     server s1 (10.0.0.1:6379) still fails after 1m0s: ...     once in a minute, by the daemon, with counts
-//	Warn     server s1 (10.0.0.1:6379) answers again after 61s         once, by the loop that finds it
+//	Warn     server s1 (10.0.0.1:6379) still fails: ...                once in a minute, by the daemon, with counts
+//	Warn     server s1 (10.0.0.1:6379) answers again                   once, by the loop that finds it
 //
 // Lines about single connections and requests are on level Info meanwhile: every
 // request to a dead server may cause one.
@@ -78,9 +78,9 @@ func (s *Server) logWell(by string) {
 	if after > 10*time.Second {
 		after = after.Round(time.Second)
 	}
-	text := topology.Subject(s.conf) + " " + by + " after " + after.String()
+	text := topology.Subject(s.conf) + " " + by
 	s.pool.ctx.log.Warn(text, append(s.attrs(), durationAttr("after", after))...)
-	e := s.event(events.ServerAnswers, msg.OK, text)
+	e := s.event(events.ServerAnswers, msg.OK, text+" after "+after.String())
 	e.For = s.health.Trouble()
 	s.pool.ctx.identity.Events().Add(e)
 }
