@@ -17,8 +17,10 @@ func TestWarningsOfAccess(t *testing.T) {
 		{"a login", "redis: true\n  redis_auth_file: /p\n  client_login_timeout: 5s", "", nil},
 		{"waits without a limit", "limits: {max_wait: 5s, request_burst: 5, byte_burst: 5kb}", "", []string{"limits.max_wait: it does nothing without a limit", "limits.request_burst: it does nothing without 'requests_per_second'", "limits.byte_burst: it does nothing without 'bytes_per_second'"}},
 		{"waits", "limits: {max_wait: 5s, requests_per_second: 5, request_burst: 5}", "", nil},
-		{"limits of nobody", "redis: true\n  users: {alice: {rules: \"on\"}, default: {rules: \"off\"}}\n  user_limits: {alice: {clients: 5}, default: {clients: 5}, bob: {clients: 5, byte_burst: 5kb}}", "",
-			[]string{"user_limits.bob: it does nothing: the pool has no user of that name", "user_limits.bob.byte_burst: it does nothing without 'bytes_per_second'"}},
+		{
+			"limits of nobody", "redis: true\n  users: {alice: {rules: \"on\"}, default: {rules: \"off\"}}\n  user_limits: {alice: {clients: 5}, default: {clients: 5}, bob: {clients: 5, byte_burst: 5kb}}", "",
+			[]string{"user_limits.bob: it does nothing: the pool has no user of that name", "user_limits.bob.byte_burst: it does nothing without 'bytes_per_second'"},
+		},
 		{"limits of the file's users", "redis: true\n  acl_file: /users\n  user_limits: {bob: {clients: 5}}", "", nil},
 		{"limits of users of Memcached", "user_limits: {bob: {clients: 5}}", "", []string{"user_limits: it does nothing without 'redis: true'"}},
 		{"handshakes of nobody", "", "nuthatch: {tls_handshakes: 5, tls_handshake_timeout: 3s, tls_ticket_keys_file: /k}\n", []string{"tls_handshakes: it does nothing", "tls_handshake_timeout: it does nothing", "tls_ticket_keys_file: it does nothing"}},

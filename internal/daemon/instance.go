@@ -160,9 +160,6 @@ func (in *Instance) start() error {
 		g.scripts = append(g.scripts, redis.NewScripts())
 		g.logins = append(g.logins, redis.NewLogins())
 	}
-	if in.engine, err = chooseEngine(g.conf.Process.Engine, in.opts.probe); err != nil {
-		return err
-	}
 	in.current.Store(g)
 	in.applyMemory(g)
 	in.certificates.apply(g)
@@ -243,7 +240,10 @@ func raiseProcs(n int) {
 }
 
 // startLoops makes the contexts and runs each on a thread of its own.
-func (in *Instance) startLoops(g *generation) error {
+func (in *Instance) startLoops(g *generation) (err error) {
+	if in.engine, err = chooseEngine(g.conf.Process.Engine, in.opts.probe); err != nil {
+		return err
+	}
 	measures := in.measures(g)
 	for id := range g.conf.Process.Threads {
 		ctx, err := proxy.NewContext(proxy.Options{

@@ -142,6 +142,7 @@ func (f *flood) calm() bool {
 	calm := true
 	for _, x := range f.conns {
 		for f.hear(x) > 0 {
+			continue
 		}
 		calm = calm && (!x.Attached() || len(x.back) == len(x.sent))
 	}

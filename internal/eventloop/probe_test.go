@@ -143,8 +143,15 @@ func TestOlder(t *testing.T) {
 		release, than string
 		want          bool
 	}{
-		{"6.1.0-13-amd64", "6.1", false}, {"6.0.19", "6.1", true}, {"5.19", "6.1", true}, {"6.10", "6.9", false},
-		{"10.0", "6.1", false}, {"6.1-rc3", "6.1", false}, {"", "6.1", false}, {"six", "6.1", false}, {"4.19.0", "6.1", true},
+		{"6.1.0-13-amd64", "6.1", false},
+		{"6.0.19", "6.1", true},
+		{"5.19", "6.1", true},
+		{"6.10", "6.9", false},
+		{"10.0", "6.1", false},
+		{"6.1-rc3", "6.1", false},
+		{"", "6.1", false},
+		{"six", "6.1", false},
+		{"4.19.0", "6.1", true},
 	} {
 		if got := older(tt.release, tt.than); got != tt.want {
 			t.Errorf("older(%q, %q) is %v", tt.release, tt.than, got)
