@@ -82,7 +82,9 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"other clients notice nothing. The request may still be carried out, if it has been sent. It does not count " +
 			"as a failure of the server. `timeout` does, and ends the connection with all requests on it, so set " +
 			"`request_timeout` lower. It holds while nuthatch asks a server about an unknown command or about RESP3, too: " +
-			"the client gets its error, and the next server is asked. It does not hold for a command that blocks.",
+			"the client gets its error, and the next server is asked. It does not hold for a command that blocks. " +
+			"What stands between `MULTI` and `EXEC` keeps no server busy: the time of a transaction counts from its `EXEC`. " +
+			"`client_idle_timeout` closes a client whose `EXEC` does not come.",
 		set: func(p *Pool, v value) { p.RequestTimeout = v.duration() },
 	},
 	{

@@ -34,6 +34,9 @@ type Command struct {
 	Family Family
 	// Pure: it changes nothing on a server, so it may be carried out twice.
 	Pure bool
+	// MostQueued is the most words, the name included, with which it is queued in a
+	// transaction.
+	MostQueued int
 	// Replicas: it is one that replicas carry out.
 	Replicas bool
 	// Publishes: it tells those who listen to a channel something.

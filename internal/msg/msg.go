@@ -163,10 +163,15 @@ func (m *Msg) Why(why Reason) string {
 	if why == ReplyTooLarge && m.MaxReply() > 0 {
 		return fmt.Sprintf("the reply has %d bytes or more, and server_max_reply allows %d", m.Come(), m.MaxReply())
 	}
-	if m.Block() > 0 && m.Sent != 0 && m.Ahead != Struck && why != MultiRefused {
-		return why.String() + "; it is not known whether the transaction was carried out"
+	text := why.String()
+	if why == ServerEOF && (m.Block() > 0 || m.Waits()) { // nutcracker has no text for it, and no such request
+		text = "the server closed the connection"
 	}
-	return why.String()
+	// What has waited too long for a client stays on its way.
+	if m.Block() > 0 && (m.Sent != 0 || why == RequestTimedout) && m.Ahead != Struck && why != MultiRefused {
+		text += "; it is not known whether the transaction was carried out"
+	}
+	return text
 }
 
 // maxFree is how many unused messages a Pool keeps. A message keeps a Seq of at most

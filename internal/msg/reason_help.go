@@ -156,7 +156,7 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"As for no_memory.",
 	},
 	TooManyKeys: {
-		"The request has more than max_keys keys.",
+		"The request has more than max_keys keys; or it is a WATCH, a SUBSCRIBE or a command that blocks, with more than 16384 keys or channels, whatever max_keys says.",
 		"Split it, or raise max_keys.",
 	},
 	TooManyReports: {

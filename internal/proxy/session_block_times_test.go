@@ -34,7 +34,7 @@ func longest(h *latency.Histogram) time.Duration {
 func TestWaitsAreNotMeasured(t *testing.T) {
 	const long = time.Minute
 	want := map[string]string{
-		"an element": "*2", "CLIENT UNBLOCK": "-UNBLOCKED", "an error": "-ERR own words", "the loss of the connection": "-ERR unknown",
+		"an element": "*2", "CLIENT UNBLOCK": "-UNBLOCKED", "an error": "-ERR own words", "the loss of the connection": "-ERR the server closed the connection",
 	}
 	for name, end := range map[string]func(c *conversation){
 		"an element": func(c *conversation) { c.answerAll(0) },

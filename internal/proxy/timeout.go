@@ -127,8 +127,9 @@ func (t *timers) expireClient(c *client, now int64) {
 			expired++
 			continue
 		}
+		var unsaid *saying
 		if c.own != nil {
-			c.own.leaveUnsaid(m)
+			unsaid = c.own.sayingOf(m)
 		}
 		c.outq.Pop()
 		c.hold(m, 0)
@@ -145,6 +146,9 @@ func (t *timers) expireClient(c *client, now int64) {
 			late = c.own.watchConnOf(m)
 		}
 		ctx.swallow(m)
+		if unsaid != nil {
+			unsaid.outlives()
+		}
 		if late != nil {
 			late.abandon(msg.RequestTimedout)
 		}

@@ -374,7 +374,7 @@ func (t *multi) exec(req *msg.Request) {
 	p.keepBlock(m, conn, &tx.bytes)
 	conn.Out().Splice(ctx.bufs, &tx.bytes)
 	m.Via, m.Ahead = conn, int32(m.Block()+2)
-	c.willSay(tx, m, conn.server)
+	c.willSay(tx, m, conn)
 	c.hold(m, size)
 	c.Wrote(m, uint32(conn.server.mark))
 	conn.enqueue(m, size)

@@ -16,21 +16,24 @@ import (
 //	MULTI SET PUBLISH EXEC ─►   MULTI SET PUBLISH EXEC
 //	                       ◄─   [ +OK :1 ]                  ─►   PUBLISH
 //
-// So the number for PUBLISH in EXEC's reply is that of the transaction's server.
+// So the number for PUBLISH in EXEC's reply is that of the transaction's server. If the client
+// goes meanwhile, or has its error since EXEC took too long, the other servers are told all the
+// same.
 
 // A saying is the messages that other servers get when m has been carried out. It
 // stands between m and the client that waits for it.
 type saying struct {
+	// own is the client's; nil: it waits for m no more.
 	own  *own
 	m    *msg.Msg
-	from *Server
+	from *serverConn
 	// said is the messages, as requests. messages is how many there are.
 	said     mbuf.Chain
 	messages int
 }
 
 // willSay keeps the messages of the transaction whose EXEC is m, for the other servers.
-func (t *multi) willSay(tx *transaction, m *msg.Msg, from *Server) {
+func (t *multi) willSay(tx *transaction, m *msg.Msg, from *serverConn) {
 	if tx.messages == 0 {
 		return
 	}
@@ -42,32 +45,44 @@ func (t *multi) willSay(tx *transaction, m *msg.Msg, from *Server) {
 }
 
 // Party implements msg.Owner.
-func (s *saying) Party() msg.Party { return s.own.client }
+func (s *saying) Party() msg.Party {
+	if s.own == nil {
+		return nil
+	}
+	return s.own.client
+}
 
 // OnReply implements msg.Owner.
 func (s *saying) OnReply(m *msg.Msg, r msg.Reply) {
-	c := s.own.client
-	if !c.pool.transactor().Failed(r) {
+	if !s.from.pool.transactor().Failed(r) {
 		s.say()
 	}
+	o := s.own
 	s.drop()
-	m.Owner = c
-	c.OnReply(m, r)
+	if o == nil {
+		s.from.pool.ctx.msgs.Put(m)
+		return
+	}
+	m.Owner = o.client
+	o.client.OnReply(m, r)
 }
 
 // OnFailure implements msg.Owner: the messages are dropped.
 func (s *saying) OnFailure(m *msg.Msg) {
-	c := s.own.client
+	o := s.own
 	s.drop()
-	m.Owner = c
-	c.OnFailure(m)
+	if o == nil {
+		s.from.pool.ctx.msgs.Put(m)
+		return
+	}
+	m.Owner = o.client
+	o.client.OnFailure(m)
 }
 
 // say sends the messages to the other servers.
 func (s *saying) say() {
-	p := s.own.client.pool
-	for _, to := range p.everywhere() {
-		if to != s.from {
+	for _, to := range s.from.pool.everywhere() {
+		if to != s.from.server {
 			s.tell(to)
 		}
 	}
@@ -75,9 +90,8 @@ func (s *saying) say() {
 
 // tell sends the messages to one server. Nobody waits for the answers.
 func (s *saying) tell(to *Server) {
-	c := s.own.client
-	ctx := c.pool.ctx
-	conn, why := c.conn(to)
+	ctx := s.from.pool.ctx
+	conn, why := s.conn(to)
 	if why != msg.OK {
 		return // which is counted
 	}
@@ -85,38 +99,75 @@ func (s *saying) tell(to *Server) {
 	view.AppendTo(ctx.bufs, conn.Out(), 0, view.Len())
 	for i := range s.messages {
 		m := ctx.msgs.Get()
-		m.Owner, m.NoReply = c, true
-		c.quiet++
+		m.NoReply = true
 		size := 0
 		if i == s.messages-1 {
 			size = view.Len()
 		}
-		c.hold(m, size)
+		if s.own != nil {
+			c := s.own.client
+			m.Owner = c
+			c.quiet++
+			c.hold(m, size)
+		}
 		conn.enqueue(m, size)
 	}
 	to.stats[stats.Requests] += int64(s.messages)
 	to.stats[stats.RequestBytes] += int64(view.Len())
 }
 
+// conn is the connection to a server that the messages go on: the client's or, if it waits no
+// more, one like that of the transaction.
+func (s *saying) conn(to *Server) (*serverConn, msg.Reason) {
+	if s.own != nil {
+		return s.own.client.conn(to)
+	}
+	p, lane := s.from.pool, s.from.lane
+	if lane.at >= len(p.lanes) || p.lanes[lane.at] != lane {
+		return nil, msg.ServerRemoved
+	}
+	conn, why := to.conn(lane.at, 0)
+	if why != msg.OK {
+		to.reasons[stats.ServerFailedRequests][why]++
+	}
+	return conn, why
+}
+
 // drop drops the messages.
 func (s *saying) drop() {
+	s.said.Release(s.from.pool.ctx.bufs)
+	if s.own != nil {
+		s.part()
+	}
+}
+
+// part parts the messages from their client.
+func (s *saying) part() {
 	o := s.own
-	s.said.Release(o.client.pool.ctx.bufs)
+	s.own = nil
 	if i := slices.Index(o.sayings, s); i >= 0 {
 		o.sayings = slices.Delete(o.sayings, i, i+1)
 	}
 }
 
-// leaveUnsaid drops the messages of m, for which nobody waits any more.
-func (o *own) leaveUnsaid(m *msg.Msg) {
+// sayingOf is what other servers are to be told when m has been carried out, or nil.
+func (o *own) sayingOf(m *msg.Msg) *saying {
 	if i := slices.IndexFunc(o.sayings, func(s *saying) bool { return s.m == m || s.m.Parent == m }); i >= 0 {
-		o.sayings[i].drop()
+		return o.sayings[i]
 	}
+	return nil
 }
 
-// unsay drops all messages that other servers have not got.
+// outlives has the other servers told although nobody waits for the transaction any more. Its
+// message has no owner, and stands in the queue of its server.
+func (s *saying) outlives() {
+	s.part()
+	s.m.Owner, s.m.Err = s, msg.OK // it may have its error
+}
+
+// unsay parts all messages that other servers have not got from their client, which has gone.
 func (o *own) unsay() {
 	for len(o.sayings) > 0 {
-		o.sayings[0].drop()
+		o.sayings[0].outlives()
 	}
 }

@@ -33,7 +33,7 @@ func (t *multi) queueRun(data []byte, n int, req *msg.Request) (taken int) {
 	c := t.client
 	p := c.pool
 	commands, most, room := 0, 0, 0
-	for isPlain(req, data[taken:taken+n]) && req.Nkeys <= p.conf.MaxKeys {
+	for isPlain(req, data[taken:taken+n]) && req.Nkeys <= p.conf.MaxKeys && len(req.Args) <= p.commands[req.Type].MostQueued {
 		if commands == 0 {
 			most, room = t.room()
 		}

@@ -182,7 +182,7 @@ func (t *multi) execWide(tx *transaction, m *msg.Msg) {
 	for i := range tx.more {
 		first -= tx.more[i].commands
 	}
-	c.willSay(tx, n.sendPart(conns[0], &tx.bytes, first), conns[0].server)
+	c.willSay(tx, n.sendPart(conns[0], &tx.bytes, first), conns[0])
 	for i := range tx.more {
 		n.sendPart(conns[i+1], &tx.more[i].bytes, tx.more[i].commands)
 	}

@@ -19,7 +19,7 @@ func behindSelect(name, asked string) string {
 	return "-ERR '" + name + "' is not carried out: this connection asked for database '" + asked + "' and did not get it; SELECT one that the pool has\r\n"
 }
 
-const noMulti = "-ERR 'MULTI' is not supported by nuthatch: it needs a connection of its own\r\n"
+const noMulti = "-ERR 'MULTI' is not supported by nuthatch: the pool has transactions: refuse\r\n"
 
 // barredTalks are what follows a MULTI, or a SELECT, that the client did not get.
 var barredTalks = []struct {

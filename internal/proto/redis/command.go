@@ -58,7 +58,9 @@ type command struct {
 	// minArgs and maxArgs bound the number of words. If a server answers the command,
 	// there is no upper bound: it refuses a word too many in Redis's words, and a newer
 	// server may accept it.
-	minArgs, maxArgs int
+	// In a transaction a word too many must be found before the others are carried out, so that
+	// mostQueued is exact.
+	minArgs, maxArgs, mostQueued int
 	// sub is the last part of a subcommand's name.
 	sub string
 	// head is the beginning of a fragment's request, after its count.
@@ -366,7 +368,7 @@ var commandFacts = func() []msg.Command {
 	for i := range commands {
 		c := &commands[i]
 		facts[i] = msg.Command{
-			Name: c.name, Family: c.family(), Pure: c.access == read,
+			Name: c.name, Family: c.family(), Pure: c.access == read, MostQueued: c.mostQueued,
 			Replicas:  c.access == read && c.treatment != msg.Watch && !staysAtPrimary[c.name],
 			Publishes: c.publishes || c.treatment == msg.Publish,
 		}
@@ -399,7 +401,10 @@ func (c *command) family() msg.Family {
 // bound sets the bounds of the number of words. A command that is not supported is
 // refused for that reason, whatever its words.
 func (c *command) bound() {
-	c.minArgs, c.maxArgs = max(c.arity, -c.arity), maxArgs
+	c.minArgs, c.maxArgs, c.mostQueued = max(c.arity, -c.arity), maxArgs, maxArgs
+	if c.arity > 0 {
+		c.mostQueued = c.arity
+	}
 	switch {
 	case c.reason != "":
 		c.minArgs = 1

@@ -53,6 +53,7 @@ const (
 	noFlush           = "the pool's allow_flush is off"
 	noMonitor         = "the pool's allow_monitor is off"
 	noAdmin           = "the pool's allow_admin is off"
+	transactionsOff   = "the pool has transactions: refuse"
 )
 
 // strayCommands are words that are no commands. A browser that was made to POST

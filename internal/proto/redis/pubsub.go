@@ -81,7 +81,7 @@ func (p channels) placeAlong(req *msg.Request, cmd *command) {
 // Subscription implements proxy.Messenger.
 func (p channels) Subscription(req *msg.Request) (what msg.Subscription, ok bool) {
 	what = commands[req.Type].subscription
-	if what.Channels == msg.PlainChannels && !what.Ends {
+	if !what.Ends {
 		for i := range req.Args[1:] {
 			var buf [len(redisChannels)]byte
 			if a := req.Args[1+i]; int(a.Len) >= len(buf) {

@@ -511,7 +511,7 @@ func (p *requestParser) locate(cmd *command) {
 	case why == waits:
 		r.Treatment = msg.Block
 	case r.Treatment == msg.Watch && p.refusesWatch:
-		p.refuse(ownConnection)
+		p.refuse(transactionsOff)
 	case why != "":
 		p.refuse(why)
 	case undivided:

@@ -36,6 +36,9 @@ const (
 // answeredHere is why a command that the proxy answers cannot be part of a transaction.
 const answeredHere = "inside MULTI, because the proxy answers it itself"
 
+// listensInside is why a SUBSCRIBE cannot be part of a transaction.
+const listensInside = "inside MULTI, because what it answers would come between the replies"
+
 // otherInside is why a SELECT cannot be part of a transaction.
 const otherInside = "inside MULTI, a client cannot go to another database"
 
@@ -75,7 +78,7 @@ func (p *Protocol) beginMulti(req *msg.Request, s *msg.Session, w writer) {
 	switch {
 	case p.transactions == config.TransactionsRefuse:
 		s.Bars |= msg.RefusedMulti
-		p.unsupported(req, ownConnection, w)
+		p.unsupported(req, transactionsOff, w)
 	case s.Bars&msg.RefusedWatch != 0:
 		s.Bars |= msg.RefusedMulti
 		w.fail("ERR '", p.shownName(req), "' is not carried out: WATCH was refused before it, and with it all that follows up to EXEC or DISCARD")
@@ -126,6 +129,9 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 		return msg.Apart
 	case p.barrier(req, s) != noBarrier:
 		return msg.Unqueued
+	case req.Error == "" && len(req.Args) > cmd.mostQueued:
+		req.Error = wrongArity
+		return msg.Unqueued
 	}
 	switch req.Treatment {
 	case msg.Publish:
@@ -134,7 +140,7 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 	case msg.Forward, msg.Fragment, msg.Watch, msg.Block:
 		return msg.Queued
 	case msg.Subscribe:
-		req.Error = ownConnection
+		req.Error = listensInside
 	case msg.Confirm, msg.Broadcast, msg.One:
 		p.keepOne(req, cmd, s)
 	case msg.Learn:
