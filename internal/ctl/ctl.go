@@ -38,12 +38,12 @@ type Options struct {
 // ErrUsage means that the command line is at fault.
 var ErrUsage = errors.New("see 'nuthatch ctl help'")
 
-// ownHelp is ErrUsage of a command, by its name.
-type ownHelp string
+// A usageError is ErrUsage of a command, by its name.
+type usageError string
 
-func (e ownHelp) Error() string { return "see 'nuthatch ctl " + string(e) + " --help'" }
+func (e usageError) Error() string { return "see 'nuthatch ctl " + string(e) + " --help'" }
 
-func (ownHelp) Unwrap() error { return ErrUsage }
+func (usageError) Unwrap() error { return ErrUsage }
 
 // ErrWarned means that the answer was written, and has warnings.
 var ErrWarned = errors.New("there are warnings")
@@ -108,7 +108,7 @@ func Run(ctx context.Context, c *Client, o Options, args []string, out io.Writer
 	}
 	args = args[1:]
 	if len(args) < cmd.least || cmd.most >= 0 && len(args) > cmd.most {
-		return fmt.Errorf("usage: nuthatch ctl %s; %w", strings.TrimSpace(cmd.Name+" "+cmd.Synopsis), ownHelp(cmd.Name))
+		return fmt.Errorf("usage: nuthatch ctl %s; %w", strings.TrimSpace(cmd.Name+" "+cmd.Synopsis), usageError(cmd.Name))
 	}
 	return cmd.run(&session{Options: o, ctx: ctx, client: c, out: out}, args)
 }
