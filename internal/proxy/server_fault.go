@@ -67,8 +67,12 @@ func (c *serverConn) begun() bool {
 }
 
 // refused handles a reply that may be an error. It reports whether the server refuses
-// all requests, or this connection.
+// all requests, or this connection. The end of a wait that the proxy itself has ended counts
+// as no error.
 func (c *serverConn) refused(r msg.Reply) bool {
+	if c.private != nil && c.private.recalled && c.pool.proto.blocker.Recalled(r) {
+		return false
+	}
 	why, isError := c.server.refused(r)
 	if isError && c.pool.detours != nil && c.hear(r) {
 		return false

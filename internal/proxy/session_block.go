@@ -183,6 +183,7 @@ func (b *blocking) count() {
 func (l *leg) detach() (*msg.Msg, *serverConn) {
 	m, conn := l.m, l.conn
 	l.m, l.conn = nil, nil
+	conn.private.recalled = false
 	conn.server.stats[stats.PrivateWaiting]--
 	return m, conn
 }

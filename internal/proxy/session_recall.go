@@ -98,6 +98,7 @@ func (l *leg) sendUnblock() {
 	m := ctx.msgs.Get()
 	m.Owner, m.NoReply = &unblocking{leg: l, conn: conn, of: l.m, end: l.m.End}, true
 	conn.private.unblocks++
+	conn.private.recalled = conn.private.recalled || b.recall.takesAgain()
 	ctl.enqueue(m, out.Len()-before)
 }
 

@@ -89,6 +89,9 @@ type private struct {
 	// unblocks is how many CLIENT UNBLOCK for the connection are not answered. Until they are
 	// nobody gets it: they would end the wait of whoever has it then.
 	unblocks int
+	// recalled: the proxy has sent one of them with an error for itself. The error is no fault
+	// of the request's.
+	recalled bool
 	// id is the connection's id at the server; 0: the server has not said, or does not
 	// allow to use it.
 	id int64
