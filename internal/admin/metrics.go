@@ -136,7 +136,7 @@ func metricsOf(rows []stats.Field, labels ...string) []metric {
 	made := make([]metric, len(rows))
 	for i, row := range rows {
 		made[i] = metric{
-			desc:  prometheus.NewDesc(row.Prom, row.Help, labels, nil),
+			desc:  prometheus.NewDesc(row.Prom, row.PromHelp(), labels, nil),
 			kind:  prometheus.GaugeValue,
 			field: row,
 		}

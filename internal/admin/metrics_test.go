@@ -31,6 +31,15 @@ func TestMetricsAreWellNamed(t *testing.T) {
 	}
 }
 
+// TestHelpIsInBaseUnits: a metric counts in seconds, also where nutcracker's statistic does not.
+func TestHelpIsInBaseUnits(t *testing.T) {
+	for _, f := range append(stats.PoolFields[:], stats.ServerFields[:]...) {
+		if strings.Contains(f.PromHelp(), "microseconds") {
+			t.Errorf("%s: %s", f.Prom, f.PromHelp())
+		}
+	}
+}
+
 // series are those that a registry gets of a collector: a metric's name and the values
 // of its labels, in the order of the labels' names, and the value if it is a counter or a gauge.
 func series(t *testing.T, c prometheus.Collector) map[string]float64 {

@@ -3,6 +3,7 @@ package stats
 import (
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Describe writes what nutcracker's statistics are, laid out as `nutcracker -D` lays
@@ -23,4 +24,9 @@ func Describe(w io.Writer) {
 
 func (f Field) appendDescription(dst []byte) []byte {
 	return fmt.Appendf(dst, "  %-20s\"%s\"\n", f.Name, f.Help)
+}
+
+// PromHelp is Help for the metric, which is in base units.
+func (f Field) PromHelp() string {
+	return strings.Replace(f.Help, "in microseconds since", "in seconds since", 1)
 }

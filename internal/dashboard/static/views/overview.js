@@ -152,7 +152,7 @@ export class Overview {
   showTrouble(model) {
     const found = model.findings;
     const fails = found.filter((f) => f.fails).length;
-    text(this.troubleNote, found.length ? (fails ? `${fails} of ${found.length} fail requests` : 'no request fails') : '');
+    text(this.troubleNote, found.length ? (fails ? `${fails} of ${found.length} fail requests` : 'none of them fails requests') : '');
     const shown = found.slice(0, most);
     const key = JSON.stringify([found.length, shown.map((f) => [f.fails, f.label, f.pool, f.server, f.reason, f.cause, f.follows])]);
     if (key !== this.troubleKey) {

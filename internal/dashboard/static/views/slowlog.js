@@ -33,7 +33,7 @@ export class SlowLog {
     const list = h('div', { hidden: true });
     this.entryHost = list;
     fill(host, h('h1', { class: 'hidden' }, 'Slow log'), h('section', { class: 'card flush', 'aria-label': 'Slow log' },
-      h('header', null, h('div', { class: 'filter' }, this.search, h('div', { class: 'chips', role: 'group', 'aria-label': 'Shown' }, this.by), h('span', { class: 'legend' }, parts.map((p) => h('span', null, h('i', { class: `block ${p.tone}` }), p.label)))), this.note), this.groupHost, list));
+      h('header', null, h('div', { class: 'filter' }, this.search, h('div', { class: 'chips', role: 'group', 'aria-label': 'Shown' }, this.by), h('span', { class: 'legend p3' }, parts.map((p) => h('span', null, h('i', { class: `block ${p.tone}` }), p.label)))), this.note), this.groupHost, list));
     this.groups = groupTable(this.groupHost, () => app.share());
     this.table = new Table(list, {
       caption: 'Slow log', noun: 'entry', empty: 'No request was slow.', key: (e) => `${e.pool}\n${e.id}`,
