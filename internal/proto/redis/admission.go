@@ -40,7 +40,7 @@ func (r *rules) mayAdminister(s *msg.Session) bool {
 // administer is why the request is refused; empty: it may be carried out.
 func (a *admission) administer(req *msg.Request, cmd *command, s *msg.Session) string {
 	switch {
-	case !a.mayAdminister(s), !a.allowAdmin && !cmd.needsAdmin() && !a.mayReset(s):
+	case !a.mayAdminister(s):
 		return noAdmin
 	case cmd.name == "config|set":
 		return a.unsettable(req)
@@ -62,16 +62,26 @@ func (p *requestParser) mayNotInspect(sub *command) bool {
 	return true
 }
 
-// needsAdmin tells whether the command is in the category @admin, so that rules that leave that
-// out forbid it.
-func (c *command) needsAdmin() bool { return slices.Contains(strings.Fields(c.facts.flags), "admin") }
-
-// mayReset tells whether the rules of the client's user allow CONFIG RESETSTAT. That stands for
-// the right to administer, where a command's own categories do not: Redis has MEMORY PURGE in
-// none but @slow, since it concerns one server there, and CLIENT PAUSE in @connection, too.
-func (r *rules) mayReset(s *msg.Session) bool {
+// lacksReset tells whether a user's rules forbid CONFIG RESETSTAT, and so a command that they
+// allow. That one stands for the right to administer where a command's own categories do not: Redis
+// has MEMORY PURGE in none but @slow, since it concerns one server there, CLIENT PAUSE in
+// @connection, too, and Valkey COMMANDLOG in none of them.
+func (r *rules) lacksReset(command msg.Type, s *msg.Session) bool {
+	if r.allowAdmin || !r.named || !slices.Contains(besidesReset, command) || !r.mayAdminister(s) {
+		return false
+	}
 	trial := r.userOf(s).Begin(int(resetStat), nil, 0)
-	return trial.Verdict().IsAllowed()
+	return !trial.Verdict().IsAllowed()
 }
 
 var resetStat = lookup([]byte("config")).lookupSub([]byte("resetstat")).id
+
+// besidesReset are the commands of which lacksReset tells.
+var besidesReset = func() (all []msg.Type) {
+	for i := range commands {
+		if c := &commands[i]; c.answer == answerPause || c.admin && !slices.Contains(strings.Fields(c.facts.flags), "admin") {
+			all = append(all, c.id)
+		}
+	}
+	return all
+}()

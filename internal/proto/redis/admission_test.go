@@ -357,6 +357,30 @@ func TestPauseByRules(t *testing.T) {
 	}
 }
 
+// Who lacks the right that MEMORY PURGE and CLIENT PAUSE need besides gets what is said of rules, and it
+// is noted as that. allow_admin lifts it.
+func TestLackOfReset(t *testing.T) {
+	users, err := NewUsers("test", &config.Pool{Users: []config.User{{Name: "ops", Rules: "on nopass +@all -config|resetstat"}}}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"memory|purge", "client|pause", "client|unpause"} {
+		words := append(strings.Split(name, "|"), []string{"1"}[:strings.Count(name, "|pause")]...)
+		c := converse(t, Options{Users: users})
+		become(&c.session, users.Named([]byte("ops")))
+		c.session.Authenticated = true
+		answer, _ := c.say(resp(words...))
+		if want := "-NOPERM this user has no permissions to run the '" + name + "' command\r\n"; answer != want || c.session.Bars&msg.Denied == 0 || string(c.proto.guard.denial.object) != name {
+			t.Errorf("%q: %q, denied %q", words, answer, c.proto.guard.denial.object)
+		}
+		p, s := New(Options{Users: users, AllowAdmin: true}), &msg.Session{Authenticated: true}
+		become(s, users.Named([]byte("ops")))
+		if !p.Allows(parseWords(t, p, words...), s) {
+			t.Errorf("%q is refused with allow_admin", words)
+		}
+	}
+}
+
 // HELP and COMMAND list what administers servers for those who may.
 func TestAdministrationIsListed(t *testing.T) {
 	for _, allowed := range []bool{false, true} {

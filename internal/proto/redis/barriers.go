@@ -82,7 +82,7 @@ func (p *Protocol) barrier(req *msg.Request, s *msg.Session) barrier {
 		return notLoggedIn
 	case p.bounds != nil && p.isBeyond(req, s):
 		return beyondLimits
-	case s.Bars&msg.Restricted != 0 && !p.verdict(req, s).IsAllowed():
+	case s.Bars&msg.Restricted != 0 && (!p.verdict(req, s).IsAllowed() || p.lacksReset(req.Type, s)):
 		return forbidden
 	case s.Bars&msg.RefusedMulti != 0 && !besideMulti(req, cmd):
 		return inRefusedMulti

@@ -32,7 +32,7 @@ func (r *reporter) reportPause(req *msg.Request, cmd *command, s *msg.Session) (
 	}
 	by := "CLIENT UNPAUSE"
 	act := r.resume
-	if !r.mayPause(s) {
+	if !r.mayAdminister(s) {
 		req.Error = noAdmin
 	} else if cmd.name == "client|pause" {
 		var limit time.Duration
@@ -50,16 +50,9 @@ func (r *reporter) reportPause(req *msg.Request, cmd *command, s *msg.Session) (
 	}, req.Error == ""
 }
 
-// mayPause reports whether the client may hold up all clients of the pool. That needs the right
-// to administer, which rules such as +@connection do not give, though Redis has CLIENT PAUSE in
-// that category, too.
-func (r *rules) mayPause(s *msg.Session) bool {
-	return r.mayAdminister(s) && (r.allowAdmin || r.passes || r.mayReset(s))
-}
-
 // whyNoPause is why CLIENT PAUSE is refused where nothing can be done outside the loops.
 func (r *reporter) whyNoPause(s *msg.Session) string {
-	if !r.mayPause(s) {
+	if !r.mayAdminister(s) {
 		return noAdmin
 	}
 	return noPause

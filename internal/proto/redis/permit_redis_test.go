@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"nuthatch/internal/acl"
+	"nuthatch/internal/config"
+	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/testkit"
 )
@@ -90,6 +92,44 @@ func TestSortAgainstRedis(t *testing.T) {
 				t.Errorf("%s: %s: %q, redis says %q", rules, text, got, want)
 			}
 		}
+	}
+}
+
+// TestArityBeforeRules: a word too many is told before a denial, as by redis-server, and is none. So it
+// is where user_limits has a say.
+func TestArityBeforeRules(t *testing.T) {
+	d := newRulesDuel(t)
+	u := d.setUser([]string{"reset", "on", "nopass", "(~a:* +@all -@dangerous)"})
+	limits := []config.UserLimit{{Name: u.Name(), ReadOnly: true, Databases: "1"}}
+	told := 0
+	for _, o := range []Options{{Users: d.users, Databases: 16}, {Users: d.users, Databases: 16, UserLimits: limits}} {
+		p := New(o)
+		for _, c := range d.known {
+			if c.arity <= 0 {
+				continue
+			}
+			words := strings.Split(c.name, "|")
+			for len(words) <= c.arity {
+				words = append(words, "z")
+			}
+			want := d.user.Do(words...)
+			req := finished(t, p, resp(words...))
+			s := &msg.Session{Authenticated: true, Lane: msg.Lane{RESP: 2}}
+			become(s, u)
+			if req.Error != "" || p.Allows(req, s) {
+				continue // as for all clients
+			}
+			told++
+			var pool mbuf.Pool
+			var out mbuf.Chain
+			p.Local(req, s, &pool, &out)
+			if got := string(out.AppendTo(nil)); got != want || s.Bars&msg.Denied != 0 {
+				t.Errorf("%q: %q, denied: %t, redis says %q", words, got, s.Bars&msg.Denied != 0, want)
+			}
+		}
+	}
+	if told < 100 {
+		t.Errorf("%d commands were refused", told)
 	}
 }
 

@@ -89,6 +89,9 @@ func (l *limiter) writes(req *msg.Request) bool {
 
 // refuseBeyond answers a request that exceeds its user's bounds.
 func (p *Protocol) refuseBeyond(req *msg.Request, s *msg.Session, w writer) {
+	if p.failArity(req, s, w) {
+		return
+	}
 	writes, v := p.exceeds(req, s)
 	p.note(req, v, s)
 	p.Refused(req, s)

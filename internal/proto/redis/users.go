@@ -64,7 +64,13 @@ func (r *rules) userOf(s *msg.Session) *acl.User {
 
 // forbid answers a request that the user may not send.
 func (p *Protocol) forbid(req *msg.Request, s *msg.Session, w writer) {
+	if p.failArity(req, s, w) {
+		return
+	}
 	verdict := p.verdict(req, s)
+	if verdict.IsAllowed() { // see lacksReset
+		verdict.Denial = acl.DeniedCommand
+	}
 	p.note(req, verdict, s)
 	text := verdict.Error(p.CommandOf(req))
 	if commands[req.Type].answer == answerExec && s.Bars&(msg.Collecting|msg.RefusedMulti) != 0 {
@@ -72,6 +78,22 @@ func (p *Protocol) forbid(req *msg.Request, s *msg.Session, w writer) {
 	}
 	p.Refused(req, s)
 	w.fail(text)
+}
+
+// failArity answers a request with a number of words that Redis refuses before it looks at rules.
+// That is no denial: it is not noted.
+func (p *Protocol) failArity(req *msg.Request, s *msg.Session, w writer) bool {
+	c := &commands[req.Type]
+	if c.id == unknown || c.takes(c.ownWords(req)) {
+		return false
+	}
+	p.Refused(req, s)
+	text := "ERR "
+	if c.answer == answerExec {
+		text = "EXECABORT Transaction discarded because of: "
+	}
+	w.fail(text, wrongArity, " for '", c.name, "' command")
+	return true
 }
 
 // note notes a denial.
