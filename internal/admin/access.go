@@ -17,25 +17,25 @@ const (
 	acts
 )
 
-// hasTokens reports whether a request needs a token.
-func (h *handler) hasTokens() bool { return len(h.Tokens()) > 0 || len(h.ReadTokens()) > 0 }
+// isOpen reports whether everybody who connects may read.
+func (h *handler) isOpen() bool {
+	return h.unix || len(h.ReadTokens()) == 0 && (h.local || len(h.Tokens()) == 0)
+}
 
 // accessOf is what the request may do. A unix socket's mode says who connects. Everybody on
-// the host can connect to a port, so actions need a token there.
+// the host can connect to a port, so actions need a token there. A wrong token is refused where
+// none is needed, too: whoever sends one wants to know.
 func (h *handler) accessOf(r *http.Request) access {
 	if h.unix {
 		return acts
 	}
-	all, reading := h.Tokens(), h.ReadTokens()
+	all := h.Tokens()
 	anybody := len(all) == 0 && h.Insecure() // who may read may act
-	switch given := bearerOf(r); {
-	case len(all)+len(reading) == 0 && anybody, isOneOf(all, given):
+	given := bearerOf(r)
+	switch mayRead := isOneOf(h.ReadTokens(), given) || h.isOpen() && (given == "" || len(all) == 0); {
+	case isOneOf(all, given), mayRead && anybody:
 		return acts
-	case len(all)+len(reading) == 0:
-		return reads
-	case isOneOf(reading, given) && anybody:
-		return acts
-	case isOneOf(reading, given):
+	case mayRead:
 		return reads
 	}
 	return noAccess
@@ -59,8 +59,18 @@ func isOneOf(tokens []config.Secret, given string) bool {
 	return good
 }
 
+// failAccess refuses a request that needs a token, and has none or a wrong one.
+func failAccess(w http.ResponseWriter) {
+	w.Header().Set("WWW-Authenticate", `Bearer realm="nuthatch"`)
+	fail(w, http.StatusUnauthorized, "a token is needed: Authorization: Bearer ...")
+}
+
 // failAction refuses an action, and says where it is accepted.
-func (h *handler) failAction(w http.ResponseWriter) {
+func (h *handler) failAction(w http.ResponseWriter, r *http.Request) {
+	if len(h.Tokens()) > 0 && bearerOf(r) == "" {
+		failAccess(w)
+		return
+	}
 	fault := api.Fault{Socket: h.ActionSocket()}
 	switch {
 	case len(h.Tokens()) > 0:

@@ -10,7 +10,7 @@ import (
 )
 
 // A token for reading alone reads everything, and carries out nothing. Where there is one,
-// reading needs a token.
+// reading needs a token. Without one, reading on loopback needs none, and actions need theirs.
 func TestReadToken(t *testing.T) {
 	loopback := config.Address{Network: config.NetworkTCP, Host: "127.0.0.1", Port: 22223}
 	everywhere := config.Address{Network: config.NetworkTCP, Host: "0.0.0.0", Port: 22223}
@@ -26,6 +26,12 @@ func TestReadToken(t *testing.T) {
 	}{
 		{"neither", loopback, "", "", false, "", 200, 403, "needs a token here"},
 		{"neither, insecure", loopback, "", "", true, "", 200, 200, ""},
+		{"for everything, none given", loopback, "a", "", false, "", 200, 401, "a token is needed"},
+		{"for everything, none given, insecure", loopback, "a", "", true, "", 200, 401, "a token is needed"},
+		{"for everything, a wrong one", loopback, "a", "", false, "b", 401, 401, ""},
+		{"for everything", loopback, "a", "", false, "a", 200, 200, ""},
+		{"for everything, none given, beyond loopback", everywhere, "a", "", false, "", 401, 401, ""},
+		{"both on loopback, none given", loopback, "a", "r", false, "", 401, 401, ""},
 		{"reading alone, none given", loopback, "", "r", false, "", 401, 401, "a token is needed"},
 		{"reading alone", loopback, "", "r", false, "r", 200, 403, "needs a token here"},
 		{"reading alone, insecure", loopback, "", "r", true, "r", 200, 200, ""},

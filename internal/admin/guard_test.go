@@ -136,6 +136,17 @@ func TestPagesOfOthers(t *testing.T) {
 	}
 }
 
+// A token for actions does not keep such a page from reading on loopback; whoever has it is no page.
+func TestPagesOfOthersBesideAToken(t *testing.T) {
+	loopback := config.Address{Network: config.NetworkTCP, Host: "127.0.0.1", Port: 22223}
+	s := listenAt(t, loopback, newInstance(t), "sesame")
+	for given, want := range map[string]int{"": 403, "Bearer ": 403, "Bearer wrong": 403, "Bearer sesame": 200} {
+		if status, _, text := s.do("GET", "/api/v1/info", "", "Host", "evil.example", "Authorization", given); status != want {
+			t.Errorf("%q: status %d, want %d: %s", given, status, want, text)
+		}
+	}
+}
+
 func TestTokens(t *testing.T) {
 	open := config.Address{Network: config.NetworkTCP, Host: "0.0.0.0", Port: 22223}
 	s := listenAt(t, open, newInstance(t), "first", "second")

@@ -120,12 +120,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	may := h.accessOf(r)
 	if may == noAccess && !open(r.URL.Path) {
-		head.Set("WWW-Authenticate", `Bearer realm="nuthatch"`)
-		fail(w, http.StatusUnauthorized, "a token is needed: Authorization: Bearer ...")
+		failAccess(w)
 		return
 	}
 	if isAction(r) && may != acts {
-		h.failAction(w)
+		h.failAction(w, r)
 		return
 	}
 	h.mux.ServeHTTP(w, r)
@@ -169,10 +168,10 @@ func (v *verdict) WriteHeader(status int)      { v.status = status }
 // page of another site; empty if nothing is.
 func (h *handler) suspect(r *http.Request) string {
 	// After DNS rebinding a page has the same origin as this listener, but its
-	// Host header shows the name. A listener with a token is safe, since the page
-	// has none. admin_insecure allows everything. A check by HTTP/1.0 has no Host;
+	// Host header shows the name. A request with a token is no such one, since the
+	// page has none. admin_insecure allows everything. A check by HTTP/1.0 has no Host;
 	// a browser always sends one.
-	if h.local && !h.unix && !h.hasTokens() && r.Host != "" && !trustedHost(r.Host) {
+	if h.local && !h.unix && h.isOpen() && !isOneOf(h.Tokens(), bearerOf(r)) && r.Host != "" && !trustedHost(r.Host) {
 		return "the Host header names neither an IP address nor localhost"
 	}
 	if err := h.origins.Check(r); err != nil {

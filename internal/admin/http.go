@@ -48,8 +48,9 @@ type HTTPOptions struct {
 	Instance Instance
 	// Recorder has the counters of some seconds ago.
 	Recorder *Recorder
-	// A request must have one of Tokens, or one of ReadTokens, which are for reading
-	// alone; if there are none, no token is required. Both are called for each request.
+	// An action must have one of Tokens. Reading must have one of them, or one of ReadTokens,
+	// which are for reading alone: on loopback if there are any of the latter, elsewhere if
+	// there are any. Both are called for each request.
 	// A nil ReadTokens has none.
 	Tokens, ReadTokens func() []config.Secret
 	// Insecure reports whether actions need no token on TCP. ActionSocket is the path

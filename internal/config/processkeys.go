@@ -137,8 +137,10 @@ var processKeys = slices.Concat([]key[Process]{
 	},
 	{
 		name: "admin_token", kind: kindSecret, defNote: "none", origin: fromNuthatch,
-		help: "A token that every request to the admin listener must have (`Authorization: Bearer ...`), except " +
-			"`/healthz`, `/readyz` and the empty page. A unix socket needs no token: its mode says who may connect.",
+		help: "A token that every action on the admin listener must have (`Authorization: Bearer ...`). On an address that " +
+			"other hosts can reach, reading needs it too, except `/healthz`, `/readyz` and the empty page. On a loopback " +
+			"address reading needs no token, unless there is an `admin_read_token`. A unix socket needs none: its mode " +
+			"says who may connect.",
 		set: func(p *Process, v value) { p.AdminToken = Secret(v.text) },
 	},
 	{

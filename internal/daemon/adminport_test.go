@@ -51,7 +51,7 @@ func TestReloadOfTheAdminListener(t *testing.T) {
 	if got := status(t, first, ""); got != http.StatusOK {
 		t.Fatalf("status %d", got)
 	}
-	s.process = "  admin: " + second + "\n  admin_token: one\n"
+	s.process = "  admin: " + second + "\n  admin_read_token: one\n"
 	s.mustReload(text)
 	awaitNobody(t, first)
 	if open, right := status(t, second, ""), status(t, second, "one"); open != http.StatusUnauthorized || right != http.StatusOK {
@@ -60,7 +60,7 @@ func TestReloadOfTheAdminListener(t *testing.T) {
 
 	token := filepath.Join(t.TempDir(), "token")
 	for what, faulty := range map[string]string{
-		"a token's file that is not there": "  admin: " + second + "\n  admin_token_file: " + token + "\n",
+		"a token's file that is not there": "  admin: " + second + "\n  admin_read_token_file: " + token + "\n",
 		"an address that is taken":         "  admin: " + testkit.StartRedis(t).Addr() + "\n",
 	} {
 		s.process = faulty
@@ -76,7 +76,7 @@ func TestReloadOfTheAdminListener(t *testing.T) {
 	if err := os.WriteFile(token, []byte("two\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.process = "  admin: " + second + "\n  admin_token_file: " + token + "\n"
+	s.process = "  admin: " + second + "\n  admin_read_token_file: " + token + "\n"
 	s.mustReload(text)
 	if old, right := status(t, second, "one"), status(t, second, "two"); old != http.StatusUnauthorized || right != http.StatusOK {
 		t.Errorf("the old token %d, the new one %d", old, right)

@@ -82,12 +82,12 @@ func (p *Protocol) forbid(req *msg.Request, s *msg.Session, w writer) {
 
 // failArity answers a request with a number of words that Redis refuses before it looks at rules.
 // That is no denial: it is not noted.
-func (p *Protocol) failArity(req *msg.Request, s *msg.Session, w writer) bool {
+func (n *introducer) failArity(req *msg.Request, s *msg.Session, w writer) bool {
 	c := &commands[req.Type]
 	if c.id == unknown || c.takes(c.ownWords(req)) {
 		return false
 	}
-	p.Refused(req, s)
+	n.Refused(req, s)
 	text := "ERR "
 	if c.answer == answerExec {
 		text = "EXECABORT Transaction discarded because of: "
