@@ -161,6 +161,9 @@ const (
 	NoMap
 	// NoReplica: reads go to replicas alone, and none of this key's may be used.
 	NoReplica
+	// TransactionTimedout: the EXEC of a transaction has not come within the time that a
+	// client's request may take.
+	TransactionTimedout
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -209,6 +212,7 @@ var reasonTexts = [NumReasons]string{
 	TooManyReports:  "too many questions about the proxy at one time",
 	ReplyTooLarge:   "the server of this key sent a reply larger than server_max_reply",
 
+	TransactionTimedout: "the transaction took longer than request_timeout; nothing of it is carried out",
 	TransactionTooLarge: "the transaction has more commands than max_transaction_commands allows, or more bytes than max_transaction_size",
 	NoTransactions:      "the server of these keys does not let the pool's user send MULTI",
 	MultiRefused:        "the server of these keys refused MULTI; the commands behind it may have been carried out one by one",
@@ -295,6 +299,7 @@ var reasonNames = [NumReasons]string{
 	TooManyReports:  "too_many_reports",
 	ReplyTooLarge:   "reply_too_large",
 
+	TransactionTimedout: "transaction_timed_out",
 	TransactionTooLarge: "transaction_too_large",
 	NoTransactions:      "no_transactions",
 	MultiRefused:        "multi_refused",

@@ -171,6 +171,10 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"EXEC carried nothing out.",
 		"Make it smaller, or raise the bound.",
 	},
+	TransactionTimedout: {
+		"EXEC did not come within request_timeout of MULTI. What was collected is dropped, and nothing is watched any more; EXEC carries nothing out.",
+		"Does the client wait for something between MULTI and EXEC, or has it forgotten a DISCARD? Else raise request_timeout.",
+	},
 	NoTransactions: {
 		"The server's ACL forbids MULTI.",
 		"Allow +multi +exec, or set transactions: refuse.",

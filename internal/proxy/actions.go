@@ -11,7 +11,9 @@ func (ctx *Context) Pause(t *topology.Topology) {
 	if p == nil {
 		return
 	}
-	p.paused = true
+	if !p.paused {
+		p.paused, p.pausedAt = true, ctx.loop.Now()
+	}
 	for c := range p.everyClient() {
 		if c.collects() { // up to its EXEC
 			continue
@@ -47,9 +49,11 @@ func (p *ServerPool) resume() {
 		return
 	}
 	p.paused = false
+	now := p.ctx.loop.Now()
 	for c := p.clients; c != nil; c = c.next {
 		c.goOnWithPool()
-		c.blockAgain(p.ctx.loop.Now())
+		c.blockAgain(now)
+		c.countFrom(now, now-p.pausedAt)
 		c.goOnToExec()
 		c.resumeIfRoom()
 	}

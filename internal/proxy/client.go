@@ -55,7 +55,9 @@ type client struct {
 	// addrs are the addresses of its two ends, or nil: nobody has asked for them.
 	addrs *addresses
 	// lane is the index of session.Lane in the pool's lanes.
-	lane int
+	lane int32
+	// begun is when its transaction began; longAgo: it is given up.
+	begun tick
 	// lastErr is why the client will be closed, for log and statistics.
 	lastErr closeReason
 	state   clientState

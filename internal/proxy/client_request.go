@@ -245,7 +245,7 @@ func (d *dispatch) conn(s *Server) (*serverConn, msg.Reason) {
 			return conn, why
 		}
 	}
-	conn, why := s.conn(c.lane, c.slot())
+	conn, why := s.conn(int(c.lane), c.slot())
 	if why != msg.OK {
 		if s.leader != nil && c.pool.choice != nil {
 			if other := c.pool.choice.connInstead(c, s); other != nil {

@@ -67,10 +67,10 @@ func (in *intake) hasReplies() { in.waits &^= waitsForReplies }
 // those in flight are answered.
 func (c *client) changeLane() {
 	to := c.pool.laneOf(&c.session)
-	if to == c.lane {
+	from := int(c.lane)
+	if to == from {
 		return
 	}
-	from := c.lane
 	c.pool.leaveLane(c)
 	c.pool.enterLane(c, to)
 	if c.own != nil {
@@ -95,7 +95,7 @@ type laneSet struct {
 
 // enterLane puts a client that is in no lane into the i-th.
 func (l *laneSet) enterLane(c *client, i int) {
-	c.lane = i
+	c.lane = int32(i)
 	if i > 0 {
 		l.lanes[i].clients++
 	}
@@ -103,7 +103,7 @@ func (l *laneSet) enterLane(c *client, i int) {
 
 // leaveLane takes the client out of its lane.
 func (l *laneSet) leaveLane(c *client) {
-	i := c.lane
+	i := int(c.lane)
 	if i == 0 {
 		return
 	}

@@ -58,8 +58,9 @@ type ServerPool struct {
 	expiries map[string]*expiry
 	// largePace is for the line that a reply was too large.
 	largePace pace
-	// paused: no request is taken.
-	paused bool
+	// paused: no request is taken, since time pausedAt.
+	paused   bool
+	pausedAt int64
 	// asksApart: a server has refused a client's channels, so each request to listen is asked
 	// for by itself.
 	asksApart bool

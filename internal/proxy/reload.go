@@ -163,6 +163,7 @@ func (a *adoption) expiries() {
 	}
 	for c := p.clients; c != nil; c = c.next {
 		c.outq.Reschedule(expires)
+		c.countAnew(ctx.loop.Now())
 	}
 }
 

@@ -132,7 +132,7 @@ func (r *readChoice) connInstead(c *client, s *Server) *serverConn {
 	if to == nil {
 		return nil
 	}
-	conn, why := to.conn(c.lane, c.slot())
+	conn, why := to.conn(int(c.lane), c.slot())
 	if why != msg.OK {
 		return nil
 	}

@@ -58,6 +58,9 @@ func (d *dispatch) sessionChanged(lane msg.Lane, bars msg.Bars) {
 	if c.session.Lane != lane {
 		c.changeLane()
 	}
+	if c.session.Bars&^bars&msg.Collecting != 0 {
+		c.beginMulti()
+	}
 	if bars&^c.session.Bars&msg.Collecting != 0 {
 		c.endMulti(bars)
 		c.endsPaused()

@@ -66,7 +66,7 @@ func (c *client) borrow(s *Server) (*serverConn, msg.Reason) {
 		why := conn.mayTake()
 		return conn, why
 	}
-	conn, why := s.borrow(c.lane, c.own)
+	conn, why := s.borrow(int(c.lane), c.own)
 	if why != msg.OK {
 		s.reasons[stats.ServerFailedRequests][why]++
 		return nil, why

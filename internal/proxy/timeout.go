@@ -171,6 +171,7 @@ func (t *timers) expireClient(c *client, now int64) {
 	if m := c.outq.Head(); m != nil {
 		ctx.nextExpiry = soonest(ctx.nextExpiry, m.Expires)
 	}
+	ctx.nextExpiry = soonest(ctx.nextExpiry, c.giveUpIfLate(now))
 	if expired > 0 {
 		c.settle()
 	}

@@ -130,6 +130,10 @@ func (t *multi) collect(req *msg.Request) bool {
 		c.refuse(req, c.overdue)
 	case c.overdue != msg.OK:
 		c.refuseAndAbort(req, c.overdue)
+	case c.isGivenUp() && what == msg.Executes:
+		c.execLate(req)
+	case c.isGivenUp():
+		c.refuse(req, msg.TransactionTimedout)
 	case what == msg.Unlearnt:
 		c.learn(req)
 		if c.waits&waitsForAnswer == 0 { // it was answered, since it is not known
@@ -203,9 +207,13 @@ func (t *multi) refuseAndAbort(req *msg.Request, why msg.Reason) {
 	c.refuse(req, why)
 }
 
-// abort drops the kept commands: EXEC will fail.
+// abort drops the kept commands: EXEC will fail. One that is given up fails for that reason.
 func (t *multi) abort() {
 	c := t.client
+	if c.isGivenUp() {
+		c.session.Bars &^= msg.Aborted
+		return
+	}
 	c.session.Bars |= msg.Aborted
 	c.forgetTransaction()
 }

@@ -23,7 +23,7 @@ const mostInRun = 64
 func (t *multi) mayRun() bool {
 	c := t.client
 	p := c.pool
-	return c.session.Replies == msg.RepliesOn && c.session.Authenticated && !c.aside && c.overdue == msg.OK && c.large == nil &&
+	return c.session.Replies == msg.RepliesOn && c.session.Authenticated && !c.aside && c.overdue == msg.OK && c.large == nil && c.begun != longAgo &&
 		p.rates == nil && p.passer == nil && !p.mapless.on && c.inFlight()+1 < p.conf.ClientMaxPipeline && p.transactor().QueuesPlain()
 }
 

@@ -1,0 +1,111 @@
+package proxy
+
+import (
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
+
+// A transaction whose EXEC does not come within request_timeout is given up: what was kept of it
+// is released, and so is the connection on which its client watches keys.
+//
+//	MULTI  SET a 1 │ request_timeout │ GET a       EXEC
+//	OK     QUEUED  │                 │ an error    EXECABORT
+//
+// Until EXEC, DISCARD or RESET its client is in the transaction all the same. The time of a pause
+// does not count.
+
+// A tick is a time, or a number of them, in units of 2^20 nanoseconds. It says when something was
+// within the last three weeks.
+type tick uint32
+
+// longAgo is before all times.
+const longAgo tick = 0
+
+// tickBits is how many bits a tick leaves out.
+const tickBits = 20
+
+// tickOf is the loop's time at, or the next tick.
+func tickOf(at int64) tick { return tick(at>>tickBits) | 1 }
+
+// age is how many nanoseconds have passed since t, at the time now.
+func (t tick) age(now int64) int64 { return int64(int32(tick(now>>tickBits)-t)) << tickBits }
+
+// beginMulti notes that the client's transaction has begun.
+func (t *multi) beginMulti() {
+	c := t.client
+	ctx := c.pool.ctx
+	now := ctx.loop.Now()
+	c.begun = tickOf(now)
+	ctx.nextExpiry = soonest(ctx.nextExpiry, c.lateAt(now))
+}
+
+// lateAt is when the client's transaction is given up; 0: never, or not during a pause.
+func (t *multi) lateAt(now int64) int64 {
+	c := t.client
+	limit := int64(c.pool.conf.RequestTimeout)
+	if limit == 0 || c.pool.paused || !c.collects() || c.isGivenUp() {
+		return 0
+	}
+	return now + limit - c.begun.age(now)
+}
+
+// isGivenUp reports whether the client is in a transaction that is given up.
+func (t *multi) isGivenUp() bool { return t.client.begun == longAgo && t.client.collects() }
+
+// giveUpIfLate gives the client's transaction up if it has taken too long. It returns when to look
+// again, or 0. The end of the transaction may have come already, and wait to be taken: the time of
+// what waits is looked at elsewhere.
+func (t *multi) giveUpIfLate(now int64) (next int64) {
+	c := t.client
+	due := c.lateAt(now)
+	if due == 0 || due > now {
+		return due
+	}
+	if c.stash.Len() > 0 {
+		return max(c.dueAt(int64(c.pool.conf.RequestTimeout)), now+expiryStep)
+	}
+	c.giveUp()
+	return 0
+}
+
+// giveUp releases what is kept of the client's transaction, and what it watches.
+func (t *multi) giveUp() {
+	c := t.client
+	c.forgetTransaction()
+	if c.watches() {
+		c.own.unwatch()
+	}
+	c.session.Watched, c.session.Collected = 0, max(c.session.Collected, 1) // it is not an empty one
+	c.session.Bars &^= msg.Aborted                                          // this is why it fails now
+	c.pool.stats.Values[stats.TransactionsAborted]++
+	c.begun = longAgo
+}
+
+// execLate answers the EXEC of a transaction that is given up.
+func (t *multi) execLate(req *msg.Request) {
+	c := t.client
+	m := c.newMsg(req)
+	c.outq.Push(m)
+	c.session.EndMulti()
+	c.aborted(m, msg.TransactionTimedout)
+	c.endsPaused()
+}
+
+// countFrom has the time of the client's transaction not count for so long, up to now.
+func (t *multi) countFrom(now, since int64) {
+	c := t.client
+	if !c.collects() || c.isGivenUp() {
+		return
+	}
+	if c.begun += tick(since >> tickBits); c.begun == longAgo {
+		c.begun++
+	}
+	c.pool.ctx.nextExpiry = soonest(c.pool.ctx.nextExpiry, c.lateAt(now))
+}
+
+// countAnew has the time of the client's transaction count from now.
+func (t *multi) countAnew(now int64) {
+	if c := t.client; c.collects() && !c.isGivenUp() {
+		c.begun = tickOf(now)
+	}
+}
