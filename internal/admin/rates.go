@@ -33,9 +33,8 @@ type Recorder struct {
 	pulse sampler
 	// coarseAt is the second of the last round of servers.
 	coarseAt time.Time
-	// costs are how long the last records took. The least is what a record costs: the others
-	// waited for a processor.
-	costs []time.Duration
+	// costs are what each kind of thing has cost.
+	costs [gathered]costs
 	// snap is what the last record was made of.
 	snap *stats.Snapshot
 	// still is the loops' activity after each kind of thing was gathered last: as long as it
@@ -55,6 +54,17 @@ const (
 	ofLook
 	gathered
 )
+
+// costs are how long the last few of a kind took. The least is what one costs: the others waited
+// for a processor, and on a busy machine must not come less often for it.
+type costs [4]time.Duration
+
+// add adds the latest, and returns what one costs.
+func (c *costs) add(took time.Duration) time.Duration {
+	copy(c[:], c[1:])
+	c[len(c)-1] = took
+	return slices.Min(c[:])
+}
 
 // A record is a copy of the counters at a time. It is immutable.
 type record struct {
@@ -87,7 +97,7 @@ func NewRecorder(in Instance) *Recorder {
 
 func newRecorder(in Instance, clock func() time.Time) *Recorder {
 	now := clock()
-	return &Recorder{in: in, clock: clock, costs: make([]time.Duration, 4), records: []*record{{at: now, second: now.Round(time.Second)}}, History: history.New(0)}
+	return &Recorder{in: in, clock: clock, records: []*record{{at: now, second: now.Round(time.Second)}}, History: history.New(0)}
 }
 
 // Run writes records, and the history, until stop is closed. One timer is for both: it ends
@@ -108,17 +118,16 @@ func (r *Recorder) Run(stop <-chan struct{}) {
 		if _, limit := r.History.Memory(); limit > 0 {
 			r.sample(began)
 		}
-		next := due.Add(pauseAfter(history.FineStep, r.clock().Sub(began)))
+		next := due.Add(pauseAfter(history.FineStep, r.costs[ofPulse].add(r.clock().Sub(began))))
 		if !record.After(due) {
 			began = r.clock()
 			r.write(due)
-			r.costs = append(r.costs[1:], r.clock().Sub(began))
-			record = nextRecord(due, r.recordEvery(slices.Min(r.costs)))
+			record = nextRecord(due, r.recordEvery(r.costs[ofRecord].add(r.clock().Sub(began))))
 		}
 		if r.lookout != nil && !look.After(due) {
 			began = r.clock()
 			r.gather(ofLook, r.lookout)
-			look = due.Add(pauseAfter(lookPeriod, r.clock().Sub(began)))
+			look = due.Add(pauseAfter(lookPeriod, r.costs[ofLook].add(r.clock().Sub(began))))
 		}
 		timer.Reset(max(nextRecord(next.Add(-time.Nanosecond), history.FineStep).Sub(r.clock()), 0))
 	}

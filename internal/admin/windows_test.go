@@ -321,3 +321,16 @@ func TestCausesAreToldWithinFiveSeconds(t *testing.T) {
 		}
 	}
 }
+
+// TestCostIsTheLeast: a round that waited for a processor is not what a round costs; one that
+// takes long each time is.
+func TestCostIsTheLeast(t *testing.T) {
+	var c costs
+	for i, tt := range []struct{ took, want time.Duration }{
+		{2, 0}, {2, 0}, {2, 0}, {2, 2}, {90, 2}, {80, 2}, {70, 2}, {60, 60}, {70, 60}, {3, 3},
+	} {
+		if got := c.add(tt.took); got != tt.want {
+			t.Errorf("round %d, which took %d: %d, want %d", i, tt.took, got, tt.want)
+		}
+	}
+}
