@@ -48,6 +48,14 @@ type DatabaseList string
 // Rule is the rule of an aclfile that allows these databases alone.
 func (l DatabaseList) Rule() string { return "db=" + string(l) }
 
+// reaches reports whether the list has that number or a greater one.
+func (l DatabaseList) reaches(number int) bool {
+	return slices.ContainsFunc(splitNames(string(l)), func(word string) bool {
+		n, err := strconv.Atoi(word)
+		return err == nil && n >= number
+	})
+}
+
 var kindDatabases = kind{form: "numbers of databases", text: true, many: true, parse: parseDatabases, schema: databasesSchema}
 
 // maxDatabase is the greatest number of a database, and maxDatabaseList how many a list may have.

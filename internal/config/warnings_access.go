@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -42,6 +43,11 @@ func warnOfIdleAccess(r *reader, b *poolBlock) {
 	}
 	warnOfBursts(r, &b.block, "limits.")
 	p := &b.pool
+	for i := range p.UserLimits {
+		if u := &p.UserLimits[i]; p.Protocol == Redis && u.Databases.reaches(p.Databases) {
+			r.warn(b.seen["user_limits"].name, &b.block, "user_limits."+u.Name+".databases", "the pool does not have all of them: its 'databases' is "+strconv.Itoa(p.Databases))
+		}
+	}
 	if p.Passes() || p.ACLFile != "" || p.Protocol != Redis { // those of the file are looked for when it is read
 		return
 	}

@@ -21,6 +21,11 @@ func TestWarningsOfAccess(t *testing.T) {
 			"limits of nobody", "redis: true\n  users: {alice: {rules: \"on\"}, default: {rules: \"off\"}}\n  user_limits: {alice: {clients: 5}, default: {clients: 5}, bob: {clients: 5, byte_burst: 5kb}}", "",
 			[]string{"user_limits.bob: it does nothing: the pool has no user of that name", "user_limits.bob.byte_burst: it does nothing without 'bytes_per_second'"},
 		},
+		{
+			"databases that there are not", "redis: true\n  users: {alice: {rules: \"on\"}, default: {rules: \"off\"}}\n  user_limits: {alice: {databases: [0, 3]}, default: {databases: 0}}", "",
+			[]string{"user_limits.alice.databases: the pool does not have all of them: its 'databases' is 1"},
+		},
+		{"databases that there are", "redis: true\n  databases: 4\n  auth_mode: passthrough\n  user_limits: {alice: {databases: [0, 3]}}", "", nil},
 		{"limits of the file's users", "redis: true\n  acl_file: /users\n  user_limits: {bob: {clients: 5}}", "", nil},
 		{"limits of users of Memcached", "user_limits: {bob: {clients: 5}}", "", []string{"user_limits: it does nothing without 'redis: true'"}},
 		{"handshakes of nobody", "", "nuthatch: {tls_handshakes: 5, tls_handshake_timeout: 3s, tls_ticket_keys_file: /k}\n", []string{"tls_handshakes: it does nothing", "tls_handshake_timeout: it does nothing", "tls_ticket_keys_file: it does nothing"}},

@@ -37,8 +37,8 @@ func TestAccessWithTLS(t *testing.T) {
 		pool("beta", beta, testkit.Names(server), "allow_from: [127.0.0.3]", tlsLines(other, otherKey, "server_names: beta.example")))
 	for _, tt := range []struct{ addr, want string }{
 		{plain, "-ERR connections from this address are not allowed\r\n"},
-		{secure, "\x15\x03\x01\x00\x02\x02\x50"}, // an alert
-		{beta, "\x15\x03\x01\x00\x02\x02\x50"},
+		{secure, "\x15\x03\x01\x00\x02\x02\x31"}, // an alert, access_denied
+		{beta, "\x15\x03\x01\x00\x02\x02\x31"},
 	} {
 		if got, err := io.ReadAll(dialFrom(t, "127.0.0.2", tt.addr)); err != nil || string(got) != tt.want {
 			t.Errorf("from an address that is not let in, %s says %q, %v; want %q", tt.addr, got, err, tt.want)
@@ -68,7 +68,7 @@ func TestAccessWithTLS(t *testing.T) {
 // A second port has lists of its own, or the pool's where it has none: who comes, from behind
 // which load balancer, and who gets there by a name. A reload changes them for those who come.
 func TestListsOfTwoPorts(t *testing.T) {
-	const stranger, alert = "-ERR connections from this address are not allowed\r\n", "\x15\x03\x01\x00\x02\x02\x50"
+	const stranger, alert = "-ERR connections from this address are not allowed\r\n", "\x15\x03\x01\x00\x02\x02\x31"
 	server, a := testkit.StartRedis(t), testkit.NewAuthority(t)
 	cert, key := a.Pair("alpha.example")
 	other, otherKey := a.Pair("beta.example")

@@ -231,7 +231,7 @@ var reasonTexts = [NumReasons]string{
 
 	AddressRefused: "connections from this address are not allowed",
 	BadHeader:      "a valid PROXY header is expected first from this address (proxy_protocol_from)",
-	StrangeHeader:  "a PROXY header from an address that is not in proxy_protocol_from",
+	StrangeHeader:  "a PROXY header from an address that is not in proxy_protocol_from, or a second one",
 	LoginTimedout:  "no login within client_login_timeout",
 	TooManyTries:   "too many requests without a login",
 	NoPermission:   "the user's rules have changed, and no longer allow this",

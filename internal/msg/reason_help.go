@@ -228,8 +228,8 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"Have the load balancer send it (HAProxy: send-proxy or send-proxy-v2, also for its checks: check-send-proxy), or take its address out of proxy_protocol_from.",
 	},
 	StrangeHeader: {
-		"A client began with a header of the PROXY protocol, and its address is none of the load balancers'.",
-		"Add the load balancer to proxy_protocol_from. On a port with TLS the log says it in fault=.",
+		"A client began with a header of the PROXY protocol, and its address is none of the load balancers'; or the header of a load balancer had another one behind it.",
+		"Add the load balancer to proxy_protocol_from. Of several in a row, have one send it. On a port with TLS the log says it in fault=.",
 	},
 	LoginTimedout: {
 		"The client has connected and not logged in.",

@@ -12,3 +12,6 @@ const (
 // TLSRefusal is what a client with TLS is told for which there is no room: a fatal alert,
 // internal_error, which needs no handshake.
 const TLSRefusal = "\x15\x03\x01\x00\x02\x02\x50"
+
+// TLSDenial is what a client is told whose address is not let in: access_denied.
+const TLSDenial = "\x15\x03\x01\x00\x02\x02\x31"

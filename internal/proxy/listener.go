@@ -168,9 +168,12 @@ func turnAway(p *ServerPool, a eventloop.Accepted, why msg.Reason, secured bool)
 
 // refusal is what a client is told that is turned away.
 func refusal(p *ServerPool, why msg.Reason, secured bool) (words mbuf.Chain) {
-	if secured {
+	switch {
+	case secured && why == msg.AddressRefused:
+		words.AppendString(p.ctx.bufs, msg.TLSDenial)
+	case secured:
 		words.AppendString(p.ctx.bufs, msg.TLSRefusal)
-	} else {
+	default:
 		p.proto.AppendError(p.ctx.bufs, &words, why.String())
 	}
 	return words

@@ -53,6 +53,8 @@ type ServerPool struct {
 	retryPace pace
 	// selectPace is for the line that a client's SELECT failed.
 	selectPace pace
+	// certPace is for the line that a certificate's user is ambiguous.
+	certPace pace
 	// expiries are for the lines that requests took too long, by the name of the server; empty:
 	// they went to none.
 	expiries map[string]*expiry

@@ -68,7 +68,7 @@ func (c *capabilities) begin(s *msg.Session) {
 // A certified is a stage whose client may have shown a certificate.
 type certified interface {
 	// Names are those of the certificate.
-	Names() (common string, alternative []string)
+	Names() (common, alternative []string)
 }
 
 // logInByCertificate makes a client the user that its certificate names, after its
@@ -82,13 +82,27 @@ func logInByCertificate(c *client, st eventloop.Stage) {
 	}
 	common, names := s.Names()
 	if from == config.UserFromCN {
-		names = []string{common}
+		names = common
+	}
+	if from == config.UserFromCN && len(common) > 1 {
+		logAmbiguous(c, len(common))
+		return
 	}
 	for _, name := range names {
 		if p.proto.guard.LogIn(&c.session, name) {
 			p.stats.Values[stats.CertificateLogins]++
 			return
 		}
+	}
+}
+
+// logAmbiguous logs that a certificate has several common names. Programs disagree on which one
+// counts, so none does.
+func logAmbiguous(c *client, names int) {
+	p := c.pool
+	if missed, ok := p.certPace.mayLog(p.ctx.loop.Now()); ok {
+		p.ctx.log.Warn("client is not logged in: its certificate has several common names", append(clientAttrs(c),
+			slog.Int("names", names), slog.Int("left_out", missed))...)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -85,9 +86,21 @@ func (a *Authority) write(path string, der []byte, kind string) {
 // key. A second call with the same name replaces the files.
 func (a *Authority) Issue(name string, until time.Time) (cert, key string) {
 	a.t.Helper()
+	return a.issue(name, pkix.Name{CommonName: name}, until)
+}
+
+// PairOfTwo writes a certificate with two common names, and its key.
+func (a *Authority) PairOfTwo(first, second string) (cert, key string) {
+	a.t.Helper()
+	common := asn1.ObjectIdentifier{2, 5, 4, 3}
+	return a.issue(first+"-"+second, pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: common, Value: first}, {Type: common, Value: second}}}, time.Now().Add(time.Hour))
+}
+
+func (a *Authority) issue(name string, subject pkix.Name, until time.Time) (cert, key string) {
+	a.t.Helper()
 	k := newKey(a.t)
 	der := a.sign(&x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost", name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		Subject: subject, DNSNames: []string{"localhost", name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, k, until)
 	cert, key = filepath.Join(a.folder, name+".crt"), filepath.Join(a.folder, name+".key")

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"nuthatch/internal/msg"
 	"nuthatch/internal/tlsstage"
 )
 
@@ -147,10 +148,17 @@ func TestHandshakeQueue(t *testing.T) {
 	waiting(2)
 	guests[2].Close()
 	shakes.Set(1, 50*time.Millisecond)
-	late := h.says(hello)[0]
+	c, late := h.call()
+	if _, err := c.say(hello); err != nil {
+		t.Fatal(err)
+	}
 	h.until("that the last one's time is over", func() bool { return late.fault != nil })
 	if !errors.Is(late.fault, tlsstage.ErrSlow) {
 		t.Errorf("one that waits too long in the queue: %v", late.fault)
+	}
+	var told [7]byte
+	if _, err := io.ReadFull(c, told[:]); err != nil || string(told[:]) != msg.TLSRefusal {
+		t.Errorf("it is told %x, %v", told, err)
 	}
 	waiting(1)
 	shakes.Set(1, 0)

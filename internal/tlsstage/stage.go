@@ -12,6 +12,7 @@ package tlsstage
 
 import (
 	"crypto/tls"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"nuthatch/internal/eventloop"
+	"nuthatch/internal/msg"
 	"nuthatch/internal/proxyheader"
 )
 
@@ -126,10 +128,21 @@ func (s *stage) giveWay() {
 func (s *stage) Unanswered() bool { return s.client && s.said && !s.heard }
 
 func (s *stage) fail(err error) {
+	if f, ok := errors.AsType[*fault](err); ok && f.late {
+		s.alert()
+	}
 	if p := s.mem.pipe; p != nil {
 		p.fail(err)
 	}
 	s.wire.Fail(err)
+}
+
+// alert tells a client without a certain answer that it gets none. Behind the first message of
+// the handshake it would have to be encrypted, and only the handshake itself can do that.
+func (s *stage) alert() {
+	if !s.client && !s.said {
+		_, _ = s.wire.Write([]byte(msg.TLSRefusal))
+	}
 }
 
 // say sends what the handshake has written so far.
@@ -212,9 +225,11 @@ func (s *stage) shake(src []byte) (n, used int, err error) {
 	case whole:
 		s.begun = true
 		if !s.handshakes.begin(s) {
+			s.alert()
 			return 0, len(src), ErrBusy
 		}
 	case p.hello.size > maxHello:
+		s.alert()
 		return 0, len(src), ErrLongHello
 	}
 	return 0, used, nil
@@ -301,20 +316,28 @@ func (s *stage) Secured() (version string, resumed bool) {
 	return version, c.DidResume
 }
 
-// Names are the common name of the peer's certificate, and its alternative names: of hosts,
+// Names are the common names of the peer's certificate, and its alternative names: of hosts,
 // of mail, and URIs. There are none without a certificate. The handshake must be over.
-func (s *stage) Names() (common string, alternative []string) {
+func (s *stage) Names() (common, alternative []string) {
 	if !s.ready {
-		return "", nil
+		return nil, nil
 	}
 	certs := s.conn.ConnectionState().PeerCertificates
 	if len(certs) == 0 {
-		return "", nil
+		return nil, nil
 	}
 	c := certs[0]
+	for _, attribute := range c.Subject.Names {
+		if name, ok := attribute.Value.(string); ok && attribute.Type.Equal(commonName) {
+			common = append(common, name)
+		}
+	}
 	alternative = slices.Concat(c.DNSNames, c.EmailAddresses)
 	for _, uri := range c.URIs {
 		alternative = append(alternative, uri.String())
 	}
-	return c.Subject.CommonName, alternative
+	return common, alternative
 }
+
+// commonName is the attribute of a subject that RFC 5280 calls so.
+var commonName = asn1.ObjectIdentifier{2, 5, 4, 3}

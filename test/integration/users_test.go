@@ -202,10 +202,14 @@ func TestUsersByCertificate(t *testing.T) {
 		s := newStage(t, testkit.Redis, []*testkit.Server{server}, []string{
 			"acl_file: " + path, "tls: {cert: " + cert + ", key: " + key + ", client_ca: " + a.CA + ", client_cert: optional, user_from: " + from + "}",
 		})
-		for name, want := range map[string]string{"alice": "alice", "bob": "NOAUTH", "carol": "NOAUTH", "": "NOAUTH"} {
+		for name, want := range map[string]string{"alice": "alice", "bob": "NOAUTH", "carol": "NOAUTH", "": "NOAUTH", "dave-alice": "NOAUTH", "alice-dave": "NOAUTH"} {
 			conf := &tls.Config{RootCAs: a.Roots(), ServerName: "localhost"}
 			if name != "" {
-				pair, err := tls.LoadX509KeyPair(a.Pair(name))
+				issue := a.Pair
+				if first, second, two := strings.Cut(name, "-"); two {
+					issue = func(string) (cert, key string) { return a.PairOfTwo(first, second) }
+				}
+				pair, err := tls.LoadX509KeyPair(issue(name))
 				if err != nil {
 					t.Fatal(err)
 				}
