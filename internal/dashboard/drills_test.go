@@ -165,7 +165,7 @@ func securedServer(t *testing.T) (s *testkit.Scripted, entry string) {
 func TestDrillMemcachedBehindARedisPool(t *testing.T) {
 	_, entries := redisServers(t, 1)
 	d := drill(t, append(entries, testkit.StartMemcached(t).Entry("m")))
-	const cause = "its reply does not fit the request; is it a Redis server"
+	const cause = "its reply does not fit the request; is it a Memcached server"
 	d.reads([]string{"failing", "pool / m", cause}, []string{"server m (", cause}, []string{"server m (", cause})
 }
 

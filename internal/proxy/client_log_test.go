@@ -87,7 +87,7 @@ func TestLinesAboutAServerAreLimited(t *testing.T) {
 			closed += int(n)
 		}
 		lines := book.lines()
-		if n := len(with(lines, "server "+s.Addr()+" fails: its reply does not fit the request; is it a Redis server, and does it want TLS (server_tls)?; ejected: its requests fail until it answers")); n != 1 {
+		if n := len(with(lines, "server "+s.Addr()+" fails: its reply does not fit the request; is it a Memcached server, or does it want TLS (server_tls)?; ejected: its requests fail until it answers")); n != 1 {
 			t.Errorf("level %v: that the server fails is told %d times", level, n)
 		}
 		if n := len(with(lines, "server "+s.Addr()+" is tried again")); n != 1 {

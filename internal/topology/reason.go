@@ -105,14 +105,14 @@ func Cause(p *config.Pool, why msg.Reason, mute bool) string {
 	case msg.BadReply:
 		text = "its reply does not fit the request"
 		if mute {
-			question = "is it a " + [...]string{config.Memcached: "Memcached", config.Redis: "Redis"}[p.Protocol] + " server"
+			question = "is it a " + [...]string{config.Memcached: "Redis", config.Redis: "Memcached"}[p.Protocol] + " server"
 		}
 	default:
 		return text
 	}
 	if mute && !p.ServerTLS.On() && why != msg.LoginRefused && why != msg.Unresolved {
 		if question != "" {
-			question += ", and "
+			question += ", or "
 		}
 		question += "does it want TLS (server_tls)"
 	}

@@ -85,7 +85,7 @@ func TestTextsOfAFailingServer(t *testing.T) {
 		msg.OK:           "",
 		msg.ServerEOF:    "it accepts connections and closes them without an answer; does it want TLS (server_tls)?",
 		msg.ConnReset:    "it accepts connections and closes them without an answer; does it want TLS (server_tls)?",
-		msg.BadReply:     "its reply does not fit the request; is it a Memcached server, and does it want TLS (server_tls)?",
+		msg.BadReply:     "its reply does not fit the request; is it a Redis server, or does it want TLS (server_tls)?",
 		msg.LoginRefused: "it wants a password, and the pool has none (server_password or redis_auth)",
 		msg.ConnRefused:  msg.ConnRefused.String(),
 	} {
@@ -107,7 +107,7 @@ func TestTextsOfAFailingServer(t *testing.T) {
 	if got, want := topology.Cause(&conf.Pools[0], msg.TLSUnanswered, true), "it accepts connections, and does not answer the TLS handshake; does it speak TLS at this port (server_tls)?"; got != want {
 		t.Errorf("a server that is silent fails because %q, want %q", got, want)
 	}
-	if got, want := topology.Cause(&conf.Pools[0], msg.BadReply, true), "its reply does not fit the request; is it a Memcached server?"; got != want {
+	if got, want := topology.Cause(&conf.Pools[0], msg.BadReply, true), "its reply does not fit the request; is it a Redis server?"; got != want {
 		t.Errorf("with TLS it fails because %q, want %q", got, want)
 	}
 }

@@ -142,8 +142,11 @@ func (p *replyParser) element(data []byte, i int) int {
 	switch shapes[p.first] {
 	case noReply:
 		why := "a reply cannot begin with " + quote([]byte{p.first})
-		if p.first == msg.TLSAlert {
+		switch p.first {
+		case msg.TLSAlert:
 			why = "an alert of TLS: the server wants it, see server_tls"
+		case 'E':
+			why += "; Memcached's ERROR does"
 		}
 		p.fail(why)
 		return i
