@@ -139,6 +139,9 @@ func (in *Instance) resolver(g *generation) *resolver {
 	r.moved = func(t *target) {
 		t.topo.Moved(t.server, in.Now())
 		by := in.Now() + r.finish
+		if t.addr.Network == config.NetworkSentinel {
+			t.server.Depose(in.Now())
+		}
 		moving := new(topology.Moving)
 		for _, ctx := range in.loops.contexts {
 			ctx.Loop().Post(func() { ctx.FollowAddrs(t.topo, t.server, by, moving) })

@@ -167,6 +167,9 @@ func (m *Msg) Why(why Reason) string {
 	if why == ServerEOF && (m.Block() > 0 || m.Waits()) { // nutcracker has no text for it, and no such request
 		text = "the server closed the connection"
 	}
+	if why == ConnReplaced && m.Block() == 0 && m.Sent != 0 {
+		text += "; it is not known whether the request was carried out"
+	}
 	// What has waited too long for a client stays on its way.
 	if m.Block() > 0 && (m.Sent != 0 || why == RequestTimedout) && m.Ahead != Struck && why != MultiRefused {
 		text += "; it is not known whether the transaction was carried out"

@@ -60,7 +60,7 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"Send the request again: the key has another server now.",
 	},
 	ConnReplaced: {
-		"A reload, reconnect or a change of DNS replaced the connection, and the old one ended before the reply came.",
+		"A reload, reconnect, a change of DNS or a failover replaced the connection, and the old one ended before the reply came.",
 		"The request may have been carried out. Raise drain_timeout, if the server is slow.",
 	},
 	NoRESP3: {

@@ -24,7 +24,7 @@ func (c *conversation) order(what, amount byte) {
 	case 1:
 		c.resume()
 	case 2:
-		c.stubs[i].move()
+		c.stubs[i].move(false)
 	case 3:
 		c.renewed = true
 		var server *topology.Health // nil: all

@@ -30,7 +30,7 @@ var partEnds = map[string]func(c *conversation, s *stub, conn *stubConn){
 	"is silent":    func(c *conversation, _ *stub, _ *stubConn) { c.pass(time.Second) },
 	"objects":      func(_ *conversation, _ *stub, conn *stubConn) { conn.refuse(); conn.say(1 << 20) },
 	"babbles":      func(_ *conversation, _ *stub, conn *stubConn) { conn.nonsense(2) },
-	"moves":        func(_ *conversation, s *stub, _ *stubConn) { s.move() },
+	"moves":        func(_ *conversation, s *stub, _ *stubConn) { s.move(false) },
 	"is renewed":   func(c *conversation, _ *stub, _ *stubConn) { c.reconnect(time.Second) },
 	"is off":       func(c *conversation, s *stub, _ *stubConn) { c.setService(s, topology.OffTheRing) },
 	"is refused":   func(c *conversation, s *stub, _ *stubConn) { c.setService(s, topology.Refused) },

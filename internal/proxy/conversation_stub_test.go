@@ -86,8 +86,8 @@ func (s *stub) down() {
 }
 
 // move gives the stub another address, and has the loops follow. It answers at the old
-// one too.
-func (s *stub) move() {
+// one too. promoted: that is known to be another node, which was promoted.
+func (s *stub) move(promoted bool) {
 	c := s.talk
 	c.renewed = true
 	if s.port != nil {
@@ -97,6 +97,9 @@ func (s *stub) move() {
 	s.up()
 	server, moving := c.topo.Servers()[s.place], new(topology.Moving)
 	server.SetAddrs([]unix.Sockaddr{s.addr})
+	if promoted {
+		server.Depose(int64(c.now))
+	}
 	for _, ctx := range c.loops {
 		ctx.FollowAddrs(c.topo, server, int64(c.now+time.Second), moving)
 	}

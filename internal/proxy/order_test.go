@@ -31,7 +31,7 @@ func TestOrderAcrossConnections(t *testing.T) {
 		"another address": func(c *conversation) {
 			for _, s := range c.stubs {
 				s.read()
-				s.move()
+				s.move(false)
 			}
 		},
 		"another name": func(c *conversation) {

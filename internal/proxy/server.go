@@ -57,6 +57,8 @@ type Server struct {
 	// addresses at the last look at its connections.
 	nextAddr int
 	addrs    *[]unix.Sockaddr
+	// deposed is what its DeposedAt was at the last look.
+	deposed int64
 	// reconnect says when the server may be connected to again.
 	reconnect reconnect
 	// mute is how many questions it has not answered in time, and may still answer.
@@ -92,6 +94,7 @@ func newServerOf(p *ServerPool, snap *topology.Snapshot, place int) *Server {
 		pool:      p,
 		conf:      snap.Server(place),
 		health:    snap.Servers[place],
+		deposed:   snap.Servers[place].DeposedAt(),
 		mark:      p.nextMark(),
 		among:     snap.Members,
 		forgetful: true,
@@ -209,6 +212,8 @@ type serverConn struct {
 	// starved: in ctx.memory.conns. held: it is not read from until clients have been told
 	// what it has said. Its requests do not time out meanwhile.
 	starved, held bool
+	// deposed: another node was promoted in the place of its server, which owes replies.
+	deposed bool
 	// discarded is how many bytes of the present reply were dropped, because nobody
 	// waits for it any more.
 	discarded int64
@@ -468,7 +473,7 @@ func (c *serverConn) fail(why msg.Reason) {
 	saved := rescue{conn: c}
 	lost, again, returned := waiting, []*msg.Msg(nil), []*msg.Msg(nil)
 	byLine := c.pool.detours.saves(c, why)
-	if c.server.leader != nil {
+	if c.server.leader != nil && !c.deposed {
 		lost, returned = c.returnable(waiting)
 	}
 	if byLine || connected && c.mayRetry(why) {

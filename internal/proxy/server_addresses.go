@@ -17,7 +17,9 @@ import (
 //	connection   at an address that the server still has    stays
 //	             that is being made                         is made to the new ones
 //	             that owes nothing                          is closed
-//	             that owes replies                          gets them, and is closed then
+//	             that owes replies                          gets them, and is closed then;
+//	                                                        soon, if another node was promoted
+//	                                                        (server_deposed.go)
 //
 // Requests that come meanwhile go to the new addresses. If their client has unanswered
 // requests on an old connection, they wait for those replies.
@@ -45,6 +47,7 @@ func (p *ServerPool) followAddrs(by int64) {
 }
 
 func (s *Server) followAddrs(by int64) {
+	s.followDeposal()
 	if addrs := s.health.PublishedAddrs(); addrs != s.addrs {
 		if s.addrs != nil && s.pool.ctx.ID() == 0 {
 			s.stats[stats.Moves]++
@@ -86,7 +89,7 @@ func (s *Server) replaceMoved(addrs []unix.Sockaddr, by int64) {
 		}
 	}
 	for _, c := range slices.Clone(s.store.all) {
-		if !topology.Contains(addrs, c.addr) {
+		if !topology.Contains(addrs, c.addr) && c.retireBy == 0 {
 			c.private.withdraw(by)
 			moved++
 		}

@@ -355,6 +355,8 @@ func (d *detours) saves(c *serverConn, why msg.Reason) bool {
 	switch why {
 	case msg.ServerEOF, msg.ConnReset, msg.BrokenPipe, msg.ConnRefused, msg.HostUnreachable, msg.NetUnreachable, msg.HostDown:
 		return true
+	case msg.ConnReplaced:
+		return c.deposed
 	default:
 		return false
 	}

@@ -82,7 +82,11 @@ func (t *turnover) returnable(waiting []*msg.Msg) (lost, returned []*msg.Msg) {
 
 // sendAgain sends messages of a lost connection on a new one, and reads to another server.
 func (r *rescue) sendAgain(again, returned []*msg.Msg, why msg.Reason) {
-	if len(again) > 0 {
+	switch {
+	case len(again) == 0:
+	case r.conn.deposed:
+		r.askElsewhere(again, why)
+	default:
 		r.retry(again, why)
 	}
 	r.conn.sendElsewhere(returned, why)

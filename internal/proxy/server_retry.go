@@ -61,8 +61,11 @@ func (b *retryBudget) spend(requests int64) bool {
 // mayRetry reports whether requests on the connection may be sent again at all. The
 // connection was open, and is lost for the given reason.
 func (c *serverConn) mayRetry(why msg.Reason) bool {
-	if c.pool.conf.Retry == config.RetryNone || c.server.removed || c.private != nil || c.retireBy != 0 || c.unfit != msg.OK {
+	if c.pool.conf.Retry == config.RetryNone || c.server.removed || c.private != nil || c.retireBy != 0 && !c.deposed || c.unfit != msg.OK {
 		return false
+	}
+	if c.deposed && why == msg.ConnReplaced {
+		return true
 	}
 	return why == msg.ServerEOF || why == msg.ConnReset || why == msg.BrokenPipe
 }
@@ -94,7 +97,7 @@ func (r *rescue) salvage(waiting []*msg.Msg) (lost, again []*msg.Msg) {
 			lost = append(lost, m)
 			continue
 		}
-		if c.pool.detours == nil && !c.pool.retries.spend(c.pool.stats.Values[stats.ClientRequests]) {
+		if c.pool.detours == nil && !c.deposed && !c.pool.retries.spend(c.pool.stats.Values[stats.ClientRequests]) {
 			refused++
 			lost = append(lost, m)
 			continue
@@ -187,9 +190,16 @@ func (r *rescue) retry(again []*msg.Msg, why msg.Reason) {
 		c.enqueue(m, n)
 		m.Deadline = deadline
 	}
-	s.stats[stats.Retries] += int64(len(again))
+	r.tell(len(again), why)
+}
+
+// tell counts requests that were sent again, and logs it.
+func (r *rescue) tell(requests int, why msg.Reason) {
+	c := r.conn
+	ctx, s := c.pool.ctx, c.server
+	s.stats[stats.Retries] += int64(requests)
 	if missed, ok := c.pool.retryPace.mayLog(ctx.loop.Now()); ok {
 		ctx.log.Notice("requests sent again on a fresh connection", append(s.attrs(),
-			slog.Int("requests", len(again)), reasonAttr(why), slog.Int("left_out", missed))...)
+			slog.Int("requests", requests), reasonAttr(why), slog.Int("left_out", missed))...)
 	}
 }

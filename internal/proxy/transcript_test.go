@@ -34,7 +34,7 @@ import (
 //	server a answers         a line a reply, to connection conn=N, 1 if it is left out; part=N, `goes-on` likewise
 //	server a closes          connection conn=N
 //	server a dies | returns
-//	server a moves           its name has another address, and its new connections are made there
+//	server a moves           its name has another address, and its new connections are made there; `promoted`: another node was promoted
 //	time 400ms               passes
 //	reload                   the pool's configuration from now on
 //	reconnect | drain | pause | resume | off a | on a
@@ -274,7 +274,7 @@ func (s *story) server(d *datadriven.TestData, stub *stub, what string) string {
 	case "returns":
 		stub.up()
 	case "moves":
-		stub.move()
+		stub.move(d.HasArg("promoted"))
 	default:
 		d.Fatalf(s.t, "a server does not %s", what)
 	}

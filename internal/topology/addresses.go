@@ -38,6 +38,13 @@ func (t *Topology) Moved(h *Health, now int64) {
 	}
 }
 
+// Depose notes at time now that another node was promoted in the place of the server, or of the
+// one at its former addresses. It may be called from any goroutine.
+func (h *Health) Depose(now int64) { h.deposedAt.Store(now) }
+
+// DeposedAt is when that was last noted; 0: never. It may be called from any goroutine.
+func (h *Health) DeposedAt() int64 { return h.deposedAt.Load() }
+
 // PublishedAddrs points to the server's addresses as they were published last. If the
 // pointer has changed, so have the addresses. It is nil if they are unknown.
 func (h *Health) PublishedAddrs() *[]unix.Sockaddr { return h.addrs.Load() }

@@ -185,6 +185,7 @@ func (t *Topology) PublishSlots(members []Member, nodes []Node, owners *[route.N
 		if sameSlots && slices.EqualFunc(old.Nodes, nodes, Node.equal) {
 			return false
 		}
+		m.depose(old, nodes, owners, now)
 		if !sameSlots || !slices.Equal(old.leaders, leadersOf(nodes)) {
 			c.table = m.table(owners, nodes)
 		}
@@ -193,6 +194,34 @@ func (t *Topology) PublishSlots(members []Member, nodes []Node, owners *[route.N
 				m.settle()
 			}
 			return true
+		}
+	}
+}
+
+// depose notes which primaries of the snapshot before have lost their slots to replicas of theirs.
+// A node that has given its slots away is none of them: it may answer what it was asked.
+func (m *Members) depose(old *Snapshot, nodes []Node, owners *[route.NumSlots]uint16, now int64) {
+	has := make([]bool, len(nodes))
+	for _, at := range owners {
+		if at != route.NoServer {
+			has[at] = true
+		}
+	}
+	of := make(map[string]string, len(old.Nodes))
+	for i := range old.Nodes {
+		if n := &old.Nodes[i]; n.Role == Replica {
+			of[n.ID] = n.Of
+		}
+	}
+	followed := make(map[string]bool)
+	for i := range nodes {
+		if primary := of[nodes[i].ID]; has[i] && primary != "" {
+			followed[primary] = true
+		}
+	}
+	for i := range nodes {
+		if followed[nodes[i].ID] && !has[i] {
+			m.Servers[i].Depose(now)
 		}
 	}
 }

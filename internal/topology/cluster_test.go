@@ -234,3 +234,26 @@ func TestNodesByTheirAddresses(t *testing.T) {
 		t.Error("it is another server then")
 	}
 }
+
+// A primary is deposed if its replica has its slots, and not if it has given them away itself.
+func TestDeposed(t *testing.T) {
+	for name, change := range map[string]struct {
+		nodes []Node // the first and the third
+		by    int
+		want  int64
+	}{
+		"its replica is promoted":       {[]Node{{ID: "a", Role: Replica, Of: "c"}, {ID: "c"}}, 2, 7},
+		"it still says it is a primary": {[]Node{{ID: "a"}, {ID: "c"}}, 2, 7},
+		"its slots have moved":          {[]Node{{ID: "a", Role: Replica, Of: "b"}, {ID: "c", Role: Replica, Of: "b"}}, 1, 0},
+		"it has its slots":              {[]Node{{ID: "a"}, {ID: "c", Role: Replica, Of: "b"}}, 0, 0},
+	} {
+		topo, s := New(clusterOf(t, 7000)), threeNodes()
+		s.publish(topo, 1)
+		s.nodes[0], s.nodes[2] = change.nodes[0], change.nodes[1]
+		s.own([2]int{8191, change.by}, [2]int{16383, 1})
+		s.publish(topo, 7)
+		if got := topo.Snapshot().Servers[0].DeposedAt(); got != change.want {
+			t.Errorf("%s: deposed at %d, want %d", name, got, change.want)
+		}
+	}
+}

@@ -51,6 +51,9 @@ type Health struct {
 	// service is a Service, which an operator has set. serviceSince is when.
 	service      atomic.Int32
 	serviceSince atomic.Int64
+	// deposedAt is when another server was last known to be promoted in its place, in the
+	// loops' nanoseconds; 0: never.
+	deposedAt atomic.Int64
 	// place is probably its place among its pool's servers.
 	place atomic.Int64
 	// condition is the server's state; nil: it has always been up.
