@@ -76,6 +76,8 @@ type detoured struct {
 	// said is what it was told last, and from is who said so.
 	said msg.Redirect
 	from *Server
+	// text is how it was refused last by a node that was found; nil: it was not.
+	text []byte
 	// hops is how often it was told of another node, and pauses how often to wait.
 	hops, pauses int
 	// saidAt is when that was.
@@ -94,6 +96,8 @@ type connDetour struct {
 	// block is a transaction of which a command was not queued, and blockSaid why.
 	block     *msg.Msg
 	blockSaid msg.Redirect
+	// text is the reply that says so.
+	text []byte
 }
 
 // followSlots fits the pool to its snapshot, which may be that of a cluster, or none any
@@ -127,12 +131,23 @@ func (t *turnover) hear(r msg.Reply) bool {
 	switch {
 	case head.Ahead > 0:
 		o.block, o.blockSaid = head, said
+		o.text = nodesOwn(said, r)
 	case said.Kind == msg.Carried:
 		o.said = o.blockSaid
 	default:
 		o.said = said
+		o.text = nodesOwn(said, r)
 	}
 	return true
+}
+
+// nodesOwn is what the client may get of what a node has said, if nothing better comes; nil:
+// nothing, since the node sends it elsewhere.
+func nodesOwn(said msg.Redirect, r msg.Reply) []byte {
+	if said.Kind == msg.TriesAgain || said.Kind == msg.Unready {
+		return textOf(r)
+	}
+	return nil
 }
 
 // isRedirected reports whether the reply to a transaction says that it was not carried out,

@@ -32,7 +32,7 @@ type line struct {
 func (it *detoured) refused(said msg.Redirect) {
 	it.line.inFlight--
 	it.detour.n--
-	it.from = it.detour.conn.server
+	it.from, it.text = it.detour.conn.server, it.detour.text
 	it.detour = nil
 	it.m.Err = msg.OK
 	it.wait(said)
@@ -214,6 +214,15 @@ func (it *detoured) fail(text []byte) {
 	m.Owner.OnReply(m, msg.Reply{Flat: text})
 }
 
+// failLate gives the client what the node has said, if it was found, or that it was not.
+func (it *detoured) failLate() {
+	if it.text != nil {
+		it.fail(it.text)
+		return
+	}
+	it.fail(textLate)
+}
+
 // pump sends what may be sent again now.
 func (l *line) pump() {
 	ctx := l.detours.pool.ctx
@@ -232,7 +241,7 @@ func (l *line) pump() {
 			first.fail(textTooMany)
 			continue
 		case first.until <= now:
-			first.fail(textLate)
+			first.failLate()
 			continue
 		case first.againAt > now:
 			ctx.nextDetour = soonest(ctx.nextDetour, min(first.againAt, first.until))
