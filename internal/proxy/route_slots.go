@@ -179,7 +179,7 @@ func takeTable(p *ServerPool, s *topology.Snapshot) {
 	was, before := p.snap, p.snap.Table
 	p.refresh(s)
 	p.loseDemoted(was, p.servers)
-	p.followDeposals()
+	followDeposals(p)
 	p.choice.follow()
 	if p.snap.Table == before || !p.bySlot && !before.IsSlots() {
 		return
@@ -194,6 +194,6 @@ func placeBy(p *ServerPool, s *topology.Snapshot, servers []*Server) {
 	was, before, old := p.snap, p.snap.Table, p.servers
 	p.goBy(s, servers)
 	p.loseDemoted(was, old)
-	p.followDeposals()
+	followDeposals(p)
 	followTable(p, before, old)
 }

@@ -47,7 +47,7 @@ func (p *ServerPool) followAddrs(by int64) {
 }
 
 func (s *Server) followAddrs(by int64) {
-	s.followDeposal()
+	followDeposal(s)
 	if addrs := s.health.PublishedAddrs(); addrs != s.addrs {
 		if s.addrs != nil && s.pool.ctx.ID() == 0 {
 			s.stats[stats.Moves]++

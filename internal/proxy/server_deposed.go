@@ -26,13 +26,13 @@ import (
 const deposedTime = int64(time.Second)
 
 // followDeposals ends what the servers owe that were deposed since the last look.
-func (p *ServerPool) followDeposals() {
+func followDeposals(p *ServerPool) {
 	for _, s := range p.servers {
-		s.followDeposal()
+		followDeposal(s)
 	}
 }
 
-func (s *Server) followDeposal() {
+func followDeposal(s *Server) {
 	at := s.health.DeposedAt()
 	if at == s.deposed {
 		return
@@ -43,20 +43,20 @@ func (s *Server) followDeposal() {
 		by = min(by, at+t)
 	}
 	for _, c := range slices.Clone(s.pool.ctx.leaving.conns) {
-		if c.server == s && c.private == nil && s.owesAsFormer(c) {
-			c.depose(by)
+		if c.server == s && c.private == nil && owesAsFormer(s, c) {
+			depose(c, by)
 		}
 	}
 	for _, lane := range s.lanes {
 		for slot, c := range lane {
-			if c != nil && s.owesAsFormer(c) && (c.Open() || s.pool.bySlot) {
+			if c != nil && owesAsFormer(s, c) && (c.Open() || s.pool.bySlot) {
 				lane[slot] = nil
-				c.depose(by)
+				depose(c, by)
 			}
 		}
 	}
 	for _, c := range slices.Clone(s.store.all) {
-		if s.owesAsFormer(c) {
+		if owesAsFormer(s, c) {
 			c.private.depose(by)
 		}
 	}
@@ -65,13 +65,13 @@ func (s *Server) followDeposal() {
 // owesAsFormer reports whether the connection is to the server that was deposed, and owes
 // replies. A node of a cluster is another server than the one in its place. One that Sentinel
 // knows is the same, at another address.
-func (s *Server) owesAsFormer(c *serverConn) bool {
+func owesAsFormer(s *Server, c *serverConn) bool {
 	return c.Attached() && c.queue.Len() > 0 && (s.pool.bySlot || !topology.Contains(s.health.Addrs(), c.addr))
 }
 
 // depose ends the connection, whose place another one has, when it owes nothing any more, or at
 // time by.
-func (c *serverConn) depose(by int64) {
+func depose(c *serverConn, by int64) {
 	c.deposed = true
 	switch {
 	case c.retireBy != 0:
