@@ -83,8 +83,10 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"as a failure of the server. `timeout` does, and ends the connection with all requests on it, so set " +
 			"`request_timeout` lower. It holds while nuthatch asks a server about an unknown command or about RESP3, too: " +
 			"the client gets its error, and the next server is asked. It does not hold for a command that blocks. " +
-			"What stands between `MULTI` and `EXEC` keeps no server busy: the time of a transaction counts from its `EXEC`. " +
-			"`client_idle_timeout` closes a client whose `EXEC` does not come.",
+			"It bounds how long a transaction is collected, too: if `EXEC` has not come that long after `MULTI`, " +
+			"what was collected is dropped, and the connection of a `WATCH` is given back. The client stays in the " +
+			"transaction: its commands get an error, and `EXEC` gets `EXECABORT`, both with that reason. The time of a " +
+			"pause does not count here. `EXEC` itself has `request_timeout` again.",
 		set: func(p *Pool, v value) { p.RequestTimeout = v.duration() },
 	},
 	{
