@@ -44,8 +44,7 @@ func TestUserLimits(t *testing.T) {
 		alice = append(alice, c)
 	}
 	over := p.Dial(testkit.Redis)
-	says(t, over, "AUTH alice a", "+OK")
-	over.Expect("-ERR max number of clients of this user reached (user_limits)\r\n")
+	says(t, over, "AUTH alice a", "-ERR max number of clients of this user reached (user_limits)")
 	over.ExpectEnd()
 	bob := p.Dial(testkit.Redis)
 	says(t, bob, "AUTH bob b", "+OK")

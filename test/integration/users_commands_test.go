@@ -20,7 +20,8 @@ var neverQueued = []string{"multi", "exec", "discard", "watch", "quit", "reset",
 
 // TestEveryCommandOfUsers: an attempt of every command is denied to a client of nuthatch if and only
 // if redis-server with the same users denies it, in the same words. The users' rules are made up. The
-// attempts are queued in transactions, so that none is carried out.
+// attempts are queued in transactions, so that none is carried out. Who may not administer the
+// servers may not pause all clients of the pool either, whatever the other rules are (USERS.md).
 func TestEveryCommandOfUsers(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 5))
@@ -33,6 +34,8 @@ func TestEveryCommandOfUsers(t *testing.T) {
 	}
 	path := writeUsers(t, file.String())
 	alone := testkit.StartRedis(t, "--aclfile", path)
+	administrator := alone.Dial()
+	defer administrator.Close()
 	s := newStage(t, testkit.Redis, []*testkit.Server{plain}, []string{"allow_flush: true", "allow_monitor: true", "acl_file: " + path})
 	for i := range madeUsers {
 		server, proxy := alone.Dial(), s.proxy.Dial(testkit.Redis)
@@ -56,6 +59,9 @@ func TestEveryCommandOfUsers(t *testing.T) {
 			server.Reply()
 			proxy.Reply()
 			want, got := server.Reply(), proxy.Reply()
+			if name := strings.Join(call[:min(2, len(call))], "|"); strings.HasPrefix(got, "-NOPERM") && pausing[name] && !mayReset(administrator, user) {
+				want = got
+			}
 			if got != want && (strings.HasPrefix(want, "-NOPERM") || strings.HasPrefix(got, "-NOPERM")) {
 				t.Errorf("%s: %q:\n\tnuthatch %q\n\tredis    %q", user, words, got, want)
 			}
@@ -68,6 +74,14 @@ func TestEveryCommandOfUsers(t *testing.T) {
 	if t.Failed() {
 		t.Log(file.String())
 	}
+}
+
+// pausing are the commands that need the right to administer besides their own.
+var pausing = map[string]bool{"client|pause": true, "client|unpause": true}
+
+// mayReset asks a server whether a user may reset its statistics: the right to administer.
+func mayReset(administrator *testkit.Client, user string) bool {
+	return administrator.Do("ACL", "DRYRUN", user, "CONFIG", "RESETSTAT") == "+OK\r\n"
 }
 
 // attemptsOf are a call of each command that redis-server has, where K stands for a key, and their
