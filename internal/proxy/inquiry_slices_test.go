@@ -227,7 +227,9 @@ func TestManyClientLists(t *testing.T) {
 	}
 	reads.expect("+PONG\r\n")
 	t.Logf("%d KB were held at the most", most>>10)
-	if most > soft*5/4 {
+	// Each of the two loops may take so much before it tells the account.
+	const untold = 2 * 64 << 10
+	if most > soft*5/4+untold {
 		t.Errorf("%d bytes were held, the mark is %d", most, soft)
 	}
 }
