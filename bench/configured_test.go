@@ -6,46 +6,20 @@ import (
 	"testing"
 )
 
-// TestObservedRun: the three configurations start, and are compared; the collector gets what the
-// traced one sends.
-func TestObservedRun(t *testing.T) {
+// TestConfigurationsRun: all configurations of nuthatch start, the users' rules let the works pass, the
+// collector gets what the traced one sends, and each is compared.
+func TestConfigurationsRun(t *testing.T) {
 	restorePinning(t)
 	var stdout, stderr bytes.Buffer
-	if code := run(strings.Fields("-rounds 1 -n 0.02 -works get-p16 -proxies nuthatch -observed"), &stdout, &stderr); code != 0 {
+	if code := run(strings.Fields("-rounds 1 -n 0.02 -works get-p16,mset-100 -proxies nuthatch -observed -users -engines"), &stdout, &stderr); code != 0 {
 		t.Fatalf("exit status %d\n%s", code, stderr.String())
 	}
 	words := strings.Join(strings.Fields(stdout.String()), " ")
-	for _, want := range []string{"## What observing costs", "| GET, pipeline 16 | nuthatch to bare |", "| GET, pipeline 16 | traced to nuthatch |"} {
-		if !strings.Contains(words, want) {
-			t.Errorf("no %q in\n%s", want, stdout.String())
-		}
-	}
-}
-
-// TestUsersRun: a pool with users starts, its rules let the works pass, and it is compared.
-func TestUsersRun(t *testing.T) {
-	restorePinning(t)
-	var stdout, stderr bytes.Buffer
-	if code := run(strings.Fields("-rounds 1 -n 0.02 -works get-p16,mset-100 -proxies nuthatch -users"), &stdout, &stderr); code != 0 {
-		t.Fatalf("exit status %d\n%s", code, stderr.String())
-	}
-	words := strings.Join(strings.Fields(stdout.String()), " ")
-	for _, want := range []string{"## What users cost", "| GET, pipeline 16 | users to nuthatch |", "| MSET of 100 keys, 3 servers | users to nuthatch |"} {
-		if !strings.Contains(words, want) {
-			t.Errorf("no %q in\n%s", want, stdout.String())
-		}
-	}
-}
-
-// TestEnginesRun: both engines start where the kernel allows it, and are compared.
-func TestEnginesRun(t *testing.T) {
-	restorePinning(t)
-	var stdout, stderr bytes.Buffer
-	if code := run(strings.Fields("-rounds 1 -n 0.02 -works get-p16 -proxies nuthatch -engines"), &stdout, &stderr); code != 0 {
-		t.Fatalf("exit status %d\n%s", code, stderr.String())
-	}
-	words := strings.Join(strings.Fields(stdout.String()), " ")
-	for _, want := range []string{"## What the engines cost", "| GET, pipeline 16 | io_uring to epoll |"} {
+	for _, want := range []string{
+		"## What observing costs", "| GET, pipeline 16 | nuthatch to bare |", "| GET, pipeline 16 | traced to nuthatch |",
+		"## What users cost", "| GET, pipeline 16 | users to nuthatch |", "| MSET of 100 keys, 3 servers | users to nuthatch |",
+		"## What the engines cost", "| GET, pipeline 16 | io_uring to epoll |",
+	} {
 		if !strings.Contains(words, want) {
 			t.Errorf("no %q in\n%s", want, stdout.String())
 		}
