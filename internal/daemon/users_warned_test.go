@@ -29,8 +29,11 @@ func TestLimitsOfStrangers(t *testing.T) {
 		t.Errorf("-t finds %v", found)
 	}
 	s.mustReload(text)
+	if err := s.log.Flush(); err != nil {
+		t.Fatal(err)
+	}
 	log, err := os.ReadFile(s.opts.LogFile)
-	if n := strings.Count(string(log), "user_limits names a user that the file of users does not have"); err != nil || n == 0 || !strings.Contains(string(log), "user=alcie") {
+	if n := strings.Count(string(log), "user_limits names a user that the file of users does not have"); err != nil || n != 2 || !strings.Contains(string(log), "user=alcie") {
 		t.Errorf("%d lines of the log tell it: %v", n, err)
 	}
 }
