@@ -8,7 +8,8 @@ type Engine uint8
 const (
 	// Epoll asks which sockets are ready, and reads and writes them.
 	Epoll Engine = iota
-	// IOUring has the kernel read and write, and learns of the end.
+	// IOUring has a ring tell which sockets are ready, and has a turn's reads done by one call,
+	// and its writes by another.
 	IOUring
 )
 

@@ -82,11 +82,10 @@ func logInByCertificate(c *client, st eventloop.Stage) {
 	}
 	common, names := s.Names()
 	if from == config.UserFromCN {
-		names = common
-	}
-	if from == config.UserFromCN && len(common) > 1 {
-		logAmbiguous(c, len(common))
-		return
+		if names = common; len(names) > 1 {
+			logAmbiguous(c, len(names))
+			return
+		}
 	}
 	for _, name := range names {
 		if p.proto.guard.LogIn(&c.session, name) {

@@ -98,9 +98,7 @@ func (d *dispatch) confirm(req *msg.Request) {
 	}
 	servers, owners := p.written(f.marks)
 	if f.marks&^p.marks() != 0 || p.hasLost(f.marks, max(c.since, o.heard)) {
-		c.wrote &= owners
-		o.asked &= owners
-		o.heard = p.ctx.loop.Now()
+		keepMarks(c, o, owners)
 		c.refuse(req, msg.Replaced)
 		return
 	}
@@ -207,8 +205,14 @@ func forgetDemoted(c *client, o *own) {
 	for _, s := range c.pool.everywhere() {
 		primaries |= s.mark
 	}
-	c.wrote &= primaries
-	o.asked &= primaries
+	keepMarks(c, o, primaries)
+}
+
+// keepMarks has the client's WAIT ask none but the servers with these marks. It has just been told
+// how far its writes have got.
+func keepMarks(c *client, o *own, of marks) {
+	c.wrote &= of
+	o.asked &= of
 	o.heard = c.pool.ctx.loop.Now()
 }
 

@@ -57,26 +57,29 @@ func (s *saying) OnReply(m *msg.Msg, r msg.Reply) {
 	if !s.from.pool.transactor().Failed(r) {
 		s.say()
 	}
-	o := s.own
-	s.drop()
-	if o == nil {
-		s.from.pool.ctx.msgs.Put(m)
-		return
+	if c := s.giveBack(m); c != nil {
+		c.OnReply(m, r)
 	}
-	m.Owner = o.client
-	o.client.OnReply(m, r)
 }
 
 // OnFailure implements msg.Owner: the messages are dropped.
 func (s *saying) OnFailure(m *msg.Msg) {
+	if c := s.giveBack(m); c != nil {
+		c.OnFailure(m)
+	}
+}
+
+// giveBack drops the messages, and makes m the client's again. If the client waits for m no more,
+// m is released, and nil is returned.
+func (s *saying) giveBack(m *msg.Msg) *client {
 	o := s.own
 	s.drop()
 	if o == nil {
 		s.from.pool.ctx.msgs.Put(m)
-		return
+		return nil
 	}
 	m.Owner = o.client
-	o.client.OnFailure(m)
+	return o.client
 }
 
 // say sends the messages to the other servers.

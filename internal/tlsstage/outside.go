@@ -49,12 +49,13 @@ func (o *outside) explained(err error) error {
 	return &unanswered{err}
 }
 
+// silentServer is what is said of a server that answers nothing to a handshake.
+const silentServer = "no answer to the TLS handshake in time; the server may not speak TLS at this address"
+
 // An unanswered is why a handshake with a server has failed that said nothing.
 type unanswered struct{ error }
 
-func (*unanswered) Error() string {
-	return "no answer to the TLS handshake in time; the server may not speak TLS at this address"
-}
+func (*unanswered) Error() string { return silentServer }
 
 func (u *unanswered) Unwrap() error { return u.error }
 

@@ -31,7 +31,7 @@ var (
 	ErrPlain       error = &fault{"a client without TLS on a port with TLS", true, false}
 	ErrPlainServer error = &fault{"the server does not speak TLS at this address", true, false}
 	// ErrSilentServer: the server says nothing in answer to the handshake.
-	ErrSilentServer error = &fault{"no answer to the TLS handshake in time; the server may not speak TLS at this address", true, true}
+	ErrSilentServer error = &fault{silentServer, true, true}
 	// ErrHeader: a PROXY header from an address from which none is expected.
 	ErrHeader error = &fault{"a PROXY header on a port with TLS, from an address that is not in proxy_protocol_from", true, false}
 	// ErrSlow: the handshake has taken too long.

@@ -240,10 +240,10 @@ func New(o Options) *Protocol {
 	}
 	copy(p.tag[:], o.HashTag)
 	p.SetServers(o.Servers)
-	if o.Cluster && o.Emulate != nil {
-		o.Emulate.MakeKeys() // here, and not when a loop needs them
-	}
 	if o.Cluster {
+		if o.Emulate != nil {
+			o.Emulate.MakeKeys() // here, and not when a loop needs them
+		}
 		p.publish = config.PublishAll // all servers have all messages
 		copy(p.tag[:], "{}")
 	}
