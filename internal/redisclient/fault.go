@@ -35,7 +35,7 @@ func Why(err error, secure bool) string {
 	case errors.As(err, &header):
 		return "it does not speak TLS: " + text
 	case errors.Is(err, errHandshake):
-		return "it does not answer the TLS handshake in time: perhaps it does not speak TLS"
+		return "it does not answer in time, not even the TLS handshake: perhaps it hangs, or does not speak TLS"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens there: " + text
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &late) && late.Timeout():
