@@ -58,11 +58,6 @@ func (l *lookout) look(r *Recorder) {
 	if err != nil {
 		return // the proxy ends
 	}
-	if findings.HasSlow(found.Findings) {
-		if lately, err := l.now.poolsNow("", lookPeriod); err == nil {
-			findings.Confirm(found.Findings, lately.Pools)
-		}
-	}
 	l.tell(found.Findings, r.clock())
 	snap, _ := l.now.snapshots.get()
 	r.waits = anySilent(snap)

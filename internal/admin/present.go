@@ -105,7 +105,7 @@ func (n *present) poolsNow(name string, of time.Duration) (*api.Pools, error) {
 	if err != nil {
 		return nil, err
 	}
-	window := n.recorder.windowOf(snap, at, of)
+	window, slow := n.recorder.windowOf(snap, at, of), n.recorder.slowNow()
 	conf, topo := n.in.InForce()
 	pools := []api.Pool{}
 	for i := range conf.Pools {
@@ -123,7 +123,8 @@ func (n *present) poolsNow(name string, of time.Duration) (*api.Pools, error) {
 		shown.Latency, shown.Recent = times.of(p.Name, ""), window.rates(serverKey{pool: p.Name})
 		for j := range shown.Servers {
 			s := &shown.Servers[j]
-			s.Latency, s.Recent = times.of(p.Name, s.Name), window.rates(serverKey{p.Name, s.Name})
+			key := serverKey{p.Name, s.Name}
+			s.Latency, s.Recent, s.Slow = times.of(p.Name, s.Name), window.rates(key), slow[key]
 		}
 		pools = append(pools, shown)
 	}

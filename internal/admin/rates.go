@@ -28,15 +28,20 @@ type Recorder struct {
 	// memory is how many bytes the records and the history may take together; at most
 	// half of it is for the records, beyond those of the shortest window.
 	memory int64
+	// slow are the servers that are slow now. slowSize is what that takes to know.
+	slow     map[serverKey]*api.Slow
+	slowSize int64
 
 	// owned by Run
+	watch slowWatch
 	pulse sampler
 	// coarseAt is the second of the last round of servers.
 	coarseAt time.Time
 	// costs are what each kind of thing has cost.
 	costs [gathered]costs
-	// snap is what the last record was made of.
-	snap *stats.Snapshot
+	// snap and pools are what the last record was made of.
+	snap  *stats.Snapshot
+	pools []PoolLatency
 	// still is the loops' activity after each kind of thing was gathered last: as long as it
 	// does not change, the same would be gathered again.
 	still [gathered][]int64
@@ -121,7 +126,9 @@ func (r *Recorder) Run(stop <-chan struct{}) {
 		next := due.Add(pauseAfter(history.FineStep, r.costs[ofPulse].add(r.clock().Sub(began))))
 		if !record.After(due) {
 			began = r.clock()
-			r.write(due)
+			if r.write(due) {
+				look = due // it is told at once
+			}
 			record = nextRecord(due, r.recordEvery(r.costs[ofRecord].add(r.clock().Sub(began))))
 		}
 		if r.lookout != nil && !look.After(due) {
@@ -154,30 +161,42 @@ func (r *Recorder) gather(what int, f func()) bool {
 func pauseAfter(period, took time.Duration) time.Duration { return max(period, recordCost*took) }
 
 // write adds the record of a second and, once in ten, a round of the servers to the history.
-// When the proxy ends there is none.
-func (r *Recorder) write(second time.Time) {
+// It reports whether a server has begun to be slow. When the proxy ends there is none.
+func (r *Recorder) write(second time.Time) (slow bool) {
 	var next *record
+	r.pools = nil
 	if !r.gather(ofRecord, func() { next = r.record() }) {
 		last := *r.records[len(r.records)-1] // only Run adds to them
 		last.at, last.size = r.clock(), 0
 		next = &last
 	}
 	if next == nil {
-		return
+		return false
 	}
 	next.second = second
+	_, limit := r.Memory()
+	slow = r.watch.add(second, r.pools, next.counts, limit)
 	if second.Sub(r.coarseAt) >= history.CoarseStep {
 		r.coarseAt = second
 		r.addServers(r.snap, next)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.slow, r.slowSize = r.watch.shown(), r.watch.size
 	if next.size < 0 {
 		next.share(r.records[len(r.records)-1])
 	}
 	r.records = append(r.records, next)
 	r.records = thin(r.records)
 	r.divide()
+	return slow
+}
+
+// slowNow are the servers that are slow now. Nobody changes them.
+func (r *Recorder) slowNow() map[serverKey]*api.Slow {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.slow
 }
 
 // record copies the counters; nil when the proxy ends. Its size is not known yet, below 0.
@@ -191,7 +210,7 @@ func (r *Recorder) record() *record {
 	if err != nil || snap == nil {
 		return nil
 	}
-	r.snap = snap
+	r.snap, r.pools = snap, pools
 	return &record{at: r.clock(), counts: countsOf(snap), times: totals(pools), cpu: cpu, size: -1}
 }
 
@@ -209,7 +228,7 @@ func (r *Recorder) Memory() (used, limit int64) {
 	used, _ = r.History.Memory()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return used + r.recordSize(), r.memory
+	return used + r.recordSize() + r.slowSize, r.memory
 }
 
 func (r *Recorder) recordSize() int64 {
@@ -227,7 +246,7 @@ func (r *Recorder) divide() {
 	for len(r.records) > 1 && r.recordSize() > r.memory/2 && now.Sub(r.records[0].second) > Windows[0] {
 		r.records = r.records[1:]
 	}
-	r.History.SetLimit(max(r.memory-r.recordSize(), 0))
+	r.History.SetLimit(max(r.memory-r.recordSize()-r.slowSize, 0))
 }
 
 // countsSize is about how many bytes the counts of a server or a pool take, and their place.

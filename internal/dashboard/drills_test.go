@@ -34,6 +34,14 @@ type drilled struct {
 // lines of the pool.
 func drill(t *testing.T, entries []string, more ...string) *drilled {
 	t.Helper()
+	d := quietDrill(t, entries, more...)
+	load(t, d.proxy.Addr())
+	return d
+}
+
+// quietDrill is drill without clients.
+func quietDrill(t *testing.T, entries []string, more ...string) *drilled {
+	t.Helper()
 	admin := testkit.FreeAddr(t)
 	yaml := fmt.Sprintf("pool:\n  listen: %s\n  redis: true\n  hash: fnv1a_64\n", testkit.ListenToken)
 	if !slices.ContainsFunc(more, func(line string) bool { return strings.HasPrefix(line, "timeout:") }) {
@@ -48,7 +56,6 @@ func drill(t *testing.T, entries []string, more ...string) *drilled {
 	}
 	yaml += fmt.Sprintf("nuthatch:\n  admin: %s\n  threads: 1\n", admin)
 	d := &drilled{t: t, proxy: testkit.StartNuthatch(t, yaml), url: "http://" + admin}
-	load(t, d.proxy.Addr())
 	d.tab = open(t, d.url, 1440, "light")
 	d.tab.await("the page", `document.querySelector("#pulse").textContent === "live"`)
 	return d
@@ -225,27 +232,31 @@ func TestDrillNoDescriptors(t *testing.T) {
 		[]string{"client refused: no descriptors are left for clients"})
 }
 
+// A server that is ten times slower, with as many requests as it can answer and with five a
+// second.
 func TestDrillSlowServer(t *testing.T) {
-	_, entries := redisServers(t, 2)
-	slow := testkit.StartScripted(t, func(k *testkit.Talk) {
-		for {
-			args, ok := k.Command()
-			if !ok || !k.Late(30*time.Millisecond) {
-				return
+	for name, rate := range map[string]struct {
+		clients int
+		pause   time.Duration
+	}{"many requests": {9, 0}, "few requests": {1, 200 * time.Millisecond}} {
+		t.Run(name, func(t *testing.T) {
+			_, entries := redisServers(t, 1)
+			slow := testkit.StartScripted(t, func(k *testkit.Talk) {
+				for {
+					if _, ok := k.Command(); !ok || !k.Late(30*time.Millisecond) {
+						return
+					}
+					k.Reply("+OK\r\n")
+				}
+			})
+			d := quietDrill(t, append(entries, testkit.Entry(slow.Addr(), 1, "slow")), "timeout: 10000") // a busy machine makes it slower yet
+			for range rate.clients {
+				paced(t, d.proxy.Addr(), rate.pause)
 			}
-			reply := "+OK\r\n"
-			if strings.EqualFold(args[0], "get") {
-				reply = "$-1\r\n"
-			}
-			k.Reply(reply)
-		}
-	})
-	d := drill(t, append(entries, testkit.Entry(slow.Addr(), 1, "slow")), "timeout: 10000") // a busy machine makes it slower yet
-	for range 8 {                                                                           // the clients that wait for the slow one do not load the others
-		load(t, d.proxy.Addr())
+			d.reads([]string{"slow", "pool / slow", "of its", "with the others"}, []string{"server slow (", ") is slow", "with the others"},
+				[]string{"server slow (", ") is slow", "with the others"})
+		})
 	}
-	d.reads([]string{"slow", "pool / slow", "one request in a hundred takes"}, []string{"server slow (", ") is slow", "with the others"},
-		[]string{"server slow (", ") is slow", "with the others"})
 }
 
 // TestReasonsExplainThemselves: by the mouse, by a tap and by the keyboard.

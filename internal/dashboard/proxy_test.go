@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -28,7 +29,10 @@ func startProxy(t *testing.T, servers map[string]*testkit.Server) (proxy *testki
 }
 
 // load sends requests, one after the other, until the test ends.
-func load(t *testing.T, addr string) {
+func load(t *testing.T, addr string) { paced(t, addr, 0) }
+
+// paced is load with a pause after each request.
+func paced(t *testing.T, addr string, pause time.Duration) {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, MaxRetries: -1})
 	ctx, stop := context.WithCancel(context.Background())
@@ -38,6 +42,12 @@ func load(t *testing.T, addr string) {
 			// Some fail: a server is taken away. Each other one is for the same key, or
 			// there were none that stands out.
 			_ = client.Set(ctx, fmt.Sprint("key:", i%2*(i%1000)), "value", 0).Err()
+			if pause > 0 {
+				select {
+				case <-ctx.Done():
+				case <-time.After(pause):
+				}
+			}
 		}
 	})
 	t.Cleanup(func() {

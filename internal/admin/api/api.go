@@ -210,6 +210,8 @@ type Server struct {
 	Latency *Latency `json:"latency,omitempty"`
 	// Recent are the rates of the window.
 	Recent *Rates `json:"recent,omitempty"`
+	// Slow is set if its requests take much longer than they should now, whatever the window is.
+	Slow *Slow `json:"-"`
 }
 
 // Latency is a distribution of times, in seconds, since the start. Where Count is 0

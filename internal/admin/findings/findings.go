@@ -130,7 +130,7 @@ func (f *finder) pool(p *api.Pool) {
 	f.sentinels(p)
 	f.peers(p)
 	f.certificate(p)
-	slow := slowServers(p, slowFew, p99)
+	slow := slowServers(p)
 	f.clients(p.Name, p.Clients, p.MaxClients, "client_connections")
 	f.failed(p)
 	f.protocol(p)

@@ -57,6 +57,29 @@ func TestFindingsExplainThemselves(t *testing.T) {
 	}
 }
 
+// TestSlowServers: what is slow now is said in words, and is told at once; what is not up is not
+// slow besides.
+func TestSlowServers(t *testing.T) {
+	for want, slow := range map[string]api.Slow{
+		"half of its requests in the last 4s take 30ms or longer, with the others 1ms":        {Way: api.SlowHalf, Takes: .03, Usual: .001, Window: 4, Count: 300},
+		"all of its 6 requests in the last 2s took 30ms or longer, with the others 1ms":       {Way: api.SlowAll, Takes: .03, Usual: .001, Window: 2, Count: 6},
+		"half of its requests in the last 4s take 30ms or longer, in the minutes before 16µs": {Way: api.SlowHalf, Takes: .03, Window: 4, Count: 300, Before: true},
+		"one request in a hundred takes 30ms or longer, with the others 1ms, in the last 2s":  {Way: api.SlowTail, Takes: .03, Usual: .001, Window: 2, Count: 300},
+	} {
+		s := server("one", "up", "", "")
+		slow.Since = now
+		s.Slow = &slow
+		f := one(t, serverSlow, nil, s)
+		if f.Text != "server one (one:6379) is slow: "+want || f.Title != "server one (one:6379) is slow" || Settles(&f) || f.Since == nil || f.Fails {
+			t.Errorf("%+v, want %q", f, want)
+		}
+		s.State = "failing"
+		if f := one(t, serverSlow, nil, s); f.Text != "" {
+			t.Errorf("failing: %+v", f)
+		}
+	}
+}
+
 // The end of any certificate that the proxy shows is found, and files that cannot be used.
 func TestCertificates(t *testing.T) {
 	in := func(d time.Duration) *time.Time { at := now.Add(d); return &at }

@@ -39,7 +39,7 @@ var Kinds = []api.Explained{
 	{Name: serverState, Text: "state", Help: "The server is not up. failing: it fails, and requests are still sent to it. ejected: it failed too often and is left out. probing: it was ejected and is tried again. disabled: an operator took it out of service."},
 	{Name: serverSilent, Text: "silent", Help: "Requests wait for the server, and it has sent nothing for two seconds or longer: does it hang, is it stopped, or busy with a slow command or script? Without timeout and request_timeout its clients wait as long. Look at its process and its host."},
 	{Name: serverErrors, Text: "errors", Help: "The server answers, and some of its replies are errors. Those that are about the server, such as OOM, are red."},
-	{Name: serverSlow, Text: "slow", Help: "In the window one request in a hundred takes at this server at least 10 ms, and five times as long as with the others of its pool. Look at its load, its slow log and its host. The slow log here shows where the time goes."},
+	{Name: serverSlow, Text: "slow", Help: "Half of the requests, each of a few, or one in a hundred of many takes at this server five times as long as with the others of its pool or, if these have no requests, eight times as long as in the minutes before. Differences of a few milliseconds do not count, nor does what large values take. Look at its load, its slow log and its host. The slow log here shows where the time goes."},
 	{Name: privateConnections, Text: "private", Help: "Clients have nearly as many connections to the server to themselves as private_connections allows, for WATCH, commands that block, and channels. More are refused."},
 	{Name: memory, Text: "memory", Help: "The proxy holds much for clients: requests, and replies that clients do not read. Above the soft mark clients wait, above the hard mark hardly any is read from. nuthatch ctl clients shows who holds how much."},
 	{Name: clients, Text: "clients", Help: "Nearly as many clients are connected as may be; more are refused. Do clients leak connections? Otherwise raise the bound that the text names."},
@@ -72,8 +72,7 @@ func Logged(f *api.Finding) bool {
 }
 
 // Settles reports whether the log waits until something was found for a whole window: few slow
-// requests make a server slow in a single one, and sentinels do not agree during a failover. See
-// Confirm.
+// requests make a server slow in a single one, and sentinels do not agree during a failover.
 func Settles(f *api.Finding) bool {
 	return f.Kind == serverSlow && !f.Confirmed || f.Kind == sentinel
 }

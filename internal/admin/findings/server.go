@@ -2,6 +2,7 @@ package findings
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,14 +15,15 @@ import (
 )
 
 const (
-	// A server is slow if its p99 is slowTimes that of the others of its pool, and at
-	// least slowLeast seconds. slowFew is how many requests a server must have answered in
-	// the window, or its p99 is that of a single one. See Settles, too.
+	// A server is slow in the window if its p99 is slowTimes that of the others of its pool, and
+	// at least slowLeast seconds. slowFew is how many requests a server must have answered in
+	// the window, or its p99 is that of a single one. See Settles, too. What is slow now is
+	// found before: api.Server.Slow.
 	slowTimes = 5
 	slowLeast = .01
 	slowFew   = 100
-	// nowFew is the same of the last two seconds, for Confirm.
-	nowFew = 10
+	// leastShown is the shortest time, in seconds, that slow servers are compared with in words.
+	leastShown = 16e-6
 	// silentAfter is for how long a server must be silent.
 	silentAfter = 2 * time.Second
 	// maxErrors is how many prefixes of error replies are named.
@@ -54,7 +56,12 @@ type rest struct{ owns, up bool }
 func (f *finder) server(v *api.Server, of rest, usual float64) {
 	f.state(v, of)
 	f.silent(v)
-	if usual > 0 {
+	switch {
+	case v.State != "up": // that is said
+	case v.Slow != nil:
+		one := f.about(v, serverSlow, false, "%s is slow:: %s", subject(v), slow(v.Slow))
+		one.Since, one.Confirmed = &v.Slow.Since, true
+	case usual > 0:
 		f.about(v, serverSlow, false, "%s is slow:: one request in a hundred takes %s or longer, with the others %s%s",
 			subject(v), units.Seconds(v.Latency.Recent.P99), units.Seconds(usual), within(v.Latency.Recent.Window))
 	}
@@ -156,19 +163,34 @@ func (f *finder) silent(v *api.Server) {
 	one.Follows, one.Since = "its requests wait", &since
 }
 
+// slow says how a server is slow now.
+func slow(s *api.Slow) string {
+	than := "with the others "
+	if s.Before {
+		than = "in the minutes before "
+	}
+	usual := units.Seconds(max(float64(s.Usual), leastShown))
+	takes, last := units.Seconds(float64(s.Takes)), units.Window(s.Window)
+	switch s.Way {
+	case api.SlowHalf:
+		return fmt.Sprintf("half of its requests in the last %s take %s or longer, %s%s", last, takes, than, usual)
+	case api.SlowAll:
+		return fmt.Sprintf("all of its %d requests in the last %s took %s or longer, %s%s", s.Count, last, takes, than, usual)
+	}
+	return fmt.Sprintf("one request in a hundred takes %s or longer, %s%s, in the last %s", takes, than, usual, last)
+}
+
 // slowServers are the usual p99, that of the others, of each server that is much slower than
-// those; 0 if it is not.
-//
-// The p99 may be another quantile. few is of how many requests at least.
-func slowServers(p *api.Pool, few int64, quantile func(*api.RecentLatency) api.Seconds) []float64 {
+// those in the window; 0 if it is not.
+func slowServers(p *api.Pool) []float64 {
 	usual := make([]float64, len(p.Servers))
 	var times []float64
 	measured := func(s *api.Server) bool {
-		return s.State == "up" && s.Latency != nil && s.Latency.Recent != nil && s.Latency.Recent.Count >= few
+		return s.State == "up" && s.Latency != nil && s.Latency.Recent != nil && s.Latency.Recent.Count >= slowFew
 	}
 	for i := range p.Servers {
 		if s := &p.Servers[i]; measured(s) {
-			times = append(times, float64(quantile(s.Latency.Recent)))
+			times = append(times, float64(s.Latency.Recent.P99))
 		}
 	}
 	if len(times) < 2 {
@@ -180,7 +202,7 @@ func slowServers(p *api.Pool, few int64, quantile func(*api.RecentLatency) api.S
 		if !measured(s) {
 			continue
 		}
-		p99 := float64(quantile(s.Latency.Recent))
+		p99 := float64(s.Latency.Recent.P99)
 		// The median of the others: of two servers it is the other one.
 		at, _ := slices.BinarySearch(times, p99)
 		middle := (len(times) - 2) / 2
@@ -192,30 +214,6 @@ func slowServers(p *api.Pool, few int64, quantile func(*api.RecentLatency) api.S
 		}
 	}
 	return usual
-}
-
-func p99(l *api.RecentLatency) api.Seconds { return l.P99 }
-func p50(l *api.RecentLatency) api.Seconds { return l.P50 }
-
-// HasSlow reports whether a slow server was found.
-func HasSlow(found []api.Finding) bool {
-	return slices.ContainsFunc(found, func(f api.Finding) bool { return f.Kind == serverSlow })
-}
-
-// Confirm marks the slow servers that are slow for half of the requests of the last seconds, which
-// the pools' numbers are of: that is more than a few requests.
-func Confirm(found []api.Finding, pools []api.Pool) {
-	for i := range pools {
-		p := &pools[i]
-		for j, usual := range slowServers(p, nowFew, p50) {
-			at := slices.IndexFunc(found, func(f api.Finding) bool {
-				return f.Kind == serverSlow && f.Pool == p.Name && f.Server == p.Servers[j].Name
-			})
-			if usual > 0 && at >= 0 {
-				found[at].Confirmed = true
-			}
-		}
-	}
 }
 
 // recentErrors are the most frequent error replies, by prefix, and the first prefix that is

@@ -1,0 +1,233 @@
+package admin
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/msg"
+)
+
+// A simulation has servers of a pool that answer requests, and a watch that looks at them each
+// second.
+type simulation struct {
+	watch  slowWatch
+	pools  []PoolLatency
+	counts map[serverKey]counts
+	second time.Time
+}
+
+func newSimulation(servers int) *simulation {
+	s := &simulation{counts: make(map[serverKey]counts), second: time.Unix(1_700_000_000, 0)}
+	p := PoolLatency{Name: "p"}
+	for i := range servers {
+		p.Servers = append(p.Servers, ServerLatency{Name: fmt.Sprint("s", i)})
+	}
+	s.pools = []PoolLatency{p}
+	return s
+}
+
+func (s *simulation) key(i int) serverKey { return serverKey{"p", s.pools[0].Servers[i].Name} }
+
+// answer has a server answer n requests of a family, of so many bytes each.
+func (s *simulation) answer(i int, f msg.Family, n int, took time.Duration, bytes int64) {
+	if n <= 0 {
+		return
+	}
+	s.pools[0].Servers[i].Families[f].Add(int64(took), uint64(n))
+	c := s.counts[s.key(i)]
+	c.requests += int64(n)
+	c.responseBytes += int64(n) * bytes
+	s.counts[s.key(i)] = c
+}
+
+// look ends a second, and is how the last server is slow.
+func (s *simulation) look() *api.Slow {
+	s.second = s.second.Add(time.Second)
+	s.watch.add(s.second, s.pools, s.counts, 16<<20)
+	return s.watch.shown()[s.key(len(s.pools[0].Servers)-1)]
+}
+
+// requests are how many come in the n-th second, at a rate.
+func requests(rate float64, n int) int { return int(float64(n+1)*rate) - int(float64(n)*rate) }
+
+// TestSlowServersAreNamed: a server that becomes slow is named within four seconds, at few
+// requests as at many, and not before; as soon as it is quick again, it is named for a few
+// seconds more. The log looks in the same second.
+func TestSlowServersAreNamed(t *testing.T) {
+	const ms = time.Millisecond
+	for _, tt := range []struct {
+		what        string
+		servers     int
+		rate        float64 // of each server
+		others      float64 // of each of the others, if that is another
+		quick, slow time.Duration
+		part        float64 // of its requests that are slow
+		way         string
+		before      bool
+	}{
+		{what: "ten times slower, many requests", servers: 3, rate: 1000, quick: 300 * time.Microsecond, slow: 3 * ms, way: api.SlowHalf},
+		{what: "ten times slower, 5 requests a second at 3 servers", servers: 3, rate: 5. / 3, quick: ms, slow: 10 * ms, way: api.SlowAll},
+		{what: "ten times slower, 5 requests a second at 2 servers", servers: 2, rate: 2.5, quick: 3 * ms, slow: 30 * ms, way: api.SlowAll},
+		{what: "a few that take very long", servers: 2, rate: .8, others: 100, quick: ms, slow: 900 * ms, way: api.SlowAll},
+		{what: "one of many requests in thirty", servers: 2, rate: 1000, quick: ms, slow: 30 * ms, part: 1. / 30, way: api.SlowTail},
+		{what: "alone", servers: 1, rate: 5, quick: 2 * ms, slow: 30 * ms, way: api.SlowAll, before: true},
+		{what: "alone, many requests", servers: 1, rate: 500, quick: ms, slow: 15 * ms, way: api.SlowHalf, before: true},
+		{what: "the others have no requests", servers: 3, rate: 10, others: -1, quick: ms, slow: 50 * ms, way: api.SlowHalf, before: true},
+	} {
+		s, shown := newSimulation(tt.servers), 0
+		if tt.others == 0 {
+			tt.others = tt.rate
+		}
+		if tt.part == 0 {
+			tt.part = 1
+		}
+		const from, end = 60, 65
+		for n := range end + 20 {
+			for i := range tt.servers - 1 {
+				s.answer(i, msg.Reads, requests(tt.others, n), tt.quick, 100)
+			}
+			all, late := requests(tt.rate, n), 0
+			if n >= from && n < end {
+				late = int(math.Ceil(float64(all) * tt.part))
+			}
+			s.answer(tt.servers-1, msg.Reads, all-late, tt.quick, 100)
+			s.answer(tt.servers-1, msg.Reads, late, tt.slow, 100)
+			slow := s.look()
+			switch {
+			case slow == nil:
+				if shown > 0 && n < end-1 {
+					t.Errorf("%s: not named in second %d any more", tt.what, n-from+1)
+				}
+			case n < from:
+				t.Fatalf("%s: named before it was slow: %+v", tt.what, slow)
+			case shown == 0:
+				shown = n - from + 1
+				if slow.Way != tt.way || slow.Before != tt.before || float64(slow.Takes) > tt.slow.Seconds() || float64(slow.Takes) < tt.slow.Seconds()*.75 ||
+					float64(slow.Usual) > tt.quick.Seconds() || float64(slow.Usual) < tt.quick.Seconds()*.75 {
+					t.Errorf("%s: %+v", tt.what, slow)
+				}
+			}
+		}
+		if shown == 0 || shown > 4 {
+			t.Errorf("%s: named after %d seconds", tt.what, shown)
+		}
+		if slow := s.look(); slow != nil {
+			t.Errorf("%s: named long after its end: %+v", tt.what, slow)
+		}
+	}
+}
+
+// TestServersThatAreNotSlow: whatever the traffic is, servers that are as quick as they can be
+// are not named.
+func TestServersThatAreNotSlow(t *testing.T) {
+	const ms = time.Millisecond
+	for what, second := range map[string]func(s *simulation, n int, took func() time.Duration){
+		"few requests, and noise": func(s *simulation, n int, took func() time.Duration) {
+			for i := range s.pools[0].Servers {
+				for range n * i % 4 {
+					s.answer(i, msg.Reads, 1, took(), 100)
+				}
+			}
+		},
+		"many requests, and noise": func(s *simulation, _ int, took func() time.Duration) {
+			for i := range s.pools[0].Servers {
+				for range 200 {
+					s.answer(i, msg.Reads, 1, took(), 100)
+				}
+			}
+		},
+		"each slower for a moment": func(s *simulation, n int, took func() time.Duration) {
+			for i := range s.pools[0].Servers {
+				for range 5 {
+					s.answer(i, msg.Reads, 1, took(), 100)
+				}
+				if n%30 == i {
+					s.answer(i, msg.Reads, 3, 50*ms, 100)
+				}
+			}
+		},
+		"large values": func(s *simulation, n int, took func() time.Duration) {
+			s.answer(0, msg.Reads, 2, ms, 100)
+			s.answer(1, msg.Reads, 2, ms, 100)
+			s.answer(2, msg.Reads, 1+n%3, 40*ms, 1<<20)
+		},
+		"a family that takes longer": func(s *simulation, _ int, took func() time.Duration) {
+			s.answer(0, msg.Reads, 3, ms, 100)
+			s.answer(1, msg.Reads, 3, ms, 100)
+			s.answer(2, msg.Writes, 3, 40*ms, 100)
+		},
+		"scripts": func(s *simulation, n int, took func() time.Duration) {
+			s.answer(2, msg.Scripts, min(n, 40)/10, time.Duration(n)*ms, 100)
+		},
+		"two slow requests now and then": func(s *simulation, n int, took func() time.Duration) {
+			s.answer(0, msg.Reads, 3, ms, 100)
+			if n%20 == 0 {
+				s.answer(2, msg.Reads, 2, 300*ms, 100)
+			}
+		},
+		"a server farther away, and quick": func(s *simulation, _ int, took func() time.Duration) {
+			s.answer(0, msg.Reads, 50, 200*time.Microsecond, 100)
+			s.answer(2, msg.Reads, 50, 1500*time.Microsecond, 100)
+		},
+	} {
+		s, rnd := newSimulation(3), rand.New(rand.NewPCG(1, 2))
+		// A busy host: a quarter of a millisecond, most of the time.
+		took := func() time.Duration { return time.Duration(250e3 * math.Exp(rnd.NormFloat64())) }
+		for n := range 1000 {
+			second(s, n, took)
+			s.look()
+			for key, slow := range s.watch.shown() {
+				t.Fatalf("%s, in second %d: %v: %+v", what, n, key, slow)
+			}
+		}
+	}
+}
+
+// TestSlowByItsOwnPast: a server that stays slow is as usual after a time, and one whose counters
+// begin anew, after a reload, is not slow.
+func TestSlowByItsOwnPast(t *testing.T) {
+	s := newSimulation(1)
+	at := func(took time.Duration, seconds int) (last *api.Slow) {
+		for range seconds {
+			s.answer(0, msg.Writes, 5, took, 100)
+			last = s.look()
+		}
+		return last
+	}
+	at(time.Millisecond, 700)
+	if slow := at(40*time.Millisecond, 300); slow == nil || !slow.Before {
+		t.Errorf("slow for five minutes: %+v", slow)
+	}
+	if slow := at(40*time.Millisecond, 400); slow != nil {
+		t.Errorf("slow for more than ten minutes: %+v", slow)
+	}
+	s.pools[0].Servers[0].Families[msg.Writes].Clear()
+	s.counts = make(map[serverKey]counts)
+	if slow := at(40*time.Millisecond, 20); slow != nil {
+		t.Errorf("begun anew: %+v", slow)
+	}
+}
+
+// TestSlowWatchIsBounded: with little memory there are fewer seconds, or none.
+func TestSlowWatchIsBounded(t *testing.T) {
+	for servers, want := range map[int]int{10: 11, 1000: 9, 10000: 0} {
+		s := newSimulation(servers)
+		for range 12 {
+			for i := range servers {
+				s.answer(i, msg.Reads, 1, time.Millisecond, 100)
+			}
+			s.second = s.second.Add(time.Second)
+			s.watch.add(s.second, s.pools, s.counts, 20<<20)
+		}
+		if got := len(s.watch.samples); got != want {
+			t.Errorf("%d servers: %d samples, want %d", servers, got, want)
+		}
+		if size := s.watch.size; size > 5<<20 || want > 0 && size <= 0 {
+			t.Errorf("%d servers: %d bytes", servers, size)
+		}
+	}
+}
