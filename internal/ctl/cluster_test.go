@@ -65,6 +65,9 @@ func TestSentinels(t *testing.T) {
 			Sentinels: []api.SentinelState{
 				{Address: "10.0.0.5:26379", Subscribed: true, Asked: before(3 * time.Second), Said: map[string]api.SentinelSaid{"main": {Address: "10.0.0.1:6379", Epoch: 7}}},
 				{Address: "10.0.0.6:26379", Problem: "it does not answer in time", Since: before(time.Minute)},
+				{Address: "10.0.0.7:26379", Asked: before(3 * time.Second), Said: map[string]api.SentinelSaid{"main": {Address: "10.0.9.9:6379", Epoch: 99}}, Doubted: map[string]string{
+					"main": "it alone says that main is at 10.0.9.9:6379, by the config epoch 99; others say 10.0.0.1:6379, which is still a primary",
+				}},
 			},
 		}
 	})

@@ -41,7 +41,14 @@ func (s *session) sentinelsOf(p *api.Pool, now time.Time) error {
 			for _, name := range slices.Sorted(maps.Keys(one.Said)) {
 				says = append(says, fmt.Sprintf("%s at %s (%d)", name, one.Said[name].Address, one.Said[name].Epoch))
 			}
-			add(one.Address, ago(one.Asked, now), tells, orDash(strings.Join(says, ", ")), orDash(one.Problem))
+			problems := make([]string, 0, 1+len(one.Doubted))
+			if one.Problem != "" {
+				problems = append(problems, one.Problem)
+			}
+			for _, name := range slices.Sorted(maps.Keys(one.Doubted)) {
+				problems = append(problems, "not believed: "+one.Doubted[name])
+			}
+			add(one.Address, ago(one.Asked, now), tells, orDash(strings.Join(says, ", ")), orDash(strings.Join(problems, "; ")))
 		}
 	})
 }

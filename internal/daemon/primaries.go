@@ -104,6 +104,14 @@ func (s *primaries) tell(c sentinel.Change) {
 	log, e := s.resolver.log, events.Event{Pool: s.pool}
 	attrs := []slog.Attr{slog.String("pool", s.pool)}
 	switch {
+	case c.Sentinel != "" && c.Primary != "" && c.Problem != "":
+		e.Kind, e.Server = events.SentinelDoubted, s.serverOf(c.Primary)
+		e.Text = "sentinel " + c.Sentinel + " is not believed: " + c.Problem
+		log.Warn("sentinel is not believed", append(attrs, slog.String("sentinel", c.Sentinel), slog.String("primary", c.Primary), slog.String("reason", c.Problem))...)
+	case c.Sentinel != "" && c.Primary != "":
+		e.Kind, e.Server = events.SentinelAnswers, s.serverOf(c.Primary)
+		e.Text = "sentinel " + c.Sentinel + " is believed again about " + c.Primary
+		log.Notice("sentinel is believed again", append(attrs, slog.String("sentinel", c.Sentinel), slog.String("primary", c.Primary))...)
 	case c.Sentinel != "" && c.Problem != "":
 		e.Kind, e.Text = events.SentinelFails, "sentinel "+c.Sentinel+" is of no use: "+c.Problem
 		log.Warn("sentinel is of no use", append(attrs, slog.String("sentinel", c.Sentinel), slog.String("reason", c.Problem))...)

@@ -27,6 +27,14 @@ func (v *view) Sentinels(pool string) *api.Sentinels {
 		if len(s.Said) > 0 {
 			one.Said = make(map[string]api.SentinelSaid, len(s.Said))
 		}
+		for _, name := range w.Names() {
+			if addr, why := w.Doubted(name); addr == s.Address {
+				if one.Doubted == nil {
+					one.Doubted = make(map[string]string)
+				}
+				one.Doubted[name] = why
+			}
+		}
 		for name, place := range s.Said {
 			one.Said[name] = api.SentinelSaid{Address: place.Addr, Epoch: place.Epoch}
 		}

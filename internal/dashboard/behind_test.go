@@ -18,10 +18,11 @@ func TestWhatPoolsHaveBesideServers(t *testing.T) {
 		at := p.Time.Add(-40 * time.Second)
 		p.Pools[0].Sentinels = &api.Sentinels{
 			Asked: &at, Why: "told",
-			Primaries: []api.SentinelPrimary{{Name: "main", Address: "10.0.0.1:6379", Epoch: 7}},
+			Primaries: []api.SentinelPrimary{{Name: "main", Address: "10.0.0.1:6379", Epoch: 7, Switched: &at}},
 			Sentinels: []api.SentinelState{
 				{Address: "10.0.0.5:26379", Subscribed: true, Asked: &at, Said: map[string]api.SentinelSaid{"main": {Address: "10.0.0.1:6379", Epoch: 7}}},
 				{Address: "10.0.0.6:26379", Problem: "it does not answer in time", Asked: &at},
+				{Address: "10.0.0.7:26379", Asked: &at, Doubted: map[string]string{"main": "it alone says that main is elsewhere"}},
 			},
 		}
 		p.Pools[1].Emulated = &api.Emulated{
@@ -38,7 +39,7 @@ func TestWhatPoolsHaveBesideServers(t *testing.T) {
 	b.await("the tables", `document.querySelectorAll(".small-table").length === 3`)
 	shown := strings.ReplaceAll(b.text(".clusters"), "\u202f", " ") // a narrow space
 	for _, want := range []string{
-		"sentinels asked 40 s ago (told); main is at 10.0.0.1:6379, epoch 7", "main at 10.0.0.1:6379 (epoch 7)",
+		"sentinels asked 40 s ago (told); main is at 10.0.0.1:6379, epoch 7, switched 40 s ago", "main at 10.0.0.1:6379 (epoch 7)",
 		"looks like a cluster of 2, and a Sentinel of 2 at 10.0.0.2:26379, for ‘sessions’, with 7 clients (3 are told of changes, 12 were told to go elsewhere), since 40 s ago",
 		"10.0.0.2:6379 (this proxy)", "8192–16383", "lives", "silent",
 	} {
@@ -47,7 +48,7 @@ func TestWhatPoolsHaveBesideServers(t *testing.T) {
 		}
 	}
 	bad := value[string](b, `[...document.querySelectorAll(".clusters .bad-value")].map((e) => e.textContent).join("|")`)
-	if !strings.Contains(bad, "it does not answer in time|") || !strings.HasSuffix(bad, "nothing listens there") || strings.Contains(bad, "lives") {
+	if !strings.Contains(bad, "it does not answer in time|") || !strings.Contains(bad, "not believed: it alone says that main is elsewhere|") || !strings.HasSuffix(bad, "nothing listens there") || strings.Contains(bad, "lives") {
 		t.Errorf("what is wrong: %s", bad)
 	}
 	if dir := os.Getenv(shotsEnv); dir != "" {

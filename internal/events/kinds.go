@@ -35,6 +35,7 @@ const (
 	PrimaryFound
 	SentinelFails
 	SentinelAnswers
+	SentinelDoubted
 	NodeAdded
 	NodeGone
 	RoleChanged
@@ -108,7 +109,8 @@ var kinds = [NumKinds]row{
 	PrimaryLost:      {"primary_lost", Notice, "the sentinels do not say where the primary is, or name a server that is none; its last address stays in use"},
 	PrimaryFound:     {"primary_found", Notice, "the sentinels say again where the primary is"},
 	SentinelFails:    {"sentinel_fails", Notice, "a sentinel does not answer, or does not know a primary's name"},
-	SentinelAnswers:  {"sentinel_answers", Notice, "a sentinel answers again"},
+	SentinelAnswers:  {"sentinel_answers", Notice, "a sentinel answers again, or is believed again"},
+	SentinelDoubted:  {"sentinel_doubted", Notice, "a sentinel alone names another primary than the one in use, which the others name and which still is one; it is not believed"},
 	NodeAdded:        {"node_added", Notice, "a node has come to the cluster"},
 	NodeGone:         {"node_gone", Notice, "a node has left the cluster; its numbers stay for an hour"},
 	RoleChanged:      {"role_changed", Notice, "a node of the cluster has become a primary or a replica, or a replica of another pool is a primary now"},

@@ -15,8 +15,9 @@ type Place struct {
 // An answer is what one sentinel says of a primary.
 type answer struct {
 	Place
-	// by is the sentinel that says so.
-	by int
+	// by is the sentinel that says so. down: it has taken what is there for down.
+	by   int
+	down bool
 }
 
 // A candidate is a place that a primary may have, and how many sentinels say so.

@@ -264,7 +264,7 @@ func (j *judgement) primary(ctx context.Context, i int, name string, ask func(co
 			j.fault(v.addr.String(), "%s: %v", name, p.err)
 			continue
 		}
-		answers = append(answers, answer{p.Place, by})
+		answers = append(answers, answer{Place: p.Place, by: by})
 	}
 	all := candidates(Place{}, answers, len(j.all))
 	p := SeenPrimary{Name: name}

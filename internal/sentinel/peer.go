@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +50,16 @@ type peer struct {
 	mu     sync.Mutex
 	asking bool // an answer is awaited
 	status Status
+	// last is what it has last said of primaries, by their names, and heard is when.
+	last  map[string]opined
+	heard time.Time
+}
+
+// An opined is what a sentinel says of a primary: where it is, and whether it has taken it for
+// down.
+type opined struct {
+	Place
+	down bool
 }
 
 // newPeer makes the client of one sentinel. Nothing is connected yet.
@@ -60,7 +71,7 @@ func newPeer(addr config.Address, login config.Login, secure func(config.Address
 // ask asks where the primaries of these names are. An error means that the sentinel has
 // not answered at all. The places of names that it does not know are nowhere, and unknown
 // is why.
-func (p *peer) ask(ctx context.Context, names []string) (places []Place, unknown error, err error) {
+func (p *peer) ask(ctx context.Context, names []string) (places []opined, unknown error, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	pipe := p.client.Pipeline()
@@ -74,11 +85,12 @@ func (p *peer) ask(ctx context.Context, names []string) (places []Place, unknown
 	if err := redisclient.Ask(ctx, pipe); err != nil {
 		return nil, nil, err
 	}
-	places = make([]Place, len(names))
+	places = make([]opined, len(names))
 	for i := range names {
 		about, err := masters[i].Result()
 		if err == nil {
-			places[i], err = placeOf(about, addrs[i])
+			places[i].Place, err = placeOf(about, addrs[i])
+			places[i].down = isDown(about["flags"])
 		}
 		switch {
 		case err == nil:
@@ -91,6 +103,12 @@ func (p *peer) ask(ctx context.Context, names []string) (places []Place, unknown
 		}
 	}
 	return places, unknown, nil
+}
+
+// isDown reports whether a sentinel with these flags of a primary has taken it for down, alone or
+// with others.
+func isDown(flags string) bool {
+	return slices.ContainsFunc(strings.Split(flags, ","), func(f string) bool { return f == "s_down" || f == "o_down" })
 }
 
 // placeOf is the place that a sentinel's two answers tell.
@@ -179,17 +197,19 @@ func (p *peer) begin() bool {
 }
 
 // keep notes what the sentinel has said of these names; no places: it has not answered.
-func (p *peer) keep(names []string, places []Place) {
+func (p *peer) keep(names []string, places []opined) {
 	if places == nil {
 		return
 	}
-	said := make(map[string]Place, len(names))
+	last, said := make(map[string]opined, len(names)), make(map[string]Place, len(names))
 	for i, name := range names {
 		if places[i].Addr != "" {
-			said[name] = places[i]
+			last[name], said[name] = places[i], places[i].Place
 		}
 	}
-	p.set(func(s *Status) { s.Said = said })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last, p.heard, p.status.Said = last, time.Now(), said
 }
 
 // end notes what came of a question, and returns the change of its state.

@@ -8,8 +8,9 @@
 //	                                                │ ROLE: is it a primary?
 //	                                             Publish
 //
-// A sentinel that is out of date, or that names what is no primary, changes nothing. If
-// no sentinel answers, the last place stays.
+// A sentinel that is out of date, or that names what is no primary, changes nothing, nor does
+// one that stands alone while the others' primary says that it is one. If no sentinel answers,
+// the last place stays.
 package sentinel
 
 import (
@@ -67,7 +68,8 @@ type Change struct {
 	// (Problem).
 	Primary  string
 	From, To Place
-	// Sentinel is the address of one that has a problem, or none any more.
+	// Sentinel is the address of one that has a problem, or none any more. With Primary: it is
+	// not believed about that one.
 	Sentinel string
 	// Problem is what is wrong; empty: nothing any more.
 	Problem string
@@ -113,6 +115,10 @@ type Watcher struct {
 	moved map[string]time.Time
 	// lost has the names of primaries that cannot be found.
 	lost map[string]trouble
+	// distrusted has, by primaries' names, sentinels that are not believed. alone has the names of
+	// primaries whose place only one sentinel has named, and since when.
+	distrusted map[string]doubted
+	alone      map[string]time.Time
 	// asked is when all sentinels were asked last, and why.
 	asked time.Time
 	why   string
@@ -132,7 +138,10 @@ type trouble struct {
 
 // New returns a watcher of the primaries of these names. Nothing is asked yet.
 func New(o Options, names []string) *Watcher {
-	w := &Watcher{Options: o, names: names, woken: make(chan string, 1), known: make(map[string]Place), moved: make(map[string]time.Time), lost: make(map[string]trouble), outdated: make(map[string]time.Time)}
+	w := &Watcher{
+		Options: o, names: names, woken: make(chan string, 1), known: make(map[string]Place), moved: make(map[string]time.Time),
+		lost: make(map[string]trouble), distrusted: make(map[string]doubted), alone: make(map[string]time.Time), outdated: make(map[string]time.Time),
+	}
 	if w.Doubt == 0 {
 		w.Doubt = doubt
 	}
@@ -152,6 +161,12 @@ func (w *Watcher) Continue(other *Watcher) {
 		}
 		if at, ok := other.moved[name]; ok {
 			w.moved[name] = at
+		}
+		if at, ok := other.alone[name]; ok {
+			w.alone[name] = at
+		}
+		if d, ok := other.distrusted[name]; ok {
+			w.distrusted[name] = d
 		}
 	}
 }
@@ -291,7 +306,7 @@ func (w *Watcher) look(ctx context.Context, why string) (settled bool) {
 // said is what one sentinel has said of all names.
 type said struct {
 	by     int
-	places []Place
+	places []opined
 	err    error
 }
 
@@ -334,7 +349,7 @@ func (w *Watcher) askAll(ctx context.Context) [][]answer {
 			}
 			for i, place := range s.places {
 				if place.Addr != "" {
-					answers[i] = append(answers[i], answer{place, s.by})
+					answers[i] = append(answers[i], answer{place.Place, s.by, place.down})
 				}
 			}
 		case <-late:
@@ -347,6 +362,23 @@ func (w *Watcher) askAll(ctx context.Context) [][]answer {
 // settle finds out where the primary of that name is, by these answers, and publishes it.
 func (w *Watcher) settle(ctx context.Context, name string, answers []answer) (settled bool) {
 	known := w.Place(name)
+	past := w.remembered(name, answers)
+	answers = clipped(answers, past)
+	doubts := false
+	if s := w.suspect(name, known, answers, past); s != nil {
+		settled, doubts = w.contradict(ctx, name, known, s)
+	}
+	if !doubts {
+		w.trust(name)
+		settled = w.choose(ctx, name, known, answers)
+	}
+	at := w.Place(name).Addr
+	w.count(name, at, answers, at != known.Addr)
+	return settled
+}
+
+// choose takes the newest of the answers that is right, and publishes it.
+func (w *Watcher) choose(ctx context.Context, name string, known Place, answers []answer) (settled bool) {
 	all := candidates(known, answers, len(w.peers))
 	if w.doubts(name, known, answers) {
 		all = nil
@@ -363,7 +395,7 @@ func (w *Watcher) settle(ctx context.Context, name string, answers []answer) (se
 			w.found(name, c.Place, problem) // its epoch may be newer
 			return problem == ""
 		}
-		why := w.isNone(ctx, c.Addr)
+		why, _ := w.isNone(ctx, c.Addr)
 		if why == "" {
 			w.found(name, c.Place, "")
 			return true
@@ -396,18 +428,19 @@ func (w *Watcher) doubts(name string, known Place, answers []answer) bool {
 	return time.Since(since) < w.Doubt
 }
 
-// isNone says why what is at that address is no primary; empty: it is one, or may be.
-func (w *Watcher) isNone(ctx context.Context, addr string) string {
+// isNone says why what is at that address is no primary; empty: it is one, or may be. answers: it
+// has said so itself.
+func (w *Watcher) isNone(ctx context.Context, addr string) (why string, answers bool) {
 	ctx, cancel := context.WithTimeout(ctx, roleTime)
 	defer cancel()
 	is, err := w.IsPrimary(ctx, addr)
 	switch {
 	case err != nil:
-		return addr + ", which sentinels name, cannot be asked whether it is a primary: " + err.Error()
+		return addr + ", which sentinels name, cannot be asked whether it is a primary: " + err.Error(), false
 	case !is:
-		return addr + ", which sentinels name, is no primary"
+		return addr + ", which sentinels name, is no primary", true
 	}
-	return ""
+	return "", true
 }
 
 // found publishes where the primary of that name is. problem is what is wrong nevertheless;

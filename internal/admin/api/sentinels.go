@@ -40,6 +40,8 @@ type SentinelState struct {
 	// primaries, by their names.
 	Asked *time.Time              `json:"asked,omitempty"`
 	Said  map[string]SentinelSaid `json:"said,omitempty"`
+	// Doubted is why it is not believed, by the names of primaries; left out if it is.
+	Doubted map[string]string `json:"doubted,omitempty"`
 }
 
 // A SentinelSaid is where a sentinel says that a primary is, by the configuration of that epoch.

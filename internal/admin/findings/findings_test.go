@@ -155,8 +155,13 @@ func TestSentinelFindings(t *testing.T) {
 	if got := texts(); !slices.Equal(got, want) {
 		t.Errorf("found %q, want %q", got, want)
 	}
-	p.Sentinels.Sentinels = p.Sentinels.Sentinels[1:2]
+	doubted := api.SentinelState{Address: "s5", Said: said("10.0.0.7:6379", 999), Doubted: map[string]string{"main": "it alone says so"}}
+	p.Sentinels.Sentinels = append(p.Sentinels.Sentinels[1:2], doubted)
 	p.Sentinels.Primaries = p.Sentinels.Primaries[:1]
+	if got := texts(); !slices.Equal(got, []string{"sentinel s5 is not believed about primary main: it alone says so"}) {
+		t.Errorf("found %q", got)
+	}
+	p.Sentinels.Sentinels = p.Sentinels.Sentinels[:1]
 	if got := texts(); len(got) > 0 {
 		t.Errorf("sentinels that agree: %q", got)
 	}

@@ -1,6 +1,8 @@
 package findings
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"nuthatch/internal/admin/api"
@@ -23,19 +25,24 @@ func (f *finder) sentinels(p *api.Pool) {
 		}
 	}
 	for i := range t.Sentinels {
-		if one := &t.Sentinels[i]; one.Problem != "" {
+		one := &t.Sentinels[i]
+		if one.Problem != "" {
 			f.add(sentinel, false, p.Name, "sentinel %s is of no use:: %s", one.Address, one.Problem).Since = one.Since
+		}
+		for _, name := range slices.Sorted(maps.Keys(one.Doubted)) {
+			f.add(sentinel, false, p.Name, "sentinel %s is not believed about primary %s:: %s", one.Address, name, one.Doubted[name])
 		}
 	}
 }
 
-// dissent says which sentinels name another address for a primary; empty: none.
+// dissent says which sentinels name another address for a primary; empty: none. Those that are not
+// believed are left out.
 func dissent(t *api.Sentinels, primary *api.SentinelPrimary) string {
 	var others []string
 	for i := range t.Sentinels {
 		s := &t.Sentinels[i]
 		said, has := s.Said[primary.Name]
-		if has && s.Problem == "" && primary.Address != "" && said.Address != primary.Address {
+		if has && s.Problem == "" && s.Doubted[primary.Name] == "" && primary.Address != "" && said.Address != primary.Address {
 			others = append(others, s.Address+" says "+said.Address)
 		}
 	}

@@ -45,12 +45,14 @@ function clusterLine(p, now) {
 // sentinels says where primaries are, and which sentinel says what.
 function sentinels(p, now) {
   const s = p.sentinels;
-  const at = (primary) => `${primary.name} is ${primary.address ? `at ${primary.address}, epoch ${primary.epoch}` : 'nowhere yet'}${primary.problem ? `; ${primary.problem}` : ''}`;
+  const moved = (primary) => (primary.switched ? `, switched ${ago(primary.switched, now)}` : '');
+  const at = (primary) => `${primary.name} is ${primary.address ? `at ${primary.address}, epoch ${primary.epoch}${moved(primary)}` : 'nowhere yet'}${primary.problem ? `; ${primary.problem}` : ''}`;
   const said = (one) => Object.entries(one.said || {}).map(([name, place]) => `${name} at ${place.address} (epoch ${place.epoch})`).join(', ');
+  const problem = (one) => [one.problem, ...Object.values(one.doubted || {}).map((why) => `not believed: ${why}`)].filter(Boolean).join('; ');
   return [
     line(`${p.name}: sentinels asked ${ago(s.asked, now)}${s.why ? ` (${s.why})` : ''}; ${s.primaries.map(at).join('; ')}`, s.primaries.some((one) => one.problem)),
     table(`Sentinels of ${p.name}`, ['sentinel', 'asked', 'tells of changes', 'says', 'problem'], s.sentinels.map((one) => ({
-      bad: one.problem, cells: [one.address, ago(one.asked, now), one.subscribed ? 'yes' : 'no', said(one), one.problem],
+      bad: problem(one), cells: [one.address, ago(one.asked, now), one.subscribed ? 'yes' : 'no', said(one), problem(one)],
     }))),
   ];
 }
