@@ -153,9 +153,13 @@ func (u *uring) ask(timeout int, hidden bool) (int, syscall.Errno) {
 			results = 0
 		}
 		u.enter(results, timeout, hidden)
-		// One enter looks at some of what has become ready.
-		for len(u.found)-u.next < maxEvents && u.ring.hasMore() && u.broken == 0 {
+		// One enter looks at some of what has become ready. One that brings nothing ends it:
+		// the kernel may have set its flag behind the work that the flag was for, and it stays
+		// set until something else becomes ready.
+		for more := true; more && len(u.found)-u.next < maxEvents && u.ring.hasMore() && u.broken == 0; {
+			told := u.ring.stats.Completions
 			u.enter(0, 0, true)
+			more = u.ring.stats.Completions > told
 		}
 	}
 	u.due = min(len(u.found)-u.next, maxEvents)

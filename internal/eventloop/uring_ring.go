@@ -221,7 +221,7 @@ func (r *ring) idle() bool {
 	return r.unsubmitted() == 0 && *r.cqHead == atomic.LoadUint32(r.cqTail) && !r.hasMore()
 }
 
-// hasMore reports whether there is something that the next enter will tell.
+// hasMore reports whether there may be something that the next enter will tell.
 func (r *ring) hasMore() bool {
 	return atomic.LoadUint32(r.sqFlags)&(ioringSQCQOverflow|ioringSQTaskrun) != 0
 }

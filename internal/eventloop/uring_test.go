@@ -1,0 +1,42 @@
+package eventloop
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestRingFlagWithoutWork: the kernel sets the flag for work of the ring after it has put the
+// work there. If the loop has done the work in between, the flag stays, and says nothing. What
+// was found is delivered all the same, and a wait waits.
+func TestRingFlagWithoutWork(t *testing.T) { t.Run(IOUring.String(), testRingFlagWithoutWork) }
+
+func testRingFlagWithoutWork(t *testing.T) {
+	r := newRig(t)
+	u := r.engine.(*uring)
+	c, far := r.pair("tcp")
+	// Who waits for the flag to go does so until then.
+	over := time.AfterFunc(patience*time.Millisecond, func() { atomic.AndUint32(u.ring.sqFlags, ^uint32(ioringSQTaskrun)) })
+	defer over.Stop()
+	for _, words := range []string{"one", "two"} {
+		far.write(words)
+		atomic.OrUint32(u.ring.sqFlags, ioringSQTaskrun)
+		before := u.ring.stats.Enters
+		r.step()
+		if string(c.data) != words {
+			t.Errorf("received %q, want %q", c.data, words)
+		}
+		if n := u.ring.stats.Enters - before; n > 10 {
+			t.Errorf("%d enters for one event", n)
+		}
+		c.data = nil
+	}
+	atomic.OrUint32(u.ring.sqFlags, ioringSQTaskrun)
+	before := u.ring.stats.Enters
+	if n, err := r.wait(briefWait); n != 0 || err != nil {
+		t.Errorf("a wait for nothing finds %d events, %v", n, err)
+	}
+	if n := u.ring.stats.Enters - before; n > 10 {
+		t.Errorf("a wait for nothing takes %d enters", n)
+	}
+}
