@@ -182,7 +182,11 @@ func (n *present) server(p *config.Pool, snap *topology.Snapshot, i int, counted
 	}
 	if state.Reason != msg.OK {
 		mute := state.Failures > 1 || counted.Values[stats.Responses] == 0
-		shown.Reason, shown.Cause = state.Reason.Name(), topology.Cause(p, state.Reason, mute)
+		n := snap.Servers[i].Unanswered()
+		shown.Reason, shown.Cause = state.Reason.Name(), topology.Cause(p, state.Reason, mute, n)
+		if state.Reason == msg.Timedout && n > 0 {
+			shown.Cause += fmt.Sprintf(" %d requests have waited in vain", n)
+		}
 	}
 	if state.Since != 0 {
 		since := n.in.Wall(state.Since)

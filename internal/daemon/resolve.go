@@ -14,6 +14,7 @@ import (
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
 	"nuthatch/internal/logging"
+	"nuthatch/internal/msg"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/topology"
 )
@@ -74,8 +75,10 @@ type target struct {
 	pool   string
 	name   string // in the statistics
 	addr   config.Address
-	known  []string        // the addresses last published, as text
-	found  []unix.Sockaddr // found, and not published yet
+	// subject names it in sentences.
+	subject string
+	known   []string        // the addresses last published, as text
+	found   []unix.Sockaddr // found, and not published yet
 	// failing: the last look-up failed, and that was logged.
 	failing bool
 }
@@ -111,7 +114,7 @@ func newResolver(cfg *config.Config, topo []*topology.Topology, log *logging.Log
 
 // newTarget finds the address of a server, or has it looked up. Sentinel has its own way.
 func (r *resolver) newTarget(topo *topology.Topology, h *topology.Health, s *config.Server, pool string) *target {
-	t := &target{topo: topo, server: h, pool: pool, name: s.StatsName(), addr: s.Address}
+	t := &target{topo: topo, server: h, pool: pool, name: s.StatsName(), addr: s.Address, subject: topology.Subject(s)}
 	switch t.addr.Network {
 	case config.NetworkSentinel:
 	case config.NetworkUnix:
@@ -178,6 +181,7 @@ func (r *resolver) start() {
 	}
 	for _, t := range r.targets {
 		t.publish()
+		r.judge(t)
 		t.topo.OnUnreachable(r.wake)
 	}
 	for _, p := range r.primaries {
@@ -325,6 +329,29 @@ func (r *resolver) resolveAs(ctx context.Context, t *target, host string, port i
 	if r.started {
 		t.publish()
 		r.moved(t)
+		r.judge(t)
+	}
+}
+
+// judge tells, once, that a server has no address and is none that requests could be sent to, and
+// that it has one now.
+func (r *resolver) judge(t *target) {
+	about := func() []slog.Attr {
+		return []slog.Attr{slog.String("pool", t.pool), slog.String("server", t.addr.String()), slog.String("name", t.name)}
+	}
+	switch at := r.now(); {
+	case len(t.server.Addrs()) > 0:
+		if !t.server.Resolved(at) {
+			return
+		}
+		text, after := t.subject+" has an address now", t.server.Trouble().Round(time.Millisecond)
+		r.log.Warn(text, append(about(), slog.Duration("after", after), slog.Any("addresses", t.known))...)
+		r.tell(events.Event{Kind: events.ServerAnswers, Pool: t.pool, Server: t.name, Text: text + " after " + after.String(), For: after})
+	case t.server.Unresolved(at):
+		cause := msg.Unresolved
+		text := t.subject + " fails: its name cannot be resolved; requests for it fail until it can"
+		r.log.Warn(text, append(about(), slog.String("reason", cause.String()))...)
+		r.tell(events.Event{Kind: events.ServerFails, Pool: t.pool, Server: t.name, Reason: cause.Name(), Text: text})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/events"
+	"nuthatch/internal/msg"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/testkit"
 	"nuthatch/internal/topology"
@@ -61,6 +64,12 @@ func (d *directory) point(listeners ...string) {
 // startNamed starts a proxy for one server, called redis.example.
 func startNamed(t *testing.T, d *directory, interval time.Duration) *testkit.Client {
 	t.Helper()
+	_, c := startNamedIn(t, d, interval)
+	return c
+}
+
+func startNamedIn(t *testing.T, d *directory, interval time.Duration) (*Instance, *testkit.Client) {
+	t.Helper()
 	conf, err := config.Parse("named.yml", fmt.Appendf(nil, "p:\n  listen: %s\n  redis: true\n  timeout: 5000\n"+
 		"  servers:\n  - redis.example:6379:1 one\nnuthatch:\n  threads: 2\n  resolve_interval: %v\n", testkit.FreeAddr(t), interval))
 	if err != nil {
@@ -71,7 +80,7 @@ func startNamed(t *testing.T, d *directory, interval time.Duration) *testkit.Cli
 		t.Fatal(err)
 	}
 	t.Cleanup(in.Stop)
-	return testkit.Dial(t, testkit.Redis, in.Addr(0))
+	return in, testkit.Dial(t, testkit.Redis, in.Addr(0))
 }
 
 func named(name string) func(*testkit.Talk) {
@@ -102,6 +111,32 @@ func TestUnknownName(t *testing.T) {
 	}
 	d.point(testkit.StartScripted(t, named("one")).Addr())
 	awaitReply(t, c, testkit.Bulk("one"))
+}
+
+// TestUnknownNameIsKnown: a server without an address is failing from the start, before anybody
+// asks for it, and is well as soon as its name has an address.
+func TestUnknownNameIsKnown(t *testing.T) {
+	d := &directory{t: t}
+	in, _ := startNamedIn(t, d, 100*time.Millisecond)
+	_, topo := in.InForce()
+	server := topo[0].Snapshot().Servers[0]
+	if got := server.State(); got.State != topology.Failing || got.Reason != msg.Unresolved {
+		t.Errorf("after the start: %+v", got)
+	}
+	if e := in.Events().LatestOf(events.ServerFails); e == nil || e.Server != "one" || e.Reason != "unresolved" ||
+		e.Text != "server one (redis.example:6379) fails: its name cannot be resolved; requests for it fail until it can" {
+		t.Errorf("the event is %+v", e)
+	}
+	d.point(testkit.StartScripted(t, named("one")).Addr())
+	testkit.Await(t, "the event that it has an address", func() error {
+		if got := server.State(); got.State != topology.Up {
+			return fmt.Errorf("it is %+v", got)
+		}
+		if e := in.Events().LatestOf(events.ServerAnswers); e == nil || !strings.HasPrefix(e.Text, "server one (redis.example:6379) has an address now after ") || e.For <= 0 {
+			return fmt.Errorf("the event is %+v", e)
+		}
+		return nil
+	})
 }
 
 // A server that has moved is found when it cannot be connected to at its old

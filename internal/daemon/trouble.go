@@ -85,7 +85,7 @@ func (t *troubleTeller) look(conf *config.Config, topo []*topology.Topology, now
 			counts := countsOf(counted, id)
 			due := state.Since + int64(troublePeriod)
 			if known != nil {
-				t.logTrouble(p, snap.Server(j), &state, known, &counts, now)
+				t.logTrouble(p, snap.Server(j), server, known, &counts, now)
 				due = max(known.due, now-int64(troubleLook)) + int64(troublePeriod)
 			}
 			there[id] = &trouble{since: state.Since, due: due, at: now, counts: counts}
@@ -109,7 +109,8 @@ func countsOf(snap *stats.Snapshot, id serverID) stats.ServerSnapshot {
 }
 
 // logTrouble writes the line about one server, with what it has counted since the last one.
-func (t *troubleTeller) logTrouble(p *config.Pool, s *config.Server, state *topology.ServerState, before *trouble, counts *stats.ServerSnapshot, now int64) {
+func (t *troubleTeller) logTrouble(p *config.Pool, s *config.Server, h *topology.Health, before *trouble, counts *stats.ServerSnapshot, now int64) {
+	state := h.State()
 	attrs := []slog.Attr{
 		slog.String("pool", p.Name), slog.String("server", s.Text), slog.String("name", s.StatsName()), slog.String("reason", state.Reason.Name()),
 		slog.Duration("after", time.Duration(now-state.Since).Round(time.Second)),
@@ -126,6 +127,6 @@ func (t *troubleTeller) logTrouble(p *config.Pool, s *config.Server, state *topo
 		slog.Int64("connections_failed", since(stats.ClosedConnections)),
 		slog.Int64("tried", counts.Values[stats.Dials]-before.counts.Values[stats.Dials]),
 		slog.Int64("failed_checks", counts.Values[stats.FailedChecks]-before.counts.Values[stats.FailedChecks]))
-	cause := topology.Cause(p, state.Reason, state.Failures > 1)
+	cause := topology.Cause(p, state.Reason, state.Failures > 1, h.Unanswered())
 	t.log.Warn(topology.Subject(s)+" still fails: "+cause, append(attrs, slog.String("cause", cause))...)
 }

@@ -131,8 +131,9 @@ func TestDrillStoppedServer(t *testing.T) {
 	d := drill(t, entries)
 	servers[1].Pause()
 	t.Cleanup(servers[1].Resume)
-	d.reads([]string{"failing", "pool / s1", "Connection timed out"}, []string{"server s1 (", "Connection timed out"},
-		[]string{"server s1 (", "fails: Connection timed out"})
+	const cause = "Connection timed out: it accepts connections and does not answer; does it hang?"
+	d.reads([]string{"failing", "pool / s1", cause, "requests have waited in vain"}, []string{"server s1 (", "fails for", cause},
+		[]string{"server s1 (", "fails: " + cause, "unanswered="})
 }
 
 func TestDrillWrongPassword(t *testing.T) {

@@ -48,7 +48,11 @@ func (s *Server) logFails(why msg.Reason) {
 			attrs = append(attrs, durationAttr("retry_after", conf.ServerRetryTimeout))
 		}
 	}
-	cause := topology.Cause(conf, why, s.stats[stats.Responses] == 0)
+	waited := s.health.Unanswered()
+	cause := topology.Cause(conf, why, s.stats[stats.Responses] == 0, waited)
+	if why == msg.Timedout && waited > 0 {
+		attrs = append(attrs, slog.Int64("unanswered", waited))
+	}
 	text := topology.Subject(s.conf) + " fails: " + cause + follows
 	s.pool.ctx.log.Warn(text, append(attrs, slog.String("cause", cause))...)
 	s.pool.ctx.identity.Events().Add(s.event(kind, why, text))

@@ -59,10 +59,24 @@ func (t *timers) expireConn(c *serverConn, now int64) {
 		return
 	}
 	if deadline <= now && ctx.turn.room() {
+		c.noteUnanswered()
 		c.fail(whyLate(c))
 		return
 	}
 	ctx.nextDeadline = soonest(ctx.nextDeadline, deadline)
+}
+
+// noteUnanswered counts the requests that have waited for a server that accepts connections.
+func (c *serverConn) noteUnanswered() {
+	n := 0
+	for m := range c.queue.All() {
+		if m.Owner != nil {
+			n++
+		}
+	}
+	if c.Open() {
+		c.server.health.LeavesWaiting(n)
+	}
 }
 
 // whyLate is why a connection that has waited for too long fails.

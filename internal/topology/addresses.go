@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/msg"
 )
 
 // SetAddrs publishes the server's addresses, nil if they are unknown. It may be called
@@ -19,6 +20,24 @@ func (h *Health) SetAddrs(addrs []unix.Sockaddr) {
 	if !slices.EqualFunc(h.Addrs(), addrs, same) { // a reload finds them again
 		h.addrs.Store(&addrs)
 	}
+}
+
+// Unresolved notes at time now that the server's name has never been resolved: every request for
+// it will fail. It reports whether nothing was known against the server before. It may be called
+// from any goroutine.
+func (h *Health) Unresolved(now int64) bool {
+	c := h.condition.Load()
+	return (c == nil || c.state == Up) && h.condition.CompareAndSwap(c, &condition{state: Failing, since: now, why: msg.Unresolved})
+}
+
+// Resolved notes at time now that the server's name is resolved, and reports whether nothing
+// else was known against it. It may be called from any goroutine.
+func (h *Health) Resolved(now int64) bool {
+	c := h.condition.Load()
+	if c == nil || c.state != Failing || c.why != msg.Unresolved {
+		return false
+	}
+	return h.become(Up, msg.OK, now) == Failing
 }
 
 // Moved notes at time now that the server has other addresses, so that it may be another

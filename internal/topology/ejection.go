@@ -122,6 +122,7 @@ func (t *Topology) eject(h *Health, at, until int64, why msg.Reason, now int64) 
 // now.
 func (t *Topology) Answered(h *Health, now int64) Outcome {
 	h.failures.Store(0)
+	h.unanswered.Store(0)
 	at := h.retryAt.Load()
 	switch {
 	case t.conf.Eject == config.EjectFail && at != untilChecked && h.backSince(at, now):

@@ -58,6 +58,9 @@ type Health struct {
 	place atomic.Int64
 	// condition is the server's state; nil: it has always been up.
 	condition atomic.Pointer[condition]
+	// unanswered is how many requests have waited in vain on connections that it had accepted,
+	// since it last answered.
+	unanswered atomic.Int64
 	// private counts the private connections to the server.
 	private Private
 	// standing is what the server has said of itself as a primary or a replica; nil: nothing.
@@ -158,6 +161,9 @@ func (h *Health) State() ServerState {
 // become publishes a state, and returns the one before. If why is msg.OK and the server
 // is not up, the reason stays.
 func (h *Health) become(s State, why msg.Reason, now int64) (before State) {
+	if s == Up {
+		h.unanswered.Store(0)
+	}
 	for {
 		old := h.condition.Load()
 		was := old
@@ -199,6 +205,14 @@ func (h *Health) Trouble() time.Duration {
 	}
 	return 0
 }
+
+// LeavesWaiting notes that n requests have waited for the timeout on a connection that the server
+// had accepted.
+func (h *Health) LeavesWaiting(n int) { h.unanswered.Add(int64(n)) }
+
+// Unanswered is how many have, since the server last answered. It may be called from any
+// goroutine.
+func (h *Health) Unanswered() int64 { return h.unanswered.Load() }
 
 // HasFailed reports whether the server's next answer must be noted: it has failed since
 // it last answered, or has yet to show that it is well.

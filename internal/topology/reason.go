@@ -78,12 +78,18 @@ func reasonOfErrno(errno syscall.Errno) msg.Reason {
 
 // Cause says in words why a server of the pool fails, for the log, the API and the page: the
 // text that clients get, or a clearer one. mute: the server has answered nothing, at least
-// not since it fails.
-func Cause(p *config.Pool, why msg.Reason, mute bool) string {
+// not since it fails. unanswered: so many requests have waited in vain on connections that it
+// had accepted.
+func Cause(p *config.Pool, why msg.Reason, mute bool, unanswered int64) string {
 	text, question := why.String(), ""
 	switch why {
 	case msg.OK:
 		return ""
+	case msg.Timedout:
+		if unanswered > 0 {
+			text += ": it accepts connections and does not answer; does it hang?"
+		}
+		return text
 	case msg.ServerEOF, msg.ConnReset, msg.BrokenPipe:
 		if why == msg.ServerEOF {
 			text = "it closed the connection"

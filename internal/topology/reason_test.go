@@ -77,7 +77,7 @@ func TestTextsOfAFailingServer(t *testing.T) {
 		msg.Unresolved:  "its name cannot be resolved",
 		msg.ConnRefused: msg.ConnRefused.String(),
 	} {
-		if got := topology.Cause(&conf.Pools[0], why, false); got != want {
+		if got := topology.Cause(&conf.Pools[0], why, false, 0); got != want {
 			t.Errorf("it fails because %q, want %q", got, want)
 		}
 	}
@@ -89,7 +89,7 @@ func TestTextsOfAFailingServer(t *testing.T) {
 		msg.LoginRefused: "it wants a password, and the pool has none (server_password or redis_auth)",
 		msg.ConnRefused:  msg.ConnRefused.String(),
 	} {
-		if got := topology.Cause(&conf.Pools[0], why, true); got != want {
+		if got := topology.Cause(&conf.Pools[0], why, true, 0); got != want {
 			t.Errorf("it fails and is mute because %q, want %q", got, want)
 		}
 	}
@@ -99,15 +99,37 @@ func TestTextsOfAFailingServer(t *testing.T) {
 		{User: "proxy", Password: "p"}: "(server_user and server_password)",
 	} {
 		p := config.Pool{RedisAuth: "a", ServerUser: keys.User, ServerPassword: keys.Password}
-		if got := topology.Cause(&p, msg.LoginRefused, true); got != "it refuses the pool's password "+want {
+		if got := topology.Cause(&p, msg.LoginRefused, true, 0); got != "it refuses the pool's password "+want {
 			t.Errorf("with %v it fails because %q, want %q", keys, got, want)
 		}
 	}
 	conf.Pools[0].ServerTLS.Verify = config.VerifyNone
-	if got, want := topology.Cause(&conf.Pools[0], msg.TLSUnanswered, true), "it accepts connections, and does not answer the TLS handshake; does it speak TLS at this port (server_tls)?"; got != want {
+	if got, want := topology.Cause(&conf.Pools[0], msg.TLSUnanswered, true, 0), "it accepts connections, and does not answer the TLS handshake; does it speak TLS at this port (server_tls)?"; got != want {
 		t.Errorf("a server that is silent fails because %q, want %q", got, want)
 	}
-	if got, want := topology.Cause(&conf.Pools[0], msg.BadReply, true), "its reply does not fit the request; is it a Redis server?"; got != want {
+	if got, want := topology.Cause(&conf.Pools[0], msg.BadReply, true, 0), "its reply does not fit the request; is it a Redis server?"; got != want {
 		t.Errorf("with TLS it fails because %q, want %q", got, want)
+	}
+}
+
+// TestUnansweredRequests: a server that accepts connections and does not answer is told from one
+// that cannot be reached, until it answers.
+func TestUnansweredRequests(t *testing.T) {
+	p := &config.Pool{ServerFailureLimit: 1}
+	h := new(topology.Health)
+	topo := topology.New(p)
+	cause := func() string { return topology.Cause(p, msg.Timedout, true, h.Unanswered()) }
+	if got := cause(); got != "Connection timed out" {
+		t.Errorf("nothing is known: %q", got)
+	}
+	h.LeavesWaiting(2)
+	h.LeavesWaiting(3)
+	if got := cause(); h.Unanswered() != 5 || got != "Connection timed out: it accepts connections and does not answer; does it hang?" {
+		t.Errorf("%d: %q", h.Unanswered(), got)
+	}
+	topo.Failed(h, msg.Timedout, 1, 1)
+	topo.Answered(h, 2)
+	if h.Unanswered() != 0 || !h.IsUp() {
+		t.Errorf("it has answered: %d", h.Unanswered())
 	}
 }
