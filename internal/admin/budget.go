@@ -36,7 +36,7 @@ const (
 // They were measured with 5,000 servers.
 const (
 	metricsPerServer   = 18 << 10
-	firstPerServer     = 20 << 10
+	firstPerServer     = 44 << 10
 	oldNamesPerServer  = 5 << 10
 	statesPerServer    = 9 << 10
 	latenciesPerServer = 4 << 10

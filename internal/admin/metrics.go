@@ -206,7 +206,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
-	c.collectTimes(s)
+	c.collectTimes(s, conf)
 	for i := range conf.Pools {
 		c.collectStates(s, &conf.Pools[i], topo[i])
 	}
@@ -275,6 +275,8 @@ type scrape struct {
 	out chan<- prometheus.Metric
 	// oldNames: renamed metrics have a sample under their old name too.
 	oldNames bool
+	// firstFamilies are the families whose times have series from the start, of the pool at hand.
+	firstFamilies [msg.NumFamilies]bool
 }
 
 func (s *scrape) gauge(d *prometheus.Desc, v float64, labels ...string) {
@@ -334,9 +336,9 @@ func flag(yes bool) float64 {
 	return 0
 }
 
-// collectTimes writes how long requests took, for the families of commands in
-// use.
-func (c *collector) collectTimes(s *scrape) {
+// collectTimes writes how long requests took, by families of commands: those in use and, if
+// series are there from the start, those that a pool's protocol has.
+func (c *collector) collectTimes(s *scrape, conf *config.Config) {
 	times, err := c.latencies.get(Windows[0])
 	if err != nil {
 		return // the proxy ends
@@ -347,16 +349,17 @@ func (c *collector) collectTimes(s *scrape) {
 		for name, n := range p.Calls() {
 			s.counter(c.commands, float64(n), p.Name, name)
 		}
+		s.firstFamilies = firstFamilies(conf, p.Name)
 		ok, failed := p.Families(), p.Failures()
 		for f := range ok {
 			of := exemplarKey{p.Name, msg.Family(f), false}
-			s.histogramWith(traced[of], c.clientTime, &ok[f], clientSteps, p.Name, of.family.String(), outcomeOK)
+			s.ofFamily(of.family, traced[of], c.clientTime, &ok[f], clientSteps, p.Name, of.family.String(), outcomeOK)
 			of.failed = true
-			s.histogramWith(traced[of], c.clientTime, &failed[f], clientSteps, p.Name, of.family.String(), outcomeFailed)
+			s.ofFamily(of.family, traced[of], c.clientTime, &failed[f], clientSteps, p.Name, of.family.String(), outcomeFailed)
 		}
 		for j := range p.Servers {
 			for f := range p.Servers[j].Families {
-				s.histogram(c.serverTime, &p.Servers[j].Families[f], serverSteps, p.Name, p.Servers[j].Name, msg.Family(f).String())
+				s.ofFamily(msg.Family(f), nil, c.serverTime, &p.Servers[j].Families[f], serverSteps, p.Name, p.Servers[j].Name, msg.Family(f).String())
 			}
 		}
 	}

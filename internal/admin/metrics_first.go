@@ -53,6 +53,18 @@ var (
 	})
 )
 
+// firstFamilies has a flag for each family of commands whose times have series from the start.
+func firstFamilies(conf *config.Config, pool string) (first [msg.NumFamilies]bool) {
+	i := slices.IndexFunc(conf.Pools, func(p config.Pool) bool { return p.Name == pool })
+	if i < 0 || !conf.Process.Latency || !hasFirst(conf) {
+		return first
+	}
+	for f := range first {
+		first[f] = conf.Pools[i].Protocol == config.Redis || f != int(msg.Scripts)
+	}
+	return first
+}
+
 // A reasonSet has a flag for each reason.
 type reasonSet [msg.NumReasons]bool
 

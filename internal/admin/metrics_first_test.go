@@ -43,6 +43,60 @@ func TestServersHaveSeriesFromTheStart(t *testing.T) {
 	}
 }
 
+// TestTimesHaveSeriesFromTheStart: of each server and family, and for clients by outcome; not of
+// scripts in a Memcached pool, and not if times are not measured.
+func TestTimesHaveSeriesFromTheStart(t *testing.T) {
+	in, c := testCollector(t)
+	of := func() map[string]uint64 {
+		r := prometheus.NewPedanticRegistry()
+		if err := r.Register(c); err != nil {
+			t.Fatal(err)
+		}
+		families, err := r.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := make(map[string]uint64)
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				if h := m.GetHistogram(); h != nil {
+					name := f.GetName()
+					for _, l := range m.GetLabel() {
+						name += " " + l.GetValue()
+					}
+					found[name] = h.GetSampleCount()
+				}
+			}
+		}
+		return found
+	}
+	for i, protocol := range map[int]config.Protocol{0: config.Redis, 1: config.Memcached} {
+		in.conf.Pools[i].Protocol = protocol
+	}
+	got := of()
+	for f := range msg.NumFamilies {
+		for i := range in.conf.Pools {
+			pool := in.conf.Pools[i].Name
+			for _, name := range []string{
+				"nuthatch_client_request_duration_seconds " + msg.Family(f).String() + " failed " + pool,
+				"nuthatch_client_request_duration_seconds " + msg.Family(f).String() + " ok " + pool,
+				"nuthatch_server_request_duration_seconds " + msg.Family(f).String() + " " + pool + " one",
+			} {
+				n, has := got[name]
+				if want := f != int(msg.Scripts) || i == 0; has != want || n != 0 && !strings.Contains(name, "read ok beta") {
+					t.Errorf("%s: %d, %t; want it: %t", name, n, has, want)
+				}
+			}
+		}
+	}
+	in.conf.Process.Latency = false
+	for name := range of() {
+		if strings.Contains(name, "request_duration_seconds") && !strings.Contains(name, "read") {
+			t.Errorf("%s is there, and times are not measured", name)
+		}
+	}
+}
+
 // TestReloadMetrics: whether the last reload was refused, and since when the configuration
 // is in force.
 func TestReloadMetrics(t *testing.T) {

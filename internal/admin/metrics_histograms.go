@@ -8,6 +8,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"nuthatch/internal/latency"
+	"nuthatch/internal/msg"
 )
 
 // The buckets of the classic histograms, in seconds. Servers, of which there may be
@@ -55,16 +56,15 @@ func (h histogram) Write(out *dto.Metric) error {
 	return nil
 }
 
-// histogram writes a histogram that is not empty.
-func (s *scrape) histogram(d *prometheus.Desc, h *latency.Histogram, steps []float64, labels ...string) {
-	s.histogramWith(nil, d, h, steps, labels...)
+// ofFamily writes the histogram of a family, unless it is empty and has no series from the start.
+func (s *scrape) ofFamily(f msg.Family, of []prometheus.Exemplar, d *prometheus.Desc, h *latency.Histogram, steps []float64, labels ...string) {
+	if h.Count() > 0 || s.firstFamilies[f] {
+		s.histogram(of, d, h, steps, labels...)
+	}
 }
 
-// histogramWith is histogram with exemplars.
-func (s *scrape) histogramWith(of []prometheus.Exemplar, d *prometheus.Desc, h *latency.Histogram, steps []float64, labels ...string) {
-	if h.Count() == 0 {
-		return
-	}
+// histogram writes a histogram with its exemplars.
+func (s *scrape) histogram(of []prometheus.Exemplar, d *prometheus.Desc, h *latency.Histogram, steps []float64, labels ...string) {
 	buckets := make(map[float64]uint64, len(steps))
 	for _, step := range steps {
 		buckets[step] = h.AtMost(time.Duration(step * float64(time.Second)))

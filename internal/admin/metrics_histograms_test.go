@@ -21,8 +21,8 @@ func TestNativeHistogram(t *testing.T) {
 	}
 	out := make(chan prometheus.Metric, 1)
 	s := &scrape{out: out}
-	s.histogram(prometheus.NewDesc("x_seconds", "times", []string{"pool"}, nil), h, clientSteps, "p")
-	s.histogram(prometheus.NewDesc("y_seconds", "none", []string{"pool"}, nil), new(latency.Histogram), clientSteps, "p")
+	s.ofFamily(msg.Reads, nil, prometheus.NewDesc("x_seconds", "times", []string{"pool"}, nil), h, clientSteps, "p")
+	s.ofFamily(msg.Reads, nil, prometheus.NewDesc("y_seconds", "none", []string{"pool"}, nil), new(latency.Histogram), clientSteps, "p")
 	if len(out) != 1 {
 		t.Fatalf("%d histograms, want one: the other is empty", len(out))
 	}
@@ -76,7 +76,7 @@ func TestExemplars(t *testing.T) {
 	h := new(latency.Histogram)
 	h.Add(int64(3*time.Millisecond), 1)
 	out := make(chan prometheus.Metric, 1)
-	(&scrape{out: out}).histogramWith(got[exemplarKey{"p", msg.Reads, false}], prometheus.NewDesc("x_seconds", "times", nil, nil), h, clientSteps)
+	(&scrape{out: out}).histogram(got[exemplarKey{"p", msg.Reads, false}], prometheus.NewDesc("x_seconds", "times", nil, nil), h, clientSteps)
 	var m dto.Metric
 	if err := (<-out).Write(&m); err != nil {
 		t.Fatal(err)

@@ -176,6 +176,7 @@ func TestEveryReasonIsALabel(t *testing.T) {
 
 func TestMetricValues(t *testing.T) {
 	in, c := testCollector(t)
+	in.conf.Process.Latency = false // families without requests are left out
 	in.topo[1].SetService(in.topo[1].Servers()[1], topology.OffTheRing, 1)
 	want := `
 # HELP nuthatch_memory_held_bytes what the event loops hold together for clients and what they have in flight
