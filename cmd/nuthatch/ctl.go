@@ -38,7 +38,7 @@ func (f *targetFlags) table() []option {
 	return []option{
 		{'a', "address", text, "admin listener: host:port, path or URL (default: $" + adminVariable + ", or from -c, or " +
 			ctl.DefaultAddress + ")", setText(&f.address)},
-		{'c', "conf-file", fileName, "configuration file of the proxy: has its address and token; ctl then talks to no other proxy", setText(&f.confFile)},
+		{'c', "conf-file", fileName, "configuration file of the proxy: has its address and token; no other proxy is talked to then", setText(&f.confFile)},
 		{'T', "token-file", fileName, "file that holds the token (default: $" + tokenVariable + ", or from -c)", setText(&f.tokenFile)},
 		{0, "cacert", fileName, "certificates that sign the admin listener's, which is connected to with TLS (default: from -c, or the system's)", setText(&f.caCert)},
 		{0, "cert", fileName, "own certificate, for an admin listener that asks for one", setText(&f.cert)},
@@ -113,16 +113,23 @@ func (f *ctlFlags) helpOf(name string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "%s ctl: %v\n", nuthatch, err)
 		return exitFailure
 	}
-	fmt.Fprintf(stdout, "Usage: %s\n\n%s.\n", strings.TrimRight(fmt.Sprintf("%s ctl [options] %s %s", nuthatch, c.Name, c.Synopsis), " "), c.Help)
+	about, example, options := c.Guide()
+	fmt.Fprintf(stdout, "Usage: %s\n\n", strings.TrimRight(fmt.Sprintf("%s ctl [options] %s %s", nuthatch, c.Name, c.Synopsis), " "))
+	writeText(stdout, about)
+	fmt.Fprintf(stdout, "\nExample:\n  %s\n", example)
 	var own []option
 	for _, o := range f.table() {
-		if strings.Contains(c.Help, "--"+o.long) || slices.Contains([]string{"help", "json"}, o.long) {
+		if slices.Contains(append(options, "help", "json"), o.long) {
+			// Of options of several commands the help names the commands.
+			if _, rest, ok := strings.Cut(o.help, ": "); ok && o.long != "help" {
+				o.help = rest
+			}
 			own = append(own, o)
 		}
 	}
 	fmt.Fprintln(stdout)
 	writeOptions(stdout, own)
-	fmt.Fprintf(stdout, "\nWhich proxy: -a, -c and -T; see '%s ctl --help'.\n", nuthatch)
+	fmt.Fprintf(stdout, "\nWhich proxy is asked say -a, -c and -T: see '%s ctl --help'.\n", nuthatch)
 	return 0
 }
 

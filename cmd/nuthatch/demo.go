@@ -38,6 +38,8 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 	}
 	if f.help {
 		fmt.Fprintf(stdout, "Usage: %s demo [-m] [-l address]\n\n", nuthatch)
+		writeText(stdout, "Runs a proxy over three servers of its own, to try it: the servers are part of the program, and keep what they are given in memory. It says where clients and a browser can connect. Ctrl-C ends all of it.")
+		fmt.Fprintf(stdout, "\nExample:\n  %s demo, and in another terminal: redis-cli -p 22121 set a 1\n\n", nuthatch)
 		writeOptions(stdout, table)
 		return 0
 	}

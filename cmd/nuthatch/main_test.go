@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,8 +42,25 @@ func TestEveryVerbHasHelp(t *testing.T) {
 		for _, args := range [][]string{{nuthatch, "ctl", c.Name, "--help"}, {nuthatch, "ctl", "help", c.Name}} {
 			var stdout, stderr bytes.Buffer
 			status := run(args, &stdout, &stderr)
-			if want := "Usage: nuthatch ctl [options] " + c.Name; status != 0 || stderr.Len() > 0 || !strings.HasPrefix(stdout.String(), want) || !strings.Contains(stdout.String(), c.Help) {
+			about, example, options := c.Guide()
+			text := strings.Join(strings.Fields(stdout.String()), " ")
+			if want := "Usage: nuthatch ctl [options] " + c.Name; status != 0 || stderr.Len() > 0 || !strings.HasPrefix(text, want) ||
+				about == "" || !strings.Contains(text, about) || !strings.Contains(text, " Example: "+example+" Options:") {
 				t.Errorf("%q: status %d, %q and %q", args, status, &stderr, &stdout)
+			}
+			if !strings.HasPrefix(example, "nuthatch ctl "+c.Name) {
+				t.Errorf("the example of %s is %q", c.Name, example)
+			}
+			for _, o := range (&ctlFlags{}).table() {
+				has := strings.Contains(stdout.String(), " --"+o.long+" ") || strings.Contains(stdout.String(), " --"+o.long+"=")
+				if own := slices.Contains(append(options, "help", "json"), o.long); has != own && !strings.Contains(about+example, "--"+o.long) {
+					t.Errorf("the help of %s has --%s: %t", c.Name, o.long, has)
+				}
+			}
+			for line := range strings.Lines(stdout.String()) {
+				if len(line) > usageWidth+1 && !strings.Contains(line, " : ") {
+					t.Errorf("%s: a line is too long: %s", c.Name, line)
+				}
 			}
 		}
 	}

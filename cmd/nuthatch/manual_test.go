@@ -125,7 +125,11 @@ func ctlManual() string {
 		"Actions need a token, or the socket, which is the proxy's user's and root's.")
 	m.Section("Commands")
 	for _, c := range ctl.Commands() {
-		m.Item(strings.TrimSpace("**"+c.Name+"** "+c.Synopsis), sentence(c.Help))
+		about, example, options := c.Guide()
+		if len(options) > 0 {
+			about += " Options: `--" + strings.Join(options, "`, `--") + "`."
+		}
+		m.Item(strings.TrimSpace("**"+c.Name+"** "+c.Synopsis), about+" Example: `"+example+"`.")
 	}
 	m.Section("Options")
 	manualOptions(m, (&ctlFlags{}).table())

@@ -27,7 +27,9 @@ func runSchema(args []string, stdout, stderr io.Writer) int {
 		return exitFailure
 	}
 	if f.help {
-		fmt.Fprintf(stdout, "Usage: %s schema > nuthatch.schema.json\n\nWrites the JSON Schema of a configuration file, for editors.\n\n", nuthatch)
+		fmt.Fprintf(stdout, "Usage: %s schema > nuthatch.schema.json\n\n", nuthatch)
+		writeText(stdout, "Writes the JSON Schema of a configuration file. Editors with a YAML language server complete and check the file by it, if a comment in its first line names it: # yaml-language-server: $schema=nuthatch.schema.json")
+		fmt.Fprintln(stdout)
 		writeOptions(stdout, table)
 		return 0
 	}

@@ -50,7 +50,9 @@ func runTop(args []string, stdout, stderr io.Writer) int {
 		return exitFailure
 	}
 	if f.help {
-		fmt.Fprintf(stdout, "Usage: %s top [options]\n\nShows a running proxy: pools, servers, failures, keys, slow log, clients, findings; ? lists the keys.\n\n", nuthatch)
+		fmt.Fprintf(stdout, "Usage: %s top [options]\n\n", nuthatch)
+		writeText(stdout, "Shows a running proxy in the terminal, once a second: its pools, servers, failures, keys, slow log and clients, and what needs a look. ? lists the keys, q ends it. It changes nothing.")
+		fmt.Fprintf(stdout, "\nExample:\n  %s top -a 10.0.0.1:22223 -i 2s\n\n", nuthatch)
 		writeOptions(stdout, f.table())
 		return 0
 	}

@@ -57,3 +57,22 @@ func writeOptions(w io.Writer, table []option) {
 		fmt.Fprintf(w, "  %s --%-16s : %s\n", short, name, o.help)
 	}
 }
+
+// usageWidth is how many columns a paragraph of help has at the most.
+const usageWidth = 80
+
+// writeText writes a paragraph in lines.
+func writeText(w io.Writer, text string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len(line)+1+len(word) > usageWidth {
+			fmt.Fprintln(w, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	fmt.Fprintln(w, line)
+}

@@ -174,9 +174,16 @@ func TestEveryReasonIsALabel(t *testing.T) {
 	}
 }
 
-func TestMetricValues(t *testing.T) {
+// fewSeries is a collector that leaves families without requests out.
+func fewSeries(t *testing.T) (*instance, *collector) {
+	t.Helper()
 	in, c := testCollector(t)
-	in.conf.Process.Latency = false // families without requests are left out
+	in.conf.Process.Latency = false
+	return in, c
+}
+
+func TestMetricValues(t *testing.T) {
+	in, c := fewSeries(t)
 	in.topo[1].SetService(in.topo[1].Servers()[1], topology.OffTheRing, 1)
 	want := `
 # HELP nuthatch_memory_held_bytes what the event loops hold together for clients and what they have in flight

@@ -59,7 +59,7 @@ func (t *timers) expireConn(c *serverConn, now int64) {
 		return
 	}
 	if deadline <= now && ctx.turn.room() {
-		c.noteUnanswered()
+		noteUnanswered(c)
 		c.fail(whyLate(c))
 		return
 	}
@@ -67,7 +67,7 @@ func (t *timers) expireConn(c *serverConn, now int64) {
 }
 
 // noteUnanswered counts the requests that have waited for a server that accepts connections.
-func (c *serverConn) noteUnanswered() {
+func noteUnanswered(c *serverConn) {
 	n := 0
 	for m := range c.queue.All() {
 		if m.Owner != nil {
