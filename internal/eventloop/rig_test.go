@@ -255,7 +255,12 @@ func (p *probe) OnSent(n int) {
 	}
 }
 
-func (p *probe) Grant() int { return Unlimited }
+func (p *probe) Grant() int {
+	if !p.Attached() {
+		p.rig.t.Error("room was asked of a closed connection")
+	}
+	return Unlimited
+}
 
 func (p *probe) Lend() []byte {
 	if p.lend == nil {

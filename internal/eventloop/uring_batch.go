@@ -167,7 +167,9 @@ func (u *uring) putSend(i int, op *operation) {
 // receive that was filled, is large, and received at once.
 func (u *uring) read(c *Conn) {
 	if u.n == maxReceives || u.n > 0 && u.loop.load.received+(u.n+1)*receiveSize > maxTurnBytes {
-		u.receiveAll()
+		if u.receiveAll(); !c.live() {
+			return // closed by another's handler
+		}
 	}
 	ent := &u.table[c.fd]
 	if ent.inBatch {
@@ -276,12 +278,16 @@ func (u *uring) unhold(ent *entry) {
 
 // send implements engine.
 func (u *uring) send(c *Conn, out *mbuf.Chain) {
+	if u.n == maxBatch || u.table[c.fd].inBatch {
+		// A handler that is told has closed this connection, or had sent some of its output
+		// already, and now has more.
+		if u.sendAll(); !c.live() {
+			return
+		}
+	}
 	if out.Len() == 0 {
 		u.sent(c, out, 0, false)
 		return
-	}
-	if u.n == maxBatch {
-		u.sendAll()
 	}
 	u.add(c, out, out.Len())
 }
