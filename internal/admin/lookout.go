@@ -8,6 +8,7 @@ import (
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/admin/findings"
+	"nuthatch/internal/events"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/stats"
 )
@@ -31,9 +32,13 @@ const (
 //	Warn     still: memory is short finding=memory after=1m0s details="53 MB of 60 MB ..."  each minute
 //	Notice   no longer: memory is short finding=memory lasted=2m30s                       once
 type lookout struct {
-	now  present
-	log  *logging.Logger
-	told map[told]*telling
+	now    present
+	log    *logging.Logger
+	events *events.Log
+	told   map[told]*telling
+	// begun is when the last event of a beginning was, if that was in the last minute: what comes
+	// and goes must not fill the log of events.
+	begun map[told]time.Time
 }
 
 // told is what lines are about.
@@ -44,12 +49,20 @@ type told struct{ kind, pool, server string }
 type telling struct {
 	first, last, line time.Time
 	found             api.Finding
+	// begun: there was an event when it began, and will be one when it ends.
+	begun bool
+	over  events.Kind
 }
 
 // LookOut has the recorder write what needs a look into the log. It is called before Run.
 func (r *Recorder) LookOut(log *logging.Logger) {
-	l := &lookout{now: presentOf(r.in, r), log: log, told: make(map[told]*telling)}
+	l := newLookout(log, r.in.Events())
+	l.now = presentOf(r.in, r)
 	r.lookout = func() { l.look(r) }
+}
+
+func newLookout(log *logging.Logger, to *events.Log) *lookout {
+	return &lookout{log: log, events: to, told: make(map[told]*telling), begun: make(map[told]time.Time)}
 }
 
 // look finds what needs a look, and tells of it.
@@ -97,6 +110,9 @@ func (l *lookout) tell(found []api.Finding, now time.Time) {
 			s.line = now
 			l.log.Warn("still: "+f.Title, attrsOf(f, "after", after)...)
 		}
+		if !s.line.IsZero() && !s.begun {
+			l.begin(key, s, now)
+		}
 	}
 	for key, s := range l.told {
 		if now.Sub(s.last) < overAfter {
@@ -106,9 +122,29 @@ func (l *lookout) tell(found []api.Finding, now time.Time) {
 		if !s.line.IsZero() {
 			over := s.found
 			over.Reason, over.Cause, over.Text = "", "", over.Title
-			l.log.Notice("no longer: "+over.Title, attrsOf(&over, "lasted", max(s.last.Sub(s.first), lookPeriod))...)
+			lasted := max(s.last.Sub(s.first), lookPeriod)
+			l.log.Notice("no longer: "+over.Title, attrsOf(&over, "lasted", lasted)...)
+			if s.begun {
+				text := "no longer: " + over.Title + "; it lasted " + lasted.Round(time.Second).String()
+				l.events.Add(events.Event{Kind: s.over, Time: now, Pool: key.pool, Server: key.server, Text: text, For: lasted})
+			}
 		}
 	}
+	for key, at := range l.begun {
+		if l.told[key] == nil && now.Sub(at) >= events.Quiet {
+			delete(l.begun, key)
+		}
+	}
+}
+
+// begin adds the event that something begins, if it has one.
+func (l *lookout) begin(key told, s *telling, now time.Time) {
+	kind, over, ok := findings.Events(&s.found)
+	if at, has := l.begun[key]; !ok || has && now.Sub(at) < events.Quiet {
+		return
+	}
+	s.begun, s.over, l.begun[key] = true, over, now
+	l.events.Add(events.Event{Kind: kind, Time: now, Pool: key.pool, Server: key.server, Reason: s.found.Reason, Text: s.found.Text})
 }
 
 // attrsOf says what a line is about, how long it goes on, under that name, and the details.

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/admin/findings"
+	"nuthatch/internal/events"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/stats"
 )
@@ -22,7 +24,7 @@ func toldIn(t *testing.T, seconds int, found func(second int) []api.Finding) str
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lookout{log: log, told: make(map[told]*telling)}
+	l := newLookout(log, new(events.Log))
 	for i := range seconds {
 		l.tell(found(i), time.Unix(int64(i), 0))
 	}
@@ -79,6 +81,53 @@ func TestLookoutWaitsForASecondWindow(t *testing.T) {
 		"no longer: server two (two:1) is slow" + about + "lasted=15s\n"
 	if got := slowFor(15); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestLookoutTellsOfBeginningsAndEnds: slow servers, errors about a server and pools without one
+// have events, with how long it lasted; one that comes and goes, one a minute.
+func TestLookoutTellsOfBeginningsAndEnds(t *testing.T) {
+	log := logging.Discard()
+	journal := new(events.Log)
+	l := newLookout(log, journal)
+	slow, full, well := api.Server{Pool: "p", Name: "slow", State: "up", Slow: &api.Slow{Way: api.SlowHalf, Takes: .03, Usual: .001, Window: 2}}, api.Server{Pool: "p", Name: "full", State: "up"}, api.Server{Pool: "p", Name: "well", State: "up"}
+	full.Recent = &api.Rates{ErrorReplies: map[string]float64{"OOM": 2}}
+	wrong := api.Server{Pool: "p", Name: "wrong", State: "up", Recent: &api.Rates{ErrorReplies: map[string]float64{"WRONGTYPE": 2}}}
+	dead := api.Server{Pool: "p", Name: "well", State: "failing"}
+	at := func(second int, servers ...api.Server) { l.tell(foundOf(servers...), time.Unix(int64(second), 0)) }
+	for second := range 30 {
+		at(second, slow, full, wrong)
+	}
+	at(40, well)
+	at(42, slow, full) // within a minute of the last
+	at(53, well)
+	at(70, slow)
+	at(82, well)
+	at(100, dead)
+	at(112, well)
+	var got []string
+	all, _, _ := journal.After(0, 100, "")
+	for _, e := range all {
+		got = append(got, fmt.Sprint(e.Time.Unix(), " ", e.Kind, " ", e.Server, " ", e.For))
+	}
+	want := []string{
+		"0 server_slow slow 0s", "0 server_errors full 0s", "40 server_slow_over slow 29s", "40 server_errors_over full 29s",
+		"70 server_slow slow 0s", "82 server_slow_over slow 2s", "100 no_server  0s", "112 no_server_over  2s",
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if e := journal.LatestOf(events.ServerSlow); e.Text != "server slow is slow: half of its requests in the last 2s take 30ms or longer, with the others 1ms" {
+		t.Errorf("%+v", e)
+	}
+	if e := journal.LatestOf(events.NoServerOver); e.Text != "no longer: no server of the pool is left; it lasted 2s" {
+		t.Errorf("%+v", e)
+	}
+	at(500, well)
+	if len(l.begun) > 0 || len(l.told) > 0 {
+		t.Errorf("kept for ever: %v, %v", l.begun, l.told)
 	}
 }
 

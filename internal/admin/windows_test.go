@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/events"
 	"nuthatch/internal/latency"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/msg"
@@ -297,7 +298,7 @@ func TestCausesAreToldWithinFiveSeconds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l := &lookout{log: log, told: make(map[told]*telling)}
+			l := newLookout(log, new(events.Log))
 			shown := time.Duration(0)
 			for age := time.Second; age <= from+5*time.Second; age += time.Second {
 				s.now = s.began.Add(age)

@@ -304,8 +304,9 @@ func missing[T any](r *reader, b *block, node *yaml.Node, keys []key[T], who str
 // unknownKey reports a key that is in no table. The key that was likely meant
 // counts as seen, so that a misspelling is not reported as a missing key too.
 func (r *reader) unknownKey(b *block, name *yaml.Node, names []string, misplaced string) {
-	msg := "unknown key"
+	msg, key := "unknown key", strings.Trim(quoteKey(name.Value), "'")
 	if name.Value == "<<" {
+		key = name.Value
 		msg = "YAML's merge keys are not supported: repeat the settings, or say them once in 'nuthatch: pool_defaults'"
 	} else if misplaced != "" {
 		msg += "; it " + misplaced
@@ -317,7 +318,7 @@ func (r *reader) unknownKey(b *block, name *yaml.Node, names []string, misplaced
 	} else {
 		msg += expected(names)
 	}
-	r.fault(name, b, strings.Trim(quoteKey(name.Value), "'"), msg)
+	r.fault(name, b, key, msg)
 }
 
 // readKey reads one key's value or values into into. It returns the nodes that

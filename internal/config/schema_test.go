@@ -15,6 +15,8 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
+
+	"nuthatch/internal/testkit"
 )
 
 // compile compiles a schema, which is held against the schema of draft 2020-12 by that.
@@ -339,6 +341,27 @@ func TestSchemaPatterns(t *testing.T) {
 	for _, m := range patterns {
 		if p := string(m[1]); !strings.HasPrefix(p, "^") || !strings.HasSuffix(p, "$") || strings.Contains(p, "(?") || strings.Contains(p, `\\z`) {
 			t.Errorf("the pattern %s", p)
+		}
+	}
+}
+
+// TestSchemaIsThere: the schema in conf is this version's, and the first lines of the examples
+// name it by a path from where they are, or from where the packages put it.
+func TestSchemaIsThere(t *testing.T) {
+	testkit.CheckFile(t, "../../conf/nuthatch.schema.json", "go test ./internal/config -update", string(Schema()), *update)
+	const marker = "# yaml-language-server: $schema="
+	for _, path := range append(glob(t, "../../conf/*.yml"), "../../examples/systemd/nuthatch.yml") {
+		text, err := TextOf(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		want := "nuthatch.schema.json"
+		if strings.Contains(path, "systemd") {
+			want = "/usr/share/nuthatch/" + want
+		}
+		if first != marker+want {
+			t.Errorf("%s begins with %q, want %q", path, first, marker+want)
 		}
 	}
 }

@@ -13,7 +13,7 @@ func TestYAMLIsExplained(t *testing.T) {
 		"a:\n" + pool + "  redis_auth: @x\n":                  "f:4: YAML: found character that cannot start any token; a value that begins with '@' or '`' must be quoted",
 		"pool_defaults:\n  redis: true\na:\n" + pool:          "f:1: pool_defaults: no pool, but a process-wide setting: indent it below the top-level name 'nuthatch'",
 		"include: more.yml\na:\n" + pool:                      "f:1: include: no pool, but a process-wide setting: indent it below the top-level name 'nuthatch'",
-		"a: &d\n" + pool + "b:\n  <<: *d\n":                   "YAML's merge keys are not supported: repeat the settings, or say them once in 'nuthatch: pool_defaults'",
+		"a: &d\n" + pool + "b:\n  <<: *d\n":                   "pool 'b': <<: YAML's merge keys are not supported: repeat the settings, or say them once in 'nuthatch: pool_defaults'",
 		"a: &d\n" + pool:                                      "YAML anchors are not supported: repeat the settings where they are needed, or say them once in 'nuthatch: pool_defaults'",
 		"a:\n" + pool + "  health_check: &h\n    rise: 2\n":   "YAML anchors are not supported: repeat the settings where they are needed, or say them once in 'nuthatch: pool_defaults'",
 		"a:\n" + pool + "  redis: true\n  redis_auth: &x y\n": "YAML anchors are not supported; quote a value that begins with '&'",

@@ -18,6 +18,12 @@ const (
 	ServerEjected
 	ServerTried
 	ServerAnswers
+	ServerSlow
+	ServerSlowOver
+	ServerErrors
+	ServerErrorsOver
+	NoServer
+	NoServerOver
 	ServerDisabled
 	ServerEnabled
 	NameUnresolved
@@ -91,6 +97,12 @@ var kinds = [NumKinds]row{
 	ServerEjected:    {"server_ejected", Failure, "the server has failed too often: its keys go to other servers, or requests for them fail"},
 	ServerTried:      {"server_tried", Notice, "an ejected server is tried again; one event until it answers"},
 	ServerAnswers:    {"server_answers", Notice, "the server is up again; the event says after how long"},
+	ServerSlow:       {"server_slow", Notice, "the server is slow, as `ctl status` has it; for each server one event a minute at the most"},
+	ServerSlowOver:   {"server_slow_over", Notice, "it is slow no more; the event says how long it was"},
+	ServerErrors:     {"server_errors", Failure, "the server answers with errors that are about itself, such as OOM; for each server one event a minute at the most"},
+	ServerErrorsOver: {"server_errors_over", Notice, "it has given no such error for ten seconds; the event says for how long it did"},
+	NoServer:         {"no_server", Failure, "no server of the pool is left: all requests for keys fail"},
+	NoServerOver:     {"no_server_over", Notice, "the pool has a server again; the event says for how long it had none"},
 	ServerDisabled:   {"server_disabled", Notice, "an operator took the server out of service"},
 	ServerEnabled:    {"server_enabled", Notice, "an operator put the server back into service; the event says after how long"},
 	NameUnresolved:   {"name_unresolved", Notice, "the server's name cannot be resolved; it keeps the addresses that it had"},

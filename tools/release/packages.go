@@ -34,6 +34,7 @@ func contents() []content {
 		{"/usr/share/man/man1/nuthatch.1.gz", "packaging/man/nuthatch.1", 0o644, files.TypeFile},
 		{"/usr/share/man/man1/nuthatch-ctl.1.gz", "packaging/man/nuthatch-ctl.1", 0o644, files.TypeFile},
 		{"/usr/share/man/man5/nuthatch.yml.5.gz", "packaging/man/nuthatch.yml.5", 0o644, files.TypeFile},
+		{"/usr/share/nuthatch/nuthatch.schema.json", "conf/nuthatch.schema.json", 0o644, files.TypeFile},
 		{"/usr/share/doc/nuthatch/" + noticesName, noticesName, 0o644, files.TypeFile},
 		{"/usr/share/doc/nuthatch/LICENSE", "LICENSE", 0o644, files.TypeFile},
 	}

@@ -124,7 +124,7 @@ func (f *finder) pool(p *api.Pool) {
 	}
 	lost := Lost(p)
 	if lost {
-		f.add(noServer, true, p.Name, "no server of the pool is left: all requests for keys fail")
+		f.add(noServer, true, p.Name, "no server of the pool is left:: all requests for keys fail")
 	}
 	f.cluster(p)
 	f.sentinels(p)

@@ -1,6 +1,9 @@
 package findings
 
-import "nuthatch/internal/admin/api"
+import (
+	"nuthatch/internal/admin/api"
+	"nuthatch/internal/events"
+)
 
 // The kinds of findings.
 const (
@@ -75,4 +78,18 @@ func Logged(f *api.Finding) bool {
 // requests make a server slow in a single one, and sentinels do not agree during a failover.
 func Settles(f *api.Finding) bool {
 	return f.Kind == serverSlow && !f.Confirmed || f.Kind == sentinel
+}
+
+// Events are the events of the beginning and the end of what is found; ok is false if it has
+// others, or none.
+func Events(f *api.Finding) (begin, end events.Kind, ok bool) {
+	switch f.Kind {
+	case serverSlow:
+		return events.ServerSlow, events.ServerSlowOver, true
+	case serverErrors:
+		return events.ServerErrors, events.ServerErrorsOver, f.Fails
+	case noServer:
+		return events.NoServer, events.NoServerOver, true
+	}
+	return 0, 0, false
 }
