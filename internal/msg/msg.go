@@ -165,9 +165,9 @@ func (m *Msg) Why(why Reason) string {
 	}
 	text := why.String()
 	if why == ServerEOF && (m.Block() > 0 || m.Waits()) { // nutcracker has no text for it, and no such request
-		text = "the server closed the connection"
+		text = ServerClosed.String()
 	}
-	if why == ConnReplaced && m.Block() == 0 && m.Sent != 0 {
+	if (why == ConnReplaced || why == ServerClosed) && m.Block() == 0 && m.Sent != 0 {
 		text += "; it is not known whether the request was carried out"
 	}
 	// What has waited too long for a client stays on its way.

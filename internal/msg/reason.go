@@ -164,6 +164,9 @@ const (
 	// TransactionTimedout: the EXEC of a transaction has not come within the time that a
 	// client's request may take.
 	TransactionTimedout
+	// ServerClosed: the server closed the connection. It is in place of ServerEOF where
+	// nutcracker has no text that must be kept: in pools of a cluster and of Sentinel.
+	ServerClosed
 	// NumReasons is how many there are.
 	NumReasons = iota
 )
@@ -252,6 +255,7 @@ var reasonTexts = [NumReasons]string{
 	NotServed:         "CLUSTERDOWN Hash slot not served",
 	NoMap:             "no node of the cluster has said yet which slots it has",
 	NoReplica:         "no replica of this key may be read from now (read_policy: replica)",
+	ServerClosed:      "the server closed the connection",
 }
 
 // reasonNames are what the statistics call the reasons.
@@ -335,6 +339,7 @@ var reasonNames = [NumReasons]string{
 	NotServed:            "slot_not_served",
 	NoMap:                "no_map",
 	NoReplica:            "no_replica",
+	ServerClosed:         "server_closed",
 }
 
 // Name is what the statistics call the reason: lower case, with underscores.

@@ -299,6 +299,10 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"No server in servers has answered as a node of a Redis Cluster since the start, within the time that requests have.",
 		"nuthatch ctl cluster says what each of them has answered. See CLUSTER.md.",
 	},
+	ServerClosed: {
+		"The same as unknown (server_eof), in a pool whose servers are found by cluster or Sentinel. The request may have been carried out, unless it says nothing of that.",
+		"Did the server restart, or close the connection as idle? After a failover this ends when the new primary is known.",
+	},
 	NoReplica: {
 		"With read_policy: replica all replicas of the key's primary are away, load their data, or are too far behind.",
 		"The page, nuthatch ctl events and /api/v1/pools say why each of them is not used. With prefer_replica the primary is read from meanwhile. See REPLICAS.md.",

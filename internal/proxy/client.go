@@ -159,6 +159,9 @@ func (c *client) OnData(data []byte) {
 // many bytes it took.
 func (c *client) consume(data []byte) int {
 	rest := data
+	if c.session.Bars == 0 && c.pool.proto.transactor != nil {
+		rest = rest[beginPlain(c, rest):]
+	}
 	for len(rest) > 0 && c.state == clientOpen {
 		if c.skip != 0 {
 			if c.skip == unseen {
@@ -205,6 +208,7 @@ func (c *client) consume(data []byte) int {
 		}
 		rest = rest[n:]
 	}
+	sayNow(c)
 	return len(data) - len(rest)
 }
 
@@ -568,6 +572,7 @@ func (ctx *Context) swallow(m *msg.Msg) {
 	case len(m.Frags) > 0:
 		ctx.msgs.Put(m)
 	default:
-		m.Owner = nil // and on in its server's queue
+		m.Reply.Release(ctx.bufs) // what was said before it
+		m.Owner = nil             // and on in its server's queue
 	}
 }

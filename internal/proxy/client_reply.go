@@ -33,11 +33,14 @@ func (c *client) OnReply(m *msg.Msg, r msg.Reply) {
 		r = msg.Reply{}
 	}
 	if c.outq.Head() != m {
-		c.hold(m, r.Len())
+		c.hold(m, m.Reply.Len()+r.Len())
 		r.MoveTo(ctx.bufs, &m.Reply)
 		ctx.memory.expect(m, 0)
 		m.Done, m.Replied = true, ctx.loop.Now()
 		return
+	}
+	if m.Rare && m.Reply.Len() > 0 {
+		c.Out().Splice(ctx.bufs, &m.Reply)
 	}
 	r.MoveTo(ctx.bufs, c.Out())
 	c.outq.Pop()

@@ -267,8 +267,13 @@ func (d *dispatch) slot() int {
 }
 
 func (d *dispatch) newMsg(req *msg.Request) *msg.Msg {
-	c := d.client
-	m := c.pool.ctx.msgs.Get()
+	m := d.client.pool.ctx.msgs.Get()
+	standFor(d.client, m, req)
+	return m
+}
+
+// standFor has m, which is new, stand for a request of the client's.
+func standFor(c *client, m *msg.Msg, req *msg.Request) {
 	c.pool.ctx.memory.expect(m, c.expects(c.pool.largest))
 	m.Owner, m.Type, m.NoReply, m.Quiet = c, req.Type, req.NoReply, req.Quiet
 	if limit := c.pool.conf.RequestTimeout; limit > 0 && !req.NoReply {
@@ -278,7 +283,6 @@ func (d *dispatch) newMsg(req *msg.Request) *msg.Msg {
 	m.RESP3, m.Muted = c.session.Lane.IsRESP3(), c.session.Muted
 	m.Start = c.pool.ctx.loop.Now()
 	c.pool.keys.sampleIfDue(c.pool, req, m)
-	return m
 }
 
 // refuse answers a request that cannot be sent with an error, in its turn.

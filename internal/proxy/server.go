@@ -521,21 +521,6 @@ func (c *serverConn) fail(why msg.Reason) {
 	}
 }
 
-// failAll tells the owners of the messages that they get no reply.
-func (c *serverConn) failAll(lost []*msg.Msg, why msg.Reason) {
-	ctx := c.pool.ctx
-	for _, m := range lost {
-		m.Kept.Release(ctx.bufs)
-		if m.Owner == nil {
-			ctx.msgs.Put(m)
-			continue
-		}
-		c.server.reasons[stats.ServerFailedRequests][why]++
-		m.Err = why
-		m.Owner.OnFailure(m)
-	}
-}
-
 // A retiring is the closing of many connections that owe no reply.
 type retiring struct{ conns []*serverConn }
 

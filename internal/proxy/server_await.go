@@ -68,6 +68,8 @@ type keeping struct {
 	keepsSome, keepsAll bool
 	// mayAwait: requests may wait for a primary.
 	mayAwait bool
+	// foundElsewhere: the servers are the nodes of a cluster, or Sentinel says where they are.
+	foundElsewhere bool
 }
 
 func keepingOf(p *ServerPool) keeping {
@@ -75,6 +77,7 @@ func keepingOf(p *ServerPool) keeping {
 	all := conf.OnReadOnly == config.ReadOnlyResolve && conf.Protocol == config.Redis || p.detours != nil
 	return keeping{
 		keepsAll: all, keepsSome: all || conf.Retry == config.RetryIdempotent || conf.ReadsReplicas(), mayAwait: all || conf.UsesSentinel(),
+		foundElsewhere: p.detours != nil || conf.UsesSentinel(),
 	}
 }
 

@@ -1,6 +1,9 @@
 package proxy
 
-import "nuthatch/internal/msg"
+import (
+	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
+)
 
 // When a connection to a server ends, fail (server.go) fails or saves what waits on it
 // (server_retry.go), and fault says whether the server is to blame. Enough of its faults
@@ -104,6 +107,24 @@ func (c *serverConn) unasked(data []byte) msg.Reason {
 		}
 	}
 	return msg.BadReply
+}
+
+// failAll tells the owners of the messages that they get no reply.
+func (c *serverConn) failAll(lost []*msg.Msg, why msg.Reason) {
+	ctx := c.pool.ctx
+	if why == msg.ServerEOF && c.pool.foundElsewhere { // nutcracker has no such pools
+		why = msg.ServerClosed
+	}
+	for _, m := range lost {
+		m.Kept.Release(ctx.bufs)
+		if m.Owner == nil {
+			ctx.msgs.Put(m)
+			continue
+		}
+		c.server.reasons[stats.ServerFailedRequests][why]++
+		m.Err = why
+		m.Owner.OnFailure(m)
+	}
 }
 
 // A failing is the failing of many messages.

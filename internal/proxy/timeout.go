@@ -149,6 +149,7 @@ func (t *timers) expireClient(c *client, now int64) {
 		c.hold(m, 0)
 		p.failed(m, msg.RequestTimedout)
 		if !m.Muted {
+			c.Out().Splice(ctx.bufs, &m.Reply)
 			p.proto.AppendError(ctx.bufs, c.Out(), m.Why(msg.RequestTimedout))
 		}
 		if p.failures.measure(p, m) {

@@ -45,6 +45,15 @@ type Transactor interface {
 	QueuesPlain() bool
 	// AppendQueued appends the answers to n requests that are Queued.
 	AppendQueued(p *mbuf.Pool, out *mbuf.Chain, n int)
+	// BeginsPlain is the length of the MULTI with which data begins in its usual form; 0: data does
+	// not begin so, or there are no transactions. Begins is the type of such a request, and
+	// AppendBegun appends the answer.
+	BeginsPlain(data []byte) (n int)
+	Begins() msg.Type
+	AppendBegun(p *mbuf.Pool, out *mbuf.Chain)
+	// ExecutesPlain is the EXEC with which data begins in its usual form, and its length; 0: data
+	// does not begin so. The request has nothing but its type.
+	ExecutesPlain(data []byte) (req *msg.Request, n int)
 	// CountAhead counts the replies, at most so many, with which data begins and which
 	// say that a command is queued. first: before them comes the one that says that the
 	// transaction has begun. size is how many bytes they are.
@@ -333,14 +342,21 @@ func (t *multi) exec(req *msg.Request) {
 		tx = c.newTransaction()
 	}
 	c.tx = nil
-	defer func() { ctx.endTransaction(tx) }()
-	m := c.newMsg(req)
+	m := execMsg(c, tx, req)
 	ctx.msgs.SetBlock(m, int(c.session.Collected), tx.publishes)
-	c.outq.Push(m)
 	c.session.EndMulti()
-	if tx.judgeAgain && c.mayNoMore(tx, m) {
-		return
+	if !tx.judgeAgain || !c.mayNoMore(tx, m) {
+		c.sendBlock(tx, m, reached)
 	}
+	ctx.endTransaction(tx)
+}
+
+// sendBlock sends the transaction whose EXEC is m to its server. reached is why it will fail,
+// though it is sent.
+func (t *multi) sendBlock(tx *transaction, m *msg.Msg, reached msg.Reason) {
+	c := t.client
+	p := c.pool
+	ctx := p.ctx
 	var conn *serverConn
 	why := msg.OK
 	if c.watches() {
@@ -383,7 +399,7 @@ func (t *multi) exec(req *msg.Request) {
 	conn.Out().Splice(ctx.bufs, &tx.bytes)
 	m.Via, m.Ahead = conn, int32(m.Block()+2)
 	c.willSay(tx, m, conn)
-	c.hold(m, size)
+	c.hold(m, size+m.Reply.Len())
 	c.Wrote(m, uint32(conn.server.mark))
 	conn.enqueue(m, size)
 	if c.watches() {

@@ -12,18 +12,19 @@ import (
 //	           └──────── a run ─────────┘ one copy, one count, one answer: QUEUED QUEUED QUEUED
 //
 // A run has the plain commands that follow each other. What is not plain, or is refused, goes
-// through multi.collect.
+// through multi.collect. The EXEC behind a run, and the MULTI behind that, are not parsed if they
+// have their usual form.
 
 // mostInRun bounds the commands of a run: their answers are not counted against the client's
 // bounds before its end.
 const mostInRun = 64
 
-// mayRun reports whether the next commands of a client between MULTI and EXEC may be kept
-// together. Nothing else than MULTI must bar its requests.
+// mayRun reports whether the next commands of a client between MULTI and EXEC, or behind the MULTI
+// that is next, may be kept together. Nothing else than MULTI must bar its requests.
 func (t *multi) mayRun() bool {
 	c := t.client
 	p := c.pool
-	return c.session.Replies == msg.RepliesOn && c.session.Authenticated && !c.aside && c.overdue == msg.OK && c.large == nil && c.begun != longAgo &&
+	return c.session.Replies == msg.RepliesOn && c.session.Authenticated && !c.aside && c.overdue == msg.OK && c.large == nil && !c.isGivenUp() &&
 		p.rates == nil && p.passer == nil && !p.mapless.on && c.inFlight()+1 < p.conf.ClientMaxPipeline && p.transactor().QueuesPlain()
 }
 
@@ -32,15 +33,17 @@ func (t *multi) mayRun() bool {
 func (t *multi) queueRun(data []byte, n int, req *msg.Request) (taken int) {
 	c := t.client
 	p := c.pool
-	commands, most, room := 0, 0, 0
+	commands, most, room, whole := 0, 0, 0, false
 	for isPlain(req, data[taken:taken+n]) && req.Nkeys <= p.conf.MaxKeys && len(req.Args) <= p.commands[req.Type].MostQueued {
 		if commands == 0 {
 			most, room = t.room()
 		}
-		if commands == most || taken+n > room || !t.keeps(req) {
+		if commands == most || taken+n > room || !whole && !t.keeps(req) {
 			break
 		}
-		p.stats.Values[stats.ClientRequests]++
+		if commands == 0 {
+			whole = p.isWhole()
+		}
 		p.calls[req.Type]++
 		c.lastType = req.Type
 		taken += n
@@ -48,6 +51,10 @@ func (t *multi) queueRun(data []byte, n int, req *msg.Request) (taken int) {
 		if taken == len(data) {
 			t.endRun(data, commands)
 			return taken
+		}
+		if exec, size := p.transactor().ExecutesPlain(data[taken:]); size > 0 {
+			t.endRun(data[:taken], commands)
+			return taken + execPlain(c, data[taken:], exec, size)
 		}
 		next, done, err := p.parser.Parse(data[taken:])
 		if n = next; err != nil || !done || n > p.ctx.turn.flat {
@@ -100,9 +107,50 @@ func (t *multi) endRun(run []byte, commands int) {
 	}
 	c := t.client
 	ctx := c.pool.ctx
+	c.pool.stats.Values[stats.ClientRequests] += int64(commands)
 	c.session.Begin()
 	c.tx.bytes.Append(ctx.bufs, run)
 	ctx.countCollected(c.tx)
 	c.session.Collected += int32(commands)
 	t.sayQueued(c.lastType, commands)
+}
+
+// beginPlain takes the MULTI with which data begins, if it has its usual form and nothing stands in
+// its way. It returns how many bytes it has taken.
+func beginPlain(c *client, data []byte) (taken int) {
+	p := c.pool
+	taken = p.transactor().BeginsPlain(data)
+	if taken == 0 || c.skip != 0 || c.partial != nil || c.session.Bars != 0 || !c.admits() || !p.ctx.takesMore() || !c.mayRun() {
+		return 0
+	}
+	takesPlain(c, p.transactor().Begins())
+	c.session.Bars = msg.Collecting
+	c.beginMulti()
+	sayBegun(c)
+	return taken
+}
+
+// execPlain takes the EXEC with which data begins, which has n bytes, and the MULTI behind it. It
+// returns how many bytes it has taken.
+func execPlain(c *client, data []byte, exec *msg.Request, n int) (taken int) {
+	p := c.pool
+	if p.paused || !c.admits() || !p.ctx.takesMore() {
+		return 0
+	}
+	takesPlain(c, exec.Type)
+	c.exec(exec)
+	taken = tookAgain(c, n)
+	if taken > 0 && c.state == clientOpen {
+		taken += beginPlain(c, data[taken:])
+	}
+	return taken
+}
+
+// takesPlain counts a request of type typ that is taken without the parser.
+func takesPlain(c *client, typ msg.Type) {
+	p := c.pool
+	p.stats.Values[stats.ClientRequests]++
+	p.calls[typ]++
+	c.lastType = typ
+	c.session.Begin()
 }

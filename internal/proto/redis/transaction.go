@@ -108,6 +108,54 @@ func (p *Protocol) Collect(req *msg.Request, s *msg.Session) msg.Queueing {
 // QueuesPlain implements proxy.Transactor.
 func (r *rules) QueuesPlain() bool { return r.bounds == nil }
 
+// The usual forms of MULTI and EXEC: all but the name, which may be in any case.
+const (
+	multiHead = "*1\r\n$5\r\n"
+	execHead  = "*1\r\n$4\r\n"
+	multiSize = len(multiHead) + len("MULTI\r\n")
+	execSize  = len(execHead) + len("EXEC\r\n")
+)
+
+// multiID is MULTI's number, and plainExec an EXEC, which nobody changes.
+var (
+	multiID   = lookup([]byte("multi")).id
+	plainExec = &msg.Request{Type: lookup([]byte("exec")).id, Treatment: msg.Local}
+)
+
+// Begins implements proxy.Transactor.
+func (blockWords) Begins() msg.Type { return multiID }
+
+// BeginsPlain implements proxy.Transactor.
+func (r *rules) BeginsPlain(data []byte) (n int) {
+	if len(data) < multiSize || string(data[:len(multiHead)]) != multiHead || !beginsWithWord(data[len(multiHead):], "multi\r\n") ||
+		r.transactions == config.TransactionsRefuse {
+		return 0
+	}
+	return multiSize
+}
+
+// beginsWithWord reports whether data, which is as long at least, begins with the word in any case. The
+// word is in lower case.
+func beginsWithWord(data []byte, word string) bool {
+	for i := range word {
+		if b := data[i]; b != word[i] && (word[i] < 'a' || b|0x20 != word[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// AppendBegun implements proxy.Transactor.
+func (blockWords) AppendBegun(pool *mbuf.Pool, out *mbuf.Chain) { out.AppendString(pool, done) }
+
+// ExecutesPlain implements proxy.Transactor.
+func (blockWords) ExecutesPlain(data []byte) (req *msg.Request, n int) {
+	if len(data) < execSize || string(data[:len(execHead)]) != execHead || !beginsWithWord(data[len(execHead):], "exec\r\n") {
+		return nil, 0
+	}
+	return plainExec, execSize
+}
+
 // queueing is what becomes of a request in a transaction. If that is refused req.Error,
 // or a barrier, says why.
 func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.Queueing {

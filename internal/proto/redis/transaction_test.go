@@ -3,6 +3,7 @@ package redis
 import (
 	"testing"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/msg"
 )
 
@@ -140,5 +141,46 @@ func TestCountAhead(t *testing.T) {
 		if n != tt.want || size != want {
 			t.Errorf("of %q, at most %d: %d in %d bytes, want %d in %d", tt.data, tt.most, n, size, tt.want, want)
 		}
+	}
+}
+
+// MULTI and EXEC are known by their bytes in the form that clients send, in any case of letters, and
+// in no other.
+func TestPlainTransactions(t *testing.T) {
+	p := New(Options{Transactions: config.TransactionsAtomic})
+	for _, tt := range []struct {
+		data         string
+		begins, ends bool
+	}{
+		{"*1\r\n$5\r\nMULTI\r\n", true, false},
+		{"*1\r\n$5\r\nmulti\r\n*1\r\n", true, false},
+		{"*1\r\n$5\r\nMuLtI\r\n", true, false},
+		{"*1\r\n$5\r\nMULTI\r", false, false},
+		{"*1\r\n$5\r\nMULTJ\r\n", false, false},
+		{"*1\r\n$5\r\nMULTI-*", false, false},
+		{"*2\r\n$5\r\nMULTI\r\n$1\r\na\r\n", false, false},
+		{"MULTI\r\n", false, false},
+		{"*1\r\n$4\r\nEXEC\r\n", false, true},
+		{"*1\r\n$4\r\nexec\r\n*1\r\n", false, true},
+		{"*1\r\n$4\r\nEXEC", false, false},
+		{"*1\r\n$4\r\nEXED\r\n", false, false},
+		{"*1\r\n$4\r\nEXEC*\n", false, false},
+		{"*1\r\n$4\r\n\x05xec\r\n", false, false},
+		{"", false, false},
+	} {
+		if n := p.BeginsPlain([]byte(tt.data)); n != 0 != tt.begins || n != 0 && n != multiSize {
+			t.Errorf("%q begins with a MULTI of %d bytes", tt.data, n)
+		}
+		req, n := p.ExecutesPlain([]byte(tt.data))
+		if n != 0 != tt.ends || n != 0 && n != execSize || (req != nil) != tt.ends || req != nil && commands[req.Type].name != "exec" {
+			t.Errorf("%q begins with an EXEC of %d bytes", tt.data, n)
+		}
+	}
+	if name := commands[p.Begins()].name; name != "multi" {
+		t.Errorf("a transaction begins with %s", name)
+	}
+	p = New(Options{Transactions: config.TransactionsRefuse})
+	if n := p.BeginsPlain([]byte("*1\r\n$5\r\nMULTI\r\n")); n != 0 {
+		t.Errorf("a transaction is begun that is refused: %d", n)
 	}
 }
