@@ -24,7 +24,7 @@ import (
 // answered. So their order holds. If a write of a client is carried out behind one that
 // was refused, the client gets the refusal after all: to ask again would change the order.
 // What was sent, and got no reply, is not asked again. The EXEC of a client that watches
-// keys gets null.
+// keys gets null, also without on_readonly where another primary will be found.
 
 const (
 	// maxAsked is how often a request is asked again.
@@ -61,12 +61,13 @@ func (t *turnover) demoted(why msg.Reason) {
 	c := t.of
 	head := c.queue.Head()
 	switch {
-	case !c.pool.keepsAll || c.pool.detours != nil || head == nil:
+	case head == nil:
 		return
 	case c.private != nil:
-		c.private.unwritten = c.private.unwritten || why == msg.ReadOnly && c.private.hasWatched(head)
+		nulls := c.pool.keepsAll || c.pool.foundElsewhere
+		c.private.unwritten = c.private.unwritten || nulls && why == msg.ReadOnly && c.private.hasWatched(head)
 		return
-	case head.Party() == nil:
+	case !c.pool.keepsAll || c.pool.detours != nil, head.Party() == nil:
 		return
 	}
 	d := c.demotion

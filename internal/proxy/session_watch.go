@@ -203,8 +203,8 @@ func (pv *private) noteBlock(m *msg.Msg) { pv.block, pv.unwritten = m.End, false
 func (pv *private) hasWatched(m *msg.Msg) bool { return m.Block() > 0 && m.End == pv.block }
 
 // isUnwritten reports whether m is that transaction, and was not carried out because the
-// server is a replica now. Where clients are not to see that, the watched keys have a new
-// owner, and may have changed there.
+// server is a replica now. Where clients are not to see that, or Sentinel or a cluster says who
+// is the primary, the watched keys have a new owner, and may have changed there.
 func (pv *private) isUnwritten(m *msg.Msg, r msg.Reply) bool {
 	return pv.unwritten && pv.hasWatched(m) && mayBeError(r)
 }

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -97,21 +96,6 @@ const waitChannel = redisChannels + "wait"
 func (confirmer) AppendMark(pool *mbuf.Pool, out *mbuf.Chain) {
 	writer{pool: pool, out: out}.request("PUBLISH", waitChannel, "")
 }
-
-// isMark reports whether a message, heard for a pattern, is such a request's.
-func (p channels) isMark(r msg.Reply) bool {
-	v := viewOf(r)
-	at, ok := p.spoken(&v)
-	if !ok || at.afterName == 0 {
-		return false
-	}
-	var channel []byte
-	channel, p.scratch = v.Bytes(at.afterName, min(len(markName), v.Len()-at.afterName), p.scratch)
-	return string(channel) == markName
-}
-
-// markName is the name of the channel as an element.
-var markName = fmt.Sprintf("$%d\r\n%s\r\n", len(waitChannel), waitChannel)
 
 // Confirms implements proxy.Confirmer: no number of the reply is less than the request asks
 // for.

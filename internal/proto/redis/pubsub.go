@@ -289,7 +289,7 @@ func viewOf(r msg.Reply) mbuf.View {
 // AppendMessage implements proxy.Messenger.
 func (p channels) AppendMessage(kind msg.Channels, r msg.Reply, shown string, s *msg.Session, pool *mbuf.Pool, out *mbuf.Chain) {
 	w := writer{pool, out, s.Lane.IsRESP3()}
-	if kind == msg.Patterns && p.isMark(r) {
+	if kind == msg.Patterns && p.isOfServer(r) {
 		return
 	}
 	if kind != msg.ShardChannels && p.renames() && p.renamed(kind, r, shown, w) {
@@ -306,6 +306,23 @@ func (p channels) AppendMessage(kind msg.Channels, r msg.Reply, shown string, s 
 		return
 	}
 	out.Append(pool, r.Flat[1:])
+}
+
+// ofServer is how many bytes of a channel's name, as an element, tell whether it begins with
+// redisChannels: its length has ten digits at the most.
+const ofServer = len("$") + 10 + len("\r\n") + len(redisChannels)
+
+// isOfServer reports whether a message, heard for a pattern, is of a channel that nobody can
+// listen to. The proxy's own messages are: see waitChannel.
+func (p channels) isOfServer(r msg.Reply) bool {
+	v := viewOf(r)
+	at, ok := p.spoken(&v)
+	if !ok || at.afterName == 0 {
+		return false
+	}
+	var head []byte
+	head, p.scratch = v.Bytes(at.afterName, min(ofServer, v.Len()-at.afterName), p.scratch)
+	return bytes.HasPrefix(head[bytes.IndexByte(head, '\n')+1:], []byte(redisChannels))
 }
 
 // renamed appends a message with the names that its client has for what the server names
