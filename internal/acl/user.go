@@ -118,6 +118,18 @@ func (us *Users) Named(name []byte) *User { return us.byName[string(name)] }
 // Nobody is a user who may do nothing, in place of one who is no more.
 func (us *Users) Nobody() *User { return us.strangers }
 
+// Gates are those of each user, by its number, for each command; nil: there is none. The slices must
+// not be changed.
+func (us *Users) Gates() [][]*Gate {
+	all := make([][]*Gate, len(us.byNumber))
+	for i, u := range us.byNumber {
+		if u != nil {
+			all[i] = u.gateOf
+		}
+	}
+	return all
+}
+
 // ByNumber is the user of that number. It is nil if there is none any more.
 func (us *Users) ByNumber(number uint16) *User {
 	if int(number) >= len(us.byNumber) {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"nuthatch/internal/acl"
 	"nuthatch/internal/mbuf"
 	"nuthatch/internal/msg"
 )
@@ -30,6 +31,9 @@ type capabilities struct {
 	tracker    Tracker
 	monitored  Monitored
 	guard      Guard
+	// gates are for the requests of its users, by number and command; nil: it takes the guard to
+	// tell.
+	gates [][]*acl.Gate
 	// passer is nil unless it passes logins on.
 	passer     Passer
 	redirector Redirector
@@ -55,7 +59,9 @@ func capabilitiesOf(p Protocol) capabilities {
 	c.confirmer, _ = p.(Confirmer)
 	c.tracker, _ = p.(Tracker)
 	c.monitored, _ = p.(Monitored)
-	c.guard, _ = p.(Guard)
+	if guard, ok := p.(Guard); ok {
+		c.guard, c.gates = guard, guard.Users().Gates()
+	}
 	if passer, ok := p.(Passer); ok && passer.Passes() {
 		c.passer = passer
 	}

@@ -17,7 +17,7 @@ func TestCapabilities(t *testing.T) {
 		want     []string
 	}{
 		"redis": {redis.New(redis.Options{}), []string{
-			"greeter", "sessions", "learner", "preparer", "chooser", "inquirer", "reporter", "crossed", "transactor", "counter", "lender", "blocker", "messenger", "confirmer", "tracker", "monitored", "guard", "redirector", "sequencer",
+			"greeter", "sessions", "learner", "preparer", "chooser", "inquirer", "reporter", "crossed", "transactor", "counter", "lender", "blocker", "messenger", "confirmer", "tracker", "monitored", "guard", "gates", "redirector", "sequencer",
 		}},
 		"memcached": {memcache.New(memcache.Options{}), []string{"silencer"}},
 	} {

@@ -47,6 +47,8 @@ type Guard interface {
 	// may be told when keys change.
 	MayMonitor(s *msg.Session) bool
 	MayTrack(s *msg.Session) bool
+	// Users are those of the pool. They stay the same.
+	Users() *acl.Users
 	// UserOf is the client's user.
 	UserOf(s *msg.Session) *acl.User
 	// JudgeKeys judges about that many of the keys of a request. t is zero before the

@@ -207,6 +207,9 @@ func (g *guard) mayRun(s *msg.Session, command msg.Type) bool {
 	return t.Verdict().IsAllowed()
 }
 
+// Users implements proxy.Guard.
+func (g *guard) Users() *acl.Users { return g.users }
+
 // UserOf implements proxy.Guard.
 func (g *guard) UserOf(s *msg.Session) *acl.User { return g.userOf(s) }
 
