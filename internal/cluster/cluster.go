@@ -14,7 +14,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -74,8 +73,6 @@ type Change struct {
 	Seed string
 	// Problem is what is wrong; empty: nothing any more.
 	Problem string
-	// Several: the problem is, or was, that the seeds belong to several clusters.
-	Several bool
 }
 
 // A SeedStatus is what is known of a seed.
@@ -85,14 +82,7 @@ type SeedStatus struct {
 	Problem string
 	// Asked is when it was asked last; zero: never.
 	Asked time.Time
-	// member: it belongs to the map's cluster. stranger marks the other cluster that it belongs
-	// to; empty: none. Neither is so before it has answered.
-	member   bool
-	stranger string
 }
-
-// Foreign reports whether the seed belongs to another cluster than the map's.
-func (s *SeedStatus) Foreign() bool { return s.stranger != "" }
 
 // A Status is what is known of the cluster.
 type Status struct {
@@ -105,8 +95,6 @@ type Status struct {
 	// Problem is what is wrong; empty: nothing. Since is since when it is so.
 	Problem string
 	Since   time.Time
-	// Several: the map is whole, and the problem is that the seeds belong to several clusters.
-	Several bool
 	// Looks is how often the cluster was asked, by why.
 	Looks map[string]int64
 	Seeds []SeedStatus
@@ -121,8 +109,8 @@ type Watcher struct {
 
 	mu     sync.Mutex
 	status Status
-	// told is the problem that was told of.
-	told Change
+	// told: that there is a problem.
+	told bool
 
 	// owned by whoever looks
 	//
@@ -150,7 +138,7 @@ func (w *Watcher) Continue(other *Watcher) {
 	seeds := w.status.Seeds
 	w.status = s
 	w.status.Seeds = seeds
-	w.told = Change{Problem: s.Problem, Several: s.Several}
+	w.told = s.Problem != ""
 }
 
 // Status is what is known of the cluster.
@@ -317,8 +305,7 @@ func (w *Watcher) look(ctx context.Context, why []string, from string) {
 		problem = "no node answers; the last one that was asked: " + failed
 	}
 	w.took = time.Since(began)
-	where := w.noteStrangers(cmp.Or(m, known), answers)
-	w.note(m, Change{Problem: cmp.Or(problem, where), Several: problem == "" && where != ""}, began, why)
+	w.note(m, problem, began, why)
 	if m != nil {
 		w.Publish(m)
 	}
@@ -384,7 +371,7 @@ func (w *Watcher) askAll(ctx context.Context, addrs []config.Address, hosts map[
 			a, err := w.ask(ctx, addr, hosts)
 			s := said{answer: a}
 			if err != nil {
-				s.problem = addr.String() + ": " + w.why(err)
+				s.problem = addr.String() + ": " + err.Error()
 			}
 			if !errors.Is(ctx.Err(), context.Canceled) {
 				w.noteSeed(addr.String(), err)
@@ -422,7 +409,7 @@ func (w *Watcher) noteSeed(addr string, err error) {
 	s := &w.status.Seeds[i]
 	was, is := s.Problem, ""
 	if err != nil {
-		is = w.why(err)
+		is = strings.TrimPrefix(err.Error(), "ERR ")
 	}
 	s.Problem, s.Asked = is, time.Now()
 	w.mu.Unlock()
@@ -431,8 +418,8 @@ func (w *Watcher) noteSeed(addr string, err error) {
 	}
 }
 
-// note notes what came of a look: a map, nil: none, and a problem, which is told of once.
-func (w *Watcher) note(m *Map, c Change, at time.Time, why []string) {
+// note notes what came of a look. A problem is told of once.
+func (w *Watcher) note(m *Map, problem string, at time.Time, why []string) {
 	w.mu.Lock()
 	s := &w.status
 	s.Looked, s.Why = at, strings.Join(why, ", ")
@@ -442,18 +429,14 @@ func (w *Watcher) note(m *Map, c Change, at time.Time, why []string) {
 	if m != nil {
 		s.Map, s.Answered = m, at
 	}
-	if (s.Problem == "") != (c.Problem == "") {
+	if (s.Problem == "") != (problem == "") {
 		s.Since = at
 	}
-	s.Problem, s.Several = c.Problem, c.Several
-	was := w.told
-	w.told = c
+	s.Problem = problem
+	tell := w.told != (problem != "")
+	w.told = problem != ""
 	w.mu.Unlock()
-	switch {
-	case (was.Problem == "") != (c.Problem == ""):
-		c.Several = c.Several || was.Several
-		w.Tell(c)
-	case was.Several != c.Several:
-		w.Tell(c)
+	if tell {
+		w.Tell(Change{Problem: problem})
 	}
 }

@@ -168,9 +168,9 @@ var (
 	kindUserFrom   = oneOf("user_from", userFromNames)
 	kindTLSVersion = oneOf("min_version", tlsVersionNames)
 	kindVerify     = oneOf("verify", verifyNames)
-	kindCiphers    = kind{form: "names of cipher suites", text: true, parse: parseCiphers, schema: textOf(`TLS_ECDHE_[A-Z0-9_]+([, ]+TLS_ECDHE_[A-Z0-9_]+)*`)}
+	kindCiphers    = kind{form: "names of cipher suites", text: true, many: true, parse: parseCiphers, schema: manyOf(`TLS_ECDHE_[A-Z0-9_]+`)}
 	kindCA         = kind{form: "path, or `system`", text: true, parse: parseCA, schema: textOf(`/.*|system`)}
-	kindNames      = kind{form: "names of hosts", text: true, parse: parseNames, schema: textOf(`(\*\.)?` + hostPattern + `([, ]+(\*\.)?` + hostPattern + `)*`)}
+	kindNames      = kind{form: "names of hosts", text: true, many: true, parse: parseNames, schema: manyOf(`(\*\.)?` + hostPattern)}
 	kindHostName   = kind{form: "name of a host", text: true, parse: parseSecret, schema: secretSchema}
 	kindUserName   = kind{form: "name of a user", text: true, parse: parseSecret, schema: secretSchema}
 )
@@ -334,8 +334,8 @@ var clientTLSKeys = []key[TLS]{
 	{
 		name: "server_names", kind: kindNames, defNote: "none", origin: fromNuthatch,
 		help: "Names by which clients get to this pool at any port with TLS of the other pools: a client that asks for one of them " +
-			"(SNI) is shown this pool's certificates, and is this pool's client from then on. With commas between; `*.cache.example` " +
-			"stands for any one label in front. A name belongs to one pool.",
+			"(SNI) is shown this pool's certificates, and is this pool's client from then on. With commas between, or a YAML list; " +
+			"`*.cache.example` stands for any one label in front. A name belongs to one pool.",
 		set: func(t *TLS, v value) { t.NameList = v.text },
 	},
 	{
@@ -345,7 +345,7 @@ var clientTLSKeys = []key[TLS]{
 	},
 	{
 		name: "ciphers", kind: kindCiphers, defNote: "Go's choice", origin: fromNuthatch,
-		help: "The cipher suites for TLS 1.2, separated by commas, such as " +
+		help: "The cipher suites for TLS 1.2, with commas between, or a YAML list, such as " +
 			"`TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256`. The suites of TLS 1.3, and the order, cannot be chosen.",
 		set: func(t *TLS, v value) { t.CipherNames = v.text },
 	},

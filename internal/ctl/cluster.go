@@ -60,11 +60,8 @@ func (s *session) clusterOf(p *api.Pool, now time.Time) error {
 			add("problem", c.Problem+", since "+ago(c.Since, now))
 		}
 		for _, seed := range c.Seeds {
-			switch {
-			case seed.Problem != "":
+			if seed.Problem != "" {
 				add("seed "+seed.Address, seed.Problem)
-			case seed.Foreign:
-				add("seed "+seed.Address, "it belongs to another cluster")
 			}
 		}
 	})

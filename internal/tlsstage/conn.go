@@ -71,8 +71,12 @@ func (nowhere) Network() string { return "memory" }
 func (nowhere) String() string  { return "memory" }
 
 const (
-	recordHeader  = 5
-	recordContent = 22 // a handshake record's type
+	recordHeader = 5
+	versionAt    = 2 // the lower byte of its version
+	// Types of records: of a handshake, before encrypted ones, and encrypted with TLS 1.3.
+	recordContent      = 22
+	recordCipherChange = 20
+	recordData         = 23
 )
 
 // frames finds where records begin and end in what crypto/tls has taken.

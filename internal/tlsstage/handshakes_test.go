@@ -1,6 +1,7 @@
 package tlsstage_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -112,6 +113,30 @@ func TestIdleHandshakesGiveWay(t *testing.T) {
 		}
 	}
 	h.serves()
+}
+
+// A client whose handshake takes too long is told so by an alert, behind what the handshake has said:
+// as long as that is not encrypted.
+func TestAlertAfterHello(t *testing.T) {
+	h := newHall(t)
+	h.pool.Handshakes.Set(1, 100*time.Millisecond)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		h.client.MaxVersion = version
+		c, g := h.call()
+		if _, err := c.say(h.hello()); err != nil {
+			t.Fatal(err)
+		}
+		h.until("that it takes too long", func() bool { return g.fault != nil })
+		g.Close()
+		all, err := io.ReadAll(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, told := bytes.CutSuffix(all, []byte("\x15\x03\x03\x00\x02\x02\x50"))
+		if want := version == tls.VersionTLS12; told != want || len(said) == 0 {
+			t.Errorf("%s: %d bytes, and an alert %t", tls.VersionName(version), len(said), told)
+		}
+	}
 }
 
 // Handshakes wait in a queue. It has an end, and each one's time runs there, too. Whoever goes

@@ -76,8 +76,9 @@ type stage struct {
 	// begun: its handshake is under way, or waits for its turn. A client's first message has
 	// come by then.
 	begun, ready bool
-	// said: what the handshake says has begun to go. heard: something has come.
-	said, heard bool
+	// said: what the handshake says has begun to go. sealed: some of it is encrypted. heard: something
+	// has come.
+	said, sealed, heard bool
 	// shaking: the handshake is under way. Its goroutine sets it.
 	shaking atomic.Bool
 }
@@ -137,12 +138,30 @@ func (s *stage) fail(err error) {
 	s.wire.Fail(err)
 }
 
-// alert tells a client without a certain answer that it gets none. Behind the first message of
-// the handshake it would have to be encrypted, and only the handshake itself can do that.
+// alert tells a client without a certain answer that it gets none. Once the handshake encrypts what
+// it says, which with TLS 1.3 is from its first answer on, the alert would have to be encrypted, too,
+// and crypto/tls sends only alerts of its own choice.
 func (s *stage) alert() {
-	if !s.client && !s.said {
-		_, _ = s.wire.Write([]byte(msg.TLSRefusal))
+	if s.client || s.sealed {
+		return
 	}
+	refusal := []byte(msg.TLSRefusal)
+	if s.said { // the version is known by then
+		refusal[versionAt] = tls.VersionTLS12 & 0xff
+	}
+	_, _ = s.wire.Write(refusal)
+}
+
+// seals tells whether one of the records is encrypted, or the next one will be.
+func seals(records []byte) bool {
+	for len(records) >= recordHeader {
+		if records[0] == recordCipherChange || records[0] == recordData {
+			return true
+		}
+		size := recordHeader + int(records[3])<<8 + int(records[4])
+		records = records[min(size, len(records)):]
+	}
+	return false
 }
 
 // say sends what the handshake has written so far.
@@ -150,7 +169,7 @@ func (s *stage) say() {
 	if p := s.mem.pipe; p != nil {
 		if out := p.take(); len(out) > 0 {
 			_, _ = s.wire.Write(out) // fails on a closed connection only
-			s.said = true
+			s.said, s.sealed = true, s.sealed || seals(out)
 		}
 		s.wire.More()
 	}
