@@ -14,6 +14,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -73,6 +74,8 @@ type Change struct {
 	Seed string
 	// Problem is what is wrong; empty: nothing any more.
 	Problem string
+	// Several: the problem is, or was, that the seeds belong to several clusters.
+	Several bool
 }
 
 // A SeedStatus is what is known of a seed.
@@ -82,7 +85,14 @@ type SeedStatus struct {
 	Problem string
 	// Asked is when it was asked last; zero: never.
 	Asked time.Time
+	// member: it belongs to the map's cluster. stranger marks the other cluster that it belongs
+	// to; empty: none. Neither is so before it has answered.
+	member   bool
+	stranger string
 }
+
+// Foreign reports whether the seed belongs to another cluster than the map's.
+func (s *SeedStatus) Foreign() bool { return s.stranger != "" }
 
 // A Status is what is known of the cluster.
 type Status struct {
@@ -95,6 +105,8 @@ type Status struct {
 	// Problem is what is wrong; empty: nothing. Since is since when it is so.
 	Problem string
 	Since   time.Time
+	// Several: the map is whole, and the problem is that the seeds belong to several clusters.
+	Several bool
 	// Looks is how often the cluster was asked, by why.
 	Looks map[string]int64
 	Seeds []SeedStatus
@@ -109,8 +121,8 @@ type Watcher struct {
 
 	mu     sync.Mutex
 	status Status
-	// told: that there is a problem.
-	told bool
+	// told is the problem that was told of.
+	told Change
 
 	// owned by whoever looks
 	//
@@ -138,7 +150,7 @@ func (w *Watcher) Continue(other *Watcher) {
 	seeds := w.status.Seeds
 	w.status = s
 	w.status.Seeds = seeds
-	w.told = s.Problem != ""
+	w.told = Change{Problem: s.Problem, Several: s.Several}
 }
 
 // Status is what is known of the cluster.
@@ -305,7 +317,8 @@ func (w *Watcher) look(ctx context.Context, why []string, from string) {
 		problem = "no node answers; the last one that was asked: " + failed
 	}
 	w.took = time.Since(began)
-	w.note(m, problem, began, why)
+	where := w.noteStrangers(cmp.Or(m, known), answers)
+	w.note(m, Change{Problem: cmp.Or(problem, where), Several: problem == "" && where != ""}, began, why)
 	if m != nil {
 		w.Publish(m)
 	}
@@ -371,7 +384,7 @@ func (w *Watcher) askAll(ctx context.Context, addrs []config.Address, hosts map[
 			a, err := w.ask(ctx, addr, hosts)
 			s := said{answer: a}
 			if err != nil {
-				s.problem = addr.String() + ": " + err.Error()
+				s.problem = addr.String() + ": " + w.why(err)
 			}
 			if !errors.Is(ctx.Err(), context.Canceled) {
 				w.noteSeed(addr.String(), err)
@@ -409,7 +422,7 @@ func (w *Watcher) noteSeed(addr string, err error) {
 	s := &w.status.Seeds[i]
 	was, is := s.Problem, ""
 	if err != nil {
-		is = strings.TrimPrefix(err.Error(), "ERR ")
+		is = w.why(err)
 	}
 	s.Problem, s.Asked = is, time.Now()
 	w.mu.Unlock()
@@ -418,8 +431,8 @@ func (w *Watcher) noteSeed(addr string, err error) {
 	}
 }
 
-// note notes what came of a look. A problem is told of once.
-func (w *Watcher) note(m *Map, problem string, at time.Time, why []string) {
+// note notes what came of a look: a map, nil: none, and a problem, which is told of once.
+func (w *Watcher) note(m *Map, c Change, at time.Time, why []string) {
 	w.mu.Lock()
 	s := &w.status
 	s.Looked, s.Why = at, strings.Join(why, ", ")
@@ -429,14 +442,18 @@ func (w *Watcher) note(m *Map, problem string, at time.Time, why []string) {
 	if m != nil {
 		s.Map, s.Answered = m, at
 	}
-	if (s.Problem == "") != (problem == "") {
+	if (s.Problem == "") != (c.Problem == "") {
 		s.Since = at
 	}
-	s.Problem = problem
-	tell := w.told != (problem != "")
-	w.told = problem != ""
+	s.Problem, s.Several = c.Problem, c.Several
+	was := w.told
+	w.told = c
 	w.mu.Unlock()
-	if tell {
-		w.Tell(Change{Problem: problem})
+	switch {
+	case (was.Problem == "") != (c.Problem == ""):
+		c.Several = c.Several || was.Several
+		w.Tell(c)
+	case was.Several != c.Several:
+		w.Tell(c)
 	}
 }

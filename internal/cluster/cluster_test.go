@@ -222,12 +222,65 @@ func TestSeeds(t *testing.T) {
 	for _, c := range w.changes() {
 		said[c.Seed] += c.Problem
 	}
-	if len(said) != 2 || !strings.Contains(said[down], "refused") || said[none.Addr()] != "This instance has cluster support disabled" {
+	if len(said) != 2 || !strings.Contains(said[down], "refused") || said[none.Addr()] != "it is no node of a cluster: This instance has cluster support disabled" {
 		t.Errorf("told of %v", said)
 	}
 	s := w.Status()
 	if s.Problem != "" || !s.Map.Settled() || s.Looks["start"] != 2 || s.Answered.IsZero() || s.Map.Epoch != 2 {
 		t.Errorf("the status is %+v", s)
+	}
+}
+
+// Seeds of two clusters are told of by name, as long as that is so. The map is that of the larger
+// one, and holes in it are told of first.
+func TestSeedsOfTwoClusters(t *testing.T) {
+	a, b, c, d := startFake(t), startFake(t), startFake(t), startFake(t)
+	for _, f := range []*fake{a, b} {
+		f.says("1 "+a.Addr()+" master 1 0-8191", "2 "+b.Addr()+" master 2 8192-16383")
+	}
+	for _, f := range []*fake{c, d} {
+		f.says("3 "+c.Addr()+" master 3 0-8191", "4 "+d.Addr()+" master 4 8192-16382")
+	}
+	w := newWatch(t, config.Login{}, a.Addr(), b.Addr(), c.Addr(), d.Addr())
+	var used, others = []string{a.Addr(), b.Addr()}, []string{c.Addr(), d.Addr()}
+	slices.Sort(others)
+	several := "the seeds belong to two clusters: " + strings.Join(used, ", ") + " to the one that is used; " + strings.Join(others, ", ") + " to another"
+	testkit.Await(t, "all seeds to have answered in time", func() error {
+		w.Look(t.Context())
+		if s := w.Status(); s.Problem != several {
+			return errors.New(s.Problem)
+		}
+		return nil
+	})
+	for range 5 { // these looks ask one seed each
+		w.Look(t.Context())
+		if s := w.Status(); s.Problem != several || !s.Several || !s.Map.Settled() || s.Seeds[1].Foreign() || !s.Seeds[2].Foreign() {
+			t.Fatalf("%q, %+v", s.Problem, s.Seeds)
+		}
+	}
+	for _, f := range []*fake{a, b} {
+		f.says("1 "+a.Addr()+" master 1 0-8191", "2 "+b.Addr()+" master 2 8192-16381")
+	}
+	testkit.Await(t, "holes to be told of", func() error {
+		w.Look(t.Context())
+		if s := w.Status(); s.Several {
+			return errNotYet
+		}
+		return nil
+	})
+	for _, f := range []*fake{a, b, c, d} {
+		f.says("1 "+a.Addr()+" master 1 0-8191", "2 "+b.Addr()+" master 2 8192-16383", "3 "+c.Addr()+" slave:1 3", "4 "+d.Addr()+" slave:2 4")
+	}
+	testkit.Await(t, "one cluster", func() error {
+		w.Look(t.Context())
+		if s := w.Status(); s.Problem != "" {
+			return errors.New(s.Problem)
+		}
+		return nil
+	})
+	got := w.changes()
+	if len(got) < 3 || got[0] != (Change{Problem: several, Several: true}) || got[1] != (Change{Problem: "2 of 16384 slots have no primary"}) || got[len(got)-1] != (Change{Several: true}) {
+		t.Errorf("told: %+v", got)
 	}
 }
 

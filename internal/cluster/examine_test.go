@@ -145,6 +145,7 @@ func TestExamineTwoClusters(t *testing.T) {
 	e.say(e.fakes[3:], "4 D master 0")
 	_, faults := e.run(e.fakes[0].Addr(), e.fakes[2].Addr(), e.fakes[3].Addr())
 	e.want(faults,
+		"cluster: the seeds belong to 3 clusters: a to the one that is used; c to another; d to another",
 		"c: it belongs to another cluster than a: neither knows a node of the other",
 		"d: it belongs to another cluster than a: neither knows a node of the other; it knows only itself, and has no slots")
 }

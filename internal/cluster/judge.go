@@ -38,7 +38,7 @@ func judge(m *Map, all []*visit, seeds map[string]bool, secure bool) *Examined {
 	if m == nil {
 		j.fault(whole, "no seed is a node of a cluster")
 	} else {
-		j.clusters()
+		j.clusters(seeds)
 		j.views()
 		j.slots()
 		j.owners()
@@ -80,7 +80,7 @@ func (j *judgement) answers(seeds map[string]bool) {
 		case v.open:
 			j.minor(at, "it wants no password, and the pool has one")
 		case v.err == nil:
-		case strings.Contains(v.err.Error(), "cluster support disabled"):
+		case isNoCluster(v.err):
 			j.fault(at, "it is no node of a cluster: %s", strings.TrimPrefix(v.err.Error(), "ERR "))
 		case seeds[at] || n == nil:
 			j.fault(at, "%s", redisclient.Why(v.err, j.secure))
@@ -93,8 +93,22 @@ func (j *judgement) answers(seeds map[string]bool) {
 }
 
 // clusters tells of seeds that belong to another cluster than most.
-func (j *judgement) clusters() {
-	one, _ := ofOneCluster(nil, answersOf(j.all))
+func (j *judgement) clusters(seeds map[string]bool) {
+	where := membership{others: make(map[string][]string)}
+	foreign := strangers(j.m, answersOf(j.all))
+	for _, v := range j.all {
+		switch at := v.addr.String(); {
+		case v.answer == nil || !seeds[at]:
+		case slices.Contains(foreign, v.answer):
+			where.others[v.mark()] = append(where.others[v.mark()], at)
+		default:
+			where.used = append(where.used, at)
+		}
+	}
+	if text := where.text(); text != "" {
+		j.fault(whole, "%s", text)
+	}
+	one := ofOneCluster(nil, answersOf(j.all))
 	for _, v := range j.all {
 		if v.answer == nil || slices.Contains(one, v.answer) {
 			continue
@@ -109,7 +123,7 @@ func (j *judgement) clusters() {
 
 // inside are the visits of nodes of the cluster that have answered.
 func (j *judgement) inside() (in []*visit) {
-	one, _ := ofOneCluster(nil, answersOf(j.all))
+	one := ofOneCluster(nil, answersOf(j.all))
 	for _, v := range j.all {
 		if v.answer != nil && slices.Contains(one, v.answer) {
 			in = append(in, v)

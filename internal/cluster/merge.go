@@ -56,10 +56,9 @@ func (m *Map) hosts() map[string]string {
 //	                               epochs the one that most name
 //	that do not know a slot        the last map counts, if its node is still there
 func merge(known *Map, answers []*answer) (m *Map, problem string) {
-	answers, problem = ofOneCluster(known, answers)
-	answers, old := withoutStale(known, answers)
+	answers, problem = withoutStale(known, ofOneCluster(known, answers))
 	if len(answers) == 0 {
-		return nil, cmp.Or(problem, old)
+		return nil, problem
 	}
 	m = &Map{Epoch: -1}
 	nodes := make(map[string]*Node)
@@ -82,7 +81,8 @@ func merge(known *Map, answers []*answer) (m *Map, problem string) {
 			}
 		}
 	}
-	if m.Covered < NumSlots && problem == "" {
+	problem = ""
+	if m.Covered < NumSlots {
 		problem = fmt.Sprintf("%d of %d slots have no primary", NumSlots-m.Covered, NumSlots)
 	}
 	return m, problem
@@ -161,10 +161,10 @@ func (m *Map) own(places map[string]int32, answers []*answer) {
 	}
 }
 
-// ofOneCluster leaves the answers of one cluster. problem says which others there are.
-func ofOneCluster(known *Map, answers []*answer) (one []*answer, problem string) {
+// ofOneCluster leaves the answers of one cluster.
+func ofOneCluster(known *Map, answers []*answer) []*answer {
 	if len(answers) == 0 {
-		return nil, ""
+		return nil
 	}
 	var groups [][]*answer
 	for _, a := range answers {
@@ -181,16 +181,7 @@ func ofOneCluster(known *Map, answers []*answer) (one []*answer, problem string)
 			best = i
 		}
 	}
-	if len(groups) > 1 {
-		others := make([]string, 0, len(groups)-1)
-		for i, g := range groups {
-			if i != best {
-				others = append(others, g[0].addr)
-			}
-		}
-		problem = strings.Join(others, ", ") + " belongs to another cluster than " + groups[best][0].addr
-	}
-	return groups[best], problem
+	return groups[best]
 }
 
 // isOf reports whether two answers are about one cluster: they have a node in common.

@@ -87,6 +87,19 @@ func answerOf(nodes, shards *redis.Cmd, from asked) (*answer, error) {
 	return a, nil
 }
 
+// why says in words why a node is of no use.
+func (o *Options) why(err error) string {
+	if isNoCluster(err) {
+		return "it is no node of a cluster: " + strings.TrimPrefix(err.Error(), "ERR ")
+	}
+	return redisclient.Why(err, o.Secure != nil)
+}
+
+// isNoCluster reports whether that is the answer of a server that runs without Redis Cluster.
+func isNoCluster(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "cluster support disabled")
+}
+
 // isFinal reports whether a node that answers so would refuse all other questions, too.
 func isFinal(err error) bool {
 	if err == nil {
@@ -98,5 +111,5 @@ func isFinal(err error) bool {
 			return true
 		}
 	}
-	return strings.Contains(text, "cluster support disabled")
+	return isNoCluster(err)
 }

@@ -60,8 +60,11 @@ func (s *session) clusterOf(p *api.Pool, now time.Time) error {
 			add("problem", c.Problem+", since "+ago(c.Since, now))
 		}
 		for _, seed := range c.Seeds {
-			if seed.Problem != "" {
+			switch {
+			case seed.Problem != "":
 				add("seed "+seed.Address, seed.Problem)
+			case seed.Foreign:
+				add("seed "+seed.Address, "it belongs to another cluster")
 			}
 		}
 	})

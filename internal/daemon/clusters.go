@@ -329,6 +329,12 @@ func (c *clustered) tell(change cluster.Change) {
 	case change.Seed != "":
 		e.Kind, e.Text = events.SeedAnswers, "seed "+change.Seed+" answers again"
 		log.Notice("seed of the cluster answers again", append(attrs, slog.String("seed", change.Seed))...)
+	case change.Problem != "" && change.Several:
+		e.Kind, e.Text = events.ClusterFails, change.Problem
+		log.Warn("the seeds belong to several clusters; one of them is used", append(attrs, slog.String("reason", change.Problem))...)
+	case change.Several:
+		e.Kind, e.Text = events.ClusterWhole, "the seeds belong to one cluster"
+		log.Notice("the seeds belong to one cluster", attrs...)
 	case change.Problem != "":
 		e.Kind, e.Text = events.ClusterFails, "the map of the cluster is not complete: "+change.Problem
 		log.Warn("the map of the cluster is not complete; what was known before stays", append(attrs, slog.String("reason", change.Problem))...)
@@ -352,8 +358,10 @@ func (v *view) Cluster(pool string) *api.Cluster {
 	if s.Problem != "" {
 		about.Since = known(s.Since)
 	}
-	for _, seed := range s.Seeds {
-		about.Seeds = append(about.Seeds, api.ClusterSeed{Address: seed.Address, Problem: seed.Problem, Asked: known(seed.Asked)})
+	about.Several = s.Several
+	for i := range s.Seeds {
+		seed := &s.Seeds[i]
+		about.Seeds = append(about.Seeds, api.ClusterSeed{Address: seed.Address, Problem: seed.Problem, Foreign: seed.Foreign(), Asked: known(seed.Asked)})
 	}
 	if s.Map == nil {
 		return about

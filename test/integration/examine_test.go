@@ -75,11 +75,12 @@ func TestCheckCluster(t *testing.T) {
 	pool := cluster.Pool(cluster.Nodes[0])
 	pool.Servers = append(pool.Servers, plain.Entry(""), other.Seeds(other.Nodes[0])[0])
 	status, _, faults = examine(t, pool.String())
-	if status != 2 || len(faults) != 2 {
+	if status != 2 || len(faults) != 3 {
 		t.Errorf("status %d, faults:\n%s", status, strings.Join(faults, "\n"))
 	}
 	has(t, faults, plain.Addr(), "it is no node of a cluster")
 	has(t, faults, other.Nodes[0].Addr(), "it belongs to another cluster than")
+	has(t, faults, "cluster", "the seeds belong to two clusters: "+cluster.Nodes[0].Addr()+" to the one that is used; "+other.Nodes[0].Addr()+" to another")
 
 	slot := other.Slot("a")
 	owner := other.Owner(other.Nodes[0], slot).Dial()

@@ -22,6 +22,9 @@ type Cluster struct {
 	// Problem is what is wrong with the map, and Since is since when; left out if nothing is.
 	Problem string     `json:"problem,omitempty"`
 	Since   *time.Time `json:"since,omitempty"`
+	// Several: the map is whole, and the problem is that the seeds belong to several clusters, of
+	// which one is used.
+	Several bool `json:"several,omitempty"`
 	// AskedFor is how often nodes were asked, by why.
 	AskedFor map[string]int64 `json:"asked_for"`
 	Seeds    []ClusterSeed    `json:"seeds"`
@@ -32,6 +35,8 @@ type ClusterSeed struct {
 	Address string `json:"address"`
 	// Problem is why it is of no use; left out if it answers.
 	Problem string `json:"problem,omitempty"`
+	// Foreign: it belongs to another cluster than the one that is used.
+	Foreign bool `json:"foreign,omitempty"`
 	// Asked is when it was asked last.
 	Asked *time.Time `json:"asked,omitempty"`
 }

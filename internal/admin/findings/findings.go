@@ -175,7 +175,11 @@ func (f *finder) cluster(p *api.Pool) {
 	if c == nil {
 		return
 	}
-	if c.Problem != "" {
+	switch {
+	case c.Problem != "" && c.Several:
+		title, details, _ := strings.Cut(c.Problem, ": ")
+		f.add(clusterMap, false, p.Name, "%s:: %s", title, details).Since = c.Since
+	case c.Problem != "":
 		f.add(clusterMap, c.Covered < c.Slots, p.Name, "the map of the cluster is not complete:: %s", c.Problem).Since = c.Since
 	}
 	for _, seed := range c.Seeds {

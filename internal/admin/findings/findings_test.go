@@ -127,6 +127,15 @@ func TestClusterFindings(t *testing.T) {
 	}
 }
 
+// TestSeveralClusters: the map is whole, and seeds belong to another cluster.
+func TestSeveralClusters(t *testing.T) {
+	c := &api.Cluster{Covered: 16384, Slots: 16384, Several: true, Problem: "the seeds belong to two clusters: a:1 to the one that is used; b:1 to another"}
+	found := Of(&api.Info{Time: now, State: "serving"}, &api.Pools{Time: now, Pools: []api.Pool{{Name: "alpha", Cluster: c}}})
+	if len(found.Findings) != 1 || found.Fails || found.Findings[0].Text != c.Problem || found.Findings[0].Title != "the seeds belong to two clusters" {
+		t.Errorf("%+v", found)
+	}
+}
+
 // TestSentinelFindings: sentinels that do not agree, or are of no use, need a look.
 func TestSentinelFindings(t *testing.T) {
 	said := func(address string, epoch int64) map[string]api.SentinelSaid {
