@@ -30,12 +30,12 @@ func (s *session) cluster(args []string) error {
 			}
 			return write(p, pools.Time)
 		}
-		if err := errors.Join(show(p.Cluster != nil, s.clusterOf), show(p.Sentinels != nil, s.sentinelsOf), show(p.Emulated != nil, s.emulated)); err != nil {
+		if err := errors.Join(show(p.Cluster != nil, s.clusterOf), show(p.Sentinels != nil, s.sentinelsOf), show(hasReplicas(p), s.replicasOf), show(p.Emulated != nil, s.emulated)); err != nil {
 			return err
 		}
 	}
 	if shown == 0 {
-		fmt.Fprintln(s.out, "no pool has a Redis Cluster behind it, or looks like one")
+		fmt.Fprintln(s.out, "no pool has a Redis Cluster, sentinels or replicas behind it, or looks like a cluster")
 	}
 	return nil
 }
@@ -129,6 +129,43 @@ func (s *session) emulated(p *api.Pool, now time.Time) error {
 		for i := range e.Peers {
 			one := &e.Peers[i]
 			add(one.Address, one.State, ago(&one.Since, now), orDash(one.Announced), orDash(one.Sentinel), orDash(one.Problem))
+		}
+	})
+}
+
+// hasReplicas reports whether the pool reads from replicas.
+func hasReplicas(p *api.Pool) bool {
+	return slices.ContainsFunc(p.Servers, func(v api.Server) bool { return v.Replication != nil })
+}
+
+// replicasOf shows what the primaries and replicas of one pool have said of themselves.
+func (s *session) replicasOf(p *api.Pool, now time.Time) error {
+	err := s.table("", func(add func(...any)) {
+		add("pool", p.Name)
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out)
+	return s.table("REPLICA\tOF\tROLE\tREAD FROM\tLAG\tSILENT\tZONE\tASKED", func(add func(...any)) {
+		for i := range p.Servers {
+			v := &p.Servers[i]
+			r := v.Replication
+			if r == nil || r.Of == "" {
+				continue
+			}
+			reads := "yes"
+			if r.State != "fit" {
+				reads = "no: " + strings.ReplaceAll(r.State, "_", " ")
+			}
+			lag, silent := "-", "-"
+			if r.Lag != nil {
+				lag = units.Size(*r.Lag)
+			}
+			if r.Silence > 0 {
+				silent = units.Seconds(r.Silence)
+			}
+			add(v.Name, r.Of, r.Role, reads, lag, silent, orDash(r.Zone), ago(r.Asked, now))
 		}
 	})
 }

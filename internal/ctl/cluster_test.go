@@ -1,6 +1,8 @@
 package ctl
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,9 +31,32 @@ func TestCluster(t *testing.T) {
 	}
 	golden(t, "cluster", out)
 	p = answers(t, func(*api.Info, *api.Pools, *api.Events) {})
-	if out, err := run(t, p, Options{}, "cluster"); err != nil || out != "no pool has a Redis Cluster behind it, or looks like one\n" {
+	if out, err := run(t, p, Options{}, "cluster"); err != nil || out != "no pool has a Redis Cluster, sentinels or replicas behind it, or looks like a cluster\n" {
 		t.Errorf("without a cluster: %v, %q", err, out)
 	}
+}
+
+// TestReplicas: a pool that reads from replicas is shown with what they have said, and with why
+// they are not read from.
+func TestReplicas(t *testing.T) {
+	inUTC(t)
+	p := answers(t, func(_ *api.Info, p *api.Pools, _ *api.Events) {
+		lag, far := int64(17), int64(3<<20)
+		pool := &p.Pools[0]
+		pool.Servers[0].Replication = &api.Replication{Role: "primary", Asked: before(time.Second)}
+		pool.Servers[1].Replication = &api.Replication{Role: "replica", Of: "one", State: "fit", Lag: &lag, Zone: "z1", Asked: before(time.Second)}
+		for state, behind := range map[string]*int64{"lags": &far, "no_answer": nil} {
+			more := pool.Servers[1]
+			more.Name, more.Replication = state+":6379", &api.Replication{Role: "replica", Of: "one", State: state, Lag: behind, Asked: before(time.Second)}
+			pool.Servers = append(pool.Servers, more)
+		}
+		slices.SortFunc(pool.Servers[2:], func(a, b api.Server) int { return strings.Compare(a.Name, b.Name) })
+	})
+	out, err := run(t, p, Options{}, "cluster")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "replicas", out)
 }
 
 // TestEmulated: a pool that looks like a cluster is shown with its nodes and peers.

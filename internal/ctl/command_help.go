@@ -35,7 +35,7 @@ var guides = map[string]guide{
 		[]string{"pool", "window"},
 	},
 	"cluster": {
-		"Shows what is known of the Redis Clusters and sentinels behind the pools, and, of pools with emulate, what clients are told: nodes, slots, primaries, peers.",
+		"Shows what is known of the Redis Clusters, sentinels and replicas behind the pools (how far behind these are, and why they are not read from), and, of pools with emulate, what clients are told: nodes, slots, primaries, peers.",
 		"nuthatch ctl cluster alpha",
 		[]string{"pool"},
 	},

@@ -74,7 +74,7 @@ func Commands() []Command {
 		{"info", "", "the program, its process and its event loops", 0, 0, (*session).info},
 		{"stats", "[POOL]", "each pool in a line (--window)", 0, 1, (*session).stats},
 		{"servers", "[POOL]", "each server in a line: state, share of the keys, queues (--window)", 0, 1, (*session).servers},
-		{"cluster", "[POOL]", "the Redis Clusters and sentinels behind pools, and what pools look like", 0, 1, (*session).cluster},
+		{"cluster", "[POOL]", "the Redis Clusters, sentinels and replicas behind pools, and what pools look like", 0, 1, (*session).cluster},
 		{"clients", "[POOL]", "the newest clients (--limit)", 0, 1, (*session).clients},
 		{"latency", "[POOL]", "how long requests took, by command, since the start", 0, 1, (*session).latency},
 		{"slowlog", "[POOL]", "the latest slow requests, and where their time went (--limit)", 0, 1, (*session).slowlog},

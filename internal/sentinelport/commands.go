@@ -27,7 +27,7 @@ type command struct {
 var commands = map[string]command{
 	"auth":         {arity: -2, early: true, run: (*conn).auth},
 	"client":       {arity: -2, run: (*conn).client},
-	"command":      {arity: -1, run: func(c *conn, _ *scope, _ []string) { c.out.array(0) }},
+	"command":      {arity: -1, run: (*conn).command},
 	"hello":        {arity: -1, early: true, run: (*conn).hello},
 	"info":         {arity: -1, run: (*conn).info},
 	"ping":         {arity: -1, whileListening: true, run: (*conn).ping},
@@ -40,6 +40,23 @@ var commands = map[string]command{
 	"subscribe":    {arity: -2, whileListening: true, run: subscribing("subscribe", (*conn).channelList)},
 	"unsubscribe":  {arity: -1, whileListening: true, run: unsubscribing("unsubscribe", (*conn).channelList)},
 }
+
+// command is COMMAND. Its table is empty, but for COUNT.
+func (c *conn) command(_ *scope, words []string) {
+	switch {
+	case len(words) < 2:
+		c.out.array(0)
+	case strings.EqualFold(words[1], "count"):
+		c.out.integer(numCommands)
+	case strings.EqualFold(words[1], "docs"), strings.EqualFold(words[1], "info"), strings.EqualFold(words[1], "list"):
+		c.out.array(0)
+	default:
+		c.unknownSub(words)
+	}
+}
+
+// numCommands is how many commands there are.
+const numCommands = 14
 
 // fits reports whether a request of n words has as many as a command takes.
 func fits(arity, n int) bool { return n == arity || arity < 0 && n >= -arity }

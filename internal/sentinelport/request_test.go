@@ -10,6 +10,13 @@ import (
 	"testing/iotest"
 )
 
+// TestNumCommands: COMMAND COUNT counts all commands.
+func TestNumCommands(t *testing.T) {
+	if numCommands != len(commands) {
+		t.Errorf("%d commands, and COMMAND COUNT says %d", len(commands), numCommands)
+	}
+}
+
 // readAll reads requests to the end, or to a fault.
 func readAll(r io.Reader) (all [][][]byte, err error) {
 	in := bufio.NewReaderSize(r, readSize)

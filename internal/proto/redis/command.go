@@ -299,7 +299,7 @@ func (c *command) alone() msg.Treatment {
 // ofCluster is the row of a command about a cluster. A pool that looks like one answers it, and
 // others do not support it.
 func ofCluster(name string, arity int, by answer, since, summary string) command {
-	c := refuse(name, arity, clusterOnly, since, summary)
+	c := refuse(name, arity, notEmulated, since, summary)
 	c.answer, c.emulated = by, true
 	return c
 }

@@ -46,7 +46,8 @@ const (
 	noServer          = "it does not say which server to ask"
 	oneServer         = "it is about one server; ask that server itself"
 	sharedServer      = "it changes or stops a server that other clients share; tell that server itself"
-	clusterOnly       = "it belongs to Redis Cluster; nuthatch shows its clients one server"
+	clusterOnly       = "it is for the nodes of a Redis Cluster; send it to a node itself"
+	notEmulated       = "the pool looks like one server, not like a Redis Cluster; let the client connect without cluster mode, or set emulate for the pool"
 	otherServer       = "it makes a server talk to another one"
 	usersInFile       = "users are in the pool's acl_file or users; change them there, and reload"
 	usersAtServers    = "users are the servers' own; change them at each server" // with auth_mode: passthrough

@@ -166,7 +166,7 @@ var conversations = []struct {
 			{"CLUSTER GETKEYSINSLOT 1 x", "-ERR value is not an integer or out of range\r\n"},
 			{"CLUSTER GETKEYSINSLOT 1 -1", "-ERR Invalid slot or number of keys\r\n"},
 			{"CLUSTER GETKEYSINSLOT 1 1", "-ERR 'CLUSTER GETKEYSINSLOT' is not supported by nuthatch: its servers are not a Redis Cluster, and do not know which keys a slot has\r\n"},
-			{"CLUSTER RESET", "-ERR 'CLUSTER RESET' is not supported by nuthatch: it belongs to Redis Cluster; nuthatch shows its clients one server\r\n"},
+			{"CLUSTER RESET", "-ERR 'CLUSTER RESET' is not supported by nuthatch: it is for the nodes of a Redis Cluster; send it to a node itself\r\n"},
 			{"INFO server cluster", bulkOf("# Server\r\nredis_version:7.0.15\r\nredis_mode:cluster\r\nnuthatch_version:1.2.3\r\n\r\n# Cluster\r\ncluster_enabled:1\r\n")},
 			{"CONFIG GET cluster-enabled", settingsOf("cluster-enabled", "yes")},
 			{"CLUSTER HELP", helpOf("CLUSTER",
@@ -221,7 +221,7 @@ var conversations = []struct {
 		[]exchange{
 			{"FLUSHALL", "-ERR 'FLUSHALL' is not supported by nuthatch: the pool's allow_flush is off\r\n"},
 			{"SHUTDOWN NOW", "-ERR 'SHUTDOWN' is not supported by nuthatch: it changes or stops a server that other clients share; tell that server itself\r\n"},
-			{"CLUSTER SLOTS", "-ERR 'CLUSTER SLOTS' is not supported by nuthatch: it belongs to Redis Cluster; nuthatch shows its clients one server\r\n"},
+			{"CLUSTER SLOTS", "-ERR 'CLUSTER SLOTS' is not supported by nuthatch: the pool looks like one server, not like a Redis Cluster; let the client connect without cluster mode, or set emulate for the pool\r\n"},
 			{"MIGRATE a", "-ERR 'MIGRATE' is not supported by nuthatch: it makes a server talk to another one\r\n"},
 			{"OBJECT HELP a", "-ERR wrong number of arguments for 'object|help' command\r\n"},
 			{"Object Nosuch", "-ERR unknown subcommand 'Nosuch'. Try OBJECT HELP.\r\n"},

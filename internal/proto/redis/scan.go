@@ -25,7 +25,7 @@ const invalidCursor = "invalid cursor"
 const clusterScan = "clusterscan"
 
 // noSlots is why CLUSTERSCAN is refused with SLOT.
-const noSlots = "its slots belong to Redis Cluster; nuthatch shows its clients one server"
+const noSlots = "SLOT asks for a slot of a Redis Cluster; the keys of a pool are at its servers by other rules; leave it out"
 
 // A scanner leads SCAN from server to server. All of its state is in the cursor.
 type scanner struct{}
