@@ -126,6 +126,7 @@ func Start(o Options) (*Instance, error) {
 	in.life.serving.Store(true)
 	go in.resources.returnMemory(&in.loops, in.life.stopping)
 	go in.tellTrouble()
+	go in.watchForsaken()
 	in.recorder.LookOut(in.log)
 	go in.recorder.Run(in.life.stopping)
 	go in.takeHistory()

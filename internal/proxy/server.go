@@ -506,6 +506,8 @@ func (c *serverConn) fail(why msg.Reason) {
 		if fault != msg.OK {
 			c.server.countFailure(fault, c.made)
 			c.pool.topo.Unreachable(c.server.health)
+		} else if isEnd(why) && len(waiting) == 0 {
+			c.server.health.Forsakes()
 		}
 		c.server.pauseDialling(why, fault == msg.OK)
 	}

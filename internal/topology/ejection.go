@@ -65,7 +65,7 @@ func (t *Topology) Failed(h *Health, why msg.Reason, made, now int64) Outcome {
 	}
 	n, limit := h.failures.Add(1)&(unproven-1), max(1, int64(t.conf.ServerFailureLimit))
 	switch {
-	case n < limit && (t.conf.AutoEjectHosts || !isUnreachable(why)):
+	case n < limit && (t.conf.AutoEjectHosts || !IsUnreachable(why)):
 		h.because(why)
 		return NothingNew
 	case !t.conf.AutoEjectHosts:
@@ -88,10 +88,10 @@ func (t *Topology) Failed(h *Health, why msg.Reason, made, now int64) Outcome {
 	}
 }
 
-// isUnreachable reports whether a failure for that reason leaves no doubt: there is
+// IsUnreachable reports whether a failure for that reason leaves no doubt: there is
 // nothing to connect to. A request that took too long, or a connection that ended, may
 // be the only one of its kind.
-func isUnreachable(why msg.Reason) bool {
+func IsUnreachable(why msg.Reason) bool {
 	switch why {
 	case msg.ConnRefused, msg.HostUnreachable, msg.NetUnreachable, msg.HostDown, msg.SocketMissing, msg.Unresolved:
 		return true

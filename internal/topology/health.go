@@ -58,6 +58,8 @@ type Health struct {
 	place atomic.Int64
 	// condition is the server's state; nil: it has always been up.
 	condition atomic.Pointer[condition]
+	// forsaken: it has closed a connection on which nothing waited, since that was last asked.
+	forsaken atomic.Bool
 	// unanswered is how many requests have waited in vain on connections that it had accepted,
 	// since it last answered.
 	unanswered atomic.Int64
@@ -204,6 +206,26 @@ func (h *Health) Trouble() time.Duration {
 		return time.Duration(c.since - c.before)
 	}
 	return 0
+}
+
+// Forsakes notes that the server has closed a connection on which nothing waited. It closes what
+// is idle, or is gone.
+func (h *Health) Forsakes() { h.forsaken.Store(true) }
+
+// WasForsaken reports whether that was noted since the last call. It may be called from any
+// goroutine.
+func (h *Health) WasForsaken() bool { return h.forsaken.Load() && h.forsaken.Swap(false) }
+
+// Gone notes at time now that nothing is there to be connected to, for the reason why, and
+// reports whether nothing was known against the server before. Its next answer is noted. It may
+// be called from any goroutine.
+func (h *Health) Gone(why msg.Reason, now int64) bool { return h.IsUp() && h.Refuses(why, now) }
+
+// Reached notes at time now that a server that was Gone accepts connections, and reports whether
+// nothing else is known against it. It may be called from any goroutine.
+func (h *Health) Reached(now int64) bool {
+	c := h.condition.Load()
+	return c != nil && c.state == Failing && IsUnreachable(c.why) && h.failures.Load()&(unproven-1) == 0 && h.become(Up, msg.OK, now) == Failing
 }
 
 // LeavesWaiting notes that n requests have waited for the timeout on a connection that the server
