@@ -110,7 +110,7 @@ func (f *fixture) info() any {
 	i := api.Info{
 		Program: "nuthatch", Version: "0.1.0", Go: "go1.26.0", Host: "cache-proxy-3", PID: 4711, Started: began,
 		Time: f.now(), Uptime: f.now().Sub(began).Seconds(), ConfigFile: "/etc/nuthatch/nutcracker.yml",
-		State: "serving", Ready: true, Loops: loops,
+		State: "serving", Ready: true, Loops: loops, Engine: "epoll",
 		Process: api.ProcessInfo{
 			Connections: 240, TotalConnections: 18230, Descriptors: 268, MaxDescriptors: 65536,
 			ResidentMemory: 92<<20 + int64(f.tick)<<14, HeapMemory: 61 << 20, MaxMemory: 1 << 30,

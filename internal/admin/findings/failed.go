@@ -30,9 +30,7 @@ func (f *finder) failed(p *api.Pool) {
 	for i, name := range names[:min(len(names), maxReasons)] {
 		text, help := name, ""
 		if reason, ok := msg.ReasonNamed(name); ok {
-			if text = reason.String(); reason == msg.ServerEOF { // clients get nutcracker's word
-				text = "a server closed the connection"
-			}
+			text = shown(reason)
 			help = strings.TrimSpace(reason.Meaning() + " " + reason.Advice())
 		}
 		if i == 0 {
@@ -47,6 +45,17 @@ func (f *finder) failed(p *api.Pool) {
 		one.Text += ": " + strings.Join(words, ", ")
 	}
 	blame(p, one)
+}
+
+// shown is a reason in words. Of some, clients get nutcracker's.
+func shown(why msg.Reason) string {
+	switch why {
+	case msg.ServerEOF:
+		return "a server closed the connection"
+	case msg.BadReply:
+		return "a server's reply does not fit the request"
+	}
+	return why.String()
 }
 
 // protocol finds clients that do not speak the pool's protocol.

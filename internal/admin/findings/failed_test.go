@@ -38,6 +38,10 @@ func TestFailedRequests(t *testing.T) {
 	if !strings.HasSuffix(f.Text, ": a server closed the connection") {
 		t.Errorf("%q does not say what clients call unknown", f.Text)
 	}
+	f = one(t, failedRequests, &api.Rates{Window: 10, Requests: 16, Failed: 1, FailedReasons: map[string]float64{msg.BadReply.Name(): 1}})
+	if !strings.HasSuffix(f.Text, ": a server's reply does not fit the request") {
+		t.Errorf("%q does not say what clients call an invalid argument", f.Text)
+	}
 }
 
 // The server is named at which all, or most, failed.

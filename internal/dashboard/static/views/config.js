@@ -7,7 +7,7 @@ export class Configuration {
   constructor(host, app) {
     this.app = app;
     this.search = h('input', {
-      type: 'search', placeholder: 'Filter: key or value  ( / )', 'aria-label': 'Filter settings', 'data-filter': true, spellcheck: 'false', oninput: () => { this.draw(); this.app.share(); },
+      type: 'search', placeholder: 'Filter: key or value (/)', 'aria-label': 'Filter settings', 'data-filter': true, spellcheck: 'false', oninput: () => { this.draw(); this.app.share(); },
     });
     this.changed = h('button', { type: 'button', class: 'chip', 'aria-pressed': 'false', onclick: () => this.toggle() }, 'only what differs from the defaults');
     this.list = h('div', { class: 'stack' });

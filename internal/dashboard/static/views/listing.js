@@ -9,7 +9,7 @@ export class Listing {
   constructor(host, app, title, words) {
     this.app = app;
     this.search = h('input', {
-      type: 'search', placeholder: `Filter: ${words}  ( / )`, 'aria-label': `Filter ${title.toLowerCase()}`, 'data-filter': true,
+      type: 'search', placeholder: `Filter: ${words} (/)`, 'aria-label': `Filter ${title.toLowerCase()}`, 'data-filter': true,
       spellcheck: 'false', oninput: () => this.filter(),
     });
     this.note = h('span', { class: 'soft' });

@@ -227,7 +227,7 @@ export class Overview {
     fill(this.process, rows.map(([name, share, words]) => h('div', null, h('dt', null, name),
       h('dd', { class: 'bar' }, meter(share, `${name}: ${words}`, share > 0.95 ? 'bad' : share > 0.8 ? 'warn' : '')), h('dd', { class: 'num' }, words))),
     h('div', null, h('dt', null, 'heap'), h('dd', { class: 'num long' }, bytes(p.heap_memory))),
-    h('div', null, h('dt', null, 'engine'), h('dd', { class: 'num long', title: info.engine_reason }, info.engine)));
+    info.engine ? h('div', null, h('dt', null, 'engine'), h('dd', { class: 'num long', title: info.engine_reason }, info.engine)) : null);
   }
 
   // showMap keeps one button for each server; its fill is its load next to the busiest.

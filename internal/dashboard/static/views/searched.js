@@ -6,7 +6,7 @@ export class Searched {
   constructor(app, what, label) {
     this.app = app;
     this.search = h('input', {
-      type: 'search', placeholder: `Filter: ${what}  ( / )`, 'aria-label': label, 'data-filter': true, spellcheck: 'false',
+      type: 'search', placeholder: `Filter: ${what} (/)`, 'aria-label': label, 'data-filter': true, spellcheck: 'false',
       oninput: () => this.filter(),
     });
     this.tables = [];

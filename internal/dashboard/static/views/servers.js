@@ -12,7 +12,7 @@ export class Servers {
     this.app = app;
     this.state = '';
     this.search = h('input', {
-      type: 'search', placeholder: 'Filter: name, address, reason  ( / )', 'aria-label': 'Filter servers', 'data-filter': true,
+      type: 'search', placeholder: 'Filter: name, address, reason (/)', 'aria-label': 'Filter servers', 'data-filter': true,
       spellcheck: 'false', oninput: () => this.filter(true),
     });
     this.pool = h('select', { 'aria-label': 'Pool', onchange: () => this.filter(true) });

@@ -21,7 +21,7 @@ export class SlowLog {
   constructor(host, app) {
     this.app = app;
     this.search = h('input', {
-      type: 'search', placeholder: 'Filter: command, key, server, client  ( / )', 'aria-label': 'Filter the slow log', 'data-filter': true, spellcheck: 'false',
+      type: 'search', placeholder: 'Filter: command, key, server, client (/)', 'aria-label': 'Filter the slow log', 'data-filter': true, spellcheck: 'false',
       oninput: () => this.filter(),
     });
     this.note = h('span', { class: 'soft' });
