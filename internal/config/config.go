@@ -23,9 +23,11 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"syscall"
 	"time"
 
 	"nuthatch/internal/hashkit"
+	"nuthatch/internal/regularfile"
 )
 
 // maxFileSize bounds what Load reads, so that a wrong path (a device, a log)
@@ -374,19 +376,38 @@ func DefaultProcess() Process {
 // Load reads and checks the file at path. The error is an Errors if the file
 // was read and is at fault, and wraps the cause if it could not be read.
 func Load(path string) (*Config, error) {
-	text, err := readFile(path)
+	text, err := readMain(path)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
 	return parse(path, text, newInclusion(path))
 }
 
-// readFile reads the file at path, which is not larger than maxFileSize.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+// pipeTimeout is how long it may take to read a configuration from a pipe.
+const pipeTimeout = 10 * time.Second
+
+// readMain reads the file at path, as readFile does. It may be a pipe, or a terminal, too, such
+// as /dev/stdin.
+func readMain(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
+	_ = f.SetReadDeadline(time.Now().Add(pipeTimeout)) // of a regular file there is none
+	return readAll(path, f)
+}
+
+// readFile reads the regular file at path, which is not larger than maxFileSize.
+func readFile(path string) ([]byte, error) {
+	f, err := regularfile.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return readAll(path, f)
+}
+
+// readAll reads the file, and closes it.
+func readAll(path string, f *os.File) ([]byte, error) {
 	text, err := readStable(f)
 	if cerr := f.Close(); err == nil {
 		err = cerr

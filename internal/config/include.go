@@ -257,7 +257,7 @@ func (c *Config) Files() []string {
 // its configuration is at fault.
 func IncludedBy(path string) []string {
 	in := newInclusion(path)
-	if text, err := readFile(path); err == nil {
+	if text, err := readMain(path); err == nil {
 		_, _ = parse(path, text, in) // faults are told by who loads it
 	}
 	return (&Config{Includes: in.patterns}).Files()
@@ -266,7 +266,7 @@ func IncludedBy(path string) []string {
 // TextOf is the text of the file at path with what it includes, for a reader that has not
 // these files. The text is the file's own if it includes nothing.
 func TextOf(path string) ([]byte, error) {
-	text, err := readFile(path)
+	text, err := readMain(path)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+
+	"nuthatch/internal/regularfile"
 )
 
 // A SecretSource is where a secret comes from that the configuration file does not have
@@ -71,7 +73,7 @@ func (s SecretSource) Read() (Secret, error) {
 }
 
 func readSecretFile(path string) (Secret, error) {
-	f, err := os.Open(path)
+	f, err := regularfile.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -285,7 +285,7 @@ var clientTLSKeys = []key[TLS]{
 		help: "The file with the proxy's certificate and its chain, in PEM form. With it the pool's clients connect with TLS. The " +
 			"file is read again when it changes, and at each reload. A pair that cannot be used leaves the one before in use, and the " +
 			"log, an event and a finding say so; without one before, a start or a reload is refused. A start with a pair that has " +
-			"expired goes on, with a finding.",
+			"expired, or is not valid yet, goes on, with a finding.",
 		set: func(t *TLS, v value) { t.Cert = v.text },
 	},
 	{
@@ -312,7 +312,7 @@ var clientTLSKeys = []key[TLS]{
 	},
 	{
 		name: "client_ca", kind: kindPath, defNote: "none", origin: fromNuthatch,
-		help: "A file with the certificates, in PEM form, that sign those of clients, or a folder of such files. Only with `client_cert`.",
+		help: "A file with the certificates, in PEM form, that sign those of clients, or a folder of such files. Each must be whole. Only with `client_cert`.",
 		set:  func(t *TLS, v value) { t.ClientCA = v.text },
 	},
 	{

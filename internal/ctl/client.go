@@ -22,6 +22,7 @@ import (
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/config"
 	"nuthatch/internal/inet"
+	"nuthatch/internal/regularfile"
 	"nuthatch/internal/socket"
 )
 
@@ -154,12 +155,7 @@ func reachable(a config.Address) string {
 
 // ReadToken reads a token from a file.
 func ReadToken(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile))
+	text, err := regularfile.Read(path, maxTokenFile)
 	return strings.TrimSpace(string(text)), err
 }
 

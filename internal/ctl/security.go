@@ -3,11 +3,15 @@ package ctl
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"os"
 	"strings"
+
+	"nuthatch/internal/regularfile"
+	"nuthatch/internal/tlsstage"
 )
+
+// maxCertificates is the most bytes of a file with certificates or a key.
+const maxCertificates = 16 << 20
 
 // A Security is how an admin listener is connected to with TLS. With the zero value, an
 // https:// address is, and its certificate must be one that the system trusts.
@@ -46,7 +50,15 @@ func (s *Security) config() (*tls.Config, error) {
 	if s.Cert == "" {
 		return c, nil
 	}
-	pair, err := tls.LoadX509KeyPair(s.Cert, s.Key)
+	cert, err := regularfile.Read(s.Cert, maxCertificates)
+	if err != nil {
+		return nil, err
+	}
+	key, err := regularfile.Read(s.Key, maxCertificates)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return nil, err
 	}
@@ -56,20 +68,19 @@ func (s *Security) config() (*tls.Config, error) {
 
 // readCertificates reads a file of certificates, and returns the first one too.
 func readCertificates(file string) (*x509.CertPool, *x509.Certificate, error) {
-	text, err := os.ReadFile(file)
+	text, err := regularfile.Read(file, maxCertificates)
 	if err != nil {
 		return nil, nil, err
 	}
-	pool := x509.NewCertPool()
-	block, _ := pem.Decode(text)
-	if block == nil || !pool.AppendCertsFromPEM(text) {
-		return nil, nil, fmt.Errorf("%s has no certificate in PEM form", file)
-	}
-	first, err := x509.ParseCertificate(block.Bytes)
+	all, err := tlsstage.Certificates(text)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
+		return nil, nil, fmt.Errorf("'%s': %w", file, err)
 	}
-	return pool, first, nil
+	pool := x509.NewCertPool()
+	for _, c := range all {
+		pool.AddCert(c)
+	}
+	return pool, all[0], nil
 }
 
 // nameOf is a name that the certificate is good for.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -87,16 +88,18 @@ type reloadStep struct {
 	// The others make no sense without a first step. A last step is left out after a
 	// fault.
 	first, last bool
-	do          func(*reloading) error
+	// reads: it reads files, and an end does not wait for that.
+	reads bool
+	do    func(*reloading) error
 }
 
 // reloadSteps are in order. A fault does not stop the later ones, so that all
 // faults are reported.
 var reloadSteps = []reloadStep{
-	{name: "file", first: true, do: (*reloading).read},
-	{name: "tokens", do: (*reloading).readTokens},
-	{name: "certificates", do: (*reloading).readCertificates},
-	{name: "users", do: (*reloading).readUsers},
+	{name: "file", first: true, reads: true, do: (*reloading).read},
+	{name: "tokens", reads: true, do: (*reloading).readTokens},
+	{name: "certificates", reads: true, do: (*reloading).readCertificates},
+	{name: "users", reads: true, do: (*reloading).readUsers},
 	{name: "admin listener", do: (*reloading).openAdmin},
 	{name: "modes", do: (*reloading).checkModes},
 	{name: "listeners", do: (*reloading).openListeners},
@@ -110,9 +113,9 @@ func (r *reloading) prepare() error {
 		if s.last && len(faults) > 0 {
 			break
 		}
-		err := s.do(r)
-		if fail := r.in.opts.failing; err == nil && fail != nil {
-			err = fail(s.name)
+		err := r.take(&s)
+		if errors.Is(err, admin.ErrEnding) {
+			return err // the step may go on reading
 		}
 		if err == nil {
 			continue
@@ -123,6 +126,38 @@ func (r *reloading) prepare() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// take takes the step. A step that reads is left alone if the proxy is to end: a file may be on a
+// server that does not answer.
+func (r *reloading) take(s *reloadStep) error {
+	do := func() error {
+		err := s.do(r)
+		if fail := r.in.opts.failing; err == nil && fail != nil {
+			err = fail(s.name)
+		}
+		return err
+	}
+	if !s.reads {
+		return do()
+	}
+	err, done := unlessEnded(r.in.life.asked, do)
+	if !done {
+		return admin.ErrEnding
+	}
+	return err
+}
+
+// unlessEnded returns what read returns, unless ctx ends before.
+func unlessEnded[T any](ctx context.Context, read func() T) (is T, done bool) {
+	result := make(chan T, 1)
+	go func() { result <- read() }()
+	select {
+	case is = <-result:
+		return is, true
+	case <-ctx.Done():
+		return is, false
+	}
 }
 
 // abort takes back what was prepared.

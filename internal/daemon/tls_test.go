@@ -404,6 +404,8 @@ func TestTLSCertificatesChange(t *testing.T) {
 	refused("proxy.key")
 	a.Issue("proxy", time.Now().Add(-time.Minute))
 	refused("has expired")
+	a.IssueFrom("proxy", time.Now().Add(time.Hour))
+	refused("is not valid yet")
 	a.Pair("proxy")
 	s.mustReload(text)
 	if got := shown(); got == second {

@@ -3,9 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"strings"
 
 	"nuthatch/internal/acl"
@@ -13,6 +11,7 @@ import (
 	"nuthatch/internal/events"
 	"nuthatch/internal/preview"
 	"nuthatch/internal/proto/redis"
+	"nuthatch/internal/regularfile"
 )
 
 // maxUserFile is the most bytes of a file of users.
@@ -69,15 +68,7 @@ func readUserFile(path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("acl_file: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxUserFile+1))
-	if err == nil && len(text) > maxUserFile {
-		err = fmt.Errorf("%s is larger than %d bytes", path, maxUserFile)
-	}
+	text, err := regularfile.Read(path, maxUserFile)
 	if err != nil {
 		return nil, fmt.Errorf("acl_file: %w", err)
 	}

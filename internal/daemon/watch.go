@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/logging"
+	"nuthatch/internal/regularfile"
 )
 
 const (
@@ -23,6 +23,8 @@ const (
 	// watchPoll is how often the file is read where the file system does not
 	// report changes, as network file systems do not.
 	watchPoll = 5 * time.Second
+	// maxWatched is the most bytes of a file that is watched.
+	maxWatched = 64 << 20
 )
 
 // A watcher reloads the configuration when its file changes, or a file of users that it
@@ -111,12 +113,20 @@ func (w *watcher) reloadOnChange(ctx context.Context, done chan<- struct{}, sum 
 		case <-quiet:
 		}
 		paths := append(w.paths(), refused...)
-		if now := fileSum(paths...); now != sum {
+		now, ok := unlessEnded(ctx, func() [sha256.Size]byte { return fileSum(paths...) })
+		if !ok {
+			return
+		}
+		if now != sum {
 			sum = now
 			w.reload()
 			// A file whose reload was refused may include others than the one in force.
 			after := w.paths()
-			refused = slices.DeleteFunc(config.IncludedBy(w.file), func(path string) bool { return slices.Contains(after, path) })
+			included, ok := unlessEnded(ctx, func() []string { return config.IncludedBy(w.file) })
+			if !ok {
+				return
+			}
+			refused = slices.DeleteFunc(included, func(path string) bool { return slices.Contains(after, path) })
 			after = append(after, refused...)
 			if !slices.Equal(paths, after) {
 				// What the reload has read of the new files is not known: it reads them again.
@@ -160,7 +170,7 @@ func fileSum(paths ...string) [sha256.Size]byte {
 	all := sha256.New()
 	for _, path := range paths {
 		sum := [sha256.Size]byte{}
-		if text, err := os.ReadFile(path); err == nil {
+		if text, err := regularfile.Read(path, maxWatched); err == nil {
 			sum = sha256.Sum256(text)
 		}
 		all.Write(sum[:])

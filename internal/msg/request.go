@@ -356,8 +356,10 @@ const (
 const (
 	// ServiceUser is who the proxy is itself.
 	ServiceUser = ^uint32(0)
+	// GuestUser is nobody: a fresh connection of it shows whether clients need a login.
+	GuestUser = ServiceUser - 1
 	// LoginUser is nobody: on such a connection logins are tried, and nothing else is sent.
-	LoginUser = ServiceUser - 1
+	LoginUser = GuestUser - 1
 )
 
 // OwnDB stands for the pool's own database, whatever its number: that of a client

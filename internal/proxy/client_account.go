@@ -24,6 +24,8 @@ type account struct {
 	replySize int
 	// guesses: no reply to the client has been seen, and replySize is a guess.
 	guesses bool
+	// letIn: the servers have let it in without a login.
+	letIn bool
 	// early is how many requests it has sent in a row without a login.
 	early uint16
 	// names is how many bytes of the client's names are counted.

@@ -46,9 +46,9 @@ type lane struct {
 	// owned by the loop
 	//
 	// clients is how many clients are in the lane. Those of the default lane are not
-	// counted.
+	// counted (clientsIn).
 	clients int
-	// idleSince is when the last client left.
+	// idleSince is when the last client left; of the default lane, any client.
 	idleSince int64
 }
 
@@ -86,6 +86,8 @@ type laneSet struct {
 	passer Passer
 	// open: a server has shown that clients need no login, and none the opposite since.
 	open bool
+	// entry is what the servers have last said of clients without a login.
+	entry entry
 	// lanes are by their places. A place in free has none, and is nil. laneByKey has the
 	// other places.
 	lanes     []*lane
@@ -105,6 +107,9 @@ func (l *laneSet) enterLane(c *client, i int) {
 func (l *laneSet) leaveLane(c *client) {
 	i := int(c.lane)
 	if i == 0 {
+		if l.passer != nil {
+			l.lingers(0)
+		}
 		return
 	}
 	c.lane = 0
@@ -176,13 +181,14 @@ func (p *ServerPool) adoptLanes() {
 
 // laneAs is the lane in RESP2 and the pool's database of a user.
 func laneAs(p *ServerPool, user uint32) int {
-	if p.passer == nil || user == 0 {
+	if p.passer == nil {
 		return 0
 	}
-	i := p.lane(p.proto.resolve(msg.Lane{RESP: 2, DB: msg.OwnDB, User: user}))
-	if i > 0 {
-		p.lingers(i)
+	i := 0
+	if user != 0 {
+		i = p.lane(p.proto.resolve(msg.Lane{RESP: 2, DB: msg.OwnDB, User: user}))
 	}
+	p.lingers(i)
 	return i
 }
 
@@ -254,8 +260,8 @@ func (t *timers) sweepLanes(now int64) {
 	ctx := t.ctx
 	ctx.nextSweep = 0
 	for _, p := range ctx.pools {
-		for _, l := range p.lanes[1:] {
-			if l == nil || l.clients > 0 {
+		for _, l := range p.lanes {
+			if l == nil || l.at == 0 && l.idleSince == 0 || clientsIn(p, l) > 0 {
 				continue
 			}
 			due := l.idleSince + laneLinger
@@ -269,6 +275,20 @@ func (t *timers) sweepLanes(now int64) {
 			ctx.nextSweep = soonest(ctx.nextSweep, due)
 		}
 	}
+}
+
+// clientsIn is how many clients are in the lane.
+func clientsIn(p *ServerPool, l *lane) int {
+	n := l.clients
+	if l.at == 0 {
+		n = len(p.byID)
+		for _, other := range p.lanes[1:] {
+			if other != nil {
+				n -= other.clients
+			}
+		}
+	}
+	return n
 }
 
 // closeLane closes the connections of a lane that owe no reply. It reports whether the
@@ -285,9 +305,9 @@ func (p *ServerPool) closeLane(l *lane) bool {
 				}
 			}
 		}
-		// A private one is kept until it was unused for too long, but not for a user that has
-		// gone.
-		if l.passer != nil && l.at < len(s.store.unused) {
+		// A private one is kept until it was unused for too long, but not for a user of the
+		// servers that has gone.
+		if p.passer != nil && l.at < len(s.store.unused) {
 			for _, c := range slices.Clone(s.store.unused[l.at]) {
 				p.ctx.turn.retireSoon(c)
 			}
@@ -298,8 +318,12 @@ func (p *ServerPool) closeLane(l *lane) bool {
 }
 
 // forgetLane forgets a lane that has no clients and no connections. Its place is free for
-// another lane.
+// another lane. The default lane stays, as a new one would be.
 func (p *ServerPool) forgetLane(l *lane) {
+	if l.at == 0 {
+		l.idleSince = 0
+		return
+	}
 	for _, s := range p.servers {
 		if l.at < len(s.lanes) {
 			s.lanes[l.at] = nil

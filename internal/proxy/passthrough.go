@@ -52,6 +52,9 @@ type Passer interface {
 	// a login. Fits reports whether credentials are not.
 	IsBound(err *msg.ProtocolError) bool
 	Fits(c *msg.Credentials) bool
+	// ForStrangers reports whether the servers take a request of any client, to log in or to end
+	// the connection.
+	ForStrangers(req *msg.Request, s *msg.Session) bool
 	// Refusal reports whether an error of a server says that it wants a login, or that it
 	// ends the connection for what it was sent.
 	Refusal(reply []byte) (wants, ends bool)
@@ -74,6 +77,8 @@ type trial struct {
 	kind         msg.Type
 	// opens: it is asked whether clients need a login (strangers.go).
 	opens bool
+	// enters: it is asked whether they let a client in without one (strangers_entry.go).
+	enters bool
 	// servers are those that have yet to be asked.
 	servers []*Server
 	// pending is how many servers have not answered, and one more until all are asked.
@@ -105,7 +110,7 @@ func pass(c *client, req *msg.Request) (stop bool) {
 	if c.own != nil && c.own.trial != nil {
 		t := c.own.trial
 		c.own.trial = nil
-		if !t.opens && t.kind == req.Type && t.said.Equal(said) {
+		if !t.opens && !t.enters && t.kind == req.Type && t.said.Equal(said) {
 			return tried(c, t, req)
 		}
 	}
@@ -188,11 +193,9 @@ func (t *trial) next() *Server {
 
 // step implements job. It tries a login at some servers, one at the least.
 func (t *trial) step(ctx *Context) (done bool) {
-	p := t.client.pool
 	for len(t.servers) > 0 {
-		lane := p.lane(msg.Lane{RESP: 2, User: msg.LoginUser, Aside: true})
-		p.lingers(lane)
 		s := t.next()
+		lane := t.lane(s)
 		conn, why := s.conn(lane, 0)
 		if why != msg.OK {
 			s.reasons[stats.ServerFailedRequests][why]++
@@ -206,6 +209,20 @@ func (t *trial) step(ctx *Context) (done bool) {
 	return true
 }
 
+// lane is the one of connections to s on which it is asked.
+func (t *trial) lane(s *Server) int {
+	p, key := s.pool, msg.Lane{RESP: 2, User: msg.LoginUser, Aside: true}
+	if t.enters {
+		key.User = msg.GuestUser
+	}
+	lane := p.lane(key)
+	p.lingers(lane)
+	if t.enters {
+		renewGuest(s, lane)
+	}
+	return lane
+}
+
 // ask asks a server over that connection. If there is none, why says so.
 func (t *trial) ask(conn *serverConn, why msg.Reason) {
 	if why != msg.OK {
@@ -213,6 +230,12 @@ func (t *trial) ask(conn *serverConn, why msg.Reason) {
 		return
 	}
 	ctx := conn.pool.ctx
+	if t.enters {
+		var probe mbuf.Chain
+		conn.pool.proto.passer.AppendProbe(ctx.bufs, &probe)
+		t.say(conn, &probe)
+		return
+	}
 	if t.said == nil {
 		t.say(conn, &t.standIn)
 		if t.adminStandIn.Len() > 0 {
@@ -250,6 +273,8 @@ func (t *trial) OnReply(m *msg.Msg, r msg.Reply) {
 	case passer == nil: // a reload has come between, and closes the client
 	case t.said != nil:
 		refused = passer.Refuses(text)
+	case t.enters:
+		refused = !passer.Opens(text)
 	case t.opens:
 		t.client.pool.open = passer.Opens(text)
 	default:
@@ -279,6 +304,9 @@ func (t *trial) answered() {
 // end has the client's request taken again, if it still waits for that.
 func (t *trial) end() {
 	c := t.client
+	if t.enters {
+		noteEntry(c.pool, t)
+	}
 	if c.own == nil || c.own.trial != t || c.state == clientClosed {
 		return
 	}

@@ -35,6 +35,9 @@ func allowedAtOnce(c *client, req *msg.Request) bool {
 // reason to refuse. It reports whether the request is done with.
 func (d *dispatch) barred(req *msg.Request) bool {
 	c := d.client
+	if c.pool.passer != nil && !c.letIn && awaitsEntry(c, req) {
+		return true
+	}
 	if c.collects() {
 		return c.collect(req)
 	}
@@ -71,6 +74,7 @@ func (d *dispatch) sessionChanged(lane msg.Lane, bars msg.Bars) {
 		c.own.endMonitor()
 	}
 	if c.session.Lane != lane {
+		c.letIn = c.letIn && c.session.Lane.User == lane.User
 		c.changeLane()
 	}
 	if c.session.Bars&^bars&msg.Collecting != 0 {

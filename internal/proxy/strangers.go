@@ -67,4 +67,6 @@ func isProven(c *serverConn, proves, mayBeError bool) {
 
 // isStrangers reports whether the end of the connection says nothing of the server: clients
 // that it does not know can bring it about.
-func isStrangers(c *serverConn) bool { return c.strangers || c.lane.key.User == msg.LoginUser }
+func isStrangers(c *serverConn) bool {
+	return c.strangers || c.lane.key.User == msg.LoginUser || c.lane.key.User == msg.GuestUser
+}

@@ -67,7 +67,9 @@ func (a *Authority) sign(template *x509.Certificate, key *ecdsa.PrivateKey, unti
 	a.serial++
 	template.SerialNumber = big.NewInt(a.serial)
 	// The clock of package synctest begins in the year 2000.
-	template.NotBefore, template.NotAfter = time.Date(1999, time.January, 1, 0, 0, 0, 0, time.UTC), until
+	if template.NotAfter = until; template.NotBefore.IsZero() {
+		template.NotBefore = time.Date(1999, time.January, 1, 0, 0, 0, 0, time.UTC)
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
 	if err != nil {
 		a.t.Fatal(err)
@@ -86,21 +88,27 @@ func (a *Authority) write(path string, der []byte, kind string) {
 // key. A second call with the same name replaces the files.
 func (a *Authority) Issue(name string, until time.Time) (cert, key string) {
 	a.t.Helper()
-	return a.issue(name, pkix.Name{CommonName: name}, until)
+	return a.issue(name, pkix.Name{CommonName: name}, time.Time{}, until)
+}
+
+// IssueFrom is Issue for the hour from then on.
+func (a *Authority) IssueFrom(name string, from time.Time) (cert, key string) {
+	a.t.Helper()
+	return a.issue(name, pkix.Name{CommonName: name}, from, from.Add(time.Hour))
 }
 
 // PairOfTwo writes a certificate with two common names, and its key.
 func (a *Authority) PairOfTwo(first, second string) (cert, key string) {
 	a.t.Helper()
 	common := asn1.ObjectIdentifier{2, 5, 4, 3}
-	return a.issue(first+"-"+second, pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: common, Value: first}, {Type: common, Value: second}}}, time.Now().Add(time.Hour))
+	return a.issue(first+"-"+second, pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: common, Value: first}, {Type: common, Value: second}}}, time.Time{}, time.Now().Add(time.Hour))
 }
 
-func (a *Authority) issue(name string, subject pkix.Name, until time.Time) (cert, key string) {
+func (a *Authority) issue(name string, subject pkix.Name, from, until time.Time) (cert, key string) {
 	a.t.Helper()
 	k := newKey(a.t)
 	der := a.sign(&x509.Certificate{
-		Subject: subject, DNSNames: []string{"localhost", name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		Subject: subject, NotBefore: from, DNSNames: []string{"localhost", name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, k, until)
 	cert, key = filepath.Join(a.folder, name+".crt"), filepath.Join(a.folder, name+".key")

@@ -1,14 +1,12 @@
 package tlsstage
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,7 +31,8 @@ type End struct {
 // loaded is what was read from the files.
 type loaded struct {
 	config *tls.Config
-	// stamps tell whether the files have changed since then; nil: not all could be used.
+	// stamps tell whether the files have changed since then; nil: not all could be used, and
+	// they are read again.
 	stamps []stamp
 	// until is when the first of the certificates ends, zero if there is none.
 	until time.Time
@@ -88,9 +87,9 @@ func (e *End) Load() (changed bool, err error) {
 		e.refused.Store(&was.refused)
 		return false, nil
 	}
-	c, expired, err := e.make(nil)
+	c, untimely, err := e.make(nil)
 	if err == nil {
-		err = expired // what is in use may be better
+		err = untimely // what is in use may be better
 	}
 	if err != nil {
 		text := err.Error()
@@ -112,7 +111,7 @@ func (e *End) loadBeside(before *End) error {
 	if err != nil {
 		return err
 	}
-	if refused != nil && keep != nil {
+	if refused != nil && (keep != nil || isEarly(refused)) {
 		stamps = nil
 	}
 	e.store(c, stamps, refused)
@@ -143,7 +142,7 @@ func (e *End) Until() time.Time { return e.loaded.Load().until }
 func (e *End) Config() *tls.Config { return e.loaded.Load().config }
 
 // pairsOr are the certificates of files or, if they cannot be used, those of before, which
-// may be nil. Certificates that have expired do until there are better ones.
+// may be nil. Certificates that have expired, or are not valid yet, do until there are better ones.
 func pairsOr(before *tls.Config, pairs ...config.CertFiles) (all []tls.Certificate, refused, err error) {
 	all, err = loadPairs(pairs...)
 	switch {
@@ -152,7 +151,7 @@ func pairsOr(before *tls.Config, pairs ...config.CertFiles) (all []tls.Certifica
 	case before != nil && len(before.Certificates) > 0:
 		return before.Certificates, err, nil
 	}
-	if _, is := errors.AsType[*expired](err); is {
+	if _, is := errors.AsType[*untimely](err); is {
 		return all, err, nil
 	}
 	return nil, nil, err
@@ -294,44 +293,6 @@ func files(names ...string) (all []string) {
 		}
 	}
 	return all
-}
-
-// filesIn are what a folder has, in the order of the names.
-func filesIn(folder string) (names []string) {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return nil // that no certificate is found is told
-	}
-	for _, e := range entries {
-		names = append(names, filepath.Join(folder, e.Name()))
-	}
-	return names
-}
-
-// loadCA reads the certificates from a file, or from all files of a folder.
-func loadCA(path string) (*x509.CertPool, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	names := []string{path}
-	if info.IsDir() {
-		names = filesIn(path)
-	}
-	pool, found := x509.NewCertPool(), false
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		switch {
-		case err != nil && !info.IsDir():
-			return nil, err
-		case err == nil && bytes.Contains(text, []byte("-----BEGIN CERTIFICATE-----")):
-			found = pool.AppendCertsFromPEM(text) || found
-		}
-	}
-	if !found {
-		return nil, fmt.Errorf("'%s' has no certificate in PEM form", path)
-	}
-	return pool, nil
 }
 
 // A Pool makes the stages of a pool's connections. A nil end has none.

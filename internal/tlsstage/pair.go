@@ -7,11 +7,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/regularfile"
 )
 
 // maxPassword is the most bytes that are read of a password's file.
@@ -25,23 +25,36 @@ func pairFiles(pairs ...config.CertFiles) (all []string) {
 	return all
 }
 
-// An expired is a certificate whose time is over. It can be shown all the same.
-type expired struct {
+// An untimely is a certificate whose time is over, or has not come. It can be shown all the
+// same.
+type untimely struct {
 	file  string
-	until time.Time
+	early bool
+	// at is when the time begins, or has ended.
+	at time.Time
 }
 
-func (e *expired) Error() string {
-	return fmt.Sprintf("certificate '%s' has expired: it was valid until %s", e.file, e.until.UTC().Format(time.RFC3339))
+func (u *untimely) Error() string {
+	at := u.at.UTC().Format(time.RFC3339)
+	if u.early {
+		return fmt.Sprintf("certificate '%s' is not valid yet: it is valid from %s", u.file, at)
+	}
+	return fmt.Sprintf("certificate '%s' has expired: it was valid until %s", u.file, at)
+}
+
+// isEarly reports whether a certificate's time has yet to come.
+func isEarly(refused error) bool {
+	u, is := errors.AsType[*untimely](refused)
+	return is && u.early
 }
 
 // loadPairs reads certificates with their chains, and their keys, and finds what makes them
-// useless. If all that is wrong is that some have expired, it returns them, too.
+// useless. If all that is wrong is that some are untimely, it returns them, too.
 func loadPairs(pairs ...config.CertFiles) (all []tls.Certificate, err error) {
 	all = make([]tls.Certificate, len(pairs))
 	for i, c := range pairs {
 		pair, fault := loadPair(c)
-		if _, is := errors.AsType[*expired](fault); fault != nil && !is {
+		if _, is := errors.AsType[*untimely](fault); fault != nil && !is {
 			return nil, fault
 		}
 		all[i], err = pair, cmp.Or(err, fault)
@@ -57,25 +70,32 @@ func loadPair(c config.CertFiles) (tls.Certificate, error) {
 		}
 		return pair, fmt.Errorf("certificate '%s' with key '%s': %w", c.Cert, c.Key, err)
 	}
-	if now := time.Now(); now.After(pair.Leaf.NotAfter) {
-		return pair, &expired{c.Cert, pair.Leaf.NotAfter}
+	switch now, leaf := time.Now(), pair.Leaf; {
+	case now.After(leaf.NotAfter):
+		return pair, &untimely{file: c.Cert, at: leaf.NotAfter}
+	case now.Before(leaf.NotBefore):
+		return pair, &untimely{file: c.Cert, early: true, at: leaf.NotBefore}
 	}
 	return pair, nil
 }
 
 func readPair(c config.CertFiles) (pair tls.Certificate, err error) {
-	cert, err := os.ReadFile(c.Cert)
+	cert, err := regularfile.Read(c.Cert, maxPEM)
 	if err != nil {
 		return pair, err
 	}
-	key, err := os.ReadFile(c.Key)
+	key, err := regularfile.Read(c.Key, maxPEM)
 	if err != nil {
 		return pair, err
 	}
 	if key, err = openKey(key, c); err != nil {
 		return pair, err
 	}
-	return tls.X509KeyPair(cert, key)
+	if pair, err = tls.X509KeyPair(cert, key); err != nil {
+		return pair, err
+	}
+	_, err = Certificates(cert) // the chain, too
+	return pair, err
 }
 
 // openKey removes the password from a key in PEM form. c says where the password is.
@@ -114,12 +134,7 @@ func passwordOf(c config.CertFiles) (string, error) {
 }
 
 func readPassword(file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxPassword))
+	text, err := regularfile.Read(file, maxPassword)
 	text = bytes.TrimSpace(text)
 	if err == nil && len(text) == 0 {
 		err = fmt.Errorf("'%s' has no password", file)

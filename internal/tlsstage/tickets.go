@@ -8,10 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"sync"
 	"time"
+
+	"nuthatch/internal/regularfile"
 )
 
 const (
@@ -41,12 +41,7 @@ type Tickets struct {
 // ReadTicketKeys reads a file of keys, one in hexadecimal digits on each line. The first
 // one is for new tickets.
 func ReadTicketKeys(file string) ([]TicketKey, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxTicketFile))
+	text, err := regularfile.Read(file, maxTicketFile)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (g *greeter) loginOf(lane msg.Lane) serverLogin {
 	switch {
 	case lane.User == msg.ServiceUser, lane.User == 0 && !g.passes:
 		return serverLoginOf(g.login)
-	case lane.User == 0, lane.User == msg.LoginUser:
+	case lane.User == 0, lane.User == msg.LoginUser, lane.User == msg.GuestUser:
 		return serverLogin{}
 	}
 	return g.logins.login(lane.User)

@@ -193,6 +193,18 @@ func (a *passer) Fits(c *msg.Credentials) bool {
 	return max(len(name), len(password)) <= maxBulkBeforeAuth
 }
 
+// ForStrangers implements proxy.Passer.
+func (a *passer) ForStrangers(req *msg.Request, s *msg.Session) bool {
+	switch commands[req.Type].answer {
+	case answerAuth, answerReset, answerQuit, answerHTTP:
+		return true
+	case answerHello:
+		return a.Credentials(req, s) != nil
+	default:
+		return false
+	}
+}
+
 // Refusal implements proxy.Passer.
 func (a *passer) Refusal(reply []byte) (wants, ends bool) {
 	return bytes.HasPrefix(reply, []byte("-NOAUTH")), bytes.HasPrefix(reply, []byte("-ERR Protocol error"))
