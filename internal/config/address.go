@@ -67,10 +67,10 @@ func ParseListen(text string) (Address, error) {
 	}
 	i := strings.LastIndexByte(text, ':')
 	if i < 0 {
-		return Address{}, errors.New("expected host:port or /path [mode], found " + quote(text))
+		return Address{}, errors.New("expected host:port or /path [mode], found " + quoteAddress(text))
 	}
 	if text[:i] == "" || text[:i] == "*" {
-		return Address{}, errors.New("expected host:port, found " + quote(text) +
+		return Address{}, errors.New("expected host:port, found " + quoteAddress(text) +
 			"; write 0.0.0.0 or [::] to listen on every address")
 	}
 	return parseHostPort(text[:i], text[i+1:])
@@ -88,7 +88,7 @@ func parseListenPath(text string) (Address, error) {
 		bits, err := strconv.ParseUint(mode, 8, 32)
 		if err != nil || bits > 0o777 {
 			return Address{}, errors.New("expected an octal mode up to 0777 after the socket's path, found " +
-				quote(mode))
+				quoteAddress(mode))
 		}
 		a.Mode = os.FileMode(bits)
 	}
@@ -104,13 +104,16 @@ func checkSocketPath(path string) error {
 }
 
 func parseHostPort(host, port string) (Address, error) {
+	if strings.ContainsAny(host, "/@") {
+		return Address{}, errors.New("expected host and port alone, without a URL, a user or a password (see 'server_user', 'server_password', 'sentinel_password')")
+	}
 	bare, err := parseHost(host)
 	if err != nil {
 		return Address{}, err
 	}
 	n, ok := parseDigits(port)
 	if !ok || n < 1 || n > maxPort {
-		return Address{}, errors.New("expected a port from 1 to 65535, found " + quote(port))
+		return Address{}, errors.New("expected a port from 1 to 65535, found " + quoteAddress(port))
 	}
 	return Address{Network: NetworkTCP, Host: bare, Port: int(n)}, nil
 }
@@ -123,7 +126,7 @@ func parseHost(host string) (string, error) {
 		return "", errors.New("expected a host name or an IP address before the port")
 	}
 	if strings.ContainsFunc(host, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		return "", errors.New(quote(host) + " is not a host name")
+		return "", errors.New(quoteAddress(host) + " is not a host name")
 	}
 	bare, bracketed := host, false
 	if strings.ContainsAny(host, "[]") {
@@ -135,7 +138,7 @@ func parseHost(host string) (string, error) {
 	}
 	ip, err := netip.ParseAddr(bare)
 	if err != nil || !ip.Is6() || (bracketed && host != "["+bare+"]") {
-		return "", errors.New(quote(host) + " is neither a host name nor an IPv6 address")
+		return "", errors.New(quoteAddress(host) + " is neither a host name nor an IPv6 address")
 	}
 	return bare, nil
 }

@@ -97,6 +97,7 @@ func compareBool(a, b bool) int {
 
 // quote puts a file's text between single quotes, on one line and not too long.
 func quote(s string) string {
+	s = withoutLogin(s)
 	cut := ""
 	if len(s) > maxQuoted {
 		n := maxQuoted
@@ -107,6 +108,23 @@ func quote(s string) string {
 	}
 	q := strconv.Quote(s)
 	return "'" + strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`) + cut + "'"
+}
+
+// withoutLogin is text without what may be a user and a password in a URL.
+func withoutLogin(text string) string {
+	begin, end := strings.Index(text, "://"), strings.LastIndexByte(text, '@')
+	if begin < 0 || end < begin {
+		return text
+	}
+	return text[:begin+len("://")] + "***" + text[end:]
+}
+
+// quoteAddress quotes what should be an address. What stands before the last @ may be a login.
+func quoteAddress(text string) string {
+	if end := strings.LastIndexByte(text, '@'); end >= 0 && !strings.Contains(text, "://") {
+		text = "***" + text[end:]
+	}
+	return quote(text)
 }
 
 // quoteKey quotes a name that stands where a key is expected. It stops at the

@@ -109,7 +109,7 @@ var processKeys = slices.Concat([]key[Process]{
 		set: func(p *Process, v value) { p.TLSHandshakeTimeout = v.duration() },
 	},
 	{
-		name: "tls_ticket_keys_file", kind: kindPath, defNote: "none: the process has its own", origin: fromNuthatch,
+		name: "tls_ticket_keys_file", kind: kindSecretPath, defNote: "none: the process has its own", origin: fromNuthatch,
 		help: "A file with the keys of session tickets, so that clients resume their sessions with any proxy that " +
 			"has the same file: one key of 64 hexadecimal digits on each line (`openssl rand -hex 32`), at most " +
 			"16. The first key is for new tickets, the others are for older ones. The file is read again when it " +
@@ -144,7 +144,7 @@ var processKeys = slices.Concat([]key[Process]{
 		set: func(p *Process, v value) { p.AdminToken = Secret(v.text) },
 	},
 	{
-		name: "admin_token_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		name: "admin_token_file", kind: kindSecretPath, defNote: "none", origin: fromNuthatch,
 		help: "The path of a file with the token, for a mounted secret. It is read at the start and at each reload; white " +
 			"space around the token is ignored. With `admin_token` too, either token is accepted, so that one can " +
 			"replace the other.",
@@ -164,7 +164,7 @@ var processKeys = slices.Concat([]key[Process]{
 		set: func(p *Process, v value) { p.AdminReadToken = Secret(v.text) },
 	},
 	{
-		name: "admin_read_token_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		name: "admin_read_token_file", kind: kindSecretPath, defNote: "none", origin: fromNuthatch,
 		help: "The path of a file with a token for reading. It is read at the start and at each reload; white space around " +
 			"the token is ignored. With `admin_read_token` too, either token is accepted.",
 		set: func(p *Process, v value) { p.AdminReadTokenFile = v.text },

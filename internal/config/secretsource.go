@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 
 	"nuthatch/internal/regularfile"
 )
@@ -26,6 +27,17 @@ var ErrNoSecret = errors.New("the file holds no secret")
 // maxSecret is the most bytes that are read of a secret.
 const maxSecret = 4096
 
+// kindSecretPath is the path of a file with a secret.
+var kindSecretPath = kind{form: kindPath.form, text: true, parse: parseSecretPath, schema: kindPath.schema}
+
+// parseSecretPath reads a path. What is none may be the secret itself, and is not repeated.
+func parseSecretPath(r limits, text string) (value, error) {
+	if !strings.HasPrefix(text, "/") {
+		return value{}, errors.New("expected the absolute path of a file with the secret")
+	}
+	return parsePath(r, text)
+}
+
 // kindVariable is the name of an environment variable.
 var kindVariable = kind{form: "name of a variable", parse: parseVariable, schema: textOf(variablePattern)}
 
@@ -35,7 +47,8 @@ var variableName = regexp.MustCompile(`^` + variablePattern + `$`)
 
 func parseVariable(_ limits, text string) (value, error) {
 	if !variableName.MatchString(text) || text == "true" || text == "false" || text == "null" { // YAML takes these for no text
-		return value{}, errors.New("expected the name of an environment variable, without $, found " + quote(text))
+		// It may be the secret itself.
+		return value{}, errors.New("expected the name of an environment variable, without $")
 	}
 	return value{text: text}, nil
 }
@@ -44,7 +57,7 @@ func parseVariable(_ limits, text string) (value, error) {
 func twins[T any](name, onlyWith string, at func(*T) *SecretSource) []key[T] {
 	return []key[T]{
 		{
-			name: name + "_file", kind: kindPath, onlyWith: onlyWith, defNote: "none", origin: fromNuthatch,
+			name: name + "_file", kind: kindSecretPath, onlyWith: onlyWith, defNote: "none", origin: fromNuthatch,
 			help: "The path of a file with `" + name + "`, for a mounted secret. It is read at the start and at each reload; white " +
 				"space around the secret is ignored.",
 			set: func(into *T, v value) { at(into).File = v.text },

@@ -53,6 +53,10 @@ var kindSentinels = kind{
 }
 
 func parseSentinel(_ limits, text string) (value, error) {
+	if isURL(text) {
+		return value{}, errors.New("expected host:port or host, and no URL, found " + quoteAddress(text) +
+			": 'sentinel_user' and 'sentinel_password' are the login, 'sentinel_tls' TLS")
+	}
 	host, port, ok := cutLast(text)
 	if !ok || strings.HasSuffix(text, "]") || strings.Count(text, ":") > 1 && !strings.HasPrefix(text, "[") {
 		host, port = text, defaultSentinelPort
@@ -172,7 +176,7 @@ var sentinelTLSKeys = []key[ServerTLS]{
 		set:  func(t *ServerTLS, v value) { t.Key = v.text },
 	},
 	{
-		name: "key_password_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		name: "key_password_file", kind: kindSecretPath, defNote: "none", origin: fromNuthatch,
 		help: "The file with the password of `key`.",
 		set:  func(t *ServerTLS, v value) { t.KeyPasswordFile = v.text },
 	},

@@ -34,7 +34,7 @@ type Server struct {
 func ParseServer(text string) (Server, error) {
 	s, err := parseServer(text)
 	if err != nil {
-		return Server{}, fmt.Errorf("%s: %w", quote(text), err)
+		return Server{}, fmt.Errorf("%s: %w", quoteAddress(text), err)
 	}
 	return s, nil
 }
@@ -53,6 +53,8 @@ func parseServer(text string) (Server, error) {
 	}
 	var err error
 	switch {
+	case isURL(s.Text):
+		return Server{}, errors.New("expected " + serverForm + ", and no URL: 'server_user' and 'server_password' are the login, 'redis_db' the database, 'server_tls' TLS")
 	case strings.HasPrefix(s.Text, "/"):
 		s.Address, err = parseSocket(where)
 	case strings.HasPrefix(s.Text, sentinelScheme):
@@ -69,6 +71,11 @@ func parseServer(text string) (Server, error) {
 	}
 	s.Weight = int(n)
 	return s, nil
+}
+
+// isURL reports whether text is a URL, or has a login as a URL has.
+func isURL(text string) bool {
+	return !strings.HasPrefix(text, "/") && !strings.HasPrefix(text, sentinelScheme) && (strings.Contains(text, "://") || strings.Contains(text, "@"))
 }
 
 func parseSocket(path string) (Address, error) {

@@ -244,7 +244,7 @@ var moreCertKeys = []key[CertFiles]{
 		set:  func(c *CertFiles, v value) { c.Key = v.text },
 	},
 	{
-		name: "key_password_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		name: "key_password_file", kind: kindSecretPath, defNote: "none", origin: fromNuthatch,
 		help: "The file with the key's password.",
 		set:  func(c *CertFiles, v value) { c.KeyPasswordFile = v.text },
 	},
@@ -294,7 +294,7 @@ var clientTLSKeys = []key[TLS]{
 		set:  func(t *TLS, v value) { t.Key = v.text },
 	},
 	{
-		name: "key_password_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		name: "key_password_file", kind: kindSecretPath, defNote: "none", origin: fromNuthatch,
 		help: "The file with the password of `key`, if `key` is encrypted. The key must be in the form of PKCS #8 (`BEGIN " +
 			"ENCRYPTED PRIVATE KEY`). White space around the password is ignored.",
 		set: func(t *TLS, v value) { t.KeyPasswordFile = v.text },
@@ -365,7 +365,7 @@ var adminTLSKeys = []key[TLS]{
 		set:  func(t *TLS, v value) { t.Key = v.text },
 	},
 	{
-		name: "key_password_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		name: "key_password_file", kind: kindSecretPath, defNote: "none", origin: fromNuthatch,
 		help: "The file with the password of `key`, as in `tls`.",
 		set:  func(t *TLS, v value) { t.KeyPasswordFile = v.text },
 	},
@@ -412,7 +412,7 @@ var serverTLSKeys = []key[ServerTLS]{
 		set:  func(t *ServerTLS, v value) { t.Key = v.text },
 	},
 	{
-		name: "key_password_file", kind: kindPath, defNote: "none", origin: fromNuthatch,
+		name: "key_password_file", kind: kindSecretPath, defNote: "none", origin: fromNuthatch,
 		help: "The file with the password of `key`, as in `tls`.",
 		set:  func(t *ServerTLS, v value) { t.KeyPasswordFile = v.text },
 	},
