@@ -133,17 +133,7 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 		return
 	}
 	if why == notLoggedIn {
-		if commands[req.Type].answer == answerSelect && p.isElsewhere(req, s) {
-			p.failSelect(req, s)
-		}
-		switch {
-		case !p.named:
-			w.raw(noAuth)
-		case commands[req.Type].answer == answerExec:
-			w.raw(execNoAuth)
-		default:
-			w.raw(noAuthUsers)
-		}
+		p.refuseStranger(req, s, w)
 		return
 	}
 	if why == forbidden {

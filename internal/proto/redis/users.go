@@ -88,12 +88,39 @@ func (n *introducer) failArity(req *msg.Request, s *msg.Session, w writer) bool 
 		return false
 	}
 	n.Refused(req, s)
+	tellArity(c, w)
+	return true
+}
+
+// tellArity answers a request with a wrong number of words as Redis does.
+func tellArity(c *command, w writer) {
 	text := "ERR "
 	if c.answer == answerExec {
 		text = "EXECABORT Transaction discarded because of: "
 	}
 	w.fail(text, wrongArity, " for '", c.name, "' command")
-	return true
+}
+
+// refuseStranger answers a request of a client that has not logged in. As with Redis, a wrong number
+// of words and an unknown subcommand are told first. A pool without users answers as nutcracker does,
+// and a command that the table lacks is none that servers are asked about for a stranger.
+func (p *Protocol) refuseStranger(req *msg.Request, s *msg.Session, w writer) {
+	c := &commands[req.Type]
+	if c.answer == answerSelect && p.isElsewhere(req, s) {
+		p.failSelect(req, s)
+	}
+	switch {
+	case !p.named:
+		w.raw(noAuth)
+	case c.id != unknown && !c.takes(c.ownWords(req)):
+		tellArity(c, w)
+	case req.Error == unknownSubcommand:
+		p.refuse(req, c, w)
+	case c.answer == answerExec:
+		w.raw(execNoAuth)
+	default:
+		w.raw(noAuthUsers)
+	}
 }
 
 // note notes a denial.
