@@ -54,8 +54,9 @@ func shown(why msg.Reason) string {
 		return "a server closed the connection"
 	case msg.BadReply:
 		return "a server's reply does not fit the request"
+	default:
+		return why.String()
 	}
-	return why.String()
 }
 
 // protocol finds clients that do not speak the pool's protocol.
