@@ -133,7 +133,7 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 		return
 	}
 	if why == notLoggedIn {
-		p.refuseStranger(req, s, w)
+		refuseStranger(p, req, s, w)
 		return
 	}
 	if why == forbidden {

@@ -104,7 +104,7 @@ func tellArity(c *command, w writer) {
 // refuseStranger answers a request of a client that has not logged in. As with Redis, a wrong number
 // of words and an unknown subcommand are told first. A pool without users answers as nutcracker does,
 // and a command that the table lacks is none that servers are asked about for a stranger.
-func (p *Protocol) refuseStranger(req *msg.Request, s *msg.Session, w writer) {
+func refuseStranger(p *Protocol, req *msg.Request, s *msg.Session, w writer) {
 	c := &commands[req.Type]
 	if c.answer == answerSelect && p.isElsewhere(req, s) {
 		p.failSelect(req, s)
