@@ -276,7 +276,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"`EXECABORT`. `per_server`: each server that owns some of the keys gets the commands about them, " +
 			"between `MULTI` and `EXEC`. The transaction is then atomic at each server, and **not as a whole**: " +
 			"other clients may see a part of it. If a server fails, its commands get errors in `EXEC`'s reply, " +
-			"while the commands of other servers are carried out. It is for clients that send every pipeline as a " +
+			"while the commands of other servers are carried out; if it is known before to be away, nothing is. It is for clients that send every pipeline as a " +
 			"transaction. The keys of one command, and all keys of a transaction after `WATCH`, must still have " +
 			"one server. `refuse`: `MULTI` is refused, with everything up to `EXEC` or `DISCARD`. So is `WATCH`. " +
 			"Ignored in Memcached pools.",
@@ -292,7 +292,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "max_transaction_size", kind: kindSize, limits: limits{16 * kb, 4 * gb}, def: "4mb", origin: fromNuthatch,
 		help: "The most bytes of the commands between `MULTI` and `EXEC`, which the proxy keeps. A command above it is " +
 			"refused, and `EXEC` gets `EXECABORT`. The bytes count for `max_memory`; at that bound the largest waiting " +
-			"transactions are aborted first. Ignored in Memcached pools.",
+			"transactions are given up first, and their clients told so. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.MaxTransactionSize = v.number },
 	},
 	{

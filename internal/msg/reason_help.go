@@ -148,8 +148,8 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"Find out why the client is slow or hangs.",
 	},
 	NoMemory: {
-		"The process holds as much as max_memory allows; the largest holders were closed.",
-		"nuthatch ctl clients shows who holds how much. Raise max_memory, or lower client_max_queued.",
+		"The process holds as much as max_memory allows; the largest transactions were given up, and EXEC carries nothing of them out, or the largest holders were closed.",
+		"nuthatch ctl clients shows who holds how much. Raise max_memory, or lower client_max_queued or max_transaction_size.",
 	},
 	SlowRequest: {
 		"Memory was short, and this client kept some for a request that it sent very slowly.",

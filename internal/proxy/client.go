@@ -56,7 +56,7 @@ type client struct {
 	addrs *addresses
 	// lane is the index of session.Lane in the pool's lanes.
 	lane int32
-	// begun is when its transaction began; longAgo: it is given up.
+	// begun is when its transaction began, or why that is given up.
 	begun tick
 	// lastErr is why the client will be closed, for log and statistics.
 	lastErr closeReason

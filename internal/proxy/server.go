@@ -258,6 +258,7 @@ func (c *serverConn) enqueue(m *msg.Msg, n int) {
 
 // OnConnect implements eventloop.Handler.
 func (c *serverConn) OnConnect() {
+	c.server.reconnect.failed = msg.OK
 	c.server.stats[stats.ServerConnections]++
 	c.server.countHandshake(c.Staged())
 	if c.handshake.pending == 0 {
@@ -462,6 +463,7 @@ func (c *serverConn) fail(why msg.Reason) {
 	} else {
 		c.server.nextAddr++
 		c.pool.topo.Unreachable(c.server.health)
+		c.server.reconnect.failed = why
 	}
 	begun := c.begun()
 	c.breakUpAll(nil)

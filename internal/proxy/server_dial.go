@@ -132,6 +132,7 @@ func (d *dialler) failed(err error) msg.Reason {
 	c.server.reasons[stats.ClosedConnections][why]++
 	c.logClose(why)
 	c.pool.topo.Unreachable(c.server.health)
+	c.server.reconnect.failed = why
 	c.server.countFailure(why, d.made)
 	c.server.pauseDialling(why, false)
 	return why

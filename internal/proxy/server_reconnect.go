@@ -21,6 +21,9 @@ type reconnect struct {
 	// until is when the next attempt may be made. why is why the last one failed.
 	until int64
 	why   msg.Reason
+	// failed is why the last attempt failed; msg.OK: it did not, or is under way for the first
+	// time.
+	failed msg.Reason
 	// answers is what the server's count of responses was at the last attempt.
 	answers int64
 }
@@ -33,6 +36,23 @@ func (s *Server) mayDial(now int64) msg.Reason {
 	}
 	r.answers = s.stats[stats.Responses]
 	return msg.OK
+}
+
+// away is why the server is known to be away without being asked; msg.OK: it is not. It fails its
+// health checks, or it is not up for another reason, or the last attempt to connect to it failed.
+// In the last two cases the first answers on a connection show that it is back: those to the proof.
+func (s *Server) away(conn *serverConn) msg.Reason {
+	why := s.reconnect.failed
+	if !s.health.IsUp() {
+		why = s.health.State().Reason
+		if s.health.FailsChecks() {
+			return why
+		}
+	}
+	if conn.proof.proven {
+		return msg.OK
+	}
+	return why
 }
 
 // pauseDialling sets the pause before the next attempt to connect. There is none if the

@@ -33,8 +33,9 @@ import (
 // A Tracker is a protocol whose clients can be told when keys change (msg.Track).
 type Tracker interface {
 	// Tracking reads from a request what its client wants to be told from now on; nil:
-	// nothing.
-	Tracking(req *msg.Request, s *msg.Session) (wants *msg.Tracking, ok bool)
+	// nothing. seeks: it is not ok, and why not depends on whether there is a client that it
+	// names; the request is then an inquiry (Inquirer).
+	Tracking(req *msg.Request, s *msg.Session) (wants *msg.Tracking, seeks, ok bool)
 	// Tracks reports whether the server is to note which keys the request reads.
 	Tracks(req *msg.Request, s *msg.Session) bool
 	// EndCaching ends a CLIENT CACHING, which is about one request only: that has been
@@ -111,8 +112,11 @@ func tracks(c *client) bool { return c.session.Bars&msg.Tracked != 0 }
 // track carries out a CLIENT TRACKING: the client is told when keys change, or no more.
 func (d *dispatch) track(req *msg.Request) {
 	c, p := d.client, d.client.pool
-	wants, ok := p.proto.tracker.Tracking(req, &c.session)
+	wants, seeks, ok := p.proto.tracker.Tracking(req, &c.session)
 	switch {
+	case seeks:
+		c.gather(req)
+		return
 	case !ok:
 		c.local(req)
 		return

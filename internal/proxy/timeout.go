@@ -159,6 +159,7 @@ func (t *timers) expireClient(c *client, now int64) {
 		var late *serverConn
 		if c.own != nil {
 			late = c.own.watchConnOf(m)
+			c.own.watch.expired(m)
 		}
 		ctx.swallow(m)
 		if unsaid != nil {

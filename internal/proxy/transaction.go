@@ -25,7 +25,7 @@ import (
 //
 // Kept commands never stop the client from being read: it would wait for room that only
 // its EXEC can free. They have bounds of their own. At the hard mark of the memory the
-// largest transactions are aborted first.
+// largest transactions are given up first (transaction_late.go).
 
 // A Transactor has transactions (msg.Collecting).
 type Transactor interface {
@@ -142,7 +142,7 @@ func (t *multi) collect(req *msg.Request) bool {
 	case c.isGivenUp() && what == msg.Executes:
 		c.execLate(req)
 	case c.isGivenUp():
-		c.refuse(req, msg.TransactionTimedout)
+		c.refuse(req, c.begun.reason())
 	case what == msg.Unlearnt:
 		c.learn(req)
 		if c.waits&waitsForAnswer == 0 { // it was answered, since it is not known
@@ -268,10 +268,11 @@ func (t *multi) endsPaused() {
 
 // bind checks that the owner of the request's keys is the transaction's, or makes it
 // so. The reason says why not, as that of owner does. If the snapshot has changed, that
-// is checked at EXEC.
+// is checked at EXEC. A request that does not say where its keys are goes along, like one
+// that has none.
 func (p *ServerPool) bind(tx *transaction, req *msg.Request) msg.Reason {
 	tx.at = 0
-	if req.Nkeys == 0 { // a script's name is no key
+	if req.Nkeys == 0 || req.Stray { // a script's name is no key
 		if len(tx.place) == 0 {
 			tx.place = append(tx.place, req.PlaceKey...)
 		}
@@ -521,7 +522,7 @@ func (k *transactions) countCollected(tx *transaction) {
 // collects reports whether the client is between MULTI and EXEC.
 func (t *multi) collects() bool { return t.client.session.Bars&msg.Collecting != 0 }
 
-// abortLargest aborts the largest transactions that wait for their EXEC, until the
+// abortLargest gives up the largest transactions that wait for their EXEC, until the
 // memory is below the hard mark or none is left.
 func (k *transactions) abortLargest() {
 	ctx := k.ctx
@@ -544,7 +545,7 @@ func (k *transactions) abortLargest() {
 		}
 		aborted++
 		freed += c.tx.counted
-		c.abort()
+		c.giveUp(msg.NoMemory)
 		ctx.memory.weigh()
 	}
 	if missed, ok := k.abortPace.mayLog(ctx.loop.Now()); ok {

@@ -5,8 +5,9 @@ import (
 	"nuthatch/internal/stats"
 )
 
-// A transaction whose EXEC does not come within request_timeout is given up: what was kept of it
-// is released, and so is the connection on which its client watches keys.
+// A transaction whose EXEC does not come within request_timeout is given up, and so are the largest
+// ones when memory runs out: what was kept of it is released, and so is the connection on which its
+// client watches keys.
 //
 //	MULTI  SET a 1 │ request_timeout │ GET a       EXEC
 //	OK     QUEUED  │                 │ an error    EXECABORT
@@ -15,17 +16,24 @@ import (
 // does not count.
 
 // A tick is a time, or a number of them, in units of 2^20 nanoseconds. It says when something was
-// within the last three weeks.
+// within the last three weeks. A time is odd; an even tick is a reason, see tickFor.
 type tick uint32
-
-// longAgo is before all times.
-const longAgo tick = 0
 
 // tickBits is how many bits a tick leaves out.
 const tickBits = 20
 
 // tickOf is the loop's time at, or the next tick.
 func tickOf(at int64) tick { return tick(at>>tickBits) | 1 }
+
+// tickFor stands in place of the time at which a transaction began that is given up, for the reason
+// why.
+func tickFor(why msg.Reason) tick { return tick(why) << 1 }
+
+// isTime reports whether the tick is a time, and not a reason.
+func (t tick) isTime() bool { return t&1 != 0 }
+
+// reason is why the transaction is given up, if the tick is no time.
+func (t tick) reason() msg.Reason { return msg.Reason(t >> 1) }
 
 // age is how many nanoseconds have passed since t, at the time now.
 func (t tick) age(now int64) int64 { return int64(int32(tick(now>>tickBits)-t)) << tickBits }
@@ -50,7 +58,7 @@ func (t *multi) lateAt(now int64) int64 {
 }
 
 // isGivenUp reports whether the client is in a transaction that is given up.
-func (t *multi) isGivenUp() bool { return t.client.begun == longAgo && t.client.collects() }
+func (t *multi) isGivenUp() bool { return !t.client.begun.isTime() && t.client.collects() }
 
 // giveUpIfLate gives the client's transaction up if it has taken too long. It returns when to look
 // again, or 0. The end of the transaction may have come already, and wait to be taken: the time of
@@ -64,12 +72,12 @@ func (t *multi) giveUpIfLate(now int64) (next int64) {
 	if c.stash.Len() > 0 {
 		return max(c.dueAt(int64(c.pool.conf.RequestTimeout)), now+expiryStep)
 	}
-	c.giveUp()
+	c.giveUp(msg.TransactionTimedout)
 	return 0
 }
 
-// giveUp releases what is kept of the client's transaction, and what it watches.
-func (t *multi) giveUp() {
+// giveUp releases what is kept of the client's transaction, and what it watches. why is the reason.
+func (t *multi) giveUp(why msg.Reason) {
 	c := t.client
 	c.forgetTransaction()
 	if c.watches() {
@@ -78,7 +86,7 @@ func (t *multi) giveUp() {
 	c.session.Watched, c.session.Collected = 0, max(c.session.Collected, 1) // it is not an empty one
 	c.session.Bars &^= msg.Aborted                                          // this is why it fails now
 	c.pool.stats.Values[stats.TransactionsAborted]++
-	c.begun = longAgo
+	c.begun = tickFor(why)
 }
 
 // execLate answers the EXEC of a transaction that is given up.
@@ -87,7 +95,7 @@ func (t *multi) execLate(req *msg.Request) {
 	m := c.newMsg(req)
 	c.outq.Push(m)
 	c.session.EndMulti()
-	c.aborted(m, msg.TransactionTimedout)
+	c.aborted(m, c.begun.reason())
 	c.endsPaused()
 }
 
@@ -97,9 +105,7 @@ func (t *multi) countFrom(now, since int64) {
 	if !c.collects() || c.isGivenUp() {
 		return
 	}
-	if c.begun += tick(since >> tickBits); c.begun == longAgo {
-		c.begun++
-	}
+	c.begun += tick(since>>tickBits) &^ 1 // it stays a time
 	c.pool.ctx.nextExpiry = soonest(c.pool.ctx.nextExpiry, c.lateAt(now))
 }
 

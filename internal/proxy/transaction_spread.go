@@ -162,10 +162,7 @@ func (t *multi) execWide(tx *transaction, m *msg.Msg) {
 		if i > 0 {
 			owner = tx.more[i-1].owner
 		}
-		conn, why := c.conn(owner)
-		if why == msg.OK {
-			why = conn.proof.require()
-		}
+		conn, why := c.partConn(owner)
 		if why != msg.OK {
 			m.Err = why
 			c.OnFailure(m)
@@ -187,6 +184,22 @@ func (t *multi) execWide(tx *transaction, m *msg.Msg) {
 		n.sendPart(conns[i+1], &tx.more[i].bytes, tx.more[i].commands)
 	}
 	n.sent()
+}
+
+// partConn is the connection to s for a part of a transaction. If there is none, or s is known to
+// be away, the reason says why. The proof that the connection sends then asks s whether it is back.
+func (t *multi) partConn(s *Server) (*serverConn, msg.Reason) {
+	conn, why := t.client.conn(s)
+	if why == msg.OK {
+		why = conn.proof.require()
+	}
+	if why != msg.OK || conn.awaits() {
+		return conn, why
+	}
+	if why = s.away(conn); why != msg.OK {
+		s.reasons[stats.ServerFailedRequests][why]++
+	}
+	return conn, why
 }
 
 // sendPart sends a part, and returns its message.

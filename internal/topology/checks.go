@@ -37,6 +37,9 @@ func (h *Health) NoteCheck(c Check) {
 	h.checkLog.took.Add(int64(c.Took))
 }
 
+// FailsChecks reports whether the server's last health check failed.
+func (h *Health) FailsChecks() bool { return h.checks.Load() < 0 }
+
 // A Verdict is what a health check changed.
 type Verdict uint8
 

@@ -42,6 +42,8 @@ type inquiry struct {
 	// named: it is called that at the servers, which decide who may log in.
 	named     bool
 	nameThere string
+	// other is what seekClient answers if there is the client.
+	other string
 }
 
 // inquirySubject is what is asked for.
@@ -52,6 +54,7 @@ const (
 	killClients                  // the answer is how many
 	killByAddr                   // the answer is OK, or that there is none
 	unblockClient                // the answer is how many
+	seekClient                   // the answer is that there is none, or other
 )
 
 // Matches implements msg.Inquiry.
@@ -134,6 +137,10 @@ func (q *inquiry) Answer(n int, text *mbuf.Chain, pool *mbuf.Pool, out *mbuf.Cha
 	switch {
 	case q.what == killClients, q.what == unblockClient:
 		w.integer(int64(n))
+	case q.what == seekClient && n == 0:
+		w.fail("ERR ", redirectsAway)
+	case q.what == seekClient:
+		w.raw(q.other)
 	case q.what == killByAddr && n == 0:
 		w.fail("ERR No such client")
 	case q.what == killByAddr:
@@ -247,6 +254,8 @@ func (p *Protocol) Inquire(req *msg.Request, s *msg.Session, pool *mbuf.Pool, wo
 		q.id = s.ID
 	case "unblock":
 		req.Error = p.inquireUnblock(req, q)
+	case "tracking":
+		q.redirect(req, p, s, pool)
 	case "list":
 		req.Error = q.list(req, &p.wordReader, pool, words)
 	default:

@@ -41,7 +41,7 @@ var hashCommands = group("hash", []command{
 var listCommands = group("list", []command{
 	blocking("blmove", 6, twoKeys, waitsLast, "6.2.0", "Move an element between lists, and wait for one", "list list2 left right 0.01"),
 	blocking("blmovem", -6, twoKeys, 5, "8.10.0", "Move elements between lists, and wait for them", "list list2 left right 0.01 count 2"),
-	blocking("blmpop", -5, count2, 1, "7.0.0", "Take elements off the first list that has some, and wait for one", "0.01 2 missing list left"),
+	blocking("blmpop", -5, count2And, 1, "7.0.0", "Take elements off the first list that has some, and wait for one", "0.01 2 missing list left"),
 	blocking("blpop", -3, butLast, waitsLast, "2.0.0", "Take a list's first element, and wait for one", "missing list 0.01"),
 	blocking("brpop", -3, butLast, waitsLast, "2.0.0", "Take a list's last element, and wait for one", "list missing 0.01"),
 	blocking("brpoplpush", 4, twoKeys, waitsLast, "2.2.0", "Move a list's last element to another list, and wait for one", "list list2 0.01"),
@@ -50,7 +50,7 @@ var listCommands = group("list", []command{
 	forward("llen", 2, read, key1, "1.0.0", "A list's length", "list"),
 	forward("lmove", 5, write, twoKeys, "6.2.0", "Move an element between lists", "list list2 left right"),
 	forward("lmovem", -5, write, twoKeys, "8.10.0", "Move elements between lists", "list list2 LEFT LEFT COUNT 2 OBO"),
-	forward("lmpop", -4, write, count1, "7.0.0", "Take elements off the first list that has some", "2 missing list left count 2"),
+	forward("lmpop", -4, write, count1And, "7.0.0", "Take elements off the first list that has some", "2 missing list left count 2"),
 	forward("lpop", -2, write, key1, "1.0.0", "Take a list's first elements", "list 2"),
 	forward("lpos", -3, read, key1, "6.0.6", "Where an element is in a list", "list b rank 1 count 0 maxlen 10"),
 	forward("lpush", -3, write, key1, "1.0.0", "Add in front of a list", "list x y"),
@@ -88,7 +88,7 @@ var setCommands = group("set", []command{
 })
 
 var sortedSetCommands = group("sorted_set", []command{
-	blocking("bzmpop", -5, count2, 1, "7.0.0", "Take members of the first sorted set that has some, and wait for one", "0.01 2 missing zset min"),
+	blocking("bzmpop", -5, count2And, 1, "7.0.0", "Take members of the first sorted set that has some, and wait for one", "0.01 2 missing zset min"),
 	blocking("bzpopmax", -3, butLast, waitsLast, "5.0.0", "Take the member with the highest score, and wait for one", "zset 0.01"),
 	blocking("bzpopmin", -3, butLast, waitsLast, "5.0.0", "Take the member with the lowest score, and wait for one", "zset 0.01"),
 	forward("zadd", -4, write, key1, "1.2.0", "Add members to a sorted set, or change their scores", "zset gt ch 5 a 6 x"),
@@ -101,7 +101,7 @@ var sortedSetCommands = group("sorted_set", []command{
 	forward("zintercard", -3, read, count1, "7.0.0", "How many members sorted sets share", "2 zset zset2 limit 1"),
 	forward("zinterstore", -4, write, count2AndStore, "2.0.0", "Store the members that sorted sets share", "new 2 zset zset2 weights 1 2"),
 	forward("zlexcount", 4, read, key1, "2.8.9", "How many members are in a range of names", "zset [a (c"),
-	forward("zmpop", -4, write, count1, "7.0.0", "Take members of the first sorted set that has some", "2 missing zset min count 2"),
+	forward("zmpop", -4, write, count1And, "7.0.0", "Take members of the first sorted set that has some", "2 missing zset min count 2"),
 	forward("zmscore", -3, read, key1, "6.2.0", "The scores of several members", "zset a missing"),
 	forward("zpopmax", -2, write, key1, "5.0.0", "Take the members with the highest scores", "zset 2"),
 	forward("zpopmin", -2, write, key1, "5.0.0", "Take the members with the lowest scores", "zset 2"),

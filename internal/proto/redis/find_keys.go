@@ -23,6 +23,8 @@ const (
 type keys struct {
 	rule              keyRule
 	first, last, step int
+	// behind is how many words must stand behind the keys, for countedKeys.
+	behind int
 	// dest: the first key, or the additional one, is written, and the others are read.
 	dest bool
 }
@@ -42,7 +44,8 @@ var (
 	destAndKeys    = keys{rule: rangeOfKeys, first: 1, last: -1, step: 1, dest: true}
 	count1         = keys{rule: countedKeys, first: 2, step: 1}
 	countedPairs   = keys{rule: pairedKeys, first: 2, step: 2}
-	count2         = keys{rule: countedKeys, first: 3, step: 1}
+	count1And      = keys{rule: countedKeys, first: 2, step: 1, behind: 1}
+	count2And      = keys{rule: countedKeys, first: 3, step: 1, behind: 1}
 	scripted       = keys{rule: scriptKeys, first: 3, step: 1}
 	count2AndStore = keys{rule: countedKeys, first: 3, last: 1, step: 1, dest: true}
 
@@ -164,7 +167,7 @@ func (k *keys) findCounted(r *msg.Request) string {
 	case ok && n == 0 && k.rule == scriptKeys:
 		r.FirstKey, r.KeyStep, r.Nkeys = 0, 0, 0
 		return keyless
-	case !ok, n <= 0, n > int64(len(r.Args)-k.first):
+	case !ok, n <= 0, n > int64(len(r.Args)-k.first-k.behind):
 		return misplaced
 	}
 	r.FirstKey, r.KeyStep, r.Nkeys = k.first, 1, int(n)
@@ -233,7 +236,7 @@ func (k *keys) findStreams(r *msg.Request) string {
 			i += 2
 		case isWord(r, i, "streams"):
 			rest := n - i - 1
-			if rest == 0 || rest%2 != 0 {
+			if i < k.first || rest == 0 || rest%2 != 0 {
 				return misplaced
 			}
 			r.FirstKey, r.KeyStep, r.Nkeys = i+1, k.step, rest/2

@@ -94,7 +94,10 @@ func FuzzCommands(f *testing.F) {
 				c.checkOut(len(r.Args))
 			}
 		case msg.Track:
-			if _, ok := c.proto.Tracking(r, &c.session); !ok {
+			switch _, seeks, ok := c.proto.Tracking(r, &c.session); {
+			case seeks:
+				c.checkInquiry(r)
+			case !ok:
 				c.checkAnswer(r)
 			}
 		case msg.Gather:

@@ -83,7 +83,7 @@ func (c *conversation) answer(r *msg.Request) (closed bool) {
 		return r.Treatment == msg.Quit
 	}
 	if r.Treatment == msg.Track && c.proto.Allows(r, &c.session) {
-		if wants, ok := c.proto.Tracking(r, &c.session); ok {
+		if wants, _, ok := c.proto.Tracking(r, &c.session); ok {
 			c.session.SetTracking(wants)
 		}
 	}

@@ -27,6 +27,8 @@ const (
 	optedBroadcast  = "OPTIN and OPTOUT are not compatible with BCAST"
 	optedBoth       = "You can't specify both OPTIN mode and OPTOUT mode"
 	optedOther      = "You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode."
+	redirectsTwice  = "A client can only redirect to a single other client"
+	redirectsAway   = "The client ID you want redirect to does not exist"
 	tooManyPrefixes = "too many prefixes: 128 with 64 KB together at the most"
 
 	cachingAlone = "CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
@@ -70,13 +72,14 @@ func (blockWords) AppendMonitor(pool *mbuf.Pool, out *mbuf.Chain) {
 	out.AppendString(pool, "*1\r\n$7\r\nMONITOR\r\n")
 }
 
-// Tracking implements proxy.Tracker.
-func (k *keyTracker) Tracking(req *msg.Request, s *msg.Session) (wants *msg.Tracking, ok bool) {
-	wants, redirects, fault := trackingOf(req, k.words)
+// Tracking implements proxy.Tracker. What is wrong with a request is found in Redis's order: it
+// looks for the client to redirect to when it comes to its id, and at the rest if there is one.
+func (k *keyTracker) Tracking(req *msg.Request, s *msg.Session) (wants *msg.Tracking, seeks, ok bool) {
+	wants, to, fault := trackingOf(req, k.words)
 	switch {
 	case fault != "":
 	case k.words.is(req, 2, "off"):
-		return nil, true
+		return nil, false, true
 	case !k.words.is(req, 2, "on"):
 		fault = syntaxError
 	default:
@@ -87,23 +90,46 @@ func (k *keyTracker) Tracking(req *msg.Request, s *msg.Session) (wants *msg.Trac
 		req.Error = fault
 	case !k.tracking:
 		req.Error = trackingOff
-	case redirects:
+	case to != 0:
 		req.Error = trackingOthers
 	case !s.Lane.IsRESP3():
 		req.Error = trackingRESP2
 	}
-	return wants, req.Error == ""
+	return wants, to != 0 && req.Error != "", req.Error == ""
 }
 
-// trackingOf reads the options of CLIENT TRACKING.
-func trackingOf(req *msg.Request, r *wordReader) (wants *msg.Tracking, redirects bool, fault string) {
+// redirect reads a CLIENT TRACKING that is refused, and names the client to redirect to. If
+// there is such a client, the answer is the other reason.
+func (q *inquiry) redirect(req *msg.Request, p *Protocol, s *msg.Session, pool *mbuf.Pool) {
+	p.Tracking(req, s)
+	_, q.id, _ = trackingOf(req, &p.wordReader)
+	q.what = seekClient
+	var text mbuf.Chain
+	p.refuse(req, &commands[req.Type], writer{pool: pool, out: &text})
+	q.other = string(text.AppendTo(nil))
+	text.Release(pool)
+	req.Error = ""
+}
+
+// trackingOf reads the options of CLIENT TRACKING. to is the id of the client that is to be told;
+// 0: the client itself. The fault counts only if there is such a client.
+func trackingOf(req *msg.Request, r *wordReader) (wants *msg.Tracking, to uint64, fault string) {
 	wants = &msg.Tracking{}
 	n, size := len(req.Args), 0
 	for i := 3; i < n; i++ {
 		switch {
 		case r.is(req, i, "redirect") && i+1 < n:
-			redirects = true
 			i++
+			id, ok := number(req, i)
+			switch {
+			case to != 0:
+				return nil, to, redirectsTwice
+			case !ok:
+				return nil, 0, notInteger
+			case id <= 0:
+				return nil, 0, redirectsAway
+			}
+			to = uint64(id)
 		case r.is(req, i, "bcast"):
 			wants.Broadcast = true
 		case r.is(req, i, "optin"):
@@ -115,14 +141,14 @@ func trackingOf(req *msg.Request, r *wordReader) (wants *msg.Tracking, redirects
 		case r.is(req, i, "prefix") && i+1 < n:
 			i++
 			if size += int(req.Args[i].Len); len(wants.Prefixes) == maxPrefixes || size > maxPrefixBytes {
-				return nil, false, tooManyPrefixes
+				return nil, to, tooManyPrefixes
 			}
 			wants.Prefixes = append(wants.Prefixes, string(r.word(req, i)))
 		default:
-			return nil, false, syntaxError
+			return nil, to, syntaxError
 		}
 	}
-	return wants, redirects, ""
+	return wants, to, ""
 }
 
 // checkTracking says why a client with the tracking has (nil: none) may not ask for
