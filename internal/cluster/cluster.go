@@ -4,6 +4,7 @@
 //	every Refresh ─────────────────────────────────┼─► look: ask a few nodes
 //	a map that is not settled, again soon ─────────┘        │
 //	                                              answers ─► merge ─► Publish
+//	the end of a SCAN ─► WakeWhole: ask all primaries ────────┘
 //
 // A node is asked with CLUSTER NODES, which has the config epochs, and CLUSTER SHARDS, which
 // has the addresses that redirects use. Older servers have only the first. Servers that
@@ -115,9 +116,12 @@ type Status struct {
 // A Watcher watches one cluster.
 type Watcher struct {
 	Options
-	woken  chan struct{}
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	woken chan struct{}
+	// wokenWhole has all nodes asked, whose answers come in whole.
+	wokenWhole chan struct{}
+	whole      chan wholeAnswers
+	cancel     context.CancelFunc
+	done       sync.WaitGroup
 
 	mu     sync.Mutex
 	status Status
@@ -134,7 +138,7 @@ type Watcher struct {
 
 // New returns a watcher. Nothing is asked yet.
 func New(o Options) *Watcher {
-	w := &Watcher{Options: o, woken: make(chan struct{}, 1)}
+	w := &Watcher{Options: o, woken: make(chan struct{}, 1), wokenWhole: make(chan struct{}, 1), whole: make(chan wholeAnswers)}
 	w.status.Looks = make(map[string]int64)
 	for _, s := range o.Seeds {
 		w.status.Seeds = append(w.status.Seeds, SeedStatus{Address: s.String()})
@@ -176,6 +180,7 @@ func (w *Watcher) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	w.done.Go(func() { w.run(ctx) })
+	w.done.Go(func() { w.runWhole(ctx) })
 }
 
 // Stop ends the watching, and returns when it has ended. w may be nil, or not started.
@@ -258,6 +263,9 @@ func (w *Watcher) run(ctx context.Context) {
 		var missed bool
 		if why, from, missed = w.Wanted(); len(why) > 0 {
 			p.wish(time.Now(), missed)
+			if slices.Contains(why, whyScan) {
+				p.pause = min(p.pause, scanning)
+			}
 		} else {
 			why = []string{"refresh"}
 			p.pause = min(p.pause, later)
@@ -276,6 +284,9 @@ func (w *Watcher) await(ctx context.Context, looked time.Time, most, least time.
 			timer.Stop()
 			return false
 		case <-timer.C:
+		case answers := <-w.whole:
+			timer.Stop()
+			w.takeWhole(ctx, answers)
 		case <-w.woken:
 			timer.Stop()
 			if wait = min(wait, least); w.Urgent() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Map is a cluster at one moment. It is immutable.
@@ -18,6 +19,11 @@ type Map struct {
 	Covered int
 	// Epoch is the greatest config epoch; -1: the nodes do not say.
 	Epoch int64
+	// Whole: all primaries were asked, from Began on, and Moves are the slots that are on their
+	// way. Without it, Moves is empty.
+	Whole bool
+	Began time.Time
+	Moves []Move
 }
 
 // Settled reports whether every slot has a primary that works.

@@ -44,6 +44,8 @@ type answer struct {
 	addr, self string
 	nodes      map[string]*Node
 	runs       []run
+	// moves are the slots that are on their way from or to the node itself.
+	moves []moving
 	// epoch is the greatest config epoch that it knows; -1: none.
 	epoch int64
 }
@@ -104,8 +106,11 @@ func parseNodes(text string, from asked) (*answer, error) {
 		a.nodes[n.ID] = n
 		a.epoch = max(a.epoch, n.Epoch)
 		for _, word := range words[8:] {
-			if strings.HasPrefix(word, "[") {
-				continue // a slot that moves, which the primary that has it shows, too
+			if strings.HasPrefix(word, "[") { // the primary that has it shows it, too
+				if m, ok := movingOf(word, n.ID); ok {
+					a.moves = append(a.moves, m)
+				}
+				continue
 			}
 			first, last, isRun := strings.Cut(word, "-")
 			if !isRun {

@@ -51,6 +51,9 @@ type clustered struct {
 	gone map[string]leaver
 	// lost: a node was missed since the last map.
 	lost bool
+	// history is which slots have moved. importing are the nodes that get some, by their ids.
+	history   topology.ScanHistory
+	importing map[string]bool
 }
 
 // A leaver is a node that has left its cluster.
@@ -107,6 +110,7 @@ func (c *clustered) start() {
 	c.before = nil
 	c.topo.OnUnreachable(c.watcher.Wake)
 	c.topo.OnWanted(c.watcher.Wake)
+	c.topo.OnWantedScans(c.watcher.WakeWhole)
 	c.watcher.Start()
 }
 
@@ -163,6 +167,7 @@ func (c *clustered) publish(m *cluster.Map) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	snap := c.topo.Snapshot()
+	c.noteImporting(m)
 	members, nodes := c.members(m)
 	c.note(snap, nodes, members)
 	left := c.leavers(time.Now())
@@ -177,7 +182,41 @@ func (c *clustered) publish(m *cluster.Map) {
 	}
 	at := c.resolver.now()
 	c.topo.PublishSlots(members, nodes, owners, at, at+c.resolver.finish)
+	c.noteMoves(m, members, owners)
 	c.lookUpNames()
+}
+
+// noteMoves publishes which slots have moved, for scans. owners are those of the map.
+func (c *clustered) noteMoves(m *cluster.Map, members []topology.Member, owners *[route.NumSlots]uint16) {
+	view := topology.ScanView{Owners: owners}
+	for i := range m.Nodes {
+		view.Names = append(view.Names, members[i].Server.StatsName())
+		view.Epochs = append(view.Epochs, m.Nodes[i].Epoch)
+	}
+	for _, move := range m.Moves {
+		view.Moves = append(view.Moves, topology.SlotMove{Slot: move.Slot, From: int(move.From), To: int(move.To)})
+	}
+	now := c.resolver.now()
+	if m.Whole {
+		view.Looked = now - int64(time.Since(m.Began))
+	}
+	c.topo.PublishScans(c.history.Note(&view, now), now)
+	if m.Whole { // somebody waits for it
+		c.resolver.wakeLoops()
+	}
+}
+
+// noteImporting notes which nodes get slots, if the map tells.
+func (c *clustered) noteImporting(m *cluster.Map) {
+	if !m.Whole {
+		return
+	}
+	c.importing = make(map[string]bool)
+	for _, move := range m.Moves {
+		if move.To >= 0 {
+			c.importing[m.Nodes[move.To].ID] = true
+		}
+	}
 }
 
 // members are the nodes of a map as servers, with their addresses.
@@ -190,7 +229,10 @@ func (c *clustered) members(m *cluster.Map) ([]topology.Member, []topology.Node)
 	for i := range m.Nodes {
 		n := &m.Nodes[i]
 		members[i].Server = topology.NodeServer(n.Host, n.Port)
-		nodes[i] = topology.Node{ID: n.ID, Of: n.Of, Failing: n.Failing, Zone: n.Zone, Others: n.Others}
+		nodes[i] = topology.Node{
+			ID: n.ID, Of: n.Of, Failing: n.Failing, Zone: n.Zone, Others: n.Others,
+			Imports: c.importing[n.ID] && !n.Replica,
+		}
 		if n.Replica {
 			nodes[i].Role = topology.Replica
 		}

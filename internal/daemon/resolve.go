@@ -57,9 +57,11 @@ type resolver struct {
 	finish  int64
 	started bool
 	// moved tells the loops that a server's addresses were published. It does not wait.
-	moved  func(*target)
-	cancel context.CancelFunc
-	done   chan struct{}
+	moved func(*target)
+	// wakeLoops has loops take over what was published, however little they have to do.
+	wakeLoops func()
+	cancel    context.CancelFunc
+	done      chan struct{}
 	// unreachable is not empty if a server could not be connected to.
 	unreachable chan struct{}
 }
@@ -148,6 +150,11 @@ func (in *Instance) resolver(g *generation) *resolver {
 		moving := new(topology.Moving)
 		for _, ctx := range in.loops.contexts {
 			ctx.Loop().Post(func() { ctx.FollowAddrs(t.topo, t.server, by, moving) })
+		}
+	}
+	r.wakeLoops = func() {
+		for _, ctx := range in.loops.contexts {
+			ctx.Loop().Post(func() {})
 		}
 	}
 	return r

@@ -374,6 +374,7 @@ func (c *client) resume() {
 		c.goOther()
 		c.movesOver()
 		c.hasMap()
+		endScanWait(c)
 	}
 	for c.state == clientOpen {
 		k := c.stash.Head()
@@ -518,6 +519,7 @@ func (c *client) close() {
 	if q := c.asking.waitsFor(); q != nil {
 		q.remove(c)
 	}
+	endScanWait(c)
 	c.dropStash(ctx.bufs)
 	if q := c.partial; q != nil {
 		c.partial = nil

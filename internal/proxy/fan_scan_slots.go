@@ -1,90 +1,173 @@
 package proxy
 
 import (
-	"cmp"
 	"slices"
+	"time"
 
-	"nuthatch/internal/hashkit"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/topology"
 )
 
-// SCAN in a cluster goes from primary to primary. They may come and go, and slots may move
-// from one to the other, while a client scans. So a cursor names its node by a tag, and the
-// map of slots with which the client began:
+// SCAN in a cluster goes from primary to primary, while slots and their keys may move from one
+// to the other. The nodes have an order that all proxies agree on. A key is missed only if it
+// moves back: from a node that is still to be scanned to one that has been. So there are two
+// passes, in both directions, and each ends with a look at all nodes, which must begin when the
+// pass is over:
 //
-//	cursor = node's cursor * 2^24 + version of the map * 2^12 + tag of the node
+//	first pass, forth ─► look ─┬─ no slot has moved back ──────────────────► end
+//	      ▲                    └─ else: second pass, back ─► look ─┬─ no slot has moved back
+//	      │                                                        │  and then forth ────────► end
+//	      └──────────────────────── else: two passes anew ◄────────┘
 //
-// The nodes are scanned in the order of their tags. A node that is gone is passed over. A
-// newer map is asked for while the last node is scanned. If it is another one when that node
-// is done, keys may have moved past the scan: it begins again, with the present map. So a full iteration ends with one in which no slot
-// changed its node. A key that is there all the time is then returned, unless it moved
-// within a slot that is still on its way.
+// What moves in one direction only is seen in one of the two passes. What is known of moves is
+// in topology.ScanLog. All that a scan must remember is in the client's cursor
+// (msg.ScanPlace), so any proxy of the cluster may go on with it.
 
-const (
-	// scanBase is what a node's cursor is multiplied by.
-	scanBase = 1 << 24
-	tagBits  = 12
-	// maxTag is the greatest tag. 0 is none.
-	maxTag = 1<<tagBits - 1
-)
+// scanSkew is how much the clocks of proxies may differ that share a scan.
+const scanSkew = 250 * time.Millisecond
 
-// A tagged is a server with its tag.
-type tagged struct {
-	server *Server
-	tag    int
-}
-
-// taggedNodes are the pool's primaries by their tags.
-func taggedNodes(p *ServerPool) []tagged {
-	all := make([]tagged, 0, len(p.everywhere()))
-	for _, s := range p.everywhere() {
-		all = append(all, tagged{s, 1 + int(hashkit.FNV1a_32.Sum([]byte(s.conf.StatsName())))%maxTag})
-	}
-	slices.SortFunc(all, func(a, b tagged) int {
-		return cmp.Or(cmp.Compare(a.tag, b.tag), cmp.Compare(a.server.conf.StatsName(), b.server.conf.StatsName()))
-	})
-	for i := 1; i < len(all); i++ { // each has one of its own
-		all[i].tag = max(all[i].tag, all[i-1].tag+1)
-	}
-	return all
-}
+// A scanEnds has the clients whose SCAN is at the end of a pass, and since when they wait for a
+// look at all nodes.
+type scanEnds map[*client]int64
 
 // scanSlots sends a SCAN to the node that its cursor names.
 func scanSlots(c *client, req *msg.Request) {
 	p := c.pool
-	at, ok := p.proto.chooser.OneServer(req, scanBase)
+	low, ok := p.proto.chooser.OneServer(req, msg.ScanShort)
 	if !ok {
 		c.local(req)
 		return
 	}
-	now := p.mapVersion() % (1 << (24 - tagBits))
-	version, tag := at>>tagBits, at&maxTag
-	if at == 0 {
-		version, tag = now, 0
-	}
-	all := taggedNodes(p)
-	i := max(0, slices.IndexFunc(all, func(t tagged) bool { return t.tag >= tag }))
-	base := scanBase
-	if all[i].tag != tag { // it begins there
-		base = 0
-	}
-	next := 0
+	p.topo.WantMap(topology.WantScan, nil)
+	nodes := p.snap.Scans.Nodes
+	now := scanTicks(p)
+	at, base := msg.ScanPlaceOf(low, now)
+	i := 0
 	switch {
-	case i+1 < len(all):
-		next = version<<tagBits | all[i+1].tag
-	case version == now:
-		p.topo.WantMap(topology.WantScan, nil)
+	case low == 0:
+		at, base = scanBegin(nodes, now), 0
+	case at.Tag == 0 && !scanLooked(c):
+		awaitScanLook(c)
+		return
+	case at.Tag == 0:
+		if at, base = scanNext(p, at, now), 0; at.Tag == 0 {
+			openFan(c, req).mergeIfDone() // without a reply: the end
+			return
+		}
+		if at.Back {
+			i = len(nodes) - 1
+		}
 	default:
-		next = now<<tagBits | all[0].tag
+		if i = slices.IndexFunc(nodes, func(n topology.ScanNode) bool { return n.Tag == at.Tag }); i < 0 {
+			// It is gone, and its keys are elsewhere, or it is new.
+			p.topo.WantMap(topology.WantUnknown, nil)
+			at, base, i = scanBegin(nodes, now), 0, 0
+		}
+	}
+	next := at
+	next.Tag = 0
+	if j := i + step(at.Back); j >= 0 && j < len(nodes) {
+		next.Tag = nodes[j].Tag
 	}
 	one := openFan(c, req)
-	f, conn := one.addConnected(all[i].server)
-	p.ctx.msgs.SetScan(f, version<<tagBits|all[i].tag, next)
+	f, conn := one.addConnected(p.serverOfScan(nodes[i]))
+	p.ctx.msgs.SetScan(f, at.Cursor(), next.Cursor())
 	if conn != nil {
 		begin := conn.Out().Len()
 		p.proto.chooser.AppendOne(req, base, p.ctx.bufs, conn.Out())
 		one.send(f, conn, begin)
 	}
 	one.mergeIfDone()
+}
+
+func step(back bool) int {
+	if back {
+		return -1
+	}
+	return 1
+}
+
+// scanTicks is the present time as in msg.ScanPlace.
+func scanTicks(p *ServerPool) int64 {
+	return p.ctx.loop.WallMicros(p.ctx.loop.Now()) / msg.ScanTick.Microseconds()
+}
+
+// scanBegin is where a scan begins.
+func scanBegin(nodes []topology.ScanNode, now int64) msg.ScanPlace {
+	return msg.ScanPlace{Began: now, Tag: nodes[0].Tag}
+}
+
+// scanNext is where a scan goes on that has ended a pass. Its tag is 0 if the scan is over.
+func scanNext(p *ServerPool, at msg.ScanPlace, now int64) msg.ScanPlace {
+	scans := p.snap.Scans
+	since := p.ctx.loop.Now() - (max(now-at.Began, 0)+1)*int64(msg.ScanTick) - int64(scanSkew)
+	moved := scans.Back
+	if at.Back {
+		moved = scans.Turned
+	}
+	switch {
+	case since >= max(scans.Known, moved+1, scans.Shifted+1):
+		return msg.ScanPlace{}
+	case at.Back || since < scans.Known:
+		return scanBegin(scans.Nodes, now)
+	}
+	at.Back, at.Tag = true, scans.Nodes[len(scans.Nodes)-1].Tag
+	return at
+}
+
+// scanLooked reports whether all nodes have been looked at since the client came to the end of
+// its pass, and forgets that it waited.
+func scanLooked(c *client) bool {
+	p := c.pool
+	since, waited := p.scanEnds[c]
+	if !waited || p.snap.Scans.Looked <= since {
+		return false
+	}
+	delete(p.scanEnds, c)
+	return true
+}
+
+// awaitScanLook has a SCAN that was just taken wait for a look at all nodes.
+func awaitScanLook(c *client) {
+	p := c.pool
+	c.waits |= waitsForScan
+	c.session.Again()
+	uncount(p, c.lastType)
+	if _, waited := p.scanEnds[c]; !waited {
+		if p.scanEnds == nil {
+			p.scanEnds = make(scanEnds)
+		}
+		p.scanEnds[c] = p.ctx.loop.Now()
+	}
+	p.topo.WantScans()
+	p.ctx.refuseInTime(c)
+}
+
+// scansGoOn lets the clients go on whose look has come.
+func scansGoOn(p *ServerPool) {
+	for c, since := range p.scanEnds {
+		if p.snap.Scans == nil {
+			endScanWait(c)
+			c.resumeIfRoom()
+		} else if p.snap.Scans.Looked > since {
+			c.hasScanLook()
+			c.resumeIfRoom()
+		}
+	}
+}
+
+// scansAgain has clients ask once more for a look at all nodes, after a reload.
+func scansAgain(p *ServerPool) {
+	for c := range p.scanEnds {
+		c.hasScanLook()
+		c.resumeIfRoom()
+	}
+}
+
+func (in *intake) hasScanLook() { in.waits &^= waitsForScan }
+
+// endScanWait has the client wait for no look any more.
+func endScanWait(c *client) {
+	c.hasScanLook()
+	delete(c.pool.scanEnds, c)
 }

@@ -45,8 +45,9 @@ type router struct {
 	all   []*Server
 	homes homeTable
 	// bySlot: the pool is a cluster, and keys find their servers by slots.
-	bySlot  bool
-	version mapVersion
+	bySlot bool
+	// scanEnds are the clients whose SCAN waits for a look at all nodes.
+	scanEnds scanEnds
 	// choice chooses where to read; nil: from primaries.
 	choice *readChoice
 	// shares is scratch space: placing.of, for a request that is placed at once.

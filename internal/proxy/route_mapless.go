@@ -40,8 +40,10 @@ func awaitMap(c *client) {
 // hasMap has the client wait for a map no longer.
 func (in *intake) hasMap() { in.waits &^= waitsForMap }
 
-// mapCame lets the clients go on that have waited for a map, if there is one now.
+// mapCame lets the clients go on that have waited for a map, if there is one now, or for a look
+// at all nodes.
 func mapCame(p *ServerPool) {
+	scansGoOn(p)
 	if !p.mapless.waited || p.mapless.on {
 		return
 	}

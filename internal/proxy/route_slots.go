@@ -107,38 +107,15 @@ func (r *router) otherThan(s *Server, n int) *Server {
 	return s
 }
 
+// serverOfScan is a node that a SCAN goes through.
+func (r *router) serverOfScan(n topology.ScanNode) *Server { return r.servers[n.Place] }
+
 // none is the reason why a key has no server.
 func (r *router) none() msg.Reason {
 	if r.bySlot {
 		return msg.NotServed
 	}
 	return msg.ConnRefused
-}
-
-// mapVersion is a number that is another one, most likely, if slots have other servers.
-func (r *router) mapVersion() int {
-	if v := &r.version; v.table != r.snap.Table {
-		v.table, v.n = r.snap.Table, 0
-		var of uint32
-		last := -2
-		for slot := range route.NumSlots {
-			shard := v.table.ShardOfSlot(slot)
-			if shard != last {
-				last, of = shard, 0
-				if s := r.ownerOfSlot(slot); s != nil {
-					of = hashkit.FNV1a_32.Sum([]byte(s.conf.StatsName()))
-				}
-			}
-			v.n = v.n*31 + of
-		}
-	}
-	return int(r.version.n >> 1)
-}
-
-// A mapVersion is the version of a table.
-type mapVersion struct {
-	table *route.Table
-	n     uint32
 }
 
 // followTable has clients wait whose requests are at servers that have lost slots, after

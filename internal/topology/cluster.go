@@ -62,6 +62,8 @@ type Node struct {
 	Zone string
 	// Others are the other addresses that redirects may call it by.
 	Others []string
+	// Imports: it gets slots, and may have keys of them, though it has none.
+	Imports bool
 }
 
 // NodeAddress is how redirects and this package name a node: an address without brackets.
@@ -227,7 +229,7 @@ func (m *Members) depose(old *Snapshot, nodes []Node, owners *[route.NumSlots]ui
 }
 
 func (n Node) equal(o Node) bool {
-	return n.ID == o.ID && n.Role == o.Role && n.Of == o.Of && n.Failing == o.Failing && n.Zone == o.Zone && slices.Equal(n.Others, o.Others)
+	return n.ID == o.ID && n.Role == o.Role && n.Of == o.Of && n.Failing == o.Failing && n.Zone == o.Zone && n.Imports == o.Imports && slices.Equal(n.Others, o.Others)
 }
 
 // hasNodes reports whether the servers are these members, and are called as before.
@@ -289,7 +291,7 @@ const (
 	WantReadOnly
 	// WantSlot means that no server has the slot of a request.
 	WantSlot
-	// WantScan means that a client has come to the last server of a SCAN.
+	// WantScan means that a client scans.
 	WantScan
 	numWants
 )
@@ -323,6 +325,9 @@ type Inquiry struct {
 	// from is the server that has said so last.
 	from atomic.Pointer[Health]
 	wake atomic.Pointer[func()]
+	// wakeScans has all nodes be asked. scans: that was wanted.
+	wakeScans atomic.Pointer[func()]
+	scans     atomic.Bool
 	// moved is how many slots have moved since the last map.
 	moved atomic.Int64
 }

@@ -75,6 +75,8 @@ type change struct {
 	// before.
 	table *route.Table
 	nodes []Node
+	// log says when slots of a cluster moved; nil: as before.
+	log *ScanLog
 	// since is the snapshot that it is made from; nil: it holds whatever was published
 	// meanwhile.
 	since *Snapshot
@@ -164,6 +166,7 @@ func (t *Topology) publish(c change, now int64, back func(*Health)) *Snapshot {
 		if next.ring != nil {
 			next.Table = next.ring.Table(t.nodesOf(next, now, back))
 		}
+		next.Scans = scansOf(next, old, c.log, now)
 		if !t.current.CompareAndSwap(old, next) {
 			continue
 		}

@@ -19,6 +19,8 @@ type Snapshot struct {
 	*Members
 	// Nodes are what the servers of a cluster are, by their places; nil in other pools.
 	Nodes []Node
+	// Scans are what a SCAN must know of a cluster; nil in other pools.
+	Scans *Scans
 
 	// retryAt is when the first of the ejected servers comes back; 0 if none
 	// is ejected.

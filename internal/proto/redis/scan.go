@@ -119,6 +119,10 @@ func (scanner) AppendOne(req *msg.Request, nservers int, pool *mbuf.Pool, out *m
 // mergeScan moves a server's answer to SCAN, with the cursor for the next call in place
 // of the server's own. The parent's Servers says how many servers there are.
 func (m *merger) mergeScan(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) msg.Reason {
+	if len(parent.Frags) == 0 { // of a cluster, all of which has been scanned
+		writer{pool: pool, out: out}.raw("*2\r\n$1\r\n0\r\n*0\r\n")
+		return msg.OK
+	}
 	f := parent.Frags[0]
 	c := &m.cursors[0]
 	if n, ok := m.readCount(c, '*'); !ok || n != 2 {
@@ -156,18 +160,19 @@ func (m *merger) mergeScan(parent *msg.Msg, pool *mbuf.Pool, out *mbuf.Chain) ms
 	return msg.OK
 }
 
-// scanNodes is what the cursor of a node of a cluster is multiplied by.
-const scanNodes = 1 << 24
-
-// nextNode is nextCursor in a cluster: at is the node, and after the next one.
+// nextNode is nextCursor in a cluster: at is the place of the node, and after that of the next
+// one, as in msg.ScanPlace.
 func nextNode(cursor, at, after uint64) (next uint64, ok bool) {
 	if cursor == 0 {
 		return after, true
 	}
-	if cursor > (math.MaxUint64-at)/scanNodes {
+	if cursor <= math.MaxUint64/msg.ScanShort {
+		return cursor*msg.ScanShort + at, true
+	}
+	if cursor > math.MaxUint64/msg.ScanLong {
 		return 0, false
 	}
-	return cursor*scanNodes + at, true
+	return cursor*msg.ScanLong + uint64(msg.LongScan(int(at))), true
 }
 
 // nextCursor is the cursor for the next call. ok is false if it does not fit in 64

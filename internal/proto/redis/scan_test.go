@@ -127,6 +127,43 @@ func TestScanReplies(t *testing.T) {
 	}
 }
 
+// In a cluster the next cursor has the place of the node, in the layout for which there is room,
+// or is that of the next node. Without a node the scan is over.
+func TestScanRepliesOfCluster(t *testing.T) {
+	at := msg.ScanPlace{Began: 5 << 12, Tag: 77}
+	next := at
+	next.Tag = 78
+	for cursor, want := range map[uint64]string{
+		0:         fmt.Sprint(next.Cursor()),
+		1:         fmt.Sprint(1<<36 + at.Cursor()),
+		1<<28 - 1: fmt.Sprint((1<<28-1)<<36 + uint64(at.Cursor())),
+		1 << 28:   fmt.Sprint(1<<52 + msg.LongScan(at.Cursor())),
+		1<<40 - 1: fmt.Sprint((1<<40-1)<<24 + uint64(msg.LongScan(at.Cursor()))),
+		1 << 40:   "",
+	} {
+		var pool mbuf.Pool
+		var msgs msg.Pool
+		var out mbuf.Chain
+		number := fmt.Sprint(cursor)
+		m := split(&pool, "scan", []part{{reply: fmt.Sprintf("*2\r\n$%d\r\n%s\r\n*0\r\n", len(number), number)}}, nil, 1<<20)
+		msgs.SetScan(m.Frags[0], at.Cursor(), next.Cursor())
+		reply := fmt.Sprintf("*2\r\n$%d\r\n%s\r\n*0\r\n", len(want), want)
+		if want == "" {
+			reply = "-ERR the server's cursor is too large to be shared with other servers\r\n"
+		}
+		New(Options{}).Merge(m, &pool, &out)
+		if got := string(out.AppendTo(nil)); got != reply {
+			t.Errorf("%d: %q, want %q", cursor, got, reply)
+		}
+	}
+	var pool mbuf.Pool
+	var out mbuf.Chain
+	New(Options{}).Merge(split(&pool, "scan", nil, nil, 0), &pool, &out)
+	if got := string(out.AppendTo(nil)); got != "*2\r\n$1\r\n0\r\n*0\r\n" {
+		t.Errorf("the end: %q", got)
+	}
+}
+
 // FuzzCursor: a cursor is what strconv takes for one, plain digits, and whatever
 // server a cursor went to, its next one comes back to it.
 func FuzzCursor(f *testing.F) {
