@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -24,16 +25,18 @@ const (
 )
 
 // reshard has slots go from one primary to another, round and round, until ctx ends. It counts how
-// often they did.
-func reshard(ctx context.Context, cli string, cluster *testkit.Cluster, times *atomic.Int64) error {
+// often they did. The program's first arguments are args.
+func reshard(ctx context.Context, cli string, args []string, cluster *testkit.Cluster, times *atomic.Int64) error {
 	for ctx.Err() == nil {
 		n := times.Load()
 		from, to := cluster.Nodes[n%3], cluster.Nodes[(n+1)%3]
 		if n%6 > 2 {
 			from, to = to, from
 		}
-		out, err := exec.Command(cli, "--cluster", "reshard", from.Addr(), "--cluster-from", cluster.ID(from), "--cluster-to", cluster.ID(to),
-			"--cluster-slots", strconv.Itoa(reshardedSlots), "--cluster-yes").CombinedOutput()
+		out, err := exec.Command(cli, slices.Concat(args, []string{
+			from.Addr(), "--cluster-from", cluster.ID(from), "--cluster-to", cluster.ID(to),
+			"--cluster-slots", strconv.Itoa(reshardedSlots), "--cluster-yes",
+		})...).CombinedOutput()
 		if err != nil && !strings.Contains(string(out), "fix your cluster") { // the nodes have not agreed yet
 			return fmt.Errorf("%w: %s", err, out)
 		}
@@ -74,8 +77,9 @@ func TestClusterScansDuringReshards(t *testing.T) {
 	t.Parallel()
 	cli := testkit.Program(t, "redis-cli")
 	cluster := testkit.StartCluster(t, 3, 0, 10*time.Second)
-	if testkit.Plain(t, cluster.Nodes[0].Addr()) != cluster.Nodes[0].Addr() {
-		t.Skip("redis-cli reshards without TLS here")
+	resharding := []string{"--cluster", "reshard"}
+	if testkit.Plain(t, cluster.Nodes[0].Addr()) != cluster.Nodes[0].Addr() { // the nodes speak TLS
+		resharding = append([]string{"--tls", "--insecure"}, resharding...)
 	}
 	proxies := []*testkit.Proxy{testkit.StartNuthatch(t, cluster.Pool().String(), testkit.Threads(2)), testkit.StartNuthatch(t, cluster.Pool().String())}
 	for _, p := range proxies {
@@ -93,7 +97,7 @@ func TestClusterScansDuringReshards(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	resharded := make(chan error, 1)
 	var times atomic.Int64
-	go func() { resharded <- reshard(ctx, cli, cluster, &times) }()
+	go func() { resharded <- reshard(ctx, cli, resharding, cluster, &times) }()
 	scans := map[string]func() []string{
 		"redis-cli": func() []string {
 			out, err := exec.Command(cli, "-p", port(t, proxies[0]), "--scan").CombinedOutput()
