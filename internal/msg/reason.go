@@ -95,7 +95,7 @@ const (
 	// TransactionTooLarge: a transaction has more commands, or more bytes, than
 	// allowed.
 	TransactionTooLarge
-	// NoTransactions: the server does not let the pool's user send MULTI.
+	// NoTransactions: the server does not let the user of the connection to it send MULTI.
 	NoTransactions
 	// MultiRefused: the server refused the MULTI of a transaction that was sent to it.
 	MultiRefused
@@ -217,7 +217,7 @@ var reasonTexts = [NumReasons]string{
 
 	TransactionTimedout: "the transaction took longer than request_timeout; nothing of it is carried out",
 	TransactionTooLarge: "the transaction has more commands than max_transaction_commands allows, or more bytes than max_transaction_size",
-	NoTransactions:      "the server of these keys does not let the pool's user send MULTI",
+	NoTransactions:      "the server of these keys does not let the connection's user send MULTI",
 	MultiRefused:        "the server of these keys refused MULTI; the commands behind it may have been carried out one by one",
 
 	NoPrivate: "the server of this key has as many private connections as private_connections allows",

@@ -13,10 +13,7 @@ import (
 // (ERROR, SERVER_ERROR, CLIENT_ERROR). Frequent replies that begin with the same letter
 // (END, EXISTS, STORED) are ruled out.
 func mayBeError(r msg.Reply) bool {
-	b := r.Flat
-	if r.Chain != nil {
-		b = r.Chain.Head().Bytes()
-	}
+	b := headOf(r)
 	if len(b) == 0 {
 		return false
 	}
@@ -27,6 +24,14 @@ func mayBeError(r msg.Reply) bool {
 		return len(b) == 1 || b[1] == 'R' || b[1] == 'E' || b[1] == 'L'
 	}
 	return false
+}
+
+// headOf is the reply, or its beginning. It lives as long as the reply.
+func headOf(r msg.Reply) []byte {
+	if r.Chain != nil {
+		return r.Chain.Head().Bytes()
+	}
+	return r.Flat
 }
 
 // refused counts the reply if it is an error, and reports whether it is one. why says

@@ -47,11 +47,7 @@ func asksIfOpen(c *client, err *msg.ProtocolError) bool {
 
 // heardRefusal notes an error that a client without a login has got.
 func heardRefusal(c *serverConn, r msg.Reply) {
-	b := r.Flat
-	if r.Chain != nil {
-		b = r.Chain.Head().Bytes()
-	}
-	wants, ends := c.pool.passer.Refusal(b)
+	wants, ends := c.pool.passer.Refusal(headOf(r))
 	if wants {
 		c.pool.open = false
 	}

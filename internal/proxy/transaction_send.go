@@ -71,7 +71,9 @@ func (f *proof) OnReply(m *msg.Msg, r msg.Reply) {
 	}
 	f.proven = f.objection == ""
 	if !f.proven {
-		f.disallow()
+		if !wantsLogin(c, r) { // that says nothing of transactions
+			f.disallow()
+		}
 		f.strike()
 	}
 	c.Conn.Out().Splice(ctx.bufs, &f.behind)
@@ -90,7 +92,8 @@ func (f *proof) disallow() {
 }
 
 // strike replaces each waiting block by a request that changes nothing. When that is
-// answered the client gets the error, so that the order of its replies holds.
+// answered the client gets the error, so that the order of its replies holds. If the server
+// answers that it wants a login, the client gets that.
 func (f *proof) strike() {
 	c := f.conn
 	ctx := c.pool.ctx
@@ -161,6 +164,12 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 	discarded := c.discarded > 0
 	c.discarded = 0
 	switch {
+	case m.Ahead == msg.Struck && !discarded && wantsLogin(c, r):
+		m.Ahead, m.Err = 0, msg.OK
+		if m.Parent != nil {
+			ctx.msgs.SetError(m)
+		}
+		return false
 	case m.Ahead == msg.Struck || m.Ahead == 1:
 		c.pop()
 		m.Ahead = msg.Struck
@@ -174,6 +183,20 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 		r.Chain.Release(ctx.bufs)
 	}
 	return true
+}
+
+// wantsLogin reports whether the reply says that the connection needs a login.
+func wantsLogin(c *serverConn, r msg.Reply) bool {
+	switch p := c.pool; {
+	case !mayBeError(r):
+		return false
+	case p.passer != nil:
+		wants, _ := p.passer.Refusal(headOf(r))
+		return wants
+	default:
+		_, why := p.proto.ErrorPrefix(r, p.ctx.errorText[:0])
+		return why == msg.LoginRefused
+	}
 }
 
 // skipQueued handles the replies with which data begins and which say that the block m has

@@ -81,7 +81,7 @@ func TestTransactionsNotAllowed(t *testing.T) {
 	for _, x := range [][2]string{
 		{"MULTI", "+OK\r\n"},
 		{"INCR n", "+QUEUED\r\n"},
-		{"EXEC", "-ERR the server of these keys does not let the pool's user send MULTI\r\n"},
+		{"EXEC", "-ERR the server of these keys does not let the connection's user send MULTI\r\n"},
 		{"GET n", "$-1\r\n"},
 	} {
 		if got := c.Do(strings.Fields(x[0])...); got != x[1] {
