@@ -110,6 +110,12 @@ func TestEverySetting(t *testing.T) {
 			}
 		}
 	}
+	for _, words := range []string{"nope 1", "NoPe 1", "hz 10 nope 1", "nope 1 hz", "nope", "it's 1", "nope 1 requirepass x"} {
+		set := append([]string{"CONFIG", "SET"}, strings.Fields(words)...)
+		if got, want := c.Do(set...), direct.Do(set...); got != want {
+			t.Errorf("CONFIG SET %s: %q, the server says %q", words, got, want)
+		}
+	}
 	if n := fieldsOf(c.Do("INFO", "stats"))["admin_requests"]; n != strconv.Itoa(sent) || sent < 50 {
 		t.Errorf("%d settings were to be sent, and %s were", sent, n)
 	}

@@ -231,12 +231,24 @@ func TestUnsettable(t *testing.T) {
 	for name := range strings.FieldsSeq(`requirepass masterauth masteruser dir dbfilename port tls-port bind unixsocket unixsocketperm maxclients timeout
 		aclfile logfile protected-mode enable-debug-command enable-module-command rename-command include loadmodule tls-cert-file tls-key-file tls-ca-cert-dir
 		client-output-buffer-limit client-query-buffer-limit maxmemory-clients proto-max-bulk-len slowlog-max-len slowlog-log-slower-than databases
-		replicaof slaveof replica-announce-ip cluster-enabled appendfilename appenddirname save* max* * requirepas? [r]equirepass nosuch`) {
+		replicaof slaveof replica-announce-ip cluster-enabled appendfilename appenddirname tls-any cluster-any some.module`) {
 		for _, name := range []string{name, strings.ToUpper(name), strings.ToUpper(name[:1]) + name[1:]} {
 			for _, words := range [][]string{{name, "x"}, {"maxmemory", "1", name, "x"}, {name, "x", "maxmemory", "1"}, {"maxmemory", "1", name}, {"hz", "10", "maxmemory", "1", name, "x", "save", ""}} {
-				if why := set(words...); !strings.Contains(why, quote([]byte(strings.ToLower(name)))) {
+				why := set(words...)
+				if !strings.Contains(why, quote([]byte(strings.ToLower(name)))) || !strings.HasPrefix(why, serversSetting) && !strings.HasPrefix(why, proxysSetting) {
 					t.Errorf("CONFIG SET %q: %q", words, why)
 				}
+			}
+		}
+	}
+	// What is no setting gets Redis's own error, and reaches no server either.
+	for name := range strings.FieldsSeq("save* max* * requirepas? [r]equirepass nosuch NoSuch it's") {
+		for _, words := range [][]string{{name, "x"}, {"maxmemory", "1", name, "x"}, {name, "x", "maxmemory", "1"}, {name, "1", "requirepass", "x"}} {
+			if why := set(words...); why != noSetting+"'"+name+"'" {
+				t.Errorf("CONFIG SET %q: %q", words, why)
+			}
+			if why := set(append(words, "hz")...); why != syntaxError {
+				t.Errorf("CONFIG SET %q hz: %q", words, why)
 			}
 		}
 	}

@@ -131,6 +131,10 @@ func (p *Protocol) refuse(req *msg.Request, cmd *command, w writer) {
 			w.fail("ERR ", req.Error)
 			return
 		}
+		if strings.HasPrefix(req.Error, noSetting) {
+			w.fail("ERR ", req.Error)
+			return
+		}
 		why := req.Error
 		if why == usersInFile && p.passes {
 			why = usersAtServers
