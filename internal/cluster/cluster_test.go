@@ -242,7 +242,7 @@ func TestSeedsOfTwoClusters(t *testing.T) {
 		f.says("3 "+c.Addr()+" master 3 0-8191", "4 "+d.Addr()+" master 4 8192-16382")
 	}
 	w := newWatch(t, config.Login{}, a.Addr(), b.Addr(), c.Addr(), d.Addr())
-	var used, others = []string{a.Addr(), b.Addr()}, []string{c.Addr(), d.Addr()}
+	used, others := []string{a.Addr(), b.Addr()}, []string{c.Addr(), d.Addr()}
 	slices.Sort(others)
 	several := "the seeds belong to two clusters: " + strings.Join(used, ", ") + " to the one that is used; " + strings.Join(others, ", ") + " to another"
 	testkit.Await(t, "all seeds to have answered in time", func() error {

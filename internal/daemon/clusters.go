@@ -181,8 +181,11 @@ func (c *clustered) publish(m *cluster.Map) {
 		}
 	}
 	at := c.resolver.now()
-	c.topo.PublishSlots(members, nodes, owners, at, at+c.resolver.finish)
+	changed := c.topo.PublishSlots(members, nodes, owners, at, at+c.resolver.finish)
 	c.noteMoves(m, members, owners)
+	if changed || m.Whole { // somebody may wait for it
+		c.resolver.wakeLoops()
+	}
 	c.lookUpNames()
 }
 
@@ -201,9 +204,6 @@ func (c *clustered) noteMoves(m *cluster.Map, members []topology.Member, owners 
 		view.Looked = now - int64(time.Since(m.Began))
 	}
 	c.topo.PublishScans(c.history.Note(&view, now), now)
-	if m.Whole { // somebody waits for it
-		c.resolver.wakeLoops()
-	}
 }
 
 // noteImporting notes which nodes get slots, if the map tells.
