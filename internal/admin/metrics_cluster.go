@@ -23,7 +23,7 @@ func newClusterCollector(in Instance) *clusterCollector {
 		nodes:    desc("nuthatch_cluster_nodes", "how many nodes the pool's cluster has", "pool", "role"),
 		covered:  desc("nuthatch_cluster_slots_covered", "how many of the 16384 slots have a primary", "pool"),
 		epoch:    desc("nuthatch_cluster_epoch", "the greatest config epoch that the nodes have told", "pool"),
-		whole:    desc("nuthatch_cluster_whole", "1 if nothing is wrong with the map of the cluster", "pool"),
+		whole:    desc("nuthatch_cluster_whole", "1 if nothing is wrong with the map of the cluster, and its nodes do not refuse requests", "pool"),
 		asked:    desc("nuthatch_cluster_asked_total", "how often nodes were asked which slots they have, by why", "pool", "why"),
 		answered: desc("nuthatch_cluster_last_answer_timestamp_seconds", "when nodes last said which slots they have", "pool"),
 		slots:    desc("nuthatch_server_slots", "how many slots of the cluster the node has", "pool", "server"),

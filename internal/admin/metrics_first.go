@@ -38,7 +38,7 @@ var (
 	// requestReasons are why requests get no response of their server.
 	requestReasons = slices.Concat(connectionReasons, []msg.Reason{
 		msg.ServerRemoved, msg.ConnReplaced, msg.NoRESP3, msg.NoDatabase, msg.Disabled, msg.ServerBusy, msg.CircuitOpen,
-		msg.RequestTimedout, msg.ReplyTooLarge,
+		msg.RequestTimedout, msg.ReplyTooLarge, msg.ServerClosed,
 	})
 	// firstPool and firstServer are the reasons of the rows of stats.PoolVectors and
 	// stats.ServerVectors that have a series from the start.

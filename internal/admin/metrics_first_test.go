@@ -30,6 +30,8 @@ func TestServersHaveSeriesFromTheStart(t *testing.T) {
 		has("nuthatch_server_failed_requests_total beta " + why.Name() + " two")
 		has("nuthatch_client_failed_requests_total beta " + why.Name())
 	}
+	has("nuthatch_server_failed_requests_total beta server_closed two")
+	has("nuthatch_client_failed_requests_total beta server_closed")
 	for _, why := range connectionReasons {
 		has("nuthatch_server_connection_closes_total beta " + why.Name() + " one")
 	}

@@ -147,6 +147,9 @@ func (n *present) pool(p *config.Pool, t *topology.Topology, counted *stats.Pool
 		since := n.in.PausedSince(p.Name)
 		shown.Paused, shown.PausedUntil, shown.PausedSince, shown.PausedBy = true, &until, &since, n.in.PausedBy(p.Name)
 	}
+	if p.ReadsReplicas() {
+		shown.ReadPolicy = p.Reads.Policy.String()
+	}
 	servers := make(map[string]*stats.ServerSnapshot, len(counted.Servers))
 	for i := range counted.Servers {
 		servers[counted.Servers[i].Name] = &counted.Servers[i]

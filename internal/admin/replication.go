@@ -27,6 +27,9 @@ func (n *present) replication(p *config.Pool, snap *topology.Snapshot, place int
 	}
 	if of >= 0 {
 		shown.Of, shown.State = snap.Names[of], s.Why.String()
+		if s.Why != topology.Fit {
+			shown.Why = s.Reason()
+		}
 	}
 	if s.Lag >= 0 {
 		shown.Lag = &s.Lag

@@ -8,7 +8,7 @@
 //
 // A node is asked with CLUSTER NODES, which has the config epochs, and CLUSTER SHARDS, which
 // has the addresses that redirects use. Older servers have only the first. Servers that
-// refuse both are asked with CLUSTER SLOTS.
+// refuse both are asked with CLUSTER SLOTS. CLUSTER INFO says whether it refuses requests.
 //
 // Nodes may be behind, or belong to another cluster. If nobody says anything better, the
 // last map stays.
@@ -75,8 +75,9 @@ type Change struct {
 	Seed string
 	// Problem is what is wrong; empty: nothing any more.
 	Problem string
-	// Several: the problem is, or was, that the seeds belong to several clusters.
-	Several bool
+	// Several: the problem is, or was, that the seeds belong to several clusters. Refuses: it is,
+	// or was, that nodes refuse requests.
+	Several, Refuses bool
 }
 
 // A SeedStatus is what is known of a seed.
@@ -107,11 +108,15 @@ type Status struct {
 	Problem string
 	Since   time.Time
 	// Several: the map is whole, and the problem is that the seeds belong to several clusters.
-	Several bool
+	// Refuses: it is whole, and the problem is that nodes refuse requests (cluster_state:fail).
+	Several, Refuses bool
 	// Looks is how often the cluster was asked, by why.
 	Looks map[string]int64
 	Seeds []SeedStatus
 }
+
+// settled reports whether every slot has a primary that works, and nodes do not refuse requests.
+func (s *Status) settled() bool { return !s.Refuses && s.Map.Settled() }
 
 // A Watcher watches one cluster.
 type Watcher struct {
@@ -256,7 +261,8 @@ func (w *Watcher) run(ctx context.Context) {
 			w.look(ctx, why, from)
 		}
 		looked := time.Now()
-		most, least := p.next(looked, w.Status().Map.Settled(), w.Refresh, w.took)
+		status := w.Status()
+		most, least := p.next(looked, status.settled(), w.Refresh, w.took)
 		if !w.await(ctx, looked, jitter(most), jitter(least)) {
 			return
 		}
@@ -329,7 +335,12 @@ func (w *Watcher) look(ctx context.Context, why []string, from string) {
 	}
 	w.took = time.Since(began)
 	where := w.noteStrangers(cmp.Or(m, known), answers)
-	w.note(m, Change{Problem: cmp.Or(problem, where), Several: problem == "" && where != ""}, began, why)
+	refused := refusal(ofOneCluster(cmp.Or(m, known), answers))
+	c := Change{Problem: cmp.Or(problem, refused, where)}
+	if problem == "" {
+		c.Refuses, c.Several = refused != "", refused == "" && where != ""
+	}
+	w.note(m, c, began, why)
 	if m != nil {
 		w.Publish(m)
 	}
@@ -456,15 +467,15 @@ func (w *Watcher) note(m *Map, c Change, at time.Time, why []string) {
 	if (s.Problem == "") != (c.Problem == "") {
 		s.Since = at
 	}
-	s.Problem, s.Several = c.Problem, c.Several
+	s.Problem, s.Several, s.Refuses = c.Problem, c.Several, c.Refuses
 	was := w.told
 	w.told = c
 	w.mu.Unlock()
 	switch {
 	case (was.Problem == "") != (c.Problem == ""):
-		c.Several = c.Several || was.Several
+		c.Several, c.Refuses = c.Several || was.Several, c.Refuses || was.Refuses
 		w.Tell(c)
-	case was.Several != c.Several:
+	case was.Several != c.Several, was.Refuses != c.Refuses:
 		w.Tell(c)
 	}
 }

@@ -48,6 +48,8 @@ type answer struct {
 	moves []moving
 	// epoch is the greatest config epoch that it knows; -1: none.
 	epoch int64
+	// state is how it finds its cluster.
+	state state
 }
 
 var (

@@ -36,6 +36,7 @@ func (o *Options) askWith(ctx context.Context, addr config.Address, login config
 	pipe := client.Pipeline()
 	nodes := pipe.Do(ctx, "CLUSTER", "NODES")
 	shards := pipe.Do(ctx, "CLUSTER", "SHARDS") // since Redis 7
+	info := pipe.Do(ctx, "CLUSTER", "INFO")
 	if err := redisclient.Ask(ctx, pipe); err != nil {
 		return nil, err
 	}
@@ -45,6 +46,7 @@ func (o *Options) askWith(ctx context.Context, addr config.Address, login config
 		return nil, err
 	}
 	a.addr = addr.String()
+	a.hear(info)
 	return a, nil
 }
 

@@ -45,6 +45,9 @@ var readPolicyNames = []string{
 	ReadPrimary: "primary", ReadPreferPrimary: "prefer_primary", ReadReplica: "replica", ReadPreferReplica: "prefer_replica", ReadNearest: "nearest",
 }
 
+// String is the word for the policy in a configuration.
+func (p ReadPolicy) String() string { return readPolicyNames[p] }
+
 var (
 	kindReadPolicy = oneOf("read_policy", readPolicyNames)
 	// kindAddresses is one address or several.

@@ -371,6 +371,12 @@ func (c *clustered) tell(change cluster.Change) {
 	case change.Seed != "":
 		e.Kind, e.Text = events.SeedAnswers, "seed "+change.Seed+" answers again"
 		log.Notice("seed of the cluster answers again", append(attrs, slog.String("seed", change.Seed))...)
+	case change.Problem != "" && change.Refuses:
+		e.Kind, e.Text = events.ClusterFails, "the cluster refuses requests: "+change.Problem
+		log.Warn("the cluster refuses requests", append(attrs, slog.String("reason", change.Problem))...)
+	case change.Refuses:
+		e.Kind, e.Text = events.ClusterWhole, "the cluster does not refuse requests any more"
+		log.Notice("the cluster does not refuse requests any more", attrs...)
 	case change.Problem != "" && change.Several:
 		e.Kind, e.Text = events.ClusterFails, change.Problem
 		log.Warn("the seeds belong to several clusters; one of them is used", append(attrs, slog.String("reason", change.Problem))...)
@@ -400,7 +406,7 @@ func (v *view) Cluster(pool string) *api.Cluster {
 	if s.Problem != "" {
 		about.Since = known(s.Since)
 	}
-	about.Several = s.Several
+	about.Several, about.Refuses = s.Several, s.Refuses
 	for i := range s.Seeds {
 		seed := &s.Seeds[i]
 		about.Seeds = append(about.Seeds, api.ClusterSeed{Address: seed.Address, Problem: seed.Problem, Foreign: seed.Foreign(), Asked: known(seed.Asked)})

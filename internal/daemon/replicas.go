@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -271,7 +270,9 @@ func (r *replicated) set(snap *topology.Snapshot, place int, s topology.Standing
 	if zone := r.zoneOf(snap, place); zone != "" {
 		s.Zone = zone
 	}
-	before := h.SetStanding(s)
+	before := h.Standing()
+	s.WasRead = before != nil && (before.WasRead || before.Replica && before.Why == topology.Fit)
+	h.SetStanding(s)
 	if before == nil {
 		return true
 	}
@@ -300,41 +301,20 @@ func (r *replicated) tell(name string, before topology.Unfit, s topology.Standin
 	log, attrs := r.resolver.log, []slog.Attr{slog.String("pool", r.conf.Name), slog.String("server", name)}
 	e := events.Event{Pool: r.conf.Name, Server: name}
 	switch {
-	case s.Why == topology.Fit:
+	case s.Why == topology.Fit && s.WasRead:
 		e.Kind, e.Text = events.ReplicaFit, "replica "+name+" is read from again"
 		log.Notice("replica is read from again", attrs...)
+	case s.Why == topology.Fit:
+		e.Kind, e.Text = events.ReplicaFit, "replica "+name+" is read from"
+		log.Notice("replica is read from", attrs...)
 	case s.Why == topology.NoReplica && !r.conf.Cluster.On:
 		e.Kind, e.Text = events.RoleChanged, "replica "+name+" is a primary now, and no reads go there"
 		log.Warn("replica is a primary now, and no reads go there", attrs...)
 	case before == topology.Fit:
-		e.Kind, e.Text = events.ReplicaUnfit, "replica "+name+" is not read from: "+reasonOf(s)
-		log.Warn("replica is not read from", append(attrs, slog.String("reason", reasonOf(s)))...)
+		e.Kind, e.Text = events.ReplicaUnfit, "replica "+name+" is not read from: "+s.Reason()
+		log.Warn("replica is not read from", append(attrs, slog.String("reason", s.Reason()))...)
 	default:
 		return
 	}
 	r.resolver.tell(e)
-}
-
-// reasonOf says in words why a replica is not read from.
-func reasonOf(s topology.Standing) string {
-	switch s.Why {
-	case topology.NotAsked:
-		return "it has not been asked yet"
-	case topology.NoAnswer:
-		return "it does not answer"
-	case topology.Loads:
-		return "it loads its data"
-	case topology.NoLink:
-		return "it has no connection to its primary"
-	case topology.Silent:
-		return "it has heard nothing of its primary for " + s.Silence.String()
-	case topology.Lags:
-		return "it is " + strconv.FormatInt(s.Lag, 10) + " bytes behind"
-	case topology.NoReplica:
-		return "it is a primary"
-	case topology.OfAnother:
-		return "it is the replica of another primary"
-	case topology.Fit:
-	}
-	return "it is read from"
 }

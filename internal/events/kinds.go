@@ -126,14 +126,14 @@ var kinds = [NumKinds]row{
 	NodeAdded:        {"node_added", Notice, "a node has come to the cluster"},
 	NodeGone:         {"node_gone", Notice, "a node has left the cluster; its numbers stay for an hour"},
 	RoleChanged:      {"role_changed", Notice, "a node of the cluster has become a primary or a replica, or a replica of another pool is a primary now"},
-	ClusterFails:     {"cluster_fails", Failure, "no node of the cluster answers, slots have no primary, or nodes belong to several clusters; what was known before stays"},
-	ClusterWhole:     {"cluster_whole", Notice, "the nodes of the cluster say again where all slots are"},
+	ClusterFails:     {"cluster_fails", Failure, "no node of the cluster answers, slots have no primary, nodes refuse requests (cluster_state:fail), or they belong to several clusters; what was known before stays"},
+	ClusterWhole:     {"cluster_whole", Notice, "the nodes of the cluster say again where all slots are, and do not refuse requests"},
 	SeedFails:        {"seed_fails", Notice, "a seed of a cluster does not answer, or belongs to none"},
 	SeedAnswers:      {"seed_answers", Notice, "a seed of a cluster answers again"},
 	PeerLives:        {"peer_lives", Notice, "another proxy of a pool that looks like a cluster lives, and has its part of the slots"},
 	PeerGone:         {"peer_gone", Notice, "another proxy of a pool that looks like a cluster is about to end, does not answer, or is none: it has no slots; the text says which"},
 	ReplicaUnfit:     {"replica_unfit", Notice, "a replica is not read from any more; the text says why"},
-	ReplicaFit:       {"replica_fit", Notice, "a replica is read from again"},
+	ReplicaFit:       {"replica_fit", Notice, "a replica is read from, for the first time or again"},
 }
 
 // String is the kind's name.

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"nuthatch/internal/config"
@@ -211,6 +212,8 @@ type Standing struct {
 	// Replica: it is one. Why says why it is not read from.
 	Replica bool
 	Why     Unfit
+	// WasRead: it was read from before.
+	WasRead bool
 	// Lag is how many bytes a replica is behind its primary; -1: that is not known. Silence
 	// is how long it has heard nothing of it.
 	Lag     int64
@@ -219,6 +222,30 @@ type Standing struct {
 	Zone string
 	// At is when it was asked, in the loops' nanoseconds.
 	At int64
+}
+
+// Reason says in words why a replica is not read from.
+func (s *Standing) Reason() string {
+	switch s.Why {
+	case NotAsked:
+		return "it has not been asked yet"
+	case NoAnswer:
+		return "it does not answer"
+	case Loads:
+		return "it loads its data"
+	case NoLink:
+		return "it has no connection to its primary"
+	case Silent:
+		return "it has heard nothing of its primary for " + s.Silence.String()
+	case Lags:
+		return "it is " + strconv.FormatInt(s.Lag, 10) + " bytes behind"
+	case NoReplica:
+		return "it is a primary"
+	case OfAnother:
+		return "it is the replica of another primary"
+	case Fit:
+	}
+	return "it is read from"
 }
 
 // Standing is what the server said of itself last; nil: nothing. It may be called from any
@@ -239,7 +266,6 @@ func (h *Health) Zone() string {
 	return ""
 }
 
-// SetStanding notes what the server has said of itself, and returns what it had said before;
-// nil: nothing. Refresh must follow if that changes what a loop would choose. Only one
-// goroutine at a time may call it for a server.
-func (h *Health) SetStanding(s Standing) (before *Standing) { return h.standing.Swap(&s) }
+// SetStanding notes what the server has said of itself. Refresh must follow if that changes what
+// a loop would choose. Only one goroutine at a time may call it for a server.
+func (h *Health) SetStanding(s Standing) { h.standing.Store(&s) }

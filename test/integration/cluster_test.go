@@ -76,6 +76,24 @@ func TestClusterFailsOver(t *testing.T) {
 	awaitWritten(t, proxy)
 }
 
+// TestClusterRefusesIsSeen: most primaries are killed. The others know the same map as before, and
+// the proxy says before any request fails that the cluster refuses them, and when that is over.
+func TestClusterRefusesIsSeen(t *testing.T) {
+	t.Parallel()
+	cluster := testkit.StartCluster(t, 3, 0, clusterDown)
+	pool := cluster.Pool()
+	pool.Lines = append(pool.Lines, "cluster_refresh: 200ms")
+	proxy := testkit.StartNuthatch(t, pool.String())
+	for _, s := range cluster.Nodes[1:] {
+		s.Kill()
+	}
+	awaitLogged(t, proxy, 1, "the cluster refuses requests")
+	for _, s := range cluster.Nodes[1:] {
+		s.Restart()
+	}
+	awaitLogged(t, proxy, 1, "the cluster does not refuse requests any more")
+}
+
 // Until a node has said which slots it has, requests wait within their time, and then get
 // an error that says so. What waits is answered when the first node comes.
 func TestClusterIsAwaited(t *testing.T) {

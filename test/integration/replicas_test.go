@@ -345,6 +345,23 @@ func TestReplicaLags(t *testing.T) {
 	awaitLogged(t, proxy, 1, "replica is read from again")
 }
 
+// TestNoReplicaIsFound: a replica that has no primary from the start on is found with the reason,
+// since reads fail. When it is read from, it is for the first time.
+func TestNoReplicaIsFound(t *testing.T) {
+	t.Parallel()
+	f := &family{t: t, primary: testkit.StartRedis(t, replication()...)}
+	f.replicas = []*testkit.Server{testkit.StartRedis(t, replication()...)}
+	proxy := testkit.StartNuthatch(t, f.pool(f.replicas, "read_policy: replica").String())
+	awaitLogged(t, proxy, 1, "no replica is read from, and reads fail")
+	f.follow(f.replicas[0], f.primary.Addr())
+	f.name()
+	awaitWho(t, proxy.Dial(testkit.Redis), "r1")
+	awaitLogged(t, proxy, 1, "replica is read from")
+	if n := logged(t, proxy, "is read from again"); n > 0 {
+		t.Errorf("%d lines say that it is read from again", n)
+	}
+}
+
 // A reload brings replicas and takes them away, and changes the policy; clients that check
 // what they wrote notice nothing.
 func TestReplicasReload(t *testing.T) {

@@ -118,6 +118,8 @@ type Pool struct {
 	Hash         string `json:"hash"`
 	HashTag      string `json:"hash_tag,omitempty"`
 	Distribution string `json:"distribution"`
+	// ReadPolicy is read_policy, left out if all reads go to primaries.
+	ReadPolicy string `json:"read_policy,omitempty"`
 	// Clients are those that are connected now, and MaxClients is client_connections,
 	// left out if there is no bound.
 	Clients    int `json:"clients"`

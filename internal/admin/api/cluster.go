@@ -25,6 +25,8 @@ type Cluster struct {
 	// Several: the map is whole, and the problem is that the seeds belong to several clusters, of
 	// which one is used.
 	Several bool `json:"several,omitempty"`
+	// Refuses: the map is whole, and the problem is that nodes say cluster_state:fail.
+	Refuses bool `json:"refuses,omitempty"`
 	// AskedFor is how often nodes were asked, by why.
 	AskedFor map[string]int64 `json:"asked_for"`
 	Seeds    []ClusterSeed    `json:"seeds"`

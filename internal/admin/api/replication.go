@@ -12,6 +12,8 @@ type Replication struct {
 	// State is "fit" if a replica is read from, and else why it is not: "not_asked",
 	// "no_answer", "loading", "no_link", "silent", "lags", "no_replica" or "other_primary".
 	State string `json:"state,omitempty"`
+	// Why says in words why a replica is not read from.
+	Why string `json:"why,omitempty"`
 	// Lag is how many bytes a replica is behind, Silence how many seconds it has heard nothing
 	// of its primary.
 	Lag     *int64  `json:"lag,omitempty"`

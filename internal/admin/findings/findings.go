@@ -128,6 +128,7 @@ func (f *finder) pool(p *api.Pool) {
 	}
 	f.cluster(p)
 	f.sentinels(p)
+	f.replicas(p)
 	f.peers(p)
 	f.certificate(p)
 	slow := slowServers(p)
@@ -176,6 +177,8 @@ func (f *finder) cluster(p *api.Pool) {
 		return
 	}
 	switch {
+	case c.Problem != "" && c.Refuses:
+		f.add(clusterMap, true, p.Name, "the cluster refuses requests:: %s", c.Problem).Since = c.Since
 	case c.Problem != "" && c.Several:
 		title, details, _ := strings.Cut(c.Problem, ": ")
 		f.add(clusterMap, false, p.Name, "%s:: %s", title, details).Since = c.Since

@@ -127,6 +127,15 @@ func TestClusterFindings(t *testing.T) {
 	}
 }
 
+// TestClusterRefuses: the map is whole, and nodes say that their cluster is down.
+func TestClusterRefuses(t *testing.T) {
+	c := &api.Cluster{Covered: 16384, Slots: 16384, Refuses: true, Problem: "cluster_state is fail at 2 of 3 nodes that were asked", Since: &now}
+	found := Of(&api.Info{Time: now, State: "serving"}, &api.Pools{Time: now, Pools: []api.Pool{{Name: "alpha", Cluster: c}}})
+	if len(found.Findings) != 1 || !found.Fails || found.Findings[0].Text != "the cluster refuses requests: "+c.Problem || found.Findings[0].Title != "the cluster refuses requests" || found.Findings[0].Since == nil {
+		t.Errorf("%+v", found)
+	}
+}
+
 // TestSeveralClusters: the map is whole, and seeds belong to another cluster.
 func TestSeveralClusters(t *testing.T) {
 	c := &api.Cluster{Covered: 16384, Slots: 16384, Several: true, Problem: "the seeds belong to two clusters: a:1 to the one that is used; b:1 to another"}

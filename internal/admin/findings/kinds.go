@@ -27,16 +27,18 @@ const (
 	clusterSeed        = "cluster_seed"
 	sentinel           = "sentinel"
 	peer               = "peer"
+	replicas           = "replicas"
 )
 
 // Kinds is the table: the word in the badge, and what it means and what to do. API and
 // documentation are made of it.
 var Kinds = []api.Explained{
 	{Name: noServer, Text: "no server", Help: "No server of the pool is up, or tried. Each request for a key is answered with an error. Look at the servers and at the network between them and this host."},
-	{Name: clusterMap, Text: "cluster", Help: "No node of the cluster answers, slots have no primary, or nodes belong to several clusters. What was known before stays in use. redis-cli --cluster check tells more, and so does nuthatch ctl cluster."},
+	{Name: clusterMap, Text: "cluster", Help: "No node of the cluster answers, slots have no primary, nodes refuse requests (cluster_state:fail), or they belong to several clusters. What was known before stays in use. redis-cli --cluster check tells more, and so does nuthatch ctl cluster."},
 	{Name: clusterSeed, Text: "seed", Help: "A server of the configuration, by which the cluster is to be found, does not answer or is no node of it. Other nodes are asked. Name another one in servers."},
 	{Name: sentinel, Text: "sentinel", Help: "A sentinel does not answer or knows no such primary, or sentinels name different addresses: the one by the newest epoch is in use, unless only one sentinel names it and the primary of the others says that it still is one. For a moment that is so at every failover. If it stays, one of them is behind, cut off, belongs to others, or makes things up. nuthatch ctl cluster shows what each has said, nuthatch check asks them all."},
 	{Name: peer, Text: "peer", Help: "Another proxy with this pool, which emulate: peers names, does not answer or is none. Clients are not told of it, and the others have its slots. Start it, let this proxy in there, or take its address out of the list. nuthatch ctl cluster shows all peers."},
+	{Name: replicas, Text: "replicas", Help: "read_policy sends reads to replicas, and none of a primary may be read from: each loads its data, is silent, is too far behind, has no connection to its primary, or is not up. With replica such reads fail, else they go to the primary. INFO replication at the replica says more, and nuthatch ctl cluster shows all of them."},
 	{Name: failedRequests, Text: "failing", Help: "The proxy answered requests with errors of its own in the window. The reasons are counted by name: see failed requests by reason."},
 	{Name: clientProtocol, Text: "protocol", Help: "Clients sent bytes that are no requests of the pool's protocol, and were closed. Do they connect to the wrong port, or has the pool the wrong protocol (redis: true or false)? Do they speak TLS, and the port does not? The log says what they sent."},
 	{Name: serverState, Text: "state", Help: "The server is not up. failing: it fails, and requests are still sent to it. ejected: it failed too often and is left out. probing: it was ejected and is tried again. disabled: an operator took it out of service."},
