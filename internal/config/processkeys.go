@@ -132,7 +132,8 @@ var processKeys = slices.Concat([]key[Process]{
 			"absolute path of a unix socket (an octal mode may follow; `0600` without), `auto` or `off`. `auto`: if the " +
 			"admin listener is on TCP and has no token, there is a socket that is named after the configuration " +
 			"file. It is in the first usable directory of `$RUNTIME_DIRECTORY`, `/run/nuthatch`, " +
-			"`$XDG_RUNTIME_DIR/nuthatch` and `/tmp/nuthatch-UID`. `nuthatch ctl` finds it.",
+			"`$XDG_RUNTIME_DIR/nuthatch` and `/tmp/nuthatch-UID`. `nuthatch ctl` finds it. A path in a directory to " +
+			"which every user can write, without the sticky bit, is warned about.",
 		set: func(p *Process, v value) { p.AdminSocket = v.address },
 	},
 	{

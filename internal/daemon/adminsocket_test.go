@@ -3,6 +3,7 @@ package daemon
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,6 +117,53 @@ func TestSharedDirectoryIsNotUsed(t *testing.T) {
 	for _, dir := range []string{shared, link, filepath.Join(shared, "none")} {
 		if err := mayHoldSockets(dir); err == nil {
 			t.Errorf("%s may hold sockets", dir)
+		}
+	}
+}
+
+// A named socket in a directory to which every user can write is warned about by -t, at the start
+// and at each reload, unless the sticky bit keeps others from replacing it.
+func TestSocketInOpenDirectory(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.sock")
+	text := pool("alpha", testkit.FreeAddr(t), []string{"127.0.0.1:1:1 a"})
+	for _, c := range []struct {
+		mode os.FileMode
+		key  string
+		open bool
+	}{
+		{0o777, "admin_socket", true}, {0o777, "admin", true}, {0o757, "admin_socket", true},
+		{0o777 | os.ModeSticky, "admin_socket", false}, {0o775, "admin_socket", false}, {0o755, "admin", false},
+	} {
+		if err := os.Chmod(dir, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		process := "  " + c.key + ": " + path + "\n"
+		if c.key != "admin" {
+			process += "  admin: off\n"
+		}
+		want := "nuthatch: " + c.key + ": every user of the host can put a socket in the place of " + path + ", since every user can write to " + dir
+		conf, err := config.Parse("nuthatch.yml", []byte(text+"nuthatch:\n"+process))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, f := range Check(Options{Program: "nuthatch", Version: "test", Config: conf, LogFile: filepath.Join(t.TempDir(), "log")}, true) {
+			if f.Doubt && f.Err.Error() == want {
+				found++
+			}
+		}
+		s := startStageWith(t, text, process)
+		change := s.mustReload(text)
+		s.Stop()
+		log, err := os.ReadFile(s.opts.LogFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		logged := strings.Count(string(log), "every user of the host can put a socket in the place of "+path)
+		told, n := slices.Contains(change.Warnings, want), map[bool]int{true: 1}[c.open]
+		if found != n || logged != 2*n || told != c.open { // at the start, and at the reload
+			t.Errorf("%s in %v: -t has %d warnings, the log %d, the reload has it: %t", c.key, c.mode, found, logged, told)
 		}
 	}
 }

@@ -169,6 +169,9 @@ func checkSockets(o checkedStart) []Finding {
 	check("admin listener", o.Config.Process.Admin)
 	check("socket for actions", o.Config.Process.AdminSocket)
 	check("statistics port", statsAddress(o.Options))
+	for _, w := range openSockets(&o.Config.Process) {
+		all = append(all, Finding{Err: errors.New(w), Doubt: true})
+	}
 	return all
 }
 

@@ -166,6 +166,9 @@ func (j *journal) warnings(conf *config.Config) {
 	for _, w := range conf.Warnings {
 		j.log.Warn("configuration: warning", slog.String("warning", w.Error()))
 	}
+	for _, w := range openSockets(&conf.Process) {
+		j.log.Warn("configuration: warning", slog.String("warning", w))
+	}
 }
 
 // signal logs a signal in nutcracker's words, and what follows.

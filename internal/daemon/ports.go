@@ -180,6 +180,23 @@ func mayHoldSockets(dir string) error {
 	return nil
 }
 
+// openSockets are the warnings of admin listeners on unix sockets that the configuration names,
+// in directories in which every user can put a socket in their place. Where the directory's
+// sticky bit is set, as in /tmp, only the owner of a file can.
+func openSockets(conf *config.Process) (warnings []string) {
+	for key, addr := range map[string]config.Address{"admin": conf.Admin, "admin_socket": conf.AdminSocket} {
+		if addr.Network != config.NetworkUnix {
+			continue
+		}
+		dir := filepath.Dir(addr.Path)
+		if at, err := os.Stat(dir); err == nil && at.Mode().Perm()&0o002 != 0 && at.Mode()&os.ModeSticky == 0 {
+			warnings = append(warnings, fmt.Sprintf("nuthatch: %s: every user of the host can put a socket in the place of %s, since every user can write to %s", key, addr.Path, dir))
+		}
+	}
+	slices.Sort(warnings)
+	return warnings
+}
+
 // open opens an admin listener. It returns nil if there is to be none, or if a
 // default address is taken, also by a pool or the statistics port.
 func (p *ports) open(c *config.Config, place adminPlace) (*admin.HTTPPort, error) {

@@ -42,6 +42,7 @@ func (in *Instance) Reload(by string) (*preview.Change, error) {
 	for _, w := range now.conf.Warnings {
 		change.Warnings = append(change.Warnings, w.Error())
 	}
+	change.Warnings = append(change.Warnings, openSockets(&now.conf.Process)...)
 	in.journal.reloaded(change, in.opts.ConfigFile, by)
 	in.journal.users(change.Users)
 	in.journal.warnings(now.conf)
