@@ -238,6 +238,16 @@ func newSceneOf(t *testing.T, n int, o sentinel.Options) *scene {
 	t.Cleanup(s.watcher.Stop)
 	s.watcher.Start()
 	s.await(one)
+	if o.Poll == never { // what is not heard would never be known
+		testkit.Await(t, "subscriptions", func() error {
+			for _, k := range s.watcher.Sentinels() {
+				if !k.Subscribed || k.Problem != "" {
+					return fmt.Errorf("%+v", k)
+				}
+			}
+			return nil
+		})
+	}
 	return s
 }
 
@@ -280,14 +290,6 @@ const never = time.Hour
 func TestTold(t *testing.T) {
 	s := newScene(t, 3, never)
 	s.set(func() { s.replica[one] = true })
-	testkit.Await(t, "subscriptions", func() error {
-		for _, k := range s.watcher.Sentinels() {
-			if !k.Subscribed || k.Problem != "" {
-				return fmt.Errorf("%+v", k)
-			}
-		}
-		return nil
-	})
 	s.sentinels[1].say(two, 6, true)
 	s.await(two)
 }
