@@ -270,7 +270,7 @@ func (f findings) targets() table {
 			judge(r.work.title, "CPU", r.work.target, f.against(r, cpu))
 		}
 	}
-	for _, t := range slices.Concat(transactionTargets, clusterTargets) {
+	for _, t := range slices.Concat(transactionTargets, clusterTargets, replicaTargets) {
 		r := f.find(t.work, ours)
 		judge(r.work.title, t.title, t.most, ratios(each(r.samples, cpu), each(f.find(t.of, ours).samples, cpu)))
 	}

@@ -104,6 +104,11 @@ func (r *rig) startOn(ctx context.Context, set unix.CPUSet, p program, w work) (
 			return nil, err
 		}
 	}
+	if w.topology.replicated {
+		if err := r.startReplicas(ctx); err != nil {
+			return nil, err
+		}
+	}
 	running, err := p.start(ctx, r.dir, set, r.servers, w.topology)
 	if err != nil {
 		return nil, err
@@ -111,6 +116,13 @@ func (r *rig) startOn(ctx context.Context, set unix.CPUSet, p program, w work) (
 	for _, d := range w.seeds {
 		if err := d.write(running.addrs[0], w.topology.redis); err != nil {
 			err = fmt.Errorf("writing keys through %s: %w", p.name, errors.Join(err, running.ended()))
+			running.kill()
+			return nil, err
+		}
+	}
+	if w.topology.replicated && len(w.seeds) > 0 {
+		if err := awaitReplicated(r.servers.replicated[0]); err != nil {
+			err = fmt.Errorf("replicating keys: %w", errors.Join(err, running.ended()))
 			running.kill()
 			return nil, err
 		}

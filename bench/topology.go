@@ -18,6 +18,8 @@ type topology struct {
 	secured bool
 	// cluster: the servers are a Redis Cluster.
 	cluster bool
+	// replicated: the servers are a primary and its replicas. aside: reads go to these.
+	replicated, aside bool
 }
 
 var (
@@ -37,6 +39,8 @@ type servers struct {
 	redis, memcached []string
 	// cluster are the nodes of a Redis Cluster; nil: none runs.
 	cluster []string
+	// replicated are a primary and its replicas; nil: none runs.
+	replicated []string
 	// collector is where traces go; empty: none runs.
 	collector string
 	// pem is a file with the certificate, and its key, that clients are shown.
@@ -49,6 +53,8 @@ func (s servers) of(t topology, i int) string {
 	switch {
 	case t.cluster:
 		list = s.cluster
+	case t.replicated:
+		list = s.replicated[:1]
 	case t.redis:
 		list = s.redis
 	}
@@ -75,6 +81,7 @@ func nutcrackerYAML(s servers, t topology, listen []string) string {
 		if t.secured {
 			fmt.Fprintf(&b, "  tls: {cert: %q, key: %q}\n", s.pem, s.pem)
 		}
+		b.WriteString(s.policyLines(t))
 		b.WriteString("  servers:\n")
 		for j := range t.servers {
 			fmt.Fprintf(&b, "    - %s:1%s\n", s.of(t, j), nodeName(t, j))

@@ -85,5 +85,5 @@ func works() []work {
 		{"get-p4", "GET, pipeline 4", redisOne, usualClients, pipelined(4, get), seeded, 0, true},
 		{"get-p1000", "GET, pipeline 1,000", redisOne, usualClients, pipelined(1000, get), seeded, 0, true},
 		{"get-100kb", "GET of 100 KB", redisOne, usualClients, redisGet(hundredKB), []dataset{hundredKB}, 0, true},
-	}, slices.Concat(transactionWorks(), clusterWorks())...)
+	}, slices.Concat(transactionWorks(), clusterWorks(), replicaWorks())...)
 }
