@@ -34,6 +34,8 @@ type Recorder struct {
 
 	// owned by Run
 	watch slowWatch
+	// late is how late Run has woken up.
+	late  time.Duration
 	pulse sampler
 	// coarseAt is the second of the last round of servers.
 	coarseAt time.Time
@@ -119,6 +121,7 @@ func (r *Recorder) Run(stop <-chan struct{}) {
 			return
 		}
 		began := r.clock()
+		r.late = began.Sub(due)
 		due = began.Round(history.FineStep)
 		if _, limit := r.History.Memory(); limit > 0 {
 			r.sample(began)
@@ -136,7 +139,8 @@ func (r *Recorder) Run(stop <-chan struct{}) {
 			r.gather(ofLook, r.lookout)
 			look = due.Add(pauseAfter(lookPeriod, r.costs[ofLook].add(r.clock().Sub(began))))
 		}
-		timer.Reset(max(nextRecord(next.Add(-time.Nanosecond), history.FineStep).Sub(r.clock()), 0))
+		due = nextRecord(next.Add(-time.Nanosecond), history.FineStep)
+		timer.Reset(max(due.Sub(r.clock()), 0))
 	}
 }
 
@@ -175,7 +179,7 @@ func (r *Recorder) write(second time.Time) (slow bool) {
 	}
 	next.second = second
 	_, limit := r.Memory()
-	slow = r.watch.add(second, r.pools, next.counts, limit)
+	slow = r.watch.add(second, r.late, r.pools, next.counts, limit)
 	if second.Sub(r.coarseAt) >= history.CoarseStep {
 		r.coarseAt = second
 		r.addServers(r.snap, next)

@@ -25,7 +25,8 @@ import (
 //	all     each of a few does
 //	tail    one in a hundred of many does, in two spans of two seconds
 //
-// Large values take long. So what is long grows with the bytes of a request and its reply.
+// It must be so in several seconds, without those in which the whole host was late
+// (slow_seconds.go). Large values take long. So what is long grows with the bytes of a request and its reply.
 const (
 	// slowTimes is how many times as long as the others' requests those of a slow server
 	// take; oldTimes is the same if they are compared with its own before.
@@ -123,6 +124,10 @@ type slowSample struct {
 	second time.Time
 	of     map[serverKey]*serverTimes
 	size   int64
+	// late is how late the recorder woke up, and others has the servers that were late; nil
+	// until somebody asks.
+	late   time.Duration
+	others map[serverKey]bool
 }
 
 // timesSize is about how many bytes serverTimes takes, with its place.
@@ -157,14 +162,14 @@ type slowWatch struct {
 }
 
 // add takes the times until a second, looks which servers are slow, and reports whether one has
-// begun to be. pools are nil if nothing has happened since the last second. memory is the
-// recorder's.
-func (w *slowWatch) add(second time.Time, pools []PoolLatency, of map[serverKey]counts, memory int64) (begun bool) {
+// begun to be. pools are nil if nothing has happened since the last second. late is how late the
+// recorder woke up, and memory is its.
+func (w *slowWatch) add(second time.Time, late time.Duration, pools []PoolLatency, of map[serverKey]counts, memory int64) (begun bool) {
 	var last *slowSample
 	if n := len(w.samples); n > 0 {
 		last = &w.samples[n-1]
 	}
-	next := slowSample{second: second, of: make(map[serverKey]*serverTimes)}
+	next := slowSample{second: second, late: late, of: make(map[serverKey]*serverTimes)}
 	if pools == nil && last != nil {
 		next.of = last.of
 	}
@@ -333,8 +338,8 @@ func (w *slowWatch) slowOf(keys []serverKey) map[serverKey]api.Slow {
 			if _, has := found[key]; has {
 				continue
 			}
-			if slow, ok := s.most(i, w.past[key]); ok {
-				found[key] = slow
+			if v, ok := s.most(i, w.past[key]); ok && w.bad(key, v, .5, badSeconds, last-span, last) {
+				found[key] = s.say(v)
 			}
 		}
 	}
@@ -346,8 +351,8 @@ func (w *slowWatch) slowOf(keys []serverKey) map[serverKey]api.Slow {
 		if _, has := found[key]; has || !first.slowest(i).slow {
 			continue
 		}
-		if v := second.slowest(i); v.slow {
-			found[key] = second.say(api.SlowTail, v)
+		if v := second.slowest(i); v.slow && w.bad(key, v, 1, badTail, last-2*tailSpan, last) {
+			found[key] = second.say(v)
 		}
 	}
 	return found
@@ -406,8 +411,10 @@ func (w *slowWatch) spanOf(keys []serverKey, from, to int) *slowSpan {
 type judgement struct {
 	judged, slow bool
 	before       bool // compared with its own before
+	family       int
 	n            int64
 	takes, usual time.Duration
+	limit        time.Duration // of what is slow
 	way          string
 }
 
@@ -415,7 +422,7 @@ type judgement struct {
 // with its own past. q is the share of its requests that are quicker than the time compared.
 func (s *slowSpan) judge(i, f int, q float64, floor time.Duration, own *past) judgement {
 	one := &s.servers[i]
-	v := judgement{n: one.n[f]}
+	v := judgement{family: f, n: one.n[f]}
 	if v.n == 0 {
 		return v
 	}
@@ -434,7 +441,8 @@ func (s *slowSpan) judge(i, f int, q float64, floor time.Duration, own *past) ju
 		v.usual, times, floor, v.before = own.spread[f].from(.5, n), oldTimes, max(floor, slowOld), true
 	}
 	v.judged = true
-	v.slow = v.takes >= floor+one.more && v.takes >= times*v.usual
+	v.limit = max(floor+one.more, times*v.usual)
+	v.slow = v.takes >= v.limit
 	return v
 }
 
@@ -449,8 +457,7 @@ func others(times []time.Duration, own time.Duration) time.Duration {
 }
 
 // most judges all requests of a server: it is slow if most of those that can be judged are.
-func (s *slowSpan) most(i int, own *past) (api.Slow, bool) {
-	var worst judgement
+func (s *slowSpan) most(i int, own *past) (worst judgement, is bool) {
 	judged, slow := int64(0), int64(0)
 	for f := range msg.NumFamilies {
 		v, way := judgement{}, api.SlowHalf
@@ -475,10 +482,7 @@ func (s *slowSpan) most(i int, own *past) (api.Slow, bool) {
 			worst = v
 		}
 	}
-	if slow*2 <= judged {
-		return api.Slow{}, false
-	}
-	return s.say(worst.way, worst), true
+	return worst, slow*2 > judged
 }
 
 // slowest judges the slowest hundredth of a server's requests.
@@ -488,9 +492,10 @@ func (s *slowSpan) slowest(i int) judgement {
 		if one.n[f] < tailOf || len(s.tail[f]) < 2 {
 			continue
 		}
-		v := judgement{n: one.n[f], takes: one.spread[f].from(.99, one.n[f])}
+		v := judgement{way: api.SlowTail, family: f, n: one.n[f], takes: one.spread[f].from(.99, one.n[f])}
 		v.usual = others(s.tail[f], v.takes)
-		if v.takes >= slowTail+one.more && v.takes >= slowTimes*v.usual {
+		v.limit = max(slowTail+one.more, slowTimes*v.usual)
+		if v.takes >= v.limit {
 			v.slow = true
 			return v
 		}
@@ -499,9 +504,9 @@ func (s *slowSpan) slowest(i int) judgement {
 }
 
 // say is a judgement in the API's type.
-func (s *slowSpan) say(way string, v judgement) api.Slow {
+func (s *slowSpan) say(v judgement) api.Slow {
 	return api.Slow{
-		Way: way, Window: s.long.Seconds(), Count: v.n, Before: v.before,
+		Way: v.way, Window: s.long.Seconds(), Count: v.n, Before: v.before,
 		Takes: api.Seconds(v.takes.Seconds()), Usual: api.Seconds(v.usual.Seconds()),
 	}
 }

@@ -18,6 +18,7 @@ type simulation struct {
 	pools  []PoolLatency
 	counts map[serverKey]counts
 	second time.Time
+	late   time.Duration
 }
 
 func newSimulation(servers int) *simulation {
@@ -47,8 +48,9 @@ func (s *simulation) answer(i int, f msg.Family, n int, took time.Duration, byte
 // look ends a second, and is how the last server is slow.
 func (s *simulation) look() *api.Slow {
 	s.second = s.second.Add(time.Second)
-	s.watch.add(s.second, s.pools, s.counts, 16<<20)
-	return s.watch.shown()[s.key(len(s.pools[0].Servers)-1)]
+	s.watch.add(s.second, s.late, s.pools, s.counts, 16<<20)
+	p := &s.pools[len(s.pools)-1]
+	return s.watch.shown()[serverKey{p.Name, p.Servers[len(p.Servers)-1].Name}]
 }
 
 // requests are how many come in the n-th second, at a rate.
@@ -221,7 +223,7 @@ func TestSlowWatchIsBounded(t *testing.T) {
 				s.answer(i, msg.Reads, 1, time.Millisecond, 100)
 			}
 			s.second = s.second.Add(time.Second)
-			s.watch.add(s.second, s.pools, s.counts, 20<<20)
+			s.watch.add(s.second, s.late, s.pools, s.counts, 20<<20)
 		}
 		if got := len(s.watch.samples); got != want {
 			t.Errorf("%d servers: %d samples, want %d", servers, got, want)
@@ -230,4 +232,59 @@ func TestSlowWatchIsBounded(t *testing.T) {
 			t.Errorf("%d servers: %d bytes", servers, size)
 		}
 	}
+}
+
+// TestLateHosts: a host that stalls makes no server slow: neither in one second, nor in those in
+// which other servers or the recorder were late, too. A server that is slow in such seconds and
+// in others is named.
+func TestLateHosts(t *testing.T) {
+	const ms = time.Millisecond
+	for what, tt := range map[string]struct {
+		second func(s *simulation, n int) // of a stalled host
+		every  int                        // so many seconds, the host stalls ...
+		long   int                        // ... for so many
+		slow   time.Duration              // what the last server takes otherwise, from the middle on
+		named  bool
+	}{
+		"one second, alone":          {every: 7, long: 1},
+		"two seconds, alone":         {every: 20, long: 2},
+		"other pools, too":           {every: 20, long: 6, second: func(s *simulation, _ int) { s.other(30 * ms) }},
+		"the recorder, too":          {every: 20, long: 6, second: func(s *simulation, _ int) { s.late = 40 * ms }},
+		"slow, and the host is busy": {every: 2, long: 1, slow: 60 * ms, second: func(s *simulation, _ int) { s.other(30 * ms); s.late = 40 * ms }, named: true},
+		"slow, and the others quick": {every: 20, long: 6, second: func(s *simulation, _ int) { s.other(ms) }, named: true},
+		"slow in two pools":          {every: 20, long: 6, second: func(s *simulation, _ int) { s.same(30 * ms) }, named: true},
+	} {
+		s, named := newSimulation(1), false
+		s.pools = append([]PoolLatency{{Name: "other", Servers: []ServerLatency{{Name: "o1"}, {Name: "s0"}}}}, s.pools...)
+		for n := range 600 {
+			s.late = ms
+			took := ms / 5
+			if n >= 300 && tt.slow > 0 {
+				took = tt.slow
+			}
+			if n%tt.every >= tt.every-tt.long {
+				took = max(took, 25*ms)
+				if tt.second != nil {
+					tt.second(s, n)
+				}
+			} else {
+				s.other(ms / 5)
+				s.same(ms / 5)
+			}
+			s.pools[1].Servers[0].Families[msg.Reads].Add(int64(took), 20)
+			named = s.look() != nil || named
+		}
+		if named != tt.named {
+			t.Errorf("%s: named: %t", what, named)
+		}
+	}
+}
+
+// other has a server of another pool answer, and same the pool's own server there.
+func (s *simulation) other(took time.Duration) {
+	s.pools[0].Servers[0].Families[msg.Reads].Add(int64(took), 5)
+}
+
+func (s *simulation) same(took time.Duration) {
+	s.pools[0].Servers[1].Families[msg.Reads].Add(int64(took), 5)
 }
