@@ -127,6 +127,7 @@ func Start(o Options) (*Instance, error) {
 	go in.resources.returnMemory(&in.loops, in.life.stopping)
 	go in.tellTrouble()
 	go in.watchForsaken()
+	go watchUnasked(in)
 	in.recorder.LookOut(in.log)
 	go in.recorder.Run(in.life.stopping)
 	go in.takeHistory()

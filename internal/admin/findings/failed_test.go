@@ -137,3 +137,28 @@ func TestSilentServer(t *testing.T) {
 		}
 	}
 }
+
+// A node without slots, and a replica that is not read from, fails no request.
+func TestFailingServersThatNobodyAsks(t *testing.T) {
+	for _, c := range []struct {
+		node  *api.ClusterNode
+		of    *api.Replication
+		want  string
+		fails bool
+	}{
+		{nil, nil, "fails: Connection refused", true},
+		{&api.ClusterNode{Role: "primary", Slots: 1}, nil, "fails: Connection refused", true},
+		{&api.ClusterNode{}, nil, "fails: Connection refused", true},
+		{&api.ClusterNode{Role: "replica", Of: "two"}, nil, "; no request goes to it: it is a replica of two, and the cluster says that it is well", false},
+		{&api.ClusterNode{Role: "primary", Failing: true}, nil, "; no request goes to it: it is a primary without slots, and the cluster says that it fails", false},
+		{&api.ClusterNode{Role: "replica", Of: "two"}, &api.Replication{Of: "two", State: "fit"}, "fails: Connection refused", true},
+		{nil, &api.Replication{Of: "two", State: "no_answer"}, "; it is a replica of two, and is not read from", false},
+		{nil, &api.Replication{Role: "primary"}, "fails: Connection refused", true},
+	} {
+		s := server("one", "failing", "conn_refused", "Connection refused")
+		s.Node, s.Replication = c.node, c.of
+		if f := one(t, serverState, nil, s, server("two", "up", "", "")); f.Fails != c.fails || !strings.HasSuffix(f.Text, c.want) {
+			t.Errorf("%+v, %+v: %+v, want %q", c.node, c.of, f, c.want)
+		}
+	}
+}

@@ -138,6 +138,9 @@ func (f *finder) state(v *api.Server, of rest) {
 	switch v.State {
 	case "failing":
 		fails, follows, text = true, "its requests fail", name+" fails"+since+why
+		if said := unasked(v); said != "" {
+			fails, follows, text = false, said, text+"; "+said
+		}
 	case "probing":
 		follows, text = "it is tried again", name+" has failed"+since+", and is tried again"+why
 	case "disabled":
@@ -148,6 +151,29 @@ func (f *finder) state(v *api.Server, of rest) {
 	if reason, ok := msg.ReasonNamed(v.Reason); ok && reason != msg.OK {
 		one.Help = strings.TrimSpace(reason.Meaning() + " " + reason.Advice())
 	}
+}
+
+// unasked says what a server is that no request goes to, as it is a replica that is not read from,
+// or a node without slots; empty: requests may go to it.
+func unasked(v *api.Server) string {
+	n, r := v.Node, v.Replication
+	switch {
+	case r != nil && r.Of != "":
+		if r.State == "fit" {
+			return ""
+		}
+		return "it is a replica of " + r.Of + ", and is not read from"
+	case n == nil || n.Role == "" || n.Slots > 0:
+		return ""
+	}
+	said := "no request goes to it: it is a " + n.Role + " without slots"
+	if n.Of != "" {
+		said = "no request goes to it: it is a replica of " + n.Of
+	}
+	if n.Failing {
+		return said + ", and the cluster says that it fails"
+	}
+	return said + ", and the cluster says that it is well"
 }
 
 // silent finds that the server sends nothing while requests wait for it. If it fails, that is

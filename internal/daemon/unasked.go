@@ -1,0 +1,103 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"nuthatch/internal/events"
+	"nuthatch/internal/logging"
+	"nuthatch/internal/topology"
+)
+
+// A node of a cluster that has failed, and whose slots a replica has got, is asked for nothing any
+// more: no reply would show that it is back.
+//
+//	a primary fails ──► a replica gets its slots ──► every 5 s: CLUSTER NODES ──► it answers: up
+//
+// Nodes with slots are left to requests, all nodes to health checks if there are any, and to the
+// questions that replicas are asked if they are read from.
+
+// An unasked finds failing nodes that nobody asks and that are back.
+type unasked struct {
+	log  *logging.Logger
+	tell func(events.Event)
+	now  func() int64
+	// due is when a node is asked next.
+	due map[*topology.Health]int64
+}
+
+// watchUnasked looks for them until the instance ends.
+func watchUnasked(in *Instance) {
+	u := &unasked{log: in.log, tell: in.journal.addEvent, now: in.Now, due: make(map[*topology.Health]int64)}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	tick := time.NewTicker(forsakenLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			u.look(ctx, in.current.Load().resolver)
+		case <-in.life.stopping:
+			return
+		}
+	}
+}
+
+// look asks the nodes whose turn it is.
+func (u *unasked) look(ctx context.Context, r *resolver) {
+	if r == nil {
+		return
+	}
+	now := u.now()
+	there := make(map[*topology.Health]int64)
+	var asking sync.WaitGroup
+	places := make(chan struct{}, forsakenAtOnce)
+	for _, c := range r.clusters {
+		if c == nil || c.conf.HealthCheck.Interval > 0 || c.conf.ReadsReplicas() {
+			continue
+		}
+		snap := c.topo.Snapshot()
+		slots := snap.Slots()
+		for i, h := range snap.Servers {
+			if snap.Nodes[i].ID == "" || snap.IsGone(i) || slots[i] > 0 || h.State().State != topology.Failing {
+				continue
+			}
+			due, known := u.due[h]
+			if there[h] = due; known && now < due {
+				continue
+			}
+			there[h] = now + int64(forsakenAgain)
+			places <- struct{}{}
+			asking.Go(func() {
+				u.ask(ctx, c, snap, i)
+				<-places
+			})
+		}
+	}
+	asking.Wait()
+	u.due = there
+}
+
+// ask asks a node, and tells if it is up again.
+func (u *unasked) ask(ctx context.Context, c *clustered, snap *topology.Snapshot, place int) {
+	if c.watcher.Answers(ctx, snap.Server(place).Address) {
+		u.answered(c.topo, c.conf.Name, snap, place)
+	}
+}
+
+// answered notes that a server has answered what no client asked, and tells if it is up again.
+func (u *unasked) answered(t *topology.Topology, pool string, snap *topology.Snapshot, place int) {
+	conf, h := snap.Server(place), snap.Servers[place]
+	if t.Answered(h, u.now()) != topology.Answers {
+		return
+	}
+	after := h.Trouble()
+	text := topology.Subject(conf) + " answers again"
+	u.log.Warn(text, slog.String("pool", pool), slog.String("server", conf.Text), slog.String("name", conf.StatsName()), slog.Duration("after", after.Round(time.Second)))
+	u.tell(events.Event{
+		Kind: events.ServerAnswers, Pool: pool, Server: conf.StatsName(), For: after,
+		Text: text + " after " + after.Round(time.Second).String(),
+	})
+}
