@@ -5,9 +5,10 @@ import "nuthatch/internal/msg"
 // Party implements msg.Owner. A watch owns the WATCH requests of its client that wait.
 func (w *watch) Party() msg.Party { return w.own.client }
 
-// A WATCH that fails, for whatever reason, refuses the next transaction: its client may not have
-// looked at the reply, and what it writes must not go without the watch. If MULTI has come
-// already, it is the transaction that it stands in.
+// A WATCH that gets no reply of its server refuses the next transaction: its client may not have
+// looked at the error, and what it writes must not go without the watch. If MULTI has come
+// already, it is the transaction that it stands in. A server's own error does not: a client of
+// that server would go on, too.
 //
 //	client   WATCH k    MULTI        SET k 1 ... EXEC
 //	         an error   an error     refused up to EXEC or DISCARD
@@ -21,9 +22,6 @@ func (w *watch) OnReply(m *msg.Msg, r msg.Reply) {
 	refused := mayBeError(r)
 	c.OnReply(m, r)
 	present := w.answered()
-	if present && refused {
-		w.refuseNext()
-	}
 	if !present || w.conn == nil || via != w.conn {
 		return
 	}
