@@ -32,6 +32,8 @@ type targetFlags struct {
 	address, confFile, tokenFile string
 	// caCert, cert and key are files for an admin listener with TLS.
 	caCert, cert, key string
+	// faults are those of the configuration file.
+	faults config.Errors
 }
 
 func (f *targetFlags) table() []option {
@@ -103,7 +105,7 @@ func runCtl(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	return report("ctl", f.run(ctx, operands, stdout), stderr)
+	return report("ctl", f.run(ctx, operands, stdout, stderr), stderr)
 }
 
 // helpOf writes the help of one of ctl's commands.
@@ -133,21 +135,37 @@ func (f *ctlFlags) helpOf(name string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-func (f *ctlFlags) run(ctx context.Context, operands []string, stdout io.Writer) error {
-	client, err := f.client()
+func (f *ctlFlags) run(ctx context.Context, operands []string, stdout, stderr io.Writer) error {
+	client, err := f.client("ctl", stderr)
 	if err != nil {
 		return err
 	}
-	return ctl.Run(ctx, client, f.Options, operands, stdout)
+	return f.explain(ctl.Run(ctx, client, f.Options, operands, stdout))
 }
 
-// client is the client of the chosen proxy.
-func (f *targetFlags) client() (*ctl.Client, error) {
+// client is the client of the chosen proxy. If the configuration file has faults, standard error
+// says so: the proxy still runs with what was in the file before.
+func (f *targetFlags) client(command string, stderr io.Writer) (*ctl.Client, error) {
 	t, err := f.target()
+	if len(f.faults) > 0 {
+		more := ""
+		if n := len(f.faults) - 1; n > 0 {
+			more = fmt.Sprintf(" (and %d more)", n)
+		}
+		fmt.Fprintf(stderr, "%s %s: the file has a fault, the proxy is asked all the same: %v%s\n", nuthatch, command, f.faults[0], more)
+	}
 	if err != nil {
-		return nil, err
+		return nil, f.explain(err)
 	}
 	return ctl.NewClient(t)
+}
+
+// explain adds to an error that the proxy may be elsewhere than a faulty file says.
+func (f *targetFlags) explain(err error) error {
+	if len(f.faults) == 0 || !errors.Is(err, ctl.ErrNoAnswer) && !errors.Is(err, ctl.ErrOther) {
+		return err
+	}
+	return fmt.Errorf("%w; the proxy may still run, with what the file said before: use -a", err)
 }
 
 // target is the chosen proxy: by options, else by the environment, else by the
@@ -174,20 +192,21 @@ func (f *targetFlags) target() (ctl.Target, error) {
 	return t, err
 }
 
-// described is the proxy that runs with the configuration file. A faulty file is
-// enough if that proxy has its own socket, or if its address is given.
+// described is the proxy that runs with the configuration file. If that has faults, it is what
+// can be read of it.
 func (f *targetFlags) described() (ctl.Target, error) {
+	var t ctl.Target
 	conf, err := config.Load(f.confFile)
-	if err == nil {
-		var t ctl.Target
-		if t, err = ctl.Of(conf, f.confFile); err == nil {
-			return t, nil
+	if faults, ok := errors.AsType[config.Errors](err); ok {
+		f.faults = faults
+		if t, err = ctl.OfFaulty(f.confFile); err != nil {
+			err = fmt.Errorf("%w: %w", ctl.ErrNoAnswer, err)
 		}
-	} else if t, ok := ctl.OfFaulty(f.confFile); ok {
-		return t, nil
+	} else if err == nil {
+		t, err = ctl.Of(conf, f.confFile)
 	}
-	if f.address == "" {
-		return ctl.Target{}, err
+	if err == nil || f.address == "" {
+		return t, err
 	}
 	absolute, err := filepath.Abs(f.confFile)
 	return ctl.Target{ConfigFile: absolute}, err

@@ -58,9 +58,9 @@ func runTop(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	client, err := f.client()
+	client, err := f.client("top", stderr)
 	if err == nil {
-		err = top.Run(ctx, client, f.interval)
+		err = f.explain(top.Run(ctx, client, f.interval))
 	}
 	return report("top", err, stderr)
 }

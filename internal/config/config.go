@@ -15,6 +15,7 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -381,6 +382,43 @@ func Load(path string) (*Config, error) {
 		return nil, fmt.Errorf("config: %w", err)
 	}
 	return parse(path, text, newInclusion(path))
+}
+
+// ProcessOf is what the file at path says of the process, as far as it can be read: the file may
+// have faults. What cannot be read is as by default.
+func ProcessOf(path string) (*Process, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	root, fault := decode(path, text)
+	if fault != nil {
+		root, fault = decode(path, processLines(text))
+	}
+	if fault == nil {
+		r := &reader{file: path, included: newInclusion(path)}
+		if cfg := r.readFile(root); cfg != nil {
+			return &cfg.Process, nil
+		}
+	}
+	p := DefaultProcess()
+	return &p, nil
+}
+
+// processLines are the lines of the block of the process in a text that is no YAML as a whole.
+func processLines(text []byte) []byte {
+	var block []byte
+	within := false
+	for line := range bytes.Lines(text) {
+		indent := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]
+		if len(indent) == 0 && len(bytes.TrimSpace(line)) > 0 && line[0] != '#' {
+			within = bytes.HasPrefix(line, []byte(processBlock+":"))
+		}
+		if within && bytes.IndexByte(indent, '\t') < 0 {
+			block = append(block, line...)
+		}
+	}
+	return block
 }
 
 // pipeTimeout is how long it may take to read a configuration from a pipe.

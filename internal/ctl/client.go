@@ -105,15 +105,21 @@ func firstToken(written config.Secret, variable, file string) (string, error) {
 	return ReadToken(file)
 }
 
-// OfFaulty is the target that a faulty file still has: the socket that a proxy with
-// this file makes by itself, if there is one.
-func OfFaulty(file string) (Target, bool) {
+// OfFaulty is the target that a faulty file still has: the socket that a proxy with this file
+// makes by itself or, if there is none, what can be read of the file about the admin listener.
+func OfFaulty(file string) (Target, error) {
 	absolute, err := filepath.Abs(file)
 	if err != nil {
-		return Target{}, false
+		return Target{}, err
 	}
-	path := actionSocket(config.Address{Network: config.NetworkAuto}, absolute)
-	return Target{Address: path, ConfigFile: absolute}, path != ""
+	if path := actionSocket(config.Address{Network: config.NetworkAuto}, absolute); path != "" {
+		return Target{Address: path, ConfigFile: absolute}, nil
+	}
+	p, err := config.ProcessOf(file)
+	if err != nil {
+		return Target{}, err
+	}
+	return Of(&config.Config{Process: *p}, file)
 }
 
 // actionSocket is the path of the socket for actions of a proxy with this file; empty

@@ -16,9 +16,9 @@ func (c *Command) Guide() (about, example string, options []string) {
 // guides are those of Commands, by name.
 var guides = map[string]guide{
 	"status": {
-		"Says in words what needs a look: servers that fail, do not answer or are slow, error replies, bounds that are nearly reached. Below stand the last events. The exit status is 1 if requests fail, so that scripts can ask.",
+		"Says in words what needs a look: servers that fail, do not answer or are slow, error replies, bounds that are nearly reached. Of much it lists what fails requests first, and something of each pool; --limit lists more. Below stand the last events. The exit status is 1 if requests fail, so that scripts can ask.",
 		"nuthatch ctl status --window 1m",
-		[]string{"pool", "window"},
+		[]string{"pool", "window", "limit"},
 	},
 	"info": {
 		"Shows the program and its version, its process, how much memory, descriptors and clients it has and may have, and what each event loop does.",

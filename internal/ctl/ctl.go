@@ -70,7 +70,7 @@ type Command struct {
 // Commands lists them, questions first.
 func Commands() []Command {
 	return []Command{
-		{"status", "[POOL]", "what needs a look, and the last events (--window); exit status 1 if requests fail", 0, 1, (*session).status},
+		{"status", "[POOL]", "what needs a look, and the last events (--window, --limit); exit status 1 if requests fail", 0, 1, (*session).status},
 		{"info", "", "the program, its process and its event loops", 0, 0, (*session).info},
 		{"stats", "[POOL]", "each pool in a line (--window)", 0, 1, (*session).stats},
 		{"servers", "[POOL]", "each server in a line: state, share of the keys, queues (--window)", 0, 1, (*session).servers},

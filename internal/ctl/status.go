@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"nuthatch/internal/admin/api"
@@ -11,7 +12,7 @@ import (
 )
 
 const (
-	// maxFindings and maxLastEvents keep what status writes to 24 lines.
+	// maxFindings and maxLastEvents keep what status writes to 24 lines, if no limit is asked for.
 	maxFindings, maxLastEvents = 12, 6
 )
 
@@ -74,22 +75,9 @@ func (s *session) writeStatus(info *api.Info, found *Status) error {
 		return err
 	}
 	return s.table("", func(add func(...any)) {
-		heading := ""
-		for i := range found.Findings {
-			f := &found.Findings[i]
-			if i == maxFindings {
-				add(fmt.Sprintf("  and %d more; see 'nuthatch ctl servers'", len(found.Findings)-i))
-				break
-			}
-			under := "needs a look:"
-			if f.Fails {
-				under = "requests fail:"
-			}
-			if under != heading {
-				heading = under
-				add(heading)
-			}
-			add("  "+Plain(cmp.Or(f.Pool, "process")), f.Text)
+		listed := mostUrgent(found.Findings, cmp.Or(s.Limit, maxFindings))
+		for _, fails := range []bool{true, false} {
+			s.addFindings(add, found.Findings, listed, fails)
 		}
 		if len(found.Findings) == 0 {
 			add("nothing needs a look")
@@ -102,4 +90,62 @@ func (s *session) writeStatus(info *api.Info, found *Status) error {
 			add("  "+Plain(cmp.Or(e.Pool, "process")), e.Time.Local().Format(time.DateTime)+"  "+what(e))
 		}
 	})
+}
+
+// addFindings adds those of the findings that fail requests, or the others, under a heading: the
+// listed ones, and how many more there are.
+func (s *session) addFindings(add func(...any), all []api.Finding, listed []bool, fails bool) {
+	heading, more := "needs a look:", 0
+	if fails {
+		heading = "requests fail:"
+	}
+	for i := range all {
+		f := &all[i]
+		if f.Fails != fails {
+			continue
+		}
+		if heading != "" {
+			add(heading)
+			heading = ""
+		}
+		if !listed[i] {
+			more++
+			continue
+		}
+		add("  "+Plain(cmp.Or(f.Pool, "process")), f.Text)
+	}
+	if more > 0 {
+		add(fmt.Sprintf("  and %d more; 'nuthatch ctl status -n %d' lists all", more, len(all)))
+	}
+}
+
+// mostUrgent tells which n of the findings to list: what fails requests before all else, and of
+// each pool one before the second of another.
+func mostUrgent(all []api.Finding, n int) (listed []bool) {
+	type place struct{ index, nth int }
+	type group struct {
+		pool  string
+		fails bool
+	}
+	seen := make(map[group]int)
+	places := make([]place, len(all))
+	for i := range all {
+		g := group{all[i].Pool, all[i].Fails}
+		places[i] = place{i, seen[g]}
+		seen[g]++
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		if x, y := all[a.index].Fails, all[b.index].Fails; x != y {
+			if x {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.nth, b.nth), cmp.Compare(a.index, b.index))
+	})
+	listed = make([]bool, len(all))
+	for _, p := range places[:min(n, len(places))] {
+		listed[p.index] = true
+	}
+	return listed
 }

@@ -182,6 +182,49 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// Of more findings than fit each pool has one before another has two, those that fail requests
+// are counted apart, and with the limit that is named all are listed.
+func TestStatusOfManyPools(t *testing.T) {
+	var found []api.Finding
+	for _, fails := range []bool{true, false} {
+		for _, pool := range []string{"alpha", "beta", "gamma"} {
+			for n := range 5 {
+				found = append(found, api.Finding{Pool: pool, Fails: fails, Text: fmt.Sprintf("%s %t %d.", pool, fails, n)})
+			}
+		}
+	}
+	p := answers(t, func(*api.Info, *api.Pools, *api.Events) {})
+	text, err := json.Marshal(api.Findings{Fails: true, Findings: found})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.answers["GET /api/v1/findings"] = string(text)
+	for limit, want := range map[int]struct{ above, below string }{
+		0:  {"and 3 more; 'nuthatch ctl status -n 30' lists all", "and 15 more; 'nuthatch ctl status -n 30' lists all"},
+		3:  {"and 12 more; 'nuthatch ctl status -n 30' lists all", "and 15 more; 'nuthatch ctl status -n 30' lists all"},
+		18: {"", "and 12 more; 'nuthatch ctl status -n 30' lists all"},
+		30: {"", ""},
+	} {
+		out, err := run(t, p, Options{Limit: limit}, "status")
+		if !errors.Is(err, ErrFails) {
+			t.Errorf("limit %d: %v", limit, err)
+		}
+		above, below, _ := strings.Cut(out, "needs a look:")
+		if strings.Contains(above, "false") || strings.Contains(below, "true") {
+			t.Errorf("limit %d: something is under the wrong heading:\n%s", limit, out)
+		}
+		for _, pool := range []string{"alpha", "beta", "gamma"} {
+			if !strings.Contains(above, pool+" true 0.") {
+				t.Errorf("limit %d: nothing of %s:\n%s", limit, pool, out)
+			}
+		}
+		if strings.Contains(above, " more;") != (want.above != "") || strings.Contains(below, " more;") != (want.below != "") ||
+			!strings.Contains(above, want.above) || !strings.Contains(below, want.below) {
+			t.Errorf("limit %d: not %+v:\n%s", limit, want, out)
+		}
+	}
+}
+
 // TestEvents: each event is a line, with for how long and by whom.
 func TestEvents(t *testing.T) {
 	inUTC(t)

@@ -38,8 +38,8 @@ func TestSocketOfAFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := OfFaulty(file); ok {
-		t.Error("a socket is found where there is none")
+	if got, err := OfFaulty(file); err != nil || got.Address != DefaultAddress {
+		t.Errorf("without a socket: %+v and %v", got, err)
 	}
 	path := listenFor(t, dir, file)
 	for _, name := range []string{file, link} {
@@ -47,8 +47,43 @@ func TestSocketOfAFile(t *testing.T) {
 		if got, err := Of(conf, name); err != nil || got != want {
 			t.Errorf("%s: %+v and %v, want %+v", name, got, err, want)
 		}
-		if got, ok := OfFaulty(name); !ok || got != want {
-			t.Errorf("%s, which is at fault: %+v, want %+v", name, got, want)
+		if got, err := OfFaulty(name); err != nil || got != want {
+			t.Errorf("%s, which is at fault: %+v and %v, want %+v", name, got, err, want)
+		}
+	}
+}
+
+// What a faulty file says of the admin listener is read all the same.
+func TestTargetOfAFaultyFile(t *testing.T) {
+	t.Setenv("RUNTIME_DIRECTORY", t.TempDir())
+	file := filepath.Join(t.TempDir(), "n.yml")
+	block := "nuthatch:\n  admin: 127.0.0.1:9\n  # why\n  admin_token: sesame\n"
+	pool := "alpha:\n  listen: 127.0.0.1:1\n  servers:\n    - 127.0.0.1:2:1\n"
+	said, byDefault := Target{Address: "127.0.0.1:9", Token: "sesame", ConfigFile: file}, Target{Address: DefaultAddress, ConfigFile: file}
+	for name, tt := range map[string]struct {
+		text string
+		want Target
+	}{
+		"a value":          {block + pool + "  timeout: 400xs\n", said},
+		"another value":    {pool + "  redis: maybe\n" + block, said},
+		"an unknown key":   {block + "  nonsense: 1\n" + pool, said},
+		"a tab":            {block + pool + "\tredis: true\n", said},
+		"a tab within":     {block + "\twhy: 1\n" + pool, said},
+		"a quote":          {pool + "  redis: \"true\n" + block, said},
+		"no pool":          {block, said},
+		"the address":      {"nuthatch:\n  admin: nonsense\n" + pool, byDefault},
+		"the block":        {"nuthatch:\n  admin: [\n" + pool, byDefault},
+		"all is":           {"{", byDefault},
+		"nothing is there": {"", byDefault},
+	} {
+		if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := config.Load(file); err == nil {
+			t.Errorf("%s: the file has no fault", name)
+		}
+		if got, err := OfFaulty(file); err != nil || got != tt.want {
+			t.Errorf("%s: %+v and %v, want %+v", name, got, err, tt.want)
 		}
 	}
 }
