@@ -52,6 +52,26 @@ func eventOf(e *events.Event) api.Event {
 	}
 }
 
+// fallsOf is how often each server has begun to fail in the last minute.
+func fallsOf(log *events.Log, now time.Time) map[serverKey]int {
+	all, _ := log.Latest(events.Kept, "")
+	falls, down := make(map[serverKey]int), make(map[serverKey]bool)
+	for _, e := range all {
+		key := serverKey{e.Pool, e.Server}
+		switch e.Kind {
+		case events.ServerFails, events.ServerEjected:
+			if !down[key] && now.Sub(e.Time) < time.Minute {
+				falls[key]++
+			}
+			down[key] = true
+		case events.ServerAnswers:
+			down[key] = false
+		default:
+		}
+	}
+	return falls
+}
+
 // eventKinds are what an event can say.
 func eventKinds() []api.EventKind {
 	kinds := make([]api.EventKind, events.NumKinds)

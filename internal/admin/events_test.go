@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"nuthatch/internal/admin/api"
 	"nuthatch/internal/events"
@@ -80,5 +81,24 @@ func TestEventsAreCounted(t *testing.T) {
 		if n, there := got["nuthatch_events_total "+k.String()]; !there || n != want {
 			t.Errorf("%v: %v (a series: %t), want %v", k, n, there, want)
 		}
+	}
+}
+
+// TestFalls: what counts is that a server begins to fail, in the last minute.
+func TestFalls(t *testing.T) {
+	log, now := new(events.Log), time.Unix(1000, 0)
+	add := func(ago int, kind events.Kind, server string) {
+		log.Add(events.Event{Time: now.Add(-time.Duration(ago) * time.Second), Kind: kind, Pool: "p", Server: server})
+	}
+	add(90, events.ServerFails, "flaps")
+	add(80, events.ServerEjected, "ejected")
+	for ago := 50; ago > 0; ago -= 10 {
+		add(ago, events.ServerTried, "ejected")
+		add(ago, events.ServerEjected, "ejected")
+		add(ago, events.ServerAnswers, "flaps")
+		add(ago-1, events.ServerFails, "flaps")
+	}
+	if falls := fallsOf(log, now); len(falls) != 1 || falls[serverKey{"p", "flaps"}] != 5 {
+		t.Errorf("%v", falls)
 	}
 }

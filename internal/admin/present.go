@@ -105,7 +105,7 @@ func (n *present) poolsNow(name string, of time.Duration) (*api.Pools, error) {
 	if err != nil {
 		return nil, err
 	}
-	window, slow := n.recorder.windowOf(snap, at, of), n.recorder.slowNow()
+	window, slow, falls := n.recorder.windowOf(snap, at, of), n.recorder.slowNow(), fallsOf(n.in.Events(), at)
 	conf, topo := n.in.InForce()
 	pools := []api.Pool{}
 	for i := range conf.Pools {
@@ -124,7 +124,7 @@ func (n *present) poolsNow(name string, of time.Duration) (*api.Pools, error) {
 		for j := range shown.Servers {
 			s := &shown.Servers[j]
 			key := serverKey{p.Name, s.Name}
-			s.Latency, s.Recent, s.Slow = times.of(p.Name, s.Name), window.rates(key), slow[key]
+			s.Latency, s.Recent, s.Slow, s.Falls = times.of(p.Name, s.Name), window.rates(key), slow[key], falls[key]
 		}
 		pools = append(pools, shown)
 	}

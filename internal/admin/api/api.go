@@ -212,6 +212,8 @@ type Server struct {
 	Latency *Latency `json:"latency,omitempty"`
 	// Recent are the rates of the window.
 	Recent *Rates `json:"recent,omitempty"`
+	// Falls is how often it has begun to fail in the last minute.
+	Falls int `json:"-"`
 	// Slow is set if its requests take much longer than they should now, whatever the window is.
 	Slow *Slow `json:"-"`
 }

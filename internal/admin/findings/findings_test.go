@@ -80,6 +80,29 @@ func TestSlowServers(t *testing.T) {
 	}
 }
 
+// TestServersThatFlap: a server that fails again and again is called that, and not slow, which
+// is what its connections make it; nor is one slow that has just come up.
+func TestServersThatFlap(t *testing.T) {
+	s := server("one", "up", "", "")
+	long, short := now.Add(-time.Minute), now.Add(-2*time.Second)
+	s.Slow = &api.Slow{Since: now, Way: api.SlowHalf, Takes: .03, Usual: .001, Window: 4, Count: 300}
+	s.Falls, s.Since = 5, &long
+	const want = "server one (one:6379) fails again and again: it failed 5 times in the last minute, and answered in between"
+	if f := one(t, serverFlaps, nil, s); f.Text != want || !f.Fails || Logged(&f) || Settles(&f) {
+		t.Errorf("%+v", f)
+	}
+	if f := one(t, serverSlow, nil, s); f.Text != "" {
+		t.Errorf("slow, too: %+v", f)
+	}
+	s.Falls = 2
+	if one(t, serverFlaps, nil, s).Text != "" || one(t, serverSlow, nil, s).Text == "" {
+		t.Error("two failures are too few")
+	}
+	if s.Since = &short; one(t, serverSlow, nil, s).Text != "" {
+		t.Error("slow as soon as it is up")
+	}
+}
+
 // The end of any certificate that the proxy shows is found, and files that cannot be used.
 func TestCertificates(t *testing.T) {
 	in := func(d time.Duration) *time.Time { at := now.Add(d); return &at }

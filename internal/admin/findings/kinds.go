@@ -19,6 +19,7 @@ const (
 	certificate        = "certificate"
 	clientProtocol     = "client_protocol"
 	serverState        = "server_state"
+	serverFlaps        = "server_flaps"
 	serverErrors       = "server_errors"
 	serverSlow         = "server_slow"
 	serverSilent       = "server_silent"
@@ -42,6 +43,7 @@ var Kinds = []api.Explained{
 	{Name: failedRequests, Text: "failing", Help: "The proxy answered requests with errors of its own in the window. The reasons are counted by name: see failed requests by reason."},
 	{Name: clientProtocol, Text: "protocol", Help: "Clients sent bytes that are no requests of the pool's protocol, and were closed. Do they connect to the wrong port, or has the pool the wrong protocol (redis: true or false)? Do they speak TLS, and the port does not? The log says what they sent."},
 	{Name: serverState, Text: "state", Help: "The server is not up. failing: it fails, and requests are still sent to it. ejected: it failed too often and is left out. probing: it was ejected and is tried again. disabled: an operator took it out of service."},
+	{Name: serverFlaps, Text: "flaps", Help: "The server has failed three times or more in the last minute, and answered in between: it crashes and is started again, or the network to it comes and goes. Look at its log, and at what starts it."},
 	{Name: serverSilent, Text: "silent", Help: "Requests wait for the server, and it has sent nothing for two seconds or longer: does it hang, is it stopped, or busy with a slow command or script? Without timeout and request_timeout its clients wait as long. Look at its process and its host."},
 	{Name: serverErrors, Text: "errors", Help: "The server answers, and some of its replies are errors. Those that are about the server, such as OOM, are red."},
 	{Name: serverSlow, Text: "slow", Help: "Half of the requests, each of a few, or one in a hundred of many takes at this server five times as long as with the others of its pool or, if these have no requests, eight times as long as in the minutes before. Differences of a few milliseconds do not count, nor does what large values take. Look at its load, its slow log and its host. The slow log here shows where the time goes."},

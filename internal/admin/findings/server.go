@@ -24,6 +24,11 @@ const (
 	slowFew   = 100
 	// leastShown is the shortest time, in seconds, that slow servers are compared with in words.
 	leastShown = 16e-6
+	// flapsFrom is how often a server must have begun to fail in the last minute to flap.
+	flapsFrom = 3
+	// settlesAfter is for how long a server that has failed must be up to be slow: connections are
+	// made again, and requests have waited for them.
+	settlesAfter = 10 * time.Second
 	// silentAfter is for how long a server must be silent.
 	silentAfter = 2 * time.Second
 	// maxErrors is how many prefixes of error replies are named.
@@ -56,8 +61,12 @@ type rest struct{ owns, up bool }
 func (f *finder) server(v *api.Server, of rest, usual float64) {
 	f.state(v, of)
 	f.silent(v)
+	if v.Falls >= flapsFrom {
+		f.about(v, serverFlaps, true, "%s fails again and again:: it failed %d times in the last minute, and answered in between", subject(v), v.Falls)
+	}
 	switch {
-	case v.State != "up": // that is said
+	case v.State != "up" || v.Falls >= flapsFrom: // that is said
+	case v.Since != nil && f.now.Sub(*v.Since) < settlesAfter:
 	case v.Slow != nil:
 		one := f.about(v, serverSlow, false, "%s is slow:: %s", subject(v), slow(v.Slow))
 		one.Since, one.Confirmed = &v.Slow.Since, true
