@@ -11,10 +11,10 @@ import (
 	"nuthatch/internal/config"
 )
 
-// A SCAN must know of every slot that moves. Only the two nodes of a move tell of it before it
+// A SCAN must know of every slot that moves, and FLUSHALL of every primary. Only the two nodes of a move tell of it before it
 // is done, so all primaries are asked:
 //
-//	the end of a SCAN ─► WakeWhole ─► all primaries, some at the same time ─► answers ─► run
+//	the end of a SCAN, FLUSHALL ─► WakeWhole ─► all primaries, some at the same time ─► answers ─► run
 //
 // That is done beside the usual looks, which wait for no node that hangs.
 
@@ -34,7 +34,7 @@ const (
 	whyScan  = "scan"
 	scanning = time.Second
 	// whyWhole is why all nodes are asked.
-	whyWhole = "scan_end"
+	whyWhole = "all_nodes"
 )
 
 // A Move is a slot that is on its way from a node to another one, by their places among a map's
@@ -78,7 +78,7 @@ func (w *Watcher) runWhole(ctx context.Context) {
 				pause = wholePause
 			}
 			if took := time.Since(began); took > wholeSlow {
-				pause = share * took
+				pause = min(share*took, seldom)
 			}
 			if !sleep(ctx, pause) {
 				return

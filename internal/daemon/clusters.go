@@ -110,7 +110,7 @@ func (c *clustered) start() {
 	c.before = nil
 	c.topo.OnUnreachable(c.watcher.Wake)
 	c.topo.OnWanted(c.watcher.Wake)
-	c.topo.OnWantedScans(c.watcher.WakeWhole)
+	c.topo.OnWantedLook(c.watcher.WakeWhole)
 	c.watcher.Start()
 }
 

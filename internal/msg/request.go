@@ -110,6 +110,8 @@ type Request struct {
 	// Everyone, for Broadcast: servers that do not own any keys at present, since they are
 	// ejected or disabled, are to get the request too.
 	Everyone bool
+	// Flushes, for Broadcast: the request empties the servers, none of which must be missed.
+	Flushes bool
 	// Error is why a request that Local answers is not served. Local makes the
 	// protocol's error of it.
 	Error string

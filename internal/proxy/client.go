@@ -374,7 +374,7 @@ func (c *client) resume() {
 		c.goOther()
 		c.movesOver()
 		c.hasMap()
-		endScanWait(c)
+		endLookWait(c)
 	}
 	for c.state == clientOpen {
 		k := c.stash.Head()
@@ -519,7 +519,7 @@ func (c *client) close() {
 	if q := c.asking.waitsFor(); q != nil {
 		q.remove(c)
 	}
-	endScanWait(c)
+	endLookWait(c)
 	c.dropStash(ctx.bufs)
 	if q := c.partial; q != nil {
 		c.partial = nil

@@ -50,14 +50,13 @@ const (
 	// waitsForMap: no node of the cluster has said yet which slots it has. The request is
 	// back in the stash. Set by awaitMap, cleared by hasMap.
 	waitsForMap
-	// waitsForScan: a SCAN of a cluster is at the end of a pass, and all nodes are looked at.
-	// It is back in the stash. Set by awaitScanLook, cleared by
-	// hasScanLook.
-	waitsForScan
+	// waitsForLook: the request concerns all nodes of a cluster, and these are looked at.
+	// It is back in the stash. Set by hasLooked, cleared by hasLook.
+	waitsForLook
 
 	// takenAgain are the reasons for which a request that was taken is back in the
 	// stash.
-	takenAgain = waitsForAnswer | waitsToGo | waitsToExec | waitsForMoves | waitsForTrial | waitsForMap | waitsForScan
+	takenAgain = waitsForAnswer | waitsToGo | waitsToExec | waitsForMoves | waitsForTrial | waitsForMap | waitsForLook
 )
 
 // An intake is the bytes that have come from a client and are not taken yet:
@@ -174,7 +173,7 @@ func (in *intake) patience(limit int64) int64 {
 	if in.waits&(waitsForElement|waitsToBlock) != 0 {
 		return 0
 	}
-	if in.waits&(waitsForMap|waitsForScan) != 0 {
+	if in.waits&(waitsForMap|waitsForLook) != 0 {
 		return soonest(limit, mapMost)
 	}
 	return limit

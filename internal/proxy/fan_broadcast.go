@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"time"
+
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 )
@@ -15,6 +17,9 @@ func (d *dispatch) broadcast(req *msg.Request) {
 	}
 	if preparer := p.proto.preparer; preparer != nil && !preparer.Prepare(req, &c.session) {
 		c.local(req)
+		return
+	}
+	if p.bySlot && !req.Aside && !hasLooked(c, lookAge(req)) {
 		return
 	}
 	if req.NoReply {
@@ -37,6 +42,14 @@ func (d *dispatch) broadcast(req *msg.Request) {
 		all.toAll(req)
 	}
 	all.sent()
+}
+
+// lookAge is how old a look at all nodes of a cluster may be for that request.
+func lookAge(req *msg.Request) time.Duration {
+	if req.Flushes {
+		return 0
+	}
+	return lookFresh
 }
 
 // one sends the request to the one server that the protocol picks. The protocol writes

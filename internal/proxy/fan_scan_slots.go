@@ -26,10 +26,6 @@ import (
 // scanSkew is how much the clocks of proxies may differ that share a scan.
 const scanSkew = 250 * time.Millisecond
 
-// A scanEnds has the clients whose SCAN is at the end of a pass, and since when they wait for a
-// look at all nodes.
-type scanEnds map[*client]int64
-
 // scanSlots sends a SCAN to the node that its cursor names.
 func scanSlots(c *client, req *msg.Request) {
 	p := c.pool
@@ -46,8 +42,7 @@ func scanSlots(c *client, req *msg.Request) {
 	switch {
 	case low == 0:
 		at, base = scanBegin(nodes, now), 0
-	case at.Tag == 0 && !scanLooked(c):
-		awaitScanLook(c)
+	case at.Tag == 0 && !hasLooked(c, 0):
 		return
 	case at.Tag == 0:
 		if at, base = scanNext(p, at, now), 0; at.Tag == 0 {
@@ -113,61 +108,4 @@ func scanNext(p *ServerPool, at msg.ScanPlace, now int64) msg.ScanPlace {
 	}
 	at.Back, at.Tag = true, scans.Nodes[len(scans.Nodes)-1].Tag
 	return at
-}
-
-// scanLooked reports whether all nodes have been looked at since the client came to the end of
-// its pass, and forgets that it waited.
-func scanLooked(c *client) bool {
-	p := c.pool
-	since, waited := p.scanEnds[c]
-	if !waited || p.snap.Scans.Looked <= since {
-		return false
-	}
-	delete(p.scanEnds, c)
-	return true
-}
-
-// awaitScanLook has a SCAN that was just taken wait for a look at all nodes.
-func awaitScanLook(c *client) {
-	p := c.pool
-	c.waits |= waitsForScan
-	c.session.Again()
-	uncount(p, c.lastType)
-	if _, waited := p.scanEnds[c]; !waited {
-		if p.scanEnds == nil {
-			p.scanEnds = make(scanEnds)
-		}
-		p.scanEnds[c] = p.ctx.loop.Now()
-	}
-	p.topo.WantScans()
-	p.ctx.refuseInTime(c)
-}
-
-// scansGoOn lets the clients go on whose look has come.
-func scansGoOn(p *ServerPool) {
-	for c, since := range p.scanEnds {
-		if p.snap.Scans == nil {
-			endScanWait(c)
-			c.resumeIfRoom()
-		} else if p.snap.Scans.Looked > since {
-			c.hasScanLook()
-			c.resumeIfRoom()
-		}
-	}
-}
-
-// scansAgain has clients ask once more for a look at all nodes, after a reload.
-func scansAgain(p *ServerPool) {
-	for c := range p.scanEnds {
-		c.hasScanLook()
-		c.resumeIfRoom()
-	}
-}
-
-func (in *intake) hasScanLook() { in.waits &^= waitsForScan }
-
-// endScanWait has the client wait for no look any more.
-func endScanWait(c *client) {
-	c.hasScanLook()
-	delete(c.pool.scanEnds, c)
 }

@@ -84,7 +84,7 @@ func scanCluster(t *testing.T, seed uint64) *scannedCluster {
 			s.at[scannedKey(slot, k)] = home(slot)
 		}
 	}
-	s.topo.OnWantedScans(func() { s.wanted = true })
+	s.topo.OnWantedLook(func() { s.wanted = true })
 	s.view(false)
 	s.calm()
 	s.client = s.join()

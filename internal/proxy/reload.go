@@ -81,7 +81,7 @@ func (p *ServerPool) adopt(index int, o PoolOptions, by int64) {
 	settlePublished(p, p.snap.Moving)
 	p.preconnect()
 	mapCame(p)
-	scansAgain(p)
+	looksAgain(p)
 }
 
 // An adoption is the change of a pool that stays to another configuration.

@@ -46,8 +46,8 @@ type router struct {
 	homes homeTable
 	// bySlot: the pool is a cluster, and keys find their servers by slots.
 	bySlot bool
-	// scanEnds are the clients whose SCAN waits for a look at all nodes.
-	scanEnds scanEnds
+	// lookWaits are the clients whose next request waits for a look at all nodes.
+	lookWaits lookWaits
 	// choice chooses where to read; nil: from primaries.
 	choice *readChoice
 	// shares is scratch space: placing.of, for a request that is placed at once.
@@ -303,10 +303,17 @@ func (r *router) everywhere() []*Server { return r.all }
 
 // receivers are the servers that a broadcast goes to. everyone: those without keys at
 // present, since they are ejected or disabled, are among them. Replicas and the nodes that
-// have left a cluster are not.
+// have left a cluster are not; a node that gets its first slots is.
 func (r *router) receivers(everyone bool) []*Server {
-	if everyone && !r.snap.Table.IsSlots() {
+	switch {
+	case !r.bySlot && everyone:
 		return r.servers[:r.snap.Owners()]
+	case r.bySlot && len(r.snap.Scans.Nodes) > len(r.all): // some have keys, and no slot yet
+		all := make([]*Server, len(r.snap.Scans.Nodes))
+		for i, n := range r.snap.Scans.Nodes {
+			all[i] = r.serverOfScan(n)
+		}
+		return all
 	}
 	return r.all
 }

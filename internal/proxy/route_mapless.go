@@ -43,7 +43,7 @@ func (in *intake) hasMap() { in.waits &^= waitsForMap }
 // mapCame lets the clients go on that have waited for a map, if there is one now, or for a look
 // at all nodes.
 func mapCame(p *ServerPool) {
-	scansGoOn(p)
+	lookCame(p)
 	if !p.mapless.waited || p.mapless.on {
 		return
 	}

@@ -194,6 +194,8 @@ func (s *story) order(d *datadriven.TestData, who string) {
 		c.topo.SetService(c.topo.Servers()[c.stubs[strings.Index("abc", who)].place], topology.OffTheRing, int64(c.now))
 	case "slots":
 		s.slots(d)
+	case "looked":
+		c.topo.PublishScans(topology.ScanLog{Known: 1, Looked: int64(c.now)}, int64(c.now))
 	case "replicas":
 		s.replicas(d)
 	case "stands":

@@ -325,9 +325,9 @@ type Inquiry struct {
 	// from is the server that has said so last.
 	from atomic.Pointer[Health]
 	wake atomic.Pointer[func()]
-	// wakeScans has all nodes be asked. scans: that was wanted.
-	wakeScans atomic.Pointer[func()]
-	scans     atomic.Bool
+	// wakeLook has all nodes be asked. scans: that was wanted.
+	wakeLook atomic.Pointer[func()]
+	scans    atomic.Bool
 	// moved is how many slots have moved since the last map.
 	moved atomic.Int64
 }

@@ -117,18 +117,18 @@ func (t *Topology) PublishScans(log ScanLog, now int64) {
 	}
 }
 
-// WantScans asks for a look at all nodes, for a SCAN that is to end. It does not wait.
-func (t *Topology) WantScans() {
+// WantLook asks for a look at all nodes, for requests that wait for it. It does not wait.
+func (t *Topology) WantLook() {
 	t.cluster.scans.Store(true)
-	if wake := t.cluster.wakeScans.Load(); wake != nil {
+	if wake := t.cluster.wakeLook.Load(); wake != nil {
 		(*wake)()
 	}
 }
 
-// OnWantedScans sets f, which is called, on any goroutine, when a look at all nodes is wanted.
+// OnWantedLook sets f, which is called, on any goroutine, when a look at all nodes is wanted.
 // f must not wait.
-func (t *Topology) OnWantedScans(f func()) {
-	t.cluster.wakeScans.Store(&f)
+func (t *Topology) OnWantedLook(f func()) {
+	t.cluster.wakeLook.Store(&f)
 	if t.cluster.scans.Load() { // before anybody could be told
 		f()
 	}

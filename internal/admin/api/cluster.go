@@ -14,7 +14,7 @@ type Cluster struct {
 	Epoch int64 `json:"epoch"`
 	// Asked is when nodes were asked last, and Why is why: "start", "refresh", or what loops
 	// have met: "moved", "lost", "clusterdown", "unknown_node", "readonly", "no_server",
-	// "scan", "scan_end".
+	// "scan", "all_nodes".
 	// Answered is when a map came of it last.
 	Asked    *time.Time `json:"asked,omitempty"`
 	Why      string     `json:"why,omitempty"`

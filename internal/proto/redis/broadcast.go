@@ -19,8 +19,9 @@ type broadcaster struct {
 // server. It refuses what the pool does not allow, remembers scripts, and sends what ends
 // a script past it.
 func (b *broadcaster) Prepare(req *msg.Request, s *msg.Session) (ok bool) {
-	req.Everyone = false
-	switch cmd := &commands[req.Type]; {
+	cmd := &commands[req.Type]
+	req.Everyone, req.Flushes = false, cmd.flushes
+	switch {
 	case cmd.admin:
 		req.Error, req.Everyone = b.admission.administer(req, cmd, s), true
 	case cmd.name == "keys" && !b.allowKeys:
