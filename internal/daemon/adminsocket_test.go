@@ -132,8 +132,12 @@ func TestSocketInOpenDirectory(t *testing.T) {
 		key  string
 		open bool
 	}{
-		{0o777, "admin_socket", true}, {0o777, "admin", true}, {0o757, "admin_socket", true},
-		{0o777 | os.ModeSticky, "admin_socket", false}, {0o775, "admin_socket", false}, {0o755, "admin", false},
+		{0o777, "admin_socket", true},
+		{0o777, "admin", true},
+		{0o757, "admin_socket", true},
+		{0o777 | os.ModeSticky, "admin_socket", false},
+		{0o775, "admin_socket", false},
+		{0o755, "admin", false},
 	} {
 		if err := os.Chmod(dir, c.mode); err != nil {
 			t.Fatal(err)

@@ -87,6 +87,8 @@ type checker struct {
 	secure func(net.Conn) net.Conn
 	asked  [][]byte
 	pong   func(line []byte) msg.Reason
+	// login are the words of AUTH, if that is the first that is asked.
+	login []string
 
 	// owned by run
 	//
@@ -103,7 +105,7 @@ func newChecker(p *config.Pool, t *topology.Topology, server *topology.Health) *
 	k := &checker{conf: p.HealthCheck, topo: t, server: server, secure: func(conn net.Conn) net.Conn { return conn }}
 	switch p.Protocol {
 	case config.Redis:
-		k.asked, k.pong = redis.Ping(p.ServerLogin()), redis.Pong
+		k.asked, k.pong, k.login = redis.Ping(p.ServerLogin()), redis.Pong, p.ServerLogin().Words()
 		if p.Passes() && p.ServerLogin().Password == "" {
 			k.pong = redis.PongToAnybody
 		}
@@ -144,6 +146,9 @@ func (k *checker) check(ctx context.Context) msg.Reason {
 	defer cancel()
 	if k.conn != nil && !k.server.HasAddr(k.addr) {
 		k.close() // the name has another address by now
+	}
+	if k.conn != nil && k.login != nil && k.server.State().Reason == msg.LoginRefused {
+		k.close() // its login may be older than that
 	}
 	if k.conn != nil {
 		why, err := k.ask(ctx, k.asked[len(k.asked)-1:])
@@ -200,7 +205,7 @@ func (k *checker) ask(ctx context.Context, asked [][]byte) (msg.Reason, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	var line []byte
-	for _, part := range asked {
+	for i, part := range asked {
 		if _, err := conn.Write(part); err != nil {
 			return msg.OK, err
 		}
@@ -211,6 +216,9 @@ func (k *checker) ask(ctx context.Context, asked [][]byte) (msg.Reason, error) {
 		}
 		if err != nil {
 			return msg.OK, err
+		}
+		if i < len(asked)-1 && redis.RefusesUser(k.login, line) {
+			return msg.LoginRefused, nil
 		}
 	}
 	if k.in.Buffered() > 0 {

@@ -164,6 +164,39 @@ func TestFallAndRise(t *testing.T) {
 	}
 }
 
+// A server that refuses the pool's user is not well, though it answers PING, and it is well when the
+// login succeeds. A connection that is logged in since before shows nothing of that.
+func TestRefusedUserIsUnwell(t *testing.T) {
+	var sick atomic.Bool
+	s := testkit.StartScripted(t, func(k *testkit.Talk) {
+		for args, ok := k.Command(); ok; args, ok = k.Command() {
+			switch {
+			case args[0] == "PING":
+				k.Reply("+PONG\r\n")
+			case sick.Load():
+				k.Reply("-WRONGPASS invalid username-password pair or user is disabled.\r\n")
+			default:
+				k.Reply("+OK\r\n")
+			}
+		}
+	})
+	conf, topo := pool(t, s.Addr(), "  redis: true\n  server_user: svc\n  server_password: sesame\n")
+	k := newChecker(&conf.Pools[0], topo, topo.Servers()[0])
+	defer k.close()
+	for _, c := range []struct {
+		sick, known bool
+		want        msg.Reason
+	}{{false, false, msg.OK}, {true, false, msg.OK}, {true, true, msg.LoginRefused}, {true, true, msg.LoginRefused}, {false, true, msg.OK}} {
+		sick.Store(c.sick)
+		if c.known {
+			topo.Servers()[0].Refuses(msg.LoginRefused, 1)
+		}
+		if why := k.check(t.Context()); why != c.want {
+			t.Errorf("%+v: %v", c, why)
+		}
+	}
+}
+
 // One connection serves all checks, and logs in once. One that is closed between
 // two checks is made anew, and the server is well.
 func TestKeptConnection(t *testing.T) {

@@ -404,7 +404,7 @@ func (c *serverConn) deliver(r msg.Reply) {
 		c.pool.ctx.msgs.Put(m)
 	} else {
 		if !m.NoReply {
-			if c.server.health.HasFailed() && !refuses {
+			if c.server.health.HasFailed() && !refuses && !outlives(c) {
 				c.server.countAnswer()
 			}
 			c.server.measureReply(m)
@@ -501,9 +501,9 @@ func (c *serverConn) fail(why msg.Reason) {
 	if c.demotion != nil {
 		c.demotion.finish()
 	}
-	if why != msg.ReplyTooLarge && why != msg.NotPrimary && c.retireBy == 0 && (c.unfit == msg.OK || c.lane.at == 0) {
-		// Some reasons are no failure of the server: a too large reply, or a lane that
-		// it does not have. A replaced connection may have been to another server.
+	if why != msg.ReplyTooLarge && why != msg.NotPrimary && why != msg.LoginRefused && c.retireBy == 0 && (c.unfit == msg.OK || c.lane.at == 0) {
+		// Some reasons are no failure of the server: a too large reply, a login that it
+		// refuses (refusesLogin), or a lane that it does not have. A replaced connection may have been to another server.
 		fault := (ending{connected: connected, begun: begun, waiting: len(waiting), lost: len(lost)}).fault(c, why)
 		if fault != msg.OK {
 			c.server.countFailure(fault, c.made)

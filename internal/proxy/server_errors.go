@@ -3,6 +3,7 @@ package proxy
 import (
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
+	"nuthatch/internal/topology"
 )
 
 // Error replies of servers are counted by server and by their first word. Every reply
@@ -49,8 +50,27 @@ func (s *Server) refused(r msg.Reply) (why msg.Reason, isError bool) {
 		// Its name may have the address of another server by now, which takes writes.
 		s.pool.topo.Unreachable(s.health)
 	}
-	if refuses == msg.LoginRefused && !s.removed && s.health.Refuses(msg.LoginRefused, ctx.loop.Now()) {
-		s.logFails(msg.LoginRefused)
+	if refuses == msg.LoginRefused {
+		refusesLogin(s)
 	}
 	return refuses, true
+}
+
+// refusesLogin notes that the server refuses the pool's login, or wants one.
+func refusesLogin(s *Server) {
+	if !s.removed && s.health.Refuses(msg.LoginRefused, s.pool.ctx.loop.Now()) {
+		s.logFails(msg.LoginRefused)
+	}
+}
+
+// outlives reports whether the server has refused the pool's login since the connection was made.
+// So what it answers here says nothing of the login, but that it is there.
+func outlives(c *serverConn) bool {
+	h := c.server.health
+	at := h.State()
+	if at.State != topology.Failing || at.Reason != msg.LoginRefused || c.ready > at.Since || c.pool.conf.LoginKey() == "" {
+		return false
+	}
+	h.IsThere()
+	return true
 }

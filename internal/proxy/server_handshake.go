@@ -114,6 +114,9 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 		c.fail(unfit)
 		return
 	}
+	if unfit == msg.LoginRefused {
+		refusesLogin(c.server)
+	}
 	if unfit != msg.OK {
 		c.unfit, c.unfitUntil = unfit, ctx.loop.Now()+unfitPause
 		c.fail(unfit)

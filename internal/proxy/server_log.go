@@ -33,6 +33,8 @@ func (s *Server) logFails(why msg.Reason) {
 	attrs := append(s.attrs(), reasonAttr(why))
 	kind, follows := events.ServerFails, "; requests are still sent to it"
 	switch {
+	case why == msg.LoginRefused && conf.ServerUser != "":
+		follows = "; no request is sent to it without that login"
 	case why == msg.LoginRefused:
 	case !conf.AutoEjectHosts:
 		follows = "; each request for it is still tried"

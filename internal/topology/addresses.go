@@ -45,9 +45,7 @@ func (h *Health) Resolved(now int64) bool {
 // at once. It may be called from any goroutine.
 func (t *Topology) Moved(h *Health, now int64) {
 	at := h.retryAt.Load()
-	if n := h.failures.Load(); n&(unproven-1) != 0 {
-		h.failures.CompareAndSwap(n, unproven)
-	}
+	h.IsThere()
 	switch {
 	case at == 0:
 	case t.conf.Eject == config.EjectFail:

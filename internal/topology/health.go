@@ -200,6 +200,13 @@ func (h *Health) Refuses(why msg.Reason, now int64) bool {
 	return h.condition.CompareAndSwap(c, &condition{state: Failing, since: now, why: why})
 }
 
+// IsThere notes that the server answers, though it is not up: its failures were not consecutive.
+func (h *Health) IsThere() {
+	if n := h.failures.Load(); n&(unproven-1) != 0 {
+		h.failures.CompareAndSwap(n, unproven)
+	}
+}
+
 // Trouble is how long a server that is up now was down the last time.
 func (h *Health) Trouble() time.Duration {
 	if c := h.condition.Load(); c != nil && c.state == Up {

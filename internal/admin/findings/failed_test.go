@@ -93,6 +93,25 @@ func TestUnknownLogin(t *testing.T) {
 	}
 }
 
+// The redirects of a cluster's node are no errors: requests follow them. Those of a server that is
+// in no cluster are.
+func TestRedirectsAreNoErrors(t *testing.T) {
+	s := server("one", "up", "", "")
+	s.Recent = &api.Rates{ErrorReplies: map[string]float64{"MOVED": 1, "ASK": 2, "OOM": 3}}
+	if f := one(t, serverErrors, nil, s); !strings.Contains(f.Text, "MOVED") || !f.Fails {
+		t.Errorf("in no cluster: %+v", f)
+	}
+	s.Node = &api.ClusterNode{}
+	if f := one(t, serverErrors, nil, s); strings.Contains(f.Text, "MOVED") || strings.Contains(f.Text, "ASK") || !strings.Contains(f.Text, "OOM") {
+		t.Errorf("of a cluster: %+v", f)
+	}
+	delete(s.Recent.ErrorReplies, "OOM")
+	found := Of(&api.Info{Time: now, State: "serving"}, &api.Pools{Time: now, Pools: []api.Pool{{Name: "alpha", Servers: []api.Server{s}}}}).Findings
+	if len(found) != 0 {
+		t.Errorf("redirects alone: %+v", found)
+	}
+}
+
 // A server that was ejected and is tried again is as bad as it was before, until it has answered.
 func TestProbedServers(t *testing.T) {
 	with := func(state string, share float64, keeps bool) api.Server {

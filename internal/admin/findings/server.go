@@ -81,14 +81,30 @@ func (f *finder) server(v *api.Server, of rest, usual float64) {
 	case float64(n) >= nearly*float64(v.MaxPrivate):
 		f.about(v, privateConnections, false, "%s: private connections are near their limit:: %d of %d (private_connections)", subject(v), n, v.MaxPrivate)
 	}
-	if v.Recent != nil && len(v.Recent.ErrorReplies) > 0 {
-		words, first, fails := recentErrors(v.Recent.ErrorReplies)
+	if replies := errorReplies(v); len(replies) > 0 {
+		words, first, fails := recentErrors(replies)
 		one := f.about(v, serverErrors, fails, "%s answers with errors:: %s a second%s", subject(v), words, within(v.Recent.Window))
 		if one.Cause = meaning(v, first); one.Cause != "" {
 			one.Reason = first
 			one.Text += "; " + first + ": " + one.Cause
 		}
 	}
+}
+
+// errorReplies are a server's error replies of late. The redirects of a cluster's node are none:
+// requests follow them.
+func errorReplies(v *api.Server) map[string]float64 {
+	if v.Recent == nil {
+		return nil
+	}
+	replies := v.Recent.ErrorReplies
+	if v.Node != nil {
+		replies = maps.Clone(replies)
+		for _, redirect := range []string{"MOVED", "ASK"} {
+			delete(replies, redirect)
+		}
+	}
+	return replies
 }
 
 // within says which window a number is of.

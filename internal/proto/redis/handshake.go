@@ -110,8 +110,8 @@ func (g *greeter) AppendLane(from, to msg.Lane, pool *mbuf.Pool, out *mbuf.Chain
 //
 // Without its protocol version or its database a connection is unfit. Without a login
 // it is not: requests get the server's own errors, or none if the server has no
-// password. But a connection of a user that clients have said is unfit without anything that
-// it asks for: it would be another user's.
+// password. But a connection of a user, server_user's or one that clients have said, is unfit
+// without its login: it would be another user's, where the user default needs no password.
 func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection string, unfit msg.Reason) {
 	login := g.loginOf(lane)
 	s := g.steps(lane, login)[i]
@@ -147,6 +147,8 @@ func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection stri
 		return text, msg.AccessDenied
 	case isUsers(lane), g.passes && loginFailed && lane.User == 0:
 		return text, msg.UserRefused
+	case s == stepAuth && !g.passes && RefusesUser(login.words, b):
+		return "AUTH: " + text, msg.LoginRefused
 	case s == stepAuth:
 		return "AUTH: " + text, msg.OK
 	case s == stepHello && loginFailed:
@@ -160,6 +162,15 @@ func (g *greeter) HandshakeReply(lane msg.Lane, i int, b []byte) (objection stri
 		unfit = msg.NoDatabase
 	}
 	return "SELECT " + strconv.Itoa(g.databases.number(lane)) + ": " + text, unfit
+}
+
+// RefusesUser reports whether a server's answer to AUTH with these words refuses a user that they
+// name. What refuses every connection is no refusal of the user.
+func RefusesUser(words []string, answer []byte) bool {
+	if len(words) < 2 || bytes.HasPrefix(answer, []byte("-ERR max number of clients")) {
+		return false
+	}
+	return bytes.HasPrefix(answer, []byte("-WRONGPASS")) || bytes.HasPrefix(answer, []byte("-NOAUTH")) || bytes.HasPrefix(answer, []byte("-ERR"))
 }
 
 // withoutPassword returns the part of a server's error that anybody may see, on one
