@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,16 +132,17 @@ func sentinelPool(w *testkit.Watched) string {
 	}.String()
 }
 
+// probes are the writes of awaitServed.
+var probes atomic.Int64
+
 // awaitServed waits until a client's write is served by the primary, and returns how long
 // that took. On a busy machine Sentinel may fail over again meanwhile, and end the
 // connections of a server that it demotes.
 func awaitServed(t testing.TB, c *testkit.Client, w *testkit.Watched) time.Duration {
 	t.Helper()
 	began := time.Now()
-	n := 0
 	testkit.Await(t, "a write at the primary", func() error {
-		n++
-		value := fmt.Sprint("after:", n)
+		value := fmt.Sprint("after:", probes.Add(1)) // what another client wrote says nothing of this one
 		if reply := c.Do("SET", "probe", value); reply != "+OK\r\n" {
 			return fmt.Errorf("the proxy says %q", reply)
 		}
