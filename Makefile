@@ -32,9 +32,9 @@ test: deps ## run every test, in its shortest form
 	$(GO) test ./...
 
 # The browser's tests look at the page, the examples at files; the bench builds a program of its
-# own, without assertions.
+# own, without assertions. Integration has them on in a variant of the matrix.
 invariants: deps ## run tests with assertions on and released buffers overwritten
-	$(GO) test -pgo=off -tags invariants $$($(GO) list ./... | grep -v -e /internal/dashboard -e /bench$$ -e /examples$$)
+	$(GO) test -pgo=off -tags invariants $$($(GO) list ./... | grep -v -e /internal/dashboard -e /bench$$ -e /examples$$ -e /test/integration$$)
 
 # What shares state between goroutines. Whole programs run in their short form.
 RACE := admin ctl daemon demo eventloop health logging proto/redis proxy slowlog stats top
@@ -55,11 +55,13 @@ STACKS := ^Test(Stack|RedisPy|Node|RedisCLI|RedisTools|RedisBenchmark|GoRedis|Py
 stacks: deps ## run the clients and the stacks that applications use, in their own languages, against the proxy
 	$(GO) test -count=1 -run '$(STACKS)' ./test/integration
 
-matrix: deps ## run integration and faults once more for each of VARIANTS; with tls conversations, too
+# With several threads there is most to assert.
+matrix: deps ## run integration and faults once more for each of VARIANTS; with threads with assertions on, with tls conversations, too
 	@set -eu; for variant in $(VARIANTS); do \
 		echo "== variant $$variant"; \
+		flags=; if [ $$variant = threads ]; then flags="-pgo=off -tags invariants"; fi; \
 		if [ $$variant = tls ]; then $(GO) test -count=1 -run 'InTLS$$' ./internal/proxy; fi; \
-		NUTHATCH_VARIANT=$$variant $(GO) test -count=1 ./test/integration; \
+		NUTHATCH_VARIANT=$$variant $(GO) test $$flags -count=1 ./test/integration; \
 	done
 
 examples: build ## check every configuration file and example, once
