@@ -115,6 +115,11 @@ type Status struct {
 	Seeds []SeedStatus
 }
 
+// trouble is what is wrong, as it was told.
+func (s *Status) trouble() Change {
+	return Change{Problem: s.Problem, Several: s.Several, Refuses: s.Refuses}
+}
+
 // settled reports whether every slot has a primary that works, and nodes do not refuse requests.
 func (s *Status) settled() bool { return !s.Refuses && s.Map.Settled() }
 
@@ -130,8 +135,6 @@ type Watcher struct {
 
 	mu     sync.Mutex
 	status Status
-	// told is the problem that was told of.
-	told Change
 
 	// owned by whoever looks
 	//
@@ -159,7 +162,6 @@ func (w *Watcher) Continue(other *Watcher) {
 	seeds := w.status.Seeds
 	w.status = s
 	w.status.Seeds = seeds
-	w.told = Change{Problem: s.Problem, Several: s.Several}
 }
 
 // Status is what is known of the cluster.
@@ -467,9 +469,8 @@ func (w *Watcher) note(m *Map, c Change, at time.Time, why []string) {
 	if (s.Problem == "") != (c.Problem == "") {
 		s.Since = at
 	}
+	was := s.trouble()
 	s.Problem, s.Several, s.Refuses = c.Problem, c.Several, c.Refuses
-	was := w.told
-	w.told = c
 	w.mu.Unlock()
 	switch {
 	case (was.Problem == "") != (c.Problem == ""):

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"testing"
+	"time"
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/testkit"
@@ -39,6 +40,11 @@ func TestClusterRefuses(t *testing.T) {
 	look("", fine, fine)
 	look(both, down, down)
 	w.Look(t.Context())
+	// A look at all nodes leaves that to the usual ones.
+	w.takeWhole(t.Context(), wholeAnswers{w.askWhole(t.Context()), time.Now()})
+	if s := w.Status(); !s.Refuses || s.Problem != both || !s.Map.Whole {
+		t.Errorf("after a look at all nodes: refuses: %t, %q", s.Refuses, s.Problem)
+	}
 	look("", fine, fine)
 	if got := w.changes(); len(got) != 2 || !got[0].Refuses || got[0].Problem == "" || got[1] != (Change{Refuses: true}) {
 		t.Errorf("told %+v", got)

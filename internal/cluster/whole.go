@@ -11,8 +11,8 @@ import (
 	"nuthatch/internal/config"
 )
 
-// A SCAN must know of every slot that moves, and FLUSHALL of every primary. Only the two nodes of a move tell of it before it
-// is done, so all primaries are asked:
+// A SCAN must know of every slot that moves, and FLUSHALL of every primary. Only the two nodes of a
+// move tell of it before it is done, so all primaries are asked:
 //
 //	the end of a SCAN, FLUSHALL ─► WakeWhole ─► all primaries, some at the same time ─► answers ─► run
 //
@@ -203,7 +203,7 @@ func (w *Watcher) takeWhole(ctx context.Context, of wholeAnswers) {
 	m.Whole, m.Began = true, of.began
 	m.addMoves(of.answers)
 	// What is wrong is for the usual looks to tell.
-	w.note(m, Change{Problem: before.Problem, Several: before.Several}, of.began, []string{whyWhole})
+	w.note(m, before.trouble(), of.began, []string{whyWhole})
 	w.Publish(m)
 }
 

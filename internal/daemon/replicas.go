@@ -134,7 +134,7 @@ func (r *replicated) round(ctx context.Context, most time.Duration) (n int) {
 		}
 		changed = r.set(snap, i, s) || changed
 		if h := snap.Servers[i]; reports[i] != nil && !h.IsUp() && !r.conf.AutoEjectHosts {
-			r.answered(snap, i) // reads that prefer it go elsewhere
+			r.resolver.answered(r.topo, r.conf.Name, snap, i) // reads that prefer it go elsewhere
 		}
 	}
 	for _, i := range replicas {
@@ -142,7 +142,7 @@ func (r *replicated) round(ctx context.Context, most time.Duration) (n int) {
 		s.At = now
 		changed = r.set(snap, i, s) || changed
 		if h := snap.Servers[i]; reports[i] != nil && !h.IsUp() {
-			r.answered(snap, i) // no read goes to it that would show it
+			r.resolver.answered(r.topo, r.conf.Name, snap, i) // no read goes to it that would show it
 			changed = true
 		}
 	}
@@ -152,12 +152,6 @@ func (r *replicated) round(ctx context.Context, most time.Duration) (n int) {
 	r.wantMap(snap, reports)
 	r.forget(snap)
 	return len(replicas) + len(primaries)
-}
-
-// answered notes that a server that was not up has answered.
-func (r *replicated) answered(snap *topology.Snapshot, place int) {
-	u := unasked{log: r.resolver.log, tell: r.resolver.tell, now: r.resolver.now}
-	u.answered(r.topo, r.conf.Name, snap, place)
 }
 
 // asked are the places of the replicas, and of their primaries. Nodes of a cluster without

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"nuthatch/internal/events"
-	"nuthatch/internal/logging"
 	"nuthatch/internal/topology"
 )
 
@@ -21,16 +20,13 @@ import (
 
 // An unasked finds failing nodes that nobody asks and that are back.
 type unasked struct {
-	log  *logging.Logger
-	tell func(events.Event)
-	now  func() int64
 	// due is when a node is asked next.
 	due map[*topology.Health]int64
 }
 
 // watchUnasked looks for them until the instance ends.
 func watchUnasked(in *Instance) {
-	u := &unasked{log: in.log, tell: in.journal.addEvent, now: in.Now, due: make(map[*topology.Health]int64)}
+	u := &unasked{due: make(map[*topology.Health]int64)}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	tick := time.NewTicker(forsakenLook)
@@ -50,7 +46,7 @@ func (u *unasked) look(ctx context.Context, r *resolver) {
 	if r == nil {
 		return
 	}
-	now := u.now()
+	now := r.now()
 	there := make(map[*topology.Health]int64)
 	var asking sync.WaitGroup
 	places := make(chan struct{}, forsakenAtOnce)
@@ -71,7 +67,9 @@ func (u *unasked) look(ctx context.Context, r *resolver) {
 			there[h] = now + int64(forsakenAgain)
 			places <- struct{}{}
 			asking.Go(func() {
-				u.ask(ctx, c, snap, i)
+				if c.watcher.Answers(ctx, snap.Server(i).Address) {
+					r.answered(c.topo, c.conf.Name, snap, i)
+				}
 				<-places
 			})
 		}
@@ -80,23 +78,16 @@ func (u *unasked) look(ctx context.Context, r *resolver) {
 	u.due = there
 }
 
-// ask asks a node, and tells if it is up again.
-func (u *unasked) ask(ctx context.Context, c *clustered, snap *topology.Snapshot, place int) {
-	if c.watcher.Answers(ctx, snap.Server(place).Address) {
-		u.answered(c.topo, c.conf.Name, snap, place)
-	}
-}
-
 // answered notes that a server has answered what no client asked, and tells if it is up again.
-func (u *unasked) answered(t *topology.Topology, pool string, snap *topology.Snapshot, place int) {
+func (r *resolver) answered(t *topology.Topology, pool string, snap *topology.Snapshot, place int) {
 	conf, h := snap.Server(place), snap.Servers[place]
-	if t.Answered(h, u.now()) != topology.Answers {
+	if t.Answered(h, r.now()) != topology.Answers {
 		return
 	}
 	after := h.Trouble()
 	text := topology.Subject(conf) + " answers again"
-	u.log.Warn(text, slog.String("pool", pool), slog.String("server", conf.Text), slog.String("name", conf.StatsName()), slog.Duration("after", after.Round(time.Second)))
-	u.tell(events.Event{
+	r.log.Warn(text, slog.String("pool", pool), slog.String("server", conf.Text), slog.String("name", conf.StatsName()), slog.Duration("after", after.Round(time.Second)))
+	r.tell(events.Event{
 		Kind: events.ServerAnswers, Pool: pool, Server: conf.StatsName(), For: after,
 		Text: text + " after " + after.Round(time.Second).String(),
 	})

@@ -27,11 +27,11 @@ func TestFailedNodesComeBack(t *testing.T) {
 	}
 	topo := topology.New(&conf.Pools[0])
 	at, told := int64(1), []string(nil)
-	u := &unasked{
-		log: logging.Discard(), now: func() int64 { return at }, due: make(map[*topology.Health]int64),
+	u := &unasked{due: make(map[*topology.Health]int64)}
+	r := &resolver{
+		log: logging.Discard(), now: func() int64 { return at },
 		tell: func(e events.Event) { told = append(told, e.Kind.String()+" "+e.Server) },
 	}
-	r := &resolver{log: u.log}
 	r.clusters = []*clustered{nil, newClustered(r, topo, &conf.Pools[0], poolEnds{})}
 	members, nodes := make([]topology.Member, 2), []topology.Node{{ID: "a"}, {ID: "b", Role: topology.Replica, Of: "a"}}
 	for i := range members {

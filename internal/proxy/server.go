@@ -503,7 +503,8 @@ func (c *serverConn) fail(why msg.Reason) {
 	}
 	if why != msg.ReplyTooLarge && why != msg.NotPrimary && why != msg.LoginRefused && c.retireBy == 0 && (c.unfit == msg.OK || c.lane.at == 0) {
 		// Some reasons are no failure of the server: a too large reply, a login that it
-		// refuses (refusesLogin), or a lane that it does not have. A replaced connection may have been to another server.
+		// refuses (refusesLogin), or a lane that it does not have. A replaced connection may
+		// have been to another server.
 		fault := (ending{connected: connected, begun: begun, waiting: len(waiting), lost: len(lost)}).fault(c, why)
 		if fault != msg.OK {
 			c.server.countFailure(fault, c.made)

@@ -21,8 +21,7 @@ func (w *watch) OnReply(m *msg.Msg, r msg.Reply) {
 	o, c, via := w.own, w.own.client, m.Via
 	refused := mayBeError(r)
 	c.OnReply(m, r)
-	present := w.answered()
-	if !present || w.conn == nil || via != w.conn {
+	if !w.answered() || w.conn == nil || via != w.conn {
 		return
 	}
 	w.taken = w.taken || !refused
