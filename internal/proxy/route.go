@@ -48,6 +48,8 @@ type router struct {
 	bySlot bool
 	// lookWaits are the clients whose next request waits for a look at all nodes.
 	lookWaits lookWaits
+	// lookCount is how many have come to wait for one.
+	lookCount uint64
 	// choice chooses where to read; nil: from primaries.
 	choice *readChoice
 	// shares is scratch space: placing.of, for a request that is placed at once.

@@ -1,6 +1,11 @@
 package proxy
 
-import "time"
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
 
 // What concerns all nodes of a cluster waits for a look at all of them: no node says MOVED to a
 // request without a key, and the map may be old.
@@ -13,18 +18,30 @@ import "time"
 // lookFresh is how old a look may be for requests that do not need a new one.
 const lookFresh = time.Second
 
-// A lookWaits has the clients whose next request waits for a look at all nodes, and since when.
-type lookWaits map[*client]int64
+// A lookWaits has the clients whose next request waits for a look at all nodes.
+type lookWaits map[*client]lookWait
+
+// A lookWait says since when a client waits, and which one it was to come, from 1.
+type lookWait struct {
+	since int64
+	nth   uint64
+}
+
+// inOrder returns the clients, who came first first.
+func (w lookWaits) inOrder() []*client {
+	return slices.SortedFunc(maps.Keys(w), func(a, b *client) int { return cmp.Compare(w[a].nth, w[b].nth) })
+}
 
 // hasLooked reports whether all nodes have been looked at since the request that was just taken
 // came, or at most age before. If not, the request waits for that.
 func hasLooked(c *client, age time.Duration) bool {
 	p := c.pool
-	since, waited := p.lookWaits[c]
+	w, waited := p.lookWaits[c]
 	if !waited {
-		since = p.ctx.loop.Now()
+		p.lookCount++
+		w = lookWait{since: p.ctx.loop.Now(), nth: p.lookCount}
 	}
-	if p.snap.Scans.Looked > max(since-int64(age), 0) {
+	if p.snap.Scans.Looked > max(w.since-int64(age), 0) {
 		delete(p.lookWaits, c)
 		return true
 	}
@@ -34,7 +51,7 @@ func hasLooked(c *client, age time.Duration) bool {
 	if p.lookWaits == nil {
 		p.lookWaits = make(lookWaits)
 	}
-	p.lookWaits[c] = since
+	p.lookWaits[c] = w
 	p.topo.WantLook()
 	p.ctx.refuseInTime(c)
 	return false
@@ -42,11 +59,11 @@ func hasLooked(c *client, age time.Duration) bool {
 
 // lookCame lets the clients go on whose look has come.
 func lookCame(p *ServerPool) {
-	for c, since := range p.lookWaits {
+	for _, c := range p.lookWaits.inOrder() {
 		if p.snap.Scans == nil {
 			endLookWait(c)
 			c.resumeIfRoom()
-		} else if p.snap.Scans.Looked > since {
+		} else if p.snap.Scans.Looked > p.lookWaits[c].since {
 			c.hasLook()
 			c.resumeIfRoom()
 		}
@@ -55,7 +72,7 @@ func lookCame(p *ServerPool) {
 
 // looksAgain has clients ask once more for a look at all nodes, after a reload.
 func looksAgain(p *ServerPool) {
-	for c := range p.lookWaits {
+	for _, c := range p.lookWaits.inOrder() {
 		c.hasLook()
 		c.resumeIfRoom()
 	}
