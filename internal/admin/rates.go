@@ -91,7 +91,10 @@ type counts struct {
 	queued                                        int64
 	// invalid are a pool's clients that were closed for what they sent.
 	invalid int64
-	errors  *stats.ErrorCounts
+	// failedLogins are logins of a pool's clients.
+	failedLogins int64
+
+	errors *stats.ErrorCounts
 	// reasons are why a pool's requests failed; nil if none did.
 	reasons *stats.Reasons
 }
@@ -284,6 +287,7 @@ func countsOf(snap *stats.Snapshot) map[serverKey]counts {
 		p := &snap.Pools[i]
 		of := counts{requests: p.Values[stats.ClientRequests], failed: sumOf(&p.Vectors[stats.FailedRequests])}
 		of.invalid = p.Vectors[stats.ClosedClients][msg.NotProtocol]
+		of.failedLogins = p.Values[stats.FailedLogins]
 		if of.failed > 0 {
 			why := p.Vectors[stats.FailedRequests] // not the whole snapshot is kept
 			of.reasons = &why
@@ -326,6 +330,7 @@ func (w *window) rates(key serverKey) *api.Rates {
 		RequestBytes: per(now.requestBytes, before.requestBytes), ResponseBytes: per(now.responseBytes, before.responseBytes),
 	}
 	rates.InvalidClients = per(now.invalid, before.invalid)
+	rates.FailedLogins = per(now.failedLogins, before.failedLogins)
 	if now.reasons != nil {
 		rates.FailedReasons = make(map[string]float64)
 		for i := range msg.NumReasons {

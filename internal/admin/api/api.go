@@ -244,6 +244,8 @@ type Rates struct {
 	FailedReasons map[string]float64 `json:"failed_reasons,omitempty"`
 	// InvalidClients is the rate of a pool's clients that were closed for what they sent.
 	InvalidClients float64 `json:"invalid_clients,omitempty"`
+	// FailedLogins is the rate of logins of a pool's clients with a wrong name or password.
+	FailedLogins float64 `json:"failed_logins,omitempty"`
 	// RequestBytes went to servers, ResponseBytes came from them.
 	RequestBytes  float64 `json:"request_bytes"`
 	ResponseBytes float64 `json:"response_bytes"`

@@ -73,6 +73,14 @@ func (f *finder) protocol(p *api.Pool) {
 		ours, units.PerSecond(r.InvalidClients), within(r.Window), other)
 }
 
+// logins finds clients that log in with a wrong name or password.
+func (f *finder) logins(p *api.Pool) {
+	if r := p.Recent; r != nil && r.FailedLogins > 0 {
+		f.add(clientLogins, false, p.Name, "clients log in with a wrong name or password:: %s a second%s; 'nuthatch ctl denials' shows who",
+			units.PerSecond(r.FailedLogins), within(r.Window))
+	}
+}
+
 // blame names the server whose requests failed, if most failures are of one. The others are of
 // several servers, or of none: the pool's own limits.
 func blame(p *api.Pool, one *api.Finding) {

@@ -81,6 +81,16 @@ func TestClientsOfAnotherProtocol(t *testing.T) {
 	}
 }
 
+// Clients with a wrong password are found.
+func TestFailedLogins(t *testing.T) {
+	p := api.Pool{Name: "alpha", Protocol: "redis", Recent: &api.Rates{Window: 10, FailedLogins: .1}}
+	found := Of(&api.Info{Time: now, State: "serving"}, &api.Pools{Time: now, Pools: []api.Pool{p}}).Findings
+	want := "clients log in with a wrong name or password: 0.1 a second, in the last 10s; 'nuthatch ctl denials' shows who"
+	if len(found) != 1 || found[0].Kind != clientLogins || found[0].Fails || found[0].Pool != "alpha" || found[0].Text != want {
+		t.Errorf("%+v, want %q", found, want)
+	}
+}
+
 // A pool with a password does not have none.
 func TestUnknownLogin(t *testing.T) {
 	s := server("one", "up", "", "")

@@ -135,6 +135,7 @@ func (f *finder) pool(p *api.Pool) {
 	f.clients(p.Name, p.Clients, p.MaxClients, "client_connections")
 	f.failed(p)
 	f.protocol(p)
+	f.logins(p)
 	owned := 0.0
 	for i := range p.Servers {
 		owned += p.Servers[i].Share
