@@ -151,9 +151,9 @@ func parseBool(_ limits, text string) (value, error) {
 	}
 	hint := ""
 	switch strings.ToLower(text) {
-	case "true", "yes", "y", "on", "1":
+	case "true", "yes", "y", "on", "1", "enabled", "enable":
 		hint = "; write true"
-	case "false", "no", "n", "off", "0":
+	case "false", "no", "n", "off", "0", "disabled", "disable", "none":
 		hint = "; write false"
 	}
 	return value{}, errors.New("expected true or false, found " + quote(text) + hint)
@@ -162,7 +162,11 @@ func parseBool(_ limits, text string) (value, error) {
 func parseNumber(r limits, text string) (value, error) {
 	n, ok := parseDigits(text)
 	if !ok || n < r.min || n > r.max {
-		return value{}, fmt.Errorf("expected a whole number from %d to %d, found %s", r.min, r.max, quote(text))
+		hint := ""
+		if !ok {
+			hint = write(numberForm(text), text, parseNumber, r)
+		}
+		return value{}, fmt.Errorf("expected a whole number from %d to %d, found %s%s", r.min, r.max, quote(text), hint)
 	}
 	return value{number: n}, nil
 }
@@ -204,22 +208,7 @@ func parseSize(r limits, text string) (value, error) {
 		}
 		break
 	}
-	return value{}, errors.New("expected a size from " + sizeSpan(r) + ", such as 64mb, found " + quote(text) + sizeHint(r, lowered))
-}
-
-// otherUnits is how others write the units of sizes.
-var otherUnits = strings.NewReplacer(" ", "", "kib", "kb", "mib", "mb", "gib", "gb")
-
-// sizeHint is how a size is written that is written as others do; empty if it is none.
-func sizeHint(r limits, text string) string {
-	as := otherUnits.Replace(text)
-	if as == text {
-		return ""
-	}
-	if _, err := parseSize(r, as); err != nil {
-		return ""
-	}
-	return "; write " + as
+	return value{}, errors.New("expected a size from " + sizeSpan(r) + ", such as 64mb, found " + quote(text) + write(sizeForm(text), text, parseSize, r))
 }
 
 func sizeSpan(r limits) string { return formatSize(r.min) + " to " + formatSize(r.max) }

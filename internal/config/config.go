@@ -496,7 +496,7 @@ func readStable(f file) ([]byte, error) {
 func Parse(file string, text []byte) (*Config, error) { return parse(file, text, nil) }
 
 func parse(file string, text []byte, included *inclusion) (*Config, error) {
-	r := &reader{file: file, included: included}
+	r := &reader{file: file, included: included, keys: ownKeys()}
 	root, err := decode(file, text)
 	if err != nil {
 		return nil, Errors{err}

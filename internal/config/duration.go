@@ -23,6 +23,8 @@ func parseDuration(r limits, text string) (value, error) {
 		hint := ""
 		if _, plain := parseDigits(text); plain {
 			hint = "; a time needs a unit: " + text + "ms or " + text + "s"
+		} else if err != nil {
+			hint = write(durationForm(text), text, parseDuration, r)
 		}
 		return value{}, errors.New("expected a duration from " + durationSpan(r) + ", such as 200ms or 5s, found " + quote(text) + hint)
 	}
@@ -61,7 +63,7 @@ func parseMillis(r limits, text string) (value, error) {
 	}
 	if n < r.min || n > r.max {
 		return value{}, errors.New("expected a duration such as 400ms, or milliseconds without a unit, " + millisSpan(r) +
-			", found " + quote(text))
+			", found " + quote(text) + write(durationForm(text), text, parseMillis, r))
 	}
 	return value{number: n}, nil
 }

@@ -14,6 +14,7 @@ type reader struct {
 	// included are the files that the file includes; nil: it cannot include any.
 	included *inclusion
 	defaults *defaults // of pools
+	keys     []string  // ownKeys
 	errs     Errors
 	warnings Errors
 	blocks   []*block // pools, "nuthatch:", and the entries of lists and maps of blocks
@@ -291,8 +292,12 @@ func readNested[T any](r *reader, b *block, name, body *yaml.Node, into *T, keys
 func nowhere(string) string { return "" }
 
 // missing finds the keys that a block needs and does not have. node is where the block
-// begins, and who is what needs them. Blocks within it are checked by themselves.
+// begins, and who is what needs them. Blocks within it are checked by themselves. A block
+// that merges another one has been told that it cannot.
 func missing[T any](r *reader, b *block, node *yaml.Node, keys []key[T], who string) {
+	if b.has("<<") {
+		return
+	}
 	for i := range keys {
 		k := &keys[i]
 		if _, seen := b.seen[k.name]; k.required && !seen && !strings.Contains(k.name, ".") {
@@ -307,18 +312,27 @@ func (r *reader) unknownKey(b *block, name *yaml.Node, names []string, misplaced
 	msg, key := "unknown key", strings.Trim(quoteKey(name.Value), "'")
 	if name.Value == "<<" {
 		key = name.Value
+		b.seen[key] = seenKey{name: name, faulty: true}
 		msg = "YAML's merge keys are not supported: repeat the settings, or say them once in 'nuthatch: pool_defaults'"
 	} else if misplaced != "" {
 		msg += "; it " + misplaced
+	} else if clause, s := r.meant(b, name.Value, names); clause != "" {
+		msg += "; " + clause
+		b.guess(name, s)
 	} else if s := suggest(name.Value, names); s != "" {
 		msg += "; did you mean " + quote(s) + "?"
-		if _, seen := b.seen[s]; !seen {
-			b.seen[s] = seenKey{name: name, faulty: true, guessed: true}
-		}
+		b.guess(name, s)
 	} else {
 		msg += expected(names)
 	}
 	r.fault(name, b, key, msg)
+}
+
+// guess counts a key of the block as seen that was likely meant by name.
+func (b *block) guess(name *yaml.Node, key string) {
+	if _, seen := b.seen[key]; !seen && key != "" {
+		b.seen[key] = seenKey{name: name, faulty: true, guessed: true}
+	}
 }
 
 // readKey reads one key's value or values into into. It returns the nodes that
@@ -394,7 +408,7 @@ func readScalar[T any](r *reader, b *block, k *key[T], into *T, val *yaml.Node) 
 	}
 	v, err := k.kind.parse(k.limits, val.Value)
 	if err != nil {
-		r.fault(val, b, k.name, err.Error())
+		r.fault(val, b, k.name, k.noLimit(val.Value, err).Error())
 		return false
 	}
 	k.set(into, v)
