@@ -37,10 +37,11 @@ func TestDenials(t *testing.T) {
 func TestDenialCounts(t *testing.T) {
 	var p stats.PoolSnapshot
 	p.Values[stats.FailedLogins], p.Values[stats.DeniedWrites], p.Values[stats.ClientRequests] = 1, 2, 99
+	p.Values[stats.DeniedStrangers] = 8
 	p.Vectors[stats.FailedRequests][msg.NoPermission], p.Vectors[stats.ClosedClients][msg.NoPermission] = 3, 4
 	p.Vectors[stats.FailedRequests][msg.UserRequestRate], p.Vectors[stats.ClosedClients][msg.UserClientLimit] = 6, 7
 	p.Vectors[stats.RefusedClients][msg.AddressRefused], p.Vectors[stats.FailedRequests][msg.Timedout] = 5, 99
-	want := map[string]int64{"failed_logins": 1, "denied_writes": 2, "no_permission": 7, "address_refused": 5, "user_request_rate": 6, "user_client_limit": 7}
+	want := map[string]int64{"failed_logins": 1, "denied_strangers": 8, "denied_writes": 2, "no_permission": 7, "address_refused": 5, "user_request_rate": 6, "user_client_limit": 7}
 	if got := denialCounts(&p); !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

@@ -91,8 +91,8 @@ type counts struct {
 	queued                                        int64
 	// invalid are a pool's clients that were closed for what they sent.
 	invalid int64
-	// failedLogins are logins of a pool's clients.
-	failedLogins int64
+	// failedLogins are logins of a pool's clients, strangers requests without a login.
+	failedLogins, strangers int64
 
 	errors *stats.ErrorCounts
 	// reasons are why a pool's requests failed; nil if none did.
@@ -287,7 +287,7 @@ func countsOf(snap *stats.Snapshot) map[serverKey]counts {
 		p := &snap.Pools[i]
 		of := counts{requests: p.Values[stats.ClientRequests], failed: sumOf(&p.Vectors[stats.FailedRequests])}
 		of.invalid = p.Vectors[stats.ClosedClients][msg.NotProtocol]
-		of.failedLogins = p.Values[stats.FailedLogins]
+		of.failedLogins, of.strangers = p.Values[stats.FailedLogins], p.Values[stats.DeniedStrangers]
 		if of.failed > 0 {
 			why := p.Vectors[stats.FailedRequests] // not the whole snapshot is kept
 			of.reasons = &why
@@ -331,6 +331,7 @@ func (w *window) rates(key serverKey) *api.Rates {
 	}
 	rates.InvalidClients = per(now.invalid, before.invalid)
 	rates.FailedLogins = per(now.failedLogins, before.failedLogins)
+	rates.DeniedStrangers = per(now.strangers, before.strangers)
 	if now.reasons != nil {
 		rates.FailedReasons = make(map[string]float64)
 		for i := range msg.NumReasons {

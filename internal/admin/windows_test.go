@@ -184,17 +184,17 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// Logins of a pool's clients that fail have a rate.
+// Logins of a pool's clients that fail have a rate, and so have requests without a login.
 func TestRateOfFailedLogins(t *testing.T) {
 	began := time.Unix(1000, 0)
 	at := func(after time.Duration, logins int64) *record {
 		p := stats.PoolSnapshot{Name: "alpha"}
-		p.Values[stats.FailedLogins] = logins
+		p.Values[stats.FailedLogins], p.Values[stats.DeniedStrangers] = logins, 2*logins
 		return &record{at: began.Add(after), counts: countsOf(&stats.Snapshot{Pools: []stats.PoolSnapshot{p}})}
 	}
 	w := &window{since: at(0, 3), until: at(10*time.Second, 8)}
-	if got := w.rates(serverKey{pool: "alpha"}); got == nil || got.FailedLogins != .5 {
-		t.Errorf("%+v, want half a login a second", got)
+	if got := w.rates(serverKey{pool: "alpha"}); got == nil || got.FailedLogins != .5 || got.DeniedStrangers != 1 {
+		t.Errorf("%+v, want half a login and a request a second", got)
 	}
 }
 

@@ -1,14 +1,16 @@
 package daemon
 
 import (
+	"strings"
 	"testing"
 
+	"nuthatch/internal/stats"
 	"nuthatch/internal/testkit"
 )
 
 // What the admin listener shows of failed logins names users alone: another name may be a
 // password, by a slip. In a pool without users no client empties the log, unless all may
-// administer.
+// administer. Requests without a login are counted alone, as in Redis.
 func TestDenialsOfStrangers(t *testing.T) {
 	server := testkit.StartRedis(t)
 	listen := testkit.FreeAddr(t)
@@ -17,6 +19,14 @@ func TestDenialsOfStrangers(t *testing.T) {
 	}
 	s := startStage(t, text())
 	c := testkit.Dial(t, testkit.Redis, listen)
+	for _, words := range [][]string{{"PING"}, {"HELLO", "2"}, {"GET", "a"}, {"EXEC"}, {"NOSUCH", "a"}} {
+		if got := c.Do(words...); !strings.HasPrefix(got, "-NOAUTH ") {
+			t.Errorf("%q without a login: %q", words, got)
+		}
+	}
+	if n := s.Snapshot().Pools[0].Values[stats.DeniedStrangers]; n != 5 || len(s.Denials("alpha")) != 0 {
+		t.Errorf("%d requests without a login are counted, want 5, and none in the log of denials: %+v", n, s.Denials("alpha"))
+	}
 	c.Do("AUTH", "s3cret", "x")
 	c.Do("AUTH", "default", "wrong")
 	got := s.Denials("alpha")

@@ -143,6 +143,14 @@ func TestDrillWrongPassword(t *testing.T) {
 	d.reads([]string{"failing", "pool / s0", cause}, []string{"server s0 (", cause}, []string{"server s0 (", cause})
 }
 
+func TestDrillClientsWithoutLogin(t *testing.T) {
+	_, entries := redisServers(t, 1)
+	d := quietDrill(t, entries, "redis_auth: unknown_to_them")
+	paced(t, d.proxy.Addr(), 5*time.Millisecond)
+	const cause = "have not logged in, and their requests are refused (NOAUTH)"
+	d.reads([]string{"no login", "pool", cause}, []string{"pool", cause}, []string{"pool=pool", cause})
+}
+
 func TestDrillNameThatDoesNotResolve(t *testing.T) {
 	_, entries := redisServers(t, 1)
 	d := drill(t, append(entries, "cache-7.invalid:6379:1 lost"))

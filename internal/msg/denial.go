@@ -14,6 +14,9 @@ const (
 	DeniedChannel
 	// DeniedDatabase is a database that it may not use.
 	DeniedDatabase
+	// DeniedStranger is any request of a client that has not logged in. The log of denials leaves
+	// it out, as Redis's does.
+	DeniedStranger
 	// NumDenials is how many there are.
 	NumDenials = iota
 )

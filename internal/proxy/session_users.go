@@ -114,6 +114,7 @@ var deniedFields = [msg.NumDenials]stats.PoolField{
 	msg.DeniedKey:      stats.DeniedKeys,
 	msg.DeniedChannel:  stats.DeniedChannels,
 	msg.DeniedDatabase: stats.DeniedDatabases,
+	msg.DeniedStranger: stats.DeniedStrangers,
 }
 
 // denied counts that the client's request was refused for lack of a right, and keeps it in
@@ -122,7 +123,11 @@ func (d *dispatch) denied() {
 	c, p := d.client, d.client.pool
 	ctx := p.ctx
 	c.session.Bars &^= msg.Denied
-	p.stats.Values[deniedFields[p.proto.guard.Denied()]]++
+	kind := p.proto.guard.Denied()
+	p.stats.Values[deniedFields[kind]]++
+	if kind == msg.DeniedStranger {
+		return
+	}
 	now := ctx.loop.Now()
 	if now-ctx.denials.since >= slowPeriod {
 		ctx.denials = slowBudget{since: now}

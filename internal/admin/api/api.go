@@ -246,6 +246,8 @@ type Rates struct {
 	InvalidClients float64 `json:"invalid_clients,omitempty"`
 	// FailedLogins is the rate of logins of a pool's clients with a wrong name or password.
 	FailedLogins float64 `json:"failed_logins,omitempty"`
+	// DeniedStrangers is the rate of a pool's requests of clients that have not logged in.
+	DeniedStrangers float64 `json:"denied_strangers,omitempty"`
 	// RequestBytes went to servers, ResponseBytes came from them.
 	RequestBytes  float64 `json:"request_bytes"`
 	ResponseBytes float64 `json:"response_bytes"`

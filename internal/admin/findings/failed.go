@@ -73,9 +73,17 @@ func (f *finder) protocol(p *api.Pool) {
 		ours, units.PerSecond(r.InvalidClients), within(r.Window), other)
 }
 
-// logins finds clients that log in with a wrong name or password.
+// logins finds clients that log in with a wrong name or password, or do not log in.
 func (f *finder) logins(p *api.Pool) {
-	if r := p.Recent; r != nil && r.FailedLogins > 0 {
+	r := p.Recent
+	if r == nil {
+		return
+	}
+	if r.DeniedStrangers > 0 {
+		f.add(clientStrangers, false, p.Name, "clients have not logged in, and their requests are refused (NOAUTH):: %s of %s requests a second%s",
+			units.PerSecond(r.DeniedStrangers), units.PerSecond(max(r.Requests, r.DeniedStrangers)), within(r.Window))
+	}
+	if r.FailedLogins > 0 {
 		f.add(clientLogins, false, p.Name, "clients log in with a wrong name or password:: %s a second%s; 'nuthatch ctl denials' shows who",
 			units.PerSecond(r.FailedLogins), within(r.Window))
 	}

@@ -91,6 +91,16 @@ func TestFailedLogins(t *testing.T) {
 	}
 }
 
+// Clients that do not log in are found, whatever becomes of the others.
+func TestClientsWithoutLogin(t *testing.T) {
+	p := api.Pool{Name: "alpha", Protocol: "redis", Recent: &api.Rates{Window: 10, Requests: 12, DeniedStrangers: 9.5}}
+	found := Of(&api.Info{Time: now, State: "serving"}, &api.Pools{Time: now, Pools: []api.Pool{p}}).Findings
+	want := "clients have not logged in, and their requests are refused (NOAUTH): 9.5 of 12 requests a second, in the last 10s"
+	if len(found) != 1 || found[0].Kind != clientStrangers || found[0].Fails || found[0].Pool != "alpha" || found[0].Text != want {
+		t.Errorf("%+v, want %q", found, want)
+	}
+}
+
 // A pool with a password does not have none.
 func TestUnknownLogin(t *testing.T) {
 	s := server("one", "up", "", "")

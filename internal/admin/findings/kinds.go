@@ -19,6 +19,7 @@ const (
 	certificate        = "certificate"
 	clientProtocol     = "client_protocol"
 	clientLogins       = "client_logins"
+	clientStrangers    = "client_strangers"
 	serverState        = "server_state"
 	serverFlaps        = "server_flaps"
 	serverErrors       = "server_errors"
@@ -44,6 +45,7 @@ var Kinds = []api.Explained{
 	{Name: failedRequests, Text: "failing", Help: "The proxy answered requests with errors of its own in the window. The reasons are counted by name: see failed requests by reason."},
 	{Name: clientProtocol, Text: "protocol", Help: "Clients sent bytes that are no requests of the pool's protocol, and were closed. Do they connect to the wrong port, or has the pool the wrong protocol (redis: true or false)? Do they speak TLS, and the port does not? The log says what they sent."},
 	{Name: clientLogins, Text: "logins", Help: "Clients say a name or a password that the pool does not have, and their requests are refused until they log in. Has the password been changed, here or at the clients? nuthatch ctl denials shows who was refused, with the address of one client."},
+	{Name: clientStrangers, Text: "no login", Help: "The pool wants a password (redis_auth, users), and clients send requests without AUTH or HELLO. Has it got a password that its clients were not told? Or does a health check send PING without one? Each client without a login gets NOAUTH. nuthatch ctl clients shows who is connected."},
 	{Name: serverState, Text: "state", Help: "The server is not up. failing: it fails, and requests are still sent to it. ejected: it failed too often and is left out. probing: it was ejected and is tried again. disabled: an operator took it out of service."},
 	{Name: serverFlaps, Text: "flaps", Help: "The server has failed three times or more in the last minute, and answered in between: it crashes and is started again, or the network to it comes and goes. Look at its log, and at what starts it."},
 	{Name: serverSilent, Text: "silent", Help: "Requests wait for the server, and it has sent nothing for two seconds or longer: does it hang, is it stopped, or busy with a slow command or script? Without timeout and request_timeout its clients wait as long. Look at its process and its host."},

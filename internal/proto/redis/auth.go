@@ -204,6 +204,7 @@ func (n *introducer) introduce(req *msg.Request, s *msg.Session, w writer) (ok b
 		i = last
 	}
 	if !s.Authenticated {
+		n.denyStranger(s)
 		w.raw(helloNoAuth)
 	}
 	return s.Authenticated
@@ -220,6 +221,7 @@ func (n *introducer) introducePassed(req *msg.Request, s *msg.Session, w writer)
 		w.raw(authWrong)
 		return false
 	case g.user == 0 && !s.Authenticated:
+		n.denyStranger(s)
 		w.raw(helloNoAuth)
 		return false
 	}

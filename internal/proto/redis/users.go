@@ -109,18 +109,27 @@ func refuseStranger(p *Protocol, req *msg.Request, s *msg.Session, w writer) {
 	if c.answer == answerSelect && p.isElsewhere(req, s) {
 		p.failSelect(req, s)
 	}
+	text := noAuthUsers
 	switch {
 	case !p.named:
-		w.raw(noAuth)
+		text = noAuth
 	case c.id != unknown && !c.takes(c.ownWords(req)):
 		tellArity(c, w)
+		return
 	case req.Error == unknownSubcommand:
 		p.refuse(req, c, w)
+		return
 	case c.answer == answerExec:
-		w.raw(execNoAuth)
-	default:
-		w.raw(noAuthUsers)
+		text = execNoAuth
 	}
+	p.denyStranger(s)
+	w.raw(text)
+}
+
+// denyStranger notes that a request was refused because its client has not logged in.
+func (n *introducer) denyStranger(s *msg.Session) {
+	s.Bars |= msg.Denied
+	n.denial.kind = msg.DeniedStranger
 }
 
 // note notes a denial.
