@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -189,13 +191,20 @@ func (f *flood) hear(x *flooded) (n int) {
 
 // TestFlood: whatever handlers do to each other's connections, and peers to theirs, what a
 // connection gets is what was sent to it, and what comes back is what it got: all of it, unless
-// it was closed. Nothing is left of the connections in the engine.
+// it was closed. Nothing is left of the connections in the engine. NUTHATCH_FLOODS=5000 makes it
+// that many floods, in two minutes.
 func TestFlood(t *testing.T) { eachEngine(t, testFlood) }
 
 func testFlood(t *testing.T) {
 	seeds := uint64(6)
 	if testing.Short() {
 		seeds = 2
+	}
+	if text := os.Getenv("NUTHATCH_FLOODS"); text != "" {
+		var err error
+		if seeds, err = strconv.ParseUint(text, 10, 32); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
