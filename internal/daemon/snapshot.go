@@ -3,28 +3,19 @@ package daemon
 import (
 	"time"
 
+	"nuthatch/internal/proxy"
 	"nuthatch/internal/stats"
 )
 
 // snapshot is the statistics of this moment. It is nil when the instance ends.
 func (c *core) snapshot() *stats.Snapshot {
 	layout := c.current.Load().layout()
-	shards := make([]*stats.Shard, 0, len(c.loops.contexts))
-	copies := make(chan *stats.Shard, len(c.loops.contexts))
-	for _, ctx := range c.loops.contexts {
-		dst := stats.NewShard(layout)
-		ctx.Loop().Post(func() {
-			ctx.CopyStats(dst)
-			copies <- dst
-		})
+	shards := make([]*stats.Shard, len(c.loops.contexts))
+	for i := range shards {
+		shards[i] = stats.NewShard(layout)
 	}
-	for range c.loops.contexts {
-		select {
-		case s := <-copies:
-			shards = append(shards, s)
-		case <-c.life.stopping:
-			return nil
-		}
+	if c.loops.onAll(func(ctx *proxy.Context) { ctx.CopyStats(shards[ctx.ID()]) }) != nil {
+		return nil
 	}
 	snap := stats.Sum(layout, shards)
 	now := time.Now()

@@ -47,15 +47,15 @@ type Snapshot struct {
 	Pools []PoolSnapshot
 	// ErrorNames are the prefixes of error replies, by their index in ErrorCounts.
 	ErrorNames []string
-	// Loops are the event loops, in the order of the shards.
+	// Loops are the event loops, in the order of the shards, which is that of their IDs.
 	Loops []LoopSnapshot
 }
 
 // LoopSnapshot is the state of one event loop, indexed by LoopField.
 type LoopSnapshot [numLoopFields]int64
 
-// Sum merges the copies of all shards into one snapshot: counters and gauges
-// are added, of timestamps the latest is taken.
+// Sum merges the copies of all shards, in the order of their loops, into one snapshot:
+// counters and gauges are added, of timestamps the latest is taken.
 //
 // Pools and servers are matched by name. A shard may have another layout during
 // a reload. It contributes the pools and servers that both layouts have.
