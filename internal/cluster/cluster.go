@@ -66,6 +66,10 @@ type Options struct {
 	Publish func(*Map)
 	// Tell tells of changes.
 	Tell func(Change)
+
+	// askTime is how long a node may take to answer, and laggards how long the others may take
+	// once one has answered. Zero: as the constants of these names say.
+	askTime, laggards time.Duration
 }
 
 // A Change is what has changed.
@@ -426,7 +430,7 @@ func (w *Watcher) askAll(ctx context.Context, addrs []config.Address, hosts map[
 			}
 			answers = append(answers, s.answer)
 			if late == nil {
-				late = time.After(laggards)
+				late = time.After(cmp.Or(w.laggards, laggards))
 			}
 		case <-late:
 			return answers, problem

@@ -119,6 +119,7 @@ func newWatch(t *testing.T, login config.Login, seeds ...string) *watch {
 	w := new(watch)
 	o := Options{
 		Login: login, Refresh: time.Hour,
+		askTime: testkit.Patience, laggards: testkit.Patience, // no answer is late on a busy machine
 		Wanted: func() ([]string, string, bool) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -20,7 +21,7 @@ var errRefused = errors.New("it does not say which nodes there are")
 
 // ask asks one node about its cluster. hosts are where nodes were said to be before.
 func (o *Options) ask(ctx context.Context, addr config.Address, hosts map[string]string) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(o.askTime, askTime))
 	defer cancel()
 	a, err := o.askWith(ctx, addr, o.Login, hosts)
 	if redisclient.NoPassword(err) {
@@ -31,7 +32,7 @@ func (o *Options) ask(ctx context.Context, addr config.Address, hosts map[string
 }
 
 func (o *Options) askWith(ctx context.Context, addr config.Address, login config.Login, hosts map[string]string) (*answer, error) {
-	client := redisclient.New(redisclient.Options{Addr: addr, Login: login, Secure: o.Secure, Time: askTime, Connections: 1})
+	client := redisclient.New(redisclient.Options{Addr: addr, Login: login, Secure: o.Secure, Time: cmp.Or(o.askTime, askTime), Connections: 1})
 	defer client.Close()
 	pipe := client.Pipeline()
 	nodes := pipe.Do(ctx, "CLUSTER", "NODES")
