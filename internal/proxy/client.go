@@ -374,8 +374,10 @@ func (c *client) resume() {
 		c.goOther()
 		c.movesOver()
 		c.hasMap()
+		c.hasServer()
 		endLookWait(c)
 	}
+	taken := false
 	for c.state == clientOpen {
 		k := c.stash.Head()
 		if k == nil {
@@ -391,6 +393,10 @@ func (c *client) resume() {
 		c.stash.Advance(c.pool.ctx.bufs, n)
 		turn.countResumed(n)
 		c.parseAgain()
+		taken = true
+	}
+	if taken {
+		searched(c)
 	}
 	if !c.pool.ctx.takesMore() {
 		c.resumeIfRoom()
@@ -441,6 +447,11 @@ func (c *client) OnEnding() {
 		return
 	}
 	c.ending = true
+	if c.own != nil && c.own.search != nil && c.own.search.blocks { // as if it waited at its server
+		c.closing(byEOF)
+		c.settle()
+		return
+	}
 	c.pool.ctx.refuseInTime(c)
 }
 

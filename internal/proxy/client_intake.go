@@ -54,9 +54,14 @@ const (
 	// It is back in the stash. Set by hasLooked, cleared by hasLook.
 	waitsForLook
 
+	// waitsForServer: the request needs private connections that are being made, or cannot be made
+	// yet. It is back in the stash. Set by reaches, cleared by hasServer.
+	waitsForServer
+
 	// takenAgain are the reasons for which a request that was taken is back in the
 	// stash.
-	takenAgain = waitsForAnswer | waitsToGo | waitsToExec | waitsForMoves | waitsForTrial | waitsForMap | waitsForLook
+	takenAgain = waitsForAnswer | waitsToGo | waitsToExec | waitsForMoves | waitsForTrial | waitsForMap | waitsForLook |
+		waitsForServer
 )
 
 // An intake is the bytes that have come from a client and are not taken yet:
@@ -167,10 +172,10 @@ func (in *intake) dueAt(patience int64) int64 {
 // patience is how long the client's bytes may wait to be taken. limit is the pool's
 // bound. 0 is no bound.
 func (in *intake) patience(limit int64) int64 {
-	if in.ending && in.waits&(waitsForPool|waitsToExec) != 0 {
+	if in.ending && in.waits&(waitsForPool|waitsToExec|waitsForServer) != 0 {
 		return soonest(limit, endingPatience)
 	}
-	if in.waits&(waitsForElement|waitsToBlock) != 0 {
+	if in.waits&(waitsForElement|waitsToBlock) != 0 || in.waits&(waitsForServer|waitsForPool) == waitsForServer { // search.by
 		return 0
 	}
 	if in.waits&(waitsForMap|waitsForLook) != 0 {

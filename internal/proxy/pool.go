@@ -29,6 +29,7 @@ type ServerPool struct {
 	router
 	// following is the taking over of a snapshot with other servers, or nil.
 	following *following
+	searches  searches
 	clientList
 	newcomers newcomers
 	logins    logins

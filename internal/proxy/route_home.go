@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"nuthatch/internal/hashkit"
+	"nuthatch/internal/msg"
 	"nuthatch/internal/route"
 	"nuthatch/internal/topology"
 )
@@ -12,6 +13,27 @@ type homeTable struct {
 	// table is the table of members. It is made when it is first needed.
 	table   *route.Table
 	members *topology.Members
+}
+
+// listensAt is the server at which a client listens to a channel with that key and audience.
+func listensAt(r *router, key []byte, at msg.Audience) *Server {
+	s := r.home(key)
+	if at == msg.AnyServer {
+		return present(r, s)
+	}
+	return s
+}
+
+// present is s or, if it is a node of a cluster that cannot be connected to, another one.
+func present(r *router, s *Server) *Server {
+	if r.bySlot && s.reconnect.failed != msg.OK {
+		for _, other := range r.all {
+			if other.reconnect.failed == msg.OK {
+				return other
+			}
+		}
+	}
+	return s
 }
 
 // home is the server of a key, whichever servers are ejected.

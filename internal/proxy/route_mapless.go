@@ -40,10 +40,11 @@ func awaitMap(c *client) {
 // hasMap has the client wait for a map no longer.
 func (in *intake) hasMap() { in.waits &^= waitsForMap }
 
-// mapCame lets the clients go on that have waited for a map, if there is one now, or for a look
-// at all nodes.
+// mapCame lets the clients go on that have waited for a map, if there is one now, for a look at all
+// nodes, or for a server in another one's place.
 func mapCame(p *ServerPool) {
 	lookCame(p)
+	searchAgain(p)
 	if !p.mapless.waited || p.mapless.on {
 		return
 	}

@@ -40,8 +40,10 @@ type Server struct {
 	// server_connections of them, opened when they are first needed. A client keeps to one
 	// slot, so that it reads what it wrote.
 	lanes [][]*serverConn
-	// store has this loop's private connections.
-	store store
+	// store has this loop's private connections. scouting is how many of them are being made
+	// for requests that wait.
+	store    store
+	scouting int
 	// shared are the connections on which clients listen together, by their user; nil until
 	// the first.
 	shared map[uint32]*sharedFeed

@@ -36,6 +36,7 @@ func (ctx *Context) FollowAddrs(t *topology.Topology, h *topology.Health, by int
 	}
 	if s := p.serverOf(h); s != nil {
 		s.followAddrs(by)
+		searchAgain(p)
 	}
 	moveChannels(p, m)
 }

@@ -70,6 +70,8 @@ type keeping struct {
 	mayAwait bool
 	// foundElsewhere: the servers are the nodes of a cluster, or Sentinel says where they are.
 	foundElsewhere bool
+	// losesNodes: they are the nodes of a cluster.
+	losesNodes bool
 }
 
 func keepingOf(p *ServerPool) keeping {
@@ -77,7 +79,7 @@ func keepingOf(p *ServerPool) keeping {
 	all := conf.OnReadOnly == config.ReadOnlyResolve && conf.Protocol == config.Redis || p.detours != nil
 	return keeping{
 		keepsAll: all, keepsSome: all || conf.Retry == config.RetryIdempotent || conf.ReadsReplicas(), mayAwait: all || conf.UsesSentinel(),
-		foundElsewhere: p.detours != nil || conf.UsesSentinel(),
+		foundElsewhere: p.detours != nil || conf.UsesSentinel(), losesNodes: p.detours != nil,
 	}
 }
 

@@ -107,6 +107,9 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 		return
 	}
 	if unfit == msg.UserRefused {
+		if c.private != nil {
+			c.unfit = unfit // a scout is told
+		}
 		passOn(c, h.buf)
 		return
 	}
@@ -135,6 +138,9 @@ func (h *handshake) countReply() {
 		c.ready = c.pool.ctx.loop.Now()
 		c.Conn.Out().Splice(c.pool.ctx.bufs, &h.behind)
 		c.Flush()
+		if c.private != nil && c.private.scout != nil {
+			c.private.scout.ready()
+		}
 	}
 }
 

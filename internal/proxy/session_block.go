@@ -86,9 +86,13 @@ func (d *dispatch) block(req *msg.Request) {
 		d.client.refuse(req, msg.TooManyKeys)
 		return
 	}
-	if c := d.client; c.own != nil && c.own.block.next != nil && !c.own.block.next.removed {
-		d.blockAt(req, c.own.block.next)
-		return
+	if c := d.client; c.own != nil && c.own.block.next != nil {
+		b := &c.own.block
+		if f := c.own.search; !b.next.removed && (f == nil || f.fails == 0) {
+			d.blockAt(req, b.next)
+			return
+		}
+		b.next, b.asks = nil, false
 	}
 	if s := d.ownerOrRefuse(req); s != nil {
 		d.blockAt(req, s)
@@ -105,6 +109,12 @@ func (d *dispatch) blockAt(req *msg.Request, s *Server) {
 	if c.ending { // nobody may be there to get the element
 		c.closing(byEOF)
 		return
+	}
+	if ownOf(c).connTo(s) == nil {
+		if !reaches(c, req, int(c.lane), s) {
+			return
+		}
+		req = c.own.rest(req)
 	}
 	conn, why := c.borrow(s)
 	if why != msg.OK {

@@ -53,7 +53,7 @@ func monitors(c *client) bool { return c.session.Bars&msg.Monitoring != 0 }
 // already.
 func (d *dispatch) monitor(req *msg.Request) {
 	c, p := d.client, d.client.pool
-	if monitors(c) || !c.mayGo() {
+	if monitors(c) || !c.mayGo() || !reaches(c, req, laneAs(p, c.session.Lane.User), p.everywhere()...) {
 		return
 	}
 	v := &monitor{client: c}

@@ -35,6 +35,10 @@ type own struct {
 	trial *trial
 	// written are its last writes, if it reads from replicas.
 	written []ownWrite
+	// search is what its next request waits for that needs private connections; nil: nothing.
+	// waited is how long the present one has waited for its server, since that was away.
+	search *search
+	waited int64
 	// limits are those of the client's user; nil: it has none. settled is how many of the unsent
 	// bytes are another user's, which has paid for them, and free how many nobody pays for.
 	limits        *rates
@@ -49,6 +53,16 @@ func (o *own) connTo(s *Server) *serverConn {
 		}
 	}
 	return nil
+}
+
+// lacks are those of the servers to which the client has no private connection.
+func (o *own) lacks(servers []*Server) (lacks []*Server) {
+	for _, s := range servers {
+		if o.connTo(s) == nil {
+			lacks = append(lacks, s)
+		}
+	}
+	return lacks
 }
 
 // ownOf is what the client has to itself.
@@ -142,6 +156,7 @@ func (o *own) watchConnOf(m *msg.Msg) *serverConn {
 // end gives all connections back when the client ends.
 func (o *own) end() {
 	o.trial = nil
+	o.endSearch()
 	o.endTracking()
 	o.endMonitor()
 	o.block.drop()

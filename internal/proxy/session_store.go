@@ -62,6 +62,8 @@ type store struct {
 	// unused are those without a tenant, by lane. The one that was used last is at the
 	// end.
 	unused [][]*serverConn
+	// handed is the connection of a scout, which is borrowed next; nearly always nil.
+	handed *serverConn
 }
 
 // A private is the state that only private connections have.
@@ -92,6 +94,8 @@ type private struct {
 	// recalled: the proxy has sent one of them with an error for itself. The error is no fault
 	// of the request's.
 	recalled bool
+	// scout is its tenant as long as it is being made for a request that waits; nil: it is not.
+	scout *scout
 	// id is the connection's id at the server; 0: the server has not said, or does not
 	// allow to use it.
 	id int64
@@ -104,6 +108,11 @@ const privateSize = 1 << 10
 // than OK says why there is none.
 func (s *Server) borrow(lane int, t tenant) (*serverConn, msg.Reason) {
 	now := s.pool.ctx.loop.Now()
+	if c := s.store.handed; c != nil && c.lane.at == lane {
+		s.store.handed = nil
+		c.private.tenant = t
+		return c, msg.OK
+	}
 	if !s.health.Passes() {
 		if why := s.admit(); why != msg.OK {
 			return nil, why

@@ -177,6 +177,9 @@ func (d *dispatch) subscribe(req *msg.Request) {
 		c.own.subs.count(subscriberSize)
 	}
 	s := c.own.subs
+	if p.foundElsewhere && !what.Ends && !reaches(c, req, laneAs(p, c.session.Lane.User), lacksFeeds(s, what.Channels, req)...) {
+		return
+	}
 	a := &subscription{what: what}
 	p.ctx.turn.countAtOnce(Amount{Keys: len(req.Args)})
 	var why msg.Reason
@@ -293,7 +296,7 @@ func (s *subscriber) feedOf(kind msg.Channels, name []byte, reached *bool) (*fee
 	p := s.client.pool
 	key, at := p.proto.messenger.Audience(kind, name)
 	switch {
-	case at == msg.FirstServer, at == msg.AnyServer && s.listens[msg.Patterns].size() > 0:
+	case sharesFeed(s, at):
 		return s.shared()
 	case at == msg.EveryServer && *reached:
 		return nil, msg.OK
@@ -306,7 +309,12 @@ func (s *subscriber) feedOf(kind msg.Channels, name []byte, reached *bool) (*fee
 		*reached = true
 		return nil, msg.OK
 	}
-	return s.feed(p.home(key))
+	return s.feed(listensAt(&p.router, key, at))
+}
+
+// sharesFeed reports whether channels with that audience come from the connection for patterns.
+func sharesFeed(s *subscriber, at msg.Audience) bool {
+	return at == msg.FirstServer || at == msg.AnyServer && s.listens[msg.Patterns].size() > 0
 }
 
 // shared is the connection for patterns in a pool whose servers all have all messages.
@@ -314,6 +322,18 @@ func (s *subscriber) feedOf(kind msg.Channels, name []byte, reached *bool) (*fee
 // and by pattern, gets that of the channel first, as from one server. It is a
 // connection that the client has, or a new one to the first server.
 func (s *subscriber) shared() (*feed, msg.Reason) {
+	if best := bestFeed(s); best != nil {
+		s.side = best
+		return best, best.conn.mayTake()
+	}
+	p := s.client.pool
+	f, why := s.feed(present(&p.router, p.everywhere()[0]))
+	s.side = f
+	return f, why
+}
+
+// bestFeed is the connection that the client has for that, or nil.
+func bestFeed(s *subscriber) *feed {
 	best := s.side
 	if s.listens[msg.Patterns].size() == 0 || best == nil || best.isStale() || !slices.Contains(s.feeds, best) {
 		best = nil
@@ -323,13 +343,7 @@ func (s *subscriber) shared() (*feed, msg.Reason) {
 			}
 		}
 	}
-	if best != nil {
-		s.side = best
-		return best, best.conn.mayTake()
-	}
-	f, why := s.feed(s.client.pool.everywhere()[0])
-	s.side = f
-	return f, why
+	return best
 }
 
 // leave notes the channels of a request to listen no more. A request without channels

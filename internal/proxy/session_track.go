@@ -120,7 +120,7 @@ func (d *dispatch) track(req *msg.Request) {
 	case !ok:
 		c.local(req)
 		return
-	case !c.mayGo():
+	case !c.mayGo(), wants != nil && wants.Broadcast && !reaches(c, req, int(c.lane), ownOf(c).lacks(p.everywhere())...):
 		return
 	case wants == nil:
 		if tracks(c) {
@@ -261,6 +261,9 @@ func (t *tracking) prepare(req *msg.Request) (stop bool) {
 		return false
 	}
 	t.follow()
+	if t.wants.Broadcast && !t.reachesOwner(req) {
+		return true
+	}
 	if !p.proto.tracker.Tracks(req, &c.session) {
 		t.caching = t.wants.OptOut && t.wants.Caching
 		p.proto.tracker.EndCaching(req, &c.session)
@@ -277,6 +280,18 @@ func (t *tracking) prepare(req *msg.Request) (stop bool) {
 	t.caching, t.reads = t.wants.OptIn, true
 	p.proto.tracker.EndCaching(req, &c.session)
 	return false
+}
+
+// reachesOwner reports whether a client that is told of all keys may send the request. It has a
+// private connection to each server, or waits for it.
+func (t *tracking) reachesOwner(req *msg.Request) bool {
+	c := t.own.client
+	p := c.pool
+	if !p.foundElsewhere || req.Nkeys == 0 || !waitsForServers(req.Treatment) {
+		return true
+	}
+	s, why := p.owner(req)
+	return why != msg.OK || t.own.connTo(s) != nil || reaches(c, req, int(c.lane), s)
 }
 
 // reach gets the client private connections to the servers of the request's keys. mayGo
@@ -304,6 +319,9 @@ func (t *tracking) reach(req *msg.Request) (mayGo bool, why msg.Reason) {
 
 // reachAll is reach for several servers.
 func (t *tracking) reachAll(servers []*Server, keys int) (mayGo bool, why msg.Reason) {
+	if lacks := t.own.lacks(servers); len(lacks) > 0 && (!t.own.client.mayGo() || !reaches(t.own.client, nil, int(t.own.client.lane), lacks...)) {
+		return false, msg.OK
+	}
 	if !t.count(keys) { // first of all: it may give connections back
 		return false, msg.OK
 	}
@@ -318,7 +336,7 @@ func (t *tracking) reachAll(servers []*Server, keys int) (mayGo bool, why msg.Re
 // reachOne is reach for one server, of which so many keys are read.
 func (t *tracking) reachOne(s *Server, keys int) (mayGo bool, why msg.Reason) {
 	c := t.own.client
-	if conn := t.own.connTo(s); conn == nil && !c.mayGo() {
+	if t.own.connTo(s) == nil && (!c.mayGo() || !reaches(c, nil, int(c.lane), s)) {
 		return false, msg.OK
 	}
 	if !t.count(keys) {

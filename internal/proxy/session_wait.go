@@ -110,6 +110,9 @@ func (d *dispatch) confirm(req *msg.Request) {
 		c.refuse(req, msg.ConnRefused)
 		return
 	}
+	if !reaches(c, req, int(c.lane), o.lacks(f.servers)...) {
+		return
+	}
 	f.parent = openFan(c, req).parent
 	f.parent.Pending, f.parent.Keep = int32(len(f.servers)), false
 	p.ctx.memory.expect(f.parent, 0)

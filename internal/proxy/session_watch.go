@@ -80,7 +80,7 @@ func (d *dispatch) beginWatch(req *msg.Request) {
 		c.refuse(req, msg.TransactionTooLarge)
 		return
 	}
-	if (c.own == nil || c.own.connTo(s) == nil) && !c.mayGo() {
+	if (c.own == nil || c.own.connTo(s) == nil) && (!c.mayGo() || !reaches(c, req, int(c.lane), s)) {
 		return
 	}
 	conn, why := c.borrow(s)

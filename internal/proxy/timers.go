@@ -46,7 +46,9 @@ type timers struct {
 	trackers int
 	// nextDetour is when requests that nodes of a cluster have not carried out are looked at;
 	// 0: none wait.
-	nextDetour   int64
+	nextDetour int64
+	// nextSearch is when requests that wait for private connections are looked at; 0: none wait.
+	nextSearch   int64
 	trackings    []*tracking
 	nextTracking int64
 }
@@ -86,6 +88,9 @@ func (t *timers) fireTimers(now int64) {
 	if t.nextDetour != 0 && now >= t.nextDetour {
 		t.goOnDetours()
 	}
+	if t.nextSearch != 0 && now >= t.nextSearch {
+		t.goOnSearches(now)
+	}
 	if t.nextRates != 0 && now >= t.nextRates {
 		t.pumpRates(now)
 	}
@@ -103,5 +108,5 @@ func (t *timers) fireTimers(now int64) {
 // nextTimer is when to look next; 0: never.
 func (t *timers) nextTimer() int64 {
 	return soonest(t.nextDeadline, t.nextExpiry, t.nextCheck, t.nextIdle, t.nextSweep, t.nextUnused, t.nextRecall,
-		t.nextRelisten, t.nextPing, t.nextRelease, t.nextTracking, t.nextNewcomer, t.nextLogin, t.nextRates, t.nextDetour)
+		t.nextRelisten, t.nextPing, t.nextRelease, t.nextTracking, t.nextNewcomer, t.nextLogin, t.nextRates, t.nextDetour, t.nextSearch)
 }

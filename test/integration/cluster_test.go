@@ -55,19 +55,51 @@ func tagAt(cluster *testkit.Cluster, s *testkit.Server) string {
 	}
 }
 
+// An arrival is a client whose request comes while its node is away, and what it is to hear.
+type arrival struct {
+	*testkit.Client
+	request, want string
+}
+
+// arrive has clients come whose requests need connections of their own.
+func arrive(t *testing.T, proxy *testkit.Proxy, tag string) (all []arrival) {
+	t.Helper()
+	channel := fmt.Sprintf("$%d\r\n%sn\r\n:1\r\n", len(tag)+1, tag)
+	for _, a := range []arrival{
+		{request: "WATCH %sw", want: "+OK\r\n"},
+		{request: "XREAD BLOCK 1 STREAMS %ss $", want: "*-1\r\n"},
+		{request: "SSUBSCRIBE %sn", want: "*3\r\n$10\r\nssubscribe\r\n" + channel},
+		{request: "SUBSCRIBE %sn", want: "*3\r\n$9\r\nsubscribe\r\n" + channel},
+	} {
+		a.Client = proxy.Dial(testkit.Redis)
+		t.Cleanup(a.Close)
+		a.Send(testkit.RESP(strings.Fields(fmt.Sprintf(a.request, tag))...))
+		all = append(all, a)
+	}
+	return all
+}
+
 // A primary is killed, and its replica takes over: requests go there without a redirect, at
-// the first connection that is lost. So do clients that watch, wait and listen.
+// the first connection that is lost. So do clients that watch, wait and listen, and those that want
+// to meanwhile.
 func TestClusterFailsOver(t *testing.T) {
 	t.Parallel()
 	cluster := testkit.StartCluster(t, 3, 1, clusterDown)
 	pool := cluster.Pool(cluster.Nodes[:3]...)
-	pool.Lines = append(pool.Lines, "pubsub: {on_loss: resubscribe}")
+	pool.Lines = append(pool.Lines, "pubsub: {on_loss: resubscribe}", "request_timeout: 1m")
 	proxy := testkit.StartNuthatch(t, pool.String())
 	awaitWritten(t, proxy)
 	old, replica := cluster.Nodes[0], cluster.Nodes[3]
-	h := hold(t, proxy, tagAt(cluster, old), "SSUBSCRIBE", "SPUBLISH")
+	tag := tagAt(cluster, old)
+	h := hold(t, proxy, tag, "SSUBSCRIBE", "SPUBLISH")
 	old.Kill()
+	arrived := arrive(t, proxy, tag)
 	cluster.AwaitPrimary(cluster.Nodes[1], replica)
+	for _, a := range arrived {
+		if got := a.Reply(); got != a.want {
+			t.Errorf("%s, sent when the node was away, gets %q", a.request, got)
+		}
+	}
 	awaitWritten(t, proxy)
 	h.goesOn(t)
 	old.Restart()

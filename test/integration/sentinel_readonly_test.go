@@ -64,7 +64,16 @@ func execAtReplica(t *testing.T, name string, pool testkit.Pool, server *testkit
 	if got := listener.Reply(); !strings.Contains(got, "\r\nx\r\n") {
 		t.Errorf("a pool %s: a message: %q", name, got)
 	}
+	newcomer := testkit.Dial(t, testkit.Redis, p.Addrs[0])
+	defer newcomer.Close()
+	newcomer.Send(testkit.RESP("WATCH", "k"))
+	if strings.HasPrefix(want, "*") { // of Sentinel: it waits for a primary
+		awaitLogged(t, p, 1, `reason="the server of this key is a replica`)
+	}
 	if got := admin.Do("REPLICAOF", "NO", "ONE"); got != "+OK\r\n" {
 		t.Fatalf("REPLICAOF NO ONE: %q", got)
+	}
+	if got := newcomer.Reply(); got != "+OK\r\n" {
+		t.Errorf("a pool %s: WATCH at a replica: %q", name, got)
 	}
 }
