@@ -20,6 +20,9 @@ const (
 	tellPeriod = time.Minute
 	// overAfter is for how long something must not have been found, to be over.
 	overAfter = 10 * time.Second
+	// idleFor is for how long after the last work of the loops it is looked for the end of what was
+	// found: until no window has what was.
+	idleFor = 10*time.Second + overAfter + lookPeriod
 	// maxTold is how much the lookout tells of at a time.
 	maxTold = 200
 )
@@ -71,9 +74,10 @@ func (l *lookout) look(r *Recorder) {
 	if err != nil {
 		return // the proxy ends
 	}
-	l.tell(found.Findings, r.clock())
+	now := r.clock()
+	l.tell(found.Findings, now)
 	snap, _ := l.now.snapshots.get()
-	r.waits = anySilent(snap)
+	r.waits = anySilent(snap) || len(l.told) > 0 && now.Sub(r.worked) <= idleFor
 }
 
 // anySilent reports whether requests wait for a server; snap is nil when the proxy ends.
@@ -115,7 +119,7 @@ func (l *lookout) tell(found []api.Finding, now time.Time) {
 		}
 	}
 	for key, s := range l.told {
-		if now.Sub(s.last) < overAfter {
+		if now.Sub(s.last) < overAfter && (!findings.Ends(&s.found) || s.last.Equal(now)) {
 			continue
 		}
 		delete(l.told, key)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,28 +60,46 @@ func TestLookout(t *testing.T) {
 	}
 }
 
-// A few slow requests of a single window are no line.
+// Sentinels that do not agree in a single window are no line.
 func TestLookoutWaitsForASecondWindow(t *testing.T) {
-	of := func(name string, p99 api.Seconds) api.Server {
-		l := &api.Latency{Recent: &api.RecentLatency{Window: 10, Latency: api.Latency{Count: 400, P99: p99}}}
-		return api.Server{Pool: "p", Name: name, Address: name + ":1", State: "up", Latency: l}
-	}
-	slowFor := func(seconds int) string {
+	f := api.Finding{Kind: "sentinel", Pool: "p", Text: "sentinels do not agree: three", Title: "sentinels do not agree"}
+	foundFor := func(seconds int) string {
 		return toldIn(t, 60, func(second int) []api.Finding {
 			if second > seconds {
 				return nil
 			}
-			return foundOf(of("one", .001), of("two", .05))
+			return []api.Finding{f}
 		})
 	}
-	if got := slowFor(9); got != "" {
-		t.Errorf("slow in one window: %s", got)
+	if got := foundFor(9); got != "" {
+		t.Errorf("in one window: %s", got)
 	}
-	const about = " finding=server_slow pool=p server=two:1 name=two "
-	want := "server two (two:1) is slow" + about + `details="one request in a hundred takes 50ms or longer, with the others 1ms, in the last 10s"` + "\n" +
-		"no longer: server two (two:1) is slow" + about + "lasted=15s\n"
-	if got := slowFor(15); got != want {
+	want := "sentinels do not agree finding=sentinel pool=p details=three\nno longer: sentinels do not agree finding=sentinel pool=p lasted=15s\n"
+	if got := foundFor(15); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// The end of what is slow is told at the first look that does not find it, that of what comes and
+// goes after ten seconds.
+func TestLookoutTellsOfTheEnd(t *testing.T) {
+	slow := api.Server{Pool: "p", Name: "one", State: "up", Slow: &api.Slow{Way: api.SlowHalf, Takes: .03, Usual: .001, Window: 2}}
+	full := api.Server{Pool: "p", Name: "two", State: "up", Recent: &api.Rates{ErrorReplies: map[string]float64{"OOM": 2}}}
+	for what, tt := range map[string]struct {
+		server api.Server
+		over   int
+	}{"is slow": {slow, 20}, "answers with errors": {full, 29}} {
+		for seconds, ends := range map[int]int{tt.over: 0, tt.over + 1: 1} {
+			got := toldIn(t, seconds, func(second int) []api.Finding {
+				if second >= 20 {
+					return nil
+				}
+				return foundOf(tt.server)
+			})
+			if strings.Count(got, what) != 1+ends || strings.Count(got, "no longer: ") != ends {
+				t.Errorf("a server that %s until second 20, at second %d:\n%s", what, seconds-1, got)
+			}
+		}
 	}
 }
 
@@ -151,5 +170,20 @@ func TestLooksWhileRequestsWait(t *testing.T) {
 	snap.Pools[1].Servers[0].Values[stats.Silent] = 1
 	if !anySilent(snap) {
 		t.Error("somebody waits")
+	}
+}
+
+// When all clients have gone, it is looked for the end of what was found, until no window has it.
+func TestLooksForTheEnd(t *testing.T) {
+	in, now := newInstance(t), time.Unix(1e9, 0)
+	r := newRecorder(in, func() time.Time { return now })
+	for after, want := range map[time.Duration]bool{0: true, idleFor: true, idleFor + time.Second: false} {
+		l := newLookout(logging.Discard(), new(events.Log))
+		l.now = presentOf(in, r)
+		r.worked = now.Add(-after)
+		l.told[told{kind: "client_logins"}] = &telling{first: now, last: now}
+		if l.look(r); r.waits != want {
+			t.Errorf("%v after the last work: %t", after, r.waits)
+		}
 	}
 }

@@ -49,9 +49,11 @@ type Recorder struct {
 	still [gathered][]int64
 	// lookout is called every lookPeriod, if the loops have done anything; nil: there is none.
 	lookout func()
-	// waits: requests waited at the last look. If the loops do nothing, because all clients
-	// wait for a server that hangs, it must be looked at all the same.
-	waits bool
+	// waits: requests waited at the last look, or something that was found may end soon. If the
+	// loops do nothing, because all clients wait for a server that hangs or have gone, it must
+	// be looked at all the same. worked is when a look last found that they had done anything.
+	waits  bool
+	worked time.Time
 }
 
 // What is gathered: an index of still.
@@ -151,8 +153,12 @@ func (r *Recorder) Run(stop <-chan struct{}) {
 // same: an idle process does not wake them. It reports whether f was called.
 func (r *Recorder) gather(what int, f func()) bool {
 	before := r.in.Activity()
-	if before != nil && slices.Equal(before, r.still[what]) && (what != ofLook || !r.waits) {
+	idle := before != nil && slices.Equal(before, r.still[what])
+	if idle && (what != ofLook || !r.waits) {
 		return false
+	}
+	if !idle && what == ofLook {
+		r.worked = r.clock()
 	}
 	f()
 	after := r.in.Activity() // with the work of answering
@@ -168,8 +174,9 @@ func (r *Recorder) gather(what int, f func()) bool {
 func pauseAfter(period, took time.Duration) time.Duration { return max(period, recordCost*took) }
 
 // write adds the record of a second and, once in ten, a round of the servers to the history.
-// It reports whether a server has begun to be slow. When the proxy ends there is none.
-func (r *Recorder) write(second time.Time) (slow bool) {
+// It reports whether a server has begun to be slow, or is no longer. When the proxy ends there is
+// no record.
+func (r *Recorder) write(second time.Time) (changed bool) {
 	var next *record
 	r.pools = nil
 	if !r.gather(ofRecord, func() { next = r.record() }) {
@@ -182,7 +189,7 @@ func (r *Recorder) write(second time.Time) (slow bool) {
 	}
 	next.second = second
 	_, limit := r.Memory()
-	slow = r.watch.add(second, r.late, r.pools, next.counts, limit)
+	changed = r.watch.add(second, r.late, r.pools, next.counts, limit)
 	if second.Sub(r.coarseAt) >= history.CoarseStep {
 		r.coarseAt = second
 		r.addServers(r.snap, next)
@@ -196,7 +203,7 @@ func (r *Recorder) write(second time.Time) (slow bool) {
 	r.records = append(r.records, next)
 	r.records = thin(r.records)
 	r.divide()
-	return slow
+	return changed
 }
 
 // slowNow are the servers that are slow now. Nobody changes them.

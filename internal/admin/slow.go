@@ -14,16 +14,16 @@ import (
 //
 //	each second   times of each server, by family ─► counts so far
 //	then          the last 2, 3, 4, 6 and 10 seconds: what is new in each
-//	a server      is slow if most of its requests, by family, take much longer than
-//	                those of the other servers of its pool; or, if these have none,
-//	                than its own did before
+//	a server      is slow if most of its requests, by family, or its reads or writes
+//	                alone take much longer than those of the other servers of its
+//	                pool; or, if these have none, than its own did before
 //
 // A family is compared with itself: writes with writes. Scripts are left out, since each may
 // take what it takes. There are three ways to be slow:
 //
 //	half    half of at least 20 requests take long; of 100, a little less long
 //	all     each of a few does
-//	tail    one in a hundred of many does, in two spans of two seconds
+//	tail    one in a hundred of many does, in two spans of two seconds or in one of ten
 //
 // It must be so in several seconds, without those in which the whole host was late
 // (slow_seconds.go). Large values take long. So what is long grows with the bytes of a request and its reply.
@@ -47,7 +47,8 @@ const (
 	// othersOf is how many requests the other servers must have had, and oldOf how many the
 	// server itself before.
 	othersOf, oldOf = 4, 50
-	// slowStays is for how long a server that was slow stays so.
+	// slowStays is for how long a server that was slow stays so, unless all its seconds are
+	// quick for quickFor (slow_seconds.go).
 	slowStays = 5 * time.Second
 	// oldFor is for how long a server is slow by its own past. Then that is its past.
 	oldFor = 10 * time.Minute
@@ -149,7 +150,11 @@ type past struct {
 // A slowness is a slow server.
 type slowness struct {
 	api.Slow
+	by   judgement
 	seen time.Time // last
+	// over is when it was quick again. It is kept until no sample has what was slow, which is
+	// not for its past.
+	over time.Time
 }
 
 // A slowWatch finds slow servers. It belongs to the recorder's Run, but for what is found,
@@ -162,9 +167,9 @@ type slowWatch struct {
 }
 
 // add takes the times until a second, looks which servers are slow, and reports whether one has
-// begun to be. pools are nil if nothing has happened since the last second. late is how late the
+// begun to be, or is no longer. pools are nil if nothing has happened since the last second. late is how late the
 // recorder woke up, and memory is its.
-func (w *slowWatch) add(second time.Time, late time.Duration, pools []PoolLatency, of map[serverKey]counts, memory int64) (begun bool) {
+func (w *slowWatch) add(second time.Time, late time.Duration, pools []PoolLatency, of map[serverKey]counts, memory int64) (changed bool) {
 	var last *slowSample
 	if n := len(w.samples); n > 0 {
 		last = &w.samples[n-1]
@@ -263,7 +268,7 @@ func (w *slowWatch) age(gone []slowSample, now time.Time) {
 			w.past[key] = p
 		}
 		if slow := w.found[key]; slow != nil {
-			if slow.Before && now.Sub(slow.Since) >= oldFor {
+			if slow.Before && slow.over.IsZero() && now.Sub(slow.Since) >= oldFor {
 				*p = past{halved: now}
 			}
 			continue
@@ -298,36 +303,42 @@ func (p *past) add(t, before *serverTimes, now time.Time) {
 	}
 }
 
-// look finds the servers that are slow now.
-func (w *slowWatch) look(now time.Time) (begun bool) {
+// look finds the servers that are slow now, and reports whether one has begun to be, or is no
+// longer.
+func (w *slowWatch) look(now time.Time) (changed bool) {
 	pools := make(map[string][]serverKey)
 	for key := range w.samples[len(w.samples)-1].of {
 		pools[key.pool] = append(pools[key.pool], key)
 	}
 	for _, keys := range pools {
 		for key, slow := range w.slowOf(keys) {
-			old := w.found[key]
-			if old == nil {
-				begun = true
-				slow.Since = now.Add(-time.Duration(slow.Window) * time.Second)
-				w.found[key] = &slowness{slow, now}
+			if w.isQuick(key, slow.by, now) {
 				continue
 			}
-			slow.Since = old.Since
-			w.found[key] = &slowness{slow, now}
+			slow.seen, slow.Since = now, now.Add(-time.Duration(slow.Window)*time.Second)
+			old := w.found[key]
+			if old != nil && old.over.IsZero() {
+				slow.Since = old.Since
+			} else {
+				changed = true
+			}
+			w.found[key] = slow
 		}
 	}
 	for key, slow := range w.found {
-		if now.Sub(slow.seen) >= slowStays {
+		switch {
+		case slow.over.IsZero() && (now.Sub(slow.seen) >= slowStays || w.isQuick(key, slow.by, now)):
+			slow.over, changed = now, true
+		case !slow.over.IsZero() && now.Sub(slow.over) >= longestSpan:
 			delete(w.found, key)
 		}
 	}
-	return begun
+	return changed
 }
 
 // slowOf are the slow servers of a pool: by the shortest span that shows it.
-func (w *slowWatch) slowOf(keys []serverKey) map[serverKey]api.Slow {
-	found := make(map[serverKey]api.Slow)
+func (w *slowWatch) slowOf(keys []serverKey) map[serverKey]*slowness {
+	found := make(map[serverKey]*slowness)
 	last := len(w.samples) - 1
 	for _, span := range slowSpans {
 		if span > last {
@@ -335,11 +346,13 @@ func (w *slowWatch) slowOf(keys []serverKey) map[serverKey]api.Slow {
 		}
 		s := w.spanOf(keys, last-span, last)
 		for i, key := range keys {
-			if _, has := found[key]; has {
+			if _, has := found[key]; has || w.hasOld(key, last-span) {
 				continue
 			}
 			if v, ok := s.most(i, w.past[key]); ok && w.bad(key, v, .5, badSeconds, last-span, last) {
-				found[key] = s.say(v)
+				found[key] = s.say(i, v)
+			} else if v := s.slowest(i); span == slowSpans[len(slowSpans)-1] && v.slow && w.bad(key, v, 1, badTail, last-span, last) {
+				found[key] = s.say(i, v)
 			}
 		}
 	}
@@ -348,11 +361,11 @@ func (w *slowWatch) slowOf(keys []serverKey) map[serverKey]api.Slow {
 	}
 	first, second := w.spanOf(keys, last-2*tailSpan, last-tailSpan), w.spanOf(keys, last-tailSpan, last)
 	for i, key := range keys {
-		if _, has := found[key]; has || !first.slowest(i).slow {
+		if was, has := found[key]; has && was.Way != api.SlowTail || w.hasOld(key, last-2*tailSpan) || !first.slowest(i).slow {
 			continue
 		}
 		if v := second.slowest(i); v.slow && w.bad(key, v, 1, badTail, last-2*tailSpan, last) {
-			found[key] = second.say(v)
+			found[key] = second.say(i, v)
 		}
 	}
 	return found
@@ -415,6 +428,7 @@ type judgement struct {
 	n            int64
 	takes, usual time.Duration
 	limit        time.Duration // of what is slow
+	long         time.Duration // of the span
 	way          string
 }
 
@@ -422,7 +436,7 @@ type judgement struct {
 // with its own past. q is the share of its requests that are quicker than the time compared.
 func (s *slowSpan) judge(i, f int, q float64, floor time.Duration, own *past) judgement {
 	one := &s.servers[i]
-	v := judgement{family: f, n: one.n[f]}
+	v := judgement{family: f, n: one.n[f], long: s.long}
 	if v.n == 0 {
 		return v
 	}
@@ -456,7 +470,9 @@ func others(times []time.Duration, own time.Duration) time.Duration {
 	return times[middle]
 }
 
-// most judges all requests of a server: it is slow if most of those that can be judged are.
+// most judges all requests of a server: it is slow if most of those that can be judged are, or if
+// its reads or its writes are, of which there are more than a few that take very long: quick
+// requests do not make up for those.
 func (s *slowSpan) most(i int, own *past) (worst judgement, is bool) {
 	judged, slow := int64(0), int64(0)
 	for f := range msg.NumFamilies {
@@ -478,11 +494,12 @@ func (s *slowSpan) most(i int, own *past) (worst judgement, is bool) {
 		if !v.slow {
 			continue
 		}
+		is = is || v.n >= allOf && (f == int(msg.Reads) || f == int(msg.Writes))
 		if slow += v.n; v.n > worst.n {
 			worst = v
 		}
 	}
-	return worst, slow*2 > judged
+	return worst, is || slow*2 > judged
 }
 
 // slowest judges the slowest hundredth of a server's requests.
@@ -492,7 +509,7 @@ func (s *slowSpan) slowest(i int) judgement {
 		if one.n[f] < tailOf || len(s.tail[f]) < 2 {
 			continue
 		}
-		v := judgement{way: api.SlowTail, family: f, n: one.n[f], takes: one.spread[f].from(.99, one.n[f])}
+		v := judgement{way: api.SlowTail, long: s.long, family: f, n: one.n[f], takes: one.spread[f].from(.99, one.n[f])}
 		v.usual = others(s.tail[f], v.takes)
 		v.limit = max(slowTail+one.more, slowTimes*v.usual)
 		if v.takes >= v.limit {
@@ -503,19 +520,27 @@ func (s *slowSpan) slowest(i int) judgement {
 	return judgement{}
 }
 
-// say is a judgement in the API's type.
-func (s *slowSpan) say(v judgement) api.Slow {
-	return api.Slow{
+// say is a judgement in the API's type. The family is named if there were others.
+func (s *slowSpan) say(i int, v judgement) *slowness {
+	slow := api.Slow{
 		Way: v.way, Window: s.long.Seconds(), Count: v.n, Before: v.before,
 		Takes: api.Seconds(v.takes.Seconds()), Usual: api.Seconds(v.usual.Seconds()),
 	}
+	for f, n := range s.servers[i].n {
+		if n > 0 && f != v.family && (v.family == int(msg.Reads) || v.family == int(msg.Writes)) {
+			slow.Family = msg.Family(v.family).String()
+		}
+	}
+	return &slowness{Slow: slow, by: v}
 }
 
 // shown are the servers that are slow, for everybody.
 func (w *slowWatch) shown() map[serverKey]*api.Slow {
 	shown := make(map[serverKey]*api.Slow, len(w.found))
 	for key, slow := range w.found {
-		shown[key] = &slow.Slow
+		if slow.over.IsZero() {
+			shown[key] = &slow.Slow
+		}
 	}
 	return shown
 }

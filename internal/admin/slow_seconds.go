@@ -1,6 +1,11 @@
 package admin
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"nuthatch/internal/admin/api"
+)
 
 // The seconds of a span in which a server was slow. One is not enough, and those do not count in
 // which the host was late, and not the server: a busy host stalls the proxy and its servers for
@@ -15,6 +20,10 @@ const (
 	lateOther = 5 * time.Millisecond
 	// lateOld is how many requests another server must have had before.
 	lateOld = 10
+	// quickFor is for how long a server must be quick to be slow no longer: quickShare of the
+	// requests of each second.
+	quickFor   = 4 * time.Second
+	quickShare = .9
 	// lateShare is the share of another server's requests that are quicker than the time looked at.
 	lateShare = .9
 )
@@ -25,6 +34,13 @@ func (w *slowWatch) bad(key serverKey, v judgement, q float64, enough, from, to 
 	if v.before {
 		enough = max(enough, badOld)
 	}
+	seconds, _ := w.slowSeconds(key, v, q, from, to)
+	return seconds >= enough
+}
+
+// slowSeconds is in how many seconds between two samples a server was as slow as that, and how many
+// requests it had.
+func (w *slowWatch) slowSeconds(key serverKey, v judgement, q float64, from, to int) (seconds int, requests int64) {
 	for at := from + 1; at <= to; at++ {
 		now, before := w.samples[at].of[key], w.samples[at-1].of[key]
 		if now == nil || before == nil {
@@ -34,11 +50,32 @@ func (w *slowWatch) bad(key serverKey, v judgement, q float64, enough, from, to 
 		if n == 0 {
 			continue
 		}
+		requests += n
 		if takes := d.from(q, n); takes >= v.limit && !w.excused(key, takes, at) {
-			enough--
+			seconds++
 		}
 	}
-	return enough <= 0
+	return seconds, requests
+}
+
+// isQuick reports whether a server that was slow had requests of that family in the last quickFor,
+// and was not slow in any of these seconds. A tail is looked at for as long as it is found in.
+func (w *slowWatch) isQuick(key serverKey, v judgement, now time.Time) bool {
+	q, long := quickShare, quickFor
+	if v.way == api.SlowTail {
+		q, long = 1, max(long, v.long)
+	}
+	last := len(w.samples) - 1
+	from := slices.IndexFunc(w.samples, func(s slowSample) bool { return now.Sub(s.second) <= long })
+	seconds, requests := w.slowSeconds(key, v, q, from, last)
+	return seconds == 0 && requests > 0
+}
+
+// hasOld reports whether a span from that sample on has what was slow before the server was quick
+// again: that does not count once more.
+func (w *slowWatch) hasOld(key serverKey, from int) bool {
+	slow := w.found[key]
+	return slow != nil && !slow.over.IsZero() && w.samples[from].second.Before(slow.over.Add(-quickFor))
 }
 
 // excused reports whether requests of a second took so long for the host's sake: the recorder

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -70,12 +71,14 @@ func TestSlowServersAreNamed(t *testing.T) {
 		part        float64 // of its requests that are slow
 		way         string
 		before      bool
+		most        int // seconds until it is named; 0: four
 	}{
 		{what: "ten times slower, many requests", servers: 3, rate: 1000, quick: 300 * time.Microsecond, slow: 3 * ms, way: api.SlowHalf},
 		{what: "ten times slower, 5 requests a second at 3 servers", servers: 3, rate: 5. / 3, quick: ms, slow: 10 * ms, way: api.SlowAll},
 		{what: "ten times slower, 5 requests a second at 2 servers", servers: 2, rate: 2.5, quick: 3 * ms, slow: 30 * ms, way: api.SlowAll},
 		{what: "a few that take very long", servers: 2, rate: .8, others: 100, quick: ms, slow: 900 * ms, way: api.SlowAll},
 		{what: "one of many requests in thirty", servers: 2, rate: 1000, quick: ms, slow: 30 * ms, part: 1. / 30, way: api.SlowTail},
+		{what: "one of few requests in twenty", servers: 2, rate: 20, quick: ms, slow: 30 * ms, part: 1. / 20, way: api.SlowTail, most: 8},
 		{what: "alone", servers: 1, rate: 5, quick: 2 * ms, slow: 30 * ms, way: api.SlowAll, before: true},
 		{what: "alone, many requests", servers: 1, rate: 500, quick: ms, slow: 15 * ms, way: api.SlowHalf, before: true},
 		{what: "the others have no requests", servers: 3, rate: 10, others: -1, quick: ms, slow: 50 * ms, way: api.SlowHalf, before: true},
@@ -87,7 +90,8 @@ func TestSlowServersAreNamed(t *testing.T) {
 		if tt.part == 0 {
 			tt.part = 1
 		}
-		const from, end = 60, 65
+		const from, end = 60, 70
+		tt.most = cmp.Or(tt.most, 4)
 		for n := range end + 20 {
 			for i := range tt.servers - 1 {
 				s.answer(i, msg.Reads, requests(tt.others, n), tt.quick, 100)
@@ -114,11 +118,57 @@ func TestSlowServersAreNamed(t *testing.T) {
 				}
 			}
 		}
-		if shown == 0 || shown > 4 {
+		if shown == 0 || shown > tt.most {
 			t.Errorf("%s: named after %d seconds", tt.what, shown)
 		}
 		if slow := s.look(); slow != nil {
 			t.Errorf("%s: named long after its end: %+v", tt.what, slow)
+		}
+	}
+}
+
+// TestOneSlowFamily: slow writes alone, or slow reads, are named within five seconds, however many
+// others are quick, and are named no more within five seconds of their end.
+func TestOneSlowFamily(t *testing.T) {
+	const ms = time.Millisecond
+	for _, tt := range []struct {
+		what         string
+		servers      int
+		family, rest msg.Family
+		rate         float64 // of the family, at each server
+		before       bool
+	}{
+		{"two writes a second", 2, msg.Writes, msg.Reads, 2, false},
+		{"two writes a second, alone", 1, msg.Writes, msg.Reads, 2, true},
+		{"two reads a second, alone", 1, msg.Reads, msg.Writes, 2, true},
+		{"many writes", 3, msg.Writes, msg.Reads, 50, false},
+	} {
+		s := newSimulation(tt.servers)
+		const from, end = 120, 150
+		named, over := 0, 0
+		for n := range end + 20 {
+			for i := range tt.servers {
+				took := ms
+				if i == tt.servers-1 && n >= from && n < end {
+					took = 40 * ms
+				}
+				s.answer(i, tt.family, requests(tt.rate, n), took, 100)
+				s.answer(i, tt.rest, 200, ms/4, 100)
+			}
+			slow := s.look()
+			switch {
+			case slow == nil && named > 0 && over == 0:
+				over = n - end + 1
+			case slow != nil && over > 0:
+				t.Errorf("%s: named again in second %d", tt.what, n)
+			case slow != nil && named == 0:
+				if named = n - from + 1; slow.Family != tt.family.String() || slow.Before != tt.before {
+					t.Errorf("%s: %+v", tt.what, slow)
+				}
+			}
+		}
+		if named < 1 || named > 5 || over < 1 || over > 5 {
+			t.Errorf("%s: named after %d seconds, and for %d seconds after its end", tt.what, named, over)
 		}
 	}
 }
@@ -169,6 +219,13 @@ func TestServersThatAreNotSlow(t *testing.T) {
 			s.answer(0, msg.Reads, 3, ms, 100)
 			if n%20 == 0 {
 				s.answer(2, msg.Reads, 2, 300*ms, 100)
+			}
+		},
+		"one slow write now and then": func(s *simulation, n int, took func() time.Duration) {
+			s.answer(0, msg.Writes, 1, ms, 100)
+			s.answer(2, msg.Reads, 100, ms, 100)
+			if n%5 == 0 {
+				s.answer(2, msg.Writes, 1, 300*ms, 100)
 			}
 		},
 		"a server farther away, and quick": func(s *simulation, _ int, took func() time.Duration) {

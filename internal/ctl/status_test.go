@@ -123,14 +123,7 @@ var statuses = []struct {
 		p.Pools[1].Servers[0].State, p.Pools[1].Servers[0].Reason = "probing", "request_timed_out"
 	}},
 	{"slow", false, func(_ *api.Info, p *api.Pools, _ *api.Events) {
-		for i := range p.Pools {
-			for j, p99 := range []api.Seconds{.002, .123} {
-				l := &api.Latency{Count: 1000, Recent: &api.RecentLatency{Window: 10, Latency: api.Latency{Count: 100, P99: p99}}}
-				if p.Pools[i].Servers[j].Latency = l; i == 1 {
-					l.Recent.Count = 2 // too few to tell
-				}
-			}
-		}
+		p.Pools[0].Servers[1].Slow = &api.Slow{Way: api.SlowTail, Takes: .123, Usual: .002, Window: 10}
 		p.Pools[1].Counters = map[string]int64{"certificate_until": now.Add(100 * time.Hour).UnixMicro()}
 		p.Pools[0].PausedSince = before(13 * time.Second)
 		until := now.Add(17 * time.Second)

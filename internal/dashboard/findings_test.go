@@ -19,11 +19,7 @@ func TestWhatNeedsALook(t *testing.T) {
 			s := &p.Pools[0].Servers[i]
 			s.State, s.Since, s.Reason, s.Share = "ejected", &since, "conn_refused", 0
 		}
-		for i := range p.Pools[1].Servers {
-			l := p.Pools[1].Servers[i].Latency
-			l.Recent = &api.RecentLatency{Window: 10, Latency: *l}
-		}
-		p.Pools[1].Servers[1].Latency.Recent.P99 = 0.123
+		p.Pools[1].Servers[1].Slow = &api.Slow{Since: since, Way: api.SlowTail, Takes: .123, Usual: .002, Window: 10}
 		p.Pools[1].Clients, p.Pools[1].MaxClients = 90, 100
 		p.Pools[1].Counters["certificate_until"] = p.Time.Add(73 * time.Hour).UnixMicro()
 		until := p.Time.Add(17 * time.Second)

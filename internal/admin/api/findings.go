@@ -34,8 +34,6 @@ type Finding struct {
 	Text string `json:"text"`
 	// Title is Text without the details that may be others at each look. The log has them apart.
 	Title string `json:"-"`
-	// Confirmed: it is more than a few requests. The log does not wait until it has lasted.
-	Confirmed bool `json:"-"`
 	// Help says what it means, and what to do.
 	Help string `json:"help,omitempty"`
 	// Since is when it began, and Until when it ends by itself, as far as they are known.

@@ -131,7 +131,6 @@ func (f *finder) pool(p *api.Pool) {
 	f.replicas(p)
 	f.peers(p)
 	f.certificate(p)
-	slow := slowServers(p)
 	f.clients(p.Name, p.Clients, p.MaxClients, "client_connections")
 	f.failed(p)
 	f.protocol(p)
@@ -141,7 +140,7 @@ func (f *finder) pool(p *api.Pool) {
 		owned += p.Servers[i].Share
 	}
 	for i := range p.Servers {
-		f.server(&p.Servers[i], rest{owns: owned > 0, up: !lost}, slow[i])
+		f.server(&p.Servers[i], rest{owns: owned > 0, up: !lost})
 	}
 }
 

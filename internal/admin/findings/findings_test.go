@@ -21,13 +21,8 @@ func server(name, state, reason, cause string) api.Server {
 // TestFindingsExplainThemselves: each has its parts, and says what it means and what to do.
 func TestFindingsExplainThemselves(t *testing.T) {
 	since := now.Add(-time.Minute)
-	slow := server("slow", "up", "", "")
-	for range 2 {
-		l := &api.Latency{Recent: &api.RecentLatency{Window: 10, Latency: api.Latency{Count: 100, P99: .2}}}
-		slow.Latency = l
-	}
-	quick := server("quick", "up", "", "")
-	quick.Latency = &api.Latency{Recent: &api.RecentLatency{Window: 10, Latency: api.Latency{Count: 100, P99: .001}}}
+	slow, quick := server("slow", "up", "", ""), server("quick", "up", "", "")
+	slow.Slow = &api.Slow{Since: since, Way: api.SlowTail, Takes: .2, Usual: .001, Window: 10}
 	full := server("full", "up", "", "")
 	full.Recent = &api.Rates{ErrorReplies: map[string]float64{"WRONGTYPE": 9, "OOM": 2}}
 	dead := server("dead", "failing", "conn_refused", "Connection refused")
@@ -64,6 +59,7 @@ func TestSlowServers(t *testing.T) {
 		"half of its requests in the last 4s take 30ms or longer, with the others 1ms":        {Way: api.SlowHalf, Takes: .03, Usual: .001, Window: 4, Count: 300},
 		"all of its 6 requests in the last 2s took 30ms or longer, with the others 1ms":       {Way: api.SlowAll, Takes: .03, Usual: .001, Window: 2, Count: 6},
 		"half of its requests in the last 4s take 30ms or longer, in the minutes before 16µs": {Way: api.SlowHalf, Takes: .03, Window: 4, Count: 300, Before: true},
+		"all of its 6 writes in the last 2s took 30ms or longer, in the minutes before 1ms":   {Way: api.SlowAll, Family: "write", Takes: .03, Usual: .001, Window: 2, Count: 6, Before: true},
 		"one request in a hundred takes 30ms or longer, with the others 1ms, in the last 2s":  {Way: api.SlowTail, Takes: .03, Usual: .001, Window: 2, Count: 300},
 	} {
 		s := server("one", "up", "", "")

@@ -50,7 +50,7 @@ var Kinds = []api.Explained{
 	{Name: serverFlaps, Text: "flaps", Help: "The server has failed three times or more in the last minute, and answered in between: it crashes and is started again, or the network to it comes and goes. Look at its log, and at what starts it."},
 	{Name: serverSilent, Text: "silent", Help: "Requests wait for the server, and it has sent nothing for two seconds or longer: does it hang, is it stopped, or busy with a slow command or script? Without timeout and request_timeout its clients wait as long. Look at its process and its host."},
 	{Name: serverErrors, Text: "errors", Help: "The server answers, and some of its replies are errors. Those that are about the server, such as OOM, are red."},
-	{Name: serverSlow, Text: "slow", Help: "Half of the requests, each of a few, or one in a hundred of many takes at this server five times as long as with the others of its pool or, if these have no requests, eight times as long as in the minutes before. Differences of a few milliseconds do not count, nor does what large values take. Look at its load, its slow log and its host. The slow log here shows where the time goes."},
+	{Name: serverSlow, Text: "slow", Help: "Half of the requests, or of the reads or the writes alone, each of a few, or one in a hundred of many takes at this server five times as long as with the others of its pool or, if these have no requests, eight times as long as in the minutes before. Differences of a few milliseconds do not count, nor does what large values take. Look at its load, its slow log and its host. The slow log here shows where the time goes."},
 	{Name: privateConnections, Text: "private", Help: "Clients have nearly as many connections to the server to themselves as private_connections allows, for WATCH, commands that block, and channels. More are refused."},
 	{Name: memory, Text: "memory", Help: "The proxy holds much for clients: requests, and replies that clients do not read. Above the soft mark clients wait, above the hard mark hardly any is read from. nuthatch ctl clients shows who holds how much."},
 	{Name: clients, Text: "clients", Help: "Nearly as many clients are connected as may be; more are refused. Do clients leak connections? Otherwise raise the bound that the text names."},
@@ -82,11 +82,12 @@ func Logged(f *api.Finding) bool {
 	return false
 }
 
-// Settles reports whether the log waits until something was found for a whole window: few slow
-// requests make a server slow in a single one, and sentinels do not agree during a failover.
-func Settles(f *api.Finding) bool {
-	return f.Kind == serverSlow && !f.Confirmed || f.Kind == sentinel
-}
+// Settles reports whether the log waits until something was found for a whole window: sentinels
+// do not agree during a failover.
+func Settles(f *api.Finding) bool { return f.Kind == sentinel }
+
+// Ends reports whether what is found is over as soon as it is not found: it does not come and go.
+func Ends(f *api.Finding) bool { return f.Kind == serverSlow }
 
 // Events are the events of the beginning and the end of what is found; ok is false if it has
 // others, or none.

@@ -15,13 +15,6 @@ import (
 )
 
 const (
-	// A server is slow in the window if its p99 is slowTimes that of the others of its pool, and
-	// at least slowLeast seconds. slowFew is how many requests a server must have answered in
-	// the window, or its p99 is that of a single one. See Settles, too. What is slow now is
-	// found before: api.Server.Slow.
-	slowTimes = 5
-	slowLeast = .01
-	slowFew   = 100
 	// leastShown is the shortest time, in seconds, that slow servers are compared with in words.
 	leastShown = 16e-6
 	// flapsFrom is how often a server must have begun to fail in the last minute to flap.
@@ -56,9 +49,8 @@ func (f *finder) about(v *api.Server, kind string, fails bool, form string, args
 // rest is what the servers of a pool are together: owns: one of them has keys; up: one is up.
 type rest struct{ owns, up bool }
 
-// server finds a server that is not up, is slow, or answers with errors. usual is the p99 of the
-// others of a slow one.
-func (f *finder) server(v *api.Server, of rest, usual float64) {
+// server finds a server that is not up, is slow, or answers with errors.
+func (f *finder) server(v *api.Server, of rest) {
 	f.state(v, of)
 	f.silent(v)
 	if v.Falls >= flapsFrom {
@@ -68,11 +60,7 @@ func (f *finder) server(v *api.Server, of rest, usual float64) {
 	case v.State != "up" || v.Falls >= flapsFrom: // that is said
 	case v.Since != nil && f.now.Sub(*v.Since) < settlesAfter:
 	case v.Slow != nil:
-		one := f.about(v, serverSlow, false, "%s is slow:: %s", subject(v), slow(v.Slow))
-		one.Since, one.Confirmed = &v.Slow.Since, true
-	case usual > 0:
-		f.about(v, serverSlow, false, "%s is slow:: one request in a hundred takes %s or longer, with the others %s%s",
-			subject(v), units.Seconds(v.Latency.Recent.P99), units.Seconds(usual), within(v.Latency.Recent.Window))
+		f.about(v, serverSlow, false, "%s is slow:: %s", subject(v), slow(v.Slow)).Since = &v.Slow.Since
 	}
 	switch n := v.Counters["private_connections"]; {
 	case v.MaxPrivate == 0:
@@ -220,51 +208,16 @@ func slow(s *api.Slow) string {
 	if s.Before {
 		than = "in the minutes before "
 	}
+	kind := cmp.Or(s.Family, "request")
 	usual := units.Seconds(max(float64(s.Usual), leastShown))
 	takes, last := units.Seconds(float64(s.Takes)), units.Window(s.Window)
 	switch s.Way {
 	case api.SlowHalf:
-		return fmt.Sprintf("half of its requests in the last %s take %s or longer, %s%s", last, takes, than, usual)
+		return fmt.Sprintf("half of its %ss in the last %s take %s or longer, %s%s", kind, last, takes, than, usual)
 	case api.SlowAll:
-		return fmt.Sprintf("all of its %d requests in the last %s took %s or longer, %s%s", s.Count, last, takes, than, usual)
+		return fmt.Sprintf("all of its %d %ss in the last %s took %s or longer, %s%s", s.Count, kind, last, takes, than, usual)
 	}
-	return fmt.Sprintf("one request in a hundred takes %s or longer, %s%s, in the last %s", takes, than, usual, last)
-}
-
-// slowServers are the usual p99, that of the others, of each server that is much slower than
-// those in the window; 0 if it is not.
-func slowServers(p *api.Pool) []float64 {
-	usual := make([]float64, len(p.Servers))
-	var times []float64
-	measured := func(s *api.Server) bool {
-		return s.State == "up" && s.Latency != nil && s.Latency.Recent != nil && s.Latency.Recent.Count >= slowFew
-	}
-	for i := range p.Servers {
-		if s := &p.Servers[i]; measured(s) {
-			times = append(times, float64(s.Latency.Recent.P99))
-		}
-	}
-	if len(times) < 2 {
-		return usual
-	}
-	slices.Sort(times)
-	for i := range p.Servers {
-		s := &p.Servers[i]
-		if !measured(s) {
-			continue
-		}
-		p99 := float64(s.Latency.Recent.P99)
-		// The median of the others: of two servers it is the other one.
-		at, _ := slices.BinarySearch(times, p99)
-		middle := (len(times) - 2) / 2
-		if middle >= at {
-			middle++
-		}
-		if others := times[middle]; p99 >= slowLeast && p99 >= slowTimes*others {
-			usual[i] = others
-		}
-	}
-	return usual
+	return fmt.Sprintf("one %s in a hundred takes %s or longer, %s%s, in the last %s", kind, takes, than, usual, last)
 }
 
 // recentErrors are the most frequent error replies, by prefix, and the first prefix that is
