@@ -141,10 +141,11 @@ func TestRecentRates(t *testing.T) {
 	snap := in.Snapshot()
 	snap.ErrorNames = (&stats.ErrorNames{}).Names()
 	stats.Count(&snap.Pools[0].Servers[1].Errors, (&stats.ErrorNames{}).Index([]byte("OOM")))
+	snap.Pools[0].Servers[1].Values[stats.RefusalsPassed] = 20
 	r.records[1].counts = countsOf(snap)
 	rates := r.windowOf(snap, now, Windows[0]).rates(serverKey{"beta", "two"})
-	if rates.Window != 10 || rates.Requests != 4 || rates.Failed != 0 || rates.ErrorReplies["OOM"] != 0.1 || len(rates.ErrorReplies) != 1 {
-		t.Errorf("the rates are %+v, want 40 requests and an error in 10 s", rates)
+	if rates.Window != 10 || rates.Requests != 4 || rates.Failed != 0 || rates.ErrorReplies["OOM"] != 0.1 || len(rates.ErrorReplies) != 1 || rates.Refusals != 2 {
+		t.Errorf("the rates are %+v, want 40 requests, an error and 20 refusals in 10 s", rates)
 	}
 }
 

@@ -91,6 +91,8 @@ type record struct {
 type counts struct {
 	requests, failed, requestBytes, responseBytes int64
 	queued                                        int64
+	// refusals are those of a server that clients got.
+	refusals int64
 	// invalid are a pool's clients that were closed for what they sent.
 	invalid int64
 	// failedLogins are logins of a pool's clients, strangers requests without a login.
@@ -304,7 +306,7 @@ func countsOf(snap *stats.Snapshot) map[serverKey]counts {
 			one := counts{
 				requests: s.Values[stats.Requests], failed: sumOf(&s.Vectors[stats.ServerFailedRequests]),
 				requestBytes: s.Values[stats.RequestBytes], responseBytes: s.Values[stats.ResponseBytes], errors: s.Errors,
-				queued: s.Values[stats.InQueue] + s.Values[stats.OutQueue],
+				queued: s.Values[stats.InQueue] + s.Values[stats.OutQueue], refusals: s.Values[stats.RefusalsPassed],
 			}
 			of.requestBytes += one.requestBytes
 			of.responseBytes += one.responseBytes
@@ -357,6 +359,7 @@ func (w *window) rates(key serverKey) *api.Rates {
 	if before.errors == nil {
 		before.errors = new(stats.ErrorCounts)
 	}
+	rates.Refusals = per(now.refusals, before.refusals)
 	rates.ErrorReplies = make(map[string]float64)
 	for i, name := range w.names {
 		if n := per(now.errors[i], before.errors[i]); n > 0 {

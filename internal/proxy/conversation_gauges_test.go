@@ -9,16 +9,12 @@ import (
 // queued, and as many server connections as there are.
 func (c *conversation) checkGauges() {
 	c.t.Helper()
-	var shards []*stats.Shard
 	for _, ctx := range c.loops {
-		s := stats.NewShard(c.layout())
-		ctx.CopyStats(s)
-		shards = append(shards, s)
 		if n := proxy.Beside(ctx); n != 0 {
 			c.t.Errorf("at the end %d bytes are counted for nothing", n)
 		}
 	}
-	sum := stats.Sum(c.layout(), shards)
+	sum := c.sum()
 	total := int64(1) // the listener
 	for i, s := range c.stubs {
 		got := &sum.Pools[0].Servers[s.place].Values
@@ -38,4 +34,15 @@ func (c *conversation) checkGauges() {
 	if sum.CurrConnections != total {
 		c.t.Errorf("at the end curr_connections is %d, want %d", sum.CurrConnections, total)
 	}
+}
+
+// sum are the statistics of all loops.
+func (c *conversation) sum() *stats.Snapshot {
+	var shards []*stats.Shard
+	for _, ctx := range c.loops {
+		s := stats.NewShard(c.layout())
+		ctx.CopyStats(s)
+		shards = append(shards, s)
+	}
+	return stats.Sum(c.layout(), shards)
 }

@@ -402,6 +402,9 @@ func (c *serverConn) deliver(r msg.Reply) {
 		isProven(c, !refuses, mayBeError(r))
 	}
 	m := c.pop()
+	if isError && m.Owner != nil && !m.NoReply && !m.Waits() { // one that waits may be sent again yet (leg)
+		countPassed(c.server, r)
+	}
 	if m.Owner == nil {
 		c.pool.ctx.msgs.Put(m)
 	} else {

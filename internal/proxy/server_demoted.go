@@ -212,6 +212,7 @@ func (s *Server) passRefusal(refused []*msg.Msg, text []byte) {
 			ctx.msgs.Put(m)
 			continue
 		}
+		countPassed(s, msg.Reply{Flat: text})
 		s.stats[stats.Responses]++
 		s.stats[stats.ResponseBytes] += int64(len(text))
 		m.Owner.OnReply(m, msg.Reply{Flat: text})

@@ -35,6 +35,14 @@ func headOf(r msg.Reply) []byte {
 	return r.Flat
 }
 
+// countPassed counts a reply that a client gets, if it says that its request was not carried out, and that
+// the server, or another one, may do so later.
+func countPassed(s *Server, r msg.Reply) {
+	if by := s.pool.proto.redirector; by != nil && by.Redirect(r).Kind != msg.Carried {
+		s.stats[stats.RefusalsPassed]++
+	}
+}
+
 // refused counts the reply if it is an error, and reports whether it is one. why says
 // why the server refuses all requests, or the connection, or is no primary; msg.OK if it
 // refuses only this request. A server that wants a login is failing although it answers. A server

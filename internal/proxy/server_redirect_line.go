@@ -211,6 +211,9 @@ func (it *detoured) fail(text []byte) {
 		ctx.msgs.Put(m)
 		return
 	}
+	if it.from != nil {
+		countPassed(it.from, msg.Reply{Flat: text})
+	}
 	m.Owner.OnReply(m, msg.Reply{Flat: text})
 }
 

@@ -254,6 +254,9 @@ func (l *leg) OnReply(_ *msg.Msg, r msg.Reply) {
 		}
 	}
 	b.hops = 0
+	if mayBeError(r) {
+		countPassed(l.conn.server, r)
+	}
 	if f != nil {
 		f.heard(r)
 	}

@@ -177,7 +177,9 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 	case !c.ahead(m, r, t):
 		return true
 	case !discarded && mayBeError(r):
-		c.refused(r)
+		if c.refused(r); !c.pool.keepsAll { // the whole is not sent again
+			countPassed(c.server, r)
+		}
 	}
 	if r.Chain != nil {
 		r.Chain.Release(ctx.bufs)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/eventloop"
+	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
 )
 
@@ -34,6 +36,7 @@ import (
 //	server a answers         a line a reply, to connection conn=N, 1 if it is left out; part=N, `goes-on` likewise
 //	server a closes          connection conn=N
 //	server a dies | returns
+//	server a counts          how many of its refusals, such as MOVED, clients got
 //	server a moves           its name has another address, and its new connections are made there; `promoted`: another node was promoted
 //	time 400ms               passes
 //	reload                   the pool's configuration from now on
@@ -275,6 +278,9 @@ func (s *story) server(d *datadriven.TestData, stub *stub, what string) string {
 		stub.down()
 	case "returns":
 		stub.up()
+	case "counts":
+		s.talk.calm()
+		return strconv.FormatInt(s.talk.sum().Pools[0].Servers[stub.place].Values[stats.RefusalsPassed], 10) + "\n"
 	case "moves":
 		stub.move(d.HasArg("promoted"))
 	default:

@@ -41,6 +41,10 @@ var ServerFaults = []string{
 	"TRYAGAIN", "CLUSTERDOWN", "INPROG", "NOGOODSLAVE", "NOMASTERLINK", "IOERR", "DENIED", "SERVER_ERROR",
 }
 
+// Refusals are those by which a server says that it has not carried out a request, and that it, or
+// another one, may do so later. Where it can, the proxy asks again, and no client gets them.
+var Refusals = []string{"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "MASTERDOWN"}
+
 // knownErrors have fixed places, so that unknown prefixes cannot take them.
 var knownErrors = slices.Concat([]string{OtherError}, RequestErrors, ServerFaults)
 

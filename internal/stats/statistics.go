@@ -286,6 +286,8 @@ const (
 	RedirectsAsked
 	RedirectsTryAgain
 	RedirectsUnready
+	// RefusalsPassed counts those of such errors that clients got.
+	RefusalsPassed
 	// Reads counts the reads that were sent to the server by its pool's read_policy,
 	// ReadsReturned those that it did not answer, as a replica, and that were sent elsewhere.
 	Reads
@@ -447,6 +449,7 @@ var ServerFields = [numServerFields]Field{
 	RedirectsAsked:    {"redirects_ask", "nuthatch_server_redirects_ask_total", Counter, Things, "requests that the node did not carry out because the key may have moved already (ASK)"},
 	RedirectsTryAgain: {"redirects_tryagain", "nuthatch_server_redirects_tryagain_total", Counter, Things, "requests for several keys, some of which had moved (TRYAGAIN)"},
 	RedirectsUnready:  {"redirects_unready", "nuthatch_server_redirects_unready_total", Counter, Things, "requests that the node did not carry out because it, or the cluster, was not ready (CLUSTERDOWN, LOADING, READONLY, MASTERDOWN)"},
+	RefusalsPassed:    {"refusals_passed", "nuthatch_server_refusals_passed_total", Counter, Things, "requests that the server did not carry out, saying MOVED, ASK, TRYAGAIN, CLUSTERDOWN, LOADING, READONLY or MASTERDOWN, and whose clients got such an error; of the others they got another answer"},
 	Reads:             {"reads", "nuthatch_server_reads_total", Counter, Things, "reads that were sent to the server by the pool's read_policy, other than primary"},
 	ReadsReturned:     {"reads_returned", "nuthatch_server_reads_returned_total", Counter, Things, "reads that the server, a replica, did not answer, and that were sent to another server"},
 

@@ -253,6 +253,8 @@ type Rates struct {
 	ResponseBytes float64 `json:"response_bytes"`
 	// ErrorReplies has a server's error replies by prefix; what is 0 is left out.
 	ErrorReplies map[string]float64 `json:"error_replies,omitempty"`
+	// Refusals is the rate of refusals_passed.
+	Refusals float64 `json:"-"`
 }
 
 // RecentLatency is a distribution of times within a window of so many seconds.

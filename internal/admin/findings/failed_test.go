@@ -114,14 +114,14 @@ func TestUnknownLogin(t *testing.T) {
 }
 
 // The redirects of a cluster's node are no errors: requests follow them. Those of a server that is
-// in no cluster are.
+// in no cluster are: its clients get them.
 func TestRedirectsAreNoErrors(t *testing.T) {
 	s := server("one", "up", "", "")
-	s.Recent = &api.Rates{ErrorReplies: map[string]float64{"MOVED": 1, "ASK": 2, "OOM": 3}}
+	s.Recent = &api.Rates{ErrorReplies: map[string]float64{"MOVED": 1, "ASK": 2, "OOM": 3}, Refusals: 3}
 	if f := one(t, serverErrors, nil, s); !strings.Contains(f.Text, "MOVED") || !f.Fails {
 		t.Errorf("in no cluster: %+v", f)
 	}
-	s.Node = &api.ClusterNode{}
+	s.Node, s.Recent.Refusals = &api.ClusterNode{}, 0
 	if f := one(t, serverErrors, nil, s); strings.Contains(f.Text, "MOVED") || strings.Contains(f.Text, "ASK") || !strings.Contains(f.Text, "OOM") {
 		t.Errorf("of a cluster: %+v", f)
 	}
@@ -199,5 +199,27 @@ func TestFailingServersThatNobodyAsks(t *testing.T) {
 		if f := one(t, serverState, nil, s, server("two", "up", "", "")); f.Fails != c.fails || !strings.HasSuffix(f.Text, c.want) {
 			t.Errorf("%+v, %+v: %+v, want %q", c.node, c.of, f, c.want)
 		}
+	}
+}
+
+// MOVED and the like that no client got are no finding; those that one got are.
+func TestRefusalsThatNoClientGot(t *testing.T) {
+	s := server("one", "up", "", "")
+	s.Recent = &api.Rates{ErrorReplies: map[string]float64{"MOVED": .3, "ASK": .1, "READONLY": .2}}
+	if f := one(t, serverErrors, nil, s); f.Kind != "" {
+		t.Errorf("%+v", f)
+	}
+	s.Recent.ErrorReplies["OOM"] = .1
+	if f := one(t, serverErrors, nil, s); !f.Fails || f.Reason != "OOM" || strings.Contains(f.Text, "MOVED") {
+		t.Errorf("%+v", f)
+	}
+	delete(s.Recent.ErrorReplies, "OOM")
+	s.Recent.Refusals = .1
+	if f := one(t, serverErrors, nil, s); !f.Fails || f.Reason != "MOVED" || !strings.Contains(f.Cause, "the key belongs to another node") {
+		t.Errorf("%+v", f)
+	}
+	s.Node = &api.ClusterNode{Role: "primary"}
+	if f := one(t, serverErrors, nil, s); !f.Fails || !strings.Contains(f.Cause, "sent again in vain") {
+		t.Errorf("%+v", f)
 	}
 }

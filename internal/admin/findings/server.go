@@ -69,7 +69,7 @@ func (f *finder) server(v *api.Server, of rest) {
 	case float64(n) >= nearly*float64(v.MaxPrivate):
 		f.about(v, privateConnections, false, "%s: private connections are near their limit:: %d of %d (private_connections)", subject(v), n, v.MaxPrivate)
 	}
-	if replies := errorReplies(v); len(replies) > 0 {
+	if replies := seenErrors(v.Recent); len(replies) > 0 {
 		words, first, fails := recentErrors(replies)
 		one := f.about(v, serverErrors, fails, "%s answers with errors:: %s a second%s", subject(v), words, within(v.Recent.Window))
 		if one.Cause = meaning(v, first); one.Cause != "" {
@@ -77,22 +77,6 @@ func (f *finder) server(v *api.Server, of rest) {
 			one.Text += "; " + first + ": " + one.Cause
 		}
 	}
-}
-
-// errorReplies are a server's error replies of late. The redirects of a cluster's node are none:
-// requests follow them.
-func errorReplies(v *api.Server) map[string]float64 {
-	if v.Recent == nil {
-		return nil
-	}
-	replies := v.Recent.ErrorReplies
-	if v.Node != nil {
-		replies = maps.Clone(replies)
-		for _, redirect := range []string{"MOVED", "ASK"} {
-			delete(replies, redirect)
-		}
-	}
-	return replies
 }
 
 // within says which window a number is of.
@@ -106,6 +90,8 @@ func within(seconds float64) string {
 // meaning is what an error reply with the prefix means at the server.
 func meaning(v *api.Server, prefix string) string {
 	switch {
+	case v.Node != nil && (prefix == "MOVED" || prefix == "ASK" || prefix == "TRYAGAIN"):
+		return "requests were sent again in vain, and clients got an error: nodes do not agree who has a slot, or it took too long (cluster_max_redirects, timeout)"
 	case prefix == "NOAUTH" && v.LoginKey == "":
 		return "it wants a password, and the pool has none (server_password or redis_auth)"
 	case prefix == "NOAUTH":
@@ -218,6 +204,20 @@ func slow(s *api.Slow) string {
 		return fmt.Sprintf("all of its %d %ss in the last %s took %s or longer, %s%s", s.Count, kind, last, takes, than, usual)
 	}
 	return fmt.Sprintf("one %s in a hundred takes %s or longer, %s%s, in the last %s", kind, takes, than, usual, last)
+}
+
+// seenErrors are a server's error replies in the window, without those that no client got: the
+// requests were sent again, or elsewhere.
+func seenErrors(of *api.Rates) map[string]float64 {
+	switch {
+	case of == nil:
+		return nil
+	case of.Refusals > 0:
+		return of.ErrorReplies
+	}
+	seen := maps.Clone(of.ErrorReplies)
+	maps.DeleteFunc(seen, func(prefix string, _ float64) bool { return slices.Contains(stats.Refusals, prefix) })
+	return seen
 }
 
 // recentErrors are the most frequent error replies, by prefix, and the first prefix that is
