@@ -14,6 +14,8 @@ import (
 const (
 	// maxFindings and maxLastEvents keep what status writes to 24 lines, if no limit is asked for.
 	maxFindings, maxLastEvents = 12, 6
+	// maxFolded is how many events are asked for: of a server that flaps most are folded.
+	maxFolded = 200
 )
 
 // A Status is what needs a look, and what has happened last.
@@ -36,7 +38,7 @@ func (s *session) status(args []string) error {
 		err = s.read("/api/v1/findings", query, &look)
 	}
 	if err == nil {
-		query["limit"] = []string{fmt.Sprint(maxLastEvents)}
+		query["limit"] = []string{fmt.Sprint(maxFolded)}
 		err = s.read("/api/v1/events", query, &last)
 	}
 	if err != nil {
@@ -44,6 +46,7 @@ func (s *session) status(args []string) error {
 	}
 	found := Status{Fails: look.Fails, Findings: look.Findings, Events: last.Events}
 	if s.JSON {
+		found.Events = found.Events[max(len(found.Events)-maxLastEvents, 0):]
 		e := json.NewEncoder(s.out)
 		e.SetIndent("", "  ")
 		err = e.Encode(found)
@@ -85,11 +88,50 @@ func (s *session) writeStatus(info *api.Info, found *Status) error {
 		if len(found.Events) > 0 {
 			add("last events:")
 		}
-		for i := range found.Events {
-			e := &found.Events[i]
-			add("  "+Plain(cmp.Or(e.Pool, "process")), e.Time.Local().Format(time.DateTime)+"  "+what(e))
+		for _, e := range foldEvents(found.Events) {
+			text := what(e.Event)
+			if e.more > 0 {
+				text += fmt.Sprintf("; and %d more of this server since %s", e.more, e.since.Local().Format(time.DateTime))
+			}
+			add("  "+Plain(cmp.Or(e.Pool, "process")), e.Time.Local().Format(time.DateTime)+"  "+text)
 		}
 	})
+}
+
+// A foldedEvent stands for itself and for so many earlier ones of its server, since then.
+type foldedEvent struct {
+	*api.Event
+	more  int
+	since time.Time
+}
+
+// foldEvents are the events to list, the latest last. A server that fails again and again does not
+// crowd out the others: its last two events are listed, or the last one if there are too many.
+func foldEvents(all []api.Event) []foldedEvent {
+	listed := foldTo(all, 2)
+	if len(listed) > maxLastEvents {
+		listed = foldTo(all, 1)
+	}
+	return listed[max(len(listed)-maxLastEvents, 0):]
+}
+
+// foldTo lists so many events of each server.
+func foldTo(all []api.Event, most int) (listed []foldedEvent) {
+	type place struct{ pool, server string }
+	of := make(map[place][]int)
+	for i := range slices.Backward(all) {
+		e := &all[i]
+		at := place{e.Pool, e.Server}
+		if before := of[at]; e.Server != "" && len(before) == most {
+			oldest := &listed[before[most-1]]
+			oldest.more, oldest.since = oldest.more+1, e.Time
+			continue
+		}
+		of[at] = append(of[at], len(listed))
+		listed = append(listed, foldedEvent{Event: e})
+	}
+	slices.Reverse(listed)
+	return listed
 }
 
 // addFindings adds those of the findings that fail requests, or the others, under a heading: the

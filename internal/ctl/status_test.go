@@ -94,6 +94,8 @@ var statuses = []struct {
 		e.Events = append(
 			e.Events,
 			api.Event{ID: 2, Time: *before(185 * time.Second), Kind: "server_ejected", Pool: "alpha", Server: "one", Text: "server one (one:6379) fails: Connection refused; ejected: the other servers get its keys"},
+			api.Event{ID: 2, Time: *before(90 * time.Second), Kind: "server_answers", Pool: "alpha", Server: "one", Text: "server one answers again"},
+			api.Event{ID: 2, Time: *before(80 * time.Second), Kind: "server_fails", Pool: "alpha", Server: "one", Text: "server one (one:6379) fails: Connection refused"},
 			api.Event{ID: 3, Time: *before(42 * time.Second), Kind: "pool_resumed", Pool: "beta", Text: "pool resumed", By: "admin \x1b[2J", Duration: 3.21},
 		)
 	}},
@@ -166,7 +168,7 @@ func TestStatus(t *testing.T) {
 		}
 	}
 	p := answers(t, func(*api.Info, *api.Pools, *api.Events) {})
-	if _, err := run(t, p, Options{}, "status", "alpha"); err != nil || !strings.Contains(strings.Join(p.asked, "\n"), "/api/v1/events?limit=6&pool=alpha") {
+	if _, err := run(t, p, Options{}, "status", "alpha"); err != nil || !strings.Contains(strings.Join(p.asked, "\n"), "/api/v1/events?limit=200&pool=alpha") {
 		t.Errorf("of one pool: %v, asked %q", err, p.asked)
 	}
 	delete(p.answers, "GET /api/v1/events")
@@ -214,6 +216,48 @@ func TestStatusOfManyPools(t *testing.T) {
 		if strings.Contains(above, " more;") != (want.above != "") || strings.Contains(below, " more;") != (want.below != "") ||
 			!strings.Contains(above, want.above) || !strings.Contains(below, want.below) {
 			t.Errorf("limit %d: not %+v:\n%s", limit, want, out)
+		}
+	}
+}
+
+// A server that fails again and again has two lines among the last events, or one if there are many
+// such servers. The others stay, in their order.
+func TestStatusOfAFlappingServer(t *testing.T) {
+	at := time.Date(2026, 1, 1, 11, 0, 0, 0, time.UTC)
+	event := func(second int, server, text string) api.Event {
+		return api.Event{Time: at.Add(time.Duration(second) * time.Second), Pool: "alpha", Server: server, Text: text}
+	}
+	events := func(flapping int) []api.Event {
+		all := []api.Event{event(0, "", "started"), event(9, "other", "other fails")}
+		for second := 10; second < 30; second++ {
+			for n := range flapping {
+				text := "fails"
+				if second%2 == 1 {
+					text = "answers"
+				}
+				name := fmt.Sprint("s", n)
+				all = append(all, event(second, name, name+" "+text))
+			}
+		}
+		return append(all, event(60, "", "resumed"))
+	}
+	for flapping, want := range []string{
+		"0 started, 9 other fails, 60 resumed",
+		"0 started, 9 other fails, 28 s0 fails (18 since 10), 29 s0 answers, 60 resumed",
+		"0 started, 9 other fails, 29 s0 answers (19 since 10), 29 s1 answers (19 since 10), 60 resumed",
+		"0 started, 9 other fails, 29 s0 answers (19 since 10), 29 s1 answers (19 since 10), 29 s2 answers (19 since 10), 60 resumed",
+		"9 other fails, 29 s0 answers (19 since 10), 29 s1 answers (19 since 10), 29 s2 answers (19 since 10), 29 s3 answers (19 since 10), 60 resumed",
+	} {
+		var got []string
+		for _, e := range foldEvents(events(flapping)) {
+			text := fmt.Sprint(int(e.Time.Sub(at).Seconds()), " ", e.Text)
+			if e.more > 0 {
+				text += fmt.Sprintf(" (%d since %d)", e.more, int(e.since.Sub(at).Seconds()))
+			}
+			got = append(got, text)
+		}
+		if all := strings.Join(got, ", "); all != want {
+			t.Errorf("%d servers:\n%s, want\n%s", flapping, all, want)
 		}
 	}
 }
