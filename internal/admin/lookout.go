@@ -55,6 +55,8 @@ type telling struct {
 	// begun: there was an event when it began, and will be one when it ends.
 	begun bool
 	over  events.Kind
+	// reached is the bound that is not only near, but reached; nil: it is not.
+	reached *reached
 }
 
 // LookOut has the recorder write what needs a look into the log. It is called before Run.
@@ -104,6 +106,9 @@ func (l *lookout) tell(found []api.Finding, now time.Time) {
 			l.told[key] = s
 		}
 		s.last, s.found = now, *f
+		if findings.IsBound(f) {
+			l.edge(s, now)
+		}
 		switch after := now.Sub(s.first); {
 		case s.line.IsZero():
 			if !findings.Settles(f) || after >= Windows[0] {
@@ -112,7 +117,11 @@ func (l *lookout) tell(found []api.Finding, now time.Time) {
 			}
 		case now.Sub(s.line) >= tellPeriod:
 			s.line = now
-			l.log.Warn("still: "+f.Title, attrsOf(f, "after", after)...)
+			goesOn := f
+			if s.reached != nil {
+				goesOn = &s.reached.found
+			}
+			l.log.Warn("still: "+goesOn.Title, attrsOf(goesOn, "after", after)...)
 		}
 		if !s.line.IsZero() && !s.begun {
 			l.begin(key, s, now)
@@ -124,9 +133,11 @@ func (l *lookout) tell(found []api.Finding, now time.Time) {
 		}
 		delete(l.told, key)
 		if !s.line.IsZero() {
-			over := s.found
+			over, lasted := s.found, max(s.last.Sub(s.first), lookPeriod)
+			if r := s.reached; r != nil {
+				over, lasted = r.found, r.lasted()
+			}
 			over.Reason, over.Cause, over.Text = "", "", over.Title
-			lasted := max(s.last.Sub(s.first), lookPeriod)
 			l.log.Notice("no longer: "+over.Title, attrsOf(&over, "lasted", lasted)...)
 			if s.begun {
 				text := "no longer: " + over.Title + "; it lasted " + lasted.Round(time.Second).String()

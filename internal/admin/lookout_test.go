@@ -32,7 +32,7 @@ func toldIn(t *testing.T, seconds int, found func(second int) []api.Finding) str
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return regexp.MustCompile(`(?m)^.*lookout\.go:[0-9]+ `).ReplaceAllString(text.String(), "")
+	return regexp.MustCompile(`(?m)^.*lookout[a-z_]*\.go:[0-9]+ `).ReplaceAllString(text.String(), "")
 }
 
 // foundOf is what is found of a pool with these servers.
@@ -99,6 +99,44 @@ func TestLookoutTellsOfTheEnd(t *testing.T) {
 			if strings.Count(got, what) != 1+ends || strings.Count(got, "no longer: ") != ends {
 				t.Errorf("a server that %s until second 20, at second %d:\n%s", what, seconds-1, got)
 			}
+		}
+	}
+}
+
+// Each edge of a bound is told once: that it is near, reached, only near again, and over. One that
+// comes and goes while it is near is reached all the while.
+func TestLookoutTellsOfEachEdgeOfABound(t *testing.T) {
+	at := func(n int) []api.Finding {
+		now := time.Unix(1e9, 0)
+		pools := &api.Pools{Time: now, Pools: []api.Pool{{Name: "p", Clients: n, MaxClients: 100}}}
+		return findings.Of(&api.Info{Time: now, State: "serving"}, pools).Findings
+	}
+	near := func(n int) string {
+		return fmt.Sprintf("clients are near their limit finding=clients pool=p details=\"%d of 100 (client_connections)\"\n", n)
+	}
+	const full = "clients are at their limit, more are refused finding=clients pool=p"
+	for what, tt := range map[string]struct {
+		clients func(second int) int
+		want    string
+	}{
+		"up and down": {
+			func(second int) int { return []int{10, 90, 100, 95, 10}[second/20] },
+			near(90) + full + " details=\"100 of 100 (client_connections)\"\n" +
+				"no longer: " + full + " lasted=19s details=\"95 of 100 (client_connections)\"\n" +
+				"no longer: clients are near their limit finding=clients pool=p lasted=59s\n",
+		},
+		"at the limit, now and then": {
+			func(second int) int { return 99 + second%2 },
+			near(99) + full + " details=\"100 of 100 (client_connections)\"\n" +
+				"still: " + full + " after=1m1s details=\"100 of 100 (client_connections)\"\n",
+		},
+		"at once, and all go": {
+			func(second int) int { return []int{10, 100, 10, 10, 10}[second/20] },
+			full + " details=\"100 of 100 (client_connections)\"\n" + "no longer: " + full + " lasted=19s\n",
+		},
+	} {
+		if got := toldIn(t, 100, func(second int) []api.Finding { return at(tt.clients(second)) }); got != tt.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", what, got, tt.want)
 		}
 	}
 }

@@ -89,6 +89,16 @@ func Settles(f *api.Finding) bool { return f.Kind == sentinel }
 // Ends reports whether what is found is over as soon as it is not found: it does not come and go.
 func Ends(f *api.Finding) bool { return f.Kind == serverSlow }
 
+// IsBound reports whether it is about a bound: that is near or, if it fails requests or turns clients
+// away, reached.
+func IsBound(f *api.Finding) bool {
+	switch f.Kind {
+	case clients, descriptors, memory, privateConnections:
+		return true
+	}
+	return false
+}
+
 // Events are the events of the beginning and the end of what is found; ok is false if it has
 // others, or none.
 func Events(f *api.Finding) (begin, end events.Kind, ok bool) {
