@@ -14,6 +14,7 @@ import (
 	"nuthatch/internal/cluster"
 	"nuthatch/internal/config"
 	"nuthatch/internal/sentinel"
+	"nuthatch/internal/units"
 )
 
 // examine asks the clusters and the sentinels of the file, or of one pool, and writes what
@@ -82,11 +83,8 @@ func showExamination(e *check.Examination, w io.Writer) error {
 		fmt.Fprintf(w, "%s: %s: %s\n", kind, fault.Where, fault.What)
 	}
 	verdict := "nothing is wrong"
-	switch {
-	case faults == 1:
-		verdict = "1 fault"
-	case faults > 1:
-		verdict = fmt.Sprintf("%d faults", faults)
+	if faults > 0 {
+		verdict = units.Count(faults, "fault")
 	}
 	_, err := fmt.Fprintf(w, "pool '%s': %s\n", e.Pool, verdict)
 	return err

@@ -11,6 +11,7 @@ import (
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
+	"nuthatch/internal/units"
 )
 
 // A present is the present state of the process, its pools and servers, in the API's types:
@@ -188,7 +189,7 @@ func (n *present) server(p *config.Pool, snap *topology.Snapshot, i int, counted
 		n := snap.Servers[i].Unanswered()
 		shown.Reason, shown.Cause = state.Reason.Name(), topology.Cause(p, state.Reason, mute, n)
 		if state.Reason == msg.Timedout && n > 0 {
-			shown.Cause += fmt.Sprintf(" %d requests have waited in vain", n)
+			shown.Cause += " " + units.Count(n, "request") + units.Plural(n, " has", " have") + " waited in vain"
 		}
 	}
 	if state.Since != 0 {

@@ -10,6 +10,7 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/redisclient"
+	"nuthatch/internal/units"
 )
 
 // examineAtOnce is how many nodes are asked at the same time by Examine.
@@ -246,7 +247,7 @@ func runsOf(slots []int) string {
 		i = end + 1
 	}
 	if more := len(runs) - most; more > 0 {
-		return strings.Join(runs[:most], ", ") + " and " + strconv.Itoa(more) + " more runs"
+		return strings.Join(runs[:most], ", ") + " and " + units.Count(more, "more run")
 	}
 	return strings.Join(runs, ", ")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"nuthatch/internal/redisclient"
+	"nuthatch/internal/units"
 )
 
 // whole is where a fault is that is none of a single node's.
@@ -176,7 +177,7 @@ func (j *judgement) slots() {
 			holes = append(holes, slot)
 		}
 	}
-	j.fault(whole, "%d of %d slots have no primary: %s", len(holes), NumSlots, runsOf(holes))
+	j.fault(whole, "%d of %d slots %s no primary: %s", len(holes), NumSlots, units.Plural(len(holes), "has", "have"), runsOf(holes))
 }
 
 // owners tells about which slots nodes disagree.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nuthatch/internal/units"
 )
 
 // A Map is a cluster at one moment. It is immutable.
@@ -89,7 +91,7 @@ func merge(known *Map, answers []*answer) (m *Map, problem string) {
 	}
 	problem = ""
 	if m.Covered < NumSlots {
-		problem = fmt.Sprintf("%d of %d slots have no primary", NumSlots-m.Covered, NumSlots)
+		problem = fmt.Sprintf("%d of %d slots %s no primary", NumSlots-m.Covered, NumSlots, units.Plural(NumSlots-m.Covered, "has", "have"))
 	}
 	return m, problem
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"nuthatch/internal/redisclient"
+	"nuthatch/internal/units"
 )
 
 // A state is what CLUSTER INFO says. The map may be whole where the cluster is down: failed
@@ -45,7 +46,7 @@ func refusal(answers []*answer) string {
 	}
 	text := fmt.Sprintf("cluster_state is fail at %d of %d nodes that were asked", fail, all)
 	if served >= 0 && served < NumSlots {
-		text += fmt.Sprintf("; %d of %d slots have no primary that works", NumSlots-served, NumSlots)
+		text += fmt.Sprintf("; %d of %d slots %s no primary that works", NumSlots-served, NumSlots, units.Plural(NumSlots-served, "has", "have"))
 	}
 	return text
 }

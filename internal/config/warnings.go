@@ -3,9 +3,10 @@ package config
 import (
 	"regexp"
 	"slices"
-	"strconv"
 
 	"go.yaml.in/yaml/v3"
+
+	"nuthatch/internal/units"
 )
 
 // blockWarnings and poolWarnings look for settings that are valid and probably not
@@ -87,7 +88,7 @@ func warnOfIgnoredLimit(r *reader, b *poolBlock) {
 		return
 	}
 	r.warn(limit.name, &b.block, "client_connections", "nutcracker ignores this key, nuthatch enforces it: the pool accepts at most "+
-		strconv.Itoa(n)+" clients at a time, and refuses more")
+		units.Count(n, "client")+" at a time, and refuses more")
 }
 
 // warnOfItself finds a pool that is its own server: each request comes back to it.

@@ -46,7 +46,7 @@ func (s *session) clusterOf(p *api.Pool, now time.Time) error {
 	err := s.table("", func(add func(...any)) {
 		add("pool", p.Name)
 		add("slots", fmt.Sprintf("%d of %d have a primary", c.Covered, c.Slots))
-		add("nodes", fmt.Sprintf("%d primaries, %d replicas", c.Primaries, c.Replicas))
+		add("nodes", units.Count(c.Primaries, "primary")+", "+units.Count(c.Replicas, "replica"))
 		if c.Epoch >= 0 {
 			add("epoch", c.Epoch)
 		}
@@ -99,7 +99,8 @@ func (s *session) emulated(p *api.Pool, now time.Time) error {
 		if t := e.Sentinel; t != nil {
 			add("answers as", fmt.Sprintf("a Sentinel of %d at %s, for %q", 1+len(t.Others), t.Listens, t.Name))
 			add("its clients", fmt.Sprintf("%d, of which %d are told of changes", t.Clients, t.Subscribers))
-			add("switches", fmt.Sprintf("%d clients were told to use another proxy, %d were refused, %d logins failed", t.Switches, t.Refused, t.LoginsFailed))
+			add("switches", fmt.Sprintf("%s told to use another proxy, %d refused; %s failed",
+				units.Count(t.Switches, "client")+units.Plural(t.Switches, " was", " were"), t.Refused, units.Count(t.LoginsFailed, "login")))
 		}
 		if e.Leaving {
 			add("leaves", "the others have the clients of this proxy, which is about to end")

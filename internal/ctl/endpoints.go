@@ -37,7 +37,7 @@ func (s *session) info([]string) error {
 		add("cpu", fmt.Sprintf("%.1fs", p.CPU))
 		add("engine", i.Engine+": "+i.EngineReason)
 		for _, l := range i.Loops {
-			add(fmt.Sprintf("loop %d", l.ID), fmt.Sprintf("%d%% busy in the last seconds, %d clients", int(l.Busy*100+0.5), l.Counters["clients"]))
+			add(fmt.Sprintf("loop %d", l.ID), fmt.Sprintf("%d%% busy in the last seconds, %s", int(l.Busy*100+0.5), units.Count(l.Counters["clients"], "client")))
 			if c := l.Counters; c["ring_enters"] > 0 {
 				add(fmt.Sprintf("ring %d", l.ID), fmt.Sprintf("%d enters, %d submissions, %d completions, %d overflows, %s",
 					c["ring_enters"], c["ring_submissions"], c["ring_completions"], c["ring_overflows"], units.Size(c["ring_bytes"])))

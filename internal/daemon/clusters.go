@@ -19,6 +19,7 @@ import (
 	"nuthatch/internal/route"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/topology"
+	"nuthatch/internal/units"
 )
 
 const (
@@ -351,7 +352,7 @@ func (c *clustered) note(before *topology.Snapshot, nodes []topology.Node, membe
 		}
 	}
 	if more := len(changes) - toldAtOnce; more > 0 {
-		changes = append(changes[:toldAtOnce], events.Event{Kind: events.RoleChanged, Text: strconv.Itoa(more) + " more nodes have come, gone or changed their roles"})
+		changes = append(changes[:toldAtOnce], events.Event{Kind: events.RoleChanged, Text: strconv.Itoa(more) + units.Plural(more, " more node has come, gone or changed its role", " more nodes have come, gone or changed their roles")})
 	}
 	for i := range changes {
 		changes[i].Pool = c.conf.Name

@@ -7,6 +7,7 @@ import (
 
 	"nuthatch/internal/events"
 	"nuthatch/internal/proxy"
+	"nuthatch/internal/units"
 )
 
 // A drain of the process: the listeners, the wait, the end. What becomes of each client and
@@ -27,7 +28,7 @@ func (in *Instance) Drain(by string) {
 	in.log.Always("draining", slog.String("by", by), slog.Int("clients", in.loops.clients()),
 		slog.Duration("delay", conf.DrainDelay), slog.Duration("timeout", conf.DrainTimeout))
 	in.journal.addEvent(events.Event{
-		Kind: events.Draining, Text: fmt.Sprintf("draining: %d clients", in.loops.clients()),
+		Kind: events.Draining, Text: "draining: " + units.Count(in.loops.clients(), "client"),
 		By: by, For: conf.DrainDelay + conf.DrainTimeout,
 	})
 	notify(in.log, "STOPPING=1")

@@ -35,6 +35,7 @@ import (
 	"nuthatch/internal/slowlog"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
+	"nuthatch/internal/units"
 )
 
 // spareProcs is how many threads may run Go code beside the event loops, for
@@ -375,8 +376,8 @@ func (in *Instance) logStart() {
 		if at.TLS {
 			with = "TLS and "
 		}
-		in.log.Notice(fmt.Sprintf("pool '%s' listens on '%s' with %s%d servers",
-			p.Name, g.listeners[i].socket.Name(), with, len(p.Servers)),
+		in.log.Notice(fmt.Sprintf("pool '%s' listens on '%s' with %s%s",
+			p.Name, g.listeners[i].socket.Name(), with, units.Count(len(p.Servers), "server")),
 			slog.String("pool", p.Name), slog.String("addr", g.listeners[i].socket.Name()), slog.Bool("tls", at.TLS), slog.Int("servers", len(p.Servers)))
 	}
 	in.sentinels.logStart(g)

@@ -40,7 +40,7 @@ func TestWhatPoolsHaveBesideServers(t *testing.T) {
 	shown := strings.ReplaceAll(b.text(".clusters"), "\u202f", " ") // a narrow space
 	for _, want := range []string{
 		"sentinels asked 40 s ago (told); main is at 10.0.0.1:6379, epoch 7, switched 40 s ago", "main at 10.0.0.1:6379 (epoch 7)",
-		"looks like a cluster of 2, and a Sentinel of 2 at 10.0.0.2:26379, for ‘sessions’, with 7 clients (3 are told of changes, 12 were told to go elsewhere), since 40 s ago",
+		"looks like a cluster of 2, and a Sentinel of 2 at 10.0.0.2:26379, for ‘sessions’, with 7 clients (told of changes: 3; told to go elsewhere: 12), since 40 s ago",
 		"10.0.0.2:6379 (this proxy)", "8192–16383", "lives", "silent",
 	} {
 		if !strings.Contains(shown, want) {

@@ -132,7 +132,7 @@ func TestDrillStoppedServer(t *testing.T) {
 	servers[1].Pause()
 	t.Cleanup(servers[1].Resume)
 	const cause = "Connection timed out: it accepts connections and does not answer; does it hang?"
-	d.reads([]string{"failing", "pool / s1", cause, "requests have waited in vain"}, []string{"server s1 (", "fails for", cause},
+	d.reads([]string{"failing", "pool / s1", cause, "waited in vain"}, []string{"server s1 (", "fails for", cause},
 		[]string{"server s1 (", "fails: " + cause, "unanswered="})
 }
 

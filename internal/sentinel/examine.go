@@ -14,6 +14,7 @@ import (
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/redisclient"
+	"nuthatch/internal/units"
 )
 
 // An Examined is what sentinels, and the primaries that they name, look like to somebody
@@ -341,9 +342,9 @@ func (j *judgement) quorum(i int, name string, p opinion) {
 	switch {
 	case p.quorum == 0: // it does not say
 	case p.quorum > p.sentinels:
-		j.fault(name, "its quorum is %d, and only %d sentinels know it: it will never fail over", p.quorum, p.sentinels)
+		j.fault(name, "its quorum is %d, and only %s it: it will never fail over", p.quorum, units.Count(p.sentinels, "sentinel")+units.Plural(p.sentinels, " knows", " know"))
 	case p.sentinels < 3:
-		j.minor(name, "only %d of the sentinels know it: with fewer than three, it does not fail over once one is down", p.sentinels)
+		j.minor(name, "only %d of the sentinels %s it: with fewer than three, it does not fail over once one is down", p.sentinels, units.Plural(p.sentinels, "knows", "know"))
 	}
 	if p.replicas == 0 {
 		j.minor(name, "it has no replica: nobody can take its place")

@@ -4,6 +4,7 @@ package units
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -73,4 +74,23 @@ func Size(n int64) string {
 		return fmt.Sprintf("%d MB", n>>20)
 	}
 	return fmt.Sprintf("%d GB", n>>30)
+}
+
+// Count writes a number of things; noun is what one of them is called.
+func Count[N ~int | ~int64 | ~uint64 | ~uint32](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, stem)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Plural is the one of two words that goes with a number of things, such as "has" and "have".
+func Plural[N ~int | ~int64 | ~uint64 | ~uint32](n N, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
 }

@@ -184,7 +184,7 @@ func (f *finder) silent(v *api.Server) {
 	}
 	since := f.now.Add(-silent)
 	wait := v.Counters["in_queue"] + v.Counters["out_queue"] - v.Counters["private_waiting"]
-	one := f.about(v, serverSilent, true, "%s does not answer:: it has sent nothing for %s, and %d requests wait", subject(v), units.Age(silent), wait)
+	one := f.about(v, serverSilent, true, "%s does not answer:: it has sent nothing for %s, and %s", subject(v), units.Age(silent), units.Count(wait, "request")+units.Plural(wait, " waits", " wait"))
 	one.Follows, one.Since = "its requests wait", &since
 }
 

@@ -1,7 +1,7 @@
 // What pools have beside servers: the cluster or the sentinels behind them, and what they look like to their clients.
 
 import { h } from '../dom.js';
-import { count, span } from '../format.js';
+import { count, plural, span } from '../format.js';
 
 // most is how many lines a table has.
 const most = 64;
@@ -39,7 +39,7 @@ function table(caption, heads, rows) {
 function clusterLine(p, now) {
   const c = p.cluster;
   const asked = c.asked ? `asked ${ago(c.asked, now)} (${c.why})` : 'not asked yet';
-  return `${p.name}: ${c.slots_covered} of ${c.slots} slots, ${c.primaries} primaries, ${c.replicas} replicas, epoch ${c.epoch < 0 ? 'unknown' : c.epoch}, ${asked}${c.problem ? `; ${c.problem}` : ''}`;
+  return `${p.name}: ${c.slots_covered} of ${c.slots} slots, ${plural(c.primaries, 'primary', 'primaries')}, ${plural(c.replicas, 'replica')}, epoch ${c.epoch < 0 ? 'unknown' : c.epoch}, ${asked}${c.problem ? `; ${c.problem}` : ''}`;
 }
 
 // sentinels says where primaries are, and which sentinel says what.
@@ -62,7 +62,7 @@ function emulated(p, now) {
   const e = p.emulated;
   const looks = [
     e.cluster && `a cluster of ${count(e.nodes.length)}`,
-    e.sentinel && `a Sentinel of ${count(e.sentinel.others.length + 1)} at ${e.sentinel.listens}, for ‘${e.sentinel.name}’, with ${count(e.sentinel.clients)} clients (${count(e.sentinel.subscribers)} are told of changes, ${count(e.sentinel.switches)} were told to go elsewhere)`,
+    e.sentinel && `a Sentinel of ${count(e.sentinel.others.length + 1)} at ${e.sentinel.listens}, for ‘${e.sentinel.name}’, with ${plural(e.sentinel.clients, 'client')} (told of changes: ${count(e.sentinel.subscribers)}; told to go elsewhere: ${count(e.sentinel.switches)})`,
   ].filter(Boolean).join(', and ');
   const nodes = e.nodes.map((n) => ({ cells: [`${n.address}${n.self ? ' (this proxy)' : ''}`, e.cluster ? `${n.first_slot}–${n.last_slot}` : '', n.id] }));
   return [

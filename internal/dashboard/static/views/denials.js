@@ -43,7 +43,7 @@ export class Denials extends Searched {
     const { pools } = await api.get('denials');
     const waiting = pools.reduce((n, p) => n + p.waiting, 0);
     const records = pools.flatMap((p) => p.records.map((r) => ({ ...r, pool: p.pool, at: Date.parse(r.time) })));
-    text(this.note, waiting ? `${plural(waiting, 'client')} wait for a limit` : '');
+    text(this.note, waiting ? `${plural(waiting, 'client waits', 'clients wait')} for a limit` : '');
     this.counts.update(pools.flatMap((p) => Object.entries(p.counts).map(([name, times]) => ({ pool: p.pool, name, what: name.replaceAll('_', ' '), times }))));
     this.records.update(records);
   }
