@@ -15,6 +15,7 @@ type reader struct {
 	included *inclusion
 	defaults *defaults // of pools
 	keys     []string  // ownKeys
+	process  *Process
 	errs     Errors
 	warnings Errors
 	blocks   []*block // pools, "nuthatch:", and the entries of lists and maps of blocks
@@ -77,6 +78,7 @@ func (r *reader) errorAt(node *yaml.Node, b *block, key, msg string) *Error {
 func (r *reader) readFile(root *yaml.Node) *Config {
 	const expected = "expected pools, each a name with its keys indented below"
 	cfg := &Config{File: r.file, Process: DefaultProcess()}
+	r.process = &cfg.Process
 	switch {
 	case root == nil || isEmpty(root):
 		r.fault(&yaml.Node{Line: 1}, nil, "", "the file has no pools; "+expected)

@@ -12,9 +12,9 @@ import (
 // blockWarnings and poolWarnings look for settings that are valid and probably not
 // meant, in every block and in pools. They run when the whole file has been read.
 var (
-	blockWarnings = []func(*reader, *block){warnOfVariables, warnOfIdleZone, warnOfIdleTLS, warnOfIdleBursts}
+	blockWarnings = []func(*reader, *block){warnOfVariables, warnOfIdleZone, warnOfIdleTLS, warnOfIdleBursts, warnOfIdleProcess}
 	poolWarnings  = []func(*reader, *poolBlock){
-		warnOfIgnoredLimit, warnOfItself, warnOfUnverified, warnOfOpenDefault, warnOfNoTimeout, warnOfLateRequests, warnOfIdleKeys, warnOfIdleInCluster, warnOfProtocol,
+		warnOfIgnoredLimit, warnOfItself, warnOfUnverified, warnOfOpenDefault, warnOfNoTimeout, warnOfLateRequests, warnOfIdleKeys, warnOfIdleBeside, warnOfIdleInCluster, warnOfProtocol,
 		warnOfIdleAccess, warnOfFewHashes, warnOfTwins, warnOfIdleReads,
 	}
 )

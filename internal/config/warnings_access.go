@@ -108,3 +108,27 @@ func warnOfIdleTLS(r *reader, b *block) {
 		r.warn(at.name, b, k.key, "it does nothing without a pool with 'tls'")
 	}
 }
+
+// idleProcess are keys of the process that do nothing because of the value of another one.
+var idleProcess = []struct {
+	key, beside string
+	is          func(*Process) bool
+}{
+	{"slowlog_slower_than", "slowlog_max_len: 0", func(p *Process) bool { return p.SlowlogMaxLen == 0 }},
+	{"slowlog_keys", "slowlog_max_len: 0", func(p *Process) bool { return p.SlowlogMaxLen == 0 }},
+	{"admin_pprof", "admin: off", func(p *Process) bool { return p.Admin == (Address{}) }},
+	{"admin_insecure", "admin: off", func(p *Process) bool { return p.Admin == (Address{}) }},
+	{"admin_tls", "admin: off", func(p *Process) bool { return p.Admin == (Address{}) }},
+}
+
+// warnOfIdleProcess finds them.
+func warnOfIdleProcess(r *reader, b *block) {
+	if b.prefix != processBlock+"." {
+		return
+	}
+	for _, k := range idleProcess {
+		if at := b.seen[k.key]; at.name != nil && !at.faulty && k.is(r.process) {
+			r.warn(at.name, b, k.key, "it does nothing with "+quote(k.beside))
+		}
+	}
+}

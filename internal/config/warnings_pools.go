@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,7 +36,8 @@ var needs = []struct {
 	is         func(*Pool) bool
 }{
 	{"eject", "auto_eject_hosts: true", func(p *Pool) bool { return p.AutoEjectHosts }},
-	{"server_failure_limit", "auto_eject_hosts: true", func(p *Pool) bool { return p.AutoEjectHosts }},
+	{"server_retry_timeout", "auto_eject_hosts: true", func(p *Pool) bool { return p.AutoEjectHosts }},
+	{"reconnect_backoff_max", "reconnect_backoff", func(p *Pool) bool { return p.ReconnectBackoff > 0 }},
 	{"tcpkeepalive_idle", "tcpkeepalive: true", keepsAlive},
 	{"tcpkeepalive_interval", "tcpkeepalive: true", keepsAlive},
 	{"tcpkeepalive_count", "tcpkeepalive: true", keepsAlive},
@@ -43,7 +45,6 @@ var needs = []struct {
 	{"max_replica_lag", readsReplicas, (*Pool).ReadsReplicas},
 	{"max_replica_silence", readsReplicas, (*Pool).ReadsReplicas},
 	{"server_zones", readsReplicas, (*Pool).ReadsReplicas},
-	{"on_readonly", "redis: true", func(p *Pool) bool { return p.Protocol == Redis }},
 	{"sentinel_password", "sentinels", (*Pool).UsesSentinel},
 	{"sentinel_password_file", "sentinels", (*Pool).UsesSentinel},
 	{"sentinel_password_env", "sentinels", (*Pool).UsesSentinel},
@@ -61,12 +62,57 @@ func keepsAlive(p *Pool) bool { return p.TCPKeepalive || p.Protocol == Redis }
 // warnOfIdleKeys finds keys without the one that they need.
 func warnOfIdleKeys(r *reader, b *poolBlock) {
 	for _, n := range needs {
-		if at := b.seen[n.key]; at.name != nil && !at.faulty && !n.is(&b.pool) && (r.ours || n.key != "server_failure_limit") {
+		if at := b.seen[n.key]; at.name != nil && !at.faulty && !n.is(&b.pool) {
 			r.warn(at.name, &b.block, n.key, "it does nothing without '"+n.needs+"'")
 		}
 	}
 	if at := b.seen["health_check.timeout"]; len(at.read) > 0 && b.pool.HealthCheck.Interval > 0 && b.pool.HealthCheck.Timeout > b.pool.HealthCheck.Interval {
 		r.warn(at.name, &b.block, "health_check.timeout", "it is longer than the interval, "+formatDuration(b.pool.HealthCheck.Interval))
+	}
+}
+
+// idleBeside are keys that do nothing because of the value of another one.
+var idleBeside = []struct {
+	key, why string
+	is       func(*Pool) bool
+}{
+	{"server_failure_limit", "no server is ejected without 'auto_eject_hosts: true': the number only says when a server is shown as failing", func(p *Pool) bool { return !p.AutoEjectHosts }},
+	{"private_idle_timeout", "it does nothing with 'private_connections: 0'", func(p *Pool) bool { return p.PrivateConnections == 0 }},
+	{"max_tracked_keys", "it does nothing with 'tracking: off'", func(p *Pool) bool { return p.Tracking == TrackingOff }},
+	{"max_transaction_commands", "it does nothing with 'transactions: refuse'", func(p *Pool) bool { return p.Transactions == TransactionsRefuse }},
+	{"max_transaction_size", "it does nothing with 'transactions: refuse'", func(p *Pool) bool { return p.Transactions == TransactionsRefuse }},
+	{"client_output_soft_time", "it does nothing with 'client_output_soft_limit: 0'", func(p *Pool) bool { return p.ClientOutputSoftLimit == 0 }},
+	{"pubsub.output_soft_time", "it does nothing with 'output_soft_limit: 0'", func(p *Pool) bool { return p.PubSub.OutputSoftLimit == 0 }},
+}
+
+// idleInMemcached are keys that do nothing in a pool of Memcached; those of "pubsub" are not
+// among them.
+var idleInMemcached = []string{
+	"auth_mode", "redis_db", "databases", "failed_select", "transactions", "max_transaction_commands", "max_transaction_size",
+	"private_connections", "private_idle_timeout", "pubsub", "tracking", "max_tracked_keys", "unknown_commands", "on_readonly",
+	"allow_monitor", "allow_admin", "allow_keys", "partial_results", "keyless_scripts",
+}
+
+// warnOfIdleBeside finds keys that do nothing, or do harm, beside others.
+func warnOfIdleBeside(r *reader, b *poolBlock) {
+	var ignored []string
+	if b.pool.Protocol == Memcached {
+		ignored = idleInMemcached
+	}
+	for _, key := range ignored {
+		if at := b.seen[key]; at.name != nil && !at.faulty && (r.defaults == nil || !r.defaults.names[at.name]) {
+			r.warn(at.name, &b.block, key, "it does nothing without 'redis: true': the pool speaks Memcached's protocol")
+		}
+	}
+	if e := &b.pool.Emulate; e.Cluster && len(e.Peers) > 0 && e.SentinelListen != (Address{}) {
+		r.warn(b.seen[sentinelListenKey].name, &b.block, sentinelListenKey, "when the proxy drains, its clients get MOVED ('cluster: true'), which clients of Sentinel take for an error: "+
+			"give them a pool of their own, with the same servers")
+	}
+	for _, k := range idleBeside {
+		block, _, _ := strings.Cut(k.key, ".")
+		if at := b.seen[k.key]; at.name != nil && !at.faulty && k.is(&b.pool) && !slices.Contains(ignored, block) {
+			r.warn(at.name, &b.block, k.key, k.why)
+		}
 	}
 }
 

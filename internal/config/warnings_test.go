@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -46,7 +47,26 @@ func TestWarnings(t *testing.T) {
 		{"reads that primaries get", "redis: true\n  read_policy: primary\n  read_own_writes: 2s", "", []string{"read_own_writes: it does nothing"}},
 		{"reads that replicas get", "redis: true\n  cluster: true\n  read_policy: nearest\n  read_own_writes: 2s\n  max_replica_lag: 2mb\n  server_zones: {10.0.0.0/8: x}", "nuthatch:\n  zone: x\n", nil},
 		{"zones of servers alone", "redis: true\n  cluster: true\n  read_policy: nearest\n  server_zones: {10.0.0.0/8: x}", "", []string{"server_zones: it changes no read without 'zone'"}},
-		{"READONLY of memcached", "on_readonly: resolve", "", []string{"on_readonly: it does nothing without 'redis: true'"}},
+		{"READONLY of memcached", "on_readonly: resolve", "", []string{"on_readonly: it does nothing without 'redis: true': the pool speaks Memcached's protocol"}},
+		{
+			"what only Redis has", "redis_db: 3\n  databases: 5\n  pubsub: {publish: all}\n  tracking: off\n  max_tracked_keys: 9", "",
+			[]string{"redis_db: it does nothing without 'redis: true'", "databases: it does", "pubsub: it does", "tracking: it does", "max_tracked_keys: it does"},
+		},
+		{"defaults of pools of Redis", "max_keys: 4", "nuthatch:\n  pool_defaults: {redis_db: 3}\n", nil},
+		{"ejection that is off", "server_retry_timeout: 5s\n  server_failure_limit: 3", "", []string{"server_retry_timeout: it does nothing without 'auto_eject_hosts: true'", "server_failure_limit: no server is ejected without 'auto_eject_hosts: true'"}},
+		{"ejection", "auto_eject_hosts: true\n  server_retry_timeout: 5s\n  server_failure_limit: 3", "", nil},
+		{"a bound of no pause", "reconnect_backoff_max: 5s", "", []string{"reconnect_backoff_max: it does nothing without 'reconnect_backoff'"}},
+		{
+			"what is off", "redis: true\n  private_connections: 0\n  private_idle_timeout: 5s\n  tracking: off\n  max_tracked_keys: 5\n  transactions: refuse\n  max_transaction_size: 1mb", "",
+			[]string{"private_idle_timeout: it does nothing with 'private_connections: 0'", "max_tracked_keys: it does nothing with 'tracking: off'", "max_transaction_size: it does nothing with 'transactions: refuse'"},
+		},
+		{"no soft limits", "redis: true\n  client_output_soft_limit: 0\n  client_output_soft_time: 5s\n  pubsub: {output_soft_limit: 0, output_soft_time: 5s}", "", []string{"client_output_soft_time: it does nothing", "pubsub.output_soft_time: it does nothing"}},
+		{"no slow log", "", "nuthatch:\n  slowlog_max_len: 0\n  slowlog_keys: true\n", []string{"nuthatch.slowlog_keys: it does nothing with 'slowlog_max_len: 0'"}},
+		{"no admin listener", "", "nuthatch:\n  admin: off\n  admin_pprof: true\n", []string{"nuthatch.admin_pprof: it does nothing with 'admin: off'"}},
+		{
+			"clients of a cluster and of Sentinel", "listen: 127.0.0.1:3\n  servers: ['10.0.0.1:6380:1']\n  redis: true\n  hash_tag: '{}'\n  emulate: {cluster: true, sentinel_listen: '127.0.0.1:26379', peers: ['127.0.0.1:1', '127.0.0.1:2']}", "",
+			[]string{"emulate.sentinel_listen: when the proxy drains, its clients get MOVED"},
+		},
 		{"READONLY of a cluster", "redis: true\n  cluster: true\n  on_readonly: resolve", "", []string{"on_readonly: it does nothing with 'cluster: true'"}},
 		{"READONLY", "redis: true\n  on_readonly: resolve", "", nil},
 		{"a login to no sentinel", "redis: true\n  sentinel_user: u\n  sentinel_password: p\n  sentinel_tls: {ca: system}", "", []string{"sentinel_password: it does nothing without 'sentinels'", "sentinel_tls: it does nothing without 'sentinels'"}},
@@ -57,6 +77,22 @@ func TestWarnings(t *testing.T) {
 		{"an address twice", "listen: 127.0.0.1:2\n  servers: ['10.0.0.1:6380:1 one', '10.0.0.1:6380:1 two']", "", []string{"servers: 10.0.0.1:6380 is there twice, first on line 3"}},
 		{"its own server", "listen: 127.0.0.1:6380\n  servers: ['127.0.0.1:6380:1 me', '10.0.0.1:6380:1']", "", []string{"servers: 127.0.0.1:6380 is where the pool itself listens"}},
 	})
+}
+
+// Every key that says that it is ignored in pools of Memcached is warned of there.
+func TestIdleInMemcached(t *testing.T) {
+	for i := range poolKeys {
+		k := &poolKeys[i]
+		block, _, _ := strings.Cut(k.name, ".")
+		if strings.Contains(k.help, "Ignored in Memcached pools") && !slices.Contains(idleInMemcached, block) {
+			t.Errorf("%s is not in idleInMemcached", k.name)
+		}
+	}
+	for _, key := range idleInMemcached {
+		if lookup(poolKeys, key) == nil && under(poolKeys, key) == nil {
+			t.Errorf("there is no key %s", key)
+		}
+	}
 }
 
 // A warned is a pool with some lines, and with more behind it, and the warnings about these.

@@ -9,10 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"nuthatch/internal/admin/findings"
 	"nuthatch/internal/config"
 	"nuthatch/internal/inet"
 	"nuthatch/internal/socket"
 	"nuthatch/internal/tlsstage"
+	"nuthatch/internal/units"
 )
 
 // statsAddress is where the statistics port listens; the zero Address if there is none.
@@ -102,16 +104,22 @@ func checkSecrets(o checkedStart) []Finding {
 	return nil
 }
 
-// checkCertificates reads the files of TLS, as a start does. It starts with a certificate that
-// has expired.
+// checkCertificates reads the files of TLS, as a start does. A proxy starts with a certificate
+// that has expired.
 func checkCertificates(o checkedStart) []Finding {
 	all, err := loadTLS(o.Config, nil, new(tlsstage.Tickets), nil)
 	if err != nil {
 		return []Finding{{Err: err}}
 	}
 	var found []Finding
-	for _, r := range (&generation{conf: o.Config, tls: all}).refused() {
-		found = append(found, Finding{Err: fmt.Errorf("%s: %s", whose(r.Pool, r.Block), r.Why), Doubt: true})
+	for _, c := range (&generation{conf: o.Config, tls: all}).certificates() {
+		switch {
+		case c.Refused != "":
+			found = append(found, Finding{Err: fmt.Errorf("%s: %s", whose(c.Pool, c.Block), c.Refused), Doubt: true})
+		case c.Until != nil && time.Until(*c.Until) < findings.CertificateSoon:
+			err := fmt.Errorf("%s: the certificate ends in %s: it is valid until %s", whose(c.Pool, c.Block), units.Age(time.Until(*c.Until)), c.Until.UTC().Format(time.RFC3339))
+			found = append(found, Finding{Err: err, Doubt: true})
+		}
 	}
 	return found
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nuthatch/internal/admin/api"
+	"nuthatch/internal/admin/findings"
 	"nuthatch/internal/config"
 	"nuthatch/internal/events"
 	"nuthatch/internal/testkit"
@@ -144,6 +145,16 @@ func TestStartWithExpiredCertificate(t *testing.T) {
 	found := checkCertificates(checkedStart{Options: Options{Config: parsed}})
 	if len(found) != 1 || !found[0].Doubt || !strings.Contains(found[0].Err.Error(), "pool 'alpha': tls: certificate") {
 		t.Errorf("-t finds %v", found)
+	}
+	for _, tt := range []struct {
+		ends time.Duration
+		want string
+	}{{findings.CertificateSoon - time.Hour, "pool 'alpha': tls: the certificate ends in 13d"}, {findings.CertificateSoon + time.Hour, ""}} {
+		a.Issue("proxy", time.Now().Add(tt.ends))
+		found := checkCertificates(checkedStart{Options: Options{Config: parsed}})
+		if tt.want == "" && len(found) > 0 || tt.want != "" && (len(found) != 1 || !found[0].Doubt || !strings.Contains(found[0].Err.Error(), tt.want)) {
+			t.Errorf("-t finds %v of a certificate that ends in %v, want %q", found, tt.ends, tt.want)
+		}
 	}
 	a.Pair("proxy")
 	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)

@@ -42,6 +42,9 @@ func TestScreenshots(t *testing.T) {
 					if texts := value[string](b, cut); texts != "" {
 						t.Errorf("%s at %d: these are cut: %s", view, width, texts)
 					}
+					if texts := value[string](b, cutPlaceholders); texts != "" {
+						t.Errorf("%s at %d: what stands in these fields is cut: %s", view, width, texts)
+					}
 				}
 			}
 		}
@@ -52,6 +55,13 @@ func TestScreenshots(t *testing.T) {
 // often differ at their ends alone, and an event ends with its cause.
 const cut = `[...document.querySelectorAll(".view-servers .open .name, .view-keys td.wraps, .view-events .lines")]
 	.filter((e) => e.checkVisibility() && (e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight + 1)).map((e) => e.textContent).join()`
+
+// cutPlaceholders are the texts of empty fields that their fields have no room for.
+const cutPlaceholders = `[...document.querySelectorAll("input[placeholder]")].filter((e) => {
+	const style = getComputedStyle(e), pen = document.createElement("canvas").getContext("2d");
+	pen.font = style.font;
+	return e.checkVisibility() && pen.measureText(e.placeholder).width > e.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+}).map((e) => e.placeholder).join()`
 
 // shoot writes the whole page to a PNG file.
 func (b *tab) shoot(name string) {

@@ -20,8 +20,8 @@ import (
 const (
 	// nearly is the part of a bound from which on it needs a look.
 	nearly = 0.8
-	// certificateSoon is how long before its end a certificate needs a look.
-	certificateSoon = 14 * 24 * time.Hour
+	// CertificateSoon is how long before its end a certificate needs a look.
+	CertificateSoon = 14 * 24 * time.Hour
 )
 
 // A finder collects findings.
@@ -219,7 +219,7 @@ func (f *finder) shown(c *api.Certificate) {
 	switch left := c.Until.Sub(f.now); {
 	case left <= 0:
 		f.add(certificate, true, c.Pool, "the certificate of %s has ended: whoever looks at it refuses to connect", c.Block)
-	case left < certificateSoon:
+	case left < CertificateSoon:
 		one := f.add(certificate, false, c.Pool, "the certificate of %s ends in %s", c.Block, units.Age(left))
 		one.Title, one.Until = "the certificate of "+c.Block+" ends soon", c.Until
 	}
@@ -235,7 +235,7 @@ func (f *finder) certificate(p *api.Pool) {
 	switch left := at.Sub(f.now); {
 	case left <= 0:
 		f.add(certificate, true, p.Name, "its certificate has ended: new clients with TLS fail")
-	case left < certificateSoon:
+	case left < CertificateSoon:
 		one := f.add(certificate, false, p.Name, "its certificate ends in %s", units.Age(left))
 		one.Title, one.Until = "its certificate ends soon", &at
 	}
