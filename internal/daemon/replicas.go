@@ -274,6 +274,9 @@ func (r *replicated) set(snap *topology.Snapshot, place int, s topology.Standing
 	s.WasRead = before != nil && (before.WasRead || before.Replica && before.Why == topology.Fit)
 	h.SetStanding(s)
 	if before == nil {
+		if snap.PrimaryOf(place) >= 0 && s.Why != topology.Fit && s.Why != topology.NotAsked {
+			r.tellUnfit(snap.Names[place], s)
+		}
 		return true
 	}
 	if before.Why != s.Why && snap.PrimaryOf(place) >= 0 { // of what was a replica its cluster's map tells
@@ -311,10 +314,20 @@ func (r *replicated) tell(name string, before topology.Unfit, s topology.Standin
 		e.Kind, e.Text = events.RoleChanged, "replica "+name+" is a primary now, and no reads go there"
 		log.Warn("replica is a primary now, and no reads go there", attrs...)
 	case before == topology.Fit:
-		e.Kind, e.Text = events.ReplicaUnfit, "replica "+name+" is not read from: "+s.Reason()
-		log.Warn("replica is not read from", append(attrs, slog.String("reason", s.Reason()))...)
+		r.tellUnfit(name, s)
+		return
 	default:
 		return
 	}
 	r.resolver.tell(e)
+}
+
+// tellUnfit logs that a replica is not read from, no longer or from the first look on, and adds the
+// event.
+func (r *replicated) tellUnfit(name string, s topology.Standing) {
+	r.resolver.log.Warn("replica is not read from",
+		slog.String("pool", r.conf.Name), slog.String("server", name), slog.String("reason", s.Reason()))
+	r.resolver.tell(events.Event{
+		Kind: events.ReplicaUnfit, Pool: r.conf.Name, Server: name, Text: "replica " + name + " is not read from: " + s.Reason(),
+	})
 }

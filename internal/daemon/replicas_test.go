@@ -17,7 +17,8 @@ func toldOf() (r *resolver, texts *[]string) {
 	return &resolver{log: logging.Discard(), tell: func(e events.Event) { *texts = append(*texts, e.Text) }}, texts
 }
 
-// TestReplicaIsReadFromAgain: a replica that was never read from is not said to be read from again.
+// TestReplicaIsReadFromAgain: a replica that is unfit when it is first looked at is told of, and is
+// not said to be read from again.
 func TestReplicaIsReadFromAgain(t *testing.T) {
 	conf := &config.Pool{
 		Name: "alpha", Protocol: config.Redis, Reads: config.Reads{Policy: config.ReadReplica},
@@ -32,7 +33,8 @@ func TestReplicaIsReadFromAgain(t *testing.T) {
 		r.set(snap, replica, topology.Standing{Replica: true, Why: why})
 	}
 	name := "replica " + snap.Names[replica]
-	want := []string{name + " is read from", name + " is not read from: it loads its data", name + " is read from again"}
+	loads := name + " is not read from: it loads its data"
+	want := []string{loads, name + " is read from", loads, name + " is read from again"}
 	if !slices.Equal(*texts, want) {
 		t.Errorf("told %q, want %q", *texts, want)
 	}

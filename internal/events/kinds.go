@@ -132,7 +132,7 @@ var kinds = [NumKinds]row{
 	SeedAnswers:      {"seed_answers", Notice, "a seed of a cluster answers again"},
 	PeerLives:        {"peer_lives", Notice, "another proxy of a pool that looks like a cluster lives, and has its part of the slots"},
 	PeerGone:         {"peer_gone", Notice, "another proxy of a pool that looks like a cluster is about to end, does not answer, or is none: it has no slots; the text says which"},
-	ReplicaUnfit:     {"replica_unfit", Notice, "a replica is not read from any more; the text says why"},
+	ReplicaUnfit:     {"replica_unfit", Notice, "a replica is not read from, any more or from the first look on; the text says why"},
 	ReplicaFit:       {"replica_fit", Notice, "a replica is read from, for the first time or again"},
 }
 
