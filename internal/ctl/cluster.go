@@ -163,7 +163,7 @@ func (s *session) replicasOf(p *api.Pool, now time.Time) error {
 			if r.Lag != nil {
 				lag = units.Size(*r.Lag)
 			}
-			if r.Silence > 0 {
+			if r.Role == "replica" && r.State != "not_asked" && r.State != "no_answer" { // else it has not said
 				silent = units.Seconds(r.Silence)
 			}
 			add(v.Name, r.Of, r.Role, reads, lag, silent, orDash(r.Zone), ago(r.Asked, now))
