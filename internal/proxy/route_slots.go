@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"slices"
+
 	"nuthatch/internal/hashkit"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/route"
@@ -153,7 +155,7 @@ func followTable(p *ServerPool, before *route.Table, servers []*Server) {
 
 // takeTable has requests routed by a newer snapshot, if it has the same servers.
 func takeTable(p *ServerPool, s *topology.Snapshot) {
-	was, before := p.snap, p.snap.Table
+	was, before, had := p.snap, p.snap.Table, p.everywhere()
 	p.refresh(s)
 	p.loseDemoted(was, p.servers)
 	followDeposals(p)
@@ -164,6 +166,30 @@ func takeTable(p *ServerPool, s *topology.Snapshot) {
 	followTable(p, before, p.servers)
 	recallMoved(p)
 	followSlotChannels(p)
+	leaveSlotless(p, had)
+}
+
+// leaveSlotless has clients that hear something from all servers hear no more from those of the servers
+// had that have no slots any more, but stay in the pool. As a replica, such a node would tell a second
+// time of each command, and of each key that changes.
+func leaveSlotless(p *ServerPool, had []*Server) {
+	if !p.bySlot {
+		return
+	}
+	has := make(map[*Server]bool, len(had))
+	for _, s := range p.everywhere() {
+		has[s] = true
+	}
+	for _, s := range had {
+		if has[s] || s.removed {
+			continue
+		}
+		for _, c := range slices.Clone(s.store.all) {
+			if t := c.private.tenant; t != nil && t.slotless(c) {
+				c.private.withdraw(p.ctx.loop.Now() + demotedTime)
+			}
+		}
+	}
 }
 
 // placeBy has requests routed by a snapshot that has other servers.

@@ -142,6 +142,7 @@ func (j *following) makeServer(i int) {
 // swap has requests routed by the new snapshot.
 func (j *following) swap() {
 	p := j.pool
+	had := p.everywhere()
 	placeBy(p, j.next, j.servers)
 	p.ctx.shard.SetRows(p.index, p.snap.Names, j.rows)
 	if counter := p.proto.counter; counter != nil {
@@ -162,6 +163,7 @@ func (j *following) swap() {
 	}
 	p.dealAnew()
 	recallMoved(p)
+	leaveSlotless(p, had)
 	holdForSnapshot(p)
 	p.preconnect()
 	mapCame(p)

@@ -327,6 +327,9 @@ func (f *feed) withdrawn(*serverConn, int64) {
 	f.subs.placeSoon(nil)
 }
 
+// slotless implements tenant. The channels of other clients stay.
+func (f *feed) slotless(*serverConn) bool { return hearsAll(f.subs) }
+
 // tidy gives back the feeds that no channel needs any more.
 func (s *subscriber) tidy() {
 	if s.move != nil {

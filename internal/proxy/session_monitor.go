@@ -184,6 +184,9 @@ func (f *monitorFeed) withdrawn(conn *serverConn, _ int64) {
 	conn.pool.ctx.turn.later(&monitoring{f.of})
 }
 
+// slotless implements tenant.
+func (f *monitorFeed) slotless(*serverConn) bool { return true }
+
 func (f *monitorFeed) gone() {
 	if i := slices.Index(f.of.feeds, f); i >= 0 {
 		f.of.feeds = slices.Delete(f.of.feeds, i, i+1)

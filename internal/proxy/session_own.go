@@ -131,6 +131,11 @@ func (o *own) withdrawn(conn *serverConn, _ int64) {
 	}
 }
 
+// slotless implements tenant.
+func (o *own) slotless(conn *serverConn) bool {
+	return o.track != nil && o.track.wants.Broadcast && conn.private.tracks
+}
+
 // feed implements tenant: that is what subs has others for.
 func (o *own) feed() receiver { return nil }
 

@@ -211,6 +211,19 @@ func isEverywhere(s *subscriber) bool {
 	return true
 }
 
+// hearsAll reports whether messages of one of the client's channels come from all servers.
+func hearsAll(s *subscriber) bool {
+	for _, all := range s.listens {
+		s.client.pool.ctx.turn.count(Amount{Keys: all.size()})
+		for _, at := range all.all() {
+			if at.feed == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // isThere reports whether f is the right feed for a channel; nil: all of them.
 // everywhere is what isEverywhere reports.
 func (s *subscriber) isThere(kind msg.Channels, name string, f *feed, everywhere bool) bool {

@@ -314,6 +314,9 @@ func (x *scout) withdrawn(*serverConn, int64) {
 	f.client.pool.ctx.nextSearch = f.againAt
 }
 
+// slotless implements tenant.
+func (x *scout) slotless(*serverConn) bool { return false }
+
 // feed implements tenant.
 func (x *scout) feed() receiver { return nil }
 

@@ -426,14 +426,22 @@ func (sf *sharedFeed) retire() {
 // withdrawn implements tenant: another one is to take its place.
 func (sf *sharedFeed) withdrawn(*serverConn, int64) {
 	sf.retire()
-	sf.server.pool.ctx.turn.later(&withdrawing{sf, len(sf.feeds)})
+	sf.server.pool.ctx.turn.later(&withdrawing{sf, len(sf.feeds), false})
 	sf.settle()
 }
 
-// A withdrawing has the clients of a shared feed move to another one, in slices.
+// slotless implements tenant. The connection stays, and those of its clients leave it that hear all.
+func (sf *sharedFeed) slotless(*serverConn) bool {
+	sf.server.pool.ctx.turn.later(&withdrawing{sf, len(sf.feeds), true})
+	return false
+}
+
+// A withdrawing has the clients of a shared feed move to another one, in slices: all of them, or those
+// that hear something from all servers.
 type withdrawing struct {
-	of *sharedFeed
-	at int
+	of       *sharedFeed
+	at       int
+	hearsAll bool
 }
 
 // step implements job. Feeds that leave meanwhile may bring a client to its turn twice,
@@ -443,7 +451,12 @@ func (j *withdrawing) step(ctx *Context) (done bool) {
 		if !ctx.turn.room() {
 			return false
 		}
-		j.of.feeds[j.at-1].subs.placeSoon(nil)
+		f := j.of.feeds[j.at-1]
+		if j.hearsAll && !hearsAll(f.subs) {
+			continue
+		}
+		f.stale = f.stale || j.hearsAll
+		f.subs.placeSoon(nil)
 	}
 	return true
 }

@@ -42,6 +42,9 @@ type tenant interface {
 	// withdrawn says that the pool no longer has the connection's server, or its kind of
 	// connection. The tenant must give it back. It is closed at time by at the latest.
 	withdrawn(conn *serverConn, by int64)
+	// slotless says that the connection's server has no slots any more, and stays in the pool. The
+	// tenant gives the connection up if it has one to each server, to hear from all.
+	slotless(conn *serverConn) (givesUp bool)
 	// feed is the tenant if the connection is there to hear messages of channels; otherwise
 	// nil.
 	feed() receiver

@@ -66,8 +66,12 @@ type Transactor interface {
 
 // A transaction is what a client has sent since MULTI.
 type transaction struct {
-	// bytes are MULTI and the commands, as they are sent to the server.
+	// bytes are MULTI and the commands, as they are sent to the server. They are empty before the
+	// first command.
 	bytes mbuf.Chain
+	// run is the commands, if all came together with EXEC: bytes is empty then. They are the loop's,
+	// and gone when EXEC has been looked at.
+	run []byte
 	// owner is the server of the keys by snap; nil: there was no key. key is the
 	// beginning of the first key.
 	owner *Server
@@ -356,8 +360,6 @@ func (t *multi) exec(req *msg.Request) {
 // though it is sent.
 func (t *multi) sendBlock(tx *transaction, m *msg.Msg, reached msg.Reason) {
 	c := t.client
-	p := c.pool
-	ctx := p.ctx
 	var conn *serverConn
 	why := msg.OK
 	if c.watches() {
@@ -394,10 +396,7 @@ func (t *multi) sendBlock(tx *transaction, m *msg.Msg, reached msg.Reason) {
 		conn.mark(m)
 	}
 	c.own.sendBlockCaching(conn)
-	p.transactor().AppendExec(ctx.bufs, &tx.bytes)
-	size := tx.bytes.Len()
-	p.keepBlock(m, conn, &tx.bytes)
-	conn.Out().Splice(ctx.bufs, &tx.bytes)
+	size := tx.send(m, conn)
 	m.Via, m.Ahead = conn, int32(m.Block()+2)
 	c.willSay(tx, m, conn)
 	c.hold(m, size+m.Reply.Len())
@@ -408,6 +407,31 @@ func (t *multi) sendBlock(tx *transaction, m *msg.Msg, reached msg.Reason) {
 	}
 	conn.server.stats[stats.Requests]++
 	conn.server.stats[stats.RequestBytes] += int64(size)
+}
+
+// send puts the block into the output of conn, and returns its size. m is its EXEC.
+func (tx *transaction) send(m *msg.Msg, conn *serverConn) (size int) {
+	p, t, out := conn.pool, conn.pool.transactor(), conn.Out()
+	bufs := p.ctx.bufs
+	before := out.Len()
+	if tx.run != nil {
+		t.AppendMulti(bufs, out)
+		out.Append(bufs, tx.run)
+		t.AppendExec(bufs, out)
+		return out.Len() - before
+	}
+	tx.begin(t, bufs)
+	t.AppendExec(bufs, &tx.bytes)
+	p.keepBlock(m, conn, &tx.bytes)
+	out.Splice(bufs, &tx.bytes)
+	return out.Len() - before
+}
+
+// begin puts MULTI before the first command.
+func (tx *transaction) begin(t Transactor, bufs *mbuf.Pool) {
+	if tx.bytes.Len() == 0 {
+		t.AppendMulti(bufs, &tx.bytes)
+	}
 }
 
 // aborted answers an EXEC whose transaction is not sent, for the reason why. Its
@@ -477,7 +501,6 @@ func (t *multi) newTransaction() *transaction {
 	c := t.client
 	ctx := c.pool.ctx
 	tx := ctx.newTransaction()
-	c.pool.transactor().AppendMulti(ctx.bufs, &tx.bytes)
 	tx.wide = c.mayBeWide()
 	if c.watches() {
 		w := &c.own.watch

@@ -53,8 +53,13 @@ func (t *multi) queueRun(data []byte, n int, req *msg.Request) (taken int) {
 			return taken
 		}
 		if exec, size := p.transactor().ExecutesPlain(data[taken:]); size > 0 {
+			if t.isAllOf(c.tx) {
+				c.tx.run = data[:taken]
+			}
 			t.endRun(data[:taken], commands)
-			return taken + execPlain(c, data[taken:], exec, size)
+			taken += execPlain(c, data[taken:], exec, size)
+			t.keepRun()
+			return taken
 		}
 		next, done, err := p.parser.Parse(data[taken:])
 		if n = next; err != nil || !done || n > p.ctx.turn.flat {
@@ -106,13 +111,40 @@ func (t *multi) endRun(run []byte, commands int) {
 		return
 	}
 	c := t.client
-	ctx := c.pool.ctx
 	c.pool.stats.Values[stats.ClientRequests] += int64(commands)
 	c.session.Begin()
-	c.tx.bytes.Append(ctx.bufs, run)
-	ctx.countCollected(c.tx)
+	if c.tx.run == nil {
+		c.tx.keep(c.pool, run)
+	}
 	c.session.Collected += int32(commands)
 	t.sayQueued(c.lastType, commands)
+}
+
+// isAllOf reports whether a run that EXEC follows is all of the transaction tx, and goes to its server
+// as it is. It need not be kept then, if EXEC is taken at once.
+func (t *multi) isAllOf(tx *transaction) bool {
+	c := t.client
+	p := c.pool
+	return c.session.Collected == 0 && !c.watches() && !tracks(c) && !p.keepsAll && !tx.judgeAgain && tx.snap == p.routes()
+}
+
+// keepRun keeps the run of a transaction whose EXEC was not taken.
+func (t *multi) keepRun() {
+	c := t.client
+	if c.tx == nil || c.tx.run == nil {
+		return
+	}
+	run := c.tx.run
+	c.tx.run = nil
+	c.tx.keep(c.pool, run)
+}
+
+// keep keeps the commands in b.
+func (tx *transaction) keep(p *ServerPool, b []byte) {
+	ctx := p.ctx
+	tx.begin(p.transactor(), ctx.bufs)
+	tx.bytes.Append(ctx.bufs, b)
+	ctx.countCollected(tx)
 }
 
 // beginPlain takes the MULTI with which data begins, if it has its usual form and nothing stands in

@@ -64,6 +64,7 @@ func (tx *transaction) to(t Transactor, bufs *mbuf.Pool) *mbuf.Chain {
 		tx.order = append(tx.order, uint16(tx.at))
 	}
 	if tx.at == 0 {
+		tx.begin(t, bufs)
 		return &tx.bytes
 	}
 	q := &tx.more[tx.at-1]

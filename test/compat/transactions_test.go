@@ -298,6 +298,19 @@ var transactions = []group{
 		EXEC
 		DEL x y
 		UNWATCH`},
+	{"EXEC with a word ends WATCH", `
+		WATCH a
+		EXEC x
+		SET a 26
+		MULTI
+		GET a
+		EXEC
+		WATCH a
+		EXEC
+		SET a 27
+		MULTI
+		GET a
+		EXEC`},
 	{"UNWATCH inside", `
 		WATCH a
 		SET a 25

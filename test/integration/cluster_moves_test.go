@@ -77,3 +77,64 @@ func TestClusterFailsOverUnderLoad(t *testing.T) {
 	}
 	awaitWritten(t, proxy)
 }
+
+// A primary becomes a replica by hand, and keeps its connections: it would tell again of what its
+// new primary tells. Who listens to events of keys, monitors or tracks keys hears all once.
+func TestClusterReplicaTellsNothing(t *testing.T) {
+	t.Parallel()
+	cluster := testkit.StartCluster(t, 3, 1, clusterDown)
+	for _, s := range cluster.Nodes {
+		s.Dial().Do("CONFIG", "SET", "notify-keyspace-events", "KEA")
+	}
+	pool := cluster.Pool()
+	pool.Lines = append(pool.Lines, "allow_monitor: true")
+	proxy := testkit.StartNuthatch(t, pool.String())
+	pool.Lines = append(pool.Lines, "pubsub: {connections: shared}")
+	sharing := testkit.StartNuthatch(t, pool.String())
+	awaitWritten(t, proxy)
+	old, next := cluster.Nodes[0], cluster.Nodes[3]
+	tag := tagAt(cluster, old)
+	listens, monitors, tracks := proxy.Dial(testkit.Redis), proxy.Dial(testkit.Redis), proxy.Dial(testkit.Redis)
+	listens.Do("PSUBSCRIBE", "__keyspace@0__:"+tag+"*")
+	shares := sharing.Dial(testkit.Redis)
+	shares.Do("PSUBSCRIBE", "__keyspace@0__:"+tag+"*")
+	monitors.Do("MONITOR")
+	tracks.Do("HELLO", "3")
+	tracks.Do("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", tag)
+	cluster.FailOver(cluster.Nodes[1], next)
+	awaitWritten(t, proxy) // that finds the new primary
+	awaitWritten(t, sharing)
+	for _, at := range []struct {
+		node *testkit.Server
+		want string
+	}{{next, "1 monitor, 2 listen, 1 tracks"}, {old, "0 monitor, 0 listen, 0 tracks"}} {
+		direct := at.node.Dial()
+		testkit.Await(t, "the private connections to "+at.node.Name(), func() error {
+			list := direct.Do("CLIENT", "LIST")
+			got := fmt.Sprintf("%d monitor, %d listen, %d tracks", strings.Count(list, " cmd=monitor "),
+				strings.Count(list, " psub=1 "), strings.Count(list, " flags=tB "))
+			if got != at.want {
+				return fmt.Errorf("%s, want %s", got, at.want)
+			}
+			return nil
+		})
+	}
+	c := proxy.Dial(testkit.Redis)
+	for _, key := range []string{"once", "end"} {
+		if got := c.Do("SET", tag+key, "1"); got != "+OK\r\n" {
+			t.Fatal(got)
+		}
+	}
+	for _, x := range []struct {
+		who    string
+		client *testkit.Client
+	}{{"listens", listens}, {"shares", shares}, {"monitors", monitors}, {"tracks", tracks}} {
+		times := 0
+		for said := ""; !strings.Contains(said, tag+"end"); said = x.client.Reply() {
+			times += strings.Count(said, tag+"once")
+		}
+		if times != 1 {
+			t.Errorf("who %s has heard %d times of a key that was set once", x.who, times)
+		}
+	}
+}

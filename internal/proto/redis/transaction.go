@@ -43,12 +43,13 @@ const listensInside = "inside MULTI, because what it answers would come between 
 const otherInside = "inside MULTI, a client cannot go to another database"
 
 // answerTransaction answers MULTI and DISCARD, and an EXEC that sends nothing to a
-// server. An EXEC ends the transaction whatever its words are.
+// server. An EXEC ends the transaction whatever its words are. With too many of them it ends the
+// WATCH even without a transaction, as in Redis.
 func (p *Protocol) answerTransaction(req *msg.Request, cmd *command, s *msg.Session, w writer) {
 	in := s.Bars & (msg.Collecting | msg.RefusedMulti)
 	refused := s.Bars&(msg.Aborted|msg.RefusedMulti) != 0
 	wrong := len(req.Args) != cmd.arity
-	if cmd.answer == answerExec && in != 0 {
+	if cmd.answer == answerExec && (in != 0 || wrong) {
 		s.EndMulti()
 	}
 	switch {
