@@ -67,7 +67,11 @@ func ParseListen(text string) (Address, error) {
 	}
 	i := strings.LastIndexByte(text, ':')
 	if i < 0 {
-		return Address{}, errors.New("expected host:port or /path [mode], found " + quoteAddress(text))
+		hint := ""
+		if n, ok := parseDigits(text); ok && n >= 1 && n <= maxPort {
+			hint = "; write 127.0.0.1:" + text + ", or 0.0.0.0:" + text + " for every address"
+		}
+		return Address{}, errors.New("expected host:port or /path [mode], found " + quoteAddress(text) + hint)
 	}
 	if text[:i] == "" || text[:i] == "*" {
 		return Address{}, errors.New("expected host:port, found " + quoteAddress(text) +

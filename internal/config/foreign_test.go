@@ -80,6 +80,9 @@ func TestUnknownKeys(t *testing.T) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
+	if _, err := Parse("f", []byte("a:\n  listen: 127.0.0.1:1\n  servers: [127.0.0.1:2:1]\n  tls: {cert: c.pem, key: /k}\n")); err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("a certificate's path that is at fault: %v, want that alone", err)
+	}
 	_, err := Parse("f", []byte("a:\n  <<: {a: b}\n"))
 	if errs, ok := errors.AsType[Errors](err); !ok || len(errs) != 1 {
 		t.Errorf("a pool that merges another one has faults %v, want the merge alone", err)
@@ -104,6 +107,7 @@ func TestForms(t *testing.T) {
 		{"max_request_size: 1,048,576", "; write 1048576"},
 		{"max_request_size: 10 apples", "found '10 apples'"},
 		{"max_request_size: 9tb", "found '9tb'"},
+		{"tcpkeepalive: true\nnuthatch: {admin: 7777}", "; write 127.0.0.1:7777, or 0.0.0.0:7777 for every address"},
 		{"client_connections: 10k", "; write 10000"},
 		{"client_connections: 1_000", "; write 1000"},
 		{"client_connections: 1e3", "; write 1000"},

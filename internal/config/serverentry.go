@@ -49,7 +49,13 @@ func parseServer(text string) (Server, error) {
 	}
 	where, weight, ok := cutLast(s.Text)
 	if !ok {
-		return Server{}, errors.New("expected " + serverForm)
+		msg := "expected " + serverForm
+		if strings.HasPrefix(s.Text, "/") {
+			msg += "; is the weight missing, as in " + quote(s.Text+":1") + "?"
+		} else if _, err := parseHost(s.Text); err == nil {
+			msg += "; are the port and the weight missing, as in " + quote(s.Text+":6379:1") + "?"
+		}
+		return Server{}, errors.New(msg)
 	}
 	var err error
 	switch {

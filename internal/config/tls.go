@@ -468,7 +468,7 @@ const ownListOnly = "without 'tls.listen' the pool has one port, whose lists are
 // checkClientTLS finds parts of a block for clients that need others. none has the defaults.
 func (r *reader) checkClientTLS(b *block, name string, t, none *TLS) {
 	switch {
-	case reflect.DeepEqual(*t, *none):
+	case reflect.DeepEqual(*t, *none), b.seen[name+".cert"].faulty, b.seen[name+".key"].faulty:
 	case t.Cert == "" || t.Key == "":
 		r.faultWithin(b, name, "cert", "there is no TLS without both 'cert' and 'key'")
 	case t.twoPasswords():

@@ -68,7 +68,7 @@ func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tick
 		before := old.endsOf(p.Name)
 		if p.Sentinel.TLS.On() {
 			if sentinels[i], err = tlsstage.ForServers(&p.Sentinel.TLS, before.sentinels); err != nil {
-				faults = append(faults, fmt.Errorf("pool '%s': sentinel_tls: %w", p.Name, err))
+				faults = append(faults, fmt.Errorf("%spool '%s': sentinel_tls: %w", placeOf(conf, p.Name, "sentinel_tls.ca"), p.Name, err))
 			}
 		}
 		if !p.TLS.On() && !p.ServerTLS.On() {
@@ -87,7 +87,11 @@ func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tick
 		}
 		for i, block := range []string{"tls", "server_tls"} {
 			if errs[i] != nil {
-				faults = append(faults, fmt.Errorf("pool '%s': %s: %w", p.Name, block, errs[i]))
+				key := block + ".cert"
+				if block == "server_tls" && p.ServerTLS.Cert == "" {
+					key = block + ".ca"
+				}
+				faults = append(faults, fmt.Errorf("%spool '%s': %s: %w", placeOf(conf, p.Name, key), p.Name, block, errs[i]))
 			}
 		}
 		t.Name, pools[i] = p.Name, t

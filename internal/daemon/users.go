@@ -45,7 +45,9 @@ func readUsers(conf *config.Config, old *generation) ([]poolUsers, error) {
 			continue
 		}
 		text, err := readUserFile(p.ACLFile)
-		if err == nil {
+		if err != nil {
+			err = fmt.Errorf("%spool '%s': acl_file: %w", placeOf(conf, p.Name, "acl_file"), p.Name, err)
+		} else {
 			all[i].users, err = redis.NewUsers(conf.File, p, text, before)
 		}
 		if err != nil {
@@ -63,6 +65,14 @@ func (g *generation) poolIn(name string) int {
 	return g.pool(name)
 }
 
+// placeOf is where a key is written, to begin an error with; empty if it is not known.
+func placeOf(conf *config.Config, pool, key string) string {
+	if at := conf.SourceOf(pool, key).String(); at != "" {
+		return at + ": "
+	}
+	return ""
+}
+
 // readUserFile reads a file of users; nothing if there is none.
 func readUserFile(path string) ([]byte, error) {
 	if path == "" {
@@ -70,7 +80,7 @@ func readUserFile(path string) ([]byte, error) {
 	}
 	text, err := regularfile.Read(path, maxUserFile)
 	if err != nil {
-		return nil, fmt.Errorf("acl_file: %w", err)
+		return nil, err
 	}
 	return text, nil
 }
