@@ -22,7 +22,7 @@ func TestExecAtReplica(t *testing.T) {
 		pool testkit.Pool
 		want string
 	}{
-		{"of Sentinel", testkit.Pool{Protocol: testkit.Redis, Servers: []string{w.Entry("s1")}, Lines: []string{w.Line()}}, "*-1\r\n"},
+		{"of Sentinel", testkit.Pool{Protocol: testkit.Redis, Servers: []string{w.Entry("s1")}, Lines: []string{w.Line(), "private_idle_timeout: 0"}}, "*-1\r\n"},
 		{"of a server", testkit.Pool{Protocol: testkit.Redis, Servers: []string{server.Entry("s1")}}, "-EXECABORT "},
 	} {
 		execAtReplica(t, tt.name, tt.pool, server, tt.want)
