@@ -223,6 +223,9 @@ func (p *peer) end(now time.Time, problem error) (change Change, changed bool) {
 	if problem != nil {
 		text = problem.Error()
 	}
+	if strings.HasPrefix(text, "WRONGPASS") || strings.HasPrefix(text, "NOAUTH") {
+		text = "it refuses the login ('sentinel_user', 'sentinel_password'): " + text
+	}
 	was, is := s.Problem == "", text == ""
 	if was != is {
 		s.Since = now

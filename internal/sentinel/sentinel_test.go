@@ -454,7 +454,7 @@ func TestLoginRefused(t *testing.T) {
 	}, []string{"main"})
 	t.Cleanup(w.Stop)
 	w.Start()
-	if got := <-told; got != "WRONGPASS invalid username-password pair or user is disabled." {
+	if got := <-told; got != "it refuses the login ('sentinel_user', 'sentinel_password'): WRONGPASS invalid username-password pair or user is disabled." {
 		t.Errorf("told: %q", got)
 	}
 }
