@@ -110,7 +110,9 @@ func userData(k kind, gen, n uint32) uint64 {
 func newUring(l *Loop) (*uring, error) {
 	r, err := newRing()
 	if err != nil {
-		return nil, fmt.Errorf("io_uring: %w", err)
+		// Probe had one, so it is mostly that there is no room for one more.
+		p := new(kernelProber)
+		return nil, fmt.Errorf("io_uring: %w", explainSetup(p, p.release(), err))
 	}
 	common, err := makePolled(l)
 	if err != nil {
