@@ -36,8 +36,9 @@ var processKeys = slices.Concat([]key[Process]{
 		name: "engine", kind: kindEngine, def: "auto", origin: fromNuthatch,
 		help: "What the event loops run on. `io_uring` needs Linux 6.1, and that nothing forbids it, as Docker's and containerd's " +
 			"seccomp profiles do; the proxy refuses to start where it cannot be used. `auto` takes `epoll` in this release, and " +
-			"the log says whether io_uring can be used, or why not. `nuthatch check engine` shows what is found. See " +
-			"[TUNING.md](TUNING.md#the-engine).",
+			"the log says whether io_uring can be used, or why not. `nuthatch check engine` shows what is found. A loop's ring " +
+			"takes up to 0.7 MB of `max_memory`; nuthatch warns if the rings of all `threads` may take more than a quarter of it. " +
+			"See [TUNING.md](TUNING.md#the-engine).",
 		set: func(p *Process, v value) { p.Engine = Engine(v.number) },
 	},
 	{

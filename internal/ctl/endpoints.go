@@ -32,7 +32,11 @@ func (s *session) info([]string) error {
 		add("descriptors", fmt.Sprintf("%d of %d", p.Descriptors, p.MaxDescriptors))
 		add("memory", units.Size(p.ResidentMemory)+" resident, "+units.Size(p.HeapMemory)+" on the heap")
 		if p.MaxMemory > 0 {
-			add("held for clients", units.Size(p.HeldMemory)+" of "+units.Size(p.SoftMemory)+" (max_memory "+units.Size(p.MaxMemory)+")")
+			beside := ""
+			if p.RingMemory > 0 {
+				beside = ", of which rings may take " + units.Size(p.RingMemory)
+			}
+			add("held for clients", units.Size(p.HeldMemory)+" of "+units.Size(p.SoftMemory)+" (max_memory "+units.Size(p.MaxMemory)+beside+")")
 		}
 		add("cpu", fmt.Sprintf("%.1fs", p.CPU))
 		add("engine", i.Engine+": "+i.EngineReason)

@@ -38,7 +38,12 @@ func chooseEngine(want config.Engine, probe func() *eventloop.Finding) (chosenEn
 // checkEngine finds out whether the engine can be used here. The proxy may start elsewhere,
 // with other rights.
 func checkEngine(o checkedStart) []Finding {
-	if _, err := chooseEngine(o.Config.Process.Engine, o.probe); err != nil {
+	p := &o.Config.Process
+	chosen, err := chooseEngine(p.Engine, o.probe)
+	if err != nil {
+		return []Finding{{Err: err, Doubt: true, NotNow: true}}
+	}
+	if err := manyRings(chosen.Engine, p.Threads, maxMemory(p)); err != nil {
 		return []Finding{{Err: err, Doubt: true}}
 	}
 	return nil

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -65,9 +66,37 @@ func TestUnusableEngine(t *testing.T) {
 	}
 	found := Check(o, false)
 	for _, f := range found {
-		if strings.Contains(f.Err.Error(), want) && f.Doubt {
+		if strings.Contains(f.Err.Error(), want) && f.Doubt && f.NotNow {
 			return
 		}
 	}
 	t.Errorf("-t says %v", found)
+}
+
+// TestManyRingsAreToldOf: -t says how much the rings of many loops may take of max_memory, and how
+// many loops would fit.
+func TestManyRingsAreToldOf(t *testing.T) {
+	text := pool("alpha", "127.0.0.1:1", []string{"127.0.0.1:1:1 one"}, "timeout: 5s") + "nuthatch:\n  engine: io_uring\n  max_memory: 64mb\n"
+	for _, tt := range []struct {
+		threads int
+		want    string // empty: nothing
+	}{
+		{64, "the rings of 64 event loops on io_uring may take 42 MB, more than a quarter of max_memory, 64 MB"},
+		{24, ""},
+	} {
+		conf, err := config.Parse("n.yml", []byte(text+"  threads: "+strconv.Itoa(tt.threads)+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := checkEngine(checkedStart{Options: Options{Config: conf, probe: func() *eventloop.Finding { return new(eventloop.Finding) }}})
+		switch {
+		case tt.want == "":
+			if len(found) != 0 {
+				t.Errorf("%d threads: %v", tt.threads, found)
+			}
+		case len(found) != 1 || !found[0].Doubt || found[0].NotNow ||
+			!strings.Contains(found[0].Err.Error(), tt.want) || !strings.Contains(found[0].Err.Error(), "at most 24 threads"):
+			t.Errorf("%d threads: %v", tt.threads, found)
+		}
+	}
 }

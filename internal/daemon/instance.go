@@ -164,6 +164,10 @@ func (in *Instance) start() error {
 		g.logins = append(g.logins, redis.NewLogins())
 	}
 	in.current.Store(g)
+	if in.engine, err = chooseEngine(g.conf.Process.Engine, in.opts.probe); err != nil {
+		return err
+	}
+	in.resources.engine, in.resources.loops = in.engine.Engine, g.conf.Process.Threads
 	in.applyMemory(g)
 	in.certificates.apply(g)
 	in.applyCoreDumps(&g.conf.Process)
@@ -243,10 +247,7 @@ func raiseProcs(n int) {
 }
 
 // startLoops makes the contexts and runs each on a thread of its own.
-func (in *Instance) startLoops(g *generation) (err error) {
-	if in.engine, err = chooseEngine(g.conf.Process.Engine, in.opts.probe); err != nil {
-		return err
-	}
+func (in *Instance) startLoops(g *generation) error {
 	measures := in.measures(g)
 	for id := range g.conf.Process.Threads {
 		ctx, err := proxy.NewContext(proxy.Options{

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"math"
@@ -15,18 +16,21 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nuthatch/internal/config"
+	"nuthatch/internal/eventloop"
 	"nuthatch/internal/logging"
 	"nuthatch/internal/proxy"
 	"nuthatch/internal/topology"
+	"nuthatch/internal/units"
 )
 
 // max_memory is about what the process should have resident:
 //
-//	program, stacks, tables     Go's collector and       what the loops hold for clients
-//	and structures              garbage                  (soft and hard mark, see proxy)
-//	└─ baseMemory ──────────────┴────────────────────────┴──────────────────────────────┘
+//	program, stacks, tables   rings of     Go's collector and   what the loops hold for clients
+//	and structures            io_uring     garbage              (soft and hard mark, see proxy)
+//	└─ baseMemory ────────────┴─ rings ────┴────────────────────┴──────────────────────────────┘
 //
-// The loops keep to their marks. The Go runtime has the whole as its limit.
+// The loops keep to their marks. The Go runtime has all but the rings as its limit.
 const (
 	// baseMemory is what a process without clients takes, in bytes.
 	baseMemory = 12 << 20
@@ -43,6 +47,10 @@ const (
 	answerPart = 4
 	// historyPart is which part of max_memory the history may take.
 	historyPart = 8
+	// ringPart is which part of max_memory the rings of io_uring may take without a
+	// warning. mostRings is which part of what is left of it beside baseMemory is kept
+	// free for them at the most: clients always have the rest.
+	ringPart, mostRings = 4, 2
 	// binaryMemory is the resident memory that the Go runtime does not count.
 	binaryMemory = 8 << 20
 )
@@ -54,11 +62,13 @@ type Memory struct {
 	// Held is what the event loops hold for clients. Above Soft they read less, above
 	// Hard almost nothing.
 	Held, Soft, Hard int64
+	// Rings is what the rings of io_uring may take, beside that.
+	Rings int64
 }
 
 // Memory tells how the process's memory is bounded.
 func (r *resources) Memory() Memory {
-	m := Memory{Limit: r.maxMemory.Load()}
+	m := Memory{Limit: r.maxMemory.Load(), Rings: r.rings()}
 	m.Held, m.Soft, m.Hard = r.limits.Memory()
 	return m
 }
@@ -73,6 +83,9 @@ func (r *resources) answerMemory() int64 { return r.maxMemory.Load() / answerPar
 type resources struct {
 	log    *logging.Logger
 	limits *topology.Limits
+	// engine is what so many loops run on. Both are static after the start.
+	engine eventloop.Engine
+	loops  int
 	// descriptors is how they are shared out; nil if their limit is not known.
 	descriptors atomic.Pointer[Descriptors]
 	// maxMemory is what was applied; 0: nothing.
@@ -95,19 +108,40 @@ func (r *resources) limitMemory(g *generation) {
 		r.log.Warn("cannot find out how much memory there is: memory is not bounded; set 'nuthatch: max_memory:'")
 		return
 	}
-	rest := float64(limit - baseMemory)
+	rings := min(r.rings(), (limit-baseMemory)/mostRings)
+	rest := float64(limit - baseMemory - rings)
 	r.limits.SetMemory(int64(rest*softPart), int64(rest*hardPart))
 	r.limits.SetMaxReply(limit / requestPart)
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(limit - binaryMemory)
+		debug.SetMemoryLimit(limit - binaryMemory - rings)
 	}
 	r.log.Notice("memory", slog.Int64("max_memory", limit), slog.Int64("soft", int64(rest*softPart)),
-		slog.Int64("hard", int64(rest*hardPart)))
+		slog.Int64("hard", int64(rest*hardPart)), slog.Int64("rings", r.rings()))
+	if w := manyRings(r.engine, r.loops, limit); w != nil {
+		r.log.Warn(w.Error())
+	}
+}
+
+// rings is how much memory the loops' rings may take.
+func (r *resources) rings() int64 { return int64(r.loops) * r.engine.LoopMemory() }
+
+// manyRings is a warning that the rings of that many loops may take too much of the limit of
+// memory; nil if they do not, or if there is no limit.
+func manyRings(e eventloop.Engine, loops int, limit int64) error {
+	each := e.LoopMemory()
+	if limit == 0 || int64(loops)*each <= limit/ringPart {
+		return nil
+	}
+	return fmt.Errorf("nuthatch.engine: the rings of %d event loops on io_uring may take %s, more than a quarter of max_memory, %s, "+
+		"and clients get less: take 'epoll', at most %d threads, or a max_memory of at least %s",
+		loops, units.Size(int64(loops)*each), units.Size(limit), limit/ringPart/each, units.Size(int64(loops)*each*ringPart+1<<20))
 }
 
 // maxMemory is the file's, or the default; 0 if there is none.
-func (g *generation) maxMemory() int64 {
-	if n := g.conf.Process.MaxMemory; n > 0 {
+func (g *generation) maxMemory() int64 { return maxMemory(&g.conf.Process) }
+
+func maxMemory(p *config.Process) int64 {
+	if n := p.MaxMemory; n > 0 {
 		return n
 	}
 	n := int64(float64(availableMemory(os.DirFS("/"))) * defaultPart)

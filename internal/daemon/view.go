@@ -136,7 +136,7 @@ func (v *view) Usage() (api.ProcessInfo, []api.LoopInfo, error) {
 		return api.ProcessInfo{}, nil, err
 	}
 	p, m := processInfo(), v.resources.Memory()
-	p.MaxMemory, p.HeldMemory, p.SoftMemory, p.HardMemory = m.Limit, m.Held, m.Soft, m.Hard
+	p.MaxMemory, p.HeldMemory, p.SoftMemory, p.HardMemory, p.RingMemory = m.Limit, m.Held, m.Soft, m.Hard, m.Rings
 	p.MaxClients = v.resources.limits.MaxClients()
 	p.Certificates = v.current.Load().certificates()
 	return p, loops, nil

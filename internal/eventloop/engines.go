@@ -13,6 +13,15 @@ const (
 	IOUring
 )
 
+// LoopMemory is how much memory a loop has of the engine at the most, outside of Go's heap, in
+// bytes, however many connections there are. Most of it is resident only as far as it is used.
+func (e Engine) LoopMemory() int64 {
+	if e == IOUring {
+		return int64(uringBytes)
+	}
+	return 0
+}
+
 // String is the engine's name in the configuration.
 func (e Engine) String() string {
 	switch e {

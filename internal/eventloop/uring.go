@@ -129,7 +129,6 @@ func newUring(l *Loop) (*uring, error) {
 	u.place(memory.Bytes)
 	u.poll, u.call = u.ask, "io_uring_enter"
 	r.stats.BufferBytes = int64(r.bytes() + batchBytes)
-	l.ahead += r.bytes() + batchBytes
 	return u, nil
 }
 

@@ -24,6 +24,10 @@ const (
 	messagesBytes = maxBatch * int(unsafe.Sizeof(msghdr{}))
 	receivesBytes = maxReceives * (receiveSize + stagger)
 	batchBytes    = (vectorsBytes + messagesBytes + receivesBytes + 4095) &^ 4095
+
+	// uringBytes is more than a loop's ring and batch take, with what the kernel needs
+	// of the ring for itself.
+	uringBytes = batchBytes + ringEntries*(int(unsafe.Sizeof(sqe{}))+4) + ringResults*int(unsafe.Sizeof(cqe{})) + 4096
 )
 
 // An iovec is the kernel's, and msghdr too, without pointers: they lie outside of Go's

@@ -40,3 +40,18 @@ func testRingFlagWithoutWork(t *testing.T) {
 		t.Errorf("a wait for nothing takes %d enters", n)
 	}
 }
+
+// TestRingsMemory: what a loop's ring takes is within the bound that is stated for it, and is not
+// counted as received.
+func TestRingsMemory(t *testing.T) { t.Run(IOUring.String(), testRingsMemory) }
+
+func testRingsMemory(t *testing.T) {
+	r := newRig(t)
+	takes, most := r.engine.(*uring).ring.stats.BufferBytes, IOUring.LoopMemory()
+	if takes > most || takes < most-8192 {
+		t.Errorf("the ring takes %d bytes, and %d are its bound", takes, most)
+	}
+	if n := r.Ahead(); n != 0 {
+		t.Errorf("%d bytes count as received", n)
+	}
+}

@@ -75,7 +75,11 @@ func (f *finder) process(info *api.Info, pools *api.Pools) {
 		f.add(reloadRefused, false, "", "the last reload was refused, %s ago, by %s: %s", units.Age(info.Time.Sub(r.Time)), r.By, r.Text).Since = &r.Time
 	}
 	p := &info.Process
-	switch held := fmt.Sprintf("%s of %s held for clients", units.Size(p.HeldMemory), units.Size(p.HardMemory)); {
+	beside := ""
+	if p.RingMemory > 0 {
+		beside = fmt.Sprintf(", beside %s for rings of io_uring", units.Size(p.RingMemory))
+	}
+	switch held := fmt.Sprintf("%s of %s held for clients%s", units.Size(p.HeldMemory), units.Size(p.HardMemory), beside); {
 	case p.HardMemory <= 0:
 	case p.HeldMemory >= p.HardMemory:
 		f.add(memory, true, "", "memory is full:: %s; clients are hardly read from", held)
