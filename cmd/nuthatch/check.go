@@ -44,7 +44,8 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "Usage: %s check [options] [%s]\n\n", nuthatch, checkedEngine)
 		fmt.Fprint(stdout, "Asks the clusters and the sentinels of the file whether they can be used as they are. With\n"+
 			"--against-nutcracker: whether a running nutcracker places keys as the file does.\n"+
-			"With engine: whether io_uring can be used here, and what the kernel has of it. No file is needed.\n\n")
+			"With engine: whether io_uring can be used here, and what the kernel has of it. No file is needed;\n"+
+			"with -c it looks at as many event loops as that file has.\n\n")
 		writeOptions(stdout, f.table())
 		fmt.Fprintf(stdout, "\nExit status: 0 nothing is wrong (all keys are where the file has them), %d no result, %d something is.\n",
 			exitFailure, exitWarned)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"text/tabwriter"
 
+	"nuthatch/internal/config"
 	"nuthatch/internal/eventloop"
 )
 
@@ -14,7 +15,9 @@ const checkedEngine = "engine"
 
 // probedEngine is what the probe has found, as JSON has it.
 type probedEngine struct {
-	Kernel   string          `json:"kernel"`
+	Kernel string `json:"kernel"`
+	// Loops is for how many event loops it was looked at.
+	Loops    int             `json:"loops"`
 	Usable   bool            `json:"usable"`
 	Why      string          `json:"why,omitempty"`
 	Features []probedFeature `json:"features"`
@@ -29,8 +32,17 @@ type probedFeature struct {
 
 // checkEngine is "nuthatch check engine". It reports whether io_uring can be used here.
 func (f *checkFlags) checkEngine(w io.Writer) (usable bool, err error) {
-	found := eventloop.Probe()
-	shown := probedEngine{Kernel: found.Kernel, Usable: found.Usable(), Features: []probedFeature{}}
+	conf := config.Config{Process: config.DefaultProcess()}
+	if f.confFile != defaultConfFile {
+		read, err := config.Load(f.confFile)
+		if err != nil {
+			return false, err
+		}
+		conf = *read
+	}
+	loops := conf.Process.Threads
+	found := eventloop.Probe(loops)
+	shown := probedEngine{Kernel: found.Kernel, Loops: loops, Usable: found.Usable(), Features: []probedFeature{}}
 	if found.Why != nil {
 		shown.Why = found.Why.Error()
 	}
@@ -57,7 +69,7 @@ func (p *probedEngine) write(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	verdict := "io_uring can be used here"
+	verdict := fmt.Sprintf("io_uring can be used here, by %d event loops", p.Loops)
 	if !p.Usable {
 		verdict = "io_uring cannot be used here: " + p.Why
 	}

@@ -89,7 +89,11 @@ func showVersion(f *flags, program string, w io.Writer) int {
 	} else {
 		fmt.Fprintf(w, "This is %s-%s\n", nuthatch, version.Version)
 	}
-	fmt.Fprintln(w, "async event backend: epoll")
+	backend := "epoll" // nutcracker's line
+	if program != nutcracker {
+		backend = "epoll, io_uring"
+	}
+	fmt.Fprintln(w, "async event backend: "+backend)
 	switch {
 	case program == nutcracker:
 		fmt.Fprintf(w, "served by %s-%s\n", nuthatch, version.Version)

@@ -234,9 +234,9 @@ func TestUsageHasNutcrackersOptions(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	tests := []struct{ name, want string }{
-		{"nuthatch", "This is nuthatch-" + version.Version + "\nasync event backend: epoll\n\n"},
+		{"nuthatch", "This is nuthatch-" + version.Version + "\nasync event backend: epoll, io_uring\n\n"},
 		{"nutcracker", "This is nutcracker-0.5.0\nasync event backend: epoll\nserved by nuthatch-" + version.Version + "\n\n"},
-		{"any other name", "This is nuthatch-" + version.Version + "\nasync event backend: epoll\n\n"},
+		{"any other name", "This is nuthatch-" + version.Version + "\nasync event backend: epoll, io_uring\n\n"},
 	}
 	for _, tt := range tests {
 		if got := runAs(t, tt.name, "-V"); got.status != 0 || got.stderr != tt.want {

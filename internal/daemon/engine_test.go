@@ -2,9 +2,13 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"nuthatch/internal/config"
 	"nuthatch/internal/eventloop"
@@ -13,18 +17,18 @@ import (
 // TestChooseEngine: what the configuration asks for and what can be used decide, and epoll is
 // not probed for.
 func TestChooseEngine(t *testing.T) {
-	usable := func() *eventloop.Finding { return &eventloop.Finding{Kernel: "6.18.0"} }
-	forbidden := func() *eventloop.Finding {
+	usable := func(int) *eventloop.Finding { return &eventloop.Finding{Kernel: "6.18.0"} }
+	forbidden := func(int) *eventloop.Finding {
 		return &eventloop.Finding{Kernel: "6.18.0", Why: errors.New("somebody forbids it")}
 	}
-	never := func() *eventloop.Finding {
+	never := func(int) *eventloop.Finding {
 		t.Error("the kernel was asked")
-		return usable()
+		return usable(0)
 	}
 	for _, tt := range []struct {
 		name  string
 		want  config.Engine
-		probe func() *eventloop.Finding
+		probe func(int) *eventloop.Finding
 		got   eventloop.Engine
 		why   string
 		fails bool
@@ -36,7 +40,7 @@ func TestChooseEngine(t *testing.T) {
 		{"auto, forbidden", config.EngineAuto, forbidden, eventloop.Epoll, "io_uring cannot be used: somebody forbids it", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			chosen, err := chooseEngine(tt.want, tt.probe)
+			chosen, err := chooseEngine(tt.want, 2, tt.probe)
 			why := chosen.why
 			if err != nil {
 				why = err.Error()
@@ -54,7 +58,7 @@ func TestUnusableEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Program: "nuthatch", Version: "test", Config: conf, probe: func() *eventloop.Finding {
+	o := Options{Program: "nuthatch", Version: "test", Config: conf, probe: func(int) *eventloop.Finding {
 		return &eventloop.Finding{Why: errors.New("somebody forbids it")}
 	}}
 	const want = "nuthatch.engine: io_uring cannot be used: somebody forbids it"
@@ -88,7 +92,7 @@ func TestManyRingsAreToldOf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := checkEngine(checkedStart{Options: Options{Config: conf, probe: func() *eventloop.Finding { return new(eventloop.Finding) }}})
+		found := checkEngine(checkedStart{Options: Options{Config: conf, probe: func(int) *eventloop.Finding { return new(eventloop.Finding) }}})
 		switch {
 		case tt.want == "":
 			if len(found) != 0 {
@@ -97,6 +101,20 @@ func TestManyRingsAreToldOf(t *testing.T) {
 		case len(found) != 1 || !found[0].Doubt || found[0].NotNow ||
 			!strings.Contains(found[0].Err.Error(), tt.want) || !strings.Contains(found[0].Err.Error(), "at most 24 threads"):
 			t.Errorf("%d threads: %v", tt.threads, found)
+		}
+	}
+}
+
+// TestLoopThatCannotBeMade: a ring that the kernel refuses after the probe is told of as one that it
+// refuses before.
+func TestLoopThatCannotBeMade(t *testing.T) {
+	err := refused(eventloop.WhyNoRing(fmt.Errorf("io_uring: %w", os.NewSyscallError("io_uring_setup", unix.ENOMEM)), 3, 4))
+	for _, want := range []string{
+		"nuthatch.engine: io_uring cannot be used: ", "the rings of 4 event loops, only for those of 3", "io_uring_setup",
+		"RLIMIT_MEMLOCK", "with 'auto' the proxy would run on epoll",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
 		}
 	}
 }

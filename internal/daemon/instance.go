@@ -164,7 +164,7 @@ func (in *Instance) start() error {
 		g.logins = append(g.logins, redis.NewLogins())
 	}
 	in.current.Store(g)
-	if in.engine, err = chooseEngine(g.conf.Process.Engine, in.opts.probe); err != nil {
+	if in.engine, err = chooseEngine(g.conf.Process.Engine, g.conf.Process.Threads, in.opts.probe); err != nil {
 		return err
 	}
 	in.resources.engine, in.resources.loops = in.engine.Engine, g.conf.Process.Threads
@@ -258,7 +258,7 @@ func (in *Instance) startLoops(g *generation) error {
 			Identity: in.identity,
 			Measures: measures,
 			Outside:  in.reporter.outside,
-			NewLoop:  in.engine.newLoop,
+			NewLoop:  in.engine.loopMaker(id, g.conf.Process.Threads),
 			Pools:    in.poolOptions(g),
 		})
 		if err != nil {

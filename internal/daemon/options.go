@@ -56,8 +56,8 @@ type Options struct {
 	// its error fails the reload.
 	failing func(step string) error
 
-	// probe finds out about io_uring; nil: by asking the kernel.
-	probe func() *eventloop.Finding
+	// probe finds out about io_uring for so many loops; nil: by asking the kernel.
+	probe func(loops int) *eventloop.Finding
 
 	// Daemonize makes Run continue in the background.
 	Daemonize bool

@@ -3,12 +3,15 @@ package eventloop
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nuthatch/internal/units"
 )
 
 // A Finding is what Probe found out about io_uring.
@@ -38,9 +41,16 @@ func (f *Finding) Usable() bool { return f.Why == nil }
 // neededKernel is the first release that has all that the engine needs.
 const neededKernel = "6.1"
 
-// Probe finds out whether a loop can have the engine IOUring, by making a ring like those of
-// the engine and asking the kernel about it.
-func Probe() *Finding { return examine(new(kernelProber)) }
+// Probe finds out whether so many loops can have the engine IOUring, by making rings like
+// those of the engine and asking the kernel about one of them.
+func Probe(loops int) *Finding { return examine(new(kernelProber), loops) }
+
+// WhyNoRing says in a sentence why a loop of so many could not be made with the engine IOUring,
+// though made were.
+func WhyNoRing(err error, made, loops int) error {
+	p := new(kernelProber)
+	return explainSetup(p, p.release(), err, made, loops)
+}
 
 // A prober asks the kernel.
 type prober interface {
@@ -50,6 +60,10 @@ type prober interface {
 	read(file string) (string, error)
 	// setup makes a ring as a loop does, and returns the bits of its features.
 	setup() (features uint32, err error)
+	// more makes n more of them, and closes these. It tells how many it made.
+	more(n int) (made int, err error)
+	// lockable is how many bytes the process may lock in memory.
+	lockable() uint64
 	// enter asks the ring for completions. opcodes are the operations that it knows.
 	enter() error
 	opcodes() (known [probedOpcodes]bool, err error)
@@ -58,14 +72,14 @@ type prober interface {
 	close()
 }
 
-func examine(p prober) *Finding {
+func examine(p prober, loops int) *Finding {
 	// A ring of one issuer belongs to the thread that made it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	f := &Finding{Kernel: p.release()}
 	bits, err := p.setup()
 	if err != nil {
-		f.Why = explainSetup(p, f.Kernel, err)
+		f.Why = explainSetup(p, f.Kernel, err, 0, loops)
 		return f
 	}
 	defer p.close()
@@ -92,8 +106,11 @@ func examine(p prober) *Finding {
 	for _, x := range f.Features {
 		if x.Needed && !x.Found {
 			f.Why = fmt.Errorf("the kernel, %s, lacks a part of io_uring that is needed: %s", f.Kernel, x.Name)
-			break
+			return f
 		}
+	}
+	if made, err := p.more(loops - 1); err != nil {
+		f.Why = explainSetup(p, f.Kernel, err, made+1, loops)
 	}
 	return f
 }
@@ -107,8 +124,8 @@ func hasAll(known *[probedOpcodes]bool, codes ...uint8) bool {
 	return true
 }
 
-// explainSetup says why no ring could be made.
-func explainSetup(p prober, release string, err error) error {
+// explainSetup says why a ring could not be made, of those of so many loops, when made were.
+func explainSetup(p prober, release string, err error, made, loops int) error {
 	disabled, _ := p.read("/proc/sys/kernel/io_uring_disabled")
 	switch {
 	case errors.Is(err, unix.EPERM) && disabled == "2":
@@ -122,9 +139,10 @@ func explainSetup(p prober, release string, err error) error {
 	case errors.Is(err, unix.ENOSYS) && !filtered(p):
 		return fmt.Errorf("the kernel, %s, has no io_uring (%w)", release, err)
 	case errors.Is(err, unix.ENOMEM):
-		return fmt.Errorf("there is no memory for a ring, or RLIMIT_MEMLOCK is too low (%w)", err)
+		return fmt.Errorf("there is no memory for the rings of %d event loops, only for those of %d (%w): RLIMIT_MEMLOCK, for all "+
+			"programs of the user together, is %s, and each ring locks %s", loops, made, err, bytesOrNone(p.lockable()), units.Size(int64(ringBytes)))
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		return fmt.Errorf("there is no descriptor for a ring (%w)", err)
+		return fmt.Errorf("there are no descriptors for the rings of %d event loops, only for those of %d (%w)", loops, made, err)
 	}
 	return explainCall(p, err)
 }
@@ -150,6 +168,14 @@ func filtered(p prober) bool {
 		}
 	}
 	return false
+}
+
+// bytesOrNone is a limit, in words.
+func bytesOrNone(limit uint64) string {
+	if limit > math.MaxInt64 {
+		return "unlimited"
+	}
+	return units.Size(int64(limit))
 }
 
 // orNone is a group as the kernel writes it; -1 is none.

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -59,10 +60,30 @@ func (k *kernelProber) setup() (features uint32, err error) {
 	return k.ring.features, nil
 }
 
+// more implements prober.
+func (k *kernelProber) more(n int) (made int, err error) {
+	for range n {
+		r, err := newRing()
+		if err != nil {
+			return made, err
+		}
+		defer r.close()
+		made++
+	}
+	return made, nil
+}
+
+// lockable implements prober.
+func (*kernelProber) lockable() uint64 {
+	var r unix.Rlimit
+	_ = unix.Getrlimit(unix.RLIMIT_MEMLOCK, &r) // it is a limit of the kernel's
+	return r.Cur
+}
+
 // enter implements prober.
 func (k *kernelProber) enter() error {
 	if errno := k.ring.enter(0, 0, true); errno != 0 {
-		return errno
+		return os.NewSyscallError("io_uring_enter", errno)
 	}
 	return nil
 }
@@ -96,7 +117,7 @@ func (k *kernelProber) buffers(flags uint16) error {
 func (k *kernelProber) register(op uintptr, arg unsafe.Pointer, n uintptr) error {
 	_, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, uintptr(k.ring.fd), op, uintptr(arg), n, 0, 0)
 	if errno != 0 {
-		return errno
+		return os.NewSyscallError("io_uring_register", errno)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 
 // TestProbe asks this kernel. What it finds must hold together, whatever it is.
 func TestProbe(t *testing.T) {
-	found := Probe()
+	found := Probe(2)
 	t.Logf("%+v", found)
 	if found.Kernel == "" || found.Kernel == "unknown" {
 		t.Errorf("the kernel is %q", found.Kernel)
@@ -36,6 +37,8 @@ type fakeKernel struct {
 	noIncremental                              bool
 	disabled, group, seccomp                   string
 	open, closed                               int
+	// rings is for how many rings there is memory, beside the first; 0: for all.
+	rings int
 }
 
 func (k *fakeKernel) release() string { return k.kernel }
@@ -58,6 +61,15 @@ func (k *fakeKernel) setup() (features uint32, err error) {
 	}
 	return k.features, k.setupErr
 }
+
+func (k *fakeKernel) more(n int) (made int, err error) {
+	if k.rings > 0 && n > k.rings {
+		return k.rings, unix.ENOMEM
+	}
+	return n, nil
+}
+
+func (k *fakeKernel) lockable() uint64 { return 256 << 10 }
 
 func (k *fakeKernel) enter() error { return k.enterErr }
 
@@ -99,15 +111,18 @@ func TestProbeSaysWhy(t *testing.T) {
 		{"a filter of one call", fakeKernel{kernel: "6.6.0", enterErr: unix.EPERM, seccomp: "2"}, "a seccomp filter forbids it"},
 		{"a filter of another", fakeKernel{kernel: "6.6.0", registerErr: unix.EPERM, seccomp: "2"}, "a seccomp filter forbids it"},
 		{"a security module", fakeKernel{kernel: "6.6.0", setupErr: unix.EACCES, disabled: "0", seccomp: "0"}, "a security module of the kernel may forbid it"},
-		{"no descriptor", fakeKernel{kernel: "6.6.0", setupErr: unix.EMFILE, seccomp: "0"}, "there is no descriptor"},
-		{"no memory", fakeKernel{kernel: "6.6.0", setupErr: unix.ENOMEM, seccomp: "0"}, "there is no memory"},
+		{"no descriptor", fakeKernel{kernel: "6.6.0", setupErr: unix.EMFILE, seccomp: "0"}, "there are no descriptors for the rings of 4 event loops"},
+		{"no memory", fakeKernel{kernel: "6.6.0", setupErr: unix.ENOMEM, seccomp: "0"}, "there is no memory for the rings of 4 event loops, only for those of 0"},
+		{"memory for some", fakeKernel{kernel: "6.6.0", features: needed, rings: 2, seccomp: "0"},
+			"only for those of 3 (cannot allocate memory): RLIMIT_MEMLOCK, for all programs of the user together, is 256 KB, and each ring locks 84 KB"},
+		{"memory for all", fakeKernel{kernel: "6.6.0", features: needed, rings: 3, seccomp: "0"}, ""},
 		{"flags that a new kernel refuses", fakeKernel{kernel: "6.6.0", setupErr: unix.EINVAL, seccomp: "0"}, "the kernel refuses it"},
 		{"no rings of buffers", fakeKernel{kernel: "6.6.0", features: needed, bufferErr: unix.EINVAL, seccomp: "0"}, ""},
 		{"an operation less", fakeKernel{kernel: "6.6.0", features: needed, lacks: []uint8{ioringOpRecv}, seccomp: "0"}, "lacks a part of io_uring that is needed: poll, send"},
 		{"a feature less", fakeKernel{kernel: "6.6.0", features: ioringFeatNoDrop, seccomp: "0"}, "needed: waits that end in time"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			found := examine(&tt.kernel)
+			found := examine(&tt.kernel, 4)
 			if tt.kernel.open != tt.kernel.closed {
 				t.Errorf("%d rings made, %d closed", tt.kernel.open, tt.kernel.closed)
 			}
@@ -121,9 +136,30 @@ func TestProbeSaysWhy(t *testing.T) {
 	}
 }
 
+// TestProbeNamesTheCall: a filter or a kernel may refuse one call of three, so the text names it.
+func TestProbeNamesTheCall(t *testing.T) {
+	ring, err := newRing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd := ring.fd
+	defer func() {
+		ring.fd = fd
+		ring.close()
+	}()
+	ring.fd = 1 << 20 // none
+	k := &kernelProber{ring: ring}
+	if err := k.enter(); !errors.Is(err, unix.EBADF) || !strings.Contains(err.Error(), "io_uring_enter") {
+		t.Errorf("enter: %v", err)
+	}
+	if _, err := k.opcodes(); !errors.Is(err, unix.EBADF) || !strings.Contains(err.Error(), "io_uring_register") {
+		t.Errorf("opcodes: %v", err)
+	}
+}
+
 // TestProbeFindsFeatures: what is there and what is not is told apart.
 func TestProbeFindsFeatures(t *testing.T) {
-	found := examine(&fakeKernel{kernel: "6.10.1", features: needed | ioringFeatBundle, noIncremental: true, lacks: []uint8{ioringOpSendZC}})
+	found := examine(&fakeKernel{kernel: "6.10.1", features: needed | ioringFeatBundle, noIncremental: true, lacks: []uint8{ioringOpSendZC}}, 1)
 	got := map[string]bool{}
 	for _, x := range found.Features {
 		got[x.Name] = x.Found

@@ -25,9 +25,10 @@ const (
 	receivesBytes = maxReceives * (receiveSize + stagger)
 	batchBytes    = (vectorsBytes + messagesBytes + receivesBytes + 4095) &^ 4095
 
-	// uringBytes is more than a loop's ring and batch take, with what the kernel needs
-	// of the ring for itself.
-	uringBytes = batchBytes + ringEntries*(int(unsafe.Sizeof(sqe{}))+4) + ringResults*int(unsafe.Sizeof(cqe{})) + 4096
+	// ringBytes is what a ring takes, in whole pages with what the kernel needs of it for
+	// itself, and uringBytes what a loop does.
+	ringBytes  = (ringEntries*(int(unsafe.Sizeof(sqe{}))+4)+ringResults*int(unsafe.Sizeof(cqe{})))&^4095 + 4096
+	uringBytes = batchBytes + ringBytes
 )
 
 // An iovec is the kernel's, and msghdr too, without pointers: they lie outside of Go's

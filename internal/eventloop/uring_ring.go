@@ -95,6 +95,10 @@ const (
 	// many results can wait to be taken before the kernel keeps more of them aside.
 	ringEntries = 256
 	ringResults = 4096
+	// ringPatience is how long a ring for which there is no memory is tried for, each
+	// ringPause.
+	ringPatience = 500 * time.Millisecond
+	ringPause    = 10 * time.Millisecond
 )
 
 // A ring is a pair of queues that are shared with the kernel: operations go in, their
@@ -131,6 +135,10 @@ func newRing() (*ring, error) {
 		cqEntries: ringResults,
 	}
 	fd, _, errno := syscall.Syscall(unix.SYS_IO_URING_SETUP, ringEntries, uintptr(unsafe.Pointer(&p)), 0)
+	// The kernel frees the memory of rings some time after they were closed.
+	for end := time.Now().Add(ringPatience); errno == syscall.ENOMEM && time.Now().Before(end); time.Sleep(ringPause) {
+		fd, _, errno = syscall.Syscall(unix.SYS_IO_URING_SETUP, ringEntries, uintptr(unsafe.Pointer(&p)), 0)
+	}
 	if errno != 0 {
 		return nil, os.NewSyscallError("io_uring_setup", errno)
 	}
