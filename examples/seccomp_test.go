@@ -67,7 +67,7 @@ func TestSeccompProfileInForce(t *testing.T) {
 	}
 	allowed := testkit.UnderSeccomp(t, allowIOUring(t, profile))
 	engine := "io_uring"
-	if !eventloop.Probe().Usable() {
+	if !eventloop.Probe(1).Usable() {
 		engine = "auto" // it must start all the same
 	}
 	server := testkit.StartRedis(t)

@@ -50,6 +50,27 @@ func TestWhatNeedsALook(t *testing.T) {
 	}
 }
 
+// TestRingsAreShown: what the rings of all loops have done, where there are rings.
+func TestRingsAreShown(t *testing.T) {
+	for _, tt := range []struct {
+		enters int64
+		want   string
+	}{{0, ""}, {1500, "rings3.00 k enters, 4 submitted, 6 completed, 2 overflows"}} {
+		f := startFixture(t, 6)
+		f.about = func(i *api.Info) {
+			for _, l := range i.Loops[:2] {
+				l.Counters["ring_enters"], l.Counters["ring_submissions"], l.Counters["ring_completions"], l.Counters["ring_overflows"] = tt.enters, 2, 3, 1
+			}
+		}
+		b := open(t, f.url, 1440, "light")
+		const row = `[...document.querySelectorAll("div")].filter((e) => e.firstChild?.textContent === %q).map((e) => e.textContent).join()`
+		b.await("the engine", fmt.Sprintf(row, "engine")+` === "engineepoll"`)
+		if got := value[string](b, fmt.Sprintf(row, "rings")); got != tt.want {
+			t.Errorf("%d enters of two loops: %q, want %q", tt.enters, got, tt.want)
+		}
+	}
+}
+
 // TestServersHaveAddresses: of one that is open, which can be shared.
 func TestServersHaveAddresses(t *testing.T) {
 	f := startFixture(t, 6)

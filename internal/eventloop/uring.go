@@ -110,9 +110,7 @@ func userData(k kind, gen, n uint32) uint64 {
 func newUring(l *Loop) (*uring, error) {
 	r, err := newRing()
 	if err != nil {
-		// Probe had one, so it is mostly that there is no room for one more.
-		p := new(kernelProber)
-		return nil, fmt.Errorf("io_uring: %w", explainSetup(p, p.release(), err))
+		return nil, fmt.Errorf("io_uring: %w", err)
 	}
 	common, err := makePolled(l)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 
 // bestEngine is what can be asked for here besides epoll, and what the loops then run on.
 func bestEngine() (key, engine string) {
-	if eventloop.Probe().Usable() {
+	if eventloop.Probe(1).Usable() {
 		return "io_uring", "io_uring"
 	}
 	return "auto", "epoll"
@@ -140,6 +140,9 @@ func TestUpgradeChangesTheEngine(t *testing.T) {
 		}
 		if got := fieldsOf(p.Dial(testkit.Redis).Do("INFO", "server"))["engine"]; got != to.engine {
 			t.Errorf("INFO says %q, want %q", got, to.engine)
+		}
+		if n := fieldsOf(p.Dial(testkit.Redis).Do("INFO", "stats"))["nuthatch_ring_enters"]; (n != "") != (to.engine == "io_uring") {
+			t.Errorf("on %s INFO counts %q enters of rings", to.engine, n)
 		}
 		awaitMore(t, &served, 500)
 	}

@@ -57,9 +57,7 @@ type ProcessInfo struct {
 	HeldMemory int64 `json:"held_memory"`
 	SoftMemory int64 `json:"soft_memory"`
 	HardMemory int64 `json:"hard_memory"`
-	// RingMemory is what the rings of io_uring may take of MaxMemory, beside what is held for
-	// clients; 0 on epoll.
-	RingMemory int64 `json:"ring_memory"`
+	RingMemory int64 `json:"ring_memory"` // what rings of io_uring may take beside HeldMemory
 	// MaxClients is the most clients that there are descriptors for; 0 is not known.
 	MaxClients int `json:"max_clients"`
 	// HistoryMemory is what the history takes, MaxHistoryMemory is history_memory.

@@ -22,9 +22,11 @@ import (
 
 // Facts are what the process knows of itself and of a pool at one moment.
 type Facts struct {
-	PID        int
-	Threads    int
-	Engine     string // what the event loops run on
+	PID     int
+	Threads int
+	Engine  string // what the event loops run on
+	// Loops is of all event loops together.
+	Loops      stats.LoopSnapshot
 	Port       int
 	ConfigFile string
 	Uptime     time.Duration
@@ -331,6 +333,12 @@ func infoStats(_ *reporter, s *Survey, f *Facts, line func(string, any)) {
 	told(s, toldStats, line)
 	for i, field := range &stats.PoolFields {
 		line(field.Name, v[i])
+	}
+	if f.Loops[stats.RingEnters] == 0 { // no rings
+		return
+	}
+	for i := stats.RingEnters; i <= stats.RingBytes; i++ {
+		line("nuthatch_"+stats.LoopFields[i].Name, f.Loops[i])
 	}
 }
 

@@ -105,6 +105,23 @@ func TestBlockedClients(t *testing.T) {
 	}
 }
 
+// TestInfoOfRings: INFO has the counters of the event loops' rings where there are rings.
+func TestInfoOfRings(t *testing.T) {
+	f := someFacts()
+	if got := reported(t, Options{Facts: known(f)}, "INFO stats"); strings.Contains(got, "ring_") {
+		t.Errorf("without rings: %q", got)
+	}
+	f.Loops[stats.RingEnters], f.Loops[stats.RingCompletions], f.Loops[stats.RingBytes] = 7, 9, 1<<20
+	got := reported(t, Options{Facts: known(f)}, "INFO stats")
+	for _, line := range []string{
+		"nuthatch_ring_enters:7", "nuthatch_ring_submissions:0", "nuthatch_ring_completions:9", "nuthatch_ring_overflows:0", "nuthatch_ring_bytes:1048576",
+	} {
+		if !strings.Contains(got, "\r\n"+line+"\r\n") {
+			t.Errorf("no line %q in %q", line, got)
+		}
+	}
+}
+
 // reported is the reply to a request that is answered outside the loop.
 func reported(t *testing.T, o Options, text string) string {
 	t.Helper()

@@ -227,7 +227,8 @@ export class Overview {
     fill(this.process, rows.map(([name, share, words]) => h('div', null, h('dt', null, name),
       h('dd', { class: 'bar' }, meter(share, `${name}: ${words}`, share > 0.95 ? 'bad' : share > 0.8 ? 'warn' : '')), h('dd', { class: 'num' }, words))),
     h('div', null, h('dt', null, 'heap'), h('dd', { class: 'num long' }, bytes(p.heap_memory))),
-    info.engine ? h('div', null, h('dt', null, 'engine'), h('dd', { class: 'num long', title: info.engine_reason }, info.engine)) : null);
+    info.engine ? h('div', null, h('dt', null, 'engine'), h('dd', { class: 'num long', title: info.engine_reason }, info.engine)) : null,
+    ringsOf(info.loops));
   }
 
   // showMap keeps one button for each server; its fill is its load next to the busiest.
@@ -303,4 +304,14 @@ function troubleRow(f, open) {
     h('span', { class: 'who' }, open ? h('button', { type: 'button', onclick: open }, who) : who, f.address ? h('span', { class: 'soft mono' }, ` ${f.address}`) : null),
     since, h('span', { class: 'why' }, f.follows ? [f.cause ? [term(f.cause, f.help), '; '] : null, f.follows, '.'] : why));
   return { el, since, why };
+}
+
+// ringsOf is what the rings of io_uring have done, if there are any.
+function ringsOf(loops) {
+  const sum = (name) => loops.reduce((n, l) => n + (l.counters[name] || 0), 0);
+  const enters = sum('ring_enters');
+  if (!enters) return null;
+  const overflows = sum('ring_overflows');
+  return h('div', null, h('dt', null, 'rings'), h('dd', { class: 'num long', title: `at most ${bytes(sum('ring_bytes'))} of memory` },
+    `${plural(enters, 'enter')}, ${count(sum('ring_submissions'))} submitted, ${count(sum('ring_completions'))} completed${overflows ? `, ${plural(overflows, 'overflow')}` : ''}`));
 }
