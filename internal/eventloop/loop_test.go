@@ -478,7 +478,7 @@ func testRunFails(t *testing.T) {
 func TestNewFails(t *testing.T) { eachEngine(t, testNewFails) }
 
 func testNewFails(t *testing.T) {
-	first := map[Engine]string{Epoll: "epoll_create1", IOUring: "there is no descriptor for a ring (io_uring_setup: "}[engineOf(t)]
+	first := map[Engine]string{Epoll: "epoll_create1", IOUring: "io_uring_setup"}[engineOf(t)]
 	for spare, call := range []string{first, "eventfd"} {
 		before := descriptors(t)
 		var err error
