@@ -465,7 +465,7 @@ func (c *serverConn) fail(why msg.Reason) {
 	connected := c.Open()
 	if connected {
 		st[stats.ServerConnections]--
-	} else {
+	} else if c != c.server.controls {
 		c.server.nextAddr++
 		c.pool.topo.Unreachable(c.server.health)
 		c.server.reconnect.failed = why

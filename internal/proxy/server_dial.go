@@ -37,19 +37,43 @@ type dialler struct {
 
 // dial opens the connection and begins the handshake.
 func (d *dialler) dial() msg.Reason {
-	c, ctx := d.conn, d.conn.pool.ctx
-	d.made = ctx.loop.Now()
-	c.proven, c.turnedAway = false, msg.OK
-	c.strangers = c.pool.passer != nil && c.lane.key.User == 0
-	ctx.turn.count(Amount{Clients: perDial})
+	d.startDial()
 	d.untried = 1
-	if addrs := c.server.health.PublishedAddrs(); addrs != nil {
+	if addrs := d.conn.server.health.PublishedAddrs(); addrs != nil {
 		d.untried = len(*addrs)
 	}
 	inProgress, err := d.connect()
 	if err != nil {
 		return d.failed(err)
 	}
+	d.dialled(inProgress)
+	return msg.OK
+}
+
+// dialAt is dial for one address, which the server has, or had.
+func (d *dialler) dialAt(addr unix.Sockaddr) msg.Reason {
+	d.startDial()
+	d.untried = 0
+	inProgress, err := d.connectTo(addr)
+	if err != nil {
+		return topology.ReasonOf(err)
+	}
+	d.dialled(inProgress)
+	return msg.OK
+}
+
+// startDial is what comes before the first try to connect.
+func (d *dialler) startDial() {
+	c, ctx := d.conn, d.conn.pool.ctx
+	d.made = ctx.loop.Now()
+	c.proven, c.turnedAway = false, msg.OK
+	c.strangers = c.pool.passer != nil && c.lane.key.User == 0
+	ctx.turn.count(Amount{Clients: perDial})
+}
+
+// dialled is what comes when the connection is made, or is being made.
+func (d *dialler) dialled(inProgress bool) {
+	c, ctx := d.conn, d.conn.pool.ctx
 	ctx.shard.TotalConnections++
 	ctx.shard.CurrConnections++
 	c.written, c.sent, c.ready = 0, 0, 0
@@ -60,13 +84,12 @@ func (d *dialler) dial() msg.Reason {
 	if !inProgress {
 		c.OnConnect()
 	}
-	return msg.OK
 }
 
 // connect begins to connect to the server's next address that does not fail at once.
 func (d *dialler) connect() (inProgress bool, err error) {
 	c := d.conn
-	s, ctx := c.server, c.pool.ctx
+	s := c.server
 	err = topology.ErrUnresolved
 	for d.untried > 0 {
 		addrs := s.health.PublishedAddrs()
@@ -77,21 +100,30 @@ func (d *dialler) connect() (inProgress bool, err error) {
 			s.addrs = addrs // others are other ones from now on
 		}
 		d.untried--
-		s.stats[stats.Dials]++
-		addr := (*addrs)[s.nextAddr%len(*addrs)]
-		d.addr = addr
-		if inProgress, err = ctx.loop.Dial(&c.Conn, addr, d.keepalive(), c, d.stage()); err != nil {
+		if inProgress, err = d.connectTo((*addrs)[s.nextAddr%len(*addrs)]); err != nil {
 			s.nextAddr++
 			continue
-		}
-		d.connectBy = 0
-		if t := c.pool.conf.ConnectTimeout; inProgress && t > 0 {
-			d.connectBy = ctx.loop.Now() + int64(t)
-			ctx.nextDeadline = soonest(ctx.nextDeadline, d.connectBy)
 		}
 		return inProgress, nil
 	}
 	return false, err
+}
+
+// connectTo begins to connect to the address.
+func (d *dialler) connectTo(addr unix.Sockaddr) (inProgress bool, err error) {
+	c := d.conn
+	ctx := c.pool.ctx
+	c.server.stats[stats.Dials]++
+	d.addr = addr
+	if inProgress, err = ctx.loop.Dial(&c.Conn, addr, d.keepalive(), c, d.stage()); err != nil {
+		return false, err
+	}
+	d.connectBy = 0
+	if t := c.pool.conf.ConnectTimeout; inProgress && t > 0 {
+		d.connectBy = ctx.loop.Now() + int64(t)
+		ctx.nextDeadline = soonest(ctx.nextDeadline, d.connectBy)
+	}
+	return inProgress, nil
 }
 
 // tryNext connects to the server's next address after a failure, and reports

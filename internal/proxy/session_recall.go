@@ -4,7 +4,10 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nuthatch/internal/msg"
+	"nuthatch/internal/topology"
 )
 
 // A wait at a server is ended early by a CLIENT UNBLOCK on another connection. To close
@@ -235,19 +238,21 @@ func (t *timers) retryUnblocks() {
 	}
 }
 
-// control is a connection for requests about other connections, such as of. It is closed
+// control is a connection for requests about other connections, such as of, at the same address: the
+// server's name may have got another one since, and ids mean other connections there. It is closed
 // when it has no more requests.
 func (s *Server) control(of *serverConn) (*serverConn, msg.Reason) {
 	ctx := s.pool.ctx
 	user := controllerOf(of)
-	if c := s.controls; c != nil && c.Attached() && c.queue.Len() < s.pool.conf.ServerMaxQueued && c.lane.key.User == user {
+	if c := s.controls; c != nil && c.Attached() && c.queue.Len() < s.pool.conf.ServerMaxQueued && c.lane.key.User == user &&
+		topology.Contains([]unix.Sockaddr{of.addr}, c.addr) {
 		return c, msg.OK
 	}
 	if why := s.mayDial(ctx.loop.Now()); why != msg.OK {
 		return nil, why
 	}
 	c := newServerConn(s, s.pool.lanes[asideAs(s.pool, user)])
-	if why := c.dial(); why != msg.OK {
+	if why := c.dialAt(of.addr); why != msg.OK {
 		return nil, why
 	}
 	s.controls = c

@@ -128,6 +128,34 @@ func TestNameOfRedisMoves(t *testing.T) {
 	load.End()
 }
 
+// The name of a server moves while a client waits at it for an element, and both run: the wait ends at
+// the old one, without a loss, and goes on at the new one.
+func TestNameMovesWhileAClientWaits(t *testing.T) {
+	t.Parallel()
+	first, second, port := twoAddrs(t)
+	old, fresh := testkit.StartRedisAt(t, first).Dial(), testkit.StartRedisAt(t, second).Dial()
+	hosts := newHostsFile(t, here)
+	proxy := hosts.start(testkit.Pool{Protocol: testkit.Redis, Servers: []string{"localhost:" + port + ":1 s1"}}.String())
+	c := proxy.Dial(testkit.Redis)
+	c.Send(testkit.RESP("BLPOP", "q", "0"))
+	waits := func(s *testkit.Client) bool { return strings.Contains(s.Do("CLIENT", "LIST"), " cmd=blpop ") }
+	await := func(what string, at *testkit.Client, want bool) {
+		t.Helper()
+		testkit.Await(t, what, func() error {
+			if waits(at) != want {
+				return errors.New("it is not so")
+			}
+			return nil
+		})
+	}
+	await("the client to wait", old, true)
+	hosts.say(there)
+	await("the client to wait at the new server", fresh, true)
+	await("the client to wait at the old server no more", old, false)
+	fresh.Do("RPUSH", "q", "x")
+	c.Expect("*2\r\n$1\r\nq\r\n$1\r\nx\r\n")
+}
+
 // The name of a memcached moves to another one, while both run.
 func TestNameOfMemcachedMoves(t *testing.T) {
 	t.Parallel()
