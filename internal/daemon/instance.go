@@ -164,13 +164,9 @@ func (in *Instance) start() error {
 		g.logins = append(g.logins, redis.NewLogins())
 	}
 	in.current.Store(g)
-	if in.engine, err = chooseEngine(g.conf.Process.Engine, g.conf.Process.Threads, in.opts.probe); err != nil {
+	if err := takeProcess(in, g); err != nil {
 		return err
 	}
-	in.resources.engine, in.resources.loops = in.engine.Engine, g.conf.Process.Threads
-	in.applyMemory(g)
-	in.certificates.apply(g)
-	in.applyCoreDumps(&g.conf.Process)
 	in.traces.apply(in, g)
 	in.reporter.start()
 	if err := in.startLoops(g); err != nil {
@@ -213,6 +209,20 @@ func (in *Instance) start() error {
 	}
 	in.sentinels.serve(g, in.resources.descriptorLimit())
 	g.startWatching() // this proxy may be among its own peers
+	return nil
+}
+
+// takeProcess applies what g has of the process at the start: the engine, and the memory that
+// it leaves.
+func takeProcess(in *Instance, g *generation) (err error) {
+	p := &g.conf.Process
+	if in.engine, err = chooseEngine(p.Engine, p.Threads, in.opts.probe); err != nil {
+		return err
+	}
+	in.resources.engine, in.resources.loops = in.engine.Engine, p.Threads
+	in.applyMemory(g)
+	in.certificates.apply(g)
+	in.applyCoreDumps(p)
 	return nil
 }
 

@@ -153,9 +153,9 @@ func (r *reporter) factsOf(name string, since time.Time) *redis.Facts {
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err == nil {
 		k.CPUUser, k.CPUSystem = time.Duration(u.Utime.Nano()).Seconds(), time.Duration(u.Stime.Nano()).Seconds()
 	}
-	for _, l := range snap.Loops {
-		for i, n := range l {
-			k.Loops[i] += n
+	for i := range snap.Loops {
+		for j, n := range &snap.Loops[i] {
+			k.Loops[j] += n
 		}
 	}
 	for j := range snap.Pools {

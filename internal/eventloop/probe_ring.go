@@ -62,15 +62,20 @@ func (k *kernelProber) setup() (features uint32, err error) {
 
 // more implements prober.
 func (k *kernelProber) more(n int) (made int, err error) {
+	rings := make([]*ring, 0, n)
+	defer func() {
+		for _, r := range rings {
+			r.close()
+		}
+	}()
 	for range n {
 		r, err := newRing()
 		if err != nil {
-			return made, err
+			return len(rings), err
 		}
-		defer r.close()
-		made++
+		rings = append(rings, r)
 	}
-	return made, nil
+	return n, nil
 }
 
 // lockable implements prober.
