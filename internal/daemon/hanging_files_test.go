@@ -3,6 +3,7 @@ package daemon
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,7 +41,8 @@ func TestPipesForFiles(t *testing.T) {
 		conf, err := config.Load(s.file)
 		if err == nil { // else the included file is refused already
 			found := Check(Options{Config: conf}, true)
-			if len(found) == 0 || !strings.Contains(found[0].Err.Error(), "it is no regular file") {
+			// The certificate ends soon, of which -t warns.
+			if !slices.ContainsFunc(found, func(f Finding) bool { return !f.Doubt && strings.Contains(f.Err.Error(), "it is no regular file") }) {
 				t.Errorf("-t of %v %s: %v", lines, process, found)
 			}
 		}
