@@ -263,8 +263,8 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "failed_select", kind: kindFailedSelect, def: "refuse", origin: fromNuthatch,
 		help: "What happens to the requests of a client whose `SELECT` failed. Many clients ignore the error, and would go " +
 			"on in the old database, among the keys of others. `refuse`: each request for the servers gets an error that " +
-			"says why, until a `SELECT` succeeds or the client sends `RESET`. Commands that the proxy answers itself go " +
-			"on. `ignore`: the client stays in its old database, as with Redis. (nutcracker closes the connection at any " +
+			"says why, until a `SELECT` succeeds, or names the database that the client is in, or the client sends " +
+			"`RESET`. Commands that the proxy answers itself go on. `ignore`: the client stays in its old database, as with Redis. (nutcracker closes the connection at any " +
 			"`SELECT`.) Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.FailedSelect = FailedSelect(v.number) },
 	},

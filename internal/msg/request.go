@@ -190,7 +190,8 @@ type Names struct {
 	Name string
 	// LibName and LibVersion are what CLIENT SETINFO set.
 	LibName, LibVersion string
-	// Asked is what the last SELECT that failed asked for, cut short.
+	// Asked is the number of the database that the last SELECT that failed asked for, if it was a
+	// number.
 	Asked string
 }
 
@@ -245,7 +246,7 @@ type Bars uint16
 const (
 	// RefusedMulti says that MULTI was refused, and neither EXEC nor DISCARD has come.
 	RefusedMulti Bars = 1 << iota
-	// FailedSelect says that the last SELECT failed.
+	// FailedSelect says that the client is not in the database that it asked for last.
 	FailedSelect
 	// Collecting says that MULTI was accepted, and neither EXEC nor DISCARD has come.
 	Collecting

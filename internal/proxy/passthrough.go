@@ -329,12 +329,14 @@ func tried(c *client, t *trial, req *msg.Request) (stop bool) {
 	switch {
 	case t.pending > 0: // it has waited too long
 		c.endTrial()
+		noteRefused(c, req)
 		c.refuse(req, c.overdue)
 		return true
 	case t.refusal != nil:
 		if t.said != nil {
 			c.pool.stats.Values[stats.FailedLogins]++
 		}
+		noteRefused(c, req)
 		if !mayBeError(msg.Reply{Flat: t.refusal}) { // the client must not take it for a success
 			c.refuse(req, msg.BadReply)
 			return true
@@ -342,6 +344,7 @@ func tried(c *client, t *trial, req *msg.Request) (stop bool) {
 		answerText(c, req, t.refusal)
 		return true
 	case !t.accepted:
+		noteRefused(c, req)
 		c.refuse(req, t.failure)
 		return true
 	case t.said == nil:

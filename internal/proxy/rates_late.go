@@ -49,10 +49,21 @@ func refuseLate(c *client, req *msg.Request) {
 	if u := limitsOf(c); u != nil && isUserLimit(c.overdue) {
 		u.shared.Late.Add(1)
 	}
-	if keeper := c.pool.proto.sessions; keeper != nil {
-		keeper.Refused(req, &c.session)
-	}
+	noteRefused(c, req)
 	c.refuse(req, c.overdue)
+}
+
+// noteRefused notes what it means for the client's next requests that this one is refused.
+func noteRefused(c *client, req *msg.Request) {
+	keeper := c.pool.proto.sessions
+	if keeper == nil {
+		return
+	}
+	bars := c.session.Bars
+	keeper.Refused(req, &c.session)
+	if c.session.Bars&^bars&msg.FailedSelect != 0 {
+		logFailedSelect(c)
+	}
 }
 
 // refuseInMulti is refuseLate for a request in a transaction that is not part of it.

@@ -107,8 +107,12 @@ func logFailedSelect(c *client) {
 	if p.conf.FailedSelect == config.FailedSelectIgnore {
 		follows = "it goes on in the database where it was"
 	}
-	p.ctx.log.Warn("client did not get the database that it asked for", append(clientAttrs(c),
-		slog.String("database", c.session.Names().Asked), slog.String("follows", follows), slog.Int("left_out", missed))...)
+	attrs := clientAttrs(c)
+	if asked := c.session.Names().Asked; asked != "" {
+		attrs = append(attrs, slog.String("database", asked))
+	}
+	p.ctx.log.Warn("client did not get the database that it asked for", append(attrs,
+		slog.String("follows", follows), slog.Int("left_out", missed))...)
 }
 
 // sessions applies the pool's new configuration to its clients' sessions.

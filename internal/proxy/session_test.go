@@ -43,7 +43,7 @@ func TestFailedSelectHolds(t *testing.T) {
 	s, asked := counted(t)
 	r := startRig(t, oneServer(s.Addr(), ""))
 	refused := func(name string) string {
-		return "-ERR '" + name + "' is not carried out: this connection asked for database '5' and did not get it; SELECT one that the pool has\r\n"
+		return "-ERR '" + name + "' is not carried out: this connection asked for database '5' and did not get it; SELECT 0, which it is in, or another one that it may use\r\n"
 	}
 	request := command("SELECT", "5") + command("SET", "a", "b") + command("MGET", "a", "b") + command("nosuch", "a") + command("PING")
 	want := "-ERR DB index is out of range\r\n" + refused("SET") + refused("MGET") + refused("nosuch") + "+PONG\r\n"
@@ -131,6 +131,30 @@ func TestFailedSelectIsLogged(t *testing.T) {
 				t.Errorf("%s: the log does not say %s:\n%s", setting, part, text)
 			}
 		}
+	}
+}
+
+// A word in place of the number may be a secret: neither the log nor a later error has it.
+func TestWordsOfSelectAreNotTold(t *testing.T) {
+	s, asked := counted(t)
+	book := newLogBook(t, logging.Warn)
+	r := startLoggedRig(t, oneServer(s.Addr(), ""), book.log)
+	for _, word := range []string{"hunter2", "7hunter2", strings.Repeat("hunter2", 9), ""} {
+		u := r.dial()
+		u.send(command("SELECT", word) + command("GET", "a"))
+		u.expect("-ERR value is not an integer or out of range\r\n" +
+			"-ERR 'GET' is not carried out: this connection's SELECT failed; SELECT 0, which it is in, or another one that it may use\r\n")
+		u.Close()
+	}
+	r.awaitIdle()
+	if err := book.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if text := book.text.String(); !strings.Contains(text, "did not get the database") || strings.Contains(text, "hunter2") || strings.Contains(text, `"database":`) {
+		t.Errorf("the log says:\n%s", text)
+	}
+	if n := asked(); n > 0 {
+		t.Errorf("the server was asked %d things", n)
 	}
 }
 

@@ -49,8 +49,8 @@ type introducer struct {
 }
 
 // answerAuth answers AUTH password and AUTH user password. In a pool without users of its
-// own, a wrong password in the first form logs the client out, as with nutcracker. In the
-// second form, which nutcracker does not know, it does not, as with Redis.
+// own, one that fails logs the client out, as with nutcracker, which knows the first form alone.
+// In one that has users it does not, as with Redis.
 func (n *introducer) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 	switch {
 	case len(req.Args) > 3:
@@ -61,6 +61,7 @@ func (n *introducer) answerAuth(req *msg.Request, s *msg.Session, w writer) {
 		w.ok()
 	case len(req.Args) == 3:
 		if !n.login(req, 1, s) {
+			s.Authenticated = s.Authenticated && (n.named || n.passwords.none())
 			w.raw(authWrong)
 			return
 		}

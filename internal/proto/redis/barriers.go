@@ -15,7 +15,7 @@ import (
 //	Restricted                what its user may not   it logs in as another user, RESET
 //	its user has limits       writes, databases       it logs in as another user, RESET
 //	RefusedMulti              all                     EXEC, DISCARD, RESET
-//	FailedSelect              what is for servers     a SELECT succeeds, RESET
+//	FailedSelect              what is for servers     a SELECT succeeds, or names where it is, RESET
 //	LostDatabase              what is for servers     a SELECT succeeds, RESET
 //	Listening, in RESP2       all but a few           it listens to nothing any more, RESET
 //	Monitoring                what is for servers     RESET
@@ -60,7 +60,9 @@ func (r *rules) ChangesUser(req *msg.Request) bool {
 func (n *introducer) Refused(req *msg.Request, s *msg.Session) {
 	switch commands[req.Type].answer {
 	case answerMulti:
-		s.Bars |= msg.RefusedMulti
+		if s.Bars&msg.Collecting == 0 {
+			s.Bars |= msg.RefusedMulti
+		}
 	case answerExec:
 		if s.Bars&(msg.Collecting|msg.RefusedMulti) != 0 {
 			s.EndMulti()
@@ -158,8 +160,7 @@ func (p *Protocol) refuseBarred(why barrier, req *msg.Request, s *msg.Session, w
 		w.fail("ERR '", name, "' is not carried out: the pool no longer has database ", strconv.Itoa(s.Lane.DB),
 			", which this connection is in; SELECT another one")
 	case behindFailedSelect:
-		w.fail("ERR '", name, "' is not carried out: this connection asked for database '", s.Names().Asked,
-			"' and did not get it; SELECT one that the pool has")
+		p.refuseAfterSelect(name, s, w)
 	case noBarrier, notLoggedIn, forbidden, beyondLimits, monitoring, elsewhere:
 	}
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -14,9 +15,14 @@ func inMulti(name string) string {
 	return "-ERR '" + name + "' is not carried out: MULTI was refused, and with it all that follows up to EXEC or DISCARD\r\n"
 }
 
-// behindSelect is the error for a command behind a SELECT that failed.
-func behindSelect(name, asked string) string {
-	return "-ERR '" + name + "' is not carried out: this connection asked for database '" + asked + "' and did not get it; SELECT one that the pool has\r\n"
+// behindSelect is the error for a command behind a SELECT that failed; asked is empty if that named no
+// database, and in is the one that the client is in.
+func behindSelect(name, asked string, in int) string {
+	failed := "this connection's SELECT failed"
+	if asked != "" {
+		failed = "this connection asked for database '" + asked + "' and did not get it"
+	}
+	return fmt.Sprintf("-ERR '%s' is not carried out: %s; SELECT %d, which it is in, or another one that it may use\r\n", name, failed, in)
 }
 
 const noMulti = "-ERR 'MULTI' is not supported by nuthatch: the pool has transactions: refuse\r\n"
@@ -92,15 +98,15 @@ var barredTalks = []struct {
 		Options{AllowKeys: true},
 		[]exchange{
 			{"SELECT 5", "-ERR DB index is out of range\r\n"},
-			{"SET a b", behindSelect("SET", "5")},
-			{"MGET a b", behindSelect("MGET", "5")},
-			{"KEYS *", behindSelect("KEYS", "5")},
-			{"SCAN 0", behindSelect("SCAN", "5")},
-			{"DBSIZE", behindSelect("DBSIZE", "5")},
-			{"PUBLISH a b", behindSelect("PUBLISH", "5")},
-			{"OBJECT ENCODING a", behindSelect("OBJECT ENCODING", "5")},
-			{"EVAL s 1 a", behindSelect("EVAL", "5")},
-			{"nosuch a", behindSelect("nosuch", "5")},
+			{"SET a b", behindSelect("SET", "5", 0)},
+			{"MGET a b", behindSelect("MGET", "5", 0)},
+			{"KEYS *", behindSelect("KEYS", "5", 0)},
+			{"SCAN 0", behindSelect("SCAN", "5", 0)},
+			{"DBSIZE", behindSelect("DBSIZE", "5", 0)},
+			{"PUBLISH a b", behindSelect("PUBLISH", "5", 0)},
+			{"OBJECT ENCODING a", behindSelect("OBJECT ENCODING", "5", 0)},
+			{"EVAL s 1 a", behindSelect("EVAL", "5", 0)},
+			{"nosuch a", behindSelect("nosuch", "5", 0)},
 			{"PING", "+PONG\r\n"},
 			{"ECHO a", "$1\r\na\r\n"},
 			{"CLIENT SETNAME me", "+OK\r\n"},
@@ -109,9 +115,9 @@ var barredTalks = []struct {
 			{"CLIENT ID", ":7\r\n"},
 			{"GET", "-ERR wrong number of arguments for 'get' command\r\n"},
 			{"MULTI", "+OK\r\n"},
-			{"SET a b", behindSelect("SET", "5")},
+			{"SET a b", behindSelect("SET", "5", 0)},
 			{"EXEC", execAborted},
-			{"SET a b", behindSelect("SET", "5")},
+			{"SET a b", behindSelect("SET", "5", 0)},
 			{"SELECT 0", "+OK\r\n"},
 			{"SET a b", "+forwarded\r\n"},
 		},
@@ -121,23 +127,23 @@ var barredTalks = []struct {
 		Options{DB: 3, Databases: 8},
 		[]exchange{
 			{"SELECT 8", "-ERR DB index is out of range\r\n"},
-			{"SET a b", behindSelect("SET", "8")},
+			{"SET a b", behindSelect("SET", "8", 3)},
 			{"SELECT 7", "+OK\r\n"},
 			{"SET a b", "+forwarded\r\n"},
 			{"SELECT -1", "-ERR DB index is out of range\r\n"},
-			{"SET a b", behindSelect("SET", "-1")},
+			{"SET a b", behindSelect("SET", "-1", 7)},
 			{"RESET", "+RESET\r\n"},
 			{"SET a b", "+forwarded\r\n"},
 			{"SELECT app", "-ERR value is not an integer or out of range\r\n"},
-			{"SET a b", behindSelect("SET", "app")},
+			{"SET a b", behindSelect("SET", "", 3)},
 			{"SELECT 3", "+OK\r\n"},
 			{"SELECT", "-ERR wrong number of arguments for 'select' command\r\n"},
-			{"SET a b", behindSelect("SET", "")},
+			{"SET a b", behindSelect("SET", "", 3)},
 			{"SELECT 3", "+OK\r\n"},
 			{"SELECT 1 2", "-ERR wrong number of arguments for 'select' command\r\n"},
-			{"SET a b", behindSelect("SET", "1")},
+			{"SET a b", behindSelect("SET", "1", 3)},
 			{"SELECT 99999999999999999999", "-ERR value is not an integer or out of range\r\n"},
-			{"SET a b", behindSelect("SET", "9999999999999999")},
+			{"SET a b", behindSelect("SET", "", 3)},
 		},
 	},
 	{
@@ -159,7 +165,7 @@ var barredTalks = []struct {
 			{"SELECT 5", "-NOAUTH Authentication required\r\n"},
 			{"SET a b", "-NOAUTH Authentication required\r\n"},
 			{"AUTH pw", "+OK\r\n"},
-			{"SET a b", behindSelect("SET", "5")},
+			{"SET a b", behindSelect("SET", "5", 0)},
 			{"SELECT 5", "+OK\r\n"},
 			{"SET a b", "+forwarded\r\n"},
 		},
@@ -196,8 +202,12 @@ var barredTalks = []struct {
 			{"HELLO 2 AUTH default no SETNAME me", authWrong},
 			{"CLIENT GETNAME", "$-1\r\n"},
 			{"GET a", "+forwarded\r\n"},
-			{"AUTH default no", authWrong},
+			{"AUTH default no", authWrong}, // logs out, in both forms
+			{"GET a", "-NOAUTH Authentication required\r\n"},
+			{"AUTH default pw", "+OK\r\n"},
 			{"GET a", "+forwarded\r\n"},
+			{"AUTH no", authInvalid},
+			{"GET a", "-NOAUTH Authentication required\r\n"},
 		},
 	},
 }
@@ -261,7 +271,7 @@ func TestAdopt(t *testing.T) {
 		{"one database", Options{Databases: 16}, "SELECT 5", Options{}, 5, 5, lost, "+OK\r\n"},
 		{"one database, the one that was chosen", Options{Databases: 16}, "SELECT 5", Options{DB: 5}, 5, 0, "+forwarded\r\n", "+OK\r\n"},
 		{"more databases", Options{DB: 5}, "SELECT 0", Options{DB: 5, Databases: 16}, 5, 5, "+forwarded\r\n", "+OK\r\n"},
-		{"failed_select: refuse", Options{FailedSelect: config.FailedSelectIgnore}, "SELECT 5", Options{}, 0, 0, behindSelect("GET", "5"), "+OK\r\n"},
+		{"failed_select: refuse", Options{FailedSelect: config.FailedSelectIgnore}, "SELECT 5", Options{}, 0, 0, behindSelect("GET", "5", 0), "+OK\r\n"},
 		{"failed_select: ignore", Options{}, "SELECT 5", Options{FailedSelect: config.FailedSelectIgnore}, 0, 0, "+forwarded\r\n", "+OK\r\n"},
 		{"the password is gone", Options{Auth: "pw"}, "PING", Options{}, 0, 0, "+forwarded\r\n", "+OK\r\n"},
 		{"a password, for one who needed none", Options{}, "PING", Options{Auth: "pw"}, 0, 0, "+forwarded\r\n", "+OK\r\n"},

@@ -173,6 +173,8 @@ func (p *Protocol) queueing(req *msg.Request, cmd *command, s *msg.Session) msg.
 	case cmd.answer == answerWatch && len(req.Args) < -cmd.arity:
 		req.Error = wrongArity
 		return msg.Unqueued
+	case cmd.answer == answerWatch && p.barrier(req, s) != noBarrier:
+		return msg.Unqueued
 	case cmd.answer == answerWatch:
 		req.Error = ""
 		return msg.Apart

@@ -106,7 +106,7 @@ func tellArity(c *command, w writer) {
 // and a command that the table lacks is none that servers are asked about for a stranger.
 func refuseStranger(p *Protocol, req *msg.Request, s *msg.Session, w writer) {
 	c := &commands[req.Type]
-	if c.answer == answerSelect && p.isElsewhere(req, s) {
+	if c.answer == answerSelect {
 		p.failSelect(req, s)
 	}
 	text := noAuthUsers
