@@ -49,7 +49,12 @@ func refuseLate(c *client, req *msg.Request) {
 	if u := limitsOf(c); u != nil && isUserLimit(c.overdue) {
 		u.shared.Late.Add(1)
 	}
+	bars := c.session.Bars
 	noteRefused(c, req)
+	if bars&^c.session.Bars&(msg.Collecting|msg.RefusedMulti) != 0 {
+		refuseExec(c, req, c.overdue)
+		return
+	}
 	c.refuse(req, c.overdue)
 }
 

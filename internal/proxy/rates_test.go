@@ -100,7 +100,8 @@ func TestRequestRateRefuses(t *testing.T) {
 	c.step(99*time.Millisecond, time.Millisecond)
 	p.wants("before the time is over", "", false)
 	c.step(20*time.Millisecond, time.Millisecond)
-	p.wants("behind it", strings.Repeat(refused, 4)+"-ERR 'GET' is not carried out: MULTI was refused, and with it all that follows up to EXEC or DISCARD\r\n"+strings.Repeat(refused, 2), false)
+	p.wants("behind it", strings.Repeat(refused, 4)+"-ERR 'GET' is not carried out: MULTI was refused, and with it all that follows up to EXEC or DISCARD\r\n"+
+		"-EXECABORT Transaction discarded because of: the limit on requests a second is reached (limits.requests_per_second)\r\n"+refused, false)
 	c.step(time.Second, time.Millisecond)
 	p.says("ECHO c\r\n")
 	p.wants("a second later", bulk("c"), false)

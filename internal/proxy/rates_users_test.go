@@ -122,6 +122,18 @@ func TestUserRateRefusesInTransactions(t *testing.T) {
 	if got, _ := reads(p); got != "+OK\r\n"+over+"-EXECABORT Transaction discarded because of previous errors.\r\n" {
 		t.Errorf("behind a DISCARD that was refused: %q", got)
 	}
+	// The transaction is over when its EXEC is refused, and the answer says so.
+	const aborted = "-EXECABORT Transaction discarded because of: the user's limit on requests a second is reached (user_limits)\r\n"
+	for _, commands := range []string{command("SET", "k", "v"), command("SET", "k")} {
+		c.step(3*time.Second, 10*time.Millisecond)
+		p.says(command("MULTI") + commands + command("EXEC"))
+		c.step(300*time.Millisecond, 10*time.Millisecond)
+		c.step(2*time.Second, 10*time.Millisecond)
+		p.says(command("DISCARD"))
+		if got, _ := reads(p); !strings.HasSuffix(got, aborted+"-ERR DISCARD without MULTI\r\n") {
+			t.Errorf("behind an EXEC that was refused: %q", got)
+		}
+	}
 	if n := c.asked(); n != 0 {
 		t.Errorf("servers have got %d requests", n)
 	}

@@ -139,8 +139,8 @@ func (t *multi) collect(req *msg.Request) bool {
 		bars := c.session.Bars
 		c.session.EndMulti()
 		c.endMulti(bars)
+		refuseExec(c, req, c.overdue)
 		c.endsPaused()
-		c.refuse(req, c.overdue)
 	case c.overdue != msg.OK:
 		c.refuseAndAbort(req, c.overdue)
 	case c.isGivenUp() && what == msg.Executes:

@@ -92,11 +92,16 @@ func (t *multi) giveUp(why msg.Reason) {
 // execLate answers the EXEC of a transaction that is given up.
 func (t *multi) execLate(req *msg.Request) {
 	c := t.client
+	c.session.EndMulti()
+	refuseExec(c, req, c.begun.reason())
+	c.endsPaused()
+}
+
+// refuseExec answers the EXEC of a transaction that has ended and is not sent, for the reason why.
+func refuseExec(c *client, req *msg.Request, why msg.Reason) {
 	m := c.newMsg(req)
 	c.outq.Push(m)
-	c.session.EndMulti()
-	c.aborted(m, c.begun.reason())
-	c.endsPaused()
+	c.aborted(m, why)
 }
 
 // countFrom has the time of the client's transaction not count for so long, up to now.

@@ -193,22 +193,32 @@ func diagnosis(events []*slowlog.Entry) string {
 			sums[i].name = part.name
 			sums[i].time += part.time
 		}
-		if servers[e.ServerName]++; e.ServerName != "" && servers[e.ServerName] > servers[worst] || worst == "" {
+		if servers[e.ServerName]++; e.ServerName != "" && (worst == "" || servers[e.ServerName] > servers[worst]) {
 			worst = e.ServerName
 		}
 	}
-	longest := sums[0]
-	lines := []string{strconv.Itoa(len(events)) + " slow requests, " + total.Round(time.Millisecond).String() + " in all:"}
+	requests := " slow requests, "
+	if len(events) == 1 {
+		requests = " slow request, "
+	}
+	longest := slowPart{}
+	lines := []string{strconv.Itoa(len(events)) + requests + total.Round(time.Millisecond).String() + " in all:"}
 	for _, s := range sums {
 		lines = append(lines, "- "+s.name+": "+percent(s.time, total))
 		if s.time > longest.time {
 			longest = s
 		}
 	}
+	if n := servers[""]; n > 0 {
+		lines = append(lines, strconv.Itoa(n)+" of them went to no server: the proxy answered them itself.")
+	}
 	if worst != "" {
 		lines = append(lines, strconv.Itoa(servers[worst])+" of them went to "+worst+", more than to any other server.")
 	}
-	return strings.Join(append(lines, remedies[longest.name]), "\n") + "\n"
+	if longest.time > 0 {
+		lines = append(lines, remedies[longest.name])
+	}
+	return strings.Join(lines, "\n") + "\n"
 }
 
 func percent(part, total time.Duration) string {

@@ -64,6 +64,9 @@ func TestSlowlog(t *testing.T) {
 	}
 }
 
+// noParts is what is said of requests of which no part took time.
+const noParts = "- connect: 0%\n- queue: 0%\n- server: 0%\n- turn: 0%\n"
+
 func TestLatencyDoctor(t *testing.T) {
 	c, log := slowPool(t)
 	text, _ := c.say([]byte("LATENCY DOCTOR\r\n"))
@@ -75,6 +78,23 @@ func TestLatencyDoctor(t *testing.T) {
 	log.Reset()
 	if text, _ := c.say([]byte("LATENCY DOCTOR\r\n")); !strings.Contains(text, "No request was slow") {
 		t.Errorf("of an empty log: %q", text)
+	}
+	for _, tt := range []struct {
+		name string
+		add  slowlog.Entry
+		want string
+	}{
+		{"one that the proxy answered", slowlog.Entry{Time: time.Unix(1003, 0), Duration: 20 * time.Microsecond}, "1 slow request, 0s in all:\n" + noParts +
+			"1 of them went to no server: the proxy answered them itself.\n"},
+		{"two", slowlog.Entry{Time: time.Unix(1003, 0)}, "2 slow requests, 0s in all:\n" + noParts +
+			"2 of them went to no server: the proxy answered them itself.\n"},
+		{"and one of a server", slowlog.Entry{Time: time.Unix(1004, 0), ServerName: "s1"}, "3 slow requests, 0s in all:\n" + noParts +
+			"2 of them went to no server: the proxy answered them itself.\n1 of them went to s1, more than to any other server.\n"},
+	} {
+		log.Add(&tt.add)
+		if text, _ := c.say([]byte("LATENCY DOCTOR\r\n")); text != bulkOf(tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, text, tt.want)
+		}
 	}
 }
 
