@@ -66,6 +66,21 @@ func TestHistoryOfSeconds(t *testing.T) {
 	}
 }
 
+// TestHistoryOfAProxyThatEnds: one that ends before the first record has none, however long its
+// end takes.
+func TestHistoryOfAProxyThatEnds(t *testing.T) {
+	in := newInstance(t)
+	in.refuse, in.idle, in.active = ErrEnding, true, 1
+	r := NewRecorder(in)
+	r.SetMemory(1 << 20)
+	for i := range 3 {
+		r.write(sampledFrom.Add(time.Duration(i) * time.Second))
+	}
+	if n := len(r.records); n != 1 {
+		t.Errorf("%d records, want none but the first", n)
+	}
+}
+
 // TestHistoryIsShown: of the process, a pool, a server, and one column of all servers.
 func TestHistoryIsShown(t *testing.T) {
 	s := newStage(t)

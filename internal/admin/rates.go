@@ -187,6 +187,7 @@ func (r *Recorder) write(second time.Time) (changed bool) {
 		next = &last
 	}
 	if next == nil {
+		r.still[ofRecord] = nil // nothing was gathered that could stand for the next second
 		return false
 	}
 	next.second = second
