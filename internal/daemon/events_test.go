@@ -26,9 +26,11 @@ type follower struct {
 }
 
 // follow follows the events of in. Other programs may have the admin listener's default
-// address.
+// address, and whoever looks out each second may see what lasts for moments.
 func follow(t *testing.T, in *Instance) *follower {
-	return &follower{t: t, log: in.Events(), others: []events.Kind{events.AdminMissing}}
+	return &follower{t: t, log: in.Events(), others: []events.Kind{
+		events.AdminMissing, events.NoServer, events.NoServerOver, events.ServerSlow, events.ServerSlowOver, events.ServerErrors, events.ServerErrorsOver,
+	}}
 }
 
 // next awaits the next event, which must be of that kind, of that pool and server, by who
@@ -62,7 +64,7 @@ func (f *follower) none() {
 	f.t.Helper()
 	found, _, _ := f.log.After(f.last, events.Kept, "")
 	for _, e := range found {
-		if e.Kind != events.AdminMissing {
+		if !slices.Contains(f.others, e.Kind) {
 			f.t.Errorf("there is one more event: %+v", *e)
 		}
 	}
