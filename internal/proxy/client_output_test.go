@@ -54,26 +54,21 @@ func TestOneClientTooMany(t *testing.T) {
 // A client that sends nothing is closed; one that waits for a reply is not idle,
 // and one that has only begun a request is.
 func TestIdleClients(t *testing.T) {
-	release := make(chan struct{})
-	s := testkit.StartScripted(t, func(k *testkit.Talk) {
-		for args, ok := k.Command(); ok; args, ok = k.Command() {
-			<-release
-			k.Reply(bulk(args[1]))
-		}
-	})
-	r := startRig(t, oneServer(s.Addr(), "  client_idle_timeout: 50ms\n"))
-	waits, silent, slow := r.dial(), r.dial(), r.dial()
-	waits.send(command("GET", "a"))
-	slow.send("*2\r\n$3\r\nGE")
-	silent.expectEOF()
-	slow.expectEOF()
-	if n := r.closed(msg.ClientIdle); n != 2 {
+	c := converse(t, "  redis: true\n  client_idle_timeout: 50ms\n", resp{}, 1)
+	waits, silent, slow := c.join(), c.join(), c.join()
+	c.ask(waits, command("GET", c.keyAt(0, 0)))
+	slow.says("*2\r\n$3\r\nGE")
+	c.wait(time.Second)
+	silent.wants("silent", "", true)
+	slow.wants("slow", "", true)
+	if _, n := c.reasons(msg.ClientIdle); n != 2 {
 		t.Errorf("%d idle clients are counted, want 2", n)
 	}
-	close(release)
-	waits.expect(bulk("a"))
-	waits.expectEOF()
-	r.awaitIdle()
+	c.answerAll(0)
+	waits.wants("it waits", "$4\r\nnone\r\n", false)
+	c.wait(time.Second)
+	waits.wants("it has its reply", "", true)
+	c.stop()
 }
 
 // bigReplies answers every request with a megabyte.

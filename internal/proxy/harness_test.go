@@ -202,10 +202,25 @@ func (r *rig) dial() *user {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		r.t.Fatal(err)
+	u := &user{t: r.t, Conn: c}
+	u.in = bufio.NewReader(u)
+	return u
+}
+
+// Read waits no longer than patience. It is not what a test may take as a whole.
+func (u *user) Read(p []byte) (int, error) {
+	if err := u.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
 	}
-	return &user{t: r.t, Conn: c, in: bufio.NewReader(c)}
+	return u.Conn.Read(p)
+}
+
+// Write waits no longer than patience.
+func (u *user) Write(p []byte) (int, error) {
+	if err := u.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return u.Conn.Write(p)
 }
 
 func (u *user) send(s string) {

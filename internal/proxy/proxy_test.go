@@ -265,7 +265,7 @@ func TestProtocolError(t *testing.T) {
 // A client that pipelines and does not read is not read from any more: what the
 // proxy holds for it stays within its bounds, whatever it sends.
 func TestBackpressure(t *testing.T) {
-	value := strings.Repeat("v", 10_000)
+	value := strings.Repeat("v", 30_000)
 	s := testkit.StartScripted(t, func(k *testkit.Talk) {
 		for _, ok := k.Command(); ok; _, ok = k.Command() {
 			k.Reply(bulk(value))
@@ -273,32 +273,33 @@ func TestBackpressure(t *testing.T) {
 	})
 	r := startRig(t, oneServer(s.Addr(), "  client_max_queued: 256kb\n"))
 	u := r.dial()
-	const n = 3_000
+	const n = 1_000
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
 		u.send(strings.Repeat(command("GET", "a"), n))
 	}()
-	// The proxy stops when the client's socket, too, is full.
-	held := func() (chunks int) {
-		r.on(0, func(ctx *proxy.Context) { chunks = ctx.Loop().Bufs().InUse() })
-		return chunks
+	// The proxy stops when the client's socket, too, is full. The server has answered all then,
+	// and turns in which the proxy could read take nothing more.
+	held := func() (bytes int) {
+		r.on(0, func(ctx *proxy.Context) { bytes = ctx.Loop().Bufs().InUse() })
+		return bytes
 	}
-	stalled := func() int64 { return r.stat().Servers[0].Values[stats.Requests] }
 	last, same := int64(-1), 0
 	await(t, "the proxy to stop reading", func() bool {
-		now := stalled()
-		if now != last {
+		server := &r.stat().Servers[0]
+		now := server.Values[stats.Requests]
+		if now != last || now == 0 || server.Values[stats.InQueue]+server.Values[stats.OutQueue] > 0 {
 			last, same = now, 0
 			return false
 		}
 		same++
-		return same > 2_000 || now == n
+		return same > 50 || now == n
 	})
 	if last == n {
 		t.Fatalf("all %d requests were taken from a client that reads nothing", n)
 	}
-	// Replies of 10 KB, 256 KB of them at the most, and one receive buffer of
+	// Replies of 30 KB, 256 KB of them at the most, and one receive buffer of
 	// requests; chunks are never more than half empty but for the last.
 	if got, limit := held(), 1<<20; got > limit {
 		t.Errorf("the proxy holds %d bytes for a client bounded to 256 KB", got)
