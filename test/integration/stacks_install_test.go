@@ -1,13 +1,16 @@
 package integration
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // laterSuite is the Debian release of which the tests use clients that are newer than those of
@@ -16,6 +19,9 @@ const laterSuite = "trixie"
 
 // laterPackages are these clients, and what they need that is newer too.
 var laterPackages = []string{"python3-redis", "ruby-sidekiq", "ruby-redis-client", "ruby-connection-pool", "ruby-concurrent"}
+
+// unpackTime is longer than the lists of a whole release need from a slow mirror.
+const unpackTime = 5 * time.Minute
 
 // unpackingLater is held by who unpacks them.
 var unpackingLater sync.Mutex
@@ -31,7 +37,12 @@ func unpackLater(t *testing.T) string {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		command(t, "", "../../.ci/apt-unpack", append([]string{dir, laterSuite}, laterPackages...)...)
+		ctx, cancel := context.WithTimeout(t.Context(), unpackTime)
+		defer cancel()
+		out, err := exec.CommandContext(ctx, "../../.ci/apt-unpack", append([]string{dir, laterSuite}, laterPackages...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("apt-unpack: %v\n%s", err, out)
+		}
 	} else if err != nil {
 		t.Fatal(err)
 	}
