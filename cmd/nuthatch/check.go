@@ -34,6 +34,9 @@ func (f *checkFlags) table() []option {
 	}
 }
 
+// checkSynopsis is what stands behind "nuthatch check".
+const checkSynopsis = "[options] [" + checkedEngine + "]"
+
 // runCheck is "nuthatch check".
 func runCheck(args []string, stdout, stderr io.Writer) int {
 	f := &checkFlags{confFile: defaultConfFile, keys: check.DefaultKeys}
@@ -41,7 +44,7 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err != nil:
 	case f.help:
-		fmt.Fprintf(stdout, "Usage: %s check [options] [%s]\n\n", nuthatch, checkedEngine)
+		fmt.Fprintf(stdout, "Usage: %s check %s\n\n", nuthatch, checkSynopsis)
 		fmt.Fprint(stdout, "Asks the clusters and the sentinels of the file whether they can be used as they are. With\n"+
 			"--against-nutcracker: whether a running nutcracker places keys as the file does.\n"+
 			"With engine: whether io_uring can be used here, and what the kernel has of it. No file is needed;\n"+
@@ -50,20 +53,15 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "\nExit status: 0 nothing is wrong (all keys are where the file has them), %d no result, %d something is.\n",
 			exitFailure, exitWarned)
 		return 0
-	case slices.Equal(operands, []string{checkedEngine}):
-		if f.proxy != "" {
-			err = errors.New("engine and --against-nutcracker ask for different things; see 'nuthatch check -h'")
-		}
-	case len(operands) > 0:
-		err = fmt.Errorf("unexpected argument %q", operands[0])
-	case f.keys < 1:
-		err = errors.New("needs one key or more; see 'nuthatch check -h'")
-	case f.proxy == "" && f.write:
-		err = errors.New("--write needs --against-nutcracker; see 'nuthatch check -h'")
+	default:
+		err = f.fault(operands)
+	}
+	if err != nil {
+		writeFault(stderr, "check", checkSynopsis, err)
+		return exitFailure
 	}
 	good := false
 	switch {
-	case err != nil:
 	case len(operands) > 0:
 		good, err = f.checkEngine(stdout)
 	case f.proxy == "":
@@ -79,6 +77,24 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 		return exitWarned
 	}
 	return 0
+}
+
+// fault is what is wrong with the command line.
+func (f *checkFlags) fault(operands []string) error {
+	engine := slices.Equal(operands, []string{checkedEngine})
+	switch {
+	case len(operands) > 0 && !engine:
+		return fmt.Errorf("unexpected argument %q; the only one is %s", operands[0], checkedEngine)
+	case engine && f.proxy != "":
+		return errors.New("engine and --against-nutcracker ask for different things")
+	case engine:
+		return nil
+	case f.keys < 1:
+		return errors.New("needs one key or more")
+	case f.proxy == "" && f.write:
+		return errors.New("--write needs --against-nutcracker")
+	}
+	return nil
 }
 
 // compare is the check against nutcracker. It reports whether all keys are where the file

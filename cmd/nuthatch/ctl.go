@@ -53,21 +53,57 @@ type ctlFlags struct {
 	ctl.Options
 	targetFlags
 	help bool
+	// given are the options of single commands that the command line has.
+	given []option
 }
+
+// ctlSynopsis is what stands behind "nuthatch ctl".
+const ctlSynopsis = "[OPTION]... COMMAND [ARGUMENT]..."
 
 func (f *ctlFlags) table() []option {
 	table := []option{{'h', "help", noArgument, "this help", set(&f.help)}}
 	table = append(table, f.targetFlags.table()...)
-	return append(table,
-		option{'j', "json", noArgument, "write the answer as JSON", set(&f.JSON)},
-		option{'p', "pool", text, "only this pool", setText(&f.Pool)},
-		option{'n', "limit", number, "how many rows to show", natural(&f.Limit)},
-		option{'w', "window", text, "status, stats, servers: rates and times of the last '10s' (default), '1m' or '10m'", setText(&f.Window)},
-		option{0, "since", text, "events: those after the event with this id", setText(&f.Since)},
-		option{0, "for", text, "pause: how long at the most, such as 10s (default: 30s)", f.setFor},
-		option{0, "wait", noArgument, "drain: return when the proxy has ended", set(&f.Wait)},
-		option{0, "keys", text, "disable: 'move' its keys to the other servers, or let requests for them 'fail' (default: as with a failing server)", setText(&f.Keys)},
-	)
+	table = append(table, option{'j', "json", noArgument, "write the answer as JSON", set(&f.JSON)})
+	for _, o := range f.commandTable() {
+		setter := o.set
+		o.set = func(value string) error {
+			f.given = append(f.given, o)
+			return setter(value)
+		}
+		table = append(table, o)
+	}
+	return table
+}
+
+// commandTable has the options that only some of the commands have (ctl.Command.Guide).
+func (f *ctlFlags) commandTable() []option {
+	return []option{
+		{'p', "pool", text, "only this pool", setText(&f.Pool)},
+		{'n', "limit", number, "how many rows to show (default, and with 0: the command's own number)", natural(&f.Limit)},
+		{'w', "window", text, "status, stats, servers: rates and times of the last '10s' (default), '1m' or '10m'", setText(&f.Window)},
+		{0, "since", text, "events: those after the event with this id", setText(&f.Since)},
+		{0, "for", text, "pause: how long at the most, such as 10s (default: 30s)", f.setFor},
+		{0, "wait", noArgument, "drain: return when the proxy has ended", set(&f.Wait)},
+		{0, "keys", text, "disable: 'move' its keys to the other servers, or let requests for them 'fail' (default: as with a failing server)", setText(&f.Keys)},
+	}
+}
+
+// checkGiven finds fault with options that the command does not have.
+func (f *ctlFlags) checkGiven(c *ctl.Command) error {
+	_, _, has := c.Guide()
+	for _, o := range f.given {
+		if slices.Contains(has, o.long) {
+			continue
+		}
+		var others []string
+		for _, other := range ctl.Commands() {
+			if _, _, options := other.Guide(); slices.Contains(options, o.long) {
+				others = append(others, other.Name)
+			}
+		}
+		return fmt.Errorf("%w; commands that have it: %s", invalidOption(o.name()), strings.Join(others, ", "))
+	}
+	return nil
 }
 
 func (f *ctlFlags) setFor(value string) error {
@@ -84,7 +120,7 @@ func runCtl(args []string, stdout, stderr io.Writer) int {
 	f := &ctlFlags{}
 	operands, err := getopt(f.table(), args)
 	if err != nil {
-		writeFault(stderr, "ctl", "[OPTION]... COMMAND [ARGUMENT]...", err)
+		writeFault(stderr, "ctl", ctlSynopsis, err)
 		return exitFailure
 	}
 	help := f.help
@@ -102,6 +138,16 @@ func runCtl(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "\nExit status: 0 done, %d refused or not understood, or status finds that requests fail, %d preview or reload warns, %d no answer.\n",
 			exitFailure, exitWarned, exitNoAnswer)
 		return 0
+	}
+	if len(operands) == 0 {
+		writeFault(stderr, "ctl", ctlSynopsis, ctl.ErrNoCommand)
+		return exitFailure
+	}
+	if c, err := ctl.CommandNamed(operands[0]); err == nil {
+		if err := f.checkGiven(c); err != nil {
+			writeFault(stderr, "ctl "+c.Name, c.Synopsis, err)
+			return exitFailure
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

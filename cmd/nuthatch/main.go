@@ -61,6 +61,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		writeUsage(stderr, program)
 		return exitFailure
 	}
+	if program == nuthatch && f.logLevel > maxLogLevel {
+		fmt.Fprintf(stderr, "%s: option -v: levels are 0 to %d; %d means %d\n", program, maxLogLevel, f.logLevel, maxLogLevel)
+	}
 	switch {
 	case f.help, f.version, f.describeStats:
 		return showVersion(f, program, stderr)

@@ -70,6 +70,34 @@ func TestEveryVerbHasHelp(t *testing.T) {
 	}
 }
 
+// Faults in the command lines of subcommands stand last, below how these are used. An option that a
+// command of ctl does not have is refused before the proxy is asked, and those that have it are named.
+func TestFaultsOfSubcommands(t *testing.T) {
+	const asks = "127.0.0.1:1" // nobody is to be asked
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"ctl", "-w", "5m"}, "nuthatch ctl: a command is missing"},
+		{[]string{"ctl", "latency", "-a", asks, "--window", "1m"}, "nuthatch ctl latency: invalid option -- '-w'; commands that have it: status, stats, servers"},
+		{[]string{"ctl", "-w", "10s", "clients", "-a", asks}, "nuthatch ctl clients: invalid option -- '-w'; commands that have it: status, stats, servers"},
+		{[]string{"ctl", "stats", "-a", asks, "--for", "3s"}, "nuthatch ctl stats: invalid option -- '--for'; commands that have it: pause"},
+		{[]string{"check", "foo"}, `nuthatch check: unexpected argument "foo"; the only one is engine`},
+		{[]string{"check", "--write"}, "nuthatch check: --write needs --against-nutcracker"},
+		{[]string{"check", "--keys", "0"}, "nuthatch check: needs one key or more"},
+	} {
+		got := runAs(t, nuthatch, tt.args...)
+		which, _, _ := strings.Cut(strings.TrimPrefix(tt.want, nuthatch+" "), ":")
+		help := "'" + nuthatch + " " + which + " --help' lists the options.\n"
+		if got.status != exitFailure || got.lastLine() != tt.want || !strings.HasPrefix(got.firstLine(), "Usage: "+nuthatch+" "+which) || !strings.Contains(got.stderr, help) {
+			t.Errorf("%q: status %d, want 1 and %q:\n%s", tt.args, got.status, tt.want, got.stderr)
+		}
+	}
+	if got := runAs(t, nuthatch, "-v", "99", "-V"); got.firstLine() != "nuthatch: option -v: levels are 0 to 11; 99 means 11" {
+		t.Errorf("-v 99: %q", got.firstLine())
+	}
+}
+
 // runAs calls this program by a name.
 func runAs(t *testing.T, name string, args ...string) outcome {
 	t.Helper()

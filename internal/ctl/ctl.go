@@ -38,6 +38,9 @@ type Options struct {
 // ErrUsage means that the command line is at fault.
 var ErrUsage = errors.New("see 'nuthatch ctl help'")
 
+// ErrNoCommand means that the command line names no command.
+var ErrNoCommand = errors.New("a command is missing")
+
 // A usageError is ErrUsage of a command, by its name.
 type usageError string
 
@@ -100,7 +103,7 @@ func Commands() []Command {
 // Run runs a command: its name and its arguments.
 func Run(ctx context.Context, c *Client, o Options, args []string, out io.Writer) error {
 	if len(args) == 0 {
-		return fmt.Errorf("a command is missing; %w", ErrUsage)
+		return fmt.Errorf("%w; %w", ErrNoCommand, ErrUsage)
 	}
 	cmd, err := CommandNamed(args[0])
 	if err != nil {

@@ -28,7 +28,7 @@ complete -c nuthatch -n '__fish_seen_subcommand_from ctl' -l cert -r -F -d 'own 
 complete -c nuthatch -n '__fish_seen_subcommand_from ctl' -l key -r -F -d 'key of --cert'
 complete -c nuthatch -n '__fish_seen_subcommand_from ctl' -s j -l json -d 'write the answer as JSON'
 complete -c nuthatch -n '__fish_seen_subcommand_from ctl' -s p -l pool -x -d 'only this pool'
-complete -c nuthatch -n '__fish_seen_subcommand_from ctl' -s n -l limit -x -d 'how many rows to show'
+complete -c nuthatch -n '__fish_seen_subcommand_from ctl' -s n -l limit -x -d 'how many rows to show (default, and with 0: the command\'s own number)'
 complete -c nuthatch -n '__fish_seen_subcommand_from ctl' -s w -l window -x -d 'status, stats, servers: rates and times of the last \'10s\' (default), \'1m\' or \'10m\''
 complete -c nuthatch -n '__fish_seen_subcommand_from ctl' -l since -x -d 'events: those after the event with this id'
 complete -c nuthatch -n '__fish_seen_subcommand_from ctl' -l for -x -d 'pause: how long at the most, such as 10s (default: 30s)'
