@@ -139,6 +139,8 @@ type Watcher struct {
 
 	mu     sync.Mutex
 	status Status
+	// until is how long the cluster is looked at often, since a node is missed.
+	until time.Time
 
 	// owned by whoever looks
 	//
@@ -176,6 +178,17 @@ func (w *Watcher) Status() Status {
 	s.Seeds = slices.Clone(s.Seeds)
 	s.Looks = maps.Clone(s.Looks)
 	return s
+}
+
+// Hurry has the watcher look as often as another one, which may have missed a node shortly before.
+// It must be called before Start.
+func (w *Watcher) Hurry(other *Watcher) {
+	other.mu.Lock()
+	until := other.until
+	other.mu.Unlock()
+	w.mu.Lock()
+	w.until = until
+	w.mu.Unlock()
 }
 
 // Wake has the cluster asked soon. It does not wait.
@@ -257,10 +270,12 @@ func jitter(d time.Duration) time.Duration {
 
 // run looks every Refresh, and soon when somebody asks for it.
 func (w *Watcher) run(ctx context.Context) {
-	var p pace
+	w.mu.Lock()
+	p := pace{until: w.until}
+	w.mu.Unlock()
 	why, from := []string{"refresh"}, ""
 	if !w.Status().Looked.IsZero() { // before the start
-		why = nil
+		why, from = w.wishes(&p) // nobody was woken for these
 	}
 	for {
 		if len(why) > 0 {
@@ -272,17 +287,27 @@ func (w *Watcher) run(ctx context.Context) {
 		if !w.await(ctx, looked, jitter(most), jitter(least)) {
 			return
 		}
-		var missed bool
-		if why, from, missed = w.Wanted(); len(why) > 0 {
-			p.wish(time.Now(), missed)
-			if slices.Contains(why, whyScan) {
-				p.pause = min(p.pause, scanning)
-			}
-		} else {
+		if why, from = w.wishes(&p); len(why) == 0 {
 			why = []string{"refresh"}
 			p.pause = min(p.pause, later)
 		}
 	}
+}
+
+// wishes takes what somebody has asked for, and sets the pace by it.
+func (w *Watcher) wishes(p *pace) (why []string, from string) {
+	why, from, missed := w.Wanted()
+	if len(why) == 0 {
+		return nil, ""
+	}
+	p.wish(time.Now(), missed)
+	if slices.Contains(why, whyScan) {
+		p.pause = min(p.pause, scanning)
+	}
+	w.mu.Lock()
+	w.until = p.until
+	w.mu.Unlock()
+	return why, from
 }
 
 // await waits until it is time to look again: most after the last look, or least if somebody asks

@@ -343,6 +343,38 @@ func TestWish(t *testing.T) {
 	}
 }
 
+// What was asked for before the start, when nobody could be woken, counts. A watcher in the place of
+// another one goes on to look for a node that is missed.
+func TestWishBeforeStart(t *testing.T) {
+	a, b := startFake(t), startFake(t)
+	for _, f := range []*fake{a, b} {
+		f.says("1 "+a.Addr()+" master 1 0-16383", "2 "+b.Addr()+" slave:1 1")
+	}
+	old, w := newWatch(t, config.Login{}, a.Addr(), b.Addr()), newWatch(t, config.Login{}, a.Addr(), b.Addr())
+	old.Look(t.Context())
+	old.want("lost", "", true)
+	old.Start()
+	testkit.Await(t, "the look", func() error {
+		if old.Status().Looks["lost"] == 0 {
+			return errNotYet
+		}
+		return nil
+	})
+	old.Stop()
+	w.Look(t.Context())
+	w.Hurry(old.Watcher)
+	w.mu.Lock()
+	w.wanted = []string{"readonly"}
+	w.mu.Unlock()
+	w.Start()
+	testkit.Await(t, "two more looks: one that was asked for, and one since a node is missed", func() error {
+		if looks := w.Status().Looks; looks["readonly"] == 0 || looks["refresh"] == 0 {
+			return fmt.Errorf("%w: %v", errNotYet, looks)
+		}
+		return nil
+	})
+}
+
 // When all seeds are gone, the cluster is found at the other nodes that are known.
 func TestSeedsAreGone(t *testing.T) {
 	a, b := startFake(t), startFake(t)

@@ -108,7 +108,10 @@ func (c *clustered) start() {
 	} else {
 		c.resolveSeeds()
 	}
-	c.before = nil
+	if c.before != nil {
+		c.watcher.Hurry(c.before.watcher)
+		c.before = nil
+	}
 	c.topo.OnUnreachable(c.watcher.Wake)
 	c.topo.OnWanted(c.watcher.Wake)
 	c.topo.OnWantedLook(c.watcher.WakeWhole)
