@@ -30,6 +30,7 @@ type follower struct {
 func follow(t *testing.T, in *Instance) *follower {
 	return &follower{t: t, log: in.Events(), others: []events.Kind{
 		events.AdminMissing, events.NoServer, events.NoServerOver, events.ServerSlow, events.ServerSlowOver, events.ServerErrors, events.ServerErrorsOver,
+		events.ServerCause,
 	}}
 }
 

@@ -131,6 +131,7 @@ func (w *mourner) try(h *topology.Health, f *forsaken) {
 			return
 		}
 		f.gone = true
+		h.Told(topology.Cause(nil, why, false, 0))
 		e.Kind, e.Reason, e.Text = events.ServerFails, why.Name(), subject+" fails: it has closed its connections, and cannot be connected to: "+why.String()
 		w.log.Warn(e.Text, append(about, slog.String("reason", why.String()))...)
 	case f.gone && why == msg.OK:

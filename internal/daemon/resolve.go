@@ -356,6 +356,7 @@ func (r *resolver) judge(t *target) {
 		r.tell(events.Event{Kind: events.ServerAnswers, Pool: t.pool, Server: t.name, Text: text + " after " + after.String(), For: after})
 	case t.server.Unresolved(at):
 		cause := msg.Unresolved
+		t.server.Told(topology.Cause(nil, cause, false, 0))
 		text := t.subject + " fails: its name cannot be resolved; requests for it fail until it can"
 		r.log.Warn(text, append(about(), slog.String("reason", cause.String()))...)
 		r.tell(events.Event{Kind: events.ServerFails, Pool: t.pool, Server: t.name, Reason: cause.Name(), Text: text})

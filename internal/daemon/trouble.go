@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"nuthatch/internal/config"
-	"nuthatch/internal/logging"
+	"nuthatch/internal/events"
 	"nuthatch/internal/msg"
 	"nuthatch/internal/stats"
 	"nuthatch/internal/topology"
@@ -14,16 +14,18 @@ import (
 
 const (
 	// troubleLook is how often the teller looks for servers that are not up.
-	// troublePeriod is how often it writes a line about each.
-	troubleLook   = 5 * time.Second
+	// troublePeriod is how often it writes a line about each, and
+	// maxCauses is how many other causes of the same trouble it tells at once.
+	troubleLook   = time.Second
 	troublePeriod = time.Minute
+	maxCauses     = 4
 )
 
 // A troubleTeller writes a line a minute about each server that goes on failing,
-// with what failed meanwhile. The event loops write the lines when a server begins
+// with what failed meanwhile, and one as soon as the cause is another than was told. The event loops write the lines when a server begins
 // to fail and when it answers again.
 type troubleTeller struct {
-	log  *logging.Logger
+	journal
 	snap func() *stats.Snapshot
 	// of are the servers that are not up.
 	of map[serverID]*trouble
@@ -37,11 +39,16 @@ type trouble struct {
 	since, due int64
 	at         int64
 	counts     stats.ServerSnapshot
+	// causes are those that were told: by the loop that found the trouble, and then here. other is
+	// the latest that was not, and failures how many there were when it was found.
+	causes   []string
+	other    string
+	failures int64
 }
 
 // tellTrouble looks for servers that fail until the instance ends.
 func (in *Instance) tellTrouble() {
-	t := &troubleTeller{log: in.log, snap: in.snapshot, of: make(map[serverID]*trouble)}
+	t := &troubleTeller{journal: in.journal, snap: in.snapshot, of: make(map[serverID]*trouble)}
 	tick := time.NewTicker(troubleLook)
 	defer tick.Stop()
 	for {
@@ -73,6 +80,9 @@ func (t *troubleTeller) look(conf *config.Config, topo []*topology.Topology, now
 			if known != nil && known.since != state.Since {
 				known = nil // it was up meanwhile
 			}
+			if known != nil {
+				t.tellCause(p, snap.Server(j), server, known)
+			}
 			if known != nil && now < known.due {
 				there[id] = known
 				continue
@@ -88,10 +98,44 @@ func (t *troubleTeller) look(conf *config.Config, topo []*topology.Topology, now
 				t.logTrouble(p, snap.Server(j), server, known, &counts, now)
 				due = max(known.due, now-int64(troubleLook)) + int64(troublePeriod)
 			}
-			there[id] = &trouble{since: state.Since, due: due, at: now, counts: counts}
+			next := &trouble{since: state.Since, due: due, at: now, counts: counts}
+			if known != nil {
+				next.causes, next.other, next.failures = known.causes, known.other, known.failures
+			}
+			there[id] = next
 		}
 	}
 	t.of = there
+}
+
+// tellCause writes a line if a server that fails does so for a cause that was not told: one that
+// was shut down refuses connections first, and then may want TLS. It must be so at two looks, and
+// connections that are closed once more: those that were open when a server ends say little.
+func (t *troubleTeller) tellCause(p *config.Pool, s *config.Server, h *topology.Health, known *trouble) {
+	state := h.State()
+	if known.causes == nil { // the loop that found it has written its line by now
+		known.causes = []string{h.ToldCause()}
+	}
+	cause := topology.Cause(p, state.Reason, state.Failures > 1, h.Unanswered())
+	if state.Reason == msg.OK || cause == "" || slices.Contains(known.causes, cause) || len(known.causes) > maxCauses {
+		return
+	}
+	if known.other != cause {
+		known.other, known.failures = cause, state.Failures
+		return
+	}
+	switch state.Reason {
+	case msg.ServerEOF, msg.ConnReset, msg.BrokenPipe:
+		if state.Failures <= known.failures {
+			return
+		}
+	default:
+	}
+	known.causes = append(known.causes, cause)
+	text := topology.Subject(s) + " fails otherwise now: " + cause
+	t.log.Warn(text, slog.String("pool", p.Name), slog.String("server", s.Text), slog.String("name", s.StatsName()),
+		slog.String("reason", state.Reason.Name()), slog.String("cause", cause))
+	t.addEvent(events.Event{Kind: events.ServerCause, Pool: p.Name, Server: s.StatsName(), Reason: state.Reason.Name(), Text: text})
 }
 
 // countsOf are the counters of a server.

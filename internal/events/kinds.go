@@ -16,6 +16,7 @@ const (
 	PoolResumed
 	ServerFails
 	ServerEjected
+	ServerCause
 	ServerTried
 	ServerAnswers
 	ServerSlow
@@ -95,6 +96,7 @@ var kinds = [NumKinds]row{
 	PoolResumed:      {"pool_resumed", Notice, "the pool's requests go on; the event says how long they waited"},
 	ServerFails:      {"server_fails", Failure, "the server fails, and requests are still sent to it"},
 	ServerEjected:    {"server_ejected", Failure, "the server has failed too often: its keys go to other servers, or requests for them fail"},
+	ServerCause:      {"server_cause", Failure, "a server that fails does so for another cause than was told; one event for each cause"},
 	ServerTried:      {"server_tried", Notice, "an ejected server is tried again; one event until it answers"},
 	ServerAnswers:    {"server_answers", Notice, "the server is up again; the event says after how long"},
 	ServerSlow:       {"server_slow", Notice, "the server is slow, as `ctl status` has it; for each server one event a minute at the most"},

@@ -15,6 +15,7 @@ import (
 // The log lines about a server that fails:
 //
 //	Warn     server s1 (10.0.0.1:6379) fails: Connection refused       once, by the loop that finds it
+//	Warn     server s1 (10.0.0.1:6379) fails otherwise now: ...        by the daemon, once for each other cause
 //	Notice   server s1 (10.0.0.1:6379) is tried again                  once in a minute at the most
 //	Warn     server s1 (10.0.0.1:6379) still fails: ...                once in a minute, by the daemon, with counts
 //	Warn     server s1 (10.0.0.1:6379) answers again                   once, by the loop that finds it
@@ -56,6 +57,7 @@ func (s *Server) logFails(why msg.Reason) {
 		attrs = append(attrs, slog.Int64("unanswered", waited))
 	}
 	text := topology.Subject(s.conf) + " fails: " + cause + follows
+	s.health.Told(cause)
 	s.pool.ctx.log.Warn(text, append(attrs, slog.String("cause", cause))...)
 	s.pool.ctx.identity.Events().Add(s.event(kind, why, text))
 }

@@ -63,6 +63,8 @@ type Health struct {
 	// unanswered is how many requests have waited in vain on connections that it had accepted,
 	// since it last answered.
 	unanswered atomic.Int64
+	// told is the cause that the log had when the server ceased to be up; nil: it never did.
+	told atomic.Pointer[string]
 	// private counts the private connections to the server.
 	private Private
 	// standing is what the server has said of itself as a primary or a replica; nil: nothing.
@@ -242,6 +244,18 @@ func (h *Health) LeavesWaiting(n int) { h.unanswered.Add(int64(n)) }
 // Unanswered is how many have, since the server last answered. It may be called from any
 // goroutine.
 func (h *Health) Unanswered() int64 { return h.unanswered.Load() }
+
+// Told notes the cause that the log has had for why the server is not up, and ToldCause is the
+// latest. They may be called from any goroutine.
+func (h *Health) Told(cause string) { h.told.Store(&cause) }
+
+// ToldCause is empty if there was none.
+func (h *Health) ToldCause() string {
+	if cause := h.told.Load(); cause != nil {
+		return *cause
+	}
+	return ""
+}
 
 // HasFailed reports whether the server's next answer must be noted: it has failed since
 // it last answered, or has yet to show that it is well.

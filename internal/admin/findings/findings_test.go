@@ -82,7 +82,7 @@ func TestServersThatFlap(t *testing.T) {
 	s := server("one", "up", "", "")
 	long, short := now.Add(-time.Minute), now.Add(-2*time.Second)
 	s.Slow = &api.Slow{Since: now, Way: api.SlowHalf, Takes: .03, Usual: .001, Window: 4, Count: 300}
-	s.Falls, s.Since = 5, &long
+	s.Falls, s.Since, s.Recent = 5, &long, &api.Rates{Failed: .1, Window: 10}
 	const want = "server one (one:6379) fails again and again: it failed 5 times in the last minute, and answered in between"
 	if f := one(t, serverFlaps, nil, s); f.Text != want || !f.Fails || Logged(&f) || Settles(&f) {
 		t.Errorf("%+v", f)
@@ -90,7 +90,15 @@ func TestServersThatFlap(t *testing.T) {
 	if f := one(t, serverSlow, nil, s); f.Text != "" {
 		t.Errorf("slow, too: %+v", f)
 	}
-	s.Falls = 2
+	s.Recent = &api.Rates{Requests: 10, Window: 10}
+	if f := one(t, serverFlaps, nil, s); f.Text != want || f.Fails {
+		t.Errorf("no request has failed in the window: %+v", f)
+	}
+	s.State = "failing"
+	if f := one(t, serverFlaps, nil, s); !f.Fails {
+		t.Errorf("it fails right now: %+v", f)
+	}
+	s.State, s.Falls = "up", 2
 	if one(t, serverFlaps, nil, s).Text != "" || one(t, serverSlow, nil, s).Text == "" {
 		t.Error("two failures are too few")
 	}

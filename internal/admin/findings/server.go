@@ -54,7 +54,8 @@ func (f *finder) server(v *api.Server, of rest) {
 	f.state(v, of)
 	f.silent(v)
 	if v.Falls >= flapsFrom {
-		f.about(v, serverFlaps, true, "%s fails again and again:: it failed %d times in the last minute, and answered in between", subject(v), v.Falls)
+		fails := v.State != "up" || v.Recent != nil && v.Recent.Failed > 0
+		f.about(v, serverFlaps, fails, "%s fails again and again:: it failed %d times in the last minute, and answered in between", subject(v), v.Falls)
 	}
 	switch {
 	case v.State != "up" || v.Falls >= flapsFrom: // that is said
