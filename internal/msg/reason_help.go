@@ -69,7 +69,7 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 	},
 	LoginRefused: {
 		"The server does not accept what the pool tells it: server_user and server_password or, without them, redis_auth.",
-		"Correct these or the server, then nuthatch ctl reconnect POOL.",
+		"Correct these or the server. The login is tried again each second, for the next request.",
 	},
 	NoDatabase: {
 		"The server has fewer databases than the pool's databases or redis_db says.",

@@ -124,6 +124,9 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 		}
 	}
 	if c.Attached() || c.awaits() {
+		if c.denied {
+			c.handshake.again()
+		}
 		conf := s.pool.conf
 		if c.queue.Len() < conf.ServerMaxQueued && int64(c.Out().Len()) < conf.ServerMaxQueuedBytes {
 			return c, msg.OK
@@ -196,6 +199,10 @@ type serverConn struct {
 	// turnedAway is why the server refused the connection in place of its first reply;
 	// msg.OK: it did not.
 	turnedAway msg.Reason
+	// denied: the server wants a login, and has refused the pool's. loginAt is when that was last
+	// sent.
+	denied  bool
+	loginAt int64
 	// strangers: its clients have no login, and the server may want one.
 	strangers bool
 	// unfit is why the server does not serve the lane, and unfitUntil until when that

@@ -83,6 +83,9 @@ func (c *serverConn) refused(r msg.Reply) bool {
 	if isError && c.pool.passer != nil && c.lane.key.User == 0 && (!c.strangers || c.pool.open) {
 		heardRefusal(c, r)
 	}
+	if why == msg.LoginRefused && c.private == nil && c.pool.passer == nil && c.pool.conf.LoginKey() != "" {
+		c.denied = true
+	}
 	if isError {
 		c.pool.commandErrors.replied(c.queue.Head(), &c.pool.ctx.msgs)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // A handshake is the first messages on a fresh server connection. It owns their
-// replies, which no client waits for.
+// replies, which no client waits for. On a connection whose login was refused it begins again.
 //
 // Requests wait until the server has agreed to what the lane promises: a server that
 // refuses the database must not carry them out in another one.
@@ -28,6 +28,8 @@ type handshake struct {
 	restoring bool
 	// lacks: the user of the connection may not restore that.
 	lacks bool
+	// objected: the server has refused a part of it.
+	objected bool
 	// behind are the requests that wait.
 	behind mbuf.Chain
 	buf    []byte
@@ -37,7 +39,7 @@ type handshake struct {
 func (h *handshake) begin() {
 	c := h.conn
 	ctx := c.pool.ctx
-	h.next = 0
+	h.next, h.objected = 0, false
 	h.greeter, h.lane = c.pool.proto.greeter, c.lane.key
 	h.lane.Private = c.private != nil
 	h.lane.Demand = c.server.demand(h.lane.Aside)
@@ -65,6 +67,22 @@ func (h *handshake) begin() {
 		c.enqueue(m, size)
 	}
 	h.pending = n
+}
+
+// again begins the handshake again where the server has refused the login, behind the requests that
+// the connection has and before the next one. The server's password may be the pool's by now. That is
+// tried once a second, or when another connection has shown it.
+func (h *handshake) again() {
+	c := h.conn
+	now := c.pool.ctx.loop.Now()
+	if !c.Open() || h.pending > 0 || c.proof.pending > 0 {
+		return
+	}
+	if now < c.loginAt+unfitPause && (c.server.removed || !c.server.health.IsUp()) {
+		return
+	}
+	c.loginAt = now
+	h.begin()
 }
 
 // end drops the waiting requests, together with the connection.
@@ -98,6 +116,7 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	}
 	objection, unfit := h.greeter.HandshakeReply(h.lane, h.next, h.buf)
 	if objection != "" {
+		h.objected = true
 		if missed, ok := c.server.objectionPace.mayLogAfter(ctx.loop.Now(), troublePeriod); ok {
 			ctx.log.Warn("server refused a part of the handshake", append(c.attrs(),
 				slog.String("reply", objection), slog.Int("left_out", missed))...)
@@ -135,6 +154,7 @@ func (h *handshake) countReply() {
 	h.pending--
 	if h.pending == 0 {
 		c.wait = nil
+		c.denied = c.denied && h.objected
 		c.ready = c.pool.ctx.loop.Now()
 		c.Conn.Out().Splice(c.pool.ctx.bufs, &h.behind)
 		c.Flush()

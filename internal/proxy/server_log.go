@@ -35,7 +35,9 @@ func (s *Server) logFails(why msg.Reason) {
 	kind, follows := events.ServerFails, "; requests are still sent to it"
 	switch {
 	case why == msg.LoginRefused && conf.ServerUser != "":
-		follows = "; no request is sent to it without that login"
+		follows = "; no request is sent to it without that login, which is tried again each second"
+	case why == msg.LoginRefused && conf.LoginKey() != "" && s.pool.passer == nil:
+		follows += ", and the login is tried again each second"
 	case why == msg.LoginRefused:
 	case !conf.AutoEjectHosts:
 		follows = "; each request for it is still tried"
