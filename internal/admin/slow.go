@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"maps"
 	"math/bits"
 	"slices"
 	"time"
@@ -23,7 +24,8 @@ import (
 //
 //	half    half of at least 20 requests take long; of 100, a little less long
 //	all     each of a few does
-//	tail    one in a hundred of many does, in two spans of two seconds or in one of ten
+//	tail    one in a hundred of many does, in each of four seconds or in half of ten, and not half
+//	        of the servers at once: then it is the host
 //
 // It must be so in several seconds, without those in which the whole host was late
 // (slow_seconds.go). Large values take long. So what is long grows with the bytes of a request and its reply.
@@ -36,7 +38,7 @@ const (
 	slowMany = 2 * time.Millisecond
 	slowHalf = 5 * time.Millisecond
 	slowAll  = 5 * time.Millisecond
-	slowTail = 10 * time.Millisecond
+	slowTail = 20 * time.Millisecond
 	slowOld  = 10 * time.Millisecond
 	// slowPerByte is how much longer a request may take for each byte: that of 10 MB/s.
 	slowPerByte = time.Second / 10_000_000
@@ -327,6 +329,8 @@ func (w *slowWatch) look(now time.Time) (changed bool) {
 	}
 	for key, slow := range w.found {
 		switch {
+		case slow.over.IsZero() && w.goesOn(key, slow.by):
+			slow.seen = now
 		case slow.over.IsZero() && (now.Sub(slow.seen) >= slowStays || w.isQuick(key, slow.by, now)):
 			slow.over, changed = now, true
 		case !slow.over.IsZero() && now.Sub(slow.over) >= longestSpan:
@@ -351,22 +355,36 @@ func (w *slowWatch) slowOf(keys []serverKey) map[serverKey]*slowness {
 			}
 			if v, ok := s.most(i, w.past[key]); ok && w.bad(key, v, .5, badSeconds, last-span, last) {
 				found[key] = s.say(i, v)
-			} else if v := s.slowest(i); span == slowSpans[len(slowSpans)-1] && v.slow && w.bad(key, v, 1, badTail, last-span, last) {
+			} else if v := s.slowest(i); span == slowSpans[len(slowSpans)-1] && v.slow && w.badTail(keys, i, v, badTail, last-span, last) {
 				found[key] = s.say(i, v)
 			}
 		}
 	}
 	if last < 2*tailSpan {
-		return found
+		return withoutHost(found, len(keys))
 	}
 	first, second := w.spanOf(keys, last-2*tailSpan, last-tailSpan), w.spanOf(keys, last-tailSpan, last)
 	for i, key := range keys {
 		if was, has := found[key]; has && was.Way != api.SlowTail || w.hasOld(key, last-2*tailSpan) || !first.slowest(i).slow {
 			continue
 		}
-		if v := second.slowest(i); v.slow && w.bad(key, v, 1, badTail, last-2*tailSpan, last) {
+		if v := second.slowest(i); v.slow && w.badTail(keys, i, v, 2*tailSpan, last-2*tailSpan, last) {
 			found[key] = second.say(i, v)
 		}
+	}
+	return withoutHost(found, len(keys))
+}
+
+// withoutHost leaves out servers with a slow tail, if these are two or more, and half of the pool's.
+func withoutHost(found map[serverKey]*slowness, servers int) map[serverKey]*slowness {
+	tails := 0
+	for _, slow := range found {
+		if slow.Way == api.SlowTail {
+			tails++
+		}
+	}
+	if tails >= 2 && 2*tails >= servers {
+		maps.DeleteFunc(found, func(_ serverKey, slow *slowness) bool { return slow.Way == api.SlowTail })
 	}
 	return found
 }
@@ -470,6 +488,17 @@ func others(times []time.Duration, own time.Duration) time.Duration {
 	return times[middle]
 }
 
+// upperOthers is the same, but of two that are in the middle it is the greater one: chance makes the
+// slowest requests of a single server quick.
+func upperOthers(times []time.Duration, own time.Duration) time.Duration {
+	at, _ := slices.BinarySearch(times, own)
+	middle := (len(times) - 1) / 2
+	if middle >= at {
+		middle++
+	}
+	return times[middle]
+}
+
 // most judges all requests of a server: it is slow if most of those that can be judged are, or if
 // its reads or its writes are, of which there are more than a few that take very long: quick
 // requests do not make up for those.
@@ -510,7 +539,7 @@ func (s *slowSpan) slowest(i int) judgement {
 			continue
 		}
 		v := judgement{way: api.SlowTail, long: s.long, family: f, n: one.n[f], takes: one.spread[f].from(.99, one.n[f])}
-		v.usual = others(s.tail[f], v.takes)
+		v.usual = upperOthers(s.tail[f], v.takes)
 		v.limit = max(slowTail+one.more, slowTimes*v.usual)
 		if v.takes >= v.limit {
 			v.slow = true

@@ -12,8 +12,8 @@ import (
 // parts of a second.
 const (
 	// badSeconds is in how many seconds a server must be slow by the others of its pool; badTail
-	// is the same for one request in a hundred, and badOld by its own past.
-	badSeconds, badTail, badOld = 2, 3, 3
+	// is the same for one request in a hundred in ten seconds, and badOld by its own past.
+	badSeconds, badTail, badOld = 2, 5, 3
 	// lateLeast is how late the recorder must wake up for that to excuse a server whose requests
 	// took no longer. Times of lateOther or longer show that other servers were late.
 	lateLeast = 10 * time.Millisecond
@@ -36,6 +36,46 @@ func (w *slowWatch) bad(key serverKey, v judgement, q float64, enough, from, to 
 	}
 	seconds, _ := w.slowSeconds(key, v, q, from, to)
 	return seconds >= enough
+}
+
+// badTail reports whether the slowest requests of the i-th server took as long as that in enough
+// seconds, without those in which another server of its pool had one that took half as long or, of
+// more than four others, a quarter of these had: then the host was late.
+func (w *slowWatch) badTail(keys []serverKey, i int, v judgement, enough, from, to int) bool {
+	seconds := 0
+	for at := from + 1; at <= to; at++ {
+		if bad, _ := w.slowSeconds(keys[i], v, 1, at-1, at); bad == 0 {
+			continue
+		}
+		late := 0
+		for j, other := range keys {
+			now, before := w.samples[at].of[other], w.samples[at-1].of[other]
+			if j == i || now == nil || before == nil {
+				continue
+			}
+			if d, n := now.spread[v.family].since(before.spread[v.family]); n > 0 && d.from(1, n) >= v.limit/2 {
+				late++
+			}
+		}
+		if 4*late < len(keys)-1 || late == 0 {
+			seconds++
+		}
+	}
+	return seconds >= enough
+}
+
+// goesOn reports whether a server that was slow was so in the last second in which it had requests
+// of that family, compared with others: few that all are slow may be too few to be found anew.
+func (w *slowWatch) goesOn(key serverKey, v judgement) bool {
+	if v.way != api.SlowAll || v.before {
+		return false
+	}
+	for at := len(w.samples) - 1; at > 0; at-- {
+		if seconds, requests := w.slowSeconds(key, v, 0, at-1, at); requests > 0 {
+			return seconds > 0
+		}
+	}
+	return false
 }
 
 // slowSeconds is in how many seconds between two samples a server was as slow as that, and how many

@@ -228,6 +228,12 @@ func TestServersThatAreNotSlow(t *testing.T) {
 				s.answer(2, msg.Writes, 1, 300*ms, 100)
 			}
 		},
+		"two of three with late requests": func(s *simulation, _ int, took func() time.Duration) {
+			for i := range s.pools[0].Servers {
+				s.answer(i, msg.Reads, 100, ms, 100)
+				s.answer(i, msg.Reads, 3*min(i, 1), 40*ms, 100)
+			}
+		},
 		"a server farther away, and quick": func(s *simulation, _ int, took func() time.Duration) {
 			s.answer(0, msg.Reads, 50, 200*time.Microsecond, 100)
 			s.answer(2, msg.Reads, 50, 1500*time.Microsecond, 100)
@@ -344,4 +350,27 @@ func (s *simulation) other(took time.Duration) {
 
 func (s *simulation) same(took time.Duration) {
 	s.pools[0].Servers[1].Families[msg.Reads].Add(int64(took), 5)
+}
+
+// TestFewSlowRequestsGoOn: a server that is slow stays so while the few requests that it gets are,
+// and no longer than these.
+func TestFewSlowRequestsGoOn(t *testing.T) {
+	const ms = time.Millisecond
+	s := newSimulation(3)
+	for n := range 100 {
+		took := 20 * ms
+		if n >= 20 && n < 80 {
+			took = 200 * ms
+		}
+		for i := range 2 {
+			s.answer(i, msg.Writes, 2, 20*ms, 100)
+		}
+		if n < 30 || n%4 == 0 {
+			s.answer(2, msg.Writes, 2, took, 100)
+		}
+		slow := s.look()
+		if is := slow != nil; n >= 25 && n < 80 && !is || (n < 20 || n > 90) && is {
+			t.Errorf("second %d: %+v", n, slow)
+		}
+	}
 }
