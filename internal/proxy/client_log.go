@@ -108,6 +108,13 @@ func logClosed(c *client) {
 	if !ctx.log.Enabled(level) {
 		return
 	}
+	missed := 0
+	if level == logging.Warn {
+		var ok bool
+		if missed, ok = ctx.paces[c.lastErr.reason()].mayLog(ctx.loop.Now()); !ok {
+			return
+		}
+	}
 	attrs := append(clientAttrs(c),
 		slog.String("reason", c.lastErr.String()),
 		slog.Int("outstanding", c.outq.Len()))
@@ -115,15 +122,13 @@ func logClosed(c *client) {
 		attrs = append(attrs, slog.String("fault", fault.Error()))
 	}
 	if c.lastErr.isOffence() {
-		missed, ok := ctx.paces[c.lastErr.why].mayLog(ctx.loop.Now())
-		if !ok {
-			return
-		}
 		now := ctx.loop.Now()
 		attrs = append(attrs, slog.Int("unread", c.Out().Len()), durationAttr("unread_for", c.unreadFor(now)))
 		if m := &ctx.memory; m.full {
 			attrs = append(attrs, durationAttr("memory_full_for", time.Duration(now-m.fullSince)))
 		}
+	}
+	if level == logging.Warn {
 		attrs = append(attrs, slog.Int("left_out", missed))
 	}
 	ctx.log.Log(level, "closed client", attrs...)

@@ -68,7 +68,7 @@ type Context struct {
 	// resting are the listeners that pause because no descriptor was left.
 	resting []*Listener
 	// paces are those of log lines about clients, by reason.
-	paces [msg.NumReasons]pace
+	paces [msg.NumReasons]slowing
 	timers
 	leaving  leaving
 	measures measures
