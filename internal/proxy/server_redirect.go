@@ -305,7 +305,8 @@ func (d *detours) detoured(parser msg.RequestParser, m *msg.Msg, c *serverConn, 
 	return it
 }
 
-// read finds the keys of the request, and returns their slot; -1: there is no key.
+// read finds the keys of the request, or its shard channel, and returns their slot; -1: there is
+// neither.
 func (it *detoured) read(parser msg.RequestParser) (slot int) {
 	m := it.m
 	slot = -1
@@ -341,12 +342,19 @@ func (it *detoured) note(req *msg.Request, slot int) int {
 		key, _ = req.View.Bytes(int(k.Off), int(k.Len), nil)
 		it.keys = append(it.keys, hashkit.FNV1a_64.Sum(key))
 	}
+	place := req.PlaceKey
+	if req.Treatment == msg.Publish {
+		if kind, channel := it.from.pool.proto.messenger.Published(req); kind == msg.ShardChannels {
+			it.keys = append(it.keys, hashkit.FNV1a_64.Sum(channel))
+			place = channel
+		}
+	}
 	switch {
 	case slot >= 0:
 	case req.Nkeys > 0:
 		slot = clusterSlot(key)
-	case req.PlaceKey != nil:
-		slot = clusterSlot(req.PlaceKey)
+	case place != nil:
+		slot = clusterSlot(place)
 	}
 	return slot
 }
