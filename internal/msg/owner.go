@@ -27,8 +27,9 @@ type Party interface {
 	// WroteAt reports whether the party may have written to the server with that mark, or
 	// to another one that shares it.
 	WroteAt(mark uint32) bool
-	// Wrote notes that m, a request that may write, goes to the server with that mark.
-	Wrote(m *Msg, mark uint32)
+	// Wrote notes that m, a request that may write, goes to the server with that mark. reaches: it
+	// will be sent. If not, the connection is not made yet, and a call without m follows when it is.
+	Wrote(m *Msg, mark uint32, reaches bool)
 	// Answered notes that the server with that mark has answered m, which may write. Until that
 	// time of the loop the party reads from there.
 	Answered(m *Msg, mark uint32, until int64)

@@ -208,7 +208,7 @@ func (d *dispatch) sendWhole(m *msg.Msg, req *msg.Request, s *Server) {
 func (d *dispatch) send(m *msg.Msg, req *msg.Request, conn *serverConn) {
 	c := d.client
 	s, size := conn.server, req.View.Len()
-	noteWrite(c, m, s)
+	noteWrite(c, m, conn)
 	c.write(req, conn.Out())
 	if m.Keep {
 		c.write(req, &m.Kept)

@@ -27,9 +27,12 @@ func (s *stub) host() string { return fmt.Sprintf("10.0.0.%d", s.index+1) }
 // homeOf is the server that has a slot at the beginning.
 func homeOf(slot int) int { return slot * 3 / route.NumSlots }
 
-// setSlots publishes who has which slots; -1: nobody.
-func (c *conversation) setSlots(owner func(slot int) int) {
-	members := make([]topology.Member, len(c.stubs))
+// setSlots publishes who has which slots; -1: nobody. Those that have failed are failing.
+func (c *conversation) setSlots(owner func(slot int) int, failing ...int) {
+	members, nodes := make([]topology.Member, len(c.stubs)), make([]topology.Node, len(c.stubs))
+	for _, at := range failing {
+		nodes[at].Failing = true
+	}
 	for i, s := range c.stubs {
 		members[i].Server = topology.NodeServer(s.host(), nodePort)
 	}
@@ -38,7 +41,7 @@ func (c *conversation) setSlots(owner func(slot int) int) {
 		owners[slot] = uint16(owner(slot))
 	}
 	now := int64(c.now)
-	c.topo.PublishSlots(members, make([]topology.Node, len(members)), owners, now, now+int64(time.Second))
+	c.topo.PublishSlots(members, nodes, owners, now, now+int64(time.Second))
 	c.publish()
 }
 
@@ -52,7 +55,12 @@ func (s *story) slots(d *datadriven.TestData) {
 	for i := range owners {
 		owners[i] = -1
 	}
+	var failing []int
 	for _, arg := range d.CmdArgs {
+		if arg.Key == "failing" {
+			failing = append(failing, strings.Index("abc", arg.Vals[0]))
+			continue
+		}
 		for _, run := range arg.Vals {
 			first, last, _ := strings.Cut(run, "-")
 			for slot := number(first); slot <= number(last); slot++ {
@@ -60,7 +68,7 @@ func (s *story) slots(d *datadriven.TestData) {
 			}
 		}
 	}
-	s.talk.setSlots(func(slot int) int { return owners[slot] })
+	s.talk.setSlots(func(slot int) int { return owners[slot] }, failing...)
 }
 
 // A modelCluster is three nodes that carry requests out as those of a cluster do: by who

@@ -43,7 +43,7 @@ func (n fan) addConnected(s *Server) (f *msg.Msg, conn *serverConn) {
 	}
 	f.Via = conn
 	n.parent.Pending++
-	noteWrite(n.c, f, conn.server)
+	noteWrite(n.c, f, conn)
 	return f, conn
 }
 

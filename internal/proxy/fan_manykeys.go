@@ -365,7 +365,7 @@ func (j *largeRequest) send(ctx *Context) {
 			continue
 		}
 		f.Via = conn
-		noteWrite(c, f, conn.server)
+		noteWrite(c, f, conn)
 		size := f.Kept.Len()
 		switch {
 		case j.every.Len() > 0:

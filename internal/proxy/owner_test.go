@@ -14,12 +14,12 @@ type errand struct {
 	awaited int
 }
 
-func (e *errand) OnReply(*msg.Msg, msg.Reply) {}
-func (e *errand) OnFailure(*msg.Msg)          {}
-func (e *errand) Party() msg.Party            { return e }
-func (e *errand) Unsent() int                 { return e.unsent }
-func (e *errand) WroteAt(uint32) bool         { return false }
-func (e *errand) Wrote(*msg.Msg, uint32)      {}
+func (e *errand) OnReply(*msg.Msg, msg.Reply)  {}
+func (e *errand) OnFailure(*msg.Msg)           {}
+func (e *errand) Party() msg.Party             { return e }
+func (e *errand) Unsent() int                  { return e.unsent }
+func (e *errand) WroteAt(uint32) bool          { return false }
+func (e *errand) Wrote(*msg.Msg, uint32, bool) {}
 
 // Answered implements msg.Party.
 func (e *errand) Answered(*msg.Msg, uint32, int64) {}

@@ -357,10 +357,12 @@ func (d *dispatch) Answered(m *msg.Msg, mark uint32, until int64) {
 }
 
 // Wrote implements msg.Party.
-func (d *dispatch) Wrote(m *msg.Msg, mark uint32) {
+func (d *dispatch) Wrote(m *msg.Msg, mark uint32, reaches bool) {
 	c := d.client
-	c.wrote |= marks(mark)
-	if c.pool.choice != nil {
+	if reaches {
+		c.wrote |= marks(mark)
+	}
+	if c.pool.choice != nil && m != nil {
 		c.pool.choice.wrote(c, marks(mark), m)
 	}
 }

@@ -18,6 +18,16 @@ func (r *router) lose(m marks) {
 	}
 }
 
+// hasFailed reports whether the map says that one of the servers has failed.
+func hasFailed(r *router, servers []*Server) bool {
+	for _, s := range servers {
+		if at := r.snap.Place(s.health); at >= 0 && at < len(r.snap.Nodes) && r.snap.Nodes[at].Failing {
+			return true
+		}
+	}
+	return false
+}
+
 // loseDemoted notes which servers took writes by the snapshot before, and take none now. old
 // are the servers of that snapshot.
 func (r *router) loseDemoted(before *topology.Snapshot, old []*Server) {
@@ -39,10 +49,11 @@ func isReplica(r *router, s *Server) bool {
 	return at >= 0 && at < len(r.snap.Nodes) && r.snap.Nodes[at].Role == topology.Replica
 }
 
-// takesWrites reports whether the server at that place is neither a replica nor gone.
+// takesWrites reports whether the server at that place is neither a replica nor gone, and has not
+// failed by the map.
 func takesWrites(s *topology.Snapshot, place int) bool {
 	if s.Nodes != nil {
-		return s.Nodes[place].Role == topology.Primary
+		return s.Nodes[place].Role == topology.Primary && !s.Nodes[place].Failing
 	}
 	return s.PrimaryOf(place) < 0
 }

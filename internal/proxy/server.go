@@ -271,7 +271,7 @@ func (c *serverConn) OnConnect() {
 	c.server.stats[stats.ServerConnections]++
 	c.server.countHandshake(c.Staged())
 	if c.handshake.pending == 0 {
-		c.ready = c.pool.ctx.loop.Now()
+		isReady(c)
 	}
 	if log := c.pool.ctx.log; log.Enabled(logging.Info) {
 		log.Info("connected to server", c.attrs()...)

@@ -155,7 +155,7 @@ func (h *handshake) countReply() {
 	if h.pending == 0 {
 		c.wait = nil
 		c.denied = c.denied && h.objected
-		c.ready = c.pool.ctx.loop.Now()
+		isReady(c)
 		c.Conn.Out().Splice(c.pool.ctx.bufs, &h.behind)
 		c.Flush()
 		if c.private != nil && c.private.scout != nil {

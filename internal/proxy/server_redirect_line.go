@@ -334,7 +334,7 @@ func (l *line) send(run []*detoured, to *Server, asks bool) bool {
 		to.stats[stats.Requests]++
 		to.stats[stats.RequestBytes] += int64(size)
 		if !l.detours.isRead(m) {
-			m.Party().Wrote(m, uint32(to.mark))
+			m.Party().Wrote(m, uint32(to.mark), isReached(conn))
 		}
 		it.detour = conn.detour
 		conn.detour.n++

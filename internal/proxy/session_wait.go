@@ -59,10 +59,28 @@ func (r *router) marks() (all marks) {
 	return all
 }
 
-// noteWrite notes that m, a request or a part of one, goes to the server.
-func noteWrite(c *client, m *msg.Msg, s *Server) {
+// noteWrite notes that m, a request or a part of one, goes to the connection's server.
+func noteWrite(c *client, m *msg.Msg, conn *serverConn) {
 	if !c.pool.commands[m.Type].Pure {
-		c.Wrote(m, uint32(s.mark))
+		c.Wrote(m, uint32(conn.server.mark), isReached(conn))
+	}
+}
+
+// isReached reports whether what is written to the connection counts as sent. In a cluster a node
+// that cannot be connected to gets nothing of it: the requests go to another one.
+func isReached(c *serverConn) bool { return c.ready != 0 || !c.pool.bySlot }
+
+// isReady notes that the connection is ready for requests. Those that wait on it are sent now.
+func isReady(c *serverConn) {
+	c.ready = c.pool.ctx.loop.Now()
+	if !c.pool.bySlot {
+		return
+	}
+	for m := range c.queue.All() {
+		asks := m.Waits() && m.Parent != nil // WAIT
+		if p := m.Party(); p != nil && !asks && (m.Block() > 0 || !c.pool.commands[m.Type].Pure) {
+			p.Wrote(nil, uint32(c.server.mark), true)
+		}
 	}
 }
 
@@ -97,7 +115,7 @@ func (d *dispatch) confirm(req *msg.Request) {
 		f.marks = o.asked
 	}
 	servers, owners := p.written(f.marks)
-	if f.marks&^p.marks() != 0 || p.hasLost(f.marks, max(c.since, o.heard)) {
+	if f.marks&^p.marks() != 0 || p.hasLost(f.marks, max(c.since, o.heard)) || hasFailed(&p.router, servers) {
 		keepMarks(c, o, owners)
 		c.refuse(req, msg.Replaced)
 		return

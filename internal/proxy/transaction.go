@@ -400,7 +400,7 @@ func (t *multi) sendBlock(tx *transaction, m *msg.Msg, reached msg.Reason) {
 	m.Via, m.Ahead = conn, int32(m.Block()+2)
 	c.willSay(tx, m, conn)
 	c.hold(m, size+m.Reply.Len())
-	c.Wrote(m, uint32(conn.server.mark))
+	c.Wrote(m, uint32(conn.server.mark), isReached(conn))
 	conn.enqueue(m, size)
 	if c.watches() {
 		conn.private.noteBlock(m)

@@ -209,7 +209,7 @@ func (n fan) sendPart(conn *serverConn, bytes *mbuf.Chain, commands int) *msg.Ms
 	ctx := p.ctx
 	f := n.add(conn.server)
 	n.parent.Pending++
-	n.c.Wrote(f, uint32(conn.server.mark))
+	n.c.Wrote(f, uint32(conn.server.mark), isReached(conn))
 	ctx.msgs.SetBlock(f, commands, n.parent.Publishes())
 	f.Via, f.Nkeys, f.Ahead = conn, int32(commands), int32(commands+2)
 	n.c.own.sendBlockCaching(conn)
