@@ -55,7 +55,7 @@ const (
 	waitsForLook
 
 	// waitsForServer: the request needs private connections that are being made, or cannot be made
-	// yet. It is back in the stash. Set by reaches, cleared by hasServer.
+	// yet. It is back in the stash. Set by awaitServer, cleared by hasServer.
 	waitsForServer
 
 	// takenAgain are the reasons for which a request that was taken is back in the

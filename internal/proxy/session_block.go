@@ -60,6 +60,11 @@ type blocking struct {
 	next *Server
 	asks bool
 	hops int
+	// refusals is how often a server was not ready, and by is until when it is asked again.
+	// paused: the request waits for that.
+	refusals int
+	by       int64
+	paused   bool
 	// recall is why the wait is to end before its time.
 	recall recall
 	// confirming belongs to a wait at several servers; nil: it is at one.
@@ -146,6 +151,10 @@ func (b *blocking) begin(m *msg.Msg, req *msg.Request, n int) {
 	ctx.msgs.SetWaits(m)
 	m.Expires = 0
 	b.m, b.left, b.since, b.due, b.recall = m, n, ctx.loop.Now(), 0, 0
+	if !b.paused {
+		b.refusals = 0
+	}
+	b.paused = false
 	if patience := c.pool.proto.blocker.Patience(req); patience != 0 && c.pool.conf.Timeout > 0 {
 		b.due = b.since + patience + int64(c.pool.conf.Timeout)
 	}
@@ -253,7 +262,7 @@ func (l *leg) OnReply(_ *msg.Msg, r msg.Reply) {
 			return
 		}
 	}
-	b.hops = 0
+	b.hops, b.refusals = 0, 0
 	if mayBeError(r) {
 		countPassed(l.conn.server, r)
 	}

@@ -105,7 +105,7 @@ func reaches(c *client, req *msg.Request, lane int, servers ...*Server) bool {
 		all = all && ready
 	}
 	if !all {
-		c.waits |= waitsForServer
+		awaitServer(c)
 		c.session.Again()
 		uncount(p, c.lastType)
 		p.ctx.nextSearch = soonest(p.ctx.nextSearch, soonest(f.againAt, f.by))
@@ -228,6 +228,9 @@ func (f *search) goOn() {
 	}
 	c.resumeIfRoom()
 }
+
+// awaitServer has the client's present request wait for its search.
+func awaitServer(c *client) { c.waits |= waitsForServer }
 
 // hasServer has the client wait for no private connection any more.
 func (in *intake) hasServer() { in.waits &^= waitsForServer }
