@@ -95,22 +95,22 @@ func totals(pools []PoolLatency) map[serverKey]*latency.Histogram {
 // compare finds what is new between the two records.
 func (s *latencySample) compare() {
 	s.recent = make(map[serverKey]*latency.Histogram, len(s.total))
-	for k := range s.total {
-		d := newBetween(s.since, s.until, k)
-		s.recent[k] = &d
+	for _, keys := range []map[serverKey]*latency.Histogram{s.total, s.since.rest} {
+		for k := range keys {
+			d := newBetween(s.since, s.until, k)
+			s.recent[k] = &d
+		}
 	}
 }
 
 // newBetween are the times of a server or a pool that are new between two records.
 func newBetween(since, until *record, key serverKey) latency.Histogram {
-	now, was := until.times[key], since.times[key]
-	if now == nil {
-		return latency.Histogram{}
+	d := orNone(until.times[key]).Since(orNone(since.times[key]))
+	if rest := since.rest[key]; rest != nil {
+		before := rest.Since(orNone(until.rest[key]))
+		d.Merge(&before)
 	}
-	if was == nil {
-		was = new(latency.Histogram)
-	}
-	return now.Since(was)
+	return d
 }
 
 // seconds is how long the window is.
@@ -118,12 +118,12 @@ func (s *latencySample) seconds() float64 { return s.until.at.Sub(s.since.at).Se
 
 // of is the latency of a server, or of a pool; nil if nothing was measured.
 func (s *latencySample) of(pool, server string) *api.Latency {
-	h := s.total[serverKey{pool, server}]
-	if h == nil {
+	h, recent := s.total[serverKey{pool, server}], orNone(s.recent[serverKey{pool, server}])
+	if h == nil && recent.Count() == 0 {
 		return nil
 	}
-	shown := latencyOf(h)
-	shown.Recent = &api.RecentLatency{Window: s.seconds(), Latency: *latencyOf(s.recent[serverKey{pool, server}])}
+	shown := latencyOf(orNone(h))
+	shown.Recent = &api.RecentLatency{Window: s.seconds(), Latency: *latencyOf(recent)}
 	return shown
 }
 

@@ -25,6 +25,8 @@ type Recorder struct {
 	mu sync.Mutex
 	// records are the latest, the oldest first; never empty.
 	records []*record
+	// handed are records of the program before, for Run to put before its own.
+	handed []*record
 	// memory is how many bytes the records and the history may take together; at most
 	// half of it is for the records, beyond those of the shortest window.
 	memory int64
@@ -82,7 +84,9 @@ type record struct {
 	second time.Time
 	counts map[serverKey]counts
 	times  map[serverKey]*latency.Histogram
-	cpu    []float64 // by loop
+	// rest are the times from a record of the program before to its end.
+	rest map[serverKey]*latency.Histogram
+	cpu  []float64 // by loop
 	// size is about how many bytes it takes, without what it shares with the one before.
 	size int64
 }
@@ -181,6 +185,7 @@ func pauseAfter(period, took time.Duration) time.Duration { return max(period, r
 func (r *Recorder) write(second time.Time) (changed bool) {
 	var next *record
 	r.pools = nil
+	r.putHanded(second)
 	if !r.gather(ofRecord, func() { next = r.record() }) {
 		last := *r.records[len(r.records)-1] // only Run adds to them
 		last.at, last.size = r.clock(), 0
@@ -218,17 +223,25 @@ func (r *Recorder) slowNow() map[serverKey]*api.Slow {
 
 // record copies the counters; nil when the proxy ends. Its size is not known yet, below 0.
 func (r *Recorder) record() *record {
+	next, snap, pools := r.copied()
+	if next != nil {
+		r.snap, r.pools = snap, pools
+	}
+	return next
+}
+
+// copied is a record, and what it was made of.
+func (r *Recorder) copied() (*record, *stats.Snapshot, []PoolLatency) {
 	cpu, err := r.in.LoopCPU()
 	if err != nil {
-		return nil
+		return nil, nil, nil
 	}
 	pools, err := r.in.Latency()
 	snap := r.in.Snapshot()
 	if err != nil || snap == nil {
-		return nil
+		return nil, nil, nil
 	}
-	r.snap, r.pools = snap, pools
-	return &record{at: r.clock(), counts: countsOf(snap), times: totals(pools), cpu: cpu, size: -1}
+	return &record{at: r.clock(), counts: countsOf(snap), times: totals(pools), cpu: cpu, size: -1}, snap, pools
 }
 
 // SetMemory bounds the history and the records that windows begin with, in bytes. 0: there
@@ -342,32 +355,35 @@ func (w *window) rates(key serverKey) *api.Rates {
 	rates.InvalidClients = per(now.invalid, before.invalid)
 	rates.FailedLogins = per(now.failedLogins, before.failedLogins)
 	rates.DeniedStrangers = per(now.strangers, before.strangers)
-	if now.reasons != nil {
+	if now.reasons != nil || before.reasons != nil {
 		rates.FailedReasons = make(map[string]float64)
+		is, was := orNone(now.reasons), orNone(before.reasons)
 		for i := range msg.NumReasons {
-			was := int64(0)
-			if before.reasons != nil {
-				was = before.reasons[i]
-			}
-			if n := per(now.reasons[i], was); n > 0 {
+			if n := per(is[i], was[i]); n > 0 {
 				rates.FailedReasons[msg.Reason(i).Name()] = n
 			}
 		}
 	}
-	if now.errors == nil {
+	if now.errors == nil && before.errors == nil {
 		return rates
-	}
-	if before.errors == nil {
-		before.errors = new(stats.ErrorCounts)
 	}
 	rates.Refusals = per(now.refusals, before.refusals)
 	rates.ErrorReplies = make(map[string]float64)
+	is, was := orNone(now.errors), orNone(before.errors)
 	for i, name := range w.names {
-		if n := per(now.errors[i], before.errors[i]); n > 0 {
+		if n := per(is[i], was[i]); n > 0 {
 			rates.ErrorReplies[name] = n
 		}
 	}
 	return rates
+}
+
+// orNone is what p points to, or a new one.
+func orNone[T any](p *T) *T {
+	if p == nil {
+		return new(T)
+	}
+	return p
 }
 
 // busy fills in the loops' busy shares, if there are records of them.

@@ -19,7 +19,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nuthatch/internal/history"
 	"nuthatch/internal/socket"
 )
 
@@ -180,14 +179,14 @@ func (s *successor) letGo() error {
 	return err
 }
 
-// handHistory writes the history behind the last word, and ends the talk. A program that
+// handHistory has the history written behind the last word, and ends the talk. A program that
 // wants none has closed the socket.
-func (s *successor) handHistory(h *history.Store) error {
+func (s *successor) handHistory(write func(io.Writer) error) error {
 	defer s.conn.Close()
 	if err := s.conn.SetDeadline(time.Now().Add(historyTimeout)); err != nil {
 		return err
 	}
-	_, err := h.WriteTo(s.conn)
+	err := write(s.conn)
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		err = nil
 	}
@@ -304,15 +303,14 @@ func (p *predecessor) ask() error {
 	return <-p.answered
 }
 
-// takeHistory merges the history that the other program hands over into h, and ends the
-// talk. It returns how many rounds came; none if the other program keeps none, or is of an
+// takeHistory has the history taken that the other program hands over, and ends the talk. It returns how many rounds came; none if the other program keeps none, or is of an
 // earlier release.
-func (p *predecessor) takeHistory(h *history.Store) (int, error) {
+func (p *predecessor) takeHistory(take func(io.Reader) (int, error)) (int, error) {
 	defer p.conn.Close()
 	if err := p.conn.SetDeadline(time.Now().Add(historyTimeout)); err != nil {
 		return 0, err
 	}
-	n, err := h.Merge(p.conn)
+	n, err := take(p.conn)
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}

@@ -114,9 +114,9 @@ func TestHistoryIsHandedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	handed := make(chan error, 1)
-	go func() { handed <- s.handHistory(before) }()
+	go func() { handed <- s.handHistory(func(w io.Writer) error { return before.HandOver(w, nil) }) }()
 	after := history.New(1 << 20)
-	if n, err := p.takeHistory(after); n != 1 || err != nil {
+	if n, err := p.takeHistory(taking(after)); n != 1 || err != nil {
 		t.Errorf("%d rounds, %v", n, err)
 	}
 	if err := <-handed; err != nil {
@@ -127,13 +127,21 @@ func TestHistoryIsHandedOver(t *testing.T) {
 	}
 }
 
+// taking takes a history into h.
+func taking(h *history.Store) func(io.Reader) (int, error) {
+	return func(from io.Reader) (int, error) {
+		n, _, err := h.Merge(from)
+		return n, err
+	}
+}
+
 // TestNoHistoryIsHandedOver: by a program that has none, that ends half way, or to one that
 // wants none.
 func TestNoHistoryIsHandedOver(t *testing.T) {
 	var whole bytes.Buffer
 	full := history.New(1 << 20)
 	full.AddFine(time.Now(), []history.Subject{{}}, make([]float32, len(history.FineColumns)))
-	if _, err := full.WriteTo(&whole); err != nil {
+	if err := full.HandOver(&whole, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, said := range map[string][]byte{"nothing": nil, "half": whole.Bytes()[:whole.Len()/2]} {
@@ -142,13 +150,13 @@ func TestNoHistoryIsHandedOver(t *testing.T) {
 			t.Fatal(err)
 		}
 		old.Close()
-		if n, err := newPredecessor(next, 0).takeHistory(history.New(1 << 20)); n != 0 || (err != nil) != (said != nil) {
+		if n, err := newPredecessor(next, 0).takeHistory(taking(history.New(1 << 20))); n != 0 || (err != nil) != (said != nil) {
 			t.Errorf("%s: %d rounds, %v", name, n, err)
 		}
 	}
 	old, next := talk(t)
 	next.Close()
-	if err := (&successor{conn: old}).handHistory(full); err != nil {
+	if err := (&successor{conn: old}).handHistory(func(w io.Writer) error { return full.HandOver(w, nil) }); err != nil {
 		t.Errorf("to a program that wants none: %v", err)
 	}
 }

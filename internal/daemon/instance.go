@@ -16,6 +16,7 @@ package daemon
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -241,7 +242,10 @@ func (in *Instance) takeHistory() {
 	if !in.opts.inherited.handedOver() {
 		return
 	}
-	switch n, err := in.opts.inherited.from.takeHistory(in.recorder.History); {
+	n, err := in.opts.inherited.from.takeHistory(func(from io.Reader) (int, error) {
+		return in.recorder.TakeOver(from, in.identity.Errors())
+	})
+	switch {
 	case err != nil:
 		in.log.Notice("the history of the program before is not complete", errAttr(err))
 	case n > 0:

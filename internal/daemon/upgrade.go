@@ -48,7 +48,7 @@ func (in *Instance) Upgrade(by string) error {
 	go func() {
 		defer close(handed)
 		// The new program serves without it.
-		if err := s.handHistory(in.recorder.History); err != nil {
+		if err := s.handHistory(in.recorder.HandOver); err != nil {
 			in.log.Notice("the history is not handed over", errAttr(err))
 		}
 	}()

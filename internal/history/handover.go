@@ -10,8 +10,45 @@ import (
 // The form in which one program hands its history over to the next. Fields are added and
 // never change their meaning: the next program may be a later release.
 
-// A document is a whole history.
-type document struct{ Fine, Coarse tape }
+// A document is a whole history, and what was counted between records (an earlier release has
+// none).
+type document struct {
+	Fine, Coarse tape
+	Spans        []Span
+}
+
+// A Span is what was counted from one record, from which a window can begin, to the next one.
+type Span struct {
+	// At is when the record was made, and Second when it was due, in nanoseconds since the epoch.
+	At, Second int64
+	// CPU is how long each loop has run, in seconds.
+	CPU []float64
+	// Counted are the pools and servers for which something was counted.
+	Counted []Counted
+}
+
+// Counted is what was counted for a pool or a server. Whoever makes it knows what each number
+// is: numbers are only added behind the others.
+type Counted struct {
+	Subject
+	Numbers []int64
+	// Errors are error replies by their first word, and Reasons failed requests by reason.
+	Errors, Reasons []Named
+	// Times are how many requests took about how long.
+	Times []Time
+}
+
+// Named is how many there are of something.
+type Named struct {
+	Name string
+	N    int64
+}
+
+// A Time is how many times took about so long, in nanoseconds.
+type Time struct {
+	Took int64
+	N    uint64
+}
 
 // A tape is the rounds of one kind, the oldest first.
 type tape struct {
@@ -23,26 +60,12 @@ type tape struct {
 	Values [][]float32
 }
 
-// WriteTo writes the history for Merge, in a form for this purpose alone.
-func (s *Store) WriteTo(w io.Writer) (int64, error) {
+// HandOver writes the history, and spans beside it, for Merge, in a form for this purpose alone.
+func (s *Store) HandOver(w io.Writer, spans []Span) error {
 	s.mu.Lock()
-	d := document{taped(&s.fine, FineColumns), taped(&s.coarse, CoarseColumns)}
+	d := document{taped(&s.fine, FineColumns), taped(&s.coarse, CoarseColumns), spans}
 	s.mu.Unlock()
-	counted := &counter{w: w}
-	err := gob.NewEncoder(counted).Encode(&d)
-	return counted.n, err
-}
-
-// counter counts what is written.
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n += int64(n)
-	return n, err
+	return gob.NewEncoder(w).Encode(&d)
 }
 
 // taped copies the list of rounds. What they have is immutable.
@@ -66,20 +89,20 @@ func taped(t *track, columns []string) tape {
 // have.
 const maxDocument = 4
 
-// Merge reads what WriteTo has written, and puts it before what the store has: rounds that
-// are not older than its own are left out. It returns how many rounds it took.
-func (s *Store) Merge(r io.Reader) (int, error) {
+// Merge reads what HandOver has written, and puts it before what the store has: rounds that
+// are not older than its own are left out. It returns how many rounds it took, and the spans.
+func (s *Store) Merge(r io.Reader) (taken int, spans []Span, err error) {
 	_, limit := s.Memory()
 	if limit == 0 {
-		return 0, nil
+		return 0, nil, nil
 	}
 	var d document
 	if err := gob.NewDecoder(io.LimitReader(r, maxDocument*limit)).Decode(&d); err != nil {
-		return 0, fmt.Errorf("history: %w", err)
+		return 0, nil, fmt.Errorf("history: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.prepend(&s.fine, &d.Fine, FineColumns) + s.prepend(&s.coarse, &d.Coarse, CoarseColumns), nil
+	return s.prepend(&s.fine, &d.Fine, FineColumns) + s.prepend(&s.coarse, &d.Coarse, CoarseColumns), d.Spans, nil
 }
 
 // prepend puts the rounds of a tape before those of a track.

@@ -2,10 +2,12 @@ package history
 
 import (
 	"bytes"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -125,12 +127,13 @@ func TestHandOver(t *testing.T) {
 	second(next, 7, "a", "new")
 	second(next, 8, "a", "new")
 	var b bytes.Buffer
-	if n, err := old.WriteTo(&b); err != nil || n != int64(b.Len()) {
-		t.Fatalf("%d of %d bytes, %v", n, b.Len(), err)
+	spans := []Span{{At: 5, Counted: []Counted{{Subject: Subject{"a", "one"}, Numbers: []int64{1, 2}, Errors: []Named{{"OOM", 3}}, Times: []Time{{4, 5}}}}}}
+	if err := old.HandOver(&b, spans); err != nil {
+		t.Fatal(err)
 	}
 	text := b.Bytes()
-	if n, err := next.Merge(bytes.NewReader(text)); n != 8 || err != nil {
-		t.Errorf("%d rounds, %v; want 7 seconds and 1 of servers", n, err)
+	if n, came, err := next.Merge(bytes.NewReader(text)); n != 8 || err != nil || !reflect.DeepEqual(came, spans) {
+		t.Errorf("%d rounds, %v; want 7 seconds and 1 of servers; spans %+v", n, err, came)
 	}
 	if got := next.Of(Subject{Pool: "a"}, start); !slices.Equal(got.Values[0], []float32{0, 1, 2, 3, 4, 5, 6, 7, 8}) {
 		t.Errorf("%v", got.Values[0])
@@ -149,17 +152,30 @@ func TestHandOver(t *testing.T) {
 	// What ends half way, or is nothing, changes nothing.
 	for _, n := range []int{0, 1, len(text) / 2, len(text) - 1} {
 		fresh := New(1 << 20)
-		if taken, err := fresh.Merge(bytes.NewReader(text[:n])); taken != 0 || err == nil || n == 0 && !errors.Is(err, io.EOF) {
+		if taken, came, err := fresh.Merge(bytes.NewReader(text[:n])); taken != 0 || came != nil || err == nil || n == 0 && !errors.Is(err, io.EOF) {
 			t.Errorf("%d bytes: %d rounds, %v", n, taken, err)
 		}
 	}
 	// A store with less memory keeps the latest.
 	small := New(2000)
-	if _, err := small.Merge(bytes.NewReader(append(slices.Clip(text), make([]byte, 10)...))); err == nil {
+	if _, _, err := small.Merge(bytes.NewReader(append(slices.Clip(text), make([]byte, 10)...))); err == nil {
 		got := small.Of(Subject{}, start)
 		if used, _ := small.Memory(); used > 2000 || len(got.At) > 0 && got.Values[0][len(got.At)-1] != 9 {
 			t.Errorf("%d bytes, %v", used, got.Values[0])
 		}
+	}
+}
+
+// TestHandOverOfAnEarlierRelease: it has no spans.
+func TestHandOverOfAnEarlierRelease(t *testing.T) {
+	old, next := New(1<<20), New(1<<20)
+	second(old, 0, "a")
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(struct{ Fine, Coarse tape }{taped(&old.fine, FineColumns), taped(&old.coarse, CoarseColumns)}); err != nil {
+		t.Fatal(err)
+	}
+	if n, spans, err := next.Merge(&b); n != 1 || spans != nil || err != nil {
+		t.Errorf("%d rounds, %v, %v", n, spans, err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // TestHistoryOutlivesAnUpgrade: what the old program has seen stands before what the new one
-// sees.
+// sees, and windows have what it has counted.
 func TestHistoryOutlivesAnUpgrade(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
@@ -37,7 +38,23 @@ func TestHistoryOutlivesAnUpgrade(t *testing.T) {
 		return nil
 	})
 	before := history()
+	client := p.Dial(testkit.Redis)
+	for range 50 {
+		client.Do("SET", "key", "value")
+	}
+	client.Close()
 	upgrade(t, p, p.Pid())
+	testkit.Await(t, "a window with the requests of before", func() error {
+		pool := read[api.Pools](c, "stats", "--window", "10m").Pools[0]
+		if pool.Recent == nil || pool.Latency == nil || pool.Latency.Recent == nil {
+			return errors.New("nothing was counted")
+		}
+		requests, measured := math.Round(pool.Recent.Requests*pool.Recent.Window), pool.Latency.Recent.Count
+		if requests < 50 || requests >= 100 || measured < 50 || measured >= 100 {
+			return fmt.Errorf("%v requests, %d of them measured; want 50 and perhaps those of a login", requests, measured)
+		}
+		return nil
+	})
 	testkit.Await(t, "the history of the program before", func() error {
 		h := history()
 		if len(h.At) < len(before.At) || h.At[0] != before.At[0] {
