@@ -141,7 +141,7 @@ func recordsOf(spans []history.Span, names *stats.ErrorNames) ([]*record, error)
 	next := new(record) // its end
 	for i := range slices.Backward(spans) {
 		span := &spans[i]
-		if i > 0 && (span.At <= spans[i-1].At || span.Second <= spans[i-1].Second) {
+		if i > 0 && (span.At <= spans[i-1].At || span.Second < spans[i-1].Second) {
 			return nil, errSpans
 		}
 		one := next.less(span, names)
