@@ -212,10 +212,10 @@ func TestDamagedSpans(t *testing.T) {
 		spans []history.Span
 		bad   bool
 	}{
-		"none":       {nil, false},
-		"whole":      {[]history.Span{at(1), at(2, history.Counted{Subject: of, Numbers: []int64{1}})}, false},
-		"longer":     {[]history.Span{at(1, history.Counted{Subject: of, Numbers: make([]int64, 99), Reasons: []history.Named{{Name: "later", N: 1}}})}, false},
-		"order":      {[]history.Span{at(2), at(1)}, true},
+		"none":   {nil, false},
+		"whole":  {[]history.Span{at(1), at(2, history.Counted{Subject: of, Numbers: []int64{1}})}, false},
+		"longer": {[]history.Span{at(1, history.Counted{Subject: of, Numbers: make([]int64, 99), Reasons: []history.Named{{Name: "later", N: 1}}})}, false},
+		"order":  {[]history.Span{at(2), at(1)}, true},
 		// The start is rounded to a second, which may be that of the first record.
 		"start":      {[]history.Span{{At: at(1).At, Second: at(2).Second}, at(2)}, false},
 		"numbers":    {[]history.Span{at(1, history.Counted{Subject: of, Numbers: []int64{0, -1}})}, true},
