@@ -83,13 +83,15 @@ var pubSubKeys = []key[PubSub]{
 		name: "on_loss", kind: kindLoss, def: "close", origin: fromNuthatch,
 		help: "What happens to a client that listens if its connection to a server ends. `close`: the client is " +
 			"closed, as the server itself would close it, so that it knows that messages may be lost. " +
-			"`resubscribe`: nuthatch subscribes again as soon as the server is back, and the client is not told.",
+			"`resubscribe`: nuthatch subscribes again as soon as the server is back, and the client is not told. " +
+			"A node of a cluster that fails counts as a connection that ends, even if it only hangs.",
 		set: func(c *PubSub, v value) { c.OnLoss = OnLoss(v.number) },
 	},
 	{
 		name: "ping", kind: kindDuration, limits: limits{0, int64(time.Hour)}, def: "30s", origin: fromNuthatch,
 		help: "How long a connection on which a client listens may be without a message before nuthatch sends `PING` on it. " +
-			"Without an answer within `timeout` the connection is closed. `0`: no `PING` is sent, and only TCP " +
+			"Without an answer within `timeout` the connection is closed. The check itself is made once in that time, so a " +
+			"path that is dead is found after up to twice as long. `0`: no `PING` is sent, and only TCP " +
 			"keepalive finds a server that has gone silently.",
 		set: func(c *PubSub, v value) { c.Ping = v.duration() },
 	},

@@ -27,12 +27,14 @@ func (s *stub) host() string { return fmt.Sprintf("10.0.0.%d", s.index+1) }
 // homeOf is the server that has a slot at the beginning.
 func homeOf(slot int) int { return slot * 3 / route.NumSlots }
 
-// setSlots publishes who has which slots; -1: nobody. Those that have failed are failing.
-func (c *conversation) setSlots(owner func(slot int) int, failing ...int) {
-	members, nodes := make([]topology.Member, len(c.stubs)), make([]topology.Node, len(c.stubs))
-	for _, at := range failing {
-		nodes[at].Failing = true
-	}
+// setSlots publishes who has which slots; -1: nobody.
+func (c *conversation) setSlots(owner func(slot int) int) {
+	c.setMap(owner, make([]topology.Node, len(c.stubs)))
+}
+
+// setMap publishes that, and what the nodes are.
+func (c *conversation) setMap(owner func(slot int) int, nodes []topology.Node) {
+	members := make([]topology.Member, len(c.stubs))
 	for i, s := range c.stubs {
 		members[i].Server = topology.NodeServer(s.host(), nodePort)
 	}
@@ -55,10 +57,13 @@ func (s *story) slots(d *datadriven.TestData) {
 	for i := range owners {
 		owners[i] = -1
 	}
-	var failing []int
+	nodes := make([]topology.Node, len(s.talk.stubs))
 	for _, arg := range d.CmdArgs {
-		if arg.Key == "failing" {
-			failing = append(failing, strings.Index("abc", arg.Vals[0]))
+		if arg.Key == "fails" || arg.Key == "gone" {
+			n := &nodes[strings.Index("abc", arg.Vals[0])]
+			if n.Failing = arg.Key == "fails"; !n.Failing {
+				n.Role = topology.Gone
+			}
 			continue
 		}
 		for _, run := range arg.Vals {
@@ -68,7 +73,7 @@ func (s *story) slots(d *datadriven.TestData) {
 			}
 		}
 	}
-	s.talk.setSlots(func(slot int) int { return owners[slot] }, failing...)
+	s.talk.setMap(func(slot int) int { return owners[slot] }, nodes)
 }
 
 // A modelCluster is three nodes that carry requests out as those of a cluster do: by who

@@ -15,6 +15,22 @@ type homeTable struct {
 	members *topology.Members
 }
 
+// isCutOff reports whether the server is a node that gets no messages from the rest of its
+// cluster: it fails, or has left.
+func isCutOff(r *router, s *Server) bool {
+	if !r.bySlot {
+		return false
+	}
+	at := r.snap.Place(s.health)
+	return at >= 0 && (r.snap.Nodes[at].Failing || r.snap.IsGone(at))
+}
+
+// hasLeft reports whether the server is a node that has left its cluster.
+func hasLeft(r *router, s *Server) bool {
+	at := r.snap.Place(s.health)
+	return at >= 0 && r.snap.IsGone(at)
+}
+
 // listensAt is the server at which a client listens to a channel with that key and audience.
 func listensAt(r *router, key []byte, at msg.Audience) *Server {
 	s := r.home(key)
@@ -24,11 +40,12 @@ func listensAt(r *router, key []byte, at msg.Audience) *Server {
 	return s
 }
 
-// present is s or, if it is a node of a cluster that cannot be connected to, another one.
+// present is s or, if it is a node of a cluster that is cut off or cannot be connected to, another
+// one.
 func present(r *router, s *Server) *Server {
-	if r.bySlot && s.reconnect.failed != msg.OK {
+	if r.bySlot && (s.reconnect.failed != msg.OK || isCutOff(r, s)) {
 		for _, other := range r.all {
-			if other.reconnect.failed == msg.OK {
+			if other.reconnect.failed == msg.OK && !isCutOff(r, other) {
 				return other
 			}
 		}

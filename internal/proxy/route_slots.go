@@ -159,6 +159,9 @@ func takeTable(p *ServerPool, s *topology.Snapshot) {
 	p.refresh(s)
 	p.loseDemoted(was, p.servers)
 	followDeposals(p)
+	if p.snap != was {
+		leaveCutOff(p)
+	}
 	p.choice.follow()
 	if p.snap.Table == before || !p.bySlot && !before.IsSlots() {
 		return

@@ -163,6 +163,7 @@ func (j *following) swap() {
 	}
 	p.dealAnew()
 	recallMoved(p)
+	leaveCutOff(p)
 	leaveSlotless(p, had)
 	holdForSnapshot(p)
 	p.preconnect()

@@ -20,7 +20,7 @@ import (
 //	                          the rest ─► an error                rules for lost connections
 //
 // Clients with requests there are not read from meanwhile, so their order holds. Clients that
-// wait (BLPOP) or listen move by the rules that are theirs.
+// wait (BLPOP) or listen (session_failover.go) move by the rules that are theirs.
 
 // deposedTime is how long, in nanoseconds, a server may answer what it was asked as a primary.
 const deposedTime = int64(time.Second)
@@ -60,6 +60,7 @@ func followDeposal(s *Server) {
 			c.private.depose(by)
 		}
 	}
+	checkFeeds(s, by)
 }
 
 // owesAsFormer reports whether the connection is to the server that was deposed, and owes

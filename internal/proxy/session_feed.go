@@ -463,9 +463,9 @@ func (f *feed) ask() { answerInTime(f.conn, sendPing(f.conn, f)) }
 
 // answerInTime bounds the time in which a server must answer a PING.
 func answerInTime(c *serverConn, m *msg.Msg) {
-	if c.pool.conf.Timeout == 0 {
+	if d := int64(c.pool.conf.PubSub.Ping); d > 0 && c.pool.conf.Timeout == 0 {
 		ctx := c.pool.ctx
-		m.Deadline = ctx.loop.Now() + int64(c.pool.conf.PubSub.Ping)
+		m.Deadline = ctx.loop.Now() + d
 		ctx.nextDeadline = soonest(ctx.nextDeadline, m.Deadline)
 	}
 }

@@ -235,11 +235,11 @@ func (s *subscriber) isThere(kind msg.Channels, name string, f *feed, everywhere
 	case f == nil || f.isStale() || f.server.removed:
 		return false
 	case at == msg.AnyServer:
-		return true
+		return !isCutOff(&p.router, f.server)
 	case at == msg.FirstServer:
 		// Any server has the messages of all channels. New clients listen at the first
 		// one.
-		return p.bySlot || p.conf.PubSub.Publish == config.PublishAll
+		return p.bySlot && !isCutOff(&p.router, f.server) || !p.bySlot && p.conf.PubSub.Publish == config.PublishAll
 	}
 	return f.server == p.home(key)
 }

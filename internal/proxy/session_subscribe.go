@@ -334,11 +334,11 @@ func (s *subscriber) shared() (*feed, msg.Reason) {
 
 // bestFeed is the connection that the client has for that, or nil.
 func bestFeed(s *subscriber) *feed {
-	best := s.side
-	if s.listens[msg.Patterns].size() == 0 || best == nil || best.isStale() || !slices.Contains(s.feeds, best) {
+	best, p := s.side, s.client.pool
+	if s.listens[msg.Patterns].size() == 0 || best == nil || best.isStale() || isCutOff(&p.router, best.server) || !slices.Contains(s.feeds, best) {
 		best = nil
 		for _, f := range s.feeds {
-			if !f.isStale() && !f.server.removed && (best == nil || f.n > best.n) {
+			if !f.isStale() && !f.server.removed && !isCutOff(&p.router, f.server) && (best == nil || f.n > best.n) {
 				best = f
 			}
 		}

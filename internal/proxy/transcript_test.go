@@ -44,8 +44,7 @@ import (
 //	memory soft=N hard=N     in KB, what the loops may hold together
 //	window N                 how many bytes a socket holds that nobody has read
 //	turns 1                  of the loop; `still` at the end of a step has it take none
-//	slots a=N-N b=N-N ...    of a cluster: which servers have which; `home`: a third each
-//	                         failing=a: that one has failed
+//	slots a=N-N b=N-N ...    of a cluster: which servers have which; `home`: a third each; fails=a, gone=a: a node fails, or has left
 //	replicas a=(b,c)         b and c are replicas of a, and may be read from; in a cluster a has all slots
 //	stands b lags zone=z     what a replica has said of itself, as in the API, and where it is
 //	left                     what is in use
