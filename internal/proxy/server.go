@@ -124,9 +124,6 @@ func (s *Server) conn(lane, slot int) (*serverConn, msg.Reason) {
 		}
 	}
 	if c.Attached() || c.awaits() {
-		if c.denied {
-			c.handshake.again()
-		}
 		conf := s.pool.conf
 		if c.queue.Len() < conf.ServerMaxQueued && int64(c.Out().Len()) < conf.ServerMaxQueuedBytes {
 			return c, msg.OK
@@ -199,9 +196,7 @@ type serverConn struct {
 	// turnedAway is why the server refused the connection in place of its first reply;
 	// msg.OK: it did not.
 	turnedAway msg.Reason
-	// denied: the server wants a login, and has refused the pool's. loginAt is when that was last
-	// sent.
-	denied  bool
+	// loginAt is when the pool's login was last sent.
 	loginAt int64
 	// strangers: its clients have no login, and the server may want one.
 	strangers bool

@@ -84,7 +84,7 @@ func (c *serverConn) refused(r msg.Reply) bool {
 		heardRefusal(c, r)
 	}
 	if why == msg.LoginRefused && c.private == nil && c.pool.passer == nil && c.pool.conf.LoginKey() != "" {
-		c.denied = true
+		c.handshake.again()
 	}
 	if isError {
 		c.pool.commandErrors.replied(c.queue.Head(), &c.pool.ctx.msgs)

@@ -28,8 +28,6 @@ type handshake struct {
 	restoring bool
 	// lacks: the user of the connection may not restore that.
 	lacks bool
-	// objected: the server has refused a part of it.
-	objected bool
 	// behind are the requests that wait.
 	behind mbuf.Chain
 	buf    []byte
@@ -39,7 +37,7 @@ type handshake struct {
 func (h *handshake) begin() {
 	c := h.conn
 	ctx := c.pool.ctx
-	h.next, h.objected = 0, false
+	h.next = 0
 	h.greeter, h.lane = c.pool.proto.greeter, c.lane.key
 	h.lane.Private = c.private != nil
 	h.lane.Demand = c.server.demand(h.lane.Aside)
@@ -69,9 +67,9 @@ func (h *handshake) begin() {
 	h.pending = n
 }
 
-// again begins the handshake again where the server has refused the login, behind the requests that
-// the connection has and before the next one. The server's password may be the pool's by now. That is
-// tried once a second, or when another connection has shown it.
+// again begins the handshake again when the server has said that it wants a login: behind the
+// requests that the connection has, and before the next one. The server's password may be the
+// pool's by now. That is tried once a second, or when another connection has shown it.
 func (h *handshake) again() {
 	c := h.conn
 	now := c.pool.ctx.loop.Now()
@@ -83,6 +81,7 @@ func (h *handshake) again() {
 	}
 	c.loginAt = now
 	h.begin()
+	c.Flush()
 }
 
 // end drops the waiting requests, together with the connection.
@@ -116,7 +115,6 @@ func (h *handshake) OnReply(m *msg.Msg, r msg.Reply) {
 	}
 	objection, unfit := h.greeter.HandshakeReply(h.lane, h.next, h.buf)
 	if objection != "" {
-		h.objected = true
 		if missed, ok := c.server.objectionPace.mayLogAfter(ctx.loop.Now(), troublePeriod); ok {
 			ctx.log.Warn("server refused a part of the handshake", append(c.attrs(),
 				slog.String("reply", objection), slog.Int("left_out", missed))...)
@@ -154,7 +152,6 @@ func (h *handshake) countReply() {
 	h.pending--
 	if h.pending == 0 {
 		c.wait = nil
-		c.denied = c.denied && h.objected
 		isReady(c)
 		c.Conn.Out().Splice(c.pool.ctx.bufs, &h.behind)
 		c.Flush()
