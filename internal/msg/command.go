@@ -34,6 +34,8 @@ type Command struct {
 	Family Family
 	// Pure: it changes nothing on a server, so it may be carried out twice.
 	Pure bool
+	// Whole: it is a read of all servers, and without one of them there is no reply.
+	Whole bool
 	// MostQueued is the most words, the name included, with which it is queued in a
 	// transaction.
 	MostQueued int

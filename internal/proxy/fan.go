@@ -86,8 +86,12 @@ func (n fan) toAll(req *msg.Request) {
 // to sends the request to s.
 func (n fan) to(s *Server, req *msg.Request) {
 	if f, conn := n.addConnected(s); conn != nil {
-		begin := conn.Out().Len()
-		n.c.write(req, conn.Out())
+		out := conn.Out()
+		if f.Keep = n.keepsShare(f, conn); f.Keep {
+			out = &f.Kept
+		}
+		begin := out.Len()
+		n.c.write(req, out)
 		n.send(f, conn, begin)
 	}
 }

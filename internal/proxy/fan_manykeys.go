@@ -372,6 +372,9 @@ func (j *largeRequest) send(ctx *Context) {
 			size = j.every.Len()
 			every := mbuf.Whole(&j.every)
 			every.AppendTo(ctx.bufs, conn.Out(), 0, size)
+			if f.Keep = j.fan().keepsShare(f, conn); f.Keep {
+				every.AppendTo(ctx.bufs, &f.Kept, 0, size)
+			}
 		case f.Keep:
 			kept := mbuf.Whole(&f.Kept)
 			kept.AppendTo(ctx.bufs, conn.Out(), 0, size)

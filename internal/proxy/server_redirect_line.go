@@ -219,11 +219,14 @@ func (it *detoured) fail(text []byte) {
 
 // failLate gives the client what the node has said, if it was found, or that it was not.
 func (it *detoured) failLate() {
-	if it.text != nil {
+	switch {
+	case it.isShare():
+		it.failShare()
+	case it.text != nil:
 		it.fail(it.text)
-		return
+	default:
+		it.fail(textLate)
 	}
-	it.fail(textLate)
 }
 
 // pump sends what may be sent again now.
@@ -284,6 +287,8 @@ func (it *detoured) goesWith(to *Server, asks bool, now int64) bool {
 func (it *detoured) target() (to *Server, asks bool) {
 	p := it.line.detours.pool
 	switch {
+	case it.isShare():
+		return heirOf(&p.router, it.m), false
 	case it.line.key.slot < 0:
 		return p.otherThan(it.from, it.pauses), false
 	case it.said.Kind != msg.Moved && it.said.Kind != msg.Asks:

@@ -368,7 +368,7 @@ var commandFacts = func() []msg.Command {
 	for i := range commands {
 		c := &commands[i]
 		facts[i] = msg.Command{
-			Name: c.name, Family: c.family(), Pure: c.access == read, MostQueued: c.mostQueued,
+			Name: c.name, Family: c.family(), Pure: c.access == read || c.isWhole(), Whole: c.isWhole(), MostQueued: c.mostQueued,
 			Replicas:  c.access == read && c.treatment != msg.Watch && !staysAtPrimary[c.name],
 			Publishes: c.publishes || c.treatment == msg.Publish,
 		}
@@ -376,6 +376,20 @@ var commandFacts = func() []msg.Command {
 	facts[unknown].Name = "unknown"
 	return facts
 }()
+
+// isWhole reports whether the command reads something of all servers, and has no reply without one
+// of them.
+func (c *command) isWhole() bool {
+	if c.treatment != msg.Broadcast || c.access == write || c.publishes {
+		return false
+	}
+	switch c.merge {
+	case mergeSum, mergeMax, mergeConcat, mergeUnion, mergePairSums, mergeSame, mergeAllOf, mergeBusy:
+		return true
+	case mergeNone, mergeStatus, mergeElements, mergeMin, mergeScan, mergeAny, mergeOneOK, mergeLoad, mergeBlocks, mergeEvery:
+	}
+	return false
+}
 
 // Commands are the table's commands, by msg.Type.
 func Commands() []msg.Command { return commandFacts }
