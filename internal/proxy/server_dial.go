@@ -79,7 +79,7 @@ func (d *dialler) dialled(inProgress bool) {
 	c.written, c.sent, c.ready = 0, 0, 0
 	c.counted, c.still = 0, 0
 	c.unfit = msg.OK
-	c.loginAt = ctx.loop.Now()
+	c.loginAt, c.handshake.repeated = ctx.loop.Now(), false
 	c.parser = c.pool.proto.NewReplyParser()
 	c.handshake.begin()
 	if !inProgress {

@@ -43,17 +43,19 @@ func countPassed(s *Server, r msg.Reply) {
 	}
 }
 
-// refused counts the reply if it is an error, and reports whether it is one. why says
+// refused counts the reply, if counts is set and it is an error, and reports whether it is one. why says
 // why the server refuses all requests, or the connection, or is no primary; msg.OK if it
 // refuses only this request. A server that wants a login is failing although it answers. A server
 // that takes no writes may have been replaced by another one.
-func (s *Server) refused(r msg.Reply) (why msg.Reason, isError bool) {
+func (s *Server) refused(r msg.Reply, counts bool) (why msg.Reason, isError bool) {
 	ctx := s.pool.ctx
 	prefix, refuses := s.pool.proto.ErrorPrefix(r, ctx.errorText[:0])
 	if prefix == nil {
 		return msg.OK, false
 	}
-	stats.Count(s.errors, ctx.identity.Errors().Index(prefix))
+	if counts {
+		stats.Count(s.errors, ctx.identity.Errors().Index(prefix))
+	}
 	if refuses == msg.ReadOnly || refuses == msg.MasterDown {
 		// Its name may have the address of another server by now, which takes writes.
 		s.pool.topo.Unreachable(s.health)

@@ -76,7 +76,7 @@ func (c *serverConn) refused(r msg.Reply) bool {
 	if c.private != nil && c.private.recalled && c.pool.proto.blocker.Recalled(r) {
 		return false
 	}
-	why, isError := c.server.refused(r)
+	why, isError := c.server.refused(r, !c.handshake.repeats(c.queue.Head()))
 	if isError && c.pool.detours != nil && c.hear(r) {
 		return false
 	}
@@ -105,7 +105,7 @@ func (c *serverConn) refused(r msg.Reply) bool {
 // request. The bytes may say that it refuses the connection.
 func (c *serverConn) unasked(data []byte) msg.Reason {
 	if r := (msg.Reply{Flat: data}); !c.proven && mayBeError(r) {
-		if why, _ := c.server.refused(r); isEnd(why) {
+		if why, _ := c.server.refused(r, true); isEnd(why) {
 			return why
 		}
 	}

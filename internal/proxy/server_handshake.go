@@ -28,6 +28,8 @@ type handshake struct {
 	restoring bool
 	// lacks: the user of the connection may not restore that.
 	lacks bool
+	// repeated: it was made on this connection before, and refused.
+	repeated bool
 	// behind are the requests that wait.
 	behind mbuf.Chain
 	buf    []byte
@@ -79,10 +81,14 @@ func (h *handshake) again() {
 	if now < c.loginAt+unfitPause && (c.server.removed || !c.server.health.IsUp()) {
 		return
 	}
-	c.loginAt = now
+	c.loginAt, h.repeated = now, true
 	h.begin()
 	c.Flush()
 }
+
+// repeats reports whether the message is of a handshake that is made again. Its refusals are not
+// counted, which come as long as those of requests do: they would be a second alert of the same.
+func (h *handshake) repeats(m *msg.Msg) bool { return h.repeated && m != nil && m.Owner == h }
 
 // end drops the waiting requests, together with the connection.
 func (h *handshake) end() {

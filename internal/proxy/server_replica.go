@@ -36,7 +36,7 @@ func (t *turnover) returns(r msg.Reply) bool {
 	if to == nil {
 		return false // the client gets what the replica says
 	}
-	c.server.refused(r) // which counts it
+	c.server.refused(r, true) // which counts it
 	defer c.releaseChain(r)
 	if said.Kind == msg.Moved && c.pool.detours != nil {
 		c.pool.detours.patch(c.server, said)
