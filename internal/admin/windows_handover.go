@@ -91,7 +91,8 @@ func spanOf(since, until *record, names []string) history.Span {
 		}
 		span.CPU = append(span.CPU, max(now, 0))
 	}
-	both := maps.Clone(until.counts)
+	both := make(map[serverKey]counts) // the first record has none
+	maps.Copy(both, until.counts)
 	maps.Copy(both, since.counts)
 	keys := slices.SortedFunc(maps.Keys(both), func(a, b serverKey) int {
 		return cmp.Or(cmp.Compare(a.pool, b.pool), cmp.Compare(a.server, b.server))

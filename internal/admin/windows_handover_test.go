@@ -119,6 +119,20 @@ func TestWindowsGoThroughUpgrades(t *testing.T) {
 	}
 }
 
+// TestUpgradesAtOnce: a program whose first record comes behind those of the program before, and
+// has counted nothing, hands all over that was counted.
+func TestUpgradesAtOnce(t *testing.T) {
+	_, r := newScript(t, 0)
+	first := *r.records[0]
+	first.at = first.at.Add(time.Second)
+	r.records[0].counts = map[serverKey]counts{{"beta", "two"}: {requests: -5}}
+	r.records = append(r.records, &first)
+	spans := r.spans()
+	if len(spans) != 2 || len(spans[0].Counted) != 1 || spans[0].Counted[0].Numbers[0] != 5 {
+		t.Errorf("%+v was counted, want 5 requests", spans)
+	}
+}
+
 // TestQuietAfterUpgrade: what only the program before has had is shown with its times.
 func TestQuietAfterUpgrade(t *testing.T) {
 	began, _ := newScript(t, 0)
