@@ -103,7 +103,7 @@ func (r *replaceable) unserved() error {
 }
 
 // The ways in which a new program hangs: one that is none of ours, one that is
-// behind a script, and ours before and after it has written the pid file.
+// behind a script, and ours at its configuration.
 var hungPrograms = map[string]struct {
 	script string
 	pids   int
@@ -119,17 +119,6 @@ var hungPrograms = map[string]struct {
 		if err := errors.Join(os.Remove(r.Config), syscall.Mkfifo(r.Config, 0o600)); err != nil {
 			r.t.Fatal(err)
 		}
-	}},
-	"at its token": {script: "echo $$ >> PIDS; exec BIN \"$@\"", pids: 1, prepare: func(r *replaceable) {
-		fifo := filepath.Join(r.dir, "token")
-		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-			r.t.Fatal(err)
-		}
-		text, err := os.ReadFile(r.Config)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		rewrite(r.t, r.Proxy, string(text)+"nuthatch:\n  admin: "+filepath.Join(r.dir, "admin")+"\n  admin_token_file: "+fifo+"\n")
 	}},
 }
 
