@@ -478,25 +478,23 @@ func (s *slowSpan) judge(i, f int, q float64, floor time.Duration, own *past) ju
 	return v
 }
 
-// others is the median of times without one of them.
+// others is the median of times without one of them; of two in the middle it is the lesser one.
 func others(times []time.Duration, own time.Duration) time.Duration {
-	at, _ := slices.BinarySearch(times, own)
-	middle := (len(times) - 2) / 2
-	if middle >= at {
-		middle++
-	}
-	return times[middle]
+	return nthOther(times, own, (len(times)-2)/2)
 }
 
 // upperOthers is the same, but of two that are in the middle it is the greater one: chance makes the
 // slowest requests of a single server quick.
 func upperOthers(times []time.Duration, own time.Duration) time.Duration {
-	at, _ := slices.BinarySearch(times, own)
-	middle := (len(times) - 1) / 2
-	if middle >= at {
-		middle++
+	return nthOther(times, own, (len(times)-1)/2)
+}
+
+// nthOther is the n-th of times, which are in order, without one of them.
+func nthOther(times []time.Duration, own time.Duration, n int) time.Duration {
+	if at, _ := slices.BinarySearch(times, own); n >= at {
+		n++
 	}
-	return times[middle]
+	return times[n]
 }
 
 // most judges all requests of a server: it is slow if most of those that can be judged are, or if

@@ -303,8 +303,8 @@ func (p *predecessor) ask() error {
 	return <-p.answered
 }
 
-// takeHistory has the history taken that the other program hands over, and ends the talk. It returns how many rounds came; none if the other program keeps none, or is of an
-// earlier release.
+// takeHistory has the history taken that the other program hands over, and ends the talk. It
+// returns how many rounds came; none if the other program keeps none, or is of an earlier release.
 func (p *predecessor) takeHistory(take func(io.Reader) (int, error)) (int, error) {
 	defer p.conn.Close()
 	if err := p.conn.SetDeadline(time.Now().Add(historyTimeout)); err != nil {

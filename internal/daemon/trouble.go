@@ -21,9 +21,9 @@ const (
 	maxCauses     = 4
 )
 
-// A troubleTeller writes a line a minute about each server that goes on failing,
-// with what failed meanwhile, and one as soon as the cause is another than was told. The event loops write the lines when a server begins
-// to fail and when it answers again.
+// A troubleTeller writes a line a minute about each server that goes on failing, with what failed
+// meanwhile, and one as soon as the cause is another than was told. The event loops write the lines
+// when a server begins to fail and when it answers again.
 type troubleTeller struct {
 	journal
 	snap func() *stats.Snapshot

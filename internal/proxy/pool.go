@@ -29,7 +29,8 @@ type ServerPool struct {
 	router
 	// following is the taking over of a snapshot with other servers, or nil.
 	following *following
-	searches  searches
+	// searches are those of clients whose next request waits for private connections.
+	searches waitList[*search]
 	clientList
 	newcomers newcomers
 	logins    logins

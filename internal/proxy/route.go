@@ -46,10 +46,8 @@ type router struct {
 	homes homeTable
 	// bySlot: the pool is a cluster, and keys find their servers by slots.
 	bySlot bool
-	// lookWaits are the clients whose next request waits for a look at all nodes.
-	lookWaits lookWaits
-	// lookCount is how many have come to wait for one.
-	lookCount uint64
+	// lookWaits are the clients whose next request waits for a look at all nodes, and since when.
+	lookWaits waitList[int64]
 	// choice chooses where to read; nil: from primaries.
 	choice *readChoice
 	// shares is scratch space: placing.of, for a request that is placed at once.

@@ -1,11 +1,6 @@
 package proxy
 
-import (
-	"cmp"
-	"maps"
-	"slices"
-	"time"
-)
+import "time"
 
 // What concerns all nodes of a cluster waits for a look at all of them: no node says MOVED to a
 // request without a key, and the map may be old.
@@ -18,40 +13,24 @@ import (
 // lookFresh is how old a look may be for requests that do not need a new one.
 const lookFresh = time.Second
 
-// A lookWaits has the clients whose next request waits for a look at all nodes.
-type lookWaits map[*client]lookWait
-
-// A lookWait says since when a client waits, and which one it was to come, from 1.
-type lookWait struct {
-	since int64
-	nth   uint64
-}
-
-// inOrder returns the clients, who came first first.
-func (w lookWaits) inOrder() []*client {
-	return slices.SortedFunc(maps.Keys(w), func(a, b *client) int { return cmp.Compare(w[a].nth, w[b].nth) })
-}
-
 // hasLooked reports whether all nodes have been looked at since the request that was just taken
 // came, or at most age before. If not, the request waits for that.
 func hasLooked(c *client, age time.Duration) bool {
 	p := c.pool
-	w, waited := p.lookWaits[c]
+	since, waited := p.lookWaits.of(c)
 	if !waited {
-		p.lookCount++
-		w = lookWait{since: p.ctx.loop.Now(), nth: p.lookCount}
+		since = p.ctx.loop.Now()
 	}
-	if p.snap.Scans.Looked > max(w.since-int64(age), 0) {
-		delete(p.lookWaits, c)
+	if p.snap.Scans.Looked > max(since-int64(age), 0) {
+		p.lookWaits.remove(c)
 		return true
 	}
 	c.waits |= waitsForLook
 	c.session.Again()
 	uncount(p, c.lastType)
-	if p.lookWaits == nil {
-		p.lookWaits = make(lookWaits)
+	if !waited {
+		p.lookWaits.add(c, since)
 	}
-	p.lookWaits[c] = w
 	p.topo.WantLook()
 	p.ctx.refuseInTime(c)
 	return false
@@ -59,22 +38,22 @@ func hasLooked(c *client, age time.Duration) bool {
 
 // lookCame lets the clients go on whose look has come.
 func lookCame(p *ServerPool) {
-	for _, c := range p.lookWaits.inOrder() {
+	for _, w := range p.lookWaits.inOrder() {
 		if p.snap.Scans == nil {
-			endLookWait(c)
-			c.resumeIfRoom()
-		} else if p.snap.Scans.Looked > p.lookWaits[c].since {
-			c.hasLook()
-			c.resumeIfRoom()
+			endLookWait(w.client)
+			w.client.resumeIfRoom()
+		} else if p.snap.Scans.Looked > w.what {
+			w.client.hasLook()
+			w.client.resumeIfRoom()
 		}
 	}
 }
 
 // looksAgain has clients ask once more for a look at all nodes, after a reload.
 func looksAgain(p *ServerPool) {
-	for _, c := range p.lookWaits.inOrder() {
-		c.hasLook()
-		c.resumeIfRoom()
+	for _, w := range p.lookWaits.inOrder() {
+		w.client.hasLook()
+		w.client.resumeIfRoom()
 	}
 }
 
@@ -83,5 +62,5 @@ func (in *intake) hasLook() { in.waits &^= waitsForLook }
 // endLookWait has the client wait for no look any more.
 func endLookWait(c *client) {
 	c.hasLook()
-	delete(c.pool.lookWaits, c)
+	c.pool.lookWaits.remove(c)
 }

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"nuthatch/internal/msg"
 	"nuthatch/internal/topology"
 )
@@ -245,7 +243,7 @@ func (s *Server) control(of *serverConn) (*serverConn, msg.Reason) {
 	ctx := s.pool.ctx
 	user := controllerOf(of)
 	if c := s.controls; c != nil && c.Attached() && c.queue.Len() < s.pool.conf.ServerMaxQueued && c.lane.key.User == user &&
-		topology.Contains([]unix.Sockaddr{of.addr}, c.addr) {
+		topology.SameAddr(of.addr, c.addr) {
 		return c, msg.OK
 	}
 	if why := s.mayDial(ctx.loop.Now()); why != msg.OK {

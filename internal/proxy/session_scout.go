@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"nuthatch/internal/mbuf"
@@ -37,8 +36,7 @@ const (
 // A search is what a client's next request waits for that needs private connections.
 type search struct {
 	client *client
-	// nth is which one it was to begin, from 1. since is when it began, and by when it ends.
-	nth       uint64
+	// since is when it began, and by when it ends.
 	since, by int64
 	// blocks: the request waits at its server.
 	blocks bool
@@ -49,17 +47,6 @@ type search struct {
 	// direct: the request does not wait any more.
 	direct bool
 	scouts []*scout
-}
-
-// A searches has the searches of a pool's clients.
-type searches struct {
-	all   map[*client]*search
-	count uint64
-}
-
-// inOrder returns the searches, the oldest first.
-func (w *searches) inOrder() []*search {
-	return slices.SortedFunc(maps.Values(w.all), func(a, b *search) int { return cmp.Compare(a.nth, b.nth) })
 }
 
 // A scout is a private connection that is made before its request is taken. It is the
@@ -123,12 +110,8 @@ func beginSearch(c *client, req *msg.Request) *search {
 	now := p.ctx.loop.Now()
 	f := &search{client: c, since: now, triedAt: now}
 	f.by, f.blocks = searchLimit(c, req, now)
-	if p.searches.all == nil {
-		p.searches.all = make(map[*client]*search)
-	}
-	p.searches.count++
-	f.nth = p.searches.count
-	p.searches.all[c], c.own.search = f, f
+	p.searches.add(c, f)
+	c.own.search = f
 	return f
 }
 
@@ -258,7 +241,7 @@ func (o *own) endSearch() {
 		return
 	}
 	o.search = nil
-	delete(o.client.pool.searches.all, o.client)
+	o.client.pool.searches.remove(o.client)
 	for _, x := range f.scouts {
 		x.goHome()
 	}
@@ -379,7 +362,8 @@ func lackingFeeds(s *subscriber, servers []*Server, others ...*Server) []*Server
 // other servers now.
 func searchAgain(p *ServerPool) {
 	ctx := p.ctx
-	for _, f := range p.searches.all {
+	for _, w := range p.searches.all {
+		f := w.what
 		f.againAt = soonest(f.againAt, f.triedAt+searchPause)
 		ctx.nextSearch = soonest(ctx.nextSearch, f.againAt)
 	}
@@ -390,7 +374,8 @@ func (t *timers) goOnSearches(now int64) {
 	t.nextSearch = 0
 	for _, pools := range [][]*ServerPool{t.ctx.pools, t.ctx.leaving.pools} {
 		for _, p := range pools {
-			for _, f := range p.searches.inOrder() {
+			for _, w := range p.searches.inOrder() {
+				f := w.what
 				next := soonest(f.againAt, f.by)
 				switch {
 				case f.client.waits&waitsForServer == 0: // it is about to be taken

@@ -81,21 +81,24 @@ func (h *Health) HasAddr(addr unix.Sockaddr) bool { return Contains(h.Addrs(), a
 
 // Contains reports whether addr is among addrs.
 func Contains(addrs []unix.Sockaddr, addr unix.Sockaddr) bool {
-	return slices.ContainsFunc(addrs, func(a unix.Sockaddr) bool {
-		switch a := a.(type) {
-		case *unix.SockaddrInet4:
-			b, ok := addr.(*unix.SockaddrInet4)
-			return ok && a.Port == b.Port && a.Addr == b.Addr
-		case *unix.SockaddrInet6:
-			b, ok := addr.(*unix.SockaddrInet6)
-			return ok && a.Port == b.Port && a.ZoneId == b.ZoneId && a.Addr == b.Addr
-		case *unix.SockaddrUnix:
-			b, ok := addr.(*unix.SockaddrUnix)
-			return ok && a.Name == b.Name
-		default:
-			return false
-		}
-	})
+	return slices.ContainsFunc(addrs, func(a unix.Sockaddr) bool { return SameAddr(a, addr) })
+}
+
+// SameAddr reports whether two addresses are the same.
+func SameAddr(a, addr unix.Sockaddr) bool {
+	switch a := a.(type) {
+	case *unix.SockaddrInet4:
+		b, ok := addr.(*unix.SockaddrInet4)
+		return ok && a.Port == b.Port && a.Addr == b.Addr
+	case *unix.SockaddrInet6:
+		b, ok := addr.(*unix.SockaddrInet6)
+		return ok && a.Port == b.Port && a.ZoneId == b.ZoneId && a.Addr == b.Addr
+	case *unix.SockaddrUnix:
+		b, ok := addr.(*unix.SockaddrUnix)
+		return ok && a.Name == b.Name
+	default:
+		return false
+	}
 }
 
 // OnUnreachable sets f, which is called, on any goroutine, when a server is first
