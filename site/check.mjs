@@ -19,6 +19,11 @@ for (const [page, text] of pages) {
     else if (anchor && !pages.get(to)?.includes(`id="${decodeURIComponent(anchor)}"`)) faults.push(`${page}: a link to ${href}, and ${to} has no such heading`)
   }
 }
+// Whatever is a document of its own is found beside every other one.
+const beside = pages.get('docs/TUTORIAL.html').match(/<aside class="VPSidebar".*?<\/aside>/s)[0]
+for (const page of pages.keys()) {
+  if (/^(docs\/)?[A-Z-]+\.html$/.test(page) && !beside.includes(`href="/${page}"`)) faults.push(`${page}: the sidebar does not have it`)
+}
 for (const fault of new Set(faults)) console.error(fault)
 console.log(`${pages.size} pages, ${links} links, ${new Set(faults).size} faults`)
 process.exit(faults.length > 0 || pages.size < 20 ? 1 : 0)

@@ -35,7 +35,11 @@ function publish(name) {
 
 const link = (text, to) => `[${text}](${to})` + (to.endsWith('/') ? '' : '{target="_self"}')
 
-// stage copies a document. Code is left alone.
+// title is the heading of a document.
+const title = (name) => readFileSync(join(root, name), 'utf8').match(/^# (.*)$/m)[1]
+
+// stage copies a document. Code is left alone. A link whose text is the name of a file says the title
+// of its page: the site's readers see no files.
 function stage(name) {
   let fenced = false
   const lines = readFileSync(join(root, name), 'utf8').split('\n').map((line) => {
@@ -45,7 +49,8 @@ function stage(name) {
       if (code || /^([a-z]+:|#)/.test(target)) return whole
       const [path] = target.split('#')
       const to = posix.join(posix.dirname(name), path)
-      if (!existsSync(join(root, to)) || /\.md$/.test(to)) return whole
+      if (!existsSync(join(root, to))) return whole
+      if (/\.md$/.test(to)) return /^[\w/.-]+\.md$/.test(text) ? `[${title(to)}](${target})` : whole
       return link(text, publish(to))
     })
   })

@@ -11,8 +11,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -119,8 +121,7 @@ func testConf(f *flags, program string, stdout, stderr io.Writer) int {
 	daemon.HideMemory()
 	cfg, err := config.Load(f.confFile)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		fmt.Fprintf(stderr, "%s: configuration file '%s' syntax is invalid\n", program, f.confFile)
+		writeUnusable(stderr, program, f.confFile, err, "syntax is invalid")
 		return exitFailure
 	}
 	var warnings []error
@@ -160,14 +161,24 @@ func testConf(f *flags, program string, stdout, stderr io.Writer) int {
 	return showPreview(f, cfg, stdout, stderr)
 }
 
+// writeUnusable says what is wrong with the configuration file, and the verdict last. Of a file
+// that cannot be read nutcracker says that it is invalid.
+func writeUnusable(stderr io.Writer, program, path string, err error, verdict string) {
+	_, faulty := errors.AsType[config.Errors](err)
+	_, unread := errors.AsType[*fs.PathError](err)
+	if unread && !faulty && program == nuthatch {
+		verdict = "cannot be read; -c names another one"
+	}
+	fmt.Fprintf(stderr, "%v\n%s: configuration file '%s' %s\n", err, program, path, verdict)
+}
+
 // serve runs the proxy until a signal ends it. A requested end is a success
 // here; nutcracker exits with 1 on SIGINT and dies of SIGTERM.
 func serve(f *flags, program string, stderr io.Writer) int {
 	daemon.HideMemory()
 	cfg, err := config.Load(f.confFile)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		fmt.Fprintf(stderr, "%s: configuration file '%s' is invalid, not started\n", program, f.confFile)
+		writeUnusable(stderr, program, f.confFile, err, "is invalid, not started")
 		daemon.Fail(f.options(program, nil), err)
 		return exitFailure
 	}

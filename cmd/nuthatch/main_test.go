@@ -339,6 +339,17 @@ func TestInvalidConfIsNotServed(t *testing.T) {
 	}
 }
 
+// TestUnreadableConf: a file that is not there is not called invalid under our own name.
+func TestUnreadableConf(t *testing.T) {
+	for _, args := range [][]string{{"-c", "/does/not/exist"}, {"-t", "-c", "/does/not/exist"}} {
+		got := runAs(t, nuthatch, args...)
+		want := "nuthatch: configuration file '/does/not/exist' cannot be read; -c names another one\n"
+		if got.status != 1 || !strings.Contains(got.firstLine(), "no such file") || !strings.HasSuffix(got.stderr, "\n"+want) {
+			t.Errorf("%q: status %d, standard error %q", args, got.status, got.stderr)
+		}
+	}
+}
+
 func TestOurOwnName(t *testing.T) {
 	tests := []struct {
 		args []string

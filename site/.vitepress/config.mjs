@@ -30,13 +30,13 @@ export default defineConfig({
     outline: [2, 3],
     nav: pages(['Tutorial', 'TUTORIAL'], ['Configuration', 'CONFIGURATION'], ['Operations', 'OPERATIONS'], ['Troubleshooting', 'TROUBLESHOOTING']),
     sidebar: [
-      { text: 'Begin', items: pages(['What it is', '/README'], ['Tutorial', 'TUTORIAL'], ['Install', 'INSTALL']) },
+      { text: 'Begin', items: pages(['What it is', '/README'], ['Install', 'INSTALL'], ['Tutorial', 'TUTORIAL']) },
       {
         text: 'How to',
         items: pages(
           ['Come from nutcracker', 'MIGRATING'], ['Come from Envoy, predixy, stunnel', 'COMING-FROM'], ['Leave stunnel', 'FROM-STUNNEL'],
           ['Operate', 'OPERATIONS'], ['Plan capacity', 'CAPACITY'], ['Tune', 'TUNING'], ['Find an error text', 'TROUBLESHOOTING'],
-          ['Run frameworks', 'STACKS'], ['Follow Sentinel', 'SENTINEL'], ['Use a Redis Cluster', 'CLUSTER'],
+          ['Run frameworks', 'STACKS'], ['Follow Sentinel', 'SENTINEL'], ['Read from replicas', 'REPLICAS'], ['Use a Redis Cluster', 'CLUSTER'],
           ['Look like a Redis Cluster', 'EMULATE'], ['Use TLS', 'TLS'], ['Have users', 'USERS'],
         ),
       },
