@@ -32,8 +32,11 @@ type uring struct {
 	polled
 	batch
 
+	// ring stands here itself, so that what it writes is in no cache line of another loop.
+	ring ring
+
 	// static after construction
-	ring *ring
+	//
 	// memory is where the batch's receives and vectors lie.
 	memory *pages.Region
 
@@ -108,25 +111,25 @@ func userData(k kind, gen, n uint32) uint64 {
 }
 
 func newUring(l *Loop) (*uring, error) {
-	r, err := newRing()
-	if err != nil {
+	u := new(uring)
+	if err := u.ring.setUp(); err != nil {
 		return nil, fmt.Errorf("io_uring: %w", err)
 	}
 	common, err := makePolled(l)
 	if err != nil {
-		r.close()
+		u.ring.close()
 		return nil, fmt.Errorf("wake queue: %w", err)
 	}
 	memory := pages.Map(batchBytes)
 	if memory == nil {
-		r.close()
+		u.ring.close()
 		unix.Close(common.wakefd)
 		return nil, fmt.Errorf("io_uring: %w", os.NewSyscallError("mmap", unix.ENOMEM))
 	}
-	u := &uring{polled: common, ring: r, memory: memory}
+	u.polled, u.memory = common, memory
 	u.place(memory.Bytes)
 	u.poll, u.call = u.ask, "io_uring_enter"
-	r.stats.BufferBytes = int64(r.bytes() + batchBytes)
+	u.ring.stats.BufferBytes = int64(u.ring.bytes() + batchBytes)
 	return u, nil
 }
 

@@ -122,13 +122,20 @@ type ring struct {
 	// tail is behind the last operation that was written.
 	tail    uint32
 	enabled bool
-	arg     *waitArg
-	timeout *unix.Timespec
+	arg     waitArg
+	timeout unix.Timespec
 	stats   RingStats
 }
 
 // newRing makes a ring that nobody can use yet. Its error names the call.
 func newRing() (*ring, error) {
+	r := new(ring)
+	err := r.setUp()
+	return r, err
+}
+
+// setUp is newRing in r.
+func (r *ring) setUp() error {
 	p := uringParams{
 		flags: ioringSetupRDisabled | ioringSetupCQSize | ioringSetupSubmitAll |
 			ioringSetupTaskrunFlag | ioringSetupSingleIssuer | ioringSetupDeferTaskrun,
@@ -140,14 +147,14 @@ func newRing() (*ring, error) {
 		fd, _, errno = syscall.Syscall(unix.SYS_IO_URING_SETUP, ringEntries, uintptr(unsafe.Pointer(&p)), 0)
 	}
 	if errno != 0 {
-		return nil, os.NewSyscallError("io_uring_setup", errno)
+		return os.NewSyscallError("io_uring_setup", errno)
 	}
-	r := &ring{fd: int(fd), features: p.features, arg: new(waitArg), timeout: new(unix.Timespec)}
-	if err := r.mapQueues(&p); err != nil {
+	r.fd, r.features = int(fd), p.features
+	err := r.mapQueues(&p)
+	if err != nil {
 		r.close()
-		return nil, err
 	}
-	return r, nil
+	return err
 }
 
 // mapQueues maps what the kernel has made.
@@ -243,10 +250,10 @@ func (r *ring) enter(results uint32, timeout int, hidden bool) syscall.Errno {
 	invariant.Check(n <= uint32(len(r.sqes)), "eventloop: more operations than the ring has room for")
 	flags, arg, size := uintptr(ioringEnterGetEvents), uintptr(0), uintptr(0)
 	if results > 0 && timeout >= 0 {
-		*r.timeout = unix.NsecToTimespec(int64(timeout) * int64(time.Millisecond))
-		r.arg.timeout = uint64(uintptr(unsafe.Pointer(r.timeout)))
+		r.timeout = unix.NsecToTimespec(int64(timeout) * int64(time.Millisecond))
+		r.arg.timeout = uint64(uintptr(unsafe.Pointer(&r.timeout)))
 		flags |= ioringEnterExtArg
-		arg, size = uintptr(unsafe.Pointer(r.arg)), unsafe.Sizeof(*r.arg)
+		arg, size = uintptr(unsafe.Pointer(&r.arg)), unsafe.Sizeof(r.arg)
 	}
 	r.stats.Enters++
 	var took uintptr

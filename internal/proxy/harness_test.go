@@ -76,10 +76,17 @@ func startLoggedRig(t testing.TB, text string, log *logging.Logger) *rig {
 			t.Fatal(err)
 		}
 	}
+	engine := eventloop.Epoll
+	if r.conf.Process.Engine == config.EngineIOUring {
+		engine = eventloop.IOUring
+	}
 	ended := make(chan error, r.conf.Process.Threads)
 	for id := range r.conf.Process.Threads {
 		ctx, err := proxy.NewContext(proxy.Options{
 			ID: id, Epoch: epoch, Log: log, Shard: stats.NewShard(layout), Identity: r.identity, Measures: measures,
+			NewLoop: func(epoch time.Time, hook eventloop.Hook) (*eventloop.Loop, error) {
+				return eventloop.NewOn(engine, epoch, hook)
+			},
 			Pools: []proxy.PoolOptions{{Config: pool, Topology: r.topo, Protocol: protocolOf(pool, learned, users, new(acl.Log))}},
 		})
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"nuthatch/internal/eventloop"
 	"nuthatch/internal/msg"
+	"nuthatch/internal/stats"
 )
 
 // What every client and every request takes has bounds: tens of thousands of clients are
@@ -54,7 +55,7 @@ func TestCacheLines(t *testing.T) {
 			t.Errorf("Conn.%s ends at %d, behind the first cache line", name, f.Offset+f.Type.Size())
 		}
 	}
-	for _, of := range []reflect.Type{conn, message, reflect.TypeFor[client](), reflect.TypeFor[serverConn]()} {
+	for _, of := range []reflect.Type{conn, message, reflect.TypeFor[client](), reflect.TypeFor[serverConn](), reflect.TypeFor[stats.Shard]()} {
 		logFields(t, of, of.Name(), 0)
 	}
 }

@@ -30,6 +30,12 @@ const cacheLine = 64
 // which another loop has anything, so that the loops do not wait for each other's memory.
 // It looks at all that can be reached from each loop's Context, before and after requests.
 func TestLoopsShareNoCacheLine(t *testing.T) {
+	for _, engine := range []string{"epoll", "io_uring"} {
+		t.Run(engine, func(t *testing.T) { loopsShareNoCacheLine(t, engine) })
+	}
+}
+
+func loopsShareNoCacheLine(t *testing.T, engine string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +43,7 @@ func TestLoopsShareNoCacheLine(t *testing.T) {
 	t.Cleanup(func() { l.Close() })
 	request, reply := command("GET", "some:key"), bulk("value")
 	go countingServer(l, len(request), reply)
-	r := startRig(t, "nuthatch: {threads: 2}\nalpha:\n  listen: %s\n  redis: true\n  timeout: 50000\n  servers:\n  - "+
+	r := startRig(t, "nuthatch: {threads: 2, engine: "+engine+"}\nalpha:\n  listen: %s\n  redis: true\n  timeout: 50000\n  servers:\n  - "+
 		l.Addr().String()+":1 s1\n")
 	// Clients are dealt to the loop with the fewest.
 	var running sync.WaitGroup
