@@ -20,9 +20,25 @@ const maxLineSearch = 64
 // line out when it is the first.
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
-// decode reads text, which must be a single YAML document, to its root node; the
-// node is nil if the document is empty. Nodes keep parts of text.
+// decode reads text, which must be a single YAML document and no other program's
+// configuration, to its root node; the node is nil if the document is empty. Nodes keep parts
+// of text.
 func decode(file string, text []byte) (*yaml.Node, *Error) {
+	root, fault := decodeYAML(file, text)
+	if root != nil || fault != nil {
+		if e := foreign(file, text, root); e != nil {
+			return nil, e
+		}
+	}
+	if fault != nil {
+		return nil, fault
+	}
+	return root, nil
+}
+
+// decodeYAML reads text as decode does. With a second document there are both the root of the
+// first one and a fault.
+func decodeYAML(file string, text []byte) (*yaml.Node, *Error) {
 	if e := checkBytes(text); e != nil {
 		e.File = file
 		return nil, e
@@ -39,7 +55,7 @@ func decode(file string, text []byte) (*yaml.Node, *Error) {
 	}
 	err = dec.Decode(&second)
 	if err == nil {
-		return nil, &Error{
+		return doc.Content[0], &Error{
 			File: file, Line: second.Line, Column: second.Column,
 			Msg: "a second document begins here; expected one",
 		}

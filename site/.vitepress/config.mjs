@@ -34,7 +34,7 @@ export default defineConfig({
       {
         text: 'How to',
         items: pages(
-          ['Come from nutcracker', 'MIGRATING'], ['Come from Envoy, predixy, stunnel', 'COMING-FROM'], ['Leave stunnel', 'FROM-STUNNEL'],
+          ['Come from nutcracker', 'MIGRATING'], ['Come from Envoy, HAProxy, others', 'COMING-FROM'], ['Leave stunnel', 'FROM-STUNNEL'],
           ['Operate', 'OPERATIONS'], ['Plan capacity', 'CAPACITY'], ['Tune', 'TUNING'], ['Find an error text', 'TROUBLESHOOTING'],
           ['Run frameworks', 'STACKS'], ['Follow Sentinel', 'SENTINEL'], ['Read from replicas', 'REPLICAS'], ['Use a Redis Cluster', 'CLUSTER'],
           ['Look like a Redis Cluster', 'EMULATE'], ['Use TLS', 'TLS'], ['Have users', 'USERS'],
