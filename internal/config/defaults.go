@@ -43,38 +43,59 @@ var rivals = [][]string{
 	{"acl_file", "users"},
 }
 
-// readDefaults reads the block by itself, so that each of its faults is told once. It is
-// used only if it has none.
+// readDefaults reads the block by itself, so that each of its faults is told once. Pools are
+// read with what has none.
 func readDefaults(r *reader, b *block, key string, body *yaml.Node) bool {
 	if !r.hasKeys(body, b, key, defaultNames()) {
 		return false
 	}
 	faults := len(r.errs)
-	d := &defaults{body: body, names: make(map[*yaml.Node]bool)}
-	own := false
+	shared := *body
+	shared.Content = nil
 	for name, val := range pairs(body) {
 		if k := lookup(poolKeys, name.Value); k != nil && !k.mayBeDefault() {
 			r.fault(name, b, key+"."+k.name, "each pool has its own")
-			own = true
+			continue
 		}
-		d.names[name] = true
-		if under(poolKeys, name.Value) != nil {
-			for inner := range pairs(val) {
-				d.names[inner] = true
-			}
-		}
-	}
-	if own {
-		return false
+		shared.Content = append(shared.Content, name, val)
 	}
 	inner := &block{prefix: b.prefix + key + ".", seen: make(map[string]seenKey)}
 	pool := DefaultPool()
-	readBlock(r, inner, body, &pool, poolKeys, nowhere)
-	if len(r.errs) > faults {
-		return false
+	readBlock(r, inner, &shared, &pool, poolKeys, nowhere)
+	r.defaults = soundDefaults(inner, &shared)
+	return len(r.errs) == faults
+}
+
+// soundDefaults are the keys of body, which was read as b, that have no fault. A block is left
+// out whole if one of its keys has one.
+func soundDefaults(b *block, body *yaml.Node) *defaults {
+	d := &defaults{names: make(map[*yaml.Node]bool)}
+	sound := func(path string, name *yaml.Node) bool { return b.seen[path].name == name && !b.seen[path].faulty }
+	whole := *body
+	whole.Content = nil
+	for name, val := range pairs(body) {
+		if !sound(name.Value, name) {
+			continue
+		}
+		within := []*yaml.Node{name}
+		if under(poolKeys, name.Value) != nil {
+			for inner := range pairs(val) {
+				if !sound(name.Value+"."+inner.Value, inner) {
+					within = nil
+					break
+				}
+				within = append(within, inner)
+			}
+		}
+		if within != nil {
+			whole.Content = append(whole.Content, name, val)
+		}
+		for _, n := range within {
+			d.names[n] = true
+		}
 	}
-	r.defaults = d
-	return true
+	d.body = &whole
+	return d
 }
 
 // mayBeDefault reports whether pools can share the key's value.

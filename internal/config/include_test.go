@@ -224,6 +224,10 @@ func TestPoolDefaultsFaults(t *testing.T) {
 			t.Errorf("%q: %v, want one fault %q", lines, err, want)
 		}
 	}
+	_, err := Parse("f", []byte(faultyDefaults))
+	if err == nil || err.Error() != faultyDefaultsTold {
+		t.Errorf("a block with several faults:\n%v\nwant:\n%s", err, faultyDefaultsTold)
+	}
 	for _, empty := range []string{"nuthatch:\n  pool_defaults:\n", "nuthatch:\n  pool_defaults: x\n", "nuthatch:\n  pool_defaults: [a]\n"} {
 		if _, err := Parse("f", []byte(empty+pools)); err == nil || !strings.HasPrefix(err.Error(), "f:2: nuthatch.pool_defaults: expected keys of its own: ") {
 			t.Errorf("%q: %v", empty, err)
@@ -302,3 +306,31 @@ func TestTextOf(t *testing.T) {
 		t.Errorf("the fault of an included file is %v", err)
 	}
 }
+
+// A fault of the defaults hides no other, and what is sound of them holds.
+const (
+	faultyDefaults = `nuthatch:
+  pool_defaults:
+    listen: 127.0.0.1:1
+    redis: true
+    timeout: soon
+    nope: 1
+    health_check: {rise: 3, foo: 1}
+  threads: x
+a:
+  listen: 127.0.0.1:1001
+  servers: [127.0.0.1:1:1]
+  redis_db: 2
+  hash: md6
+b:
+  redis_db: 3
+  servers: [127.0.0.1:1:1]
+`
+	faultyDefaultsTold = `f:3: nuthatch.pool_defaults.listen: each pool has its own
+f:5: nuthatch.pool_defaults.timeout: expected a duration such as 400ms, or milliseconds without a unit, 0 or more, found 'soon'
+f:6: nuthatch.pool_defaults.nope: unknown key; nuthatch.yml(5) and CONFIGURATION.md have all keys
+f:7: nuthatch.pool_defaults.health_check.foo: unknown key, expected one of interval, timeout, rise, fall
+f:8: nuthatch.threads: expected a whole number from 1 to 64, found 'x'
+f:13: pool 'a': hash: unknown hash 'md6', expected one of one_at_a_time, md5, crc16, crc32, crc32a, fnv1_64, fnv1a_64, fnv1_32, fnv1a_32, hsieh, murmur, jenkins; did you mean 'md5'?
+f:14: pool 'b': listen: missing; every pool needs it (address)`
+)

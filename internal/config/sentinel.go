@@ -53,6 +53,13 @@ var kindSentinels = kind{
 }
 
 func parseSentinel(_ limits, text string) (value, error) {
+	if primary, is := strings.CutPrefix(text, sentinelScheme); is {
+		if !primaryName.MatchString(primary) {
+			primary = "primary"
+		}
+		return value{}, errors.New("expected host:port or host of a sentinel, found " + quote(text) +
+			"; the name of a primary belongs into 'servers', as in " + quote(sentinelScheme+primary+":1"))
+	}
 	if isURL(text) {
 		return value{}, errors.New("expected host:port or host, and no URL, found " + quoteAddress(text) +
 			": 'sentinel_user' and 'sentinel_password' are the login, 'sentinel_tls' TLS")

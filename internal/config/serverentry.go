@@ -63,6 +63,8 @@ func parseServer(text string) (Server, error) {
 		return Server{}, errors.New("expected " + serverForm + ", and no URL: 'server_user' and 'server_password' are the login, 'redis_db' the database, 'server_tls' TLS")
 	case strings.HasPrefix(s.Text, "/"):
 		s.Address, err = parseSocket(where)
+	case where+":" == strings.TrimSuffix(sentinelScheme, "//"):
+		return Server{}, errors.New("expected sentinel://primary:weight [name]; is the weight missing, as in " + quote(s.Text+":1") + "?")
 	case strings.HasPrefix(s.Text, sentinelScheme):
 		s.Address, err = parsePrimary(where)
 	default:

@@ -2,10 +2,13 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -63,6 +66,26 @@ func parseTraceProtocol(_ limits, text string) (value, error) {
 	return value{}, errors.New("expected " + TracesProtobuf + " or " + TracesJSON + ", found " + quote(text))
 }
 
+// kindOneIn is how many things there are for each that is taken.
+var kindOneIn = kind{form: "number", parse: parseOneIn, span: numberSpan, schema: numberSchema}
+
+// parseOneIn reads a whole number. Others write a share, as in 0.1 or 10%.
+func parseOneIn(r limits, text string) (value, error) {
+	v, err := parseNumber(r, text)
+	if err == nil {
+		return v, nil
+	}
+	digits, percent := strings.CutSuffix(text, "%")
+	share, none := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+	if percent {
+		share /= 100
+	}
+	if n := math.Round(1 / share); none == nil && share > 0 && share <= 1 && n <= float64(r.max) {
+		return v, fmt.Errorf("expected one in how many, and no share, found %s; write %.0f", quote(text), n)
+	}
+	return v, err
+}
+
 var errHeaders = errors.New("expected name=value, with a comma between two headers; a space in a value is %20")
 
 // AllHeaders are the headers that each request to the collector has. Their form is that of
@@ -112,8 +135,8 @@ var tracingKeys = slices.Concat([]key[Tracing]{
 	},
 }, twins("headers", "", func(t *Tracing) *SecretSource { return &t.HeadersFrom }), []key[Tracing]{
 	{
-		name: "sample", kind: kindNumber, limits: limits{0, 1 << 30}, def: "1000", origin: fromNuthatch,
-		help: "One request in so many becomes a trace; `1`: each, `0`: none. Of requests with one command that are taken " +
+		name: "sample", kind: kindOneIn, limits: limits{0, 1 << 30}, def: "1000", origin: fromNuthatch,
+		help: "One request in so many becomes a trace; `1`: each, `10`: a tenth of them, `0`: none. Of requests with one command that are taken " +
 			"together and answered together, at most one is sampled, unless it is `1`: all have the same times.",
 		set: func(t *Tracing, v value) { t.Sample = int(v.number) },
 	},

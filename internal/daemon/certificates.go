@@ -203,6 +203,9 @@ func (g *generation) certificates() (all []api.Certificate) {
 		if until := e.Until(); !until.IsZero() {
 			c.Until = &until
 		}
+		if until := e.SignersUntil(); !until.IsZero() {
+			c.SignersUntil = &until
+		}
 		all = append(all, c)
 	})
 	return all

@@ -113,12 +113,22 @@ func checkCertificates(o checkedStart) []Finding {
 	}
 	var found []Finding
 	for _, c := range (&generation{conf: o.Config, tls: all}).certificates() {
+		doubt := func(err error) { found = append(found, Finding{Err: err, Doubt: true}) }
 		switch {
 		case c.Refused != "":
-			found = append(found, Finding{Err: fmt.Errorf("%s: %s", whose(c.Pool, c.Block), c.Refused), Doubt: true})
+			doubt(fmt.Errorf("%s: %s", whose(c.Pool, c.Block), c.Refused))
 		case c.Until != nil && time.Until(*c.Until) < findings.CertificateSoon:
-			err := fmt.Errorf("%s: the certificate ends in %s: it is valid until %s", whose(c.Pool, c.Block), units.Age(time.Until(*c.Until)), c.Until.UTC().Format(time.RFC3339))
-			found = append(found, Finding{Err: err, Doubt: true})
+			doubt(fmt.Errorf("%s: the certificate ends in %s: it is valid until %s", whose(c.Pool, c.Block), units.Age(time.Until(*c.Until)), c.Until.UTC().Format(time.RFC3339)))
+		}
+		if c.SignersUntil == nil {
+			continue
+		}
+		key, at := findings.SignersKey(c.Block), c.SignersUntil.UTC().Format(time.RFC3339)
+		switch left := time.Until(*c.SignersUntil); {
+		case left <= 0:
+			doubt(fmt.Errorf("%s: the certificates of '%s' have ended: they were valid until %s, and nothing that they sign is accepted", whose(c.Pool, c.Block), key, at))
+		case left < findings.CertificateSoon:
+			doubt(fmt.Errorf("%s: the certificates of '%s' end in %s: they are valid until %s", whose(c.Pool, c.Block), key, units.Age(left), at))
 		}
 	}
 	return found

@@ -163,3 +163,42 @@ func TestStartWithExpiredCertificate(t *testing.T) {
 	awaitTrue(t, "the new certificate", func() bool { return ctx.Err() != nil || s.certificateOf("alpha", "tls").Refused == "" })
 	dialTLS(t, secured, trusting(t, a))
 }
+
+// The certificates that sign those of clients and servers end as others do: -t says so.
+func TestSignersEnd(t *testing.T) {
+	server, a := testkit.StartRedis(t), testkit.NewAuthority(t)
+	cert, key := a.Issue("proxy", time.Now().Add(2*findings.CertificateSoon))
+	clients := tlsLines(cert, key, "client_ca: "+a.CA, "client_cert: required")
+	text := pool("alpha", testkit.FreeAddr(t), testkit.Names(server), clients) +
+		pool("beta", testkit.FreeAddr(t), testkit.Names(server), "server_tls: {ca: "+a.CA+"}") +
+		pool("gamma", testkit.FreeAddr(t), testkit.Names(server), "server_tls: {ca: "+a.CA+", verify: none}")
+	parsed, err := config.Parse("test", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		ends        time.Duration
+		alpha, beta string
+	}{
+		{findings.CertificateSoon + time.Hour, "", ""},
+		{findings.CertificateSoon - time.Hour, "tls: the certificates of 'client_ca' end in 13d", "server_tls: the certificates of 'ca' end in 13d"},
+		{-time.Minute, "tls: the certificates of 'client_ca' have ended", "server_tls: the certificates of 'ca' have ended"},
+	} {
+		a.EndAt(time.Now().Add(tt.ends))
+		found := checkCertificates(checkedStart{Options: Options{Config: parsed}})
+		if tt.alpha == "" {
+			if len(found) > 0 {
+				t.Errorf("%v: -t finds %v", tt.ends, found)
+			}
+			continue
+		}
+		if len(found) != 2 || !strings.HasPrefix(found[0].Err.Error(), "pool 'alpha': "+tt.alpha) || !strings.HasPrefix(found[1].Err.Error(), "pool 'beta': "+tt.beta) {
+			t.Errorf("%v: -t finds %v, want %q and %q", tt.ends, found, tt.alpha, tt.beta)
+		}
+		for _, f := range found {
+			if !f.Doubt {
+				t.Errorf("%v: %v is a fault", tt.ends, f.Err)
+			}
+		}
+	}
+}

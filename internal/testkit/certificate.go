@@ -36,8 +36,14 @@ func NewAuthority(t testing.TB) *Authority {
 		Subject: pkix.Name{CommonName: "authority of " + t.Name()}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign,
 	}
-	a.write(a.CA, a.sign(a.cert, a.key, time.Now().Add(time.Hour)), "CERTIFICATE")
+	a.EndAt(time.Now().Add(30 * 24 * time.Hour))
 	return a
+}
+
+// EndAt writes the authority's own certificate anew, valid until then.
+func (a *Authority) EndAt(until time.Time) {
+	a.t.Helper()
+	a.write(a.CA, a.sign(a.cert, a.key, until), "CERTIFICATE")
 }
 
 // Roots trusts the authority alone.

@@ -22,7 +22,7 @@ import (
 type End struct {
 	// make makes what the files have. What cannot be used of them is taken from before,
 	// which may be nil, and refused says why. err: nothing could be taken.
-	make    func(before *tls.Config) (conf *tls.Config, refused, err error)
+	make    func(before *loaded) (l *loaded, refused, err error)
 	files   []string
 	loaded  atomic.Pointer[loaded]
 	refused atomic.Pointer[string]
@@ -36,6 +36,9 @@ type loaded struct {
 	stamps []stamp
 	// until is when the first of the certificates ends, zero if there is none.
 	until time.Time
+	// signersUntil is when the last of the certificates that sign those of the other side ends,
+	// zero if there is none, or if they are the system's.
+	signersUntil time.Time
 	// refused is what was wrong with them from the start; empty: nothing.
 	refused string
 }
@@ -87,7 +90,7 @@ func (e *End) Load() (changed bool, err error) {
 		e.refused.Store(&was.refused)
 		return false, nil
 	}
-	c, untimely, err := e.make(nil)
+	l, untimely, err := e.make(nil)
 	if err == nil {
 		err = untimely // what is in use may be better
 	}
@@ -96,32 +99,32 @@ func (e *End) Load() (changed bool, err error) {
 		e.refused.Store(&text)
 		return false, err
 	}
-	e.store(c, stamps, nil)
+	e.store(l, stamps, nil)
 	return true, nil
 }
 
 // loadBeside reads the files for an End that takes the place of another one, which may be nil.
 func (e *End) loadBeside(before *End) error {
-	var keep *tls.Config
+	var keep *loaded
 	if before != nil {
-		keep = before.Config()
+		keep = before.loaded.Load()
 	}
 	stamps := stampsOf(e.files)
-	c, refused, err := e.make(keep)
+	l, refused, err := e.make(keep)
 	if err != nil {
 		return err
 	}
 	if refused != nil && (keep != nil || isEarly(refused)) {
 		stamps = nil
 	}
-	e.store(c, stamps, refused)
+	e.store(l, stamps, refused)
 	return nil
 }
 
-func (e *End) store(c *tls.Config, stamps []stamp, refused error) {
-	l := &loaded{config: c, stamps: stamps}
-	for i := range c.Certificates {
-		if until := c.Certificates[i].Leaf.NotAfter; i == 0 || until.Before(l.until) {
+func (e *End) store(l *loaded, stamps []stamp, refused error) {
+	l.stamps = stamps
+	for i := range l.config.Certificates {
+		if until := l.config.Certificates[i].Leaf.NotAfter; i == 0 || until.Before(l.until) {
 			l.until = until
 		}
 	}
@@ -138,18 +141,22 @@ func (e *End) Refused() string { return *e.refused.Load() }
 // Until is when the first of the certificates ends; zero: there is none.
 func (e *End) Until() time.Time { return e.loaded.Load().until }
 
+// SignersUntil is when the last of the certificates that sign those of the other side ends: from
+// then on none of these is accepted. It is zero if there is none, or if they are the system's.
+func (e *End) SignersUntil() time.Time { return e.loaded.Load().signersUntil }
+
 // Config is what new connections use.
 func (e *End) Config() *tls.Config { return e.loaded.Load().config }
 
 // pairsOr are the certificates of files or, if they cannot be used, those of before, which
 // may be nil. Certificates that have expired, or are not valid yet, do until there are better ones.
-func pairsOr(before *tls.Config, pairs ...config.CertFiles) (all []tls.Certificate, refused, err error) {
+func pairsOr(before *loaded, pairs ...config.CertFiles) (all []tls.Certificate, refused, err error) {
 	all, err = loadPairs(pairs...)
 	switch {
 	case err == nil:
 		return all, nil, nil
-	case before != nil && len(before.Certificates) > 0:
-		return before.Certificates, err, nil
+	case before != nil && len(before.config.Certificates) > 0:
+		return before.config.Certificates, err, nil
 	}
 	if _, is := errors.AsType[*untimely](err); is {
 		return all, err, nil
@@ -157,15 +164,22 @@ func pairsOr(before *tls.Config, pairs ...config.CertFiles) (all []tls.Certifica
 	return nil, nil, err
 }
 
+// signers are certificates that sign others.
+type signers struct {
+	pool *x509.CertPool
+	// until is when the last of them ends.
+	until time.Time
+}
+
 // signersOr are the certificates of a file or a folder or, if they cannot be used, those of
-// before, which may be nil. name is the key that names the file.
-func signersOr(before *x509.CertPool, name, path string) (signers *x509.CertPool, refused, err error) {
-	if signers, err = loadCA(path); err == nil {
-		return signers, nil, nil
+// before, whose pool may be nil. name is the key that names the file.
+func signersOr(before signers, name, path string) (all signers, refused, err error) {
+	if all, err = loadCA(path); err == nil {
+		return all, nil, nil
 	}
 	err = fmt.Errorf("%s: %w", name, err)
-	if before == nil {
-		return nil, nil, err
+	if before.pool == nil {
+		return signers{}, nil, err
 	}
 	return before, err, nil
 }
@@ -174,8 +188,8 @@ func signersOr(before *x509.CertPool, name, path string) (signers *x509.CertPool
 // used of its files it takes from before, the End in whose place it comes, which may be nil.
 func ForClients(c *config.TLS, tickets *Tickets, before *End) (*End, error) {
 	e := &End{files: append(files(c.ClientCA), pairFiles(c.Pairs()...)...)}
-	e.make = func(before *tls.Config) (conf *tls.Config, refused, err error) {
-		conf = &tls.Config{
+	e.make = func(before *loaded) (l *loaded, refused, err error) {
+		conf := &tls.Config{
 			MinVersion: c.MinVersion.Number(), CipherSuites: c.Ciphers(),
 			ClientAuth: map[config.ClientCert]tls.ClientAuthType{
 				config.ClientCertNone: tls.NoClientCert, config.ClientCertOptional: tls.VerifyClientCertIfGiven,
@@ -186,19 +200,20 @@ func ForClients(c *config.TLS, tickets *Tickets, before *End) (*End, error) {
 		if conf.Certificates, refused, err = pairsOr(before, c.Pairs()...); err != nil {
 			return nil, nil, err
 		}
+		var by signers
 		if c.ClientCA != "" {
-			var signers *x509.CertPool
 			if before != nil {
-				signers = before.ClientCAs
+				by = signers{before.config.ClientCAs, before.signersUntil}
 			}
 			var unsigned error
-			if conf.ClientCAs, unsigned, err = signersOr(signers, "client_ca", c.ClientCA); err != nil {
+			if by, unsigned, err = signersOr(by, "client_ca", c.ClientCA); err != nil {
 				return nil, nil, err
 			}
+			conf.ClientCAs = by.pool
 			refused = errors.Join(refused, unsigned)
 		}
 		tickets.apply(conf)
-		return conf, refused, nil
+		return &loaded{config: conf, signersUntil: by.until}, refused, nil
 	}
 	err := e.loadBeside(before)
 	return e, err
@@ -210,18 +225,22 @@ const sessionsKept = 256
 // ForServers makes the End for the servers of a pool, with before as for ForClients.
 func ForServers(c *config.ServerTLS, before *End) (*End, error) {
 	e := &End{files: append(files(c.CA), pairFiles(c.CertFiles)...)}
-	e.make = func(before *tls.Config) (conf *tls.Config, refused, err error) {
-		conf = &tls.Config{
+	e.make = func(before *loaded) (l *loaded, refused, err error) {
+		conf := &tls.Config{
 			ServerName: c.ServerName, MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.Verify == config.VerifyNone,
 			ClientSessionCache: tls.NewLRUClientSessionCache(sessionsKept), DynamicRecordSizingDisabled: true,
 		}
+		var by signers
 		if c.CA != "" && c.CA != config.SystemCA {
-			var signers *x509.CertPool
 			if before != nil {
-				signers = before.RootCAs
+				by = signers{before.config.RootCAs, before.signersUntil}
 			}
-			if conf.RootCAs, refused, err = signersOr(signers, "ca", c.CA); err != nil {
+			if by, refused, err = signersOr(by, "ca", c.CA); err != nil {
 				return nil, nil, err
+			}
+			conf.RootCAs = by.pool
+			if c.Verify == config.VerifyNone {
+				by.until = time.Time{} // nothing is looked at
 			}
 		}
 		if c.Cert != "" {
@@ -231,7 +250,7 @@ func ForServers(c *config.ServerTLS, before *End) (*End, error) {
 			}
 			refused = errors.Join(refused, unpaired)
 		}
-		return conf, refused, nil
+		return &loaded{config: conf, signersUntil: by.until}, refused, nil
 	}
 	err := e.loadBeside(before)
 	return e, err

@@ -83,14 +83,14 @@ func promisesCertificates(name string) bool {
 // loadCA reads the certificates from a file, or from all files of a folder. In a folder files
 // with another name, and without a block in PEM form, are passed over, and so are folders and
 // hidden files.
-func loadCA(path string) (*x509.CertPool, error) {
+func loadCA(path string) (all signers, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return signers{}, err
 	}
-	pool := x509.NewCertPool()
+	all.pool = x509.NewCertPool()
 	if !info.IsDir() {
-		return pool, addSigners(pool, path)
+		return all, all.add(path)
 	}
 	found := false
 	for _, file := range filesIn(path) {
@@ -98,22 +98,22 @@ func loadCA(path string) (*x509.CertPool, error) {
 		if info, err := os.Stat(file); err == nil && info.IsDir() || strings.HasPrefix(name, ".") {
 			continue
 		}
-		err := addSigners(pool, file)
+		err := all.add(file)
 		switch {
 		case err == nil:
 			found = true
 		case promisesCertificates(name) || !errors.Is(err, errNoCertificate):
-			return nil, err
+			return signers{}, err
 		}
 	}
 	if !found {
-		return nil, fmt.Errorf("'%s' has no certificate in PEM form", path)
+		return signers{}, fmt.Errorf("'%s' has no certificate in PEM form", path)
 	}
-	return pool, nil
+	return all, nil
 }
 
-// addSigners adds the certificates of a file.
-func addSigners(pool *x509.CertPool, file string) error {
+// add adds the certificates of a file.
+func (s *signers) add(file string) error {
 	text, err := regularfile.Read(file, maxPEM)
 	if err != nil {
 		return err
@@ -123,7 +123,10 @@ func addSigners(pool *x509.CertPool, file string) error {
 		return fmt.Errorf("'%s': %w", file, err)
 	}
 	for _, c := range all {
-		pool.AddCert(c)
+		s.pool.AddCert(c)
+		if c.NotAfter.After(s.until) {
+			s.until = c.NotAfter
+		}
 	}
 	return nil
 }

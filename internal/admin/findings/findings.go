@@ -217,6 +217,7 @@ func (f *finder) shown(c *api.Certificate) {
 	if c.Refused != "" {
 		f.add(certificate, false, c.Pool, "%s: the files cannot be used as they are, and what was read before stays in use:: %s", c.Block, c.Refused)
 	}
+	f.signers(c)
 	if c.Until == nil || c.Block == "tls" {
 		return
 	}
@@ -226,6 +227,33 @@ func (f *finder) shown(c *api.Certificate) {
 	case left < CertificateSoon:
 		one := f.add(certificate, false, c.Pool, "the certificate of %s ends in %s", c.Block, units.Age(left))
 		one.Title, one.Until = "the certificate of "+c.Block+" ends soon", c.Until
+	}
+}
+
+// SignersKey is the key of a block of TLS that names those who sign certificates of the other
+// side.
+func SignersKey(block string) string {
+	if block == "tls" || block == "admin_tls" {
+		return "client_ca"
+	}
+	return "ca"
+}
+
+// signers finds that the certificates end soon that sign those of the other side.
+func (f *finder) signers(c *api.Certificate) {
+	if c.SignersUntil == nil {
+		return
+	}
+	key, follows := SignersKey(c.Block), "no new connection is made"
+	if key == "client_ca" {
+		follows = "clients that show a certificate are refused"
+	}
+	switch left := c.SignersUntil.Sub(f.now); {
+	case left <= 0:
+		f.add(certificate, true, c.Pool, "the certificates of %s in %s have ended: %s", key, c.Block, follows)
+	case left < CertificateSoon:
+		one := f.add(certificate, false, c.Pool, "the certificates of %s in %s end in %s", key, c.Block, units.Age(left))
+		one.Title, one.Until = "the certificates of "+key+" in "+c.Block+" end soon", c.SignersUntil
 	}
 }
 

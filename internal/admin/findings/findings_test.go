@@ -117,6 +117,10 @@ func TestCertificates(t *testing.T) {
 		{Pool: "beta", Block: "server_tls"},
 		{Block: "admin_tls", Until: in(time.Hour)},
 		{Block: "admin_tls", Until: in(1000 * time.Hour)},
+		{Pool: "gamma", Block: "tls", SignersUntil: in(100 * time.Hour)},
+		{Pool: "gamma", Block: "sentinel_tls", SignersUntil: in(1000 * time.Hour)},
+		{Pool: "delta", Block: "tls", SignersUntil: in(-time.Hour)},
+		{Pool: "delta", Block: "server_tls", SignersUntil: in(-time.Hour)},
 	}}}
 	pool := api.Pool{Name: "alpha", Counters: map[string]int64{"certificate_until": in(time.Hour).UnixMicro()}}
 	found := Of(info, &api.Pools{Time: now, Pools: []api.Pool{pool}})
@@ -129,6 +133,9 @@ func TestCertificates(t *testing.T) {
 		{"alpha", "the certificate of sentinel_tls has ended", true},
 		{"alpha", "sentinel_tls: the files cannot be used as they are, and what was read before stays in use: it has expired", false},
 		{"", "the certificate of admin_tls ends in 1h", false},
+		{"gamma", "the certificates of client_ca in tls end in 4d", false},
+		{"delta", "the certificates of client_ca in tls have ended: clients that show a certificate are refused", true},
+		{"delta", "the certificates of ca in server_tls have ended: no new connection is made", true},
 	} {
 		if !slices.ContainsFunc(found.Findings, func(f api.Finding) bool {
 			return f.Pool == want.pool && strings.HasPrefix(f.Text, want.text) && f.Fails == want.fails
@@ -136,7 +143,7 @@ func TestCertificates(t *testing.T) {
 			t.Errorf("%+v is not found", want)
 		}
 	}
-	if len(found.Findings) != 5 {
+	if len(found.Findings) != 8 {
 		t.Errorf("found %+v", found.Findings)
 	}
 }

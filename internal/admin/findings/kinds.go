@@ -55,7 +55,7 @@ var Kinds = []api.Explained{
 	{Name: memory, Text: "memory", Help: "The proxy holds much for clients: requests, and replies that clients do not read. Above the soft mark clients wait, above the hard mark hardly any is read from. nuthatch ctl clients shows who holds how much."},
 	{Name: clients, Text: "clients", Help: "Nearly as many clients are connected as may be; more are refused. Do clients leak connections? Otherwise raise the bound that the text names."},
 	{Name: descriptors, Text: "descriptors", Help: "The process has few file descriptors left. Without one it can accept no client and connect to no server. Raise ulimit -n or LimitNOFILE=."},
-	{Name: certificate, Text: "certificate", Help: "A certificate that the proxy shows its clients, servers or sentinels ends soon, or has ended: they then refuse to connect. Or its files cannot be used. Put a new one in its place; the proxy reads it by itself."},
+	{Name: certificate, Text: "certificate", Help: "A certificate that the proxy shows its clients, servers or sentinels ends soon, or has ended: they then refuse to connect. Or so do those in client_ca or ca, which sign the certificates of clients and servers: these are then refused. Or files cannot be used. Put a new one in its place; the proxy reads it by itself."},
 	{Name: reloadRefused, Text: "reload refused", Help: "The configuration was to be read again and has faults. The one before stays in force. nuthatch -t -c FILE lists all faults."},
 	{Name: notReady, Text: "not ready", Help: "/readyz answers 503, so that load balancers send no clients here."},
 	{Name: draining, Text: "draining", Help: "The proxy was told to end. It answers the requests that have come, and accepts no clients."},
