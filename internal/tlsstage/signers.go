@@ -90,7 +90,8 @@ func loadCA(path string) (all signers, err error) {
 	}
 	all.pool = x509.NewCertPool()
 	if !info.IsDir() {
-		return all, all.add(path)
+		err := all.add(path)
+		return all, err
 	}
 	found := false
 	for _, file := range filesIn(path) {
