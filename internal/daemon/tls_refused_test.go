@@ -169,9 +169,9 @@ func TestSignersEnd(t *testing.T) {
 	server, a := testkit.StartRedis(t), testkit.NewAuthority(t)
 	cert, key := a.Issue("proxy", time.Now().Add(2*findings.CertificateSoon))
 	clients := tlsLines(cert, key, "client_ca: "+a.CA, "client_cert: required")
-	text := pool("alpha", testkit.FreeAddr(t), testkit.Names(server), clients) +
-		pool("beta", testkit.FreeAddr(t), testkit.Names(server), "server_tls: {ca: "+a.CA+"}") +
-		pool("gamma", testkit.FreeAddr(t), testkit.Names(server), "server_tls: {ca: "+a.CA+", verify: none}")
+	text := pool("a", testkit.FreeAddr(t), testkit.Names(server), clients) +
+		pool("b", testkit.FreeAddr(t), testkit.Names(server), "server_tls: {ca: "+a.CA+"}") +
+		pool("c", testkit.FreeAddr(t), testkit.Names(server), "server_tls: {ca: "+a.CA+", verify: none}")
 	parsed, err := config.Parse("test", []byte(text))
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +192,7 @@ func TestSignersEnd(t *testing.T) {
 			}
 			continue
 		}
-		if len(found) != 2 || !strings.HasPrefix(found[0].Err.Error(), "pool 'alpha': "+tt.alpha) || !strings.HasPrefix(found[1].Err.Error(), "pool 'beta': "+tt.beta) {
+		if len(found) != 2 || !strings.HasPrefix(found[0].Err.Error(), "pool 'a': "+tt.alpha) || !strings.HasPrefix(found[1].Err.Error(), "pool 'b': "+tt.beta) {
 			t.Errorf("%v: -t finds %v, want %q and %q", tt.ends, found, tt.alpha, tt.beta)
 		}
 		for _, f := range found {
