@@ -152,6 +152,27 @@ func TestTroubleSaysWhyAndForHowLong(t *testing.T) {
 	b.await("the rate of error replies", `[...document.querySelectorAll(".view-servers tbody td.bad-value")].some((e) => e.title.startsWith("OOM: "))`)
 }
 
+// TestColourSaysWhetherRequestsFail: the numbers of servers that are not up are amber while the
+// others have their keys, and red when requests fail.
+func TestColourSaysWhetherRequestsFail(t *testing.T) {
+	for _, tt := range []struct {
+		ill  map[int]string
+		want string
+	}{
+		{map[int]string{1: "ejected", 3: "probing"}, "warn-value warn-value warn-value"},
+		{map[int]string{1: "failing", 2: "ejected"}, "bad-value bad-value warn-value"},
+		{map[int]string{0: "ejected", 1: "ejected", 2: "disabled"}, "bad-value bad-value warn-value"}, // none is left
+		{nil, ""},
+	} {
+		f := startFixture(t, 6)
+		f.ill = tt.ill
+		b := open(t, f.url, 1440, "light")
+		got := `[document.querySelector(".tabs b"), ...[...document.querySelectorAll("tr")].filter((e) => /^(sessions|catalog)/.test(e.innerText)).map((e) => e.cells[1])]
+			.map((e) => e?.className.match(/\w+-value/)?.[0] ?? "").join(" ").trim()`
+		b.await("the colours of the tab and of two pools", fmt.Sprintf("document.querySelectorAll('.map button').length === 6 && %s === %q", got, tt.want))
+	}
+}
+
 func TestProxyThatCannotBeReachedIsSeen(t *testing.T) {
 	f := startFixture(t, 3)
 	b := open(t, f.url, 768, "light", "503")

@@ -5,7 +5,7 @@ import { attr, byId, fill, h, text } from './dom.js';
 import { learn } from './explain.js';
 import { clock, span } from './format.js';
 import { link, parse } from './links.js';
-import { Model, moment } from './model.js';
+import { Model, moment, severity } from './model.js';
 import { Clients } from './views/clients.js';
 import { Configuration } from './views/config.js';
 import { Denials } from './views/denials.js';
@@ -222,10 +222,11 @@ class App {
     this.current.page.show?.(model);
     this.sheet.show(model);
     const ill = model.servers.filter((s) => s.state !== 'up').length;
+    const grave = model.pools.map((p) => severity(p.servers)).sort()[0];
     const tab = this.tabs[1];
-    if (tab.ill !== ill) {
-      tab.ill = ill;
-      fill(tab, 'Servers ', ill ? h('b', { class: 'num', 'aria-label': `${ill} not up` }, String(ill)) : null);
+    if (tab.ill !== ill || tab.grave !== grave) {
+      Object.assign(tab, { ill, grave });
+      fill(tab, 'Servers ', ill ? h('b', { class: `num ${grave}`, 'aria-label': `${ill} not up` }, String(ill)) : null);
     }
   }
 

@@ -207,3 +207,12 @@ function series(map, key, names, capacity) {
 export function memoryOf(process) {
   return { used: process.resident_memory, bound: process.max_memory || 0 };
 }
+
+// severity is the colour of how many servers of a pool are up: red if requests fail, amber if the
+// other servers have the keys.
+export function severity(servers) {
+  const down = servers.filter((s) => s.state !== 'up');
+  if (!down.length) return undefined;
+  const none = down.length === servers.length && down.every((s) => s.state !== 'unknown');
+  return none || down.some((s) => s.state === 'failing') ? 'bad-value' : 'warn-value';
+}

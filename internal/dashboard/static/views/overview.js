@@ -4,7 +4,7 @@ import { attr, fill, h, mark, meter, text } from '../dom.js';
 import { meaning, term, words } from '../explain.js';
 import { bytes, clock, count, latency, percent, plural, rate, span } from '../format.js';
 import { link } from '../links.js';
-import { memoryOf } from '../model.js';
+import { memoryOf, severity } from '../model.js';
 import { Plot, spark } from '../plot.js';
 
 const spans = [['2 min', 120e3], ['10 min', 600e3], ['1 h', 3600e3]];
@@ -112,9 +112,9 @@ export class Overview {
     const memory = memoryOf(info.process);
     const failing = now.errors > 0;
     const figures = {
-      requests: [rate(now.requests), `${bytes(now.bytes)}/s to and from servers`],
+      requests: [rate(now.requests), now.bytes == null ? '' : `${bytes(now.bytes)}/s to and from servers`],
       p99: [latency(now.p99), `median ${latency(now.p50)}`],
-      errors: [rate(now.errors), failing ? `${percent(now.errors / now.requests)} of requests` : 'none fails'],
+      errors: [rate(now.errors), failing ? `${percent(now.errors / now.requests)} of requests` : now.errors == null ? '' : 'none fails'],
       clients: [count(now.clients), `${plural(info.process.connections, 'connection')} in all${listeners(model.pools)}`],
       memory: [bytes(memory.used), memory.bound ? `of ${bytes(memory.bound)}` : 'resident, no bound'],
       busy: [percent(now.busy), `busiest of ${plural(info.loops.length, 'loop')}`],
@@ -181,7 +181,7 @@ export class Overview {
   showPools(model) {
     const rows = model.pools.map((p) => h('tr', null,
       h('th', { scope: 'row', title: `${p.protocol} on ${p.listen}` }, p.name),
-      h('td', { class: p.up < p.servers.length ? 'num bad-value' : 'num' }, `${p.up}/${p.servers.length}`),
+      h('td', { class: `num ${severity(p.servers) || ''}` }, `${p.up}/${p.servers.length}`),
       h('td', { class: 'num' }, rate(p.requests)), h('td', { class: 'num p2' }, latency(p.p99)),
       h('td', { class: p.errors > 0 ? 'num bad-value' : 'num' }, rate(p.errors)),
       h('td', { class: 'num p2' }, count(p.inQueue + p.outQueue))));
