@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -48,6 +50,12 @@ func TestShellsComplete(t *testing.T) {
 		{[]string{"nuthatch", "check", "e"}, []string{"engine"}, "events"},
 		{[]string{"nuthatch", "-c", "main_t"}, []string{"main_test.go"}, "ctl"},
 		{[]string{"nuthatch", "ctl", "preview", "main_t"}, []string{"main_test.go"}, "status"},
+		{[]string{"nuthatch", "ctl", "help", "st"}, []string{"status", "stats"}, "reload"},
+		{[]string{"nuthatch", "ctl", "he"}, []string{"help"}, "--help"},
+		{[]string{"nuthatch", "ctl", "drain", "--"}, []string{"--wait", "--conf-file"}, "--window"},
+		{[]string{"nuthatch", "ctl", "status", "--window", ""}, []string{"10s", "1m", "10m"}, "status"},
+		{[]string{"nuthatch", "ctl", "disable", "alpha", "s1", "--keys", "m"}, []string{"move"}, "fail"},
+		{[]string{"nuthatch", "check", "--keys", "m"}, nil, "move"},
 	} {
 		for shell, complete := range map[string]func(...string) string{"bash": bash, "fish": fish} {
 			var got []string
@@ -64,6 +72,22 @@ func TestShellsComplete(t *testing.T) {
 				t.Errorf("%s: %q completes to %q", shell, tt.words, got)
 			}
 		}
+	}
+	// bash takes an option and its value for three words.
+	for _, words := range [][]string{{"nuthatch", "ctl", "--conf-file", "=", "main_t"}, {"nuthatch", "--conf-file", "=", "main_t"}} {
+		if got := strings.Fields(bash(words...)); !slices.Contains(got, "main_test.go") {
+			t.Errorf("bash: %q completes to %q", words, got)
+		}
+	}
+	if got := strings.Fields(bash("nuthatch", "ctl", "--conf-file", "=", "main_test.go", "st")); !slices.Contains(got, "status") {
+		t.Errorf("bash: a command behind --conf-file=FILE completes to %q", got)
+	}
+	spaced := filepath.Join(t.TempDir(), "a b.yml")
+	if err := os.WriteFile(spaced, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := bash("nuthatch", "-c", spaced[:len(spaced)-5]); strings.TrimSpace(got) != spaced {
+		t.Errorf("bash: a name with a space completes to %q", got)
 	}
 	shellOutput(t, "zsh", "-f", "-n", completionsPath+"_nuthatch")
 	for _, want := range []string{"'ctl:", "'status:", "--stats-port=}"} {
@@ -104,6 +128,43 @@ func namesOf(table []option, arguments ...argument) []string {
 
 func mainOptions() []option { return (&flags{}).table(nuthatch) }
 
+// choices are the values of options that have few.
+var choices = map[string][]string{"window": {"10s", "1m", "10m"}, "keys": {"move", "fail"}}
+
+// optionsWithChoices are those of ctl. (check has another --keys.)
+func optionsWithChoices() []option {
+	var table []option
+	for _, o := range (&ctlFlags{}).commandTable() {
+		if choices[o.long] != nil {
+			table = append(table, o)
+		}
+	}
+	return table
+}
+
+// optionsOf are the options that a command of ctl takes.
+func optionsOf(c *ctl.Command) []option {
+	_, _, has := c.Guide()
+	var table []option
+	for _, o := range (&ctlFlags{}).table() {
+		if len(verbsWith(&o)) == 0 || slices.Contains(has, o.long) {
+			table = append(table, o)
+		}
+	}
+	return table
+}
+
+// verbsWith are the commands of ctl that an option is for; none if it is for all.
+func verbsWith(o *option) []string {
+	var names []string
+	for _, c := range ctl.Commands() {
+		if _, _, has := c.Guide(); slices.Contains(has, o.long) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
 // The commands of ctl whose arguments are files.
 var takesFile = []string{"preview"}
 
@@ -124,13 +185,19 @@ func bashCompletion() string {
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local options files values words='' verb='' i
+    # --option=value is three words.
+    if [[ $cur == '=' ]]; then
+        cur=''
+    elif [[ $prev == '=' ]]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
     case $COMP_CWORD:${COMP_WORDS[1]} in
 `)
 	for _, c := range commands() {
 		writeBashTable(&b, "[!1]:"+c.name+"|[1-9][0-9]:"+c.name, c.options())
 		switch c.name {
 		case "ctl":
-			fmt.Fprintf(&b, "            words='%s'\n", strings.Join(verbs(), " "))
+			fmt.Fprintf(&b, "            words='%s help'\n", strings.Join(verbs(), " "))
 		case "check":
 			fmt.Fprintf(&b, "            words='%s'\n", checkedEngine)
 		}
@@ -142,28 +209,42 @@ func bashCompletion() string {
 	}
 	writeBashTable(&b, "*", mainOptions())
 	fmt.Fprintf(&b, "            ((COMP_CWORD == 1)) && words='%s'\n            ;;\n    esac\n", strings.Join(names, " "))
-	fmt.Fprintf(&b, `    if [[ " $files " == *" $prev "* ]]; then
-        COMPREPLY=($(compgen -f -- "$cur"))
-        return
-    elif [[ " $values " == *" $prev "* ]]; then
-        COMPREPLY=()
+	b.WriteString(`    COMPREPLY=()
+    if [[ " $files " == *" $prev "* ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
     fi
+    [[ ${COMP_WORDS[1]} == ctl ]] && case $prev in
+`)
+	for _, o := range optionsWithChoices() {
+		fmt.Fprintf(&b, "        %s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n", strings.Join(o.names(), "|"), strings.Join(choices[o.long], " "))
+	}
+	b.WriteString(`    esac
+    [[ " $values " == *" $prev "* ]] && return
     for ((i = 2; i < COMP_CWORD; i++)); do
-        if [[ " $files $values " != *" ${COMP_WORDS[i - 1]} "* && ${COMP_WORDS[i]} != -* ]]; then
+        if [[ " $files $values = " != *" ${COMP_WORDS[i - 1]} "* && ${COMP_WORDS[i]} != -* && ${COMP_WORDS[i]} != '=' ]]; then
             verb=${COMP_WORDS[i]}
             break
         fi
     done
+    [[ ${COMP_WORDS[1]} == ctl ]] && case $verb in
+`)
+	for _, c := range ctl.Commands() {
+		fmt.Fprintf(&b, "        %s) options='%s' ;;\n", c.Name, strings.Join(namesOf(optionsOf(&c)), " "))
+	}
+	fmt.Fprintf(&b, `        help) COMPREPLY=($(compgen -W "$words" -- "$cur")); return ;;
+    esac
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$options" -- "$cur"))
     elif [[ -z $verb ]]; then
         COMPREPLY=($(compgen -W "$words" -- "$cur"))
     elif [[ " %s " == *" $verb "* ]]; then
-        COMPREPLY=($(compgen -f -- "$cur"))
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     fi
 }
-complete -o filenames -F _nuthatch nuthatch
+complete -F _nuthatch nuthatch
 `, strings.Join(takesFile, " "))
 	return b.String()
 }
@@ -186,8 +267,8 @@ func zshCompletion() string {
 			for _, verb := range ctl.Commands() {
 				fmt.Fprintf(&b, "                    '%s:%s'\n", verb.Name, zshText(verb.Help))
 			}
-			b.WriteString("                )\n")
-			writeZshArguments(&b, "                ", c.options(), "'1:command:{ _describe command commands }'", "'*:argument:_files'")
+			b.WriteString("                    'help:how a command is used'\n                )\n")
+			writeZshVerbs(&b, c.options())
 		case "check":
 			writeZshArguments(&b, "                ", c.options(), "'1:what:("+checkedEngine+")'")
 		default:
@@ -209,33 +290,66 @@ func writeZshArguments(b *strings.Builder, indent string, table []option, operan
 	b.WriteString(indent + "_arguments -s")
 	line := " \\\n" + indent + "    "
 	for _, o := range table {
-		action := ""
-		switch o.argument {
-		case noArgument:
-		case fileName:
-			action = ":file:_files"
-		case number, text:
-			action = ":" + string(o.argument) + ":"
-		}
-		long := "--" + o.long
-		if o.argument != noArgument {
-			long += "="
-		}
-		help := "[" + zshText(o.help) + "]" + action
-		if o.short == 0 {
-			fmt.Fprintf(b, "%s'%s%s'", line, long, help)
-			continue
-		}
-		short := "-" + string(o.short)
-		if o.argument != noArgument {
-			short += "+"
-		}
-		fmt.Fprintf(b, "%s'(-%c --%s)'{%s,%s}'%s'", line, o.short, o.long, short, long, help)
+		b.WriteString(line + zshOption(&o, nil))
 	}
 	for _, operand := range operands {
 		b.WriteString(line + operand)
 	}
 	b.WriteString("\n")
+}
+
+// writeZshVerbs has the options of ctl: those of a command are offered before the command is typed,
+// and behind it.
+func writeZshVerbs(b *strings.Builder, table []option) {
+	b.WriteString(`                local word verb
+                local -a specs
+                for word in ${words[2,CURRENT-1]}; do
+                    (( ${commands[(I)${(b)word}:*]} )) && verb=$word && break
+                done
+`)
+	for _, o := range table {
+		guard := ""
+		var values []string
+		if having := verbsWith(&o); len(having) > 0 {
+			guard, values = fmt.Sprintf("[[ -z $verb || ' %s ' == *\" $verb \"* ]] && ", strings.Join(having, " ")), choices[o.long]
+		}
+		fmt.Fprintf(b, "                %sspecs+=(%s)\n", guard, zshOption(&o, values))
+	}
+	fmt.Fprintf(b, `                case $verb in
+                    %s) specs+=('*:file:_files') ;;
+                    help) specs+=('*:command:{ _describe command commands }') ;;
+                    *) specs+=('*:argument:') ;;
+                esac
+                _arguments -s $specs '1:command:{ _describe command commands }'
+`, strings.Join(takesFile, "|"))
+}
+
+// zshOption is an option as _arguments reads it, with the values that it has.
+func zshOption(o *option, values []string) string {
+	action := ""
+	switch o.argument {
+	case noArgument:
+	case fileName:
+		action = ":file:_files"
+	case number, text:
+		action = ":" + string(o.argument) + ":"
+		if values != nil {
+			action = ":" + o.long + ":(" + strings.Join(values, " ") + ")"
+		}
+	}
+	long := "--" + o.long
+	if o.argument != noArgument {
+		long += "="
+	}
+	help := "[" + zshText(o.help) + "]" + action
+	if o.short == 0 {
+		return fmt.Sprintf("'%s%s'", long, help)
+	}
+	short := "-" + string(o.short)
+	if o.argument != noArgument {
+		short += "+"
+	}
+	return fmt.Sprintf("'(-%c --%s)'{%s,%s}'%s'", o.short, o.long, short, long, help)
 }
 
 // zshText keeps zsh from reading a text as anything else, within single quotes.
@@ -254,13 +368,25 @@ func fishCompletion() string {
 	}
 	writeFishOptions(&b, "not __fish_seen_subcommand_from "+strings.Join(names, " "), mainOptions())
 	for _, c := range commands() {
-		writeFishOptions(&b, "__fish_seen_subcommand_from "+c.name, c.options())
+		for _, o := range c.options() {
+			condition := "__fish_seen_subcommand_from " + c.name
+			if having := verbsWith(&o); c.name == "ctl" && len(having) > 0 {
+				others := slices.DeleteFunc(verbs(), func(name string) bool { return slices.Contains(having, name) })
+				condition += "; and not __fish_seen_subcommand_from " + strings.Join(others, " ")
+				if values := choices[o.long]; values != nil {
+					fmt.Fprintf(&b, "complete -c nuthatch -n %s -l %s -x -a '%s'\n", fishText(condition), o.long, strings.Join(values, " "))
+				}
+			}
+			writeFishOptions(&b, condition, []option{o})
+		}
 	}
 	fmt.Fprintf(&b, "complete -c nuthatch -n '__fish_seen_subcommand_from check' -a %s -d 'whether io_uring can be used'\n", checkedEngine)
-	no := "__fish_seen_subcommand_from ctl; and not __fish_seen_subcommand_from " + strings.Join(verbs(), " ")
+	no := "__fish_seen_subcommand_from ctl; and not __fish_seen_subcommand_from " + strings.Join(verbs(), " ") + " help"
 	for _, c := range ctl.Commands() {
 		fmt.Fprintf(&b, "complete -c nuthatch -n %s -a %s -d %s\n", fishText(no), c.Name, fishText(c.Help))
 	}
+	fmt.Fprintf(&b, "complete -c nuthatch -n %s -a help -d 'how a command is used'\n", fishText(no))
+	fmt.Fprintf(&b, "complete -c nuthatch -n '__fish_seen_subcommand_from ctl; and __fish_seen_subcommand_from help' -a '%s'\n", strings.Join(verbs(), " "))
 	for _, name := range takesFile {
 		fmt.Fprintf(&b, "complete -c nuthatch -n '__fish_seen_subcommand_from %s' -F\n", name)
 	}
