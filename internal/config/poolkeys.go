@@ -300,7 +300,8 @@ var poolKeys = slices.Concat([]key[Pool]{
 		help: "The most private connections to each server, of all event loops together. A client has one from `WATCH` until " +
 			"`EXEC`, `DISCARD`, `UNWATCH` or `RESET`; while a command that blocks, such as `BLPOP`, waits; while it listens " +
 			"to channels or monitors; and from its first tracked read on (`tracking`). A request that needs one more gets " +
-			"an error. " +
+			"an error. A connection that is being replaced (the server has another address or login, `nuthatch ctl " +
+			"reconnect`) does not count: so all clients can move, and for a moment there may be twice as many. " +
 			"Private connections come on top of `server_connections`. `0`: there are none, and requests that need " +
 			"one are refused. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.PrivateConnections = int(v.number) },

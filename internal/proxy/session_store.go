@@ -79,8 +79,9 @@ type private struct {
 	// isUnused: it is among the unused, since time since.
 	isUnused bool
 	since    int64
-	// stale: nobody may get it again.
-	stale bool
+	// stale: nobody may get it again. placeless: it is being replaced, and does not count any
+	// more for private_connections.
+	stale, placeless bool
 	// hearer takes what the server says without being asked; nil: it must not say
 	// anything.
 	hearer hearer
@@ -296,8 +297,7 @@ func (pv *private) gone() {
 		pv.unlist()
 		c.server.health.Private().Forget()
 	} else {
-		c.server.health.Private().Free()
-		c.server.stats[stats.PrivateConnections]--
+		pv.leavePlace()
 	}
 	c.server.store.remove(c)
 	c.pool.ctx.memory.beside -= privateSize
@@ -398,8 +398,18 @@ func (st *store) withdraw(by int64, of func(tenant) bool) {
 	}
 }
 
+// leavePlace has the connection count no more for private_connections, if it does.
+func (pv *private) leavePlace() {
+	if !pv.placeless {
+		pv.placeless = true
+		pv.conn.server.health.Private().Free()
+		pv.conn.server.stats[stats.PrivateConnections]--
+	}
+}
+
 // withdraw withdraws the private connection: nobody may get it again, and its tenant is
-// told.
+// told. Its place is free for the one that the tenant gets in its stead: without that, clients
+// could only move while private_connections is at least twice their number.
 func (pv *private) withdraw(by int64) {
 	c := pv.conn
 	pv.stale = true
@@ -408,8 +418,11 @@ func (pv *private) withdraw(by int64) {
 	case pv.isUnused:
 		c.pool.ctx.turn.retireSoon(c)
 		return
-	case t != nil:
-		t.withdrawn(c, by)
+	default:
+		pv.leavePlace()
+		if t != nil {
+			t.withdrawn(c, by)
+		}
 	}
 	if c.Attached() && c.retireBy == 0 {
 		c.retireBy = by
