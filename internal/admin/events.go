@@ -52,16 +52,22 @@ func eventOf(e *events.Event) api.Event {
 	}
 }
 
-// fallsOf is how often each server has begun to fail in the last minute.
-func fallsOf(log *events.Log, now time.Time) map[serverKey]int {
+// fallen is how often a server has begun to fail in the last minute, and when last.
+type fallen struct {
+	count int
+	last  time.Time
+}
+
+// fallsOf is that of each server.
+func fallsOf(log *events.Log, now time.Time) map[serverKey]fallen {
 	all, _ := log.Latest(events.Kept, "")
-	falls, down := make(map[serverKey]int), make(map[serverKey]bool)
+	falls, down := make(map[serverKey]fallen), make(map[serverKey]bool)
 	for _, e := range all {
 		key := serverKey{e.Pool, e.Server}
 		switch e.Kind {
 		case events.ServerFails, events.ServerEjected:
 			if !down[key] && now.Sub(e.Time) < time.Minute {
-				falls[key]++
+				falls[key] = fallen{falls[key].count + 1, e.Time}
 			}
 			down[key] = true
 		case events.ServerAnswers:

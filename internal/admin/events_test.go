@@ -98,7 +98,7 @@ func TestFalls(t *testing.T) {
 		add(ago, events.ServerAnswers, "flaps")
 		add(ago-1, events.ServerFails, "flaps")
 	}
-	if falls := fallsOf(log, now); len(falls) != 1 || falls[serverKey{"p", "flaps"}] != 5 {
+	if falls := fallsOf(log, now); len(falls) != 1 || falls[serverKey{"p", "flaps"}] != (fallen{5, now.Add(-9 * time.Second)}) {
 		t.Errorf("%v", falls)
 	}
 }

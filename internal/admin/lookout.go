@@ -33,7 +33,10 @@ const (
 //
 //	Warn     memory is short finding=memory details="52 MB of 60 MB ..."                  at once
 //	Warn     still: memory is short finding=memory after=1m0s details="53 MB of 60 MB ..."  each minute
-//	Notice   no longer: memory is short finding=memory lasted=2m30s                       once
+//	Notice   no longer: memory is short finding=memory lasted=2m30s ended=...               once
+//
+// The last line comes when something was not found for overAfter, since it may come back. lasted
+// is from the first sign of it to the last, and ended is when that was.
 type lookout struct {
 	now    present
 	log    *logging.Logger
@@ -51,13 +54,18 @@ type told struct{ kind, pool, server string }
 // was last.
 type telling struct {
 	first, last, line time.Time
-	found             api.Finding
+	// sign is when the last sign of it was: what is found in a window is found longer.
+	sign  time.Time
+	found api.Finding
 	// begun: there was an event when it began, and will be one when it ends.
 	begun bool
 	over  events.Kind
-	// reached is the bound that is not only near, but reached; nil: it is not.
-	reached *reached
+	// reached are the steps above the first one of a bound that were reached; nil: one is not.
+	reached [maxStep]*reached
 }
+
+// lasts is for how long it was so, from the first sign to the last.
+func (s *telling) lasts() time.Duration { return max(s.sign.Sub(s.first), lookPeriod) }
 
 // LookOut has the recorder write what needs a look into the log. It is called before Run.
 func (r *Recorder) LookOut(log *logging.Logger) {
@@ -103,12 +111,13 @@ func (l *lookout) tell(found []api.Finding, now time.Time) {
 				continue
 			}
 			s = &telling{first: now}
+			if f.Since != nil && !f.Since.IsZero() && f.Since.Before(now) && !findings.Settles(f) {
+				s.first = *f.Since
+			}
 			l.told[key] = s
 		}
-		s.last, s.found = now, *f
-		if findings.IsBound(f) {
-			l.edge(s, now)
-		}
+		s.last, s.sign, s.found = now, signOf(f, s.first, now), *f
+		l.edges(s, now)
 		switch after := now.Sub(s.first); {
 		case s.line.IsZero():
 			if !findings.Settles(f) || after >= Windows[0] {
@@ -118,8 +127,8 @@ func (l *lookout) tell(found []api.Finding, now time.Time) {
 		case now.Sub(s.line) >= tellPeriod:
 			s.line = now
 			goesOn := f
-			if s.reached != nil {
-				goesOn = &s.reached.found
+			if r := s.worst(); r != nil {
+				goesOn = &r.found
 			}
 			l.log.Warn("still: "+goesOn.Title, attrsOf(goesOn, "after", after)...)
 		}
@@ -133,14 +142,17 @@ func (l *lookout) tell(found []api.Finding, now time.Time) {
 		}
 		delete(l.told, key)
 		if !s.line.IsZero() {
-			over, lasted := s.found, max(s.last.Sub(s.first), lookPeriod)
-			if r := s.reached; r != nil {
-				over, lasted = r.found, r.lasted()
+			over, lasted := s.found, s.lasts()
+			if r := s.worst(); r != nil {
+				over, lasted = r.found, r.lasts()
 			}
 			over.Reason, over.Cause, over.Text = "", "", over.Title
-			l.log.Notice("no longer: "+over.Title, attrsOf(&over, "lasted", lasted)...)
+			l.log.Notice("no longer: "+over.Title, append(attrsOf(&over, "lasted", lasted), endedAt(s.sign))...)
 			if s.begun {
 				text := "no longer: " + over.Title + "; it lasted " + lasted.Round(time.Second).String()
+				if ago := now.Sub(s.sign).Round(time.Second); ago > lookPeriod {
+					text += ", and ended " + ago.String() + " ago"
+				}
 				l.events.Add(events.Event{Kind: s.over, Time: now, Pool: key.pool, Server: key.server, Text: text, For: lasted})
 			}
 		}
@@ -150,6 +162,25 @@ func (l *lookout) tell(found []api.Finding, now time.Time) {
 			delete(l.begun, key)
 		}
 	}
+}
+
+// signOf is when the last sign of what is found was. first is when it was found first.
+func signOf(f *api.Finding, first, now time.Time) time.Time {
+	sign := now
+	switch {
+	case f.Last != nil && !f.Last.IsZero():
+		sign = *f.Last
+	case findings.Lingers(f): // not found at the next look, it began to leave the window here
+		sign = now.Add(lookPeriod - Windows[0])
+	}
+	if sign.Before(first) {
+		return first
+	}
+	return sign
+}
+
+func endedAt(sign time.Time) slog.Attr {
+	return slog.Time("ended", sign.UTC().Truncate(time.Second))
 }
 
 // begin adds the event that something begins, if it has one.

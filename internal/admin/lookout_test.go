@@ -54,7 +54,7 @@ func TestLookout(t *testing.T) {
 	const about, details = "finding=server_silent pool=p server=10.0.0.2:6379 name=two", `details="it has sent nothing for %s, and 2 requests wait"`
 	want := "server two (10.0.0.2:6379) does not answer " + about + fmt.Sprintf(" "+details, "3s") + "\n" +
 		"still: server two (10.0.0.2:6379) does not answer " + about + fmt.Sprintf(" after=1m0s "+details, "1m03s") + "\n" +
-		"no longer: server two (10.0.0.2:6379) does not answer " + about + " lasted=1m10s\n"
+		"no longer: server two (10.0.0.2:6379) does not answer " + about + " lasted=1m10s ended=1970-01-01T00:01:10Z\n"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -74,7 +74,7 @@ func TestLookoutWaitsForASecondWindow(t *testing.T) {
 	if got := foundFor(9); got != "" {
 		t.Errorf("in one window: %s", got)
 	}
-	want := "sentinels do not agree finding=sentinel pool=p details=three\nno longer: sentinels do not agree finding=sentinel pool=p lasted=15s\n"
+	want := "sentinels do not agree finding=sentinel pool=p details=three\nno longer: sentinels do not agree finding=sentinel pool=p lasted=15s ended=1970-01-01T00:00:15Z\n"
 	if got := foundFor(15); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -122,8 +122,8 @@ func TestLookoutTellsOfEachEdgeOfABound(t *testing.T) {
 		"up and down": {
 			func(second int) int { return []int{10, 90, 100, 95, 10}[second/20] },
 			near(90) + full + " details=\"100 of 100 (client_connections)\"\n" +
-				"no longer: " + full + " lasted=19s details=\"95 of 100 (client_connections)\"\n" +
-				"no longer: clients are near their limit finding=clients pool=p lasted=59s\n",
+				"no longer: " + full + " lasted=19s details=\"95 of 100 (client_connections)\" ended=1970-01-01T00:00:59Z\n" +
+				"no longer: clients are near their limit finding=clients pool=p lasted=59s ended=1970-01-01T00:01:19Z\n",
 		},
 		"at the limit, now and then": {
 			func(second int) int { return 99 + second%2 },
@@ -132,11 +132,60 @@ func TestLookoutTellsOfEachEdgeOfABound(t *testing.T) {
 		},
 		"at once, and all go": {
 			func(second int) int { return []int{10, 100, 10, 10, 10}[second/20] },
-			full + " details=\"100 of 100 (client_connections)\"\n" + "no longer: " + full + " lasted=19s\n",
+			full + " details=\"100 of 100 (client_connections)\"\n" + "no longer: " + full + " lasted=19s ended=1970-01-01T00:00:39Z\n",
 		},
 	} {
 		if got := toldIn(t, 100, func(second int) []api.Finding { return at(tt.clients(second)) }); got != tt.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", what, got, tt.want)
+		}
+	}
+}
+
+// Each step of the memory is an edge, also one that is passed at once.
+func TestLookoutTellsOfMemory(t *testing.T) {
+	at := func(held int64) []api.Finding {
+		process := api.ProcessInfo{HeldMemory: held, SoftMemory: 100 << 20, HardMemory: 200 << 20}
+		now := time.Unix(1e9, 0)
+		return findings.Of(&api.Info{Time: now, State: "serving", Process: process}, &api.Pools{Time: now}).Findings
+	}
+	got := toldIn(t, 140, func(second int) []api.Finding { return at([]int64{10, 95, 120, 210, 120, 95, 10}[second/20] << 20) })
+	var lines []string
+	for line := range strings.Lines(got) {
+		lines = append(lines, regexp.MustCompile(` finding=memory| details="[^"]*"`).ReplaceAllString(strings.TrimSpace(line), ""))
+	}
+	want := []string{
+		"memory is nearly short", "memory is short", "memory is full",
+		"no longer: memory is full lasted=19s ended=1970-01-01T00:01:19Z",
+		"no longer: memory is short lasted=59s ended=1970-01-01T00:01:39Z",
+		"no longer: memory is nearly short lasted=1m39s ended=1970-01-01T00:01:59Z",
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+	got = toldIn(t, 60, func(second int) []api.Finding { return at([]int64{10, 210, 10}[second/20] << 20) })
+	if strings.Count(got, "\n") != 2 || !strings.HasPrefix(got, "memory is full ") || !strings.Contains(got, "\nno longer: memory is full finding=memory lasted=19s ended=1970-01-01T00:00:39Z") {
+		t.Errorf("full at once, and nothing: %s", got)
+	}
+}
+
+// How long a server was slow is from the first second in which it was to the last, and errors in the
+// window from the first to the last, though they are found for longer.
+func TestLookoutTellsHowLongItWas(t *testing.T) {
+	got := toldIn(t, 60, func(second int) []api.Finding {
+		if second < 4 || second >= 24 {
+			return nil
+		}
+		last := min(second, 12)
+		slow := api.Slow{Since: time.Unix(2, 0), Last: time.Unix(int64(last), 0), Way: api.SlowHalf, Takes: .03, Usual: .001, Window: 2}
+		errors := api.Rates{Window: 10, ErrorReplies: map[string]float64{"OOM": 2}}
+		return foundOf(api.Server{Pool: "p", Name: "one", State: "up", Slow: &slow, Recent: &errors})
+	})
+	for _, want := range []string{
+		"no longer: server one is slow finding=server_slow pool=p server=one name=one lasted=10s ended=1970-01-01T00:00:12Z\n",
+		"no longer: server one answers with errors finding=server_errors pool=p server=one name=one lasted=11s ended=1970-01-01T00:00:15Z\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant in it\n%s", got, want)
 		}
 	}
 }
@@ -147,7 +196,8 @@ func TestLookoutTellsOfBeginningsAndEnds(t *testing.T) {
 	log := logging.Discard()
 	journal := new(events.Log)
 	l := newLookout(log, journal)
-	slow, full, well := api.Server{Pool: "p", Name: "slow", State: "up", Slow: &api.Slow{Way: api.SlowHalf, Takes: .03, Usual: .001, Window: 2}}, api.Server{Pool: "p", Name: "full", State: "up"}, api.Server{Pool: "p", Name: "well", State: "up"}
+	slow, full, well := api.Server{Pool: "p", Name: "slow", State: "up"}, api.Server{Pool: "p", Name: "full", State: "up"}, api.Server{Pool: "p", Name: "well", State: "up"}
+	slow.Slow = &api.Slow{Way: api.SlowHalf, Takes: .03, Usual: .001, Window: 2}
 	full.Recent = &api.Rates{ErrorReplies: map[string]float64{"OOM": 2}}
 	wrong := api.Server{Pool: "p", Name: "wrong", State: "up", Recent: &api.Rates{ErrorReplies: map[string]float64{"WRONGTYPE": 2}}}
 	dead := api.Server{Pool: "p", Name: "well", State: "failing"}
@@ -168,7 +218,7 @@ func TestLookoutTellsOfBeginningsAndEnds(t *testing.T) {
 		got = append(got, fmt.Sprint(e.Time.Unix(), " ", e.Kind, " ", e.Server, " ", e.For))
 	}
 	want := []string{
-		"0 server_slow slow 0s", "0 server_errors full 0s", "40 server_slow_over slow 29s", "40 server_errors_over full 29s",
+		"0 server_slow slow 0s", "0 server_errors full 0s", "40 server_slow_over slow 29s", "40 server_errors_over full 21s",
 		"70 server_slow slow 0s", "82 server_slow_over slow 2s", "100 no_server  0s", "112 no_server_over  2s",
 	}
 	slices.Sort(got)
@@ -179,7 +229,7 @@ func TestLookoutTellsOfBeginningsAndEnds(t *testing.T) {
 	if e := journal.LatestOf(events.ServerSlow); e.Text != "server slow is slow: half of its requests in the last 2s take 30ms or longer, with the others 1ms" {
 		t.Errorf("%+v", e)
 	}
-	if e := journal.LatestOf(events.NoServerOver); e.Text != "no longer: no server of the pool is left; it lasted 2s" {
+	if e := journal.LatestOf(events.NoServerOver); e.Text != "no longer: no server of the pool is left; it lasted 2s, and ended 12s ago" {
 		t.Errorf("%+v", e)
 	}
 	at(500, well)

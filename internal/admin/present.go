@@ -125,7 +125,8 @@ func (n *present) poolsNow(name string, of time.Duration) (*api.Pools, error) {
 		for j := range shown.Servers {
 			s := &shown.Servers[j]
 			key := serverKey{p.Name, s.Name}
-			s.Latency, s.Recent, s.Slow, s.Falls = times.of(p.Name, s.Name), window.rates(key), slow[key], falls[key]
+			s.Latency, s.Recent, s.Slow = times.of(p.Name, s.Name), window.rates(key), slow[key]
+			s.Falls, s.LastFall = falls[key].count, falls[key].last
 		}
 		pools = append(pools, shown)
 	}

@@ -318,6 +318,9 @@ func (w *slowWatch) look(now time.Time) (changed bool) {
 				continue
 			}
 			slow.seen, slow.Since = now, now.Add(-time.Duration(slow.Window)*time.Second)
+			if first, last := w.signs(key, slow); !last.IsZero() {
+				slow.Since, slow.Last = first, last
+			}
 			old := w.found[key]
 			if old != nil && old.over.IsZero() {
 				slow.Since = old.Since
@@ -328,6 +331,11 @@ func (w *slowWatch) look(now time.Time) (changed bool) {
 		}
 	}
 	for key, slow := range w.found {
+		if _, last := w.signs(key, slow); slow.over.IsZero() && last.After(slow.Last) {
+			later := *slow // others read what was published
+			later.Last = last
+			slow, w.found[key] = &later, &later
+		}
 		switch {
 		case slow.over.IsZero() && w.goesOn(key, slow.by):
 			slow.seen = now

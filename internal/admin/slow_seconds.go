@@ -98,6 +98,24 @@ func (w *slowWatch) slowSeconds(key serverKey, v judgement, q float64, from, to 
 	return seconds, requests
 }
 
+// signs are when the first second began and the last one ended in which a server was as slow as it
+// was found, of its window; zero if there is none.
+func (w *slowWatch) signs(key serverKey, slow *slowness) (first, last time.Time) {
+	to := len(w.samples) - 1
+	q := map[string]float64{api.SlowHalf: .5, api.SlowTail: 1}[slow.Way] // all: the quickest one
+	window := time.Duration(slow.Window * float64(time.Second))
+	for at := to; at > 0 && w.samples[to].second.Sub(w.samples[at-1].second) <= window; at-- {
+		if seconds, _ := w.slowSeconds(key, slow.by, q, at-1, at); seconds == 0 {
+			continue
+		}
+		first = w.samples[at-1].second
+		if last.IsZero() {
+			last = w.samples[at].second
+		}
+	}
+	return first, last
+}
+
 // isQuick reports whether a server that was slow had requests of that family in the last quickFor,
 // and was not slow in any of these seconds. A tail is looked at for as long as it is found in.
 func (w *slowWatch) isQuick(key serverKey, v judgement, now time.Time) bool {

@@ -146,6 +146,8 @@ func TestOneSlowFamily(t *testing.T) {
 		s := newSimulation(tt.servers)
 		const from, end = 120, 150
 		named, over := 0, 0
+		begin := s.second
+		var told *api.Slow
 		for n := range end + 20 {
 			for i := range tt.servers {
 				took := ms
@@ -156,9 +158,15 @@ func TestOneSlowFamily(t *testing.T) {
 				s.answer(i, tt.rest, 200, ms/4, 100)
 			}
 			slow := s.look()
+			if slow != nil {
+				told = slow
+			}
 			switch {
 			case slow == nil && named > 0 && over == 0:
 				over = n - end + 1
+				if since, last := told.Since.Sub(begin), told.Last.Sub(begin); since != from*time.Second || last != end*time.Second {
+					t.Errorf("%s: slow from %v to %v, want %ds to %ds", tt.what, since, last, from, end)
+				}
 			case slow != nil && over > 0:
 				t.Errorf("%s: named again in second %d", tt.what, n)
 			case slow != nil && named == 0:

@@ -203,6 +203,8 @@ type Server struct {
 	Recent *Rates `json:"recent,omitempty"`
 	// Falls is how often it has begun to fail in the last minute.
 	Falls int `json:"-"`
+	// LastFall is when it began to fail last, if it did in that minute.
+	LastFall time.Time `json:"-"`
 	// Slow is set if its requests take much longer than they should now, whatever the window is.
 	Slow *Slow `json:"-"`
 }

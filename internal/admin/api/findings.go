@@ -39,6 +39,10 @@ type Finding struct {
 	// Since is when it began, and Until when it ends by itself, as far as they are known.
 	Since *time.Time `json:"since,omitempty"`
 	Until *time.Time `json:"until,omitempty"`
+	// Last is when there was the last sign of it, if that is not now and known.
+	Last *time.Time `json:"-"`
+	// Step is how far it has gone, of a bound: 0 is near, and each further one worse.
+	Step int `json:"-"`
 }
 
 // Explained is a word of the API and what it means.

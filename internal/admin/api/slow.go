@@ -5,6 +5,8 @@ import "time"
 // Slow says how a server is slow.
 type Slow struct {
 	Since time.Time
+	// Last is when the last second ended in which it was slow.
+	Last time.Time `json:"-"`
 	// Way is one of the constants below: how many of Count requests of the last Window seconds
 	// take at least Takes. With the other servers of the pool, or with Before at this one in the
 	// minutes before, half of the requests take Usual; one in a hundred does for SlowTail.

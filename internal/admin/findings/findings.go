@@ -82,9 +82,9 @@ func (f *finder) process(info *api.Info, pools *api.Pools) {
 	switch held := fmt.Sprintf("%s of %s held for clients%s", units.Size(p.HeldMemory), units.Size(p.HardMemory), beside); {
 	case p.HardMemory <= 0:
 	case p.HeldMemory >= p.HardMemory:
-		f.add(memory, true, "", "memory is full:: %s; clients are hardly read from", held)
+		f.add(memory, true, "", "memory is full:: %s; clients are hardly read from", held).Step = 2
 	case p.HeldMemory >= p.SoftMemory:
-		f.add(memory, false, "", "memory is short:: %s; clients wait, and those that do not read are closed", held)
+		f.add(memory, false, "", "memory is short:: %s; clients wait, and those that do not read are closed", held).Step = 1
 	case float64(p.HeldMemory) >= nearly*float64(p.SoftMemory):
 		f.add(memory, false, "", "memory is nearly short:: %s; above %s clients wait", held, units.Size(p.SoftMemory))
 	}
@@ -104,7 +104,7 @@ func (f *finder) descriptors(p *api.ProcessInfo) {
 	switch {
 	case p.MaxDescriptors == 0:
 	case p.Descriptors >= p.MaxDescriptors:
-		f.add(descriptors, true, "", "no descriptor is left:: %d of %d are in use", p.Descriptors, p.MaxDescriptors)
+		f.add(descriptors, true, "", "no descriptor is left:: %d of %d are in use", p.Descriptors, p.MaxDescriptors).Step = 1
 	case float64(p.Descriptors) >= nearly*float64(p.MaxDescriptors):
 		f.add(descriptors, false, "", "descriptors are nearly used up:: %d of %d", p.Descriptors, p.MaxDescriptors)
 	}
@@ -115,7 +115,7 @@ func (f *finder) clients(pool string, n, most int, bound string) {
 	switch {
 	case most == 0:
 	case n >= most:
-		f.add(clients, true, pool, "clients are at their limit, more are refused:: %d of %d (%s)", n, most, bound)
+		f.add(clients, true, pool, "clients are at their limit, more are refused:: %d of %d (%s)", n, most, bound).Step = 1
 	case float64(n) >= nearly*float64(most):
 		f.add(clients, false, pool, "clients are near their limit:: %d of %d (%s)", n, most, bound)
 	}

@@ -89,11 +89,10 @@ func Settles(f *api.Finding) bool { return f.Kind == sentinel }
 // Ends reports whether what is found is over as soon as it is not found: it does not come and go.
 func Ends(f *api.Finding) bool { return f.Kind == serverSlow }
 
-// IsBound reports whether it is about a bound: that is near or, if it fails requests or turns clients
-// away, reached.
-func IsBound(f *api.Finding) bool {
+// Lingers reports whether it is found for as long as the window has a sign of it.
+func Lingers(f *api.Finding) bool {
 	switch f.Kind {
-	case clients, descriptors, memory, privateConnections:
+	case clientProtocol, clientLogins, clientStrangers, serverErrors:
 		return true
 	}
 	return false

@@ -55,18 +55,19 @@ func (f *finder) server(v *api.Server, of rest) {
 	f.silent(v)
 	if v.Falls >= flapsFrom {
 		fails := v.State != "up" || v.Recent != nil && v.Recent.Failed > 0
-		f.about(v, serverFlaps, fails, "%s fails again and again:: it failed %d times in the last minute, and answered in between", subject(v), v.Falls)
+		f.about(v, serverFlaps, fails, "%s fails again and again:: it failed %d times in the last minute, and answered in between", subject(v), v.Falls).Last = &v.LastFall
 	}
 	switch {
 	case v.State != "up" || v.Falls >= flapsFrom: // that is said
 	case v.Since != nil && f.now.Sub(*v.Since) < settlesAfter:
 	case v.Slow != nil:
-		f.about(v, serverSlow, false, "%s is slow:: %s", subject(v), slow(v.Slow)).Since = &v.Slow.Since
+		one := f.about(v, serverSlow, false, "%s is slow:: %s", subject(v), slow(v.Slow))
+		one.Since, one.Last = &v.Slow.Since, &v.Slow.Last
 	}
 	switch n := v.Counters["private_connections"]; {
 	case v.MaxPrivate == 0:
 	case n >= int64(v.MaxPrivate):
-		f.about(v, privateConnections, true, "%s: private connections are at their limit, more are refused:: %d of %d (private_connections)", subject(v), n, v.MaxPrivate)
+		f.about(v, privateConnections, true, "%s: private connections are at their limit, more are refused:: %d of %d (private_connections)", subject(v), n, v.MaxPrivate).Step = 1
 	case float64(n) >= nearly*float64(v.MaxPrivate):
 		f.about(v, privateConnections, false, "%s: private connections are near their limit:: %d of %d (private_connections)", subject(v), n, v.MaxPrivate)
 	}
