@@ -350,14 +350,15 @@ func (c *Client) do(ctx context.Context, method, path, kind string, body []byte)
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
+		return nil, c.noAnswer(err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 	}
-	if answer.StatusCode == http.StatusOK {
+	page := strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html")
+	if answer.StatusCode == http.StatusOK && !page {
 		return text, nil
 	}
 	if answer.StatusCode == http.StatusBadRequest && bytes.Contains(text, []byte("HTTP request to an HTTPS server")) {
@@ -365,7 +366,8 @@ func (c *Client) do(ctx context.Context, method, path, kind string, body []byte)
 	}
 	refusal := &RefusedError{Status: answer.StatusCode}
 	if json.Unmarshal(text, &refusal.Fault) != nil || refusal.Fault.Error == "" {
-		return nil, fmt.Errorf("%w: %s from %s, which does not look like a nuthatch", ErrNoAnswer, answer.Status, c.base)
+		return nil, fmt.Errorf("%w: %s from %s, which does not look like a nuthatch; %s", ErrNoAnswer, answer.Status, c.base, whichListener)
 	}
+	c.advise(refusal, method, path)
 	return text, refusal
 }

@@ -1,0 +1,78 @@
+package ctl
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+
+	"nuthatch/internal/version"
+)
+
+// whichListener says how the proxy's admin listener is named.
+const whichListener = "-c names the configuration file of the proxy, -a its admin listener"
+
+// noAnswer says what it means that a request got no answer, and what to do.
+func (c *Client) noAnswer(err error) error {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		err = outer.Err
+	}
+	at := c.target.Address
+	why, do := "", whichListener
+	_, isName := errors.AsType[*net.DNSError](err)
+	_, isTLS := errors.AsType[tls.RecordHeaderError](err)
+	timeout, ok := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%w: %w", ErrNoAnswer, err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		why = "nothing listens at " + at + "; is the proxy running?"
+	case errors.Is(err, syscall.ENOENT):
+		why = "there is no socket " + at + "; is the proxy running?"
+	case errors.Is(err, os.ErrPermission):
+		why, do = "this user may not connect to "+at, "run it as the user of the proxy, or as root"
+	case isName:
+		why = "the host of " + at + " is not found"
+	case isTLS || strings.Contains(err.Error(), "HTTP response to HTTPS client"):
+		why, do = at+" speaks no TLS", "leave out --cacert, and write http:// and not https://"
+	case ok && timeout.Timeout():
+		why, do = at+" takes the connection and does not answer", "does the proxy hang, is it stopped, or is this no nuthatch? "+whichListener
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), strings.Contains(err.Error(), "malformed HTTP"):
+		why = at + " answers, and is no admin listener: is it the port of a pool, of a server, or that of the statistics?"
+	default:
+		return fmt.Errorf("%w at %s: %w", ErrNoAnswer, at, err)
+	}
+	return fmt.Errorf("%w: %s %s (%w)", ErrNoAnswer, closed(why), do, err)
+}
+
+// closed is a text that another one can follow.
+func closed(text string) string {
+	if strings.HasSuffix(text, "?") {
+		return text
+	}
+	return text + ";"
+}
+
+// advise says what to do about a refusal that the proxy itself can say less about.
+func (c *Client) advise(refusal *RefusedError, method, path string) {
+	if len(refusal.Reasons) > 0 {
+		return
+	}
+	path, _, _ = strings.Cut(path, "?")
+	switch {
+	case refusal.Status == http.StatusUnauthorized && c.target.Token == "":
+		refusal.Fault.Error = "the proxy at " + c.target.Address + " asks for a token: say -T FILE, $NUTHATCH_ADMIN_TOKEN, or -c with the proxy's configuration file"
+	case refusal.Status == http.StatusUnauthorized:
+		refusal.Fault.Error = "the proxy at " + c.target.Address + " does not accept this token: is it that of another proxy, or an old one? -T FILE and $NUTHATCH_ADMIN_TOKEN go before that of the configuration file"
+	case refusal.Status == http.StatusNotFound && strings.HasPrefix(refusal.Fault.Error, "no such path"):
+		refusal.Fault.Error = "the proxy at " + c.target.Address + " does not know " + method + " " + path + ": it runs another version than this one (" + version.Version +
+			"); 'nuthatch ctl info' shows which. Upgrade it, or use its own program"
+	}
+}
