@@ -151,6 +151,54 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
+// BenchmarkCrowd: many connections echo in the same turn, so that io_uring has batches.
+func BenchmarkCrowd(b *testing.B) {
+	for _, engine := range []Engine{Epoll, IOUring} {
+		for _, kind := range []string{"unix", "tcp"} {
+			b.Run(kind+"/"+engine.String(), func(b *testing.B) {
+				r := newRig(b)
+				talks := make([]*talk, 50)
+				for i := range talks {
+					talks[i] = newTalk(r, kind, []byte("*1\r\n$4\r\nPING\r\n"), false)
+				}
+				before := cpuTime(b)
+				for b.Loop() {
+					for _, k := range talks {
+						if _, err := unix.Write(k.far.fd, k.msg); err != nil {
+							b.Fatal(err)
+						}
+					}
+					for _, k := range talks {
+						k.hear()
+					}
+				}
+				b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N*len(talks)), "cpu-ns/message")
+			})
+		}
+	}
+}
+
+// hear has turns run until the message has come back.
+func (k *talk) hear() {
+	for {
+		n, _, err := unix.Recvfrom(k.far.fd, k.back, unix.MSG_DONTWAIT)
+		if err == nil && n == len(k.msg) {
+			return
+		}
+		k.r.step()
+	}
+}
+
+// cpuTime is the processor time of the calling thread, in nanoseconds. The rest of the machine
+// says less there than in time that passes.
+func cpuTime(b *testing.B) int64 {
+	var at unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &at); err != nil {
+		b.Fatal(err)
+	}
+	return at.Nano()
+}
+
 func BenchmarkPost(b *testing.B) {
 	r := newRig(b)
 	f := func() {}

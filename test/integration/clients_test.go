@@ -23,7 +23,13 @@ import (
 // command runs a program to its end and returns what it wrote.
 func command(t *testing.T, stdin string, path string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*testkit.Patience)
+	return commandWithin(t, 3*testkit.Patience, stdin, path, args...)
+}
+
+// commandWithin is command with as much time.
+func commandWithin(t *testing.T, most time.Duration, stdin string, path string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin = strings.NewReader(stdin)

@@ -71,7 +71,7 @@ func installNodeClients(t *testing.T) {
 	switch {
 	case err == nil && got.ModTime().After(want.ModTime()):
 	case err == nil || errors.Is(err, os.ErrNotExist):
-		command(t, "", testkit.Program(t, "npm"), "--prefix", dir, "ci", "--ignore-scripts")
+		commandWithin(t, unpackTime, "", testkit.Program(t, "npm"), "--prefix", dir, "ci", "--ignore-scripts")
 	default:
 		t.Fatal(err)
 	}
