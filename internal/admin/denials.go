@@ -24,7 +24,7 @@ func costOfDenials(conf *config.Config, _ *http.Request) int64 {
 
 // deniedCounters are the statistics of a pool that count refusals.
 var deniedCounters = []stats.PoolField{
-	stats.FailedLogins, stats.DeniedStrangers, stats.DeniedCommands, stats.DeniedKeys, stats.DeniedChannels, stats.DeniedDatabases, stats.DeniedWrites,
+	stats.FailedLogins, stats.DeniedStrangers, stats.DeniedPings, stats.DeniedCommands, stats.DeniedKeys, stats.DeniedChannels, stats.DeniedDatabases, stats.DeniedWrites,
 	stats.LimitWaits, stats.TLSFailures,
 }
 

@@ -24,8 +24,9 @@ func TestDenialsOfStrangers(t *testing.T) {
 			t.Errorf("%q without a login: %q", words, got)
 		}
 	}
-	if n := s.Snapshot().Pools[0].Values[stats.DeniedStrangers]; n != 5 || len(s.Denials("alpha")) != 0 {
-		t.Errorf("%d requests without a login are counted, want 5, and none in the log of denials: %+v", n, s.Denials("alpha"))
+	counted := s.Snapshot().Pools[0].Values
+	if n, pings := counted[stats.DeniedStrangers], counted[stats.DeniedPings]; n != 4 || pings != 1 || len(s.Denials("alpha")) != 0 {
+		t.Errorf("%d requests and %d PING without a login are counted, want 4 and 1, and none in the log of denials: %+v", n, pings, s.Denials("alpha"))
 	}
 	c.Do("AUTH", "s3cret", "x")
 	c.Do("AUTH", "default", "wrong")

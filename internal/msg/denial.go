@@ -14,9 +14,10 @@ const (
 	DeniedChannel
 	// DeniedDatabase is a database that it may not use.
 	DeniedDatabase
-	// DeniedStranger is any request of a client that has not logged in. The log of denials leaves
-	// it out, as Redis's does.
+	// DeniedStranger is a request of a client that has not logged in, and DeniedPing is PING of
+	// one: health checks send it. The log of denials leaves both out, as Redis's does.
 	DeniedStranger
+	DeniedPing
 	// NumDenials is how many there are.
 	NumDenials = iota
 )

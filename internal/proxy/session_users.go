@@ -115,6 +115,7 @@ var deniedFields = [msg.NumDenials]stats.PoolField{
 	msg.DeniedChannel:  stats.DeniedChannels,
 	msg.DeniedDatabase: stats.DeniedDatabases,
 	msg.DeniedStranger: stats.DeniedStrangers,
+	msg.DeniedPing:     stats.DeniedPings,
 }
 
 // denied counts that the client's request was refused for lack of a right, and keeps it in
@@ -125,7 +126,7 @@ func (d *dispatch) denied() {
 	c.session.Bars &^= msg.Denied
 	kind := p.proto.guard.Denied()
 	p.stats.Values[deniedFields[kind]]++
-	if kind == msg.DeniedStranger {
+	if kind == msg.DeniedStranger || kind == msg.DeniedPing {
 		return
 	}
 	now := ctx.loop.Now()

@@ -205,8 +205,10 @@ const (
 	DeniedKeys
 	DeniedChannels
 	DeniedDatabases
-	// DeniedStrangers counts requests of clients that have not logged in.
+	// DeniedStrangers counts requests of clients that have not logged in, and DeniedPings PING of
+	// such ones.
 	DeniedStrangers
+	DeniedPings
 	// DeniedWrites counts requests that were refused because the pool is for reading alone.
 	DeniedWrites
 	// LimitWaits counts requests that waited for a limit, LimitWaiting is how many clients do.
@@ -393,7 +395,8 @@ var PoolFields = [numPoolFields]Field{
 	DeniedKeys:          {"denied_keys", "nuthatch_client_denied_keys_total", Counter, Things, "requests refused because the client's user may not use one of the keys"},
 	DeniedChannels:      {"denied_channels", "nuthatch_client_denied_channels_total", Counter, Things, "requests refused because the client's user may not use one of the channels"},
 	DeniedDatabases:     {"denied_databases", "nuthatch_client_denied_databases_total", Counter, Things, "requests refused because the client's user may not use the database"},
-	DeniedStrangers:     {"denied_strangers", "nuthatch_client_denied_strangers_total", Counter, Things, "requests refused because their client has not logged in (NOAUTH)"},
+	DeniedStrangers:     {"denied_strangers", "nuthatch_client_denied_strangers_total", Counter, Things, "requests but PING that are refused because their client has not logged in (NOAUTH)"},
+	DeniedPings:         {"denied_pings", "nuthatch_client_denied_pings_total", Counter, Things, "PING refused because its client has not logged in, as health checks send it"},
 	DeniedWrites:        {"denied_writes", "nuthatch_client_denied_writes_total", Counter, Things, "requests refused because the pool is for reading alone (read_only)"},
 	CertificateLogins:   {"certificate_logins", "nuthatch_client_certificate_logins_total", Counter, Things, "clients that their certificates have logged in (tls.user_from)"},
 

@@ -123,6 +123,9 @@ func refuseStranger(p *Protocol, req *msg.Request, s *msg.Session, w writer) {
 		text = execNoAuth
 	}
 	p.denyStranger(s)
+	if c.answer == answerPing {
+		p.introducer.denial.kind = msg.DeniedPing
+	}
 	w.raw(text)
 }
 
