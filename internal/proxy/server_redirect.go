@@ -220,7 +220,7 @@ func (o *connDetour) refusedAlone(m *msg.Msg, said msg.Redirect) (taken bool) {
 		c.dequeue()
 		c.private.answerTouched(m)
 		return true
-	case p.commands[m.Type].Name == "watch" && !said.Hole:
+	case p.commands[m.Type].Name == "watch" && said.Kind != msg.Unready:
 		// Its EXEC will say that the keys have changed.
 		c.dequeue()
 		m.Owner.OnReply(m, msg.Reply{Flat: []byte("+OK\r\n")})

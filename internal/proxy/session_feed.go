@@ -268,8 +268,7 @@ func (f *feed) OnReply(m *msg.Msg, r msg.Reply) {
 	case s.move != nil:
 		s.move.failed = true
 	case s.asks != nil && s.asks.refusal.Len() == 0: // the client gets one error
-		countPassed(f.conn.server, r)
-		r.MoveTo(f.conn.pool.ctx.bufs, &s.asks.refusal)
+		s.asks.refusedBy(f.conn.server, r)
 	}
 	f.answered(m)
 }

@@ -44,9 +44,10 @@ type search struct {
 	// ready, or has failed. fails is how often one has.
 	triedAt, againAt int64
 	fails            int
-	// direct: the request does not wait any more.
-	direct bool
-	scouts []*scout
+	// direct: the request does not wait any more. taken: it has been taken, and the next one has
+	// a search of its own.
+	direct, taken bool
+	scouts        []*scout
 }
 
 // A scout is a private connection that is made before its request is taken. It is the
@@ -54,7 +55,7 @@ type search struct {
 type scout struct {
 	search *search
 	server *Server
-	// conn is nil if it could not be made, or has ended.
+	// conn is nil if it could not be made, has ended, or was borrowed.
 	conn *serverConn
 }
 
@@ -66,6 +67,9 @@ func reaches(c *client, req *msg.Request, lane int, servers ...*Server) bool {
 		return true
 	}
 	o, now := ownOf(c), p.ctx.loop.Now()
+	if o.search != nil && o.search.taken {
+		o.endSearch()
+	}
 	f, all := o.search, true
 	if o.waited = 0; f != nil {
 		if f.again(now); f.direct || now >= f.by {
@@ -220,9 +224,10 @@ func (in *intake) hasServer() { in.waits &^= waitsForServer }
 
 // handOver has the connections of the scouts be borrowed next.
 func (f *search) handOver() {
+	f.taken = true
 	for _, x := range f.scouts {
 		if x.conn != nil && x.conn.ready != 0 {
-			x.server.store.handed = x.conn
+			x.server.store.handed = x
 		}
 	}
 }
@@ -251,10 +256,10 @@ func (o *own) endSearch() {
 func (x *scout) goHome() {
 	conn := x.conn
 	x.conn = nil
-	if conn == nil || conn.private.tenant != tenant(x) {
+	if conn == nil {
 		return
 	}
-	if x.server.store.handed == conn {
+	if x.server.store.handed == x {
 		x.server.store.handed = nil
 	}
 	if conn.ready != 0 {
@@ -281,7 +286,7 @@ func (x *scout) ready() {
 // evicted implements tenant.
 func (x *scout) evicted(conn *serverConn) {
 	x.conn = nil
-	if x.server.store.handed == conn {
+	if x.server.store.handed == x {
 		x.server.store.handed = nil
 	}
 	why := conn.unfit

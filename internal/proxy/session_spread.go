@@ -291,6 +291,7 @@ func (sf *sharedFeed) tellRefused(x *fanout, r *refusals) (done bool) {
 			case f.asked != nil && s.asks.refusal.Len() == 0:
 				v := mbuf.Whole(&sf.all[sf.first].form)
 				v.AppendTo(sf.server.pool.ctx.bufs, &s.asks.refusal, 0, v.Len())
+				s.asks.refuser = sf.server
 			}
 			f.hasAnswers()
 		}

@@ -65,8 +65,8 @@ type store struct {
 	// unused are those without a tenant, by lane. The one that was used last is at the
 	// end.
 	unused [][]*serverConn
-	// handed is the connection of a scout, which is borrowed next; nearly always nil.
-	handed *serverConn
+	// handed is the scout whose connection is borrowed next; nearly always nil.
+	handed *scout
 }
 
 // A private is the state that only private connections have.
@@ -112,8 +112,9 @@ const privateSize = 1 << 10
 // than OK says why there is none.
 func (s *Server) borrow(lane int, t tenant) (*serverConn, msg.Reason) {
 	now := s.pool.ctx.loop.Now()
-	if c := s.store.handed; c != nil && c.lane.at == lane {
-		s.store.handed = nil
+	if x := s.store.handed; x != nil && x.conn.lane.at == lane {
+		c := x.conn
+		s.store.handed, x.conn = nil, nil // the client's next request must not hand it over again
 		c.private.tenant = t
 		return c, msg.OK
 	}

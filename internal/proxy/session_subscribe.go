@@ -107,17 +107,23 @@ type subscription struct {
 	what  msg.Subscription
 	names []named
 	// more are the messages of the requests that are asked for together with m. m gets the
-	// reply to all.
-	more []*msg.Msg
+	// reply to all. sizes is how many of names each of them has, first m.
+	more  []*msg.Msg
+	sizes []int
 	// unsent: servers are asked at the end of the turn.
 	unsent bool
 	// pending is how many servers have not answered.
 	pending int
 	// expired: it took too long.
 	expired bool
-	// why is the reason if a server did not answer. refusal is a server's error.
+	// why is the reason if a server did not answer. refusal is the error of the server refuser.
 	why     msg.Reason
 	refusal mbuf.Chain
+	refuser *Server
+	// refusals is how often servers were not ready for it, and by is until when they are asked
+	// again; 0: that is not known yet.
+	refusals int
+	by       int64
 	// held are the messages that have come meanwhile.
 	held held
 }
@@ -177,10 +183,13 @@ func (d *dispatch) subscribe(req *msg.Request) {
 		c.own.subs.count(subscriberSize)
 	}
 	s := c.own.subs
+	a := &subscription{what: what}
+	if f := c.own.search; f != nil && !f.taken {
+		a.refusals, a.by = f.fails, f.by
+	}
 	if p.foundElsewhere && !what.Ends && !reaches(c, req, laneAs(p, c.session.Lane.User), lacksFeeds(s, what.Channels, req)...) {
 		return
 	}
-	a := &subscription{what: what}
 	p.ctx.turn.countAtOnce(Amount{Keys: len(req.Args)})
 	var why msg.Reason
 	if what.Ends {
@@ -190,7 +199,7 @@ func (d *dispatch) subscribe(req *msg.Request) {
 		c.refuse(req, why)
 		return
 	}
-	a.m = c.newMsg(req)
+	a.m, a.sizes = c.newMsg(req), []int{len(a.names)}
 	a.m.Muted, a.m.Keep = false, false
 	c.outq.Push(a.m)
 	c.hold(a.m, req.View.Len())
@@ -431,7 +440,10 @@ func (s *subscriber) endRequest() {
 	s.asks = nil
 	bufs := p.ctx.bufs
 	switch {
+	case a.refusal.Len() > 0 && asksAgain(s, a):
+		return
 	case a.refusal.Len() > 0:
+		countPassed(a.refuser, msg.Reply{Chain: &a.refusal})
 		a.held.dropFresh(bufs)
 		s.undo(a)
 		p.asksApart = p.asksApart || !a.what.Ends

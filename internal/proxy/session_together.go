@@ -37,7 +37,7 @@ func isMore(c *client, req *msg.Request) bool {
 // add has a request asked for together with a. Its message stands in the out-queue.
 func (a *subscription) add(b *subscription) {
 	a.more = append(a.more, b.m)
-	a.names = append(a.names, b.names...)
+	a.names, a.sizes = append(a.names, b.names...), append(a.sizes, b.sizes...)
 }
 
 // askSoon asks servers at the end of the turn for what the client asks for.

@@ -319,14 +319,20 @@ func (t *tracking) reach(req *msg.Request) (mayGo bool, why msg.Reason) {
 
 // reachAll is reach for several servers.
 func (t *tracking) reachAll(servers []*Server, keys int) (mayGo bool, why msg.Reason) {
-	if lacks := t.own.lacks(servers); len(lacks) > 0 && (!t.own.client.mayGo() || !reaches(t.own.client, nil, int(t.own.client.lane), lacks...)) {
+	lacks := t.own.lacks(servers)
+	if len(lacks) > 0 && (!t.own.client.mayGo() || !reaches(t.own.client, nil, int(t.own.client.lane), lacks...)) {
 		return false, msg.OK
 	}
 	if !t.count(keys) { // first of all: it may give connections back
 		return false, msg.OK
 	}
 	for _, s := range servers {
-		if mayGo, why = t.reachOne(s, 0); !mayGo || why != msg.OK {
+		if len(lacks) > 0 && lacks[0] == s { // it is reached, or has been waited for
+			lacks = lacks[1:]
+			if _, why = t.conn(s); why != msg.OK {
+				return true, why
+			}
+		} else if mayGo, why = t.reachOne(s, 0); !mayGo || why != msg.OK {
 			return mayGo, why
 		}
 	}
