@@ -52,9 +52,11 @@ var (
 // A detours is a pool's requests that nodes of its cluster have not carried out.
 type detours struct {
 	pool *ServerPool
-	// lines are the requests by client and slot, and all are those in them.
-	lines map[lineKey]*line
-	all   map[*msg.Msg]*detoured
+	// lines are the requests by client and slot, and all are those in them. first and last are the
+	// ends of the list of lines, in the order in which they began.
+	lines       map[lineKey]*line
+	first, last *line
+	all         map[*msg.Msg]*detoured
 }
 
 type lineKey struct {
@@ -296,8 +298,7 @@ func (d *detours) detoured(parser msg.RequestParser, m *msg.Msg, c *serverConn, 
 	key := lineKey{m.Party(), slot}
 	l := d.lines[key]
 	if l == nil {
-		l = &line{detours: d, key: key}
-		d.lines[key] = l
+		l = d.begin(key)
 	}
 	it.line = l
 	l.list = append(l.list, it)
@@ -432,7 +433,7 @@ func (d *detours) mapChanged() {
 // end gives all clients an error whose requests wait to be sent again: the pool is no
 // cluster any more.
 func (d *detours) end() {
-	for _, l := range d.lines {
+	for l := range d.inOrder() {
 		for _, it := range append([]*detoured(nil), l.list...) {
 			if it.detour == nil {
 				it.fail(textLate)
@@ -449,7 +450,7 @@ func (t *timers) goOnDetours() {
 			if p.detours == nil {
 				continue
 			}
-			for _, l := range p.detours.lines {
+			for l := range p.detours.inOrder() {
 				l.pump()
 			}
 		}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"iter"
 	"slices"
 
 	"nuthatch/internal/mbuf"
@@ -26,6 +27,44 @@ type line struct {
 	list    []*detoured
 	// inFlight is how many are under way.
 	inFlight int
+	// before and next are the lines that began before and after it. One that has ended keeps them.
+	before, next *line
+}
+
+// begin begins a line behind the others.
+func (d *detours) begin(key lineKey) *line {
+	l := &line{detours: d, key: key, before: d.last}
+	if d.last != nil {
+		d.last.next = l
+	} else {
+		d.first = l
+	}
+	d.last, d.lines[key] = l, l
+	return l
+}
+
+// end takes the line, which is empty, out of the list.
+func (l *line) end() {
+	d := l.detours
+	if l.before != nil {
+		l.before.next = l.next
+	} else {
+		d.first = l.next
+	}
+	if l.next != nil {
+		l.next.before = l.before
+	} else {
+		d.last = l.before
+	}
+	delete(d.lines, l.key)
+}
+
+// inOrder are the lines in the order in which they began. Lines may end meanwhile.
+func (d *detours) inOrder() iter.Seq[*line] {
+	return func(yield func(*line) bool) {
+		for l := d.first; l != nil && yield(l); l = l.next {
+		}
+	}
 }
 
 // refused notes that the request was not carried out.
@@ -195,8 +234,8 @@ func (it *detoured) leave() {
 		l.list = slices.Delete(l.list, i, i+1)
 	}
 	delete(l.detours.all, it.m)
-	if len(l.list) == 0 {
-		delete(l.detours.lines, l.key)
+	if len(l.list) == 0 && l.detours.lines[l.key] == l {
+		l.end()
 	}
 }
 
