@@ -46,6 +46,10 @@ const (
 	calm = 10 * time.Second
 	// share is how much of the time looks may take, as a divisor.
 	share = 10
+	// away is the pause after a look that nobody has answered: all nodes are away, and clients wait
+	// for the first one that comes back. awayMost is the pause if such a look takes long, as it does
+	// when nodes hang: to wait costs nothing.
+	away, awayMost = time.Second, 3 * time.Second
 )
 
 // Options are what a Watcher needs. Its functions are called on any goroutine.
@@ -117,6 +121,8 @@ type Status struct {
 	// Looks is how often the cluster was asked, by why.
 	Looks map[string]int64
 	Seeds []SeedStatus
+	// silent: no node has answered the last look.
+	silent bool
 }
 
 // trouble is what is wrong, as it was told.
@@ -228,8 +234,9 @@ type pace struct {
 	until, unsettled time.Time
 }
 
-// next is how long to wait, and how long at the least, after a look at time now.
-func (p *pace) next(now time.Time, settled bool, refresh, took time.Duration) (most, least time.Duration) {
+// next is how long to wait, and how long at the least, after a look at time now that has taken that
+// long. silent: no node has answered it.
+func (p *pace) next(now time.Time, settled, silent bool, refresh, took time.Duration) (most, least time.Duration) {
 	least = max(p.pause, share*took)
 	switch {
 	case settled:
@@ -243,6 +250,10 @@ func (p *pace) next(now time.Time, settled bool, refresh, took time.Duration) (m
 		most = min(later, refresh)
 	case !settled:
 		most = min(seldom, refresh)
+	}
+	if silent {
+		least = min(least, awayMost)
+		most = min(most, max(away, least))
 	}
 	return max(most, least), least
 }
@@ -283,7 +294,7 @@ func (w *Watcher) run(ctx context.Context) {
 		}
 		looked := time.Now()
 		status := w.Status()
-		most, least := p.next(looked, status.settled(), w.Refresh, w.took)
+		most, least := p.next(looked, status.settled(), status.silent, w.Refresh, w.took)
 		if !w.await(ctx, looked, jitter(most), jitter(least)) {
 			return
 		}
@@ -371,6 +382,9 @@ func (w *Watcher) look(ctx context.Context, why []string, from string) {
 	if problem == "" {
 		c.Refuses, c.Several = refused != "", refused == "" && where != ""
 	}
+	w.mu.Lock()
+	w.status.silent = len(answers) == 0
+	w.mu.Unlock()
 	w.note(m, c, began, why)
 	if m != nil {
 		w.Publish(m)

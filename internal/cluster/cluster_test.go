@@ -442,13 +442,13 @@ func TestStopped(t *testing.T) {
 func TestPace(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var p pace
-	if most, least := p.next(now, true, time.Minute, 0); most != time.Minute || least != 0 {
+	if most, least := p.next(now, true, false, time.Minute, 0); most != time.Minute || least != 0 {
 		t.Errorf("nobody asks: %v, %v", most, least)
 	}
 	var pauses []time.Duration
 	for range 7 {
 		p.wish(now, false)
-		_, least := p.next(now, true, time.Minute, 0)
+		_, least := p.next(now, true, false, time.Minute, 0)
 		pauses = append(pauses, least)
 		now = now.Add(least)
 	}
@@ -456,22 +456,62 @@ func TestPace(t *testing.T) {
 		t.Errorf("the pauses are %v, want %v", pauses, want)
 	}
 	p.wish(now, true)
-	if most, least := p.next(now, true, time.Minute, 0); least != later || most != later {
+	if most, least := p.next(now, true, false, time.Minute, 0); least != later || most != later {
 		t.Errorf("a node is missed: %v, %v", most, least)
 	}
-	if _, least := p.next(now, true, time.Minute, 200*time.Millisecond); least != 2*time.Second {
+	if _, least := p.next(now, true, false, time.Minute, 200*time.Millisecond); least != 2*time.Second {
 		t.Errorf("a look takes 200 ms, and the pause is %v", least)
 	}
 	now = now.Add(time.Minute)
 	p.wish(now, false)
-	if _, least := p.next(now, true, time.Minute, 0); least != soon {
+	if _, least := p.next(now, true, false, time.Minute, 0); least != soon {
 		t.Errorf("after a while the pause is %v", least)
 	}
-	if most, _ := p.next(now, false, time.Hour, 0); most != later {
+	if most, _ := p.next(now, false, false, time.Hour, 0); most != later {
 		t.Errorf("unsettled: %v", most)
 	}
-	if most, _ := p.next(now.Add(2*time.Minute), false, time.Hour, 0); most != seldom {
+	if most, _ := p.next(now.Add(2*time.Minute), false, false, time.Hour, 0); most != seldom {
 		t.Errorf("unsettled for long: %v", most)
+	}
+}
+
+// TestPaceOfAway: while no node answers, the nodes are asked again soon, however long that lasts, and
+// however long such a look takes.
+func TestPaceOfAway(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for _, tt := range []struct {
+		settled             bool
+		refresh, took, want time.Duration
+	}{
+		{true, time.Hour, 0, away},
+		{true, time.Hour, 200 * time.Millisecond, 2 * time.Second},
+		{true, time.Hour, 4 * time.Second, awayMost},
+		{true, later, 0, later},
+		{false, time.Hour, 0, away},
+		{false, time.Hour, 4 * time.Second, awayMost},
+	} {
+		p := pace{unsettled: now.Add(-time.Hour), pause: soon}
+		if most, _ := p.next(now, tt.settled, true, tt.refresh, tt.took); most != tt.want {
+			t.Errorf("%+v: the pause is %v", tt, most)
+		}
+	}
+}
+
+// TestSilent: a cluster of which nobody answers is told from one that answers.
+func TestSilent(t *testing.T) {
+	f := startFake(t)
+	f.says("1 " + f.Addr() + " master 1 0-16383")
+	w := newWatch(t, config.Login{}, f.Addr())
+	w.Look(t.Context())
+	if s := w.Status(); !s.settled() || s.silent {
+		t.Errorf("it answers: %+v", s)
+	}
+	f.Stop()
+	w.Look(t.Context())
+	other := newWatch(t, config.Login{}, f.Addr())
+	other.Continue(w.Watcher)
+	if s := other.Status(); !s.settled() || !s.silent {
+		t.Errorf("it does not answer: %+v", s)
 	}
 }
 
