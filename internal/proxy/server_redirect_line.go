@@ -62,7 +62,10 @@ func (l *line) end() {
 // inOrder are the lines in the order in which they began. Lines may end meanwhile.
 func (d *detours) inOrder() iter.Seq[*line] {
 	return func(yield func(*line) bool) {
-		for l := d.first; l != nil && yield(l); l = l.next {
+		for l := d.first; l != nil; l = l.next {
+			if !yield(l) {
+				return
+			}
 		}
 	}
 }
