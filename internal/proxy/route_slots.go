@@ -172,9 +172,9 @@ func takeTable(p *ServerPool, s *topology.Snapshot) {
 	leaveSlotless(p, had)
 }
 
-// leaveSlotless has clients that hear something from all servers hear no more from those of the servers
-// had that have no slots any more, but stay in the pool. As a replica, such a node would tell a second
-// time of each command, and of each key that changes.
+// leaveSlotless has clients that hear something from all servers, or are told of keys that they have
+// read, hear no more from those of the servers had that have no slots any more, but stay in the pool.
+// As a replica, such a node would tell a second time of each command, and of each key that changes.
 func leaveSlotless(p *ServerPool, had []*Server) {
 	if !p.bySlot {
 		return

@@ -131,9 +131,10 @@ func (o *own) withdrawn(conn *serverConn, _ int64) {
 	}
 }
 
-// slotless implements tenant.
+// slotless implements tenant. The client is told to forget what it has read there. As a replica the
+// node would go on telling it of keys that it has read anew at their primary.
 func (o *own) slotless(conn *serverConn) bool {
-	return o.track != nil && o.track.wants.Broadcast && conn.private.tracks
+	return o.track != nil && conn.private.tracks && (o.track.wants.Broadcast || !o.uses(conn))
 }
 
 // feed implements tenant: that is what subs has others for.

@@ -43,7 +43,8 @@ type tenant interface {
 	// connection. The tenant must give it back. It is closed at time by at the latest.
 	withdrawn(conn *serverConn, by int64)
 	// slotless says that the connection's server has no slots any more, and stays in the pool. The
-	// tenant gives the connection up if it has one to each server, to hear from all.
+	// tenant gives the connection up if it has one to each server, to hear from all, or reads there
+	// what it is told of.
 	slotless(conn *serverConn) (givesUp bool)
 	// feed is the tenant if the connection is there to hear messages of channels; otherwise
 	// nil.
