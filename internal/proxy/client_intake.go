@@ -172,7 +172,7 @@ func (in *intake) dueAt(patience int64) int64 {
 // patience is how long the client's bytes may wait to be taken. limit is the pool's
 // bound. 0 is no bound.
 func (in *intake) patience(limit int64) int64 {
-	if in.ending && in.waits&(waitsForPool|waitsToExec|waitsForServer) != 0 {
+	if in.ending && in.waits&(waitsForPool|waitsToExec) != 0 {
 		return soonest(limit, endingPatience)
 	}
 	if in.waits&(waitsForElement|waitsToBlock) != 0 || in.waits&(waitsForServer|waitsForPool) == waitsForServer { // search.by
