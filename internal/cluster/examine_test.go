@@ -175,7 +175,7 @@ func TestExamineViews(t *testing.T) {
 		"d: it is no node of a cluster: This instance has cluster support disabled",
 		"[a: it does not know d]", "[b: it does not know d]",
 		"c: it knows the primaries of 16001 of 16384 slots, and others know those of 16384: it is behind, or sees half of the cluster",
-		"cluster: nodes do not agree who has the slots 8191: a says a, and c says b",
+		"cluster: nodes do not agree who has the slots 8191: a and 1 more say a, and c says b",
 		"[a: the greatest config epoch that it knows is 2, and others know 7: it is behind]",
 		"[b: the greatest config epoch that it knows is 2, and others know 7: it is behind]")
 

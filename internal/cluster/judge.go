@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"nuthatch/internal/redisclient"
@@ -180,32 +181,46 @@ func (j *judgement) slots() {
 	j.fault(whole, "%d of %d slots %s no primary: %s", len(holes), NumSlots, units.Plural(len(holes), "has", "have"), runsOf(holes))
 }
 
-// owners tells about which slots nodes disagree.
+// owners tells about which slots nodes disagree: once for all slots about which the same nodes say
+// the same.
 func (j *judgement) owners() {
-	type dispute struct{ a, b, saysA, saysB string }
-	slots := make(map[dispute][]int)
-	in := j.inside()
-	first := new([NumSlots]struct{ owner, by string })
-	for _, v := range in {
+	// A claim is an owner that is named, the first node that names it, and how many more do.
+	type claim struct {
+		owner, by string
+		more      int
+	}
+	var claims [NumSlots][]claim
+	for _, v := range j.inside() {
 		for _, r := range v.runs {
 			for slot := r.first; slot <= r.last; slot++ {
-				f := &first[slot]
-				switch {
-				case f.owner == "":
-					f.owner, f.by = r.owner, v.addr.String()
-				case f.owner != r.owner:
-					d := dispute{f.owner, r.owner, f.by, v.addr.String()}
-					slots[d] = append(slots[d], slot)
+				of := claims[slot]
+				if at := slices.IndexFunc(of, func(c claim) bool { return c.owner == r.owner }); at >= 0 {
+					of[at].more++
+				} else {
+					claims[slot] = append(of, claim{owner: r.owner, by: v.addr.String()})
 				}
 			}
 		}
 	}
-	keys := slices.SortedFunc(maps.Keys(slots), func(a, b dispute) int {
-		return cmp.Or(strings.Compare(a.saysA, b.saysA), strings.Compare(a.saysB, b.saysB), cmp.Compare(slots[a][0], slots[b][0]))
-	})
-	for _, d := range keys {
-		j.fault(whole, "nodes do not agree who has the slots %s: %s says %s, and %s says %s",
-			runsOf(slots[d]), d.saysA, j.name(d.a), d.saysB, j.name(d.b))
+	slots := make(map[string][]int)
+	for slot, of := range claims {
+		if len(of) < 2 {
+			continue
+		}
+		var said []string
+		for _, c := range of {
+			say := " says "
+			if c.more > 0 {
+				say = " and " + strconv.Itoa(c.more) + " more say "
+			}
+			said = append(said, c.by+say+j.name(c.owner))
+		}
+		text := strings.Join(said, ", and ")
+		slots[text] = append(slots[text], slot)
+	}
+	texts := slices.SortedFunc(maps.Keys(slots), func(a, b string) int { return cmp.Compare(slots[a][0], slots[b][0]) })
+	for _, text := range texts {
+		j.fault(whole, "nodes do not agree who has the slots %s: %s", runsOf(slots[text]), text)
 	}
 }
 
@@ -217,7 +232,7 @@ func (j *judgement) epochs() {
 	by := make(map[int64]string)
 	for i := range j.m.Nodes {
 		n := &j.m.Nodes[i]
-		if n.Replica || n.Epoch < 0 || !j.m.hasSlots(int32(i)) {
+		if n.Replica || n.Epoch < 0 || !j.m.HasSlots(int32(i)) {
 			continue
 		}
 		if other := by[n.Epoch]; other != "" {
@@ -237,7 +252,7 @@ func (j *judgement) primaries() {
 	var all, down int
 	for i := range j.m.Nodes {
 		n := &j.m.Nodes[i]
-		if n.Replica || !j.m.hasSlots(int32(i)) {
+		if n.Replica || !j.m.HasSlots(int32(i)) {
 			continue
 		}
 		all++

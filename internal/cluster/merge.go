@@ -34,14 +34,15 @@ func (m *Map) Settled() bool {
 		return false
 	}
 	for i := range m.Nodes {
-		if m.Nodes[i].Failing && m.hasSlots(int32(i)) {
+		if m.Nodes[i].Failing && m.HasSlots(int32(i)) {
 			return false
 		}
 	}
 	return true
 }
 
-func (m *Map) hasSlots(place int32) bool { return slices.Contains(m.Owners[:], place) }
+// HasSlots reports whether the node at a place among Nodes has slots.
+func (m *Map) HasSlots(place int32) bool { return slices.Contains(m.Owners[:], place) }
 
 // hosts are where the nodes are, by their ids. m may be nil.
 func (m *Map) hosts() map[string]string {

@@ -92,7 +92,10 @@ func answerOf(nodes, shards *redis.Cmd, from asked) (*answer, error) {
 
 // why says in words why a node is of no use.
 func (o *Options) why(err error) string {
-	if isNoCluster(err) {
+	switch {
+	case strings.Contains(err.Error(), "unknown command 'CLUSTER'"):
+		return "it is no node of a cluster, and does not know the command CLUSTER: is it a Sentinel, or a Redis without that command?"
+	case isNoCluster(err):
 		return "it is no node of a cluster: " + strings.TrimPrefix(err.Error(), "ERR ")
 	}
 	return redisclient.Why(err, o.Secure != nil)

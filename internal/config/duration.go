@@ -21,9 +21,9 @@ func parseDuration(r limits, text string) (value, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil || int64(d) < r.min || int64(d) > r.max {
 		hint := ""
-		if _, plain := parseDigits(text); plain {
+		if n, plain := parseDigits(text); plain && n > 0 {
 			hint = "; a time needs a unit: " + text + "ms or " + text + "s"
-		} else if err != nil {
+		} else if err != nil && !plain {
 			hint = write(durationForm(text), text, parseDuration, r)
 		}
 		return value{}, errors.New("expected a duration from " + durationSpan(r) + ", such as 200ms or 5s, found " + quote(text) + hint)

@@ -292,7 +292,8 @@ var poolKeys = slices.Concat([]key[Pool]{
 		name: "max_transaction_size", kind: kindSize, limits: limits{16 * kb, 4 * gb}, def: "4mb", origin: fromNuthatch,
 		help: "The most bytes of the commands between `MULTI` and `EXEC`, which the proxy keeps. A command above it is " +
 			"refused, and `EXEC` gets `EXECABORT`. The bytes count for `max_memory`; at that bound the largest waiting " +
-			"transactions are given up first, and their clients told so. Ignored in Memcached pools.",
+			"transactions are given up first, and their clients told so. The names of all keys that a client watches " +
+			"are bounded in the same way: a `WATCH` above it gets an error. Ignored in Memcached pools.",
 		set: func(p *Pool, v value) { p.MaxTransactionSize = v.number },
 	},
 	{

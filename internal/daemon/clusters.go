@@ -50,6 +50,8 @@ type clustered struct {
 	lookedUp time.Time
 	// gone are the nodes that have left, by their names in the statistics.
 	gone map[string]leaver
+	// untold are the replicas that are primaries by the map, which was not told.
+	untold map[string]bool
 	// lost: a node was missed since the last map.
 	lost bool
 	// history is which slots have moved. importing are the nodes that get some, by their ids.
@@ -70,7 +72,7 @@ func newClustered(r *resolver, t *topology.Topology, p *config.Pool, ends poolEn
 	if !p.Cluster.On {
 		return nil
 	}
-	c := &clustered{resolver: r, topo: t, conf: p, named: make(map[string]*target), gone: make(map[string]leaver)}
+	c := &clustered{resolver: r, topo: t, conf: p, named: make(map[string]*target), gone: make(map[string]leaver), untold: make(map[string]bool)}
 	o := cluster.Options{
 		Login: p.ServerLogin(), Refresh: p.Cluster.Refresh, Wanted: c.wanted, Urgent: t.MissesNode, Publish: c.publish, Tell: c.tell,
 	}
@@ -99,6 +101,7 @@ func (c *clustered) lookUp(ctx context.Context) {
 	c.before.mu.Lock()
 	defer c.before.mu.Unlock()
 	c.gone = maps.Clone(c.before.gone)
+	c.untold = maps.Clone(c.before.untold)
 }
 
 // start publishes what was found, watches, and is told of trouble.
@@ -173,7 +176,7 @@ func (c *clustered) publish(m *cluster.Map) {
 	snap := c.topo.Snapshot()
 	c.noteImporting(m)
 	members, nodes := c.members(m)
-	c.note(snap, nodes, members)
+	c.note(snap, nodes, members, m)
 	left := c.leavers(time.Now())
 	for i := range left {
 		members, nodes = append(members, topology.Member{Server: left[i].server}), append(nodes, left[i].node)
@@ -320,8 +323,11 @@ func (c *clustered) leavers(now time.Time) []leaver {
 }
 
 // note notes which nodes have come, gone, or another role than in the snapshot, and tells
-// of it.
-func (c *clustered) note(before *topology.Snapshot, nodes []topology.Node, members []topology.Member) {
+// of it. m is the map that has these nodes.
+//
+// For a moment after a failover some nodes still call the old primary one, without slots. So a
+// replica is told to be a primary when it has slots.
+func (c *clustered) note(before *topology.Snapshot, nodes []topology.Node, members []topology.Member, m *cluster.Map) {
 	now := time.Now()
 	there := make(map[string]int, len(members))
 	for i := range members {
@@ -341,15 +347,22 @@ func (c *clustered) note(before *topology.Snapshot, nodes []topology.Node, membe
 		if _, stays := there[name]; !stays {
 			n.Role = topology.Gone
 			c.gone[name] = leaver{server: *before.Server(i), node: n, at: now}
+			delete(c.untold, name)
 			changes = append(changes, events.Event{Kind: events.NodeGone, Server: name, Text: "node " + name + " has left the cluster"})
 		}
 	}
 	for i := range members {
 		name, n := members[i].Server.Name, &nodes[i]
 		old, known := was[name]
+		if c.untold[name] {
+			old.Role = topology.Replica
+			delete(c.untold, name)
+		}
 		switch {
 		case !known && !first:
 			changes = append(changes, events.Event{Kind: events.NodeAdded, Server: name, Text: "node " + name + " has come to the cluster, as a " + n.Role.String()})
+		case known && old.Role == topology.Replica && n.Role == topology.Primary && !m.HasSlots(int32(i)):
+			c.untold[name] = true
 		case known && old.Role != n.Role:
 			changes = append(changes, events.Event{Kind: events.RoleChanged, Server: name, Text: "node " + name + " is a " + n.Role.String() + " now, and was a " + old.Role.String()})
 		}

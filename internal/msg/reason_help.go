@@ -168,7 +168,7 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"Ask in parts (SCAN, LRANGE), or raise server_max_reply and max_memory.",
 	},
 	TransactionTooLarge: {
-		"EXEC carried nothing out.",
+		"EXEC carried nothing out. Or it is a WATCH: with it the names of all keys that the client watches would be longer than max_transaction_size.",
 		"Make it smaller, or raise the bound.",
 	},
 	TransactionTimedout: {

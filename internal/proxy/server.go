@@ -396,7 +396,7 @@ func (c *serverConn) deliver(r msg.Reply) {
 		return
 	}
 	refuses := isError && c.refused(r)
-	if c.demotion != nil && c.demotion.takes(r) || c.detour != nil && c.detour.takes() {
+	if c.demotion != nil && c.demotion.takes() || c.detour != nil && c.detour.takes() {
 		c.releaseChain(r)
 		return
 	}

@@ -49,15 +49,15 @@ type demotion struct {
 	// again are the messages that are asked again, in their order. They have their bytes
 	// in Kept.
 	again []*msg.Msg
-	// text is the server's refusal.
+	// text is the server's first refusal: READONLY.
 	text []byte
 	// most is how often one of again has been asked again.
 	most int
 }
 
 // demoted notes that the server does not carry the request at the head of the queue
-// out, for the reason why.
-func (t *turnover) demoted(why msg.Reason) {
+// out, for the reason why, and that r says so.
+func (t *turnover) demoted(why msg.Reason, r msg.Reply) {
 	c := t.of
 	head := c.queue.Head()
 	switch {
@@ -76,6 +76,7 @@ func (t *turnover) demoted(why msg.Reason) {
 			return
 		}
 		d = c.beginDemotion()
+		d.text = textOf(r)
 	}
 	if head.Ahead > 0 {
 		d.block = head
@@ -111,16 +112,18 @@ func (s *Server) place(c *serverConn) *serverConn {
 
 // takes reports whether the reply to the request at the head of the queue is dropped,
 // because the request is asked again elsewhere.
-func (d *demotion) takes(r msg.Reply) bool {
+func (d *demotion) takes() bool {
 	c := d.conn
 	m := c.queue.Head()
-	refuses := d.refuses || d.block == m
+	isBlock := d.block == m
+	refuses := d.refuses || isBlock
 	d.refuses = false
+	if isBlock {
+		d.block = nil
+	}
 	taken := d.mayTake(m, refuses)
-	if taken {
-		if refuses && len(d.text) == 0 {
-			d.text = textOf(r)
-		}
+	switch {
+	case taken:
 		c.dequeue()
 		m.Err = msg.OK
 		if m.Block() > 0 {
@@ -130,6 +133,8 @@ func (d *demotion) takes(r msg.Reply) bool {
 		d.parties[m.Party()] = true
 		d.again = append(d.again, m)
 		c.server.stats[stats.AskedAgain]++
+	case isBlock:
+		endRefusedBlock(c.pool, m)
 	}
 	if left := c.queue.Len(); left == 0 || left == 1 && !taken {
 		d.finish()
@@ -213,9 +218,23 @@ func (s *Server) passRefusal(refused []*msg.Msg, text []byte) {
 			continue
 		}
 		countPassed(s, msg.Reply{Flat: text})
+		said := text
+		if m.Block() > 0 {
+			endRefusedBlock(s.pool, m)
+			said = s.pool.transactor().AbortedBy(text)
+		}
 		s.stats[stats.Responses]++
-		s.stats[stats.ResponseBytes] += int64(len(text))
-		m.Owner.OnReply(m, msg.Reply{Flat: text})
+		s.stats[stats.ResponseBytes] += int64(len(said))
+		m.Owner.OnReply(m, msg.Reply{Flat: said})
+	}
+}
+
+// endRefusedBlock notes that the client of a transaction learns that it was not carried out.
+func endRefusedBlock(p *ServerPool, m *msg.Msg) {
+	if m.Parent == nil {
+		p.countTransaction(true)
+	} else {
+		p.ctx.msgs.SetError(m)
 	}
 }
 

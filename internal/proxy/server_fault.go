@@ -76,7 +76,7 @@ func (c *serverConn) refused(r msg.Reply) bool {
 	if c.private != nil && c.private.recalled && c.pool.proto.blocker.Recalled(r) {
 		return false
 	}
-	why, isError := c.server.refused(r, !c.handshake.repeats(c.queue.Head()))
+	why, isError := c.server.refused(r, !c.handshake.repeats(c.queue.Head()) && !isAbort(c))
 	if isError && c.pool.detours != nil && c.hear(r) {
 		return false
 	}
@@ -91,7 +91,7 @@ func (c *serverConn) refused(r msg.Reply) bool {
 	}
 	switch why {
 	case msg.ReadOnly, msg.Loading, msg.MasterDown: // only this request is refused
-		c.demoted(why)
+		c.demoted(why, r)
 		return false
 	default:
 	}
@@ -99,6 +99,16 @@ func (c *serverConn) refused(r msg.Reply) bool {
 		c.turnedAway = why
 	}
 	return why != msg.OK
+}
+
+// isAbort reports whether the reply to the request at the head of c's queue says no more than
+// that a transaction is aborted of which a command was refused in a way that was counted.
+func isAbort(c *serverConn) bool {
+	head := c.queue.Head()
+	if head.Ahead != 0 {
+		return false
+	}
+	return c.detour != nil && c.detour.block == head || c.demotion != nil && c.demotion.block == head
 }
 
 // unasked is the reason to close a connection on which the server sent bytes without a

@@ -40,6 +40,8 @@ type Transactor interface {
 	// AppendAbort appends the answer to an EXEC that carries nothing out, for the
 	// reason why; CrossServer if the keys have several owners.
 	AppendAbort(p *mbuf.Pool, out *mbuf.Chain, why msg.Reason)
+	// AbortedBy is the answer to an EXEC whose server has refused all commands with refusal.
+	AbortedBy(refusal []byte) []byte
 	// QueuesPlain reports whether each request with keys that is to be forwarded is Queued, if
 	// nothing but Collecting bars its client's requests (msg.Bars).
 	QueuesPlain() bool

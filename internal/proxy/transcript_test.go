@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -37,6 +38,7 @@ import (
 //	server a closes          connection conn=N
 //	server a dies | returns
 //	server a counts          how many of its refusals, such as MOVED, clients got
+//	server a errs            its error replies by prefix, as the statistics have them
 //	server a moves           its name has another address, and its new connections are made there; `promoted`: another node was promoted
 //	time 400ms               passes
 //	reload                   the pool's configuration from now on
@@ -281,12 +283,25 @@ func (s *story) server(d *datadriven.TestData, stub *stub, what string) string {
 	case "counts":
 		s.talk.calm()
 		return strconv.FormatInt(s.talk.sum().Pools[0].Servers[stub.place].Values[stats.RefusalsPassed], 10) + "\n"
+	case "errs":
+		s.talk.calm()
+		return s.talk.errorReplies(stub.place)
 	case "moves":
 		stub.move(d.HasArg("promoted"))
 	default:
 		d.Fatalf(s.t, "a server does not %s", what)
 	}
 	return ""
+}
+
+// errorReplies are how many of its error replies a server's statistics have, by prefix.
+func (c *conversation) errorReplies(place int) string {
+	of := c.sum().Pools[0].Servers[place].ErrorReplies(c.identity.Errors().Names())
+	var b strings.Builder
+	for _, prefix := range slices.Sorted(maps.Keys(of)) {
+		fmt.Fprintf(&b, "%s %d\n", prefix, of[prefix])
+	}
+	return b.String()
 }
 
 // say sends the first n bytes of out, turn by turn as there is room. The rest is kept.

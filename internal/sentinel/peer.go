@@ -45,6 +45,7 @@ var (
 type peer struct {
 	// static after construction
 	addr   config.Address
+	secure bool // it is spoken to in TLS
 	client *redis.Client
 
 	mu     sync.Mutex
@@ -65,7 +66,7 @@ type opined struct {
 // newPeer makes the client of one sentinel. Nothing is connected yet.
 func newPeer(addr config.Address, login config.Login, secure func(config.Address) *tls.Config) *peer {
 	client := redisclient.New(redisclient.Options{Addr: addr, Login: login, Secure: secure, Time: askTime, Connections: 2})
-	return &peer{addr: addr, client: client, status: Status{Address: addr.String()}}
+	return &peer{addr: addr, secure: secure != nil, client: client, status: Status{Address: addr.String()}}
 }
 
 // ask asks where the primaries of these names are. An error means that the sentinel has
@@ -220,11 +221,12 @@ func (p *peer) end(now time.Time, problem error) (change Change, changed bool) {
 	s := &p.status
 	s.Asked = now
 	text := ""
-	if problem != nil {
-		text = problem.Error()
-	}
-	if strings.HasPrefix(text, "WRONGPASS") || strings.HasPrefix(text, "NOAUTH") {
-		text = "it refuses the login ('sentinel_user', 'sentinel_password'): " + text
+	switch {
+	case problem == nil:
+	case strings.HasPrefix(problem.Error(), "WRONGPASS"), strings.HasPrefix(problem.Error(), "NOAUTH"):
+		text = "it refuses the login ('sentinel_user', 'sentinel_password'): " + problem.Error()
+	default:
+		text = redisclient.Why(problem, p.secure)
 	}
 	was, is := s.Problem == "", text == ""
 	if was != is {

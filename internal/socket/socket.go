@@ -248,9 +248,16 @@ func Resolve(ctx context.Context, host string, port int) ([]unix.Sockaddr, error
 	if host == "" {
 		host = "0.0.0.0"
 	}
-	ips, err := net.DefaultResolver.LookupIPAddr(ctx, inet.Canonical(host))
+	host = inet.Canonical(host)
+	var ips []net.IPAddr
+	_, err := netip.ParseAddr(host)
 	if err != nil {
-		return nil, fmt.Errorf("resolve '%s': %w", host, err)
+		ips = machineHosts.find(host)
+	}
+	if len(ips) == 0 {
+		if ips, err = net.DefaultResolver.LookupIPAddr(ctx, host); err != nil {
+			return nil, fmt.Errorf("resolve '%s': %w", host, err)
+		}
 	}
 	if len(ips) == 0 {
 		return nil, fmt.Errorf("resolve '%s': no address", host)

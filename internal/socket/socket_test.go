@@ -507,7 +507,7 @@ func TestFailuresLeakNothing(t *testing.T) {
 			t.Fatal("a socket that is not there was connected")
 		}
 	}
-	if after := descriptors(t); after != before {
+	if after := descriptors(t); after > before { // a lookup that was given up may have ended meanwhile
 		t.Errorf("%d descriptors are open, %d were before", after, before)
 	}
 }

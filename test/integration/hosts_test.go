@@ -28,8 +28,7 @@ func newHostsFile(t *testing.T, host string) *hostsFile {
 	return f
 }
 
-// say moves the name. The file stays the same one, since it is mounted. Go looks into it again
-// after five seconds: a move takes that long.
+// say moves the name. The file stays the same one, since it is mounted.
 func (f *hostsFile) say(host string) {
 	f.t.Helper()
 	if err := os.WriteFile(f.path, []byte(host+" localhost\n"), 0o600); err != nil {

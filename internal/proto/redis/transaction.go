@@ -365,6 +365,12 @@ func (blockWords) AppendAbort(pool *mbuf.Pool, out *mbuf.Chain, why msg.Reason) 
 	writer{pool: pool, out: out}.fail("EXECABORT Transaction discarded because of: ", text)
 }
 
+// AbortedBy implements proxy.Transactor: as Redis answers EXEC on a server that has become a
+// replica (rejectCommand in server.c).
+func (blockWords) AbortedBy(refusal []byte) []byte {
+	return append([]byte("-EXECABORT Transaction discarded because of: "), refusal[1:]...)
+}
+
 // Failed implements proxy.Transactor.
 func (blockWords) Failed(r msg.Reply) bool {
 	switch firstByte(r) {
