@@ -25,7 +25,8 @@ import (
 //	half    half of at least 20 requests take long; of 100, a little less long
 //	all     each of a few does
 //	tail    one in a hundred of many does, in each of four seconds or in half of ten, and not half
-//	        of the servers at once: then it is the host
+//	        of the servers at once, nor at half of the others for a quarter of that share: then it is the
+//	        host
 //
 // It must be so in several seconds, without those in which the whole host was late
 // (slow_seconds.go). Large values take long. So what is long grows with the bytes of a request and its reply.
@@ -547,7 +548,7 @@ func (s *slowSpan) slowest(i int) judgement {
 		v := judgement{way: api.SlowTail, long: s.long, family: f, n: one.n[f], takes: one.spread[f].from(.99, one.n[f])}
 		v.usual = upperOthers(s.tail[f], v.takes)
 		v.limit = max(slowTail+one.more, slowTimes*v.usual)
-		if v.takes >= v.limit {
+		if v.takes >= v.limit && !s.othersAreLate(i, v) {
 			v.slow = true
 			return v
 		}

@@ -64,6 +64,33 @@ func (w *slowWatch) badTail(keys []serverKey, i int, v judgement, enough, from, 
 	return seconds >= enough
 }
 
+// othersAreLate reports whether half of the other servers or more have a share of requests that
+// take half as long as what is slow at the i-th server, or longer, of a quarter of its own share
+// or more. Of two servers that are as late as each other, about one request in a hundred, chance
+// puts one above that and the other below.
+func (s *slowSpan) othersAreLate(i int, v judgement) bool {
+	own, late, all := s.servers[i].spread[v.family].longer(v.limit), 0, 0
+	for j := range s.servers {
+		n := s.servers[j].n[v.family]
+		if j == i || n == 0 {
+			continue
+		}
+		all++
+		if 4*s.servers[j].spread[v.family].longer(v.limit/2)*v.n >= own*n {
+			late++
+		}
+	}
+	return 2*late >= all
+}
+
+// longer is how many times are in the buckets from that of took on.
+func (s *spread) longer(took time.Duration) (n int64) {
+	for i := len(s) - 1; i >= 0 && s.edge(i+1) > took; i-- {
+		n += int64(s[i])
+	}
+	return n
+}
+
 // goesOn reports whether a server that was slow was so in the last second in which it had requests
 // of that family, compared with others: few that all are slow may be too few to be found anew.
 func (w *slowWatch) goesOn(key serverKey, v judgement) bool {

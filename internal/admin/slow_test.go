@@ -181,6 +181,18 @@ func TestOneSlowFamily(t *testing.T) {
 	}
 }
 
+// lateAtTimes has two servers that are late alike: at about one in a hundred of the times of a
+// busy host.
+func lateAtTimes(s *simulation, _ int, took func() time.Duration) {
+	for j := range 400 {
+		late := time.Millisecond
+		if took() > 2550*time.Microsecond {
+			late = 40 * time.Millisecond
+		}
+		s.answer(j%2, msg.Reads, 1, late, 100)
+	}
+}
+
 // TestServersThatAreNotSlow: whatever the traffic is, servers that are as quick as they can be
 // are not named.
 func TestServersThatAreNotSlow(t *testing.T) {
@@ -242,6 +254,7 @@ func TestServersThatAreNotSlow(t *testing.T) {
 				s.answer(i, msg.Reads, 3*min(i, 1), 40*ms, 100)
 			}
 		},
+		"a busy host, and about one late request in a hundred": lateAtTimes,
 		"a server farther away, and quick": func(s *simulation, _ int, took func() time.Duration) {
 			s.answer(0, msg.Reads, 50, 200*time.Microsecond, 100)
 			s.answer(2, msg.Reads, 50, 1500*time.Microsecond, 100)
