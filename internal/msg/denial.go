@@ -14,9 +14,11 @@ const (
 	DeniedChannel
 	// DeniedDatabase is a database that it may not use.
 	DeniedDatabase
-	// DeniedStranger is a request of a client that has not logged in, and DeniedPing is PING of
-	// one: health checks send it. The log of denials leaves both out, as Redis's does.
+	// DeniedStranger is a request of a client that has not logged in. The log of denials leaves it
+	// out, as Redis's does.
 	DeniedStranger
+	// DeniedPing is PING of a client that has not logged in: health checks send it. The log leaves
+	// it out, too.
 	DeniedPing
 	// NumDenials is how many there are.
 	NumDenials = iota
