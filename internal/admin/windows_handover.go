@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"nuthatch/internal/events"
 	"nuthatch/internal/history"
 	"nuthatch/internal/latency"
 	"nuthatch/internal/msg"
@@ -22,21 +23,69 @@ import (
 //	records     ●───────●───────●───────┤ the new program ●───────●
 //	counts     -14     -9      -2         0               3       8
 
-// HandOver writes the history, and what was counted since each record, for TakeOver.
-func (r *Recorder) HandOver(w io.Writer) error { return r.History.HandOver(w, r.spans()) }
+// HandOver writes the history, what was counted since each record, and the events, for TakeOver.
+func (r *Recorder) HandOver(w io.Writer) error {
+	_, limit := r.Memory()
+	return r.History.HandOver(w, history.Beside{Spans: r.spans(), Events: handedEvents(r.in.Events(), limit/eventsPart)})
+}
 
 // TakeOver takes what HandOver of the program before has written. It returns how many rounds of
 // the history it took. names are those that this process has for error replies.
 func (r *Recorder) TakeOver(from io.Reader, names *stats.ErrorNames) (int, error) {
-	rounds, spans, err := r.History.Merge(from)
+	rounds, with, err := r.History.Merge(from)
 	if err != nil {
 		return rounds, err
 	}
-	records, err := recordsOf(spans, names)
+	r.in.Events().Precede(eventsBefore(with.Events))
+	records, err := recordsOf(with.Spans, names)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.handed = records
 	return rounds, err
+}
+
+// eventsPart is the part of the history's memory that the texts of handed events may have. What
+// the next program reads is bounded by its own.
+const eventsPart = 4
+
+// handedEvents are the latest events, with texts of so many bytes at the most, in the form in which
+// they are handed over.
+func handedEvents(log *events.Log, room int64) []history.Event {
+	kept, _ := log.Latest(events.Kept, "")
+	first := len(kept)
+	for first > 0 {
+		e := kept[first-1]
+		if room -= int64(len(e.Pool) + len(e.Server) + len(e.Reason) + len(e.Text) + len(e.By)); room < 0 {
+			break
+		}
+		first--
+	}
+	all := make([]history.Event, 0, len(kept)-first)
+	for _, e := range kept[first:] {
+		all = append(all, history.Event{
+			Time: e.Time.UnixNano(), For: int64(e.For), Kind: e.Kind.String(), Pool: e.Pool, Server: e.Server, Reason: e.Reason,
+			Text: e.Text, By: e.By,
+		})
+	}
+	return all
+}
+
+// eventsBefore are the events of the program before. Kinds that this one does not have are left
+// out.
+func eventsBefore(handed []history.Event) []events.Event {
+	all := make([]events.Event, 0, len(handed))
+	for i := range handed {
+		e := &handed[i]
+		kind, known := events.KindOf(e.Kind)
+		if !known {
+			continue
+		}
+		all = append(all, events.Event{
+			Time: time.Unix(0, e.Time), For: time.Duration(e.For), Kind: kind, Pool: e.Pool, Server: e.Server, Reason: e.Reason,
+			Text: e.Text, By: e.By,
+		})
+	}
+	return all
 }
 
 // putHanded puts records of the program before in the place of those that this one has made

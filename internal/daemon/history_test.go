@@ -114,7 +114,9 @@ func TestHistoryIsHandedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	handed := make(chan error, 1)
-	go func() { handed <- s.handHistory(func(w io.Writer) error { return before.HandOver(w, nil) }) }()
+	go func() {
+		handed <- s.handHistory(func(w io.Writer) error { return before.HandOver(w, history.Beside{}) })
+	}()
 	after := history.New(1 << 20)
 	if n, err := p.takeHistory(taking(after)); n != 1 || err != nil {
 		t.Errorf("%d rounds, %v", n, err)
@@ -141,7 +143,7 @@ func TestNoHistoryIsHandedOver(t *testing.T) {
 	var whole bytes.Buffer
 	full := history.New(1 << 20)
 	full.AddFine(time.Now(), []history.Subject{{}}, make([]float32, len(history.FineColumns)))
-	if err := full.HandOver(&whole, nil); err != nil {
+	if err := full.HandOver(&whole, history.Beside{}); err != nil {
 		t.Fatal(err)
 	}
 	for name, said := range map[string][]byte{"nothing": nil, "half": whole.Bytes()[:whole.Len()/2]} {
@@ -156,7 +158,7 @@ func TestNoHistoryIsHandedOver(t *testing.T) {
 	}
 	old, next := talk(t)
 	next.Close()
-	if err := (&successor{conn: old}).handHistory(func(w io.Writer) error { return full.HandOver(w, nil) }); err != nil {
+	if err := (&successor{conn: old}).handHistory(func(w io.Writer) error { return full.HandOver(w, history.Beside{}) }); err != nil {
 		t.Errorf("to a program that wants none: %v", err)
 	}
 }

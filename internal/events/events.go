@@ -29,7 +29,8 @@ const Quiet = time.Minute
 
 // An Event is something that has happened. It is immutable once it is in the log.
 type Event struct {
-	// ID counts the events since the program started, from 1.
+	// ID counts the events since the program started, from 1. Those of the program before have
+	// numbers up to 0.
 	ID int64
 	// Time is when it happened.
 	Time time.Time
@@ -58,6 +59,21 @@ type Log struct {
 	// it outlives the ring.
 	counts [NumKinds]atomic.Int64
 	latest [NumKinds]atomic.Pointer[Event]
+	// before are the events of the program before, the oldest first. They do not count.
+	before atomic.Pointer[[]*Event]
+}
+
+// Precede puts events of the program before, the oldest first, before those that are there.
+func (l *Log) Precede(list []Event) {
+	list = list[max(0, len(list)-Kept):]
+	all := make([]*Event, len(list))
+	for i := range list {
+		e := list[i]
+		e.Text, e.By = beginning(e.Text), beginning(e.By)
+		e.ID = int64(i + 1 - len(list))
+		all[i] = &e
+	}
+	l.before.Store(&all)
 }
 
 // Add puts an event into the log and gives it its ID. The oldest one goes. Of a long text
@@ -123,9 +139,18 @@ func (l *Log) Count(k Kind) int64 { return l.counts[k].Load() }
 func (l *Log) LatestOf(k Kind) *Event { return l.latest[k].Load() }
 
 // Latest returns the last n events, the oldest first: of a pool or, if pool is empty,
-// of all pools and the process. It also returns the ID to continue from with After.
+// of all pools and the process. Those of the program before are among them. It also returns the ID to continue from with After.
 func (l *Log) Latest(n int, pool string) (found []*Event, next int64) {
 	found, _, next = l.After(0, Kept, pool)
+	if before := l.before.Load(); before != nil && len(found) < n {
+		var all []*Event
+		for _, e := range *before {
+			if pool == "" || e.Pool == pool {
+				all = append(all, e)
+			}
+		}
+		found = append(all, found...)
+	}
 	return found[max(0, len(found)-n):], next
 }
 

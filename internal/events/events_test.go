@@ -38,6 +38,36 @@ func ids(all []*events.Event) (found []int64) {
 	return found
 }
 
+// Events of the program before stand before those of this one, and are not new to anybody.
+func TestPrecede(t *testing.T) {
+	var l events.Log
+	l.Add(events.Event{Kind: events.PoolPaused, Pool: "a"})
+	long := strings.Repeat("x", 1000)
+	l.Precede([]events.Event{{Kind: events.Started, Text: long}, {Kind: events.PoolPaused, Pool: "b"}, {Kind: events.PoolPaused, Pool: "a"}})
+	for _, c := range []struct {
+		n    int
+		pool string
+		want []int64
+	}{{9, "", []int64{-2, -1, 0, 1}}, {2, "", []int64{0, 1}}, {1, "", []int64{1}}, {9, "a", []int64{0, 1}}, {9, "b", []int64{-1}}} {
+		if got, next := l.Latest(c.n, c.pool); !slices.Equal(ids(got), c.want) || next != 1 {
+			t.Errorf("the latest %d of %q are %v, want %v; next is %d", c.n, c.pool, ids(got), c.want, next)
+		}
+	}
+	if got, missed, next := l.After(0, 9, ""); !slices.Equal(ids(got), []int64{1}) || missed != 0 || next != 1 {
+		t.Errorf("after 0: %v, %d missed, next %d", ids(got), missed, next)
+	}
+	if l.Count(events.PoolPaused) != 1 || l.LatestOf(events.Started) != nil {
+		t.Error("events of the program before are counted")
+	}
+	if got, _ := l.Latest(9, ""); len(got[0].Text) > 600 {
+		t.Errorf("%d bytes of a text", len(got[0].Text))
+	}
+	l.Precede(make([]events.Event, 5000))
+	if got, _ := l.Latest(events.Kept, ""); len(got) != events.Kept || got[len(got)-1].ID != 1 {
+		t.Errorf("%d events", len(got))
+	}
+}
+
 func TestLatestAndAfter(t *testing.T) {
 	var l events.Log
 	if got, missed, next := l.After(0, 10, ""); len(got) != 0 || missed != 0 || next != 0 {

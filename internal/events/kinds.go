@@ -141,6 +141,16 @@ var kinds = [NumKinds]row{
 // String is the kind's name.
 func (k Kind) String() string { return kinds[k].name }
 
+// KindOf is the kind of that name, if there is one.
+func KindOf(name string) (Kind, bool) {
+	for k := range NumKinds {
+		if k.String() == name {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
 // Severity is what it means for requests.
 func (k Kind) Severity() Severity { return kinds[k].severity }
 

@@ -10,11 +10,25 @@ import (
 // The form in which one program hands its history over to the next. Fields are added and
 // never change their meaning: the next program may be a later release.
 
-// A document is a whole history, and what was counted between records (an earlier release has
-// none).
+// A document is a whole history, and what goes with it (Beside).
 type document struct {
 	Fine, Coarse tape
 	Spans        []Span
+	Events       []Event
+}
+
+// Beside is what is handed over with a history: what was counted between records, and what has
+// happened, the oldest first. An earlier release has neither, or only the first.
+type Beside struct {
+	Spans  []Span
+	Events []Event
+}
+
+// An Event is something that has happened, at a time in nanoseconds since the epoch, and lasted
+// For nanoseconds. Its kind goes by its name: each release has its own.
+type Event struct {
+	Time, For                            int64
+	Kind, Pool, Server, Reason, Text, By string
 }
 
 // A Span is what was counted from one record, from which a window can begin, to the next one.
@@ -60,10 +74,10 @@ type tape struct {
 	Values [][]float32
 }
 
-// HandOver writes the history, and spans beside it, for Merge, in a form for this purpose alone.
-func (s *Store) HandOver(w io.Writer, spans []Span) error {
+// HandOver writes the history, and what goes with it, for Merge, in a form for this purpose alone.
+func (s *Store) HandOver(w io.Writer, with Beside) error {
 	s.mu.Lock()
-	d := document{taped(&s.fine, FineColumns), taped(&s.coarse, CoarseColumns), spans}
+	d := document{taped(&s.fine, FineColumns), taped(&s.coarse, CoarseColumns), with.Spans, with.Events}
 	s.mu.Unlock()
 	return gob.NewEncoder(w).Encode(&d)
 }
@@ -90,19 +104,19 @@ func taped(t *track, columns []string) tape {
 const maxDocument = 4
 
 // Merge reads what HandOver has written, and puts it before what the store has: rounds that
-// are not older than its own are left out. It returns how many rounds it took, and the spans.
-func (s *Store) Merge(r io.Reader) (taken int, spans []Span, err error) {
+// are not older than its own are left out. It returns how many rounds it took, and what came with them.
+func (s *Store) Merge(r io.Reader) (taken int, with Beside, err error) {
 	_, limit := s.Memory()
 	if limit == 0 {
-		return 0, nil, nil
+		return 0, Beside{}, nil
 	}
 	var d document
 	if err := gob.NewDecoder(io.LimitReader(r, maxDocument*limit)).Decode(&d); err != nil {
-		return 0, nil, fmt.Errorf("history: %w", err)
+		return 0, Beside{}, fmt.Errorf("history: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.prepend(&s.fine, &d.Fine, FineColumns) + s.prepend(&s.coarse, &d.Coarse, CoarseColumns), d.Spans, nil
+	return s.prepend(&s.fine, &d.Fine, FineColumns) + s.prepend(&s.coarse, &d.Coarse, CoarseColumns), Beside{d.Spans, d.Events}, nil
 }
 
 // prepend puts the rounds of a tape before those of a track.

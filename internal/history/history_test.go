@@ -128,12 +128,13 @@ func TestHandOver(t *testing.T) {
 	second(next, 8, "a", "new")
 	var b bytes.Buffer
 	spans := []Span{{At: 5, Counted: []Counted{{Subject: Subject{"a", "one"}, Numbers: []int64{1, 2}, Errors: []Named{{"OOM", 3}}, Times: []Time{{4, 5}}}}}}
-	if err := old.HandOver(&b, spans); err != nil {
+	with := Beside{spans, []Event{{Time: 7, For: 8, Kind: "paused", Pool: "a", Text: "it is"}}}
+	if err := old.HandOver(&b, with); err != nil {
 		t.Fatal(err)
 	}
 	text := b.Bytes()
-	if n, came, err := next.Merge(bytes.NewReader(text)); n != 8 || err != nil || !reflect.DeepEqual(came, spans) {
-		t.Errorf("%d rounds, %v; want 7 seconds and 1 of servers; spans %+v", n, err, came)
+	if n, came, err := next.Merge(bytes.NewReader(text)); n != 8 || err != nil || !reflect.DeepEqual(came, with) {
+		t.Errorf("%d rounds, %v; want 7 seconds and 1 of servers; with %+v", n, err, came)
 	}
 	if got := next.Of(Subject{Pool: "a"}, start); !slices.Equal(got.Values[0], []float32{0, 1, 2, 3, 4, 5, 6, 7, 8}) {
 		t.Errorf("%v", got.Values[0])
@@ -152,7 +153,7 @@ func TestHandOver(t *testing.T) {
 	// What ends half way, or is nothing, changes nothing.
 	for _, n := range []int{0, 1, len(text) / 2, len(text) - 1} {
 		fresh := New(1 << 20)
-		if taken, came, err := fresh.Merge(bytes.NewReader(text[:n])); taken != 0 || came != nil || err == nil || n == 0 && !errors.Is(err, io.EOF) {
+		if taken, came, err := fresh.Merge(bytes.NewReader(text[:n])); taken != 0 || came.Spans != nil || err == nil || n == 0 && !errors.Is(err, io.EOF) {
 			t.Errorf("%d bytes: %d rounds, %v", n, taken, err)
 		}
 	}
@@ -166,7 +167,7 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// TestHandOverOfAnEarlierRelease: it has no spans.
+// TestHandOverOfAnEarlierRelease: it has neither spans nor events.
 func TestHandOverOfAnEarlierRelease(t *testing.T) {
 	old, next := New(1<<20), New(1<<20)
 	second(old, 0, "a")
@@ -174,8 +175,8 @@ func TestHandOverOfAnEarlierRelease(t *testing.T) {
 	if err := gob.NewEncoder(&b).Encode(struct{ Fine, Coarse tape }{taped(&old.fine, FineColumns), taped(&old.coarse, CoarseColumns)}); err != nil {
 		t.Fatal(err)
 	}
-	if n, spans, err := next.Merge(&b); n != 1 || spans != nil || err != nil {
-		t.Errorf("%d rounds, %v, %v", n, spans, err)
+	if n, with, err := next.Merge(&b); n != 1 || with.Spans != nil || with.Events != nil || err != nil {
+		t.Errorf("%d rounds, %v, %v", n, with, err)
 	}
 }
 

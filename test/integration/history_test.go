@@ -43,7 +43,18 @@ func TestHistoryOutlivesAnUpgrade(t *testing.T) {
 		client.Do("SET", "key", "value")
 	}
 	client.Close()
+	c.do("pause", "alpha")
+	c.do("resume", "alpha")
 	upgrade(t, p, p.Pid())
+	testkit.Await(t, "the events of the program before", func() error {
+		all := read[api.Events](c, "events", "alpha").Events
+		for i := range all {
+			if all[i].Kind == "pool_resumed" && all[i].ID <= 0 {
+				return nil
+			}
+		}
+		return fmt.Errorf("%d events", len(all))
+	})
 	testkit.Await(t, "a window with the requests of before", func() error {
 		pool := read[api.Pools](c, "stats", "--window", "10m").Pools[0]
 		if pool.Recent == nil || pool.Latency == nil || pool.Latency.Recent == nil {

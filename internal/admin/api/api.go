@@ -317,7 +317,8 @@ type SlowEntry struct {
 
 // Events is GET /api/v1/events: what has happened, the oldest first.
 type Events struct {
-	// Started is when the program was started: IDs begin at 1 with each program.
+	// Started is when the program was started: IDs begin at 1 with each program. Events of the one
+	// before an upgrade have IDs up to 0.
 	Started time.Time `json:"started"`
 	// Last is the ID to continue from, with since=Last. Missed is how many of the
 	// requested events are no longer kept.
@@ -329,7 +330,7 @@ type Events struct {
 // Event is something that has happened, to a server, to a pool or, without either, to
 // the process.
 type Event struct {
-	ID   int64     `json:"id"` // counts the events since the start, from 1
+	ID   int64     `json:"id"` // counts the events since the start, from 1; up to 0: of the program before
 	Time time.Time `json:"time"`
 	// Kind is one of GET /api/v1/fields, and Severity its own: "failure" if requests
 	// fail for it, or clients are turned away, else "notice".
