@@ -122,9 +122,9 @@ func (f *feed) connect() msg.Reason {
 }
 
 // send asks the server to begin or end the subscriptions in names. It returns the
-// message that stands for the answer; nil: there is nothing to wait for. awaits: the
-// caller waits for it.
-func (f *feed) send(what msg.Subscription, awaits bool) *msg.Msg {
+// message that stands for the answer, or for the last of several; nil: there is nothing to
+// wait for. awaits: the caller waits for it.
+func (f *feed) send(what msg.Subscription, awaits bool) (m *msg.Msg) {
 	switch {
 	case f.shared == nil:
 	case what.Ends:
@@ -132,14 +132,25 @@ func (f *feed) send(what msg.Subscription, awaits bool) *msg.Msg {
 	default:
 		return f.shared.begin(f, what.Channels)
 	}
+	names := f.names
+	f.names = nil
+	bySlot(f.conn.pool, what.Channels, names, func(part []string, last bool) { m = f.request(what, part, last) })
+	return m
+}
+
+// request sends a request about channels. last: no other one stands for the same channels of the
+// client behind it.
+func (f *feed) request(what msg.Subscription, names []string, last bool) *msg.Msg {
 	c := f.conn
 	ctx := c.pool.ctx
 	out := c.Out()
 	before := out.Len()
-	c.pool.proto.messenger.AppendSubscribe(what, f.names, ctx.bufs, out)
+	c.pool.proto.messenger.AppendSubscribe(what, names, ctx.bufs, out)
 	m := ctx.msgs.Get()
-	m.Owner, m.NoReply, m.Quiet, m.Nkeys, m.Rare = f, true, what.Ends, int32(len(f.names)), true
-	f.names = nil
+	m.Owner, m.NoReply, m.Quiet, m.Nkeys, m.Rare = f, true, what.Ends, int32(len(names)), true
+	if !last {
+		m.Pending = 1
+	}
 	c.server.stats[stats.Requests]++
 	c.enqueue(m, out.Len()-before)
 	return m
@@ -263,7 +274,7 @@ func (f *feed) OnReply(m *msg.Msg, r msg.Reply) {
 	case m.Nkeys == 0, !mayBeError(r): // a PING is answered, whatever the server says
 	case m.Quiet: // an UNSUBSCRIBE: the client hears no more all the same
 		f.spoilt = true
-	case f.asked != m: // what comes from everywhere does not come from there
+	case f.asked != m && m.Pending == 0: // what comes from everywhere does not come from there
 		f.refused()
 	case s.move != nil:
 		s.move.failed = true

@@ -153,29 +153,36 @@ func (sf *sharedFeed) begin(f *feed, kind msg.Channels) *msg.Msg {
 		f.names = nil
 		return nil
 	}
-	var fresh []*sharedChannel
-	var asks, known []string
+	var fresh, known []string
 	for _, name := range f.names {
 		switch ch, waits := sf.join(f, kind, name); {
 		case waits:
 			known = append(known, name)
 		case ch != nil:
-			fresh = append(fresh, ch)
-			asks = append(asks, name)
+			fresh = append(fresh, name)
 		}
 	}
 	if len(fresh) > 0 {
-		m := sf.request(msg.Subscription{Channels: kind}, asks)
-		for _, ch := range fresh {
-			ch.asks = m
-		}
-		sf.asked.push(&enrolment{m, fresh})
+		sf.enrol(kind, fresh)
 	}
 	if len(known) > 0 {
 		sf.await(&pingWaiter{feed: f, what: joins, kind: kind, names: known})
 	}
 	f.names = nil
 	return f.awaits()
+}
+
+// enrol asks the server for channels that have just got their first members.
+func (sf *sharedFeed) enrol(kind msg.Channels, names []string) {
+	bySlot(sf.server.pool, kind, names, func(part []string, _ bool) {
+		e := &enrolment{m: sf.request(msg.Subscription{Channels: kind}, part)}
+		for _, name := range part {
+			ch := sf.channels[kind][name]
+			ch.asks = e.m
+			e.channels = append(e.channels, ch)
+		}
+		sf.asked.push(e)
+	})
 }
 
 // awaits is what stands for what the feed waits for, or nil.
@@ -231,7 +238,7 @@ func (sf *sharedFeed) end(f *feed, kind msg.Channels, awaits bool) *msg.Msg {
 }
 
 // leave ends the membership of a feed in channels, where it is a member. The last
-// member of a channel leaves it at the server, too: that is the request, or nil.
+// member of a channel leaves it at the server, too: that is the request, or the last one, or nil.
 func (sf *sharedFeed) leave(f *feed, kind msg.Channels, names []string) (asks *msg.Msg) {
 	if sf.over {
 		return nil
@@ -244,7 +251,9 @@ func (sf *sharedFeed) leave(f *feed, kind msg.Channels, names []string) (asks *m
 		}
 	}
 	if len(sf.left) > 0 && !sf.stale {
-		asks = sf.request(msg.Subscription{Channels: kind, Ends: true}, sf.left)
+		bySlot(sf.server.pool, kind, sf.left, func(part []string, _ bool) {
+			asks = sf.request(msg.Subscription{Channels: kind, Ends: true}, part)
+		})
 	}
 	clear(sf.left)
 	sf.left = sf.left[:0]
