@@ -234,7 +234,9 @@ func (f *targetFlags) target() (ctl.Target, error) {
 		return t, nil
 	}
 	var err error
-	t.Token, err = ctl.ReadToken(f.tokenFile)
+	if t.Token, err = ctl.ReadToken(f.tokenFile); err != nil {
+		err = fmt.Errorf("the file with the token (-T): %w", err)
+	}
 	return t, err
 }
 
@@ -250,6 +252,8 @@ func (f *targetFlags) described() (ctl.Target, error) {
 		}
 	} else if err == nil {
 		t, err = ctl.Of(conf, f.confFile)
+	} else {
+		err = fmt.Errorf("the configuration file (-c): %w", err)
 	}
 	if err == nil || f.address == "" {
 		return t, err

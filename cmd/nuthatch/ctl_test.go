@@ -23,7 +23,7 @@ func TestCtlWithAFaultyFile(t *testing.T) {
 	mux.HandleFunc("GET /api/v1/findings", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"findings": [{"kind": "reload_refused", "text": "the last reload was refused"}]}`)
 	})
-	mux.HandleFunc("GET /api/v1/events", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) })
+	mux.HandleFunc("GET /api/v1/events", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"events": []}`) })
 	mux.HandleFunc("POST /api/v1/reload", func(w http.ResponseWriter, _ *http.Request) {
 		reloads++
 		w.WriteHeader(http.StatusUnprocessableEntity)

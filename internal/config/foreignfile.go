@@ -34,9 +34,12 @@ var foreignKinds = []struct {
 		"redis-server's", guideServers,
 		regexp.MustCompile(`^(port|bind|protected-mode|tcp-backlog)\s+\S`), regexp.MustCompile(`^(save|appendonly|dbfilename|maxmemory|requirepass|dir|daemonize|databases|protected-mode)\s+\S`),
 	},
-	{"nginx's", guideMoving, regexp.MustCompile(`^\s*(stream|upstream\s+\S+|server)\s*\{`), regexp.MustCompile(`^\s*(proxy_pass|server|listen)\s.*;`)},
+	{"nginx's", guideMoving, regexp.MustCompile(`^\s*(events|http|stream|upstream\s+\S+|server)\s*\{`), regexp.MustCompile(`(^|[{;])\s*(proxy_pass|server|listen)\s.*;`)},
 	{"stunnel's", guideStunnel, regexp.MustCompile(`^\s*(accept|connect)\s*=`), regexp.MustCompile(`^\s*\[[^\[\]]+\]\s*$`)},
 }
+
+// pemBegin is the first line of a certificate or a key.
+var pemBegin = regexp.MustCompile(`^-----BEGIN [A-Z0-9 ]+-----$`)
 
 // Where a fault about another program's file points to.
 const (
@@ -58,6 +61,9 @@ func foreignText(text []byte) (msg string, line int) {
 		lines[i] = bytes.TrimRight(lines[i], "\r\n")
 	}
 	at := func(re *regexp.Regexp) int { return slices.IndexFunc(lines, re.Match) }
+	if begin := at(pemBegin); begin >= 0 {
+		return "this is a certificate or a key in PEM, and no configuration; 'tls' of a pool names such files", begin + 1
+	}
 	for i := range foreignKinds {
 		k := &foreignKinds[i]
 		first := at(k.first)
@@ -87,14 +93,22 @@ func foreignMapping(root *yaml.Node) (msg string, at *yaml.Node) {
 		return "this is Envoy's configuration, which nuthatch cannot read; " + guideMoving, root
 	case hasKey(pools, "listen", "servers"): // a pool that is called pools
 		return "", nil
-	case entryHas(pools, "listen"):
-		return "pools are not written below 'pools:': each name of a pool begins its line (only the values of the Helm chart have 'pools:')", at
-	case (names["route"] != nil || names["routes"] != nil) && entryHas(pools, "servers"):
+	case (names["route"] != nil || names["routes"] != nil) && entryHas(pools, "servers") && !entryHas(pools, "listen"):
 		return "this is mcrouter's configuration, which nuthatch cannot read; " + guideMoving, root
+	case pools != nil && isChart(names):
+		return "these are values of the Helm chart, which makes the configuration from 'pools:' and 'process:'; a file of nuthatch's own has each name of a pool at the beginning of its line", at
+	case entryHas(pools, "listen", "servers"):
+		return "pools are not written below 'pools:': each name of a pool begins its line (only the values of the Helm chart have 'pools:')", at
 	case entryHas(names["services"], "image", "build") && !hasKey(names["services"], "listen", "servers"):
 		return "this is a file for docker compose; the configuration of nuthatch is a file of its own, which a service mounts as a volume", root
 	}
 	return "", nil
+}
+
+// isChart reports whether names, which have pools that are no pool, are such as values of the chart.
+func isChart(names map[string]*yaml.Node) bool {
+	process := names["process"]
+	return process != nil && !hasKey(process, "listen", "servers") || hasKey(names["image"], "repository", "tag") || isScalar(names["replicas"])
 }
 
 // kubernetesObject says what an object of Kubernetes is, and where in it the configuration is.

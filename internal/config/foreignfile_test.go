@@ -26,7 +26,14 @@ func TestForeignFiles(t *testing.T) {
 		{"a Secret", "apiVersion: v1\nkind: Secret\ndata:\n  nuthatch.yml: YQ==\n", "f:4: this is a Secret of Kubernetes; the configuration is under 'data:', the text of 'nuthatch.yml': decode its base64 to a file"},
 		{"a Secret of texts", "apiVersion: v1\nkind: Secret\nstringData:\n  a.yaml: 'x'\n", "under 'stringData:', the text of 'a.yaml': copy it"},
 		{"docker compose", "version: '3.8'\nservices:\n  redis: {image: redis:7}\n", "f:1: this is a file for docker compose; the configuration of nuthatch is a file of its own"},
-		{"the chart's values", "# x\npools:\n  a:\n    listen: 127.0.0.1:1\nreplicas: 2\n", "f:2: pools are not written below 'pools:': each name of a pool begins its line"},
+		{"nginx with blocks on one line", "events { }\nstream { server { listen 1; proxy_pass 127.0.0.1:2; } }\n", "f:1: this is nginx's"},
+		{"a certificate", "Bag Attributes\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "f:2: this is a certificate or a key in PEM, and no configuration"},
+		{"the chart's own values", "# x\npools: {}\nprocess:\n  threads: 2\nimage:\n  repository: nuthatch\nreplicas: 3\n", "f:2: these are values of the Helm chart"},
+		{"values of the chart, with pools that have no listen", "pools:\n  a:\n    redis: true\nreplicas: 3\n", "f:1: these are values of the Helm chart"},
+		{"values without pools", "pools:\nimage: {tag: x}\n", "f:1: these are values of the Helm chart"},
+		{"pools without listen below pools", "pools:\n  a:\n    servers: [127.0.0.1:2:1]\n", "f:1: pools are not written below 'pools:'"},
+		{"the chart's values", "# x\npools:\n  a:\n    listen: 127.0.0.1:1\nreplicas: 2\n", "f:2: these are values of the Helm chart"},
+		{"pools below pools", "# x\npools:\n  a:\n    listen: 127.0.0.1:1\n", "f:2: pools are not written below 'pools:': each name of a pool begins its line"},
 	} {
 		_, err := Parse("f", []byte(tt.text))
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {

@@ -33,6 +33,10 @@ const (
 	// timeout is how long an answer may take: an upgrade waits a minute for the
 	// new program.
 	timeout = 90 * time.Second
+	// connectTimeout is how long a connection, and TLS on it, may take to be made, and
+	// readTimeout how long the answer to a question may take to begin. The proxy gives an
+	// answer up that gets no memory for five seconds.
+	connectTimeout, readTimeout = 10 * time.Second, 10 * time.Second
 	// maxAnswer is the most bytes of an answer.
 	maxAnswer = 256 << 20
 	// maxTokenFile is the most bytes of a token's file.
@@ -169,7 +173,8 @@ func ReadToken(path string) (string, error) {
 type Client struct {
 	target Target
 	base   string
-	http   http.Client
+	// questions is for what only reads, actions for what may last.
+	questions, actions http.Client
 	// known is the proxy's answer to Identify.
 	known *api.Info
 }
@@ -182,15 +187,12 @@ func NewClient(t Target) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{TLSClientConfig: secure}
-	c.http = http.Client{
-		Transport: transport, Timeout: timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	dialer := &net.Dialer{Timeout: connectTimeout}
+	transport := &http.Transport{TLSClientConfig: secure, TLSHandshakeTimeout: connectTimeout, DialContext: dialer.DialContext}
 	switch {
 	case strings.HasPrefix(t.Address, "/"):
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", t.Address)
+			return dialer.DialContext(ctx, "unix", t.Address)
 		}
 	case strings.Contains(t.Address, "://"):
 		u, err := url.Parse(t.Address)
@@ -200,14 +202,38 @@ func NewClient(t Target) (*Client, error) {
 		c.base = u.Scheme + "://" + inet.CanonicalHostPort(u.Host) + strings.TrimSuffix(u.Path, "/")
 	default:
 		if _, _, err := net.SplitHostPort(t.Address); err != nil {
-			return nil, fmt.Errorf("%q is no host:port, path or URL", t.Address)
+			return nil, noAddress(t.Address)
 		}
 		c.base = "http://" + inet.CanonicalHostPort(t.Address)
 		if t.Security.on() {
 			c.base = "https://" + inet.CanonicalHostPort(t.Address)
 		}
 	}
+	quick := transport.Clone()
+	quick.ResponseHeaderTimeout = readTimeout
+	c.questions, c.actions = clientOf(quick), clientOf(transport)
 	return c, nil
+}
+
+func clientOf(transport *http.Transport) http.Client {
+	return http.Client{
+		Transport: transport, Timeout: timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// noAddress says what an address lacks.
+func noAddress(text string) error {
+	host := strings.Trim(text, "[]")
+	_, isFile := os.Stat(text)
+	switch {
+	case isFile == nil:
+		return fmt.Errorf("%q is no host:port, path or URL; a socket's path begins with /", text)
+	case text != "" && (net.ParseIP(host) != nil || !strings.ContainsAny(host, "/: ")):
+		_, port, _ := net.SplitHostPort(DefaultAddress)
+		return fmt.Errorf("%q is no host:port, path or URL: the port is missing; write %s", text, net.JoinHostPort(host, port))
+	}
+	return fmt.Errorf("%q is no host:port, path or URL", text)
 }
 
 // A RefusedError is an answer with an error.
@@ -233,13 +259,16 @@ func (c *Client) Identify(ctx context.Context) (*api.Info, error) {
 	if c.known != nil {
 		return c.known, nil
 	}
-	text, err := c.do(ctx, http.MethodGet, "/api/v1/info", "", nil)
+	text, err := c.do(ctx, http.MethodGet, infoPath, "", nil)
 	if err != nil {
 		return nil, err
 	}
 	var info api.Info
 	if err := json.Unmarshal(text, &info); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
+	}
+	if info.Program == "" {
+		return nil, c.noNuthatch("an answer")
 	}
 	if want := c.target.ConfigFile; want != "" && !sameFile(want, info.ConfigFile) {
 		return nil, fmt.Errorf("%w at %s: process %d on %s, which runs with %s, not %s", ErrOther, c.target.Address, info.PID, info.Host,
@@ -348,7 +377,11 @@ func (c *Client) do(ctx context.Context, method, path, kind string, body []byte)
 	if u, err := user.Current(); err == nil {
 		r.Header.Set("X-Nuthatch-User", u.Username)
 	}
-	answer, err := c.http.Do(r)
+	by := &c.actions
+	if method == http.MethodGet {
+		by = &c.questions
+	}
+	answer, err := by.Do(r)
 	if err != nil {
 		return nil, c.noAnswer(err)
 	}
@@ -357,16 +390,18 @@ func (c *Client) do(ctx context.Context, method, path, kind string, body []byte)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 	}
-	page := strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html")
-	if answer.StatusCode == http.StatusOK && !page {
+	// No question of nuthatch's has a page or an empty object as its answer.
+	other := strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html") ||
+		method == http.MethodGet && string(bytes.TrimSpace(text)) == "{}"
+	if answer.StatusCode == http.StatusOK && !other {
 		return text, nil
 	}
 	if answer.StatusCode == http.StatusBadRequest && bytes.Contains(text, []byte("HTTP request to an HTTPS server")) {
 		return nil, fmt.Errorf("%w: %s is an address with TLS; say --cacert, or -c with the proxy's configuration file", ErrNoAnswer, c.base)
 	}
 	refusal := &RefusedError{Status: answer.StatusCode}
-	if json.Unmarshal(text, &refusal.Fault) != nil || refusal.Fault.Error == "" {
-		return nil, fmt.Errorf("%w: %s from %s, which does not look like a nuthatch; %s", ErrNoAnswer, answer.Status, c.base, whichListener)
+	if json.Unmarshal(text, &refusal.Fault) != nil || refusal.Fault.Error == "" || c.isOther(ctx, refusal, path) {
+		return nil, c.noNuthatch(answer.Status)
 	}
 	c.advise(refusal, method, path)
 	return text, refusal

@@ -160,7 +160,7 @@ func TestPreviewOfAFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{answers: map[string]string{"GET /api/v1/info": `{"pid": 7, "host": "h", "config_file": "/etc/n.yml"}`, "POST /api/v1/preview": `{"pools": [{"name": "alpha",
+	p := &proxy{answers: map[string]string{"GET /api/v1/info": `{"program": "nuthatch", "pid": 7, "host": "h", "config_file": "/etc/n.yml"}`, "POST /api/v1/preview": `{"pools": [{"name": "alpha",
 		"warnings": [{"what": "hash changes", "instead": "keep it"}]}],
 		"not_applied": [{"key": "nuthatch.threads", "old": "1", "new": "2", "why": "it is set at the start"}]}`}}
 	for _, asJSON := range []bool{false, true} {
@@ -180,7 +180,7 @@ func TestPreviewOfAFile(t *testing.T) {
 // TestReloadNamesWhatIsNotUsed: a reload that leaves certificates as they were says so, and has
 // the status of warnings.
 func TestReloadNamesWhatIsNotUsed(t *testing.T) {
-	p := &proxy{answers: map[string]string{"GET /api/v1/info": `{"pid": 7, "host": "h", "config_file": "/etc/n.yml"}`, "POST /api/v1/reload": `{
+	p := &proxy{answers: map[string]string{"GET /api/v1/info": `{"program": "nuthatch", "pid": 7, "host": "h", "config_file": "/etc/n.yml"}`, "POST /api/v1/reload": `{
 		"users": [{"pool": "alpha", "text": "added: wren"}],
 		"refused": [{"pool": "beta", "block": "tls", "why": "no such file"}, {"block": "admin_tls", "why": "no key"}]}`}}
 	for _, asJSON := range []bool{false, true} {
@@ -199,7 +199,7 @@ func TestReloadNamesWhatIsNotUsed(t *testing.T) {
 // TestReloadWarns: what is probably not meant in the file in force is told, and the reload is
 // done all the same.
 func TestReloadWarns(t *testing.T) {
-	p := &proxy{answers: map[string]string{"GET /api/v1/info": `{"pid": 7, "host": "h", "config_file": "/etc/n.yml"}`, "POST /api/v1/reload": `{
+	p := &proxy{answers: map[string]string{"GET /api/v1/info": `{"program": "nuthatch", "pid": 7, "host": "h", "config_file": "/etc/n.yml"}`, "POST /api/v1/reload": `{
 		"pools": [{"name": "alpha", "settings": [{"key": "redis", "old": "true", "new": "false"}], "warnings": [{"what": "keys move", "instead": "wait"}]}],
 		"warnings": ["n.yml:7: port 6379 is Redis's"]}`}}
 	out, err := run(t, p, Options{}, "reload")
@@ -366,7 +366,7 @@ func TestAnotherProxyAnswers(t *testing.T) {
 	}
 	for file, same := range map[string]bool{mine: false, theirs: true, link: true, filepath.Join(dir, "none.yml"): false} {
 		p := &proxy{answers: map[string]string{
-			"GET /api/v1/info": fmt.Sprintf(`{"pid": 7, "host": "h", "config_file": %q}`, theirs), "GET /api/v1/pools": poolsPage,
+			"GET /api/v1/info": fmt.Sprintf(`{"program": "nuthatch", "pid": 7, "host": "h", "config_file": %q}`, theirs), "GET /api/v1/pools": poolsPage,
 			"POST /api/v1/preview": `{"pools": []}`, "POST /api/v1/drain": `{"done": "draining"}`,
 		}}
 		server := httptest.NewServer(p)

@@ -16,10 +16,13 @@ func (s *session) drain([]string) error {
 	if err := s.give("/api/v1/drain", nil); err != nil || !s.Wait {
 		return err
 	}
+	// A proxy that ends may be slow to say so, and is not gone then.
+	patient := *s.client
+	patient.questions = patient.actions
 	tick := time.NewTicker(endPoll)
 	defer tick.Stop()
 	for {
-		_, err := s.client.do(s.ctx, http.MethodGet, "/api/v1/info", "", nil)
+		_, err := patient.do(s.ctx, http.MethodGet, infoPath, "", nil)
 		switch {
 		case s.ctx.Err() != nil:
 			return context.Cause(s.ctx)

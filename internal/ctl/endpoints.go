@@ -15,8 +15,11 @@ import (
 
 func (s *session) info([]string) error {
 	var i api.Info
-	if written, err := s.ask("/api/v1/info", nil, &i); written || err != nil {
+	if written, err := s.ask(infoPath, nil, &i); written || err != nil {
 		return err
+	}
+	if i.Program == "" {
+		return s.client.noNuthatch("an answer")
 	}
 	return s.table("", func(add func(...any)) {
 		add("program", fmt.Sprintf("%s %s (%s)", i.Program, i.Version, i.Go))

@@ -44,6 +44,80 @@ func httpAnswer(t *testing.T, status int, kind, body string) (address string) {
 	return s.Listener.Addr().String()
 }
 
+// TestWhoseErrorItIs: an error counts if a nuthatch is there. The status asks who it is, and so does
+// who got an error that another program may have written.
+func TestWhoseErrorItIs(t *testing.T) {
+	fault := `{"error":"there is no pool 'x'"}`
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == infoPath {
+			_, _ = io.WriteString(w, `{"program":"nuthatch"}`)
+			return
+		}
+		http.Error(w, fault, http.StatusNotFound)
+	}))
+	t.Cleanup(s.Close)
+	for _, tt := range []struct {
+		command, address, want string
+		noAnswer               bool
+	}{
+		{"servers", s.URL, "there is no pool 'x'", false},
+		{"servers", httpAnswer(t, http.StatusNotFound, "application/json", fault), "does not look like a nuthatch", true},
+		{"servers", httpAnswer(t, http.StatusOK, "application/json", "{}"), "does not look like a nuthatch", true},
+		{"status", httpAnswer(t, http.StatusOK, "application/json", "{}"), "does not look like a nuthatch", true},
+		{"status", httpAnswer(t, http.StatusOK, "application/json", `{"status":"ok"}`), "does not look like a nuthatch", true},
+	} {
+		c, err := NewClient(Target{Address: tt.address})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		err = Run(t.Context(), c, Options{}, []string{tt.command}, &out)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, ErrNoAnswer) != tt.noAnswer || out.Len() > 0 {
+			t.Errorf("%s at %s: %v and %q, want %q alone, and no answer: %t", tt.command, tt.address, err, out.String(), tt.want, tt.noAnswer)
+		}
+	}
+}
+
+// TestQuestionsGiveUpEarlier: a question ends before an action does at one who does not answer.
+func TestQuestionsGiveUpEarlier(t *testing.T) {
+	never := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-never }))
+	t.Cleanup(s.Close)
+	t.Cleanup(func() { close(never) })
+	c, err := NewClient(Target{Address: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, by := range []struct {
+		name   string
+		client *http.Client
+		want   bool
+	}{{"questions", &c.questions, true}, {"actions", &c.actions, false}} {
+		if wait := by.client.Transport.(*http.Transport).ResponseHeaderTimeout; (wait > 0 && wait < timeout) != by.want {
+			t.Errorf("%s wait %v for an answer to begin", by.name, wait)
+		}
+	}
+	c.questions.Transport.(*http.Transport).ResponseHeaderTimeout = 1
+	if err := Run(t.Context(), c, Options{}, []string{"status"}, io.Discard); !errors.Is(err, ErrNoAnswer) || !strings.Contains(err.Error(), "takes the connection and does not answer") {
+		t.Errorf("a question at one who never answers: %v", err)
+	}
+}
+
+// TestAddresses: what lacks a port is told so.
+func TestAddresses(t *testing.T) {
+	for text, want := range map[string]string{
+		"127.0.0.1": "the port is missing; write 127.0.0.1:22223",
+		"proxy-1":   "the port is missing; write proxy-1:22223",
+		"::1":       "the port is missing; write [::1]:22223",
+		".":         "a socket's path begins with /",
+		"a/b":       `"a/b" is no host:port, path or URL`,
+	} {
+		if _, err := NewClient(Target{Address: text}); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v, want %q at the end", text, err, want)
+		}
+	}
+}
+
 // TestWhyThereIsNoAnswer: the error says what is at the address, and what to do.
 func TestWhyThereIsNoAnswer(t *testing.T) {
 	const kind = "application/json"
@@ -62,7 +136,10 @@ func TestWhyThereIsNoAnswer(t *testing.T) {
 		{"no token", Target{Address: needed}, false, []string{"the proxy at " + needed + " asks for a token: say -T FILE"}},
 		{"a wrong token", Target{Address: needed, Token: "x"}, false, []string{"does not accept this token"}},
 		{"an old proxy", Target{Address: httpAnswer(t, 404, kind, `{"error":"no such path; docs/API.md lists them"}`)}, false, []string{"does not know GET /api/v1/info: it runs another version"}},
-		{"what is not there", Target{Address: httpAnswer(t, 404, kind, `{"error":"there is no pool 'x'"}`)}, false, []string{"there is no pool 'x'"}},
+		{"another program's empty object", Target{Address: httpAnswer(t, 200, kind, "{}\n")}, true, []string{"200 OK from ", "does not look like a nuthatch; -c names"}},
+		{"another program's object", Target{Address: httpAnswer(t, 200, kind, `{"status":"ok"}`)}, true, []string{"an answer from ", "does not look like a nuthatch; -c names"}},
+		{"another program's error", Target{Address: httpAnswer(t, 404, kind, `{"error":"not found"}`)}, true, []string{"404 Not Found from ", "does not look like a nuthatch; -c names"}},
+		{"a directory", Target{Address: t.TempDir()}, true, []string{" is no socket; -c names"}},
 	} {
 		c, err := NewClient(tt.target)
 		if err != nil {

@@ -30,10 +30,9 @@ type Status struct {
 // status writes what needs a look, and the last events.
 func (s *session) status(args []string) error {
 	query := s.windowQuery(args)
-	var info api.Info
 	var look api.Findings
 	var last api.Events
-	err := s.read("/api/v1/info", nil, &info)
+	info, err := s.client.Identify(s.ctx)
 	if err == nil {
 		err = s.read("/api/v1/findings", query, &look)
 	}
@@ -51,7 +50,7 @@ func (s *session) status(args []string) error {
 		e.SetIndent("", "  ")
 		err = e.Encode(found)
 	} else {
-		err = s.writeStatus(&info, &found)
+		err = s.writeStatus(info, &found)
 	}
 	if err == nil && found.Fails {
 		return ErrFails
