@@ -183,6 +183,9 @@ func (d *demotion) finish() {
 	c.demotion = nil
 	s := c.server
 	n := s.place(c)
+	if n == nil && !s.removed && c.lane.at < len(s.lanes) && c.slot < len(s.lanes[c.lane.at]) {
+		n = s.addConn(c.lane.at, c.slot) // the name has moved, and nobody has needed its place since
+	}
 	if s.removed || n == nil || n == c {
 		s.passRefusal(d.again, d.text)
 		return
