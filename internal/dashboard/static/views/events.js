@@ -29,7 +29,8 @@ export class Events extends Listing {
   async read(api) {
     const answer = await api.get('events', { limit: 1024 });
     const events = answer.events.map((e) => ({ ...e, at: Date.parse(e.time) }));
-    text(this.note, `${plural(events.length, 'event')} since ${clock(Date.parse(answer.started))}`);
+    const since = Math.min(Date.parse(answer.started), ...events.map((e) => e.at)); // the program before an upgrade may have had some
+    text(this.note, `${plural(events.length, 'event')} since ${clock(since)}`);
     this.table.update(events);
   }
 }
