@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"nuthatch/internal/config"
+	"nuthatch/internal/testkit"
 )
 
 // A proxy stands in for one: it answers from a table, and notes what it is asked.
@@ -223,12 +224,7 @@ func TestUsage(t *testing.T) {
 func TestNoAnswer(t *testing.T) {
 	page := httptest.NewServer(http.NotFoundHandler())
 	defer page.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	for _, address := range []string{page.URL, l.Addr().String(), "/nonexistent/admin.sock"} {
+	for _, address := range []string{page.URL, testkit.Refused(t), "/nonexistent/admin.sock"} {
 		c, err := NewClient(Target{Address: address})
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"nuthatch/internal/testkit"
 )
 
 // speaks listens, and answers each connection with that text.
@@ -155,12 +157,7 @@ func TestWhyThereIsNoAnswer(t *testing.T) {
 			}
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := l.Addr().String()
-	l.Close()
+	at := testkit.Refused(t)
 	c, err := NewClient(Target{Address: at})
 	if err != nil {
 		t.Fatal(err)
