@@ -40,7 +40,7 @@ func (b *notifyingBuffer) String() string {
 func startDemo(t *testing.T, o Options) (page string, stop func() string) {
 	t.Helper()
 	out := &notifyingBuffer{ready: make(chan struct{})}
-	o.Listen, o.Out = "127.0.0.1:0", out
+	o.Listen, o.Out = testkit.FreeAddr(t), out
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, o) }()

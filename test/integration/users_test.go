@@ -2,6 +2,7 @@ package integration
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -163,9 +164,10 @@ func TestUsersReload(t *testing.T) {
 			t.Fatalf("AUTH: %q", got)
 		}
 	}
-	put := func(text string) {
+	put := func(text string) { // at once: a file that is empty for a moment has no users for a moment
 		t.Helper()
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		next := path + ".next"
+		if err := errors.Join(os.WriteFile(next, []byte(text), 0o600), os.Rename(next, path)); err != nil {
 			t.Fatal(err)
 		}
 	}
