@@ -119,6 +119,11 @@ var hungPrograms = map[string]struct {
 		if err := errors.Join(os.Remove(r.Config), syscall.Mkfifo(r.Config, 0o600)); err != nil {
 			r.t.Fatal(err)
 		}
+		writer, err := os.OpenFile(r.Config, os.O_RDWR, 0) // it writes nothing; without one the file is empty
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.t.Cleanup(func() { writer.Close() })
 	}},
 }
 
