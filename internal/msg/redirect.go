@@ -8,8 +8,6 @@ type Redirect struct {
 	// for Moved and Asks. If Host is empty, it is the host of the node that says so.
 	Slot, Port int
 	Host       string
-	// Hole, for Unready: nobody has the slot.
-	Hole bool
 }
 
 // A RedirectKind says why a node did not carry a request out.

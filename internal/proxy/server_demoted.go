@@ -134,7 +134,7 @@ func (d *demotion) takes() bool {
 		d.again = append(d.again, m)
 		c.server.stats[stats.AskedAgain]++
 	case isBlock:
-		endRefusedBlock(c.pool, m)
+		endBlock(c.pool, m, true)
 	}
 	if left := c.queue.Len(); left == 0 || left == 1 && !taken {
 		d.finish()
@@ -223,21 +223,12 @@ func (s *Server) passRefusal(refused []*msg.Msg, text []byte) {
 		countPassed(s, msg.Reply{Flat: text})
 		said := text
 		if m.Block() > 0 {
-			endRefusedBlock(s.pool, m)
+			endBlock(s.pool, m, true)
 			said = s.pool.transactor().AbortedBy(text)
 		}
 		s.stats[stats.Responses]++
 		s.stats[stats.ResponseBytes] += int64(len(said))
 		m.Owner.OnReply(m, msg.Reply{Flat: said})
-	}
-}
-
-// endRefusedBlock notes that the client of a transaction learns that it was not carried out.
-func endRefusedBlock(p *ServerPool, m *msg.Msg) {
-	if m.Parent == nil {
-		p.countTransaction(true)
-	} else {
-		p.ctx.msgs.SetError(m)
 	}
 }
 

@@ -579,6 +579,16 @@ func (k *transactions) abortLargest() {
 	}
 }
 
+// endBlock notes that the client of a transaction, or of a part of one, learns what came of it.
+func endBlock(p *ServerPool, m *msg.Msg, failed bool) {
+	switch {
+	case m.Parent == nil:
+		p.countTransaction(failed)
+	case failed:
+		p.ctx.msgs.SetError(m)
+	}
+}
+
 // countTransaction counts a transaction that its server has answered.
 func (p *ServerPool) countTransaction(failed bool) {
 	if failed {

@@ -152,12 +152,8 @@ func (c *serverConn) inBlock(r msg.Reply) bool {
 			c.private.answerTouched(c.pop())
 			return true
 		}
-		switch failed := t.Failed(r); {
-		case c.demotion != nil && c.demotion.block == m, c.isRedirected(r): // it may be asked again
-		case m.Parent == nil:
-			c.pool.countTransaction(failed)
-		case failed:
-			ctx.msgs.SetError(m)
+		if asked := c.demotion != nil && c.demotion.block == m || c.isRedirected(r); !asked { // it may be asked again
+			endBlock(c.pool, m, t.Failed(r))
 		}
 		return false
 	}

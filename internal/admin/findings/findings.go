@@ -221,12 +221,18 @@ func (f *finder) shown(c *api.Certificate) {
 	if c.Until == nil || c.Block == "tls" {
 		return
 	}
-	switch left := c.Until.Sub(f.now); {
+	its := "the certificate of " + c.Block
+	f.ends(c.Pool, c.Until, its+" has ended: whoever looks at it refuses to connect", its+" ends")
+}
+
+// ends finds that a certificate has ended, or ends soon; ended and ends say so.
+func (f *finder) ends(pool string, at *time.Time, ended, ends string) {
+	switch left := at.Sub(f.now); {
 	case left <= 0:
-		f.add(certificate, true, c.Pool, "the certificate of %s has ended: whoever looks at it refuses to connect", c.Block)
+		f.add(certificate, true, pool, "%s", ended)
 	case left < CertificateSoon:
-		one := f.add(certificate, false, c.Pool, "the certificate of %s ends in %s", c.Block, units.Age(left))
-		one.Title, one.Until = "the certificate of "+c.Block+" ends soon", c.Until
+		one := f.add(certificate, false, pool, "%s in %s", ends, units.Age(left))
+		one.Title, one.Until = ends+" soon", at
 	}
 }
 
@@ -248,13 +254,8 @@ func (f *finder) signers(c *api.Certificate) {
 	if key == "client_ca" {
 		follows = "clients that show a certificate are refused"
 	}
-	switch left := c.SignersUntil.Sub(f.now); {
-	case left <= 0:
-		f.add(certificate, true, c.Pool, "the certificates of %s in %s have ended: %s", key, c.Block, follows)
-	case left < CertificateSoon:
-		one := f.add(certificate, false, c.Pool, "the certificates of %s in %s end in %s", key, c.Block, units.Age(left))
-		one.Title, one.Until = "the certificates of "+key+" in "+c.Block+" end soon", c.SignersUntil
-	}
+	their := "the certificates of " + key + " in " + c.Block
+	f.ends(c.Pool, c.SignersUntil, their+" have ended: "+follows, their+" end")
 }
 
 // certificate finds that the pool's certificate ends soon.
@@ -264,11 +265,5 @@ func (f *finder) certificate(p *api.Pool) {
 		return
 	}
 	at := time.UnixMicro(ends)
-	switch left := at.Sub(f.now); {
-	case left <= 0:
-		f.add(certificate, true, p.Name, "its certificate has ended: new clients with TLS fail")
-	case left < CertificateSoon:
-		one := f.add(certificate, false, p.Name, "its certificate ends in %s", units.Age(left))
-		one.Title, one.Until = "its certificate ends soon", &at
-	}
+	f.ends(p.Name, &at, "its certificate has ended: new clients with TLS fail", "its certificate ends")
 }

@@ -392,7 +392,7 @@ func (p channels) refuseListener(req *msg.Request, w writer) {
 	}
 	failure := "ERR "
 	if commands[req.Type].answer == answerExec {
-		failure = "EXECABORT Transaction discarded because of: "
+		failure = abortedBy
 	}
 	w.fail(failure, "Can't execute '", name,
 		"': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context")

@@ -20,14 +20,11 @@ const maxRedirect = 320
 // time, or of which another one must be asked. A script may make errors of its own, after
 // it has written. So the server's whole text is compared where it is short.
 var unready = []string{
-	"CLUSTERDOWN The cluster is down", hole, "READONLY You can't write against a read only replica",
+	"CLUSTERDOWN The cluster is down", "CLUSTERDOWN Hash slot not served", "READONLY You can't write against a read only replica",
 	"LOADING ", "MASTERDOWN Link with MASTER is down",
 }
 
-const (
-	hole       = "CLUSTERDOWN Hash slot not served"
-	triesAgain = "TRYAGAIN Multiple keys request during rehashing of slot"
-)
+const triesAgain = "TRYAGAIN Multiple keys request during rehashing of slot"
 
 // Redirect implements proxy.Redirector.
 func (redirects) Redirect(r msg.Reply) msg.Redirect {
@@ -60,7 +57,7 @@ func (redirects) Redirect(r msg.Reply) msg.Redirect {
 				kind = msg.Unready
 			}
 		}
-		return msg.Redirect{Kind: kind, Hole: strings.HasPrefix(text, hole)}
+		return msg.Redirect{Kind: kind}
 	}
 	words := strings.Split(text, " ")
 	if len(words) < 3 {

@@ -31,6 +31,8 @@ const (
 	// execAborted answers the EXEC of a transaction with a refused command.
 	execAborted = "-EXECABORT Transaction discarded because of previous errors.\r\n"
 	emptyArray  = "*0\r\n"
+	// abortedBy begins the error of an EXEC that is refused itself.
+	abortedBy = "EXECABORT Transaction discarded because of: "
 )
 
 // answeredHere is why a command that the proxy answers cannot be part of a transaction.
@@ -54,7 +56,7 @@ func (p *Protocol) answerTransaction(req *msg.Request, cmd *command, s *msg.Sess
 	}
 	switch {
 	case cmd.answer == answerExec && wrong:
-		w.fail("EXECABORT Transaction discarded because of: ", wrongArity, " for 'exec' command")
+		w.fail(abortedBy, wrongArity, " for 'exec' command")
 	case cmd.answer == answerExec && refused:
 		w.raw(execAborted)
 	case cmd.answer == answerExec && in != 0:
@@ -362,13 +364,13 @@ func (blockWords) AppendAbort(pool *mbuf.Pool, out *mbuf.Chain, why msg.Reason) 
 		text = "CROSSSLOT Keys in request don't hash to the same server"
 	default:
 	}
-	writer{pool: pool, out: out}.fail("EXECABORT Transaction discarded because of: ", text)
+	writer{pool: pool, out: out}.fail(abortedBy, text)
 }
 
 // AbortedBy implements proxy.Transactor: as Redis answers EXEC on a server that has become a
 // replica (rejectCommand in server.c).
 func (blockWords) AbortedBy(refusal []byte) []byte {
-	return append([]byte("-EXECABORT Transaction discarded because of: "), refusal[1:]...)
+	return append([]byte("-"+abortedBy), refusal[1:]...)
 }
 
 // Failed implements proxy.Transactor.

@@ -74,7 +74,7 @@ func (p *Protocol) forbid(req *msg.Request, s *msg.Session, w writer) {
 	p.note(req, verdict, s)
 	text := verdict.Error(p.CommandOf(req))
 	if commands[req.Type].answer == answerExec && s.Bars&(msg.Collecting|msg.RefusedMulti) != 0 {
-		text = "EXECABORT Transaction discarded because of: " + text
+		text = abortedBy + text
 	}
 	p.Refused(req, s)
 	w.fail(text)
@@ -96,7 +96,7 @@ func (n *introducer) failArity(req *msg.Request, s *msg.Session, w writer) bool 
 func tellArity(c *command, w writer) {
 	text := "ERR "
 	if c.answer == answerExec {
-		text = "EXECABORT Transaction discarded because of: "
+		text = abortedBy
 	}
 	w.fail(text, wrongArity, " for '", c.name, "' command")
 }
