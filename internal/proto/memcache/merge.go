@@ -193,7 +193,7 @@ func endsWithEnd(c *mbuf.Chain) bool {
 // line end behind the body, or 0 if it does not begin with one.
 func (p *Protocol) blockLen(c *mbuf.Chain) int {
 	if k := c.Head(); k != nil {
-		if head, body := plainValue(k.Bytes()); head > 0 {
+		if _, head, body := plainValue(k.Bytes()); head > 0 {
 			return min(head+body+len(crlf), c.Len())
 		}
 	}

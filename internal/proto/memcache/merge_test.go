@@ -168,7 +168,7 @@ func TestMergeAcrossChunks(t *testing.T) {
 }
 
 // TestMergeValues compares merges of values of all lengths, some of them missing,
-// received in pieces, with what a simpler way gives.
+// received in pieces, and some that seem to be like the one before, with what a simpler way gives.
 func TestMergeValues(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	proto := memcache.New(memcache.Options{})
@@ -181,7 +181,12 @@ func TestMergeValues(t *testing.T) {
 		for i := range 1 + rnd.IntN(60) {
 			f := rnd.IntN(len(replies))
 			parent.Seq = append(parent.Seq, uint16(f))
-			if rnd.IntN(10) > 0 {
+			switch rnd.IntN(10) {
+			case 0:
+			case 1:
+				replies[f] = append(replies[f], value(strings.Repeat("a", 20), "abc"), trap(20, 1+rnd.IntN(11)))
+				parent.Seq = append(parent.Seq, uint16(f))
+			default:
 				key := strings.Repeat("k", 1+rnd.IntN(30)) + strconv.Itoa(i)
 				replies[f] = append(replies[f], value(key, strings.Repeat("v", lengths[rnd.IntN(len(lengths))])))
 			}

@@ -69,10 +69,11 @@ const smallValue = 2 * mbuf.BlockSize
 func (p *Protocol) copyValues(seq []uint16, pool *mbuf.Pool, out *mbuf.Chain) (keys int) {
 	free, used := out.Reserve(pool, smallValue), 0
 	sources := p.sources
+	var line plainLine
 	for _, f := range seq {
 		s := &sources[f]
 		near := s.near[s.at:]
-		head, body := plainValue(near)
+		head, body := line.value(near)
 		n := head + body + len(crlf)
 		switch {
 		case head == 0 && len(near) > 0 && near[0] == 'E':

@@ -145,38 +145,96 @@ func (p *replyParser) parseBody(data []byte) int {
 // parseValues takes the values that data begins with, as long as they are whole and
 // as memcached writes them. What follows is left to parseLine.
 func (p *replyParser) parseValues(data []byte) int {
+	var line plainLine
 	n := 0
+	_, head, body := plainValue(data) // most replies have no more
 	for {
-		head, body := plainValue(data[n:])
 		end := n + head + body + len(crlf)
 		if head == 0 || end > len(data) || data[end-2] != '\r' || data[end-1] != '\n' {
 			return n
 		}
 		p.block = true
 		n = end
+		if len(data)-n < minPlain {
+			return n
+		}
+		head, body = line.value(data[n:])
 	}
 }
 
-// plainValue returns the length of the line that b begins with, its end included,
-// and that of the body behind it, if it is "VALUE key flags bytes" with single
-// spaces and a body of less than a gigabyte. If it is not, or not all here, head
-// is 0.
-func plainValue(b []byte) (head, body int) {
+// A plainLine is what the lines of plain values have in common that a server sends one after
+// the other: how long the key is, and what stands behind it. The zero value is nothing. To
+// compare a line with the one before is less work than to read it, and the processor can go
+// on behind the value, where it would have to wait for the number.
+type plainLine struct {
+	// key is the offset of the space behind the key. rest is the eight bytes from there,
+	// those that mask selects: " flags bytes" and the line end.
+	key        int
+	rest, mask uint64
+	// head and body are as plainValue returns them; 0: nothing.
+	head, body int
+}
+
+// value is plainValue of a line that may be like the last one.
+func (l *plainLine) value(b []byte) (head, body int) {
+	if l.isAt(b) {
+		return l.head, l.body
+	}
+	key, head, body := plainValue(b)
+	if size := head - key; head > 0 && size <= 8 && key+8 <= len(b) {
+		mask := ^uint64(0) >> (64 - 8*size)
+		*l = plainLine{key, binary.LittleEndian.Uint64(b[key:]) & mask, mask, head, body}
+	}
+	return head, body
+}
+
+// isAt reports whether b begins with a line like l.
+func (l *plainLine) isAt(b []byte) bool {
+	if l.head == 0 || len(b) < l.key+8 || !beginsValue(b) || binary.LittleEndian.Uint64(b[l.key:])&l.mask != l.rest {
+		return false
+	}
+	// A key that ends earlier is another one.
+	i := len(valueWord)
+	for ; i+8 <= l.key; i += 8 {
+		if blanks(binary.LittleEndian.Uint64(b[i:])) != 0 {
+			return false
+		}
+	}
+	return i == l.key || blanks(binary.LittleEndian.Uint64(b[i:]))<<(64-8*(l.key-i)) == 0
+}
+
+// valueWord is what the line of a value begins with.
+const valueWord = "VALUE "
+
+// minPlain is the length of the shortest plain value with its line, in bytes.
+const minPlain = len("VALUE k 0 0\r\n\r\n")
+
+// beginsValue reports whether b, of at least eight bytes, begins with valueWord.
+func beginsValue(b []byte) bool {
 	const word = 'V' | 'A'<<8 | 'L'<<16 | 'U'<<24 | 'E'<<32 | ' '<<40
-	if len(b) < 16 || binary.LittleEndian.Uint64(b)<<16 != word<<16 {
-		return 0, 0
+	return binary.LittleEndian.Uint64(b)<<16 == word<<16
+}
+
+// plainValue looks at the line that b begins with. If it is "VALUE key flags bytes" with
+// single spaces and a body of less than a gigabyte, key is the offset behind the key, head is
+// the length of the line, its end included, and body that of the body behind it. If it is
+// not, or not all here, head is 0.
+func plainValue(b []byte) (key, head, body int) {
+	if len(b) < minPlain || !beginsValue(b) {
+		return 0, 0, 0
 	}
-	i := blankFrom(b, 6) // behind the key
-	if i == 6 || i == len(b) || b[i] != ' ' {
-		return 0, 0
+	i := blankFrom(b, len(valueWord))
+	if i == len(valueWord) || i == len(b) || b[i] != ' ' {
+		return 0, 0, 0
 	}
+	key = i
 	i++
 	flags := i
 	for i < len(b) && b[i]-'0' <= 9 {
 		i++
 	}
 	if i == flags || i > flags+10 || i == len(b) || b[i] != ' ' {
-		return 0, 0
+		return 0, 0, 0
 	}
 	i++
 	for from := i; i+1 < len(b) && i < from+10; i++ {
@@ -188,21 +246,17 @@ func plainValue(b []byte) (head, body int) {
 		if i == from || b[i] != '\r' || b[i+1] != '\n' {
 			break
 		}
-		return i + 2, body
+		return key, i + 2, body
 	}
-	return 0, 0
+	return 0, 0, 0
 }
 
 // blankFrom returns the offset in b of the first byte from i on that is a space or a
-// control character; len(b) if there is none. It looks at eight bytes at a time: a
-// byte less than 0x21 borrows into its highest bit, and the lowest such byte is
-// always right (the "hasless" of Bit Twiddling Hacks, Sean Eron Anderson).
+// control character; len(b) if there is none.
 func blankFrom(b []byte, i int) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	for ; i+8 <= len(b); i += 8 {
-		word := binary.LittleEndian.Uint64(b[i:])
-		if less := (word - ones*0x21) &^ word & highs; less != 0 {
-			return i + bits.TrailingZeros64(less)>>3
+		if found := blanks(binary.LittleEndian.Uint64(b[i:])); found != 0 {
+			return i + bits.TrailingZeros64(found)>>3
 		}
 	}
 	for i < len(b) && b[i] > ' ' {
@@ -310,4 +364,12 @@ func blank(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// blanks has the highest bit set of the lowest byte of word that is a space or a control
+// character, and perhaps of bytes above it; 0: there is none. A byte less than 0x21 borrows
+// into its highest bit (the "hasless" of Bit Twiddling Hacks, Sean Eron Anderson).
+func blanks(word uint64) uint64 {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	return (word - ones*0x21) &^ word & highs
 }

@@ -56,8 +56,27 @@ var replyTests = [][]string{
 	{"STAT pid 1\r\nSTAT uptime 2\r\nEND\r\n", "OK\r\n"},
 }
 
+// trap is a value with a key of m bytes. Where the line of a value with a key of n bytes would
+// have flags and length, its body has some, and then the end of a reply. n is at least m+9.
+func trap(n, m int) string {
+	head := fmt.Sprintf("VALUE %s 0 ", strings.Repeat("k", m))
+	body := strings.Repeat("x", len("VALUE ")+n-len(head)-len("00\r\n")) + " 0 3\r\nxyz\r\nEND\r\n"
+	return fmt.Sprintf("%s%02d\r\n%s\r\n", head, len(body), body)
+}
+
+// traps are replies in which such values follow others whose lines they seem to have.
+func traps() (replies [][]string) {
+	for m := 1; m <= 9; m++ {
+		for n := m + 9; n < m+30; n++ {
+			like := "VALUE " + strings.Repeat("a", n) + " 0 3\r\nabc\r\n"
+			replies = append(replies, []string{like + trap(n, m) + like + like + "END\r\n", "STORED\r\n"})
+		}
+	}
+	return replies
+}
+
 func TestReplies(t *testing.T) {
-	for _, want := range replyTests {
+	for _, want := range append(replyTests, traps()...) {
 		in := strings.Join(want, "")
 		check := func(how string, pieces ...[]byte) {
 			t.Helper()
@@ -105,6 +124,7 @@ func FuzzReplyParser(f *testing.F) {
 	for _, want := range replyTests {
 		f.Add([]byte(strings.Join(want, "")), uint8(3), uint8(200))
 	}
+	f.Add([]byte(traps()[0][0]), uint8(3), uint8(200))
 	f.Add([]byte("SERVER_ERROR "+strings.Repeat("x", 4090)), uint8(255), uint8(255))
 	f.Fuzz(func(t *testing.T, data []byte, a, b uint8) {
 		want, bad := referenceReplies(string(data))

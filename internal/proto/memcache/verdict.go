@@ -102,20 +102,19 @@ func (p *Protocol) SizeOfKey(_ msg.Type, r msg.Reply, i int, key []byte) int {
 // line end included, and that of the body behind it. If b does not begin with the line of
 // a value, head is 0.
 func valueOf(b []byte) (key []byte, head, body int) {
-	const word = "VALUE "
-	if head, body = plainValue(b); head == 0 {
-		at := bytes.IndexByte(b, '\n')
-		if at < 0 || !bytes.HasPrefix(b, []byte(word)) {
-			return nil, 0, 0
-		}
-		n, ok := valueLength(bytes.TrimSuffix(b[:at], []byte("\r")), 4)
-		if !ok {
-			return nil, 0, 0
-		}
-		head, body = at+1, n
+	if end, head, body := plainValue(b); head > 0 {
+		return b[len(valueWord):end], head, body
 	}
-	key = bytes.TrimLeft(b[len(word):head], " ")
-	return key[:blankFrom(key, 0)], head, body
+	at := bytes.IndexByte(b, '\n')
+	if at < 0 || !bytes.HasPrefix(b, []byte(valueWord)) {
+		return nil, 0, 0
+	}
+	n, ok := valueLength(bytes.TrimSuffix(b[:at], []byte("\r")), 4)
+	if !ok {
+		return nil, 0, 0
+	}
+	key = bytes.TrimLeft(b[len(valueWord):at+1], " ")
+	return key[:blankFrom(key, 0)], at + 1, n
 }
 
 // Silent implements proxy.Silencer: it tells by the reply's code whether

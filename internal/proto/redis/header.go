@@ -152,6 +152,15 @@ func readHead(word uint64, nulls bool) (h head, ok bool) {
 	return head{word: word & mask, mask: mask, size: size, end: size + n + 2}, true
 }
 
+// read reads the head of an argument, as readHead does, into h. It is not inlined, so that the
+// loop around it keeps its registers.
+//
+//go:noinline
+func (h *head) read(word uint64) (ok bool) {
+	*h, ok = readHead(word, false)
+	return ok
+}
+
 // A bulkBody is how far a bulk has come: an argument of a request, or a bulk in a reply.
 type bulkBody struct {
 	// need is the number of bytes missing, the line end's two included.

@@ -256,32 +256,28 @@ func (p *requestParser) args(data []byte, i int) int {
 const manyArgs = 8
 
 // many reads arguments while they are whole, correct and not very long. The rest is
-// left to args. In a request of many arguments, most are as long as the last one or,
-// for keys with values, as the one before that.
+// left to args. In a request of many arguments, most are as long as the one before the last:
+// keys among keys, and values among values.
 func (p *requestParser) many(data []byte, i int) int {
 	spans, left, base := p.spans, p.left, uint32(p.done)
 	stop := min(len(data)-8, p.max-p.done)
-	var last, other head
-	other.word = 1 // nothing
-	last.word = 1
-	for ; left > 0 && i <= stop; left-- {
-		word := binary.LittleEndian.Uint64(data[i:])
-		if !other.isAt(word) {
-			h, ok := readHead(word, false)
-			if !ok {
-				break
-			}
-			other = h
+	heads := [2]head{{word: 1}, {word: 1}} // nothing
+	for k := uint(0); left > 0 && i <= stop; left-- {
+		// Slices of a known capacity are the cheapest to make.
+		word := binary.LittleEndian.Uint64(data[i : i+8 : i+8])
+		h := &heads[k%2]
+		k++
+		if !h.isAt(word) && !h.read(word) {
+			break
 		}
-		end := i + other.end
-		if end > stop || binary.LittleEndian.Uint16(data[end-2:]) != lineEnd {
+		end := i + h.end
+		if end > stop || binary.LittleEndian.Uint16(data[end-2:end:end]) != lineEnd {
 			break
 		}
 		if !p.lost {
-			spans = append(spans, msg.Span{Off: base + uint32(i+other.size), Len: uint32(other.end - other.size - 2)})
+			spans = append(spans, msg.Span{Off: base + uint32(i+h.size), Len: uint32(h.end - h.size - 2)})
 		}
 		i = end
-		last, other = other, last
 	}
 	p.spans, p.left = spans, left
 	return i
