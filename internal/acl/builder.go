@@ -66,21 +66,26 @@ func (b *Builder) DefaultPassword(hashes ...[sha256.Size]byte) {
 func (b *Builder) Has(name string) bool { return b.users[name] != nil }
 
 // File reads an aclfile: "user NAME rules" in each line. Empty lines and those that begin
-// with '#' are no users.
+// with '#' are no users. A file without users is a fault, other than in Redis: it lets in
+// everybody, and is most likely one that is being written.
 func (b *Builder) File(where string, text []byte) {
-	number := 0
+	number, users := 0, 0
 	for line := range strings.SplitSeq(string(text), "\n") {
 		number++
 		line = strings.Trim(line, " \t\r")
 		if line == "" || line[0] == '#' {
 			continue
 		}
+		users++
 		words := strings.Split(line, " ")
 		if words[0] != "user" || len(words) < 2 || words[1] == "" {
 			b.AddFault(&RuleError{Where: where, Line: number, Text: "should start with user keyword followed by the username"})
 			continue
 		}
 		b.add(where, number, words[1], words[2:])
+	}
+	if users == 0 {
+		b.AddFault(&RuleError{Where: where, Text: "the file has no users: write some, or leave the file out"})
 	}
 }
 

@@ -140,7 +140,7 @@ func TestUnknownNames(t *testing.T) {
 
 // TestNobody: in place of a user who is no more there is one who may do nothing.
 func TestNobody(t *testing.T) {
-	nobody := build(t, nil).Nobody()
+	nobody := build(t, nil, "user a on").Nobody()
 	if v := try(t, nobody, "get", 0, "r:a"); v.Denial != DeniedCommand || nobody.IsUnlimited() || nobody.IsOn() || nobody.MayListen([]byte("c"), false) {
 		t.Error("nobody may do something: ", v)
 	}

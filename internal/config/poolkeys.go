@@ -212,7 +212,7 @@ var poolKeys = slices.Concat([]key[Pool]{
 			"`users`, clients log in as one of these users, and each request is checked before it is sent. See [Users](USERS.md). " +
 			"`redis_auth` is the password of the user `default`; both it and a line for `default` are a fault. The servers know " +
 			"nothing of these users: the proxy logs in to them with `server_user` and `server_password`, or with `redis_auth`. " +
-			"The file is read at the start and at each reload, and with `watch` when it changes. A file with a fault changes nothing.",
+			"The file is read at the start and at each reload, and with `watch` when it changes. A file with a fault, or without users, changes nothing.",
 		set: func(p *Pool, v value) { p.ACLFile = v.text },
 	},
 	{

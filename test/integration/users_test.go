@@ -164,7 +164,7 @@ func TestUsersReload(t *testing.T) {
 			t.Fatalf("AUTH: %q", got)
 		}
 	}
-	put := func(text string) { // at once: a file that is empty for a moment has no users for a moment
+	put := func(text string) { // at once: half a file would be a file, too
 		t.Helper()
 		next := path + ".next"
 		if err := errors.Join(os.WriteFile(next, []byte(text), 0o600), os.Rename(next, path)); err != nil {
@@ -181,6 +181,15 @@ func TestUsersReload(t *testing.T) {
 	}
 	if logged(t, p, "secret-word") > 0 {
 		t.Error("the log shows a password")
+	}
+	// A file that somebody is about to write does not let everybody in.
+	put("")
+	awaitLogged(t, p, refused+3, notReloaded)
+	if logged(t, p, "the file has no users") == 0 {
+		t.Error("the log does not tell that the file is empty")
+	}
+	if got := p.Dial(testkit.Redis).Do("GET", "x"); !strings.HasPrefix(got, "-NOAUTH") {
+		t.Errorf("without a login, after the file was emptied: %q", got)
 	}
 	if got := bob.Do("SET", "x", "1"); got != "+OK\r\n" {
 		t.Errorf("after a file with a fault: %q", got)
