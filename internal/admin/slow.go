@@ -20,7 +20,8 @@ import (
 //	                pool; or, if these have none, than its own did before
 //
 // A family is compared with itself: writes with writes. Scripts are left out, since each may
-// take what it takes. There are three ways to be slow:
+// take what it takes. A server that is slow in several families is so by one, which it keeps for
+// as long as that is slow (slow_seconds.go). There are three ways to be slow:
 //
 //	half    half of at least 20 requests take long; of 100, a little less long
 //	all     each of a few does
@@ -155,6 +156,8 @@ type slowness struct {
 	api.Slow
 	by   judgement
 	seen time.Time // last
+	// own is when it was last found by its family, which may have been another one at seen.
+	own time.Time
 	// over is when it was quick again. It is kept until no sample has what was slow, which is
 	// not for its past.
 	over time.Time
@@ -318,13 +321,17 @@ func (w *slowWatch) look(now time.Time) (changed bool) {
 			if w.isQuick(key, slow.by, now) {
 				continue
 			}
-			slow.seen, slow.Since = now, now.Add(-time.Duration(slow.Window)*time.Second)
+			old := w.found[key]
+			if old != nil && old.over.IsZero() && w.keeps(key, old, slow, now) {
+				old.seen = now
+				continue
+			}
+			slow.seen, slow.own, slow.Since = now, now, now.Add(-time.Duration(slow.Window)*time.Second)
 			if first, last := w.signs(key, slow); !last.IsZero() {
 				slow.Since, slow.Last = first, last
 			}
-			old := w.found[key]
 			if old != nil && old.over.IsZero() {
-				slow.Since = old.Since
+				slow.follows(old)
 			} else {
 				changed = true
 			}
@@ -339,7 +346,7 @@ func (w *slowWatch) look(now time.Time) (changed bool) {
 		}
 		switch {
 		case slow.over.IsZero() && w.goesOn(key, slow.by):
-			slow.seen = now
+			slow.seen, slow.own = now, now
 		case slow.over.IsZero() && (now.Sub(slow.seen) >= slowStays || w.isQuick(key, slow.by, now)):
 			slow.over, changed = now, true
 		case !slow.over.IsZero() && now.Sub(slow.over) >= longestSpan:
@@ -362,7 +369,7 @@ func (w *slowWatch) slowOf(keys []serverKey) map[serverKey]*slowness {
 			if _, has := found[key]; has || w.hasOld(key, last-span) {
 				continue
 			}
-			if v, ok := s.most(i, w.past[key]); ok && w.bad(key, v, .5, badSeconds, last-span, last) {
+			if v, ok := w.worst(key, s.most(i, w.past[key]), last-span, last); ok {
 				found[key] = s.say(i, v)
 			} else if v := s.slowest(i); span == slowSpans[len(slowSpans)-1] && v.slow && w.badTail(keys, i, v, badTail, last-span, last) {
 				found[key] = s.say(i, v)
@@ -508,9 +515,9 @@ func nthOther(times []time.Duration, own time.Duration, n int) time.Duration {
 
 // most judges all requests of a server: it is slow if most of those that can be judged are, or if
 // its reads or its writes are, of which there are more than a few that take very long: quick
-// requests do not make up for those.
-func (s *slowSpan) most(i int, own *past) (worst judgement, is bool) {
-	judged, slow := int64(0), int64(0)
+// requests do not make up for those. found are the families that are slow, none if it is not.
+func (s *slowSpan) most(i int, own *past) (found []judgement) {
+	judged, slow, is := int64(0), int64(0), false
 	for f := range msg.NumFamilies {
 		v, way := judgement{}, api.SlowHalf
 		switch n := s.servers[i].n[f]; {
@@ -531,11 +538,13 @@ func (s *slowSpan) most(i int, own *past) (worst judgement, is bool) {
 			continue
 		}
 		is = is || v.n >= allOf && (f == int(msg.Reads) || f == int(msg.Writes))
-		if slow += v.n; v.n > worst.n {
-			worst = v
-		}
+		slow += v.n
+		found = append(found, v)
 	}
-	return worst, is || slow*2 > judged
+	if !is && slow*2 <= judged {
+		return nil
+	}
+	return found
 }
 
 // slowest judges the slowest hundredth of a server's requests.

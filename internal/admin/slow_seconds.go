@@ -38,6 +38,46 @@ func (w *slowWatch) bad(key serverKey, v judgement, q float64, enough, from, to 
 	return seconds >= enough
 }
 
+// worst is the family by which a server is slow in enough seconds between two samples: the one by
+// which it was already or, without that, the one that takes longest by what is usual.
+func (w *slowWatch) worst(key serverKey, found []judgement, from, to int) (worst judgement, ok bool) {
+	was := w.found[key]
+	for _, v := range found {
+		if !w.bad(key, v, .5, badSeconds, from, to) {
+			continue
+		}
+		if was != nil && was.over.IsZero() && was.by.family == v.family {
+			return v, true
+		}
+		if !ok || v.times() > worst.times() {
+			worst, ok = v, true
+		}
+	}
+	return worst, ok
+}
+
+// times is how many times as long as usual the requests take.
+func (v judgement) times() float64 {
+	return v.takes.Seconds() / max(v.usual, 1<<spreadUnit).Seconds()
+}
+
+// keeps reports whether a server that is slow by one family stays so, though it was found by
+// another one now: as long as its own was slow a moment ago, unless only its slowest requests were.
+func (w *slowWatch) keeps(key serverKey, was, found *slowness, now time.Time) bool {
+	if was.Way == api.SlowTail && found.Way != api.SlowTail {
+		return false
+	}
+	return was.by.family != found.by.family && now.Sub(was.own) < slowStays && !w.isQuick(key, was.by, now)
+}
+
+// follows has what is found continue what was found before.
+func (s *slowness) follows(was *slowness) {
+	s.Since = was.Since
+	if s.by.family == was.by.family && s.Family == "" {
+		s.Family = was.Family // the server has had other requests
+	}
+}
+
 // badTail reports whether the slowest requests of the i-th server took as long as that in enough
 // seconds, without those in which another server of its pool had one that took half as long or, of
 // more than four others, a quarter of these had: then the host was late.

@@ -181,6 +181,55 @@ func TestOneSlowFamily(t *testing.T) {
 	}
 }
 
+// TestSlowFamilyStays: a server that is slow in reads and writes at once, and in either more at
+// times, is so once, by the family that took longest at first; by the other one when that alone
+// is slow.
+func TestSlowFamilyStays(t *testing.T) {
+	const ms = time.Millisecond
+	const from, quick, end = 60, 100, 120
+	s := newSimulation(2)
+	var first *api.Slow
+	changes := 0
+	for n := range end + 20 {
+		reads, writes := 60, 10
+		if n/3%2 == 0 {
+			reads, writes = writes, reads
+		}
+		for i := range 2 {
+			read, write := ms, ms
+			if i == 1 && n >= from && n < quick {
+				read = 40 * ms
+			}
+			if i == 1 && n >= from && n < end {
+				write = 20 * ms
+			}
+			s.answer(i, msg.Reads, reads, read, 100)
+			s.answer(i, msg.Writes, writes, write, 100)
+		}
+		s.second = s.second.Add(time.Second)
+		if s.watch.add(s.second, 0, s.pools, s.counts, 16<<20) {
+			changes++
+		}
+		slow := s.watch.shown()[s.key(1)]
+		want := msg.Reads.String()
+		if n >= quick+6 {
+			want = msg.Writes.String()
+		}
+		switch {
+		case slow == nil && n >= from+4 && n < end || slow != nil && n >= end+6:
+			t.Fatalf("second %d: %+v", n, slow)
+		case slow == nil:
+		case first == nil:
+			first = slow
+		case !slow.Since.Equal(first.Since) || (n < quick || n >= quick+6) && slow.Family != want:
+			t.Errorf("second %d: %+v, want the %ss, since %v", n, slow, want, first.Since)
+		}
+	}
+	if changes != 2 {
+		t.Errorf("it began and ended %d times, want once", changes)
+	}
+}
+
 // lateAtTimes has two servers that are late alike: at about one in a hundred of the times of a
 // busy host.
 func lateAtTimes(s *simulation, _ int, took func() time.Duration) {
