@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
 
@@ -113,9 +112,6 @@ func qualified(pool, key string) string {
 func (s *session) change(text []byte, err error) (*preview.Change, error) {
 	c := &preview.Change{Report: new(preview.Report)}
 	written, err := s.take(text, err, c)
-	if written && err == nil {
-		err = json.Unmarshal(text, c)
-	}
 	if written || err != nil {
 		return c, err
 	}

@@ -264,10 +264,7 @@ func (c *Client) Identify(ctx context.Context) (*api.Info, error) {
 		return nil, err
 	}
 	var info api.Info
-	if err := json.Unmarshal(text, &info); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
-	}
-	if info.Program == "" {
+	if json.Unmarshal(text, &info) != nil || info.Program == "" {
 		return nil, c.noNuthatch("an answer")
 	}
 	if want := c.target.ConfigFile; want != "" && !sameFile(want, info.ConfigFile) {

@@ -2,7 +2,6 @@ package ctl
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -151,19 +150,18 @@ func (s *session) ask(path string, query map[string][]string, body any) (written
 
 // take handles an answer. A refusal is JSON too.
 func (s *session) take(text []byte, err error, body any) (written bool, _ error) {
+	if err == nil {
+		if err := s.client.Read(s.ctx, text, body); err != nil {
+			return false, err
+		}
+	}
 	if s.JSON && text != nil {
 		if _, failed := s.out.Write(text); failed != nil {
 			return true, failed
 		}
 		return true, err
 	}
-	if err != nil {
-		return false, err
-	}
-	if err := json.Unmarshal(text, body); err != nil {
-		return false, fmt.Errorf("%w: %w", ErrNoAnswer, err)
-	}
-	return false, nil
+	return false, err
 }
 
 // table writes an aligned table: a head, what rows adds, and lines that stand below.

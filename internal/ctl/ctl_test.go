@@ -332,7 +332,7 @@ func TestDrainWaits(t *testing.T) {
 			go server.CloseClientConnections()
 			_ = server.Listener.Close()
 		}
-		fmt.Fprint(w, `{"done": "draining", "pid": 7}`)
+		fmt.Fprint(w, `{"done": "draining", "pid": 7, "host": "h", "config_file": ""}`)
 	}))
 	t.Cleanup(server.Close)
 	c, err := NewClient(Target{Address: server.URL})

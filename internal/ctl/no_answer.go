@@ -3,6 +3,7 @@ package ctl
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -61,9 +62,46 @@ func (c *Client) noAnswer(err error) error {
 	return fmt.Errorf("%w: %s %s (%w)", ErrNoAnswer, closed(why), do, err)
 }
 
+// errNoNuthatch means that another program answers.
+var errNoNuthatch = errors.New("which does not look like a nuthatch")
+
 // noNuthatch says that what answers so is another program.
 func (c *Client) noNuthatch(answer string) error {
-	return fmt.Errorf("%w: %s from %s, which does not look like a nuthatch; %s", ErrNoAnswer, answer, c.base, whichListener)
+	return fmt.Errorf("%w: %s from %s, %w; %s", ErrNoAnswer, answer, c.base, errNoNuthatch, whichListener)
+}
+
+// Read reads an answer into body, which is empty. Another program's may be JSON, too, and look like
+// one that has nothing: one that lacks what every nuthatch says counts if a nuthatch is there.
+func (c *Client) Read(ctx context.Context, text []byte, body any) error {
+	always, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	fault := json.Unmarshal(text, body)
+	if fault == nil && hasKeysOf(text, always) {
+		return nil
+	}
+	if _, err := c.Identify(ctx); errors.Is(err, errNoNuthatch) {
+		return err
+	}
+	if fault != nil {
+		return fmt.Errorf("%w: %w", ErrNoAnswer, fault)
+	}
+	return nil
+}
+
+// hasKeysOf reports whether an object has all keys of another one, which has some.
+func hasKeysOf(text, other []byte) bool {
+	var has, wants map[string]json.RawMessage
+	if json.Unmarshal(text, &has) != nil || json.Unmarshal(other, &wants) != nil {
+		return false
+	}
+	for key := range wants {
+		if _, there := has[key]; !there {
+			return false
+		}
+	}
+	return len(wants) > 0
 }
 
 // isOther reports whether a refusal comes from another program: most of nuthatch's say that there

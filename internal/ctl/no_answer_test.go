@@ -67,15 +67,25 @@ func TestWhoseErrorItIs(t *testing.T) {
 		{"servers", httpAnswer(t, http.StatusOK, "application/json", "{}"), "does not look like a nuthatch", true},
 		{"status", httpAnswer(t, http.StatusOK, "application/json", "{}"), "does not look like a nuthatch", true},
 		{"status", httpAnswer(t, http.StatusOK, "application/json", `{"status":"ok"}`), "does not look like a nuthatch", true},
+		{"servers", httpAnswer(t, http.StatusOK, "application/json", `{"status":"ok"}`), "does not look like a nuthatch", true},
+		{"servers", httpAnswer(t, http.StatusOK, "application/json", "[]"), "does not look like a nuthatch", true},
+		{"events", httpAnswer(t, http.StatusOK, "application/json", "null"), "does not look like a nuthatch", true},
+		{"config", httpAnswer(t, http.StatusOK, "application/json", `{"status":"ok"}`), "does not look like a nuthatch", true},
+		{"latency", httpAnswer(t, http.StatusOK, "application/json", `[{"pools":[]}]`), "does not look like a nuthatch", true},
+		{"ready", httpAnswer(t, http.StatusOK, "application/json", `{"status":"ok"}`), "does not look like a nuthatch", true},
+		{"reload", httpAnswer(t, http.StatusOK, "application/json", `{"status":"ok"}`), "does not look like a nuthatch", true},
+		{"drain", httpAnswer(t, http.StatusOK, "application/json", "[]"), "does not look like a nuthatch", true},
 	} {
-		c, err := NewClient(Target{Address: tt.address})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out strings.Builder
-		err = Run(t.Context(), c, Options{}, []string{tt.command}, &out)
-		if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, ErrNoAnswer) != tt.noAnswer || out.Len() > 0 {
-			t.Errorf("%s at %s: %v and %q, want %q alone, and no answer: %t", tt.command, tt.address, err, out.String(), tt.want, tt.noAnswer)
+		for _, asJSON := range []bool{false, true} {
+			c, err := NewClient(Target{Address: tt.address})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			err = Run(t.Context(), c, Options{JSON: asJSON}, []string{tt.command}, &out)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, ErrNoAnswer) != tt.noAnswer || out.Len() > 0 && (!asJSON || tt.noAnswer) {
+				t.Errorf("%s at %s: %v and %q, want %q alone, and no answer: %t", tt.command, tt.address, err, out.String(), tt.want, tt.noAnswer)
+			}
 		}
 	}
 }

@@ -64,10 +64,7 @@ func (s *session) read(path string, query map[string][]string, body any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, body); err != nil {
-		return fmt.Errorf("%w: %w", ErrNoAnswer, err)
-	}
-	return nil
+	return s.client.Read(s.ctx, text, body)
 }
 
 func (s *session) writeStatus(info *api.Info, found *Status) error {

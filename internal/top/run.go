@@ -2,9 +2,7 @@ package top
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/url"
 	"strconv"
 	"time"
@@ -132,8 +130,5 @@ func (a *asker) get(path string, query url.Values, into any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
+	return a.client.Read(ctx, text, into)
 }
