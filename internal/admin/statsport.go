@@ -116,7 +116,7 @@ func ListenStats(
 	}
 	listener, err := listen(network, address)
 	if err != nil {
-		return nil, fmt.Errorf("admin: statistics port: %w", err)
+		return nil, fmt.Errorf("statistics port: %w", err)
 	}
 	p := newStatsPort(listener, snapshot, memory, logger)
 	p.running.Go(p.accept)
@@ -142,7 +142,7 @@ func statsAddress(addr string, port int) (network, address string, err error) {
 		return "unix", addr, nil
 	}
 	if port < 0 || port > 65535 {
-		return "", "", fmt.Errorf("admin: statistics port %d is not in 0..65535", port)
+		return "", "", fmt.Errorf("statistics port %d is not in 0..65535", port)
 	}
 	addr = inet.Canonical(addr)
 	network = "tcp"
@@ -185,7 +185,7 @@ func (p *StatsPort) Close() error {
 	})
 	p.running.Wait()
 	if err != nil {
-		return fmt.Errorf("admin: statistics port: %w", err)
+		return fmt.Errorf("statistics port: %w", err)
 	}
 	return nil
 }

@@ -142,7 +142,7 @@ func TestListenErrors(t *testing.T) {
 		if c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", c.what, err, c.want)
 		}
-		if !strings.HasPrefix(err.Error(), "admin: statistics port") {
+		if !strings.HasPrefix(err.Error(), "statistics port") {
 			t.Errorf("%s: %q does not say what it is about", c.what, err)
 		}
 	}

@@ -379,7 +379,7 @@ func DefaultProcess() Process {
 func Load(path string) (*Config, error) {
 	text, err := readMain(path)
 	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		return nil, err
 	}
 	return parse(path, text, newInclusion(path))
 }
@@ -389,7 +389,7 @@ func Load(path string) (*Config, error) {
 func ProcessOf(path string) (*Process, error) {
 	text, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		return nil, err
 	}
 	root, fault := decode(path, text)
 	if fault != nil {

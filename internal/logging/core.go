@@ -76,7 +76,7 @@ func newCore(opts Options) (*core, error) {
 	if opts.Path != "" {
 		path, err := filepath.Abs(opts.Path)
 		if err != nil {
-			return nil, fmt.Errorf("logging: %w", err)
+			return nil, fmt.Errorf("log file: %w", err)
 		}
 		c.path = path
 		out.file, err = c.open()
@@ -95,7 +95,7 @@ func (c *core) open() (*os.File, error) {
 	// 0644 as nutcracker's, for those who read logs without being root.
 	f, err := os.OpenFile(c.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("logging: %w", err)
+		return nil, fmt.Errorf("log file: %w", err)
 	}
 	return f, nil
 }
