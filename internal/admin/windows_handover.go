@@ -22,10 +22,13 @@ import (
 //	records     ●───────●───────●───────┤ the new program ●───────●
 //	counts     -14     -9      -2         0               3       8
 
-// HandOver writes the history, what was counted since each record, and the events, for TakeOver.
+// HandOver writes the history, what was counted since each record, the events, and which servers
+// are not up, for TakeOver.
 func (r *Recorder) HandOver(w io.Writer) error {
 	_, limit := r.Memory()
-	return r.History.HandOver(w, history.Beside{Spans: r.spans(), Events: handedEvents(r.in.Events(), limit/eventsPart)})
+	return r.History.HandOver(w, history.Beside{
+		Spans: r.spans(), Events: handedEvents(r.in.Events(), limit/eventsPart), Failing: handedFailing(r.in),
+	})
 }
 
 // TakeOver takes what HandOver of the program before has written. It returns how many rounds of
@@ -36,6 +39,7 @@ func (r *Recorder) TakeOver(from io.Reader, names *stats.ErrorNames) (int, error
 		return rounds, err
 	}
 	r.in.Events().Precede(eventsBefore(with.Events))
+	failedBefore(r.in, with.Failing)
 	records, err := recordsOf(with.Spans, names)
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -93,7 +93,7 @@ func (t *troubleTeller) look(conf *config.Config, topo []*topology.Topology, now
 				}
 			}
 			counts := countsOf(counted, id)
-			due := state.Since + int64(troublePeriod)
+			due := max(state.Since, now-int64(troubleLook)) + int64(troublePeriod)
 			if known != nil {
 				t.logTrouble(p, snap.Server(j), server, known, &counts, now)
 				due = max(known.due, now-int64(troubleLook)) + int64(troublePeriod)

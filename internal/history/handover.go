@@ -15,13 +15,22 @@ type document struct {
 	Fine, Coarse tape
 	Spans        []Span
 	Events       []Event
+	Failing      []Failing
 }
 
-// Beside is what is handed over with a history: what was counted between records, and what has
-// happened, the oldest first. An earlier release has neither, or only the first.
+// Beside is what is handed over with a history: what was counted between records, what has
+// happened, the oldest first, and which servers are not up. An earlier release has none of it, or
+// not all.
 type Beside struct {
-	Spans  []Span
-	Events []Event
+	Spans   []Span
+	Events  []Event
+	Failing []Failing
+}
+
+// Failing is a server that is not up, since a time in nanoseconds since the epoch.
+type Failing struct {
+	Subject
+	Since int64
 }
 
 // An Event is something that has happened, at a time in nanoseconds since the epoch, and lasted
@@ -77,7 +86,7 @@ type tape struct {
 // HandOver writes the history, and what goes with it, for Merge, in a form for this purpose alone.
 func (s *Store) HandOver(w io.Writer, with Beside) error {
 	s.mu.Lock()
-	d := document{taped(&s.fine, FineColumns), taped(&s.coarse, CoarseColumns), with.Spans, with.Events}
+	d := document{taped(&s.fine, FineColumns), taped(&s.coarse, CoarseColumns), with.Spans, with.Events, with.Failing}
 	s.mu.Unlock()
 	return gob.NewEncoder(w).Encode(&d)
 }
@@ -116,7 +125,7 @@ func (s *Store) Merge(r io.Reader) (taken int, with Beside, err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.prepend(&s.fine, &d.Fine, FineColumns) + s.prepend(&s.coarse, &d.Coarse, CoarseColumns), Beside{d.Spans, d.Events}, nil
+	return s.prepend(&s.fine, &d.Fine, FineColumns) + s.prepend(&s.coarse, &d.Coarse, CoarseColumns), Beside{d.Spans, d.Events, d.Failing}, nil
 }
 
 // prepend puts the rounds of a tape before those of a track.

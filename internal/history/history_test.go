@@ -128,7 +128,7 @@ func TestHandOver(t *testing.T) {
 	second(next, 8, "a", "new")
 	var b bytes.Buffer
 	spans := []Span{{At: 5, Counted: []Counted{{Subject: Subject{"a", "one"}, Numbers: []int64{1, 2}, Errors: []Named{{"OOM", 3}}, Times: []Time{{4, 5}}}}}}
-	with := Beside{spans, []Event{{Time: 7, For: 8, Kind: "paused", Pool: "a", Text: "it is"}}}
+	with := Beside{spans, []Event{{Time: 7, For: 8, Kind: "paused", Pool: "a", Text: "it is"}}, []Failing{{Subject{"a", "one"}, 9}}}
 	if err := old.HandOver(&b, with); err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func refusesLogin(s *Server) {
 func outlives(c *serverConn) bool {
 	h := c.server.health
 	at := h.State()
-	if at.State != topology.Failing || at.Reason != msg.LoginRefused || c.ready > at.Since || c.pool.conf.LoginKey() == "" {
+	if at.State != topology.Failing || at.Reason != msg.LoginRefused || c.ready > at.Found || c.pool.conf.LoginKey() == "" {
 		return false
 	}
 	h.IsThere()

@@ -27,7 +27,7 @@ func (h *Health) SetAddrs(addrs []unix.Sockaddr) {
 // from any goroutine.
 func (h *Health) Unresolved(now int64) bool {
 	c := h.condition.Load()
-	return (c == nil || c.state == Up) && h.condition.CompareAndSwap(c, &condition{state: Failing, since: now, why: msg.Unresolved})
+	return (c == nil || c.state == Up) && h.condition.CompareAndSwap(c, &condition{state: Failing, since: beganToFail(h, now), found: now, why: msg.Unresolved})
 }
 
 // Resolved notes at time now that the server's name is resolved, and reports whether nothing

@@ -55,7 +55,7 @@ func (t *Topology) Failed(h *Health, why msg.Reason, made, now int64) Outcome {
 	if at > now || at != 0 && t.conf.Eject == config.EjectFail {
 		// A probe may fail when the next one is due. Its server is ejected already.
 		c := h.condition.Load()
-		if c != nil && c.state == Probing && h.condition.CompareAndSwap(c, &condition{state: Ejected, since: c.since, why: why}) {
+		if c != nil && c.state == Probing && h.condition.CompareAndSwap(c, &condition{state: Ejected, since: c.since, found: c.found, why: why}) {
 			return FailsStill
 		}
 		return NothingNew
@@ -134,8 +134,12 @@ func (t *Topology) Answered(h *Health, now int64) Outcome {
 }
 
 // well notes that the server is well, unless it is ejected. It reports whether it was
-// not well until this call.
+// not well until this call, or in the program before.
 func (h *Health) well(now int64) bool {
+	if at := h.failedFrom.Load(); at != 0 && h.condition.CompareAndSwap(nil, &condition{since: now, found: now, before: at}) {
+		h.failedFrom.Store(0)
+		return true
+	}
 	return !h.IsUp() && h.retryAt.Load() == 0 && h.become(Up, msg.OK, now) != Up
 }
 

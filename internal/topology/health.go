@@ -58,6 +58,9 @@ type Health struct {
 	place atomic.Int64
 	// condition is the server's state; nil: it has always been up.
 	condition atomic.Pointer[condition]
+	// failedFrom is when the server ceased to be up as the program before has handed it over, in
+	// the loops' nanoseconds, until it answers; 0: it has not.
+	failedFrom atomic.Int64
 	// forsaken: it has closed a connection on which nothing waited, since that was last asked.
 	forsaken atomic.Bool
 	// unanswered is how many requests have waited in vain on connections that it had accepted,
@@ -83,6 +86,8 @@ type condition struct {
 	// since is when the server ceased to be up, whatever its state has been since. If
 	// it is up, it is when it came up again.
 	since int64
+	// found is the same as this program has found it.
+	found int64
 	// why is why it is not up, the latest known reason; msg.OK if it is up.
 	why msg.Reason
 	// before is, if the server is up, the since of the last time that it was not; 0: it
@@ -133,8 +138,9 @@ func (s State) String() string {
 type ServerState struct {
 	State State
 	// Since is when the server ceased to be up, or when it was last up again, in the
-	// loops' nanoseconds; 0: it always was up.
-	Since int64
+	// loops' nanoseconds; 0: it always was up. The program before may have found it,
+	// before this one began. Found is when this program did.
+	Since, Found int64
 	// Reason is why the server is not up: what it failed for last. It is msg.OK if it
 	// is up.
 	Reason msg.Reason
@@ -154,7 +160,7 @@ func (h *Health) State() ServerState {
 		s.RetryAt = 0
 	}
 	if c := h.condition.Load(); c != nil {
-		s.State, s.Since, s.Reason = c.state, c.since, c.why
+		s.State, s.Since, s.Found, s.Reason = c.state, c.since, c.found, c.why
 	}
 	if s.Service != InService {
 		s.State, s.Since = Disabled, h.serviceSince.Load()
@@ -174,12 +180,15 @@ func (h *Health) become(s State, why msg.Reason, now int64) (before State) {
 		if was == nil {
 			was = &condition{}
 		}
-		next := &condition{state: s, since: now, why: why}
+		next := &condition{state: s, since: now, found: now, why: why}
 		switch {
 		case s == Up:
 			next.why, next.before = msg.OK, was.since
-		case was.state != Up:
-			next.since = was.since
+			h.failedFrom.Store(0)
+		case was.state == Up:
+			next.since = beganToFail(h, now)
+		default:
+			next.since, next.found = was.since, was.found
 			if why == msg.OK {
 				next.why = was.why
 			}
@@ -199,7 +208,7 @@ func (h *Health) Refuses(why msg.Reason, now int64) bool {
 		return false
 	}
 	h.failures.Or(unproven)
-	return h.condition.CompareAndSwap(c, &condition{state: Failing, since: now, why: why})
+	return h.condition.CompareAndSwap(c, &condition{state: Failing, since: beganToFail(h, now), found: now, why: why})
 }
 
 // IsThere notes that the server answers, though it is not up: its failures were not consecutive.
@@ -274,5 +283,5 @@ func (h *Health) because(why msg.Reason) {
 		return
 	}
 	// If another goroutine has changed it, its reason is as good.
-	h.condition.CompareAndSwap(c, &condition{state: c.state, since: c.since, why: why})
+	h.condition.CompareAndSwap(c, &condition{state: c.state, since: c.since, found: c.found, why: why})
 }
