@@ -36,6 +36,9 @@ var foreignKinds = []struct {
 	},
 	{"nginx's", guideMoving, regexp.MustCompile(`^\s*(events|http|stream|upstream\s+\S+|server)\s*\{`), regexp.MustCompile(`(^|[{;])\s*(proxy_pass|server|listen)\s.*;`)},
 	{"stunnel's", guideStunnel, regexp.MustCompile(`^\s*(accept|connect)\s*=`), regexp.MustCompile(`^\s*\[[^\[\]]+\]\s*$`)},
+	{"codis'", guideMoving, regexp.MustCompile(`^\s*product_name\s*=`), regexp.MustCompile(`^\s*(admin_addr|proxy_addr|jodis_name|coordinator_name)\s*=`)},
+	{"overlord's", guideMoving, regexp.MustCompile(`^\s*\[\[clusters\]\]`), regexp.MustCompile(`^\s*(cache_type|listen_proto|hash_method)\s*=`)},
+	{"a TOML or INI", guideYAML, regexp.MustCompile(`^\[\[?[\w. "'-]+\]\]?\s*([#;].*)?$`), regexp.MustCompile(`^\s*[\w."'-]+\s*=\s*\S`)},
 }
 
 // pemBegin is the first line of a certificate or a key.
@@ -46,6 +49,7 @@ const (
 	guideMoving   = "COMING-FROM.md says which of its settings is which here"
 	guideStunnel  = "FROM-STUNNEL.md says which of its settings is which here"
 	guideSentinel = "SENTINEL.md says how nuthatch asks sentinels"
+	guideYAML     = "its own is YAML: a pool's name with a colon, and below it, indented, its keys as 'key: value'"
 	guideServers  = "write the server's address below 'servers' of a pool"
 )
 

@@ -19,6 +19,12 @@ func TestForeignFiles(t *testing.T) {
 		{"HAProxy's listen, lines that end as on Windows", "listen redis\r\n    bind *:6379\r\n", "f:1: this is HAProxy's"},
 		{"nginx", "stream {\n  upstream redis {\n    server 127.0.0.1:6379;\n  }\n}\n", "f:1: this is nginx's"},
 		{"stunnel", "; x\n[redis]\naccept = 6379\nconnect = redis:6380\n", "f:3: this is stunnel's configuration, which nuthatch cannot read; FROM-STUNNEL.md"},
+		{"codis", "# Set Codis Product Name/Auth.\nproduct_name = \"demo\"\nproduct_auth = \"\"\nproxy_addr = \"0.0.0.0:19000\"\n", "f:2: this is codis' configuration, which nuthatch cannot read; COMING-FROM.md"},
+		{"codis without a comment", "product_name = \"demo\"\nadmin_addr = \"0.0.0.0:11080\"\n", "f:1: this is codis'"},
+		{"overlord", "[[clusters]]\nname = \"a\"\nhash_method = \"fnv1a_64\"\nlisten_addr = \"0.0.0.0:1\"\nservers = [\n  \"127.0.0.1:6379:1 r\",\n]\n", "f:1: this is overlord's configuration, which nuthatch cannot read; COMING-FROM.md"},
+		{"overlord's own settings", "pprof = \"0.0.0.0:2110\"\n\n[log] # where to\nstdout = true\n", "f:3: this is a TOML or INI configuration, which nuthatch cannot read; its own is YAML: a pool's name with a colon"},
+		{"sections of TOML", "title = \"x\"\n[servers.\"a b\"]\nports = [ 1, 2 ]\n", "f:2: this is a TOML or INI"},
+		{"a unit of systemd", "[Unit]\nDescription=a proxy\n[Service]\nExecStart=/usr/bin/nuthatch -c /etc/n.yml\n", "f:1: this is a TOML or INI"},
 		{"redis-server", "bind 127.0.0.1 -::1\nport 6379\nsave 3600 1\n", "f:1: this is redis-server's configuration, which nuthatch cannot read; write the server's address below 'servers' of a pool"},
 		{"a sentinel", "port 26379\nsentinel monitor mymaster 127.0.0.1 6379 2\n", "f:2: this is a sentinel's configuration, which nuthatch cannot read; SENTINEL.md"},
 		{"a ConfigMap", "apiVersion: v1\nkind: ConfigMap\ndata:\n  other: x\n  nuthatch.yml: |\n    a:\n      redis: true\n", "f:5: this is a ConfigMap of Kubernetes; the configuration is under 'data:', the text of 'nuthatch.yml': copy it to a file without its indentation"},
@@ -58,6 +64,9 @@ func TestOwnFilesAreNotForeign(t *testing.T) {
 		"a:\n  servers: [127.0.0.1:2:1\n  image: x\n",
 		"frontend:\n  bind: 127.0.0.1:1\nservices: x\n",
 		"port 6379\n",
+		"a:\n  listen = 127.0.0.1:1\n  servers:\n  [127.0.0.1:2:1]\n",
+		"a:\n  servers: [\n    127.0.0.1:2:1\n",
+		"listen = 127.0.0.1:1\n",
 	} {
 		if _, err := Parse("f", []byte(text)); err == nil || strings.Contains(err.Error(), "this is ") {
 			t.Errorf("%q: %v, want the fault of a file of nuthatch's own", text, err)
