@@ -52,32 +52,6 @@ func eventOf(e *events.Event) api.Event {
 	}
 }
 
-// fallen is how often a server has begun to fail in the last minute, and when last.
-type fallen struct {
-	count int
-	last  time.Time
-}
-
-// fallsOf is that of each server.
-func fallsOf(log *events.Log, now time.Time) map[serverKey]fallen {
-	all, _ := log.Latest(events.Kept, "")
-	falls, down := make(map[serverKey]fallen), make(map[serverKey]bool)
-	for _, e := range all {
-		key := serverKey{e.Pool, e.Server}
-		switch e.Kind {
-		case events.ServerFails, events.ServerEjected:
-			if !down[key] && now.Sub(e.Time) < time.Minute {
-				falls[key] = fallen{falls[key].count + 1, e.Time}
-			}
-			down[key] = true
-		case events.ServerAnswers:
-			down[key] = false
-		default:
-		}
-	}
-	return falls
-}
-
 // eventKinds are what an event can say.
 func eventKinds() []api.EventKind {
 	kinds := make([]api.EventKind, events.NumKinds)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -84,11 +85,24 @@ func TestEventsAreCounted(t *testing.T) {
 	}
 }
 
-// TestFalls: what counts is that a server begins to fail, in the last minute.
+// TestFalls: what counts is that a server begins to fail, in the last minute, also in the program
+// before. Who asks again and again is told the same as who asks once.
 func TestFalls(t *testing.T) {
-	log, now := new(events.Log), time.Unix(1000, 0)
+	log, often, now := new(events.Log), new(fallWatch), time.Unix(1000, 0)
+	at := func(ago int, kind events.Kind, server string) events.Event {
+		return events.Event{Time: now.Add(-time.Duration(ago) * time.Second), Kind: kind, Pool: "p", Server: server}
+	}
 	add := func(ago int, kind events.Kind, server string) {
-		log.Add(events.Event{Time: now.Add(-time.Duration(ago) * time.Second), Kind: kind, Pool: "p", Server: server})
+		log.Add(at(ago, kind, server))
+		often.count(log, now.Add(-time.Duration(ago)*time.Second))
+	}
+	check := func(now time.Time, want map[serverKey]fallen) {
+		t.Helper()
+		for what, w := range map[string]*fallWatch{"often": often, "once": new(fallWatch)} {
+			if falls := w.count(log, now); !maps.Equal(falls, want) {
+				t.Errorf("asked %s: %v, want %v", what, falls, want)
+			}
+		}
 	}
 	add(90, events.ServerFails, "flaps")
 	add(80, events.ServerEjected, "ejected")
@@ -98,7 +112,21 @@ func TestFalls(t *testing.T) {
 		add(ago, events.ServerAnswers, "flaps")
 		add(ago-1, events.ServerFails, "flaps")
 	}
-	if falls := fallsOf(log, now); len(falls) != 1 || falls[serverKey{"p", "flaps"}] != (fallen{5, now.Add(-9 * time.Second)}) {
+	flaps, handed := serverKey{"p", "flaps"}, serverKey{"p", "handed"}
+	check(now, map[serverKey]fallen{flaps: {5, now.Add(-9 * time.Second)}})
+	log.Precede([]events.Event{at(30, events.ServerFails, "handed"), at(29, events.ServerAnswers, "handed")})
+	check(now, map[serverKey]fallen{flaps: {5, now.Add(-9 * time.Second)}, handed: {1, now.Add(-30 * time.Second)}})
+	check(now.Add(30*time.Second), map[serverKey]fallen{flaps: {3, now.Add(-9 * time.Second)}})
+	for range events.Kept {
+		log.Add(at(0, events.PoolPaused, ""))
+	}
+	add(-40, events.ServerAnswers, "flaps")
+	add(-41, events.ServerFails, "flaps")
+	// The log has lost the older ones.
+	if falls := often.count(log, now.Add(45*time.Second)); falls[flaps] != (fallen{2, now.Add(41 * time.Second)}) {
 		t.Errorf("%v", falls)
+	}
+	if falls := often.count(log, now.Add(200*time.Second)); len(falls) > 0 || len(often.of) != 2 {
+		t.Errorf("later: %v, and %d servers are kept, want the two that are down", falls, len(often.of))
 	}
 }

@@ -106,7 +106,7 @@ func (n *present) poolsNow(name string, of time.Duration) (*api.Pools, error) {
 	if err != nil {
 		return nil, err
 	}
-	window, slow, falls := n.recorder.windowOf(snap, at, of), n.recorder.slowNow(), fallsOf(n.in.Events(), at)
+	window, slow, falls := n.recorder.windowOf(snap, at, of), n.recorder.slowNow(), n.recorder.falls.count(n.in.Events(), at)
 	conf, topo := n.in.InForce()
 	pools := []api.Pool{}
 	for i := range conf.Pools {

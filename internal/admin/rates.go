@@ -33,6 +33,8 @@ type Recorder struct {
 	// slow are the servers that are slow now. slowSize is what that takes to know.
 	slow     map[serverKey]*api.Slow
 	slowSize int64
+	// falls are how often servers have begun to fail.
+	falls fallWatch
 
 	// owned by Run
 	watch slowWatch

@@ -76,6 +76,14 @@ func (l *Log) Precede(list []Event) {
 	l.before.Store(&all)
 }
 
+// Before is how many events there are of the program before.
+func (l *Log) Before() int {
+	if before := l.before.Load(); before != nil {
+		return len(*before)
+	}
+	return 0
+}
+
 // Add puts an event into the log and gives it its ID. The oldest one goes. Of a long text
 // the beginning is kept.
 func (l *Log) Add(e Event) {
