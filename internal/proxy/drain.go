@@ -79,7 +79,7 @@ func (l *leaving) dismiss(c *client, by int64) {
 		l.checkSoon()
 	}
 	c.leaveBy = by
-	if c.own != nil {
+	if c.blocked() {
 		c.own.block.endEarly(recallsReply)
 	}
 	if c.busy() || l.ctx.turn.room() {

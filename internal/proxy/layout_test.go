@@ -20,6 +20,7 @@ func TestSizes(t *testing.T) {
 		size, most uintptr
 	}{
 		{"client", unsafe.Sizeof(client{}), 448},
+		{"own", unsafe.Sizeof(own{}), 192},
 		{"msg.Session", unsafe.Sizeof(msg.Session{}), 56},
 		{"msg.Msg", unsafe.Sizeof(msg.Msg{}), 256},
 	} {

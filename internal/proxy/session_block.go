@@ -83,7 +83,7 @@ type leg struct {
 const keptText = 1 << 10
 
 // blocked reports whether a request of the client's waits at a server.
-func (c *client) blocked() bool { return c.own != nil && c.own.block.m != nil }
+func (c *client) blocked() bool { return c.own != nil && c.own.block != nil && c.own.block.m != nil }
 
 // block sends a request that waits at its server.
 func (d *dispatch) block(req *msg.Request) {
@@ -91,8 +91,8 @@ func (d *dispatch) block(req *msg.Request) {
 		d.client.refuse(req, msg.TooManyKeys)
 		return
 	}
-	if c := d.client; c.own != nil && c.own.block.next != nil {
-		b := &c.own.block
+	if c := d.client; c.own != nil && c.own.block != nil && c.own.block.next != nil {
+		b := c.own.block
 		if f := c.own.search; !b.next.removed && (f == nil || f.fails == 0) {
 			d.blockAt(req, b.next)
 			return
@@ -129,7 +129,7 @@ func (d *dispatch) blockAt(req *msg.Request, s *Server) {
 	if t := c.own.track; t != nil {
 		t.sendCaching(conn, t.caching)
 	}
-	b := &c.own.block
+	b := c.own.blocking()
 	if b.asks {
 		conn.sendAsking()
 	}
@@ -181,8 +181,11 @@ func (b *blocking) leaves() {
 	}
 }
 
-// isOn reports whether something waits on the connection.
+// isOn reports whether something waits on the connection. b may be nil.
 func (b *blocking) isOn(conn *serverConn) bool {
+	if b == nil {
+		return false
+	}
 	for _, l := range b.legs {
 		if l.conn == conn {
 			return true

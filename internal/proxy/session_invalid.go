@@ -263,7 +263,7 @@ func followSnapshot(c *client) {
 
 // uses reports whether the client watches or waits on the connection. needs reports
 // whether it is to keep the connection for that, or because it is told of keys on it.
-func (o *own) uses(conn *serverConn) bool { return o.watch.conn == conn || o.block.isOn(conn) }
+func (o *own) uses(conn *serverConn) bool { return o.watchConn() == conn || o.block.isOn(conn) }
 
 func (o *own) needs(conn *serverConn) bool {
 	return o.uses(conn) || o.track != nil && conn.private.tracks

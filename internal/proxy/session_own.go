@@ -16,8 +16,9 @@ import (
 type own struct {
 	client *client
 	conns  []*serverConn
-	watch  watch
-	block  blocking
+	// watch is what it watches, and block its wait at servers; nil: it never has.
+	watch *watch
+	block *blocking
 	// subs is what it listens to; nil: it never has.
 	subs *subscriber
 	// sayings are what other servers are to be told when its transactions have been carried
@@ -69,9 +70,32 @@ func (o *own) lacks(servers []*Server) (lacks []*Server) {
 func ownOf(c *client) *own {
 	if c.own == nil {
 		c.own = &own{client: c}
-		c.own.block.own, c.own.watch.own = c.own, c.own
 	}
 	return c.own
+}
+
+// watching is the client's watch, which may be of nothing.
+func (o *own) watching() *watch {
+	if o.watch == nil {
+		o.watch = &watch{own: o}
+	}
+	return o.watch
+}
+
+// watchConn is the connection with watched keys, or nil.
+func (o *own) watchConn() *serverConn {
+	if o.watch == nil {
+		return nil
+	}
+	return o.watch.conn
+}
+
+// blocking is the client's wait at servers, of which there need not be one.
+func (o *own) blocking() *blocking {
+	if o.block == nil {
+		o.block = &blocking{own: o}
+	}
+	return o.block
 }
 
 // borrow gives the client a private connection to s, if it has none.
@@ -105,7 +129,7 @@ func (o *own) removeConn(conn *serverConn) {
 // evicted implements tenant.
 func (o *own) evicted(conn *serverConn) {
 	o.removeConn(conn)
-	if o.watch.conn == conn {
+	if o.watchConn() == conn {
 		o.watch.lose()
 	}
 	if o.track != nil && conn.private.tracks {
@@ -115,7 +139,7 @@ func (o *own) evicted(conn *serverConn) {
 
 // withdrawn implements tenant.
 func (o *own) withdrawn(conn *serverConn, _ int64) {
-	watches := o.watch.conn == conn
+	watches := o.watchConn() == conn
 	if watches {
 		o.watch.lose()
 	}
@@ -144,7 +168,7 @@ func (o *own) feed() receiver { return nil }
 // its reply. The client must not use it after m has failed: it could not know whether
 // the keys are still watched.
 func (o *own) watchConnOf(m *msg.Msg) *serverConn {
-	conn := o.watch.conn
+	conn := o.watchConn()
 	if conn == nil {
 		return nil
 	}
@@ -165,9 +189,11 @@ func (o *own) end() {
 	o.endSearch()
 	o.endTracking()
 	o.endMonitor()
-	o.block.drop()
-	o.block.text = nil
-	o.block.count()
+	if o.block != nil {
+		o.block.drop()
+		o.block.text = nil
+		o.block.count()
+	}
 	o.unwatch()
 	if o.subs != nil {
 		o.subs.end()

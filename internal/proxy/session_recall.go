@@ -279,7 +279,7 @@ const controlTime = 5 * time.Second
 // recallAll ends the waits of the pool's clients that match.
 func recallAll(p *ServerPool, why recall, matches func(b *blocking) bool) {
 	visitClients(p, func(c *client) {
-		if c.blocked() && matches(&c.own.block) {
+		if c.blocked() && matches(c.own.block) {
 			c.own.block.endEarly(why)
 		}
 	}, nil)

@@ -110,7 +110,7 @@ func (d *dispatch) confirm(req *msg.Request) {
 		return
 	}
 	o := ownOf(c)
-	f := &confirming{block: &o.block, marks: c.wrote}
+	f := &confirming{block: o.blocking(), marks: c.wrote}
 	if f.marks == 0 { // nothing since the last one
 		f.marks = o.asked
 	}

@@ -52,7 +52,9 @@ func (w *watch) lose() { w.conn, w.lost = nil, true }
 
 // watches reports whether the client watches keys, or has watched some on a connection
 // that has ended.
-func (c *client) watches() bool { return c.own != nil && c.own.watch.server != nil }
+func (c *client) watches() bool {
+	return c.own != nil && c.own.watch != nil && c.own.watch.server != nil
+}
 
 // beginWatch sends a WATCH on a private connection of the client.
 func (d *dispatch) beginWatch(req *msg.Request) {
@@ -76,7 +78,7 @@ func (d *dispatch) beginWatch(req *msg.Request) {
 		c.watchCross(req)
 		return
 	}
-	if c.own != nil && int64(c.own.watch.asked.Len()+req.View.Len()) > p.conf.MaxTransactionSize {
+	if c.own != nil && c.own.watch != nil && int64(c.own.watch.asked.Len()+req.View.Len()) > p.conf.MaxTransactionSize {
 		c.refuse(req, msg.TransactionTooLarge)
 		return
 	}
@@ -94,7 +96,7 @@ func (d *dispatch) beginWatch(req *msg.Request) {
 	c.own.note(req, conn)
 	c.session.Watched += int32(req.Nkeys)
 	m := c.newMsg(req)
-	m.Keep, m.Owner = false, &c.own.watch
+	m.Keep, m.Owner = false, c.own.watch
 	c.own.watch.waiting++
 	c.outq.Push(m)
 	c.send(m, req, conn)
@@ -112,7 +114,7 @@ func (d *dispatch) watchCross(req *msg.Request) {
 
 // note notes what is watched.
 func (o *own) note(req *msg.Request, conn *serverConn) {
-	w, p := &o.watch, o.client.pool
+	w, p := o.watching(), o.client.pool
 	ctx := p.ctx
 	if w.server == nil {
 		w.snap = p.routes()
@@ -121,12 +123,12 @@ func (o *own) note(req *msg.Request, conn *serverConn) {
 	}
 	w.server, w.conn = conn.server, conn
 	req.View.AppendTo(ctx.bufs, &w.asked, 0, req.View.Len())
-	o.countWatch()
+	w.count()
 }
 
-func (o *own) countWatch() {
-	w := &o.watch
-	o.client.pool.ctx.memory.collected += w.asked.Len() - w.counted
+// count counts the memory of the requests.
+func (w *watch) count() {
+	w.own.client.pool.ctx.memory.collected += w.asked.Len() - w.counted
 	w.counted = w.asked.Len()
 }
 
@@ -135,10 +137,13 @@ func (o *own) unwatch() { o.endWatch(true) }
 
 // endWatch ends the watch. still: the server still watches the keys for the connection.
 func (o *own) endWatch(still bool) {
-	w := &o.watch
+	w := o.watch
+	if w == nil {
+		return
+	}
 	conn := w.conn
 	w.asked.Release(o.client.pool.ctx.bufs)
-	o.countWatch()
+	w.count()
 	*w = watch{own: o, waiting: w.waiting, ended: w.waiting, key: w.key[:0]}
 	switch {
 	case conn == nil:
@@ -152,7 +157,7 @@ func (o *own) endWatch(still bool) {
 // watched is the connection that the transaction of a client with watched keys goes to;
 // nil: the keys may have changed.
 func (o *own) watched(tx *transaction) *serverConn {
-	w, c := &o.watch, o.client
+	w, c := o.watch, o.client
 	if w.lost || !o.keeps() {
 		return nil
 	}
@@ -164,7 +169,7 @@ func (o *own) watched(tx *transaction) *serverConn {
 
 // keeps reports whether the server still owns the watched keys.
 func (o *own) keeps() bool {
-	w, p := &o.watch, o.client.pool
+	w, p := o.watch, o.client.pool
 	if w.snap == p.routes() {
 		return true
 	}

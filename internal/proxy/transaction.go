@@ -505,7 +505,7 @@ func (t *multi) newTransaction() *transaction {
 	tx := ctx.newTransaction()
 	tx.wide = c.mayBeWide()
 	if c.watches() {
-		w := &c.own.watch
+		w := c.own.watch
 		tx.owner, tx.snap = w.server, w.snap
 		tx.key = append(tx.key, w.key...)
 	}
