@@ -29,6 +29,9 @@ func (c *Client) noAnswer(err error) error {
 		err = outer.Err
 	}
 	at := c.target.Address
+	if why := c.target.Security.refusedBy(err); why != "" {
+		return fmt.Errorf("the proxy at %s %s (%w)", at, why, err)
+	}
 	why, do := "", whichListener
 	_, isName := errors.AsType[*net.DNSError](err)
 	_, isTLS := errors.AsType[tls.RecordHeaderError](err)

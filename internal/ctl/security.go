@@ -3,7 +3,9 @@ package ctl
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"nuthatch/internal/regularfile"
@@ -64,6 +66,34 @@ func (s *Security) config() (*tls.Config, error) {
 	}
 	c.Certificates = []tls.Certificate{pair}
 	return c, nil
+}
+
+// refusedBy says what a listener's alert has against this client's certificate; empty if err is no
+// such alert.
+func (s *Security) refusedBy(err error) string {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "remote error" {
+		return ""
+	}
+	// The type of the alert is crypto/tls's own. A listener without TLS 1.3 has no alert of its own
+	// for a certificate that is missing.
+	switch alert := op.Err.Error(); alert {
+	case "tls: certificate required":
+		if s.Cert == "" {
+			return "asks for a certificate: say --cert FILE and --key FILE"
+		}
+	case "tls: bad certificate", "tls: handshake failure":
+		if s.Cert == "" {
+			return "probably asks for a certificate: say --cert FILE and --key FILE"
+		}
+	case "tls: unknown certificate authority", "tls: expired certificate", "tls: unsupported certificate":
+	default:
+		return ""
+	}
+	if s.Cert == "" {
+		return ""
+	}
+	return "does not accept the certificate of --cert: is it signed by one of the listener's 'client_ca', and has it not expired?"
 }
 
 // readCertificates reads a file of certificates, and returns the first one too.

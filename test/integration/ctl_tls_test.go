@@ -15,6 +15,7 @@ func TestCtlTLS(t *testing.T) {
 	a, stranger := testkit.NewAuthority(t), testkit.NewAuthority(t)
 	cert, key := a.Pair("admin")
 	own, ownKey := a.Pair("operator")
+	other, otherKey := stranger.Pair("operator")
 	text, c := withAdmin(t, testkit.Pool{Name: "alpha", Protocol: testkit.Redis, Servers: testkit.Names(testkit.StartRedis(t))}.String(),
 		fmt.Sprintf("admin_tls: {cert: %s, key: %s, client_ca: %s, client_cert: required}", cert, key, a.CA))
 	testkit.StartNuthatch(t, text)
@@ -25,7 +26,8 @@ func TestCtlTLS(t *testing.T) {
 		says   string
 	}{
 		"with all":                      {[]string{"--cacert", a.CA, "--cert", own, "--key", ownKey}, done, "nuthatch"},
-		"without a certificate":         {[]string{"--cacert", a.CA}, noAnswer, "certificate required"},
+		"without a certificate":         {[]string{"--cacert", a.CA}, failed, "asks for a certificate: say --cert FILE and --key FILE"},
+		"with another's certificate":    {[]string{"--cacert", a.CA, "--cert", other, "--key", otherKey}, failed, "does not accept the certificate of --cert"},
 		"with another's signers":        {[]string{"--cacert", stranger.CA, "--cert", own, "--key", ownKey}, noAnswer, "certificate signed by unknown authority"},
 		"with a certificate and no key": {[]string{"--cacert", a.CA, "--cert", own}, failed, "--cert and --key need each other"},
 		"without TLS":                   {nil, noAnswer, "is an address with TLS; say --cacert"},
