@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 )
@@ -42,11 +43,34 @@ func parseAnnounce(_ limits, text string) (value, error) {
 		return value{}, errors.New("expected host:port, found " + quote(text))
 	}
 	a, err := parseHostPort(host, port)
-	if err == nil && (a.Host == "*" || a.isEverywhere()) {
+	switch {
+	case err != nil:
+		return value{}, err
+	case a.Host == "*" || a.isEverywhere():
 		return value{}, errors.New("expected an address that clients can connect to, found " + quote(text))
+	case placeholder.MatchString(a.Host):
+		return value{}, errors.New(quote(a.Host) + " is not a host name: nuthatch does not replace variables")
+	case !canBeFound(a.Host):
+		return value{}, errors.New(quote(a.Host) + " is not a host name")
 	}
-	return value{address: a}, err
+	return value{address: a}, nil
 }
+
+// canBeFound reports whether a host is an IP address, or a name that DNS can have: what
+// is told to clients and peers is for resolvers that take no other.
+func canBeFound(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return hostNames.MatchString(host) && !numbers.MatchString(host)
+}
+
+// hostNames are labels with dots between them, with underscores as resolvers take them. numbers
+// are no such name, though they look like one.
+var (
+	hostNames = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$`)
+	numbers   = regexp.MustCompile(`^[0-9.]+$`)
+)
 
 // isEverywhere tells whether it is every address of the machine.
 func (a Address) isEverywhere() bool {
