@@ -14,7 +14,7 @@ func (ctx *Context) Pause(t *topology.Topology) {
 	if !p.paused {
 		p.paused, p.pausedAt = true, ctx.loop.Now()
 	}
-	for c := range p.everyClient() {
+	for c := range p.clients.all() {
 		if c.collects() { // up to its EXEC
 			continue
 		}
@@ -50,7 +50,7 @@ func (p *ServerPool) resume() {
 	}
 	p.paused = false
 	now := p.ctx.loop.Now()
-	for c := p.clients; c != nil; c = c.next {
+	for c := p.clients.first; c != nil; c = c.next {
 		c.goOnWithPool()
 		c.blockAgain(now)
 		c.countFrom(now, now-p.pausedAt)
@@ -64,7 +64,7 @@ func (p *ServerPool) resume() {
 func (ctx *Context) InFlight(t *topology.Topology) int {
 	n := 0
 	if p := ctx.poolOf(t.Lineage); p != nil {
-		for c := p.clients; c != nil; c = c.next {
+		for c := p.clients.first; c != nil; c = c.next {
 			if !c.blocked() {
 				n += c.inFlight()
 			}

@@ -49,9 +49,9 @@ type client struct {
 	// multi is its transaction.
 	multi
 
-	// prev and next are the neighbours in the pool's list of clients.
-	prev, next *client
-	session    msg.Session
+	// links are its place in the pool's list of clients.
+	links[*client]
+	session msg.Session
 	// addrs are the addresses of its two ends, or nil: nobody has asked for them.
 	addrs *addresses
 	// lane is the index of session.Lane in the pool's lanes.

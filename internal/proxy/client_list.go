@@ -1,96 +1,38 @@
 package proxy
 
-import (
-	"iter"
-	"slices"
+import "nuthatch/internal/msg"
 
-	"nuthatch/internal/msg"
-)
-
-// A clientList is the pool's clients on one loop, in the order in which they came.
+// A clientList is the pool's clients on one loop.
 type clientList struct {
-	// clients is the first of them, the oldest, and newest the last. They are in the
-	// order of their ids. byID has all of them.
-	clients, newest *client
-	byID            map[uint64]*client
-	// walks are the walks through the list that are under way.
-	walks []*walk
+	// clients are in the order in which they came, which is that of their ids. byID has all of
+	// them.
+	clients list[*client]
+	byID    map[uint64]*client
 }
 
 // enter adds a client.
 func (l *clientList) enter(c *client) {
-	c.prev = l.newest
-	if c.prev != nil {
-		c.prev.next = c
-	} else {
-		l.clients = c
-	}
-	l.newest = c
+	l.clients.enter(c)
 	l.byID[c.session.ID] = c
 }
 
 // remove takes a client off the list.
 func (l *clientList) remove(c *client) {
-	for _, w := range l.walks {
-		if w.at == c {
-			w.at = c.next
-		}
-	}
-	if c.prev == nil {
-		l.clients = c.next
-	} else {
-		c.prev.next = c.next
-	}
-	if c.next == nil {
-		l.newest = c.prev
-	} else {
-		c.next.prev = c.prev
-	}
-	c.prev, c.next = nil, nil
+	l.clients.remove(c)
 	delete(l.byID, c.session.ID)
-}
-
-// A walk goes through the pool's clients over many turns. Clients may leave meanwhile.
-type walk struct {
-	pool *ServerPool
-	// at is the next client; nil: there is none.
-	at *client
-}
-
-// begin puts the walk before the first client.
-func (w *walk) begin(p *ServerPool) {
-	w.pool, w.at = p, p.clients
-	p.walks = append(p.walks, w)
-}
-
-// next is the next client, or nil if there is none.
-func (w *walk) next() *client {
-	c := w.at
-	if c != nil {
-		w.at = c.next
-	}
-	return c
-}
-
-// end ends the walk, if it has begun.
-func (w *walk) end() {
-	if p := w.pool; p != nil {
-		p.walks = slices.DeleteFunc(p.walks, func(x *walk) bool { return x == w })
-	}
-	*w = walk{}
 }
 
 // visitClients calls visit for each of the pool's clients and then, if it is not nil, over.
 // Many are visited in slices.
 func visitClients(p *ServerPool, visit func(c *client), over func()) {
 	j := &visiting{visit: visit, over: over}
-	j.walk.begin(p)
+	j.walk.begin(&p.clients)
 	p.ctx.turn.later(j)
 }
 
 // A visiting is the job that does that.
 type visiting struct {
-	walk  walk
+	walk  walk[*client]
 	visit func(c *client)
 	over  func()
 }
@@ -148,19 +90,5 @@ func (c *client) facts() msg.ClientFacts {
 		Lane: c.session.Lane, Received: c.received(), Held: c.held, Unsent: c.Out().Len(),
 		InFlight: c.inFlight(), Last: c.lastType, Closing: c.state == clientClosing,
 		TLS: tlsVersion(c),
-	}
-}
-
-// everyClient yields the clients of the list. The loop body may close the client that
-// it was given, but no other.
-func (l *clientList) everyClient() iter.Seq[*client] {
-	return func(yield func(*client) bool) {
-		var next *client
-		for c := l.clients; c != nil; c = next {
-			next = c.next
-			if !yield(c) {
-				return
-			}
-		}
 	}
 }

@@ -79,7 +79,7 @@ func (t *timers) checkClients(now int64) {
 	ctx := t.ctx
 	ctx.nextCheck = 0
 	for _, p := range ctx.pools {
-		if d := p.conf.ClientIdleTimeout; d > 0 && p.clients != nil {
+		if d := p.conf.ClientIdleTimeout; d > 0 && p.clients.first != nil {
 			t.closeIdleClients(p, now-int64(d))
 			p.checkBy(now + checkPeriod(d))
 		}
@@ -92,7 +92,7 @@ func (t *timers) checkClients(now int64) {
 
 // closeIdleClients closes the clients that have been idle since the given time.
 func (t *timers) closeIdleClients(p *ServerPool, since int64) {
-	for c := range p.everyClient() {
+	for c := range p.clients.all() {
 		if !listens(c) && !monitors(c) && c.idleSince(since, c.Out().Len()) && c.inFlight() == 0 && c.stash.Len() == 0 && c.waits == 0 {
 			if !t.ctx.turn.room() {
 				p.checkBy(t.ctx.loop.Now())
@@ -111,7 +111,7 @@ func softTime(conf *config.Pool) time.Duration {
 // cutSlow closes the clients that have had too much to read for too long at time now, and
 // have not read it.
 func (t *timers) cutSlow(p *ServerPool, now int64) {
-	for c := range p.everyClient() {
+	for c := range p.clients.all() {
 		limit := p.conf.ClientOutputSoftTime
 		if listens(c) {
 			limit = p.conf.PubSub.OutputSoftTime

@@ -17,7 +17,7 @@ type clientScan struct {
 	ids  []uint64
 
 	// owned by the loop that scans
-	walk  *walk
+	walk  *walk[*client]
 	found []finding
 	// asked is how many of the ids were looked up. killed is how many clients were
 	// closed, or unblocked, or will be.
@@ -28,8 +28,8 @@ type clientScan struct {
 // step implements job.
 func (l *clientScan) step(ctx *Context) (done bool) {
 	p := ctx.poolOf(l.id)
-	if l.ids == nil && l.walk.pool == nil && p != nil {
-		l.walk.begin(p)
+	if l.ids == nil && l.walk.list == nil && p != nil {
+		l.walk.begin(&p.clients)
 	}
 	for ctx.turn.hasBudget() {
 		c, ended := l.next(ctx, p)
@@ -118,7 +118,7 @@ func (ctx *Context) NewestClients(t *topology.Topology, most int) []msg.ClientFa
 		return nil
 	}
 	var newest []msg.ClientFacts
-	for c := p.newest; c != nil && len(newest) < most; c = c.prev {
+	for c := p.clients.last; c != nil && len(newest) < most; c = c.prev {
 		f := c.facts()
 		if p.proto.guard != nil {
 			f.UserName = p.proto.guard.UserName(&c.session)

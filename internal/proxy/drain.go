@@ -59,7 +59,7 @@ func SendElsewhere(ctx *Context, t *topology.Topology) {
 	if p == nil {
 		return
 	}
-	for c := range p.everyClient() {
+	for c := range p.clients.all() {
 		c.session.Bars |= msg.Elsewhere
 	}
 }
@@ -67,7 +67,7 @@ func SendElsewhere(ctx *Context, t *topology.Topology) {
 // dismiss asks the pool's clients to leave.
 func (p *ServerPool) dismiss(by int64) {
 	dismissNewcomers(p, by)
-	for c := range p.everyClient() {
+	for c := range p.clients.all() {
 		p.ctx.leaving.dismiss(c, by)
 	}
 }
@@ -199,7 +199,7 @@ func (l *leaving) due(now int64) {
 		}
 	}
 	for _, p := range l.pools {
-		if p.clients == nil && p.newcomers.oldest == nil {
+		if p.clients.first == nil && p.newcomers.first == nil {
 			for _, s := range p.servers {
 				s.replaceConns(p.leaveBy)
 			}

@@ -19,7 +19,7 @@ import (
 // nothing of them was sent. That includes requests that wait for their clients' earlier
 // replies.
 func (p *ServerPool) dealAnew() {
-	for c := range p.everyClient() {
+	for c := range p.clients.all() {
 		if j := c.large; j != nil && j.m != nil {
 			j.dealAnew()
 		}

@@ -89,7 +89,7 @@ type gathering struct {
 type loopPart struct {
 	ctx *Context
 	// walk is used on that loop alone.
-	walk *walk
+	walk *walk[*client]
 	// block is the last block that came. The first written of it are in the text.
 	block   []finding
 	written int
@@ -202,7 +202,7 @@ func (g *gathering) begin() {
 	}
 	g.last = id.LastClient()
 	for _, loop := range id.Loops() {
-		g.parts = append(g.parts, loopPart{ctx: loop, walk: new(walk)})
+		g.parts = append(g.parts, loopPart{ctx: loop, walk: new(walk[*client])})
 	}
 	ctx.turn.later(g)
 }

@@ -171,7 +171,7 @@ func (l *lane) release() {
 func (p *ServerPool) adoptLanes() {
 	before := p.lanes
 	p.clearLanes()
-	for c := p.clients; c != nil; c = c.next {
+	for c := p.clients.first; c != nil; c = c.next {
 		p.enterLane(c, p.laneOf(&c.session))
 	}
 	for _, l := range before {

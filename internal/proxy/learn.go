@@ -121,8 +121,8 @@ func (c *client) parseAgain() {
 // resumeAnswered resumes the clients whose questions have ended.
 func (ctx *Context) resumeAnswered() {
 	for _, q := range ctx.answered {
-		for q.first != nil {
-			a := q.first
+		for q.waiting.first != nil {
+			a := q.waiting.first
 			c := a.client
 			q.remove(c)
 			a.over, c.asking = true, a

@@ -32,8 +32,8 @@ type question struct {
 
 	// owned by the loop
 	//
-	// first and last are the ends of the list of clients that wait.
-	first, last *asking
+	// waiting are the clients that wait.
+	waiting list[*asking]
 	// rest are the servers that were not looked at yet. failing and ejected are the
 	// servers that were skipped.
 	rest, failing, ejected []*Server
@@ -55,9 +55,9 @@ type question struct {
 
 // An asking is a client's place among those that wait for the answer to a question.
 type asking struct {
-	client     *client
-	question   *question
-	prev, next *asking
+	links[*asking]
+	client   *client
+	question *question
 	// over: the answer has come, and the client waits no longer.
 	over bool
 }
@@ -96,30 +96,14 @@ func (q *question) askAs(c *client) {
 func (q *question) add(c *client) {
 	invariant.Check(c.asking.waitsFor() == nil, "proxy: a client waits for two answers")
 	c.waits |= waitsForAnswer
-	a := &asking{client: c, question: q, prev: q.last}
-	c.asking = a
-	if q.last == nil {
-		q.first = a
-	} else {
-		q.last.next = a
-	}
-	q.last = a
+	c.asking = &asking{client: c, question: q}
+	q.waiting.enter(c.asking)
 }
 
 // remove has the client, which does, wait for the answer no longer.
 func (q *question) remove(c *client) {
 	c.waits &^= waitsForAnswer
-	a := c.asking
-	if a.prev == nil {
-		q.first = a.next
-	} else {
-		a.prev.next = a.next
-	}
-	if a.next == nil {
-		q.last = a.prev
-	} else {
-		a.next.prev = a.prev
-	}
+	q.waiting.remove(c.asking)
 	c.asking = nil
 }
 

@@ -51,7 +51,7 @@ func (m *memory) holders(now int64) (stuck []holder, largest holder) {
 	for _, pools := range [][]*ServerPool{m.ctx.pools, m.ctx.leaving.pools} {
 		for _, p := range pools {
 			claims := p.claims()
-			for c := p.clients; c != nil; c = c.next {
+			for c := p.clients.first; c != nil; c = c.next {
 				claim := claims[c]
 				h := holder{c, c.holds() + claim.begun + c.StageBytes()}
 				if h.bytes > largest.bytes {

@@ -36,39 +36,16 @@ type newcomer struct {
 	// owned by the loop
 	header proxyheader.Parser
 	held   int // of the header, as it is counted
-	// prev and next are the neighbours in the pool's list.
-	prev, next *newcomer
+	// links are its place in the pool's list.
+	links[*newcomer]
 }
 
 // newcomers are a pool's, on one loop, in the order in which they came.
 type newcomers struct {
-	oldest, newest *newcomer
+	list[*newcomer]
 	// endBy is when the last of them is closed, 0 unless the pool drains. The clients that
 	// they become until then are closed at leaveBy at the latest.
 	endBy, leaveBy int64
-}
-
-func (l *newcomers) enter(a *newcomer) {
-	if a.prev = l.newest; a.prev != nil {
-		a.prev.next = a
-	} else {
-		l.oldest = a
-	}
-	l.newest = a
-}
-
-func (l *newcomers) remove(a *newcomer) {
-	if a.prev != nil {
-		a.prev.next = a.next
-	} else {
-		l.oldest = a.next
-	}
-	if a.next != nil {
-		a.next.prev = a.prev
-	} else {
-		l.newest = a.prev
-	}
-	a.prev, a.next = nil, nil
 }
 
 var errLateHeader = errors.New("no PROXY header within proxy_protocol_timeout")
@@ -218,7 +195,7 @@ func (t *timers) checkNewcomers(now int64) {
 // checkNewcomers is that for one pool, and returns when to look again; 0: never.
 func checkNewcomers(p *ServerPool, now int64) (next int64) {
 	limit := int64(p.conf.ProxyProtocolTimeout)
-	for a := p.newcomers.oldest; a != nil; {
+	for a := p.newcomers.first; a != nil; {
 		following, late := a.next, now >= a.since+limit
 		switch {
 		case p.newcomers.endBy == 0 && !late:
@@ -248,14 +225,14 @@ func (a *newcomer) hasBegun() bool {
 func dismissNewcomers(p *ServerPool, by int64) {
 	now := p.ctx.loop.Now()
 	p.newcomers.endBy, p.newcomers.leaveBy = now+partingLinger, by
-	if p.newcomers.oldest != nil {
+	if p.newcomers.first != nil {
 		p.ctx.nextNewcomer = now
 	}
 }
 
 // newcomersLeave reports whether connections without a header are about to be closed.
 func newcomersLeave(ctx *Context) bool {
-	return slices.ContainsFunc(ctx.pools, func(p *ServerPool) bool { return p.newcomers.endBy != 0 && p.newcomers.oldest != nil })
+	return slices.ContainsFunc(ctx.pools, func(p *ServerPool) bool { return p.newcomers.endBy != 0 && p.newcomers.first != nil })
 }
 
 // logBadHeader tells that a connection was refused for its PROXY header, or for having none.

@@ -86,7 +86,7 @@ func ratesOf(p *ServerPool, was *rates) *rates {
 	r := was
 	if r == nil {
 		r = &rates{pool: p, shared: p.topo.Rates()}
-		for c := p.clients; c != nil; c = c.next {
+		for c := p.clients.first; c != nil; c = c.next {
 			c.counted = 0
 		}
 	}

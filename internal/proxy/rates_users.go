@@ -43,7 +43,7 @@ func (r *rates) setUsers() {
 	if before == nil && r.users == nil {
 		return
 	}
-	for c := p.clients; c != nil; c = c.next {
+	for c := p.clients.first; c != nil; c = c.next {
 		r.assign(c, true)
 	}
 	for name, u := range before {

@@ -162,7 +162,7 @@ func (a *adoption) expiries() {
 		expires = ctx.loop.Now() + int64(p.conf.RequestTimeout)
 		ctx.nextExpiry = soonest(ctx.nextExpiry, expires)
 	}
-	for c := p.clients; c != nil; c = c.next {
+	for c := p.clients.first; c != nil; c = c.next {
 		c.outq.Reschedule(expires)
 		c.countAnew(ctx.loop.Now())
 	}

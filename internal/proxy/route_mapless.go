@@ -49,7 +49,7 @@ func mapCame(p *ServerPool) {
 		return
 	}
 	p.mapless.waited = false
-	for c := range p.everyClient() {
+	for c := range p.clients.all() {
 		c.hasMap()
 		c.resumeIfRoom()
 	}

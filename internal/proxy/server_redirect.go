@@ -52,11 +52,11 @@ var (
 // A detours is a pool's requests that nodes of its cluster have not carried out.
 type detours struct {
 	pool *ServerPool
-	// lines are the requests by client and slot, and all are those in them. first and last are the
-	// ends of the list of lines, in the order in which they began.
-	lines       map[lineKey]*line
-	first, last *line
-	all         map[*msg.Msg]*detoured
+	// lines are the requests by client and slot, inOrder in the order in which they began. all are
+	// those in them.
+	lines   map[lineKey]*line
+	inOrder list[*line]
+	all     map[*msg.Msg]*detoured
 }
 
 type lineKey struct {
@@ -433,7 +433,7 @@ func (d *detours) mapChanged() {
 // end gives all clients an error whose requests wait to be sent again: the pool is no
 // cluster any more.
 func (d *detours) end() {
-	for l := range d.inOrder() {
+	for l := range d.everyLine() {
 		for _, it := range append([]*detoured(nil), l.list...) {
 			if it.detour == nil {
 				it.fail(textLate)
@@ -450,7 +450,7 @@ func (t *timers) goOnDetours() {
 			if p.detours == nil {
 				continue
 			}
-			for l := range p.detours.inOrder() {
+			for l := range p.detours.everyLine() {
 				l.pump()
 			}
 		}

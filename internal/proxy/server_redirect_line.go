@@ -27,42 +27,31 @@ type line struct {
 	list    []*detoured
 	// inFlight is how many are under way.
 	inFlight int
-	// before and next are the lines that began before and after it. One that has ended keeps them.
-	before, next *line
+	// links are its place among the lines, which are in the order in which they began.
+	links[*line]
 }
 
 // begin begins a line behind the others.
 func (d *detours) begin(key lineKey) *line {
-	l := &line{detours: d, key: key, before: d.last}
-	if d.last != nil {
-		d.last.next = l
-	} else {
-		d.first = l
-	}
-	d.last, d.lines[key] = l, l
+	l := &line{detours: d, key: key}
+	d.inOrder.enter(l)
+	d.lines[key] = l
 	return l
 }
 
 // end takes the line, which is empty, out of the list.
 func (l *line) end() {
-	d := l.detours
-	if l.before != nil {
-		l.before.next = l.next
-	} else {
-		d.first = l.next
-	}
-	if l.next != nil {
-		l.next.before = l.before
-	} else {
-		d.last = l.before
-	}
-	delete(d.lines, l.key)
+	l.detours.inOrder.remove(l)
+	delete(l.detours.lines, l.key)
 }
 
-// inOrder are the lines in the order in which they began. Lines may end meanwhile.
-func (d *detours) inOrder() iter.Seq[*line] {
+// everyLine yields the lines in the order in which they began. Lines may end meanwhile.
+func (d *detours) everyLine() iter.Seq[*line] {
 	return func(yield func(*line) bool) {
-		for l := d.first; l != nil; l = l.next {
+		var w walk[*line]
+		w.begin(&d.inOrder)
+		defer w.end()
+		for l := w.next(); l != nil; l = w.next() {
 			if !yield(l) {
 				return
 			}

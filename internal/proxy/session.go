@@ -127,7 +127,7 @@ func (a *adoption) sessions() {
 		return
 	}
 	lost, renumbered := 0, before.RedisDB != p.conf.RedisDB || before.Databases != p.conf.Databases
-	for c := p.clients; c != nil; c = c.next {
+	for c := p.clients.first; c != nil; c = c.next {
 		bars := c.session.Bars
 		if renumbered && c.collects() { // what is kept may name another database now
 			c.abort()

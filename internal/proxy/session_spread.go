@@ -477,7 +477,7 @@ func (x *fanout) cutSlowest(p *ServerPool) {
 	}
 	x.cutAt = at
 	var slow []holder
-	for c := range p.everyClient() {
+	for c := range p.clients.all() {
 		if n := c.Out().Len(); listens(c) && n > outFull {
 			slow = append(slow, holder{c, n})
 		}

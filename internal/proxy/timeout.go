@@ -123,7 +123,7 @@ func (t *timers) expireRequests(now int64) {
 
 // expireClients is expireRequests for one pool. It returns how many clients the pool has.
 func (t *timers) expireClients(p *ServerPool, now int64) (clients int) {
-	for c := range p.everyClient() {
+	for c := range p.clients.all() {
 		t.expireClient(c, now)
 		clients++
 	}

@@ -554,7 +554,7 @@ func (k *transactions) abortLargest() {
 	var all []*client
 	for _, pools := range [][]*ServerPool{ctx.pools, ctx.leaving.pools} {
 		for _, p := range pools {
-			for c := p.clients; c != nil; c = c.next {
+			for c := p.clients.first; c != nil; c = c.next {
 				if c.tx != nil {
 					all = append(all, c)
 				}
