@@ -56,6 +56,7 @@ func (s *session) clusterOf(p *api.Pool, now time.Time) error {
 			why = append(why, fmt.Sprintf("%s %d", name, c.AskedFor[name]))
 		}
 		add("asked for", orDash(strings.Join(why, ", ")))
+		add("waiting", waiting(p)+" for a node")
 		if c.Problem != "" {
 			add("problem", c.Problem+", since "+ago(c.Since, now))
 		}
@@ -169,6 +170,12 @@ func (s *session) replicasOf(p *api.Pool, now time.Time) error {
 			add(v.Name, r.Of, r.Role, reads, lag, silent, orDash(r.Zone), ago(r.Asked, now))
 		}
 	})
+}
+
+// waiting is how many of the pool's clients wait for a server that takes their request.
+func waiting(p *api.Pool) string {
+	n := p.Counters["server_waiting"]
+	return units.Count(n, "client") + units.Plural(n, " waits", " wait")
 }
 
 // ago is how long ago a time was.

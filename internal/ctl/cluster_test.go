@@ -18,6 +18,7 @@ func clustered(p *api.Pools) {
 		AskedFor: map[string]int64{"refresh": 12, "moved": 3},
 		Seeds:    []api.ClusterSeed{{Address: "one:6379"}, {Address: "old:6379", Problem: "connection refused", Asked: before(time.Minute)}},
 	}
+	pool.Counters = map[string]int64{"server_waiting": 2}
 	pool.Servers[0].Node = &api.ClusterNode{Role: "primary", Slots: 8192, ID: "aaaa", Zone: "z1"}
 	pool.Servers[1].Node = &api.ClusterNode{Role: "replica", Of: "one", ID: "bbbb", Failing: true}
 }

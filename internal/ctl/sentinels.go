@@ -16,6 +16,7 @@ func (s *session) sentinelsOf(p *api.Pool, now time.Time) error {
 	err := s.table("", func(add func(...any)) {
 		add("pool", p.Name)
 		add("sentinels", fmt.Sprintf("asked %s (%s)", ago(t.Asked, now), orDash(t.Why)))
+		add("waiting", waiting(p)+" for a primary")
 	})
 	if err != nil {
 		return err

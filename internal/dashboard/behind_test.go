@@ -16,6 +16,7 @@ func TestWhatPoolsHaveBesideServers(t *testing.T) {
 	f := startFixture(t, 6)
 	f.change = func(p *api.Pools) {
 		at := p.Time.Add(-40 * time.Second)
+		p.Pools[0].Counters["server_waiting"] = 3
 		p.Pools[0].Sentinels = &api.Sentinels{
 			Asked: &at, Why: "told",
 			Primaries: []api.SentinelPrimary{{Name: "main", Address: "10.0.0.1:6379", Epoch: 7, Switched: &at}},
@@ -39,7 +40,7 @@ func TestWhatPoolsHaveBesideServers(t *testing.T) {
 	b.await("the tables", `document.querySelectorAll(".small-table").length === 3`)
 	shown := strings.ReplaceAll(b.text(".clusters"), "\u202f", " ") // a narrow space
 	for _, want := range []string{
-		"sentinels asked 40 s ago (told); main is at 10.0.0.1:6379, epoch 7, switched 40 s ago", "main at 10.0.0.1:6379 (epoch 7)",
+		"sentinels asked 40 s ago (told); main is at 10.0.0.1:6379, epoch 7, switched 40 s ago; 3 clients wait for a primary", "main at 10.0.0.1:6379 (epoch 7)",
 		"looks like a cluster of 2, and a Sentinel of 2 at 10.0.0.2:26379, for ‘sessions’, with 7 clients (told of changes: 3; told to go elsewhere: 12), since 40 s ago",
 		"10.0.0.2:6379 (this proxy)", "8192–16383", "lives", "silent",
 	} {

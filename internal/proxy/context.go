@@ -86,6 +86,7 @@ type Context struct {
 	errorText  [64]byte
 	deal       deal
 	servers    []*Server
+	waiters    waiterCount
 }
 
 // An Identity is what the loops of a process share.
@@ -201,6 +202,7 @@ func (ctx *Context) CopyStats(dst *stats.Shard) {
 		if r := p.rates; r != nil {
 			p.stats.Values[stats.LimitWaiting] = int64(r.waits())
 		}
+		p.stats.Values[stats.ServerWaiting] = ctx.waiters.of(p)
 		if p.stages != nil {
 			p.stats.Values[stats.CertificateUntil] = p.stages.Until()
 		}

@@ -31,6 +31,9 @@ func (c *conversation) checkGauges() {
 	if got := sum.Pools[0].Values[stats.ClientConnections]; got != 0 {
 		c.t.Errorf("at the end client_connections is %d", got)
 	}
+	if got := sum.Pools[0].Values[stats.ServerWaiting]; got != 0 {
+		c.t.Errorf("at the end server_waiting is %d", got)
+	}
 	if sum.CurrConnections != total {
 		c.t.Errorf("at the end curr_connections is %d, want %d", sum.CurrConnections, total)
 	}

@@ -49,6 +49,7 @@ import (
 //	slots a=N-N b=N-N ...    of a cluster: which servers have which; `home`: a third each; fails=a, gone=a: a node fails, or has left
 //	replicas a=(b,c)         b and c are replicas of a, and may be read from; in a cluster a has all slots
 //	stands b lags zone=z     what a replica has said of itself, as in the API, and where it is
+//	waiting                  how many clients wait for a server, as the statistics have it
 //	left                     what is in use
 //
 // A word such as b:2 is the second key of server b; "v"*1000 is a thousand times v. Replies are written as
@@ -130,6 +131,8 @@ func (s *story) step(t *testing.T, d *datadriven.TestData) string {
 	case "wants":
 		why, _ := s.talk.topo.Wanted()
 		return fmt.Sprintf("%v\n", why)
+	case "waiting":
+		return fmt.Sprintf("%d\n", s.talk.value(stats.ServerWaiting))
 	case "left":
 		msgs, chunks := s.talk.live()
 		return fmt.Sprintf("%d messages, %d chunks\n", msgs, chunks)

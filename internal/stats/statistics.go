@@ -214,6 +214,8 @@ const (
 	// LimitWaits counts requests that waited for a limit, LimitWaiting is how many clients do.
 	LimitWaits
 	LimitWaiting
+	// ServerWaiting is how many clients wait for a server that takes their request.
+	ServerWaiting
 	// CertificateLogins counts clients that their certificates have logged in.
 	CertificateLogins
 
@@ -402,6 +404,8 @@ var PoolFields = [numPoolFields]Field{
 
 	LimitWaits:   {"limit_waits", "nuthatch_client_limit_waits_total", Counter, Things, "times that a client was not read from since a limit of the pool was reached (limits)"},
 	LimitWaiting: {"limit_waiting", "nuthatch_client_limit_waiting", Gauge, Things, "clients that are not read from since a limit of the pool is reached (limits)"},
+
+	ServerWaiting: {"server_waiting", "nuthatch_client_server_waiting", Gauge, Things, "clients whose request waits for a server that takes it: the node of a cluster, or the primary, is away, is not ready or is not known yet"},
 
 	TLSHandshakes:    {"tls_handshakes", "nuthatch_client_tls_handshakes_total", Counter, Things, "TLS handshakes with clients"},
 	TLSResumed:       {"tls_resumed", "nuthatch_client_tls_handshakes_resumed_total", Counter, Things, "TLS handshakes with clients that resumed a session"},

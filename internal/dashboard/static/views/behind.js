@@ -39,7 +39,13 @@ function table(caption, heads, rows) {
 function clusterLine(p, now) {
   const c = p.cluster;
   const asked = c.asked ? `asked ${ago(c.asked, now)} (${c.why})` : 'not asked yet';
-  return `${p.name}: ${c.slots_covered} of ${c.slots} slots, ${plural(c.primaries, 'primary', 'primaries')}, ${plural(c.replicas, 'replica')}, epoch ${c.epoch < 0 ? 'unknown' : c.epoch}, ${asked}${c.problem ? `; ${c.problem}` : ''}`;
+  return `${p.name}: ${c.slots_covered} of ${c.slots} slots, ${plural(c.primaries, 'primary', 'primaries')}, ${plural(c.replicas, 'replica')}, epoch ${c.epoch < 0 ? 'unknown' : c.epoch}, ${asked}${waiting(p, 'a node')}${c.problem ? `; ${c.problem}` : ''}`;
+}
+
+// waiting says how many clients wait for a server that takes their request, if some do.
+function waiting(p, what) {
+  const n = p.counters.server_waiting;
+  return n ? `; ${plural(n, 'client')} ${n === 1 ? 'waits' : 'wait'} for ${what}` : '';
 }
 
 // sentinels says where primaries are, and which sentinel says what.
@@ -50,7 +56,7 @@ function sentinels(p, now) {
   const said = (one) => Object.entries(one.said || {}).map(([name, place]) => `${name} at ${place.address} (epoch ${place.epoch})`).join(', ');
   const problem = (one) => [one.problem, ...Object.values(one.doubted || {}).map((why) => `not believed: ${why}`)].filter(Boolean).join('; ');
   return [
-    line(`${p.name}: sentinels asked ${ago(s.asked, now)}${s.why ? ` (${s.why})` : ''}; ${s.primaries.map(at).join('; ')}`, s.primaries.some((one) => one.problem)),
+    line(`${p.name}: sentinels asked ${ago(s.asked, now)}${s.why ? ` (${s.why})` : ''}; ${s.primaries.map(at).join('; ')}${waiting(p, 'a primary')}`, s.primaries.some((one) => one.problem)),
     table(`Sentinels of ${p.name}`, ['sentinel', 'asked', 'tells of changes', 'says', 'problem'], s.sentinels.map((one) => ({
       bad: problem(one), cells: [one.address, ago(one.asked, now), one.subscribed ? 'yes' : 'no', said(one), problem(one)],
     }))),
