@@ -53,7 +53,8 @@ func TestSettingsAreWrittenInBlocks(t *testing.T) {
 
 // What is shown as the configuration in force can be read again, with its blocks.
 func TestTextCanBeReadAgain(t *testing.T) {
-	conf, err := config.Parse("f.yml", []byte("p:\n  listen: 127.0.0.1:1\n  servers: [\"127.0.0.1:2:1 one\"]\n  health_check: {interval: 2s, rise: 7}\n"))
+	conf, err := config.Parse("f.yml", []byte("p:\n  listen: 127.0.0.1:1\n  servers: [\"127.0.0.1:2:1 one\"]\n  health_check: {interval: 2s, rise: 7}\n"+
+		"nuthatch:\n  threads: 3\n  tracing: {sample: 9}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func TestTextCanBeReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)
 	}
-	for _, want := range []string{"  listen: 127.0.0.1:1  # f.yml:2\n", "    rise: 7  # f.yml:4\n", "  backlog: 512  # default\n", "  servers:  # f.yml:3\n"} {
+	for _, want := range []string{"  listen: 127.0.0.1:1  # f.yml:2\n", "    rise: 7  # f.yml:4\n", "  threads: 3  # f.yml:6\n", "    sample: 9  # f.yml:7\n", "  backlog: 512  # default\n", "  servers:  # f.yml:3\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}

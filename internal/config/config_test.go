@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -487,6 +488,17 @@ func TestSuggest(t *testing.T) {
 	for _, tt := range tests {
 		if got := suggest(tt.word, names); got != tt.want {
 			t.Errorf("suggest(%q) = %q, want %q", tt.word, got, tt.want)
+		}
+	}
+}
+
+// TestNearest: of values that are equally near none is preferred.
+func TestNearest(t *testing.T) {
+	for word, want := range map[string][]string{
+		"fnv1a_46": {"fnv1a_64"}, "fnv1_a64": {"fnv1a_64"}, "FNV1a64": {"fnv1a_64"}, "fnva1_64": {"fnv1_64", "fnv1a_64"}, "colour": nil,
+	} {
+		if got := nearest(word, hashkit.HashNames()); !slices.Equal(got, want) {
+			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
 		}
 	}
 }

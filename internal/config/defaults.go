@@ -215,4 +215,9 @@ func (r *reader) sources() map[settingAt]Source {
 
 // SourceOf says where the value of a pool's setting was written, or, without a pool, of one
 // of the process; key is as in Setting.Key. It is zero if it is the key's own default.
-func (c *Config) SourceOf(pool, key string) Source { return c.sources[settingAt{pool, key}] }
+func (c *Config) SourceOf(pool, key string) Source {
+	if pool == "" {
+		key = processBlock + "." + key
+	}
+	return c.sources[settingAt{pool, key}]
+}

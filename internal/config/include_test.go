@@ -71,7 +71,7 @@ func TestInclude(t *testing.T) {
 			t.Errorf("pool %s, timeout %v from %s, want %+v", p.Name, p.Timeout, source, want)
 		}
 	}
-	if at := cfg.SourceOf("", "nuthatch.watch").String(); at != filepath.Join(dir, "conf.d", "c.yml:2") {
+	if at := cfg.SourceOf("", "watch").String(); at != filepath.Join(dir, "conf.d", "c.yml:2") {
 		t.Errorf("watch is from %q", at)
 	}
 	if at := cfg.SourceOf("a", "backlog").String(); at != "" {

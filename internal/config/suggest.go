@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // suggest returns the one of names that a person most likely meant by word, or
 // nothing if none is near: a third of the word's letters, and at least one, may
 // be wrong. Of names equally near the first wins.
@@ -13,12 +15,36 @@ func suggest(word string, names []string) string {
 	return best
 }
 
-// didYouMean returns a clause to end a message with, or nothing.
-func didYouMean(word string, names []string) string {
-	if s := suggest(word, names); s != "" {
-		return "; did you mean " + quote(s) + "?"
+// nearest are all names that are as near to word as the one that suggest returns. One that is
+// word but for marks between its parts and upper case is the only one.
+func nearest(word string, names []string) []string {
+	best := suggest(word, names)
+	if best == "" {
+		return nil
 	}
-	return ""
+	var all []string
+	for _, name := range names {
+		if squeeze(name) == squeeze(word) {
+			return []string{name}
+		}
+		if distance(word, name) == distance(word, best) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// didYouMean returns a clause to end a message with, or nothing. It names all values that are
+// equally near: a wrong hash, taken at its word, would move keys.
+func didYouMean(word string, names []string) string {
+	all := nearest(word, names)
+	if len(all) == 0 {
+		return ""
+	}
+	for i, name := range all {
+		all[i] = quote(name)
+	}
+	return "; did you mean " + strings.Join(all, " or ") + "?"
 }
 
 // distance counts the insertions, deletions, replacements and swaps of two

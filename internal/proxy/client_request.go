@@ -91,6 +91,9 @@ func (d *dispatch) local(req *msg.Request) {
 	if p.rates != nil && !mayBecome(c, req) {
 		return
 	}
+	if c.quiet > 0 && req.Error == "" && !req.NoReply && !c.mayGo() {
+		return // Memcached's mn tells that those without a reply have been done, too
+	}
 	c.session.WallMicros = ctx.loop.WallMicros(ctx.loop.Now())
 	lane, bars := c.session.Lane, c.session.Bars
 	if c.session.Authenticated {

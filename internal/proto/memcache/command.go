@@ -156,7 +156,7 @@ var commands = [...]command{
 	{name: "me", reads: true, replies: debugReplies, min: 2, tooFew: errFormat, key: 1, base64: 2, form: "me <key> [b]"},
 	{
 		name: "mn", reads: true, min: 1, treatment: msg.Local, answer: "MN", form: "mn",
-		note: "The proxy answers, behind the replies to all that the client sent before.",
+		note: "The proxy answers, when all that the client sent before has been done.",
 	},
 
 	{
