@@ -265,7 +265,7 @@ func testReattachWithinTurn(t *testing.T) {
 	r.until("connected and sent", func() bool { return len(c.log) >= 3 })
 	c.wantLog("eof", "connect", "sent")
 	far.wantEnd()
-	fd, _, err := unix.Accept(ln)
+	fd, err := accept(ln, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -204,21 +204,27 @@ func TestUrgent(t *testing.T) { eachEngine(t, testUrgent) }
 
 func testUrgent(t *testing.T) {
 	r := newRig(t)
-	c, peer := r.pair("tcp")
-	peer.write("one")
-	if err := unix.Sendto(peer.fd, []byte("!"), unix.MSG_OOB, nil); err != nil {
-		t.Fatal(err)
-	}
-	peer.write("two")
-	want := "onetwo"
-	if engineOf(t) == IOUring {
-		// A ring does not tell of urgent bytes.
-		r.until("what is before", func() bool { return len(c.data) >= 3 })
-		peer.write("three")
-		want += "three"
-	}
-	r.until("what is behind", func() bool { return len(c.data) >= len(want) })
-	if string(c.data) != want {
-		t.Errorf("received %q", c.data)
+	c, first := r.pair("tcp")
+	d, second := r.pair("tcp")
+	for _, both := range []bool{false, true} { // alone in a turn, and beside another
+		peers, conns := []*peer{first}, []*probe{c}
+		if both {
+			peers, conns = append(peers, second), append(conns, d)
+		}
+		want := make([]string, len(conns))
+		for i, p := range peers {
+			want[i] = string(conns[i].data) + "onetwo"
+			p.write("one")
+			if err := unix.Sendto(p.fd, []byte("!"), unix.MSG_OOB, nil); err != nil {
+				t.Fatal(err)
+			}
+			p.write("two")
+		}
+		for i, c := range conns {
+			r.until("what is behind", func() bool { return len(c.data) >= len(want[i]) })
+			if string(c.data) != want[i] {
+				t.Errorf("received %q, want %q", c.data, want[i])
+			}
+		}
 	}
 }

@@ -95,7 +95,7 @@ func (x *flooded) echo(data []byte) {
 func (f *flood) connect(x *flooded) {
 	f.t.Helper()
 	accept := func(flags int) int {
-		fd, _, err := unix.Accept4(f.ln, flags|unix.SOCK_CLOEXEC)
+		fd, err := accept(f.ln, flags|unix.SOCK_CLOEXEC)
 		if err != nil {
 			f.t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func (f *flood) connect(x *flooded) {
 		f.attachAs(x.probe, fds[0], false)
 	case 1:
 		x.far = newPeer(f.t, unix.AF_INET)
-		if err := unix.Connect(x.far.fd, f.sa); err != nil {
+		if err := connectTo(x.far.fd, f.sa); err != nil {
 			f.t.Fatal(err)
 		}
 		f.attachAs(x.probe, accept(unix.SOCK_NONBLOCK), false)

@@ -1,10 +1,6 @@
 package eventloop
 
-import (
-	"testing"
-
-	"golang.org/x/sys/unix"
-)
+import "testing"
 
 // A lateRig is a loop with a connection whose output can wait and one whose cannot,
 // and their peers.
@@ -125,7 +121,7 @@ func testFlushLateEnds(t *testing.T) {
 		r.attachAs(r.late, fd, inProgress)
 		r.late.Out().AppendString(&r.bufs, "hello")
 		r.until("sent", func() bool { return r.late.sent > 0 })
-		nfd, _, err := unix.Accept(ln)
+		nfd, err := accept(ln, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -63,7 +63,7 @@ func dial(t *testing.T, sa unix.Sockaddr, n int) (peers []*peer) {
 	t.Helper()
 	for range n {
 		p := newPeer(t, unix.AF_UNIX)
-		if err := unix.Connect(p.fd, sa); err != nil {
+		if err := connectTo(p.fd, sa); err != nil {
 			t.Fatal(err)
 		}
 		peers = append(peers, p)

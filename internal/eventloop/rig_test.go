@@ -307,16 +307,37 @@ func (r *rig) attachAs(p *probe, fd int, inProgress bool) {
 	r.t.Cleanup(p.Close)
 }
 
+// connectTo is unix.Connect of a blocking socket. The signals by which Go's scheduler asks for
+// the thread end no attempt: it goes on, and a second call tells its end.
+func connectTo(fd int, sa unix.Sockaddr) error {
+	err := unix.Connect(fd, sa)
+	for errors.Is(err, unix.EINTR) {
+		if err = unix.Connect(fd, sa); errors.Is(err, unix.EISCONN) {
+			return nil
+		}
+	}
+	return err
+}
+
+// accept is unix.Accept4, which such signals do not end.
+func accept(ln, flags int) (fd int, err error) {
+	for {
+		if fd, _, err = unix.Accept4(ln, flags); !errors.Is(err, unix.EINTR) {
+			return fd, err
+		}
+	}
+}
+
 // pair attaches one end of a connection and returns the other.
 func (r *rig) pair(kind string) (*probe, *peer) {
 	r.t.Helper()
 	if kind == "tcp" {
 		ln, sa := listenTCP(r.t)
 		client := newPeer(r.t, unix.AF_INET)
-		if err := unix.Connect(client.fd, sa); err != nil {
+		if err := connectTo(client.fd, sa); err != nil {
 			r.t.Fatal(err)
 		}
-		fd, _, err := unix.Accept4(ln, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, err := accept(ln, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		if err != nil {
 			r.t.Fatal(err)
 		}

@@ -100,8 +100,8 @@ type event struct {
 }
 
 // pollsFor is what pollBytes asks for: no urgent bytes (EPOLLPRI), for the ring tells of those
-// whenever bytes come, as the kernel's wake-ups do. A receive stops short of urgent bytes.
-// So a peer that sends some has what is behind them read only when it sends more.
+// whenever bytes come, as the kernel's wake-ups do. A receive stops short of urgent bytes. That
+// something is behind them is found where the receive's result is taken.
 const pollsFor = unix.EPOLLIN | unix.EPOLLRDHUP
 
 const genMask = 1<<24 - 1
@@ -190,7 +190,7 @@ func (u *uring) completed(c *cqe) {
 	k, n := kind(c.userData>>56), uint32(c.userData)
 	switch k {
 	case batched:
-		u.ended(n, c.res)
+		u.ended(n, c)
 		return
 	case cancelling:
 		return

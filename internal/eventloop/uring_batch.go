@@ -77,6 +77,8 @@ type operation struct {
 	// negative error.
 	size int
 	res  int32
+	// more: the socket has more than was received.
+	more bool
 }
 
 // place gives the batch its memory.
@@ -94,9 +96,9 @@ func (b *batch) buffer(i int) []byte {
 }
 
 // ended gets the result of the operation at i.
-func (b *batch) ended(i uint32, res int32) {
+func (b *batch) ended(i uint32, c *cqe) {
 	invariant.Check(int(i) < b.done && b.ending > 0, "eventloop: a result of no operation")
-	b.ops[i].res = res
+	b.ops[i].res, b.ops[i].more = c.res, c.flags&ioringCQENonempty != 0
 	b.ending--
 }
 
@@ -188,7 +190,9 @@ func (u *uring) read(c *Conn) {
 		u.takeHeld(c, ent, buf, lent)
 	case lent || left:
 		n, errno := receiveInto(c.fd, buf)
+		more := stopped(c.fd, n, len(buf))
 		u.received(c, buf, lent, n, errno)
+		u.goOn(c, more)
 	default:
 		u.add(c, nil, min(len(buf), receiveSize))
 	}
@@ -203,6 +207,7 @@ func (u *uring) receiveAll() {
 		// A batch of one costs more than a system call of its own.
 		u.done = 1
 		n, errno := receiveInto(op.fd, u.buffer(0)[:op.size])
+		op.more = stopped(op.fd, n, op.size)
 		if op.res = int32(n); errno != 0 {
 			op.res = -int32(errno)
 		}
@@ -238,6 +243,7 @@ func (u *uring) arrived(c *Conn, op *operation, buf []byte) {
 	switch {
 	case !c.noRead || errno != 0:
 		u.received(c, buf, false, n, errno)
+		u.goOn(c, op.more)
 	case n == 0:
 		// The end of the stream is there to be read again.
 		c.behind, c.ending = true, true
@@ -249,6 +255,25 @@ func (u *uring) arrived(c *Conn, op *operation, buf []byte) {
 		held.Append(&u.loop.bufs, buf[:n])
 		u.table[op.fd].held = held
 		invariant.Poison(buf[:n])
+	}
+}
+
+// stopped reports whether a receive of n bytes has stopped at urgent bytes, though there was
+// room for size. A receive in a batch is told that with its result.
+func stopped(fd, n, size int) bool {
+	if n <= 0 || n == size {
+		return false
+	}
+	var atMark int32
+	_, _, errno := syscall.RawSyscall(syscall.SYS_IOCTL, uintptr(fd), unix.SIOCATMARK, uintptr(unsafe.Pointer(&atMark)))
+	return errno == 0 && atMark != 0
+}
+
+// goOn has the next turn read what is behind urgent bytes: no poll tells of it.
+func (u *uring) goOn(c *Conn, more bool) {
+	if more && c.live() && !c.eof {
+		c.unread = true
+		u.readLater(c)
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 
 	iosqeCQESkipSuccess = 1 << 6
 	ioringCQEFMore      = 1 << 1
+	ioringCQENonempty   = 1 << 2
 
 	ioringSetupCQSize       = 1 << 3
 	ioringSetupRDisabled    = 1 << 6
