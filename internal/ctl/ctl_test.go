@@ -328,9 +328,9 @@ func TestDrainWaits(t *testing.T) {
 	var asked atomic.Int32
 	var server *httptest.Server
 	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && asked.Add(1) == 2 {
-			go server.CloseClientConnections()
+		if r.Method == http.MethodGet && asked.Add(1) >= 2 {
 			_ = server.Listener.Close()
+			panic(http.ErrAbortHandler) // also on another connection that was made meanwhile
 		}
 		fmt.Fprint(w, `{"done": "draining", "pid": 7, "host": "h", "config_file": ""}`)
 	}))
