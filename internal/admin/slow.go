@@ -23,7 +23,7 @@ import (
 // take what it takes. A server that is slow in several families is so by one, which it keeps for
 // as long as that is slow (slow_seconds.go). There are three ways to be slow:
 //
-//	half    half of at least 20 requests take long; of 100, a little less long
+//	half    half of at least 20 requests take long; of 100, a little less long; of 10, much longer
 //	all     each of a few does
 //	tail    one in a hundred of many does, in each of four seconds or in half of ten, and not half
 //	        of the servers at once, nor at half of the others for a quarter of that share: then it is the
@@ -35,19 +35,20 @@ const (
 	// slowTimes is how many times as long as the others' requests those of a slow server
 	// take; oldTimes is the same if they are compared with its own before.
 	slowTimes, oldTimes = 5, 8
-	// Requests that are quicker than these are never slow: half of manyOf or of halfOf, each of
-	// a few, one in a hundred, and by the server's own past.
+	// Requests that are quicker than these are never slow: half of manyOf, of halfOf or of fewOf,
+	// each of a few, one in a hundred, and by the server's own past.
 	slowMany = 2 * time.Millisecond
 	slowHalf = 5 * time.Millisecond
+	slowFew  = 20 * time.Millisecond
 	slowAll  = 5 * time.Millisecond
 	slowTail = 20 * time.Millisecond
 	slowOld  = 10 * time.Millisecond
 	// slowPerByte is how much longer a request may take for each byte: that of 10 MB/s.
 	slowPerByte = time.Second / 10_000_000
-	// manyOf, halfOf, allOf and tailOf are how many requests there must be; allOfLong is the same if
+	// manyOf, halfOf, fewOf, allOf and tailOf are how many requests there must be; allOfLong is the same if
 	// each took allLong or longer.
-	manyOf, halfOf, allOf, tailOf, allOfLong = 100, 20, 4, 100, 2
-	allLong                                  = 500 * time.Millisecond
+	manyOf, halfOf, fewOf, allOf, tailOf, allOfLong = 100, 20, 10, 4, 100, 2
+	allLong                                         = 500 * time.Millisecond
 	// othersOf is how many requests the other servers must have had, and oldOf how many the
 	// server itself before.
 	othersOf, oldOf = 4, 50
@@ -528,6 +529,9 @@ func (s *slowSpan) most(i int, own *past) (found []judgement) {
 		default:
 			v, way = s.judge(i, f, 0, slowAll, own), api.SlowAll
 			v.judged = v.judged && (n >= allOf || n >= allOfLong && v.takes >= allLong)
+			if n >= fewOf && !v.slow {
+				v, way = s.judge(i, f, .5, slowFew, own), api.SlowHalf
+			}
 		}
 		v.way = way
 		if !v.judged {

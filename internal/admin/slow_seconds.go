@@ -24,6 +24,8 @@ const (
 	// requests of each second.
 	quickFor   = 4 * time.Second
 	quickShare = .9
+	// slowShare is the share of the latest requests that must be slow for a server to stay so.
+	slowShare = .4
 	// lateShare is the share of another server's requests that are quicker than the time looked at.
 	lateShare = .9
 )
@@ -131,18 +133,25 @@ func (s *spread) longer(took time.Duration) (n int64) {
 	return n
 }
 
-// goesOn reports whether a server that was slow was so in the last second in which it had requests
-// of that family, compared with others: few that all are slow may be too few to be found anew.
+// goesOn reports whether many of the latest requests of that family were slow at a server that was,
+// compared with others: those of the last quickFor or, without any, of the last second that has
+// some. Few may be too few to be found anew.
 func (w *slowWatch) goesOn(key serverKey, v judgement) bool {
-	if v.way != api.SlowAll || v.before {
+	if v.way == api.SlowTail || v.before {
 		return false
 	}
-	for at := len(w.samples) - 1; at > 0; at-- {
-		if seconds, requests := w.slowSeconds(key, v, 0, at-1, at); requests > 0 {
-			return seconds > 0
+	slow, all, last := int64(0), int64(0), len(w.samples)-1
+	for at := last; at > 0 && (all == 0 || w.samples[last].second.Sub(w.samples[at-1].second) <= quickFor); at-- {
+		now, before := w.samples[at].of[key], w.samples[at-1].of[key]
+		if now == nil || before == nil {
+			continue
+		}
+		d, n := now.spread[v.family].since(before.spread[v.family])
+		if late := d.longer(v.limit); n > 0 && (late == 0 || !w.excused(key, d.from(1, n), at)) {
+			slow, all = slow+late, all+n
 		}
 	}
-	return false
+	return all > 0 && float64(slow) >= slowShare*float64(all)
 }
 
 // slowSeconds is in how many seconds between two samples a server was as slow as that, and how many

@@ -76,6 +76,7 @@ func TestSlowServersAreNamed(t *testing.T) {
 		{what: "ten times slower, many requests", servers: 3, rate: 1000, quick: 300 * time.Microsecond, slow: 3 * ms, way: api.SlowHalf},
 		{what: "ten times slower, 5 requests a second at 3 servers", servers: 3, rate: 5. / 3, quick: ms, slow: 10 * ms, way: api.SlowAll},
 		{what: "ten times slower, 5 requests a second at 2 servers", servers: 2, rate: 2.5, quick: 3 * ms, slow: 30 * ms, way: api.SlowAll},
+		{what: "three in four of few requests", servers: 3, rate: 4, quick: ms, slow: 80 * ms, part: .75, way: api.SlowHalf, most: 6},
 		{what: "a few that take very long", servers: 2, rate: .8, others: 100, quick: ms, slow: 900 * ms, way: api.SlowAll},
 		{what: "one of many requests in thirty", servers: 2, rate: 1000, quick: ms, slow: 30 * ms, part: 1. / 30, way: api.SlowTail},
 		{what: "one of few requests in twenty", servers: 2, rate: 20, quick: ms, slow: 30 * ms, part: 1. / 20, way: api.SlowTail, most: 8},
@@ -441,6 +442,45 @@ func TestFewSlowRequestsGoOn(t *testing.T) {
 		slow := s.look()
 		if is := slow != nil; n >= 25 && n < 80 && !is || (n < 20 || n > 90) && is {
 			t.Errorf("second %d: %+v", n, slow)
+		}
+	}
+}
+
+// TestStutteringServer: a server that stands still for three quarters of the time is named while it
+// does, though it answers some of its few requests at once, and no longer than that.
+func TestStutteringServer(t *testing.T) {
+	const from, end = 60, 120
+	for seed := range uint64(8) {
+		s, rnd := newSimulation(3), rand.New(rand.NewPCG(seed, 2))
+		first, missed := 0, 0
+		for n := range end + 20 {
+			for i := range 3 {
+				for range 4 {
+					if rnd.Float64() > .8*float64(seed%2+2)/3 {
+						continue
+					}
+					family, took := msg.Reads, 130*time.Microsecond
+					if rnd.Float64() < .3 {
+						family = msg.Writes
+					}
+					if i == 2 && n >= from && n < end && rnd.Float64() < .75 {
+						took = time.Duration(rnd.Float64() * float64(150*time.Millisecond))
+					}
+					s.answer(i, family, 1, took, 100)
+				}
+			}
+			switch slow := s.look(); {
+			case slow != nil && (n < from || n >= end+6):
+				t.Errorf("seed %d, second %d: %+v", seed, n-from, slow)
+			case n < from || n >= end:
+			case slow != nil && first == 0:
+				first = n - from + 1
+			case slow == nil && first > 0:
+				missed++
+			}
+		}
+		if first == 0 || first > 15 || missed > 6 {
+			t.Errorf("seed %d: named after %d seconds, and not for %d of the others", seed, first, missed)
 		}
 	}
 }
