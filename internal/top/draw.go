@@ -153,8 +153,8 @@ func (m *model) tabs(k *inks) string {
 	if m.pool != "" {
 		pool = "pool " + m.pool
 	}
-	long, short := make([]string, viewCount), make([]string, viewCount)
-	for i := range views {
+	long, short := make([]string, m.views()), make([]string, m.views())
+	for i := range long {
 		number := strconv.Itoa(i + 1)
 		long[i], short[i] = number+" "+views[i].name, number
 		if view(i) == m.view {
@@ -340,7 +340,7 @@ func (m *model) detail(k *inks) string {
 func (m *model) footer(k *inks) string {
 	s := m.sheet()
 	if s == nil {
-		return k.soft.Render("q leave  ? help  1-7 views  tab pool  p pause")
+		return k.soft.Render(fmt.Sprintf("q leave  ? help  1-%d views  tab pool  p pause", m.views()))
 	}
 	if m.typing {
 		return "/" + s.filter + k.cursor.Render(" ")
@@ -349,7 +349,7 @@ func (m *model) footer(k *inks) string {
 	if s.total > len(s.all) {
 		place += " of " + count(float64(s.total))
 	}
-	keys := "q leave  ? help  1-7 views  / filter  ←→ sort  r reverse  tab pool  p pause"
+	keys := fmt.Sprintf("q leave  ? help  1-%d views  / filter  ←→ sort  r reverse  tab pool  p pause", m.views())
 	if s.filter != "" {
 		keys = "filter: " + s.filter + "  (esc)  " + keys
 	}

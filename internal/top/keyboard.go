@@ -10,6 +10,7 @@ import (
 // keyHelp is what the keys do, for the screen of help.
 var keyHelp = [][2]string{
 	{"1 to 7", "servers, over time, failures, keys, slow log, clients, findings"},
+	{"8", "sentinels, if a pool has some"},
 	{"v", "the next of these views"},
 	{"↑ ↓  j k", "move the cursor; PgUp, PgDn, Home and End go further"},
 	{"← →  < >", "sort by the column to the left, to the right"},
@@ -58,10 +59,12 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	case "w":
 		m.window = (m.window + 1) % len(windows)
 		return m.question()
-	case "1", "2", "3", "4", "5", "6", "7":
-		return m.show(view(name[0] - '1'))
+	case "1", "2", "3", "4", "5", "6", "7", "8":
+		if v := view(name[0] - '1'); v < m.views() {
+			return m.show(v)
+		}
 	case "v":
-		return m.show((m.view + 1) % viewCount)
+		return m.show((m.view + 1) % m.views())
 	default:
 		m.steer(name)
 	}

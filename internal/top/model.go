@@ -49,13 +49,21 @@ func newModel(ask func(question) tea.Msg, interval time.Duration) *model {
 		ask: ask, interval: interval, dark: true, width: 80, height: 24, past: past{},
 		sheets: [viewCount]*sheet{
 			viewServers: newServerSheet(), viewFailures: newFailureSheet(), viewKeys: newKeySheet(), viewSlow: newSlowSheet(),
-			viewClients: newClientSheet(), viewFindings: newFindingSheet(),
+			viewClients: newClientSheet(), viewFindings: newFindingSheet(), viewSentinels: newSentinelSheet(),
 		},
 	}
 }
 
 // sheet is the table in sight; nil if there is none.
 func (m *model) sheet() *sheet { return m.sheets[m.view] }
+
+// views is how many views there are now.
+func (m *model) views() view {
+	if m.view != viewSentinels && len(m.sheets[viewSentinels].all) == 0 {
+		return viewSentinels
+	}
+	return viewCount
+}
 
 // wanted is what the selected view asks for; other views ask for nothing.
 func (m *model) wanted() question {
@@ -155,7 +163,8 @@ func (m *model) keep(a answered) {
 	}
 	m.sheets[viewServers].all = serverEntries(s.servers)
 	m.sheets[viewFailures].all = failureEntries(s.failures)
-	m.sheets[viewServers].of, m.sheets[viewFailures].of = a.to, a.to
+	m.sheets[viewSentinels].all = s.sentinels
+	m.sheets[viewServers].of, m.sheets[viewFailures].of, m.sheets[viewSentinels].of = a.to, a.to, a.to
 	if !slices.ContainsFunc(s.pools, func(p row) bool { return p.name == m.pool }) {
 		m.pool = ""
 	}

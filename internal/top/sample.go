@@ -60,6 +60,8 @@ type sample struct {
 	pools    []row
 	servers  []row
 	failures []failure
+	// sentinels are the lines of what sentinels know, and of these.
+	sentinels []entry
 	// Of another question than that for pools there are only the lines of its view,
 	// and how many there would be.
 	entries []entry
@@ -96,6 +98,7 @@ func (m *meter) makeSample(info *api.Info, pools *api.Pools) *sample {
 	}
 	m.at = pools.Time
 	s := &sample{info: *info, at: pools.Time, window: pools.Window, elapsed: time.Duration(m.elapsed * float64(time.Second))}
+	s.sentinels = sentinelEntries(pools.Pools, pools.Time)
 	for i := range pools.Pools {
 		p := &pools.Pools[i]
 		total := m.pool(p)

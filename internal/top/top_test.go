@@ -187,6 +187,7 @@ func TestOrders(t *testing.T) {
 	if got := m.sheet().rows[0].values[0].text; got != "sessions-02" {
 		t.Errorf("by state %s is first, want the one that is ejected", got)
 	}
+	feedSentinels(m)
 	for v := range viewCount {
 		m.show(v)
 		s := m.sheet()

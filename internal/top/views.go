@@ -11,6 +11,8 @@ const (
 	viewSlow
 	viewClients
 	viewFindings
+	// viewSentinels is there if a pool has sentinels.
+	viewSentinels
 	viewCount
 )
 
@@ -33,6 +35,7 @@ var views = [viewCount]struct{ name, path string }{
 	{"slow log", slowPath},
 	{"clients", clientsPath},
 	{"findings", lookPath},
+	{"sentinels", poolsPath},
 }
 
 // windows are what rates and times can be of.

@@ -83,6 +83,55 @@ func feed(m *model) {
 	}
 }
 
+// feedSentinels has the pool of sessions known by sentinels, one of which is of no use and one not
+// believed.
+func feedSentinels(m *model) {
+	info, pools := answers(20)
+	now := pools.Time
+	at := func(ago time.Duration) *time.Time {
+		when := now.Add(-ago)
+		return &when
+	}
+	said := map[string]api.SentinelSaid{"main": {Address: "10.0.0.9:6379", Epoch: 7}}
+	pools.Pools[0].Sentinels = &api.Sentinels{
+		Asked: at(2 * time.Second), Why: "told",
+		Primaries: []api.SentinelPrimary{
+			{Name: "main", Address: "10.0.0.9:6379", Epoch: 7, Switched: at(3 * time.Minute)},
+			{Name: "other" + wicked, Problem: "no sentinel says where it is"},
+		},
+		Sentinels: []api.SentinelState{
+			{Address: "10.0.0.1:26379", Subscribed: true, Since: at(time.Hour), Asked: at(2 * time.Second), Said: said},
+			{Address: "10.0.0.2:26379", Subscribed: true, Since: at(time.Hour), Asked: at(2 * time.Second), Said: said, Doubted: map[string]string{"main": "an old epoch"}},
+			{Address: "10.0.0.3:26379", Problem: wicked + "Connection refused", Since: at(42 * time.Second), Asked: at(2 * time.Second)},
+		},
+	}
+	m.Update(answered{to: question{path: poolsPath}, sample: new(meter).makeSample(info, pools)})
+}
+
+// TestSentinelView: it is there if a pool has sentinels, with its primaries and these.
+func TestSentinelView(t *testing.T) {
+	m := watching(80, 24)
+	press(m, "8")
+	if m.view != viewServers {
+		t.Error("without sentinels there is a view of them")
+	}
+	press(m, "7", "v")
+	if m.view != viewServers {
+		t.Errorf("the view after the seventh is %d", m.view+1)
+	}
+	for _, size := range []struct {
+		name          string
+		width, height int
+	}{{"80x24", 80, 24}, {"140x30", 140, 30}, {"44x12", 44, 12}} {
+		m := watching(size.width, size.height)
+		feedSentinels(m)
+		press(m, "8")
+		golden(t, "sentinels-"+size.name, text(m))
+		press(m, "end")
+		golden(t, "sentinels-last-"+size.name, text(m))
+	}
+}
+
 // remember makes up a past of sixty seconds in which requests rise and fall, a tenth of
 // them fails for a while, and for a while nobody looks.
 func remember(m *model) {
@@ -103,7 +152,7 @@ func remember(m *model) {
 }
 
 func TestViewFrames(t *testing.T) {
-	names := [viewCount]string{"servers", "over-time", "failures", "keys", "slow-log", "clients", "findings"}
+	names := [viewSentinels]string{"servers", "over-time", "failures", "keys", "slow-log", "clients", "findings"}
 	tests := []struct {
 		size          string
 		width, height int
@@ -112,7 +161,7 @@ func TestViewFrames(t *testing.T) {
 		m := watching(tt.width, tt.height)
 		feed(m)
 		remember(m)
-		for v := viewTime; v < viewCount; v++ {
+		for v := viewTime; v < viewSentinels; v++ {
 			press(m, string(rune('1'+v)))
 			if m.view != v {
 				t.Fatalf("the key %d shows view %d", v+1, m.view+1)
@@ -132,6 +181,7 @@ func TestViewFrames(t *testing.T) {
 func TestViewsFit(t *testing.T) {
 	m := watching(80, 24)
 	feed(m)
+	feedSentinels(m)
 	remember(m)
 	press(m, "tab")
 	for v := range viewCount {
@@ -158,6 +208,7 @@ func TestViewsFit(t *testing.T) {
 func TestWhatClientsNameIsEscaped(t *testing.T) {
 	m := watching(200, 40)
 	feed(m)
+	feedSentinels(m)
 	for v := range viewCount {
 		m.show(v)
 		for range 5 {
