@@ -21,9 +21,9 @@ const (
 	// lateOld is how many requests another server must have had before.
 	lateOld = 10
 	// quickFor is for how long a server must be quick to be slow no longer: quickShare of the
-	// requests of each second.
+	// requests of each second: a busy host makes some of the others slow.
 	quickFor   = 4 * time.Second
-	quickShare = .9
+	quickShare = .75
 	// slowShare is the share of the latest requests that must be slow for a server to stay so.
 	slowShare = .4
 	// lateShare is the share of another server's requests that are quicker than the time looked at.

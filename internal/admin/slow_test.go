@@ -446,6 +446,36 @@ func TestFewSlowRequestsGoOn(t *testing.T) {
 	}
 }
 
+// TestSlowServerOnABusyHost: a server that was slow is named no longer when it is as quick as the others,
+// though one request in six is late, there and at another one.
+func TestSlowServerOnABusyHost(t *testing.T) {
+	const ms, from, end = time.Millisecond, 60, 90
+	for _, rate := range []int{6, 20, 60} {
+		s, named := newSimulation(3), false
+		for n := range end + 20 {
+			for i := range 3 {
+				late, took := 0, ms/4
+				if n >= end && i != 1 {
+					late = rate / 6
+				}
+				if i == 2 && n >= from && n < end {
+					took = 30 * ms
+				}
+				s.answer(i, msg.Reads, rate-late, took, 100)
+				s.answer(i, msg.Reads, late, max(took, 8*ms), 100)
+			}
+			slow := s.look()
+			named = named || slow != nil
+			if slow != nil && (n < from || n >= end+6) || slow == nil && n >= from+5 && n < end {
+				t.Errorf("%d requests a second, second %d: %+v", rate, n-from, slow)
+			}
+		}
+		if !named {
+			t.Errorf("%d requests a second: not named", rate)
+		}
+	}
+}
+
 // TestStutteringServer: a server that stands still for three quarters of the time is named while it
 // does, though it answers some of its few requests at once, and no longer than that.
 func TestStutteringServer(t *testing.T) {
