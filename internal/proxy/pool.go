@@ -30,7 +30,7 @@ type ServerPool struct {
 	// following is the taking over of a snapshot with other servers, or nil.
 	following *following
 	// searches are those of clients whose next request waits for private connections.
-	searches waitList[*search]
+	searches list[*search]
 	clientList
 	newcomers newcomers
 	logins    logins

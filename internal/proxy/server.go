@@ -44,6 +44,8 @@ type Server struct {
 	// for requests that wait.
 	store    store
 	scouting int
+	// jointScouts are the scouts whose connections clients will share.
+	jointScouts []*scout
 	// shared are the connections on which clients listen together, by their user; nil until
 	// the first.
 	shared map[uint32]*sharedFeed

@@ -28,8 +28,8 @@ func (w *waiterCount) of(p *ServerPool) int64 {
 	if d := p.detours; d != nil {
 		w.inLines(d)
 	}
-	for c := range p.searches.all {
-		if c.waits&waitsForServer != 0 {
+	for f := range p.searches.all() {
+		if c := f.client; c.waits&waitsForServer != 0 {
 			w.found[c] = struct{}{}
 		}
 	}

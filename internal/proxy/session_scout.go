@@ -22,7 +22,8 @@ import (
 // see searchLimit. Then the request is sent as if there were no scouts: its connection fails, and
 // the client is told why.
 //
-// If a server cannot be connected to, one client at a time tries it.
+// If a server cannot be connected to, one client at a time tries it. Where clients that listen share
+// connections (session_scout_joint.go), one scout is for all of them.
 
 const (
 	// searchPause is how long, in nanoseconds, the first pause is before a connection is made
@@ -35,6 +36,8 @@ const (
 
 // A search is what a client's next request waits for that needs private connections.
 type search struct {
+	// links are its place among the pool's searches.
+	links[*search]
 	client *client
 	// since is when it began, and by when it ends.
 	since, by int64
@@ -57,11 +60,17 @@ type scout struct {
 	server *Server
 	// conn is nil if it could not be made, has ended, or was borrowed.
 	conn *serverConn
+	joint
 }
 
 // reaches reports whether private connections in that lane to these servers can be borrowed now.
 // If not, the present request goes back to the stash, and waits for them.
 func reaches(c *client, req *msg.Request, lane int, servers ...*Server) bool {
+	return finds(c, req, lane, false, servers)
+}
+
+// finds is reaches. joint: clients share such connections, once these are there.
+func finds(c *client, req *msg.Request, lane int, joint bool, servers []*Server) bool {
 	p := c.pool
 	if !p.foundElsewhere || c.large != nil || len(servers) > p.ctx.turn.atOnce.Clients/perDial {
 		return true
@@ -84,7 +93,7 @@ func reaches(c *client, req *msg.Request, lane int, servers ...*Server) bool {
 		if f == nil {
 			f = beginSearch(c, req)
 		}
-		ready, why := f.scoutTo(s, lane)
+		ready, why := f.scoutTo(s, lane, joint)
 		switch {
 		case why == msg.OK:
 		case p.awaits(why):
@@ -114,7 +123,7 @@ func beginSearch(c *client, req *msg.Request) *search {
 	now := p.ctx.loop.Now()
 	f := &search{client: c, since: now, triedAt: now}
 	f.by, f.blocks = searchLimit(c, req, now)
-	p.searches.add(c, f)
+	p.searches.enter(f)
 	c.own.search = f
 	return f
 }
@@ -156,10 +165,15 @@ func (k *keeping) awaits(why msg.Reason) bool {
 
 // scoutTo has a scout go to the server, if none has. ready: one is there. The reason says why
 // none can go.
-func (f *search) scoutTo(s *Server, lane int) (ready bool, why msg.Reason) {
+func (f *search) scoutTo(s *Server, lane int, joint bool) (ready bool, why msg.Reason) {
 	for _, x := range f.scouts {
 		if x.server == s && x.conn != nil && x.conn.lane.at == lane {
 			return x.conn.ready != 0, msg.OK
+		}
+	}
+	if joint {
+		if x := jointScoutTo(s, lane); x != nil {
+			return x.serves(f), msg.OK
 		}
 	}
 	if s.reconnect.failed != msg.OK && s.scouting > 0 {
@@ -172,6 +186,9 @@ func (f *search) scoutTo(s *Server, lane int) (ready bool, why msg.Reason) {
 	}
 	x.conn = conn
 	f.scouts = append(f.scouts, x)
+	if joint {
+		x.becomeJoint()
+	}
 	if conn.ready != 0 {
 		return true, msg.OK
 	}
@@ -190,13 +207,19 @@ func (f *search) again(now int64) {
 
 // failed notes that there is no connection to the server. It is tried again after a pause.
 func (f *search) failed(s *Server, why msg.Reason) {
-	p := f.client.pool
+	p := s.pool
 	if p.bySlot {
 		p.topo.WantMap(topology.WantLost, s.health)
 	} else {
 		s.nextAddr++ // of several addresses another may be the primary's
 		p.topo.Unreachable(s.health)
 	}
+	f.pause(why)
+}
+
+// pause has the request tried again after a pause, if it waits for what is the reason why.
+func (f *search) pause(why msg.Reason) {
+	p := f.client.pool
 	f.direct = f.direct || !p.awaits(why)
 	f.againAt = p.ctx.loop.Now()
 	if !f.direct {
@@ -246,7 +269,7 @@ func (o *own) endSearch() {
 		return
 	}
 	o.search = nil
-	o.client.pool.searches.remove(o.client)
+	f.client.pool.searches.remove(f)
 	for _, x := range f.scouts {
 		x.goHome()
 	}
@@ -259,6 +282,7 @@ func (x *scout) goHome() {
 	if conn == nil {
 		return
 	}
+	x.endJoint(msg.OK)
 	if x.server.store.handed == x {
 		x.server.store.handed = nil
 	}
@@ -281,6 +305,7 @@ func (x *scout) arrives(conn *serverConn) {
 func (x *scout) ready() {
 	x.arrives(x.conn)
 	x.search.goOn()
+	x.release(msg.OK)
 }
 
 // evicted implements tenant.
@@ -294,7 +319,9 @@ func (x *scout) evicted(conn *serverConn) {
 		x.arrives(conn)
 		why = cmp.Or(why, conn.turnedAway, x.server.reconnect.failed)
 	}
-	x.search.failed(x.server, cmp.Or(why, msg.ServerEOF))
+	why = cmp.Or(why, msg.ServerEOF)
+	x.search.failed(x.server, why)
+	x.endJoint(why)
 }
 
 // withdrawn implements tenant: the request may be for another server now.
@@ -367,8 +394,7 @@ func lackingFeeds(s *subscriber, servers []*Server, others ...*Server) []*Server
 // other servers now.
 func searchAgain(p *ServerPool) {
 	ctx := p.ctx
-	for _, w := range p.searches.all {
-		f := w.what
+	for f := range p.searches.all() {
 		f.againAt = soonest(f.againAt, f.triedAt+searchPause)
 		ctx.nextSearch = soonest(ctx.nextSearch, f.againAt)
 	}
@@ -379,8 +405,7 @@ func (t *timers) goOnSearches(now int64) {
 	t.nextSearch = 0
 	for _, pools := range [][]*ServerPool{t.ctx.pools, t.ctx.leaving.pools} {
 		for _, p := range pools {
-			for _, w := range p.searches.inOrder() {
-				f := w.what
+			for f := range p.searches.all() {
 				next := soonest(f.againAt, f.by)
 				switch {
 				case f.client.waits&waitsForServer == 0: // it is about to be taken

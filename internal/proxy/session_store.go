@@ -116,6 +116,7 @@ func (s *Server) borrow(lane int, t tenant) (*serverConn, msg.Reason) {
 	if x := s.store.handed; x != nil && x.conn.lane.at == lane {
 		c := x.conn
 		s.store.handed, x.conn = nil, nil // the client's next request must not hand it over again
+		x.endJoint(msg.OK)
 		c.private.tenant = t
 		return c, msg.OK
 	}

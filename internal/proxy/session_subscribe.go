@@ -187,7 +187,7 @@ func (d *dispatch) subscribe(req *msg.Request) {
 	if f := c.own.search; f != nil && !f.taken {
 		a.refusals, a.by = f.fails, f.by
 	}
-	if p.foundElsewhere && !what.Ends && !reaches(c, req, laneAs(p, c.session.Lane.User), lacksFeeds(s, what.Channels, req)...) {
+	if p.foundElsewhere && !what.Ends && !finds(c, req, laneAs(p, c.session.Lane.User), sharesConns(s), lacksFeeds(s, what.Channels, req)) {
 		return
 	}
 	p.ctx.turn.countAtOnce(Amount{Keys: len(req.Args)})
