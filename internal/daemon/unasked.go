@@ -20,13 +20,21 @@ import (
 
 // An unasked finds failing nodes that nobody asks and that are back.
 type unasked struct {
-	// due is when a node is asked next.
-	due map[*topology.Health]int64
+	// of are those that failed at the last look.
+	of map[*topology.Health]failedNode
+}
+
+// A failedNode is one that was asked.
+type failedNode struct {
+	// since is when it failed. One that has been up since, and has failed again, is asked anew.
+	since int64
+	// due is when it is asked next.
+	due int64
 }
 
 // watchUnasked looks for them until the instance ends.
 func watchUnasked(in *Instance) {
-	u := &unasked{due: make(map[*topology.Health]int64)}
+	u := &unasked{of: make(map[*topology.Health]failedNode)}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	tick := time.NewTicker(forsakenLook)
@@ -47,7 +55,7 @@ func (u *unasked) look(ctx context.Context, r *resolver) {
 		return
 	}
 	now := r.now()
-	there := make(map[*topology.Health]int64)
+	there := make(map[*topology.Health]failedNode)
 	var asking sync.WaitGroup
 	places := make(chan struct{}, forsakenAtOnce)
 	for _, c := range r.clusters {
@@ -57,14 +65,18 @@ func (u *unasked) look(ctx context.Context, r *resolver) {
 		snap := c.topo.Snapshot()
 		slots := snap.Slots()
 		for i, h := range snap.Servers {
-			if snap.Nodes[i].ID == "" || snap.IsGone(i) || slots[i] > 0 || h.State().State != topology.Failing {
+			if snap.Nodes[i].ID == "" || snap.IsGone(i) || slots[i] > 0 {
 				continue
 			}
-			due, known := u.due[h]
-			if there[h] = due; known && now < due {
+			state := h.State()
+			if state.State != topology.Failing {
 				continue
 			}
-			there[h] = now + int64(forsakenAgain)
+			before, known := u.of[h]
+			if there[h] = before; known && before.since == state.Since && now < before.due {
+				continue
+			}
+			there[h] = failedNode{since: state.Since, due: now + int64(forsakenAgain)}
 			places <- struct{}{}
 			asking.Go(func() {
 				if c.watcher.Answers(ctx, snap.Server(i).Address) {
@@ -75,7 +87,7 @@ func (u *unasked) look(ctx context.Context, r *resolver) {
 		}
 	}
 	asking.Wait()
-	u.due = there
+	u.of = there
 }
 
 // answered notes that a server has answered what no client asked, and tells if it is up again.

@@ -27,7 +27,7 @@ func TestFailedNodesComeBack(t *testing.T) {
 	}
 	topo := topology.New(&conf.Pools[0])
 	at, told := int64(1), []string(nil)
-	u := &unasked{due: make(map[*topology.Health]int64)}
+	u := &unasked{of: make(map[*topology.Health]failedNode)}
 	r := &resolver{
 		log: logging.Discard(), now: func() int64 { return at },
 		tell: func(e events.Event) { told = append(told, e.Kind.String()+" "+e.Server) },
@@ -71,5 +71,12 @@ func TestFailedNodesComeBack(t *testing.T) {
 	if servers[0].IsUp() || !servers[1].IsUp() {
 		t.Errorf("%+v and %+v", servers[0].State(), servers[1].State())
 	}
+	look(forsakenAgain)
+
+	// It fails again shortly after it was asked, and again before a look has found it up.
+	topo.Failed(servers[1], msg.ConnRefused, at, at)
+	look(time.Second, "server_answers "+topo.Snapshot().Names[1])
+	topo.Failed(servers[1], msg.ConnRefused, at, at)
+	look(time.Second, "server_answers "+topo.Snapshot().Names[1])
 	look(forsakenAgain)
 }
