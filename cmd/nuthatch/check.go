@@ -8,6 +8,7 @@ import (
 	"io"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 
@@ -123,11 +124,25 @@ func (f *checkFlags) run() (*check.Result, error) {
 	}
 	i := slices.IndexFunc(conf.Pools, func(p config.Pool) bool { return p.Name == f.pool || f.pool == "" && len(conf.Pools) == 1 })
 	if i < 0 {
-		return nil, fmt.Errorf("%s has no pool %q; say which with --pool", f.confFile, f.pool)
+		return nil, f.noPool(conf)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	return check.Run(ctx, check.Options{Pool: &conf.Pools[i], Proxy: f.proxy, Keys: f.keys, Write: f.write})
+}
+
+// noPool says which pools there are.
+func (f *checkFlags) noPool(conf *config.Config) error {
+	names := make([]string, len(conf.Pools))
+	for i := range conf.Pools {
+		names[i] = conf.Pools[i].Name
+	}
+	slices.Sort(names)
+	has := strings.Join(names, ", ")
+	if f.pool == "" {
+		return fmt.Errorf("%s has several pools: say which with --pool (%s)", f.confFile, has)
+	}
+	return fmt.Errorf("%s has no pool %q: it has %s", f.confFile, f.pool, has)
 }
 
 func (f *checkFlags) show(r *check.Result, w io.Writer) error {

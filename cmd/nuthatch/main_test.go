@@ -98,6 +98,24 @@ func TestFaultsOfSubcommands(t *testing.T) {
 	}
 }
 
+// TestWhichPoolIsChecked: of a file with several pools one has to be named.
+func TestWhichPoolIsChecked(t *testing.T) {
+	path := writeConf(t, "alpha:\n  listen: 127.0.0.1:1\n  servers:\n    - 127.0.0.1:3:1\nbeta:\n  listen: 127.0.0.1:2\n  servers:\n    - 127.0.0.1:3:1\n")
+	const asks = "127.0.0.1:1" // nobody is to be asked
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "nuthatch check: " + path + " has several pools: say which with --pool (alpha, beta)"},
+		{[]string{"--pool", "gamma"}, "nuthatch check: " + path + ` has no pool "gamma": it has alpha, beta`},
+	} {
+		got := runAs(t, nuthatch, append([]string{"check", "--against-nutcracker", asks, "-c", path}, tt.args...)...)
+		if got.status != exitFailure || got.lastLine() != tt.want {
+			t.Errorf("%q: status %d and %q, want %q", tt.args, got.status, got.lastLine(), tt.want)
+		}
+	}
+}
+
 // runAs calls this program by a name.
 func runAs(t *testing.T, name string, args ...string) outcome {
 	t.Helper()

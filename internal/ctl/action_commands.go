@@ -1,7 +1,9 @@
 package ctl
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"nuthatch/internal/admin/api"
@@ -53,7 +55,11 @@ func (s *session) disable(args []string) error {
 
 func (s *session) kill(ids []string) error {
 	for _, id := range ids {
-		if err := s.give("/api/v1/clients/"+url.PathEscape(id)+"/kill", nil); err != nil {
+		err := s.give("/api/v1/clients/"+url.PathEscape(id)+"/kill", nil)
+		if refused, ok := errors.AsType[*RefusedError](err); ok && refused.Status == http.StatusNotFound {
+			return err // it names the client
+		}
+		if err != nil {
 			return fmt.Errorf("client %s: %w", Plain(id), err)
 		}
 	}

@@ -67,7 +67,7 @@ const (
 	denialsPage = `{"pools": [{"pool": "alpha", "counts": {"denied_keys": 3}, "waiting": 2, "users": [
 		{"user": "alice", "clients": 3, "max_clients": 4, "waiting": 1, "waits": 5, "refused_requests": 6, "refused_clients": 7},
 		{"user": "bob", "clients": 2, "in_flight": 7, "max_in_flight": 8}], "records": [
-		{"time": "2026-01-01T00:00:00Z", "count": 3, "reason": "key", "context": "multi", "user": "alice", "client": "id=7"},
+		{"time": "2026-01-01T00:00:00Z", "count": 3, "reason": "key", "context": "multi", "user": "alice", "client": "id=7 addr=1.2.3.4:5 laddr=1.2.3.4:6 fd=8 name=jay age=3 user=alice cmd=get"},
 		{"time": "2026-01-01T00:00:00Z", "count": 1, "reason": "command", "context": "toplevel", "object": "\u001b[2Jx", "client": "id=8"}]}]}`
 	latencyPage = `{"pools": [{"pool": "alpha", "commands": [{"command": "get", "family": "read", "count": 5, "p50": 0.001}]}]}`
 )
@@ -98,7 +98,7 @@ func TestTables(t *testing.T) {
 		"slowlog": {"alpha  get      abc... (900 bytes)  3ms   0        1ms    2ms", "timed_out"},
 		"hotkeys": {"hot            h    12.3        ±10%    50.0%", "large request  r    -           -       -      9000 B  set"},
 		"latency": {"alpha  get      read    5         1ms"},
-		"denials": {"alpha  denied keys                        3", "alpha  alice  3 of 4   -          1         5            6                 7", "alpha  bob    2        7 of 8     0", "alpha  clients that wait for a limit now  2", "key (multi)  -           alice  id=7", `"\x1b[2Jx"`},
+		"denials": {"alpha  denied keys                        3", "alpha  alice  3 of 4   -          1         5            6                 7", "alpha  bob    2        7 of 8     0", "alpha  clients that wait for a limit now  2", "key (multi)  -           alice  id=7 addr=1.2.3.4:5 name=jay user=alice\n", `"\x1b[2Jx"`},
 	} {
 		out, err := run(t, p, Options{}, name)
 		if err != nil {
@@ -144,7 +144,7 @@ func TestOrders(t *testing.T) {
 		p := &proxy{}
 		_, err := run(t, p, tt.options, tt.args...)
 		var refused *RefusedError
-		if !errors.As(err, &refused) || refused.Status != http.StatusNotFound || err.Error() != `no such pool: "none"` && tt.args[0] != "kill" {
+		if !errors.As(err, &refused) || refused.Status != http.StatusNotFound || err.Error() != `no such pool: "none"` {
 			t.Errorf("%v: the refusal is %v", tt.args, err)
 		}
 		if len(p.asked) != 1 || p.asked[0] != tt.want {

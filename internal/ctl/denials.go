@@ -41,10 +41,22 @@ func (s *session) denials(args []string) error {
 				if r.Context != "toplevel" {
 					reason += " (" + r.Context + ")"
 				}
-				add(r.Time.Local().Format(time.DateTime), d.Pools[i].Pool, r.Count, reason, orDash(r.Object), orDash(r.User), r.Client)
+				add(r.Time.Local().Format(time.DateTime), d.Pools[i].Pool, r.Count, reason, orDash(r.Object), orDash(r.User), whichClient(r.Client))
 			}
 		}
 	})
+}
+
+// whichClient is what tells one client from another, of a line of CLIENT LIST.
+func whichClient(line string) string {
+	var words []string
+	for word := range strings.FieldsSeq(line) {
+		key, value, _ := strings.Cut(word, "=")
+		if value != "" && slices.Contains([]string{"id", "addr", "name", "user"}, key) {
+			words = append(words, word)
+		}
+	}
+	return orDash(strings.Join(words, " "))
 }
 
 // limitedUsers writes what users have of what user_limits allows them.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"os"
 	"strconv"
 	"time"
 
@@ -16,6 +17,35 @@ import (
 // patience is how long an answer may take.
 const patience = 10 * time.Second
 
+var errNoTerminal = errors.New("it needs a terminal to write to and read from; 'nuthatch ctl status' and 'ctl stats' need none")
+
+// isTerminal reports whether the screen can be drawn, and keys be read: from standard input or, if
+// that is none, from the terminal of this process.
+func isTerminal() bool {
+	if !isDevice(os.Stdout) {
+		return false
+	}
+	if isDevice(os.Stdin) {
+		return true
+	}
+	own, err := os.Open("/dev/tty")
+	if err == nil {
+		own.Close()
+	}
+	return err == nil
+}
+
+// isDevice reports whether the file is a device of characters other than /dev/null: a terminal, in
+// all likelihood.
+func isDevice(f *os.File) bool {
+	is, err := f.Stat()
+	if err != nil || is.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(is, null)
+}
+
 // Run shows the proxy in the terminal, asking for it anew every interval, until
 // the user leaves or ctx ends.
 func Run(ctx context.Context, client *ctl.Client, interval time.Duration) error {
@@ -23,6 +53,9 @@ func Run(ctx context.Context, client *ctl.Client, interval time.Duration) error 
 	first := a.answer(question{path: poolsPath})
 	if first.fault != nil {
 		return first.fault // before the screen is taken
+	}
+	if !isTerminal() {
+		return errNoTerminal
 	}
 	m := newModel(a.ask, interval)
 	m.handleAnswer(first)

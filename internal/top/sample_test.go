@@ -3,9 +3,13 @@ package top
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -134,6 +138,31 @@ func TestRunNeedsAProxy(t *testing.T) {
 	if err := Run(context.Background(), client, time.Second); err == nil {
 		t.Error("the screen is taken although there is no proxy")
 	}
+}
+
+// TestRunNeedsATerminal: the screen is not drawn into a pipe or a file.
+func TestRunNeedsATerminal(t *testing.T) {
+	info, pools := answers(0)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]any{infoPath: info, poolsPath: pools}[r.URL.Path])
+	}))
+	defer s.Close()
+	client, err := ctl.NewClient(ctl.Target{Address: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	into, err := os.Create(filepath.Join(t.TempDir(), "screen"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := os.Stdout
+	os.Stdout = into
+	err = Run(context.Background(), client, time.Second)
+	os.Stdout = was
+	if drawn, _ := into.Seek(0, io.SeekCurrent); !errors.Is(err, errNoTerminal) || drawn != 0 {
+		t.Errorf("%v, and %d bytes are drawn", err, drawn)
+	}
+	into.Close()
 }
 
 // TestPrimaries: a server that Sentinel knows is shown with its place, the epoch of that, and when
