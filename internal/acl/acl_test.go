@@ -141,7 +141,7 @@ func TestFaults(t *testing.T) {
 		{"user a db=x", "users.acl:1: user 'a': rule '(not shown)': Syntax error"},
 		{"user a db=", "users.acl:1: user 'a': rule '(not shown)': Syntax error"},
 		{"user a db=-1", "users.acl:1: user 'a': rule '(not shown)': The provided database ID is out of range"},
-		{"# nobody yet\n\n", "users.acl: the file has no users: write some, or leave the file out"},
+		{"# nobody yet\n\n", "users.acl: the file has no users: write some, or leave 'acl_file' out"},
 		{"user a on\nuser a on", "users.acl:2: user 'a': Duplicate user found. A user can only be defined once in config files"},
 		{"user a on foo +nosuch", "users.acl:1: user 'a': rule '(not shown)': Syntax error\nusers.acl:1: user 'a': rule '+nosuch': Unknown command or category name in ACL"},
 	} {

@@ -85,7 +85,7 @@ func (b *Builder) File(where string, text []byte) {
 		b.add(where, number, words[1], words[2:])
 	}
 	if users == 0 {
-		b.AddFault(&RuleError{Where: where, Text: "the file has no users: write some, or leave the file out"})
+		b.AddFault(&RuleError{Where: where, Text: "the file has no users: write some, or leave 'acl_file' out"})
 	}
 }
 

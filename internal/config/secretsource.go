@@ -135,11 +135,23 @@ func (s *sourcedSecret) read() error {
 	if err == nil {
 		return nil
 	}
-	which := s.key + "_file"
+	return fmt.Errorf("%s: %w", s.sourceKey(), err)
+}
+
+// sourceKey is the key that names the source.
+func (s *sourcedSecret) sourceKey() string {
 	if s.from.Env != "" {
-		which = s.key + "_env"
+		return s.key + "_env"
 	}
-	return fmt.Errorf("%s: %w", which, err)
+	return s.key + "_file"
+}
+
+// placeOf is where a setting was written, to begin a fault with; empty if that is not known.
+func (c *Config) placeOf(pool, key string) string {
+	if at := c.SourceOf(pool, key).String(); at != "" {
+		return at + ": "
+	}
+	return ""
 }
 
 // keep takes over the secret of old that comes from the same source. Without one it is
@@ -164,7 +176,7 @@ func (c *Config) WithSecrets() (*Config, error) {
 	var faults []error
 	for _, s := range with.Process.sourcedSecrets() {
 		if err := s.read(); err != nil {
-			faults = append(faults, err)
+			faults = append(faults, fmt.Errorf("%snuthatch.%w", c.placeOf("", s.sourceKey()), err))
 		}
 	}
 	for i := range with.Pools {
@@ -172,7 +184,7 @@ func (c *Config) WithSecrets() (*Config, error) {
 		p.Users = slices.Clone(p.Users)
 		for _, s := range p.sourcedSecrets() {
 			if err := s.read(); err != nil {
-				faults = append(faults, fmt.Errorf("pool '%s': %w", p.Name, err))
+				faults = append(faults, fmt.Errorf("%spool '%s': %w", c.placeOf(p.Name, s.sourceKey()), p.Name, err))
 			}
 		}
 	}

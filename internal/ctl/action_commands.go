@@ -75,6 +75,9 @@ func (s *session) reload([]string) error {
 	if err == nil && len(change.Refused) > 0 {
 		return ErrWarned
 	}
+	if _, refused := errors.AsType[*RefusedError](err); refused {
+		return fmt.Errorf("configuration not reloaded, the old one stays in force: %w", err)
+	}
 	return err
 }
 

@@ -33,15 +33,19 @@ func (j *journal) addEvent(e events.Event) {
 // refused reports that a configuration was refused: every fault in the log, the first
 // in the event.
 func (j *journal) refused(err error, by string) {
-	faults := strings.Split(strings.TrimSpace(err.Error()), "\n")
-	for _, fault := range faults {
+	for fault := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
 		j.log.Error("configuration not reloaded, the old one stays in force", slog.String("by", by), slog.String("error", fault))
 	}
-	text := "configuration not reloaded, the old one stays in force: " + faults[0]
+	j.addEvent(events.Event{Kind: events.ReloadRefused, Text: "configuration not reloaded, the old one stays in force: " + inShort(err), By: by})
+}
+
+// inShort is the first fault of an error, and how many others there are.
+func inShort(err error) string {
+	faults := strings.Split(strings.TrimSpace(err.Error()), "\n")
 	if n := len(faults) - 1; n > 0 {
-		text += fmt.Sprintf(" (and %d more)", n)
+		return fmt.Sprintf("%s (and %d more)", faults[0], n)
 	}
-	j.addEvent(events.Event{Kind: events.ReloadRefused, Text: text, By: by})
+	return faults[0]
 }
 
 // tellReloaded adds the event of a reload, with the number of changes.

@@ -35,7 +35,7 @@ func (in *Instance) Upgrade(by string) error {
 	s, err := in.upgrade()
 	if err != nil {
 		in.log.Error("upgrade failed: this program goes on", slog.String("by", by), errAttr(err))
-		in.journal.addEvent(events.Event{Kind: events.UpgradeGivenUp, Text: "upgrade failed: this program goes on: " + err.Error(), By: by})
+		in.journal.addEvent(events.Event{Kind: events.UpgradeGivenUp, Text: "upgrade failed: this program goes on: " + inShort(err), By: by})
 		return fmt.Errorf("upgrade: %w", err)
 	}
 	in.log.Always("program upgraded", slog.String("by", by), slog.Int("pid", s.pid))
