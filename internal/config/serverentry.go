@@ -40,6 +40,9 @@ func ParseServer(text string) (Server, error) {
 }
 
 func parseServer(text string) (Server, error) {
+	if before, _, several := strings.Cut(text, " - "); several && !strings.HasPrefix(text, "/") {
+		return Server{}, errors.New("expected one server; the line behind " + quote(before) + " is indented deeper, and so belongs to it")
+	}
 	s := Server{Text: text}
 	if i := strings.LastIndexByte(text, ' '); i >= 0 {
 		s.Text, s.Name = text[:i], text[i+1:]
@@ -74,6 +77,9 @@ func parseServer(text string) (Server, error) {
 		return Server{}, err
 	}
 	n, ok := parseDigits(weight)
+	if number, _, spaces := strings.Cut(weight, " "); spaces {
+		return Server{}, errors.New("expected a name without spaces after the weight " + quote(number))
+	}
 	if !ok || n < 1 || n > math.MaxInt32 {
 		return Server{}, errors.New("expected a weight from 1 to 2147483647 after the last colon, found " + quote(weight))
 	}
