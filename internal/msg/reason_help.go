@@ -60,7 +60,7 @@ var reasonHelp = [NumReasons]struct{ meaning, advice string }{
 		"Send the request again: the key has another server now.",
 	},
 	ConnReplaced: {
-		"A reload, reconnect, a change of DNS or a failover replaced the connection, and the old one ended before the reply came.",
+		"A reload, reconnect, a change of DNS or a failover replaced the connection, and the old one ended before the reply came. Or the node of a cluster fails or has left, and a client asked just then to listen there.",
 		"The request may have been carried out. Raise drain_timeout, if the server is slow.",
 	},
 	NoRESP3: {
