@@ -221,3 +221,11 @@ func (c *Config) SourceOf(pool, key string) Source {
 	}
 	return c.sources[settingAt{pool, key}]
 }
+
+// PlaceOf is SourceOf to begin an error with; empty if it is not known.
+func (c *Config) PlaceOf(pool, key string) string {
+	if at := c.SourceOf(pool, key).String(); at != "" {
+		return at + ": "
+	}
+	return ""
+}

@@ -146,14 +146,6 @@ func (s *sourcedSecret) sourceKey() string {
 	return s.key + "_file"
 }
 
-// placeOf is where a setting was written, to begin a fault with; empty if that is not known.
-func (c *Config) placeOf(pool, key string) string {
-	if at := c.SourceOf(pool, key).String(); at != "" {
-		return at + ": "
-	}
-	return ""
-}
-
 // keep takes over the secret of old that comes from the same source. Without one it is
 // another than any of old.
 func (s *sourcedSecret) keep(old []sourcedSecret) {
@@ -176,7 +168,7 @@ func (c *Config) WithSecrets() (*Config, error) {
 	var faults []error
 	for _, s := range with.Process.sourcedSecrets() {
 		if err := s.read(); err != nil {
-			faults = append(faults, fmt.Errorf("%snuthatch.%w", c.placeOf("", s.sourceKey()), err))
+			faults = append(faults, fmt.Errorf("%snuthatch.%w", c.PlaceOf("", s.sourceKey()), err))
 		}
 	}
 	for i := range with.Pools {
@@ -184,7 +176,7 @@ func (c *Config) WithSecrets() (*Config, error) {
 		p.Users = slices.Clone(p.Users)
 		for _, s := range p.sourcedSecrets() {
 			if err := s.read(); err != nil {
-				faults = append(faults, fmt.Errorf("%spool '%s': %w", c.placeOf(p.Name, s.sourceKey()), p.Name, err))
+				faults = append(faults, fmt.Errorf("%spool '%s': %w", c.PlaceOf(p.Name, s.sourceKey()), p.Name, err))
 			}
 		}
 	}

@@ -68,7 +68,7 @@ func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tick
 		before := old.endsOf(p.Name)
 		if p.Sentinel.TLS.On() {
 			if sentinels[i], err = tlsstage.ForServers(&p.Sentinel.TLS, before.sentinels); err != nil {
-				faults = append(faults, fmt.Errorf("%spool '%s': sentinel_tls: %w", placeOf(conf, p.Name, "sentinel_tls.ca"), p.Name, err))
+				faults = append(faults, fmt.Errorf("%spool '%s': sentinel_tls: %w", conf.PlaceOf(p.Name, "sentinel_tls.ca"), p.Name, err))
 			}
 		}
 		if !p.TLS.On() && !p.ServerTLS.On() {
@@ -91,7 +91,7 @@ func loadTLS(conf *config.Config, h *tlsstage.Handshakes, tickets *tlsstage.Tick
 				if block == "server_tls" && p.ServerTLS.Cert == "" {
 					key = block + ".ca"
 				}
-				faults = append(faults, fmt.Errorf("%spool '%s': %s: %w", placeOf(conf, p.Name, key), p.Name, block, errs[i]))
+				faults = append(faults, fmt.Errorf("%spool '%s': %s: %w", conf.PlaceOf(p.Name, key), p.Name, block, errs[i]))
 			}
 		}
 		t.Name, pools[i] = p.Name, t

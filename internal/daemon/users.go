@@ -46,7 +46,7 @@ func readUsers(conf *config.Config, old *generation) ([]poolUsers, error) {
 		}
 		text, err := readUserFile(p.ACLFile)
 		if err != nil {
-			err = fmt.Errorf("%spool '%s': acl_file: %w", placeOf(conf, p.Name, "acl_file"), p.Name, err)
+			err = fmt.Errorf("%spool '%s': acl_file: %w", conf.PlaceOf(p.Name, "acl_file"), p.Name, err)
 		} else {
 			all[i].users, err = redis.NewUsers(conf.File, p, text, before)
 		}
@@ -63,14 +63,6 @@ func (g *generation) poolIn(name string) int {
 		return -1
 	}
 	return g.pool(name)
-}
-
-// placeOf is where a key is written, to begin an error with; empty if it is not known.
-func placeOf(conf *config.Config, pool, key string) string {
-	if at := conf.SourceOf(pool, key).String(); at != "" {
-		return at + ": "
-	}
-	return ""
 }
 
 // readUserFile reads a file of users; nothing if there is none.
